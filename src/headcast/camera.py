@@ -1,0 +1,109 @@
+"""The pinhole camera. OpenCV frame: +X right, +Y down, +Z forward; pixel centres at +0.5."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Camera"]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera without distortion.
+
+    Attributes:
+        K: (3, 3) intrinsics in pixels.
+        cam_from_world: (4, 4) rigid transform from the world (+Y up) to the OpenCV camera frame.
+        width, height: image size in pixels.
+    """
+
+    K: Float[Tensor, "3 3"]
+    cam_from_world: Float[Tensor, "4 4"]
+    width: int
+    height: int
+
+    @staticmethod
+    def make(
+        focal: float, width: int, height: int, cam_from_world: Tensor | None = None,
+        center: tuple[float, float] | None = None,
+    ) -> Camera:  # fmt: skip
+        """A camera with square pixels; without a pose it sits at the origin and looks along world -Z."""
+        cx, cy = center if center is not None else (width / 2, height / 2)
+        K = torch.tensor([[focal, 0.0, cx], [0.0, focal, cy], [0.0, 0.0, 1.0]])
+        if cam_from_world is None:
+            cam_from_world = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+        return Camera(K, cam_from_world.float(), width, height)
+
+    @staticmethod
+    def orbit(
+        target: Tensor, distance: float, yaw: float = 0.0, pitch: float = 0.0,
+        focal: float = 2000.0, width: int = 512, height: int = 512,
+    ) -> Camera:  # fmt: skip
+        """Looks at ``target`` (world, metres) from ``distance``; angles in degrees.
+
+        Positive yaw shows more of the subject's left side, positive pitch looks from above.
+        """
+        y, p = math.radians(yaw), math.radians(pitch)
+        back = torch.tensor([math.sin(y) * math.cos(p), math.sin(p), math.cos(y) * math.cos(p)])
+        right = torch.tensor([math.cos(y), 0.0, -math.sin(y)])
+        down = torch.linalg.cross(-back, right)
+        R = torch.stack([right, down, -back])
+        pose = torch.eye(4)
+        pose[:3, :3] = R
+        pose[:3, 3] = -R @ (target.float().cpu() + back * distance)
+        return Camera.make(focal, width, height, pose)
+
+    def orbited(self, target: Tensor, yaw: float, pitch: float) -> Camera:
+        """This camera carried around ``target`` (world): yaw about world +Y, then pitch about its own right axis.
+
+        Intrinsics, distance and framing stay. Angles in degrees, signs as in :meth:`orbit`.
+        """
+        from headcast.rotation import axis_angle_to_matrix
+
+        pose = self.cam_from_world
+        R, t = pose[:3, :3], pose[:3, 3]
+        target = target.to(pose)
+        turn = axis_angle_to_matrix(torch.tensor([0.0, math.radians(yaw), 0.0]).to(pose))
+        right = turn @ R[0]
+        turn = axis_angle_to_matrix(-right * math.radians(pitch)) @ turn
+        # the camera turns by `turn` about the target: x_cam = R turnᵀ (x - target) + R target + t
+        new = torch.eye(4).to(pose)
+        new[:3, :3] = R @ turn.T
+        new[:3, 3] = R @ target + t - new[:3, :3] @ target
+        return Camera(self.K, new, self.width, self.height)
+
+    @property
+    def center(self) -> Float[Tensor, "3"]:
+        """Position of the camera in the world, metres."""
+        return -self.cam_from_world[:3, :3].T @ self.cam_from_world[:3, 3]
+
+    def to_camera(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+        """World points (metres) to camera coordinates."""
+        T = self.cam_from_world.to(points)
+        return points @ T[:3, :3].T + T[:3, 3]
+
+    def project(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 2"]:
+        """World points (metres) to pixels."""
+        p = self.to_camera(points) @ self.K.to(points).T
+        return p[..., :2] / p[..., 2:]
+
+    def scaled(self, factor: float) -> Camera:
+        """The same view at another resolution; the size is rounded and K follows the rounded size."""
+        return self.resized(max(1, round(self.width * factor)), max(1, round(self.height * factor)))
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same view in ``width`` x ``height`` pixels."""
+        s = torch.tensor([[width / self.width], [height / self.height], [1.0]]).to(self.K)
+        return Camera(self.K * s, self.cam_from_world, width, height)
+
+    def cropped(self, x0: int, y0: int, width: int, height: int) -> Camera:
+        """The window of ``width`` x ``height`` pixels whose top-left corner is (x0, y0); may reach outside."""
+        K = self.K.clone()
+        K[0, 2] -= x0
+        K[1, 2] -= y0
+        return Camera(K, self.cam_from_world, width, height)

@@ -1,0 +1,44 @@
+"""Choosing where tensors live. The only module that names a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headcast.errors import HeadcastError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["is_cuda", "pick_device", "synchronize"]
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Turns ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a torch device; ``auto`` prefers CUDA.
+
+    Raises:
+        HeadcastError: when CUDA is asked for and absent, or the name is unknown.
+    """
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as e:
+        raise HeadcastError(f"--device {name}: unknown; use auto, cpu, cuda or cuda:N") from e
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise HeadcastError(f"--device {name}: this torch build sees no CUDA device; use --device cpu")
+    return device
+
+
+def is_cuda(x: torch.Tensor) -> bool:
+    """Whether a tensor lives on a CUDA device."""
+    return x.device.type == "cuda"
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits for queued work, so that clocks tell the truth. Does nothing on a CPU."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

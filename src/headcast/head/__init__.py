@@ -1,0 +1,1 @@
+"""What a head is: parameters, model, skin."""

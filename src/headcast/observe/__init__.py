@@ -1,0 +1,1 @@
+"""Photo or video to ``Observation``."""

@@ -1,0 +1,1 @@
+"""Rendering: one function per primitive, CPU and CUDA behind it."""

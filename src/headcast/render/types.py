@@ -1,0 +1,28 @@
+"""What a renderer returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Rendering"]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A picture of a head.
+
+    Attributes:
+        rgb: (*b, H, W, 3) straight (not premultiplied) colour in 0..1, in ``colour_space``.
+        alpha: (*b, H, W) coverage in 0..1.
+        depth: (*b, H, W) camera z in metres, 0 where nothing is.
+        colour_space: ``srgb`` (display values) or ``linear``.
+    """
+
+    rgb: Float[Tensor, "*b h w 3"]
+    alpha: Float[Tensor, "*b h w"]
+    depth: Float[Tensor, "*b h w"]
+    colour_space: Literal["srgb", "linear"]

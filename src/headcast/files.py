@@ -1,0 +1,111 @@
+"""Files that are complete or absent, and plain words about what a file is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from headcast.errors import HeadcastError
+
+__all__ = ["atomic_path", "check_readable", "check_writable", "what_is"]
+
+SIGNATURES = (
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"8BPS", "a Photoshop document"),
+    (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
+    (b"RIFF", "an AVI, WAV or WebP file of unknown content"),
+    (b"\xff\xd8", "a damaged JPEG"),
+    (b"\x89PNG", "a damaged PNG"),
+    (b"GIF8", "a damaged GIF"),
+    (b"II*\0", "a damaged TIFF or a raw photo"),
+    (b"MM\0*", "a damaged TIFF or a raw photo"),
+)
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary path beside ``path`` (same suffix) to write to; renames it on success.
+
+    After any failure, an interrupt included, neither the temporary file nor a half-written ``path`` remains
+    and an older file is untouched.
+
+    Raises:
+        HeadcastError: the place cannot be written.
+    """
+    path = Path(path)
+    check_writable(path)
+    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield temporary
+        if not temporary.exists():
+            raise FileNotFoundError(f"nothing was written to {temporary}")
+        os.replace(temporary, path)
+    except OSError as e:
+        if isinstance(e, FileNotFoundError):
+            raise
+        raise HeadcastError(f"{path}: cannot be written ({e.strerror or e}); choose another place") from e
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Finds out before long work whether a file can be written.
+
+    Raises:
+        HeadcastError: it is a folder, its folder is missing, or writing is not allowed there.
+    """
+    path = Path(path)
+    folder = path.parent
+    if path.is_dir():
+        raise HeadcastError(f"{path}: is a folder; give the name of a file")
+    if not folder.exists():
+        raise HeadcastError(f"{path}: the folder {folder} does not exist; create it or choose another place")
+    if not folder.is_dir():
+        raise HeadcastError(f"{path}: {folder} is not a folder; choose another place")
+    probe = folder / f".{secrets.token_hex(4)}.tmp"
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as e:
+        raise HeadcastError(f"{path}: cannot be written ({e.strerror}); choose another place") from e
+
+
+def check_readable(path: Path, kind: str) -> None:
+    """Refuses what is missing, a folder, empty or locked.
+
+    Raises:
+        HeadcastError: naming the file and the reason.
+    """
+    try:
+        if not path.exists():
+            raise HeadcastError(f"{path}: no such file; check the name")
+        if path.is_dir():
+            raise HeadcastError(f"{path}: is a folder; give a {kind} file")
+        if not path.is_file():
+            raise HeadcastError(f"{path}: is not a regular file; give a {kind} file")
+        with path.open("rb") as f:
+            if not f.read(1):
+                raise HeadcastError(f"{path}: the file is empty; save or download it again")
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or str(e)
+        raise HeadcastError(f"{path}: cannot be read ({reason}); check its name and permissions") from e
+
+
+def what_is(path: Path) -> str:
+    """Plain words about a file that is not what was asked for."""
+    with path.open("rb") as f:
+        head = f.read(4096)
+    for signature, words in SIGNATURES:
+        if head.startswith(signature):
+            return f"is {words}"
+    if head[4:8] == b"ftyp":
+        return "is a HEIC photo" if head[8:12] in (b"heic", b"heix", b"mif1", b"msf1") else "is an MP4 or MOV video"
+    text = sum(b in (9, 10, 13) or 32 <= b < 127 or b >= 128 for b in head)
+    if text == len(head) and not head.count(0):
+        return "is a text file"
+    return "is of no known format"

@@ -1,0 +1,308 @@
+"""Reading and writing pictures: 8-bit sRGB in, PNG out, files complete or absent."""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from headcast.errors import HeadcastError
+from headcast.files import atomic_path, check_readable, check_writable, what_is
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = [
+    "MAX_PIXELS",
+    "LoadedImage",
+    "atomic_path",
+    "check_writable",
+    "linear_to_srgb",
+    "load_image",
+    "save_png",
+    "srgb_to_linear",
+]
+
+MAX_PIXELS = 200_000_000
+MIN_SIDE = 64
+FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
+EXIF_IFD, FOCAL_35MM = 0x8769, 0xA405
+
+# What Pillow's decoders raise on damaged bytes, apart from its own classes (which are OSErrors).
+DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, ArithmeticError,
+    AttributeError, RuntimeError, AssertionError, struct.error, zlib.error,
+)  # fmt: skip
+
+Values = TypeVar("Values")
+_pillow_settings = threading.Lock()
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """A picture as the rest of the package wants it.
+
+    Attributes:
+        rgb: (H, W, 3) sRGB display values, upright, not premultiplied.
+        alpha: (H, W) coverage as stored, or None when the file has none or it is opaque everywhere.
+        name: the file, for messages.
+        exif_focal_35mm: the lens in 35 mm terms (of the uncropped frame), None when not recorded.
+        scale: size of ``rgb`` divided by the size stored in the file.
+        notes: what the user should know, one sentence each.
+    """
+
+    rgb: UInt8[np.ndarray, "h w 3"]
+    alpha: UInt8[np.ndarray, "h w"] | None
+    name: str
+    exif_focal_35mm: float | None = None
+    scale: float = 1.0
+    notes: tuple[str, ...] = ()
+
+
+def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
+    """Reads a picture file; of an animation, the first frame.
+
+    EXIF orientation is applied; any colour model, depth and ICC profile becomes 8-bit sRGB; pictures larger
+    than ``max_side`` pixels are reduced while reading.
+
+    Raises:
+        HeadcastError: missing, not a picture, damaged, under 64 pixels, over 200 million pixels.
+    """
+    path = Path(path)
+    check_readable(path, "picture")
+    im, stored = read_pixels(path, max_side)
+    notes: list[str] = []
+    if getattr(im, "n_frames_seen", 1) > 1:
+        notes.append("an animation; its first frame is used")
+    focal, im = orientation_and_focal(im)
+    scale = max(im.size) / max(stored)
+    if scale < 1:
+        notes.append(f"{stored[0]}x{stored[1]} pixels, read reduced to {im.width}x{im.height}")
+    alpha = split_alpha(im)
+    rgb = np.array(to_srgb(im, notes))
+    return LoadedImage(rgb, alpha, str(path), focal, scale, tuple(notes))
+
+
+def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The decoded first frame, its longer side at most ``max_side``, and the size stored in the file."""
+    from PIL import Image, UnidentifiedImageError
+
+    with _pillow_settings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # bomb warnings and metadata gossip; sizes are judged here
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2  # Pillow refuses at twice this
+        try:
+            with Image.open(path, formats=FORMATS) as im:
+                size = im.size
+                check_size(path, size)
+                frames = getattr(im, "n_frames", 1) if im.format != "MPO" else 1
+                im.draft(None, (max_side, max_side))
+                im.load()
+                small = shrink(im, max_side)
+                small.n_frames_seen = frames  # type: ignore[attr-defined]
+                return small, size
+        except Image.DecompressionBombError as e:
+            raise HeadcastError(f"{path}: more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from e
+        except UnidentifiedImageError as e:
+            raise HeadcastError(f"{path}: {what_is(path)}; use a JPEG, PNG, WebP or TIFF picture") from e
+        except MemoryError as e:
+            raise HeadcastError(f"{path}: too large for the memory here; reduce the picture first") from e
+        except DAMAGE as e:
+            state = "truncated" if "truncated" in str(e).lower() else "damaged"
+            raise HeadcastError(f"{path}: the picture is {state}; save or download it again") from e
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def check_size(path: Path, size: tuple[int, int]) -> None:
+    """Refuses what is too large or too small, from the header alone."""
+    if size[0] * size[1] > MAX_PIXELS:
+        raise HeadcastError(
+            f"{path}: {size[0]}x{size[1]} is more than {MAX_PIXELS // 10**6} megapixels; reduce it first"
+        )
+    if min(size) < MIN_SIDE:
+        raise HeadcastError(f"{path}: only {size[0]}x{size[1]} pixels; at least {MIN_SIDE} a side are needed")
+
+
+def shrink(im: Image.Image, max_side: int) -> Image.Image:
+    """Reduced so that the longer side is at most ``max_side``; integer and float modes become 8 bit first."""
+    from PIL import Image
+
+    if im.mode in ("I", "F") or im.mode.startswith("I;16"):
+        im = keep_info(Image.fromarray(to_8_bit(np.asarray(im), im.mode)), im)
+    factor = max_side / max(im.size)
+    if factor >= 1:
+        return im.copy()
+    if im.mode in ("P", "1", "PA"):
+        has_alpha = im.mode == "PA" or "transparency" in im.info
+        im = keep_info(im.convert("RGBA" if has_alpha else "RGB"), im)
+    size = (max(1, round(im.width * factor)), max(1, round(im.height * factor)))
+    return keep_info(im.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0), im)
+
+
+def keep_info(new: Image.Image, old: Image.Image) -> Image.Image:
+    """Carries profile, transparency and EXIF over to a converted picture."""
+    new.info = dict(old.info)
+    exif = read_exif(old)
+    new.info.pop("exif", None)
+    if exif is not None:
+        new.info["exif"] = exif
+    return new
+
+
+def read_exif(im: Image.Image) -> bytes | None:
+    """The EXIF block as bytes, None when there is none or it is broken."""
+    if "exif" in im.info and isinstance(im.info["exif"], bytes):
+        return im.info["exif"]
+    try:
+        exif = im.getexif()
+        return exif.tobytes() if len(exif) else None
+    except DAMAGE:
+        return None
+
+
+def to_8_bit(x: Shaped[np.ndarray, "h w"], mode: str) -> UInt8[np.ndarray, "h w"]:
+    """Grey of 16 or 32 bits or floats, by the range its values show."""
+    if mode.startswith("I;16"):
+        return ((x.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    y = np.nan_to_num(x.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    top = float(y.max(initial=0.0))
+    white = next((w for w in (1.0, 255.0, 65535.0) if top <= w and (mode == "F" or w > 1)), max(top, 1.0))
+    return np.clip(y * (255.0 / white) + 0.5, 0, 255).astype(np.uint8)
+
+
+def orientation_and_focal(im: Image.Image) -> tuple[float | None, Image.Image]:
+    """The 35 mm focal length of the EXIF block, and the picture turned upright. Broken EXIF counts as none."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    try:
+        exif.load(im.info.get("exif") or b"")
+        focal = float(exif.get_ifd(EXIF_IFD).get(FOCAL_35MM, 0))
+        turn = exif.get(0x0112)
+    except DAMAGE:
+        return None, im
+    upright = {
+        2: (0,), 3: (3,), 4: (1,), 5: (5,), 6: (4,), 7: (6,), 8: (2,),
+    }.get(turn if isinstance(turn, int) else 1, ())  # fmt: skip
+    for method in upright:
+        im = keep_info(im.transpose(Image.Transpose(method)), im)
+    return (focal if 5 < focal < 2000 else None), im
+
+
+def split_alpha(im: Image.Image) -> UInt8[np.ndarray, "h w"] | None:
+    """The picture's coverage, None where it is opaque everywhere."""
+    if im.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        a = np.array(im.convert("RGBA").getchannel("A"))
+    elif "transparency" in im.info and im.mode in ("P", "L", "RGB", "1"):
+        a = np.array(im.convert("RGBA").getchannel("A"))
+    else:
+        return None
+    return None if bool((a == 255).all()) else a
+
+
+def to_srgb(im: Image.Image, notes: list[str]) -> Image.Image:
+    """Colour converted to 8-bit sRGB RGB by the embedded profile (perceptual), or taken as sRGB."""
+    from PIL import Image, ImageCms
+
+    profile = im.info.get("icc_profile")
+    if im.mode == "RGBa":
+        im = im.convert("RGBA")
+    if im.mode in ("RGBA", "P", "PA", "YCbCr", "HSV", "RGBX"):
+        im = im.convert("RGB")
+    if im.mode in ("LA", "La", "1"):
+        im = im.convert("L")
+    if not profile:
+        return im.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = source.profile.xcolor_space.strip()
+        if space == "RGB" and "sRGB" in (source.profile.profile_description or ""):
+            return im.convert("RGB")
+        wanted = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}.get(space)
+        if wanted == "RGB" and im.mode == "L":
+            im = im.convert("RGB")
+        if wanted != im.mode:
+            raise ValueError(f"a {space} profile on a {im.mode} picture")
+        out = ImageCms.profileToProfile(
+            im, source, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
+        )
+        if isinstance(out, Image.Image):
+            return out
+    except (ImageCms.PyCMSError, *DAMAGE):
+        notes.append("its colour profile is broken and ignored; colours are taken as sRGB")
+    return im.convert("RGB")
+
+
+def save_png(
+    path: str | Path, array: Shaped[np.ndarray, "h w *c"], metadata: dict[str, str] | None = None
+) -> None:
+    """Writes a grey (H, W), RGB or RGBA picture of 8 or 16 bits, with text entries, all or nothing.
+
+    Raises:
+        HeadcastError: the place cannot be written.
+    """
+    if array.dtype not in (np.uint8, np.uint16):
+        raise TypeError(f"save_png takes uint8 or uint16, not {array.dtype}")
+    data = encode_png(array, metadata or {})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def encode_png(array: Shaped[np.ndarray, "h w *c"], metadata: dict[str, str]) -> bytes:
+    """A PNG file as bytes. Every row is stored as its difference to the row above (filter 2)."""
+    x = array[..., None] if array.ndim == 2 else array
+    h, w, c = x.shape
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[c]
+    big = x.astype(x.dtype.newbyteorder(">"))
+    rows = np.ascontiguousarray(big).view(np.uint8).reshape(h, -1)
+    filtered = np.empty((h, rows.shape[1] + 1), np.uint8)
+    filtered[:, 0] = 2
+    filtered[:, 1:] = rows
+    filtered[1:, 1:] -= rows[:-1]
+    out = [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8 * x.itemsize, colour, 0, 0, 0))]
+    out.append(chunk(b"sRGB", b"\0"))
+    out += [text_chunk(key, value) for key, value in metadata.items()]
+    out += [chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6)), chunk(b"IEND", b"")]
+    return b"".join(out)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One PNG chunk: length, kind, data, checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def text_chunk(key: str, value: str) -> bytes:
+    """A tEXt chunk, or iTXt where Latin-1 cannot hold the text."""
+    name = key.encode("latin-1", "replace")[:79]
+    try:
+        return chunk(b"tEXt", name + b"\0" + value.encode("latin-1"))
+    except UnicodeEncodeError:
+        return chunk(b"iTXt", name + b"\0\0\0\0\0" + value.encode("utf-8"))
+
+
+def srgb_to_linear(x: Values) -> Values:
+    """sRGB display values in 0..1 to linear light (IEC 61966-2-1, piecewise); numpy or torch."""
+    if isinstance(x, np.ndarray):
+        return np.where(x <= 0.04045, x / 12.92, ((np.maximum(x, 0.04045) + 0.055) / 1.055) ** 2.4)
+    import torch
+
+    assert isinstance(x, torch.Tensor)
+    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
+
+
+def linear_to_srgb(x: Values) -> Values:
+    """Linear light in 0..1 to sRGB display values (IEC 61966-2-1, piecewise); numpy or torch."""
+    if isinstance(x, np.ndarray):
+        return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0.0031308) ** (1 / 2.4) - 0.055)
+    import torch
+
+    assert isinstance(x, torch.Tensor)
+    return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)

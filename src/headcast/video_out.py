@@ -1,0 +1,232 @@
+"""Writing clips: H.264 in MP4, the sound of another file beside it, all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+from headcast.errors import HeadcastError
+from headcast.files import atomic_path
+
+if TYPE_CHECKING:
+    import av
+
+__all__ = ["AudioSource", "write_video"]
+
+COPIED = ("aac", "mp3")  # what every player takes from an MP4
+ENCODERS = ("libx264", "libopenh264", "h264", "mpeg4")
+BT709, LIMITED = 1, 1
+
+
+@dataclass(frozen=True)
+class AudioSource:
+    """The sound of a file from ``start`` on, for ``duration`` seconds (None: to the end)."""
+
+    path: Path
+    start: float = 0.0
+    duration: float | None = None
+
+
+class HasAudio(Protocol):
+    """A ``Clip``, or anything else that knows its sound."""
+
+    @property
+    def audio(self) -> AudioSource | None: ...
+
+
+def write_video(
+    path: str | Path,
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+    fps: float,
+    audio_from: HasAudio | AudioSource | str | Path | None = None,
+    metadata: dict[str, str] | None = None,
+    *,
+    quality: int = 16,
+) -> tuple[str, ...]:
+    """Writes sRGB frames as H.264 (BT.709, constant quality; lower is better) with the sound of another clip.
+
+    Exactly the frames given are written, at their own size. Sizes even in both directions become 4:2:0, which
+    plays everywhere; odd ones 4:4:4, which browsers and VLC play but some television sets do not.
+
+    Args:
+        metadata: container entries, for example ``comment``.
+
+    Returns:
+        Notes for the user, one sentence each.
+
+    Raises:
+        HeadcastError: no frame given, or the place cannot be written.
+    """
+    import av
+
+    iterator = iter(frames)
+    first = next(iterator, None)
+    if first is None:
+        raise HeadcastError(f"{path}: there is no frame to write; the clip is empty")
+    notes: list[str] = []
+    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as out:
+        out.metadata.update(metadata or {})
+        video = add_video(out, first.shape[1], first.shape[0], fps, quality, notes)
+        source = audio_source(audio_from)
+        sound = None if source is None else audio_packets(source, out, notes)
+        waiting = next(sound, None) if sound else None
+        count = 0
+        for count, frame in enumerate(chain(first, iterator), 1):
+            for packet in video.encode(to_frame(frame, first.shape, count - 1, video)):
+                out.mux(packet)
+            while waiting is not None and waiting[0] <= count / fps:
+                out.mux(waiting[1])
+                waiting = next(sound, None) if sound else None
+        for packet in video.encode(None):
+            out.mux(packet)
+        while waiting is not None and waiting[0] < count / fps:
+            out.mux(waiting[1])
+            waiting = next(sound, None) if sound else None
+    return tuple(notes)
+
+
+def chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The first frame, then the others."""
+    yield first
+    yield from rest
+
+
+def add_video(
+    out: av.container.OutputContainer, width: int, height: int, fps: float, quality: int, notes: list[str]
+) -> av.VideoStream:
+    """A video stream with the best encoder that this build of FFmpeg has."""
+    import av
+
+    even = width % 2 == 0 and height % 2 == 0
+    rate = Fraction(fps).limit_denominator(1001)
+    for name in ENCODERS:
+        try:
+            stream = out.add_stream(name, rate=rate)
+            break
+        except (av.FFmpegError, ValueError):
+            continue
+    else:
+        raise HeadcastError("this build of PyAV has no H.264 or MPEG-4 encoder; install av from PyPI")
+    assert isinstance(stream, av.VideoStream)
+    context = stream.codec_context
+    context.width, context.height = width, height
+    context.pix_fmt = "yuv420p" if even or name != "libx264" else "yuv444p"
+    context.time_base = 1 / rate
+    context.thread_count = 0
+    if name == "libx264":
+        context.options = {"crf": str(quality), "preset": "medium"}
+    else:
+        notes.append(f"written with {name}, of lower quality, since libx264 is missing")
+        context.bit_rate = int(0.3 * width * height * fps)
+    if context.pix_fmt == "yuv444p":
+        notes.append(f"{width}x{height} is odd, so the video is 4:4:4; some television sets cannot play it")
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = LIMITED
+    return stream
+
+
+def to_frame(
+    rgb: UInt8[np.ndarray, "h w 3"], shape: tuple[int, ...], index: int, stream: av.VideoStream
+) -> av.VideoFrame:
+    """One picture in the encoder's format."""
+    import av
+    from av.video.reformatter import ColorRange, Colorspace
+
+    if rgb.shape != shape or rgb.dtype != np.uint8:
+        raise ValueError(f"frame {index} is {rgb.dtype} {rgb.shape}, the first was uint8 {shape}")
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+    frame = frame.reformat(
+        format=stream.codec_context.pix_fmt, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+    )
+    frame.pts, frame.time_base = index, stream.codec_context.time_base
+    return frame
+
+
+def audio_source(given: HasAudio | AudioSource | str | Path | None) -> AudioSource | None:
+    """Where the sound is, whatever way it was named."""
+    if given is None or isinstance(given, AudioSource):
+        return given
+    if isinstance(given, str | Path):
+        return AudioSource(Path(given))
+    return given.audio
+
+
+def audio_packets(
+    source: AudioSource, out: av.container.OutputContainer, notes: list[str]
+) -> Iterator[tuple[float, av.Packet]]:
+    """(seconds, packet) of the sound in its order; copied where MP4 players take the codec, else as AAC."""
+    import av
+
+    try:
+        container = av.open(str(source.path))
+    except (OSError, ValueError):
+        notes.append(f"the sound of {source.path} cannot be read; the video is silent")
+        return iter(())
+    if not container.streams.audio:
+        container.close()
+        return iter(())
+    stream = container.streams.audio[0]
+    if stream.codec_context.name in COPIED:
+        return copied(container, stream, out.add_stream_from_template(stream), source)
+    target = out.add_stream("aac", rate=stream.rate or 48000)
+    target.codec_context.layout = "stereo" if stream.channels > 1 else "mono"
+    notes.append("the sound is encoded again, as AAC")
+    return encoded(container, stream, target, source)
+
+
+def copied(
+    container: av.container.InputContainer, stream: av.AudioStream, target: av.AudioStream, source: AudioSource
+) -> Iterator[tuple[float, av.Packet]]:
+    """The packets of the wanted part, as they are."""
+    import av
+
+    with container:
+        try:
+            for packet in container.demux(stream):
+                if packet.dts is None or packet.pts is None or packet.time_base is None:
+                    continue
+                time = float(packet.pts * packet.time_base) - source.start
+                if time < -0.01:
+                    continue
+                if source.duration is not None and time >= source.duration:
+                    break
+                shift = round(source.start / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = target
+                yield time, packet
+        except (av.FFmpegError, ValueError):
+            return
+
+
+def encoded(
+    container: av.container.InputContainer, stream: av.AudioStream, target: av.AudioStream, source: AudioSource
+) -> Iterator[tuple[float, av.Packet]]:
+    """The sound of the wanted part, encoded again."""
+    import av
+
+    rate = target.codec_context.sample_rate
+    resampler = av.AudioResampler(format="fltp", layout=target.codec_context.layout, rate=rate)
+    written = 0
+    with container:
+        try:
+            for frame in container.decode(stream):
+                time = (frame.time or 0.0) - source.start
+                if time < -0.01:
+                    continue
+                if source.duration is not None and time >= source.duration:
+                    break
+                for piece in resampler.resample(frame):
+                    piece.pts, piece.time_base = written, Fraction(1, rate)
+                    written += piece.samples
+                    for packet in target.encode(piece):
+                        yield written / rate, packet
+        except (av.FFmpegError, ValueError):
+            pass
+    for packet in target.encode(None):
+        yield written / rate, packet

@@ -1,0 +1,60 @@
+"""Rules that a linter doesn't know: sizes, docstrings, no traces of the machine that built this."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "headcast"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def functions() -> Iterator[tuple[Path, ast.FunctionDef]]:
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                yield path, node
+
+
+def test_files_stay_small() -> None:
+    sizes = {p: len(p.read_text().splitlines()) for p in FILES}
+    assert not {str(p): n for p, n in sizes.items() if n > 600}
+
+
+def test_nearly_all_functions_stay_under_sixty_lines() -> None:
+    lengths = [((node.end_lineno or 0) - node.lineno + 1, f"{p.name}:{node.name}") for p, node in functions()]
+    long = sorted(x for x in lengths if x[0] > 60)
+    assert len(long) <= 0.05 * len(lengths), long
+
+
+def test_functions_say_what_they_return() -> None:
+    assert not [f"{p.name}:{n.lineno} {n.name}" for p, n in functions() if n.returns is None]
+
+
+def test_public_functions_have_docstrings() -> None:
+    public = [(p, n) for p, n in functions() if not n.name.startswith("_")]
+    silent = [f"{p.name}:{n.lineno} {n.name}" for p, n in public if not ast.get_docstring(n)]
+    assert len(silent) <= 0.1 * len(public), silent
+
+
+def test_no_bare_except_and_no_print_outside_the_command_line() -> None:
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.ExceptHandler) and node.type is None), f"{path}:{node.lineno}"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                assert "cli" in path.relative_to(SOURCE).parts, f"{path}:{node.lineno}: print"
+
+
+def test_no_traces_of_the_builders_machine() -> None:
+    # written with a gap, so that this file passes its own test
+    traces = re.compile("|".join(x.replace(" ", "") for x in ("/wo rk/", "/tm p/hc", "/ro ot/", "/ho me/", "http s?://(?:pypi|download\\.pytorch)")))
+    for pattern in ("*.py", "*.md", "*.toml", "*.txt", "Makefile", "*.json", ".ci/run"):
+        for path in ROOT.rglob(pattern):
+            parts = path.relative_to(ROOT).parts
+            if any(x in parts for x in (".venv", ".git", "out", "build", "dist", "private", "node_modules", ".hypothesis")):
+                continue
+            found = traces.search(path.read_text(errors="replace"))
+            assert not found, f"{path}: {found.group() if found else ''}"

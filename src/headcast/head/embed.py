@@ -1,0 +1,114 @@
+"""Points on a surface as triangle and barycentric weights, so that they follow every deformation of the mesh."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from headcast.head.names import EXPRESSION_INDEX
+
+if TYPE_CHECKING:
+    from headcast.head.model import HeadModel
+
+__all__ = ["EYE_POINTS", "LIP_LOWER", "LIP_UPPER", "closest_on_mesh", "embed_landmarks", "landmark_table"]
+
+EYE_POINTS = {"eyeRight": range(468, 473), "eyeLeft": range(473, 478)}
+"""MediaPipe's iris points by the subject's eye."""
+
+LIP_UPPER = (
+    185, 40, 39, 37, 0, 267, 269, 270, 409, 191, 80, 81, 82, 13, 312, 311, 310, 415,
+    74, 73, 72, 11, 302, 303, 304, 184, 42, 41, 38, 12, 268, 271, 272, 408, 183, 407,
+)  # fmt: skip
+LIP_LOWER = (
+    146, 91, 181, 84, 17, 314, 405, 321, 375, 95, 88, 178, 87, 14, 317, 402, 318, 324,
+    77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325,
+)  # fmt: skip
+"""MediaPipe's points of the lips, which touch at rest: a guard keeps each on its own lip."""
+
+Triangles = tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n 3"]]
+
+
+def closest_on_mesh(
+    points: Float[np.ndarray, "n 3"], vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"],
+    allowed: Bool[np.ndarray, " f"] | None = None, candidates: int = 96,
+) -> Triangles:  # fmt: skip
+    """The nearest surface point of each point: triangle index and barycentric weights.
+
+    Searched exactly among the ``candidates`` triangles with the nearest centres, of those ``allowed``.
+    """
+    pool = np.arange(len(faces)) if allowed is None else np.flatnonzero(allowed)
+    corners = vertices[faces[pool]].astype(np.float64)
+    centres = corners.mean(1)
+    triangle, bary = np.empty(len(points), np.int64), np.empty((len(points), 3))
+    k = min(candidates, len(pool))
+    for start in range(0, len(points), 64):
+        p = points[start : start + 64].astype(np.float64)
+        d2 = ((p[:, None] - centres) ** 2).sum(-1)
+        near = np.argpartition(d2, k - 1, axis=1)[:, :k]
+        b = _closest_bary(p[:, None], corners[near])
+        hit = (b[..., None] * corners[near]).sum(-2)
+        best = ((hit - p[:, None]) ** 2).sum(-1).argmin(1)
+        rows = np.arange(len(p))
+        triangle[start : start + 64] = pool[near[rows, best]]
+        bary[start : start + 64] = b[rows, best]
+    return triangle, bary
+
+
+def _closest_bary(p: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Barycentric weights of the point of each triangle nearest to p: the plane's foot, else the best edge."""
+    a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
+    u, v, w = b - a, c - a, p - a
+    uu, uv, vv = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
+    wu, wv = (w * u).sum(-1), (w * v).sum(-1)
+    det = np.maximum(uu * vv - uv * uv, 1e-30)
+    s, t = (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det
+    best = np.stack([1 - s - t, s, t], -1)
+    outside = (best < 0).any(-1)
+    distance = np.full(outside.shape, np.inf)
+    for i, j, o in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        e = corners[..., j, :] - corners[..., i, :]
+        along = ((p - corners[..., i, :]) * e).sum(-1) / np.maximum((e * e).sum(-1), 1e-30)
+        along = along.clip(0, 1)
+        d = ((p - corners[..., i, :] - along[..., None] * e) ** 2).sum(-1)
+        take = outside & (d < distance)
+        distance = np.where(take, d, distance)
+        candidate = np.zeros_like(best)
+        candidate[..., i], candidate[..., j], candidate[..., o] = 1 - along, along, 0
+        best = np.where(take[..., None], candidate, best)
+    return best
+
+
+def landmark_table(path: Path | None = None) -> dict:
+    """The bundled landmark positions on the neutral head: ``points478``, ``points68`` (metres), ``sigma478``."""
+    from headcast.weights import weights_path
+
+    return json.loads((path or weights_path("landmarks").with_suffix(".json")).read_text())
+
+
+def guards(head: HeadModel, count: int) -> dict[str, tuple[list[int], np.ndarray]]:
+    """Groups of points with the triangles each group may lie on: eyes on eyeballs, lips each on its own."""
+    part = head.part.numpy()
+    skin = part == head.part_names.index("skin")
+    if count != 478:
+        return {"skin": (list(range(count)), skin)}
+    jaw = head.expression_basis[EXPRESSION_INDEX["jawOpen"]].norm(dim=-1)
+    moved = (jaw[head.faces].mean(1) / jaw.max()).numpy()
+    groups = {name: (list(rows), part == head.part_names.index(name)) for name, rows in EYE_POINTS.items()}
+    groups["upper"] = (list(LIP_UPPER), skin & (moved < 0.3))
+    groups["lower"] = (list(LIP_LOWER), skin & (moved > 0.3))
+    taken = {i for rows, _ in groups.values() for i in rows}
+    groups["skin"] = ([i for i in range(count) if i not in taken], skin)
+    return groups
+
+
+def embed_landmarks(head: HeadModel, points: Float[np.ndarray, "n 3"]) -> Triangles:
+    """Embeds 478 (or 68) landmark positions given on the neutral head into any topology of it."""
+    vertices, faces = head.neutral.cpu().numpy(), head.faces.cpu().numpy()
+    triangle, bary = np.zeros(len(points), np.int64), np.zeros((len(points), 3))
+    for rows, allowed in guards(head, len(points)).values():
+        triangle[rows], bary[rows] = closest_on_mesh(points[rows], vertices, faces, allowed)
+    return triangle, bary

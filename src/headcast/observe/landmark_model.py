@@ -1,0 +1,144 @@
+"""The head model reduced to its landmarks: what a fit needs, in numpy, independent of the topology."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from headcast.head.embed import embed_landmarks, landmark_table
+from headcast.head.model import HeadModel, combine
+from headcast.head.params import eye_look_from_gaze
+
+__all__ = ["FACE_OVAL", "INNER", "LandmarkModel", "PointBasis", "expression_weights"]
+
+FACE_OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+"""MediaPipe's face oval, from the top over the subject's left side to the chin and back."""
+
+INNER = np.setdiff1d(np.arange(478), FACE_OVAL)
+"""Everything but the oval."""
+
+SLIDE_STEPS = np.array([-0.018, -0.012, -0.006, 0.0, 0.006, 0.012, 0.018, 0.024])
+"""Where a far side contour point may slide, metres towards the middle of the face."""
+
+GAZE_STEP = 1e-4
+
+
+@dataclass(frozen=True)
+class PointBasis:
+    """Surface points as linear functions of identity and expression weights, with their hold on the eyeballs."""
+
+    neutral: Float[np.ndarray, "n 3"]
+    identity: Float[np.ndarray, "n 3 i"]
+    expression: Float[np.ndarray, "n 3 52"]
+    eye_weight: Float[np.ndarray, "n 2"]
+
+    @staticmethod
+    def of(head: HeadModel, triangle: Int[np.ndarray, " n"], bary: Float[np.ndarray, "n 3"]) -> PointBasis:
+        """The points with these triangles and weights."""
+        rows = head.faces[torch.from_numpy(np.asarray(triangle))]
+        w = torch.from_numpy(np.asarray(bary, np.float32))
+
+        def take(x: torch.Tensor) -> np.ndarray:
+            return torch.einsum("...nck,nc->...nk", x[..., rows, :], w).double().numpy()
+
+        return PointBasis(
+            neutral=take(head.neutral),
+            identity=np.ascontiguousarray(np.moveaxis(take(head.identity_basis), 0, -1)),
+            expression=np.ascontiguousarray(np.moveaxis(take(head.expression_basis), 0, -1)),
+            eye_weight=take(head.skin_weights)[:, 4:6],
+        )
+
+    def __getitem__(self, rows: np.ndarray) -> PointBasis:
+        return PointBasis(self.neutral[rows], self.identity[rows], self.expression[rows], self.eye_weight[rows])
+
+    def replaced(self, rows: np.ndarray, other: PointBasis) -> PointBasis:
+        """A copy in which the given rows are another basis' points."""
+        arrays = [getattr(self, k).copy() for k in self.__dataclass_fields__]
+        for a, k in zip(arrays, self.__dataclass_fields__, strict=True):
+            a[rows] = getattr(other, k)
+        return PointBasis(*arrays)
+
+    def at_identity(self, identity: np.ndarray) -> Float[np.ndarray, "n 3"]:
+        """Positions of an identity at rest."""
+        return self.neutral + self.identity @ identity
+
+
+@dataclass(frozen=True)
+class LandmarkModel:
+    """478 points of a head, the far side contour's alternatives, and the eyes' centres.
+
+    Attributes:
+        points: the 478. slide: 36 x len(SLIDE_STEPS) alternatives for the face oval, row by row.
+        eye_neutral, eye_identity: eyeball centres (left, right) at rest and their identity basis.
+        sigma: (478,) scale of each point's residual, in iris distances.
+        normal: (478, 3) outward unit normals on the neutral head.
+        triangle, bary: the 478 on the mesh.
+    """
+
+    points: PointBasis
+    slide: PointBasis
+    eye_neutral: Float[np.ndarray, "2 3"]
+    eye_identity: Float[np.ndarray, "2 3 i"]
+    sigma: Float[np.ndarray, "478"]
+    normal: Float[np.ndarray, "478 3"]
+    triangle: Int[np.ndarray, "478"]
+    bary: Float[np.ndarray, "478 3"]
+
+    @staticmethod
+    def of(head: HeadModel, table: dict | None = None) -> LandmarkModel:
+        """The landmarks of a head; positions and scales come from the bundled table unless one is given."""
+        table = landmark_table() if table is None else table
+        positions = np.asarray(table["points478"])
+        triangle, bary = embed_landmarks(head, positions)
+        points = PointBasis.of(head, triangle, bary)
+        a, b, c = (head.neutral[head.faces[triangle, k]].double().numpy() for k in range(3))
+        normal = np.cross(b - a, c - a)
+        return LandmarkModel(
+            points=points,
+            slide=PointBasis.of(head, *_slide(head, points.neutral[list(FACE_OVAL)])),
+            eye_neutral=head.joint_neutral[4:6].double().numpy(),
+            eye_identity=np.moveaxis(head.joint_identity[:, 4:6].double().numpy(), 0, -1),
+            sigma=np.asarray(table["sigma478"]),
+            normal=normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12),
+            triangle=triangle,
+            bary=bary,
+        )
+
+
+def _slide(head: HeadModel, oval: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Surface points before and behind each oval point, along the surface in its horizontal plane."""
+    from headcast.head.embed import closest_on_mesh
+
+    skin = head.part.numpy() == head.part_names.index("skin")
+    vertices, faces = head.neutral.numpy(), head.faces.numpy()
+    targets = np.repeat(oval[:, None], len(SLIDE_STEPS), 1)
+    inward = np.zeros_like(oval)
+    middle = oval[:, 2].mean()
+    inward[:, 0] = -np.sign(oval[:, 0]) * (np.abs(oval[:, 0]) > 0.03)
+    inward[:, 2] = np.where(oval[:, 2] < middle + 0.02, 1.0, 0.3)
+    inward /= np.linalg.norm(inward, axis=1, keepdims=True)
+    targets = targets + SLIDE_STEPS[None, :, None] * inward[:, None]
+    return closest_on_mesh(targets.reshape(-1, 3), vertices, faces, skin)
+
+
+def expression_weights(
+    expression: Float[np.ndarray, "52"], gaze: Float[np.ndarray, "2 2"], columns: Int[np.ndarray, " e"]
+) -> tuple[Float[np.ndarray, "52"], Float[np.ndarray, "52 e"], Float[np.ndarray, "52 4"]]:
+    """What the head model makes of expression and gaze, and its derivatives by ``columns`` and by the gaze.
+
+    Forward differences over the model's own rules, so that a change there needs none here.
+    """
+    n = len(columns)
+    e = np.repeat(expression[None], 1 + n + 4, 0)
+    g = np.repeat(gaze.reshape(1, 4), 1 + n + 4, 0)
+    e[np.arange(1, n + 1), columns] += GAZE_STEP
+    g[np.arange(n + 1, n + 5), np.arange(4)] += GAZE_STEP
+    out = combine(eye_look_from_gaze(torch.from_numpy(e), torch.from_numpy(g.reshape(-1, 2, 2)))).numpy()
+    jacobian = ((out[1:] - out[0]) / GAZE_STEP).T
+    return out[0], jacobian[:, :n], jacobian[:, n:]

@@ -1,0 +1,276 @@
+"""Gauss-Newton of the head's landmarks onto detected ones: residuals, derivatives, priors and the loop.
+
+Projection of a head frame point p, in units of the picture's iris distance and relative to its centre:
+    x = R p,  w = 1 / (1 - k x_z),  u = (f k x_x + o_x) w,  v = (o_y - f k x_y) w
+with the head at depth 1/k, focal length f and o the projected origin: nearly linear in every unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from headcast.observe.boxstep import Normal, box_step
+from headcast.observe.landmark_model import FACE_OVAL, SLIDE_STEPS, LandmarkModel, PointBasis, expression_weights
+from headcast.observe.prior import FREE, Prior
+
+__all__ = ["Frame", "Shared", "Target", "positions", "residuals", "rotation_of", "slid_basis", "solve"]
+
+POSE = 10
+"""Frame unknowns before the expression: rotation 3, offset 2, log k, gaze 4."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one frame's landmarks ask for, in iris distances relative to the picture's centre.
+
+    Attributes:
+        points: (478, 2). weight: (478,) 0 leaves a point out. whiten: (478, 2, 2) maps a residual to
+        standard deviations. unit: pixels per iris distance.
+    """
+
+    points: Float[np.ndarray, "478 2"]
+    weight: Float[np.ndarray, "478"]
+    whiten: Float[np.ndarray, "478 2 2"]
+    unit: float
+
+
+@dataclass
+class Shared:
+    """Unknowns that frames of one person share: identity and log focal length in pixels."""
+
+    identity: Float[np.ndarray, " i"]
+    log_focal: float
+
+
+@dataclass
+class Frame:
+    """One frame's unknowns."""
+
+    rotation: Float[np.ndarray, "3 3"]
+    offset: Float[np.ndarray, "2"]
+    log_k: float
+    gaze: Float[np.ndarray, "2 2"]
+    expression: Float[np.ndarray, "52"]
+    weight: Float[np.ndarray, "478"] = field(default_factory=lambda: np.ones(478))
+
+
+def rotation_of(axis_angle: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3 3"]:
+    """Rodrigues' formula in numpy."""
+    a = np.linalg.norm(axis_angle, axis=-1)[..., None, None]
+    x, y, z = np.moveaxis(axis_angle, -1, 0)
+    o = np.zeros_like(x)
+    k = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*axis_angle.shape[:-1], 3, 3)
+    a = np.maximum(a, 1e-9)
+    return np.eye(3) + np.sin(a) / a * k + (1 - np.cos(a)) / (a * a) * (k @ k)
+
+
+def _eye_rotation(gaze: np.ndarray) -> np.ndarray:
+    return rotation_of(np.stack([-gaze[..., 1], gaze[..., 0], np.zeros_like(gaze[..., 0])], -1))
+
+
+def positions(
+    model: LandmarkModel, basis: PointBasis, identity: np.ndarray, combined: np.ndarray, gaze: np.ndarray
+) -> Float[np.ndarray, "n 3"]:
+    """Head frame positions of surface points, eyes turned."""
+    p = basis.at_identity(identity) + basis.expression @ combined
+    return p + _eye_shift(model, basis, p, identity, _eye_rotation(gaze) - np.eye(3))
+
+
+def _eye_shift(
+    model: LandmarkModel, basis: PointBasis, p: np.ndarray, identity: np.ndarray, turn: np.ndarray
+) -> np.ndarray:
+    centre = model.eye_neutral + model.eye_identity @ identity
+    shift = np.zeros_like(p)
+    for s in range(2):
+        rows = np.flatnonzero(basis.eye_weight[:, s])
+        shift[rows] += basis.eye_weight[rows, s, None] * ((p[rows] - centre[s]) @ turn[s].T)
+    return shift
+
+
+def _project(x: np.ndarray, focal: float, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) image positions and (n,) perspective factors of rotated points."""
+    k = np.exp(frame.log_k)
+    w = 1 / (1 - k * x[:, 2])
+    s = focal * k
+    return (x[:, :2] * [s, -s] + frame.offset) * w[:, None], w
+
+
+def residuals(
+    model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target
+) -> Float[np.ndarray, "478 2"]:
+    """Fitted minus detected, in iris distances."""
+    combined = expression_weights(frame.expression, frame.gaze, FREE[:0])[0]
+    p = positions(model, basis, shared.identity, combined, frame.gaze)
+    return _project(p @ frame.rotation.T, np.exp(shared.log_focal) / target.unit, frame)[0] - target.points
+
+
+def slid_basis(
+    model: LandmarkModel, shared: Shared, frame: Frame, unit: float, from_degrees: float = 12.0
+) -> PointBasis:
+    """The 478 with the far side's oval points moved along the surface to the silhouette."""
+    forward = frame.rotation[:, 2]
+    yaw = np.degrees(np.arctan2(forward[0], forward[2]))
+    if abs(yaw) < from_degrees:
+        return model.points
+    combined = expression_weights(frame.expression, frame.gaze, FREE[:0])[0]
+    p = model.slide.at_identity(shared.identity) + model.slide.expression @ combined
+    x, _ = _project(p @ frame.rotation.T, np.exp(shared.log_focal) / unit, frame)
+    n = len(SLIDE_STEPS)
+    out = x[:, 0].reshape(-1, n) * np.sign(yaw)
+    best = out.argmax(1)
+    oval = np.array(FACE_OVAL)
+    side = model.points.neutral[oval, 0]
+    far = (np.sign(side) == np.sign(yaw)) & (np.abs(side) > 0.03)
+    rows = (np.arange(len(oval)) * n + best)[far]
+    return model.points.replaced(oval[far], model.slide[rows])
+
+
+def _jacobian(
+    model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target, with_identity: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Residuals (n, 2) and derivatives (n, 2, shared + frame unknowns), not whitened."""
+    combined, by_e, by_gaze = expression_weights(frame.expression, frame.gaze, FREE)
+    still = basis.at_identity(shared.identity) + basis.expression @ combined
+    turn = _eye_rotation(frame.gaze) - np.eye(3)
+    p = still + _eye_shift(model, basis, still, shared.identity, turn)
+    R, k = frame.rotation, np.exp(frame.log_k)
+    focal = np.exp(shared.log_focal) / target.unit
+    x = p @ R.T
+    uv, w = _project(x, focal, frame)
+    s = focal * k
+    n, ni = len(x), len(shared.identity) if with_identity else 0
+    A = np.zeros((n, 2, 3))
+    A[:, 0, 0], A[:, 1, 1], A[:, :, 2] = s * w, -s * w, uv * (w * k)[:, None]
+    J = np.zeros((n, 2, ni + 1 + POSE + len(FREE)))
+    AR = A @ R
+    if with_identity:
+        J[:, :, :ni] = AR @ _identity_columns(model, basis, turn)
+    scale = x[:, :2] * [s, -s] * w[:, None]
+    J[:, :, ni] = scale
+    f = ni + 1
+    zero = np.zeros(n)
+    cross = np.stack([zero, x[:, 2], -x[:, 1], -x[:, 2], zero, x[:, 0], x[:, 1], -x[:, 0], zero], -1)
+    J[:, :, f : f + 3] = A @ cross.reshape(n, 3, 3)
+    J[:, 0, f + 3] = J[:, 1, f + 4] = w
+    J[:, :, f + 5] = scale + uv * (w * k * x[:, 2])[:, None]
+    J[:, :, f + 6 : f + 10] = AR @ (basis.expression @ by_gaze + _gaze_columns(model, basis, still, shared, frame))
+    J[:, :, f + 10 :] = AR @ (basis.expression @ by_e)
+    return uv - target.points, J
+
+
+def _identity_columns(model: LandmarkModel, basis: PointBasis, turn: np.ndarray) -> np.ndarray:
+    out = basis.identity
+    rows = np.flatnonzero(basis.eye_weight.any(1))
+    if len(rows):
+        out = out.copy()
+        for s in range(2):
+            relative = basis.identity[rows] - model.eye_identity[s]
+            out[rows] += basis.eye_weight[rows, s, None, None] * (turn[s] @ relative)
+    return out
+
+
+def _gaze_columns(
+    model: LandmarkModel, basis: PointBasis, still: np.ndarray, shared: Shared, frame: Frame
+) -> np.ndarray:
+    out = np.zeros((len(still), 3, 4))
+    base = _eye_rotation(frame.gaze)
+    for c in range(4):
+        moved = frame.gaze.copy()
+        moved.reshape(-1)[c] += 1e-5
+        out[:, :, c] = _eye_shift(model, basis, still, shared.identity, (_eye_rotation(moved) - base) / 1e-5)
+    return out
+
+
+def _robust(r: np.ndarray, target: Target, frame: Frame, prior: Prior) -> tuple[np.ndarray, np.ndarray, float]:
+    """Whitened residuals, their Geman-McClure weights and their cost."""
+    white = (target.whiten @ r[..., None])[..., 0]
+    d2 = (white * white).sum(1)
+    c2 = prior.outlier**2
+    weight = prior.data * target.weight * frame.weight
+    return white, weight * (c2 / (c2 + d2)) ** 2, float((weight * c2 * d2 / (c2 + d2)).sum())
+
+
+def solve(
+    model: LandmarkModel, targets: list[Target], shared: Shared, frames: list[Frame], prior: Prior,
+    free_identity: bool = True, iterations: int = 12, tolerance: float = 1e-4,
+) -> tuple[Shared, list[Frame]]:  # fmt: skip
+    """Minimises landmark residuals plus priors over identity, focal length, poses, gazes and expressions."""
+    cost = np.inf
+    for _ in range(iterations):
+        bases = [slid_basis(model, shared, f, t.unit) for f, t in zip(frames, targets, strict=True)]
+        frames = [replace(f, weight=_facing(model, f)) for f in frames]
+        now = _cost(model, bases, shared, frames, targets, prior)
+        if cost - now < tolerance * max(now, 1.0) and np.isfinite(cost):
+            break
+        cost = now
+        normal = _normal(model, bases, shared, frames, targets, prior, free_identity)
+        step_s, step_f = box_step(normal)
+        for damping in (1.0, 0.5, 0.25, 0.1):
+            s2 = _moved_shared(shared, step_s * damping, free_identity)
+            f2 = [_moved(f, step_f[i] * damping) for i, f in enumerate(frames)]
+            if _cost(model, bases, s2, f2, targets, prior) < now:
+                shared, frames = s2, f2
+                break
+        else:
+            break
+    return shared, frames
+
+
+def _facing(model: LandmarkModel, frame: Frame) -> Float[np.ndarray, "478"]:
+    """Less trust in points whose surface looks away from the camera."""
+    z = model.normal @ frame.rotation[2]
+    return ((z + 0.35) / 0.6).clip(0.15, 1.0)
+
+
+def _cost(
+    model: LandmarkModel, bases: list[PointBasis], shared: Shared, frames: list[Frame], targets: list[Target],
+    prior: Prior,
+) -> float:  # fmt: skip
+    total = prior.shared_cost(shared.identity, shared.log_focal)
+    for basis, frame, target in zip(bases, frames, targets, strict=True):
+        total += _robust(residuals(model, basis, shared, frame, target), target, frame, prior)[2]
+        total += prior.frame_cost(frame.log_k, frame.gaze, frame.expression)
+    return total
+
+
+def _normal(
+    model: LandmarkModel, bases: list[PointBasis], shared: Shared, frames: list[Frame], targets: list[Target],
+    prior: Prior, free_identity: bool,
+) -> Normal:  # fmt: skip
+    identity = shared.identity if free_identity else shared.identity[:0]
+    H_ss, g_s, low_s, high_s = prior.shared_terms(identity, shared.log_focal)
+    blocks = []
+    ns = len(g_s)
+    for basis, frame, target in zip(bases, frames, targets, strict=True):
+        r, J = _jacobian(model, basis, shared, frame, target, free_identity)
+        white, weight, _ = _robust(r, target, frame, prior)
+        root = np.sqrt(weight)[:, None]
+        Jw = ((target.whiten * root[..., None]) @ J).reshape(-1, J.shape[-1])
+        H, g = Jw.T @ Jw, Jw.T @ (white * root).reshape(-1)
+        h, gp, low, high = prior.frame_terms(frame.log_k, frame.gaze, frame.expression)
+        H_ss, g_s = H_ss + H[:ns, :ns], g_s + g[:ns]
+        blocks.append((H[:ns, ns:], H[ns:, ns:] + h, g[ns:] + gp, low, high))
+    H_sf, H_ff, g_f, low_f, high_f = (np.stack(b) for b in zip(*blocks, strict=True))
+    return Normal(H_ss, g_s, H_sf, H_ff, g_f, low_s, high_s, low_f, high_f)
+
+
+def _moved_shared(shared: Shared, step: np.ndarray, free_identity: bool) -> Shared:
+    identity = shared.identity + step[:-1] if free_identity else shared.identity
+    return Shared(identity, shared.log_focal + float(step[-1]))
+
+
+def _moved(frame: Frame, step: np.ndarray) -> Frame:
+    expression = frame.expression.copy()
+    expression[FREE] += step[POSE:]
+    return Frame(
+        rotation=rotation_of(step[:3]) @ frame.rotation,
+        offset=frame.offset + step[3:5],
+        log_k=frame.log_k + float(step[5]),
+        gaze=frame.gaze + step[6:10].reshape(2, 2),
+        expression=expression,
+        weight=frame.weight,
+    )
+

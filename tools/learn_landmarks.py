@@ -1,0 +1,137 @@
+"""Learns where on the neutral head MediaPipe's 478 landmarks lie: writes ``weights/landmarks.json``.
+
+    python tools/learn_landmarks.py DATA [--people 350] [--rounds 5]
+
+DATA holds ``splits.json``, ``portraits`` and ``portraits_pd``; only the ``train`` split is read. Each round fits the
+head to every portrait, carries each landmark's median residual back to head space, makes it symmetric, moves the
+landmark, and puts it back onto the surface. The scales of the residuals that remain weigh the points in every fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from headcast.head.embed import landmark_table
+from headcast.head.model import HeadModel
+from headcast.image import load_image
+from headcast.observe.fit import Fit, Fitter, iris_distance
+from headcast.observe.landmark_model import LandmarkModel
+from headcast.observe.landmarks import FaceDetector
+from headcast.observe.prior import Prior
+from headcast.observe.types import Detection
+from headcast.weights import weights_path
+
+__all__ = ["learn", "main"]
+
+Face = tuple[Detection, int, int]
+STIFF = (8.0, 3.0, 1.5)
+"""Weight of the identity prior in the first rounds: the points are to move before the mean identity does."""
+
+
+def train_faces(data: Path, people: int, cache: Path | None) -> list[Face]:
+    """Detections in the portraits of the train split, the large ones first, then a regular choice of small ones."""
+    ids = json.loads((data / "splits.json").read_text())["train"]
+    large, small = ([i for i in ids if i[0] == c] for c in "pg")
+    step = max(1, len(small) // max(1, people - len(large)))
+    faces: list[Face] = []
+    stored = dict(np.load(cache)) if cache and cache.is_file() else None
+    with FaceDetector() as detector:
+        for i in large + small[::step]:
+            if stored is not None:
+                row = np.flatnonzero(stored["ids"] == i)
+                if len(row):
+                    p = stored["points"][row[0]][:, :2]
+                    w, h = stored["size"][row[0]]
+                    faces.append((Detection(p, (*p.min(0), *p.max(0)), 1.0), int(w), int(h)))
+                continue
+            folder = "portraits" if i[0] == "p" else "portraits_pd"
+            rgb = load_image(data / folder / f"{i}.jpg").rgb
+            found = detector.detect(rgb)
+            if found:
+                faces.append((found[0], rgb.shape[1], rgb.shape[0]))
+    return faces
+
+
+def mirror_map(faces: list[Face]) -> np.ndarray:
+    """Each landmark's partner on the other side, from the mean of upright, frontal detections."""
+    shapes = []
+    for d, _, _ in faces:
+        p = d.points.astype(np.float64)
+        across = p[473] - p[468]
+        turn = np.arctan2(across[1], across[0])
+        c, s = np.cos(turn), np.sin(turn)
+        q = (p - p.mean(0)) @ np.array([[c, -s], [s, c]]) / np.linalg.norm(across)
+        if abs((q[454, 0] - q[1, 0]) + (q[234, 0] - q[1, 0])) < 0.25:
+            shapes.append(q - q[[10, 152, 1, 168]].mean(0))
+    mean = np.median(shapes, 0)
+    d2 = ((mean[:, None] * [-1, 1] - mean[None]) ** 2).sum(-1)
+    from scipy.optimize import linear_sum_assignment
+
+    partner = linear_sum_assignment(d2 + d2.T)[1]
+    partner = np.where(partner[partner] == np.arange(478), partner, np.arange(478))
+    return partner
+
+
+def back_projected(fit: Fit, detection: Detection, model: LandmarkModel) -> np.ndarray:
+    """(478, 3) residuals detected minus fitted as displacements in the head frame, metres; nan where hidden."""
+    r = detection.points - fit.points
+    depth = -float(fit.params.translation[2])
+    per_pixel = depth / float(fit.camera.K[0, 0])
+    world = np.stack([r[:, 0], -r[:, 1], np.zeros(478)], 1) * per_pixel
+    out = world @ fit.frame.rotation
+    out[model.normal @ fit.frame.rotation[2] < 0.1] = np.nan
+    return out
+
+
+def learn(head: HeadModel, table: dict, faces: list[Face], rounds: int) -> dict:
+    """The table after some rounds of fitting and moving."""
+    partner = mirror_map(faces)
+    flip = np.array([-1.0, 1.0, 1.0])
+    for turn in range(rounds + 1):
+        model = LandmarkModel.of(head, table)
+        stiff = STIFF[turn] if turn < len(STIFF) else 1.0
+        fitter = Fitter(head, model, replace(Prior(), identity=stiff))
+        fits = [fitter.fit_photo(*f) for f in faces]
+        errors = np.array([f.error for f in fits])
+        keep = [i for i in range(len(fits)) if errors[i] < np.percentile(errors, 95)]
+        move = np.nanmedian([back_projected(fits[i], faces[i][0], model) for i in keep], 0)
+        move = np.nan_to_num(0.5 * (move + move[partner] * flip))
+        relative = np.stack(
+            [np.linalg.norm(fits[i].points - faces[i][0].points, axis=1) / iris_distance(faces[i][0].points) for i in keep]
+        )
+        sigma = np.sqrt(np.median(relative**2, 0) / 1.386)
+        sigma = np.maximum(0.5 * (sigma + sigma[partner]), 0.004)
+        identity = np.mean([f.shared.identity for f in fits], 0)
+        report = f"round {turn}: inner {np.median(errors):.3f} %, p90 {np.percentile(errors, 90):.3f} %, "
+        report += f"moved {np.median(np.linalg.norm(move, axis=1)) * 1000:.2f} mm, mean identity {np.abs(identity).max():.2f}"
+        print(report, flush=True)  # noqa: T201
+        table = {**table, "sigma478": [round(float(s), 5) for s in sigma]}
+        if turn < rounds:
+            points = model.points.neutral + move
+            points = LandmarkModel.of(head, {**table, "points478": points}).points.neutral
+            points = 0.5 * (points + points[partner] * flip)
+            table["points478"] = [[round(float(x), 6) for x in p] for p in points]
+    return table
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--people", type=int, default=350)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cache", type=Path, help="npz of ids, points, size to use in the place of the detector")
+    parser.add_argument("--out", type=Path, default=weights_path("landmarks").with_suffix(".json"))
+    args = parser.parse_args()
+    faces = train_faces(args.data, args.people, args.cache)
+    table = learn(HeadModel.load(), landmark_table(), faces, args.rounds)
+    args.out.write_text(json.dumps(table) + "\n")
+
+
+if __name__ == "__main__":
+    main()

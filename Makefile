@@ -1,0 +1,33 @@
+# make demo | test | lint | bench | setup       VENV=folder  PYTHON=python3.11  TORCH_INDEX=url  EXTRAS=dev,metrics
+VENV ?= .venv
+EXTRAS ?= dev
+BIN := $(VENV)/bin
+OUT ?= out/demo
+PYTEST_ARGS ?= -n 2 -q
+
+.PHONY: setup demo test lint bench surface
+
+setup:
+	@python=""; for p in $(PYTHON) python3.11 python3.12 python3 python; do \
+	  if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then python=$$p; break; fi; \
+	done; \
+	if [ -x $(BIN)/python ]; then python=$(BIN)/python; fi; \
+	if [ -z "$$python" ]; then echo "make: headcast needs Python 3.11 or 3.12; install one or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
+	$$python tools/install.py $(VENV) $(EXTRAS)
+
+demo: setup
+	$(BIN)/python -m headcast.cli.demo -o $(OUT)
+
+test: setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff check src tests tools benchmarks
+	$(BIN)/ruff format --check --diff src tests tools benchmarks
+	$(BIN)/pyright src
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+surface: setup
+	$(BIN)/python -m tests.api_surface

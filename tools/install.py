@@ -1,0 +1,126 @@
+"""Fills a virtual environment for this repository: ``python tools/install.py VENV [EXTRAS]`` (what ``make setup`` runs).
+
+Two traps are stepped around. A plain ``pip install torch`` may resolve to gigabytes of CUDA packages: the index named
+by the variable TORCH_INDEX is used when set, and any torch that is already in the environment is kept. MediaPipe asks
+for opencv-contrib-python, whose import needs libGL and glib: the headless build of the same version takes its place,
+and jax, jaxlib and sentencepiece, which MediaPipe lists but doesn't import, are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONSTRAINTS = ROOT / "constraints.txt"
+TORCH = "2.13.0"
+MEDIAPIPE = "0.10.21"
+MEDIAPIPE_NEEDS = ["absl-py", "attrs>=19.1.0", "flatbuffers>=2.0", "matplotlib", "protobuf>=4.25.3,<5", "sounddevice>=0.4.4"]
+HEADLESS = "opencv-contrib-python-headless"
+OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless")
+CHECK = "import cv2, mediapipe, torch, headcast; mediapipe.solutions.face_mesh; print('headcast', headcast.__version__, 'with torch', torch.__version__)"
+
+
+def say(text: str) -> None:
+    """One line for the user."""
+    sys.stderr.write(f"setup: {text}\n")
+
+
+class Environment:
+    """A virtual environment and its pip."""
+
+    def __init__(self, folder: Path) -> None:
+        self.python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        if not self.python.exists():
+            say(f"making {folder.name} with Python {sys.version.split()[0]}")
+            try:
+                venv.create(folder, with_pip=True)
+            except subprocess.CalledProcessError:
+                sys.exit("setup: this Python cannot make environments; on Debian: apt-get install python3-venv")
+
+    def run(self, *arguments: str) -> str:
+        """Output of a Python command; ends the program with its error."""
+        done = subprocess.run([self.python, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"setup: failed: {' '.join(arguments)}")
+        return done.stdout
+
+    def install(self, *arguments: str) -> None:
+        """``pip install`` under the pinned versions."""
+        self.run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(CONSTRAINTS), *arguments)
+
+    def installed(self) -> dict[str, str]:
+        """Name to version of what is there."""
+        listing = json.loads(self.run("-m", "pip", "list", "--format", "json", "--disable-pip-version-check"))
+        return {p["name"].lower().replace("_", "-"): p["version"] for p in listing}
+
+
+def plain_torch_is_cuda(environment: Environment) -> bool:
+    """Whether pip, left alone, would bring the CUDA build."""
+    report = environment.run(
+        "-m", "pip", "install", "--quiet", "--dry-run", "--disable-pip-version-check", "--report", "-",
+        f"torch=={TORCH}",
+    )  # fmt: skip
+    names = [p["metadata"]["name"].lower() for p in json.loads(report)["install"]]
+    return any(n.startswith(("nvidia-", "cuda-")) or n in ("triton", "pytorch-triton") for n in names)
+
+
+def install_torch(environment: Environment) -> None:
+    """Torch of the pinned version, unless one that works is there."""
+    present = environment.installed().get("torch")
+    if present:
+        say(f"keeping torch {present}")
+        return
+    index = os.environ.get("TORCH_INDEX")
+    if index:
+        say(f"torch {TORCH} from the index in TORCH_INDEX")
+        environment.install("--no-deps", "--index-url", index, f"torch=={TORCH}")
+        return
+    if plain_torch_is_cuda(environment):
+        say(f"torch {TORCH} comes with CUDA here, some gigabytes; for the CPU build set TORCH_INDEX to its index")
+    environment.install(f"torch=={TORCH}")
+
+
+def install_opencv(environment: Environment) -> None:
+    """The headless build and no other: all builds share one folder, so the others must go first."""
+    others = [n for n in OTHER_OPENCV if n in environment.installed()]
+    if others:
+        environment.run("-m", "pip", "uninstall", "--quiet", "-y", *others)
+    environment.install("--no-deps", *(["--force-reinstall"] if others else []), HEADLESS)
+
+
+def requirements(extras: list[str]) -> list[str]:
+    """What pyproject.toml asks for, without torch and MediaPipe, and what MediaPipe needs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(r for e in extras for r in project["optional-dependencies"][e])]
+    return [r for r in wanted if not re.match(r"(torch|mediapipe)\b", r)] + MEDIAPIPE_NEEDS
+
+
+def main(folder: Path, extras: list[str]) -> None:
+    """Makes the environment as described, unless nothing changed since it was made."""
+    sources = [CONSTRAINTS, ROOT / "pyproject.toml", Path(__file__)]
+    key = hashlib.sha256(b"".join(p.read_bytes() for p in sources))
+    key.update(repr((sys.version_info[:2], sorted(extras), str(ROOT), os.environ.get("TORCH_INDEX"))).encode())
+    stamp = folder / ".headcast-setup"
+    if stamp.is_file() and stamp.read_text() == key.hexdigest():
+        return
+    environment = Environment(folder)
+    install_torch(environment)
+    say("installing the other packages")
+    install_opencv(environment)
+    environment.install("torch", *requirements(extras))
+    environment.install("--no-deps", f"mediapipe=={MEDIAPIPE}")
+    environment.install("--no-deps", "-e", str(ROOT))
+    say(environment.run("-c", CHECK).strip())
+    stamp.write_text(key.hexdigest())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [e for e in ",".join(sys.argv[2:]).split(",") if e])

@@ -1,0 +1,1 @@
+"""Functions of two pictures: how close, how sharp, the same person?"""

@@ -1,0 +1,1 @@
+"""Protocols and tables: what the product reaches, with the command that shows it."""

@@ -22,7 +22,7 @@ from headcast.image import load_image
 from headcast.observe.fit import Fit, Fitter, iris_distance
 from headcast.observe.landmark_model import LandmarkModel
 from headcast.observe.landmarks import FaceDetector
-from headcast.observe.prior import Prior
+from headcast.observe.prior import Prior, expression_sigma
 from headcast.observe.types import Detection
 from headcast.weights import weights_path
 
@@ -30,7 +30,7 @@ __all__ = ["learn", "main"]
 
 Face = tuple[Detection, int, int]
 STIFF = (8.0, 3.0, 1.5)
-"""Weight of the identity prior in the first rounds: the points are to move before the mean identity does."""
+"""Weight of the priors in the first rounds: the points are to move before mean identity and expression do."""
 
 
 def train_faces(data: Path, people: int, cache: Path | None) -> list[Face]:
@@ -95,7 +95,8 @@ def learn(head: HeadModel, table: dict, faces: list[Face], rounds: int) -> dict:
     for turn in range(rounds + 1):
         model = LandmarkModel.of(head, table)
         stiff = STIFF[turn] if turn < len(STIFF) else 1.0
-        fitter = Fitter(head, model, replace(Prior(), identity=stiff))
+        prior = replace(Prior(), identity=stiff, expression=expression_sigma() / np.sqrt(stiff))
+        fitter = Fitter(head, model, prior)
         fits = [fitter.fit_photo(*f) for f in faces]
         errors = np.array([f.error for f in fits])
         keep = [i for i in range(len(fits)) if errors[i] < np.percentile(errors, 95)]

@@ -14,20 +14,24 @@ from headcast.head.names import EXPRESSION_INDEX
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel
 
-__all__ = ["EYE_POINTS", "LIP_LOWER", "LIP_UPPER", "closest_on_mesh", "embed_landmarks", "landmark_table"]
+__all__ = ["EYE_POINTS", "LIPS", "closest_on_mesh", "embed_landmarks", "landmark_table"]
 
 EYE_POINTS = {"eyeRight": range(468, 473), "eyeLeft": range(473, 478)}
 """MediaPipe's iris points by the subject's eye."""
 
-LIP_UPPER = (
-    185, 40, 39, 37, 0, 267, 269, 270, 409, 191, 80, 81, 82, 13, 312, 311, 310, 415,
-    74, 73, 72, 11, 302, 303, 304, 184, 42, 41, 38, 12, 268, 271, 272, 408, 183, 407,
-)  # fmt: skip
-LIP_LOWER = (
-    146, 91, 181, 84, 17, 314, 405, 321, 375, 95, 88, 178, 87, 14, 317, 402, 318, 324,
-    77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325,
-)  # fmt: skip
-"""MediaPipe's points of the lips, which touch at rest: a guard keeps each on its own lip."""
+LIPS = {
+    "upper": ((40, 39, 37, 0, 267, 269, 270, 80, 81, 82, 13, 312, 311, 310,
+               74, 73, 72, 11, 302, 303, 304, 42, 41, 38, 12, 268, 271, 272), 0.0, 0.3),
+    "upper corner": ((185, 409, 191, 415, 184, 408, 183, 407), 0.0, 0.5),
+    "lower": ((91, 181, 84, 17, 314, 405, 321, 88, 178, 87, 14, 317, 402, 318,
+               90, 180, 85, 16, 315, 404, 320, 89, 179, 86, 15, 316, 403, 319), 0.3, 1.0),
+    "lower corner": ((146, 375, 95, 324, 77, 307, 96, 325), 0.12, 1.0),
+}  # fmt: skip
+"""MediaPipe's points of the lips, which touch at rest, with the share of the largest jawOpen movement that the
+surface there may have: a guard that keeps each on its own lip."""
+
+FORWARD = -0.1
+"""Triangles that look further back carry no landmark: the insides of lids, lips and nostrils."""
 
 Triangles = tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n 3"]]
 
@@ -92,17 +96,24 @@ def landmark_table(path: Path | None = None) -> dict:
 def guards(head: HeadModel, count: int) -> dict[str, tuple[list[int], np.ndarray]]:
     """Groups of points with the triangles each group may lie on: eyes on eyeballs, lips each on its own."""
     part = head.part.numpy()
-    skin = part == head.part_names.index("skin")
+    skin = (part == head.part_names.index("skin")) & (_forward(head) > FORWARD)
     if count != 478:
         return {"skin": (list(range(count)), skin)}
     jaw = head.expression_basis[EXPRESSION_INDEX["jawOpen"]].norm(dim=-1)
     moved = (jaw[head.faces].mean(1) / jaw.max()).numpy()
     groups = {name: (list(rows), part == head.part_names.index(name)) for name, rows in EYE_POINTS.items()}
-    groups["upper"] = (list(LIP_UPPER), skin & (moved < 0.3))
-    groups["lower"] = (list(LIP_LOWER), skin & (moved > 0.3))
+    for name, (rows, low, high) in LIPS.items():
+        groups[name] = (list(rows), skin & (moved >= low) & (moved <= high))
     taken = {i for rows, _ in groups.values() for i in rows}
     groups["skin"] = ([i for i in range(count) if i not in taken], skin)
     return groups
+
+
+def _forward(head: HeadModel) -> Float[np.ndarray, " f"]:
+    """How far each triangle of the neutral head looks out of the face: its normal's z."""
+    a, b, c = (head.neutral[head.faces[:, k]].double().cpu().numpy() for k in range(3))
+    n = np.cross(b - a, c - a)
+    return n[:, 2] / np.maximum(np.linalg.norm(n, axis=1), 1e-20)
 
 
 def embed_landmarks(head: HeadModel, points: Float[np.ndarray, "n 3"]) -> Triangles:

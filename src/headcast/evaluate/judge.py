@@ -60,7 +60,7 @@ class Judge:
         return points
 
     def compare(
-        self, real: UInt8[np.ndarray, "h w 3"], render: UInt8[np.ndarray, "h w c"], name: str
+        self, real: UInt8[np.ndarray, "h w 3"], render: UInt8[np.ndarray, "h2 w2 c"], name: str
     ) -> Row:  # fmt: skip
         """One pair of equal size. A four-channel rendering is straight-alpha RGBA, seen over mid grey."""
         if real.shape[:2] != render.shape[:2]:

@@ -33,7 +33,7 @@ __all__ = [
 
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 64
-FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
 EXIF_IFD, FOCAL_35MM = 0x8769, 0xA405
 
 # What Pillow's decoders raise on damaged bytes, apart from its own classes (which are OSErrors).

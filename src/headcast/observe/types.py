@@ -21,11 +21,13 @@ class Detection:
         points: (478, 2) MediaPipe landmarks, the last ten are the irises.
         box: x0, y0, x1, y1 around the points.
         score: confidence of the detector in 0..1.
+        yaw: rough degrees by which the face turns to the subject's left (image right); 0 where not estimated.
     """
 
     points: Float[np.ndarray, "478 2"]
     box: tuple[float, float, float, float]
     score: float
+    yaw: float = 0.0
 
 
 @dataclass(frozen=True)

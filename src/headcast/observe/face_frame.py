@@ -1,0 +1,80 @@
+"""Where things are on a head, roughly, from the landmarks of its face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from headcast.observe.landmark_points import (
+    EAR_LEFT,
+    EAR_RIGHT,
+    IRIS_LEFT,
+    IRIS_RIGHT,
+    OVAL,
+)
+
+__all__ = ["FaceFrame", "face_frame", "polygon"]
+
+Plane = Float[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True)
+class FaceFrame:
+    """A grid over a picture in units of the face.
+
+    Attributes:
+        x: to the subject's left and y: up, from the point between the irises; 1 is the height of the face.
+        depth: distance inside the face's outline, negative outside, in the same unit.
+        chin, top: y of the outline's lowest and highest point. ear_left, ear_right: x of the ears.
+        unit: pixels of the height of the face.
+    """
+
+    x: Plane
+    y: Plane
+    depth: Plane
+    chin: float
+    top: float
+    ear_left: float
+    ear_right: float
+    unit: float
+
+
+def face_frame(points: Float[np.ndarray, "478 2"], height: int, width: int) -> FaceFrame:
+    """The frame of a face over a picture of a given size."""
+    import cv2
+
+    middle = (points[IRIS_LEFT] + points[IRIS_RIGHT]) / 2
+    along = points[IRIS_LEFT] - points[IRIS_RIGHT]
+    along = along / np.linalg.norm(along)
+    up = np.array([along[1], -along[0]])
+    local = (points - middle) @ np.stack([along, up], 1)
+    wide = abs(local[EAR_LEFT, 0] - local[EAR_RIGHT, 0])
+    unit = float(max(local[list(OVAL), 1].max() - local[list(OVAL), 1].min(), 1.1 * wide))
+    py, px = np.mgrid[0:height, 0:width].astype(np.float32) + 0.5
+    dx, dy = px - middle[0], py - middle[1]
+    inside = polygon(points[list(OVAL)], height, width)
+    depth = cv2.distanceTransform((inside > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    outside = cv2.distanceTransform((inside <= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    return FaceFrame(
+        x=((dx * along[0] + dy * along[1]) / unit).astype(np.float32),
+        y=((dx * up[0] + dy * up[1]) / unit).astype(np.float32),
+        depth=((depth - outside) / unit).astype(np.float32),
+        chin=float(local[list(OVAL), 1].min() / unit),
+        top=float(local[list(OVAL), 1].max() / unit),
+        ear_left=float(local[EAR_LEFT, 0] / unit),
+        ear_right=float(local[EAR_RIGHT, 0] / unit),
+        unit=unit,
+    )
+
+
+def polygon(points: Float[np.ndarray, "n 2"] | Sequence[Sequence[float]], height: int, width: int) -> Plane:
+    """Coverage of a closed outline, antialiased."""
+    import cv2
+
+    out = np.zeros((height, width), np.uint8)
+    fixed = np.round((np.asarray(points, np.float64) - 0.5) * 256).astype(np.int32)
+    cv2.fillPoly(out, [fixed], 255, lineType=cv2.LINE_AA, shift=8)
+    return out.astype(np.float32) / 255

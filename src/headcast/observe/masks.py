@@ -1,0 +1,171 @@
+"""Skin, hair, clothes and glasses of a portrait, by geometry and colour."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from headcast.observe.colour_model import Mixture, features, fit_mixture
+from headcast.observe.face_frame import FaceFrame, face_frame, polygon
+from headcast.observe.filters import guided, resized
+from headcast.observe.glasses import glasses_mask
+from headcast.observe.landmark_points import (
+    BROW_LEFT,
+    BROW_RIGHT,
+    EYE_LEFT,
+    EYE_RIGHT,
+    LIPS_OUTER,
+)
+from headcast.observe.matte import person_matte
+from headcast.observe.types import Detection, Masks
+
+__all__ = ["segment"]
+
+WORK = 1024  # pixels of the longer side that masks are made at
+ROUNDS = 3  # of fitting the colours to the regions and the regions to the colours
+LABEL_FACE = 200.0  # pixels of the face's height on the grid where regions and colours are found
+LEAST_AREA = 0.004  # of the face's height squared, for a part to be there at all
+NOTHING = -13.0  # log density of a part that this person does not show
+SKIN, HAIR, CLOTHES = 0, 1, 2
+
+
+def segment(
+    rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, person: Float[np.ndarray, "h w"] | None = None
+) -> Masks:
+    """Masks of one person; ``person`` is its matte when there is one already."""
+    h, w = rgb.shape[:2]
+    if person is None:
+        person = person_matte(rgb, detection)
+    scale = min(1.0, WORK / max(h, w))
+    small = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
+    glasses = glasses_mask(small, detection.points * scale)
+    parts = label(small, person, detection.points * scale, glasses)
+    image = small.astype(np.float32) / 255
+    unit = face_frame(detection.points * scale, 1, 1).unit
+    soft = guided(image, resized(parts, *small.shape[:2]), max(2, round(0.012 * unit)), 1e-3)
+    soft = np.clip(soft, 0, 1) + 1e-6
+    soft = resized(soft / soft.sum(-1, keepdims=True), h, w) * person[..., None]
+    return Masks(person, soft[..., SKIN], soft[..., HAIR], soft[..., CLOTHES], resized(glasses, h, w))
+
+
+def label(
+    rgb: UInt8[np.ndarray, "h w 3"],
+    matte: Float[np.ndarray, "a b"],
+    points: Float[np.ndarray, "478 2"],
+    glasses: Float[np.ndarray, "h w"],
+) -> Float[np.ndarray, "c d 3"]:
+    """Probabilities of skin, hair and clothes, on a grid where the face is some 200 pixels high.
+
+    A prior by place, times colour mixtures that are fitted in turns to the regions of this very picture.
+    """
+    scale = min(1.0, LABEL_FACE / face_frame(points, 1, 1).unit)
+    h, w = (max(1, round(n * scale)) for n in rgb.shape[:2])
+    points = points * scale
+    frame = face_frame(points, h, w)
+    matte = resized(matte, h, w)
+    f = features(resized(rgb, h, w), frame.unit)
+    plain = (skin_samples(points, frame) * (1 - resized(glasses, h, w)) > 0.5) & (matte > 0.5)
+    skin = fit_mixture(lit(trimmed(f[plain])), 5)
+    unlike = skin.distance(f)
+    crown = (matte > 0.9) & (frame.y > frame.chin + 0.4) & (frame.depth < -0.01) & (unlike > 3)
+    hair = fit_mixture(f[crown], 3) if crown.sum() > LEAST_AREA * frame.unit**2 else None
+    like_hair = (matte > 0.7) & (unlike > 2.5) & (hair.distance(f) < 3 if hair else False)
+    long = long_hair(frame, like_hair)
+    prior = place_prior(frame, long)
+    models: dict[int, Mixture | None] = {SKIN: skin}
+    probability = softmax(prior)
+    for _ in range(ROUNDS):
+        for k in (HAIR, CLOTHES):
+            own = (matte > 0.9) & (probability[..., k] > 0.6) & (unlike > (3.0 if k == HAIR else 2.0))
+            hair = models.get(HAIR)
+            if k == CLOTHES and hair is not None:
+                own &= (long == 0) | (hair.distance(f) > 2.5)
+            models[k] = fit_mixture(f[own], 3) if own.sum() > LEAST_AREA * frame.unit**2 else None
+        own = (matte > 0.9) & (probability[..., SKIN] > 0.7) & (unlike < 2.5)
+        models[SKIN] = fit_mixture(lit(np.concatenate([trimmed(f[plain]), f[own & ~plain]])), 5)
+        densities = [np.full(f.shape[:2], NOTHING) if m is None else m.log_density(f) for m in (models[SKIN], models[HAIR], models[CLOTHES])]
+        probability = softmax(prior + np.stack(densities, -1))
+    return probability.astype(np.float32)
+
+
+def softmax(x: Float[np.ndarray, "h w k"]) -> Float[np.ndarray, "h w k"]:
+    """Probabilities of log odds."""
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def trimmed(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
+    """Samples without nostrils, stray hair and highlights: the extremes of lightness and of colour."""
+    middle = np.median(f, 0)
+    far = np.abs(f[:, :3] - middle[:3]) / (np.median(np.abs(f[:, :3] - middle[:3]), 0) * 1.5 + 1.0)
+    keep = far.max(1) < 2.5
+    return f[keep] if keep.sum() > 20 else f
+
+
+def lit(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
+    """Samples of skin with some of the same skin under a highlight (nearer to white) and in shade added."""
+    out = [f]
+    for white, stride in ((0.25, 6), (0.5, 12)):
+        shine = f[::stride].copy()
+        shine[:, 0] += white * (97 - shine[:, 0])
+        shine[:, 1:3] *= 1 - 0.8 * white
+        out.append(shine)
+    shade = f[::12].copy()
+    shade[:, 0] *= 0.72
+    shade[:, 1:3] *= 0.88
+    return np.concatenate([*out, shade])
+
+
+def long_hair(frame: FaceFrame, like_hair: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Whether hair hangs beside the jaw, 0..1, for the subject's right and left half of the picture.
+
+    Told by the median width of what looks like hair in the rows beside the jaw.
+    """
+    level = (frame.y > frame.chin + 0.08) & (frame.y < frame.chin + 0.35)
+    strip = level & (frame.depth < -0.01) & (frame.depth > -0.3)
+    out = np.zeros_like(frame.x)
+    for side in (frame.x <= 0, frame.x > 0):
+        rows = (strip & side).any(1)
+        if rows.any():
+            width = float(np.median((strip & side & like_hair)[rows].sum(1))) / frame.unit
+            out[side] = np.clip((width - 0.05) / 0.05, 0, 1)
+    return out
+
+
+def skin_samples(points: Float[np.ndarray, "478 2"], frame: FaceFrame) -> Float[np.ndarray, "h w"]:
+    """Where there is skin for sure: inside the face, not at its rim, nor eyes, brows, mouth, nor near them."""
+    h, w = frame.x.shape
+    out = ((frame.depth > 0.06) & (frame.y < 0.1)).astype(np.float32)
+    for outline in (BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, LIPS_OUTER):
+        p = points[list(outline)]
+        out *= 1 - polygon((p - p.mean(0)) * 1.25 + p.mean(0), h, w)
+    return out
+
+
+def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """Log odds of skin, hair and clothes by place on the head; ``long`` from ``long_hair``."""
+    x, y, depth = frame.x, frame.y, frame.depth
+    out = np.zeros((*x.shape, 3), np.float32)
+    forehead = smooth(y, 0.1, 0.28)  # where fringes fall
+    out[..., SKIN] += np.clip(depth, 0, 0.3) * (60 - 48 * forehead) + 1.5 * (depth > 0)
+    drop = frame.chin - y
+    below = smooth(drop, -0.06, 0.06)
+    half = max(0.3, 0.5 * abs(frame.ear_left - frame.ear_right))
+    middle = 0.25 * (frame.ear_left + frame.ear_right)
+    neck = smooth(half * 0.9 + 0.3 * np.maximum(drop, 0) - np.abs(x - middle), -0.12, 0.08) * smooth(-drop, -0.75, -0.3)
+    out[..., SKIN] += below * (4.0 * neck - 2.5)
+    out[..., CLOTHES] += -9 * (1 - smooth(drop, -0.4, -0.05)) + below * (1 - 2.0 * neck)
+    out[..., CLOTHES] += 5 * smooth(drop, 0.1, 0.5) * (1 - 0.9 * long * (drop < 0.8))
+    jaw = smooth(drop, -0.35, -0.1)  # short hair ends above
+    out[..., HAIR] -= 9 * jaw * (1 - long) + below * long * (4 * neck + 3 * smooth(drop, 0.6, 1.2))
+    beside = (1 - jaw * (1 - long)) * (depth < 0)
+    out[..., HAIR] += (1 - below) * beside * (1.2 + smooth(y - frame.top, -0.02, 0.15))
+    ears = np.exp(-(((y + 0.08) / 0.16) ** 2)) * smooth(-depth, 0.0, 0.02) * smooth(0.1 + depth, -0.02, 0.04)
+    out[..., SKIN] += 2.0 * ears
+    return out
+
+
+def smooth(x: Float[np.ndarray, "h w"], low: float, high: float) -> Float[np.ndarray, "h w"]:
+    """A ramp from 0 at ``low`` to 1 at ``high`` with soft ends."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)

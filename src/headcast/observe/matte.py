@@ -1,0 +1,194 @@
+"""Which part of a picture is the person, as soft coverage."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from headcast.observe.face_crop import Box
+from headcast.observe.filters import blur, guided, local_colour, resized
+from headcast.observe.models import quiet_mediapipe
+from headcast.observe.types import Detection
+
+__all__ = ["coarse_matte", "person_matte", "refine_matte"]
+
+NET = 256  # pixels a side of the segmentation network
+WORK = 1024  # pixels of the longer side the matte is refined at
+VIEWS = (2.3, 2.8, 3.6)  # sides of the squares looked at, in face sizes
+
+
+def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[np.ndarray, "h w"]:
+    """Coverage 0..1 of the person whose face was found; other people are left out where they stand apart."""
+    h, w = rgb.shape[:2]
+    scale = min(1.0, WORK / max(h, w))
+    hs, ws = max(1, round(h * scale)), max(1, round(w * scale))
+    small = resized(rgb, hs, ws)
+    x0, y0, x1, y1 = detection.box
+    box: Box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
+    size = max(box[2] - box[0], box[3] - box[1])
+    coarse = keep_connected(by_colour(small, coarse_matte(small, box), box), box)
+    return np.clip(resized(refine_matte(small, coarse, size), h, w), 0, 1)
+
+
+def coarse_matte(
+    rgb: UInt8[np.ndarray, "h w 3"], box: Box
+) -> Float[np.ndarray, "h w"]:
+    """Mean of the network's answers in squares of several sizes around head and shoulders, and mirrored ones."""
+    import cv2
+
+    h, w = rgb.shape[:2]
+    total, weight = np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
+    whole = cv2.resize(rgb, (NET, NET), interpolation=cv2.INTER_AREA)
+    fallback = cv2.resize(answer(whole), (w, h), interpolation=cv2.INTER_LINEAR)
+    size = max(box[2] - box[0], box[3] - box[1])
+    for view in VIEWS:
+        side = min(view * size, float(max(h, w)))
+        x = inside((box[0] + box[2]) / 2, side, w)
+        y = inside((box[1] + box[3]) / 2 + 0.15 * size, side, h)
+        k = NET / side
+        W = np.array([[k, 0, NET / 2 - k * x + 0.5 * k - 0.5], [0, k, NET / 2 - k * y + 0.5 * k - 0.5]])
+        part = area_warp(rgb, W, k)
+        mask = (answer(part) + answer(part[:, ::-1])[:, ::-1]) / 2
+        back = {"dsize": (w, h), "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP}
+        border = np.zeros((NET, NET), np.float32)  # a view's rim counts little
+        border[4:-4, 4:-4] = 1
+        seen = cv2.warpAffine(blur(border, 4.0), W, **back)
+        total += cv2.warpAffine(logit(mask), W, **back) * seen
+        weight += seen
+    mean = (total + 0.02 * logit(fallback)) / (weight + 0.02)
+    return 1 / (1 + np.exp(beyond_reach(h, w, box) - mean))
+
+
+def beyond_reach(height: int, width: int, box: Box) -> Float[np.ndarray, "h w"]:
+    """How unlikely (log odds) a place is to be hair of this head: grows sideways and upwards from the face."""
+    x0, y0, x1, y1 = box
+    size = max(x1 - x0, y1 - y0)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) + 0.5
+    side = np.maximum(np.maximum(x0 - x, x - x1), 0) / size
+    up = np.maximum(y0 - y, 0) / size
+    reach = np.hypot(side, up)
+    above_chin = np.clip((y1 - y) / (0.3 * size), 0, 1)
+    return (8 * np.maximum(reach - 0.35, 0) * above_chin).astype(np.float32)
+
+
+def logit(p: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Log odds, bounded: averaged, they let two sure views outvote a wavering one."""
+    p = np.clip(p, 0.01, 0.99)
+    return np.log(p / (1 - p)).astype(np.float32)
+
+
+def inside(middle: float, side: float, length: int) -> float:
+    """The middle of an interval moved so that the interval stays in the picture where it can."""
+    if side >= length:
+        return length / 2
+    return float(np.clip(middle, side / 2, length - side / 2))
+
+
+def area_warp(rgb: UInt8[np.ndarray, "h w 3"], W: np.ndarray, k: float) -> UInt8[np.ndarray, "s s 3"]:
+    """An affine crop to the network's size without skipping pixels."""
+    import cv2
+
+    x = blur(rgb, 0.4 / k) if k < 0.7 else rgb
+    return cv2.warpAffine(x, W, (NET, NET), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def answer(rgb: UInt8[np.ndarray, "s s 3"]) -> Float[np.ndarray, "s s"]:
+    """The segmentation network on one square."""
+    mask = selfie_graph().process(np.ascontiguousarray(rgb)).segmentation_mask
+    return np.zeros((NET, NET), np.float32) if mask is None else np.asarray(mask, np.float32)
+
+
+@cache
+def selfie_graph() -> Any:  # noqa: ANN401
+    """MediaPipe's segmentation graph, made on first use."""
+    with quiet_mediapipe() as solutions:
+        graph = solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
+        graph.process(np.zeros((NET, NET, 3), np.uint8))
+    return graph
+
+
+def by_colour(
+    rgb: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"], box: Box
+) -> Float[np.ndarray, "h w"]:
+    """Lets colour models of person and background (GrabCut) decide where the network wavers."""
+    import cv2
+
+    h, w = rgb.shape[:2]
+    scale = min(1.0, 256 / max(h, w))
+    hs, ws = max(1, round(h * scale)), max(1, round(w * scale))
+    small, m = resized(rgb, hs, ws), resized(matte, hs, ws)
+    size = max(box[2] - box[0], box[3] - box[1]) * scale
+    ring = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(0.05 * size)) + 1,) * 2)
+    sure = cv2.erode((m > 0.93).astype(np.uint8), ring, borderValue=1)
+    never = cv2.erode((m < 0.1).astype(np.uint8), ring, borderValue=1)
+    x0, y0, x1, y1 = (round(v * scale) for v in box)
+    sure[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] |= (m > 0.5).astype(np.uint8)[
+        max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)
+    ]
+    if sure.sum() < 50 or never.sum() < 50:
+        return matte
+    labels = np.where(m > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[sure > 0], labels[never > 0] = cv2.GC_FGD, cv2.GC_BGD
+    cv2.setRNGSeed(0)
+    cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
+    vote = blur(((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.float32), 1.0)
+    vote = resized(vote, h, w)
+    wavering = 4 * matte * (1 - matte)
+    return matte + (vote - matte) * np.clip(2 * wavering - 0.4, 0, 0.85)
+
+
+def keep_connected(
+    matte: Float[np.ndarray, "h w"], box: Box
+) -> Float[np.ndarray, "h w"]:
+    """Drops what does not hang together with the face."""
+    import cv2
+
+    solid = (matte > 0.5).astype(np.uint8)
+    _, labels = cv2.connectedComponents(solid)
+    x0, y0, x1, y1 = (round(v) for v in box)
+    inner = labels[max(y0, 0) : max(y1, 1), max(x0, 0) : max(x1, 1)]
+    counts = np.bincount(inner[inner > 0].ravel(), minlength=2)
+    if counts[1:].sum() == 0:
+        return matte
+    mine = (labels == int(counts[1:].argmax()) + 1).astype(np.uint8)
+    size = max(x1 - x0, y1 - y0)
+    k = max(3, round(0.06 * size)) | 1
+    near = cv2.dilate(mine, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k)))
+    return matte * near
+
+
+def refine_matte(
+    rgb: UInt8[np.ndarray, "h w 3"], coarse: Float[np.ndarray, "h w"], size: float
+) -> Float[np.ndarray, "h w"]:
+    """Moves the soft edge to where the colours change.
+
+    In a band around the coarse edge every pixel is compared with the mean colours of sure person and sure
+    background nearby: its place on the line between them is its coverage, trusted as far as the two colours
+    differ and the pixel lies near their line. A guided filter then ties the band to the picture's edges.
+    """
+    import cv2
+
+    image = rgb.astype(np.float32) / 255
+    reach = max(2.0, 0.035 * size)
+    k = 2 * round(reach) + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
+    sure = cv2.erode((coarse > 0.8).astype(np.uint8), disk, borderValue=1).astype(np.float32)
+    never = cv2.erode((coarse < 0.2).astype(np.uint8), disk, borderValue=1).astype(np.float32)
+    band = 1 - sure - never
+    front, front_weight = local_colour(image, sure, 1.3 * reach)
+    back, back_weight = local_colour(image, never, 1.3 * reach)
+    line = front - back
+    length = (line**2).sum(-1)
+    place = np.clip(((image - back) * line).sum(-1) / np.maximum(length, 1e-6), 0, 1)
+    off = ((image - back - place[..., None] * line) ** 2).sum(-1)
+    trust = length**2 / (length**2 + 0.003) * np.exp(-off / (0.25 * length + 0.003))
+    trust = trust * np.minimum(1, 50 * np.minimum(front_weight, back_weight)) * band
+    prior = np.clip(coarse, 0, 1)
+    mixed = prior + trust * (place - prior)
+    mixed = np.where(band > 0, mixed, sure)
+    fine = guided(image, mixed.astype(np.float32), max(2, round(0.35 * reach)), 2e-4)
+    out = np.where(band > 0, fine, sure)
+    return np.clip((out - 0.04) / 0.92, 0, 1).astype(np.float32)

@@ -16,7 +16,9 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "headcast"
 def exported(tree: ast.Module) -> list[str]:
     """Names in ``__all__``."""
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+        ):
             return list(ast.literal_eval(node.value))
     return []
 

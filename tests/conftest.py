@@ -9,7 +9,9 @@ import pytest
 from jaxtyping import install_import_hook
 
 # An int is a float here, as everywhere in typed Python (PEP 484).
-install_import_hook("headcast", "beartype.beartype(conf=__import__('beartype').BeartypeConf(is_pep484_tower=True))")
+install_import_hook(
+    "headcast", "beartype.beartype(conf=__import__('beartype').BeartypeConf(is_pep484_tower=True))"
+)
 
 hypothesis.settings.register_profile("headcast", max_examples=30, deadline=None)
 hypothesis.settings.load_profile("headcast")

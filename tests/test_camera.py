@@ -61,7 +61,9 @@ def test_resized_scales_pixels(x: float, y: float, width: int, height: int) -> N
     camera = Camera.make(700, 400, 300)
     point = torch.tensor([x, y, -1.0])
     scale = torch.tensor([width / 400, height / 300])
-    assert torch.allclose(camera.resized(width, height).project(point), camera.project(point) * scale, rtol=1e-4)
+    assert torch.allclose(
+        camera.resized(width, height).project(point), camera.project(point) * scale, rtol=1e-4
+    )
 
 
 @given(coordinates, coordinates, st.integers(-100, 300), st.integers(-100, 300))

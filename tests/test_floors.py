@@ -21,6 +21,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("motion",),
     ("observe", "avatar"),
     ("methods",),
+    ("view",),
+    ("drive",),
     ("api",),
     ("evaluate",),
     ("cli", "studio", "__main__"),

@@ -46,7 +46,9 @@ def test_round_trips(v: Tensor) -> None:
 @given(vectors, vectors, vectors)
 def test_product_is_composition_and_associative(a: Tensor, b: Tensor, c: Tensor) -> None:
     p, q, r = (matrix_to_quaternion(axis_angle_to_matrix(x)) for x in (a, b, c))
-    assert close(quaternion_to_matrix(quaternion_multiply(p, q)), quaternion_to_matrix(p) @ quaternion_to_matrix(q))
+    assert close(
+        quaternion_to_matrix(quaternion_multiply(p, q)), quaternion_to_matrix(p) @ quaternion_to_matrix(q)
+    )
     left = quaternion_multiply(quaternion_multiply(p, q), r)
     assert close(left, quaternion_multiply(p, quaternion_multiply(q, r)))
 

@@ -50,11 +50,19 @@ def test_no_bare_except_and_no_print_outside_the_command_line() -> None:
 
 def test_no_traces_of_the_builders_machine() -> None:
     # written with a gap, so that this file passes its own test
-    traces = re.compile("|".join(x.replace(" ", "") for x in ("/wo rk/", "/tm p/hc", "/ro ot/", "/ho me/", "http s?://(?:pypi|download\\.pytorch)")))
+    traces = re.compile(
+        "|".join(
+            x.replace(" ", "")
+            for x in ("/wo rk/", "/tm p/hc", "/ro ot/", "/ho me/", "http s?://(?:pypi|download\\.pytorch)")
+        )
+    )
     for pattern in ("*.py", "*.md", "*.toml", "*.txt", "Makefile", "*.json", ".ci/run"):
         for path in ROOT.rglob(pattern):
             parts = path.relative_to(ROOT).parts
-            if any(x in parts for x in (".venv", ".git", "out", "build", "dist", "private", "node_modules", ".hypothesis")):
+            if any(
+                x in parts
+                for x in (".venv", ".git", "out", "build", "dist", "private", "node_modules", ".hypothesis")
+            ):
                 continue
             found = traces.search(path.read_text(errors="replace"))
             assert not found, f"{path}: {found.group() if found else ''}"

@@ -1,9 +1,8 @@
-"""Fills a virtual environment for this repository: ``python tools/install.py VENV [EXTRAS]`` (what ``make setup`` runs).
+"""Fills a virtual environment for this repository (``make setup``): ``install.py VENV [EXTRAS]``.
 
-Two traps are stepped around. A plain ``pip install torch`` may resolve to gigabytes of CUDA packages: the index named
-by the variable TORCH_INDEX is used when set, and any torch that is already in the environment is kept. MediaPipe asks
-for opencv-contrib-python, whose import needs libGL and glib: the headless build of the same version takes its place,
-and jax, jaxlib and sentencepiece, which MediaPipe lists but doesn't import, are left out.
+Two traps are stepped around. A plain ``pip install torch`` may resolve to gigabytes of CUDA packages: the
+index named by the variable TORCH_INDEX is used when set, and a torch that is already there is kept. MediaPipe asks for opencv-contrib-python, whose import needs libGL and glib: the headless build of the same
+version takes its place, and jax, jaxlib and sentencepiece, which MediaPipe lists but doesn't import, are left out.
 """
 
 from __future__ import annotations
@@ -22,10 +21,20 @@ ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 TORCH = "2.13.0"
 MEDIAPIPE = "0.10.21"
-MEDIAPIPE_NEEDS = ["absl-py", "attrs>=19.1.0", "flatbuffers>=2.0", "matplotlib", "protobuf>=4.25.3,<5", "sounddevice>=0.4.4"]
+MEDIAPIPE_NEEDS = [
+    "absl-py",
+    "attrs>=19.1.0",
+    "flatbuffers>=2.0",
+    "matplotlib",
+    "protobuf>=4.25.3,<5",
+    "sounddevice>=0.4.4",
+]
 HEADLESS = "opencv-contrib-python-headless"
 OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless")
-CHECK = "import cv2, mediapipe, torch, headcast; mediapipe.solutions.face_mesh; print('headcast', headcast.__version__, 'with torch', torch.__version__)"
+CHECK = (
+    "import cv2, mediapipe, torch, headcast; mediapipe.solutions.face_mesh; "
+    "print('headcast', headcast.__version__, 'with torch', torch.__version__)"
+)
 
 
 def say(text: str) -> None:
@@ -43,7 +52,9 @@ class Environment:
             try:
                 venv.create(folder, with_pip=True)
             except subprocess.CalledProcessError:
-                sys.exit("setup: this Python cannot make environments; on Debian: apt-get install python3-venv")
+                sys.exit(
+                    "setup: this Python cannot make environments; on Debian: apt-get install python3-venv"
+                )
 
     def run(self, *arguments: str) -> str:
         """Output of a Python command; ends the program with its error."""
@@ -54,7 +65,16 @@ class Environment:
 
     def install(self, *arguments: str) -> None:
         """``pip install`` under the pinned versions."""
-        self.run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(CONSTRAINTS), *arguments)
+        self.run(
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-c",
+            str(CONSTRAINTS),
+            *arguments,
+        )
 
     def installed(self) -> dict[str, str]:
         """Name to version of what is there."""
@@ -84,7 +104,7 @@ def install_torch(environment: Environment) -> None:
         environment.install("--no-deps", "--index-url", index, f"torch=={TORCH}")
         return
     if plain_torch_is_cuda(environment):
-        say(f"torch {TORCH} comes with CUDA here, some gigabytes; for the CPU build set TORCH_INDEX to its index")
+        say(f"torch {TORCH} comes with CUDA here: gigabytes; for the CPU build set TORCH_INDEX")
     environment.install(f"torch=={TORCH}")
 
 
@@ -107,7 +127,9 @@ def main(folder: Path, extras: list[str]) -> None:
     """Makes the environment as described, unless nothing changed since it was made."""
     sources = [CONSTRAINTS, ROOT / "pyproject.toml", Path(__file__)]
     key = hashlib.sha256(b"".join(p.read_bytes() for p in sources))
-    key.update(repr((sys.version_info[:2], sorted(extras), str(ROOT), os.environ.get("TORCH_INDEX"))).encode())
+    key.update(
+        repr((sys.version_info[:2], sorted(extras), str(ROOT), os.environ.get("TORCH_INDEX"))).encode()
+    )
     stamp = folder / ".headcast-setup"
     if stamp.is_file() and stamp.read_text() == key.hexdigest():
         return

@@ -25,5 +25,7 @@ def demo_photo(name: str = "astronaut") -> Path:
     package, place = DEMO_PHOTOS[name]
     spec = find_spec(package)
     if spec is None or spec.origin is None or not (path := Path(spec.origin).parent / place).is_file():
-        raise HeadcastError(f"demo photo '{name}': install the package that carries it: pip install {package}")
+        raise HeadcastError(
+            f"demo photo '{name}': install the package that carries it: pip install {package}"
+        )
     return path

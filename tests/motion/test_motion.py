@@ -86,7 +86,9 @@ def test_params_keep_identity_and_pose() -> None:
     rest = HeadParams.neutral(7).replace(identity=torch.randn(7), translation=torch.tensor([0.0, 0, -1]))
     params = preset("speech").params(rest)
     assert params.batch == (len(preset("speech")),)
-    assert torch.equal(params[3].identity, rest.identity) and torch.equal(params[3].translation, rest.translation)
+    assert torch.equal(params[3].identity, rest.identity) and torch.equal(
+        params[3].translation, rest.translation
+    )
 
 
 def test_livelink_round_trip(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ class Motion:
         )  # fmt: skip
 
     def params(self, rest: HeadParams) -> HeadParams:
-        """The motion on a given head: (T,) parameters; identity, pose and translation are those of ``rest``."""
+        """The motion on a given head: (T,) parameters; identity and pose are those of ``rest``."""
         t = len(self)
 
         def still(x: Tensor) -> Tensor:

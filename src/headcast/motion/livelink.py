@@ -18,7 +18,9 @@ from headcast.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 __all__ = ["read_livelink", "write_livelink"]
 
-EXTRAS = tuple(f"{what}{axis}" for what in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll"))
+EXTRAS = tuple(
+    f"{what}{axis}" for what in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll")
+)
 COLUMNS = {n[0].upper() + n[1:]: n for n in EXPRESSIONS}
 ANGLE_LIMIT = math.pi
 
@@ -38,7 +40,9 @@ def read_livelink(path: str | Path) -> Motion:
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as e:
-        raise HeadcastError(f"{path}: not a readable CSV file ({e}); export it again from Live Link Face") from e
+        raise HeadcastError(
+            f"{path}: not a readable CSV file ({e}); export it again from Live Link Face"
+        ) from e
     rows = [r for r in rows if any(c.strip() for c in r)]
     if len(rows) < 2:
         raise HeadcastError(f"{path}: holds no frame; export it again from Live Link Face")
@@ -48,7 +52,9 @@ def read_livelink(path: str | Path) -> Motion:
              if h not in ("Timecode", "BlendshapeCount")}  # fmt: skip
     curves = {COLUMNS[h]: v for h, v in table.items() if h in COLUMNS}
     codes = [r[header.index("Timecode")] for r in rows[1:]] if "Timecode" in header else []
-    motion = Motion.from_curves(frame_rate(codes), len(rows) - 1, curves, str(path), head_rotation(table, len(rows) - 1))
+    motion = Motion.from_curves(
+        frame_rate(codes), len(rows) - 1, curves, str(path), head_rotation(table, len(rows) - 1)
+    )
     return Motion(motion.fps, motion.expression, motion.neck, eye_gaze(table, len(motion)), name=str(path))
 
 
@@ -62,7 +68,9 @@ def check_header(path: Path, header: list[str]) -> None:
         if header.count(h) > 1:
             raise HeadcastError(f"{path}: the column '{h}' stands twice; remove one")
     if not set(header) & set(COLUMNS):
-        raise HeadcastError(f"{path}: has no expression column such as 'JawOpen'; export it from Live Link Face")
+        raise HeadcastError(
+            f"{path}: has no expression column such as 'JawOpen'; export it from Live Link Face"
+        )
 
 
 def cell(path: Path, row: list[str], column: int, line: int) -> float:
@@ -70,20 +78,26 @@ def cell(path: Path, row: list[str], column: int, line: int) -> float:
     try:
         value = float(row[column])
     except (ValueError, IndexError) as e:
-        raise HeadcastError(f"{path}: line {line} has no number in column {column + 1}; mend or remove it") from e
+        raise HeadcastError(
+            f"{path}: line {line} has no number in column {column + 1}; mend or remove it"
+        ) from e
     if not math.isfinite(value) or abs(value) > 10:
-        raise HeadcastError(f"{path}: line {line}, column {column + 1}: {value} is out of range; mend or remove it")
+        raise HeadcastError(
+            f"{path}: line {line}, column {column + 1}: {value} is out of range; mend or remove it"
+        )
     return value
 
 
 def frame_rate(codes: list[str]) -> float:
-    """Frames per second from timecodes: the number of frames that share a second, 60 when there is no telling."""
+    """Frames per second from timecodes: how many frames share a second; 60 when there is no telling."""
     seconds: dict[str, int] = {}
     for code in codes:
         seconds[code.rpartition(":")[0]] = seconds.get(code.rpartition(":")[0], 0) + 1
     whole = list(seconds.values())[1:-1]
     if not whole or max(whole) < 10:
-        frames = [int(float(c.rpartition(":")[2])) for c in codes if c.rpartition(":")[2].replace(".", "").isdigit()]
+        frames = [
+            int(float(c.rpartition(":")[2])) for c in codes if c.rpartition(":")[2].replace(".", "").isdigit()
+        ]
         return 60.0 if not frames or max(frames) >= 30 else 30.0
     rate = statistics.median(whole)
     return float(min((24, 25, 30, 50, 60), key=lambda r: abs(r - rate)))
@@ -102,11 +116,15 @@ def head_rotation(table: dict[str, list[float]], frames: int) -> Tensor:
 
 def eye_gaze(table: dict[str, list[float]], frames: int) -> Tensor | None:
     """(T, 2, 2) eyeball rotation from the angle columns, where no ``EyeLook*`` column speaks."""
-    if any(h.startswith("EyeLook") for h in table) or not any("EyeYaw" in h or "EyePitch" in h for h in table):
+    if any(h.startswith("EyeLook") for h in table) or not any(
+        "EyeYaw" in h or "EyePitch" in h for h in table
+    ):
         return None
     zero = [0.0] * frames
     sides = [
-        torch.stack([torch.tensor(table.get(f"{s}EyeYaw", zero)), -torch.tensor(table.get(f"{s}EyePitch", zero))], -1)
+        torch.stack(
+            [torch.tensor(table.get(f"{s}EyeYaw", zero)), -torch.tensor(table.get(f"{s}EyePitch", zero))], -1
+        )
         for s in ("Left", "Right")
     ]
     return torch.stack(sides, 1)
@@ -123,7 +141,9 @@ def write_livelink(motion: Motion, path: str | Path) -> None:
         for t, weights in enumerate(motion.expression.tolist()):
             s, frame = divmod(t, rate)
             code = f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}:{frame:02d}.000"
-            writer.writerow([code, 61, *(f"{w:.6f}" for w in weights), *(f"{a:.6f}" for a in angles(motion.neck[t]))])
+            writer.writerow(
+                [code, 61, *(f"{w:.6f}" for w in weights), *(f"{a:.6f}" for a in angles(motion.neck[t]))]
+            )
 
 
 def angles(axis_angle: Tensor) -> tuple[float, float, float]:

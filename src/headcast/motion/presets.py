@@ -1,4 +1,4 @@
-"""Motions that need no driver: a spoken sentence, a round of expressions, a walk of the camera around the head."""
+"""Motions that need no driver: a spoken sentence, a round of expressions, a camera around the head."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def speech(fps: float = FPS) -> Motion:
     frames = len(next(iter(curves.values())))
     t = torch.arange(frames) / fps
     blink = torch.stack([blink_curve(t - mark[m] - d) for m, d in BLINKS]).amax(0)
-    accent = sum_of_bumps(t, [(mark["hello"], 0.5), (mark["photo"], 0.7), (mark["now"], 0.6), (mark["smile"], 0.35)], 0.16)
+    accent = sum_of_bumps(
+        t, [(mark["hello"], 0.5), (mark["photo"], 0.7), (mark["now"], 0.6), (mark["smile"], 0.35)], 0.16
+    )
     smile = ramp(t, mark["smile"] - 0.1, 0.35) * (1 - 0.6 * ramp(t, mark["speak"], 0.4)) * 0.5
     look = ramp(t, mark["turn"] - 0.05, 0.3) * (1 - ramp(t, mark["turn"] + 0.45, 0.35))
     look_down = sum_of_bumps(t, [(mark["moment"] + 0.1, 0.22)], 0.22) + 0.15 * blink
@@ -68,7 +70,9 @@ def speech(fps: float = FPS) -> Motion:
         for name in both_sides({key: 0.0}):
             curves[name] = curves.get(name, torch.zeros(frames)) + values
     # stressed words nod; the head never rests
-    nod = sum_of_bumps(t, [(mark[m] + 0.05, 1.0) for m in ("hello", "photo", "now", "blink", "smile", "speak")], 0.15)
+    nod = sum_of_bumps(
+        t, [(mark[m] + 0.05, 1.0) for m in ("hello", "photo", "now", "blink", "smile", "speak")], 0.15
+    )
     pitch = 0.035 * nod + 0.012 * torch.sin(2 * math.pi * 0.31 * t + 0.6)
     yaw = 0.035 * torch.sin(2 * math.pi * 0.23 * t) - 0.20 * look
     roll = 0.022 * torch.sin(2 * math.pi * 0.17 * t + 1.1) + 0.03 * ramp(t, mark["smile"], 0.5)
@@ -117,7 +121,9 @@ def preset(name: str, fps: float = FPS) -> Motion:
     """
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, 1, 0.0)[0]
-        raise HeadcastError(f"--preset {name}: unknown; did you mean '{near}'? There are {', '.join(PRESETS)}")
+        raise HeadcastError(
+            f"--preset {name}: unknown; did you mean '{near}'? There are {', '.join(PRESETS)}"
+        )
     return PRESETS[name](fps)
 
 

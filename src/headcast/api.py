@@ -1,0 +1,260 @@
+"""The Python interface: the same verbs as the commands, and a runtime for programs that show frames live.
+
+>>> import headcast.api as headcast                                        # doctest: +SKIP
+>>> me = headcast.create(["portrait.jpg"])                                  # doctest: +SKIP
+>>> me.save("me.avatar")                                                    # doctest: +SKIP
+>>> headcast.animate(me, "speech", "talk.mp4")                              # doctest: +SKIP
+>>> picture = headcast.render(me, yaw=30, expression={"jawOpen": 0.5})      # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from headcast.drive import CameraChoice, Drive, drive_from, is_video
+from headcast.errors import HeadcastError
+from headcast.head.names import EXPRESSIONS
+from headcast.head.params import HeadParams
+from headcast.view import (
+    View,
+    background_colour,
+    flatten,
+    front_view,
+    head_center,
+    source_view,
+    to_rgba,
+)
+
+if TYPE_CHECKING:
+    from headcast.avatar.base import Avatar
+    from headcast.motion.clip import Motion
+    from headcast.observe.types import Observation
+    from headcast.video import Clip
+
+__all__ = ["Progress", "Runtime", "animate", "create", "load", "observe", "render"]
+
+Progress = Callable[[float, str], None]
+"""Told the share done (0..1) and what is being done."""
+
+
+def observe(
+    sources: Sequence[str | Path] | str | Path, *, face: int | None = None, progress: Progress | None = None
+) -> list[Observation]:
+    """Looks at photos, or at one video, of one person: landmarks, masks, camera, fitted head, light.
+
+    Raises:
+        HeadcastError: unreadable files, no usable face, photos mixed with videos.
+    """
+    from headcast.head.model import HeadModel
+    from headcast.observe.observe import observe_photos, observe_video
+
+    paths = [Path(p) for p in ([sources] if isinstance(sources, str | Path) else sources)]
+    videos = [p for p in paths if is_video(p)]
+    if not paths:
+        raise HeadcastError("give a photo, several photos or a video of one person")
+    if videos and len(paths) > 1:
+        raise HeadcastError(f"{videos[0]}: give either photos or one video, not both")
+    head = HeadModel.load()
+    if videos:
+        return observe_video(videos[0], head, progress=progress)[0]
+    return observe_photos(paths, head, [face] * len(paths), progress)
+
+
+def create(
+    sources: Sequence[str | Path] | str | Path, *, face: int | None = None, representation: str = "mesh",
+    texture_size: int = 1024, seed: int = 0, consent: str | None = None, progress: Progress | None = None,
+) -> Avatar:  # fmt: skip
+    """Makes an avatar of one person from one or several photos or from a video.
+
+    Args:
+        face: which face of a photo, counted from 0 by size; None takes the largest.
+        representation: ``mesh``.
+        texture_size: side of the texture, pixels.
+        seed: of everything random.
+        consent: a statement of the person shown, kept in the avatar.
+
+    Raises:
+        HeadcastError: what the user can mend: see ``observe``.
+    """
+    import torch
+
+    from headcast.head.model import HeadModel
+    from headcast.methods.fit.reconstruct import reconstruct
+
+    if representation != "mesh":
+        raise HeadcastError(f"--representation {representation}: unknown; there is 'mesh'")
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        seen = observe(sources, face=face, progress=part(progress, 0.0, 0.5))
+        return reconstruct(
+            seen, HeadModel.load(), texture_size=texture_size, seed=seed, consent=consent,
+            progress=part(progress, 0.5, 1.0),
+        )  # fmt: skip
+
+
+def load(path: str | Path) -> Avatar:
+    """Opens an ``.avatar`` file.
+
+    Raises:
+        HeadcastError: missing, damaged, of a newer version, of an unknown kind.
+    """
+    from headcast.avatar.base import load as load_avatar
+
+    return load_avatar(path)
+
+
+def render(
+    avatar: Avatar, *, view: Literal["front", "source"] = "front", yaw: float = 0.0, pitch: float = 0.0,
+    expression: Mapping[str, float] | None = None, size: tuple[int, int] | None = None,
+    background: str = "transparent",
+) -> UInt8[np.ndarray, "h w c"]:  # fmt: skip
+    """One picture.
+
+    Args:
+        view: ``front``: the head upright and at rest in a portrait framing; ``source``: the photo's
+            own camera, size, pose and expression.
+        yaw, pitch: degrees by which the camera moves around the head; positive yaw shows more of the
+            subject's left side, positive pitch looks from above.
+        expression: weights by ARKit name, set on top of the view's own expression.
+        size: (width, height) pixels; None: 512 square, or the photo's own.
+        background: ``transparent``, ``white``, ``grey``, ``black`` or ``#rrggbb``.
+
+    Returns:
+        (H, W, 4) straight-alpha sRGB when transparent, else (H, W, 3).
+    """
+    import torch
+
+    if view not in ("front", "source"):
+        raise HeadcastError(f"--view {view}: give front or source")
+    colour = background_colour(background)
+    seen = source_view(avatar).resized(size) if view == "source" else front_view(avatar, size or (512, 512))
+    seen = View(seen.camera, seen.params.with_expression(expression or {}))
+    seen = seen.orbited(head_center(avatar, seen.params), yaw, pitch)
+    with torch.no_grad():
+        rgba = to_rgba(avatar.render(seen.params, seen.camera))
+    return rgba if colour is None else flatten(rgba, colour)
+
+
+def animate(
+    avatar: Avatar, drive: str | Path | Motion, out: str | Path, *, camera: CameraChoice = "source",
+    frames: int | None = None, size: tuple[int, int] | None = None, fps: float | None = None,
+    background: str = "grey", side_by_side: bool = False, progress: Progress | None = None,
+) -> tuple[str, ...]:  # fmt: skip
+    """Writes a video of the avatar driven by a preset's name, a Live Link Face CSV, a video or a ``Motion``.
+
+    Args:
+        camera: ``source``: a portrait framing; ``driver``: the driving video's cameras, size and frame count.
+        frames: at most so many frames.
+        size: (width, height) pixels; None: 512 square, or the driver's own.
+        fps: frames per second; None: the driver's own, 30 for presets.
+        background: ``white``, ``grey``, ``black`` or ``#rrggbb``.
+        side_by_side: puts the driving video at the left.
+
+    Returns:
+        Notes for the user, one sentence each.
+    """
+    from headcast.files import check_writable
+    from headcast.video import write_video
+
+    check_writable(out)
+    colour = background_colour(background)
+    if colour is None:
+        raise HeadcastError("--background transparent: a video has no transparency; give a colour")
+    clip = drive_from(
+        avatar, drive, camera=camera, frames=frames, size=size, fps=fps, progress=part(progress, 0.0, 0.5)
+    )
+    if side_by_side and clip.clip is None:
+        raise HeadcastError(f"--side-by-side: '{drive}' is no video; there is nothing to put beside")
+    pictures = rendered(avatar, clip, colour, part(progress, 0.5 if clip.clip else 0.0, 1.0))
+    if side_by_side and clip.clip is not None:
+        pictures = beside(clip.clip, clip, pictures)
+    mark = {"comment": "synthetic media made with headcast"}
+    return clip.notes + write_video(out, pictures, clip.fps, clip.audio, mark)
+
+
+def rendered(
+    avatar: Avatar, drive: Drive, colour: tuple[int, int, int], progress: Progress | None
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The frames of a drive, one after the other."""
+    import torch
+
+    for t, camera in enumerate(drive.cameras):
+        with torch.no_grad():
+            yield flatten(to_rgba(avatar.render(drive.params[t], camera)), colour)
+        if progress:
+            progress((t + 1) / len(drive), "rendering")
+
+
+def beside(
+    clip: Clip, drive: Drive, pictures: Iterator[UInt8[np.ndarray, "h w 3"]]
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The driving frame at the left, scaled to the picture's height."""
+    import cv2
+
+    for t, picture in enumerate(pictures):
+        frame = clip.frames[min(len(clip.frames) - 1, round(t / drive.fps * clip.fps))]
+        height = picture.shape[0]
+        width = max(2, round(frame.shape[1] * height / frame.shape[0]) // 2 * 2)
+        yield np.hstack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), picture])
+
+
+def part(progress: Progress | None, start: float, end: float) -> Progress | None:
+    """Progress of a step that takes the share from ``start`` to ``end`` of the whole."""
+    if progress is None:
+        return None
+    return lambda share, what: progress(start + (end - start) * share, what)
+
+
+class Runtime:
+    """An avatar that is loaded once and gives a frame for every set of weights.
+
+    >>> live = Runtime(load("me.avatar"), size=(512, 512))    # doctest: +SKIP
+    >>> frame = live.step({"jawOpen": 0.4})                    # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        avatar: Avatar,
+        *,
+        size: tuple[int, int] = (512, 512),
+        view: Literal["front", "source"] = "front",
+    ) -> None:
+        self.avatar = avatar
+        seen = source_view(avatar).resized(size) if view == "source" else front_view(avatar, size)
+        self.camera, self.rest = seen.camera, seen.params
+
+    def step(
+        self, weights: Mapping[str, float] | Float[Tensor, "52"], *, neck: Float[Tensor, "3"] | None = None,
+        gaze: Float[Tensor, "2 2"] | None = None,
+    ) -> UInt8[np.ndarray, "h w 4"]:  # fmt: skip
+        """One frame, straight-alpha sRGB.
+
+        Args:
+            weights: by ARKit name (the unnamed are zero), or 52 in the order of ``EXPRESSIONS``.
+            neck: axis-angle of the head relative to the shoulders, radians.
+            gaze: as in ``HeadParams``; None: the ``eyeLook*`` weights say.
+        """
+        import torch
+
+        with torch.no_grad():
+            return to_rgba(self.avatar.render(self.params(weights, neck, gaze), self.camera))
+
+    def params(
+        self, weights: Mapping[str, float] | Float[Tensor, "52"], neck: Tensor | None, gaze: Tensor | None
+    ) -> HeadParams:
+        """The rest pose with these weights."""
+        import torch
+
+        zero = self.rest.replace(expression=torch.zeros(len(EXPRESSIONS)), gaze=gaze)
+        posed = zero if neck is None else zero.replace(neck=neck)
+        return (
+            posed.with_expression(weights)
+            if isinstance(weights, Mapping)
+            else posed.replace(expression=weights)
+        )

@@ -1,0 +1,131 @@
+"""What the commands do: calls into the interface, then words for the user."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from headcast import api
+from headcast.cli.commands import Animate, Create, Info, Observe, Render
+from headcast.cli.expression import parse_expression
+from headcast.cli.progress import Bar
+from headcast.cli.record import write_record
+from headcast.device import pick_device
+from headcast.errors import HeadcastError
+from headcast.files import check_writable
+from headcast.view import background_colour, parse_size
+
+__all__ = ["run_animate", "run_create", "run_info", "run_observe", "run_render"]
+
+
+def run_create(command: Create) -> None:
+    """``headcast create``."""
+    start = time.perf_counter()
+    pick_device(command.device)
+    if not command.sources:
+        raise HeadcastError("create: give a photo, several photos or a video of one person")
+    out = output(command.out, command.sources[0].stem, ".avatar")
+    check_writable(out)
+    with Bar() as bar:
+        avatar = api.create(
+            command.sources, face=command.face, representation=command.representation,
+            texture_size=command.texture_size, seed=command.seed, consent=command.consent, progress=bar,
+        )  # fmt: skip
+        avatar.save(out)
+    notes = tuple(getattr(avatar, "notes", ()))
+    report(out, command.seed, start, command.json, notes)
+
+
+def run_animate(command: Animate) -> None:
+    """``headcast animate``."""
+    start = time.perf_counter()
+    pick_device(command.device)
+    if (command.drive is None) == (command.preset is None):
+        raise HeadcastError("animate: give either --drive VIDEO|CSV or --preset speech|expressions|turntable")
+    out = output(command.out, command.avatar.stem, ".mp4")
+    check_writable(out)
+    size = parse_size(command.size)
+    with Bar() as bar:
+        notes = api.animate(
+            api.load(command.avatar), command.drive or str(command.preset), out, camera=command.camera,
+            frames=command.frames, size=size, fps=command.fps, background=command.background,
+            side_by_side=command.side_by_side, progress=bar,
+        )  # fmt: skip
+    report(out, command.seed, start, command.json, notes)
+
+
+def run_render(command: Render) -> None:
+    """``headcast render``."""
+    from headcast.image import save_png
+
+    start = time.perf_counter()
+    pick_device(command.device)
+    out = output(command.out, command.avatar.stem, ".png")
+    check_writable(out)
+    weights, size = parse_expression(command.expression), parse_size(command.size)
+    background_colour(command.background)
+    picture = api.render(
+        api.load(command.avatar), view=command.view, yaw=command.yaw, pitch=command.pitch, expression=weights,
+        size=size, background=command.background,
+    )  # fmt: skip
+    save_png(out, picture)
+    report(out, command.seed, start, command.json)
+
+
+def run_observe(command: Observe) -> None:
+    """``headcast observe``."""
+    from headcast.observe.report import write_report
+
+    start = time.perf_counter()
+    pick_device(command.device)
+    folder = command.out or Path("report")
+    check_writable(folder / "run.json") if folder.is_dir() else check_writable(folder)
+    with Bar() as bar:
+        seen = api.observe(command.photo, face=command.face, progress=bar)
+        words = write_report(seen[0], folder, debug=command.debug)
+    report(folder, 0, start, command.json, tuple(words))
+
+
+def run_info(command: Info) -> None:
+    """``headcast info``."""
+    facts = api.load(command.avatar).info()
+    if command.json:
+        print(json.dumps(facts, indent=1))
+        return
+    for name, value in flat(facts):
+        print(f"{name:<24} {value}")
+
+
+def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as lines."""
+    lines: list[tuple[str, str]] = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            lines += flat(value, f"{prefix}{name}.")
+        else:
+            lines.append(
+                (prefix + name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+            )
+    return lines
+
+
+def output(given: Path | None, stem: str, suffix: str) -> Path:
+    """Where the result goes; a wrong ending is a mistake, not a surprise."""
+    out = given or Path(stem + suffix)
+    if out.suffix.lower() != suffix:
+        raise HeadcastError(f"{out}: the output's name must end in {suffix}")
+    return out
+
+
+def report(out: Path, seed: int, start: float, as_json: bool, notes: tuple[str, ...] = ()) -> None:
+    """Writes run.json and tells where the result is."""
+    record = write_record(out, seed, time.perf_counter() - start, notes)
+    if as_json:
+        print(json.dumps(record, indent=1))
+        return
+    for note in notes:
+        sys.stderr.write(f"headcast: note: {note}\n")
+    print(out)

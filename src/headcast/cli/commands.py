@@ -1,0 +1,160 @@
+"""The commands and their options. What stands under a field is its help text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+__all__ = ["Animate", "Create", "Info", "Observe", "Render"]
+
+Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
+Size = Annotated[str | None, arg(metavar="PIXELS")]
+Number = Annotated[int | None, arg(metavar="INT")]
+Rate = Annotated[float | None, arg(metavar="FLOAT")]
+Text = Annotated[str | None, arg(metavar="TEXT")]
+File = Annotated[Path | None, arg(metavar="PATH")]
+
+
+@dataclass(frozen=True)
+class Create:
+    """One photo, several photos or a video of one person become an avatar."""
+
+    sources: Positional[tuple[Path, ...]]
+    """Photos, or one video."""
+    out: Out = None
+    """Where the .avatar goes; by default the first source's name in the current folder."""
+    face: Number = None
+    """Which face of a photo, from 0 by size; by default the largest."""
+    representation: Literal["mesh"] = "mesh"
+    """Kind of avatar."""
+    texture_size: int = 1024
+    """Side of the texture in pixels."""
+    consent: Text = None
+    """A statement of consent by the person shown; it stays in the avatar."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+    def run(self) -> None:
+        """Makes the avatar."""
+        from headcast.cli.actions import run_create
+
+        run_create(self)
+
+
+@dataclass(frozen=True)
+class Animate:
+    """An avatar moves: driven by a video, by a Live Link Face recording, or by a preset."""
+
+    avatar: Positional[Path]
+    """The .avatar."""
+    drive: File = None
+    """A video of somebody, or a Live Link Face .csv."""
+    preset: Text = None
+    """speech, expressions or turntable."""
+    out: Out = None
+    """Where the .mp4 goes; by default the avatar's name in the current folder."""
+    camera: Literal["source", "driver"] = "source"
+    """source: a portrait framing; driver: camera, size and frame count of the driving video."""
+    frames: Number = None
+    """At most so many frames."""
+    size: Size = None
+    """Pixels, for example 512 or 640x480; by default 512, or the driver's own."""
+    fps: Rate = None
+    """Frames per second; by default the driver's own, 30 for presets."""
+    background: str = "grey"
+    """white, grey, black or #rrggbb."""
+    side_by_side: bool = False
+    """Shows the driving video beside."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+    def run(self) -> None:
+        """Writes the video."""
+        from headcast.cli.actions import run_animate
+
+        run_animate(self)
+
+
+@dataclass(frozen=True)
+class Render:
+    """One picture of an avatar."""
+
+    avatar: Positional[Path]
+    """The .avatar."""
+    out: Out = None
+    """Where the .png goes; by default the avatar's name in the current folder."""
+    view: Literal["front", "source"] = "front"
+    """front: upright and at rest, a portrait; source: camera, size, pose and expression of the photo."""
+    yaw: float = 0.0
+    """Degrees by which the camera goes around the head; positive shows more of the subject's left side."""
+    pitch: float = 0.0
+    """Degrees; positive looks from above."""
+    expression: str = ""
+    """name=weight,... by ARKit name, for example mouthSmileLeft=1,jawOpen=.3; or a .json file of the same."""
+    size: Size = None
+    """Pixels, for example 512 or 640x480; by default 512, or the photo's own."""
+    background: str = "transparent"
+    """transparent (straight alpha), white, grey, black or #rrggbb."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+    def run(self) -> None:
+        """Writes the picture."""
+        from headcast.cli.actions import run_render
+
+        run_render(self)
+
+
+@dataclass(frozen=True)
+class Observe:
+    """What headcast sees in a photo: landmarks, masks, the fitted head, the light; in words and pictures."""
+
+    photo: Positional[Path]
+    """The photo."""
+    out: Out = None
+    """The folder of the report; by default report."""
+    face: Number = None
+    """Which face, from 0 by size; by default the largest."""
+    debug: bool = False
+    """Writes every intermediate picture."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Prints the report as JSON."""
+
+    def run(self) -> None:
+        """Writes the report."""
+        from headcast.cli.actions import run_observe
+
+        run_observe(self)
+
+
+@dataclass(frozen=True)
+class Info:
+    """What an avatar file holds: kind, method, weights with licences, seed, consent, synthetic mark."""
+
+    avatar: Positional[Path]
+    """The .avatar."""
+    json: bool = False
+    """Prints JSON."""
+
+    def run(self) -> None:
+        """Prints it."""
+        from headcast.cli.actions import run_info
+
+        run_info(self)

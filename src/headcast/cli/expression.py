@@ -1,0 +1,61 @@
+"""Expression weights from the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from headcast.errors import HeadcastError
+from headcast.head.names import check_names
+
+__all__ = ["LIMIT", "parse_expression"]
+
+LIMIT = 2.0
+
+
+def parse_expression(text: str) -> dict[str, float]:
+    """``jawOpen=.5,mouthSmileLeft=1`` or the name of a JSON file {"jawOpen": 0.5}.
+
+    Raises:
+        HeadcastError: an unknown name (the nearest is said), no number, a wild weight, a name given twice.
+    """
+    if not text.strip():
+        return {}
+    if "=" not in text:
+        return check(read_json(Path(text)), text)
+    weights: dict[str, float] = {}
+    for item in text.split(","):
+        name, sign, value = item.partition("=")
+        name = name.strip()
+        if not name or not sign:
+            raise HeadcastError(
+                f"--expression: '{item}' is not name=weight; write jawOpen=.5,mouthSmileLeft=1"
+            )
+        if name in weights:
+            raise HeadcastError(f"--expression: '{name}' stands twice; give it once")
+        try:
+            weights[name] = float(value)
+        except ValueError:
+            raise HeadcastError(f"--expression: '{value}' is no number; write {name}=.5") from None
+    return check(weights, "--expression")
+
+
+def read_json(path: Path) -> dict[str, float]:
+    """Weights from a JSON file."""
+    try:
+        data = json.loads(path.read_text())
+        return {str(name): float(value) for name, value in data.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as e:
+        raise HeadcastError(
+            f"--expression {path}: give name=weight,... or a JSON file of names and numbers ({e})"
+        ) from None
+
+
+def check(weights: dict[str, float], where: str) -> dict[str, float]:
+    """Refuses unknown names and wild values."""
+    check_names(weights, where)
+    for name, w in weights.items():
+        if not math.isfinite(w) or abs(w) > LIMIT:
+            raise HeadcastError(f"{where}: {name}={w:g}: give a weight from 0 to 1")
+    return weights

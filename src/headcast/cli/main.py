@@ -1,0 +1,79 @@
+"""Entry point: reads the arguments, runs a command, gives one line for the user's mistakes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from headcast.cli.commands import Animate, Create, Info, Observe, Render
+from headcast.errors import HeadcastError
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+MISTAKE = 2
+DESCRIPTION = "A portrait, a few frames or a video in; an animatable 3D head out."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; gives the exit code: 0, 2 for what the user can mend, 130 after Ctrl-C."""
+    try:
+        command = parse(list(sys.argv[1:] if arguments is None else arguments))
+        if command is None:
+            return 0
+        command.run()
+    except HeadcastError as e:
+        sys.stderr.write(f"headcast: {' '.join(str(e).split())}\n")
+        return MISTAKE
+    except KeyboardInterrupt:
+        sys.stderr.write("headcast: interrupted; nothing was left half-written\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def parse(arguments: list[str]) -> Create | Animate | Render | Observe | Info | None:
+    """The command with its options; None when only help or the version was asked for."""
+    import tyro
+    from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+
+    from headcast import __version__
+
+    if arguments in (["--version"], ["-V"]):
+        print(f"headcast {__version__}")
+        return None
+    commands = (
+        Annotated[Create, subcommand("create")]
+        | Annotated[Animate, subcommand("animate")]
+        | Annotated[Render, subcommand("render")]
+        | Annotated[Observe, subcommand("observe")]
+        | Annotated[Info, subcommand("info")]
+    )
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                commands,  # type: ignore[arg-type]
+                prog="headcast", description=DESCRIPTION, args=arguments or ["--help"],
+                config=(OmitArgPrefixes, OmitSubcommandPrefixes, FlagCreatePairsOff),
+            )  # fmt: skip
+    except SystemExit as e:
+        if e.code in (0, None):
+            return None
+        raise HeadcastError(one_line(complaint.getvalue())) from None
+
+
+def one_line(complaint: str) -> str:
+    """The parser's framed message as one line."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", complaint)
+    lines = [re.sub(r"[╭╮╰╯│─┌┐└┘]+", " ", line).strip() for line in text.splitlines()]
+    words = [line for line in lines if line and not re.fullmatch(r"[-=]+|Parsing error|.*options", line)]
+    message = " ".join(" ".join(words).split())
+    message = re.sub(r"(Argument helptext|For full helptext).*?(?=, (?:run|see)|$)", "", message)
+    message = re.sub(r"\s*,? ?(?:run:?|see) headcast", "; see headcast", message)
+    return message or "these arguments make no sense; see headcast --help"

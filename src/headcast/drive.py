@@ -1,0 +1,151 @@
+"""What drives an avatar: a preset, a recording, or a video; all become parameters and a camera per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.head.params import HeadParams
+from headcast.motion.clip import Motion
+from headcast.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+from headcast.view import View, front_view, head_center
+
+if TYPE_CHECKING:
+    from headcast.avatar.base import Avatar
+    from headcast.video import AudioSource, Clip
+
+__all__ = ["CameraChoice", "Drive", "Progress", "drive_from", "is_video"]
+
+CameraChoice = Literal["source", "driver"]
+Progress = Callable[[float, str], None]
+
+VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp"}
+NECK_LIMIT = 0.7  # radians
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A clip to be rendered.
+
+    Attributes:
+        params: (T,) parameters in the world of the cameras.
+        cameras: one for every frame.
+        fps: frames per second.
+        audio: the sound that goes with it.
+        clip: the driving video, when there is one.
+        labels: a word for every frame, or empty.
+        notes: what the user should know.
+    """
+
+    params: HeadParams
+    cameras: tuple[Camera, ...]
+    fps: float
+    audio: AudioSource | None = None
+    clip: Clip | None = None
+    labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether a file's name says that it is a video."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+def drive_from(
+    avatar: Avatar, what: str | Path | Motion, *, camera: CameraChoice = "source", frames: int | None = None,
+    size: tuple[int, int] | None = None, fps: float | None = None, progress: Progress | None = None,
+) -> Drive:  # fmt: skip
+    """Parameters and cameras from a preset's name, a CSV file, a video or a ``Motion``.
+
+    Args:
+        camera: ``source``: a portrait framing of the avatar; ``driver``: the driving video's own.
+        frames: at most so many frames.
+        size: (width, height); None: 512 square, or the driver's own.
+        fps: frame rate; None: the driver's own, 30 for presets.
+
+    Raises:
+        HeadcastError: unknown preset, unreadable file, ``driver`` without a video.
+    """
+    from headcast.motion.livelink import read_livelink
+    from headcast.motion.presets import preset
+
+    if frames is not None and frames < 1:
+        raise HeadcastError(f"--frames {frames}: give at least 1")
+    if not isinstance(what, Motion) and is_video(what):
+        return from_video(avatar, Path(what), camera, frames, size, fps, progress)
+    if camera == "driver":
+        raise HeadcastError(f"--camera driver: '{what}' is no video and has no camera; use --camera source")
+    if isinstance(what, Motion):
+        motion = what
+    elif Path(what).suffix.lower() == ".csv":
+        motion = read_livelink(what)
+    elif Path(what).suffix or "/" in str(what):
+        raise HeadcastError(f"{what}: drive with a video, a Live Link Face .csv or a preset")
+    else:
+        motion = preset(str(what))
+    motion = motion.resampled(fps) if fps else motion
+    return from_motion(avatar, motion.first(frames) if frames else motion, size or (512, 512))
+
+
+def from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> Drive:
+    """A motion in the front view."""
+    view = front_view(avatar, size)
+    center = head_center(avatar, view.params)
+    yaw = [0.0] * len(motion) if motion.camera_yaw is None else motion.camera_yaw.tolist()
+    cameras = tuple(view.orbited(center, y, 0.0).camera for y in yaw)
+    return Drive(motion.params(view.params), cameras, motion.fps, labels=motion.labels)
+
+
+def from_video(
+    avatar: Avatar, path: Path, camera: CameraChoice, frames: int | None, size: tuple[int, int] | None,
+    fps: float | None, progress: Progress | None,
+) -> Drive:  # fmt: skip
+    """A person's performance on the avatar."""
+    from headcast.observe.track import track_clip
+    from headcast.video import read_video
+
+    clip = read_video(path, frames)
+    track = track_clip(clip, avatar.head, progress=progress)
+    identity = avatar.source.params.identity
+    params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
+    if camera == "driver":
+        view = View(track.camera, params[0]).resized(size)
+        drive = Drive(params, (view.camera,) * params.batch[0], track.fps, clip.audio, clip, notes=clip.notes)
+    else:
+        view = front_view(avatar, size or (512, 512))
+        t = params.batch[0]
+        still = view.params
+        moved = params.replace(
+            rotation=still.rotation.expand(t, 3), translation=still.translation.expand(t, 3),
+            neck=relative_rotation(track.params.rotation),
+        )  # fmt: skip
+        drive = Drive(moved, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes)
+    return drive if fps is None else at_rate(drive, fps)
+
+
+def relative_rotation(rotation: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3"]:
+    """Turns of the head away from its usual pose in the clip, as a bend of the neck."""
+    R = axis_angle_to_matrix(rotation)
+    quietest = int((rotation - rotation.median(0).values).norm(dim=-1).argmin())
+    turn = matrix_to_axis_angle(R[quietest].T @ R)
+    length = turn.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    return turn / length * NECK_LIMIT * torch.tanh(length / NECK_LIMIT)
+
+
+def at_rate(drive: Drive, fps: float) -> Drive:
+    """Another frame rate by taking the nearest frames."""
+    count = max(1, round(len(drive) * fps / drive.fps))
+    index = (torch.arange(count) * (drive.fps / fps)).round().long().clamp(max=len(drive) - 1)
+    cameras = tuple(drive.cameras[int(i)] for i in index)
+    return replace(drive, params=drive.params[index], cameras=cameras, fps=fps)  # type: ignore[index]

@@ -1,0 +1,138 @@
+"""Where an avatar is looked at from, and pictures of what is seen."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.head.params import HeadParams
+from headcast.image import linear_to_srgb
+from headcast.render.types import Rendering
+
+if TYPE_CHECKING:
+    from headcast.avatar.base import Avatar
+
+__all__ = [
+    "View",
+    "background_colour",
+    "flatten",
+    "front_view",
+    "head_center",
+    "parse_size",
+    "source_view",
+    "to_rgba",
+]
+
+GREY = 128
+DISTANCE = 1.1  # metres from which a portrait is usually taken
+HEAD_SHARE = 0.62  # of the picture's height, in the front view
+MAX_SIDE = 8192
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera and the (unbatched) parameters of the head before it."""
+
+    camera: Camera
+    params: HeadParams
+
+    def orbited(self, center: Float[Tensor, "3"], yaw: float, pitch: float) -> View:
+        """The camera carried around the head; degrees, signs as in ``Camera.orbit``."""
+        return replace(self, camera=self.camera.orbited(center, yaw, pitch)) if yaw or pitch else self
+
+    def resized(self, size: tuple[int, int] | None) -> View:
+        """The same view in another resolution, None for its own; an unlike shape is fitted by height."""
+        if size is None or size == (self.camera.width, self.camera.height):
+            return self
+        width, height = size
+        scaled = self.camera.resized(max(1, round(self.camera.width * height / self.camera.height)), height)
+        return replace(self, camera=scaled.cropped((scaled.width - width) // 2, 0, width, height))
+
+
+def source_view(avatar: Avatar) -> View:
+    """The photo's own camera, pose, expression and gaze."""
+    return View(avatar.source.camera, avatar.source.params)
+
+
+def front_view(avatar: Avatar, size: tuple[int, int] = (512, 512)) -> View:
+    """The head upright and at rest, seen from its front, with the photo's light around it."""
+    params = HeadParams.neutral(avatar.head.identities).replace(identity=avatar.source.params.identity)
+    low, high = head_box(avatar, params)
+    center = (low + high) / 2
+    # The light lives in the photo's world, whose camera looks along -Z: the head goes there.
+    params = params.replace(translation=torch.tensor([0.0, 0.0, -DISTANCE]) - center)
+    width, height = size
+    focal = HEAD_SHARE * height * DISTANCE / float(high[1] - low[1])
+    # a little room above, the neck below
+    return View(Camera.make(focal, width, height, center=(width / 2, height * 0.47)), params)
+
+
+def head_box(avatar: Avatar, params: HeadParams) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
+    """Corners (head frame, metres) of the box around what is above the neck."""
+    vertices = avatar.head.shape(params.identity)
+    names = avatar.head.region_names
+    wanted = [i for i, n in enumerate(names) if n in ("face", "scalp", "ears", "nose", "unlabelled")]
+    inside = vertices[torch.isin(avatar.head.region, torch.tensor(wanted))]
+    return inside.amin(0), inside.amax(0)
+
+
+def head_center(avatar: Avatar, params: HeadParams) -> Float[Tensor, "3"]:
+    """What a camera orbits around (world): between the eyes and the head joint."""
+    from headcast.head.model import JOINTS
+    from headcast.rotation import axis_angle_to_matrix
+
+    joints = avatar.head.joints(params.identity)
+    eyes = (joints[JOINTS.index("eyeLeft")] + joints[JOINTS.index("eyeRight")]) / 2
+    center = (eyes + joints[JOINTS.index("head")]) / 2
+    return axis_angle_to_matrix(params.rotation) @ center + params.translation
+
+
+def to_rgba(rendering: Rendering) -> UInt8[np.ndarray, "h w 4"]:
+    """8-bit sRGB with straight alpha."""
+    rgb = rendering.rgb.detach().float().cpu()
+    if rendering.colour_space == "linear":
+        rgb = linear_to_srgb(rgb)
+    values = torch.cat([rgb, rendering.alpha.detach().float().cpu()[..., None]], -1)
+    return (values.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def flatten(rgba: UInt8[np.ndarray, "h w 4"], colour: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture over a plain colour, composited in sRGB display values."""
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    out = rgba[..., :3] * alpha + np.array(colour, np.float32) * (1 - alpha)
+    return np.round(out).astype(np.uint8)
+
+
+def background_colour(text: str) -> tuple[int, int, int] | None:
+    """``white``, ``grey`` (128), ``black`` or ``#rrggbb`` as sRGB; None for ``transparent``."""
+    known: dict[str, tuple[int, int, int] | None] = {
+        "transparent": None,
+        "white": (255, 255, 255),
+        "grey": (GREY, GREY, GREY),
+        "gray": (GREY, GREY, GREY),
+        "black": (0, 0, 0),
+    }
+    if text in known:
+        return known[text]
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise HeadcastError(f"--background {text}: give transparent, white, grey, black or #rrggbb")
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """``512`` or ``640x480`` as (width, height)."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    sides = [int(g) for g in match.groups() if g] if match else []
+    if not sides or min(sides) < 16 or max(sides) > MAX_SIDE:
+        raise HeadcastError(f"--size {text}: give pixels like 512 or 640x480, from 16 to {MAX_SIDE}")
+    return sides[0], sides[-1]

@@ -19,8 +19,9 @@ import numpy as np
 from headcast.head.embed import landmark_table
 from headcast.head.model import HeadModel
 from headcast.image import load_image
-from headcast.observe.fit import Fit, Fitter, iris_distance
+from headcast.observe.fit import Fit, Fitter
 from headcast.observe.landmark_model import LandmarkModel
+from headcast.observe.landmark_points import MIRROR, iris_distance
 from headcast.observe.landmarks import FaceDetector
 from headcast.observe.prior import Prior, expression_sigma
 from headcast.observe.types import Detection
@@ -57,26 +58,6 @@ def train_faces(data: Path, people: int, cache: Path | None) -> list[Face]:
     return faces
 
 
-def mirror_map(faces: list[Face]) -> np.ndarray:
-    """Each landmark's partner on the other side, from the mean of upright, frontal detections."""
-    shapes = []
-    for d, _, _ in faces:
-        p = d.points.astype(np.float64)
-        across = p[473] - p[468]
-        turn = np.arctan2(across[1], across[0])
-        c, s = np.cos(turn), np.sin(turn)
-        q = (p - p.mean(0)) @ np.array([[c, -s], [s, c]]) / np.linalg.norm(across)
-        if abs((q[454, 0] - q[1, 0]) + (q[234, 0] - q[1, 0])) < 0.25:
-            shapes.append(q - q[[10, 152, 1, 168]].mean(0))
-    mean = np.median(shapes, 0)
-    d2 = ((mean[:, None] * [-1, 1] - mean[None]) ** 2).sum(-1)
-    from scipy.optimize import linear_sum_assignment
-
-    partner = linear_sum_assignment(d2 + d2.T)[1]
-    partner = np.where(partner[partner] == np.arange(478), partner, np.arange(478))
-    return partner
-
-
 def back_projected(fit: Fit, detection: Detection, model: LandmarkModel) -> np.ndarray:
     """(478, 3) residuals detected minus fitted as displacements in the head frame, metres; nan where hidden."""
     r = detection.points - fit.points
@@ -90,7 +71,6 @@ def back_projected(fit: Fit, detection: Detection, model: LandmarkModel) -> np.n
 
 def learn(head: HeadModel, table: dict, faces: list[Face], rounds: int) -> dict:
     """The table after some rounds of fitting and moving."""
-    partner = mirror_map(faces)
     flip = np.array([-1.0, 1.0, 1.0])
     for turn in range(rounds + 1):
         model = LandmarkModel.of(head, table)
@@ -101,12 +81,12 @@ def learn(head: HeadModel, table: dict, faces: list[Face], rounds: int) -> dict:
         errors = np.array([f.error for f in fits])
         keep = [i for i in range(len(fits)) if errors[i] < np.percentile(errors, 95)]
         move = np.nanmedian([back_projected(fits[i], faces[i][0], model) for i in keep], 0)
-        move = np.nan_to_num(0.5 * (move + move[partner] * flip))
+        move = np.nan_to_num(0.5 * (move + move[MIRROR] * flip))
         relative = np.stack(
             [np.linalg.norm(fits[i].points - faces[i][0].points, axis=1) / iris_distance(faces[i][0].points) for i in keep]
         )
         sigma = np.sqrt(np.median(relative**2, 0) / 1.386)
-        sigma = np.maximum(0.5 * (sigma + sigma[partner]), 0.004)
+        sigma = np.maximum(0.5 * (sigma + sigma[MIRROR]), 0.004)
         identity = np.mean([f.shared.identity for f in fits], 0)
         report = f"round {turn}: inner {np.median(errors):.3f} %, p90 {np.percentile(errors, 90):.3f} %, "
         report += f"moved {np.median(np.linalg.norm(move, axis=1)) * 1000:.2f} mm, mean identity {np.abs(identity).max():.2f}"
@@ -115,7 +95,7 @@ def learn(head: HeadModel, table: dict, faces: list[Face], rounds: int) -> dict:
         if turn < rounds:
             points = model.points.neutral + move
             points = LandmarkModel.of(head, {**table, "points478": points}).points.neutral
-            points = 0.5 * (points + points[partner] * flip)
+            points = 0.5 * (points + points[MIRROR] * flip)
             table["points478"] = [[round(float(x), 6) for x in p] for p in points]
     return table
 

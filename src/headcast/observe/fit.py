@@ -13,15 +13,16 @@ from jaxtyping import Float
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams, eye_look_from_gaze
-from headcast.observe.landmark_model import FACE_OVAL, INNER, LandmarkModel
+from headcast.observe.landmark_model import INNER, LandmarkModel
+from headcast.observe.landmark_points import OVAL, iris_distance
 from headcast.observe.prior import Prior
 from headcast.observe.solver import Frame, Shared, Target, residuals, slid_basis, solve
 from headcast.observe.types import Detection
 from headcast.rotation import matrix_to_axis_angle
 
-__all__ = ["Fit", "Fitter", "iris_distance", "target_of"]
+__all__ = ["Fit", "Fitter", "eye_openness", "target_of"]
 
-OVAL = np.array(FACE_OVAL)
+RING = np.array(OVAL)
 TANGENT = 3.0
 IRIS_OF_HEIGHT = 0.36
 SENSOR_35MM = 43.27
@@ -46,11 +47,6 @@ class Fit:
     frame: Frame
 
 
-def iris_distance(points: Float[np.ndarray, "478 2"]) -> float:
-    """Pixels between the iris centres."""
-    return float(np.linalg.norm(points[468] - points[473]))
-
-
 def eye_openness(points: Float[np.ndarray, "478 2"]) -> tuple[float, float]:
     """Lid gap over eye width, (left, right)."""
 
@@ -73,10 +69,10 @@ def target_of(
     p = detection.points.astype(np.float64)
     unit = max(iris_distance(p), IRIS_OF_HEIGHT * float(np.linalg.norm(p[10] - p[152])))
     whiten = np.eye(2) / model.sigma[:, None, None]
-    along = np.roll(p[OVAL], -1, 0) - np.roll(p[OVAL], 1, 0)
+    along = np.roll(p[RING], -1, 0) - np.roll(p[RING], 1, 0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     across = np.stack([-along[:, 1], along[:, 0]], 1)
-    whiten[OVAL] = np.stack([across, along / TANGENT], 1) / model.sigma[OVAL, None, None]
+    whiten[RING] = np.stack([across, along / TANGENT], 1) / model.sigma[RING, None, None]
     weight = np.ones(478) if use is None else use.astype(np.float64)
     for rows, openness in zip((range(473, 478), range(468, 473)), eye_openness(p), strict=True):
         weight[rows] = weight[rows] * np.clip((openness - 0.08) / 0.12, 0.02, 1.0)
@@ -169,7 +165,7 @@ class Fitter:
         frames = []
         for (R, s, offset), t in zip(poses, targets, strict=True):
             log_k = float(np.log(s * t.unit) - log_focal)
-            frames.append(Frame(R, offset, log_k, np.zeros((2, 2)), np.full(52, 0.02)))
+            frames.append(Frame(R, offset * t.unit, log_k, np.zeros((2, 2)), np.full(52, 0.02)))
         return Shared(identity.copy(), log_focal), frames
 
     def result(
@@ -181,7 +177,7 @@ class Fitter:
         error = float(np.median(np.linalg.norm(r[INNER], axis=1)) / iris_distance(detection.points) * 100)
         focal = math.exp(shared.log_focal)
         depth = math.exp(-frame.log_k)
-        offset = frame.offset * target.unit / focal * depth
+        offset = frame.offset / focal * depth
         t = torch.tensor([offset[0], -offset[1], -depth], dtype=torch.float32)
         expression = eye_look_from_gaze(torch.from_numpy(frame.expression), torch.from_numpy(frame.gaze))
         params = HeadParams(

@@ -11,16 +11,11 @@ from jaxtyping import Float, Int
 from headcast.head.embed import embed_landmarks, landmark_table
 from headcast.head.model import HeadModel, combine
 from headcast.head.params import eye_look_from_gaze
+from headcast.observe.landmark_points import OVAL
 
-__all__ = ["FACE_OVAL", "INNER", "LandmarkModel", "PointBasis", "expression_weights"]
+__all__ = ["INNER", "LandmarkModel", "PointBasis", "expression_weights"]
 
-FACE_OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
-"""MediaPipe's face oval, from the top over the subject's left side to the chin and back."""
-
-INNER = np.setdiff1d(np.arange(478), FACE_OVAL)
+INNER = np.setdiff1d(np.arange(478), OVAL)
 """Everything but the oval."""
 
 SLIDE_STEPS = np.array([-0.018, -0.012, -0.006, 0.0, 0.006, 0.012, 0.018, 0.024])
@@ -101,7 +96,7 @@ class LandmarkModel:
         normal = np.cross(b - a, c - a)
         return LandmarkModel(
             points=points,
-            slide=PointBasis.of(head, *_slide(head, points.neutral[list(FACE_OVAL)])),
+            slide=PointBasis.of(head, *_slide(head, points.neutral[list(OVAL)])),
             eye_neutral=head.joint_neutral[4:6].double().numpy(),
             eye_identity=np.moveaxis(head.joint_identity[:, 4:6].double().numpy(), 0, -1),
             sigma=np.asarray(table["sigma478"]),

@@ -92,7 +92,7 @@ class Prior:
         """Hessian, gradient and step bounds of a frame's unknowns, in the solver's order."""
         n = 10 + len(FREE)
         H, g = np.zeros((n, n)), np.zeros(n)
-        H[:5, :5] = 1e-6 * np.eye(5)
+        H[:5, :5] = 1e-9 * np.eye(5)
         H[5, 5] = self.log_distance_sigma**-2
         g[5] = H[5, 5] * (log_k + np.log(self.distance))
         G = np.eye(4) / self.gaze**2
@@ -104,7 +104,7 @@ class Prior:
         e = 1 / self.expression[FREE] ** 2
         H[range(10, n), range(10, n)] = e
         g[10:] = e * (expression - self.expression_mean)[FREE]
-        low = np.r_[[-0.5] * 3, [-3.0] * 2, -0.7, -self.gaze_limit - gaze.reshape(-1), -expression[FREE]]
-        high = np.r_[[0.5] * 3, [3.0] * 2, 0.7, self.gaze_limit - gaze.reshape(-1), (self.high - expression)[FREE]]
+        low = np.r_[[-0.5] * 3, [-1e5] * 2, -0.7, -self.gaze_limit - gaze.reshape(-1), -expression[FREE]]
+        high = np.r_[[0.5] * 3, [1e5] * 2, 0.7, self.gaze_limit - gaze.reshape(-1), (self.high - expression)[FREE]]
         return H, g, low, high
 

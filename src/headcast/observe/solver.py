@@ -1,8 +1,9 @@
 """Gauss-Newton of the head's landmarks onto detected ones: residuals, derivatives, priors and the loop.
 
-Projection of a head frame point p, in units of the picture's iris distance and relative to its centre:
+Projection of a head frame point p, in pixels relative to the picture's centre:
     x = R p,  w = 1 / (1 - k x_z),  u = (f k x_x + o_x) w,  v = (o_y - f k x_y) w
 with the head at depth 1/k, focal length f and o the projected origin: nearly linear in every unknown.
+Residuals are in iris distances.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from headcast.observe.boxstep import Normal, box_step
-from headcast.observe.landmark_model import FACE_OVAL, SLIDE_STEPS, LandmarkModel, PointBasis, expression_weights
+from headcast.observe.landmark_model import SLIDE_STEPS, LandmarkModel, PointBasis, expression_weights
+from headcast.observe.landmark_points import OVAL
 from headcast.observe.prior import FREE, Prior
 
 __all__ = ["Frame", "Shared", "Target", "positions", "residuals", "rotation_of", "slid_basis", "solve"]
@@ -47,7 +49,10 @@ class Shared:
 
 @dataclass
 class Frame:
-    """One frame's unknowns."""
+    """One frame's unknowns: offset in pixels from the picture's centre, log of 1/depth in metres, gaze in radians.
+
+    ``weight`` is no unknown: the trust in each point from where its surface looks.
+    """
 
     rotation: Float[np.ndarray, "3 3"]
     offset: Float[np.ndarray, "2"]
@@ -90,12 +95,12 @@ def _eye_shift(
     return shift
 
 
-def _project(x: np.ndarray, focal: float, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+def _project(x: np.ndarray, focal: float, frame: Frame, unit: float) -> tuple[np.ndarray, np.ndarray]:
     """(n, 2) image positions and (n,) perspective factors of rotated points."""
     k = np.exp(frame.log_k)
     w = 1 / (1 - k * x[:, 2])
-    s = focal * k
-    return (x[:, :2] * [s, -s] + frame.offset) * w[:, None], w
+    s = focal * k / unit
+    return (x[:, :2] * [s, -s] + frame.offset / unit) * w[:, None], w
 
 
 def residuals(
@@ -104,7 +109,7 @@ def residuals(
     """Fitted minus detected, in iris distances."""
     combined = expression_weights(frame.expression, frame.gaze, FREE[:0])[0]
     p = positions(model, basis, shared.identity, combined, frame.gaze)
-    return _project(p @ frame.rotation.T, np.exp(shared.log_focal) / target.unit, frame)[0] - target.points
+    return _project(p @ frame.rotation.T, np.exp(shared.log_focal), frame, target.unit)[0] - target.points
 
 
 def slid_basis(
@@ -117,11 +122,11 @@ def slid_basis(
         return model.points
     combined = expression_weights(frame.expression, frame.gaze, FREE[:0])[0]
     p = model.slide.at_identity(shared.identity) + model.slide.expression @ combined
-    x, _ = _project(p @ frame.rotation.T, np.exp(shared.log_focal) / unit, frame)
+    x, _ = _project(p @ frame.rotation.T, np.exp(shared.log_focal), frame, unit)
     n = len(SLIDE_STEPS)
     out = x[:, 0].reshape(-1, n) * np.sign(yaw)
     best = out.argmax(1)
-    oval = np.array(FACE_OVAL)
+    oval = np.array(OVAL)
     side = model.points.neutral[oval, 0]
     far = (np.sign(side) == np.sign(yaw)) & (np.abs(side) > 0.03)
     rows = (np.arange(len(oval)) * n + best)[far]
@@ -137,10 +142,10 @@ def _jacobian(
     turn = _eye_rotation(frame.gaze) - np.eye(3)
     p = still + _eye_shift(model, basis, still, shared.identity, turn)
     R, k = frame.rotation, np.exp(frame.log_k)
-    focal = np.exp(shared.log_focal) / target.unit
+    focal = np.exp(shared.log_focal)
     x = p @ R.T
-    uv, w = _project(x, focal, frame)
-    s = focal * k
+    uv, w = _project(x, focal, frame, target.unit)
+    s = focal * k / target.unit
     n, ni = len(x), len(shared.identity) if with_identity else 0
     A = np.zeros((n, 2, 3))
     A[:, 0, 0], A[:, 1, 1], A[:, :, 2] = s * w, -s * w, uv * (w * k)[:, None]
@@ -154,7 +159,7 @@ def _jacobian(
     zero = np.zeros(n)
     cross = np.stack([zero, x[:, 2], -x[:, 1], -x[:, 2], zero, x[:, 0], x[:, 1], -x[:, 0], zero], -1)
     J[:, :, f : f + 3] = A @ cross.reshape(n, 3, 3)
-    J[:, 0, f + 3] = J[:, 1, f + 4] = w
+    J[:, 0, f + 3] = J[:, 1, f + 4] = w / target.unit
     J[:, :, f + 5] = scale + uv * (w * k * x[:, 2])[:, None]
     J[:, :, f + 6 : f + 10] = AR @ (basis.expression @ by_gaze + _gaze_columns(model, basis, still, shared, frame))
     J[:, :, f + 10 :] = AR @ (basis.expression @ by_e)

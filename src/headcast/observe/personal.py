@@ -1,0 +1,83 @@
+"""Which surface points lie under the landmarks of one person's photo.
+
+A texture is painted with whatever the landmark fit has left over. The same person's other frames are fitted with
+these personal points, so that what was painted lands where the landmarks of those frames are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from headcast.camera import Camera
+from headcast.head.embed import closest_on_mesh, guards
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.observe.landmark_model import LandmarkModel, PointBasis
+from headcast.observe.types import Detection
+
+__all__ = ["PersonalLandmarks", "personal_landmarks", "personal_model"]
+
+REACH = 0.005
+STEPS = 3
+
+
+@dataclass(frozen=True)
+class PersonalLandmarks:
+    """Surface points under 478 detected landmarks: triangle of the head's faces and barycentric weights."""
+
+    triangle: Int[np.ndarray, "478"]
+    bary: Float[np.ndarray, "478 3"]
+
+
+def personal_landmarks(
+    head: HeadModel, params: HeadParams, camera: Camera, detection: Detection, model: LandmarkModel | None = None
+) -> PersonalLandmarks:
+    """Back-projects a photo's landmarks onto its fitted head.
+
+    A point moves at most ``REACH`` metres from its usual place and stays on its own lip or eyeball; where the
+    surface looks away from the camera it stays where it is.
+    """
+    model = LandmarkModel.of(head) if model is None else model
+    with torch.no_grad():
+        posed = head(params).double().numpy()
+    faces = head.faces.numpy()
+    P, t = camera.cam_from_world.double().numpy()[:3, :3], camera.cam_from_world.double().numpy()[:3, 3]
+    K = camera.K.double().numpy()
+    usual = _points(posed, faces, model.triangle, model.bary)
+    triangle, bary, here = model.triangle.copy(), model.bary.copy(), usual
+    for _ in range(STEPS):
+        cam = here @ P.T + t
+        uv = cam[:, :2] / cam[:, 2:] * [K[0, 0], K[1, 1]] + K[:2, 2]
+        move = np.zeros_like(cam)
+        move[:, :2] = (detection.points - uv) * cam[:, 2:] / [K[0, 0], K[1, 1]]
+        wanted = here + move @ P
+        away = wanted - usual
+        far = np.maximum(np.linalg.norm(away, axis=1, keepdims=True) / REACH, 1.0)
+        wanted = usual + away / far
+        for rows, allowed in guards(head, 478).values():
+            triangle[rows], bary[rows] = closest_on_mesh(wanted[rows], posed, faces, allowed)
+        here = _points(posed, faces, triangle, bary)
+    hidden = _facing(posed, faces, model.triangle, camera) < 0.15
+    triangle[hidden], bary[hidden] = model.triangle[hidden], model.bary[hidden]
+    return PersonalLandmarks(triangle, bary)
+
+
+def personal_model(head: HeadModel, model: LandmarkModel, personal: PersonalLandmarks) -> LandmarkModel:
+    """The landmark model of one person's photo."""
+    points = PointBasis.of(head, personal.triangle, personal.bary)
+    return replace(model, points=points, triangle=personal.triangle, bary=personal.bary)
+
+
+def _points(vertices: np.ndarray, faces: np.ndarray, triangle: np.ndarray, bary: np.ndarray) -> np.ndarray:
+    return (vertices[faces[triangle]] * bary[..., None]).sum(1)
+
+
+def _facing(vertices: np.ndarray, faces: np.ndarray, triangle: np.ndarray, camera: Camera) -> np.ndarray:
+    """Cosine between each triangle's normal and the direction to the camera."""
+    a, b, c = (vertices[faces[triangle, k]] for k in range(3))
+    n, to = np.cross(b - a, c - a), camera.center.double().numpy() - a
+    return (n * to).sum(1) / np.maximum(np.linalg.norm(n, axis=1) * np.linalg.norm(to, axis=1), 1e-12)

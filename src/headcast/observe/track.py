@@ -1,0 +1,202 @@
+"""Following one head through a clip: identity from keyframes, then frame by frame, then smoothed without lag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.observe.fit import Fit, Fitter, eye_openness, target_of
+from headcast.observe.landmark_points import iris_distance
+from headcast.observe.landmarks import FaceDetector
+from headcast.observe.personal import PersonalLandmarks, personal_model
+from headcast.observe.smooth import smooth_curves
+from headcast.observe.solver import Frame, rotation_of
+from headcast.observe.types import Detection
+from headcast.rotation import matrix_to_axis_angle
+from headcast.video import Clip
+
+__all__ = ["Track", "detect_clip", "keyframes", "track_clip", "track_detections"]
+
+Progress = Callable[[float, str], None]
+KEYFRAMES = 24
+SAME_PERSON = 1.3
+
+
+@dataclass(frozen=True)
+class Track:
+    """One head through a clip.
+
+    Attributes:
+        params: batched over the frames; gaze as eyeLook* weights.
+        camera: the same for all frames. size: width, height. fps: frames per second.
+        detections: landmarks of every frame, None where the face was lost (the head is interpolated there).
+        errors: (T,) median distance of the inner landmarks, % of the iris distance; nan where lost.
+        same_person: whether the avatar's own identity and points were used.
+        notes: what the user should know.
+    """
+
+    params: HeadParams
+    camera: Camera
+    detections: tuple[Detection | None, ...]
+    size: tuple[int, int]
+    fps: float
+    errors: Float[np.ndarray, " t"]
+    same_person: bool
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+
+def track_clip(
+    clip: Clip, head: HeadModel, identity: torch.Tensor | None = None, personal: PersonalLandmarks | None = None,
+    smooth: bool = True, progress: Progress | None = None, fitter: Fitter | None = None,
+) -> Track:  # fmt: skip
+    """Follows the head of a clip.
+
+    Args:
+        identity, personal: of the avatar to be driven. They are used when the clip shows the same person, which is
+            found out by comparing how well they fit; otherwise the clip gets an identity of its own.
+
+    Raises:
+        HeadcastError: no face in the clip, or one in fewer than half of its frames.
+    """
+    say = progress or (lambda share, what: None)
+    found = detect_clip(clip, lambda share: say(0.7 * share, "finding the face"))
+    height, width = clip.frames[0].shape[:2]
+    return track_detections(
+        found, (width, height), clip.fps, head, clip.name, identity, personal, smooth,
+        lambda share: say(0.7 + 0.3 * share, "fitting the head"), fitter,
+    )  # fmt: skip
+
+
+def detect_clip(clip: Clip, progress: Callable[[float], None]) -> list[Detection | None]:
+    """The face of every frame."""
+    found: list[Detection | None] = []
+    last: Detection | None = None
+    with FaceDetector() as detector:
+        for i, frame in enumerate(clip.frames):
+            d = detector.track(frame, last)
+            found.append(d)
+            last = d if d is not None else last
+            progress((i + 1) / len(clip.frames))
+    return found
+
+
+def track_detections(
+    found: Sequence[Detection | None], size: tuple[int, int], fps: float, head: HeadModel, name: str = "clip",
+    identity: torch.Tensor | None = None, personal: PersonalLandmarks | None = None, smooth: bool = True,
+    progress: Callable[[float], None] | None = None, fitter: Fitter | None = None,
+) -> Track:  # fmt: skip
+    """The same from landmarks that are already there."""
+    seen = [i for i, d in enumerate(found) if d is not None]
+    if not seen:
+        raise HeadcastError(f"{name}: no face found; use a clip of one roughly frontal head")
+    if len(seen) < 0.5 * len(found):
+        raise HeadcastError(f"{name}: a face in only {len(seen)} of {len(found)} frames; cut the clip to the head")
+    notes = [] if len(seen) == len(found) else [f"the face is lost in {len(found) - len(seen)} frames"]
+    fitter = Fitter(head) if fitter is None else fitter
+    keys = [seen[i] for i in keyframes([found[i] for i in seen], KEYFRAMES)]  # type: ignore[misc]
+    fitter, starts, same = _start(fitter, [found[i] for i in keys], size, identity, personal)  # type: ignore[misc]
+    by_time = dict(zip(keys, starts, strict=True))
+    fits: list[Fit] = []
+    last = by_time[min(by_time, key=lambda k: abs(k - seen[0]))]
+    for n, i in enumerate(seen):
+        last = fitter.fit_frame(found[i], *size, last)  # type: ignore[arg-type]
+        fits.append(last)
+        if progress:
+            progress((n + 1) / len(seen))
+    frames = _over_time(seen, [f.frame for f in fits], len(found), smooth)
+    return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
+
+
+def _start(
+    fitter: Fitter, keys: list[Detection], size: tuple[int, int], identity: torch.Tensor | None,
+    personal: PersonalLandmarks | None,
+) -> tuple[Fitter, list[Fit], bool]:  # fmt: skip
+    """Keyframe fits with the clip's own identity or the avatar's, whichever the landmarks ask for."""
+    sizes = [size] * len(keys)
+    own = fitter.fit_photos(keys, sizes)
+    if identity is None:
+        return fitter, own, False
+    model = fitter.model if personal is None else personal_model(fitter.head, fitter.model, personal)
+    theirs = Fitter(fitter.head, model, fitter.prior)
+    given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy())
+    ours, avatars = (float(np.median([f.error for f in fits])) for fits in (own, given))
+    if avatars <= SAME_PERSON * ours:
+        return theirs, given, True
+    return fitter, own, False
+
+
+def keyframes(found: Sequence[Detection], count: int) -> list[int]:
+    """Well-spread frames: the middle one, then always the one least like those taken, in pose, mouth and eyes."""
+    rows = []
+    for d in found:
+        p, u = d.points, iris_distance(d.points)
+        centre = p[[33, 263, 152, 10]].mean(0)
+        turn = (p[1] - centre) / u
+        mouth = np.linalg.norm(p[13] - p[14]) / u
+        wide = np.linalg.norm(p[61] - p[291]) / u
+        rows.append([*turn, mouth, 0.5 * wide, 0.5 * np.mean(eye_openness(p))])
+    x = np.array(rows)
+    taken = [int(((x - np.median(x, 0)) ** 2).sum(1).argmin())]
+    nearest = ((x - x[taken[0]]) ** 2).sum(1)
+    while len(taken) < min(count, len(x)):
+        nxt = int(nearest.argmax())
+        if nearest[nxt] <= 1e-10:
+            break
+        taken.append(nxt)
+        nearest = np.minimum(nearest, ((x - x[nxt]) ** 2).sum(1))
+    return taken
+
+
+def _over_time(seen: list[int], frames: list[Frame], count: int, smooth: bool) -> list[Frame]:
+    """Frames at every time: lost ones interpolated, all smoothed as curves."""
+    R0 = frames[len(frames) // 2].rotation
+    turns = torch.from_numpy(np.stack([f.rotation @ R0.T for f in frames]))
+    curves = np.concatenate(
+        [
+            matrix_to_axis_angle(turns).numpy(),
+            np.stack([np.r_[f.offset, f.log_k] for f in frames]),
+            np.stack([np.r_[f.gaze.reshape(-1), f.expression] for f in frames]),
+        ],
+        1,
+    )
+    at = np.arange(count)
+    full = np.stack([np.interp(at, seen, c) for c in curves.T], 1)
+    if smooth:
+        full = smooth_curves(full)
+    out = []
+    for row in full:
+        out.append(
+            Frame(
+                rotation=rotation_of(row[:3]) @ R0, offset=row[3:5], log_k=float(row[5]),
+                gaze=row[6:10].reshape(2, 2), expression=row[10:].clip(0, None),
+            )  # fmt: skip
+        )
+    return out
+
+
+def _assemble(
+    fitter: Fitter, first: Fit, frames: list[Frame], found: Sequence[Detection | None], size: tuple[int, int],
+    fps: float, same: bool, notes: list[str],
+) -> Track:  # fmt: skip
+    params, errors = [], []
+    stand_in = next(d for d in found if d is not None)
+    for frame, d in zip(frames, found, strict=True):
+        target = target_of(d or stand_in, *size, fitter.model)
+        fit = fitter.result(first.shared, frame, target, d or stand_in, *size)
+        params.append(fit.params)
+        errors.append(fit.error if d is not None else np.nan)
+    return Track(
+        HeadParams.stack(params), first.camera, tuple(found), size, fps, np.array(errors), same, tuple(notes)
+    )
+

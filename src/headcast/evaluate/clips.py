@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from headcast import api
-from headcast.evaluate.judge import LOST, Judge, Row, summary
+from headcast.evaluate.judge import LOST, Judge, Row
 from headcast.image import atomic_path, save_png
 from headcast.metrics.face import face_mask
 from headcast.metrics.image import psnr
-from headcast.video import read_video
+from headcast.video import LazyFrames, read_video
 
 __all__ = ["LARGE_YAW", "clip_rows"]
+
+Frames = np.ndarray | LazyFrames
 
 FRAMES = 30
 LARGE_YAW = 0.2
@@ -45,7 +47,7 @@ def clip_rows(video: Path, out: Path, progress: Callable[[float, str], None]) ->
     return rows
 
 
-def measured(real: np.ndarray, fake: np.ndarray, name: str) -> list[Row]:
+def measured(real: Frames, fake: Frames, name: str) -> list[Row]:
     """Rows of frames spread over the clip."""
     step = max(1, len(real) // FRAMES)
     rows: list[Row] = []
@@ -68,8 +70,3 @@ def turn(points: np.ndarray) -> float:
     across = points[473] - points[468]
     middle = (points[473] + points[468]) / 2
     return float(abs((points[1] - middle) @ across) / (across @ across))
-
-
-def large_yaw(rows: list[Row]) -> dict[str, tuple[float, float]]:
-    """The summary of the frames in which the head is turned far."""
-    return summary([r for r in rows if r["turn"] > LARGE_YAW])

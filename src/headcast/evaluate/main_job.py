@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headcast.evaluate.clips import clip_rows, large_yaw
+from headcast.evaluate.clips import LARGE_YAW, clip_rows
 from headcast.evaluate.cost import create_cost, tracking_milliseconds
 from headcast.evaluate.judge import Row, summary
 from headcast.evaluate.portraits import portrait_rows
@@ -155,9 +155,9 @@ def clip_table(clips: dict[str, list[Row]]) -> list[str]:
 
     for name, rows in clips.items():
         out.append(line(name, summary(rows), rows, f"≥ {CLIP_TARGETS[name]}"))
-        far = [r for r in rows if r["turn"] > 0.2]
+        far = [r for r in rows if r["turn"] > LARGE_YAW]
         if name == "d3" and far:
-            out.append(line(f"{name}, large yaw", large_yaw(rows), far, "report"))
+            out.append(line(f"{name}, large yaw", summary(far), far, "report"))
     return [*out, ""]
 
 

@@ -70,7 +70,7 @@ def save(folder: Path, photo: Path, picture: UInt8[np.ndarray, "h w 4"]) -> None
 
 
 def landmark_errors(seen: Observation, head: HeadModel) -> Row:
-    """Mean distance of inner landmarks to the fit, % of the iris distance; also with a fifth of them held out."""
+    """Mean distance of inner landmarks to the fit, % of the iris distance; also of a fifth held out."""
     at = seen.detection.points
     unit = iris_distance(at) / 100
 

@@ -68,14 +68,14 @@ def observe(
 
 def create(
     sources: Sequence[str | Path] | str | Path, *, face: int | None = None, representation: str = "mesh",
-    texture_size: int = 1024, seed: int = 0, consent: str | None = None, progress: Progress | None = None,
+    texture_size: int | None = None, seed: int = 0, consent: str | None = None, progress: Progress | None = None,
 ) -> Avatar:  # fmt: skip
     """Makes an avatar of one person from one or several photos or from a video.
 
     Args:
         face: which face of a photo, counted from 0 by size; None takes the largest.
         representation: ``mesh``.
-        texture_size: side of the texture, pixels.
+        texture_size: side of the texture, pixels; None: as the photo's detail asks.
         seed: of everything random.
         consent: a statement of the person shown, kept in the avatar.
 

@@ -20,6 +20,7 @@ from headcast.view import View, front_view, head_center
 
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
+    from headcast.observe.personal import PersonalLandmarks
     from headcast.video import AudioSource, Clip
 
 __all__ = ["CameraChoice", "Drive", "Progress", "drive_from", "is_video"]
@@ -116,12 +117,19 @@ def from_video(
     from headcast.video import read_video
 
     clip = read_video(path, frames)
-    track = track_clip(clip, avatar.head, progress=progress)
     identity = avatar.source.params.identity
+    track = track_clip(clip, avatar.head, identity, personal_points(avatar), progress=progress)
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
     if camera == "driver":
         view = View(track.camera, params[0]).resized(size)
-        drive = Drive(params, (view.camera,) * params.batch[0], track.fps, clip.audio, clip, notes=clip.notes)
+        drive = Drive(
+            params,
+            (view.camera,) * params.batch[0],
+            track.fps,
+            clip.audio,
+            clip,
+            notes=clip.notes + track.notes,
+        )
     else:
         view = front_view(avatar, size or (512, 512))
         t = params.batch[0]
@@ -130,8 +138,16 @@ def from_video(
             rotation=still.rotation.expand(t, 3), translation=still.translation.expand(t, 3),
             neck=relative_rotation(track.params.rotation),
         )  # fmt: skip
-        drive = Drive(moved, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes)
+        drive = Drive(moved, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes)
     return drive if fps is None else at_rate(drive, fps)
+
+
+def personal_points(avatar: Avatar) -> PersonalLandmarks | None:
+    """Surface points under the landmarks of the avatar's own photo, when it carries them."""
+    from headcast.observe.personal import PersonalLandmarks
+
+    found = getattr(avatar.source, "landmarks", None)
+    return None if found is None else PersonalLandmarks(found[0].long().numpy(), found[1].double().numpy())
 
 
 def relative_rotation(rotation: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3"]:

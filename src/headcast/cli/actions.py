@@ -91,7 +91,7 @@ def run_observe(command: Observe) -> None:
 
 def run_info(command: Info) -> None:
     """``headcast info``."""
-    facts = api.load(command.avatar).info()
+    facts = api.load(command.avatar).info
     if command.json:
         print(json.dumps(facts, indent=1))
         return

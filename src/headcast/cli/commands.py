@@ -30,8 +30,8 @@ class Create:
     """Which face of a photo, from 0 by size; by default the largest."""
     representation: Literal["mesh"] = "mesh"
     """Kind of avatar."""
-    texture_size: int = 1024
-    """Side of the texture in pixels."""
+    texture_size: Number = None
+    """Side of the texture in pixels; by default as the photo's detail asks."""
     consent: Text = None
     """A statement of consent by the person shown; it stays in the avatar."""
     seed: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -42,7 +42,7 @@ class Bar:
         self.progress.start()
         self.task = self.progress.add_task("", total=1.0)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Bar:
         return self
 
     def __exit__(

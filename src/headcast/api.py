@@ -68,7 +68,8 @@ def observe(
 
 def create(
     sources: Sequence[str | Path] | str | Path, *, face: int | None = None, representation: str = "mesh",
-    texture_size: int | None = None, seed: int = 0, consent: str | None = None, progress: Progress | None = None,
+    texture_size: int | None = None, seed: int = 0, consent: str | None = None,
+    progress: Progress | None = None,
 ) -> Avatar:  # fmt: skip
     """Makes an avatar of one person from one or several photos or from a video.
 

@@ -146,8 +146,8 @@ def personal_points(avatar: Avatar) -> PersonalLandmarks | None:
     """Surface points under the landmarks of the avatar's own photo, when it carries them."""
     from headcast.observe.personal import PersonalLandmarks
 
-    found = getattr(avatar.source, "landmarks", None)
-    return None if found is None else PersonalLandmarks(found[0].long().numpy(), found[1].double().numpy())
+    found = getattr(avatar, "landmarks", None)
+    return None if found is None else PersonalLandmarks(found.triangle.numpy(), found.bary.double().numpy())
 
 
 def relative_rotation(rotation: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3"]:

@@ -1,0 +1,69 @@
+"""A sheet that shows an avatar at a glance: photo, same view, both sides, four expressions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+
+from headcast import api
+from headcast.cli.expression import parse_expression
+from headcast.image import load_image, save_png
+
+if TYPE_CHECKING:
+    from headcast.avatar.base import Avatar
+
+__all__ = ["FACES", "contact_sheet", "write_sheet"]
+
+FACES = (
+    "mouthSmileLeft=.8,mouthSmileRight=.8,cheekSquintLeft=.4,cheekSquintRight=.4",
+    "jawOpen=.7",
+    "eyeBlinkLeft=1,eyeBlinkRight=1",
+    "eyeLookOutLeft=.8,eyeLookInRight=.8",
+)
+PAPER = "#d8dade"
+
+
+def write_sheet(photo: Path, avatar: Path, out: Path, size: int = 320) -> None:
+    """Writes the sheet of an avatar file and the photo it was made from."""
+    save_png(out, contact_sheet(load_image(photo).rgb, api.load(avatar), size))
+
+
+def contact_sheet(
+    photo: UInt8[np.ndarray, "h w 3"], avatar: Avatar, size: int = 320
+) -> UInt8[np.ndarray, "a b 3"]:
+    """Input, same view, yaw -30 and 30 above; smile, open jaw, blink, look to the left below."""
+    crop = window(avatar, photo.shape[0], photo.shape[1])
+    source = api.render(avatar, view="source", background=PAPER)
+    pictures = [scaled(cut(photo, crop), size), scaled(cut(source, crop), size)]
+    pictures += [api.render(avatar, yaw=y, size=(size, size), background=PAPER) for y in (-30.0, 30.0)]
+    pictures += [
+        api.render(avatar, expression=parse_expression(e), size=(size, size), background=PAPER) for e in FACES
+    ]
+    return np.vstack([np.hstack(pictures[:4]), np.hstack(pictures[4:])])
+
+
+def window(avatar: Avatar, height: int, width: int) -> tuple[int, int, int]:
+    """Left, top and side of a square around the head in the source view, inside the picture where possible."""
+    points = avatar.head.landmarks(avatar.head(avatar.source.params), 478)
+    pixels = avatar.source.camera.project(points)
+    low, high = pixels.amin(0), pixels.amax(0)
+    side = min(round(2.1 * float((high - low).max())), height, width)
+    x, y = ((low + high) / 2 - side / 2 - (high - low) * 0.08).round().int().tolist()
+    return min(max(x, 0), width - side), min(max(y, 0), height - side), side
+
+
+def cut(picture: UInt8[np.ndarray, "h w 3"], crop: tuple[int, int, int]) -> UInt8[np.ndarray, "s s 3"]:
+    """The square of a picture."""
+    x, y, side = crop
+    return picture[y : y + side, x : x + side]
+
+
+def scaled(picture: UInt8[np.ndarray, "s s 3"], size: int) -> UInt8[np.ndarray, "t t 3"]:
+    """In another resolution."""
+    import cv2
+
+    method = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_CUBIC
+    return cv2.resize(picture, (size, size), interpolation=method)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Rendering"]
+__all__ = ["Fragments", "Rendering"]
 
 
 @dataclass(frozen=True)
@@ -26,3 +26,19 @@ class Rendering:
     alpha: Float[Tensor, "*b h w"]
     depth: Float[Tensor, "*b h w"]
     colour_space: Literal["srgb", "linear"]
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """The nearest triangle at every pixel centre.
+
+    Attributes:
+        triangle: (H, W) int32 index into the faces, -1 where nothing is.
+        barycentric: (H, W, 3) perspective-correct weights of the triangle's three vertices (sum 1), 0 where
+            nothing is. Differentiable in the vertices.
+        depth: (H, W) camera z in metres, 0 where nothing is. Not differentiable: interpolate z for that.
+    """
+
+    triangle: Int[Tensor, "h w"]
+    barycentric: Float[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]

@@ -1,0 +1,171 @@
+"""The Gaussian renderer in plain torch: short and slow, the specification of the fast ones.
+
+A Gaussian is a mean (world, metres), log-scales, a quaternion (wxyz, need not be unit), an opacity logit and a
+colour. Conventions are those of 3D Gaussian splatting (Kerbl et al. 2023), all constants below:
+
+* EWA: the perspective map is linearized at the mean, whose direction is first clamped to the picture plus
+  ``GUARD`` of the half field of view on each side.
+* The 2D covariance grows by ``DILATION`` px². In antialiased mode the opacity is multiplied by
+  sqrt(det before / det after), whose square stays above ``MIN_COMPENSATION`` (Mip-Splatting; Yu et al. 2024).
+* A Gaussian colours a pixel centre where its alpha, capped at ``MAX_ALPHA``, is at least ``MIN_ALPHA``: there is no
+  other cut-off, so the picture doesn't depend on tiles.
+* Front to back by camera z, ties by index; a pixel is finished before the Gaussian that would bring its
+  transmittance below ``MIN_TRANSMITTANCE``.
+* Gaussians not farther than ``near``, or whose footprint overflows, are not drawn and get no gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headcast.camera import Camera
+from headcast.rotation import quaternion_to_matrix
+
+__all__ = ["Footprints", "Intrinsics", "accumulate", "footprints", "render"]
+
+DILATION = 0.3  # px², added to both diagonal entries of the 2D covariance
+GUARD = 0.3  # of the half field of view, beyond the picture's border
+MIN_ALPHA = 1.0 / 255.0
+MAX_ALPHA = 0.99
+MIN_TRANSMITTANCE = 1e-4
+MIN_COMPENSATION = 2.5e-5  # of det ratio, before the square root
+MAX_DETERMINANT = 1e30  # px⁴; beyond, float32 overflows
+TILE = 16  # px, only to bound memory
+
+
+class Intrinsics(NamedTuple):
+    """What projection needs of a camera: focal lengths, principal point and the clamp of x/z and y/z."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    @staticmethod
+    def of(camera: Camera) -> Intrinsics:
+        """Reads them off a camera (skew is ignored)."""
+        (fx, _, cx), (_, fy, cy), _ = camera.K.double().tolist()
+        gx, gy = GUARD * camera.width / (2 * fx), GUARD * camera.height / (2 * fy)
+        return Intrinsics(
+            fx, fy, cx, cy, -cx / fx - gx, (camera.width - cx) / fx + gx, -cy / fy - gy,
+            (camera.height - cy) / fy + gy,
+        )  # fmt: skip
+
+
+class Footprints(NamedTuple):
+    """Visible Gaussians on the picture, nearest first.
+
+    ``index`` into the input; ``mean`` px; ``conic`` entries xx, xy, yy of the inverse covariance; ``opacity`` with
+    the compensation; ``depth`` camera z; ``reach`` half width and height (px) of the box outside which alpha
+    is below the threshold.
+    """
+
+    index: Int[Tensor, "n"]
+    mean: Float[Tensor, "n 2"]
+    conic: Float[Tensor, "n 3"]
+    opacity: Float[Tensor, "n"]
+    depth: Float[Tensor, "n"]
+    reach: Float[Tensor, "n 2"]
+
+
+def footprints(
+    means: Float[Tensor, "n 3"], log_scales: Float[Tensor, "n 3"], quaternions: Float[Tensor, "n 4"],
+    opacity_logits: Float[Tensor, "n"], camera: Camera, antialiased: bool, near: float,
+) -> Footprints:  # fmt: skip
+    """Projects what can be seen and sorts it by depth; differentiable."""
+    with torch.no_grad():
+        seen = camera.to_camera(means)[:, 2] > near
+        index = seen.nonzero()[:, 0]
+        trial = _project(
+            means[index], log_scales[index], quaternions[index], opacity_logits[index], camera, antialiased
+        )
+        fits = (trial[3] >= MIN_ALPHA) & (trial[5] < MAX_DETERMINANT) & trial[1].isfinite().all(-1)
+        index, depth = index[fits], trial[4][fits]
+        index = index[torch.argsort(depth, stable=True)]
+    mean, conic, cov, opacity, depth, _ = _project(
+        means[index], log_scales[index], quaternions[index], opacity_logits[index], camera, antialiased
+    )
+    with torch.no_grad():
+        reach = (2.0 * torch.log(opacity / MIN_ALPHA).clamp_min(0.0)[:, None] * cov[:, [0, 2]]).sqrt()
+    return Footprints(index, mean, conic, opacity, depth, reach)
+
+
+def _project(
+    means: Tensor, log_scales: Tensor, quaternions: Tensor, logits: Tensor, camera: Camera, antialiased: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Mean, conic, dilated covariance, opacity, depth and determinant of the dilated covariance."""
+    k = Intrinsics.of(camera)
+    x, y, z = camera.to_camera(means).unbind(-1)
+    mean = torch.stack([k.fx * x / z + k.cx, k.fy * y / z + k.cy], -1)
+    tx, ty = (x / z).clamp(k.left, k.right), (y / z).clamp(k.top, k.bottom)
+    zero = torch.zeros_like(z)
+    J = torch.stack([k.fx / z, zero, -k.fx * tx / z, zero, k.fy / z, -k.fy * ty / z], -1).reshape(-1, 2, 3)
+    U = J @ camera.cam_from_world.to(means)[:3, :3] @ quaternion_to_matrix(quaternions) * log_scales.exp()[:, None]
+    u, v = U.unbind(1)
+    a, b, c = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
+    # Cauchy-Binet: the determinant without cancellation
+    before = torch.linalg.cross(u, v).square().sum(-1)
+    after = before + DILATION * (a + c) + DILATION**2
+    a, c = a + DILATION, c + DILATION
+    opacity = torch.sigmoid(logits)
+    if antialiased:
+        opacity = opacity * (before / after).clamp_min(MIN_COMPENSATION).sqrt()
+    conic = torch.stack([c, -b, a], -1) / after[:, None]
+    return mean, conic, torch.stack([a, b, c], -1), opacity, z, after
+
+
+def accumulate(
+    footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int
+) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+    """Blends front to back: premultiplied colour, alpha, and alpha times expected depth. Tile by tile."""
+    values = torch.cat([colours[footprint.index], torch.ones_like(footprint.depth)[:, None], footprint.depth[:, None]], 1)
+    low, high = (footprint.mean - footprint.reach - 1).detach(), (footprint.mean + footprint.reach + 1).detach()
+    rows = []
+    for y0 in range(0, height, TILE):
+        h = min(TILE, height - y0)
+        row = ((low[:, 1] < y0 + h) & (high[:, 1] > y0)).nonzero()[:, 0]
+        tiles = []
+        for x0 in range(0, width, TILE):
+            w = min(TILE, width - x0)
+            near = row[(low[row, 0] < x0 + w) & (high[row, 0] > x0)]
+            ys = torch.arange(y0, y0 + h, device=colours.device).to(values) + 0.5
+            xs = torch.arange(x0, x0 + w, device=colours.device).to(values) + 0.5
+            tiles.append((_weights(footprint, near, xs, ys).T @ values[near]).reshape(h, w, -1))
+        rows.append(torch.cat(tiles, 1))
+    picture = torch.cat(rows, 0)
+    return picture[..., :-2], picture[..., -2], picture[..., -1]
+
+
+def _weights(footprint: Footprints, index: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """Blend weight (n, pixels) of the Gaussians ``index``, nearest first, at the given pixel centres."""
+    mean = footprint.mean[index]
+    dx, dy = (xs - mean[:, :1])[:, None], (ys - mean[:, 1:])[..., None]
+    A, B, C = (e[:, None, None] for e in footprint.conic[index].unbind(-1))
+    power = -0.5 * (A * dx * dx + C * dy * dy) - B * dx * dy
+    alpha = (footprint.opacity[index, None, None] * power.exp()).clamp_max(MAX_ALPHA).flatten(1)
+    alpha = torch.where(alpha >= MIN_ALPHA, alpha, 0.0)
+    after = torch.cumprod(1.0 - alpha, 0)
+    before = torch.cat([torch.ones_like(after[:1]), after[:-1]])
+    return torch.where(after >= MIN_TRANSMITTANCE, alpha * before, 0.0)
+
+
+def render(
+    means: Float[Tensor, "n 3"], log_scales: Float[Tensor, "n 3"], quaternions: Float[Tensor, "n 4"],
+    opacity_logits: Float[Tensor, "n"], colours: Float[Tensor, "n c"], camera: Camera,
+    background: Float[Tensor, "..."] | None, antialiased: bool, near: float,
+) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
+    """Colour (over ``background``, or straight without one), alpha and expected depth."""
+    footprint = footprints(means, log_scales, quaternions, opacity_logits, camera, antialiased, near)
+    rgb, alpha, depth = accumulate(footprint, colours, camera.width, camera.height)
+    covered = torch.where(alpha > 0, alpha, math.inf)
+    rgb = rgb / covered[..., None] if background is None else rgb + (1.0 - alpha)[..., None] * background
+    return rgb, alpha, depth / covered

@@ -1,0 +1,109 @@
+"""Numba kernels that compile at first use, and threads to run them on.
+
+A kernel is plain Python until it is called: importing this package needs no numba. Kernels release the
+interpreter lock and are run over pieces of the work by our own threads, which avoids numba's threading
+layers (a second OpenMP beside torch's, aborts under threads or after a fork) and halves the compile time.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import FunctionType
+from typing import Any
+
+__all__ = ["Kernel", "helper", "kernel", "parallel", "threads"]
+
+_lock = threading.RLock()
+_pool: ThreadPoolExecutor | None = None
+
+
+class Kernel:
+    """A function that numba compiles for one signature when it is first called."""
+
+    def __init__(self, function: Callable[..., Any], signature: str | None) -> None:
+        self.function = inspect.unwrap(function)
+        self.signature = signature
+        self._compiled: Callable[..., Any] | None = None
+
+    def compiled(self) -> Callable[..., Any]:
+        """The numba dispatcher; its helpers are looked up among the globals of the function's module."""
+        if self._compiled is None:
+            with _lock:
+                if self._compiled is None:
+                    self._compiled = self._compile()
+        return self._compiled
+
+    def _compile(self) -> Callable[..., Any]:
+        import numba
+
+        f = self.function
+        names = {n: v for n, v in f.__globals__.items() if not n.startswith("__") or n == "__name__"}
+        for name in f.__code__.co_names:
+            if isinstance(value := names.get(name), Kernel):
+                names[name] = value.compiled()
+        copy = FunctionType(f.__code__, names, f.__name__, f.__defaults__, f.__closure__)
+        copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
+        if self.signature is None:
+            return numba.njit(error_model="numpy", nogil=True)(copy)
+        return numba.njit(self.signature, cache=True, nogil=True, error_model="numpy")(copy)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.compiled()(*args)
+
+
+def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Marks a function as a kernel with one numba signature; cached on disk beside its source."""
+
+    def mark(function: Callable[..., Any]) -> Kernel:
+        return Kernel(function, signature)
+
+    return mark
+
+
+def helper(function: Callable[..., Any]) -> Kernel:
+    """Marks a function that kernels of the same file call; typed by its callers."""
+    return Kernel(function, None)
+
+
+def threads() -> int:
+    """How many threads kernels use: torch's number, or ``NUMBA_NUM_THREADS`` where that is less."""
+    import torch
+
+    return max(1, min(torch.get_num_threads(), int(os.environ.get("NUMBA_NUM_THREADS") or 1 << 20)))
+
+
+def parallel(work: Callable[[int], object], pieces: int) -> None:
+    """Calls ``work(0) .. work(pieces - 1)`` on all threads, the calling one among them; pieces must be independent."""
+    helpers = min(threads(), pieces) - 1
+    todo = itertools.count()
+
+    def run() -> None:
+        while (i := next(todo)) < pieces:
+            work(i)
+
+    futures: list[Future[None]] = [_threads().submit(run) for _ in range(helpers)]
+    run()
+    for future in futures:
+        future.result()
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="headcast")
+        return _pool
+
+
+def _forget_threads() -> None:
+    global _pool, _lock
+    _pool, _lock = None, threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)

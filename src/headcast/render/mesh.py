@@ -1,0 +1,143 @@
+"""The mesh rasterizer: which triangle, where in it, how far; attributes interpolated over it, with gradients."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from headcast.camera import Camera
+from headcast.device import is_cuda
+from headcast.render import raster_numba, raster_reference, raster_triton
+from headcast.render.types import Fragments
+
+__all__ = ["Backend", "Fragments", "homogeneous_pixels", "interpolate", "rasterize_mesh", "sum_rows"]
+
+Backend = Literal["auto", "reference", "numba", "triton"]
+
+
+def homogeneous_pixels(vertices: Float[Tensor, "v 3"], camera: Camera) -> Float[Tensor, "v 3"]:
+    """K (R x + t) in float64: (u z, v z, z) with u, v in pixels and z in metres."""
+    T, K = camera.cam_from_world.to(vertices.device).double(), camera.K.to(vertices.device).double()
+    return vertices.double() @ (K @ T[:3, :3]).T + K @ T[:3, 3]
+
+
+def rasterize_mesh(
+    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], camera: Camera, *, near: float = 0.01,
+    cull_back: bool = False, backend: Backend = "auto",
+) -> Fragments:  # fmt: skip
+    """The nearest triangle at every pixel centre, its barycentrics (differentiable in the vertices) and depth.
+
+    Args:
+        vertices: world, metres.
+        faces: counter-clockwise seen from outside.
+        near: nothing closer than this (metres, camera z) is drawn; triangles that cross it are cut there.
+        cull_back: leaves out triangles seen from behind.
+        backend: ``auto`` takes numba on the CPU and Triton on CUDA; ``reference`` is plain torch.
+
+    The outcome does not depend on the number of threads; of triangles at the same (float32) depth the one with
+    the lower number is seen. There are no gradients through what covers what (silhouettes).
+    """
+    points = homogeneous_pixels(vertices, camera)
+    chosen = _backend(backend, vertices)
+    where = {"numba": raster_numba, "triton": raster_triton, "reference": raster_reference}[chosen]
+    triangle, depth = where.rasterize(points.detach(), faces, camera.width, camera.height, near, cull_back)
+    barycentric = _Barycentrics.apply(points, faces, triangle, chosen == "numba")
+    return Fragments(triangle, barycentric.to(vertices.dtype), depth.to(vertices.dtype))
+
+
+def _backend(backend: Backend, vertices: Tensor) -> Backend:
+    if backend != "auto":
+        return backend
+    if is_cuda(vertices):
+        return "triton" if raster_triton.available() else "reference"
+    return "numba"
+
+
+def interpolate(
+    fragments: Fragments, faces: Int[Tensor, "f 3"], attributes: Float[Tensor, "n c"]
+) -> Float[Tensor, "h w c"]:
+    """Attributes over the picture, 0 where nothing is; differentiable in them and in the barycentrics.
+
+    ``faces`` are the rows of ``attributes`` at each triangle's corners: the mesh's faces for vertex attributes,
+    ``faces_uv`` for texture coordinates.
+    """
+    return _Interpolate.apply(fragments.barycentric, attributes, fragments.triangle, faces)  # type: ignore[no-any-return]
+
+
+def sum_rows(index: Int[Tensor, " m"], values: Float[Tensor, "m c"], rows: int) -> Float[Tensor, "rows c"]:
+    """Sums of the values that go to each row, the same bits on every run."""
+    out = values.new_zeros(rows, values.shape[1])
+    if is_cuda(values):  # sorted inside, not atomic
+        return out.index_put_((index,), values, accumulate=True)
+    return out.scatter_add_(0, index[:, None].expand_as(values), values)
+
+
+class _Barycentrics(torch.autograd.Function):
+    """b_i = e_i / sum(e), e_0 = d · (p1 x p2) and so on; see ``raster_reference``."""
+
+    @staticmethod
+    def forward(ctx: Any, points: Tensor, faces: Tensor, triangle: Tensor, numba: bool) -> Tensor:
+        ctx.save_for_backward(points, faces, triangle)
+        if numba:
+            return raster_numba.barycentrics(points, faces, triangle)
+        hit, d, corners = _hits(points, faces, triangle)
+        e = (raster_reference.edge_normals(corners) * d[:, None]).sum(-1)
+        out = points.new_zeros(triangle.numel(), 3)
+        out[hit] = e / e.sum(-1, keepdim=True)
+        return out.view(*triangle.shape, 3)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        points, faces, triangle = ctx.saved_tensors
+        hit, d, corners = _hits(points, faces, triangle)
+        e = (raster_reference.edge_normals(corners) * d[:, None]).sum(-1)
+        total = e.sum(-1, keepdim=True)
+        g = grad.reshape(-1, 3)[hit]
+        h = (g - (g * e).sum(-1, keepdim=True) / total) / total  # d loss / d e
+        h0, h1, h2 = h[:, :1], h[:, 1:2], h[:, 2:]
+        p0, p1, p2 = corners.unbind(1)
+        inner = torch.stack([h1 * p2 - h2 * p1, h2 * p0 - h0 * p2, h0 * p1 - h1 * p0], 1)
+        out = torch.linalg.cross(d[:, None].expand_as(inner), inner)
+        index = faces[triangle.reshape(-1)[hit].long()].reshape(-1).long()
+        return sum_rows(index, out.reshape(-1, 3), len(points)), None, None, None
+
+
+def _hits(points: Tensor, faces: Tensor, triangle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of covered pixels: flat index (m,), homogeneous centre (m, 3), corners of the triangle (m, 3, 3)."""
+    flat = triangle.reshape(-1)
+    hit = torch.nonzero(flat >= 0)[:, 0]
+    width = triangle.shape[1]
+    d = torch.stack([hit % width + 0.5, hit // width + 0.5, torch.ones_like(hit)], 1).to(points)
+    return hit, d, points[faces[flat[hit].long()].long()]
+
+
+class _Interpolate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, barycentric: Tensor, attributes: Tensor, triangle: Tensor, faces: Tensor) -> Tensor:
+        hit = torch.nonzero(triangle.reshape(-1) >= 0)[:, 0]
+        rows = faces[triangle.reshape(-1)[hit].long()].long()
+        b = barycentric.reshape(-1, 3)[hit].to(attributes.dtype)
+        ctx.save_for_backward(b, attributes, hit, rows)
+        ctx.like = barycentric
+        out = attributes.new_zeros(triangle.numel(), attributes.shape[1])
+        out[hit] = (attributes[rows] * b[..., None]).sum(1)
+        return out.view(*triangle.shape, -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        b, attributes, hit, rows = ctx.saved_tensors
+        g = grad.reshape(-1, grad.shape[-1])[hit]
+        grad_b = grad_attributes = None
+        if ctx.needs_input_grad[0]:
+            grad_b = torch.zeros_like(ctx.like)
+            grad_b.view(-1, 3)[hit] = (attributes[rows] * g[:, None]).sum(-1).to(grad_b.dtype)
+        if ctx.needs_input_grad[1]:
+            spread = (b[..., None] * g[:, None]).reshape(-1, g.shape[-1])
+            grad_attributes = sum_rows(rows.reshape(-1), spread, len(attributes))
+        return grad_b, grad_attributes, None, None

@@ -1,0 +1,155 @@
+"""A textured head: the bound mesh, an albedo texture and the light of the photo."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from headcast.avatar.package import Package, damaged, write_package
+from headcast.avatar.source import Source, SurfacePoints, check_tensor
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.render.types import Rendering
+
+__all__ = ["MeshAvatar", "bind", "topology"]
+
+THUMBNAIL = 256
+
+
+@dataclass(frozen=True)
+class MeshAvatar:
+    """A head as a textured mesh.
+
+    Attributes:
+        head: the head model bound to this person (see ``bind``).
+        texture: albedo in the head's UV, sRGB display values.
+        source: camera, parameters and light of the photo.
+        landmarks: where this person's landmarks lie on the surface, for tracking this person.
+        info: how it was made.
+    """
+
+    head: HeadModel
+    texture: UInt8[np.ndarray, "h w 3"]
+    source: Source
+    landmarks: SurfacePoints | None
+    info: dict[str, Any]
+
+    @property
+    def identity(self) -> Float[Tensor, "i"]:
+        """Coefficients of the head model's identity basis."""
+        return self.source.params.identity
+
+    @cached_property
+    def albedo(self) -> Float[Tensor, "h w 3"]:
+        """The texture in linear light."""
+        table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
+        return torch.from_numpy(table[self.texture])
+
+    def render(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None, *, antialias: int = 2
+    ) -> Rendering:  # fmt: skip
+        """A picture with straight alpha in sRGB; ``params`` are unbatched.
+
+        Args:
+            light: (9, 3) irradiance in the world frame, linear; None: the photo's own.
+            antialias: samples per pixel and direction.
+        """
+        from headcast.render.shaded import render_textured
+
+        vertices = self.head(params)
+        return render_textured(
+            vertices, self.head.faces, self.head.vertex_normals(vertices), self.head.uv, self.head.faces_uv,
+            self.albedo, camera, light=self.source.light if light is None else light, antialias=antialias,
+        )  # fmt: skip
+
+    def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
+        """The photo's view, small, on transparent ground."""
+        camera = self.source.camera
+        with torch.no_grad():
+            out = self.render(self.source.params, camera.scaled(min(1.0, THUMBNAIL / max(camera.width, camera.height))))
+        rgb = out.rgb if out.colour_space == "srgb" else linear_to_srgb(out.rgb)
+        rgba = torch.cat([rgb, out.alpha[..., None]], -1)
+        return (rgba.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+    def save(self, path: str | Path) -> None:
+        """Writes an ``.avatar`` file, all or nothing.
+
+        Raises:
+            HeadcastError: the place cannot be written.
+        """
+        meta = {
+            **self.info, "kind": "mesh",
+            "head": {"name": self.head.name, "hash": self.head.hash, "topology": topology(self.head)},
+        }  # fmt: skip
+        tensors = {**self.source.tensors(), "rest": self.head.shape(self.identity)}
+        if self.landmarks is not None:
+            tensors["landmarks.triangle"] = self.landmarks.triangle
+            tensors["landmarks.bary"] = self.landmarks.bary
+        write_package(path, Package(meta, tensors, {"albedo": self.texture}, self.thumbnail()))
+
+    @classmethod
+    def from_package(cls, package: Package, path: Path, head: HeadModel | None = None) -> MeshAvatar:
+        """The avatar that a package holds, bound to the installed head model (or ``head``).
+
+        Raises:
+            HeadcastError: parts are missing or make no sense, or the head model has another topology.
+        """
+        head = HeadModel.load() if head is None else head
+        check_head(package.meta, head, path)
+        t = package.tensors
+        source = Source.from_tensors(t, head.identities, path)
+        rest = check_tensor(t, "rest", tuple(head.neutral.shape), path)
+        texture = package.textures.get("albedo")
+        if texture is None or texture.ndim != 3 or texture.shape[2] != 3:
+            raise damaged(path, "no albedo texture")
+        points = None
+        if "landmarks.triangle" in t:
+            n = t["landmarks.triangle"].shape[0] if t["landmarks.triangle"].ndim == 1 else -1
+            triangle = check_tensor(t, "landmarks.triangle", (n,), path).long()
+            if n and not (0 <= int(triangle.min()) and int(triangle.max()) < len(head.faces)):
+                raise damaged(path, "landmarks outside the mesh")
+            points = SurfacePoints(triangle, check_tensor(t, "landmarks.bary", (n, 3), path))
+        offset = rest - head.shape(source.params.identity)
+        info = {k: v for k, v in package.meta.items() if k not in ("format", "version")}
+        return cls(bind(head, offset), texture, source, points, info)
+
+
+def bind(head: HeadModel, offset: Float[Tensor, "v 3"]) -> HeadModel:
+    """The head model with a rest shape moved by ``offset`` (head frame, metres); everything else is shared."""
+    if not bool((offset != 0).any()):
+        return head
+    bound = copy.copy(head)
+    bound._buffers = {**head._buffers, "neutral": head.neutral + offset}
+    return bound
+
+
+def topology(head: HeadModel) -> str:
+    """A hash of triangles and texture coordinates: heads with the same one can wear each other's avatars."""
+    h = hashlib.sha256()
+    for x in (head.faces, head.faces_uv, (head.uv * 65536).round().long()):
+        h.update(x.cpu().numpy().tobytes())
+    return h.hexdigest()[:16]
+
+
+def check_head(meta: dict[str, Any], head: HeadModel, path: Path) -> None:
+    """Refuses an avatar bound to a head that the installed one cannot stand in for."""
+    made = meta.get("head")
+    if not isinstance(made, dict):
+        raise damaged(path, "it does not say which head it was made with")
+    if made.get("hash") != head.hash and made.get("topology") != topology(head):
+        raise HeadcastError(
+            f"{path}: made with the head model '{str(made.get('name'))[:40]}' ({str(made.get('hash'))[:16]}), whose mesh "
+            f"differs from the installed '{head.name}' ({head.hash}); create it again or install its version"
+        )

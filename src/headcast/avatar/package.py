@@ -1,0 +1,195 @@
+"""The ``.avatar`` file: one zip of JSON, safetensors and PNG. Written whole or not at all, safe to open."""
+
+from __future__ import annotations
+
+import json
+import stat
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from torch import Tensor
+
+from headcast.avatar.pictures import decode_png, encode_png
+from headcast.errors import HeadcastError
+from headcast.files import atomic_path, check_readable
+
+__all__ = ["FORMAT", "VERSION", "Package", "read_package", "write_package"]
+
+FORMAT = "headcast-avatar"
+VERSION = 1
+MAX_ENTRIES = 32
+MAX_TOTAL = 1 << 30
+MAX_RATIO = 100
+LIMITS = {"avatar.json": 1 << 20, "tensors.safetensors": 1 << 29, "thumbnail.png": 1 << 22}
+TEXTURE_LIMIT = 1 << 28
+TEXTURE_NAMES = ("albedo", "normal", "roughness", "specular", "ao", "micronormal", "mask")
+
+# What zipfile, zlib and json raise on damaged bytes.
+DAMAGE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, KeyError,
+    IndexError, OverflowError, RuntimeError, NotImplementedError, MemoryError, AttributeError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Package:
+    """What an ``.avatar`` file holds.
+
+    Attributes:
+        meta: the content of avatar.json: ``kind``, ``method``, ``head`` and what the kind adds.
+        tensors: numbers by name.
+        textures: pictures by map name, (H, W), (H, W, 3) or (H, W, 4).
+        thumbnail: a small picture for file browsers.
+    """
+
+    meta: dict[str, Any]
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    textures: dict[str, UInt8[np.ndarray, "..."]] = field(default_factory=dict)
+    thumbnail: UInt8[np.ndarray, "..."] | None = None
+
+
+def write_package(path: str | Path, package: Package) -> None:
+    """Writes a package under a temporary name, then renames it. The same content gives the same bytes.
+
+    Raises:
+        HeadcastError: the place cannot be written.
+    """
+    from safetensors.torch import save
+
+    unknown = set(package.textures) - set(TEXTURE_NAMES)
+    if unknown:
+        raise ValueError(f"unknown texture names {sorted(unknown)}")
+    meta = {"format": FORMAT, "version": VERSION, **package.meta}
+    entries = {
+        "avatar.json": json.dumps(meta, indent=1, ensure_ascii=False, allow_nan=False).encode(),
+        "tensors.safetensors": save({k: v.detach().cpu().contiguous() for k, v in package.tensors.items()}),
+    }
+    for name, picture in package.textures.items():
+        entries[f"textures/{name}.png"] = encode_png(picture)
+    if package.thumbnail is not None:
+        entries["thumbnail.png"] = encode_png(package.thumbnail)
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as z:
+        for name, data in entries.items():
+            z.writestr(zipfile.ZipInfo(name), data)
+
+
+def read_package(path: str | Path) -> Package:
+    """Opens a package without trusting it: names, sizes, ratios and formats are checked before anything is read.
+
+    Raises:
+        HeadcastError: missing, damaged, suspicious, or of a newer version.
+    """
+    path = Path(path)
+    check_readable(path, "avatar")
+    if not zipfile.is_zipfile(path):
+        raise HeadcastError(f"{path}: not an avatar file, or damaged; give a file made by 'headcast create'")
+    try:
+        with zipfile.ZipFile(path) as z:
+            meta = _read_meta(path, z)
+            infos = _checked_entries(path, z)
+            raw = {name: _read(path, z, info) for name, info in infos.items()}
+    except DAMAGE as e:
+        raise damaged(path, e) from e
+    return Package(
+        meta=meta,
+        tensors=_tensors(path, raw.get("tensors.safetensors")),
+        textures={
+            name.removeprefix("textures/").removesuffix(".png"): decode_png(path, name, data)
+            for name, data in raw.items()
+            if name.startswith("textures/")
+        },
+        thumbnail=decode_png(path, "thumbnail.png", raw["thumbnail.png"]) if "thumbnail.png" in raw else None,
+    )
+
+
+def damaged(path: Path, reason: object) -> HeadcastError:
+    """The error for a file that cannot be made sense of."""
+    words = " ".join(str(reason).split())[:120] or type(reason).__name__
+    return HeadcastError(f"{path}: damaged avatar file ({words}); make it again with 'headcast create'")
+
+
+def _read_meta(path: Path, z: zipfile.ZipFile) -> dict[str, Any]:
+    """avatar.json, read first: a newer version may hold entries that this one would refuse."""
+    names = z.namelist()
+    if names.count("avatar.json") != 1:
+        raise HeadcastError(f"{path}: not an avatar file (no avatar.json); give a file made by 'headcast create'")
+    try:
+        meta = json.loads(_read(path, z, z.getinfo("avatar.json")).decode("utf-8"), parse_constant=_no_constant)
+    except RecursionError as e:
+        raise damaged(path, "avatar.json is nested too deeply") from e
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise HeadcastError(f"{path}: not an avatar file; give a file made by 'headcast create'")
+    version = meta.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise damaged(path, "no format version")
+    if version > VERSION:
+        raise HeadcastError(
+            f"{path}: avatar format {version} is newer than this program reads ({VERSION}); upgrade headcast"
+        )
+    return meta
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"avatar.json holds {name}")
+
+
+def _checked_entries(path: Path, z: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The entries by name, after all checks that need no reading."""
+    infos = z.infolist()
+    if len(infos) > MAX_ENTRIES:
+        raise damaged(path, f"{len(infos)} entries")
+    out: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        name = info.filename
+        if name in out:
+            raise damaged(path, f"entry '{name[:60]}' occurs twice")
+        _check_entry(path, info)
+        out[name] = info
+    if sum(i.file_size for i in infos) > MAX_TOTAL:
+        raise damaged(path, "too large when unpacked")
+    return out
+
+
+def _check_entry(path: Path, info: zipfile.ZipInfo) -> None:
+    """Refuses unknown names, links, encryption, odd compression, and sizes or ratios beyond reason."""
+    name = info.filename
+    known = {f"textures/{t}.png" for t in TEXTURE_NAMES}
+    if name not in LIMITS and name not in known:
+        raise damaged(path, f"unexpected entry '{name[:60]}'")
+    mode = info.external_attr >> 16
+    if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
+        raise damaged(path, f"entry '{name}' is no plain file")
+    if info.flag_bits & 0x1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise damaged(path, f"entry '{name}' is encrypted or compressed in an unknown way")
+    if info.file_size > LIMITS.get(name, TEXTURE_LIMIT):
+        raise damaged(path, f"entry '{name}' is too large")
+    if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
+        raise damaged(path, f"entry '{name}' unpacks to {info.file_size} bytes from {info.compress_size}")
+
+
+def _read(path: Path, z: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """One entry; never more than it declares."""
+    _check_entry(path, info)
+    with z.open(info) as f:
+        data = f.read(info.file_size + 1)
+    if len(data) != info.file_size:
+        raise damaged(path, f"entry '{info.filename}' has another size than it says")
+    return data
+
+
+def _tensors(path: Path, data: bytes | None) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    if data is None:
+        raise damaged(path, "no tensors.safetensors")
+    try:
+        return load(data)
+    except (SafetensorError, TypeError, *DAMAGE) as e:
+        raise damaged(path, e) from e

@@ -1,0 +1,104 @@
+"""The view an avatar was made from, as tensors that go into its file and come back checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headcast.avatar.package import damaged
+from headcast.camera import Camera
+from headcast.head.params import HeadParams
+
+__all__ = ["Source", "SurfacePoints", "check_tensor"]
+
+MAX_SIDE = 1 << 15
+LARGEST = 1e6
+
+
+@dataclass(frozen=True)
+class SurfacePoints:
+    """Points on the head's surface, here under one person's landmarks: triangles and barycentric weights."""
+
+    triangle: Int[Tensor, "n"]
+    bary: Float[Tensor, "n 3"]
+
+    def on(self, vertices: Float[Tensor, "*b v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "*b n 3"]:
+        """Their positions on given vertices."""
+        return (vertices[..., faces[self.triangle], :] * self.bary[..., None]).sum(-2)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The photo's view.
+
+    Attributes:
+        camera: its camera, at the photo's size.
+        params: identity, expression, pose and gaze (unbatched).
+        light: (9, 3) spherical-harmonic irradiance in the world frame, linear.
+    """
+
+    camera: Camera
+    params: HeadParams
+    light: Float[Tensor, "9 3"]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Named tensors to be stored."""
+        p = self.params
+        out = {
+            "camera.K": self.camera.K, "camera.cam_from_world": self.camera.cam_from_world,
+            "camera.size": torch.tensor([self.camera.width, self.camera.height]), "light": self.light,
+            "params.identity": p.identity, "params.expression": p.expression, "params.rotation": p.rotation,
+            "params.translation": p.translation, "params.neck": p.neck, "params.jaw": p.jaw,
+        }  # fmt: skip
+        if p.gaze is not None:
+            out["params.gaze"] = p.gaze
+        return out
+
+    @staticmethod
+    def from_tensors(tensors: dict[str, Tensor], identities: int, path: Path) -> Source:
+        """The view back from stored tensors.
+
+        Raises:
+            HeadcastError: something is missing, of a wrong shape or not finite.
+        """
+
+        def get(name: str, *shape: int) -> Tensor:
+            return check_tensor(tensors, name, shape, path)
+
+        size = [int(n) for n in get("camera.size", 2)]
+        if not all(1 <= n <= MAX_SIDE for n in size):
+            raise damaged(path, "camera of an impossible size")
+        K = get("camera.K", 3, 3)
+        if not (K[0, 0] > 0 and K[1, 1] > 0):
+            raise damaged(path, "camera without a focal length")
+        camera = Camera(K, get("camera.cam_from_world", 4, 4), size[0], size[1])
+        params = HeadParams(
+            identity=get("params.identity", identities), expression=get("params.expression", 52),
+            rotation=get("params.rotation", 3), translation=get("params.translation", 3),
+            neck=get("params.neck", 3), jaw=get("params.jaw", 3),
+            gaze=get("params.gaze", 2, 2) if "params.gaze" in tensors else None,
+        )  # fmt: skip
+        return Source(camera, params, get("light", 9, 3))
+
+
+def check_tensor(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...], path: Path) -> Tensor:
+    """A stored tensor as float32.
+
+    Raises:
+        HeadcastError: it is missing, of a wrong shape, not finite or absurdly large.
+    """
+    if name not in tensors:
+        raise damaged(path, f"'{name}' is missing")
+    x = tensors[name]
+    if tuple(x.shape) != shape:
+        raise damaged(path, f"'{name}' has the shape {tuple(x.shape)}, not {shape}")
+    if x.is_complex() or x.dtype == torch.bool:
+        raise damaged(path, f"'{name}' holds no plain numbers")
+    x = x.float()
+    if not bool(torch.isfinite(x).all()) or bool((x.abs() > LARGEST).any()):
+        raise damaged(path, f"'{name}' holds impossible numbers")
+    return x

@@ -1,0 +1,1 @@
+"""Ways to reconstruct: one paper or idea, one folder."""

@@ -1,0 +1,1 @@
+"""The default method: a fitted head model, textured from the photo."""

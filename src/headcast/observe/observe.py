@@ -1,4 +1,4 @@
-"""Photo or photos to observations: read, detect, pick the face, segment, fit, estimate the light."""
+"""Photos or a video to observations: read, detect, pick the face, fit, segment, estimate the light."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.image import LoadedImage, load_image
 from headcast.observe.fit import Fit, Fitter
-from headcast.observe.landmarks import FaceDetector
+from headcast.observe.landmarks import FaceDetector, pick_face
+from headcast.observe.light import estimate_light
+from headcast.observe.masks import segment
+from headcast.observe.track import detect_clip, good_keyframes
 from headcast.observe.types import Detection, Observation
+from headcast.video import Clip, read_video
 
-__all__ = ["MAX_YAW", "MIN_FACE", "Progress", "check_fit", "observe_photo", "observe_photos", "pick_face"]
+__all__ = ["Progress", "observe_photo", "observe_photos", "observe_video"]
 
 Progress = Callable[[float, str], None]
 """Told the share done (0..1) and what is being done."""
 
-MIN_FACE = 48.0
-MAX_YAW = 60.0
+VIDEO_KEYS = 12
 
 
 def observe_photo(
@@ -30,7 +32,7 @@ def observe_photo(
     """One photo understood.
 
     Args:
-        face: which face, counted from 0 by size; None takes the largest.
+        face: which face, counted from 1 by size; None takes the largest.
 
     Raises:
         HeadcastError: no face, a face too small, a profile view, an unreadable file.
@@ -50,53 +52,63 @@ def observe_photos(
     say(0.1, "finding the face")
     with FaceDetector() as detector:
         found = [detector.detect(im.rgb) for im in images]
-    picked = [pick_face(d, im.name, f) for d, im, f in zip(found, images, faces, strict=True)]
+    picked = [pick_face(d, f, im.name) for d, im, f in zip(found, images, faces, strict=True)]
     say(0.3, "fitting the head")
     sizes = [(im.rgb.shape[1], im.rgb.shape[0]) for im in images]
-    fits = Fitter(head).fit_photos(picked, sizes, [im.exif_focal_35mm for im in images])
-    for fit, im in zip(fits, images, strict=True):
-        check_fit(fit, im.name)
-    say(0.5, "separating person, skin and hair")
-    out = [finish(im.rgb, im.name, d, f) for im, d, f in zip(images, picked, fits, strict=True)]
+    focals = [im.exif_focal_35mm for im in images]
+    fits = Fitter(head).fit_photos([d for d, _ in picked], sizes, focals)
+    out = []
+    for i, (im, (d, note), fit) in enumerate(zip(images, picked, fits, strict=True)):
+        say(0.4 + 0.6 * i / len(images), "separating person, skin and hair")
+        notes = (*im.notes, *([note] if note else []))
+        out.append(finish(im.rgb, im.name, d, fit, head, notes))
     say(1.0, "observed")
     return out
 
 
-def pick_face(found: list[Detection], name: str, face: int | None) -> Detection:
-    """The wanted face of a picture, large enough to be worth it."""
-    if not found:
-        raise HeadcastError(f"{name}: no face found; use a photo with a visible, roughly frontal face")
-    index = face or 0
-    if not 0 <= index < len(found):
-        raise HeadcastError(f"{name}: --face {index}, but {len(found)} found; count from 0, largest first")
-    d = found[index]
-    width = float(np.linalg.norm(d.points[234] - d.points[454]))
-    if width < MIN_FACE:
-        raise HeadcastError(
-            f"{name}: the face is only {width:.0f} px between the ears; at least {MIN_FACE:.0f} are needed"
-        )
-    return d
+def observe_video(
+    video: str | Path | Clip, head: HeadModel, count: int = VIDEO_KEYS, progress: Progress | None = None
+) -> tuple[list[Observation], float]:
+    """The clip's best and most different frames as observations of one person, the best first; and its frame rate.
+
+    Raises:
+        HeadcastError: no face, a face too small, an unreadable file.
+    """
+    say = progress or (lambda share, what: None)
+    say(0.0, "reading")
+    clip = video if isinstance(video, Clip) else read_video(video)
+    found = detect_clip(clip, lambda share: say(0.05 + 0.55 * share, "finding the face"))
+    keys = good_keyframes(clip, found, count)
+    with FaceDetector() as detector:
+        better = [best_match(detector.detect(clip.frames[i]), found[i]) for i in keys]
+    pick_face(better[:1], None, clip.name)
+    say(0.65, "fitting the head")
+    height, width = clip.frames[0].shape[:2]
+    fits = Fitter(head).fit_photos(better, [(width, height)] * len(keys))
+    out = []
+    for n, (i, d, fit) in enumerate(zip(keys, better, fits, strict=True)):
+        say(0.7 + 0.3 * n / len(keys), "separating person, skin and hair")
+        name = f"{clip.name} frame {i}"
+        out.append(finish(np.asarray(clip.frames[i]), name, d, fit, head, clip.notes if n == 0 else ()))
+    say(1.0, "observed")
+    return out, clip.fps
 
 
-def check_fit(fit: Fit, name: str) -> None:
-    """Refuses profiles."""
-    yaw = yaw_degrees(fit)
-    if abs(yaw) > MAX_YAW:
-        raise HeadcastError(
-            f"{name}: the head is turned by {abs(yaw):.0f}°; use a photo turned by less than {MAX_YAW:.0f}°"
-        )
+def best_match(found: list[Detection], tracked: Detection | None) -> Detection:
+    """The detection nearest to the tracked one; the tracked one when there is none."""
+    if tracked is None:
+        return found[0]
+    near = [d for d in found if np.abs(np.subtract(d.box, tracked.box)).max() < 0.2 * (tracked.box[2] - tracked.box[0])]
+    return near[0] if near else tracked
 
 
-def yaw_degrees(fit: Fit) -> float:
-    """How far the head is turned from the line to the camera; positive: to the picture's right."""
-    t = fit.params.translation.double().numpy()
-    to_camera = fit.frame.rotation.T @ (-t / np.linalg.norm(t))
-    return float(-np.degrees(np.arctan2(to_camera[0], to_camera[2])))
-
-
-def finish(rgb: np.ndarray, name: str, detection: Detection, fit: Fit) -> Observation:
+def finish(
+    rgb: np.ndarray, name: str, detection: Detection, fit: Fit, head: HeadModel, notes: tuple[str, ...]
+) -> Observation:
     """Masks and light added to a fit."""
+    masks = segment(rgb, detection)
+    light = estimate_light(rgb, masks, head, fit.params, fit.camera, detection.points)
     return Observation(
-        image=rgb, detection=detection, masks=None, camera=fit.camera, params=fit.params, light=None,
-        landmark_error=fit.error, name=name,
+        image=rgb, detection=detection, masks=masks, camera=fit.camera, params=fit.params, light=light,
+        landmark_error=fit.error, name=name, notes=notes,
     )  # fmt: skip

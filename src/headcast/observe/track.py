@@ -23,11 +23,11 @@ from headcast.observe.types import Detection
 from headcast.rotation import matrix_to_axis_angle
 from headcast.video import Clip
 
-__all__ = ["Track", "detect_clip", "keyframes", "track_clip", "track_detections"]
+__all__ = ["Track", "detect_clip", "good_keyframes", "keyframes", "track_clip", "track_detections"]
 
 Progress = Callable[[float, str], None]
 KEYFRAMES = 24
-SAME_PERSON = 1.3
+SAME_PERSON = 1.12
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,38 @@ def _start(
     if avatars <= SAME_PERSON * ours:
         return theirs, given, True
     return fitter, own, False
+
+
+def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) -> list[int]:
+    """Frames worth painting from: well spread, each exchanged for the sharpest of its near equals; best first.
+
+    The first is the sharpest of the roughly frontal ones with open eyes.
+
+    Raises:
+        HeadcastError: the clip shows no face.
+    """
+    seen = [i for i, d in enumerate(found) if d is not None]
+    if not seen:
+        raise HeadcastError(f"{clip.name}: no face found; use a clip of one roughly frontal head")
+    detections = {i: d for i, d in enumerate(found) if d is not None}
+    sharp = {i: _sharpness(np.asarray(clip.frames[i]), detections[i]) for i in seen}
+    keys = set()
+    for k in keyframes([detections[i] for i in seen], count):
+        near = seen[max(0, k - 3) : k + 4]
+        keys.add(max(near, key=lambda i: sharp[i]))
+
+    def rank(i: int) -> float:
+        d = detections[i]
+        return sharp[i] / max(sharp.values()) - abs(d.yaw) / 20 + min(1.0, min(eye_openness(d.points)) / 0.25)
+
+    return sorted(keys, key=rank, reverse=True)
+
+
+def _sharpness(rgb: np.ndarray, d: Detection) -> float:
+    """Mean square gradient inside the face's box."""
+    x0, y0, x1, y1 = (max(0, int(v)) for v in d.box)
+    grey = rgb[y0:y1, x0:x1].mean(-1)
+    return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
 
 
 def keyframes(found: Sequence[Detection], count: int) -> list[int]:

@@ -59,6 +59,7 @@ class Observation:
         light: (9, 3) spherical-harmonic irradiance in the world frame, linear; None until estimated.
         landmark_error: median distance of the inner landmarks to the fit, in % of the iris distance.
         name: the file it came from.
+        notes: what the user should know, one sentence each.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -69,3 +70,4 @@ class Observation:
     light: Float[np.ndarray, "9 3"] | None
     landmark_error: float
     name: str
+    notes: tuple[str, ...] = ()

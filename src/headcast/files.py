@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +43,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         if not temporary.exists():
             raise FileNotFoundError(f"nothing was written to {temporary}")
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as e:
         if isinstance(e, FileNotFoundError):
             raise
@@ -104,7 +103,8 @@ def what_is(path: Path) -> str:
         if head.startswith(signature):
             return f"is {words}"
     if head[4:8] == b"ftyp":
-        return "is a HEIC photo" if head[8:12] in (b"heic", b"heix", b"mif1", b"msf1") else "is an MP4 or MOV video"
+        heic = head[8:12] in (b"heic", b"heix", b"mif1", b"msf1")
+        return "is a HEIC photo" if heic else "is an MP4 or MOV video"
     text = sum(b in (9, 10, 13) or 32 <= b < 127 or b >= 128 for b in head)
     if text == len(head) and not head.count(0):
         return "is a text file"

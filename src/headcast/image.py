@@ -9,7 +9,7 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -18,6 +18,7 @@ from headcast.errors import HeadcastError
 from headcast.files import atomic_path, check_readable, check_writable, what_is
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
 
 __all__ = [
@@ -42,7 +43,6 @@ DAMAGE = (
     AttributeError, RuntimeError, AssertionError, struct.error, zlib.error,
 )  # fmt: skip
 
-Values = TypeVar("Values")
 _pillow_settings = threading.Lock()
 
 
@@ -97,7 +97,8 @@ def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]
 
     with _pillow_settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # bomb warnings and metadata gossip; sizes are judged here
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS // 2  # Pillow refuses at twice this
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses at twice this
         try:
             with Image.open(path, formats=FORMATS) as im:
                 size = im.size
@@ -179,7 +180,7 @@ def to_8_bit(x: Shaped[np.ndarray, "h w"], mode: str) -> UInt8[np.ndarray, "h w"
 
 
 def orientation_and_focal(im: Image.Image) -> tuple[float | None, Image.Image]:
-    """The 35 mm focal length of the EXIF block, and the picture turned upright. Broken EXIF counts as none."""
+    """The 35 mm focal length of the EXIF block and the picture turned upright; broken EXIF counts as none."""
     from PIL import Image
 
     exif = Image.Exif()
@@ -199,12 +200,10 @@ def orientation_and_focal(im: Image.Image) -> tuple[float | None, Image.Image]:
 
 def split_alpha(im: Image.Image) -> UInt8[np.ndarray, "h w"] | None:
     """The picture's coverage, None where it is opaque everywhere."""
-    if im.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        a = np.array(im.convert("RGBA").getchannel("A"))
-    elif "transparency" in im.info and im.mode in ("P", "L", "RGB", "1"):
-        a = np.array(im.convert("RGBA").getchannel("A"))
-    else:
+    keyed = "transparency" in im.info and im.mode in ("P", "L", "RGB", "1")
+    if not keyed and im.mode not in ("RGBA", "LA", "PA", "RGBa", "La"):
         return None
+    a = np.array(im.convert("RGBA").getchannel("A"))
     return None if bool((a == 255).all()) else a
 
 
@@ -222,7 +221,7 @@ def to_srgb(im: Image.Image, notes: list[str]) -> Image.Image:
     if not profile:
         return im.convert("RGB")
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()
         if space == "RGB" and "sRGB" in (source.profile.profile_description or ""):
             return im.convert("RGB")
@@ -267,8 +266,8 @@ def encode_png(array: Shaped[np.ndarray, "h w *c"], metadata: dict[str, str]) ->
     filtered[:, 0] = 2
     filtered[:, 1:] = rows
     filtered[1:, 1:] -= rows[:-1]
-    out = [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8 * x.itemsize, colour, 0, 0, 0))]
-    out.append(chunk(b"sRGB", b"\0"))
+    header = struct.pack(">IIBBBBB", w, h, 8 * x.itemsize, colour, 0, 0, 0)
+    out = [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"sRGB", b"\0")]
     out += [text_chunk(key, value) for key, value in metadata.items()]
     out += [chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6)), chunk(b"IEND", b"")]
     return b"".join(out)
@@ -288,21 +287,27 @@ def text_chunk(key: str, value: str) -> bytes:
         return chunk(b"iTXt", name + b"\0\0\0\0\0" + value.encode("utf-8"))
 
 
-def srgb_to_linear(x: Values) -> Values:
+@overload
+def srgb_to_linear(x: np.ndarray) -> np.ndarray: ...
+@overload
+def srgb_to_linear(x: torch.Tensor) -> torch.Tensor: ...
+def srgb_to_linear(x: Any) -> Any:
     """sRGB display values in 0..1 to linear light (IEC 61966-2-1, piecewise); numpy or torch."""
     if isinstance(x, np.ndarray):
         return np.where(x <= 0.04045, x / 12.92, ((np.maximum(x, 0.04045) + 0.055) / 1.055) ** 2.4)
     import torch
 
-    assert isinstance(x, torch.Tensor)
     return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
 
 
-def linear_to_srgb(x: Values) -> Values:
+@overload
+def linear_to_srgb(x: np.ndarray) -> np.ndarray: ...
+@overload
+def linear_to_srgb(x: torch.Tensor) -> torch.Tensor: ...
+def linear_to_srgb(x: Any) -> Any:
     """Linear light in 0..1 to sRGB display values (IEC 61966-2-1, piecewise); numpy or torch."""
     if isinstance(x, np.ndarray):
         return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0.0031308) ** (1 / 2.4) - 0.055)
     import torch
 
-    assert isinstance(x, torch.Tensor)
     return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)

@@ -23,7 +23,8 @@ def signature(frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "n"]:
     small = cv2.resize(frame, (SIDE * 4, SIDE * 4), interpolation=cv2.INTER_AREA)
     thumb = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     thumb = np.log((thumb + 8.0) / (thumb.mean() + 8.0))
-    bins = np.clip(small.astype(np.float32) * (110.0 / (small.mean() + 8.0)), 0, 255).astype(np.int64) * LEVELS // 256
+    evened = np.clip(small.astype(np.float32) * (110.0 / (small.mean() + 8.0)), 0, 255)
+    bins = evened.astype(np.int64) * LEVELS // 256
     index = (bins[..., 0] * LEVELS + bins[..., 1]) * LEVELS + bins[..., 2]
     histogram = np.bincount(index.ravel(), minlength=LEVELS**3).astype(np.float32) / index.size
     return np.concatenate([thumb.ravel(), histogram])

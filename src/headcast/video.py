@@ -107,7 +107,7 @@ def scan_video(path: Path, max_frames: int | None, max_side: int) -> Scan:
         if times and frame.shape[:2] != shape:
             reader.notes.append("the picture size changes; only the part before is used")
             break
-        shape = frame.shape[:2]
+        shape = (frame.shape[0], frame.shape[1])
         times.append(time)
         signatures.append(signature(frame))
         if frames is not None:
@@ -132,7 +132,9 @@ def scan_video(path: Path, max_frames: int | None, max_side: int) -> Scan:
     return Scan(frames, times, signatures, shape, reader.scale, reader.rate, reader.has_audio, reader.notes)
 
 
-def iter_frames(path: str | Path, *, max_side: int = MAX_SIDE) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], float]]:
+def iter_frames(
+    path: str | Path, *, max_side: int = MAX_SIDE
+) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], float]]:
     """Upright frames with their times in seconds, one after the other, nothing kept."""
     path = Path(path)
     check_readable(path, "video")
@@ -144,13 +146,14 @@ class Reader:
 
     def __init__(self, path: Path, max_side: int) -> None:
         import av
+        import av.error
 
         self.path, self.max_side = path, max_side
         self.damaged, self.scale = False, 1.0
         self.notes: list[str] = []
         try:
             self.container = av.open(str(path), metadata_errors="ignore")
-        except (av.FFmpegError, ValueError) as e:
+        except (av.error.FFmpegError, ValueError) as e:
             raise HeadcastError(f"{path}: {what_is(path)}, not a video that can be read; use MP4") from e
         if not self.container.streams.video:
             self.container.close()
@@ -159,11 +162,14 @@ class Reader:
         self.stream.thread_type = "AUTO"
         self.has_audio = bool(self.container.streams.audio)
         self.rate = float(self.stream.average_rate or self.stream.base_rate or 25)
-        length = self.container.duration
-        self.seconds = length / 1e6 if length else None
+        self.seconds: float | None = None
+        if self.stream.duration and self.stream.time_base:
+            self.seconds = float(self.stream.duration * self.stream.time_base)
+        elif self.container.duration and not self.has_audio:
+            self.seconds = self.container.duration / 1e6
 
     def __iter__(self) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], float]]:
-        import av
+        import av.error
 
         last, count = -1.0, 0
         decoded = self.container.decode(self.stream)
@@ -173,7 +179,7 @@ class Reader:
                     frame = next(decoded)
                 except StopIteration:
                     break
-                except (av.FFmpegError, ValueError):
+                except (av.error.FFmpegError, ValueError):
                     self.damaged = True
                     break
                 time = frame.time if frame.time is not None else count / self.rate
@@ -181,7 +187,7 @@ class Reader:
                     time = last + 0.5 / self.rate
                 last, count = time, count + 1
                 yield self.upright(frame), time
-            if self.seconds and count and last + 2 / self.rate + 0.5 < 0.9 * self.seconds and not self.has_audio:
+            if self.seconds and count and last + 2 / self.rate + 0.5 < 0.9 * self.seconds:
                 self.damaged = True
         finally:
             self.close()
@@ -206,9 +212,7 @@ class Reader:
         self.container.close()
 
 
-def constant_rate(
-    times: Float[np.ndarray, "t"], nominal: float
-) -> tuple[Int[np.ndarray, "n"], float, bool]:
+def constant_rate(times: Float[np.ndarray, "t"], nominal: float) -> tuple[Int[np.ndarray, "n"], float, bool]:
     """Indices of the frames to take at a constant rate, the rate, and whether it was constant already."""
     n = len(times)
     if n < 3:
@@ -230,7 +234,9 @@ def constant_rate(
 class LazyFrames:
     """Chosen frames of a file, decoded when asked for. Going forward is cheap; going back starts over."""
 
-    def __init__(self, path: Path, index: Int[np.ndarray, "n"], shape: tuple[int, int], max_side: int) -> None:
+    def __init__(
+        self, path: Path, index: Int[np.ndarray, "n"], shape: tuple[int, int], max_side: int
+    ) -> None:
         self.path, self.index, self.max_side = path, index, max_side
         self.shape = (len(index), *shape, 3)
         self.position = -1
@@ -244,7 +250,7 @@ class LazyFrames:
         for k in range(len(self)):
             yield self.frame(k)
 
-    def __getitem__(self, k: Any) -> UInt8[np.ndarray, "*s 3"]:  # noqa: ANN401
+    def __getitem__(self, k: Any) -> UInt8[np.ndarray, "*s 3"]:
         if isinstance(k, int | np.integer):
             return self.frame(range(len(self))[int(k)])
         chosen = np.arange(len(self))[k]

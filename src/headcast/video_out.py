@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,7 +15,8 @@ from headcast.errors import HeadcastError
 from headcast.files import atomic_path
 
 if TYPE_CHECKING:
-    import av
+    from av import AudioStream, Packet, VideoFrame, VideoStream
+    from av.container import InputContainer, OutputContainer
 
 __all__ = ["AudioSource", "write_video"]
 
@@ -33,6 +34,7 @@ class AudioSource:
     duration: float | None = None
 
 
+@runtime_checkable
 class HasAudio(Protocol):
     """A ``Clip``, or anything else that knows its sound."""
 
@@ -98,10 +100,11 @@ def chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]
 
 
 def add_video(
-    out: av.container.OutputContainer, width: int, height: int, fps: float, quality: int, notes: list[str]
-) -> av.VideoStream:
+    out: OutputContainer, width: int, height: int, fps: float, quality: int, notes: list[str]
+) -> VideoStream:
     """A video stream with the best encoder that this build of FFmpeg has."""
     import av
+    import av.error
 
     even = width % 2 == 0 and height % 2 == 0
     rate = Fraction(fps).limit_denominator(1001)
@@ -109,7 +112,7 @@ def add_video(
         try:
             stream = out.add_stream(name, rate=rate)
             break
-        except (av.FFmpegError, ValueError):
+        except (av.error.FFmpegError, ValueError):
             continue
     else:
         raise HeadcastError("this build of PyAV has no H.264 or MPEG-4 encoder; install av from PyPI")
@@ -132,8 +135,8 @@ def add_video(
 
 
 def to_frame(
-    rgb: UInt8[np.ndarray, "h w 3"], shape: tuple[int, ...], index: int, stream: av.VideoStream
-) -> av.VideoFrame:
+    rgb: UInt8[np.ndarray, "h w 3"], shape: tuple[int, ...], index: int, stream: VideoStream
+) -> VideoFrame:
     """One picture in the encoder's format."""
     import av
     from av.video.reformatter import ColorRange, Colorspace
@@ -158,8 +161,8 @@ def audio_source(given: HasAudio | AudioSource | str | Path | None) -> AudioSour
 
 
 def audio_packets(
-    source: AudioSource, out: av.container.OutputContainer, notes: list[str]
-) -> Iterator[tuple[float, av.Packet]]:
+    source: AudioSource, out: OutputContainer, notes: list[str]
+) -> Iterator[tuple[float, Packet]]:
     """(seconds, packet) of the sound in its order; copied where MP4 players take the codec, else as AAC."""
     import av
 
@@ -181,10 +184,10 @@ def audio_packets(
 
 
 def copied(
-    container: av.container.InputContainer, stream: av.AudioStream, target: av.AudioStream, source: AudioSource
-) -> Iterator[tuple[float, av.Packet]]:
+    container: InputContainer, stream: AudioStream, target: AudioStream, source: AudioSource
+) -> Iterator[tuple[float, Packet]]:
     """The packets of the wanted part, as they are."""
-    import av
+    import av.error
 
     with container:
         try:
@@ -200,15 +203,16 @@ def copied(
                 packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
                 packet.stream = target
                 yield time, packet
-        except (av.FFmpegError, ValueError):
+        except (av.error.FFmpegError, ValueError):
             return
 
 
 def encoded(
-    container: av.container.InputContainer, stream: av.AudioStream, target: av.AudioStream, source: AudioSource
-) -> Iterator[tuple[float, av.Packet]]:
+    container: InputContainer, stream: AudioStream, target: AudioStream, source: AudioSource
+) -> Iterator[tuple[float, Packet]]:
     """The sound of the wanted part, encoded again."""
     import av
+    import av.error
 
     rate = target.codec_context.sample_rate
     resampler = av.AudioResampler(format="fltp", layout=target.codec_context.layout, rate=rate)
@@ -226,7 +230,7 @@ def encoded(
                     written += piece.samples
                     for packet in target.encode(piece):
                         yield written / rate, packet
-        except (av.FFmpegError, ValueError):
+        except (av.error.FFmpegError, ValueError):
             pass
     for packet in target.encode(None):
         yield written / rate, packet

@@ -38,8 +38,8 @@ class Mixture:
 
     def squared(self, f: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n k"]:
         """Squared Mahalanobis distances to the components."""
-        out = [(((f - m) @ root) ** 2).sum(-1) for m, root in zip(self.means, self.precision_roots, strict=True)]
-        return np.stack(out, -1)
+        pairs = zip(self.means, self.precision_roots, strict=True)
+        return np.stack([(((f - mean) @ root) ** 2).sum(-1) for mean, root in pairs], -1)
 
     def distance(self, f: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n"]:
         """Mahalanobis distance to the nearest component."""

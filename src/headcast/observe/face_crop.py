@@ -77,7 +77,7 @@ def square(
 def squared(
     rgb: UInt8[np.ndarray, "h w 3"], margin: float = 0.0
 ) -> tuple[UInt8[np.ndarray, "s s 3"], tuple[int, int]]:
-    """The picture on a black square with a margin (a fraction of its longer side), and where its corner is."""
+    """The picture on a black square with a margin (fraction of its longer side), and its corner there."""
     h, w = rgb.shape[:2]
     side = round(max(h, w) * (1 + 2 * margin))
     if (side, side) == (h, w):

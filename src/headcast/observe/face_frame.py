@@ -76,5 +76,5 @@ def polygon(points: Float[np.ndarray, "n 2"] | Sequence[Sequence[float]], height
 
     out = np.zeros((height, width), np.uint8)
     fixed = np.round((np.asarray(points, np.float64) - 0.5) * 256).astype(np.int32)
-    cv2.fillPoly(out, [fixed], 255, lineType=cv2.LINE_AA, shift=8)
+    cv2.fillPoly(out, [fixed], (255,), lineType=cv2.LINE_AA, shift=8)
     return out.astype(np.float32) / 255

@@ -28,7 +28,7 @@ def blur(x: Float[np.ndarray, "h w *c"], sigma: float) -> Float[np.ndarray, "h w
 def guided(
     guide: Float[np.ndarray, "h w 3"], x: Float[np.ndarray, "h w *k"], radius: int, eps: float
 ) -> Float[np.ndarray, "h w *k"]:
-    """The colour guided filter (He, Sun, Tang 2013): every plane of x as a local linear function of the guide.
+    """The colour guided filter (He, Sun, Tang 2013): planes of x as local linear functions of the guide.
 
     Args:
         guide: colours in 0..1. eps: variance of the guide below which edges are smoothed away.

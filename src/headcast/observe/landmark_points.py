@@ -90,8 +90,8 @@ def iris_distance(points: Float[np.ndarray, "478 k"]) -> float:
 def face_yaw(points: Float[np.ndarray, "478 3"]) -> float:
     """Degrees by which the face turns towards the subject's left (image right), from landmarks with depth.
 
-    Every pair of mirrored landmarks lies along the head's left-right axis, whatever the shape of the face; the
-    sum of all of them gives the axis.
+    Every pair of mirrored landmarks lies along the head's left-right axis, whatever the shape of the face;
+    the sum of all of them gives the axis.
     """
     axis = pair_axis(points)
     return float(np.degrees(np.arctan2(axis[2], np.hypot(axis[0], axis[1]))))

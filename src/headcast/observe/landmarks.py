@@ -30,7 +30,9 @@ Jitter = tuple[tuple[float, float, float, float], ...]
 
 # The squares whose landmarks are averaged: room, shift in face sizes, turn in radians; each also mirrored.
 ONE = ((ROOM, 0.0, 0.0, 0.0),)
-JITTER = ((1.8, 0.03, 0.02, 0.06), (1.8, -0.02, -0.03, -0.06), (2.1, 0.01, -0.02, 0.06), (2.1, -0.02, 0.03, -0.06))
+JITTER = (
+    (1.8, 0.03, 0.02, 0.06), (1.8, -0.02, -0.03, -0.06), (2.1, 0.01, -0.02, 0.06), (2.1, -0.02, 0.03, -0.06)
+)  # fmt: skip
 
 
 class FaceDetector:
@@ -43,9 +45,9 @@ class FaceDetector:
     def detect(self, rgb: UInt8[np.ndarray, "h w 3"], refine: bool = True) -> list[Detection]:
         """All faces found (five at most), the largest first; empty when there is none.
 
-        Landmarks are found in a square around each face. With ``refine`` they are the mean over eight squares,
-        shifted, turned, scaled, half of them mirrored: a third of the noise and a fifth of the left-right bias
-        of a single one, for 60 ms a face.
+        Landmarks are found in a square around each face and its mirror image. With ``refine`` they are the
+        mean over eight squares, shifted, turned, scaled, half of them mirrored: a third of the noise and
+        a fifth of the left-right bias of a single look at the whole picture, for 60 ms a face.
         """
         found: list[Detection] = []
         for box in self.search(rgb):
@@ -65,8 +67,10 @@ class FaceDetector:
             return max(found, key=lambda d: overlap(d.box, previous.box))
         return found[0] if found else None
 
-    def measure(self, rgb: UInt8[np.ndarray, "h w 3"], box: Box, jitter: Jitter, find: bool = True) -> Detection | None:
-        """Landmarks of the face in a box: the mean over several squares around it; None when there is no face."""
+    def measure(
+        self, rgb: UInt8[np.ndarray, "h w 3"], box: Box, jitter: Jitter, find: bool = True
+    ) -> Detection | None:
+        """Landmarks of the face in a box: the mean over squares around it; None when there is no face."""
         if find:  # boxes of face detectors are rough
             first = self.in_square(rgb, square(box, ROOM))
             if first is None:
@@ -75,16 +79,16 @@ class FaceDetector:
                 return None
             box = box_of(first)
         views = [
-            self.in_square(rgb, square(box, room, dx=-dx if m else dx, dy=dy, angle=-a if m else a, mirrored=m))
+            self.in_square(rgb, square(box, room, dx=s * dx, dy=dy, angle=s * a, mirrored=s < 0))
             for room, dx, dy, a in jitter
-            for m in (False, True)
+            for s in (1, -1)
         ]
         views = [v for v in views if v is not None]
         if len(views) < max(2, len(jitter)):
             return None
         points = np.mean(views, 0)
-        spread = float(np.linalg.norm(np.std(views, 0)[:, :2], axis=1).mean()) / max(iris_distance(points), 1e-3)
-        score = float(np.clip(1 - 10 * spread, 0, 1))
+        spread = float(np.linalg.norm(np.std(views, 0)[:, :2], axis=1).mean())
+        score = float(np.clip(1 - 10 * spread / max(iris_distance(points), 1e-3), 0, 1))
         if score < MIN_SCORE:
             return None
         return Detection(points[:, :2].astype(np.float32), box_of(points), score, face_yaw(points))
@@ -108,10 +112,10 @@ class FaceDetector:
         for b in sorted(boxes, key=lambda b: -face_size(b)):
             if all(overlap(b, other) < 0.3 for other in distinct):
                 distinct.append(b)
-        return [tuple(v / scale for v in b) for b in distinct[:MAX_FACES]]
+        return [(x0 / scale, y0 / scale, x1 / scale, y1 / scale) for x0, y0, x1, y1 in distinct[:MAX_FACES]]
 
     def mesh_boxes(self, rgb: UInt8[np.ndarray, "h w 3"], margin: float = 0.0) -> list[Box]:
-        """Boxes of near faces. The picture is made square first: the graph mistakes turned faces in others."""
+        """Boxes of near faces. The picture is made square first; the graph misplaces faces in others."""
         x, (left, top) = squared(rgb, margin)
         return [shifted(box_of(p), -left, -top) for p in self.mesh(x)]
 
@@ -120,12 +124,12 @@ class FaceDetector:
         x, (left, top) = squared(rgb)
         result = self.graph("range").process(x).detections or []
         side = x.shape[0]
-        boxes = [d.location_data.relative_bounding_box for d in result]
-        return [
-            shifted((b.xmin * side, b.ymin * side, (b.xmin + b.width) * side, (b.ymin + b.height) * side), -left, -top)
-            for b in boxes
-            if b.width > 0 and b.height > 0
-        ]
+        boxes: list[Box] = []
+        for b in (d.location_data.relative_bounding_box for d in result):
+            x0, y0 = b.xmin * side - left, b.ymin * side - top
+            if b.width > 0 and b.height > 0:
+                boxes.append((x0, y0, x0 + b.width * side, y0 + b.height * side))
+        return boxes
 
     def tile_boxes(self, rgb: UInt8[np.ndarray, "h w 3"], parts: int) -> list[Box]:
         """Boxes of tiny faces, looked for in overlapping tiles of 1/``parts`` the size, each enlarged."""
@@ -159,7 +163,7 @@ class FaceDetector:
         self.greeted = self.greeted or bool(faces)
         return [np.array([(p.x, p.y, p.z) for p in f.landmark], np.float64) * rgb.shape[0] for f in faces]
 
-    def graph(self, name: str) -> Any:  # noqa: ANN401
+    def graph(self, name: str) -> Any:
         """A MediaPipe graph, made on first use."""
         if name not in self.graphs:
             with quiet_mediapipe() as solutions:
@@ -169,7 +173,7 @@ class FaceDetector:
                         min_detection_confidence=0.5,
                     )  # fmt: skip
                 else:
-                    graph = solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
+                    graph = solutions.face_detection.FaceDetection(0.5, model_selection=1)
                 graph.process(np.zeros((64, 64, 3), np.uint8))
                 self.graphs[name] = graph
         return self.graphs[name]
@@ -206,7 +210,8 @@ def pick_face(detections: list[Detection], index: int | None, name: str) -> tupl
     width = face_width(d.points, d.yaw)
     if width < MIN_FACE:
         raise HeadcastError(
-            f"{name}: the face is {width:.0f} pixels wide between the ears; at least {MIN_FACE:.0f} are needed"
+            f"{name}: the face is {width:.0f} pixels wide between the ears; {MIN_FACE:.0f} are needed, so "
+            "use a larger picture or one taken nearer"
         )
     if abs(d.yaw) > MAX_YAW:
         side = "left" if d.yaw > 0 else "right"

@@ -83,8 +83,11 @@ def label(
             models[k] = fit_mixture(f[own], 3) if own.sum() > LEAST_AREA * frame.unit**2 else None
         own = (matte > 0.9) & (probability[..., SKIN] > 0.7) & (unlike < 2.5)
         models[SKIN] = fit_mixture(lit(np.concatenate([trimmed(f[plain]), f[own & ~plain]])), 5)
-        densities = [np.full(f.shape[:2], NOTHING) if m is None else m.log_density(f) for m in (models[SKIN], models[HAIR], models[CLOTHES])]
-        probability = softmax(prior + np.stack(densities, -1))
+        density = np.full(prior.shape, NOTHING)
+        for k, model in models.items():
+            if model is not None:
+                density[..., k] = model.log_density(f)
+        probability = softmax(prior + density)
     return probability.astype(np.float32)
 
 
@@ -133,7 +136,7 @@ def long_hair(frame: FaceFrame, like_hair: Bool[np.ndarray, "h w"]) -> Float[np.
 
 
 def skin_samples(points: Float[np.ndarray, "478 2"], frame: FaceFrame) -> Float[np.ndarray, "h w"]:
-    """Where there is skin for sure: inside the face, not at its rim, nor eyes, brows, mouth, nor near them."""
+    """Where there is skin for sure: inside the face, away from its rim, eyes, brows and mouth."""
     h, w = frame.x.shape
     out = ((frame.depth > 0.06) & (frame.y < 0.1)).astype(np.float32)
     for outline in (BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, LIPS_OUTER):
@@ -152,7 +155,8 @@ def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.nd
     below = smooth(drop, -0.06, 0.06)
     half = max(0.3, 0.5 * abs(frame.ear_left - frame.ear_right))
     middle = 0.25 * (frame.ear_left + frame.ear_right)
-    neck = smooth(half * 0.9 + 0.3 * np.maximum(drop, 0) - np.abs(x - middle), -0.12, 0.08) * smooth(-drop, -0.75, -0.3)
+    neck = smooth(half * 0.9 + 0.3 * np.maximum(drop, 0) - np.abs(x - middle), -0.12, 0.08)
+    neck = neck * smooth(-drop, -0.75, -0.3)
     out[..., SKIN] += below * (4.0 * neck - 2.5)
     out[..., CLOTHES] += -9 * (1 - smooth(drop, -0.4, -0.05)) + below * (1 - 2.0 * neck)
     out[..., CLOTHES] += 5 * smooth(drop, 0.1, 0.5) * (1 - 0.9 * long * (drop < 0.8))

@@ -33,10 +33,8 @@ def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float
     return np.clip(resized(refine_matte(small, coarse, size), h, w), 0, 1)
 
 
-def coarse_matte(
-    rgb: UInt8[np.ndarray, "h w 3"], box: Box
-) -> Float[np.ndarray, "h w"]:
-    """Mean of the network's answers in squares of several sizes around head and shoulders, and mirrored ones."""
+def coarse_matte(rgb: UInt8[np.ndarray, "h w 3"], box: Box) -> Float[np.ndarray, "h w"]:
+    """Mean of the network's answers in squares of several sizes around head and shoulders, also mirrored."""
     import cv2
 
     h, w = rgb.shape[:2]
@@ -63,7 +61,7 @@ def coarse_matte(
 
 
 def beyond_reach(height: int, width: int, box: Box) -> Float[np.ndarray, "h w"]:
-    """How unlikely (log odds) a place is to be hair of this head: grows sideways and upwards from the face."""
+    """How unlikely (log odds) a place is to be this person: grows sideways and upwards from the face."""
     x0, y0, x1, y1 = box
     size = max(x1 - x0, y1 - y0)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) + 0.5
@@ -102,7 +100,7 @@ def answer(rgb: UInt8[np.ndarray, "s s 3"]) -> Float[np.ndarray, "s s"]:
 
 
 @cache
-def selfie_graph() -> Any:  # noqa: ANN401
+def selfie_graph() -> Any:
     """MediaPipe's segmentation graph, made on first use."""
     with quiet_mediapipe() as solutions:
         graph = solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
@@ -122,27 +120,23 @@ def by_colour(
     small, m = resized(rgb, hs, ws), resized(matte, hs, ws)
     size = max(box[2] - box[0], box[3] - box[1]) * scale
     ring = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(0.05 * size)) + 1,) * 2)
-    sure = cv2.erode((m > 0.93).astype(np.uint8), ring, borderValue=1)
-    never = cv2.erode((m < 0.1).astype(np.uint8), ring, borderValue=1)
-    x0, y0, x1, y1 = (round(v * scale) for v in box)
-    sure[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] |= (m > 0.5).astype(np.uint8)[
-        max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)
-    ]
+    sure = cv2.erode((m > 0.93).astype(np.uint8), ring, borderType=cv2.BORDER_REPLICATE) > 0
+    never = cv2.erode((m < 0.1).astype(np.uint8), ring, borderType=cv2.BORDER_REPLICATE) > 0
+    x0, y0, x1, y1 = (max(0, round(v * scale)) for v in box)
+    sure[y0:y1, x0:x1] |= m[y0:y1, x0:x1] > 0.5
     if sure.sum() < 50 or never.sum() < 50:
         return matte
     labels = np.where(m > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[sure > 0], labels[never > 0] = cv2.GC_FGD, cv2.GC_BGD
+    labels[sure], labels[never] = cv2.GC_FGD, cv2.GC_BGD
     cv2.setRNGSeed(0)
-    cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(small, labels, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
     vote = blur(((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.float32), 1.0)
     vote = resized(vote, h, w)
     wavering = 4 * matte * (1 - matte)
     return matte + (vote - matte) * np.clip(2 * wavering - 0.4, 0, 0.85)
 
 
-def keep_connected(
-    matte: Float[np.ndarray, "h w"], box: Box
-) -> Float[np.ndarray, "h w"]:
+def keep_connected(matte: Float[np.ndarray, "h w"], box: Box) -> Float[np.ndarray, "h w"]:
     """Drops what does not hang together with the face."""
     import cv2
 
@@ -175,8 +169,12 @@ def refine_matte(
     reach = max(2.0, 0.035 * size)
     k = 2 * round(reach) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
-    sure = cv2.erode((coarse > 0.8).astype(np.uint8), disk, borderValue=1).astype(np.float32)
-    never = cv2.erode((coarse < 0.2).astype(np.uint8), disk, borderValue=1).astype(np.float32)
+    sure = cv2.erode((coarse > 0.8).astype(np.uint8), disk, borderType=cv2.BORDER_REPLICATE).astype(
+        np.float32
+    )
+    never = cv2.erode((coarse < 0.2).astype(np.uint8), disk, borderType=cv2.BORDER_REPLICATE).astype(
+        np.float32
+    )
     band = 1 - sure - never
     front, front_weight = local_colour(image, sure, 1.3 * reach)
     back, back_weight = local_colour(image, never, 1.3 * reach)

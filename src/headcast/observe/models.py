@@ -21,7 +21,11 @@ def quiet_mediapipe() -> Iterator[Any]:
     Raises:
         HeadcastError: MediaPipe cannot be imported.
     """
-    for name, value in (("GLOG_minloglevel", "3"), ("TF_CPP_MIN_LOG_LEVEL", "3"), ("MEDIAPIPE_DISABLE_GPU", "1")):
+    for name, value in (
+        ("GLOG_minloglevel", "3"),
+        ("TF_CPP_MIN_LOG_LEVEL", "3"),
+        ("MEDIAPIPE_DISABLE_GPU", "1"),
+    ):
         os.environ.setdefault(name, value)
     with quiet_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import operator
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -29,10 +28,10 @@ Array: TypeAlias = np.ndarray
 
 LANES = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 
-_LOG2E_HIGH, _LOG2E_LOW = 1.4426950216293335, 1.9259629911266174e-8
+LOG2E_HIGH, LOG2E_LOW = 1.4426950216293335, 1.9259629911266174e-8
 # (2^f - 1) / f on [-1/2, 1/2]: Chebyshev fit, relative error of 2^f below 2e-8 before rounding
-_EXP2 = (0.6931471863, 0.2402265104, 0.0555039987, 0.0096181427, 0.0013391352, 0.0001546154)
-_ATANH = tuple(2.0 * 1.4426950408889634 / k for k in (1, 3, 5, 7, 9))
+EXP2 = (0.6931471863, 0.2402265104, 0.0555039987, 0.0096181427, 0.0013391352, 0.0001546154)
+ATANH = tuple(2.0 * 1.4426950408889634 / k for k in (1, 3, 5, 7, 9))
 
 
 def splat(x: float) -> Lanes:
@@ -162,14 +161,14 @@ _installed: list[int] = []
 
 
 def install() -> None:
-    """Teaches numba the functions above and those marked :func:`inline`. Repeated calls add what is new."""
-    from numba.core.errors import NumbaError
+    """Teaches numba the functions above and those marked :func:`inline`; a repeated call adds what is new."""
     from numba.extending import overload
 
     if not _installed:
-        _install_lanes()
+        from headcast.render.gaussians_numba_lower import lower
+
+        lower()
         _installed.append(0)
-    del NumbaError
     for fn in _INLINED[_installed[0] :]:
         plain = inspect.unwrap(fn)
         options = {"error_model": "numpy", "forceinline": True}

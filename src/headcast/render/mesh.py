@@ -123,7 +123,7 @@ class _Interpolate(torch.autograd.Function):
         rows = faces[triangle.reshape(-1)[hit].long()].long()
         b = barycentric.reshape(-1, 3)[hit].to(attributes.dtype)
         ctx.save_for_backward(b, attributes, hit, rows)
-        ctx.like = barycentric
+        ctx.like = barycentric.shape, barycentric.dtype
         out = attributes.new_zeros(triangle.numel(), attributes.shape[1])
         out[hit] = (attributes[rows] * b[..., None]).sum(1)
         return out.view(*triangle.shape, -1)
@@ -135,8 +135,9 @@ class _Interpolate(torch.autograd.Function):
         g = grad.reshape(-1, grad.shape[-1])[hit]
         grad_b = grad_attributes = None
         if ctx.needs_input_grad[0]:
-            grad_b = torch.zeros_like(ctx.like)
-            grad_b.view(-1, 3)[hit] = (attributes[rows] * g[:, None]).sum(-1).to(grad_b.dtype)
+            shape, dtype = ctx.like
+            grad_b = g.new_zeros(shape, dtype=dtype)
+            grad_b.view(-1, 3)[hit] = (attributes[rows] * g[:, None]).sum(-1).to(dtype)
         if ctx.needs_input_grad[1]:
             spread = (b[..., None] * g[:, None]).reshape(-1, g.shape[-1])
             grad_attributes = sum_rows(rows.reshape(-1), spread, len(attributes))

@@ -1,0 +1,245 @@
+"""What LLVM is told for each function of ``gaussians_numba_lanes``; imported only when a kernel is compiled."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from headcast.render import gaussians_numba_lanes as lanes
+
+__all__ = ["lower"]
+
+Emit = Callable[..., Any]
+
+
+def _vector() -> Any:
+    from llvmlite import ir
+
+    return ir.VectorType(ir.FloatType(), lanes.LANES)
+
+
+def _bits() -> Any:
+    from llvmlite import ir
+
+    return ir.VectorType(ir.IntType(32), lanes.LANES)
+
+
+def _const(x: float | int) -> Any:
+    """A vector constant: floats for a float, 32-bit integers for an int."""
+    from llvmlite import ir
+
+    kind = _bits() if isinstance(x, int) else _vector()
+    return ir.Constant(kind, [x] * lanes.LANES)
+
+
+def _llvm(name: str, result: Any = None) -> Emit:
+    """Emits a call of LLVM's vector function ``name``."""
+    from llvmlite import ir
+    from numba.core import cgutils
+
+    def emit(builder: Any, *args: Any) -> Any:
+        kind = ir.FunctionType(result or args[0].type, [a.type for a in args])
+        full = f"llvm.{name}.v{lanes.LANES}{'i1' if result else 'f32'}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, full), args)
+
+    return emit
+
+
+def _polynomial(builder: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
+    """Horner's scheme, lowest coefficient first."""
+    fma = _llvm("fma")
+    y = _const(coefficients[-1])
+    for c in reversed(coefficients[:-1]):
+        y = fma(builder, y, x, _const(c))
+    return y
+
+
+def _scaled_exp2(builder: Any, shifted: Any, f: Any) -> Any:
+    """2^f times 2 to the integer in the low bits of ``shifted``."""
+    p = _llvm("fma")(builder, f, _polynomial(builder, f, lanes.EXP2), _const(1.0))
+    power = builder.shl(builder.bitcast(shifted, _bits()), _const(23))
+    return builder.bitcast(builder.add(builder.bitcast(p, _bits()), power), _vector())
+
+
+_SHIFT = 12582912.0  # 1.5 * 2^23: adding it leaves the rounded integer in the low bits
+
+
+def _exp2(builder: Any, x: Any) -> Any:
+    x = _llvm("maxnum")(builder, x, _const(-126.0))
+    shifted = builder.fadd(x, _const(_SHIFT))
+    f = builder.fsub(x, builder.fsub(shifted, _const(_SHIFT)))
+    return _scaled_exp2(builder, shifted, f)
+
+
+def _exp(builder: Any, x: Any) -> Any:
+    fma = _llvm("fma")
+    x = _llvm("minnum")(builder, _llvm("maxnum")(builder, x, _const(-87.0)), _const(88.0))
+    shifted = fma(builder, x, _const(lanes.LOG2E_HIGH), _const(_SHIFT))
+    n = builder.fsub(shifted, _const(_SHIFT))
+    f = fma(builder, x, _const(lanes.LOG2E_HIGH), builder.fneg(n))
+    return _scaled_exp2(builder, shifted, fma(builder, x, _const(lanes.LOG2E_LOW), f))
+
+
+def _log2(builder: Any, x: Any) -> Any:
+    """Exponent plus the series of 2 atanh((m - 1) / (m + 1)) for the mantissa m in [sqrt(1/2), sqrt(2))."""
+    half = 0x3F3504F3  # bits of sqrt(1/2)
+    raised = builder.sub(builder.bitcast(x, _bits()), _const(half))
+    n = builder.ashr(raised, _const(23))
+    rest = builder.add(builder.and_(raised, _const(0x7FFFFF)), _const(half))
+    m = builder.bitcast(rest, _vector())
+    s = builder.fdiv(builder.fsub(m, _const(1.0)), builder.fadd(m, _const(1.0)))
+    series = _polynomial(builder, builder.fmul(s, s), lanes.ATANH)
+    return _llvm("fma")(builder, s, series, builder.sitofp(n, _vector()))
+
+
+def _where_ge(builder: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">=", a, b), yes, no)
+
+
+def _any_ge(builder: Any, a: Any, b: Any) -> Any:
+    from llvmlite import ir
+
+    return _llvm("vector.reduce.or", ir.IntType(1))(builder, builder.fcmp_ordered(">=", a, b))
+
+
+def _total(builder: Any, v: Any) -> Any:
+    from llvmlite import ir
+
+    n = lanes.LANES
+    while n > 1:
+        n //= 2
+        mask = ir.VectorType(ir.IntType(32), n)
+        low, high = (ir.Constant(mask, [k + s for k in range(n)]) for s in (0, n))
+        v = builder.fadd(builder.shuffle_vector(v, v, low), builder.shuffle_vector(v, v, high))
+    return builder.extract_element(v, ir.Constant(ir.IntType(32), 0))
+
+
+def _splat(builder: Any, x: Any) -> Any:
+    from llvmlite import ir
+
+    zero = ir.Constant(ir.IntType(32), 0)
+    one = builder.insert_element(ir.Constant(_vector(), ir.Undefined), x, zero)
+    return builder.shuffle_vector(one, one, ir.Constant(_bits(), [0] * lanes.LANES))
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
+    """Pointer to a[i]; the index is not wrapped or checked."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [i], inbounds=True)
+
+
+def _strided(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
+    from llvmlite import ir
+
+    start = _address(context, builder, sig.args[0], args[0], args[1])
+    step = args[2]
+    return [builder.gep(start, [builder.mul(step, ir.Constant(step.type, k))]) for k in range(lanes.LANES)]
+
+
+def _load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    p = _address(context, builder, sig.args[0], args[0], args[1])
+    return builder.load(builder.bitcast(p, _vector().as_pointer()), align=4)
+
+
+def _store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    p = _address(context, builder, sig.args[0], args[0], args[1])
+    builder.store(args[2], builder.bitcast(p, _vector().as_pointer()), align=4)
+    return context.get_dummy_value()
+
+
+def _gather(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    from llvmlite import ir
+
+    v = ir.Constant(_vector(), ir.Undefined)
+    for k, p in enumerate(_strided(context, builder, sig, args)):
+        v = builder.insert_element(v, builder.load(p), ir.Constant(ir.IntType(32), k))
+    return v
+
+
+def _scatter(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    from llvmlite import ir
+
+    for k, p in enumerate(_strided(context, builder, sig, args)):
+        builder.store(builder.extract_element(args[3], ir.Constant(ir.IntType(32), k)), p)
+    return context.get_dummy_value()
+
+
+def _lanes_type() -> Any:
+    from numba.core import types
+    from numba.extending import models, register_model
+
+    class LanesType(types.Type):  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+
+    class LanesModel(models.PrimitiveModel):
+        def __init__(self, manager: Any, kind: Any) -> None:
+            super().__init__(manager, kind, _vector())
+
+    register_model(LanesType)(LanesModel)
+    return LanesType(f"lanes{lanes.LANES}")
+
+
+def lower() -> None:
+    """Registers all of it with numba."""
+    from numba.core import types
+
+    kind = _lanes_type()
+    emits: dict[Any, tuple[int, Emit]] = {
+        lanes.fma: (3, _llvm("fma")), lanes.minimum: (2, _llvm("minnum")), lanes.maximum: (2, _llvm("maxnum")),
+        lanes.sqrt: (1, _llvm("sqrt")), lanes.floor: (1, _llvm("floor")), lanes.ceil: (1, _llvm("ceil")),
+        lanes.absolute: (1, _llvm("fabs")), lanes.where_ge: (4, _where_ge), lanes.splat: (1, lambda b, x: x),
+        lanes.exp2: (1, _exp2), lanes.exp: (1, _exp), lanes.log2: (1, _log2),
+    }  # fmt: skip
+    for fn, (count, emit) in emits.items():
+        _register(kind, fn, count, kind, emit)
+    _register(kind, lanes.any_ge, 2, types.boolean, _any_ge)
+    _register(kind, lanes.total, 1, types.float32, _total)
+    for fn, name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+        _register(kind, fn, 2, kind, lambda b, x, y, name=name: getattr(b, name)(x, y), operator_only=True)
+    _register(kind, operator.neg, 1, kind, lambda b, x: b.fneg(x), operator_only=True)
+    for fn, count, result, emit in (
+        (lanes.load, 2, kind, _load), (lanes.store, 3, types.none, _store),
+        (lanes.gather, 3, kind, _gather), (lanes.scatter, 4, types.none, _scatter),
+    ):  # fmt: skip
+        _declare(fn, count, lambda *args, result=result: result)
+        _implement(fn, emit, *[types.Any] * count)
+
+
+def _register(kind: Any, fn: Any, count: int, result: Any, emit: Emit, operator_only: bool = False) -> None:
+    """``fn`` on vectors; numbers among the arguments are converted to float32 and spread over the lanes."""
+    from numba.core import types
+
+    def typer(*args: Any) -> Any:
+        fits = all(a is kind or isinstance(a, types.Number) for a in args)
+        return result if fits and (kind in args or not operator_only) else None
+
+    def implement(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        spread = [
+            v if t is kind else _splat(builder, context.cast(builder, v, t, types.float32))
+            for t, v in zip(sig.args, args, strict=True)
+        ]
+        return emit(builder, *spread)
+
+    _declare(fn, count, typer)
+    if not operator_only:
+        _implement(fn, implement, *[types.Any] * count)
+    else:
+        patterns = [(type(kind), type(kind)), (type(kind), types.Number), (types.Number, type(kind))]
+        for pattern in patterns if count == 2 else [(type(kind),)]:
+            _implement(fn, implement, *pattern)
+
+
+def _declare(fn: Any, count: int, typer: Emit) -> None:
+    """Tells numba's typing the result of ``fn`` with ``count`` arguments."""
+    from numba.extending import type_callable
+
+    fixed = (
+        lambda a: typer(a), lambda a, b: typer(a, b), lambda a, b, c: typer(a, b, c), lambda a, b, c, d: typer(a, b, c, d),
+    )[count - 1]  # fmt: skip
+    type_callable(fn)(lambda context: fixed)
+
+
+def _implement(fn: Any, emit: Emit, *pattern: Any) -> None:
+    from numba.extending import lower_builtin
+
+    lower_builtin(fn, *pattern)(emit)

@@ -1,0 +1,56 @@
+"""A textured, lit head as a picture with straight alpha."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headcast.camera import Camera
+from headcast.render.shaded_reference import Scene, Space, compose
+from headcast.render.texture import Pyramid
+from headcast.render.types import Rendering
+
+__all__ = ["GLOSS", "gloss_of", "render_textured"]
+
+GLOSS = {
+    "face": (0.55, 0.028), "lips": (0.36, 0.03), "lids": (0.5, 0.028), "nose": (0.48, 0.028),
+    "ears": (0.6, 0.025), "neck": (0.62, 0.02), "sclera": (0.12, 0.03), "iris": (0.1, 0.03), "pupil": (0.1, 0.03),
+    "cornea": (0.08, 0.03), "teeth": (0.22, 0.035), "gums": (0.3, 0.03), "tongue": (0.4, 0.03), "mouth": (0.4, 0.015),
+}  # fmt: skip
+"""Roughness and reflectance at normal incidence of a head's regions; others have no highlights."""
+
+
+def gloss_of(region: Int[Tensor, " v"], region_names: tuple[str, ...]) -> Float[Tensor, "v 2"]:
+    """Per-vertex roughness and reflectance from region labels, for :func:`render_textured`."""
+    return torch.tensor([GLOSS.get(name, (0.7, 0.0)) for name in region_names])[region.long()]
+
+
+def render_textured(
+    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], normals: Float[Tensor, "v 3"],
+    uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"], texture: Float[Tensor, "ht wt c"] | Pyramid,
+    camera: Camera, *, light: Float[Tensor, "9 3"] | None = None, texture_space: Space = "srgb",
+    gloss: Float[Tensor, "v 2"] | None = None, antialias: int = 2, near: float = 0.01, colour_space: Space = "srgb",
+) -> Rendering:  # fmt: skip
+    """The nearest surface with its texture under SH light and a few lamps derived from it.
+
+    Args:
+        vertices, normals: world, metres and unit vectors.
+        uv: 0..1, origin at the texture's top left; ``faces_uv`` indexes it.
+        texture: albedo (with ``light``) or finished colour (without), 3 channels or 4 with coverage.
+            Give a :class:`Pyramid` to draw many pictures of one texture.
+        light: irradiance harmonics, see ``shading``. None: the texture is shown as it is.
+        gloss: per vertex roughness and reflectance (``gloss_of``); None: no highlights.
+        antialias: the silhouette is sampled ``antialias``² times a pixel.
+        colour_space: of the picture.
+
+    A pixel whose samples lie on one smooth piece of surface is shaded once, in its middle, with a sharp
+    (Catmull-Rom) lookup; others at every covered sample. Samples are averaged in linear colour under light, in
+    the texture's space without. ``rgb`` is the mean over covered samples only (straight alpha).
+    """
+    pyramid = texture if isinstance(texture, Pyramid) else Pyramid.make(texture)
+    scene = Scene(
+        vertices, faces, normals, uv, faces_uv, pyramid, camera, light, gloss, texture_space, colour_space,
+        antialias, near,
+    )  # fmt: skip
+    return compose(scene)

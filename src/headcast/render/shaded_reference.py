@@ -1,0 +1,180 @@
+"""A lit, textured picture put together from the pieces in plain torch: the specification of ``shaded_numba``.
+
+The surface is sampled ``antialias``² times a pixel. Where the samples of a pixel lie on one smooth piece of
+surface, the pixel is shaded once, in the middle of its covered samples; elsewhere (a silhouette before another
+surface, a seam of the texture) at every covered sample. Differentiable in texture, uv, normals, light and vertices,
+except through what covers what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.camera import Camera
+from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.render.mesh import homogeneous_pixels, rasterize_mesh, sum_rows
+from headcast.render.raster_reference import edge_normals
+from headcast.render.shading import dominant_lights, ggx_specular, shade
+from headcast.render.texture import Pyramid, sample_texture
+from headcast.render.types import Rendering
+
+__all__ = ["Scene", "Space", "compose", "pixel_rays"]
+
+Space = Literal["srgb", "linear"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The arguments of ``render_textured``, checked and complete."""
+
+    vertices: Tensor
+    faces: Tensor
+    normals: Tensor
+    uv: Tensor
+    faces_uv: Tensor
+    pyramid: Pyramid
+    camera: Camera
+    light: Tensor | None
+    gloss: Tensor | None
+    texture_space: Space
+    colour_space: Space
+    antialias: int
+    near: float
+
+    @property
+    def fine_camera(self) -> Camera:
+        """The camera whose pixels are the samples."""
+        return self.camera.resized(self.camera.width * self.antialias, self.camera.height * self.antialias)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where the surface is shaded: pixel (m,), weight (m,), uv (m, 2), normal (m, 3), gloss (m, 2), lod (m,)."""
+
+    pixel: Tensor
+    weight: Tensor
+    uv: Tensor
+    normal: Tensor
+    gloss: Tensor
+    lod: Tensor
+
+
+def compose(scene: Scene) -> Rendering:
+    """The picture of a scene."""
+    fragments = rasterize_mesh(scene.vertices, scene.faces, scene.fine_camera, near=scene.near)
+    triangle = _by_pixel(fragments.triangle, scene.antialias)  # (pixels, samples)
+    hit = triangle >= 0
+    points = _points(scene, triangle, _by_pixel(fragments.barycentric, scene.antialias))
+    rgba = shade_points(scene, points)
+    total = sum_rows(points.pixel, rgba * points.weight[:, None], len(hit))
+    height, width = scene.camera.height, scene.camera.width
+    rgb = _converted(total[:, :3], _resolve_space(scene), scene.colour_space).clamp(0, 1)
+    any_hit = hit.any(1)
+    alpha = hit.to(rgba.dtype).mean(1) * total[:, 3]
+    z = torch.where(hit, _by_pixel(fragments.depth, scene.antialias), torch.inf).amin(1)
+    return Rendering(
+        (rgb * any_hit[:, None]).view(height, width, 3), alpha.view(height, width),
+        torch.where(any_hit, z, 0).view(height, width), scene.colour_space,
+    )  # fmt: skip
+
+
+def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
+    """Decides where to shade."""
+    hit = triangle >= 0
+    face = triangle.clamp(min=0).long()
+    b = barycentric * hit[..., None]
+    count = hit.sum(1).clamp(min=1).to(b.dtype)
+
+    def over(attributes: Tensor, index: Tensor) -> Tensor:
+        return (attributes[index[face].long()] * b.to(attributes.dtype)[..., None]).sum(-2)
+
+    uv, normal = over(scene.uv, scene.faces_uv), over(scene.normals, scene.faces)
+    gloss = torch.zeros_like(uv) if scene.gloss is None else over(scene.gloss.to(uv), scene.faces)
+    size = torch.tensor(scene.pyramid.size).to(uv)
+    jacobian = _uv_jacobian(scene, triangle) * size[:, None]  # (pixels, samples, 2, 2) texels per pixel
+    reach = torch.where(hit, jacobian.abs().sum(-1).amax(-1), torch.inf).amin(1)
+    middle = uv.sum(1) / count[:, None]
+    spread = ((uv - middle[:, None]).abs() * size * hit[..., None]).amax((1, 2))
+    area = torch.linalg.det(jacobian).abs() * hit
+    once = (spread <= 2 * reach + 0.5) & hit.any(1)
+    each = hit & ~once[:, None]
+    pixel = torch.arange(len(hit), device=hit.device)
+    weight = 1 / count[:, None].expand(hit.shape)
+
+    def joined(mean: Tensor, sample: Tensor) -> Tensor:
+        return torch.cat([mean[once], sample[each]])
+
+    area = joined(area.sum(1) / count, area)
+    return Points(
+        joined(pixel, pixel[:, None].expand(hit.shape)), joined(torch.ones_like(count), weight), joined(middle, uv),
+        joined(normal.sum(1), normal), joined(gloss.sum(1) / count[:, None], gloss),
+        (area.clamp(min=1e-12).log2() / 2 - 1).clamp(min=0),
+    )  # fmt: skip
+
+
+def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:
+    """Colour (in the space samples are averaged in) and coverage at points."""
+    levels = list(scene.pyramid.levels[1:])
+    rgba = sample_texture(scene.pyramid.levels[0], points.uv, mode="bicubic", levels=levels, lod=points.lod).clamp(0, 1)
+    coverage = rgba[:, 3:] if rgba.shape[1] == 4 else torch.ones_like(rgba[:, :1])
+    rgb = _converted(rgba[:, :3], scene.texture_space, _resolve_space(scene))
+    if scene.light is not None:
+        n = torch.nn.functional.normalize(points.normal, dim=-1).to(rgb)
+        rgb = rgb * shade(n, scene.light)
+        if scene.gloss is not None:
+            view = -pixel_rays(scene.camera).to(n)[points.pixel]
+            for direction, colour in zip(*dominant_lights(scene.light), strict=True):
+                direction = direction.to(n).expand_as(n)
+                rgb = rgb + ggx_specular(n, view, direction, points.gloss[:, 0], points.gloss[:, 1])[:, None] * colour
+    return torch.cat([rgb, coverage], 1)
+
+
+def pixel_rays(camera: Camera) -> Float[Tensor, "n 3"]:
+    """Unit world directions through the pixel centres, row by row."""
+    y, x = torch.meshgrid(torch.arange(camera.height) + 0.5, torch.arange(camera.width) + 0.5, indexing="ij")
+    d = torch.stack([x, y, torch.ones_like(x)], -1).reshape(-1, 3).to(camera.K)
+    world = d @ torch.linalg.inv(camera.K).T @ camera.cam_from_world[:3, :3]
+    return torch.nn.functional.normalize(world, dim=-1)
+
+
+def _uv_jacobian(scene: Scene, triangle: Tensor) -> Tensor:
+    """d uv / d pixel at the samples, (pixels, samples, 2 of uv, 2 of xy), in uv per full pixel."""
+    n = scene.antialias
+    fine = scene.fine_camera
+    points = homogeneous_pixels(scene.vertices, fine)
+    normals = edge_normals(points[scene.faces])
+    face = triangle.clamp(min=0).long()
+    pixel, sample = torch.arange(len(face))[:, None], torch.arange(n * n)
+    x = pixel % scene.camera.width * n + sample % n + 0.5
+    y = pixel // scene.camera.width * n + sample // n + 0.5
+    d = torch.stack([x, y, torch.ones_like(x)], -1).to(points)
+    edges = normals[face]  # (pixels, samples, 3 corners, 3)
+    e = (edges * d[..., None, :]).sum(-1)
+    total = e.sum(-1)[..., None]
+    corner_uv = scene.uv[scene.faces_uv.long()].to(points)[face]
+    uv = (corner_uv * (e / total)[..., None]).sum(-2)
+    slope = edges[..., :2]  # d e / d xy
+    j = corner_uv.transpose(-1, -2) @ slope - uv[..., None] * slope.sum(-2)[..., None, :]
+    return (j / total[..., None] * n * (triangle >= 0)[..., None, None]).to(scene.uv.dtype)
+
+
+def _resolve_space(scene: Scene) -> Space:
+    return scene.texture_space if scene.light is None else "linear"
+
+
+def _converted(rgb: Tensor, given: Space, wanted: Space) -> Tensor:
+    if given == wanted:
+        return rgb
+    return srgb_to_linear(rgb) if wanted == "linear" else linear_to_srgb(rgb)
+
+
+def _by_pixel(samples: Tensor, n: int) -> Tensor:
+    """(n H, n W, ...) samples to (H W, n n, ...)."""
+    h, w, *rest = samples.shape
+    cells = samples.reshape(h // n, n, w // n, n, *rest).transpose(1, 2)
+    return cells.reshape(h // n * (w // n), n * n, *rest)

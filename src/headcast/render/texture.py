@@ -1,0 +1,108 @@
+"""Looking colours up in a texture. Texel centres at +0.5; uv in 0..1 with the origin at the top left (glTF)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Filter", "Pyramid", "mip_levels", "sample_texture"]
+
+Filter = Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """A texture with its halvings, made once and used for many pictures.
+
+    Attributes:
+        levels: (Ht, Wt, C) values in 0..1, then half the size and so on; C is 3, or 4 with coverage.
+    """
+
+    levels: tuple[Tensor, ...]
+
+    @staticmethod
+    def make(texture: Float[Tensor, "ht wt c"]) -> Pyramid:
+        """The texture and all its halvings."""
+        return Pyramid((texture, *mip_levels(texture)))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the texture."""
+        return self.levels[0].shape[1], self.levels[0].shape[0]
+
+    @cached_property
+    def packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """For kernels: all levels as 16-bit RGBA (n, 4) one after the other; (levels, 3) of offset, width, height."""
+        rows, table, offset = [], [], 0
+        for level in self.levels:
+            height, width, channels = level.shape
+            rgba = np.full((height * width, 4), 65535, np.uint16)
+            rgba[:, :channels] = np.rint(level.detach().reshape(-1, channels).clamp(0, 1).numpy() * 65535)
+            rows.append(rgba)
+            table.append((offset, width, height))
+            offset += height * width
+        return np.concatenate(rows), np.array(table, np.int64)
+
+
+def sample_texture(
+    texture: Float[Tensor, "ht wt c"], uv: Float[Tensor, "*b 2"], *, mode: Filter = "bilinear",
+    levels: list[Tensor] | None = None, lod: Float[Tensor, "*b"] | None = None,
+) -> Float[Tensor, "*b c"]:  # fmt: skip
+    """Colours at uv, edges repeated outwards; differentiable in the texture and in uv.
+
+    Args:
+        mode: ``bicubic`` is Catmull-Rom: sharper, may overshoot.
+        levels: the texture's halvings from :func:`mip_levels`; then ``lod`` says, per point, which (0 is the
+            texture itself, fractions blend two).
+    """
+    if levels is None or lod is None:
+        return _lookup(texture, uv, mode)
+    every = [texture, *levels]
+    lod = lod.clamp(0, len(every) - 1)
+    out = torch.zeros(*uv.shape[:-1], texture.shape[2], dtype=texture.dtype, device=texture.device)
+    for i, level in enumerate(every):
+        weight = (1 - (lod - i).abs()).clamp(min=0)
+        there = weight > 0
+        if bool(there.any()):
+            out = out.masked_scatter(
+                there[..., None], out[there] + weight[there][:, None] * _lookup(level, uv[there], mode)
+            )
+    return out
+
+
+def mip_levels(texture: Float[Tensor, "ht wt c"], smallest: int = 8) -> list[Tensor]:
+    """Halvings of a texture by averaging 2x2 texels, down to a side of about ``smallest``; without itself."""
+    levels, level = [], texture.movedim(-1, 0)[None]
+    while min(level.shape[-2:]) >= 2 * smallest:
+        level = torch.nn.functional.avg_pool2d(level, 2, ceil_mode=True, count_include_pad=False)
+        levels.append(level[0].movedim(0, -1))
+    return levels
+
+
+def _lookup(texture: Tensor, uv: Tensor, mode: Filter) -> Tensor:
+    height, width, channels = texture.shape
+    x, y = uv[..., 0] * width - 0.5, uv[..., 1] * height - 0.5
+    x0, y0 = x.detach().floor(), y.detach().floor()
+    wx, wy = _weights(x - x0, mode), _weights(y - y0, mode)
+    first = 0 if mode == "bilinear" else -1
+    flat = texture.reshape(-1, channels)
+    out = torch.zeros(*uv.shape[:-1], channels, dtype=texture.dtype, device=texture.device)
+    for j, b in enumerate(wy):
+        row = (y0.long() + first + j).clamp(0, height - 1) * width
+        for i, a in enumerate(wx):
+            column = (x0.long() + first + i).clamp(0, width - 1)
+            out = out + (a * b)[..., None].to(texture.dtype) * flat[row + column]
+    return out
+
+
+def _weights(t: Tensor, mode: Filter) -> list[Tensor]:
+    if mode == "bilinear":
+        return [1 - t, t]
+    t2, t3 = t * t, t * t * t
+    return [(2 * t2 - t3 - t) / 2, (3 * t3 - 5 * t2 + 2) / 2, (4 * t2 - 3 * t3 + t) / 2, (t3 - t2) / 2]

@@ -21,7 +21,7 @@ FPS = 30.0
 
 # "Hello. A moment ago I was only one photograph. Now I can turn, and blink, and smile, and speak."
 SENTENCE = """
-    [hello] ah6 eh9 l8 oh20 _28
+    _35 [hello] ah6 eh9 l8 oh20 _28
     ah6 p8 [moment] oh13 p7 ih6 t7 t5 ah6 k7 [ago] oh18 _6
     aa11 w6 ah7 s9 oh8 t6 l6 ee8 w7 ah9 t7 f7 [photo] oh13 t7 ah6 k5 r7 ae17 f11 _34
     t7 [now] aa13 w13 aa10 k7 ae9 t6 t7 [turn] r8 ah13 t10 _20
@@ -51,7 +51,7 @@ EXPRESSION_ROUND: Mapping[str, Mapping[str, float]] = {
 
 def speech(fps: float = FPS) -> Motion:
     """A sentence of about seven seconds, spoken with blinks, brow accents and small movements of the head."""
-    curves, mark = speak(SENTENCE, fps, lead=0.35)
+    curves, mark = speak(SENTENCE, fps)
     frames = len(next(iter(curves.values())))
     t = torch.arange(frames) / fps
     blink = torch.stack([blink_curve(t - mark[m] - d) for m, d in BLINKS]).amax(0)

@@ -77,14 +77,13 @@ def both_sides(shape: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def speak(text: str, fps: float, lead: float = 0.0) -> tuple[dict[str, Float[Tensor, "t"]], dict[str, float]]:
+def speak(text: str, fps: float) -> tuple[dict[str, Float[Tensor, "t"]], dict[str, float]]:
     """Mouth curves of a line of sounds.
 
     Args:
         text: sounds with their lengths in hundredths of a second, for example ``p8 aa14 _20``; a word in
             brackets marks the time at which the sound after it starts.
         fps: frames per second of the curves.
-        lead: seconds of silence before.
 
     Returns:
         curves by expression name, and seconds by mark.
@@ -92,7 +91,7 @@ def speak(text: str, fps: float, lead: float = 0.0) -> tuple[dict[str, Float[Ten
     Raises:
         HeadcastError: an unknown sound.
     """
-    at, centres, sounds, marks = lead, [], [], {}
+    at, centres, sounds, marks = 0.0, [], [], {}
     for token in text.split():
         if token.startswith("["):
             marks[token.strip("[]")] = at

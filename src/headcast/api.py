@@ -74,7 +74,7 @@ def create(
     """Makes an avatar of one person from one or several photos or from a video.
 
     Args:
-        face: which face of a photo, counted from 0 by size; None takes the largest.
+        face: which face of a photo, counted from 1 by size; None takes the largest.
         representation: ``mesh``.
         texture_size: side of the texture, pixels; None: as the photo's detail asks.
         seed: of everything random.

@@ -82,7 +82,9 @@ def run_observe(command: Observe) -> None:
     start = time.perf_counter()
     pick_device(command.device)
     folder = command.out or Path("report")
-    check_writable(folder / "run.json") if folder.is_dir() else check_writable(folder)
+    if folder.exists() and not folder.is_dir():
+        raise HeadcastError(f"{folder}: is a file; name a folder for the report")
+    check_writable(folder / "run.json" if folder.is_dir() else folder)
     with Bar() as bar:
         seen = api.observe(command.photo, face=command.face, progress=bar)
         words = write_report(seen[0], folder, debug=command.debug)
@@ -127,5 +129,5 @@ def report(out: Path, seed: int, start: float, as_json: bool, notes: tuple[str, 
         print(json.dumps(record, indent=1))
         return
     for note in notes:
-        sys.stderr.write(f"headcast: note: {note}\n")
+        sys.stderr.write(f"headcast: {note}\n")
     print(out)

@@ -27,7 +27,7 @@ class Create:
     out: Out = None
     """Where the .avatar goes; by default the first source's name in the current folder."""
     face: Number = None
-    """Which face of a photo, from 0 by size; by default the largest."""
+    """Which face of a photo, counted from 1 by size; by default the largest."""
     representation: Literal["mesh"] = "mesh"
     """Kind of avatar."""
     texture_size: Number = None
@@ -129,7 +129,7 @@ class Observe:
     out: Out = None
     """The folder of the report; by default report."""
     face: Number = None
-    """Which face, from 0 by size; by default the largest."""
+    """Which face, counted from 1 by size; by default the largest."""
     debug: bool = False
     """Writes every intermediate picture."""
     device: str = "auto"

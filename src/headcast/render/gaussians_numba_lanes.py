@@ -29,8 +29,11 @@ Array: TypeAlias = np.ndarray
 LANES = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 
 LOG2E_HIGH, LOG2E_LOW = 1.4426950216293335, 1.9259629911266174e-8
-# (2^f - 1) / f on [-1/2, 1/2]: Chebyshev fit, relative error of 2^f below 2e-8 before rounding
-EXP2 = (0.6931471863, 0.2402265104, 0.0555039987, 0.0096181427, 0.0013391352, 0.0001546154)
+# (2^f - 1) / f on [-1/2, 1/2], lowest order first: interpolated at 4000 Chebyshev points, relative error of 2^f 5e-9
+EXP2 = (
+    0.6931471880293426, 0.24022650922342728, 0.05550357104253107, 0.009618056669891186, 0.0013390867351339444,
+    0.0001546144746153399,
+)  # fmt: skip
 ATANH = tuple(2.0 * 1.4426950408889634 / k for k in (1, 3, 5, 7, 9))
 
 

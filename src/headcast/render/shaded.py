@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.camera import Camera
+from headcast.device import is_cuda
+from headcast.render import shaded_numba
 from headcast.render.shaded_reference import Scene, Space, compose
 from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
@@ -53,4 +55,6 @@ def render_textured(
         vertices, faces, normals, uv, faces_uv, pyramid, camera, light, gloss, texture_space, colour_space,
         antialias, near,
     )  # fmt: skip
-    return compose(scene)
+    if any(x is not None and (x.requires_grad or is_cuda(x)) for x in (vertices, normals, uv, light, *pyramid.levels[:1])):
+        return compose(scene)
+    return shaded_numba.render(scene)

@@ -1,0 +1,274 @@
+"""The fused CPU kernel of ``render_textured``: interpolation, texture lookup, light and resolve in one pass.
+
+What it computes is said, in plain torch, by ``shaded_reference``; differences: samples of a pixel on one triangle are
+taken together at their mean, and texels are stored in 16 bits.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import floor, log2, pi, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.render.jit import helper, kernel, parallel
+from headcast.render.mesh import homogeneous_pixels
+from headcast.render.raster_numba import raster_numpy
+from headcast.render.shading import SH_CONSTANTS, dominant_lights
+from headcast.render.types import Rendering
+
+if TYPE_CHECKING:
+    from headcast.render.shaded_reference import Scene
+
+__all__ = ["render"]
+
+C0, C1, C4, C6, C8 = (SH_CONSTANTS[i] for i in (0, 1, 4, 6, 8))
+TABLE = 4096
+ROWS = 8
+UNLIT, LIT, GLOSSY = 0, 1, 2
+
+
+@helper
+def fragment(points, faces, faces_uv, uv, attributes, f, x, y, out):  # noqa: ANN001, ANN201
+    """Surface at a position: out = u, v, normal (3), roughness, f0, texel area per pixel, reach (largest slope)."""
+    i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+    p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
+    q0, q1, q2 = points[j, 0], points[j, 1], points[j, 2]
+    r0, r1, r2 = points[k, 0], points[k, 1], points[k, 2]
+    ax, ay, az = q1 * r2 - q2 * r1, q2 * r0 - q0 * r2, q0 * r1 - q1 * r0
+    bx, by, bz = r1 * p2 - r2 * p1, r2 * p0 - r0 * p2, r0 * p1 - r1 * p0
+    cx, cy, cz = p1 * q2 - p2 * q1, p2 * q0 - p0 * q2, p0 * q1 - p1 * q0
+    a, b, c = ax * x + (ay * y + az), bx * x + (by * y + bz), cx * x + (cy * y + cz)
+    s = 1.0 / (a + b + c)
+    a, b, c = a * s, b * s, c * s
+    u0, u1, u2 = uv[faces_uv[f, 0], 0], uv[faces_uv[f, 1], 0], uv[faces_uv[f, 2], 0]
+    v0, v1, v2 = uv[faces_uv[f, 0], 1], uv[faces_uv[f, 1], 1], uv[faces_uv[f, 2], 1]
+    u, v = a * u0 + b * u1 + c * u2, a * v0 + b * v1 + c * v2
+    ux, uy = (u0 - u) * ax + (u1 - u) * bx + (u2 - u) * cx, (u0 - u) * ay + (u1 - u) * by + (u2 - u) * cy
+    vx, vy = (v0 - v) * ax + (v1 - v) * bx + (v2 - v) * cx, (v0 - v) * ay + (v1 - v) * by + (v2 - v) * cy
+    out[0], out[1] = u, v
+    for m in range(5):
+        out[2 + m] = a * attributes[i, m] + b * attributes[j, m] + c * attributes[k, m]
+    out[7] = abs(ux * vy - uy * vx) * s * s
+    out[8] = max(abs(ux) + abs(uy), abs(vx) + abs(vy)) * abs(s)
+
+
+@helper
+def cubic(t):  # noqa: ANN001, ANN201
+    """Catmull-Rom weights of the four texels around a position."""
+    t2, t3 = t * t, t * t * t
+    return (
+        np.float32((2.0 * t2 - t3 - t) * 0.5), np.float32((3.0 * t3 - 5.0 * t2 + 2.0) * 0.5),
+        np.float32((4.0 * t2 - 3.0 * t3 + t) * 0.5), np.float32((t3 - t2) * 0.5),
+    )  # fmt: skip
+
+
+@helper
+def lookup(texels, offset, width, height, u, v):  # noqa: ANN001, ANN201
+    """RGBA (0..65535, float32) of one level."""
+    x, y = u - 0.5, v - 0.5
+    x0, y0 = floor(x), floor(y)
+    wx, wy = cubic(x - x0), cubic(y - y0)
+    i, j = int(x0) - 1, int(y0) - 1
+    r, g, b, a = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    inside = i >= 0 and i + 3 < width
+    for n in range(4):
+        row = offset + min(max(j + n, 0), height - 1) * width
+        for m in range(4):
+            at = row + i + m if inside else row + min(max(i + m, 0), width - 1)
+            w = wx[m] * wy[n]
+            r += w * np.float32(texels[at, 0])
+            g += w * np.float32(texels[at, 1])
+            b += w * np.float32(texels[at, 2])
+            a += w * np.float32(texels[at, 3])
+    return r, g, b, a
+
+
+@helper
+def curve(table, x):  # noqa: ANN001, ANN201
+    """Interpolated table over 0..1."""
+    t = min(max(x, 0.0), 1.0) * (TABLE - 1)
+    i = min(int(t), TABLE - 2)
+    return table[i] + (table[i + 1] - table[i]) * (t - i)
+
+
+@helper
+def highlight(nx, ny, nz, vx, vy, vz, lamp, rough, f0):  # noqa: ANN001, ANN201
+    """:func:`headcast.render.shading.ggx_specular` of scalars."""
+    nl = nx * lamp[0] + ny * lamp[1] + nz * lamp[2]
+    nv = nx * vx + ny * vy + nz * vz
+    if nl <= 0.0 or nv <= 0.0 or f0 <= 0.0:
+        return 0.0
+    hx, hy, hz = vx + lamp[0], vy + lamp[1], vz + lamp[2]
+    s = 1.0 / max(sqrt(hx * hx + hy * hy + hz * hz), 1e-12)
+    nh = min(max((nx * hx + ny * hy + nz * hz) * s, 0.0), 1.0)
+    m = 1.0 - min(max((vx * hx + vy * hy + vz * hz) * s, 0.0), 1.0)
+    rough = max(rough, 0.02)
+    a2 = rough * rough * rough * rough
+    d = nh * nh * (a2 - 1.0) + 1.0
+    smith = 0.5 / (nl * sqrt(nv * nv * (1.0 - a2) + a2) + nv * sqrt(nl * nl * (1.0 - a2) + a2))
+    fresnel = f0 + (min(50.0 * f0, 1.0) - f0) * m * m * m * m * m
+    return a2 / (d * d) * smith * fresnel * nl
+
+
+@helper
+def shaded(s, lod, texels, table, decode, mode, light, lamps, ray):  # noqa: ANN001, ANN201
+    """Colour and coverage of a fragment."""
+    low = min(int(lod), len(table) - 1)
+    r, g, b, a = lookup(texels, table[low, 0], table[low, 1], table[low, 2], s[0] * table[low, 1], s[1] * table[low, 2])
+    t = np.float32(lod - low)
+    if t > 0.0 and low + 1 < len(table):
+        k = low + 1
+        r1, g1, b1, a1 = lookup(texels, table[k, 0], table[k, 1], table[k, 2], s[0] * table[k, 1], s[1] * table[k, 2])
+        r, g, b, a = r + (r1 - r) * t, g + (g1 - g) * t, b + (b1 - b) * t, a + (a1 - a) * t
+    unit = 1.0 / 65535.0
+    red, green, blue, coverage = curve(decode, r * unit), curve(decode, g * unit), curve(decode, b * unit), a * unit
+    if mode != UNLIT:
+        x, y, z = s[2], s[3], s[4]
+        n = 1.0 / max(sqrt(x * x + y * y + z * z), 1e-12)
+        x, y, z = x * n, y * n, z * n
+        h1, h2, h3, h4, h5 = C1 * y, C1 * z, C1 * x, C4 * x * y, C4 * y * z
+        h6, h7, h8 = C6 * (3.0 * z * z - 1.0), C4 * x * z, C8 * (x * x - y * y)
+        e0 = light[0, 0] * C0 + light[1, 0] * h1 + light[2, 0] * h2 + light[3, 0] * h3 + light[4, 0] * h4
+        e0 += light[5, 0] * h5 + light[6, 0] * h6 + light[7, 0] * h7 + light[8, 0] * h8
+        e1 = light[0, 1] * C0 + light[1, 1] * h1 + light[2, 1] * h2 + light[3, 1] * h3 + light[4, 1] * h4
+        e1 += light[5, 1] * h5 + light[6, 1] * h6 + light[7, 1] * h7 + light[8, 1] * h8
+        e2 = light[0, 2] * C0 + light[1, 2] * h1 + light[2, 2] * h2 + light[3, 2] * h3 + light[4, 2] * h4
+        e2 += light[5, 2] * h5 + light[6, 2] * h6 + light[7, 2] * h7 + light[8, 2] * h8
+        red, green, blue = red * max(e0, 0.0), green * max(e1, 0.0), blue * max(e2, 0.0)
+        if mode == GLOSSY:
+            for k in range(len(lamps)):
+                w = highlight(x, y, z, -ray[0], -ray[1], -ray[2], lamps[k], s[5], s[6])
+                red, green, blue = red + w * lamps[k, 3], green + w * lamps[k, 4], blue + w * lamps[k, 5]
+    return red, green, blue, min(max(coverage, 0.0), 1.0)
+
+
+@helper
+def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s):  # noqa: ANN001, ANN201
+    """Fragments of a pixel, one per triangle: their number, samples covered, nearest depth, and whether one surface.
+
+    s[g] holds :func:`fragment`'s values for group g with uv in texels per pixel terms, and its samples in s[g, 9];
+    the last row becomes their mean.
+    """
+    groups, covered, z = 0, 0, np.float32(np.inf)
+    for y in range(py * n, py * n + n):
+        for x in range(px * n, px * n + n):
+            f = triangle[y, x]
+            if f < 0:
+                continue
+            covered += 1
+            z = min(z, depth[y, x])
+            g = 0
+            while g < groups and face[g] != f:
+                g += 1
+            if g == groups:
+                groups += 1
+                face[g], s[g, 9], s[g, 10], s[g, 11] = f, 0.0, 0.0, 0.0
+            s[g, 9] += 1.0
+            s[g, 10] += x + 0.5
+            s[g, 11] += y + 0.5
+    mean, reach = s[len(s) - 1], np.inf
+    mean[:] = 0.0
+    for g in range(groups):
+        own = s[g]
+        fragment(points, faces, faces_uv, uv, attributes, face[g], own[10] / own[9], own[11] / own[9], own)
+        own[7] *= n * n * width * height
+        reach = min(reach, own[8] * n)
+        share = own[9] / covered
+        for m in range(8):
+            mean[m] += own[m] * share
+    spread = 0.0
+    for g in range(groups):
+        spread = max(spread, abs(s[g, 0] - mean[0]) * width, abs(s[g, 1] - mean[1]) * height)
+    once = spread <= 2.0 * reach * max(width, height) + 0.5
+    return groups, covered, z, once
+
+
+@kernel(
+    "void(f8[:,::1], i4[:,::1], i4[:,::1], f4[:,::1], f4[:,::1], i4[:,::1], f4[:,::1], i8, u2[:,::1], i8[:,::1],"
+    "f4[::1], f4[::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], i8, i8, f4[:,:,::1], f4[:,::1], f4[:,::1])"
+)
+def shade_rows(  # noqa: ANN201
+    points, faces, faces_uv, uv, attributes, triangle, depth, n, texels, table, decode, encode, mode, light, lamps,  # noqa: ANN001
+    to_world, top, bottom, rgb, alpha, z_out,  # noqa: ANN001
+):  # fmt: skip
+    """Pixels of rows top..bottom-1."""
+    s, face, ray = np.empty((n * n + 1, 12)), np.empty(n * n, np.int32), np.empty(3)
+    width, height = table[0, 1], table[0, 2]
+    for y in range(top, bottom):
+        for x in range(alpha.shape[1]):
+            groups, covered, z, once = gather(
+                points, faces, faces_uv, uv, attributes, triangle, depth, x, y, n, width, height, face, s
+            )
+            if covered == 0:
+                rgb[y, x, 0], rgb[y, x, 1], rgb[y, x, 2], alpha[y, x], z_out[y, x] = 0.0, 0.0, 0.0, 0.0, 0.0
+                continue
+            if mode == GLOSSY:
+                for k in range(3):
+                    ray[k] = to_world[k, 0] * (x + 0.5) + to_world[k, 1] * (y + 0.5) + to_world[k, 2]
+                scale = 1.0 / sqrt(ray[0] * ray[0] + ray[1] * ray[1] + ray[2] * ray[2])
+                ray *= scale
+            red, green, blue, coverage = 0.0, 0.0, 0.0, 0.0
+            for g in range(1 if once else groups):
+                own = s[len(s) - 1] if once else s[g]
+                w = 1.0 if once else own[9] / covered
+                lod = max(0.5 * log2(max(own[7], 1e-12)) - 1.0, 0.0)
+                r1, g1, b1, a1 = shaded(own, lod, texels, table, decode, mode, light, lamps, ray)
+                red, green, blue, coverage = red + w * r1, green + w * g1, blue + w * b1, coverage + w * a1
+            rgb[y, x, 0] = curve(encode, sqrt(max(red, 0.0)))
+            rgb[y, x, 1] = curve(encode, sqrt(max(green, 0.0)))
+            rgb[y, x, 2] = curve(encode, sqrt(max(blue, 0.0)))
+            alpha[y, x] = coverage * covered / (n * n)
+            z_out[y, x] = z
+
+
+@cache
+def _curve(given: str, wanted: str, root: bool) -> np.ndarray:
+    """Table of the conversion between two colour spaces over 0..1, or over the square root of it."""
+    x = np.linspace(0, 1, TABLE)
+    x = x * x if root else x
+    if given != wanted:
+        x = srgb_to_linear(x) if wanted == "linear" else linear_to_srgb(x)
+    return x.astype(np.float32)
+
+
+def _array(x: torch.Tensor, dtype: torch.dtype) -> np.ndarray:
+    return x.detach().to(dtype).contiguous().numpy()
+
+
+def render(scene: Scene) -> Rendering:
+    """The picture of a scene whose tensors are on the CPU; no gradients."""
+    camera, n = scene.camera, scene.antialias
+    fine = scene.fine_camera
+    points = _array(homogeneous_pixels(scene.vertices, fine), torch.float64)
+    faces, faces_uv = _array(scene.faces, torch.int32), _array(scene.faces_uv, torch.int32)
+    triangle, depth = raster_numpy(points, faces, fine.width, fine.height, scene.near, False)
+    attributes = torch.zeros(len(scene.vertices), 5)
+    attributes[:, :3] = scene.normals
+    mode, light, lamps = UNLIT, np.zeros((9, 3)), np.zeros((0, 6))
+    if scene.light is not None:
+        mode, light = LIT, _array(scene.light, torch.float64)
+        if scene.gloss is not None:
+            attributes[:, 3:] = scene.gloss
+            mode, lamps = GLOSSY, _array(torch.cat(dominant_lights(scene.light), 1), torch.float64)
+    middle = "linear" if mode else scene.texture_space
+    decode = _curve(scene.texture_space, middle, False)
+    encode = _curve(middle, scene.colour_space, True)
+    to_world = camera.cam_from_world[:3, :3].T.double() @ torch.linalg.inv(camera.K.double())
+    texels, table = scene.pyramid.packed
+    rgb = np.empty((camera.height, camera.width, 3), np.float32)
+    alpha, z = np.empty((camera.height, camera.width), np.float32), np.empty((camera.height, camera.width), np.float32)
+    given = (
+        points, faces, faces_uv, _array(scene.uv, torch.float32), _array(attributes, torch.float32), triangle, depth, n,
+        texels, table, decode, encode, mode, light, lamps, _array(to_world, torch.float64),
+    )  # fmt: skip
+
+    def piece(i: int) -> None:
+        shade_rows(*given, i * ROWS, min((i + 1) * ROWS, camera.height), rgb, alpha, z)
+
+    parallel(piece, -(-camera.height // ROWS))
+    pictures = (torch.from_numpy(x).to(scene.vertices.dtype) for x in (rgb, alpha, z))
+    return Rendering(*pictures, scene.colour_space)

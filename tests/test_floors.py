@@ -25,7 +25,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("drive",),
     ("api",),
     ("evaluate",),
-    ("cli", "studio", "__main__"),
+    ("cli", "studio"),
+    ("__main__",),
 )
 LEVEL = {name: level for level, row in enumerate(FLOORS) for name in row}
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "headcast"

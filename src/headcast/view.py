@@ -80,7 +80,8 @@ def head_box(avatar: Avatar, params: HeadParams) -> tuple[Float[Tensor, "3"], Fl
     vertices = avatar.head.shape(params.identity)
     names = avatar.head.region_names
     wanted = [i for i, n in enumerate(names) if n in ("face", "scalp", "ears", "nose", "unlabelled")]
-    inside = vertices[torch.isin(avatar.head.region, torch.tensor(wanted))]
+    region = torch.as_tensor(avatar.head.region)
+    inside = vertices[torch.isin(region, torch.tensor(wanted))]
     return inside.amin(0), inside.amax(0)
 
 

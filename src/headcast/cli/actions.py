@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headcast import api
-from headcast.cli.commands import Animate, Create, Info, Observe, Render
+from headcast.cli.commands import Animate, Command, Create, Info, Observe, Render
 from headcast.cli.expression import parse_expression
 from headcast.cli.progress import Bar
 from headcast.cli.record import write_record
@@ -18,7 +18,26 @@ from headcast.errors import HeadcastError
 from headcast.files import check_writable
 from headcast.view import background_colour, parse_size
 
-__all__ = ["run_animate", "run_create", "run_info", "run_observe", "run_render"]
+__all__ = ["run"]
+
+
+def run(command: Command) -> None:
+    """Runs a command.
+
+    Raises:
+        HeadcastError: what the user can mend.
+    """
+    match command:
+        case Create():
+            run_create(command)
+        case Animate():
+            run_animate(command)
+        case Render():
+            run_render(command)
+        case Observe():
+            run_observe(command)
+        case Info():
+            run_info(command)
 
 
 def run_create(command: Create) -> None:

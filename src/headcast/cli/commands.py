@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-__all__ = ["Animate", "Create", "Info", "Observe", "Render"]
+__all__ = ["Animate", "Command", "Create", "Info", "Observe", "Render"]
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
 Size = Annotated[str | None, arg(metavar="PIXELS")]
@@ -40,12 +40,6 @@ class Create:
     """auto, cpu, cuda or cuda:N."""
     json: bool = False
     """Prints a report as JSON."""
-
-    def run(self) -> None:
-        """Makes the avatar."""
-        from headcast.cli.actions import run_create
-
-        run_create(self)
 
 
 @dataclass(frozen=True)
@@ -79,12 +73,6 @@ class Animate:
     json: bool = False
     """Prints a report as JSON."""
 
-    def run(self) -> None:
-        """Writes the video."""
-        from headcast.cli.actions import run_animate
-
-        run_animate(self)
-
 
 @dataclass(frozen=True)
 class Render:
@@ -113,12 +101,6 @@ class Render:
     json: bool = False
     """Prints a report as JSON."""
 
-    def run(self) -> None:
-        """Writes the picture."""
-        from headcast.cli.actions import run_render
-
-        run_render(self)
-
 
 @dataclass(frozen=True)
 class Observe:
@@ -137,12 +119,6 @@ class Observe:
     json: bool = False
     """Prints the report as JSON."""
 
-    def run(self) -> None:
-        """Writes the report."""
-        from headcast.cli.actions import run_observe
-
-        run_observe(self)
-
 
 @dataclass(frozen=True)
 class Info:
@@ -153,8 +129,5 @@ class Info:
     json: bool = False
     """Prints JSON."""
 
-    def run(self) -> None:
-        """Prints it."""
-        from headcast.cli.actions import run_info
 
-        run_info(self)
+Command = Create | Animate | Render | Observe | Info

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-from headcast.cli.commands import Animate, Create, Info, Observe, Render
+from headcast.cli.commands import Animate, Command, Create, Info, Observe, Render
 from headcast.errors import HeadcastError
 
 __all__ = ["main"]
@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parse(list(sys.argv[1:] if arguments is None else arguments))
         if command is None:
             return 0
-        command.run()
+        from headcast.cli.actions import run
+
+        run(command)
     except HeadcastError as e:
         sys.stderr.write(f"headcast: {' '.join(str(e).split())}\n")
         return MISTAKE
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse(arguments: list[str]) -> Create | Animate | Render | Observe | Info | None:
+def parse(arguments: list[str]) -> Command | None:
     """The command with its options; None when only help or the version was asked for."""
     import tyro
     from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand

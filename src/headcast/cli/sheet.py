@@ -46,7 +46,7 @@ def contact_sheet(
 
 
 def window(avatar: Avatar, height: int, width: int) -> tuple[int, int, int]:
-    """Left, top and side of a square around the head in the source view, inside the picture where possible."""
+    """Left, top and side of a square around the head in the source view, inside the picture."""
     points = avatar.head.landmarks(avatar.head(avatar.source.params), 478)
     pixels = avatar.source.camera.project(points)
     low, high = pixels.amin(0), pixels.amax(0)

@@ -4,7 +4,8 @@ Forward writes one record of ``RECORD`` floats a Gaussian, all that blending nee
 mean x, y (px) | exponent's coefficients of dx², dx·dy, dy² and constant (base 2, opacity included) | camera z |
 first three channels of colour | pixel range x0, x1, y0, y1 (end exclusive; empty where not drawn) | unused.
 
-Backward takes what blending's backward summed per Gaussian, ``SUMS`` floats: with g = dL/d ln(alpha), the sums of
+Backward takes what blending's backward summed per Gaussian, ``SUMS`` floats and one for each channel beyond the third:
+with g = dL/d ln(alpha), the sums of
 g, g·dx, g·dy, g·dx², g·dx·dy, g·dy² | dL/dz | dL/dcolour.
 
 ``view``: world-to-camera rotation (9), translation (3), fx fy cx cy, clamp of x/z and y/z (4), near, width, height.
@@ -17,8 +18,8 @@ import math
 import numpy as np
 
 from headcast.render.gaussians_numba_lanes import (
-    LANES, Lanes, absolute, any_ge, ceil, exp, floor, fma, gather, inline, kernel, log2, maximum, minimum, scatter,
-    splat, sqrt, where_ge,
+    LANES, Lanes, absolute, ceil, exp, floor, fma, gather, inline, kernel, log2, maximum, minimum, scatter, sqrt,
+    where_ge,
 )  # fmt: skip
 from headcast.render.gaussians_torch import DILATION, MAX_DETERMINANT, MIN_ALPHA, MIN_COMPENSATION
 
@@ -134,12 +135,12 @@ def project(
         square = maximum((level - _LOG2_MIN_ALPHA + 1e-5) * _TWO_LN2, 0.0)
         rx, ry = sqrt(square * (a + DILATION)) - 0.499, sqrt(square * (c + DILATION)) - 0.499
         seen = where_ge(opacity, MIN_ALPHA, seen, 0.0)
-        x1 = where_ge(seen, 0.5, minimum(floor(mx + rx) + 1.0, view[21]), 0.0)
-        y1 = where_ge(seen, 0.5, minimum(floor(my + ry) + 1.0, view[22]), 0.0)
+        x1 = where_ge(seen, 0.5, minimum(maximum(floor(mx + rx) + 1.0, 0.0), view[21]), 0.0)
+        y1 = where_ge(seen, 0.5, minimum(maximum(floor(my + ry) + 1.0, 0.0), view[22]), 0.0)
         scatter(records, r + 10, 16, minimum(maximum(ceil(mx - rx - 1.0), 0.0), x1))
-        scatter(records, r + 11, 16, maximum(x1, 0.0))
+        scatter(records, r + 11, 16, x1)
         scatter(records, r + 12, 16, minimum(maximum(ceil(my - ry - 1.0), 0.0), y1))
-        scatter(records, r + 13, 16, maximum(y1, 0.0))
+        scatter(records, r + 13, 16, y1)
 
 
 @inline
@@ -208,7 +209,7 @@ def _write(out: Array, i: int, seen: Lanes, values: Several) -> None:
 @kernel
 def project_backward(
     means: Array, scales: Array, quats: Array, logits: Array, view: Array, antialiased: bool, records: Array,
-    sums: Array, d_means: Array, d_scales: Array, d_quats: Array, d_logits: Array, start: int, stop: int,
+    sums: Array, stride: int, d_means: Array, d_scales: Array, d_quats: Array, d_logits: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
     """Gradients of Gaussians start..stop from their ``sums``; colour's are in there already."""
     for begin in range(start, stop, LANES):
@@ -221,10 +222,10 @@ def project_backward(
         n = _times(v, m)
         sx, sy, sz = exp(gather(scales, 3 * i, 3)), exp(gather(scales, 3 * i + 1, 3)), exp(gather(scales, 3 * i + 2, 3))
         u = (n[0] * sx, n[1] * sy, n[2] * sz, n[3] * sx, n[4] * sy, n[5] * sz)
-        s = i * SUMS
+        s = i * stride
         g = (
-            gather(sums, s, SUMS), gather(sums, s + 1, SUMS), gather(sums, s + 2, SUMS), gather(sums, s + 3, SUMS),
-            gather(sums, s + 4, SUMS), gather(sums, s + 5, SUMS),
+            gather(sums, s, stride), gather(sums, s + 1, stride), gather(sums, s + 2, stride), gather(sums, s + 3, stride),
+            gather(sums, s + 4, stride), gather(sums, s + 5, stride),
         )  # fmt: skip
         da, db, dc, dmx, dmy = _covariance_gradient(g, _covariance(u), antialiased)
         # cov = u uᵀ
@@ -241,6 +242,6 @@ def project_backward(
         )  # fmt: skip
         _write(d_quats, i, drawn, _quaternion_gradient(dm, w, x, y, k, length))
         dv = _times(dn, (m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]))
-        dz = gather(sums, s + 6, SUMS)
+        dz = gather(sums, s + 6, stride)
         _write(d_means, i, drawn, _mean_gradient(view, dv, (tx, ty, over), (ux, uy), dmx, dmy, dz))
         scatter(d_logits, i, 1, where_ge(drawn, 0.5, g[0] / (1.0 + exp(gather(logits, i, 1))), 0.0))

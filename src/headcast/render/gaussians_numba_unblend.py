@@ -1,0 +1,171 @@
+"""Backward of blending: again front to back, so that every alpha and transmittance is exactly forward's.
+
+With q = gradient · (colour, depth, 1) the contribution of a blended Gaussian to the loss is weight · q; what lies
+behind it contributes R = total - (all up to it), known from forward's picture. Then
+dL/d ln(alpha) = weight · q - alpha · R / (1 - alpha), and position, covariance and opacity need only its moments.
+Each pair of Gaussian and tile writes its own slot and a last pass adds a Gaussian's slots in their order: the result
+doesn't depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from headcast.render.gaussians_numba_bin import SHIFT, TILE
+from headcast.render.gaussians_numba_blend import (
+    ACROSS, AREA, BLOCKS, TALL, TALL_SHIFT, aligned, block_range, lane_offsets, place, weigh,
+)  # fmt: skip
+from headcast.render.gaussians_numba_lanes import (
+    LANES, any_ge, fma, inline, kernel, load, splat, store, total, where_ge,
+)  # fmt: skip
+from headcast.render.gaussians_numba_project import RECORD, SUMS
+from headcast.render.gaussians_torch import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
+
+__all__ = ["sum_slots", "unblend_rows"]
+
+_LOG2_MIN_ALPHA = math.log2(MIN_ALPHA)
+
+Array = np.ndarray
+
+
+@inline
+def _begin(
+    state: Array, busy: Array, channels: int, background: Array, step: int, straight: bool, left: int, top: int,
+    width: int, height: int, rgb: Array, alpha: Array, depth: Array, d_rgb: Array, d_alpha: Array, d_depth: Array,
+) -> int:  # fmt: skip
+    """Planes: transmittance, R, and the gradients of alpha, depth and channels before compositing."""
+    state[:] = 0.0
+    state[:AREA] = -1.0
+    for y in range(min(TILE, height - top)):
+        for x in range(min(TILE, width - left)):
+            pixel = (top + y) * width + left + x
+            covered = alpha[pixel]
+            if covered <= 0:
+                continue
+            p = place(x, y)
+            over = np.float32(1.0) / covered
+            of_depth = d_depth[pixel] * over
+            of_alpha = d_alpha[pixel] - of_depth * depth[pixel]
+            rest = of_depth * depth[pixel] * covered
+            for c in range(channels):
+                d, v = d_rgb[pixel * channels + c], rgb[pixel * channels + c]
+                if straight:
+                    rest += d * v
+                    d *= over
+                    of_alpha -= d * v
+                else:
+                    b = background[pixel * step + c]
+                    rest += d * (v - (np.float32(1.0) - covered) * b)
+                    of_alpha -= d * b
+                state[p + (4 + c) * AREA] = d
+            state[p], state[p + AREA] = 1.0, rest + of_alpha * covered
+            state[p + 2 * AREA], state[p + 3 * AREA] = of_alpha, of_depth
+    live = 0
+    for b in range(BLOCKS):
+        busy[b] = any_ge(load(state, b * LANES), 0.0)
+        live += busy[b]
+    return live
+
+
+@inline
+def _unblend(
+    g: int, records: Array, colours: Array, channels: int, grid: Array, left: int, top: int, state: Array,
+    busy: Array, extra: Array, slot: Array,
+) -> int:  # fmt: skip
+    """One Gaussian in one tile: writes its slot, returns how many blocks it finished."""
+    lane_x, lane_y = load(grid, 0), load(grid, LANES)
+    r = g * RECORD
+    mx, my = records[r] - np.float32(left), records[r + 1] - np.float32(top)
+    A, B, C, level, z = records[r + 2], records[r + 3], records[r + 4], records[r + 5], records[r + 6]
+    red, green, blue = records[r + 7], records[r + 8], records[r + 9]
+    x0, x1 = block_range(records[r + 10], records[r + 11], left, 2)
+    y0, y1 = block_range(records[r + 12], records[r + 13], top, TALL_SHIFT)
+    s = sx = sy = sxx = sxy = syy = sz = sr = sg = sb = splat(0.0)
+    for c in range(3, channels):
+        store(extra, c * LANES, splat(0.0))
+    finished = 0
+    for by in range(y0, y1):
+        dy = lane_y + (np.float32(by * TALL) - my)
+        one, zero = B * dy, fma(C * dy, dy, level)
+        for bx in range(x0, x1):
+            b = by * ACROSS + bx
+            dx = lane_x + (np.float32(bx * 4) - mx)
+            exponent = fma(dx, fma(dx, A, one), zero)
+            if not busy[b] or not any_ge(exponent, _LOG2_MIN_ALPHA):
+                continue
+            p = b * LANES
+            before = load(state, p)
+            raw, alpha, weight, behind = weigh(exponent, before)
+            store(state, p, behind)
+            d_depth, d_red = load(state, p + 3 * AREA), load(state, p + 4 * AREA)
+            d_green, d_blue = load(state, p + 5 * AREA), load(state, p + 6 * AREA)
+            q = fma(d_depth, z, load(state, p + 2 * AREA))
+            q = fma(d_red, red, fma(d_green, green, fma(d_blue, blue, q)))
+            for c in range(3, channels):
+                d = load(state, p + (4 + c) * AREA)
+                q = fma(d, colours[g * channels + c], q)
+                store(extra, c * LANES, fma(weight, d, load(extra, c * LANES)))
+            own = weight * q
+            rest = load(state, p + AREA) - own
+            store(state, p + AREA, rest)
+            d = own - alpha * rest / (1.0 - alpha)
+            d = where_ge(before - before * alpha, MIN_TRANSMITTANCE, where_ge(MAX_ALPHA, raw, d, 0.0), 0.0)
+            ddx, ddy = d * dx, d * dy
+            s, sx, sy = s + d, sx + ddx, sy + ddy
+            sxx, sxy, syy = fma(ddx, dx, sxx), fma(ddx, dy, sxy), fma(ddy, dy, syy)
+            sz, sr = fma(weight, d_depth, sz), fma(weight, d_red, sr)
+            sg, sb = fma(weight, d_green, sg), fma(weight, d_blue, sb)
+            if not any_ge(behind, 0.0):
+                busy[b] = False
+                finished += 1
+    slot[0], slot[1], slot[2], slot[3], slot[4] = total(s), total(sx), total(sy), total(sxx), total(sxy)
+    slot[5], slot[6], slot[7], slot[8], slot[9] = total(syy), total(sz), total(sr), total(sg), total(sb)
+    for c in range(3, channels):
+        slot[SUMS - 3 + c] = total(load(extra, c * LANES))
+    return finished
+
+
+@kernel
+def unblend_rows(
+    first: int, last: int, records: Array, colours: Array, channels: int, boxes: Array, slots: Array,
+    pair_start: Array, pairs: Array, tile_start: Array, background: Array, step: int, straight: bool, width: int,
+    height: int, rgb: Array, alpha: Array, depth: Array, d_rgb: Array, d_alpha: Array, d_depth: Array,
+    gradients: Array,
+) -> None:  # fmt: skip
+    """Writes the slots of the rows of tiles first..last."""
+    columns = (width + TILE - 1) >> SHIFT
+    stride = SUMS + channels - 3
+    grid, state, busy = lane_offsets(), aligned((4 + channels) * AREA), np.empty(BLOCKS, np.bool_)
+    extra = aligned(channels * LANES)
+    for ty in range(first, last):
+        for tx in range(columns):
+            tile = ty * columns + tx
+            begin, end = tile_start[tile], tile_start[tile + 1] if tx + 1 < columns else pair_start[ty + 1]
+            if begin == end:
+                continue
+            left, top = tx * TILE, ty * TILE
+            live = _begin(
+                state, busy, channels, background, step, straight, left, top, width, height, rgb, alpha, depth,
+                d_rgb, d_alpha, d_depth,
+            )  # fmt: skip
+            for k in range(begin, end):
+                g = pairs[k]
+                run = slots[g] + (ty - boxes[g, 2]) * (boxes[g, 1] - boxes[g, 0]) + tx - boxes[g, 0]
+                slot = gradients[run * stride : (run + 1) * stride]
+                if live > 0:
+                    live -= _unblend(g, records, colours, channels, grid, left, top, state, busy, extra, slot)
+                else:
+                    slot[:] = 0.0
+
+
+@kernel
+def sum_slots(gradients: Array, slots: Array, stride: int, sums: Array, start: int, stop: int) -> None:
+    """Adds the slots of each of the Gaussians start..stop."""
+    for g in range(start, stop):
+        for k in range(stride):
+            v = np.float32(0.0)
+            for run in range(slots[g], slots[g + 1]):
+                v += gradients[run * stride + k]
+            sums[g * stride + k] = v

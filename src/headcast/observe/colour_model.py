@@ -9,11 +9,12 @@ from jaxtyping import Float, UInt8
 
 from headcast.observe.filters import blur
 
-__all__ = ["Mixture", "features", "fit_mixture"]
+__all__ = ["Mixture", "features", "fit_mixture", "monomials"]
 
 SAMPLES = 3000
+UNIFORM = -16.0  # log density of what no component explains
 # Least standard deviations: lightness is least reliable, since light falls unevenly.
-FLOOR = np.array([6.0, 2.5, 2.5, 0.35], np.float32)
+FLOOR = np.array([7.0, 2.5, 2.5, 0.6], np.float32)
 
 
 def features(rgb: UInt8[np.ndarray, "h w 3"], unit: float) -> Float[np.ndarray, "h w 4"]:
@@ -28,55 +29,72 @@ def features(rgb: UInt8[np.ndarray, "h w 3"], unit: float) -> Float[np.ndarray, 
     return np.dstack([lab, np.log(texture + 0.5)]).astype(np.float32)
 
 
+PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
+CENTRE = np.array([50, 0, 0, 0], np.float32)
+
+
+def monomials(f: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "15 *n"]:
+    """Constant, linear and quadratic terms of the features: any Gaussian's exponent is linear in them."""
+    x = [f[..., i] - CENTRE[i] for i in range(4)]
+    return np.stack([np.ones_like(x[0]), *x, *(x[i] * x[j] for i, j in PAIRS)]).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Mixture:
-    """Weights (K,), means (K, 4), and Cholesky factors of the precisions (K, 4, 4)."""
+    """K Gaussians: logarithms of weight times normaliser (K,), and exponents (K, 15) by monomial."""
 
-    weights: Float[np.ndarray, "k"]
-    means: Float[np.ndarray, "k 4"]
-    precision_roots: Float[np.ndarray, "k 4 4"]
+    logs: Float[np.ndarray, "k"]
+    exponents: Float[np.ndarray, "k 15"]
 
-    def squared(self, f: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n k"]:
+    def squared(self, terms: Float[np.ndarray, "15 *n"]) -> Float[np.ndarray, "k *n"]:
         """Squared Mahalanobis distances to the components."""
-        pairs = zip(self.means, self.precision_roots, strict=True)
-        return np.stack([(((f - mean) @ root) ** 2).sum(-1) for mean, root in pairs], -1)
+        return np.maximum(np.tensordot(self.exponents, terms, 1), 0)
 
-    def distance(self, f: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n"]:
+    def distance(self, terms: Float[np.ndarray, "15 *n"]) -> Float[np.ndarray, "*n"]:
         """Mahalanobis distance to the nearest component."""
-        return np.sqrt(self.squared(f).min(-1))
+        return np.sqrt(self.squared(terms).min(0))
 
-    def log_density(self, f: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n"]:
-        """Log density without the constant, never below that of a uniform background."""
-        dets = np.log(np.abs(np.linalg.det(self.precision_roots)))
-        logs = np.log(self.weights) + dets - 0.5 * self.squared(f)
-        top = logs.max(-1)
-        return np.maximum(top + np.log(np.exp(logs - top[..., None]).sum(-1)), -16.0)
+    def joint(self, terms: Float[np.ndarray, "15 *n"]) -> Float[np.ndarray, "k *n"]:
+        """Log densities of the components, weights included, a constant left out."""
+        return self.logs.reshape(-1, *[1] * (terms.ndim - 1)) - 0.5 * self.squared(terms)
+
+    def log_density(self, terms: Float[np.ndarray, "15 *n"]) -> Float[np.ndarray, "*n"]:
+        """Log density, a constant left out, never below that of a uniform background."""
+        logs = self.joint(terms)
+        top = logs.max(0)
+        return np.maximum(top + np.log(np.exp(logs - top).sum(0)), UNIFORM)
+
+
+def gaussian(mean: Float[np.ndarray, "4"], cov: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "15"]:
+    """The squared Mahalanobis distance as a polynomial in the monomials."""
+    P = np.linalg.inv(cov)
+    m = mean - CENTRE
+    quadratic = [P[i, j] * (1 if i == j else 2) for i, j in PAIRS]
+    return np.array([m @ P @ m, *(-2 * P @ m), *quadratic])
 
 
 def fit_mixture(samples: Float[np.ndarray, "n 4"], components: int, rounds: int = 8) -> Mixture:
     """Expectation maximisation from a split along lightness; the same samples give the same mixture."""
     x = samples[:: max(1, len(samples) // SAMPLES)].astype(np.float64)
-    order = np.argsort(x[:, 0])
-    responsibility = np.zeros((len(x), components))
+    terms = monomials(x)
+    order = np.argsort(x[:, 0], kind="stable")
+    share = np.zeros((components, len(x)))
     for k, part in enumerate(np.array_split(order, components)):
-        responsibility[part, k] = 1
+        share[k, part] = 1
     mixture = None
     for _ in range(rounds):
-        n = responsibility.sum(0) + 1e-3
-        means = responsibility.T @ x / n[:, None]
-        roots = []
+        n = share.sum(1) + 1e-3
+        means = share @ x / n[:, None]
+        weights = (n / n.sum() + 0.02) / (1 + 0.02 * components)
+        logs, exponents = np.log(weights), []
         for k in range(components):
             d = x - means[k]
-            cov = (responsibility[:, k, None] * d).T @ d / n[k] + np.diag(FLOOR.astype(np.float64) ** 2)
-            roots.append(np.linalg.cholesky(np.linalg.inv(cov)))
-        weights = (n + 0.02 * n.sum()) / (n.sum() * (1 + 0.02 * components))
-        mixture = Mixture(
-            weights.astype(np.float32), means.astype(np.float32), np.stack(roots).astype(np.float32)
-        )
-        logs = np.log(mixture.weights) + np.log(np.abs(np.linalg.det(mixture.precision_roots)))
-        logs = logs - 0.5 * mixture.squared(x.astype(np.float32))
-        logs -= logs.max(-1, keepdims=True)
-        responsibility = np.exp(logs).astype(np.float64)
-        responsibility /= responsibility.sum(-1, keepdims=True)
+            cov = (share[k, :, None] * d).T @ d / n[k] + np.diag(FLOOR.astype(np.float64) ** 2)
+            logs[k] -= 0.5 * np.linalg.slogdet(cov)[1]
+            exponents.append(gaussian(means[k], cov))
+        mixture = Mixture(logs.astype(np.float32), np.stack(exponents).astype(np.float32))
+        joint = mixture.joint(terms)
+        share = np.exp((joint - joint.max(0)).astype(np.float64))
+        share /= share.sum(0)
     assert mixture is not None
     return mixture

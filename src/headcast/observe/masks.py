@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from headcast.observe.colour_model import Mixture, features, fit_mixture
+from headcast.observe.colour_model import Mixture, features, fit_mixture, monomials
 from headcast.observe.face_frame import FaceFrame, face_frame, polygon
 from headcast.observe.filters import guided, resized
 from headcast.observe.glasses import glasses_mask
@@ -64,37 +64,51 @@ def label(
     frame = face_frame(points, h, w)
     matte = resized(matte, h, w)
     f = features(resized(rgb, h, w), frame.unit)
+    terms = monomials(f)
     plain = (skin_samples(points, frame) * (1 - resized(glasses, h, w)) > 0.5) & (matte > 0.5)
-    skin = fit_mixture(lit(trimmed(f[plain])), 5)
-    unlike = skin.distance(f)
-    crown = (matte > 0.9) & (frame.y > frame.chin + 0.4) & (frame.depth < -0.01) & (unlike > 3)
-    hair = fit_mixture(f[crown], 3) if crown.sum() > LEAST_AREA * frame.unit**2 else None
-    like_hair = (matte > 0.7) & (unlike > 2.5) & (hair.distance(f) < 3 if hair else False)
-    long = long_hair(frame, like_hair)
+    if plain.sum() < 30:  # a face covered by something, or one the matte misses
+        plain = np.abs(frame.depth) <= max(0.0, float(np.abs(frame.depth).min())) + 0.2
+    sure_skin = trimmed(f[plain])
+    skin = fit_mixture(lit(sure_skin), 5)
+    unlike = skin.distance(terms)
+    inside = matte > 0.9
+    away = crown_distance(frame, f, terms, (matte > 0.7) & (unlike > 2.5))
+    long = long_hair(frame, (matte > 0.7) & (unlike > 2.5) & (away < 3.5))
     prior = place_prior(frame, long)
+    hair_place = (unlike > 3) & ((away < 5) | (frame.y > frame.chin + 0.3))
+    clothes_place = (unlike > 2) & ~((away < 4.5) & (long > 0) & (frame.y > frame.chin - 0.6))
     models: dict[int, Mixture | None] = {SKIN: skin}
     probability = softmax(prior)
     for _ in range(ROUNDS):
-        for k in (HAIR, CLOTHES):
-            own = (matte > 0.9) & (probability[..., k] > 0.6) & (unlike > (3.0 if k == HAIR else 2.0))
-            hair = models.get(HAIR)
-            if k == CLOTHES and hair is not None:
-                own &= (long == 0) | (hair.distance(f) > 2.5)
+        for k, place in ((HAIR, hair_place), (CLOTHES, clothes_place)):
+            own = inside & place & (probability[k] > 0.6)
             models[k] = fit_mixture(f[own], 3) if own.sum() > LEAST_AREA * frame.unit**2 else None
-        own = (matte > 0.9) & (probability[..., SKIN] > 0.7) & (unlike < 2.5)
-        models[SKIN] = fit_mixture(lit(np.concatenate([trimmed(f[plain]), f[own & ~plain]])), 5)
-        density = np.full(prior.shape, NOTHING)
+        own = inside & (probability[SKIN] > 0.7) & (unlike < 2.5)
+        models[SKIN] = fit_mixture(lit(np.concatenate([sure_skin, f[own & ~plain]])), 5)
+        score = prior.copy()
         for k, model in models.items():
-            if model is not None:
-                density[..., k] = model.log_density(f)
-        probability = softmax(prior + density)
-    return probability.astype(np.float32)
+            score[k] += NOTHING if model is None else model.log_density(terms)
+        probability = softmax(score)
+    return np.moveaxis(probability, 0, -1).astype(np.float32)
 
 
-def softmax(x: Float[np.ndarray, "h w k"]) -> Float[np.ndarray, "h w k"]:
+def softmax(x: Float[np.ndarray, "k h w"]) -> Float[np.ndarray, "k h w"]:
     """Probabilities of log odds."""
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+    e = np.exp(x - x.max(0))
+    return e / e.sum(0)
+
+
+def crown_distance(
+    frame: FaceFrame,
+    f: Float[np.ndarray, "h w 4"],
+    terms: Float[np.ndarray, "15 h w"],
+    candidates: Bool[np.ndarray, "h w"],
+) -> Float[np.ndarray, "h w"]:
+    """How far everything is from looking like the candidates above the face; infinite for the bald."""
+    crown = candidates & (frame.y > frame.chin + 0.4) & (frame.depth < -0.01)
+    if crown.sum() < LEAST_AREA * frame.unit**2:
+        return np.full(frame.x.shape, np.inf, np.float32)
+    return fit_mixture(f[crown], 3).distance(terms)
 
 
 def trimmed(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
@@ -145,27 +159,27 @@ def skin_samples(points: Float[np.ndarray, "478 2"], frame: FaceFrame) -> Float[
     return out
 
 
-def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "3 h w"]:
     """Log odds of skin, hair and clothes by place on the head; ``long`` from ``long_hair``."""
     x, y, depth = frame.x, frame.y, frame.depth
-    out = np.zeros((*x.shape, 3), np.float32)
+    out = np.zeros((3, *x.shape), np.float32)
     forehead = smooth(y, 0.1, 0.28)  # where fringes fall
-    out[..., SKIN] += np.clip(depth, 0, 0.3) * (60 - 48 * forehead) + 1.5 * (depth > 0)
+    out[SKIN] += np.clip(depth, 0, 0.3) * (60 - 48 * forehead) + 1.5 * (depth > 0)
     drop = frame.chin - y
     below = smooth(drop, -0.06, 0.06)
     half = max(0.3, 0.5 * abs(frame.ear_left - frame.ear_right))
     middle = 0.25 * (frame.ear_left + frame.ear_right)
     neck = smooth(half * 0.9 + 0.3 * np.maximum(drop, 0) - np.abs(x - middle), -0.12, 0.08)
     neck = neck * smooth(-drop, -0.75, -0.3)
-    out[..., SKIN] += below * (4.0 * neck - 2.5)
-    out[..., CLOTHES] += -9 * (1 - smooth(drop, -0.4, -0.05)) + below * (1 - 2.0 * neck)
-    out[..., CLOTHES] += 5 * smooth(drop, 0.1, 0.5) * (1 - 0.9 * long * (drop < 0.8))
+    out[SKIN] += below * (4.0 * neck - 2.5)
+    out[CLOTHES] += -9 * (1 - smooth(drop, -0.4, -0.05)) + below * (1 - 2.0 * neck)
+    out[CLOTHES] += 5 * smooth(drop, 0.1, 0.5) * (1 - 0.9 * long * (drop < 0.8))
     jaw = smooth(drop, -0.35, -0.1)  # short hair ends above
-    out[..., HAIR] -= 9 * jaw * (1 - long) + below * long * (4 * neck + 3 * smooth(drop, 0.6, 1.2))
+    out[HAIR] -= 9 * jaw * (1 - long) + below * long * (4 * neck + 3 * smooth(drop, 0.6, 1.2))
     beside = (1 - jaw * (1 - long)) * (depth < 0)
-    out[..., HAIR] += (1 - below) * beside * (1.2 + smooth(y - frame.top, -0.02, 0.15))
+    out[HAIR] += (1 - below) * beside * (1.2 + smooth(y - frame.top, -0.02, 0.15))
     ears = np.exp(-(((y + 0.08) / 0.16) ** 2)) * smooth(-depth, 0.0, 0.02) * smooth(0.1 + depth, -0.02, 0.04)
-    out[..., SKIN] += 2.0 * ears
+    out[SKIN] += 2.0 * ears
     return out
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from headcast.avatar.package import Package, damaged, write_package
-from headcast.avatar.source import Source, SurfacePoints, check_tensor
+from headcast.avatar.source import Source, check_tensor
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
@@ -36,14 +36,12 @@ class MeshAvatar:
         head: the head model bound to this person (see ``bind``).
         texture: albedo in the head's UV, sRGB display values.
         source: camera, parameters and light of the photo.
-        landmarks: where this person's landmarks lie on the surface, for tracking this person.
         info: how it was made.
     """
 
     head: HeadModel
     texture: UInt8[np.ndarray, "h w 3"]
     source: Source
-    landmarks: SurfacePoints | None
     info: dict[str, Any]
 
     @property
@@ -94,9 +92,6 @@ class MeshAvatar:
             "head": {"name": self.head.name, "hash": self.head.hash, "topology": topology(self.head)},
         }  # fmt: skip
         tensors = {**self.source.tensors(), "rest": self.head.shape(self.identity)}
-        if self.landmarks is not None:
-            tensors["landmarks.triangle"] = self.landmarks.triangle
-            tensors["landmarks.bary"] = self.landmarks.bary
         write_package(path, Package(meta, tensors, {"albedo": self.texture}, self.thumbnail()))
 
     @classmethod
@@ -109,21 +104,14 @@ class MeshAvatar:
         head = HeadModel.load() if head is None else head
         check_head(package.meta, head, path)
         t = package.tensors
-        source = Source.from_tensors(t, head.identities, path)
+        source = Source.from_tensors(t, head.identities, len(head.faces), path)
         rest = check_tensor(t, "rest", tuple(head.neutral.shape), path)
         texture = package.textures.get("albedo")
         if texture is None or texture.ndim != 3 or texture.shape[2] != 3:
             raise damaged(path, "no albedo texture")
-        points = None
-        if "landmarks.triangle" in t:
-            n = t["landmarks.triangle"].shape[0] if t["landmarks.triangle"].ndim == 1 else -1
-            triangle = check_tensor(t, "landmarks.triangle", (n,), path).long()
-            if n and not (0 <= int(triangle.min()) and int(triangle.max()) < len(head.faces)):
-                raise damaged(path, "landmarks outside the mesh")
-            points = SurfacePoints(triangle, check_tensor(t, "landmarks.bary", (n, 3), path))
         offset = rest - head.shape(source.params.identity)
         info = {k: v for k, v in package.meta.items() if k not in ("format", "version")}
-        return cls(bind(head, offset), texture, source, points, info)
+        return cls(bind(head, offset), texture, source, info)
 
 
 def bind(head: HeadModel, offset: Float[Tensor, "v 3"]) -> HeadModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -19,9 +20,8 @@ MAX_SIDE = 1 << 15
 LARGEST = 1e6
 
 
-@dataclass(frozen=True)
-class SurfacePoints:
-    """Points on the head's surface, here under one person's landmarks: triangles and barycentric weights."""
+class SurfacePoints(NamedTuple):
+    """Points on the head's surface: triangles and barycentric weights."""
 
     triangle: Int[Tensor, "n"]
     bary: Float[Tensor, "n 3"]
@@ -39,11 +39,13 @@ class Source:
         camera: its camera, at the photo's size.
         params: identity, expression, pose and gaze (unbatched).
         light: (9, 3) spherical-harmonic irradiance in the world frame, linear.
+        landmarks: where this person's landmarks lie on the surface, for tracking this person; None: unknown.
     """
 
     camera: Camera
     params: HeadParams
     light: Float[Tensor, "9 3"]
+    landmarks: SurfacePoints | None = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Named tensors to be stored."""
@@ -56,10 +58,12 @@ class Source:
         }  # fmt: skip
         if p.gaze is not None:
             out["params.gaze"] = p.gaze
+        if self.landmarks is not None:
+            out["landmarks.triangle"], out["landmarks.bary"] = self.landmarks
         return out
 
     @staticmethod
-    def from_tensors(tensors: dict[str, Tensor], identities: int, path: Path) -> Source:
+    def from_tensors(tensors: dict[str, Tensor], identities: int, triangles: int, path: Path) -> Source:
         """The view back from stored tensors.
 
         Raises:
@@ -82,7 +86,18 @@ class Source:
             neck=get("params.neck", 3), jaw=get("params.jaw", 3),
             gaze=get("params.gaze", 2, 2) if "params.gaze" in tensors else None,
         )  # fmt: skip
-        return Source(camera, params, get("light", 9, 3))
+        return Source(camera, params, get("light", 9, 3), landmarks_from(tensors, triangles, path))
+
+
+def landmarks_from(tensors: dict[str, Tensor], triangles: int, path: Path) -> SurfacePoints | None:
+    """Stored landmarks, checked against the number of triangles."""
+    if "landmarks.triangle" not in tensors:
+        return None
+    n = max(tensors["landmarks.triangle"].shape, default=0)
+    triangle = check_tensor(tensors, "landmarks.triangle", (n,), path).long()
+    if n and not 0 <= int(triangle.min()) <= int(triangle.max()) < triangles:
+        raise damaged(path, "landmarks outside the mesh")
+    return SurfacePoints(triangle, check_tensor(tensors, "landmarks.bary", (n, 3), path))
 
 
 def check_tensor(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...], path: Path) -> Tensor:

@@ -1,0 +1,120 @@
+"""Colours for what no photo shows: skin from the skin model, hair and clothes from their visible parts.
+
+Every guide is tied to the visible surroundings by a smooth factor carried over the mesh (a membrane in the
+logarithm of colour, with a weak tie between mirror vertices), so that no seam shows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from headcast.head.model import HeadModel
+from headcast.methods.fit.evidence import Evidence, zone
+from headcast.methods.fit.surface import Graph, graph_of, harmonic, splat
+from headcast.methods.fit.texels import Texels, gather
+
+__all__ = ["complete", "labels", "strands"]
+
+PRIOR = 0.02  # trust in what a region usually is, against what is seen of its surroundings
+STRIDE = 3
+EPS = 2e-3
+
+
+def complete(
+    head: HeadModel, texels: Texels, seen: Evidence, skin: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "v 3"], rng: np.random.Generator,
+) -> Float[np.ndarray, "n 3"]:  # fmt: skip
+    """Linear albedo of every texel of the skin part: seen where trusted, else completed.
+
+    Args:
+        skin: the skin model's albedo for this person.
+        rest: vertices at rest.
+    """
+    graph = graph_of(head, rest)
+    label = labels(head, texels, seen, graph)
+    offset = carried(head, texels, seen, graph, 0, np.log((seen.albedo + EPS) / (skin + EPS)), seen.plain)
+    fill = label[:, :1] * (np.exp(offset) * (skin + EPS))
+    if seen.trust @ seen.label[:, 1] > 50:
+        hair = np.exp(carried(head, texels, seen, graph, 1, np.log(seen.albedo + EPS), np.ones_like(seen.plain)))
+        fill += label[:, 1:2] * hair * np.exp(hair_contrast(texels, seen) * strands(head, texels, rest, rng))[:, None]
+    if seen.trust @ seen.label[:, 2] > 50:
+        cloth = carried(head, texels, seen, graph, 2, np.log(seen.albedo + EPS), np.ones_like(seen.plain))
+        fill += label[:, 2:] * np.exp(cloth)
+    a = seen.trust[:, None]
+    return ((a * np.sqrt(np.maximum(seen.albedo, 0)) + (1 - a) * np.sqrt(np.maximum(fill, 0))) ** 2).astype(np.float32)
+
+
+def labels(head: HeadModel, texels: Texels, seen: Evidence, graph: Graph) -> Float[np.ndarray, "n 3"]:
+    """Skin, hair or clothes at every texel: as seen, carried over the mesh, with what a region usually is."""
+    faces, count = head.faces.numpy(), len(head.neutral)
+    value, trust = splat(texels, faces, count, seen.label, seen.trust, STRIDE)
+    region = np.array(head.region_names)[head.region.numpy()]
+    dressed = float(seen.trust @ seen.label[:, 2]) > 50
+    usual = np.zeros((count, 3))
+    usual[:, 0] = 1
+    if dressed:
+        usual[region == "shoulders"] = [0, 0, 1]
+    prior = np.where(np.isin(region, ["scalp"]), 1e-6, PRIOR)
+    prior[np.isin(region, ["face", "nose", "lips", "lids", "ears"])] = 50 * PRIOR
+    if dressed:
+        prior[region == "neck"] = PRIOR / 4
+    total = trust * 5 + prior
+    value = (value * (trust * 5)[:, None] + usual * prior[:, None]) / total[:, None]
+    x = gather(harmonic(graph, value, total), faces, texels)
+    x = np.clip(x, 0, 1)
+    x[:, 1] *= 1 - zone(head, texels, "ears", "neck", "nose", "lips", "lids")
+    x[:, 2] *= zone(head, texels, "neck", "shoulders")
+    sharp = x**3
+    sharp[:, 0] += 1e-4
+    return sharp / sharp.sum(1, keepdims=True)
+
+
+def carried(
+    head: HeadModel, texels: Texels, seen: Evidence, graph: Graph, kind: int, value: Float[np.ndarray, "n 3"],
+    plain: Float[np.ndarray, "n"],
+) -> Float[np.ndarray, "n 3"]:  # fmt: skip
+    """Values of one kind of surface, known where it is seen, carried over the whole mesh."""
+    faces, count = head.faces.numpy(), len(head.neutral)
+    weight = seen.trust * plain * seen.label[:, kind] ** 2
+    at, trust = splat(texels, faces, count, value, weight, STRIDE)
+    return gather(harmonic(graph, at, trust * 3), faces, texels)
+
+
+def hair_contrast(texels: Texels, seen: Evidence) -> float:
+    """How much the logarithm of the hair's lightness varies from strand to strand."""
+    import cv2
+
+    light = np.log(seen.albedo.mean(1) + EPS)
+    sure = ((seen.trust > 0.7) & (seen.label[:, 1] > 0.8)).astype(np.float32)
+    if sure.sum() < 500:
+        return 0.15
+    k = texels.size / 1024 * 8
+    mean = cv2.GaussianBlur(texels.picture(light * sure), (0, 0), k) / np.maximum(cv2.GaussianBlur(texels.picture(sure), (0, 0), k), 1e-3)
+    rest = light - texels.values(mean)
+    return float(np.clip(np.median(np.abs(rest[sure > 0])) * 1.48, 0.05, 0.4))
+
+
+def strands(
+    head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"], rng: np.random.Generator
+) -> Float[np.ndarray, "n"]:
+    """Noise of unit variance that runs from the crown downwards like combed hair."""
+    import cv2
+
+    p = gather(rest, head.faces.numpy(), texels)
+    scalp = np.isin(np.array(head.region_names)[head.region.numpy()], ["scalp", "unlabelled"])
+    middle = rest[scalp].mean(0) if scalp.any() else rest.mean(0)
+    d = p - middle
+    around = np.arctan2(d[:, 0], d[:, 2])
+    height = np.arctan2(d[:, 1], np.hypot(d[:, 0], d[:, 2]))
+    noise = sum(cv2.GaussianBlur(rng.normal(size=(256, 1536)).astype(np.float32), (0, 0), sigmaX=s, sigmaY=t) * np.sqrt(s * t)
+                for s, t in ((0.8, 12), (1.8, 20), (4, 25)))
+    noise = (noise / noise.std()).astype(np.float32)
+    wave = 0.05 * np.sin(height * 9 + 3 * around)
+    x = ((around + wave) / (2 * np.pi) + 0.5) * 1535
+    y = (height / np.pi + 0.5) * 255
+    rows = -(-len(x) // 4096)
+    at = np.zeros((2, rows * 4096), np.float32)
+    at[0, : len(x)], at[1, : len(x)] = x, y
+    out = cv2.remap(noise, at[0].reshape(rows, -1), at[1].reshape(rows, -1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return out.reshape(-1)[: len(x)]

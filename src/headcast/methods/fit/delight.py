@@ -1,0 +1,52 @@
+"""Albedo from a photo: its linear colours divided by the light's shading, in a way that relighting undoes exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+__all__ = ["FLOOR", "delight", "safe_light", "scale_light"]
+
+FLOOR = 0.4  # darkest shading over all directions, as a share of the mean
+BRIGHTEST = 0.97
+
+
+def safe_light(light: Float[np.ndarray, "9 3"] | None) -> Float[np.ndarray, "9 3"]:
+    """The light softened until no direction is darker than ``FLOOR`` of its mean; white ambient light for None.
+
+    Dividing by less would turn noise into texture and cast shadows into dirt.
+    """
+    from headcast.render.shading import SH_CONSTANTS, sh_basis
+
+    out = np.zeros((9, 3))
+    out[0] = 1 / SH_CONSTANTS[0]
+    if light is None or not np.isfinite(light).all() or (light[0] <= 0).any():
+        return out
+    rng = np.random.default_rng(0)
+    d = rng.normal(size=(400, 3))
+    basis = sh_basis(torch.from_numpy(d / np.linalg.norm(d, axis=1, keepdims=True))).numpy()
+    mean = light[0] * SH_CONSTANTS[0]
+    swing = basis[:, 1:] @ light[1:]
+    worst = float((-swing / mean).max())
+    out = light.astype(np.float64).copy()
+    out[1:] *= min(1.0, (1 - FLOOR) / max(worst, 1e-6))
+    return out
+
+
+def delight(
+    colour: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, "n 3"], light: Float[np.ndarray, "9 3"]
+) -> Float[np.ndarray, "n 3"]:
+    """Albedo of linear colours at unit world normals; may exceed 1 (see ``scale_light``)."""
+    from headcast.render.shading import shade
+
+    shading = shade(torch.from_numpy(normal), torch.from_numpy(light.astype(np.float32))).numpy()
+    return colour / np.maximum(shading, 1e-3)
+
+
+def scale_light(albedo: Float[np.ndarray, "n 3"], weight: Float[np.ndarray, "n"]) -> float:
+    """How much brighter the light must be taken so that nearly no albedo exceeds white."""
+    seen = albedo[weight > 0.3]
+    if len(seen) == 0:
+        return 1.0
+    return max(1.0, float(np.quantile(seen[:: max(1, len(seen) // 200000)].max(1), 0.998)) / BRIGHTEST)

@@ -1,0 +1,132 @@
+"""What the photos together say of every texel: albedo, how far to trust it, and whether it is skin, hair or clothes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from headcast.head.model import HeadModel
+from headcast.methods.fit.texels import Texels, gather
+from headcast.methods.fit.unproject import Seen, lookup, smooth
+from headcast.observe.landmark_points import EYE_LEFT, EYE_RIGHT, LIPS_INNER, OVAL
+from headcast.observe.types import Observation
+
+__all__ = ["Evidence", "evidence_of", "feathered", "merged", "zone"]
+
+FEATHER = 5.0  # texels of a 1024 texture over which seen and completed skin are blended
+KEEN = 6.0  # exponent by which the better view of a texel wins
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of n texels.
+
+    Attributes:
+        albedo: (n, 3) linear.
+        trust: 0..1, the share of ``albedo`` in the texture; the rest is completed.
+        plain: 0..1, how far it may stand for its surroundings (not lashes, the dark between lips, glasses).
+        label: (n, 3) skin, hair, clothes.
+    """
+
+    albedo: Float[np.ndarray, "n 3"]
+    trust: Float[np.ndarray, "n"]
+    plain: Float[np.ndarray, "n"]
+    label: Float[np.ndarray, "n 3"]
+
+
+def zone(head: HeadModel, texels: Texels, *names: str) -> Float[np.ndarray, "n"]:
+    """0..1: how far a texel lies in the named regions."""
+    wanted = [i for i, n in enumerate(head.region_names) if n in names]
+    inside = torch.isin(head.region, torch.tensor(wanted, dtype=torch.long)).numpy()
+    return gather(inside[:, None].astype(np.float32), head.faces.numpy(), texels)[:, 0]
+
+
+def evidence_of(
+    observation: Observation, seen: Seen, albedo: Float[np.ndarray, "n 3"], head: HeadModel, texels: Texels
+) -> Evidence:  # fmt: skip
+    """One photo's evidence. Inside the face's outline everything seen counts, fringes and glasses too."""
+    points = observation.detection.points
+    inside = lookup(outline_mask(observation, OVAL, 0.98), seen.pixel)
+    skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
+    slack = np.where(inside > 0.5, 0.12, 0.42).astype(np.float32)
+    trust = seen.visible * smooth((seen.facing - slack * 0.4) / slack, 0.0, 1.0)
+    trust *= np.maximum(inside, smooth(seen.person, 0.6, 0.95))
+    bare = zone(head, texels, "ears", "neck")
+    trust *= 1 - np.clip(seen.hair * 1.5, 0, 1) * np.maximum(bare, (1 - inside) * (1 - smooth(seen.facing, 0.3, 0.6)) * (1 - zone(head, texels, "scalp")))
+    above = 1 - zone(head, texels, "neck", "shoulders")
+    trust *= 1 - smooth(seen.clothes, 0.3, 0.7) * above * (1 - inside)
+    total = seen.skin + seen.hair + seen.clothes
+    label = np.stack([seen.skin, seen.hair, seen.clothes], 1) / np.maximum(total, 1e-3)[:, None]
+    label[total < 0.05] = [1, 0, 0]
+    unit = float(np.linalg.norm(points[152] - points[10]))
+    near = np.maximum(
+        outline_band(observation, (EYE_LEFT, EYE_RIGHT), 0.022 * unit), outline_band(observation, (LIPS_INNER,), 0.012 * unit)
+    )
+    plain = (1 - lookup(near, seen.pixel)) * (1 - smooth(seen.glasses, 0.1, 0.5))
+    trust = np.where(skin_part, feathered(trust, texels), trust)
+    return Evidence(albedo.astype(np.float32), trust.astype(np.float32), plain.astype(np.float32), label.astype(np.float32))
+
+
+def feathered(trust: Float[np.ndarray, "n"], texels: Texels) -> Float[np.ndarray, "n"]:
+    """Trust that falls to 0 gently, and only inwards, at the borders of what is seen."""
+    import cv2
+
+    radius = FEATHER * texels.size / 1024
+    picture = texels.picture(trust)
+    k = 2 * round(radius) + 1
+    inner = cv2.erode(picture, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k)))
+    soft = cv2.GaussianBlur(inner, (0, 0), radius * 0.6)
+    return np.minimum(trust, texels.values(soft))
+
+
+def outline_mask(observation: Observation, outline: tuple[int, ...], grow: float) -> Float[np.ndarray, "h w"]:
+    """1 inside a closed outline of landmarks, scaled about its middle."""
+    import cv2
+
+    p = observation.detection.points[list(outline)]
+    p = (p - p.mean(0)) * grow + p.mean(0)
+    mask = np.zeros(observation.image.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round((p - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    return mask.astype(np.float32) / 255
+
+
+def outline_band(
+    observation: Observation, outlines: tuple[tuple[int, ...], ...], width: float
+) -> Float[np.ndarray, "h w"]:
+    """1 within ``width`` pixels of closed outlines, and inside them."""
+    import cv2
+
+    mask = np.zeros(observation.image.shape[:2], np.uint8)
+    for outline in outlines:
+        p = np.round((observation.detection.points[list(outline)] - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(mask, [p], 255, cv2.LINE_AA, 4)
+        cv2.polylines(mask, [p], True, 255, max(1, round(2 * width)), cv2.LINE_AA, 4)
+    return mask.astype(np.float32) / 255
+
+
+def merged(views: list[Evidence], sharpness: list[Float[np.ndarray, "n"]]) -> Evidence:
+    """Several photos as one: at every texel the better view wins, so that nothing is doubled or blurred."""
+    if len(views) == 1:
+        return views[0]
+    trust = np.stack([v.trust for v in views])
+    keen = (trust * np.stack(sharpness)) ** KEEN
+    share = keen / np.maximum(keen.sum(0), 1e-12)
+    first = views[0]
+    albedo = [v.albedo * tone(first, v) for v in views]
+    return Evidence(
+        sum(s[:, None] * a for s, a in zip(share, albedo, strict=True)),
+        trust.max(0),
+        sum(s * v.plain for s, v in zip(share, views, strict=True)),
+        sum(s[:, None] * v.label for s, v in zip(share, views, strict=True)),
+    )
+
+
+def tone(first: Evidence, other: Evidence) -> Float[np.ndarray, "3"]:
+    """The colour factor that makes another photo's skin look like the first's."""
+    both = (first.trust > 0.5) & (other.trust > 0.5) & (first.label[:, 0] > 0.5) & (other.label[:, 0] > 0.5)
+    if both.sum() < 500:
+        return np.ones(3, np.float32)
+    return np.median(first.albedo[both] / np.maximum(other.albedo[both], 1e-3), 0).astype(np.float32)

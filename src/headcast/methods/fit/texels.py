@@ -1,0 +1,78 @@
+"""The texture's texels as points on the mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+
+from headcast.camera import Camera
+from headcast.head.model import HeadModel
+
+__all__ = ["Texels", "gather", "texels_of"]
+
+GUTTER = 8
+
+
+@dataclass(frozen=True)
+class Texels:
+    """Every texel that a triangle covers, n of them.
+
+    Attributes:
+        size: side of the texture.
+        index: (n,) position in the flattened texture.
+        triangle, bary: where it lies on the mesh.
+        gutter, nearest: texels just outside of the charts, and for each which of the n is nearest.
+    """
+
+    size: int
+    index: Int[np.ndarray, "n"]
+    triangle: Int[np.ndarray, "n"]
+    bary: Float[np.ndarray, "n 3"]
+    gutter: Int[np.ndarray, "g"]
+    nearest: Int[np.ndarray, "g"]
+
+    def picture(self, values: Shaped[np.ndarray, "n *c"], empty: float = 0.0) -> Shaped[np.ndarray, "s s *c"]:
+        """Values laid out as a texture; the gutter repeats its nearest texel, the rest is ``empty``."""
+        out = np.full((self.size * self.size, *values.shape[1:]), empty, values.dtype)
+        out[self.index] = values
+        out[self.gutter] = values[self.nearest]
+        return out.reshape(self.size, self.size, *values.shape[1:])
+
+    def values(self, picture: Shaped[np.ndarray, "s s *c"]) -> Shaped[np.ndarray, "n *c"]:
+        """The reverse of ``picture``."""
+        return picture.reshape(self.size * self.size, *picture.shape[2:])[self.index]
+
+
+def texels_of(head: HeadModel, size: int) -> Texels:
+    """The texels of a square texture: the UV layout is drawn as a flat mesh one unit before the camera."""
+    import cv2
+
+    from headcast.render.mesh import rasterize_mesh
+
+    flat = torch.cat([head.uv * size, torch.ones(len(head.uv), 1)], 1)
+    camera = Camera(torch.eye(3), torch.eye(4), size, size)
+    drawn = rasterize_mesh(flat, head.faces_uv, camera)
+    triangle = drawn.triangle.numpy().reshape(-1)
+    index = np.flatnonzero(triangle >= 0)
+    empty = (triangle.reshape(size, size) < 0).astype(np.uint8)
+    distance, label = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    owner = np.full(int(label.max()) + 1, -1, np.int64)
+    owner[label.reshape(-1)[index]] = np.arange(len(index))
+    gutter = np.flatnonzero((empty.reshape(-1) > 0) & (distance.reshape(-1) <= GUTTER))
+    bary = drawn.barycentric.numpy().reshape(-1, 3)[index].astype(np.float32)
+    return Texels(size, index, triangle[index].astype(np.int64), bary, gutter, owner[label.reshape(-1)[gutter]])
+
+
+def gather(
+    attributes: Float[np.ndarray, "v c"], faces: Int[np.ndarray, "f 3"], texels: Texels
+) -> Float[np.ndarray, "n c"]:
+    """Vertex attributes at the texels, float32."""
+    a = np.ascontiguousarray(attributes, dtype=np.float32)
+    rows = faces[texels.triangle]
+    out = a[rows[:, 0]] * texels.bary[:, :1]
+    for k in (1, 2):
+        out += a[rows[:, k]] * texels.bary[:, k : k + 1]
+    return out

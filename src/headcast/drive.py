@@ -146,7 +146,7 @@ def personal_points(avatar: Avatar) -> PersonalLandmarks | None:
     """Surface points under the landmarks of the avatar's own photo, when it carries them."""
     from headcast.observe.personal import PersonalLandmarks
 
-    found = getattr(avatar, "landmarks", None)
+    found = avatar.source.landmarks
     return None if found is None else PersonalLandmarks(found.triangle.numpy(), found.bary.double().numpy())
 
 

@@ -33,7 +33,9 @@ __all__ = [
 
 GREY = 128
 DISTANCE = 1.1  # metres from which a portrait is usually taken
-HEAD_SHARE = 0.62  # of the picture's height, in the front view
+HEAD_SHARE = 0.60  # of the picture's height, in the front view
+FOREHEAD, CHIN = 10, 152  # MediaPipe points at the top of the forehead and the tip of the chin
+CROWN = 1.32  # from chin to crown, in heights from chin to forehead point
 MAX_SIDE = 8192
 
 
@@ -65,24 +67,23 @@ def source_view(avatar: Avatar) -> View:
 def front_view(avatar: Avatar, size: tuple[int, int] = (512, 512)) -> View:
     """The head upright and at rest, seen from its front, with the photo's light around it."""
     params = HeadParams.neutral(avatar.head.identities).replace(identity=avatar.source.params.identity)
-    low, high = head_box(avatar, params)
-    center = (low + high) / 2
+    center, head_height = head_span(avatar, params)
     # The light lives in the photo's world, whose camera looks along -Z: the head goes there.
     params = params.replace(translation=torch.tensor([0.0, 0.0, -DISTANCE]) - center)
     width, height = size
-    focal = HEAD_SHARE * height * DISTANCE / float(high[1] - low[1])
+    focal = HEAD_SHARE * height * DISTANCE / head_height
     # a little room above, the neck below
     return View(Camera.make(focal, width, height, center=(width / 2, height * 0.47)), params)
 
 
-def head_box(avatar: Avatar, params: HeadParams) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-    """Corners (head frame, metres) of the box around what is above the neck."""
-    vertices = avatar.head.shape(params.identity)
-    names = avatar.head.region_names
-    wanted = [i for i, n in enumerate(names) if n in ("face", "scalp", "ears", "nose", "unlabelled")]
-    region = torch.as_tensor(avatar.head.region)
-    inside = vertices[torch.isin(region, torch.tensor(wanted))]
-    return inside.amin(0), inside.amax(0)
+def head_span(avatar: Avatar, params: HeadParams) -> tuple[Float[Tensor, "3"], float]:
+    """Middle (head frame, metres) and height of the head from the crown to the chin, by its landmarks."""
+    points = avatar.head.landmarks(avatar.head.shape(params.identity), 478)
+    forehead, chin = points[FOREHEAD], points[CHIN]
+    height = CROWN * float(forehead[1] - chin[1])
+    middle = (forehead + chin) / 2
+    middle = torch.stack([torch.zeros(()), chin[1] + height / 2, middle[2]])
+    return middle, height
 
 
 def head_center(avatar: Avatar, params: HeadParams) -> Float[Tensor, "3"]:

@@ -76,13 +76,16 @@ def label(
     long = long_hair(frame, (matte > 0.7) & (unlike > 2.5) & (away < 3.5))
     prior = place_prior(frame, long)
     hair_place = (unlike > 3) & ((away < 5) | (frame.y > frame.chin + 0.3))
-    clothes_place = (unlike > 2) & ~((away < 4.5) & (long > 0) & (frame.y > frame.chin - 0.6))
+    locks = (long > 0) & (frame.y > frame.chin - 0.6)  # where hair and clothes both can be
+    least = LEAST_AREA * frame.unit**2
     models: dict[int, Mixture | None] = {SKIN: skin}
     probability = softmax(prior)
     for _ in range(ROUNDS):
-        for k, place in ((HAIR, hair_place), (CLOTHES, clothes_place)):
-            own = inside & place & (probability[k] > 0.6)
-            models[k] = fit_mixture(f[own], 3) if own.sum() > LEAST_AREA * frame.unit**2 else None
+        own = inside & hair_place & (probability[HAIR] > 0.6)
+        hair = models[HAIR] = fit_mixture(f[own], 3) if own.sum() > least else None
+        near = (away < 4.5) if hair is None else (away < 4.5) | (hair.distance(terms) < 3)
+        own = inside & (unlike > 2) & ~(locks & near) & (probability[CLOTHES] > 0.6)
+        models[CLOTHES] = fit_mixture(f[own], 3) if own.sum() > least else None
         own = inside & (probability[SKIN] > 0.7) & (unlike < 2.5)
         models[SKIN] = fit_mixture(lit(np.concatenate([sure_skin, f[own & ~plain]])), 5)
         score = prior.copy()
@@ -175,7 +178,7 @@ def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.nd
     out[CLOTHES] += -9 * (1 - smooth(drop, -0.4, -0.05)) + below * (1 - 2.0 * neck)
     out[CLOTHES] += 5 * smooth(drop, 0.1, 0.5) * (1 - 0.9 * long * (drop < 0.8))
     jaw = smooth(drop, -0.35, -0.1)  # short hair ends above
-    out[HAIR] -= 9 * jaw * (1 - long) + below * long * (4 * neck + 3 * smooth(drop, 0.6, 1.2))
+    out[HAIR] -= 9 * jaw * (1 - long) + below * long * (2 * neck + 3 * smooth(drop, 0.6, 1.2))
     beside = (1 - jaw * (1 - long)) * (depth < 0)
     out[HAIR] += (1 - below) * beside * (1.2 + smooth(y - frame.top, -0.02, 0.15))
     ears = np.exp(-(((y + 0.08) / 0.16) ** 2)) * smooth(-depth, 0.0, 0.02) * smooth(0.1 + depth, -0.02, 0.04)

@@ -20,7 +20,8 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.image import linear_to_srgb
+from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
 __all__ = ["MeshAvatar", "bind", "topology"]
@@ -50,10 +51,9 @@ class MeshAvatar:
         return self.source.params.identity
 
     @cached_property
-    def albedo(self) -> Float[Tensor, "h w 3"]:
-        """The texture in linear light."""
-        table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
-        return torch.from_numpy(table[self.texture])
+    def pyramid(self) -> Pyramid:
+        """The texture with its halvings, made at first use."""
+        return Pyramid.make(torch.from_numpy(self.texture.astype(np.float32) / 255))
 
     def render(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None, *, antialias: int = 2
@@ -69,7 +69,7 @@ class MeshAvatar:
         vertices = self.head(params)
         return render_textured(
             vertices, self.head.faces, self.head.vertex_normals(vertices), self.head.uv, self.head.faces_uv,
-            self.albedo, camera, light=self.source.light if light is None else light, antialias=antialias,
+            self.pyramid, camera, light=self.source.light if light is None else light, antialias=antialias,
         )  # fmt: skip
 
     def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:

@@ -13,6 +13,7 @@ from headcast.head.model import HeadModel
 from headcast.methods.fit.evidence import Evidence, zone
 from headcast.methods.fit.surface import Graph, graph_of, harmonic, splat
 from headcast.methods.fit.texels import Texels, gather
+from headcast.methods.fit.unproject import smooth
 
 __all__ = ["complete", "labels", "strands"]
 
@@ -48,14 +49,17 @@ def complete(
 def labels(head: HeadModel, texels: Texels, seen: Evidence, graph: Graph) -> Float[np.ndarray, "n 3"]:
     """Skin, hair or clothes at every texel: as seen, carried over the mesh, with what a region usually is."""
     faces, count = head.faces.numpy(), len(head.neutral)
-    value, trust = splat(texels, faces, count, seen.label, seen.trust, STRIDE)
+    value, trust = splat(texels, faces, count, seen.label, seen.told, STRIDE)
     region = np.array(head.region_names)[head.region.numpy()]
     dressed = float(seen.trust @ seen.label[:, 2]) > 50
     usual = np.zeros((count, 3))
     usual[:, 0] = 1
     if dressed:
         usual[region == "shoulders"] = [0, 0, 1]
-    prior = np.where(np.isin(region, ["scalp"]), 1e-6, PRIOR)
+    scalp = region == "scalp"
+    haired = smooth(np.average(value[scalp, 1], weights=trust[scalp] + 1e-6) if scalp.any() else np.zeros(1), 0.2, 0.6)
+    usual[scalp] = [1 - float(haired), float(haired), 0]
+    prior = np.full(count, PRIOR)
     prior[np.isin(region, ["face", "nose", "lips", "lids", "ears"])] = 50 * PRIOR
     if dressed:
         prior[region == "neck"] = PRIOR / 4

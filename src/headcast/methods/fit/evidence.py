@@ -29,12 +29,14 @@ class Evidence:
         trust: 0..1, the share of ``albedo`` in the texture; the rest is completed.
         plain: 0..1, how far it may stand for its surroundings (not lashes, the dark between lips, glasses).
         label: (n, 3) skin, hair, clothes.
+        told: how far to trust the label: a surface seen at a slant tells what it is, though not its colour.
     """
 
     albedo: Float[np.ndarray, "n 3"]
     trust: Float[np.ndarray, "n"]
     plain: Float[np.ndarray, "n"]
     label: Float[np.ndarray, "n 3"]
+    told: Float[np.ndarray, "n"]
 
 
 def zone(head: HeadModel, texels: Texels, *names: str) -> Float[np.ndarray, "n"]:
@@ -66,8 +68,9 @@ def evidence_of(
         outline_band(observation, (EYE_LEFT, EYE_RIGHT), 0.022 * unit), outline_band(observation, (LIPS_INNER,), 0.012 * unit)
     )
     plain = (1 - lookup(near, seen.pixel)) * (1 - smooth(seen.glasses, 0.1, 0.5))
+    told = seen.visible * smooth(seen.facing, 0.02, 0.15) * smooth(seen.person, 0.5, 0.9) * plain
     trust = np.where(skin_part, feathered(trust, texels), trust)
-    return Evidence(albedo.astype(np.float32), trust.astype(np.float32), plain.astype(np.float32), label.astype(np.float32))
+    return Evidence(*(x.astype(np.float32) for x in (albedo, trust, plain, label, told)))
 
 
 def feathered(trust: Float[np.ndarray, "n"], texels: Texels) -> Float[np.ndarray, "n"]:
@@ -121,6 +124,7 @@ def merged(views: list[Evidence], sharpness: list[Float[np.ndarray, "n"]]) -> Ev
         trust.max(0),
         sum(s * v.plain for s, v in zip(share, views, strict=True)),
         sum(s[:, None] * v.label for s, v in zip(share, views, strict=True)),
+        np.stack([v.told for v in views]).max(0),
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 
 from headcast import __version__
-from headcast.avatar.mesh import MeshAvatar
+from headcast.avatar.mesh import MeshAvatar, bind
 from headcast.avatar.source import Source, SurfacePoints
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb
@@ -21,6 +21,7 @@ from headcast.methods.fit.eyes import paint_eyes
 from headcast.methods.fit.mouth import paint_mouth
 from headcast.methods.fit.texels import Texels, gather, texels_of
 from headcast.methods.fit.unproject import Seen, unproject
+from headcast.methods.fit.volume import hair_offset
 from headcast.observe.types import Observation
 
 __all__ = ["reconstruct", "texture_size_for"]
@@ -46,6 +47,7 @@ def reconstruct(
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         say(0.0, "laying out the texture")
+        head = bind(head, torch.from_numpy(hair_offset(observations[0], head)).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
         texels = texels_of(head, size)
         say(0.15, "taking colours from the photo")

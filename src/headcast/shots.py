@@ -34,7 +34,7 @@ def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
     """Indices of the first frames of new shots.
 
     A cut is a step that is large in the thumbnail and in the histogram, many times larger than the steps
-    around it, and from which the picture does not come back within a few frames (a flash does).
+    around it, and after which nothing looks like the frames before (after a flash everything does).
     """
     n = len(signatures)
     thumbs, histograms = np.split(signatures, [SIDE * SIDE * 3], axis=1)
@@ -55,10 +55,8 @@ def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
         usual = np.median(around, 0) if len(around) else np.zeros(2)
         if thumb < 4 * usual[0] or histogram < 3 * usual[1]:
             continue
-        later = [apart(i - 1, j) for j in range(i, min(i + 5, n))]
-        if min(t for t, _ in later) < 0.5 * thumb:
-            continue
-        if cuts and i - cuts[-1] < 3:
+        across = [apart(a, b)[0] for a in range(max(0, i - 4), i) for b in range(i, min(i + 4, n))]
+        if min(across) < 0.5 * thumb or (cuts and i - cuts[-1] < 3):
             continue
         cuts.append(i)
     return cuts

@@ -228,9 +228,13 @@ def encoded(
                 for piece in resampler.resample(frame):
                     piece.pts, piece.time_base = written, Fraction(1, rate)
                     written += piece.samples
-                    for packet in target.encode(piece):
-                        yield written / rate, packet
+                    yield from timed(target.encode(piece))
         except (av.error.FFmpegError, ValueError):
             pass
-    for packet in target.encode(None):
-        yield written / rate, packet
+    yield from timed(target.encode(None))
+
+
+def timed(packets: list[Packet]) -> Iterator[tuple[float, Packet]]:
+    """Packets with their times in seconds."""
+    for packet in packets:
+        yield float((packet.pts or 0) * (packet.time_base or 0)), packet

@@ -2,9 +2,12 @@
 
     python tools/learn_landmarks.py DATA [--people 350] [--rounds 5]
 
-DATA holds ``splits.json``, ``portraits`` and ``portraits_pd``; only the ``train`` split is read. Each round fits the
-head to every portrait, carries each landmark's median residual back to head space, makes it symmetric, moves the
-landmark, and puts it back onto the surface. The scales of the residuals that remain weigh the points in every fit.
+DATA holds ``splits.json``, ``portraits`` and ``portraits_pd``; only the ``train`` split is read. Each round
+fits the
+head to every portrait, carries each landmark's median residual back to head space, makes it symmetric, moves
+the
+landmark, and puts it back onto the surface. The scales of the residuals that remain weigh the points in
+every fit.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ STIFF = (8.0, 3.0, 1.5)
 
 
 def train_faces(data: Path, people: int, cache: Path | None) -> list[Face]:
-    """Detections in the portraits of the train split, the large ones first, then a regular choice of small ones."""
+    """Detections in the portraits of the train split, the large ones first, then a regular choice of small
+    ones."""
     ids = json.loads((data / "splits.json").read_text())["train"]
     large, small = ([i for i in ids if i[0] == c] for c in "pg")
     step = max(1, len(small) // max(1, people - len(large)))
@@ -59,7 +63,8 @@ def train_faces(data: Path, people: int, cache: Path | None) -> list[Face]:
 
 
 def back_projected(fit: Fit, detection: Detection, model: LandmarkModel) -> np.ndarray:
-    """(478, 3) residuals detected minus fitted as displacements in the head frame, metres; nan where hidden."""
+    """(478, 3) residuals detected minus fitted as displacements in the head frame, metres; nan where
+    hidden."""
     r = detection.points - fit.points
     depth = -float(fit.params.translation[2])
     per_pixel = depth / float(fit.camera.K[0, 0])
@@ -83,14 +88,19 @@ def learn(head: HeadModel, table: dict, faces: list[Face], rounds: int) -> dict:
         move = np.nanmedian([back_projected(fits[i], faces[i][0], model) for i in keep], 0)
         move = np.nan_to_num(0.5 * (move + move[MIRROR] * flip))
         relative = np.stack(
-            [np.linalg.norm(fits[i].points - faces[i][0].points, axis=1) / iris_distance(faces[i][0].points) for i in keep]
+            [
+                np.linalg.norm(fits[i].points - faces[i][0].points, axis=1)
+                / iris_distance(faces[i][0].points)
+                for i in keep
+            ]
         )
         sigma = np.sqrt(np.median(relative**2, 0) / 1.386)
         sigma = np.maximum(0.5 * (sigma + sigma[MIRROR]), 0.004)
         identity = np.mean([f.shared.identity for f in fits], 0)
         report = f"round {turn}: inner {np.median(errors):.3f} %, p90 {np.percentile(errors, 90):.3f} %, "
-        report += f"moved {np.median(np.linalg.norm(move, axis=1)) * 1000:.2f} mm, mean identity {np.abs(identity).max():.2f}"
-        print(report, flush=True)  # noqa: T201
+        report += f"moved {np.median(np.linalg.norm(move, axis=1)) * 1000:.2f} mm, "
+        report += f"mean identity {np.abs(identity).max():.2f}"
+        print(report, flush=True)
         table = {**table, "sigma478": [round(float(s), 5) for s in sigma]}
         if turn < rounds:
             points = model.points.neutral + move
@@ -106,7 +116,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--people", type=int, default=350)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cache", type=Path, help="npz of ids, points, size to use in the place of the detector")
+    parser.add_argument(
+        "--cache", type=Path, help="npz of ids, points, size to use in the place of the detector"
+    )
     parser.add_argument("--out", type=Path, default=weights_path("landmarks").with_suffix(".json"))
     args = parser.parse_args()
     faces = train_faces(args.data, args.people, args.cache)

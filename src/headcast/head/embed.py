@@ -1,4 +1,5 @@
-"""Points on a surface as triangle and barycentric weights, so that they follow every deformation of the mesh."""
+"""Points on a surface as triangle and barycentric weights, so that they follow every deformation of the
+mesh."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ LIPS = {
                90, 180, 85, 16, 315, 404, 320, 89, 179, 86, 15, 316, 403, 319), 0.3, 1.0),
     "lower corner": ((146, 375, 95, 324, 77, 307, 96, 325), 0.12, 1.0),
 }  # fmt: skip
-"""MediaPipe's points of the lips, which touch at rest, with the share of the largest jawOpen movement that the
+"""MediaPipe's points of the lips, which touch at rest, with the share of the largest jawOpen movement that
+the
 surface there may have: a guard that keeps each on its own lip."""
 
 FORWARD = -0.1
@@ -63,7 +65,8 @@ def closest_on_mesh(
 
 
 def _closest_bary(p: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Barycentric weights of the point of each triangle nearest to p: the plane's foot, else the best edge."""
+    """Barycentric weights of the point of each triangle nearest to p: the plane's foot, else the best
+    edge."""
     a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
     u, v, w = b - a, c - a, p - a
     uu, uv, vv = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
@@ -87,7 +90,8 @@ def _closest_bary(p: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 
 def landmark_table(path: Path | None = None) -> dict:
-    """The bundled landmark positions on the neutral head: ``points478``, ``points68`` (metres), ``sigma478``."""
+    """The bundled landmark positions on the neutral head: ``points478``, ``points68`` (metres),
+    ``sigma478``."""
     from headcast.weights import weights_path
 
     return json.loads((path or weights_path("landmarks").with_suffix(".json")).read_text())

@@ -36,8 +36,12 @@ def box_step(n: Normal) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "f p
     Unknowns at a bound that the gradient pushes outwards start pinned; those that a solve carries over a
     bound are pinned there and the rest is solved again. Releasing is left to the next outer iteration.
     """
-    pin_s = ((n.low_s > -1e-9) & (n.g_s > 0)) | ((n.high_s < 1e-9) & (n.g_s < 0)) | (n.high_s - n.low_s < 1e-12)
-    pin_f = ((n.low_f > -1e-9) & (n.g_f > 0)) | ((n.high_f < 1e-9) & (n.g_f < 0)) | (n.high_f - n.low_f < 1e-12)
+    pin_s = (
+        ((n.low_s > -1e-9) & (n.g_s > 0)) | ((n.high_s < 1e-9) & (n.g_s < 0)) | (n.high_s - n.low_s < 1e-12)
+    )
+    pin_f = (
+        ((n.low_f > -1e-9) & (n.g_f > 0)) | ((n.high_f < 1e-9) & (n.g_f < 0)) | (n.high_f - n.low_f < 1e-12)
+    )
     at_s, at_f = np.zeros_like(n.g_s), np.zeros_like(n.g_f)
     step_s, step_f = at_s, at_f
     for _ in range(ROUNDS):
@@ -64,7 +68,11 @@ def _solve(
     if not m_s.any():
         return at_s, both[..., -1]
     b_s = -n.g_s - n.H_ss @ at_s - np.einsum("fsp,fp->s", n.H_sf, at_f)
-    S = n.H_ss * m_s[:, None] * m_s + np.diag(pin_s.astype(float)) - np.einsum("fsp,fpt->st", H_sf, both[..., :-1])
+    S = (
+        n.H_ss * m_s[:, None] * m_s
+        + np.diag(pin_s.astype(float))
+        - np.einsum("fsp,fpt->st", H_sf, both[..., :-1])
+    )
     r = m_s * (b_s - np.einsum("fsp,fp->s", H_sf, both[..., -1])) + at_s
     step_s = np.linalg.solve(S, r)
     return step_s, both[..., -1] - both[..., :-1] @ step_s

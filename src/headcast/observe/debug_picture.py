@@ -13,11 +13,17 @@ from headcast.observe.types import Observation
 __all__ = ["debug_picture", "draw_points", "shaded_overlay"]
 
 PANEL = 640
-MASK_COLOURS = {"skin": (255, 160, 120), "hair": (90, 60, 255), "clothes": (60, 200, 90), "glasses": (255, 255, 0)}
+MASK_COLOURS = {
+    "skin": (255, 160, 120),
+    "hair": (90, 60, 255),
+    "clothes": (60, 200, 90),
+    "glasses": (255, 255, 0),
+}
 
 
 def debug_picture(o: Observation, head: HeadModel) -> UInt8[np.ndarray, "h w 3"]:
-    """Side by side, cropped to the head: detected (yellow) against fitted (red) landmarks, the mesh, the masks."""
+    """Side by side, cropped to the head: detected (yellow) against fitted (red) landmarks, the mesh, the
+    masks."""
     import cv2
 
     x0, y0, x1, y1 = _crop(o)
@@ -32,7 +38,9 @@ def debug_picture(o: Observation, head: HeadModel) -> UInt8[np.ndarray, "h w 3"]
     if o.masks is not None:
         picture = image.astype(np.float32)
         for name, colour in MASK_COLOURS.items():
-            m = cv2.resize(getattr(o.masks, name)[y0:y1, x0:x1].astype(np.float32), (camera.width, camera.height))
+            m = cv2.resize(
+                getattr(o.masks, name)[y0:y1, x0:x1].astype(np.float32), (camera.width, camera.height)
+            )
             picture = picture + 0.5 * m[..., None] * (np.array(colour, np.float32) - picture)
         panels.append(picture.clip(0, 255).astype(np.uint8))
     return np.ascontiguousarray(np.concatenate(panels, 1))
@@ -68,6 +76,8 @@ def shaded_overlay(
         fragments = rasterize_mesh(vertices, head.faces, camera)
         normals = interpolate(fragments, head.faces, head.vertex_normals(vertices))
     light = torch.nn.functional.normalize(torch.tensor([0.3, 0.4, 1.0]), dim=0)
-    shade = (0.25 + 0.75 * (normals @ light).clamp(min=0)).numpy()[..., None] * np.array([225.0, 215.0, 205.0])
+    shade = (0.25 + 0.75 * (normals @ light).clamp(min=0)).numpy()[..., None] * np.array(
+        [225.0, 215.0, 205.0]
+    )
     covered = (fragments.triangle >= 0).numpy()[..., None]
     return np.where(covered, 0.35 * image + 0.65 * shade, image).clip(0, 255).astype(np.uint8)

@@ -82,7 +82,9 @@ def target_of(
 class Fitter:
     """Fits a head model to landmarks. Keeps the model's landmark bases; cheap to call."""
 
-    def __init__(self, head: HeadModel, model: LandmarkModel | None = None, prior: Prior | None = None) -> None:
+    def __init__(
+        self, head: HeadModel, model: LandmarkModel | None = None, prior: Prior | None = None
+    ) -> None:
         self.head = head
         self.model = LandmarkModel.of(head) if model is None else model
         self.prior = Prior() if prior is None else prior
@@ -128,7 +130,8 @@ class Fitter:
     def fit_frame(
         self, detection: Detection, width: int, height: int, last: Fit, prior: Prior | None = None
     ) -> Fit:
-        """A clip's next frame: identity and focal length of ``last`` kept, starting from its pose and expression."""
+        """A clip's next frame: identity and focal length of ``last`` kept, starting from its pose and
+        expression."""
         prior = self.prior if prior is None else prior
         target = target_of(detection, width, height, self.model)
         log_focal = last.shared.log_focal
@@ -137,9 +140,13 @@ class Fitter:
         return self.result(shared, frames[0], target, detection, width, height)
 
     def _common_identity(
-        self, detections: Sequence[Detection], sizes: Sequence[tuple[int, int]], focals: Sequence[float | None]
+        self,
+        detections: Sequence[Detection],
+        sizes: Sequence[tuple[int, int]],
+        focals: Sequence[float | None],
     ) -> np.ndarray:
-        """Identity of pictures of different sizes: the mean of each one's own, weighted by its face's pixels."""
+        """Identity of pictures of different sizes: the mean of each one's own, weighted by its face's
+        pixels."""
         own = [self.fit_photo(d, *s, f) for d, s, f in zip(detections, sizes, focals, strict=True)]
         w = np.array([iris_distance(d.points) for d in detections])
         return np.average([f.shared.identity for f in own], axis=0, weights=w)

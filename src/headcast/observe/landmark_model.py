@@ -13,7 +13,7 @@ from headcast.head.model import HeadModel, combine
 from headcast.head.params import eye_look_from_gaze
 from headcast.observe.landmark_points import OVAL
 
-__all__ = ["INNER", "LandmarkModel", "PointBasis", "expression_weights"]
+__all__ = ["INNER", "LandmarkModel", "PointBasis", "combined_weights", "expression_weights"]
 
 INNER = np.setdiff1d(np.arange(478), OVAL)
 """Everything but the oval."""
@@ -26,7 +26,8 @@ GAZE_STEP = 1e-4
 
 @dataclass(frozen=True)
 class PointBasis:
-    """Surface points as linear functions of identity and expression weights, with their hold on the eyeballs."""
+    """Surface points as linear functions of identity and expression weights, with their hold on the
+    eyeballs."""
 
     neutral: Float[np.ndarray, "n 3"]
     identity: Float[np.ndarray, "n 3 i"]
@@ -50,7 +51,9 @@ class PointBasis:
         )
 
     def __getitem__(self, rows: np.ndarray) -> PointBasis:
-        return PointBasis(self.neutral[rows], self.identity[rows], self.expression[rows], self.eye_weight[rows])
+        return PointBasis(
+            self.neutral[rows], self.identity[rows], self.expression[rows], self.eye_weight[rows]
+        )
 
     def replaced(self, rows: np.ndarray, other: PointBasis) -> PointBasis:
         """A copy in which the given rows are another basis' points."""
@@ -120,6 +123,13 @@ def _slide(head: HeadModel, oval: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     inward /= np.linalg.norm(inward, axis=1, keepdims=True)
     targets = targets + SLIDE_STEPS[None, :, None] * inward[:, None]
     return closest_on_mesh(targets.reshape(-1, 3), vertices, faces, skin)
+
+
+def combined_weights(
+    expression: Float[np.ndarray, "52"], gaze: Float[np.ndarray, "2 2"]
+) -> Float[np.ndarray, "52"]:
+    """What the head model makes of an expression and a gaze: the weights of its shapes."""
+    return combine(eye_look_from_gaze(torch.from_numpy(expression), torch.from_numpy(gaze))).numpy()
 
 
 def expression_weights(

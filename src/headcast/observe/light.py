@@ -25,7 +25,7 @@ __all__ = ["SkinSamples", "estimate_light", "sample_skin", "solve_light"]
 
 ENOUGH = 60
 DARKEST = 0.12
-RIDGE = np.array([0.0, 0.02, 0.02, 0.02, 0.08, 0.08, 0.08, 0.08, 0.08])
+RIDGE = np.array([0.0, 0.002, 0.002, 0.002, 0.008, 0.008, 0.008, 0.008, 0.008])
 ROUNDS = 12
 HUBER = 2.0
 
@@ -71,7 +71,8 @@ def sample_skin(
     rgb: UInt8[np.ndarray, "h w 3"], masks: Masks | None, head: HeadModel, params: HeadParams, camera: Camera,
     points: Float[np.ndarray, "478 2"],
 ) -> SkinSamples:  # fmt: skip
-    """Colours of the skin vertices that the camera sees within the face oval, away from eyes, brows and lips."""
+    """Colours of the skin vertices that the camera sees within the face oval, away from eyes, brows and
+    lips."""
     import cv2
 
     from headcast.image import srgb_to_linear
@@ -117,7 +118,13 @@ def skin_polygon(points: Float[np.ndarray, "478 2"], height: int, width: int) ->
 
     canvas = np.zeros((height, width), np.uint8)
     fill(OVAL, 0.93, 1)
-    for rows, grow in ((EYE_LEFT, 1.5), (EYE_RIGHT, 1.5), (BROW_LEFT, 1.2), (BROW_RIGHT, 1.2), (LIPS_OUTER, 1.15)):
+    for rows, grow in (
+        (EYE_LEFT, 1.5),
+        (EYE_RIGHT, 1.5),
+        (BROW_LEFT, 1.2),
+        (BROW_RIGHT, 1.2),
+        (LIPS_OUTER, 1.15),
+    ):
         fill(rows, grow, 0)
     return canvas.astype(bool)
 
@@ -138,10 +145,12 @@ def solve_light(
     colour: Float[np.ndarray, "n 3"], albedo: Float[np.ndarray, "n 3"], basis: Float[np.ndarray, "n 9"],
     weight: Float[np.ndarray, " n"], sphere: Float[np.ndarray, "m 9"] | None = None,
 ) -> Float[np.ndarray, "9 3"]:  # fmt: skip
-    """Light from samples of colour = albedo x (basis @ light): weighted ridge regression with Huber's weights.
+    """Light from samples of colour = albedo x (basis @ light): weighted ridge regression with Huber's
+    weights.
 
     Args:
-        sphere: the basis in all directions; where the light comes out darker than a share of its mean there, it is
+        sphere: the basis in all directions; where the light comes out darker than a share of its mean there,
+        it is
             pulled up, so that unseen sides are neither black nor negative.
     """
     light = np.zeros((9, 3))

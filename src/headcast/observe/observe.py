@@ -69,7 +69,8 @@ def observe_photos(
 def observe_video(
     video: str | Path | Clip, head: HeadModel, count: int = VIDEO_KEYS, progress: Progress | None = None
 ) -> tuple[list[Observation], float]:
-    """The clip's best and most different frames as observations of one person, the best first; and its frame rate.
+    """The clip's best and most different frames as observations of one person, the best first; and its frame
+    rate.
 
     Raises:
         HeadcastError: no face, a face too small, an unreadable file.
@@ -98,7 +99,11 @@ def best_match(found: list[Detection], tracked: Detection | None) -> Detection:
     """The detection nearest to the tracked one; the tracked one when there is none."""
     if tracked is None:
         return found[0]
-    near = [d for d in found if np.abs(np.subtract(d.box, tracked.box)).max() < 0.2 * (tracked.box[2] - tracked.box[0])]
+    near = [
+        d
+        for d in found
+        if np.abs(np.subtract(d.box, tracked.box)).max() < 0.2 * (tracked.box[2] - tracked.box[0])
+    ]
     return near[0] if near else tracked
 
 

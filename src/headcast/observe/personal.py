@@ -1,6 +1,7 @@
 """Which surface points lie under the landmarks of one person's photo.
 
-A texture is painted with whatever the landmark fit has left over. The same person's other frames are fitted with
+A texture is painted with whatever the landmark fit has left over. The same person's other frames are fitted
+with
 these personal points, so that what was painted lands where the landmarks of those frames are.
 """
 
@@ -34,7 +35,11 @@ class PersonalLandmarks:
 
 
 def personal_landmarks(
-    head: HeadModel, params: HeadParams, camera: Camera, detection: Detection, model: LandmarkModel | None = None
+    head: HeadModel,
+    params: HeadParams,
+    camera: Camera,
+    detection: Detection,
+    model: LandmarkModel | None = None,
 ) -> PersonalLandmarks:
     """Back-projects a photo's landmarks onto its fitted head.
 

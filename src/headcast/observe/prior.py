@@ -15,12 +15,14 @@ FREE = np.array([i for i, n in enumerate(EXPRESSIONS) if not n.startswith("eyeLo
 """Expression weights that are fitted; eyeLook* follow from the gaze, the tongue is not seen by landmarks."""
 
 BEYOND = {"jawOpen": 1.3, "mouthSmile": 1.2, "mouthStretch": 1.2, "mouthLowerDown": 1.2, "mouthUpperUp": 1.2,
-          "mouthPucker": 1.2, "mouthFunnel": 1.2, "eyeBlink": 1.15, "eyeWide": 1.3, "browInnerUp": 1.2,
+          "mouthPucker": 1.3, "mouthFunnel": 1.3, "mouthShrugLower": 1.3, "mouthShrugUpper": 1.3,
+          "eyeBlink": 1.15, "eyeWide": 1.3, "browInnerUp": 1.2,
           "browOuterUp": 1.2, "browDown": 1.2}  # fmt: skip
 """Bounds above 1, where one person's face needs more than the mean face's movement."""
 
-SIGMA = {"eyeBlink": 0.8, "eyeWide": 0.6, "eyeSquint": 0.5, "jawOpen": 0.8, "jawForward": 0.25, "jawLeft": 0.2,
-         "jawRight": 0.2, "mouthClose": 0.3, "mouthLeft": 0.3, "mouthRight": 0.3, "cheekPuff": 0.2,
+SIGMA = {"eyeBlink": 0.8, "eyeWide": 0.6, "eyeSquint": 0.5, "jawOpen": 0.8, "jawForward": 0.25,
+         "jawLeft": 0.2, "jawRight": 0.2, "mouthClose": 0.3, "mouthLeft": 0.3, "mouthRight": 0.3,
+         "cheekPuff": 0.2,
          "cheekSquint": 0.3, "noseSneer": 0.3, "mouthSmile": 0.7, "browInnerUp": 0.5, "browDown": 0.5,
          "browOuterUp": 0.5}  # fmt: skip
 
@@ -58,8 +60,8 @@ class Prior:
     outlier: float = 5.0
     identity: float = 1.0
     identity_limit: float = 3.5
-    distance: float = 1.2
-    log_distance_sigma: float = 0.35
+    distance: float = 1.6
+    log_distance_sigma: float = 0.12
     log_focal: float = 7.5
     log_focal_sigma: float = 1e3
     gaze: float = 0.3
@@ -105,6 +107,7 @@ class Prior:
         H[range(10, n), range(10, n)] = e
         g[10:] = e * (expression - self.expression_mean)[FREE]
         low = np.r_[[-0.5] * 3, [-1e5] * 2, -0.7, -self.gaze_limit - gaze.reshape(-1), -expression[FREE]]
-        high = np.r_[[0.5] * 3, [1e5] * 2, 0.7, self.gaze_limit - gaze.reshape(-1), (self.high - expression)[FREE]]
+        high = np.r_[
+            [0.5] * 3, [1e5] * 2, 0.7, self.gaze_limit - gaze.reshape(-1), (self.high - expression)[FREE]
+        ]
         return H, g, low, high
-

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from headcast.files import atomic_path
 from headcast.head.model import HeadModel
+from headcast.head.names import EXPRESSION_INDEX
 from headcast.observe.fit import eye_openness
 from headcast.observe.landmark_points import face_width, iris_distance
 from headcast.observe.light import skin_polygon
@@ -33,18 +34,20 @@ class Line:
 
 
 def quality(o: Observation) -> list[Line]:
-    """Findings on size, sharpness, pose, mouth, eyes, glasses, hidden skin, light and fit; the worst first."""
+    """Findings on size, sharpness, pose, mouth, eyes, glasses, hidden skin, light and fit; the worst
+    first."""
     yaw, pitch = head_angles(o)
     lines = [
-        _size(o, yaw), _sharpness(o), _angle("yaw", yaw), _angle("pitch", pitch), _mouth(o), _eyes(o), _fit(o),
-        *_masked(o), *_light(o), *(Line("file", "note", n, 0.0) for n in o.notes),
+        _size(o, yaw), _sharpness(o), _angle("yaw", yaw), _angle("pitch", pitch), _mouth(o), _eyes(o),
+        _fit(o), *_masked(o), *_light(o), *(Line("file", "note", n, 0.0) for n in o.notes),
     ]  # fmt: skip
     order = ("warning", "note", "good")
     return sorted(lines, key=lambda x: order.index(x.severity))
 
 
 def write_report(observation: Observation, folder: str | Path, debug: bool = False) -> list[str]:
-    """Writes ``report.json`` and ``report.txt``, with ``debug`` also ``debug.png``; the findings as sentences."""
+    """Writes ``report.json`` and ``report.txt``, with ``debug`` also ``debug.png``; the findings as
+    sentences."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lines = quality(observation)
@@ -81,9 +84,13 @@ def head_angles(o: Observation) -> tuple[float, float]:
 def _size(o: Observation, yaw: float) -> Line:
     width = face_width(o.detection.points, yaw)
     if width < 120:
-        return Line("size", "warning", f"the face is small, {width:.0f} px between the ears; 300 are good", width)
+        return Line(
+            "size", "warning", f"the face is small, {width:.0f} px between the ears; 300 are good", width
+        )
     if width < 250:
-        return Line("size", "note", f"the face is {width:.0f} px between the ears; larger shows more detail", width)
+        return Line(
+            "size", "note", f"the face is {width:.0f} px between the ears; larger shows more detail", width
+        )
     return Line("size", "good", f"the face is {width:.0f} px between the ears", width)
 
 
@@ -93,11 +100,15 @@ def _sharpness(o: Observation) -> Line:
 
     x0, y0, x1, y1 = (max(0, int(v)) for v in o.detection.box)
     grey = cv2.cvtColor(o.image[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY).astype(np.float32)
-    half = cv2.resize(grey, (max(1, grey.shape[1] // 2), max(1, grey.shape[0] // 2)), interpolation=cv2.INTER_AREA)
+    half = cv2.resize(
+        grey, (max(1, grey.shape[1] // 2), max(1, grey.shape[0] // 2)), interpolation=cv2.INTER_AREA
+    )
     back = cv2.resize(half, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_CUBIC)
     loss = float(np.sqrt(((grey - back) ** 2).mean()))
     if loss < 1.0:
-        return Line("sharpness", "warning", "the face is blurred; a sharper photo gives skin its detail", loss)
+        return Line(
+            "sharpness", "warning", "the face is blurred; a sharper photo gives skin its detail", loss
+        )
     if loss < 2.0:
         return Line("sharpness", "note", "the face is a little soft", loss)
     return Line("sharpness", "good", "the face is sharp", loss)
@@ -123,7 +134,8 @@ def _mouth(o: Observation) -> Line:
 
 def _eyes(o: Observation) -> Line:
     openness = min(eye_openness(o.detection.points))
-    if openness < 0.12:
+    blink = max(float(o.params.expression[EXPRESSION_INDEX[f"eyeBlink{s}"]]) for s in ("Left", "Right"))
+    if openness < 0.12 or blink > 0.75:
         return Line("eyes", "warning", "an eye is closed; its colour is guessed", openness)
     return Line("eyes", "good" if openness > 0.18 else "note", "the eyes are open" if openness > 0.18 else
                 "the eyes are narrow", openness)  # fmt: skip
@@ -132,7 +144,9 @@ def _eyes(o: Observation) -> Line:
 def _fit(o: Observation) -> Line:
     e = o.landmark_error
     if e > 2.0:
-        return Line("fit", "warning", f"the head fits badly ({e:.1f} % of the eye distance); is the face hidden?", e)
+        return Line(
+            "fit", "warning", f"the head fits badly ({e:.1f} % of the eye distance); is the face hidden?", e
+        )
     return Line("fit", "note" if e > 1.4 else "good", f"the head fits to {e:.1f} % of the eye distance", e)
 
 
@@ -177,5 +191,3 @@ def cheek_light(o: Observation, light: Float[np.ndarray, "9 3"]) -> tuple[float,
     normals = torch.tensor([[0.7, 0.0, 0.714], [-0.7, 0.0, 0.714]]) @ R.T
     shade = sh_basis(normals).double().numpy() @ light
     return float(shade[0].mean()), float(shade[1].mean())
-
-

@@ -23,7 +23,8 @@ def smooth_curves(
 ) -> Float[np.ndarray, "t c"]:
     """Penalised least squares over the whole clip, each curve judged by its own noise.
 
-    Second differences are penalised ``strength`` times; where they are clearly larger than noise can make them
+    Second differences are penalised ``strength`` times; where they are clearly larger than noise can make
+    them
     the penalty fades, and so a blink keeps its depth and its moment.
 
     Args:
@@ -43,7 +44,9 @@ def smooth_curves(
 
 
 def whittaker(
-    curves: Float[np.ndarray, "t c"], penalty: Float[np.ndarray, "u c"], weight: Float[np.ndarray, "t c"] | None = None
+    curves: Float[np.ndarray, "t c"],
+    penalty: Float[np.ndarray, "u c"],
+    weight: Float[np.ndarray, "t c"] | None = None,
 ) -> Float[np.ndarray, "t c"]:
     """Minimises sum w (x - y)² + sum p (second difference of x)² for every curve; u = t - 2.
 

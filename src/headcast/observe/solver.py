@@ -9,12 +9,19 @@ Residuals are in iris distances.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
 from headcast.observe.boxstep import Normal, box_step
-from headcast.observe.landmark_model import SLIDE_STEPS, LandmarkModel, PointBasis, expression_weights
+from headcast.observe.landmark_model import (
+    SLIDE_STEPS,
+    LandmarkModel,
+    PointBasis,
+    combined_weights,
+    expression_weights,
+)
 from headcast.observe.landmark_points import OVAL
 from headcast.observe.prior import FREE, Prior
 
@@ -22,6 +29,9 @@ __all__ = ["Frame", "Shared", "Target", "positions", "residuals", "rotation_of",
 
 POSE = 10
 """Frame unknowns before the expression: rotation 3, offset 2, log k, gaze 4."""
+
+REFRESH = float(np.cos(np.radians(2.0)))
+"""Visibility and the sliding contour are found again when the head has turned this far."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +59,12 @@ class Shared:
 
 @dataclass
 class Frame:
-    """One frame's unknowns: offset in pixels from the picture's centre, log of 1/depth in metres, gaze in radians.
+    """One frame's unknowns: offset in pixels from the picture's centre, log of 1/depth in metres, gaze in
+    radians.
 
-    ``weight`` is no unknown: the trust in each point from where its surface looks.
+    ``weight`` is no unknown: the trust in each point from where its surface looks, with the rotation's last
+    row of
+    the time when it was found.
     """
 
     rotation: Float[np.ndarray, "3 3"]
@@ -60,6 +73,12 @@ class Frame:
     gaze: Float[np.ndarray, "2 2"]
     expression: Float[np.ndarray, "52"]
     weight: Float[np.ndarray, "478"] = field(default_factory=lambda: np.ones(478))
+    seen_from: Float[np.ndarray, "3"] | None = None
+
+    @cached_property
+    def combined(self) -> Float[np.ndarray, "52"]:
+        """The weights after the head model's rules, the eyes' from the gaze."""
+        return combined_weights(self.expression, self.gaze)
 
 
 def rotation_of(axis_angle: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3 3"]:
@@ -107,8 +126,7 @@ def residuals(
     model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target
 ) -> Float[np.ndarray, "478 2"]:
     """Fitted minus detected, in iris distances."""
-    combined = expression_weights(frame.expression, frame.gaze, FREE[:0])[0]
-    p = positions(model, basis, shared.identity, combined, frame.gaze)
+    p = positions(model, basis, shared.identity, frame.combined, frame.gaze)
     return _project(p @ frame.rotation.T, np.exp(shared.log_focal), frame, target.unit)[0] - target.points
 
 
@@ -120,8 +138,7 @@ def slid_basis(
     yaw = np.degrees(np.arctan2(forward[0], forward[2]))
     if abs(yaw) < from_degrees:
         return model.points
-    combined = expression_weights(frame.expression, frame.gaze, FREE[:0])[0]
-    p = model.slide.at_identity(shared.identity) + model.slide.expression @ combined
+    p = model.slide.at_identity(shared.identity) + model.slide.expression @ frame.combined
     x, _ = _project(p @ frame.rotation.T, np.exp(shared.log_focal), frame, unit)
     n = len(SLIDE_STEPS)
     out = x[:, 0].reshape(-1, n) * np.sign(yaw)
@@ -161,7 +178,9 @@ def _jacobian(
     J[:, :, f : f + 3] = A @ cross.reshape(n, 3, 3)
     J[:, 0, f + 3] = J[:, 1, f + 4] = w / target.unit
     J[:, :, f + 5] = scale + uv * (w * k * x[:, 2])[:, None]
-    J[:, :, f + 6 : f + 10] = AR @ (basis.expression @ by_gaze + _gaze_columns(model, basis, still, shared, frame))
+    J[:, :, f + 6 : f + 10] = AR @ (
+        basis.expression @ by_gaze + _gaze_columns(model, basis, still, shared, frame)
+    )
     J[:, :, f + 10 :] = AR @ (basis.expression @ by_e)
     return uv - target.points, J
 
@@ -177,19 +196,28 @@ def _identity_columns(model: LandmarkModel, basis: PointBasis, turn: np.ndarray)
     return out
 
 
+TURNS = np.array([[[0.0, 0, 1], [0, 0, 0], [-1, 0, 0]], [[0, 0, 0], [0, 0, 1], [0, -1, 0]]])
+"""Infinitesimal turns of an eye by yaw (about +y) and pitch (about -x)."""
+
+
 def _gaze_columns(
     model: LandmarkModel, basis: PointBasis, still: np.ndarray, shared: Shared, frame: Frame
 ) -> np.ndarray:
+    """Derivatives of eyeball points by (left, right) x (yaw, pitch), to first order in the gaze."""
     out = np.zeros((len(still), 3, 4))
-    base = _eye_rotation(frame.gaze)
-    for c in range(4):
-        moved = frame.gaze.copy()
-        moved.reshape(-1)[c] += 1e-5
-        out[:, :, c] = _eye_shift(model, basis, still, shared.identity, (_eye_rotation(moved) - base) / 1e-5)
+    centre = model.eye_neutral + model.eye_identity @ shared.identity
+    turn = _eye_rotation(frame.gaze)
+    for s in range(2):
+        rows = np.flatnonzero(basis.eye_weight[:, s])
+        arm = (still[rows] - centre[s]) @ turn[s].T * basis.eye_weight[rows, s, None]
+        for c in range(2):
+            out[rows, :, 2 * s + c] = arm @ TURNS[c].T
     return out
 
 
-def _robust(r: np.ndarray, target: Target, frame: Frame, prior: Prior) -> tuple[np.ndarray, np.ndarray, float]:
+def _robust(
+    r: np.ndarray, target: Target, frame: Frame, prior: Prior
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Whitened residuals, their Geman-McClure weights and their cost."""
     white = (target.whiten @ r[..., None])[..., 0]
     d2 = (white * white).sum(1)
@@ -203,21 +231,26 @@ def solve(
     free_identity: bool = True, iterations: int = 12, tolerance: float = 1e-4,
 ) -> tuple[Shared, list[Frame]]:  # fmt: skip
     """Minimises landmark residuals plus priors over identity, focal length, poses, gazes and expressions."""
-    cost = np.inf
+    frames, bases = list(frames), [model.points] * len(frames)
+    cost, before = np.inf, np.inf
     for _ in range(iterations):
-        bases = [slid_basis(model, shared, f, t.unit) for f, t in zip(frames, targets, strict=True)]
-        frames = [replace(f, weight=_facing(model, f)) for f in frames]
-        now = _cost(model, bases, shared, frames, targets, prior)
-        if cost - now < tolerance * max(now, 1.0) and np.isfinite(cost):
+        for i, (frame, target) in enumerate(zip(frames, targets, strict=True)):
+            if frame.seen_from is None or frame.seen_from @ frame.rotation[2] < REFRESH or cost == np.inf:
+                frames[i] = replace(frame, weight=_facing(model, frame), seen_from=frame.rotation[2])
+                bases[i] = slid_basis(model, shared, frames[i], target.unit)
+                before = cost = np.nan
+        if np.isnan(cost):
+            cost = _cost(model, bases, shared, frames, targets, prior)
+        elif before - cost < tolerance * max(cost, 1.0):
             break
-        cost = now
-        normal = _normal(model, bases, shared, frames, targets, prior, free_identity)
-        step_s, step_f = box_step(normal)
+        before = cost
+        step_s, step_f = box_step(_normal(model, bases, shared, frames, targets, prior, free_identity))
         for damping in (1.0, 0.5, 0.25, 0.1):
             s2 = _moved_shared(shared, step_s * damping, free_identity)
             f2 = [_moved(f, step_f[i] * damping) for i, f in enumerate(frames)]
-            if _cost(model, bases, s2, f2, targets, prior) < now:
-                shared, frames = s2, f2
+            cost2 = _cost(model, bases, s2, f2, targets, prior)
+            if cost2 < cost:
+                shared, frames, cost = s2, f2, cost2
                 break
         else:
             break
@@ -277,5 +310,5 @@ def _moved(frame: Frame, step: np.ndarray) -> Frame:
         gaze=frame.gaze + step[6:10].reshape(2, 2),
         expression=expression,
         weight=frame.weight,
+        seen_from=frame.seen_from,
     )
-

@@ -1,4 +1,5 @@
-"""Following one head through a clip: identity from keyframes, then frame by frame, then smoothed without lag."""
+"""Following one head through a clip: identity from keyframes, then frame by frame, then smoothed without
+lag."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ __all__ = ["Track", "detect_clip", "good_keyframes", "keyframes", "track_clip", 
 
 Progress = Callable[[float, str], None]
 KEYFRAMES = 24
-SAME_PERSON = 1.12
+SAME_PERSON = 1.05
+"""Same person: the avatar's identity and points fit at most this much worse than an identity of the clip's
+own."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,15 @@ class Track:
 
 
 def track_clip(
-    clip: Clip, head: HeadModel, identity: torch.Tensor | None = None, personal: PersonalLandmarks | None = None,
-    smooth: bool = True, progress: Progress | None = None, fitter: Fitter | None = None,
+    clip: Clip, head: HeadModel, identity: torch.Tensor | None = None,
+    personal: PersonalLandmarks | None = None, smooth: bool = True, progress: Progress | None = None, fitter:
+    Fitter | None = None,
 ) -> Track:  # fmt: skip
     """Follows the head of a clip.
 
     Args:
-        identity, personal: of the avatar to be driven. They are used when the clip shows the same person, which is
+        identity, personal: of the avatar to be driven. They are used when the clip shows the same person,
+        which is
             found out by comparing how well they fit; otherwise the clip gets an identity of its own.
 
     Raises:
@@ -97,20 +102,23 @@ def track_detections(
     progress: Callable[[float], None] | None = None, fitter: Fitter | None = None,
 ) -> Track:  # fmt: skip
     """The same from landmarks that are already there."""
-    seen = [i for i, d in enumerate(found) if d is not None]
+    faces = {i: d for i, d in enumerate(found) if d is not None}
+    seen = list(faces)
     if not seen:
         raise HeadcastError(f"{name}: no face found; use a clip of one roughly frontal head")
     if len(seen) < 0.5 * len(found):
-        raise HeadcastError(f"{name}: a face in only {len(seen)} of {len(found)} frames; cut the clip to the head")
+        raise HeadcastError(
+            f"{name}: a face in only {len(seen)} of {len(found)} frames; cut the clip to the head"
+        )
     notes = [] if len(seen) == len(found) else [f"the face is lost in {len(found) - len(seen)} frames"]
     fitter = Fitter(head) if fitter is None else fitter
-    keys = [seen[i] for i in keyframes([found[i] for i in seen], KEYFRAMES)]  # type: ignore[misc]
-    fitter, starts, same = _start(fitter, [found[i] for i in keys], size, identity, personal)  # type: ignore[misc]
+    keys = [seen[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
+    fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
     by_time = dict(zip(keys, starts, strict=True))
     fits: list[Fit] = []
     last = by_time[min(by_time, key=lambda k: abs(k - seen[0]))]
     for n, i in enumerate(seen):
-        last = fitter.fit_frame(found[i], *size, last)  # type: ignore[arg-type]
+        last = fitter.fit_frame(faces[i], *size, last)
         fits.append(last)
         if progress:
             progress((n + 1) / len(seen))
@@ -137,17 +145,18 @@ def _start(
 
 
 def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) -> list[int]:
-    """Frames worth painting from: well spread, each exchanged for the sharpest of its near equals; best first.
+    """Frames worth painting from: well spread, each exchanged for the sharpest of its near equals; best
+    first.
 
     The first is the sharpest of the roughly frontal ones with open eyes.
 
     Raises:
         HeadcastError: the clip shows no face.
     """
-    seen = [i for i, d in enumerate(found) if d is not None]
+    detections = {i: d for i, d in enumerate(found) if d is not None}
+    seen = list(detections)
     if not seen:
         raise HeadcastError(f"{clip.name}: no face found; use a clip of one roughly frontal head")
-    detections = {i: d for i, d in enumerate(found) if d is not None}
     sharp = {i: _sharpness(np.asarray(clip.frames[i]), detections[i]) for i in seen}
     keys = set()
     for k in keyframes([detections[i] for i in seen], count):
@@ -169,7 +178,8 @@ def _sharpness(rgb: np.ndarray, d: Detection) -> float:
 
 
 def keyframes(found: Sequence[Detection], count: int) -> list[int]:
-    """Well-spread frames: the middle one, then always the one least like those taken, in pose, mouth and eyes."""
+    """Well-spread frames: the middle one, then always the one least like those taken, in pose, mouth and
+    eyes."""
     rows = []
     for d in found:
         p, u = d.points, iris_distance(d.points)
@@ -210,9 +220,12 @@ def _over_time(seen: list[int], frames: list[Frame], count: int, smooth: bool) -
     for row in full:
         out.append(
             Frame(
-                rotation=rotation_of(row[:3]) @ R0, offset=row[3:5], log_k=float(row[5]),
-                gaze=row[6:10].reshape(2, 2), expression=row[10:].clip(0, None),
-            )  # fmt: skip
+                rotation=rotation_of(row[:3]) @ R0,
+                offset=row[3:5],
+                log_k=float(row[5]),
+                gaze=row[6:10].reshape(2, 2),
+                expression=row[10:].clip(0, None),
+            )
         )
     return out
 
@@ -231,4 +244,3 @@ def _assemble(
     return Track(
         HeadParams.stack(params), first.camera, tuple(found), size, fps, np.array(errors), same, tuple(notes)
     )
-

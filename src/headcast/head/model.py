@@ -30,6 +30,19 @@ class HeadModel(nn.Module):
         skin_weights (V, J); landmark68_faces (68,), landmark68_bary (68, 3), the same for 478 (MediaPipe).
     """
 
+    neutral: Tensor
+    identity_basis: Tensor
+    expression_basis: Tensor
+    faces: Tensor
+    uv: Tensor
+    faces_uv: Tensor
+    part: Tensor
+    region: Tensor
+    mirror: Tensor
+    joint_neutral: Tensor
+    joint_identity: Tensor
+    skin_weights: Tensor
+
     def __init__(self, tensors: dict[str, Tensor], meta: dict) -> None:
         super().__init__()
         for name, value in tensors.items():

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from headcast.head.model import HeadModel
 from headcast.methods.fit.texels import Texels, gather
 from headcast.methods.fit.unproject import Seen, lookup, smooth
-from headcast.observe.landmark_points import EYE_LEFT, EYE_RIGHT, LIPS_INNER, OVAL
+from headcast.observe.landmark_points import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER, OVAL
 from headcast.observe.types import Observation
 
 __all__ = ["Evidence", "evidence_of", "feathered", "merged", "zone"]
 
+NOSTRILS = (48, 64, 98, 97, 2, 326, 327, 294, 278, 4)
 FEATHER = 5.0  # texels of a 1024 texture over which seen and completed skin are blended
+NARROW = 1.0  # the same at the rims of eyes, nostrils and lips
 KEEN = 6.0  # exponent by which the better view of a texel wins
 
 
@@ -51,33 +53,58 @@ def evidence_of(
 ) -> Evidence:  # fmt: skip
     """One photo's evidence. Inside the face's outline everything seen counts, fringes and glasses too."""
     points = observation.detection.points
+    unit = float(np.linalg.norm(points[152] - points[10]))
     inside = lookup(outline_mask(observation, OVAL, 0.98), seen.pixel)
     skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
-    slack = np.where(inside > 0.5, 0.12, 0.42).astype(np.float32)
-    trust = seen.visible * smooth((seen.facing - slack * 0.4) / slack, 0.0, 1.0)
+    rims = outline_band(observation, (EYE_LEFT, EYE_RIGHT, LIPS_OUTER, NOSTRILS), 0.03 * unit)
+    fine = lookup(rims, seen.pixel)
+    slack = 0.42 - 0.3 * inside - 0.1 * inside * fine
+    trust = seen.visible * smooth((seen.facing - slack * 0.4 * (1 - fine)) / slack, 0.0, 1.0)
     trust *= np.maximum(inside, smooth(seen.person, 0.6, 0.95))
-    bare = zone(head, texels, "ears", "neck")
-    trust *= 1 - np.clip(seen.hair * 1.5, 0, 1) * np.maximum(bare, (1 - inside) * (1 - smooth(seen.facing, 0.3, 0.6)) * (1 - zone(head, texels, "scalp")))
-    above = 1 - zone(head, texels, "neck", "shoulders")
-    trust *= 1 - smooth(seen.clothes, 0.3, 0.7) * above * (1 - inside)
+    trust *= 1 - unlikely(seen, inside, head, texels)
+    trust = np.where(mouth_part(head, texels), mouth_trust(observation, seen, unit), trust)
     total = seen.skin + seen.hair + seen.clothes
     label = np.stack([seen.skin, seen.hair, seen.clothes], 1) / np.maximum(total, 1e-3)[:, None]
     label[total < 0.05] = [1, 0, 0]
-    unit = float(np.linalg.norm(points[152] - points[10]))
     near = np.maximum(
         outline_band(observation, (EYE_LEFT, EYE_RIGHT), 0.022 * unit), outline_band(observation, (LIPS_INNER,), 0.012 * unit)
     )
     plain = (1 - lookup(near, seen.pixel)) * (1 - smooth(seen.glasses, 0.1, 0.5))
     told = seen.visible * smooth(seen.facing, 0.02, 0.15) * smooth(seen.person, 0.5, 0.9) * plain
-    trust = np.where(skin_part, feathered(trust, texels), trust)
+    wide, narrow = feathered(trust, texels, FEATHER), feathered(trust, texels, NARROW)
+    trust = np.where(skin_part, wide + fine * inside * (narrow - wide), trust)
     return Evidence(*(x.astype(np.float32) for x in (albedo, trust, plain, label, told)))
 
 
-def feathered(trust: Float[np.ndarray, "n"], texels: Texels) -> Float[np.ndarray, "n"]:
+def unlikely(
+    seen: Seen, inside: Float[np.ndarray, "n"], head: HeadModel, texels: Texels
+) -> Float[np.ndarray, "n"]:
+    """0..1: hair before ears, neck and turned-away cheeks, clothes before a face: not to be painted there."""
+    slanted = (1 - inside) * (1 - smooth(seen.facing, 0.3, 0.6)) * (1 - zone(head, texels, "scalp"))
+    hair = np.clip(seen.hair * 1.5, 0, 1) * np.maximum(zone(head, texels, "ears", "neck"), slanted)
+    clothes = smooth(seen.clothes, 0.3, 0.7) * (1 - zone(head, texels, "neck", "shoulders")) * (1 - inside)
+    return np.maximum(hair, clothes)
+
+
+def mouth_part(head: HeadModel, texels: Texels) -> Bool[np.ndarray, "n"]:
+    """Which texels belong to teeth, gums, tongue and the mouth's inside."""
+    names = [i for i, n in enumerate(head.part_names) if n in ("teethUpper", "teethLower", "gums", "tongue", "mouth")]
+    return np.isin(head.part.numpy(), names)[texels.triangle]
+
+
+def mouth_trust(observation: Observation, seen: Seen, unit: float) -> Float[np.ndarray, "n"]:
+    """Trust in what shows between the lips; none when they are closed."""
+    p = observation.detection.points
+    gap = np.linalg.norm(p[[81, 13, 311]] - p[[178, 14, 402]], axis=1).mean() / unit
+    between = lookup(outline_mask(observation, LIPS_INNER, 1.0), seen.pixel)
+    return seen.visible * smooth(between, 0.2, 0.8) * smooth(np.array(gap), 0.012, 0.025)
+
+
+def feathered(trust: Float[np.ndarray, "n"], texels: Texels, width: float) -> Float[np.ndarray, "n"]:
     """Trust that falls to 0 gently, and only inwards, at the borders of what is seen."""
     import cv2
 
-    radius = FEATHER * texels.size / 1024
+    radius = width * texels.size / 1024
     picture = texels.picture(trust)
     k = 2 * round(radius) + 1
     inner = cv2.erode(picture, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k)))

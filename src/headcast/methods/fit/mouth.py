@@ -45,15 +45,12 @@ def paint_mouth(
         shade = DARKEST[name] + (1 - DARKEST[name]) * dark**1.3
         fill = np.array(colour, np.float32) * white * shade[:, None]
         trust = seen.trust[mine]
-        if name.startswith("teeth") and trust.sum() > 80:
-            good = (trust > 0.5) & (seen.albedo[mine].mean(1) > 0.35 * fill.mean())
-            if good.sum() > 60:
-                ratio = np.median(seen.albedo[mine][good] / fill[good], 0)
-                fill = fill * np.clip(ratio, 0.45, 1.5)
-                tooth = (seen.albedo[mine] / np.maximum(fill, 1e-3)).min(1)
-                trust = trust * np.clip((tooth - 0.25) / 0.25, 0, 1)
-        else:
-            trust = trust * 0.0
+        good = trust > 0.5
+        if name.startswith("teeth") and good.sum() > 60:
+            light = seen.albedo[mine][good].mean(1)
+            lit = light > np.quantile(light, 0.6)
+            ratio = np.median(seen.albedo[mine][good][lit] / fill[good][lit], 0)
+            fill = fill * np.clip(ratio, 0.5, 1.4)
         a = trust[:, None]
         albedo[mine] = a * seen.albedo[mine] + (1 - a) * fill
 

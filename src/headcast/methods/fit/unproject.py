@@ -104,7 +104,7 @@ def visibility(
     vertices: torch.Tensor, head: HeadModel, texels: Texels, camera: Camera, pixel: Float[np.ndarray, "n 2"],
     depth: Float[np.ndarray, "n"], facing: Float[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:  # fmt: skip
-    """1 where nothing lies before a texel. Eyes, teeth and the rest of the mouth keep off what lies before them."""
+    """1 where nothing lies before a texel. Eyeballs keep off the lids before them."""
     import cv2
 
     from headcast.render.mesh import rasterize_mesh
@@ -129,7 +129,7 @@ def visibility(
     visible = (facing > 0) & (depth < ahead + TOLERANCE + step * tilt)
     own = part[texels.triangle]
     for p, name in enumerate(head.part_names):
-        if name != "skin":
+        if name.startswith("eye"):
             inner = cv2.erode((where == p).astype(np.uint8), np.ones((3, 3), np.uint8))
             mine = own == p
             visible[mine] &= inner[row[mine], column[mine]] > 0
@@ -139,6 +139,6 @@ def visibility(
 def smooth(x: Float[np.ndarray, "*n"], low: float, high: float) -> Float[np.ndarray, "*n"]:
     """A ramp from 0 at ``low`` to 1 at ``high`` with soft ends."""
     t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t))
 
 

@@ -33,7 +33,7 @@ __all__ = [
 
 GREY = 128
 DISTANCE = 1.1  # metres from which a portrait is usually taken
-HEAD_SHARE = 0.60  # of the picture's height, in the front view
+HEAD_SHARE = 0.64  # of the picture's height, in the front view
 FOREHEAD, CHIN = 10, 152  # MediaPipe points at the top of the forehead and the tip of the chin
 CROWN = 1.32  # from chin to crown, in heights from chin to forehead point
 MAX_SIDE = 8192

@@ -35,10 +35,11 @@ def main(options: Demo) -> int:
     folder = options.out
     folder.mkdir(parents=True, exist_ok=True)
     photo, avatar = demo_photo(options.photo), folder / "me.avatar"
+    look = ["--size", options.size, "--background", "#d8dade"]
     steps = [
         ["create", photo, "-o", avatar],
-        ["animate", avatar, "--preset", "speech", "--size", options.size, "-o", folder / "talk.mp4"],
-        ["animate", avatar, "--preset", "turntable", "--size", options.size, "-o", folder / "turntable.mp4"],
+        ["animate", avatar, "--preset", "speech", *look, "-o", folder / "talk.mp4"],
+        ["animate", avatar, "--preset", "turntable", *look, "-o", folder / "turntable.mp4"],
     ]
     for step in steps:
         start = time.perf_counter()

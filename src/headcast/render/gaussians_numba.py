@@ -6,10 +6,7 @@ breaks under fork or from several callers. No result depends on the number of th
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,35 +16,20 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.render.gaussians_numba_bin import TILE, bin_rows
 from headcast.render.gaussians_numba_blend import blend_rows
-from headcast.render.gaussians_numba_lanes import LANES
+from headcast.render.gaussians_numba_lanes import LANES, install
 from headcast.render.gaussians_numba_project import RECORD, SUMS, project, project_backward
 from headcast.render.gaussians_numba_unblend import sum_slots, unblend_rows
 from headcast.render.gaussians_torch import Intrinsics
+from headcast.render.jit import parallel
 
 __all__ = ["render"]
 
 _CHUNK = 2048  # Gaussians a thread takes at a time
 
 
-@cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="gaussians")
-
-
-def _spread(work: Callable[[int, int], None], count: int, size: int) -> None:
-    """Calls ``work(start, stop)`` for pieces of ``size`` of range(count), on this thread and some helpers."""
-    pieces = -(-count // size)
-    helpers = min(torch.get_num_threads(), pieces) - 1
-    ticket = itertools.count()
-
-    def loop() -> None:
-        while (k := next(ticket)) < pieces:
-            work(k * size, min((k + 1) * size, count))
-
-    waiting = [_pool(helpers).submit(loop) for _ in range(helpers)] if helpers > 0 else []
-    loop()
-    for w in waiting:
-        w.result()
+def _spread(work: Callable[[int, int], object], count: int, size: int) -> None:
+    """Calls ``work(start, stop)`` for pieces of ``size`` of range(count), on all threads."""
+    parallel(lambda k: work(k * size, min((k + 1) * size, count)), -(-count // size))
 
 
 def _view(camera: Camera, near: float) -> np.ndarray:
@@ -61,6 +43,15 @@ def _flat(x: Tensor) -> np.ndarray:
     return x.detach().contiguous().numpy().reshape(-1)
 
 
+def _planes(picture: Tensor) -> np.ndarray:
+    """(H, W, C) as C planes of whole tiles; a view where it already is."""
+    h, w, _ = picture.shape
+    planes = picture.detach().movedim(-1, 0)
+    if h % TILE or w % TILE:
+        planes = torch.nn.functional.pad(planes, (0, -w % TILE, 0, -h % TILE))
+    return _flat(planes)
+
+
 class _Splat(torch.autograd.Function):
     """means, log-scales, quaternions, logits, colours (at least LANES rows, 3 columns), background → picture."""
 
@@ -69,6 +60,7 @@ class _Splat(torch.autograd.Function):
         ctx: Any, means: Tensor, log_scales: Tensor, quaternions: Tensor, logits: Tensor, colours: Tensor,
         background: Tensor | None, camera: Camera, antialiased: bool, near: float,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        install()
         n, channels = colours.shape
         w, h = camera.width, camera.height
         view = _view(camera, near)
@@ -78,47 +70,48 @@ class _Splat(torch.autograd.Function):
         _spread(lambda a, b: project(*inputs, channels, view, antialiased, records, a, b), n, _CHUNK)
 
         rows, columns = -(-h // TILE), -(-w // TILE)
-        boxes, slots = np.empty((n, 4), np.int16), np.empty(n + 1, np.int64)
-        items, row_start, pair_start = bin_rows(records, records.view(np.uint32), rows, boxes, slots)
+        bits, slots = records.view(np.int32), np.empty(n + 1, np.int32)
+        items, row_start, pair_start = bin_rows(records, bits, rows, slots)
         pairs, tile_start = np.empty(int(pair_start[-1]), np.int32), np.empty(rows * columns, np.int64)
-        straight = background is None
-        back = np.zeros(channels, np.float32) if background is None else _flat(background)
-        step = channels if background is not None and background.ndim == 3 else 0
-        rgb, alpha, depth = torch.empty(h, w, channels), torch.empty(h, w), torch.empty(h, w)
-        out = [_flat(x) for x in (rgb, alpha, depth)]
-        lists = (boxes, items, row_start, pair_start, pairs, tile_start)
-        canvas = (back, step, straight, w, h)
-        _spread(lambda a, b: blend_rows(a, b, records, inputs[4], channels, *lists, *canvas, *out), rows, 1)
-        ctx.save_for_backward(means, log_scales, quaternions, logits, colours, background, rgb, alpha, depth)
-        ctx.kept = records, view, antialiased, boxes, slots, pair_start, pairs, tile_start, canvas, channels
-        return rgb, alpha, depth
+        straight, varied = background is None, background is not None and background.ndim == 3
+        back = np.zeros(0, np.float32) if background is None else _planes(background) if varied else _flat(background)
+        pitch, tall = columns * TILE, rows * TILE
+        out = [np.empty(k * tall * pitch, np.float32) for k in (channels, 1, 1)]
+        lists = (items, row_start, pair_start, pairs, tile_start)
+        canvas = (back, varied, straight, pitch)
+        _spread(lambda a, b: blend_rows(a, b, records, bits, inputs[4], channels, *lists, *canvas, *out), rows, 1)
+        rgb, alpha, depth = (torch.from_numpy(x.reshape(-1, tall, pitch))[:, :h, :w].movedim(0, -1) for x in out)
+        ctx.save_for_backward(means, log_scales, quaternions, logits, colours, background)
+        ctx.kept = records, view, antialiased, slots, pair_start, pairs, tile_start, canvas, out
+        return rgb, alpha[..., 0], depth[..., 0]
 
     @staticmethod
     def backward(ctx: Any, d_rgb: Tensor, d_alpha: Tensor, d_depth: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        means, log_scales, quaternions, logits, colours, background, rgb, alpha, depth = ctx.saved_tensors
-        records, view, antialiased, boxes, slots, pair_start, pairs, tile_start, canvas, channels = ctx.kept
-        n, stride, rows = len(logits), SUMS + channels - 3, len(pair_start) - 1
-        slot_sums = np.empty(int(slots[-1]) * stride, np.float32)
-        lists = (boxes, slots, pair_start, pairs, tile_start)
-        pictures = [_flat(x) for x in (rgb, alpha, depth, d_rgb, d_alpha, d_depth)]
+        means, log_scales, quaternions, logits, colours, background = ctx.saved_tensors
+        records, view, antialiased, slots, pair_start, pairs, tile_start, canvas, pictures = ctx.kept
+        (n, channels), rows = colours.shape, len(pair_start) - 1
+        slot_sums = np.empty(int(slots[-1]) * SUMS, np.float32)
+        lists, bits = (pair_start, pairs, tile_start), records.view(np.int32)
+        every = (*pictures, _planes(d_rgb), _planes(d_alpha[..., None]), _planes(d_depth[..., None]), slot_sums)
         colour = _flat(colours)
-        _spread(
-            lambda a, b: unblend_rows(a, b, records, colour, channels, *lists, *canvas, *pictures, slot_sums), rows, 1
-        )
-        sums = np.empty(n * stride, np.float32)
-        inputs = [_flat(x) for x in (means, log_scales, quaternions, logits)]
-        grads = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (means, log_scales, quaternions, logits)]
+        _spread(lambda a, b: unblend_rows(a, b, records, bits, colour, channels, *lists, *canvas, *every), rows, 1)
+        sums = np.empty(n * SUMS, np.float32)
+        properties = (means, log_scales, quaternions, logits)
+        inputs = [_flat(x) for x in properties]
+        grads = [torch.empty(x.shape) for x in properties]
         out = [_flat(x) for x in grads]
 
         def finish(a: int, b: int) -> None:
-            # the last group reaches back into sums that another thread may still be adding: its chunk is whole
-            sum_slots(slot_sums, slots, stride, sums, max(min(a, n - LANES), 0), b)
-            project_backward(*inputs, view, antialiased, records, sums, stride, *out, a, b)
+            # the last vector reaches back, perhaps into the sums of another thread's piece: add them here too
+            sum_slots(slot_sums, slots, sums, max(min(a, n - LANES), 0), b)
+            project_backward(*inputs, view, antialiased, records, sums, *out, a, b)
 
         _spread(finish, n, _CHUNK)
-        d_colours = torch.from_numpy(sums.reshape(n, stride)[:, 7 : 7 + channels])
+        d_colours = torch.from_numpy(sums.reshape(n, SUMS)[:, 7 : 7 + channels])
         d_background = None
         if background is not None and ctx.needs_input_grad[5]:
+            h, w = d_alpha.shape
+            alpha = torch.from_numpy(pictures[1].reshape(-1, canvas[3]))[:h, :w]
             d_background = ((1 - alpha)[..., None] * d_rgb).sum_to_size(background.shape)
         return *grads, d_colours, d_background, None, None, None
 

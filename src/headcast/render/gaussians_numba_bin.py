@@ -1,41 +1,85 @@
 """Which Gaussian meets which tile, nearest first.
 
-All that can be drawn are ordered by depth (radix sort, stable: ties by index), then dealt out in that order to the rows
-of tiles; the blending of a row deals its list out to the row's tiles. No list is ever sorted again.
+Gaussians are dealt out by index to the rows of tiles. Whoever blends a row orders its list by depth (radix sort, stable:
+ties by index) and deals it out to the row's tiles, which need no further sorting.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from headcast.render.gaussians_numba_lanes import inline, kernel
 from headcast.render.gaussians_numba_project import RECORD
+from headcast.render.jit import helper, kernel
 
-__all__ = ["SHIFT", "TILE", "bin_rows", "deal_to_tiles"]
+__all__ = ["SHIFT", "TILE", "bin_rows", "by_depth", "deal_to_tiles", "tile_box"]
 
 SHIFT = 4
 TILE = 1 << SHIFT  # px, width and height of a tile
-_RADIX = 11
+_RADIX = 8
 
 Array = np.ndarray
 
 
-@inline
-def _by_depth(keys: Array, order: Array, low: int, high: int) -> Array:
-    """Reorders ``order`` by ``keys`` (both are overwritten), least significant digits first."""
-    n = len(order)
-    keys_to, order_to = np.empty_like(keys), np.empty_like(order)
+@helper
+def tile_box(records: Array, r: int) -> tuple[int, int, int, int]:
+    """Tiles x0, x1, y0, y1 (end exclusive) that the Gaussian with its record at r meets; x0 = x1 if it isn't drawn."""
+    x0, x1, y0, y1 = int(records[r + 10]), int(records[r + 11]), int(records[r + 12]), int(records[r + 13])
+    if x0 >= x1 or y0 >= y1:
+        return 0, 0, 0, 0
+    return x0 >> SHIFT, (x1 + TILE - 1) >> SHIFT, y0 >> SHIFT, (y1 + TILE - 1) >> SHIFT
+
+
+@kernel("Tuple((i4[::1], i8[::1], i8[::1]))(f4[::1], i4[::1], i8, i4[::1])")
+def bin_rows(records: Array, bits: Array, rows: int, slots: Array) -> tuple[Array, Array, Array]:
+    """Lists of all rows of tiles in one array, where each starts, and where each row's pairs with tiles start.
+
+    Writes ``slots`` (N + 1), where each Gaussian's run of one slot a tile starts, and the same into the records
+    through ``bits``, the records seen as integers.
+    """
+    row_start, pair_start = np.zeros(rows + 1, np.int64), np.zeros(rows + 1, np.int64)
+    count = len(records) // RECORD
+    spans = np.empty(2 * count, np.int16)
+    slots[0] = 0
+    for g in range(count):
+        x0, x1, y0, y1 = tile_box(records, g * RECORD)
+        bits[g * RECORD + 14] = slots[g]
+        slots[g + 1] = slots[g] + (x1 - x0) * (y1 - y0)
+        spans[2 * g], spans[2 * g + 1] = y0, y1
+        for ty in range(y0, y1):
+            row_start[ty + 1] += 1
+            pair_start[ty + 1] += x1 - x0
+    for ty in range(rows):
+        row_start[ty + 1] += row_start[ty]
+        pair_start[ty + 1] += pair_start[ty]
+    items, at = np.empty(row_start[rows], np.int32), row_start.copy()
+    for g in range(count):
+        for ty in range(spans[2 * g], spans[2 * g + 1]):
+            items[at[ty]] = g
+            at[ty] += 1
+    return items, row_start, pair_start
+
+
+@helper
+def by_depth(items: Array, bits: Array) -> Array:
+    """``items`` by depth, whose bits order like the positive floats they are; least significant digits first."""
+    n = len(items)
+    keys, low, high = np.empty(n, np.int32), 2147483647, 0
+    for k in range(n):
+        key = bits[items[k] * RECORD + 6]
+        keys[k], low, high = key, min(low, key), max(high, key)
+    order, keys_to, order_to = items.copy(), np.empty(n, np.int32), np.empty(n, np.int32)
+    start = np.empty((1 << _RADIX) + 1, np.int64)
+    mask = (1 << _RADIX) - 1
     shift = 0
     while (high - low) >> shift > 0:
-        start = np.zeros((1 << _RADIX) + 1, np.int64)
+        start[:] = 0
         for k in range(n):
-            start[(((np.int64(keys[k]) - low) >> shift) & ((1 << _RADIX) - 1)) + 1] += 1
-        for d in range(1 << _RADIX):
+            start[(((keys[k] - low) >> shift) & mask) + 1] += 1
+        for d in range(mask):
             start[d + 1] += start[d]
         for k in range(n):
-            d = ((np.int64(keys[k]) - low) >> shift) & ((1 << _RADIX) - 1)
-            keys_to[start[d]] = keys[k]
-            order_to[start[d]] = order[k]
+            d = ((keys[k] - low) >> shift) & mask
+            keys_to[start[d]], order_to[start[d]] = keys[k], order[k]
             start[d] += 1
         keys, keys_to = keys_to, keys
         order, order_to = order_to, order
@@ -43,68 +87,20 @@ def _by_depth(keys: Array, order: Array, low: int, high: int) -> Array:
     return order
 
 
-@inline
-def _visible(records: Array, bits: Array, boxes: Array, slots: Array) -> tuple[Array, Array, int, int]:
-    """Depth bits (order of positive floats) and index of what is drawn, with the range of the bits.
-
-    Writes the tiles each one meets, x0 x1 y0 y1, and where its run of one slot a tile starts.
-    """
-    count = len(records) // RECORD
-    keys, order = np.empty(count, np.uint32), np.empty(count, np.int32)
-    n, low, high = 0, np.int64(1) << 40, np.int64(0)
-    for g in range(count):
-        r = g * RECORD
-        x0, x1 = int(records[r + 10]), int(records[r + 11])
-        y0, y1 = int(records[r + 12]), int(records[r + 13])
-        slots[g + 1] = slots[g]
-        if x0 < x1 and y0 < y1:
-            boxes[g, 0], boxes[g, 1] = x0 >> SHIFT, (x1 + TILE - 1) >> SHIFT
-            boxes[g, 2], boxes[g, 3] = y0 >> SHIFT, (y1 + TILE - 1) >> SHIFT
-            slots[g + 1] += (boxes[g, 1] - boxes[g, 0]) * (boxes[g, 3] - boxes[g, 2])
-            key = bits[r + 6]
-            keys[n], order[n] = key, g
-            low, high = min(low, np.int64(key)), max(high, np.int64(key))
-            n += 1
-    return keys[:n], order[:n], low, high
-
-
-@kernel
-def bin_rows(records: Array, bits: Array, rows: int, boxes: Array, slots: Array) -> tuple[Array, Array, Array]:
-    """Lists of all rows of tiles in one array, where each starts, and where each row's pairs with tiles start.
-
-    ``bits`` is ``records`` seen as uint32; ``boxes`` (N, 4) int16 and ``slots`` (N + 1) are written.
-    """
-    slots[0] = 0
-    keys, order, low, high = _visible(records, bits, boxes, slots)
-    order = _by_depth(keys, order, low, high)
-    row_start, pair_start = np.zeros(rows + 1, np.int64), np.zeros(rows + 1, np.int64)
-    for g in order:
-        for ty in range(boxes[g, 2], boxes[g, 3]):
-            row_start[ty + 1] += 1
-            pair_start[ty + 1] += boxes[g, 1] - boxes[g, 0]
-    for ty in range(rows):
-        row_start[ty + 1] += row_start[ty]
-        pair_start[ty + 1] += pair_start[ty]
-    items, at = np.empty(row_start[rows], np.int32), row_start.copy()
-    for g in order:
-        for ty in range(boxes[g, 2], boxes[g, 3]):
-            items[at[ty]] = g
-            at[ty] += 1
-    return items, row_start, pair_start
-
-
-@inline
-def deal_to_tiles(items: Array, boxes: Array, first: int, columns: int, pairs: Array, start: Array) -> None:
+@helper
+def deal_to_tiles(items: Array, records: Array, first: int, columns: int, pairs: Array, start: Array) -> None:
     """Deals the list of one row to its tiles: ``pairs`` from ``first`` on, tile by tile, and their ``start``."""
     at = np.zeros(columns + 1, np.int64)
     for g in items:
-        for tx in range(boxes[g, 0], boxes[g, 1]):
+        x0, x1, _, _ = tile_box(records, g * RECORD)
+        for tx in range(x0, x1):
             at[tx + 1] += 1
     at[0] = first
     for tx in range(columns):
         at[tx + 1] += at[tx]
         start[tx] = at[tx]
     for g in items:
-        for tx in range(boxes[g, 0], boxes[g, 1]):
+        x0, x1, _, _ = tile_box(records, g * RECORD)
+        for tx in range(x0, x1):
             pairs[at[tx]] = g
             at[tx] += 1

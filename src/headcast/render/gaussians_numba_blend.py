@@ -3,7 +3,7 @@
 One block's pixels are one vector, so a Gaussian visits only the blocks its box meets and does 16 (or 8) pixels at
 once. The tile's state stays in the first-level cache as planes of blocks: transmittance, then depth, then the channels
 of colour. A finished pixel's transmittance is stored negative: it then never passes the test of
-``MIN_TRANSMITTANCE`` again. Pixels outside the picture start like that.
+``MIN_TRANSMITTANCE`` again. Tiles are whole: pixels beyond the picture's border are computed and not shown.
 """
 
 from __future__ import annotations
@@ -12,26 +12,40 @@ import math
 
 import numpy as np
 
-from headcast.render.gaussians_numba_bin import SHIFT, TILE, deal_to_tiles
+from headcast.render.gaussians_numba_bin import SHIFT, TILE, by_depth, deal_to_tiles
 from headcast.render.gaussians_numba_lanes import (
-    LANES, Lanes, absolute, any_ge, exp2, fma, inline, kernel, load, minimum, store, where_ge,
+    LANES,
+    Lanes,
+    absolute,
+    any_ge,
+    exp2,
+    fma,
+    load,
+    load_block,
+    minimum,
+    prefetch,
+    store,
+    store_block,
+    where_ge,
 )  # fmt: skip
 from headcast.render.gaussians_numba_project import RECORD
 from headcast.render.gaussians_torch import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
+from headcast.render.jit import helper, kernel
 
-__all__ = ["AREA", "BLOCKS", "aligned", "block_range", "blend_rows", "lane_offsets", "place", "weigh"]
+__all__ = ["ACROSS", "AHEAD", "AREA", "BLOCKS", "TALL", "TALL_SHIFT", "aligned", "blend_rows", "block_range", "lane_offsets", "weigh"]
 
 AREA = TILE * TILE
 BLOCKS = AREA // LANES
 ACROSS = TILE // 4  # blocks in a row of a tile
 TALL = LANES // 4  # pixels in a block's column
 TALL_SHIFT = TALL.bit_length() - 1
+AHEAD = 4  # how many Gaussians ahead their records are fetched
 _LOG2_MIN_ALPHA = math.log2(MIN_ALPHA)
 
 Array = np.ndarray
 
 
-@inline
+@helper
 def aligned(count: int) -> Array:
     """Uninitialised floats that start at a cache line."""
     raw = np.empty(count + 16, np.float32)
@@ -39,7 +53,7 @@ def aligned(count: int) -> Array:
     return raw[skip : skip + count]
 
 
-@inline
+@helper
 def lane_offsets() -> Array:
     """x, then y, of a block's pixel centres from its corner."""
     grid = aligned(2 * LANES)
@@ -48,19 +62,13 @@ def lane_offsets() -> Array:
     return grid
 
 
-@inline
-def place(x: int, y: int) -> int:
-    """Where the pixel (x, y) of a tile lies in a plane of blocks."""
-    return (((y >> TALL_SHIFT) * ACROSS + (x >> 2)) * LANES) + ((y & (TALL - 1)) << 2) + (x & 3)
-
-
-@inline
+@helper
 def block_range(low: float, high: float, corner: int, shift: int) -> tuple[int, int]:
     """Blocks of 2^shift pixels that the pixels low..high meet in the tile starting at ``corner``."""
     return max(int(low) - corner, 0) >> shift, (min(int(high) - corner, TILE) + (1 << shift) - 1) >> shift
 
 
-@inline
+@helper
 def weigh(exponent: Lanes, before: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
     """Uncapped alpha, alpha, blend weight and the transmittance behind, from log2(alpha) and that in front."""
     raw = exp2(exponent)
@@ -71,29 +79,26 @@ def weigh(exponent: Lanes, before: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
     return raw, alpha, weight, where_ge(behind, MIN_TRANSMITTANCE, behind, -absolute(before))
 
 
-@inline
-def _begin(state: Array, busy: Array, wide: int, high: int) -> int:
-    """Clears a tile of which ``wide`` x ``high`` pixels lie in the picture; returns the number of live blocks."""
-    state[:] = 0.0
-    for y in range(TILE):
-        for x in range(TILE):
-            state[place(x, y)] = 1.0 if x < wide and y < high else -1.0
-    live = 0
-    for b in range(BLOCKS):
-        busy[b] = any_ge(load(state, b * LANES), 0.0)
-        live += busy[b]
-    return live
+@helper
+def _begin(state: Array, busy: Array) -> None:
+    """Clears a tile."""
+    state[:AREA] = 1.0
+    state[AREA:] = 0.0
+    busy[:] = True
 
 
-@inline
+@helper
 def _blend_tile(
     todo: Array, records: Array, colours: Array, channels: int, grid: Array, left: int, top: int, state: Array,
-    busy: Array, live: int,
+    busy: Array,
 ) -> None:  # fmt: skip
     """Blends the Gaussians ``todo`` into a tile's state until every pixel is finished."""
     lane_x, lane_y = load(grid, 0), load(grid, LANES)
-    for g in todo:
+    live = BLOCKS
+    for k in range(len(todo)):
+        g = todo[k]
         r = g * RECORD
+        prefetch(records, todo[min(k + AHEAD, len(todo) - 1)] * RECORD)
         mx, my = records[r] - np.float32(left), records[r + 1] - np.float32(top)
         A, B, C, level, z = records[r + 2], records[r + 3], records[r + 4], records[r + 5], records[r + 6]
         red, green, blue = records[r + 7], records[r + 8], records[r + 9]
@@ -125,42 +130,54 @@ def _blend_tile(
             break
 
 
-@inline
+@helper
 def _finish(
-    state: Array, channels: int, background: Array, step: int, straight: bool, left: int, top: int, width: int,
-    height: int, rgb: Array, alpha: Array, depth: Array,
+    state: Array, channels: int, background: Array, varied: bool, straight: bool, corner: int, pitch: int, plane: int,
+    rgb: Array, alpha: Array, depth: Array,
 ) -> None:  # fmt: skip
-    """Writes a tile's pixels; an empty one's too."""
-    for y in range(min(TILE, height - top)):
-        for x in range(min(TILE, width - left)):
-            p = place(x, y)
-            pixel = (top + y) * width + left + x
-            through = abs(state[p])
-            covered = np.float32(1.0) - through
-            over = np.float32(1.0) / covered if covered > 0 else np.float32(0.0)
-            alpha[pixel] = covered
-            depth[pixel] = state[p + AREA] * over
-            for c in range(channels):
-                v = state[p + (2 + c) * AREA]
-                rgb[pixel * channels + c] = v * over if straight else v + through * background[pixel * step + c]
+    """Writes a tile's pixels; ``corner`` is its first in a plane of the picture."""
+    for b in range(BLOCKS):
+        p, at = b * LANES, corner + (b // ACROSS) * TALL * pitch + (b % ACROSS) * 4
+        through = absolute(load(state, p))
+        covered = 1.0 - through
+        over = where_ge(0.0, covered, 0.0, 1.0 / covered)
+        store_block(alpha, at, pitch, covered)
+        store_block(depth, at, pitch, load(state, p + AREA) * over)
+        for c in range(channels):
+            v = load(state, p + (2 + c) * AREA)
+            if straight:
+                v = v * over
+            elif varied:
+                v = fma(through, load_block(background, c * plane + at, pitch), v)
+            else:
+                v = fma(through, background[c], v)
+            store_block(rgb, c * plane + at, pitch, v)
 
 
-@kernel
+@kernel(
+    "void(i8, i8, f4[::1], i4[::1], f4[::1], i8, i4[::1], i8[::1], i8[::1], i4[::1], i8[::1], f4[::1], b1, b1, i8"
+    ", f4[::1], f4[::1], f4[::1])"
+)
 def blend_rows(
-    first: int, last: int, records: Array, colours: Array, channels: int, boxes: Array, items: Array,
-    row_start: Array, pair_start: Array, pairs: Array, tile_start: Array, background: Array, step: int,
-    straight: bool, width: int, height: int, rgb: Array, alpha: Array, depth: Array,
+    first: int, last: int, records: Array, bits: Array, colours: Array, channels: int, items: Array,
+    row_start: Array, pair_start: Array, pairs: Array, tile_start: Array, background: Array, varied: bool,
+    straight: bool, pitch: int, rgb: Array, alpha: Array, depth: Array,
 ) -> None:  # fmt: skip
-    """Renders the rows of tiles first..last. ``step`` is 0 for one background colour, else the channels."""
-    columns = (width + TILE - 1) >> SHIFT
+    """Renders the rows of tiles first..last.
+
+    Pictures are planes of whole tiles, ``pitch`` floats a row; so is ``background`` where it is ``varied``, else one
+    colour.
+    """
+    columns, plane = pitch >> SHIFT, len(alpha)
     grid, state, busy = lane_offsets(), aligned((2 + channels) * AREA), np.empty(BLOCKS, np.bool_)
     for ty in range(first, last):
-        row = items[row_start[ty] : row_start[ty + 1]]
+        row = by_depth(items[row_start[ty] : row_start[ty + 1]], bits)
         starts = tile_start[ty * columns : (ty + 1) * columns]
-        deal_to_tiles(row, boxes, pair_start[ty], columns, pairs, starts)
+        deal_to_tiles(row, records, pair_start[ty], columns, pairs, starts)
         for tx in range(columns):
             end = starts[tx + 1] if tx + 1 < columns else pair_start[ty + 1]
             left, top = tx * TILE, ty * TILE
-            live = _begin(state, busy, width - left, height - top)
-            _blend_tile(pairs[starts[tx] : end], records, colours, channels, grid, left, top, state, busy, live)
-            _finish(state, channels, background, step, straight, left, top, width, height, rgb, alpha, depth)
+            _begin(state, busy)
+            _blend_tile(pairs[starts[tx] : end], records, colours, channels, grid, left, top, state, busy)
+            corner = top * pitch + left
+            _finish(state, channels, background, varied, straight, corner, pitch, plane, rgb, alpha, depth)

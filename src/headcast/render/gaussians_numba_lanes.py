@@ -1,26 +1,22 @@
 """Short vectors of floats for numba kernels.
 
 numba has no vector type and LLVM rarely finds the vectors by itself in code like ours. Here a kernel says what it
-wants: the functions below work on ``LANES`` float32 at once. Written out they are numpy one-liners, so a kernel also
-runs (slowly) as plain Python; when numba compiles one, :func:`install` has taught it to emit one vector instruction
-for each. LLVM splits the vectors where the machine's registers are shorter.
-
-numba is imported by the first call of a kernel, not by importing this module.
+wants: the functions below work on ``LANES`` float32 at once. What they mean is written in numpy (and
+tested); once :func:`install` was called, numba emits one vector instruction for each. LLVM splits the vectors where the
+machine's registers are shorter.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
 __all__ = [
-    "LANES", "Lanes", "absolute", "any_ge", "ceil", "exp", "exp2", "floor", "fma", "gather", "inline", "install",
-    "kernel", "load", "log2", "maximum", "minimum", "scatter", "splat", "sqrt", "store", "total", "where_ge",
+    "LANES", "Lanes", "absolute", "any_ge", "ceil", "exp", "exp2", "floor", "fma", "gather", "install",
+    "load", "load_block", "log2", "maximum", "minimum", "prefetch", "scatter", "splat", "sqrt", "store", "store_block",
+    "store_totals", "total", "where_ge",
 ]  # fmt: skip
 
 Lanes: TypeAlias = np.ndarray
@@ -52,6 +48,10 @@ def store(a: Array, i: int, v: Lanes) -> None:
     a[i : i + LANES] = v
 
 
+def prefetch(a: Array, i: int) -> None:
+    """Starts fetching the cache line of a[i]."""
+
+
 def gather(a: Array, i: int, stride: int) -> Lanes:
     """a[i], a[i + stride], ..."""
     return a[i : i + LANES * stride : stride][:LANES].copy()
@@ -60,6 +60,17 @@ def gather(a: Array, i: int, stride: int) -> Lanes:
 def scatter(a: Array, i: int, stride: int, v: Lanes) -> None:
     """Writes v to a[i], a[i + stride], ..."""
     a[i : i + (LANES - 1) * stride + 1 : stride] = v
+
+
+def load_block(a: Array, i: int, pitch: int) -> Lanes:
+    """Rows of four: a[i] to a[i + 3], then the same from i + pitch on, ..."""
+    return np.concatenate([a[i + k * pitch : i + k * pitch + 4] for k in range(LANES // 4)])
+
+
+def store_block(a: Array, i: int, pitch: int, v: Lanes) -> None:
+    """Writes v as rows of four, like :func:`load_block`."""
+    for k in range(LANES // 4):
+        a[i + k * pitch : i + k * pitch + 4] = v[4 * k : 4 * k + 4]
 
 
 def fma(a: Lanes, b: Lanes, c: Lanes) -> Lanes:
@@ -114,6 +125,11 @@ def total(v: Lanes) -> np.float32:
     return v[0]
 
 
+def store_totals(a: Array, i: int, *vectors: Lanes) -> None:
+    """Writes the sums over the lanes of ten vectors to a[i] to a[i + 9]; a[i + 15] is the last it may overwrite."""
+    a[i : i + len(vectors)] = [total(v) for v in vectors]
+
+
 def exp2(v: Lanes) -> Lanes:
     """2 to the v, relative error below 2e-7; v is raised to -126 at least and must stay below 128."""
     return np.exp2(np.fmax(v, np.float32(-126)))
@@ -129,51 +145,13 @@ def log2(v: Lanes) -> Lanes:
     return np.log2(v)
 
 
-_KERNEL_OPTIONS = {"error_model": "numpy", "nogil": True, "cache": True}
-_INLINED: list[Callable[..., Any]] = []
-
-
-def inline(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Marks a function that kernels call; it is compiled into them."""
-    _INLINED.append(fn)
-    return fn
-
-
-def kernel(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that numba compiles on its first call (cached on disk) and that runs without the GIL.
-
-    ``.python`` is the function itself, for running it without numba.
-    """
-    compiled: list[Callable[..., Any]] = []
-    plain = inspect.unwrap(fn)
-
-    @functools.wraps(plain)
-    def call(*args: Any) -> Any:
-        if not compiled:
-            import numba
-
-            install()
-            compiled.append(numba.njit(**_KERNEL_OPTIONS)(plain))
-        return compiled[0](*args)
-
-    call.python = plain  # pyright: ignore[reportFunctionMemberAccess]
-    return call
-
-
-_installed: list[int] = []
+_installed: list[bool] = []
 
 
 def install() -> None:
-    """Teaches numba the functions above and those marked :func:`inline`; a repeated call adds what is new."""
-    from numba.extending import overload
-
+    """Teaches numba the functions above, once; to be called before a kernel that uses them is compiled."""
     if not _installed:
         from headcast.render.gaussians_numba_lower import lower
 
         lower()
-        _installed.append(0)
-    for fn in _INLINED[_installed[0] :]:
-        plain = inspect.unwrap(fn)
-        options = {"error_model": "numpy", "forceinline": True}
-        overload(fn, strict=False, jit_options=options)(lambda *_, plain=plain, **__: plain)
-    _installed[0] = len(_INLINED)
+        _installed.append(True)

@@ -147,6 +147,18 @@ def _store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
+def _prefetch(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    from llvmlite import ir
+    from numba.core import cgutils
+
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+    p = builder.bitcast(_address(context, builder, sig.args[0], args[0], args[1]), byte)
+    flags = [ir.Constant(word, k) for k in (0, 3, 1)]  # to read, keep in all caches, data
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [p, *flags])
+    return context.get_dummy_value()
+
+
 def _gather(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     from llvmlite import ir
 
@@ -161,6 +173,68 @@ def _scatter(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
     for k, p in enumerate(_strided(context, builder, sig, args)):
         builder.store(builder.extract_element(args[3], ir.Constant(ir.IntType(32), k)), p)
+    return context.get_dummy_value()
+
+
+def _shuffle(builder: Any, a: Any, b: Any, picks: list[int]) -> Any:
+    from llvmlite import ir
+
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(picks)), picks))
+
+
+def _rows_of_four(builder: Any, array_start: Any, pitch: Any) -> list[Any]:
+    """Pointers to the rows of a block."""
+    from llvmlite import ir
+
+    four = ir.VectorType(ir.FloatType(), 4).as_pointer()
+    steps = [builder.mul(pitch, ir.Constant(pitch.type, k)) for k in range(lanes.LANES // 4)]
+    return [builder.bitcast(builder.gep(array_start, [step]), four) for step in steps]
+
+
+def _load_block(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    start = _address(context, builder, sig.args[0], args[0], args[1])
+    parts = [builder.load(p, align=4) for p in _rows_of_four(builder, start, args[2])]
+    while len(parts) > 1:
+        wide = list(range(2 * parts[0].type.count))
+        parts = [_shuffle(builder, a, b, wide) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+def _store_block(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    start = _address(context, builder, sig.args[0], args[0], args[1])
+    for k, p in enumerate(_rows_of_four(builder, start, args[2])):
+        builder.store(_shuffle(builder, args[3], args[3], list(range(4 * k, 4 * k + 4))), p, align=4)
+    return context.get_dummy_value()
+
+
+def _folded(builder: Any, vectors: list[Any]) -> Any:
+    """One vector whose lane k is the sum over the lanes of vector k; at most LANES vectors."""
+    n, half = lanes.LANES, lanes.LANES
+    current = [(v, [k] * n) for k, v in enumerate(vectors)]  # with each lane, whose sum it is a part of
+    while half > 1:
+        half //= 2
+        pairs = [(current[k], current[min(k + 1, len(current) - 1)]) for k in range(0, len(current), 2)]
+        current = []
+        for (a, of_a), (b, of_b) in pairs:
+            # segments of 2 * half lanes; a's fold to the left half, b's to the right
+            left = [s + k + (n if k >= half else 0) - (half if k >= half else 0) for s in range(0, n, 2 * half) for k in range(2 * half)]  # fmt: skip
+            both = of_a + of_b
+            summed = builder.fadd(
+                _shuffle(builder, a, b, left), _shuffle(builder, a, b, [k + half for k in left])
+            )
+            current.append((summed, [both[k] for k in left]))
+    v, owner = current[0]
+    return _shuffle(builder, v, v, [owner.index(k) if k < len(vectors) else 0 for k in range(n)])
+
+
+def _store_totals(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    from llvmlite import ir
+
+    start = _address(context, builder, sig.args[0], args[0], args[1])
+    for k in range(0, len(args) - 2, lanes.LANES):
+        v = _folded(builder, list(args[2 + k : 2 + k + lanes.LANES]))
+        p = builder.gep(start, [ir.Constant(ir.IntType(64), k)])
+        builder.store(v, builder.bitcast(p, _vector().as_pointer()), align=4)
     return context.get_dummy_value()
 
 
@@ -200,6 +274,8 @@ def lower() -> None:
     for fn, count, result, emit in (
         (lanes.load, 2, kind, _load), (lanes.store, 3, types.none, _store),
         (lanes.gather, 3, kind, _gather), (lanes.scatter, 4, types.none, _scatter),
+        (lanes.load_block, 3, kind, _load_block), (lanes.store_block, 4, types.none, _store_block),
+        (lanes.prefetch, 2, types.none, _prefetch), (lanes.store_totals, 12, types.none, _store_totals),
     ):  # fmt: skip
         _declare(fn, count, lambda *args, result=result: result)
         _implement(fn, emit, *[types.Any] * count)
@@ -233,9 +309,8 @@ def _declare(fn: Any, count: int, typer: Emit) -> None:
     """Tells numba's typing the result of ``fn`` with ``count`` arguments."""
     from numba.extending import type_callable
 
-    fixed = (
-        lambda a: typer(a), lambda a, b: typer(a, b), lambda a, b, c: typer(a, b, c), lambda a, b, c, d: typer(a, b, c, d),
-    )[count - 1]  # fmt: skip
+    names = ", ".join(f"a{k}" for k in range(count))
+    fixed = eval(f"lambda {names}: typer({names})", {"typer": typer})  # numba reads the signature
     type_callable(fn)(lambda context: fixed)
 
 

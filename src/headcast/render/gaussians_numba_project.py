@@ -2,11 +2,11 @@
 
 Forward writes one record of ``RECORD`` floats a Gaussian, all that blending needs (one cache line):
 mean x, y (px) | exponent's coefficients of dx², dx·dy, dy² and constant (base 2, opacity included) | camera z |
-first three channels of colour | pixel range x0, x1, y0, y1 (end exclusive; empty where not drawn) | unused.
+first three channels of colour | pixel range x0, x1, y0, y1 (end exclusive; empty where not drawn) | its first slot,
+an integer (see ``gaussians_numba_bin``) | unused.
 
-Backward takes what blending's backward summed per Gaussian, ``SUMS`` floats and one for each channel beyond the third:
-with g = dL/d ln(alpha), the sums of
-g, g·dx, g·dy, g·dx², g·dx·dy, g·dy² | dL/dz | dL/dcolour.
+Backward takes what blending's backward summed per Gaussian, ``SUMS`` floats: with g = dL/d ln(alpha), the sums of
+g, g·dx, g·dy, g·dx², g·dx·dy, g·dy² | dL/dz | dL/dcolour (up to 8) | unused.
 
 ``view``: world-to-camera rotation (9), translation (3), fx fy cx cy, clamp of x/z and y/z (4), near, width, height.
 """
@@ -18,15 +18,28 @@ import math
 import numpy as np
 
 from headcast.render.gaussians_numba_lanes import (
-    LANES, Lanes, absolute, ceil, exp, floor, fma, gather, inline, kernel, log2, maximum, minimum, scatter, sqrt,
+    LANES,
+    Lanes,
+    absolute,
+    ceil,
+    exp,
+    floor,
+    fma,
+    gather,
+    log2,
+    maximum,
+    minimum,
+    scatter,
+    sqrt,
     where_ge,
 )  # fmt: skip
 from headcast.render.gaussians_torch import DILATION, MAX_DETERMINANT, MIN_ALPHA, MIN_COMPENSATION
+from headcast.render.jit import helper, kernel
 
 __all__ = ["RECORD", "SUMS", "project", "project_backward"]
 
 RECORD = 16
-SUMS = 10
+SUMS = 16
 _LOG2E = math.log2(math.e)
 _LOG2_MIN_ALPHA = math.log2(MIN_ALPHA)
 _TWO_LN2 = 2.0 * math.log(2.0)
@@ -35,7 +48,7 @@ Array = np.ndarray
 Several = tuple[Lanes, ...]
 
 
-@inline
+@helper
 def _camera_point(means: Array, i: int, view: Array) -> Several:
     """Camera x/z, y/z, 1/z and z of LANES means from i on, and where they are drawn (1 or 0)."""
     px, py, pz = gather(means, 3 * i, 3), gather(means, 3 * i + 1, 3), gather(means, 3 * i + 2, 3)
@@ -48,7 +61,7 @@ def _camera_point(means: Array, i: int, view: Array) -> Several:
     return x * over, y * over, over, z, far
 
 
-@inline
+@helper
 def _rotation(quats: Array, i: int) -> Several:
     """Unit quaternions (w, x, y, z) from i on, and one over their length before."""
     w, x, y, z = (
@@ -58,7 +71,7 @@ def _rotation(quats: Array, i: int) -> Several:
     return w * over, x * over, y * over, z * over, over
 
 
-@inline
+@helper
 def _matrix(w: Lanes, x: Lanes, y: Lanes, z: Lanes) -> Several:
     """Rotation matrix of a unit quaternion, row by row."""
     return (
@@ -68,7 +81,7 @@ def _matrix(w: Lanes, x: Lanes, y: Lanes, z: Lanes) -> Several:
     )  # fmt: skip
 
 
-@inline
+@helper
 def _jacobian(view: Array, ux: Lanes, uy: Lanes, over: Lanes) -> Several:
     """Rows of the linearized projection times the camera's rotation; ux, uy are the clamped x/z, y/z."""
     jx, jy = over * view[12], over * view[13]
@@ -79,7 +92,7 @@ def _jacobian(view: Array, ux: Lanes, uy: Lanes, over: Lanes) -> Several:
     )  # fmt: skip
 
 
-@inline
+@helper
 def _times(v: Several, m: Several) -> Several:
     """The two rows v (2x3) times the matrix m (3x3)."""
     return (
@@ -89,7 +102,7 @@ def _times(v: Several, m: Several) -> Several:
     )  # fmt: skip
 
 
-@inline
+@helper
 def _covariance(u: Several) -> Several:
     """Undilated 2D covariance (a, b, c) and its determinant, then the dilated determinant."""
     a = fma(u[0], u[0], fma(u[1], u[1], u[2] * u[2]))
@@ -100,7 +113,7 @@ def _covariance(u: Several) -> Several:
     return a, b, c, before, before + fma(a + c, DILATION, DILATION * DILATION)
 
 
-@kernel
+@kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], i8, f4[::1], b1, f4[::1], i8, i8)")
 def project(
     means: Array, scales: Array, quats: Array, logits: Array, colours: Array, channels: int, view: Array,
     antialiased: bool, records: Array, start: int, stop: int,
@@ -143,7 +156,7 @@ def project(
         scatter(records, r + 13, 16, y1)
 
 
-@inline
+@helper
 def _covariance_gradient(m: Several, cov: Several, antialiased: bool) -> Several:
     """dL/d(a, b, c) of the undilated covariance (b counted once) and dL/d(mean x, mean y).
 
@@ -164,7 +177,7 @@ def _covariance_gradient(m: Several, cov: Several, antialiased: bool) -> Several
     return da, db, dc, fma(A, m[1], B * m[2]), fma(B, m[1], C * m[2])
 
 
-@inline
+@helper
 def _quaternion_gradient(g: Several, w: Lanes, x: Lanes, y: Lanes, z: Lanes, over: Lanes) -> Several:
     """dL/dquaternion (not normalised) from dL/dmatrix."""
     dw = 2.0 * (x * (g[7] - g[5]) + y * (g[2] - g[6]) + z * (g[3] - g[1]))
@@ -175,7 +188,7 @@ def _quaternion_gradient(g: Several, w: Lanes, x: Lanes, y: Lanes, z: Lanes, ove
     return (dw - along * w) * over, (dx - along * x) * over, (dy - along * y) * over, (dz - along * z) * over
 
 
-@inline
+@helper
 def _mean_gradient(
     view: Array, dv: Several, at: Several, clamped: Several, dmx: Lanes, dmy: Lanes, dz: Lanes
 ) -> Several:
@@ -198,7 +211,7 @@ def _mean_gradient(
     )  # fmt: skip
 
 
-@inline
+@helper
 def _write(out: Array, i: int, seen: Lanes, values: Several) -> None:
     """Rows of a gradient, zero where nothing was drawn."""
     count = len(values)
@@ -206,10 +219,10 @@ def _write(out: Array, i: int, seen: Lanes, values: Several) -> None:
         scatter(out, i * count + k, count, where_ge(seen, 0.5, v, 0.0))
 
 
-@kernel
+@kernel("void(" + 4 * "f4[::1], " + "f4[::1], b1" + 6 * ", f4[::1]" + ", i8, i8)")
 def project_backward(
     means: Array, scales: Array, quats: Array, logits: Array, view: Array, antialiased: bool, records: Array,
-    sums: Array, stride: int, d_means: Array, d_scales: Array, d_quats: Array, d_logits: Array, start: int, stop: int,
+    sums: Array, d_means: Array, d_scales: Array, d_quats: Array, d_logits: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
     """Gradients of Gaussians start..stop from their ``sums``; colour's are in there already."""
     for begin in range(start, stop, LANES):
@@ -222,10 +235,10 @@ def project_backward(
         n = _times(v, m)
         sx, sy, sz = exp(gather(scales, 3 * i, 3)), exp(gather(scales, 3 * i + 1, 3)), exp(gather(scales, 3 * i + 2, 3))
         u = (n[0] * sx, n[1] * sy, n[2] * sz, n[3] * sx, n[4] * sy, n[5] * sz)
-        s = i * stride
+        s = i * SUMS
         g = (
-            gather(sums, s, stride), gather(sums, s + 1, stride), gather(sums, s + 2, stride), gather(sums, s + 3, stride),
-            gather(sums, s + 4, stride), gather(sums, s + 5, stride),
+            gather(sums, s, SUMS), gather(sums, s + 1, SUMS), gather(sums, s + 2, SUMS), gather(sums, s + 3, SUMS),
+            gather(sums, s + 4, SUMS), gather(sums, s + 5, SUMS),
         )  # fmt: skip
         da, db, dc, dmx, dmy = _covariance_gradient(g, _covariance(u), antialiased)
         # cov = u uᵀ
@@ -242,6 +255,6 @@ def project_backward(
         )  # fmt: skip
         _write(d_quats, i, drawn, _quaternion_gradient(dm, w, x, y, k, length))
         dv = _times(dn, (m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]))
-        dz = gather(sums, s + 6, stride)
+        dz = gather(sums, s + 6, SUMS)
         _write(d_means, i, drawn, _mean_gradient(view, dv, (tx, ty, over), (ux, uy), dmx, dmy, dz))
         scatter(d_logits, i, 1, where_ge(drawn, 0.5, g[0] / (1.0 + exp(gather(logits, i, 1))), 0.0))

@@ -13,15 +13,35 @@ import math
 
 import numpy as np
 
-from headcast.render.gaussians_numba_bin import SHIFT, TILE
+from headcast.render.gaussians_numba_bin import SHIFT, TILE, tile_box
 from headcast.render.gaussians_numba_blend import (
-    ACROSS, AREA, BLOCKS, TALL, TALL_SHIFT, aligned, block_range, lane_offsets, place, weigh,
+    ACROSS,
+    AHEAD,
+    AREA,
+    BLOCKS,
+    TALL,
+    TALL_SHIFT,
+    aligned,
+    block_range,
+    lane_offsets,
+    weigh,
 )  # fmt: skip
 from headcast.render.gaussians_numba_lanes import (
-    LANES, any_ge, fma, inline, kernel, load, splat, store, total, where_ge,
+    LANES,
+    any_ge,
+    fma,
+    load,
+    load_block,
+    prefetch,
+    splat,
+    store,
+    store_totals,
+    total,
+    where_ge,
 )  # fmt: skip
 from headcast.render.gaussians_numba_project import RECORD, SUMS
 from headcast.render.gaussians_torch import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
+from headcast.render.jit import helper, kernel
 
 __all__ = ["sum_slots", "unblend_rows"]
 
@@ -30,46 +50,47 @@ _LOG2_MIN_ALPHA = math.log2(MIN_ALPHA)
 Array = np.ndarray
 
 
-@inline
+@helper
 def _begin(
-    state: Array, busy: Array, channels: int, background: Array, step: int, straight: bool, left: int, top: int,
-    width: int, height: int, rgb: Array, alpha: Array, depth: Array, d_rgb: Array, d_alpha: Array, d_depth: Array,
+    state: Array, busy: Array, channels: int, background: Array, varied: bool, straight: bool, corner: int, pitch: int,
+    plane: int, rgb: Array, alpha: Array, depth: Array, d_rgb: Array, d_alpha: Array, d_depth: Array,
 ) -> int:  # fmt: skip
-    """Planes: transmittance, R, and the gradients of alpha, depth and channels before compositing."""
-    state[:] = 0.0
-    state[:AREA] = -1.0
-    for y in range(min(TILE, height - top)):
-        for x in range(min(TILE, width - left)):
-            pixel = (top + y) * width + left + x
-            covered = alpha[pixel]
-            if covered <= 0:
-                continue
-            p = place(x, y)
-            over = np.float32(1.0) / covered
-            of_depth = d_depth[pixel] * over
-            of_alpha = d_alpha[pixel] - of_depth * depth[pixel]
-            rest = of_depth * depth[pixel] * covered
-            for c in range(channels):
-                d, v = d_rgb[pixel * channels + c], rgb[pixel * channels + c]
-                if straight:
-                    rest += d * v
-                    d *= over
-                    of_alpha -= d * v
-                else:
-                    b = background[pixel * step + c]
-                    rest += d * (v - (np.float32(1.0) - covered) * b)
-                    of_alpha -= d * b
-                state[p + (4 + c) * AREA] = d
-            state[p], state[p + AREA] = 1.0, rest + of_alpha * covered
-            state[p + 2 * AREA], state[p + 3 * AREA] = of_alpha, of_depth
+    """Planes: transmittance, R, and the gradients of alpha, depth and channels before compositing.
+
+    Returns how many blocks something covers.
+    """
     live = 0
     for b in range(BLOCKS):
-        busy[b] = any_ge(load(state, b * LANES), 0.0)
-        live += busy[b]
+        p, at = b * LANES, corner + (b // ACROSS) * TALL * pitch + (b % ACROSS) * 4
+        covered = load_block(alpha, at, pitch)
+        busy[b] = any_ge(covered, MIN_ALPHA * 0.5)
+        if not busy[b]:
+            continue
+        live += 1
+        through, over = 1.0 - covered, where_ge(0.0, covered, 0.0, 1.0 / covered)
+        mean_depth = load_block(depth, at, pitch)
+        of_depth = load_block(d_depth, at, pitch) * over
+        of_alpha = load_block(d_alpha, at, pitch) - of_depth * mean_depth
+        rest = of_depth * mean_depth * covered
+        for c in range(channels):
+            d, v = load_block(d_rgb, c * plane + at, pitch), load_block(rgb, c * plane + at, pitch)
+            if straight:
+                rest = fma(d, v, rest)
+                d = d * over
+                of_alpha = of_alpha - d * v
+            else:
+                back = load_block(background, c * plane + at, pitch) if varied else splat(background[c])
+                rest = fma(d, v - through * back, rest)
+                of_alpha = of_alpha - d * back
+            store(state, p + (4 + c) * AREA, d)
+        store(state, p, where_ge(0.0, covered, -1.0, 1.0))
+        store(state, p + AREA, fma(of_alpha, covered, rest))
+        store(state, p + 2 * AREA, of_alpha)
+        store(state, p + 3 * AREA, of_depth)
     return live
 
 
-@inline
+@helper
 def _unblend(
     g: int, records: Array, colours: Array, channels: int, grid: Array, left: int, top: int, state: Array,
     busy: Array, extra: Array, slot: Array,
@@ -120,23 +141,22 @@ def _unblend(
             if not any_ge(behind, 0.0):
                 busy[b] = False
                 finished += 1
-    slot[0], slot[1], slot[2], slot[3], slot[4] = total(s), total(sx), total(sy), total(sxx), total(sxy)
-    slot[5], slot[6], slot[7], slot[8], slot[9] = total(syy), total(sz), total(sr), total(sg), total(sb)
+    store_totals(slot, 0, s, sx, sy, sxx, sxy, syy, sz, sr, sg, sb)
     for c in range(3, channels):
-        slot[SUMS - 3 + c] = total(load(extra, c * LANES))
+        slot[7 + c] = total(load(extra, c * LANES))
     return finished
 
 
-@kernel
+@kernel(
+    "void(i8, i8, f4[::1], i4[::1], f4[::1], i8, i8[::1], i4[::1], i8[::1], f4[::1], b1, b1, i8" + 7 * ", f4[::1]" + ")"
+)
 def unblend_rows(
-    first: int, last: int, records: Array, colours: Array, channels: int, boxes: Array, slots: Array,
-    pair_start: Array, pairs: Array, tile_start: Array, background: Array, step: int, straight: bool, width: int,
-    height: int, rgb: Array, alpha: Array, depth: Array, d_rgb: Array, d_alpha: Array, d_depth: Array,
-    gradients: Array,
+    first: int, last: int, records: Array, bits: Array, colours: Array, channels: int, pair_start: Array,
+    pairs: Array, tile_start: Array, background: Array, varied: bool, straight: bool, pitch: int,
+    rgb: Array, alpha: Array, depth: Array, d_rgb: Array, d_alpha: Array, d_depth: Array, gradients: Array,
 ) -> None:  # fmt: skip
     """Writes the slots of the rows of tiles first..last."""
-    columns = (width + TILE - 1) >> SHIFT
-    stride = SUMS + channels - 3
+    columns, plane = pitch >> SHIFT, len(alpha)
     grid, state, busy = lane_offsets(), aligned((4 + channels) * AREA), np.empty(BLOCKS, np.bool_)
     extra = aligned(channels * LANES)
     for ty in range(first, last):
@@ -147,25 +167,27 @@ def unblend_rows(
                 continue
             left, top = tx * TILE, ty * TILE
             live = _begin(
-                state, busy, channels, background, step, straight, left, top, width, height, rgb, alpha, depth,
+                state, busy, channels, background, varied, straight, top * pitch + left, pitch, plane, rgb, alpha, depth,
                 d_rgb, d_alpha, d_depth,
             )  # fmt: skip
             for k in range(begin, end):
                 g = pairs[k]
-                run = slots[g] + (ty - boxes[g, 2]) * (boxes[g, 1] - boxes[g, 0]) + tx - boxes[g, 0]
-                slot = gradients[run * stride : (run + 1) * stride]
+                prefetch(records, pairs[min(k + AHEAD, end - 1)] * RECORD)
+                x0, x1, y0, _ = tile_box(records, g * RECORD)
+                run = bits[g * RECORD + 14] + (ty - y0) * (x1 - x0) + tx - x0
+                slot = gradients[run * SUMS : (run + 1) * SUMS]
                 if live > 0:
                     live -= _unblend(g, records, colours, channels, grid, left, top, state, busy, extra, slot)
                 else:
                     slot[:] = 0.0
 
 
-@kernel
-def sum_slots(gradients: Array, slots: Array, stride: int, sums: Array, start: int, stop: int) -> None:
-    """Adds the slots of each of the Gaussians start..stop."""
+@kernel("void(f4[::1], i4[::1], f4[::1], i8, i8)")
+def sum_slots(gradients: Array, slots: Array, sums: Array, start: int, stop: int) -> None:
+    """Adds the slots of each of the Gaussians start..stop, in their order."""
     for g in range(start, stop):
-        for k in range(stride):
-            v = np.float32(0.0)
+        for k in range(0, SUMS, LANES):
+            v = splat(0.0)
             for run in range(slots[g], slots[g + 1]):
-                v += gradients[run * stride + k]
-            sums[g * stride + k] = v
+                v = v + load(gradients, run * SUMS + k)
+            store(sums, g * SUMS + k, v)

@@ -49,7 +49,7 @@ class Kernel:
         copy = FunctionType(f.__code__, names, f.__name__, f.__defaults__, f.__closure__)
         copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
         if self.signature is None:
-            return numba.njit(error_model="numpy", nogil=True)(copy)
+            return numba.njit(error_model="numpy", nogil=True, forceinline=True)(copy)
         return numba.njit(self.signature, cache=True, nogil=True, error_model="numpy")(copy)
 
     def __call__(self, *args: Any) -> Any:
@@ -66,7 +66,10 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
 
 def helper(function: Callable[..., Any]) -> Kernel:
-    """Marks a function that kernels of the same file call; typed by its callers."""
+    """Marks a function that kernels of the same file call; typed by its callers and built into them.
+
+    (Left to itself LLVM calls the larger ones, and handing over a dozen arrays costs more than the work.)
+    """
     return Kernel(function, None)
 
 

@@ -38,7 +38,7 @@ def rasterize_mesh(
         cull_back: leaves out triangles seen from behind.
         backend: ``auto`` takes numba on the CPU and Triton on CUDA; ``reference`` is plain torch.
 
-    The outcome does not depend on the number of threads; of triangles at the same (float32) depth the one with
+    The outcome does not depend on the number of threads; of triangles at the same depth (in float32) the one with
     the lower number is seen. There are no gradients through what covers what (silhouettes).
     """
     points = homogeneous_pixels(vertices, camera)
@@ -65,7 +65,11 @@ def interpolate(
     ``faces`` are the rows of ``attributes`` at each triangle's corners: the mesh's faces for vertex attributes,
     ``faces_uv`` for texture coordinates.
     """
-    return _Interpolate.apply(fragments.barycentric, attributes, fragments.triangle, faces)  # type: ignore[no-any-return]
+    b, triangle = fragments.barycentric, fragments.triangle
+    plain = not (b.requires_grad or attributes.requires_grad) and b.dtype == attributes.dtype == torch.float32
+    if plain and not is_cuda(b):
+        return raster_numba.interpolated(triangle, b, faces, attributes)
+    return _Interpolate.apply(b, attributes, triangle, faces)  # type: ignore[no-any-return]
 
 
 def sum_rows(index: Int[Tensor, " m"], values: Float[Tensor, "m c"], rows: int) -> Float[Tensor, "rows c"]:

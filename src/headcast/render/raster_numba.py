@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -9,35 +11,42 @@ from torch import Tensor
 
 from headcast.render.jit import helper, kernel, parallel
 
-__all__ = ["barycentrics", "raster_numpy", "rasterize"]
+__all__ = ["barycentrics", "interpolated", "raster_numpy", "rasterize"]
 
-ROWS = 16
+ROWS = 32
 """Rows in a band."""
 
 CHUNK = 4096
 """Triangles or rows' pixels given to a thread at once."""
 
 
+@helper
+def cross(p0, p1, p2, q0, q1, q2):
+    """p x q: the line through two homogeneous pixels."""
+    return p1 * q2 - p2 * q1, p2 * q0 - p0 * q2, p0 * q1 - p1 * q0
+
+
 @kernel("void(f8[:,::1], i4[:,::1], i8, i8, i8, i8, f8, b1, i4[:,::1])")
-def bound(points, faces, first, last, width, height, near, cull, box):  # noqa: ANN001, ANN201
+def bound(points, faces, first, last, width, height, near, cull, box):
     """Screen box (x0, y0, x1, y1) of triangles first..last-1; y1 < y0 where nothing is to be drawn."""
     for f in range(first, last):
         box[f, 1], box[f, 3] = 0, -1
-        p, q, r = points[faces[f, 0]], points[faces[f, 1]], points[faces[f, 2]]
-        det = (
-            p[0] * (q[1] * r[2] - q[2] * r[1]) + p[1] * (q[2] * r[0] - q[0] * r[2]) + p[2] * (q[0] * r[1] - q[1] * r[0])
-        )
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        a, b, c = cross(points[j, 0], points[j, 1], points[j, 2], points[k, 0], points[k, 1], points[k, 2])
+        det = points[i, 0] * a + points[i, 1] * b + points[i, 2] * c
         if not (det < 0.0 or (det > 0.0 and not cull)):
             continue
         x0, y0, x1, y1 = np.inf, np.inf, -np.inf, -np.inf
-        for k in range(3):
-            a, b = points[faces[f, k]], points[faces[f, (k + 1) % 3]]
-            if a[2] >= near:
-                x, y = a[0] / a[2], a[1] / a[2]
+        for m in range(3):
+            i, j = faces[f, m], faces[f, m + 1 if m < 2 else 0]
+            zi, zj = points[i, 2], points[j, 2]
+            if zi >= near:
+                x, y = points[i, 0] / zi, points[i, 1] / zi
                 x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
-            if (a[2] >= near) != (b[2] >= near):
-                s = (near - a[2]) / (b[2] - a[2])
-                x, y = (a[0] + (b[0] - a[0]) * s) / near, (a[1] + (b[1] - a[1]) * s) / near
+            if (zi >= near) != (zj >= near):
+                s = (near - zi) / (zj - zi)
+                x = (points[i, 0] + (points[j, 0] - points[i, 0]) * s) / near
+                y = (points[i, 1] + (points[j, 1] - points[i, 1]) * s) / near
                 x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
         x0, y0 = max(np.ceil(x0 - 0.500001), 0.0), max(np.ceil(y0 - 0.500001), 0.0)
         x1, y1 = min(np.floor(x1 - 0.499999), width - 1.0), min(np.floor(y1 - 0.499999), height - 1.0)
@@ -46,7 +55,7 @@ def bound(points, faces, first, last, width, height, near, cull, box):  # noqa: 
 
 
 @kernel("i4[::1](i4[:,::1], i8, i8[::1])")
-def sort_into_bands(box, rows, start):  # noqa: ANN001, ANN201
+def sort_into_bands(box, rows, start):
     """Triangles of each band in order; those of band b are at start[b]..start[b+1]-1."""
     start[:] = 0
     for f in range(len(box)):
@@ -66,44 +75,55 @@ def sort_into_bands(box, rows, start):  # noqa: ANN001, ANN201
 
 
 @helper
-def edge(p, q, sign):  # noqa: ANN001, ANN201
-    """Coefficients of the line through two points, and whether pixel centres on it are inside."""
-    a = (p[1] * q[2] - p[2] * q[1]) * sign
-    b = (p[2] * q[0] - p[0] * q[2]) * sign
-    c = (p[0] * q[1] - p[1] * q[0]) * sign
-    return a, b, c, a > 0.0 or (a == 0.0 and b > 0.0)
+def outside(e, a, b):
+    """Whether a pixel centre on a line belongs to the other side."""
+    return e == 0.0 and not (a > 0.0 or (a == 0.0 and b > 0.0))
 
 
 @kernel("void(f8[:,::1], i4[:,::1], i4[:,::1], i4[::1], i8, i8, f8, i4[:,::1], f4[:,::1])")
-def raster_band(points, faces, box, members, top, bottom, near, triangle, depth):  # noqa: ANN001, ANN201
-    """Draws the listed triangles into rows top..bottom-1."""
+def raster_band(points, faces, box, members, top, bottom, near, triangle, depth):
+    """Draws the listed triangles into rows top..bottom-1; meanwhile ``depth`` holds the reciprocal."""
     triangle[top:bottom] = -1
     depth[top:bottom] = 0.0
-    for f in members:
-        p, q, r = points[faces[f, 0]], points[faces[f, 1]], points[faces[f, 2]]
-        a0, b0, c0, in0 = edge(q, r, 1.0)
-        det = p[0] * a0 + p[1] * b0 + p[2] * c0
-        sign = 1.0 if det > 0.0 else -1.0
-        det *= sign
-        a0, b0, c0, in0 = edge(q, r, sign)
-        a1, b1, c1, in1 = edge(r, p, sign)
-        a2, b2, c2, in2 = edge(p, q, sign)
+    largest = np.float32(1.0 / near)
+    for m in range(len(members)):
+        f = members[m]
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
+        q0, q1, q2 = points[j, 0], points[j, 1], points[j, 2]
+        r0, r1, r2 = points[k, 0], points[k, 1], points[k, 2]
+        a0, b0, c0 = cross(q0, q1, q2, r0, r1, r2)
+        a1, b1, c1 = cross(r0, r1, r2, p0, p1, p2)
+        a2, b2, c2 = cross(p0, p1, p2, q0, q1, q2)
+        det = p0 * a0 + p1 * b0 + p2 * c0
+        if det < 0.0:
+            det, a0, b0, c0, a1, b1, c1, a2, b2, c2 = -det, -a0, -b0, -c0, -a1, -b1, -c1, -a2, -b2, -c2
+        scale = 1.0 / det
         for y in range(max(top, box[f, 1]), min(bottom - 1, box[f, 3]) + 1):
             k0, k1, k2 = b0 * (y + 0.5) + c0, b1 * (y + 0.5) + c1, b2 * (y + 0.5) + c2
+            within = False
             for x in range(box[f, 0], box[f, 2] + 1):
                 e0, e1, e2 = a0 * (x + 0.5) + k0, a1 * (x + 0.5) + k1, a2 * (x + 0.5) + k2
-                if e0 < 0.0 or e1 < 0.0 or e2 < 0.0:
+                least = min(e0, min(e1, e2))
+                if least < 0.0:
+                    if within:
+                        break
                     continue
-                if (e0 == 0.0 and not in0) or (e1 == 0.0 and not in1) or (e2 == 0.0 and not in2):
+                within = True
+                w = np.float32((e0 + e1 + e2) * scale)
+                if not (w > depth[y, x] and w <= largest):
                     continue
-                z = np.float32(det / (e0 + e1 + e2))
-                if z >= near and z < np.inf and (triangle[y, x] < 0 or z < depth[y, x]):
-                    triangle[y, x] = f
-                    depth[y, x] = z
+                if least == 0.0 and (outside(e0, a0, b0) or outside(e1, a1, b1) or outside(e2, a2, b2)):
+                    continue
+                triangle[y, x] = f
+                depth[y, x] = w
+    for y in range(top, bottom):
+        for x in range(triangle.shape[1]):
+            depth[y, x] = np.float32(1.0) / depth[y, x] if triangle[y, x] >= 0 else np.float32(0.0)
 
 
 @kernel("void(f8[:,::1], i4[:,::1], i4[:,::1], i8, i8, f8[:,:,::1])")
-def barycentric_rows(points, faces, triangle, top, bottom, out):  # noqa: ANN001, ANN201
+def barycentric_rows(points, faces, triangle, top, bottom, out):
     """Perspective-correct barycentrics of rows top..bottom-1."""
     for y in range(top, bottom):
         for x in range(triangle.shape[1]):
@@ -111,10 +131,13 @@ def barycentric_rows(points, faces, triangle, top, bottom, out):  # noqa: ANN001
             if f < 0:
                 out[y, x, 0], out[y, x, 1], out[y, x, 2] = 0.0, 0.0, 0.0
                 continue
-            p, q, r = points[faces[f, 0]], points[faces[f, 1]], points[faces[f, 2]]
-            a0, b0, c0, _ = edge(q, r, 1.0)
-            a1, b1, c1, _ = edge(r, p, 1.0)
-            a2, b2, c2, _ = edge(p, q, 1.0)
+            i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+            p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
+            q0, q1, q2 = points[j, 0], points[j, 1], points[j, 2]
+            r0, r1, r2 = points[k, 0], points[k, 1], points[k, 2]
+            a0, b0, c0 = cross(q0, q1, q2, r0, r1, r2)
+            a1, b1, c1 = cross(r0, r1, r2, p0, p1, p2)
+            a2, b2, c2 = cross(p0, p1, p2, q0, q1, q2)
             e0 = a0 * (x + 0.5) + (b0 * (y + 0.5) + c0)
             e1 = a1 * (x + 0.5) + (b1 * (y + 0.5) + c1)
             e2 = a2 * (x + 0.5) + (b2 * (y + 0.5) + c2)
@@ -122,8 +145,28 @@ def barycentric_rows(points, faces, triangle, top, bottom, out):  # noqa: ANN001
             out[y, x, 0], out[y, x, 1], out[y, x, 2] = e0 * s, e1 * s, e2 * s
 
 
+@kernel("void(i4[:,::1], f4[:,:,::1], i4[:,::1], f4[:,::1], i8, i8, f4[:,:,::1])")
+def interpolate_rows(triangle, barycentric, faces, attributes, top, bottom, out):
+    """Attributes over rows top..bottom-1."""
+    for y in range(top, bottom):
+        for x in range(triangle.shape[1]):
+            f = triangle[y, x]
+            if f < 0:
+                out[y, x] = 0.0
+                continue
+            a, b, c = barycentric[y, x, 0], barycentric[y, x, 1], barycentric[y, x, 2]
+            i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+            for m in range(attributes.shape[1]):
+                out[y, x, m] = a * attributes[i, m] + b * attributes[j, m] + c * attributes[k, m]
+
+
 def raster_numpy(
-    points: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], width: int, height: int, near: float, cull: bool
+    points: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    width: int,
+    height: int,
+    near: float,
+    cull: bool,
 ) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     """:func:`rasterize` on arrays: float64 points and int32 faces, both contiguous."""
     box = np.empty((len(faces), 4), np.int32)
@@ -160,13 +203,28 @@ def barycentrics(
     points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], triangle: Int[Tensor, "h w"]
 ) -> Float[Tensor, "h w 3"]:
     """Perspective-correct barycentrics (float64) of the triangles seen at the pixel centres."""
-    height, width = triangle.shape
-    out = np.empty((height, width, 3))
-    p, f, t = points.detach().contiguous().numpy(), faces.int().contiguous().numpy(), triangle.contiguous().numpy()
-    rows = max(1, 4 * CHUNK // max(width, 1))
-
-    def piece(i: int) -> None:
-        barycentric_rows(p, f, t, i * rows, min((i + 1) * rows, height), out)
-
-    parallel(piece, -(-height // rows))
+    out = np.empty((*triangle.shape, 3))
+    p, f, t = (
+        points.detach().contiguous().numpy(),
+        faces.int().contiguous().numpy(),
+        triangle.contiguous().numpy(),
+    )
+    _by_rows(lambda top, bottom: barycentric_rows(p, f, t, top, bottom, out), *triangle.shape)
     return torch.from_numpy(out)
+
+
+def interpolated(
+    triangle: Int[Tensor, "h w"], barycentric: Float[Tensor, "h w 3"], faces: Int[Tensor, "f 3"],
+    attributes: Float[Tensor, "n c"],
+) -> Float[Tensor, "h w c"]:  # fmt: skip
+    """Attributes over the picture (float32, no gradients), 0 where nothing is."""
+    out = np.empty((*triangle.shape, attributes.shape[1]), np.float32)
+    t, b = triangle.contiguous().numpy(), barycentric.detach().contiguous().numpy()
+    f, a = faces.int().contiguous().numpy(), attributes.detach().contiguous().numpy()
+    _by_rows(lambda top, bottom: interpolate_rows(t, b, f, a, top, bottom, out), *triangle.shape)
+    return torch.from_numpy(out)
+
+
+def _by_rows(work: Callable[[int, int], object], height: int, width: int) -> None:
+    rows = max(1, 4 * CHUNK // max(width, 1))
+    parallel(lambda i: work(i * rows, min((i + 1) * rows, height)), -(-height // rows))

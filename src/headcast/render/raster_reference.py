@@ -22,12 +22,12 @@ EMPTY = torch.iinfo(torch.int64).max
 def edge_normals(corners: Float[Tensor, "f 3 3"]) -> Float[Tensor, "f 3 3"]:
     """(p1 x p2, p2 x p0, p0 x p1) of triangles in homogeneous pixels."""
     p0, p1, p2 = corners.unbind(1)
-    return torch.stack([torch.linalg.cross(p1, p2), torch.linalg.cross(p2, p0), torch.linalg.cross(p0, p1)], 1)
+    return torch.stack(
+        [torch.linalg.cross(p1, p2), torch.linalg.cross(p2, p0), torch.linalg.cross(p0, p1)], 1
+    )
 
 
-def screen_boxes(
-    corners: Float[Tensor, "f 3 3"], width: int, height: int, near: float
-) -> Int[Tensor, "f 4"]:
+def screen_boxes(corners: Float[Tensor, "f 3 3"], width: int, height: int, near: float) -> Int[Tensor, "f 4"]:
     """First and last pixel (x0, y0, x1, y1; empty where x1 < x0) of each triangle's part beyond the near plane."""
     p, q = corners, corners.roll(-1, 1)
     zp, zq = p[..., 2:], q[..., 2:]
@@ -47,8 +47,8 @@ def rasterize(
 ) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre.
 
-    Depths are compared as float32; of equal depths the lower triangle wins. A pixel centre exactly on an edge
-    belongs to the side towards +x, then +y.
+    Reciprocals of depth are compared as float32; of equal ones the lower triangle wins. A pixel centre exactly on
+    an edge belongs to the side towards +x, then +y.
     """
     corners = points[faces]
     normals = edge_normals(corners)
@@ -67,14 +67,21 @@ def rasterize(
         first = last
     empty = best == EMPTY
     triangle = torch.where(empty, -1, best & 0xFFFFFFFF).int()
-    depth = torch.where(empty, 0, best >> 32).int().view(torch.float32)
-    return triangle.view(height, width), depth.view(height, width)
+    depth = 1 / (-(best >> 32)).int().view(torch.float32)
+    return triangle.view(height, width), torch.where(empty, 0, depth).view(height, width)
 
 
 def _covered(
-    part: slice, normals: Tensor, det: Tensor, box: Tensor, extent: Tensor, count: Tensor, width: int, near: float
+    part: slice,
+    normals: Tensor,
+    det: Tensor,
+    box: Tensor,
+    extent: Tensor,
+    count: Tensor,
+    width: int,
+    near: float,
 ) -> tuple[Tensor, Tensor]:
-    """Pixel and sorting key (depth's bits above the triangle's number) of each pixel centre inside a triangle."""
+    """Pixel and sorting key (minus the bits of 1 / depth, above the triangle's number) of each pixel centre inside a triangle."""
     n = count[part]
     f = torch.repeat_interleave(torch.arange(part.start, part.stop, device=n.device), n)
     k = torch.arange(len(f), device=n.device) - torch.repeat_interleave(n.cumsum(0) - n, n)
@@ -83,7 +90,7 @@ def _covered(
     A, B, C = normals[f].unbind(-1)
     e = A * (x + 0.5)[:, None] + (B * (y + 0.5)[:, None] + C)
     inside = ((e > 0) | ((e == 0) & ((A > 0) | ((A == 0) & (B > 0))))).all(1)
-    z = (det[f] / (e[:, 0] + e[:, 1] + e[:, 2])).float()
-    inside &= (z >= near) & torch.isfinite(z)
-    key = (z.view(torch.int32).long() << 32) | f
+    w = ((e[:, 0] + e[:, 1] + e[:, 2]) * (1 / det)[f]).float()
+    inside &= (w > 0) & (w <= torch.tensor(1 / near, dtype=torch.float32))
+    key = (-w.view(torch.int32).long() << 32) | f
     return (y * width + x)[inside], key[inside]

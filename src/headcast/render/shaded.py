@@ -55,6 +55,9 @@ def render_textured(
         vertices, faces, normals, uv, faces_uv, pyramid, camera, light, gloss, texture_space, colour_space,
         antialias, near,
     )  # fmt: skip
-    if any(x is not None and (x.requires_grad or is_cuda(x)) for x in (vertices, normals, uv, light, *pyramid.levels[:1])):
+    if any(
+        x is not None and (x.requires_grad or is_cuda(x))
+        for x in (vertices, normals, uv, light, *pyramid.levels[:1])
+    ):
         return compose(scene)
     return shaded_numba.render(scene)

@@ -1,13 +1,13 @@
 """The fused CPU kernel of ``render_textured``: interpolation, texture lookup, light and resolve in one pass.
 
-What it computes is said, in plain torch, by ``shaded_reference``; differences: samples of a pixel on one triangle are
-taken together at their mean, and texels are stored in 16 bits.
+What it computes is said, in plain torch, by ``shaded_reference``; the one difference: samples of a pixel on one
+triangle are taken together at their mean.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from math import floor, log2, pi, sqrt
+from math import floor, log2, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +32,8 @@ UNLIT, LIT, GLOSSY = 0, 1, 2
 
 
 @helper
-def fragment(points, faces, faces_uv, uv, attributes, f, x, y, out):  # noqa: ANN001, ANN201
-    """Surface at a position: out = u, v, normal (3), roughness, f0, texel area per pixel, reach (largest slope)."""
+def fragment(points, faces, faces_uv, uv, attributes, f, x, y, s, g):
+    """Surface at a position, into s[g]: u, v, normal (3), roughness, f0, |d uv / d xy|, its largest slope."""
     i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
     p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
     q0, q1, q2 = points[j, 0], points[j, 1], points[j, 2]
@@ -42,22 +42,22 @@ def fragment(points, faces, faces_uv, uv, attributes, f, x, y, out):  # noqa: AN
     bx, by, bz = r1 * p2 - r2 * p1, r2 * p0 - r0 * p2, r0 * p1 - r1 * p0
     cx, cy, cz = p1 * q2 - p2 * q1, p2 * q0 - p0 * q2, p0 * q1 - p1 * q0
     a, b, c = ax * x + (ay * y + az), bx * x + (by * y + bz), cx * x + (cy * y + cz)
-    s = 1.0 / (a + b + c)
-    a, b, c = a * s, b * s, c * s
+    t = 1.0 / (a + b + c)
+    a, b, c = a * t, b * t, c * t
     u0, u1, u2 = uv[faces_uv[f, 0], 0], uv[faces_uv[f, 1], 0], uv[faces_uv[f, 2], 0]
     v0, v1, v2 = uv[faces_uv[f, 0], 1], uv[faces_uv[f, 1], 1], uv[faces_uv[f, 2], 1]
     u, v = a * u0 + b * u1 + c * u2, a * v0 + b * v1 + c * v2
     ux, uy = (u0 - u) * ax + (u1 - u) * bx + (u2 - u) * cx, (u0 - u) * ay + (u1 - u) * by + (u2 - u) * cy
     vx, vy = (v0 - v) * ax + (v1 - v) * bx + (v2 - v) * cx, (v0 - v) * ay + (v1 - v) * by + (v2 - v) * cy
-    out[0], out[1] = u, v
+    s[g, 0], s[g, 1] = u, v
     for m in range(5):
-        out[2 + m] = a * attributes[i, m] + b * attributes[j, m] + c * attributes[k, m]
-    out[7] = abs(ux * vy - uy * vx) * s * s
-    out[8] = max(abs(ux) + abs(uy), abs(vx) + abs(vy)) * abs(s)
+        s[g, 2 + m] = a * attributes[i, m] + b * attributes[j, m] + c * attributes[k, m]
+    s[g, 7] = abs(ux * vy - uy * vx) * t * t
+    s[g, 8] = max(abs(ux) + abs(uy), abs(vx) + abs(vy)) * abs(t)
 
 
 @helper
-def cubic(t):  # noqa: ANN001, ANN201
+def cubic(t):
     """Catmull-Rom weights of the four texels around a position."""
     t2, t3 = t * t, t * t * t
     return (
@@ -67,9 +67,10 @@ def cubic(t):  # noqa: ANN001, ANN201
 
 
 @helper
-def lookup(texels, offset, width, height, u, v):  # noqa: ANN001, ANN201
-    """RGBA (0..65535, float32) of one level."""
-    x, y = u - 0.5, v - 0.5
+def lookup(texels, offset, width, height, u, v):
+    """RGBA of one level."""
+    x, y = u * width - 0.5, v * height - 0.5
+    x, y = x if abs(x) < 1e9 else 0.0, y if abs(y) < 1e9 else 0.0
     x0, y0 = floor(x), floor(y)
     wx, wy = cubic(x - x0), cubic(y - y0)
     i, j = int(x0) - 1, int(y0) - 1
@@ -88,7 +89,7 @@ def lookup(texels, offset, width, height, u, v):  # noqa: ANN001, ANN201
 
 
 @helper
-def curve(table, x):  # noqa: ANN001, ANN201
+def curve(table, x):
     """Interpolated table over 0..1."""
     t = min(max(x, 0.0), 1.0) * (TABLE - 1)
     i = min(int(t), TABLE - 2)
@@ -96,7 +97,7 @@ def curve(table, x):  # noqa: ANN001, ANN201
 
 
 @helper
-def highlight(nx, ny, nz, vx, vy, vz, lamp, rough, f0):  # noqa: ANN001, ANN201
+def highlight(nx, ny, nz, vx, vy, vz, lamp, rough, f0):
     """:func:`headcast.render.shading.ggx_specular` of scalars."""
     nl = nx * lamp[0] + ny * lamp[1] + nz * lamp[2]
     nv = nx * vx + ny * vy + nz * vz
@@ -115,19 +116,18 @@ def highlight(nx, ny, nz, vx, vy, vz, lamp, rough, f0):  # noqa: ANN001, ANN201
 
 
 @helper
-def shaded(s, lod, texels, table, decode, mode, light, lamps, ray):  # noqa: ANN001, ANN201
+def shaded(s, g, lod, texels, table, decode, mode, light, lamps, ray):
     """Colour and coverage of a fragment."""
     low = min(int(lod), len(table) - 1)
-    r, g, b, a = lookup(texels, table[low, 0], table[low, 1], table[low, 2], s[0] * table[low, 1], s[1] * table[low, 2])
-    t = np.float32(lod - low)
-    if t > 0.0 and low + 1 < len(table):
-        k = low + 1
-        r1, g1, b1, a1 = lookup(texels, table[k, 0], table[k, 1], table[k, 2], s[0] * table[k, 1], s[1] * table[k, 2])
-        r, g, b, a = r + (r1 - r) * t, g + (g1 - g) * t, b + (b1 - b) * t, a + (a1 - a) * t
-    unit = 1.0 / 65535.0
-    red, green, blue, coverage = curve(decode, r * unit), curve(decode, g * unit), curve(decode, b * unit), a * unit
+    high = min(low + 1, len(table) - 1) if lod > low else low
+    r, gr, b, a = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for k in range(low, high + 1):
+        w = np.float32(1.0) if low == high else np.float32(1.0 - abs(lod - k))
+        r1, g1, b1, a1 = lookup(texels, table[k, 0], table[k, 1], table[k, 2], s[g, 0], s[g, 1])
+        r, gr, b, a = r + w * r1, gr + w * g1, b + w * b1, a + w * a1
+    red, green, blue, coverage = curve(decode, r), curve(decode, gr), curve(decode, b), a
     if mode != UNLIT:
-        x, y, z = s[2], s[3], s[4]
+        x, y, z = s[g, 2], s[g, 3], s[g, 4]
         n = 1.0 / max(sqrt(x * x + y * y + z * z), 1e-12)
         x, y, z = x * n, y * n, z * n
         h1, h2, h3, h4, h5 = C1 * y, C1 * z, C1 * x, C4 * x * y, C4 * y * z
@@ -141,17 +141,17 @@ def shaded(s, lod, texels, table, decode, mode, light, lamps, ray):  # noqa: ANN
         red, green, blue = red * max(e0, 0.0), green * max(e1, 0.0), blue * max(e2, 0.0)
         if mode == GLOSSY:
             for k in range(len(lamps)):
-                w = highlight(x, y, z, -ray[0], -ray[1], -ray[2], lamps[k], s[5], s[6])
+                w = highlight(x, y, z, -ray[0], -ray[1], -ray[2], lamps[k], s[g, 5], s[g, 6])
                 red, green, blue = red + w * lamps[k, 3], green + w * lamps[k, 4], blue + w * lamps[k, 5]
     return red, green, blue, min(max(coverage, 0.0), 1.0)
 
 
 @helper
-def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s):  # noqa: ANN001, ANN201
+def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s):
     """Fragments of a pixel, one per triangle: their number, samples covered, nearest depth, and whether one surface.
 
-    s[g] holds :func:`fragment`'s values for group g with uv in texels per pixel terms, and its samples in s[g, 9];
-    the last row becomes their mean.
+    s[g] holds :func:`fragment`'s values for group g, s[g, 7] in texels per pixel, and its samples in s[g, 9];
+    s[n n] becomes their mean.
     """
     groups, covered, z = 0, 0, np.float32(np.inf)
     for y in range(py * n, py * n + n):
@@ -170,30 +170,32 @@ def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, 
             s[g, 9] += 1.0
             s[g, 10] += x + 0.5
             s[g, 11] += y + 0.5
-    mean, reach = s[len(s) - 1], np.inf
-    mean[:] = 0.0
+    last, reach = n * n, np.inf
+    for m in range(8):
+        s[last, m] = 0.0
     for g in range(groups):
-        own = s[g]
-        fragment(points, faces, faces_uv, uv, attributes, face[g], own[10] / own[9], own[11] / own[9], own)
-        own[7] *= n * n * width * height
-        reach = min(reach, own[8] * n)
-        share = own[9] / covered
+        fragment(
+            points, faces, faces_uv, uv, attributes, face[g], s[g, 10] / s[g, 9], s[g, 11] / s[g, 9], s, g
+        )
+        s[g, 7] *= n * n * width * height
+        reach = min(reach, s[g, 8] * n)
+        share = s[g, 9] / covered
         for m in range(8):
-            mean[m] += own[m] * share
+            s[last, m] += s[g, m] * share
     spread = 0.0
     for g in range(groups):
-        spread = max(spread, abs(s[g, 0] - mean[0]) * width, abs(s[g, 1] - mean[1]) * height)
+        spread = max(spread, abs(s[g, 0] - s[last, 0]) * width, abs(s[g, 1] - s[last, 1]) * height)
     once = spread <= 2.0 * reach * max(width, height) + 0.5
     return groups, covered, z, once
 
 
 @kernel(
-    "void(f8[:,::1], i4[:,::1], i4[:,::1], f4[:,::1], f4[:,::1], i4[:,::1], f4[:,::1], i8, u2[:,::1], i8[:,::1],"
+    "void(f8[:,::1], i4[:,::1], i4[:,::1], f4[:,::1], f4[:,::1], i4[:,::1], f4[:,::1], i8, f4[:,::1], i8[:,::1],"
     "f4[::1], f4[::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], i8, i8, f4[:,:,::1], f4[:,::1], f4[:,::1])"
 )
-def shade_rows(  # noqa: ANN201
-    points, faces, faces_uv, uv, attributes, triangle, depth, n, texels, table, decode, encode, mode, light, lamps,  # noqa: ANN001
-    to_world, top, bottom, rgb, alpha, z_out,  # noqa: ANN001
+def shade_rows(
+    points, faces, faces_uv, uv, attributes, triangle, depth, n, texels, table, decode, encode, mode, light, lamps,
+    to_world, top, bottom, rgb, alpha, z_out,
 ):  # fmt: skip
     """Pixels of rows top..bottom-1."""
     s, face, ray = np.empty((n * n + 1, 12)), np.empty(n * n, np.int32), np.empty(3)
@@ -213,10 +215,10 @@ def shade_rows(  # noqa: ANN201
                 ray *= scale
             red, green, blue, coverage = 0.0, 0.0, 0.0, 0.0
             for g in range(1 if once else groups):
-                own = s[len(s) - 1] if once else s[g]
-                w = 1.0 if once else own[9] / covered
-                lod = max(0.5 * log2(max(own[7], 1e-12)) - 1.0, 0.0)
-                r1, g1, b1, a1 = shaded(own, lod, texels, table, decode, mode, light, lamps, ray)
+                own = n * n if once else g
+                w = 1.0 if once else s[g, 9] / covered
+                lod = 0.5 * log2(np.float32(s[own, 7])) - 1.0 if s[own, 7] > 4.0 else 0.0
+                r1, g1, b1, a1 = shaded(s, own, lod, texels, table, decode, mode, light, lamps, ray)
                 red, green, blue, coverage = red + w * r1, green + w * g1, blue + w * b1, coverage + w * a1
             rgb[y, x, 0] = curve(encode, sqrt(max(red, 0.0)))
             rgb[y, x, 1] = curve(encode, sqrt(max(green, 0.0)))
@@ -260,7 +262,10 @@ def render(scene: Scene) -> Rendering:
     to_world = camera.cam_from_world[:3, :3].T.double() @ torch.linalg.inv(camera.K.double())
     texels, table = scene.pyramid.packed
     rgb = np.empty((camera.height, camera.width, 3), np.float32)
-    alpha, z = np.empty((camera.height, camera.width), np.float32), np.empty((camera.height, camera.width), np.float32)
+    alpha, z = (
+        np.empty((camera.height, camera.width), np.float32),
+        np.empty((camera.height, camera.width), np.float32),
+    )
     given = (
         points, faces, faces_uv, _array(scene.uv, torch.float32), _array(attributes, torch.float32), triangle, depth, n,
         texels, table, decode, encode, mode, light, lamps, _array(to_world, torch.float64),

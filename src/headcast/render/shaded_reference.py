@@ -120,7 +120,9 @@ def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
 def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:
     """Colour (in the space samples are averaged in) and coverage at points."""
     levels = list(scene.pyramid.levels[1:])
-    rgba = sample_texture(scene.pyramid.levels[0], points.uv, mode="bicubic", levels=levels, lod=points.lod).clamp(0, 1)
+    rgba = sample_texture(
+        scene.pyramid.levels[0], points.uv, mode="bicubic", levels=levels, lod=points.lod
+    ).clamp(0, 1)
     coverage = rgba[:, 3:] if rgba.shape[1] == 4 else torch.ones_like(rgba[:, :1])
     rgb = _converted(rgba[:, :3], scene.texture_space, _resolve_space(scene))
     if scene.light is not None:
@@ -130,7 +132,11 @@ def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:
             view = -pixel_rays(scene.camera).to(n)[points.pixel]
             for direction, colour in zip(*dominant_lights(scene.light), strict=True):
                 direction = direction.to(n).expand_as(n)
-                rgb = rgb + ggx_specular(n, view, direction, points.gloss[:, 0], points.gloss[:, 1])[:, None] * colour
+                rgb = (
+                    rgb
+                    + ggx_specular(n, view, direction, points.gloss[:, 0], points.gloss[:, 1])[:, None]
+                    * colour
+                )
     return torch.cat([rgb, coverage], 1)
 
 

@@ -38,16 +38,14 @@ class Pyramid:
 
     @cached_property
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """For kernels: all levels as 16-bit RGBA (n, 4) one after the other; (levels, 3) of offset, width, height."""
-        rows, table, offset = [], [], 0
-        for level in self.levels:
-            height, width, channels = level.shape
-            rgba = np.full((height * width, 4), 65535, np.uint16)
-            rgba[:, :channels] = np.rint(level.detach().reshape(-1, channels).clamp(0, 1).numpy() * 65535)
-            rows.append(rgba)
-            table.append((offset, width, height))
-            offset += height * width
-        return np.concatenate(rows), np.array(table, np.int64)
+        """For kernels: all levels as float32 RGBA (n, 4) one after the other; (levels, 3) of offset, width, height."""
+        sizes = [(level.shape[1], level.shape[0]) for level in self.levels]
+        ends = np.cumsum([w * h for w, h in sizes])
+        texels = np.ones((int(ends[-1]), 4), np.float32)
+        for level, end, (w, h) in zip(self.levels, ends, sizes, strict=True):
+            channels = level.shape[2]
+            texels[end - w * h : end, :channels] = level.detach().reshape(-1, channels).numpy()
+        return texels, np.array([(e - w * h, w, h) for e, (w, h) in zip(ends, sizes, strict=True)], np.int64)
 
 
 def sample_texture(
@@ -77,11 +75,18 @@ def sample_texture(
 
 
 def mip_levels(texture: Float[Tensor, "ht wt c"], smallest: int = 8) -> list[Tensor]:
-    """Halvings of a texture by averaging 2x2 texels, down to a side of about ``smallest``; without itself."""
-    levels, level = [], texture.movedim(-1, 0)[None]
-    while min(level.shape[-2:]) >= 2 * smallest:
-        level = torch.nn.functional.avg_pool2d(level, 2, ceil_mode=True, count_include_pad=False)
-        levels.append(level[0].movedim(0, -1))
+    """Halvings of a texture by averaging 2x2 texels, down to a side of about ``smallest``; without itself.
+
+    An odd side's last row or column counts twice.
+    """
+    levels, level = [], texture
+    while min(level.shape[:2]) >= 2 * smallest:
+        for axis in (0, 1):
+            if level.shape[axis] % 2:
+                level = torch.cat([level, level.narrow(axis, -1, 1)], axis)
+        rows = level[::2] + level[1::2]
+        level = (rows[:, ::2] + rows[:, 1::2]) * 0.25
+        levels.append(level)
     return levels
 
 

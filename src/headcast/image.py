@@ -100,7 +100,8 @@ def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses at twice this
         try:
-            with Image.open(path, formats=FORMATS) as im:
+            Image.init()
+            with Image.open(path, formats=[f for f in FORMATS if f in Image.OPEN]) as im:
                 size = im.size
                 check_size(path, size)
                 frames = getattr(im, "n_frames", 1) if im.format != "MPO" else 1

@@ -71,7 +71,7 @@ def face_frame(points: Float[np.ndarray, "478 2"], height: int, width: int) -> F
 
 
 def polygon(points: Float[np.ndarray, "n 2"] | Sequence[Sequence[float]], height: int, width: int) -> Plane:
-    """Coverage of a closed outline, antialiased."""
+    """Coverage of a closed outline, antialiased, half a pixel generous."""
     import cv2
 
     out = np.zeros((height, width), np.uint8)

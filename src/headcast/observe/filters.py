@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 __all__ = ["blur", "box", "guided", "local_colour", "resized"]
 
 Plane = Float[np.ndarray, "h w"]
 
 
-def box(x: Float[np.ndarray, "h w *c"], radius: int) -> Float[np.ndarray, "h w *c"]:
+def box(x: Shaped[np.ndarray, "h w *c"], radius: int) -> Shaped[np.ndarray, "h w *c"]:
     """Mean over a square of 2 radius + 1 pixels."""
     import cv2
 
@@ -18,7 +18,7 @@ def box(x: Float[np.ndarray, "h w *c"], radius: int) -> Float[np.ndarray, "h w *
     return cv2.blur(x, (k, k), borderType=cv2.BORDER_REPLICATE)
 
 
-def blur(x: Float[np.ndarray, "h w *c"], sigma: float) -> Float[np.ndarray, "h w *c"]:
+def blur(x: Shaped[np.ndarray, "h w *c"], sigma: float) -> Shaped[np.ndarray, "h w *c"]:
     """Gaussian blur."""
     import cv2
 
@@ -89,7 +89,7 @@ def local_colour(
     return blur(image * weight[..., None], sigma) / np.maximum(total, 1e-6)[..., None], total
 
 
-def resized(x: Float[np.ndarray, "h w *c"], height: int, width: int) -> Float[np.ndarray, "a b *c"]:
+def resized(x: Shaped[np.ndarray, "h w *c"], height: int, width: int) -> Shaped[np.ndarray, "a b *c"]:
     """Resampled: area mean when smaller, linear when larger."""
     import cv2
 

@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("observe", "avatar"),
     ("methods",),
     ("view",),
+    ("relight",),
     ("drive",),
     ("api",),
     ("evaluate",),

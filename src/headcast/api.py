@@ -187,7 +187,8 @@ def rendered(
 
     for t, camera in enumerate(drive.cameras):
         with torch.no_grad():
-            yield flatten(to_rgba(avatar.render(drive.params[t], camera)), colour)
+            light = None if drive.light is None else drive.light[t]
+            yield flatten(to_rgba(avatar.render(drive.params[t], camera, light)), colour)
         if progress:
             progress((t + 1) / len(drive), "rendering")
 

@@ -44,6 +44,7 @@ class Drive:
         clip: the driving video, when there is one.
         labels: a word for every frame, or empty.
         notes: what the user should know.
+        light: (T, 9, 3) irradiance of every frame; None: the avatar's own.
     """
 
     params: HeadParams
@@ -53,6 +54,7 @@ class Drive:
     clip: Clip | None = None
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    light: Float[Tensor, "t 9 3"] | None = None
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -114,6 +116,7 @@ def from_video(
 ) -> Drive:  # fmt: skip
     """A person's performance on the avatar."""
     from headcast.observe.track import track_clip
+    from headcast.relight import clip_light
     from headcast.video import read_video
 
     clip = read_video(path, frames)
@@ -123,13 +126,9 @@ def from_video(
     if camera == "driver":
         view = View(track.camera, params[0]).resized(size)
         drive = Drive(
-            params,
-            (view.camera,) * params.batch[0],
-            track.fps,
-            clip.audio,
-            clip,
-            notes=clip.notes + track.notes,
-        )
+            params, (view.camera,) * len(track), track.fps, clip.audio, clip, notes=clip.notes + track.notes,
+            light=clip_light(avatar, clip, track, params) if track.same_person else None,
+        )  # fmt: skip
     else:
         view = front_view(avatar, size or (512, 512))
         t = params.batch[0]
@@ -164,4 +163,5 @@ def at_rate(drive: Drive, fps: float) -> Drive:
     count = max(1, round(len(drive) * fps / drive.fps))
     index = (torch.arange(count) * (drive.fps / fps)).round().long().clamp(max=len(drive) - 1)
     cameras = tuple(drive.cameras[int(i)] for i in index)
-    return replace(drive, params=drive.params[index], cameras=cameras, fps=fps)  # type: ignore[index]
+    light = None if drive.light is None else drive.light[index]
+    return replace(drive, params=drive.params[index], cameras=cameras, fps=fps, light=light)  # type: ignore[index]

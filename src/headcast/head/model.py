@@ -6,42 +6,35 @@ import json
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from headcast.head.combine import combine
+from headcast.head.lids import rest_lids
 from headcast.head.names import EXPRESSION_INDEX as E
 from headcast.head.params import HeadParams, eye_look_from_gaze, gaze_from_eye_look
 from headcast.rotation import axis_angle_to_matrix
 
-__all__ = ["HeadModel"]
+__all__ = ["JOINTS", "HeadModel", "combine"]
 
 JOINTS = ("root", "neck", "head", "jaw", "eyeLeft", "eyeRight")
 PARENTS = (-1, 0, 1, 2, 2, 2)
+BLINKS = (E["eyeBlinkLeft"], E["eyeBlinkRight"])
 
 
 class HeadModel(nn.Module):
-    """A linear head (identity + 52 ARKit expressions) with neck, head, jaw and eye joints.
+    """A linear head (identity + 52 ARKit expressions) with neck, head, jaw and eye joints, and resting lids.
 
     Buffers (V vertices, F triangles, U texture coordinates, I identity components, J joints):
         neutral (V, 3) metres; identity_basis (I, V, 3); expression_basis (52, V, 3);
         faces (F, 3); uv (U, 2) in 0..1 with the origin at the texture's top left (glTF); faces_uv (F, 3);
-        part (F,) index into ``part_names``; region (V,) index into ``region_names``; mirror (V,);
+        part (F,) index into ``part_names``; region (V,) index into ``region_names``; mirror (V,) the vertex on
+        the other side; identity_parity (I,): the mirrored head has the coefficients ``identity * identity_parity``;
         joint_neutral (J, 3), joint_identity (I, J, 3): joint positions at rest;
-        skin_weights (V, J); landmark68_faces (68,), landmark68_bary (68, 3), the same for 478 (MediaPipe).
+        skin_weights (V, J); landmark68_faces (68,), landmark68_bary (68, 3), the same for 478 (MediaPipe);
+        lid_*, eye_profile, eye_growth: see :mod:`headcast.head.lids`.
+    ``.double()`` gives a float64 model.
     """
-
-    neutral: Tensor
-    identity_basis: Tensor
-    expression_basis: Tensor
-    faces: Tensor
-    uv: Tensor
-    faces_uv: Tensor
-    part: Tensor
-    region: Tensor
-    mirror: Tensor
-    joint_neutral: Tensor
-    joint_identity: Tensor
-    skin_weights: Tensor
 
     def __init__(self, tensors: dict[str, Tensor], meta: dict) -> None:
         super().__init__()
@@ -65,13 +58,23 @@ class HeadModel(nn.Module):
         """Number of identity components."""
         return self.identity_basis.shape[0]
 
+    def region_mask(self, *names: str) -> Bool[Tensor, " v"]:
+        """Which vertices belong to the named regions."""
+        wanted = torch.tensor([self.region_names.index(n) for n in names], device=self.region.device)
+        return torch.isin(self.region, wanted)
+
+    def part_faces(self, *names: str) -> Int[Tensor, " n"]:
+        """Indices of the triangles of the named parts."""
+        wanted = torch.tensor([self.part_names.index(n) for n in names], device=self.part.device)
+        return torch.isin(self.part, wanted).nonzero()[:, 0]
+
     def shape(self, identity: Float[Tensor, "*b i"]) -> Float[Tensor, "*b v 3"]:
-        """Vertices at rest (head frame, metres) of an identity."""
-        return self.neutral + torch.tensordot(identity, self.identity_basis, 1)
+        """Vertices at rest (head frame, metres) of an identity; the lids not yet laid on the eyes."""
+        return self.neutral + _blend(identity, self.identity_basis)
 
     def joints(self, identity: Float[Tensor, "*b i"]) -> Float[Tensor, "*b j 3"]:
         """Joint positions at rest (head frame, metres) of an identity, in the order of ``JOINTS``."""
-        return self.joint_neutral + torch.tensordot(identity, self.joint_identity, 1)
+        return self.joint_neutral + _blend(identity, self.joint_identity)
 
     def forward(self, params: HeadParams) -> Float[Tensor, "*b v 3"]:
         """World vertices, metres."""
@@ -81,19 +84,39 @@ class HeadModel(nn.Module):
         else:
             gaze = params.gaze
             expression = eye_look_from_gaze(expression, gaze)
-        v = self.shape(params.identity) + torch.tensordot(combine(expression), self.expression_basis, 1)
-        v = self.skin(v, self.joints(params.identity), params, gaze)
+        expression = combine(expression)
+        v = self.shape(params.identity) + _blend(expression, self.expression_basis)
+        joints = self.joints(params.identity)
+        v = self.lay_lids(v, joints, params.identity, expression, gaze)
+        v = self.skin(v, joints, params, gaze)
         R = axis_angle_to_matrix(params.rotation)
         return v @ R.transpose(-1, -2) + params.translation[..., None, :]
+
+    def lay_lids(
+        self, vertices: Float[Tensor, "*b v 3"], joints: Float[Tensor, "*b j 3"], identity: Float[Tensor, "*b i"],
+        expression: Float[Tensor, "*b 52"], gaze: Float[Tensor, "*b 2 2"],
+    ) -> Float[Tensor, "*b v 3"]:  # fmt: skip
+        """Vertices (head frame, before skinning) with the lids resting on the eyeballs for this gaze and blink."""
+        yaw, pitch = gaze.unbind(-1)
+        axis = torch.stack([yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()], -1)
+        blinks = torch.tensor(BLINKS, device=expression.device)
+        edge = self.lid_index[:, self.lid_rim]
+        shape = torch.stack([self.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])
+        laid = rest_lids(
+            vertices[..., self.lid_index, :], joints[..., 4:6, :], axis, 1 + identity @ self.eye_growth,
+            expression[..., blinks], shape, self.lid_rim, self.lid_partner, self.lid_share, self.lid_spread,
+            self.lid_clearance, self.eye_profile,
+        )  # fmt: skip
+        return vertices.index_copy(-2, self.lid_index.reshape(-1), laid.flatten(-3, -2))
 
     def skin(
         self, vertices: Float[Tensor, "*b v 3"], joints: Float[Tensor, "*b j 3"], params: HeadParams,
         gaze: Float[Tensor, "*b 2 2"],
     ) -> Float[Tensor, "*b v 3"]:  # fmt: skip
-        """Linear blend skinning by neck, jaw and eyes, in the head frame.
+        """Linear blend skinning in the head frame.
 
-        The head joint keeps its place: the neck rotation moves the shoulders' side relative to the head
-        only through ``neck`` being bent half at the neck joint and half at the head joint.
+        ``params.neck`` is bent half at the neck joint and half at the head joint; the root (shoulders) stays.
+        ``params.jaw`` turns the jaw joint, ``gaze`` the eyeballs.
         """
         half = params.neck / 2
         eye = torch.stack([-gaze[..., 1], gaze[..., 0], torch.zeros_like(gaze[..., 0])], -1)
@@ -106,11 +129,9 @@ class HeadModel(nn.Module):
                 Rp, tp = A[parent]
                 R, t = Rp @ R, (Rp @ t[..., None])[..., 0] + tp
             A.append((R, t))
-        R = torch.stack([a[0] for a in A], -3)
-        t = torch.stack([a[1] for a in A], -2)
-        Rv = torch.einsum("vj,...jkl->...vkl", self.skin_weights, R)
-        tv = torch.einsum("vj,...jk->...vk", self.skin_weights, t)
-        return (Rv @ vertices[..., None])[..., 0] + tv
+        M = torch.stack([torch.cat([R, t[..., None]], -1) for R, t in A], -3).flatten(-2)
+        M = (self.skin_weights @ M).unflatten(-1, (3, 4))
+        return (M[..., :3] @ vertices[..., None])[..., 0] + M[..., 3]
 
     def landmarks(self, vertices: Float[Tensor, "*b v 3"], which: int = 478) -> Float[Tensor, "*b n 3"]:
         """Points of the iBUG-68 or MediaPipe-478 embedding on given vertices."""
@@ -128,19 +149,6 @@ class HeadModel(nn.Module):
         return nn.functional.normalize(out, dim=-1)
 
 
-def combine(expression: Float[Tensor, "*b 52"]) -> Float[Tensor, "*b 52"]:
-    """Weights after the rules for shapes that were not made to be added.
-
-    A closing lid takes over from lookDown and squint, whose sum with it would carry the upper lid through the
-    lower one; ``mouthClose`` undoes ``jawOpen`` and so never exceeds it.
-    """
-    e = list(expression.unbind(-1))
-    for side in ("Left", "Right"):
-        open_ = 1 - e[E[f"eyeBlink{side}"]].clamp(0, 1)
-        for name in (f"eyeLookDown{side}", f"eyeSquint{side}"):
-            e[E[name]] = e[E[name]] * open_
-    e[E["mouthClose"]] = torch.minimum(e[E["mouthClose"]], e[E["jawOpen"]])
-    return torch.stack(e, -1)
-
-
-Faces = Int[Tensor, "f 3"]
+def _blend(weights: Float[Tensor, "*b k"], basis: Float[Tensor, "k n 3"]) -> Float[Tensor, "*b n 3"]:
+    """Weighted sum of fields, as one matrix product."""
+    return (weights @ basis.flatten(1)).unflatten(-1, basis.shape[1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +19,12 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
+from headcast.head.skin import uv_key
 from headcast.image import linear_to_srgb
 from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
-__all__ = ["MeshAvatar", "bind", "topology"]
+__all__ = ["MeshAvatar", "bind"]
 
 THUMBNAIL = 256
 
@@ -89,7 +89,7 @@ class MeshAvatar:
         """
         meta = {
             **self.info, "kind": "mesh",
-            "head": {"name": self.head.name, "hash": self.head.hash, "topology": topology(self.head)},
+            "head": {"name": self.head.name, "hash": self.head.hash, "topology": uv_key(self.head)},
         }  # fmt: skip
         tensors = {**self.source.tensors(), "rest": self.head.shape(self.identity)}
         write_package(path, Package(meta, tensors, {"albedo": self.texture}, self.thumbnail()))
@@ -123,20 +123,12 @@ def bind(head: HeadModel, offset: Float[Tensor, "v 3"]) -> HeadModel:
     return bound
 
 
-def topology(head: HeadModel) -> str:
-    """A hash of triangles and texture coordinates: heads with the same one can wear each other's avatars."""
-    h = hashlib.sha256()
-    for x in (head.faces, head.faces_uv, (head.uv * 65536).round().long()):
-        h.update(x.cpu().numpy().tobytes())
-    return h.hexdigest()[:16]
-
-
 def check_head(meta: dict[str, Any], head: HeadModel, path: Path) -> None:
     """Refuses an avatar bound to a head that the installed one cannot stand in for."""
     made = meta.get("head")
     if not isinstance(made, dict):
         raise damaged(path, "it does not say which head it was made with")
-    if made.get("hash") != head.hash and made.get("topology") != topology(head):
+    if made.get("hash") != head.hash and made.get("topology") != uv_key(head):
         raise HeadcastError(
             f"{path}: made with the head model '{str(made.get('name'))[:40]}' ({str(made.get('hash'))[:16]}), whose mesh "
             f"differs from the installed '{head.name}' ({head.hash}); create it again or install its version"

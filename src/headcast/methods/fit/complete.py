@@ -26,7 +26,7 @@ def complete(
     head: HeadModel, texels: Texels, seen: Evidence, skin: Float[np.ndarray, "n 3"],
     rest: Float[np.ndarray, "v 3"], rng: np.random.Generator,
 ) -> Float[np.ndarray, "n 3"]:  # fmt: skip
-    """Linear albedo of every texel of the skin part: seen where trusted, else completed.
+    """Linear albedo of every texel of the skin part, as its surroundings and the skin model suggest.
 
     Args:
         skin: the skin model's albedo for this person.
@@ -42,8 +42,7 @@ def complete(
     if seen.trust @ seen.label[:, 2] > 50:
         cloth = carried(head, texels, seen, graph, 2, np.log(seen.albedo + EPS), np.ones_like(seen.plain))
         fill += label[:, 2:] * np.exp(cloth)
-    a = seen.trust[:, None]
-    return ((a * np.sqrt(np.maximum(seen.albedo, 0)) + (1 - a) * np.sqrt(np.maximum(fill, 0))) ** 2).astype(np.float32)
+    return fill.astype(np.float32)
 
 
 def labels(head: HeadModel, texels: Texels, seen: Evidence, graph: Graph) -> Float[np.ndarray, "n 3"]:

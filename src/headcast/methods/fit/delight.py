@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-__all__ = ["FLOOR", "delight", "safe_light", "scale_light"]
+__all__ = ["FLOOR", "safe_light", "scale_light", "shading_at"]
 
 FLOOR = 0.4  # darkest shading over all directions, as a share of the mean
 BRIGHTEST = 0.97
@@ -34,14 +34,14 @@ def safe_light(light: Float[np.ndarray, "9 3"] | None) -> Float[np.ndarray, "9 3
     return out
 
 
-def delight(
-    colour: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, "n 3"], light: Float[np.ndarray, "9 3"]
+def shading_at(
+    normal: Float[np.ndarray, "n 3"], light: Float[np.ndarray, "9 3"]
 ) -> Float[np.ndarray, "n 3"]:
-    """Albedo of linear colours at unit world normals; may exceed 1 (see ``scale_light``)."""
+    """What white looks like at unit world normals under the light; a photo divided by it is albedo."""
     from headcast.render.shading import shade
 
     shading = shade(torch.from_numpy(normal), torch.from_numpy(light.astype(np.float32))).numpy()
-    return colour / np.maximum(shading, 1e-3)
+    return np.maximum(shading, 1e-3)
 
 
 def scale_light(albedo: Float[np.ndarray, "n 3"], weight: Float[np.ndarray, "n"]) -> float:

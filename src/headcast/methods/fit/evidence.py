@@ -14,12 +14,11 @@ from headcast.methods.fit.unproject import Seen, lookup, smooth
 from headcast.observe.landmark_points import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER, OVAL
 from headcast.observe.types import Observation
 
-__all__ = ["Evidence", "evidence_of", "feathered", "merged", "zone"]
+__all__ = ["Evidence", "evidence_of", "feathered", "zone"]
 
 NOSTRILS = (48, 64, 98, 97, 2, 326, 327, 294, 278, 4)
 FEATHER = 5.0  # texels of a 1024 texture over which seen and completed skin are blended
 NARROW = 1.0  # the same at the rims of eyes, nostrils and lips
-KEEN = 6.0  # exponent by which the better view of a texel wins
 
 
 @dataclass(frozen=True)
@@ -135,29 +134,3 @@ def outline_band(
         cv2.fillPoly(mask, [p], 255, cv2.LINE_AA, 4)
         cv2.polylines(mask, [p], True, 255, max(1, round(2 * width)), cv2.LINE_AA, 4)
     return mask.astype(np.float32) / 255
-
-
-def merged(views: list[Evidence], sharpness: list[Float[np.ndarray, "n"]]) -> Evidence:
-    """Several photos as one: at every texel the better view wins, so that nothing is doubled or blurred."""
-    if len(views) == 1:
-        return views[0]
-    trust = np.stack([v.trust for v in views])
-    keen = (trust * np.stack(sharpness)) ** KEEN
-    share = keen / np.maximum(keen.sum(0), 1e-12)
-    first = views[0]
-    albedo = [v.albedo * tone(first, v) for v in views]
-    return Evidence(
-        sum(s[:, None] * a for s, a in zip(share, albedo, strict=True)),
-        trust.max(0),
-        sum(s * v.plain for s, v in zip(share, views, strict=True)),
-        sum(s[:, None] * v.label for s, v in zip(share, views, strict=True)),
-        np.stack([v.told for v in views]).max(0),
-    )
-
-
-def tone(first: Evidence, other: Evidence) -> Float[np.ndarray, "3"]:
-    """The colour factor that makes another photo's skin look like the first's."""
-    both = (first.trust > 0.5) & (other.trust > 0.5) & (first.label[:, 0] > 0.5) & (other.label[:, 0] > 0.5)
-    if both.sum() < 500:
-        return np.ones(3, np.float32)
-    return np.median(first.albedo[both] / np.maximum(other.albedo[both], 1e-3), 0).astype(np.float32)

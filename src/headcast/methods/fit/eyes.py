@@ -20,10 +20,10 @@ IRIS = ((0.0, 0.008), (0.33, 0.01), (0.40, 0.07), (0.7, 0.09), (0.9, 0.06), (1.0
 
 
 def paint_eyes(
-    head: HeadModel, texels: Texels, seen: Evidence, albedo: Float[np.ndarray, "n 3"],
+    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
     rest: Float[np.ndarray, "v 3"], white: float,
 ) -> None:  # fmt: skip
-    """Fills in the texels of both eyeballs of ``albedo``; the eyes of one person share what is seen of either."""
+    """Fills in the texels of both eyeballs of ``fill_in``; the eyes of one person share what is seen of either."""
     part = head.part.numpy()[texels.triangle]
     points = head.landmarks(torch.from_numpy(rest)).numpy()
     for name, (centre, ring) in IRIS_POINTS.items():
@@ -41,8 +41,7 @@ def paint_eyes(
         fill = white_of_eye * (1 - 0.35 * smooth(r, 1.3, 2.4))[:, None]
         iris = iris_colour(r, angle, trust, colour, white)
         fill = fill + smooth(1.06 - r, 0.0, 0.12)[:, None] * (iris - fill)
-        a = trust[:, None]
-        albedo[mine] = a * colour + (1 - a) * fill
+        fill_in[mine] = fill
 
 
 def sclera_colour(

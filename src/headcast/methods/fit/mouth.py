@@ -24,10 +24,10 @@ DARKEST = {"teethUpper": 0.35, "teethLower": 0.3, "gums": 0.25, "tongue": 0.25, 
 
 
 def paint_mouth(
-    head: HeadModel, texels: Texels, seen: Evidence, albedo: Float[np.ndarray, "n 3"],
+    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
     rest: Float[np.ndarray, "v 3"], white: float,
 ) -> None:  # fmt: skip
-    """Fills in the texels of the mouth's parts of ``albedo``.
+    """Fills in the texels of the mouth's parts of ``fill_in``.
 
     Args:
         white: brightness of this photo's albedo scale: 1 where light skin has a luminance of 0.4.
@@ -44,14 +44,12 @@ def paint_mouth(
         dark = np.clip(1 - (front - depth[mine]) / DEPTH[name], 0, 1)
         shade = DARKEST[name] + (1 - DARKEST[name]) * dark**1.3
         fill = np.array(colour, np.float32) * white * shade[:, None]
-        trust = seen.trust[mine]
-        good = trust > 0.5
+        good = seen.trust[mine] > 0.5
         if name.startswith("teeth") and good.sum() > 60:
             light = seen.albedo[mine][good].mean(1)
             lit = light > np.quantile(light, 0.6)
             ratio = np.median(seen.albedo[mine][good][lit] / fill[good][lit], 0)
             fill = fill * np.clip(ratio, 0.5, 1.4)
-        a = trust[:, None]
-        albedo[mine] = a * seen.albedo[mine] + (1 - a) * fill
+        fill_in[mine] = fill
 
 

@@ -1,0 +1,57 @@
+"""What to paint where no photo shows the head: skin, hair, clothes, eyes and mouth of this person."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from headcast.head.model import HeadModel
+from headcast.head.skin import SkinModel
+from headcast.methods.fit.complete import complete
+from headcast.methods.fit.evidence import Evidence
+from headcast.methods.fit.eyes import paint_eyes
+from headcast.methods.fit.mouth import paint_mouth
+from headcast.methods.fit.texels import Texels
+
+__all__ = ["paint"]
+
+WHITE = 0.33  # mean albedo of light skin under white light
+TONE = (0.42, 0.30, 0.23)
+
+
+def paint(
+    head: HeadModel, texels: Texels, evidence: Evidence, rest: Float[np.ndarray, "v 3"], rng: np.random.Generator
+) -> Float[np.ndarray, "n 3"]:
+    """Linear albedo for every texel as if nothing of it were seen, in keeping with what is seen around it."""
+    sure = evidence.trust * evidence.plain * evidence.label[:, 0] > 0.7
+    tone = np.median(evidence.albedo[sure], 0) if sure.any() else np.array(TONE)
+    fill = complete(head, texels, evidence, usual_skin(head, texels, evidence, tone), rest, rng)
+    white = float(np.clip(tone.mean() / WHITE, 0.5, 1.3))
+    paint_eyes(head, texels, evidence, fill, rest, white)
+    paint_mouth(head, texels, evidence, fill, rest, white)
+    return np.nan_to_num(fill).clip(0, 1)
+
+
+def usual_skin(
+    head: HeadModel, texels: Texels, evidence: Evidence, tone: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "n 3"]:
+    """What the skin model takes this person's skin to be; one colour where no model fits the head."""
+    import cv2
+
+    model = SkinModel.load_for(head)
+    if model is None:
+        return np.repeat(tone[None].astype(np.float32), len(texels.index), 0)
+    weight = (evidence.trust * evidence.plain * evidence.label[:, 0] ** 2)[:, None]
+    small = cv2.resize(
+        texels.picture(np.concatenate([evidence.albedo * weight, weight], 1)), (model.size, model.size),
+        interpolation=cv2.INTER_AREA,
+    )  # fmt: skip
+    colour, known = small[..., :3] / np.maximum(small[..., 3:], 1e-4), small[..., 3]
+    albedo = model.sample(model.fit(torch.from_numpy(colour), torch.from_numpy(known)))
+    filled = torch.where(model.inside[..., None], albedo, torch.zeros(3)).numpy()
+    share = cv2.GaussianBlur(model.inside.numpy().astype(np.float32), (0, 0), 2.0)
+    outside = cv2.GaussianBlur(filled, (0, 0), 2.0) / np.maximum(share, 1e-3)[..., None]  # no dark rim at chart borders
+    filled = np.where(model.inside.numpy()[..., None], filled, outside)
+    large = cv2.resize(filled, (texels.size, texels.size), interpolation=cv2.INTER_CUBIC)
+    return np.maximum(texels.values(large), 1e-3).astype(np.float32)

@@ -10,6 +10,9 @@ from headcast.avatar.package import Package, damaged, read_package
 from headcast.errors import HeadcastError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
     from headcast.avatar.source import Source
     from headcast.camera import Camera
     from headcast.head.model import HeadModel
@@ -41,8 +44,14 @@ class Avatar(Protocol):
     @property
     def info(self) -> dict[str, Any]: ...
 
-    def render(self, params: HeadParams, camera: Camera) -> Rendering:
-        """A picture of the head with straight alpha; ``params`` are unbatched."""
+    def render(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
+    ) -> Rendering:
+        """A picture of the head with straight alpha; ``params`` are unbatched.
+
+        Args:
+            light: (9, 3) irradiance in the world frame, linear; None: the avatar's own.
+        """
         ...
 
     def save(self, path: str | Path) -> None:
@@ -68,6 +77,8 @@ def load(path: str | Path) -> Avatar:
         raise damaged(path, "no kind")
     if kind not in KINDS:
         known = ", ".join(KINDS)
-        raise HeadcastError(f"{path}: avatar of the unknown kind '{kind[:40]}' (known: {known}); upgrade headcast")
+        raise HeadcastError(
+            f"{path}: avatar of the unknown kind '{kind[:40]}' (known: {known}); upgrade headcast"
+        )
     module, name = KINDS[kind].split(":")
     return getattr(importlib.import_module(module), name).from_package(package, path)

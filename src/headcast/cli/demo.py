@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def main(options: Demo) -> int:
     ]
     for step in steps:
         start = time.perf_counter()
-        print("headcast", *step, file=sys.stderr)
+        print(shlex.join(["headcast", *map(str, step)]), file=sys.stderr)
         code = headcast([str(word) for word in step])
         if code:
             return code

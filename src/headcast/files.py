@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from headcast.errors import HeadcastError
 
-__all__ = ["atomic_path", "check_readable", "check_writable", "what_is"]
+__all__ = ["atomic_path", "check_readable", "check_writable", "quiet_stderr", "what_is"]
 
 SIGNATURES = (
     (b"%PDF", "a PDF document"),
@@ -109,3 +111,22 @@ def what_is(path: Path) -> str:
     if text == len(head) and not head.count(0):
         return "is a text file"
     return "is of no known format"
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Points file descriptor 2 to nowhere. Python's own sys.stderr is flushed before and works after."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

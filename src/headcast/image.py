@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from headcast.errors import HeadcastError
-from headcast.files import atomic_path, check_readable, check_writable, what_is
+from headcast.files import atomic_path, check_readable, check_writable, quiet_stderr, what_is
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ __all__ = [
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 64
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
-EXIF_IFD, FOCAL_35MM = 0x8769, 0xA405
+ORIENTATION, EXIF_IFD, FOCAL_35MM = 0x0112, 0x8769, 0xA405
 
 # What Pillow's decoders raise on damaged bytes, apart from its own classes (which are OSErrors).
 DAMAGE = (
@@ -78,25 +78,26 @@ def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
     """
     path = Path(path)
     check_readable(path, "picture")
-    im, stored = read_pixels(path, max_side)
-    notes: list[str] = []
-    if getattr(im, "n_frames_seen", 1) > 1:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's gossip about sizes and metadata; both are judged here
+        im, stored, frames = read_pixels(path, max_side)
+        focal, im = orientation_and_focal(im)
+        notes: list[str] = []
+        alpha = split_alpha(im)
+        rgb = np.array(to_srgb(im, notes))
+    if frames > 1:
         notes.append("an animation; its first frame is used")
-    focal, im = orientation_and_focal(im)
     scale = max(im.size) / max(stored)
     if scale < 1:
         notes.append(f"{stored[0]}x{stored[1]} pixels, read reduced to {im.width}x{im.height}")
-    alpha = split_alpha(im)
-    rgb = np.array(to_srgb(im, notes))
     return LoadedImage(rgb, alpha, str(path), focal, scale, tuple(notes))
 
 
-def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The decoded first frame, its longer side at most ``max_side``, and the size stored in the file."""
+def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int], int]:
+    """The first frame, its longer side at most ``max_side``; the size and number of frames in the file."""
     from PIL import Image, UnidentifiedImageError
 
-    with _pillow_settings, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # bomb warnings and metadata gossip; sizes are judged here
+    with _pillow_settings:
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses at twice this
         try:
@@ -106,10 +107,9 @@ def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]
                 check_size(path, size)
                 frames = getattr(im, "n_frames", 1) if im.format != "MPO" else 1
                 im.draft(None, (max_side, max_side))
-                im.load()
-                small = shrink(im, max_side)
-                small.n_frames_seen = frames  # type: ignore[attr-defined]
-                return small, size
+                with quiet_stderr():  # libtiff reports damage there, beside the exception
+                    im.load()
+                return shrink(im, max_side), size, frames
         except Image.DecompressionBombError as e:
             raise HeadcastError(f"{path}: more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from e
         except UnidentifiedImageError as e:
@@ -184,13 +184,13 @@ def orientation_and_focal(im: Image.Image) -> tuple[float | None, Image.Image]:
     """The 35 mm focal length of the EXIF block and the picture turned upright; broken EXIF counts as none."""
     from PIL import Image
 
-    exif = Image.Exif()
+    exif, turn, focal = Image.Exif(), 1, 0.0
     try:
         exif.load(im.info.get("exif") or b"")
+        turn = exif.get(ORIENTATION, 1)
         focal = float(exif.get_ifd(EXIF_IFD).get(FOCAL_35MM, 0))
-        turn = exif.get(0x0112)
     except DAMAGE:
-        return None, im
+        pass  # what was read before the damage counts
     upright = {
         2: (0,), 3: (3,), 4: (1,), 5: (5,), 6: (4,), 7: (6,), 8: (2,),
     }.get(turn if isinstance(turn, int) else 1, ())  # fmt: skip

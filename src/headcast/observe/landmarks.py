@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from headcast.errors import HeadcastError
+from headcast.files import quiet_stderr
 from headcast.observe.face_crop import CROP, Box, Square, box_of, face_size, overlap, shifted, square, squared
 from headcast.observe.landmark_points import MIRROR, face_width, face_yaw, iris_distance
-from headcast.observe.models import quiet_mediapipe, quiet_stderr
+from headcast.observe.models import quiet_mediapipe
 from headcast.observe.types import Detection
 
 if TYPE_CHECKING:

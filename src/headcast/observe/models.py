@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from headcast.errors import HeadcastError
+from headcast.files import quiet_stderr
 
 __all__ = ["quiet_mediapipe"]
 
@@ -37,22 +37,3 @@ def quiet_mediapipe() -> Iterator[Any]:
                 "opencv-contrib-python-headless in the place of opencv-contrib-python"
             ) from e
         yield mediapipe.solutions  # type: ignore[attr-defined]
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Points file descriptor 2 to nowhere. Python's own sys.stderr is flushed before and works after."""
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # no standard error at all
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -16,7 +16,7 @@ from headcast.head.params import HeadParams, eye_look_from_gaze
 from headcast.observe.landmark_model import INNER, LandmarkModel
 from headcast.observe.landmark_points import OVAL, iris_distance
 from headcast.observe.prior import Prior
-from headcast.observe.solver import Frame, Shared, Target, residuals, slid_basis, solve
+from headcast.observe.solver import Frame, Shared, Target, residuals, slid_basis, solve, with_lids
 from headcast.observe.types import Detection
 from headcast.rotation import matrix_to_axis_angle
 
@@ -179,6 +179,7 @@ class Fitter:
         self, shared: Shared, frame: Frame, target: Target, detection: Detection, width: int, height: int
     ) -> Fit:
         """The solver's state in the project's types."""
+        frame = with_lids(self.model, shared.identity, frame)
         basis = slid_basis(self.model, shared, frame, target.unit)
         r = residuals(self.model, basis, shared, frame, target) * target.unit
         error = float(np.median(np.linalg.norm(r[INNER], axis=1)) / iris_distance(detection.points) * 100)

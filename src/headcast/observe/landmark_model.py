@@ -12,6 +12,7 @@ from headcast.head.embed import embed_landmarks, landmark_table
 from headcast.head.model import HeadModel, combine
 from headcast.head.params import eye_look_from_gaze
 from headcast.observe.landmark_points import OVAL
+from headcast.observe.lid_model import LidModel
 
 __all__ = ["INNER", "LandmarkModel", "PointBasis", "combined_weights", "expression_weights"]
 
@@ -76,7 +77,7 @@ class LandmarkModel:
         eye_neutral, eye_identity: eyeball centres (left, right) at rest and their identity basis.
         sigma: (478,) scale of each point's residual, in iris distances.
         normal: (478, 3) outward unit normals on the neutral head.
-        triangle, bary: the 478 on the mesh.
+        triangle, bary: the 478 on the mesh. lids: what the resting lids add.
     """
 
     points: PointBasis
@@ -87,6 +88,7 @@ class LandmarkModel:
     normal: Float[np.ndarray, "478 3"]
     triangle: Int[np.ndarray, "478"]
     bary: Float[np.ndarray, "478 3"]
+    lids: LidModel
 
     @staticmethod
     def of(head: HeadModel, table: dict | None = None) -> LandmarkModel:
@@ -106,7 +108,12 @@ class LandmarkModel:
             normal=normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12),
             triangle=triangle,
             bary=bary,
+            lids=LidModel.of(head, triangle, bary),
         )
+
+    def eye_centres(self, identity: Float[np.ndarray, " i"]) -> Float[np.ndarray, "2 3"]:
+        """Where an identity's eyeballs turn (left, right)."""
+        return self.eye_neutral + self.eye_identity @ identity
 
 
 def _slide(head: HeadModel, oval: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

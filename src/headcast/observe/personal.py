@@ -18,6 +18,7 @@ from headcast.head.embed import closest_on_mesh, guards
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.observe.landmark_model import LandmarkModel, PointBasis
+from headcast.observe.lid_model import LidModel
 from headcast.observe.types import Detection
 
 __all__ = ["PersonalLandmarks", "personal_landmarks", "personal_model"]
@@ -74,7 +75,8 @@ def personal_landmarks(
 def personal_model(head: HeadModel, model: LandmarkModel, personal: PersonalLandmarks) -> LandmarkModel:
     """The landmark model of one person's photo."""
     points = PointBasis.of(head, personal.triangle, personal.bary)
-    return replace(model, points=points, triangle=personal.triangle, bary=personal.bary)
+    lids = LidModel.of(head, personal.triangle, personal.bary)
+    return replace(model, points=points, triangle=personal.triangle, bary=personal.bary, lids=lids)
 
 
 def _points(vertices: np.ndarray, faces: np.ndarray, triangle: np.ndarray, bary: np.ndarray) -> np.ndarray:

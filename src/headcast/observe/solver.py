@@ -25,10 +25,23 @@ from headcast.observe.landmark_model import (
 from headcast.observe.landmark_points import OVAL
 from headcast.observe.prior import FREE, Prior
 
-__all__ = ["Frame", "Shared", "Target", "positions", "residuals", "rotation_of", "slid_basis", "solve"]
+__all__ = [
+    "Frame",
+    "Shared",
+    "Target",
+    "positions",
+    "residuals",
+    "rotation_of",
+    "slid_basis",
+    "solve",
+    "with_lids",
+]
 
 POSE = 10
 """Frame unknowns before the expression: rotation 3, offset 2, log k, gaze 4."""
+
+LIDS_AT = (0, 2, 5, 9, 14)
+"""Iterations before which the lids are laid anew; in between they keep their shift."""
 
 REFRESH = float(np.cos(np.radians(2.0)))
 """Visibility and the sliding contour are found again when the head has turned this far."""
@@ -74,6 +87,7 @@ class Frame:
     expression: Float[np.ndarray, "52"]
     weight: Float[np.ndarray, "478"] = field(default_factory=lambda: np.ones(478))
     seen_from: Float[np.ndarray, "3"] | None = None
+    lid_shift: Float[np.ndarray, "478 3"] = field(default_factory=lambda: np.zeros((478, 3)))
 
     @cached_property
     def combined(self) -> Float[np.ndarray, "52"]:
@@ -96,17 +110,23 @@ def _eye_rotation(gaze: np.ndarray) -> np.ndarray:
 
 
 def positions(
-    model: LandmarkModel, basis: PointBasis, identity: np.ndarray, combined: np.ndarray, gaze: np.ndarray
-) -> Float[np.ndarray, "n 3"]:
-    """Head frame positions of surface points, eyes turned."""
-    p = basis.at_identity(identity) + basis.expression @ combined
-    return p + _eye_shift(model, basis, p, identity, _eye_rotation(gaze) - np.eye(3))
+    model: LandmarkModel, basis: PointBasis, identity: Float[np.ndarray, " i"], frame: Frame
+) -> Float[np.ndarray, "478 3"]:
+    """Head frame positions of the 478 points, lids resting, eyes turned."""
+    p = basis.at_identity(identity) + basis.expression @ frame.combined + frame.lid_shift
+    return p + _eye_shift(model, basis, p, identity, _eye_rotation(frame.gaze) - np.eye(3))
+
+
+def with_lids(model: LandmarkModel, identity: Float[np.ndarray, " i"], frame: Frame) -> Frame:
+    """The frame with its lids laid onto the eyeballs."""
+    shift = model.lids.shift(identity, frame.combined, frame.gaze, model.eye_centres(identity))
+    return replace(frame, lid_shift=shift)
 
 
 def _eye_shift(
     model: LandmarkModel, basis: PointBasis, p: np.ndarray, identity: np.ndarray, turn: np.ndarray
 ) -> np.ndarray:
-    centre = model.eye_neutral + model.eye_identity @ identity
+    centre = model.eye_centres(identity)
     shift = np.zeros_like(p)
     for s in range(2):
         rows = np.flatnonzero(basis.eye_weight[:, s])
@@ -126,7 +146,7 @@ def residuals(
     model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target
 ) -> Float[np.ndarray, "478 2"]:
     """Fitted minus detected, in iris distances."""
-    p = positions(model, basis, shared.identity, frame.combined, frame.gaze)
+    p = positions(model, basis, shared.identity, frame)
     return _project(p @ frame.rotation.T, np.exp(shared.log_focal), frame, target.unit)[0] - target.points
 
 
@@ -155,7 +175,7 @@ def _jacobian(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Residuals (n, 2) and derivatives (n, 2, shared + frame unknowns), not whitened."""
     combined, by_e, by_gaze = expression_weights(frame.expression, frame.gaze, FREE)
-    still = basis.at_identity(shared.identity) + basis.expression @ combined
+    still = basis.at_identity(shared.identity) + basis.expression @ combined + frame.lid_shift
     turn = _eye_rotation(frame.gaze) - np.eye(3)
     p = still + _eye_shift(model, basis, still, shared.identity, turn)
     R, k = frame.rotation, np.exp(frame.log_k)
@@ -205,7 +225,7 @@ def _gaze_columns(
 ) -> np.ndarray:
     """Derivatives of eyeball points by (left, right) x (yaw, pitch), to first order in the gaze."""
     out = np.zeros((len(still), 3, 4))
-    centre = model.eye_neutral + model.eye_identity @ shared.identity
+    centre = model.eye_centres(shared.identity)
     turn = _eye_rotation(frame.gaze)
     for s in range(2):
         rows = np.flatnonzero(basis.eye_weight[:, s])
@@ -232,27 +252,28 @@ def solve(
 ) -> tuple[Shared, list[Frame]]:  # fmt: skip
     """Minimises landmark residuals plus priors over identity, focal length, poses, gazes and expressions."""
     frames, bases = list(frames), [model.points] * len(frames)
-    cost, before = np.inf, np.inf
-    for _ in range(iterations):
+    cost = np.inf
+    for n in range(iterations):
+        start, fresh = cost, False
         for i, (frame, target) in enumerate(zip(frames, targets, strict=True)):
-            if frame.seen_from is None or frame.seen_from @ frame.rotation[2] < REFRESH or cost == np.inf:
-                frames[i] = replace(frame, weight=_facing(model, frame), seen_from=frame.rotation[2])
-                bases[i] = slid_basis(model, shared, frames[i], target.unit)
-                before = cost = np.nan
-        if np.isnan(cost):
-            cost = _cost(model, bases, shared, frames, targets, prior)
-        elif before - cost < tolerance * max(cost, 1.0):
-            break
-        before = cost
+            if n in LIDS_AT:
+                frames[i] = with_lids(model, shared.identity, frames[i])
+            if n == 0 or frame.seen_from is None or frame.seen_from @ frame.rotation[2] < REFRESH:
+                frames[i] = replace(frames[i], weight=_facing(model, frame), seen_from=frame.rotation[2])
+                bases[i], fresh = slid_basis(model, shared, frame, target.unit), True
+        if fresh or n in LIDS_AT:
+            start = _cost(model, bases, shared, frames, targets, prior)
         step_s, step_f = box_step(_normal(model, bases, shared, frames, targets, prior, free_identity))
         for damping in (1.0, 0.5, 0.25, 0.1):
             s2 = _moved_shared(shared, step_s * damping, free_identity)
             f2 = [_moved(f, step_f[i] * damping) for i, f in enumerate(frames)]
-            cost2 = _cost(model, bases, s2, f2, targets, prior)
-            if cost2 < cost:
-                shared, frames, cost = s2, f2, cost2
+            cost = _cost(model, bases, s2, f2, targets, prior)
+            if cost < start:
+                shared, frames = s2, f2
                 break
         else:
+            break
+        if not fresh and start - cost < tolerance * max(start, 1.0):
             break
     return shared, frames
 
@@ -311,4 +332,5 @@ def _moved(frame: Frame, step: np.ndarray) -> Frame:
         expression=expression,
         weight=frame.weight,
         seen_from=frame.seen_from,
+        lid_shift=frame.lid_shift,
     )

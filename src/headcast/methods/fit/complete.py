@@ -68,7 +68,7 @@ def labels(head: HeadModel, texels: Texels, seen: Evidence, graph: Graph) -> Flo
     x = np.clip(x, 0, 1)
     x[:, 1] *= 1 - zone(head, texels, "ears", "neck", "nose", "lips", "lids")
     x[:, 2] *= zone(head, texels, "neck", "shoulders")
-    sharp = x**3
+    sharp = x**6
     sharp[:, 0] += 1e-4
     return sharp / sharp.sum(1, keepdims=True)
 

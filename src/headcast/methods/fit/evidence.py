@@ -60,7 +60,7 @@ def evidence_of(
     slack = 0.42 - 0.3 * inside - 0.1 * inside * fine
     trust = seen.visible * smooth((seen.facing - slack * 0.4 * (1 - fine)) / slack, 0.0, 1.0)
     trust *= np.maximum(inside, smooth(seen.person, 0.6, 0.95))
-    trust *= 1 - unlikely(seen, inside, head, texels)
+    trust *= 1 - unlikely(observation, seen, inside, head, texels)
     trust = np.where(mouth_part(head, texels), mouth_trust(observation, seen, unit), trust)
     total = seen.skin + seen.hair + seen.clothes
     label = np.stack([seen.skin, seen.hair, seen.clothes], 1) / np.maximum(total, 1e-3)[:, None]
@@ -76,11 +76,16 @@ def evidence_of(
 
 
 def unlikely(
-    seen: Seen, inside: Float[np.ndarray, "n"], head: HeadModel, texels: Texels
+    observation: Observation, seen: Seen, inside: Float[np.ndarray, "n"], head: HeadModel, texels: Texels
 ) -> Float[np.ndarray, "n"]:
-    """0..1: hair before ears, neck and turned-away cheeks, clothes before a face: not to be painted there."""
-    slanted = (1 - inside) * (1 - smooth(seen.facing, 0.3, 0.6)) * (1 - zone(head, texels, "scalp"))
-    hair = np.clip(seen.hair * 1.5, 0, 1) * np.maximum(zone(head, texels, "ears", "neck"), slanted)
+    """0..1: hair before ears, neck and cheeks, clothes before a face: not to be painted there."""
+    points = observation.detection.points
+    up = points[10] - points[152]
+    level = ((seen.pixel - points[[468, 473]].mean(0)) @ (up / (up @ up))).astype(np.float32)
+    low = 1 - smooth(level, -0.05, 0.08)  # below the eyes
+    slanted = 1 - smooth(seen.facing, 0.3, 0.6)
+    outside = (1 - inside) * (1 - zone(head, texels, "scalp"))
+    hair = smooth(seen.hair, 0.05, 0.35) * np.maximum(zone(head, texels, "ears", "neck"), outside * np.maximum(low, slanted))
     clothes = smooth(seen.clothes, 0.3, 0.7) * (1 - zone(head, texels, "neck", "shoulders")) * (1 - inside)
     return np.maximum(hair, clothes)
 

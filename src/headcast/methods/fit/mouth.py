@@ -49,7 +49,8 @@ def paint_mouth(
             light = seen.albedo[mine][good].mean(1)
             lit = light > np.quantile(light, 0.6)
             ratio = np.median(seen.albedo[mine][good][lit] / fill[good][lit], 0)
-            fill = fill * np.clip(ratio, 0.5, 1.4)
+            level = float(np.clip(ratio.mean(), 0.5, 1.3))
+            fill = fill * level * np.clip(ratio / max(ratio.mean(), 1e-6), 0.88, 1.12)
         fill_in[mine] = fill
 
 

@@ -13,9 +13,10 @@ from headcast.head.model import HeadModel
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.weights import save_tensors, weights_path
 from head_model.lids import lid_tensors, settle
+from head_model.parts import BULGE_HEIGHT, EYE_RADIUS, IRIS_RADIUS, bulge
 from head_model.regions import REGIONS, label
 from head_model.rig import jaw_hinge, joints, skin_weights, tongue_out
-from head_model.source import Source
+from head_model.source import FLIP, Source
 
 __all__ = ["finish", "write"]
 
@@ -49,8 +50,10 @@ def finish(
     meta = {"name": "headcast-head-1", "part_names": part_names, "region_names": REGIONS}
     head = HeadModel(tensors_of(arrays), {**meta, "hash": ""})
     points = json.loads((landmarks or weights_path("landmarks").with_suffix(".json")).read_text())
+    wanted = {count: np.array(points[f"points{count}"]) for count in (68, 478)}
+    wanted[478][468:] = iris_points(source.eye_center)
     for count in (68, 478):
-        face, bary = embed_landmarks(head, np.array(points[f"points{count}"]))
+        face, bary = embed_landmarks(head, wanted[count])
         arrays[f"landmark{count}_faces"], arrays[f"landmark{count}_bary"] = face, bary
     skin = owner == 0
     meta["card"] = {
@@ -61,6 +64,17 @@ def finish(
         "built_by": "tools/build_head_model.py", "landmarks": "weights/landmarks.json, learned on train portraits",
     }  # fmt: skip
     return tensors_of(arrays), meta
+
+
+def iris_points(center: np.ndarray) -> np.ndarray:
+    """MediaPipe's iris points, right eye first: centre, then the limbus nasal or
+    temporal, up, the other side, down: its numbering is mirrored between the eyes."""
+    depth = np.sqrt(EYE_RADIUS**2 - IRIS_RADIUS**2)
+    depth += bulge(np.array(depth / EYE_RADIUS)) * depth / EYE_RADIUS
+    ring = [(0, 0, EYE_RADIUS + BULGE_HEIGHT)] + [(x * IRIS_RADIUS, y * IRIS_RADIUS, depth)
+                                                  for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1))]  # fmt: skip
+    left = np.array(ring) + center
+    return np.concatenate([left * FLIP, left])
 
 
 def tensors_of(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from headcast.head.lids import rest_lids
+from headcast.head.lids import CONTACT, rest_lids
 from headcast.head.names import EXPRESSION_INDEX
 from head_model.parts import BULGE_ANGLE, BULGE_HEIGHT, EYE_RADIUS
 from head_model.source import FLIP, Source
@@ -15,39 +15,37 @@ __all__ = ["lid_tensors", "settle"]
 
 REACH = 0.0085
 UPPER_SHARE = 0.85
+EDGE_RING = 2
+"""ICT's ring where a lid's margin turns outward; landmarks lie on it."""
 
 
-def _partner(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(C, C) weights of the opposite lid's edge at the same share of its length, and (C,) upper > 0 > lower."""
+def _partner(points: np.ndarray, closed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(C, C) weights of the nearest point of the opposite lid's edge when closed; (C,) share, upper > 0 > lower.
+
+    The share fades out over the two vertices next to each corner.
+    """
     n = len(points)
     inner, outer = int(points[:, 0].argmin()), int(points[:, 0].argmax())
     one = np.arange(inner, inner + (outer - inner) % n + 1) % n
     two = np.arange(outer, outer + (inner - outer) % n + 1)[::-1] % n
     upper, lower = (one, two) if points[one, 1].mean() > points[two, 1].mean() else (two, one)
-
-    def share(run: np.ndarray) -> np.ndarray:
-        s = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points[run], axis=0), axis=1))])
-        return s / s[-1]
-
-    weights, side = np.zeros((n, n)), np.zeros(n)
-    for run, other, sign in ((upper, lower, UPPER_SHARE), (lower, upper, UPPER_SHARE - 1)):
-        s, o = share(run), share(other)
+    weights, share = np.zeros((n, n)), np.zeros(n)
+    for run, other, amount in ((upper, lower, UPPER_SHARE), (lower, upper, UPPER_SHARE - 1)):
+        a, b = closed[other[:-1]], closed[other[1:]]
         for k, v in enumerate(run):
-            j = min(int(np.searchsorted(o, s[k], side="right")) - 1, len(other) - 2)
-            t = (s[k] - o[j]) / (o[j + 1] - o[j])
+            t = np.clip(((closed[v] - a) * (b - a)).sum(1) / ((b - a) ** 2).sum(1), 0, 1)
+            j = int(np.linalg.norm(a + t[:, None] * (b - a) - closed[v], axis=1).argmin())
             weights[v] = 0
-            weights[v, other[j]] += 1 - t
-            weights[v, other[j + 1]] += t
-            side[v] = sign
-    for v in (inner, outer):
-        weights[v], side[v] = np.eye(n)[v], 1e-3
-    return weights, side
+            weights[v, other[j]] += 1 - t[j]
+            weights[v, other[j + 1]] += t[j]
+            share[v] = amount * min(1.0, min(k, len(run) - 1 - k) / 3) + np.copysign(1e-3, amount)
+    return weights, share
 
 
 def lid_tensors(arrays: dict[str, np.ndarray], skin: HalfSkin, source: Source) -> dict[str, np.ndarray]:
     """Buffers ``lid_*`` and ``eye_profile`` of the asset (left eye's order; the right one mirrors it)."""
     p = skin.vertices
-    rim = skin.eye_rings[EYE_RINGS.index(0)]
+    rim = skin.eye_rings[EYE_RINGS.index(EDGE_RING)]
     distance = np.linalg.norm(p[:, None] - p[rim], axis=-1)
     rings = np.unique(skin.eye_rings)
     ids = np.union1d(np.flatnonzero(distance.min(1) < REACH), rings)
@@ -59,14 +57,15 @@ def lid_tensors(arrays: dict[str, np.ndarray], skin: HalfSkin, source: Source) -
     place = {int(v): i for i, v in enumerate(ids)}
     for row, ring in zip(EYE_RINGS, skin.eye_rings, strict=True):
         for c, v in enumerate(ring):
-            if row <= 0:
+            if row <= EDGE_RING:
                 spread[place[int(v)]] = np.eye(len(rim))[c]
-    partner, share = _partner(p[rim])
+    blink = arrays["expression_basis"][EXPRESSION_INDEX["eyeBlinkLeft"]]
+    partner, share = _partner(p[rim], (p + blink[: len(p)])[rim])
     radial = np.linalg.norm(p[ids] - source.eye_center, axis=1) - EYE_RADIUS
-    clearance = np.clip(0.85 * radial, 0.0002, 0.0022)
+    clearance = np.minimum(CONTACT + 0.12 * d.min(1), np.clip(0.85 * radial, CONTACT, 0.002))
     for row, ring in zip(EYE_RINGS, skin.eye_rings, strict=True):
-        if row <= 0:
-            clearance[[place[int(v)] for v in ring]] = 0.0002
+        if row < EDGE_RING:
+            clearance[[place[int(v)] for v in ring]] = 0.0002 if row < 1 else 0.0003
     return {
         "lid_index": np.stack([ids, arrays["mirror"][ids]]), "lid_rim": np.array([place[int(v)] for v in rim]),
         "lid_partner": partner, "lid_share": share, "lid_spread": spread, "lid_clearance": clearance,

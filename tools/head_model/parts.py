@@ -13,10 +13,10 @@ from head_model.surface import boundary_loops
 
 __all__ = ["EYE_RADIUS", "eyeball", "gums_and_tongue", "teeth"]
 
-EYE_RADIUS = 0.0150
+EYE_RADIUS = 0.01535
 IRIS_RADIUS = 0.00585
 PUPIL_RADIUS = 0.0018
-BULGE_HEIGHT, BULGE_ANGLE = 0.0009, 0.46
+BULGE_HEIGHT, BULGE_ANGLE = 0.0015, 0.50
 SEGMENTS = 32
 EYE_OPEN_BACK = np.radians(125.0)
 

@@ -16,7 +16,6 @@ HAIRLINE = ([0, 25, 45, 60, 75, 88, 100, 112, 125, 180], [98, 97, 88, 72, 52, 42
 """Degrees around the head from the front, height in millimetres."""
 JAWLINE = ([-120, -5, 20, 45, 88, 112], [-45, -32, -30, -42, -86, -90])
 """Depth and height in millimetres, seen from the side: below it is neck."""
-LIP_BORDER = 10
 
 
 def _near_line(p: np.ndarray, line: np.ndarray) -> np.ndarray:
@@ -38,18 +37,30 @@ def label_skin(half: HalfSkin, source: Source) -> np.ndarray:
     width = np.interp(y, [-13, -2, 12, 30, 40], [17, 20.5, 16, 8.5, 9])
     out[(x < width) & (y > -14.5) & (y < 38) & (z > 92)] = REGIONS.index("nose")
     out[_near_line(p, lm[22:27]) < 0.0055] = REGIONS.index("brows")
-    rim = half.eye_rings[EYE_RINGS.index(0)]
+    rim = half.eye_rings[EYE_RINGS.index(1)]
     loop = np.append(rim, rim[0])
     out[_near_line(p, p[loop]) < 0.0062] = REGIONS.index("lids")
     out[half.eye_rings.ravel()] = REGIONS.index("lids")
-    out[half.lip_rings[: LIP_RINGS.index(LIP_BORDER) + 1].ravel()] = REGIONS.index("lips")
+    outline = np.concatenate([lm[51:60], lm[48:51]])
+    inside = points_in_polygon(p[:, :2], outline[:, :2]) & (z > 99)
+    inner = np.isin(np.arange(len(p)), half.lip_rings[: LIP_RINGS.index(8) + 1])
+    out[inside | inner] = REGIONS.index("lips")
     return out
+
+
+def points_in_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """Which points lie inside a closed polygon, by crossing numbers."""
+    a, b = polygon, np.roll(polygon, -1, axis=0)
+    x, y = points[:, :1], points[:, 1:]
+    spans = (a[:, 1] > y) != (b[:, 1] > y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cross = a[:, 0] + (y - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
+    return (spans & (x < cross)).sum(1) % 2 == 1
 
 
 def ear_mask(p: np.ndarray) -> np.ndarray:
     """Vertices of an ear: what stands off the side of the head near the ear canal."""
-    x, y, z = np.abs(p).T * 1000 if p.ndim == 2 else p
-    y, z = p[:, 1] * 1000, p[:, 2] * 1000
+    x, y, z = np.abs(p[:, 0]) * 1000, p[:, 1] * 1000, p[:, 2] * 1000
     wall = np.interp(z, [-22, -10, 5, 18, 30], [72.5, 73.5, 74, 74.5, 74.5]) - 0.04 * np.abs(y - 8)
     return (x > wall) & (np.abs(y - 7) < 34) & (z > -24) & (z < 27)
 

@@ -16,6 +16,8 @@ __all__ = ["HalfSkin", "boundary_loops", "build_half_mouth", "build_half_skin", 
 
 EYE_RINGS = (-5, -4, -3, -2, -1, 0, 1, 2)
 """Rings of ICT's quads kept around an eye's opening: negative ones lie on the lid's inside."""
+LID_ROWS = 4
+"""Further rows of ICT's quads kept as they are around the rings: the skin that a blink unrolls."""
 LIP_RINGS = (-6, -4, -2, -1, 0, 1, 2, 4, 6, 8, 10, 12)
 
 
@@ -99,6 +101,15 @@ def _agree(patch: np.ndarray, strips: np.ndarray) -> np.ndarray:
     return turned if same > 0.5 else turned[:, ::-1]
 
 
+def _grown(polys: np.ndarray, seed: np.ndarray, rows: int) -> np.ndarray:
+    """Vertices within ``rows`` polygons of a set."""
+    inside = seed
+    for _ in range(rows):
+        touched = polys[np.isin(polys, inside).any(1)]
+        inside = np.union1d(inside, touched[touched >= 0])
+    return inside
+
+
 def size_field(source: Source, faces: np.ndarray) -> np.ndarray:
     """Wanted edge length (metres) at every ICT vertex, fine at lids, lips, nose and where the surface curves."""
     v = source.neutral
@@ -110,10 +121,10 @@ def size_field(source: Source, faces: np.ndarray) -> np.ndarray:
     eye = distance(lm[36:48])
     nose = distance(np.concatenate([lm[30:36], lm[[31, 35]] + [0, 0.008, 0]]))
     lips = distance(lm[48:68])
-    size = np.full(len(v), 0.0044)
+    size = np.full(len(v), 0.0047)
     face = np.linalg.norm((v - [0, 0, 0.06]) / [0.078, 0.105, 0.09], axis=1)
     size += 0.0085 * np.clip((face - 1.0) / 0.55, 0, 1) ** 1.0
-    size = np.minimum(size, 0.0015 + 0.13 * np.maximum(eye - 0.004, 0))
+    size = np.minimum(size, 0.0016 + 0.14 * np.maximum(eye - 0.006, 0))
     size = np.minimum(size, 0.0019 + 0.10 * np.maximum(nose - 0.004, 0))
     size = np.minimum(size, 0.0018 + 0.11 * np.maximum(lips - 0.006, 0))
     e = np.unique(np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
@@ -160,6 +171,7 @@ def build_half_skin(source: Source, rounds: int = 6) -> HalfSkin:
     kind = np.where(v[used, 0] < 1e-9, MIDLINE, FREE)
     kind[back[eye]] = LOCKED
     kind[back[lips]] = LOCKED
+    kind[back[np.intersect1d(_grown(skin, eye[-1], LID_ROWS), used)]] = LOCKED
     for loop in boundary_loops(faces):
         kind[back[loop[v[loop, 1] < -0.12]]] = np.where(v[loop[v[loop, 1] < -0.12], 0] > 1e-9, LOCKED, MIDLINE)
     rim = boundary_loops(triangulate(source.polys[source.polys_of("face", "head_and_neck")]))

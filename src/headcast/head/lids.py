@@ -8,7 +8,7 @@ from torch import Tensor
 
 __all__ = ["eye_profile", "rest_lids"]
 
-CONTACT = 0.00025
+CONTACT = 0.0006
 """How far the lids' edge lies outside the eyeball, metres."""
 SOFT = 0.0001
 """Width over which a bound sets in, metres."""

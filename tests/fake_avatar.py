@@ -24,7 +24,7 @@ class FakeAvatar:
         params = HeadParams.neutral(self.head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.3]))
         return SimpleNamespace(camera=Camera.make(900, 300, 400), params=params, light=torch.zeros(9, 3))
 
-    def render(self, params: HeadParams, camera: Camera) -> Rendering:
+    def render(self, params: HeadParams, camera: Camera, light: torch.Tensor | None = None) -> Rendering:
         alpha = torch.zeros(camera.height, camera.width)
         for x, y in camera.project(self.head.landmarks(self.head(params), 478)).round().long().tolist():
             if 2 <= x < camera.width - 2 and 2 <= y < camera.height - 2:

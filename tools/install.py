@@ -2,8 +2,8 @@
 
 Two traps are stepped around. A plain ``pip install torch`` may resolve to gigabytes of CUDA packages: the
 index named by the variable TORCH_INDEX is used when set, and a torch that is already there is kept. MediaPipe
-asks for opencv-contrib-python, whose import needs libGL and glib: the headless build of the same version takes
-its place, and jax, jaxlib and sentencepiece, which MediaPipe lists but doesn't import, are left out.
+asks for opencv-contrib-python, whose import needs libGL and glib: the headless build of the same version
+takes its place, and jax, jaxlib and sentencepiece, which MediaPipe lists but doesn't import, are left out.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ MISTAKES = {
     "no number": (["render", "x.avatar", "--yaw", "much"], "much"),
     "unknown choice": (["render", "x.avatar", "--view", "back"], "front"),
     "nothing to drive": (["animate", "x.avatar"], "--preset"),
-    "two drivers": (["animate", "x.avatar", "--preset", "speech", "--drive", "a.csv"], "either"),
+    "two drivers": (["animate", "x.avatar", "--preset", "speech", "--drive", "a"], "either"),
     "unknown device": (["create", "x.jpg", "--device", "toaster"], "toaster"),
     "no photo": (["create"], "photo"),
     "wrong ending": (["create", "x.jpg", "-o", "x.zip"], ".avatar"),

@@ -15,7 +15,7 @@ from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams, eye_look_from_gaze
 from headcast.observe.landmark_model import INNER, LandmarkModel
 from headcast.observe.landmark_points import OVAL, iris_distance
-from headcast.observe.prior import Prior
+from headcast.observe.prior import FREE, Prior
 from headcast.observe.solver import Frame, Shared, Target, residuals, slid_basis, solve, with_lids
 from headcast.observe.types import Detection
 from headcast.rotation import matrix_to_axis_angle
@@ -169,10 +169,11 @@ class Fitter:
         log_focal = float(np.log(np.median(focals)))
         if prior.log_focal_sigma < 1:
             log_focal = prior.log_focal
-        frames = []
+        frames, resting = [], np.zeros(52)
+        resting[FREE] = 0.02
         for (R, s, offset), t in zip(poses, targets, strict=True):
             log_k = float(np.log(s * t.unit) - log_focal)
-            frames.append(Frame(R, offset * t.unit, log_k, np.zeros((2, 2)), np.full(52, 0.02)))
+            frames.append(Frame(R, offset * t.unit, log_k, np.zeros((2, 2)), resting.copy()))
         return Shared(identity.copy(), log_focal), frames
 
     def result(

@@ -19,7 +19,7 @@ def noise_of(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, " c"]:
 
 
 def smooth_curves(
-    curves: Float[np.ndarray, "t c"], strength: float = 2.0, noise: Float[np.ndarray, " c"] | None = None
+    curves: Float[np.ndarray, "t c"], strength: float = 0.6, noise: Float[np.ndarray, " c"] | None = None
 ) -> Float[np.ndarray, "t c"]:
     """Penalised least squares over the whole clip, each curve judged by its own noise.
 

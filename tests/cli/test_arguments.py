@@ -49,7 +49,8 @@ def test_a_mistake_is_one_line_and_exit_code_two(
 
 def test_help_shows_defaults(run: Run) -> None:
     code, out, _ = run("animate", "--help")
-    assert code == 0 and "(default: source)" in " ".join(out.replace("│", "").split()) and "--side-by-side" in out
+    words = " ".join(out.replace("│", "").split())
+    assert code == 0 and "(default: source)" in words and "--side-by-side" in words
     assert run("--help")[0] == 0 and run()[0] == 0
     assert run("--version")[1].startswith("headcast ")
 

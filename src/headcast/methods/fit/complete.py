@@ -19,6 +19,7 @@ __all__ = ["complete", "labels", "strands"]
 
 PRIOR = 0.02  # trust in what a region usually is, against what is seen of its surroundings
 STRIDE = 3
+HOME = 0.006  # pull of colours far from anything seen towards the usual one
 EPS = 2e-3
 
 
@@ -79,9 +80,12 @@ def carried(
 ) -> Float[np.ndarray, "n 3"]:  # fmt: skip
     """Values of one kind of surface, known where it is seen, carried over the whole mesh."""
     faces, count = head.faces.numpy(), len(head.neutral)
-    weight = seen.trust * plain * seen.label[:, kind] ** 2
+    weight = seen.trust * plain * seen.square * seen.label[:, kind] ** 2
     at, trust = splat(texels, faces, count, value, weight, STRIDE)
-    return gather(harmonic(graph, at, trust * 3), faces, texels)
+    known = weight > 0.3
+    usual = np.median(value[known], 0) if known.any() else at[trust > 0].mean(0) if (trust > 0).any() else 0.0
+    total = 3 * trust + HOME
+    return gather(harmonic(graph, (3 * trust[:, None] * at + HOME * usual) / total[:, None], total), faces, texels)
 
 
 def hair_contrast(texels: Texels, seen: Evidence) -> float:

@@ -30,6 +30,8 @@ class Evidence:
         trust: 0..1, the share of ``albedo`` in the texture; the rest is completed.
         plain: 0..1, how far it may stand for its surroundings (not lashes, the dark between lips, glasses).
         label: (n, 3) skin, hair, clothes.
+        square: 0..1, how squarely it is seen, away from the person's outline: only such colours are carried on.
+        core: 0..1, within the outline of the face, where everything counts.
         told: how far to trust the label: a surface seen at a slant tells what it is, though not its colour.
     """
 
@@ -37,6 +39,8 @@ class Evidence:
     trust: Float[np.ndarray, "n"]
     plain: Float[np.ndarray, "n"]
     label: Float[np.ndarray, "n 3"]
+    square: Float[np.ndarray, "n"]
+    core: Float[np.ndarray, "n"]
     told: Float[np.ndarray, "n"]
 
 
@@ -57,7 +61,7 @@ def evidence_of(
     skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     rims = outline_band(observation, (EYE_LEFT, EYE_RIGHT, LIPS_OUTER, NOSTRILS), 0.03 * unit)
     fine = lookup(rims, seen.pixel)
-    slack = 0.42 - 0.3 * inside - 0.1 * inside * fine
+    slack = 0.42 - 0.3 * inside - 0.1 * inside * fine - 0.15 * zone(head, texels, "ears") * (1 - inside)
     trust = seen.visible * smooth((seen.facing - slack * 0.4 * (1 - fine)) / slack, 0.0, 1.0)
     trust *= np.maximum(inside, smooth(seen.person, 0.6, 0.95))
     trust *= 1 - unlikely(observation, seen, inside, head, texels)
@@ -72,7 +76,8 @@ def evidence_of(
     told = seen.visible * smooth(seen.facing, 0.02, 0.15) * smooth(seen.person, 0.5, 0.9) * plain
     wide, narrow = feathered(trust, texels, FEATHER), feathered(trust, texels, NARROW)
     trust = np.where(skin_part, wide + fine * inside * (narrow - wide), trust)
-    return Evidence(*(x.astype(np.float32) for x in (albedo, trust, plain, label, told)))
+    square = smooth(seen.facing, 0.3, 0.6) * smooth(seen.person, 0.8, 0.99) + 0.003
+    return Evidence(*(x.astype(np.float32) for x in (albedo, trust, plain, label, square, inside, told)))
 
 
 def unlikely(
@@ -97,11 +102,12 @@ def mouth_part(head: HeadModel, texels: Texels) -> Bool[np.ndarray, "n"]:
 
 
 def mouth_trust(observation: Observation, seen: Seen, unit: float) -> Float[np.ndarray, "n"]:
-    """Trust in what shows between the lips; none when they are closed."""
+    """Trust in what shows between the lips; where the head's lips part a little although the photo's are closed,
+    the line between the lips is painted."""
     p = observation.detection.points
     gap = np.linalg.norm(p[[81, 13, 311]] - p[[178, 14, 402]], axis=1).mean() / unit
     between = lookup(outline_mask(observation, LIPS_INNER, 1.0), seen.pixel)
-    return seen.visible * smooth(between, 0.2, 0.8) * smooth(np.array(gap), 0.012, 0.025)
+    return seen.visible * np.maximum(between, 1 - smooth(np.array(gap), 0.012, 0.025))
 
 
 def feathered(trust: Float[np.ndarray, "n"], texels: Texels, width: float) -> Float[np.ndarray, "n"]:

@@ -70,6 +70,8 @@ def merged(looks: list[Look]) -> tuple[Evidence, list[Float[np.ndarray, "n 3"]]]
         trust=trust.max(0),
         plain=np.sum([s * x.evidence.plain for s, x in zip(share, looks, strict=True)], 0),
         label=np.sum([s[:, None] * x.evidence.label for s, x in zip(share, looks, strict=True)], 0),
+        square=np.sum([s * x.evidence.square for s, x in zip(share, looks, strict=True)], 0),
+        core=np.sum([s * x.evidence.core for s, x in zip(share, looks, strict=True)], 0),
         told=np.max([x.evidence.told for x in looks], 0),
     ), gains
 

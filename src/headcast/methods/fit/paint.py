@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from headcast.head.model import HeadModel
 from headcast.head.skin import SkinModel
-from headcast.methods.fit.complete import complete
-from headcast.methods.fit.evidence import Evidence
+from headcast.methods.fit.complete import EPS, complete
+from headcast.methods.fit.evidence import Evidence, zone
 from headcast.methods.fit.eyes import paint_eyes
 from headcast.methods.fit.mouth import paint_mouth
 from headcast.methods.fit.texels import Texels
+from headcast.methods.fit.unproject import smooth
 
 __all__ = ["paint"]
 
@@ -22,15 +25,42 @@ TONE = (0.42, 0.30, 0.23)
 
 def paint(
     head: HeadModel, texels: Texels, evidence: Evidence, rest: Float[np.ndarray, "v 3"], rng: np.random.Generator
-) -> Float[np.ndarray, "n 3"]:
-    """Linear albedo for every texel as if nothing of it were seen, in keeping with what is seen around it."""
+) -> tuple[Float[np.ndarray, "n 3"], Evidence]:
+    """Linear albedo for every texel as if nothing of it were seen, in keeping with what is seen around it.
+
+    Also returns the evidence without what looks like no skin where nothing else should be.
+    """
     sure = evidence.trust * evidence.plain * evidence.label[:, 0] > 0.7
     tone = np.median(evidence.albedo[sure], 0) if sure.any() else np.array(TONE)
-    fill = complete(head, texels, evidence, usual_skin(head, texels, evidence, tone), rest, rng)
+    skin = usual_skin(head, texels, evidence, tone)
+    evidence = cleaned(head, texels, evidence, skin)
+    fill = complete(head, texels, evidence, skin, rest, rng)
     white = float(np.clip(tone.mean() / WHITE, 0.5, 1.3))
     paint_eyes(head, texels, evidence, fill, rest, white)
     paint_mouth(head, texels, evidence, fill, rest, white)
-    return np.nan_to_num(fill).clip(0, 1)
+    return np.nan_to_num(fill).clip(0, 1), evidence
+
+
+def cleaned(
+    head: HeadModel, texels: Texels, evidence: Evidence, skin: Float[np.ndarray, "n 3"]
+) -> Evidence:
+    """Evidence that trusts little what is unlike this person's skin: stray hair on ears, a collar's edge, glare.
+
+    Within the face's outline all of it stays visible, but it is not carried on to hidden skin.
+    """
+    off = np.log((evidence.albedo + EPS) / (skin + EPS))
+    sure = evidence.trust * evidence.plain * evidence.square * evidence.label[:, 0] > 0.5
+    if sure.any():
+        off = off - np.median(off[sure], 0)
+    light = off.mean(1)
+    unlike = np.maximum(np.linalg.norm(off - light[:, None], axis=1) / 0.3, np.abs(light) / 0.7)
+    odd = smooth(unlike, 0.8, 1.6)
+    bare = zone(head, texels, "face", "ears", "neck", "nose", "lips", "lids") * (1 - evidence.label[:, 2])
+    return replace(
+        evidence,
+        trust=(evidence.trust * (1 - odd * bare * (1 - evidence.core))).astype(np.float32),
+        square=np.where(evidence.label[:, 0] > 0.5, evidence.square * (1 - odd), evidence.square).astype(np.float32),
+    )
 
 
 def usual_skin(

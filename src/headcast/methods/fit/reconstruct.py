@@ -49,7 +49,7 @@ def reconstruct(
         evidence, gains = merged(looks)
         say(0.4, "completing what is hidden")
         rest = head.shape(first.params.identity).numpy()
-        fill = paint(head, texels, evidence, rest, np.random.default_rng(seed))
+        fill, evidence = paint(head, texels, evidence, rest, np.random.default_rng(seed))
         say(0.7, "painting")
         if size == texels.size:
             texture = blended(texels, evidence.trust, evidence.albedo, fill)

@@ -2,28 +2,60 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headcast.camera import Camera
+from headcast.device import is_cuda
+from headcast.render.jit import kernel
 from headcast.render.mesh import rasterize_mesh, sum_rows
 
 __all__ = ["depth_at", "vertex_normals", "visibility"]
 
 
 def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "v 3"]:
-    """Unit normals, each triangle weighted by its area; zero where no triangle is."""
+    """Unit normals, each triangle weighted by its area; zero where no triangle is. Differentiable."""
+    if not (vertices.requires_grad or is_cuda(vertices)) and vertices.dtype == torch.float32:
+        out = np.empty((len(vertices), 3), np.float32)
+        v = np.ascontiguousarray(vertices.numpy())
+        sum_normals(v, np.ascontiguousarray(faces.numpy(), np.int32), out)
+        return torch.from_numpy(out)
     a, b, c = vertices[faces].unbind(1)
     n = torch.linalg.cross(b - a, c - a)
     total = sum_rows(faces.reshape(-1).long(), n.repeat_interleave(3, 0), len(vertices))
     return torch.nn.functional.normalize(total, dim=-1, eps=1e-30)
 
 
-def depth_at(depth: Float[Tensor, "h w"], pixels: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b"]:
-    """Farthest of the four depths around positions in a depth map (pixel centres at +0.5).
+@kernel("void(f4[:,::1], i4[:,::1], f4[:,::1])")
+def sum_normals(v, faces, out):
+    """:func:`vertex_normals` of arrays."""
+    out[:] = 0.0
+    for f in range(len(faces)):
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        ax, ay, az = v[j, 0] - v[i, 0], v[j, 1] - v[i, 1], v[j, 2] - v[i, 2]
+        bx, by, bz = v[k, 0] - v[i, 0], v[k, 1] - v[i, 1], v[k, 2] - v[i, 2]
+        x, y, z = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+        for m in range(3):
+            at = faces[f, m]
+            out[at, 0] += x
+            out[at, 1] += y
+            out[at, 2] += z
+    for n in range(len(out)):
+        length = math.sqrt(out[n, 0] * out[n, 0] + out[n, 1] * out[n, 1] + out[n, 2] * out[n, 2])
+        scale = np.float32(1.0 / length) if length > 0.0 else np.float32(0.0)
+        out[n, 0] *= scale
+        out[n, 1] *= scale
+        out[n, 2] *= scale
 
-    Infinite where one of the four is empty or outside, so that a silhouette never hides what lies on it.
+
+def depth_at(depth: Float[Tensor, "h w"], pixels: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b"]:
+    """Farthest of the depths around positions in a depth map (pixel centres at +0.5), of four pixels those covered.
+
+    Infinite where none of the four is covered or inside.
     """
     height, width = depth.shape
     x, y = (pixels[..., 0] - 0.5).floor().long(), (pixels[..., 1] - 0.5).floor().long()
@@ -32,9 +64,8 @@ def depth_at(depth: Float[Tensor, "h w"], pixels: Float[Tensor, "*b 2"]) -> Floa
         for i in (0, 1):
             u, v = x + i, y + j
             inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-            z = depth[v.clamp(0, height - 1), u.clamp(0, width - 1)]
-            best = torch.maximum(best, torch.where(inside & (z > 0), z, torch.inf))
-    return best
+            best = torch.maximum(best, depth[v.clamp(0, height - 1), u.clamp(0, width - 1)] * inside)
+    return torch.where(best > 0, best, torch.inf)
 
 
 def visibility(

@@ -1,4 +1,4 @@
-"""The mesh rasterizer: which triangle, where in it, how far; attributes interpolated over it, with gradients."""
+"""The mesh rasterizer: which triangle, where in it, how far; attributes over it, with gradients."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from headcast.device import is_cuda
 from headcast.render import raster_numba, raster_reference, raster_triton
 from headcast.render.types import Fragments
 
-__all__ = ["Backend", "Fragments", "homogeneous_pixels", "interpolate", "rasterize_mesh", "sum_rows"]
+__all__ = ["Backend", "Fragments", "homogeneous_pixels", "interpolate", "pixels_from_world", "rasterize_mesh", "sum_rows"]
 
 Backend = Literal["auto", "reference", "numba", "triton"]
 
 
 def homogeneous_pixels(vertices: Float[Tensor, "v 3"], camera: Camera) -> Float[Tensor, "v 3"]:
     """K (R x + t) in float64: (u z, v z, z) with u, v in pixels and z in metres."""
-    T, K = camera.cam_from_world.to(vertices.device).double(), camera.K.to(vertices.device).double()
-    return vertices.double() @ (K @ T[:3, :3]).T + K @ T[:3, 3]
+    P = pixels_from_world(camera).to(vertices.device)
+    x, y, z = vertices.double().unbind(-1)  # term by term: a matrix product would wake all of torch's threads
+    return torch.stack([P[i, 0] * x + P[i, 1] * y + P[i, 2] * z + P[i, 3] for i in range(3)], -1)
+
+
+def pixels_from_world(camera: Camera) -> Float[Tensor, "3 4"]:
+    """K (R | t) in float64."""
+    return camera.K.double() @ camera.cam_from_world[:3].double()
 
 
 def rasterize_mesh(
@@ -41,7 +47,7 @@ def rasterize_mesh(
     The outcome does not depend on the number of threads; of triangles at the same depth (in float32) the one with
     the lower number is seen. There are no gradients through what covers what (silhouettes).
     """
-    points = homogeneous_pixels(vertices, camera)
+    points, faces = homogeneous_pixels(vertices, camera), faces.long()
     chosen = _backend(backend, vertices)
     where = {"numba": raster_numba, "triton": raster_triton, "reference": raster_reference}[chosen]
     triangle, depth = where.rasterize(points.detach(), faces, camera.width, camera.height, near, cull_back)
@@ -88,20 +94,20 @@ class _Barycentrics(torch.autograd.Function):
         ctx.save_for_backward(points, faces, triangle)
         if numba:
             return raster_numba.barycentrics(points, faces, triangle)
-        hit, d, corners = _hits(points, faces, triangle)
-        e = (raster_reference.edge_normals(corners) * d[:, None]).sum(-1)
+        hit, _, _, e = _hits(points, faces, triangle)
         out = points.new_zeros(triangle.numel(), 3)
         out[hit] = e / e.sum(-1, keepdim=True)
         return out.view(*triangle.shape, 3)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor, None, None, None]:
         points, faces, triangle = ctx.saved_tensors
-        hit, d, corners = _hits(points, faces, triangle)
-        e = (raster_reference.edge_normals(corners) * d[:, None]).sum(-1)
+        hit, d, corners, e = _hits(points, faces, triangle)
         total = e.sum(-1, keepdim=True)
-        g = grad.reshape(-1, 3)[hit]
+        g = grads[0].reshape(-1, 3)[hit]
         h = (g - (g * e).sum(-1, keepdim=True) / total) / total  # d loss / d e
         h0, h1, h2 = h[:, :1], h[:, 1:2], h[:, 2:]
         p0, p1, p2 = corners.unbind(1)
@@ -111,13 +117,15 @@ class _Barycentrics(torch.autograd.Function):
         return sum_rows(index, out.reshape(-1, 3), len(points)), None, None, None
 
 
-def _hits(points: Tensor, faces: Tensor, triangle: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of covered pixels: flat index (m,), homogeneous centre (m, 3), corners of the triangle (m, 3, 3)."""
+def _hits(points: Tensor, faces: Tensor, triangle: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of covered pixels: flat index (m,), homogeneous centre (m, 3), corners (m, 3, 3) and edge values (m, 3)."""
     flat = triangle.reshape(-1)
     hit = torch.nonzero(flat >= 0)[:, 0]
     width = triangle.shape[1]
     d = torch.stack([hit % width + 0.5, hit // width + 0.5, torch.ones_like(hit)], 1).to(points)
-    return hit, d, points[faces[flat[hit].long()].long()]
+    seen = faces[flat[hit].long()]
+    e = (raster_reference.edge_normals(points, seen) * d[:, None]).sum(-1)
+    return hit, d, points[seen], e
 
 
 class _Interpolate(torch.autograd.Function):
@@ -134,9 +142,11 @@ class _Interpolate(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None, None]:
         b, attributes, hit, rows = ctx.saved_tensors
-        g = grad.reshape(-1, grad.shape[-1])[hit]
+        g = grads[0].reshape(-1, grads[0].shape[-1])[hit]
         grad_b = grad_attributes = None
         if ctx.needs_input_grad[0]:
             shape, dtype = ctx.like

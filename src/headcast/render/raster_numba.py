@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.render.jit import helper, kernel, parallel
+from headcast.render.raster_reference import ROUNDING
 
 __all__ = ["barycentrics", "interpolated", "raster_numpy", "rasterize"]
 
@@ -75,9 +76,10 @@ def sort_into_bands(box, rows, start):
 
 
 @helper
-def outside(e, a, b):
-    """Whether a pixel centre on a line belongs to the other side."""
-    return e == 0.0 and not (a > 0.0 or (a == 0.0 and b > 0.0))
+def least_inside(a, b, c, width, height):
+    """Smallest edge value inside, see ``raster_reference.Setup``."""
+    zero = ROUNDING * (abs(a) * width + abs(b) * height + abs(c))
+    return -zero if a > 0.0 or (a == 0.0 and b > 0.0) else zero
 
 
 @kernel("void(f8[:,::1], i4[:,::1], i4[:,::1], i4[::1], i8, i8, f8, i4[:,::1], f4[:,::1])")
@@ -85,7 +87,7 @@ def raster_band(points, faces, box, members, top, bottom, near, triangle, depth)
     """Draws the listed triangles into rows top..bottom-1; meanwhile ``depth`` holds the reciprocal."""
     triangle[top:bottom] = -1
     depth[top:bottom] = 0.0
-    largest = np.float32(1.0 / near)
+    height, width, largest = triangle.shape[0], triangle.shape[1], np.float32(1.0 / near)
     for m in range(len(members)):
         f = members[m]
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -98,25 +100,22 @@ def raster_band(points, faces, box, members, top, bottom, near, triangle, depth)
         det = p0 * a0 + p1 * b0 + p2 * c0
         if det < 0.0:
             det, a0, b0, c0, a1, b1, c1, a2, b2, c2 = -det, -a0, -b0, -c0, -a1, -b1, -c1, -a2, -b2, -c2
-        scale = 1.0 / det
+        t0, t1 = least_inside(a0, b0, c0, width, height), least_inside(a1, b1, c1, width, height)
+        t2, scale = least_inside(a2, b2, c2, width, height), 1.0 / det
         for y in range(max(top, box[f, 1]), min(bottom - 1, box[f, 3]) + 1):
             k0, k1, k2 = b0 * (y + 0.5) + c0, b1 * (y + 0.5) + c1, b2 * (y + 0.5) + c2
             within = False
             for x in range(box[f, 0], box[f, 2] + 1):
                 e0, e1, e2 = a0 * (x + 0.5) + k0, a1 * (x + 0.5) + k1, a2 * (x + 0.5) + k2
-                least = min(e0, min(e1, e2))
-                if least < 0.0:
+                if e0 < t0 or e1 < t1 or e2 < t2:
                     if within:
                         break
                     continue
                 within = True
                 w = np.float32((e0 + e1 + e2) * scale)
-                if not (w > depth[y, x] and w <= largest):
-                    continue
-                if least == 0.0 and (outside(e0, a0, b0) or outside(e1, a1, b1) or outside(e2, a2, b2)):
-                    continue
-                triangle[y, x] = f
-                depth[y, x] = w
+                if w > depth[y, x] and w <= largest:
+                    triangle[y, x] = f
+                    depth[y, x] = w
     for y in range(top, bottom):
         for x in range(triangle.shape[1]):
             depth[y, x] = np.float32(1.0) / depth[y, x] if triangle[y, x] >= 0 else np.float32(0.0)

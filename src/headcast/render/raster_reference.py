@@ -1,34 +1,81 @@
 """Rasterization in plain torch: the specification that the other backends are tested against.
 
-Vertices come as homogeneous pixels p = K (R x + t) = (u z, v z, z). For the pixel centre d = (u, v, 1), the edge
-values e_i = d · (p_j x p_k) of a triangle are the barycentric weights up to their sum, perspective included, and
-depth is det / sum(e). No division by a vertex's z happens, so a triangle that crosses the camera's plane needs no
-clipping into smaller ones: the near plane is a test of the depth at each pixel. All in float64: neighbours share
-the bits of their common edge, up to the sign, and so cover every pixel between them exactly once.
+Vertices come as homogeneous pixels p = K (R x + t) = (u z, v z, z). For the pixel centre d = (u, v, 1), the
+edge values e_i = d · (p_j x p_k) of a triangle are the barycentric weights up to their sum, perspective
+included, and the reciprocal of depth is sum(e) / det. No division by a vertex's z happens, so a triangle that
+crosses the camera's plane needs no clipping into smaller ones: the near plane is a test at each pixel. All in
+float64: neighbours share the bits of their common edge, up to the sign, and so cover every pixel between them
+exactly once.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["edge_normals", "rasterize", "screen_boxes"]
+__all__ = ["EMPTY", "ROUNDING", "Setup", "edge_normals", "rasterize", "resolve"]
 
 PAIRS_AT_ONCE = 1 << 21
+ROUNDING = 1e-14
+"""Edge values below this part of their terms' size are zero: the pixel centre lies on the edge."""
+
 EMPTY = torch.iinfo(torch.int64).max
+"""Key of a pixel that no triangle covers."""
 
 
-def edge_normals(corners: Float[Tensor, "f 3 3"]) -> Float[Tensor, "f 3 3"]:
-    """(p1 x p2, p2 x p0, p0 x p1) of triangles in homogeneous pixels."""
-    p0, p1, p2 = corners.unbind(1)
-    return torch.stack(
-        [torch.linalg.cross(p1, p2), torch.linalg.cross(p2, p0), torch.linalg.cross(p0, p1)], 1
-    )
+def edge_normals(points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "f 3 3"]:
+    """(p1 x p2, p2 x p0, p0 x p1) of triangles in homogeneous pixels.
+
+    Each product is taken from the lower to the higher vertex: two triangles at an edge then get the same bits,
+    even where a device fuses multiplications and subtractions.
+    """
+    start, end = faces[:, [1, 2, 0]], faces[:, [2, 0, 1]]
+    px, py, pz = points[torch.minimum(start, end)].unbind(-1)
+    qx, qy, qz = points[torch.maximum(start, end)].unbind(-1)
+    n = torch.stack([py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx], -1)
+    return torch.where((start < end)[..., None], n, -n)
 
 
-def screen_boxes(corners: Float[Tensor, "f 3 3"], width: int, height: int, near: float) -> Int[Tensor, "f 4"]:
-    """First and last pixel (x0, y0, x1, y1; empty where x1 < x0) of each triangle's part beyond the near plane."""
+@dataclass(frozen=True)
+class Setup:
+    """Triangles ready to be drawn.
+
+    Attributes:
+        normals: (F, 3 edges, 3) coefficients of the edge values, positive inside.
+        least: (F, 3) smallest edge value that is inside: zero within rounding, from below where the edge is the
+            triangle's own and from above where it is the neighbour's.
+        scale: (F,) factor that turns the sum of edge values into 1 / depth.
+        box: (F, 4) first and last pixel (x0, y0, x1, y1).
+        count: (F,) pixels in the box, 0 for triangles that are not drawn.
+    """
+
+    normals: Tensor
+    least: Tensor
+    scale: Tensor
+    box: Tensor
+    count: Tensor
+
+    @staticmethod
+    def of(points: Tensor, faces: Tensor, width: int, height: int, near: float, cull: bool) -> Setup:
+        """Prepares the triangles of a mesh in homogeneous pixels."""
+        normals = edge_normals(points, faces)
+        corners = points[faces]
+        det = (corners[:, 0] * normals[:, 0]).sum(-1)
+        box = _boxes(corners, width, height, near)
+        extent = (box[:, 2:] - box[:, :2] + 1).clamp(min=0)
+        drawn = (det < 0) if cull else (det.abs() > 0)
+        normals = normals * torch.where(det > 0, 1.0, -1.0)[:, None, None]
+        a, b, c = normals.unbind(-1)
+        zero = ROUNDING * (a.abs() * width + b.abs() * height + c.abs())
+        least = torch.where((a > 0) | ((a == 0) & (b > 0)), -zero, zero)
+        return Setup(normals, least, 1 / det.abs(), box, extent[:, 0] * extent[:, 1] * drawn)
+
+
+def _boxes(corners: Tensor, width: int, height: int, near: float) -> Tensor:
+    """Pixels around each triangle's part beyond the near plane; x1 < x0 or y1 < y0 where there is none."""
     p, q = corners, corners.roll(-1, 1)
     zp, zq = p[..., 2:], q[..., 2:]
     cut = p + (q - p) * ((near - zp) / (zq - zp))
@@ -47,50 +94,40 @@ def rasterize(
 ) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre.
 
-    Reciprocals of depth are compared as float32; of equal ones the lower triangle wins. A pixel centre exactly on
-    an edge belongs to the side towards +x, then +y.
+    Reciprocals of depth are compared as float32; of equal ones the lower triangle wins. A pixel centre exactly
+    on an edge belongs to the side towards +x, then +y.
     """
-    corners = points[faces]
-    normals = edge_normals(corners)
-    det = (corners[:, 0] * normals[:, 0]).sum(-1)
-    normals = normals * torch.where(det > 0, 1.0, -1.0)[:, None, None]
-    box = screen_boxes(corners, width, height, near)
-    extent = (box[:, 2:] - box[:, :2] + 1).clamp(min=0)
-    count = extent[:, 0] * extent[:, 1] * ((det < 0) if cull else (det.abs() > 0))
+    setup = Setup.of(points, faces, width, height, near, cull)
     best = torch.full((width * height,), EMPTY, device=points.device)
-    first, total = 0, count.cumsum(0)
+    first, total = 0, setup.count.cumsum(0)
     while first < len(faces):
         limit = PAIRS_AT_ONCE + (int(total[first - 1]) if first else 0)
         last = max(first + 1, int(torch.searchsorted(total, limit)))
-        pixel, key = _covered(slice(first, last), normals, det.abs(), box, extent, count, width, near)
+        pixel, key = _covered(setup, slice(first, last), width, near)
         best.scatter_reduce_(0, pixel, key, "amin")
         first = last
-    empty = best == EMPTY
-    triangle = torch.where(empty, -1, best & 0xFFFFFFFF).int()
-    depth = 1 / (-(best >> 32)).int().view(torch.float32)
-    return triangle.view(height, width), torch.where(empty, 0, depth).view(height, width)
+    return resolve(best.view(height, width))
 
 
-def _covered(
-    part: slice,
-    normals: Tensor,
-    det: Tensor,
-    box: Tensor,
-    extent: Tensor,
-    count: Tensor,
-    width: int,
-    near: float,
-) -> tuple[Tensor, Tensor]:
-    """Pixel and sorting key (minus the bits of 1 / depth, above the triangle's number) of each pixel centre inside a triangle."""
-    n = count[part]
+def _covered(setup: Setup, part: slice, width: int, near: float) -> tuple[Tensor, Tensor]:
+    """Pixels inside some of the triangles, and their keys: minus the bits of 1 / depth, then the triangle."""
+    n = setup.count[part]
     f = torch.repeat_interleave(torch.arange(part.start, part.stop, device=n.device), n)
     k = torch.arange(len(f), device=n.device) - torch.repeat_interleave(n.cumsum(0) - n, n)
-    x = box[f, 0] + k % extent[f, 0]
-    y = box[f, 1] + k // extent[f, 0]
-    A, B, C = normals[f].unbind(-1)
+    box = setup.box[f]
+    across = box[:, 2] - box[:, 0] + 1
+    x, y = box[:, 0] + k % across, box[:, 1] + k // across
+    A, B, C = setup.normals[f].unbind(-1)
     e = A * (x + 0.5)[:, None] + (B * (y + 0.5)[:, None] + C)
-    inside = ((e > 0) | ((e == 0) & ((A > 0) | ((A == 0) & (B > 0))))).all(1)
-    w = ((e[:, 0] + e[:, 1] + e[:, 2]) * (1 / det)[f]).float()
+    inside = (e >= setup.least[f]).all(1)
+    w = ((e[:, 0] + e[:, 1] + e[:, 2]) * setup.scale[f]).float()
     inside &= (w > 0) & (w <= torch.tensor(1 / near, dtype=torch.float32))
     key = (-w.view(torch.int32).long() << 32) | f
     return (y * width + x)[inside], key[inside]
+
+
+def resolve(best: Int[Tensor, "h w"]) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
+    """Triangle and depth from each pixel's smallest key."""
+    empty = best == EMPTY
+    depth = 1 / (-(best >> 32)).int().view(torch.float32)
+    return torch.where(empty, -1, best & 0xFFFFFFFF).int(), torch.where(empty, 0, depth)

@@ -15,7 +15,7 @@ import torch
 
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.render.jit import helper, kernel, parallel
-from headcast.render.mesh import homogeneous_pixels
+from headcast.render.mesh import pixels_from_world
 from headcast.render.raster_numba import raster_numpy
 from headcast.render.shading import SH_CONSTANTS, dominant_lights
 from headcast.render.types import Rendering
@@ -223,7 +223,7 @@ def shade_rows(
             rgb[y, x, 0] = curve(encode, sqrt(max(red, 0.0)))
             rgb[y, x, 1] = curve(encode, sqrt(max(green, 0.0)))
             rgb[y, x, 2] = curve(encode, sqrt(max(blue, 0.0)))
-            alpha[y, x] = coverage * covered / (n * n)
+            alpha[y, x] = (coverage if coverage < 0.99999 else 1.0) * covered / (n * n)
             z_out[y, x] = z
 
 
@@ -237,43 +237,48 @@ def _curve(given: str, wanted: str, root: bool) -> np.ndarray:
     return x.astype(np.float32)
 
 
-def _array(x: torch.Tensor, dtype: torch.dtype) -> np.ndarray:
-    return x.detach().to(dtype).contiguous().numpy()
+def _array(x: torch.Tensor, dtype: type) -> np.ndarray:
+    return np.ascontiguousarray(x.detach().numpy(), dtype)
+
+
+def _lighting(scene: Scene) -> tuple[int, np.ndarray, np.ndarray]:
+    """Mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
+    if scene.light is None:
+        return UNLIT, np.zeros((9, 3)), np.zeros((0, 6))
+    light = _array(scene.light, np.float64)
+    if scene.gloss is None:
+        return LIT, light, np.zeros((0, 6))
+    return GLOSSY, light, _array(torch.cat(dominant_lights(scene.light), 1), np.float64)
 
 
 def render(scene: Scene) -> Rendering:
-    """The picture of a scene whose tensors are on the CPU; no gradients."""
-    camera, n = scene.camera, scene.antialias
-    fine = scene.fine_camera
-    points = _array(homogeneous_pixels(scene.vertices, fine), torch.float64)
-    faces, faces_uv = _array(scene.faces, torch.int32), _array(scene.faces_uv, torch.int32)
-    triangle, depth = raster_numpy(points, faces, fine.width, fine.height, scene.near, False)
-    attributes = torch.zeros(len(scene.vertices), 5)
-    attributes[:, :3] = scene.normals
-    mode, light, lamps = UNLIT, np.zeros((9, 3)), np.zeros((0, 6))
-    if scene.light is not None:
-        mode, light = LIT, _array(scene.light, torch.float64)
-        if scene.gloss is not None:
-            attributes[:, 3:] = scene.gloss
-            mode, lamps = GLOSSY, _array(torch.cat(dominant_lights(scene.light), 1), torch.float64)
+    """The picture of a scene whose tensors are on the CPU; no gradients.
+
+    (Arrays are prepared in numpy: a torch operation on so little data would wait for torch's threads.)
+    """
+    camera, fine, n = scene.camera, scene.fine_camera, scene.antialias
+    matrix = pixels_from_world(fine).numpy()
+    points = np.einsum("vj,ij->vi", _array(scene.vertices, np.float64), matrix[:, :3]) + matrix[:, 3]
+    faces, faces_uv = _array(scene.faces, np.int32), _array(scene.faces_uv, np.int32)
+    triangle, depth = raster_numpy(np.ascontiguousarray(points), faces, fine.width, fine.height, scene.near, False)
+    mode, light, lamps = _lighting(scene)
+    attributes = np.zeros((len(points), 5), np.float32)
+    attributes[:, :3] = scene.normals.detach().numpy()
+    if scene.gloss is not None:
+        attributes[:, 3:] = scene.gloss.detach().numpy()
     middle = "linear" if mode else scene.texture_space
-    decode = _curve(scene.texture_space, middle, False)
-    encode = _curve(middle, scene.colour_space, True)
-    to_world = camera.cam_from_world[:3, :3].T.double() @ torch.linalg.inv(camera.K.double())
+    curves = _curve(scene.texture_space, middle, False), _curve(middle, scene.colour_space, True)
+    to_world = np.ascontiguousarray(np.linalg.inv(pixels_from_world(camera).numpy()[:, :3]))
     texels, table = scene.pyramid.packed
-    rgb = np.empty((camera.height, camera.width, 3), np.float32)
-    alpha, z = (
-        np.empty((camera.height, camera.width), np.float32),
-        np.empty((camera.height, camera.width), np.float32),
-    )
-    given = (
-        points, faces, faces_uv, _array(scene.uv, torch.float32), _array(attributes, torch.float32), triangle, depth, n,
-        texels, table, decode, encode, mode, light, lamps, _array(to_world, torch.float64),
-    )  # fmt: skip
+    size = camera.height, camera.width
+    rgb, alpha, z = np.empty((*size, 3), np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
+    surface = np.ascontiguousarray(points), faces, faces_uv, _array(scene.uv, np.float32), attributes
+    given = (*surface, triangle, depth, n, texels, table, *curves, mode, light, lamps, to_world)
 
     def piece(i: int) -> None:
         shade_rows(*given, i * ROWS, min((i + 1) * ROWS, camera.height), rgb, alpha, z)
 
     parallel(piece, -(-camera.height // ROWS))
-    pictures = (torch.from_numpy(x).to(scene.vertices.dtype) for x in (rgb, alpha, z))
-    return Rendering(*pictures, scene.colour_space)
+    dtype = scene.vertices.dtype
+    pictures = [torch.from_numpy(x) if dtype == torch.float32 else torch.from_numpy(x).to(dtype) for x in (rgb, alpha, z)]
+    return Rendering(pictures[0], pictures[1], pictures[2], scene.colour_space)

@@ -75,7 +75,7 @@ def compose(scene: Scene) -> Rendering:
     height, width = scene.camera.height, scene.camera.width
     rgb = _converted(total[:, :3], _resolve_space(scene), scene.colour_space).clamp(0, 1)
     any_hit = hit.any(1)
-    alpha = hit.to(rgba.dtype).mean(1) * total[:, 3]
+    alpha = hit.to(rgba.dtype).mean(1) * torch.where(total[:, 3] < 0.99999, total[:, 3], 1)
     z = torch.where(hit, _by_pixel(fragments.depth, scene.antialias), torch.inf).amin(1)
     return Rendering(
         (rgb * any_hit[:, None]).view(height, width, 3), alpha.view(height, width),
@@ -153,7 +153,7 @@ def _uv_jacobian(scene: Scene, triangle: Tensor) -> Tensor:
     n = scene.antialias
     fine = scene.fine_camera
     points = homogeneous_pixels(scene.vertices, fine)
-    normals = edge_normals(points[scene.faces])
+    normals = edge_normals(points, scene.faces.long())
     face = triangle.clamp(min=0).long()
     pixel, sample = torch.arange(len(face))[:, None], torch.arange(n * n)
     x = pixel % scene.camera.width * n + sample % n + 0.5

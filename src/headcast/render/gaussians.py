@@ -1,4 +1,5 @@
-"""Rendering Gaussians: one function, several backends that agree. The conventions are in ``gaussians_torch``."""
+"""Rendering Gaussians: one function, several backends that agree. The conventions are in
+``gaussians_torch``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The Gaussian renderer on the CPU: numba kernels, forward and backward, on a few threads.
 
-Kernels run without the GIL in threads of our own, as many as torch uses: no second OpenMP beside torch's, nothing that
+Kernels run without the GIL in threads of our own, as many as torch uses: no second OpenMP beside torch's,
+nothing that
 breaks under fork or from several callers. No result depends on the number of threads.
 """
 
@@ -16,7 +17,8 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.render.gaussians_numba_bin import TILE, bin_rows
 from headcast.render.gaussians_numba_blend import blend_rows
-from headcast.render.gaussians_numba_lanes import LANES, install
+from headcast.render.gaussians_numba_lanes import LANES
+from headcast.render.gaussians_numba_lower import lower
 from headcast.render.gaussians_numba_project import RECORD, SUMS, project, project_backward
 from headcast.render.gaussians_numba_unblend import sum_slots, unblend_rows
 from headcast.render.gaussians_torch import Intrinsics
@@ -36,7 +38,9 @@ def _view(camera: Camera, near: float) -> np.ndarray:
     """The camera as kernels read it (see ``gaussians_numba_project``)."""
     pose = camera.cam_from_world.double()
     size = (near, camera.width, camera.height)
-    return np.array([*pose[:3, :3].flatten().tolist(), *pose[:3, 3].tolist(), *Intrinsics.of(camera), *size], np.float32)
+    return np.array(
+        [*pose[:3, :3].flatten().tolist(), *pose[:3, 3].tolist(), *Intrinsics.of(camera), *size], np.float32
+    )
 
 
 def _flat(x: Tensor) -> np.ndarray:
@@ -53,14 +57,15 @@ def _planes(picture: Tensor) -> np.ndarray:
 
 
 class _Splat(torch.autograd.Function):
-    """means, log-scales, quaternions, logits, colours (at least LANES rows, 3 columns), background → picture."""
+    """means, log-scales, quaternions, logits, colours (at least LANES rows, 3 columns), background →
+    picture."""
 
     @staticmethod
     def forward(  # type: ignore[override]
         ctx: Any, means: Tensor, log_scales: Tensor, quaternions: Tensor, logits: Tensor, colours: Tensor,
         background: Tensor | None, camera: Camera, antialiased: bool, near: float,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-        install()
+        lower()
         n, channels = colours.shape
         w, h = camera.width, camera.height
         view = _view(camera, near)
@@ -74,13 +79,23 @@ class _Splat(torch.autograd.Function):
         items, row_start, pair_start = bin_rows(records, bits, rows, slots)
         pairs, tile_start = np.empty(int(pair_start[-1]), np.int32), np.empty(rows * columns, np.int64)
         straight, varied = background is None, background is not None and background.ndim == 3
-        back = np.zeros(0, np.float32) if background is None else _planes(background) if varied else _flat(background)
+        back = (
+            np.zeros(0, np.float32)
+            if background is None
+            else _planes(background)
+            if varied
+            else _flat(background)
+        )
         pitch, tall = columns * TILE, rows * TILE
         out = [np.empty(k * tall * pitch, np.float32) for k in (channels, 1, 1)]
         lists = (items, row_start, pair_start, pairs, tile_start)
         canvas = (back, varied, straight, pitch)
-        _spread(lambda a, b: blend_rows(a, b, records, bits, inputs[4], channels, *lists, *canvas, *out), rows, 1)
-        rgb, alpha, depth = (torch.from_numpy(x.reshape(-1, tall, pitch))[:, :h, :w].movedim(0, -1) for x in out)
+        _spread(
+            lambda a, b: blend_rows(a, b, records, bits, inputs[4], channels, *lists, *canvas, *out), rows, 1
+        )
+        rgb, alpha, depth = (
+            torch.from_numpy(x.reshape(-1, tall, pitch))[:, :h, :w].movedim(0, -1) for x in out
+        )
         ctx.save_for_backward(means, log_scales, quaternions, logits, colours, background)
         ctx.kept = records, view, antialiased, slots, pair_start, pairs, tile_start, canvas, out
         return rgb, alpha[..., 0], depth[..., 0]
@@ -92,9 +107,17 @@ class _Splat(torch.autograd.Function):
         (n, channels), rows = colours.shape, len(pair_start) - 1
         slot_sums = np.empty(int(slots[-1]) * SUMS, np.float32)
         lists, bits = (pair_start, pairs, tile_start), records.view(np.int32)
-        every = (*pictures, _planes(d_rgb), _planes(d_alpha[..., None]), _planes(d_depth[..., None]), slot_sums)
+        every = (
+            *pictures,
+            _planes(d_rgb),
+            _planes(d_alpha[..., None]),
+            _planes(d_depth[..., None]),
+            slot_sums,
+        )
         colour = _flat(colours)
-        _spread(lambda a, b: unblend_rows(a, b, records, bits, colour, channels, *lists, *canvas, *every), rows, 1)
+        _spread(
+            lambda a, b: unblend_rows(a, b, records, bits, colour, channels, *lists, *canvas, *every), rows, 1
+        )
         sums = np.empty(n * SUMS, np.float32)
         properties = (means, log_scales, quaternions, logits)
         inputs = [_flat(x) for x in properties]
@@ -117,7 +140,8 @@ class _Splat(torch.autograd.Function):
 
 
 def render(
-    means: Tensor, log_scales: Tensor, quaternions: Tensor, opacity_logits: Tensor, colours: Tensor, camera: Camera,
+    means: Tensor, log_scales: Tensor, quaternions: Tensor, opacity_logits: Tensor, colours: Tensor, camera:
+    Camera,
     background: Tensor | None, antialiased: bool, near: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """As ``gaussians_torch.render``, for float32 on the CPU."""

@@ -1,6 +1,7 @@
 """Which Gaussian meets which tile, nearest first.
 
-Gaussians are dealt out by index to the rows of tiles. Whoever blends a row orders its list by depth (radix sort, stable:
+Gaussians are dealt out by index to the rows of tiles. Whoever blends a row orders its list by depth (radix
+sort, stable:
 ties by index) and deals it out to the row's tiles, which need no further sorting.
 """
 
@@ -22,7 +23,8 @@ Array = np.ndarray
 
 @helper
 def tile_box(records: Array, r: int) -> tuple[int, int, int, int]:
-    """Tiles x0, x1, y0, y1 (end exclusive) that the Gaussian with its record at r meets; x0 = x1 if it isn't drawn."""
+    """Tiles x0, x1, y0, y1 (end exclusive) that the Gaussian with its record at r meets; x0 = x1 if it isn't
+    drawn."""
     x0, x1, y0, y1 = int(records[r + 10]), int(records[r + 11]), int(records[r + 12]), int(records[r + 13])
     if x0 >= x1 or y0 >= y1:
         return 0, 0, 0, 0
@@ -31,9 +33,11 @@ def tile_box(records: Array, r: int) -> tuple[int, int, int, int]:
 
 @kernel("Tuple((i4[::1], i8[::1], i8[::1]))(f4[::1], i4[::1], i8, i4[::1])")
 def bin_rows(records: Array, bits: Array, rows: int, slots: Array) -> tuple[Array, Array, Array]:
-    """Lists of all rows of tiles in one array, where each starts, and where each row's pairs with tiles start.
+    """Lists of all rows of tiles in one array, where each starts, and where each row's pairs with tiles
+    start.
 
-    Writes ``slots`` (N + 1), where each Gaussian's run of one slot a tile starts, and the same into the records
+    Writes ``slots`` (N + 1), where each Gaussian's run of one slot a tile starts, and the same into the
+    records
     through ``bits``, the records seen as integers.
     """
     row_start, pair_start = np.zeros(rows + 1, np.int64), np.zeros(rows + 1, np.int64)
@@ -61,7 +65,8 @@ def bin_rows(records: Array, bits: Array, rows: int, slots: Array) -> tuple[Arra
 
 @helper
 def by_depth(items: Array, bits: Array) -> Array:
-    """``items`` by depth, whose bits order like the positive floats they are; least significant digits first."""
+    """``items`` by depth, whose bits order like the positive floats they are; least significant digits
+    first."""
     n = len(items)
     keys, low, high = np.empty(n, np.int32), 2147483647, 0
     for k in range(n):
@@ -89,7 +94,8 @@ def by_depth(items: Array, bits: Array) -> Array:
 
 @helper
 def deal_to_tiles(items: Array, records: Array, first: int, columns: int, pairs: Array, start: Array) -> None:
-    """Deals the list of one row to its tiles: ``pairs`` from ``first`` on, tile by tile, and their ``start``."""
+    """Deals the list of one row to its tiles: ``pairs`` from ``first`` on, tile by tile, and their
+    ``start``."""
     at = np.zeros(columns + 1, np.int64)
     for g in items:
         x0, x1, _, _ = tile_box(records, g * RECORD)

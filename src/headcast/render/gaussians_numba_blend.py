@@ -1,7 +1,9 @@
 """Blending the Gaussians of a tile, front to back. A tile is cut into blocks of LANES pixels, four wide.
 
-One block's pixels are one vector, so a Gaussian visits only the blocks its box meets and does 16 (or 8) pixels at
-once. The tile's state stays in the first-level cache as planes of blocks: transmittance, then depth, then the channels
+One block's pixels are one vector, so a Gaussian visits only the blocks its box meets and does 16 (or 8)
+pixels at
+once. The tile's state stays in the first-level cache as planes of blocks: transmittance, alpha, depth, then
+the channels
 of colour. A finished pixel's transmittance is stored negative: it then never passes the test of
 ``MIN_TRANSMITTANCE`` again. Tiles are whole: pixels beyond the picture's border are computed and not shown.
 """
@@ -32,7 +34,19 @@ from headcast.render.gaussians_numba_project import RECORD
 from headcast.render.gaussians_torch import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 from headcast.render.jit import helper, kernel
 
-__all__ = ["ACROSS", "AHEAD", "AREA", "BLOCKS", "TALL", "TALL_SHIFT", "aligned", "blend_rows", "block_range", "lane_offsets", "weigh"]
+__all__ = [
+    "ACROSS",
+    "AHEAD",
+    "AREA",
+    "BLOCKS",
+    "TALL",
+    "TALL_SHIFT",
+    "aligned",
+    "blend_rows",
+    "block_range",
+    "lane_offsets",
+    "weigh",
+]
 
 AREA = TILE * TILE
 BLOCKS = AREA // LANES
@@ -70,7 +84,8 @@ def block_range(low: float, high: float, corner: int, shift: int) -> tuple[int, 
 
 @helper
 def weigh(exponent: Lanes, before: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
-    """Uncapped alpha, alpha, blend weight and the transmittance behind, from log2(alpha) and that in front."""
+    """Uncapped alpha, alpha, blend weight and the transmittance behind, from log2(alpha) and that in
+    front."""
     raw = exp2(exponent)
     alpha = where_ge(exponent, _LOG2_MIN_ALPHA, minimum(raw, MAX_ALPHA), 0.0)
     weight = before * alpha
@@ -89,7 +104,8 @@ def _begin(state: Array, busy: Array) -> None:
 
 @helper
 def _blend_tile(
-    todo: Array, records: Array, colours: Array, channels: int, grid: Array, left: int, top: int, state: Array,
+    todo: Array, records: Array, colours: Array, channels: int, grid: Array, left: int, top: int, state:
+    Array,
     busy: Array,
 ) -> None:  # fmt: skip
     """Blends the Gaussians ``todo`` into a tile's state until every pixel is finished."""
@@ -116,12 +132,13 @@ def _blend_tile(
                 p = b * LANES
                 _, _, weight, behind = weigh(exponent, load(state, p))
                 store(state, p, behind)
-                store(state, p + AREA, fma(weight, z, load(state, p + AREA)))
-                store(state, p + 2 * AREA, fma(weight, red, load(state, p + 2 * AREA)))
-                store(state, p + 3 * AREA, fma(weight, green, load(state, p + 3 * AREA)))
-                store(state, p + 4 * AREA, fma(weight, blue, load(state, p + 4 * AREA)))
+                store(state, p + AREA, weight + load(state, p + AREA))
+                store(state, p + 2 * AREA, fma(weight, z, load(state, p + 2 * AREA)))
+                store(state, p + 3 * AREA, fma(weight, red, load(state, p + 3 * AREA)))
+                store(state, p + 4 * AREA, fma(weight, green, load(state, p + 4 * AREA)))
+                store(state, p + 5 * AREA, fma(weight, blue, load(state, p + 5 * AREA)))
                 for c in range(3, channels):
-                    q = p + (2 + c) * AREA
+                    q = p + (3 + c) * AREA
                     store(state, q, fma(weight, colours[g * channels + c], load(state, q)))
                 if not any_ge(behind, 0.0):
                     busy[b] = False
@@ -132,19 +149,21 @@ def _blend_tile(
 
 @helper
 def _finish(
-    state: Array, channels: int, background: Array, varied: bool, straight: bool, corner: int, pitch: int, plane: int,
+    state: Array, channels: int, background: Array, varied: bool, straight: bool, corner: int, pitch: int,
+    plane: int,
     rgb: Array, alpha: Array, depth: Array,
 ) -> None:  # fmt: skip
     """Writes a tile's pixels; ``corner`` is its first in a plane of the picture."""
     for b in range(BLOCKS):
         p, at = b * LANES, corner + (b // ACROSS) * TALL * pitch + (b % ACROSS) * 4
-        through = absolute(load(state, p))
-        covered = 1.0 - through
+        # alpha is the sum of the weights: 1 - transmittance has no digits left where little is covered
+        covered = load(state, p + AREA)
+        through = 1.0 - covered
         over = where_ge(0.0, covered, 0.0, 1.0 / covered)
         store_block(alpha, at, pitch, covered)
-        store_block(depth, at, pitch, load(state, p + AREA) * over)
+        store_block(depth, at, pitch, load(state, p + 2 * AREA) * over)
         for c in range(channels):
-            v = load(state, p + (2 + c) * AREA)
+            v = load(state, p + (3 + c) * AREA)
             if straight:
                 v = v * over
             elif varied:
@@ -155,8 +174,8 @@ def _finish(
 
 
 @kernel(
-    "void(i8, i8, f4[::1], i4[::1], f4[::1], i8, i4[::1], i8[::1], i8[::1], i4[::1], i8[::1], f4[::1], b1, b1, i8"
-    ", f4[::1], f4[::1], f4[::1])"
+    "void(i8, i8, f4[::1], i4[::1], f4[::1], i8, i4[::1], i8[::1], i8[::1], i4[::1], i8[::1], f4[::1], b1, b1"
+    ", i8, f4[::1], f4[::1], f4[::1])"
 )
 def blend_rows(
     first: int, last: int, records: Array, bits: Array, colours: Array, channels: int, items: Array,
@@ -165,11 +184,12 @@ def blend_rows(
 ) -> None:  # fmt: skip
     """Renders the rows of tiles first..last.
 
-    Pictures are planes of whole tiles, ``pitch`` floats a row; so is ``background`` where it is ``varied``, else one
+    Pictures are planes of whole tiles, ``pitch`` floats a row; so is ``background`` where it is ``varied``,
+    else one
     colour.
     """
     columns, plane = pitch >> SHIFT, len(alpha)
-    grid, state, busy = lane_offsets(), aligned((2 + channels) * AREA), np.empty(BLOCKS, np.bool_)
+    grid, state, busy = lane_offsets(), aligned((3 + channels) * AREA), np.empty(BLOCKS, np.bool_)
     for ty in range(first, last):
         row = by_depth(items[row_start[ty] : row_start[ty + 1]], bits)
         starts = tile_start[ty * columns : (ty + 1) * columns]

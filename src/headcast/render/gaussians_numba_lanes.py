@@ -1,8 +1,10 @@
 """Short vectors of floats for numba kernels.
 
-numba has no vector type and LLVM rarely finds the vectors by itself in code like ours. Here a kernel says what it
+numba has no vector type and LLVM rarely finds the vectors by itself in code like ours. Here a kernel says
+what it
 wants: the functions below work on ``LANES`` float32 at once. What they mean is written in numpy (and
-tested); once :func:`install` was called, numba emits one vector instruction for each. LLVM splits the vectors where the
+tested); once ``gaussians_numba_lower.lower`` was called, numba emits one vector instruction for each. LLVM
+splits the vectors where the
 machine's registers are shorter.
 """
 
@@ -14,18 +16,21 @@ import numpy as np
 import torch
 
 __all__ = [
-    "LANES", "Lanes", "absolute", "any_ge", "ceil", "exp", "exp2", "floor", "fma", "gather", "install",
-    "load", "load_block", "log2", "maximum", "minimum", "prefetch", "scatter", "splat", "sqrt", "store", "store_block",
+    "LANES", "Lanes", "absolute", "any_ge", "ceil", "exp", "exp2", "floor", "fma", "gather",
+    "load", "load_block", "log2", "maximum", "minimum", "prefetch", "scatter", "splat", "sqrt", "store",
+    "store_block",
     "store_totals", "total", "where_ge",
 ]  # fmt: skip
 
 Lanes: TypeAlias = np.ndarray
 Array: TypeAlias = np.ndarray
+Operand: TypeAlias = np.ndarray | float
 
 LANES = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 
 LOG2E_HIGH, LOG2E_LOW = 1.4426950216293335, 1.9259629911266174e-8
-# (2^f - 1) / f on [-1/2, 1/2], lowest order first: interpolated at 4000 Chebyshev points, relative error of 2^f 5e-9
+# (2^f - 1) / f on [-1/2, 1/2], lowest order first: interpolated at 4000 Chebyshev points, relative error of
+# 2^f 5e-9
 EXP2 = (
     0.6931471880293426, 0.24022650922342728, 0.05550357104253107, 0.009618056669891186, 0.0013390867351339444,
     0.0001546144746153399,
@@ -73,17 +78,17 @@ def store_block(a: Array, i: int, pitch: int, v: Lanes) -> None:
         a[i + k * pitch : i + k * pitch + 4] = v[4 * k : 4 * k + 4]
 
 
-def fma(a: Lanes, b: Lanes, c: Lanes) -> Lanes:
+def fma(a: Operand, b: Operand, c: Operand) -> Lanes:
     """a * b + c, rounded once."""
-    return (a.astype(np.float64) * b + c).astype(np.float32)
+    return np.asarray(np.float64(1.0) * a * b + c, np.float32)
 
 
-def minimum(a: Lanes, b: Lanes) -> Lanes:
+def minimum(a: Operand, b: Operand) -> Lanes:
     """The smaller; the other one where one is NaN."""
     return np.fmin(a, b)
 
 
-def maximum(a: Lanes, b: Lanes) -> Lanes:
+def maximum(a: Operand, b: Operand) -> Lanes:
     """The larger; the other one where one is NaN."""
     return np.fmax(a, b)
 
@@ -108,14 +113,14 @@ def absolute(a: Lanes) -> Lanes:
     return np.abs(a)
 
 
-def where_ge(a: Lanes, b: Lanes, yes: Lanes, no: Lanes) -> Lanes:
+def where_ge(a: Operand, b: Operand, yes: Operand, no: Operand) -> Lanes:
     """``yes`` where a >= b, else ``no`` (also for NaN)."""
     return np.where(a >= b, yes, no)
 
 
-def any_ge(a: Lanes, b: Lanes) -> bool:
+def any_ge(a: Operand, b: Operand) -> bool:
     """Whether a >= b in any lane."""
-    return bool((a >= b).any())
+    return bool(np.any(a >= b))
 
 
 def total(v: Lanes) -> np.float32:
@@ -126,7 +131,8 @@ def total(v: Lanes) -> np.float32:
 
 
 def store_totals(a: Array, i: int, *vectors: Lanes) -> None:
-    """Writes the sums over the lanes of ten vectors to a[i] to a[i + 9]; a[i + 15] is the last it may overwrite."""
+    """Writes the sums over the lanes of ten vectors to a[i] to a[i + 9]; a[i + 15] is the last it may
+    overwrite."""
     a[i : i + len(vectors)] = [total(v) for v in vectors]
 
 
@@ -143,15 +149,3 @@ def exp(v: Lanes) -> Lanes:
 def log2(v: Lanes) -> Lanes:
     """Logarithm of positive normal numbers, absolute error below 2e-7 near 1."""
     return np.log2(v)
-
-
-_installed: list[bool] = []
-
-
-def install() -> None:
-    """Teaches numba the functions above, once; to be called before a kernel that uses them is compiled."""
-    if not _installed:
-        from headcast.render.gaussians_numba_lower import lower
-
-        lower()
-        _installed.append(True)

@@ -1,9 +1,11 @@
-"""What LLVM is told for each function of ``gaussians_numba_lanes``; imported only when a kernel is compiled."""
+"""What LLVM is told for each function of ``gaussians_numba_lanes``; imported only when a kernel is
+compiled."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from headcast.render import gaussians_numba_lanes as lanes
@@ -217,7 +219,8 @@ def _folded(builder: Any, vectors: list[Any]) -> Any:
         current = []
         for (a, of_a), (b, of_b) in pairs:
             # segments of 2 * half lanes; a's fold to the left half, b's to the right
-            left = [s + k + (n if k >= half else 0) - (half if k >= half else 0) for s in range(0, n, 2 * half) for k in range(2 * half)]  # fmt: skip
+            left = [s + k + (n if k >= half else 0) - (half if k >= half else 0) for s in range(0, n,
+            2 * half) for k in range(2 * half)]  # fmt: skip
             both = of_a + of_b
             summed = builder.fadd(
                 _shuffle(builder, a, b, left), _shuffle(builder, a, b, [k + half for k in left])
@@ -253,13 +256,15 @@ def _lanes_type() -> Any:
     return LanesType(f"lanes{lanes.LANES}")
 
 
+@cache
 def lower() -> None:
-    """Registers all of it with numba."""
+    """Registers all of it with numba, once; to be called before a kernel that uses it is compiled."""
     from numba.core import types
 
     kind = _lanes_type()
     emits: dict[Any, tuple[int, Emit]] = {
-        lanes.fma: (3, _llvm("fma")), lanes.minimum: (2, _llvm("minnum")), lanes.maximum: (2, _llvm("maxnum")),
+        lanes.fma: (3, _llvm("fma")), lanes.minimum: (2, _llvm("minnum")), lanes.maximum: (2,
+        _llvm("maxnum")),
         lanes.sqrt: (1, _llvm("sqrt")), lanes.floor: (1, _llvm("floor")), lanes.ceil: (1, _llvm("ceil")),
         lanes.absolute: (1, _llvm("fabs")), lanes.where_ge: (4, _where_ge), lanes.splat: (1, lambda b, x: x),
         lanes.exp2: (1, _exp2), lanes.exp: (1, _exp), lanes.log2: (1, _log2),
@@ -268,7 +273,12 @@ def lower() -> None:
         _register(kind, fn, count, kind, emit)
     _register(kind, lanes.any_ge, 2, types.boolean, _any_ge)
     _register(kind, lanes.total, 1, types.float32, _total)
-    for fn, name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+    for fn, name in (
+        (operator.add, "fadd"),
+        (operator.sub, "fsub"),
+        (operator.mul, "fmul"),
+        (operator.truediv, "fdiv"),
+    ):
         _register(kind, fn, 2, kind, lambda b, x, y, name=name: getattr(b, name)(x, y), operator_only=True)
     _register(kind, operator.neg, 1, kind, lambda b, x: b.fneg(x), operator_only=True)
     for fn, count, result, emit in (

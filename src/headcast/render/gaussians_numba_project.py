@@ -1,14 +1,19 @@
-"""Projection of Gaussians, forward and backward, ``LANES`` of them at once. The maths is ``gaussians_torch``'s.
+"""Projection of Gaussians, forward and backward, ``LANES`` of them at once. The maths is
+``gaussians_torch``'s.
 
 Forward writes one record of ``RECORD`` floats a Gaussian, all that blending needs (one cache line):
-mean x, y (px) | exponent's coefficients of dx², dx·dy, dy² and constant (base 2, opacity included) | camera z |
-first three channels of colour | pixel range x0, x1, y0, y1 (end exclusive; empty where not drawn) | its first slot,
+mean x, y (px) | exponent's coefficients of dx², dx·dy, dy² and constant (base 2, opacity included) | camera z
+|
+first three channels of colour | pixel range x0, x1, y0, y1 (end exclusive; empty where not drawn) | its first
+slot,
 an integer (see ``gaussians_numba_bin``) | unused.
 
-Backward takes what blending's backward summed per Gaussian, ``SUMS`` floats: with g = dL/d ln(alpha), the sums of
+Backward takes what blending's backward summed per Gaussian, ``SUMS`` floats: with g = dL/d ln(alpha),
+the sums of
 g, g·dx, g·dy, g·dx², g·dx·dy, g·dy² | dL/dz | dL/dcolour (up to 8) | unused.
 
-``view``: world-to-camera rotation (9), translation (3), fx fy cx cy, clamp of x/z and y/z (4), near, width, height.
+``view``: world-to-camera rotation (9), translation (3), fx fy cx cy, clamp of x/z and y/z (4), near, width,
+height.
 """
 
 from __future__ import annotations
@@ -65,7 +70,8 @@ def _camera_point(means: Array, i: int, view: Array) -> Several:
 def _rotation(quats: Array, i: int) -> Several:
     """Unit quaternions (w, x, y, z) from i on, and one over their length before."""
     w, x, y, z = (
-        gather(quats, 4 * i, 4), gather(quats, 4 * i + 1, 4), gather(quats, 4 * i + 2, 4), gather(quats, 4 * i + 3, 4),
+        gather(quats, 4 * i, 4), gather(quats, 4 * i + 1, 4), gather(quats, 4 * i + 2, 4), gather(quats,
+        4 * i + 3, 4),
     )  # fmt: skip
     over = 1.0 / sqrt(fma(w, w, fma(x, x, fma(y, y, z * z))))
     return w * over, x * over, y * over, z * over, over
@@ -118,14 +124,19 @@ def project(
     means: Array, scales: Array, quats: Array, logits: Array, colours: Array, channels: int, view: Array,
     antialiased: bool, records: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
-    """Writes the records of Gaussians start..stop; the last group reaches back where it would pass the end."""
+    """Writes the records of Gaussians start..stop; the last group reaches back where it would pass the
+    end."""
     for begin in range(start, stop, LANES):
         i = min(begin, len(logits) - LANES)
         tx, ty, over, z, seen = _camera_point(means, i, view)
         ux, uy = minimum(maximum(tx, view[16]), view[17]), minimum(maximum(ty, view[18]), view[19])
         w, x, y, k, _ = _rotation(quats, i)
         n = _times(_jacobian(view, ux, uy, over), _matrix(w, x, y, k))
-        sx, sy, sz = exp(gather(scales, 3 * i, 3)), exp(gather(scales, 3 * i + 1, 3)), exp(gather(scales, 3 * i + 2, 3))
+        sx, sy, sz = (
+            exp(gather(scales, 3 * i, 3)),
+            exp(gather(scales, 3 * i + 1, 3)),
+            exp(gather(scales, 3 * i + 2, 3)),
+        )
         a, b, c, before, det = _covariance((n[0] * sx, n[1] * sy, n[2] * sz, n[3] * sx, n[4] * sy, n[5] * sz))
         seen = where_ge(det, MAX_DETERMINANT, 0.0, where_ge(det, 0.0, seen, 0.0))
         opacity = 1.0 / (1.0 + exp(-gather(logits, i, 1)))
@@ -165,7 +176,12 @@ def _covariance_gradient(m: Several, cov: Several, antialiased: bool) -> Several
     a, b, c, before, det = cov
     over = 1.0 / det
     A, B, C = (c + DILATION) * over, -(b * over), (a + DILATION) * over
-    p, q, r, s = fma(A, m[3], B * m[4]), fma(A, m[4], B * m[5]), fma(B, m[3], C * m[4]), fma(B, m[4], C * m[5])
+    p, q, r, s = (
+        fma(A, m[3], B * m[4]),
+        fma(A, m[4], B * m[5]),
+        fma(B, m[3], C * m[4]),
+        fma(B, m[4], C * m[5]),
+    )
     da, db, dc = 0.5 * fma(p, A, q * B), fma(p, B, q * C), 0.5 * fma(r, B, s * C)
     if antialiased:
         # ln of the compensation = (ln before - ln det) / 2; d before = c da + a dc - 2 b db
@@ -228,16 +244,21 @@ def project_backward(
     for begin in range(start, stop, LANES):
         i = min(begin, len(logits) - LANES)
         drawn = gather(records, 16 * i + 11, 16) - gather(records, 16 * i + 10, 16)
-        tx, ty, over, z, _ = _camera_point(means, i, view)
+        tx, ty, over, _, _ = _camera_point(means, i, view)
         ux, uy = minimum(maximum(tx, view[16]), view[17]), minimum(maximum(ty, view[18]), view[19])
         w, x, y, k, length = _rotation(quats, i)
         v, m = _jacobian(view, ux, uy, over), _matrix(w, x, y, k)
         n = _times(v, m)
-        sx, sy, sz = exp(gather(scales, 3 * i, 3)), exp(gather(scales, 3 * i + 1, 3)), exp(gather(scales, 3 * i + 2, 3))
+        sx, sy, sz = (
+            exp(gather(scales, 3 * i, 3)),
+            exp(gather(scales, 3 * i + 1, 3)),
+            exp(gather(scales, 3 * i + 2, 3)),
+        )
         u = (n[0] * sx, n[1] * sy, n[2] * sz, n[3] * sx, n[4] * sy, n[5] * sz)
         s = i * SUMS
         g = (
-            gather(sums, s, SUMS), gather(sums, s + 1, SUMS), gather(sums, s + 2, SUMS), gather(sums, s + 3, SUMS),
+            gather(sums, s, SUMS), gather(sums, s + 1, SUMS), gather(sums, s + 2, SUMS), gather(sums, s + 3,
+            SUMS),
             gather(sums, s + 4, SUMS), gather(sums, s + 5, SUMS),
         )  # fmt: skip
         da, db, dc, dmx, dmy = _covariance_gradient(g, _covariance(u), antialiased)
@@ -246,7 +267,12 @@ def project_backward(
             2.0 * da * u[0] + db * u[3], 2.0 * da * u[1] + db * u[4], 2.0 * da * u[2] + db * u[5],
             2.0 * dc * u[3] + db * u[0], 2.0 * dc * u[4] + db * u[1], 2.0 * dc * u[5] + db * u[2],
         )  # fmt: skip
-        _write(d_scales, i, drawn, (du[0] * u[0] + du[3] * u[3], du[1] * u[1] + du[4] * u[4], du[2] * u[2] + du[5] * u[5]))
+        _write(
+            d_scales,
+            i,
+            drawn,
+            (du[0] * u[0] + du[3] * u[3], du[1] * u[1] + du[4] * u[4], du[2] * u[2] + du[5] * u[5]),
+        )
         dn = (du[0] * sx, du[1] * sy, du[2] * sz, du[3] * sx, du[4] * sy, du[5] * sz)
         dm = (
             v[0] * dn[0] + v[3] * dn[3], v[0] * dn[1] + v[3] * dn[4], v[0] * dn[2] + v[3] * dn[5],

@@ -1,9 +1,12 @@
 """Backward of blending: again front to back, so that every alpha and transmittance is exactly forward's.
 
-With q = gradient · (colour, depth, 1) the contribution of a blended Gaussian to the loss is weight · q; what lies
+With q = gradient · (colour, depth, 1) the contribution of a blended Gaussian to the loss is weight · q; what
+lies
 behind it contributes R = total - (all up to it), known from forward's picture. Then
-dL/d ln(alpha) = weight · q - alpha · R / (1 - alpha), and position, covariance and opacity need only its moments.
-Each pair of Gaussian and tile writes its own slot and a last pass adds a Gaussian's slots in their order: the result
+dL/d ln(alpha) = weight · q - alpha · R / (1 - alpha), and position,
+covariance and opacity need only its moments.
+Each pair of Gaussian and tile writes its own slot and a last pass adds a Gaussian's slots in their order: the
+result
 doesn't depend on the number of threads.
 """
 
@@ -52,7 +55,8 @@ Array = np.ndarray
 
 @helper
 def _begin(
-    state: Array, busy: Array, channels: int, background: Array, varied: bool, straight: bool, corner: int, pitch: int,
+    state: Array, busy: Array, channels: int, background: Array, varied: bool, straight: bool, corner: int,
+    pitch: int,
     plane: int, rgb: Array, alpha: Array, depth: Array, d_rgb: Array, d_alpha: Array, d_depth: Array,
 ) -> int:  # fmt: skip
     """Planes: transmittance, R, and the gradients of alpha, depth and channels before compositing.
@@ -148,7 +152,9 @@ def _unblend(
 
 
 @kernel(
-    "void(i8, i8, f4[::1], i4[::1], f4[::1], i8, i8[::1], i4[::1], i8[::1], f4[::1], b1, b1, i8" + 7 * ", f4[::1]" + ")"
+    "void(i8, i8, f4[::1], i4[::1], f4[::1], i8, i8[::1], i4[::1], i8[::1], f4[::1], b1, b1, i8"
+    + 7 * ", f4[::1]"
+    + ")"
 )
 def unblend_rows(
     first: int, last: int, records: Array, bits: Array, colours: Array, channels: int, pair_start: Array,
@@ -167,7 +173,8 @@ def unblend_rows(
                 continue
             left, top = tx * TILE, ty * TILE
             live = _begin(
-                state, busy, channels, background, varied, straight, top * pitch + left, pitch, plane, rgb, alpha, depth,
+                state, busy, channels, background, varied, straight, top * pitch + left, pitch, plane, rgb,
+                alpha, depth,
                 d_rgb, d_alpha, d_depth,
             )  # fmt: skip
             for k in range(begin, end):

@@ -1,13 +1,15 @@
 """The Gaussian renderer in plain torch: short and slow, the specification of the fast ones.
 
-A Gaussian is a mean (world, metres), log-scales, a quaternion (wxyz, need not be unit), an opacity logit and a
+A Gaussian is a mean (world, metres), log-scales, a quaternion (wxyz, need not be unit), an opacity logit and
+a
 colour. Conventions are those of 3D Gaussian splatting (Kerbl et al. 2023), all constants below:
 
 * EWA: the perspective map is linearized at the mean, whose direction is first clamped to the picture plus
   ``GUARD`` of the half field of view on each side.
 * The 2D covariance grows by ``DILATION`` px². In antialiased mode the opacity is multiplied by
   sqrt(det before / det after), whose square stays above ``MIN_COMPENSATION`` (Mip-Splatting; Yu et al. 2024).
-* A Gaussian colours a pixel centre where its alpha, capped at ``MAX_ALPHA``, is at least ``MIN_ALPHA``: there is no
+* A Gaussian colours a pixel centre where its alpha, capped at ``MAX_ALPHA``, is at least ``MIN_ALPHA``: there
+is no
   other cut-off, so the picture doesn't depend on tiles.
 * Front to back by camera z, ties by index; a pixel is finished before the Gaussian that would bring its
   transmittance below ``MIN_TRANSMITTANCE``.
@@ -17,6 +19,7 @@ colour. Conventions are those of 3D Gaussian splatting (Kerbl et al. 2023), all 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -26,12 +29,12 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.rotation import quaternion_to_matrix
 
-__all__ = ["Footprints", "Intrinsics", "accumulate", "footprints", "render"]
+__all__ = ["Footprints", "Intrinsics", "accumulate", "composite", "footprints", "render"]
 
 DILATION = 0.3  # px², added to both diagonal entries of the 2D covariance
 GUARD = 0.3  # of the half field of view, beyond the picture's border
 MIN_ALPHA = 1.0 / 255.0
-MAX_ALPHA = 0.99
+MAX_ALPHA = 0.999  # as gsplat; the first implementation had 0.99
 MIN_TRANSMITTANCE = 1e-4
 MIN_COMPENSATION = 2.5e-5  # of det ratio, before the square root
 MAX_DETERMINANT = 1e30  # px⁴; beyond, float32 overflows
@@ -61,10 +64,12 @@ class Intrinsics(NamedTuple):
         )  # fmt: skip
 
 
-class Footprints(NamedTuple):
+@dataclass(frozen=True)
+class Footprints:
     """Visible Gaussians on the picture, nearest first.
 
-    ``index`` into the input; ``mean`` px; ``conic`` entries xx, xy, yy of the inverse covariance; ``opacity`` with
+    ``index`` into the input; ``mean`` px; ``conic`` entries xx, xy, yy of the inverse covariance; ``opacity``
+    with
     the compensation; ``depth`` camera z; ``reach`` half width and height (px) of the box outside which alpha
     is below the threshold.
     """
@@ -109,7 +114,12 @@ def _project(
     tx, ty = (x / z).clamp(k.left, k.right), (y / z).clamp(k.top, k.bottom)
     zero = torch.zeros_like(z)
     J = torch.stack([k.fx / z, zero, -k.fx * tx / z, zero, k.fy / z, -k.fy * ty / z], -1).reshape(-1, 2, 3)
-    U = J @ camera.cam_from_world.to(means)[:3, :3] @ quaternion_to_matrix(quaternions) * log_scales.exp()[:, None]
+    U = (
+        J
+        @ camera.cam_from_world.to(means)[:3, :3]
+        @ quaternion_to_matrix(quaternions)
+        * log_scales.exp()[:, None]
+    )
     u, v = U.unbind(1)
     a, b, c = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
     # Cauchy-Binet: the determinant without cancellation
@@ -127,8 +137,13 @@ def accumulate(
     footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int
 ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Blends front to back: premultiplied colour, alpha, and alpha times expected depth. Tile by tile."""
-    values = torch.cat([colours[footprint.index], torch.ones_like(footprint.depth)[:, None], footprint.depth[:, None]], 1)
-    low, high = (footprint.mean - footprint.reach - 1).detach(), (footprint.mean + footprint.reach + 1).detach()
+    values = torch.cat(
+        [colours[footprint.index], torch.ones_like(footprint.depth)[:, None], footprint.depth[:, None]], 1
+    )
+    low, high = (
+        (footprint.mean - footprint.reach - 1).detach(),
+        (footprint.mean + footprint.reach + 1).detach(),
+    )
     rows = []
     for y0 in range(0, height, TILE):
         h = min(TILE, height - y0)
@@ -165,7 +180,14 @@ def render(
 ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
     """Colour (over ``background``, or straight without one), alpha and expected depth."""
     footprint = footprints(means, log_scales, quaternions, opacity_logits, camera, antialiased, near)
-    rgb, alpha, depth = accumulate(footprint, colours, camera.width, camera.height)
+    return composite(*accumulate(footprint, colours, camera.width, camera.height), background)
+
+
+def composite(
+    rgb: Float[Tensor, "h w c"], alpha: Float[Tensor, "h w"], depth: Float[Tensor, "h w"],
+    background: Float[Tensor, "..."] | None,
+) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
+    """What :func:`accumulate` returns, put over the background or made straight, with expected depth."""
     covered = torch.where(alpha > 0, alpha, math.inf)
     rgb = rgb / covered[..., None] if background is None else rgb + (1.0 - alpha)[..., None] * background
     return rgb, alpha, depth / covered

@@ -1,0 +1,43 @@
+"""The Gaussian renderer through gsplat, where that is installed (CUDA). Not the same to the last digit as
+ours.
+
+gsplat's compensation in antialiased mode has no floor and it draws what reaches into a tile only down to its
+own
+bounds; both differ below one grey level.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.render.gaussians_torch import DILATION, composite
+
+__all__ = ["render"]
+
+
+def render(
+    means: Tensor, log_scales: Tensor, quaternions: Tensor, opacity_logits: Tensor, colours: Tensor, camera:
+    Camera,
+    background: Tensor | None, antialiased: bool, near: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """As ``gaussians_torch.render``, for float32 on CUDA.
+
+    Raises:
+        HeadcastError: when gsplat isn't installed.
+    """
+    try:
+        from gsplat import rasterization  # pyright: ignore[reportMissingImports]
+    except ImportError as e:
+        raise HeadcastError("backend gsplat: not installed; pip install headcast[cuda]") from e
+    # depth rides along as one more channel: alpha times expected depth, like ours
+    depth = camera.to_camera(means)[:, 2:]
+    picture, alpha, _ = rasterization(
+        means, quaternions, log_scales.exp(), torch.sigmoid(opacity_logits), torch.cat([colours, depth], 1),
+        camera.cam_from_world.to(means)[None], camera.K.to(means)[None], camera.width, camera.height,
+        near_plane=near,
+        eps2d=DILATION, packed=False, rasterize_mode="antialiased" if antialiased else "classic",
+    )  # fmt: skip
+    return composite(picture[0, ..., :-1], alpha[0, ..., 0], picture[0, ..., -1], background)

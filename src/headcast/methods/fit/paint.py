@@ -19,19 +19,25 @@ from headcast.methods.fit.unproject import smooth
 
 __all__ = ["paint"]
 
+GLARE = 1.1  # logarithm of how much lighter than skin
 WHITE = 0.33  # mean albedo of light skin under white light
 TONE = (0.42, 0.30, 0.23)
 
 
 def paint(
-    head: HeadModel, texels: Texels, evidence: Evidence, rest: Float[np.ndarray, "v 3"], rng: np.random.Generator
+    head: HeadModel, texels: Texels, evidence: Evidence, rest: Float[np.ndarray, "v 3"], height: float,
+    rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "n 3"], Evidence]:
     """Linear albedo for every texel as if nothing of it were seen, in keeping with what is seen around it.
 
+    Args:
+        height: of the hair above the scalp, metres (see ``hair_height``).
+
     Also returns the evidence without what looks like no skin where nothing else should be.
-    """
+    """  # fmt: skip
     sure = evidence.trust * evidence.plain * evidence.label[:, 0] > 0.7
     tone = np.median(evidence.albedo[sure], 0) if sure.any() else np.array(TONE)
+    evidence = glare_is_skin(head, texels, evidence, tone, height)
     skin = usual_skin(head, texels, evidence, tone)
     evidence = cleaned(head, texels, evidence, skin)
     fill = complete(head, texels, evidence, skin, rest, rng)
@@ -39,6 +45,22 @@ def paint(
     paint_eyes(head, texels, evidence, fill, rest, white)
     paint_mouth(head, texels, evidence, fill, rest, white)
     return np.nan_to_num(fill).clip(0, 1), evidence
+
+
+def glare_is_skin(
+    head: HeadModel, texels: Texels, evidence: Evidence, tone: Float[np.ndarray, "3"], height: float
+) -> Evidence:
+    """Evidence in which a bald scalp's glare, taken for white hair, is skin: much lighter, and of no height."""
+    weight = evidence.told * zone(head, texels, "scalp") * evidence.label[:, 1]
+    if height > -0.002 or weight.sum() < 20:
+        return evidence
+    colour = np.average(evidence.albedo, axis=0, weights=weight)
+    if float(np.log((colour + EPS) / (tone + EPS)).mean()) < GLARE:
+        return evidence
+    label = evidence.label.copy()
+    label[:, 0] += label[:, 1]
+    label[:, 1] = 0
+    return replace(evidence, label=label)
 
 
 def cleaned(

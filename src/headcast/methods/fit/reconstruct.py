@@ -16,7 +16,7 @@ from headcast.methods.fit.detail import blended, detailed, texture_size_for
 from headcast.methods.fit.look import look, merged
 from headcast.methods.fit.paint import paint
 from headcast.methods.fit.texels import texels_of
-from headcast.methods.fit.volume import hair_offset
+from headcast.methods.fit.volume import hair_height, hair_offset
 from headcast.observe.types import Observation
 
 __all__ = ["reconstruct"]
@@ -41,7 +41,8 @@ def reconstruct(
     first = observations[0]
     with torch.no_grad():
         say(0.0, "shaping the hair")
-        head = bind(head, torch.from_numpy(hair_offset(first, head)).float())
+        offset = hair_offset(first, head)
+        head = bind(head, torch.from_numpy(offset).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
         texels = texels_of(head, min(size, BASE))
         say(0.15, "taking colours from the photo")
@@ -49,7 +50,7 @@ def reconstruct(
         evidence, gains = merged(looks)
         say(0.4, "completing what is hidden")
         rest = head.shape(first.params.identity).numpy()
-        fill, evidence = paint(head, texels, evidence, rest, np.random.default_rng(seed))
+        fill, evidence = paint(head, texels, evidence, rest, hair_height(offset, head), np.random.default_rng(seed))
         say(0.7, "painting")
         if size == texels.size:
             texture = blended(texels, evidence.trust, evidence.albedo, fill)

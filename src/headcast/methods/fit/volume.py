@@ -16,7 +16,7 @@ from headcast.methods.fit.surface import graph_of, harmonic
 from headcast.methods.fit.unproject import lookup, smooth
 from headcast.observe.types import Observation
 
-__all__ = ["hair_offset"]
+__all__ = ["hair_height", "hair_offset"]
 
 RAYS = 180
 REACH = (-0.012, 0.05)  # metres by which the scalp may move
@@ -57,6 +57,17 @@ def hair_offset(observation: Observation, head: HeadModel) -> Float[np.ndarray, 
     centre[1] = min(centre[1], float(rest[scalp][:, 1].max()) - 0.09)
     out = rest - centre
     return moved * out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+
+
+def hair_height(offset: Float[np.ndarray, "v 3"], head: HeadModel) -> float:
+    """Metres by which the top of the scalp was moved outwards; negative: inwards."""
+    scalp = np.array(head.region_names)[head.region.numpy()] == "scalp"
+    if not scalp.any():
+        return 0.0
+    rest = head.neutral.numpy()
+    top = scalp & (rest[:, 1] > np.quantile(rest[scalp, 1], 0.7))
+    out = rest[top] - rest[scalp].mean(0)
+    return float(np.median((offset[top] * out).sum(1) / np.linalg.norm(out, axis=1)))
 
 
 def outline_distance(

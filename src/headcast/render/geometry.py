@@ -19,9 +19,10 @@ __all__ = ["depth_at", "vertex_normals", "visibility"]
 
 def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "v 3"]:
     """Unit normals, each triangle weighted by its area; zero where no triangle is. Differentiable."""
-    if not (vertices.requires_grad or is_cuda(vertices)) and vertices.dtype == torch.float32:
+    grad = torch.is_grad_enabled() and vertices.requires_grad
+    if not grad and vertices.dtype == torch.float32 and not is_cuda(vertices):
         out = np.empty((len(vertices), 3), np.float32)
-        v = np.ascontiguousarray(vertices.numpy())
+        v = np.ascontiguousarray(vertices.detach().numpy())
         sum_normals(v, np.ascontiguousarray(faces.numpy(), np.int32), out)
         return torch.from_numpy(out)
     a, b, c = vertices[faces].unbind(1)
@@ -53,7 +54,7 @@ def sum_normals(v, faces, out):
 
 
 def depth_at(depth: Float[Tensor, "h w"], pixels: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b"]:
-    """Farthest of the depths around positions in a depth map (pixel centres at +0.5), of four pixels those covered.
+    """Farthest depth among the covered ones of the four pixels around positions (pixel centres at +0.5).
 
     Infinite where none of the four is covered or inside.
     """
@@ -72,7 +73,7 @@ def visibility(
     points: Float[Tensor, "n 3"], camera: Camera, vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"],
     *, tolerance: float = 0.002, depth: Float[Tensor, "h w"] | None = None,
 ) -> Bool[Tensor, " n"]:  # fmt: skip
-    """Whether world points lie inside the picture and no more than ``tolerance`` metres behind what is seen there.
+    """Whether world points lie in the picture and at most ``tolerance`` metres behind what is seen there.
 
     ``depth``: the mesh's depth from this camera when it is known already.
     """

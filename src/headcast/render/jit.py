@@ -81,7 +81,10 @@ def threads() -> int:
 
 
 def parallel(work: Callable[[int], object], pieces: int) -> None:
-    """Calls ``work(0) .. work(pieces - 1)`` on all threads, the calling one among them; pieces must be independent."""
+    """Calls ``work(0) .. work(pieces - 1)`` on all threads, the calling one among them.
+
+    Pieces must be independent.
+    """
     helpers = min(threads(), pieces) - 1
     todo = itertools.count()
 

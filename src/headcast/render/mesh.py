@@ -14,7 +14,15 @@ from headcast.device import is_cuda
 from headcast.render import raster_numba, raster_reference, raster_triton
 from headcast.render.types import Fragments
 
-__all__ = ["Backend", "Fragments", "homogeneous_pixels", "interpolate", "pixels_from_world", "rasterize_mesh", "sum_rows"]
+__all__ = [
+    "Backend",
+    "Fragments",
+    "homogeneous_pixels",
+    "interpolate",
+    "pixels_from_world",
+    "rasterize_mesh",
+    "sum_rows",
+]
 
 Backend = Literal["auto", "reference", "numba", "triton"]
 
@@ -35,7 +43,7 @@ def rasterize_mesh(
     vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], camera: Camera, *, near: float = 0.01,
     cull_back: bool = False, backend: Backend = "auto",
 ) -> Fragments:  # fmt: skip
-    """The nearest triangle at every pixel centre, its barycentrics (differentiable in the vertices) and depth.
+    """The nearest triangle at every pixel centre, its barycentrics (differentiable in vertices) and depth.
 
     Args:
         vertices: world, metres.
@@ -44,8 +52,8 @@ def rasterize_mesh(
         cull_back: leaves out triangles seen from behind.
         backend: ``auto`` takes numba on the CPU and Triton on CUDA; ``reference`` is plain torch.
 
-    The outcome does not depend on the number of threads; of triangles at the same depth (in float32) the one with
-    the lower number is seen. There are no gradients through what covers what (silhouettes).
+    The outcome does not depend on the number of threads; of triangles at the same depth (in float32) the
+    one with the lower number is seen. There are no gradients through what covers what (silhouettes).
     """
     points, faces = homogeneous_pixels(vertices, camera), faces.long()
     chosen = _backend(backend, vertices)
@@ -68,12 +76,12 @@ def interpolate(
 ) -> Float[Tensor, "h w c"]:
     """Attributes over the picture, 0 where nothing is; differentiable in them and in the barycentrics.
 
-    ``faces`` are the rows of ``attributes`` at each triangle's corners: the mesh's faces for vertex attributes,
-    ``faces_uv`` for texture coordinates.
+    ``faces`` are the rows of ``attributes`` at each triangle's corners: the mesh's faces for vertex
+    attributes, ``faces_uv`` for texture coordinates.
     """
     b, triangle = fragments.barycentric, fragments.triangle
-    plain = not (b.requires_grad or attributes.requires_grad) and b.dtype == attributes.dtype == torch.float32
-    if plain and not is_cuda(b):
+    grad = torch.is_grad_enabled() and (b.requires_grad or attributes.requires_grad)
+    if not grad and b.dtype == attributes.dtype == torch.float32 and not is_cuda(b):
         return raster_numba.interpolated(triangle, b, faces, attributes)
     return _Interpolate.apply(b, attributes, triangle, faces)  # type: ignore[no-any-return]
 
@@ -118,7 +126,7 @@ class _Barycentrics(torch.autograd.Function):
 
 
 def _hits(points: Tensor, faces: Tensor, triangle: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of covered pixels: flat index (m,), homogeneous centre (m, 3), corners (m, 3, 3) and edge values (m, 3)."""
+    """Covered pixels: flat index (m,), homogeneous centre (m, 3), corners (m, 3, 3), edge values (m, 3)."""
     flat = triangle.reshape(-1)
     hit = torch.nonzero(flat >= 0)[:, 0]
     width = triangle.shape[1]

@@ -1,4 +1,7 @@
-"""Rasterization on the CPU: triangles are sorted into bands of rows, threads take bands. See ``raster_reference``."""
+"""Rasterization on the CPU: triangles are sorted into bands of rows, threads take bands.
+
+See ``raster_reference``.
+"""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ EMPTY = torch.iinfo(torch.int64).max
 def edge_normals(points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "f 3 3"]:
     """(p1 x p2, p2 x p0, p0 x p1) of triangles in homogeneous pixels.
 
-    Each product is taken from the lower to the higher vertex: two triangles at an edge then get the same bits,
-    even where a device fuses multiplications and subtractions.
+    Each product is taken from the lower to the higher vertex: two triangles at an edge then get the same
+    bits, even where a device fuses multiplications and subtractions.
     """
     start, end = faces[:, [1, 2, 0]], faces[:, [2, 0, 1]]
     px, py, pz = points[torch.minimum(start, end)].unbind(-1)
@@ -45,7 +45,8 @@ class Setup:
 
     Attributes:
         normals: (F, 3 edges, 3) coefficients of the edge values, positive inside.
-        least: (F, 3) smallest edge value that is inside: zero within rounding, from below where the edge is the
+        least: (F, 3) smallest edge value that is inside: zero within rounding, from below where the edge is
+        the
             triangle's own and from above where it is the neighbour's.
         scale: (F,) factor that turns the sum of edge values into 1 / depth.
         box: (F, 4) first and last pixel (x0, y0, x1, y1).
@@ -94,8 +95,8 @@ def rasterize(
 ) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre.
 
-    Reciprocals of depth are compared as float32; of equal ones the lower triangle wins. A pixel centre exactly
-    on an edge belongs to the side towards +x, then +y.
+    Reciprocals of depth are compared as float32; of equal ones the lower triangle wins. A pixel centre
+    exactly on an edge belongs to the side towards +x, then +y.
     """
     setup = Setup.of(points, faces, width, height, near, cull)
     best = torch.full((width * height,), EMPTY, device=points.device)

@@ -17,8 +17,9 @@ __all__ = ["GLOSS", "gloss_of", "render_textured"]
 
 GLOSS = {
     "face": (0.55, 0.028), "lips": (0.36, 0.03), "lids": (0.5, 0.028), "nose": (0.48, 0.028),
-    "ears": (0.6, 0.025), "neck": (0.62, 0.02), "sclera": (0.12, 0.03), "iris": (0.1, 0.03), "pupil": (0.1, 0.03),
-    "cornea": (0.08, 0.03), "teeth": (0.22, 0.035), "gums": (0.3, 0.03), "tongue": (0.4, 0.03), "mouth": (0.4, 0.015),
+    "ears": (0.6, 0.025), "neck": (0.62, 0.02), "sclera": (0.2, 0.03), "iris": (0.15, 0.03),
+    "pupil": (0.15, 0.03), "cornea": (0.15, 0.03), "teeth": (0.25, 0.035), "gums": (0.3, 0.03),
+    "tongue": (0.4, 0.03), "mouth": (0.4, 0.015),
 }  # fmt: skip
 """Roughness and reflectance at normal incidence of a head's regions; others have no highlights."""
 
@@ -32,7 +33,8 @@ def render_textured(
     vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], normals: Float[Tensor, "v 3"],
     uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"], texture: Float[Tensor, "ht wt c"] | Pyramid,
     camera: Camera, *, light: Float[Tensor, "9 3"] | None = None, texture_space: Space = "srgb",
-    gloss: Float[Tensor, "v 2"] | None = None, antialias: int = 2, near: float = 0.01, colour_space: Space = "srgb",
+    gloss: Float[Tensor, "v 2"] | None = None, antialias: int = 2, near: float = 0.01,
+    colour_space: Space = "srgb",
 ) -> Rendering:  # fmt: skip
     """The nearest surface with its texture under SH light and a few lamps derived from it.
 
@@ -40,24 +42,23 @@ def render_textured(
         vertices, normals: world, metres and unit vectors.
         uv: 0..1, origin at the texture's top left; ``faces_uv`` indexes it.
         texture: albedo (with ``light``) or finished colour (without), 3 channels or 4 with coverage.
-            Give a :class:`Pyramid` to draw many pictures of one texture.
+            Give a :class:`Pyramid`, made once, to draw many pictures.
         light: irradiance harmonics, see ``shading``. None: the texture is shown as it is.
         gloss: per vertex roughness and reflectance (``gloss_of``); None: no highlights.
         antialias: the silhouette is sampled ``antialias``² times a pixel.
         colour_space: of the picture.
 
     A pixel whose samples lie on one smooth piece of surface is shaded once, in its middle, with a sharp
-    (Catmull-Rom) lookup; others at every covered sample. Samples are averaged in linear colour under light, in
-    the texture's space without. ``rgb`` is the mean over covered samples only (straight alpha).
+    (Catmull-Rom) lookup; others at every covered sample. Samples are averaged in linear colour under light,
+    in the texture's space without. ``rgb`` is the mean over covered samples only (straight alpha).
     """
     pyramid = texture if isinstance(texture, Pyramid) else Pyramid.make(texture)
     scene = Scene(
         vertices, faces, normals, uv, faces_uv, pyramid, camera, light, gloss, texture_space, colour_space,
         antialias, near,
     )  # fmt: skip
-    if any(
-        x is not None and (x.requires_grad or is_cuda(x))
-        for x in (vertices, normals, uv, light, *pyramid.levels[:1])
-    ):
+    inputs = [x for x in (vertices, normals, uv, light, gloss, pyramid.levels[0]) if x is not None]
+    grad = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+    if grad or any(is_cuda(x) for x in inputs):
         return compose(scene)
     return shaded_numba.render(scene)

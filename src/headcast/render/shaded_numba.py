@@ -1,7 +1,7 @@
 """The fused CPU kernel of ``render_textured``: interpolation, texture lookup, light and resolve in one pass.
 
-What it computes is said, in plain torch, by ``shaded_reference``; the one difference: samples of a pixel on one
-triangle are taken together at their mean.
+What it computes is said, in plain torch, by ``shaded_reference``; the one difference: samples of a pixel on
+one triangle are taken together at their mean.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def shaded(s, g, lod, texels, table, decode, mode, light, lamps, ray):
 
 @helper
 def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s):
-    """Fragments of a pixel, one per triangle: their number, samples covered, nearest depth, and whether one surface.
+    """Fragments of a pixel, one a triangle: their number, samples covered, nearest depth, if one surface.
 
     s[g] holds :func:`fragment`'s values for group g, s[g, 7] in texels per pixel, and its samples in s[g, 9];
     s[n n] becomes their mean.
@@ -190,12 +190,13 @@ def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, 
 
 
 @kernel(
-    "void(f8[:,::1], i4[:,::1], i4[:,::1], f4[:,::1], f4[:,::1], i4[:,::1], f4[:,::1], i8, f4[:,::1], i8[:,::1],"
-    "f4[::1], f4[::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], i8, i8, f4[:,:,::1], f4[:,::1], f4[:,::1])"
+    "void(f8[:,::1], i4[:,::1], i4[:,::1], f4[:,::1], f4[:,::1], i4[:,::1], f4[:,::1], i8, f4[:,::1], "
+    "i8[:,::1], f4[::1], f4[::1], i8, f8[:,::1], f8[:,::1], f8[:,::1], i8, i8, f4[:,:,::1], f4[:,::1], "
+    "f4[:,::1])"
 )
 def shade_rows(
-    points, faces, faces_uv, uv, attributes, triangle, depth, n, texels, table, decode, encode, mode, light, lamps,
-    to_world, top, bottom, rgb, alpha, z_out,
+    points, faces, faces_uv, uv, attributes, triangle, depth, n, texels, table, decode, encode, mode, light,
+    lamps, to_world, top, bottom, rgb, alpha, z_out,
 ):  # fmt: skip
     """Pixels of rows top..bottom-1."""
     s, face, ray = np.empty((n * n + 1, 12)), np.empty(n * n, np.int32), np.empty(3)
@@ -260,7 +261,9 @@ def render(scene: Scene) -> Rendering:
     matrix = pixels_from_world(fine).numpy()
     points = np.einsum("vj,ij->vi", _array(scene.vertices, np.float64), matrix[:, :3]) + matrix[:, 3]
     faces, faces_uv = _array(scene.faces, np.int32), _array(scene.faces_uv, np.int32)
-    triangle, depth = raster_numpy(np.ascontiguousarray(points), faces, fine.width, fine.height, scene.near, False)
+    triangle, depth = raster_numpy(
+        np.ascontiguousarray(points), faces, fine.width, fine.height, scene.near, False
+    )
     mode, light, lamps = _lighting(scene)
     attributes = np.zeros((len(points), 5), np.float32)
     attributes[:, :3] = scene.normals.detach().numpy()
@@ -279,6 +282,5 @@ def render(scene: Scene) -> Rendering:
         shade_rows(*given, i * ROWS, min((i + 1) * ROWS, camera.height), rgb, alpha, z)
 
     parallel(piece, -(-camera.height // ROWS))
-    dtype = scene.vertices.dtype
-    pictures = [torch.from_numpy(x) if dtype == torch.float32 else torch.from_numpy(x).to(dtype) for x in (rgb, alpha, z)]
-    return Rendering(pictures[0], pictures[1], pictures[2], scene.colour_space)
+    pictures = (torch.from_numpy(x).to(scene.vertices.dtype) for x in (rgb, alpha, z))
+    return Rendering(*pictures, colour_space=scene.colour_space)

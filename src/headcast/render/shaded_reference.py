@@ -1,9 +1,9 @@
 """A lit, textured picture put together from the pieces in plain torch: the specification of ``shaded_numba``.
 
 The surface is sampled ``antialias``² times a pixel. Where the samples of a pixel lie on one smooth piece of
-surface, the pixel is shaded once, in the middle of its covered samples; elsewhere (a silhouette before another
-surface, a seam of the texture) at every covered sample. Differentiable in texture, uv, normals, light and vertices,
-except through what covers what.
+surface, the pixel is shaded once, in the middle of its covered samples; elsewhere (a silhouette before
+another surface, a seam of the texture) at every covered sample. Differentiable in texture, uv, normals,
+light and vertices, except through what covers what.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Points:
-    """Where the surface is shaded: pixel (m,), weight (m,), uv (m, 2), normal (m, 3), gloss (m, 2), lod (m,)."""
+    """Where to shade: pixel (m,), weight (m,), uv (m, 2), normal (m, 3), gloss (m, 2), lod (m,)."""
 
     pixel: Tensor
     weight: Tensor
@@ -111,18 +111,16 @@ def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
 
     area = joined(area.sum(1) / count, area)
     return Points(
-        joined(pixel, pixel[:, None].expand(hit.shape)), joined(torch.ones_like(count), weight), joined(middle, uv),
-        joined(normal.sum(1), normal), joined(gloss.sum(1) / count[:, None], gloss),
+        joined(pixel, pixel[:, None].expand(hit.shape)), joined(torch.ones_like(count), weight),
+        joined(middle, uv), joined(normal.sum(1), normal), joined(gloss.sum(1) / count[:, None], gloss),
         (area.clamp(min=1e-12).log2() / 2 - 1).clamp(min=0),
     )  # fmt: skip
 
 
 def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:
     """Colour (in the space samples are averaged in) and coverage at points."""
-    levels = list(scene.pyramid.levels[1:])
-    rgba = sample_texture(
-        scene.pyramid.levels[0], points.uv, mode="bicubic", levels=levels, lod=points.lod
-    ).clamp(0, 1)
+    full, *levels = scene.pyramid.levels
+    rgba = sample_texture(full, points.uv, mode="bicubic", levels=levels, lod=points.lod).clamp(0, 1)
     coverage = rgba[:, 3:] if rgba.shape[1] == 4 else torch.ones_like(rgba[:, :1])
     rgb = _converted(rgba[:, :3], scene.texture_space, _resolve_space(scene))
     if scene.light is not None:
@@ -131,12 +129,9 @@ def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:
         if scene.gloss is not None:
             view = -pixel_rays(scene.camera).to(n)[points.pixel]
             for direction, colour in zip(*dominant_lights(scene.light), strict=True):
-                direction = direction.to(n).expand_as(n)
-                rgb = (
-                    rgb
-                    + ggx_specular(n, view, direction, points.gloss[:, 0], points.gloss[:, 1])[:, None]
-                    * colour
-                )
+                towards = direction.to(n).expand_as(n)
+                shine = ggx_specular(n, view, towards, points.gloss[:, 0], points.gloss[:, 1])
+                rgb = rgb + shine[:, None] * colour
     return torch.cat([rgb, coverage], 1)
 
 

@@ -1,8 +1,9 @@
 """Light as spherical harmonics of order 2, and speculars (GGX) from a few directions derived from it.
 
-The light is a (9, 3) array of *irradiance* coefficients in linear colour: the radiance's coefficients are already
-multiplied by the cosine lobe's 1, 2/3 and 1/4 per band (Ramamoorthi and Hanrahan 2001, divided by pi), so that
-``shading = sh_basis(normals) @ light`` and ``colour = albedo * shading``. Shading is 1 under white ambient light.
+The light is a (9, 3) array of *irradiance* coefficients in linear colour: the radiance's coefficients are
+already multiplied by the cosine lobe's 1, 2/3 and 1/4 per band (Ramamoorthi and Hanrahan 2001, divided by
+pi), so that ``shading = sh_basis(normals) @ light`` and ``colour = albedo * shading``. Shading is 1 under
+white ambient light.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 __all__ = [
-    "SH_CONSTANTS", "ambient", "directional", "dominant_lights", "ggx_specular", "sh_basis", "sh_light_rotate", "shade",
+    "SH_CONSTANTS", "ambient", "directional", "dominant_lights", "ggx_specular", "sh_basis",
+    "sh_light_rotate", "shade",
 ]  # fmt: skip
 
 SH_CONSTANTS = (
@@ -77,7 +79,7 @@ _DIRECTIONS = _spread_directions(32)
 
 
 def dominant_lights(
-    light: Float[Tensor, "9 3"], count: int = 3, spread: float = 0.25
+    light: Float[Tensor, "9 3"], count: int = 1, spread: float = 0.25
 ) -> tuple[Float[Tensor, "l 3"], Float[Tensor, "l 3"]]:
     """Lamps that stand for the light in speculars: unit directions and colours (see ``directional``).
 
@@ -108,8 +110,8 @@ def ggx_specular(
     """Reflected radiance of a lamp whose irradiance at normal incidence is pi, cosine included.
 
     GGX distribution with alpha = roughness², height-correlated Smith masking, Schlick's Fresnel; unit vectors
-    pointing away from the surface. Multiply by the lamp's colour (see ``directional``). Zero behind the surface.
-    ``f0`` below .02 fades the grazing reflection out with it, so that 0 means none.
+    pointing away from the surface. Multiply by the lamp's colour (see ``directional``). Zero behind the
+    surface. ``f0`` below .02 fades the grazing reflection out with it, so that 0 means none.
     """
     half = torch.nn.functional.normalize(view + light, dim=-1)
     nl, nv = (normal * light).sum(-1), (normal * view).sum(-1)

@@ -1,4 +1,7 @@
-"""Looking colours up in a texture. Texel centres at +0.5; uv in 0..1 with the origin at the top left (glTF)."""
+"""Looking colours up in a texture. Texel centres at +0.5.
+
+Uv in 0..1 with the origin at the top left (glTF).
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ class Pyramid:
 
     @cached_property
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """For kernels: all levels as float32 RGBA (n, 4) one after the other; (levels, 3) of offset, width, height."""
+        """For kernels: all levels as float32 RGBA (n, 4) one after the other.
+
+        (levels, 3) of offset, width, height.
+        """
         sizes = [(level.shape[1], level.shape[0]) for level in self.levels]
         ends = np.cumsum([w * h for w, h in sizes])
         texels = np.ones((int(ends[-1]), 4), np.float32)

@@ -1,0 +1,47 @@
+"""How much light reaches the inside of the mouth."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.head.model import HeadModel
+
+__all__ = ["INSIDE", "mouth_occlusion"]
+
+INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
+BOUNCE = 0.15
+"""Share of the light that arrives by reflection however deep a point lies."""
+CLOSED = 4e-6
+"""Square metres added to the squared radius of the opening: lips are never light-tight."""
+
+
+def mouth_occlusion(head: HeadModel, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "v"]:
+    """Factor on the light that each vertex receives: 1 outside the mouth, less behind the lips.
+
+    The opening between the inner lips is taken as a disc of equal area; a point at depth d behind it sees the
+    outside through the form factor r² / (r² + d²) of a parallel disc, and gets ``BOUNCE`` of the rest by
+    reflection.
+
+    Args:
+        vertices: of a posed head, in any rigid frame, metres.
+    """
+    lips = head.landmarks(vertices, 68)[60:68]
+    corners = lips[0], lips[4]
+    gap = (lips[[1, 2, 3]] - lips[[7, 6, 5]]).norm(dim=-1).mean()
+    width = (corners[0] - corners[1]).norm()
+    r2 = gap * width / 4 + CLOSED
+    brow = head.landmarks(vertices, 68)[[21, 22]].mean(0)
+    chin = head.landmarks(vertices, 68)[8]
+    across = torch.nn.functional.normalize(corners[1] - corners[0], dim=0)
+    up = brow - chin
+    out = torch.nn.functional.normalize(torch.linalg.cross(across, up), dim=0)
+    depth = ((lips.mean(0) - vertices) @ out).clamp(min=0)
+    seen = r2 / (r2 + depth**2)
+    factor = BOUNCE + (1 - BOUNCE) * seen
+    inside = torch.zeros(len(vertices), dtype=torch.bool, device=vertices.device)
+    for name in INSIDE:
+        if name in head.part_names:
+            inside[head.faces[head.part == head.part_names.index(name)]] = True
+    return torch.where(inside, factor, torch.ones_like(factor))

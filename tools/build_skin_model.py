@@ -1,11 +1,11 @@
 """Learns the low-rank skin model from the `train` portraits (public domain only) in the head's current UV.
 
-    python tools/build_skin_model.py ../shared/data [--people 160] [--components 28] [--size 256] [--observations FOLDER]
+    python tools/build_skin_model.py ../shared/data [--people 160] [--components 28] [--size 256]
 
-Every portrait is fitted, unprojected into UV and de-lit; hair, glasses, clothes and slanted views are left out.
-Mirrored copies double the data. Missing texels are first carried over the mesh, then imputed by the model itself
-(EM for PCA with missing data), while what no skin looks like loses weight. Rerun after every change of the head's
-asset; takes some five minutes on one core.
+Every portrait is fitted, unprojected into UV and de-lit; hair, glasses, clothes and slanted views are left
+out. Mirrored copies double the data. Missing texels are first carried over the mesh, then imputed by the model
+itself (EM for PCA with missing data), while what no skin looks like loses weight. Rerun after every change of
+the head's topology or UV; takes some five minutes on one core.
 """
 
 from __future__ import annotations
@@ -150,16 +150,26 @@ def main() -> None:
     }
     meta = {"name": "headcast-skin-v1", "uv": uv_key(head), "head": head.hash}
     save_tensors(weights_path("skin"), tensors, {"skin": json.dumps(meta)})
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
     card = {
-        "name": meta["name"], "what": "low-rank skin albedo (log linear colour) in the head's UV", "licence": "Apache-2.0",
-        "made_by": "tools/build_skin_model.py", "commit": commit, "seed": SEED, "head": head.hash, "uv": meta["uv"],
-        "trained_on": f"{len(x) // 2} public-domain portraits (official portraits of members of the US Congress; "
-                      "split 'train'), each also mirrored",
-        "size": args.size, "components": args.components, "seconds": round(time.time() - start),
+        "name": meta["name"],
+        "what": "low-rank skin albedo (log linear colour) in the head's UV",
+        "licence": "Apache-2.0",
+        "made_by": "tools/build_skin_model.py",
+        "commit": commit,
+        "seed": SEED,
+        "head": head.hash,
+        "uv": meta["uv"],
+        "trained_on": f"{len(x) // 2} public-domain portraits (official portraits of members of the US "
+        "Congress; split 'train'), each also mirrored",
+        "size": args.size,
+        "components": args.components,
+        "seconds": round(time.time() - start),
         "explained": [round(h, 4) for h in history],
-        "limits": "few people, mostly older and of light skin; sampling was balanced by lightness of the face",
-    }  # fmt: skip
+        "limits": "few people, mostly older and of light skin; the choice was balanced by lightness of the face",
+    }
     weights_path("skin").with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     sys.stderr.write(json.dumps(card, indent=1) + "\n")
 

@@ -56,7 +56,9 @@ def test_round_trip_is_exact_and_repeatable(good: Path, tmp_path: Path) -> None:
     a, b = package(), read_package(good)
     assert {k: b.meta[k] for k in a.meta} == a.meta and b.meta["version"] == VERSION
     for name in ("b", "c"):
-        assert torch.equal(a.tensors[name], b.tensors[name]) and a.tensors[name].dtype == b.tensors[name].dtype
+        assert (
+            torch.equal(a.tensors[name], b.tensors[name]) and a.tensors[name].dtype == b.tensors[name].dtype
+        )
     for name, picture in a.textures.items():
         np.testing.assert_array_equal(picture, b.textures[name])
     assert a.thumbnail is not None and b.thumbnail is not None
@@ -82,7 +84,12 @@ def png(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(100)))
+        + chunk(b"IEND", b"")
+    )
 
 
 BAD: dict[str, dict[str, bytes | None]] = {
@@ -123,7 +130,9 @@ def test_bad_entries_are_refused_in_one_line(name: str, good: Path, tmp_path: Pa
 
 
 def test_links_are_refused(good: Path, tmp_path: Path) -> None:
-    path = rewritten(good, tmp_path / "x.avatar", {"thumbnail.png": b"/etc/passwd"}, external_attr=0o120777 << 16)
+    path = rewritten(
+        good, tmp_path / "x.avatar", {"thumbnail.png": b"/etc/passwd"}, external_attr=0o120777 << 16
+    )
     with pytest.raises(HeadcastError, match="plain file"):
         read_package(path)
 
@@ -152,7 +161,9 @@ def test_newer_versions_say_so(good: Path, tmp_path: Path) -> None:
         read_package(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x89PNG\r\n\x1a\n"]
+)
 def test_what_is_no_package_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.avatar"
     path.write_bytes(data)

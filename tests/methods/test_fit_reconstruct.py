@@ -89,11 +89,15 @@ def test_nothing_is_missing_or_odd(made: tuple[Observation, MeshAvatar], head: H
     assert (values.max(1) > 8).mean() > 0.999
 
 
-def test_hidden_skin_is_like_the_seen_and_has_no_seam(made: tuple[Observation, MeshAvatar], head: HeadModel) -> None:
+def test_hidden_skin_is_like_the_seen_and_has_no_seam(
+    made: tuple[Observation, MeshAvatar], head: HeadModel
+) -> None:
     _, avatar = made
     texels = texels_of(head, 1024)
     skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
-    smooth = torch.nn.functional.avg_pool2d(torch.from_numpy(avatar.texture).float().permute(2, 0, 1), 9, 1, 4)
+    smooth = torch.nn.functional.avg_pool2d(
+        torch.from_numpy(avatar.texture).float().permute(2, 0, 1), 9, 1, 4
+    )
     values = texels.values(smooth.permute(1, 2, 0).numpy())
     region = np.array(head.region_names)[head.region.numpy()][head.faces.numpy()[texels.triangle, 0]]
     for name in ("face", "ears", "neck", "scalp"):
@@ -176,5 +180,3 @@ def test_harmonic_keeps_what_is_known_and_stays_within_it(head: HeadModel) -> No
     used = np.unique(head.faces[head.part == head.part_names.index("skin")].numpy())
     assert np.abs(out - value)[trust > 0].max() < 1e-3
     assert out[used].min() >= value.min() - 1e-6 and out[used].max() <= value.max() + 1e-6
-
-

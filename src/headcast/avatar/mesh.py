@@ -56,8 +56,13 @@ class MeshAvatar:
         return Pyramid.make(torch.from_numpy(self.texture.astype(np.float32) / 255))
 
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None, *, antialias: int = 2
-    ) -> Rendering:  # fmt: skip
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: Float[Tensor, "9 3"] | None = None,
+        *,
+        antialias: int = 2,
+    ) -> Rendering:
         """A picture with straight alpha in sRGB; ``params`` are unbatched.
 
         Args:
@@ -76,7 +81,9 @@ class MeshAvatar:
         """The photo's view, small, on transparent ground."""
         camera = self.source.camera
         with torch.no_grad():
-            out = self.render(self.source.params, camera.scaled(min(1.0, THUMBNAIL / max(camera.width, camera.height))))
+            out = self.render(
+                self.source.params, camera.scaled(min(1.0, THUMBNAIL / max(camera.width, camera.height)))
+            )
         rgb = out.rgb if out.colour_space == "srgb" else linear_to_srgb(out.rgb)
         rgba = torch.cat([rgb, out.alpha[..., None]], -1)
         return (rgba.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
@@ -115,7 +122,7 @@ class MeshAvatar:
 
 
 def bind(head: HeadModel, offset: Float[Tensor, "v 3"]) -> HeadModel:
-    """The head model with a rest shape moved by ``offset`` (head frame, metres); everything else is shared."""
+    """The head model with a rest shape moved by ``offset`` (head frame, metres); the rest is shared."""
     if not bool((offset != 0).any()):
         return head
     bound = copy.copy(head)
@@ -129,7 +136,8 @@ def check_head(meta: dict[str, Any], head: HeadModel, path: Path) -> None:
     if not isinstance(made, dict):
         raise damaged(path, "it does not say which head it was made with")
     if made.get("hash") != head.hash and made.get("topology") != uv_key(head):
+        name, made_hash = str(made.get("name"))[:40], str(made.get("hash"))[:16]
         raise HeadcastError(
-            f"{path}: made with the head model '{str(made.get('name'))[:40]}' ({str(made.get('hash'))[:16]}), whose mesh "
-            f"differs from the installed '{head.name}' ({head.hash}); create it again or install its version"
+            f"{path}: made with the head model '{name}' ({made_hash}), whose mesh differs from the installed "
+            f"'{head.name}' ({head.hash}); create it again or install its version"
         )

@@ -32,8 +32,8 @@ TEXTURE_NAMES = ("albedo", "normal", "roughness", "specular", "ao", "micronormal
 
 # What zipfile, zlib and json raise on damaged bytes.
 DAMAGE = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, KeyError,
-    IndexError, OverflowError, RuntimeError, NotImplementedError, MemoryError, AttributeError,
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, OSError, EOFError, ValueError,
+    KeyError, IndexError, OverflowError, RuntimeError, NotImplementedError, MemoryError, AttributeError,
 )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def write_package(path: str | Path, package: Package) -> None:
 
 
 def read_package(path: str | Path) -> Package:
-    """Opens a package without trusting it: names, sizes, ratios and formats are checked before anything is read.
+    """Opens a package without trusting it: names, sizes and formats are checked before they are read.
 
     Raises:
         HeadcastError: missing, damaged, suspicious, or of a newer version.
@@ -118,9 +118,13 @@ def _read_meta(path: Path, z: zipfile.ZipFile) -> dict[str, Any]:
     """avatar.json, read first: a newer version may hold entries that this one would refuse."""
     names = z.namelist()
     if names.count("avatar.json") != 1:
-        raise HeadcastError(f"{path}: not an avatar file (no avatar.json); give a file made by 'headcast create'")
+        raise HeadcastError(
+            f"{path}: not an avatar file (no avatar.json); give a file made by 'headcast create'"
+        )
     try:
-        meta = json.loads(_read(path, z, z.getinfo("avatar.json")).decode("utf-8"), parse_constant=_no_constant)
+        meta = json.loads(
+            _read(path, z, z.getinfo("avatar.json")).decode("utf-8"), parse_constant=_no_constant
+        )
     except RecursionError as e:
         raise damaged(path, "avatar.json is nested too deeply") from e
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:

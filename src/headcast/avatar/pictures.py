@@ -20,11 +20,15 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def encode_png(picture: UInt8[np.ndarray, "h w *c"]) -> bytes:
-    """A PNG of a grey (H, W), RGB or RGBA picture, lightly compressed: a texture of 2048² takes a fraction of a second."""
+    """A PNG of a grey (H, W), RGB or RGBA picture, lightly compressed, which is fast."""
     import cv2
 
-    order = {1: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}[1 if picture.ndim == 2 else picture.shape[2]]
-    swapped = np.ascontiguousarray(picture) if order is None else cv2.cvtColor(np.ascontiguousarray(picture), order)
+    order = {1: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}[
+        1 if picture.ndim == 2 else picture.shape[2]
+    ]
+    swapped = (
+        np.ascontiguousarray(picture) if order is None else cv2.cvtColor(np.ascontiguousarray(picture), order)
+    )
     ok, data = cv2.imencode(".png", swapped, [cv2.IMWRITE_PNG_COMPRESSION, 2])
     if not ok:
         raise RuntimeError("the PNG encoder failed")
@@ -43,8 +47,8 @@ def decode_png(path: Path, entry: str, data: bytes) -> UInt8[np.ndarray, "h w *c
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as im:
             x = np.array(im)
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, ArithmeticError, RuntimeError,
-            AssertionError, AttributeError, MemoryError, EOFError, struct.error, zlib.error,
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, ArithmeticError,
+            RuntimeError, AssertionError, AttributeError, MemoryError, EOFError, struct.error, zlib.error,
             Image.DecompressionBombError) as e:  # fmt: skip
         raise _refused(path, entry, "cannot be decoded") from e
     if x.dtype != np.uint8 or (1 if x.ndim == 2 else x.shape[2]) != channels:
@@ -65,4 +69,6 @@ def _check_header(path: Path, entry: str, data: bytes) -> int:
 
 
 def _refused(path: Path, entry: str, reason: str) -> HeadcastError:
-    return HeadcastError(f"{path}: damaged avatar file (picture '{entry}' {reason}); make it again with 'headcast create'")
+    return HeadcastError(
+        f"{path}: damaged avatar file (picture '{entry}' {reason}); make it again with 'headcast create'"
+    )

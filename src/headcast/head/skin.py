@@ -24,7 +24,7 @@ HUBER = 0.25  # of the logarithm of colour
 
 
 class SkinModel(nn.Module):
-    """log albedo = mean + coefficients · components, in the head's UV; coefficients are distributed as N(0, 1).
+    """log albedo = mean + coefficients · components, in the head's UV; coefficients are N(0, 1).
 
     Buffers (S texels a side, K components):
         mean (S, S, 3) of log linear albedo; components (K, S, S, 3); inside (S, S): texels of the skin part.
@@ -114,5 +114,3 @@ def uv_key(head: HeadModel) -> str:
     for x in (head.faces, head.faces_uv, (head.uv * 65536).round().long()):
         h.update(x.cpu().numpy().tobytes())
     return h.hexdigest()[:16]
-
-

@@ -38,8 +38,14 @@ def complete(
     offset = carried(head, texels, seen, graph, 0, np.log((seen.albedo + EPS) / (skin + EPS)), seen.plain)
     fill = label[:, :1] * (np.exp(offset) * (skin + EPS))
     if seen.trust @ seen.label[:, 1] > 50:
-        hair = np.exp(carried(head, texels, seen, graph, 1, np.log(seen.albedo + EPS), np.ones_like(seen.plain)))
-        fill += label[:, 1:2] * hair * np.exp(hair_contrast(texels, seen) * strands(head, texels, rest, rng))[:, None]
+        hair = np.exp(
+            carried(head, texels, seen, graph, 1, np.log(seen.albedo + EPS), np.ones_like(seen.plain))
+        )
+        fill += (
+            label[:, 1:2]
+            * hair
+            * np.exp(hair_contrast(texels, seen) * strands(head, texels, rest, rng))[:, None]
+        )
     if seen.trust @ seen.label[:, 2] > 50:
         cloth = carried(head, texels, seen, graph, 2, np.log(seen.albedo + EPS), np.ones_like(seen.plain))
         fill += label[:, 2:] * np.exp(cloth)
@@ -57,7 +63,9 @@ def labels(head: HeadModel, texels: Texels, seen: Evidence, graph: Graph) -> Flo
     if dressed:
         usual[region == "shoulders"] = [0, 0, 1]
     scalp = region == "scalp"
-    haired = smooth(np.average(value[scalp, 1], weights=trust[scalp] + 1e-6) if scalp.any() else np.zeros(1), 0.2, 0.6)
+    haired = smooth(
+        np.average(value[scalp, 1], weights=trust[scalp] + 1e-6) if scalp.any() else np.zeros(1), 0.2, 0.6
+    )
     usual[scalp] = [1 - float(haired), float(haired), 0]
     prior = np.full(count, PRIOR)
     prior[np.isin(region, ["face", "nose", "lips", "lids", "ears"])] = 50 * PRIOR
@@ -85,7 +93,9 @@ def carried(
     known = weight > 0.3
     usual = np.median(value[known], 0) if known.any() else at[trust > 0].mean(0) if (trust > 0).any() else 0.0
     total = 3 * trust + HOME
-    return gather(harmonic(graph, (3 * trust[:, None] * at + HOME * usual) / total[:, None], total), faces, texels)
+    return gather(
+        harmonic(graph, (3 * trust[:, None] * at + HOME * usual) / total[:, None], total), faces, texels
+    )
 
 
 def hair_contrast(texels: Texels, seen: Evidence) -> float:
@@ -97,7 +107,9 @@ def hair_contrast(texels: Texels, seen: Evidence) -> float:
     if sure.sum() < 500:
         return 0.15
     k = texels.size / 1024 * 8
-    mean = cv2.GaussianBlur(texels.picture(light * sure), (0, 0), k) / np.maximum(cv2.GaussianBlur(texels.picture(sure), (0, 0), k), 1e-3)
+    mean = cv2.GaussianBlur(texels.picture(light * sure), (0, 0), k) / np.maximum(
+        cv2.GaussianBlur(texels.picture(sure), (0, 0), k), 1e-3
+    )
     rest = light - texels.values(mean)
     return float(np.clip(np.median(np.abs(rest[sure > 0])) * 1.48, 0.05, 0.4))
 
@@ -114,14 +126,20 @@ def strands(
     d = p - middle
     around = np.arctan2(d[:, 0], d[:, 2])
     height = np.arctan2(d[:, 1], np.hypot(d[:, 0], d[:, 2]))
-    noise = sum(cv2.GaussianBlur(rng.normal(size=(256, 1536)).astype(np.float32), (0, 0), sigmaX=s, sigmaY=t) * np.sqrt(s * t)
-                for s, t in ((0.8, 12), (1.8, 20), (4, 25)))
-    noise = (noise / noise.std()).astype(np.float32)
-    wave = 0.05 * np.sin(height * 9 + 3 * around)
-    x = ((around + wave) / (2 * np.pi) + 0.5) * 1535
+    noise = np.zeros((256, 3072), np.float32)
+    for width, length in ((0.8, 9), (2, 14), (6, 22)):
+        white = rng.normal(size=noise.shape).astype(np.float32)
+        noise += cv2.GaussianBlur(white, (0, 0), sigmaX=width, sigmaY=length) * np.float32(
+            (width * length) ** 0.5
+        )
+    noise /= noise.std()
+    wave = 0.02 * np.sin(height * 7 + 5 * around)
+    x = ((around + wave) / (2 * np.pi) + 0.5) * 3071
     y = (height / np.pi + 0.5) * 255
     rows = -(-len(x) // 4096)
     at = np.zeros((2, rows * 4096), np.float32)
     at[0, : len(x)], at[1, : len(x)] = x, y
-    out = cv2.remap(noise, at[0].reshape(rows, -1), at[1].reshape(rows, -1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    out = cv2.remap(
+        noise, at[0].reshape(rows, -1), at[1].reshape(rows, -1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    )
     return out.reshape(-1)[: len(x)]

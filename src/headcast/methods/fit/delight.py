@@ -1,4 +1,4 @@
-"""Albedo from a photo: its linear colours divided by the light's shading, in a way that relighting undoes exactly."""
+"""Albedo from a photo: linear colours divided by the light's shading, so that relighting gives the photo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BRIGHTEST = 0.97
 
 
 def safe_light(light: Float[np.ndarray, "9 3"] | None) -> Float[np.ndarray, "9 3"]:
-    """The light softened until no direction is darker than ``FLOOR`` of its mean; white ambient light for None.
+    """The light softened until no direction is darker than ``FLOOR`` of its mean; ambient light for None.
 
     Dividing by less would turn noise into texture and cast shadows into dirt.
     """
@@ -34,9 +34,7 @@ def safe_light(light: Float[np.ndarray, "9 3"] | None) -> Float[np.ndarray, "9 3
     return out
 
 
-def shading_at(
-    normal: Float[np.ndarray, "n 3"], light: Float[np.ndarray, "9 3"]
-) -> Float[np.ndarray, "n 3"]:
+def shading_at(normal: Float[np.ndarray, "n 3"], light: Float[np.ndarray, "9 3"]) -> Float[np.ndarray, "n 3"]:
     """What white looks like at unit world normals under the light; a photo divided by it is albedo."""
     from headcast.render.shading import shade
 

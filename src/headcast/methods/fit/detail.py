@@ -21,7 +21,10 @@ LEAST = 0.004
 
 
 def blended(
-    texels: Texels, trust: Float[np.ndarray, "n"], albedo: Float[np.ndarray, "n 3"], fill: Float[np.ndarray, "n 3"]
+    texels: Texels,
+    trust: Float[np.ndarray, "n"],
+    albedo: Float[np.ndarray, "n 3"],
+    fill: Float[np.ndarray, "n 3"],
 ) -> UInt8[np.ndarray, "s s 3"]:
     """The texture (sRGB): ``albedo`` where trusted, else ``fill``, mixed in sRGB."""
     a = trust[:, None]
@@ -46,7 +49,9 @@ def detailed(
     fine = texels_of(head, size)
     every = fine.values(large(trust))
     seen = np.flatnonzero(every > LEAST)
-    sub = Texels(size, fine.index[seen], fine.triangle[seen], fine.bary[seen], fine.gutter[:0], fine.nearest[:0])
+    sub = Texels(
+        size, fine.index[seen], fine.triangle[seen], fine.bary[seen], fine.gutter[:0], fine.nearest[:0]
+    )
     table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
     albedo = np.zeros((len(seen), 3), np.float32)
     for o, gain in zip(observations, gains, strict=True):
@@ -67,8 +72,9 @@ def texture_size_for(observation: Observation, head: HeadModel) -> int:
     to_camera = observation.camera.center - vertices[head.faces].mean(1)
     front = (torch.nn.functional.cosine_similarity(normals, to_camera, dim=1) > 0.5) & (units > 0)
     near = torch.zeros(len(vertices), dtype=torch.bool)
-    near[head.faces[head.landmark478_faces].reshape(-1)] = True
-    front &= near[head.faces].all(1) & (head.part == head.part_names.index("skin"))
+    under = torch.as_tensor(head.landmark478_faces)
+    near[head.faces[under].reshape(-1)] = True
+    front &= near[torch.as_tensor(head.faces)].all(1) & (head.part == head.part_names.index("skin"))
     needed = ENOUGH * float((pixels[front] / units[front]).sqrt().median()) if bool(front.any()) else 0.0
     return next((s for s in SIZES if s >= needed), SIZES[-1])
 

@@ -1,4 +1,4 @@
-"""What the photos together say of every texel: albedo, how far to trust it, and whether it is skin, hair or clothes."""
+"""What a photo says of every texel: albedo, how far to trust it, whether it is skin, hair or clothes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Evidence:
         trust: 0..1, the share of ``albedo`` in the texture; the rest is completed.
         plain: 0..1, how far it may stand for its surroundings (not lashes, the dark between lips, glasses).
         label: (n, 3) skin, hair, clothes.
-        square: 0..1, how squarely it is seen, away from the person's outline: only such colours are carried on.
+        square: 0..1, how squarely it is seen, off the person's outline: such colours are carried on.
         core: 0..1, within the outline of the face, where everything counts.
         told: how far to trust the label: a surface seen at a slant tells what it is, though not its colour.
     """
@@ -70,7 +70,8 @@ def evidence_of(
     label = np.stack([seen.skin, seen.hair, seen.clothes], 1) / np.maximum(total, 1e-3)[:, None]
     label[total < 0.05] = [1, 0, 0]
     near = np.maximum(
-        outline_band(observation, (EYE_LEFT, EYE_RIGHT), 0.022 * unit), outline_band(observation, (LIPS_INNER,), 0.012 * unit)
+        outline_band(observation, (EYE_LEFT, EYE_RIGHT), 0.022 * unit),
+        outline_band(observation, (LIPS_INNER,), 0.012 * unit),
     )
     plain = (1 - lookup(near, seen.pixel)) * (1 - smooth(seen.glasses, 0.1, 0.5))
     told = seen.visible * smooth(seen.facing, 0.02, 0.15) * smooth(seen.person, 0.5, 0.9) * plain
@@ -90,20 +91,25 @@ def unlikely(
     low = 1 - smooth(level, -0.05, 0.08)  # below the eyes
     slanted = 1 - smooth(seen.facing, 0.3, 0.6)
     outside = (1 - inside) * (1 - zone(head, texels, "scalp"))
-    hair = smooth(seen.hair, 0.05, 0.35) * np.maximum(zone(head, texels, "ears", "neck"), outside * np.maximum(low, slanted))
+    hair = smooth(seen.hair, 0.05, 0.35) * np.maximum(
+        zone(head, texels, "ears", "neck"), outside * np.maximum(low, slanted)
+    )
     clothes = smooth(seen.clothes, 0.3, 0.7) * (1 - zone(head, texels, "neck", "shoulders")) * (1 - inside)
     return np.maximum(hair, clothes)
 
 
 def mouth_part(head: HeadModel, texels: Texels) -> Bool[np.ndarray, "n"]:
     """Which texels belong to teeth, gums, tongue and the mouth's inside."""
-    names = [i for i, n in enumerate(head.part_names) if n in ("teethUpper", "teethLower", "gums", "tongue", "mouth")]
+    inner = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
+    names = [i for i, n in enumerate(head.part_names) if n in inner]
     return np.isin(head.part.numpy(), names)[texels.triangle]
 
 
 def mouth_trust(observation: Observation, seen: Seen, unit: float) -> Float[np.ndarray, "n"]:
-    """Trust in what shows between the lips; where the head's lips part a little although the photo's are closed,
-    the line between the lips is painted."""
+    """Trust in what shows between the lips.
+
+    Where the head's lips part a little although the photo's are closed, the line between them is painted.
+    """
     p = observation.detection.points
     gap = np.linalg.norm(p[[81, 13, 311]] - p[[178, 14, 402]], axis=1).mean() / unit
     between = lookup(outline_mask(observation, LIPS_INNER, 1.0), seen.pixel)
@@ -129,7 +135,7 @@ def outline_mask(observation: Observation, outline: tuple[int, ...], grow: float
     p = observation.detection.points[list(outline)]
     p = (p - p.mean(0)) * grow + p.mean(0)
     mask = np.zeros(observation.image.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round((p - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    cv2.fillPoly(mask, [np.round((p - 0.5) * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
     return mask.astype(np.float32) / 255
 
 
@@ -142,6 +148,6 @@ def outline_band(
     mask = np.zeros(observation.image.shape[:2], np.uint8)
     for outline in outlines:
         p = np.round((observation.detection.points[list(outline)] - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(mask, [p], 255, cv2.LINE_AA, 4)
-        cv2.polylines(mask, [p], True, 255, max(1, round(2 * width)), cv2.LINE_AA, 4)
+        cv2.fillPoly(mask, [p], (255,), cv2.LINE_AA, 4)
+        cv2.polylines(mask, [p], True, (255,), max(1, round(2 * width)), cv2.LINE_AA, 4)
     return mask.astype(np.float32) / 255

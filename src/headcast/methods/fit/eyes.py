@@ -23,14 +23,21 @@ def paint_eyes(
     head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
     rest: Float[np.ndarray, "v 3"], white: float,
 ) -> None:  # fmt: skip
-    """Fills in the texels of both eyeballs of ``fill_in``; the eyes of one person share what is seen of either."""
+    """Fills in the texels of both eyeballs of ``fill_in``."""
     part = head.part.numpy()[texels.triangle]
     points = head.landmarks(torch.from_numpy(rest)).numpy()
     for name, (centre, ring) in IRIS_POINTS.items():
         mine = np.flatnonzero(part == head.part_names.index(name))
         if len(mine) == 0:
             continue
-        sub = Texels(texels.size, texels.index[mine], texels.triangle[mine], texels.bary[mine], texels.gutter[:0], texels.nearest[:0])
+        sub = Texels(
+            texels.size,
+            texels.index[mine],
+            texels.triangle[mine],
+            texels.bary[mine],
+            texels.gutter[:0],
+            texels.nearest[:0],
+        )
         p = gather(rest, head.faces.numpy(), sub) - points[centre]
         radius = float(np.linalg.norm(points[list(ring)] - points[centre], axis=1).mean())
         front = p[:, 2] > -0.012
@@ -69,9 +76,11 @@ def iris_colour(
     inside = r < 1
     cell = ring * AROUND + sector
     weight = np.bincount(cell[inside], trust[inside], RINGS * AROUND).reshape(RINGS, AROUND)
-    usual = np.interp((np.arange(RINGS) + 0.5) / RINGS, *zip(*IRIS, strict=True)) * white
+    usual = np.interp((np.arange(RINGS) + 0.5) / RINGS, [r for r, _ in IRIS], [y for _, y in IRIS]) * white
     usual_rgb = usual[:, None] * np.array([1.25, 1.0, 0.75])
-    total = np.stack([np.bincount(cell[inside], (trust * colour[:, c])[inside], RINGS * AROUND) for c in range(3)], -1)
+    total = np.stack(
+        [np.bincount(cell[inside], (trust * colour[:, c])[inside], RINGS * AROUND) for c in range(3)], -1
+    )
     total = total.reshape(RINGS, AROUND, 3)
     profile = (total.sum(1) + usual_rgb * 2) / (weight.sum(1)[:, None] + 2)
     for _ in range(AROUND):  # carried around the centre, away from what is seen

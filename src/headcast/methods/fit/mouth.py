@@ -52,5 +52,3 @@ def paint_mouth(
             level = float(np.clip(ratio.mean(), 0.5, 1.3))
             fill = fill * level * np.clip(ratio / max(ratio.mean(), 1e-6), 0.88, 1.12)
         fill_in[mine] = fill
-
-

@@ -25,7 +25,11 @@ TONE = (0.42, 0.30, 0.23)
 
 
 def paint(
-    head: HeadModel, texels: Texels, evidence: Evidence, rest: Float[np.ndarray, "v 3"], height: float,
+    head: HeadModel,
+    texels: Texels,
+    evidence: Evidence,
+    rest: Float[np.ndarray, "v 3"],
+    height: float,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "n 3"], Evidence]:
     """Linear albedo for every texel as if nothing of it were seen, in keeping with what is seen around it.
@@ -50,7 +54,7 @@ def paint(
 def glare_is_skin(
     head: HeadModel, texels: Texels, evidence: Evidence, tone: Float[np.ndarray, "3"], height: float
 ) -> Evidence:
-    """Evidence in which a bald scalp's glare, taken for white hair, is skin: much lighter, and of no height."""
+    """Evidence in which a bald scalp's glare is skin, not white hair: much lighter, and of no height."""
     weight = evidence.told * zone(head, texels, "scalp") * evidence.label[:, 1]
     if height > -0.002 or weight.sum() < 20:
         return evidence
@@ -63,10 +67,8 @@ def glare_is_skin(
     return replace(evidence, label=label)
 
 
-def cleaned(
-    head: HeadModel, texels: Texels, evidence: Evidence, skin: Float[np.ndarray, "n 3"]
-) -> Evidence:
-    """Evidence that trusts little what is unlike this person's skin: stray hair on ears, a collar's edge, glare.
+def cleaned(head: HeadModel, texels: Texels, evidence: Evidence, skin: Float[np.ndarray, "n 3"]) -> Evidence:
+    """Evidence that trusts little what is unlike this skin: stray hair on ears, a collar's edge, glare.
 
     Within the face's outline all of it stays visible, but it is not carried on to hidden skin.
     """
@@ -81,7 +83,9 @@ def cleaned(
     return replace(
         evidence,
         trust=(evidence.trust * (1 - odd * bare * (1 - evidence.core))).astype(np.float32),
-        square=np.where(evidence.label[:, 0] > 0.5, evidence.square * (1 - odd), evidence.square).astype(np.float32),
+        square=np.where(evidence.label[:, 0] > 0.5, evidence.square * (1 - odd), evidence.square).astype(
+            np.float32
+        ),
     )
 
 
@@ -103,7 +107,9 @@ def usual_skin(
     albedo = model.sample(model.fit(torch.from_numpy(colour), torch.from_numpy(known)))
     filled = torch.where(model.inside[..., None], albedo, torch.zeros(3)).numpy()
     share = cv2.GaussianBlur(model.inside.numpy().astype(np.float32), (0, 0), 2.0)
-    outside = cv2.GaussianBlur(filled, (0, 0), 2.0) / np.maximum(share, 1e-3)[..., None]  # no dark rim at chart borders
+    outside = (
+        cv2.GaussianBlur(filled, (0, 0), 2.0) / np.maximum(share, 1e-3)[..., None]
+    )  # no dark rim at chart borders
     filled = np.where(model.inside.numpy()[..., None], filled, outside)
     large = cv2.resize(filled, (texels.size, texels.size), interpolation=cv2.INTER_CUBIC)
     return np.maximum(texels.values(large), 1e-3).astype(np.float32)

@@ -29,7 +29,7 @@ def reconstruct(
     observations: list[Observation], head: HeadModel, *, texture_size: int | None = None, seed: int = 0,
     consent: str | None = None, progress: Progress | None = None,
 ) -> MeshAvatar:  # fmt: skip
-    """A textured head from one or several photos of one person; the first photo gives view, light and expression.
+    """A textured head from photos of one person; the first photo gives view, light and expression.
 
     Args:
         texture_size: side of the texture; None takes what the photos' own detail needs.
@@ -50,7 +50,9 @@ def reconstruct(
         evidence, gains = merged(looks)
         say(0.4, "completing what is hidden")
         rest = head.shape(first.params.identity).numpy()
-        fill, evidence = paint(head, texels, evidence, rest, hair_height(offset, head), np.random.default_rng(seed))
+        fill, evidence = paint(
+            head, texels, evidence, rest, hair_height(offset, head), np.random.default_rng(seed)
+        )
         say(0.7, "painting")
         if size == texels.size:
             texture = blended(texels, evidence.trust, evidence.albedo, fill)

@@ -31,7 +31,11 @@ def graph_of(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: floa
     order = np.argsort(source, kind="stable")
     start = np.searchsorted(source[order], np.arange(len(vertices) + 1))
     other_end = np.concatenate([a[:, 1], a[:, 0]])[order]
-    return start.astype(np.int64), other_end.astype(np.int64), np.concatenate([w, w])[order].astype(np.float64)
+    return (
+        start.astype(np.int64),
+        other_end.astype(np.int64),
+        np.concatenate([w, w])[order].astype(np.float64),
+    )
 
 
 def harmonic(
@@ -45,7 +49,9 @@ def harmonic(
         return value.astype(np.float64)
     known = np.average(value, axis=0, weights=trust)
     x = np.where((trust > 0)[:, None], value, known).astype(np.float64)
-    _sweep(*graph, np.ascontiguousarray(value, np.float64), np.ascontiguousarray(trust, np.float64), x, sweeps)
+    _sweep(
+        *graph, np.ascontiguousarray(value, np.float64), np.ascontiguousarray(trust, np.float64), x, sweeps
+    )
     return x
 
 

@@ -59,11 +59,12 @@ def texels_of(head: HeadModel, size: int) -> Texels:
     index = np.flatnonzero(triangle >= 0)
     empty = (triangle.reshape(size, size) < 0).astype(np.uint8)
     distance, label = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    owners = label.reshape(-1).astype(np.int64)
     owner = np.full(int(label.max()) + 1, -1, np.int64)
-    owner[label.reshape(-1)[index]] = np.arange(len(index))
+    owner[owners[index]] = np.arange(len(index))
     gutter = np.flatnonzero((empty.reshape(-1) > 0) & (distance.reshape(-1) <= GUTTER))
     bary = drawn.barycentric.numpy().reshape(-1, 3)[index].astype(np.float32)
-    return Texels(size, index, triangle[index].astype(np.int64), bary, gutter, owner[label.reshape(-1)[gutter]])
+    return Texels(size, index, triangle[index].astype(np.int64), bary, gutter, owner[owners[gutter]])
 
 
 def gather(

@@ -140,5 +140,3 @@ def smooth(x: Float[np.ndarray, "*n"] | float, low: float, high: float) -> Float
     """A ramp from 0 at ``low`` to 1 at ``high`` with soft ends."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
-
-

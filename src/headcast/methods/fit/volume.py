@@ -71,16 +71,19 @@ def hair_height(offset: Float[np.ndarray, "v 3"], head: HeadModel) -> float:
 
 
 def outline_distance(
-    person: Float[np.ndarray, "h w"], at: Float[np.ndarray, "v 2"], middle: Float[np.ndarray, "2"], head: HeadModel
+    person: Float[np.ndarray, "h w"],
+    at: Float[np.ndarray, "v 2"],
+    middle: Float[np.ndarray, "2"],
+    head: HeadModel,
 ) -> Float[np.ndarray, "rays"]:
-    """Pixels by which the matte reaches beyond the drawn head in every direction; NaN where it cannot be told."""
+    """Pixels by which the matte reaches beyond the drawn head in every direction; NaN where unknown."""
     import cv2
 
     h, w = person.shape
     drawn = np.zeros((h, w), np.uint8)
     skin = head.faces[head.part == head.part_names.index("skin")].numpy()
     for triangle in np.round((at[skin] - 0.5) * 16).astype(np.int32):
-        cv2.fillConvexPoly(drawn, triangle, 255, cv2.LINE_8, 4)
+        cv2.fillConvexPoly(drawn, triangle, (255,), cv2.LINE_8, 4)
     angle = (np.arange(RAYS) + 0.5) / RAYS * 2 * np.pi - np.pi
     radius = np.arange(0.0, 1.5 * float(np.linalg.norm(at - middle, axis=1).max()), 0.5)
     p = middle + radius[None, :, None] * np.stack([np.cos(angle), np.sin(angle)], -1)[:, None]
@@ -109,5 +112,3 @@ def run_end(there: np.ndarray) -> int:
     """Where the first run of True ends, interruptions of up to ``GAP`` steps forgiven."""
     gone = np.flatnonzero(np.convolve(~there, np.ones(GAP), "valid") >= GAP)
     return int(gone[0]) if len(gone) else len(there) - 1
-
-

@@ -18,8 +18,10 @@ from head_model.packing import fit_chart, occupied, place_skin, place_small
 from head_model.parts import gums_and_tongue, teeth
 from head_model.source import Source, load
 from head_model.surface import build_half_mouth, build_half_skin, triangulate
+from head_model.tidy import orthogonal
 
 PARTS = ["skin", "eyeLeft", "eyeRight", "teethUpper", "teethLower", "gums", "tongue", "mouth"]
+IDENTITIES = 41
 SMALL = {"eye": (0.128, 0.128), "teethUpper": (0.29, 0.058), "teethLower": (0.29, 0.058),
          "mouth": (0.11, 0.11), "gums": (0.10, 0.10), "tongue": (0.12, 0.065)}  # fmt: skip
 
@@ -31,7 +33,8 @@ def build(source: Source) -> tuple[dict[str, np.ndarray], dict]:
     chart = place_skin(chart)
     places = place_small(occupied(chart, skin.faces), SMALL)
     builder = Builder(source, PARTS)
-    reference = triangulate(source.polys[source.polys_of("face", "head_and_neck", "eye_socket_left", "mouth_socket")])
+    regions = ("face", "head_and_neck", "eye_socket_left", "mouth_socket")
+    reference = triangulate(source.polys[source.polys_of(*regions)])
     reference = reference[source.neutral[reference][:, :, 0].mean(1) > 0]
     carry = builder.carry(skin.vertices, skin.faces, reference)
     shared = np.flatnonzero(np.abs(chart[:, 0] - 0.5) < 1e-12)
@@ -49,7 +52,12 @@ def build(source: Source) -> tuple[dict[str, np.ndarray], dict]:
         v, f, own = soft[name]
         flat = fit_chart(disk_chart(v, f), *places[name], *SMALL[name])
         builder.add(Half(name, v, f, builder.carry(v, f, own), flat))
-    return builder.arrays(), {"skin": skin, "eye_motion": growth, "start": builder.start}
+    arrays = builder.arrays()
+    skin_vertices = np.unique(arrays["faces"][arrays["part"] == 0])
+    mix, parity, kept = orthogonal(arrays["identity_basis"], source.parity, skin_vertices, IDENTITIES)
+    arrays["identity_basis"] = np.tensordot(mix, arrays["identity_basis"], 1)
+    arrays["identity_parity"] = parity
+    return arrays, {"skin": skin, "eye_motion": [mix @ m for m in growth], "kept": kept * source.kept}
 
 
 def main() -> None:
@@ -63,7 +71,7 @@ def main() -> None:
     arrays, notes = build(source)
     tensors, meta = finish(source, arrays, notes, PARTS, options.landmarks)
     write(tensors, meta, options.output)
-    print(json.dumps(meta["card"], indent=1))  # noqa: T201
+    print(json.dumps(meta["card"], indent=1))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, mirrored_name
 from head_model.parts import attach, eyeball
 from head_model.source import FLIP, Source
+from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, mirrored_name
 
 __all__ = ["Builder", "Half"]
 
@@ -64,7 +64,9 @@ class Builder:
         self.neutral.append(np.concatenate([half.vertices, mirror_field(half.vertices[~middle])]))
         signs = self.source.parity[:, None, None]
         self.identity.append(np.concatenate([identity, mirror_field(identity[:, ~middle]) * signs], 1))
-        self.expression.append(np.concatenate([expression, mirror_field(expression[self.pair][:, ~middle])], 1))
+        self.expression.append(
+            np.concatenate([expression, mirror_field(expression[self.pair][:, ~middle])], 1)
+        )
         self.faces += [half.faces + base, twin[half.faces][:, ::-1] + base]
         shared = np.zeros(n, bool)
         shared[half.shared] = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from head_model.flatten import flatten, tutte
@@ -11,11 +13,13 @@ __all__ = ["disk_chart", "skin_chart", "skin_density"]
 
 
 def skin_density(vertices: np.ndarray) -> np.ndarray:
-    """Wanted texel density: 2.75 on the face, 1.5 on the ears, 1 on scalp, neck and shoulders, smooth between."""
+    """Wanted texel density: 2.75 on the face, 1.5 on the ears, 1 on scalp, neck, shoulders."""
     r = np.linalg.norm((vertices - [0, -0.008, 0.075]) / [0.075, 0.088, 0.075], axis=1)
     t = np.clip((r - 0.85) / 0.5, 0, 1)
     face = 1 + 1.75 * (1 - t * t * (3 - 2 * t))
-    ear = 1 + 0.6 * np.clip(1.6 - np.linalg.norm((np.abs(vertices) - [0.08, 0.012, 0.015]) / [0.02, 0.04, 0.03], axis=1), 0, 1)
+    ear = 1 + 0.6 * np.clip(
+        1.6 - np.linalg.norm((np.abs(vertices) - [0.08, 0.012, 0.015]) / [0.02, 0.04, 0.03], axis=1), 0, 1
+    )
     return np.maximum(face, ear)
 
 
@@ -36,7 +40,7 @@ def skin_chart(half: HalfSkin, rounds: int = 120) -> tuple[np.ndarray, np.ndarra
     gap = int(np.flatnonzero(~np.isin(np.roll(outer, 1), lips) & np.isin(outer, lips))[0])
     outer = np.roll(outer, -gap)
     rim, rest = outer[: len(at)], outer[len(at) :]
-    fan += [(int(b), int(a), mouth) for a, b in zip(rim[:-1], rim[1:], strict=True)]
+    fan += [(int(b), int(a), mouth) for a, b in pairwise(rim)]
     filled = np.concatenate([f, np.array(fan)])
     middle = (v[rim[0]] + v[rim[-1]]) / 2
     points = np.concatenate([v, v[eye].mean(0)[None], middle[None]])

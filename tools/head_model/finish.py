@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from head_model.lids import lid_tensors, settle
+from head_model.parts import BULGE_HEIGHT, EYE_RADIUS, IRIS_RADIUS, bulge
+from head_model.regions import REGIONS, label
+from head_model.rig import jaw_hinge, joints, skin_weights, smooth, tongue_out
+from head_model.source import FLIP, Source
+from head_model.surface import HalfSkin
+from head_model.tidy import smooth_crease
 from headcast.head.embed import embed_landmarks
 from headcast.head.model import HeadModel
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.weights import save_tensors, weights_path
-from head_model.lids import lid_tensors, settle
-from head_model.parts import BULGE_HEIGHT, EYE_RADIUS, IRIS_RADIUS, bulge
-from head_model.regions import REGIONS, label
-from head_model.rig import jaw_hinge, joints, skin_weights, tongue_out
-from head_model.source import FLIP, Source
 
 __all__ = ["finish", "write"]
 
@@ -37,11 +39,12 @@ def finish(
     hinge, angle = jaw_hinge(source)
     shift, growth = notes["eye_motion"]
     arrays["joint_neutral"], arrays["joint_identity"] = joints(
-        source, neutral[owner == 0], arrays["identity_basis"][:, owner == 0], shift)
+        source, neutral[owner == 0], arrays["identity_basis"][:, owner == 0], shift, arrays["identity_parity"]
+    )
     jaw_open = arrays["expression_basis"][EXPRESSION_INDEX["jawOpen"]]
     arrays["skin_weights"] = skin_weights(neutral, jaw_open, owner, part_names, hinge, angle)
-    arrays["eye_growth"] = np.stack([growth, growth * source.parity], 1)
-    arrays["identity_parity"] = source.parity
+    arrays["eye_growth"] = np.stack([growth, growth * arrays["identity_parity"]], 1)
+    _smooth(arrays, notes["skin"], source)
     arrays.update(lid_tensors(arrays, notes["skin"], source))
     arrays["neutral"] = settle(arrays)
     for count in (68, 478):
@@ -60,10 +63,24 @@ def finish(
         "name": meta["name"], "licence": "Apache-2.0; geometry learned from ICT-FaceKit (MIT, USC ICT)",
         "source": "ICT-FaceKit, Face Model Light, commit da5f95a607f5e6b37755b38d3385d7f2853732e5",
         "vertices": len(neutral), "skin_vertices": int(skin.sum()), "triangles": len(faces),
-        "identity_components": len(source.identity), "identity_variance_kept": round(source.kept, 4),
-        "built_by": "tools/build_head_model.py", "landmarks": "weights/landmarks.json, learned on train portraits",
+        "identity_components": len(arrays["identity_basis"]),
+        "identity_variance_kept": round(notes["kept"], 4), "regions": REGIONS,
+        "built_by": "tools/build_head_model.py", "landmarks": "weights/landmarks.json",
     }  # fmt: skip
     return tensors_of(arrays), meta
+
+
+def _smooth(arrays: dict[str, np.ndarray], half: HalfSkin, source: Source) -> None:
+    """Smooths creases of the cheek, away from lips and lids."""
+    v, lm = arrays["neutral"], source.neutral[source.landmarks68]
+    lips = np.linalg.norm(v[:, None] - lm[48:68], axis=-1).min(1)
+    eyes = np.linalg.norm(v[:, None] - lm[36:48], axis=-1).min(1)
+    weight = smooth(lips, 0.005, 0.014) * smooth(eyes, 0.006, 0.012)
+    inside = np.ones(len(v), bool)
+    skin = np.unique(half.faces)
+    inside[skin] = inside[arrays["mirror"][skin]] = False
+    weight[inside] = 0
+    smooth_crease(arrays["expression_basis"], arrays["faces"], weight)
 
 
 def iris_points(center: np.ndarray) -> np.ndarray:

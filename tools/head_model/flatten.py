@@ -1,6 +1,6 @@
-"""Flattening a disk without folds: Tutte's embedding, then symmetric Dirichlet energy (scalable, locally injective).
+"""Flattening a disk without folds: Tutte's embedding, then least symmetric Dirichlet energy.
 
-Method: Rabinovich et al., Scalable Locally Injective Mappings, 2017; written anew for per-vertex texel density.
+Method: Rabinovich et al., Scalable Locally Injective Mappings, 2017; here with a texel density per vertex.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ __all__ = ["flatten", "tutte"]
 def tutte(faces: np.ndarray, count: int, fixed: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Convex-boundary embedding with uniform weights: (count, 2)."""
     e = np.unique(np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
-    a = coo_matrix((np.ones(2 * len(e)), (np.r_[e[:, 0], e[:, 1]], np.r_[e[:, 1], e[:, 0]])), shape=(count, count))
+    a = coo_matrix(
+        (np.ones(2 * len(e)), (np.r_[e[:, 0], e[:, 1]], np.r_[e[:, 1], e[:, 0]])), shape=(count, count)
+    )
     lap = (diags(np.asarray(a.sum(1)).ravel()) - a).tocsr()
     uv = np.zeros((count, 2))
     uv[fixed] = at

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from headcast.head.lids import CONTACT, rest_lids
-from headcast.head.names import EXPRESSION_INDEX
 from head_model.parts import BULGE_ANGLE, BULGE_HEIGHT, EYE_RADIUS
 from head_model.source import FLIP, Source
 from head_model.surface import EYE_RINGS, HalfSkin
+from headcast.head.lids import CONTACT, rest_lids
+from headcast.head.names import EXPRESSION_INDEX
 
 __all__ = ["lid_tensors", "settle"]
 
@@ -20,9 +20,9 @@ EDGE_RING = 2
 
 
 def _partner(points: np.ndarray, closed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(C, C) weights of the nearest point of the opposite lid's edge when closed; (C,) share, upper > 0 > lower.
+    """(C, C) weights of the closed opposite edge's nearest point; (C,) share, upper > 0 > lower.
 
-    The share fades out over the two vertices next to each corner.
+    The share fades out over the vertices next to each corner.
     """
     n = len(points)
     inner, outer = int(points[:, 0].argmin()), int(points[:, 0].argmax())
@@ -38,7 +38,7 @@ def _partner(points: np.ndarray, closed: np.ndarray) -> tuple[np.ndarray, np.nda
             weights[v] = 0
             weights[v, other[j]] += 1 - t[j]
             weights[v, other[j + 1]] += t[j]
-            share[v] = amount * min(1.0, min(k, len(run) - 1 - k) / 3) + np.copysign(1e-3, amount)
+            share[v] = amount * min(1.0, min(k, len(run) - 1 - k) / 1.5) + np.copysign(1e-3, amount)
     return weights, share
 
 
@@ -67,15 +67,19 @@ def lid_tensors(arrays: dict[str, np.ndarray], skin: HalfSkin, source: Source) -
         if row < EDGE_RING:
             clearance[[place[int(v)] for v in ring]] = 0.0002 if row < 1 else 0.0003
     return {
-        "lid_index": np.stack([ids, arrays["mirror"][ids]]), "lid_rim": np.array([place[int(v)] for v in rim]),
-        "lid_partner": partner, "lid_share": share, "lid_spread": spread, "lid_clearance": clearance,
+        "lid_index": np.stack([ids, arrays["mirror"][ids]]),
+        "lid_rim": np.array([place[int(v)] for v in rim]),
+        "lid_partner": partner, "lid_share": share, "lid_spread": spread,
+        "lid_clearance": clearance,
         "eye_profile": np.array([EYE_RADIUS, BULGE_HEIGHT, np.cos(BULGE_ANGLE)]),
     }  # fmt: skip
 
 
 def settle(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """The neutral head with its lids at rest on the eyeballs (looking ahead), so that the runtime step keeps it."""
-    t = {k: torch.from_numpy(np.asarray(arrays[k])).double() for k in arrays if k.startswith(("lid_", "eye_"))}
+    """The neutral head with its lids at rest on eyeballs that look ahead; the runtime step keeps it."""
+    t = {
+        k: torch.from_numpy(np.asarray(arrays[k])).double() for k in arrays if k.startswith(("lid_", "eye_"))
+    }
     v = arrays["neutral"].copy()
     ids = arrays["lid_index"]
     center = torch.from_numpy(arrays["joint_neutral"][4:6])

@@ -1,4 +1,4 @@
-"""Placing the charts in the unit square: the skin centred at the top, the small ones in its corners, mirrored."""
+"""Placing the charts in the unit square: the skin at the top, the small ones in its corners, mirrored."""
 
 from __future__ import annotations
 

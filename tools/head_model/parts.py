@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import igl
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -28,7 +30,7 @@ def bulge(cos_theta: np.ndarray) -> np.ndarray:
 
 
 def eyeball() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """An eyeball around the origin that looks along +Z: vertices, faces, polar chart in 0..1, angle per vertex."""
+    """An eyeball around the origin that looks along +Z: vertices, faces, polar chart (0..1), angles."""
     limbus, pupil = np.arcsin(IRIS_RADIUS / EYE_RADIUS), np.arcsin(PUPIL_RADIUS / EYE_RADIUS)
     theta = np.concatenate([
         [pupil * 0.6, pupil], np.linspace(pupil, limbus, 5)[1:], [limbus * 1.08, limbus * 1.2, limbus * 1.4],
@@ -42,7 +44,7 @@ def eyeball() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     vertices[np.abs(vertices) < 1e-15] = 0
     grid = 1 + np.arange(len(theta) * SEGMENTS).reshape(-1, SEGMENTS)
     faces = [(0, grid[0, k], grid[0, (k + 1) % SEGMENTS]) for k in range(SEGMENTS)]
-    for a, b in zip(grid[:-1], grid[1:], strict=True):
+    for a, b in pairwise(grid):
         for k in range(SEGMENTS):
             m = (k + 1) % SEGMENTS
             faces += [(a[k], b[k], b[m]), (a[k], b[m], a[m])]
@@ -77,7 +79,9 @@ def _without_root(vertices: np.ndarray, faces: np.ndarray, upper: bool) -> tuple
     y = vertices[:, 1] if upper else -vertices[:, 1]
     share = (y - y.min()) / np.ptp(y)
     kept = faces[~(share[faces] > 0.72).any(1)]
-    graph = coo_matrix((np.ones(len(kept) * 2), (kept[:, [0, 1]].ravel(), kept[:, [1, 2]].ravel())), (len(y),) * 2)
+    graph = coo_matrix(
+        (np.ones(len(kept) * 2), (kept[:, [0, 1]].ravel(), kept[:, [1, 2]].ravel())), (len(y),) * 2
+    )
     label = connected_components(graph, directed=False)[1][kept[:, 0]]
     kept = kept[label == np.bincount(label).argmax()]
     return _compact(vertices, kept)
@@ -114,7 +118,9 @@ def gums_and_tongue(source: Source) -> dict[str, tuple[np.ndarray, np.ndarray, n
     return out
 
 
-def attach(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray | None = None) -> coo_matrix:
+def attach(
+    points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray | None = None
+) -> coo_matrix:
     """(N, V) weights that express points by the nearest surface points; faces looking away are avoided."""
     _, face, foot = igl.point_mesh_squared_distance(points, vertices, faces)[:3]
     t = vertices[faces]

@@ -10,8 +10,8 @@ from head_model.surface import EYE_RINGS, LIP_RINGS, HalfSkin
 
 __all__ = ["REGIONS", "label"]
 
-REGIONS = ["face", "lips", "lids", "nose", "brows", "ears", "scalp", "neck", "shoulders", "sclera", "iris", "pupil",
-           "cornea", "teeth", "gums", "tongue", "mouth"]  # fmt: skip
+REGIONS = ["face", "lips", "lids", "nose", "brows", "ears", "scalp", "neck", "shoulders", "sclera", "iris",
+           "pupil", "cornea", "teeth", "gums", "tongue", "mouth"]  # fmt: skip
 HAIRLINE = ([0, 25, 45, 60, 75, 88, 100, 112, 125, 180], [98, 97, 88, 72, 52, 42, 40, 20, -20, -48])
 """Degrees around the head from the front, height in millimetres."""
 JAWLINE = ([-120, -5, 20, 45, 88, 112], [-45, -32, -30, -42, -86, -90])
@@ -42,7 +42,8 @@ def label_skin(half: HalfSkin, source: Source) -> np.ndarray:
     out[_near_line(p, p[loop]) < 0.0062] = REGIONS.index("lids")
     out[half.eye_rings.ravel()] = REGIONS.index("lids")
     outline = np.concatenate([lm[51:60], lm[48:51]])
-    inside = points_in_polygon(p[:, :2], outline[:, :2]) & (z > 99)
+    outline = outline[:, :2] * [1.02, 1.06] - outline[:, :2].mean(0) * [0.02, 0.06]
+    inside = points_in_polygon(p[:, :2], outline) & (z > 99)
     inner = np.isin(np.arange(len(p)), half.lip_rings[: LIP_RINGS.index(8) + 1])
     out[inside | inner] = REGIONS.index("lips")
     return out

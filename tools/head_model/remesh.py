@@ -22,7 +22,7 @@ class Remesher:
 
     Args:
         vertices, faces: the half mesh to start from, consistently oriented.
-        kind: per vertex FREE, MIDLINE (moves within x = 0) or LOCKED (stays, with every edge between two such).
+        kind: per vertex FREE, MIDLINE (moves within x = 0) or LOCKED (stays, and edges between such).
         reference: (vertices, faces) of the surface to stay on. size: wanted edge length per reference vertex.
     """
 
@@ -62,7 +62,9 @@ class Remesher:
 
     def _sizes(self, points: np.ndarray) -> np.ndarray:
         _, face, foot = igl.point_mesh_squared_distance(points, self.ref_v, self.ref_f)[:3]
-        b = igl.barycentric_coordinates(foot, *(np.ascontiguousarray(self.ref_v[self.ref_f[face, k]]) for k in range(3)))
+        b = igl.barycentric_coordinates(
+            foot, *(np.ascontiguousarray(self.ref_v[self.ref_f[face, k]]) for k in range(3))
+        )
         return (b * self.ref_size[self.ref_f[face]]).sum(1)
 
     def _edges(self) -> list[tuple[int, int]]:
@@ -178,7 +180,9 @@ class Remesher:
                 if fi[(fi.index(a) + 1) % 3] != b or self.around[c] & self.around[d]:
                     continue
             off = [len(self.around[v]) - self._wanted(v) for v in (a, b, c, d)]
-            gain = sum(o * o for o in off) - sum((o + s) ** 2 for o, s in zip(off, (-1, -1, 1, 1), strict=True))
+            gain = sum(o * o for o in off) - sum(
+                (o + s) ** 2 for o, s in zip(off, (-1, -1, 1, 1), strict=True)
+            )
             if gain <= 0 or (off[0] < 0 and off[1] < 0):
                 continue
             n = self._normal(fi, {}) + self._normal(fj, {})

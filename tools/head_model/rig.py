@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from headcast.head.model import JOINTS
 from head_model.source import FLIP, Source
+from headcast.head.model import JOINTS
 
 __all__ = ["jaw_hinge", "joints", "skin_weights", "tongue_out"]
 
@@ -34,7 +34,9 @@ def jaw_hinge(source: Source) -> tuple[np.ndarray, float]:
     return np.array([0.0, *np.linalg.solve(np.eye(2) - r, t)]), angle
 
 
-def joints(source: Source, neutral: np.ndarray, identity: np.ndarray, eye_shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def joints(
+    source: Source, neutral: np.ndarray, identity: np.ndarray, eye_shift: np.ndarray, parity: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Rest positions (J, 3) and how identity moves them (I, J, 3): the mean of the skin around each."""
     hinge, _ = jaw_hinge(source)
     eye = source.eye_center
@@ -43,18 +45,20 @@ def joints(source: Source, neutral: np.ndarray, identity: np.ndarray, eye_shift:
     near = {
         1: np.exp(-(((neutral[:, 1] - NECK[1]) / 0.015) ** 2)) * (np.abs(neutral[:, 0]) < 0.075),
         2: np.exp(-(((neutral[:, 1] - HEAD[1]) / 0.02) ** 2)) * (neutral[:, 2] < 0.03),
-        3: np.exp(-(((neutral - [0, *hinge[1:]]) * [0, 1, 1] / 0.015) ** 2).sum(1)) * (np.abs(neutral[:, 0]) > 0.05),
+        3: np.exp(-(((neutral - [0, *hinge[1:]]) * [0, 1, 1] / 0.015) ** 2).sum(1))
+        * (np.abs(neutral[:, 0]) > 0.05),
     }
     for j, w in near.items():
         moved[:, j] = np.einsum("v,ivk->ik", w / w.sum(), identity)
     moved[:, 4] = eye_shift
-    moved[:, 5] = eye_shift * FLIP * source.parity[:, None]
+    moved[:, 5] = eye_shift * FLIP * parity[:, None]
     return rest, moved
 
 
 def skin_weights(
-    neutral: np.ndarray, jaw_open: np.ndarray, owner: np.ndarray, part_names: list[str], hinge: np.ndarray, angle: float
-) -> np.ndarray:
+    neutral: np.ndarray, jaw_open: np.ndarray, owner: np.ndarray, part_names: list[str],
+    hinge: np.ndarray, angle: float,
+) -> np.ndarray:  # fmt: skip
     """(V, J). The head's part is 1 above a slanted plane through chin and nape; the jaw's follows jawOpen."""
     slanted = neutral[:, 1] + 0.406 * neutral[:, 2]
     head = smooth(slanted, -0.118, -0.046)
@@ -83,7 +87,7 @@ def tongue_out(vertices: np.ndarray) -> np.ndarray:
     along = (z - z.min()) / np.ptp(z)
     reach = smooth(along, 0.05, 1.0)
     out = np.zeros_like(vertices)
-    out[:, 2] = 0.052 * reach
+    out[:, 2] = 0.058 * reach
     forward = z + out[:, 2]
     lift = 0.010 * smooth(forward, 0.075, 0.105)
     droop = 0.026 * np.clip((forward - 0.112) / 0.03, 0, 1.3) ** 1.6

@@ -1,4 +1,4 @@
-"""ICT-FaceKit as this tool uses it: metres, exactly symmetric, identity as principal components, ARKit names."""
+"""ICT-FaceKit as this tool uses it: metres, symmetric, identity as principal components, ARKit names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from headcast.head.names import EXPRESSIONS, mirrored_name
 __all__ = ["FLIP", "Source", "load", "ring_grid"]
 
 FLIP = np.array([-1.0, 1.0, 1.0])
-COMPONENTS = 41
+COMPONENTS = 60
+"""Carried over; the asset keeps fewer, made orthogonal on its own vertices."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Source:
     """The parts of ICT-FaceKit that the build needs; V vertices, all lengths in metres.
 
     Attributes:
-        neutral: (V, 3). identity: (41, V, 3) orthogonal components of unit variance, each exactly even or odd
+        neutral: (V, 3). identity: (60, V, 3) orthogonal components of unit variance, each exactly even or odd
         under mirroring (``parity`` +1 / -1). expression: (52, V, 3), pairs mirrored exactly.
         mirror: (V,) the vertex on the other side. polys: (P, 4), -1 for triangles. region: (P,) names' index.
         landmarks68: (68,) vertices. kept: share of the identity variance that the components keep.
@@ -67,14 +68,17 @@ def load(path: Path) -> Source:
     neutral = (neutral + flip(neutral, mirror)) / 2
     face_region = regions[d["faces_poly"]]
     skin = np.isin(face_region, [names.index("face"), names.index("head_and_neck")])
-    identity, parity, kept = _principal(d["identity_basis"].astype(np.float64) * 0.01, neutral, d["faces"][skin], mirror)
+    identity, parity, kept = _principal(
+        d["identity_basis"].astype(np.float64) * 0.01, neutral, d["faces"][skin], mirror
+    )
     ranges = {str(n): r for n, r in zip(d["subregion_names"], d["subregion_ranges"], strict=True)}
     sclera = np.arange(*ranges["sclera_left"][:2])
     return Source(
         neutral=neutral, identity=identity, parity=parity, kept=kept, mirror=mirror,
-        expression=_expressions(d, mirror), polys=d["polys"].astype(np.int64), region=regions, region_names=names,
-        faces=d["faces"].astype(np.int64), face_region=face_region, face_uv=d["faces_uv"].astype(np.int64),
-        landmarks68=d["landmarks68"].astype(np.int64), eye_center=d["eye_center_left"].astype(np.float64) * 0.01,
+        expression=_expressions(d, mirror), polys=d["polys"].astype(np.int64), region=regions,
+        region_names=names, faces=d["faces"].astype(np.int64), face_region=face_region,
+        face_uv=d["faces_uv"].astype(np.int64), landmarks68=d["landmarks68"].astype(np.int64),
+        eye_center=d["eye_center_left"].astype(np.float64) * 0.01,
         eye_vertices=sclera,
     )  # fmt: skip
 

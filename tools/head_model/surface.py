@@ -1,4 +1,4 @@
-"""The own topology of the skin and of the mouth's lining: half meshes with rings of quads at lids and lips."""
+"""The own topology of the skin and of the mouth's lining: half meshes, rings of quads at lids and lips."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from scipy.sparse.csgraph import dijkstra
 from head_model.remesh import FREE, LOCKED, MIDLINE, Remesher, boundary_edges
 from head_model.source import Source, ring_grid
 
-__all__ = ["HalfSkin", "boundary_loops", "build_half_mouth", "build_half_skin", "size_field", "strip_faces", "triangulate"]
+__all__ = [
+    "HalfSkin",
+    "boundary_loops",
+    "build_half_mouth",
+    "build_half_skin",
+    "size_field",
+    "strip_faces",
+    "triangulate",
+]
 
 EYE_RINGS = (-5, -4, -3, -2, -1, 0, 1, 2)
 """Rings of ICT's quads kept around an eye's opening: negative ones lie on the lid's inside."""
@@ -23,7 +31,7 @@ LIP_RINGS = (-6, -4, -2, -1, 0, 1, 2, 4, 6, 8, 10, 12)
 
 @dataclass(frozen=True)
 class HalfSkin:
-    """Half of the skin (x >= 0): vertices (metres), faces, and the grids of its rings, as own vertex indices."""
+    """Half of the skin (x >= 0): vertices (metres), faces, and its rings as grids of own vertices."""
 
     vertices: np.ndarray
     faces: np.ndarray
@@ -69,7 +77,7 @@ def _half(source: Source, polys: np.ndarray) -> np.ndarray:
 
 
 def _grids(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """ICT vertices: all rings at the left eye and at the half mouth, from the innermost; and their row numbers."""
+    """ICT vertices: all rings at the left eye and the half mouth, from the innermost; and those kept."""
     v = source.neutral
     skin = _half(source, source.polys[source.polys_of("face", "head_and_neck")])
     socket = source.polys[source.polys_of("eye_socket_left")]
@@ -79,7 +87,7 @@ def _grids(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     lips = next(p for p in loops if np.abs(v[p, 0]).max() < 0.03 and v[p, 2].min() > 0.09)
     eye = np.roll(eye, -int(v[eye, 0].argmin()))
     left = np.roll(lips, -int(np.flatnonzero((v[lips, 0] <= 1e-9) & (np.roll(v[lips, 0], -1) > 1e-9))[0]))
-    left = left[: int(np.flatnonzero((v[left, 0] <= 1e-9))[1]) + 1]
+    left = left[: int(np.flatnonzero(v[left, 0] <= 1e-9)[1]) + 1]
     if v[left[0], 1] < v[left[-1], 1]:
         left = left[::-1]
     out_e = ring_grid(skin, eye, max(EYE_RINGS), True)
@@ -111,7 +119,7 @@ def _grown(polys: np.ndarray, seed: np.ndarray, rows: int) -> np.ndarray:
 
 
 def size_field(source: Source, faces: np.ndarray) -> np.ndarray:
-    """Wanted edge length (metres) at every ICT vertex, fine at lids, lips, nose and where the surface curves."""
+    """Wanted edge length (metres) at every ICT vertex, fine at lids, lips, nose and where it curves."""
     v = source.neutral
     lm = v[source.landmarks68]
 
@@ -148,8 +156,9 @@ def _graded(size: np.ndarray, graph: coo_matrix, used: np.ndarray, slope: float)
     """Lowers sizes so that they grow by at most ``slope`` per metre along the surface."""
     n = len(size)
     rows, cols = np.full(len(used), n), used
-    whole = coo_matrix((np.concatenate([graph.data * slope, size[used]]),
-                        (np.concatenate([graph.row, rows]), np.concatenate([graph.col, cols]))), shape=(n + 1, n + 1))  # fmt: skip
+    data = np.concatenate([graph.data * slope, size[used]])
+    at = (np.concatenate([graph.row, rows]), np.concatenate([graph.col, cols]))
+    whole = coo_matrix((data, at), shape=(n + 1, n + 1))
     reached = dijkstra(whole.tocsr(), directed=False, indices=n)[:n]
     out = size.copy()
     out[used] = reached[used]
@@ -173,7 +182,9 @@ def build_half_skin(source: Source, rounds: int = 6) -> HalfSkin:
     kind[back[lips]] = LOCKED
     kind[back[np.intersect1d(_grown(skin, eye[-1], LID_ROWS), used)]] = LOCKED
     for loop in boundary_loops(faces):
-        kind[back[loop[v[loop, 1] < -0.12]]] = np.where(v[loop[v[loop, 1] < -0.12], 0] > 1e-9, LOCKED, MIDLINE)
+        kind[back[loop[v[loop, 1] < -0.12]]] = np.where(
+            v[loop[v[loop, 1] < -0.12], 0] > 1e-9, LOCKED, MIDLINE
+        )
     rim = boundary_loops(triangulate(source.polys[source.polys_of("face", "head_and_neck")]))
     shoulder = next(p for p in rim if v[p, 1].max() < -0.12)
     kind[back[np.intersect1d(shoulder, used)]] = LOCKED

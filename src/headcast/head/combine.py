@@ -19,7 +19,7 @@ TONGUE_OPENS = 0.4
 def combine(expression: Float[Tensor, "*b 52"]) -> Float[Tensor, "*b 52"]:
     """The weights that the linear shapes get.
 
-    - A closing lid takes over from the looks, wide and squint, whose sum with it would carry it past the other.
+    - A closing lid takes over from looks, wide and squint, whose sum would carry it past the other lid.
     - ``mouthClose`` undoes ``jawOpen``: it never exceeds it, and is scaled so that equal weights just close.
     - ``tongueOut`` opens the jaw far enough to let the tongue pass.
     """

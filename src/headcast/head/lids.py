@@ -19,7 +19,7 @@ def eye_profile(
 ) -> Float[Tensor, "*b"]:
     """Distance of the eyeball's surface from its centre, by the cosine of the angle from the optical axis.
 
-    ``profile``: radius, height of the cornea's bulge (metres), cosine where the bulge ends; ``growth``: scale.
+    ``profile``: radius, height of the cornea's bulge (metres), cosine where it ends; ``growth``: scale.
     """
     t = ((1 - cosine) / (1 - profile[2])).clamp(0, 1)
     return (profile[0] + profile[1] * (1 - t) ** 2) * growth
@@ -43,7 +43,8 @@ def rest_lids(
         center, axis, growth: the eyeballs' centres, unit optical axes and relative sizes.
         blink: weights of eyeBlink; blink_shape: that shape at the ``c`` vertices of the lids' edge.
         rim: which of the ``l`` vertices form the edge. partner: weights that express the opposite lid's edge.
-        share: of the way to the opposite lid, positive for the upper one. spread: how an edge's movement carries on.
+        share: of the way to the opposite lid, positive for the upper one.
+        spread: how an edge's movement carries on.
         clearance: least distance from the eyeball per vertex.
     """
     edge = lids[..., rim, :]
@@ -52,7 +53,7 @@ def rest_lids(
     closing = (b * b * (3 - 2 * b))[..., None, None]
     edge_move = closing * share.abs()[:, None] * (partner @ full - full)
     edge = edge + edge_move
-    crossing = _hinge((share.sign() * ((partner @ edge) - edge)[..., 1])) - SOFT / 2
+    crossing = _hinge(share.sign() * ((partner @ edge) - edge)[..., 1]) - SOFT / 2
     up = torch.zeros_like(edge)
     up[..., 1] = share * crossing.clamp(min=0)
     edge = edge + up

@@ -28,13 +28,35 @@ class HeadModel(nn.Module):
     Buffers (V vertices, F triangles, U texture coordinates, I identity components, J joints):
         neutral (V, 3) metres; identity_basis (I, V, 3); expression_basis (52, V, 3);
         faces (F, 3); uv (U, 2) in 0..1 with the origin at the texture's top left (glTF); faces_uv (F, 3);
-        part (F,) index into ``part_names``; region (V,) index into ``region_names``; mirror (V,) the vertex on
-        the other side; identity_parity (I,): the mirrored head has the coefficients ``identity * identity_parity``;
+        part (F,) index into ``part_names``; region (V,) index into ``region_names``; mirror (V,) the other
+        side's vertex; identity_parity (I,): ``identity * identity_parity`` is the mirrored head;
         joint_neutral (J, 3), joint_identity (I, J, 3): joint positions at rest;
         skin_weights (V, J); landmark68_faces (68,), landmark68_bary (68, 3), the same for 478 (MediaPipe);
         lid_*, eye_profile, eye_growth: see :mod:`headcast.head.lids`.
     ``.double()`` gives a float64 model.
     """
+
+    neutral: Tensor
+    identity_basis: Tensor
+    identity_parity: Tensor
+    expression_basis: Tensor
+    faces: Tensor
+    uv: Tensor
+    faces_uv: Tensor
+    part: Tensor
+    region: Tensor
+    mirror: Tensor
+    joint_neutral: Tensor
+    joint_identity: Tensor
+    skin_weights: Tensor
+    eye_growth: Tensor
+    eye_profile: Tensor
+    lid_index: Tensor
+    lid_rim: Tensor
+    lid_partner: Tensor
+    lid_share: Tensor
+    lid_spread: Tensor
+    lid_clearance: Tensor
 
     def __init__(self, tensors: dict[str, Tensor], meta: dict) -> None:
         super().__init__()
@@ -93,10 +115,10 @@ class HeadModel(nn.Module):
         return v @ R.transpose(-1, -2) + params.translation[..., None, :]
 
     def lay_lids(
-        self, vertices: Float[Tensor, "*b v 3"], joints: Float[Tensor, "*b j 3"], identity: Float[Tensor, "*b i"],
-        expression: Float[Tensor, "*b 52"], gaze: Float[Tensor, "*b 2 2"],
+        self, vertices: Float[Tensor, "*b v 3"], joints: Float[Tensor, "*b j 3"],
+        identity: Float[Tensor, "*b i"], expression: Float[Tensor, "*b 52"], gaze: Float[Tensor, "*b 2 2"],
     ) -> Float[Tensor, "*b v 3"]:  # fmt: skip
-        """Vertices (head frame, before skinning) with the lids resting on the eyeballs for this gaze and blink."""
+        """Vertices (head frame, before skinning) with the lids laid on the eyeballs for gaze and blink."""
         yaw, pitch = gaze.unbind(-1)
         axis = torch.stack([yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()], -1)
         blinks = torch.tensor(BLINKS, device=expression.device)

@@ -70,7 +70,7 @@ def back_projected(fit: Fit, detection: Detection, model: LandmarkModel) -> np.n
     per_pixel = depth / float(fit.camera.K[0, 0])
     world = np.stack([r[:, 0], -r[:, 1], np.zeros(478)], 1) * per_pixel
     out = world @ fit.frame.rotation
-    out[model.normal @ fit.frame.rotation[2] < 0.1] = np.nan
+    out[model.normal @ fit.frame.rotation[2] < -0.3] = np.nan
     return out
 
 

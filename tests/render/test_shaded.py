@@ -37,7 +37,7 @@ def scene(**changes: object) -> Scene:
         "vertices": v, "faces": f, "normals": v * 10, "uv": uv, "faces_uv": faces_uv,
         "pyramid": Pyramid.make(checks()), "camera": camera(96, 96, focal=240), "light": light(),
         "gloss": torch.tensor([0.3, 0.04]).expand(len(v), 2), "texture_space": "srgb", "colour_space": "srgb",
-        "antialias": 2, "near": 0.01, **changes,
+        "openness": None, "antialias": 2, "near": 0.01, **changes,
     }  # fmt: skip
     return Scene(**given)  # type: ignore[arg-type]
 
@@ -45,12 +45,14 @@ def scene(**changes: object) -> Scene:
 def draw(s: Scene) -> Rendering:
     return render_textured(
         s.vertices, s.faces, s.normals, s.uv, s.faces_uv, s.pyramid, s.camera, light=s.light, gloss=s.gloss,
-        texture_space=s.texture_space, colour_space=s.colour_space, antialias=s.antialias, near=s.near,
+        openness=s.openness, texture_space=s.texture_space, colour_space=s.colour_space,
+        antialias=s.antialias, near=s.near,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"gloss": None}, {"light": None, "gloss": None}, {"antialias": 1}, {"antialias": 3},
+    {}, {"openness": torch.linspace(0, 1, len(sphere()[0]))}, {"gloss": None},
+    {"light": None, "gloss": None}, {"antialias": 1}, {"antialias": 3},
     {"texture_space": "linear"}, {"colour_space": "linear"}, {"light": None, "colour_space": "linear"},
     {"pyramid": Pyramid.make(checks(1024))}, {"pyramid": Pyramid.make(torch.rand(64, 64, 4))},
 ])  # fmt: skip

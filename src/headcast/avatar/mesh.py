@@ -18,6 +18,7 @@ from headcast.avatar.source import Source, check_tensor
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
+from headcast.head.occlusion import mouth_occlusion
 from headcast.head.params import HeadParams
 from headcast.head.skin import uv_key
 from headcast.image import linear_to_srgb
@@ -74,7 +75,8 @@ class MeshAvatar:
         vertices = self.head(params)
         return render_textured(
             vertices, self.head.faces, self.head.vertex_normals(vertices), self.head.uv, self.head.faces_uv,
-            self.pyramid, camera, light=self.source.light if light is None else light, antialias=antialias,
+            self.pyramid, camera, light=self.source.light if light is None else light,
+            openness=mouth_occlusion(self.head, vertices), antialias=antialias,
         )  # fmt: skip
 
     def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:

@@ -33,8 +33,8 @@ def render_textured(
     vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], normals: Float[Tensor, "v 3"],
     uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"], texture: Float[Tensor, "ht wt c"] | Pyramid,
     camera: Camera, *, light: Float[Tensor, "9 3"] | None = None, texture_space: Space = "srgb",
-    gloss: Float[Tensor, "v 2"] | None = None, antialias: int = 2, near: float = 0.01,
-    colour_space: Space = "srgb",
+    gloss: Float[Tensor, "v 2"] | None = None, openness: Float[Tensor, "v"] | None = None, antialias: int = 2,
+    near: float = 0.01, colour_space: Space = "srgb",
 ) -> Rendering:  # fmt: skip
     """The nearest surface with its texture under SH light and a few lamps derived from it.
 
@@ -45,6 +45,7 @@ def render_textured(
             Give a :class:`Pyramid`, made once, to draw many pictures.
         light: irradiance harmonics, see ``shading``. None: the texture is shown as it is.
         gloss: per vertex roughness and reflectance (``gloss_of``); None: no highlights.
+        openness: per vertex share of the light that arrives, 0..1; None: all of it.
         antialias: the silhouette is sampled ``antialias``² times a pixel.
         colour_space: of the picture.
 
@@ -54,8 +55,8 @@ def render_textured(
     """
     pyramid = texture if isinstance(texture, Pyramid) else Pyramid.make(texture)
     scene = Scene(
-        vertices, faces, normals, uv, faces_uv, pyramid, camera, light, gloss, texture_space, colour_space,
-        antialias, near,
+        vertices, faces, normals, uv, faces_uv, pyramid, camera, light, gloss, openness, texture_space,
+        colour_space, antialias, near,
     )  # fmt: skip
     inputs = [x for x in (vertices, normals, uv, light, gloss, pyramid.levels[0]) if x is not None]
     grad = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)

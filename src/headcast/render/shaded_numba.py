@@ -33,7 +33,7 @@ UNLIT, LIT, GLOSSY = 0, 1, 2
 
 @helper
 def fragment(points, faces, faces_uv, uv, attributes, f, x, y, s, g):
-    """Surface at a position, into s[g]: u, v, normal (3), roughness, f0, |d uv / d xy|, its largest slope."""
+    """Surface at a position, into s[g]: u, v, normal (3), roughness, f0, openness, |d uv / d xy|, slope."""
     i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
     p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
     q0, q1, q2 = points[j, 0], points[j, 1], points[j, 2]
@@ -50,10 +50,10 @@ def fragment(points, faces, faces_uv, uv, attributes, f, x, y, s, g):
     ux, uy = (u0 - u) * ax + (u1 - u) * bx + (u2 - u) * cx, (u0 - u) * ay + (u1 - u) * by + (u2 - u) * cy
     vx, vy = (v0 - v) * ax + (v1 - v) * bx + (v2 - v) * cx, (v0 - v) * ay + (v1 - v) * by + (v2 - v) * cy
     s[g, 0], s[g, 1] = u, v
-    for m in range(5):
+    for m in range(6):
         s[g, 2 + m] = a * attributes[i, m] + b * attributes[j, m] + c * attributes[k, m]
-    s[g, 7] = abs(ux * vy - uy * vx) * t * t
-    s[g, 8] = max(abs(ux) + abs(uy), abs(vx) + abs(vy)) * abs(t)
+    s[g, 8] = abs(ux * vy - uy * vx) * t * t
+    s[g, 9] = max(abs(ux) + abs(uy), abs(vx) + abs(vy)) * abs(t)
 
 
 @helper
@@ -138,10 +138,12 @@ def shaded(s, g, lod, texels, table, decode, mode, light, lamps, ray):
         e1 += light[5, 1] * h5 + light[6, 1] * h6 + light[7, 1] * h7 + light[8, 1] * h8
         e2 = light[0, 2] * C0 + light[1, 2] * h1 + light[2, 2] * h2 + light[3, 2] * h3 + light[4, 2] * h4
         e2 += light[5, 2] * h5 + light[6, 2] * h6 + light[7, 2] * h7 + light[8, 2] * h8
+        open_ = s[g, 7]
         red, green, blue = red * max(e0, 0.0), green * max(e1, 0.0), blue * max(e2, 0.0)
+        red, green, blue = red * open_, green * open_, blue * open_
         if mode == GLOSSY:
             for k in range(len(lamps)):
-                w = highlight(x, y, z, -ray[0], -ray[1], -ray[2], lamps[k], s[g, 5], s[g, 6])
+                w = open_ * highlight(x, y, z, -ray[0], -ray[1], -ray[2], lamps[k], s[g, 5], s[g, 6])
                 red, green, blue = red + w * lamps[k, 3], green + w * lamps[k, 4], blue + w * lamps[k, 5]
     return red, green, blue, min(max(coverage, 0.0), 1.0)
 
@@ -150,8 +152,8 @@ def shaded(s, g, lod, texels, table, decode, mode, light, lamps, ray):
 def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s):
     """Fragments of a pixel, one a triangle: their number, samples covered, nearest depth, if one surface.
 
-    s[g] holds :func:`fragment`'s values for group g, s[g, 7] in texels per pixel, and its samples in s[g, 9];
-    s[n n] becomes their mean.
+    s[g] holds :func:`fragment`'s values for group g, s[g, 8] in texels per pixel, and its samples in
+    s[g, 10]; s[n n] becomes their mean.
     """
     groups, covered, z = 0, 0, np.float32(np.inf)
     for y in range(py * n, py * n + n):
@@ -166,21 +168,21 @@ def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, 
                 g += 1
             if g == groups:
                 groups += 1
-                face[g], s[g, 9], s[g, 10], s[g, 11] = f, 0.0, 0.0, 0.0
-            s[g, 9] += 1.0
-            s[g, 10] += x + 0.5
-            s[g, 11] += y + 0.5
+                face[g], s[g, 10], s[g, 11], s[g, 12] = f, 0.0, 0.0, 0.0
+            s[g, 10] += 1.0
+            s[g, 11] += x + 0.5
+            s[g, 12] += y + 0.5
     last, reach = n * n, np.inf
-    for m in range(8):
+    for m in range(9):
         s[last, m] = 0.0
     for g in range(groups):
         fragment(
-            points, faces, faces_uv, uv, attributes, face[g], s[g, 10] / s[g, 9], s[g, 11] / s[g, 9], s, g
+            points, faces, faces_uv, uv, attributes, face[g], s[g, 11] / s[g, 10], s[g, 12] / s[g, 10], s, g
         )
-        s[g, 7] *= n * n * width * height
-        reach = min(reach, s[g, 8] * n)
-        share = s[g, 9] / covered
-        for m in range(8):
+        s[g, 8] *= n * n * width * height
+        reach = min(reach, s[g, 9] * n)
+        share = s[g, 10] / covered
+        for m in range(9):
             s[last, m] += s[g, m] * share
     spread = 0.0
     for g in range(groups):
@@ -199,7 +201,7 @@ def shade_rows(
     lamps, to_world, top, bottom, rgb, alpha, z_out,
 ):  # fmt: skip
     """Pixels of rows top..bottom-1."""
-    s, face, ray = np.empty((n * n + 1, 12)), np.empty(n * n, np.int32), np.empty(3)
+    s, face, ray = np.empty((n * n + 1, 13)), np.empty(n * n, np.int32), np.empty(3)
     width, height = table[0, 1], table[0, 2]
     for y in range(top, bottom):
         for x in range(alpha.shape[1]):
@@ -217,8 +219,8 @@ def shade_rows(
             red, green, blue, coverage = 0.0, 0.0, 0.0, 0.0
             for g in range(1 if once else groups):
                 own = n * n if once else g
-                w = 1.0 if once else s[g, 9] / covered
-                lod = 0.5 * log2(np.float32(s[own, 7])) - 1.0 if s[own, 7] > 4.0 else 0.0
+                w = 1.0 if once else s[g, 10] / covered
+                lod = 0.5 * log2(np.float32(s[own, 8])) - 1.0 if s[own, 8] > 4.0 else 0.0
                 r1, g1, b1, a1 = shaded(s, own, lod, texels, table, decode, mode, light, lamps, ray)
                 red, green, blue, coverage = red + w * r1, green + w * g1, blue + w * b1, coverage + w * a1
             rgb[y, x, 0] = curve(encode, sqrt(max(red, 0.0)))
@@ -265,10 +267,11 @@ def render(scene: Scene) -> Rendering:
         np.ascontiguousarray(points), faces, fine.width, fine.height, scene.near, False
     )
     mode, light, lamps = _lighting(scene)
-    attributes = np.zeros((len(points), 5), np.float32)
+    attributes = np.ones((len(points), 6), np.float32)
     attributes[:, :3] = scene.normals.detach().numpy()
-    if scene.gloss is not None:
-        attributes[:, 3:] = scene.gloss.detach().numpy()
+    attributes[:, 3:5] = 0 if scene.gloss is None else scene.gloss.detach().numpy()
+    if scene.openness is not None:
+        attributes[:, 5] = scene.openness.detach().numpy()
     middle = "linear" if mode else scene.texture_space
     curves = _curve(scene.texture_space, middle, False), _curve(middle, scene.colour_space, True)
     to_world = np.ascontiguousarray(np.linalg.inv(pixels_from_world(camera).numpy()[:, :3]))

@@ -41,6 +41,7 @@ class Scene:
     camera: Camera
     light: Tensor | None
     gloss: Tensor | None
+    openness: Tensor | None
     texture_space: Space
     colour_space: Space
     antialias: int
@@ -54,13 +55,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Points:
-    """Where to shade: pixel (m,), weight (m,), uv (m, 2), normal (m, 3), gloss (m, 2), lod (m,)."""
+    """Where to shade: pixel, weight (m,), uv (m, 2), normal (m, 3), gloss (m, 2), openness, lod (m,)."""
 
     pixel: Tensor
     weight: Tensor
     uv: Tensor
     normal: Tensor
     gloss: Tensor
+    openness: Tensor
     lod: Tensor
 
 
@@ -95,6 +97,9 @@ def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
 
     uv, normal = over(scene.uv, scene.faces_uv), over(scene.normals, scene.faces)
     gloss = torch.zeros_like(uv) if scene.gloss is None else over(scene.gloss.to(uv), scene.faces)
+    openness = hit[..., None].to(uv)
+    if scene.openness is not None:
+        openness = over(scene.openness.to(uv)[:, None], scene.faces)
     size = torch.tensor(scene.pyramid.size).to(uv)
     jacobian = _uv_jacobian(scene, triangle) * size[:, None]  # (pixels, samples, 2, 2) texels per pixel
     reach = torch.where(hit, jacobian.abs().sum(-1).amax(-1), torch.inf).amin(1)
@@ -113,6 +118,7 @@ def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
     return Points(
         joined(pixel, pixel[:, None].expand(hit.shape)), joined(torch.ones_like(count), weight),
         joined(middle, uv), joined(normal.sum(1), normal), joined(gloss.sum(1) / count[:, None], gloss),
+        joined(openness.sum(1) / count[:, None], openness)[:, 0],
         (area.clamp(min=1e-12).log2() / 2 - 1).clamp(min=0),
     )  # fmt: skip
 
@@ -125,13 +131,13 @@ def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:
     rgb = _converted(rgba[:, :3], scene.texture_space, _resolve_space(scene))
     if scene.light is not None:
         n = torch.nn.functional.normalize(points.normal, dim=-1).to(rgb)
-        rgb = rgb * shade(n, scene.light)
+        rgb = rgb * shade(n, scene.light) * points.openness[:, None]
         if scene.gloss is not None:
             view = -pixel_rays(scene.camera).to(n)[points.pixel]
             for direction, colour in zip(*dominant_lights(scene.light), strict=True):
                 towards = direction.to(n).expand_as(n)
                 shine = ggx_specular(n, view, towards, points.gloss[:, 0], points.gloss[:, 1])
-                rgb = rgb + shine[:, None] * colour
+                rgb = rgb + (shine * points.openness)[:, None] * colour
     return torch.cat([rgb, coverage], 1)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headcast.head.model import HeadModel
+from headcast.head.occlusion import mouth_occlusion
 from headcast.methods.fit.delight import safe_light, scale_light, shading_at
 from headcast.methods.fit.evidence import Evidence, evidence_of
 from headcast.methods.fit.texels import Texels, gather
@@ -43,7 +44,8 @@ def look(observation: Observation, head: HeadModel, texels: Texels) -> Look:
     normal = gather(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     light = safe_light(observation.light)
-    shading = shading_at(normal, light)
+    openness = gather(mouth_occlusion(head, vertices)[:, None].numpy(), head.faces.numpy(), texels)
+    shading = shading_at(normal, light) * openness
     factor = scale_light(seen.colour / shading, seen.visible * (seen.facing > 0.3) * (seen.skin > 0.5))
     gain = 1 / (shading * factor)
     evidence = evidence_of(observation, seen, seen.colour * gain, head, texels)

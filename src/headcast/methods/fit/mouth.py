@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from headcast.head.model import HeadModel
 from headcast.methods.fit.evidence import Evidence
-from headcast.methods.fit.texels import Texels, gather
+from headcast.methods.fit.texels import Texels
 
 __all__ = ["DEFAULTS", "paint_mouth"]
 
@@ -15,17 +15,11 @@ DEFAULTS: dict[str, tuple[float, float, float]] = {
     "teethUpper": (0.64, 0.55, 0.44), "teethLower": (0.58, 0.49, 0.385), "gums": (0.40, 0.16, 0.14),
     "tongue": (0.38, 0.15, 0.135), "mouth": (0.20, 0.055, 0.05),
 }  # fmt: skip
-"""Linear albedo under white light, next to skin of luminance 0.4."""
-
-DEPTH = {"teethUpper": 0.03, "teethLower": 0.025, "gums": 0.03, "tongue": 0.045, "mouth": 0.03}
-"""Metres behind the front of a part over which it falls into the dark of the mouth."""
-
-DARKEST = {"teethUpper": 0.35, "teethLower": 0.3, "gums": 0.25, "tongue": 0.25, "mouth": 0.1}
+"""Linear albedo, next to skin of luminance 0.4; how dark it is in there, ``head.occlusion`` says."""
 
 
 def paint_mouth(
-    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
-    rest: Float[np.ndarray, "v 3"], white: float,
+    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"], white: float
 ) -> None:  # fmt: skip
     """Fills in the texels of the mouth's parts of ``fill_in``.
 
@@ -33,17 +27,13 @@ def paint_mouth(
         white: brightness of this photo's albedo scale: 1 where light skin has a luminance of 0.4.
     """
     part = head.part.numpy()[texels.triangle]
-    depth = gather(rest[:, 2:3], head.faces.numpy(), texels)[:, 0]
     for name, colour in DEFAULTS.items():
         if name not in head.part_names:
             continue
         mine = part == head.part_names.index(name)
         if not mine.any():
             continue
-        front = float(np.quantile(depth[mine], 0.98))
-        dark = np.clip(1 - (front - depth[mine]) / DEPTH[name], 0, 1)
-        shade = DARKEST[name] + (1 - DARKEST[name]) * dark**1.3
-        fill = np.array(colour, np.float32) * white * shade[:, None]
+        fill = np.tile(np.array(colour, np.float32) * white, (int(mine.sum()), 1))
         good = seen.trust[mine] > 0.5
         if name.startswith("teeth") and good.sum() > 60:
             light = seen.albedo[mine][good].mean(1)

@@ -3,9 +3,9 @@
     python tools/build_skin_model.py ../shared/data [--people 160] [--components 28] [--size 256]
 
 Every portrait is fitted, unprojected into UV and de-lit; hair, glasses, clothes and slanted views are left
-out. Mirrored copies double the data. Missing texels are first carried over the mesh, then imputed by the model
-itself (EM for PCA with missing data), while what no skin looks like loses weight. Rerun after every change of
-the head's topology or UV; takes some five minutes on one core.
+out. Mirrored copies double the data. Missing texels are first carried over the mesh, then imputed by the
+model itself (EM for PCA with missing data), while what no skin looks like loses weight. Rerun after every change
+of the head's topology or UV; takes some five minutes on one core.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def main() -> None:
         "components": args.components,
         "seconds": round(time.time() - start),
         "explained": [round(h, 4) for h in history],
-        "limits": "few people, mostly older and of light skin; the choice was balanced by lightness of the face",
+        "limits": "few people, mostly older and of light skin; chosen evenly over lightness",
     }
     weights_path("skin").with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     sys.stderr.write(json.dumps(card, indent=1) + "\n")

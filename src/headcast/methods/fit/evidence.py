@@ -57,11 +57,11 @@ def evidence_of(
     """One photo's evidence. Inside the face's outline everything seen counts, fringes and glasses too."""
     points = observation.detection.points
     unit = float(np.linalg.norm(points[152] - points[10]))
-    inside = lookup(outline_mask(observation, OVAL, 0.98), seen.pixel)
+    inside = lookup(outline_mask(observation, OVAL, 1.0), seen.pixel)
     skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     rims = outline_band(observation, (EYE_LEFT, EYE_RIGHT, LIPS_OUTER, NOSTRILS), 0.03 * unit)
     fine = lookup(rims, seen.pixel)
-    slack = 0.42 - 0.3 * inside - 0.1 * inside * fine - 0.15 * zone(head, texels, "ears") * (1 - inside)
+    slack = 0.28 - 0.17 * inside - 0.09 * inside * fine
     trust = seen.visible * smooth((seen.facing - slack * 0.4 * (1 - fine)) / slack, 0.0, 1.0)
     trust *= np.maximum(inside, smooth(seen.person, 0.6, 0.95))
     trust *= 1 - unlikely(observation, seen, inside, head, texels)

@@ -4,8 +4,8 @@
 
 Every portrait is fitted, unprojected into UV and de-lit; hair, glasses, clothes and slanted views are left
 out. Mirrored copies double the data. Missing texels are first carried over the mesh, then imputed by the
-model itself (EM for PCA with missing data), while what no skin looks like loses weight. Rerun after every change
-of the head's topology or UV; takes some five minutes on one core.
+model itself (EM for PCA with missing data), while what no skin looks like loses weight. Rerun after
+every change of the head's topology or UV; takes some five minutes on one core.
 """
 
 from __future__ import annotations

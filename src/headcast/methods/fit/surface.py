@@ -39,7 +39,7 @@ def graph_of(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: floa
 
 
 def harmonic(
-    graph: Graph, value: Float[np.ndarray, "v c"], trust: Float[np.ndarray, "v"], sweeps: int = 400
+    graph: Graph, value: Float[np.ndarray, "v c"], trust: Float[np.ndarray, "v"], sweeps: int = 150
 ) -> Float[np.ndarray, "v c"]:
     """The smoothest values that follow ``value`` where ``trust`` (0: unknown, large: fixed) is high.
 
@@ -85,4 +85,4 @@ def _sweep(start, other, weight, value, trust, x, sweeps):  # type: ignore[no-un
                 s = trust[i] * value[i, c]
                 for e in range(start[i], start[i + 1]):
                     s += weight[e] * x[other[e], c]
-                x[i, c] += 1.7 * (s / total - x[i, c])
+                x[i, c] += 1.9 * (s / total - x[i, c])

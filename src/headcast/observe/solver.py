@@ -43,6 +43,16 @@ POSE = 10
 LIDS_AT = (0, 2, 5, 9, 14)
 """Iterations before which the lids are laid anew; in between they keep their shift."""
 
+PAIRS = np.array([
+    *((13, 14), (82, 87), (312, 317), (81, 178), (311, 402), (80, 88), (310, 318), (191, 95), (415, 324)),
+    *((159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373)),
+])  # fmt: skip
+"""Upper and lower points of the inner lips and of the lids. How far they are apart is asked for on top of
+where they are, so that what is shut in the picture is shut in the fit, wherever the whole lies."""
+
+PAIR_SIGMA = 0.003
+"""Standard deviation of such a distance, iris distances."""
+
 REFRESH = float(np.cos(np.radians(2.0)))
 """Visibility and the sliding contour are found again when the head has turned this far."""
 
@@ -239,11 +249,17 @@ def _robust(
     r: np.ndarray, target: Target, frame: Frame, prior: Prior
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Whitened residuals, their Geman-McClure weights and their cost."""
-    white = (target.whiten @ r[..., None])[..., 0]
+    white = _with_pairs((target.whiten @ r[..., None])[..., 0], r)
     d2 = (white * white).sum(1)
     c2 = prior.outlier**2
-    weight = prior.data * target.weight * frame.weight
+    each = target.weight * frame.weight
+    weight = prior.data * np.concatenate([each, each[PAIRS].min(1)])
     return white, weight * (c2 / (c2 + d2)) ** 2, float((weight * c2 * d2 / (c2 + d2)).sum())
+
+
+def _with_pairs(white: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """Whitened rows (478, ...) and behind them the whitened differences of ``PAIRS`` from the plain rows."""
+    return np.concatenate([white, (plain[PAIRS[:, 0]] - plain[PAIRS[:, 1]]) / PAIR_SIGMA])
 
 
 def solve(
@@ -307,7 +323,7 @@ def _normal(
         r, J = _jacobian(model, basis, shared, frame, target, free_identity)
         white, weight, _ = _robust(r, target, frame, prior)
         root = np.sqrt(weight)[:, None]
-        Jw = ((target.whiten * root[..., None]) @ J).reshape(-1, J.shape[-1])
+        Jw = (_with_pairs(target.whiten @ J, J) * root[..., None]).reshape(-1, J.shape[-1])
         H, g = Jw.T @ Jw, Jw.T @ (white * root).reshape(-1)
         h, gp, low, high = prior.frame_terms(frame.log_k, frame.gaze, frame.expression)
         H_ss, g_s = H_ss + H[:ns, :ns], g_s + g[:ns]

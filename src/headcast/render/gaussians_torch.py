@@ -137,36 +137,37 @@ def accumulate(
     footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int
 ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Blends front to back: premultiplied colour, alpha, and alpha times expected depth. Tile by tile."""
-    values = torch.cat(
-        [colours[footprint.index], torch.ones_like(footprint.depth)[:, None], footprint.depth[:, None]], 1
-    )
-    low, high = (
-        (footprint.mean - footprint.reach - 1).detach(),
-        (footprint.mean + footprint.reach + 1).detach(),
-    )
-    rows = []
-    for y0 in range(0, height, TILE):
-        h = min(TILE, height - y0)
-        row = ((low[:, 1] < y0 + h) & (high[:, 1] > y0)).nonzero()[:, 0]
-        tiles = []
-        for x0 in range(0, width, TILE):
-            w = min(TILE, width - x0)
-            near = row[(low[row, 0] < x0 + w) & (high[row, 0] > x0)]
-            ys = torch.arange(y0, y0 + h, device=colours.device).to(values) + 0.5
-            xs = torch.arange(x0, x0 + w, device=colours.device).to(values) + 0.5
-            tiles.append((_weights(footprint, near, xs, ys).T @ values[near]).reshape(h, w, -1))
-        rows.append(torch.cat(tiles, 1))
-    picture = torch.cat(rows, 0)
+    f = footprint
+    values = [colours[f.index], torch.ones_like(f.depth)[:, None], f.depth[:, None]]
+    rows = torch.cat([f.mean, f.conic, f.opacity[:, None], *values], 1)
+    low, high = (f.mean - f.reach - 1).detach(), (f.mean + f.reach + 1).detach()
+    xs, ys = (torch.arange(n, device=rows.device).to(rows) + 0.5 for n in (width, height))
+    starts = [torch.arange(0, n, TILE, device=rows.device) for n in (width, height)]
+    column, row = ((low[:, a, None] < s + TILE) & (high[:, a, None] > s) for a, s in enumerate(starts))
+    near = [(c & r).nonzero()[:, 0] for r in row.T for c in column.T]
+    # gathered for all tiles at once: a gather's backward costs as much as all Gaussians
+    tiles = rows[torch.cat(near)].split([len(n) for n in near])
+    corners = [(x, y) for y in range(0, height, TILE) for x in range(0, width, TILE)]
+    blended = [
+        _blend(t, xs[x : x + TILE], ys[y : y + TILE]) for t, (x, y) in zip(tiles, corners, strict=True)
+    ]
+    columns = -(-width // TILE)
+    bands = [torch.cat(blended[k : k + columns], 1) for k in range(0, len(blended), columns)]
+    picture = torch.cat(bands, 0)
     return picture[..., :-2], picture[..., -2], picture[..., -1]
 
 
-def _weights(footprint: Footprints, index: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
-    """Blend weight (n, pixels) of the Gaussians ``index``, nearest first, at the given pixel centres."""
-    mean = footprint.mean[index]
-    dx, dy = (xs - mean[:, :1])[:, None], (ys - mean[:, 1:])[..., None]
-    A, B, C = (e[:, None, None] for e in footprint.conic[index].unbind(-1))
+def _blend(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """Values (h, w, c) at the pixel centres; rows: mean, conic, opacity, values; nearest first."""
+    return (_weights(rows[:, :6], xs, ys).T @ rows[:, 6:]).reshape(len(ys), len(xs), -1)
+
+
+def _weights(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """Blend weight (n, pixels) at the pixel centres of Gaussians (mean, conic, opacity), nearest first."""
+    mx, my, A, B, C, opacity = (e[:, None, None] for e in rows.unbind(1))
+    dx, dy = xs - mx, ys[:, None] - my
     power = -0.5 * (A * dx * dx + C * dy * dy) - B * dx * dy
-    alpha = (footprint.opacity[index, None, None] * power.exp()).clamp_max(MAX_ALPHA).flatten(1)
+    alpha = (opacity * power.exp()).clamp_max(MAX_ALPHA).flatten(1)
     alpha = torch.where(alpha >= MIN_ALPHA, alpha, 0.0)
     after = torch.cumprod(1.0 - alpha, 0)
     before = torch.cat([torch.ones_like(after[:1]), after[:-1]])

@@ -14,9 +14,9 @@ import sys
 import tempfile
 
 import torch
-from benchmarks.harness import machine, milliseconds, row
 from torch import Tensor
 
+from benchmarks.harness import machine, milliseconds, row
 from headcast.camera import Camera
 from headcast.render.geometry import vertex_normals
 from headcast.render.mesh import interpolate, rasterize_mesh

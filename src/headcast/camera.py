@@ -59,7 +59,7 @@ class Camera:
         return Camera.make(focal, width, height, pose)
 
     def orbited(self, target: Tensor, yaw: float, pitch: float) -> Camera:
-        """This camera carried around ``target`` (world): yaw about world +Y, then pitch about its own right axis.
+        """This camera carried around ``target`` (world): yaw about world +Y, then pitch about its right axis.
 
         Intrinsics, distance and framing stay. Angles in degrees, signs as in :meth:`orbit`.
         """
@@ -102,7 +102,7 @@ class Camera:
         return Camera(self.K * s, self.cam_from_world, width, height)
 
     def cropped(self, x0: int, y0: int, width: int, height: int) -> Camera:
-        """The window of ``width`` x ``height`` pixels whose top-left corner is (x0, y0); may reach outside."""
+        """The window of ``width`` x ``height`` pixels from the corner (x0, y0); may reach outside."""
         K = self.K.clone()
         K[0, 2] -= x0
         K[1, 2] -= y0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -29,7 +30,8 @@ class HeadParams:
         neck: axis-angle of the head relative to the shoulders, radians, bent over the neck and head joints.
         jaw: axis-angle of the jaw joint, radians. Zero by default: ``jawOpen`` and its like move the jaw.
         gaze: (left, right) x (yaw, pitch) of the eyeballs in the head frame, radians; positive yaw looks to
-            the subject's left, positive pitch up. None: the ``eyeLook*`` weights say. Given, it replaces them.
+            the subject's left, positive pitch up. None: the ``eyeLook*`` weights say; given, it replaces
+            them.
     """
 
     identity: Float[Tensor, "*b i"]
@@ -41,12 +43,12 @@ class HeadParams:
     gaze: Float[Tensor, "*b 2 2"] | None = None
 
     @staticmethod
-    def neutral(identities: int, batch: tuple[int, ...] = (), **like: torch.device | torch.dtype) -> HeadParams:
+    def neutral(identities: int, batch: tuple[int, ...] = (), **like: Any) -> HeadParams:
         """The mean head at rest in the origin. ``like``: device and dtype, as for ``torch.zeros``."""
-        z3 = torch.zeros(*batch, 3, **like)  # type: ignore[arg-type]
+        z3 = torch.zeros(*batch, 3, **like)
         return HeadParams(
-            identity=torch.zeros(*batch, identities, **like),  # type: ignore[arg-type]
-            expression=torch.zeros(*batch, len(EXPRESSIONS), **like),  # type: ignore[arg-type]
+            identity=torch.zeros(*batch, identities, **like),
+            expression=torch.zeros(*batch, len(EXPRESSIONS), **like),
             rotation=z3, translation=z3.clone(), neck=z3.clone(), jaw=z3.clone(),
         )  # fmt: skip
 
@@ -57,7 +59,7 @@ class HeadParams:
 
     def replace(self, **changes: Tensor | None) -> HeadParams:
         """A copy with some fields exchanged."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return replace(self, **changes)
 
     def with_expression(self, weights: Mapping[str, float]) -> HeadParams:
         """A copy in which the named weights are set, for every batch entry."""
@@ -69,23 +71,25 @@ class HeadParams:
 
     def __getitem__(self, index: int | slice | tuple) -> HeadParams:
         """Indexes the leading batch dimensions of every field."""
-        return HeadParams(**{f.name: None if (v := getattr(self, f.name)) is None else v[index] for f in fields(self)})
+        return self._each(lambda x: x[index])
 
-    def to(self, *args: torch.device | torch.dtype | str) -> HeadParams:
+    def to(self, *args: Any) -> HeadParams:
         """``Tensor.to`` on every field."""
-        return HeadParams(
-            **{f.name: None if (v := getattr(self, f.name)) is None else v.to(*args) for f in fields(self)}
-        )
+        return self._each(lambda x: x.to(*args))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> HeadParams:
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        values: dict[str, Any] = {k: None if v is None else change(v) for k, v in given.items()}
+        return HeadParams(**values)
 
     @staticmethod
     def stack(items: list[HeadParams]) -> HeadParams:
         """Joins frames along a new leading dimension. Gaze must be given in all or in none."""
-        return HeadParams(
-            **{
-                f.name: None if getattr(items[0], f.name) is None else torch.stack([getattr(p, f.name) for p in items])
-                for f in fields(HeadParams)
-            }
-        )
+        values: dict[str, Any] = {}
+        for f in fields(HeadParams):
+            each = [getattr(p, f.name) for p in items]
+            values[f.name] = None if each[0] is None else torch.stack(each)
+        return HeadParams(**values)
 
 
 def expression_vector(weights: Mapping[str, float]) -> Float[Tensor, "52"]:
@@ -104,9 +108,9 @@ def gaze_from_eye_look(expression: Float[Tensor, "*b 52"]) -> Float[Tensor, "*b 
         return expression[..., EXPRESSION_INDEX[name]]
 
     def one(side: str, out_sign: float) -> Tensor:
-        yaw = out_sign * (w(f"eyeLookOut{side}") * GAZE_LIMITS["Out"] - w(f"eyeLookIn{side}") * GAZE_LIMITS["In"])
+        outward = w(f"eyeLookOut{side}") * GAZE_LIMITS["Out"] - w(f"eyeLookIn{side}") * GAZE_LIMITS["In"]
         pitch = w(f"eyeLookUp{side}") * GAZE_LIMITS["Up"] - w(f"eyeLookDown{side}") * GAZE_LIMITS["Down"]
-        return torch.stack([yaw, pitch], -1)
+        return torch.stack([out_sign * outward, pitch], -1)
 
     return torch.stack([one("Left", 1.0), one("Right", -1.0)], -2)
 
@@ -114,7 +118,7 @@ def gaze_from_eye_look(expression: Float[Tensor, "*b 52"]) -> Float[Tensor, "*b 
 def eye_look_from_gaze(
     expression: Float[Tensor, "*b 52"], gaze: Float[Tensor, "*b 2 2"]
 ) -> Float[Tensor, "*b 52"]:
-    """The same expression with its ``eyeLook*`` weights set from an explicit gaze, so that lids follow the eyes."""
+    """The expression with its ``eyeLook*`` weights set from an explicit gaze: lids follow the eyes."""
     e = expression.clone()
     for s, (side, out_sign) in enumerate((("Left", 1.0), ("Right", -1.0))):
         out, pitch = out_sign * gaze[..., s, 0], gaze[..., s, 1]

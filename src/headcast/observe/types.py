@@ -35,7 +35,7 @@ class Masks:
     """Soft masks in 0..1, (H, W), of one picture.
 
     Attributes:
-        person: the person's matte. skin: bare skin of face, ears and neck. hair: hair of the head, brows excluded.
+        person: the person's matte. skin: bare skin of face, ears and neck. hair: of the head, brows excluded.
         clothes: below the neck. glasses: frames and lenses; all zero when none are worn.
     """
 

@@ -15,7 +15,16 @@ from headcast.head.names import EXPRESSION_INDEX
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel
 
-__all__ = ["EYE_POINTS", "LIPS", "closest_on_mesh", "embed_landmarks", "landmark_table"]
+__all__ = [
+    "EYE_POINTS",
+    "LIPS",
+    "closest_among",
+    "closest_on_mesh",
+    "embed_landmarks",
+    "guards",
+    "landmark_table",
+    "near_triangles",
+]
 
 EYE_POINTS = {"eyeRight": range(468, 473), "eyeLeft": range(473, 478)}
 """MediaPipe's iris points by the subject's eye."""
@@ -47,21 +56,46 @@ def closest_on_mesh(
     Searched exactly among the ``candidates`` triangles with the nearest centres, of those ``allowed``.
     """
     pool = np.arange(len(faces)) if allowed is None else np.flatnonzero(allowed)
-    corners = vertices[faces[pool]].astype(np.float64)
-    centres = corners.mean(1)
-    triangle, bary = np.empty(len(points), np.int64), np.empty((len(points), 3))
-    k = min(candidates, len(pool))
-    for start in range(0, len(points), 64):
-        p = points[start : start + 64].astype(np.float64)
-        d2 = ((p[:, None] - centres) ** 2).sum(-1)
-        near = np.argpartition(d2, k - 1, axis=1)[:, :k]
-        b = _closest_bary(p[:, None], corners[near])
-        hit = (b[..., None] * corners[near]).sum(-2)
-        best = ((hit - p[:, None]) ** 2).sum(-1).argmin(1)
-        rows = np.arange(len(p))
-        triangle[start : start + 64] = pool[near[rows, best]]
-        bary[start : start + 64] = b[rows, best]
-    return triangle, bary
+    near = pool[near_triangles(points, vertices[faces[pool]].astype(np.float64).mean(1), candidates)]
+    return closest_among(points, vertices, faces, near)
+
+
+def near_triangles(
+    points: Float[np.ndarray, "n 3"], centres: Float[np.ndarray, "f 3"], count: int
+) -> Int[np.ndarray, "n k"]:
+    """The (at most ``count``) centres nearest to each point, in no order.
+
+    Only a box around the points is searched where that box is found to have been large enough.
+    """
+    k = min(count, len(centres))
+    out = np.empty((len(points), k), np.int64)
+    for part in np.array_split(np.argsort(points[:, 1], kind="stable"), max(1, len(points) // 48)):
+        p = points[part].astype(np.float64)
+        for margin in (0.015, 0.04, np.inf):
+            inside = ((centres > p.min(0) - margin) & (centres < p.max(0) + margin)).all(1)
+            rows = np.flatnonzero(inside)
+            if len(rows) < k:
+                continue
+            c = centres[rows] - p[0]
+            d2 = (c * c).sum(1) - 2 * (p - p[0]) @ c.T + ((p - p[0]) ** 2).sum(1)[:, None]
+            near = np.argpartition(d2, k - 1, axis=1)[:, :k]
+            if np.take_along_axis(d2, near, 1).max() <= margin**2:
+                break
+        out[part] = rows[near]
+    return out
+
+
+def closest_among(
+    points: Float[np.ndarray, "n 3"], vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"],
+    near: Int[np.ndarray, "n k"],
+) -> Triangles:  # fmt: skip
+    """The nearest surface point of each point among its own candidate triangles."""
+    p, rows = points.astype(np.float64), np.arange(len(points))
+    corners = vertices[faces[near]].astype(np.float64)
+    b = _closest_bary(p[:, None], corners)
+    hit = (b[..., None] * corners).sum(-2)
+    best = ((hit - p[:, None]) ** 2).sum(-1).argmin(1)
+    return near[rows, best], b[rows, best]
 
 
 def _closest_bary(p: np.ndarray, corners: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 
 from headcast.camera import Camera
-from headcast.head.embed import closest_on_mesh, guards
+from headcast.head.embed import closest_among, embed_landmarks, guards, landmark_table, near_triangles
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.observe.landmark_model import LandmarkModel, PointBasis
@@ -25,6 +25,7 @@ __all__ = ["PersonalLandmarks", "personal_landmarks", "personal_model"]
 
 REACH = 0.005
 STEPS = 3
+CANDIDATES = 96  # triangles tried for a point
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,18 @@ def personal_landmarks(
     A point moves at most ``REACH`` metres from its usual place and stays on its own lip or eyeball; where the
     surface looks away from the camera it stays where it is.
     """
-    model = LandmarkModel.of(head) if model is None else model
+    if model is None:
+        start, weight = embed_landmarks(head, np.asarray(landmark_table()["points478"]))
+    else:
+        start, weight = model.triangle, model.bary
     with torch.no_grad():
         posed = head(params).double().numpy()
     faces = head.faces.numpy()
     P, t = camera.cam_from_world.double().numpy()[:3, :3], camera.cam_from_world.double().numpy()[:3, 3]
     K = camera.K.double().numpy()
-    usual = _points(posed, faces, model.triangle, model.bary)
-    triangle, bary, here = model.triangle.copy(), model.bary.copy(), usual
+    usual = _points(posed, faces, start, weight)
+    near = _candidates(head, posed, usual)
+    triangle, bary, here = start, weight, usual
     for _ in range(STEPS):
         cam = here @ P.T + t
         uv = cam[:, :2] / cam[:, 2:] * [K[0, 0], K[1, 1]] + K[:2, 2]
@@ -64,11 +69,10 @@ def personal_landmarks(
         away = wanted - usual
         far = np.maximum(np.linalg.norm(away, axis=1, keepdims=True) / REACH, 1.0)
         wanted = usual + away / far
-        for rows, allowed in guards(head, 478).values():
-            triangle[rows], bary[rows] = closest_on_mesh(wanted[rows], posed, faces, allowed)
+        triangle, bary = closest_among(wanted, posed, faces, near)
         here = _points(posed, faces, triangle, bary)
-    hidden = _facing(posed, faces, model.triangle, camera) < 0.15
-    triangle[hidden], bary[hidden] = model.triangle[hidden], model.bary[hidden]
+    hidden = _facing(posed, faces, start, camera) < 0.15
+    triangle[hidden], bary[hidden] = start[hidden], weight[hidden]
     return PersonalLandmarks(triangle, bary)
 
 
@@ -77,6 +81,19 @@ def personal_model(head: HeadModel, model: LandmarkModel, personal: PersonalLand
     points = PointBasis.of(head, personal.triangle, personal.bary)
     lids = LidModel.of(head, personal.triangle, personal.bary)
     return replace(model, points=points, triangle=personal.triangle, bary=personal.bary, lids=lids)
+
+
+def _candidates(
+    head: HeadModel, posed: Float[np.ndarray, "v 3"], usual: Float[np.ndarray, "478 3"]
+) -> Int[np.ndarray, "478 k"]:
+    """The triangles on which each point may come to lie: near its usual place, on its own lip or eyeball."""
+    centres = posed[head.faces.numpy()].mean(1)
+    out = np.empty((478, CANDIDATES), np.int64)
+    for rows, allowed in guards(head, 478).values():
+        pool = np.flatnonzero(allowed)
+        near = pool[near_triangles(usual[rows], centres[pool], CANDIDATES)]
+        out[rows] = np.pad(near, ((0, 0), (0, CANDIDATES - near.shape[1])), mode="edge")
+    return out
 
 
 def _points(vertices: np.ndarray, faces: np.ndarray, triangle: np.ndarray, bary: np.ndarray) -> np.ndarray:

@@ -10,10 +10,12 @@ from jaxtyping import Float, Int, Shaped
 
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
+from headcast.render.jit import kernel, parallel
 
 __all__ = ["Texels", "gather", "texels_of"]
 
 GUTTER = 8
+PIECE = 1 << 16  # texels a thread takes at a time
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,22 @@ def gather(
 ) -> Float[np.ndarray, "n c"]:
     """Vertex attributes at the texels, float32."""
     a = np.ascontiguousarray(attributes, dtype=np.float32)
-    rows = faces[texels.triangle]
-    out = a[rows[:, 0]] * texels.bary[:, :1]
-    for k in (1, 2):
-        out += a[rows[:, k]] * texels.bary[:, k : k + 1]
+    f = np.ascontiguousarray(faces, dtype=np.int64)
+    triangle, bary = np.ascontiguousarray(texels.triangle), np.ascontiguousarray(texels.bary)
+    out = np.empty((len(triangle), a.shape[1]), np.float32)
+
+    def piece(i: int) -> None:
+        _gather(a, f, triangle, bary, i * PIECE, min((i + 1) * PIECE, len(triangle)), out)
+
+    parallel(piece, -(-len(triangle) // PIECE))
     return out
+
+
+@kernel("void(f4[:,::1], i8[:,::1], i8[::1], f4[:,::1], i8, i8, f4[:,::1])")
+def _gather(a, faces, triangle, bary, first, last, out):  # type: ignore[no-untyped-def]
+    for n in range(first, last):
+        t = triangle[n]
+        for c in range(a.shape[1]):
+            s = a[faces[t, 0], c] * bary[n, 0]
+            s += a[faces[t, 1], c] * bary[n, 1]
+            out[n, c] = s + a[faces[t, 2], c] * bary[n, 2]

@@ -53,6 +53,9 @@ where they are, so that what is shut in the picture is shut in the fit, wherever
 PAIR_SIGMA = 0.003
 """Standard deviation of such a distance, iris distances."""
 
+PAIR_HUBER = 6.0
+"""Standard deviations beyond which a pair pulls no harder."""
+
 REFRESH = float(np.cos(np.radians(2.0)))
 """Visibility and the sliding contour are found again when the head has turned this far."""
 
@@ -248,13 +251,21 @@ def _gaze_columns(
 def _robust(
     r: np.ndarray, target: Target, frame: Frame, prior: Prior
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Whitened residuals, their Geman-McClure weights and their cost."""
+    """Whitened residuals, their robust weights and their cost.
+
+    Points are weighed after Geman and McClure: the strayed are forgotten. Pairs after Huber: a blink is far
+    from the frame before, and must go on pulling.
+    """
     white = _with_pairs((target.whiten @ r[..., None])[..., 0], r)
     d2 = (white * white).sum(1)
-    c2 = prior.outlier**2
     each = target.weight * frame.weight
-    weight = prior.data * np.concatenate([each, each[PAIRS].min(1)])
-    return white, weight * (c2 / (c2 + d2)) ** 2, float((weight * c2 * d2 / (c2 + d2)).sum())
+    trust = prior.data * np.concatenate([each, each[PAIRS].min(1)])
+    c2, n = prior.outlier**2, len(each)
+    d = np.sqrt(np.maximum(d2[n:], 1e-12))
+    near = np.minimum(1.0, PAIR_HUBER / d)
+    weight = trust * np.concatenate([(c2 / (c2 + d2[:n])) ** 2, near])
+    cost = np.concatenate([c2 * d2[:n] / (c2 + d2[:n]), near * (2 - near) * d2[n:]])
+    return white, weight, float((trust * cost).sum())
 
 
 def _with_pairs(white: np.ndarray, plain: np.ndarray) -> np.ndarray:

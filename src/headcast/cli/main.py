@@ -11,6 +11,7 @@ from typing import Annotated
 
 from headcast.cli.commands import Animate, Command, Create, Info, Observe, Render
 from headcast.errors import HeadcastError
+from headcast.observe import ahead
 
 __all__ = ["main"]
 
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parse(list(sys.argv[1:] if arguments is None else arguments))
         if command is None:
             return 0
+        if isinstance(command, Create):
+            ahead.begin(command.sources, command.face)
         from headcast.cli.actions import run
 
         run(command)
@@ -36,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 0
+    finally:
+        ahead.end()
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -22,6 +23,7 @@ __all__ = ["eye_strip", "glasses_mask", "glasses_score", "strip_features"]
 
 STRIP = (128, 64)  # pixels, width and height, of the strip around the eyes
 CELL, BINS = 8, 8
+WEIGHTS = Path(__file__).parents[1] / "weights" / "glasses.safetensors"  # read without torch: see ahead.py
 LID = 0.4  # how much less a line between eye and brow counts
 LENS = 0.4  # value of the mask inside a lens, where what is seen is the face behind glass
 
@@ -35,10 +37,10 @@ def glasses_score(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "47
 @cache
 def classifier() -> tuple[Float[np.ndarray, "n"], float]:
     """The bundled weights, made by tools/build_glasses.py."""
-    from headcast.weights import load_tensors
+    from safetensors.numpy import load_file
 
-    tensors, _, _ = load_tensors("glasses")
-    return tensors["weights"].numpy(), float(tensors["bias"])
+    tensors = load_file(WEIGHTS)
+    return tensors["weights"], float(tensors["bias"])
 
 
 def eye_strip(

@@ -14,7 +14,7 @@ from headcast.files import quiet_stderr
 from headcast.observe.face_crop import CROP, Box, Square, box_of, face_size, overlap, shifted, square, squared
 from headcast.observe.landmark_points import MIRROR, face_width, face_yaw, iris_distance
 from headcast.observe.models import quiet_mediapipe
-from headcast.observe.types import Detection
+from headcast.observe.seen import Detection
 
 if TYPE_CHECKING:
     from typing import Self

@@ -17,7 +17,7 @@ from headcast.observe.landmark_points import (
     LIPS_OUTER,
 )
 from headcast.observe.matte import person_matte
-from headcast.observe.types import Detection, Masks
+from headcast.observe.seen import Detection, Masks
 
 __all__ = ["segment"]
 

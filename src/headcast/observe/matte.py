@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from headcast.observe.face_crop import Box
 from headcast.observe.filters import blur, guided, local_colour, resized
 from headcast.observe.models import quiet_mediapipe
-from headcast.observe.types import Detection
+from headcast.observe.seen import Detection
 
 __all__ = ["coarse_matte", "person_matte", "refine_matte"]
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from headcast.head.model import HeadModel
 from headcast.image import LoadedImage, load_image
+from headcast.observe.ahead import Look, taken
 from headcast.observe.fit import Fit, Fitter
 from headcast.observe.landmarks import FaceDetector, pick_face
 from headcast.observe.light import estimate_light
 from headcast.observe.masks import segment
 from headcast.observe.track import detect_clip, good_keyframes
-from headcast.observe.types import Detection, Observation
+from headcast.observe.types import Detection, Masks, Observation
 from headcast.video import Clip, read_video
 
 __all__ = ["Progress", "observe_photo", "observe_photos", "observe_video"]
@@ -50,20 +51,36 @@ def observe_photos(
     images = [p if isinstance(p, LoadedImage) else load_image(p) for p in photos]
     faces = list(faces or [None] * len(images))
     say(0.1, "finding the face")
-    with FaceDetector() as detector:
-        found = [detector.detect(im.rgb) for im in images]
-    picked = [pick_face(d, f, im.name) for d, im, f in zip(found, images, faces, strict=True)]
+    fitter = Fitter(head)
+    ready = seen_ahead(photos, faces)
+    if ready is None:
+        with FaceDetector() as detector:
+            found = [detector.detect(im.rgb) for im in images]
+        picked = [pick_face(d, f, im.name) for d, im, f in zip(found, images, faces, strict=True)]
+    else:
+        picked = [(d, note) for d, note, _ in ready]
     say(0.3, "fitting the head")
     sizes = [(im.rgb.shape[1], im.rgb.shape[0]) for im in images]
     focals = [im.exif_focal_35mm for im in images]
-    fits = Fitter(head).fit_photos([d for d, _ in picked], sizes, focals)
+    fits = fitter.fit_photos([d for d, _ in picked], sizes, focals)
     out = []
     for i, (im, (d, note), fit) in enumerate(zip(images, picked, fits, strict=True)):
         say(0.4 + 0.6 * i / len(images), "separating person, skin and hair")
         notes = (*im.notes, *([note] if note else []))
-        out.append(finish(im.rgb, im.name, d, fit, head, notes))
+        masks = ready[i][2] if ready else segment(im.rgb, d)
+        out.append(finish(im.rgb, im.name, d, fit, head, masks, notes))
     say(1.0, "observed")
     return out
+
+
+def seen_ahead(
+    photos: Sequence[str | Path | LoadedImage], faces: Sequence[int | None]
+) -> list[Look] | None:
+    """What a helping process found in these photos, where one was started (see ``observe.ahead``)."""
+    paths = [Path(p) for p in photos if not isinstance(p, LoadedImage)]
+    if len(paths) < len(photos) or len(set(faces)) != 1:
+        return None
+    return taken(paths, faces[0])
 
 
 def observe_video(
@@ -90,7 +107,8 @@ def observe_video(
     for n, (i, d, fit) in enumerate(zip(keys, better, fits, strict=True)):
         say(0.7 + 0.3 * n / len(keys), "separating person, skin and hair")
         name = f"{clip.name} frame {i}"
-        out.append(finish(np.asarray(clip.frames[i]), name, d, fit, head, clip.notes if n == 0 else ()))
+        rgb, notes = np.asarray(clip.frames[i]), clip.notes if n == 0 else ()
+        out.append(finish(rgb, name, d, fit, head, segment(rgb, d), notes))
     say(1.0, "observed")
     return out, clip.fps
 
@@ -108,10 +126,10 @@ def best_match(found: list[Detection], tracked: Detection | None) -> Detection:
 
 
 def finish(
-    rgb: np.ndarray, name: str, detection: Detection, fit: Fit, head: HeadModel, notes: tuple[str, ...]
-) -> Observation:
+    rgb: np.ndarray, name: str, detection: Detection, fit: Fit, head: HeadModel, masks: Masks,
+    notes: tuple[str, ...],
+) -> Observation:  # fmt: skip
     """Masks and light added to a fit."""
-    masks = segment(rgb, detection)
     light = estimate_light(rgb, masks, head, fit.params, fit.camera, detection.points)
     return Observation(
         image=rgb, detection=detection, masks=masks, camera=fit.camera, params=fit.params, light=light,

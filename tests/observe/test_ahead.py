@@ -1,0 +1,45 @@
+"""A helping process finds what this one would."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from headcast.observe import ahead
+
+
+def test_finds_the_same(demo_photo: Path) -> None:
+    ahead.begin([demo_photo])
+    try:
+        found = ahead.taken([demo_photo], None)
+    finally:
+        ahead.end()
+    detection, note, masks = ahead.look(demo_photo, None)
+    if found is None:  # a single processor
+        return
+    assert np.array_equal(found[0][0].points, detection.points)
+    assert found[0][0].box == detection.box and found[0][0].yaw == detection.yaw and found[0][1] == note
+    assert all(np.array_equal(getattr(found[0][2], k), getattr(masks, k)) for k in ahead.MASKS)
+
+
+def test_other_questions_are_not_answered(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"nothing")
+    ahead.begin([bad])
+    try:
+        assert ahead.taken([bad], 2) is None
+        assert ahead.taken([bad], None) is None  # the helper failed: whoever asks looks for himself
+    finally:
+        ahead.end()
+
+
+def test_needs_no_torch() -> None:
+    code = (
+        "import sys, headcast.image, headcast.observe.ahead, headcast.observe.masks;"
+        "import headcast.observe.landmarks, headcast.observe.glasses;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -84,14 +84,13 @@ def _smooth(arrays: dict[str, np.ndarray], half: HalfSkin, source: Source) -> No
 
 
 def iris_points(center: np.ndarray) -> np.ndarray:
-    """MediaPipe's iris points, right eye first: centre, then the limbus nasal or
-    temporal, up, the other side, down: its numbering is mirrored between the eyes."""
+    """MediaPipe's iris points, right eye first: centre, then the limbus towards the subject's left (of both
+    eyes), up, right, down."""
     depth = np.sqrt(EYE_RADIUS**2 - IRIS_RADIUS**2)
     depth += bulge(np.array(depth / EYE_RADIUS)) * depth / EYE_RADIUS
     ring = [(0, 0, EYE_RADIUS + BULGE_HEIGHT)] + [(x * IRIS_RADIUS, y * IRIS_RADIUS, depth)
                                                   for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1))]  # fmt: skip
-    left = np.array(ring) + center
-    return np.concatenate([left * FLIP, left])
+    return np.concatenate([np.array(ring) + center * FLIP, np.array(ring) + center])
 
 
 def tensors_of(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Draws docs/pictures/head_sheet.png: made-up people (rows) and expressions (columns), region colours only."""
+"""Draws docs/pictures/head_sheet.png: made-up people (rows), expressions (columns), region colours only."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ __all__ = ["LARGE_YAW", "clip_rows"]
 Frames = np.ndarray | LazyFrames
 
 FRAMES = 30
-LARGE_YAW = 0.2
+LARGE_YAW = 0.15
 """Nose tip off the middle of the eyes by more than this share of the iris distance: a large-yaw frame."""
 
 

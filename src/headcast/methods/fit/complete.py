@@ -111,7 +111,7 @@ def hair_contrast(texels: Texels, seen: Evidence) -> float:
         cv2.GaussianBlur(texels.picture(sure), (0, 0), k), 1e-3
     )
     rest = light - texels.values(mean)
-    return float(np.clip(np.median(np.abs(rest[sure > 0])) * 1.48, 0.05, 0.4))
+    return float(np.clip(np.median(np.abs(rest[sure > 0])) * 1.48, 0.05, 0.22))
 
 
 def strands(
@@ -127,7 +127,7 @@ def strands(
     around = np.arctan2(d[:, 0], d[:, 2])
     height = np.arctan2(d[:, 1], np.hypot(d[:, 0], d[:, 2]))
     noise = np.zeros((256, 3072), np.float32)
-    for width, length in ((0.8, 9), (2, 14), (6, 22)):
+    for width, length in ((0.8, 9), (1.6, 14), (4, 22)):
         white = rng.normal(size=noise.shape).astype(np.float32)
         noise += cv2.GaussianBlur(white, (0, 0), sigmaX=width, sigmaY=length) * np.float32(
             (width * length) ** 0.5

@@ -19,6 +19,10 @@ __all__ = ["Evidence", "evidence_of", "feathered", "zone"]
 NOSTRILS = (48, 64, 98, 97, 2, 326, 327, 294, 278, 4)
 FEATHER = 5.0  # texels of a 1024 texture over which seen and completed skin are blended
 NARROW = 1.0  # the same at the rims of eyes, nostrils and lips
+CORE = 1.0  # of the face's outline; further out earrings, hair and background may slip in
+FOLDED = (0.04, 0.2)  # cosines at which lids and lips start to be seen
+MARGIN = 0.005  # of the face's height, that teeth are seen off the lips
+PARTED = (0.012, 0.024)  # of the face's height: gaps between closed lips, and between open ones
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,16 @@ def evidence_of(
     """One photo's evidence. Inside the face's outline everything seen counts, fringes and glasses too."""
     points = observation.detection.points
     unit = float(np.linalg.norm(points[152] - points[10]))
-    inside = lookup(outline_mask(observation, OVAL, 1.0), seen.pixel)
+    inside = lookup(soft_outline(observation, OVAL, CORE, 0.015 * unit), seen.pixel)
     skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     rims = outline_band(observation, (EYE_LEFT, EYE_RIGHT, LIPS_OUTER, NOSTRILS), 0.03 * unit)
-    fine = lookup(rims, seen.pixel)
+    fine = np.maximum(lookup(rims, seen.pixel), inside * zone(head, texels, "nose"))
     slack = 0.28 - 0.17 * inside - 0.09 * inside * fine
     trust = seen.visible * smooth((seen.facing - slack * 0.4 * (1 - fine)) / slack, 0.0, 1.0)
     trust *= np.maximum(inside, smooth(seen.person, 0.6, 0.95))
     trust *= 1 - unlikely(observation, seen, inside, head, texels)
+    folded = zone(head, texels, "lids", "lips")  # skin that other expressions unfold
+    trust *= 1 - folded * (1 - smooth(seen.facing, *FOLDED))
     trust = np.where(mouth_part(head, texels), mouth_trust(observation, seen, unit), trust)
     total = seen.skin + seen.hair + seen.clothes
     label = np.stack([seen.skin, seen.hair, seen.clothes], 1) / np.maximum(total, 1e-3)[:, None]
@@ -106,14 +112,12 @@ def mouth_part(head: HeadModel, texels: Texels) -> Bool[np.ndarray, "n"]:
 
 
 def mouth_trust(observation: Observation, seen: Seen, unit: float) -> Float[np.ndarray, "n"]:
-    """Trust in what shows between the lips.
-
-    Where the head's lips part a little although the photo's are closed, the line between them is painted.
-    """
+    """Trust in what shows between the lips: nothing while they are closed, else what lies well within."""
     p = observation.detection.points
     gap = np.linalg.norm(p[[81, 13, 311]] - p[[178, 14, 402]], axis=1).mean() / unit
-    between = lookup(outline_mask(observation, LIPS_INNER, 1.0), seen.pixel)
-    return seen.visible * np.maximum(between, 1 - smooth(np.array(gap), 0.012, 0.025))
+    margin = max(1.0, MARGIN * unit)
+    between = lookup(soft_outline(observation, LIPS_INNER, 1.0, margin), seen.pixel)
+    return seen.visible * between * smooth(np.array(gap), *PARTED)
 
 
 def feathered(trust: Float[np.ndarray, "n"], texels: Texels, width: float) -> Float[np.ndarray, "n"]:
@@ -137,6 +141,17 @@ def outline_mask(observation: Observation, outline: tuple[int, ...], grow: float
     mask = np.zeros(observation.image.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round((p - 0.5) * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
     return mask.astype(np.float32) / 255
+
+
+def soft_outline(
+    observation: Observation, outline: tuple[int, ...], grow: float, width: float
+) -> Float[np.ndarray, "h w"]:
+    """0 at a closed outline of landmarks, scaled about its middle, to 1 from ``width`` pixels inside of it."""
+    import cv2
+
+    inside = (outline_mask(observation, outline, grow) > 0.5).astype(np.uint8)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+    return smooth(distance, 0.0, width).astype(np.float32)
 
 
 def outline_band(

@@ -45,7 +45,7 @@ def paint_eyes(
         angle = np.arctan2(p[:, 1], p[:, 0])
         trust, colour = seen.trust[mine], seen.albedo[mine]
         white_of_eye = sclera_colour(r, trust, colour, white)
-        fill = white_of_eye * (1 - 0.35 * smooth(r, 1.3, 2.4))[:, None]
+        fill = white_of_eye * (1 - 0.45 * smooth(r, 1.2, 2.3))[:, None]
         iris = iris_colour(r, angle, trust, colour, white)
         fill = fill + smooth(1.06 - r, 0.0, 0.12)[:, None] * (iris - fill)
         fill_in[mine] = fill
@@ -60,8 +60,8 @@ def sclera_colour(
     if seen.sum() < 30:
         return usual
     light = colour[seen].mean(1)
-    best = np.median(colour[seen][light >= np.quantile(light, 0.5)], 0)
-    best = np.clip(best, 0.45 * usual, 1.5 * usual)
+    best = np.median(colour[seen][light >= np.quantile(light, 0.4)], 0)
+    best = np.clip(best, 0.4 * usual, 1.1 * usual)
     grey = best.mean()
     return grey + 0.6 * (best - grey)
 

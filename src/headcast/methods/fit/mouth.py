@@ -7,7 +7,8 @@ from jaxtyping import Float
 
 from headcast.head.model import HeadModel
 from headcast.methods.fit.evidence import Evidence
-from headcast.methods.fit.texels import Texels
+from headcast.methods.fit.texels import Texels, gather
+from headcast.methods.fit.unproject import smooth
 
 __all__ = ["DEFAULTS", "paint_mouth"]
 
@@ -17,13 +18,18 @@ DEFAULTS: dict[str, tuple[float, float, float]] = {
 }  # fmt: skip
 """Linear albedo, next to skin of luminance 0.4; how dark it is in there, ``head.occlusion`` says."""
 
+BEHIND = (0.004, 0.03)  # metres behind the foremost teeth
+SHADE = (0.9, 1.2, 1.3)  # logarithm of the shade furthest behind, by colour
+
 
 def paint_mouth(
-    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"], white: float
+    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "v 3"], white: float,
 ) -> None:  # fmt: skip
     """Fills in the texels of the mouth's parts of ``fill_in``.
 
     Args:
+        rest: vertices at rest; cheeks shade the teeth far behind the foremost.
         white: brightness of this photo's albedo scale: 1 where light skin has a luminance of 0.4.
     """
     part = head.part.numpy()[texels.triangle]
@@ -33,12 +39,16 @@ def paint_mouth(
         mine = part == head.part_names.index(name)
         if not mine.any():
             continue
+        behind = gather(rest[:, 2:], head.faces.numpy(), texels)[mine, 0]
+        behind = smooth(behind.max() - behind, *BEHIND)
         fill = np.tile(np.array(colour, np.float32) * white, (int(mine.sum()), 1))
         good = seen.trust[mine] > 0.5
         if name.startswith("teeth") and good.sum() > 60:
             light = seen.albedo[mine][good].mean(1)
-            lit = light > np.quantile(light, 0.6)
+            lit = light > np.quantile(light, 0.3)
             ratio = np.median(seen.albedo[mine][good][lit] / fill[good][lit], 0)
-            level = float(np.clip(ratio.mean(), 0.5, 1.3))
+            level = float(np.clip(ratio.mean(), 0.4, 1.15))
             fill = fill * level * np.clip(ratio / max(ratio.mean(), 1e-6), 0.88, 1.12)
+        if name.startswith("teeth"):
+            fill = fill * np.exp(-behind[:, None] * np.array(SHADE))
         fill_in[mine] = fill

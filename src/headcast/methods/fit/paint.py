@@ -47,7 +47,7 @@ def paint(
     fill = complete(head, texels, evidence, skin, rest, rng)
     white = float(np.clip(tone.mean() / WHITE, 0.5, 1.3))
     paint_eyes(head, texels, evidence, fill, rest, white)
-    paint_mouth(head, texels, evidence, fill, white)
+    paint_mouth(head, texels, evidence, fill, rest, white)
     return np.nan_to_num(fill).clip(0, 1), evidence
 
 

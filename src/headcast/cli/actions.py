@@ -54,8 +54,7 @@ def run_create(command: Create) -> None:
             texture_size=command.texture_size, seed=command.seed, consent=command.consent, progress=bar,
         )  # fmt: skip
         avatar.save(out)
-    notes = tuple(getattr(avatar, "notes", ()))
-    report(out, command.seed, start, command.json, notes)
+    report(out, command.seed, start, command.json, tuple(avatar.info.get("warnings", ())))
 
 
 def run_animate(command: Animate) -> None:

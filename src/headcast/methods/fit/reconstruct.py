@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,11 +41,12 @@ def reconstruct(
     """
     say = progress or (lambda share, what: None)
     first = observations[0]
-    with torch.no_grad():
+    with torch.no_grad(), ThreadPoolExecutor(1) as aside:
         say(0.0, "shaping the hair")
         offset = hair_offset(first, head)
         head = bind(head, torch.from_numpy(offset).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
+        found = aside.submit(landmarks_of, head, first)
         texels = texels_of(head, min(size, BASE))
         say(0.15, "taking colours from the photo")
         looks = [look(o, head, texels) for o in observations]
@@ -58,10 +61,10 @@ def reconstruct(
             texture = blended(texels, evidence.trust, evidence.albedo, fill)
         else:
             texture = detailed(head, observations, texels, gains, evidence.trust, fill, size)
-        landmarks = landmarks_of(head, first)
+        landmarks = found.result()
         say(1.0, "reconstructed")
     source = Source(first.camera, first.params, torch.from_numpy(looks[0].light).float(), landmarks)
-    return MeshAvatar(head, texture, source, info_of(head, size, len(observations), seed, consent))
+    return MeshAvatar(head, texture, source, info_of(head, size, observations, seed, consent))
 
 
 def landmarks_of(head: HeadModel, observation: Observation) -> SurfacePoints:
@@ -72,16 +75,28 @@ def landmarks_of(head: HeadModel, observation: Observation) -> SurfacePoints:
     return SurfacePoints(torch.from_numpy(p.triangle).long(), torch.from_numpy(p.bary).float())
 
 
-def info_of(head: HeadModel, size: int, photos: int, seed: int, consent: str | None) -> dict[str, Any]:
+def info_of(
+    head: HeadModel, size: int, observations: list[Observation], seed: int, consent: str | None
+) -> dict[str, Any]:  # fmt: skip
     """How the avatar was made, for its file and for ``headcast info``."""
     from headcast.weights import card
 
     info: dict[str, Any] = {
-        "kind": "mesh", "method": "fit", "created_by": f"headcast {__version__}", "photos": photos,
+        "kind": "mesh", "method": "fit", "created_by": f"headcast {__version__}", "photos": len(observations),
         "head": {"name": head.name, "hash": head.hash}, "texture_size": size, "seed": seed,
         "weights": [{"name": n, "licence": card(n).get("licence", "see its card")} for n in ("head", "skin")],
         "synthetic_media": "Pictures of this avatar are synthetic; they show nothing that the person did.",
+        "warnings": warnings_of(observations),
     }  # fmt: skip
     if consent:
         info["consent"] = consent
     return info
+
+
+def warnings_of(observations: list[Observation]) -> list[str]:
+    """What in the photos limits the avatar, one sentence each."""
+    from headcast.observe.report import quality
+
+    found = [(o.name, line.text) for o in observations for line in quality(o) if line.severity == "warning"]
+    many = len(observations) > 1
+    return [f"{Path(name).name}: {text}" if many else text for name, text in found]

@@ -21,6 +21,8 @@ PRIOR = 0.02  # trust in what a region usually is, against what is seen of its s
 STRIDE = 3
 HOME = 0.006  # pull of colours far from anything seen towards the usual one
 EPS = 2e-3
+GRAIN = 0.8  # of the seen skin's own, which has some of the photo's noise
+GRAIN_MOST = 0.05
 
 
 def complete(
@@ -36,7 +38,7 @@ def complete(
     graph = graph_of(head, rest)
     label = labels(head, texels, seen, graph)
     offset = carried(head, texels, seen, graph, 0, np.log((seen.albedo + EPS) / (skin + EPS)), seen.plain)
-    fill = label[:, :1] * (np.exp(offset) * (skin + EPS))
+    fill = label[:, :1] * (np.exp(offset + grain(texels, seen, rng)[:, None]) * (skin + EPS))
     if seen.trust @ seen.label[:, 1] > 50:
         hair = np.exp(
             carried(head, texels, seen, graph, 1, np.log(seen.albedo + EPS), np.ones_like(seen.plain))
@@ -96,6 +98,23 @@ def carried(
     return gather(
         harmonic(graph, (3 * trust[:, None] * at + HOME * usual) / total[:, None], total), faces, texels
     )
+
+
+def grain(texels: Texels, seen: Evidence, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
+    """Fine unevenness (logarithm of lightness) as strong as that of the skin that is seen."""
+    import cv2
+
+    def fine(picture: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
+        return cv2.GaussianBlur(picture, (0, 0), 0.9 * k) - cv2.GaussianBlur(picture, (0, 0), 3.0 * k)
+
+    k = texels.size / 1024
+    sure = (seen.trust * seen.plain * seen.core * seen.square * seen.label[:, 0]) > 0.8
+    noise = texels.values(fine(rng.normal(size=(texels.size, texels.size)).astype(np.float32)))
+    if sure.sum() < 500:
+        return np.zeros_like(noise)
+    light = texels.values(fine(texels.picture(np.log(seen.albedo.mean(1) + EPS).astype(np.float32))))
+    strength = np.median(np.abs(light[sure])) / max(float(np.median(np.abs(noise))), 1e-6)
+    return noise * np.float32(min(GRAIN * strength, GRAIN_MOST / max(float(noise.std()), 1e-6)))
 
 
 def hair_contrast(texels: Texels, seen: Evidence) -> float:

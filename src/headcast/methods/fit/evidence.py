@@ -19,9 +19,10 @@ __all__ = ["Evidence", "evidence_of", "feathered", "zone"]
 NOSTRILS = (48, 64, 98, 97, 2, 326, 327, 294, 278, 4)
 FEATHER = 5.0  # texels of a 1024 texture over which seen and completed skin are blended
 NARROW = 1.0  # the same at the rims of eyes, nostrils and lips
-CORE = 1.0  # of the face's outline; further out earrings, hair and background may slip in
+CORE = 0.99  # of the face's outline; further out earrings, hair and background may slip in
 FOLDED = (0.04, 0.2)  # cosines at which lids and lips start to be seen
 MARGIN = 0.005  # of the face's height, that teeth are seen off the lips
+DRAWN_IN = 0.008  # of the face's height
 PARTED = (0.012, 0.024)  # of the face's height: gaps between closed lips, and between open ones
 
 
@@ -61,13 +62,13 @@ def evidence_of(
     """One photo's evidence. Inside the face's outline everything seen counts, fringes and glasses too."""
     points = observation.detection.points
     unit = float(np.linalg.norm(points[152] - points[10]))
-    inside = lookup(soft_outline(observation, OVAL, CORE, 0.015 * unit), seen.pixel)
+    inside = lookup(soft_outline(observation, OVAL, CORE, 0.025 * unit), seen.pixel)
     skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     rims = outline_band(observation, (EYE_LEFT, EYE_RIGHT, LIPS_OUTER, NOSTRILS), 0.03 * unit)
     fine = np.maximum(lookup(rims, seen.pixel), inside * zone(head, texels, "nose"))
     slack = 0.28 - 0.17 * inside - 0.09 * inside * fine
     trust = seen.visible * smooth((seen.facing - slack * 0.4 * (1 - fine)) / slack, 0.0, 1.0)
-    trust *= np.maximum(inside, smooth(seen.person, 0.6, 0.95))
+    trust *= np.maximum(inside, smooth(well_within(observation, seen, unit), 0.6, 0.95))
     trust *= 1 - unlikely(observation, seen, inside, head, texels)
     folded = zone(head, texels, "lids", "lips")  # skin that other expressions unfold
     trust *= 1 - folded * (1 - smooth(seen.facing, *FOLDED))
@@ -102,6 +103,17 @@ def unlikely(
     )
     clothes = smooth(seen.clothes, 0.3, 0.7) * (1 - zone(head, texels, "neck", "shoulders")) * (1 - inside)
     return np.maximum(hair, clothes)
+
+
+def well_within(observation: Observation, seen: Seen, unit: float) -> Float[np.ndarray, "n"]:
+    """The person's matte, drawn in by a few pixels: what shows there is not mixed with the background."""
+    import cv2
+
+    if observation.masks is None:
+        return seen.person
+    k = 2 * max(1, round(DRAWN_IN * unit)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
+    return lookup(cv2.erode(observation.masks.person.astype(np.float32), kernel), seen.pixel)
 
 
 def mouth_part(head: HeadModel, texels: Texels) -> Bool[np.ndarray, "n"]:
@@ -146,7 +158,7 @@ def outline_mask(observation: Observation, outline: tuple[int, ...], grow: float
 def soft_outline(
     observation: Observation, outline: tuple[int, ...], grow: float, width: float
 ) -> Float[np.ndarray, "h w"]:
-    """0 at a closed outline of landmarks, scaled about its middle, to 1 from ``width`` pixels inside of it."""
+    """0 at a closed outline of landmarks, scaled about its middle, to 1 at ``width`` pixels inside of it."""
     import cv2
 
     inside = (outline_mask(observation, outline, grow) > 0.5).astype(np.uint8)

@@ -13,7 +13,7 @@ from headcast.methods.fit.unproject import smooth
 __all__ = ["DEFAULTS", "paint_mouth"]
 
 DEFAULTS: dict[str, tuple[float, float, float]] = {
-    "teethUpper": (0.64, 0.55, 0.44), "teethLower": (0.58, 0.49, 0.385), "gums": (0.40, 0.16, 0.14),
+    "teethUpper": (0.62, 0.545, 0.465), "teethLower": (0.56, 0.485, 0.41), "gums": (0.40, 0.16, 0.14),
     "tongue": (0.38, 0.15, 0.135), "mouth": (0.20, 0.055, 0.05),
 }  # fmt: skip
 """Linear albedo, next to skin of luminance 0.4; how dark it is in there, ``head.occlusion`` says."""

@@ -69,7 +69,8 @@ def evidence_of(
     slack = 0.28 - 0.17 * inside - 0.09 * inside * fine
     trust = seen.visible * smooth((seen.facing - slack * 0.4 * (1 - fine)) / slack, 0.0, 1.0)
     trust *= np.maximum(inside, smooth(well_within(observation, seen, unit), 0.6, 0.95))
-    trust *= 1 - unlikely(observation, seen, inside, head, texels)
+    odd = unlikely(observation, seen, inside, head, texels)
+    trust *= 1 - odd
     folded = zone(head, texels, "lids", "lips")  # skin that other expressions unfold
     trust *= 1 - folded * (1 - smooth(seen.facing, *FOLDED))
     trust = np.where(mouth_part(head, texels), mouth_trust(observation, seen, unit), trust)
@@ -81,7 +82,7 @@ def evidence_of(
         outline_band(observation, (LIPS_INNER,), 0.012 * unit),
     )
     plain = (1 - lookup(near, seen.pixel)) * (1 - smooth(seen.glasses, 0.1, 0.5))
-    told = seen.visible * smooth(seen.facing, 0.02, 0.15) * smooth(seen.person, 0.5, 0.9) * plain
+    told = seen.visible * smooth(seen.facing, 0.02, 0.15) * smooth(seen.person, 0.5, 0.9) * plain * (1 - odd)
     wide, narrow = feathered(trust, texels, FEATHER), feathered(trust, texels, NARROW)
     trust = np.where(skin_part, wide + fine * inside * (narrow - wide), trust)
     square = smooth(seen.facing, 0.3, 0.6) * smooth(seen.person, 0.8, 0.99) + 0.003
@@ -91,7 +92,7 @@ def evidence_of(
 def unlikely(
     observation: Observation, seen: Seen, inside: Float[np.ndarray, "n"], head: HeadModel, texels: Texels
 ) -> Float[np.ndarray, "n"]:
-    """0..1: hair before ears, neck and cheeks, clothes before a face: not to be painted there."""
+    """0..1: hair before ears, neck and cheeks, clothes before a face or above the chin: not to be painted."""
     points = observation.detection.points
     up = points[10] - points[152]
     level = ((seen.pixel - points[[468, 473]].mean(0)) @ (up / (up @ up))).astype(np.float32)
@@ -101,7 +102,9 @@ def unlikely(
     hair = smooth(seen.hair, 0.05, 0.35) * np.maximum(
         zone(head, texels, "ears", "neck"), outside * np.maximum(low, slanted)
     )
-    clothes = smooth(seen.clothes, 0.3, 0.7) * (1 - zone(head, texels, "neck", "shoulders")) * (1 - inside)
+    chin = float((points[152] - points[[468, 473]].mean(0)) @ up / (up @ up))
+    dressed = zone(head, texels, "neck", "shoulders") * (1 - smooth(level, chin - 0.08, chin + 0.04))
+    clothes = smooth(seen.clothes, 0.3, 0.7) * (1 - dressed) * (1 - inside)
     return np.maximum(hair, clothes)
 
 

@@ -6,12 +6,11 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from headcast.cli.commands import Animate, Command, Create, Info, Observe, Render
 from headcast.errors import HeadcastError
-from headcast.observe import ahead
 
 __all__ = ["main"]
 
@@ -26,11 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parse(list(sys.argv[1:] if arguments is None else arguments))
         if command is None:
             return 0
-        if isinstance(command, Create):
-            ahead.begin(command.sources, command.face)
-        from headcast.cli.actions import run
+        with looking_ahead(command):
+            from headcast.cli.actions import run
 
-        run(command)
+            run(command)
     except HeadcastError as e:
         sys.stderr.write(f"headcast: {' '.join(str(e).split())}\n")
         return MISTAKE
@@ -39,9 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 0
+    return 0
+
+
+@contextlib.contextmanager
+def looking_ahead(command: Command) -> Iterator[None]:
+    """While open, a helping process may look at the photos that become an avatar."""
+    if not isinstance(command, Create):
+        yield
+        return
+    from headcast.observe import ahead
+
+    ahead.begin(command.sources, command.face)
+    try:
+        yield
     finally:
         ahead.end()
-    return 0
 
 
 def parse(arguments: list[str]) -> Command | None:

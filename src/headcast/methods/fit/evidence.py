@@ -23,6 +23,7 @@ CORE = 0.99  # of the face's outline; further out earrings, hair and background 
 FOLDED = (0.04, 0.2)  # cosines at which lids and lips start to be seen
 MARGIN = 0.005  # of the face's height, that teeth are seen off the lips
 DRAWN_IN = 0.008  # of the face's height
+SIDEBURN = (-0.2, -0.12)  # heights of the face above the eyes at which hair before the ear ends
 PARTED = (0.012, 0.024)  # of the face's height: gaps between closed lips, and between open ones
 
 
@@ -82,7 +83,9 @@ def evidence_of(
         outline_band(observation, (LIPS_INNER,), 0.012 * unit),
     )
     plain = (1 - lookup(near, seen.pixel)) * (1 - smooth(seen.glasses, 0.1, 0.5))
-    told = seen.visible * smooth(seen.facing, 0.02, 0.15) * smooth(seen.person, 0.5, 0.9) * plain * (1 - odd)
+    told = seen.visible * smooth(seen.facing, 0.02, 0.15) * smooth(seen.person, 0.5, 0.9) * plain
+    sideburn = (seen.hair > 0.5) * smooth(above_eyes(observation, seen), *SIDEBURN)
+    told *= 1 - odd * (1 - sideburn)
     wide, narrow = feathered(trust, texels, FEATHER), feathered(trust, texels, NARROW)
     trust = np.where(skin_part, wide + fine * inside * (narrow - wide), trust)
     square = smooth(seen.facing, 0.3, 0.6) * smooth(seen.person, 0.8, 0.99) + 0.003
@@ -95,7 +98,7 @@ def unlikely(
     """0..1: hair before ears, neck and cheeks, clothes before a face or above the chin: not to be painted."""
     points = observation.detection.points
     up = points[10] - points[152]
-    level = ((seen.pixel - points[[468, 473]].mean(0)) @ (up / (up @ up))).astype(np.float32)
+    level = above_eyes(observation, seen)
     low = 1 - smooth(level, -0.05, 0.08)  # below the eyes
     slanted = 1 - smooth(seen.facing, 0.3, 0.6)
     outside = (1 - inside) * (1 - zone(head, texels, "scalp"))
@@ -106,6 +109,13 @@ def unlikely(
     dressed = zone(head, texels, "neck", "shoulders") * (1 - smooth(level, chin - 0.08, chin + 0.04))
     clothes = smooth(seen.clothes, 0.3, 0.7) * (1 - dressed) * (1 - inside)
     return np.maximum(hair, clothes)
+
+
+def above_eyes(observation: Observation, seen: Seen) -> Float[np.ndarray, "n"]:
+    """How far above the irises texels lie in the photo, in heights of the face."""
+    points = observation.detection.points
+    up = points[10] - points[152]
+    return ((seen.pixel - points[[468, 473]].mean(0)) @ (up / (up @ up))).astype(np.float32)
 
 
 def well_within(observation: Observation, seen: Seen, unit: float) -> Float[np.ndarray, "n"]:

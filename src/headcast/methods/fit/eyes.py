@@ -63,7 +63,9 @@ def sclera_colour(
     best = np.median(colour[seen][light >= np.quantile(light, 0.4)], 0)
     best = np.clip(best, 0.4 * usual, 1.1 * usual)
     grey = best.mean()
-    return grey + 0.6 * (best - grey)
+    red, green, blue = grey + 0.6 * (best - grey)
+    green = min(green, 0.97 * red)  # never bluish, which sky and screens make of it
+    return np.array([red, green, min(blue, 0.97 * green)])
 
 
 def iris_colour(

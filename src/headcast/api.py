@@ -87,10 +87,12 @@ def create(
 
     from headcast.head.model import HeadModel
     from headcast.methods.fit.reconstruct import reconstruct
+    from headcast.render.jit import prepare
 
     if representation != "mesh":
         raise HeadcastError(f"--representation {representation}: unknown; there is 'mesh'")
     torch.manual_seed(seed)
+    prepare()
     with torch.no_grad():
         seen = observe(sources, face=face, progress=part(progress, 0.0, 0.5))
         return reconstruct(

@@ -16,10 +16,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import FunctionType
 from typing import Any
 
-__all__ = ["Kernel", "helper", "kernel", "parallel", "threads"]
+__all__ = ["Kernel", "helper", "kernel", "parallel", "prepare", "threads"]
 
 _lock = threading.RLock()
 _pool: ThreadPoolExecutor | None = None
+_kernels: list[Kernel] = []
 
 
 class Kernel:
@@ -60,9 +61,20 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
     """Marks a function as a kernel with one numba signature; cached on disk beside its source."""
 
     def mark(function: Callable[..., Any]) -> Kernel:
-        return Kernel(function, signature)
+        _kernels.append(Kernel(function, signature))
+        return _kernels[-1]
 
     return mark
+
+
+def prepare() -> None:
+    """Loads or compiles, in the background, the kernels of all modules imported so far."""
+
+    def work() -> None:
+        for k in tuple(_kernels):
+            k.compiled()
+
+    threading.Thread(target=work, daemon=True).start()
 
 
 def helper(function: Callable[..., Any]) -> Kernel:

@@ -28,7 +28,7 @@ __all__ = ["Track", "detect_clip", "good_keyframes", "keyframes", "track_clip", 
 
 Progress = Callable[[float, str], None]
 KEYFRAMES = 24
-SAME_PERSON = 1.05
+SAME_PERSON = 1.12
 """Same person: the avatar's identity and points fit at most this much worse than an identity of the clip's
 own."""
 

@@ -14,15 +14,15 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from headcast.avatar.package import Package, damaged, write_package
+from headcast.avatar.shell import Shell, shells_from
 from headcast.avatar.source import Source, check_tensor
+from headcast.avatar.surface import Surface
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
-from headcast.head.occlusion import mouth_occlusion
 from headcast.head.params import HeadParams
 from headcast.head.skin import uv_key
 from headcast.image import linear_to_srgb
-from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
 __all__ = ["MeshAvatar", "bind"]
@@ -39,12 +39,14 @@ class MeshAvatar:
         texture: albedo in the head's UV, sRGB display values.
         source: camera, parameters and light of the photo.
         info: how it was made.
+        shells: surfaces beyond the head: hair, body.
     """
 
     head: HeadModel
     texture: UInt8[np.ndarray, "h w 3"]
     source: Source
     info: dict[str, Any]
+    shells: tuple[Shell, ...] = ()
 
     @property
     def identity(self) -> Float[Tensor, "i"]:
@@ -52,9 +54,9 @@ class MeshAvatar:
         return self.source.params.identity
 
     @cached_property
-    def pyramid(self) -> Pyramid:
-        """The texture with its halvings, made at first use."""
-        return Pyramid.make(torch.from_numpy(self.texture.astype(np.float32) / 255))
+    def surface(self) -> Surface:
+        """Head and shells as one mesh."""
+        return Surface(self.head, self.shells, self.texture)
 
     def render(
         self,
@@ -70,14 +72,8 @@ class MeshAvatar:
             light: (9, 3) irradiance in the world frame, linear; None: the photo's own.
             antialias: samples per pixel and direction.
         """
-        from headcast.render.shaded import render_textured
-
-        vertices = self.head(params)
-        return render_textured(
-            vertices, self.head.faces, self.head.vertex_normals(vertices), self.head.uv, self.head.faces_uv,
-            self.pyramid, camera, light=self.source.light if light is None else light,
-            openness=mouth_occlusion(self.head, vertices), antialias=antialias,
-        )  # fmt: skip
+        light = self.source.light if light is None else light
+        return self.surface.render(params, camera, light, antialias=antialias)
 
     def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
         """The photo's view, small, on transparent ground."""
@@ -96,12 +92,20 @@ class MeshAvatar:
         Raises:
             HeadcastError: the place cannot be written.
         """
+        write_package(path, self.package())
+
+    def package(self) -> Package:
+        """What its file holds."""
         meta = {
             **self.info, "kind": "mesh",
             "head": {"name": self.head.name, "hash": self.head.hash, "topology": uv_key(self.head)},
         }  # fmt: skip
         tensors = {**self.source.tensors(), "rest": self.head.shape(self.identity)}
-        write_package(path, Package(meta, tensors, {"albedo": self.texture}, self.thumbnail()))
+        textures = {"albedo": self.texture}
+        for shell in self.shells:
+            tensors.update(shell.tensors())
+            textures[f"shell-{shell.name}"] = shell.texture
+        return Package(meta, tensors, textures, self.thumbnail())
 
     @classmethod
     def from_package(cls, package: Package, path: Path, head: HeadModel | None = None) -> MeshAvatar:
@@ -120,7 +124,8 @@ class MeshAvatar:
             raise damaged(path, "no albedo texture")
         offset = rest - head.shape(source.params.identity)
         info = {k: v for k, v in package.meta.items() if k not in ("format", "version")}
-        return cls(bind(head, offset), texture, source, info)
+        shells = shells_from(t, package.textures, path)
+        return cls(bind(head, offset), texture, source, info, shells)
 
 
 def bind(head: HeadModel, offset: Float[Tensor, "v 3"]) -> HeadModel:

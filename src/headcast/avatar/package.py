@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import struct
 import zipfile
@@ -22,13 +23,14 @@ from headcast.files import atomic_path, check_readable
 __all__ = ["FORMAT", "VERSION", "Package", "read_package", "write_package"]
 
 FORMAT = "headcast-avatar"
-VERSION = 1
+VERSION = 2  # 2: shells
 MAX_ENTRIES = 32
 MAX_TOTAL = 1 << 30
 MAX_RATIO = 100
 LIMITS = {"avatar.json": 1 << 20, "tensors.safetensors": 1 << 29, "thumbnail.png": 1 << 22}
 TEXTURE_LIMIT = 1 << 28
 TEXTURE_NAMES = ("albedo", "normal", "roughness", "specular", "ao", "micronormal", "mask")
+SHELL_TEXTURE = re.compile(r"shell-[a-z]{1,16}")
 
 # What zipfile, zlib and json raise on damaged bytes.
 DAMAGE = (
@@ -54,6 +56,11 @@ class Package:
     thumbnail: UInt8[np.ndarray, "..."] | None = None
 
 
+def is_texture(name: str) -> bool:
+    """Whether a picture of this name may be in a package: one of the head's maps, or a shell's colours."""
+    return name in TEXTURE_NAMES or SHELL_TEXTURE.fullmatch(name) is not None
+
+
 def write_package(path: str | Path, package: Package) -> None:
     """Writes a package under a temporary name, then renames it. The same content gives the same bytes.
 
@@ -62,7 +69,7 @@ def write_package(path: str | Path, package: Package) -> None:
     """
     from safetensors.torch import save
 
-    unknown = set(package.textures) - set(TEXTURE_NAMES)
+    unknown = [name for name in package.textures if not is_texture(name)]
     if unknown:
         raise ValueError(f"unknown texture names {sorted(unknown)}")
     meta = {"format": FORMAT, "version": VERSION, **package.meta}
@@ -163,8 +170,8 @@ def _checked_entries(path: Path, z: zipfile.ZipFile) -> dict[str, zipfile.ZipInf
 def _check_entry(path: Path, info: zipfile.ZipInfo) -> None:
     """Refuses unknown names, links, encryption, odd compression, and sizes or ratios beyond reason."""
     name = info.filename
-    known = {f"textures/{t}.png" for t in TEXTURE_NAMES}
-    if name not in LIMITS and name not in known:
+    texture = name.startswith("textures/") and name.endswith(".png")
+    if name not in LIMITS and not (texture and is_texture(name[len("textures/") : -len(".png")])):
         raise damaged(path, f"unexpected entry '{name[:60]}'")
     mode = info.external_attr >> 16
     if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):

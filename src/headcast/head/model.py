@@ -140,6 +140,13 @@ class HeadModel(nn.Module):
         ``params.neck`` is bent half at the neck joint and half at the head joint; the root (shoulders) stays.
         ``params.jaw`` turns the jaw joint, ``gaze`` the eyeballs.
         """
+        M = (self.skin_weights @ self.transforms(joints, params, gaze)).unflatten(-1, (3, 4))
+        return (M[..., :3] @ vertices[..., None])[..., 0] + M[..., 3]
+
+    def transforms(
+        self, joints: Float[Tensor, "*b j 3"], params: HeadParams, gaze: Float[Tensor, "*b 2 2"]
+    ) -> Float[Tensor, "*b j 12"]:
+        """What each joint does to points at rest (head frame): rows of (3, 4) matrices."""
         half = params.neck / 2
         eye = torch.stack([-gaze[..., 1], gaze[..., 0], torch.zeros_like(gaze[..., 0])], -1)
         local = [torch.zeros_like(half), half, half, params.jaw, eye[..., 0, :], eye[..., 1, :]]
@@ -151,9 +158,17 @@ class HeadModel(nn.Module):
                 Rp, tp = A[parent]
                 R, t = Rp @ R, (Rp @ t[..., None])[..., 0] + tp
             A.append((R, t))
-        M = torch.stack([torch.cat([R, t[..., None]], -1) for R, t in A], -3).flatten(-2)
-        M = (self.skin_weights @ M).unflatten(-1, (3, 4))
-        return (M[..., :3] @ vertices[..., None])[..., 0] + M[..., 3]
+        return torch.stack([torch.cat([R, t[..., None]], -1) for R, t in A], -3).flatten(-2)
+
+    def carry(
+        self, rest: Float[Tensor, "n 3"], skin_weights: Float[Tensor, "n j"], params: HeadParams
+    ) -> Float[Tensor, "*b n 3"]:
+        """World positions of points at rest (head frame) that move with the joints alone."""
+        gaze = torch.zeros_like(params.neck[..., None, :2].expand(*params.batch, 2, 2))
+        joints = self.joints(params.identity)
+        M = (skin_weights @ self.transforms(joints, params, gaze)).unflatten(-1, (3, 4))
+        v = (M[..., :3] @ rest[..., None])[..., 0] + M[..., 3]
+        return v @ axis_angle_to_matrix(params.rotation).transpose(-1, -2) + params.translation[..., None, :]
 
     def landmarks(self, vertices: Float[Tensor, "*b v 3"], which: int = 478) -> Float[Tensor, "*b n 3"]:
         """Points of the iBUG-68 or MediaPipe-478 embedding on given vertices."""

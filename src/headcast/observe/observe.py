@@ -73,9 +73,7 @@ def observe_photos(
     return out
 
 
-def seen_ahead(
-    photos: Sequence[str | Path | LoadedImage], faces: Sequence[int | None]
-) -> list[Look] | None:
+def seen_ahead(photos: Sequence[str | Path | LoadedImage], faces: Sequence[int | None]) -> list[Look] | None:
     """What a helping process found in these photos, where one was started (see ``observe.ahead``)."""
     paths = [Path(p) for p in photos if not isinstance(p, LoadedImage)]
     if len(paths) < len(photos) or len(set(faces)) != 1:

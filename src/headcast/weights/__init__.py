@@ -52,5 +52,3 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     tmp = path.with_suffix(".tmp")
     save_file({k: v.contiguous() for k, v in tensors.items()}, tmp, metadata)
     tmp.replace(path)
-
-

@@ -1,0 +1,130 @@
+"""The head and its shells as one mesh with one texture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from headcast.avatar.shell import Shell, whole_texture
+from headcast.camera import Camera
+from headcast.head.model import HeadModel
+from headcast.head.occlusion import mouth_occlusion
+from headcast.head.params import HeadParams
+from headcast.render.geometry import vertex_normals
+from headcast.render.shaded import render_textured
+from headcast.render.texture import Pyramid
+from headcast.render.types import Rendering
+
+__all__ = ["Posed", "Surface"]
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A surface in one pose: world ``vertices``, unit ``normals``, and ``openness``, the share of the light
+    that reaches each vertex."""
+
+    vertices: Float[Tensor, "v 3"]
+    normals: Float[Tensor, "v 3"]
+    openness: Float[Tensor, "v"]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Head first, then the shells in their order.
+
+    Attributes:
+        head: bound to a person.
+        shells: hair, body.
+        texture: (H, W, 3) the head's albedo, sRGB display values.
+    """
+
+    head: HeadModel
+    shells: tuple[Shell, ...]
+    texture: UInt8[np.ndarray, "h w 3"]
+
+    @cached_property
+    def faces(self) -> Int[Tensor, "f 3"]:
+        """Triangles of the whole."""
+        parts, start = [self.head.faces.cpu()], len(self.head.neutral)
+        for s in self.shells:
+            parts.append(s.faces + start)
+            start += len(s.rest)
+        return torch.cat(parts)
+
+    @cached_property
+    def part(self) -> Int[Tensor, "f"]:
+        """-1 for triangles of the head, else which shell."""
+        counts = [len(self.head.faces), *(len(s.faces) for s in self.shells)]
+        return torch.repeat_interleave(torch.arange(len(counts)) - 1, torch.tensor(counts))
+
+    @cached_property
+    def skin(self) -> tuple[Pyramid, Float[Tensor, "u 2"], Int[Tensor, "fu 3"]]:
+        """The joint texture (RGBA only where something is see-through), its uv and the triangles' uv."""
+        if not self.shells:
+            return pyramid_of(self.texture), self.head.uv, self.head.faces_uv
+        whole, places = whole_texture([self.texture, *(s.texture for s in self.shells)])
+        uv = [self.head.uv, *(s.uv for s in self.shells)]
+        index = [self.head.faces_uv, *(s.faces_uv for s in self.shells)]
+        starts = np.cumsum([0, *(len(x) for x in uv[:-1])])
+        joint = torch.cat([x * p[:2] + p[2:] for x, p in zip(uv, places, strict=True)])
+        faces_uv = torch.cat([x + int(n) for x, n in zip(index, starts, strict=True)])
+        return pyramid_of(whole if self.see_through else whole[..., :3]), joint, faces_uv
+
+    @property
+    def see_through(self) -> bool:
+        """Whether some shell lets something show through."""
+        return not all(s.opaque for s in self.shells)
+
+    @cached_property
+    def behind(self) -> Surface:
+        """What shows through the shells that are not opaque."""
+        return Surface(self.head, tuple(s for s in self.shells if s.opaque), self.texture)
+
+    def posed(self, params: HeadParams) -> Posed:
+        """The surface in a pose (unbatched)."""
+        head = self.head(params)
+        vertices = torch.cat([head, *(s.posed(self.head, params) for s in self.shells)])
+        openness = torch.ones(len(vertices))
+        openness[: len(head)] = mouth_occlusion(self.head, head)
+        return Posed(vertices, vertex_normals(vertices, self.faces), openness)
+
+    def render(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], *, antialias: int = 2
+    ) -> Rendering:
+        """A picture with straight alpha in sRGB."""
+        front = self._drawn(self.posed(params), camera, light, antialias)
+        if not self.see_through:
+            return front
+        return over(front, self.behind.render(params, camera, light, antialias=antialias))
+
+    def _drawn(
+        self, posed: Posed, camera: Camera, light: Float[Tensor, "9 3"], antialias: int
+    ) -> Rendering:  # fmt: skip
+        pyramid, uv, faces_uv = self.skin
+        return render_textured(
+            posed.vertices, self.faces, posed.normals, uv, faces_uv, pyramid, camera, light=light,
+            openness=posed.openness, antialias=antialias,
+        )  # fmt: skip
+
+
+def pyramid_of(texture: UInt8[np.ndarray, "h w c"]) -> Pyramid:
+    """A texture with its halvings."""
+    return Pyramid.make(torch.from_numpy(texture.astype(np.float32) / 255))
+
+
+def over(front: Rendering, behind: Rendering) -> Rendering:
+    """A picture with see-through parts before the same scene without them.
+
+    Where both cover a pixel only in part, it is the outline that they share: nothing is added there.
+    """
+    more = (behind.alpha - front.alpha).clamp(min=0)
+    alpha = front.alpha + more
+    rgb = front.rgb * front.alpha[..., None] + behind.rgb * more[..., None]
+    rgb = rgb / alpha.clamp(min=1e-6)[..., None]
+    depth = torch.where(front.alpha > 0, front.depth, behind.depth)
+    return Rendering(rgb, alpha, depth, front.colour_space)

@@ -11,6 +11,7 @@ import pytest
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "__init__"),
     ("device", "rotation", "weights", "demo", "files"),
+    ("pickles",),
     ("shots",),
     ("camera",),
     ("image", "video_out"),

@@ -1,0 +1,301 @@
+"""A small machine for pickle's instructions that calls nothing.
+
+Pickle is a stack language whose instructions ``REDUCE``, ``INST``, ``OBJ``, ``NEWOBJ`` and ``BUILD`` call
+what the file names. Here a name stays a ``Name``, and these instructions ask a table of builders of our own
+what to make of it (see ``headcast.pickles.rebuild``). Every other instruction only moves plain values.
+Format: Python's ``pickletools``, protocols 0 to 5.
+"""
+
+from __future__ import annotations
+
+import codecs
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from headcast.pickles.values import Bad, Name, Pending, Record
+
+__all__ = ["Machine"]
+
+MARK = object()
+SCALARS = (str, bytes, int, float, bool, complex, type(None), Name)
+LONGEST_KEY = 64
+MOST_DIGITS = 4096  # bytes of one integer
+
+
+class Reader:
+    """Bytes taken one after the other; asking for more than there is is an error, not an allocation."""
+
+    def __init__(self, data: bytes | memoryview, start: int = 0) -> None:
+        self.data, self.at = memoryview(data), start
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes."""
+        if count < 0 or self.at + count > len(self.data):
+            raise Bad("it ends in the middle")
+        self.at += count
+        return bytes(self.data[self.at - count : self.at])
+
+    def number(self, form: str) -> Any:
+        """A number of a ``struct`` format."""
+        return struct.unpack("<" + form, self.take(struct.calcsize(form)))[0]
+
+    def line(self) -> bytes:
+        """Everything up to a line feed."""
+        end, step = self.at, 4096
+        while end < len(self.data):
+            found = bytes(self.data[end : end + step]).find(b"\n")
+            if found >= 0:
+                out = bytes(self.data[self.at : end + found])
+                self.at = end + found + 1
+                return out
+            end += step
+        raise Bad("it ends in the middle")
+
+
+class Machine:
+    """Runs one pickle.
+
+    Args:
+        reader: where to read; stands behind the pickle afterwards.
+        call: ``(name, args) -> value`` for what the pickle wants called.
+        persistent: ``id -> value`` for objects kept outside of the pickle.
+    """
+
+    def __init__(
+        self, reader: Reader, call: Callable[[Name, tuple], Any], persistent: Callable[[Any], Any]
+    ) -> None:
+        self.r, self.call, self.persistent = reader, call, persistent
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self) -> Any:
+        """The pickled value.
+
+        Raises:
+            Bad: damaged, or asking for something that is not rebuilt.
+        """
+        try:
+            while True:
+                code = self.r.take(1)
+                if code == b".":
+                    return self.pop()
+                action = ACTIONS.get(code)
+                if action is None:
+                    raise Bad(f"it has the unknown instruction {code!r} at byte {self.r.at - 1}")
+                action(self)
+        except (IndexError, KeyError, ValueError, TypeError, struct.error, OverflowError) as e:
+            raise Bad(f"it makes no sense at byte {self.r.at} ({type(e).__name__})") from e
+
+    def push(self, value: Any) -> None:
+        """Onto the stack."""
+        self.stack.append(value)
+
+    def pop(self) -> Any:
+        """From the stack; a mark is no value."""
+        value = self.stack.pop()
+        if value is MARK:
+            raise Bad("it makes no sense: a mark stands for a value")
+        return value
+
+    def pop_mark(self) -> list[Any]:
+        """Everything above the last mark."""
+        for i in range(len(self.stack) - 1, -1, -1):
+            if self.stack[i] is MARK:
+                values = self.stack[i + 1 :]
+                del self.stack[i:]
+                return values
+        raise Bad("it makes no sense: no mark")
+
+    def remember(self, key: int) -> None:
+        """Top of the stack into the memo."""
+        value = self.stack[-1]
+        if value is MARK:
+            raise Bad("it makes no sense: a mark is remembered")
+        self.memo[key] = value
+        if isinstance(value, Pending):
+            value.memo_keys.append(key)
+
+    def name(self, module: Any, attribute: Any) -> None:
+        """Pushes a name."""
+        if not isinstance(module, str) or not isinstance(attribute, str):
+            raise Bad("it names something by no text")
+        self.push(Name(module, attribute))
+
+    def reduce(self, callee: Any, args: Any) -> None:
+        """Pushes what our own builder makes of a call."""
+        if not isinstance(callee, Name) or not isinstance(args, tuple):
+            raise Bad("it calls something that has no name")
+        self.push(self.call(callee, args))
+
+    def build(self) -> None:
+        """Gives the object below the top its state."""
+        state, target = self.pop(), self.pop()
+        if isinstance(target, Pending):
+            value = target.finish(state)
+            for key in target.memo_keys:
+                self.memo[key] = value
+            self.push(value)
+        elif isinstance(target, Record):
+            target.state = state
+            self.push(target)
+        elif isinstance(target, dict) and isinstance(state, dict):
+            self.push(target)  # attributes of an OrderedDict, such as a state dict's _metadata
+        else:
+            raise Bad(f"it gives a state to a {type(target).__name__}")
+
+    def append(self, values: list[Any]) -> None:
+        """Extends the list (or what stands for one) on top."""
+        target = self.stack[-1]
+        if isinstance(target, list):
+            target.extend(values)
+        elif isinstance(target, Record):
+            target.items.extend(values)
+        else:
+            raise Bad(f"it appends to a {type(target).__name__}")
+
+    def set_items(self, values: list[Any]) -> None:
+        """Adds keys and values to the dictionary on top."""
+        target = self.stack[-1]
+        entries = target.entries if isinstance(target, Record) else target
+        if not isinstance(entries, dict) or len(values) % 2:
+            raise Bad(f"it sets items of a {type(target).__name__}")
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            entries[plain_key(key)] = value
+
+    def instance(self, values: list[Any]) -> None:
+        """``OBJ``: class and arguments above a mark."""
+        self.reduce(values[0], tuple(values[1:]))
+
+    def named_instance(self) -> None:
+        """``INST``: the class by its name, the arguments above a mark."""
+        module, attribute = self.r.line().decode(), self.r.line().decode()
+        self.reduce(Name(module, attribute), tuple(self.pop_mark()))
+
+    def stack_name(self) -> None:
+        """``STACK_GLOBAL``."""
+        attribute, module = self.pop(), self.pop()
+        self.name(module, attribute)
+
+    def new_object(self) -> None:
+        """``NEWOBJ``."""
+        args, callee = self.pop(), self.pop()
+        self.reduce(callee, args)
+
+    def new_object_ex(self) -> None:
+        """``NEWOBJ_EX``: keyword arguments are what model files never have."""
+        keywords, args, callee = self.pop(), self.pop(), self.pop()
+        if keywords:
+            raise Bad("it makes an object with keyword arguments")
+        self.reduce(callee, args)
+
+    def reduce_top(self) -> None:
+        """``REDUCE``."""
+        args, callee = self.pop(), self.pop()
+        self.reduce(callee, args)
+
+    def tuple_of(self, count: int) -> None:
+        """``TUPLE1`` to ``TUPLE3``."""
+        values = [self.pop() for _ in range(count)]
+        self.push(tuple(reversed(values)))
+
+    def pair(self) -> None:
+        """``SETITEM``."""
+        value, key = self.pop(), self.pop()
+        self.set_items([key, value])
+
+    def add_items(self) -> None:
+        """``ADDITEMS`` of a set."""
+        values = self.pop_mark()
+        if not isinstance(self.stack[-1], set):
+            raise Bad("it adds to what is no set")
+        self.stack[-1].update(plain_key(v) for v in values)
+
+
+def plain_key(key: Any) -> Any:
+    """A key whose hash is cheap: nested tuples could be made to cost a lifetime."""
+    if isinstance(key, SCALARS):
+        return key
+    if isinstance(key, tuple) and len(key) <= LONGEST_KEY and all(isinstance(k, SCALARS) for k in key):
+        return key
+    raise Bad(f"it uses a {type(key).__name__} as a key")
+
+
+def dictionary(values: list[Any]) -> dict[Any, Any]:
+    """Keys and values in turn."""
+    return {plain_key(k): v for k, v in zip(values[::2], values[1::2], strict=True)}
+
+
+def long_of(data: bytes) -> int:
+    """A little-endian integer."""
+    if len(data) > MOST_DIGITS:
+        raise Bad("it has an integer of impossible length")
+    return int.from_bytes(data, "little", signed=True)
+
+
+def integer(text: bytes) -> int | bool:
+    """Protocol 0's integers; ``00`` and ``01`` are false and true."""
+    return {b"00": False, b"01": True}.get(text) if text in (b"00", b"01") else int(text.rstrip(b"L"))  # type: ignore[return-value]
+
+
+def quoted(text: bytes) -> str:
+    """Protocol 0's strings: quotes and escapes; bytes as Latin-1, as of Python 2."""
+    text = text.strip()
+    if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b"'", b'"'):
+        raise Bad("it has a string without quotes")
+    return codecs.escape_decode(text[1:-1])[0].decode("latin-1")  # type: ignore[attr-defined]
+
+
+def utf8(data: bytes) -> str:
+    """Text; lone surrogates as Python writes them."""
+    return data.decode("utf-8", "surrogatepass")
+
+
+def out_of_band(_: Machine) -> None:
+    """Refuses what needs the program that wrote the file."""
+    raise Bad("it needs buffers or extensions that are not in the file")
+
+
+ACTIONS: dict[bytes, Callable[[Machine], Any]] = {
+    b"\x80": lambda m: m.r.take(1), b"\x95": lambda m: m.r.take(8),
+    b"(": lambda m: m.push(MARK), b"0": lambda m: m.stack.pop(), b"1": lambda m: m.pop_mark(),
+    b"2": lambda m: (m.push(m.pop()), m.push(m.stack[-1])),
+    b"N": lambda m: m.push(None), b"\x88": lambda m: m.push(True), b"\x89": lambda m: m.push(False),
+    b"I": lambda m: m.push(integer(m.r.line())), b"L": lambda m: m.push(int(m.r.line().rstrip(b"L"))),
+    b"J": lambda m: m.push(m.r.number("i")), b"K": lambda m: m.push(m.r.number("B")),
+    b"M": lambda m: m.push(m.r.number("H")),
+    b"\x8a": lambda m: m.push(long_of(m.r.take(m.r.number("B")))),
+    b"\x8b": lambda m: m.push(long_of(m.r.take(m.r.number("i")))),
+    b"F": lambda m: m.push(float(m.r.line())),
+    b"G": lambda m: m.push(struct.unpack(">d", m.r.take(8))[0]),
+    b"S": lambda m: m.push(quoted(m.r.line())),
+    b"T": lambda m: m.push(m.r.take(m.r.number("i")).decode("latin-1")),
+    b"U": lambda m: m.push(m.r.take(m.r.number("B")).decode("latin-1")),
+    b"V": lambda m: m.push(m.r.line().decode("raw-unicode-escape")),
+    b"X": lambda m: m.push(utf8(m.r.take(m.r.number("I")))),
+    b"\x8c": lambda m: m.push(utf8(m.r.take(m.r.number("B")))),
+    b"\x8d": lambda m: m.push(utf8(m.r.take(m.r.number("Q")))),
+    b"B": lambda m: m.push(m.r.take(m.r.number("I"))), b"C": lambda m: m.push(m.r.take(m.r.number("B"))),
+    b"\x8e": lambda m: m.push(m.r.take(m.r.number("Q"))),
+    b"\x96": lambda m: m.push(m.r.take(m.r.number("Q"))),
+    b"]": lambda m: m.push([]), b")": lambda m: m.push(()), b"}": lambda m: m.push({}),
+    b"\x8f": lambda m: m.push(set()),
+    b"l": lambda m: m.push(m.pop_mark()), b"t": lambda m: m.push(tuple(m.pop_mark())),
+    b"d": lambda m: m.push(dictionary(m.pop_mark())),
+    b"\x91": lambda m: m.push(frozenset(plain_key(v) for v in m.pop_mark())),
+    b"\x85": lambda m: m.tuple_of(1), b"\x86": lambda m: m.tuple_of(2), b"\x87": lambda m: m.tuple_of(3),
+    b"a": lambda m: m.append([m.pop()]), b"e": lambda m: m.append(m.pop_mark()),
+    b"s": Machine.pair, b"u": lambda m: m.set_items(m.pop_mark()), b"\x90": Machine.add_items,
+    b"g": lambda m: m.push(m.memo[int(m.r.line())]), b"h": lambda m: m.push(m.memo[m.r.number("B")]),
+    b"j": lambda m: m.push(m.memo[m.r.number("I")]),
+    b"p": lambda m: m.remember(int(m.r.line())), b"q": lambda m: m.remember(m.r.number("B")),
+    b"r": lambda m: m.remember(m.r.number("I")), b"\x94": lambda m: m.remember(len(m.memo)),
+    b"c": lambda m: m.name(m.r.line().decode(), m.r.line().decode()), b"\x93": Machine.stack_name,
+    b"R": Machine.reduce_top, b"i": Machine.named_instance, b"o": lambda m: m.instance(m.pop_mark()),
+    b"\x81": Machine.new_object, b"\x92": Machine.new_object_ex, b"b": Machine.build,
+    b"P": lambda m: m.push(m.persistent(m.r.line().decode())),
+    b"Q": lambda m: m.push(m.persistent(m.pop())),
+    b"\x97": out_of_band, b"\x98": out_of_band,
+    b"\x82": out_of_band, b"\x83": out_of_band, b"\x84": out_of_band,
+}  # fmt: skip
+"""What each instruction does; those that would call something end in ``Machine.reduce`` or ``build``."""

@@ -1,0 +1,208 @@
+"""The few things that a model file may ask for by name, rebuilt by our own functions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headcast.pickles.values import Bad, Name, Pending, Record, Sparse, Storage
+
+__all__ = ["Rebuilder"]
+
+DTYPE = re.compile(r"[biufc?](1|2|4|8|16)?")
+SPARSE = re.compile(r"scipy\.sparse(\._?(csc|csr))?\.(csc|csr)_(matrix|array)")
+DTYPES = {
+    "Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16,
+    "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
+    "Bool": torch.bool, "Untyped": torch.uint8,
+}  # fmt: skip
+"""Element types by the name of torch's storage classes."""
+
+
+class Rebuilder:
+    """Answers a pickle's calls.
+
+    Args:
+        limit: bytes of arrays that may come out of the file.
+        keep_unknown: gives an inert ``Record`` for other classes instead of refusing the file.
+        nested: opens a storage that torch pickled as bytes.
+    """
+
+    def __init__(self, limit: int, keep_unknown: bool, nested: Callable[[bytes], Any]) -> None:
+        self.left, self.keep_unknown, self.nested = limit, keep_unknown, nested
+        numpy_names = ("numpy.core.multiarray", "numpy._core.multiarray")
+        self.table: dict[str, Callable[[tuple], Any]] = {
+            **{f"{m}._reconstruct": lambda a: Pending(self.array) for m in numpy_names},
+            **{f"{m}.scalar": self.scalar for m in numpy_names},
+            "numpy.core.numeric._frombuffer": self.from_buffer,
+            "numpy._core.numeric._frombuffer": self.from_buffer,
+            "numpy.dtype": dtype_of, "collections.OrderedDict": ordered, "builtins.dict": ordered,
+            "copy_reg._reconstructor": self.instance, "copyreg._reconstructor": self.instance,
+            "_codecs.encode": encoded, "builtins.bytearray": encoded, "builtins.bytes": encoded,
+            **{f"{m}.set": plain_set for m in ("builtins", "__builtin__")},
+            **{f"{m}.frozenset": plain_set for m in ("builtins", "__builtin__")},
+            "__builtin__.bytes": encoded, "__builtin__.bytearray": encoded,
+            "torch._utils._rebuild_tensor": self.tensor, "torch._utils._rebuild_tensor_v2": self.tensor,
+            "torch._utils._rebuild_parameter": lambda a: a[0],
+            "torch._utils._rebuild_parameter_with_state": lambda a: a[0],
+            "torch.storage._load_from_bytes": lambda a: self.nested(a[0]),
+            "torch.Size": lambda a: tuple(a[0]), "torch.device": lambda a: ":".join(map(str, a)),
+        }  # fmt: skip
+
+    def __call__(self, name: Name, args: tuple) -> Any:
+        """What stands for ``name(*args)``."""
+        if str(name) in self.table:
+            return self.table[str(name)](args)
+        return self.instance((name, *args))
+
+    def instance(self, args: tuple) -> Any:
+        """An object of a class that gets its attributes later."""
+        name = args[0]
+        if not isinstance(name, Name):
+            raise Bad("it makes an object of no class")
+        if SPARSE.fullmatch(str(name)):
+            return Pending(lambda state: self.sparse(name.attribute[:3], state))
+        if name.module.split(".")[0] == "chumpy":
+            return Pending(self.chumpy)
+        if not self.keep_unknown:
+            raise Bad(f"it asks for '{str(name)[:80]}', which a file of numbers has no need of")
+        return Record(name, args[1:])
+
+    def spend(self, count: int) -> None:
+        """Keeps small files from becoming huge arrays."""
+        self.left -= count
+        if self.left < 0:
+            raise Bad("it unfolds to far more numbers than it holds")
+
+    def shaped(self, data: Any, dtype: np.dtype, shape: Any, order: str) -> np.ndarray:
+        """An array from its bytes; shape and length must agree."""
+        raw = data.encode("latin-1") if isinstance(data, str) else data
+        shape = whole(shape)
+        if not isinstance(raw, bytes) or len(raw) != math.prod(shape) * dtype.itemsize:
+            raise Bad("an array's shape and its bytes don't agree")
+        self.spend(len(raw))
+        return np.frombuffer(raw, dtype).reshape(shape, order=order)  # type: ignore[call-overload]
+
+    def array(self, state: Any) -> np.ndarray:
+        """numpy's state: (version, shape, dtype, Fortran order, bytes)."""
+        _, shape, dtype, fortran, data = state
+        return self.shaped(data, real(dtype), shape, "F" if fortran else "C")
+
+    def scalar(self, args: tuple) -> Any:
+        """A numpy number."""
+        return self.shaped(args[1], real(args[0]), (1,), "C")[0]
+
+    def from_buffer(self, args: tuple) -> np.ndarray:
+        """numpy's form of protocol 5."""
+        data, dtype, shape, order = args
+        if order not in ("C", "F"):
+            raise Bad("an array of an unknown order")
+        return self.shaped(data, real(dtype), shape, order)
+
+    def sparse(self, form: str, state: Any) -> Sparse:
+        """scipy's compressed matrix from its attributes."""
+        state = attributes(state)
+        rows, columns = whole(state.get("_shape", state.get("shape")))
+        data, indices, indptr = (np.asarray(state[k]) for k in ("data", "indices", "indptr"))
+        major, minor = (columns, rows) if form == "csc" else (rows, columns)
+        if indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu" or data.dtype.kind not in "fiu":
+            raise Bad("a sparse matrix of no numbers")
+        steps = np.diff(indptr.astype(np.int64))
+        fits = len(indptr) == major + 1 and (steps >= 0).all() and indptr[0] == 0 and indptr[-1] == len(data)
+        if (
+            not fits
+            or len(indices) != len(data)
+            or (len(data) and not 0 <= indices.min() <= indices.max() < minor)
+        ):
+            raise Bad("a sparse matrix whose parts don't agree")
+        self.spend(8 * rows * columns)
+        return Sparse(form, (rows, columns), data.astype(np.float64), indices, indptr)
+
+    def chumpy(self, state: Any) -> np.ndarray:
+        """The values of chumpy's arrays: ``Ch`` holds them, ``Select`` picks them from another."""
+        state = attributes(state)
+        if "x" in state:
+            return np.asarray(state["x"])
+        picked = np.asarray(state["a"]).ravel()[np.asarray(state["idxs"], np.int64)]
+        self.spend(picked.nbytes)
+        shape = state.get("preferred_shape")
+        return picked if shape is None else picked.reshape(whole(shape))
+
+    def tensor(self, args: tuple) -> Tensor:
+        """A torch tensor: (storage, offset, size, stride, ...)."""
+        storage, offset, size, stride = args[0], args[1], whole(args[2]), whole(args[3])
+        if not isinstance(storage, Storage) or not isinstance(offset, int) or offset < 0:
+            raise Bad("a tensor without numbers")
+        if len(size) != len(stride) or len(size) > 16:
+            raise Bad("a tensor of an impossible shape")
+        last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+        if math.prod(size) and last >= len(storage.flat):
+            raise Bad("a tensor larger than its storage")
+        self.spend(math.prod(size) * storage.flat.element_size())
+        return torch.as_strided(storage.flat, size, stride, offset)
+
+
+def whole(shape: Any) -> tuple[int, ...]:
+    """A tuple of sizes."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    if any(n < 0 for n in sizes):
+        raise Bad("a negative size")
+    return sizes
+
+
+def attributes(state: Any) -> dict[str, Any]:
+    """An object's attributes, from its dictionary or a (dictionary, slots) pair."""
+    parts = state if isinstance(state, tuple) else (state,)
+    return {k: v for part in parts if isinstance(part, dict) for k, v in part.items()}
+
+
+def dtype_of(args: tuple) -> Pending:
+    """``numpy.dtype``: plain numbers only; the byte order comes with the state."""
+    code = args[0]
+    if not isinstance(code, str) or not DTYPE.fullmatch(code):
+        raise Bad(f"an array of '{str(code)[:20]}', which is no plain number")
+
+    def finish(state: Any) -> np.dtype:
+        order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
+        return np.dtype(code).newbyteorder(order if order in ("<", ">") else "=")
+
+    return Pending(finish)
+
+
+def real(dtype: Any) -> np.dtype:
+    """The dtype itself."""
+    found = dtype.finish(None) if isinstance(dtype, Pending) else dtype
+    if not isinstance(found, np.dtype):
+        raise Bad("an array of no type")
+    return found
+
+
+def ordered(args: tuple) -> dict[Any, Any]:
+    """``OrderedDict()`` or ``OrderedDict([[key, value], ...])``."""
+    from headcast.pickles.machine import plain_key
+
+    return {plain_key(k): v for k, v in args[0]} if args else {}
+
+
+def plain_set(args: tuple) -> set[Any]:
+    """``set([...])``."""
+    from headcast.pickles.machine import plain_key
+
+    return {plain_key(v) for v in args[0]} if args else set()
+
+
+def encoded(args: tuple) -> bytes:
+    """Bytes that Python 2 or 3 wrote as text."""
+    if not args:
+        return b""
+    if isinstance(args[0], bytes):
+        return args[0]
+    if not isinstance(args[0], str) or (len(args) > 1 and args[1] not in ("latin1", "latin-1")):
+        raise Bad("bytes of an unknown encoding")
+    return args[0].encode("latin-1")

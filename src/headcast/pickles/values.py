@@ -52,7 +52,7 @@ class Sparse:
     indices: Int[np.ndarray, " n"]
     indptr: Int[np.ndarray, " m"]
 
-    def dense(self) -> Float[np.ndarray, "rows columns"]:
+    def dense(self) -> Float[np.ndarray, "r c"]:
         """The full matrix, float64."""
         major = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
         out = np.zeros(self.shape)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from headcast.observe.types import Observation
     from headcast.video import Clip
 
-__all__ = ["Progress", "Runtime", "animate", "create", "load", "observe", "render"]
+__all__ = ["Progress", "Runtime", "animate", "create", "export", "load", "observe", "render"]
 
 Progress = Callable[[float, str], None]
 """Told the share done (0..1) and what is being done."""
@@ -179,6 +179,29 @@ def animate(
         pictures = beside(clip.clip, clip, pictures)
     mark = {"comment": "synthetic media made with headcast"}
     return clip.notes + write_video(out, pictures, clip.fps, clip.audio, mark)
+
+
+def export(
+    avatar: Avatar, out: str | Path, to: str | None = None, *, shading: Literal["lit", "baked"] | None = None,
+    texture_size: int | None = None,
+) -> tuple[Path, ...]:  # fmt: skip
+    """Writes the avatar as a file that other programs open.
+
+    Args:
+        to: ``glb`` (see ``headcast.avatar.export.base.FORMATS``); None: by the name's ending.
+        shading: ``lit``: bare colours, for programs that light them; ``baked``: with the photo's light in
+            them. None: as the format's writer prefers.
+        texture_size: longest side of textures, pixels; None: as they are.
+
+    Returns:
+        The files written, the main one first.
+
+    Raises:
+        HeadcastError: what the user can mend: an unknown format, an option that it does not take.
+    """
+    from headcast.avatar.export.base import export as write
+
+    return write(avatar, out, to, shading=shading, texture_size=texture_size)
 
 
 def rendered(

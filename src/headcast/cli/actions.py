@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headcast import api
-from headcast.cli.commands import Animate, Command, Create, Info, Observe, Render
+from headcast.cli.commands import Animate, Command, Create, Export, Info, Observe, Render
 from headcast.cli.expression import parse_expression
 from headcast.cli.progress import Bar
 from headcast.cli.record import write_record
@@ -34,6 +34,8 @@ def run(command: Command) -> None:
             run_animate(command)
         case Render():
             run_render(command)
+        case Export():
+            run_export(command)
         case Observe():
             run_observe(command)
         case Info():
@@ -91,6 +93,21 @@ def run_render(command: Render) -> None:
     )  # fmt: skip
     save_png(out, picture)
     report(out, command.seed, start, command.json)
+
+
+def run_export(command: Export) -> None:
+    """``headcast export``."""
+    from headcast.avatar.export.base import FORMATS
+
+    start = time.perf_counter()
+    if command.to is None and command.out is None:
+        raise HeadcastError(f"export: give --to {'|'.join(FORMATS)} or a file's name with -o")
+    out = command.out or Path(command.avatar.stem + FORMATS[str(command.to)].suffix)
+    written = api.export(
+        api.load(command.avatar), out, command.to, shading=command.shading, texture_size=command.texture_size
+    )
+    beside = tuple(f"beside it: {path}" for path in written[1:])
+    report(out, 0, start, command.json, beside)
 
 
 def run_observe(command: Observe) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-__all__ = ["Animate", "Command", "Create", "Info", "Observe", "Render"]
+__all__ = ["Animate", "Command", "Create", "Export", "Info", "Observe", "Render"]
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
 Size = Annotated[str | None, arg(metavar="PIXELS")]
@@ -103,6 +103,24 @@ class Render:
 
 
 @dataclass(frozen=True)
+class Export:
+    """A file that other programs open: Blender, engines, viewers, a browser."""
+
+    avatar: Positional[Path]
+    """The .avatar."""
+    to: Literal["glb"] | None = None
+    """The format; by default by the output's ending."""
+    out: Out = None
+    """Where the file goes; by default the avatar's name in the current folder."""
+    shading: Literal["lit", "baked"] | None = None
+    """lit: bare colours, to be lit where they are opened; baked: with the photo's light in them."""
+    texture_size: Number = None
+    """Longest side of the textures in pixels; by default as they are."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+
+@dataclass(frozen=True)
 class Observe:
     """What headcast sees in a photo: landmarks, masks, the fitted head, the light; in words and pictures."""
 
@@ -130,4 +148,4 @@ class Info:
     """Prints JSON."""
 
 
-Command = Create | Animate | Render | Observe | Info
+Command = Create | Animate | Render | Export | Observe | Info

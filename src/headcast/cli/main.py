@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from headcast.cli.commands import Animate, Command, Create, Info, Observe, Render
+from headcast.cli.commands import Animate, Command, Create, Export, Info, Observe, Render
 from headcast.errors import HeadcastError
 
 __all__ = ["main"]
@@ -69,6 +69,7 @@ def parse(arguments: list[str]) -> Command | None:
         Annotated[Create, subcommand("create")]
         | Annotated[Animate, subcommand("animate")]
         | Annotated[Render, subcommand("render")]
+        | Annotated[Export, subcommand("export")]
         | Annotated[Observe, subcommand("observe")]
         | Annotated[Info, subcommand("info")]
     )

@@ -1,0 +1,208 @@
+"""GLB (glTF 2.0): a skinned head with 52 named shapes, its hair and body, and textures; one file.
+
+Frame: the head at rest, upright, in the head frame: metres, +Y up, +Z out of the face, as glTF has it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.avatar.base import Avatar
+from headcast.avatar.export.base import mesh_of
+from headcast.avatar.export.facts import GENERATOR, facts, licences
+from headcast.avatar.export.gltf_data import GltfData
+from headcast.avatar.export.linear import linear_shapes
+from headcast.avatar.export.look import MOUTH_OPEN, check_shading, textures
+from headcast.avatar.export.pieces import Piece, head_pieces, split
+from headcast.avatar.mesh import MeshAvatar
+from headcast.avatar.pictures import encode_png
+from headcast.files import atomic_path
+from headcast.head.model import JOINTS, PARENTS
+from headcast.head.names import EXPRESSIONS
+from headcast.head.params import GAZE_LIMITS
+from headcast.render.geometry import vertex_normals
+
+if TYPE_CHECKING:
+    from pygltflib import GLTF2, Material
+
+__all__ = ["write_glb"]
+
+SURFACES = {
+    "skin": (0.5, 0.7), "eyes": (0.12, 1.0), "teeth": (0.25, 0.9), "tongue": (0.4, 0.8), "mouth": (0.45, 0.5),
+    "hair": (0.6, 0.4), "body": (0.9, 0.4),
+}  # fmt: skip
+"""Roughness, and strength of the reflection as a share of glTF's 4 %, by material."""
+CUTOFF = 0.5
+CLAMP, LINEAR, MIPMAPS = 33071, 9729, 9987
+
+
+def write_glb(
+    avatar: Avatar, path: Path, *, shading: str = "lit", texture_size: int | None = None
+) -> tuple[Path, ...]:
+    """Writes the GLB, and beside it ``<name>.arkit.json`` with the shapes' names and what they mean.
+
+    Args:
+        shading: ``lit``: albedo under a physically based material; ``baked``: the photo's light in the
+            colours, shown as they are (KHR_materials_unlit).
+        texture_size: longest side of the textures, pixels; None: as they are.
+    """
+    check_shading(shading)
+    mesh = mesh_of(avatar)
+    gltf = build(mesh, shading, texture_size)
+    beside = path.with_suffix(".arkit.json")
+    with atomic_path(path) as temporary, atomic_path(beside) as aside:
+        temporary.write_bytes(b"".join(gltf.save_to_bytes()))
+        aside.write_text(json.dumps(sidecar(mesh, path.name), indent=1, ensure_ascii=False) + "\n")
+    return path, beside
+
+
+def build(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
+    """The whole file."""
+    import pygltflib as g
+
+    data = GltfData()
+    gltf = g.GLTF2(scene=0)
+    gltf.asset = g.Asset(
+        version="2.0", generator=GENERATOR, extras=facts(avatar),
+        copyright="; ".join(licences(avatar)) or None,
+    )  # fmt: skip
+    add_textures(gltf, data, textures(avatar, shading, texture_size))
+    add_joints(gltf, data, avatar.head.joints(avatar.identity).double().numpy())
+    add_head(gltf, data, avatar, shading)
+    for i, shell in enumerate(avatar.shells):
+        piece = split(shell.name, shell.faces, shell.uv, shell.faces_uv)
+        normals = vertex_normals(shell.rest, shell.faces)
+        primitive = surface(data, piece, shell.rest, normals, shell.skin_weights)
+        primitive.material = len(gltf.materials)
+        gltf.materials.append(material(shell.name, 1 + i, shading, masked=not shell.opaque))
+        add_mesh(gltf, g.Mesh(name=shell.name, primitives=[primitive]))
+    gltf.scenes = [g.Scene(name="avatar", nodes=[0, *range(len(JOINTS), len(gltf.nodes))])]
+    gltf.extensionsUsed = ["KHR_materials_unlit" if shading == "baked" else "KHR_materials_specular"]
+    gltf.accessors, gltf.bufferViews = data.accessors, data.views
+    gltf.buffers = [g.Buffer(byteLength=len(data.blob))]
+    gltf.set_binary_blob(bytes(data.blob))
+    return gltf
+
+
+def add_textures(gltf: GLTF2, data: GltfData, pictures: list[np.ndarray]) -> None:
+    """PNG textures inside the file; those of base colours are sRGB by glTF's rules."""
+    import pygltflib as g
+
+    gltf.samplers = [g.Sampler(magFilter=LINEAR, minFilter=MIPMAPS, wrapS=CLAMP, wrapT=CLAMP)]
+    for i, picture in enumerate(pictures):
+        view = data.view(encode_png(picture))
+        gltf.images.append(g.Image(name=f"basecolor{i}", mimeType="image/png", bufferView=view))
+        gltf.textures.append(g.Texture(source=i, sampler=0))
+
+
+def add_joints(gltf: GLTF2, data: GltfData, positions: Float[np.ndarray, "j 3"]) -> None:
+    """The joints as the first nodes, unturned at rest; and the skin that all meshes share."""
+    import pygltflib as g
+
+    for j, name in enumerate(JOINTS):
+        offset = positions[j] - (positions[PARENTS[j]] if PARENTS[j] >= 0 else 0)
+        children = [k for k, parent in enumerate(PARENTS) if parent == j]
+        gltf.nodes.append(g.Node(name=name, translation=offset.tolist(), children=children))
+    inverse = np.tile(np.eye(4, dtype=np.float32), (len(JOINTS), 1, 1))
+    inverse[:, 3, :3] = -positions  # by columns
+    gltf.skins = [
+        g.Skin(
+            name="head", joints=list(range(len(JOINTS))), skeleton=0, inverseBindMatrices=data.array(inverse)
+        )
+    ]
+
+
+def add_head(gltf: GLTF2, data: GltfData, avatar: MeshAvatar, shading: str) -> None:
+    """The head as one mesh: a primitive for skin, eyes, teeth, tongue and mouth, all with the 52 shapes."""
+    import pygltflib as g
+
+    head = avatar.head
+    neutral, deltas = linear_shapes(head, avatar.identity)
+    normals = head.vertex_normals(neutral)
+    primitives = []
+    for piece in head_pieces(head):
+        primitive = surface(data, piece, neutral, normals, head.skin_weights)
+        moves = deltas[:, piece.rows].numpy()
+        primitive.targets = [{"POSITION": data.sparse(move)} for move in moves]
+        primitive.material = len(gltf.materials)
+        gltf.materials.append(material(piece.name, 0, shading))
+        primitives.append(primitive)
+    names = {"targetNames": list(EXPRESSIONS)}
+    add_mesh(gltf, g.Mesh(name="head", primitives=primitives, weights=[0.0] * len(EXPRESSIONS), extras=names))
+
+
+def add_mesh(gltf: GLTF2, mesh: Any) -> None:
+    """A mesh on a node of its own, carried by the joints."""
+    import pygltflib as g
+
+    gltf.nodes.append(g.Node(name=f"{mesh.name} mesh", mesh=len(gltf.meshes), skin=0))
+    gltf.meshes.append(mesh)
+
+
+def surface(
+    data: GltfData, piece: Piece, rest: Float[Tensor, "v 3"], normals: Float[Tensor, "v 3"],
+    skin_weights: Float[Tensor, "v j"],
+) -> Any:  # fmt: skip
+    """A primitive with positions, normals, uv and joints."""
+    import pygltflib as g
+
+    joints, weights = strongest(skin_weights[piece.rows].numpy())
+    return g.Primitive(
+        attributes=g.Attributes(
+            POSITION=data.array(rest[piece.rows].numpy(), bounds=True),
+            NORMAL=data.array(normals[piece.rows].numpy()), TEXCOORD_0=data.array(piece.uv.numpy()),
+            JOINTS_0=data.array(joints), WEIGHTS_0=data.array(weights),
+        ),
+        indices=data.triangles(piece.faces.numpy(), len(piece.rows)),
+    )  # fmt: skip
+
+
+def strongest(weights: Float[np.ndarray, "n j"]) -> tuple[np.ndarray, np.ndarray]:
+    """The four strongest joints of each vertex (n, 4) and their shares, which sum to 1."""
+    order = np.argsort(-weights, axis=1, kind="stable")[:, :4]
+    share = np.take_along_axis(weights, order, 1).clip(min=0).astype(np.float64)
+    share /= share.sum(1, keepdims=True)
+    share = share.astype(np.float32)
+    return np.where(share > 0, order, 0).astype(np.uint8), share
+
+
+def material(name: str, texture: int, shading: str, *, masked: bool = False) -> Material:
+    """A piece's material; both sides are drawn, as by our own renderer."""
+    import pygltflib as g
+
+    roughness, specular = SURFACES.get(name, (0.8, 0.4))
+    extension = (
+        {"KHR_materials_unlit": {}}
+        if shading == "baked"
+        else {"KHR_materials_specular": {"specularFactor": specular}}
+    )
+    return g.Material(
+        name=name, doubleSided=True, alphaMode="MASK" if masked else "OPAQUE",
+        alphaCutoff=CUTOFF if masked else None, extensions=extension,
+        pbrMetallicRoughness=g.PbrMetallicRoughness(
+            baseColorTexture=g.TextureInfo(index=texture), metallicFactor=0.0, roughnessFactor=roughness
+        ),
+    )  # fmt: skip
+
+
+def sidecar(avatar: MeshAvatar, name: str) -> dict[str, Any]:
+    """Names and meaning of shapes and joints, for programs that lose ``extras``."""
+    return {
+        "file": name, **facts(avatar), "units": "metres", "up": "+Y", "forward": "+Z",
+        "side": "+X is the subject's left",
+        "targets": list(EXPRESSIONS),
+        "joints": {j: (JOINTS[p] if p >= 0 else None) for j, p in zip(JOINTS, PARENTS, strict=True)},
+        "gaze": {"eyeLook at weight 1, radians": GAZE_LIMITS,
+                 "note": "eyeLook shapes turn the eyeballs; use them or the eye joints, not both"},
+        "neck": "a bend of the head is shared equally by the joints neck and head",
+        "rules": ["mouthClose only as far as jawOpen", "tongueOut opens the jaw by itself",
+                  "while eyeBlink closes a lid, fade out the eye's other shapes"],
+        "mouth": f"the inside of the mouth is painted as dark as behind lips at jawOpen {MOUTH_OPEN}",
+        "light": avatar.source.light.tolist(),
+    }  # fmt: skip

@@ -15,6 +15,8 @@ from headcast.avatar.mesh import MeshAvatar, bind
 from headcast.avatar.source import Source, SurfacePoints
 from headcast.head.model import HeadModel
 from headcast.methods.fit.detail import blended, detailed, texture_size_for
+from headcast.methods.fit.hair import hair_surface
+from headcast.methods.fit.hair_texture import hair_shell
 from headcast.methods.fit.look import look, merged
 from headcast.methods.fit.paint import paint
 from headcast.methods.fit.texels import texels_of
@@ -44,7 +46,9 @@ def reconstruct(
     with torch.no_grad(), ThreadPoolExecutor(1) as aside:
         say(0.0, "shaping the hair")
         offset = hair_offset(first, head)
-        head = bind(head, torch.from_numpy(offset).float())
+        hair = hair_surface(observations, head)
+        worn = offset if hair is None else hair_offset(first, head, most=0.0)
+        head = bind(head, torch.from_numpy(worn).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
         found = aside.submit(landmarks_of, head, first)
         texels = texels_of(head, min(size, BASE))
@@ -61,10 +65,14 @@ def reconstruct(
             texture = blended(texels, evidence.trust, evidence.albedo, fill)
         else:
             texture = detailed(head, observations, texels, gains, evidence.trust, fill, size)
+        lights = [x.light for x in looks]
+        shells = () if hair is None else (
+            hair_shell(hair, observations, head, lights, np.random.default_rng(seed)),
+        )  # fmt: skip
         landmarks = found.result()
         say(1.0, "reconstructed")
     source = Source(first.camera, first.params, torch.from_numpy(looks[0].light).float(), landmarks)
-    return MeshAvatar(head, texture, source, info_of(head, size, observations, seed, consent))
+    return MeshAvatar(head, texture, source, info_of(head, size, observations, seed, consent), shells)
 
 
 def landmarks_of(head: HeadModel, observation: Observation) -> SurfacePoints:

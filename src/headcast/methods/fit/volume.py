@@ -23,8 +23,13 @@ REACH = (-0.012, 0.05)  # metres by which the scalp may move
 GAP = 4  # steps along a ray that the matte may be interrupted
 
 
-def hair_offset(observation: Observation, head: HeadModel) -> Float[np.ndarray, "v 3"]:
-    """Displacement of the rest shape (head frame, metres); zero off the scalp, and without masks."""
+def hair_offset(
+    observation: Observation, head: HeadModel, *, most: float = REACH[1]
+) -> Float[np.ndarray, "v 3"]:
+    """Displacement of the rest shape (head frame, metres); zero off the scalp, and without masks.
+
+    ``most``: metres that it may go outwards; 0 for a scalp under a surface of hair.
+    """
     none = np.zeros(tuple(head.neutral.shape))
     region = np.array(head.region_names)[head.region.numpy()]
     scalp = region == "scalp"
@@ -52,7 +57,7 @@ def hair_offset(observation: Observation, head: HeadModel) -> Float[np.ndarray, 
     trust = np.where(scalp, on_outline + 3 * bare + 0.004, 300.0)
     value = np.where(scalp, (on_outline * np.nan_to_num(target) + 0.004 * usual) / trust, 0.0)
     moved = harmonic(graph_of(head, rest, mirrored=0.02), value[:, None], trust)
-    moved = np.where(scalp[:, None], moved, 0.0)
+    moved = np.where(scalp[:, None], moved, 0.0).clip(max=most)
     centre = rest[scalp].mean(0)
     centre[1] = min(centre[1], float(rest[scalp][:, 1].max()) - 0.09)
     out = rest - centre

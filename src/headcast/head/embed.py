@@ -19,11 +19,13 @@ __all__ = [
     "EYE_POINTS",
     "LIPS",
     "closest_among",
+    "closest_bary",
     "closest_on_mesh",
     "embed_landmarks",
     "guards",
     "landmark_table",
     "near_triangles",
+    "usual_landmarks",
 ]
 
 EYE_POINTS = {"eyeRight": range(468, 473), "eyeLeft": range(473, 478)}
@@ -43,6 +45,9 @@ surface there may have: a guard that keeps each on its own lip."""
 
 FORWARD = -0.1
 """Triangles that look further back carry no landmark: the insides of lids, lips and nostrils."""
+
+OURS = "headcast-head"
+"""How the names of our own heads begin."""
 
 Triangles = tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n 3"]]
 
@@ -92,13 +97,13 @@ def closest_among(
     """The nearest surface point of each point among its own candidate triangles."""
     p, rows = points.astype(np.float64), np.arange(len(points))
     corners = vertices[faces[near]].astype(np.float64)
-    b = _closest_bary(p[:, None], corners)
+    b = closest_bary(p[:, None], corners)
     hit = (b[..., None] * corners).sum(-2)
     best = ((hit - p[:, None]) ** 2).sum(-1).argmin(1)
     return near[rows, best], b[rows, best]
 
 
-def _closest_bary(p: np.ndarray, corners: np.ndarray) -> np.ndarray:
+def closest_bary(p: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Barycentric weights of the point of each triangle nearest to p: the plane's foot, else the best
     edge."""
     a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
@@ -152,6 +157,15 @@ def _forward(head: HeadModel) -> Float[np.ndarray, " f"]:
     a, b, c = (head.neutral[head.faces[:, k]].double().cpu().numpy() for k in range(3))
     n = np.cross(b - a, c - a)
     return n[:, 2] / np.maximum(np.linalg.norm(n, axis=1), 1e-20)
+
+
+def usual_landmarks(head: HeadModel, count: int = 478) -> Triangles:
+    """Where the 478 (or 68) landmarks lie on a head: by the bundled table, on foreign heads by their own."""
+    if head.name.startswith(OURS):
+        table = landmark_table()
+        return embed_landmarks(head, np.asarray(table[f"points{count}"]))
+    triangle, bary = getattr(head, f"landmark{count}_faces"), getattr(head, f"landmark{count}_bary")
+    return triangle.numpy(), bary.double().numpy()
 
 
 def embed_landmarks(head: HeadModel, points: Float[np.ndarray, "n 3"]) -> Triangles:

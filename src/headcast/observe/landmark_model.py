@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from headcast.head.embed import embed_landmarks, landmark_table
+from headcast.head.embed import embed_landmarks, landmark_table, usual_landmarks
 from headcast.head.model import HeadModel, combine
 from headcast.head.params import eye_look_from_gaze
 from headcast.observe.landmark_points import OVAL
@@ -93,9 +93,11 @@ class LandmarkModel:
     @staticmethod
     def of(head: HeadModel, table: dict | None = None) -> LandmarkModel:
         """The landmarks of a head; positions and scales come from the bundled table unless one is given."""
-        table = landmark_table() if table is None else table
-        positions = np.asarray(table["points478"])
-        triangle, bary = embed_landmarks(head, positions)
+        if table is None:
+            table = landmark_table()
+            triangle, bary = usual_landmarks(head)
+        else:
+            triangle, bary = embed_landmarks(head, np.asarray(table["points478"]))
         points = PointBasis.of(head, triangle, bary)
         a, b, c = (head.neutral[head.faces[triangle, k]].double().numpy() for k in range(3))
         normal = np.cross(b - a, c - a)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 
 from headcast.camera import Camera
-from headcast.head.embed import closest_among, embed_landmarks, guards, landmark_table, near_triangles
+from headcast.head.embed import closest_among, guards, near_triangles, usual_landmarks
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.observe.landmark_model import LandmarkModel, PointBasis
@@ -49,7 +49,7 @@ def personal_landmarks(
     surface looks away from the camera it stays where it is.
     """
     if model is None:
-        start, weight = embed_landmarks(head, np.asarray(landmark_table()["points478"]))
+        start, weight = usual_landmarks(head)
     else:
         start, weight = model.triangle, model.bary
     with torch.no_grad():

@@ -197,7 +197,7 @@ def plain_set(args: tuple) -> set[Any]:
     return {plain_key(v) for v in args[0]} if args else set()
 
 
-def encoded(args: tuple) -> bytes:
+def encoded(args: tuple[Any, ...]) -> bytes:
     """Bytes that Python 2 or 3 wrote as text."""
     if not args:
         return b""

@@ -1,0 +1,249 @@
+"""A foreign head as a ``HeadModel``: its own shape, topology and identity, our names, atlas, rig and landmarks.
+
+The steps: register ours to it, carry over what it lacks, add parts it does not have (eyeballs, teeth, gums,
+tongue), make its identity orthogonal, embed the landmarks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headcast.head.embed import embed_landmarks
+from headcast.head.foreign.carry import MOUTH, beside, carried_uv, same_places
+from headcast.head.foreign.eyes import iris_points, profile_of
+from headcast.head.foreign.lids import lid_tensors, settle
+from headcast.head.foreign.raw import GROUPS, RawHead
+from headcast.head.foreign.register import Registration, register
+from headcast.head.model import JOINTS, HeadModel
+from headcast.head.names import EXPRESSIONS
+
+__all__ = ["IDENTITIES", "build", "placed"]
+
+IDENTITIES = 50
+"""Components kept at most."""
+AROUND_JOINT = 0.025
+"""Metres of skin around a joint that moves with it."""
+
+
+@dataclass
+class Mesh:
+    """Arrays of the head being made; vertices of all parts in one list, the foreign ones first."""
+
+    neutral: np.ndarray
+    identity: np.ndarray
+    expression: np.ndarray
+    skin_weights: np.ndarray
+    region: np.ndarray
+    faces: np.ndarray
+    part: np.ndarray
+    uv: np.ndarray
+    faces_uv: np.ndarray
+
+    def joined(self, other: Mesh) -> Mesh:
+        """Both, one after the other."""
+        v, u = len(self.neutral), len(self.uv)
+        moved = replace(other, faces=other.faces + v, faces_uv=other.faces_uv + u)
+        across = {"identity": 1, "expression": 1}
+        fields = {
+            k: np.concatenate([getattr(self, k), getattr(moved, k)], across.get(k, 0))
+            for k in self.__dataclass_fields__
+        }
+        return Mesh(**fields)
+
+
+def placed(raw: RawHead, rotation: Float[np.ndarray, "3 3"], translation: Float[np.ndarray, "3"]) -> RawHead:
+    """The foreign head in our frame."""
+
+    def turn(x: np.ndarray) -> np.ndarray:
+        return x @ rotation.T
+
+    return replace(
+        raw, neutral=turn(raw.neutral) + translation, opened=turn(raw.opened) + translation,
+        eyes=turn(raw.eyes) + translation, identity=turn(raw.identity), eye_identity=turn(raw.eye_identity),
+        expression={k: turn(v) for k, v in raw.expression.items()},
+        jaw=None if raw.jaw is None else turn(raw.jaw) + translation,
+        jaw_identity=None if raw.jaw_identity is None else turn(raw.jaw_identity),
+    )  # fmt: skip
+
+
+def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Registration]:
+    """The head model, in our head frame, and how it was laid there.
+
+    Args:
+        ours: the head to carry over from; None: the bundled one.
+    """
+    ours = HeadModel.load() if ours is None else ours
+    laid = register(raw, ours)
+    raw = placed(raw, laid.rotation, laid.translation)
+    mesh = own_mesh(raw, ours, laid)
+    for name in ("eyeLeft", "eyeRight"):
+        if not (raw.group == GROUPS.index(name)).any():
+            mesh = mesh.joined(grafted(raw, ours, laid, (name,)))
+    if not (raw.group == GROUPS.index("mouth")).any():
+        mesh = mesh.joined(grafted(raw, ours, laid, MOUTH))
+    mesh.identity, mix = orthogonal(mesh)
+    arrays = {
+        "neutral": mesh.neutral, "identity_basis": mesh.identity, "expression_basis": mesh.expression,
+        "faces": mesh.faces, "uv": mesh.uv, "faces_uv": mesh.faces_uv, "part": mesh.part,
+        "region": mesh.region, "mirror": mirror_of(mesh), "skin_weights": mesh.skin_weights,
+        **joints_of(raw, ours, laid, mesh, mix),
+        "eye_growth": np.zeros((len(mix), 2)), "eye_profile": eye_profile(raw, ours),
+    }  # fmt: skip
+    arrays["identity_parity"] = parity_of(arrays["identity_basis"], arrays["mirror"])
+    arrays.update(lid_tensors(arrays, ours, laid.neutral))
+    arrays["neutral"] = settle(arrays)
+    for count in (68, 478):
+        arrays[f"landmark{count}_faces"] = np.zeros(count, np.int64)
+        arrays[f"landmark{count}_bary"] = np.full((count, 3), 1 / 3)
+    return with_landmarks(arrays, raw, ours, laid), laid
+
+
+def own_mesh(raw: RawHead, ours: HeadModel, laid: Registration) -> Mesh:
+    """The foreign vertices with what is carried over to them."""
+    places = same_places(raw, raw.opened, ours, laid.opened)
+    faces = ours.faces.numpy()
+    basis = ours.expression_basis.double().numpy()
+    expression = np.stack([
+        raw.expression.get(name, np.zeros(0)) if name in raw.expression else places.on(basis[i], faces)
+        for i, name in enumerate(EXPRESSIONS)
+    ])  # fmt: skip
+    weights = places.on(ours.skin_weights.double().numpy(), faces)
+    for joint, group in ((4, "eyeLeft"), (5, "eyeRight")):
+        own = raw.vertices_of(group)
+        expression[:, own] = 0
+        weights[:, joint] = 0
+        weights[own] = np.eye(len(JOINTS))[joint]
+    weights /= weights.sum(1, keepdims=True)
+    chief = faces[places.triangle, places.bary.argmax(1)]
+    uv, faces_uv = carried_uv(raw, raw.opened, ours, laid.opened, places)
+    part = np.median(ours.part.numpy()[places.triangle][raw.faces], axis=1).astype(np.int64)
+    return Mesh(
+        raw.neutral, raw.identity, expression, weights, ours.region.numpy()[chief], raw.faces, part, uv, faces_uv
+    )
+
+
+def grafted(raw: RawHead, ours: HeadModel, laid: Registration, names: tuple[str, ...]) -> Mesh:
+    """Parts of ours that the foreign head lacks."""
+    rows = ours.part_faces(*names).numpy()
+    own, faces = np.unique(ours.faces.numpy()[rows], return_inverse=True)
+    texels, faces_uv = np.unique(ours.faces_uv.numpy()[rows], return_inverse=True)
+    neutral = laid.neutral[own]
+    if names[0].startswith("eye"):
+        shift = raw.eye_identity[:, int(names[0] == "eyeRight")]
+        identity = np.repeat(shift[:, None], len(own), 1)
+    else:
+        skin = raw.vertices_of("skin")
+        near = skin[np.linalg.norm(raw.neutral[skin] - neutral.mean(0), axis=1) < 0.07]
+        values = np.moveaxis(raw.identity[:, near], 0, 1)
+        identity = np.moveaxis(beside(neutral, raw.neutral[near], values, 0.02), 0, 1)
+    return Mesh(
+        neutral, identity, ours.expression_basis.double().numpy()[:, own],
+        ours.skin_weights.double().numpy()[own], ours.region.numpy()[own], faces.reshape(-1, 3),
+        ours.part.numpy()[rows], ours.uv.double().numpy()[texels], faces_uv.reshape(-1, 3),
+    )  # fmt: skip
+
+
+def orthogonal(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """Principal components of N(0, 1) coefficients: (K, V, 3), and (K, I) how they mix the foreign ones.
+
+    Orthogonal on the skin, whose face counts three times.
+    """
+    skin = np.unique(mesh.faces[mesh.part == 0])
+    weight = 1 + 2.0 * (mesh.region[skin] < 5)  # face, lips, lids, nose, brows come first
+    flat = (mesh.identity[:, skin] * np.sqrt(weight)[None, :, None]).reshape(len(mesh.identity), -1)
+    values, vectors = np.linalg.eigh(flat @ flat.T)
+    order = np.argsort(-values)[:IDENTITIES]
+    mix = vectors[:, order].T[values[order] > 1e-12 * values.max()]
+    return np.tensordot(mix, mesh.identity, 1), mix
+
+
+def mirror_of(mesh: Mesh) -> Int[np.ndarray, " v"]:
+    """The vertex nearest to each one's mirror image, among those of the mirrored part."""
+    owner = np.zeros(len(mesh.neutral), np.int64)
+    owner[mesh.faces.ravel()] = np.repeat(mesh.part, 3)
+    swapped = {1: 2, 2: 1}
+    out = np.arange(len(owner))
+    for part in np.unique(owner):
+        own = np.flatnonzero(owner == part)
+        other = np.flatnonzero(owner == swapped.get(int(part), int(part)))
+        flipped = torch.from_numpy(mesh.neutral[own] * [-1.0, 1.0, 1.0])
+        for rows in torch.arange(len(own)).split(2048):
+            found = torch.cdist(flipped[rows], torch.from_numpy(mesh.neutral[other])).argmin(1)
+            out[own[rows.numpy()]] = other[found.numpy()]
+    return out
+
+
+def parity_of(identity: np.ndarray, mirror: np.ndarray) -> Float[np.ndarray, " i"]:
+    """+1 for components that are rather even under mirroring, -1 for rather odd ones."""
+    flipped = identity[:, mirror] * [-1.0, 1.0, 1.0]
+    return np.where((identity * flipped).sum((1, 2)) >= 0, 1.0, -1.0)
+
+
+def joints_of(
+    raw: RawHead, ours: HeadModel, laid: Registration, mesh: Mesh, mix: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Joint positions and how identity moves them: the foreign head's own where it has them."""
+    before, skin = ours.neutral.double().numpy(), np.unique(mesh.faces[mesh.part == 0])
+    rest = ours.joint_neutral.double().numpy().copy()
+    known = np.flatnonzero(laid.distance < 0.005)
+    rest[1:4] += beside(rest[1:4], before[known], (laid.neutral - before)[known], AROUND_JOINT)
+    rest[4:6] = raw.eyes
+    moved = np.zeros((len(mix), len(JOINTS), 3))
+    values = np.moveaxis(mesh.identity[:, skin], 0, 1)
+    moved[:, 1:4] = np.moveaxis(beside(rest[1:4], mesh.neutral[skin], values, AROUND_JOINT), 0, 1)
+    moved[:, 4:6] = np.tensordot(mix, raw.eye_identity, 1)
+    if raw.jaw is not None and raw.jaw_identity is not None:
+        rest[3], moved[:, 3] = raw.jaw, mix @ raw.jaw_identity
+    return {"joint_neutral": rest, "joint_identity": moved}
+
+
+def eye_profile(raw: RawHead, ours: HeadModel) -> Float[np.ndarray, "3"]:
+    """Of the foreign eyeballs, or of ours in their place."""
+    own = raw.vertices_of("eyeLeft")
+    return profile_of(raw.neutral[own], raw.eyes[0]) if len(own) else ours.eye_profile.double().numpy()
+
+
+def with_landmarks(
+    arrays: dict[str, np.ndarray], raw: RawHead, ours: HeadModel, laid: Registration
+) -> HeadModel:
+    """The head with its landmarks where ours has them on the laid neutral head."""
+    from headcast.head.embed import usual_landmarks
+
+    meta = {
+        "name": raw.name, "part_names": list(ours.part_names), "region_names": list(ours.region_names),
+        "hash": "", "licence": raw.licence, "file": raw.hash,
+    }  # fmt: skip
+    head = HeadModel(tensors_of(arrays), meta)
+    faces = ours.faces.numpy()
+    for count in (68, 478):
+        triangle, bary = usual_landmarks(ours, count)
+        wanted = np.einsum("nk,nkc->nc", bary, laid.neutral[faces[triangle]])
+        if count == 478:
+            wanted[468:] = iris_points(head)
+        arrays[f"landmark{count}_faces"], arrays[f"landmark{count}_bary"] = embed_landmarks(head, wanted)
+    tensors = tensors_of(arrays)
+    return HeadModel(tensors, {**meta, "hash": hash_of(tensors)})
+
+
+def tensors_of(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """float32 and int32."""
+    out = {}
+    for name, a in arrays.items():
+        kind = np.int32 if a.dtype.kind in "iu" else np.float32
+        out[name] = torch.from_numpy(np.ascontiguousarray(a.astype(kind)))
+    return out
+
+
+def hash_of(tensors: dict[str, Tensor]) -> str:
+    """First 16 hex digits of the SHA-256 of all tensors."""
+    h = hashlib.sha256()
+    for name in sorted(tensors):
+        h.update(name.encode())
+        h.update(tensors[name].numpy().tobytes())
+    return h.hexdigest()[:16]

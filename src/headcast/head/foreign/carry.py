@@ -1,0 +1,120 @@
+"""What our head knows about a place, carried to the same place of a foreign head."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from headcast.head.foreign.eyes import LIMBUS, OUR_LIMBUS
+from headcast.head.foreign.raw import GROUPS, RawHead
+from headcast.head.foreign.surface import Points, face_normals, nearest, normals_of
+from headcast.head.model import HeadModel
+
+__all__ = ["MOUTH", "beside", "carried_uv", "eye_direction", "same_places"]
+
+MOUTH = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
+BACK = np.radians(125.0)
+"""Our eyeballs end at this angle from their axis."""
+
+
+def beside(
+    points: Float[np.ndarray, "n 3"], sources: Float[np.ndarray, "m 3"], values: Float[np.ndarray, "m *c"],
+    sigma: float,
+) -> Float[np.ndarray, "n *c"]:  # fmt: skip
+    """Gaussian means of values around each point; far from all sources, the nearest ones count."""
+    out = np.empty((len(points), *values.shape[1:]))
+    for start in range(0, len(points), 512):
+        d2 = ((points[start : start + 512, None] - sources) ** 2).sum(-1)
+        w = np.exp(-(d2 - d2.min(1, keepdims=True)) / (2 * sigma**2))
+        out[start : start + 512] = np.tensordot(w / w.sum(1, keepdims=True), values, 1)
+    return out
+
+
+def same_places(
+    raw: RawHead, opened: Float[np.ndarray, "v 3"], ours: HeadModel, laid: Float[np.ndarray, "w 3"]
+) -> Points:
+    """Where each foreign vertex lies on our head: triangle and weights of ours.
+
+    Args:
+        opened: foreign vertices with an open mouth, in our frame. laid: ours registered to that pose.
+    """
+    faces, part = ours.faces.numpy(), ours.part.numpy()
+    normals = normals_of(opened, raw.faces)
+    triangle, bary = np.zeros(len(opened), np.int64), np.full((len(opened), 3), 1 / 3)
+    distance = np.full(len(opened), np.inf)
+    for group in GROUPS:
+        own = raw.vertices_of(group)
+        if len(own) == 0:
+            continue
+        names = MOUTH if group == "mouth" else (group,)
+        allowed = np.isin(part, [ours.part_names.index(n) for n in names])
+        points, look = opened[own], normals[own]
+        if group.startswith("eye"):
+            side = group == "eyeRight"
+            axis = eye_direction(points, raw_eye(raw, opened, side))
+            points = axis * 0.02 + ours.joint_neutral[4 + side].double().numpy()
+            look = axis
+            found = nearest(points, look, ours.neutral.double().numpy(), faces, allowed)
+        else:
+            found = nearest(points, look, laid, faces, allowed)
+        triangle[own], bary[own], distance[own] = found
+    return Points(triangle, bary, distance)
+
+
+def raw_eye(raw: RawHead, vertices: Float[np.ndarray, "v 3"], right: bool) -> Float[np.ndarray, "3"]:
+    """Centre of an eyeball on vertices that were only moved rigidly, eyes included."""
+    own = raw.vertices_of("eyeRight" if right else "eyeLeft")
+    return raw.eyes[int(right)] + vertices[own].mean(0) - raw.neutral[own].mean(0)
+
+
+def eye_direction(points: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"]) -> Float[np.ndarray, "n 3"]:
+    """Directions on our eyeball that show what the foreign one shows there: iris on iris, back on back.
+
+    An iris has the same size on every eyeball, and so a wider angle on a smaller one.
+    """
+    d = points - centre
+    radius = np.linalg.norm(d, axis=1, keepdims=True)
+    d = d / np.maximum(radius, 1e-12)
+    theirs = float(np.arcsin(min(LIMBUS / float(np.median(radius)), 0.9)))
+    angle = np.arccos(np.clip(d[:, 2], -1, 1))
+    ours = np.interp(angle, [0, theirs, BACK, np.pi], [0, OUR_LIMBUS, BACK, BACK])
+    flat = d[:, :2] / np.maximum(np.linalg.norm(d[:, :2], axis=1, keepdims=True), 1e-12)
+    return np.concatenate([flat * np.sin(ours)[:, None], np.cos(ours)[:, None]], 1)
+
+
+def carried_uv(
+    raw: RawHead, vertices: Float[np.ndarray, "v 3"], ours: HeadModel, laid: Float[np.ndarray, "w 3"],
+    places: Points,
+) -> tuple[Float[np.ndarray, "u 2"], Int[np.ndarray, "f 3"]]:  # fmt: skip
+    """Texture coordinates of every foreign triangle in our atlas; one triple of its own for each triangle
+    that a seam of ours crosses.
+
+    A triangle lies on the chart, and at the seam behind the head on the side, of its centre; corners beyond
+    are pinned to the seam.
+    """
+    faces, part = ours.faces.numpy(), ours.part.numpy()
+    uv, faces_uv = ours.uv.double().numpy(), ours.faces_uv.numpy()
+    corner = np.einsum("vk,vkc->vc", places.bary, uv[faces_uv[places.triangle]])
+    sheet = part * 2 + (laid[faces].mean(1)[:, 0] < 0)  # a chart, the skin's two halves apart
+    mine = sheet[places.triangle][raw.faces]
+    skin = (raw.group == GROUPS.index("skin"))
+    centre = vertices[raw.faces].mean(1)
+    jump = np.linalg.norm(np.diff(corner[raw.faces][:, [0, 1, 2, 0]], axis=1), axis=-1).max(1)
+    size = np.linalg.norm(np.diff(vertices[raw.faces][:, [0, 1, 2, 0]], axis=1), axis=-1).max(1)
+    torn = (mine != mine[:, :1]).any(1) & (jump > 0.02 + 4 * size)
+    if not torn.any():
+        return corner, raw.faces.copy()
+    normals = face_normals(vertices, raw.faces)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+    out_uv, out_faces = [corner], raw.faces.copy()
+    wanted = np.where(skin, 2 * ours.part_names.index("skin") + (centre[:, 0] < 0), -1)
+    middle = mine[:, 0].copy()
+    for key in np.unique(np.where(skin, wanted, middle)[torn]):
+        rows = np.flatnonzero(torn & (np.where(skin, wanted, middle) == key))
+        points = vertices[raw.faces[rows]].reshape(-1, 3)
+        found = nearest(points, np.repeat(normals[rows], 3, 0), laid, faces, sheet == key)
+        flat = np.einsum("vk,vkc->vc", found.bary, uv[faces_uv[found.triangle]])
+        start = sum(map(len, out_uv))
+        out_uv.append(flat)
+        out_faces[rows] = start + np.arange(len(flat)).reshape(-1, 3)
+    return np.concatenate(out_uv), out_faces

@@ -1,0 +1,139 @@
+"""ICT-FaceKit (Face Model Light, MIT) as a ``RawHead``: the folder of OBJ files, or its repack as one npz.
+
+Li et al., Learning Formation of Physically-Based Face Attributes, CVPR 2020. Centimetres in the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from headcast.errors import HeadcastError
+from headcast.head.foreign.raw import GROUPS, RawHead
+from headcast.head.names import EXPRESSIONS
+
+__all__ = ["read_ict"]
+
+VERTICES, POLYGONS = 26719, 26384
+PARTS = {
+    "skin": ((0, 11144), (13226, 14034)), "mouth": ((11144, 13226), (14034, 21496)),
+}  # fmt: skip
+"""Polygons by group: face, head and neck, eye sockets; mouth socket, gums, tongue, teeth. Eyeballs are replaced
+by ours, which turn; lashes and the transparent shells around the eyes are left out."""
+SCLERA = ((21451, 22221), (23021, 23791))
+WHOLE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
+OPEN = 0.3
+"""jawOpen of the pose in which lips are told apart."""
+
+
+def read_ict(path: str | Path) -> RawHead:
+    """The head from a folder (of OBJ files, or with the npz in it) or an npz file.
+
+    Raises:
+        HeadcastError: not ICT-FaceKit, or parts are missing.
+    """
+    path = Path(path)
+    if path.is_dir() and not (path / "generic_neutral_mesh.obj").is_file():
+        found = [*path.glob("ict*.npz"), *path.glob("FaceXModel/generic_neutral_mesh.obj")]
+        if not found:
+            raise HeadcastError(
+                f"{path}: no ICT-FaceKit here; give the folder with generic_neutral_mesh.obj, or its npz"
+            )
+        path = found[0] if found[0].suffix == ".npz" else found[0].parent
+    if not path.exists():
+        raise HeadcastError(f"{path}: no such file or folder; give ICT-FaceKit's FaceXModel folder or its npz")
+    neutral, polys, identity, shapes, digest = _npz(path) if path.suffix == ".npz" else _folder(path)
+    if neutral.shape != (VERTICES, 3) or len(polys) != POLYGONS:
+        raise HeadcastError(
+            f"{path}: {len(neutral)} vertices and {len(polys)} polygons, not ICT-FaceKit's {VERTICES} and {POLYGONS}"
+        )
+    return _raw(neutral * 0.01, polys, identity * 0.01, {k: v * 0.01 for k, v in shapes.items()}, digest)
+
+
+def _raw(
+    neutral: np.ndarray, polys: np.ndarray, identity: np.ndarray, shapes: dict[str, np.ndarray], digest: str
+) -> RawHead:
+    """Triangles, groups and eyes."""
+    pieces, groups = [], []
+    for group, ranges in PARTS.items():
+        rows = np.concatenate([polys[a:b] for a, b in ranges])
+        quads = rows[rows[:, 3] >= 0]
+        triangles = np.concatenate([rows[:, :3], quads[:, [0, 2, 3]]])
+        pieces.append(triangles)
+        groups.append(np.full(len(triangles), GROUPS.index(group)))
+    faces = np.concatenate(pieces)
+    used, faces = np.unique(faces, return_inverse=True)
+    eyes, eye_identity = zip(*(_eye(neutral, identity, *r) for r in SCLERA), strict=True)
+    expression = {name: _shape(shapes, name)[used] for name in EXPRESSIONS if name != "tongueOut"}
+    return RawHead(
+        name="ICT-FaceKit", licence="MIT (USC Institute for Creative Technologies)", hash=digest,
+        neutral=neutral[used], faces=faces.reshape(-1, 3), group=np.concatenate(groups),
+        identity=identity[:, used], opened=neutral[used] + OPEN * expression["jawOpen"],
+        eyes=np.stack(eyes), eye_identity=np.stack(eye_identity, 1), expression=expression,
+    )  # fmt: skip
+
+
+def _eye(neutral: np.ndarray, identity: np.ndarray, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centre of a sphere through the back of the sclera, and how identity moves it."""
+    p = neutral[start:end]
+    back = p[p[:, 2] < np.quantile(p[:, 2], 0.5)]
+    A = np.concatenate([2 * back, np.ones((len(back), 1))], 1)
+    centre = np.linalg.lstsq(A, (back**2).sum(1), rcond=None)[0][:3]
+    return centre, identity[:, start:end].mean(1)
+
+
+def _shape(shapes: dict[str, np.ndarray], name: str) -> Float[np.ndarray, "v 3"]:
+    """A movement by ARKit name; those that the files split are added."""
+    if name in ("browInnerUp", "cheekPuff"):
+        keys = [f"{name}_L", f"{name}_R"]
+    elif name not in WHOLE and name.endswith(("Left", "Right")):
+        keys = [name.replace("Left", "_L").replace("Right", "_R")]
+    else:
+        keys = [name]
+    missing = [k for k in keys if k not in shapes]
+    if missing:
+        raise HeadcastError(f"ICT-FaceKit: the shape '{missing[0]}' is missing; get the whole folder again")
+    return sum((shapes[k] for k in keys), np.zeros((VERTICES, 3)))
+
+
+def _npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray], str]:
+    try:
+        with np.load(path, allow_pickle=False) as d:
+            names = [str(n) for n in d["expression_names"]]
+            shapes = dict(zip(names, d["expression_basis"].astype(np.float64), strict=True))
+            arrays = d["neutral"].astype(np.float64), d["polys"].astype(np.int64)
+            identity = d["identity_basis"].astype(np.float64)
+    except (OSError, KeyError, ValueError) as e:
+        raise HeadcastError(f"{path}: not a repack of ICT-FaceKit ({e}); give its FaceXModel folder") from e
+    return *arrays, identity, shapes, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _folder(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray], str]:
+    neutral, polys = _obj(path / "generic_neutral_mesh.obj", True)
+    modes = sorted(path.glob("identity*.obj"))
+    if not modes:
+        raise HeadcastError(f"{path}: no identity000.obj and so on; get the whole FaceXModel folder")
+    identity = np.stack([_obj(p)[0] - neutral for p in modes])
+    others = [p for p in sorted(path.glob("*.obj")) if p not in modes and p.stem != "generic_neutral_mesh"]
+    shapes = {p.stem: _obj(p)[0] - neutral for p in others if not p.stem.startswith("Pupil")}
+    digest = hashlib.sha256(neutral.tobytes() + identity.tobytes()).hexdigest()[:16]
+    return neutral, polys, identity, shapes, digest
+
+
+def _obj(path: Path, with_polys: bool = False) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "p 4"]]:
+    """Vertices and, if asked for, polygons (-1 in the last column of triangles) of an OBJ file."""
+    vertices, polys = [], []
+    try:
+        with path.open(encoding="utf-8", errors="replace") as f:
+            for line in f:
+                if line.startswith("v "):
+                    vertices.append([float(x) for x in line.split()[1:4]])
+                elif with_polys and line.startswith("f "):
+                    corners = [int(word.split("/")[0]) - 1 for word in line.split()[1:5]]
+                    polys.append(corners if len(corners) == 4 else [*corners, -1])
+    except (OSError, ValueError) as e:
+        raise HeadcastError(f"{path}: not a readable OBJ file ({e}); get ICT-FaceKit again") from e
+    return np.array(vertices).reshape(-1, 3), np.array(polys, np.int64).reshape(-1, 4)

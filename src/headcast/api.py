@@ -33,6 +33,7 @@ from headcast.view import (
 
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
+    from headcast.head.model import HeadModel
     from headcast.motion.clip import Motion
     from headcast.observe.types import Observation
     from headcast.video import Clip
@@ -44,9 +45,14 @@ Progress = Callable[[float, str], None]
 
 
 def observe(
-    sources: Sequence[str | Path] | str | Path, *, face: int | None = None, progress: Progress | None = None
-) -> list[Observation]:
+    sources: Sequence[str | Path] | str | Path, *, face: int | None = None, head: HeadModel | None = None,
+    progress: Progress | None = None,
+) -> list[Observation]:  # fmt: skip
     """Looks at photos, or at one video, of one person: landmarks, masks, camera, fitted head, light.
+
+    Args:
+        face: which face of a photo, counted from 1 by size; None takes the largest.
+        head: the head model to fit; None: the bundled one.
 
     Raises:
         HeadcastError: unreadable files, no usable face, photos mixed with videos.
@@ -60,7 +66,7 @@ def observe(
         raise HeadcastError("give a photo, several photos or a video of one person")
     if videos and len(paths) > 1:
         raise HeadcastError(f"{videos[0]}: give either photos or one video, not both")
-    head = HeadModel.load()
+    head = HeadModel.load() if head is None else head
     if videos:
         return observe_video(videos[0], head, progress=progress)[0]
     return observe_photos(paths, head, [face] * len(paths), progress)
@@ -68,7 +74,7 @@ def observe(
 
 def create(
     sources: Sequence[str | Path] | str | Path, *, face: int | None = None, representation: str = "mesh",
-    texture_size: int | None = None, seed: int = 0, consent: str | None = None,
+    texture_size: int | None = None, seed: int = 0, consent: str | None = None, head: HeadModel | None = None,
     progress: Progress | None = None,
 ) -> Avatar:  # fmt: skip
     """Makes an avatar of one person from one or several photos or from a video.
@@ -79,6 +85,7 @@ def create(
         texture_size: side of the texture, pixels; None: as the photo's detail asks.
         seed: of everything random.
         consent: a statement of the person shown, kept in the avatar.
+        head: the head model to fit (see ``headcast.head.foreign.known.foreign_head``); None: the bundled one.
 
     Raises:
         HeadcastError: what the user can mend: see ``observe``.
@@ -94,9 +101,10 @@ def create(
     torch.manual_seed(seed)
     prepare()
     with torch.no_grad():
-        seen = observe(sources, face=face, progress=part(progress, 0.0, 0.5))
+        head = HeadModel.load() if head is None else head
+        seen = observe(sources, face=face, head=head, progress=part(progress, 0.0, 0.5))
         return reconstruct(
-            seen, HeadModel.load(), texture_size=texture_size, seed=seed, consent=consent,
+            seen, head, texture_size=texture_size, seed=seed, consent=consent,
             progress=part(progress, 0.5, 1.0),
         )  # fmt: skip
 

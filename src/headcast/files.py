@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headcast.errors import HeadcastError
 
-__all__ = ["atomic_path", "check_readable", "check_writable", "quiet_stderr", "what_is"]
+__all__ = ["atomic_path", "cache_folder", "check_readable", "check_writable", "quiet_stderr", "what_is"]
 
 SIGNATURES = (
     (b"%PDF", "a PDF document"),
@@ -52,6 +52,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise HeadcastError(f"{path}: cannot be written ({e.strerror or e}); choose another place") from e
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where things that can be made again are kept: ``HEADCAST_CACHE``, else the system's cache folder."""
+    given = os.environ.get("HEADCAST_CACHE")
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "headcast"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "headcast"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headcast"
 
 
 def check_writable(path: str | Path) -> None:

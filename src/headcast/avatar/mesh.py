@@ -19,6 +19,8 @@ from headcast.avatar.source import Source, check_tensor
 from headcast.avatar.surface import Surface
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
+from headcast.head.embed import OURS
+from headcast.head.foreign.known import stored_head
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.head.skin import uv_key
@@ -114,7 +116,7 @@ class MeshAvatar:
         Raises:
             HeadcastError: parts are missing or make no sense, or the head model has another topology.
         """
-        head = HeadModel.load() if head is None else head
+        head = stored_head(package.meta.get("head")) if head is None else head
         check_head(package.meta, head, path)
         t = package.tensors
         source = Source.from_tensors(t, head.identities, len(head.faces), path)
@@ -144,7 +146,10 @@ def check_head(meta: dict[str, Any], head: HeadModel, path: Path) -> None:
         raise damaged(path, "it does not say which head it was made with")
     if made.get("hash") != head.hash and made.get("topology") != uv_key(head):
         name, made_hash = str(made.get("name"))[:40], str(made.get("hash"))[:16]
+        remedy = "create it again or install its version"
+        if not name.startswith(OURS):
+            remedy = "run headcast doctor --convert with your copy of that head's file once"
         raise HeadcastError(
             f"{path}: made with the head model '{name}' ({made_hash}), whose mesh differs from the installed "
-            f"'{head.name}' ({head.hash}); create it again or install its version"
+            f"'{head.name}' ({head.hash}); {remedy}"
         )

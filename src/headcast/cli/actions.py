@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headcast import api
 from headcast.cli.commands import Animate, Command, Create, Export, Info, Observe, Render
@@ -17,6 +17,9 @@ from headcast.device import pick_device
 from headcast.errors import HeadcastError
 from headcast.files import check_writable
 from headcast.view import background_colour, parse_size
+
+if TYPE_CHECKING:
+    from headcast.head.model import HeadModel
 
 __all__ = ["run"]
 
@@ -51,12 +54,29 @@ def run_create(command: Create) -> None:
     out = output(command.out, command.sources[0].stem, ".avatar")
     check_writable(out)
     with Bar() as bar:
+        head = chosen_head(command.head, command.flame, command.ict, bar)
         avatar = api.create(
-            command.sources, face=command.face, representation=command.representation,
+            command.sources, face=command.face, head=head, representation=command.representation,
             texture_size=command.texture_size, seed=command.seed, consent=command.consent, progress=bar,
         )  # fmt: skip
         avatar.save(out)
     report(out, command.seed, start, command.json, tuple(avatar.info.get("warnings", ())))
+
+
+def chosen_head(name: str, flame: Path | None, ict: Path | None, progress: api.Progress) -> HeadModel | None:
+    """The head model that the options ask for; None: the bundled one."""
+    for kind, path in (("flame", flame), ("ict", ict)):
+        if name == kind and path is None:
+            raise HeadcastError(
+                f"--head {kind}: give its file with --{kind} PATH (see docs/foreign_heads.md)"
+            )
+        if name != kind and path is not None:
+            raise HeadcastError(f"--{kind} {path}: only with --head {kind}")
+    if name == "headcast":
+        return None
+    from headcast.head.foreign.known import foreign_head
+
+    return foreign_head(name, flame or ict or Path(), progress)
 
 
 def run_animate(command: Animate) -> None:

@@ -28,6 +28,12 @@ class Create:
     """Where the .avatar goes; by default the first source's name in the current folder."""
     face: Number = None
     """Which face of a photo, counted from 1 by size; by default the largest."""
+    head: Literal["headcast", "flame", "ict"] = "headcast"
+    """Head model: headcast's own, FLAME or ICT-FaceKit (from your copy of their files; see docs)."""
+    flame: File = None
+    """Your FLAME file (.pkl or .npz): with --head flame."""
+    ict: File = None
+    """Your ICT-FaceKit folder (or npz): with --head ict."""
     representation: Literal["mesh"] = "mesh"
     """Kind of avatar."""
     texture_size: Number = None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EYE_POINTS",
     "LIPS",
+    "OURS",
     "closest_among",
     "closest_bary",
     "closest_on_mesh",

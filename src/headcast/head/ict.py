@@ -21,8 +21,8 @@ VERTICES, POLYGONS = 26719, 26384
 PARTS = {
     "skin": ((0, 11144), (13226, 14034)), "mouth": ((11144, 13226), (14034, 21496)),
 }  # fmt: skip
-"""Polygons by group: face, head and neck, eye sockets; mouth socket, gums, tongue, teeth. Eyeballs are replaced
-by ours, which turn; lashes and the transparent shells around the eyes are left out."""
+"""Polygons by group: face, head and neck, eye sockets; mouth socket, gums, tongue, teeth. Eyeballs are
+replaced by ours, which turn; lashes and the transparent shells around the eyes are left out."""
 SCLERA = ((21451, 22221), (23021, 23791))
 WHOLE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
 OPEN = 0.3
@@ -44,11 +44,13 @@ def read_ict(path: str | Path) -> RawHead:
             )
         path = found[0] if found[0].suffix == ".npz" else found[0].parent
     if not path.exists():
-        raise HeadcastError(f"{path}: no such file or folder; give ICT-FaceKit's FaceXModel folder or its npz")
+        raise HeadcastError(
+            f"{path}: no such file or folder; give ICT-FaceKit's FaceXModel folder or its npz"
+        )
     neutral, polys, identity, shapes, digest = _npz(path) if path.suffix == ".npz" else _folder(path)
     if neutral.shape != (VERTICES, 3) or len(polys) != POLYGONS:
         raise HeadcastError(
-            f"{path}: {len(neutral)} vertices and {len(polys)} polygons, not ICT-FaceKit's {VERTICES} and {POLYGONS}"
+            f"{path}: {len(neutral)} vertices and {len(polys)} polygons; ICT has {VERTICES}, {POLYGONS}"
         )
     return _raw(neutral * 0.01, polys, identity * 0.01, {k: v * 0.01 for k, v in shapes.items()}, digest)
 

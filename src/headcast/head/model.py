@@ -64,6 +64,7 @@ class HeadModel(nn.Module):
             self.register_buffer(name, value.float() if value.is_floating_point() else value.long())
         self.name: str = meta["name"]
         self.hash: str = meta["hash"]
+        self.licence: str = meta.get("licence", "")
         self.part_names: tuple[str, ...] = tuple(meta["part_names"])
         self.region_names: tuple[str, ...] = tuple(meta["region_names"])
 

@@ -199,10 +199,9 @@ def plain_set(args: tuple) -> set[Any]:
 
 def encoded(args: tuple[Any, ...]) -> bytes:
     """Bytes that Python 2 or 3 wrote as text."""
-    if not args:
-        return b""
-    if isinstance(args[0], bytes):
-        return args[0]
-    if not isinstance(args[0], str) or (len(args) > 1 and args[1] not in ("latin1", "latin-1")):
+    text = args[0] if args else b""
+    if isinstance(text, bytes):
+        return text
+    if not isinstance(text, str) or (len(args) > 1 and args[1] not in ("latin1", "latin-1")):
         raise Bad("bytes of an unknown encoding")
-    return args[0].encode("latin-1")
+    return text.encode("latin-1")

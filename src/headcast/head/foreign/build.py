@@ -1,4 +1,4 @@
-"""A foreign head as a ``HeadModel``: its own shape, topology and identity, our names, atlas, rig and landmarks.
+"""A foreign head as a ``HeadModel``: its own shape, topology, identity; our names, atlas, rig and landmarks.
 
 The steps: register ours to it, carry over what it lacks, add parts it does not have (eyeballs, teeth, gums,
 tongue), make its identity orthogonal, embed the landmarks.
@@ -17,7 +17,7 @@ from torch import Tensor
 from headcast.head.embed import embed_landmarks
 from headcast.head.foreign.carry import MOUTH, beside, carried_uv, same_places
 from headcast.head.foreign.eyes import iris_points, profile_of
-from headcast.head.foreign.lids import lid_tensors, settle
+from headcast.head.foreign.lids import no_lids
 from headcast.head.foreign.raw import GROUPS, RawHead
 from headcast.head.foreign.register import Registration, register
 from headcast.head.model import JOINTS, HeadModel
@@ -96,8 +96,7 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
         "eye_growth": np.zeros((len(mix), 2)), "eye_profile": eye_profile(raw, ours),
     }  # fmt: skip
     arrays["identity_parity"] = parity_of(arrays["identity_basis"], arrays["mirror"])
-    arrays.update(lid_tensors(arrays, ours, laid.neutral))
-    arrays["neutral"] = settle(arrays)
+    arrays.update(no_lids())
     for count in (68, 478):
         arrays[f"landmark{count}_faces"] = np.zeros(count, np.int64)
         arrays[f"landmark{count}_bary"] = np.full((count, 3), 1 / 3)
@@ -124,7 +123,15 @@ def own_mesh(raw: RawHead, ours: HeadModel, laid: Registration) -> Mesh:
     uv, faces_uv = carried_uv(raw, raw.opened, ours, laid.opened, places)
     part = np.median(ours.part.numpy()[places.triangle][raw.faces], axis=1).astype(np.int64)
     return Mesh(
-        raw.neutral, raw.identity, expression, weights, ours.region.numpy()[chief], raw.faces, part, uv, faces_uv
+        raw.neutral,
+        raw.identity,
+        expression,
+        weights,
+        ours.region.numpy()[chief],
+        raw.faces,
+        part,
+        uv,
+        faces_uv,
     )
 
 
@@ -142,9 +149,10 @@ def grafted(raw: RawHead, ours: HeadModel, laid: Registration, names: tuple[str,
         near = skin[np.linalg.norm(raw.neutral[skin] - neutral.mean(0), axis=1) < 0.07]
         values = np.moveaxis(raw.identity[:, near], 0, 1)
         identity = np.moveaxis(beside(neutral, raw.neutral[near], values, 0.02), 0, 1)
+    weights = ours.skin_weights.double().numpy()[own]
     return Mesh(
         neutral, identity, ours.expression_basis.double().numpy()[:, own],
-        ours.skin_weights.double().numpy()[own], ours.region.numpy()[own], faces.reshape(-1, 3),
+        weights / weights.sum(1, keepdims=True), ours.region.numpy()[own], faces.reshape(-1, 3),
         ours.part.numpy()[rows], ours.uv.double().numpy()[texels], faces_uv.reshape(-1, 3),
     )  # fmt: skip
 

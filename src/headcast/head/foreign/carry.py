@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from headcast.head.foreign.eyes import LIMBUS, OUR_LIMBUS
 from headcast.head.foreign.raw import GROUPS, RawHead
@@ -67,7 +67,9 @@ def raw_eye(raw: RawHead, vertices: Float[np.ndarray, "v 3"], right: bool) -> Fl
     return raw.eyes[int(right)] + vertices[own].mean(0) - raw.neutral[own].mean(0)
 
 
-def eye_direction(points: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"]) -> Float[np.ndarray, "n 3"]:
+def eye_direction(
+    points: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "n 3"]:
     """Directions on our eyeball that show what the foreign one shows there: iris on iris, back on back.
 
     An iris has the same size on every eyeball, and so a wider angle on a smaller one.
@@ -80,6 +82,16 @@ def eye_direction(points: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3
     ours = np.interp(angle, [0, theirs, BACK, np.pi], [0, OUR_LIMBUS, BACK, BACK])
     flat = d[:, :2] / np.maximum(np.linalg.norm(d[:, :2], axis=1, keepdims=True), 1e-12)
     return np.concatenate([flat * np.sin(ours)[:, None], np.cos(ours)[:, None]], 1)
+
+
+def behind_eyes(raw: RawHead) -> Bool[np.ndarray, " v"]:
+    """Vertices of eyeballs further back than ours reach: nobody sees them, and they get no texels."""
+    out = np.zeros(len(raw.neutral), bool)
+    for side, group in enumerate(("eyeLeft", "eyeRight")):
+        own = raw.vertices_of(group)
+        d = raw.neutral[own] - raw.eyes[side]
+        out[own] = d[:, 2] < np.cos(BACK) * np.linalg.norm(d, axis=1) * 0.999
+    return out
 
 
 def carried_uv(
@@ -97,16 +109,17 @@ def carried_uv(
     corner = np.einsum("vk,vkc->vc", places.bary, uv[faces_uv[places.triangle]])
     sheet = part * 2 + (laid[faces].mean(1)[:, 0] < 0)  # a chart, the skin's two halves apart
     mine = sheet[places.triangle][raw.faces]
-    skin = (raw.group == GROUPS.index("skin"))
+    skin = raw.group == GROUPS.index("skin")
     centre = vertices[raw.faces].mean(1)
     jump = np.linalg.norm(np.diff(corner[raw.faces][:, [0, 1, 2, 0]], axis=1), axis=-1).max(1)
     size = np.linalg.norm(np.diff(vertices[raw.faces][:, [0, 1, 2, 0]], axis=1), axis=-1).max(1)
     torn = (mine != mine[:, :1]).any(1) & (jump > 0.02 + 4 * size)
-    if not torn.any():
-        return corner, raw.faces.copy()
+    hidden = behind_eyes(raw)[raw.faces].all(1)
+    torn &= ~hidden
     normals = face_normals(vertices, raw.faces)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
     out_uv, out_faces = [corner], raw.faces.copy()
+    out_faces[hidden] = out_faces[hidden, :1]
     wanted = np.where(skin, 2 * ours.part_names.index("skin") + (centre[:, 0] < 0), -1)
     middle = mine[:, 0].copy()
     for key in np.unique(np.where(skin, wanted, middle)[torn]):

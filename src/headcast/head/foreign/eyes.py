@@ -18,9 +18,7 @@ BULGE_ENDS = 0.50
 """Angle at which a cornea's bulge ends, radians."""
 
 
-def profile_of(
-    vertices: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"]
-) -> Float[np.ndarray, "3"]:
+def profile_of(vertices: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
     """Radius, height of the bulge and cosine where it ends, as ``HeadModel.eye_profile`` wants them."""
     d = vertices - centre
     radius = np.linalg.norm(d, axis=1)
@@ -33,8 +31,8 @@ def profile_of(
 
 
 def iris_points(head: HeadModel) -> Float[np.ndarray, "10 3"]:
-    """MediaPipe's iris points on a head at rest, right eye first: centre, then towards the subject's left, up,
-    right, down on the limbus."""
+    """MediaPipe's iris points on a head at rest, right eye first: centre, then left, up, right, down (the
+    subject's) on the limbus."""
     radius, bulge, ends = head.eye_profile.double().tolist()
     angle = np.arcsin(LIMBUS / radius)
     t = np.clip((1 - np.cos(angle)) / (1 - ends), 0, 1)

@@ -19,11 +19,11 @@ from headcast.head.names import EXPRESSION_INDEX
 __all__ = ["Registration", "register"]
 
 JAW = EXPRESSION_INDEX["jawOpen"]
-ROUNDS = (0.02, 0.02, 0.015, 0.012, 0.01, 0.01, 0.008, 0.008, 0.006, 0.006, 0.005, 0.005)
+ROUNDS = (0.02, 0.02, 0.015, 0.012, 0.01, 0.008, 0.008, 0.006, 0.006, 0.005)
 """Metres beyond which a pair of points is not believed, round by round."""
-CLOTH = ((3.0, 0.006), (1.0, 0.005), (0.3, 0.004), (0.1, 0.004), (0.05, 0.004))
+CLOTH = ((3.0, 0.006), (0.7, 0.005), (0.2, 0.004), (0.05, 0.004))
 """Stiffness and largest believed distance of each round of the cloth."""
-PRIOR = 1e-3
+PRIOR = 3e-4
 """Metres that a standard deviation of identity must be worth, for a typical point."""
 STRIDE = 3
 
@@ -33,8 +33,8 @@ class Registration:
     """Our head on the foreign one.
 
     Attributes:
-        rotation, translation: ``ours = rotation @ foreign + translation`` brings the foreign head into our head
-            frame (no scale: metres are metres).
+        rotation, translation: ``ours = rotation @ foreign + translation`` brings the foreign head into our
+            head frame (no scale: metres are metres).
         neutral, opened: (V, 3) our vertices on the foreign head at rest and with an open mouth, our frame.
         distance: (V,) metres from the foreign skin; large where it has none.
     """
@@ -111,9 +111,7 @@ def _as_person(
         ours = head.neutral + np.tensordot(coefficients, head.identity, 1) + jaw * head.jaw_open
         theirs = raw.opened @ rotation.T + translation
         normal = normals_of(theirs, faces)
-        found = nearest(
-            ours[rows], normals_of(ours, head.skin_faces)[rows], theirs, faces, candidates=16
-        )
+        found = nearest(ours[rows], normals_of(ours, head.skin_faces)[rows], theirs, faces, candidates=16)
         target, n_at = found.on(theirs, faces), found.on(normal, faces)
         gap = target - ours[rows]
         trust = head.weight[rows] / (1 + (found.distance / limit) ** 2) ** 2
@@ -204,7 +202,7 @@ def _as_cloth(
         trust, value = np.zeros(len(ours)), np.zeros_like(ours)
         trust[known] = believed / (1 + (found.distance / limit) ** 2)
         value[known] = found.on(theirs, faces) - start[known]
-        ours = start + smoothest(head.edges, value, trust, stiffness)
+        ours = start + smoothest(head.edges, value, trust, stiffness, ours - start)
         distance[known] = found.distance
     return ours, distance
 

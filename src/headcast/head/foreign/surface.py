@@ -39,7 +39,9 @@ def normals_of(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
     return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-20)
 
 
-def face_normals(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Float[np.ndarray, "f 3"]:
+def face_normals(
+    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+) -> Float[np.ndarray, "f 3"]:
     """Normals with twice the area as length."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     return np.cross(b - a, c - a)
@@ -55,14 +57,20 @@ def nearest(
     near = pool[near_triangles(points, vertices[faces[pool]].mean(1), candidates)]
     unit = face_normals(vertices, faces)
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-20)
-    triangle, bary, distance = np.empty(len(points), np.int64), np.empty((len(points), 3)), np.empty(len(points))
+    triangle, bary, distance = (
+        np.empty(len(points), np.int64),
+        np.empty((len(points), 3)),
+        np.empty(len(points)),
+    )
     for start in range(0, len(points), PIECE):
         rows = slice(start, start + PIECE)
         p, mine = points[rows], near[rows]
         b = bary_of(p[:, None], vertices[faces[mine]])
         hit = np.einsum("nkc,nkcd->nkd", b, vertices[faces[mine]])
         far = np.linalg.norm(hit - p[:, None], axis=-1)
-        cost = far if normals is None else far + TURN * (1 - np.einsum("nkd,nd->nk", unit[mine], normals[rows]))
+        cost = (
+            far if normals is None else far + TURN * (1 - np.einsum("nkd,nd->nk", unit[mine], normals[rows]))
+        )
         best = cost.argmin(1)
         at = np.arange(len(p))
         triangle[rows], bary[rows], distance[rows] = mine[at, best], b[at, best], far[at, best]
@@ -91,7 +99,7 @@ def boundary_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
 
 def smoothest(
     edges: Int[np.ndarray, "e 2"], value: Float[np.ndarray, "v c"], trust: Float[np.ndarray, " v"],
-    stiffness: float, steps: int = 200,
+    stiffness: float, start: Float[np.ndarray, "v c"], steps: int = 80,
 ) -> Float[np.ndarray, "v c"]:  # fmt: skip
     """Minimises sum trust |x - value|² + stiffness sum over edges |x_i - x_j|² by conjugate gradients.
 
@@ -108,8 +116,8 @@ def smoothest(
         return out
 
     scale = 1 / (trust + stiffness * degree + 1e-9)[:, None]
-    x = np.zeros_like(value)
-    r = trust[:, None] * value
+    x = start
+    r = trust[:, None] * value - apply(start)
     z = scale * r
     p, rz = z, (r * z).sum(0)
     for _ in range(steps):

@@ -92,7 +92,10 @@ def info_of(
     info: dict[str, Any] = {
         "kind": "mesh", "method": "fit", "created_by": f"headcast {__version__}", "photos": len(observations),
         "head": {"name": head.name, "hash": head.hash}, "texture_size": size, "seed": seed,
-        "weights": [{"name": n, "licence": card(n).get("licence", "see its card")} for n in ("head", "skin")],
+        "weights": [
+            {"name": head.name, "licence": head.licence or card("head").get("licence", "see its card")},
+            {"name": "skin", "licence": card("skin").get("licence", "see its card")},
+        ],
         "synthetic_media": "Pictures of this avatar are synthetic; they show nothing that the person did.",
         "warnings": warnings_of(observations),
     }  # fmt: skip

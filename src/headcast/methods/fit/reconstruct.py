@@ -9,17 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from headcast import __version__
 from headcast.avatar.mesh import MeshAvatar, bind
 from headcast.avatar.source import Source, SurfacePoints
 from headcast.head.model import HeadModel
+from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.methods.fit.body import body_shell, headroom, tuck
 from headcast.methods.fit.detail import blended, detailed, texture_size_for
 from headcast.methods.fit.hair import hair_surface
 from headcast.methods.fit.hair_texture import hair_shell
 from headcast.methods.fit.look import look, merged
 from headcast.methods.fit.paint import paint
 from headcast.methods.fit.texels import texels_of
+from headcast.methods.fit.torso import torso_of
 from headcast.methods.fit.volume import hair_height, hair_offset
 from headcast.observe.types import Observation
 
@@ -47,8 +51,9 @@ def reconstruct(
         say(0.0, "shaping the hair")
         offset = hair_offset(first, head)
         hair = hair_surface(observations, head)
+        torso = torso_of(first, head)
         worn = offset if hair is None else hair_offset(first, head, most=0.0)
-        head = bind(head, torch.from_numpy(worn).float())
+        head = bind(head, torch.from_numpy(worn + tuck(torso, first, head)).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
         found = aside.submit(landmarks_of, head, first)
         texels = texels_of(head, min(size, BASE))
@@ -65,14 +70,27 @@ def reconstruct(
             texture = blended(texels, evidence.trust, evidence.albedo, fill)
         else:
             texture = detailed(head, observations, texels, gains, evidence.trust, fill, size)
-        lights = [x.light for x in looks]
-        shells = () if hair is None else (
-            hair_shell(hair, observations, head, lights, np.random.default_rng(seed)),
-        )  # fmt: skip
+        room = headroom(torso, first, looks[0].light)
+        lights = [x.light * room for x in looks]
+        shells = tuple(s for s in (
+            None if hair is None else hair_shell(
+                hair, observations, head, lights, np.random.default_rng(seed)
+            ),
+            body_shell(observations, head, torso, lights[0]),
+        ) if s is not None)  # fmt: skip
         landmarks = found.result()
         say(1.0, "reconstructed")
-    source = Source(first.camera, first.params, torch.from_numpy(looks[0].light).float(), landmarks)
-    return MeshAvatar(head, texture, source, info_of(head, size, observations, seed, consent), shells)
+    source = Source(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
+    info = info_of(head, size, observations, seed, consent)
+    return MeshAvatar(head, darker(texture, room), source, info, shells)
+
+
+def darker(texture: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:
+    """Albedo in sRGB divided by a factor in linear light."""
+    if factor == 1:
+        return texture
+    table = linear_to_srgb(srgb_to_linear(np.arange(256, dtype=np.float32) / 255) / factor)
+    return np.round(table * 255).astype(np.uint8)[texture]
 
 
 def landmarks_of(head: HeadModel, observation: Observation) -> SurfacePoints:

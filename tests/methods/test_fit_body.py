@@ -133,5 +133,5 @@ def test_edges_are_found_between_pixels(seen: Observation) -> None:
     line = np.clip((np.arange(20) - 6) / 2, 0, 1)[None]
     assert first_over(line)[0] == pytest.approx(7.5)
     assert np.isnan(first_over(line * 0)[0])
-    at, known = edges_at(np.array([SIZE - 1.0]), seen.masks.clothes, seen)
+    at, known = edges_at(np.array([SIZE - 1.0]), np.ones_like(seen.masks.clothes), seen)
     assert not known.any() and at[0, 0] == 0 and at[1, 0] == SIZE

@@ -85,12 +85,15 @@ def least_inside(a, b, c, width, height):
     return -zero if a > 0.0 or (a == 0.0 and b > 0.0) else zero
 
 
-@kernel("void(f8[:,::1], i4[:,::1], i4[:,::1], i4[::1], i8, i8, f8, i4[:,::1], f4[:,::1])")
-def raster_band(points, faces, box, members, top, bottom, near, triangle, depth):
-    """Draws the listed triangles into rows top..bottom-1; meanwhile ``depth`` holds the reciprocal."""
+@kernel("void(f8[:,::1], i4[:,::1], i4[:,::1], i4[::1], i8, i8, f4[:,::1], i4[:,::1], f4[:,::1])")
+def raster_band(points, faces, box, members, top, bottom, limit, triangle, depth):
+    """Draws the listed triangles into rows top..bottom-1; meanwhile ``depth`` holds the reciprocal.
+
+    ``limit``: the largest reciprocal that is drawn at each pixel.
+    """
     triangle[top:bottom] = -1
     depth[top:bottom] = 0.0
-    height, width, largest = triangle.shape[0], triangle.shape[1], np.float32(1.0 / near)
+    height, width = triangle.shape[0], triangle.shape[1]
     for m in range(len(members)):
         f = members[m]
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -116,7 +119,7 @@ def raster_band(points, faces, box, members, top, bottom, near, triangle, depth)
                     continue
                 within = True
                 w = np.float32((e0 + e1 + e2) * scale)
-                if w > depth[y, x] and w <= largest:
+                if w > depth[y, x] and w <= limit[y, x]:
                     triangle[y, x] = f
                     depth[y, x] = w
     for y in range(top, bottom):
@@ -169,8 +172,11 @@ def raster_numpy(
     height: int,
     near: float,
     cull: bool,
+    limit: Float[np.ndarray, "h w"] | None = None,
 ) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     """:func:`rasterize` on arrays: float64 points and int32 faces, both contiguous."""
+    if limit is None:
+        limit = np.full((height, width), 1 / near, np.float32)
     box = np.empty((len(faces), 4), np.int32)
     triangle = np.empty((height, width), np.int32)
     depth = np.empty((height, width), np.float32)
@@ -183,7 +189,7 @@ def raster_numpy(
     def draw_band(b: int) -> None:
         top = b * ROWS
         own = members[start[b] : start[b + 1]]
-        raster_band(points, faces, box, own, top, min(top + ROWS, height), near, triangle, depth)
+        raster_band(points, faces, box, own, top, min(top + ROWS, height), limit, triangle, depth)
 
     parallel(bound_piece, -(-len(faces) // CHUNK))
     members = sort_into_bands(box, ROWS, start)
@@ -192,12 +198,14 @@ def raster_numpy(
 
 
 def rasterize(
-    points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], width: int, height: int, near: float, cull: bool
-) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
+    points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], width: int, height: int, near: float, cull: bool,
+    limit: Float[Tensor, "h w"] | None = None,
+) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
     """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre."""
     triangle, depth = raster_numpy(
-        points.detach().contiguous().numpy(), faces.int().contiguous().numpy(), width, height, near, cull
-    )
+        points.detach().contiguous().numpy(), faces.int().contiguous().numpy(), width, height, near, cull,
+        None if limit is None else limit.contiguous().numpy(),
+    )  # fmt: skip
     return torch.from_numpy(triangle), torch.from_numpy(depth)
 
 

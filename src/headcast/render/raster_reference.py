@@ -91,26 +91,30 @@ def _boxes(corners: Tensor, width: int, height: int, near: float) -> Tensor:
 
 
 def rasterize(
-    points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], width: int, height: int, near: float, cull: bool
-) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
+    points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], width: int, height: int, near: float, cull: bool,
+    limit: Float[Tensor, "h w"] | None = None,
+) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
     """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre.
 
     Reciprocals of depth are compared as float32; of equal ones the lower triangle wins. A pixel centre
-    exactly on an edge belongs to the side towards +x, then +y.
+    exactly on an edge belongs to the side towards +x, then +y. Reciprocals above ``limit`` (at first
+    1 / ``near``) are not drawn.
     """
+    if limit is None:
+        limit = torch.full((height, width), 1 / near, device=points.device)
     setup = Setup.of(points, faces, width, height, near, cull)
     best = torch.full((width * height,), EMPTY, device=points.device)
     first, total = 0, setup.count.cumsum(0)
     while first < len(faces):
-        limit = PAIRS_AT_ONCE + (int(total[first - 1]) if first else 0)
-        last = max(first + 1, int(torch.searchsorted(total, limit)))
-        pixel, key = _covered(setup, slice(first, last), width, near)
+        most = PAIRS_AT_ONCE + (int(total[first - 1]) if first else 0)
+        last = max(first + 1, int(torch.searchsorted(total, most)))
+        pixel, key = _covered(setup, slice(first, last), width, limit)
         best.scatter_reduce_(0, pixel, key, "amin")
         first = last
     return resolve(best.view(height, width))
 
 
-def _covered(setup: Setup, part: slice, width: int, near: float) -> tuple[Tensor, Tensor]:
+def _covered(setup: Setup, part: slice, width: int, limit: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels inside some of the triangles, and their keys: minus the bits of 1 / depth, then the triangle."""
     n = setup.count[part]
     f = torch.repeat_interleave(torch.arange(part.start, part.stop, device=n.device), n)
@@ -122,12 +126,13 @@ def _covered(setup: Setup, part: slice, width: int, near: float) -> tuple[Tensor
     e = A * (x + 0.5)[:, None] + (B * (y + 0.5)[:, None] + C)
     inside = (e >= setup.least[f]).all(1)
     w = ((e[:, 0] + e[:, 1] + e[:, 2]) * setup.scale[f]).float()
-    inside &= (w > 0) & (w <= torch.tensor(1 / near, dtype=torch.float32))
+    pixel = y * width + x
+    inside &= (w > 0) & (w <= limit.reshape(-1)[pixel])
     key = (-w.view(torch.int32).long() << 32) | f
-    return (y * width + x)[inside], key[inside]
+    return pixel[inside], key[inside]
 
 
-def resolve(best: Int[Tensor, "h w"]) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
+def resolve(best: Int[Tensor, "*b h w"]) -> tuple[Int[Tensor, "*b h w"], Float[Tensor, "*b h w"]]:
     """Triangle and depth from each pixel's smallest key."""
     empty = best == EMPTY
     depth = 1 / (-(best >> 32)).int().view(torch.float32)

@@ -18,7 +18,7 @@ from headcast.render.raster_reference import EMPTY, Setup, resolve
 if TYPE_CHECKING:
     import triton.language as tl
 
-__all__ = ["available", "rasterize"]
+__all__ = ["available", "rasterize", "rasterize_all"]
 
 LANES = 32
 """Pixels that a program looks at together."""
@@ -32,15 +32,30 @@ def available() -> bool:
 
 
 def rasterize(
-    points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], width: int, height: int, near: float, cull: bool
-) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
+    points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], width: int, height: int, near: float, cull: bool,
+    limit: Float[Tensor, "h w"] | None = None,
+) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
     """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre."""
-    setup = Setup.of(points, faces, width, height, near, cull)
-    best = torch.full((height, width), EMPTY, device=points.device)
+    if limit is None:
+        limit = torch.full((height, width), 1 / near, device=points.device)
+    triangle, depth = rasterize_all(points[None], faces[None], width, height, near, cull, limit[None])
+    return triangle[0], depth[0]
+
+
+def rasterize_all(
+    points: Float[Tensor, "b v 3"], faces: Int[Tensor, "b f 3"], width: int, height: int, near: float,
+    cull: bool, limit: Float[Tensor, "b h w"],
+) -> tuple[Int[Tensor, "b h w"], Float[Tensor, "b h w"]]:  # fmt: skip
+    """The same for a batch of meshes, each into its own picture, in one launch."""
+    count, size = points.shape[:2]
+    joined = (faces + torch.arange(count, device=faces.device)[:, None, None] * size).reshape(-1, 3)
+    setup = Setup.of(points.reshape(-1, 3), joined, width, height, near, cull)
+    best = torch.full((count, height, width), EMPTY, device=points.device)
     drawn = torch.nonzero(setup.count)[:, 0]
     if len(drawn):
         triangles = (drawn, setup.normals.contiguous(), setup.least.contiguous(), setup.scale, setup.box)
-        _draw()[(len(drawn),)](*triangles, best, width, 1 / near, LANES=LANES, num_warps=1)
+        shape = (faces.shape[1], width, width * height)
+        _draw()[(len(drawn),)](*triangles, best, limit.contiguous(), *shape, LANES=LANES, num_warps=1)
     return resolve(best)
 
 
@@ -55,8 +70,8 @@ def _draw() -> Any:
 
 
 @no_type_check
-def draw(drawn, normals, least, scale, box, best, width, largest, LANES: tl.constexpr):
-    """Draws one triangle into the smallest keys."""
+def draw(drawn, normals, least, scale, box, best, limit, per_image, width, area, LANES: tl.constexpr):
+    """Draws one triangle into the smallest keys of its image."""
     f = tl.load(drawn + tl.program_id(0))
     n = normals + f * 9
     a0, b0, c0, t0 = tl.load(n), tl.load(n + 1), tl.load(n + 2), tl.load(least + f * 3)
@@ -65,6 +80,7 @@ def draw(drawn, normals, least, scale, box, best, width, largest, LANES: tl.cons
     s = tl.load(scale + f)
     x0, y0 = tl.load(box + f * 4), tl.load(box + f * 4 + 1)
     across, down = tl.load(box + f * 4 + 2) - x0 + 1, tl.load(box + f * 4 + 3) - y0 + 1
+    image, number = f // per_image * area, f % per_image
     for start in range(0, across * down, LANES):
         k = start + tl.arange(0, LANES)
         x, y = x0 + k % across, y0 + k // across
@@ -72,6 +88,7 @@ def draw(drawn, normals, least, scale, box, best, width, largest, LANES: tl.cons
         e0, e1, e2 = a0 * u + (b0 * v + c0), a1 * u + (b1 * v + c1), a2 * u + (b2 * v + c2)
         inside = (k < across * down) & (e0 >= t0) & (e1 >= t1) & (e2 >= t2)
         w = ((e0 + e1 + e2) * s).to(tl.float32)
-        inside &= (w > 0) & (w <= largest)
-        key = (-(w.to(tl.int32, bitcast=True).to(tl.int64)) << 32) | f
-        tl.atomic_min(best + y * width + x, key, mask=inside)
+        pixel = image + y * width + x
+        inside &= (w > 0) & (w <= tl.load(limit + pixel, mask=inside, other=0.0))
+        key = (-(w.to(tl.int32, bitcast=True).to(tl.int64)) << 32) | number
+        tl.atomic_min(best + pixel, key, mask=inside)

@@ -33,12 +33,12 @@ class Fragments:
     """The nearest triangle at every pixel centre.
 
     Attributes:
-        triangle: (H, W) int32 index into the faces, -1 where nothing is.
-        barycentric: (H, W, 3) perspective-correct weights of the triangle's three vertices (sum 1), 0 where
-            nothing is. Differentiable in the vertices.
-        depth: (H, W) camera z in metres, 0 where nothing is. Not differentiable: interpolate z for that.
+        triangle: (*b, H, W) int32 index into the faces, -1 where nothing is.
+        barycentric: (*b, H, W, 3) perspective-correct weights of the triangle's three vertices (sum 1), 0
+            where nothing is. Differentiable in the vertices.
+        depth: (*b, H, W) camera z in metres, 0 where nothing is. Not differentiable: interpolate z for that.
     """
 
-    triangle: Int[Tensor, "h w"]
-    barycentric: Float[Tensor, "h w 3"]
-    depth: Float[Tensor, "h w"]
+    triangle: Int[Tensor, "*b h w"]
+    barycentric: Float[Tensor, "*b h w 3"]
+    depth: Float[Tensor, "*b h w"]

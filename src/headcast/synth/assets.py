@@ -1,0 +1,257 @@
+"""What every batch needs and nobody changes: head, bust, atlas, fields, hair, how much each vertex sees."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from headcast.head.hair import HairItem
+from headcast.head.model import HeadModel
+from headcast.head.skin import SkinModel
+from headcast.render.batch import batch_pixels, rasterize_batch
+from headcast.render.geometry import vertex_normals
+from headcast.synth.atlas import Atlas, make_atlas
+from headcast.synth.bust import Bust, make_bust
+from headcast.synth.dice import Dice
+from headcast.synth.fields import Fields, make_fields
+from headcast.synth.fur import (
+    FREE_HAIR,
+    TEST_HAIR,
+    Fur,
+    beard_fur,
+    buzz_fur,
+    lash_fur,
+    load_styles,
+    merge,
+    style_fur,
+)
+from headcast.synth.lights import from_angles
+from headcast.synth.shade import fetch
+
+__all__ = ["Assets", "lamp_views", "load_assets"]
+
+DIRECTIONS = 36
+LAMP_DISTANCE, LAMP_REACH = 2.5, 0.34
+LAMP_CENTRE = (0.0, -0.03, 0.0)
+MEN = {
+    "short01": 3.0,
+    "short02": 3.0,
+    "short03": 1.5,
+    "short04": 3.0,
+    "afro01": 1.0,
+    "bald": 1.5,
+    "buzzed": 2.5,
+    "long01": 0.4,
+    "ponytail01": 0.3,
+}
+WOMEN = {
+    "bob01": 0.8,
+    "bob02": 2.0,
+    "long01": 3.0,
+    "ponytail01": 2.5,
+    "braid01": 2.0,
+    "short03": 1.0,
+    "short02": 0.8,
+    "afro01": 1.0,
+    "buzzed": 0.3,
+    "short01": 0.5,
+}
+
+
+@dataclass
+class Assets:
+    """Loaded by :func:`load_assets`; furs and openness are made when first worn.
+
+    Attributes:
+        tangent (V, 3): direction of +u on the bust at rest.
+        strand_noise (S, S, 3): fine and coarse streaks, dots, 0..1.
+        hair_names: ``bald``, ``buzzed``, then the styles.
+    """
+
+    head: HeadModel
+    skin: SkinModel
+    bust: Bust
+    atlas: Atlas
+    fields: Fields
+    tangent: Float[Tensor, "v 3"]
+    strand_noise: Float[Tensor, "s s 3"]
+    hair_names: tuple[str, ...]
+    styles: dict[str, HairItem]
+    beard_cover: Float[Tensor, " h"]
+    scalp_cover: Float[Tensor, " h"]
+    furs: dict[tuple[int, bool, bool], Fur] = field(default_factory=dict)
+    seen: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
+    parts: dict[tuple[str, bool], Fur] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Where everything lies."""
+        return self.head.neutral.device
+
+    def part(self, name: str, mirrored: bool = False) -> Fur:
+        """The layers of one style (or its mirror image), of a beard, or of the lashes."""
+        if (name, mirrored) not in self.parts:
+            if name == "lashes":
+                made = lash_fur(self.head)
+            elif name == "beard":
+                made = beard_fur(self.head, self.beard_cover)
+            elif name == "buzzed":
+                made = buzz_fur(self.head, self.scalp_cover)
+            else:
+                made = style_fur(self.head, self.styles[name], mirrored)
+            self.parts[name, mirrored] = made
+        return self.parts[name, mirrored]
+
+    def fur(self, style: int, mirrored: bool, beard: bool) -> Fur:
+        """All that one person wears."""
+        key = (style, mirrored, beard)
+        if key not in self.furs:
+            parts = [self.part(n, mirrored) for n in (self.hair_names[style],) if n != "bald"]
+            parts += [self.part(n) for n in ["beard"] * beard + ["lashes"]]
+            self.furs[key] = merge(parts)
+        return self.furs[key]
+
+    def openness(self, style: int, mirrored: bool) -> Float[Tensor, " v"]:
+        """Cosine-weighted share of the surroundings that vertices of the resting bust see under a style."""
+        key = (style, mirrored)
+        if key not in self.seen:
+            name = self.hair_names[style]
+            fur = None if name in FREE_HAIR else self.part(name, mirrored)
+            self.seen[key] = vertex_openness(self.bust, self.head, fur)
+        return self.seen[key]
+
+    def hair_weights(self, split: str, feminine: Tensor) -> Float[Tensor, "b h"]:
+        """How likely each style is; those held out are for the test split, which has only them and none."""
+        rows = []
+        for table in (MEN, WOMEN):
+            allowed = [n in FREE_HAIR or (n in TEST_HAIR) == (split == "test") for n in self.hair_names]
+            rows.append([table.get(n, 0.0) * a for n, a in zip(self.hair_names, allowed, strict=True)])
+        both = torch.tensor(rows, device=self.device)
+        return torch.where(feminine[:, None], both[1], both[0])
+
+
+_loaded: dict[tuple[str, int], Assets] = {}
+
+
+def load_assets(device: torch.device, texture: int) -> Assets:
+    """The assets on a device for textures of a size; kept for the next call."""
+    key = (str(device), texture)
+    if key not in _loaded:
+        with torch.no_grad():
+            _loaded[key] = _load(device, texture)
+    return _loaded[key]
+
+
+def _load(device: torch.device, texture: int) -> Assets:
+    head = HeadModel.load().to(device)
+    skin = SkinModel.load().to(device)
+    bust = make_bust(head)
+    atlas = make_atlas(head, bust, texture)
+    fields = make_fields(atlas)
+    styles = load_styles(head)
+    per_vertex = vertex_uv(head, bust)
+    zero = torch.zeros(len(per_vertex), dtype=torch.long, device=device)
+    cover = fetch(torch.stack([fields.beard, fields.scalp], -1)[None], zero, per_vertex)[: bust.head_count]
+    n = atlas.noise[:, :texture]
+    fine, coarse = n[6] + 0.8 * n[5] + 0.4 * n[4], n[3] + n[4]
+    fields_ = (stretched(fine), stretched(coarse), n[6] + n[5])
+    noise = torch.stack([torch.sigmoid(1.8 * x / x.std()) for x in fields_], -1)
+    return Assets(
+        head, skin, bust, atlas, fields, rest_tangent(head, bust), noise, (*FREE_HAIR, *styles), styles,
+        cover[:, 0], cover[:, 1],
+    )  # fmt: skip
+
+
+def stretched(noise: Float[Tensor, "s s"]) -> Float[Tensor, "s s"]:
+    """Smeared along v (wrapping): streaks."""
+    total = torch.zeros_like(noise)
+    for k in range(-24, 25):
+        total = total + noise.roll(k, 0) * math.exp(-((k / 12) ** 2))
+    return total
+
+
+def vertex_uv(head: HeadModel, bust: Bust) -> Float[Tensor, "v 2"]:
+    """Some texture coordinates of every vertex of the bust."""
+    out = torch.zeros(bust.head_count + bust.torso_count + bust.glasses_count, 2, device=head.neutral.device)
+    out[bust.faces.reshape(-1)] = bust.uv[bust.faces_uv.reshape(-1)]
+    return out
+
+
+def rest_tangent(head: HeadModel, bust: Bust) -> Float[Tensor, "v 3"]:
+    """Direction in which u grows, per vertex of the bust at rest."""
+    v = rest_bust(head, bust)
+    p, uv = v[bust.faces], bust.uv[bust.faces_uv]
+    e1, e2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
+    d1, d2 = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
+    det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
+    t = (e1 * d2[:, 1:] - e2 * d1[:, 1:]) * det.sign()[:, None]
+    t = torch.cat([t, torch.zeros_like(t[:1])])
+    out = normalize(t[bust.incident].sum(1), dim=-1)
+    return torch.where(out.norm(dim=-1, keepdim=True) > 0.5, out, torch.tensor([1.0, 0, 0], device=v.device))
+
+
+def rest_bust(head: HeadModel, bust: Bust) -> Float[Tensor, "v 3"]:
+    """The neutral bust; glasses in one point."""
+    return torch.cat(
+        [head.neutral, bust.torso, torch.zeros(bust.glasses_count, 3, device=head.neutral.device)]
+    )
+
+
+def lamp_views(key: Float[Tensor, "s 3"], size: int) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "s 4 4"]]:
+    """Cameras that look from distant lamps at the head."""
+    from headcast.synth.views import looking
+
+    yaw, pitch = torch.atan2(key[:, 0], key[:, 2]), key[:, 1].clamp(-0.999, 0.999).asin()
+    zero = torch.zeros_like(yaw)
+    fov = zero + 2 * math.asin(LAMP_REACH / LAMP_DISTANCE)
+    target = torch.tensor(LAMP_CENTRE, device=key.device)
+    views = looking(target, yaw, pitch, zero, zero + LAMP_DISTANCE, fov, size)
+    return views.K[0], views.cam_from_world
+
+
+def vertex_openness(bust: Bust, head: HeadModel, fur: Fur | None, size: int = 192) -> Float[Tensor, " v"]:
+    """See ``Assets.openness``: depth pictures from all around."""
+    v = rest_bust(head, bust)
+    normals = vertex_normals(v, bust.faces)
+    normals = torch.where(
+        normals.norm(dim=-1, keepdim=True) > 0.5, normals, torch.tensor([0, 0, 1.0], device=v.device)
+    )
+    mesh, faces = v, bust.faces
+    if fur is not None:
+        inner = fur.level < 0.5
+        keep = inner[fur.faces].all(1)
+        mesh, faces = torch.cat([v, fur.rest]), torch.cat([faces, fur.faces[keep] + len(v)])
+    i = torch.arange(DIRECTIONS, device=v.device)
+    around, height = i * (math.pi * (3 - math.sqrt(5))), (1 - (2 * i + 1) / DIRECTIONS).asin()
+    seen, total = torch.zeros(len(v), device=v.device), torch.zeros(len(v), device=v.device)
+    for d in from_angles(around, height):
+        K, pose = lamp_views(d[None], size)
+        depth = rasterize_batch(batch_pixels(mesh[None], K[None], pose), faces, size, size).depth[0]
+        p = v + normals * 0.003
+        q = p @ pose[0, :3, :3].T + pose[0, :3, 3]
+        uv = (q[:, :2] / q[:, 2:] * K[0, 0] + K[0, 2]).long().clamp(0, size - 1)
+        z = depth[uv[:, 1], uv[:, 0]]
+        cosine = (normals @ d).clamp(min=0)
+        seen += cosine * ((z == 0) | (q[:, 2] < z + 0.003))
+        total += cosine
+    open_ = seen / total.clamp(min=1e-6)
+    smooth = open_[bust.faces].mean(1)
+    smooth = torch.cat([smooth, smooth[:1]])
+    count = (bust.incident < len(bust.faces)).sum(1).clamp(min=1)
+    mean = (smooth[bust.incident] * (bust.incident < len(bust.faces))).sum(1) / count
+    return (0.06 + 0.94 * mean).clamp(0, 1)
+
+
+def scene_dice(
+    split_row: int, numbers: np.ndarray, frames: np.ndarray, seed: int, device: torch.device
+) -> Dice:
+    """Draws of moments."""
+    return Dice(
+        np.stack([np.full(len(numbers), split_row), numbers, frames + 1], 1).astype(np.int64), seed, device
+    )

@@ -1,0 +1,58 @@
+"""What lies behind: gradients, clouds of noise, blurred shapes, plain studio colours. Linear colour."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate as resize
+
+from headcast.synth.dice import Dice
+
+__all__ = ["draw_backgrounds"]
+
+SHAPES = 7
+
+
+def draw_backgrounds(dice: Dice, size: int) -> Float[Tensor, "n h h 3"]:
+    """One picture for each row of the dice; as blurred as out-of-focus backgrounds are."""
+    n, device = len(dice.rows), dice.device
+    low = dice.uniform("bg 2", 3, 2, 2)
+    cloud = sum(
+        resize(
+            dice.normal(f"bg {k}", 1, k, k) + 0.22 * dice.normal(f"bg hue {k}", 3, k, k), size=(64, 64),
+            mode="bicubic", align_corners=True,
+        ) * (2.2 / k)
+        for k in (3, 5, 11, 23)
+    )  # fmt: skip
+    base = dice.uniform("bg base", 3)
+    level = dice.uniform("bg level") ** 1.6
+    grey = base.mean(1, keepdim=True)
+    tint = (grey + (base - grey) * (dice.uniform("bg colour") ** 2)[:, None]) * level[:, None]
+    picture = tint[..., None, None].expand(n, 3, 64, 64)
+    low = low.mean(1, keepdim=True) * 0.75 + low * 0.25
+    gradient = resize(low, size=(64, 64), mode="bilinear", align_corners=True)
+    use = [dice.uniform(f"bg use {k}")[:, None, None, None] for k in range(3)]
+    picture = picture * (1 - use[0] * 0.8) + gradient * level[:, None, None, None] * use[0] * 0.8
+    picture = picture * torch.exp(cloud * (use[1] > 0.4))
+    y, x = torch.meshgrid(*(torch.linspace(0, 1, 64, device=device),) * 2, indexing="ij")
+    shapes = dice.uniform("shapes", SHAPES, 9)
+    for k in range(SHAPES):
+        cx, cy, rx, ry, angle, soft, *colour = shapes[:, k].unbind(-1)
+        there = (use[2][:, 0, 0, 0] > 0.3) & (dice.uniform(f"shape {k}") < 0.6)
+        c, s = (angle * 3.1416).cos()[:, None, None], (angle * 3.1416).sin()[:, None, None]
+        dx, dy = x - cx[:, None, None], y - cy[:, None, None]
+        u = (c * dx + s * dy).abs() / (0.06 + 0.5 * rx[:, None, None] ** 2)
+        v = (c * dy - s * dx).abs() / (0.06 + 0.5 * ry[:, None, None] ** 2)
+        box = torch.where((soft > 0.5)[:, None, None], torch.maximum(u, v), (u * u + v * v).sqrt())
+        edge = (0.05 + 0.6 * soft)[:, None, None]
+        mask = ((1 - box) / edge + 0.5).clamp(0, 1) * there[:, None, None]
+        tone = torch.stack(colour, 1)[..., None, None] ** 1.5
+        tone = (0.6 * tone.mean(1, keepdim=True) + 0.4 * tone) * (0.25 + level[:, None, None, None])
+        picture = picture + (tone - picture) * mask[:, None] * 0.85
+    picture = resize(picture, size=(size, size), mode="bicubic", align_corners=True)
+    grain = dice.uniform("bg grain")[:, None, None, None] * 0.05
+    noise = resize(
+        dice.normal("bg fine", 1, 128, 128), size=(size, size), mode="bilinear", align_corners=False
+    )
+    return (picture * (1 + grain * noise)).clamp(0.001, 1).permute(0, 2, 3, 1)

@@ -1,0 +1,81 @@
+"""What to synthesize."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from headcast.errors import HeadcastError
+
+__all__ = ["FRAMINGS", "LABELS", "Framing", "Split", "SynthConfig"]
+
+Split = Literal["train", "test"]
+Framing = Literal["portrait", "portrait4d", "eg3d", "front"]
+FRAMINGS: tuple[Framing, ...] = ("portrait", "portrait4d", "eg3d", "front")
+
+LABELS = (
+    "background", "skin", "nose", "ears", "neck", "brows", "lips", "mouth", "teeth", "eyes", "hair",
+    "facial_hair", "glasses", "clothes",
+)  # fmt: skip
+"""Region labels in the order of their numbers. ``mouth`` is its inside: gums, tongue, lining."""
+
+
+@dataclass(frozen=True)
+class SynthConfig:
+    """How many heads of which kind a batch holds: ``people`` x ``frames`` x ``views`` pictures.
+
+    Attributes:
+        split: ``test`` holds out identities, skin parameters, hair templates and lights (docs/synth.md).
+        size: side of the pictures, pixels.
+        people, frames, views: persons in a batch, moments of each, cameras at each moment. Views of a moment
+            share its light, so that they are views of one scene.
+        clip: the frames of a person are consecutive, at ``fps``; else unrelated moments.
+        texture: side of the skin textures; 0: twice the picture's.
+        antialias: RGB, alpha, albedo and the like are means over antialias² samples a pixel.
+        framing: where cameras stand, see ``synth.views``.
+        expression: scales expressions; 0 is always neutral.
+        hair, glasses, clothes, background: may be left out (hair: a bald scalp, no beard, brows stay).
+        layers: how many layers of translucent hair are seen through.
+        micro: strength of pores and fine wrinkles in normals.
+        at_once: pictures rendered together; bounds memory. 0: 4 on a CPU, 64 on CUDA.
+    """
+
+    split: Split = "train"
+    size: int = 256
+    people: int = 4
+    frames: int = 1
+    views: int = 1
+    clip: bool = False
+    fps: float = 25.0
+    texture: int = 0
+    antialias: int = 2
+    framing: Framing = "portrait"
+    expression: float = 1.0
+    hair: bool = True
+    glasses: bool = True
+    clothes: bool = True
+    background: bool = True
+    layers: int = 3
+    micro: float = 1.0
+    at_once: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("size", "people", "frames", "views", "antialias", "layers"):
+            if getattr(self, name) < 1:
+                raise HeadcastError(f"synth: {name} must be at least 1")
+        if self.split not in ("train", "test"):
+            raise HeadcastError(f"synth: split '{self.split}' is unknown; use train or test")
+        if self.framing not in FRAMINGS:
+            raise HeadcastError(f"synth: framing '{self.framing}' is unknown; use {', '.join(FRAMINGS)}")
+        if self.size > 4096 or self.texture > 8192:
+            raise HeadcastError("synth: pictures may be 4096 and textures 8192 pixels wide at most")
+
+    @property
+    def count(self) -> int:
+        """Pictures in a batch."""
+        return self.people * self.frames * self.views
+
+    @property
+    def texture_size(self) -> int:
+        """Side of the skin textures, a multiple of 64."""
+        return -(-(self.texture or min(2 * self.size, 8192)) // 64) * 64

@@ -1,0 +1,156 @@
+"""People in a moment as triangles: the opaque bust and the layers of hair, posed in the world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from headcast.device import is_cuda
+from headcast.head.model import HeadModel
+from headcast.head.occlusion import INSIDE, mouth_occlusion
+from headcast.head.params import HeadParams
+from headcast.render.geometry import vertex_normals
+from headcast.rotation import axis_angle_to_matrix
+from headcast.synth.bust import Bust
+from headcast.synth.fur import BEARD, CURLS, STYLE, Fur
+from headcast.synth.glasses import make_glasses
+from headcast.synth.looks import Looks
+
+__all__ = ["Figure", "bust_normals", "pose_figures"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """N posed people.
+
+    Attributes:
+        vertices, normals (N, V, 3): of the bust, world. tangents (N, V, 3): direction of +u on it.
+        openness (N, V): share of the surroundings that a vertex sees.
+        hair, hair_normals, hair_flow (N, W, 3), world.
+        hair_facts (N, W, 6): rest position, cover, level, kind.
+        hair_faces (N, G, 3), padded with triangles of one point.
+        head (N, H, 3): the head model's vertices, for landmarks.
+    """
+
+    vertices: Tensor
+    normals: Tensor
+    tangents: Tensor
+    openness: Tensor
+    hair: Tensor
+    hair_normals: Tensor
+    hair_flow: Tensor
+    hair_facts: Tensor
+    hair_faces: Tensor
+    head: Tensor
+
+    def __getitem__(self, index: Tensor) -> Figure:
+        """Some of them, in any order."""
+        return Figure(**{n: getattr(self, n)[index] for n in self.__dataclass_fields__})
+
+
+def pose_figures(
+    head: HeadModel,
+    bust: Bust,
+    params: HeadParams,
+    looks: Looks,
+    furs: list[Fur],
+    tangent: Float[Tensor, "v 3"],
+    openness: Float[Tensor, "n v"],
+) -> Figure:
+    """Figures of N heads. ``furs``: one merged fur a head; ``tangent``: of the bust at rest."""
+    posed = head(params)
+    R = axis_angle_to_matrix(params.rotation)
+    t = params.translation[:, None]
+    rest = head.shape(params.identity)
+    joints = head.joints(params.identity)
+    turn = joint_transforms(joints, params)
+    local = (posed - t) @ R
+    edge = local[:, bust.loop] - head.neutral[bust.loop]
+    torso = bust.torso + edge[:, bust.ring] * bust.follow[:, None]
+    frames = make_glasses(head.landmarks(rest, 68), joints[:, 4:6], looks.frame, looks.glasses)
+    frames = frames @ turn[:, 2, :, :3].transpose(1, 2) + turn[:, None, 2, :, 3]
+    body = torch.cat([local, torso, frames], 1)
+    world = body @ R.transpose(1, 2) + t
+    normals = bust_normals(world, bust)
+    head_R = R @ turn[:, 2, :, :3]
+    along = tangent @ head_R.transpose(1, 2)
+    hair = [
+        pose_fur(f, local[i], normals[i] @ R[i], params[i], turn[i], looks[i : i + 1])
+        for i, f in enumerate(furs)
+    ]
+    most, faces = max(len(h[0]) for h in hair), max(len(f.faces) for f in furs)
+    packed = [torch.stack([pad(h[k], most) for h in hair]) for k in range(4)]
+    inside = torch.stack([mouth_occlusion(head, v) for v in posed])
+    openness = openness.clone()
+    mouth = mouth_vertices(head)
+    openness[:, mouth] = inside[:, mouth]
+    return Figure(
+        world, normals, along, openness, packed[0] @ R.transpose(1, 2) + t, packed[1] @ R.transpose(1, 2),
+        packed[2] @ R.transpose(1, 2), packed[3], torch.stack([pad(f.faces, faces) for f in furs]), posed,
+    )  # fmt: skip
+
+
+def mouth_vertices(head: HeadModel) -> Int[Tensor, " n"]:
+    """Vertices of the parts inside the mouth."""
+    return head.faces[head.part_faces(*INSIDE)].unique()
+
+
+def pad(x: Tensor, length: int) -> Tensor:
+    """Rows of zeros added."""
+    return torch.nn.functional.pad(x, (0, 0, 0, length - len(x)))
+
+
+def joint_transforms(joints: Float[Tensor, "n 6 3"], params: HeadParams) -> Float[Tensor, "n 3 3 4"]:
+    """x -> R x + t of root, neck and head in the head frame (see ``HeadModel.skin``)."""
+    half = axis_angle_to_matrix(params.neck / 2)
+    zero = torch.zeros_like(half[..., :1])
+    eye = torch.eye(3, device=half.device).expand_as(half)
+    R, t = half, joints[:, 1] - (half @ joints[:, 1, :, None])[..., 0]
+    own = joints[:, 2] - (half @ joints[:, 2, :, None])[..., 0]
+    R2, t2 = R @ half, (R @ own[..., None])[..., 0] + t
+    return torch.stack(
+        [torch.cat([eye, zero], -1), torch.cat([R, t[..., None]], -1), torch.cat([R2, t2[..., None]], -1)], 1
+    )
+
+
+def pose_fur(
+    fur: Fur,
+    head_vertices: Tensor,
+    head_normals: Tensor,
+    params: HeadParams,
+    turn: Float[Tensor, "3 3 4"],
+    looks: Looks,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Vertices, normals, flow (head frame) and facts of one head's hair."""
+    moved = fur.rest + (params.identity @ fur.basis.flatten(1)).view(-1, 3)
+    length = torch.where(
+        fur.kind == BEARD,
+        looks.beard_length,
+        torch.where((fur.kind == STYLE) | (fur.kind == CURLS), looks.hair_length, 1.0),
+    )
+    moved = moved + fur.out * (fur.offset * length)[:, None]
+    weights = torch.cat([fur.joints[:, :2], fur.joints[:, 2:].sum(1, keepdim=True)], 1)
+    M = (weights @ turn.flatten(1)).view(-1, 3, 4)
+    v = (M[..., :3] @ moved[..., None])[..., 0] + M[..., 3]
+    n, flow = ((M[..., :3] @ x[..., None])[..., 0] for x in (fur.out, fur.flow))
+    on = fur.anchor >= 0
+    anchor = fur.anchor.clamp(min=0)
+    skin_normal = torch.where((fur.kind == BEARD)[:, None], head_normals[anchor], n)
+    grown = head_vertices[anchor] + skin_normal * (fur.offset * length)[:, None]
+    v, n = torch.where(on[:, None], grown, v), torch.where(on[:, None], skin_normal, n)
+    facts = torch.cat([fur.rest, fur.cover[:, None], fur.level[:, None], fur.kind[:, None].float()], 1)
+    return v, normalize(n, dim=-1), normalize(flow, dim=-1), facts
+
+
+def bust_normals(vertices: Float[Tensor, "n v 3"], bust: Bust) -> Float[Tensor, "n v 3"]:
+    """Unit normals weighted by area."""
+    if not is_cuda(vertices):
+        return torch.stack([vertex_normals(v, bust.faces) for v in vertices])
+    a, b, c = (vertices[:, bust.faces[:, k]] for k in range(3))
+    n = torch.linalg.cross(b - a, c - a)
+    n = torch.cat([n, torch.zeros_like(n[:, :1])], 1)
+    return normalize(n[:, bust.incident].sum(2), dim=-1, eps=1e-30)

@@ -1,0 +1,240 @@
+"""Everything made of hairs: layers of surface with strands of varying opacity.
+
+A hair style is its CC0 mesh (``head.hair``) and a thinner copy a little further out; a beard and a buzz cut
+are copies of the skin pushed outwards; lashes are a strip on each upper lid. The pattern of strands is a
+function of a point's rest position, so nothing is painted per person.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from headcast.head.hair import HairAsset, HairItem
+from headcast.head.model import HeadModel
+from headcast.render.geometry import vertex_normals
+
+__all__ = ["FREE_HAIR", "TEST_HAIR", "Fur", "beard_fur", "buzz_fur", "lash_fur", "merge", "style_fur"]
+
+CROWN = (0.0, 0.075, -0.012)
+CROWN_AXIS = (0.0, 0.91, -0.41)
+"""Where strands start: a point inside the head, and the direction of the whorl."""
+
+TEST_HAIR = ("short02", "bob02", "braid01")
+"""Styles that only the test split wears."""
+
+FREE_HAIR = ("bald", "buzzed")
+"""Styles that are no meshes; both splits wear them."""
+
+SHELLS = ((0.0, 0.0), (0.0045, 1.0))
+"""Offset (metres) and level of a style's two copies."""
+
+STYLE, BUZZ, BEARD, LASH, CURLS = 0, 1, 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Fur:
+    """Layers of one kind, V vertices.
+
+    Attributes:
+        rest (V, 3) metres, head frame; basis (I, V, 3) change by identity; joints (V, J) skin weights; for
+            what stands on skin: anchor (V,) skin vertices (else -1).
+        offset (V,): metres along the surface's normal (times a length for beards).
+        out (V, 3): unit normals at rest. flow (V, 3): unit direction of the strands at rest.
+        cover (V,): 0 at the rim of the growth, 1 well inside. level (V,): 0 inner layer .. 1 outer.
+        kind (V,): style, buzz, beard or lash. faces (F, 3).
+    """
+
+    rest: Float[Tensor, "v 3"]
+    basis: Float[Tensor, "i v 3"]
+    joints: Float[Tensor, "v j"]
+    anchor: Int[Tensor, " v"]
+    offset: Float[Tensor, " v"]
+    out: Float[Tensor, "v 3"]
+    flow: Float[Tensor, "v 3"]
+    cover: Float[Tensor, " v"]
+    level: Float[Tensor, " v"]
+    kind: Int[Tensor, " v"]
+    faces: Int[Tensor, "f 3"]
+
+
+def flow_of(points: Float[Tensor, "v 3"], out: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
+    """Direction of combed hair: away from the whorl, along the surface; straight down below the ears."""
+    axis = torch.tensor(CROWN_AXIS, device=points.device)
+    d = normalize(points - torch.tensor(CROWN, device=points.device), dim=-1)
+    away = (d * axis).sum(-1, keepdim=True) * d - axis
+    low = ((-0.01 - points[:, 1]) / 0.06).clamp(0, 1)[:, None]
+    away = normalize(away, dim=-1) * (1 - low) + low * torch.tensor([0.0, -1.0, 0.0], device=points.device)
+    return normalize(away - (away * out).sum(-1, keepdim=True) * out, dim=-1)
+
+
+def style_fur(head: HeadModel, item: HairItem, mirrored: bool = False) -> Fur:
+    """A hair style as two layers, or its mirror image."""
+    item = on_device(item, head.neutral.device)
+    if mirrored:
+        flip = torch.tensor([-1.0, 1.0, 1.0], device=head.neutral.device)
+        item = replace(item, vertices=item.vertices * flip, faces=item.faces.flip(1))
+    vertices, faces = item.vertices, item.faces
+    skin, share = item.carriers(head)
+    basis = (head.identity_basis[:, skin] * share[..., None]).sum(2)
+    joints = (head.skin_weights[skin] * share[..., None]).sum(1)
+    out = vertex_normals(vertices, faces)
+    cover = rim_cover(head, vertices, faces)
+    layers = [(vertices, o, level) for o, level in SHELLS]
+    n, count = len(vertices), len(layers)
+    return Fur(
+        vertices.repeat(count, 1),
+        basis.repeat(1, count, 1),
+        joints.repeat(count, 1),
+        torch.full((n * count,), -1, device=vertices.device),
+        torch.cat([torch.full((n,), o, device=vertices.device) for _, o, _ in layers]),
+        out.repeat(count, 1),
+        flow_of(vertices, out).repeat(count, 1),
+        cover.repeat(count),
+        torch.cat([torch.full((n,), level, device=vertices.device) for _, _, level in layers]),
+        torch.full((n * count,), CURLS if item.name.startswith("afro") else STYLE, device=vertices.device),
+        torch.cat([faces + n * i for i in range(count)]),
+    )
+
+
+def on_device(item: HairItem, device: torch.device) -> HairItem:
+    """The item's tensors moved."""
+    names = ("vertices", "faces", "uv", "faces_uv")
+    return replace(item, **{n: getattr(item, n).to(device) for n in names})
+
+
+def rim_cover(head: HeadModel, vertices: Tensor, faces: Tensor) -> Float[Tensor, " v"]:
+    """0 on a style's open edges, rising to 1 over 7 mm at the hairline and 30 mm at loose ends."""
+    _, welded = torch.unique((vertices / 0.0012).round().long(), dim=0, return_inverse=True)
+    f = welded[faces]
+    f = f[(f != f.roll(1, 1)).all(1)].sort(1).values.unique(dim=0)
+    edges = torch.cat([f[:, [0, 1]], f[:, [1, 2]], f[:, [0, 2]]])
+    unique, count = torch.unique(edges, dim=0, return_counts=True)
+    rim = torch.isin(welded, unique[count == 1].unique()).nonzero()[:, 0]
+    if not len(rim):
+        return torch.ones(len(vertices), device=vertices.device)
+    skin = head.neutral[head.region_mask("scalp", "face", "ears", "neck")]
+    loose = torch.cdist(vertices[rim], skin).amin(1)
+    reach = 0.007 + 0.023 * ((loose - 0.006) / 0.012).clamp(0, 1)
+    distance, nearest = torch.cdist(vertices, vertices[rim]).min(1)
+    patchy = (distance < 0.002).float().mean()  # meshes of many small cards have rims everywhere
+    if patchy > 0.35:
+        return (0.62 + 0.38 * (distance / 0.004)).clamp(max=1)
+    return (distance / reach[nearest]).clamp(max=1)
+
+
+def grown(
+    head: HeadModel, keep: Tensor, cover: Tensor, layers: tuple[tuple[float, float], ...], kind: int
+) -> Fur:
+    """Copies of part of the skin at offsets."""
+    skin = head.faces[head.part_faces("skin")]
+    faces = skin[keep[skin].all(1)]
+    used, local = faces.unique(return_inverse=True)
+    normals = head.vertex_normals(head.neutral)[used]
+    rest, n = head.neutral[used], len(used)
+    flow = flow_of(rest, normals)
+    if kind == BEARD:
+        down = torch.tensor([0.0, -1.0, -0.25], device=rest.device) + 0.9 * normals
+        flow = normalize(down - 0.5 * (down * normals).sum(-1, keepdim=True) * normals, dim=-1)
+    m = len(layers)
+    return Fur(
+        rest.repeat(m, 1), head.identity_basis[:, used].repeat(1, m, 1), head.skin_weights[used].repeat(m, 1),
+        used.repeat(m), torch.cat([torch.full((n,), o, device=rest.device) for o, _ in layers]),
+        normals.repeat(m, 1), flow.repeat(m, 1), cover[used].repeat(m),
+        torch.cat([torch.full((n,), v, device=rest.device) for _, v in layers]),
+        torch.full((n * m,), kind, device=rest.device), torch.cat([local + n * i for i in range(m)]),
+    )  # fmt: skip
+
+
+def buzz_fur(head: HeadModel, cover: Float[Tensor, " v"]) -> Fur:
+    """Very short hair on the scalp."""
+    return grown(head, cover > 0.02, cover, ((0.0015, 0.35), (0.0032, 1.0)), BUZZ)
+
+
+def beard_fur(head: HeadModel, cover: Float[Tensor, " v"]) -> Fur:
+    """A beard; offsets are shares of its length."""
+    return grown(head, cover > 0.02, cover, ((0.35, 0.2), (1.0, 1.0)), BEARD)
+
+
+def lash_fur(head: HeadModel) -> Fur:
+    """Upper lashes: strips of two rows, offset along ``out``."""
+    rows = []
+    for side in range(2):
+        rim = head.lid_index[side][head.lid_rim]
+        upper = rim[head.lid_share > 0]
+        rows.append(upper[head.neutral[upper, 0].argsort()])
+    anchors, faces, offsets, outs, covers, first = [], [], [], [], [], 0
+    for side, row in enumerate(rows):
+        n = len(row)
+        eye = head.joint_neutral[4 + side]
+        p = head.neutral[row]
+        lateral = normalize(p - eye, dim=-1)
+        out = normalize(
+            lateral * torch.tensor([1.3, 0.2, 1.0], device=p.device)
+            + torch.tensor([0.0, 0.85, 0.0], device=p.device),
+            dim=-1,
+        )
+        anchors.append(row.repeat(2))
+        offsets.append(torch.tensor([0.0, 0.0085], device=p.device).repeat_interleave(n))
+        outs.append(out.repeat(2, 1))
+        ends = torch.linspace(0, 1, n, device=p.device)
+        covers.append(
+            torch.cat([torch.ones(n, device=p.device), torch.zeros(n, device=p.device)])
+            * (4 * ends * (1 - ends)).clamp(max=1).sqrt().repeat(2)
+        )
+        i = torch.arange(n - 1, device=p.device) + first
+        faces += [torch.stack([i, i + 1, i + n], 1), torch.stack([i + 1, i + n + 1, i + n], 1)]
+        first += 2 * n
+    anchor, out = torch.cat(anchors), torch.cat(outs)
+    n = len(anchor)
+    zero = torch.zeros(n, device=out.device)
+    return Fur(
+        head.neutral[anchor],
+        head.identity_basis[:, anchor],
+        head.skin_weights[anchor],
+        anchor,
+        torch.cat(offsets),
+        out,
+        out,
+        torch.cat(covers),
+        zero,
+        torch.full((n,), LASH, device=out.device),
+        torch.cat(faces),
+    )
+
+
+def merge(parts: list[Fur]) -> Fur:
+    """Several kinds as one mesh."""
+    first, faces = 0, []
+    for p in parts:
+        faces.append(p.faces + first)
+        first += len(p.rest)
+    stacked = {
+        n: torch.cat([getattr(p, n) for p in parts], 1 if n == "basis" else 0)
+        for n in ("rest", "basis", "joints", "anchor", "offset", "out", "flow", "cover", "level", "kind")
+    }
+    return Fur(**stacked, faces=torch.cat(faces))
+
+
+def strand_coordinates(rest: Float[Tensor, "m 3"]) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Across (turns around the whorl) and along (metres from it) the strands at rest positions."""
+    axis = torch.tensor(CROWN_AXIS, device=rest.device)
+    d = rest - torch.tensor(CROWN, device=rest.device)
+    up = (d * axis).sum(-1)
+    forward = torch.tensor([0.0, -axis[2], axis[1]], device=rest.device)
+    front = (d * forward).sum(-1)
+    turn = torch.atan2(d[:, 0], front) / (2 * math.pi)
+    polar = torch.atan2((d - up[:, None] * axis).norm(dim=-1), up)
+    low = (-0.02 - rest[:, 1]).clamp(min=0)
+    return turn, 0.1 * polar + low
+
+
+def load_styles(head: HeadModel) -> dict[str, HairItem]:
+    """The bundled styles by name."""
+    asset = HairAsset.load()
+    return {n: asset[n] for n in sorted(asset.of_kind("hair"))}

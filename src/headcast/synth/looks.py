@@ -1,0 +1,145 @@
+"""How a person is got up: hair and its colour, brows, beard, eyes, glasses, clothes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from headcast.synth.config import SynthConfig
+from headcast.synth.dice import Dice
+from headcast.synth.people import Person
+
+__all__ = ["BEARDS", "Looks", "draw_looks", "hair_colour"]
+
+BEARDS = ("none", "shadow", "stubble", "beard", "moustache", "goatee")
+BEARD_WEIGHTS = (0.42, 0.16, 0.14, 0.14, 0.06, 0.08)
+BALD, BUZZED = 0, 1
+"""Hair styles before those of the templates."""
+
+HAIR = ((0.009, 0.008, 0.0075), (0.018, 0.013, 0.01), (0.04, 0.025, 0.016), (0.085, 0.053, 0.032),
+        (0.15, 0.1, 0.062), (0.24, 0.17, 0.105), (0.38, 0.29, 0.19), (0.55, 0.47, 0.36))  # fmt: skip
+RED_HAIR = ((0.05, 0.018, 0.009), (0.12, 0.042, 0.017), (0.24, 0.095, 0.038))
+"""Linear albedo from black over brown to platinum, and from auburn to ginger."""
+
+IRIS_DARK = ((0.024, 0.013, 0.007), (0.07, 0.035, 0.014), (0.11, 0.075, 0.03), (0.08, 0.1, 0.05),
+             (0.08, 0.13, 0.19), (0.13, 0.16, 0.18))  # fmt: skip
+"""Linear albedo of dark brown, brown, hazel, green, blue and grey irises."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Looks of B people; colours are linear albedo.
+
+    Attributes:
+        hair: style: 0 bald, 1 buzzed, then templates; hair_mirrored. hair_colour, hair_length (factor),
+            hair_light (how much the lightness of strands varies).
+        brow_style: which drawing; brow_strength.
+        beard: index of ``BEARDS``; beard_density 0..1; beard_length metres.
+        iris (B, 3); sclera: yellowness 0..1; pupil: radius as a share of the iris.
+        glasses; frame (B, 8): width, height, roundness, thickness, drop, tilt, bridge, darkness.
+        cloth (B, 2, 3) two colours; pattern 0 plain, 1 stripes, 2 checks, 3 mottled; neckline (B, 2).
+    """
+
+    hair: Int[Tensor, " b"]
+    hair_mirrored: Bool[Tensor, " b"]
+    hair_colour: Float[Tensor, "b 3"]
+    hair_length: Float[Tensor, " b"]
+    hair_light: Float[Tensor, " b"]
+    brow_style: Int[Tensor, " b"]
+    brow_strength: Float[Tensor, " b"]
+    beard: Int[Tensor, " b"]
+    beard_density: Float[Tensor, " b"]
+    beard_length: Float[Tensor, " b"]
+    iris: Float[Tensor, "b 3"]
+    sclera: Float[Tensor, " b"]
+    pupil: Float[Tensor, " b"]
+    glasses: Bool[Tensor, " b"]
+    frame: Float[Tensor, "b 8"]
+    frame_colour: Float[Tensor, "b 3"]
+    cloth: Float[Tensor, "b 2 3"]
+    pattern: Int[Tensor, " b"]
+    neckline: Float[Tensor, "b 2"]
+
+    def __getitem__(self, index: slice | Tensor) -> Looks:
+        """Those of some of the people."""
+        return Looks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+def draw_looks(config: SynthConfig, dice: Dice, person: Person, hair_weights: Float[Tensor, "b h"]) -> Looks:
+    """Looks that fit sex, age and tone as loosely as in life.
+
+    ``hair_weights``: how likely each hair style is for each person (zero for what the split holds out).
+    """
+    male = ~person.feminine
+    beard = dice.choice("beard", BEARD_WEIGHTS) * male * config.hair
+    glasses = dice.chance("glasses", 0.16 + 0.2 * person.old) & config.glasses
+    edges = hair_weights.cumsum(1) / hair_weights.sum(1, keepdim=True)
+    hair = (dice.uniform("hair")[:, None] >= edges).sum(1).clamp(max=hair_weights.shape[1] - 1)
+    hue = dice.uniform("cloth", 2, 3)
+    cloth = 0.02 + 0.75 * hue.mean(-1, keepdim=True) ** 2 * (0.35 + 0.65 * hue) / 0.9
+    return Looks(
+        hair * config.hair,
+        dice.chance("mirrored", 0.5) & (hair > BUZZED),
+        hair_colour(dice, person),
+        dice.uniform("hair length", low=0.85, high=1.15),
+        dice.uniform("hair light", low=0.15, high=0.7),
+        dice.choice("brow style", (1.0,) * 6),
+        torch.where(male, 0.85, 0.75) + 0.15 * dice.normal("brow"),
+        beard,
+        dice.uniform("beard density", low=0.55, high=1.0),
+        dice.uniform("beard length", low=0.002, high=0.016),
+        draw_iris(dice, person),
+        (0.2 * dice.normal("sclera") + 0.25 + 0.35 * person.old).clamp(0, 1),
+        dice.uniform("pupil", low=0.26, high=0.5),
+        glasses,
+        dice.uniform("frame", 8),
+        draw_frame_colour(dice),
+        cloth,
+        dice.choice("pattern", (0.5, 0.2, 0.14, 0.16)),
+        dice.uniform("neckline", 2),
+    )
+
+
+def hair_colour(dice: Dice, person: Person) -> Float[Tensor, "b 3"]:
+    """From black to blond and red by melanins, greying with age."""
+    some = dice.uniform("hair shade")
+    fair = torch.where(person.tone <= 1, some * 6.6, torch.where(person.tone == 2, some * 4.2, some**2 * 2.4))
+    natural = between(HAIR, fair)
+    red = dice.chance("red hair", 0.09) & (person.tone <= 1)
+    natural = torch.where(red[:, None], between(RED_HAIR, 2 * some), natural)
+    natural = natural * torch.exp(0.12 * dice.normal("hair hue", 3, clip=2.0))
+    start = 34 + 10 * dice.normal("greying") + 9 * (person.tone >= 3)
+    grey = ((person.age - start) / 32).clamp(0, 1) ** 1.4
+    dyed = dice.chance("dyed", 0.45) & person.feminine
+    grey = torch.where(dyed, 0.15 * grey, grey)[:, None]
+    silver = torch.tensor([0.47, 0.46, 0.43], device=dice.device) * (0.7 + 0.3 * some[:, None])
+    return natural * (1 - grey) + silver * grey
+
+
+def between(colours: tuple[tuple[float, float, float], ...], at: Float[Tensor, " b"]) -> Float[Tensor, "b 3"]:
+    """A colour between neighbours of a list."""
+    table = torch.tensor(colours, device=at.device)
+    i = at.long().clamp(0, len(table) - 2)
+    return table[i] + (table[i + 1] - table[i]) * (at - i).clamp(0, 1)[:, None]
+
+
+def draw_iris(dice: Dice, person: Person) -> Float[Tensor, "b 3"]:
+    """Brown for most; green, blue and grey among the light."""
+    light = dice.choice("iris light", (0.1, 0.22, 0.16, 0.13, 0.27, 0.12))
+    dark = dice.choice("iris dark", (0.62, 0.32, 0.06))
+    kind = torch.where(person.tone <= 1, light, dark)
+    colour = torch.tensor(IRIS_DARK, device=dice.device)[kind]
+    return (colour * torch.exp(0.22 * dice.normal("iris", 3))).clamp(0.004, 0.4)
+
+
+def draw_frame_colour(dice: Dice) -> Float[Tensor, "b 3"]:
+    """Black, horn, metal or a colour."""
+    table = torch.tensor(
+        [[0.012, 0.012, 0.013], [0.09, 0.04, 0.015], [0.35, 0.3, 0.2], [0.3, 0.3, 0.31]], device=dice.device
+    )
+    colour = table[dice.choice("frame kind", (0.45, 0.2, 0.15, 0.2))]
+    tint = dice.uniform("frame tint", 3) * 0.25
+    return torch.where(dice.chance("coloured frame", 0.2)[:, None], tint, colour)

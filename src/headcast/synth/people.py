@@ -1,0 +1,135 @@
+"""Who a synthetic person is: drawn so that sex, age, skin tone and face shape are balanced and independent.
+
+Tables of the distributions and the rules that hold out a test split are in docs/synth.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from headcast.head.model import HeadModel
+from headcast.synth.config import SynthConfig
+from headcast.synth.dice import Dice
+
+__all__ = ["HELD_OUT_SECTORS", "TONES", "Person", "draw_people", "held_out_skin", "sex_axis"]
+
+TONES = (("very light", 55.0, 66.0), ("light", 41.0, 55.0), ("intermediate", 28.0, 41.0),
+         ("tan", 10.0, 28.0), ("brown", -30.0, 10.0), ("dark", -52.0, -30.0))  # fmt: skip
+"""Classes of skin tone by individual typology angle in degrees (Chardon et al. 1991), drawn equally often."""
+
+AGES = (18.0, 85.0)
+SECTORS = 10
+HELD_OUT_SECTORS = (3, 8)
+"""Sectors of the angle of the skin model's first two coefficients that only the test split draws."""
+
+SPLIT_ROWS = {"train": 0, "test": 1}
+MAX_SKIN = 1.6
+
+
+@dataclass(frozen=True)
+class Person:
+    """Traits of B people.
+
+    Attributes:
+        number: which person of the split's stream.
+        feminine: 0 or 1; age: years; tone: class of ``TONES``; ita: typology angle, degrees.
+        identity: (B, I) coefficients of the head model; skin: (B, K) of the skin model.
+        lids: resting eyeBlink weight of both eyes.
+    """
+
+    number: Int[Tensor, " b"]
+    feminine: Bool[Tensor, " b"]
+    age: Float[Tensor, " b"]
+    tone: Int[Tensor, " b"]
+    ita: Float[Tensor, " b"]
+    identity: Float[Tensor, "b i"]
+    skin: Float[Tensor, "b k"]
+    lids: Float[Tensor, " b"]
+
+    def __getitem__(self, index: slice | Tensor) -> Person:
+        """Some of the people."""
+        return Person(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    @property
+    def old(self) -> Float[Tensor, " b"]:
+        """Age as 0 at 30 years and below, 1 at 80."""
+        return ((self.age - 30) / 50).clamp(0, 1)
+
+
+def person_dice(config: SynthConfig, numbers: Int[np.ndarray, " b"], seed: int, device: torch.device) -> Dice:
+    """Draws of people's traits; the two splits never share a draw."""
+    rows = np.stack([np.full(len(numbers), SPLIT_ROWS[config.split]), numbers], 1).astype(np.int64)
+    return Dice(rows, seed, device)
+
+
+def draw_people(config: SynthConfig, dice: Dice, head: HeadModel, skin_components: int) -> Person:
+    """Sex, age and tone independent of each other and of the shape's remaining coefficients."""
+    feminine = dice.chance("sex", 0.5)
+    age = dice.uniform("age", low=AGES[0], high=AGES[1])
+    tone = dice.choice("tone", (1.0,) * len(TONES))
+    low, high = (torch.tensor([t[i] for t in TONES], device=dice.device)[tone] for i in (1, 2))
+    ita = low + (high - low) * dice.uniform("ita")
+    axis = sex_axis(head).to(dice.device)
+    z = dice.normal("identity", head.identities, clip=2.6)
+    z = z - (z @ axis)[:, None] * axis
+    along = torch.where(feminine, -0.9, 0.9) + 0.75 * dice.normal("dimorphism")
+    identity = z * dice.uniform("distinct", low=0.75, high=1.2)[:, None] + along[:, None] * axis
+    return Person(
+        torch.from_numpy(dice.rows[:, 1].copy()).to(dice.device), feminine, age, tone, ita, identity,
+        draw_skin(config, dice, skin_components),
+        dice.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
+    )  # fmt: skip
+
+
+def draw_skin(config: SynthConfig, dice: Dice, components: int) -> Float[Tensor, "b k"]:
+    """Coefficients of the skin model; the angle of the first two says which split may have them."""
+    c = dice.normal("skin", components, clip=MAX_SKIN) * 0.8
+    open_ = [k for k in range(SECTORS) if (k in HELD_OUT_SECTORS) == (config.split == "test")]
+    sector = torch.tensor(open_, device=dice.device)[dice.choice("skin sector", (1.0,) * len(open_))]
+    angle = (sector + dice.uniform("skin angle")) * (2 * math.pi / SECTORS)
+    radius = c[:, :2].norm(dim=-1)
+    return torch.cat([(radius * angle.cos())[:, None], (radius * angle.sin())[:, None], c[:, 2:]], 1)
+
+
+def held_out_skin(skin: Float[Tensor, "b k"]) -> Bool[Tensor, " b"]:
+    """Whether skin coefficients belong to the test split."""
+    angle = torch.atan2(skin[:, 1], skin[:, 0]) % (2 * math.pi)
+    sector = (angle / (2 * math.pi / SECTORS)).floor().clamp(max=SECTORS - 1)
+    return torch.isin(sector.long(), torch.tensor(HELD_OUT_SECTORS, device=skin.device))
+
+
+@cache
+def _sex_axis(_hash: str, head: HeadModel) -> Tensor:
+    points, basis = head.landmarks(head.neutral, 68), head.landmarks(head.identity_basis, 68)
+
+    def length(a: int, b: int) -> Tensor:
+        d = points[a] - points[b]
+        return ((basis[:, a] - basis[:, b]) * (d / d.norm())).sum(-1) / d.norm()
+
+    # the sexual dimorphism of adult faces, per feature: relative growth from feminine to masculine
+    measures = (
+        (length(5, 11), 0.06), (length(57, 8), 0.10), (length(27, 33), 0.07), (length(31, 35), 0.07),
+        (length(0, 16), 0.045), (length(51, 57), -0.06), (length(37, 41), -0.05), (length(48, 54), 0.03),
+        (length(19, 37), -0.10), (length(8, 27), 0.06),
+    )  # fmt: skip
+    rows = torch.stack([m for m, _ in measures])
+    wanted = torch.tensor([w for _, w in measures])
+    ridge = 1e-3 * torch.eye(len(rows), device=rows.device)
+    axis = rows.T @ torch.linalg.solve(rows @ rows.T + ridge, wanted.to(rows))
+    return axis / axis.norm()
+
+
+def sex_axis(head: HeadModel) -> Float[Tensor, " i"]:
+    """Unit direction among identity coefficients from feminine to masculine proportions.
+
+    The head model knows no sex; the direction is the smallest change of identity that moves ten distances
+    between landmarks (jaw, chin, nose, brow, lips, eyes) as they differ between women and men.
+    """
+    return _sex_axis(head.hash, head)

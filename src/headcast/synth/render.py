@@ -1,0 +1,312 @@
+"""From posed people under light to pictures with truth: rasterize, shade samples, peel hair, resolve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from headcast.image import linear_to_srgb
+from headcast.render.batch import batch_pixels, rasterize_batch
+from headcast.render.types import Fragments
+from headcast.synth.assets import Assets, lamp_views
+from headcast.synth.config import LABELS
+from headcast.synth.figure import Figure
+from headcast.synth.fur import BEARD, BUZZ, CURLS, LASH
+from headcast.synth.lights import Light, sky_irradiance
+from headcast.synth.shade import Shadows, fetch, hair_alpha, lit_hair, lit_surface, perturbed, strands
+from headcast.synth.views import Views
+
+__all__ = ["Layers", "Scene", "Truth", "render_scene"]
+
+HAIR, FACIAL_HAIR, BROWS, SKIN = (LABELS.index(n) for n in ("hair", "facial_hair", "brows", "skin"))
+FLESHY = tuple(
+    LABELS.index(n) for n in ("skin", "nose", "ears", "neck", "lips", "brows", "facial_hair", "mouth")
+)
+LAMP_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Scene:
+    """N pictures to make.
+
+    Attributes:
+        figure, light: of S scenes; scene (N,): which one each picture shows.
+        views: N cameras. textures (P, tall, wide, 8); owner (N,): whose.
+        hair_colour (N, 3), hair_light (N,). background (N, h, h, 3) linear.
+    """
+
+    figure: Figure
+    light: Light
+    scene: Int[Tensor, " n"]
+    views: Views
+    textures: Float[Tensor, "p tall wide 8"]
+    owner: Int[Tensor, " n"]
+    hair_colour: Float[Tensor, "n 3"]
+    hair_light: Float[Tensor, " n"]
+    background: Float[Tensor, "n h h 3"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Per-pixel results of a scene; see ``SynthBatch``."""
+
+    rgb: Tensor
+    alpha: Tensor
+    depth: Tensor
+    normal: Tensor
+    geometric_normal: Tensor
+    uv: Tensor
+    albedo: Tensor
+    specular: Tensor
+    label: Tensor
+
+
+@dataclass
+class Layers:
+    """Samples of all pictures while layers are put behind each other: (M, ...) over all samples.
+
+    ``value`` (M, 13) sums colour 3, albedo 3, normal 3, geometric normal 3, specular 1, weighted by what
+    shows; ``through`` (M,) is the share of light that still passes.
+    """
+
+    value: Tensor
+    through: Tensor
+
+    def put(self, at: Int[Tensor, " m"], values: Float[Tensor, "m 13"], alpha: Float[Tensor, " m"]) -> None:
+        """Adds what lies next behind at some samples."""
+        weight = self.through[at] * alpha
+        self.value[at] += values * weight[:, None]
+        self.through[at] *= 1 - alpha
+
+
+def render_scene(assets: Assets, scene: Scene, antialias: int, layers: int) -> Truth:
+    """All pictures of a scene."""
+    n, size = len(scene.scene), scene.views.size
+    shadows = lamp_shadows(assets, scene)
+    fine = scene.views.scaled(antialias)
+    solid, hair = drawn(assets, scene, fine, layers)
+    samples = Layers(
+        torch.zeros(solid.triangle.numel(), 13, device=assets.device),
+        torch.ones(solid.triangle.numel(), device=assets.device),
+    )
+    for layer in hair:
+        shade_hair(assets, scene, fine, shadows, layer, samples)
+    shade_solid(assets, scene, fine, shadows, solid, samples)
+    value = pooled(samples.value.view(n, size * antialias, size * antialias, 13), antialias)
+    alpha = 1 - pooled(samples.through.view(n, size * antialias, size * antialias), antialias)
+    rgb = value[..., :3] + (1 - alpha)[..., None] * scene.background
+    share = value / alpha.clamp(min=1e-4)[..., None]
+    shown = (alpha > 1e-3)[..., None]
+    label, depth, uv = centre_truth(assets, scene, layers)
+    return Truth(
+        linear_to_srgb(rgb.clamp(0, 1)),
+        alpha,
+        depth,
+        normalize(share[..., 6:9], dim=-1) * shown,
+        normalize(share[..., 9:12], dim=-1) * shown,
+        uv,
+        (share[..., 3:6] * shown).clamp(0, 1),
+        share[..., 12] * shown[..., 0],
+        label,
+    )
+
+
+def pooled(samples: Float[Tensor, "n h w *c"], antialias: int) -> Float[Tensor, "n s s *c"]:
+    """Means over cells of antialias² samples."""
+    cells = [samples[:, i::antialias, j::antialias] for i in range(antialias) for j in range(antialias)]
+    return torch.stack(cells).sum(0) / len(cells) if len(cells) > 9 else sum(cells[1:], cells[0]) / len(cells)
+
+
+def lamp_shadows(assets: Assets, scene: Scene) -> Shadows:
+    """Depth from the key lamps over bust and the inner layers of hair."""
+    f = scene.figure
+    K, pose = lamp_views(scene.light.key, LAMP_SIZE)
+    mesh = torch.cat([f.vertices, f.hair], 1)
+    offset = f.vertices.shape[1]
+    level, kind = f.hair_facts[..., 4], f.hair_facts[..., 5]
+    solid = (level < 0.5) & (kind != LASH)
+    keep = solid.gather(1, f.hair_faces.flatten(1)).view(f.hair_faces.shape).all(-1, keepdim=True)
+    hair = torch.where(keep, f.hair_faces, torch.zeros_like(f.hair_faces)) + offset
+    faces = torch.cat([assets.bust.faces.expand(len(mesh), -1, 3), hair], 1)
+    points = batch_pixels(mesh, K.expand(len(mesh), 3, 3), pose)
+    return Shadows(rasterize_batch(points, faces, LAMP_SIZE, LAMP_SIZE).depth, K, pose)
+
+
+def drawn(assets: Assets, scene: Scene, views: Views, layers: int) -> tuple[Fragments, list[Fragments]]:
+    """The opaque surface and, front to back, the layers of hair before it (triangle -1 elsewhere)."""
+    f, size = scene.figure, views.size
+    points = batch_pixels(f.vertices[scene.scene], views.K, views.cam_from_world)
+    solid = rasterize_batch(points, assets.bust.faces, size, size)
+    hair, faces = batch_pixels(f.hair[scene.scene], views.K, views.cam_from_world), f.hair_faces[scene.scene]
+    out: list[Fragments] = []
+    beyond = None
+    for _ in range(layers):
+        layer = rasterize_batch(hair, faces, size, size, beyond=beyond)
+        front = (layer.triangle >= 0) & ((solid.triangle < 0) | (layer.depth < solid.depth))
+        triangle = torch.where(front, layer.triangle, -1)
+        out.append(Fragments(triangle, layer.barycentric, layer.depth))
+        beyond = torch.where(front, layer.depth, torch.inf)
+    return solid, out
+
+
+@dataclass(frozen=True)
+class Points:
+    """Covered samples of fragments: flat index ``at``, picture, scene, corners' rows and weights."""
+
+    at: Tensor
+    picture: Tensor
+    scene: Tensor
+    face: Tensor
+    bary: Tensor
+
+    @staticmethod
+    def of(fragments: Fragments, scene: Tensor) -> Points:
+        """From a batch of fragments."""
+        flat = fragments.triangle.reshape(-1)
+        at = torch.nonzero(flat >= 0)[:, 0]
+        picture = at // fragments.triangle[0].numel()
+        return Points(at, picture, scene[picture], flat[at].long(), fragments.barycentric.reshape(-1, 3)[at])
+
+    def over(self, values: Float[Tensor, "s v c"], corners: Int[Tensor, "m 3"]) -> Float[Tensor, "m c"]:
+        """Vertex values of each point's scene at its triangle."""
+        flat = values.reshape(-1, values.shape[-1])
+        rows = corners + (self.scene * values.shape[1])[:, None]
+        return sum(flat[rows[:, k]] * self.bary[:, k : k + 1] for k in range(3))  # type: ignore[return-value]
+
+    def uv(self, uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"]) -> Float[Tensor, "m 2"]:
+        """Texture coordinates."""
+        corners = faces_uv[self.face]
+        return sum(uv[corners[:, k]] * self.bary[:, k : k + 1] for k in range(3))  # type: ignore[return-value]
+
+
+def shade_solid(
+    assets: Assets, scene: Scene, views: Views, shadows: Shadows, fragments: Fragments, samples: Layers
+) -> None:
+    """Puts the bust behind the hair."""
+    p = Points.of(fragments, scene.scene)
+    show = samples.through[p.at] > 0.004
+    p = Points(*(x[show] for x in (p.at, p.picture, p.scene, p.face, p.bary)))
+    f, bust = scene.figure, assets.bust
+    sky = sky_irradiance(scene.light.sky, f.normals)
+    facts = torch.cat([f.vertices, f.normals, f.tangents, sky, f.openness[..., None]], -1)
+    x, n, t, s, open_ = p.over(facts, bust.faces[p.face]).split((3, 3, 3, 3, 1), -1)
+    uv = p.uv(bust.uv, bust.faces_uv)
+    texel = fetch(scene.textures, scene.owner[p.picture], uv)
+    geometric = normalize(n, dim=-1)
+    view = normalize(views.centers[p.picture] - x, dim=-1)
+    facing = (geometric * view).sum(-1, keepdim=True)
+    geometric = torch.where((facing < 0) & (bust.kind[p.face] == 1)[:, None], -geometric, geometric)
+    normal = perturbed(geometric, t, texel[:, 3:5])
+    light = scene.light.lamps(p.scene)
+    shadow = shadows.light(p.scene, x, geometric, light.key, light.key_size)
+    label = nearest_label(assets, uv)
+    flesh = (torch.isin(label, torch.tensor(FLESHY, device=label.device)) & (texel[:, 7] > -0.5)).float()
+    openness = open_[:, 0]
+    inside = (label == LABELS.index("mouth")) | (label == LABELS.index("teeth"))
+    shadow = torch.where(inside, shadow * openness, shadow)
+    colour = lit_surface(
+        light, texel[:, :3], normal, view, s, openness, shadow, texel[:, 5], texel[:, 6], flesh
+    )
+    values = torch.cat([colour, texel[:, :3], normal, geometric, texel[:, 5:6]], -1)
+    samples.put(p.at, values, torch.ones_like(openness))
+
+
+def nearest_label(assets: Assets, uv: Float[Tensor, "m 2"]) -> Int[Tensor, " m"]:
+    """Label of the nearest texel."""
+    h, w = assets.atlas.label.shape
+    x, y = (uv[:, 0] * w).long().clamp(0, w - 1), (uv[:, 1] * h).long().clamp(0, h - 1)
+    return assets.atlas.label[y, x].long()
+
+
+def hair_points(assets: Assets, scene: Scene, layer: Fragments) -> tuple[Points, dict[str, Tensor]]:
+    """What is known at the covered samples of a layer of hair."""
+    p = Points.of(layer, scene.scene)
+    f = scene.figure
+    corners = f.hair_faces[p.scene, p.face]
+    sky = sky_irradiance(scene.light.sky, f.hair_normals)
+    values = p.over(torch.cat([f.hair, f.hair_normals, f.hair_flow, sky, f.hair_facts], -1), corners)
+    x, n, flow, sky, rest, cover, level, kind = values.split((3, 3, 3, 3, 3, 1, 1, 1), -1)
+    kind = kind[:, 0].round().long()
+    pattern = strands(assets.strand_noise, rest, (kind == BUZZ) | (kind == BEARD) | (kind == CURLS))
+    alpha = hair_alpha(pattern, cover[:, 0], level[:, 0], kind)
+    return p, {
+        "x": x,
+        "n": n,
+        "flow": flow,
+        "sky": sky,
+        "level": level[:, 0],
+        "kind": kind,
+        "pattern": pattern,
+        "alpha": alpha,
+    }
+
+
+def shade_hair(
+    assets: Assets, scene: Scene, views: Views, shadows: Shadows, layer: Fragments, samples: Layers
+) -> None:
+    """Puts a layer of hair behind those in front."""
+    p, h = hair_points(assets, scene, layer)
+    show = (h["alpha"] > 0.004) & (samples.through[p.at] > 0.004)
+    p = Points(*(x[show] for x in (p.at, p.picture, p.scene, p.face, p.bary)))
+    h = {name: x[show] for name, x in h.items()}
+    normal, flow = normalize(h["n"], dim=-1), normalize(h["flow"], dim=-1)
+    view = normalize(views.centers[p.picture] - h["x"], dim=-1)
+    facing = (normal * view).sum(-1, keepdim=True)
+    normal = torch.where(facing < 0, -normal, normal)
+    light = scene.light.lamps(p.scene)
+    shadow = shadows.light(p.scene, h["x"] + 0.004 * light.key, normal, light.key, light.key_size + 0.1)
+    vary = scene.hair_light[p.picture]
+    lightness = (h["pattern"] - 0.5) @ torch.tensor([0.7, 0.6], device=normal.device)
+    colour = scene.hair_colour[p.picture] * torch.exp(vary * 1.6 * lightness)[:, None]
+    colour = torch.where((h["kind"] == LASH)[:, None], colour * 0.25 + 0.002, colour)
+    deep = (0.42 + 0.3 * h["level"] + 0.45 * h["pattern"][:, 0]).clamp(0, 1)
+    lit = lit_hair(light, colour, normal, flow, view, h["sky"], deep, shadow)
+    values = torch.cat([lit, colour, normal, normal, torch.full_like(colour[:, :1], 0.6)], -1)
+    samples.put(p.at, values, h["alpha"])
+
+
+def centre_truth(assets: Assets, scene: Scene, layers: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Label (uint8), depth and uv at the pixels' centres; hair counts where it covers more than half."""
+    solid, hair = drawn(assets, scene, scene.views, layers)
+    shape = solid.triangle.shape
+    p = Points.of(solid, scene.scene)
+    bust = assets.bust
+    label = torch.zeros(solid.triangle.numel(), dtype=torch.long, device=assets.device)
+    uv = torch.full((solid.triangle.numel(), 2), -1.0, device=assets.device)
+    where = p.uv(bust.uv, bust.faces_uv)
+    found = nearest_label(assets, where)
+    texel = fetch(scene.textures, scene.owner[p.picture], where)
+    brow = (where[:, 1] * assets.atlas.label.shape[0] / assets.atlas.size) < brow_line(assets)
+    hairy = texel[:, 7] > torch.where(brow, 0.25, 0.4)
+    face = (found == SKIN) & hairy
+    found = torch.where(face, torch.where(brow, BROWS, FACIAL_HAIR), found)
+    label[p.at] = torch.where(texel[:, 7] < -0.5, LABELS.index("clothes"), found)
+    tall = assets.atlas.label.shape[0] / assets.atlas.size
+    on_head = (bust.kind[p.face] == 0) & (texel[:, 7] > -0.5)
+    uv[p.at[on_head]] = where[on_head] * torch.tensor([1.0, tall], device=uv.device)
+    depth = solid.depth.reshape(-1).clone()
+    through = torch.ones_like(depth)
+    for layer in hair:
+        q, h = hair_points(assets, scene, layer)
+        lash = h["kind"] == LASH
+        before = through[q.at]
+        through[q.at] = before * (1 - h["alpha"] * ~lash)
+        covered = (before > 0.5) & (through[q.at] <= 0.5)
+        at = q.at[covered]
+        depth[at] = layer.depth.reshape(-1)[at]
+        label[at] = torch.where(h["kind"][covered] == BEARD, FACIAL_HAIR, HAIR)
+        uv[at] = -1
+    return label.view(shape).to(torch.uint8), depth.view(shape), uv.view(*shape, 2)
+
+
+def brow_line(assets: Assets) -> float:
+    """v of the head's square above which painted hair is brows."""
+    at = assets.atlas.points
+    middle = (at[36:48, 1].mean() + at[30, 1]) / 2
+    d = (assets.atlas.position[: assets.atlas.size, assets.atlas.size // 2, 1] - middle).abs()
+    inside = assets.atlas.region["skin"][: assets.atlas.size, assets.atlas.size // 2] > 0
+    return float(torch.where(inside, d, torch.inf).argmin()) / assets.atlas.size

@@ -1,0 +1,195 @@
+"""An endless stream of batches of synthetic heads, made on the device that will use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headcast.device import is_cuda
+from headcast.head.names import EXPRESSION_INDEX
+from headcast.head.params import HeadParams
+from headcast.synth.assets import Assets, load_assets
+from headcast.synth.backgrounds import draw_backgrounds
+from headcast.synth.batch import SynthBatch
+from headcast.synth.config import SynthConfig
+from headcast.synth.dice import Dice
+from headcast.synth.expressions import Motion, draw_moments, draw_motion
+from headcast.synth.figure import Figure, pose_figures
+from headcast.synth.lights import Light, draw_lights
+from headcast.synth.looks import BEARDS, Looks, draw_looks
+from headcast.synth.paint import paint
+from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_dice
+from headcast.synth.render import Scene, Truth, render_scene
+from headcast.synth.views import Views, draw_views
+
+__all__ = ["batches", "make_batch"]
+
+AT_ONCE = {False: 4, True: 64}
+
+
+def batches(
+    config: SynthConfig, device: torch.device | str = "cpu", seed: int = 0, start: int = 0
+) -> Iterator[SynthBatch]:
+    """Batches without end, never touching the disk; batch k holds people k·P .. k·P + P - 1 of the split.
+
+    Args:
+        start: the first batch's number, to go on where a run stopped.
+
+    A person, moment or view is the same in whatever batch it is drawn: all randomness is a function of seed,
+    split and its numbers. On CUDA pictures equal those of the CPU within 2/255 on 99 % of values.
+    """
+    number = start
+    while True:
+        yield make_batch(
+            config, torch.device(device), seed, np.arange(config.people) + number * config.people
+        )
+        number += 1
+
+
+@torch.no_grad()
+def make_batch(
+    config: SynthConfig, device: torch.device, seed: int, numbers: Int[np.ndarray, " p"], start: int = 0
+) -> SynthBatch:
+    """The batch of given people. ``start``: number of the first frame (and of its light and views)."""
+    assets = load_assets(device, config.texture_size)
+    dice = person_dice(config, numbers, seed, device)
+    person = draw_people(config, dice, assets.head, len(assets.skin.components))
+    looks = draw_looks(config, dice, person, assets.hair_weights(config.split, person.feminine))
+    textures = paint(person, looks, dice, assets.atlas, assets.fields, assets.skin, config.micro)
+    P, T, V = len(numbers), config.frames, config.views
+    of_frame = torch.arange(P, device=device).repeat_interleave(T)
+    frames = start + np.tile(np.arange(T), P)
+    moments = _dice(config, seed, device, np.repeat(numbers, T), frames)
+    motion = (
+        draw_motion(dice, T, config.fps, config.expression)
+        if config.clip
+        else draw_moments(moments, config.expression)
+    )
+    params = _params(assets, person[of_frame], motion)
+    lit_by = _dice(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
+    light = draw_lights(config.split, lit_by, person.ita[of_frame])
+    of_view = torch.arange(P * T, device=device).repeat_interleave(V)
+    view = np.tile(np.arange(V), P * T)
+    seen_by = _dice(
+        config,
+        seed,
+        device,
+        np.repeat(np.repeat(numbers, T), V),
+        np.repeat(frames * 0 if config.clip else frames, V),
+        view,
+    )
+    views = draw_views(config.framing, seen_by, config.size)
+    owner = of_frame[of_view]
+    truth, background, head = _pictures(
+        config, assets, person, looks, textures, params, light, views, of_frame, of_view, seen_by
+    )
+    marks = {which: assets.head.landmarks(head, which)[of_view] for which in (68, 478)}
+    return SynthBatch(
+        rgb=truth.rgb,
+        alpha=truth.alpha,
+        background=background,
+        depth=truth.depth,
+        normal=truth.normal,
+        geometric_normal=truth.geometric_normal,
+        uv=truth.uv,
+        albedo=truth.albedo,
+        specular=truth.specular,
+        label=truth.label,
+        landmarks68=_project(marks[68], views),
+        landmarks478=_project(marks[478], views),
+        landmarks68_world=marks[68],
+        landmarks478_world=marks[478],
+        params=params[(of_view,)],
+        views=views,
+        light=light[of_view],
+        person=person[owner],
+        looks=looks[owner],
+        number=torch.from_numpy(numbers.astype(np.int64)).to(device)[owner],
+        frame=torch.from_numpy(frames.astype(np.int64)).to(device)[of_view],
+        view=torch.from_numpy(view.astype(np.int64)).to(device),
+        textures=textures[:, : assets.atlas.size],
+        owner=owner,
+    )
+
+
+def _dice(config: SynthConfig, seed: int, device: torch.device, *columns: Int[np.ndarray, " n"]) -> Dice:
+    rows = np.stack([np.full(len(columns[0]), SPLIT_ROWS[config.split]), *columns], 1)
+    return Dice(rows.astype(np.int64), seed, device)
+
+
+def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
+    expression = motion.expression.clone()
+    for side in ("Left", "Right"):
+        i = EXPRESSION_INDEX[f"eyeBlink{side}"]
+        wide = motion.expression[:, EXPRESSION_INDEX[f"eyeWide{side}"]]
+        expression[:, i] = (expression[:, i] + person.lids * (1 - wide)).clamp(max=1)
+    base = HeadParams.neutral(assets.head.identities, (len(expression),), device=assets.device)
+    return base.replace(identity=person.identity, expression=expression, neck=motion.neck, gaze=motion.gaze)
+
+
+def _pictures(
+    config: SynthConfig,
+    assets: Assets,
+    person: Person,
+    looks: Looks,
+    textures: Tensor,
+    params: HeadParams,
+    light: Light,
+    views: Views,
+    of_frame: Tensor,
+    of_view: Tensor,
+    seen_by: Dice,
+) -> tuple[Truth, Tensor, Tensor]:
+    """Truth, backgrounds (sRGB) and head vertices (of each moment), a few moments at once."""
+    from headcast.image import linear_to_srgb
+
+    most = config.at_once or AT_ONCE[is_cuda(textures)]
+    step = max(1, most // config.views)
+    truths, backgrounds, heads = [], [], []
+    for first in range(0, len(of_frame), step):
+        frame = torch.arange(first, min(first + step, len(of_frame)), device=assets.device)
+        v = slice(first * config.views, (first + len(frame)) * config.views)
+        who = of_frame[frame]
+        figure = _figure(assets, looks[who], params[first : first + len(frame)])
+        dice = Dice(seen_by.rows[v], seen_by.seed, seen_by.device)
+        back = (
+            draw_backgrounds(dice, config.size)
+            if config.background
+            else torch.zeros(len(dice.rows), config.size, config.size, 3, device=assets.device)
+        )
+        owner = of_frame[of_view[v]]
+        scene = Scene(
+            figure,
+            light[frame],
+            of_view[v] - first,
+            views[v],
+            textures,
+            owner,
+            looks.hair_colour[owner],
+            looks.hair_light[owner],
+            back,
+        )
+        truths.append(render_scene(assets, scene, config.antialias, config.layers))
+        backgrounds.append(linear_to_srgb(back))
+        heads.append(figure.head)
+    joined = Truth(**{f.name: torch.cat([getattr(t, f.name) for t in truths]) for f in fields(Truth)})
+    return joined, torch.cat(backgrounds), torch.cat(heads)
+
+
+def _figure(assets: Assets, looks: Looks, params: HeadParams) -> Figure:
+    bearded = [BEARDS[k] == "beard" for k in looks.beard.tolist()]
+    styles = list(zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True))
+    furs = [assets.fur(*s, b) for s, b in zip(styles, bearded, strict=True)]
+    openness = torch.stack([assets.openness(*s) for s in styles])
+    return pose_figures(assets.head, assets.bust, params, looks, furs, assets.tangent, openness)
+
+
+def _project(points: Float[Tensor, "n k 3"], views: Views) -> Float[Tensor, "n k 2"]:
+    p = points @ views.cam_from_world[:, :3, :3].transpose(1, 2) + views.cam_from_world[:, None, :3, 3]
+    p = p @ views.K.transpose(1, 2)
+    return p[..., :2] / p[..., 2:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -85,7 +86,7 @@ def make_fields(atlas: Atlas) -> Fields:
     )
 
 
-def _spots(p: Tensor, skin: Tensor):
+def _spots(p: Tensor, skin: Tensor) -> Callable[[Tensor, float], Tensor]:
     def spot(center: Tensor, radius: float) -> Tensor:
         return torch.exp(-((p - center) ** 2).sum(-1) / (2 * radius**2)) * skin
 

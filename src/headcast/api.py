@@ -191,15 +191,22 @@ def animate(
 
 def export(
     avatar: Avatar, out: str | Path, to: str | None = None, *, shading: Literal["lit", "baked"] | None = None,
-    texture_size: int | None = None,
+    texture_size: int | None = None, expression: Mapping[str, float] | None = None, rigged: bool = False,
+    sh_degree: int | None = None, axes: Literal["y-down", "y-up"] | None = None, subdivide: int | None = None,
 ) -> tuple[Path, ...]:  # fmt: skip
     """Writes the avatar as a file that other programs open.
 
     Args:
-        to: ``glb`` (see ``headcast.avatar.export.base.FORMATS``); None: by the name's ending.
+        to: ``glb``, ``splat-ply``, ``mesh-ply``, ``spz`` (see ``headcast.avatar.export.base.FORMATS``);
+            None: by the name's ending.
         shading: ``lit``: bare colours, for programs that light them; ``baked``: with the photo's light in
             them. None: as the format's writer prefers.
         texture_size: longest side of textures, pixels; None: as they are.
+        expression: weights by ARKit name, for formats that hold one pose.
+        rigged: Gaussians in the frames of triangles, as GaussianAvatars stores them.
+        sh_degree: pads splats' colours with zeros up to this degree of spherical harmonics.
+        axes: of a splat PLY; None: ``y-down``, upright in splat viewers.
+        subdivide: how often the triangles of a coloured mesh are cut into four; None: enough.
 
     Returns:
         The files written, the main one first.
@@ -209,7 +216,10 @@ def export(
     """
     from headcast.avatar.export.base import export as write
 
-    return write(avatar, out, to, shading=shading, texture_size=texture_size)
+    return write(
+        avatar, out, to, shading=shading, texture_size=texture_size, expression=expression or None,
+        rigged=rigged or None, sh_degree=sh_degree, axes=axes, subdivide=subdivide,
+    )  # fmt: skip
 
 
 def rendered(

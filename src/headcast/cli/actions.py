@@ -124,8 +124,10 @@ def run_export(command: Export) -> None:
         raise HeadcastError(f"export: give --to {'|'.join(FORMATS)} or a file's name with -o")
     out = command.out or Path(command.avatar.stem + FORMATS[str(command.to)].suffix)
     written = api.export(
-        api.load(command.avatar), out, command.to, shading=command.shading, texture_size=command.texture_size
-    )
+        api.load(command.avatar), out, command.to, shading=command.shading, texture_size=command.texture_size,
+        expression=parse_expression(command.expression), rigged=command.rigged, sh_degree=command.sh_degree,
+        axes=command.axes, subdivide=command.subdivide,
+    )  # fmt: skip
     beside = tuple(f"beside it: {path}" for path in written[1:])
     report(out, 0, start, command.json, beside)
 

@@ -114,14 +114,24 @@ class Export:
 
     avatar: Positional[Path]
     """The .avatar."""
-    to: Literal["glb"] | None = None
+    to: Literal["glb", "splat-ply", "mesh-ply", "spz"] | None = None
     """The format; by default by the output's ending."""
     out: Out = None
     """Where the file goes; by default the avatar's name in the current folder."""
     shading: Literal["lit", "baked"] | None = None
     """lit: bare colours, to be lit where they are opened; baked: with the photo's light in them."""
     texture_size: Number = None
-    """Longest side of the textures in pixels; by default as they are."""
+    """Longest side of the textures of a glb in pixels; by default as they are."""
+    expression: str = ""
+    """For splats and mesh-ply, which hold one pose: name=weight,... or a .json file, as in render."""
+    rigged: bool = False
+    """splat-ply: Gaussians in the frames of triangles (binding_0), as GaussianAvatars stores them."""
+    sh_degree: Number = None
+    """splat-ply: pads colours with zeros up to this degree, 0 to 3; some viewers insist on 3."""
+    axes: Literal["y-down", "y-up"] | None = None
+    """splat-ply: y-down is upright in splat viewers (the default), y-up is the head frame."""
+    subdivide: Number = None
+    """mesh-ply: how often triangles are cut into four, 0 to 3; by default as the texture asks."""
     json: bool = False
     """Prints a report as JSON."""
 

@@ -36,6 +36,11 @@ class Format:
 HERE = "headcast.avatar.export"
 FORMATS: dict[str, Format] = {
     "glb": Format(f"{HERE}.glb:write_glb", ".glb", ("shading", "texture_size")),
+    "splat-ply": Format(
+        f"{HERE}.splat_ply:write_splat_ply", ".ply", ("expression", "rigged", "sh_degree", "axes")
+    ),
+    "mesh-ply": Format(f"{HERE}.mesh_ply:write_mesh_ply", ".ply", ("expression", "shading", "subdivide")),
+    "spz": Format(f"{HERE}.spz:write_spz", ".spz", ("expression",)),
 }
 """Everything an avatar can be written as."""
 
@@ -44,7 +49,7 @@ def export(avatar: Avatar, path: str | Path, to: str | None = None, **options: A
     """Writes an avatar as a file of another format.
 
     Args:
-        to: the format's name in ``FORMATS``; None: the first one with the path's suffix.
+        to: the format's name in ``FORMATS``; None: the one with the path's suffix.
         options: by name; those that are None count as not given.
 
     Returns:
@@ -76,21 +81,24 @@ def export(avatar: Avatar, path: str | Path, to: str | None = None, **options: A
 
 def format_of(path: Path) -> str:
     """The format that a file's name stands for."""
-    for name, chosen in FORMATS.items():
-        if chosen.suffix == path.suffix.lower():
-            return name
+    found = [name for name, chosen in FORMATS.items() if chosen.suffix == path.suffix.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise HeadcastError(f"{path}: may be {' or '.join(found)}; name one with --to")
     endings = ", ".join(sorted({f.suffix for f in FORMATS.values()}))
     raise HeadcastError(f"{path}: no format has this ending ({endings}); name one with --to")
 
 
 def mesh_of(avatar: Avatar) -> MeshAvatar:
-    """The textured mesh of an avatar.
+    """The textured mesh of an avatar: itself, or what carries its Gaussians.
 
     Raises:
         HeadcastError: it has none.
     """
     from headcast.avatar.mesh import MeshAvatar
 
-    if isinstance(avatar, MeshAvatar):
-        return avatar
+    for held in (avatar, getattr(avatar, "mesh", None)):
+        if isinstance(held, MeshAvatar):
+            return held
     raise HeadcastError(f"this avatar ({type(avatar).__name__}) has no textured mesh to export")

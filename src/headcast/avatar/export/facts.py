@@ -7,7 +7,7 @@ from typing import Any
 from headcast import __version__
 from headcast.avatar.base import Avatar
 
-__all__ = ["GENERATOR", "SYNTHETIC", "facts", "licences"]
+__all__ = ["GENERATOR", "SYNTHETIC", "comments", "facts", "licences"]
 
 GENERATOR = f"headcast {__version__}"
 SYNTHETIC = "synthetic media made with headcast"
@@ -30,3 +30,10 @@ def licences(avatar: Avatar) -> tuple[str, ...]:
         for w in avatar.info.get("weights", ())
         if isinstance(w, dict)
     )
+
+
+def comments(avatar: Avatar) -> tuple[str, ...]:
+    """The same as lines for a file's header."""
+    found = facts(avatar)
+    lines = [f"{GENERATOR}: {found['synthetic_media']}", *(f"licence: {x}" for x in licences(avatar))]
+    return (*lines, f"consent: {found['consent']}") if "consent" in found else tuple(lines)

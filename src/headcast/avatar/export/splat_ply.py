@@ -1,0 +1,83 @@
+"""Splats as 3D Gaussian splatting writes them (PLY), posed or bound to triangles as in GaussianAvatars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from headcast.avatar.base import Avatar
+from headcast.avatar.export.facts import comments
+from headcast.avatar.export.ply import write_ply
+from headcast.avatar.export.splats import Splats, gaussians_of, posed_splats, rest_pose, rigged_splats
+from headcast.errors import HeadcastError
+
+__all__ = ["SH_C0", "write_splat_ply"]
+
+SH_C0 = 0.28209479177387814
+"""The constant spherical harmonic: colour = SH_C0 f_dc + 0.5."""
+MODE = "SplatRenderMode: mip"
+"""A hint to viewers: opacities are meant for rendering with the Mip-Splatting compensation."""
+
+
+def write_splat_ply(
+    avatar: Avatar, path: Path, *, expression: Mapping[str, float] | None = None, rigged: bool = False,
+    sh_degree: int = 0, axes: str = "y-down",
+) -> tuple[Path, ...]:  # fmt: skip
+    """Writes the Gaussians: x y z, nx ny nz, f_dc, f_rest, opacity, scale, rot, all float.
+
+    Args:
+        expression: weights by ARKit name; the head is upright and otherwise at rest.
+        rigged: in the frames of triangles, with ``binding_0``, and beside the file the mesh that carries
+            them at rest (``<name>.mesh.ply``, +Y up). Viewers that don't know bindings show dust.
+        sh_degree: pads ``f_rest`` with zeros up to this degree (0 to 3), which some viewers insist on.
+        axes: ``y-down``: as files made from cameras, upright in splat viewers; ``y-up``: the head frame.
+    """
+    if not 0 <= sh_degree <= 3:
+        raise HeadcastError(f"--sh-degree {sh_degree}: give 0, 1, 2 or 3")
+    if axes not in ("y-down", "y-up"):
+        raise HeadcastError(f"--axes {axes}: give y-down or y-up")
+    if rigged and expression:
+        raise HeadcastError("--expression: means nothing to --rigged, whose mesh makes the expressions")
+    if rigged:
+        splats, beside = rigged_splats(avatar), path.with_suffix(".mesh.ply")
+        write_carrier(avatar, beside)
+        write_ply(path, {"vertex": rows(splats, sh_degree)}, (*comments(avatar), MODE))
+        return path, beside
+    splats = posed_splats(avatar, expression)
+    splats = splats.turned_about_x() if axes == "y-down" else splats
+    write_ply(path, {"vertex": rows(splats, sh_degree)}, (*comments(avatar), MODE, f"axes: {axes}, metres"))
+    return (path,)
+
+
+def rows(splats: Splats, sh_degree: int) -> np.ndarray:
+    """The rows of the file, fields in the order that readers expect."""
+    columns: dict[str, Any] = dict(zip("xyz", splats.position.T, strict=True))
+    columns |= dict.fromkeys(("nx", "ny", "nz"), 0.0)
+    columns |= {f"f_dc_{k}": c for k, c in enumerate(((splats.colour - 0.5) / SH_C0).T)}
+    columns |= {f"f_rest_{k}": 0.0 for k in range(3 * ((sh_degree + 1) ** 2 - 1))}
+    columns |= {"opacity": splats.opacity}
+    columns |= {f"scale_{k}": c for k, c in enumerate(splats.log_scale.T)}
+    columns |= {f"rot_{k}": c for k, c in enumerate(splats.quaternion.T)}
+    if splats.binding is not None:
+        columns["binding_0"] = splats.binding
+    out = np.zeros(len(splats), [(name, "<f4") for name in columns])
+    for name, values in columns.items():
+        out[name] = values
+    return out
+
+
+def write_carrier(avatar: Avatar, path: Path) -> None:
+    """The mesh whose triangles carry the Gaussians, at rest in the head frame, triangles in their order."""
+    surface = gaussians_of(avatar).mesh.surface
+    with torch.no_grad():
+        vertices = surface.posed(rest_pose(avatar)).vertices.numpy()
+    points = np.zeros(len(vertices), [(k, "<f4") for k in "xyz"])
+    for k, values in zip("xyz", vertices.T, strict=True):
+        points[k] = values
+    faces = np.zeros(len(surface.faces), [("vertex_indices", "<i4", (3,))])
+    faces["vertex_indices"] = surface.faces.numpy()
+    write_ply(path, {"vertex": points, "face": faces}, (*comments(avatar), "axes: y-up, metres"))

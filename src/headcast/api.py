@@ -155,9 +155,12 @@ def render(
 def animate(
     avatar: Avatar, drive: str | Path | Motion, out: str | Path, *, camera: CameraChoice = "source",
     frames: int | None = None, size: tuple[int, int] | None = None, fps: float | None = None,
-    background: str = "grey", side_by_side: bool = False, progress: Progress | None = None,
+    background: str = "grey", side_by_side: bool = False, flame: Path | None = None,
+    progress: Progress | None = None,
 ) -> tuple[str, ...]:  # fmt: skip
-    """Writes a video of the avatar driven by a preset's name, a Live Link Face CSV, a video or a ``Motion``.
+    """Writes a video of the avatar driven by a preset's name, a recording, a video or a ``Motion``.
+
+    Recordings: Live Link Face .csv, ARKit weights in .json, FLAME parameters in .npz.
 
     Args:
         camera: ``source``: a portrait framing; ``driver``: the driving video's cameras, size and frame count.
@@ -166,6 +169,7 @@ def animate(
         fps: frames per second; None: the driver's own, 30 for presets.
         background: ``white``, ``grey``, ``black`` or ``#rrggbb``.
         side_by_side: puts the driving video at the left.
+        flame: your FLAME file, where FLAME parameters drive.
 
     Returns:
         Notes for the user, one sentence each.
@@ -178,7 +182,14 @@ def animate(
     if colour is None:
         raise HeadcastError("--background transparent: a video has no transparency; give a colour")
     clip = drive_from(
-        avatar, drive, camera=camera, frames=frames, size=size, fps=fps, progress=part(progress, 0.0, 0.5)
+        avatar,
+        drive,
+        camera=camera,
+        frames=frames,
+        size=size,
+        fps=fps,
+        flame=flame,
+        progress=part(progress, 0.0, 0.5),
     )
     if side_by_side and clip.clip is None:
         raise HeadcastError(f"--side-by-side: '{drive}' is no video; there is nothing to put beside")

@@ -67,21 +67,21 @@ def is_video(path: str | Path) -> bool:
 
 def drive_from(
     avatar: Avatar, what: str | Path | Motion, *, camera: CameraChoice = "source", frames: int | None = None,
-    size: tuple[int, int] | None = None, fps: float | None = None, progress: Progress | None = None,
+    size: tuple[int, int] | None = None, fps: float | None = None, flame: Path | None = None,
+    progress: Progress | None = None,
 ) -> Drive:  # fmt: skip
-    """Parameters and cameras from a preset's name, a CSV file, a video or a ``Motion``.
+    """Parameters and cameras from a preset's name, a recording (csv, json, npz), a video or a ``Motion``.
 
     Args:
         camera: ``source``: a portrait framing of the avatar; ``driver``: the driving video's own.
         frames: at most so many frames.
         size: (width, height); None: 512 square, or the driver's own.
         fps: frame rate; None: the driver's own, 30 for presets.
+        flame: the user's FLAME file, where FLAME parameters drive.
 
     Raises:
         HeadcastError: unknown preset, unreadable file, ``driver`` without a video.
     """
-    from headcast.motion.livelink import read_livelink
-    from headcast.motion.presets import preset
 
     if frames is not None and frames < 1:
         raise HeadcastError(f"--frames {frames}: give at least 1")
@@ -89,16 +89,39 @@ def drive_from(
         return from_video(avatar, Path(what), camera, frames, size, fps, progress)
     if camera == "driver":
         raise HeadcastError(f"--camera driver: '{what}' is no video and has no camera; use --camera source")
-    if isinstance(what, Motion):
-        motion = what
-    elif Path(what).suffix.lower() == ".csv":
-        motion = read_livelink(what)
-    elif Path(what).suffix or "/" in str(what):
-        raise HeadcastError(f"{what}: drive with a video, a Live Link Face .csv or a preset")
-    else:
-        motion = preset(str(what))
+    motion = what if isinstance(what, Motion) else motion_from(what, flame)
     motion = motion.resampled(fps) if fps else motion
     return from_motion(avatar, motion.first(frames) if frames else motion, size or (512, 512))
+
+
+def motion_from(what: str | Path, flame: Path | None = None) -> Motion:
+    """A preset by its name, or a recording by its ending.
+
+    Raises:
+        HeadcastError: unknown preset, unknown ending, unreadable file.
+    """
+    path = Path(what)
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        from headcast.motion.livelink import read_livelink
+
+        return read_livelink(path)
+    if suffix == ".json":
+        from headcast.motion.arkit_json import read_arkit_json
+
+        return read_arkit_json(path)
+    if suffix == ".npz" or path.is_dir():
+        from headcast.motion.flame_npz import read_flame_npz
+
+        return read_flame_npz(path, flame)
+    if suffix or "/" in str(what):
+        raise HeadcastError(
+            f"{what}: drive with a video, a Live Link Face .csv, ARKit weights in .json, FLAME parameters in "
+            ".npz, or a preset"
+        )
+    from headcast.motion.presets import preset
+
+    return preset(str(what))
 
 
 def from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> Drive:

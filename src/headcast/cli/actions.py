@@ -84,7 +84,9 @@ def run_animate(command: Animate) -> None:
     start = time.perf_counter()
     pick_device(command.device)
     if (command.drive is None) == (command.preset is None):
-        raise HeadcastError("animate: give either --drive VIDEO|CSV or --preset speech|expressions|turntable")
+        raise HeadcastError(
+            "animate: give either --drive VIDEO|CSV|JSON|NPZ or --preset speech|expressions|turntable"
+        )
     out = output(command.out, command.avatar.stem, ".mp4")
     check_writable(out)
     size = parse_size(command.size)
@@ -92,7 +94,7 @@ def run_animate(command: Animate) -> None:
         notes = api.animate(
             api.load(command.avatar), command.drive or str(command.preset), out, camera=command.camera,
             frames=command.frames, size=size, fps=command.fps, background=command.background,
-            side_by_side=command.side_by_side, progress=bar,
+            side_by_side=command.side_by_side, flame=command.flame, progress=bar,
         )  # fmt: skip
     report(out, command.seed, start, command.json, notes)
 

@@ -50,12 +50,14 @@ class Create:
 
 @dataclass(frozen=True)
 class Animate:
-    """An avatar moves: driven by a video, by a Live Link Face recording, or by a preset."""
+    """An avatar moves: driven by a video, by a recording (Live Link Face, ARKit, FLAME), or by a preset."""
 
     avatar: Positional[Path]
     """The .avatar."""
     drive: File = None
-    """A video of somebody, or a Live Link Face .csv."""
+    """A video of somebody, a Live Link Face .csv, ARKit weights (.json) or FLAME parameters (.npz)."""
+    flame: File = None
+    """Your FLAME file, for FLAME parameters."""
     preset: Text = None
     """speech, expressions or turntable."""
     out: Out = None

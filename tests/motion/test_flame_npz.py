@@ -74,7 +74,8 @@ def parameters(maps: FlameMaps, frames: int = 3) -> dict[str, np.ndarray]:
     eyes[:, 1] = eyes[:, 4] = 0.3
     return {
         "expr": share * smile, "jaw_pose": share * [0.2, 0, 0], "rotation": turn,
-        "neck_pose": np.zeros((frames, 3)), "eyes_pose": eyes, "translation": np.zeros((frames, 3)), "shape": np.zeros(300),
+        "neck_pose": np.zeros((frames, 3)), "eyes_pose": eyes, "shape": np.zeros(300),
+        "translation": np.zeros((frames, 3)),
         "static_offset": np.zeros((1, 5143, 3)),
     }  # fmt: skip
 

@@ -39,8 +39,8 @@ def read_flame_npz(path: str | Path, flame_file: str | Path | None) -> Motion:
     path = Path(path)
     if flame_file is None:
         raise HeadcastError(
-            f"{path}: holds FLAME coefficients, which only FLAME itself explains; add --flame with your FLAME "
-            "file of the same version"
+            f"{path}: holds FLAME coefficients, which only FLAME itself explains; add --flame with your "
+            "FLAME file of the same version"
         )
     from headcast.head.flame import read_flame
     from headcast.head.foreign.known import foreign_head, placement_of

@@ -1,7 +1,7 @@
 """Linear maps between FLAME's coefficients, ARKit's weights and our identity, by least squares.
 
 FLAME's expression space was learned from scans and has no names. What ARKit's shapes are in it is found at
-run time from the user's file: our shapes are carried to FLAME's vertices (``headcast.head.foreign.build``) and
+run time from the user's file: our shapes are carried to FLAME's vertices (``foreign.build``) and
 both sets of movements are compared on the face.
 """
 

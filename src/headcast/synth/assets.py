@@ -26,6 +26,7 @@ from headcast.synth.fur import (
     Fur,
     beard_fur,
     buzz_fur,
+    cut_height,
     lash_fur,
     load_styles,
     merge,
@@ -224,7 +225,10 @@ def vertex_openness(bust: Bust, head: HeadModel, fur: Fur | None, size: int = 19
     )
     mesh, faces = v, bust.faces
     if fur is not None:
-        inner = fur.level < 0.5
+        usual = torch.tensor([0.055, -0.2], device=v.device).expand(
+            len(fur.rest), 2
+        )  # how hair is mostly cut
+        inner = (fur.level < 0.5) & (fur.rest[:, 1] > cut_height(fur.rest, usual))
         keep = inner[fur.faces].all(1)
         mesh, faces = torch.cat([v, fur.rest]), torch.cat([faces, fur.faces[keep] + len(v)])
     i = torch.arange(DIRECTIONS, device=v.device)

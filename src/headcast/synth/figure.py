@@ -16,7 +16,7 @@ from headcast.head.params import HeadParams
 from headcast.render.geometry import vertex_normals
 from headcast.rotation import axis_angle_to_matrix
 from headcast.synth.bust import Bust
-from headcast.synth.fur import BEARD, CURLS, STYLE, Fur
+from headcast.synth.fur import BEARD, CURLS, STYLE, Fur, cut_height
 from headcast.synth.glasses import make_glasses
 from headcast.synth.looks import Looks
 
@@ -31,7 +31,7 @@ class Figure:
         vertices, normals (N, V, 3): of the bust, world. tangents (N, V, 3): direction of +u on it.
         openness (N, V): share of the surroundings that a vertex sees.
         hair, hair_normals, hair_flow (N, W, 3), world.
-        hair_facts (N, W, 6): rest position, cover, level, kind.
+        hair_facts (N, W, 7): rest position, cover, level, kind, whether it is not cut off.
         hair_faces (N, G, 3), padded with triangles of one point.
         head (N, H, 3): the head model's vertices, for landmarks.
     """
@@ -142,7 +142,9 @@ def pose_fur(
     skin_normal = torch.where((fur.kind == BEARD)[:, None], head_normals[anchor], n)
     grown = head_vertices[anchor] + skin_normal * (fur.offset * length)[:, None]
     v, n = torch.where(on[:, None], grown, v), torch.where(on[:, None], skin_normal, n)
-    facts = torch.cat([fur.rest, fur.cover[:, None], fur.level[:, None], fur.kind[:, None].float()], 1)
+    end = cut_height(fur.rest, looks.hair_cut.expand(len(v), 2))
+    there = ((fur.kind != STYLE) & (fur.kind != CURLS)) | (fur.rest[:, 1] > end)
+    facts = torch.cat([fur.rest, *(x[:, None].float() for x in (fur.cover, fur.level, fur.kind, there))], 1)
     return v, normalize(n, dim=-1), normalize(flow, dim=-1), facts
 
 

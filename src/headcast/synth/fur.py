@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -109,23 +109,39 @@ def on_device(item: HairItem, device: torch.device) -> HairItem:
 
 
 def rim_cover(head: HeadModel, vertices: Tensor, faces: Tensor) -> Float[Tensor, " v"]:
-    """0 on a style's open edges, rising to 1 over 7 mm at the hairline and 30 mm at loose ends."""
+    """0 at a style's hairline and loose ends, rising to 1 over 6 mm and 26 mm."""
     _, welded = torch.unique((vertices / 0.0012).round().long(), dim=0, return_inverse=True)
     f = welded[faces]
     f = f[(f != f.roll(1, 1)).all(1)].sort(1).values.unique(dim=0)
     edges = torch.cat([f[:, [0, 1]], f[:, [1, 2]], f[:, [0, 2]]])
     unique, count = torch.unique(edges, dim=0, return_counts=True)
     rim = torch.isin(welded, unique[count == 1].unique()).nonzero()[:, 0]
+    rim = rim[outer(vertices, faces, rim)]
+    skin = head.region_mask("scalp", "face", "ears", "neck").nonzero()[:, 0]
+    gap, nearest = torch.cdist(vertices[rim], head.neutral[skin]).min(1)
+    p, bald = vertices[rim], ~head.region_mask("scalp")[skin[nearest]]
+    hanging = (p[:, 1] < 0.02) | ((p[:, 2] > 0.062) & (p[:, 1] < 0.08))
+    rim, gap = (x[torch.where(gap < 0.01, bald, hanging)] for x in (rim, gap))
     if not len(rim):
         return torch.ones(len(vertices), device=vertices.device)
-    skin = head.neutral[head.region_mask("scalp", "face", "ears", "neck")]
-    loose = torch.cdist(vertices[rim], skin).amin(1)
-    reach = 0.007 + 0.023 * ((loose - 0.006) / 0.012).clamp(0, 1)
+    reach = 0.006 + 0.02 * ((gap - 0.008) / 0.012).clamp(0, 1)
     distance, nearest = torch.cdist(vertices, vertices[rim]).min(1)
-    patchy = (distance < 0.002).float().mean()  # meshes of many small cards have rims everywhere
-    if patchy > 0.35:
-        return (0.62 + 0.38 * (distance / 0.004)).clamp(max=1)
     return (distance / reach[nearest]).clamp(max=1)
+
+
+def outer(vertices: Tensor, faces: Tensor, rim: Tensor) -> Bool[Tensor, " r"]:
+    """Which vertices of open edges have no other piece of the mesh beyond them: styles are many patches."""
+    corners = vertices[faces]
+    middle = corners.mean(1)
+    total = torch.zeros_like(vertices).index_add_(0, faces.reshape(-1), middle.repeat_interleave(3, 0))
+    count = torch.zeros_like(vertices[:, 0]).index_add_(
+        0, faces.reshape(-1), torch.ones_like(middle[:, 0]).repeat_interleave(3)
+    )
+    inward = normalize(total / count.clamp(min=1)[:, None] - vertices, dim=-1)[rim]
+    ahead = vertices[rim] - 0.009 * inward
+    samples = torch.cat([middle, *(0.5 * (corners[:, k] + corners[:, k - 1]) for k in range(3)), vertices])
+    gap = torch.cat([torch.cdist(a, samples).amin(1) for a in ahead.split(512)])
+    return gap > 0.0065
 
 
 def grown(
@@ -219,6 +235,12 @@ def merge(parts: list[Fur]) -> Fur:
         for n in ("rest", "basis", "joints", "anchor", "offset", "out", "flow", "cover", "level", "kind")
     }
     return Fur(**stacked, faces=torch.cat(faces))
+
+
+def cut_height(rest: Float[Tensor, "*b 3"], cut: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b"]:
+    """Height (rest position, metres) at which hair ends: ``cut`` is that of the fringe and of the rest."""
+    front = ((rest[..., 2] - 0.062) / 0.02).clamp(0, 1) * ((0.074 - rest[..., 0].abs()) / 0.012).clamp(0, 1)
+    return cut[..., 1] + (cut[..., 0] - cut[..., 1]) * front
 
 
 def strand_coordinates(rest: Float[Tensor, "m 3"]) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:

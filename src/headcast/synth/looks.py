@@ -35,7 +35,8 @@ class Looks:
 
     Attributes:
         hair: style: 0 bald, 1 buzzed, then templates; hair_mirrored. hair_colour, hair_length (factor),
-            hair_light (how much the lightness of strands varies).
+            hair_light (how much the lightness of strands varies), hair_cut (heights below which there is no
+            fringe and no hair at all, metres, head frame).
         brow_style: which drawing; brow_strength.
         beard: index of ``BEARDS``; beard_density 0..1; beard_length metres.
         iris (B, 3); sclera: yellowness 0..1; pupil: radius as a share of the iris.
@@ -48,6 +49,7 @@ class Looks:
     hair_colour: Float[Tensor, "b 3"]
     hair_length: Float[Tensor, " b"]
     hair_light: Float[Tensor, " b"]
+    hair_cut: Float[Tensor, "b 2"]
     brow_style: Int[Tensor, " b"]
     brow_strength: Float[Tensor, " b"]
     beard: Int[Tensor, " b"]
@@ -86,6 +88,7 @@ def draw_looks(config: SynthConfig, dice: Dice, person: Person, hair_weights: Fl
         hair_colour(dice, person),
         dice.uniform("hair length", low=0.85, high=1.15),
         dice.uniform("hair light", low=0.15, high=0.7),
+        draw_cut(dice),
         dice.choice("brow style", (1.0,) * 6),
         torch.where(male, 0.85, 0.75) + 0.15 * dice.normal("brow"),
         beard,
@@ -101,6 +104,14 @@ def draw_looks(config: SynthConfig, dice: Dice, person: Person, hair_weights: Fl
         dice.choice("pattern", (0.5, 0.2, 0.14, 0.16)),
         dice.uniform("neckline", 2),
     )
+
+
+def draw_cut(dice: Dice) -> Float[Tensor, "b 2"]:
+    """Fringes end mostly above the eyes, long hair anywhere below the ears."""
+    fringe = dice.uniform("fringe", low=0.038, high=0.072)
+    fringe = torch.where(dice.chance("fringe kept", 0.15), -1.0, fringe)
+    length = dice.uniform("cut", low=-0.33, high=-0.06)
+    return torch.stack([fringe, torch.where(dice.chance("uncut", 0.35), -1.0, length)], -1)
 
 
 def hair_colour(dice: Dice, person: Person) -> Float[Tensor, "b 3"]:

@@ -59,8 +59,8 @@ SPECULAR = {
 def tone_colour(ita: Float[Tensor, " b"], dice: Dice) -> Float[Tensor, "b 3"]:
     """Linear albedo of the face's mean skin with a typology angle (CIE Lab, D65)."""
     middle = torch.exp(-(((ita - 15) / 35) ** 2))
-    b = 13.0 + 5.0 * middle + 1.5 * dice.normal("skin b", clip=1.6)
-    a = 9.0 + 2.5 * middle + 1.6 * dice.normal("skin a", clip=1.6)
+    b = 14.5 + 3.5 * middle + 1.5 * dice.normal("skin b", clip=1.6)
+    a = 10.0 + 1.8 * middle + 1.6 * dice.normal("skin a", clip=1.6)
     L = 50 + b * torch.tan(torch.deg2rad(ita))
     fy = (L + 16) / 116
     xyz = torch.stack([fy + a / 500, fy, fy - b / 200], -1)

@@ -36,7 +36,7 @@ class Scene:
     Attributes:
         figure, light: of S scenes; scene (N,): which one each picture shows.
         views: N cameras. textures (P, tall, wide, 8); owner (N,): whose.
-        hair_colour (N, 3), hair_light (N,). background (N, h, h, 3) linear.
+        hair_colour (N, 3), hair_light (N,), hair_cut (N, 2). background (N, h, h, 3) linear.
     """
 
     figure: Figure
@@ -47,6 +47,7 @@ class Scene:
     owner: Int[Tensor, " n"]
     hair_colour: Float[Tensor, "n 3"]
     hair_light: Float[Tensor, " n"]
+    hair_cut: Float[Tensor, "n 2"]
     background: Float[Tensor, "n h h 3"]
 
 
@@ -128,7 +129,7 @@ def lamp_shadows(assets: Assets, scene: Scene) -> Shadows:
     mesh = torch.cat([f.vertices, f.hair], 1)
     offset = f.vertices.shape[1]
     level, kind = f.hair_facts[..., 4], f.hair_facts[..., 5]
-    solid = (level < 0.5) & (kind != LASH)
+    solid = (level < 0.5) & (kind != LASH) & (f.hair_facts[..., 6] > 0.5)
     keep = solid.gather(1, f.hair_faces.flatten(1)).view(f.hair_faces.shape).all(-1, keepdim=True)
     hair = torch.where(keep, f.hair_faces, torch.zeros_like(f.hair_faces)) + offset
     faces = torch.cat([assets.bust.faces.expand(len(mesh), -1, 3), hair], 1)
@@ -229,10 +230,10 @@ def hair_points(assets: Assets, scene: Scene, layer: Fragments) -> tuple[Points,
     corners = f.hair_faces[p.scene, p.face]
     sky = sky_irradiance(scene.light.sky, f.hair_normals)
     values = p.over(torch.cat([f.hair, f.hair_normals, f.hair_flow, sky, f.hair_facts], -1), corners)
-    x, n, flow, sky, rest, cover, level, kind = values.split((3, 3, 3, 3, 3, 1, 1, 1), -1)
+    x, n, flow, sky, rest, cover, level, kind, _ = values.split((3, 3, 3, 3, 3, 1, 1, 1, 1), -1)
     kind = kind[:, 0].round().long()
     pattern = strands(assets.strand_noise, rest, (kind == BUZZ) | (kind == BEARD) | (kind == CURLS))
-    alpha = hair_alpha(pattern, cover[:, 0], level[:, 0], kind)
+    alpha = hair_alpha(pattern, rest, scene.hair_cut[p.picture], cover[:, 0], level[:, 0], kind)
     return p, {
         "x": x,
         "n": n,

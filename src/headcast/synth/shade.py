@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headcast.render.shading import ggx_specular
-from headcast.synth.fur import BEARD, CURLS, LASH, STYLE, strand_coordinates
+from headcast.synth.fur import BEARD, CURLS, LASH, STYLE, cut_height, strand_coordinates
 from headcast.synth.lights import Lamps
 
 __all__ = ["Shadows", "fetch", "hair_alpha", "lit_hair", "lit_surface", "perturbed"]
@@ -111,7 +111,7 @@ def lit_surface(
         )
     grazing = (1 - (normal * view).sum(-1).clamp(0, 1)) ** 5
     reflect = f0 + (1 - rough).clamp(min=0) * grazing * 0.35 * (specular > 0)
-    out = out + sky * (openness * reflect)[:, None]
+    out = out + sky * (0.6 * openness * reflect)[:, None]
     return albedo * total + out
 
 
@@ -131,15 +131,19 @@ def strands(
 
 
 def hair_alpha(
-    pattern: Float[Tensor, "m 2"], cover: Tensor, level: Tensor, kind: Tensor
-) -> Float[Tensor, " m"]:
-    """Opacity of the layers of hair: full inside, ragged at the rims, sparse in the outer layers."""
+    pattern: Float[Tensor, "m 2"], rest: Float[Tensor, "m 3"], cut: Float[Tensor, "m 2"],
+    cover: Float[Tensor, " m"], level: Float[Tensor, " m"], kind: Int[Tensor, " m"],
+) -> Float[Tensor, " m"]:  # fmt: skip
+    """Opacity of the layers of hair: full inside, ragged at the rims, sparse in the outer layers, cut off."""
     s = 0.6 * pattern[:, 0] + 0.4 * pattern[:, 1]
     inner = 1.45 * cover - 0.25
     outer = 0.62 * cover - 0.12
     fill = torch.where(level < 0.5, inner, outer)
     fill = torch.where(kind == BEARD, cover * (0.95 - 0.45 * level) - 0.05, fill)
     alpha = ((fill - s) / 0.16 + 0.5).clamp(0, 1)
+    end = cut_height(rest, cut)
+    left = ((rest[:, 1] - end + 0.022 * (s - 0.5)) / 0.006 + 0.5).clamp(0, 1)
+    alpha = torch.where((kind == STYLE) | (kind == CURLS), alpha * left, alpha)
     lash = ((pattern[:, 0] - 0.35) * 4).clamp(0, 1) * cover**0.6
     return torch.where(
         kind == LASH, lash * 0.85, torch.where((kind == STYLE) | (kind == CURLS), alpha, alpha * 0.9)

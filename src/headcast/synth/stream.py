@@ -172,6 +172,7 @@ def _pictures(
             owner,
             looks.hair_colour[owner],
             looks.hair_light[owner],
+            looks.hair_cut[owner],
             back,
         )
         truths.append(render_scene(assets, scene, config.antialias, config.layers))

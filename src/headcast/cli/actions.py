@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headcast import api
-from headcast.cli.commands import Animate, Command, Create, Export, Info, Observe, Render
+from headcast.cli.commands import Animate, Command, Create, Export, Info, Observe, Render, Synth
 from headcast.cli.expression import parse_expression
 from headcast.cli.progress import Bar
 from headcast.cli.record import write_record
@@ -43,6 +43,8 @@ def run(command: Command) -> None:
             run_observe(command)
         case Info():
             run_info(command)
+        case Synth():
+            run_synth(command)
 
 
 def run_create(command: Create) -> None:
@@ -158,6 +160,23 @@ def run_info(command: Info) -> None:
         return
     for name, value in flat(facts):
         print(f"{name:<24} {value}")
+
+
+def run_synth(command: Synth) -> None:
+    """``headcast synth``."""
+    from headcast.synth.config import SynthConfig
+    from headcast.synth.folder import write_people
+
+    start = time.perf_counter()
+    config = SynthConfig(
+        split=command.split, size=command.size, texture=command.texture, frames=command.frames,
+        views=command.views, clip=command.clip, framing=command.framing,
+    )  # fmt: skip
+    device = pick_device(command.device)
+    with Bar() as bar:
+        made, known = write_people(config, command.identities, command.out, device, command.seed, bar)
+    notes = (f"{known} of {known + made} people were there already",) if known else ()
+    report(command.out, command.seed, start, command.json, notes)
 
 
 def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

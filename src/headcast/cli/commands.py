@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-__all__ = ["Animate", "Command", "Create", "Export", "Info", "Observe", "Render"]
+__all__ = ["Animate", "Command", "Create", "Export", "Info", "Observe", "Render", "Synth"]
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
 Size = Annotated[str | None, arg(metavar="PIXELS")]
@@ -166,4 +166,34 @@ class Info:
     """Prints JSON."""
 
 
-Command = Create | Animate | Render | Export | Observe | Info
+@dataclass(frozen=True)
+class Synth:
+    """Synthetic heads with exact truth, as a folder: pictures, masks, depth, normals, UV, skin, numbers."""
+
+    identities: int
+    """How many people."""
+    out: Path
+    """The folder; a run that was interrupted is continued."""
+    split: Literal["train", "test"] = "train"
+    """test holds out identities, skin, hair styles and lights."""
+    size: int = 256
+    """Side of the pictures, pixels."""
+    texture: int = 0
+    """Side of the skin's maps, pixels; 0: twice the pictures'."""
+    frames: int = 1
+    """Moments of each person."""
+    views: int = 1
+    """Cameras at each moment."""
+    clip: bool = False
+    """The frames are consecutive, 25 a second, seen by a still camera."""
+    framing: Literal["portrait", "portrait4d", "eg3d", "front"] = "portrait"
+    """Where cameras stand."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+
+Command = Create | Animate | Render | Export | Observe | Info | Synth

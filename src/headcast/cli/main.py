@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from headcast.cli.commands import Animate, Command, Create, Export, Info, Observe, Render
+from headcast.cli.commands import Animate, Command, Create, Export, Info, Observe, Render, Synth
 from headcast.errors import HeadcastError
 
 __all__ = ["main"]
@@ -72,6 +72,7 @@ def parse(arguments: list[str]) -> Command | None:
         | Annotated[Export, subcommand("export")]
         | Annotated[Observe, subcommand("observe")]
         | Annotated[Info, subcommand("info")]
+        | Annotated[Synth, subcommand("synth")]
     )
     complaint = io.StringIO()
     try:

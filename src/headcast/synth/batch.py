@@ -36,7 +36,7 @@ class SynthBatch:
         params: of each picture (world frame). views: cameras. light.
         person, looks: of each picture. number, frame, view: (N,) which person, moment, camera.
         textures: (P, T, T, 8) of each person, channels ``synth.paint.CHANNELS``, in the head's UV.
-        owner: (N,) whose picture it is.
+        owner: (N,) whose picture it is. hair_names: of the numbers in ``looks.hair``.
     """
 
     rgb: Float[Tensor, "n h w 3"]
@@ -63,6 +63,7 @@ class SynthBatch:
     view: Int[Tensor, " n"]
     textures: Float[Tensor, "p t t 8"]
     owner: Int[Tensor, " n"]
+    hair_names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.rgb)

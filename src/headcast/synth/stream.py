@@ -114,6 +114,7 @@ def make_batch(
         view=torch.from_numpy(view.astype(np.int64)).to(device),
         textures=textures[:, : assets.atlas.size],
         owner=owner,
+        hair_names=assets.hair_names,
     )
 
 

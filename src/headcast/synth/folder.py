@@ -1,0 +1,196 @@
+"""Synthetic heads as folders of pictures and numbers, for those who want files: one folder a person."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from headcast.errors import HeadcastError
+from headcast.files import atomic_path
+from headcast.head.names import EXPRESSIONS
+from headcast.image import linear_to_srgb, save_png
+from headcast.synth.batch import SynthBatch
+from headcast.synth.config import LABELS, SynthConfig
+from headcast.synth.looks import BEARDS
+from headcast.synth.paint import CHANNELS
+from headcast.synth.people import TONES
+from headcast.synth.stream import make_batch
+
+__all__ = ["DEPTH_UNIT", "write_people"]
+
+DEPTH_UNIT = 1e-4
+"""Metres of one step of a depth picture."""
+
+VERSION = 1
+
+
+def write_people(
+    config: SynthConfig, identities: int, out: Path, device: torch.device, seed: int,
+    progress: Callable[[float, str], None],
+) -> tuple[int, int]:  # fmt: skip
+    """Writes people 0 .. identities - 1 of the config's split; gives how many were made and how many existed.
+
+    Each person's folder (``train_000012``) appears when it is complete; a later call with the same settings
+    makes only those that are missing.
+
+    Raises:
+        HeadcastError: the folder cannot be written or holds heads made with other settings.
+    """
+    if identities < 1:
+        raise HeadcastError("synth: --identities must be at least 1")
+    _claim(config, out, seed)
+    todo = [i for i in range(identities) if not (out / _name(config, i)).is_dir()]
+    for k, number in enumerate(todo):
+        progress(k / len(todo), f"person {number}")
+        batch = make_batch(replace(config, people=1), device, seed, np.array([number]))
+        _write_person(batch, out, _name(config, number))
+    progress(1.0, "done")
+    return len(todo), identities - len(todo)
+
+
+def _name(config: SynthConfig, number: int) -> str:
+    return f"{config.split}_{number:06d}"
+
+
+def _claim(config: SynthConfig, out: Path, seed: int) -> None:
+    """Writes or checks ``synth.json`` and clears what an interrupted run left."""
+    if out.exists() and not out.is_dir():
+        raise HeadcastError(f"{out}: is a file; name a folder for the heads")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for rest in out.glob(".making_*"):
+            shutil.rmtree(rest)
+    except OSError as e:
+        raise HeadcastError(f"{out}: cannot be written ({e.strerror}); choose another place") from e
+    settings = {k: v for k, v in asdict(config).items() if k not in ("people", "at_once", "split")}
+    facts: dict[str, Any] = {
+        "format": "headcast-synth",
+        "version": VERSION,
+        "seed": seed,
+        "settings": settings,
+        "labels": LABELS,
+        "texture_channels": CHANNELS,
+        "expressions": EXPRESSIONS,
+        "depth_unit_metres": DEPTH_UNIT,
+        "synthetic_media": True,
+    }
+    facts = json.loads(json.dumps(facts))
+    index = out / "synth.json"
+    if index.is_file():
+        try:
+            known = json.loads(index.read_text())
+        except ValueError:
+            known = None
+        if known != facts:
+            raise HeadcastError(f"{out}: holds heads made with other settings; choose another folder")
+        return
+    with atomic_path(index) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _write_person(batch: SynthBatch, out: Path, name: str) -> None:
+    folder = out / f".making_{name}"
+    try:
+        folder.mkdir()
+        for i in range(len(batch)):
+            stem = f"f{int(batch.frame[i]):05d}_v{int(batch.view[i]):02d}"
+            for kind, picture in _pictures(batch, i).items():
+                save_png(folder / f"{stem}_{kind}.png", picture)
+            (folder / f"{stem}.json").write_text(json.dumps(_numbers(batch, i)) + "\n")
+        t = batch.textures[0].cpu()
+        save_png(folder / "skin_albedo.png", _bytes(linear_to_srgb(t[..., :3])))
+        z = (1 - (t[..., 3:5] ** 2).sum(-1, keepdim=True)).clamp(min=0).sqrt()
+        save_png(folder / "skin_micronormal.png", _words(torch.cat([t[..., 3:5], z], -1) / 2 + 0.5))
+        save_png(folder / "skin_specular.png", _bytes(t[..., 5]))
+        save_png(folder / "skin_roughness.png", _bytes(t[..., 6]))
+        (folder / "person.json").write_text(json.dumps(_traits(batch), indent=1) + "\n")
+        folder.rename(out / name)
+    except OSError as e:
+        raise HeadcastError(f"{out}: cannot be written ({e.strerror or e}); choose another place") from e
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bytes(x: Float[Tensor, "*s"]) -> Shaped[np.ndarray, "*s"]:
+    return (x.clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
+def _words(x: Float[Tensor, "*s"]) -> Shaped[np.ndarray, "*s"]:
+    return (x.clamp(0, 1) * 65535).round().cpu().numpy().astype(np.uint16)
+
+
+def _pictures(b: SynthBatch, i: int) -> dict[str, Shaped[np.ndarray, "h w *c"]]:
+    uv = torch.cat([b.uv[i].clamp(0, 1), (b.uv[i][..., :1] >= 0).float()], -1)
+    return {
+        "rgb": _bytes(b.rgb[i]), "alpha": _bytes(b.alpha[i]), "background": _bytes(b.background[i]),
+        "depth": (b.depth[i] / DEPTH_UNIT).round().clamp(0, 65535).cpu().numpy().astype(np.uint16),
+        "normal": _words(b.normal[i] / 2 + 0.5), "geometry_normal": _words(b.geometric_normal[i] / 2 + 0.5),
+        "uv": _words(uv), "albedo": _bytes(linear_to_srgb(b.albedo[i])), "specular": _bytes(b.specular[i]),
+        "label": b.label[i].cpu().numpy(),
+    }  # fmt: skip
+
+
+def _listed(x: Tensor, digits: int = 6) -> Any:
+    return np.round(x.double().cpu().numpy(), digits).tolist()
+
+
+def _numbers(b: SynthBatch, i: int) -> dict[str, Any]:
+    p, light = b.params, b.light
+    return {
+        "number": int(b.number[i]),
+        "frame": int(b.frame[i]),
+        "view": int(b.view[i]),
+        "camera": {
+            "K": _listed(b.views.K[i]),
+            "cam_from_world": _listed(b.views.cam_from_world[i]),
+            "width": b.views.size,
+            "height": b.views.size,
+        },
+        "head": {
+            "identity": _listed(p.identity[i]),
+            "expression": dict(zip(EXPRESSIONS, _listed(p.expression[i]), strict=True)),
+            "rotation": _listed(p.rotation[i]),
+            "translation": _listed(p.translation[i]),
+            "neck": _listed(p.neck[i]),
+            "jaw": _listed(p.jaw[i]),
+            "gaze": None if p.gaze is None else _listed(p.gaze[i]),
+        },
+        "light": {
+            "sky_irradiance": _listed(light.sky[i]),
+            "key": _listed(light.key[i]),
+            "key_colour": _listed(light.key_colour[i]),
+            "key_radius_radians": _listed(light.key_size[i]),
+            "fill": _listed(light.fill[i]),
+            "fill_colour": _listed(light.fill_colour[i]),
+        },
+        "landmarks68": _listed(b.landmarks68[i], 3),
+        "landmarks478": _listed(b.landmarks478[i], 3),
+        "landmarks68_world": _listed(b.landmarks68_world[i]),
+        "landmarks478_world": _listed(b.landmarks478_world[i]),
+    }
+
+
+def _traits(b: SynthBatch) -> dict[str, Any]:
+    who, looks = b.person, b.looks
+    return {
+        "number": int(who.number[0]),
+        "sex": "female" if bool(who.feminine[0]) else "male",
+        "age": round(float(who.age[0]), 1),
+        "tone": TONES[int(who.tone[0])][0],
+        "typology_angle_degrees": round(float(who.ita[0]), 1),
+        "skin": _listed(who.skin[0]),
+        "hair": b.hair_names[int(looks.hair[0])],
+        "hair_colour": _listed(looks.hair_colour[0]),
+        "beard": BEARDS[int(looks.beard[0])],
+        "glasses": bool(looks.glasses[0]),
+        "iris": _listed(looks.iris[0]),
+    }

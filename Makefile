@@ -1,11 +1,13 @@
-# make demo | test | lint | bench | setup       VENV=folder  PYTHON=python3.11  TORCH_INDEX=url  EXTRAS=dev,metrics
+# make demo | test | lint | bench | setup | blender       VENV=folder  PYTHON=python3.11  TORCH_INDEX=url  EXTRAS=dev,metrics
 VENV ?= .venv
 EXTRAS ?= dev
 BIN := $(VENV)/bin
 OUT ?= out/demo
 PYTEST_ARGS ?= -n 2 -q
 
-.PHONY: setup demo test lint bench surface
+BLENDER ?= .bpy
+
+.PHONY: setup demo test lint bench surface blender
 
 setup:
 	@python=""; for p in $(PYTHON) python3.11 python3.12 python3 python; do \
@@ -28,6 +30,11 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# Blender as a Python module, in an environment of its own: only tests of exported files use it.
+blender: setup
+	@test -x $(BLENDER)/bin/python || $(BIN)/python -m venv $(BLENDER)
+	$(BLENDER)/bin/python -m pip install -q --disable-pip-version-check bpy==5.0.1
 
 surface: setup
 	$(BIN)/python -m tests.api_surface

@@ -71,7 +71,17 @@ def test_no_traces_of_the_builders_machine() -> None:
             parts = path.relative_to(ROOT).parts
             if any(
                 x in parts
-                for x in (".venv", ".git", "out", "build", "dist", "private", "node_modules", ".hypothesis")
+                for x in (
+                    ".venv",
+                    ".bpy",
+                    ".git",
+                    "out",
+                    "build",
+                    "dist",
+                    "private",
+                    "node_modules",
+                    ".hypothesis",
+                )
             ):
                 continue
             found = traces.search(path.read_text(errors="replace"))

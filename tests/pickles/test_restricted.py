@@ -19,7 +19,7 @@ import torch
 from tests.pickles.foreign_files import Ch, Csc, dump
 
 from headcast.errors import HeadcastError
-from headcast.pickles import Name, Record, Sparse, load_restricted
+from headcast.pickles import Name, Record, Sparse, load_restricted, state_dict_of
 
 
 def load(data: bytes, tmp_path: Path, **how: Any) -> Any:
@@ -93,21 +93,43 @@ def test_torch_checkpoints_come_back(zipped: bool, tmp_path: Path) -> None:
 
 
 class Persistent:
-    """As StyleGAN keeps its networks: source code and state, to be run when unpickled."""
+    """As StyleGAN keeps its networks: source code and attributes, to be run when unpickled."""
 
-    def __init__(self) -> None:
-        self.meta = {"module_src": "import os; os.abort()", "state": {"weight": torch.full((2, 2), 5.0)}}
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.meta = {"module_src": "import os; os.abort()", "class_name": "Net", "state": module.__dict__}
 
     def __reduce__(self) -> tuple:
         return sys.exit, (self.meta,)
 
 
-def test_source_code_in_a_pickle_stays_text(tmp_path: Path) -> None:
-    back = load(pickle.dumps({"G_ema": Persistent()}), tmp_path, keep_unknown=True)
-    net = back["G_ema"]
-    assert isinstance(net, Record) and net.name == Name("sys", "exit")
-    assert net.args[0]["module_src"].startswith("import os")
-    assert torch.equal(net.args[0]["state"]["weight"], torch.full((2, 2), 5.0))
+def small_network() -> torch.nn.Module:
+    inner = torch.nn.Sequential(torch.nn.PReLU())
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), inner)
+    net.register_buffer("kept", torch.ones(2))
+    net.register_buffer("passing", torch.ones(2), persistent=False)
+    return net
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_networks_pickled_whole_give_their_state_dict(persistent: bool, tmp_path: Path) -> None:
+    net = small_network()
+    data = pickle.dumps({"G_ema": Persistent(net) if persistent else net, "training": {"kimg": 3}})
+    back = load(data, tmp_path, keep_unknown=True)
+    found = state_dict_of(back["G_ema"])
+    assert found.keys() == net.state_dict().keys()
+    assert all(torch.equal(found[k], v) for k, v in net.state_dict().items())
+    if persistent:
+        assert back["G_ema"].name == Name("sys", "exit")
+        assert back["G_ema"].args[0]["module_src"].startswith("import os")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_shapes_alone_can_be_asked_for(zipped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    torch.save(checkpoint(), path, _use_new_zipfile_serialization=zipped)
+    state = load_restricted(path, shapes_only=True)["state"]
+    assert state["transposed"].shape == (4, 3) and state["transposed"].device.type == "meta"
+    assert state["brain"].dtype == torch.bfloat16
 
 
 def test_unknown_objects_are_refused_or_kept_inert(tmp_path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -25,7 +23,7 @@ UNFOLDS = 8
 SMALLEST_LIMIT = 1 << 26
 
 
-def load_restricted(path: str | Path, keep_unknown: bool = False) -> Any:
+def load_restricted(path: str | Path, keep_unknown: bool = False, shapes_only: bool = False) -> Any:
     """The content of a pickle or torch checkpoint; nothing in the file is run, imported or looked up.
 
     Rebuilt are Python's containers, numbers and texts, numpy arrays (read-only), scipy's csc and csr matrices
@@ -34,6 +32,7 @@ def load_restricted(path: str | Path, keep_unknown: bool = False) -> Any:
 
     Args:
         keep_unknown: objects of other classes come back as inert ``Record`` instead of refusing the file.
+        shapes_only: tensors come back on the device ``meta``, without their numbers; large files open fast.
 
     Raises:
         HeadcastError: unreadable, damaged, or asking for something else.
@@ -41,10 +40,10 @@ def load_restricted(path: str | Path, keep_unknown: bool = False) -> Any:
     path = Path(path)
     check_readable(path, "model")
     try:
-        data = path.read_bytes()
-        if data.startswith(b"PK\x03\x04"):
-            return _zip(data, keep_unknown)
-        return _pickle(data, keep_unknown)
+        with path.open("rb") as f:
+            zipped = f.read(4) == b"PK\x03\x04"
+        how = How(path.stat().st_size, keep_unknown, shapes_only)
+        return _zip(path, how) if zipped else _pickle(path.read_bytes(), how)
     except Bad as e:
         raise HeadcastError(f"{path}: not opened: {e}; get the file again from its publisher") from e
     except (OSError, zipfile.BadZipFile, MemoryError, RecursionError, NotImplementedError) as e:
@@ -53,65 +52,71 @@ def load_restricted(path: str | Path, keep_unknown: bool = False) -> Any:
         ) from e
 
 
-def _rebuilder(size: int, keep_unknown: bool, nested: Callable[[bytes], Any] | None = None) -> Rebuilder:
-    return Rebuilder(UNFOLDS * size + SMALLEST_LIMIT, keep_unknown, nested or _no_nesting)
+class How(NamedTuple):
+    """Size of the whole file, and how it is opened."""
 
+    size: int
+    keep_unknown: bool
+    shapes_only: bool
 
-def _no_nesting(_: bytes) -> Any:
-    raise Bad("it holds checkpoints within checkpoints")
+    def rebuilder(self) -> Rebuilder:
+        """A fresh answerer of calls."""
+        limit = UNFOLDS * self.size + SMALLEST_LIMIT if not self.shapes_only else 1 << 60
+        return Rebuilder(limit, self.keep_unknown, lambda data: _old_torch(data, self))
 
 
 def _no_persistent(_: Any) -> Any:
     raise Bad("it refers to objects outside of it")
 
 
-def _pickle(data: bytes, keep_unknown: bool) -> Any:
+def _pickle(data: bytes, how: How) -> Any:
     """A plain pickle, or torch's older form."""
-    reader = Reader(data)
-    call = _rebuilder(len(data), keep_unknown, lambda b: _old_torch(b, keep_unknown))
-    first = Machine(reader, call, _no_persistent).run()
+    first = Machine(Reader(data), how.rebuilder(), _no_persistent).run()
     if first == OLD_TORCH and type(first) is int:
-        return _old_torch(data, keep_unknown)
+        return _old_torch(data, how)
     return first
 
 
-def _zip(data: bytes, keep_unknown: bool) -> Any:
+def _zip(path: Path, how: How) -> Any:
     """torch's zip: ``<name>/data.pkl`` and one file for each storage, never compressed."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with zipfile.ZipFile(path) as archive:
         entries = {e.filename: e for e in archive.infolist()}
         found = [n for n in entries if n.endswith("data.pkl") and n.count("/") <= 1]
         if len(found) != 1:
             raise Bad("a zip archive without a checkpoint")
         root = found[0].removesuffix("data.pkl")
-        order = entries.get(f"{root}byteorder")
-        if order is not None and archive.read(order)[:16] != b"little":
-            raise Bad("written on a machine of another byte order")
 
         def content(name: str) -> bytes:
             entry = entries.get(name)
-            if entry is None or entry.compress_type != zipfile.ZIP_STORED or entry.file_size > len(data):
+            if entry is None or entry.compress_type != zipfile.ZIP_STORED or entry.file_size > how.size:
                 raise Bad(f"the archive's entry '{name[:60]}' is missing or unusual")
             return archive.read(entry)
 
+        if f"{root}byteorder" in entries and content(f"{root}byteorder") != b"little":
+            raise Bad("written on a machine of another byte order")
         storages: dict[str, Storage] = {}
 
         def persistent(key: Any) -> Storage:
-            dtype, name = storage_key(key)
+            dtype, name, count = storage_key(key)
             if name not in storages:
-                storages[name] = filled(content(f"{root}data/{name}"), dtype)
+                if how.shapes_only:
+                    storages[name] = Storage(torch.empty(count, dtype=dtype, device="meta"))
+                else:
+                    storages[name] = filled(content(f"{root}data/{name}"), dtype)
             return storages[name]
 
-        call = _rebuilder(len(data), keep_unknown, lambda b: _old_torch(b, keep_unknown))
-        return Machine(Reader(content(found[0])), call, persistent).run()
+        return Machine(Reader(content(found[0])), how.rebuilder(), persistent).run()
 
 
 def filled(raw: bytes, dtype: torch.dtype) -> Storage:
     """A storage of given bytes."""
+    if len(raw) % dtype.itemsize:
+        raise Bad("a storage of a broken length")
     return Storage(torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.zeros(0, dtype=dtype))
 
 
-def storage_key(key: Any) -> tuple[torch.dtype, str]:
-    """Element type and name of ``("storage", torch.FloatStorage, name, place, count, ...)``."""
+def storage_key(key: Any) -> tuple[torch.dtype, str, int]:
+    """Element type, name and count of ``("storage", torch.FloatStorage, name, place, count, ...)``."""
     if not isinstance(key, tuple) or len(key) < 5 or key[0] != "storage" or not isinstance(key[1], Name):
         raise Bad("it refers to something that is no storage")
     kind, name = key[1], str(key[2])
@@ -120,10 +125,12 @@ def storage_key(key: Any) -> tuple[torch.dtype, str]:
     dtype = DTYPES.get(kind.attribute.removesuffix("Storage"))
     if dtype is None or not name.isalnum():
         raise Bad(f"it has a storage of '{str(kind)[:60]}'")
-    return dtype, name
+    if type(key[4]) is not int or not 0 <= key[4] < 1 << 40:
+        raise Bad("it has a storage of an impossible size")
+    return dtype, name, key[4]
 
 
-def _old_torch(data: bytes, keep_unknown: bool) -> Any:
+def _old_torch(data: bytes, how: How) -> Any:
     """Before zip: magic number, version, system, the object, storage names, then each one's numbers.
 
     The numbers come last, so the object is run twice: once to learn the storages, once with them.
@@ -131,30 +138,29 @@ def _old_torch(data: bytes, keep_unknown: bool) -> Any:
     if not isinstance(data, bytes):
         raise Bad("it holds a storage that is no bytes")
     reader = Reader(data)
-    nothing = _rebuilder(len(data), False)
-    head = [Machine(reader, nothing, _no_persistent).run() for _ in range(3)]
+    head = [Machine(reader, how.rebuilder(), _no_persistent).run() for _ in range(3)]
     if head[0] != OLD_TORCH:
         raise Bad("not a checkpoint")
     start = reader.at
     kinds: dict[str, tuple[torch.dtype, int]] = {}
 
     def learn(key: Any) -> Storage:
-        dtype, name = storage_key(key)
-        view = key[5] if len(key) > 5 else None
-        if view is not None or not isinstance(key[4], int) or key[4] * dtype.itemsize > len(data):
-            raise Bad("it has a storage of an impossible kind")
-        kinds[name] = dtype, key[4]
-        return Storage(torch.empty(key[4], dtype=dtype, device="meta"))
+        dtype, name, count = storage_key(key)
+        if len(key) > 5 and key[5] is not None:
+            raise Bad("it has a storage within a storage")
+        kinds[name] = dtype, count
+        return Storage(torch.empty(count, dtype=dtype, device="meta"))
 
-    Machine(reader, _rebuilder(len(data), keep_unknown), learn).run()
-    names = Machine(reader, nothing, _no_persistent).run()
+    shapes = Machine(reader, how.rebuilder(), learn).run()
+    if how.shapes_only:
+        return shapes
+    names = Machine(reader, how.rebuilder(), _no_persistent).run()
     storages: dict[str, Storage] = {}
     for name in map(str, names if isinstance(names, list) else []):
-        dtype, count = kinds[name]
+        dtype, count = kinds.get(name, (torch.uint8, -1))
         if reader.number("q") != count:
             raise Bad("a storage of another length than said")
         storages[name] = filled(reader.take(count * dtype.itemsize), dtype)
     if set(storages) != set(kinds):
         raise Bad("it lacks storages")
-    again = Reader(data, start)
-    return Machine(again, _rebuilder(len(data), keep_unknown), lambda k: storages[storage_key(k)[1]]).run()
+    return Machine(Reader(data, start), how.rebuilder(), lambda k: storages[storage_key(k)[1]]).run()

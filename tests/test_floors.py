@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("video",),
     ("nets", "head", "render"),
     ("synth",),
+    ("doctor",),
     ("priors", "training", "metrics"),
     ("motion",),
     ("observe", "avatar"),

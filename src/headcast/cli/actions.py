@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headcast import api
-from headcast.cli.commands import Animate, Command, Create, Export, Info, Observe, Render, Synth
+from headcast.cli.commands import Animate, Command, Create, Doctor, Export, Info, Observe, Render, Synth
 from headcast.cli.expression import parse_expression
 from headcast.cli.progress import Bar
 from headcast.cli.record import write_record
@@ -45,6 +45,10 @@ def run(command: Command) -> None:
             run_info(command)
         case Synth():
             run_synth(command)
+        case Doctor():
+            from headcast.cli.doctor import doctor
+
+            doctor(command.places, command.convert, command.json)
 
 
 def run_create(command: Create) -> None:

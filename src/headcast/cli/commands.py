@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-__all__ = ["Animate", "Command", "Create", "Export", "Info", "Observe", "Render", "Synth"]
+__all__ = ["Animate", "Command", "Create", "Doctor", "Export", "Info", "Observe", "Render", "Synth"]
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
 Size = Annotated[str | None, arg(metavar="PIXELS")]
@@ -167,6 +167,18 @@ class Info:
 
 
 @dataclass(frozen=True)
+class Doctor:
+    """What works on this machine, what is missing and how to get it, and which model files are at hand."""
+
+    places: Positional[tuple[Path, ...]] = ()
+    """Model files or folders of them; by default the usual places."""
+    convert: bool = False
+    """Builds the heads found (FLAME, ICT-FaceKit), so that create starts at once."""
+    json: bool = False
+    """Prints JSON."""
+
+
+@dataclass(frozen=True)
 class Synth:
     """Synthetic heads with exact truth, as a folder: pictures, masks, depth, normals, UV, skin, numbers."""
 
@@ -196,4 +208,4 @@ class Synth:
     """Prints a report as JSON."""
 
 
-Command = Create | Animate | Render | Export | Observe | Info | Synth
+Command = Create | Animate | Render | Export | Observe | Info | Synth | Doctor

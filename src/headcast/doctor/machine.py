@@ -1,0 +1,127 @@
+"""Programs and packages on this machine, and what to run for those that are missing."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+__all__ = ["Check", "base_checks", "extra_checks"]
+
+PYTHON = ((3, 11), (3, 13))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report. ``remedy``: what to run when it is not ``ok``."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def base_checks() -> list[Check]:
+    """What every command needs; all must be ok."""
+    return [
+        python(), package("torch", "torch", said=cuda), package("numpy"), package("safetensors"),
+        package("pillow", "PIL"), package("av", "av", said=codecs),
+        package("mediapipe", wheel="mediapipe==0.10.21"),
+        package("opencv", "cv2", "opencv-contrib-python-headless"), package("numba"), package("rich"),
+        package("tyro"), package("pygltflib"), head_model(),
+    ]  # fmt: skip
+
+
+def python() -> Check:
+    """The interpreter."""
+    low, high = PYTHON
+    ok = low <= sys.version_info[:2] < high
+    return Check("python", ok, f"{platform.python_version()} on {platform.platform(terse=True)}",
+                 "" if ok else "install Python 3.11 or 3.12")  # fmt: skip
+
+
+def package(name: str, module: str = "", wheel: str = "", said: Callable[[], str] | None = None) -> Check:
+    """A package that must import."""
+    try:
+        found = importlib.import_module(module or name)
+        words = str(getattr(found, "__version__", "") or metadata.version(name))
+        return Check(name, True, f"{words}{said() if said else ''}")
+    except Exception as e:
+        reason = " ".join(str(e).split())[:80] or type(e).__name__
+        return Check(name, False, reason, f"pip install {wheel or name}")
+
+
+def cuda() -> str:
+    """What torch can compute on."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f", CUDA {torch.version.cuda}, {torch.cuda.get_device_name(0)}"
+    return f", CUDA {torch.version.cuda} but no device" if torch.version.cuda else ", CPU only"
+
+
+def codecs() -> str:
+    """The FFmpeg inside PyAV, and the one on the path if any."""
+    import av
+
+    inside = ".".join(map(str, av.library_versions.get("libavcodec", ())))
+    return f", libavcodec {inside}, ffmpeg program {shutil.which('ffmpeg') or 'not needed, not found'}"
+
+
+def head_model() -> Check:
+    """The bundled head, posed and drawn once."""
+    try:
+        import torch
+
+        from headcast.camera import Camera
+        from headcast.head.model import HeadModel
+        from headcast.head.params import HeadParams
+        from headcast.render.mesh import rasterize_mesh
+
+        head = HeadModel.load()
+        with torch.no_grad():
+            vertices = head(HeadParams.neutral(head.identities))
+            camera = Camera.make(200.0, 64, 64)
+            drawn = rasterize_mesh(vertices - torch.tensor([0.0, 0.0, 1.0]), head.faces, camera)
+        covered = int((drawn.triangle >= 0).sum())
+        ok = covered > 200
+        return Check("head and renderer", ok, f"{head.name}, {covered} of 4096 pixels covered",
+                     "" if ok else "reinstall headcast")  # fmt: skip
+    except Exception as e:
+        return Check("head and renderer", False, " ".join(str(e).split())[:80], "reinstall headcast")
+
+
+def extra_checks() -> list[Check]:
+    """The optional extras that this installation declares: complete, or what is missing."""
+    try:
+        declared = metadata.requires("headcast") or []
+    except metadata.PackageNotFoundError:
+        return []
+    extras: dict[str, list[str]] = {}
+    for line in declared:
+        match = re.match(r"([A-Za-z0-9_.-]+).*extra == ['\"]([a-z0-9_-]+)['\"]", line)
+        if match:
+            extras.setdefault(match[2], []).append(match[1])
+    return [extra(name, wanted) for name, wanted in sorted(extras.items())]
+
+
+def extra(name: str, wanted: list[str]) -> Check:
+    """One extra."""
+    missing = [w for w in wanted if not installed(w)]
+    if not missing:
+        return Check(name, True, ", ".join(wanted))
+    return Check(name, False, f"missing: {', '.join(missing)}", f"pip install 'headcast[{name}]'")
+
+
+def installed(name: str) -> bool:
+    """Whether a distribution is there."""
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

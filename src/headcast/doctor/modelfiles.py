@@ -1,0 +1,188 @@
+"""Finds model files and tells by their content what they are. Nothing in them is run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headcast.errors import HeadcastError
+from headcast.files import cache_folder
+from headcast.pickles import Record, load_restricted, state_dict_of
+
+__all__ = ["NETWORKS", "Found", "Network", "find", "identify", "usual_places"]
+
+SUFFIXES = {".pkl", ".npz", ".pth", ".pt", ".ckpt", ".tar"}
+ICT_FILE = "generic_neutral_mesh.obj"
+DEEPEST, MOST = 3, 400
+FLAME_KEYS = {"v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights", "f"}
+
+
+@dataclass(frozen=True)
+class Network:
+    """An official checkpoint and the tensors that tell it from all others.
+
+    Attributes:
+        within: where its state dict may stand in the file; empty: at the top. shapes: tensors by name.
+    """
+
+    name: str
+    licence: str
+    within: tuple[str, ...]
+    shapes: dict[str, tuple[int, ...]]
+
+
+NETWORKS = (
+    Network("GFPGAN v1 clean (1.2 to 1.4)", "Apache-2.0", ("params_ema", "params"),
+            {"conv_body_first.weight": (32, 3, 1, 1), "condition_shift.6.2.bias": (32,)}),
+    Network("Portrait4D", "MIT, parts with other terms (NVIDIA, FLAME)", ("G_ema", "G"),
+            {"w_avg": (512,), "encoder_canonical.trans_blocks_motion.1.norm1.bias": (1024,)}),
+    Network("PD-FGC motion encoder", "see its authors", ("",),
+            {"model.conv1.weight": (64, 3, 7, 7), "emo_embed.1.bias": (30,)}),
+    Network("face-vid2vid", "CC BY-NC 4.0: no commercial use", ("kp_detector",),
+            {"predictor.down_blocks.down0.conv.weight": (64, 3, 3, 3), "down.weight": (3, 1, 13, 13)}),
+    Network("GSGAN FFHQ 512", "none stated: ask its authors", ("G_ema", "G"),
+            {"_xyz": (256, 3), "point_gen.blocks.block_64.1.subpixel.bias": (512,)}),
+    Network("GSGAN FFHQ 256", "none stated: ask its authors", ("G_ema", "G"),
+            {"_xyz": (256, 3), "point_gen.blocks.block_32.1.res_fc.bias": (128,)}),
+    Network("InvertAvatar", "research only, no redistribution", ("G", "G_ema"),
+            {"latent_avg": (1, 512), "unet_encoder.triplane_unet.condition_shift256.2.bias": (64,)}),
+    Network("Next3D++ generator of InvertAvatar", "research only, no redistribution", ("G_ema", "G"),
+            {"texture_backbone.synthesis.b4.const": (512, 4, 4), "decoder.net.2.bias": (33,)}),
+)  # fmt: skip
+"""Shapes from the published checkpoints; the more particular first."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that was looked at.
+
+    Attributes:
+        name: what it is; empty: not known. licence: its terms in a few words. use: what to do with it.
+        kind: ``flame`` or ``ict`` where it is a head that can be built. problem: why it cannot be used.
+    """
+
+    path: Path
+    name: str = ""
+    licence: str = ""
+    use: str = ""
+    kind: str = ""
+    hash: str = ""
+    problem: str = ""
+
+
+def usual_places() -> list[Path]:
+    """``HEADCAST_MODELS``, the current folder, its ``models`` and ``weights``, and the cache's ``models``."""
+    here = Path.cwd()
+    given = [Path(p) for p in os.environ.get("HEADCAST_MODELS", "").split(os.pathsep) if p]
+    return [
+        p for p in (*given, here, here / "models", here / "weights", cache_folder() / "models") if p.is_dir()
+    ]
+
+
+def find(places: Iterable[Path], deepest: int = DEEPEST) -> list[Path]:
+    """Files (and ICT-FaceKit folders) that may hold a model.
+
+    Raises:
+        HeadcastError: a place does not exist.
+    """
+    out: dict[Path, None] = {}
+    for place in places:
+        if not place.exists():
+            raise HeadcastError(f"{place}: no such file or folder; give model files or folders of them")
+        for path in candidates(place, deepest) if place.is_dir() else [place]:
+            out[path.absolute()] = None
+            if len(out) >= MOST:
+                return list(out)
+    return list(out)
+
+
+def candidates(folder: Path, deepest: int) -> Iterator[Path]:
+    """Below a folder, hidden ones left out."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return
+    if (folder / ICT_FILE).is_file():
+        yield folder
+        return
+    for path in entries:
+        if path.name.startswith("."):
+            continue
+        if path.is_file() and path.suffix.lower() in SUFFIXES:
+            yield path
+        elif path.is_dir() and deepest > 0:
+            yield from candidates(path, deepest - 1)
+
+
+def identify(path: Path) -> Found:
+    """What a file is, by keys and shapes."""
+    try:
+        if path.is_dir():
+            return head_file(path, "ict") if (path / ICT_FILE).is_file() else Found(path)
+        if path.suffix.lower() == ".npz":
+            return identify_npz(path)
+        content = load_restricted(path, keep_unknown=True, shapes_only=True)
+    except HeadcastError as e:
+        return Found(path, problem=str(e).removeprefix(f"{path}: "))
+    if isinstance(content, dict) and content.keys() >= FLAME_KEYS:
+        return head_file(path, "flame")
+    network = network_of(content)
+    if network is None:
+        return Found(path)
+    return Found(path, network.name, network.licence, "recognised", hash=digest(path))
+
+
+def identify_npz(path: Path) -> Found:
+    """FLAME's arrays, or the repack of ICT-FaceKit."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {n.removesuffix(".npy") for n in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as e:
+        return Found(path, problem=f"not a readable npz ({e})")
+    if names >= FLAME_KEYS:
+        return head_file(path, "flame")
+    if names >= {"neutral", "polys", "identity_basis", "expression_names"}:
+        return head_file(path, "ict")
+    return Found(path)
+
+
+def head_file(path: Path, kind: str) -> Found:
+    """A head model that ``create --head`` can use."""
+    if kind == "ict":
+        return Found(path, "ICT-FaceKit", "MIT", f"create --head ict --ict {path}", kind, digest(path))
+    from headcast.head.flame import LICENCES, flame_version, read_flame
+
+    name = flame_version(path)
+    try:
+        read_flame(path)
+    except HeadcastError as e:
+        return Found(path, name, LICENCES[name], problem=str(e).removeprefix(f"{path}: "))
+    return Found(path, name, LICENCES[name], f"create --head flame --flame {path}", kind, digest(path))
+
+
+def network_of(content: Any) -> Network | None:
+    """The official checkpoint that a file's content is."""
+    if not isinstance(content, dict | Record):
+        return None
+    for network in NETWORKS:
+        for key in network.within:
+            part = content if key == "" else content.get(key) if isinstance(content, dict) else None
+            state = state_dict_of(part) if isinstance(part, dict | Record) else {}
+            if all(k in state and tuple(state[k].shape) == shape for k, shape in network.shapes.items()):
+                return network
+    return None
+
+
+def digest(path: Path) -> str:
+    """First 16 hex digits of a file's SHA-256; of a folder's neutral head."""
+    h = hashlib.sha256()
+    with (path / ICT_FILE if path.is_dir() else path).open("rb") as f:
+        while block := f.read(1 << 22):
+            h.update(block)
+    return h.hexdigest()[:16]

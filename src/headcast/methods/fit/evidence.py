@@ -17,13 +17,15 @@ from headcast.observe.types import Observation
 __all__ = ["Evidence", "evidence_of", "feathered", "zone"]
 
 NOSTRILS = (48, 64, 98, 97, 2, 326, 327, 294, 278, 4)
-FEATHER = 5.0  # texels of a 1024 texture over which seen and completed skin are blended
+FEATHER = 2.0  # texels of a 1024 texture over which seen and completed skin are blended
 NARROW = 1.0  # the same at the rims of eyes, nostrils and lips
 CORE = 0.99  # of the face's outline; further out earrings, hair and background may slip in
-FOLDED = (0.04, 0.2)  # cosines at which lids and lips start to be seen
+FOLDED = (0.04, 0.2)  # cosines at which lips start to be seen
+CREASED = (0.75, 0.9)  # shares of a shut lid that an open eye hides
 MARGIN = 0.005  # of the face's height, that teeth are seen off the lips
 DRAWN_IN = 0.008  # of the face's height
 SIDEBURN = (-0.2, -0.12)  # heights of the face above the eyes at which hair before the ear ends
+WIDE = (0.1, 0.14)  # of the face's height: gaps through which the tongue is seen
 PARTED = (0.012, 0.024)  # of the face's height: gaps between closed lips, and between open ones
 
 
@@ -39,6 +41,7 @@ class Evidence:
         square: 0..1, how squarely it is seen, off the person's outline: such colours are carried on.
         core: 0..1, within the outline of the face, where everything counts.
         told: how far to trust the label: a surface seen at a slant tells what it is, though not its colour.
+        folded: 0..1, of lids: what an open eye folds away.
     """
 
     albedo: Float[np.ndarray, "n 3"]
@@ -48,6 +51,7 @@ class Evidence:
     square: Float[np.ndarray, "n"]
     core: Float[np.ndarray, "n"]
     told: Float[np.ndarray, "n"]
+    folded: Float[np.ndarray, "n"]
 
 
 def zone(head: HeadModel, texels: Texels, *names: str) -> Float[np.ndarray, "n"]:
@@ -72,9 +76,10 @@ def evidence_of(
     trust *= np.maximum(inside, smooth(well_within(observation, seen, unit), 0.6, 0.95))
     odd = unlikely(observation, seen, inside, head, texels)
     trust *= 1 - odd
-    folded = zone(head, texels, "lids", "lips")  # skin that other expressions unfold
-    trust *= 1 - folded * (1 - smooth(seen.facing, *FOLDED))
-    trust = np.where(mouth_part(head, texels), mouth_trust(observation, seen, unit), trust)
+    trust *= 1 - zone(head, texels, "lips") * (1 - smooth(seen.facing, *FOLDED))
+    folded = zone(head, texels, "lids") * (1 - unfolded(observation, head, texels))
+    trust *= 1 - smooth(folded, *CREASED)
+    trust = np.where(mouth_part(head, texels), mouth_trust(observation, seen, head, texels, unit), trust)
     total = seen.skin + seen.hair + seen.clothes
     label = np.stack([seen.skin, seen.hair, seen.clothes], 1) / np.maximum(total, 1e-3)[:, None]
     label[total < 0.05] = [1, 0, 0]
@@ -89,7 +94,32 @@ def evidence_of(
     wide, narrow = feathered(trust, texels, FEATHER), feathered(trust, texels, NARROW)
     trust = np.where(skin_part, wide + fine * inside * (narrow - wide), trust)
     square = smooth(seen.facing, 0.3, 0.6) * smooth(seen.person, 0.8, 0.99) + 0.003
-    return Evidence(*(x.astype(np.float32) for x in (albedo, trust, plain, label, square, inside, told)))
+    return Evidence(
+        *(x.astype(np.float32) for x in (albedo, trust, plain, label, square, inside, told, folded))
+    )
+
+
+def unfolded(observation: Observation, head: HeadModel, texels: Texels) -> Float[np.ndarray, "n"]:
+    """The pixels that the photo has of a texel, as a share of those it would take with the lids shut.
+
+    What an open eye folds away comes out as smears when it is unfolded.
+    """
+    params = observation.params
+    with torch.no_grad():
+        now = head(params)
+        shut = head(params.with_expression({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}))
+    camera, faces = observation.camera, head.faces
+    a, b, c = camera.project(now)[faces].unbind(1)
+    shown = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    a, b, c = shut[faces].unbind(1)
+    depth = camera.to_camera(shut)[faces, 2].mean(1)
+    whole = torch.linalg.cross(b - a, c - a).norm(dim=1) * (camera.K[0, 0] / depth) ** 2
+    share = (shown.abs() / whole.clamp(min=1e-9)).clamp(max=1).numpy()
+    count, corner = len(now), faces.reshape(-1).numpy()
+    weight = np.repeat(whole.numpy(), 3)
+    total = np.bincount(corner, weight, count)
+    mean = np.bincount(corner, weight * np.repeat(share, 3), count) / np.maximum(total, 1e-9)
+    return gather(mean[:, None], faces.numpy(), texels)[:, 0]
 
 
 def unlikely(
@@ -136,13 +166,20 @@ def mouth_part(head: HeadModel, texels: Texels) -> Bool[np.ndarray, "n"]:
     return np.isin(head.part.numpy(), names)[texels.triangle]
 
 
-def mouth_trust(observation: Observation, seen: Seen, unit: float) -> Float[np.ndarray, "n"]:
-    """Trust in what shows between the lips: nothing while they are closed, else what lies well within."""
+def mouth_trust(
+    observation: Observation, seen: Seen, head: HeadModel, texels: Texels, unit: float
+) -> Float[np.ndarray, "n"]:
+    """Trust in what shows between the lips: nothing while they are closed, else what lies well within.
+
+    What lies behind the teeth counts only when the mouth is open wide: teeth would be painted on it.
+    """
     p = observation.detection.points
     gap = np.linalg.norm(p[[81, 13, 311]] - p[[178, 14, 402]], axis=1).mean() / unit
     margin = max(1.0, MARGIN * unit)
     between = lookup(soft_outline(observation, LIPS_INNER, 1.0, margin), seen.pixel)
-    return seen.visible * between * smooth(np.array(gap), *PARTED)
+    teeth = zone(head, texels, "teeth")
+    opened = teeth * smooth(np.array(gap), *PARTED) + (1 - teeth) * smooth(np.array(gap), *WIDE)
+    return seen.visible * between * opened
 
 
 def feathered(trust: Float[np.ndarray, "n"], texels: Texels, width: float) -> Float[np.ndarray, "n"]:

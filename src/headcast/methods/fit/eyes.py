@@ -15,7 +15,8 @@ __all__ = ["paint_eyes"]
 
 IRIS_POINTS = {"eyeLeft": (473, (474, 475, 476, 477)), "eyeRight": (468, (469, 470, 471, 472))}
 AROUND, RINGS = 48, 20
-SCLERA = (0.60, 0.56, 0.53)
+SCLERA = (0.62, 0.56, 0.52)
+OWN = 0.4  # share of the photo in the hue of the white
 IRIS = ((0.0, 0.008), (0.33, 0.01), (0.40, 0.07), (0.7, 0.09), (0.9, 0.06), (1.0, 0.03))
 
 
@@ -54,18 +55,18 @@ def paint_eyes(
 def sclera_colour(
     r: Float[np.ndarray, "m"], trust: Float[np.ndarray, "m"], colour: Float[np.ndarray, "m 3"], white: float
 ) -> Float[np.ndarray, "3"]:
-    """The lighter part of the white that is seen, held near grey."""
+    """As bright as the lighter part of the white that is seen, its hue nearer to the usual one."""
     seen = (r > 1.12) & (r < 2.2) & (trust > 0.5)
     usual = np.array(SCLERA) * white
     if seen.sum() < 30:
         return usual
     light = colour[seen].mean(1)
     best = np.median(colour[seen][light >= np.quantile(light, 0.4)], 0)
-    best = np.clip(best, 0.4 * usual, 1.1 * usual)
-    grey = best.mean()
-    red, green, blue = grey + 0.6 * (best - grey)
-    green = min(green, 0.97 * red)  # never bluish, which sky and screens make of it
-    return np.array([red, green, min(blue, 0.97 * green)])
+    level = float(np.clip(best.mean(), 0.3 * usual.mean(), 1.1 * usual.mean()))
+    red, green, blue = usual ** (1 - OWN) * np.maximum(best, 1e-3) ** OWN
+    green = min(green, 0.94 * red)  # never bluish, which sky and screens make of it
+    colour = np.array([red, green, min(blue, 0.96 * green)])
+    return colour * (level / colour.mean())
 
 
 def iris_colour(

@@ -75,6 +75,7 @@ def merged(looks: list[Look]) -> tuple[Evidence, list[Float[np.ndarray, "n 3"]]]
         square=np.sum([s * x.evidence.square for s, x in zip(share, looks, strict=True)], 0),
         core=np.sum([s * x.evidence.core for s, x in zip(share, looks, strict=True)], 0),
         told=np.max([x.evidence.told for x in looks], 0),
+        folded=np.sum([s * x.evidence.folded for s, x in zip(share, looks, strict=True)], 0),
     ), gains
 
 

@@ -10,13 +10,16 @@ from headcast.methods.fit.evidence import Evidence
 from headcast.methods.fit.texels import Texels, gather
 from headcast.methods.fit.unproject import smooth
 
-__all__ = ["DEFAULTS", "paint_mouth"]
+__all__ = ["DEFAULTS", "paint_mouth", "tongue_low"]
 
 DEFAULTS: dict[str, tuple[float, float, float]] = {
     "teethUpper": (0.62, 0.545, 0.465), "teethLower": (0.56, 0.485, 0.41), "gums": (0.40, 0.16, 0.14),
-    "tongue": (0.38, 0.15, 0.135), "mouth": (0.20, 0.055, 0.05),
+    "tongue": (0.36, 0.12, 0.105), "mouth": (0.18, 0.04, 0.035),
 }  # fmt: skip
 """Linear albedo, next to skin of luminance 0.4; how dark it is in there, ``head.occlusion`` says."""
+
+TONGUE = (0.0, -0.005, -0.004)
+"""Metres by which the tongue is moved from the head model's place, so that an open mouth looks deep."""
 
 BEHIND = (0.004, 0.03)  # metres behind the foremost teeth
 SHADE = (0.9, 1.2, 1.3)  # logarithm of the shade furthest behind, by colour
@@ -52,3 +55,11 @@ def paint_mouth(
         if name.startswith("teeth"):
             fill = fill * np.exp(-behind[:, None] * np.array(SHADE))
         fill_in[mine] = fill
+
+
+def tongue_low(head: HeadModel) -> Float[np.ndarray, "v 3"]:
+    """Displacement of the rest shape (head frame, metres) that lays the tongue down behind the teeth."""
+    out = np.zeros(tuple(head.neutral.shape))
+    if "tongue" in head.part_names:
+        out[np.unique(head.faces[head.part == head.part_names.index("tongue")].numpy())] = TONGUE
+    return out

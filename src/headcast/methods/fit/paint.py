@@ -14,11 +14,13 @@ from headcast.methods.fit.complete import EPS, complete
 from headcast.methods.fit.evidence import Evidence, zone
 from headcast.methods.fit.eyes import paint_eyes
 from headcast.methods.fit.mouth import paint_mouth
+from headcast.methods.fit.openings import paint_openings, without_smears, without_teeth
 from headcast.methods.fit.texels import Texels
 from headcast.methods.fit.unproject import smooth
 
 __all__ = ["paint"]
 
+CRACK = 4.0  # texels of a 1024 texture
 GLARE = 1.1  # logarithm of how much lighter than skin
 WHITE = 0.33  # mean albedo of light skin under white light
 TONE = (0.42, 0.30, 0.23)
@@ -46,9 +48,27 @@ def paint(
     evidence = cleaned(head, texels, evidence, skin)
     fill = complete(head, texels, evidence, skin, rest, rng)
     white = float(np.clip(tone.mean() / WHITE, 0.5, 1.3))
+    fill = cracks_closed(head, texels, evidence, fill)
     paint_eyes(head, texels, evidence, fill, rest, white)
     paint_mouth(head, texels, evidence, fill, rest, white)
+    evidence = without_smears(evidence, fill)
+    evidence = paint_openings(head, texels, evidence, fill, rest)
+    evidence = without_teeth(head, texels, evidence, fill, rest)
     return np.nan_to_num(fill).clip(0, 1), evidence
+
+
+def cracks_closed(
+    head: HeadModel, texels: Texels, seen: Evidence, fill: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, "n 3"]:
+    """``fill`` with the colour of the nearest seen skin in thin cracks between seen parts of the face."""
+    import cv2
+
+    width = CRACK * texels.size / 1024
+    known = np.concatenate([seen.albedo * seen.trust[:, None], seen.trust[:, None]], 1)
+    near = texels.values(cv2.GaussianBlur(texels.picture(known), (0, 0), width))
+    colour = near[:, :3] / np.maximum(near[:, 3:], 1e-3)
+    share = smooth(near[:, 3], 0.2, 0.5) * zone(head, texels, "face", "nose") * seen.core
+    return fill + share[:, None] * (colour - fill)
 
 
 def glare_is_skin(

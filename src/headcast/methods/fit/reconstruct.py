@@ -21,6 +21,7 @@ from headcast.methods.fit.detail import blended, detailed, texture_size_for
 from headcast.methods.fit.hair import hair_surface
 from headcast.methods.fit.hair_texture import hair_shell
 from headcast.methods.fit.look import look, merged
+from headcast.methods.fit.mouth import tongue_low
 from headcast.methods.fit.paint import paint
 from headcast.methods.fit.texels import texels_of
 from headcast.methods.fit.torso import torso_of
@@ -53,7 +54,8 @@ def reconstruct(
         hair = hair_surface(observations, head)
         torso = torso_of(first, head)
         worn = offset if hair is None else hair_offset(first, head, most=0.0)
-        head = bind(head, torch.from_numpy(worn + tuck(torso, first, head)).float())
+        worn = worn + tuck(torso, first, head) + tongue_low(head)
+        head = bind(head, torch.from_numpy(worn).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
         found = aside.submit(landmarks_of, head, first)
         texels = texels_of(head, min(size, BASE))

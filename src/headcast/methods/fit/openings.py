@@ -1,0 +1,127 @@
+"""Where the face opens: lash lines on shut lids, dark nostrils, lips without the teeth behind them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from headcast.head.model import HeadModel
+from headcast.methods.fit.evidence import Evidence, zone
+from headcast.methods.fit.texels import Texels, gather
+from headcast.methods.fit.unproject import smooth
+
+__all__ = ["paint_openings", "without_smears", "without_teeth"]
+
+SMEARED = (0.3, 0.6)  # shares of a shut lid that an open eye hides, from which on lashes come out as smears
+UNLIKE = (0.2, 0.5)  # logarithm of lightness next to the skin's
+LASHES = (0.0009, 0.8, 0.35)  # width (metres), how much darker at the upper and at the lower lid's edge
+NOSTRIL_RIMS = ((20, 242, 238, 79, 166, 59, 60), (250, 462, 458, 309, 392, 289, 290))
+NOSTRIL = (0.0025, 0.0085)  # metres of its middle above its rim, and from there to where skin begins
+INSIDE_NOSE = (0.16, 0.07, 0.05)  # of the skin's albedo
+NOT_DARK = (-1.2, -0.6)  # logarithm of lightness next to skin
+INNER_LIP = 0.0022  # metres from the lips' inner edge within which teeth may have been painted
+TOOTH = (0.1, 0.3)  # logarithm of how much less red than lips
+
+
+def paint_openings(
+    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "v 3"],
+) -> Evidence:  # fmt: skip
+    """Darkens the lash lines and the nostrils' inside of ``fill_in``; ``rest``: vertices at rest.
+
+    Returns the evidence without skin that was seen where nostrils are.
+    """
+    skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
+    mine = np.flatnonzero(skin & (zone(head, texels, "lids", "nose", "face") > 0))
+    sub = Texels(
+        texels.size, texels.index[mine], texels.triangle[mine], texels.bary[mine], texels.gutter[:0],
+        texels.nearest[:0],
+    )  # fmt: skip
+    inside = in_nostrils(head, sub, rest)
+    fill = fill_in[mine]
+    lighter = np.log((seen.albedo[mine].mean(1) + 0.01) / (fill.mean(1) + 0.01))
+    trust = seen.trust.copy()
+    trust[mine] *= (1 - inside * smooth(lighter, *NOT_DARK)).astype(np.float32)
+    lashes = lash_line(head, rest, gather(rest, head.faces.numpy(), sub))
+    dark = np.array(INSIDE_NOSE) ** inside[:, None]
+    fill_in[mine] = (fill * lashes[:, None] * dark).astype(np.float32)
+    return replace(seen, trust=trust)
+
+
+def in_nostrils(
+    head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]
+) -> Float[np.ndarray, "m"]:  # fmt: skip
+    """0..1: how far texels lie within the nostrils."""
+    vertices = torch.from_numpy(rest).float()
+    at = gather(rest, head.faces.numpy(), texels)
+    normal = gather(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
+    points = head.landmarks(vertices).numpy()
+    out = np.zeros(len(at), np.float32)
+    for rim in NOSTRIL_RIMS:
+        to = points[list(rim)].mean(0) + np.array([0, NOSTRIL[0], 0]) - at
+        distance = np.linalg.norm(to, axis=1)
+        inward = (normal * to).sum(1) / np.maximum(distance, 1e-6)
+        near = 1 - smooth(distance, 0.7 * NOSTRIL[1], NOSTRIL[1])
+        out = np.maximum(out, smooth(inward, 0.1, 0.5) * near)
+    return out.astype(np.float32)
+
+
+def lash_line(
+    head: HeadModel, rest: Float[np.ndarray, "v 3"], at: Float[np.ndarray, "m 3"]
+) -> Float[np.ndarray, "m"]:
+    """The share of light that the lashes leave at points near the lids' edges."""
+    width, upper, lower = LASHES
+    share = head.lid_share.numpy()
+    out = np.ones(len(at), np.float32)
+    for edge in head.lid_index[:, head.lid_rim].numpy():
+        for side, dark in ((share > 0, upper), (share < 0, lower)):
+            line = rest[edge[side]]
+            distance = distance_to(line[np.argsort(line[:, 0])], at, 3 * width)
+            out *= 1 - dark * np.exp(-((distance / width) ** 2)).astype(np.float32)
+    return out
+
+
+def distance_to(
+    line: Float[np.ndarray, "k 3"], at: Float[np.ndarray, "m 3"], most: float
+) -> Float[np.ndarray, "m"]:
+    """Metres to a line through ``k`` points in order, 1 beyond ``most``."""
+    t = np.linspace(0, len(line) - 1, 8 * len(line))
+    dense = np.stack([np.interp(t, np.arange(len(line)), line[:, k]) for k in range(3)], 1)
+    near = np.flatnonzero(((at > dense.min(0) - most) & (at < dense.max(0) + most)).all(1))
+    out = np.ones(len(at), np.float32)
+    p, q = at[near].astype(np.float32), dense.astype(np.float32)
+    squared = (p**2).sum(1)[:, None] - 2 * p @ q.T + (q**2).sum(1)
+    out[near] = np.sqrt(np.maximum(squared.min(1), 0)) if len(near) else 0
+    return np.where(out < most, out, 1.0).astype(np.float32)
+
+
+def without_teeth(
+    head: HeadModel, texels: Texels, seen: Evidence, fill: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "v 3"],
+) -> Evidence:  # fmt: skip
+    """Evidence that does not trust lips which are, near their inner edge, less red than these lips are."""
+    from headcast.observe.landmark_points import LIPS_INNER
+
+    points = head.landmarks(torch.from_numpy(rest).float()).numpy()[list(LIPS_INNER)]
+    mine = np.flatnonzero(zone(head, texels, "lips") > 0)
+    at = gather(rest, head.faces.numpy(), texels)[mine]
+    distance = distance_to(np.concatenate([points, points[:1]]), at, 2 * INNER_LIP)
+    near = 1 - smooth(distance, 0.7 * INNER_LIP, INNER_LIP)
+    redness = [np.log((x[mine, 0] + 0.02) / (x[mine, 1:].mean(1) + 0.02)) for x in (fill, seen.albedo)]
+    lighter = np.log((seen.albedo[mine].mean(1) + 0.02) / (fill[mine].mean(1) + 0.02))
+    tooth = smooth(redness[0] - redness[1], *TOOTH) * smooth(lighter, -0.3, 0.0)
+    trust = seen.trust.copy()
+    trust[mine] *= (1 - near * tooth).astype(np.float32)
+    return replace(seen, trust=trust)
+
+
+def without_smears(seen: Evidence, fill: Float[np.ndarray, "n 3"]) -> Evidence:
+    """Evidence without lashes and eye that were seen on the folds of a lid; ``fill``: its bare skin."""
+    mine = np.flatnonzero(seen.folded > SMEARED[0])
+    off = np.abs(np.log((seen.albedo[mine].mean(1) + 0.01) / (fill[mine].mean(1) + 0.01)))
+    trust = seen.trust.copy()
+    trust[mine] *= (1 - smooth(seen.folded[mine], *SMEARED) * smooth(off, *UNLIKE)).astype(np.float32)
+    return replace(seen, trust=trust)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,9 @@ from headcast.head.model import HeadModel
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.head.params import HeadParams
 from headcast.observe.fit import Fitter
+from headcast.observe.landmark_model import LandmarkModel
 from headcast.observe.types import Detection
+from headcast.rotation import axis_angle_to_matrix
 
 __all__ = ["WEIGHTS", "detection_of", "fitter", "head", "truth"]
 
@@ -34,8 +37,8 @@ def head() -> HeadModel:
 
 @cache
 def fitter() -> Fitter:
-    """A fitter of it."""
-    return Fitter(head())
+    """A fitter of it, for landmarks that keep to their place on the head."""
+    return Fitter(head(), replace(LandmarkModel.of(head()), drift=np.zeros((478, 3))))
 
 
 def truth(seed: int, yaw: float = 0.0, expression: dict[str, float] | None = None) -> HeadParams:
@@ -49,14 +52,22 @@ def truth(seed: int, yaw: float = 0.0, expression: dict[str, float] | None = Non
     )
 
 
-def detection_of(params: HeadParams, noise: float = 0.0, seed: int = 0) -> tuple[Detection, Camera]:
-    """The landmarks a perfect detector would see with a known camera, plus noise in pixels."""
+def detection_of(
+    params: HeadParams, noise: float = 0.0, seed: int = 0, wander: torch.Tensor | None = None
+) -> tuple[Detection, Camera]:
+    """The landmarks a perfect detector would see with a known camera, plus noise in pixels.
+
+    Args:
+        wander: (478, 3) metres in the head frame by which the points are off.
+    """
     camera = Camera.make(2200.0, SIZE, SIZE)
     model = fitter().model
     with torch.no_grad():
         posed = head()(params)
         corners = posed[head().faces[torch.from_numpy(model.triangle)]]
         points = (corners * torch.from_numpy(model.bary).float()[..., None]).sum(1)
+        if wander is not None:
+            points = points + wander @ axis_angle_to_matrix(params.rotation).T
         uv = camera.project(points).numpy()
     uv = uv + np.random.default_rng(seed).normal(0, noise, uv.shape)
     (x0, y0), (x1, y1) = uv.min(0), uv.max(0)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from tests.observe.heads import SIZE, WEIGHTS, detection_of, fitter, head, truth, weight
 
 from headcast.observe.boxstep import Normal, box_step
-from headcast.observe.landmark_model import INNER, expression_weights
+from headcast.observe.fit import Fitter
+from headcast.observe.landmark_model import INNER, LandmarkModel, expression_weights
+from headcast.observe.landmark_points import MIRROR
 from headcast.observe.prior import FREE, expression_bounds
 from headcast.observe.solver import Frame, Shared, rotation_of, slid_basis
 
@@ -156,6 +158,21 @@ def test_far_contour_slides_only_when_turned() -> None:
         )
         basis = slid_basis(model, shared, frame, 90.0)
         assert (not np.allclose(basis.neutral, model.points.neutral)) == moved
+
+
+def test_points_wander_with_the_detector() -> None:
+    model = LandmarkModel.of(head())
+    rest, left, right = (model.turned(yaw).neutral for yaw in (0.0, 25.0, -25.0))
+    assert np.array_equal(rest, model.points.neutral)
+    flip = np.array([-1.0, 1.0, 1.0])
+    assert np.allclose(left - rest, (right - rest)[MIRROR] * flip)
+    assert 0.0005 < np.abs(left - rest).max() < 0.008
+    params = truth(5, 25.0)
+    moved = torch.from_numpy(model.turned(25.0).neutral - rest).float()
+    detection = detection_of(params, wander=moved)[0]
+    with_drift, without = (Fitter(head(), m) for m in (model, fitter().model))
+    errors = [f.fit_photo(detection, SIZE, SIZE).error for f in (with_drift, without)]
+    assert errors[0] < 0.35 < errors[1]
 
 
 def test_real_photo(demo_photo: Path) -> None:

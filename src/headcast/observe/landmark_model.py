@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from headcast.head.embed import embed_landmarks, landmark_table, usual_landmarks
 from headcast.head.model import HeadModel, combine
 from headcast.head.params import eye_look_from_gaze
-from headcast.observe.landmark_points import OVAL
+from headcast.observe.landmark_points import MIRROR, OVAL
 from headcast.observe.lid_model import LidModel
 
 __all__ = ["INNER", "LandmarkModel", "PointBasis", "combined_weights", "expression_weights"]
@@ -21,6 +21,9 @@ INNER = np.setdiff1d(np.arange(478), OVAL)
 
 SLIDE_STEPS = np.array([-0.018, -0.012, -0.006, 0.0, 0.006, 0.012, 0.018, 0.024])
 """Where a far side contour point may slide, metres towards the middle of the face."""
+
+DRIFT_LIMIT = 40.0
+"""Degrees beyond which the detector's points wander no further."""
 
 GAZE_STEP = 1e-4
 
@@ -78,6 +81,8 @@ class LandmarkModel:
         sigma: (478,) scale of each point's residual, in iris distances.
         normal: (478, 3) outward unit normals on the neutral head.
         triangle, bary: the 478 on the mesh. lids: what the resting lids add.
+        drift: (478, 3) metres by which the detector's points wander over a head that is turned to its left,
+            by the sine of the angle; mirrored when it is turned to its right.
     """
 
     points: PointBasis
@@ -89,6 +94,7 @@ class LandmarkModel:
     triangle: Int[np.ndarray, "478"]
     bary: Float[np.ndarray, "478 3"]
     lids: LidModel
+    drift: Float[np.ndarray, "478 3"]
 
     @staticmethod
     def of(head: HeadModel, table: dict | None = None) -> LandmarkModel:
@@ -111,7 +117,14 @@ class LandmarkModel:
             triangle=triangle,
             bary=bary,
             lids=LidModel.of(head, triangle, bary),
+            drift=np.asarray(table.get("drift478", np.zeros((478, 3)))),
         )
+
+    def turned(self, yaw: float) -> PointBasis:
+        """The 478 points as the detector places them on a head turned by ``yaw`` degrees."""
+        sine = float(np.sin(np.radians(np.clip(yaw, -DRIFT_LIMIT, DRIFT_LIMIT))))
+        drift = self.drift if sine > 0 else self.drift[MIRROR] * [-1.0, 1.0, 1.0]
+        return replace(self.points, neutral=self.points.neutral + abs(sine) * drift)
 
     def eye_centres(self, identity: Float[np.ndarray, " i"]) -> Float[np.ndarray, "2 3"]:
         """Where an identity's eyeballs turn (left, right)."""

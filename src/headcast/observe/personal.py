@@ -77,10 +77,13 @@ def personal_landmarks(
 
 
 def personal_model(head: HeadModel, model: LandmarkModel, personal: PersonalLandmarks) -> LandmarkModel:
-    """The landmark model of one person's photo."""
+    """The landmark model of one person's photo; its points don't wander, having been found in one view."""
     points = PointBasis.of(head, personal.triangle, personal.bary)
     lids = LidModel.of(head, personal.triangle, personal.bary)
-    return replace(model, points=points, triangle=personal.triangle, bary=personal.bary, lids=lids)
+    still = np.zeros_like(model.drift)
+    return replace(
+        model, points=points, triangle=personal.triangle, bary=personal.bary, lids=lids, drift=still
+    )
 
 
 def _candidates(

@@ -166,11 +166,12 @@ def residuals(
 def slid_basis(
     model: LandmarkModel, shared: Shared, frame: Frame, unit: float, from_degrees: float = 12.0
 ) -> PointBasis:
-    """The 478 with the far side's oval points moved along the surface to the silhouette."""
+    """The 478 where the detector places them on a turned head, the far side's oval at the silhouette."""
     forward = frame.rotation[:, 2]
     yaw = np.degrees(np.arctan2(forward[0], forward[2]))
+    points = model.turned(float(yaw))
     if abs(yaw) < from_degrees:
-        return model.points
+        return points
     p = model.slide.at_identity(shared.identity) + model.slide.expression @ frame.combined
     x, _ = _project(p @ frame.rotation.T, np.exp(shared.log_focal), frame, unit)
     n = len(SLIDE_STEPS)
@@ -180,7 +181,7 @@ def slid_basis(
     side = model.points.neutral[oval, 0]
     far = (np.sign(side) == np.sign(yaw)) & (np.abs(side) > 0.03)
     rows = (np.arange(len(oval)) * n + best)[far]
-    return model.points.replaced(oval[far], model.slide[rows])
+    return points.replaced(oval[far], model.slide[rows])
 
 
 def _jacobian(

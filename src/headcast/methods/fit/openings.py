@@ -15,8 +15,8 @@ from headcast.methods.fit.unproject import smooth
 
 __all__ = ["paint_openings", "without_smears", "without_teeth"]
 
-SMEARED = (0.3, 0.6)  # shares of a shut lid that an open eye hides, from which on lashes come out as smears
-UNLIKE = (0.2, 0.5)  # logarithm of lightness next to the skin's
+SMEARED = (0.4, 0.7)  # shares of a shut lid that an open eye hides, from which on lashes come out as smears
+UNLIKE = (0.3, 0.6)  # logarithm of lightness next to the skin's
 LASHES = (0.0009, 0.8, 0.35)  # width (metres), how much darker at the upper and at the lower lid's edge
 NOSTRIL_RIMS = ((20, 242, 238, 79, 166, 59, 60), (250, 462, 458, 309, 392, 289, 290))
 NOSTRIL = (0.0025, 0.0085)  # metres of its middle above its rim, and from there to where skin begins

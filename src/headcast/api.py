@@ -21,6 +21,7 @@ from headcast.drive import CameraChoice, Drive, drive_from, is_video
 from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSIONS
 from headcast.head.params import HeadParams
+from headcast.marks import video_text
 from headcast.view import (
     View,
     background_colour,
@@ -196,8 +197,7 @@ def animate(
     pictures = rendered(avatar, clip, colour, part(progress, 0.5 if clip.clip else 0.0, 1.0))
     if side_by_side and clip.clip is not None:
         pictures = beside(clip.clip, clip, pictures)
-    mark = {"comment": "synthetic media made with headcast"}
-    return clip.notes + write_video(out, pictures, clip.fps, clip.audio, mark)
+    return clip.notes + write_video(out, pictures, clip.fps, clip.audio, video_text(avatar.info))
 
 
 def export(

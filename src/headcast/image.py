@@ -280,12 +280,11 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def text_chunk(key: str, value: str) -> bytes:
-    """A tEXt chunk, or iTXt where Latin-1 cannot hold the text."""
+    """A tEXt chunk, or iTXt for XMP and where Latin-1 cannot hold the text."""
     name = key.encode("latin-1", "replace")[:79]
-    try:
+    if not key.startswith("XML:") and all(ord(c) < 256 for c in value):
         return chunk(b"tEXt", name + b"\0" + value.encode("latin-1"))
-    except UnicodeEncodeError:
-        return chunk(b"iTXt", name + b"\0\0\0\0\0" + value.encode("utf-8"))
+    return chunk(b"iTXt", name + b"\0\0\0\0\0" + value.encode("utf-8"))
 
 
 @overload

@@ -16,6 +16,7 @@ from headcast.cli.record import write_record
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 from headcast.files import check_writable
+from headcast.marks import commercial_use, licences, picture_text
 from headcast.view import background_colour, parse_size
 
 if TYPE_CHECKING:
@@ -115,11 +116,12 @@ def run_render(command: Render) -> None:
     check_writable(out)
     weights, size = parse_expression(command.expression), parse_size(command.size)
     background_colour(command.background)
+    avatar = api.load(command.avatar)
     picture = api.render(
-        api.load(command.avatar), view=command.view, yaw=command.yaw, pitch=command.pitch, expression=weights,
+        avatar, view=command.view, yaw=command.yaw, pitch=command.pitch, expression=weights,
         size=size, background=command.background,
     )  # fmt: skip
-    save_png(out, picture)
+    save_png(out, picture, picture_text(avatar.info))
     report(out, command.seed, start, command.json)
 
 
@@ -158,10 +160,13 @@ def run_observe(command: Observe) -> None:
 
 def run_info(command: Info) -> None:
     """``headcast info``."""
-    facts = api.load(command.avatar).info
+    avatar = api.load(command.avatar)
+    facts = {**avatar.info, "commercial_use": commercial_use(avatar.info)}
     if command.json:
         print(json.dumps(facts, indent=1))
         return
+    facts["weights"] = licences(facts)
+    facts.setdefault("consent", "none stated")
     for name, value in flat(facts):
         print(f"{name:<24} {value}")
 

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from headcast import api
 from headcast.cli.expression import parse_expression
 from headcast.image import load_image, save_png
+from headcast.marks import picture_text
 
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
@@ -28,7 +29,8 @@ PAPER = "#d8dade"
 
 def write_sheet(photo: Path, avatar: Path, out: Path, size: int = 320) -> None:
     """Writes the sheet of an avatar file and the photo it was made from."""
-    save_png(out, contact_sheet(load_image(photo).rgb, api.load(avatar), size))
+    made = api.load(avatar)
+    save_png(out, contact_sheet(load_image(photo).rgb, made, size), picture_text(made.info))
 
 
 def contact_sheet(

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from headcast.avatar.base import Avatar
 from headcast.avatar.export.base import mesh_of
-from headcast.avatar.export.facts import GENERATOR, facts, licences
 from headcast.avatar.export.gltf_data import GltfData
 from headcast.avatar.export.linear import linear_shapes
 from headcast.avatar.export.look import MOUTH_OPEN, check_shading, textures
@@ -26,6 +25,7 @@ from headcast.files import atomic_path
 from headcast.head.model import JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
 from headcast.head.params import GAZE_LIMITS
+from headcast.marks import GENERATOR, facts, licences
 from headcast.render.geometry import vertex_normals
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def build(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
     data = GltfData()
     gltf = g.GLTF2(scene=0)
     gltf.asset = g.Asset(
-        version="2.0", generator=GENERATOR, extras=facts(avatar),
-        copyright="; ".join(licences(avatar)) or None,
+        version="2.0", generator=GENERATOR, extras=facts(avatar.info),
+        copyright="; ".join(f"{k}: {v}" for k, v in licences(avatar.info).items()) or None,
     )  # fmt: skip
     add_textures(gltf, data, textures(avatar, shading, texture_size))
     add_joints(gltf, data, avatar.head.joints(avatar.identity).double().numpy())
@@ -194,7 +194,7 @@ def material(name: str, texture: int, shading: str, *, masked: bool = False) -> 
 def sidecar(avatar: MeshAvatar, name: str) -> dict[str, Any]:
     """Names and meaning of shapes and joints, for programs that lose ``extras``."""
     return {
-        "file": name, **facts(avatar), "units": "metres", "up": "+Y", "forward": "+Z",
+        "file": name, **facts(avatar.info), "units": "metres", "up": "+Y", "forward": "+Z",
         "side": "+X is the subject's left",
         "targets": list(EXPRESSIONS),
         "joints": {j: (JOINTS[p] if p >= 0 else None) for j, p in zip(JOINTS, PARENTS, strict=True)},

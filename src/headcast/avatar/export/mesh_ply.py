@@ -12,12 +12,12 @@ from jaxtyping import Float, Int, UInt8
 
 from headcast.avatar.base import Avatar
 from headcast.avatar.export.base import mesh_of
-from headcast.avatar.export.facts import comments
 from headcast.avatar.export.look import check_shading, textures
 from headcast.avatar.export.pieces import split
 from headcast.avatar.export.ply import write_ply
 from headcast.avatar.export.splats import rest_pose
 from headcast.errors import HeadcastError
+from headcast.marks import header_lines
 from headcast.render.geometry import vertex_normals
 from headcast.render.texture import sample_texture
 
@@ -64,7 +64,7 @@ def write_mesh_ply(
         start += len(values)
     triangles = np.zeros(sum(map(len, faces)), [("vertex_indices", "<i4", (3,))])
     triangles["vertex_indices"] = np.concatenate(faces)
-    lines = (*comments(avatar), "axes: y-up, metres")
+    lines = (*header_lines(avatar.info), "axes: y-up, metres")
     write_ply(path, {"vertex": np.concatenate(vertices), "face": triangles}, lines)
 
 

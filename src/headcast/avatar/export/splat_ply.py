@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from headcast.avatar.base import Avatar
-from headcast.avatar.export.facts import comments
 from headcast.avatar.export.ply import write_ply
 from headcast.avatar.export.splats import Splats, gaussians_of, posed_splats, rest_pose, rigged_splats
 from headcast.errors import HeadcastError
+from headcast.marks import header_lines
 
 __all__ = ["SH_C0", "write_splat_ply"]
 
@@ -45,11 +45,13 @@ def write_splat_ply(
     if rigged:
         splats, beside = rigged_splats(avatar), path.with_suffix(".mesh.ply")
         write_carrier(avatar, beside)
-        write_ply(path, {"vertex": rows(splats, sh_degree)}, (*comments(avatar), MODE))
+        write_ply(path, {"vertex": rows(splats, sh_degree)}, (*header_lines(avatar.info), MODE))
         return path, beside
     splats = posed_splats(avatar, expression)
     splats = splats.turned_about_x() if axes == "y-down" else splats
-    write_ply(path, {"vertex": rows(splats, sh_degree)}, (*comments(avatar), MODE, f"axes: {axes}, metres"))
+    write_ply(
+        path, {"vertex": rows(splats, sh_degree)}, (*header_lines(avatar.info), MODE, f"axes: {axes}, metres")
+    )
     return (path,)
 
 
@@ -80,4 +82,4 @@ def write_carrier(avatar: Avatar, path: Path) -> None:
         points[k] = values
     faces = np.zeros(len(surface.faces), [("vertex_indices", "<i4", (3,))])
     faces["vertex_indices"] = surface.faces.numpy()
-    write_ply(path, {"vertex": points, "face": faces}, (*comments(avatar), "axes: y-up, metres"))
+    write_ply(path, {"vertex": points, "face": faces}, (*header_lines(avatar.info), "axes: y-up, metres"))

@@ -24,7 +24,9 @@ Row = dict[str, float]
 LOST: Row = {"psnr": 0.0, "ssim": 0.0, "akd": 1000.0, "iddist": 1.2, "holes": 1.0, "lost": 1.0}
 """What a rendering that is missing, or in which no face is found, counts as."""
 
-HIGH_IS_GOOD = ("psnr", "ssim", "gain")
+HIGH_IS_GOOD = (
+    "psnr", "ssim", "gain", "foreground", "foregroundGain", "iou", "hair", "consistency", "consistencyWorst",
+)  # fmt: skip
 
 
 class Judge:

@@ -1,4 +1,5 @@
-"""``make demo``: a real photo becomes a head that speaks and turns. Writes into a folder and says where."""
+"""``make demo``: a real photo becomes a head that speaks and turns, here and in other programs. Writes into a
+folder and says where."""
 
 from __future__ import annotations
 
@@ -41,6 +42,7 @@ def main(options: Demo) -> int:
         ["create", photo, "-o", avatar],
         ["animate", avatar, "--preset", "speech", *look, "-o", folder / "talk.mp4"],
         ["animate", avatar, "--preset", "turntable", *look, "-o", folder / "turntable.mp4"],
+        ["export", avatar, "--to", "glb", "-o", folder / "me.glb"],
     ]
     for step in steps:
         start = time.perf_counter()

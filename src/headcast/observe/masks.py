@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from headcast.observe.colour_model import Mixture, features, fit_mixture, monomials
 from headcast.observe.face_frame import FaceFrame, face_frame, polygon
-from headcast.observe.filters import guided, resized
+from headcast.observe.filters import blur, guided, resized
 from headcast.observe.glasses import glasses_mask
 from headcast.observe.landmark_points import (
     BROW_LEFT,
@@ -26,6 +26,7 @@ ROUNDS = 3  # of fitting the colours to the regions and the regions to the colou
 LABEL_FACE = 200.0  # pixels of the face's height on the grid where regions and colours are found
 LEAST_AREA = 0.004  # of the face's height squared, for a part to be there at all
 NOTHING = -13.0  # log density of a part that this person does not show
+ALIKE = 1.7  # distance from the crown's colours within which nine tenths of the hair beside the face lie
 SKIN, HAIR, CLOTHES = 0, 1, 2
 
 
@@ -75,6 +76,9 @@ def label(
     away = crown_distance(frame, f, terms, (matte > 0.7) & (unlike > 2.5))
     long = long_hair(frame, (matte > 0.7) & (unlike > 2.5) & (away < 3.5))
     prior = place_prior(frame, long)
+    alike = blur(np.minimum(away, 6), 0.015 * frame.unit)
+    prior[HAIR] -= unlikely_hair(frame, alike, (matte > 0.7) & (unlike > 2.5) & (away < 3.5))
+    hangs = (alike < ALIKE + 0.3) | (frame.y > frame.chin)
     hair_place = (unlike > 3) & ((away < 5) | (frame.y > frame.chin + 0.3))
     locks = (long > 0) & (frame.y > frame.chin - 0.6)  # where hair and clothes both can be
     least = LEAST_AREA * frame.unit**2
@@ -84,7 +88,7 @@ def label(
         own = inside & hair_place & (probability[HAIR] > 0.6)
         hair = models[HAIR] = fit_mixture(f[own], 3) if own.sum() > least else None
         near = (away < 4.5) if hair is None else (away < 4.5) | (hair.distance(terms) < 3)
-        own = inside & (unlike > 2) & ~(locks & near) & (probability[CLOTHES] > 0.6)
+        own = inside & (unlike > 2) & ~(locks & near & hangs) & (probability[CLOTHES] > 0.6)
         models[CLOTHES] = fit_mixture(f[own], 3) if own.sum() > least else None
         own = inside & (probability[SKIN] > 0.7) & (unlike < 2.5)
         models[SKIN] = fit_mixture(lit(np.concatenate([sure_skin, f[own & ~plain]])), 5)
@@ -92,6 +96,9 @@ def label(
         for k, model in models.items():
             score[k] += NOTHING if model is None else model.log_density(terms)
         probability = softmax(score)
+    islands = hair_islands(probability[HAIR], frame)
+    probability[CLOTHES] += islands * probability[HAIR]
+    probability[HAIR] *= 1 - islands
     return np.moveaxis(probability, 0, -1).astype(np.float32)
 
 
@@ -112,6 +119,34 @@ def crown_distance(
     if crown.sum() < LEAST_AREA * frame.unit**2:
         return np.full(frame.x.shape, np.inf, np.float32)
     return fit_mixture(f[crown], 3).distance(terms)
+
+
+def unlikely_hair(
+    frame: FaceFrame, alike: Float[np.ndarray, "h w"], like_hair: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w"]:
+    """Log odds against hair below the chin: clothes often are of nearly the same colour as the hair.
+
+    Hair there looks like that of the crown (``alike``: how far from it) and hangs not much further out than it
+    does beside the jaw.
+    """
+    drop = frame.chin - frame.y
+    out = 8 * smooth(drop, 0.0, 0.15) * np.clip(alike - ALIKE, 0, 1)
+    level = (drop < -0.08) & (drop > -0.35) & like_hair
+    for side in (frame.x <= 0, frame.x > 0):
+        there = level & side
+        wide = float(np.quantile(np.abs(frame.x[there]), 0.98)) if there.any() else 0.4
+        too_far = np.abs(frame.x) - wide - 0.25 * np.maximum(drop, 0)
+        out += side * 8 * smooth(too_far, 0.0, 0.12) * smooth(drop, -0.05, 0.05)
+    return np.where(np.isfinite(alike), out, 0).astype(np.float32)
+
+
+def hair_islands(hair: Float[np.ndarray, "h w"], frame: FaceFrame) -> Float[np.ndarray, "h w"]:
+    """1 on what is taken for hair below the chin without a connection to the hair above."""
+    import cv2
+
+    _, pieces = cv2.connectedComponents((hair > 0.4).astype(np.uint8))
+    above = np.unique(pieces[frame.y > frame.chin])
+    return ((frame.y < frame.chin) & ~np.isin(pieces, above)).astype(np.float32)
 
 
 def trimmed(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:

@@ -22,7 +22,9 @@ CLOSE = 0.003  # how far above the skin hair is looked for
 TAPER = (0.1, 0.6)  # how fast hair that hangs down draws in: beside and behind the face, before it
 EDGE = (0.010, 0.030)  # metres over which the hair rises from its rim: hanging, and on the skull
 SUNK = 0.004  # metres under the skin where there is no hair
+ON_CLOTHES = 0.012  # metres off the shoulders
 LONG = (0.0, 0.06)  # metres under the eyes' height to which hair reaches that starts to hang, that hangs
+LIKE_TOP = (0.3, 0.1)  # how much the top's thickness counts in front and behind
 BALD = 0.35  # of the top of the head with hair, below which there is no surface of hair
 FEW = 2  # steps along a ray that hair may be interrupted
 CELL = 0.0058  # size of a grid's cell, metres, about
@@ -88,7 +90,8 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     limit = np.min([s.limit for s in sights], 0)
     cover = coverage(sights, graph, grid, head, rest)
     edge = EDGE[1] + (EDGE[0] - EDGE[1]) * soft(hanging, 3.0)
-    full = np.clip(np.minimum(base + extra, base + limit), skin + 0.001, None)
+    clear = 0.001 + ON_CLOTHES * smooth(-grid.heights, 0.09, 0.13)[:, None]
+    full = np.clip(np.minimum(base + extra, base + limit), skin + clear, None)
     full = soft(full, 1.0)
     rise = 1 - np.exp(-np.maximum(rim_distance(cover), 0) / edge)
     reach = np.where(cover > 0.5, skin + (full - skin) * rise, skin - SUNK)
@@ -148,7 +151,8 @@ def sight_of(
     told = smooth(np.minimum(facing, skin_facing), 0.05, 0.3) * ok
     inner = near + along * np.maximum(np.nan_to_num(outline) - 0.005, 0)[..., None]
     at_rim = lookup(hair, project(inner, camera).reshape(-1, 2).astype(np.float32)).reshape(facing.shape)
-    rim = 0.5 * weight * (1 - told)
+    positive = np.where(np.arange(len(told))[:, None] < DOME, smooth(at_rim, 0.3, 0.7), 1.0)
+    rim = 0.5 * weight * (1 - told) * positive  # above the eyes a thin matte is no sign of baldness
     cover = (told * cover + rim * at_rim) / np.maximum(told + rim, 1e-9)
     told = told + rim
     cover, told = carried_down(cover, told, at[..., 1] >= h - 1)
@@ -211,10 +215,24 @@ def thickness(sights: list[Sight], graph: Graph) -> Float[np.ndarray, "n m"]:
     weight = np.sum([s.weight for s in sights], 0)
     value = np.sum([s.weight * s.outline for s in sights], 0) / np.maximum(weight, 1e-9)
     known = weight > 0.3
+    top = known & (np.arange(len(weight)) < DOME / 3)[:, None]
+    if top.any():  # before and behind the top hair is about as thick as there, whatever hangs at the sides
+        share = like_top(*weight.shape) * (1 - np.minimum(weight, 1))
+        value = np.where(weight + share > 0, weight * value + share * np.median(value[top]), 0)
+        weight = weight + share
+        value = value / np.maximum(weight, 1e-9)
     usual = float(np.median(value[known])) if known.any() else USUAL
     trust = 3 * weight + 0.002
     value = (3 * weight * value + 0.002 * usual) / trust
     return harmonic(graph, value.reshape(-1, 1), trust.reshape(-1), sweeps=120).reshape(weight.shape)
+
+
+def like_top(n: int, m: int) -> Float[np.ndarray, "n m"]:
+    """Where the top's thickness is the best guess, and how good: most in the middle of forehead and back."""
+    rows = np.arange(n)[:, None]
+    ahead = np.cos(np.arange(m) / m * 2 * np.pi - np.pi)
+    middle = np.where(ahead > 0, LIKE_TOP[0], LIKE_TOP[1]) * smooth(np.abs(ahead), 0.4, 0.9)
+    return middle * smooth(DOME - rows, -2.0, 0.5 * DOME)
 
 
 def coverage(
@@ -226,7 +244,8 @@ def coverage(
     told = np.minimum(told, 1.0)
     other = mirrored(told) * 0.3 * (1 - told)
     usual = usual_cover(sights, grid, head, rest)
-    prior = 0.03
+    behind = smooth(-grid.direction[-1, :, 2], 0.0, 0.3)[None]
+    prior = 0.03 + 0.15 * behind
     trust = told + other + prior
     value = (told * cover + other * mirrored(cover) + prior * usual) / trust
     out = harmonic(graph, value.reshape(-1, 1), 4 * trust.reshape(-1), sweeps=60).reshape(cover.shape)

@@ -24,8 +24,10 @@ __all__ = ["hair_shell"]
 WIDTH, HEIGHT = 1024, 512
 EPS = 2e-3
 DRAWN_IN = 0.008  # of the face's height: nearer to the outline the background mixes in
+FEATHER = 8.0  # texels over which seen and completed hair are blended
 DEEP = 0.015  # metres inside the rim where the surface is opaque whatever the mask says
 CONTRAST = (0.06, 0.22)
+SEE_THROUGH = 40  # of 255: cells of the surface that are nowhere more opaque are left out
 MIRROR = 0.35  # what the other side's colour counts
 
 
@@ -86,14 +88,21 @@ def glimpse(
     unit = float(np.linalg.norm(observation.detection.points[152] - observation.detection.points[10]))
     k = 2 * max(1, round(DRAWN_IN * unit)) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
-    layers = np.stack([cv2.erode(masks.person.astype(np.float32), disk), masks.hair, masks.person], -1)
-    within, hair, person = np.moveaxis(lookup(layers.astype(np.float32), pixel), -1, 0)
+    inner = [cv2.erode(x.astype(np.float32), disk) for x in (masks.person, masks.hair)]
+    layers = np.stack([*inner, masks.hair, masks.person], -1).astype(np.float32)
+    within, pure, hair, person = np.moveaxis(lookup(layers, pixel), -1, 0)
     table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
     colour = table[lookup(observation.image, pixel, lanczos=True)]
     albedo = colour / shading_at(normal.reshape(-1, 3), light).astype(np.float32)
     flat = facing.reshape(-1)
     told = shown * smooth(flat, 0.1, 0.3)
-    trust = told * smooth(flat, 0.1, 0.45) * smooth(within, 0.6, 0.95) * smooth(hair, 0.4, 0.9)
+    trust = (
+        told
+        * smooth(flat, 0.1, 0.45)
+        * smooth(within, 0.6, 0.95)
+        * smooth(hair, 0.4, 0.9)
+        * (0.3 + 0.7 * smooth(pure, 0.3, 0.8))
+    )
     shape = facing.shape
     return Glimpse(
         albedo.reshape(*shape, 3), trust.reshape(shape).astype(np.float32),
@@ -119,19 +128,20 @@ def completed(
     import cv2
 
     log = log.astype(np.float32)
+    trust = trust * likely(log, trust)
     other_trust = trust[:, ::-1]
     weight = trust + MIRROR * other_trust * (1 - trust)
     both = (trust[..., None] * log + (MIRROR * other_trust * (1 - trust))[..., None] * log[:, ::-1]) / (
         np.maximum(weight, 1e-6)[..., None]
     )
-    base = spread(both, weight * likely(both, weight))
+    base = spread(both, weight**2)
     detail = log - local_mean(log, trust)
     sure = trust > 0.8
     deviation = float(np.median(np.abs(detail[sure].mean(-1))) * 1.48) if sure.sum() > 500 else 0.12
     noise = strands(rng) * np.clip(deviation, *CONTRAST)
     mirror = cv2.GaussianBlur(other_trust, (0, 0), 4.0)[..., None]
     fill = base + mirror * detail[:, ::-1] + (1 - mirror) * noise[..., None]
-    share = np.minimum(trust, cv2.GaussianBlur(trust, (0, 0), 4.0) ** 2)[..., None]
+    share = np.minimum(trust, cv2.GaussianBlur(trust, (0, 0), FEATHER) ** 2)[..., None]
     return share * log + (1 - share) * fill
 
 
@@ -194,7 +204,7 @@ def coverage(
 ) -> Float[np.ndarray, "h w"]:
     """Opacity 0..1: the photos' hair masks where they tell, soft strands at the rim elsewhere."""
     cover = large(surface.cover)
-    ragged = smooth(cover + 0.12 * strands(rng), 0.35, 0.6)
+    ragged = smooth(cover + 0.06 * strands(rng), 0.3, 0.65)
     told = np.sum([g.told for g in glimpses], 0)
     seen = np.sum([g.told * g.alpha for g in glimpses], 0) / np.maximum(told, 1e-6)
     told = np.minimum(told, 1)
@@ -221,9 +231,10 @@ def as_shell(surface: HairSurface, texture: UInt8[np.ndarray, "h w 4"]) -> Shell
 
     n, m = surface.grid.shape
     faces, faces_uv = triangles(n, m)
-    alpha = cv2.dilate(texture[..., 3], np.ones((13, 19), np.uint8))
-    at = cv2.resize(alpha, (m, n - 1), interpolation=cv2.INTER_NEAREST) > 8
-    keep = torch.from_numpy(np.repeat(at.reshape(-1), 2))
+    alpha = cv2.dilate(texture[..., 3], np.ones((HEIGHT // n, WIDTH // m), np.uint8))
+    x, y = (np.arange(m) + 0.5) / m * WIDTH, (np.arange(n - 1) + 0.5) / (n - 1) * HEIGHT
+    seen = alpha[np.ix_(y.astype(int), x.astype(int))] > SEE_THROUGH
+    keep = torch.from_numpy(np.repeat(seen.reshape(-1), 2))
     u, v = np.meshgrid(np.arange(m + 1) / m, np.arange(n) / (n - 1))
     return Shell(
         name="hair",

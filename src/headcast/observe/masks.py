@@ -126,8 +126,8 @@ def unlikely_hair(
 ) -> Float[np.ndarray, "h w"]:
     """Log odds against hair below the chin: clothes often are of nearly the same colour as the hair.
 
-    Hair there looks like that of the crown (``alike``: how far from it) and hangs not much further out than it
-    does beside the jaw.
+    Hair there looks like that of the crown (``alike``: how far from it) and hangs not much further out than
+    it does beside the jaw.
     """
     drop = frame.chin - frame.y
     out = 8 * smooth(drop, 0.0, 0.15) * np.clip(alike - ALIKE, 0, 1)

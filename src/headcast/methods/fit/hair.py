@@ -229,7 +229,7 @@ def thickness(sights: list[Sight], graph: Graph) -> Float[np.ndarray, "n m"]:
 
 def like_top(n: int, m: int) -> Float[np.ndarray, "n m"]:
     """Where the top's thickness is the best guess, and how good: most in the middle of forehead and back."""
-    rows = np.arange(n)[:, None]
+    rows = np.arange(n, dtype=float)[:, None]
     ahead = np.cos(np.arange(m) / m * 2 * np.pi - np.pi)
     middle = np.where(ahead > 0, LIKE_TOP[0], LIKE_TOP[1]) * smooth(np.abs(ahead), 0.4, 0.9)
     return middle * smooth(DOME - rows, -2.0, 0.5 * DOME)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
+from headcast.avatar.base import Avatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.shell import Shell
 from headcast.avatar.source import Source
@@ -13,6 +16,7 @@ from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.render.geometry import vertex_normals
 from headcast.render.shading import ambient, directional
+from headcast.render.texture import sample_texture
 from headcast.view import front_view
 
 INFO = {
@@ -62,7 +66,7 @@ def synthetic_avatar(*, shells: bool = True) -> MeshAvatar:
     return MeshAvatar(head, pattern(512, (0.72, 0.56, 0.48)), source, INFO, worn)
 
 
-def view_of(avatar: MeshAvatar, size: int = 192) -> tuple[Camera, HeadParams]:
+def view_of(avatar: Avatar, size: int = 192) -> tuple[Camera, HeadParams]:
     """A camera before the head, which lies in the origin as in exported files."""
     seen = front_view(avatar, (size, size))
     move = torch.eye(4)
@@ -77,8 +81,34 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(-10 * torch.log10(((flat[0] - flat[1]) ** 2).mean().clamp(min=1e-12)))
 
 
-def picture(avatar: MeshAvatar, camera: Camera, params: HeadParams) -> torch.Tensor:
+def picture(avatar: Avatar, camera: Camera, params: HeadParams) -> torch.Tensor:
     """Our own rendering, (H, W, 4)."""
     with torch.no_grad():
         out = avatar.render(params, camera)
     return torch.cat([out.rgb, out.alpha[..., None]], -1)
+
+
+def of_gaussians(mesh: MeshAvatar) -> Any:
+    """The same person as Gaussians: flat ones, four on every triangle, with the texture's colours."""
+    from headcast.avatar.gaussian import GaussianAvatar
+    from headcast.avatar.rig import Gaussians, frames_of, to_local
+
+    from headcast.rotation import matrix_to_quaternion
+
+    surface = mesh.surface
+    pyramid, uv, faces_uv = surface.skin
+    rest = HeadParams.neutral(mesh.head.identities).replace(identity=mesh.identity)
+    with torch.no_grad():
+        vertices = surface.posed(rest).vertices
+    frames = frames_of(vertices, surface.faces)
+    spots = torch.tensor([[4, 1, 1], [1, 4, 1], [1, 1, 4], [2, 2, 2]]) / 6
+    t = torch.arange(len(surface.faces)).repeat_interleave(len(spots))
+    bary = spots.repeat(len(surface.faces), 1)
+    rgba = sample_texture(pyramid.levels[0], (uv[faces_uv[t]] * bary[..., None]).sum(1))
+    opacity = torch.full((len(t),), 4.0) if rgba.shape[1] == 3 else torch.logit(rgba[:, 3].clamp(0.01, 0.98))
+    size = frames.size[t].clamp(min=1e-6).log()[:, None] + torch.tensor([-1.2, -4.0, -1.2])
+    world = Gaussians(
+        t, (vertices[surface.faces[t]] * bary[..., None]).sum(1), matrix_to_quaternion(frames.rotation)[t],
+        size, opacity, rgba[:, :3],
+    )  # fmt: skip
+    return GaussianAvatar(mesh, to_local(world, frames))

@@ -156,9 +156,14 @@ def tuck(torso: Torso | None, observation: Observation, head: HeadModel) -> Floa
     thick = np.where(along > 0, at(torso.thick[0]), at(torso.thick[1]))
     out = np.hypot(across / reach, along / thick)
     around = np.degrees(np.arctan2(across / reach, along / thick))
-    factor = np.minimum(1, INSIDE / np.maximum(out, 1e-6)) - 1
-    factor *= smooth(cover_at(torso, row, around), 0.4, 0.9)
-    step = np.stack([across, 0 * across, -along + at(torso.shear) * across], -1) * factor[:, None]
+    covered = smooth(cover_at(torso, row, around), 0.4, 0.9)
+    inwards = covered * (np.minimum(1, INSIDE / np.maximum(out, 1e-6)) - 1)
+    # bare skin stays before the surface, but not beyond the outline
+    room = reach * np.sqrt(np.maximum(1 - (along / thick) ** 2, 0.1))
+    begun = smooth((row - torso.row[0]) / (torso.row[6] - torso.row[0]), 0.0, 1.0)
+    narrower = (1 - covered) * begun * (np.minimum(1, room / np.maximum(np.abs(across), 1e-6)) - 1)
+    aside = across * (inwards + narrower)
+    step = np.stack([aside, 0 * aside, -along * inwards + at(torso.shear) * aside], -1)
     world = step @ camera.cam_from_world[:3, :3].numpy()
     weights = head.skin_weights[trunk]
     to = rested(posed + torch.from_numpy(world).float(), weights, head, observation.params)

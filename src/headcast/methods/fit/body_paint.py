@@ -138,7 +138,8 @@ def carried(
     colour = np.zeros((int(label.max()) + 1, values.shape[2]), np.float32)
     colour[label[empty == 0]] = wide[empty == 0]
     out = colour[label]
-    for sigma in (0.25 * SOFT * values.shape[1], SOFT * values.shape[1], 3 * SOFT * values.shape[1]):
+    softness = SOFT * values.shape[1]
+    for sigma in (0.25 * softness, softness, 3 * softness):
         size = (2 * max(1, round(sigma)) + 1,) * 2
         soft = cv2.blur(cv2.blur(out, size), size)
         out += (soft - out) * smooth(distance / sigma, 0.5, 3.0)[..., None].astype(np.float32)

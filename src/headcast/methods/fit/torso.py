@@ -35,6 +35,7 @@ MOST = (0.125, 0.12)  # metres from the axis to chest and back
 STAND = 0.012  # metres by which a collar may stand off the neck
 FRONT, BACK = 44, 24  # columns on the side of the camera, and behind
 CHEST = (0.02, 0.06)  # metres below the base of the neck between which the head's own skin ends
+NARROWEST = 0.6  # of the head model's neck
 INSIDE = 0.88  # of the neck's radius, where the surface stays hidden below bare skin
 BASE = -0.12  # height of the base of the neck in the head model's frame
 
@@ -115,10 +116,10 @@ def torso_of(observation: Observation, head: HeadModel) -> Torso | None:
     sign = np.array([[-1.0], [1.0]])
     tangent = (x + sign * reach) / depth
     reach = np.maximum(sign * (tangent * depth - x) / (1 - tangent * shear), 0.01)
-    own = np.concatenate([half, np.abs(neck.lines - depth)])
+    own = np.concatenate([np.minimum(half, reach), np.abs(neck.lines - depth)])
     thick = thickness(neck, own, reach)
     torso = Torso(row, x, depth, reach, thick, own, shear, np.ones((len(row), FRONT + BACK)), ROWS)
-    return replace(torso, cover=cover_of(torso, body, observation, neck.below))
+    return replace(torso, cover=cover_of(torso, observation, neck.below))
 
 
 def angles() -> Float[np.ndarray, "c"]:
@@ -144,7 +145,7 @@ def points_of(torso: Torso, camera: Camera) -> Float[np.ndarray, "n c 3"]:
 
 
 def cover_of(
-    torso: Torso, body: Float[np.ndarray, "h w"], observation: Observation, below: Float[np.ndarray, "n"]
+    torso: Torso, observation: Observation, below: Float[np.ndarray, "n"]
 ) -> Float[np.ndarray, "n c"]:
     """Where clothes are, by the photo; behind, as at the ends; everywhere below the head model's end."""
     import cv2
@@ -153,10 +154,8 @@ def cover_of(
     world = torch.from_numpy(points_of(torso, observation.camera)).float()
     pixel = observation.camera.project(world[:, :FRONT]).numpy().reshape(-1, 2)
     shape = (len(torso.row), FRONT)
-    seen = np.minimum(body + observation.masks.hair, 1).astype(
-        np.float32
-    )  # long hair doesn't tell of clothes
-    known = lookup(seen, pixel).reshape(shape)
+    # what lies before the body, hair or chin, tells of no clothes
+    known = lookup(observation.masks.person, pixel).reshape(shape)
     known[torso.seen :] = 0
     clothes = lookup(observation.masks.clothes, pixel).reshape(shape) * (known > 0.3)
     near, far = (
@@ -240,7 +239,10 @@ def reach_of(
     grown = out[last] + np.maximum(usual[last + 1 :] - usual[last], 0)
     out[last + 1 :] = np.minimum(grown, max(WIDEST, out[last]))
     out = np.maximum(out, least)
-    return np.maximum(soft(out, 0.7), inset)
+    import cv2
+
+    whole = cv2.medianBlur(out.astype(np.float32)[:, None], 5)[:, 0].astype(np.float64)
+    return np.maximum(soft(whole, 0.7), NARROWEST * neck)
 
 
 def soft(values: Float[np.ndarray, "n"], sigma: float) -> Float[np.ndarray, "n"]:

@@ -33,8 +33,8 @@ def _hinge(x: Tensor) -> Tensor:
 def rest_lids(
     lids: Float[Tensor, "*b 2 l 3"], center: Float[Tensor, "*b 2 3"], axis: Float[Tensor, "*b 2 3"],
     growth: Float[Tensor, "*b 2"], blink: Float[Tensor, "*b 2"], blink_shape: Float[Tensor, "2 c 3"],
-    rim: Tensor, partner: Float[Tensor, "c c"], share: Float[Tensor, " c"], spread: Float[Tensor, "l c"],
-    clearance: Float[Tensor, " l"], profile: Float[Tensor, "3"],
+    rim: Tensor, partner: Float[Tensor, "*s c c"], share: Float[Tensor, "*s c"],
+    spread: Float[Tensor, "*s l c"], clearance: Float[Tensor, "*s l"], profile: Float[Tensor, "3"],
 ) -> Float[Tensor, "*b 2 l 3"]:  # fmt: skip
     """The lids' vertices (left and right eye) moved onto the eyeball.
 
@@ -42,7 +42,8 @@ def rest_lids(
         lids: vertices after identity and expression, head frame, metres.
         center, axis, growth: the eyeballs' centres, unit optical axes and relative sizes.
         blink: weights of eyeBlink; blink_shape: that shape at the ``c`` vertices of the lids' edge.
-        rim: which of the ``l`` vertices form the edge. partner: weights that express the opposite lid's edge.
+        rim: which of the ``l`` vertices form the edge. What follows may have a leading dimension of two.
+        partner: weights that express the opposite lid's edge.
         share: of the way to the opposite lid, positive for the upper one.
         spread: how an edge's movement carries on.
         clearance: least distance from the eyeball per vertex.
@@ -51,7 +52,7 @@ def rest_lids(
     b = blink.clamp(0, 1)
     full = edge + (1 - b)[..., None, None] * blink_shape
     closing = (b * b * (3 - 2 * b))[..., None, None]
-    edge_move = closing * share.abs()[:, None] * (partner @ full - full)
+    edge_move = closing * share.abs()[..., None] * (partner @ full - full)
     edge = edge + edge_move
     crossing = _hinge(share.sign() * ((partner @ edge) - edge)[..., 1]) - SOFT / 2
     up = torch.zeros_like(edge)
@@ -66,5 +67,5 @@ def rest_lids(
     ray = lids - center[..., None, :]
     distance = ray.norm(dim=-1, keepdim=True)
     cosine = (ray * axis[..., None, :]).sum(-1, keepdim=True) / distance
-    least = eye_profile(cosine, profile, growth[..., None, None]) + clearance[:, None]
+    least = eye_profile(cosine, profile, growth[..., None, None]) + clearance[..., None]
     return lids + ray / distance * _hinge(least - distance)

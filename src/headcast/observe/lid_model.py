@@ -44,7 +44,8 @@ class LidModel:
         shape = torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])
         constants = (
             shape.double(), rim, head.lid_partner.double(), head.lid_share.double(),
-            head.lid_spread[kept].double(), head.lid_clearance[kept].double(), head.eye_profile.double(),
+            head.lid_spread[..., kept, :].double(), head.lid_clearance[..., kept].double(),
+            head.eye_profile.double(),
         )  # fmt: skip
         return LidModel(
             neutral=head.neutral[index].double().numpy(),

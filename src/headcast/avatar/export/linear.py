@@ -69,6 +69,8 @@ def gap(
 ) -> float:  # fmt: skip
     """Least distance of the lids' edge from the eyeball's surface on the way through a linear blink."""
     edge = head.lid_index[side][head.lid_rim]
+    if len(edge) == 0:
+        return MOST
     joint = head.joints(identity)[4 + side]
     growth = 1 + identity @ head.eye_growth
     share = torch.linspace(0.1, 0.9, 9)[:, None, None]

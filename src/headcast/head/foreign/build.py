@@ -17,9 +17,10 @@ from torch import Tensor
 from headcast.head.embed import embed_landmarks
 from headcast.head.foreign.carry import MOUTH, beside, carried_uv, same_places
 from headcast.head.foreign.eyes import iris_points, profile_of
-from headcast.head.foreign.lids import no_lids
+from headcast.head.foreign.lids import laid_to_rest, lid_tensors
 from headcast.head.foreign.raw import GROUPS, RawHead
 from headcast.head.foreign.register import Registration, register
+from headcast.head.foreign.surface import Points
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.names import EXPRESSIONS
 
@@ -81,7 +82,8 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
     ours = HeadModel.load() if ours is None else ours
     laid = register(raw, ours)
     raw = placed(raw, laid.rotation, laid.translation)
-    mesh = own_mesh(raw, ours, laid)
+    places = same_places(raw, raw.opened, ours, laid.opened)
+    mesh = own_mesh(raw, ours, laid, places)
     for name in ("eyeLeft", "eyeRight"):
         if not (raw.group == GROUPS.index(name)).any():
             mesh = mesh.joined(grafted(raw, ours, laid, (name,)))
@@ -96,16 +98,16 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
         "eye_growth": np.zeros((len(mix), 2)), "eye_profile": eye_profile(raw, ours),
     }  # fmt: skip
     arrays["identity_parity"] = parity_of(arrays["identity_basis"], arrays["mirror"])
-    arrays.update(no_lids())
+    skin = raw.faces[raw.group == GROUPS.index("skin")]
+    arrays.update(lid_tensors(raw.neutral, skin, ours, laid.neutral, places))
     for count in (68, 478):
         arrays[f"landmark{count}_faces"] = np.zeros(count, np.int64)
         arrays[f"landmark{count}_bary"] = np.full((count, 3), 1 / 3)
     return with_landmarks(arrays, raw, ours, laid), laid
 
 
-def own_mesh(raw: RawHead, ours: HeadModel, laid: Registration) -> Mesh:
+def own_mesh(raw: RawHead, ours: HeadModel, laid: Registration, places: Points) -> Mesh:
     """The foreign vertices with what is carried over to them."""
-    places = same_places(raw, raw.opened, ours, laid.opened)
     faces = ours.faces.numpy()
     basis = ours.expression_basis.double().numpy()
     expression = np.stack([
@@ -227,7 +229,8 @@ def with_landmarks(
         "name": raw.name, "part_names": list(ours.part_names), "region_names": list(ours.region_names),
         "hash": "", "licence": raw.licence, "file": raw.hash,
     }  # fmt: skip
-    head = HeadModel(tensors_of(arrays), meta)
+    head = laid_to_rest(HeadModel(tensors_of(arrays), meta))
+    arrays["neutral"] = head.neutral.double().numpy()
     faces = ours.faces.numpy()
     for count in (68, 478):
         triangle, bary = usual_landmarks(ours, count)

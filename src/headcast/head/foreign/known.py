@@ -19,7 +19,7 @@ from headcast.head.model import HeadModel
 __all__ = ["KINDS", "foreign_head", "placement_of", "read_raw", "stored_head"]
 
 KINDS = ("flame", "ict")
-BUILDER = 1
+BUILDER = 2
 """Raised when ``build`` changes what it makes."""
 
 

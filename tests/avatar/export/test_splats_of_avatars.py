@@ -24,7 +24,7 @@ LOOK = {"jawOpen": 0.4, "mouthSmileLeft": 1.0}
 
 @pytest.fixture(scope="module")
 def avatar() -> Avatar:
-    return of_gaussians(synthetic_avatar())
+    return of_gaussians(synthetic_avatar(shells=False))
 
 
 def fields(path: Path) -> dict[str, np.ndarray]:
@@ -62,8 +62,8 @@ def test_the_file_looks_like_the_rendering(kind: str, avatar: Avatar, tmp_path: 
     else:
         export(avatar, tmp_path / "a.ply", "splat-ply", expression=LOOK, axes=kind)
         read = drawn(fields(tmp_path / "a.ply"), camera if kind == "y-up" else down(camera))
-    assert psnr(read, ours) > 38
-    assert psnr(ours, picture(avatar, camera, params)) < 35  # the expression is seen
+    assert psnr(read, ours) > 45
+    assert psnr(ours, picture(avatar, camera, params)) < 40  # the expression is seen
 
 
 def test_rigged_splats_stand_where_the_posed_ones_do(avatar: Avatar, tmp_path: Path) -> None:

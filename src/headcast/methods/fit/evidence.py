@@ -17,7 +17,7 @@ from headcast.observe.types import Observation
 __all__ = ["Evidence", "evidence_of", "feathered", "zone"]
 
 NOSTRILS = (48, 64, 98, 97, 2, 326, 327, 294, 278, 4)
-FEATHER = 2.0  # texels of a 1024 texture over which seen and completed skin are blended
+FEATHER = 4.0  # texels of a 1024 texture over which seen and completed skin are blended
 NARROW = 1.0  # the same at the rims of eyes, nostrils and lips
 CORE = 0.99  # of the face's outline; further out earrings, hair and background may slip in
 FOLDED = (0.04, 0.2)  # cosines at which lips start to be seen

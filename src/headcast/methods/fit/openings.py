@@ -19,21 +19,17 @@ SMEARED = (0.4, 0.7)  # shares of a shut lid that an open eye hides, from which 
 UNLIKE = (0.3, 0.6)  # logarithm of lightness next to the skin's
 LASHES = (0.0009, 0.8, 0.35)  # width (metres), how much darker at the upper and at the lower lid's edge
 NOSTRIL_RIMS = ((20, 242, 238, 79, 166, 59, 60), (250, 462, 458, 309, 392, 289, 290))
-NOSTRIL = (0.0025, 0.0085)  # metres of its middle above its rim, and from there to where skin begins
+NOSTRIL = (0.0025, 0.0075, 0.016)  # metres of its middle behind its rim, its radius there and its depth
+NOSTRIL_AXIS = (0.0, 0.73, -0.68)  # of the canal, in the head frame
 INSIDE_NOSE = (0.16, 0.07, 0.05)  # of the skin's albedo
-NOT_DARK = (-1.2, -0.6)  # logarithm of lightness next to skin
 INNER_LIP = 0.0022  # metres from the lips' inner edge within which teeth may have been painted
 TOOTH = (0.1, 0.3)  # logarithm of how much less red than lips
 
 
 def paint_openings(
-    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
-    rest: Float[np.ndarray, "v 3"],
-) -> Evidence:  # fmt: skip
-    """Darkens the lash lines and the nostrils' inside of ``fill_in``; ``rest``: vertices at rest.
-
-    Returns the evidence without skin that was seen where nostrils are.
-    """
+    head: HeadModel, texels: Texels, fill_in: Float[np.ndarray, "n 3"], rest: Float[np.ndarray, "v 3"]
+) -> None:
+    """Darkens the lash lines and the nostrils' inside of ``fill_in``; ``rest``: vertices at rest."""
     skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     mine = np.flatnonzero(skin & (zone(head, texels, "lids", "nose", "face") > 0))
     sub = Texels(
@@ -41,14 +37,9 @@ def paint_openings(
         texels.nearest[:0],
     )  # fmt: skip
     inside = in_nostrils(head, sub, rest)
-    fill = fill_in[mine]
-    lighter = np.log((seen.albedo[mine].mean(1) + 0.01) / (fill.mean(1) + 0.01))
-    trust = seen.trust.copy()
-    trust[mine] *= (1 - inside * smooth(lighter, *NOT_DARK)).astype(np.float32)
     lashes = lash_line(head, rest, gather(rest, head.faces.numpy(), sub))
     dark = np.array(INSIDE_NOSE) ** inside[:, None]
-    fill_in[mine] = (fill * lashes[:, None] * dark).astype(np.float32)
-    return replace(seen, trust=trust)
+    fill_in[mine] *= (lashes[:, None] * dark).astype(np.float32)
 
 
 def in_nostrils(
@@ -60,12 +51,15 @@ def in_nostrils(
     normal = gather(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
     points = head.landmarks(vertices).numpy()
     out = np.zeros(len(at), np.float32)
+    axis = np.array(NOSTRIL_AXIS)
     for rim in NOSTRIL_RIMS:
-        to = points[list(rim)].mean(0) + np.array([0, NOSTRIL[0], 0]) - at
-        distance = np.linalg.norm(to, axis=1)
-        inward = (normal * to).sum(1) / np.maximum(distance, 1e-6)
-        near = 1 - smooth(distance, 0.7 * NOSTRIL[1], NOSTRIL[1])
-        out = np.maximum(out, smooth(inward, 0.1, 0.5) * near)
+        to = points[list(rim)].mean(0) + NOSTRIL[0] * axis - at
+        inward = (normal * to).sum(1) / np.maximum(np.linalg.norm(to, axis=1), 1e-6)
+        deep = -to @ axis
+        share = np.linalg.norm(to + deep[:, None] * axis, axis=1) / (NOSTRIL[1] + 0.4 * deep.clip(0))
+        near = 1 - smooth(share, 0.8, 1.0)
+        within = smooth(deep, -3 * NOSTRIL[0], -NOSTRIL[0]) * (deep < NOSTRIL[2])
+        out = np.maximum(out, smooth(inward, 0.1, 0.5) * near * within)
     return out.astype(np.float32)
 
 

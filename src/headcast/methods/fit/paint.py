@@ -21,6 +21,7 @@ from headcast.methods.fit.unproject import smooth
 __all__ = ["paint"]
 
 CRACK = 4.0  # texels of a 1024 texture
+SQUARELY = (0.15, 0.6)  # of ``Evidence.square``
 GLARE = 1.1  # logarithm of how much lighter than skin
 WHITE = 0.33  # mean albedo of light skin under white light
 TONE = (0.42, 0.30, 0.23)
@@ -52,7 +53,7 @@ def paint(
     paint_eyes(head, texels, evidence, fill, rest, white)
     paint_mouth(head, texels, evidence, fill, rest, white)
     evidence = without_smears(evidence, fill)
-    evidence = paint_openings(head, texels, evidence, fill, rest)
+    paint_openings(head, texels, fill, rest)
     evidence = without_teeth(head, texels, evidence, fill, rest)
     return np.nan_to_num(fill).clip(0, 1), evidence
 
@@ -90,7 +91,7 @@ def glare_is_skin(
 def cleaned(head: HeadModel, texels: Texels, evidence: Evidence, skin: Float[np.ndarray, "n 3"]) -> Evidence:
     """Evidence that trusts little what is unlike this skin: stray hair on ears, a collar's edge, glare.
 
-    Within the face's outline all of it stays visible, but it is not carried on to hidden skin.
+    Where the face is seen squarely all of it stays visible, but it is not carried on to hidden skin.
     """
     off = np.log((evidence.albedo + EPS) / (skin + EPS))
     sure = evidence.trust * evidence.plain * evidence.square * evidence.label[:, 0] > 0.5
@@ -99,10 +100,11 @@ def cleaned(head: HeadModel, texels: Texels, evidence: Evidence, skin: Float[np.
     light = off.mean(1)
     unlike = np.maximum(np.linalg.norm(off - light[:, None], axis=1) / 0.3, np.abs(light) / 0.7)
     odd = smooth(unlike, 0.8, 1.6)
+    kept = evidence.core * smooth(evidence.square, *SQUARELY)
     bare = zone(head, texels, "face", "ears", "neck", "nose", "lips", "lids") * (1 - evidence.label[:, 2])
     return replace(
         evidence,
-        trust=(evidence.trust * (1 - odd * bare * (1 - evidence.core))).astype(np.float32),
+        trust=(evidence.trust * (1 - odd * bare * (1 - kept))).astype(np.float32),
         square=np.where(evidence.label[:, 0] > 0.5, evidence.square * (1 - odd), evidence.square).astype(
             np.float32
         ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -19,7 +19,7 @@ from headcast.render.geometry import vertex_normals
 from headcast.synth.atlas import Atlas, make_atlas
 from headcast.synth.bust import Bust, make_bust
 from headcast.synth.dice import Dice
-from headcast.synth.fields import Fields, make_fields
+from headcast.synth.fields import Fields, make_fields, soften
 from headcast.synth.fur import (
     FREE_HAIR,
     TEST_HAIR,
@@ -72,6 +72,7 @@ class Assets:
     Attributes:
         tangent (V, 3): direction of +u on the bust at rest.
         strand_noise (S, S, 3): fine and coarse streaks, dots, 0..1.
+        part_of_face (F,): of the bust: the head's parts, then torso and glasses.
         hair_names: ``bald``, ``buzzed``, then the styles.
     """
 
@@ -82,6 +83,7 @@ class Assets:
     fields: Fields
     tangent: Float[Tensor, "v 3"]
     strand_noise: Float[Tensor, "s s 3"]
+    part_of_face: Int[Tensor, " f"]
     hair_names: tuple[str, ...]
     styles: dict[str, HairItem]
     beard_cover: Float[Tensor, " h"]
@@ -89,6 +91,7 @@ class Assets:
     furs: dict[tuple[int, bool, bool], Fur] = field(default_factory=dict)
     seen: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
     parts: dict[tuple[str, bool], Fur] = field(default_factory=dict)
+    scalps: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -127,6 +130,20 @@ class Assets:
             self.seen[key] = vertex_openness(self.bust, self.head, fur)
         return self.seen[key]
 
+    def scalp(self, style: int, mirrored: bool) -> Float[Tensor, "h w"]:
+        """How densely the skin is to be painted with hair, so that none shines through a style."""
+        key = (style, mirrored)
+        if key not in self.scalps:
+            name, soft = self.hair_names[style], self.fields.scalp
+            if name == "bald":
+                self.scalps[key] = torch.zeros_like(soft)
+            elif name == "buzzed":
+                self.scalps[key] = 0.8 * soft
+            else:
+                below = skin_below(self.atlas, self.part(name, mirrored))
+                self.scalps[key] = 0.92 * torch.maximum(soft, below)
+        return self.scalps[key]
+
     def hair_weights(self, split: str, feminine: Tensor) -> Float[Tensor, "b h"]:
         """How likely each style is; those held out are for the test split, which has only them and none."""
         rows = []
@@ -164,9 +181,19 @@ def _load(device: torch.device, texture: int) -> Assets:
     fields_ = (stretched(fine), stretched(coarse), n[6] + n[5])
     noise = torch.stack([torch.sigmoid(1.8 * x / x.std()) for x in fields_], -1)
     return Assets(
-        head, skin, bust, atlas, fields, rest_tangent(head, bust), noise, (*FREE_HAIR, *styles), styles,
-        cover[:, 0], cover[:, 1],
-    )  # fmt: skip
+        head,
+        skin,
+        bust,
+        atlas,
+        fields,
+        rest_tangent(head, bust),
+        noise,
+        torch.cat([head.part, len(head.part_names) + bust.kind[len(head.part) :]]),
+        (*FREE_HAIR, *styles),
+        styles,
+        cover[:, 0],
+        cover[:, 1],
+    )
 
 
 def stretched(noise: Float[Tensor, "s s"]) -> Float[Tensor, "s s"]:
@@ -214,6 +241,24 @@ def lamp_views(key: Float[Tensor, "s 3"], size: int) -> tuple[Float[Tensor, "3 3
     target = torch.tensor(LAMP_CENTRE, device=key.device)
     views = looking(target, yaw, pitch, zero, zero + LAMP_DISTANCE, fov, size)
     return views.K[0], views.cam_from_world
+
+
+def skin_below(atlas: Atlas, fur: Fur, coarse: int = 4) -> Float[Tensor, "h w"]:
+    """Skin close below a style, forehead below the hairline, ears and neck excepted."""
+    square = slice(0, atlas.size, coarse), slice(0, None, coarse)
+    p = atlas.position[square]
+    bare = atlas.region["ears"][square] + atlas.region["neck"][square] + 1 - atlas.region["skin"][square]
+    wanted = (bare < 0.1) & (p[..., 1] > 0.02) & ((p[..., 2] < 0.045) | (p[..., 1] > 0.088))
+    corners = fur.rest[fur.faces[(fur.level[fur.faces] < 0.5).all(1)]]
+    hair = torch.cat([corners.mean(1), corners.flatten(0, 1)])
+    rows = p[wanted]
+    reach = 0.008 + 0.02 * ((rows[:, 1] - 0.06) / 0.028).clamp(0, 1)
+    near = torch.cat([torch.cdist(r, hair).amin(1) for r in rows.split(1024)]) < reach
+    mask = torch.zeros_like(p[..., 0])
+    mask[wanted] = near.float()
+    mask = torch.nn.functional.interpolate(mask[None, None], scale_factor=coarse, mode="bilinear")[0, 0]
+    tall = torch.nn.functional.pad(mask, (0, 0, 0, atlas.position.shape[0] - atlas.size))
+    return soften(tall, atlas.size // 128) * atlas.region["skin"]
 
 
 def vertex_openness(bust: Bust, head: HeadModel, fur: Fur | None, size: int = 192) -> Float[Tensor, " v"]:

@@ -121,7 +121,10 @@ def hair_colour(dice: Dice, person: Person) -> Float[Tensor, "b 3"]:
     natural = between(HAIR, fair)
     red = dice.chance("red hair", 0.09) & (person.tone <= 1)
     natural = torch.where(red[:, None], between(RED_HAIR, 2 * some), natural)
-    natural = natural * torch.exp(0.12 * dice.normal("hair hue", 3, clip=2.0))
+    hue = torch.tensor([0.06, 0.0, -0.1], device=dice.device)  # warmer or cooler, never green
+    natural = natural * torch.exp(
+        0.1 * dice.normal("hair tone", 1) + hue * dice.normal("hair hue", 1, clip=2.0)
+    )
     start = 34 + 10 * dice.normal("greying") + 9 * (person.tone >= 3)
     grey = ((person.age - start) / 32).clamp(0, 1) ** 1.4
     dyed = dice.chance("dyed", 0.45) & person.feminine

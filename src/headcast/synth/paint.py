@@ -11,7 +11,7 @@ from headcast.head.skin import SkinModel
 from headcast.synth.atlas import Atlas, ramp
 from headcast.synth.dice import Dice
 from headcast.synth.fields import FOLDS, Fields
-from headcast.synth.looks import BUZZED, Looks
+from headcast.synth.looks import Looks
 from headcast.synth.people import Person
 
 __all__ = ["CHANNELS", "paint", "tone_colour"]
@@ -73,16 +73,17 @@ def tone_colour(ita: Float[Tensor, " b"], dice: Dice) -> Float[Tensor, "b 3"]:
 
 
 def paint(
-    person: Person, looks: Looks, dice: Dice, atlas: Atlas, fields: Fields, skin: SkinModel, micro: float
-) -> Float[Tensor, "b h w 8"]:
-    """Textures of B people in the order of ``CHANNELS``."""
+    person: Person, looks: Looks, dice: Dice, atlas: Atlas, fields: Fields, skin: SkinModel,
+    scalp: Float[Tensor, "b h w"], micro: float,
+) -> Float[Tensor, "b h w 8"]:  # fmt: skip
+    """Textures of B people in the order of ``CHANNELS``. ``scalp``: how densely hair is painted on it."""
     tile = rolled(atlas.noise, dice, "grain")
     log = skin_log(person, dice, atlas, fields, skin, tile)
     height, tint = folded(person, dice, atlas, fields, tile)
     log = log + tint[..., None] * torch.tensor([-0.28, -0.38, -0.42], device=log.device)
     albedo = log.exp()
     hairy = torch.zeros_like(height)
-    haired(albedo, hairy, looks, dice, fields, tile)
+    haired(albedo, hairy, looks, dice, fields, scalp, tile)
     eyes(albedo, looks, dice, atlas, tile)
     mouth(albedo, person, dice, atlas, tile)
     clothed(albedo, hairy, height, looks, dice, atlas, tile)
@@ -136,7 +137,7 @@ def skin_log(
         + col(0.12 + 0.3 * dice.uniform("nose red") + rosacea) * fields.nose
         + col(rosacea) * fields.blush
         + 0.14 * atlas.region["ears"]
-        + col(0.05 * mottle) * veins
+        + col(0.03 * mottle) * veins
         + 0.05 * fields.lid
         + col(0.1 + 0.15 * dice.uniform("under red")) * fields.under_eye
     ) * pale
@@ -147,12 +148,13 @@ def skin_log(
     brown = (
         col(freckled) * spots[:, 0] * where
         + col(aged) * 0.55 * spots[:, 1] * (0.35 + 0.65 * fields.face)
-        + col(0.05 * mottle) * (tile[:, 3] + tile[:, 4]) * calm
+        + col(0.03 * mottle) * (tile[:, 3] + tile[:, 4]) * calm
         + col(0.08 + 0.3 * dice.uniform("rings") ** 2) * fields.under_eye * 0.5
         + 0.02 * tile[:, 6] * calm
     ) * atlas.region["skin"]
     lips = atlas.region["lips"]
-    lip = col(0.45 + 0.45 * dice.uniform("lip blood")) * pale * lips
+    rosy = torch.where(person.feminine, 0.45, 0.28)
+    lip = col(rosy + 0.35 * dice.uniform("lip blood")) * pale * lips
     log = tone_colour(person.ita, dice).log()[:, None, None] + dev
     log = log + (red + lip)[..., None] * colour(BLOOD, log)
     log = log + (brown + col(0.12 + 0.25 * (1 - light)) * lips)[..., None] * colour(MELANIN, log)
@@ -212,14 +214,15 @@ def blend(albedo: Tensor, index: Int[Tensor, " n"], tone: Tensor, cover: Tensor)
     flat[:, index] += (tone - flat[:, index]) * cover[..., None]
 
 
-def haired(albedo: Tensor, hairy: Tensor, looks: Looks, dice: Dice, fields: Fields, tile: Tensor) -> None:
+def haired(
+    albedo: Tensor, hairy: Tensor, looks: Looks, dice: Dice, fields: Fields, scalp: Tensor, tile: Tensor
+) -> None:
     """Paints the scalp below hair, the shadow of beards, brows; marks brows and beards in ``hairy``."""
     hair = looks.hair_colour[:, None]
-    bare = torch.where(looks.hair == 0, 0.0, torch.where(looks.hair == BUZZED, 0.8, 0.92))[:, None]
-    index = texels(fields.scalp)
+    index = texels(scalp.amax(0))
     fine = 0.5 + 0.5 * torch.tanh(1.4 * at(tile[:, 6], index) + 0.6 * at(tile[:, 5], index))
-    scalp = fields.scalp.reshape(-1)[index] * bare * (0.5 + 0.6 * fine)
-    blend(albedo, index, hair * (0.55 + 0.4 * fine[..., None]), scalp.clamp(0, 0.97))
+    cover = (at(scalp, index) * (0.6 + 0.5 * fine)).clamp(0, 0.97)
+    blend(albedo, index, hair * (0.55 + 0.4 * fine[..., None]), cover)
     areas = torch.stack(
         [
             fields.beard * 0,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -27,6 +27,8 @@ FLESHY = tuple(
     LABELS.index(n) for n in ("skin", "nose", "ears", "neck", "lips", "brows", "facial_hair", "mouth")
 )
 LAMP_SIZE = 256
+SMOOTH = 0.0025
+"""Metres of depth between the samples of a pixel that count as one surface."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ class Layers:
     value: Tensor
     through: Tensor
 
+    @staticmethod
+    def empty(count: int, device: torch.device) -> Layers:
+        """Before anything is drawn."""
+        return Layers(torch.zeros(count, 13, device=device), torch.ones(count, device=device))
+
     def put(self, at: Int[Tensor, " m"], values: Float[Tensor, "m 13"], alpha: Float[Tensor, " m"]) -> None:
         """Adds what lies next behind at some samples."""
         weight = self.through[at] * alpha
@@ -85,35 +92,71 @@ class Layers:
 
 
 def render_scene(assets: Assets, scene: Scene, antialias: int, layers: int) -> Truth:
-    """All pictures of a scene."""
+    """All pictures of a scene.
+
+    A pixel whose samples lie on one smooth piece of the bust, with no hair before it, is shaded once, at its
+    centre; the others at every sample.
+    """
     n, size = len(scene.scene), scene.views.size
     shadows = lamp_shadows(assets, scene)
     fine = scene.views.scaled(antialias)
     solid, hair = drawn(assets, scene, fine, layers)
-    samples = Layers(
-        torch.zeros(solid.triangle.numel(), 13, device=assets.device),
-        torch.ones(solid.triangle.numel(), device=assets.device),
-    )
+    centre = drawn(assets, scene, scene.views, layers)
+    samples = Layers.empty(solid.triangle.numel(), assets.device)
     for layer in hair:
         shade_hair(assets, scene, fine, shadows, layer, samples)
-    shade_solid(assets, scene, fine, shadows, solid, samples)
+    through = samples.through.view(n, size * antialias, size * antialias)
+    smooth = smooth_pixels(assets, solid, centre[0], through, antialias)
+    wide = smooth.repeat_interleave(antialias, 1).repeat_interleave(antialias, 2)
+    shade_solid(assets, scene, fine, shadows, masked(solid, ~wide), samples)
+    once = Layers.empty(n * size * size, assets.device)
+    small = torch.nn.functional.avg_pool2d(scene.textures.permute(0, 3, 1, 2), antialias).permute(0, 2, 3, 1)
+    shade_solid(
+        assets,
+        replace(scene, textures=small.contiguous()),
+        scene.views,
+        shadows,
+        masked(centre[0], smooth),
+        once,
+    )
     value = pooled(samples.value.view(n, size * antialias, size * antialias, 13), antialias)
-    alpha = 1 - pooled(samples.through.view(n, size * antialias, size * antialias), antialias)
+    value = torch.where(smooth[..., None], once.value.view(value.shape), value)
+    alpha = torch.where(smooth, 1.0, 1 - pooled(through, antialias))
     rgb = value[..., :3] + (1 - alpha)[..., None] * scene.background
     share = value / alpha.clamp(min=1e-4)[..., None]
     shown = (alpha > 1e-3)[..., None]
-    label, depth, uv = centre_truth(assets, scene, layers)
+    label, depth, uv = centre_truth(assets, scene, *centre)
     return Truth(
-        linear_to_srgb(rgb.clamp(0, 1)),
-        alpha,
-        depth,
-        normalize(share[..., 6:9], dim=-1) * shown,
-        normalize(share[..., 9:12], dim=-1) * shown,
-        uv,
-        (share[..., 3:6] * shown).clamp(0, 1),
-        share[..., 12] * shown[..., 0],
-        label,
+        rgb=linear_to_srgb(rgb.clamp(0, 1)),
+        alpha=alpha,
+        depth=depth,
+        normal=normalize(share[..., 6:9], dim=-1) * shown,
+        geometric_normal=normalize(share[..., 9:12], dim=-1) * shown,
+        uv=uv,
+        albedo=(share[..., 3:6] * shown).clamp(0, 1),
+        specular=share[..., 12] * shown[..., 0],
+        label=label,
     )
+
+
+def masked(fragments: Fragments, keep: Bool[Tensor, "n h w"]) -> Fragments:
+    """Only some of the pixels."""
+    return replace(fragments, triangle=torch.where(keep, fragments.triangle, -1))
+
+
+def smooth_pixels(
+    assets: Assets, solid: Fragments, centre: Fragments, through: Float[Tensor, "n u u"], antialias: int
+) -> Bool[Tensor, "n s s"]:
+    """Pixels covered by one part of the bust at nearly one depth, before which there is no hair."""
+    part = torch.where(solid.triangle >= 0, assets.part_of_face[solid.triangle.clamp(min=0).long()], -1)
+    middle = torch.where(centre.triangle >= 0, assets.part_of_face[centre.triangle.clamp(min=0).long()], -2)
+    same = torch.ones_like(middle, dtype=torch.bool)
+    for i in range(antialias):
+        for j in range(antialias):
+            at = (slice(None), slice(i, None, antialias), slice(j, None, antialias))
+            same &= (part[at] == middle) & (through[at] > 0.998)
+            same &= (solid.depth[at] - centre.depth).abs() < SMOOTH
+    return same
 
 
 def pooled(samples: Float[Tensor, "n h w *c"], antialias: int) -> Float[Tensor, "n s s *c"]:
@@ -270,9 +313,10 @@ def shade_hair(
     samples.put(p.at, values, h["alpha"])
 
 
-def centre_truth(assets: Assets, scene: Scene, layers: int) -> tuple[Tensor, Tensor, Tensor]:
+def centre_truth(
+    assets: Assets, scene: Scene, solid: Fragments, hair: list[Fragments]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Label (uint8), depth and uv at the pixels' centres; hair counts where it covers more than half."""
-    solid, hair = drawn(assets, scene, scene.views, layers)
     shape = solid.triangle.shape
     p = Points.of(solid, scene.scene)
     bust = assets.bust

@@ -60,7 +60,9 @@ def make_batch(
     dice = person_dice(config, numbers, seed, device)
     person = draw_people(config, dice, assets.head, len(assets.skin.components))
     looks = draw_looks(config, dice, person, assets.hair_weights(config.split, person.feminine))
-    textures = paint(person, looks, dice, assets.atlas, assets.fields, assets.skin, config.micro)
+    styles = zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True)
+    scalp = torch.stack([assets.scalp(*s) for s in styles])
+    textures = paint(person, looks, dice, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
     P, T, V = len(numbers), config.frames, config.views
     of_frame = torch.arange(P, device=device).repeat_interleave(T)
     frames = start + np.tile(np.arange(T), P)

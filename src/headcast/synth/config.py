@@ -55,7 +55,7 @@ class SynthConfig:
     glasses: bool = True
     clothes: bool = True
     background: bool = True
-    layers: int = 3
+    layers: int = 4
     micro: float = 1.0
     at_once: int = 0
 

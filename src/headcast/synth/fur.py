@@ -34,6 +34,9 @@ FREE_HAIR = ("bald", "buzzed")
 SHELLS = ((0.0, 0.0), (0.0045, 1.0))
 """Offset (metres) and level of a style's two copies."""
 
+INVISIBLE = (0.1, 0.24)
+"""Cover up to which the copies are transparent: such triangles would only use up layers."""
+
 STYLE, BUZZ, BEARD, LASH, CURLS = 0, 1, 2, 3, 4
 
 
@@ -98,7 +101,7 @@ def style_fur(head: HeadModel, item: HairItem, mirrored: bool = False) -> Fur:
         cover.repeat(count),
         torch.cat([torch.full((n,), level, device=vertices.device) for _, _, level in layers]),
         torch.full((n * count,), CURLS if item.name.startswith("afro") else STYLE, device=vertices.device),
-        torch.cat([faces + n * i for i in range(count)]),
+        torch.cat([faces[(cover[faces] > bare).any(1)] + n * i for i, bare in enumerate(INVISIBLE)]),
     )
 
 

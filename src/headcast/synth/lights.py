@@ -44,7 +44,7 @@ class Light:
         sky (N, 9, 3): irradiance harmonics of everything but the lamps (see ``render.shading``).
         key (N, 3): towards the key lamp; key_colour (N, 3); key_size (N,): its angular radius, radians.
         fill (N, 2, 3), fill_colour (N, 2, 3): lamps without shadows.
-        exposure (N,): factor on everything; it is applied to the colours already.
+        exposure (N,): factor on everything; it and a white balance are applied to the colours already.
     """
 
     sky: Float[Tensor, "n 9 3"]
@@ -94,18 +94,27 @@ def draw_lights(split: Split, dice: Dice, tone: Float[Tensor, " n"]) -> Light:
     faces = normalize(
         torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.1, 0.85], [-0.5, 0.1, 0.85]], device=dice.device), dim=-1
     )
-    seen = sky_irradiance(sky, faces.expand(len(sky), 3, 3)).mean(1)
-    seen = seen + (faces @ key.T).clamp(min=0).mean(0)[:, None] * key_colour
-    level = (seen * torch.tensor([0.2126, 0.7152, 0.0722], device=dice.device)).sum(-1)
-    wanted = torch.exp(0.2 * dice.normal("exposure", clip=2.0)) * (
-        1.12 + 0.45 * ((10 - tone) / 60).clamp(0, 1)
+    seen = (
+        sky_irradiance(sky, faces.expand(len(sky), 3, 3))
+        + (key @ faces.T).clamp(min=0)[..., None] * (key_colour[:, None])
     )
-    exposure = wanted / level.clamp(min=0.12)
-    e = exposure[:, None]
+    exposure, balance = camera_settings(dice, 0.5 * seen.mean(1) + 0.5 * seen.amax(1), tone)
+    e = exposure[:, None] * balance
     return Light(
-        sky * e[..., None], key, key_colour * e, dice.uniform("key size", low=0.02, high=0.3), fill,
-        fill_colour * e[..., None], exposure,
+        sky * e[:, None], key, key_colour * e, dice.uniform("key size", low=0.02, high=0.3), fill,
+        fill_colour * e[:, None], exposure,
     )  # fmt: skip
+
+
+def camera_settings(
+    dice: Dice, seen: Float[Tensor, "n 3"], tone: Float[Tensor, " n"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
+    """Exposure, and a white balance that takes back half or more of the light's colour, as cameras do."""
+    level = (seen * torch.tensor([0.2126, 0.7152, 0.0722], device=seen.device)).sum(-1).clamp(min=0.12)
+    share = dice.uniform("white balance", low=0.5, high=0.95)[:, None]
+    balance = (seen / level[:, None]).clamp(min=0.05) ** -share
+    wanted = torch.exp(0.18 * dice.normal("exposure", clip=2.0)) * (1 + 0.5 * ((10 - tone) / 60).clamp(0, 1))
+    return wanted / level, balance
 
 
 def draw_sky(dice: Dice, tint: Tensor) -> Float[Tensor, "n 9 3"]:

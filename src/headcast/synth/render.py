@@ -5,52 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from headcast.image import linear_to_srgb
-from headcast.render.batch import batch_pixels, rasterize_batch
 from headcast.render.types import Fragments
-from headcast.synth.assets import Assets, lamp_views
+from headcast.synth.assets import Assets
 from headcast.synth.config import LABELS
-from headcast.synth.figure import Figure
 from headcast.synth.fur import BEARD, BUZZ, CURLS, LASH
-from headcast.synth.lights import Light, sky_irradiance
+from headcast.synth.layers import Layers, Points, Scene, drawn, lamp_shadows, masked, pooled, smooth_pixels
+from headcast.synth.lights import sky_irradiance
 from headcast.synth.shade import Shadows, fetch, hair_alpha, lit_hair, lit_surface, perturbed, strands
 from headcast.synth.views import Views
 
-__all__ = ["Layers", "Scene", "Truth", "render_scene"]
+__all__ = ["Truth", "render_scene"]
 
 HAIR, FACIAL_HAIR, BROWS, SKIN = (LABELS.index(n) for n in ("hair", "facial_hair", "brows", "skin"))
 FLESHY = tuple(
     LABELS.index(n) for n in ("skin", "nose", "ears", "neck", "lips", "brows", "facial_hair", "mouth")
 )
-LAMP_SIZE = 256
-SMOOTH = 0.0025
-"""Metres of depth between the samples of a pixel that count as one surface."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """N pictures to make.
-
-    Attributes:
-        figure, light: of S scenes; scene (N,): which one each picture shows.
-        views: N cameras. textures (P, tall, wide, 8); owner (N,): whose.
-        hair_colour (N, 3), hair_light (N,), hair_cut (N, 2). background (N, h, h, 3) linear.
-    """
-
-    figure: Figure
-    light: Light
-    scene: Int[Tensor, " n"]
-    views: Views
-    textures: Float[Tensor, "p tall wide 8"]
-    owner: Int[Tensor, " n"]
-    hair_colour: Float[Tensor, "n 3"]
-    hair_light: Float[Tensor, " n"]
-    hair_cut: Float[Tensor, "n 2"]
-    background: Float[Tensor, "n h h 3"]
 
 
 @dataclass(frozen=True)
@@ -66,29 +40,6 @@ class Truth:
     albedo: Tensor
     specular: Tensor
     label: Tensor
-
-
-@dataclass
-class Layers:
-    """Samples of all pictures while layers are put behind each other: (M, ...) over all samples.
-
-    ``value`` (M, 13) sums colour 3, albedo 3, normal 3, geometric normal 3, specular 1, weighted by what
-    shows; ``through`` (M,) is the share of light that still passes.
-    """
-
-    value: Tensor
-    through: Tensor
-
-    @staticmethod
-    def empty(count: int, device: torch.device) -> Layers:
-        """Before anything is drawn."""
-        return Layers(torch.zeros(count, 13, device=device), torch.ones(count, device=device))
-
-    def put(self, at: Int[Tensor, " m"], values: Float[Tensor, "m 13"], alpha: Float[Tensor, " m"]) -> None:
-        """Adds what lies next behind at some samples."""
-        weight = self.through[at] * alpha
-        self.value[at] += values * weight[:, None]
-        self.through[at] *= 1 - alpha
 
 
 def render_scene(assets: Assets, scene: Scene, antialias: int, layers: int) -> Truth:
@@ -137,94 +88,6 @@ def render_scene(assets: Assets, scene: Scene, antialias: int, layers: int) -> T
         specular=share[..., 12] * shown[..., 0],
         label=label,
     )
-
-
-def masked(fragments: Fragments, keep: Bool[Tensor, "n h w"]) -> Fragments:
-    """Only some of the pixels."""
-    return replace(fragments, triangle=torch.where(keep, fragments.triangle, -1))
-
-
-def smooth_pixels(
-    assets: Assets, solid: Fragments, centre: Fragments, through: Float[Tensor, "n u u"], antialias: int
-) -> Bool[Tensor, "n s s"]:
-    """Pixels covered by one part of the bust at nearly one depth, before which there is no hair."""
-    part = torch.where(solid.triangle >= 0, assets.part_of_face[solid.triangle.clamp(min=0).long()], -1)
-    middle = torch.where(centre.triangle >= 0, assets.part_of_face[centre.triangle.clamp(min=0).long()], -2)
-    same = torch.ones_like(middle, dtype=torch.bool)
-    for i in range(antialias):
-        for j in range(antialias):
-            at = (slice(None), slice(i, None, antialias), slice(j, None, antialias))
-            same &= (part[at] == middle) & (through[at] > 0.998)
-            same &= (solid.depth[at] - centre.depth).abs() < SMOOTH
-    return same
-
-
-def pooled(samples: Float[Tensor, "n h w *c"], antialias: int) -> Float[Tensor, "n s s *c"]:
-    """Means over cells of antialias² samples."""
-    cells = [samples[:, i::antialias, j::antialias] for i in range(antialias) for j in range(antialias)]
-    return torch.stack(cells).sum(0) / len(cells) if len(cells) > 9 else sum(cells[1:], cells[0]) / len(cells)
-
-
-def lamp_shadows(assets: Assets, scene: Scene) -> Shadows:
-    """Depth from the key lamps over bust and the inner layers of hair."""
-    f = scene.figure
-    K, pose = lamp_views(scene.light.key, LAMP_SIZE)
-    mesh = torch.cat([f.vertices, f.hair], 1)
-    offset = f.vertices.shape[1]
-    level, kind = f.hair_facts[..., 4], f.hair_facts[..., 5]
-    solid = (level < 0.5) & (kind != LASH) & (f.hair_facts[..., 6] > 0.5)
-    keep = solid.gather(1, f.hair_faces.flatten(1)).view(f.hair_faces.shape).all(-1, keepdim=True)
-    hair = torch.where(keep, f.hair_faces, torch.zeros_like(f.hair_faces)) + offset
-    faces = torch.cat([assets.bust.faces.expand(len(mesh), -1, 3), hair], 1)
-    points = batch_pixels(mesh, K.expand(len(mesh), 3, 3), pose)
-    return Shadows(rasterize_batch(points, faces, LAMP_SIZE, LAMP_SIZE).depth, K, pose)
-
-
-def drawn(assets: Assets, scene: Scene, views: Views, layers: int) -> tuple[Fragments, list[Fragments]]:
-    """The opaque surface and, front to back, the layers of hair before it (triangle -1 elsewhere)."""
-    f, size = scene.figure, views.size
-    points = batch_pixels(f.vertices[scene.scene], views.K, views.cam_from_world)
-    solid = rasterize_batch(points, assets.bust.faces, size, size)
-    hair, faces = batch_pixels(f.hair[scene.scene], views.K, views.cam_from_world), f.hair_faces[scene.scene]
-    out: list[Fragments] = []
-    beyond = None
-    for _ in range(layers):
-        layer = rasterize_batch(hair, faces, size, size, beyond=beyond)
-        front = (layer.triangle >= 0) & ((solid.triangle < 0) | (layer.depth < solid.depth))
-        triangle = torch.where(front, layer.triangle, -1)
-        out.append(Fragments(triangle, layer.barycentric, layer.depth))
-        beyond = torch.where(front, layer.depth, torch.inf)
-    return solid, out
-
-
-@dataclass(frozen=True)
-class Points:
-    """Covered samples of fragments: flat index ``at``, picture, scene, corners' rows and weights."""
-
-    at: Tensor
-    picture: Tensor
-    scene: Tensor
-    face: Tensor
-    bary: Tensor
-
-    @staticmethod
-    def of(fragments: Fragments, scene: Tensor) -> Points:
-        """From a batch of fragments."""
-        flat = fragments.triangle.reshape(-1)
-        at = torch.nonzero(flat >= 0)[:, 0]
-        picture = at // fragments.triangle[0].numel()
-        return Points(at, picture, scene[picture], flat[at].long(), fragments.barycentric.reshape(-1, 3)[at])
-
-    def over(self, values: Float[Tensor, "s v c"], corners: Int[Tensor, "m 3"]) -> Float[Tensor, "m c"]:
-        """Vertex values of each point's scene at its triangle."""
-        flat = values.reshape(-1, values.shape[-1])
-        rows = corners + (self.scene * values.shape[1])[:, None]
-        return sum(flat[rows[:, k]] * self.bary[:, k : k + 1] for k in range(3))  # type: ignore[return-value]
-
-    def uv(self, uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"]) -> Float[Tensor, "m 2"]:
-        """Texture coordinates."""
-        corners = faces_uv[self.face]
-        return sum(uv[corners[:, k]] * self.bary[:, k : k + 1] for k in range(3))  # type: ignore[return-value]
 
 
 def shade_solid(
@@ -327,8 +190,9 @@ def centre_truth(
     texel = fetch(scene.textures, scene.owner[p.picture], where)
     brow = (where[:, 1] * assets.atlas.label.shape[0] / assets.atlas.size) < brow_line(assets)
     hairy = texel[:, 7] > torch.where(brow, 0.25, 0.4)
-    face = (found == SKIN) & hairy
+    face = (found == SKIN) & hairy & (texel[:, 7] <= 1.2)
     found = torch.where(face, torch.where(brow, BROWS, FACIAL_HAIR), found)
+    found = torch.where(texel[:, 7] > 1.2, HAIR, found)
     label[p.at] = torch.where(texel[:, 7] < -0.5, LABELS.index("clothes"), found)
     tall = assets.atlas.label.shape[0] / assets.atlas.size
     on_head = (bust.kind[p.face] == 0) & (texel[:, 7] > -0.5)

@@ -20,11 +20,12 @@ from headcast.synth.config import SynthConfig
 from headcast.synth.dice import Dice
 from headcast.synth.expressions import Motion, draw_moments, draw_motion
 from headcast.synth.figure import Figure, pose_figures
+from headcast.synth.layers import Scene
 from headcast.synth.lights import Light, draw_lights
 from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
 from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_dice
-from headcast.synth.render import Scene, Truth, render_scene
+from headcast.synth.render import Truth, render_scene
 from headcast.synth.views import Views, draw_views
 
 __all__ = ["batches", "make_batch"]

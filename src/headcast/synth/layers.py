@@ -1,0 +1,158 @@
+"""What the cameras see of a scene: the surface, layers of hair before it, and samples put over each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from headcast.render.batch import batch_pixels, rasterize_batch
+from headcast.render.types import Fragments
+from headcast.synth.assets import Assets
+from headcast.synth.figure import Figure
+from headcast.synth.fur import LASH
+from headcast.synth.lights import Light
+from headcast.synth.openness import lamp_views
+from headcast.synth.shade import Shadows
+from headcast.synth.views import Views
+
+__all__ = ["Layers", "Points", "Scene", "drawn", "lamp_shadows", "masked", "pooled", "smooth_pixels"]
+
+LAMP_SIZE = 256
+SMOOTH = 0.0025
+"""Metres of depth between the samples of a pixel that count as one surface."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """N pictures to make.
+
+    Attributes:
+        figure, light: of S scenes; scene (N,): which one each picture shows.
+        views: N cameras. textures (P, tall, wide, 8); owner (N,): whose.
+        hair_colour (N, 3), hair_light (N,), hair_cut (N, 2). background (N, h, h, 3) linear.
+    """
+
+    figure: Figure
+    light: Light
+    scene: Int[Tensor, " n"]
+    views: Views
+    textures: Float[Tensor, "p tall wide 8"]
+    owner: Int[Tensor, " n"]
+    hair_colour: Float[Tensor, "n 3"]
+    hair_light: Float[Tensor, " n"]
+    hair_cut: Float[Tensor, "n 2"]
+    background: Float[Tensor, "n h h 3"]
+
+
+@dataclass
+class Layers:
+    """Samples of all pictures while layers are put behind each other: (M, ...) over all samples.
+
+    ``value`` (M, 13) sums colour 3, albedo 3, normal 3, geometric normal 3, specular 1, weighted by what
+    shows; ``through`` (M,) is the share of light that still passes.
+    """
+
+    value: Tensor
+    through: Tensor
+
+    @staticmethod
+    def empty(count: int, device: torch.device) -> Layers:
+        """Before anything is drawn."""
+        return Layers(torch.zeros(count, 13, device=device), torch.ones(count, device=device))
+
+    def put(self, at: Int[Tensor, " m"], values: Float[Tensor, "m 13"], alpha: Float[Tensor, " m"]) -> None:
+        """Adds what lies next behind at some samples."""
+        weight = self.through[at] * alpha
+        self.value[at] += values * weight[:, None]
+        self.through[at] *= 1 - alpha
+
+
+@dataclass(frozen=True)
+class Points:
+    """Covered samples of fragments: flat index ``at``, picture, scene, corners' rows and weights."""
+
+    at: Tensor
+    picture: Tensor
+    scene: Tensor
+    face: Tensor
+    bary: Tensor
+
+    @staticmethod
+    def of(fragments: Fragments, scene: Tensor) -> Points:
+        """From a batch of fragments."""
+        flat = fragments.triangle.reshape(-1)
+        at = torch.nonzero(flat >= 0)[:, 0]
+        picture = at // fragments.triangle[0].numel()
+        return Points(at, picture, scene[picture], flat[at].long(), fragments.barycentric.reshape(-1, 3)[at])
+
+    def over(self, values: Float[Tensor, "s v c"], corners: Int[Tensor, "m 3"]) -> Float[Tensor, "m c"]:
+        """Vertex values of each point's scene at its triangle."""
+        flat = values.reshape(-1, values.shape[-1])
+        rows = corners + (self.scene * values.shape[1])[:, None]
+        return sum(flat[rows[:, k]] * self.bary[:, k : k + 1] for k in range(3))  # type: ignore[return-value]
+
+    def uv(self, uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"]) -> Float[Tensor, "m 2"]:
+        """Texture coordinates."""
+        corners = faces_uv[self.face]
+        return sum(uv[corners[:, k]] * self.bary[:, k : k + 1] for k in range(3))  # type: ignore[return-value]
+
+
+def drawn(assets: Assets, scene: Scene, views: Views, layers: int) -> tuple[Fragments, list[Fragments]]:
+    """The opaque surface and, front to back, the layers of hair before it (triangle -1 elsewhere)."""
+    f, size = scene.figure, views.size
+    points = batch_pixels(f.vertices[scene.scene], views.K, views.cam_from_world)
+    solid = rasterize_batch(points, assets.bust.faces, size, size)
+    hair, faces = batch_pixels(f.hair[scene.scene], views.K, views.cam_from_world), f.hair_faces[scene.scene]
+    out: list[Fragments] = []
+    beyond = None
+    for _ in range(layers):
+        layer = rasterize_batch(hair, faces, size, size, beyond=beyond)
+        front = (layer.triangle >= 0) & ((solid.triangle < 0) | (layer.depth < solid.depth))
+        triangle = torch.where(front, layer.triangle, -1)
+        out.append(Fragments(triangle, layer.barycentric, layer.depth))
+        beyond = torch.where(front, layer.depth, torch.inf)
+    return solid, out
+
+
+def masked(fragments: Fragments, keep: Bool[Tensor, "n h w"]) -> Fragments:
+    """Only some of the pixels."""
+    return replace(fragments, triangle=torch.where(keep, fragments.triangle, -1))
+
+
+def smooth_pixels(
+    assets: Assets, solid: Fragments, centre: Fragments, through: Float[Tensor, "n u u"], antialias: int
+) -> Bool[Tensor, "n s s"]:
+    """Pixels covered by one part of the bust at nearly one depth, before which there is no hair."""
+    part = torch.where(solid.triangle >= 0, assets.part_of_face[solid.triangle.clamp(min=0).long()], -1)
+    middle = torch.where(centre.triangle >= 0, assets.part_of_face[centre.triangle.clamp(min=0).long()], -2)
+    same = torch.ones_like(middle, dtype=torch.bool)
+    for i in range(antialias):
+        for j in range(antialias):
+            at = (slice(None), slice(i, None, antialias), slice(j, None, antialias))
+            same &= (part[at] == middle) & (through[at] > 0.998)
+            same &= (solid.depth[at] - centre.depth).abs() < SMOOTH
+    return same
+
+
+def pooled(samples: Float[Tensor, "n h w *c"], antialias: int) -> Float[Tensor, "n s s *c"]:
+    """Means over cells of antialias² samples."""
+    cells = [samples[:, i::antialias, j::antialias] for i in range(antialias) for j in range(antialias)]
+    return torch.stack(cells).sum(0) / len(cells) if len(cells) > 9 else sum(cells[1:], cells[0]) / len(cells)
+
+
+def lamp_shadows(assets: Assets, scene: Scene) -> Shadows:
+    """Depth from the key lamps over bust and the inner layers of hair."""
+    f = scene.figure
+    K, pose = lamp_views(scene.light.key, LAMP_SIZE)
+    mesh = torch.cat([f.vertices, f.hair], 1)
+    offset = f.vertices.shape[1]
+    level, kind = f.hair_facts[..., 4], f.hair_facts[..., 5]
+    solid = (level < 0.5) & (kind != LASH) & (f.hair_facts[..., 6] > 0.5)
+    keep = solid.gather(1, f.hair_faces.flatten(1)).view(f.hair_faces.shape).all(-1, keepdim=True)
+    hair = torch.where(keep, f.hair_faces, torch.zeros_like(f.hair_faces)) + offset
+    faces = torch.cat([assets.bust.faces.expand(len(mesh), -1, 3), hair], 1)
+    points = batch_pixels(mesh, K.expand(len(mesh), 3, 3), pose)
+    return Shadows(rasterize_batch(points, faces, LAMP_SIZE, LAMP_SIZE).depth, K, pose)

@@ -1,0 +1,96 @@
+"""How much of its surroundings a vertex sees, and what skin lies below hair."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.head.model import HeadModel
+from headcast.render.batch import batch_pixels, rasterize_batch
+from headcast.render.geometry import vertex_normals
+from headcast.synth.atlas import Atlas
+from headcast.synth.bust import Bust
+from headcast.synth.fields import soften
+from headcast.synth.fur import Fur, cut_height
+from headcast.synth.lights import from_angles
+from headcast.synth.views import looking
+
+__all__ = ["lamp_views", "rest_bust", "skin_below", "vertex_openness"]
+
+DIRECTIONS = 36
+LAMP_DISTANCE, LAMP_REACH = 2.5, 0.34
+LAMP_CENTRE = (0.0, -0.03, 0.0)
+
+
+def rest_bust(head: HeadModel, bust: Bust) -> Float[Tensor, "v 3"]:
+    """The neutral bust; glasses in one point."""
+    return torch.cat(
+        [head.neutral, bust.torso, torch.zeros(bust.glasses_count, 3, device=head.neutral.device)]
+    )
+
+
+def lamp_views(key: Float[Tensor, "s 3"], size: int) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "s 4 4"]]:
+    """Cameras that look from distant lamps at the head."""
+    yaw, pitch = torch.atan2(key[:, 0], key[:, 2]), key[:, 1].clamp(-0.999, 0.999).asin()
+    zero = torch.zeros_like(yaw)
+    fov = zero + 2 * math.asin(LAMP_REACH / LAMP_DISTANCE)
+    target = torch.tensor(LAMP_CENTRE, device=key.device)
+    views = looking(target, yaw, pitch, zero, zero + LAMP_DISTANCE, fov, size)
+    return views.K[0], views.cam_from_world
+
+
+def skin_below(atlas: Atlas, fur: Fur, coarse: int = 4) -> Float[Tensor, "h w"]:
+    """Skin close below a style, forehead below the hairline, ears and neck excepted."""
+    square = slice(0, atlas.size, coarse), slice(0, None, coarse)
+    p = atlas.position[square]
+    bare = atlas.region["ears"][square] + atlas.region["neck"][square] + 1 - atlas.region["skin"][square]
+    wanted = (bare < 0.1) & (p[..., 1] > 0.02) & ((p[..., 2] < 0.045) | (p[..., 1] > 0.088))
+    corners = fur.rest[fur.faces[(fur.level[fur.faces] < 0.5).all(1)]]
+    hair = torch.cat([corners.mean(1), corners.flatten(0, 1)])
+    rows = p[wanted]
+    reach = 0.008 + 0.02 * ((rows[:, 1] - 0.06) / 0.028).clamp(0, 1)
+    near = torch.cat([torch.cdist(r, hair).amin(1) for r in rows.split(1024)]) < reach
+    mask = torch.zeros_like(p[..., 0])
+    mask[wanted] = near.float()
+    mask = torch.nn.functional.interpolate(mask[None, None], scale_factor=coarse, mode="bilinear")[0, 0]
+    tall = torch.nn.functional.pad(mask, (0, 0, 0, atlas.position.shape[0] - atlas.size))
+    return soften(tall, atlas.size // 128) * atlas.region["skin"]
+
+
+def vertex_openness(bust: Bust, head: HeadModel, fur: Fur | None, size: int = 192) -> Float[Tensor, " v"]:
+    """See ``Assets.openness``: depth pictures from all around."""
+    v = rest_bust(head, bust)
+    normals = vertex_normals(v, bust.faces)
+    normals = torch.where(
+        normals.norm(dim=-1, keepdim=True) > 0.5, normals, torch.tensor([0, 0, 1.0], device=v.device)
+    )
+    mesh, faces = v, bust.faces
+    if fur is not None:
+        usual = torch.tensor([0.055, -0.2], device=v.device).expand(
+            len(fur.rest), 2
+        )  # how hair is mostly cut
+        inner = (fur.level < 0.5) & (fur.rest[:, 1] > cut_height(fur.rest, usual))
+        keep = inner[fur.faces].all(1)
+        mesh, faces = torch.cat([v, fur.rest]), torch.cat([faces, fur.faces[keep] + len(v)])
+    i = torch.arange(DIRECTIONS, device=v.device)
+    around, height = i * (math.pi * (3 - math.sqrt(5))), (1 - (2 * i + 1) / DIRECTIONS).asin()
+    seen, total = torch.zeros(len(v), device=v.device), torch.zeros(len(v), device=v.device)
+    for d in from_angles(around, height):
+        K, pose = lamp_views(d[None], size)
+        depth = rasterize_batch(batch_pixels(mesh[None], K[None], pose), faces, size, size).depth[0]
+        p = v + normals * 0.003
+        q = p @ pose[0, :3, :3].T + pose[0, :3, 3]
+        uv = (q[:, :2] / q[:, 2:] * K[0, 0] + K[0, 2]).long().clamp(0, size - 1)
+        z = depth[uv[:, 1], uv[:, 0]]
+        cosine = (normals @ d).clamp(min=0)
+        seen += cosine * ((z == 0) | (q[:, 2] < z + 0.003))
+        total += cosine
+    open_ = seen / total.clamp(min=1e-6)
+    smooth = open_[bust.faces].mean(1)
+    smooth = torch.cat([smooth, smooth[:1]])
+    count = (bust.incident < len(bust.faces)).sum(1).clamp(min=1)
+    mean = (smooth[bust.incident] * (bust.incident < len(bust.faces))).sum(1) / count
+    return (0.06 + 0.94 * mean).clamp(0, 1)

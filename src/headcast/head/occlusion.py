@@ -17,7 +17,7 @@ CLOSED = 4e-6
 """Square metres added to the squared radius of the opening: lips are never light-tight."""
 
 
-def mouth_occlusion(head: HeadModel, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "v"]:
+def mouth_occlusion(head: HeadModel, vertices: Float[Tensor, "*b v 3"]) -> Float[Tensor, "*b v"]:
     """Factor on the light that each vertex receives: 1 outside the mouth, less behind the lips.
 
     The opening between the inner lips is taken as a disc of equal area; a point at depth d behind it sees the
@@ -27,20 +27,19 @@ def mouth_occlusion(head: HeadModel, vertices: Float[Tensor, "v 3"]) -> Float[Te
     Args:
         vertices: of a posed head, in any rigid frame, metres.
     """
-    lips = head.landmarks(vertices, 68)[60:68]
-    corners = lips[0], lips[4]
-    gap = (lips[[1, 2, 3]] - lips[[7, 6, 5]]).norm(dim=-1).mean()
-    width = (corners[0] - corners[1]).norm()
-    r2 = gap * width / 4 + CLOSED
-    brow = head.landmarks(vertices, 68)[[21, 22]].mean(0)
-    chin = head.landmarks(vertices, 68)[8]
-    across = torch.nn.functional.normalize(corners[1] - corners[0], dim=0)
-    up = brow - chin
-    out = torch.nn.functional.normalize(torch.linalg.cross(across, up), dim=0)
-    depth = ((lips.mean(0) - vertices) @ out).clamp(min=0)
+    points = head.landmarks(vertices, 68)
+    lips = points[..., 60:68, :]
+    corners = lips[..., 0, :], lips[..., 4, :]
+    gap = (lips[..., [1, 2, 3], :] - lips[..., [7, 6, 5], :]).norm(dim=-1).mean(-1)
+    width = (corners[0] - corners[1]).norm(dim=-1)
+    r2 = (gap * width / 4 + CLOSED)[..., None]
+    up = points[..., [21, 22], :].mean(-2) - points[..., 8, :]
+    across = torch.nn.functional.normalize(corners[1] - corners[0], dim=-1)
+    out = torch.nn.functional.normalize(torch.linalg.cross(across, up), dim=-1)
+    depth = ((lips.mean(-2, keepdim=True) - vertices) @ out[..., None])[..., 0].clamp(min=0)
     seen = r2 / (r2 + depth**2)
     factor = BOUNCE + (1 - BOUNCE) * seen
-    inside = torch.zeros(len(vertices), dtype=torch.bool, device=vertices.device)
+    inside = torch.zeros(vertices.shape[-2], dtype=torch.bool, device=vertices.device)
     for name in INSIDE:
         if name in head.part_names:
             inside[head.faces[head.part == head.part_names.index(name)]] = True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +14,7 @@ from headcast.synth.dice import Dice
 
 __all__ = ["draw_backgrounds"]
 
-SHAPES = 7
+SHAPES, TILE = 7, 256
 
 
 def draw_backgrounds(dice: Dice, size: int) -> Float[Tensor, "n h h 3"]:
@@ -52,7 +55,18 @@ def draw_backgrounds(dice: Dice, size: int) -> Float[Tensor, "n h h 3"]:
         picture = picture + (tone - picture) * mask[:, None] * 0.85
     picture = resize(picture, size=(size, size), mode="bicubic", align_corners=True)
     grain = dice.uniform("bg grain")[:, None, None, None] * 0.05
-    noise = resize(
-        dice.normal("bg fine", 1, 128, 128), size=(size, size), mode="bilinear", align_corners=False
-    )
-    return (picture * (1 + grain * noise)).clamp(0.001, 1).permute(0, 2, 3, 1)
+    return (picture * (1 + grain * grains(dice, size))).clamp(0.001, 1).permute(0, 2, 3, 1)
+
+
+@cache
+def tile(device: torch.device) -> Float[Tensor, "t t"]:
+    """One square of white noise; whoever needs some takes it from another place."""
+    return Dice(np.arange(TILE, dtype=np.int64)[:, None], 0, device).normal("grain", TILE)
+
+
+def grains(dice: Dice, size: int) -> Float[Tensor, "n 1 h h"]:
+    """Grain of two pixels at 256², as coarse in other sizes."""
+    start = (dice.uniform("grain", 2) * TILE).long()
+    step = torch.arange(size, device=dice.device) * 128 // size
+    rows, columns = ((start[:, k, None] + step) % TILE for k in range(2))
+    return tile(dice.device)[rows[:, :, None], columns[:, None, :]][:, None]

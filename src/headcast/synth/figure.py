@@ -84,7 +84,7 @@ def pose_figures(
     ]
     most, faces = max(len(h[0]) for h in hair), max(len(f.faces) for f in furs)
     packed = [torch.stack([pad(h[k], most) for h in hair]) for k in range(4)]
-    inside = torch.stack([mouth_occlusion(head, v) for v in posed])
+    inside = mouth_occlusion(head, posed)
     openness = openness.clone()
     mouth = mouth_vertices(head)
     openness[:, mouth] = inside[:, mouth]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headcast import api
-from headcast.cli.commands import Animate, Command, Create, Doctor, Export, Info, Observe, Render, Synth
+from headcast.cli.commands import Animate, Command, Create, Doctor, Export, Info, Observe, Render, Synth, View
 from headcast.cli.expression import parse_expression
 from headcast.cli.progress import Bar
 from headcast.cli.record import write_record
@@ -44,6 +44,8 @@ def run(command: Command) -> None:
             run_observe(command)
         case Info():
             run_info(command)
+        case View():
+            run_view(command)
         case Synth():
             run_synth(command)
         case Doctor():
@@ -169,6 +171,18 @@ def run_info(command: Info) -> None:
     facts.setdefault("consent", "none stated")
     for name, value in flat(facts):
         print(f"{name:<24} {value}")
+
+
+def run_view(command: View) -> None:
+    """``headcast view``."""
+    import webbrowser
+
+    start = time.perf_counter()
+    out = output(command.out, command.avatar.stem, ".html")
+    api.export(api.load(command.avatar), out, "html")
+    report(out, 0, start, command.json)
+    if not command.no_open and not webbrowser.open(out.resolve().as_uri()):
+        sys.stderr.write(f"headcast: no browser was found; open {out} in one\n")
 
 
 def run_synth(command: Synth) -> None:

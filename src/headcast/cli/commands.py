@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-__all__ = ["Animate", "Command", "Create", "Doctor", "Export", "Info", "Observe", "Render", "Synth"]
+__all__ = ["Animate", "Command", "Create", "Doctor", "Export", "Info", "Observe", "Render", "Synth", "View"]
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
 Size = Annotated[str | None, arg(metavar="PIXELS")]
@@ -116,7 +116,7 @@ class Export:
 
     avatar: Positional[Path]
     """The .avatar."""
-    to: Literal["glb", "splat-ply", "mesh-ply", "spz"] | None = None
+    to: Literal["glb", "splat-ply", "mesh-ply", "spz", "html"] | None = None
     """The format; by default by the output's ending."""
     out: Out = None
     """Where the file goes; by default the avatar's name in the current folder."""
@@ -167,6 +167,20 @@ class Info:
 
 
 @dataclass(frozen=True)
+class View:
+    """One HTML file that shows the avatar in any browser, offline: moves it, plays clips, takes pictures."""
+
+    avatar: Positional[Path]
+    """The .avatar."""
+    out: Out = None
+    """Where the .html goes; by default the avatar's name in the current folder."""
+    no_open: bool = False
+    """Writes the file and prints its name, without opening a browser."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """What works on this machine, what is missing and how to get it, and which model files are at hand."""
 
@@ -208,4 +222,4 @@ class Synth:
     """Prints a report as JSON."""
 
 
-Command = Create | Animate | Render | Export | Observe | Info | Synth | Doctor
+Command = Create | Animate | Render | Export | View | Observe | Info | Synth | Doctor

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-from headcast.cli.commands import Animate, Command, Create, Doctor, Export, Info, Observe, Render, Synth
+from headcast.cli.commands import Animate, Command, Create, Doctor, Export, Info, Observe, Render, Synth, View
 from headcast.errors import HeadcastError
 
 __all__ = ["main"]
@@ -72,6 +72,7 @@ def parse(arguments: list[str]) -> Command | None:
         | Annotated[Export, subcommand("export")]
         | Annotated[Observe, subcommand("observe")]
         | Annotated[Info, subcommand("info")]
+        | Annotated[View, subcommand("view")]
         | Annotated[Synth, subcommand("synth")]
         | Annotated[Doctor, subcommand("doctor")]
     )

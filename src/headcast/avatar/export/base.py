@@ -41,6 +41,7 @@ FORMATS: dict[str, Format] = {
     ),
     "mesh-ply": Format(f"{HERE}.mesh_ply:write_mesh_ply", ".ply", ("expression", "shading", "subdivide")),
     "spz": Format(f"{HERE}.spz:write_spz", ".spz", ("expression",)),
+    "html": Format(f"{HERE}.html:write_html", ".html"),
 }
 """Everything an avatar can be written as."""
 

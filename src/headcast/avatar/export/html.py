@@ -1,0 +1,83 @@
+"""One HTML file with the avatar and the viewer in it: opens from disk in a browser, needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+import re
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+
+from headcast.avatar.export.base import mesh_of
+from headcast.avatar.export.viewer_data import arrays, facts
+from headcast.files import atomic_path
+
+if TYPE_CHECKING:
+    from headcast.avatar.base import Avatar
+
+__all__ = ["VIEWER", "write_html"]
+
+VIEWER = Path(__file__).parent / "viewer"
+"""Page, program (built from ``web/``) and its licences."""
+QUALITY = 93
+
+
+def write_html(avatar: Avatar, path: str | Path) -> None:
+    """Writes the viewer with the avatar in it, complete or not at all; the same avatar gives the same bytes.
+
+    Raises:
+        HeadcastError: the place cannot be written.
+    """
+    page = (VIEWER / "page.html").read_text(encoding="utf-8")
+    title = str(avatar.info.get("name") or Path(path).stem)
+    parts = {
+        "TITLE": html.escape(title), "LICENSES": html.escape((VIEWER / "LICENSES.txt").read_text("utf-8")),
+        "PROGRAM": text((VIEWER / "viewer.js.gz").read_bytes()), "AVATAR": text(packed(avatar, title)),
+    }  # fmt: skip
+    page = re.sub(f"%({'|'.join(parts)})%", lambda found: parts[found[1]], page)
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def packed(avatar: Avatar, title: str) -> bytes:
+    """The avatar as gzipped safetensors: arrays, pictures as bytes, and JSON in the metadata."""
+    from safetensors.numpy import save
+
+    tensors = arrays(avatar)
+    mesh = mesh_of(avatar)
+    textures = {"head": mesh.texture, **{f"shell.{s.name}": s.texture for s in mesh.shells}}
+    for name, picture in textures.items():
+        tensors[f"picture.{name}"] = np.frombuffer(jpeg(picture[..., :3]), np.uint8)
+        if picture.shape[2] == 4 and not bool((picture[..., 3] == 255).all()):
+            tensors[f"picture.{name}.alpha"] = np.frombuffer(png(picture[..., 3]), np.uint8)
+    data = save(tensors, {"viewer": json.dumps({**facts(avatar), "title": title}, ensure_ascii=False)})
+    return gzip.compress(data, 9, mtime=0)
+
+
+def jpeg(picture: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    """With full colour resolution."""
+    from PIL import Image
+
+    out = BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(out, "JPEG", quality=QUALITY, subsampling=0)
+    return out.getvalue()
+
+
+def png(picture: UInt8[np.ndarray, "h w"]) -> bytes:
+    """Lossless, one channel."""
+    from PIL import Image
+
+    out = BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def text(data: bytes) -> str:
+    """As base64."""
+    return base64.b64encode(data).decode("ascii")

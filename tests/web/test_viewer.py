@@ -129,6 +129,7 @@ def test_the_rig_is_ours_for_any_weights(page: Page, avatar: MeshAvatar) -> None
 
 
 def drop(page: Page, path: Path) -> None:
+    page.page.evaluate("headcast.ui.say('')")
     page.page.set_input_files("#file", path)
     page.page.wait_for_function("document.querySelector('.status').textContent !== ''")
 

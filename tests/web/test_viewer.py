@@ -131,7 +131,7 @@ def test_the_rig_is_ours_for_any_weights(page: Page, avatar: MeshAvatar) -> None
 def drop(page: Page, path: Path) -> None:
     page.page.evaluate("headcast.ui.say('')")
     page.page.set_input_files("#file", path)
-    page.page.wait_for_function("document.querySelector('.status').textContent !== ''")
+    page.page.locator(".status:not(:empty)").wait_for()
 
 
 def test_a_live_link_face_recording_plays(page: Page, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_json_clips_play_and_wrong_ones_are_named(page: Page, tmp_path: Path) ->
     assert page.page.evaluate("headcast.stage.weights[51]") == pytest.approx(0.5, abs=1e-4)
     (tmp_path / "bad.json").write_text(json.dumps({"jawOpn": [0.1, 0.2]}))
     drop(page, tmp_path / "bad.json")
-    page.page.wait_for_function("document.querySelector('.status').textContent.includes('jawOpn')")
+    assert "jawOpn" in page.page.locator(".status.wrong").inner_text()
 
 
 def test_gaze_sliders_and_poses(page: Page) -> None:

@@ -52,10 +52,13 @@ def draw_back(
     head: HeadModel, identity: Float[Tensor, "i"], side: int, neutral: Float[Tensor, "v 3"],
     deltas: Float[Tensor, "52 v 3"],
 ) -> None:  # fmt: skip
-    """Adds to a blink the least backward movement of the eyeball that keeps it under the lids all the way."""
+    """Adds to a blink the least backward movement of the eyeball that keeps it under the lids all the way.
+
+    Heads whose lids are not laid on the eyes stay as they are.
+    """
     name = ("eyeLeft", "eyeRight")[side]
     blink = deltas[EXPRESSION_INDEX[("eyeBlinkLeft", "eyeBlinkRight")[side]]]
-    if name not in head.part_names:
+    if name not in head.part_names or not len(head.lid_rim):
         return
     eyeball = torch.unique(head.faces[head.part_faces(name)])
     back, steps = torch.tensor([0.0, 0.0, -1.0]), torch.linspace(0, MOST, 41)

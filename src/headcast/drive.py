@@ -13,6 +13,7 @@ from torch import Tensor
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
+from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.motion.clip import Motion
 from headcast.rotation import axis_angle_to_matrix, matrix_to_axis_angle
@@ -148,8 +149,9 @@ def from_video(
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
     if camera == "driver":
         view = View(track.camera, params[0]).resized(size)
+        posed = still_torso(params, avatar.head, avatar.source.params.rotation)
         drive = Drive(
-            params, (view.camera,) * len(track), track.fps, clip.audio, clip, notes=clip.notes + track.notes,
+            posed, (view.camera,) * len(track), track.fps, clip.audio, clip, notes=clip.notes + track.notes,
             light=clip_light(avatar, clip, track, params) if track.same_person else None,
         )  # fmt: skip
     else:
@@ -179,6 +181,27 @@ def relative_rotation(rotation: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3"]:
     turn = matrix_to_axis_angle(R[quietest].T @ R)
     length = turn.norm(dim=-1, keepdim=True).clamp(min=1e-9)
     return turn / length * NECK_LIMIT * torch.tanh(length / NECK_LIMIT)
+
+
+def still_torso(params: HeadParams, head: HeadModel, rest: Float[Tensor, "3"]) -> HeadParams:
+    """The same poses of the head, reached by bending the neck while the shoulders stay turned as at ``rest``.
+
+    Args:
+        params: (T,) poses with a straight neck.
+        rest: world_from_head axis-angle of the photo, which shows how the shoulders are turned.
+
+    A bend beyond ``NECK_LIMIT`` takes the shoulders along.
+    """
+    R = axis_angle_to_matrix(params.rotation)
+    bend = matrix_to_axis_angle(axis_angle_to_matrix(rest).T @ R)
+    length = bend.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    neck = bend / length * length.clamp(max=NECK_LIMIT)
+    bent = params.replace(neck=neck)
+    moves = head.transforms(head.joints(bent.identity), bent, torch.zeros(*bent.batch, 2, 2))
+    skull = moves[:, JOINTS.index("head")].unflatten(-1, (3, 4))
+    root = R @ skull[..., :3].transpose(-1, -2)
+    place = params.translation - (root @ skull[..., 3:])[..., 0]
+    return bent.replace(rotation=matrix_to_axis_angle(root), translation=place)
 
 
 def at_rate(drive: Drive, fps: float) -> Drive:

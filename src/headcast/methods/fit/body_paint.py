@@ -23,6 +23,7 @@ FINE = 1.2  # texels for a pixel of the photo
 SIDES = (256, 2048)
 EDGE = 0.012  # face heights along the body's outline whose colours aren't trusted
 SURE = 0.9  # coverage within the outline
+MOST_USUAL = 0.8
 SOFT = 0.02  # of the width: blur of colours far from anything seen
 
 
@@ -50,14 +51,18 @@ def painted(
     pixel = camera.project(torch.from_numpy(points)).numpy()
     picture, clothes = cleaned(observation, head)
     shading = shading_at(normal, safe_light(observation.light) if light is None else light)
-    albedo = (lookup(picture, pixel) / shading).reshape(height, width, 3)
+    colour = lookup(picture, pixel).reshape(height, width, 3)
+    shading = shading.reshape(height, width, 3)
     h, w = observation.image.shape[:2]
     ahead = (column > 0.2) & (column < share.searchsorted(FRONT_SHARE) - 0.2)
     inside = ((pixel > 0.5) & (pixel < [w - 0.5, h - 0.5])).all(1).reshape(height, width) & ahead
     cloth = inside & (lookup(clothes, pixel).reshape(height, width) > 0.9)
     if cloth.sum() < 50:
         cloth = inside
-    values = np.where(inside[..., None], albedo, carried(albedo, cloth, around=True))
+    # unseen cloth is taken to be lit half as unevenly as the light says: it shades itself and is creased
+    half = np.sqrt(shading)
+    fill = towards_usual(carried(colour / half, cloth, around=True), colour / half, cloth) / half
+    values = np.where(inside[..., None], colour / shading, fill)
     out = np.full((height, width, 4), 255, np.uint8)
     out[..., :3] = np.round(linear_to_srgb(values.clip(0, 1)) * 255)
     return out
@@ -112,6 +117,21 @@ def spread(
     return cv2.remap(closed, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(
         -1, grid.shape[2]
     )
+
+
+def towards_usual(
+    fill: Float[np.ndarray, "h w 3"], values: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Carried colours that turn into the usual one, the sooner the less was known."""
+    import cv2
+
+    if not known.any():
+        return fill
+    wide, cut = wrapped(known)
+    distance = cv2.distanceTransform(1 - wide.astype(np.uint8), cv2.DIST_L2, 5)[:, cut : cut + known.shape[1]]
+    reach = max(float(np.ptp(np.flatnonzero(known.any(1)))), 0.02 * len(known))
+    share = MOST_USUAL * smooth(distance / reach, 0.0, 1.0)[..., None]
+    return fill + share * (np.median(values[known], 0) - fill)
 
 
 def wrapped(picture: Shaped[np.ndarray, "h w *c"]) -> tuple[Shaped[np.ndarray, "h w2 *c"], int]:

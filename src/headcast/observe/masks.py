@@ -78,6 +78,7 @@ def label(
     prior = place_prior(frame, long)
     alike = blur(np.minimum(away, 6), 0.015 * frame.unit)
     prior[HAIR] -= unlikely_hair(frame, alike, (matte > 0.7) & (unlike > 2.5) & (away < 3.5))
+    prior[SKIN] -= unlikely_skin(frame, (matte > 0.7), unlike > 2.5)
     hangs = (alike < ALIKE + 0.3) | (frame.y > frame.chin)
     hair_place = (unlike > 3) & ((away < 5) | (frame.y > frame.chin + 0.3))
     locks = (long > 0) & (frame.y > frame.chin - 0.6)  # where hair and clothes both can be
@@ -138,6 +139,24 @@ def unlikely_hair(
         too_far = np.abs(frame.x) - wide - 0.25 * np.maximum(drop, 0)
         out += side * 8 * smooth(too_far, 0.0, 0.12) * smooth(drop, -0.05, 0.05)
     return np.where(np.isfinite(alike), out, 0).astype(np.float32)
+
+
+def unlikely_skin(
+    frame: FaceFrame, person: Bool[np.ndarray, "h w"], unlike: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w"]:
+    """Log odds against skin around a face with hair all around: what looks like it is a highlight.
+
+    ``unlike``: what does not look like skin. Far beyond the ears there is none either way.
+    """
+    around = person & (frame.depth < -0.06) & (frame.y > frame.chin + 0.4)
+    share = float(unlike[around].mean()) if around.any() else 0.0
+    above = smooth(frame.y - frame.chin, 0.05, 0.2)
+    clear_of_ears = np.where(np.abs(frame.y + 0.08) < 0.2, 0.5, 1.0)
+    haired = float(np.clip((share - 0.6) / 0.2, 0, 1))
+    highlight = haired * clear_of_ears * smooth(-frame.depth, 0.06, 0.14)
+    out_of_ears = np.maximum(frame.x - frame.ear_left, frame.ear_right - frame.x)
+    beyond = smooth(out_of_ears, 0.2, 0.3) * smooth(0.3 - frame.y, 0.0, 0.1)
+    return (4 * np.maximum(highlight, beyond) * above).astype(np.float32)
 
 
 def hair_islands(hair: Float[np.ndarray, "h w"], frame: FaceFrame) -> Float[np.ndarray, "h w"]:

@@ -16,11 +16,14 @@ from headcast.observe.types import Observation
 
 __all__ = ["HairSurface", "hair_surface"]
 
-RADII = np.arange(0.0, 0.16, 0.002)  # metres beyond the skin at which the photo is looked at
+RADII = np.arange(
+    0.0, 0.16, 0.003, dtype=np.float32
+)  # metres beyond the skin at which the photo is looked at
 USUAL = 0.012  # thickness of hair where nothing tells it
 CLOSE = 0.003  # how far above the skin hair is looked for
 TAPER = (0.1, 0.6)  # how fast hair that hangs down draws in: beside and behind the face, before it
 EDGE = (0.010, 0.030)  # metres over which the hair rises from its rim: hanging, and on the skull
+LEAST = 0.002  # metres that hair stands off the skin
 SUNK = 0.004  # metres under the skin where there is no hair
 ON_CLOTHES = 0.012  # metres off the shoulders
 LONG = (0.0, 0.06)  # metres under the eyes' height to which hair reaches that starts to hang, that hangs
@@ -80,21 +83,25 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     graph = grid_graph(*grid.shape)
     extra = np.full(grid.shape, USUAL)
     sights = [sight_of(o, grid, head, skin, hung, hung + extra) for o in seen]
-    if top_cover(sights, grid) < BALD:
+    bald = share_of_hair(sights, *top(grid)) < BALD
+    if bald and share_of_hair(sights, *sides(grid)) < BALD:
         return None
     base = skin + hangs(sights, grid) * (hung - skin)
     extra = thickness(sights, graph)
     sights = [sight_of(o, grid, head, skin, base, base + extra) for o in seen]
     extra = thickness(sights, graph)
+    if bald:
+        extra = np.minimum(extra, USUAL)
     hanging = smooth(base - skin, 0.002, 0.015)
     limit = np.min([s.limit for s in sights], 0)
-    cover = coverage(sights, graph, grid, head, rest)
+    usual = np.minimum(usual_cover(sights, grid, head, rest), fringe(grid) if bald else 1.0)
+    cover = coverage(sights, graph, grid, usual)
     edge = EDGE[1] + (EDGE[0] - EDGE[1]) * soft(hanging, 3.0)
-    clear = 0.001 + ON_CLOTHES * smooth(-grid.heights, 0.09, 0.13)[:, None]
+    clear = LEAST + ON_CLOTHES * smooth(-grid.heights, 0.09, 0.13)[:, None]
     full = np.clip(np.minimum(base + extra, base + limit), skin + clear, None)
     full = soft(full, 1.0)
     rise = 1 - np.exp(-np.maximum(rim_distance(cover), 0) / edge)
-    reach = np.where(cover > 0.5, skin + (full - skin) * rise, skin - SUNK)
+    reach = skin + np.where(cover > 0.5, np.maximum((full - skin) * rise, LEAST), -SUNK)
     reach = soft(reach, 0.6)
     reach[:2] = reach[2].mean()
     return HairSurface(grid, reach, skin, cover)
@@ -121,7 +128,7 @@ def sight_of(
     assert masks is not None
     params = observation.params
     near, far = grid.posed(base, head, params), grid.posed(base + 0.1, head, params)
-    along = (far - near) / 0.1
+    along = (far - near) * np.float32(10)
     surface = near + along * (reach - base)[..., None]
     facing = facing_of(surface, camera)
     radii = RADII[:, None, None] - 0.02
@@ -185,7 +192,7 @@ def last_of(
         last[hit] = i
         gone = np.where(there[i], 0, gone + 1)
         if start is None:
-            done |= (gone > FEW) & (i > 12)
+            done |= (gone > FEW) & (RADII[i] > 0.024)
     ended = done & (np.take_along_axis(inside, np.clip(last + 1, 0, k - 1)[None], 0)[0])
     return last, ended
 
@@ -206,7 +213,7 @@ def facing_of(surface: Float[np.ndarray, "n m 3"], camera: Camera) -> Float[np.n
 def project(points: Float[np.ndarray, "*n 3"], camera: Camera) -> Float[np.ndarray, "*n 2"]:
     """World points to pixels."""
     T, K = camera.cam_from_world.numpy(), camera.K.numpy()
-    p = points @ (K @ T[:3, :3]).T + K @ T[:3, 3]
+    p = points.astype(np.float32) @ (K @ T[:3, :3]).T + K @ T[:3, 3]
     return p[..., :2] / np.maximum(p[..., 2:], 1e-6)
 
 
@@ -236,14 +243,13 @@ def like_top(n: int, m: int) -> Float[np.ndarray, "n m"]:
 
 
 def coverage(
-    sights: list[Sight], graph: Graph, grid: HairGrid, head: HeadModel, rest: Float[np.ndarray, "v 3"]
+    sights: list[Sight], graph: Graph, grid: HairGrid, usual: Float[np.ndarray, "n m"]
 ) -> Float[np.ndarray, "n m"]:
     """0..1 where there is hair: as seen, as on the other side, as is usual."""
     told = np.sum([s.told for s in sights], 0)
     cover = np.sum([s.told * s.cover for s in sights], 0) / np.maximum(told, 1e-9)
     told = np.minimum(told, 1.0)
     other = mirrored(told) * 0.3 * (1 - told)
-    usual = usual_cover(sights, grid, head, rest)
     behind = smooth(-grid.direction[-1, :, 2], 0.0, 0.3)[None]
     prior = 0.03 + 0.15 * behind
     trust = told + other + prior
@@ -311,12 +317,28 @@ def hangs(sights: list[Sight], grid: HairGrid) -> Float[np.ndarray, "1 m"]:
     return smooth(-y, *LONG)[None]
 
 
-def top_cover(sights: list[Sight], grid: HairGrid) -> float:
-    """Share of hair on what is seen of the top of the head."""
-    top = np.arange(grid.shape[0]) < 0.6 * DOME
-    told = np.sum([s.told[top] + s.weight[top] for s in sights], 0)
-    hair = np.sum([(s.told[top] + s.weight[top]) * s.cover[top] for s in sights], 0)
+def share_of_hair(sights: list[Sight], rows: slice, columns: Bool[np.ndarray, "m"]) -> float:
+    """Share of hair on what is seen of some rows and columns."""
+    told = np.sum([(s.told + s.weight)[rows][:, columns] for s in sights], 0)
+    hair = np.sum([((s.told + s.weight) * s.cover)[rows][:, columns] for s in sights], 0)
     return float(hair.sum() / max(float(told.sum()), 1e-6))
+
+
+def top(grid: HairGrid) -> tuple[slice, Bool[np.ndarray, "m"]]:
+    """Rows and columns of the top of the head."""
+    return slice(0, int(0.6 * DOME)), np.ones(grid.shape[1], bool)
+
+
+def sides(grid: HairGrid) -> tuple[slice, Bool[np.ndarray, "m"]]:
+    """Rows and columns above and behind the ears."""
+    return slice(int(0.6 * DOME), DOME), np.abs(grid.direction[DOME, :, 0]) > 0.85
+
+
+def fringe(grid: HairGrid) -> Float[np.ndarray, "n m"]:
+    """Where a bald head still has hair: a wreath from temple to temple, higher behind."""
+    behind = smooth(-grid.direction[DOME, :, 2], -0.1, 0.8)
+    rows = np.arange(grid.shape[0], dtype=float)[:, None]
+    return smooth(rows - (0.72 - 0.2 * behind) * DOME, -2.0, 2.0)
 
 
 def rim_distance(cover: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:

@@ -24,7 +24,8 @@ DOME = 30  # rows of rays from the middle
 STEP = 0.006  # metres between the rows below
 LOWEST = -0.27  # where the last row lies, head frame
 UNDER_TOP = 0.088  # metres the middle lies under the top of the head
-SAMPLES = np.array([[a, b, 6 - a - b] for a in range(7) for b in range(7 - a)]) / 6  # of a triangle
+SAMPLES = np.array([[a, b, 6 - a - b] for a in range(7) for b in range(7 - a)]) / 6  # of a large triangle
+LARGE = 0.004  # metres; of smaller triangles the corners are enough
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,10 @@ class HairGrid:
     ) -> Float[np.ndarray, "n m"]:
         """How far a mesh reaches along every ray; gaps take their neighbours' value."""
         n, m = self.shape
-        dense = np.einsum("sk,fkc->fsc", SAMPLES, vertices[faces]).reshape(-1, 3)
+        corners = vertices[faces]
+        wide = np.ptp(corners, axis=1).max(1) > LARGE
+        dense = np.einsum("sk,fkc->fsc", SAMPLES, corners[wide]).reshape(-1, 3)
+        dense = np.concatenate([dense, corners[~wide].reshape(-1, 3)])
         row, column, far = self.place(dense)
         row, column = np.round(row).astype(int), np.round(column).astype(int) % m
         inside = (row >= 0) & (row < n)

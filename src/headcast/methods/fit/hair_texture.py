@@ -54,11 +54,12 @@ def hair_shell(
     """
     seen = [(o, x) for o, x in zip(observations, lights, strict=True) if o.masks is not None]
     glimpses = [glimpse(surface, o, head, x) for o, x in seen]
-    trust = np.sum([g.trust for g in glimpses], 0)
+    trust = np.sum([g.trust for g in glimpses], 0, dtype=np.float32)
     albedo = np.sum([g.trust[..., None] * g.albedo for g in glimpses], 0) / np.maximum(trust, 1e-6)[..., None]
-    colour = completed(np.log(albedo + EPS), np.minimum(trust, 1), rng)
-    alpha = coverage(surface, glimpses, rng)
-    rgba = np.concatenate([linear_to_srgb(np.exp(colour) - EPS), alpha[..., None]], -1)
+    noise = strands(rng)
+    colour = completed(np.log(albedo + EPS), np.minimum(trust, 1), noise)
+    alpha = coverage(surface, glimpses, noise).astype(np.float32)
+    rgba = np.concatenate([linear_to_srgb(np.exp(colour) - np.float32(EPS)), alpha[..., None]], -1)
     texture = (rgba.clip(0, 1) * 255).round().astype(np.uint8)
     return as_shell(surface, texture)
 
@@ -122,7 +123,7 @@ def large(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"]:
 
 
 def completed(
-    log: Float[np.ndarray, "h w 3"], trust: Float[np.ndarray, "h w"], rng: np.random.Generator
+    log: Float[np.ndarray, "h w 3"], trust: Float[np.ndarray, "h w"], noise: Float[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w 3"]:
     """Logarithms of albedo everywhere: seen, else the other side's strands on the colour of what is near."""
     import cv2
@@ -134,11 +135,11 @@ def completed(
     both = (trust[..., None] * log + (MIRROR * other_trust * (1 - trust))[..., None] * log[:, ::-1]) / (
         np.maximum(weight, 1e-6)[..., None]
     )
-    base = spread(both, weight**2)
+    base = spread(both, weight)
     detail = log - local_mean(log, trust)
     sure = trust > 0.8
     deviation = float(np.median(np.abs(detail[sure].mean(-1))) * 1.48) if sure.sum() > 500 else 0.12
-    noise = strands(rng) * np.clip(deviation, *CONTRAST)
+    noise = noise * np.float32(np.clip(deviation, *CONTRAST))
     mirror = cv2.GaussianBlur(other_trust, (0, 0), 4.0)[..., None]
     fill = base + mirror * detail[:, ::-1] + (1 - mirror) * noise[..., None]
     share = np.minimum(trust, cv2.GaussianBlur(trust, (0, 0), FEATHER) ** 2)[..., None]
@@ -162,8 +163,12 @@ def local_mean(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h 
     """Weighted mean around every texel."""
     import cv2
 
-    total = cv2.GaussianBlur(values * weight[..., None], (0, 0), 12.0)
-    return total / np.maximum(cv2.GaussianBlur(weight, (0, 0), 12.0), 1e-4)[..., None]
+    small = (WIDTH // 4, HEIGHT // 4)
+    total = cv2.resize(values * weight[..., None], small, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
+    total, share = cv2.GaussianBlur(total, (0, 0), 3.0), cv2.GaussianBlur(share, (0, 0), 3.0)
+    mean = total / np.maximum(share, 1e-4)[..., None]
+    return cv2.resize(mean, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
 
 
 def spread(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
@@ -186,25 +191,24 @@ def spread(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"])
 
 
 def strands(rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
-    """Noise of unit variance drawn out along the hair."""
+    """Noise of unit variance drawn out along the hair, made short and stretched."""
     import cv2
 
-    out = np.zeros((HEIGHT, WIDTH), np.float32)
-    for width, length in ((0.8, 16), (1.6, 26), (4.0, 40)):
-        white = rng.standard_normal((HEIGHT, WIDTH), np.float32)
+    out = np.zeros((HEIGHT // 4, WIDTH), np.float32)
+    for width, length in ((0.8, 4.0), (1.6, 6.5), (4.0, 10.0)):
+        white = rng.standard_normal(out.shape, np.float32)
         wide = np.concatenate([white[:, -32:], white, white[:, :32]], 1)
-        out += (
-            cv2.GaussianBlur(wide, (0, 0), sigmaX=width, sigmaY=length)[:, 32:-32] * (width * length) ** 0.5
-        )
-    return out / out.std()
+        soft = cv2.GaussianBlur(wide, (0, 0), sigmaX=width, sigmaY=length)[:, 32:-32]
+        out += soft * np.float32((width * length) ** 0.5)
+    return cv2.resize(out / out.std(), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
 def coverage(
-    surface: HairSurface, glimpses: list[Glimpse], rng: np.random.Generator
+    surface: HairSurface, glimpses: list[Glimpse], noise: Float[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w"]:
     """Opacity 0..1: the photos' hair masks where they tell, soft strands at the rim elsewhere."""
     cover = large(surface.cover)
-    ragged = smooth(cover + 0.06 * strands(rng), 0.3, 0.65)
+    ragged = smooth(cover + 0.06 * noise, 0.3, 0.65)
     told = np.sum([g.told for g in glimpses], 0)
     seen = np.sum([g.told * g.alpha for g in glimpses], 0) / np.maximum(told, 1e-6)
     told = np.minimum(told, 1)

@@ -11,7 +11,7 @@ from headcast.camera import Camera
 from headcast.head.hair import HairAsset
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.hair import hair_surface
+from headcast.methods.fit.hair import hair_surface, tidy
 from headcast.methods.fit.hair_grid import HairGrid, mirrored, normals
 from headcast.methods.fit.reconstruct import reconstruct
 from headcast.observe.types import Detection, Masks, Observation
@@ -65,6 +65,15 @@ def test_grid_knows_where_points_lie(head: HeadModel) -> None:
     other = grid.points(mirrored(r))
     assert np.allclose(mirrored(grid.points(r)) * [-1, 1, 1], other, atol=1e-9)
     assert ((normals(grid.points(np.full(grid.shape, 0.1))) * grid.direction).sum(-1)[1:] > 0.5).all()
+
+
+def test_a_wreath_stays_whole_and_specks_go() -> None:
+    cover = np.zeros((85, 112))
+    cover[20:40, :40] = cover[20:40, 72:] = 1
+    wreath = cover.copy()
+    cover[50:54, 50:54] = 1
+    assert (np.abs(tidy(cover) - wreath)[22:38, :] < 0.5).all()
+    assert (tidy(cover)[45:] < 0.5).all()
 
 
 def test_outermost_finds_the_skin(head: HeadModel) -> None:

@@ -12,14 +12,17 @@ ROUNDS = 6
 
 
 def noise_of(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, " c"]:
-    """Standard deviation of white noise on each curve, from the median size of its second differences."""
+    """Standard deviation of white noise on each curve, from the median size of its fourth differences.
+
+    In second differences the lips' movement in speech counts as noise, and would be smoothed away.
+    """
     if len(curves) < 5:
         return np.zeros(curves.shape[1])
-    return np.median(np.abs(np.diff(curves, 2, axis=0)), 0) / (0.6745 * np.sqrt(6.0))
+    return np.median(np.abs(np.diff(curves, 4, axis=0)), 0) / (0.6745 * np.sqrt(70.0))
 
 
 def smooth_curves(
-    curves: Float[np.ndarray, "t c"], strength: float = 0.6, noise: Float[np.ndarray, " c"] | None = None
+    curves: Float[np.ndarray, "t c"], strength: float = 0.4, noise: Float[np.ndarray, " c"] | None = None
 ) -> Float[np.ndarray, "t c"]:
     """Penalised least squares over the whole clip, each curve judged by its own noise.
 

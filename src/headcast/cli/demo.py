@@ -43,6 +43,7 @@ def main(options: Demo) -> int:
         ["animate", avatar, "--preset", "speech", *look, "-o", folder / "talk.mp4"],
         ["animate", avatar, "--preset", "turntable", *look, "-o", folder / "turntable.mp4"],
         ["export", avatar, "--to", "glb", "-o", folder / "me.glb"],
+        ["export", avatar, "--to", "html", "-o", folder / "me.html"],
     ]
     for step in steps:
         start = time.perf_counter()

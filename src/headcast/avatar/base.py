@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Avatar", "load"]
 
-KINDS: dict[str, str] = {"mesh": "headcast.avatar.mesh:MeshAvatar"}
+KINDS: dict[str, str] = {
+    "mesh": "headcast.avatar.mesh:MeshAvatar",
+    "gaussians": "headcast.avatar.gaussian:GaussianAvatar",
+}
 """Where each kind lives; imported only when a file of that kind is opened."""
 
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from headcast.avatar.base import Avatar
 from headcast.avatar.package import Package, damaged, write_package
 from headcast.avatar.shell import Shell, shells_from
 from headcast.avatar.source import Source, check_tensor
@@ -27,7 +28,7 @@ from headcast.head.skin import uv_key
 from headcast.image import linear_to_srgb
 from headcast.render.types import Rendering
 
-__all__ = ["MeshAvatar", "bind"]
+__all__ = ["MeshAvatar", "bind", "thumbnail_of"]
 
 THUMBNAIL = 256
 
@@ -79,14 +80,7 @@ class MeshAvatar:
 
     def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
         """The photo's view, small, on transparent ground."""
-        camera = self.source.camera
-        with torch.no_grad():
-            out = self.render(
-                self.source.params, camera.scaled(min(1.0, THUMBNAIL / max(camera.width, camera.height)))
-            )
-        rgb = out.rgb if out.colour_space == "srgb" else linear_to_srgb(out.rgb)
-        rgba = torch.cat([rgb, out.alpha[..., None]], -1)
-        return (rgba.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+        return thumbnail_of(self)
 
     def save(self, path: str | Path) -> None:
         """Writes an ``.avatar`` file, all or nothing.
@@ -128,6 +122,17 @@ class MeshAvatar:
         info = {k: v for k, v in package.meta.items() if k not in ("format", "version")}
         shells = shells_from(t, package.textures, path)
         return cls(bind(head, offset), texture, source, info, shells)
+
+
+def thumbnail_of(avatar: Avatar) -> UInt8[np.ndarray, "h w 4"]:
+    """The photo's view of any avatar, small, on transparent ground."""
+    camera = avatar.source.camera
+    small = camera.scaled(min(1.0, THUMBNAIL / max(camera.width, camera.height)))
+    with torch.no_grad():
+        out = avatar.render(avatar.source.params, small)
+    rgb = out.rgb if out.colour_space == "srgb" else linear_to_srgb(out.rgb)
+    rgba = torch.cat([rgb, out.alpha[..., None]], -1)
+    return (rgba.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 
 def bind(head: HeadModel, offset: Float[Tensor, "v 3"]) -> HeadModel:

@@ -1,0 +1,204 @@
+"""Gaussians made to look like the photos, and like the textured mesh everywhere else.
+
+Every other step looks at a photo, the steps between at a rendering of the mesh from other sides and with other
+expressions (pseudo-targets): what no photo shows must stay as it was. Colours, opacity, reach and, a little,
+position are moved; a pull back to the seed keeps what is seen in few pictures from running away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headcast.avatar.gaussian import TURNED, GaussianAvatar
+from headcast.avatar.rig import Gaussians, to_world
+from headcast.camera import Camera
+from headcast.head.params import HeadParams
+from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.observe.types import Observation
+from headcast.render.gaussians import render_gaussians
+from headcast.rotation import axis_angle_to_matrix
+
+__all__ = ["PSEUDO", "polish"]
+
+STEPS = 110
+RATES = {"albedo": 0.02, "opacity": 0.05, "log_scale": 0.012, "position": 0.006}
+PULL = {"albedo": 0.0, "opacity": 0.01, "log_scale": 0.01, "position": 0.03}
+"""Share of the way back to the seed at every step."""
+SIDE = 512  # pixels of the longer side at which photos are compared
+PSEUDO_SIDE = 320
+FACE_WEIGHT = 2.0
+ROUND = 0.03  # of the colour range: errors below it count by their square, above by their size
+PSEUDO: tuple[tuple[float, float, dict[str, float]], ...] = (
+    (40, 0, {}),
+    (-40, 0, {}),
+    (20, 10, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}),
+    (-20, -10, {"jawOpen": 0.6}),
+    (75, 5, {}),
+    (-75, 5, {}),
+    (0, -12, {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.15}),
+    (180, 10, {}),
+    (10, 14, {"browInnerUp": 0.8, "mouthPucker": 0.7}),
+    (-12, 0, {"eyeLookOutLeft": 0.7, "eyeLookInRight": 0.7, "mouthFunnel": 0.6}),
+)
+"""Yaw and pitch of the camera, degrees, and expressions of the pseudo-targets."""
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture to be met, and what the rig does in it to the n Gaussians that can be seen.
+
+    Attributes:
+        index: which Gaussians.
+        origin, matrix: a local position p lies at origin + matrix p in the world.
+        quaternion: in the world. ``grown``: what is added to the local log-scales.
+        shading: linear light.
+        target: (H, W, 3) display values, premultiplied; alpha (H, W); weight (H, W).
+    """
+
+    camera: Camera
+    index: Int[Tensor, "n"]
+    origin: Float[Tensor, "n 3"]
+    matrix: Float[Tensor, "n 3 3"]
+    quaternion: Float[Tensor, "n 4"]
+    grown: Float[Tensor, "n 3"]
+    shading: Float[Tensor, "n 3"]
+    target: Float[Tensor, "h w 3"]
+    alpha: Float[Tensor, "h w"]
+    weight: Float[Tensor, "h w"]
+
+
+def polish(
+    avatar: GaussianAvatar, observations: Sequence[Observation], *, seed: int = 0, steps: int = STEPS,
+    progress: Progress | None = None,
+) -> GaussianAvatar:  # fmt: skip
+    """The avatar after ``steps`` steps of Adam; photos and pseudo-targets take turns.
+
+    Args:
+        seed: of the backgrounds.
+        progress: told the share done.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        photos = [photo_view(avatar, o) for o in observations if o.masks is not None]
+        pseudo = [pseudo_view(avatar, *p) for p in PSEUDO]
+    if not photos:
+        return avatar
+    first = {k: getattr(avatar.gaussians, k).clone() for k in RATES}
+    now = {k: v.clone().requires_grad_() for k, v in first.items()}
+    adam = torch.optim.Adam(
+        [{"params": [now[k]], "lr": RATES[k]} for k in RATES], betas=(0.8, 0.99), eps=1e-10, fused=True
+    )
+    for step in range(steps):
+        view = photos[step // 2 % len(photos)] if step % 2 == 0 else pseudo[step // 2 % len(pseudo)]
+        fade = 0.5 ** (3 * step / steps)
+        for group, k in zip(adam.param_groups, RATES, strict=True):
+            group["lr"] = RATES[k] * fade
+        adam.zero_grad()
+        loss_in(view, now, torch.rand(3, generator=rng)).backward()
+        adam.step()
+        with torch.no_grad():
+            for k in RATES:
+                now[k].lerp_(first[k], PULL[k])
+            now["albedo"].clamp_(0, 1)
+        if progress:
+            progress((step + 1) / steps, "polishing")
+    return replace(avatar, gaussians=replace(avatar.gaussians, **{k: v.detach() for k, v in now.items()}))
+
+
+def loss_in(view: View, now: dict[str, Tensor], background: Float[Tensor, "3"]) -> Float[Tensor, ""]:
+    """How far a view is from its target, over any background."""
+    x = {k: v[view.index] for k, v in now.items()}
+    world = view.origin + (view.matrix @ x["position"][..., None])[..., 0]
+    colours = linear_to_srgb((srgb_to_linear(x["albedo"]) * view.shading).clamp(1e-6, 1))
+    out = render_gaussians(
+        world, x["log_scale"] + view.grown, view.quaternion, x["opacity"], colours, view.camera,
+        background=background,
+    )  # fmt: skip
+    target = view.target + (1 - view.alpha)[..., None] * background
+    wrong = out.rgb - target
+    rounded = (wrong**2 + ROUND**2).sqrt() - ROUND + 0.5 * wrong**2
+    return (rounded * view.weight[..., None]).mean()
+
+
+def photo_view(avatar: GaussianAvatar, observation: Observation) -> View:
+    """A photo as the target of its own view."""
+    import cv2
+
+    from headcast.methods.fit.evidence import soft_outline
+    from headcast.observe.landmark_points import OVAL
+
+    assert observation.masks is not None
+    scale = min(1.0, SIDE / max(observation.image.shape[:2]))
+    camera = observation.camera.scaled(scale)
+    size = (camera.width, camera.height)
+    face = soft_outline(observation, OVAL, 1.0, 4.0)
+    unsure = np.minimum(observation.masks.person, 1 - observation.masks.person)
+
+    def small(x: np.ndarray) -> Tensor:
+        return torch.from_numpy(cv2.resize(x.astype(np.float32), size, interpolation=cv2.INTER_AREA))
+
+    alpha = small(observation.masks.person)
+    rgb = small(observation.image) / 255
+    weight = (1 + FACE_WEIGHT * small(face)) * (1 - small(unsure))
+    return view_of(avatar, observation.params, camera, rgb * alpha[..., None], alpha, weight)
+
+
+def pseudo_view(avatar: GaussianAvatar, yaw: float, pitch: float, expression: dict[str, float]) -> View:
+    """A rendering of the mesh, from another side than the photo's and with another expression."""
+    source = avatar.source
+    camera = around(source.camera, avatar, yaw, pitch)
+    camera = camera.scaled(min(1.0, PSEUDO_SIDE / max(camera.width, camera.height)))
+    params = source.params.with_expression(expression) if expression else source.params
+    drawn = avatar.mesh.render(params, camera)
+    weight = torch.ones_like(drawn.alpha)
+    return view_of(avatar, params, camera, drawn.rgb * drawn.alpha[..., None], drawn.alpha, weight)
+
+
+def around(camera: Camera, avatar: GaussianAvatar, yaw: float, pitch: float) -> Camera:
+    """The camera moved around the head; degrees, signs as on the command line."""
+    params = avatar.source.params
+    turn = axis_angle_to_matrix(params.rotation)
+    centre = avatar.head.joints(params.identity)[2] @ turn.T + params.translation
+    axes = torch.deg2rad(torch.tensor([[0.0, yaw, 0.0], [-pitch, 0.0, 0.0]]))
+    R = turn @ axis_angle_to_matrix(axes[0]) @ axis_angle_to_matrix(axes[1]) @ turn.T
+    world = torch.eye(4)  # moves the world instead of the camera
+    world[:3, :3] = R.T
+    world[:3, 3] = centre - R.T @ centre
+    return replace(camera, cam_from_world=camera.cam_from_world @ world)
+
+
+def view_of(
+    avatar: GaussianAvatar, params: HeadParams, camera: Camera, target: Float[Tensor, "h w 3"],
+    alpha: Float[Tensor, "h w"], weight: Float[Tensor, "h w"],
+) -> View:  # fmt: skip
+    """What the rig does in a view to the Gaussians that face it."""
+    placed = avatar.placed(params)
+    world = avatar.world(placed)
+    towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)
+    seen = ((towards * placed.normals).sum(-1) > sum(TURNED) / 2) & in_picture(world, camera)
+    index = torch.nonzero(seen)[:, 0]
+    g = avatar.gaussians[index]
+    unit = [
+        replace(g, position=p.expand(len(index), 3)) for p in torch.cat([torch.zeros(1, 3), torch.eye(3)])
+    ]
+    at = [to_world(u, placed.frames, avatar.rest, placed.quaternions).position for u in unit]
+    matrix = torch.stack([p - at[0] for p in at[1:]], -1)
+    return View(
+        camera, index, at[0], matrix, world.quaternion[index], (world.log_scale - avatar.gaussians.log_scale)[index],
+        placed.shading[index], target, alpha, weight,
+    )  # fmt: skip
+
+
+def in_picture(world: Gaussians, camera: Camera) -> Tensor:
+    """Which Gaussians lie in the picture or near it."""
+    at = camera.project(world.position)
+    size = torch.tensor([camera.width, camera.height])
+    return ((at > -0.1 * size) & (at < 1.1 * size)).all(-1) & (camera.to_camera(world.position)[:, 2] > 0.02)

@@ -26,7 +26,7 @@ from headcast.rotation import axis_angle_to_matrix
 
 __all__ = ["PSEUDO", "polish"]
 
-STEPS = 110
+STEPS = 70
 RATES = {"albedo": 0.02, "opacity": 0.05, "log_scale": 0.012, "position": 0.006}
 PULL = {"albedo": 0.0, "opacity": 0.01, "log_scale": 0.01, "position": 0.03}
 """Share of the way back to the seed at every step."""

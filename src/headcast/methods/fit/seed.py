@@ -20,9 +20,9 @@ from headcast.rotation import matrix_to_quaternion
 
 __all__ = ["FINE", "seed"]
 
-FINE = {"face": 448, "head": 208, "eyes": 400, "inside": 288}
+FINE = {"face": 528, "head": 192, "eyes": 320, "inside": 240}
 """Side of the head's texture whose texels become Gaussians, by what they show."""
-SHELL = 160  # side of a shell's, per square root of its share of the texture
+SHELL = {"hair": 144, "body": 120}  # sides of the shells'
 SPREAD = 0.62  # standard deviation, in texels: neighbours blend into one surface
 THIN = 0.12  # thickness, of the narrower side
 OPAQUE = 0.96
@@ -30,12 +30,11 @@ FACE = ("face", "lips", "lids", "nose", "brows")
 INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 
 
-def seed(surface: Surface, params: HeadParams, shell_side: dict[str, int] | None = None) -> Gaussians:
+def seed(surface: Surface, params: HeadParams) -> Gaussians:
     """Gaussians in the frames of the surface's triangles.
 
     Args:
         params: whose identity gives the shape at rest.
-        shell_side: side of each shell's texture whose texels become Gaussians.
     """
     at_rest = HeadParams.neutral(surface.head.identities).replace(identity=params.identity)
     vertices = surface.posed(at_rest).vertices
@@ -54,7 +53,7 @@ def seed(surface: Surface, params: HeadParams, shell_side: dict[str, int] | None
     ]
     start, first = len(head.faces), len(head.neutral)
     for s in surface.shells:
-        side = (shell_side or {}).get(s.name, SHELL)
+        side = SHELL.get(s.name, 128)
         every = torch.ones(len(s.faces), dtype=torch.bool)
         colours = torch.from_numpy(np.ascontiguousarray(s.texture))
         own = vertices[first : first + len(s.rest)]

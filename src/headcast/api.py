@@ -74,7 +74,7 @@ def observe(
 
 
 def create(
-    sources: Sequence[str | Path] | str | Path, *, face: int | None = None, representation: str = "mesh",
+    sources: Sequence[str | Path] | str | Path, *, face: int | None = None, representation: str = "gaussians",
     texture_size: int | None = None, seed: int = 0, consent: str | None = None, head: HeadModel | None = None,
     progress: Progress | None = None,
 ) -> Avatar:  # fmt: skip
@@ -82,7 +82,7 @@ def create(
 
     Args:
         face: which face of a photo, counted from 1 by size; None takes the largest.
-        representation: ``mesh``.
+        representation: ``gaussians`` (they carry the textured mesh, too) or ``mesh`` (that alone, sooner).
         texture_size: side of the texture, pixels; None: as the photo's detail asks.
         seed: of everything random.
         consent: a statement of the person shown, kept in the avatar.
@@ -94,20 +94,25 @@ def create(
     import torch
 
     from headcast.head.model import HeadModel
+    from headcast.methods.fit.polish import with_gaussians
     from headcast.methods.fit.reconstruct import reconstruct
     from headcast.render.jit import prepare
 
-    if representation != "mesh":
-        raise HeadcastError(f"--representation {representation}: unknown; there is 'mesh'")
+    if representation not in ("gaussians", "mesh"):
+        raise HeadcastError(f"--representation {representation}: unknown; give gaussians or mesh")
+    end = 1.0 if representation == "mesh" else 0.4
     torch.manual_seed(seed)
     prepare()
     with torch.no_grad():
         head = HeadModel.load() if head is None else head
-        seen = observe(sources, face=face, head=head, progress=part(progress, 0.0, 0.5))
-        return reconstruct(
+        seen = observe(sources, face=face, head=head, progress=part(progress, 0.0, end / 2))
+        mesh = reconstruct(
             seen, head, texture_size=texture_size, seed=seed, consent=consent,
-            progress=part(progress, 0.5, 1.0),
+            progress=part(progress, end / 2, end),
         )  # fmt: skip
+    if representation == "mesh":
+        return mesh
+    return with_gaussians(mesh, seen, seed=seed, progress=part(progress, end, 1.0))
 
 
 def load(path: str | Path) -> Avatar:

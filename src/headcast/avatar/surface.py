@@ -81,8 +81,8 @@ class Surface:
         return not all(s.opaque for s in self.shells)
 
     @cached_property
-    def behind(self) -> Surface:
-        """What shows through the shells that are not opaque."""
+    def solid(self) -> Surface:
+        """The head and its opaque shells alone: what shows through the others."""
         return Surface(self.head, tuple(s for s in self.shells if s.opaque), self.texture)
 
     def posed(self, params: HeadParams) -> Posed:
@@ -100,7 +100,7 @@ class Surface:
         front = self._drawn(self.posed(params), camera, light, antialias)
         if not self.see_through:
             return front
-        return over(front, self.behind.render(params, camera, light, antialias=antialias))
+        return over(front, self.solid.render(params, camera, light, antialias=antialias))
 
     def _drawn(
         self, posed: Posed, camera: Camera, light: Float[Tensor, "9 3"], antialias: int

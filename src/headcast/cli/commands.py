@@ -34,8 +34,8 @@ class Create:
     """Your FLAME file (.pkl or .npz): with --head flame."""
     ict: File = None
     """Your ICT-FaceKit folder (or npz): with --head ict."""
-    representation: Literal["mesh"] = "mesh"
-    """Kind of avatar."""
+    representation: Literal["gaussians", "mesh"] = "gaussians"
+    """Gaussians on a textured mesh, or the mesh alone, which is made sooner."""
     texture_size: Number = None
     """Side of the texture in pixels; by default as the photo's detail asks."""
     consent: Text = None

@@ -48,7 +48,7 @@ def portrait_row(photo: Path, out: Path, judge: Judge, head: HeadModel) -> Row:
     real = load_image(photo).rgb
     seen = api.observe(photo)[0]
     row: Row = landmark_errors(seen, head)
-    avatar = api.create(photo)
+    avatar = api.create(photo, representation="mesh")
     same = api.render(avatar, view="source")
     save(out / "same", photo, same)
     row |= judge.compare(real, same, photo.name)

@@ -16,20 +16,26 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.avatar.gaussian import TURNED, GaussianAvatar
+from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.rig import Gaussians, to_world
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.methods.fit.seed import seed as seeded
 from headcast.observe.types import Observation
 from headcast.render.gaussians import render_gaussians
+from headcast.render.geometry import depth_at
+from headcast.render.mesh import rasterize_mesh
 from headcast.rotation import axis_angle_to_matrix
 
-__all__ = ["PSEUDO", "polish"]
+__all__ = ["PSEUDO", "polish", "with_gaussians"]
 
 STEPS = 70
-RATES = {"albedo": 0.02, "opacity": 0.05, "log_scale": 0.012, "position": 0.006}
+RATES = {"albedo": 0.04, "opacity": 0.05, "log_scale": 0.03, "position": 0.02}
 PULL = {"albedo": 0.0, "opacity": 0.01, "log_scale": 0.01, "position": 0.03}
 """Share of the way back to the seed at every step."""
+BRIGHTEST = 1.4  # albedo in display values: some light is dimmer than what it lit
+HIDDEN = 0.012  # metres behind the mesh from which nothing is seen
 SIDE = 512  # pixels of the longer side at which photos are compared
 PSEUDO_SIDE = 320
 FACE_WEIGHT = 2.0
@@ -37,14 +43,18 @@ ROUND = 0.03  # of the colour range: errors below it count by their square, abov
 PSEUDO: tuple[tuple[float, float, dict[str, float]], ...] = (
     (40, 0, {}),
     (-40, 0, {}),
-    (20, 10, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}),
-    (-20, -10, {"jawOpen": 0.6}),
+    (
+        20,
+        10,
+        {"eyeLookDownLeft": 0.9, "eyeLookDownRight": 0.9, "mouthStretchLeft": 0.6, "mouthStretchRight": 0.6},
+    ),
+    (-20, -10, {"jawOpen": 0.45, "mouthFunnel": 0.5}),
     (75, 5, {}),
     (-75, 5, {}),
-    (0, -12, {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.15}),
+    (0, -10, {"jawOpen": 0.7, "mouthUpperUpLeft": 0.7, "mouthUpperUpRight": 0.7}),
     (180, 10, {}),
-    (10, 14, {"browInnerUp": 0.8, "mouthPucker": 0.7}),
-    (-12, 0, {"eyeLookOutLeft": 0.7, "eyeLookInRight": 0.7, "mouthFunnel": 0.6}),
+    (10, 10, {"browDownLeft": 0.8, "browDownRight": 0.8, "mouthShrugLower": 0.7, "eyeSquintLeft": 0.6}),
+    (-12, 0, {"eyeLookOutLeft": 0.7, "eyeLookInRight": 0.7, "mouthLeft": 0.8}),
 )
 """Yaw and pitch of the camera, degrees, and expressions of the pseudo-targets."""
 
@@ -107,10 +117,19 @@ def polish(
         with torch.no_grad():
             for k in RATES:
                 now[k].lerp_(first[k], PULL[k])
-            now["albedo"].clamp_(0, 1)
+            now["albedo"].clamp_(0, BRIGHTEST)
         if progress:
             progress((step + 1) / steps, "polishing")
     return replace(avatar, gaussians=replace(avatar.gaussians, **{k: v.detach() for k, v in now.items()}))
+
+
+def with_gaussians(
+    mesh: MeshAvatar, observations: Sequence[Observation], *, seed: int = 0, progress: Progress | None = None
+) -> GaussianAvatar:
+    """A textured mesh covered with Gaussians, and these made to look like the photos."""
+    with torch.no_grad():
+        avatar = GaussianAvatar(mesh, seeded(mesh.surface, mesh.source))
+    return polish(avatar, observations, seed=seed, progress=progress)
 
 
 def loss_in(view: View, now: dict[str, Tensor], background: Float[Tensor, "3"]) -> Float[Tensor, ""]:
@@ -183,7 +202,7 @@ def view_of(
     placed = avatar.placed(params)
     world = avatar.world(placed)
     towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)
-    seen = ((towards * placed.normals).sum(-1) > sum(TURNED) / 2) & in_picture(world, camera)
+    seen = ((towards * placed.normals).sum(-1) > sum(TURNED) / 2) & in_sight(avatar, params, world, camera)
     index = torch.nonzero(seen)[:, 0]
     g = avatar.gaussians[index]
     unit = [
@@ -197,8 +216,11 @@ def view_of(
     )  # fmt: skip
 
 
-def in_picture(world: Gaussians, camera: Camera) -> Tensor:
-    """Which Gaussians lie in the picture or near it."""
-    at = camera.project(world.position)
+def in_sight(avatar: GaussianAvatar, params: HeadParams, world: Gaussians, camera: Camera) -> Tensor:
+    """Which Gaussians lie in the picture or near it, and not deep behind the mesh."""
+    at, z = camera.project(world.position), camera.to_camera(world.position)[:, 2]
     size = torch.tensor([camera.width, camera.height])
-    return ((at > -0.1 * size) & (at < 1.1 * size)).all(-1) & (camera.to_camera(world.position)[:, 2] > 0.02)
+    inside = ((at > -0.1 * size) & (at < 1.1 * size)).all(-1) & (z > 0.02)
+    solid = avatar.mesh.surface.solid
+    drawn = rasterize_mesh(solid.posed(params).vertices, solid.faces, camera)
+    return inside & (z < depth_at(drawn.depth, at) + HIDDEN)

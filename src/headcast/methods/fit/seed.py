@@ -1,6 +1,6 @@
 """Gaussians laid on a textured mesh: one in the middle of every texel of a coarse texture.
 
-What a face shows in the photo gets fine texels, the rest coarse ones. A Gaussian is as wide and as long as
+The face, and what the photo shows of hair and clothes, get fine texels, the rest coarse ones. A Gaussian is as wide and as long as
 its texel on the surface and thin across it, so that together they are the textured surface.
 """
 
@@ -12,17 +12,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headcast.avatar.rig import Frames, Gaussians, frames_of, to_local
+from headcast.avatar.shell import Shell
+from headcast.avatar.source import Source
 from headcast.avatar.surface import Surface
 from headcast.camera import Camera
+from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.render.mesh import rasterize_mesh
 from headcast.rotation import matrix_to_quaternion
 
-__all__ = ["FINE", "seed"]
+__all__ = ["SIDES", "seed"]
 
-FINE = {"face": 528, "head": 192, "eyes": 320, "inside": 240}
-"""Side of the head's texture whose texels become Gaussians, by what they show."""
-SHELL = {"hair": 144, "body": 120}  # sides of the shells'
+SIDES = {
+    "face": (528, 352), "head": (224, 144), "eyes": (320, 320), "inside": (240, 240), "hair": (256, 112),
+    "body": (192, 96),
+}  # fmt: skip
+"""Sides of the textures whose texels become Gaussians: where the photo shows the surface, and elsewhere."""
 SPREAD = 0.62  # standard deviation, in texels: neighbours blend into one surface
 THIN = 0.12  # thickness, of the narrower side
 OPAQUE = 0.96
@@ -30,41 +35,55 @@ FACE = ("face", "lips", "lids", "nose", "brows")
 INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 
 
-def seed(surface: Surface, params: HeadParams) -> Gaussians:
-    """Gaussians in the frames of the surface's triangles.
-
-    Args:
-        params: whose identity gives the shape at rest.
-    """
-    at_rest = HeadParams.neutral(surface.head.identities).replace(identity=params.identity)
+def seed(surface: Surface, source: Source) -> Gaussians:
+    """Gaussians in the frames of the surface's triangles, finer where the photo of ``source`` shows them."""
+    at_rest = HeadParams.neutral(surface.head.identities).replace(identity=source.params.identity)
     vertices = surface.posed(at_rest).vertices
     frames = frames_of(vertices, surface.faces)
+    shown = facing(surface, source)
     head = surface.head
-    regions = np.array(head.region_names)[head.region.numpy()]
-    inside_face = torch.from_numpy(np.isin(regions, FACE))[head.faces].any(1)
-    eyes = part_of(surface, "eyeLeft", "eyeRight")
-    mouth = part_of(surface, *INSIDE)
-    classes = {"eyes": eyes, "inside": mouth, "face": inside_face & ~eyes & ~mouth}
-    classes["head"] = ~(classes["face"] | eyes | mouth)
     texture = torch.from_numpy(np.ascontiguousarray(surface.texture))
-    made = [
-        laid(vertices, head.faces, head.uv, head.faces_uv, texture, FINE[k], which, 0, frames)
-        for k, which in classes.items()
-    ]
+    made: list[Gaussians] = []
+
+    def lay(kind: str, which: Bool[Tensor, "f"], start: int, first: int, mesh: HeadModel | Shell) -> None:
+        own = vertices[first : first + int(mesh.faces.max()) + 1]
+        colours = (
+            texture if isinstance(mesh, HeadModel) else torch.from_numpy(np.ascontiguousarray(mesh.texture))
+        )
+        seen = shown[start : start + len(mesh.faces)]
+        for side, chosen in zip(SIDES.get(kind, SIDES["body"]), (which & seen, which & ~seen), strict=True):
+            if bool(chosen.any()):
+                made.append(
+                    laid(own, mesh.faces, mesh.uv, mesh.faces_uv, colours, side, chosen, start, frames)
+                )
+
+    for kind, which in classes(head).items():
+        lay(kind, which, 0, 0, head)
     start, first = len(head.faces), len(head.neutral)
     for s in surface.shells:
-        side = SHELL.get(s.name, 128)
-        every = torch.ones(len(s.faces), dtype=torch.bool)
-        colours = torch.from_numpy(np.ascontiguousarray(s.texture))
-        own = vertices[first : first + len(s.rest)]
-        made.append(laid(own, s.faces, s.uv, s.faces_uv, colours, side, every, start, frames))
+        lay(s.name, torch.ones(len(s.faces), dtype=torch.bool), start, first, s)
         start, first = start + len(s.faces), first + len(s.rest)
     return Gaussians.join(made)
 
 
-def part_of(surface: Surface, *names: str) -> Bool[Tensor, "f"]:
+def classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
+    """The head's triangles by how finely they are covered."""
+    regions = np.array(head.region_names)[head.region.numpy()]
+    face = torch.from_numpy(np.isin(regions, FACE))[head.faces].any(1)
+    eyes, inside = part_of(head, "eyeLeft", "eyeRight"), part_of(head, *INSIDE)
+    face &= ~(eyes | inside)
+    return {"face": face, "eyes": eyes, "inside": inside, "head": ~(face | eyes | inside)}
+
+
+def facing(surface: Surface, source: Source) -> Bool[Tensor, "f"]:
+    """Which triangles face the photo's camera."""
+    posed = surface.posed(source.params)
+    to_camera = source.camera.center.to(posed.vertices) - posed.vertices
+    return ((posed.normals * to_camera).sum(-1) > 0)[surface.faces].any(1)
+
+
+def part_of(head: HeadModel, *names: str) -> Bool[Tensor, "f"]:
     """Which triangles of the head belong to the named parts."""
-    head = surface.head
     wanted = torch.tensor([head.part_names.index(n) for n in names if n in head.part_names])
     return torch.isin(head.part, wanted)
 

@@ -7,11 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-
-import numpy as np
 
 from headcast.avatar.mesh import MeshAvatar, thumbnail_of
 from headcast.avatar.package import Package, damaged, write_package

@@ -49,6 +49,8 @@ class HeadModel(nn.Module):
     joint_neutral: Tensor
     joint_identity: Tensor
     skin_weights: Tensor
+    landmark68_faces: Tensor
+    landmark68_bary: Tensor
     eye_growth: Tensor
     eye_profile: Tensor
     lid_index: Tensor

@@ -92,7 +92,6 @@ def of_gaussians(mesh: MeshAvatar) -> Any:
     """The same person as Gaussians: flat ones, four on every triangle, with the texture's colours."""
     from headcast.avatar.gaussian import GaussianAvatar
     from headcast.avatar.rig import Gaussians, frames_of, to_local
-
     from headcast.rotation import matrix_to_quaternion
 
     surface = mesh.surface

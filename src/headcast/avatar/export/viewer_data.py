@@ -63,7 +63,7 @@ def head_arrays(head: HeadModel, identity: Float[Tensor, "i"]) -> dict[str, np.n
         "clearance": real(head.lid_clearance), "growth": real(1 + identity @ head.eye_growth),
         "blink": real(torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])),
     }  # fmt: skip
-    points = list(MOUTH_POINTS)
+    points = torch.tensor(MOUTH_POINTS)
     return {
         **drawn_surface(head.faces, head.uv, head.faces_uv), **sparse_shapes(head.expression_basis),
         **{f"lid.{k}": v for k, v in lids.items()},

@@ -155,9 +155,10 @@ def carried(
     wide, cut = wrapped(values) if around else (values, 0)
     empty = 1 - (wrapped(known)[0] if around else known).astype(np.uint8)
     distance, label = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    colour = np.zeros((int(label.max()) + 1, values.shape[2]), np.float32)
-    colour[label[empty == 0]] = wide[empty == 0]
-    out = colour[label]
+    nearest = label.astype(np.int64)
+    colour = np.zeros((int(nearest.max()) + 1, values.shape[2]), np.float32)
+    colour[nearest[empty == 0]] = wide[empty == 0]
+    out = colour[nearest]
     softness = SOFT * values.shape[1]
     for sigma in (0.25 * softness, softness, 3 * softness):
         size = (2 * max(1, round(sigma)) + 1,) * 2

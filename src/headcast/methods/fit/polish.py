@@ -1,8 +1,8 @@
 """Gaussians made to look like the photos, and like the textured mesh everywhere else.
 
-Every other step looks at a photo, the steps between at a rendering of the mesh from other sides and with other
+Two of three steps look at a photo, the third at a rendering of the mesh from other sides and with other
 expressions (pseudo-targets): what no photo shows must stay as it was. Colours, opacity, reach and, a little,
-position are moved; a pull back to the seed keeps what is seen in few pictures from running away.
+position are moved; positions are drawn back to the seed a little.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from headcast.rotation import axis_angle_to_matrix
 __all__ = ["PSEUDO", "polish", "with_gaussians"]
 
 STEPS = 70
-RATES = {"albedo": 0.04, "opacity": 0.05, "log_scale": 0.03, "position": 0.02}
-PULL = {"albedo": 0.0, "opacity": 0.01, "log_scale": 0.01, "position": 0.03}
+RATES = {"albedo": 0.03, "opacity": 0.08, "log_scale": 0.06, "position": 0.06}
+PULL = {"albedo": 0.0, "opacity": 0.0, "log_scale": 0.0, "position": 0.01}
 """Share of the way back to the seed at every step."""
+CYCLE = 3  # steps, the last of which looks at a pseudo-target
 BRIGHTEST = 1.4  # albedo in display values: some light is dimmer than what it lit
 HIDDEN = 0.012  # metres behind the mesh from which nothing is seen
 SIDE = 512  # pixels of the longer side at which photos are compared
@@ -107,7 +108,11 @@ def polish(
         [{"params": [now[k]], "lr": RATES[k]} for k in RATES], betas=(0.8, 0.99), eps=1e-10, fused=True
     )
     for step in range(steps):
-        view = photos[step // 2 % len(photos)] if step % 2 == 0 else pseudo[step // 2 % len(pseudo)]
+        turn, rest = divmod(step, CYCLE)
+        if rest == CYCLE - 1:
+            view = pseudo[turn % len(pseudo)]
+        else:
+            view = photos[(turn * (CYCLE - 1) + rest) % len(photos)]
         fade = 0.5 ** (3 * step / steps)
         for group, k in zip(adam.param_groups, RATES, strict=True):
             group["lr"] = RATES[k] * fade
@@ -210,9 +215,10 @@ def view_of(
     ]
     at = [to_world(u, placed.frames, avatar.rest, placed.quaternions).position for u in unit]
     matrix = torch.stack([p - at[0] for p in at[1:]], -1)
+    grown = (world.log_scale - avatar.gaussians.log_scale)[index]
     return View(
-        camera, index, at[0], matrix, world.quaternion[index], (world.log_scale - avatar.gaussians.log_scale)[index],
-        placed.shading[index], target, alpha, weight,
+        camera, index, at[0], matrix, world.quaternion[index], grown, placed.shading[index], target, alpha,
+        weight,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Gaussians laid on a textured mesh: one in the middle of every texel of a coarse texture.
 
-The face, and what the photo shows of hair and clothes, get fine texels, the rest coarse ones. A Gaussian is as wide and as long as
-its texel on the surface and thin across it, so that together they are the textured surface.
+The face, and what the photo shows of hair and clothes, get fine texels, the rest coarse ones. A Gaussian is
+as wide and as long as its texel on the surface and thin across it, so that together they are the textured
+surface.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from headcast.rotation import matrix_to_quaternion
 __all__ = ["SIDES", "seed"]
 
 SIDES = {
-    "face": (528, 352), "head": (224, 144), "eyes": (320, 320), "inside": (240, 240), "hair": (256, 112),
+    "face": (528, 352), "head": (256, 144), "eyes": (448, 320), "inside": (448, 240), "hair": (256, 112),
     "body": (192, 96),
 }  # fmt: skip
 """Sides of the textures whose texels become Gaussians: where the photo shows the surface, and elsewhere."""
-SPREAD = 0.62  # standard deviation, in texels: neighbours blend into one surface
+SPREAD = (0.66, 0.74)  # standard deviation in texels, fine and coarse: neighbours blend into one surface
+SHARPEN, BLUR = 1.2, 0.8  # how much, and the scale in texels
 THIN = 0.12  # thickness, of the narrower side
-OPAQUE = 0.96
-FACE = ("face", "lips", "lids", "nose", "brows")
+OPAQUE = 0.975
+FACE = ("face", "lips", "lids", "nose", "brows", "ears")
 INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 
 
@@ -51,11 +53,10 @@ def seed(surface: Surface, source: Source) -> Gaussians:
             texture if isinstance(mesh, HeadModel) else torch.from_numpy(np.ascontiguousarray(mesh.texture))
         )
         seen = shown[start : start + len(mesh.faces)]
-        for side, chosen in zip(SIDES.get(kind, SIDES["body"]), (which & seen, which & ~seen), strict=True):
+        sides = SIDES.get(kind, SIDES["body"])
+        for side, spread, chosen in zip(sides, SPREAD, (which & seen, which & ~seen), strict=True):
             if bool(chosen.any()):
-                made.append(
-                    laid(own, mesh.faces, mesh.uv, mesh.faces_uv, colours, side, chosen, start, frames)
-                )
+                made.append(laid(own, mesh, colours, side, spread, chosen, start, frames))
 
     for kind, which in classes(head).items():
         lay(kind, which, 0, 0, head)
@@ -89,19 +90,18 @@ def part_of(head: HeadModel, *names: str) -> Bool[Tensor, "f"]:
 
 
 def laid(
-    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], uv: Float[Tensor, "u 2"],
-    faces_uv: Int[Tensor, "f 3"], texture: Tensor, side: int, which: Bool[Tensor, "f"], start: int,
-    frames: Frames,
+    vertices: Float[Tensor, "v 3"], mesh: HeadModel | Shell, texture: Tensor, side: int, spread: float,
+    which: Bool[Tensor, "f"], start: int, frames: Frames,
 ) -> Gaussians:  # fmt: skip
     """One Gaussian for every texel of ``side``² that lies on a triangle of ``which``."""
-    flat = torch.cat([uv * side, torch.ones(len(uv), 1)], 1)
-    drawn = rasterize_mesh(flat, faces_uv, Camera(torch.eye(3), torch.eye(4), side, side))
+    flat = torch.cat([mesh.uv * side, torch.ones(len(mesh.uv), 1)], 1)
+    drawn = rasterize_mesh(flat, mesh.faces_uv, Camera(torch.eye(3), torch.eye(4), side, side))
     triangle = drawn.triangle.reshape(-1).long()
     at = torch.nonzero(which[triangle.clamp(min=0)] & (triangle >= 0))[:, 0]
     t, bary = triangle[at], drawn.barycentric.reshape(-1, 3)[at]
-    corner = vertices[faces[t]]
-    across, reach = footprint(corner, uv[faces_uv[t]] * side)
-    log_scale = torch.cat([reach * SPREAD, reach.amin(1, keepdim=True) * THIN], 1).clamp(min=1e-6).log()
+    corner = vertices[mesh.faces[t]]
+    across, reach = footprint(corner, mesh.uv[mesh.faces_uv[t]] * side)
+    log_scale = torch.cat([reach * spread, reach.amin(1, keepdim=True) * THIN], 1).clamp(min=1e-6).log()
     rgba = colour_at(texture, at, side)
     opacity = (rgba[:, 3] * OPAQUE).clamp(0.004, OPAQUE)
     keep = rgba[:, 3] > 0.04
@@ -135,9 +135,11 @@ def footprint(
 
 
 def colour_at(texture: Tensor, at: Int[Tensor, "n"], side: int) -> Float[Tensor, "n 4"]:
-    """The texture's mean over a coarse texel, 0..1."""
+    """The texture's mean over a coarse texel, 0..1, sharpened by what blending will blur."""
     import cv2
 
     small = cv2.resize(texture.numpy(), (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    sharp = small[..., :3] + SHARPEN * (small[..., :3] - cv2.GaussianBlur(small[..., :3], (0, 0), BLUR))
+    small[..., :3] = sharp.clip(0, 1)
     x = torch.from_numpy(small.reshape(side * side, -1))[at]
     return x if x.shape[1] == 4 else torch.cat([x, torch.ones(len(x), 1)], 1)

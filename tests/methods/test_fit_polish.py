@@ -1,0 +1,81 @@
+"""Gaussians polished on a photo: nearer to it, and still the mesh elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from headcast.avatar.gaussian import GaussianAvatar
+from headcast.avatar.mesh import MeshAvatar
+from headcast.avatar.source import Source
+from headcast.camera import Camera
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.methods.fit import polish as module
+from headcast.methods.fit.polish import polish
+from headcast.methods.fit.seed import seed
+from headcast.observe.types import Detection, Masks, Observation
+from headcast.render.shading import ambient
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[GaussianAvatar, Observation]:
+    """A plain head, and a photo of it with a pattern that the mesh lacks."""
+    head = HeadModel.load()
+    params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, -0.02, -1.0]))
+    source = Source(Camera.make(400, 128, 128), params, ambient())
+    plain = np.full((128, 128, 3), 140, np.uint8)
+    y, x = np.mgrid[0:256, 0:256]
+    waves = (130 + 45 * np.sin(x / 7) * np.sin(y / 7))[..., None].repeat(3, 2).astype(np.uint8)
+    with torch.no_grad():
+        mesh = MeshAvatar(head, plain, source, {})
+        drawn = MeshAvatar(head, waves, source, {}).render(params, source.camera)
+        points = source.camera.project(head.landmarks(head(params))).numpy().astype(np.float64)
+        avatar = GaussianAvatar(mesh, seed(mesh.surface, source))
+    alpha = drawn.alpha.numpy()
+    image = (drawn.rgb.numpy() * alpha[..., None] * 255).round().astype(np.uint8)
+    none = np.zeros_like(alpha)
+    box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
+    seen = Observation(
+        image, Detection(points, box, 1.0), Masks(alpha, alpha, none, none, none), source.camera, params,
+        source.light.numpy(), 0.0, "synthetic",
+    )  # fmt: skip
+    return avatar, seen
+
+
+def away(avatar: GaussianAvatar, target: np.ndarray, alpha: np.ndarray) -> float:
+    """Squared error against a picture inside of its alpha."""
+    with torch.no_grad():
+        out = avatar.render(avatar.source.params, avatar.source.camera)
+    return float((((out.rgb.numpy() - target / 255) ** 2).mean(-1) * alpha).sum() / alpha.sum())
+
+
+def test_the_photo_is_met_and_other_views_stay(
+    scene: tuple[GaussianAvatar, Observation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    avatar, seen = scene
+    monkeypatch.setattr(module, "PSEUDO_SIDE", 96)
+    told: list[float] = []
+    done = polish(avatar, [seen], steps=30, progress=lambda share, what: told.append(share))
+    assert seen.masks is not None and told[-1] == 1.0
+    before, after = (away(a, seen.image, seen.masks.person) for a in (avatar, done))
+    assert after < before / 4
+    behind = module.around(avatar.source.camera, avatar, 150, 0)
+    with torch.no_grad():
+        a, b = (x.render(avatar.source.params, behind) for x in (avatar, done))
+    assert ((a.rgb - b.rgb).abs() * a.alpha[..., None]).mean() < 0.01
+    again = polish(avatar, [seen], steps=3)
+    assert torch.equal(again.gaussians.albedo, polish(avatar, [seen], steps=3).gaussians.albedo)
+
+
+def test_pseudo_targets_see_the_sides_that_their_angles_say(
+    scene: tuple[GaussianAvatar, Observation],
+) -> None:
+    avatar, _ = scene
+    camera = module.around(avatar.source.camera, avatar, 30, 0)
+    assert float(camera.center[0]) > 0.2  # +X: the subject's left
+    assert float(module.around(avatar.source.camera, avatar, 0, 15).center[1]) > 0.1  # from above
+    centre = avatar.head.joints(avatar.source.params.identity)[2] + avatar.source.params.translation
+    distance = (avatar.source.camera.center - centre).norm()
+    assert torch.allclose((camera.center - centre).norm(), distance, atol=1e-4)

@@ -12,7 +12,7 @@ import torch
 from headcast.avatar.base import load
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package, write_package
-from headcast.avatar.shell import Shell, whole_texture
+from headcast.avatar.shell import GAP, Shell, whole_texture
 from headcast.avatar.source import Source
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
@@ -82,10 +82,13 @@ def test_textures_below_each_other() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 256, (8, 8, 3), np.uint8), rng.integers(0, 256, (4, 6, 4), np.uint8)
     whole, places = whole_texture([a, b])
-    assert (whole[:8, :8, :3] == a).all() and (whole[8:, :6] == b).all() and (whole[:8, :, 3] == 255).all()
+    tall = 12 + 4 * GAP
+    assert whole.shape == (tall, 8, 4) and (whole[GAP : GAP + 8, :, :3] == a).all()
+    assert (whole[GAP : GAP + 8, :, 3] == 255).all() and (whole[3 * GAP + 8 : tall - GAP, :6] == b).all()
+    assert (whole[2 * GAP + 8 : 3 * GAP + 8, :6] == b[0]).all()  # nothing of the other picture above it
     uv = torch.tensor([2.5 / 6, 1.5 / 4])
-    at = (uv * places[1, :2] + places[1, 2:]) * torch.tensor([8, 12])
-    assert torch.allclose(at, torch.tensor([2.5, 9.5]))
+    at = (uv * places[1, :2] + places[1, 2:]) * torch.tensor([8, tall])
+    assert torch.allclose(at, torch.tensor([2.5, 3 * GAP + 9.5]))
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ __all__ = ["Shell", "shells_from"]
 
 NAME = re.compile(r"[a-z]{1,16}")
 MOST_VERTICES = 1 << 18
+GAP = 8  # rows between pictures
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,19 @@ def whole_texture(
     textures: list[UInt8[np.ndarray, "..."]],
 ) -> tuple[UInt8[np.ndarray, "..."], Float[Tensor, "n 4"]]:
     """Pictures below each other in one, with coverage; and for each the scale and offset (su, sv, ou, ov)
-    that take its uv there. A picture's right and lower borders are repeated, so that nothing bleeds in."""
+    that take its uv there. Borders are repeated, so that nothing bleeds in."""
     width = max(t.shape[1] for t in textures)
-    rows = [t.shape[0] for t in textures]
-    out = np.empty((sum(rows), width, 4), np.uint8)
+    tall = sum(t.shape[0] + 2 * GAP for t in textures)
+    out = np.empty((tall, width, 4), np.uint8)
     places = torch.empty(len(textures), 4)
-    top = 0
+    top = GAP
     for i, t in enumerate(textures):
-        part = out[top : top + t.shape[0]]
-        part[:, : t.shape[1], :3] = t[..., :3]
-        part[:, : t.shape[1], 3] = t[..., 3] if t.shape[2] == 4 else 255
-        part[:, t.shape[1] :] = part[:, t.shape[1] - 1 : t.shape[1]]
-        places[i] = torch.tensor([t.shape[1] / width, t.shape[0] / len(out), 0.0, top / len(out)])
-        top += t.shape[0]
+        height, across = t.shape[:2]
+        part = out[top : top + height]
+        part[:, :across, :3] = t[..., :3]
+        part[:, :across, 3] = t[..., 3] if t.shape[2] == 4 else 255
+        part[:, across:] = part[:, across - 1 : across]
+        out[top - GAP : top], out[top + height : top + height + GAP] = part[0], part[-1]
+        places[i] = torch.tensor([across / width, height / tall, 0.0, top / tall])
+        top += height + 2 * GAP
     return out, places

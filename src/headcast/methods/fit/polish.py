@@ -7,6 +7,7 @@ position are moved; positions are drawn back to the seed a little.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,8 +33,9 @@ __all__ = ["PSEUDO", "polish", "with_gaussians"]
 
 STEPS = 70
 RATES = {"albedo": 0.03, "opacity": 0.08, "log_scale": 0.06, "position": 0.06}
-PULL = {"albedo": 0.0, "opacity": 0.0, "log_scale": 0.0, "position": 0.01}
-"""Share of the way back to the seed at every step."""
+PULL = 0.01  # share of the way that positions go back to the seed at every step
+SHRINK, GROW = 0.15, 0.7  # of the logarithm of a Gaussian's reach
+SOLID = 0.97  # opacity that what was opaque keeps, so that no other view sees through it
 CYCLE = 3  # steps, the last of which looks at a pseudo-target
 BRIGHTEST = 1.4  # albedo in display values: some light is dimmer than what it lit
 HIDDEN = 0.012  # metres behind the mesh from which nothing is seen
@@ -107,6 +109,8 @@ def polish(
     adam = torch.optim.Adam(
         [{"params": [now[k]], "lr": RATES[k]} for k in RATES], betas=(0.8, 0.99), eps=1e-10, fused=True
     )
+    solid = math.log(SOLID / (1 - SOLID))
+    floor = torch.where(first["opacity"] > solid, solid, -torch.inf)
     for step in range(steps):
         turn, rest = divmod(step, CYCLE)
         if rest == CYCLE - 1:
@@ -120,9 +124,10 @@ def polish(
         loss_in(view, now, torch.rand(3, generator=rng)).backward()
         adam.step()
         with torch.no_grad():
-            for k in RATES:
-                now[k].lerp_(first[k], PULL[k])
+            now["position"].lerp_(first["position"], PULL)
             now["albedo"].clamp_(0, BRIGHTEST)
+            now["log_scale"].clamp_(first["log_scale"] - SHRINK, first["log_scale"] + GROW)
+            now["opacity"].clamp_(min=floor)
         if progress:
             progress((step + 1) / steps, "polishing")
     return replace(avatar, gaussians=replace(avatar.gaussians, **{k: v.detach() for k, v in now.items()}))

@@ -32,7 +32,7 @@ SIDES = {
 SPREAD = (0.66, 0.74)  # standard deviation in texels, fine and coarse: neighbours blend into one surface
 SHARPEN, BLUR = 1.2, 0.8  # how much, and the scale in texels
 THIN = 0.12  # thickness, of the narrower side
-OPAQUE = 0.975
+OPAQUE = 0.99
 FACE = ("face", "lips", "lids", "nose", "brows", "ears")
 INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 

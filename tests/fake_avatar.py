@@ -20,6 +20,10 @@ class FakeAvatar:
     head: HeadModel = field(default_factory=HeadModel.load)
 
     @property
+    def info(self) -> dict[str, str]:
+        return {"kind": "fake", "method": "dots"}
+
+    @property
     def source(self) -> SimpleNamespace:
         params = HeadParams.neutral(self.head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.3]))
         return SimpleNamespace(camera=Camera.make(900, 300, 400), params=params, light=torch.zeros(9, 3))

@@ -9,7 +9,7 @@ from headcast.errors import HeadcastError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["is_cuda", "pick_device", "synchronize"]
+__all__ = ["is_cuda", "pick_device", "summary", "synchronize"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -42,3 +42,12 @@ def synchronize(device: torch.device) -> None:
 
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def summary() -> str:
+    """What this torch can compute on, in a few words."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"CUDA {torch.version.cuda}, {torch.cuda.get_device_name(0)}"
+    return f"CUDA {torch.version.cuda} but no device" if torch.version.cuda else "CPU only"

@@ -111,7 +111,7 @@ def test_another_head_is_named(good: Path, tmp_path: Path) -> None:
     package = read_package(good)
     other = {**package.meta, "head": {"name": "other", "hash": "0" * 16, "topology": "1" * 16}}
     write_package(tmp_path / "x.avatar", Package(other, package.tensors, package.textures))
-    with pytest.raises(HeadcastError, match=r"'other'.*create it again"):
+    with pytest.raises(HeadcastError, match=r"'other'.*headcast doctor --convert"):
         load(tmp_path / "x.avatar")
 
 

@@ -58,11 +58,9 @@ def package(name: str, module: str = "", wheel: str = "", said: Callable[[], str
 
 def cuda() -> str:
     """What torch can compute on."""
-    import torch
+    from headcast.device import summary
 
-    if torch.cuda.is_available():
-        return f", CUDA {torch.version.cuda}, {torch.cuda.get_device_name(0)}"
-    return f", CUDA {torch.version.cuda} but no device" if torch.version.cuda else ", CPU only"
+    return f", {summary()}"
 
 
 def codecs() -> str:

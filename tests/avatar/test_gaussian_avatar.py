@@ -14,10 +14,11 @@ from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package, write_package
 from headcast.avatar.rig import frames_of, to_world
+from headcast.avatar.shell import Shell
 from headcast.avatar.source import Source
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.head.model import HeadModel
+from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.fit.seed import seed
 from headcast.render.shading import ambient
@@ -84,6 +85,27 @@ def test_round_trip(avatar: GaussianAvatar, tmp_path: Path) -> None:
     p, c = avatar.source.params, avatar.source.camera
     assert psnr(shown(avatar, p, c), shown(back, p, c)) > 45
     assert torch.equal(avatar.gaussians.triangle, back.gaussians.triangle)
+
+
+def test_shells_keep_their_gaussians_in_a_file(avatar: GaussianAvatar, tmp_path: Path) -> None:
+    def plate(name: str, x: float, colour: int) -> Shell:
+        rest = torch.tensor([[-0.05, 0.05, 0.2], [0.05, 0.05, 0.2], [0.05, -0.05, 0.2], [-0.05, -0.05, 0.2]])
+        faces = torch.tensor([[0, 3, 2], [0, 2, 1]])
+        weights = torch.zeros(4, len(JOINTS))
+        weights[:, 0] = 1
+        uv = torch.tensor([[0.0, 0.0], [1, 0], [1, 1], [0, 1]])
+        texture = np.full((8, 8, 4), 255, np.uint8)
+        texture[..., :3] = colour
+        return Shell(name, rest + torch.tensor([x, 0.0, 0.0]), faces, uv, faces, weights, texture)
+
+    mesh = replace(avatar.mesh, shells=(plate("hair", -0.08, 250), plate("body", 0.08, 10)))
+    with torch.no_grad():
+        worn = GaussianAvatar(mesh, seed(mesh.surface, mesh.source))
+    worn.save(tmp_path / "a.avatar")
+    p, c = avatar.source.params, avatar.source.camera
+    before, after = shown(worn, p, c), shown(load(tmp_path / "a.avatar"), p, c)
+    assert psnr(before, after) > 40
+    assert float(before.amax()) > 0.9 and float(before.amin()) < 0.1
 
 
 def test_points_between_corners_are_found_again(avatar: GaussianAvatar) -> None:

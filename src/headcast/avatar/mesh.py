@@ -42,7 +42,7 @@ class MeshAvatar:
         texture: albedo in the head's UV, sRGB display values.
         source: camera, parameters and light of the photo.
         info: how it was made.
-        shells: surfaces beyond the head: hair, body.
+        shells: surfaces beyond the head, always in the order of their names: Gaussians count triangles.
     """
 
     head: HeadModel
@@ -50,6 +50,9 @@ class MeshAvatar:
     source: Source
     info: dict[str, Any]
     shells: tuple[Shell, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shells", tuple(sorted(self.shells, key=lambda s: s.name)))
 
     @property
     def identity(self) -> Float[Tensor, "i"]:

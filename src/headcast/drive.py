@@ -83,7 +83,6 @@ def drive_from(
     Raises:
         HeadcastError: unknown preset, unreadable file, ``driver`` without a video.
     """
-
     if frames is not None and frames < 1:
         raise HeadcastError(f"--frames {frames}: give at least 1")
     if not isinstance(what, Motion) and is_video(what):

@@ -161,13 +161,8 @@ class GaussianAvatar:
         return cls(mesh, Gaussians(triangle, opacity=opacity, **get))
 
 
-def splat(
-    world: Gaussians, placed: Placed, camera: Camera, background: Float[Tensor, "3"] | None = None
-) -> Rendering:
-    """A picture of lit Gaussians; those on surfaces that turn away from the viewer are left out.
-
-    With a ``background``, ``rgb`` is the finished picture, else straight.
-    """
+def splat(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:
+    """A picture of lit Gaussians with straight alpha; those that turn away from the viewer are left out."""
     with torch.no_grad():
         towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)
         facing = (towards * placed.normals).sum(-1)
@@ -177,7 +172,5 @@ def splat(
     opacity = torch.sigmoid(shown.opacity) * fade
     logits = torch.where(fade < 1, torch.logit(opacity.clamp(1e-4, 0.9999)), shown.opacity)
     colours = linear_to_srgb((srgb_to_linear(shown.albedo.clamp(min=0)) * placed.shading[front]).clamp(0, 1))
-    out = render_gaussians(
-        shown.position, shown.log_scale, shown.quaternion, logits, colours, camera, background=background
-    )
+    out = render_gaussians(shown.position, shown.log_scale, shown.quaternion, logits, colours, camera)
     return Rendering(out.rgb.clamp(0, 1), out.alpha, out.depth, "srgb")

@@ -18,7 +18,6 @@ from headcast.errors import HeadcastError
 from headcast.render.gaussians import render_gaussians
 from headcast.rotation import matrix_to_quaternion, quaternion_multiply
 
-pytest.importorskip("headcast.avatar.gaussian")
 LOOK = {"jawOpen": 0.4, "mouthSmileLeft": 1.0}
 
 

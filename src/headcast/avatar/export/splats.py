@@ -98,7 +98,7 @@ def gaussians_of(avatar: Avatar) -> GaussianAvatar:
 
 def arrays(gaussians: Gaussians, shading: Float[torch.Tensor, "n 3"]) -> Splats:
     """Plain arrays of lit Gaussians."""
-    colour = linear_to_srgb((srgb_to_linear(gaussians.albedo.clamp(0, 1)) * shading).clamp(0, 1))
+    colour = linear_to_srgb((srgb_to_linear(gaussians.albedo.clamp(min=0)) * shading).clamp(0, 1))
     q = torch.nn.functional.normalize(gaussians.quaternion, dim=-1)
     return Splats(
         gaussians.position.numpy(), gaussians.log_scale.numpy(), q.numpy(), gaussians.opacity.numpy(),

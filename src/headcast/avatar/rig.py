@@ -22,7 +22,7 @@ from torch import Tensor
 
 from headcast.rotation import matrix_to_quaternion, quaternion_multiply, quaternion_to_matrix
 
-__all__ = ["Frames", "Gaussians", "frames_of", "to_local", "to_world"]
+__all__ = ["Frames", "Gaussians", "frames_of", "placement", "to_local", "to_world"]
 
 TINY = 1e-9  # metres, below which a triangle's edge or height is taken as this
 MOST_STRETCH = 8.0  # of a Gaussian's reach
@@ -98,6 +98,18 @@ def frames_of(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Fram
     )
 
 
+def placement(frames: Frames, rest: Frames | None = None) -> Float[Tensor, "f 3 3"]:
+    """Matrices that take a position in a triangle's frame to one relative to its origin in the world: s R of
+    Eq. 3, and the stretch since ``rest`` before it where that is given."""
+    moved = frames.size[:, None, None] * frames.rotation
+    if rest is None:
+        return moved
+    xx, xz, zz = (c[:, None] for c in frames.stretch_from(rest).unbind(-1))
+    x, y, z = moved.unbind(-1)
+    # the frame's z axis points away from v2, the shape's height towards it
+    return torch.stack([xx * x, y, zz * z - xz * x], -1)
+
+
 def to_world(
     local: Gaussians,
     frames: Frames,
@@ -110,22 +122,16 @@ def to_world(
         quaternions: of ``frames.rotation`` if already known.
     """
     t = local.triangle
-    R, s = frames.rotation[t], frames.size[t]
-    position, log_scale = local.position, local.log_scale
+    log_scale = local.log_scale + frames.size[t].clamp(min=TINY).log()[:, None]
     if rest is not None:
         xx, xz, zz = frames.stretch_from(rest)[t].unbind(-1)
-        x, y, z = position.unbind(-1)
-        # the frame's z axis points away from v2, the shape's height towards it
-        position = torch.stack([xx * x - xz * z, y, zz * z], -1)
         a, b, c = quaternion_to_matrix(local.quaternion).unbind(-2)  # rows: x, y, z of the three axes
         reach = (xx[:, None] * a - xz[:, None] * c) ** 2 + b**2 + (zz[:, None] * c) ** 2
         log_scale = log_scale + reach.clamp(MOST_STRETCH**-2, MOST_STRETCH**2).log() / 2
-    world = frames.origin[t] + s[:, None] * (R @ position[..., None])[..., 0]
+    world = frames.origin[t] + (placement(frames, rest)[t] @ local.position[..., None])[..., 0]
     q = matrix_to_quaternion(frames.rotation) if quaternions is None else quaternions
     turned = quaternion_multiply(q[t], local.quaternion)
-    return replace(
-        local, position=world, quaternion=turned, log_scale=log_scale + s.clamp(min=TINY).log()[:, None]
-    )
+    return replace(local, position=world, quaternion=turned, log_scale=log_scale)
 
 
 def to_local(world: Gaussians, frames: Frames) -> Gaussians:

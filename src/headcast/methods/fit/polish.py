@@ -18,7 +18,7 @@ from torch import Tensor
 
 from headcast.avatar.gaussian import TURNED, GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.rig import Gaussians, to_world
+from headcast.avatar.rig import Gaussians, placement
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb, srgb_to_linear
@@ -214,16 +214,12 @@ def view_of(
     towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)
     seen = ((towards * placed.normals).sum(-1) > sum(TURNED) / 2) & in_sight(avatar, params, world, camera)
     index = torch.nonzero(seen)[:, 0]
-    g = avatar.gaussians[index]
-    unit = [
-        replace(g, position=p.expand(len(index), 3)) for p in torch.cat([torch.zeros(1, 3), torch.eye(3)])
-    ]
-    at = [to_world(u, placed.frames, avatar.rest, placed.quaternions).position for u in unit]
-    matrix = torch.stack([p - at[0] for p in at[1:]], -1)
+    triangle = avatar.gaussians.triangle[index]
+    matrix = placement(placed.frames, avatar.rest)[triangle]
     grown = (world.log_scale - avatar.gaussians.log_scale)[index]
     return View(
-        camera, index, at[0], matrix, world.quaternion[index], grown, placed.shading[index], target, alpha,
-        weight,
+        camera, index, placed.frames.origin[triangle], matrix, world.quaternion[index], grown,
+        placed.shading[index], target, alpha, weight,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from headcast.errors import HeadcastError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["is_cuda", "pick_device", "summary", "synchronize"]
+__all__ = ["is_cuda", "local_device", "pick_device", "summary", "synchronize"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -29,6 +29,22 @@ def pick_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise HeadcastError(f"--device {name}: this torch build sees no CUDA device; use --device cpu")
     return device
+
+
+def local_device(name: str, process: int) -> torch.device:
+    """The device of one of several processes of a machine: a GPU of its own when GPUs are meant.
+
+    Raises:
+        HeadcastError: as ``pick_device``; or more processes than GPUs.
+    """
+    import torch
+
+    device = pick_device(name)
+    if device.type != "cuda":
+        return device
+    if process >= torch.cuda.device_count():
+        raise HeadcastError(f"process {process}: only {torch.cuda.device_count()} GPUs here; start fewer")
+    return torch.device("cuda", process)
 
 
 def is_cuda(x: torch.Tensor) -> bool:

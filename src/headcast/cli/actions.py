@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headcast import api
-from headcast.cli.commands import Animate, Command, Create, Doctor, Export, Info, Observe, Render, Synth, View
+from headcast.cli.commands import (
+    Animate,
+    Command,
+    Create,
+    Doctor,
+    Export,
+    Info,
+    Observe,
+    Render,
+    Synth,
+    Train,
+    View,
+)
 from headcast.cli.expression import parse_expression
 from headcast.cli.progress import Bar
 from headcast.cli.record import write_record
@@ -48,6 +60,12 @@ def run(command: Command) -> None:
             run_view(command)
         case Synth():
             run_synth(command)
+        case Train():
+            from headcast.cli.train import run_train
+
+            start = time.perf_counter()
+            notes = run_train(command)
+            report(command.out, command.config.seed, start, command.json, notes)
         case Doctor():
             from headcast.cli.doctor import doctor
 

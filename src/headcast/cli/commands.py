@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, Suppress, arg
 
-__all__ = ["Animate", "Command", "Create", "Doctor", "Export", "Info", "Observe", "Render", "Synth", "View"]
+__all__ = [
+    "Animate", "Command", "Create", "Doctor", "Export", "Info", "Observe", "Render", "Synth", "Train", "View",
+]  # fmt: skip
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
 Size = Annotated[str | None, arg(metavar="PIXELS")]
@@ -222,4 +224,16 @@ class Synth:
     """Prints a report as JSON."""
 
 
-Command = Create | Animate | Render | Export | View | Observe | Info | Synth | Doctor
+@dataclass(frozen=True)
+class Train:
+    """Trains a network that headcast ships, or goes on; `headcast train NAME --help` lists its settings."""
+
+    name: Positional[str]
+    """restorer, parser, encoder or toy; or the place of your own recipe, package.module:Class."""
+    recipe: Suppress[Any] = None
+    config: Suppress[Any] = None
+    out: Suppress[Path] = Path("runs")
+    json: Suppress[bool] = False
+
+
+Command = Create | Animate | Render | Export | View | Observe | Info | Synth | Train | Doctor

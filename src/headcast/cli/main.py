@@ -7,9 +7,21 @@ import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from headcast.cli.commands import Animate, Command, Create, Doctor, Export, Info, Observe, Render, Synth, View
+from headcast.cli.commands import (
+    Animate,
+    Command,
+    Create,
+    Doctor,
+    Export,
+    Info,
+    Observe,
+    Render,
+    Synth,
+    Train,
+    View,
+)
 from headcast.errors import HeadcastError
 
 __all__ = ["main"]
@@ -57,14 +69,19 @@ def looking_ahead(command: Command) -> Iterator[None]:
 
 def parse(arguments: list[str]) -> Command | None:
     """The command with its options; None when only help or the version was asked for."""
-    import tyro
-    from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+    from tyro.conf import subcommand
 
     from headcast import __version__
 
     if arguments in (["--version"], ["-V"]):
         print(f"headcast {__version__}")
         return None
+    if arguments[:1] == ["train"] and arguments[1:] and not arguments[1].startswith("-"):
+        from headcast.cli.train import fill_in, options
+
+        name = arguments[1]
+        given = ask(options(name), f"headcast train {name}", None, arguments[2:])
+        return None if given is None else fill_in(name, given)
     commands = (
         Annotated[Create, subcommand("create")]
         | Annotated[Animate, subcommand("animate")]
@@ -74,14 +91,26 @@ def parse(arguments: list[str]) -> Command | None:
         | Annotated[Info, subcommand("info")]
         | Annotated[View, subcommand("view")]
         | Annotated[Synth, subcommand("synth")]
+        | Annotated[Train, subcommand("train")]
         | Annotated[Doctor, subcommand("doctor")]
     )
+    return ask(commands, "headcast", DESCRIPTION, arguments or ["--help"])
+
+
+def ask(form: Any, program: str, description: str | None, arguments: list[str]) -> Any:
+    """Arguments as an instance of a dataclass; None when only help was asked for.
+
+    Raises:
+        HeadcastError: they make no sense.
+    """
+    import tyro
+    from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes
+
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
-                commands,  # type: ignore[arg-type]
-                prog="headcast", description=DESCRIPTION, args=arguments or ["--help"],
+                form, prog=program, description=description, args=arguments,
                 config=(OmitArgPrefixes, OmitSubcommandPrefixes, FlagCreatePairsOff),
             )  # fmt: skip
     except SystemExit as e:

@@ -1,0 +1,70 @@
+"""``headcast train NAME``: the recipe's own settings and the trainer's become flags."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from headcast.cli.commands import Out, Train
+from headcast.cli.progress import Bar
+
+__all__ = ["fill_in", "options", "run_train"]
+
+
+def options(name: str) -> type:
+    """A dataclass of all flags of a recipe: ``recipe``, ``config``, ``out``, ``json``.
+
+    Raises:
+        HeadcastError: no such recipe.
+    """
+    from headcast.training import TrainConfig
+    from headcast.training.recipes import recipe_class
+
+    recipe = recipe_class(name)
+    config = getattr(recipe, "defaults", TrainConfig())
+    shown = dataclasses.make_dataclass(
+        name,
+        [
+            ("recipe", recipe, dataclasses.field(default_factory=recipe)),
+            ("config", TrainConfig, dataclasses.field(default=config)),
+            ("out", Out, dataclasses.field(default=None)),
+            ("json", bool, dataclasses.field(default=False)),
+        ],
+        frozen=True,
+    )
+    what = (recipe.__doc__ or name).strip().splitlines()[0]
+    shown.__doc__ = f"{what} The folder (-o) is runs/{name} by default."
+    return shown
+
+
+def fill_in(name: str, given: Any) -> Train:
+    """The command, from parsed ``options``."""
+    return Train(name, given.recipe, given.config, given.out or Path("runs") / name, given.json)
+
+
+def run_train(command: Train) -> tuple[str, ...]:
+    """``headcast train``: gives notes on how it ended. After Ctrl-C the weights are written all the same.
+
+    Raises:
+        HeadcastError: what the user can mend.
+        KeyboardInterrupt: it was stopped by Ctrl-C or SIGTERM, after everything was written.
+    """
+    from headcast.training import train
+
+    start = time.perf_counter()
+    first = int(os.environ.get("RANK", "0")) == 0
+    with Bar() as bar:
+        result = train(command.recipe, command.config, command.out, bar if first else None)
+    words = ", ".join(f"{k} {v:.4g}" for k, v in result.log.items())
+    note = f"{result.step} steps, this run {(time.perf_counter() - start) / 60:.1f} minutes; {words}"
+    if result.signal:
+        if first:
+            sys.stderr.write(f"headcast: stopped after {note}; {result.weights} is usable; rerun to go on\n")
+        raise KeyboardInterrupt
+    if result.stopped == "minutes":
+        note += "; the same command goes on"
+    return (note,)

@@ -1,0 +1,7 @@
+"""Training: a loop that survives, for whatever recipe; it knows neither people nor methods."""
+
+from headcast.training.config import TrainConfig
+from headcast.training.loop import TrainResult, train
+from headcast.training.recipe import Recipe
+
+__all__ = ["Recipe", "TrainConfig", "TrainResult", "train"]

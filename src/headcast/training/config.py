@@ -1,0 +1,65 @@
+"""How to train, whatever is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from headcast.errors import HeadcastError
+
+__all__ = ["Precision", "TrainConfig"]
+
+Precision = Literal["32", "bf16"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of the trainer. A run ends after ``minutes`` or at ``steps``, whichever comes first."""
+
+    minutes: float | None = None
+    """How long this run may take, set-up and writing included; the next run goes on where it stopped."""
+    steps: int | None = None
+    """At which step training is complete."""
+    seed: int = 0
+    """Seed of the first weights, of the data and of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N; under torchrun each process takes its own GPU."""
+    precision: Precision = "32"
+    """32, or bf16: networks compute in bfloat16 where that is safe, weights stay 32 bits."""
+    accumulate: int = 1
+    """So many batches make one step."""
+    ema: float = 0.999
+    """Decay of the moving average of the weights, which is what ships; 0: the weights themselves."""
+    clip: float = 0.0
+    """Longest gradient, as L2 norm over all weights of an optimizer; 0: any."""
+    warmup: int = 0
+    """Steps over which the learning rate rises to its full height."""
+    cooldown: float = 0.0
+    """Share of the run at its end over which the learning rate falls to zero."""
+    log_every: int = 20
+    """Steps that a line of the log is the mean of."""
+    picture_every: int = 500
+    """Steps between pictures; 0: only at the end."""
+    checkpoint_seconds: float = 60.0
+    """Seconds between checkpoints; one is also written at the end."""
+    workers: int = 0
+    """Threads that prepare batches ahead: for data read from files; synthetic heads need none."""
+    engine: Literal["auto", "plain", "fabric"] = "auto"
+    """fabric: Lightning Fabric, which torchrun needs; plain: this program's own loop on one device."""
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that make no sense.
+
+        Raises:
+            HeadcastError: naming the flag.
+        """
+        for name in ("accumulate", "log_every"):
+            if getattr(self, name) < 1:
+                raise HeadcastError(f"train: --{name.replace('_', '-')} must be at least 1")
+        for name in ("clip", "warmup", "picture_every", "checkpoint_seconds", "workers"):
+            if getattr(self, name) < 0:
+                raise HeadcastError(f"train: --{name.replace('_', '-')} cannot be negative")
+        if not 0 <= self.ema < 1 or not 0 <= self.cooldown <= 1:
+            raise HeadcastError("train: --ema lies in 0..1 (1 excluded), --cooldown in 0..1")
+        if (self.minutes is not None and self.minutes <= 0) or (self.steps is not None and self.steps < 0):
+            raise HeadcastError("train: --minutes and --steps must be positive")

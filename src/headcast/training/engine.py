@@ -1,0 +1,134 @@
+"""Where and how precisely a process computes, and how several agree: Lightning Fabric, or plain torch."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from headcast.device import local_device, pick_device
+from headcast.errors import HeadcastError
+from headcast.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["Engine", "average_gradients", "make_engine"]
+
+
+class Engine(Protocol):
+    """What the loop needs to know of the machine."""
+
+    device: torch.device
+    rank: int
+    world: int
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Mixed precision while open."""
+        ...
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of a loss."""
+        ...
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Mean over all processes."""
+        ...
+
+
+class Plain:
+    """One process, one device, only torch."""
+
+    rank = 0
+    world = 1
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.device = pick_device(config.device)
+        self.half = config.precision == "bf16"
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Mixed precision while open."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of a loss."""
+        loss.backward()
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Itself."""
+        return x
+
+
+class OnFabric:
+    """Lightning Fabric: one process, or as many as ``torchrun`` started."""
+
+    def __init__(self, config: TrainConfig, fabric: Fabric) -> None:
+        self.fabric = fabric
+        self.device, self.rank, self.world = fabric.device, fabric.global_rank, fabric.world_size
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Mixed precision while open."""
+        return self.fabric.autocast()
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of a loss."""
+        self.fabric.backward(loss)
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Mean over all processes."""
+        if self.world == 1:
+            return x
+        y = self.fabric.all_reduce(x, reduce_op="mean")
+        assert isinstance(y, Tensor)
+        return y
+
+
+def make_engine(config: TrainConfig) -> Engine:
+    """Fabric when it is installed or asked for, else the plain one.
+
+    Raises:
+        HeadcastError: Fabric is asked for, or needed under ``torchrun``, and absent; the device is absent.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    device = local_device(config.device, int(os.environ.get("LOCAL_RANK", "0"))) if world > 1 else None
+    if config.engine == "plain" and world == 1:
+        return Plain(config)
+    try:
+        from lightning_fabric import Fabric
+    except ModuleNotFoundError as e:
+        if world == 1 and config.engine != "fabric":
+            return Plain(config)
+        raise HeadcastError(
+            "train: several processes, or --engine fabric, need Lightning Fabric: pip install headcast[train]"
+        ) from e
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    device = device or pick_device(config.device)
+    devices = [device.index or 0] if world == 1 and device.type != "cpu" else local
+    fabric = Fabric(
+        accelerator=device.type, devices=devices, num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+    )  # fmt: skip
+    fabric.launch()
+    return OnFabric(config, fabric)
+
+
+def average_gradients(engine: Engine, networks: dict[str, nn.Module]) -> None:
+    """Mean of the gradients of all processes, in one message a data type.
+
+    By hand instead of through DistributedDataParallel: recipes may then call any method of their networks,
+    several times a step, with gradient penalties, and need no wrapper.
+    """
+    if engine.world == 1:
+        return
+    weights = [p for n in networks.values() for p in n.parameters() if p.requires_grad]
+    for kind in sorted({p.dtype for p in weights}, key=str):
+        same = [p for p in weights if p.dtype == kind]
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in same])
+        for p, g in zip(same, engine.mean(flat).split([p.numel() for p in same]), strict=True):
+            p.grad = g.view_as(p).clone()

@@ -1,0 +1,242 @@
+"""The loop: steps, checkpoints, log, pictures, and weights at the end however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headcast.errors import HeadcastError
+from headcast.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from headcast.training.config import TrainConfig
+from headcast.training.data import step_batches
+from headcast.training.ema import averaged, follow
+from headcast.training.engine import Engine, make_engine
+from headcast.training.log import Log
+from headcast.training.recipe import Networks, Recipe
+from headcast.training.ship import ship
+from headcast.training.state import differences, fill, freeze, settings, thaw
+from headcast.training.step import Stepper
+from headcast.training.stop import Stop
+from headcast.training.tree import flat
+
+__all__ = ["TrainResult", "train"]
+
+UNSEEN = 1_000_003
+"""Added to the seed of batches for pictures, which are never trained on."""
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended.
+
+    Attributes:
+        step: steps taken in all.
+        weights: the file that ships.
+        stopped: steps | minutes | signal.
+        signal: which one, else 0.
+        log: means of the last line of the log.
+        notes: what the user should know.
+    """
+
+    step: int
+    weights: Path
+    stopped: str
+    signal: int
+    log: dict[str, float]
+    notes: tuple[str, ...]
+
+
+def train(recipe: Recipe, config: TrainConfig, folder: Path, progress: Progress | None = None) -> TrainResult:
+    """Trains a recipe, or goes on where an earlier run with this folder stopped.
+
+    The folder gets ``log.jsonl``, ``pictures/``, ``checkpoints/`` and, with every checkpoint and at the end,
+    ``<name>.safetensors`` with its card ``<name>.json``.
+
+    Args:
+        progress: called after each step with the share done (0..1) and words.
+
+    Raises:
+        HeadcastError: neither minutes nor steps; the folder can't be written; a loss that is not finite.
+    """
+    if config.minutes is None and config.steps is None:
+        raise HeadcastError("train: say how long: --minutes M or --steps N")
+    with Stop(config.minutes) as stop:
+        return Run(recipe, config, Path(folder), stop, progress).run()
+
+
+class Run:
+    """One run of ``train``."""
+
+    def __init__(
+        self, recipe: Recipe, config: TrainConfig, folder: Path, stop: Stop, progress: Progress | None
+    ) -> None:
+        self.recipe, self.config, self.folder = recipe, config, folder
+        self.stop, self.progress = stop, progress
+        self.engine: Engine = make_engine(config)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise HeadcastError(f"{folder}: cannot be made ({e.strerror}); choose another place") from e
+        torch.manual_seed(config.seed)
+        self.networks = {k: n.to(self.engine.device).train() for k, n in recipe.networks(config.seed).items()}
+        self.optimizers = recipe.optimizers(self.networks)
+        self.stepper = Stepper(recipe, config, self.engine, self.networks, self.optimizers, folder)
+        self.averages = averaged(self.networks) if config.ema else self.networks
+        self.step = self.first = 0
+        self.before = 0.0  # seconds of training in earlier runs
+        self.notes: list[str] = []
+        self.saved_at = -1  # step of the last checkpoint
+        found, words = load_checkpoint(folder)
+        self.notes += words
+        state = self.restore(found) if found else {}
+        self.log: Log | None = None
+        if self.engine.rank == 0:
+            gathered = state.get("log", {"sums": {}, "count": 0})
+            self.log = Log(folder, config.log_every, self.step, gathered["sums"], gathered["count"])
+        self.agree()
+
+    def restore(self, found: Checkpoint) -> dict[str, Any]:
+        """Takes a checkpoint's weights, averages and optimizers; gives what else it says."""
+        fill(self.networks, found.networks, self.folder)
+        if self.config.ema:
+            fill(self.averages, found.averages or found.networks, self.folder)
+        self.notes += thaw(self.optimizers, found)
+        self.step = self.first = self.saved_at = found.step
+        self.before = float(found.state.get("seconds", 0.0))
+        changed = differences(found.state.get("settings", {}), settings(self.recipe, self.config))
+        if changed:
+            self.notes.append(f"going on with other settings: {', '.join(changed)}")
+        return found.state
+
+    def agree(self) -> None:
+        """Refuses processes that start from different checkpoints."""
+        here = torch.tensor([float(self.step)], device=self.engine.device)
+        if float(self.engine.mean(here)) != self.step:
+            raise HeadcastError(f"{self.folder}: processes see different checkpoints; use a folder all share")
+
+    def run(self) -> TrainResult:
+        """Steps until it is time to stop, then writes everything."""
+        stopped = "steps"
+        self.say(self.notes)
+        with contextlib.closing(step_batches(self.recipe, self.config, self.engine, self.step)) as batches:
+            try:
+                saved = self.stop.elapsed
+                while self.config.steps is None or self.step < self.config.steps:
+                    end, save = self.decide(self.stop.elapsed - saved)
+                    if end:
+                        stopped = "signal" if self.stop.signal else "minutes"
+                        break
+                    if save:
+                        self.save()
+                        saved = self.stop.elapsed
+                    self.advance(next(batches))
+            except HeadcastError:
+                self.save()  # the weights before the step that failed
+                raise
+        self.save()
+        self.picture()
+        if self.log is not None:
+            self.log.close()
+        return TrainResult(
+            self.step, self.folder / f"{self.recipe.name}.safetensors", stopped, self.stop.signal,
+            self.log.last if self.log else {}, tuple(self.notes),
+        )  # fmt: skip
+
+    def decide(self, since: float) -> tuple[bool, bool]:
+        """Whether to end, whether to write a checkpoint; all processes decide alike."""
+        wishes = [float(self.stop.due()), float(since > self.config.checkpoint_seconds)]
+        if self.engine.world > 1:
+            wishes = self.engine.mean(torch.tensor(wishes, device=self.engine.device)).tolist()
+        return wishes[0] > 0, wishes[1] > 0
+
+    def rate(self) -> float:
+        """Factor of the learning rates: rises over ``warmup`` steps, falls in the ``cooldown``."""
+        config = self.config
+        rise = min(1.0, (self.step + 1) / config.warmup) if config.warmup else 1.0
+        done = self.step / config.steps if config.steps else self.stop.share
+        fall = min(1.0, (1 - done) / config.cooldown) if config.cooldown else 1.0
+        return rise * fall
+
+    def advance(self, batches: list[Any]) -> None:
+        """One step, its averages, its line in the log, its picture."""
+        rate = self.rate()
+        values = self.stepper.step(self.step, batches, rate)
+        self.step += 1
+        if self.config.ema:
+            follow(self.averages, self.networks, self.config.ema, self.step)
+        self.stop.stepped()
+        seconds = self.before + self.stop.elapsed
+        if self.log is not None:
+            self.log.add(self.step, values, {"seconds": round(seconds, 3), "rate": rate})
+        if self.progress is not None:
+            speed = (self.step - self.first) / max(self.stop.elapsed, 1e-9)
+            sums = [f"{k.removesuffix('/sum')} {v:.4g}" for k, v in values.items() if k.endswith("/sum")]
+            self.progress(self.share(), f"step {self.step} · {' · '.join(sums)} · {speed:.2g}/s")
+        if self.config.picture_every and self.step % self.config.picture_every == 0:
+            self.picture()
+
+    def share(self) -> float:
+        """Share of this run that is done."""
+        steps = self.config.steps
+        by_steps = (self.step - self.first) / max(steps - self.first, 1) if steps else 0.0
+        return max(by_steps, self.stop.share)
+
+    def picture(self) -> None:
+        """Writes a picture of the averaged networks."""
+        if self.log is None:
+            return
+        began = self.stop.elapsed
+        batch = self.recipe.batch(0, self.config.seed + UNSEEN, self.engine.device)
+        with self.looking() as networks:
+            grid = self.recipe.pictures(networks, batch)
+        if grid is not None:
+            self.log.picture(self.step, grid)
+        self.stop.wrote(began)
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[Networks]:
+        """Averaged networks in evaluation mode."""
+        for n in self.averages.values():
+            n.eval()
+        with torch.no_grad():
+            yield self.averages
+        if self.averages is self.networks:
+            for n in self.networks.values():
+                n.train()
+
+    def save(self) -> None:
+        """A checkpoint and the weights that ship; by the first process, unless nothing has changed."""
+        if self.log is None:
+            return
+        began = self.stop.elapsed
+        facts = {
+            "recipe": self.recipe.name, "seconds": round(self.before + began, 3),
+            "settings": settings(self.recipe, self.config),
+            "log": {"sums": self.log.sums, "count": self.log.count},
+        }  # fmt: skip
+        if self.step != self.saved_at:
+            averages = self.averages if self.config.ema else {}
+            save_checkpoint(self.folder, freeze(self.step, self.networks, averages, self.optimizers, facts))
+            self.saved_at = self.step
+        with self.looking() as networks:
+            tensors = {k: flat(v) for k, v in self.recipe.shipped(networks).items()}
+        told = {
+            "steps": self.step, "minutes": round((self.before + self.stop.elapsed) / 60, 2),
+            "device": self.engine.device.type, "processes": self.engine.world, "log": self.log.last,
+            "settings": facts["settings"],
+        }  # fmt: skip
+        ship(self.folder, self.recipe.name, tensors, self.recipe.card(), told)
+        self.stop.wrote(began)
+
+    def say(self, words: list[str]) -> None:
+        """Words for the user, once."""
+        if self.engine.rank == 0:
+            for line in words:
+                sys.stderr.write(f"train: {line}\n")

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from headcast.avatar.mesh import MeshAvatar, thumbnail_of
 from headcast.avatar.package import Package, damaged, write_package
-from headcast.avatar.rig import Frames, Gaussians, frames_of, to_world
+from headcast.avatar.posing import kernels_serve
+from headcast.avatar.rig import TURNED, Frames, Gaussians, frames_of, to_world
+from headcast.avatar.rig_numba import Packed
 from headcast.avatar.source import Source, check_tensor
 from headcast.avatar.surface import Posed
 from headcast.camera import Camera
@@ -26,9 +28,8 @@ from headcast.render.shading import shade
 from headcast.render.types import Rendering
 from headcast.rotation import matrix_to_quaternion
 
-__all__ = ["GaussianAvatar", "Placed"]
+__all__ = ["TURNED", "GaussianAvatar", "Placed"]
 
-TURNED = (-0.35, -0.1)  # cosines to the viewer between which a Gaussian on a surface fades away
 MOST = 1 << 20
 
 
@@ -115,8 +116,30 @@ class GaussianAvatar:
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
     ) -> Rendering:
         """A picture with straight alpha in sRGB; ``params`` are unbatched."""
+        if kernels_serve(params, *vars(self.gaussians).values()):
+            return self.render_by_kernels(params, camera, light)
+        return self.render_plainly(params, camera, light)
+
+    def render_plainly(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
+    ) -> Rendering:
+        """``render`` in plain torch: what the kernels are held to, and differentiable."""
         placed = self.placed(params, light)
         return splat(self.world(placed), placed, camera)
+
+    def render_by_kernels(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
+    ) -> Rendering:
+        """``render`` where the pose is one for the kernels (``kernels_serve``)."""
+        light = self.source.light if light is None else light
+        g = self.packed.shown(self.mesh.surface.posed(params), camera, light)
+        out = render_gaussians(g.means, g.log_scales, g.quaternions, g.logits, g.colours, camera)
+        return Rendering(out.rgb.clamp(0, 1), out.alpha, out.depth, "srgb")
+
+    @cached_property
+    def packed(self) -> Packed:
+        """The Gaussians as the rig's kernel reads them."""
+        return Packed.of(self.gaussians, self.bary, self.mesh.surface.faces, self.rest)
 
     def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
         """The photo's view, small, on transparent ground."""

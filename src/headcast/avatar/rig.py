@@ -26,6 +26,7 @@ __all__ = ["Frames", "Gaussians", "frames_of", "placement", "to_local", "to_worl
 
 TINY = 1e-9  # metres, below which a triangle's edge or height is taken as this
 MOST_STRETCH = 8.0  # of a Gaussian's reach
+TURNED = (-0.35, -0.1)  # cosines to the viewer between which a Gaussian on a surface fades away
 
 
 @dataclass(frozen=True)

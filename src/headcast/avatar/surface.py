@@ -7,13 +7,14 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from headcast.avatar.posing import Poser, carry, kernels_serve
 from headcast.avatar.shell import Shell, whole_texture
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
-from headcast.head.occlusion import mouth_occlusion
+from headcast.head.occlusion import inside_mouth, mouth_occlusion
 from headcast.head.params import HeadParams
 from headcast.render.geometry import vertex_normals
 from headcast.render.shaded import render_textured
@@ -87,11 +88,38 @@ class Surface:
 
     def posed(self, params: HeadParams) -> Posed:
         """The surface in a pose (unbatched)."""
-        head = self.head(params)
-        vertices = torch.cat([head, *(s.posed(self.head, params) for s in self.shells)])
+        served = kernels_serve(params, self.head.neutral)
+        vertices = self.vertices_by_kernels(params) if served else self.vertices(params)
+        count = len(self.head.neutral)
         openness = torch.ones(len(vertices))
-        openness[: len(head)] = mouth_occlusion(self.head, head)
+        openness[:count] = mouth_occlusion(self.head, vertices[:count], self.inside)
         return Posed(vertices, vertex_normals(vertices, self.faces), openness)
+
+    def vertices(self, params: HeadParams) -> Float[Tensor, "v 3"]:
+        """World vertices in a pose (unbatched)."""
+        return torch.cat([self.head(params), *(s.posed(self.head, params) for s in self.shells)])
+
+    def vertices_by_kernels(self, params: HeadParams) -> Float[Tensor, "v 3"]:
+        """The same, for poses that kernels serve."""
+        if not self._posers or not self._posers[-1].fits(self.head, params.identity):
+            self._posers[:] = [Poser(self.head, params.identity)]
+        poser, at = self._posers[-1], len(self.head.neutral)
+        out = np.empty((at + sum(len(s.rest) for s in self.shells), 3), np.float32)
+        moves = poser.head_into(out[:at], params)
+        for s in self.shells:
+            rest, weights = s.rest.contiguous().numpy(), s.skin_weights.contiguous().numpy()
+            carry(rest, weights, moves.shell, moves.root, out[at : at + len(rest)])
+            at += len(rest)
+        return torch.from_numpy(out)
+
+    @cached_property
+    def _posers(self) -> list[Poser]:
+        return []
+
+    @cached_property
+    def inside(self) -> Bool[Tensor, "v"]:
+        """Which of the head's vertices lie inside the mouth."""
+        return inside_mouth(self.head)
 
     def render(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], *, antialias: int = 2

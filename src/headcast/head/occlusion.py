@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from headcast.head.model import HeadModel
 
-__all__ = ["INSIDE", "mouth_occlusion"]
+__all__ = ["INSIDE", "inside_mouth", "mouth_occlusion"]
 
 INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 BOUNCE = 0.15
@@ -17,7 +17,18 @@ CLOSED = 4e-6
 """Square metres added to the squared radius of the opening: lips are never light-tight."""
 
 
-def mouth_occlusion(head: HeadModel, vertices: Float[Tensor, "*b v 3"]) -> Float[Tensor, "*b v"]:
+def inside_mouth(head: HeadModel) -> Bool[Tensor, "v"]:
+    """Which vertices belong to the parts inside the mouth."""
+    inside = torch.zeros(len(head.neutral), dtype=torch.bool, device=head.neutral.device)
+    for name in INSIDE:
+        if name in head.part_names:
+            inside[head.faces[head.part == head.part_names.index(name)]] = True
+    return inside
+
+
+def mouth_occlusion(
+    head: HeadModel, vertices: Float[Tensor, "*b v 3"], inside: Bool[Tensor, "v"] | None = None
+) -> Float[Tensor, "*b v"]:
     """Factor on the light that each vertex receives: 1 outside the mouth, less behind the lips.
 
     The opening between the inner lips is taken as a disc of equal area; a point at depth d behind it sees the
@@ -26,7 +37,9 @@ def mouth_occlusion(head: HeadModel, vertices: Float[Tensor, "*b v 3"]) -> Float
 
     Args:
         vertices: of a posed head, in any rigid frame, metres.
+        inside: ``inside_mouth(head)`` where it is known already.
     """
+    inside = inside_mouth(head) if inside is None else inside
     points = head.landmarks(vertices, 68)
     lips = points[..., 60:68, :]
     corners = lips[..., 0, :], lips[..., 4, :]
@@ -36,11 +49,8 @@ def mouth_occlusion(head: HeadModel, vertices: Float[Tensor, "*b v 3"]) -> Float
     up = points[..., [21, 22], :].mean(-2) - points[..., 8, :]
     across = torch.nn.functional.normalize(corners[1] - corners[0], dim=-1)
     out = torch.nn.functional.normalize(torch.linalg.cross(across, up), dim=-1)
-    depth = ((lips.mean(-2, keepdim=True) - vertices) @ out[..., None])[..., 0].clamp(min=0)
-    seen = r2 / (r2 + depth**2)
-    factor = BOUNCE + (1 - BOUNCE) * seen
-    inside = torch.zeros(vertices.shape[-2], dtype=torch.bool, device=vertices.device)
-    for name in INSIDE:
-        if name in head.part_names:
-            inside[head.faces[head.part == head.part_names.index(name)]] = True
-    return torch.where(inside, factor, torch.ones_like(factor))
+    deep = vertices[..., inside, :]
+    depth = ((lips.mean(-2, keepdim=True) - deep) @ out[..., None])[..., 0].clamp(min=0)
+    factor = torch.ones_like(vertices[..., 0])
+    factor[..., inside] = BOUNCE + (1 - BOUNCE) * (r2 / (r2 + depth**2))
+    return factor

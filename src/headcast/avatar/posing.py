@@ -1,0 +1,160 @@
+"""Posing one person's head frame after frame on a CPU: the same numbers as ``HeadModel``, sooner.
+
+What doesn't change from frame to frame is kept, only expressions that are on are added, and skin and shells
+are moved by one kernel. ``HeadModel.forward`` and ``HeadModel.carry`` are the specification.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.device import is_cuda
+from headcast.head.combine import combine
+from headcast.head.model import JOINTS, PARENTS, HeadModel
+from headcast.head.params import HeadParams, eye_look_from_gaze, gaze_from_eye_look
+from headcast.render.jit import helper, kernel
+
+__all__ = ["Moves", "Poser", "carry", "kernels_serve"]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What joints do in a frame: ``head`` and ``shell`` (J, 12), rows of (3, 4) matrices in the head frame,
+    the latter with eyes at rest; ``root`` (3, 4), world from head."""
+
+    head: np.ndarray
+    shell: np.ndarray
+    root: np.ndarray
+
+
+def kernels_serve(params: HeadParams, *others: Tensor) -> bool:
+    """Whether this pose is one for the kernels: unbatched, float32, on a CPU, without gradients."""
+    from importlib.util import find_spec
+
+    given = [x for x in (*vars(params).values(), *others) if x is not None]
+    plain = all(x.dtype in (torch.float32, torch.int64) and not is_cuda(x) for x in given)
+    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in given)
+    return plain and not wanted and not params.batch and find_spec("numba") is not None
+
+
+class Poser:
+    """A head model with one identity."""
+
+    def __init__(self, head: HeadModel, identity: Float[Tensor, "i"]) -> None:
+        self.head, self.identity = head, identity.clone()
+        with torch.no_grad():
+            self.rest, self.joints = head.shape(identity).numpy(), head.joints(identity)
+        self.basis = np.ascontiguousarray(head.expression_basis.numpy())
+        self.weights = np.ascontiguousarray(head.skin_weights.numpy())
+
+    def fits(self, head: HeadModel, identity: Float[Tensor, "i"]) -> bool:
+        """Whether this is the poser of that head and identity."""
+        return head is self.head and torch.equal(identity, self.identity)
+
+    def head_into(self, out: np.ndarray, params: HeadParams) -> Moves:
+        """Writes the head's world vertices (V, 3), ``params`` unbatched; gives the joints' moves."""
+        expression, gaze = params.expression, params.gaze
+        if gaze is None:
+            gaze = gaze_from_eye_look(expression)
+        else:
+            expression = eye_look_from_gaze(expression, gaze)
+        expression = combine(expression)
+        on = np.flatnonzero(expression.numpy())
+        shaped = np.empty_like(self.rest)
+        add_shapes(self.rest, self.basis, on, expression.numpy(), shaped)
+        laid = self.head.lay_lids(torch.from_numpy(shaped), self.joints, params.identity, expression, gaze)
+        moves = self.moves(params, gaze)
+        carry(laid.numpy(), self.weights, moves.head, moves.root, out)
+        return moves
+
+    def moves(self, params: HeadParams, gaze: Float[Tensor, "2 2"]) -> Moves:
+        """The joints' moves in a pose (``HeadModel.transforms``)."""
+        turns = np.zeros((len(JOINTS) + 1, 3), np.float32)
+        turns[1] = turns[2] = params.neck.numpy() / 2
+        turns[3], turns[-1] = params.jaw.numpy(), params.rotation.numpy()
+        turns[4:6, 0], turns[4:6, 1] = -gaze[:, 1].numpy(), gaze[:, 0].numpy()
+        joints, root = np.empty((len(JOINTS), 12), np.float32), np.empty((3, 4), np.float32)
+        chain(self.joints.numpy(), turns, np.array(PARENTS, np.int64), joints, root)
+        root[:, 3] = params.translation.numpy()
+        still = joints.copy()
+        still[4:6] = joints[2]
+        return Moves(joints, still, root)
+
+
+@helper
+def turned(v, m, at):
+    """Rodrigues' formula into rows of four from ``m[at]`` on."""
+    x, y, z = np.float64(v[0]), np.float64(v[1]), np.float64(v[2])
+    a2 = x * x + y * y + z * z
+    if a2 < 1e-6:
+        s, c = 1 - a2 / 6 + a2 * a2 / 120, 0.5 - a2 / 24 + a2 * a2 / 720
+    else:
+        a = math.sqrt(a2)
+        s, c = math.sin(a) / a, (1 - math.cos(a)) / a2
+    m[at], m[at + 1], m[at + 2] = 1 - c * (y * y + z * z), c * x * y - s * z, c * x * z + s * y
+    m[at + 4], m[at + 5], m[at + 6] = c * x * y + s * z, 1 - c * (x * x + z * z), c * y * z - s * x
+    m[at + 8], m[at + 9], m[at + 10] = c * x * z - s * y, c * y * z + s * x, 1 - c * (x * x + y * y)
+
+
+@kernel("void(f4[:,::1], f4[:,::1], i8[::1], f4[:,::1], f4[:,::1])")
+def chain(places, turns, parents, out, root):
+    """Turns of the joints about their ``places``, each after its parent's; the last turn is the root's."""
+    one, row = np.zeros(12), np.zeros((len(places), 12))
+    for j in range(len(places)):
+        turned(turns[j], one, 0)
+        for i in range(3):
+            one[4 * i + 3] = places[j, i]
+            for k in range(3):
+                one[4 * i + 3] -= one[4 * i + k] * places[j, k]
+        p = parents[j]
+        for i in range(3):
+            for k in range(4):
+                if p < 0:
+                    row[j, 4 * i + k] = one[4 * i + k]
+                else:
+                    row[j, 4 * i + k] = row[p, 4 * i + 3] if k == 3 else 0.0
+                    for m in range(3):
+                        row[j, 4 * i + k] += row[p, 4 * i + m] * one[4 * m + k]
+                out[j, 4 * i + k] = row[j, 4 * i + k]
+    turned(turns[len(places)], one, 0)
+    for i in range(3):
+        for k in range(3):
+            root[i, k] = one[4 * i + k]
+
+
+@kernel("void(f4[:,::1], f4[:,:,::1], i8[::1], f4[::1], f4[:,::1])")
+def add_shapes(rest, basis, on, weights, out):
+    """``out`` = ``rest`` + the shapes ``on`` by their weights."""
+    for n in range(len(rest)):
+        x, y, z = rest[n, 0], rest[n, 1], rest[n, 2]
+        for k in on:
+            w = weights[k]
+            x += w * basis[k, n, 0]
+            y += w * basis[k, n, 1]
+            z += w * basis[k, n, 2]
+        out[n, 0], out[n, 1], out[n, 2] = x, y, z
+
+
+@kernel("void(f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1])")
+def carry(rest, weights, joints, root, out):
+    """Linear blend skinning of ``rest``, then ``root``."""
+    m = np.empty(12, np.float32)
+    for n in range(len(rest)):
+        m[:] = 0.0
+        for j in range(len(joints)):
+            w = weights[n, j]
+            if w != 0.0:
+                for c in range(12):
+                    m[c] += w * joints[j, c]
+        x, y, z = rest[n, 0], rest[n, 1], rest[n, 2]
+        a = m[0] * x + m[1] * y + m[2] * z + m[3]
+        b = m[4] * x + m[5] * y + m[6] * z + m[7]
+        c = m[8] * x + m[9] * y + m[10] * z + m[11]
+        for i in range(3):
+            out[n, i] = root[i, 0] * a + root[i, 1] * b + root[i, 2] * c + root[i, 3]

@@ -14,6 +14,7 @@ from headcast.cli.commands import (
     Command,
     Create,
     Doctor,
+    Evaluate,
     Export,
     Info,
     Observe,
@@ -66,6 +67,12 @@ def run(command: Command) -> None:
             start = time.perf_counter()
             notes = run_train(command)
             report(command.out, command.config.seed, start, command.json, notes)
+        case Evaluate():
+            from headcast.cli.evaluate import run_evaluate
+
+            start = time.perf_counter()
+            folder, notes = run_evaluate(command)
+            report(folder, command.seed, start, command.json, notes)
         case Doctor():
             from headcast.cli.doctor import doctor
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, Suppress, arg
 
 __all__ = [
-    "Animate", "Command", "Create", "Doctor", "Export", "Info", "Observe", "Render", "Synth", "Train", "View",
+    "Animate", "Command", "Create", "Doctor", "Evaluate", "Export", "Info", "Observe", "Render",
+    "Synth", "Train", "View",
 ]  # fmt: skip
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
@@ -236,4 +237,46 @@ class Train:
     json: Suppress[bool] = False
 
 
-Command = Create | Animate | Render | Export | View | Observe | Info | Synth | Train | Doctor
+@dataclass(frozen=True)
+class Evaluate:
+    """Measures avatars, methods or priors against real or synthetic truth: JSON, table, pictures."""
+
+    subjects: Positional[str]
+    """What: .avatar files or methods (fit, fit:mesh), with commas between; or the name of a prior."""
+    protocol: Literal["self-reenactment", "cross-reenactment", "novel-view", "texture", "prior"]
+    """What is measured; docs/evaluate.md tells what each protocol does."""
+    data: Path
+    """Folder (or file) of what it is compared with: clips, synthetic heads, GaussianAvatars folders."""
+    out: Out = None
+    """The folder of results; by default evaluation. A run that was interrupted is continued."""
+    frames: int = 60
+    """Frames of a clip, at most."""
+    measured: int = 20
+    """How many of them are compared picture by picture."""
+    sources: int = 1
+    """Pictures that an avatar is made from: the first frame, or so many of the first quarter."""
+    limit: Number = None
+    """At most so many items."""
+    only: str = ""
+    """These items alone, with commas between."""
+    pairs: str = ""
+    """cross-reenactment: source:driver,... by name; by default each clip is driven by the next."""
+    lpips: File = None
+    """Your weights of torchvision's alexnet or vgg16: adds LPIPS."""
+    lpips_heads: File = None
+    """LPIPS's heads (alex.pth or vgg.pth of the lpips package); by default from an installed package."""
+    arcface: File = None
+    """Your InsightFace backbone (.pth): adds ArcFace similarity."""
+    inception: File = None
+    """Your copy of pytorch-fid's Inception weights: adds FID and KID on its features."""
+    i3d: File = None
+    """Your copy of pytorch-i3d's rgb_imagenet.pt: adds FVD."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+
+Command = Create | Animate | Render | Export | View | Observe | Info | Synth | Train | Evaluate | Doctor

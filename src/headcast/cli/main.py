@@ -14,6 +14,7 @@ from headcast.cli.commands import (
     Command,
     Create,
     Doctor,
+    Evaluate,
     Export,
     Info,
     Observe,
@@ -92,6 +93,7 @@ def parse(arguments: list[str]) -> Command | None:
         | Annotated[View, subcommand("view")]
         | Annotated[Synth, subcommand("synth")]
         | Annotated[Train, subcommand("train")]
+        | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Doctor, subcommand("doctor")]
     )
     return ask(commands, "headcast", DESCRIPTION, arguments or ["--help"])

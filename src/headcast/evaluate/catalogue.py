@@ -1,0 +1,169 @@
+"""What every figure of the protocols means: network, crop, mask, range, borders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from headcast.evaluate.networks import Networks
+from headcast.metrics.figure import Figure
+from headcast.metrics.temporal import FLOW
+
+__all__ = ["MESH", "REGIONS", "SQUARE", "comparison_figures", "motion_figures", "set_figures"]
+
+MESH = "MediaPipe face mesh 0.10.21, every picture by itself"
+TRACKER = "headcast's own tracker, smoothed as for animation"
+SQUARE = 256
+"""Pixels a side of the square around the face that perceptual distances look at."""
+ROOM = 1.6
+"""Side of that square over the larger side of the landmarks' box."""
+AT = 256
+"""Pixels of the longer side of the pictures that AKD in pixels is stated for."""
+
+GREY = "what is transparent is seen over mid grey"
+REGIONS = {
+    "face": "inside the face oval of the real picture's landmarks, shrunk to 94 %; real background kept, "
+    + GREY,
+    "foreground": "the person in the real picture (matte over .5); both sides over mid grey",
+    "hair": "hair in the real picture; both sides over mid grey",
+    "whole": "all pixels",
+}
+"""Masks by the name of a region."""
+
+
+def comparison_figures(
+    networks: Networks, regions: Iterable[str], masks: dict[str, str] | None = None
+) -> list[Figure]:
+    """Figures of a picture against the real one of the same view and moment.
+
+    Args:
+        regions: where pixels are compared. masks: how these regions are found, where otherwise than usual.
+    """
+    masks = {**REGIONS, **(masks or {})}
+    made: list[Figure] = []
+    for r in regions:
+        made += pixel_figures(r, masks[r])
+    return made + face_figures(networks)
+
+
+def pixel_figures(region: str, mask: str) -> list[Figure]:
+    """PSNR, SSIM and MS-SSIM of a region."""
+    psnr = "one mean squared error over all channels of a picture"
+    ssim = "11x11 Gaussian, sigma 1.5, borders reflected, per channel (scikit-image's numbers)"
+    multi = "five scales, exponents of Wang 2003, borders reflected; pictures under 176 px have none"
+    return [
+        Figure(f"{region}_psnr", f"PSNR {region}", "dB", mask=mask, note=psnr, lost=0.0),
+        Figure(f"{region}_ssim", f"SSIM {region}", mask=mask, note=ssim, lost=0.0),
+        Figure(f"{region}_msssim", f"MS-SSIM {region}", mask=mask, note=multi, lost=0.0),
+    ]
+
+
+def face_figures(networks: Networks) -> list[Figure]:
+    """Perceptual, identity, landmark and sharpness figures."""
+    square = f"square of {ROOM} times the face's larger side, {SQUARE} px"
+    both = "person over mid grey on both sides"
+    made: list[Figure] = []
+    if networks.lpips is not None:
+        made.append(Figure(
+            "lpips", "LPIPS", "", "low", networks.lpips.name, square, both, "sRGB display values -1..1",
+            "version 0.1, heads as published", 1.0,
+        ))  # fmt: skip
+    if networks.encoder:
+        made.append(Figure(
+            "perceptual", "perceptual", "", "low", networks.encoder[1], square, both,
+            "sRGB display values -1..1", "LPIPS's formula on our encoder, which no loss has used", 1.0,
+        ))  # fmt: skip
+    made += identity_figures(networks)
+    points = "all 478 landmarks, iris centres for the distance"
+    at = f"in pixels of a picture whose longer side is {AT}; all 478 landmarks"
+    every = "landmarks"
+    made += [
+        Figure("akd", "AKD", "% of interocular distance", "low", MESH, mask=every, note=points, lost=1000.0),
+        Figure("akd_px", "AKD", f"px at {AT}", "low", MESH, mask=every, note=at, lost=256.0),
+        Figure(
+            "sharpness", "sharpness", "of the real one's", "neither", mask=REGIONS["face"],
+            note="RMS of the Laplacian of luma over the real picture's: 1 is as sharp",
+        ),
+        Figure(
+            "iou", "silhouette IoU", mask="covered at least half, against the real matte",
+            span="alpha 0..1", lost=0.0,
+        ),
+        Figure(
+            "holes", "holes", "share", "low", mask="the face oval; alpha under .9", span="alpha 0..1",
+            lost=1.0,
+        ),
+        Figure(
+            "lost", "faces lost", "share", "low", MESH,
+            note="a missing picture or face counts as the worst value of every figure that needs it",
+            lost=1.0,
+        ),
+    ]  # fmt: skip
+    return made
+
+
+def identity_figures(networks: Networks, whom: str = "the real picture of the same moment") -> list[Figure]:
+    """Identity by every network at hand, compared with ``whom``."""
+    made = [
+        Figure(
+            i.key, "identity similarity" if i.high else "identity distance", "cosine" if i.high else "",
+            "high" if i.high else "low", i.name, i.crop, "none", "sRGB 8 bit",
+            f"to {whom}" + ("" if i.high else "; other people: median .80"), i.lost,
+        )
+        for i in networks.identities
+    ]  # fmt: skip
+    if networks.encoder:
+        made.append(Figure(
+            "embedding", "identity similarity (ours)", "cosine", "high", networks.encoder[1],
+            f"square of {ROOM} times the face's larger side", "person over mid grey",
+            "sRGB display values -1..1", f"to {whom}", 0.0,
+        ))  # fmt: skip
+    return made
+
+
+def motion_figures(whom: str = "the real clip") -> list[Figure]:
+    """Figures of a clip's movement."""
+    region = "the person (both sides over mid grey)"
+    return [
+        Figure(
+            "aed", "AED", "ARKit weight", "low", TRACKER, mask="none", span="weights 0..1",
+            note=f"mean absolute difference over 52 weights to {whom}; not comparable across trackers",
+            lost=1.0,
+        ),
+        Figure(
+            "apd", "APD", "degrees", "low", TRACKER, mask="none", span="rotation only",
+            note=f"angle between head rotations to {whom}; not comparable across trackers", lost=180.0,
+        ),
+        Figure(
+            "flicker", "flicker", "levels of 255", "neither", mask=region, span="sRGB 8 bit",
+            note="mean distance of a frame to the mean of its neighbours; movement counts: see the real clip",
+        ),
+        Figure(
+            "warping", "warping error", "levels of 255", "neither", FLOW, span="sRGB 8 bit",
+            mask=region + ", where the flow agrees",
+            note="RMS difference to the next frame along the clip's own flow; see the real clip",
+        ),
+    ]  # fmt: skip
+
+
+def set_figures(networks: Networks, whom: str) -> list[Figure]:
+    """Figures of whole sets of frames against ``whom``."""
+    made: list[Figure] = []
+    square = f"square of {ROOM} times the face's larger side, {SQUARE} px"
+    both = "person over mid grey on both sides"
+    sources = [("ours", networks.encoder), ("inception", networks.inception)]
+    for key, source in sources:
+        if source is None:
+            continue
+        title = f"features of {source[1]}"
+        fid = f"against {whom}; biased by small sets: compare equal counts only"
+        kid = f"against {whom}; cubic kernel, unbiased, all pictures at once, times 1000"
+        ours = " (our features)" if key == "ours" else ""
+        made += [
+            Figure(f"fid_{key}", "FID" + ours, "", "low", title, square, both, note=fid),
+            Figure(f"kid_{key}", "KID" + ours, "x1000", "low", title, square, both, note=kid),
+        ]
+    if networks.i3d is not None:
+        note = f"against {whom}; windows of 16 frames, 400 logits; biased by small sets"
+        made.append(
+            Figure("fvd", "FVD", "", "low", networks.i3d[1], "square around the face", both, note=note)
+        )
+    return made

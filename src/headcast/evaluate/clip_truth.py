@@ -1,0 +1,124 @@
+"""A real clip and what is found in it once, for all that are compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from headcast.evaluate.compare import Comparer, Truth, face_square
+from headcast.evaluate.movement import Performance, clip_of, performance
+from headcast.evaluate.networks import Networks
+from headcast.metrics.features import to_input
+from headcast.observe.masks import segment
+from headcast.observe.types import Detection
+from headcast.video import read_video
+
+__all__ = ["MAX_SIDE", "ClipTruth", "features_of", "read_clip", "windows_of"]
+
+MAX_SIDE = 1024
+"""Longer clips' frames are reduced to this, for all contestants alike."""
+
+
+@dataclass(frozen=True)
+class ClipTruth:
+    """Frames of a real clip.
+
+    Attributes:
+        frames: (T, H, W, 3). fps: frames per second.
+        sources: frames that avatars are made from. measured: frames that are compared, neighbours on both
+            sides.
+    """
+
+    name: str
+    path: Path
+    frames: UInt8[np.ndarray, "t h w 3"]
+    fps: float
+    sources: tuple[int, ...]
+    measured: tuple[int, ...]
+    comparer: Comparer
+
+    @cached_property
+    def truths(self) -> dict[int, Truth]:
+        """The measured frames and the first source, understood."""
+        return {t: self.understood(t) for t in sorted({*self.measured, self.sources[0]})}
+
+    def understood(self, t: int) -> Truth:
+        """One frame with its matte and hair."""
+        rgb, name = self.frames[t], f"{self.name} frame {t}"
+        points = self.comparer.judge.real_points(rgb, name)
+        (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
+        masks = segment(rgb, Detection(points, (x0, y0, x1, y1), 1.0))
+        person = masks.person > 0.5
+        regions = {"foreground": person, "hair": (masks.hair > 0.5) & person}
+        return self.comparer.truth(rgb, name, masks.person, regions)
+
+    @cached_property
+    def performance(self) -> Performance:
+        """Expressions and head rotations of all frames."""
+        return performance(clip_of(self.frames, self.fps, self.name))
+
+
+def read_clip(path: Path, comparer: Comparer, frames: int, measured: int, sources: int = 1) -> ClipTruth:
+    """The first ``frames`` frames of a clip's longest shot; ``measured`` of them, spread, are to be
+    compared.
+
+    Raises:
+        HeadcastError: unreadable, or too short.
+    """
+    from headcast.errors import HeadcastError
+
+    clip = read_video(path, frames, max_side=MAX_SIDE)
+    count = len(clip.frames)
+    first = (
+        (0,)
+        if sources == 1
+        else tuple(dict.fromkeys(np.linspace(0, count // 4, sources).round().astype(int).tolist()))
+    )
+    start, end = first[-1] + 1, count - 2
+    if end < start:
+        raise HeadcastError(f"{path}: only {count} frames; at least {first[-1] + 4} are needed")
+    chosen = np.unique(np.linspace(start, end, min(measured, end - start + 1)).round().astype(int)).tolist()
+    return ClipTruth(path.stem, path, np.asarray(clip.frames[:]), clip.fps, first, tuple(chosen), comparer)
+
+
+def features_of(
+    pictures: Sequence[UInt8[np.ndarray, "h w 3"]],
+    points: Sequence[Float[np.ndarray, "478 2"] | None],
+    networks: Networks,
+) -> dict[str, Float[np.ndarray, "n d"]]:
+    """Vectors of faces for figures of whole sets; pictures without a face are left out."""
+    squares = [face_square(x, p) for x, p in zip(pictures, points, strict=True) if p is not None]
+    found: dict[str, np.ndarray] = {}
+    for key, network in (("ours", networks.encoder), ("inception", networks.inception)):
+        if network is not None and squares:
+            batches = [
+                network[0]
+                .embed(to_input(squares[i : i + 8]).to(networks.device))
+                .detach()
+                .float()
+                .cpu()
+                .numpy()
+                for i in range(0, len(squares), 8)
+            ]
+            found[key] = np.concatenate(batches)
+    return found
+
+
+def windows_of(
+    frames: UInt8[np.ndarray, "t h w 3"], points: Float[np.ndarray, "478 2"], networks: Networks
+) -> dict[str, Float[np.ndarray, "n d"]]:
+    """I3D's features of windows of 16 frames (none overlapping), in one square around ``points``."""
+    from headcast.metrics.i3d import FRAMES
+
+    if networks.i3d is None or len(frames) < FRAMES:
+        return {}
+    found = []
+    for start in range(0, len(frames) - FRAMES + 1, FRAMES):
+        x = to_input([face_square(f, points, 224) for f in frames[start : start + FRAMES]])
+        found.append(networks.i3d[0](x.transpose(0, 1)[None].to(networks.device)).cpu().numpy())
+    return {"fvd": np.concatenate(found)}

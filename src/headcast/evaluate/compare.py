@@ -1,0 +1,190 @@
+"""Compares pictures with real ones of the same view and moment: one row of figures each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+
+from headcast.evaluate.catalogue import AT, ROOM, SQUARE, comparison_figures
+from headcast.evaluate.judge import Judge
+from headcast.evaluate.networks import Networks
+from headcast.evaluate.report import Row
+from headcast.metrics.face import akd, face_mask, iris_distance
+from headcast.metrics.features import to_input
+from headcast.metrics.figure import Figure
+from headcast.metrics.foreground import cut_out, hole_share, silhouette_iou
+from headcast.metrics.image import over_grey, psnr, ssim
+from headcast.metrics.sharpness import relative_sharpness
+from headcast.metrics.ssim import ms_ssim
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Comparer", "Truth", "face_square"]
+
+Picture = UInt8[np.ndarray, "h w 3"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A real picture and what is found in it once, for all that are compared with it.
+
+    Attributes:
+        rgb: as it is. cut: over mid grey by its matte, or as it is when it has none.
+        points: its 478 landmarks, pixels. matte: coverage by the person, None when everything counts.
+        regions: masks by name (see ``catalogue.REGIONS``).
+        descriptors: by the key of an identity network.
+    """
+
+    name: str
+    rgb: Picture
+    cut: Picture
+    points: Float[np.ndarray, "478 2"]
+    matte: Float[np.ndarray, "h w"] | None
+    regions: dict[str, Bool[np.ndarray, "h w"]]
+    descriptors: dict[str, Float[np.ndarray, " d"]] = field(default_factory=dict)
+
+
+class Comparer:
+    """Measures pictures. Landmarks are found in the same way (static mode) on both sides.
+
+    Use it in a ``with`` statement.
+    """
+
+    def __init__(self, networks: Networks, regions: Mapping[str, str]) -> None:
+        """``regions``: those that figures are wanted of, with words on how they are found ('' for the
+        usual)."""
+        self.networks, self.judge = networks, Judge()
+        masks = {k: v for k, v in regions.items() if v}
+        self.figures: list[Figure] = comparison_figures(networks, regions, masks)
+        self.lost = {f.key: f.lost for f in self.figures if f.lost is not None}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.judge.mesh.close()
+
+    def truth(
+        self, rgb: Picture, name: str, matte: Float[np.ndarray, "h w"] | None = None,
+        regions: Mapping[str, Bool[np.ndarray, "h w"]] | None = None,
+    ) -> Truth:  # fmt: skip
+        """A real picture understood.
+
+        Args:
+            matte: coverage by the person; None: all of the picture counts.
+            regions: masks beside the face oval, which the landmarks give.
+
+        Raises:
+            HeadcastError: no face in it.
+        """
+        points = self.judge.real_points(rgb, name)
+        face = face_mask(points, *rgb.shape[:2])
+        found = {i.key: i.descriptor(rgb, points) for i in self.networks.identities}
+        cut = rgb if matte is None else cut_out(rgb, matte)
+        if self.networks.encoder:
+            found["embedding"] = self.embedded(cut, points)
+        return Truth(name, rgb, cut, points, matte, {"face": face, **(regions or {})}, found)
+
+    def compare(self, truth: Truth, picture: UInt8[np.ndarray, "h w c"] | None) -> Row:
+        """One row. Four channels: straight alpha, seen over mid grey; three: as it is. None: missing."""
+        if picture is None or picture.shape[:2] != truth.rgb.shape[:2]:
+            return dict(self.lost)
+        fake = over_grey(picture) if picture.shape[2] == 4 else picture
+        row = self.pixels(truth, fake)
+        face = truth.regions["face"]
+        if picture.shape[2] == 4:
+            alpha = picture[..., 3] / np.float32(255)
+            row["holes"] = hole_share(alpha, face)
+            if truth.matte is not None:
+                row["iou"] = silhouette_iou(truth.matte, alpha)
+        row |= self.distances(truth, fake)
+        found = self.judge.points(fake)
+        keys = ("akd", "akd_px", "lost", "embedding", *(i.key for i in self.networks.identities))
+        row |= (
+            {k: self.lost[k] for k in keys if k in self.lost}
+            if found is None
+            else self.person(truth, fake, found)
+        )
+        return {k: v for k, v in row.items() if np.isfinite(v)}
+
+    def pixels(self, truth: Truth, fake: Picture) -> Row:
+        """PSNR, SSIM, MS-SSIM of every region, and sharpness of the face."""
+        row: Row = {}
+        for name, mask in truth.regions.items():
+            if not mask.any():
+                continue
+            real = truth.rgb if name == "face" else truth.cut
+            row[f"{name}_psnr"] = psnr(real, fake, mask)
+            row[f"{name}_ssim"] = ssim(real, fake, mask)
+            row[f"{name}_msssim"] = ms_ssim(real, fake, mask)
+        row["sharpness"] = relative_sharpness(truth.rgb, fake, truth.regions["face"])
+        return row
+
+    def distances(self, truth: Truth, fake: Picture) -> Row:
+        """LPIPS and our perceptual distance of the square around the real face."""
+        row: Row = {}
+        if self.networks.lpips is None and self.networks.encoder is None:
+            return row
+        pair = [face_square(x, truth.points) for x in (truth.cut, fake)]
+        a, b = to_input(pair).to(self.networks.device).split(1)
+        with torch.no_grad():
+            if self.networks.lpips is not None:
+                row["lpips"] = float(self.networks.lpips(a, b))
+            if self.networks.encoder is not None:
+                row["perceptual"] = float(self.networks.encoder[0].distance(a, b))
+        return row
+
+    def person(self, truth: Truth, fake: Picture, found: Float[np.ndarray, "478 2"]) -> Row:
+        """Landmarks and identity of a face that was found."""
+        away = akd(truth.points, found)
+        pixels = away / 100 * iris_distance(truth.points) * AT / max(fake.shape[:2])
+        row: Row = {"akd": away, "akd_px": pixels, "lost": 0.0}
+        return row | self.identity(truth.descriptors, fake, found)
+
+    def identity(
+        self, descriptors: Mapping[str, np.ndarray], fake: Picture, found: Float[np.ndarray, "478 2"] | None
+    ) -> Row:
+        """Likeness to a person by every network; ``descriptors`` are a ``Truth``'s."""
+        row: Row = {}
+        for i in self.networks.identities:
+            row[i.key] = i.lost if found is None else i.compare(descriptors[i.key], i.descriptor(fake, found))
+        if self.networks.encoder:
+            same = descriptors["embedding"]
+            row["embedding"] = 0.0 if found is None else float(same @ self.embedded(fake, found))
+        return row
+
+    def embedded(self, rgb: Picture, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " d"]:
+        """The evaluator's unit vector of a face."""
+        assert self.networks.encoder is not None
+        x = to_input([face_square(rgb, points)]).to(self.networks.device)
+        with torch.no_grad():
+            return self.networks.encoder[0].embed(x)[0].float().cpu().numpy()
+
+
+def face_square(
+    rgb: Picture, points: Float[np.ndarray, "478 2"], side: int = SQUARE, room: float = ROOM
+) -> UInt8[np.ndarray, "s s 3"]:
+    """The square around the landmarks, resampled (reduced by pixel areas); mid grey beyond the picture."""
+    import cv2
+
+    from headcast.metrics.image import GREY
+
+    low, high = points.min(0), points.max(0)
+    edge = max(2, round(float((high - low).max()) * room))
+    x, y = np.round((low + high) / 2 - edge / 2).astype(int)
+    h, w = rgb.shape[:2]
+    square = np.full((edge, edge, 3), GREY, np.uint8)
+    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + edge, w), min(y + edge, h)
+    if x1 > x0 and y1 > y0:
+        square[y0 - y : y1 - y, x0 - x : x1 - x] = rgb[y0:y1, x0:x1]
+    method = cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC
+    return cv2.resize(square, (side, side), interpolation=method)

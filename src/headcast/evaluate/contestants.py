@@ -1,0 +1,83 @@
+"""Who is measured: an ``.avatar`` file, a method that makes one from pictures, or the input held still."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headcast import __version__, api
+from headcast.errors import HeadcastError
+
+if TYPE_CHECKING:
+    from headcast.avatar.base import Avatar
+
+__all__ = ["BASELINE", "METHODS", "REAL", "STILL", "Contestant", "contestants"]
+
+STILL = "input held still"
+REAL = "real clip"
+BASELINE = "fit"
+"""The method that is always in the table."""
+
+METHODS: dict[str, str] = {"fit": "headcast.evaluate.contestants:fit"}
+"""Where each method's maker lives, imported when it is asked for: (photos, variant, seed, progress) to
+avatar."""
+
+Maker = Callable[[Sequence[Path], str, int, api.Progress], "Avatar"]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One column of the table.
+
+    Attributes:
+        name: as in the table.
+        facts: what its rows depend on: the version of the method, or the content of the file.
+        make: an avatar from one or several pictures of a person; None: the input held still.
+    """
+
+    name: str
+    facts: str
+    make: Callable[[Sequence[Path], api.Progress], Avatar] | None
+
+
+def contestants(subjects: Sequence[str], seed: int, baselines: bool = True) -> list[Contestant]:
+    """The input held still, ``fit``, and the subjects as typed (``fit:mesh`` names a variant).
+
+    Raises:
+        HeadcastError: neither a file nor a known method; a file that is no avatar.
+    """
+    names: list[str] = list(dict.fromkeys([*([BASELINE] if baselines else []), *subjects]))
+    made = [Contestant(STILL, "", None)] if baselines else []
+    return made + [_file(name) if name.endswith(".avatar") else _method(name, seed) for name in names]
+
+
+def _file(name: str) -> Contestant:
+    path = Path(name)
+    avatar = api.load(path)
+    content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return Contestant(path.stem, content, lambda photos, progress: avatar)
+
+
+def _method(name: str, seed: int) -> Contestant:
+    method, _, variant = name.partition(":")
+    if method not in METHODS:
+        known = ", ".join(METHODS)
+        raise HeadcastError(f"evaluate {name}: neither an .avatar file nor a method; methods here: {known}")
+    if method == "fit" and variant not in ("", "gaussians", "mesh"):
+        raise HeadcastError(f"evaluate {name}: give fit, fit:gaussians or fit:mesh")
+    module, function = METHODS[method].split(":")
+
+    def make(photos: Sequence[Path], progress: api.Progress) -> Avatar:
+        maker: Maker = getattr(import_module(module), function)
+        return maker(photos, variant, seed, progress)
+
+    return Contestant(name, f"headcast {__version__}", make)
+
+
+def fit(photos: Sequence[Path], variant: str, seed: int, progress: api.Progress) -> Avatar:
+    """The method ``fit``; variants are its representations."""
+    return api.create(list(photos), representation=variant or "gaussians", seed=seed, progress=progress)

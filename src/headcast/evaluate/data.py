@@ -1,0 +1,65 @@
+"""Which items a folder holds; what cannot be read is skipped and listed."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from headcast.drive import is_video
+from headcast.errors import HeadcastError
+
+__all__ = ["clips_in", "groups_of", "people_in"]
+
+
+def clips_in(data: Path) -> dict[str, Path]:
+    """Clips by name: the file itself, or those of the folder (or of its ``videos``).
+
+    Raises:
+        HeadcastError: there is none.
+    """
+    if data.is_file():
+        return {data.stem: data}
+    folder = data / "videos" if (data / "videos").is_dir() else data
+    found = {p.stem: p for p in _sorted(folder) if p.is_file() and is_video(p)}
+    if not found:
+        raise HeadcastError(f"{data}: no videos there; give a clip or a folder of clips")
+    return found
+
+
+def people_in(data: Path, marker: str) -> list[Path]:
+    """Folders below ``data`` (or itself) that hold a file which matches ``marker``.
+
+    Raises:
+        HeadcastError: there is none.
+    """
+    if next(data.glob(marker), None):
+        return [data]
+    found = [
+        p for p in _sorted(data) if p.is_dir() and not p.name.startswith(".") and next(p.glob(marker), None)
+    ]
+    if not found:
+        raise HeadcastError(f"{data}: no folders with {marker} there; see docs/evaluate.md")
+    return found
+
+
+def _sorted(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise HeadcastError(f"{folder}: no such folder; check the name")
+    return sorted(folder.iterdir())
+
+
+def groups_of(data: Path, items: list[str]) -> dict[str, list[str]]:
+    """Groups of items from ``groups.csv`` in the folder (or above it): a column ``id``, and one for each
+    trait."""
+    path = next((p for p in (data / "groups.csv", data.parent / "groups.csv") if p.is_file()), None)
+    found: dict[str, list[str]] = {}
+    if path is None:
+        return found
+    with path.open(newline="", encoding="utf-8") as f:
+        for line in csv.DictReader(f):
+            if line.get("id") not in items:
+                continue
+            for trait, value in line.items():
+                if trait and trait != "id" and value:
+                    found.setdefault(f"{trait.replace('_', ' ')}: {value}", []).append(str(line["id"]))
+    return dict(sorted(found.items()))

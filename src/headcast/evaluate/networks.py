@@ -1,0 +1,198 @@
+"""The networks that figures may use: what is bundled, and what the user brings. What is absent leaves no
+column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from headcast.errors import HeadcastError
+from headcast.metrics.face import identity_descriptor, identity_distance
+
+if TYPE_CHECKING:
+    from headcast.metrics.lpips import Lpips
+
+__all__ = ["DLIB", "Identity", "Networks", "load_networks"]
+
+DLIB = "dlib ResNet v1, aligned by its 5-point predictor"
+
+
+class Encoder(Protocol):
+    """The evaluator's own face encoder (``headcast.priors.encoder``)."""
+
+    def features(self, x: torch.Tensor) -> Any:
+        """Feature maps of (b, 3, h, w) pictures in -1..1, finest first."""
+        ...
+
+    def distance(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """(b,) perceptual distances of pictures in -1..1."""
+        ...
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """(b, d) unit vectors."""
+        ...
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A network that tells people apart.
+
+    Attributes:
+        key: of its figure. name: of the network. crop: what it looks at.
+        descriptor: of a picture (8-bit RGB) with its 478 landmarks.
+        compare: two descriptors to one figure. high: whether high means the same person.
+        lost: what a face that was not found counts as.
+    """
+
+    key: str
+    name: str
+    crop: str
+    descriptor: Callable[[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "478 2"]], Float[np.ndarray, " d"]]
+    compare: Callable[[Float[np.ndarray, " d"], Float[np.ndarray, " d"]], float]
+    high: bool
+    lost: float
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What is at hand.
+
+    Attributes:
+        identities: dlib's first.
+        encoder: the evaluator's encoder and its name. lpips: with the user's files.
+        inception: features for FID and KID from the user's file: function of pictures, and name.
+        i3d: features of windows of frames for FVD, and name.
+        missing: a line for every figure that is left out, and how to get it.
+    """
+
+    identities: tuple[Identity, ...] = ()
+    encoder: tuple[Encoder, str] | None = None
+    lpips: Lpips | None = None
+    inception: tuple[Any, str] | None = None
+    i3d: tuple[Any, str] | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    missing: tuple[str, ...] = ()
+
+    def names(self) -> dict[str, str]:
+        """Every network by the figure that it makes."""
+        found = {i.key: i.name for i in self.identities}
+        if self.encoder:
+            found["perceptual"] = self.encoder[1]
+        if self.lpips is not None:
+            found["lpips"] = self.lpips.name
+        if self.inception:
+            found["fid"] = self.inception[1]
+        if self.i3d:
+            found["fvd"] = self.i3d[1]
+        return found
+
+
+def load_networks(
+    device: torch.device, lpips: Path | None = None, lpips_heads: Path | None = None,
+    arcface: Path | None = None, inception: Path | None = None, i3d: Path | None = None,
+) -> Networks:  # fmt: skip
+    """Opens what is bundled and the files that are given.
+
+    Raises:
+        HeadcastError: a given file is not what it should be.
+    """
+    missing: list[str] = []
+    identities = [i for i in (dlib_identity(missing),) if i]
+    if arcface is None:
+        missing.append("ArcFace similarity: give --arcface FILE (InsightFace's backbone.pth)")
+    else:
+        identities.append(arcface_identity(arcface, device))
+    distance = None
+    if lpips is None:
+        missing.append("LPIPS: give --lpips FILE (torchvision's alexnet or vgg16 weights)")
+    else:
+        from headcast.metrics.lpips import load_lpips
+
+        distance = load_lpips(lpips, lpips_heads or published_heads(lpips)).to(device)
+    features = None
+    if inception is not None:
+        from headcast.metrics.inception import load_inception
+
+        network, name = load_inception(inception)
+        features = network.to(device), name
+    else:
+        missing.append("FID of Inception features: give --inception FILE (pytorch-fid's pt_inception)")
+    windows = None
+    if i3d is not None:
+        from headcast.metrics.i3d import load_i3d
+
+        clips, name = load_i3d(i3d)
+        windows = clips.to(device), name
+    else:
+        missing.append("FVD: give --i3d FILE (pytorch-i3d's rgb_imagenet.pt)")
+    encoder = evaluator_encoder(device, missing)
+    return Networks(tuple(identities), encoder, distance, features, windows, device, tuple(missing))
+
+
+def dlib_identity(missing: list[str]) -> Identity | None:
+    """dlib's descriptor, where the extra is installed."""
+    try:
+        identity_descriptor(np.zeros((64, 64, 3), np.uint8), np.linspace(8, 56, 956).reshape(478, 2))
+    except (HeadcastError, ImportError):
+        missing.append("dlib distance: pip install 'headcast[metrics]'")
+        return None
+    crop = "face turned upright, 150 px"
+    return Identity("identity", DLIB, crop, identity_descriptor, identity_distance, high=False, lost=1.2)
+
+
+def arcface_identity(path: Path, device: torch.device) -> Identity:
+    """The user's ArcFace."""
+    from headcast.metrics.arcface import SIDE, aligned_face, embedding, load_arcface
+    from headcast.metrics.features import to_input
+
+    network, name = load_arcface(path)
+    network.to(device)
+
+    def descriptor(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return embedding(network, to_input([aligned_face(rgb, points)]).to(device))[0].cpu().numpy()
+
+    crop = f"face turned upright, {SIDE} px"
+    return Identity("csim", name, crop, descriptor, lambda a, b: float(a @ b), high=True, lost=0.0)
+
+
+def evaluator_encoder(device: torch.device, missing: list[str]) -> tuple[Encoder, str] | None:
+    """The encoder that no loss has seen, where its weights are bundled."""
+    why = "perceptual distance: the evaluator's encoder is not in this version"
+    try:
+        from headcast.priors.encoder import load
+    except ImportError:
+        missing.append(why)
+        return None
+    try:
+        module = load("evaluator")
+    except HeadcastError:
+        missing.append(why)
+        return None
+    module.to(device)
+    return module, "headcast encoder 'evaluator'"
+
+
+def published_heads(backbone: Path) -> Path:
+    """LPIPS's heads as torchmetrics or lpips carry them, where one of these is installed.
+
+    Raises:
+        HeadcastError: neither is.
+    """
+    from importlib.util import find_spec
+
+    from headcast.metrics.weightfile import read_weights
+
+    kind = "alex" if read_weights(backbone)["features.0.weight"].shape[-1] == 11 else "vgg"
+    for package, folder in (("torchmetrics", "functional/image/lpips_models"), ("lpips", "weights/v0.1")):
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            path = Path(spec.origin).parent / folder / f"{kind}.pth"
+            if path.is_file():
+                return path
+    raise HeadcastError("--lpips: give its heads too, --lpips-heads FILE (or pip install torchmetrics)")

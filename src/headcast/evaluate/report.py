@@ -1,0 +1,82 @@
+"""What a protocol found: rows of figures by contestant and item, sets, groups, what was skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from headcast.metrics.figure import Figure
+
+__all__ = ["FEW", "Cell", "Report", "Row", "cell"]
+
+Row = dict[str, float]
+"""Values by the key of their figure; NaN and missing keys don't count."""
+
+FEW = 5
+"""Groups of fewer items are counted, not judged."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of one contestant over ``count`` values; ``tail``: the tenth of them that is worst begins
+    here."""
+
+    mean: float
+    median: float
+    tail: float
+    count: int
+
+
+@dataclass
+class Report:
+    """Everything that is written down at the end.
+
+    Attributes:
+        protocol: its name.
+        figures: what the keys of rows and sets mean, in the order of the table.
+        rows: contestant → item → its rows (one a frame or view).
+        sets: contestant → figure → (value, count) of figures that only a whole set has (FID, KID, FVD).
+        groups: group → items.
+        skipped: item → why it was left out.
+        settings: what was asked for. notes: what the reader should know, one sentence each.
+        sheet: lines of labelled pictures to look at; all pictures of a line have one size.
+    """
+
+    protocol: str
+    figures: dict[str, Figure]
+    rows: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
+    sets: dict[str, dict[str, tuple[float, int]]] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    sheet: list[list[tuple[str, UInt8[np.ndarray, "h w 3"]]]] = field(default_factory=list)
+
+    def add(self, contestant: str, item: str, rows: Sequence[Row]) -> None:
+        """Rows of one contestant on one item."""
+        self.rows.setdefault(contestant, {})[item] = list(rows)
+
+    def cells(self, contestant: str, items: Iterable[str] | None = None) -> dict[str, Cell]:
+        """Every figure that a contestant has on these items (all)."""
+        found = self.rows.get(contestant, {})
+        rows = [r for i in (found if items is None else items) for r in found.get(i, [])]
+        made = {k: cell([r[k] for r in rows if k in r], f) for k, f in self.figures.items()}
+        return {k: c for k, c in made.items() if c is not None}
+
+    def items(self) -> list[str]:
+        """All items that any contestant has, in the order in which they came."""
+        return list(dict.fromkeys(i for found in self.rows.values() for i in found))
+
+
+def cell(values: Sequence[float], figure: Figure) -> Cell | None:
+    """Mean, median and bad tail (10th percentile where high is good, 90th elsewhere); None without
+    values."""
+    v = np.array([x for x in values if np.isfinite(x)], np.float64)
+    if not len(v):
+        return None
+    tail = np.percentile(v, 10 if figure.better == "high" else 90)
+    return Cell(float(v.mean()), float(np.median(v)), float(tail), len(v))

@@ -1,0 +1,36 @@
+"""Figures of whole sets of pictures or clips: FID, KID, FVD."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from headcast.evaluate.report import Report
+from headcast.metrics.distribution import frechet_distance, kernel_distance
+
+__all__ = ["LEAST", "add_sets"]
+
+LEAST = 8
+"""Fewer pictures or windows than this say nothing."""
+
+
+def add_sets(report: Report, features: Mapping[str, Mapping[str, list[np.ndarray]]], real: str) -> None:
+    """Distances of every contestant's features to those of ``real``."""
+    if real not in features:
+        return
+    for contestant, found in features.items():
+        if contestant == real:
+            continue
+        for key, parts in found.items():
+            if key not in features[real]:
+                continue
+            a, b = np.concatenate(features[real][key]), np.concatenate(parts)
+            if min(len(a), len(b)) < LEAST:
+                continue
+            made = report.sets.setdefault(contestant, {})
+            if key == "fvd":
+                made["fvd"] = frechet_distance(a, b), len(b)
+            else:
+                made[f"fid_{key}"] = frechet_distance(a, b), len(b)
+                made[f"kid_{key}"] = 1000 * kernel_distance(a, b), len(b)

@@ -1,0 +1,65 @@
+"""What an evaluation was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headcast.evaluate.networks import Networks
+
+__all__ = ["Say", "Setting"]
+
+Say = Callable[[float, str], None]
+"""Told the share done (0..1) and what is being done."""
+
+
+def _quiet(share: float, what: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Shared by all protocols.
+
+    Attributes:
+        subjects: what is evaluated, as typed: .avatar files, methods (``fit``, ``fit:mesh``), or a prior's
+            name.
+        data: folder or file of real things to compare with.
+        out: folder of rows, pictures and tables; what is there already is not measured again.
+        networks: that figures may use.
+        frames: of a clip at most; measured: of those, how many are compared with the real ones.
+        limit: at most so many items. only: these items alone.
+        sources: pictures that an avatar is made from: the first frame, or so many of the first quarter.
+        pairs: (source, driver) of cross-reenactment; empty: each clip's first frame driven by the next
+            clip.
+    """
+
+    subjects: tuple[str, ...]
+    data: Path
+    out: Path
+    networks: Networks
+    device: torch.device
+    seed: int = 0
+    frames: int = 60
+    measured: int = 20
+    sources: int = 1
+    limit: int | None = None
+    only: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    say: Say = field(default=_quiet, compare=False)
+
+    def facts(self) -> dict[str, Any]:
+        """What a stored row depends on, beside the contestant and the item."""
+        return {
+            "seed": self.seed, "frames": self.frames, "measured": self.measured, "sources": self.sources,
+            "networks": self.networks.names(),
+        }  # fmt: skip
+
+    def chosen(self, items: list[str]) -> list[str]:
+        """The items asked for, in order."""
+        kept = [i for i in items if not self.only or i in self.only]
+        return kept[: self.limit]

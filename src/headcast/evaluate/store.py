@@ -1,0 +1,105 @@
+"""Rows on disk: a run that was interrupted goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from headcast.errors import HeadcastError
+from headcast.evaluate.report import Row
+from headcast.files import atomic_path
+
+__all__ = ["Measured", "Store"]
+
+
+@dataclass
+class Measured:
+    """What one contestant got on one item.
+
+    Attributes:
+        rows: one a frame or view.
+        features: by the name of their set (``real`` or the contestant's): vectors for figures of whole
+            sets.
+    """
+
+    rows: list[Row]
+    features: dict[str, Float[np.ndarray, "n d"]] = field(default_factory=dict)
+
+
+class Store:
+    """``folder/rows/CONTESTANT/ITEM.json`` and pictures beside; delete a file to measure it again."""
+
+    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+        self.folder = folder
+        self.facts = json.loads(json.dumps(facts))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise HeadcastError(f"{folder}: cannot be written ({e.strerror}); choose another place") from e
+
+    def path(self, contestant: str, item: str) -> Path:
+        """Where the rows of a contestant's item are kept."""
+        return self.folder / "rows" / _plain(contestant) / f"{_plain(item)}.json"
+
+    def get(self, contestant: str, item: str, more: Any = None) -> Measured | None:
+        """Rows measured before with the same settings, or None."""
+        path = self.path(contestant, item)
+        try:
+            kept = json.loads(path.read_text())
+            if kept["facts"] != self._facts(more):
+                return None
+            return Measured(kept["rows"], {k: np.array(v, np.float32) for k, v in kept["features"].items()})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, contestant: str, item: str, found: Measured, more: Any = None) -> None:
+        """Keeps them."""
+        path = self.path(contestant, item)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        features = {k: np.round(v.astype(np.float64), 6).tolist() for k, v in found.features.items()}
+        with atomic_path(path) as temporary:
+            temporary.write_text(
+                json.dumps({"facts": self._facts(more), "rows": found.rows, "features": features})
+            )
+
+    def once(self, contestant: str, item: str, work: Callable[[], Measured], more: Any = None) -> Measured:
+        """From disk, or measured now and kept. ``more``: facts that these rows depend on as well."""
+        found = self.get(contestant, item, more)
+        if found is None:
+            found = work()
+            self.put(contestant, item, found, more)
+        return found
+
+    def picture(self, contestant: str, item: str, name: str) -> Path:
+        """Where a picture of a contestant's item is kept for the sheet."""
+        return self.folder / "pictures" / _plain(contestant) / _plain(item) / f"{_plain(name)}.png"
+
+    def keep(self, contestant: str, item: str, name: str, rgb: UInt8[np.ndarray, "h w c"]) -> None:
+        """Keeps a picture."""
+        from headcast.image import save_png
+        from headcast.marks import picture_text
+
+        path = self.picture(contestant, item, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_png(path, rgb, picture_text({}))
+
+    def kept(self, contestant: str, item: str) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
+        """The pictures kept, by name."""
+        from headcast.image import load_image
+
+        folder = self.picture(contestant, item, "x").parent
+        return {p.stem: load_image(p).rgb for p in sorted(folder.glob("*.png"))}
+
+    def _facts(self, more: Any) -> Any:
+        return {**self.facts, "more": json.loads(json.dumps(more))}
+
+
+def _plain(name: str) -> str:
+    """A name that is safe as a file's."""
+    return "".join(c if c.isalnum() or c in "-_+." else "_" for c in name).strip(".") or "_"

@@ -1,0 +1,204 @@
+"""A report as files: JSON for programs, a Markdown table with its legend, a sheet of pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from headcast.evaluate.report import FEW, Cell, Report
+from headcast.files import atomic_path
+from headcast.metrics.figure import Figure
+
+__all__ = ["as_json", "as_markdown", "figure_text", "sheet_of", "write_report"]
+
+TILE = 256
+"""Longest side of a picture on the sheet, pixels."""
+
+
+def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
+    """Writes ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are pictures)."""
+    from headcast.image import save_png
+    from headcast.marks import picture_text
+
+    data, table, sheet = (out / f"evaluation.{e}" for e in ("json", "md", "png"))
+    with atomic_path(data) as temporary:
+        temporary.write_text(json.dumps(as_json(report), indent=1, allow_nan=False) + "\n")
+    with atomic_path(table) as temporary:
+        temporary.write_text("\n".join(as_markdown(report)) + "\n")
+    if not report.sheet:
+        return data, table, None
+    save_png(sheet, sheet_of(report), picture_text({}))
+    return data, table, sheet
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Everything, as plain values."""
+    results: dict[str, Any] = {}
+    for who in {**report.rows, **report.sets}:
+        sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(who, {}).items()}
+        cells = {k: vars_of(c) for k, c in report.cells(who).items()}
+        results[who] = {"figures": {**cells, **sets}, "groups": {}}
+        for group, items in report.groups.items():
+            of_group = report.cells(who, items)
+            results[who]["groups"][group] = {
+                "items": len(items),
+                "figures": {k: vars_of(c) for k, c in of_group.items()} if len(items) >= FEW else "too few",
+            }
+        results[who]["items"] = {
+            i: {k: vars_of(c) for k, c in report.cells(who, [i]).items()} for i in report.rows.get(who, {})
+        }
+    used = used_keys(report)
+    return {
+        "format": "headcast-evaluation", "version": 1, "protocol": report.protocol,
+        "settings": report.settings, "notes": report.notes,
+        "legend": {k: f.described() for k, f in report.figures.items() if k in used},
+        "results": results, "rows": report.rows, "skipped": report.skipped,
+    }  # fmt: skip
+
+
+def vars_of(c: Cell) -> dict[str, float | int]:
+    """A cell as plain values."""
+    return {"mean": c.mean, "median": c.median, "tail": c.tail, "count": c.count}
+
+
+def used_keys(report: Report) -> set[str]:
+    """Figures that anybody has a value of."""
+    rows = {k for found in report.rows.values() for rows in found.values() for r in rows for k in r}
+    return rows | {k for found in report.sets.values() for k in found}
+
+
+def as_markdown(report: Report) -> list[str]:
+    """The table, one row a figure; tables by group and by item; the legend; what was skipped."""
+    who = list({**report.rows, **report.sets})
+    used = used_keys(report)
+    figures = [f for k, f in report.figures.items() if k in used]
+    cells = {w: report.cells(w) for w in who}
+    head = f"# {report.protocol}: {len(report.items())} items"
+    out = [head, "", *[f"- {n}" for n in report.notes], ""] if report.notes else [head, ""]
+    out += ["Cells: mean; median (the tail: where the worst tenth begins), n values.", ""]
+    out += ["| figure | " + " | ".join(who) + " |", "|---|" + "---|" * len(who)]
+    for f in figures:
+        out.append(
+            f"| {f.heading} | " + " | ".join(words(f, cells[w].get(f.key), report, w) for w in who) + " |"
+        )
+    out += group_tables(report, who, figures) + item_tables(report, who, figures)
+    out += legend(report, figures)
+    if report.skipped:
+        out += ["", "## Skipped", "", *[f"- {i}: {why}" for i, why in report.skipped.items()]]
+    return out
+
+
+def words(f: Figure, c: Cell | None, report: Report, who: str) -> str:
+    """One cell of the main table."""
+    found = report.sets.get(who, {}).get(f.key)
+    if found is not None:
+        return f"{figure_text(found[0])}, n {found[1]}"
+    if c is None:
+        return "—"
+    if f.key == "lost":
+        return f"{round(c.mean * c.count)} of {c.count}"
+    return f"{figure_text(c.mean)}; {figure_text(c.median)} ({figure_text(c.tail)}), n {c.count}"
+
+
+def figure_text(value: float) -> str:
+    """Three digits that matter."""
+    if not math.isfinite(value):
+        return "—"
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}".rstrip("0").rstrip(".") if value else "0"
+
+
+MAIN = ("face_psnr", "foreground_psnr", "whole_psnr", "perceptual", "identity", "csim", "akd", "aed", "apd")
+"""Figures of the smaller tables, as far as there are any."""
+
+
+def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
+    """Medians per group: one row a group and contestant."""
+    chosen = [f for f in figures if f.key in MAIN] or figures[:6]
+    if not report.groups:
+        return []
+    out = [
+        "",
+        "## Groups (medians)",
+        "",
+        "| group | n | contestant | " + " | ".join(f.heading for f in chosen) + " |",
+    ]
+    out.append("|---|---|---|" + "---|" * len(chosen))
+    for group, items in report.groups.items():
+        if len(items) < FEW:
+            out.append(f"| {group} | {len(items)} | all |" + " too few |" * len(chosen))
+            continue
+        for w in who:
+            c = report.cells(w, items)
+            if c:
+                cells = " | ".join(figure_text(c[f.key].median) if f.key in c else "—" for f in chosen)
+                out.append(f"| {group} | {len(items)} | {w} | {cells} |")
+    return out
+
+
+def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
+    """Medians per item, where there are a few items."""
+    items = report.items()
+    chosen = [f for f in figures if f.key in MAIN] or figures[:6]
+    if not 2 <= len(items) <= 60:
+        return []
+    out = [
+        "",
+        "## Items (medians)",
+        "",
+        "| item | contestant | " + " | ".join(f.heading for f in chosen) + " |",
+    ]
+    out.append("|---|---|" + "---|" * len(chosen))
+    for i in items:
+        for w in who:
+            c = report.cells(w, [i])
+            if any(f.key in c for f in chosen):
+                cells = " | ".join(figure_text(c[f.key].median) if f.key in c else "—" for f in chosen)
+                out.append(f"| {i} | {w} | {cells} |")
+    return out
+
+
+def legend(report: Report, figures: list[Figure]) -> list[str]:
+    """What each figure means; networks and what was left out are in the settings."""
+    out = [
+        "",
+        "## Legend",
+        "",
+        "| figure | network | crop | pixels that count | range | note |",
+        "|---|---|---|---|---|---|",
+    ]
+    for f in figures:
+        name = f"{f.title} ({f.unit})" if f.unit else f.title
+        out.append(f"| {name} | {f.network} | {f.crop} | {f.mask} | {f.span} | {f.note} |")
+    missing = report.settings.get("missing", [])
+    return out + (["", "Left out:", "", *[f"- {m}" for m in missing]] if missing else [])
+
+
+def sheet_of(report: Report) -> UInt8[np.ndarray, "h w 3"]:
+    """All lines of pictures below each other, with labels."""
+    from headcast.render.sheet import contact_sheet
+
+    rows = []
+    for line in report.sheet:
+        small = [reduced(p) for _, p in line]
+        rows.append(contact_sheet(small, len(line), labels=[label for label, _ in line]))
+    width = max(r.shape[1] for r in rows)
+    padded = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=255) for r in rows]
+    return np.concatenate(padded)
+
+
+def reduced(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Small enough for the sheet."""
+    import cv2
+
+    k = TILE / max(rgb.shape[:2])
+    if k >= 1:
+        return rgb
+    size = (max(1, round(rgb.shape[1] * k)), max(1, round(rgb.shape[0] * k)))
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)

@@ -8,7 +8,10 @@ from headcast.evaluate.networks import Networks
 from headcast.metrics.figure import Figure
 from headcast.metrics.temporal import FLOW
 
-__all__ = ["MESH", "REGIONS", "SQUARE", "comparison_figures", "motion_figures", "set_figures"]
+__all__ = [
+    "MESH", "REGIONS", "ROOM", "SQUARE", "comparison_figures", "cross_figures", "motion_figures",
+    "set_figures",
+]  # fmt: skip
 
 MESH = "MediaPipe face mesh 0.10.21, every picture by itself"
 TRACKER = "headcast's own tracker, smoothed as for animation"
@@ -117,6 +120,20 @@ def identity_figures(networks: Networks, whom: str = "the real picture of the sa
             "sRGB display values -1..1", f"to {whom}", 0.0,
         ))  # fmt: skip
     return made
+
+
+def cross_figures(networks: Networks) -> list[Figure]:
+    """Figures of a person driven by another: likeness to the source picture, sharpness, lost faces."""
+    squares = f"squares of {ROOM} times the face's larger side, {SQUARE} px"
+    return [
+        *identity_figures(networks, "the source picture"),
+        Figure(
+            "sharpness", "sharpness", "of the source's", "neither", crop=squares,
+            mask="the face oval of the source, in squares of one size",
+            note="RMS of the Laplacian of luma over that of the source picture; another pose and light",
+        ),
+        Figure("lost", "faces lost", "share", "low", MESH, note="a lost face is like nobody", lost=1.0),
+    ]  # fmt: skip
 
 
 def motion_figures(whom: str = "the real clip") -> list[Figure]:

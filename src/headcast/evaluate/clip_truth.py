@@ -110,12 +110,12 @@ def features_of(
 
 
 def windows_of(
-    frames: UInt8[np.ndarray, "t h w 3"], points: Float[np.ndarray, "478 2"], networks: Networks
+    frames: UInt8[np.ndarray, "t h w 3"], points: Float[np.ndarray, "478 2"] | None, networks: Networks
 ) -> dict[str, Float[np.ndarray, "n d"]]:
     """I3D's features of windows of 16 frames (none overlapping), in one square around ``points``."""
     from headcast.metrics.i3d import FRAMES
 
-    if networks.i3d is None or len(frames) < FRAMES:
+    if networks.i3d is None or points is None or len(frames) < FRAMES:
         return {}
     found = []
     for start in range(0, len(frames) - FRAMES + 1, FRAMES):

@@ -37,7 +37,9 @@ class Truth:
 
     Attributes:
         rgb: as it is. cut: over mid grey by its matte, or as it is when it has none.
-        points: its 478 landmarks, pixels. matte: coverage by the person, None when everything counts.
+        points: its 478 landmarks, pixels; None: no face is seen (from behind), and face figures are left
+            out.
+        matte: coverage by the person, None when everything counts.
         regions: masks by name (see ``catalogue.REGIONS``).
         descriptors: by the key of an identity network.
     """
@@ -45,7 +47,7 @@ class Truth:
     name: str
     rgb: Picture
     cut: Picture
-    points: Float[np.ndarray, "478 2"]
+    points: Float[np.ndarray, "478 2"] | None
     matte: Float[np.ndarray, "h w"] | None
     regions: dict[str, Bool[np.ndarray, "h w"]]
     descriptors: dict[str, Float[np.ndarray, " d"]] = field(default_factory=dict)
@@ -75,7 +77,7 @@ class Comparer:
 
     def truth(
         self, rgb: Picture, name: str, matte: Float[np.ndarray, "h w"] | None = None,
-        regions: Mapping[str, Bool[np.ndarray, "h w"]] | None = None,
+        regions: Mapping[str, Bool[np.ndarray, "h w"]] | None = None, need_face: bool = True,
     ) -> Truth:  # fmt: skip
         """A real picture understood.
 
@@ -84,12 +86,14 @@ class Comparer:
             regions: masks beside the face oval, which the landmarks give.
 
         Raises:
-            HeadcastError: no face in it.
+            HeadcastError: no face in it, where one is needed.
         """
-        points = self.judge.real_points(rgb, name)
+        cut = rgb if matte is None else cut_out(rgb, matte)
+        points = self.judge.real_points(rgb, name) if need_face else self.judge.points(rgb)
+        if points is None:
+            return Truth(name, rgb, cut, None, matte, dict(regions or {}))
         face = face_mask(points, *rgb.shape[:2])
         found = {i.key: i.descriptor(rgb, points) for i in self.networks.identities}
-        cut = rgb if matte is None else cut_out(rgb, matte)
         if self.networks.encoder:
             found["embedding"] = self.embedded(cut, points)
         return Truth(name, rgb, cut, points, matte, {"face": face, **(regions or {})}, found)
@@ -100,12 +104,14 @@ class Comparer:
             return dict(self.lost)
         fake = over_grey(picture) if picture.shape[2] == 4 else picture
         row = self.pixels(truth, fake)
-        face = truth.regions["face"]
-        if picture.shape[2] == 4:
-            alpha = picture[..., 3] / np.float32(255)
-            row["holes"] = hole_share(alpha, face)
-            if truth.matte is not None:
-                row["iou"] = silhouette_iou(truth.matte, alpha)
+        alpha = picture[..., 3] / np.float32(255) if picture.shape[2] == 4 else None
+        if alpha is not None and truth.matte is not None:
+            row["iou"] = silhouette_iou(truth.matte, alpha)
+        if truth.points is None:
+            return {k: v for k, v in row.items() if np.isfinite(v)}
+        if alpha is not None:
+            row["holes"] = hole_share(alpha, truth.regions["face"])
+        row["sharpness"] = relative_sharpness(truth.rgb, fake, truth.regions["face"])
         row |= self.distances(truth, fake)
         found = self.judge.points(fake)
         keys = ("akd", "akd_px", "lost", "embedding", *(i.key for i in self.networks.identities))
@@ -117,7 +123,7 @@ class Comparer:
         return {k: v for k, v in row.items() if np.isfinite(v)}
 
     def pixels(self, truth: Truth, fake: Picture) -> Row:
-        """PSNR, SSIM, MS-SSIM of every region, and sharpness of the face."""
+        """PSNR, SSIM, MS-SSIM of every region."""
         row: Row = {}
         for name, mask in truth.regions.items():
             if not mask.any():
@@ -126,13 +132,12 @@ class Comparer:
             row[f"{name}_psnr"] = psnr(real, fake, mask)
             row[f"{name}_ssim"] = ssim(real, fake, mask)
             row[f"{name}_msssim"] = ms_ssim(real, fake, mask)
-        row["sharpness"] = relative_sharpness(truth.rgb, fake, truth.regions["face"])
         return row
 
     def distances(self, truth: Truth, fake: Picture) -> Row:
         """LPIPS and our perceptual distance of the square around the real face."""
         row: Row = {}
-        if self.networks.lpips is None and self.networks.encoder is None:
+        if truth.points is None or (self.networks.lpips is None and self.networks.encoder is None):
             return row
         pair = [face_square(x, truth.points) for x in (truth.cut, fake)]
         a, b = to_input(pair).to(self.networks.device).split(1)
@@ -145,6 +150,7 @@ class Comparer:
 
     def person(self, truth: Truth, fake: Picture, found: Float[np.ndarray, "478 2"]) -> Row:
         """Landmarks and identity of a face that was found."""
+        assert truth.points is not None
         away = akd(truth.points, found)
         pixels = away / 100 * iris_distance(truth.points) * AT / max(fake.shape[:2])
         row: Row = {"akd": away, "akd_px": pixels, "lost": 0.0}

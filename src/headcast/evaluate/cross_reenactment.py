@@ -1,0 +1,162 @@
+"""Cross-reenactment: an avatar of one person driven by another. There is no true picture to compare
+with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from headcast.errors import HeadcastError
+from headcast.evaluate.catalogue import ROOM, cross_figures, motion_figures, set_figures
+from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
+from headcast.evaluate.compare import Comparer, Truth, face_square
+from headcast.evaluate.contestants import REAL, Contestant, contestants
+from headcast.evaluate.data import clips_in
+from headcast.evaluate.driven import contestant_frames, keep_pictures, part, sheet_lines
+from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
+from headcast.evaluate.report import Report, Row
+from headcast.evaluate.sets import add_sets
+from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.store import Measured, Store
+from headcast.metrics.face import face_mask
+from headcast.metrics.image import over_grey
+from headcast.metrics.sharpness import relative_sharpness
+
+__all__ = ["measure", "pairs_among"]
+
+
+def measure(setting: Setting) -> Report:
+    """Every pair of clips, every contestant."""
+    clips = clips_in(setting.data)
+    who = contestants(setting.subjects, setting.seed)
+    store = Store(setting.out, {"protocol": "cross-reenactment", **setting.facts()})
+    with Comparer(setting.networks, {}) as comparer:
+        figures = [
+            *cross_figures(setting.networks), *motion_figures("the driver"),
+            *set_figures(setting.networks, "the source's real frames"),
+        ]  # fmt: skip
+        report = Report("cross-reenactment", {f.key: f for f in figures})
+        features: dict[str, dict[str, list[np.ndarray]]] = {}
+        pairs = pairs_among(list(clips), setting)
+        known: dict[str, ClipTruth] = {}
+
+        def clip(name: str) -> ClipTruth:
+            if name not in known:
+                for old in list(known)[:-1]:  # two clips at most are held in memory
+                    del known[old]
+                known[name] = read_clip(
+                    clips[name], comparer, setting.frames, setting.measured, setting.sources
+                )
+            return known[name]
+
+        for n, (source, driver) in enumerate(pairs):
+            item = f"{source} driven by {driver}"
+            stamps = [[p.stat().st_size, p.stat().st_mtime_ns] for p in (clips[source], clips[driver])]
+            facts = {REAL: stamps, **{c.name: [*stamps, c.facts] for c in who}}
+            say = part(setting.say, n, len(pairs))
+            try:
+                found = {c: store.get(c, item, f) for c, f in facts.items()}
+                if not all(found.values()):
+                    _pair(item, clip(source), clip(driver), who, store, setting, facts, say)
+                    found = {c: store.get(c, item, f) for c, f in facts.items()}
+            except HeadcastError as e:
+                report.skipped[item] = str(e)
+                continue
+            for contestant, measured in found.items():
+                if measured is None:
+                    continue
+                report.add(contestant, item, measured.rows)
+                for key, vectors in measured.features.items():
+                    features.setdefault(contestant, {}).setdefault(key, []).append(vectors)
+            report.sheet += sheet_lines(store, item, [REAL, *(c.name for c in who)])
+    add_sets(report, features, REAL)
+    report.notes.append(f"'{REAL}' is the driver; its flicker and warping error are the driver's")
+    return report
+
+
+def pairs_among(names: list[str], setting: Setting) -> list[tuple[str, str]]:
+    """The pairs asked for, or each clip driven by the next.
+
+    Raises:
+        HeadcastError: a name that is not there; a single clip.
+    """
+    for name in (n for pair in setting.pairs for n in pair):
+        if name not in names:
+            raise HeadcastError(f"--pairs: no clip '{name}' in {setting.data}; there are {', '.join(names)}")
+    if setting.pairs:
+        return list(setting.pairs)
+    if len(names) < 2:
+        raise HeadcastError(f"{setting.data}: cross-reenactment needs two clips; there is one")
+    chosen = setting.chosen(names)
+    return [(a, names[(names.index(a) + 1) % len(names)]) for a in chosen]
+
+
+def _pair(
+    item: str, source: ClipTruth, driver: ClipTruth, who: list[Contestant], store: Store, setting: Setting,
+    facts: Mapping[str, object], say: Say,
+) -> None:  # fmt: skip
+    """Measures what is missing of one pair."""
+    first = source.truths[source.sources[0]]
+
+    def real() -> Measured:
+        rows = [steadiness(driver.frames, t, driver.truths[t].regions["foreground"]) for t in driver.measured]
+        shown = [source.truths[t] for t in source.measured]
+        found = features_of([s.cut for s in shown], [s.points for s in shown], setting.networks)
+        if setting.networks.i3d is not None:
+            found |= windows_of(source.frames, first.points, setting.networks)
+        return Measured(rows, found)
+
+    say(0.0, f"{item}: real clips")
+    store.once(REAL, item, real, facts[REAL])
+    keep_pictures(store, REAL, item, driver, driver.frames)
+    for k, c in enumerate(who):
+        if store.get(c.name, item, facts[c.name]) is not None:
+            continue
+        frames = contestant_frames(c, source, driver, setting, part(say, k + 1, len(who) + 1))
+        found = pair_rows(frames, source, driver, setting, still=c.make is None)
+        store.put(c.name, item, found, facts[c.name])
+        keep_pictures(store, c.name, item, driver, frames)
+
+
+def pair_rows(
+    frames: UInt8[np.ndarray, "t h w 4"], source: ClipTruth, driver: ClipTruth, setting: Setting, still: bool
+) -> Measured:
+    """Rows of the measured frames, and features."""
+    comparer, first = source.comparer, source.truths[source.sources[0]]
+    lost = {f.key: f.lost for f in motion_figures() if f.lost is not None}
+    flat = np.stack([over_grey(f) for f in frames])
+    if still:
+        at = [source.sources[0]] * len(frames)
+        own = source.performance
+        seen: Performance | None = Performance(own.expression[at], own.rotation[at])
+    else:
+        seen = followed(flat, driver.fps, driver.name)
+    moved = movement_rows(driver.performance, seen, driver.measured, lost)
+    rows: list[Row] = []
+    points = [comparer.judge.points(flat[t]) for t in driver.measured]
+    for t, found, row in zip(driver.measured, points, moved, strict=True):
+        person = frames[t][..., 3] > 127
+        rows.append({
+            **row, **comparer.identity(first.descriptors, flat[t], found), "lost": float(found is None),
+            **({} if found is None else {"sharpness": same_size_sharpness(first, flat[t], found)}),
+            **steadiness(flat, t, person),
+        })  # fmt: skip
+    features = features_of([flat[t] for t in driver.measured], points, setting.networks)
+    if setting.networks.i3d is not None:
+        features |= windows_of(flat, driver.truths[driver.measured[0]].points, setting.networks)
+    return Measured(rows, features)
+
+
+def same_size_sharpness(
+    first: Truth, fake: UInt8[np.ndarray, "h w 3"], found: Float[np.ndarray, "478 2"]
+) -> float:
+    """Sharpness of a face of another size and pose: both in squares of one size around their landmarks."""
+    assert first.points is not None
+    squares = [face_square(x, p) for x, p in ((first.cut, first.points), (fake, found))]
+    side = squares[0].shape[0]
+    low, high = first.points.min(0), first.points.max(0)
+    edge = float((high - low).max()) * ROOM
+    inside = face_mask((first.points - (low + high) / 2) / edge * side + side / 2, side, side)
+    return relative_sharpness(squares[0], squares[1], inside)

@@ -1,0 +1,91 @@
+"""Contestants driven by a clip: their pictures, the pictures they are made from, and lines of the sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from headcast.avatar.base import Avatar
+from headcast.drive import drive_from
+from headcast.evaluate.clip_truth import ClipTruth
+from headcast.evaluate.contestants import Contestant
+from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.store import Store
+from headcast.image import save_png
+from headcast.metrics.image import over_grey
+from headcast.view import to_rgba
+
+__all__ = ["contestant_frames", "driven_frames", "keep_pictures", "part", "sheet_lines", "source_pictures"]
+
+SHOWN = 2
+"""Frames of a clip on the sheet."""
+
+
+def contestant_frames(
+    who: Contestant, source: ClipTruth, driver: ClipTruth, setting: Setting, say: Say
+) -> UInt8[np.ndarray, "t h w 4"]:
+    """Straight-alpha pictures of every frame of ``driver`` by an avatar of ``source``'s source frames."""
+    if who.make is None:
+        first = source.truths[source.sources[0]]
+        assert first.matte is not None
+        alpha = np.round(first.matte * 255).astype(np.uint8)
+        return np.broadcast_to(np.dstack([first.rgb, alpha]), (len(driver.frames), *alpha.shape, 4))
+    words = f"{driver.name}: {who.name}"
+    say(0.0, f"{words}: avatar")
+    photos = source_pictures(source, setting.out)
+    avatar = who.make(photos, lambda share, what: say(0.3 * share, f"{words}: {what}"))
+    return driven_frames(avatar, driver, lambda share, what: say(0.3 + 0.5 * share, f"{words}: {what}"))
+
+
+def source_pictures(truth: ClipTruth, out: Path) -> list[Path]:
+    """The source frames as files."""
+    folder = out / "sources"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{truth.name}_{t:05d}.png" for t in truth.sources]
+    for path, t in zip(paths, truth.sources, strict=True):
+        save_png(path, truth.frames[t])
+    return paths
+
+
+@torch.no_grad()
+def driven_frames(avatar: Avatar, truth: ClipTruth, say: Say) -> UInt8[np.ndarray, "t h w 4"]:
+    """An avatar driven by a clip and seen by the clip's camera; transparent around it."""
+    height, width = truth.frames.shape[1:3]
+    drive = drive_from(
+        avatar, truth.path, camera="driver", frames=len(truth.frames), size=(width, height),
+        progress=lambda share, what: say(0.4 * share, what),
+    )  # fmt: skip
+    made = []
+    for t, camera in enumerate(drive.cameras):
+        light = None if drive.light is None else drive.light[t]
+        made.append(to_rgba(avatar.render(drive.params[t], camera, light)))
+        say(0.4 + 0.6 * (t + 1) / len(drive), "rendering")
+    return np.stack(made)
+
+
+def keep_pictures(
+    store: Store, contestant: str, item: str, truth: ClipTruth, frames: UInt8[np.ndarray, "t h w c"]
+) -> None:
+    """A few frames for the sheet."""
+    for k in range(1, SHOWN + 1):
+        t = truth.measured[k * len(truth.measured) // (SHOWN + 1)]
+        picture = over_grey(frames[t]) if frames.shape[-1] == 4 else frames[t]
+        store.keep(contestant, item, f"{t:05d}", picture)
+
+
+def sheet_lines(
+    store: Store, item: str, columns: Sequence[str]
+) -> list[list[tuple[str, UInt8[np.ndarray, "h w 3"]]]]:
+    """A line for each picture kept of an item: every contestant's."""
+    kept = {c: store.kept(c, item) for c in columns}
+    names = sorted({n for found in kept.values() for n in found})
+    return [[(f"{item} {n} {c}", kept[c][n]) for c in columns if n in kept[c]] for n in names]
+
+
+def part(say: Say, k: int, count: int) -> Say:
+    """Progress of the ``k``-th of ``count`` equal steps."""
+    return lambda share, what: say((k + share) / count, what)

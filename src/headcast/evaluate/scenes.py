@@ -1,0 +1,154 @@
+"""One moment of a person seen by several cameras: folders of ``headcast synth`` and of GaussianAvatars'
+kind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.image import load_image
+from headcast.synth.config import LABELS
+
+__all__ = ["Scene", "Shot", "read_scene", "scene_folders"]
+
+HAIR = ("hair",)
+MARKERS = ("f*_v*.json", "transforms*.json")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One camera's picture.
+
+    Attributes:
+        path: of the picture, for methods that read files. alpha: coverage by the person.
+        regions: masks known beside the alpha's.
+    """
+
+    name: str
+    path: Path
+    rgb: UInt8[np.ndarray, "h w 3"]
+    alpha: Float[np.ndarray, "h w"]
+    camera: Camera
+    regions: dict[str, Bool[np.ndarray, "h w"]]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All shots of a moment; ``points``: (68, 3) landmarks in the cameras' world, metres, None when
+    unknown."""
+
+    name: str
+    shots: tuple[Shot, ...]
+    points: Float[np.ndarray, "68 3"] | None
+
+
+def scene_folders(data: Path) -> list[Path]:
+    """Folders of people in ``data``.
+
+    Raises:
+        HeadcastError: there is none of either kind.
+    """
+    from headcast.evaluate.data import people_in
+
+    for marker in MARKERS:
+        try:
+            return people_in(data, marker)
+        except HeadcastError:
+            continue
+    raise HeadcastError(
+        f"{data}: neither folders of headcast synth (--views 2 or more) nor GaussianAvatars folders"
+    )
+
+
+def read_scene(folder: Path) -> Scene:
+    """The first moment of a folder.
+
+    Raises:
+        HeadcastError: a missing or damaged file, or fewer than two cameras.
+    """
+    try:
+        scene = _synth(folder) if next(folder.glob(MARKERS[0]), None) else _gaussian_avatars(folder)
+    except (KeyError, ValueError, TypeError, IndexError) as e:
+        raise HeadcastError(f"{folder}: its camera files are damaged ({type(e).__name__}: {e})") from e
+    if len(scene.shots) < 2:
+        raise HeadcastError(f"{folder}: {len(scene.shots)} camera; two are needed (headcast synth --views 4)")
+    return scene
+
+
+def _synth(folder: Path) -> Scene:
+    files = sorted(folder.glob(MARKERS[0]))
+    moment = files[0].name.split("_")[0]
+    shots, points = [], None
+    for path in (p for p in files if p.name.startswith(moment + "_")):
+        facts = json.loads(path.read_text())
+        stem = path.with_suffix("")
+        alpha = _grey(Path(f"{stem}_alpha.png")) / np.float32(255)
+        label = _grey(Path(f"{stem}_label.png"))
+        hair = np.isin(label, [LABELS.index(n) for n in HAIR])
+        picture = Path(f"{stem}_rgb.png")
+        c = facts["camera"]
+        camera = Camera(
+            torch.tensor(c["K"]), torch.tensor(c["cam_from_world"]), int(c["width"]), int(c["height"])
+        )
+        regions = {"foreground": alpha > 0.5, "hair": hair & (alpha > 0.5)}
+        name = path.stem.split("_")[1]
+        shots.append(Shot(name, picture, load_image(picture).rgb, alpha, camera, regions))
+        points = np.array(facts["landmarks68_world"], np.float64)
+    return Scene(folder.name, tuple(shots), points)
+
+
+def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
+    """The numbers of a one-channel 8-bit PNG."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as im:
+            return np.array(im if im.mode == "L" else im.convert("L"))
+    except (OSError, UnidentifiedImageError) as e:
+        raise HeadcastError(f"{path}: cannot be read ({e}); make the folder again") from e
+
+
+def _gaussian_avatars(folder: Path) -> Scene:
+    """First timestep; ``transform_matrix`` is camera to world, OpenGL axes; masks by ``fg_mask_path``."""
+    frames: dict[Any, tuple[dict, dict]] = {}
+    for name in ("transforms.json", "transforms_train.json", "transforms_val.json"):
+        path = folder / name
+        if path.is_file():
+            top = json.loads(path.read_text())
+            for f in top["frames"]:
+                frames.setdefault(
+                    (f.get("timestep_index", 0), f.get("camera_index", f["file_path"])), (top, f)
+                )
+    first = min(t for t, _ in frames)
+    shots = [_shot(folder, top, f) for (t, _), (top, f) in frames.items() if t == first]
+    return Scene(folder.name, tuple(shots), None)
+
+
+def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
+    picture = folder / f["file_path"]
+    image = load_image(picture)
+    height, width = image.rgb.shape[:2]
+    facts = {**top, **f}
+    scale = width / float(facts["w"])
+    K = torch.tensor([
+        [facts["fl_x"], 0.0, facts["cx"]], [0.0, facts["fl_y"], facts["cy"]], [0.0, 0.0, 1.0 / scale],
+    ]) * scale  # fmt: skip
+    world_from_gl = torch.tensor(f["transform_matrix"], dtype=torch.float64)
+    world_from_cam = world_from_gl @ torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
+    camera = Camera(K, torch.linalg.inv(world_from_cam).float(), width, height)
+    if f.get("fg_mask_path"):
+        alpha = _grey(folder / f["fg_mask_path"]) / np.float32(255)
+    elif image.alpha is not None:
+        alpha = image.alpha / np.float32(255)
+    else:
+        raise HeadcastError(f"{picture}: neither a mask (fg_mask_path) nor transparency")
+    name = f"camera {f.get('camera_index', Path(f['file_path']).stem)}"
+    return Shot(name, picture, image.rgb, alpha, camera, {"foreground": alpha > 0.5})

@@ -1,0 +1,195 @@
+"""The synthesizer Ψ of Portrait4D-v2: a source image and two motion embeddings become a head for any camera.
+
+One module, two configurations. ``OFFICIAL`` has the parameters of the published network, by name and
+shape; ``SMALL`` has the same parts, narrow enough for a CPU. The static synthesizer Ψ3d (Sec. 4.2) is the
+same module called without motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from headcast.camera import Camera
+from headcast.methods.portrait4d.encoders import BackgroundNet, DetailEncoder, GlobalEncoder, with_coordinates
+from headcast.methods.portrait4d.transformer import Canonicalizer, TriplaneGenerator
+from headcast.nets.skip_synthesis import Noise, SuperResolution
+from headcast.nets.triplane import RadianceDecoder, sample_planes
+from headcast.render.volume import March, Rays, rays_of, render_rays
+
+__all__ = ["OFFICIAL", "SMALL", "Appearance", "Config", "Head", "Picture", "Synthesizer"]
+
+Warp = Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n 3"]]
+"""Points of the posed head to points of the canonical one (the neck's rotation field)."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of Ψ.
+
+    Attributes:
+        side: of the source image and of the picture, pixels; planes have half of it, the volume's picture a
+            quarter.
+        motion: length of a motion embedding.
+        cube: side of the cube that the planes span, world units. ``coarse``, ``fine``: samples along a ray.
+        units_per_metre: the world's. The published network lives in FLAME's units times three.
+    """
+
+    side: int = 512
+    motion: int = 548
+    resnet_width: int = 64
+    resnet_blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
+    global_width: int = 256
+    detail_widths: tuple[int, int] = (64, 96)
+    width: int = 1024
+    heads: int = 4
+    blocks: int = 4
+    motion_hidden: int = 512
+    motion_tokens: int = 64
+    canonical_widths: tuple[int, int] = (128, 96)
+    triplane_widths: tuple[int, int] = (256, 128)
+    triplane_heads: int = 2
+    features: int = 32
+    decoder_width: int = 64
+    background_width: int = 64
+    styles: int = 512
+    super_widths: tuple[int, int] = (256, 128)
+    cube: float = 1.3
+    coarse: int = 48
+    fine: int = 48
+    units_per_metre: float = 3.0
+
+
+OFFICIAL = Config()
+SMALL = Config(
+    side=256, motion=128, resnet_width=24, resnet_blocks=(1, 2, 2, 1), global_width=96,
+    detail_widths=(24, 32), width=192, heads=4, blocks=2, motion_hidden=128, motion_tokens=16,
+    canonical_widths=(64, 48), triplane_widths=(64, 48), features=24, decoder_width=48, background_width=16,
+    styles=64, super_widths=(48, 32), coarse=24, fine=24,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What Ψ keeps of a source image: it doesn't depend on the driver.
+
+    Attributes:
+        tokens: (b, n, c) with the source's expression taken off. ``columns`` of the image that they form.
+        detail: (b, d, side/2, side/2). background: (b, f, side, side) features in 0..1.
+    """
+
+    tokens: Float[Tensor, "b n c"]
+    columns: int
+    detail: Float[Tensor, "b d h w"]
+    background: Float[Tensor, "b f h2 w2"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head to look at: planes (b, 3, f, h, w), background features (b, f, side, side)."""
+
+    planes: Float[Tensor, "b 3 f h w"]
+    background: Float[Tensor, "b f h2 w2"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a camera sees of a head.
+
+    Attributes:
+        image: (b, 3, side, side), about -1..1, from the super-resolution.
+        raw: (b, 3, n, n), the volume's own colours, -1..1. feature: (b, f, n, n), of which raw is the start.
+        alpha: (b, 1, n, n) opacity of the head. depth: (b, 1, n, n) along the ray, world units.
+        march: the samples.
+    """
+
+    image: Float[Tensor, "b 3 h w"]
+    raw: Float[Tensor, "b 3 n n"]
+    feature: Float[Tensor, "b f n n"]
+    alpha: Float[Tensor, "b 1 n n"]
+    depth: Float[Tensor, "b 1 n n"]
+    march: March
+
+
+class Synthesizer(nn.Module):
+    """Ψ, and Ψ3d where no motion is given."""
+
+    def __init__(self, config: Config = SMALL) -> None:
+        super().__init__()
+        c = self.config = config
+        self.register_buffer("w_avg", torch.zeros(c.styles))
+        self.encoder_global = GlobalEncoder(c.resnet_width, c.resnet_blocks, c.global_width)
+        self.encoder_detail = DetailEncoder(*c.detail_widths)
+        self.encoder_canonical = Canonicalizer(
+            c.global_width, c.width, c.heads, c.blocks, c.motion, c.motion_hidden, c.motion_tokens,
+            *c.canonical_widths,
+        )  # fmt: skip
+        self.generator_triplane = TriplaneGenerator(
+            c.canonical_widths[1],
+            c.detail_widths[1],
+            c.triplane_widths,
+            c.width,
+            c.triplane_heads,
+            c.features,
+        )
+        self.background = BackgroundNet(c.background_width, c.features)
+        self.superresolution = SuperResolution(c.features, c.super_widths, c.styles, c.side // 4)
+        self.decoder = RadianceDecoder(c.features, c.decoder_width, c.features)
+
+    def appearance(
+        self, image: Float[Tensor, "b 3 h w"], source: Float[Tensor, "b m"] | None = None
+    ) -> Appearance:
+        """What is kept of a source image (-1..1); ``source`` is its motion embedding v_s, None for Ψ3d."""
+        x = with_coordinates(image)
+        features = self.encoder_global(x)
+        tokens = self.encoder_canonical.neutral(features, source)
+        return Appearance(tokens, features.shape[-1] // 2, self.encoder_detail(x), self.background(x))
+
+    def head(self, seen: Appearance, driver: Float[Tensor, "b m"] | None = None) -> Head:
+        """The tri-planes T; ``driver`` is the motion embedding v_d, None for Ψ3d."""
+        canonical = self.encoder_canonical.reenacted(seen.tokens, driver, seen.columns)
+        return Head(self.generator_triplane(canonical, seen.detail), seen.background)
+
+    def radiance(
+        self, planes: Float[Tensor, "b 3 f h w"], points: Float[Tensor, "b n 3"]
+    ) -> tuple[Float[Tensor, "b n 1"], Float[Tensor, "b n f"]]:
+        """Eq. 1: density logits and colour features of points, world units."""
+        return self.decoder(sample_planes(planes, points, self.config.cube))
+
+    def rays(self, cameras: list[Camera], resolution: int | None = None) -> Rays:
+        """Rays of metric cameras in the field's units."""
+        c = self.config
+        return rays_of(cameras, resolution or c.side // 4, c.cube / 2, c.units_per_metre)
+
+    def render(
+        self, head: Head, rays: Rays, warp: Warp | None = None, generator: torch.Generator | None = None,
+        noise: Noise = "none",
+    ) -> Picture:  # fmt: skip
+        """R(T, θ): volume rendering over the background, then super-resolution.
+
+        Args:
+            warp: the neck's rotation field. generator: of the samples' jitter, None for none.
+        """
+        c = self.config
+
+        def field(points: Tensor) -> tuple[Tensor, Tensor]:
+            return self.radiance(head.planes, points if warp is None else warp(points))
+
+        gathered = render_rays(field, rays, c.coarse, c.fine, generator)
+        n = round(rays.origin.shape[1] ** 0.5)
+
+        def picture(x: Float[Tensor, "b r c"]) -> Tensor:
+            return x.transpose(1, 2).unflatten(2, (n, n))
+
+        behind = interpolate(head.background, (n, n), mode="bilinear")
+        passed = picture(gathered.passed[..., None])
+        feature = (picture(gathered.colour) + passed * behind) * 2 - 1
+        raw = feature[:, :3]
+        w = self.get_buffer("w_avg").expand(len(feature), -1)
+        image = self.superresolution(raw, feature, w, noise)
+        return Picture(image, raw, feature, 1 - passed, picture(gathered.depth[..., None]), gathered)

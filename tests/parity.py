@@ -1,0 +1,52 @@
+"""Numbers recorded of published networks: weights filled by rule, seeded inputs, comparison."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+TOLERANCE = 1e-3
+
+
+def seeded(name: str, shape: tuple[int, ...] | list[int]) -> Tensor:
+    """Normal values from a generator seeded by the name."""
+    return torch.randn(list(shape), generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+
+
+def shapes(file: Path) -> dict[str, list[int]]:
+    """Name and shape of every tensor of a published state dict."""
+    return {k: shape for k, (shape, _) in json.loads(file.read_text()).items()}
+
+
+def filled(network: nn.Module, rules: Path) -> nn.Module:
+    """The network with the recorded weights, in evaluation mode; what the rules keep stays as it is."""
+    state = network.state_dict()
+    for name, rule in json.loads(rules.read_text()).items():
+        if rule["mode"] == "randn":
+            state[name].copy_(rule["mean"] + rule["std"] * seeded(name, state[name].shape))
+        elif rule["mode"] == "const":
+            state[name].fill_(rule["value"])
+        else:
+            assert rule["mode"] == "keep", rule
+    return network.eval()
+
+
+def worst(name: str, mine: Tensor, saved: dict[str, np.ndarray]) -> float:
+    """Largest difference relative to the largest value, of what was recorded of a tensor."""
+    x = mine.detach().numpy().reshape(-1)
+    assert x.size == np.prod(saved[f"{name}__shape"]), (name, mine.shape, saved[f"{name}__shape"])
+    if name in saved:
+        kept, truth = x, saved[name].reshape(-1)
+    else:
+        truth = saved[f"{name}__sub"]
+        n = len(truth)
+        kept = x[np.floor(np.arange(n) * float(x.size) / n).astype(np.int64)]
+        mean, std, low, high, _ = saved[f"{name}__stats"]
+        assert abs(x.mean(dtype=np.float64) - mean) <= TOLERANCE * std, name
+        assert max(abs(x.min() - low), abs(x.max() - high)) <= TOLERANCE * max(abs(low), abs(high)), name
+    return float(np.abs(kept - truth).max() / np.abs(truth).max())

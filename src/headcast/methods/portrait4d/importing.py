@@ -1,0 +1,70 @@
+"""Official checkpoints of Portrait4D and PD-FGC to our state dicts (``headcast weights import``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headcast.errors import HeadcastError
+from headcast.methods.portrait4d.network import OFFICIAL, Synthesizer
+from headcast.methods.portrait4d.pdfgc import PDFGC
+from headcast.pickles.modules import state_dict_of
+
+__all__ = ["convert_pdfgc", "convert_portrait4d"]
+
+Converted = tuple[dict[str, Tensor], dict[str, Any]]
+GENERATORS = ("G_ema", "G")
+FOREIGN = "deformer."
+"""Buffers of the FLAME model inside the published pickles: not ours to store, and not needed."""
+
+
+def convert_portrait4d(content: Any) -> Converted:
+    """Ψ or Ψ3d of a published pickle (``portrait4d-v2-vfhq512.pkl`` and its siblings), or a plain state dict.
+
+    The pickles embed their network's source; the restricted loader gives their tensors without running it.
+    """
+    found = content
+    if isinstance(content, dict):
+        found = next((content[k] for k in GENERATORS if content.get(k) is not None), content)
+    state = {k: v for k, v in state_dict_of(found).items() if not k.startswith(FOREIGN)}
+    tensors = matched(state, Synthesizer, "Portrait4D synthesizer", "portrait4d-v2-vfhq512.pkl")
+    return tensors, {
+        "licence": "MIT (repository of its authors); parts of its training carry terms of their own: FLAME "
+        "and Deep3DFaceRecon are non-commercial",
+        "commercial": "unclear",
+        "what": "Portrait4D's synthesizer at its official sizes; FLAME's buffers were left out",
+    }
+
+
+def convert_pdfgc(content: Any) -> Converted:
+    """The motion encoder of a published ``motion_model.pth``."""
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    state = {k.removeprefix("module."): v for k, v in state.items() if isinstance(k, str)}
+    tensors = matched(state, PDFGC, "PD-FGC motion encoder", "motion_model.pth")
+    return tensors, {
+        "licence": "that of PD-FGC, which its authors state; not checked here",
+        "commercial": "unclear",
+        "what": "PD-FGC's motion encoder, for Portrait4D's official weights",
+    }
+
+
+def matched(state: dict[str, Any], kind: type[nn.Module], what: str, file: str) -> dict[str, Tensor]:
+    """The tensors that a network asks for, float32.
+
+    Raises:
+        HeadcastError: some are missing or of another shape.
+    """
+    with torch.device("meta"):
+        network = kind(OFFICIAL) if kind is Synthesizer else kind()
+        wanted = {
+            k: v.shape for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")
+        }
+    wrong = [k for k, s in wanted.items() if not isinstance(state.get(k), Tensor) or state[k].shape != s]
+    if wrong:
+        raise HeadcastError(
+            f"is no checkpoint of the {what} ({len(wrong)} of {len(wanted)} tensors are missing or of "
+            f"another shape, '{wrong[0]}' first); use {file}"
+        )
+    return {k: state[k].float().clone() if state[k].is_floating_point() else state[k].clone() for k in wanted}

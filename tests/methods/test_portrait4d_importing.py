@@ -1,0 +1,92 @@
+"""Published pickles become state dicts without running what they carry."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from headcast.errors import HeadcastError
+from headcast.methods.portrait4d import importing
+from headcast.methods.portrait4d.network import SMALL, Synthesizer
+from headcast.methods.portrait4d.pdfgc import PDFGC
+from headcast.pickles.importing import import_weights
+from headcast.weights import load_tensors
+
+TINY = replace(
+    SMALL, resnet_width=4, resnet_blocks=(1, 1, 1, 1), global_width=8, detail_widths=(4, 8), width=16,
+    canonical_widths=(8, 8), triplane_widths=(8, 8), background_width=4, super_widths=(8, 8), blocks=1,
+)  # fmt: skip
+
+
+class Persistent:
+    """As StyleGAN keeps a network: its source, and its attributes as the state."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        source = "import os\nos.abort()"
+        self.meta = {"module_src": source, "class_name": "TriPlaneReconstructor", "state": module.__dict__}
+
+    def __reduce__(self) -> tuple:
+        return sys.exit, (self.meta,)
+
+
+class Deformer(torch.nn.Module):
+    """Stands for the published deformer, whose buffers are FLAME's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flame_deform = torch.nn.Module()
+        self.flame_deform.register_buffer("v_template", torch.zeros(5023, 3))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Imported weights go here; the official sizes are small ones."""
+    monkeypatch.setenv("HEADCAST_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(importing, "OFFICIAL", TINY)
+    return tmp_path
+
+
+def test_a_published_pickle_gives_its_tensors_and_nothing_of_flame(folder: Path) -> None:
+    torch.manual_seed(1)
+    net = Synthesizer(TINY)
+    wanted = {k: v.clone() for k, v in net.state_dict().items()}
+    net.add_module("deformer", Deformer())
+    path = folder / "portrait4d-v2-vfhq512.pkl"
+    path.write_bytes(pickle.dumps({"G": None, "D": Call(sys.exit, 3), "G_ema": Persistent(net)}))
+    made = import_weights("portrait4d", path)
+    tensors, _, _ = load_tensors(made)
+    assert tensors.keys() == wanted.keys() and all(torch.equal(tensors[k], v) for k, v in wanted.items())
+    Synthesizer(TINY).load_state_dict(tensors)
+    assert "FLAME" in made.with_suffix(".json").read_text()
+
+
+class Call:
+    """Pickles as a call."""
+
+    def __init__(self, function: object, *args: object) -> None:
+        self.made = function, args
+
+    def __reduce__(self) -> tuple:
+        return self.made  # type: ignore[return-value]
+
+
+def test_another_network_is_refused_in_one_line(folder: Path) -> None:
+    path = folder / "other.pkl"
+    path.write_bytes(pickle.dumps({"G_ema": Persistent(torch.nn.Linear(2, 2))}))
+    with pytest.raises(HeadcastError, match=r"other.pkl: is no checkpoint of the Portrait4D") as e:
+        import_weights("portrait4d", path)
+    assert "\n" not in str(e.value) and not list(folder.glob("weights/*"))
+
+
+def test_the_motion_encoder_is_imported(folder: Path) -> None:
+    net = PDFGC()
+    torch.save({f"module.{k}": v for k, v in net.state_dict().items()}, folder / "motion_model.pth")
+    tensors, _, _ = load_tensors(import_weights("pdfgc", folder / "motion_model.pth"))
+    missing = net.load_state_dict(tensors, strict=False)
+    assert all(k.endswith("num_batches_tracked") for k in missing.missing_keys)
+    assert torch.equal(tensors["model.conv1.weight"], net.model.conv1.weight)

@@ -31,16 +31,20 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def local_device(name: str, process: int) -> torch.device:
-    """The device of one of several processes of a machine: a GPU of its own when GPUs are meant.
+def local_device(name: str, process: int, processes: int) -> torch.device:
+    """The device of one of several processes of a training: a GPU of its own when GPUs are meant.
+
+    Args:
+        process: its number on this machine.
+        processes: how many there are in all.
 
     Raises:
-        HeadcastError: as ``pick_device``; or more processes than GPUs.
+        HeadcastError: as ``pick_device``; or there are more processes than GPUs.
     """
     import torch
 
     device = pick_device(name)
-    if device.type != "cuda":
+    if device.type != "cuda" or processes == 1:
         return device
     if process >= torch.cuda.device_count():
         raise HeadcastError(f"process {process}: only {torch.cuda.device_count()} GPUs here; start fewer")

@@ -45,7 +45,7 @@ class TrainConfig:
     workers: int = 0
     """Threads that prepare batches ahead: for data read from files; synthetic heads need none."""
     engine: Literal["auto", "plain", "fabric"] = "auto"
-    """fabric: Lightning Fabric, which torchrun needs; plain: this program's own loop on one device."""
+    """plain: one process, only torch; fabric: Lightning Fabric, as always under torchrun."""
 
     def __post_init__(self) -> None:
         """Refuses numbers that make no sense.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "average_gradients", "make_engine"]
 
 
+@runtime_checkable
 class Engine(Protocol):
     """What the loop needs to know of the machine."""
 
@@ -88,26 +89,23 @@ class OnFabric:
 
 
 def make_engine(config: TrainConfig) -> Engine:
-    """Fabric when it is installed or asked for, else the plain one.
+    """Fabric under ``torchrun`` and where it is asked for, else the plain one, which gives the same numbers.
 
     Raises:
-        HeadcastError: Fabric is asked for, or needed under ``torchrun``, and absent; the device is absent.
+        HeadcastError: Fabric is needed and absent; the device is absent.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    device = local_device(config.device, int(os.environ.get("LOCAL_RANK", "0"))) if world > 1 else None
-    if config.engine == "plain" and world == 1:
+    if world == 1 and config.engine != "fabric":
         return Plain(config)
     try:
         from lightning_fabric import Fabric
     except ModuleNotFoundError as e:
-        if world == 1 and config.engine != "fabric":
-            return Plain(config)
         raise HeadcastError(
             "train: several processes, or --engine fabric, need Lightning Fabric: pip install headcast[train]"
         ) from e
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    device = device or pick_device(config.device)
+    device = local_device(config.device, int(os.environ.get("LOCAL_RANK", "0")), world)
     devices = [device.index or 0] if world == 1 and device.type != "cpu" else local
     fabric = Fabric(
         accelerator=device.type, devices=devices, num_nodes=world // local,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +10,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from headcast.errors import HeadcastError
+from headcast.image import encode_png
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["Log", "png"]
+__all__ = ["Log"]
 
 
 class Log:
@@ -58,7 +57,7 @@ class Log:
         path = self.folder / "pictures" / f"{step:08d}.png"
         try:
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(png(picture))
+            path.write_bytes(encode_png(picture, {}))
         except OSError as e:
             raise HeadcastError(f"{path}: cannot be written ({e.strerror}); make room, rerun") from e
         if self.board is not None:
@@ -95,16 +94,3 @@ def board(folder: Path, step: int) -> SummaryWriter | None:
     except ImportError:
         return None
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
-
-
-def png(picture: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    """A PNG file (RFC 2083) of an sRGB picture, without any library: bare GPU machines have none."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    h, w, _ = picture.shape
-    rows = np.concatenate([np.zeros((h, 1), np.uint8), picture.reshape(h, 3 * w)], 1)
-    head = struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0)
-    body = chunk(b"IDAT", zlib.compress(rows.tobytes(), 6))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body + chunk(b"IEND", b"")

@@ -80,6 +80,8 @@ class Run:
         self.recipe, self.config, self.folder = recipe, config, folder
         self.stop, self.progress = stop, progress
         self.engine: Engine = make_engine(config)
+        if self.engine.device.type != "cpu":
+            torch.set_float32_matmul_precision("high")  # TF32 where the GPU has it
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as e:

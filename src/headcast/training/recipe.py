@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ __all__ = ["Networks", "Recipe"]
 Networks = dict[str, nn.Module]
 
 
+@runtime_checkable
 class Recipe(Protocol):
     """Networks, data and losses of one training; a dataclass whose fields are its settings.
 

@@ -1,0 +1,249 @@
+"""Captures of a person with cameras: folders with ``transforms.json``, of GaussianAvatars or of INSTA.
+
+GaussianAvatars' folders, those that VHAP exports from NeRSemble among them, hold OpenGL cameras, camera to
+world. INSTA's hold OpenCV cameras under the same names: how the mesh projects onto the mask tells the axes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.image import load_image
+from headcast.training.folders import because
+from headcast.training.order import item_of
+
+__all__ = ["Axes", "CaptureFolder", "View"]
+
+Axes = Literal["opengl", "opencv"]
+TRIED = 5  # frames with a mesh that are looked at to choose the axes
+ENOUGH = 0.5  # share of the mesh's visible points that must lie on the mask
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture of a capture.
+
+    Attributes:
+        image: sRGB, as stored (not composited).
+        mask: coverage of the person, None where the capture has none.
+        camera: in the capture's world, which is the head's frame up to a rigid motion.
+        time, camera_index: of the capture.
+        files: other files of the frame by their key, for example ``flame_param``, ``mesh``, ``exp``.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    mask: UInt8[np.ndarray, "h w"] | None
+    camera: Camera
+    time: int
+    camera_index: int
+    files: dict[str, Path]
+
+
+class CaptureFolder:
+    """The views of a capture, in an endless order.
+
+    Attributes:
+        axes: of the cameras in the file: ``opengl`` (y up, looking along -z) or ``opencv``.
+        frames: the file's entries that can be used.
+        skipped: path to reason, for pictures that are missing or damaged.
+    """
+
+    def __init__(
+        self, root: Path, split: Literal["all", "train", "val", "test"] = "all", seed: int = 0,
+        axes: Axes | None = None,
+    ) -> None:  # fmt: skip
+        """Reads the list of cameras; ``axes`` overrules what the mesh or the scene says.
+
+        Raises:
+            HeadcastError: no transforms.json, damaged, without pictures, or its mesh fits neither axes.
+        """
+        self.root, self.seed = Path(root), seed
+        self.skipped: dict[Path, str] = {}
+        name = "transforms.json" if split == "all" else f"transforms_{split}.json"
+        self.file = self.root / name
+        self.top = read_json(self.file)
+        found = self.top.get("frames")
+        if not isinstance(found, list) or not found:
+            raise HeadcastError(f"{self.file}: lists no frames; is this a capture?")
+        self.frames: list[dict[str, Any]] = []
+        for frame in found:
+            path = self._path(str(frame.get("file_path", "")))
+            if path.is_file() and matrix(frame, self.file).shape == (4, 4):
+                self.frames.append(frame)
+            else:
+                self.skipped[path] = f"{path}: no such picture"
+        if not self.frames:
+            raise HeadcastError(f"{self.file}: none of its pictures is there{because(self.skipped)}")
+        self.axes: Axes = axes or self._choose_axes()
+
+    def __len__(self) -> int:
+        """Views."""
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> View:
+        """The view at place ``index`` of the endless order."""
+        first = item_of(index, len(self), self.seed)
+        for k in range(len(self)):
+            frame = self.frames[(first + k) % len(self)]
+            try:
+                return self.view(frame)
+            except HeadcastError as e:
+                self.skipped[self._path(frame["file_path"])] = str(e)
+        raise HeadcastError(f"{self.root}: no view can be read{because(self.skipped)}")
+
+    def view(self, frame: dict[str, Any]) -> View:
+        """One entry of the file, read.
+
+        Raises:
+            HeadcastError: its picture is missing or damaged.
+        """
+        picture = load_image(self._path(frame["file_path"]))
+        mask = picture.alpha
+        if mask is None and frame.get("fg_mask_path"):
+            mask = load_image(self._path(frame["fg_mask_path"])).rgb[..., 0]
+        files = {
+            k.removesuffix("_path"): self._path(v)
+            for k, v in frame.items()
+            if k.endswith("_path") and k not in ("file_path", "fg_mask_path")
+        }
+        camera = self.camera(frame, self.axes, picture.rgb.shape[1], picture.rgb.shape[0])
+        time = int(frame.get("timestep_index", self.frames.index(frame)))
+        return View(picture.rgb, mask, camera, time, int(frame.get("camera_index", 0)), files)
+
+    def camera(self, frame: dict[str, Any], axes: Axes, width: int, height: int) -> Camera:
+        """The camera of an entry, for a picture of that size."""
+
+        def number(key: str) -> float | None:
+            value = frame.get(key, self.top.get(key))
+            return None if value is None else float(value)
+
+        w, h = number("w") or width, number("h") or height
+        angle = number("camera_angle_x")
+        fx = number("fl_x") or (w / (2 * math.tan(angle / 2)) if angle else None)
+        if fx is None:
+            raise HeadcastError(f"{self.file}: has neither fl_x nor camera_angle_x")
+        cx, cy = number("cx"), number("cy")
+        K = torch.tensor(
+            [
+                [fx, 0.0, w / 2 if cx is None else cx],
+                [0.0, number("fl_y") or fx, h / 2 if cy is None else cy],
+                [0, 0, 1],
+            ]
+        )
+        K[0] *= width / w
+        K[1] *= height / h
+        world_from_cam = matrix(frame, self.file)
+        if axes == "opengl":
+            world_from_cam[:3, 1:3] *= -1
+        return Camera(K, torch.from_numpy(np.linalg.inv(world_from_cam)).float(), width, height)
+
+    def _path(self, name: str) -> Path:
+        path = self.root / name
+        return path if path.suffix else path.with_suffix(".png")  # some write names without an ending
+
+    def _choose_axes(self) -> Axes:
+        """By the mesh on the mask; without meshes by what lies before the cameras."""
+        shares: dict[Axes, list[float]] = {"opengl": [], "opencv": []}
+        for frame in [f for f in self.frames if f.get("mesh_path")][:TRIED]:
+            mesh = self._path(frame["mesh_path"])
+            if not mesh.is_file():
+                continue
+            view = self.view_with(frame, "opengl")
+            if view.mask is None:
+                continue
+            points = read_points(mesh)
+            for axes, found in shares.items():
+                found.append(on_mask(points, self.view_with(frame, axes)))
+        if shares["opengl"]:
+            best: Axes = max(shares, key=lambda a: float(np.mean(shares[a])))
+            if np.mean(shares[best]) < ENOUGH:
+                told = ", ".join(f"{a} {np.mean(s):.0%}" for a, s in shares.items())
+                raise HeadcastError(
+                    f"{self.file}: its meshes lie on its masks under no axes ({told} of points)"
+                )
+            return best
+        poses = np.stack([matrix(f, self.file) for f in self.frames])
+        forward = np.einsum("nk,nk->n", poses[:, :3, 2], centre(poses) - poses[:, :3, 3])
+        return "opencv" if float(np.mean(np.sign(forward))) > 0 else "opengl"
+
+    def view_with(self, frame: dict[str, Any], axes: Axes) -> View:
+        """A view, its camera read with given axes."""
+        self.axes = axes
+        return self.view(frame)
+
+
+def on_mask(points: Float[np.ndarray, "n 3"], view: View) -> float:
+    """Share of the points in the picture that lie on the mask; points behind the camera count as beside."""
+    assert view.mask is not None
+    x = torch.from_numpy(points).float()
+    depth = view.camera.to_camera(x)[:, 2]
+    uv = view.camera.project(x).floor().long()
+    h, w = view.mask.shape
+    inside = (depth > 0) & (uv[:, 0] >= 0) & (uv[:, 0] < w) & (uv[:, 1] >= 0) & (uv[:, 1] < h)
+    counted = int(inside.sum()) + int((depth <= 0).sum())
+    if not inside.any():
+        return 0.0
+    u, v = uv[inside].T.numpy()
+    return float((view.mask[v, u] > 127).sum()) / counted
+
+
+def centre(poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "3"]:
+    """The point nearest to all optical axes; the world's origin where they are parallel or one."""
+    d = poses[:, :3, 2] / np.linalg.norm(poses[:, :3, 2], axis=1, keepdims=True)
+    across = np.eye(3) - d[:, :, None] * d[:, None, :]
+    A, b = across.sum(0), np.einsum("nij,nj->i", across, poses[:, :3, 3])
+    return np.linalg.solve(A, b) if np.linalg.cond(A) < 1e3 else np.zeros(3)
+
+
+def matrix(frame: dict[str, Any], file: Path) -> Float[np.ndarray, "4 4"]:
+    """Camera to world of an entry."""
+    try:
+        x = np.array(frame["transform_matrix"], np.float64)
+        if x.shape == (4, 4) and np.isfinite(x).all() and abs(np.linalg.det(x)) > 1e-9:
+            return x
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise HeadcastError(f"{file}: a frame has no proper transform_matrix (4x4, camera to world)")
+
+
+def read_points(path: Path) -> Float[np.ndarray, "n 3"]:
+    """Vertex positions of an OBJ file.
+
+    Raises:
+        HeadcastError: it has none.
+    """
+    try:
+        rows = [line.split()[1:4] for line in path.read_text().splitlines() if line.startswith("v ")]
+        points = np.array(rows, np.float64).reshape(-1, 3)
+    except (OSError, ValueError) as e:
+        raise HeadcastError(f"{path}: not a readable OBJ file ({e})") from e
+    if not len(points):
+        raise HeadcastError(f"{path}: has no vertices")
+    return points
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        HeadcastError: missing or damaged.
+    """
+    try:
+        data = json.loads(path.read_text())
+    except OSError as e:
+        raise HeadcastError(f"{path}: cannot be read ({e.strerror}); is this a capture's folder?") from e
+    except ValueError as e:
+        raise HeadcastError(f"{path}: not JSON ({e})") from e
+    if not isinstance(data, dict):
+        raise HeadcastError(f"{path}: not a list of cameras")
+    return data

@@ -76,7 +76,7 @@ def measure(setting: Setting) -> Report:
     report.groups = by_angle(report)
     report.notes += [
         "one picture in, the most frontal; cameras are brought into each avatar's world by the similarity "
-        "between its landmarks and the true ones: scale and pose of the reconstruction don't count, shape does",
+        "between its landmarks and the true ones: its scale and pose don't count, its shape does",
     ]  # fmt: skip
     return report
 

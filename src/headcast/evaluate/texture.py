@@ -1,0 +1,223 @@
+"""Skin maps in UV against the truth of synthetic heads: an avatar of the most frontal picture of each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from headcast.avatar.base import Avatar
+from headcast.errors import HeadcastError
+from headcast.evaluate.compare import Comparer
+from headcast.evaluate.contestants import Contestant, contestants
+from headcast.evaluate.data import people_in
+from headcast.evaluate.driven import part
+from headcast.evaluate.novel_view import frontal
+from headcast.evaluate.portraits import skin_tone
+from headcast.evaluate.report import Report, Row
+from headcast.evaluate.scenes import MARKERS, read_scene
+from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.store import Measured, Store
+from headcast.head.maps import SkinMaps
+from headcast.head.model import HeadModel
+from headcast.image import linear_to_srgb, load_image, srgb_to_linear
+from headcast.metrics.figure import Figure
+from headcast.metrics.image import psnr, ssim
+from headcast.metrics.texture import face_texels, gained, normal_angles
+
+__all__ = ["MEAN_SKIN", "measure"]
+
+MEAN_SKIN = "mean skin"
+"""The baseline that has seen nobody: the skin model's mean."""
+
+FACE = ("face", "lips", "nose", "brows")
+UV = "head's UV, at the size of the truth (reduced to 1024 texels a side at most)"
+TEXELS = "texels of face, nose, lips and brows"
+MOST = 1024
+MAE = "mean absolute error"
+
+FIGURES = (
+    Figure("albedo_psnr", "albedo PSNR", "dB", crop=UV, mask=TEXELS, note="as it comes: exposure counts"),
+    Figure(
+        "albedo_psnr_gained", "albedo PSNR, gained", "dB", crop=UV, mask=TEXELS,
+        note="after one gain a channel in linear light (least squares), which the light leaves open",
+    ),
+    Figure(
+        "albedo_ssim", "albedo SSIM, gained", crop=UV, mask=TEXELS,
+        note="11x11 Gaussian, sigma 1.5, borders reflected, after the same gain",
+    ),
+    Figure(
+        "ita_error", "skin tone error", "degrees ITA", "low", crop=UV, mask=TEXELS, span="CIELAB medians",
+        note="absolute difference of the individual typology angle",
+    ),
+    Figure(
+        "ita_bias", "skin tone bias", "degrees ITA", "neither", crop=UV, mask=TEXELS, span="CIELAB medians",
+        note="above 0: made lighter than true",
+    ),
+    Figure(
+        "normal_angle", "micro normals", "degrees", "low", crop=UV, mask=TEXELS, span="unit vectors",
+        note="mean angle between tangent-space normals",
+    ),
+    Figure("specular_mae", "specular", "", "low", crop=UV, mask=TEXELS, span="0..1", note=MAE),
+    Figure("roughness_mae", "roughness", "", "low", crop=UV, mask=TEXELS, span="0..1", note=MAE),
+)  # fmt: skip
+
+
+def measure(setting: Setting) -> Report:
+    """Every synthetic person, every contestant.
+
+    Raises:
+        HeadcastError: the folder holds no heads of ``headcast synth``.
+    """
+    folders = {p.name: p for p in people_in(setting.data, MARKERS[0])}
+    who = [Contestant(MEAN_SKIN, "", None), *contestants(setting.subjects, setting.seed)[1:]]
+    store = Store(setting.out, {"protocol": "texture", **setting.facts()})
+    report = Report("texture", {f.key: f for f in FIGURES})
+    names = setting.chosen(list(folders))
+    with Comparer(replace(setting.networks, identities=(), encoder=None, lpips=None), {}) as comparer:
+        for n, name in enumerate(names):
+            say = part(setting.say, n, len(names))
+            try:
+                for c in who:
+                    rows = store.get(c.name, name, c.facts) or _person(folders[name], c, store, comparer, say)
+                    report.add(c.name, name, rows.rows)
+            except HeadcastError as e:
+                report.skipped[name] = str(e)
+                continue
+            kept = {c: store.kept(c, name) for c in ("truth", *(c.name for c in who))}
+            report.sheet.append([(f"{name} {c}", x) for c, found in kept.items() for x in found.values()])
+    report.notes.append("the head's own UV: a contestant with another head model is left out")
+    return report
+
+
+def _person(folder: Path, who: Contestant, store: Store, comparer: Comparer, say: Say) -> Measured:
+    """One contestant's maps of one person."""
+    name = folder.name
+    truth = true_maps(folder)
+    if who.make is None:
+        maps = mean_skin()
+    else:
+        scene = read_scene(folder)
+        seen = {s.name: comparer.truth(s.rgb, s.name, need_face=False) for s in scene.shots}
+        faces = [s for s in scene.shots if seen[s.name].points is not None]
+        if not faces:
+            raise HeadcastError(f"{name}: no face found in any view")
+        avatar = who.make([frontal(faces, seen).path], lambda s, what: say(s, f"{name}: {who.name}: {what}"))
+        maps = maps_of(avatar, who.name)
+    row, shown = map_rows(maps, truth)
+    store.keep("truth", name, "albedo", to_srgb8(truth.albedo))
+    store.keep(who.name, name, "albedo", shown)
+    found = Measured([row])
+    store.put(who.name, name, found, who.facts)
+    return found
+
+
+def true_maps(folder: Path) -> SkinMaps:
+    """The maps that ``headcast synth`` wrote.
+
+    Raises:
+        HeadcastError: a file is missing or damaged.
+    """
+    albedo = to_linear(load_image(folder / "skin_albedo.png").rgb)
+    normal, specular, roughness = (
+        stored(folder / f"skin_{n}.png") for n in ("micronormal", "specular", "roughness")
+    )
+    return SkinMaps(albedo, 2 * normal - 1, specular, roughness)
+
+
+def stored(path: Path) -> Float[np.ndarray, "h w *c"]:
+    """An 8- or 16-bit PNG as 0..1, RGB."""
+    import cv2
+
+    x = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if x is None:
+        raise HeadcastError(f"{path}: cannot be read; make the folder again (headcast synth)")
+    y = x.astype(np.float32) / (65535 if x.dtype == np.uint16 else 255)
+    return y[..., ::-1] if y.ndim == 3 else y
+
+
+def maps_of(avatar: Avatar, name: str) -> SkinMaps:
+    """An avatar's own maps, or the albedo of its mesh.
+
+    Raises:
+        HeadcastError: it wears another head's texture, or none.
+    """
+    from headcast.head.skin import uv_key
+
+    mesh: Any = getattr(avatar, "mesh", avatar)
+    if uv_key(avatar.head) != uv_key(bundled()):
+        raise HeadcastError(f"{name}: bound to another head model, whose UV is not the truth's")
+    maps = getattr(avatar, "skin_maps", None)
+    if isinstance(maps, SkinMaps):
+        return maps
+    texture = getattr(mesh, "texture", None)
+    if texture is None:
+        raise HeadcastError(f"{name}: an avatar without a texture; this protocol needs one")
+    return SkinMaps(to_linear(np.asarray(texture)[..., :3]))
+
+
+def mean_skin() -> SkinMaps:
+    """The skin model's mean."""
+    from headcast.head.skin import SkinModel
+
+    return SkinMaps(SkinModel.load().mean.exp().numpy())
+
+
+def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h w 3"]]:
+    """Figures of one set of maps, and its gained albedo to look at."""
+    side = min(truth.albedo.shape[0], MOST)
+    real, fake = resized(truth.albedo, side), resized(maps.albedo, side)
+    face = texels(side)
+    level = gained(fake, real, face)
+    a, b, c = to_srgb8(real), to_srgb8(fake), to_srgb8(level)
+    tone = skin_tone(b, face) - skin_tone(a, face)
+    row: Row = {
+        "albedo_psnr": psnr(a, b, face), "albedo_psnr_gained": psnr(a, c, face),
+        "albedo_ssim": ssim(a, c, face),
+        "ita_error": abs(tone), "ita_bias": tone,
+    }  # fmt: skip
+    if maps.micronormal is not None and truth.micronormal is not None:
+        angles = normal_angles(resized(maps.micronormal, side), resized(truth.micronormal, side))
+        row["normal_angle"] = float(angles[face].mean())
+    for key, x, y in (
+        ("specular_mae", maps.specular, truth.specular), ("roughness_mae", maps.roughness, truth.roughness)
+    ):  # fmt: skip
+        if x is not None and y is not None:
+            row[key] = float(np.abs(resized(x, side) - resized(y, side))[face].mean())
+    return row, c
+
+
+@cache
+def bundled() -> HeadModel:
+    """The bundled head model."""
+    return HeadModel.load()
+
+
+@cache
+def texels(side: int) -> Bool[np.ndarray, "s s"]:
+    """Texels of the face in the bundled head's UV."""
+    return face_texels(bundled(), side, FACE)
+
+
+def resized(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "s s *c"]:
+    """In another resolution, by texel areas where it shrinks."""
+    import cv2
+
+    if x.shape[0] == side:
+        return x
+    method = cv2.INTER_AREA if x.shape[0] > side else cv2.INTER_LINEAR
+    return cv2.resize(x.astype(np.float32), (side, side), interpolation=method)
+
+
+def to_linear(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
+    """sRGB to linear light."""
+    return srgb_to_linear(rgb.astype(np.float32) / 255).astype(np.float32)
+
+
+def to_srgb8(linear: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Linear light to 8-bit sRGB."""
+    return np.round(linear_to_srgb(linear.clip(0, 1)) * 255).astype(np.uint8)

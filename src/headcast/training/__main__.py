@@ -1,6 +1,6 @@
 """``python -m headcast.training NAME FOLDER key=value …``: where only torch, numpy and safetensors are.
 
-The keys are the flags of ``headcast train NAME``, with underscores; values are numbers, true, false, none, words.
+Keys are the flags of ``headcast train NAME`` with underscores; values are numbers, true, false, none, words.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Folders as data: pure functions of the index; what is unreadable is skipped and listed; cameras are right."""
+"""Folders as data: functions of the index; what is unreadable is skipped and listed; cameras are right."""
 
 from __future__ import annotations
 

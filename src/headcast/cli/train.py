@@ -54,11 +54,13 @@ def run_train(command: Train) -> tuple[str, ...]:
         KeyboardInterrupt: it was stopped by Ctrl-C or SIGTERM, after everything was written.
     """
     from headcast.training import train
+    from headcast.training.lines import Lines
 
     start = time.perf_counter()
     first = int(os.environ.get("RANK", "0")) == 0
     with Bar() as bar:
-        result = train(command.recipe, command.config, command.out, bar if first else None)
+        told = bar if sys.stderr.isatty() else Lines(30)
+        result = train(command.recipe, command.config, command.out, told if first else None)
     words = ", ".join(f"{k} {v:.4g}" for k, v in result.log.items())
     note = f"{result.step} steps, this run {(time.perf_counter() - start) / 60:.1f} minutes; {words}"
     if result.signal:

@@ -6,34 +6,16 @@ Keys are the flags of ``headcast train NAME`` with underscores; values are numbe
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from headcast.errors import HeadcastError
 from headcast.training import Recipe, TrainConfig, train
+from headcast.training.lines import Lines
 from headcast.training.recipes import recipe_class
 
 __all__ = ["main"]
-
-EVERY = 10.0  # seconds between lines
-
-
-class Lines:
-    """Progress as lines: no terminal is needed."""
-
-    def __init__(self) -> None:
-        self.start = self.last = time.monotonic()
-
-    def __call__(self, share: float, what: str) -> None:
-        """Told of progress."""
-        now = time.monotonic()
-        if now - self.last < EVERY and share < 1:
-            return
-        self.last = now
-        left = (now - self.start) * (1 - share) / share if share else 0.0
-        sys.stderr.write(f"{100 * share:3.0f} %, {left / 60:.1f} minutes left: {what}\n")
 
 
 def chosen(name: str, pairs: list[str]) -> tuple[Recipe, TrainConfig]:
@@ -79,7 +61,7 @@ def main(words: list[str]) -> int:
         sys.stderr.write("usage: python -m headcast.training NAME FOLDER key=value ...\n")
         return 2
     try:
-        result = train(*chosen(words[0], words[2:]), Path(words[1]), Lines())
+        result = train(*chosen(words[0], words[2:]), Path(words[1]), Lines(10))
     except HeadcastError as e:
         sys.stderr.write(f"headcast: {e}\n")
         return 2

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headcast.observe.personal import PersonalLandmarks
     from headcast.video import AudioSource, Clip
 
-__all__ = ["CameraChoice", "Drive", "Progress", "drive_from", "is_video"]
+__all__ = ["CameraChoice", "Drive", "Progress", "drive_from", "is_video", "performance"]
 
 CameraChoice = Literal["source", "driver"]
 Progress = Callable[[float, str], None]
@@ -163,6 +163,23 @@ def from_video(
         )  # fmt: skip
         drive = Drive(moved, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes)
     return drive if fps is None else at_rate(drive, fps)
+
+
+def performance(path: str | Path, flame: Path | None = None, progress: Progress | None = None) -> Motion:
+    """The motion of a video (tracked) or a recording, without anybody to perform it.
+
+    Raises:
+        HeadcastError: unreadable, or no face in it.
+    """
+    if not is_video(path):
+        return motion_from(path, flame)
+    from headcast.observe.track import track_clip
+    from headcast.video import read_video
+
+    clip = read_video(path)
+    track = track_clip(clip, HeadModel.load(), progress=progress)
+    neck = relative_rotation(track.params.rotation)
+    return Motion(track.fps, track.params.expression, neck, track.params.gaze, name=str(path))
 
 
 def personal_points(avatar: Avatar) -> PersonalLandmarks | None:

@@ -19,9 +19,11 @@ from headcast.cli.commands import (
     Info,
     Observe,
     Render,
+    Restore,
     Synth,
     Train,
     View,
+    Weights,
 )
 from headcast.cli.expression import parse_expression
 from headcast.cli.progress import Bar
@@ -34,6 +36,7 @@ from headcast.view import background_colour, parse_size
 
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel
+    from headcast.synth.recorded import Recording
 
 __all__ = ["run"]
 
@@ -73,6 +76,16 @@ def run(command: Command) -> None:
             start = time.perf_counter()
             folder, notes = run_evaluate(command)
             report(folder, command.seed, start, command.json, notes)
+        case Restore():
+            from headcast.cli.restore import run_restore
+
+            start = time.perf_counter()
+            out = output(command.out, f"{command.photo.stem}_restored", ".png")
+            report(out, command.seed, start, command.json, run_restore(command, out))
+        case Weights():
+            from headcast.cli.weights import run_weights
+
+            run_weights(command)
         case Doctor():
             from headcast.cli.doctor import doctor
 
@@ -222,9 +235,23 @@ def run_synth(command: Synth) -> None:
     )  # fmt: skip
     device = pick_device(command.device)
     with Bar() as bar:
-        made, known = write_people(config, command.identities, command.out, device, command.seed, bar)
+        recordings = tuple(recorded(path, bar) for path in command.motion)
+        made, known = write_people(
+            config, command.identities, command.out, device, command.seed, bar, recordings
+        )
     notes = (f"{known} of {known + made} people were there already",) if known else ()
     report(command.out, command.seed, start, command.json, notes)
+
+
+def recorded(path: Path, progress: api.Progress) -> Recording:
+    """A performance for synthetic heads."""
+    from headcast.drive import performance
+    from headcast.head.params import gaze_from_eye_look
+    from headcast.synth.recorded import Recording
+
+    m = performance(path, progress=lambda share, what: progress(share, f"{path.name}: {what}"))
+    gaze = gaze_from_eye_look(m.expression) if m.gaze is None else m.gaze
+    return Recording(path.name, m.fps, m.expression, m.neck, gaze)
 
 
 def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from tyro.conf import Positional, Suppress, arg
 
 __all__ = [
     "Animate", "Command", "Create", "Doctor", "Evaluate", "Export", "Info", "Observe", "Render",
-    "Synth", "Train", "View",
+    "Restore", "Synth", "Train", "View", "Weights",
 ]  # fmt: skip
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
@@ -217,6 +217,8 @@ class Synth:
     """The frames are consecutive, 25 a second, seen by a still camera."""
     framing: Literal["portrait", "portrait4d", "eg3d", "front"] = "portrait"
     """Where cameras stand."""
+    motion: tuple[Path, ...] = ()
+    """Videos or recordings (as for animate --drive) that people move as; by default motion is authored."""
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
@@ -279,4 +281,45 @@ class Evaluate:
     """Prints a report as JSON."""
 
 
-Command = Create | Animate | Render | Export | View | Observe | Info | Synth | Train | Evaluate | Doctor
+@dataclass(frozen=True)
+class Restore:
+    """A soft, noisy, small or compressed photo becomes a clear one. What the photo lacks is a guess."""
+
+    photo: Positional[Path]
+    """The photo."""
+    out: Out = None
+    """Where the .png goes; by default the photo's name with _restored in the current folder."""
+    with_: Annotated[
+        Literal["headcast", "gfpgan", "codeformer", "restoreformer", "realesrgan"], arg(name="with")
+    ] = "headcast"
+    """The network: headcast's own, or a published one whose weights you imported (see headcast weights)."""
+    strength: float = 1.0
+    """0 gives the photo back, 1 what the network says."""
+    scale: Literal[1, 2, 4] = 1
+    """Makes it so many times larger."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Published networks: which can be brought along, which are here; converts their official checkpoints."""
+
+    do: Positional[Literal["list", "import"]] = "list"
+    """list, or import NETWORK FILE."""
+    network: Positional[Text] = None
+    """Which network, for import."""
+    file: Positional[File] = None
+    """Its official checkpoint, for import."""
+    json: bool = False
+    """Prints JSON."""
+
+
+Command = (
+    Create | Animate | Render | Export | View | Observe | Info | Synth | Train | Evaluate | Restore
+    | Weights | Doctor
+)  # fmt: skip

@@ -23,6 +23,7 @@ from headcast.synth.config import LABELS, SynthConfig
 from headcast.synth.looks import BEARDS
 from headcast.synth.paint import CHANNELS
 from headcast.synth.people import TONES
+from headcast.synth.recorded import Recording
 from headcast.synth.stream import make_batch
 
 __all__ = ["DEPTH_UNIT", "write_people"]
@@ -35,9 +36,12 @@ VERSION = 1
 
 def write_people(
     config: SynthConfig, identities: int, out: Path, device: torch.device, seed: int,
-    progress: Callable[[float, str], None],
+    progress: Callable[[float, str], None], recordings: tuple[Recording, ...] = (),
 ) -> tuple[int, int]:  # fmt: skip
     """Writes people 0 .. identities - 1 of the config's split; gives how many were made and how many existed.
+
+    Args:
+        recordings: people move as in these, instead of as authored.
 
     Each person's folder (``train_000012``) appears when it is complete; a later call with the same settings
     makes only those that are missing.
@@ -47,11 +51,11 @@ def write_people(
     """
     if identities < 1:
         raise HeadcastError("synth: --identities must be at least 1")
-    _claim(config, out, seed)
+    _claim(config, out, seed, recordings)
     todo = [i for i in range(identities) if not (out / _name(config, i)).is_dir()]
     for k, number in enumerate(todo):
         progress(k / len(todo), f"person {number}")
-        batch = make_batch(replace(config, people=1), device, seed, np.array([number]))
+        batch = make_batch(replace(config, people=1), device, seed, np.array([number]), recordings=recordings)
         _write_person(batch, out, _name(config, number))
     progress(1.0, "done")
     return len(todo), identities - len(todo)
@@ -61,7 +65,7 @@ def _name(config: SynthConfig, number: int) -> str:
     return f"{config.split}_{number:06d}"
 
 
-def _claim(config: SynthConfig, out: Path, seed: int) -> None:
+def _claim(config: SynthConfig, out: Path, seed: int, recordings: tuple[Recording, ...]) -> None:
     """Writes or checks ``synth.json`` and clears what an interrupted run left."""
     if out.exists() and not out.is_dir():
         raise HeadcastError(f"{out}: is a file; name a folder for the heads")
@@ -82,6 +86,8 @@ def _claim(config: SynthConfig, out: Path, seed: int) -> None:
         "expressions": EXPRESSIONS,
         "depth_unit_metres": DEPTH_UNIT,
         "synthetic_media": True,
+        "motion": [{"name": r.name, "fps": r.fps, "frames": len(r.expression)} for r in recordings]
+        or "authored",
     }
     facts = json.loads(json.dumps(facts))
     index = out / "synth.json"

@@ -25,6 +25,7 @@ from headcast.synth.lights import Light, draw_lights
 from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
 from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_dice
+from headcast.synth.recorded import Recording, draw_recorded
 from headcast.synth.render import Truth, render_scene
 from headcast.synth.views import Views, draw_views
 
@@ -34,29 +35,37 @@ AT_ONCE = {False: 4, True: 64}
 
 
 def batches(
-    config: SynthConfig, device: torch.device | str = "cpu", seed: int = 0, start: int = 0
-) -> Iterator[SynthBatch]:
+    config: SynthConfig, device: torch.device | str = "cpu", seed: int = 0, start: int = 0,
+    recordings: tuple[Recording, ...] = (),
+) -> Iterator[SynthBatch]:  # fmt: skip
     """Batches without end, never touching the disk; batch k holds people k·P .. k·P + P - 1 of the split.
 
     Args:
         start: the first batch's number, to go on where a run stopped.
+        recordings: people move as in these, instead of as authored.
 
     A person, moment or view is the same in whatever batch it is drawn: all randomness is a function of seed,
     split and its numbers. On CUDA pictures equal those of the CPU within 2/255 on 99 % of values.
     """
     number = start
     while True:
-        yield make_batch(
-            config, torch.device(device), seed, np.arange(config.people) + number * config.people
-        )
+        people = np.arange(config.people) + number * config.people
+        yield make_batch(config, torch.device(device), seed, people, recordings=recordings)
         number += 1
 
 
 @torch.no_grad()
 def make_batch(
-    config: SynthConfig, device: torch.device, seed: int, numbers: Int[np.ndarray, " p"], start: int = 0
-) -> SynthBatch:
-    """The batch of given people. ``start``: number of the first frame (and of its light and views)."""
+    config: SynthConfig, device: torch.device, seed: int, numbers: Int[np.ndarray, " p"], start: int = 0,
+    views: Views | None = None, recordings: tuple[Recording, ...] = (),
+) -> SynthBatch:  # fmt: skip
+    """The batch of given people.
+
+    Args:
+        start: number of the first frame (and of its light and views).
+        views: one for each picture, instead of drawn ones.
+        recordings: people move as in these, instead of as authored.
+    """
     assets = load_assets(device, config.texture_size)
     dice = person_dice(config, numbers, seed, device)
     person = draw_people(config, dice, assets.head, len(assets.skin.components))
@@ -68,11 +77,12 @@ def make_batch(
     of_frame = torch.arange(P, device=device).repeat_interleave(T)
     frames = start + np.tile(np.arange(T), P)
     moments = _dice(config, seed, device, np.repeat(numbers, T), frames)
-    motion = (
-        draw_motion(dice, T, config.fps, config.expression)
-        if config.clip
-        else draw_moments(moments, config.expression)
-    )
+    if recordings:
+        motion = draw_recorded(recordings, dice, T, config.fps, config.expression, config.clip)
+    elif config.clip:
+        motion = draw_motion(dice, T, config.fps, config.expression)
+    else:
+        motion = draw_moments(moments, config.expression)
     params = _params(assets, person[of_frame], motion)
     lit_by = _dice(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
     light = draw_lights(config.split, lit_by, person.ita[of_frame])
@@ -86,7 +96,7 @@ def make_batch(
         np.repeat(frames * 0 if config.clip else frames, V),
         view,
     )
-    views = draw_views(config.framing, seen_by, config.size)
+    views = draw_views(config.framing, seen_by, config.size) if views is None else views
     owner = of_frame[of_view]
     truth, background, head = _pictures(
         config, assets, person, looks, textures, params, light, views, of_frame, of_view, seen_by

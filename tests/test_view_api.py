@@ -22,6 +22,7 @@ from headcast.view import (
     flatten,
     front_view,
     head_center,
+    over_colour,
     parse_size,
     source_view,
     to_rgba,
@@ -103,6 +104,15 @@ def test_bad_sizes(text: str) -> None:
         parse_size(text)
     except HeadcastError as e:
         assert "--size" in str(e)
+
+
+def test_a_video_frame_is_the_flattened_picture() -> None:
+    g = torch.Generator().manual_seed(0)
+    for space in ("srgb", "linear"):
+        rgb = torch.rand(3, 150, 90, generator=g).movedim(0, -1) * 1.2 - 0.1  # planes, partly out of range
+        drawn = Rendering(rgb, torch.rand(150, 90, generator=g), torch.zeros(150, 90), space)  # type: ignore[arg-type]
+        colour = (10, 128, 250)
+        assert np.array_equal(over_colour(drawn, colour), flatten(to_rgba(drawn), colour))
 
 
 def test_linear_renderings_become_srgb_and_flatten_over_a_colour() -> None:

@@ -28,6 +28,7 @@ from headcast.view import (
     flatten,
     front_view,
     head_center,
+    over_colour,
     source_view,
     to_rgba,
 )
@@ -247,7 +248,7 @@ def rendered(
     for t, camera in enumerate(drive.cameras):
         with torch.no_grad():
             light = None if drive.light is None else drive.light[t]
-            yield flatten(to_rgba(avatar.render(drive.params[t], camera, light)), colour)
+            yield over_colour(avatar.render(drive.params[t], camera, light), colour)
         if progress:
             progress((t + 1) / len(drive), "rendering")
 

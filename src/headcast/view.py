@@ -12,9 +12,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from headcast.camera import Camera
+from headcast.device import is_cuda
 from headcast.errors import HeadcastError
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb
+from headcast.render.jit import kernel, parallel
 from headcast.render.types import Rendering
 
 if TYPE_CHECKING:
@@ -26,11 +28,14 @@ __all__ = [
     "flatten",
     "front_view",
     "head_center",
+    "over_colour",
     "parse_size",
     "source_view",
     "to_rgba",
 ]
 
+ZERO, ONE = np.float32(0), np.float32(1)
+ROWS = 64  # that a thread takes at a time
 GREY = 128
 DISTANCE = 1.1  # metres from which a portrait is usually taken
 HEAD_SHARE = 0.64  # of the picture's height, in the front view
@@ -104,6 +109,38 @@ def to_rgba(rendering: Rendering) -> UInt8[np.ndarray, "h w 4"]:
         rgb = linear_to_srgb(rgb)
     values = torch.cat([rgb, rendering.alpha.detach().float().cpu()[..., None]], -1)
     return (values.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def over_colour(rendering: Rendering, colour: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """``flatten(to_rgba(rendering), colour)`` in one pass where numba is there."""
+    from importlib.util import find_spec
+
+    rgb, alpha = rendering.rgb.detach(), rendering.alpha.detach()
+    served = rendering.colour_space == "srgb" and rgb.dtype == alpha.dtype == torch.float32
+    if not served or is_cuda(rgb) or find_spec("numba") is None:
+        return flatten(to_rgba(rendering), colour)
+    out = np.empty((*alpha.shape, 3), np.uint8)
+    back = np.array(colour, np.float32)
+    values, cover = rgb.numpy(), alpha.numpy()
+    parallel(
+        lambda k: lay_over(values, cover, back, out, k * ROWS, min((k + 1) * ROWS, len(out))),
+        -(-len(out) // ROWS),
+    )
+    return out
+
+
+@kernel(
+    "void(Array(f4, 3, 'A', readonly=True), Array(f4, 2, 'A', readonly=True), f4[::1], u1[:,:,::1], i8, i8)"
+)
+def lay_over(rgb, alpha, back, out, start, stop):
+    """Rows start..stop of a straight picture over a colour, both rounded to 8 bits first."""
+    top = np.float32(255)
+    for y in range(start, stop):
+        for x in range(alpha.shape[1]):
+            a = np.rint(min(max(alpha[y, x], ZERO), ONE) * top) / top
+            for c in range(3):
+                v = np.rint(min(max(rgb[y, x, c], ZERO), ONE) * top)
+                out[y, x, c] = np.uint8(np.rint(v * a + back[c] * (ONE - a)))
 
 
 def flatten(rgba: UInt8[np.ndarray, "h w 4"], colour: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:

@@ -14,6 +14,7 @@ from headcast.render.gaussians_numba_lanes import (
     ceil,
     exp,
     exp2,
+    exp2_inside,
     floor,
     fma,
     gather,
@@ -23,6 +24,7 @@ from headcast.render.gaussians_numba_lanes import (
     maximum,
     minimum,
     prefetch,
+    read,
     scatter,
     splat,
     sqrt,
@@ -47,12 +49,14 @@ def _simple(a, b, out):  # type: ignore[no-untyped-def]
     store_block(out, 8 * LANES, 9, load_block(a, 3, 5))
     out[12 * LANES] = total(x)
     out[12 * LANES + 1] = 1.0 if any_ge(x, 10.0) else 0.0
+    out[12 * LANES + 2] = read(a, 7)
 
 
 def _curves(a, b, out):  # type: ignore[no-untyped-def]
     store(out, 0, exp2(load(a, 0)))
     store(out, LANES, exp(load(a, 0)))
     store(out, 2 * LANES, log2(load(b, 0)))
+    store(out, 3 * LANES, exp2_inside(minimum(maximum(load(a, 0), -126.0), 126.0)))
 
 
 def _sums(a, b, out):  # type: ignore[no-untyped-def]

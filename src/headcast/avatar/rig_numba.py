@@ -26,7 +26,7 @@ __all__ = ["Packed", "Shown"]
 
 ROW = 16  # floats of a Gaussian: position, quaternion, log-scales, logit, linear albedo, two barycentrics
 CHUNK = 4096  # Gaussians a thread takes at a time, about
-STEPS = 1 << 13  # of the table of display values
+STEPS = 1 << 11  # of the table of display values
 NEAR = 0.01
 
 Array = np.ndarray
@@ -105,7 +105,7 @@ class Packed:
 
 
 def view_of(camera: Camera) -> Array:
-    """Rotation (9), translation (3), focal lengths and centre (pixels), width, height, where the camera is."""
+    """Rotation (9), translation (3), focal lengths and centre (pixels), width, height, the camera's place."""
     pose, K = camera.cam_from_world.double().cpu(), camera.K.double().cpu()
     R, t = pose[:3, :3], pose[:3, 3]
     inner = [K[0, 0], K[1, 1], K[0, 2], K[1, 2], camera.width, camera.height]

@@ -76,7 +76,8 @@ class _Splat(torch.autograd.Function):
 
         rows, columns = -(-h // TILE), -(-w // TILE)
         bits, slots = records.view(np.int32), np.empty(n + 1, np.int32)
-        items, row_start, pair_start = bin_rows(records, bits, rows, slots)
+        keys, boxes = np.empty(n, np.int32), np.empty((n, 4), np.int16)
+        items, row_start, pair_start = bin_rows(records, bits, rows, slots, keys, boxes)
         pairs, tile_start = np.empty(int(pair_start[-1]), np.int32), np.empty(rows * columns, np.int64)
         straight, varied = background is None, background is not None and background.ndim == 3
         back = (
@@ -91,7 +92,9 @@ class _Splat(torch.autograd.Function):
         lists = (items, row_start, pair_start, pairs, tile_start)
         canvas = (back, varied, straight, pitch)
         _spread(
-            lambda a, b: blend_rows(a, b, records, bits, inputs[4], channels, *lists, *canvas, *out), rows, 1
+            lambda a, b: blend_rows(a, b, records, keys, boxes, inputs[4], channels, *lists, *canvas, *out),
+            rows,
+            1,
         )
         rgb, alpha, depth = (
             torch.from_numpy(x.reshape(-1, tall, pitch))[:, :h, :w].movedim(0, -1) for x in out

@@ -16,7 +16,7 @@ __all__ = ["SHIFT", "TILE", "bin_rows", "by_depth", "deal_to_tiles", "tile_box"]
 
 SHIFT = 4
 TILE = 1 << SHIFT  # px, width and height of a tile
-_RADIX = 8
+_RADIX = 11
 
 Array = np.ndarray
 
@@ -31,24 +31,26 @@ def tile_box(records: Array, r: int) -> tuple[int, int, int, int]:
     return x0 >> SHIFT, (x1 + TILE - 1) >> SHIFT, y0 >> SHIFT, (y1 + TILE - 1) >> SHIFT
 
 
-@kernel("Tuple((i4[::1], i8[::1], i8[::1]))(f4[::1], i4[::1], i8, i4[::1])")
-def bin_rows(records: Array, bits: Array, rows: int, slots: Array) -> tuple[Array, Array, Array]:
+@kernel("Tuple((i4[::1], i8[::1], i8[::1]))(f4[::1], i4[::1], i8, i4[::1], i4[::1], i2[:,::1])")
+def bin_rows(
+    records: Array, bits: Array, rows: int, slots: Array, keys: Array, boxes: Array
+) -> tuple[Array, Array, Array]:  # fmt: skip
     """Lists of all rows of tiles in one array, where each starts, and where each row's pairs with tiles
     start.
 
     Writes ``slots`` (N + 1), where each Gaussian's run of one slot a tile starts, and the same into the
-    records
-    through ``bits``, the records seen as integers.
+    records through ``bits``, the records seen as integers; and, close together for what follows, the depths'
+    bits ``keys`` (N) and the tiles met ``boxes`` (N, 4: x0, x1, y0, y1).
     """
     row_start, pair_start = np.zeros(rows + 1, np.int64), np.zeros(rows + 1, np.int64)
     count = len(records) // RECORD
-    spans = np.empty(2 * count, np.int16)
     slots[0] = 0
     for g in range(count):
         x0, x1, y0, y1 = tile_box(records, g * RECORD)
         bits[g * RECORD + 14] = slots[g]
         slots[g + 1] = slots[g] + (x1 - x0) * (y1 - y0)
-        spans[2 * g], spans[2 * g + 1] = y0, y1
+        keys[g] = bits[g * RECORD + 6]
+        boxes[g, 0], boxes[g, 1], boxes[g, 2], boxes[g, 3] = x0, x1, y0, y1
         for ty in range(y0, y1):
             row_start[ty + 1] += 1
             pair_start[ty + 1] += x1 - x0
@@ -57,23 +59,23 @@ def bin_rows(records: Array, bits: Array, rows: int, slots: Array) -> tuple[Arra
         pair_start[ty + 1] += pair_start[ty]
     items, at = np.empty(row_start[rows], np.int32), row_start.copy()
     for g in range(count):
-        for ty in range(spans[2 * g], spans[2 * g + 1]):
+        for ty in range(boxes[g, 2], boxes[g, 3]):
             items[at[ty]] = g
             at[ty] += 1
     return items, row_start, pair_start
 
 
 @helper
-def by_depth(items: Array, bits: Array) -> Array:
+def by_depth(items: Array, depths: Array) -> Array:
     """``items`` by depth, whose bits order like the positive floats they are; least significant digits
     first."""
     n = len(items)
     keys, low, high = np.empty(n, np.int32), 2147483647, 0
     for k in range(n):
-        key = bits[items[k] * RECORD + 6]
+        key = depths[items[k]]
         keys[k], low, high = key, min(low, key), max(high, key)
     order, keys_to, order_to = items.copy(), np.empty(n, np.int32), np.empty(n, np.int32)
-    start = np.empty((1 << _RADIX) + 1, np.int64)
+    start = np.empty((1 << _RADIX) + 1, np.int32)
     mask = (1 << _RADIX) - 1
     shift = 0
     while (high - low) >> shift > 0:
@@ -93,20 +95,18 @@ def by_depth(items: Array, bits: Array) -> Array:
 
 
 @helper
-def deal_to_tiles(items: Array, records: Array, first: int, columns: int, pairs: Array, start: Array) -> None:
+def deal_to_tiles(items: Array, boxes: Array, first: int, columns: int, pairs: Array, start: Array) -> None:
     """Deals the list of one row to its tiles: ``pairs`` from ``first`` on, tile by tile, and their
     ``start``."""
     at = np.zeros(columns + 1, np.int64)
     for g in items:
-        x0, x1, _, _ = tile_box(records, g * RECORD)
-        for tx in range(x0, x1):
+        for tx in range(boxes[g, 0], boxes[g, 1]):
             at[tx + 1] += 1
     at[0] = first
     for tx in range(columns):
         at[tx + 1] += at[tx]
         start[tx] = at[tx]
     for g in items:
-        x0, x1, _, _ = tile_box(records, g * RECORD)
-        for tx in range(x0, x1):
+        for tx in range(boxes[g, 0], boxes[g, 1]):
             pairs[at[tx]] = g
             at[tx] += 1

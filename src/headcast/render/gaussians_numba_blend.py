@@ -4,7 +4,7 @@ One block's pixels are one vector, so a Gaussian visits only the blocks its box 
 pixels at
 once. The tile's state stays in the first-level cache as planes of blocks: transmittance, alpha, depth, then
 the channels
-of colour. A finished pixel's transmittance is stored negative: it then never passes the test of
+of colour. A finished pixel's transmittance is stored as zero: it then never passes the test of
 ``MIN_TRANSMITTANCE`` again. Tiles are whole: pixels beyond the picture's border are computed and not shown.
 """
 
@@ -18,14 +18,14 @@ from headcast.render.gaussians_numba_bin import SHIFT, TILE, by_depth, deal_to_t
 from headcast.render.gaussians_numba_lanes import (
     LANES,
     Lanes,
-    absolute,
     any_ge,
-    exp2,
+    exp2_inside,
     fma,
     load,
     load_block,
     minimum,
     prefetch,
+    read,
     store,
     store_block,
     where_ge,
@@ -86,12 +86,12 @@ def block_range(low: float, high: float, corner: int, shift: int) -> tuple[int, 
 def weigh(exponent: Lanes, before: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
     """Uncapped alpha, alpha, blend weight and the transmittance behind, from log2(alpha) and that in
     front."""
-    raw = exp2(exponent)
+    raw = exp2_inside(exponent)
     alpha = where_ge(exponent, _LOG2_MIN_ALPHA, minimum(raw, MAX_ALPHA), 0.0)
     weight = before * alpha
     behind = before - weight
     weight = where_ge(behind, MIN_TRANSMITTANCE, weight, 0.0)
-    return raw, alpha, weight, where_ge(behind, MIN_TRANSMITTANCE, behind, -absolute(before))
+    return raw, alpha, weight, where_ge(behind, MIN_TRANSMITTANCE, behind, 0.0)
 
 
 @helper
@@ -115,11 +115,17 @@ def _blend_tile(
         g = todo[k]
         r = g * RECORD
         prefetch(records, todo[min(k + AHEAD, len(todo) - 1)] * RECORD)
-        mx, my = records[r] - np.float32(left), records[r + 1] - np.float32(top)
-        A, B, C, level, z = records[r + 2], records[r + 3], records[r + 4], records[r + 5], records[r + 6]
-        red, green, blue = records[r + 7], records[r + 8], records[r + 9]
-        x0, x1 = block_range(records[r + 10], records[r + 11], left, 2)
-        y0, y1 = block_range(records[r + 12], records[r + 13], top, TALL_SHIFT)
+        mx, my = read(records, r) - np.float32(left), read(records, r + 1) - np.float32(top)
+        A, B, C, level, z = (
+            read(records, r + 2),
+            read(records, r + 3),
+            read(records, r + 4),
+            read(records, r + 5),
+            read(records, r + 6),
+        )
+        red, green, blue = read(records, r + 7), read(records, r + 8), read(records, r + 9)
+        x0, x1 = block_range(read(records, r + 10), read(records, r + 11), left, 2)
+        y0, y1 = block_range(read(records, r + 12), read(records, r + 13), top, TALL_SHIFT)
         for by in range(y0, y1):
             dy = lane_y + (np.float32(by * TALL) - my)
             one, zero = B * dy, fma(C * dy, dy, level)
@@ -140,7 +146,7 @@ def _blend_tile(
                 for c in range(3, channels):
                     q = p + (3 + c) * AREA
                     store(state, q, fma(weight, colours[g * channels + c], load(state, q)))
-                if not any_ge(behind, 0.0):
+                if not any_ge(behind, MIN_TRANSMITTANCE):
                     busy[b] = False
                     live -= 1
         if live == 0:
@@ -174,13 +180,13 @@ def _finish(
 
 
 @kernel(
-    "void(i8, i8, f4[::1], i4[::1], f4[::1], i8, i4[::1], i8[::1], i8[::1], i4[::1], i8[::1], f4[::1], b1, b1"
-    ", i8, f4[::1], f4[::1], f4[::1])"
+    "void(i8, i8, f4[::1], i4[::1], i2[:,::1], f4[::1], i8, i4[::1], i8[::1], i8[::1], i4[::1], i8[::1]"
+    ", f4[::1], b1, b1, i8, f4[::1], f4[::1], f4[::1])"
 )
 def blend_rows(
-    first: int, last: int, records: Array, bits: Array, colours: Array, channels: int, items: Array,
-    row_start: Array, pair_start: Array, pairs: Array, tile_start: Array, background: Array, varied: bool,
-    straight: bool, pitch: int, rgb: Array, alpha: Array, depth: Array,
+    first: int, last: int, records: Array, keys: Array, boxes: Array, colours: Array, channels: int,
+    items: Array, row_start: Array, pair_start: Array, pairs: Array, tile_start: Array, background: Array,
+    varied: bool, straight: bool, pitch: int, rgb: Array, alpha: Array, depth: Array,
 ) -> None:  # fmt: skip
     """Renders the rows of tiles first..last.
 
@@ -191,9 +197,9 @@ def blend_rows(
     columns, plane = pitch >> SHIFT, len(alpha)
     grid, state, busy = lane_offsets(), aligned((3 + channels) * AREA), np.empty(BLOCKS, np.bool_)
     for ty in range(first, last):
-        row = by_depth(items[row_start[ty] : row_start[ty + 1]], bits)
+        row = by_depth(items[row_start[ty] : row_start[ty + 1]], keys)
         starts = tile_start[ty * columns : (ty + 1) * columns]
-        deal_to_tiles(row, records, pair_start[ty], columns, pairs, starts)
+        deal_to_tiles(row, boxes, pair_start[ty], columns, pairs, starts)
         for tx in range(columns):
             end = starts[tx + 1] if tx + 1 < columns else pair_start[ty + 1]
             left, top = tx * TILE, ty * TILE

@@ -68,7 +68,10 @@ _SHIFT = 12582912.0  # 1.5 * 2^23: adding it leaves the rounded integer in the l
 
 
 def _exp2(builder: Any, x: Any) -> Any:
-    x = _llvm("maxnum")(builder, x, _const(-126.0))
+    return _exp2_inside(builder, _llvm("maxnum")(builder, x, _const(-126.0)))
+
+
+def _exp2_inside(builder: Any, x: Any) -> Any:
     shifted = builder.fadd(x, _const(_SHIFT))
     f = builder.fsub(x, builder.fsub(shifted, _const(_SHIFT)))
     return _scaled_exp2(builder, shifted, f)
@@ -141,6 +144,10 @@ def _strided(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
 def _load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     p = _address(context, builder, sig.args[0], args[0], args[1])
     return builder.load(builder.bitcast(p, _vector().as_pointer()), align=4)
+
+
+def _read(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.load(_address(context, builder, sig.args[0], args[0], args[1]))
 
 
 def _store(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -267,7 +274,8 @@ def lower() -> None:
         _llvm("maxnum")),
         lanes.sqrt: (1, _llvm("sqrt")), lanes.floor: (1, _llvm("floor")), lanes.ceil: (1, _llvm("ceil")),
         lanes.absolute: (1, _llvm("fabs")), lanes.where_ge: (4, _where_ge), lanes.splat: (1, lambda b, x: x),
-        lanes.exp2: (1, _exp2), lanes.exp: (1, _exp), lanes.log2: (1, _log2),
+        lanes.exp2: (1, _exp2), lanes.exp2_inside: (1, _exp2_inside), lanes.exp: (1, _exp),
+        lanes.log2: (1, _log2),
     }  # fmt: skip
     for fn, (count, emit) in emits.items():
         _register(kind, fn, count, kind, emit)
@@ -282,6 +290,7 @@ def lower() -> None:
         _register(kind, fn, 2, kind, lambda b, x, y, name=name: getattr(b, name)(x, y), operator_only=True)
     _register(kind, operator.neg, 1, kind, lambda b, x: b.fneg(x), operator_only=True)
     for fn, count, result, emit in (
+        (lanes.read, 2, types.float32, _read),
         (lanes.load, 2, kind, _load), (lanes.store, 3, types.none, _store),
         (lanes.gather, 3, kind, _gather), (lanes.scatter, 4, types.none, _scatter),
         (lanes.load_block, 3, kind, _load_block), (lanes.store_block, 4, types.none, _store_block),

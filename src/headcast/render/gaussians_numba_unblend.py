@@ -36,6 +36,7 @@ from headcast.render.gaussians_numba_lanes import (
     load,
     load_block,
     prefetch,
+    read,
     splat,
     store,
     store_totals,
@@ -87,7 +88,7 @@ def _begin(
                 rest = fma(d, v - through * back, rest)
                 of_alpha = of_alpha - d * back
             store(state, p + (4 + c) * AREA, d)
-        store(state, p, where_ge(0.0, covered, -1.0, 1.0))
+        store(state, p, where_ge(0.0, covered, 0.0, 1.0))
         store(state, p + AREA, fma(of_alpha, covered, rest))
         store(state, p + 2 * AREA, of_alpha)
         store(state, p + 3 * AREA, of_depth)
@@ -102,11 +103,17 @@ def _unblend(
     """One Gaussian in one tile: writes its slot, returns how many blocks it finished."""
     lane_x, lane_y = load(grid, 0), load(grid, LANES)
     r = g * RECORD
-    mx, my = records[r] - np.float32(left), records[r + 1] - np.float32(top)
-    A, B, C, level, z = records[r + 2], records[r + 3], records[r + 4], records[r + 5], records[r + 6]
-    red, green, blue = records[r + 7], records[r + 8], records[r + 9]
-    x0, x1 = block_range(records[r + 10], records[r + 11], left, 2)
-    y0, y1 = block_range(records[r + 12], records[r + 13], top, TALL_SHIFT)
+    mx, my = read(records, r) - np.float32(left), read(records, r + 1) - np.float32(top)
+    A, B, C, level, z = (
+        read(records, r + 2),
+        read(records, r + 3),
+        read(records, r + 4),
+        read(records, r + 5),
+        read(records, r + 6),
+    )
+    red, green, blue = read(records, r + 7), read(records, r + 8), read(records, r + 9)
+    x0, x1 = block_range(read(records, r + 10), read(records, r + 11), left, 2)
+    y0, y1 = block_range(read(records, r + 12), read(records, r + 13), top, TALL_SHIFT)
     s = sx = sy = sxx = sxy = syy = sz = sr = sg = sb = splat(0.0)
     for c in range(3, channels):
         store(extra, c * LANES, splat(0.0))
@@ -142,7 +149,7 @@ def _unblend(
             sxx, sxy, syy = fma(ddx, dx, sxx), fma(ddx, dy, sxy), fma(ddy, dy, syy)
             sz, sr = fma(weight, d_depth, sz), fma(weight, d_red, sr)
             sg, sb = fma(weight, d_green, sg), fma(weight, d_blue, sb)
-            if not any_ge(behind, 0.0):
+            if not any_ge(behind, MIN_TRANSMITTANCE):
                 busy[b] = False
                 finished += 1
     store_totals(slot, 0, s, sx, sy, sxx, sxy, syy, sz, sr, sg, sb)

@@ -15,7 +15,10 @@ from torch import Tensor
 
 from headcast.camera import Camera
 
-__all__ = ["March", "Rays", "importance_depths", "march", "rays_of", "render_rays", "stratified_depths"]
+__all__ = [
+    "March", "Rays", "importance_depths", "march", "rays_of", "rays_through", "render_rays",
+    "stratified_depths",
+]  # fmt: skip
 
 Field = Callable[[Float[Tensor, "b n 3"]], tuple[Float[Tensor, "b n 1"], Float[Tensor, "b n c"]]]
 """Points in the world to density logits and colours."""
@@ -63,19 +66,28 @@ class March:
 
 
 def rays_of(cameras: list[Camera], side: int, radius: float, scale: float = 1.0) -> Rays:
+    """Rays through the pixel centres of ``side``² pictures that show what the cameras see."""
+    return rays_through(
+        torch.stack([c.K for c in cameras]), torch.stack([c.cam_from_world for c in cameras]),
+        torch.tensor([[float(c.width), float(c.height)] for c in cameras]), side, radius, scale,
+    )  # fmt: skip
+
+
+def rays_through(
+    K: Float[Tensor, "b 3 3"], cam_from_world: Float[Tensor, "b 4 4"], size: Float[Tensor, "b 2"], side: int,
+    radius: float, scale: float = 1.0,
+) -> Rays:  # fmt: skip
     """Rays through the pixel centres of ``side``² pictures, row by row, around a ball at the world's origin.
 
     Args:
+        K, cam_from_world: OpenCV, metres; intrinsics in pixels of pictures of ``size`` (width, height).
         radius: of the ball; near and far are its distance along the view axis less and more this.
         scale: world units of the field per metre of the cameras.
     """
-    K = torch.stack([c.K for c in cameras])
-    w2c = torch.stack([c.cam_from_world for c in cameras])
-    size = torch.tensor([[c.width, c.height] for c in cameras]).to(K)
-    R, t = w2c[:, :3, :3], w2c[:, :3, 3] * scale
+    R, t = cam_from_world[:, :3, :3], cam_from_world[:, :3, 3] * scale
     pixel = (torch.arange(side, device=K.device) + 0.5) / side
     v, u = torch.meshgrid(pixel, pixel, indexing="ij")
-    at = torch.stack([u, v], -1).reshape(1, -1, 2) * size[:, None]
+    at = torch.stack([u, v], -1).reshape(1, -1, 2) * size.to(K)[:, None]
     xy = (at - K[:, None, :2, 2]) / torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)[:, None]
     ray = torch.cat([xy, torch.ones_like(xy[..., :1])], -1) @ R  # rows times R: Rᵀ applied
     direction = torch.nn.functional.normalize(ray, dim=-1)
@@ -138,28 +150,25 @@ def importance_depths(
     return d0 + (u - c0) / width * (d1 - d0)
 
 
-def render_rays(
-    field: Field, rays: Rays, coarse: int, fine: int, generator: torch.Generator | None = None
-) -> March:
+def render_rays(field: Field, rays: Rays, coarse: int, fine: int, jitter: bool = False) -> March:
     """A march over coarse samples and the fine ones that they suggest, sorted together.
 
     Args:
-        generator: of the jitter; without one, samples sit in the middle of their intervals.
+        jitter: samples lie anywhere in their intervals (torch's global random numbers), else in the middle.
     """
     b, r, _ = rays.origin.shape
     device = rays.origin.device
 
     def drawn(n: int) -> Tensor:
-        return torch.rand(b, r, n, generator=generator, device=device)
+        return torch.rand(b, r, n, device=device)
 
-    jitter: Tensor | float = 0.5 if generator is None else drawn(coarse)
-    depths = stratified_depths(rays, coarse, jitter)
+    depths = stratified_depths(rays, coarse, drawn(coarse) if jitter else 0.5)
     density, colour = _asked(field, rays, depths)
     if not fine:
         return march(density, colour, depths)
     with torch.no_grad():
         first = march(density, colour, depths)
-        u = torch.linspace(0, 1, fine, device=device) if generator is None else drawn(fine)
+        u = drawn(fine) if jitter else torch.linspace(0, 1, fine, device=device)
         more = importance_depths(depths, first.weights, u)
     density2, colour2 = _asked(field, rays, more)
     depths, order = torch.cat([depths, more], -1).sort(dim=-1)

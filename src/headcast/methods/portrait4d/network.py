@@ -8,7 +8,7 @@ same module called without motion.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -22,7 +22,7 @@ from headcast.nets.skip_synthesis import Noise, SuperResolution
 from headcast.nets.triplane import RadianceDecoder, sample_planes
 from headcast.render.volume import March, Rays, rays_of, render_rays
 
-__all__ = ["OFFICIAL", "SMALL", "Appearance", "Config", "Head", "Picture", "Synthesizer"]
+__all__ = ["OFFICIAL", "SMALL", "TINY", "Appearance", "Config", "Head", "Picture", "Synthesizer"]
 
 Warp = Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n 3"]]
 """Points of the posed head to points of the canonical one (the neck's rotation field)."""
@@ -72,6 +72,15 @@ SMALL = Config(
     canonical_widths=(64, 48), triplane_widths=(64, 48), features=24, decoder_width=48, background_width=16,
     styles=64, super_widths=(48, 32), coarse=24, fine=24,
 )  # fmt: skip
+
+
+TINY = replace(
+    SMALL, side=64, motion=16, resnet_width=8, resnet_blocks=(1, 1, 1, 1), global_width=16,
+    detail_widths=(8, 8), width=32, blocks=1, motion_hidden=16, motion_tokens=4, canonical_widths=(16, 8),
+    triplane_widths=(16, 16), features=8, decoder_width=16, background_width=8, styles=16,
+    super_widths=(16, 16), coarse=12, fine=12,
+)  # fmt: skip
+"""Learns little; for trying things out."""
 
 
 @dataclass(frozen=True)
@@ -167,20 +176,19 @@ class Synthesizer(nn.Module):
         return rays_of(cameras, resolution or c.side // 4, c.cube / 2, c.units_per_metre)
 
     def render(
-        self, head: Head, rays: Rays, warp: Warp | None = None, generator: torch.Generator | None = None,
-        noise: Noise = "none",
+        self, head: Head, rays: Rays, warp: Warp | None = None, jitter: bool = False, noise: Noise = "none",
     ) -> Picture:  # fmt: skip
         """R(T, θ): volume rendering over the background, then super-resolution.
 
         Args:
-            warp: the neck's rotation field. generator: of the samples' jitter, None for none.
+            warp: the neck's rotation field. jitter: of the samples along rays, for training.
         """
         c = self.config
 
         def field(points: Tensor) -> tuple[Tensor, Tensor]:
             return self.radiance(head.planes, points if warp is None else warp(points))
 
-        gathered = render_rays(field, rays, c.coarse, c.fine, generator)
+        gathered = render_rays(field, rays, c.coarse, c.fine, jitter)
         n = round(rays.origin.shape[1] ** 0.5)
 
         def picture(x: Float[Tensor, "b r c"]) -> Tensor:

@@ -1,0 +1,132 @@
+"""Both stages of Portrait4D-v2 train: the loss falls, its terms are the paper's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from headcast.errors import HeadcastError
+from headcast.methods.portrait4d import train as stage
+from headcast.methods.portrait4d.data import seen_from, several_views
+from headcast.methods.portrait4d.losses import Discriminator, gradient_penalty
+from headcast.methods.portrait4d.motion import FACE_SIDE, faces_of
+from headcast.methods.portrait4d.network import TINY, Synthesizer
+from headcast.methods.portrait4d.train import MotionRecipe, StaticRecipe, is_motion
+from headcast.priors.encoder import infer
+from headcast.priors.encoder.network import Encoder
+from headcast.training import TrainConfig, train
+
+
+@pytest.fixture(autouse=True)
+def any_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A perceptual encoder of random weights: whether training runs doesn't depend on the bundled one."""
+    torch.manual_seed(5)
+    encoder = Encoder().eval().requires_grad_(False)
+    monkeypatch.setattr(infer, "load", lambda which, device="cpu": encoder)
+
+
+@dataclass(frozen=True)
+class OneBatch(StaticRecipe):
+    """Always the same heads, so that a few steps show in the loss."""
+
+    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Any]:
+        """The first batch."""
+        return super().batch(0, 0, device)
+
+
+def test_truths_agree_with_the_cameras() -> None:
+    shots = several_views(1, 2, 64, 0, 3, torch.device("cpu"))
+    rays = shots.rays(TINY, 64)
+    solid = shots.alpha[:, 0].reshape(2, -1) > 0.99
+    points = rays.origin + rays.direction * (shots.depth.reshape(2, -1, 1) * TINY.units_per_metre)
+    pixels = seen_from(points / TINY.units_per_metre, shots.K, shots.cam_from_world)
+    y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(64) + 0.5, indexing="ij")
+    assert torch.allclose(
+        pixels[solid], torch.stack([x, y], -1).reshape(1, -1, 2).expand(2, -1, -1)[solid], atol=0.02
+    )
+    # what both cameras see of a face lies on its own landmarks' side of the head
+    assert points[solid].abs().max() < 1.0
+    assert torch.allclose(shots.head + (1 - shots.alpha) * shots.background, (shots.image + 1) / 2, atol=1e-5)
+
+
+def test_static_stage_learns_a_batch_and_ships(tmp_path: Path) -> None:
+    recipe = OneBatch(people=2, size="tiny", rate=3e-3)
+    config = TrainConfig(steps=25, ema=0.0, log_every=1, device="cpu", warmup=2)
+    made = train(recipe, config, tmp_path / "run")
+    lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    sums = [x["main/sum"] for x in lines if "main/sum" in x]
+    assert sum(sums[-3:]) < 0.8 * sum(sums[:3]), sums
+    assert {"main/l1", "main/perceptual", "main/identity", "main/depth", "main/opacity"} <= set(lines[0])
+    network = Synthesizer(TINY)
+    stored = {k: v.float() for k, v in stage.load_tensors(str(made))[0].items()}
+    missing = network.load_state_dict(stored, strict=False)
+    assert not missing.unexpected_keys and all(map(is_motion, missing.missing_keys))
+
+
+def test_adversarial_term_comes_and_depth_goes() -> None:
+    recipe = StaticRecipe(people=1, size="tiny", adversarial_from=4)
+    networks = recipe.networks(0)
+    batch = recipe.batch(0, 0, torch.device("cpu"))
+    early, late = (recipe.losses("main", networks, batch, s) for s in (0, 4))
+    assert "depth" in early and "fooling" not in early and "fooling" in late and "depth" not in late
+    assert recipe.losses("judge", networks, batch, 0) == {}
+    assert {"telling"} <= set(recipe.losses("judge", networks, batch, 5))
+    assert recipe.resolution(0) == 8 and recipe.resolution(8) == 16
+
+
+@pytest.fixture
+def static_weights(tmp_path: Path) -> str:
+    """Ψ3d of random weights, as a file."""
+    from headcast.weights import save_tensors
+
+    torch.manual_seed(2)
+    save_tensors(tmp_path / "static.safetensors", stage.shipped_synthesizer(Synthesizer(TINY)), {})
+    return str(tmp_path / "static.safetensors")
+
+
+def test_motion_stage_takes_the_papers_losses(static_weights: str) -> None:
+    recipe = MotionRecipe(people=2, size="tiny", static=static_weights)
+    monkeypatch.setattr(
+        stage,
+        "synthesizer_of",
+        lambda file, device, config: stage.synthesizer_of.__wrapped__(file, device, TINY),
+    )
+    networks = recipe.networks(0)
+    batch = recipe.batch(0, 0, torch.device("cpu"))
+    batch["real_p"], batch["real_q"] = torch.tensor([True, False]), torch.tensor([True, False])
+    terms = recipe.losses("main", networks, batch, 0)
+    assert {"l1", "perceptual", "identity", "said"} <= set(terms)
+    pseudo = {**batch, "real_q": torch.tensor([False, False])}
+    alone = recipe.losses("main", networks, pseudo, 0)
+    assert alone["l1"] == 0 and alone["identity"] == 0 and alone["perceptual"] > 0
+    sum(terms.values()).backward()
+    moved = {n for n, p in networks["synthesizer"].named_parameters() if p.grad is not None}
+    assert any(is_motion(n) for n in moved) and networks["motion"].out.weight.grad.abs().sum() > 0
+    rates = [g["lr"] for g in recipe.optimizers(networks)["main"].param_groups]
+    assert rates == [recipe.rate, 2.5 * recipe.rate]
+
+
+def test_motion_stage_needs_the_static_one(tmp_path: Path) -> None:
+    with pytest.raises(HeadcastError, match=r"no weights of the static synthesizer"):
+        MotionRecipe(size="tiny", static=str(tmp_path / "none.safetensors")).networks(0)
+
+
+def test_penalty_is_the_squared_gradient() -> None:
+    judge = Discriminator(16, 8, 16)
+    image, raw = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 4, 4)
+    found = gradient_penalty(judge, image, raw)
+    image.requires_grad_()
+    raw.requires_grad_()
+    judge(image, raw).sum().backward()
+    assert torch.isclose(found, (image.grad.square().sum() + raw.grad.square().sum()) / 2, rtol=1e-4)
+
+
+def test_aligned_faces_have_the_encoders_size() -> None:
+    shots = several_views(1, 1, 64, 0, 3, torch.device("cpu"))
+    faces = faces_of(shots.image, seen_from(shots.landmarks, shots.K, shots.cam_from_world))
+    assert faces.shape == (1, 3, FACE_SIDE, FACE_SIDE) and bool(faces.std() > 0.05)

@@ -1,0 +1,200 @@
+"""The face encoders on people that they have not seen: who is who, how far degraded, and agreement with dlib.
+
+Synthetic people of the test split (``--limit`` of them, 40 by default) and, where the data folder has
+``splits.json`` and ``portraits``, the portraits of ``evaluation``. Baselines: the pixels themselves and
+the same network before training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from headcast.errors import HeadcastError
+from headcast.evaluate.judge import Judge
+from headcast.evaluate.report import Report
+from headcast.evaluate.setting import Setting
+from headcast.metrics.figure import Figure
+from headcast.priors.encoder import Encoder, available, face_crops, load
+from headcast.priors.encoder.losses import likeness_auc
+from headcast.priors.pictures import synthesized
+from headcast.priors.restorer.degrade import blurred
+from headcast.priors.restorer.jpeg import jpeg
+
+__all__ = ["measure", "rank_correlation"]
+
+SEED, PEOPLE, FRAMES, SIZE = 303, 40, 3, 160
+SQUARE = "square of 1.35 times the landmarks' larger side"
+PIXELS, UNTRAINED = "pixels (32²)", "encoder before training"
+
+FIGURES = (
+    Figure(
+        "auc", "identity AUC", crop=SQUARE,
+        note="synthetic people, split test: pictures of one against pictures of two",
+    ),
+    Figure(
+        "dlib_rank", "rank correlation with dlib", crop=SQUARE,
+        note="Spearman, distances of all pairs of evaluation portraits",
+    ),
+    Figure(
+        "dlib_near", "nearest by dlib among our nearest 5", "share", crop=SQUARE,
+        note="evaluation portraits; by chance 5 / (n - 1)",
+    ),
+    Figure(
+        "order", "degradation order", "share", crop=SQUARE,
+        note="neighbouring strengths of blur, noise, JPEG and size in the right order",
+    ),
+)  # fmt: skip
+
+
+def measure(setting: Setting) -> Report:
+    """Figures of every encoder that there is.
+
+    Raises:
+        HeadcastError: no encoder is in the package.
+    """
+    encoders = {w: load(w, setting.device) for w in ("losses", "evaluator") if available(w)}
+    if not encoders:
+        raise HeadcastError("evaluate encoder: no weights in the package; train them: headcast train encoder")
+    torch.manual_seed(setting.seed)
+    every: dict[str, Encoder | None] = {
+        PIXELS: None,
+        UNTRAINED: Encoder().to(setting.device).eval(),
+        **encoders,
+    }
+    report = Report("prior", {f.key: f for f in FIGURES})
+    crops, person = held_out(setting, setting.limit or PEOPLE)
+    setting.say(0.6, "portraits")
+    portraits = evaluation_portraits(setting.data, report)
+    for name, encoder in every.items():
+        vectors = embedded(encoder, crops)
+        found = {"auc": (likeness_auc(vectors, person), len(vectors))}
+        if encoder is not None:
+            found["order"] = degradation_order(encoder, crops[::3][:24])
+        if portraits is not None:
+            found |= agreement(embedded(encoder, portraits[0].to(setting.device)), portraits[1])
+        report.sets[name] = found
+    report.notes.append(
+        f"held out: {len(crops)} pictures of {len(person.unique())} synthetic people, split test"
+    )
+    return report
+
+
+def held_out(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], Tensor]:
+    """Face crops in -1..1 of people of the test split, and who they are."""
+    parts = []
+    for first in range(0, people, 2):
+        setting.say(0.6 * first / people, "synthetic people")
+        numbers = np.arange(first, min(first + 2, people))
+        parts.append(synthesized("test", SEED, numbers, FRAMES, SIZE, setting.device))
+    crops = [face_crops(p.rgb.permute(0, 3, 1, 2) / 127.5 - 1, p.box) for p in parts]
+    return torch.cat(crops), torch.cat([p.person for p in parts])
+
+
+def embedded(encoder: Encoder | None, crops: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n d"]:
+    """Unit vectors; without an encoder those of the standardized pixels."""
+    with torch.no_grad():
+        if encoder is not None:
+            return torch.cat([encoder.embed(c) for c in crops.split(16)])
+        small = interpolate(crops, (32, 32), mode="area").flatten(1)
+        return normalize(small - small.mean(1, keepdim=True), dim=1)
+
+
+def evaluation_portraits(data: Path, report: Report) -> tuple[Tensor, Float[np.ndarray, "n 128"]] | None:
+    """Face crops of the evaluation portraits and dlib's descriptors of them; None (noted) when not there."""
+    from headcast.image import load_image
+    from headcast.metrics.face import identity_descriptor
+
+    if not (data / "splits.json").is_file():
+        report.notes.append("no splits.json in the data folder: dlib is not compared with")
+        return None
+    crops, descriptors = [], []
+    with Judge() as judge:
+        for name in json.loads((data / "splits.json").read_text())["evaluation"]:
+            try:
+                rgb = load_image(data / "portraits" / f"{name}.jpg").rgb
+                points = judge.points(rgb)
+                if points is None:
+                    raise HeadcastError(f"{name}: no face found")
+                descriptors.append(identity_descriptor(rgb, points))
+            except HeadcastError as e:
+                report.skipped[name] = str(e)
+                continue
+            crops.append(crop_of(rgb, points))
+    return torch.cat(crops), np.stack(descriptors)
+
+
+def crop_of(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> Float[Tensor, "1 3 s s"]:
+    """The encoder's crop of one picture."""
+    box = torch.from_numpy(np.concatenate([points.min(0), points.max(0)]).astype(np.float32))[None]
+    return face_crops(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 127.5 - 1, box)
+
+
+def agreement(
+    vectors: Float[Tensor, "n d"], theirs: Float[np.ndarray, "n 128"]
+) -> dict[str, tuple[float, int]]:
+    """How distances between portraits go with dlib's."""
+    n = len(vectors)
+    ours = 1 - (vectors @ vectors.T).cpu().numpy()
+    dlib = np.linalg.norm(theirs[:, None] - theirs[None], axis=-1)
+    above = np.triu_indices(n, 1)
+    far = dlib + 9 * np.eye(n)
+    near = (ours + 9 * np.eye(n)).argsort(1)[:, :5]
+    hits = (near == far.argmin(1)[:, None]).any(1)
+    return {
+        "dlib_rank": (rank_correlation(ours[above], dlib[above]), len(above[0])),
+        "dlib_near": (float(hits.mean()), n),
+    }
+
+
+def rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
+    """Spearman's: the correlation of ranks (no ties expected)."""
+    x, y = (v.argsort().argsort().astype(np.float64) for v in (a, b))
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def degradation_order(encoder: Encoder, crops: Float[Tensor, "n 3 s s"]) -> tuple[float, int]:
+    """Share of neighbouring strengths whose distances to the clear picture are in the right order."""
+    clear = (crops + 1) / 2
+    right = total = 0
+    for worse in DEGRADATIONS:
+        with torch.no_grad():
+            d = torch.stack(
+                [encoder.distance(crops, 2 * torch.stack([worse(x, k) for x in clear]) - 1) for k in range(4)]
+            )
+        right += int((d[1:] > d[:-1]).sum())
+        total += d[1:].numel()
+    return right / total, total
+
+
+def smaller(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+    """Reduced and enlarged again."""
+    small = interpolate(x[None], scale_factor=(0.7, 0.5, 0.35, 0.25)[k], mode="bilinear", antialias=True)
+    return interpolate(small, x.shape[-2:], mode="bilinear")[0]
+
+
+def noisy(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+    """The same noise, stronger and stronger."""
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(7)).to(x)
+    return (x + (4, 8, 16, 32)[k] / 255 * noise).clamp(0, 1)
+
+
+def softer(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+    """Gaussian blur."""
+    sigma = (0.5, 1.0, 1.7, 3.0)[k]
+    return blurred(x, sigma, sigma, 0.0).clamp(0, 1)
+
+
+def coded(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+    """JPEG."""
+    return jpeg(x, (80, 50, 25, 10)[k])
+
+
+DEGRADATIONS: tuple[Callable[[Tensor, int], Tensor], ...] = (softer, smaller, noisy, coded)

@@ -1,0 +1,160 @@
+"""The face parser against synthetic heads of the held-out split, beside the masks without it.
+
+Pictures are synthesized as they are needed (``--limit`` of them, 48 by default), landmarks are the true
+ones on both sides. Masks are compared as ``observe`` gives them, the parser's labels inside of its square.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+
+from headcast.evaluate.report import Report, Row
+from headcast.evaluate.setting import Setting
+from headcast.metrics.figure import Figure
+from headcast.observe.masks import segment
+from headcast.observe.parsed import PARTS, parsed_masks
+from headcast.observe.seen import Detection, Masks
+from headcast.synth.config import LABELS, SynthConfig
+
+__all__ = ["PLAIN", "WITH", "iou", "measure"]
+
+PLAIN, WITH = "colours and geometry", "with the parser"
+SEED, COUNT, SIZE, FRAMES = 303, 48, 256, 3
+LEAST = 40
+"""Fewer true pixels of a kind than this don't make an IoU."""
+HELD = "synthetic heads, split test, 256²"
+INSIDE = "the parser's square"
+MASKS = ("person", "skin", "hair", "clothes", "glasses")
+
+FIGURES = (
+    *(
+        Figure(f"mask_{n}", f"{n} IoU", mask=HELD, note="mask over .5; pictures where either side has it")
+        for n in MASKS
+    ),
+    Figure("alpha", "coverage error", "", "low", mask=HELD, note="mean absolute"),
+    Figure(
+        "alpha_edge", "coverage error at edges", "", "low",
+        mask=HELD + ", within 6 px of partly covered pixels", note="mean absolute",
+    ),
+    *(Figure(f"iou_{n}", f"{n} IoU (label)", mask=INSIDE, note="of the most probable label") for n in LABELS),
+    Figure("iou_mean", "mean IoU (labels)", mask=INSIDE, note="over the labels in the picture"),
+)  # fmt: skip
+
+
+def measure(setting: Setting) -> Report:
+    """Masks of both kinds and the parser's labels on held-out synthetic heads.
+
+    Raises:
+        HeadcastError: the parser's weights are missing.
+    """
+    report = Report("prior", {f.key: f for f in FIGURES})
+    confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
+    count = setting.limit or COUNT
+    for number, picture in enumerate(held_out(count, setting.device)):
+        name = f"test_{number:03d}"
+        setting.say(number / count, name)
+        rgb, points = picture["rgb"], picture["points"]
+        box = (*points.min(0).tolist(), *points.max(0).tolist())
+        detection = Detection(points, box, 1.0)
+        plain = segment(rgb, detection)
+        better, probability = parsed_masks(rgb, detection, plain)
+        report.add(PLAIN, name, [mask_row(plain, picture)])
+        found = np.stack([probability[n] for n in LABELS]).argmax(0)
+        inside = sum(probability.values()) > 0.5
+        counts = np.bincount(
+            (picture["label"][inside].astype(np.int64) * len(LABELS) + found[inside]),
+            minlength=len(LABELS) ** 2,
+        ).reshape(confusion.shape)
+        confusion += counts
+        report.add(WITH, name, [mask_row(better, picture) | label_row(counts)])
+        if number % max(1, count // 8) == 0:
+            report.sheet.append(shown(name, picture, plain, better, found))
+    report.settings["confusion"] = {
+        n: dict(zip(LABELS, r, strict=True)) for n, r in zip(LABELS, confusion.tolist(), strict=True)
+    }
+    report.notes += [
+        "skin as a mask means every region of the face, ears and neck; facial hair counts as skin in masks",
+        f"confusion (rows: truth; share of its pixels, of at least 2 %): {in_words(confusion)}",
+    ]
+    return report
+
+
+def held_out(count: int, device: torch.device) -> Any:
+    """Pictures of the test split, one after the other."""
+    from headcast.synth import make_batch
+
+    config = SynthConfig(split="test", size=SIZE, texture=SIZE, people=1, frames=FRAMES)
+    for k in range(count):
+        if k % FRAMES == 0:
+            b = make_batch(config, device, SEED, np.array([k // FRAMES]))
+        i = k % FRAMES
+        yield {
+            "rgb": (b.rgb[i] * 255 + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy(),
+            "alpha": b.alpha[i].cpu().numpy(), "label": b.label[i].cpu().numpy(),
+            "points": b.landmarks478[i].cpu().numpy(),
+        }  # fmt: skip
+
+
+def mask_row(masks: Masks, picture: dict[str, Any]) -> Row:
+    """IoU of the masks, and the error of the matte."""
+    import cv2
+
+    truth = {"person": picture["alpha"] > 0.5}
+    truth |= {k: np.isin(picture["label"], [LABELS.index(n) for n in PARTS[k]]) for k in PARTS}
+    row = {}
+    for name in MASKS:
+        value = iou(getattr(masks, name) > 0.5, truth[name])
+        if value is not None:
+            row[f"mask_{name}"] = value
+    error = np.abs(masks.person - picture["alpha"])
+    soft = (picture["alpha"] > 0.02) & (picture["alpha"] < 0.98)
+    near = cv2.dilate(soft.astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
+    return row | {"alpha": float(error.mean()), "alpha_edge": float(error[near].mean())}
+
+
+def iou(a: Bool[np.ndarray, "h w"], b: Bool[np.ndarray, "h w"]) -> float | None:
+    """Shared over joint area; None when both sides have next to nothing."""
+    if max(int(a.sum()), int(b.sum())) < LEAST:
+        return None
+    return float((a & b).sum() / (a | b).sum())
+
+
+def label_row(counts: Int[np.ndarray, "k k"]) -> Row:
+    """IoU of every label that a picture has."""
+    row = {}
+    for k, name in enumerate(LABELS):
+        if counts[k].sum() >= LEAST:
+            row[f"iou_{name}"] = float(counts[k, k] / (counts[k].sum() + counts[:, k].sum() - counts[k, k]))
+    return row | {"iou_mean": float(np.mean(list(row.values())))}
+
+
+def in_words(confusion: Int[np.ndarray, "k k"]) -> str:
+    """What every label is taken for."""
+    lines = []
+    for k, name in enumerate(LABELS):
+        share: Float[np.ndarray, " k"] = confusion[k] / max(1, confusion[k].sum())
+        for j in share.argsort()[::-1]:
+            if j != k and share[j] >= 0.02:
+                lines.append(f"{name} as {LABELS[j]} {share[j]:.2f}")
+    return ", ".join(lines)
+
+
+def shown(
+    name: str, picture: dict[str, Any], plain: Masks, better: Masks, found: Int[np.ndarray, "h w"]
+) -> list[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
+    """A line of the sheet."""
+    from headcast.priors.parser.palette import coloured
+
+    def in_colours(m: Masks) -> UInt8[np.ndarray, "h w 3"]:
+        return (255 * np.stack([m.skin, m.hair, m.clothes], -1).clip(0, 1)).astype(np.uint8)
+
+    truth = coloured(torch.from_numpy(picture["label"])).numpy()
+    labels = coloured(torch.from_numpy(found)).numpy()
+    return [
+        (name, picture["rgb"]), ("true labels", truth), ("parser", labels), (PLAIN, in_colours(plain)),
+        (WITH, in_colours(better)),
+    ]  # fmt: skip

@@ -1,0 +1,63 @@
+"""Masks by the face parser where it looks, by colours and geometry elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from headcast.observe.filters import guided
+from headcast.observe.matte import refine_matte
+from headcast.observe.seen import Detection, Masks
+
+__all__ = ["PARTS", "parsed_masks"]
+
+PARTS = {
+    "skin": (
+        "skin",
+        "nose",
+        "ears",
+        "neck",
+        "brows",
+        "lips",
+        "mouth",
+        "teeth",
+        "eyes",
+        "facial_hair",
+        "glasses",
+    ),
+    "hair": ("hair",),
+    "clothes": ("clothes",),
+    "glasses": ("glasses",),
+}
+"""Labels of the parser that belong to each mask; glasses are worn over skin."""
+
+
+def parsed_masks(
+    rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, masks: Masks
+) -> tuple[Masks, dict[str, Float[np.ndarray, "h w"]]]:
+    """The masks with the parser's answers inside of its square, and the probability of every label there.
+
+    Raises:
+        HeadcastError: the parser's weights are missing.
+    """
+    import torch
+
+    from headcast.priors.parser import parse_face
+    from headcast.synth.config import LABELS
+
+    parsed = parse_face(torch.from_numpy(np.ascontiguousarray(rgb)), detection.box)
+    probability = {n: p.numpy() for n, p in zip(LABELS, parsed.probability, strict=True)}
+    weight = parsed.weight.numpy()
+    size = max(detection.box[2] - detection.box[0], detection.box[3] - detection.box[1])
+    fine = refine_matte(rgb, parsed.alpha.numpy().astype(np.float32), size)
+    person = (masks.person + weight * (fine - masks.person)).astype(np.float32)
+    parts = np.stack([sum(probability[n] for n in PARTS[k]) for k in ("skin", "hair", "clothes")], -1)
+    parts = parts / np.maximum(parts.sum(-1, keepdims=True), 1e-3)
+    soft = guided(rgb.astype(np.float32) / 255, parts.astype(np.float32), max(2, round(0.006 * size)), 1e-3)
+    soft = np.clip(soft, 0, 1) + 1e-6
+    soft = soft / soft.sum(-1, keepdims=True) * person[..., None]
+    old = np.stack([masks.skin, masks.hair, masks.clothes], -1)
+    new = old + weight[..., None] * (soft - old)
+    glasses = masks.glasses + weight * (np.clip(2 * probability["glasses"] - 0.5, 0, 1) - masks.glasses)
+    made = Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses.astype(np.float32))
+    return made, probability

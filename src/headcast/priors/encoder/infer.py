@@ -1,0 +1,66 @@
+"""The trained encoders, ready to use."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample
+
+from headcast.errors import HeadcastError
+from headcast.priors.augment import square_grid
+from headcast.priors.encoder.network import SIDE, Encoder
+from headcast.weights import load_tensors, weights_path
+
+__all__ = ["Which", "available", "face_crops", "load"]
+
+Which = Literal["losses", "evaluator"]
+ROOM = 1.35
+"""Side of the square that is encoded, in larger sides of the box around the 478 landmarks."""
+
+
+def available(which: Which) -> bool:
+    """Whether these weights are in the package."""
+    return weights_path(f"encoder-{which}").is_file()
+
+
+def load(which: Which, device: torch.device | str = "cpu") -> Encoder:
+    """An encoder in evaluation mode whose weights never change; gradients go through it to the picture.
+
+    Args:
+        which: ``losses`` for training, ``evaluator`` for measuring only: what an evaluator measures must not
+            have been trained against it.
+
+    Raises:
+        HeadcastError: no such encoder.
+    """
+    return stored(which, str(device))
+
+
+@cache
+def stored(which: Which, device: str) -> Encoder:
+    """Loaded once a process and device."""
+    if which not in ("losses", "evaluator"):
+        raise HeadcastError(f"encoder '{which}': there are 'losses' and 'evaluator'")
+    tensors, _, _ = load_tensors(f"encoder-{which}")
+    encoder = Encoder()
+    encoder.load_state_dict({k: v.float() for k, v in tensors.items()})
+    return encoder.to(device).eval().requires_grad_(False)
+
+
+def face_crops(
+    rgb: Float[Tensor, "b 3 h w"], box: Float[Tensor, "b 4"], size: int = SIDE
+) -> Float[Tensor, "b 3 {size} {size}"]:
+    """Squares about faces as the encoder knows them, differentiable; beyond the picture its edge is repeated.
+
+    Args:
+        box: x0, y0, x1, y1 around the 478 landmarks, pixels.
+    """
+    h, w = rgb.shape[-2:]
+    finer = max(1, min(8, round(float((box[:, 2:] - box[:, :2]).amax()) * ROOM / size)))
+    grid = square_grid(box, h, w, size * finer, ROOM)
+    crop = grid_sample(rgb, grid, padding_mode="border", align_corners=False)
+    return avg_pool2d(crop, finer) if finer > 1 else crop

@@ -1,0 +1,99 @@
+"""The trained parser, ready to use on pictures of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample
+
+from headcast.priors.augment import square_grid
+from headcast.priors.parser.network import SIDE, FaceParser
+from headcast.weights import load_tensors, weights_path
+
+__all__ = ["ROOM", "Parsed", "available", "load", "parse_face"]
+
+ROOM = 2.3
+"""Side of the parsed square in larger sides of the box around the 478 landmarks."""
+
+RIM = 0.04
+"""Share of the square's side over which its say fades out towards its border."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """One face of one picture, parsed; maps have the picture's size.
+
+    Attributes:
+        probability: of each label of ``synth.config.LABELS``, 0 outside of the square.
+        alpha: coverage by the person 0..1, 0 outside of the square.
+        weight: 1 inside of the square, 0 outside, soft at its border.
+    """
+
+    probability: Float[Tensor, "k h w"]
+    alpha: Float[Tensor, "h w"]
+    weight: Float[Tensor, "h w"]
+
+    @property
+    def label(self) -> Int[Tensor, "h w"]:
+        """The most probable label at each pixel, background outside of the square."""
+        return self.probability.argmax(0)
+
+
+def available() -> bool:
+    """Whether the weights are in the package."""
+    return weights_path("parser").is_file()
+
+
+def load(device: torch.device | str = "cpu") -> FaceParser:
+    """The bundled parser in evaluation mode; see ``parse_face`` for whole pictures.
+
+    Raises:
+        HeadcastError: the weights are not there.
+    """
+    return stored(str(device))
+
+
+@cache
+def stored(device: str) -> FaceParser:
+    """Loaded once a process and device."""
+    tensors, _, _ = load_tensors("parser")
+    parser = FaceParser()
+    parser.load_state_dict({k: v.float() for k, v in tensors.items()})
+    return parser.to(device).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def parse_face(
+    rgb: UInt8[Tensor, "h w 3"], box: tuple[float, float, float, float], parser: FaceParser | None = None,
+    room: float = ROOM,
+) -> Parsed:  # fmt: skip
+    """Labels and coverage of the square about a face.
+
+    Args:
+        box: x0, y0, x1, y1 around the 478 landmarks, pixels.
+        parser: the bundled one by default, on the picture's device.
+        room: side of the square in larger sides of the box.
+    """
+    parser = parser or load(rgb.device)
+    h, w = rgb.shape[:2]
+    where = torch.tensor([box], dtype=torch.float32, device=rgb.device)
+    side = float((where[0, 2:] - where[0, :2]).max()) * room
+    finer = max(1, min(16, round(side / SIDE)))
+    grid = square_grid(where, h, w, SIDE * finer, room)
+    picture = rgb.permute(2, 0, 1)[None].float() / 127.5 - 1
+    crop = grid_sample(picture, grid, padding_mode="border", align_corners=False)
+    probability, alpha = parser.parse(avg_pool2d(crop, finer) if finer > 1 else crop)
+    middle = (where[0, :2] + where[0, 2:]) / 2
+    x, y = (torch.arange(n, device=rgb.device) + 0.5 for n in (w, h))
+    u, v = (x - middle[0]) / side * 2, (y - middle[1]) / side * 2
+    back = torch.stack([u[None, :].expand(h, w), v[:, None].expand(h, w)], -1)[None]
+    weight = ((1 - back[0].abs().amax(-1)) / (2 * RIM)).clamp(0, 1)
+    maps = grid_sample(
+        torch.cat([probability, alpha[:, None]], 1), back, padding_mode="border", align_corners=False
+    )[0]
+    maps = maps * (weight > 0)
+    return Parsed(maps[:-1], maps[-1], weight)

@@ -1,0 +1,56 @@
+"""What the parser learns from: labels where they are known, coverage where it is."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, cross_entropy
+
+from headcast.priors.pictures import IGNORE
+
+__all__ = ["alpha_loss", "dice_loss", "halved_labels", "label_loss"]
+
+RARE = {"brows": 3.0, "lips": 3.0, "mouth": 4.0, "teeth": 4.0, "eyes": 4.0, "ears": 2.0, "facial_hair": 1.5,
+        "glasses": 4.0, "nose": 1.5}  # fmt: skip
+"""How much more a pixel of small regions counts."""
+
+
+def halved_labels(label: Int[Tensor, "n h w"]) -> Int[Tensor, "n i j"]:
+    """Labels at half the side: of the upper left of each four pixels (half a pixel off, which one training
+    picture in two, being mirrored, evens out)."""
+    return label[:, ::2, ::2]
+
+
+def label_loss(
+    logits: Float[Tensor, "n k i j"], label: Int[Tensor, "n i j"], weight: Float[Tensor, " k"]
+) -> Float[Tensor, ""]:
+    """Cross entropy where labels are known, 0 if nowhere."""
+    known = label != IGNORE
+    if not bool(known.any()):
+        return logits.sum() * 0
+    return cross_entropy(logits, torch.where(known, label, -100), weight=weight)
+
+
+def dice_loss(logits: Float[Tensor, "n k i j"], label: Int[Tensor, "n i j"]) -> Float[Tensor, ""]:
+    """1 - soft overlap of every class over the batch (Milletari et al. 2016), classes that are there only."""
+    p = logits.softmax(1)
+    known = (label != IGNORE)[:, None].float()
+    truth = torch.nn.functional.one_hot(label.clamp(max=logits.shape[1] - 1), logits.shape[1])
+    truth = truth.permute(0, 3, 1, 2) * known
+    p = p * known
+    both, sizes = (p * truth).sum((0, 2, 3)), (p + truth).sum((0, 2, 3))
+    there = truth.sum((0, 2, 3)) > 0
+    if not bool(there.any()):
+        return logits.sum() * 0
+    return (1 - (2 * both + 1) / (sizes + 1))[there].mean()
+
+
+def alpha_loss(
+    logits: Float[Tensor, "n i j"], alpha: Float[Tensor, "n h w"], known: Bool[Tensor, "n h w"]
+) -> Float[Tensor, ""]:
+    """Absolute error of coverage, edges ten times, where it is known; 0 if nowhere."""
+    target, sure = avg_pool2d(alpha[:, None], 2)[:, 0], avg_pool2d(known[:, None].float(), 2)[:, 0] > 0.99
+    wide = avg_pool2d(target[:, None], 9, 1, 4, count_include_pad=False)[:, 0]
+    weight = (1 + 9 * (4 * wide * (1 - wide)).clamp(0, 1)) * sure
+    return ((logits.sigmoid() - target).abs() * weight).sum() / weight.sum().clamp(min=1)

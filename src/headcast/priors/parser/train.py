@@ -1,0 +1,145 @@
+"""How the parser is trained: synthetic heads with every label, portraits with those that were agreed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from headcast.priors.augment import Crops, Framing, cropped, rebacked, recoloured, worsened
+from headcast.priors.parser.losses import RARE, alpha_loss, dice_loss, halved_labels, label_loss
+from headcast.priors.parser.network import SIDE, FaceParser
+from headcast.priors.parser.palette import coloured
+from headcast.priors.pictures import IGNORE, PictureSource, stored_pictures
+from headcast.priors.restorer.degrade import Degradation
+from headcast.synth.config import LABELS
+from headcast.training.config import TrainConfig
+
+__all__ = ["ParserRecipe"]
+
+SEED = 101
+"""Of synthetic people made as training goes; ``folders`` may hold others."""
+
+
+@dataclass(frozen=True)
+class ParserRecipe:
+    """Labels and coverage of crops about the face, varied strongly."""
+
+    name: ClassVar[str] = "parser"
+    defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.998, warmup=50, cooldown=0.3, clip=5.0)
+
+    folders: str = ""
+    """Folders of synthetic pictures by tools/build_pictures.py, commas between; empty: made as it goes."""
+    portraits: str = ""
+    """Portraits with agreed labels by tools/build_parser_labels.py; empty: none."""
+    people: int = 4
+    """Synthetic people in a batch."""
+    frames: int = 2
+    """Pictures of each (of stored ones: of those that there are)."""
+    real: int = 4
+    """Portraits in a batch."""
+    rate: float = 2e-3
+    """Learning rate."""
+    side: int = SIDE
+    """Pixels of the whole square. Less is faster and coarser: a first part of a training may use 128."""
+    window: int = 0
+    """Pixels of the crop trained on, a part of the square (shown at the square's scale); 0: all of it."""
+
+    def networks(self, seed: int) -> dict[str, nn.Module]:
+        """The parser."""
+        torch.manual_seed(seed)
+        return {"parser": FaceParser()}
+
+    def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        """AdamW."""
+        return {"main": torch.optim.AdamW(networks["parser"].parameters(), self.rate, weight_decay=0.01)}
+
+    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
+        """``seen`` in -1..1, ``label``, ``alpha``, and where alpha is ``known``."""
+        dice = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
+        window = self.window or self.side
+        part = window / self.side
+        framing = Framing(window, (1.7 * part, 2.9 * part), 0.1 + (1 - part) / 2)
+        parts = [rebacked(self.synthetic(dice, device, framing), dice)]
+        if self.portraits and self.real:
+            every = stored_pictures(self.portraits)
+            chosen = torch.randperm(len(every), generator=dice)[: self.real]
+            parts.append(cropped(every[chosen].to(device), framing, dice))
+        crops = Crops.joined(parts)
+        seen, _ = worsened(
+            recoloured(crops.rgb, dice), dice, Degradation().at_scale(0.4 * self.side / SIDE), 0.5
+        )
+        # portraits' coverage is 1 or 0 by label where the label is sure, and nothing elsewhere
+        by_label = (crops.label != LABELS.index("background")).float()
+        sure = crops.known_alpha[:, None, None]
+        return {
+            "seen": seen * 2 - 1,
+            "label": crops.label,
+            "alpha": torch.where(sure, crops.alpha, by_label),
+            "known": torch.where(sure, crops.known > 0, crops.label != IGNORE),
+        }
+
+    def synthetic(self, dice: torch.Generator, device: torch.device, framing: Framing) -> Crops:
+        """Crops of synthetic people."""
+        if not self.folders:
+            source = PictureSource("train", SEED, self.frames)
+            return cropped(source.people(dice, self.people, device), framing, dice)
+        folders = [f for f in self.folders.split(",") if f]
+        each = [self.people * self.frames // len(folders)] * len(folders)
+        each[0] += self.people * self.frames - sum(each)
+        crops = []
+        for folder, count in zip(folders, each, strict=True):
+            every = stored_pictures(folder)
+            chosen = torch.randperm(len(every), generator=dice)[:count]
+            crops.append(cropped(every[chosen].to(device), framing, dice))
+        return Crops.joined(crops)
+
+    def losses(
+        self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
+    ) -> dict[str, Tensor]:
+        """``label`` (cross entropy, small regions more), ``dice``, ``alpha``."""
+        logits, alpha = networks["parser"](batch["seen"])
+        logits, alpha = logits.float(), alpha.float()
+        weight = torch.tensor([RARE.get(n, 1.0) for n in LABELS], device=logits.device)
+        label = halved_labels(batch["label"])
+        return {
+            "label": label_loss(logits, label, weight),
+            "dice": 0.5 * dice_loss(logits, label),
+            "alpha": 2.0 * alpha_loss(alpha, batch["alpha"], batch["known"]),
+        }
+
+    def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+        """Columns: pictures. Rows: seen, labels found, labels wanted, coverage found."""
+        parser = networks["parser"]
+        assert isinstance(parser, FaceParser)
+        seen = batch["seen"][:8]
+        p, alpha = parser.parse(seen)
+        shown = ((seen + 1) * 127.5).clamp(0, 255).byte().permute(0, 2, 3, 1)
+        grey = (alpha * 255).byte()[..., None].expand(-1, -1, -1, 3)
+        rows = [shown, coloured(p.argmax(1)), coloured(batch["label"][:8]), grey]
+        grid = torch.cat([torch.cat(list(r.cpu()), 1) for r in rows], 0)
+        small = interpolate(grid.permute(2, 0, 1)[None].float(), scale_factor=0.5, mode="area")[0]
+        return small.byte().permute(1, 2, 0).numpy()
+
+    def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
+        """Half precision."""
+        return {k: v.detach().to("cpu", torch.float16) for k, v in networks["parser"].state_dict().items()}
+
+    def card(self) -> dict[str, Any]:
+        """Trained on what."""
+        return {
+            "what": "face parser and matte: 14 region labels and coverage of a square about a face, preview",
+            "status": "preview",
+            "licence": "Apache-2.0",
+            "labels": list(LABELS),
+            "trained_on": "synthetic heads (headcast synth, train split)"
+            + (
+                "; public-domain portraits (train split) where fitted head, matte and colours agree"
+                * bool(self.portraits)
+            ),
+        }

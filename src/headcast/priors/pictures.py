@@ -1,0 +1,126 @@
+"""Pictures of heads with labels to train on: synthesized when asked for, or from a folder made before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from headcast.errors import HeadcastError
+
+__all__ = ["IGNORE", "PictureSource", "Pictures", "synthesized"]
+
+IGNORE = 255
+"""Label of a pixel of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """N square pictures of one size.
+
+    Attributes:
+        rgb: display values. alpha: coverage by the person, 255 is all. background: what lies behind.
+        label: numbers of ``synth.config.LABELS``, or ``IGNORE``.
+        box: x0, y0, x1, y1 around the 478 landmarks, pixels.
+        person: the same number for pictures of the same person.
+    """
+
+    rgb: UInt8[Tensor, "n h h 3"]
+    alpha: UInt8[Tensor, "n h h"]
+    background: UInt8[Tensor, "n h h 3"]
+    label: UInt8[Tensor, "n h h"]
+    box: Float[Tensor, "n 4"]
+    person: Int[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return len(self.rgb)
+
+    def __getitem__(self, index: Tensor | slice) -> Pictures:
+        """Some of them."""
+        return Pictures(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def to(self, device: torch.device) -> Pictures:
+        """On another device."""
+        return Pictures(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    @classmethod
+    def joined(cls, parts: list[Pictures]) -> Pictures:
+        """All of several."""
+        return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """Where synthetic people come from.
+
+    Attributes:
+        split: of ``headcast.synth``. seed: of it. frames: unrelated moments of each person.
+        size: pixels a side when synthesized.
+        folder: pictures made before (``tools/build_pictures.py``); empty: made when asked for, without end.
+    """
+
+    split: str = "train"
+    seed: int = 0
+    frames: int = 4
+    size: int = 256
+    folder: str = ""
+
+    def people(self, dice: torch.Generator, count: int, device: torch.device) -> Pictures:
+        """``count`` people drawn with the dice, all their frames; person after person."""
+        if self.folder:
+            stored = stored_pictures(self.folder)
+            numbers = torch.unique(stored.person)
+            chosen = numbers[torch.randperm(len(numbers), generator=dice)[:count]]
+            at = (stored.person[None] == chosen[:, None]).nonzero()[:, 1]
+            return stored[at].to(device)
+        first = int(torch.randint(0, 2**40, (), generator=dice))
+        numbers = np.arange(first, first + count)
+        return synthesized(self.split, self.seed, numbers, self.frames, self.size, device)
+
+
+def synthesized(
+    split: str, seed: int, numbers: Int[np.ndarray, " p"], frames: int, size: int, device: torch.device
+) -> Pictures:
+    """Moments of people of the synthetic stream, each with its own light, expression and camera."""
+    from headcast.synth import SynthConfig, make_batch
+
+    config = SynthConfig(split=split, size=size, texture=size, people=len(numbers), frames=frames)  # type: ignore[arg-type]
+    b = make_batch(config, device, seed, numbers)
+    low, high = b.landmarks478.amin(1), b.landmarks478.amax(1)
+    return Pictures(
+        bytes_of(b.rgb), bytes_of(b.alpha), bytes_of(b.background), b.label, torch.cat([low, high], 1),
+        b.number,
+    )  # fmt: skip
+
+
+def bytes_of(x: Tensor) -> Tensor:
+    """0..1 as 0..255."""
+    return (x.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+
+
+@cache
+def stored_pictures(folder: str) -> Pictures:
+    """All pictures of a folder of ``*.npz``, in memory.
+
+    Raises:
+        HeadcastError: there is none, or one cannot be read.
+    """
+    files = sorted(p for p in Path(folder).glob("*.npz") if not p.name.startswith("."))
+    if not files:
+        raise HeadcastError(f"{folder}: no pictures (*.npz) here; make them with tools/build_pictures.py")
+    return Pictures.joined([read(p) for p in files])
+
+
+def read(path: Path) -> Pictures:
+    """One file of pictures."""
+    try:
+        with np.load(path) as data:
+            got = {f.name: torch.from_numpy(data[f.name]) for f in fields(Pictures)}
+    except (OSError, ValueError, KeyError) as e:
+        raise HeadcastError(f"{path}: not a file of pictures ({e}); delete it and make it again") from e
+    return Pictures(**got)

@@ -18,6 +18,7 @@ from tests.web.gaussians import Carried, spread, world
 from headcast import api
 from headcast.avatar.export.html import write_html
 from headcast.avatar.mesh import MeshAvatar
+from headcast.cli.expression import parse_expression
 from headcast.head.names import EXPRESSIONS
 from headcast.motion.livelink import write_livelink
 from headcast.motion.presets import preset
@@ -165,6 +166,31 @@ def test_gaze_sliders_and_poses(page: Page) -> None:
     assert weights["eyeLookOutLeft"] == pytest.approx(0.5, abs=0.01) == weights["eyeLookInRight"]
     page.page.get_by_role("button", name="blink").click()
     assert page.page.locator("#eyeBlinkLeft").input_value() == "1"
+
+
+def saved(page: Page, button: str) -> bytes:
+    """What a button gives as a download."""
+    with page.page.expect_download(timeout=60_000) as found:
+        page.page.get_by_role("button", name=button).click()
+    return Path(found.value.path()).read_bytes()
+
+
+def test_a_pose_is_saved_as_the_command_line_reads_it(page: Page, tmp_path: Path) -> None:
+    slide(page, "jawOpen", 0.25)
+    slide(page, "mouthSmileLeft", 0.5)
+    (tmp_path / "pose.json").write_bytes(saved(page, "Save pose"))
+    found = parse_expression(str(tmp_path / "pose.json"))
+    assert found == {"jawOpen": 0.25, "mouthSmileLeft": 0.5, "mouthSmileRight": 0.5}
+
+
+def test_a_clip_is_recorded_as_a_film(page: Page, tmp_path: Path) -> None:
+    record = page.page.get_by_role("button", name="Record clip")
+    assert record.is_disabled()
+    (tmp_path / "short.json").write_text(json.dumps({"jawOpen": [t / 24 for t in range(24)]}))
+    drop(page, tmp_path / "short.json")
+    data = saved(page, "Record clip")
+    assert data.startswith(b"\x1a\x45\xdf\xa3") and b"webm" in data[:64] and len(data) > 1000
+    assert page.page.evaluate("headcast.stage.weights[headcast.stage.rig.names.at('jawOpen')]") > 0.5
 
 
 def test_it_says_what_it_is(page: Page, avatar: MeshAvatar) -> None:

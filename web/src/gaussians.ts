@@ -5,8 +5,10 @@ import { toHalf, utils } from "@sparkjsdev/spark";
 import { SH } from "./material";
 import { type Payload, need } from "./payload";
 import type { Rig } from "./rig";
+import { FRAME, Triangles } from "./triangles";
 
-const TINY = 1e-9, MOST_STRETCH = 8;
+const MOST_STRETCH = 8;
+const ALIKE = 1e-4; // stretch that counts as none
 const TURNED = [-0.35, -0.1]; // cosines to the viewer between which a Gaussian fades away
 const LEVELS = 8192;
 
@@ -26,8 +28,10 @@ export interface Texels {
 
 export class CarriedGaussians {
   readonly count: number;
-  private readonly corners: Uint32Array; // flat vertex of each corner, offset by its piece
-  private readonly pieceOf: Uint8Array;
+  /** Whether the last `place` changed anything but opacities. */
+  reshaped = true;
+  private readonly triangles: Triangles;
+  private readonly start: Uint32Array; // Gaussians of triangle t: from start[t] to start[t + 1]
   private readonly position: Float32Array;
   private readonly q: Float32Array; // unit, wxyz
   private readonly axes: Float32Array; // its rotation, row-major
@@ -35,8 +39,11 @@ export class CarriedGaussians {
   private readonly opacity: Float32Array;
   private readonly albedo: Float32Array; // linear
   private readonly bary: Float32Array;
-  private readonly rest: Float32Array; // length, along, height, size of each one's triangle
+  private readonly normal: Float32Array; // of the surface below, in the present pose
+  private readonly rest: Float64Array; // the triangles' frames at rest
   private readonly light: Float32Array;
+  private readonly seen = { x: NaN, y: NaN, z: NaN };
+  private placed = false;
 
   static has(payload: Payload): boolean {
     return payload.arrays.has("gaussians.triangle");
@@ -44,31 +51,35 @@ export class CarriedGaussians {
 
   /** `rig` must be at rest: no expression, head frame. */
   constructor({ arrays }: Payload, private readonly rig: Rig) {
-    const triangle = need<Uint32Array>(arrays, "gaussians.triangle");
-    const n = (this.count = triangle.length);
-    this.position = need(arrays, "gaussians.position");
-    this.logScale = need(arrays, "gaussians.log_scale");
-    this.q = Float32Array.from(need<Float32Array>(arrays, "gaussians.quaternion"));
-    this.opacity = need<Float32Array>(arrays, "gaussians.opacity").map((x) => 1 / (1 + Math.exp(-x)));
-    this.albedo = need<Float32Array>(arrays, "gaussians.albedo").map((x) => toLinear(Math.max(0, x)));
+    const triangle = need<Uint32Array>(arrays, "gaussians.triangle"), n = (this.count = triangle.length);
+    const order = Uint32Array.from(triangle, (_, i) => i).sort((a, b) => triangle[a] - triangle[b] || a - b);
+    const used: number[] = [], start: number[] = [];
+    order.forEach((g, i) => {
+      if (used.length && used[used.length - 1] === triangle[g]) return;
+      used.push(triangle[g]);
+      start.push(i);
+    });
+    this.start = Uint32Array.from([...start, n]);
+    const sorted = (name: string, size: number) => {
+      const given = need<Float32Array>(arrays, `gaussians.${name}`), out = new Float32Array(n * size);
+      order.forEach((g, i) => out.set(given.subarray(g * size, g * size + size), i * size));
+      return out;
+    };
+    this.position = sorted("position", 3);
+    this.logScale = sorted("log_scale", 3);
+    this.q = sorted("quaternion", 4);
+    this.opacity = sorted("opacity", 1).map((x) => 1 / (1 + Math.exp(-x)));
+    this.albedo = sorted("albedo", 3).map((x) => toLinear(Math.max(0, x)));
     this.light = need<Float32Array>(arrays, "light").map((x, i) => x * SH[Math.floor(i / 3)]);
-    this.corners = new Uint32Array(3 * n);
-    this.pieceOf = new Uint8Array(n);
     this.axes = new Float32Array(9 * n);
     this.bary = new Float32Array(3 * n);
-    this.rest = new Float32Array(4 * n);
-    const starts = [0];
-    for (const p of rig.pieces) starts.push(starts[starts.length - 1] + p.faces.length / 3);
-    for (let i = 0; i < n; i++) {
-      const piece = starts.findIndex((s, k) => triangle[i] >= s && triangle[i] < starts[k + 1]);
-      this.pieceOf[i] = piece;
-      const f = 3 * (triangle[i] - starts[piece]);
-      for (let k = 0; k < 3; k++) this.corners[3 * i + k] = 3 * rig.pieces[piece].faces[f + k];
-      this.prepare(i);
-    }
+    this.normal = new Float32Array(3 * n);
+    this.triangles = new Triangles(rig, used);
+    this.rest = this.triangles.frame.slice();
+    for (let t = 0; t < used.length; t++) for (let i = this.start[t]; i < this.start[t + 1]; i++) this.prepare(i, FRAME * t);
   }
 
-  private prepare(i: number): void {
+  private prepare(i: number, frame: number): void {
     const q = this.q.subarray(4 * i, 4 * i + 4), s = 1 / Math.hypot(...q);
     q.forEach((x, k) => (q[k] = x * s));
     const [w, x, y, z] = q;
@@ -77,66 +88,55 @@ export class CarriedGaussians {
       2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
       2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
     ], 9 * i);
-    const t = this.frame(i);
-    this.rest.set([t.length, t.along, t.height, t.size], 4 * i);
-    const third = 1 / 3 - (this.position[3 * i + 2] * t.size) / t.height;
-    const second = 1 / 3 + (this.position[3 * i] * t.size - t.along * (third - 1 / 3)) / t.length;
+    const [length, along, height, size] = this.rest.subarray(frame + 12, frame + 16);
+    const third = 1 / 3 - (this.position[3 * i + 2] * size) / height;
+    const second = 1 / 3 + (this.position[3 * i] * size - along * (third - 1 / 3)) / length;
     const b = [1 - second - third, second, third].map((v) => Math.min(1, Math.max(0, v)));
     this.bary.set(b.map((v) => v / (b[0] + b[1] + b[2])), 3 * i);
   }
 
-  private readonly found = {
-    length: 0, along: 0, height: 0, size: 0, ox: 0, oy: 0, oz: 0, R: new Float64Array(9),
-  };
-
-  /** The frame of the triangle below a Gaussian: x along v0→v1, y the normal, z away from v2. */
-  private frame(i: number): typeof this.found {
-    const t = this.found, v = this.rig.pieces[this.pieceOf[i]].position, R = t.R;
-    const a = this.corners[3 * i], b = this.corners[3 * i + 1], c = this.corners[3 * i + 2];
-    const ex = v[b] - v[a], ey = v[b + 1] - v[a + 1], ez = v[b + 2] - v[a + 2];
-    const fx = v[c] - v[a], fy = v[c + 1] - v[a + 1], fz = v[c + 2] - v[a + 2];
-    t.length = Math.max(TINY, Math.sqrt(ex * ex + ey * ey + ez * ez));
-    const x0 = ex / t.length, x1 = ey / t.length, x2 = ez / t.length;
-    t.along = fx * x0 + fy * x1 + fz * x2;
-    let z0 = t.along * x0 - fx, z1 = t.along * x1 - fy, z2 = t.along * x2 - fz;
-    t.height = Math.max(TINY, Math.sqrt(z0 * z0 + z1 * z1 + z2 * z2));
-    if (t.height <= TINY) [z0, z1, z2] = [x1 * 1 - x2 * 0, x2 * 0 - x0 * 1, 0];
-    const zl = 1 / Math.max(TINY, Math.sqrt(z0 * z0 + z1 * z1 + z2 * z2));
-    z0 *= zl; z1 *= zl; z2 *= zl;
-    R[0] = x0; R[3] = x1; R[6] = x2;
-    R[1] = z1 * x2 - z2 * x1; R[4] = z2 * x0 - z0 * x2; R[7] = z0 * x1 - z1 * x0;
-    R[2] = z0; R[5] = z1; R[8] = z2;
-    t.size = (t.length + t.height) / 2;
-    t.ox = (v[a] + v[b] + v[c]) / 3; t.oy = (v[a + 1] + v[b + 1] + v[c + 1]) / 3; t.oz = (v[a + 2] + v[b + 2] + v[c + 2]) / 3;
-    return t;
+  /** All Gaussians in the rig's present pose, lit, as seen from `eye`; what did not change stays as it is. */
+  place(eye: { x: number; y: number; z: number }, texels: Texels): void {
+    const { triangles, start, seen } = this;
+    triangles.refresh();
+    const turned = seen.x !== eye.x || seen.y !== eye.y || seen.z !== eye.z;
+    Object.assign(seen, { x: eye.x, y: eye.y, z: eye.z });
+    this.reshaped = !this.placed;
+    for (let t = 0; t < triangles.count; t++) {
+      if (triangles.moved[t] || !this.placed) {
+        this.carry(t, texels);
+        this.reshaped = true;
+      } else if (!turned) continue;
+      for (let i = start[t]; i < start[t + 1]; i++) this.fade(i, texels);
+    }
+    this.placed = true;
   }
 
-  /** All Gaussians in the rig's present pose, lit, as seen from `eye`. */
-  place(eye: { x: number; y: number; z: number }, { first, firstFloats, second }: Texels): void {
-    const { position, axes, rest, q, turn, colour } = this, reach = this.reach;
-    for (let i = 0; i < this.count; i++) {
-      const t = this.frame(i), R = t.R, ratio = rest[4 * i + 3] / t.size, at = 4 * i;
-      const fx = t.length / rest[4 * i], fz = t.height / rest[4 * i + 2];
-      const xx = fx * ratio, zz = fz * ratio, xz = ((t.along - rest[4 * i + 1] * fx) / rest[4 * i + 2]) * ratio;
-      const pz = position[3 * i + 2];
-      const px = (xx * position[3 * i] - xz * pz) * t.size, py = position[3 * i + 1] * t.size, pw = zz * pz * t.size;
-      const x = t.ox + R[0] * px + R[1] * py + R[2] * pw;
-      const y = t.oy + R[3] * px + R[4] * py + R[5] * pw;
-      const z = t.oz + R[6] * px + R[7] * py + R[8] * pw;
-      const grown = Math.log(t.size);
+  /** The Gaussians of a triangle: place, reach, direction, light. */
+  private carry(t: number, { firstFloats, second }: Texels): void {
+    const { position, axes, q, turn, colour, logScale, reach, rest } = this, F = this.triangles.frame, o = FRAME * t;
+    const size = F[o + 15], ratio = rest[o + 15] / size, grown = Math.log(size);
+    const fx = F[o + 12] / rest[o + 12], fz = F[o + 14] / rest[o + 14];
+    const xx = fx * ratio, zz = fz * ratio, xz = ((F[o + 13] - rest[o + 13] * fx) / rest[o + 14]) * ratio;
+    const same = Math.abs(xx - 1) < ALIKE && Math.abs(zz - 1) < ALIKE && Math.abs(xz) < ALIKE;
+    quaternionOf(F, o, turn);
+    const w0 = turn[0], x0 = turn[1], y0 = turn[2], z0 = turn[3];
+    for (let i = this.start[t]; i < this.start[t + 1]; i++) {
+      const at = 4 * i, pz = position[3 * i + 2];
+      const px = (xx * position[3 * i] - xz * pz) * size, py = position[3 * i + 1] * size, pw = zz * pz * size;
+      firstFloats[at] = F[o + 9] + F[o] * px + F[o + 1] * py + F[o + 2] * pw;
+      firstFloats[at + 1] = F[o + 10] + F[o + 3] * px + F[o + 4] * py + F[o + 5] * pw;
+      firstFloats[at + 2] = F[o + 11] + F[o + 6] * px + F[o + 7] * py + F[o + 8] * pw;
       for (let k = 0; k < 3; k++) {
-        const a = axes[9 * i + k], b = axes[9 * i + 3 + k], c = axes[9 * i + 6 + k], e = xx * a - xz * c, f = zz * c;
-        const square = Math.min(MOST_STRETCH ** 2, Math.max(MOST_STRETCH ** -2, e * e + b * b + f * f));
-        reach[k] = toHalf(this.logScale[3 * i + k] + grown + Math.log(square) / 2);
+        let more = 0; // a rotation's axes keep their length
+        if (!same) {
+          const a = axes[9 * i + k], b = axes[9 * i + 3 + k], c = axes[9 * i + 6 + k], e = xx * a - xz * c, f = zz * c;
+          more = Math.log(Math.min(MOST_STRETCH ** 2, Math.max(MOST_STRETCH ** -2, e * e + b * b + f * f))) / 2;
+        }
+        reach[k] = toHalf(logScale[3 * i + k] + grown + more);
       }
-      quaternionOf(R, turn);
-      const w0 = turn[0], x0 = turn[1], y0 = turn[2], z0 = turn[3];
-      const w1 = q[4 * i], x1 = q[4 * i + 1], y1 = q[4 * i + 2], z1 = q[4 * i + 3];
-      const left = this.lit(i, eye.x - x, eye.y - y, eye.z - z);
-      firstFloats[at] = x;
-      firstFloats[at + 1] = y;
-      firstFloats[at + 2] = z;
-      first[at + 3] = toHalf(this.opacity[i] * left);
+      this.lit(i, t);
+      const w1 = q[at], x1 = q[at + 1], y1 = q[at + 2], z1 = q[at + 3];
       second[at] = colour[0] | (colour[1] << 16);
       second[at + 1] = colour[2] | (reach[0] << 16);
       second[at + 2] = reach[1] | (reach[2] << 16);
@@ -151,31 +151,39 @@ export class CarriedGaussians {
   private readonly reach = new Uint16Array(3);
   private readonly turn = new Float64Array(4);
 
-  /** Sets the display colour under the light; gives how much is left of what turns away from the viewer. */
-  private lit(i: number, ex: number, ey: number, ez: number): number {
-    const piece = this.rig.pieces[this.pieceOf[i]], out = this.colour, L = this.light;
+  /** Sets the display colour under the light, and the normal of the surface below. */
+  private lit(i: number, t: number): void {
+    const { triangles, bary, normal, colour: out, light: L } = this, which = triangles.pieceOf[t];
+    const from = this.rig.pieces[which].normal, openness = this.rig.openness, corners = triangles.corners;
     let nx = 0, ny = 0, nz = 0, open = 0;
     for (let k = 0; k < 3; k++) {
-      const b = this.bary[3 * i + k], at = this.corners[3 * i + k];
-      nx += b * piece.normal[at]; ny += b * piece.normal[at + 1]; nz += b * piece.normal[at + 2];
-      open += this.pieceOf[i] ? b : b * this.rig.openness[at / 3];
+      const b = bary[3 * i + k], at = corners[3 * t + k];
+      nx += b * from[at]; ny += b * from[at + 1]; nz += b * from[at + 2];
+      open += which ? b : b * openness[at / 3];
     }
     const s = 1 / Math.max(1e-12, Math.sqrt(nx * nx + ny * ny + nz * nz));
-    nx *= s; ny *= s; nz *= s;
+    normal[3 * i] = nx *= s; normal[3 * i + 1] = ny *= s; normal[3 * i + 2] = nz *= s;
+    const xy = nx * ny, yz = ny * nz, zz = 3 * nz * nz - 1, xz = nx * nz, dd = nx * nx - ny * ny;
     for (let k = 0; k < 3; k++) {
-      const shade = L[k] + L[3 + k] * ny + L[6 + k] * nz + L[9 + k] * nx + L[12 + k] * nx * ny + L[15 + k] * ny * nz
-        + L[18 + k] * (3 * nz * nz - 1) + L[21 + k] * nx * nz + L[24 + k] * (nx * nx - ny * ny);
+      const shade = L[k] + L[3 + k] * ny + L[6 + k] * nz + L[9 + k] * nx + L[12 + k] * xy + L[15 + k] * yz
+        + L[18 + k] * zz + L[21 + k] * xz + L[24 + k] * dd;
       const value = this.albedo[3 * i + k] * Math.max(0, shade) * open;
       out[k] = DISPLAY[Math.round(Math.min(1, value) * LEVELS)];
     }
-    const facing = (ex * nx + ey * ny + ez * nz) / Math.max(1e-12, Math.sqrt(ex * ex + ey * ey + ez * ez));
-    return facing <= TURNED[0] ? 0 : Math.min(1, (facing - TURNED[0]) / (TURNED[1] - TURNED[0]));
+  }
+
+  /** The opacity: what turns away from the viewer fades. */
+  private fade(i: number, { first, firstFloats: p }: Texels): void {
+    const { normal: n, seen } = this, x = seen.x - p[4 * i], y = seen.y - p[4 * i + 1], z = seen.z - p[4 * i + 2];
+    const facing = (x * n[3 * i] + y * n[3 * i + 1] + z * n[3 * i + 2]) / Math.max(1e-12, Math.sqrt(x * x + y * y + z * z));
+    const left = facing <= TURNED[0] ? 0 : Math.min(1, (facing - TURNED[0]) / (TURNED[1] - TURNED[0]));
+    first[4 * i + 3] = toHalf(this.opacity[i] * left);
   }
 }
 
-/** wxyz of a rotation (row-major). */
-function quaternionOf(m: Float64Array, out: Float64Array): void {
-  const trace = m[0] + m[4] + m[8];
+/** wxyz of a rotation (row-major, nine numbers from `o` on). */
+function quaternionOf(M: Float64Array, o: number, out: Float64Array): void {
+  const m = M.subarray(o, o + 9), trace = m[0] + m[4] + m[8];
   if (trace > 0) {
     const s = 2 * Math.sqrt(trace + 1);
     out[0] = s / 4; out[1] = (m[7] - m[5]) / s; out[2] = (m[2] - m[6]) / s; out[3] = (m[3] - m[1]) / s;

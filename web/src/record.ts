@@ -1,9 +1,9 @@
-/** A turn of the camera as a WebM file. */
+/** What moves on the stage as a WebM file. */
 
 import type { Stage } from "./stage";
 
-/** To one side, to the other and back, on a plain ground. */
-export async function record(stage: Stage, seconds: number, degrees: number): Promise<Blob> {
+/** Some seconds on a plain ground; `show` is called with the time before each frame. */
+export async function record(stage: Stage, seconds: number, show: (seconds: number) => void): Promise<Blob> {
   const type = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"].find((t) => MediaRecorder.isTypeSupported(t));
   if (!type) throw new Error("this browser records no WebM");
   const recorder = new MediaRecorder(stage.canvas.captureStream(30), { mimeType: type, videoBitsPerSecond: 8e6 });
@@ -18,7 +18,7 @@ export async function record(stage: Stage, seconds: number, degrees: number): Pr
       const step = () => {
         const t = (performance.now() - start) / 1000;
         if (t >= seconds) return done();
-        stage.setYaw(degrees * Math.sin((2 * Math.PI * t) / seconds));
+        show(t);
         requestAnimationFrame(step);
       };
       step();
@@ -26,7 +26,6 @@ export async function record(stage: Stage, seconds: number, degrees: number): Pr
     recorder.stop();
     await stopped;
   } finally {
-    stage.setYaw(0);
     stage.renderer.setClearColor(0, 0);
     stage.request();
   }

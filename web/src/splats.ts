@@ -27,10 +27,17 @@ export class DrawnSplats {
     this.group.add(this.spark, this.mesh);
   }
 
+  /** Whether they were sorted once: before that there is nothing to see. */
+  get shown(): boolean {
+    return this.spark.activeSplats > 0;
+  }
+
   /** Takes the rig's pose over. */
   refresh(eye: THREE.Vector3): void {
     this.gaussians.place(eye, this.texels);
-    for (const texture of this.splats.textures) texture.needsUpdate = true;
+    const [opacities, others] = this.splats.textures;
+    opacities.needsUpdate = true;
+    if (this.gaussians.reshaped) others.needsUpdate = true;
     this.mesh.updateVersion();
   }
 

@@ -85,7 +85,6 @@ export class Stage {
 
   setMode(mode: Mode): void {
     this.mode = mode === "splat" && this.splats ? "splat" : "mesh";
-    this.mesh.group.visible = this.mode === "mesh";
     if (this.splats) this.splats.group.visible = this.mode === "splat";
     this.change();
   }
@@ -154,11 +153,13 @@ export class Stage {
   }
 
   private pose(): void {
+    // until Gaussians have been sorted for the first time, which may take seconds, the mesh stands in for them
+    this.mesh.group.visible = this.mode === "mesh" || !this.splats!.shown;
     const eyeMoved = this.eye.distanceToSquared(this.camera.position) > 1e-10;
     if (this.stale) {
       const start = performance.now();
       this.rig.update(this.weights, { ...this.base, neck: this.neck });
-      if (this.mode === "mesh") this.mesh.refresh();
+      if (this.mesh.group.visible) this.mesh.refresh();
       this.cost.rig = performance.now() - start;
     }
     if (this.mode === "splat" && (this.stale || eyeMoved)) {
@@ -184,8 +185,11 @@ export class Stage {
     try {
       this.renderer.setPixelRatio(1);
       this.resize(width, height);
-      this.draw();
-      if (this.mode === "splat") await this.splats!.settle(this.scene, this.camera);
+      if (this.mode === "splat") {
+        this.camera.updateMatrixWorld();
+        this.pose();
+        await this.splats!.settle(this.scene, this.camera);
+      }
       this.draw();
       const blob = new Promise<Blob | null>((done) => this.canvas.toBlob(done, "image/png"));
       const found = await blob;

@@ -48,6 +48,7 @@ export class Ui {
   private readonly clips = el("select", { "aria-label": "Clip" }, el("option", { value: "" }, "no clip"));
   private readonly loaded = new Map<string, Clip>();
   private readonly modes = new Map<Mode, HTMLButtonElement>();
+  private readonly film = this.button("Record clip", "Records the chosen clip as WebM", () => void this.recordClip());
   private readonly link = el("input", { type: "checkbox", checked: "" });
 
   constructor(private readonly stage: Stage, private readonly payload: Payload, root: HTMLElement) {
@@ -55,7 +56,7 @@ export class Ui {
     this.player.onChange = () => this.refresh();
     const names = stage.rig.names;
     for (const [name, facts] of Object.entries(payload.facts.clips)) this.addClip(Clip.of(name, facts, names));
-    const view = el("main", {}, stage.canvas, this.caption, this.bar(), this.mark());
+    const view = el("main", {}, stage.canvas, this.caption, this.bar(), this.mark(), this.hint());
     root.append(view, this.panel());
     this.keys(view);
     this.drops(root);
@@ -90,7 +91,7 @@ export class Ui {
       this.button("Screenshot", "Saves a PNG (S)", () => void this.screenshot()),
     );
     if ("MediaRecorder" in window && "captureStream" in this.stage.canvas)
-      bar.append(this.button("Turntable", "Records a turn as WebM", () => void this.turntable()));
+      bar.append(this.button("Turntable", "Records a turn as WebM", () => void this.turntable()), this.film);
     return bar;
   }
 
@@ -117,13 +118,34 @@ export class Ui {
   }
 
   private async turntable(): Promise<void> {
-    this.say("Recording…");
+    const turn = (t: number) => this.stage.setYaw(60 * Math.sin((2 * Math.PI * t) / 6));
+    await this.recorded("turntable", 6, turn);
+    this.stage.setYaw(0);
+  }
+
+  private async recordClip(): Promise<void> {
+    const { clip } = this.player;
+    if (!clip) return;
+    this.still();
+    await this.recorded(clip.name, clip.seconds, (t) => this.player.seek(t));
+  }
+
+  private async recorded(what: string, seconds: number, show: (t: number) => void): Promise<void> {
+    this.say(`Recording ${seconds.toFixed(0)} s…`);
     try {
-      save(await record(this.stage, 6, 60), `${this.name}-turntable.webm`);
-      this.say("Turntable saved.");
+      save(await record(this.stage, seconds, show), `${this.name}-${what.replace(/[^\w-]+/g, "_")}.webm`);
+      this.say("Recording saved.");
     } catch (e) {
-      this.say(String((e as Error).message), true);
+      this.say((e as Error).message, true);
     }
+  }
+
+  /** The sliders as a file that `headcast render --expression` reads. */
+  private savePose(): void {
+    const { weights, rig } = this.stage;
+    const pose = Object.fromEntries(rig.names.names.map((n, i) => [n, Math.round(weights[i] * 1e4) / 1e4]).filter(([, w]) => w));
+    save(new Blob([JSON.stringify(pose, null, 1)], { type: "application/json" }), `${this.name}-pose.json`);
+    this.say("Pose saved: a file for headcast render --expression.");
   }
 
   private get name(): string {
@@ -134,15 +156,23 @@ export class Ui {
     return el("p", { class: "mark" }, String(this.payload.facts.marks.synthetic_media));
   }
 
+  /** How to turn the head, until somebody did. */
+  private hint(): HTMLElement {
+    const hint = el("p", { class: "turn" }, "Drag to turn, wheel or pinch to come closer");
+    this.stage.controls.addEventListener("start", () => hint.remove());
+    return hint;
+  }
+
   private panel(): HTMLElement {
     const reset = this.button("Reset", "Everything back to rest (R)", () => this.look("front"));
     const poses = el("div", { class: "poses", role: "group", "aria-label": "Expressions" });
     for (const [name, pose] of Object.entries(this.payload.facts.poses))
       poses.append(this.button(name, `Expression: ${name}`, () => this.strike(pose)));
+    const saved = this.button("Save pose", "The sliders as JSON, for headcast render --expression", () => this.savePose());
     return el(
       "aside", { "aria-label": "Controls" },
       el("header", {}, el("h1", {}, this.payload.facts.title), reset),
-      this.motion(), section("Expressions", true, poses), this.gazeAndNeck(),
+      this.motion(), section("Expressions", true, poses, el("div", { class: "line" }, saved)), this.gazeAndNeck(),
       el("label", { class: "check" }, this.link, " move left and right together"),
       ...GROUPS.map(([title, which]) =>
         section(title, title === "Mouth" || title === "Jaw", ...this.stage.rig.names.names.filter((n) => which.test(n))
@@ -270,7 +300,7 @@ export class Ui {
     for (const [id, slider] of this.sliders) slider.show(values[id] ?? weights[rig.names.at(id)]);
     for (const [mode, b] of this.modes) b.setAttribute("aria-pressed", String(this.stage.mode === mode));
     const { clip, playing, seconds } = this.player;
-    this.play.disabled = this.scrub.disabled = !clip;
+    this.play.disabled = this.scrub.disabled = this.film.disabled = !clip;
     this.play.textContent = playing ? "❚❚" : "▶";
     this.play.setAttribute("aria-label", playing ? "Pause" : "Play");
     this.scrub.max = String(clip ? clip.seconds : 1);

@@ -1,0 +1,108 @@
+"""An avatar of Gaussians made from a photo, in a real browser: it looks, moves and is drawn as by us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.web.browser import Page, browser, opened
+from tests.web.test_viewer import decibels, slide
+
+from headcast import api
+from headcast.avatar.export.base import mesh_of
+from headcast.avatar.export.html import write_html
+from headcast.avatar.gaussian import GaussianAvatar
+
+SIZE = 192
+COUNT = 40_000
+"""Gaussians that are kept: the browser of a test draws without a graphics card."""
+SPLATS = """(whole) => {
+  const s = headcast.stage, g = s.splats.gaussians, t = s.splats.texels;
+  if (whole) g.placed = false;
+  s.stale = true;
+  s.pose();
+  const places = t.firstFloats.filter((_, i) => i % 4 < 3), opacities = t.first.filter((_, i) => i % 4 == 3);
+  return [...[places, t.second, opacities].map((x) => Array.from(x)), g.reshaped];
+}"""
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Any]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def avatar(demo_photo: Path, window: Any) -> GaussianAvatar:
+    made = api.create(demo_photo, texture_size=512)
+    assert isinstance(made, GaussianAvatar)
+    return replace(made, gaussians=made.gaussians[:: len(made.gaussians) // COUNT + 1])
+
+
+@pytest.fixture(scope="module")
+def page(window: Any, avatar: GaussianAvatar, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    path = tmp_path_factory.mktemp("viewer") / "me.html"
+    write_html(avatar, path)
+    return opened(window, path, 640, 420)
+
+
+@pytest.fixture(autouse=True)
+def at_rest(page: Page) -> None:
+    page.page.get_by_role("button", name="Reset").click()
+
+
+def ours(avatar: Any, **look: Any) -> np.ndarray:
+    return api.render(avatar, size=(SIZE, SIZE), **look)
+
+
+def test_a_head_is_seen_before_its_splats_are_sorted(page: Page) -> None:
+    seen, mode = page.page.evaluate(
+        "[headcast.stage.mesh.group.visible || headcast.stage.splats.shown, headcast.stage.mode]"
+    )
+    assert seen and mode == "splat"
+
+
+def test_splats_look_like_our_rendering(page: Page, avatar: GaussianAvatar) -> None:
+    shown = page.picture(SIZE, SIZE)
+    assert not page.page.evaluate("headcast.stage.mesh.group.visible")
+    assert decibels(shown, ours(avatar)) > 33
+    for side in ("Left", "Right"):
+        slide(page, f"mouthSmile{side}", 1.0)
+    slide(page, "jawOpen", 0.5)
+    look = {"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0, "jawOpen": 0.5}
+    smiling = page.picture(SIZE, SIZE)
+    assert decibels(smiling, ours(avatar, expression=look)) > 33 > decibels(smiling, ours(avatar)) + 3
+
+
+def test_the_mesh_looks_like_our_mesh(page: Page, avatar: GaussianAvatar) -> None:
+    page.page.get_by_role("button", name="Mesh").click()
+    try:
+        assert decibels(page.picture(SIZE, SIZE), ours(mesh_of(avatar))) > 36
+    finally:
+        page.page.get_by_role("button", name="Splats").click()
+
+
+def test_what_is_carried_anew_is_all_that_moved(page: Page) -> None:
+    """Step by step the Gaussians get where they get at one go."""
+    page.page.evaluate(SPLATS, True)
+    page.page.evaluate("headcast.stage.orbit(20)")
+    turned = page.page.evaluate(SPLATS, False)
+    assert not turned[3]
+    again = page.page.evaluate(SPLATS, True)
+    assert turned[:3] == again[:3]
+    rest = np.array(again[0])
+    slide(page, "jawOpen", 0.6)
+    step, whole = page.page.evaluate(SPLATS, False), page.page.evaluate(SPLATS, True)
+    assert step == whole
+    moved = np.abs(np.array(step[0]) - rest).reshape(-1, 3).max(1) > 1e-6
+    assert 0.02 < moved.mean() < 0.9
+    page.page.evaluate("headcast.stage.neck = [0.1, 0.3, 0]")
+    assert page.page.evaluate(SPLATS, False) == page.page.evaluate(SPLATS, True)
+
+
+def test_nothing_went_wrong(page: Page) -> None:
+    assert not page.complaints

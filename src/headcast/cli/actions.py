@@ -194,6 +194,10 @@ def run_observe(command: Observe) -> None:
     check_writable(folder / "run.json" if folder.is_dir() else folder)
     with Bar() as bar:
         seen = api.observe(command.photo, face=command.face, progress=bar)
+        if command.parser:
+            from headcast.observe.parsed import with_parser
+
+            seen = [with_parser(seen[0], folder)]
         words = write_report(seen[0], folder, debug=command.debug)
     report(folder, 0, start, command.json, tuple(words))
 

@@ -153,6 +153,8 @@ class Observe:
     """Which face, counted from 1 by size; by default the largest."""
     debug: bool = False
     """Writes every intermediate picture."""
+    parser: bool = False
+    """Masks by the face parser (preview) instead of colours and geometry; also writes its 14 labels."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     json: bool = False

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from headcast.observe.filters import guided
 from headcast.observe.matte import refine_matte
 from headcast.observe.seen import Detection, Masks
+from headcast.observe.types import Observation
 
-__all__ = ["PARTS", "parsed_masks"]
+__all__ = ["PARTS", "parsed_masks", "with_parser"]
 
 PARTS = {
     "skin": (
@@ -61,3 +65,26 @@ def parsed_masks(
     glasses = masks.glasses + weight * (np.clip(2 * probability["glasses"] - 0.5, 0, 1) - masks.glasses)
     made = Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses.astype(np.float32))
     return made, probability
+
+
+def with_parser(o: Observation, folder: str | Path) -> Observation:
+    """The observation with the parser's masks; writes ``labels.png`` (numbers of ``synth.config.LABELS``) and
+    ``labels_colour.png`` (over the picture) into the folder.
+
+    Raises:
+        HeadcastError: the parser's weights are missing, or the folder cannot be written.
+    """
+    import torch
+
+    from headcast.image import save_png
+    from headcast.priors.parser.palette import coloured
+    from headcast.synth.config import LABELS
+
+    assert o.masks is not None
+    masks, probability = parsed_masks(o.image, o.detection, o.masks)
+    label = np.stack([probability[n] for n in LABELS]).argmax(0).astype(np.uint8)
+    shown = coloured(torch.from_numpy(label)).numpy()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    save_png(Path(folder) / "labels.png", label)
+    save_png(Path(folder) / "labels_colour.png", (0.45 * o.image + 0.55 * shown).astype(np.uint8))
+    return replace(o, masks=masks)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from headcast.priors.augment import square_grid
-from headcast.priors.parser.network import SIDE, FaceParser
+from headcast.priors.parser.network import FaceParser
 from headcast.weights import load_tensors, weights_path
 
 __all__ = ["ROOM", "Parsed", "available", "load", "parse_face"]
@@ -82,8 +82,9 @@ def parse_face(
     h, w = rgb.shape[:2]
     where = torch.tensor([box], dtype=torch.float32, device=rgb.device)
     side = float((where[0, 2:] - where[0, :2]).max()) * room
-    finer = max(1, min(16, round(side / SIDE)))
-    grid = square_grid(where, h, w, SIDE * finer, room)
+    pixels = int(parser.side)
+    finer = max(1, min(16, round(side / pixels)))
+    grid = square_grid(where, h, w, pixels * finer, room)
     picture = rgb.permute(2, 0, 1)[None].float() / 127.5 - 1
     crop = grid_sample(picture, grid, padding_mode="border", align_corners=False)
     probability, alpha = parser.parse(avg_pool2d(crop, finer) if finer > 1 else crop)

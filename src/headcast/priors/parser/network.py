@@ -13,7 +13,7 @@ from headcast.synth.config import LABELS
 __all__ = ["SIDE", "FaceParser"]
 
 SIDE = 256
-"""Pixels of the square that is parsed."""
+"""Pixels of the square that a parser looks at, unless it was trained for another size."""
 
 
 class FaceParser(nn.Module):
@@ -21,12 +21,18 @@ class FaceParser(nn.Module):
 
     Args:
         widths: channels at 1/2 .. 1/32 of the side. blocks: residual blocks at each.
+        side: pixels of the square that it is trained for; kept with the weights.
     """
 
     def __init__(
-        self, widths: tuple[int, ...] = (16, 24, 48, 96, 160), blocks: tuple[int, ...] = (0, 0, 1, 1, 1)
+        self,
+        widths: tuple[int, ...] = (16, 24, 48, 96, 160),
+        blocks: tuple[int, ...] = (0, 0, 1, 1, 1),
+        side: int = SIDE,
     ) -> None:
         super().__init__()
+        self.side: Tensor
+        self.register_buffer("side", torch.tensor(float(side)))
         self.labels = LABELS
         self.body = UNet(3, widths, blocks, len(LABELS) + 1)
 

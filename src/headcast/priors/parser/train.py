@@ -53,7 +53,7 @@ class ParserRecipe:
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The parser."""
         torch.manual_seed(seed)
-        return {"parser": FaceParser()}
+        return {"parser": FaceParser(side=self.side)}
 
     def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         """AdamW."""
@@ -128,7 +128,8 @@ class ParserRecipe:
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
         """Half precision."""
-        return {k: v.detach().to("cpu", torch.float16) for k, v in networks["parser"].state_dict().items()}
+        state = dict(networks["parser"].state_dict()) | {"side": torch.tensor(float(self.side))}
+        return {k: v.detach().to("cpu", torch.float16) for k, v in state.items()}
 
     def card(self) -> dict[str, Any]:
         """Trained on what."""

@@ -79,3 +79,46 @@ def test_pseudo_targets_see_the_sides_that_their_angles_say(
     centre = avatar.head.joints(avatar.source.params.identity)[2] + avatar.source.params.translation
     distance = (avatar.source.camera.center - centre).norm()
     assert torch.allclose((camera.center - centre).norm(), distance, atol=1e-4)
+
+
+def test_what_no_view_shows_stays_and_what_is_seen_edge_on_moves_little(
+    scene: tuple[GaussianAvatar, Observation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    avatar, seen = scene
+    monkeypatch.setattr(module, "PSEUDO", ((40, 0, {}),))
+    monkeypatch.setattr(module, "PSEUDO_SIDE", 96)
+    view, pseudo = module.photo_view(avatar, seen), module.pseudo_view(avatar, 40, 0, {})
+    done = polish(avatar, [seen], steps=4)
+    shown = torch.zeros(len(avatar.gaussians), dtype=torch.bool)
+    shown[view.index] = shown[pseudo.index] = True
+    assert 0.1 < float(shown.float().mean()) < 0.95
+    for k in module.RATES:
+        a, b = getattr(avatar.gaussians, k), getattr(done.gaussians, k)
+        assert torch.equal(a[~shown], b[~shown]) and not torch.equal(a[shown], b[shown])
+    only = torch.zeros_like(shown)
+    only[view.index] = True
+    only[pseudo.index] = False
+    moved = (done.gaussians.albedo - avatar.gaussians.albedo).abs().sum(-1)
+    edge_on = torch.zeros_like(shown)
+    edge_on[view.index[view.share[:, 0] < 0.2]] = True
+    frontal = torch.zeros_like(shown)
+    frontal[view.index[view.share[:, 0] > 0.9]] = True
+    assert moved[only & edge_on].mean() < 0.5 * moved[frontal].mean()
+
+
+def test_no_gaussian_leaves_its_bounds() -> None:
+    first = {
+        "albedo": torch.rand(50, 3), "opacity": torch.full((50,), 4.0), "log_scale": torch.randn(50, 3),
+        "position": torch.randn(50, 3),
+    }  # fmt: skip
+    first["opacity"][:10] = -2.0
+    now = {k: v + torch.randn_like(v) * 5 for k, v in first.items()}
+    now["position"][:5] = first["position"][:5]
+    module.bound(now, first)
+    off = (now["position"] - first["position"]).norm(dim=-1)
+    assert bool((off <= module.AWAY * first["log_scale"][:, :2].mean(1).exp() * 1.001).all())
+    assert float(off[:5].max()) < 1e-6
+    grown = now["log_scale"] - first["log_scale"]
+    assert float(grown.min()) >= -module.SHRINK - 1e-5 and float(grown.max()) <= module.GROW + 1e-5
+    assert float(torch.sigmoid(now["opacity"][10:]).min()) >= module.SOLID - 1e-5
+    assert float(now["albedo"].min()) >= 0 and float(now["albedo"].max()) <= module.BRIGHTEST

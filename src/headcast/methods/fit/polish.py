@@ -31,11 +31,15 @@ from headcast.rotation import axis_angle_to_matrix
 
 __all__ = ["PSEUDO", "polish", "with_gaussians"]
 
-STEPS = 70
+STEPS, EACH = 70, 18  # in all; at least for each photo
 RATES = {"albedo": 0.03, "opacity": 0.08, "log_scale": 0.06, "position": 0.06}
+BETAS, EPS = (0.8, 0.99), 1e-9  # of Adam; smaller gradients than EPS are noise
 PULL = 0.01  # share of the way that positions go back to the seed at every step
+AWAY = 6.0  # of a Gaussian's reach, by which it may move
 SHRINK, GROW = 0.15, 0.7  # of the logarithm of a Gaussian's reach
+COVERED, CLOSE = 0.97, 0.5  # coverage that what is solid in a picture must have, and what a lack of it costs
 SOLID = 0.97  # opacity that what was opaque keeps, so that no other view sees through it
+EDGE_ON, LEAST = (0.1, 0.45), 0.1  # cosines to the viewer between which steps grow from their least share
 CYCLE = 3  # steps, the last of which looks at a pseudo-target
 BRIGHTEST = 1.4  # albedo in display values: some light is dimmer than what it lit
 HIDDEN = 0.012  # metres behind the mesh from which nothing is seen
@@ -73,6 +77,7 @@ class View:
         origin, matrix: a local position p lies at origin + matrix p in the world.
         quaternion: in the world. ``grown``: what is added to the local log-scales.
         shading: linear light.
+        share: 0..1 of a step that each goes in colour, and in all else: what is seen edge-on is told little.
         target: (H, W, 3) display values, premultiplied; alpha (H, W); weight (H, W).
     """
 
@@ -83,19 +88,21 @@ class View:
     quaternion: Float[Tensor, "n 4"]
     grown: Float[Tensor, "n 3"]
     shading: Float[Tensor, "n 3"]
+    share: Float[Tensor, "n 2"]
     target: Float[Tensor, "h w 3"]
     alpha: Float[Tensor, "h w"]
     weight: Float[Tensor, "h w"]
 
 
 def polish(
-    avatar: GaussianAvatar, observations: Sequence[Observation], *, seed: int = 0, steps: int = STEPS,
+    avatar: GaussianAvatar, observations: Sequence[Observation], *, seed: int = 0, steps: int | None = None,
     progress: Progress | None = None,
 ) -> GaussianAvatar:  # fmt: skip
     """The avatar after ``steps`` steps of Adam; photos and pseudo-targets take turns.
 
     Args:
         seed: of the backgrounds.
+        steps: None: ``STEPS``, more where there are so many photos that each would get few of them.
         progress: told the share done.
     """
     rng = torch.Generator().manual_seed(seed)
@@ -104,13 +111,10 @@ def polish(
         pseudo = [pseudo_view(avatar, *p) for p in PSEUDO]
     if not photos:
         return avatar
+    steps = max(STEPS, EACH * len(photos) * CYCLE // (CYCLE - 1)) if steps is None else steps
     first = {k: getattr(avatar.gaussians, k).clone() for k in RATES}
-    now = {k: v.clone().requires_grad_() for k, v in first.items()}
-    adam = torch.optim.Adam(
-        [{"params": [now[k]], "lr": RATES[k]} for k in RATES], betas=(0.8, 0.99), eps=1e-10, fused=True
-    )
-    solid = math.log(SOLID / (1 - SOLID))
-    floor = torch.where(first["opacity"] > solid, solid, -torch.inf)
+    now = {k: v.clone() for k, v in first.items()}
+    adam = torch.optim.SparseAdam([{"params": [now[k]], "lr": RATES[k]} for k in RATES], betas=BETAS, eps=EPS)
     for step in range(steps):
         turn, rest = divmod(step, CYCLE)
         if rest == CYCLE - 1:
@@ -120,17 +124,32 @@ def polish(
         fade = 0.5 ** (3 * step / steps)
         for group, k in zip(adam.param_groups, RATES, strict=True):
             group["lr"] = RATES[k] * fade
-        adam.zero_grad()
-        loss_in(view, now, torch.rand(3, generator=rng)).backward()
+        shown = {k: v[view.index].requires_grad_() for k, v in now.items()}
+        loss_in(view, shown, torch.rand(3, generator=rng)).backward()
+        for k, v in now.items():  # of what isn't seen nothing may move, not even by momentum
+            v.grad = torch.sparse_coo_tensor(
+                view.index[None], shown[k].grad, v.shape, is_coalesced=True, check_invariants=False
+            )
         adam.step()
-        with torch.no_grad():
-            now["position"].lerp_(first["position"], PULL)
-            now["albedo"].clamp_(0, BRIGHTEST)
-            now["log_scale"].clamp_(first["log_scale"] - SHRINK, first["log_scale"] + GROW)
-            now["opacity"].clamp_(min=floor)
+        for k, v in now.items():
+            share = view.share[:, int(k != "albedo")].reshape(-1, *[1] * (v.dim() - 1))
+            v[view.index] = torch.lerp(shown[k].detach(), v[view.index], share)
+        bound(now, first)
         if progress:
             progress((step + 1) / steps, "polishing")
-    return replace(avatar, gaussians=replace(avatar.gaussians, **{k: v.detach() for k, v in now.items()}))
+    return replace(avatar, gaussians=replace(avatar.gaussians, **now))
+
+
+def bound(now: dict[str, Tensor], first: dict[str, Tensor]) -> None:
+    """Keeps everything, in place, near enough to where it began that no other view tears open."""
+    reach = first["log_scale"][:, :2].mean(1, keepdim=True).exp()
+    now["position"].lerp_(first["position"], PULL)
+    off = now["position"] - first["position"]
+    now["position"].sub_(off * (1 - AWAY * reach / off.norm(dim=-1, keepdim=True)).clamp(min=0))
+    now["albedo"].clamp_(0, BRIGHTEST)
+    now["log_scale"].clamp_(first["log_scale"] - SHRINK, first["log_scale"] + GROW)
+    solid = math.log(SOLID / (1 - SOLID))
+    now["opacity"].clamp_(min=torch.where(first["opacity"] > solid, solid, -torch.inf))
 
 
 def with_gaussians(
@@ -142,9 +161,8 @@ def with_gaussians(
     return polish(avatar, observations, seed=seed, progress=progress)
 
 
-def loss_in(view: View, now: dict[str, Tensor], background: Float[Tensor, "3"]) -> Float[Tensor, ""]:
-    """How far a view is from its target, over any background."""
-    x = {k: v[view.index] for k, v in now.items()}
+def loss_in(view: View, x: dict[str, Tensor], background: Float[Tensor, "3"]) -> Float[Tensor, ""]:
+    """How far a view, with ``x`` of the Gaussians seen in it, is from its target over a background."""
     world = view.origin + (view.matrix @ x["position"][..., None])[..., 0]
     colours = linear_to_srgb((srgb_to_linear(x["albedo"]) * view.shading).clamp(1e-6, 1))
     out = render_gaussians(
@@ -154,7 +172,8 @@ def loss_in(view: View, now: dict[str, Tensor], background: Float[Tensor, "3"]) 
     target = view.target + (1 - view.alpha)[..., None] * background
     wrong = out.rgb - target
     rounded = (wrong**2 + ROUND**2).sqrt() - ROUND + 0.5 * wrong**2
-    return (rounded * view.weight[..., None]).mean()
+    gaps = (COVERED - out.alpha).clamp(min=0) * (view.alpha > COVERED)
+    return (rounded * view.weight[..., None]).mean() + CLOSE * gaps.mean()
 
 
 def photo_view(avatar: GaussianAvatar, observation: Observation) -> View:
@@ -212,14 +231,19 @@ def view_of(
     placed = avatar.placed(params)
     world = avatar.world(placed)
     towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)
-    seen = ((towards * placed.normals).sum(-1) > sum(TURNED) / 2) & in_sight(avatar, params, world, camera)
+    facing = (towards * placed.normals).sum(-1)
+    seen = (facing > sum(TURNED) / 2) & in_sight(avatar, params, world, camera)
     index = torch.nonzero(seen)[:, 0]
     triangle = avatar.gaussians.triangle[index]
     matrix = placement(placed.frames, avatar.rest)[triangle]
+    x = ((facing[index] - EDGE_ON[0]) / (EDGE_ON[1] - EDGE_ON[0])).clamp(0, 1)
+    told = LEAST + (1 - LEAST) * x * x * (3 - 2 * x)
+    skin = avatar.mesh.surface.part[triangle] < 0  # hair and clothes must find their outline
+    share = torch.stack([told, torch.where(skin, told, 1.0)], -1)
     grown = (world.log_scale - avatar.gaussians.log_scale)[index]
     return View(
         camera, index, placed.frames.origin[triangle], matrix, world.quaternion[index], grown,
-        placed.shading[index], target, alpha, weight,
+        placed.shading[index], share, target, alpha, weight,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from headcast.rotation import matrix_to_quaternion
 __all__ = ["SIDES", "seed"]
 
 SIDES = {
-    "face": (528, 352), "head": (256, 144), "eyes": (448, 320), "inside": (448, 240), "hair": (256, 112),
+    "face": (528, 352), "head": (256, 144), "eyes": (448, 320), "inside": (448, 240), "hair": (256, 160),
     "body": (192, 96),
 }  # fmt: skip
 """Sides of the textures whose texels become Gaussians: where the photo shows the surface, and elsewhere."""

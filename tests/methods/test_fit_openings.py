@@ -1,4 +1,4 @@
-"""Lash lines, nostrils, lips without teeth, lids without smears."""
+"""Lash lines, nostrils, lips without teeth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from headcast.head.model import HeadModel
 from headcast.methods.fit.evidence import Evidence, zone
 from headcast.methods.fit.mouth import tongue_low
-from headcast.methods.fit.openings import paint_openings, without_smears, without_teeth
+from headcast.methods.fit.openings import paint_openings, without_teeth
 from headcast.methods.fit.texels import Texels, gather, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
@@ -34,7 +34,7 @@ def evidence(colour: Float[np.ndarray, "3"], folded: float = 0.0) -> Evidence:
     return Evidence(np.tile(colour, (n, 1)), one, one, label, one, one, one, one * np.float32(folded))
 
 
-def test_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:
+def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:
     head, texels, rest, at = parts()
     fill = np.tile(SKIN, (len(at), 1))
     paint_openings(head, texels, fill, rest)
@@ -44,8 +44,8 @@ def test_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:
     def near(place: Float[np.ndarray, "3"], reach: float) -> np.ndarray:
         return np.linalg.norm(at - place, axis=1) < reach
 
-    rim = rest[head.lid_index[0, head.lid_rim[head.lid_share.argmax()]]]
-    assert light[near(rim, 0.001)].min() < 0.5
+    rim = rest[head.lid_index[0, head.lid_rim[head.lid_share.argmin()]]]
+    assert light[near(rim, 0.001)].min() < 0.8
     nostril = points[[250, 458]].mean(0) + np.array([0.004, 0.008, -0.008])
     assert np.quantile(light[near(nostril, 0.006)], 0.2) < 0.3
     cheeks = near(points[50], 0.008) | near(points[280], 0.008) | near(points[4], 0.004)
@@ -60,14 +60,6 @@ def test_teeth_are_not_kept_on_the_lips() -> None:
     red = without_teeth(head, texels, evidence(LIP), fill, rest).trust
     assert pale[lips].min() < 0.05 and pale[lips].max() == 1  # at the inner edge only
     assert (red == 1).all() and (pale[zone(head, texels, "lips") == 0] == 1).all()
-
-
-def test_lashes_are_not_kept_on_a_folded_lid() -> None:
-    fill = np.tile(SKIN, (len(parts()[1].index), 1))
-    dark = 0.2 * SKIN
-    assert without_smears(evidence(dark, folded=0.9), fill).trust.max() < 0.05
-    assert (without_smears(evidence(SKIN, folded=0.9), fill).trust == 1).all()
-    assert (without_smears(evidence(dark), fill).trust == 1).all()
 
 
 def test_only_the_tongue_is_laid_down() -> None:

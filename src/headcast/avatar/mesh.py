@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from headcast.avatar.base import Avatar
+from headcast.avatar.lashes import Lashes
 from headcast.avatar.package import Package, damaged, write_package
 from headcast.avatar.shell import Shell, shells_from
 from headcast.avatar.source import Source, check_tensor
@@ -22,7 +23,7 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.embed import OURS
 from headcast.head.foreign.known import stored_head
-from headcast.head.model import HeadModel
+from headcast.head.model import BLINKS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.head.skin import uv_key
 from headcast.image import linear_to_srgb
@@ -43,6 +44,7 @@ class MeshAvatar:
         source: camera, parameters and light of the photo.
         info: how it was made.
         shells: surfaces beyond the head, always in the order of their names: Gaussians count triangles.
+        lashes: shade on the lids of open eyes; ``texture`` is without it.
     """
 
     head: HeadModel
@@ -50,6 +52,7 @@ class MeshAvatar:
     source: Source
     info: dict[str, Any]
     shells: tuple[Shell, ...] = ()
+    lashes: Lashes | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shells", tuple(sorted(self.shells, key=lambda s: s.name)))
@@ -62,7 +65,7 @@ class MeshAvatar:
     @cached_property
     def surface(self) -> Surface:
         """Head and shells as one mesh."""
-        return Surface(self.head, self.shells, self.texture)
+        return Surface(self.head, self.shells, self.texture, self.lashes)
 
     def render(
         self,
@@ -100,6 +103,8 @@ class MeshAvatar:
             "head": {"name": self.head.name, "hash": self.head.hash, "topology": uv_key(self.head)},
         }  # fmt: skip
         tensors = {**self.source.tensors(), "rest": self.head.shape(self.identity)}
+        if self.lashes is not None:
+            tensors["lashes"] = self.lashes.share
         textures = {"albedo": self.texture}
         for shell in self.shells:
             tensors.update(shell.tensors())
@@ -124,7 +129,11 @@ class MeshAvatar:
         offset = rest - head.shape(source.params.identity)
         info = {k: v for k, v in package.meta.items() if k not in ("format", "version")}
         shells = shells_from(t, package.textures, path)
-        return cls(bind(head, offset), texture, source, info, shells)
+        lashes = None
+        if "lashes" in t:
+            share = check_tensor(t, "lashes", (len(head.neutral),), path).clamp(0, 1)
+            lashes = Lashes(share, source.params.expression[list(BLINKS)])
+        return cls(bind(head, offset), texture, source, info, shells, lashes)
 
 
 def thumbnail_of(avatar: Avatar) -> UInt8[np.ndarray, "h w 4"]:

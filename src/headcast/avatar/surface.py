@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from headcast.avatar.lashes import Lashes
 from headcast.avatar.posing import Poser, carry, kernels_serve
 from headcast.avatar.shell import Shell, whole_texture
 from headcast.camera import Camera
@@ -42,11 +43,13 @@ class Surface:
         head: bound to a person.
         shells: hair, body.
         texture: (H, W, 3) the head's albedo, sRGB display values.
+        lashes: shade on open eyes' lids.
     """
 
     head: HeadModel
     shells: tuple[Shell, ...]
     texture: UInt8[np.ndarray, "h w 3"]
+    lashes: Lashes | None = None
 
     @cached_property
     def faces(self) -> Int[Tensor, "f 3"]:
@@ -84,7 +87,7 @@ class Surface:
     @cached_property
     def solid(self) -> Surface:
         """The head and its opaque shells alone: what shows through the others."""
-        return Surface(self.head, tuple(s for s in self.shells if s.opaque), self.texture)
+        return Surface(self.head, tuple(s for s in self.shells if s.opaque), self.texture, self.lashes)
 
     def posed(self, params: HeadParams) -> Posed:
         """The surface in a pose (unbatched)."""
@@ -93,6 +96,8 @@ class Surface:
         count = len(self.head.neutral)
         openness = torch.ones(len(vertices))
         openness[:count] = mouth_occlusion(self.head, vertices[:count], self.inside)
+        if self.lashes is not None:
+            openness[:count] = self.lashes.over(self.head, params, openness[:count])
         return Posed(vertices, vertex_normals(vertices, self.faces), openness)
 
     def vertices(self, params: HeadParams) -> Float[Tensor, "v 3"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -12,11 +14,15 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.occlusion import mouth_occlusion
 from headcast.head.params import HeadParams
+from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.render.geometry import vertex_normals
 from headcast.render.shaded import render_textured
 from headcast.render.shading import ambient
 
-__all__ = ["check_shading", "mouth_open", "textures"]
+if TYPE_CHECKING:
+    from headcast.avatar.gaussian import GaussianAvatar
+
+__all__ = ["check_shading", "lashed_colours", "mouth_open", "textures", "with_lashes"]
 
 MOUTH_OPEN = 0.5
 """The jawOpen for which the darkness inside the mouth is painted into the texture."""
@@ -42,6 +48,8 @@ def textures(avatar: MeshAvatar, shading: str, size: int | None = None) -> list[
     head, rest = avatar.head, HeadParams.neutral(avatar.head.identities).replace(identity=avatar.identity)
     with torch.no_grad():
         openness = mouth_occlusion(head, head(mouth_open(rest)))
+        if avatar.lashes is not None:
+            openness = openness * avatar.lashes.share.to(openness)
         given = [reduced(t, size) for t in (avatar.texture, *(s.texture for s in avatar.shells))]
         found = [
             painted(given[0], head(rest), head.faces, head.uv, head.faces_uv, light, openness)
@@ -50,6 +58,28 @@ def textures(avatar: MeshAvatar, shading: str, size: int | None = None) -> list[
             lit = painted(texture[..., :3], shell.rest, shell.faces, shell.uv, shell.faces_uv, light, None)
             found.append(np.concatenate([lit, texture[..., 3:]], -1))
     return found
+
+
+def with_lashes(avatar: MeshAvatar) -> UInt8[np.ndarray, "h w 3"]:
+    """The head's albedo with its lashes' shade painted in, for programs that don't know of it."""
+    if avatar.lashes is None:
+        return avatar.texture
+    head = avatar.head
+    return painted(
+        avatar.texture, head.neutral, head.faces, head.uv, head.faces_uv, ambient(), avatar.lashes.share
+    )
+
+
+def lashed_colours(avatar: GaussianAvatar) -> Float[Tensor, "n 3"]:
+    """The same for the albedo of Gaussians (sRGB display values)."""
+    own, surface = avatar.gaussians, avatar.mesh.surface
+    if surface.lashes is None:
+        return own.albedo
+    share = torch.ones(int(surface.faces.max()) + 1)
+    share[: len(avatar.head.neutral)] = surface.lashes.share
+    here = (share[surface.faces[own.triangle]] * avatar.bary).sum(-1, keepdim=True)
+    shaded = linear_to_srgb(srgb_to_linear(own.albedo.clamp(min=0)) * here)
+    return torch.where(here < 1, shaded, own.albedo)
 
 
 def mouth_open(params: HeadParams) -> HeadParams:
@@ -96,8 +126,6 @@ def lightened(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The texture times the light (linear), which is carried outwards from where it is known."""
     import cv2
-
-    from headcast.image import linear_to_srgb, srgb_to_linear
 
     _, label = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL

@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.avatar.export.base import mesh_of
+from headcast.avatar.export.look import lashed_colours
+from headcast.avatar.export.splats import gaussians_of
 from headcast.head.model import BLINKS, JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
 from headcast.head.occlusion import INSIDE
@@ -47,8 +49,9 @@ def arrays(avatar: Avatar) -> dict[str, np.ndarray]:
     gaussians = getattr(avatar, "gaussians", None)
     if gaussians is not None:
         found["gaussians.triangle"] = gaussians.triangle.numpy().astype(np.uint32)
-        for k in ("position", "quaternion", "log_scale", "opacity", "albedo"):
+        for k in ("position", "quaternion", "log_scale", "opacity"):
             found[f"gaussians.{k}"] = real(getattr(gaussians, k).half())
+        found["gaussians.albedo"] = real(lashed_colours(gaussians_of(avatar)).half())
     return found
 
 

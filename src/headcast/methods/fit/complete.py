@@ -20,6 +20,7 @@ __all__ = ["complete", "labels", "strands"]
 PRIOR = 0.02  # trust in what a region usually is, against what is seen of its surroundings
 STRIDE = 3
 HOME = 0.006  # pull of colours far from anything seen towards the usual one
+FADE = 0.05  # the same of what skin seen at a slant differs by from skin seen squarely: gone after some 3 cm
 EPS = 2e-3
 GRAIN = 0.8  # of the seen skin's own, which has some of the photo's noise
 GRAIN_MOST = 0.05
@@ -37,19 +38,22 @@ def complete(
     """
     graph = graph_of(head, rest)
     label = labels(head, texels, seen, graph)
-    offset = carried(head, texels, seen, graph, 0, np.log((seen.albedo + EPS) / (skin + EPS)), seen.plain)
+    trust = seen.trust * seen.label[:, 0] ** 2 * seen.plain
+    offset = np.log((seen.albedo + EPS) / (skin + EPS))
+    square = carried(head, texels, graph, offset, trust * seen.square)
+    offset = square + carried(head, texels, graph, offset - square, trust, usual=0.0, home=FADE)
     fill = label[:, :1] * (np.exp(offset + grain(texels, seen, rng)[:, None]) * (skin + EPS))
     if seen.trust @ seen.label[:, 1] > 50:
-        hair = np.exp(
-            carried(head, texels, seen, graph, 1, np.log(seen.albedo + EPS), np.ones_like(seen.plain))
-        )
+        trust = seen.trust * seen.label[:, 1] ** 2 * seen.square
+        hair = np.exp(carried(head, texels, graph, np.log(seen.albedo + EPS), trust))
         fill += (
             label[:, 1:2]
             * hair
             * np.exp(hair_contrast(texels, seen) * strands(head, texels, rest, rng))[:, None]
         )
     if seen.trust @ seen.label[:, 2] > 50:
-        cloth = carried(head, texels, seen, graph, 2, np.log(seen.albedo + EPS), np.ones_like(seen.plain))
+        trust = seen.trust * seen.label[:, 2] ** 2 * seen.square
+        cloth = carried(head, texels, graph, np.log(seen.albedo + EPS), trust)
         fill += label[:, 2:] * np.exp(cloth)
     return fill.astype(np.float32)
 
@@ -85,19 +89,28 @@ def labels(head: HeadModel, texels: Texels, seen: Evidence, graph: Graph) -> Flo
 
 
 def carried(
-    head: HeadModel, texels: Texels, seen: Evidence, graph: Graph, kind: int, value: Float[np.ndarray, "n 3"],
-    plain: Float[np.ndarray, "n"],
+    head: HeadModel, texels: Texels, graph: Graph, value: Float[np.ndarray, "n 3"],
+    weight: Float[np.ndarray, "n"], usual: float | None = None, home: float = HOME,
 ) -> Float[np.ndarray, "n 3"]:  # fmt: skip
-    """Values of one kind of surface, known where it is seen, carried over the whole mesh."""
+    """Values known where ``weight`` is high carried over the whole mesh.
+
+    Args:
+        usual: what they tend to far from there; None: their median.
+        home: how soon they do.
+    """
     faces, count = head.faces.numpy(), len(head.neutral)
-    weight = seen.trust * plain * seen.square * seen.label[:, kind] ** 2
     at, trust = splat(texels, faces, count, value, weight, STRIDE)
     known = weight > 0.3
-    usual = np.median(value[known], 0) if known.any() else at[trust > 0].mean(0) if (trust > 0).any() else 0.0
-    total = 3 * trust + HOME
-    return gather(
-        harmonic(graph, (3 * trust[:, None] * at + HOME * usual) / total[:, None], total), faces, texels
-    )
+    far: float | Float[np.ndarray, "3"]
+    if usual is not None:
+        far = usual
+    elif known.any():
+        far = np.median(value[known], 0)
+    else:
+        far = at[trust > 0].mean(0) if (trust > 0).any() else 0.0
+    total = 3 * trust + home
+    known_at = (3 * trust[:, None] * at + home * far) / total[:, None]
+    return gather(harmonic(graph, known_at, total), faces, texels)
 
 
 def grain(texels: Texels, seen: Evidence, rng: np.random.Generator) -> Float[np.ndarray, "n"]:

@@ -42,6 +42,7 @@ class Evidence:
         core: 0..1, within the outline of the face, where everything counts.
         told: how far to trust the label: a surface seen at a slant tells what it is, though not its colour.
         folded: 0..1, of lids: what an open eye folds away.
+        pitch: texels along a pixel of the photo where the face is seen squarely.
     """
 
     albedo: Float[np.ndarray, "n 3"]
@@ -52,6 +53,7 @@ class Evidence:
     core: Float[np.ndarray, "n"]
     told: Float[np.ndarray, "n"]
     folded: Float[np.ndarray, "n"]
+    pitch: float = 2.0
 
 
 def zone(head: HeadModel, texels: Texels, *names: str) -> Float[np.ndarray, "n"]:
@@ -95,8 +97,18 @@ def evidence_of(
     trust = np.where(skin_part, wide + fine * inside * (narrow - wide), trust)
     square = smooth(seen.facing, 0.3, 0.6) * smooth(seen.person, 0.8, 0.99) + 0.003
     return Evidence(
-        *(x.astype(np.float32) for x in (albedo, trust, plain, label, square, inside, told, folded))
+        *(x.astype(np.float32) for x in (albedo, trust, plain, label, square, inside, told, folded)),
+        pitch=pitch(texels, seen, inside),
     )
+
+
+def pitch(texels: Texels, seen: Seen, inside: Float[np.ndarray, "n"]) -> float:
+    """Texels along a pixel of the photo, median over the face where it is seen squarely."""
+    sure = (seen.visible * seen.facing * inside > 0.7).astype(np.float32)
+    at = texels.picture(np.concatenate([seen.pixel, sure[:, None]], 1))
+    step = np.linalg.norm(np.diff(at[..., :2], axis=1), axis=-1)
+    step = step[np.minimum(at[:, 1:, 2], at[:, :-1, 2]) > 0]
+    return float(1 / np.clip(np.median(step), 0.05, 2.0)) if len(step) else 2.0
 
 
 def unfolded(observation: Observation, head: HeadModel, texels: Texels) -> Float[np.ndarray, "n"]:

@@ -76,6 +76,7 @@ def merged(looks: list[Look]) -> tuple[Evidence, list[Float[np.ndarray, "n 3"]]]
         core=np.sum([s * x.evidence.core for s, x in zip(share, looks, strict=True)], 0),
         told=np.max([x.evidence.told for x in looks], 0),
         folded=np.sum([s * x.evidence.folded for s, x in zip(share, looks, strict=True)], 0),
+        pitch=min(x.evidence.pitch for x in looks),
     ), gains
 
 

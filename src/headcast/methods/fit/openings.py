@@ -1,4 +1,4 @@
-"""Where the face opens: lash lines on shut lids, dark nostrils, lips without the teeth behind them."""
+"""Where the face opens: lower lash lines, dark nostrils, lips without the teeth behind them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from headcast.methods.fit.evidence import Evidence, zone
 from headcast.methods.fit.texels import Texels, gather
 from headcast.methods.fit.unproject import smooth
 
-__all__ = ["paint_openings", "without_smears", "without_teeth"]
+__all__ = ["distance_to", "paint_openings", "without_teeth"]
 
-SMEARED = (0.4, 0.7)  # shares of a shut lid that an open eye hides, from which on lashes come out as smears
-UNLIKE = (0.3, 0.6)  # logarithm of lightness next to the skin's
-LASHES = (0.0009, 0.8, 0.35)  # width (metres), how much darker at the upper and at the lower lid's edge
+LASHES = (0.0009, 0.35)  # width (metres), how much darker at the lower lid's edge
 NOSTRIL_RIMS = ((20, 242, 238, 79, 166, 59, 60), (250, 462, 458, 309, 392, 289, 290))
 NOSTRIL = (0.0025, 0.0075, 0.016)  # metres of its middle behind its rim, its radius there and its depth
 NOSTRIL_AXIS = (0.0, 0.73, -0.68)  # of the canal, in the head frame
@@ -29,7 +27,7 @@ TOOTH = (0.1, 0.3)  # logarithm of how much less red than lips
 def paint_openings(
     head: HeadModel, texels: Texels, fill_in: Float[np.ndarray, "n 3"], rest: Float[np.ndarray, "v 3"]
 ) -> None:
-    """Darkens the lash lines and the nostrils' inside of ``fill_in``; ``rest``: vertices at rest."""
+    """Darkens the lower lash lines and the nostrils' inside of ``fill_in``; ``rest``: vertices at rest."""
     skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     mine = np.flatnonzero(skin & (zone(head, texels, "lids", "nose", "face") > 0))
     sub = Texels(
@@ -37,7 +35,7 @@ def paint_openings(
         texels.nearest[:0],
     )  # fmt: skip
     inside = in_nostrils(head, sub, rest)
-    lashes = lash_line(head, rest, gather(rest, head.faces.numpy(), sub))
+    lashes = lower_lashes(head, rest, gather(rest, head.faces.numpy(), sub))
     dark = np.array(INSIDE_NOSE) ** inside[:, None]
     fill_in[mine] *= (lashes[:, None] * dark).astype(np.float32)
 
@@ -63,18 +61,16 @@ def in_nostrils(
     return out.astype(np.float32)
 
 
-def lash_line(
+def lower_lashes(
     head: HeadModel, rest: Float[np.ndarray, "v 3"], at: Float[np.ndarray, "m 3"]
 ) -> Float[np.ndarray, "m"]:
-    """The share of light that the lashes leave at points near the lids' edges."""
-    width, upper, lower = LASHES
-    share = head.lid_share.numpy()
+    """The share of light that the lower lashes leave at points near the lids' edges."""
+    width, dark = LASHES
     out = np.ones(len(at), np.float32)
     for edge in head.lid_index[:, head.lid_rim].numpy():
-        for side, dark in ((share > 0, upper), (share < 0, lower)):
-            line = rest[edge[side]]
-            distance = distance_to(line[np.argsort(line[:, 0])], at, 3 * width)
-            out *= 1 - dark * np.exp(-((distance / width) ** 2)).astype(np.float32)
+        line = rest[edge[head.lid_share.numpy() < 0]]
+        distance = distance_to(line[np.argsort(line[:, 0])], at, 3 * width)
+        out *= 1 - dark * np.exp(-((distance / width) ** 2)).astype(np.float32)
     return out
 
 
@@ -109,13 +105,4 @@ def without_teeth(
     tooth = smooth(redness[0] - redness[1], *TOOTH) * smooth(lighter, -0.3, 0.0)
     trust = seen.trust.copy()
     trust[mine] *= (1 - near * tooth).astype(np.float32)
-    return replace(seen, trust=trust)
-
-
-def without_smears(seen: Evidence, fill: Float[np.ndarray, "n 3"]) -> Evidence:
-    """Evidence without lashes and eye that were seen on the folds of a lid; ``fill``: its bare skin."""
-    mine = np.flatnonzero(seen.folded > SMEARED[0])
-    off = np.abs(np.log((seen.albedo[mine].mean(1) + 0.01) / (fill[mine].mean(1) + 0.01)))
-    trust = seen.trust.copy()
-    trust[mine] *= (1 - smooth(seen.folded[mine], *SMEARED) * smooth(off, *UNLIKE)).astype(np.float32)
     return replace(seen, trust=trust)

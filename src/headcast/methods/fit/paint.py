@@ -13,15 +13,18 @@ from headcast.head.skin import SkinModel
 from headcast.methods.fit.complete import EPS, complete
 from headcast.methods.fit.evidence import Evidence, zone
 from headcast.methods.fit.eyes import paint_eyes
+from headcast.methods.fit.lids import lash_line, lash_shade, lids_bared, lit_lids, upper_lids, without_smears
 from headcast.methods.fit.mouth import paint_mouth
-from headcast.methods.fit.openings import paint_openings, without_smears, without_teeth
-from headcast.methods.fit.texels import Texels
+from headcast.methods.fit.openings import paint_openings, without_teeth
+from headcast.methods.fit.texels import Texels, gather
 from headcast.methods.fit.unproject import smooth
 
 __all__ = ["paint"]
 
 CRACK = 4.0  # texels of a 1024 texture
 SQUARELY = (0.15, 0.6)  # of ``Evidence.square``
+SLANTED = (0.0, 0.15)  # of the same: pixels stretched beyond use
+STRETCH = 1.0  # pixels of the photo over which those are evened
 GLARE = 1.1  # logarithm of how much lighter than skin
 WHITE = 0.33  # mean albedo of light skin under white light
 TONE = (0.42, 0.30, 0.23)
@@ -34,13 +37,14 @@ def paint(
     rest: Float[np.ndarray, "v 3"],
     height: float,
     rng: np.random.Generator,
-) -> tuple[Float[np.ndarray, "n 3"], Evidence]:
+) -> tuple[Float[np.ndarray, "n 3"], Evidence, Float[np.ndarray, "v"]]:
     """Linear albedo for every texel as if nothing of it were seen, in keeping with what is seen around it.
 
     Args:
         height: of the hair above the scalp, metres (see ``hair_height``).
 
-    Also returns the evidence without what looks like no skin where nothing else should be.
+    Also returns the evidence without what looks like no skin where nothing else should be, and freed of the
+    third: the share of light that lashes leave on the lids, at every vertex.
     """  # fmt: skip
     sure = evidence.trust * evidence.plain * evidence.label[:, 0] > 0.7
     tone = np.median(evidence.albedo[sure], 0) if sure.any() else np.array(TONE)
@@ -50,12 +54,18 @@ def paint(
     fill = complete(head, texels, evidence, skin, rest, rng)
     white = float(np.clip(tone.mean() / WHITE, 0.5, 1.3))
     fill = cracks_closed(head, texels, evidence, fill)
+    evidence, fill = slants_evened(head, texels, evidence, fill)
     paint_eyes(head, texels, evidence, fill, rest, white)
     paint_mouth(head, texels, evidence, fill, rest, white)
+    lids = upper_lids(head, texels, rest)
+    fill = lids_bared(head, texels, evidence, fill, lids)
+    lash_line(fill, lids)
+    shade = lash_shade(head, texels, evidence, fill, lids)
+    evidence = lit_lids(evidence, fill, lids, gather(shade[:, None], head.faces.numpy(), texels)[:, 0])
     evidence = without_smears(evidence, fill)
     paint_openings(head, texels, fill, rest)
     evidence = without_teeth(head, texels, evidence, fill, rest)
-    return np.nan_to_num(fill).clip(0, 1), evidence
+    return np.nan_to_num(fill).clip(0, 1), evidence, shade
 
 
 def cracks_closed(
@@ -70,6 +80,23 @@ def cracks_closed(
     colour = near[:, :3] / np.maximum(near[:, 3:], 1e-3)
     share = smooth(near[:, 3], 0.2, 0.5) * zone(head, texels, "face", "nose") * seen.core
     return fill + share[:, None] * (colour - fill)
+
+
+def slants_evened(
+    head: HeadModel, texels: Texels, seen: Evidence, fill: Float[np.ndarray, "n 3"]
+) -> tuple[Evidence, Float[np.ndarray, "n 3"]]:
+    """Skin seen at a slant keeps its colour but takes its fine detail from ``fill``: no streaks of pixels."""
+    import cv2
+
+    slanted = (1 - smooth(seen.square, *SLANTED)) * zone(head, texels, "face", "ears", "neck")
+    slanted *= seen.label[:, 0]
+    width = max(1.0, STRETCH * seen.pitch)
+    known = np.concatenate([seen.albedo * seen.trust[:, None], seen.trust[:, None], fill], 1)
+    near = texels.values(cv2.GaussianBlur(texels.picture(known), (0, 0), width))
+    even = near[:, :3] / np.maximum(near[:, 3:4], 1e-3) * (fill + EPS) / (near[:, 4:] + EPS)
+    share = (slanted * seen.trust).astype(np.float32)
+    trust = seen.trust * (1 - slanted).astype(np.float32)
+    return replace(seen, trust=trust), fill + share[:, None] * (even - fill)
 
 
 def glare_is_skin(
@@ -98,7 +125,8 @@ def cleaned(head: HeadModel, texels: Texels, evidence: Evidence, skin: Float[np.
     if sure.any():
         off = off - np.median(off[sure], 0)
     light = off.mean(1)
-    unlike = np.maximum(np.linalg.norm(off - light[:, None], axis=1) / 0.3, np.abs(light) / 0.7)
+    slack = 0.4 + 0.3 * smooth(evidence.square, *SQUARELY)
+    unlike = np.maximum(np.linalg.norm(off - light[:, None], axis=1) / 0.3, np.abs(light) / slack)
     odd = smooth(unlike, 0.8, 1.6)
     kept = evidence.core * smooth(evidence.square, *SQUARELY)
     bare = zone(head, texels, "face", "ears", "neck", "nose", "lips", "lids") * (1 - evidence.label[:, 2])

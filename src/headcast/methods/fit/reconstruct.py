@@ -12,9 +12,10 @@ import torch
 from jaxtyping import UInt8
 
 from headcast import __version__
+from headcast.avatar.lashes import Lashes
 from headcast.avatar.mesh import MeshAvatar, bind
 from headcast.avatar.source import Source, SurfacePoints
-from headcast.head.model import HeadModel
+from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.fit.body import body_shell, headroom, tuck
 from headcast.methods.fit.detail import blended, detailed, texture_size_for
@@ -23,7 +24,7 @@ from headcast.methods.fit.hair_texture import hair_shell
 from headcast.methods.fit.look import look, merged
 from headcast.methods.fit.mouth import tongue_low
 from headcast.methods.fit.paint import paint
-from headcast.methods.fit.texels import texels_of
+from headcast.methods.fit.texels import gather, texels_of
 from headcast.methods.fit.torso import torso_of
 from headcast.methods.fit.volume import hair_height, hair_offset
 from headcast.observe.types import Observation
@@ -64,14 +65,17 @@ def reconstruct(
         evidence, gains = merged(looks)
         say(0.4, "completing what is hidden")
         rest = head.shape(first.params.identity).numpy()
-        fill, evidence = paint(
+        fill, evidence, shade = paint(
             head, texels, evidence, rest, hair_height(offset, head), np.random.default_rng(seed)
         )
         say(0.7, "painting")
         if size == texels.size:
             texture = blended(texels, evidence.trust, evidence.albedo, fill)
         else:
-            texture = detailed(head, observations, texels, gains, evidence.trust, fill, size)
+            lit = 1 / gather(shade[:, None], head.faces.numpy(), texels)
+            texture = detailed(
+                head, observations, texels, [g * lit for g in gains], evidence.trust, fill, size
+            )
         room = headroom(torso, first, looks[0].light)
         lights = [x.light * room for x in looks]
         shells = tuple(s for s in (
@@ -84,7 +88,8 @@ def reconstruct(
         say(1.0, "reconstructed")
     source = Source(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
     info = info_of(head, size, observations, seed, consent)
-    return MeshAvatar(head, darker(texture, room), source, info, shells)
+    lashes = Lashes(torch.from_numpy(shade), first.params.expression[list(BLINKS)])
+    return MeshAvatar(head, darker(texture, room), source, info, shells, lashes)
 
 
 def darker(texture: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:

@@ -1,0 +1,163 @@
+"""Upper lids: bare skin on what an open eye folds away or covers with lashes, a dark line at their edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from headcast.head.model import BLINKS, HeadModel
+from headcast.methods.fit.evidence import Evidence, zone
+from headcast.methods.fit.openings import distance_to
+from headcast.methods.fit.surface import splat
+from headcast.methods.fit.texels import Texels, gather
+from headcast.methods.fit.unproject import smooth
+
+__all__ = ["UpperLids", "lash_line", "lash_shade", "lids_bared", "lit_lids", "upper_lids", "without_smears"]
+
+SMEARED = (0.4, 0.7)  # shares of a shut lid that an open eye hides, from which on lashes come out as smears
+UNLIKE = (0.3, 0.6)  # logarithm of lightness next to the skin's
+AROUND = (0.05, 0.25)  # of the way of a lid's edge at a blink: what moves less is skin around
+DRAWN = (0.25, 0.5)  # the same: what moves more lies under the lashes of an open eye
+CORNER = 0.25  # of the edge's longest way: at the eye's corners it moves little
+BARED = 10.0  # texels of a 1024 texture over which the skin around gives a lid its colour
+OWN = 4.0  # weight of a lid's own skin, next to that of the skin around
+ALIKE = (0.15, 0.35)  # logarithm of lightness next to the skin around, of what may be a lid's skin
+LASHED = (
+    0.3,
+    0.6,
+)  # the same next to the bare lid, in no shade: more is single lashes, glass or the eye's white
+EDGE = (0.0015, 0.003)  # metres from a shut lid's edge within which nothing is taken for skin
+DEEP = (0.15, 0.4)  # share of the light that lashes take, from which on the photo says nothing of the skin
+HUE = 0.2  # share of its hue that a lid keeps
+LEAST = 0.15  # light under the darkest lashes
+KNOWN = 2.0
+EPS = 0.01
+LASHES = (0.0012, 0.8)  # width of their line on a shut lid (metres), how much darker it is
+
+
+@dataclass(frozen=True)
+class UpperLids:
+    """The texels of both upper lids, m of them.
+
+    Attributes:
+        which: their numbers.
+        way: how far a blink moves each, as a share of the lid's edge below it.
+        distance: metres from the edge when the lids are shut.
+    """
+
+    which: Int[np.ndarray, "m"]
+    way: Float[np.ndarray, "m"]
+    distance: Float[np.ndarray, "m"]
+
+    @property
+    def drawn(self) -> Float[np.ndarray, "m"]:
+        """0..1: what a blink draws over the eye."""
+        return smooth(self.way, *DRAWN)
+
+
+def upper_lids(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]) -> UpperLids:
+    """Finds them; ``rest``: vertices at rest."""
+    move = head.expression_basis[list(BLINKS)].sum(0).numpy()
+    shut, length = rest + move, np.linalg.norm(move, axis=1)
+    share = np.zeros((len(rest), 1), np.float32)
+    edges = []
+    for lid in head.lid_index.numpy():
+        edge = lid[head.lid_rim.numpy()]
+        edge = edge[head.lid_share.numpy() > 0]
+        edges.append(edge[np.argsort(rest[edge, 0])])
+        below = np.abs(rest[lid, None, 0] - rest[edge, 0]).argmin(1)
+        most = np.maximum(length[edge[below]], CORNER * length[edge].max())
+        share[lid, 0] = np.clip(length[lid] / np.maximum(most, 1e-9), 0, 1)
+    way = gather(share, head.faces.numpy(), texels)[:, 0] * zone(head, texels, "lids")
+    which = np.flatnonzero(way > AROUND[0])
+    at = gather(shut, head.faces.numpy(), texels)[which]
+    distance = np.min([distance_to(shut[e], at, 3 * EDGE[1]) for e in edges], 0)
+    return UpperLids(which, way[which], distance)
+
+
+def lids_bared(
+    head: HeadModel, texels: Texels, seen: Evidence, fill: Float[np.ndarray, "n 3"], lids: UpperLids
+) -> Float[np.ndarray, "n 3"]:
+    """``fill`` with the upper lids in the colour of their own bare skin, or of that around them.
+
+    The skin model has lashes there.
+    """
+    import cv2
+
+    def carried(weight: Float[np.ndarray, "n"], colour: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 4"]:
+        known = np.concatenate([colour * weight[:, None], weight[:, None]], 1).astype(np.float32)
+        return texels.values(cv2.GaussianBlur(texels.picture(known), (0, 0), BARED * texels.size / 1024))[
+            mine
+        ]
+
+    mine = lids.which
+    around = np.ones(len(fill), np.float32)
+    around[mine] = 1 - smooth(lids.way, *AROUND)
+    shown = fill + seen.trust[:, None] * (seen.albedo - fill)
+    near = carried(around * zone(head, texels, "lids", "face"), shown)
+    off = np.log(
+        (seen.albedo[mine].mean(1) + EPS) / (near[:, :3].mean(1) / np.maximum(near[:, 3], 1e-3) + EPS)
+    )
+    own = np.zeros(len(fill), np.float32)
+    own[mine] = OWN * seen.trust[mine] * lids.drawn * (1 - smooth(np.abs(off), *ALIKE))
+    own[mine] *= smooth(lids.distance, *EDGE)
+    near = near + carried(own, seen.albedo)
+    bare = near[:, :3] / np.maximum(near[:, 3:4], 1e-3)
+    share = lids.drawn * smooth(near[:, 3], 0.0, 0.05)
+    out = fill.copy()
+    out[mine] += share[:, None].astype(np.float32) * (bare - fill[mine])
+    return out
+
+
+def lash_line(fill_in: Float[np.ndarray, "n 3"], lids: UpperLids) -> None:
+    """Darkens the edge of the bare lids in ``fill_in``."""
+    width, dark = LASHES
+    line = 1 - dark * lids.drawn * np.exp(-((lids.distance / width) ** 2))
+    fill_in[lids.which] *= line[:, None].astype(np.float32)
+
+
+def lash_shade(
+    head: HeadModel, texels: Texels, seen: Evidence, fill: Float[np.ndarray, "n 3"], lids: UpperLids
+) -> Float[np.ndarray, "v"]:
+    """At every vertex, the share of light that lashes or glasses leave on the lids ``fill`` in the photo."""
+    mine = lids.which
+    weight = np.zeros(len(fill), np.float32)
+    weight[mine] = seen.trust[mine] * lids.drawn
+    off = np.zeros((len(fill), 1), np.float32)
+    off[mine, 0] = np.log((seen.albedo[mine].mean(1) + EPS) / (fill[mine].mean(1) + EPS))
+    mean, known = splat(texels, head.faces.numpy(), len(head.neutral), off, weight)
+    dark = np.exp(np.minimum(mean[:, 0], 0)).clip(LEAST)
+    return (1 - (1 - dark) * np.minimum(1, KNOWN * known)).astype(np.float32)
+
+
+def lit_lids(
+    seen: Evidence, fill_in: Float[np.ndarray, "n 3"], lids: UpperLids, shade: Float[np.ndarray, "n"]
+) -> Evidence:
+    """Evidence freed of the lashes' shade.
+
+    What lay in deep shade, or is still unlike the bare lids ``fill_in``, is not trusted; but these get some
+    of its hue, for lashes are not grey.
+    """
+    albedo = (seen.albedo / shade[:, None]).astype(np.float32)
+    mine = lids.which
+    off = np.log((albedo[mine] + EPS) / (fill_in[mine] + EPS))
+    light = off.mean(1)
+    deep = smooth(1 - shade[mine], *DEEP) * lids.drawn
+    weight = deep * seen.trust[mine]
+    if weight.sum() > 0:
+        hue = np.average(off - light[:, None], axis=0, weights=weight)
+        fill_in[mine] *= np.exp(HUE * deep[:, None] * hue).astype(np.float32)
+    trust = seen.trust.copy()
+    trust[mine] *= (1 - np.maximum(lids.drawn * smooth(np.abs(light), *LASHED), deep)).astype(np.float32)
+    return replace(seen, albedo=albedo, trust=trust)
+
+
+def without_smears(seen: Evidence, fill: Float[np.ndarray, "n 3"]) -> Evidence:
+    """Evidence without lashes and eye that were seen on the folds of a lid; ``fill``: its bare skin."""
+    mine = np.flatnonzero(seen.folded > SMEARED[0])
+    off = np.abs(np.log((seen.albedo[mine].mean(1) + EPS) / (fill[mine].mean(1) + EPS)))
+    trust = seen.trust.copy()
+    trust[mine] *= (1 - smooth(seen.folded[mine], *SMEARED) * smooth(off, *UNLIKE)).astype(np.float32)
+    return replace(seen, trust=trust)

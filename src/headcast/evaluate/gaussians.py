@@ -25,6 +25,7 @@ from headcast.video import read_video
 __all__ = ["main"]
 
 KINDS = ("mesh", "gaussians")
+PARTS = ("portraits", "views", "clips")
 CLIPS = ("d18", "d3", "d20")
 SAME = {"psnr": "≥ 36; p10 32", "ssim": "≥ .97", "akd": "report", "iddist": "report", "foreground": "≥ 29.5",
         "iou": "≥ .97", "hair": "report", "speckle": "report"}  # fmt: skip
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--data", type=Path, required=True, help="folder with splits.json, portraits and videos"
     )
     parser.add_argument("-o", "--out", type=Path, required=True, help="where rows, renderings and table go")
-    parser.add_argument("--only", choices=["portraits", "views", "clips"], help="only this part")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="only these parts")
+    parser.add_argument("--clips", nargs="+", default=list(CLIPS), help="only these of the clips")
     parser.add_argument("--limit", type=int, help="only so many portraits")
     parser.add_argument("--ids", nargs="+", help="these portraits instead of the evaluation's")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS, help="representations")
@@ -55,16 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kinds: list[str] = a.kinds
     text: list[str] = []
     with Bar() as say:
-        if a.only != "clips":
+        if {"portraits", "views"} & set(a.only):
             same, turned = measure_portraits(photos, kinds, a.out, a.only, say)
-            if a.only != "views":
+            if "portraits" in a.only:
                 text += portrait_tables(same, ids, kinds, a.data / "groups.csv")
-            if a.only != "portraits":
+            if "views" in a.only:
                 text += table(
                     "Turned by 30° and 45°, pitched by 15°, 8 expressions", turned, ids, kinds, TURNED
                 )
-        if a.only in (None, "clips"):
-            text += clip_tables(measure_clips(a.data / "videos", kinds, a.out, say), kinds)
+        if "clips" in a.only:
+            text += clip_tables(measure_clips(a.data / "videos", a.clips, kinds, a.out, say), kinds)
     with atomic_path(a.out / "gaussians.md") as tmp:
         tmp.write_text("\n".join(text) + "\n")
     sys.stdout.write("\n".join(text) + "\n")
@@ -72,15 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure_portraits(
-    photos: list[Path], kinds: list[str], out: Path, only: str | None, say: Say
+    photos: list[Path], kinds: list[str], out: Path, only: Sequence[str], say: Say
 ) -> tuple[Rows, Rows]:
     """Rows ``ID KIND`` in the photo's view, and of the turned views; each avatar is made once."""
     same, turned = Rows(out / "portraits.jsonl"), Rows(out / "views.jsonl")
     with Judge() as judge:
         for i, photo in enumerate(photos):
             say(i / len(photos), photo.stem)
-            first = [k for k in kinds if only != "views" and f"{photo.stem} {k}" not in same]
-            second = only != "portraits" and any(f"{photo.stem} {k}" not in turned for k in kinds)
+            first = [k for k in kinds if "portraits" in only and f"{photo.stem} {k}" not in same]
+            second = "views" in only and any(f"{photo.stem} {k}" not in turned for k in kinds)
             if not first and not second:
                 continue
             real = api.observe(photo)[0]
@@ -95,14 +97,16 @@ def measure_portraits(
     return same, turned
 
 
-def measure_clips(videos: Path, kinds: list[str], out: Path, say: Say) -> dict[str, list[Row]]:
+def measure_clips(
+    videos: Path, names: Sequence[str], kinds: list[str], out: Path, say: Say
+) -> dict[str, list[Row]]:
     """For each ``CLIP KIND`` its rows: an avatar of the first frame driven by the rest, over grey."""
     found = Rows(out / "clips.jsonl")
-    for i, name in enumerate(CLIPS):
+    for i, name in enumerate(names):
         missing = [k for k in kinds if f"{name} {k}" not in found]
         if not missing:
             continue
-        say(i / len(CLIPS), f"{name}: first frame")
+        say(i / len(names), f"{name}: first frame")
         real, first = videos / f"{name}.mp4", out / "first" / f"{name}.png"
         first.parent.mkdir(parents=True, exist_ok=True)
         (out / "driven").mkdir(exist_ok=True)
@@ -110,7 +114,7 @@ def measure_clips(videos: Path, kinds: list[str], out: Path, say: Say) -> dict[s
         for kind, avatar in avatars_of(first, missing).items():
             driven = out / "driven" / f"{name} {kind}.mp4"
             api.animate(avatar, real, driven, camera="driver", background="grey")
-            say((i + 0.7) / len(CLIPS), f"{name} {kind}: measuring")
+            say((i + 0.7) / len(names), f"{name} {kind}: measuring")
             found.add(f"{name} {kind}", clip_rows(real, driven, name))
     return found.found
 

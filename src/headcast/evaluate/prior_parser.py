@@ -6,6 +6,7 @@ ones on both sides. Masks are compared as ``observe`` gives them, the parser's l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -83,20 +84,19 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def held_out(count: int, device: torch.device) -> Any:
+def held_out(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
     """Pictures of the test split, one after the other."""
     from headcast.synth import make_batch
 
     config = SynthConfig(split="test", size=SIZE, texture=SIZE, people=1, frames=FRAMES)
-    for k in range(count):
-        if k % FRAMES == 0:
-            b = make_batch(config, device, SEED, np.array([k // FRAMES]))
-        i = k % FRAMES
-        yield {
-            "rgb": (b.rgb[i] * 255 + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy(),
-            "alpha": b.alpha[i].cpu().numpy(), "label": b.label[i].cpu().numpy(),
-            "points": b.landmarks478[i].cpu().numpy(),
-        }  # fmt: skip
+    for who in range(-(-count // FRAMES)):
+        b = make_batch(config, device, SEED, np.array([who]))
+        for i in range(min(FRAMES, count - who * FRAMES)):
+            yield {
+                "rgb": (b.rgb[i] * 255 + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy(),
+                "alpha": b.alpha[i].cpu().numpy(), "label": b.label[i].cpu().numpy(),
+                "points": b.landmarks478[i].cpu().numpy(),
+            }  # fmt: skip
 
 
 def mask_row(masks: Masks, picture: dict[str, Any]) -> Row:

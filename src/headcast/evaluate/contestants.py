@@ -7,13 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from headcast import __version__, api
+from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
-
-if TYPE_CHECKING:
-    from headcast.avatar.base import Avatar
 
 __all__ = ["BASELINE", "METHODS", "REAL", "STILL", "Contestant", "contestants"]
 
@@ -26,7 +23,7 @@ METHODS: dict[str, str] = {"fit": "headcast.evaluate.contestants:fit"}
 """Where each method's maker lives, imported when it is asked for: (photos, variant, seed, progress) to
 avatar."""
 
-Maker = Callable[[Sequence[Path], str, int, api.Progress], "Avatar"]
+Maker = Callable[[Sequence[Path], str, int, api.Progress], Avatar]
 
 
 @dataclass(frozen=True)

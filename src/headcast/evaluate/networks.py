@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,15 +14,14 @@ from jaxtyping import Float, UInt8
 
 from headcast.errors import HeadcastError
 from headcast.metrics.face import identity_descriptor, identity_distance
+from headcast.metrics.lpips import Lpips, load_lpips
 
-if TYPE_CHECKING:
-    from headcast.metrics.lpips import Lpips
-
-__all__ = ["DLIB", "Identity", "Networks", "load_networks"]
+__all__ = ["DLIB", "Encoder", "Identity", "Networks", "load_networks"]
 
 DLIB = "dlib ResNet v1, aligned by its 5-point predictor"
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """The evaluator's own face encoder (``headcast.priors.encoder``)."""
 
@@ -112,8 +111,6 @@ def load_networks(
     if lpips is None:
         missing.append("LPIPS: give --lpips FILE (torchvision's alexnet or vgg16 weights)")
     else:
-        from headcast.metrics.lpips import load_lpips
-
         distance = load_lpips(lpips, lpips_heads or published_heads(lpips)).to(device)
     features = None
     if inception is not None:
@@ -163,19 +160,13 @@ def arcface_identity(path: Path, device: torch.device) -> Identity:
 
 def evaluator_encoder(device: torch.device, missing: list[str]) -> tuple[Encoder, str] | None:
     """The encoder that no loss has seen, where its weights are bundled."""
-    why = "perceptual distance: the evaluator's encoder is not in this version"
-    try:
-        from headcast.priors.encoder import load
-    except ImportError:
+    why = "perceptual distance and our FID: the evaluator's encoder is not in this version"
+    from headcast.priors.encoder import available, load
+
+    if not available("evaluator"):
         missing.append(why)
         return None
-    try:
-        module = load("evaluator")
-    except HeadcastError:
-        missing.append(why)
-        return None
-    module.to(device)
-    return module, "headcast encoder 'evaluator'"
+    return load("evaluator", device), "headcast encoder 'evaluator'"
 
 
 def published_heads(backbone: Path) -> Path:

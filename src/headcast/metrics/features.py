@@ -7,7 +7,7 @@ R. Zhang et al., The unreasonable effectiveness of deep features as a perceptual
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ __all__ = ["FeatureNet", "feature_distance", "to_input"]
 EPS = 1e-10
 
 
+@runtime_checkable
 class FeatureNet(Protocol):
     """What a perceptual distance looks through."""
 

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float, UInt8
 
 __all__ = ["BETAS", "Borders", "ms_ssim", "ssim_maps"]
 
-Borders = Literal["reflect", "zero", "valid"]
-"""How windows reach over the picture's edge: ``reflect`` as scikit-image, ``zero`` as 3D Gaussian
-splatting's code, ``valid``: windows that would are left out, as in torchmetrics."""
+Borders = Literal["reflect", "mirror", "zero", "valid"]
+"""How windows reach over the picture's edge: ``reflect`` (the edge pixel twice) as scikit-image, ``mirror``
+(once) as torchmetrics, ``zero`` as 3D Gaussian splatting's code; ``valid``: those windows are left out."""
 
 BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales."""
@@ -38,7 +38,8 @@ def ssim_maps(
     x = np.arange(-RADIUS, RADIUS + 1)
     k = np.exp(-(x**2) / (2 * 1.5**2))
     k /= k.sum()
-    kind = cv2.BORDER_CONSTANT if borders == "zero" else cv2.BORDER_REFLECT
+    kinds = {"zero": cv2.BORDER_CONSTANT, "mirror": cv2.BORDER_REFLECT_101}
+    kind = kinds.get(borders, cv2.BORDER_REFLECT)
 
     def blur(im: np.ndarray) -> np.ndarray:
         return cv2.sepFilter2D(im, cv2.CV_64F, k, k, borderType=kind)
@@ -56,14 +57,14 @@ def ssim_maps(
 
 def ms_ssim(
     a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"],
-    borders: Borders = "reflect",
+    borders: Borders = "reflect", last: Borders | None = None,
 ) -> float:  # fmt: skip
     """Multi-scale similarity of the pixels in ``mask``: five scales, each half of the one before (2x2
     means).
 
     On smaller scales a pixel counts by the share of it that lies in the mask. Negative contrast terms count
-    as zero. NaN where the mask is empty or the picture has under 176 pixels a side, too few for five
-    scales.
+    as zero. ``last``: borders of the coarsest scale where they are to differ (torchmetrics: ``valid``, then
+    ``mirror``). NaN where the mask is empty or a side has under 176 pixels, too few for five scales.
     """
     if not mask.any() or min(mask.shape) < (2 * RADIUS + 1) * 2 ** (len(BETAS) - 1):
         return float("nan")
@@ -71,8 +72,9 @@ def ms_ssim(
     weight = mask.astype(np.float64)
     product = 1.0
     for scale, beta in enumerate(BETAS):
-        full, contrast = ssim_maps(p, q, borders)
-        w = weight[RADIUS:-RADIUS, RADIUS:-RADIUS] if borders == "valid" else weight
+        kind = last if last and scale == len(BETAS) - 1 else borders
+        full, contrast = ssim_maps(p, q, kind)
+        w = weight[RADIUS:-RADIUS, RADIUS:-RADIUS] if kind == "valid" else weight
         chosen = (full if scale == len(BETAS) - 1 else contrast).mean(2)
         total = w.sum()
         if total == 0:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-if TYPE_CHECKING:
-    from headcast.head.model import HeadModel
+from headcast.head.model import HeadModel
 
 __all__ = ["face_texels", "gained", "normal_angles"]
 

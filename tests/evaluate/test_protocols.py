@@ -1,0 +1,178 @@
+"""Protocols end to end on a short clip of the demo photo; mistakes; what is skipped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from headcast import api
+from headcast.errors import HeadcastError
+from headcast.evaluate import contestants
+from headcast.evaluate.contestants import REAL, STILL
+from headcast.evaluate.data import clips_in, groups_of
+from headcast.evaluate.networks import load_networks
+from headcast.evaluate.prior import PRIORS
+from headcast.evaluate.protocols import evaluate
+from headcast.evaluate.setting import Setting
+from headcast.evaluate.texture import map_rows, mean_skin
+from headcast.head.maps import SkinMaps
+from headcast.image import load_image
+from headcast.video import write_video
+
+MADE: list[str] = []
+
+
+def make(photos: Sequence[Path], variant: str, seed: int, progress: api.Progress) -> object:
+    """Stands for the method ``fit``: the mesh alone, coarse; counts how often it is asked."""
+    MADE.append(photos[0].name)
+    return api.create(list(photos), representation="mesh", texture_size=256, progress=progress)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine frames in which the demo photo drifts; a second clip; something that is no video."""
+    from headcast.demo import demo_photo
+
+    folder = tmp_path_factory.mktemp("clips")
+    rgb = load_image(demo_photo()).rgb
+    small = cv2.resize(rgb, (round(rgb.shape[1] * 360 / rgb.shape[0]), 360), interpolation=cv2.INTER_AREA)
+    w = small.shape[1] // 2 * 2 - 20
+    frames = [np.ascontiguousarray(small[:340, t : t + w]) for t in range(9)]
+    write_video(folder / "a.mp4", iter(frames), 25.0)
+    shutil.copy(folder / "a.mp4", folder / "b.mp4")
+    (folder / "c.mp4").write_text("not a video")
+    (folder / "groups.csv").write_text("id,hair\na,short\nz,long\n")
+    return folder
+
+
+def setting(clips: Path, out: Path, **more: object) -> Setting:
+    pytest.importorskip("dlib")
+    torch.manual_seed(0)
+    device = torch.device("cpu")
+    return Setting(("fit",), clips, out, load_networks(device), device, frames=9, measured=2, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def results(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    patch = pytest.MonkeyPatch()
+    patch.setitem(contestants.METHODS, "fit", f"{__name__}:make")
+    out = tmp_path_factory.mktemp("out")
+    try:
+        evaluate("self-reenactment", setting(clips, out, only=("a", "c")))
+        MADE.clear()
+        report, (data, _, sheet) = evaluate("self-reenactment", setting(clips, out, only=("a", "c")))
+    finally:
+        patch.undo()
+    assert sheet is not None and report.rows
+    return out, json.loads(data.read_text())
+
+
+def test_everybody_is_measured(results: tuple[Path, dict]) -> None:
+    found = results[1]["results"]
+    assert list(found) == [REAL, STILL, "fit"]
+    fit, still = found["fit"]["figures"], found[STILL]["figures"]
+    for key in (
+        "face_psnr",
+        "foreground_psnr",
+        "face_msssim",
+        "identity",
+        "akd",
+        "akd_px",
+        "aed",
+        "apd",
+        "warping",
+    ):
+        assert fit[key]["count"] == 2 and np.isfinite(fit[key]["mean"]), key
+    assert fit["face_psnr"]["mean"] > 22 and fit["identity"]["mean"] < 0.45 and fit["lost"]["mean"] == 0
+    assert (
+        still["flicker"]["mean"] == 0 == still["warping"]["mean"]
+        and found[REAL]["figures"]["flicker"]["mean"] > 0
+    )
+    assert still["apd"]["mean"] < 3 and still["sharpness"]["mean"] == pytest.approx(1, abs=0.1)
+
+
+def test_the_unreadable_is_listed_and_nothing_is_measured_twice(results: tuple[Path, dict]) -> None:
+    out, data = results
+    assert list(data["skipped"]) == ["c"] and "not a video" in data["skipped"]["c"]
+    assert not MADE  # the second run found all rows
+    assert {p.parent.name for p in (out / "rows").glob("*/a.json")} == {
+        "real_clip",
+        "input_held_still",
+        "fit",
+    }
+    assert data["settings"]["missing"] and data["settings"]["networks"]["identity"].startswith("dlib")
+    assert data["results"]["fit"]["groups"] == {"hair: short": {"items": 1, "figures": "too few"}}
+
+
+def test_cross_reenactment(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(contestants.METHODS, "fit", f"{__name__}:make")
+    report, _ = evaluate("cross-reenactment", setting(clips, tmp_path, pairs=(("a", "b"),)))
+    fit = report.cells("fit")
+    assert (
+        fit["identity"].mean < 0.45 and fit["aed"].mean < 0.1 and fit["apd"].mean < 4
+    )  # the same person here
+    assert report.cells(STILL)["identity"].mean < 0.1 and list(report.rows["fit"]) == ["a driven by b"]
+    with pytest.raises(HeadcastError, match="no clip 'x'"):
+        evaluate("cross-reenactment", setting(clips, tmp_path, pairs=(("a", "x"),)))
+
+
+def test_what_a_folder_holds(clips: Path, tmp_path: Path) -> None:
+    assert list(clips_in(clips)) == ["a", "b", "c"] and list(clips_in(clips / "a.mp4")) == ["a"]
+    assert groups_of(clips, ["a", "b"]) == {"hair: short": ["a"]} and groups_of(tmp_path, ["a"]) == {}
+    with pytest.raises(HeadcastError, match="no videos there"):
+        clips_in(tmp_path)
+
+
+def test_mistakes(clips: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    s = setting(clips, tmp_path / "out")
+    for subjects, protocol, words in (
+        (("nobody",), "self-reenactment", "neither an .avatar file nor a method"),
+        (("fit:voxels",), "self-reenactment", "fit:gaussians or fit:mesh"),
+        (("gone.avatar",), "self-reenactment", "no such file"),
+        (("restorer", "parser"), "prior", "give one of"),
+        (("fit",), "texture", "no folders with"),
+        (("fit",), "novel-view", "neither folders"),
+    ):
+        with pytest.raises(HeadcastError, match=words):
+            evaluate(protocol, replace(s, subjects=subjects))
+    with pytest.raises(HeadcastError, match="nothing could be measured"):
+        evaluate("self-reenactment", replace(s, only=("c",)))
+    with pytest.raises(HeadcastError, match="no such folder"):
+        evaluate("texture", replace(s, data=tmp_path / "gone"))
+
+
+def test_priors_that_are_there_measure() -> None:
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    for place in PRIORS.values():
+        if find_spec(place):
+            assert callable(import_module(place).measure)
+
+
+def test_skin_maps() -> None:
+    skin = mean_skin()
+    same, shown = map_rows(skin, skin)
+    assert same["albedo_psnr"] > 100 and same["ita_bias"] == 0 and shown.shape[2] == 3
+    darker, _ = map_rows(SkinMaps((skin.albedo * [0.5, 0.45, 0.4]).astype(np.float32)), skin)
+    assert darker["albedo_psnr"] < 20 < 45 < darker["albedo_psnr_gained"] and darker["ita_bias"] < -10
+    flat = np.zeros_like(skin.albedo)
+    flat[..., 2] = 1
+    tilted = flat + np.float32([1, 0, 0])
+    row, _ = map_rows(
+        SkinMaps(skin.albedo, tilted, skin.albedo[..., 0]), SkinMaps(skin.albedo, flat, skin.albedo[..., 0])
+    )
+    assert (
+        row["normal_angle"] == pytest.approx(45, abs=0.1)
+        and row["specular_mae"] == 0
+        and "roughness_mae" not in row
+    )

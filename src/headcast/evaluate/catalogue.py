@@ -116,7 +116,7 @@ def identity_figures(networks: Networks, whom: str = "the real picture of the sa
     if networks.encoder:
         made.append(Figure(
             "embedding", "identity similarity (ours)", "cosine", "high", networks.encoder[1],
-            f"square of {ROOM} times the face's larger side", "person over mid grey",
+            "square of 1.35 times the face's larger side, 112 px", "person over mid grey",
             "sRGB display values -1..1", f"to {whom}", 0.0,
         ))  # fmt: skip
     return made
@@ -170,7 +170,7 @@ def set_figures(networks: Networks, whom: str) -> list[Figure]:
     for key, source in sources:
         if source is None:
             continue
-        title = f"features of {source[1]}"
+        title = source[1] + (", means of its two coarsest maps" if key == "ours" else "")
         fid = f"against {whom}; biased by small sets: compare equal counts only"
         kid = f"against {whom}; cubic kernel, unbiased, all pictures at once, times 1000"
         ours = " (our features)" if key == "ours" else ""

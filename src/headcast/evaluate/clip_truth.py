@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from headcast.evaluate.compare import Comparer, Truth, face_square
 from headcast.evaluate.movement import Performance, clip_of, performance
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import Encoder, Networks
 from headcast.metrics.features import to_input
 from headcast.observe.masks import segment
 from headcast.observe.types import Detection
@@ -94,19 +96,21 @@ def features_of(
     """Vectors of faces for figures of whole sets; pictures without a face are left out."""
     squares = [face_square(x, p) for x, p in zip(pictures, points, strict=True) if p is not None]
     found: dict[str, np.ndarray] = {}
-    for key, network in (("ours", networks.encoder), ("inception", networks.inception)):
-        if network is not None and squares:
-            batches = [
-                network[0]
-                .embed(to_input(squares[i : i + 8]).to(networks.device))
-                .detach()
-                .float()
-                .cpu()
-                .numpy()
-                for i in range(0, len(squares), 8)
-            ]
-            found[key] = np.concatenate(batches)
+    sources = {}
+    if networks.encoder is not None:
+        sources["ours"] = partial(pooled, networks.encoder[0])
+    if networks.inception is not None:
+        sources["inception"] = networks.inception[0].embed
+    for key, network in sources.items() if squares else ():
+        parts = [to_input(squares[i : i + 8]).to(networks.device) for i in range(0, len(squares), 8)]
+        found[key] = np.concatenate([network(x).detach().float().cpu().numpy() for x in parts])
     return found
+
+
+@torch.no_grad()
+def pooled(encoder: Encoder, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+    """Means over the picture of the encoder's two coarsest maps."""
+    return torch.cat([m.mean((2, 3)) for m in list(encoder.features(x))[-2:]], 1)
 
 
 def windows_of(

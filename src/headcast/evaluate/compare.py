@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from headcast.evaluate.catalogue import AT, ROOM, SQUARE, comparison_figures
+from headcast.evaluate.catalogue import AT, REGIONS, ROOM, SQUARE, comparison_figures
 from headcast.evaluate.judge import Judge
 from headcast.evaluate.networks import Networks
 from headcast.evaluate.report import Row
@@ -101,7 +101,7 @@ class Comparer:
     def compare(self, truth: Truth, picture: UInt8[np.ndarray, "h w c"] | None) -> Row:
         """One row. Four channels: straight alpha, seen over mid grey; three: as it is. None: missing."""
         if picture is None or picture.shape[:2] != truth.rgb.shape[:2]:
-            return dict(self.lost)
+            return self.missing(truth)
         fake = over_grey(picture) if picture.shape[2] == 4 else picture
         row = self.pixels(truth, fake)
         alpha = picture[..., 3] / np.float32(255) if picture.shape[2] == 4 else None
@@ -121,6 +121,15 @@ class Comparer:
             else self.person(truth, fake, found)
         )
         return {k: v for k, v in row.items() if np.isfinite(v)}
+
+    def missing(self, truth: Truth) -> Row:
+        """The worst of every figure that a picture would have had."""
+        row: Row = {}
+        for key, worst in self.lost.items():
+            region = next((r for r in REGIONS if key.startswith(f"{r}_")), None)
+            if region in truth.regions or (region is None and (truth.points is not None or key == "iou")):
+                row[key] = worst
+        return row
 
     def pixels(self, truth: Truth, fake: Picture) -> Row:
         """PSNR, SSIM, MS-SSIM of every region."""
@@ -171,9 +180,12 @@ class Comparer:
     def embedded(self, rgb: Picture, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " d"]:
         """The evaluator's unit vector of a face."""
         assert self.networks.encoder is not None
-        x = to_input([face_square(rgb, points)]).to(self.networks.device)
+        from headcast.priors.encoder import face_crops
+
+        box = torch.from_numpy(np.concatenate([points.min(0), points.max(0)]).astype(np.float32))
         with torch.no_grad():
-            return self.networks.encoder[0].embed(x)[0].float().cpu().numpy()
+            crop = face_crops(to_input([rgb]), box[None]).to(self.networks.device)
+            return self.networks.encoder[0].embed(crop)[0].float().cpu().numpy()
 
 
 def face_square(

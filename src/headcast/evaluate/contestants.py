@@ -49,14 +49,20 @@ def contestants(subjects: Sequence[str], seed: int, baselines: bool = True) -> l
     """
     names: list[str] = list(dict.fromkeys([*([BASELINE] if baselines else []), *subjects]))
     made = [Contestant(STILL, "", None)] if baselines else []
-    return made + [_file(name) if name.endswith(".avatar") else _method(name, seed) for name in names]
+    stems = [Path(name).stem for name in names]
+    for name, stem in zip(names, stems, strict=True):
+        if name.endswith(".avatar"):
+            made.append(_file(name, stem if stems.count(stem) == 1 else name))
+        else:
+            made.append(_method(name, seed))
+    return made
 
 
-def _file(name: str) -> Contestant:
+def _file(name: str, title: str) -> Contestant:
     path = Path(name)
     avatar = api.load(path)
     content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Contestant(path.stem, content, lambda photos, progress: avatar)
+    return Contestant(title, content, lambda photos, progress: avatar)
 
 
 def _method(name: str, seed: int) -> Contestant:

@@ -109,15 +109,15 @@ def _pair(
         return Measured(rows, found)
 
     say(0.0, f"{item}: real clips")
-    store.once(REAL, item, real, facts[REAL])
     keep_pictures(store, REAL, item, driver, driver.frames)
+    store.once(REAL, item, real, facts[REAL])
     for k, c in enumerate(who):
         if store.get(c.name, item, facts[c.name]) is not None:
             continue
         frames = contestant_frames(c, source, driver, setting, part(say, k + 1, len(who) + 1))
         found = pair_rows(frames, source, driver, setting, still=c.make is None)
-        store.put(c.name, item, found, facts[c.name])
         keep_pictures(store, c.name, item, driver, frames)
+        store.put(c.name, item, found, facts[c.name])
 
 
 def pair_rows(

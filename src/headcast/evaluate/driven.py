@@ -70,7 +70,8 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Say) -> UInt8[np.ndarra
 def keep_pictures(
     store: Store, contestant: str, item: str, truth: ClipTruth, frames: UInt8[np.ndarray, "t h w c"]
 ) -> None:
-    """A few frames for the sheet."""
+    """A few frames for the sheet, in place of those of an earlier run."""
+    store.forget_pictures(contestant, item)
     for k in range(1, SHOWN + 1):
         t = truth.measured[k * len(truth.measured) // (SHOWN + 1)]
         picture = over_grey(frames[t]) if frames.shape[-1] == 4 else frames[t]

@@ -68,14 +68,14 @@ def _clip(
     truth = read_clip(path, comparer, setting.frames, setting.measured, setting.sources)
     if kept[REAL] is None:
         say(0.02, f"{name}: the real clip")
-        kept[REAL] = store.once(REAL, name, lambda: real_rows(truth, setting), stamp)
         keep_pictures(store, REAL, name, truth, truth.frames)
+        kept[REAL] = store.once(REAL, name, lambda: real_rows(truth, setting), stamp)
     for k, c in enumerate(who):
         if kept[c.name] is None:
             frames = contestant_frames(c, truth, truth, setting, part(say, k + 1, len(who) + 1))
             measured = clip_rows(frames, truth, setting, still=c.make is None)
-            store.put(c.name, name, measured, facts[c.name])
             keep_pictures(store, c.name, name, truth, frames)
+            store.put(c.name, name, measured, facts[c.name])
             kept[c.name] = measured
     return {c: m for c, m in kept.items() if m is not None}
 

@@ -89,6 +89,11 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(path, rgb, picture_text({}))
 
+    def forget_pictures(self, contestant: str, item: str) -> None:
+        """Removes the pictures of an earlier run with other settings."""
+        for path in self.picture(contestant, item, "x").parent.glob("*.png"):
+            path.unlink()
+
     def kept(self, contestant: str, item: str) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
         """The pictures kept, by name."""
         from headcast.image import load_image

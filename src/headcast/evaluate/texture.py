@@ -81,15 +81,15 @@ def measure(setting: Setting) -> Report:
     with Comparer(replace(setting.networks, identities=(), encoder=None, lpips=None), {}) as comparer:
         for n, name in enumerate(names):
             say = part(setting.say, n, len(names))
-            try:
-                for c in who:
+            for c in who:
+                try:
                     rows = store.get(c.name, name, c.facts) or _person(folders[name], c, store, comparer, say)
                     report.add(c.name, name, rows.rows)
-            except HeadcastError as e:
-                report.skipped[name] = str(e)
-                continue
+                except HeadcastError as e:
+                    report.skipped[f"{name}, {c.name}"] = str(e)
             kept = {c: store.kept(c, name) for c in ("truth", *(c.name for c in who))}
-            report.sheet.append([(f"{name} {c}", x) for c, found in kept.items() for x in found.values()])
+            line = [(f"{name} {c}", x) for c, found in kept.items() for x in found.values()]
+            report.sheet += [line] if line else []
     report.notes.append("the head's own UV: a contestant with another head model is left out")
     return report
 

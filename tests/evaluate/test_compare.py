@@ -1,0 +1,52 @@
+"""The comparer and the main job's judge (held equal to the independent measuring stick) agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headcast.evaluate.compare import Comparer, face_square
+from headcast.evaluate.judge import Judge
+from headcast.evaluate.networks import Networks, dlib_identity
+from headcast.image import load_image
+
+
+def test_one_number_for_one_thing(demo_photo: Path) -> None:
+    pytest.importorskip("dlib")
+    identity = dlib_identity([])
+    assert identity is not None
+    rgb = load_image(demo_photo).rgb
+    rng = np.random.default_rng(0)
+    noisy = np.clip(rgb + rng.normal(0, 6, rgb.shape), 0, 255).astype(np.uint8)
+    picture = np.dstack([noisy, rng.integers(200, 256, rgb.shape[:2], dtype=np.uint8)])
+    matte = np.zeros(rgb.shape[:2], np.float32)
+    matte[:, 60:-60] = 1
+    with Judge() as judge, Comparer(Networks((identity,)), {"face": "", "foreground": ""}) as comparer:
+        known = judge.compare(rgb, picture, "demo")
+        truth = comparer.truth(rgb, "demo", matte, {"foreground": matte > 0.5})
+        row = comparer.compare(truth, picture)
+        lost = comparer.compare(truth, None)
+    same = {
+        "face_psnr": "psnr",
+        "face_ssim": "ssim",
+        "akd": "akd",
+        "identity": "iddist",
+        "holes": "holes",
+        "lost": "lost",
+    }
+    for ours, theirs in same.items():
+        assert row[ours] == pytest.approx(known[theirs], abs=1e-6), ours
+    assert row["akd_px"] < 1 and row["sharpness"] > 0.3 and row["iou"] < 1
+    assert set(row) - {"sharpness"} == set(lost) and lost["lost"] == 1 and lost["face_psnr"] == 0
+
+
+def test_the_square_around_a_face() -> None:
+    rgb = np.full((100, 120, 3), 200, np.uint8)
+    points = np.full((478, 2), 50.0, np.float32)
+    points[:2] = [[30, 40], [70, 60]]
+    square = face_square(rgb, points, 64)
+    assert square.shape == (64, 64, 3) and (square == 200).all()
+    points += 45  # past the right edge
+    assert (face_square(rgb, points, 64)[:, -8:] == 128).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from headcast.head.model import HeadModel
 from headcast.head.names import EXPRESSION_INDEX
 
 SKIN, EYE, FACES = 3931, 546, 9976
+SIMPLE = Path(__file__).with_name("simplified.npz")
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,33 @@ def simplified(
     return used, local.reshape(-1, 3)
 
 
+def simplified_once(v: np.ndarray, faces: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``simplified`` to FLAME's numbers; it takes seconds, so ``SIMPLE`` holds it for the present head."""
+    key = hashlib.sha256(v.tobytes() + faces.tobytes() + keep.tobytes()).hexdigest()
+    if SIMPLE.exists():
+        with np.load(SIMPLE) as stored:
+            if str(stored["key"]) == key:
+                return stored["kept"].astype(np.int64), stored["faces"].astype(np.int64)
+    return simplified(v, faces, SKIN, FACES - 2 * 1088, keep)
+
+
+def skin_of(ours: HeadModel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Our skin: its vertices' numbers in the head, places, triangles, and how much each is worth keeping."""
+    own, local = np.unique(ours.faces[ours.part == 0].numpy(), return_inverse=True)
+    region = np.array(ours.region_names)[ours.region.numpy()[own]]
+    near = np.where(np.isin(region, ["face", "nose"]), 1.6, 1.0)
+    keep = np.where(np.isin(region, ["lips", "lids"]), 3.0, near)
+    return own, ours.neutral.double().numpy()[own], local.reshape(-1, 3), keep
+
+
+def main() -> None:
+    """Writes ``SIMPLE`` anew: python -m tests.head.synthetic_flame, when our head has changed."""
+    _, v, faces, keep = skin_of(HeadModel.load())
+    key = hashlib.sha256(v.tobytes() + faces.tobytes() + keep.tobytes()).hexdigest()
+    kept, triangles = simplified(v, faces, SKIN, FACES - 2 * 1088, keep)
+    np.savez_compressed(SIMPLE, key=key, kept=kept.astype(np.uint16), faces=triangles.astype(np.uint16))
+
+
 def ball(rings: int = 17, around: int = 32) -> tuple[np.ndarray, np.ndarray]:
     """A closed unit ball of 546 vertices, its pole looking along +Z."""
     angle = np.linspace(0, np.pi, rings + 2)[1:-1]
@@ -144,14 +173,9 @@ def synthetic() -> Synthetic:
     """Always the same one."""
     random = np.random.default_rng(5)
     ours = HeadModel.load()
-    skin_faces = ours.faces[ours.part == 0].numpy()
-    own, local = np.unique(skin_faces, return_inverse=True)
+    own, v, skin_faces, keep = skin_of(ours)
     neutral = ours.neutral.double().numpy()
-    region = np.array(ours.region_names)[ours.region.numpy()[own]]
-    keep = np.where(
-        np.isin(region, ["lips", "lids"]), 3.0, np.where(np.isin(region, ["face", "nose"]), 1.6, 1.0)
-    )
-    kept, faces = simplified(neutral[own], local.reshape(-1, 3), SKIN, FACES - 2 * 1088, keep)
+    kept, faces = simplified_once(v, skin_faces, keep)
     source = own[kept]
     identity = ours.identity_basis.double().numpy()
     coefficients = 0.6 * random.normal(size=len(identity))
@@ -202,3 +226,7 @@ def _file(
         "kintree_table": np.array([[2**32 - 1, 0, 1, 1, 1], [0, 1, 2, 3, 4]], np.int64),
     }  # fmt: skip
     return Synthetic(arrays, source, turn, shift)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 
 from headcast import api
 from headcast.evaluate.judge import LOST, Judge, Row
 from headcast.head.model import HeadModel
 from headcast.image import atomic_path, load_image, save_png
+from headcast.methods.fit.reconstruct import reconstruct
 from headcast.metrics.face import face_mask, iris_distance
 from headcast.observe.fit import Fitter
 from headcast.observe.landmark_model import INNER
@@ -48,7 +50,8 @@ def portrait_row(photo: Path, out: Path, judge: Judge, head: HeadModel) -> Row:
     real = load_image(photo).rgb
     seen = api.observe(photo)[0]
     row: Row = landmark_errors(seen, head)
-    avatar = api.create(photo, representation="mesh")
+    with torch.no_grad():
+        avatar = reconstruct([seen], head)
     same = api.render(avatar, view="source")
     save(out / "same", photo, same)
     row |= judge.compare(real, same, photo.name)

@@ -29,6 +29,7 @@ LASHED = (
     0.6,
 )  # the same next to the bare lid, in no shade: more is single lashes, glass or the eye's white
 EDGE = (0.0015, 0.003)  # metres from a shut lid's edge within which nothing is taken for skin
+RIM = (0.0008, 0.0022)  # metres from a shut lid's edge within which it stays as it is
 DEEP = (0.15, 0.4)  # share of the light that lashes take, from which on the photo says nothing of the skin
 HUE = 0.2  # share of its hue that a lid keeps
 LEAST = 0.15  # light under the darkest lashes
@@ -124,11 +125,11 @@ def lash_shade(
     """At every vertex, the share of light that lashes or glasses leave on the lids ``fill`` in the photo."""
     mine = lids.which
     weight = np.zeros(len(fill), np.float32)
-    weight[mine] = seen.trust[mine] * lids.drawn
     off = np.zeros((len(fill), 1), np.float32)
-    off[mine, 0] = np.log((seen.albedo[mine].mean(1) + EPS) / (fill[mine].mean(1) + EPS))
+    off[mine, 0] = np.log((seen.albedo[mine].mean(1) + EPS) / (fill[mine].mean(1) + EPS)).clip(max=0)
+    weight[mine] = seen.trust[mine] * lids.drawn * (1 - off[mine, 0])
     mean, known = splat(texels, head.faces.numpy(), len(head.neutral), off, weight)
-    dark = np.exp(np.minimum(mean[:, 0], 0)).clip(LEAST)
+    dark = np.exp(mean[:, 0]).clip(LEAST)
     return (1 - (1 - dark) * np.minimum(1, KNOWN * known)).astype(np.float32)
 
 
@@ -137,20 +138,22 @@ def lit_lids(
 ) -> Evidence:
     """Evidence freed of the lashes' shade.
 
-    What lay in deep shade, or is still unlike the bare lids ``fill_in``, is not trusted; but these get some
-    of its hue, for lashes are not grey.
+    What lay in deep shade, or is still unlike the bare lids ``fill_in``, is not trusted, but for the dark of
+    their edge; and they get some of its hue, for lashes are not grey.
     """
     albedo = (seen.albedo / shade[:, None]).astype(np.float32)
     mine = lids.which
     off = np.log((albedo[mine] + EPS) / (fill_in[mine] + EPS))
     light = off.mean(1)
-    deep = smooth(1 - shade[mine], *DEEP) * lids.drawn
+    inner = smooth(lids.distance, *RIM)
+    deep = smooth(1 - shade[mine], *DEEP) * lids.drawn * inner
     weight = deep * seen.trust[mine]
     if weight.sum() > 0:
         hue = np.average(off - light[:, None], axis=0, weights=weight)
         fill_in[mine] *= np.exp(HUE * deep[:, None] * hue).astype(np.float32)
     trust = seen.trust.copy()
-    trust[mine] *= (1 - np.maximum(lids.drawn * smooth(np.abs(light), *LASHED), deep)).astype(np.float32)
+    odd = lids.drawn * np.maximum(smooth(-light, *LASHED) * inner, smooth(light, *LASHED))
+    trust[mine] *= (1 - np.maximum(odd, deep)).astype(np.float32)
     return replace(seen, albedo=albedo, trust=trust)
 
 

@@ -125,7 +125,7 @@ def cleaned(head: HeadModel, texels: Texels, evidence: Evidence, skin: Float[np.
     if sure.any():
         off = off - np.median(off[sure], 0)
     light = off.mean(1)
-    slack = 0.4 + 0.3 * smooth(evidence.square, *SQUARELY)
+    slack = np.where(light > 0, 0.45 + 0.25 * smooth(evidence.square, *SQUARELY), 0.7)
     unlike = np.maximum(np.linalg.norm(off - light[:, None], axis=1) / 0.3, np.abs(light) / slack)
     odd = smooth(unlike, 0.8, 1.6)
     kept = evidence.core * smooth(evidence.square, *SQUARELY)

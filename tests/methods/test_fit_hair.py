@@ -13,6 +13,7 @@ from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.fit.hair import hair_surface, tidy
 from headcast.methods.fit.hair_grid import HairGrid, mirrored, normals
+from headcast.methods.fit.hair_texture import without_sheen
 from headcast.methods.fit.reconstruct import reconstruct
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.mesh import rasterize_mesh
@@ -123,3 +124,13 @@ def test_hair_is_carried_by_head_and_shoulders(made: tuple[Observation, MeshAvat
     assert torch.allclose(weights.sum(1), torch.ones(len(weights)), atol=1e-5)
     high = avatar.shells[0].rest[:, 1] > 0.0
     assert float(weights[high][:, 2].min()) > 0.99
+
+
+def test_sheen_seen_at_a_slant_goes_and_what_is_seen_well_stays() -> None:
+    rng = np.random.default_rng(0)
+    log = rng.normal(-2, 0.2, (64, 64, 1)).repeat(3, 2).astype(np.float32)
+    trust = np.ones((64, 64), np.float32)
+    trust[:8], log[:8] = 0.1, -0.2
+    out = without_sheen(log, trust)
+    assert np.array_equal(out[8:], log[8:])
+    assert -1.8 < out[:8].mean() < -1.3

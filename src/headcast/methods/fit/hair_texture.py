@@ -28,6 +28,7 @@ FEATHER = 20.0  # texels over which seen and completed hair are blended
 DEEP = 0.015  # metres inside the rim where the surface is opaque whatever the mask says
 CONTRAST = (0.06, 0.22)
 SEE_THROUGH = 40  # of 255: cells of the surface that are nowhere more opaque are left out
+LIGHTEST = 0.9  # quantile of the lightness of what is seen well
 MIRROR = 0.35  # what the other side's colour counts
 
 
@@ -130,6 +131,7 @@ def completed(
 
     log = log.astype(np.float32)
     trust = trust * likely(log, trust)
+    log = without_sheen(log, trust)
     other_trust = trust[:, ::-1]
     weight = trust + MIRROR * other_trust * (1 - trust)
     both = (trust[..., None] * log + (MIRROR * other_trust * (1 - trust))[..., None] * log[:, ::-1]) / (
@@ -144,6 +146,18 @@ def completed(
     fill = base + mirror * detail[:, ::-1] + (1 - mirror) * noise[..., None]
     share = np.minimum(trust, cv2.GaussianBlur(trust, (0, 0), FEATHER) ** 2)[..., None]
     return share * log + (1 - share) * fill
+
+
+def without_sheen(
+    log: Float[np.ndarray, "h w 3"], trust: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Where hair is seen at a slant its sheen is stretched: no lighter there than most of what is seen."""
+    light = log.mean(-1)
+    sure = light[trust > 0.9][::7]
+    if len(sure) < 100:
+        return log
+    excess = np.maximum(light - np.quantile(sure, LIGHTEST), 0) * (1 - trust)
+    return log - excess[..., None].astype(np.float32)
 
 
 def likely(log: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:

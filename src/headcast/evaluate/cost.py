@@ -1,7 +1,8 @@
-"""What a command costs: wall time and peak memory of whole processes."""
+"""What a command costs: wall time and peak memory of its processes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -13,12 +14,15 @@ from pathlib import Path
 
 from headcast.errors import HeadcastError
 
-__all__ = ["Cost", "create_cost", "process_cost", "tracking_milliseconds"]
+__all__ = ["Cost", "create_cost", "megabytes", "process_cost", "tracking_milliseconds", "tree"]
+
+
+EVERY = 0.1  # seconds between two looks at the memory
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall seconds and peak resident megabytes of one process."""
+    """Wall seconds of a command, and the peak megabytes of its processes together."""
 
     seconds: float
     megabytes: float
@@ -27,26 +31,54 @@ class Cost:
 def process_cost(arguments: list[str], environment: dict[str, str] | None = None) -> Cost:
     """Runs ``headcast ARGUMENTS`` in a process of its own.
 
-    The peak is that of this process's largest child so far, so measure the small before the large.
+    Memory that several of its processes share counts once (Linux: proportional set size, looked at ten times
+    a second). Elsewhere it is the largest resident set of any single child of this process so far.
     """
     program = "import sys; from headcast.cli.main import main; sys.exit(main(sys.argv[1:]))"
     start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], env={**os.environ, **(environment or {})},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    seconds = time.perf_counter() - start
-    if done.returncode:
-        raise HeadcastError(
-            f"headcast {' '.join(arguments)}: exit {done.returncode}: {done.stderr.strip()[-300:]}"
-        )
-    return Cost(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments], env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+        )  # fmt: skip
+        peak = 0.0
+        while process.poll() is None:
+            peak = max(peak, sum(megabytes(p) for p in tree(process.pid)))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(EVERY)
+        seconds = time.perf_counter() - start
+        said.seek(0)
+        words = said.read().decode(errors="replace").strip()
+    if process.returncode:
+        raise HeadcastError(f"headcast {' '.join(arguments)}: exit {process.returncode}: {words[-300:]}")
+    if not peak:
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return Cost(seconds, peak)
 
 
-def create_cost(photo: Path, runs: int = 3) -> tuple[Cost, Cost]:
+def tree(pid: int) -> list[int]:
+    """A process and everything it started, as far as the system tells."""
+    found = [pid]
+    for p in found:
+        with contextlib.suppress(OSError):
+            found += [int(c) for c in Path(f"/proc/{p}/task/{p}/children").read_text().split()]
+    return found
+
+
+def megabytes(pid: int) -> float:
+    """A process's share of the memory in use; 0 when it is gone or the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def create_cost(photo: Path, representation: str, runs: int = 3) -> tuple[Cost, Cost]:
     """Photo to ``.avatar``: with compiled kernels at hand (the median run), and the very first time."""
     with tempfile.TemporaryDirectory() as folder:
-        arguments = ["create", str(photo), "-o", str(Path(folder) / "me.avatar")]
+        out = str(Path(folder) / "me.avatar")
+        arguments = ["create", str(photo), "-o", out, "--representation", representation]
         process_cost(arguments)
         warm = sorted((process_cost(arguments) for _ in range(runs)), key=lambda c: c.seconds)[runs // 2]
         first = process_cost(arguments, {"NUMBA_CACHE_DIR": str(Path(folder) / "kernels")})
@@ -54,7 +86,7 @@ def create_cost(photo: Path, runs: int = 3) -> tuple[Cost, Cost]:
 
 
 def tracking_milliseconds(video: Path) -> float:
-    """Landmarks and solving per frame of a clip, everything loaded."""
+    """Decoding, landmarks and solving per frame of a clip, everything loaded."""
     from headcast.head.model import HeadModel
     from headcast.observe.track import track_clip
     from headcast.video import read_video

@@ -66,7 +66,7 @@ class Layers:
     def put(self, at: Int[Tensor, " m"], values: Float[Tensor, "m 13"], alpha: Float[Tensor, " m"]) -> None:
         """Adds what lies next behind at some samples."""
         weight = self.through[at] * alpha
-        self.value[at] += values * weight[:, None]
+        self.value.index_add_(0, at, values * weight[:, None])
         self.through[at] *= 1 - alpha
 
 
@@ -92,12 +92,18 @@ class Points:
         """Vertex values of each point's scene at its triangle."""
         flat = values.reshape(-1, values.shape[-1])
         rows = corners + (self.scene * values.shape[1])[:, None]
-        return sum(flat[rows[:, k]] * self.bary[:, k : k + 1] for k in range(3))  # type: ignore[return-value]
+        return self._mixed(flat, rows)
 
     def uv(self, uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"]) -> Float[Tensor, "m 2"]:
         """Texture coordinates."""
-        corners = faces_uv[self.face]
-        return sum(uv[corners[:, k]] * self.bary[:, k : k + 1] for k in range(3))  # type: ignore[return-value]
+        return self._mixed(uv, faces_uv.index_select(0, self.face))
+
+    def _mixed(self, values: Float[Tensor, "v c"], corners: Int[Tensor, "m 3"]) -> Float[Tensor, "m c"]:
+        each = [values.index_select(0, corners[:, k]) for k in range(3)]
+        total = each[0] * self.bary[:, :1]
+        for k in (1, 2):
+            total = total.addcmul_(each[k], self.bary[:, k : k + 1])
+        return total
 
 
 def drawn(assets: Assets, scene: Scene, views: Views, layers: int) -> tuple[Fragments, list[Fragments]]:

@@ -48,7 +48,7 @@ class Shadows:
             dx, dy = r * torch.tensor(a).cos().item(), r * torch.tensor(a).sin().item()
             x = (uv[:, 0] + radius * dx).long().clamp(0, res - 1)
             y = (uv[:, 1] + radius * dy).long().clamp(0, res - 1)
-            d = flat[base + y * res + x]
+            d = flat.index_select(0, base + y * res + x)
             lit += ((d == 0) | (q[:, 2] < d + 0.001)).float()
         return lit / TAPS
 
@@ -69,9 +69,10 @@ def fetch(
     else:
         i0, i1 = i.clamp(0, w - 1), (i + 1).clamp(0, w - 1)
         j0, j1 = j.clamp(0, h - 1), (j + 1).clamp(0, h - 1)
-    top = flat[base + j0 * w + i0] * (1 - fx) + flat[base + j0 * w + i1] * fx
-    low = flat[base + j1 * w + i0] * (1 - fx) + flat[base + j1 * w + i1] * fx
-    return top * (1 - fy) + low * fy
+    above, below = base + j0 * w, base + j1 * w
+    top = torch.lerp(flat.index_select(0, above + i0), flat.index_select(0, above + i1), fx)
+    low = torch.lerp(flat.index_select(0, below + i0), flat.index_select(0, below + i1), fx)
+    return torch.lerp(top, low, fy)
 
 
 def perturbed(
@@ -124,9 +125,11 @@ def strands(
     uv = torch.stack([(turn + clump) * 3, along * 0.9], -1)
     dots = torch.stack([turn * 2.5, along * 6.0], -1)
     zero = torch.zeros(len(uv), dtype=torch.long, device=uv.device)
-    fine = fetch(noise[None], zero, uv, wrap=True)[:, 0]
-    coarse = fetch(noise[None], zero, uv * torch.tensor([0.21, 0.6], device=uv.device), wrap=True)[:, 1]
-    dot = fetch(noise[None], zero, dots, wrap=True)[:, 2]
+    stretched = uv * torch.tensor([0.21, 0.6], device=uv.device)
+    fine, coarse, dot = (
+        fetch(noise[None, ..., k : k + 1], zero, at, wrap=True)[:, 0]
+        for k, at in enumerate((uv, stretched, dots))
+    )
     return torch.stack([torch.where(short, dot, fine), torch.where(short, dot, coarse)], -1)
 
 

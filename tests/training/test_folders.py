@@ -88,6 +88,17 @@ def test_windows_of_frame_folders_and_videos(tmp_path: Path) -> None:
     assert np.array_equal(VideoFolder(tmp_path, frames=3, stride=2)[7], folder[7])
 
 
+def test_only_names_like_a_pattern(tmp_path: Path) -> None:
+    """As folders of ``headcast synth --clip`` need it: many kinds of pictures of a frame lie together."""
+    (tmp_path / "train_000000").mkdir()
+    for k in range(3):
+        for kind, value in (("v00_rgb", k), ("v00_alpha", 255), ("v01_rgb", 100 + k)):
+            save_png(tmp_path / "train_000000" / f"f{k:05d}_{kind}.png", picture(value))
+    folder = VideoFolder(tmp_path, frames=3, pattern="*_v01_rgb.png")
+    assert folder[0][:, 0, 0, 0].tolist() == [100, 101, 102]
+    assert len(ImageFolder(tmp_path, pattern="*_rgb.png")) == 6
+
+
 def capture(root: Path, axes: str, mesh: bool) -> Camera:
     """A made-up capture: a bright blob at the head's place, four cameras around it; gives the last camera."""
     root.mkdir()

@@ -126,6 +126,15 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(
     assert train(SMALL, QUIET, tmp_path).step == 8
 
 
+def test_what_the_recipe_has_to_tell_comes_at_the_end(tmp_path: Path) -> None:
+    class Telling(ToyRecipe):
+        def notes(self) -> list[str]:
+            return ["x.jpg: not a readable picture"]
+
+    result = train(Telling(size=12, images=2, width=4), replace(QUIET, steps=1), tmp_path)
+    assert result.notes == ("x.jpg: not a readable picture",)
+
+
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(HeadcastError, match="--minutes M or --steps N"):
         train(SMALL, TrainConfig(), tmp_path)

@@ -69,4 +69,4 @@ def run_train(command: Train) -> tuple[str, ...]:
         raise KeyboardInterrupt
     if result.stopped == "minutes":
         note += "; the same command goes on"
-    return (note,)
+    return (note, *result.notes)

@@ -29,15 +29,15 @@ class ImageFolder:
         skipped: path to reason, for what can't be read; it grows while pictures are read.
     """
 
-    def __init__(self, root: Path, seed: int = 0, max_side: int = 4096) -> None:
-        """Lists the folder, its folders included.
+    def __init__(self, root: Path, seed: int = 0, max_side: int = 4096, pattern: str = "*") -> None:
+        """Lists the folder, its folders included; ``pattern``: only names like this (``*_rgb.png``).
 
         Raises:
             HeadcastError: it is missing or holds no picture.
         """
         self.root, self.seed, self.max_side = Path(root), seed, max_side
         self.skipped: dict[Path, str] = {}
-        self.paths = [p for p in listed(self.root, PICTURES) if usable(p, self.skipped)]
+        self.paths = [p for p in listed(self.root, PICTURES, pattern) if usable(p, self.skipped)]
         if not self.paths:
             raise HeadcastError(f"{root}: holds no readable picture{because(self.skipped)}")
 
@@ -67,17 +67,29 @@ class VideoFolder:
         skipped: path to reason.
     """
 
-    def __init__(self, root: Path, frames: int, stride: int = 1, seed: int = 0, max_side: int = 1920) -> None:
-        """Lists the folder; ``stride``: every so many frames one is taken.
+    def __init__(
+        self,
+        root: Path,
+        frames: int,
+        stride: int = 1,
+        seed: int = 0,
+        max_side: int = 1920,
+        pattern: str = "*",
+    ) -> None:
+        """Lists the folder.
+
+        Args:
+            stride: every so many frames one is taken.
+            pattern: only names like this, ``*_v00_rgb.png`` for the first view of ``headcast synth --clip``.
 
         Raises:
             HeadcastError: it is missing or holds no clip that is long enough.
         """
         self.root, self.seed, self.max_side = Path(root), seed, max_side
-        self.frames, self.stride = frames, stride
+        self.frames, self.stride, self.pattern = frames, stride, pattern
         self.skipped: dict[Path, str] = {}
         self.clips: dict[Path, int] = {}
-        pictures = listed(self.root, PICTURES | VIDEOS)
+        pictures = listed(self.root, PICTURES | VIDEOS, pattern)
         for path in dict.fromkeys(p if p.suffix.lower() in VIDEOS else p.parent for p in pictures):
             self._admit(path)
         self.names = sorted(self.clips)
@@ -91,7 +103,7 @@ class VideoFolder:
 
     def _admit(self, path: Path) -> None:
         try:
-            count = len(frames_in(path)) if path.is_dir() else video_length(path)
+            count = len(frames_in(path, self.pattern)) if path.is_dir() else video_length(path)
         except HeadcastError as e:
             self.skipped[path] = str(e)
             return
@@ -118,7 +130,7 @@ class VideoFolder:
 
     def _window(self, path: Path, which: range) -> UInt8[np.ndarray, "t h w 3"]:
         if path.is_dir():
-            names = frames_in(path)
+            names = frames_in(path, self.pattern)
             frames = [load_image(names[i], self.max_side).rgb for i in which]
             if len({f.shape for f in frames}) > 1:
                 raise HeadcastError(f"{path}: its frames differ in size")
@@ -134,11 +146,11 @@ class VideoFolder:
         raise HeadcastError(f"{path}: ends after {len(kept)} of {len(which)} frames")
 
 
-def listed(root: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Files below a folder by their endings, hidden ones left out, in alphabetical order."""
+def listed(root: Path, suffixes: frozenset[str], pattern: str) -> list[Path]:
+    """Files below a folder by their endings and names, hidden ones left out, in alphabetical order."""
     if not root.is_dir():
         raise HeadcastError(f"{root}: no such folder; check the name")
-    found = (p for p in root.rglob("*") if p.suffix.lower() in suffixes)
+    found = (p for p in root.rglob(pattern) if p.suffix.lower() in suffixes)
     return sorted(p for p in found if not any(x.startswith(".") for x in p.relative_to(root).parts))
 
 
@@ -155,9 +167,10 @@ def usable(path: Path, skipped: dict[Path, str]) -> bool:
     return True
 
 
-def frames_in(folder: Path) -> list[Path]:
+def frames_in(folder: Path, pattern: str) -> list[Path]:
     """The pictures directly in a folder, in the order of their names."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
+    found = (p for p in folder.glob(pattern) if p.suffix.lower() in PICTURES)
+    return sorted(p for p in found if not p.name.startswith("."))
 
 
 def video_length(path: Path) -> int:

@@ -42,7 +42,7 @@ class TrainResult:
         stopped: steps | minutes | signal.
         signal: which one, else 0.
         log: means of the last line of the log.
-        notes: what the user should know.
+        notes: what the user should know; at the end what the recipe's ``notes()`` tells, if it has one.
     """
 
     step: int
@@ -146,6 +146,7 @@ class Run:
         self.picture()
         if self.log is not None:
             self.log.close()
+        self.notes += getattr(self.recipe, "notes", list)()
         return TrainResult(
             self.step, self.folder / f"{self.recipe.name}.safetensors", stopped, self.stop.signal,
             self.log.last if self.log else {}, tuple(self.notes),

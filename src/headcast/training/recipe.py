@@ -19,7 +19,8 @@ class Recipe(Protocol):
     """Networks, data and losses of one training; a dataclass whose fields are its settings.
 
     Making one is light; heavy imports and files wait inside the methods. A class attribute ``defaults``
-    (a ``TrainConfig``) may say how it is best trained. No field may bear the name of one of ``TrainConfig``.
+    (a ``TrainConfig``) may say how it is best trained; a method ``notes() -> list[str]`` what the user should
+    know at the end, such as files that were skipped. No field may bear the name of one of ``TrainConfig``.
     """
 
     @property

@@ -1,0 +1,41 @@
+"""``headcast weights``: published networks, and the user's copies of their weights."""
+
+from __future__ import annotations
+
+import json
+
+from headcast.cli.commands import Weights
+from headcast.errors import HeadcastError
+
+__all__ = ["run_weights"]
+
+
+def run_weights(command: Weights) -> None:
+    """Lists or imports.
+
+    Raises:
+        HeadcastError: what the user can mend.
+    """
+    from headcast.weights.importers import IMPORTERS
+    from headcast.weights.store import data_folder, imported
+
+    if command.do == "import":
+        if command.network is None or command.file is None:
+            raise HeadcastError(
+                f"weights import: give a network ({', '.join(IMPORTERS)}) and its checkpoint's file"
+            )
+        from headcast.pickles.importing import import_weights
+
+        print(import_weights(command.network, command.file))
+        return
+    if command.network is not None:
+        raise HeadcastError(f"weights list {command.network}: takes no more words; see --help")
+    here = imported()
+    if command.json:
+        facts = {"folder": str(data_folder()), "imported": here, "known": list(IMPORTERS)}
+        print(json.dumps(facts, indent=1))
+        return
+    print(f"folder: {data_folder()}")
+    for name, network in IMPORTERS.items():
+        state = f"here, {here[name].get('licence', 'licence unknown')}" if name in here else "not here"
+        print(f"{name:<14} {state:<36} {network.files:<34} {network.what}")

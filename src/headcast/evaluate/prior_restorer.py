@@ -1,0 +1,141 @@
+"""The restorer on portraits made poor: blur of 2 pixels, a quarter of the size, noise of 6 levels, JPEG 60.
+
+Pictures of the split ``evaluation`` where the folder has ``splits.json`` and ``portraits``, else all pictures
+of the folder; each is brought to 512² first. The seed of a picture's noise is its number in the list, from 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from headcast.errors import HeadcastError
+from headcast.evaluate.compare import Comparer
+from headcast.evaluate.data import groups_of
+from headcast.evaluate.report import Report
+from headcast.evaluate.setting import Setting
+from headcast.evaluate.store import Measured, Store
+from headcast.image import load_image
+from headcast.priors.restorer.infer import enlarged, load_restorer, restore_picture
+from headcast.weights import load_tensors
+
+__all__ = ["made_poor", "measure", "pictures_of"]
+
+SIDE, TIMES = 512, 4
+BLUR, NOISE, QUALITY = 2.0, 6.0, 60
+STRENGTH = 3
+"""h of OpenCV's non-local means: of 2, 3, 4, 5 and 8 the best on validation portraits."""
+SHOWN = 6
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+Picture = UInt8[np.ndarray, "h w 3"]
+
+
+def made_poor(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "h4 w4 3"]:
+    """A quarter of the size: Gaussian blur of 2 pixels, means of 4x4 pixels, Gaussian noise, JPEG."""
+    import cv2
+
+    soft = cv2.GaussianBlur(rgb.astype(np.float32), (0, 0), BLUR)
+    small = cv2.resize(soft, None, fx=1 / TIMES, fy=1 / TIMES, interpolation=cv2.INTER_AREA)
+    noisy = small + np.random.default_rng(seed).normal(0, NOISE, small.shape)
+    bgr = np.clip(np.round(noisy), 0, 255).astype(np.uint8)[..., ::-1]
+    data = cv2.imencode(".jpg", np.ascontiguousarray(bgr), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def smoothed(small: Picture) -> Picture:
+    """Non-local means on the small picture, then bicubic: better than the other way round."""
+    import cv2
+
+    bgr = np.ascontiguousarray(small[..., ::-1])
+    clean = cv2.fastNlMeansDenoisingColored(bgr, None, STRENGTH, STRENGTH, 7, 21)
+    return enlarged(np.ascontiguousarray(clean[..., ::-1]), TIMES)
+
+
+def pictures_of(data: Path) -> dict[str, Path]:
+    """Pictures by name.
+
+    Raises:
+        HeadcastError: there is none.
+    """
+    splits = data / "splits.json"
+    if splits.is_file() and (data / "portraits").is_dir():
+        names = json.loads(splits.read_text())["evaluation"]
+        return {n: data / "portraits" / f"{n}.jpg" for n in names}
+    found = (
+        {p.stem: p for p in sorted(data.iterdir()) if p.suffix.lower() in SUFFIXES} if data.is_dir() else {}
+    )
+    if not found:
+        raise HeadcastError(f"{data}: no pictures there; give a folder of portraits")
+    return found
+
+
+def measure(setting: Setting) -> Report:
+    """Every picture: bicubic, non-local means and bicubic, the restorer.
+
+    Raises:
+        HeadcastError: no pictures, or no weights of the restorer.
+    """
+    network = load_restorer(device=setting.device)
+    who: dict[str, Callable[[Picture], Picture]] = {
+        "bicubic": partial(enlarged, times=TIMES),
+        "non-local means, bicubic": smoothed,
+        "restorer": lambda small: restore_picture(enlarged(small, TIMES), network),
+    }
+    facts = {"restorer": load_tensors("restorer")[2]}
+    files = pictures_of(setting.data)
+    names = setting.chosen(list(files))
+    store = Store(setting.out, {"protocol": "prior", "prior": "restorer", **setting.facts()})
+    numbers = {name: n for n, name in enumerate(files)}
+    with Comparer(setting.networks, {"face": "", "whole": ""}) as comparer:
+        report = Report("prior: restorer", {f.key: f for f in comparer.figures})
+        for n, name in enumerate(names):
+            setting.say(n / len(names), name)
+            try:
+                made = one(files[name], numbers[name], who, facts, comparer, store)
+            except HeadcastError as e:
+                report.skipped[name] = str(e)
+                continue
+            for contestant, found in made.items():
+                report.add(contestant, name, found.rows)
+            if len(report.sheet) < SHOWN:
+                kept = {c: store.kept(c, name) for c in ("real", *who)}
+                report.sheet.append([(f"{name} {c}", x) for c, k in kept.items() for x in k.values()])
+    report.groups = groups_of(setting.data, report.items())
+    report.settings = {
+        "poor": f"{SIDE}², Gaussian blur {BLUR} px, area /{TIMES}, noise {NOISE}/255, JPEG {QUALITY}; "
+        "seed: number of the picture in its list",
+        "non-local means": f"OpenCV, coloured, h {STRENGTH}, windows 7 and 21, on the small picture",
+    }  # fmt: skip
+    return report
+
+
+def one(
+    path: Path, number: int, who: dict[str, Callable[[Picture], Picture]], facts: dict[str, str],
+    comparer: Comparer, store: Store,
+) -> dict[str, Measured]:  # fmt: skip
+    """All contestants on one picture; from disk where they were measured before with the same ``facts``."""
+    import cv2
+
+    name = path.stem
+    made = {c: store.get(c, name, facts.get(c)) for c in who}
+    if None not in made.values():
+        return {c: m for c, m in made.items() if m is not None}
+    rgb = load_image(path).rgb
+    if rgb.shape[:2] != (SIDE, SIDE):
+        side = min(rgb.shape[:2])
+        rgb = cv2.resize(rgb[:side, :side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    truth = comparer.truth(rgb, name, regions={"whole": np.ones((SIDE, SIDE), bool)})
+    store.keep("real", name, "picture", rgb)
+    small = made_poor(rgb, number)
+
+    def work(contestant: str) -> Measured:
+        picture = who[contestant](small)
+        store.keep(contestant, name, "picture", picture)
+        return Measured([comparer.compare(truth, picture)])
+
+    return {c: store.once(c, name, partial(work, c), facts.get(c)) for c in who}

@@ -1,0 +1,53 @@
+"""Official checkpoints to safetensors, once, without running anything that they carry."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from headcast.errors import HeadcastError
+from headcast.files import check_readable
+from headcast.pickles.load import load_restricted
+from headcast.weights import load_tensors
+from headcast.weights.importers import IMPORTERS
+from headcast.weights.store import save_imported
+
+__all__ = ["checkpoint_content", "import_weights"]
+
+
+def import_weights(network: str, file: Path) -> Path:
+    """Converts a checkpoint into the user's folder of weights; gives where it lies now.
+
+    Args:
+        network: a name of ``weights.importers.IMPORTERS``.
+        file: a torch checkpoint (.pth, .ckpt, .pt, .pkl) or a safetensors file.
+
+    Raises:
+        HeadcastError: unknown network, unreadable file, or one of another network.
+    """
+    if network not in IMPORTERS:
+        raise HeadcastError(f"weights import {network}: unknown network; use {', '.join(IMPORTERS)}")
+    content = checkpoint_content(file)
+    module, _, function = IMPORTERS[network].convert.partition(":")
+    try:
+        tensors, card = getattr(import_module(module), function)(content)
+    except HeadcastError as e:
+        raise HeadcastError(f"{file}: {e}") from e
+    told = {"imported_from": file.name, "sha256": digest(file), **card}
+    return save_imported(network, tensors, {"name": network, **told})
+
+
+def checkpoint_content(file: Path) -> Any:
+    """What a checkpoint holds: containers, arrays and tensors."""
+    check_readable(file, "checkpoint")
+    return (
+        load_tensors(file)[0] if file.suffix == ".safetensors" else load_restricted(file, keep_unknown=True)
+    )
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

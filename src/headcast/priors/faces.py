@@ -1,0 +1,65 @@
+"""Aligned face squares as face restorers want them, and putting them back."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+__all__ = ["SIDE", "TEMPLATE", "align", "cut_face", "five_points", "put_back"]
+
+SIDE = 512
+TEMPLATE: Float[np.ndarray, "5 2"] = np.array(
+    [[192.98, 239.95], [318.90, 240.19], [256.63, 314.02], [201.26, 371.41], [313.09, 371.15]]
+)
+"""Eyes, tip of the nose and corners of the mouth (left to right in the picture) in a square of 512: the
+alignment of FFHQ as face restorers use it. Pixel centres are whole numbers here, as in OpenCV."""
+FIVE = (468, 473, 1, 61, 291)  # of MediaPipe's 478
+BORDER = (135, 133, 132)
+RAMP = 0.09  # of the side: how softly a face is put back
+
+
+def five_points(points: Float[np.ndarray, "478 k"]) -> Float[np.ndarray, "5 2"]:
+    """Irises, tip of the nose, corners of the mouth, in the template's order, of MediaPipe's landmarks."""
+    return points[list(FIVE), :2]
+
+
+def align(points: Float[np.ndarray, "5 2"]) -> Float[np.ndarray, "2 3"]:
+    """The similarity (turn, scale, shift) that brings points nearest to the template, by least squares.
+
+    In closed form with complex numbers: template - mean = a (points - mean). Points: pixel centres at +0.5.
+    """
+    p = (points[:, 0] - 0.5) + 1j * (points[:, 1] - 0.5)
+    q = TEMPLATE[:, 0] + 1j * TEMPLATE[:, 1]
+    p0, q0 = p.mean(), q.mean()
+    a = (np.conj(p - p0) @ (q - q0)) / (np.abs(p - p0) ** 2).sum()
+    t = q0 - a * p0
+    return np.array([[a.real, -a.imag, t.real], [a.imag, a.real, t.imag]])
+
+
+def cut_face(
+    rgb: UInt8[np.ndarray, "h w 3"], affine: Float[np.ndarray, "2 3"]
+) -> UInt8[np.ndarray, "512 512 3"]:
+    """The aligned square; grey outside of the picture."""
+    import cv2
+
+    return cv2.warpAffine(
+        rgb, affine, (SIDE, SIDE), flags=cv2.INTER_CUBIC if affine[0, 0] > 0.7 else cv2.INTER_AREA,
+        borderMode=cv2.BORDER_CONSTANT, borderValue=BORDER,
+    )  # fmt: skip
+
+
+def put_back(
+    rgb: UInt8[np.ndarray, "h w 3"], face: UInt8[np.ndarray, "512 512 3"],
+    affine: Float[np.ndarray, "2 3"], strength: float = 1.0,
+) -> UInt8[np.ndarray, "h w 3"]:  # fmt: skip
+    """The picture with the square drawn into it, fading out towards the square's border."""
+    import cv2
+
+    h, w = rgb.shape[:2]
+    at = np.minimum(np.arange(SIDE), np.arange(SIDE)[::-1]) / (RAMP * SIDE) - 0.5
+    ramp = np.clip(at, 0, 1).astype(np.float32)
+    fade = np.minimum.outer(ramp, ramp) * strength
+    back = cv2.invertAffineTransform(affine)
+    alpha = cv2.warpAffine(fade, back, (w, h), flags=cv2.INTER_LINEAR)[..., None]
+    drawn = cv2.warpAffine(face, back, (w, h), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.round(rgb * (1 - alpha) + drawn * alpha).astype(np.uint8)

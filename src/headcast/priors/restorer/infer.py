@@ -1,0 +1,87 @@
+"""Restoring whole pictures with the bundled network, in tiles where they are large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from headcast.errors import HeadcastError
+from headcast.priors.restorer.network import Restorer
+from headcast.weights import load_tensors
+
+__all__ = ["enlarged", "load_restorer", "network_of", "restore_picture"]
+
+TILE, HALO = 768, 96  # pixels; what lies further away than the halo hardly changes a pixel
+Progress = Callable[[float, str], None]
+
+
+def load_restorer(source: str | Path = "restorer", device: torch.device | str = "cpu") -> Restorer:
+    """The bundled restorer, or weights that ``headcast train restorer`` wrote.
+
+    Raises:
+        HeadcastError: missing or not a restorer's.
+    """
+    return network_of(load_tensors(source)[0], str(source)).to(device)
+
+
+def network_of(tensors: dict[str, Tensor], name: str) -> Restorer:
+    """The network with its weights; widths and depths are read from their shapes.
+
+    Raises:
+        HeadcastError: they are not a restorer's.
+    """
+    try:
+        widths = tuple(len(tensors[f"{k}.bias"]) for k in ("enter", "down1", "down2"))
+        blocks = tuple(count(tensors, k) for k in ("fine_in", "middle_in", "coarse"))
+        network = Restorer(widths, blocks)  # pyright: ignore[reportArgumentType]
+        network.load_state_dict({k: v.float() for k, v in tensors.items()})
+    except (KeyError, RuntimeError) as e:
+        raise HeadcastError(f"{name}: not the weights of a restorer ({str(e).splitlines()[0]})") from e
+    return network.eval()
+
+
+def count(tensors: dict[str, Tensor], name: str) -> int:
+    """Residual blocks of a stack."""
+    return len({k.split(".")[1] for k in tensors if k.startswith(f"{name}.")})
+
+
+@torch.no_grad()
+def restore_picture(
+    rgb: UInt8[np.ndarray, "h w 3"], network: Restorer | None = None, strength: float = 1.0,
+    progress: Progress | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:  # fmt: skip
+    """A clearer picture of the same size.
+
+    Args:
+        network: by default the bundled one, on the CPU.
+        strength: 0 gives the picture back, 1 what the network says, between them a mixture.
+    """
+    network = network or load_restorer()
+    device = next(network.parameters()).device
+    h, w = rgb.shape[:2]
+    out = np.empty_like(rgb)
+    places = [(y, x) for y in range(0, h, TILE) for x in range(0, w, TILE)]
+    for k, (y, x) in enumerate(places):
+        if progress is not None:
+            progress(k / len(places), "restoring")
+        top, left = max(0, y - HALO), max(0, x - HALO)  # both multiples of the network's grid
+        part = rgb[top : min(h, y + TILE + HALO), left : min(w, x + TILE + HALO)]
+        poor = torch.from_numpy(np.ascontiguousarray(part)).to(device).permute(2, 0, 1)[None] / 127.5 - 1
+        clear = torch.lerp(poor, network(poor), strength)
+        done = ((clear[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+        out[y : y + TILE, x : x + TILE] = done[y - top : y - top + TILE, x - left : x - left + TILE]
+    return out
+
+
+def enlarged(rgb: UInt8[np.ndarray, "h w 3"], times: int) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """So many times larger, bicubic: what the network then restores at that size (super-resolution)."""
+    if times == 1:
+        return rgb
+    import cv2
+
+    return cv2.resize(rgb, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)

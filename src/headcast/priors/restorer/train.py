@@ -1,0 +1,151 @@
+"""How the bundled restorer is trained: ``headcast train restorer --data PICTURES``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from headcast.priors.restorer.data import GROUPS, crop_of, dice_for, fresh_heads, load_pictures
+from headcast.priors.restorer.degrade import Degradation, degrade
+from headcast.priors.restorer.losses import charbonnier, gradient_loss
+from headcast.priors.restorer.network import Restorer
+from headcast.priors.restorer.optimizer import Muon
+from headcast.priors.restorer.solve import solve_last_layer
+
+__all__ = ["RestorerRecipe"]
+
+APART = 7_000_003  # added to the seed of the pictures that the last layer is solved on
+NATIVE_SCALE = 0.55
+"""Faces in 225x275 portraits are about so large as those in 512² ones."""
+
+
+@dataclass(frozen=True)
+class RestorerRecipe:
+    """Blind restoration from crops of clear pictures, degraded on the fly."""
+
+    name: ClassVar[str] = "restorer"
+
+    data: Path | None = None
+    """Pictures: a folder, or a file packed by tools/pack_portraits.py; without, synthetic heads alone."""
+    crop: int = 112
+    """Side of the crops, pixels."""
+    size: int = 4
+    """Crops in a batch."""
+    sharp: float = 0.5
+    """Share of crops from pictures of the group sharp."""
+    native: float = 0.2
+    """Share from small portraits, at their own scale."""
+    synth: float = 0.3
+    """Share from stored synthetic heads."""
+    fresh: float = 0.0
+    """Share from synthetic heads rendered on the training device as it goes; 1 where there are no data."""
+    fresh_size: int = 512
+    """Side of those, pixels."""
+    widths: tuple[int, int, int] = (48, 64, 96)
+    """Channels of the network's three levels."""
+    blocks: tuple[int, int, int] = (1, 2, 2)
+    """Residual blocks of its three levels."""
+    rate: float = 0.02
+    """Learning rate: the spectral norm of a step."""
+    edges: float = 0.5
+    """Weight of the difference of gradients."""
+    perceptual: float = 0.0
+    """Weight of the distance of the bundled encoder's features."""
+    solve: int = 48
+    """Batches on which the last layer is solved by least squares before training; 0: it starts at zero."""
+    start: Path | None = None
+    """Weights to start from."""
+    degradation: Degradation = field(default_factory=Degradation)
+    """What pictures suffer."""
+
+    def networks(self, seed: int) -> dict[str, nn.Module]:
+        """The restorer."""
+        torch.manual_seed(seed)
+        network = Restorer(self.widths, self.blocks)
+        if self.start is None and self.solve:
+            cpu = torch.device("cpu")
+            made = (self.batch(i, seed + APART, cpu) for i in range(self.solve))
+            solve_last_layer(network, ((b["poor"], b["clear"]) for b in made))
+        elif self.start is not None:
+            from headcast.weights import load_tensors
+
+            network.load_state_dict({k: v.float() for k, v in load_tensors(self.start)[0].items()})
+        return {"restorer": network}
+
+    def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        """One: orthogonalized momentum."""
+        return {"main": Muon(networks["restorer"].parameters(), self.rate)}
+
+    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Float[Tensor, "b 3 s s"]]:
+        """``clear`` and ``poor`` crops in [-1, 1], a function of seed and index."""
+        dice = dice_for(seed, index)
+        groups = load_pictures(self.data) if self.data is not None else {}
+        shares = torch.tensor([getattr(self, g) if groups.get(g) else 0.0 for g in GROUPS] + [self.fresh])
+        if not shares.any():
+            shares[-1] = 1.0
+        heads: list[Tensor] = []
+        clear, poor = [], []
+        for k, which in enumerate(torch.multinomial(shares, self.size, True, generator=dice).tolist()):
+            group = (*GROUPS, "fresh")[which]
+            if group == "fresh" and not heads:
+                heads = fresh_heads(index, max(1, self.size // 8), self.fresh_size, seed, device)
+            pictures = groups[group] if group != "fresh" else heads
+            picture = pictures[int(torch.randint(len(pictures), (), generator=dice))]
+            crop = crop_of(picture, self.crop, group != "native", dice).to(device)
+            ranges = self.degradation.at_scale(NATIVE_SCALE) if group == "native" else self.degradation
+            clear.append(crop)
+            poor.append(degrade(crop, int(dice_for(seed, index, k).initial_seed()), ranges))
+        return {"clear": torch.stack(clear) * 2 - 1, "poor": torch.stack(poor) * 2 - 1}
+
+    def losses(
+        self, optimizer: str, networks: dict[str, nn.Module], batch: dict[str, Tensor], step: int
+    ) -> dict[str, Tensor]:
+        """Weighted terms."""
+        out, clear = networks["restorer"](batch["poor"]), batch["clear"]
+        terms = {"pixels": charbonnier(out, clear), "edges": self.edges * gradient_loss(out, clear)}
+        if self.perceptual:
+            from headcast.priors.encoder import load
+
+            terms["perceptual"] = self.perceptual * load("losses").to(out.device).distance(out, clear).mean()
+        return terms
+
+    def pictures(
+        self, networks: dict[str, nn.Module], batch: dict[str, Tensor]
+    ) -> UInt8[np.ndarray, "h w 3"]:
+        """Rows of poor, restored and clear crops."""
+        with torch.no_grad():
+            out = networks["restorer"](batch["poor"][:8])
+        rows = torch.stack([batch["poor"][:8], out, batch["clear"][:8]])  # 3 n c s s
+        sheet = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+        return ((sheet.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
+
+    def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
+        """The network in bf16."""
+        return {k: v.detach().to(torch.bfloat16).cpu() for k, v in networks["restorer"].state_dict().items()}
+
+    def card(self) -> dict[str, Any]:
+        """What the weights are."""
+        counts = {g: len(x) for g, x in load_pictures(self.data).items()} if self.data else {}
+        return {
+            "name": "headcast-restorer-v1",
+            "what": "blind restoration of portraits: blur, small size, noise and JPEG, to the same size",
+            "status": "preview",
+            "licence": "Apache-2.0",
+            "trained_on": {
+                "pictures": counts,
+                "source": "official portraits in the public domain (train split) and synthetic heads",
+            },
+            "widths": list(self.widths),
+            "blocks": list(self.blocks),
+            "settings": {
+                "crop": self.crop, "batch": self.size, "rate": self.rate, "edges": self.edges,
+                "perceptual": self.perceptual, "shares": [self.sharp, self.native, self.synth, self.fresh],
+                "started_from": self.start.name if self.start else None,
+            },
+        }  # fmt: skip

@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("view",),
     ("observe", "avatar"),
     ("methods",),
-    ("relight",),
+    ("relight", "restore"),
     ("drive",),
     ("api",),
     ("evaluate",),

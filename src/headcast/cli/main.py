@@ -19,9 +19,11 @@ from headcast.cli.commands import (
     Info,
     Observe,
     Render,
+    Restore,
     Synth,
     Train,
     View,
+    Weights,
 )
 from headcast.errors import HeadcastError
 
@@ -94,6 +96,8 @@ def parse(arguments: list[str]) -> Command | None:
         | Annotated[Synth, subcommand("synth")]
         | Annotated[Train, subcommand("train")]
         | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Restore, subcommand("restore")]
+        | Annotated[Weights, subcommand("weights")]
         | Annotated[Doctor, subcommand("doctor")]
     )
     return ask(commands, "headcast", DESCRIPTION, arguments or ["--help"])

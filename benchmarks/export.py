@@ -13,19 +13,23 @@ from pathlib import Path
 import torch
 from tests.avatar.export.heads import picture, psnr, view_of
 from tests.avatar.export.read_glb import Scene
+from tests.avatar.export.read_splats import read_spz
 from tests.avatar.export.test_mesh_ply import drawn
+from tests.avatar.export.test_splats_of_avatars import drawn as splatted
+from tests.avatar.export.test_splats_of_avatars import fields
 
 from benchmarks.harness import machine
 from headcast import api
 from headcast.avatar.export.base import export, mesh_of
 from headcast.avatar.export.linear import linear_shapes
+from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.demo import demo_photo
 from headcast.head.names import EXPRESSION_INDEX as E
 from headcast.head.params import HeadParams
 from headcast.motion.presets import preset
 
-SIZE = 512
+SIZE, SPLATS = 512, 384
 
 
 def files(avatar: MeshAvatar, folder: Path) -> None:
@@ -45,6 +49,25 @@ def files(avatar: MeshAvatar, folder: Path) -> None:
         read = Scene(path).render(camera, avatar.source.light) if glb else drawn(path, camera)
         megabytes = path.stat().st_size / 1e6
         print(f"| {name} | {seconds:.1f} | {megabytes:.1f} | {psnr(read, ours):.1f} dB |")
+
+
+def splats(avatar: GaussianAvatar, folder: Path) -> None:
+    """The same of formats of Gaussians; the viewer's file is drawn by a browser in ``tests/web``."""
+    camera, params = view_of(avatar, SPLATS)
+    ours = picture(avatar, camera, params)
+    for name, file, options in (
+        (f"splat PLY, {len(avatar.gaussians):,} Gaussians", "a.ply", {"to": "splat-ply", "axes": "y-up"}),
+        ("SPZ", "a.spz", {}),
+        ("HTML", "a.html", {}),
+    ):
+        start = time.perf_counter()
+        path = export(avatar, folder / file, **options)[0]
+        seconds, megabytes = time.perf_counter() - start, path.stat().st_size / 1e6
+        likeness = "|"
+        if path.suffix != ".html":
+            read = fields(path) if path.suffix == ".ply" else read_spz(path)
+            likeness = f" {psnr(splatted(read, camera), ours):.1f} dB |"
+        print(f"| {name} | {seconds:.1f} | {megabytes:.1f} |{likeness}")
 
 
 def poses() -> dict[str, torch.Tensor]:
@@ -82,11 +105,13 @@ def linear(avatar: MeshAvatar) -> None:
 
 def main() -> None:
     """Both tables."""
-    avatar = mesh_of(api.load(sys.argv[1]) if len(sys.argv) > 1 else api.create(demo_photo()))
+    avatar = api.load(sys.argv[1]) if len(sys.argv) > 1 else api.create(demo_photo())
     print(machine(), "\n")
     with tempfile.TemporaryDirectory() as folder:
-        files(avatar, Path(folder))
-    linear(avatar)
+        files(mesh_of(avatar), Path(folder))
+        if isinstance(avatar, GaussianAvatar):
+            splats(avatar, Path(folder))
+    linear(mesh_of(avatar))
 
 
 if __name__ == "__main__":

@@ -52,6 +52,10 @@ class Log:
                 self.board.add_scalar(name, value, step)
         return True
 
+    def latest(self) -> dict[str, float]:
+        """The last line's means; before the first line those gathered so far."""
+        return self.last or {name: total / self.count for name, total in self.sums.items()}
+
     def picture(self, step: int, picture: UInt8[np.ndarray, "h w 3"]) -> Path:
         """Writes ``pictures/<step>.png``."""
         path = self.folder / "pictures" / f"{step:08d}.png"

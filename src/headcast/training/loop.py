@@ -41,7 +41,7 @@ class TrainResult:
         weights: the file that ships.
         stopped: steps | minutes | signal.
         signal: which one, else 0.
-        log: means of the last line of the log.
+        log: means of the last line of the log, or of the steps so far.
         notes: what the user should know; at the end what the recipe's ``notes()`` tells, if it has one.
     """
 
@@ -149,7 +149,7 @@ class Run:
         self.notes += getattr(self.recipe, "notes", list)()
         return TrainResult(
             self.step, self.folder / f"{self.recipe.name}.safetensors", stopped, self.stop.signal,
-            self.log.last if self.log else {}, tuple(self.notes),
+            self.log.latest() if self.log else {}, tuple(self.notes),
         )  # fmt: skip
 
     def decide(self, since: float) -> tuple[bool, bool]:
@@ -232,7 +232,7 @@ class Run:
             tensors = {k: flat(v) for k, v in self.recipe.shipped(networks).items()}
         told = {
             "steps": self.step, "minutes": round((self.before + self.stop.elapsed) / 60, 2),
-            "device": self.engine.device.type, "processes": self.engine.world, "log": self.log.last,
+            "device": self.engine.device.type, "processes": self.engine.world, "log": self.log.latest(),
             "settings": facts["settings"],
         }  # fmt: skip
         ship(self.folder, self.recipe.name, tensors, self.recipe.card(), told)

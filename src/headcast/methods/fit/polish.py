@@ -22,6 +22,7 @@ from headcast.avatar.rig import Gaussians, placement
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.methods.fit.adam import RowAdam
 from headcast.methods.fit.seed import seed as seeded
 from headcast.observe.types import Observation
 from headcast.render.gaussians import render_gaussians
@@ -114,7 +115,7 @@ def polish(
     steps = max(STEPS, EACH * len(photos) * CYCLE // (CYCLE - 1)) if steps is None else steps
     first = {k: getattr(avatar.gaussians, k).clone() for k in RATES}
     now = {k: v.clone() for k, v in first.items()}
-    adam = torch.optim.SparseAdam([{"params": [now[k]], "lr": RATES[k]} for k in RATES], betas=BETAS, eps=EPS)
+    adam = {k: RowAdam(v, BETAS, EPS) for k, v in now.items()}
     for step in range(steps):
         turn, rest = divmod(step, CYCLE)
         if rest == CYCLE - 1:
@@ -122,18 +123,11 @@ def polish(
         else:
             view = photos[(turn * (CYCLE - 1) + rest) % len(photos)]
         fade = 0.5 ** (3 * step / steps)
-        for group, k in zip(adam.param_groups, RATES, strict=True):
-            group["lr"] = RATES[k] * fade
         shown = {k: v[view.index].requires_grad_() for k, v in now.items()}
         loss_in(view, shown, torch.rand(3, generator=rng)).backward()
-        for k, v in now.items():  # of what isn't seen nothing may move, not even by momentum
-            v.grad = torch.sparse_coo_tensor(
-                view.index[None], shown[k].grad, v.shape, is_coalesced=True, check_invariants=False
-            )
-        adam.step()
-        for k, v in now.items():
-            share = view.share[:, int(k != "albedo")].reshape(-1, *[1] * (v.dim() - 1))
-            v[view.index] = torch.lerp(shown[k].detach(), v[view.index], share)
+        for k, v in shown.items():  # of what isn't seen nothing may move, not even by momentum
+            assert v.grad is not None
+            adam[k].step(view.index, v.grad, RATES[k] * fade, view.share[:, int(k != "albedo")])
         bound(now, first)
         if progress:
             progress((step + 1) / steps, "polishing")

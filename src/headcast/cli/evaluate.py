@@ -19,20 +19,22 @@ def run_evaluate(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
         HeadcastError: what the user can mend.
     """
     from headcast.evaluate.networks import load_networks
-    from headcast.evaluate.protocols import evaluate
+    from headcast.evaluate.protocols import check_places, evaluate
     from headcast.evaluate.setting import Setting
 
     for name in ("frames", "measured", "sources"):
         if getattr(command, name) < 1:
             raise HeadcastError(f"--{name} {getattr(command, name)}: give at least 1")
     pairs = pairs_of(command.pairs)
+    out = command.out or Path("evaluation")
+    check_places(command.data, out)
     device = pick_device(command.device)
     with Bar() as bar:
         networks = load_networks(
             device, command.lpips, command.lpips_heads, command.arcface, command.inception, command.i3d
         )
         setting = Setting(
-            subjects=listed(command.subjects), data=command.data, out=command.out or Path("evaluation"),
+            subjects=listed(command.subjects), data=command.data, out=out,
             networks=networks, device=device, seed=command.seed, frames=command.frames,
             measured=command.measured, sources=command.sources, limit=command.limit,
             only=listed(command.only), pairs=pairs, say=bar,

@@ -10,7 +10,7 @@ from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.written import write_report
 
-__all__ = ["PROTOCOLS", "evaluate"]
+__all__ = ["PROTOCOLS", "check_places", "evaluate"]
 
 PROTOCOLS: dict[str, str] = {
     "self-reenactment": "headcast.evaluate.self_reenactment",
@@ -22,6 +22,18 @@ PROTOCOLS: dict[str, str] = {
 """Where each protocol's ``measure`` lives; imported when it is asked for."""
 
 
+def check_places(data: Path, out: Path) -> None:
+    """Refuses, before anything is loaded, data that is not there and results that would replace a file.
+
+    Raises:
+        HeadcastError: either of these.
+    """
+    if not data.exists():
+        raise HeadcastError(f"{data}: no such folder; check the name")
+    if out.exists() and not out.is_dir():
+        raise HeadcastError(f"{out}: is a file; name a folder for the results")
+
+
 def evaluate(protocol: str, setting: Setting) -> tuple[Report, tuple[Path, Path, Path | None]]:
     """Runs a protocol and writes ``evaluation.json``, ``.md`` and ``.png`` into ``setting.out``.
 
@@ -30,10 +42,7 @@ def evaluate(protocol: str, setting: Setting) -> tuple[Report, tuple[Path, Path,
     """
     if protocol not in PROTOCOLS:
         raise HeadcastError(f"--protocol {protocol}: give one of {', '.join(PROTOCOLS)}")
-    if not setting.data.exists():
-        raise HeadcastError(f"{setting.data}: no such folder; check the name")
-    if setting.out.exists() and not setting.out.is_dir():
-        raise HeadcastError(f"{setting.out}: is a file; name a folder for the results")
+    check_places(setting.data, setting.out)
     report = import_module(PROTOCOLS[protocol]).measure(setting)
     if not report.rows:
         why = next(iter(report.skipped.items()), ("nothing was found", "check the folder"))

@@ -1,0 +1,38 @@
+"""``headcast evaluate``: mistakes are one line and exit code 2, before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+
+from headcast.cli.evaluate import listed, pairs_of
+from headcast.errors import HeadcastError
+
+
+def test_lists_and_pairs() -> None:
+    assert listed(" fit, me.avatar,,fit ") == ("fit", "me.avatar")
+    assert pairs_of("a:b,c:d") == (("a", "b"), ("c", "d")) and pairs_of("") == ()
+    with pytest.raises(HeadcastError, match="source:driver"):
+        pairs_of("a-b")
+
+
+@pytest.mark.parametrize(
+    "more,words",
+    [
+        (["--protocol", "guess"], "guess"),
+        (["--protocol", "texture", "--data", "nowhere"], "nowhere: no such folder"),
+        (["--protocol", "texture", "--data", ".", "-o", "a.file"], "a.file: is a file"),
+        (["--protocol", "texture", "--data", ".", "--frames", "0"], "--frames 0: give at least 1"),
+        (["--protocol", "texture", "--data", ".", "--pairs", "x"], "--pairs x"),
+    ],
+)
+def test_mistakes(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.file").write_text("x")
+    code, out, err = run("evaluate", "fit", *more)
+    assert (code, out) == (2, "") and words in err and len(err.splitlines()) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.file"]

@@ -41,6 +41,18 @@ def test_open_shut_and_one_sided() -> None:
     assert bool(((half > 0.5) & (half < 1)).all())
 
 
+def test_at_points_of_a_surface() -> None:
+    head = HeadModel.load()
+    lashes = Lashes(shaded(head), torch.zeros(2))
+    shell = torch.tensor([[0, 1, 2]]) + len(head.neutral)
+    faces = torch.cat([head.faces, shell])
+    lid = torch.isin(head.faces, head.lid_index[0]).all(1).nonzero()[:3, 0]
+    mixed = (torch.isin(head.faces, head.lid_index.reshape(-1)).sum(1) == 1).nonzero()[:1, 0]
+    triangle = torch.cat([lid, mixed, torch.tensor([len(faces) - 1])])
+    found = lashes.at(faces, triangle, torch.full((len(triangle), 3), 1 / 3))
+    assert torch.allclose(found, torch.tensor([0.5, 0.5, 0.5, 5 / 6, 1.0]))
+
+
 def test_in_pictures_and_in_files(tmp_path: Path) -> None:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -0.7]))

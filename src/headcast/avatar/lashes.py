@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.head.model import BLINKS, HeadModel
@@ -26,6 +27,14 @@ class Lashes:
 
     share: Float[Tensor, "v"]
     blink: Float[Tensor, "2"]
+
+    def at(
+        self, faces: Int[Tensor, "f 3"], triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]
+    ) -> Float[Tensor, "n"]:
+        """``share`` at points of a surface whose first vertices are the head's."""
+        more = int(faces.max()) + 1 - len(self.share)
+        share = torch.cat([self.share, torch.ones(more).to(self.share)])
+        return (share[faces[triangle]] * bary).sum(-1)
 
     def over(self, head: HeadModel, params: HeadParams, openness: Float[Tensor, "v"]) -> Float[Tensor, "v"]:
         """``openness``, the light's share at each vertex, with the lashes' shade in a pose (unbatched)."""

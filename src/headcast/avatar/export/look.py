@@ -75,9 +75,7 @@ def lashed_colours(avatar: GaussianAvatar) -> Float[Tensor, "n 3"]:
     own, surface = avatar.gaussians, avatar.mesh.surface
     if surface.lashes is None:
         return own.albedo
-    share = torch.ones(int(surface.faces.max()) + 1)
-    share[: len(avatar.head.neutral)] = surface.lashes.share
-    here = (share[surface.faces[own.triangle]] * avatar.bary).sum(-1, keepdim=True)
+    here = surface.lashes.at(surface.faces, own.triangle, avatar.bary)[:, None]
     shaded = linear_to_srgb(srgb_to_linear(own.albedo.clamp(min=0)) * here)
     return torch.where(here < 1, shaded, own.albedo)
 

@@ -122,3 +122,11 @@ def test_no_gaussian_leaves_its_bounds() -> None:
     assert float(grown.min()) >= -module.SHRINK - 1e-5 and float(grown.max()) <= module.GROW + 1e-5
     assert float(torch.sigmoid(now["opacity"][10:]).min()) >= module.SOLID - 1e-5
     assert float(now["albedo"].min()) >= 0 and float(now["albedo"].max()) <= module.BRIGHTEST
+
+
+def test_other_photos_tell_nothing_of_the_body(scene: tuple[GaussianAvatar, Observation]) -> None:
+    avatar, seen = scene
+    first, other = module.photo_view(avatar, seen), module.photo_view(avatar, seen, whole=False)
+    chin = round(float(seen.detection.points[152, 1]))
+    assert torch.equal(other.weight[: chin - 2], first.weight[: chin - 2])
+    assert float(first.weight[chin + 2 :].max()) > 0.5 and float(other.weight[chin + 2 :].max()) == 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headcast.avatar.gaussian import TURNED, GaussianAvatar
@@ -46,6 +46,7 @@ CYCLE = 3  # steps, the last of which looks at a pseudo-target
 BRIGHTEST = 1.4  # albedo in display values: some light is dimmer than what it lit
 HIDDEN = 0.012  # metres behind the mesh from which nothing is seen
 SIDE = 512  # pixels of the longer side at which photos are compared
+FOREHEAD, CHIN = 10, 152  # of the face mesh
 PSEUDO_SIDE = 384
 FACE_WEIGHT = 2.0
 ROUND = 0.03  # of the colour range: errors below it count by their square, above by their size
@@ -109,7 +110,7 @@ def polish(
     """
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        photos = [photo_view(avatar, o) for o in observations if o.masks is not None]
+        photos = [photo_view(avatar, o, o is observations[0]) for o in observations if o.masks is not None]
         pseudo = [pseudo_view(avatar, *p) for p in PSEUDO]
     if not photos:
         return avatar
@@ -167,12 +168,15 @@ def loss_in(view: View, x: dict[str, Tensor], background: Float[Tensor, "3"]) ->
     target = view.target + (1 - view.alpha)[..., None] * background
     wrong = out.rgb - target
     rounded = (wrong**2 + ROUND**2).sqrt() - ROUND + 0.5 * wrong**2
-    gaps = (COVERED - out.alpha).clamp(min=0) * (view.alpha > COVERED)
+    gaps = (COVERED - out.alpha).clamp(min=0) * (view.alpha > COVERED) * (view.weight > 0)
     return (rounded * view.weight[..., None]).mean() + CLOSE * gaps.mean()
 
 
-def photo_view(avatar: GaussianAvatar, observation: Observation) -> View:
-    """A photo as the target of its own view."""
+def photo_view(avatar: GaussianAvatar, observation: Observation, whole: bool = True) -> View:
+    """A photo as the target of its own view; if not ``whole``, only what is above the chin or hair.
+
+    The body is the first photo's: on another one clothes and shoulders lie elsewhere.
+    """
     import cv2
 
     from headcast.methods.fit.evidence import soft_outline
@@ -191,7 +195,17 @@ def photo_view(avatar: GaussianAvatar, observation: Observation) -> View:
     alpha = small(observation.masks.person)
     rgb = small(observation.image) / 255
     weight = (1 + FACE_WEIGHT * small(face)) * (1 - small(unsure))
+    if not whole:
+        weight = weight * small(above_chin(observation) | (observation.masks.hair > 0.5))
     return view_of(avatar, observation.params, camera, rgb * alpha[..., None], alpha, weight)
+
+
+def above_chin(observation: Observation) -> Bool[np.ndarray, "h w"]:
+    """The half of the picture over the chin, along the face's own upright."""
+    points = observation.detection.points
+    up = points[FOREHEAD] - points[CHIN]
+    y, x = np.mgrid[: observation.image.shape[0], : observation.image.shape[1]] + 0.5
+    return (x - points[CHIN, 0]) * up[0] + (y - points[CHIN, 1]) * up[1] > 0
 
 
 def pseudo_view(avatar: GaussianAvatar, yaw: float, pitch: float, expression: dict[str, float]) -> View:

@@ -33,6 +33,8 @@ class SynthConfig:
         texture: side of the skin textures; 0: twice the picture's.
         antialias: RGB, alpha, albedo and the like are means over antialias² samples a pixel.
         framing: where cameras stand, see ``synth.views``.
+        fitted: share of people whose face shape scatters as that of fitted people (``weights/identity``), the
+            others as the head model's own prior.
         expression: scales expressions; 0 is always neutral.
         hair, glasses, clothes, background: may be left out (hair: a bald scalp, no beard, brows stay).
         layers: how many layers of translucent hair are seen through.
@@ -50,6 +52,7 @@ class SynthConfig:
     texture: int = 0
     antialias: int = 2
     framing: Framing = "portrait"
+    fitted: float = 0.0
     expression: float = 1.0
     hair: bool = True
     glasses: bool = True
@@ -63,6 +66,8 @@ class SynthConfig:
         for name in ("size", "people", "frames", "views", "antialias", "layers"):
             if getattr(self, name) < 1:
                 raise HeadcastError(f"synth: {name} must be at least 1")
+        if not 0 <= self.fitted <= 1:
+            raise HeadcastError("synth: fitted is a share, 0 to 1")
         if self.split not in ("train", "test"):
             raise HeadcastError(f"synth: split '{self.split}' is unknown; use train or test")
         if self.framing not in FRAMINGS:

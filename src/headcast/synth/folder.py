@@ -31,7 +31,7 @@ __all__ = ["DEPTH_UNIT", "write_people"]
 DEPTH_UNIT = 1e-4
 """Metres of one step of a depth picture."""
 
-VERSION = 1
+VERSION = 2
 
 
 def write_people(
@@ -192,6 +192,7 @@ def _traits(b: SynthBatch) -> dict[str, Any]:
         "sex": "female" if bool(who.feminine[0]) else "male",
         "age": round(float(who.age[0]), 1),
         "tone": TONES[int(who.tone[0])][0],
+        "shape": "as fitted people scatter" if bool(who.fitted[0]) else "by the head model's prior",
         "typology_angle_degrees": round(float(who.ita[0]), 1),
         "skin": _listed(who.skin[0]),
         "hair": b.hair_names[int(looks.hair[0])],

@@ -17,6 +17,7 @@ from torch import Tensor
 from headcast.head.model import HeadModel
 from headcast.synth.config import SynthConfig
 from headcast.synth.dice import Dice
+from headcast.synth.identity import draw_identities, fitted_people
 
 __all__ = ["HELD_OUT_SECTORS", "TONES", "Person", "draw_people", "held_out_skin", "sex_axis"]
 
@@ -42,6 +43,7 @@ class Person:
         feminine: 0 or 1; age: years; tone: class of ``TONES``; ita: typology angle, degrees.
         identity: (B, I) coefficients of the head model; skin: (B, K) of the skin model.
         lids: resting eyeBlink weight of both eyes.
+        fitted: whether the face's shape was drawn as fitted people scatter.
     """
 
     number: Int[Tensor, " b"]
@@ -52,6 +54,7 @@ class Person:
     identity: Float[Tensor, "b i"]
     skin: Float[Tensor, "b k"]
     lids: Float[Tensor, " b"]
+    fitted: Bool[Tensor, " b"]
 
     def __getitem__(self, index: slice | Tensor) -> Person:
         """Some of the people."""
@@ -77,14 +80,12 @@ def draw_people(config: SynthConfig, dice: Dice, head: HeadModel, skin_component
     low, high = (torch.tensor([t[i] for t in TONES], device=dice.device)[tone] for i in (1, 2))
     ita = low + (high - low) * dice.uniform("ita")
     axis = sex_axis(head).to(dice.device)
-    z = dice.normal("identity", head.identities, clip=2.6)
-    z = z - (z @ axis)[:, None] * axis
-    along = torch.where(feminine, -0.9, 0.9) + 0.75 * dice.normal("dimorphism")
-    identity = z * dice.uniform("distinct", low=0.75, high=1.2)[:, None] + along[:, None] * axis
+    people = fitted_people(head.hash) if config.fitted else None
+    identity, fitted = draw_identities(dice, feminine, axis, people, config.fitted)
     return Person(
         torch.from_numpy(dice.rows[:, 1].copy()).to(dice.device), feminine, age, tone, ita, identity,
         draw_skin(config, dice, skin_components),
-        dice.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
+        dice.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1), fitted,
     )  # fmt: skip
 
 

@@ -1,0 +1,62 @@
+"""Face shapes: from the head model's own prior, or as fitted people scatter (``weights/identity``)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from headcast.errors import HeadcastError
+from headcast.synth.dice import Dice
+from headcast.weights import load_tensors
+
+__all__ = ["People", "draw_identities", "fitted_people"]
+
+
+@dataclass(frozen=True)
+class People:
+    """How identities of fitted people scatter; no single person's are known.
+
+    Attributes:
+        mean: (I,) of the coefficients.
+        factor: (I, I) lower triangular, factor factor^T is their covariance.
+    """
+
+    mean: Float[Tensor, " i"]
+    factor: Float[Tensor, "i i"]
+
+
+@cache
+def fitted_people(head_hash: str) -> People:
+    """The bundled statistics, on the CPU.
+
+    Raises:
+        HeadcastError: they belong to another head.
+    """
+    tensors, metadata, _ = load_tensors("identity")
+    about = json.loads(metadata["identity"])
+    if about["head"] != head_hash:
+        raise HeadcastError("weights/identity: belongs to another head; run tools/learn_identities.py again")
+    return People(tensors["mean"], torch.linalg.cholesky(tensors["covariance"].double()).float())
+
+
+def draw_identities(
+    dice: Dice, feminine: Bool[Tensor, " b"], axis: Float[Tensor, " i"], people: People | None, share: float
+) -> tuple[Float[Tensor, "b i"], Bool[Tensor, " b"]]:
+    """Identity coefficients, and who was drawn as fitted people scatter (a ``share`` of all).
+
+    Without ``people`` nobody is. Both kinds take their place along ``axis`` (feminine to masculine) from the
+    drawn sex alone: the fitted people are mostly men, and their mean must not make women of their kind rare.
+    """
+    z = dice.normal("identity", len(axis), clip=2.6)
+    shape = z * dice.uniform("distinct", low=0.75, high=1.2)[:, None]
+    fitted = dice.chance("fitted", 0.0 if people is None else share)
+    if people is not None:
+        like = people.mean.to(z) + z @ people.factor.to(z).T
+        shape = torch.where(fitted[:, None], like, shape)
+    along = torch.where(feminine, -0.9, 0.9) + 0.75 * dice.normal("dimorphism")
+    return shape + (along - shape @ axis)[:, None] * axis, fitted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.web.gaussians import Carried, spread, world
 
 from headcast import api
 from headcast.avatar.export.html import write_html
+from headcast.avatar.lashes import Lashes
 from headcast.avatar.mesh import MeshAvatar
 from headcast.cli.expression import parse_expression
 from headcast.head.names import EXPRESSIONS
@@ -127,6 +129,24 @@ def test_the_rig_is_ours_for_any_weights(page: Page, avatar: MeshAvatar) -> None
         for a, b in zip(shown, ours, strict=True):
             far = (torch.tensor(a).view(-1, 3) - b).norm(dim=-1).max()
             assert far < 1e-4, f"{float(far) * 1e3:.3f} mm"
+
+
+def test_lashes_shade_open_lids_only_as_with_us(window: Any, avatar: MeshAvatar, tmp_path: Path) -> None:
+    head = avatar.head
+    share = torch.ones(len(head.neutral))
+    share[head.lid_index.flatten().long()] = 0.4
+    lashed = replace(avatar, lashes=Lashes(share, torch.tensor([0.1, 0.2])))
+    write_html(lashed, tmp_path / "lashed.html")
+    page = opened(window, tmp_path / "lashed.html")
+    for blink in (0.0, 0.4, 0.95):
+        shown = page.page.evaluate(
+            """(b) => { const s = headcast.stage; for (const side of ["Left", "Right"])
+            s.weights[s.rig.names.at("eyeBlink" + side)] = b; s.stale = true; s.draw();
+            return Array.from(s.rig.openness); }""", blink,
+        )  # fmt: skip
+        params = front_view(lashed).params.with_expression({"eyeBlinkLeft": blink, "eyeBlinkRight": blink})
+        ours = lashed.surface.posed(params).openness[: len(share)]
+        assert (torch.tensor(shown) - ours).abs().max() < 3e-3
 
 
 def drop(page: Page, path: Path) -> None:

@@ -31,6 +31,7 @@ def test_every_writer_exists_and_takes_what_the_table_says(name: str) -> None:
         ("a.png", "glb", {}, ".glb"),
         ("a.glb", "glb", {"rigged": True}, "--rigged"),
         ("a.glb", "glb", {"shading": "dark"}, "--shading"),
+        ("a.glb", "glb", {"texture_size": 0}, "--texture-size 0"),
         ("no/a.glb", "glb", {}, "folder"),
     ],
 )

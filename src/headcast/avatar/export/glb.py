@@ -17,7 +17,7 @@ from headcast.avatar.base import Avatar
 from headcast.avatar.export.base import mesh_of
 from headcast.avatar.export.gltf_data import GltfData
 from headcast.avatar.export.linear import linear_shapes
-from headcast.avatar.export.look import MOUTH_OPEN, check_shading, textures
+from headcast.avatar.export.look import MOUTH_OPEN, check_shading, check_texture_size, textures
 from headcast.avatar.export.pieces import Piece, head_pieces, split
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.pictures import encode_png
@@ -53,6 +53,7 @@ def write_glb(
         texture_size: longest side of the textures, pixels; None: as they are.
     """
     check_shading(shading)
+    check_texture_size(texture_size)
     mesh = mesh_of(avatar)
     gltf = build(mesh, shading, texture_size)
     beside = path.with_suffix(".arkit.json")

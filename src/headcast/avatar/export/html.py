@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from headcast.avatar.export.base import mesh_of
-from headcast.avatar.export.look import with_lashes
 from headcast.avatar.export.viewer_data import arrays, facts
 from headcast.files import atomic_path
 
@@ -52,7 +51,7 @@ def packed(avatar: Avatar, title: str) -> bytes:
 
     tensors = arrays(avatar)
     mesh = mesh_of(avatar)
-    textures = {"head": with_lashes(mesh), **{f"shell.{s.name}": s.texture for s in mesh.shells}}
+    textures = {"head": mesh.texture, **{f"shell.{s.name}": s.texture for s in mesh.shells}}
     for name, picture in textures.items():
         tensors[f"picture.{name}"] = np.frombuffer(jpeg(picture[..., :3]), np.uint8)
         if picture.shape[2] == 4 and not bool((picture[..., 3] == 255).all()):

@@ -22,10 +22,19 @@ from headcast.render.shading import ambient
 if TYPE_CHECKING:
     from headcast.avatar.gaussian import GaussianAvatar
 
-__all__ = ["check_shading", "lashed_colours", "mouth_open", "textures", "with_lashes"]
+__all__ = ["check_shading", "check_texture_size", "lashed_colours", "mouth_open", "textures", "with_lashes"]
 
 MOUTH_OPEN = 0.5
 """The jawOpen for which the darkness inside the mouth is painted into the texture."""
+
+
+LEAST_TEXTURE = 16
+
+
+def check_texture_size(size: int | None) -> None:
+    """Refuses what shows nothing."""
+    if size is not None and size < LEAST_TEXTURE:
+        raise HeadcastError(f"--texture-size {size}: give at least {LEAST_TEXTURE}")
 
 
 def check_shading(shading: str) -> None:

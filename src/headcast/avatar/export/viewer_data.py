@@ -1,7 +1,8 @@
 """What the viewer gets of an avatar: the rig as compact arrays, pictures, clips, and words about it.
 
 The viewer moves the head by the same rules as ``HeadModel`` (weights that exclude each other, shapes, lids,
-joints, light inside the mouth) and lights it as ``render.shading`` does, so that it shows what we render.
+joints, light inside the mouth and under lashes) and lights it as ``render.shading`` does, so that it shows
+what we render.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.avatar.export.base import mesh_of
-from headcast.avatar.export.look import lashed_colours
-from headcast.avatar.export.splats import gaussians_of
 from headcast.head.model import BLINKS, JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
 from headcast.head.occlusion import INSIDE
@@ -46,12 +45,14 @@ def arrays(avatar: Avatar) -> dict[str, np.ndarray]:
         surface |= {"rest": real(shell.rest), "skin_weights": shares(shell.skin_weights)}
         found |= {f"shell.{shell.name}.{k}": v for k, v in surface.items()}
     found["light"] = real(avatar.source.light)
+    lashes = mesh_of(avatar).lashes
+    if lashes is not None:
+        found |= {"head.lashes.share": real(lashes.share), "head.lashes.blink": real(lashes.blink)}
     gaussians = getattr(avatar, "gaussians", None)
     if gaussians is not None:
         found["gaussians.triangle"] = gaussians.triangle.numpy().astype(np.uint32)
-        for k in ("position", "quaternion", "log_scale", "opacity"):
+        for k in ("position", "quaternion", "log_scale", "opacity", "albedo"):
             found[f"gaussians.{k}"] = real(getattr(gaussians, k).half())
-        found["gaussians.albedo"] = real(lashed_colours(gaussians_of(avatar)).half())
     return found
 
 

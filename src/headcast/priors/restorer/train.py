@@ -146,7 +146,7 @@ class RestorerRecipe:
             "settings": {
                 "crop": self.crop, "batch": self.size, "rate": self.rate, "edges": self.edges,
                 "perceptual": self.perceptual, "shares": [self.sharp, self.native, self.synth, self.fresh],
-                "started_from": self.start.name if self.start else f"last layer solved on {self.solve} batches",
+                "started_from": self.start.name if self.start else f"{self.solve} solved batches",
                 "optimizer": "Muon",
             },
         }  # fmt: skip

@@ -13,7 +13,7 @@ from headcast.head.params import HeadParams
 
 __all__ = ["Lashes"]
 
-GOING = (0.05, 0.6)  # shares of the way from the photo's blink to a whole one over which the shade goes
+GOING = (0.3, 0.9)  # shares of the way from the photo's blink to a whole one over which the shade goes
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def cut(rgb: np.ndarray, view: Square, flags: int) -> tuple[np.ndarray, np.ndarr
     k = SIDE / view.side
     W = np.array([[k, 0, SIDE / 2 - k * view.x], [0, k, SIDE / 2 - k * view.y]])
     W[:, 2] += 0.5 * k - 0.5
-    if k < 0.8:
+    if k < 0.8 and flags != cv2.INTER_NEAREST:
         rgb = cv2.GaussianBlur(rgb, (0, 0), 0.4 / k)
     inside = cv2.warpAffine(np.full(rgb.shape[:2], 255, np.uint8), W, (SIDE, SIDE), flags=cv2.INTER_NEAREST)
     return cv2.warpAffine(rgb, W, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE), inside > 0

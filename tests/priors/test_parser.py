@@ -146,7 +146,7 @@ def test_training_helps_and_ships(tmp_path: Path) -> None:
     config = TrainConfig(steps=30, log_every=3, ema=0.8, device="cpu", engine="plain")
     done = train(recipe, config, tmp_path)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert log[-1]["main/sum"] < 0.6 * log[0]["main/sum"]
+    assert log[-1]["main/sum"] < 0.75 * log[0]["main/sum"]
     assert any((tmp_path / "pictures").iterdir()) and done.weights.stat().st_size < 6 * 2**20
 
 

@@ -27,7 +27,7 @@ def available(which: Which) -> bool:
     return weights_path(f"encoder-{which}").is_file()
 
 
-def load(which: Which, device: torch.device | str = "cpu") -> Encoder:
+def load(which: str, device: torch.device | str = "cpu") -> Encoder:
     """An encoder in evaluation mode whose weights never change; gradients go through it to the picture.
 
     Args:
@@ -41,7 +41,7 @@ def load(which: Which, device: torch.device | str = "cpu") -> Encoder:
 
 
 @cache
-def stored(which: Which, device: str) -> Encoder:
+def stored(which: str, device: str) -> Encoder:
     """Loaded once a process and device."""
     if which not in ("losses", "evaluator"):
         raise HeadcastError(f"encoder '{which}': there are 'losses' and 'evaluator'")

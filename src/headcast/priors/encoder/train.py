@@ -111,9 +111,8 @@ class EncoderRecipe:
         assert isinstance(encoder, Encoder)
         v = encoder.embed(batch["seen"])
         nearest = (v @ v.T - 9 * torch.eye(len(v), device=v.device)).argmax(1)
-        rows = torch.cat(
-            [torch.cat(list(batch["seen"][i]), 2) for i in (torch.arange(0, 32, 4), nearest[:32:4])], 1
-        )
+        shown = torch.arange(0, len(v), max(1, len(v) // 8))[:8]
+        rows = torch.cat([torch.cat(list(batch["seen"][i]), 2) for i in (shown, nearest[shown])], 1)
         return ((rows + 1) * 127.5).clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:

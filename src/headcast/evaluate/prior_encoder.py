@@ -21,6 +21,7 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.judge import Judge
 from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
+from headcast.evaluate.store import Store
 from headcast.metrics.figure import Figure
 from headcast.priors.encoder import Encoder, available, face_crops, load
 from headcast.priors.encoder.losses import likeness_auc
@@ -63,6 +64,7 @@ def measure(setting: Setting) -> Report:
     encoders = {w: load(w, setting.device) for w in ("losses", "evaluator") if available(w)}
     if not encoders:
         raise HeadcastError("evaluate encoder: no weights in the package; train them: headcast train encoder")
+    Store(setting.out, setting.facts())  # makes the folder, or says why not
     torch.manual_seed(setting.seed)
     every: dict[str, Encoder | None] = {
         PIXELS: None,

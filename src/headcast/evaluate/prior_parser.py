@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting
+from headcast.evaluate.store import Store
 from headcast.metrics.figure import Figure
 from headcast.observe.masks import segment
 from headcast.observe.parsed import PARTS, parsed_masks
@@ -52,6 +53,7 @@ def measure(setting: Setting) -> Report:
     Raises:
         HeadcastError: the parser's weights are missing.
     """
+    Store(setting.out, setting.facts())  # makes the folder, or says why not
     report = Report("prior", {f.key: f for f in FIGURES})
     confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
     count = setting.limit or COUNT

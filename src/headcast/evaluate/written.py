@@ -181,7 +181,7 @@ def legend(report: Report, figures: list[Figure]) -> list[str]:
 
 
 def sheet_of(report: Report) -> UInt8[np.ndarray, "h w 3"]:
-    """All lines of pictures below each other, with labels."""
+    """All lines of pictures with labels, in as many columns as make the sheet roughly square."""
     from headcast.render.sheet import contact_sheet
 
     rows = []
@@ -189,8 +189,21 @@ def sheet_of(report: Report) -> UInt8[np.ndarray, "h w 3"]:
         small = [reduced(p) for _, p in line]
         rows.append(contact_sheet(small, len(line), labels=[label for label, _ in line]))
     width = max(r.shape[1] for r in rows)
-    padded = [np.pad(r, ((0, 0), (0, width - r.shape[1]), (0, 0)), constant_values=255) for r in rows]
-    return np.concatenate(padded)
+    columns = max(1, round((sum(r.shape[0] for r in rows) / width) ** 0.5))
+    share = -(-len(rows) // columns)
+    parts = [rows[k : k + share] for k in range(0, len(rows), share)]
+    height = max(sum(r.shape[0] for r in part) for part in parts)
+    return np.concatenate([stacked(part, height, width) for part in parts], 1)
+
+
+def stacked(rows: list[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Lines below each other on white."""
+    column = np.full((height, width, 3), 255, np.uint8)
+    y = 0
+    for r in rows:
+        column[y : y + r.shape[0], : r.shape[1]] = r
+        y += r.shape[0]
+    return column
 
 
 def reduced(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:

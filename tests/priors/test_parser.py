@@ -175,7 +175,10 @@ def test_masks_change_inside_of_the_square_only(monkeypatch: pytest.MonkeyPatch)
     rng = np.random.default_rng(0)
     old = Masks(*(rng.random((160, 240)).astype(np.float32) for _ in range(5)))
     points = np.stack([rng.uniform(95, 135, 478), rng.uniform(55, 95, 478)], 1).astype(np.float32)
-    new, _ = observe_parsed.parsed_masks(rgb, Detection(points, (95.0, 55.0, 135.0, 95.0), 1.0), old)
+    face = Detection(points, (95.0, 55.0, 135.0, 95.0), 1.0)
+    kept, _ = observe_parsed.parsed_masks(rgb, face, old)
+    assert kept.person is old.person and kept.glasses is old.glasses
+    new, _ = observe_parsed.parsed_masks(rgb, face, old, own=True)
     assert np.array_equal(new.person[:, :60], old.person[:, :60]) and np.array_equal(
         new.hair[:, 180:], old.hair[:, 180:]
     )

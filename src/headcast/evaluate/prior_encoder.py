@@ -75,6 +75,7 @@ def measure(setting: Setting) -> Report:
     crops, person = held_out(setting, setting.limit or PEOPLE)
     setting.say(0.6, "portraits")
     portraits = evaluation_portraits(setting.data, report)
+    counts: dict[str, int] = {}
     for name, encoder in every.items():
         vectors = embedded(encoder, crops)
         found = {"auc": (likeness_auc(vectors, person), len(vectors))}
@@ -82,10 +83,12 @@ def measure(setting: Setting) -> Report:
             found["order"] = degradation_order(encoder, crops[::3][:24])
         if portraits is not None:
             found |= agreement(embedded(encoder, portraits[0].to(setting.device)), portraits[1])
-        report.sets[name] = found
-    report.notes.append(
-        f"held out: {len(crops)} pictures of {len(person.unique())} synthetic people, split test"
-    )
+        report.add(name, "all", [{k: v for k, (v, _) in found.items()}])
+        counts |= {k: n for k, (_, n) in found.items()}
+    report.notes += [
+        f"held out: {len(crops)} pictures of {len(person.unique())} synthetic people, split test",
+        "each figure is one number over " + ", ".join(f"{n} ({k})" for k, n in counts.items()),
+    ]
     return report
 
 

@@ -22,9 +22,9 @@ from headcast.observe.parsed import PARTS, parsed_masks
 from headcast.observe.seen import Detection, Masks
 from headcast.synth.config import LABELS, SynthConfig
 
-__all__ = ["PLAIN", "WITH", "iou", "measure"]
+__all__ = ["ALONE", "PLAIN", "WITH", "iou", "measure"]
 
-PLAIN, WITH = "colours and geometry", "with the parser"
+PLAIN, WITH, ALONE = "colours and geometry", "with the parser", "with its matte and glasses, too"
 SEED, COUNT, SIZE, FRAMES = 303, 48, 256, 3
 LEAST = 40
 """Fewer true pixels of a kind than this don't make an IoU."""
@@ -74,6 +74,7 @@ def measure(setting: Setting) -> Report:
         ).reshape(confusion.shape)
         confusion += counts
         report.add(WITH, name, [mask_row(better, picture) | label_row(counts)])
+        report.add(ALONE, name, [mask_row(parsed_masks(rgb, detection, plain, own=True)[0], picture)])
         if number % max(1, count // 8) == 0:
             report.sheet.append(shown(name, picture, plain, better, found))
     report.settings["confusion"] = {

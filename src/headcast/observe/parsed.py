@@ -37,9 +37,13 @@ PARTS = {
 
 
 def parsed_masks(
-    rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, masks: Masks
+    rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, masks: Masks, own: bool = False
 ) -> tuple[Masks, dict[str, Float[np.ndarray, "h w"]]]:
     """The masks with the parser's answers inside of its square, and the probability of every label there.
+
+    Args:
+        own: takes the parser's coverage and glasses, too; as measured (docs/results/parser.md) both are worse
+            than those of ``masks``, so that only skin, hair and clothes are taken by default.
 
     Raises:
         HeadcastError: the parser's weights are missing.
@@ -53,8 +57,12 @@ def parsed_masks(
     probability = {n: p.numpy() for n, p in zip(LABELS, parsed.probability, strict=True)}
     weight = parsed.weight.numpy()
     size = max(detection.box[2] - detection.box[0], detection.box[3] - detection.box[1])
-    fine = refine_matte(rgb, parsed.alpha.numpy().astype(np.float32), size)
-    person = (masks.person + weight * (fine - masks.person)).astype(np.float32)
+    person, glasses = masks.person, masks.glasses
+    if own:
+        fine = refine_matte(rgb, parsed.alpha.numpy().astype(np.float32), size)
+        person = (person + weight * (fine - person)).astype(np.float32)
+        found = np.clip(2 * probability["glasses"] - 0.5, 0, 1)
+        glasses = (glasses + weight * (found - glasses)).astype(np.float32)
     parts = np.stack([sum(probability[n] for n in PARTS[k]) for k in ("skin", "hair", "clothes")], -1)
     parts = parts / np.maximum(parts.sum(-1, keepdims=True), 1e-3)
     soft = guided(rgb.astype(np.float32) / 255, parts.astype(np.float32), max(2, round(0.006 * size)), 1e-3)
@@ -62,14 +70,12 @@ def parsed_masks(
     soft = soft / soft.sum(-1, keepdims=True) * person[..., None]
     old = np.stack([masks.skin, masks.hair, masks.clothes], -1)
     new = old + weight[..., None] * (soft - old)
-    glasses = masks.glasses + weight * (np.clip(2 * probability["glasses"] - 0.5, 0, 1) - masks.glasses)
-    made = Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses.astype(np.float32))
-    return made, probability
+    return Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses), probability
 
 
 def with_parser(o: Observation, folder: str | Path) -> Observation:
-    """The observation with the parser's masks; writes ``labels.png`` (numbers of ``synth.config.LABELS``) and
-    ``labels_colour.png`` (over the picture) into the folder.
+    """The observation with the parser's masks; writes ``labels.png`` (numbers of ``synth.config.LABELS``,
+    background where the matte says so) and ``labels_colour.png`` (over the picture) into the folder.
 
     Raises:
         HeadcastError: the parser's weights are missing, or the folder cannot be written.
@@ -83,6 +89,7 @@ def with_parser(o: Observation, folder: str | Path) -> Observation:
     assert o.masks is not None
     masks, probability = parsed_masks(o.image, o.detection, o.masks)
     label = np.stack([probability[n] for n in LABELS]).argmax(0).astype(np.uint8)
+    label[masks.person < 0.5] = LABELS.index("background")
     shown = coloured(torch.from_numpy(label)).numpy()
     Path(folder).mkdir(parents=True, exist_ok=True)
     save_png(Path(folder) / "labels.png", label)

@@ -21,8 +21,8 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.rig import Gaussians, placement
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
-from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.fit.adam import RowAdam
+from headcast.methods.fit.dress import dressed
 from headcast.methods.fit.seed import seed as seeded
 from headcast.observe.types import Observation
 from headcast.render.gaussians import render_gaussians
@@ -159,8 +159,7 @@ def with_gaussians(
 
 def loss_in(view: View, x: dict[str, Tensor], background: Float[Tensor, "3"]) -> Float[Tensor, ""]:
     """How far a view, with ``x`` of the Gaussians seen in it, is from its target over a background."""
-    world = view.origin + (view.matrix @ x["position"][..., None])[..., 0]
-    colours = linear_to_srgb((srgb_to_linear(x["albedo"]) * view.shading).clamp(1e-6, 1))
+    world, colours = dressed(x["position"], x["albedo"], view.origin, view.matrix, view.shading)
     out = render_gaussians(
         world, x["log_scale"] + view.grown, view.quaternion, x["opacity"], colours, view.camera,
         background=background,

@@ -1,0 +1,194 @@
+"""``TriplaneAvatar``: what Ψ keeps of a source picture, drawn in any pose and from any camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, interpolate
+
+from headcast.avatar.mesh import bind, check_head, thumbnail_of
+from headcast.avatar.package import Package, damaged, write_package
+from headcast.avatar.source import Source, check_tensor
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.head.foreign.known import stored_head
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.head.skin import uv_key
+from headcast.methods.portrait4d.motion import MotionEncoder, WeightsToMotion, told
+from headcast.methods.portrait4d.neck import NeckField
+from headcast.methods.portrait4d.network import SMALL, Appearance, Config, Synthesizer
+from headcast.render.types import Rendering
+from headcast.render.volume import rays_of
+from headcast.rotation import axis_angle_to_matrix
+from headcast.weights import load_tensors
+
+__all__ = ["FRAME", "Networks", "TriplaneAvatar", "framing", "load_networks"]
+
+MIDDLE = (0.0, 0.022, 0.03)
+"""What pictures of Ψ are centred on (head frame, metres): as in training (``synth.views``)."""
+FRAME = 0.284
+"""Metres that a picture shows at that point: 12° from 1.35 m, the middle of the paper's distances."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Ψ, its motion encoder, and the map from expression weights to motion; frozen."""
+
+    psi: Synthesizer
+    motion: MotionEncoder
+    said: WeightsToMotion
+
+
+@cache
+def load_networks(name: str = "portrait4d", config: Config = SMALL) -> Networks:
+    """Bundled weights by name, or those of a file; once a process."""
+    tensors, _, _ = load_tensors(name)
+
+    def filled(network: nn.Module, start: str) -> nn.Module:
+        state = {k.removeprefix(start): v.float() for k, v in tensors.items() if k.startswith(start)}
+        network.load_state_dict(state)
+        return network.eval().requires_grad_(False)
+
+    psi = Synthesizer(config)
+    psi.load_state_dict({k: v.float() for k, v in tensors.items() if not k.startswith("_")})
+    psi.eval().requires_grad_(False)
+    motion, said = MotionEncoder(config.motion), WeightsToMotion(config.motion)
+    filled(motion, "_motion.")
+    filled(said, "_said.")
+    return Networks(psi, motion, said)
+
+
+def framing(camera: Camera, params: HeadParams) -> tuple[float, float, float]:
+    """Left, top and side (pixels) of the square of a picture in which Ψ sees or draws the head."""
+    world = axis_angle_to_matrix(params.rotation) @ torch.tensor(MIDDLE) + params.translation
+    u, v = camera.project(world[None])[0].tolist()
+    side = FRAME * float(camera.K[0, 0] / camera.to_camera(world[None])[0, 2])
+    return u - side / 2, v - side / 2, side
+
+
+@dataclass(frozen=True)
+class TriplaneAvatar:
+    """A head as tri-planes that Ψ makes anew for every expression.
+
+    Attributes:
+        head: the head model bound to this person, for the neck's field and for cameras.
+        source: the photo's view. info: how it was made.
+        appearance: what Ψ kept of the photo (the cached part).
+        networks: Ψ and its companions.
+    """
+
+    head: HeadModel
+    source: Source
+    info: dict[str, Any]
+    appearance: Appearance
+    networks: Networks
+
+    @cached_property
+    def config(self) -> Config:
+        """Sizes of Ψ."""
+        return self.networks.psi.config
+
+    def render(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
+    ) -> Rendering:
+        """A picture with straight alpha in sRGB; ``params`` are unbatched.
+
+        The light is that of the photo: ``light`` is not looked at, the head can't be lit anew.
+        """
+        left, top, side = framing(camera, params)
+        n = self.config.side
+        square = camera_of_square(camera, params, left, top, side, n)
+        psi = self.networks.psi
+        batch = params[(None,)]
+        motion = self.networks.said(told(batch))
+        head = psi.head(self.appearance, motion)
+        field = NeckField(self.head, batch, self.config.cube, self.config.units_per_metre)
+        rays = rays_of([square], n // 4, self.config.cube / 2, self.config.units_per_metre)
+        drawn = psi.render(head, rays, field)
+        alpha = interpolate(drawn.alpha, (n, n), mode="bilinear")
+        depth = interpolate(drawn.depth / self.config.units_per_metre, (n, n), mode="bilinear")
+        rgb = (drawn.image.clamp(-1, 1) + 1) / 2
+        whole = pasted(torch.cat([rgb * alpha, alpha, depth * alpha], 1), left, top, side, camera)
+        alpha = whole[3]
+        solid = alpha.clamp(min=1e-4)
+        return Rendering(
+            (whole[:3] / solid).clamp(0, 1).permute(1, 2, 0), alpha, whole[4] / solid * (alpha > 0), "srgb"
+        )
+
+    def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
+        """The photo's view, small, on transparent ground."""
+        return thumbnail_of(self)
+
+    def save(self, path: str | Path) -> None:
+        """Writes an ``.avatar`` file, all or nothing.
+
+        Raises:
+            HeadcastError: the place cannot be written.
+        """
+        meta = {
+            **self.info, "kind": "triplane", "columns": self.appearance.columns,
+            "head": {"name": self.head.name, "hash": self.head.hash, "topology": uv_key(self.head)},
+        }  # fmt: skip
+        kept = {k: getattr(self.appearance, k).half() for k in ("tokens", "detail", "background")}
+        tensors = {**self.source.tensors(), "rest": self.head.shape(self.source.params.identity), **kept}
+        write_package(path, Package(meta, tensors, {}, self.thumbnail()))
+
+    @classmethod
+    def from_package(cls, package: Package, path: Path) -> TriplaneAvatar:
+        """The avatar that a package holds, with the installed networks.
+
+        Raises:
+            HeadcastError: parts are missing or make no sense, or were made by other networks.
+        """
+        head = stored_head(package.meta.get("head"))
+        check_head(package.meta, head, path)
+        t = package.tensors
+        source = Source.from_tensors(t, head.identities, len(head.faces), path)
+        rest = check_tensor(t, "rest", tuple(head.neutral.shape), path)
+        networks = load_networks()
+        c = networks.psi.config
+        columns = package.meta.get("columns")
+        if not isinstance(columns, int) or columns != c.side // 16:
+            raise damaged(path, "made by networks of another size")
+        appearance = Appearance(
+            check_tensor(t, "tokens", (1, columns**2, c.width), path), columns,
+            check_tensor(t, "detail", (1, c.detail_widths[1], c.side // 2, c.side // 2), path),
+            check_tensor(t, "background", (1, c.features, c.side, c.side), path),
+        )  # fmt: skip
+        info = {k: v for k, v in package.meta.items() if k not in ("format", "version", "columns")}
+        bound = bind(head, rest - head.shape(source.params.identity))
+        return cls(bound, source, info, appearance, networks)
+
+
+def camera_of_square(
+    camera: Camera, params: HeadParams, left: float, top: float, side: float, n: int
+) -> Camera:
+    """The camera that sees the square alone, ``n`` pixels wide, in the head's own frame."""
+    scale = n / side
+    K = camera.K.clone()
+    K[0, 2], K[1, 2] = K[0, 2] - left, K[1, 2] - top
+    K[:2] *= scale
+    world_from_head = torch.eye(4)
+    world_from_head[:3, :3] = axis_angle_to_matrix(params.rotation)
+    world_from_head[:3, 3] = params.translation
+    return Camera(K, camera.cam_from_world @ world_from_head, n, n)
+
+
+def pasted(
+    square: Float[Tensor, "1 c n n"], left: float, top: float, side: float, camera: Camera
+) -> Float[Tensor, "c h w"]:
+    """The square back in the camera's picture, zero around it."""
+    if side > 1.5 * max(camera.width, camera.height) * 64:
+        raise HeadcastError("the camera stands inside of the head; move it away")
+    x = ((torch.arange(camera.width) + 0.5 - left) / side) * 2 - 1
+    y = ((torch.arange(camera.height) + 0.5 - top) / side) * 2 - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+    return grid_sample(square, grid[None], align_corners=False)[0]

@@ -1,0 +1,73 @@
+"""One photo to a ``TriplaneAvatar`` in one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from headcast import __version__
+from headcast.avatar.source import Source
+from headcast.head.model import HeadModel
+from headcast.methods.portrait4d.avatar import Networks, TriplaneAvatar, framing, load_networks
+from headcast.methods.portrait4d.motion import faces_of
+from headcast.observe.types import Observation
+from headcast.weights import card
+
+__all__ = ["reconstruct"]
+
+
+def reconstruct(
+    observations: Sequence[Observation], head: HeadModel, *, seed: int = 0, consent: str | None = None,
+    networks: Networks | None = None,
+) -> TriplaneAvatar:  # fmt: skip
+    """The avatar of the first photo; the others only helped to fit the head.
+
+    Args:
+        networks: None: the bundled ones.
+    """
+    networks = load_networks() if networks is None else networks
+    first = observations[0]
+    with torch.no_grad():
+        image = cropped(first, networks.psi.config.side)
+        landmarks = first.camera.project(head.landmarks(head(first.params), 68))
+        whole = torch.from_numpy(first.image).permute(2, 0, 1)[None].float() / 127.5 - 1
+        source = networks.motion(faces_of(whole, landmarks[None]))
+        appearance = networks.psi.appearance(image, source)
+    light = torch.zeros(9, 3) if first.light is None else torch.as_tensor(first.light).float()
+    return TriplaneAvatar(
+        head, Source(first.camera, first.params, light), info_of(head, seed, consent), appearance, networks
+    )
+
+
+def cropped(seen: Observation, side: int) -> Float[Tensor, "1 3 s s"]:
+    """The square that Ψ looks at, -1..1; beyond the photo its edge is repeated."""
+    left, top, size = framing(seen.camera, seen.params)
+    image = torch.from_numpy(seen.image).permute(2, 0, 1)[None].float() / 127.5 - 1
+    h, w = image.shape[2:]
+    finer = max(1, min(8, round(size / side)))
+    at = (torch.arange(side * finer) + 0.5) / (side * finer) * size
+    x, y = (at + left) / w * 2 - 1, (at + top) / h * 2 - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+    found = grid_sample(image, grid[None], padding_mode="border", align_corners=False)
+    return torch.nn.functional.avg_pool2d(found, finer)
+
+
+def info_of(head: HeadModel, seed: int, consent: str | None) -> dict[str, Any]:
+    """How the avatar was made, for its file and for ``headcast info``."""
+    told = card("portrait4d")
+    info: dict[str, Any] = {
+        "kind": "triplane", "method": "portrait4d", "created_by": f"headcast {__version__}", "photos": 1,
+        "head": {"name": head.name, "hash": head.hash}, "seed": seed,
+        "weights": [
+            {"name": "portrait4d", "licence": told.get("licence", "see its card")},
+            {"name": head.name, "licence": head.licence or card("head").get("licence", "see its card")},
+        ],
+        "synthetic_media": "Pictures of this avatar are synthetic; they show nothing that the person did.",
+        "warnings": ["portrait4d's bundled weights are a preview"] if told.get("status") == "preview" else [],
+    }  # fmt: skip
+    return {**info, "consent": consent} if consent else info

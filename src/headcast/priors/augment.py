@@ -16,7 +16,9 @@ from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 from headcast.priors.pictures import IGNORE, Pictures
 from headcast.priors.restorer.degrade import Degradation, degrade
 
-__all__ = ["Crops", "Framing", "cropped", "rebacked", "recoloured", "square_grid", "worsened"]
+__all__ = [
+    "Crops", "Framing", "cropped", "rebacked", "recoloured", "relit", "square_grid", "veiled", "worsened",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Framing:
     Attributes:
         size: pixels of the crop. room: lowest and highest. turn: standard deviation of the roll, degrees.
         mirror: whether half of them are mirrored. finer: samples a pixel and side.
+        yaw: standard deviation of a seeming turn of the head, sideways and (by 0.6 of it) up, degrees.
     """
 
     size: int
@@ -34,6 +37,7 @@ class Framing:
     turn: float = 7.0
     mirror: bool = True
     finer: int = 1
+    yaw: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Crops:
     Attributes:
         rgb, background: display values 0..1. alpha: 0..1. label: number or ``IGNORE``.
         known: 1 inside the picture. known_alpha: whether alpha and background are known. person: number.
+        place: where each pixel lies, from the middle of the face box, in its larger sides.
     """
 
     rgb: Float[Tensor, "n 3 s s"]
@@ -52,6 +57,7 @@ class Crops:
     known: Float[Tensor, "n s s"]
     known_alpha: Bool[Tensor, " n"]
     person: Int[Tensor, " n"]
+    place: Float[Tensor, "n s s 2"]
 
     @classmethod
     def joined(cls, parts: list[Crops]) -> Crops:
@@ -100,6 +106,11 @@ def cropped(pictures: Pictures, framing: Framing, dice: torch.Generator) -> Crop
         math.radians(framing.turn) * torch.randn(n, generator=dice).clamp(-2.5, 2.5),
         torch.where(torch.rand(n, generator=dice) < 0.5 * framing.mirror, -1.0, 1.0),
     )  # fmt: skip
+    if framing.yaw:
+        degrees = torch.randn(n, 2, generator=dice).clamp(-2, 2) * torch.tensor(
+            [framing.yaw, 0.6 * framing.yaw]
+        )
+        grid = turned(grid, pictures.box, (h, w), torch.deg2rad(degrees).to(device))
     stack = (
         torch.cat([pictures.rgb, pictures.background, pictures.alpha[..., None]], -1).permute(0, 3, 1, 2)
         / 255
@@ -115,7 +126,69 @@ def cropped(pictures: Pictures, framing: Framing, dice: torch.Generator) -> Crop
     )[:, 0]
     label = torch.where(known, label.round().long(), IGNORE)
     sure = pictures.alpha.amax((1, 2)) > 0
-    return Crops(drawn[:, :3], drawn[:, 3:6], drawn[:, 6], label, known.float(), sure, pictures.person)
+    place = placed(grid, pictures.box, (h, w))
+    return Crops(
+        drawn[:, :3], drawn[:, 3:6], drawn[:, 6], label, known.float(), sure, pictures.person, place
+    )  # fmt: skip
+
+
+def placed(
+    grid: Float[Tensor, "n s s 2"], box: Float[Tensor, "n 4"], size: tuple[int, int]
+) -> Float[Tensor, "n s s 2"]:
+    """Sampling positions relative to the face box: from its middle, in its larger sides, y down."""
+    pixels = (grid + 1) / 2 * torch.tensor([size[1], size[0]], device=grid.device)
+    middle, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).amax(1)
+    return (pixels - middle[:, None, None]) / side[:, None, None, None]
+
+
+def turned(
+    grid: Float[Tensor, "n s s 2"],
+    box: Float[Tensor, "n 4"],
+    size: tuple[int, int],
+    angle: Float[Tensor, "n 2"],
+) -> Float[Tensor, "n s s 2"]:
+    """A sampling grid that shows the head as if turned: what is nearer to the camera moves more.
+
+    The depth is that of no one: a rounded face with a nose. Up to 20° nothing folds over.
+
+    Args:
+        angle: sideways and up, radians.
+    """
+    x, y = placed(grid, box, size).unbind(-1)
+    face = 0.45 * torch.exp(-((x / 0.42) ** 2) - (y / 0.52) ** 2)
+    nose = 0.1 * torch.exp(-((x / 0.09) ** 2) - ((y - 0.05) / 0.13) ** 2)
+    moved = (face + nose - 0.35)[..., None] * angle.tan()[:, None, None]
+    side = (box[:, 2:] - box[:, :2]).amax(1)[:, None, None, None]
+    return grid + moved * side * 2 / torch.tensor([size[1], size[0]], device=grid.device)
+
+
+def veiled(crops: Crops, dice: torch.Generator, share: float) -> Crops:
+    """In a share of the crops all but an oval about the face gives way to another crop's colours, blurred.
+
+    So that hair, clothes and background cannot be all that tells people apart. Labels there are ``IGNORE``.
+    """
+    n, device = len(crops.rgb), crops.rgb.device
+    axes = torch.stack([uniform(dice, n, 0.38, 0.6), uniform(dice, n, 0.46, 0.7)], 1).to(device)
+    far = (crops.place / axes[:, None, None]).norm(dim=-1)
+    chosen = (torch.rand(n, generator=dice) < share).to(device)[:, None, None]
+    cover = ((far - 1) / 0.12).clamp(0, 1) * chosen
+    other = crops.rgb[torch.randperm(n, generator=dice).to(device)]
+    other = interpolate(avg_pool2d(other, other.shape[-1] // 4), other.shape[-2:], mode="bilinear")
+    rgb = crops.rgb + cover[:, None] * (other - crops.rgb)
+    return replace(crops, rgb=rgb, label=torch.where(cover > 0.5, IGNORE, crops.label))
+
+
+def relit(rgb: Float[Tensor, "n 3 h w"], dice: torch.Generator, strength: float) -> Float[Tensor, "n 3 h w"]:
+    """Brighter on one side, darker on the other, as by another lamp: display values times exp(a plane).
+
+    Args:
+        strength: standard deviation of the exponent at the edge of the picture, in each direction.
+    """
+    n, h, w = len(rgb), rgb.shape[-2], rgb.shape[-1]
+    slope = (torch.randn(n, 2, generator=dice).clamp(-2, 2) * strength).to(rgb)
+    y, x = (torch.linspace(-1, 1, k, device=rgb.device) for k in (h, w))
+    plane = slope[:, 0, None, None] * x + slope[:, 1, None, None] * y[:, None]
+    return (rgb * plane[:, None].exp()).clamp(0, 1)
 
 
 def rebacked(crops: Crops, dice: torch.Generator, share: float = 0.6) -> Crops:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from headcast.priors.augment import Crops, Framing, cropped, rebacked, recoloured, worsened
+from headcast.priors.augment import Crops, Framing, cropped, rebacked, recoloured, relit, veiled, worsened
 from headcast.priors.encoder.losses import Helpers, identity_loss
 from headcast.priors.encoder.network import SIDE, WIDTHS, Encoder, unit
 from headcast.priors.pictures import Pictures, PictureSource, stored_pictures
@@ -38,12 +38,14 @@ class EncoderRecipe:
     """Synthetic pictures made before by tools/build_pictures.py with this encoder's seed (101 or 202)."""
     portraits: str = ""
     """Crops made by tools/pack_portraits.py; one half of their people is this encoder's. Empty: none."""
-    people: int = 12
+    people: int = 6
     """Synthetic people in a batch."""
     frames: int = 4
     """Pictures of each."""
-    company: int = 12
-    """Portraits in a batch, each seen twice, cropped, coloured and worsened differently."""
+    company: int = 30
+    """Portraits in a batch, each seen twice, cropped, turned, lit, coloured and worsened differently."""
+    veil: float = 0.5
+    """Share of crops of which only an oval about the face is left."""
     rate: float = 2e-3
     """Learning rate."""
     size: int = 256
@@ -70,12 +72,12 @@ class EncoderRecipe:
         """Crops of people and portraits in -1..1: ``seen``, ``clear``, ``label``, ``person``, ``lost``."""
         dice = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEEDS[self.which])
         source = PictureSource("train", SEEDS[self.which], self.frames, self.size, self.folder)
-        framing = Framing(SIDE, (1.2, 1.6), 0.05, finer=self.finer)
+        framing = Framing(SIDE, (1.2, 1.6), 0.05, finer=self.finer, yaw=9.0)
         parts = [rebacked(cropped(source.people(dice, self.people, device), framing, dice), dice)]
         if self.portraits and self.company:
             parts.append(cropped(self.strangers(dice).to(device), framing, dice))
-        crops = Crops.joined(parts)
-        clear = recoloured(crops.rgb, dice)
+        crops = veiled(Crops.joined(parts), dice, self.veil)
+        clear = recoloured(relit(crops.rgb, dice, 0.25), dice, 1.3)
         seen, lost = worsened(clear, dice, Degradation().at_scale(0.3), 0.7)
         return {
             "seen": seen * 2 - 1,
@@ -135,7 +137,7 @@ class EncoderRecipe:
             "licence": "Apache-2.0",
             "trained_on": f"synthetic people (headcast synth, train split, seed {SEEDS[self.which]})"
             + (
-                "; public-domain portraits as further classes of one picture each, half of the people"
+                "; half of the public-domain portraits, each a class of its own, seen twice and varied"
                 * bool(self.portraits)
             ),
             "use": "losses"

@@ -71,7 +71,7 @@ def test_recipes_are_known_by_name_and_share_no_flag_with_the_trainer() -> None:
             kind = recipe_class(name)
         except HeadcastError:
             continue  # not written yet: the table names what is to come
-        assert isinstance(kind(), Recipe) and kind().name.startswith(name)
+        assert isinstance(kind(), Recipe) and kind().name.startswith(name.split(".")[0])
         assert not mine & {f.name for f in fields(kind)}
     for wrong in ("nothing", "headcast.training.toy:Nothing", "headcast.nowhere:Recipe"):
         with pytest.raises(HeadcastError, match="train: "):

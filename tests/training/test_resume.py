@@ -47,7 +47,7 @@ def test_killed_in_the_middle_it_gives_the_same_bits(tmp_path: Path) -> None:
     for part in ("networks", "averages", "optimizers"):
         a, b = (checkpoint(tmp_path / name, 40, part) for name in ("killed", "whole"))
         assert a and same(a, b), part
-    # safetensors writes a file's few words about itself in any order, so files may differ where content doesn't
+    # the order of metadata in a safetensors file is any: bytes may differ where content doesn't
     (a, about_a, _), (b, about_b, _) = (
         load_tensors(tmp_path / name / "slow.safetensors") for name in ("killed", "whole")
     )

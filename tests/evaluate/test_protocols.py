@@ -163,6 +163,33 @@ def test_priors_that_are_there_measure() -> None:
             assert callable(import_module(place).measure)
 
 
+def test_a_protocol_that_has_figures_of_sets_alone_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    from headcast.evaluate import protocols
+    from headcast.evaluate.catalogue import set_figures
+    from headcast.evaluate.networks import Networks
+    from headcast.evaluate.report import Report
+
+    (figure, *_) = set_figures(Networks(inception=(None, "Inception")), "the real pictures")
+    report = Report("prior", {figure.key: figure}, sets={"ours": {figure.key: (1.5, 20)}})
+    stand_in = SimpleNamespace(measure=lambda s: report)
+    monkeypatch.setattr(protocols, "import_module", lambda name: stand_in)
+    cpu = torch.device("cpu")
+    (tmp_path / "o").mkdir()
+    _, (data, table, sheet) = evaluate("prior", Setting(("x",), tmp_path, tmp_path / "o", Networks(), cpu))
+    assert json.loads(data.read_text())["results"]["ours"]["figures"][figure.key] == {
+        "value": 1.5,
+        "count": 20,
+    }
+    assert "| FID ↓ | 1.5, n 20 |" in table.read_text() and sheet is None
+    report.sets.clear()
+    with pytest.raises(HeadcastError, match="nothing could be measured"):
+        evaluate("prior", Setting(("x",), tmp_path, tmp_path / "o", Networks(), cpu))
+
+
 def test_skin_maps() -> None:
     skin = mean_skin()
     same, shown = map_rows(skin, skin)

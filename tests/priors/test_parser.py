@@ -150,6 +150,21 @@ def test_training_helps_and_ships(tmp_path: Path) -> None:
     assert any((tmp_path / "pictures").iterdir()) and done.weights.stat().st_size < 6 * 2**20
 
 
+def test_stopped_and_resumed_is_the_same(tmp_path: Path) -> None:
+    from headcast.weights import load_tensors
+
+    recipe = ParserRecipe(folders=folder_of_pictures(), people=2, frames=1, side=64)
+
+    def run(folder: str, *steps: int) -> dict[str, torch.Tensor]:
+        for n in steps:
+            config = TrainConfig(steps=n, ema=0.9, picture_every=0, device="cpu", engine="plain")
+            done = train(recipe, config, tmp_path / folder)
+        return load_tensors(done.weights)[0]
+
+    whole, parts = run("whole", 3), run("parts", 1, 3)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "00000.npz").write_bytes(b"no zip")
     with pytest.raises(Exception, match=r"00000\.npz"):

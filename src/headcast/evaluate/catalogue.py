@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from headcast.evaluate.networks import Networks
 from headcast.metrics.figure import Figure
 from headcast.metrics.temporal import FLOW
+from headcast.priors.encoder.infer import ROOM as EMBEDDED
+from headcast.priors.encoder.network import SIDE
 
 __all__ = [
     "MESH", "REGIONS", "ROOM", "SQUARE", "comparison_figures", "cross_figures", "motion_figures",
@@ -116,7 +118,7 @@ def identity_figures(networks: Networks, whom: str = "the real picture of the sa
     if networks.encoder:
         made.append(Figure(
             "embedding", "identity similarity (ours)", "cosine", "high", networks.encoder[1],
-            "square of 1.35 times the face's larger side, 112 px", "person over mid grey",
+            f"square of {EMBEDDED} times the face's larger side, {SIDE} px", "person over mid grey",
             "sRGB display values -1..1", f"to {whom}", 0.0,
         ))  # fmt: skip
     return made

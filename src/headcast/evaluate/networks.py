@@ -162,11 +162,13 @@ def evaluator_encoder(device: torch.device, missing: list[str]) -> tuple[Encoder
     """The encoder that no loss has seen, where its weights are bundled."""
     why = "perceptual distance and our FID: the evaluator's encoder is not in this version"
     from headcast.priors.encoder import available, load
+    from headcast.weights import load_tensors
 
     if not available("evaluator"):
         missing.append(why)
         return None
-    return load("evaluator", device), "headcast encoder 'evaluator'"
+    version = load_tensors("encoder-evaluator")[2][:8]  # rows on disk know their network by this name
+    return load("evaluator", device), f"headcast encoder 'evaluator' ({version})"
 
 
 def published_heads(backbone: Path) -> Path:

@@ -1,8 +1,8 @@
 """The face encoders on people that they have not seen: who is who, how far degraded, and agreement with dlib.
 
 Synthetic people of the test split (``--limit`` of them, 40 by default) and, where the data folder has
-``splits.json`` and ``portraits``, the portraits of ``evaluation``. Baselines: the pixels themselves and
-the same network before training.
+``splits.json`` and ``portraits``, the portraits of ``evaluation`` and people with two photographs. Baselines:
+the pixels themselves and the same network before training; dlib's descriptor where it can be compared.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from torch.nn.functional import interpolate, normalize
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.judge import Judge
+from headcast.evaluate.networks import DLIB
+from headcast.evaluate.photo_pairs import photo_pairs
 from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Store
@@ -39,6 +41,10 @@ FIGURES = (
     Figure(
         "auc", "identity AUC", crop=SQUARE,
         note="synthetic people, split test: pictures of one against pictures of two",
+    ),
+    Figure(
+        "auc_real", "identity AUC, real people", crop=SQUARE,
+        note="two photographs of a person, nobody of the training set, against photographs of two",
     ),
     Figure(
         "dlib_rank", "rank correlation with dlib", crop=SQUARE,
@@ -75,7 +81,11 @@ def measure(setting: Setting) -> Report:
     crops, person = held_out(setting, setting.limit or PEOPLE)
     setting.say(0.6, "portraits")
     portraits = evaluation_portraits(setting.data, report)
+    pairs = real_people(setting.data, report)
     counts: dict[str, int] = {}
+    if pairs is not None:
+        theirs = torch.from_numpy(pairs[2])
+        report.add(DLIB, "all", [{"auc_real": likeness_auc(normalize(theirs, dim=1), pairs[1])}])
     for name, encoder in every.items():
         vectors = embedded(encoder, crops)
         found = {"auc": (likeness_auc(vectors, person), len(vectors))}
@@ -83,6 +93,9 @@ def measure(setting: Setting) -> Report:
             found["order"] = degradation_order(encoder, crops[::3][:24])
         if portraits is not None:
             found |= agreement(embedded(encoder, portraits[0].to(setting.device)), portraits[1])
+        if pairs is not None:
+            mine = embedded(encoder, pairs[0].to(setting.device)).cpu()
+            found["auc_real"] = likeness_auc(mine, pairs[1]), len(mine)
         report.add(name, "all", [{k: v for k, (v, _) in found.items()}])
         counts |= {k: n for k, (_, n) in found.items()}
     report.notes += [
@@ -114,26 +127,42 @@ def embedded(encoder: Encoder | None, crops: Float[Tensor, "n 3 s s"]) -> Float[
 
 def evaluation_portraits(data: Path, report: Report) -> tuple[Tensor, Float[np.ndarray, "n 128"]] | None:
     """Face crops of the evaluation portraits and dlib's descriptors of them; None (noted) when not there."""
-    from headcast.image import load_image
-    from headcast.metrics.face import identity_descriptor
-
     if not (data / "splits.json").is_file():
         report.notes.append("no splits.json in the data folder: dlib is not compared with")
         return None
-    crops, descriptors = [], []
+    names = json.loads((data / "splits.json").read_text())["evaluation"]
+    found = described([data / "portraits" / f"{name}.jpg" for name in names], report)
+    return torch.cat([c for c, _ in found.values()]), np.stack([d for _, d in found.values()])
+
+
+def real_people(data: Path, report: Report) -> tuple[Tensor, Tensor, Float[np.ndarray, "n 128"]] | None:
+    """Face crops of two photographs of each person, who it is, and dlib's descriptors; None without any."""
+    pairs = photo_pairs(data)
+    found = described([p for _, a, b in pairs for p in (a, b)], report)
+    both = [(k, p) for k, (_, a, b) in enumerate(pairs) if a in found and b in found for p in (a, b)]
+    if not both:
+        return None
+    person = torch.tensor([k for k, _ in both])
+    return torch.cat([found[p][0] for _, p in both]), person, np.stack([found[p][1] for _, p in both])
+
+
+def described(paths: list[Path], report: Report) -> dict[Path, tuple[Tensor, Float[np.ndarray, "128"]]]:
+    """The encoder's crop and dlib's descriptor of every picture in which a face is found."""
+    from headcast.image import load_image
+    from headcast.metrics.face import identity_descriptor
+
+    found = {}
     with Judge() as judge:
-        for name in json.loads((data / "splits.json").read_text())["evaluation"]:
+        for path in paths:
             try:
-                rgb = load_image(data / "portraits" / f"{name}.jpg").rgb
+                rgb = load_image(path).rgb
                 points = judge.points(rgb)
                 if points is None:
-                    raise HeadcastError(f"{name}: no face found")
-                descriptors.append(identity_descriptor(rgb, points))
+                    raise HeadcastError(f"{path.stem}: no face found")
+                found[path] = crop_of(rgb, points), identity_descriptor(rgb, points)
             except HeadcastError as e:
-                report.skipped[name] = str(e)
-                continue
-            crops.append(crop_of(rgb, points))
-    return torch.cat(crops), np.stack(descriptors)
+                report.skipped[path.stem] = str(e)
+    return found
 
 
 def crop_of(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> Float[Tensor, "1 3 s s"]:

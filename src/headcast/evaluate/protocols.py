@@ -44,7 +44,7 @@ def evaluate(protocol: str, setting: Setting) -> tuple[Report, tuple[Path, Path,
         raise HeadcastError(f"--protocol {protocol}: give one of {', '.join(PROTOCOLS)}")
     check_places(setting.data, setting.out)
     report = import_module(PROTOCOLS[protocol]).measure(setting)
-    if not report.rows:
+    if not report.rows and not report.sets:
         why = next(iter(report.skipped.items()), ("nothing was found", "check the folder"))
         raise HeadcastError(f"{setting.data}: nothing could be measured ({why[0]}: {why[1]})")
     report.settings = {

@@ -1,0 +1,36 @@
+"""Two different photographs each of people that nothing was trained on: do encoders know them again?"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+__all__ = ["photo_pairs"]
+
+
+def photo_pairs(data: Path) -> list[tuple[str, Path, Path]]:
+    """Person, a photograph of ``portraits`` and another one, in colour, of ``portraits_pd``.
+
+    Only people of whom nothing is in the split ``train``, and only where the table says that the two are not
+    the same photograph. Empty where the folder does not hold both sets.
+    """
+    tables = {d: data / d / f"{d}.csv" for d in ("portraits", "portraits_pd")}
+    splits = data / "splits.json"
+    if not splits.is_file() or not all(t.is_file() for t in tables.values()):
+        return []
+    large, small = (rows(t) for t in tables.values())
+    people = {i: r["bioguide"] for found in (large, small) for i, r in found.items()}
+    known = {people[i] for i in json.loads(splits.read_text())["train"] if i in people}
+    other = {r["bioguide"]: i for i, r in small.items() if r["black_and_white"] == "no"}
+    return [
+        (who, data / "portraits" / f"{i}.jpg", data / "portraits_pd" / f"{other[who]}.jpg")
+        for i, r in large.items()
+        if (who := r["bioguide"]) in other and who not in known and r["same_photo_as_public_domain"] == "no"
+    ]
+
+
+def rows(path: Path) -> dict[str, dict[str, str]]:
+    """A table by id."""
+    with path.open() as f:
+        return {r["id"]: r for r in csv.DictReader(f)}

@@ -52,7 +52,7 @@ class SynthConfig:
     texture: int = 0
     antialias: int = 2
     framing: Framing = "portrait"
-    fitted: float = 0.0
+    fitted: float = 0.5
     expression: float = 1.0
     hair: bool = True
     glasses: bool = True

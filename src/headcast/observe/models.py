@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from headcast.errors import HeadcastError
@@ -27,7 +30,7 @@ def quiet_mediapipe() -> Iterator[Any]:
         ("MEDIAPIPE_DISABLE_GPU", "1"),
     ):
         os.environ.setdefault(name, value)
-    with quiet_stderr(), warnings.catch_warnings():
+    with quiet_stderr(), warnings.catch_warnings(), plots_later():
         warnings.simplefilter("ignore")
         try:
             import mediapipe
@@ -37,3 +40,31 @@ def quiet_mediapipe() -> Iterator[Any]:
                 "opencv-contrib-python-headless in the place of opencv-contrib-python"
             ) from e
         yield mediapipe.solutions  # type: ignore[attr-defined]
+
+
+class Later(ModuleType):
+    """Stands for a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def plots_later() -> Iterator[None]:
+    """While open, matplotlib is imported at its first use: MediaPipe wants it for plots that nobody draws
+    here, and it takes more than half of MediaPipe's own start."""
+    names = ("matplotlib", "matplotlib.pyplot")
+    if names[0] in sys.modules:
+        yield
+        return
+    whole, pyplot = (Later(n) for n in names)
+    whole.__dict__["pyplot"] = pyplot
+    sys.modules.update({names[0]: whole, names[1]: pyplot})
+    try:
+        yield
+    finally:
+        for name, stand_in in zip(names, (whole, pyplot), strict=True):
+            if sys.modules.get(name) is stand_in:
+                del sys.modules[name]

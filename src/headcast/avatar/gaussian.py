@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from headcast.avatar.mesh import MeshAvatar, thumbnail_of
@@ -98,14 +98,17 @@ class GaussianAvatar:
         """The rig in a pose (unbatched), and the light that falls on every Gaussian."""
         posed = self.mesh.surface.posed(params)
         frames = frames_of(posed.vertices, self.mesh.surface.faces)
-        normals, openness = self._below(posed)
+        normals, openness = self.below(posed)
         lit = shade(normals, self.source.light if light is None else light) * openness[:, None]
         return Placed(frames, matrix_to_quaternion(frames.rotation), lit, normals)
 
-    def _below(self, posed: Posed) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n"]]:
-        corner = self.mesh.surface.faces[self.gaussians.triangle]
+    def below(
+        self, posed: Posed, which: Int[Tensor, "n"] | slice = slice(None)
+    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n"]]:
+        """Unit normals of the surface below Gaussians, and the share of the light that reaches it."""
+        corner = self.mesh.surface.faces[self.gaussians.triangle[which]]
         both = torch.cat([posed.normals, posed.openness[:, None]], 1)
-        x = (both[corner] * self.bary[..., None]).sum(1)
+        x = (both[corner] * self.bary[which][..., None]).sum(1)
         return torch.nn.functional.normalize(x[:, :3], dim=-1), x[:, 3]
 
     def world(self, placed: Placed) -> Gaussians:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from headcast.avatar.gaussian import TURNED, GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.rig import Gaussians, placement
+from headcast.avatar.rig import frames_of, placement, to_world
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
 from headcast.methods.fit.adam import RowAdam
@@ -28,6 +28,7 @@ from headcast.observe.types import Observation
 from headcast.render.gaussians import render_gaussians
 from headcast.render.geometry import depth_at
 from headcast.render.mesh import rasterize_mesh
+from headcast.render.shading import shade
 from headcast.rotation import axis_angle_to_matrix
 
 __all__ = ["PSEUDO", "polish", "with_gaussians"]
@@ -236,23 +237,29 @@ def view_of(
     alpha: Float[Tensor, "h w"], weight: Float[Tensor, "h w"],
 ) -> View:  # fmt: skip
     """What the rig does in a view to the Gaussians that face it."""
-    placed = avatar.placed(params)
-    world = avatar.world(placed)
-    towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)
-    facing = (towards * placed.normals).sum(-1)
-    seen = (facing > sum(TURNED) / 2) & in_sight(avatar, params, world, camera)
-    index = torch.nonzero(seen)[:, 0]
-    triangle = avatar.gaussians.triangle[index]
-    matrix = placement(placed.frames, avatar.rest)[triangle]
-    x = ((facing[index] - EDGE_ON[0]) / (EDGE_ON[1] - EDGE_ON[0])).clamp(0, 1)
+    own, surface = avatar.gaussians, avatar.mesh.surface
+    posed = surface.posed(params)
+    frames = frames_of(posed.vertices, surface.faces)
+    moves = placement(frames, avatar.rest)
+    at = frames.origin[own.triangle] + (moves[own.triangle] @ own.position[..., None])[..., 0]
+    index = torch.nonzero(in_sight(avatar, params, at, camera))[:, 0]
+    normals, openness = avatar.below(posed, index)
+    towards = torch.nn.functional.normalize(camera.center.to(at) - at[index], dim=-1)
+    facing = (towards * normals).sum(-1)
+    seen = facing > sum(TURNED) / 2
+    index, facing = index[seen], facing[seen]
+    lit = shade(normals[seen], avatar.source.light) * openness[seen, None]
+    local = own[index]
+    triangle = local.triangle
+    world = to_world(local, frames, avatar.rest)
+    x = ((facing - EDGE_ON[0]) / (EDGE_ON[1] - EDGE_ON[0])).clamp(0, 1)
     told = LEAST + (1 - LEAST) * x * x * (3 - 2 * x)
-    skin = avatar.mesh.surface.part[triangle] < 0  # hair and clothes must find their outline
+    skin = surface.part[triangle] < 0  # hair and clothes must find their outline
     told = told * bare(avatar, index)
     share = torch.stack([told, torch.where(skin, told, 1.0)], -1)
-    grown = (world.log_scale - avatar.gaussians.log_scale)[index]
     return View(
-        camera, index, placed.frames.origin[triangle], matrix, world.quaternion[index], grown,
-        placed.shading[index], share, target, alpha, weight,
+        camera, index, frames.origin[triangle], moves[triangle], world.quaternion,
+        world.log_scale - local.log_scale, lit, share, target, alpha, weight,
     )  # fmt: skip
 
 
@@ -265,9 +272,11 @@ def bare(avatar: GaussianAvatar, index: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
     return ((share - LASHED[0]) / (LASHED[1] - LASHED[0])).clamp(0, 1)
 
 
-def in_sight(avatar: GaussianAvatar, params: HeadParams, world: Gaussians, camera: Camera) -> Tensor:
-    """Which Gaussians lie in the picture or near it, and not deep behind the mesh."""
-    at, z = camera.project(world.position), camera.to_camera(world.position)[:, 2]
+def in_sight(
+    avatar: GaussianAvatar, params: HeadParams, world: Float[Tensor, "n 3"], camera: Camera
+) -> Bool[Tensor, "n"]:
+    """Which points of the world lie in the picture or near it, and not deep behind the mesh."""
+    at, z = camera.project(world), camera.to_camera(world)[:, 2]
     size = torch.tensor([camera.width, camera.height])
     inside = ((at > -0.1 * size) & (at < 1.1 * size)).all(-1) & (z > 0.02)
     solid = avatar.mesh.surface.solid

@@ -30,7 +30,10 @@ MISTAKES = {
     "wrong ending": (["create", "x.jpg", "-o", "x.zip"], ".avatar"),
     "no such avatar": (["info", "absent.avatar"], "absent.avatar"),
     "no format": (["export", "x.avatar"], "--to"),
-    "unknown format": (["export", "x.avatar", "--to", "fbx"], "glb"),
+    "unknown format": (
+        ["export", "x.avatar", "--to", "fbx"],
+        "'--to'. Give glb, html, mesh-ply, splat-ply or spz;",
+    ),
     "bad size": (["render", "x.avatar", "--size", "9"], "--size 9"),
     "bad colour": (["render", "x.avatar", "--background", "#12"], "#12"),
     "bad expression": (["render", "x.avatar", "--expression", "jawOpn=1"], "did you mean 'jawOpen'"),

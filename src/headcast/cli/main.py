@@ -131,6 +131,14 @@ def one_line(complaint: str) -> str:
     lines = [re.sub(r"[╭╮╰╯│─┌┐└┘]+", " ", line).strip() for line in text.splitlines()]
     words = [line for line in lines if line and not re.fullmatch(r"[-=]+|Parsing error|.*options", line)]
     message = " ".join(" ".join(words).split())
+    message = message.replace("Invalid choice invalid choice", "Invalid choice")
+    message = re.sub(r"Expected one of \(([^()]*)\)\.?", lambda found: f"Give {choices(found[1])}", message)
     message = re.sub(r"(Argument helptext|For full helptext).*?(?=, (?:run|see)|$)", "", message)
     message = re.sub(r"\s*,? ?(?:run:?|see) headcast", "; see headcast", message)
     return message or "these arguments make no sense; see headcast --help"
+
+
+def choices(words: str) -> str:
+    """``'b', 'None', 'a'``: in order, without None, which stands for a choice left out."""
+    found = sorted(set(re.findall(r"'([^']*)'", words)) - {"None"})
+    return ", ".join(found[:-1]) + " or " + found[-1] if len(found) > 1 else "".join(found)

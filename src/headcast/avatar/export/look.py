@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -19,10 +17,7 @@ from headcast.render.geometry import vertex_normals
 from headcast.render.shaded import render_textured
 from headcast.render.shading import ambient
 
-if TYPE_CHECKING:
-    from headcast.avatar.gaussian import GaussianAvatar
-
-__all__ = ["check_shading", "check_texture_size", "lashed_colours", "mouth_open", "textures", "with_lashes"]
+__all__ = ["check_shading", "check_texture_size", "mouth_open", "textures"]
 
 MOUTH_OPEN = 0.5
 """The jawOpen for which the darkness inside the mouth is painted into the texture."""
@@ -67,26 +62,6 @@ def textures(avatar: MeshAvatar, shading: str, size: int | None = None) -> list[
             lit = painted(texture[..., :3], shell.rest, shell.faces, shell.uv, shell.faces_uv, light, None)
             found.append(np.concatenate([lit, texture[..., 3:]], -1))
     return found
-
-
-def with_lashes(avatar: MeshAvatar) -> UInt8[np.ndarray, "h w 3"]:
-    """The head's albedo with its lashes' shade painted in, for programs that don't know of it."""
-    if avatar.lashes is None:
-        return avatar.texture
-    head = avatar.head
-    return painted(
-        avatar.texture, head.neutral, head.faces, head.uv, head.faces_uv, ambient(), avatar.lashes.share
-    )
-
-
-def lashed_colours(avatar: GaussianAvatar) -> Float[Tensor, "n 3"]:
-    """The same for the albedo of Gaussians (sRGB display values)."""
-    own, surface = avatar.gaussians, avatar.mesh.surface
-    if surface.lashes is None:
-        return own.albedo
-    here = surface.lashes.at(surface.faces, own.triangle, avatar.bary)[:, None]
-    shaded = linear_to_srgb(srgb_to_linear(own.albedo.clamp(min=0)) * here)
-    return torch.where(here < 1, shaded, own.albedo)
 
 
 def mouth_open(params: HeadParams) -> HeadParams:

@@ -3,6 +3,8 @@
 A header of 16 bytes (magic, version, count, SH degree, fractional bits, flags, reserved), then attribute by
 attribute: positions (3 x 24 bit fixed point), alphas, colours, scales (bytes), rotations (the smallest three
 of x y z w in 10 bits each). Its frame (right, up, back) is the head frame as seen from before the face.
+The format has no room for words; the synthetic mark, licences and consent stand in the comment of the gzip
+header (RFC 1952, 2.3.1), which decompressors pass over.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from headcast.avatar.base import Avatar
 from headcast.avatar.export.splat_ply import SH_C0
 from headcast.avatar.export.splats import Splats, posed_splats
 from headcast.files import atomic_path
+from headcast.marks import header_lines
 
 __all__ = ["encode_spz", "write_spz"]
 
@@ -27,6 +30,8 @@ MAGIC, VERSION = 0x5053474E, 3
 FRACTION = 20
 """Bits after the point: a millionth of a metre, up to 8 metres."""
 ANTIALIASED = 1
+COMMENT = 16
+"""gzip's flag for a header with a comment."""
 COLOUR = 0.15
 """Bytes of colour are 0.5 + COLOUR f_dc."""
 
@@ -37,13 +42,17 @@ def write_spz(avatar: Avatar, path: Path, *, expression: Mapping[str, float] | N
     Args:
         expression: weights by ARKit name; the head is upright and otherwise at rest.
     """
-    data = encode_spz(posed_splats(avatar, expression))
+    data = encode_spz(posed_splats(avatar, expression), header_lines(avatar.info))
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
-def encode_spz(splats: Splats) -> bytes:
-    """The file's content; the same splats give the same bytes."""
+def encode_spz(splats: Splats, comments: Sequence[str] = ()) -> bytes:
+    """The file's content; the same splats give the same bytes.
+
+    Args:
+        comments: lines for the gzip header; what is not ASCII is escaped as in Python.
+    """
     header = struct.pack("<IIIBBBB", MAGIC, VERSION, len(splats), 0, FRACTION, ANTIALIASED, 0)
     fixed = np.round(splats.position.astype(np.float64) * (1 << FRACTION))
     fixed = fixed.clip(-(1 << 23), (1 << 23) - 1).astype("<i4")
@@ -53,7 +62,15 @@ def encode_spz(splats: Splats) -> bytes:
         fixed.view(np.uint8).reshape(-1, 3, 4)[..., :3], to_byte(alpha), to_byte((dc * COLOUR + 0.5) * 255),
         to_byte((splats.log_scale + 10) * 16), smallest_three(splats.quaternion),
     ]  # fmt: skip
-    return gzip.compress(header + b"".join(p.tobytes() for p in parts), 9, mtime=0)
+    return commented(gzip.compress(header + b"".join(p.tobytes() for p in parts), 9, mtime=0), comments)
+
+
+def commented(packed: bytes, comments: Sequence[str]) -> bytes:
+    """A gzip stream, as Python writes it, with a comment in its header."""
+    if not comments:
+        return packed
+    words = "\n".join(comments).replace("\0", " ").encode("ascii", "backslashreplace")
+    return packed[:3] + bytes([packed[3] | COMMENT]) + packed[4:10] + words + b"\0" + packed[10:]
 
 
 def to_byte(values: np.ndarray) -> np.ndarray:

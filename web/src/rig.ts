@@ -7,7 +7,6 @@ import { type Affine, affine, after, matrixFromAxisAngle } from "./rotation";
 import { Names, combine, gazeFromLook } from "./weights";
 
 const BOUNCE = 0.15; // share of the light that arrives by reflection however deep a point lies
-const GOING = [0.05, 0.6]; // of the way from the photo's blink to a whole one: there the lashes' shade goes
 const CLOSED = 4e-6; // square metres: lips are never light-tight
 
 export interface Pose {
@@ -44,7 +43,7 @@ export class Rig {
   private readonly inside: Uint8Array;
   private readonly corners: Uint16Array;
   private readonly bary: Float32Array;
-  private readonly lashes: { share: Float32Array; blink: Float32Array; index: Uint16Array } | null;
+  private readonly lashes: { share: Float32Array; blink: Float32Array; going: Float32Array; index: Uint16Array } | null;
   private readonly unposed: Float32Array;
 
   constructor({ facts, arrays }: Payload) {
@@ -61,7 +60,10 @@ export class Rig {
     this.corners = need(arrays, "head.mouth.corners");
     this.bary = need(arrays, "head.mouth.bary");
     this.lashes = arrays.has("head.lashes.share")
-      ? { share: need(arrays, "head.lashes.share"), blink: need(arrays, "head.lashes.blink"), index: need(arrays, "head.lid.index") }
+      ? {
+          share: need(arrays, "head.lashes.share"), blink: need(arrays, "head.lashes.blink"),
+          going: need(arrays, "head.lashes.going"), index: need(arrays, "head.lid.index"),
+        }
       : null;
     this.openness = new Float32Array(this.inside.length).fill(1);
     this.unposed = new Float32Array(this.pieces[0].rest.length);
@@ -88,10 +90,10 @@ export class Rig {
   /** The lashes' shade on open eyes' lids, which goes as they shut: see `avatar/lashes.py`. */
   private shadeLids(weights: ArrayLike<number>): void {
     if (!this.lashes) return;
-    const { share, blink, index } = this.lashes, n = index.length / 2;
+    const { share, blink, going, index } = this.lashes, n = index.length / 2;
     ["eyeBlinkLeft", "eyeBlinkRight"].forEach((name, side) => {
       const first = Math.min(0.9, Math.max(0, blink[side])), way = (weights[this.names.at(name)] - first) / (1 - first);
-      const t = Math.min(1, Math.max(0, (way - GOING[0]) / (GOING[1] - GOING[0]))), left = 1 - t * t * (3 - 2 * t);
+      const t = Math.min(1, Math.max(0, (way - going[0]) / (going[1] - going[0]))), left = 1 - t * t * (3 - 2 * t);
       for (let i = side * n; i < (side + 1) * n; i++) this.openness[index[i]] = share[index[i]] ** left;
     });
   }

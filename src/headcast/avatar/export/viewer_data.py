@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.avatar.export.base import mesh_of
+from headcast.avatar.lashes import GOING
 from headcast.head.model import BLINKS, JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
 from headcast.head.occlusion import INSIDE
@@ -47,7 +48,8 @@ def arrays(avatar: Avatar) -> dict[str, np.ndarray]:
     found["light"] = real(avatar.source.light)
     lashes = mesh_of(avatar).lashes
     if lashes is not None:
-        found |= {"head.lashes.share": real(lashes.share), "head.lashes.blink": real(lashes.blink)}
+        found |= {f"head.lashes.{k}": real(getattr(lashes, k)) for k in ("share", "blink")}
+        found["head.lashes.going"] = real(torch.tensor(GOING))
     gaussians = getattr(avatar, "gaussians", None)
     if gaussians is not None:
         found["gaussians.triangle"] = gaussians.triangle.numpy().astype(np.uint32)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.head.synthetic_flame import SKIN, Synthetic, synthetic
 
+from headcast import api
 from headcast.errors import HeadcastError
 from headcast.head.embed import usual_landmarks
 from headcast.head.foreign.known import foreign_head, placement_of, stored_head
@@ -177,3 +178,20 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
         foreign_head("flame", tmp_path / "x.npz")
     with pytest.raises(HeadcastError, match="no such file"):
         foreign_head("flame", tmp_path / "none.pkl")
+
+
+def opens_shuts_and_talks(head: HeadModel, photo: Path) -> None:
+    """A photo becomes an avatar on a head; eyes and mouth move in its pictures."""
+    avatar = api.create(photo, head=head, representation="mesh", texture_size=256)
+    rest = api.render(avatar, size=(128, 128))[..., :3].astype(int)
+    for look in ({"jawOpen": 0.7}, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}):
+        moved = np.abs(api.render(avatar, size=(128, 128), expression=look)[..., :3].astype(int) - rest)
+        assert 0.002 < (moved.max(-1) > 16).mean() < 0.3, look
+
+
+def test_a_photo_becomes_an_avatar_on_flame(flame: HeadModel, demo_photo: Path) -> None:
+    opens_shuts_and_talks(flame, demo_photo)
+
+
+def test_a_photo_becomes_an_avatar_on_ict(shared: Path, demo_photo: Path) -> None:
+    opens_shuts_and_talks(foreign_head("ict", shared / "data" / "ict"), demo_photo)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from headcast.head.model import BLINKS, HeadModel
 from headcast.methods.fit.evidence import Evidence, zone
+from headcast.methods.fit.margins import lid_margins
 from headcast.methods.fit.openings import distance_to
 from headcast.methods.fit.surface import splat
 from headcast.methods.fit.texels import Texels, gather
@@ -64,10 +65,8 @@ def upper_lids(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]) 
     shut, length = rest + move, np.linalg.norm(move, axis=1)
     share = np.zeros((len(rest), 1), np.float32)
     edges = []
-    for lid in head.lid_index.numpy():
-        edge = lid[head.lid_rim.numpy()]
-        edge = edge[head.lid_share.numpy() > 0]
-        edges.append(edge[np.argsort(rest[edge, 0])])
+    for lid, edge, _ in lid_margins(head, rest):
+        edges.append(edge)
         below = np.abs(rest[lid, None, 0] - rest[edge, 0]).argmin(1)
         most = np.maximum(length[edge[below]], CORNER * length[edge].max())
         share[lid, 0] = np.clip(length[lid] / np.maximum(most, 1e-9), 0, 1)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from headcast.head.model import HeadModel
 from headcast.methods.fit.evidence import Evidence, zone
+from headcast.methods.fit.margins import lid_margins
 from headcast.methods.fit.texels import Texels, gather
 from headcast.methods.fit.unproject import smooth
 
@@ -67,9 +68,10 @@ def lower_lashes(
     """The share of light that the lower lashes leave at points near the lids' edges."""
     width, dark = LASHES
     out = np.ones(len(at), np.float32)
-    for edge in head.lid_index[:, head.lid_rim].numpy():
-        line = rest[edge[head.lid_share.numpy() < 0]]
-        distance = distance_to(line[np.argsort(line[:, 0])], at, 3 * width)
+    for _, _, edge in lid_margins(head, rest):
+        if not len(edge):
+            continue
+        distance = distance_to(rest[edge], at, 3 * width)
         out *= 1 - dark * np.exp(-((distance / width) ** 2)).astype(np.float32)
     return out
 

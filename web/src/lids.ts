@@ -17,6 +17,8 @@ export class Lids {
   private readonly clearance: Float32Array;
   private readonly growth: Float32Array;
   private readonly blink: Float32Array;
+  private readonly count: number; // vertices of one eye's lids
+  private readonly own: number; // 1 where each side has weights of its own, 0 where they are shared
   private readonly edge: Float64Array;
   private readonly full: Float64Array;
   private readonly move: Float64Array;
@@ -33,6 +35,8 @@ export class Lids {
     this.growth = get("growth");
     this.blink = get("blink");
     const c = this.rim.length;
+    this.count = this.index.length / 2;
+    this.own = this.share.length > c ? 1 : 0;
     this.edge = new Float64Array(3 * c);
     this.full = new Float64Array(3 * c);
     this.move = new Float64Array(3 * c);
@@ -57,17 +61,17 @@ export class Lids {
     return (r + bulge * (1 - t) ** 2) * this.growth[s];
   }
 
-  /** partner @ x for one vertex of the edge and one axis. */
-  private opposite(x: Float64Array, i: number, axis: number): number {
-    const c = this.rim.length;
+  /** partner @ x for one vertex of the edge of side s and one axis. */
+  private opposite(s: number, x: Float64Array, i: number, axis: number): number {
+    const c = this.rim.length, row = (this.own * s * c + i) * c;
     let sum = 0;
-    for (let j = 0; j < c; j++) sum += this.partner[i * c + j] * x[3 * j + axis];
+    for (let j = 0; j < c; j++) sum += this.partner[row + j] * x[3 * j + axis];
     return sum;
   }
 
   private moveEdge(v: Float32Array, s: number, b: number, center: number[], axis: number[]): void {
-    const { edge, full, move, rim, share } = this;
-    const c = rim.length, l = this.clearance.length;
+    const { edge, full, move, rim } = this;
+    const c = rim.length, l = this.count, share = this.share.subarray(this.own * s * c);
     for (let i = 0; i < c; i++) {
       const at = 3 * this.index[s * l + rim[i]];
       for (let k = 0; k < 3; k++) {
@@ -78,11 +82,11 @@ export class Lids {
     const closing = b * b * (3 - 2 * b);
     for (let i = 0; i < c; i++)
       for (let k = 0; k < 3; k++)
-        move[3 * i + k] = closing ? closing * Math.abs(share[i]) * (this.opposite(full, i, k) - full[3 * i + k]) : 0;
+        move[3 * i + k] = closing ? closing * Math.abs(share[i]) * (this.opposite(s, full, i, k) - full[3 * i + k]) : 0;
     for (let i = 0; i < 3 * c; i++) edge[i] += move[i];
     const ups = new Float64Array(c);
     for (let i = 0; i < c; i++) {
-      const crossing = hinge(Math.sign(share[i]) * (this.opposite(edge, i, 1) - edge[3 * i + 1])) - SOFT / 2;
+      const crossing = hinge(Math.sign(share[i]) * (this.opposite(s, edge, i, 1) - edge[3 * i + 1])) - SOFT / 2;
       ups[i] = share[i] * Math.max(0, crossing);
     }
     for (let i = 0; i < c; i++) {
@@ -97,8 +101,8 @@ export class Lids {
   }
 
   private carry(v: Float32Array, s: number, center: number[], axis: number[]): void {
-    const { spread, move } = this;
-    const c = this.rim.length, l = this.clearance.length;
+    const c = this.rim.length, l = this.count, from = this.own * s * l, move = this.move;
+    const spread = this.spread.subarray(from * c), clearance = this.clearance.subarray(from);
     for (let i = 0; i < l; i++) {
       let dx = 0, dy = 0, dz = 0;
       for (let j = 0; j < c; j++) {
@@ -112,7 +116,7 @@ export class Lids {
       const x = v[at] + dx - center[0], y = v[at + 1] + dy - center[1], z = v[at + 2] + dz - center[2];
       const distance = Math.hypot(x, y, z);
       const cosine = (x * axis[0] + y * axis[1] + z * axis[2]) / distance;
-      const out = 1 + hinge(this.radius(cosine, s) + this.clearance[i] - distance) / distance;
+      const out = 1 + hinge(this.radius(cosine, s) + clearance[i] - distance) / distance;
       v[at] = center[0] + x * out;
       v[at + 1] = center[1] + y * out;
       v[at + 2] = center[2] + z * out;

@@ -82,6 +82,14 @@ export function skinMaterial(
   });
 }
 
+/** Depth alone, by the same vertex shader: `invariant` holds between programs only for the same sums. */
+export function depthMaterial(): THREE.ShaderMaterial {
+  return new THREE.ShaderMaterial({
+    glslVersion: THREE.GLSL3, vertexShader: VERTEX, side: THREE.DoubleSide, colorWrite: false,
+    fragmentShader: "precision highp float; out vec4 picture; void main() { picture = vec4(0.0); }",
+  });
+}
+
 /** A texture whose values reach the shader as they are in the file. */
 export async function textureOf(bytes: Uint8Array, kind: string): Promise<THREE.Texture> {
   const blob = new Blob([bytes as Uint8Array<ArrayBuffer>], { type: kind });

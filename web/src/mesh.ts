@@ -1,7 +1,7 @@
 /** A piece of the rig as something three.js draws. */
 
 import * as THREE from "three";
-import { skinMaterial, textureOf } from "./material";
+import { depthMaterial, skinMaterial, textureOf } from "./material";
 import { type Payload, need } from "./payload";
 import type { Piece, Rig } from "./rig";
 
@@ -41,8 +41,7 @@ export class DrawnMesh {
 
   /** What is see-through hides its own far side: its depth is drawn first, after all opaque pieces. */
   private addDepth(geometry: THREE.BufferGeometry): void {
-    const only = new THREE.MeshBasicMaterial({ colorWrite: false, side: THREE.DoubleSide });
-    this.show(new THREE.Mesh(geometry, only), 1);
+    this.show(new THREE.Mesh(geometry, depthMaterial()), 1);
   }
 
   private show(mesh: THREE.Mesh, order: number): void {

@@ -104,6 +104,14 @@ def test_the_mesh_looks_like_our_mesh(page: Page, avatar: GaussianAvatar) -> Non
         page.page.get_by_role("button", name="Splats").click()
 
 
+def test_hair_has_no_holes_from_aside(page: Page, avatar: GaussianAvatar) -> None:
+    page.page.get_by_role("button", name="Mesh").click()
+    page.page.evaluate("headcast.stage.orbit(40)")
+    shown = page.picture(SIZE, SIZE)
+    page.page.get_by_role("button", name="Splats").click()
+    assert decibels(shown, ours(mesh_of(avatar), yaw=40)) > 38
+
+
 def test_what_is_carried_anew_is_all_that_moved(page: Page) -> None:
     """Step by step the Gaussians get where they get at one go."""
     found = page.page.evaluate(STEPS, ["camera", "jaw", "neck"])

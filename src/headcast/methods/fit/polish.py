@@ -50,6 +50,7 @@ SIDE = 512  # pixels of the longer side at which photos are compared
 FOREHEAD, CHIN = 10, 152  # of the face mesh
 PSEUDO_SIDE = 384
 FACE_WEIGHT = 2.0
+MESH_SHARE = 0.25  # of the mesh's rendering in what a face must look like in a photo: so it looks elsewhere
 ROUND = 0.03  # of the colour range: errors below it count by their square, above by their size
 PSEUDO: tuple[tuple[float, float, dict[str, float]], ...] = (
     (40, 0, {}),
@@ -195,6 +196,8 @@ def photo_view(avatar: GaussianAvatar, observation: Observation, whole: bool = T
     alpha = small(observation.masks.person)
     rgb = small(observation.image) / 255
     weight = (1 + FACE_WEIGHT * small(face)) * (1 - small(unsure))
+    drawn = avatar.mesh.render(observation.params, camera)
+    rgb = rgb + (MESH_SHARE * small(face) * (drawn.alpha > COVERED))[..., None] * (drawn.rgb - rgb)
     if not whole:
         weight = weight * small(above_chin(observation) | (observation.masks.hair > 0.5))
     return view_of(avatar, observation.params, camera, rgb * alpha[..., None], alpha, weight)

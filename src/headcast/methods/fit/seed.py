@@ -1,6 +1,6 @@
 """Gaussians laid on a textured mesh: one in the middle of every texel of a coarse texture.
 
-The face, and what the photo shows of hair and clothes, get fine texels, the rest coarse ones. A Gaussian is
+What the photo shows in detail gets fine texels, the rest coarse ones. A Gaussian is
 as wide and as long as its texel on the surface and thin across it, so that together they are the textured
 surface.
 """
@@ -25,10 +25,11 @@ from headcast.rotation import matrix_to_quaternion
 __all__ = ["SIDES", "seed"]
 
 SIDES = {
-    "face": (528, 352), "head": (256, 144), "eyes": (448, 320), "inside": (448, 240), "hair": (256, 160),
-    "body": (192, 96),
+    "face": (640, 352), "head": (256, 144), "eyes": (448, 320), "inside": (448, 240), "hair": (448, 160),
+    "body": (352, 96),
 }  # fmt: skip
-"""Sides of the textures whose texels become Gaussians: where the photo shows the surface, and elsewhere."""
+"""Sides of the textures whose texels become Gaussians: where the photo shows detail, and elsewhere."""
+DETAIL = 0.012  # of the colour range: what coarse texels may lose before fine ones are taken
 SPREAD = (0.66, 0.74)  # standard deviation in texels, fine and coarse: neighbours blend into one surface
 SHARPEN, BLUR = 1.2, 0.8  # how much, and the scale in texels
 THIN = 0.12  # thickness, of the narrower side
@@ -54,7 +55,8 @@ def seed(surface: Surface, source: Source) -> Gaussians:
         )
         seen = shown[start : start + len(mesh.faces)]
         sides = SIDES.get(kind, SIDES["body"])
-        for side, spread, chosen in zip(sides, SPREAD, (which & seen, which & ~seen), strict=True):
+        fine = which & seen & detailed(mesh, colours, sides)
+        for side, spread, chosen in zip(sides, SPREAD, (fine, which & ~fine), strict=True):
             if bool(chosen.any()):
                 made.append(laid(own, mesh, colours, side, spread, chosen, start, frames))
 
@@ -65,6 +67,22 @@ def seed(surface: Surface, source: Source) -> Gaussians:
         lay(s.name, torch.ones(len(s.faces), dtype=torch.bool), start, first, s)
         start, first = start + len(s.faces), first + len(s.rest)
     return Gaussians.join(made)
+
+
+def detailed(mesh: HeadModel | Shell, texture: Tensor, sides: tuple[int, int]) -> Bool[Tensor, "f"]:
+    """Triangles around which a texture of the coarse side differs from one of the fine side."""
+    import cv2
+
+    fine, coarse = (
+        cv2.resize(texture.numpy()[..., :3], (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
+        for side in sides
+    )
+    lost = (fine - cv2.resize(coarse, (sides[0], sides[0]), interpolation=cv2.INTER_LINEAR)) / 255
+    around = 2 * round(sides[0] / sides[1]) + 1
+    square = cv2.blur((lost**2).max(-1), (around, around))
+    middle = mesh.uv[mesh.faces_uv].mean(1).numpy() * sides[0]
+    at = middle.astype(int).clip(0, sides[0] - 1)
+    return torch.from_numpy(square[at[:, 1], at[:, 0]] > DETAIL**2)
 
 
 def classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:

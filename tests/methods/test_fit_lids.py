@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 from headcast.head.model import HeadModel
+from headcast.image import linear_to_srgb
 from headcast.methods.fit.evidence import Evidence
 from headcast.methods.fit.lids import (
     UpperLids,
@@ -17,6 +19,8 @@ from headcast.methods.fit.lids import (
     lash_shade,
     lids_bared,
     lit_lids,
+    patched,
+    shut_lids,
     upper_lids,
     without_smears,
 )
@@ -102,3 +106,22 @@ def test_smears_are_not_kept_on_a_folded_lid() -> None:
     assert without_smears(evidence(dark, folded=0.9), skin()).trust.max() < 0.05
     assert (without_smears(evidence(skin(), folded=0.9), skin()).trust == 1).all()
     assert (without_smears(evidence(dark), skin()).trust == 1).all()
+
+
+def test_shut_lids_become_patches_of_the_texture() -> None:
+    head, texels, lids = parts()
+    fill = skin()
+    freed = replace(evidence(skin()), trust=np.zeros(len(fill), np.float32))
+    dark = np.full((2 * texels.size, 2 * texels.size, 3), 40, np.uint8)
+    shut = shut_lids(head, texels, lids, freed, fill, head.neutral.numpy())
+    found = patched(dark, texels, shut, torch.tensor([0.1, 0.2]))
+    colour = np.round(255 * linear_to_srgb(SKIN))
+    for side, patch in enumerate(found.patches):
+        at = texels.index[shut.which[side][shut.share[side] > 0.99]]
+        y, x = np.divmod(at, texels.size)
+        left, top = patch.corner.tolist()
+        inner = patch.texture[2 * y + 1 - top, 2 * x + 1 - left]
+        assert np.abs(np.median(inner, 0) - colour).max() <= 2
+        assert (patch.texture[[0, -1]] == 40).all() and (patch.texture[:, [0, -1]] == 40).all()
+    first, second = (gather(head.neutral.numpy(), head.faces.numpy(), texels)[w, 0] for w in shut.which)
+    assert first.min() > 0 > second.max()

@@ -96,6 +96,13 @@ def test_splats_look_like_our_rendering(page: Page, avatar: GaussianAvatar) -> N
     assert right > 33 and right > wrong + 3, (right, wrong)
 
 
+def test_shut_lids_of_splats_are_ours(page: Page, avatar: GaussianAvatar) -> None:
+    look = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
+    for name in look:
+        slide(page, name, 1.0)
+    assert decibels(page.picture(SIZE, SIZE), ours(avatar, expression=look)) > 33
+
+
 def test_the_mesh_looks_like_our_mesh(page: Page, avatar: GaussianAvatar) -> None:
     page.page.get_by_role("button", name="Mesh").click()
     try:

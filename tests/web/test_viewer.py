@@ -18,7 +18,7 @@ from tests.web.gaussians import Carried, spread, world
 
 from headcast import api
 from headcast.avatar.export.html import write_html
-from headcast.avatar.lashes import Lashes
+from headcast.avatar.lids import Lids, Patch
 from headcast.avatar.mesh import MeshAvatar
 from headcast.cli.expression import parse_expression
 from headcast.head.names import EXPRESSIONS
@@ -131,23 +131,36 @@ def test_the_rig_is_ours_for_any_weights(page: Page, avatar: MeshAvatar) -> None
             assert far < 1e-4, f"{float(far) * 1e3:.3f} mm"
 
 
-def test_lashes_shade_open_lids_only_as_with_us(window: Any, avatar: MeshAvatar, tmp_path: Path) -> None:
-    head = avatar.head
-    share = torch.ones(len(head.neutral))
-    share[head.lid_index.flatten().long()] = 0.4
-    lashed = replace(avatar, lashes=Lashes(share, torch.tensor([0.1, 0.2])))
-    write_html(lashed, tmp_path / "lashed.html")
-    page = opened(window, tmp_path / "lashed.html")
-    for blink in (0.0, 0.4, 0.95):
-        shown = page.page.evaluate(
-            """(b) => { const s = headcast.stage; for (const side of ["Left", "Right"])
-            s.weights[s.rig.names.at("eyeBlink" + side)] = b; s.stale = true; s.draw();
-            return Array.from(s.rig.openness); }""", blink,
-        )  # fmt: skip
-        params = front_view(lashed).params.with_expression({"eyeBlinkLeft": blink, "eyeBlinkRight": blink})
-        ours = lashed.surface.posed(params).openness[: len(share)]
-        off, lids = (torch.tensor(shown) - ours).abs(), head.lid_index.flatten().long()
-        assert off[lids].max() < 1e-5 and off.max() < 0.01  # behind shut lips micrometres count
+def with_lids(avatar: MeshAvatar) -> MeshAvatar:
+    """With shut lids of another colour."""
+    head, side = avatar.head, avatar.texture.shape[0]
+    patches = []
+    for lid in head.lid_index:
+        uv = head.uv[head.faces_uv[torch.isin(head.faces, lid).all(1)]].reshape(-1, 2) * side
+        low, high = uv.amin(0).floor().long(), uv.amax(0).ceil().long()
+        width, height = (high - low).tolist()
+        patches.append(Patch(low, np.tile(np.array([90, 160, 60], np.uint8), (height, width, 1))))
+    return replace(avatar, lids=Lids((patches[0], patches[1]), torch.tensor([0.1, 0.2])))
+
+
+def test_lids_go_over_into_their_shut_look_as_with_us(
+    window: Any, avatar: MeshAvatar, tmp_path: Path
+) -> None:  # fmt: skip
+    lidded = with_lids(avatar)
+    write_html(lidded, tmp_path / "lids.html")
+    page = opened(window, tmp_path / "lids.html")
+    shares = {}
+    for blink in (0.0, 0.6, 1.0):
+        for side in ("Left", "Right"):
+            slide(page, f"eyeBlink{side}", blink)
+        shares[blink] = page.page.evaluate("Array.from(headcast.stage.rig.shut)")
+        look = {"eyeBlinkLeft": blink, "eyeBlinkRight": blink}
+        params = front_view(lidded).params.with_expression(look)
+        assert np.allclose(shares[blink], lidded.lids.shut(params).numpy(), atol=1e-4)  # type: ignore[union-attr]
+        right, wrong = (api.render(a, size=(SIZE, SIZE), expression=look) for a in (lidded, avatar))
+        assert decibels(page.picture(SIZE, SIZE), right) > CLOSE - 1
+        assert blink == 0 or decibels(page.picture(SIZE, SIZE), wrong) < CLOSE - 2
+    assert shares[0.0] == [0, 0] and min(shares[1.0]) > 0.99 and 0.1 < min(shares[0.6]) < 0.9
 
 
 def drop(page: Page, path: Path) -> None:

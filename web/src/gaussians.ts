@@ -38,6 +38,9 @@ export class CarriedGaussians {
   private readonly logScale: Float32Array;
   private readonly opacity: Float32Array;
   private readonly albedo: Float32Array; // linear
+  /** Gaussians on lids: which, on which side, and display values open and shut. */
+  private readonly lids: { at: Uint32Array; side: Uint8Array; open: Float32Array; bare: Float32Array } | null = null;
+  private readonly shut = [0, 0];
   private readonly bary: Float32Array;
   private readonly normal: Float32Array; // of the surface below, in the present pose
   private readonly rest: Float64Array; // the triangles' frames at rest
@@ -69,7 +72,16 @@ export class CarriedGaussians {
     this.logScale = sorted("log_scale", 3);
     this.q = sorted("quaternion", 4);
     this.opacity = sorted("opacity", 1).map((x) => 1 / (1 + Math.exp(-x)));
-    this.albedo = sorted("albedo", 3).map((x) => toLinear(Math.max(0, x)));
+    const albedo = sorted("albedo", 3);
+    this.albedo = albedo.map((x) => toLinear(Math.max(0, x)));
+    if (arrays.has("lids.index")) {
+      const place = new Uint32Array(n), side = need<Uint8Array>(arrays, "lids.side");
+      order.forEach((g, i) => (place[g] = i));
+      const at = Uint32Array.from(need<Uint32Array>(arrays, "lids.index"), (g) => place[g]);
+      const open = new Float32Array(3 * at.length);
+      at.forEach((i, k) => open.set(albedo.subarray(3 * i, 3 * i + 3), 3 * k));
+      this.lids = { at, side, open, bare: need(arrays, "lids.albedo") };
+    }
     this.light = need<Float32Array>(arrays, "light").map((x, i) => x * SH[Math.floor(i / 3)]);
     this.axes = new Float32Array(9 * n);
     this.bary = new Float32Array(3 * n);
@@ -99,6 +111,7 @@ export class CarriedGaussians {
   place(eye: { x: number; y: number; z: number }, texels: Texels): void {
     const { triangles, start, seen } = this;
     triangles.refresh();
+    this.blink();
     const turned = seen.x !== eye.x || seen.y !== eye.y || seen.z !== eye.z;
     Object.assign(seen, { x: eye.x, y: eye.y, z: eye.z });
     this.reshaped = !this.placed;
@@ -110,6 +123,19 @@ export class CarriedGaussians {
       for (let i = start[t]; i < start[t + 1]; i++) this.fade(i, texels);
     }
     this.placed = true;
+  }
+
+  /** Colours of lids as far shut as the rig's: see `GaussianAvatar.albedo_in`. */
+  private blink(): void {
+    const { lids, shut, albedo } = this, now = this.rig.shut;
+    if (!lids || (shut[0] === now[0] && shut[1] === now[1])) return;
+    [shut[0], shut[1]] = now;
+    lids.at.forEach((i, k) => {
+      for (let c = 3 * k; c < 3 * k + 3; c++) {
+        const mixed = lids.open[c] + shut[lids.side[k]] * (lids.bare[c] - lids.open[c]);
+        albedo[3 * i + c - 3 * k] = toLinear(Math.max(0, mixed));
+      }
+    });
   }
 
   /** The Gaussians of a triangle: place, reach, direction, light. */

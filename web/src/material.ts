@@ -22,6 +22,10 @@ precision highp float;
 uniform sampler2D colour;
 uniform sampler2D coverage;
 uniform bool seeThrough;
+uniform sampler2D lidLeft;
+uniform sampler2D lidRight;
+uniform vec4 place[2]; // of the shut lids in the texture: x, y, width, height
+uniform vec2 shut;
 uniform vec3 light[9]; // constants of the basis multiplied in
 centroid in vec2 at;
 centroid in vec3 n;
@@ -54,6 +58,11 @@ vec3 filtered(sampler2D map) {
   float part = fract(lod);
   return clamp(part > 0.0 ? mix(found, lookup(map, int(lod) + 1), part) : found, 0.0, 1.0);
 }
+vec3 under(vec3 open, sampler2D lid, vec4 where, float share, vec2 dx, vec2 dy) {
+  vec2 q = (at - where.xy) / where.zw;
+  if (share == 0.0 || q.x < 0.0 || q.y < 0.0 || q.x > 1.0 || q.y > 1.0) return open;
+  return mix(open, textureGrad(lid, q, dx / where.zw, dy / where.zw).rgb, share);
+}
 vec3 linear(vec3 c) { return mix(c / 12.92, pow((c + 0.055) / 1.055, vec3(2.4)), step(0.04045, c)); }
 vec3 display(vec3 c) {
   return mix(c * 12.92, 1.055 * pow(max(c, vec3(1e-9)), vec3(1.0 / 2.4)) - 0.055, step(0.0031308, c));
@@ -63,20 +72,31 @@ void main() {
   vec3 shade = light[0] + light[1] * m.y + light[2] * m.z + light[3] * m.x + light[4] * (m.x * m.y)
     + light[5] * (m.y * m.z) + light[6] * (3.0 * m.z * m.z - 1.0) + light[7] * (m.x * m.z)
     + light[8] * (m.x * m.x - m.y * m.y);
-  vec3 rgb = display(clamp(linear(filtered(colour)) * max(shade, 0.0) * open, 0.0, 1.0));
+  vec2 dx = dFdx(at), dy = dFdy(at);
+  vec3 albedo = under(filtered(colour), lidLeft, place[0], shut.x, dx, dy);
+  albedo = under(albedo, lidRight, place[1], shut.y, dx, dy);
+  vec3 rgb = display(clamp(linear(albedo) * max(shade, 0.0) * open, 0.0, 1.0));
   float alpha = seeThrough ? filtered(coverage).r : 1.0;
   picture = vec4(rgb * alpha, alpha);
 }`;
 
+/** What shut lids look like, left and right, and where in the texture (see `avatar/lids.py`). */
+export interface ShutLids {
+  textures: THREE.Texture[];
+  place: THREE.Vector4[];
+}
+
 export function skinMaterial(
-  colour: THREE.Texture, coverage: THREE.Texture | null, light: Float32Array,
+  colour: THREE.Texture, coverage: THREE.Texture | null, light: Float32Array, lids: ShutLids | null,
 ): THREE.ShaderMaterial {
   const scaled = SH.map((c, i) => new THREE.Vector3(...light.subarray(3 * i, 3 * i + 3)).multiplyScalar(c));
   return new THREE.ShaderMaterial({
     glslVersion: THREE.GLSL3, vertexShader: VERTEX, fragmentShader: FRAGMENT, side: THREE.DoubleSide,
     uniforms: {
       colour: { value: colour }, coverage: { value: coverage ?? colour },
-      seeThrough: { value: coverage !== null }, light: { value: scaled },
+      seeThrough: { value: coverage !== null }, light: { value: scaled }, shut: { value: new THREE.Vector2() },
+      lidLeft: { value: lids?.textures[0] ?? colour }, lidRight: { value: lids?.textures[1] ?? colour },
+      place: { value: lids?.place ?? [new THREE.Vector4(0, 0, 1, 1), new THREE.Vector4(0, 0, 1, 1)] },
     },
     transparent: coverage !== null, premultipliedAlpha: true, depthFunc: THREE.LessEqualDepth,
   });

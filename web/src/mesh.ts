@@ -1,7 +1,7 @@
 /** A piece of the rig as something three.js draws. */
 
 import * as THREE from "three";
-import { depthMaterial, skinMaterial, textureOf } from "./material";
+import { type ShutLids, depthMaterial, skinMaterial, textureOf } from "./material";
 import { type Payload, need } from "./payload";
 import type { Piece, Rig } from "./rig";
 
@@ -9,6 +9,8 @@ import type { Piece, Rig } from "./rig";
 export class DrawnMesh {
   readonly group = new THREE.Group();
   private readonly parts: { piece: Piece; source: Uint16Array | Uint32Array; geometry: THREE.BufferGeometry }[] = [];
+
+  private skin: THREE.ShaderMaterial | null = null; // of the head
 
   private constructor(private readonly rig: Rig) {}
 
@@ -33,7 +35,9 @@ export class DrawnMesh {
     const colour = await textureOf(need(arrays, `picture.${piece.name}`), "image/jpeg");
     const alpha = arrays.get(`picture.${piece.name}.alpha`) as Uint8Array | undefined;
     const coverage = alpha ? await textureOf(alpha, "image/png") : null;
-    const material = skinMaterial(colour, coverage, need(arrays, "light"));
+    const lids = piece.name === "head" ? await shutLids(arrays) : null;
+    const material = skinMaterial(colour, coverage, need(arrays, "light"), lids);
+    if (lids) this.skin = material;
     if (coverage) this.addDepth(geometry);
     this.show(new THREE.Mesh(geometry, material), 2);
     this.parts.push({ piece, source, geometry });
@@ -52,6 +56,7 @@ export class DrawnMesh {
 
   /** Takes the rig's vertices over. */
   refresh(): void {
+    this.skin?.uniforms.shut.value.set(...this.rig.shut);
     for (const { piece, source, geometry } of this.parts) {
       const p = geometry.attributes.position.array as Float32Array, n = geometry.attributes.normal.array as Float32Array;
       for (let i = 0; i < source.length; i++) {
@@ -68,4 +73,11 @@ export class DrawnMesh {
       geometry.attributes.openness.needsUpdate = true;
     }
   }
+}
+
+async function shutLids(arrays: Payload["arrays"]): Promise<ShutLids | null> {
+  if (!arrays.has("lids.place")) return null;
+  const place = need<Float32Array>(arrays, "lids.place");
+  const textures = await Promise.all([0, 1].map((k) => textureOf(need(arrays, `picture.lid.${k}`), "image/jpeg")));
+  return { textures, place: [0, 4].map((k) => new THREE.Vector4(...place.subarray(k, k + 4))) };
 }

@@ -43,7 +43,9 @@ export class Rig {
   private readonly inside: Uint8Array;
   private readonly corners: Uint16Array;
   private readonly bary: Float32Array;
-  private readonly lashes: { share: Float32Array; blink: Float32Array; going: Float32Array; index: Uint16Array } | null;
+  /** How far each side shows its shut lid's look, 0..1: see `avatar/lids.py`. */
+  readonly shut: [number, number] = [0, 0];
+  private readonly going: { blink: Float32Array; going: Float32Array } | null;
   private readonly unposed: Float32Array;
 
   constructor({ facts, arrays }: Payload) {
@@ -59,11 +61,8 @@ export class Rig {
     this.inside = need(arrays, "head.inside");
     this.corners = need(arrays, "head.mouth.corners");
     this.bary = need(arrays, "head.mouth.bary");
-    this.lashes = arrays.has("head.lashes.share")
-      ? {
-          share: need(arrays, "head.lashes.share"), blink: need(arrays, "head.lashes.blink"),
-          going: need(arrays, "head.lashes.going"), index: need(arrays, "head.lid.index"),
-        }
+    this.going = arrays.has("lids.place")
+      ? { blink: need(arrays, "lids.blink"), going: need(arrays, "lids.going") }
       : null;
     this.openness = new Float32Array(this.inside.length).fill(1);
     this.unposed = new Float32Array(this.pieces[0].rest.length);
@@ -84,17 +83,16 @@ export class Rig {
       normals(piece);
     });
     this.lightMouth();
-    this.shadeLids(weights);
+    this.shutLids(weights);
   }
 
-  /** The lashes' shade on open eyes' lids, which goes as they shut: see `avatar/lashes.py`. */
-  private shadeLids(weights: ArrayLike<number>): void {
-    if (!this.lashes) return;
-    const { share, blink, going, index } = this.lashes, n = index.length / 2;
+  private shutLids(weights: ArrayLike<number>): void {
+    if (!this.going) return;
+    const { blink, going } = this.going;
     ["eyeBlinkLeft", "eyeBlinkRight"].forEach((name, side) => {
       const first = Math.min(0.9, Math.max(0, blink[side])), way = (weights[this.names.at(name)] - first) / (1 - first);
-      const t = Math.min(1, Math.max(0, (way - going[0]) / (going[1] - going[0]))), left = 1 - t * t * (3 - 2 * t);
-      for (let i = side * n; i < (side + 1) * n; i++) this.openness[index[i]] = share[index[i]] ** left;
+      const t = Math.min(1, Math.max(0, (way - going[0]) / (going[1] - going[0])));
+      this.shut[side] = t * t * (3 - 2 * t);
     });
   }
 

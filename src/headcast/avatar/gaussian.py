@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,21 @@ from headcast.avatar.rig_numba import Packed
 from headcast.avatar.source import Source, check_tensor
 from headcast.avatar.surface import Posed
 from headcast.camera import Camera
-from headcast.head.model import HeadModel
+from headcast.head.model import BLINKS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.render.gaussians import render_gaussians
 from headcast.render.shading import shade
+from headcast.render.texture import sample_texture
 from headcast.render.types import Rendering
 from headcast.rotation import matrix_to_quaternion
 
 __all__ = ["TURNED", "GaussianAvatar", "Placed"]
 
 MOST = 1 << 20
+LID_SIDE = 512  # of the texture whose texels Gaussians on lids stand for
+LEAST_CHANGE = 1 / 255
+DRAWN = 0.25  # of the way of what moves most in a blink: what moves more shows lashes when open
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,19 @@ class GaussianAvatar:
     def info(self) -> dict[str, Any]:
         """How it was made."""
         return {**self.mesh.info, "kind": "gaussians"}
+
+    def albedo_in(self, params: HeadParams) -> Float[Tensor, "n 3"]:
+        """The Gaussians' albedo (sRGB display values) in a pose: as lids shut they become bare skin."""
+        own, lids = self.gaussians.albedo, self.mesh.lids
+        if lids is None or not bool((shut := lids.shut(params)).any()):
+            return own
+        index, side, bare = self.on_lids
+        return own.index_put((index,), torch.lerp(own[index], bare.to(own), shut[side][:, None].to(own)))
+
+    @cached_property
+    def on_lids(self) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
+        """Which Gaussians lie on the lids, on which side, and their albedo when these are shut."""
+        return lid_albedo(self.mesh, self.gaussians.triangle, self.bary)
 
     @cached_property
     def rest(self) -> Frames:
@@ -128,13 +145,14 @@ class GaussianAvatar:
     ) -> Rendering:
         """``render`` in plain torch: what the kernels are held to, and differentiable."""
         placed = self.placed(params, light)
-        return splat(self.world(placed), placed, camera)
+        return splat(replace(self.world(placed), albedo=self.albedo_in(params)), placed, camera)
 
     def render_by_kernels(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
     ) -> Rendering:
         """``render`` where the pose is one for the kernels (``kernels_serve``)."""
         light = self.source.light if light is None else light
+        self._blink(params)
         g = self.packed.shown(self.mesh.surface.posed(params), camera, light)
         out = render_gaussians(g.means, g.log_scales, g.quaternions, g.logits, g.colours, camera)
         return Rendering(out.rgb.clamp(0, 1), out.alpha, out.depth, "srgb")
@@ -143,6 +161,20 @@ class GaussianAvatar:
     def packed(self) -> Packed:
         """The Gaussians as the rig's kernel reads them."""
         return Packed.of(self.gaussians, self.bary, self.mesh.surface.faces, self.rest)
+
+    def _blink(self, params: HeadParams) -> None:
+        """Writes the lids' albedo in a pose into the packed Gaussians."""
+        lids = self.mesh.lids
+        if lids is None or torch.equal(shut := lids.shut(params), self._shut[-1]):
+            return
+        index, side, bare = self.on_lids
+        mixed = torch.lerp(self.gaussians.albedo[index], bare, shut[side][:, None])
+        self.packed.repaint(index, mixed)
+        self._shut[:] = [shut]
+
+    @cached_property
+    def _shut(self) -> list[Float[Tensor, "2"]]:
+        return [torch.zeros(2)]
 
     def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
         """The photo's view, small, on transparent ground."""
@@ -185,6 +217,37 @@ class GaussianAvatar:
         if bool((get["quaternion"].norm(dim=-1) < 1e-3).any()):
             raise damaged(path, "Gaussians without a direction")
         return cls(mesh, Gaussians(triangle, opacity=opacity, **get))
+
+
+def lid_albedo(
+    mesh: MeshAvatar, triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]
+) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
+    """Which points of a mesh lie on lids that change as they shut, on which side, and their albedo then."""
+    import cv2
+
+    assert mesh.lids is not None
+    size = torch.tensor([mesh.texture.shape[1], mesh.texture.shape[0]])
+    step = max(1, int(size[0]) // LID_SIDE)
+    on_head = torch.nonzero(triangle < len(mesh.head.faces))[:, 0]
+    at = (mesh.head.uv[mesh.head.faces_uv[triangle[on_head]]] * bary[on_head][..., None]).sum(1) * size
+    moves = mesh.head.expression_basis[list(BLINKS)].norm(dim=-1)
+    moves = (moves / moves.amax(1, keepdim=True))[:, mesh.head.faces].mean(-1)
+    found = []
+    for side, patch in enumerate(mesh.lids.patches):
+        extent = torch.tensor([patch.texture.shape[1], patch.texture.shape[0]])
+        uv = (at - patch.corner) / extent
+        inside = torch.nonzero(((uv > 0) & (uv < 1)).all(-1))[:, 0]
+        opened, shut = (
+            torch.from_numpy(cv2.blur(x, (step, step)).astype(np.float32) / 255)
+            for x in (patch.inside(mesh.texture), patch.texture)
+        )
+        colours = [sample_texture(x, uv[inside]) for x in (opened, shut)]
+        changed = (colours[0] - colours[1]).abs().amax(-1) > LEAST_CHANGE
+        changed |= moves[side, triangle[on_head[inside]]] > DRAWN
+        index = on_head[inside[changed]]
+        found.append((index, torch.full_like(index, side), colours[1][changed]))
+    index, sides, bare = (torch.cat(x) for x in zip(*found, strict=True))
+    return index, sides, bare
 
 
 def splat(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from headcast.avatar.base import Avatar
-from headcast.avatar.lashes import Lashes
+from headcast.avatar.lids import Lids, Patch
 from headcast.avatar.package import Package, damaged, write_package
 from headcast.avatar.shell import Shell, shells_from
 from headcast.avatar.source import Source, check_tensor
@@ -32,6 +32,7 @@ from headcast.render.types import Rendering
 __all__ = ["MeshAvatar", "bind", "thumbnail_of"]
 
 THUMBNAIL = 256
+SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class MeshAvatar:
         source: camera, parameters and light of the photo.
         info: how it was made.
         shells: surfaces beyond the head, always in the order of their names: Gaussians count triangles.
-        lashes: shade on the lids of open eyes; ``texture`` is without it.
+        lids: what lids look like when they are shut; ``texture`` has them as in the photo.
     """
 
     head: HeadModel
@@ -52,7 +53,7 @@ class MeshAvatar:
     source: Source
     info: dict[str, Any]
     shells: tuple[Shell, ...] = ()
-    lashes: Lashes | None = None
+    lids: Lids | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shells", tuple(sorted(self.shells, key=lambda s: s.name)))
@@ -65,7 +66,7 @@ class MeshAvatar:
     @cached_property
     def surface(self) -> Surface:
         """Head and shells as one mesh."""
-        return Surface(self.head, self.shells, self.texture, self.lashes)
+        return Surface(self.head, self.shells, self.texture, self.lids)
 
     def render(
         self,
@@ -103,9 +104,10 @@ class MeshAvatar:
             "head": {"name": self.head.name, "hash": self.head.hash, "topology": uv_key(self.head)},
         }  # fmt: skip
         tensors = {**self.source.tensors(), "rest": self.head.shape(self.identity)}
-        if self.lashes is not None:
-            tensors["lashes"] = self.lashes.share
         textures = {"albedo": self.texture}
+        if self.lids is not None:
+            tensors["lids.corner"] = torch.stack([p.corner for p in self.lids.patches]).int()
+            textures.update({f"lid-{k}": p.texture for k, p in zip(SIDES, self.lids.patches, strict=True)})
         for shell in self.shells:
             tensors.update(shell.tensors())
             textures[f"shell-{shell.name}"] = shell.texture
@@ -129,11 +131,29 @@ class MeshAvatar:
         offset = rest - head.shape(source.params.identity)
         info = {k: v for k, v in package.meta.items() if k not in ("format", "version")}
         shells = shells_from(t, package.textures, path)
-        lashes = None
-        if "lashes" in t:
-            share = check_tensor(t, "lashes", (len(head.neutral),), path).clamp(0, 1)
-            lashes = Lashes(share, source.params.expression[list(BLINKS)])
-        return cls(bind(head, offset), texture, source, info, shells, lashes)
+        lids = lids_from(package, texture, source.params, path) if "lids.corner" in t else None
+        return cls(bind(head, offset), texture, source, info, shells, lids)
+
+
+def lids_from(
+    package: Package, texture: UInt8[np.ndarray, "h w 3"], params: HeadParams, path: Path
+) -> Lids:  # fmt: skip
+    """Stored shut lids, checked.
+
+    Raises:
+        HeadcastError: something is missing, or lies outside of the texture.
+    """
+    corner = check_tensor(package.tensors, "lids.corner", (2, 2), path).long()
+    patches = []
+    for k, name in enumerate(SIDES):
+        picture = package.textures.get(f"lid-{name}")
+        if picture is None or picture.ndim != 3 or picture.shape[2] != 3:
+            raise damaged(path, f"no picture of the {name} lid")
+        end = corner[k] + torch.tensor([picture.shape[1], picture.shape[0]])
+        if int(corner[k].min()) < 0 or bool((end > torch.tensor([texture.shape[1], texture.shape[0]])).any()):
+            raise damaged(path, f"the {name} lid lies outside of the texture")
+        patches.append(Patch(corner[k], picture))
+    return Lids((patches[0], patches[1]), params.expression[list(BLINKS)])
 
 
 def thumbnail_of(avatar: Avatar) -> UInt8[np.ndarray, "h w 4"]:

@@ -30,7 +30,7 @@ MAX_RATIO = 100
 LIMITS = {"avatar.json": 1 << 20, "tensors.safetensors": 1 << 29, "thumbnail.png": 1 << 22}
 TEXTURE_LIMIT = 1 << 28
 TEXTURE_NAMES = ("albedo", "normal", "roughness", "specular", "ao", "micronormal", "mask")
-SHELL_TEXTURE = re.compile(r"shell-[a-z]{1,16}")
+PART_TEXTURE = re.compile(r"shell-[a-z]{1,16}|lid-left|lid-right")
 
 # What zipfile, zlib and json raise on damaged bytes.
 DAMAGE = (
@@ -57,8 +57,8 @@ class Package:
 
 
 def is_texture(name: str) -> bool:
-    """Whether a picture of this name may be in a package: one of the head's maps, or a shell's colours."""
-    return name in TEXTURE_NAMES or SHELL_TEXTURE.fullmatch(name) is not None
+    """Whether a picture of this name may be in a package: a map of the head, colours of a shell or lid."""
+    return name in TEXTURE_NAMES or PART_TEXTURE.fullmatch(name) is not None
 
 
 def write_package(path: str | Path, package: Package) -> None:

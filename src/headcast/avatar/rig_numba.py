@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.avatar.rig import MOST_STRETCH, TINY, TURNED, Frames, Gaussians
@@ -25,6 +25,7 @@ from headcast.render.shading import SH_CONSTANTS
 __all__ = ["Packed", "Shown"]
 
 ROW = 16  # floats of a Gaussian: position, quaternion, log-scales, logit, linear albedo, two barycentrics
+ALBEDO = slice(11, 14)
 CHUNK = 4096  # Gaussians a thread takes at a time, about
 STEPS = 1 << 11  # of the table of display values
 NEAR = 0.01
@@ -59,10 +60,12 @@ class Packed:
         rows: (N, ``ROW``), a cache line each.
         first: (F + 1) where each triangle's Gaussians start.
         pieces: (P + 1) triangles at which threads part the work.
+        place: (N,) the row of each Gaussian.
         faces: (F, 3). ``rest``: (F, 4) the triangles' shape and size at rest.
     """
 
     rows: Array
+    place: Array
     first: Array
     pieces: Array
     faces: Array
@@ -81,9 +84,14 @@ class Packed:
         pieces = torch.unique(torch.searchsorted(first, starts).clamp(max=len(faces)))
         shape = torch.cat([rest.shape, rest.size[:, None]], 1)
         return Packed(
-            torch.cat(parts, 1).float().contiguous().numpy(), first.int().numpy(), pieces.numpy(),
-            faces.int().contiguous().numpy(), shape.float().contiguous().numpy(),
+            torch.cat(parts, 1).float().contiguous().numpy(), torch.argsort(order).numpy(),
+            first.int().numpy(), pieces.numpy(), faces.int().contiguous().numpy(),
+            shape.float().contiguous().numpy(),
         )  # fmt: skip
+
+    def repaint(self, index: Int[Tensor, "m"], albedo: Float[Tensor, "m 3"]) -> None:
+        """Gives Gaussians another albedo (sRGB display values), in place."""
+        self.rows[self.place[index.numpy()], ALBEDO] = srgb_to_linear(albedo.clamp(min=0)).numpy()
 
     def shown(self, posed: Posed, camera: Camera, light: Float[Tensor, "9 3"]) -> Shown:
         """The Gaussians on a surface in a pose that ``camera`` may see; those nobody can are left out."""

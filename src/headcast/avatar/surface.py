@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from headcast.avatar.lashes import Lashes
+from headcast.avatar.lids import Lids
 from headcast.avatar.posing import Poser, carry, kernels_serve
-from headcast.avatar.shell import Shell, whole_texture
+from headcast.avatar.shell import GAP, Shell, whole_texture
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.occlusion import inside_mouth, mouth_occlusion
@@ -43,13 +43,13 @@ class Surface:
         head: bound to a person.
         shells: hair, body.
         texture: (H, W, 3) the head's albedo, sRGB display values.
-        lashes: shade on open eyes' lids.
+        lids: what it looks like where lids are shut; None: as it is.
     """
 
     head: HeadModel
     shells: tuple[Shell, ...]
     texture: UInt8[np.ndarray, "h w 3"]
-    lashes: Lashes | None = None
+    lids: Lids | None = None
 
     @cached_property
     def faces(self) -> Int[Tensor, "f 3"]:
@@ -79,6 +79,10 @@ class Surface:
         faces_uv = torch.cat([x + int(n) for x, n in zip(index, starts, strict=True)])
         return pyramid_of(whole if self.see_through else whole[..., :3]), joint, faces_uv
 
+    @cached_property
+    def _blinking(self) -> Blinking | None:
+        return None if self.lids is None else Blinking(self.skin[0], self.lids, self.texture)
+
     @property
     def see_through(self) -> bool:
         """Whether some shell lets something show through."""
@@ -87,7 +91,7 @@ class Surface:
     @cached_property
     def solid(self) -> Surface:
         """The head and its opaque shells alone: what shows through the others."""
-        return Surface(self.head, tuple(s for s in self.shells if s.opaque), self.texture, self.lashes)
+        return Surface(self.head, tuple(s for s in self.shells if s.opaque), self.texture, self.lids)
 
     def posed(self, params: HeadParams) -> Posed:
         """The surface in a pose (unbatched)."""
@@ -96,8 +100,6 @@ class Surface:
         count = len(self.head.neutral)
         openness = torch.ones(len(vertices))
         openness[:count] = mouth_occlusion(self.head, vertices[:count], self.inside)
-        if self.lashes is not None:
-            openness[:count] = self.lashes.over(self.head, params, openness[:count])
         return Posed(vertices, vertex_normals(vertices, self.faces), openness)
 
     def vertices(self, params: HeadParams) -> Float[Tensor, "v 3"]:
@@ -130,15 +132,17 @@ class Surface:
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], *, antialias: int = 2
     ) -> Rendering:
         """A picture with straight alpha in sRGB."""
-        front = self._drawn(self.posed(params), camera, light, antialias)
+        front = self._drawn(params, camera, light, antialias)
         if not self.see_through:
             return front
         return over(front, self.solid.render(params, camera, light, antialias=antialias))
 
     def _drawn(
-        self, posed: Posed, camera: Camera, light: Float[Tensor, "9 3"], antialias: int
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], antialias: int
     ) -> Rendering:  # fmt: skip
-        pyramid, uv, faces_uv = self.skin
+        posed, (pyramid, uv, faces_uv) = self.posed(params), self.skin
+        if self._blinking is not None:
+            self._blinking.show(params)
         return render_textured(
             posed.vertices, self.faces, posed.normals, uv, faces_uv, pyramid, camera, light=light,
             openness=posed.openness, antialias=antialias,
@@ -148,6 +152,43 @@ class Surface:
 def pyramid_of(texture: UInt8[np.ndarray, "h w c"]) -> Pyramid:
     """A texture with its halvings."""
     return Pyramid.make(torch.from_numpy(texture.astype(np.float32) / 255))
+
+
+class Blinking:
+    """The texels of a joint texture and its halvings that change as lids shut, mixed in place.
+
+    Args:
+        pyramid: begins ``GAP`` texels above the head's ``texture`` where there are shells, else with it.
+    """
+
+    def __init__(self, pyramid: Pyramid, lids: Lids, texture: UInt8[np.ndarray, "h w 3"]) -> None:
+        texels, table = pyramid.packed
+        levels = [x.view(-1, x.shape[2]) for x in pyramid.levels]
+        top = 0 if pyramid.size[1] == texture.shape[0] else GAP
+        plain = [np.zeros((pyramid.size[1], pyramid.size[0]), np.float32)] * 3
+        self.lids, self.shown = lids, torch.zeros(2)
+        self.parts: list[list[tuple[np.ndarray, ...]]] = []
+        for patch in lids.patches:
+            change = np.stack(plain, -1)
+            there = patch.inside(change[top:])
+            there[:] = (patch.texture.astype(np.float32) - patch.inside(texture)) / 255
+            part = []
+            changes = Pyramid.make(torch.from_numpy(change)).levels
+            for level, delta, (start, _, _) in zip(levels, changes, table, strict=True):
+                flat = delta.numpy().reshape(-1, 3)
+                rows = np.flatnonzero((flat != 0).any(1))
+                opened = level.numpy()[rows, :3].copy()
+                for picture, at in ((level.numpy(), rows), (texels, rows + start)):
+                    part.append((picture, at, opened, flat[rows]))
+            self.parts.append(part)
+
+    def show(self, params: HeadParams) -> None:
+        """Mixes the texels for a pose (unbatched)."""
+        shut = self.lids.shut(params)
+        for side, part in enumerate(self.parts):
+            for texels, rows, opened, delta in part if shut[side] != self.shown[side] else ():
+                texels[rows, :3] = opened + np.float32(shut[side]) * delta
+        self.shown = shut
 
 
 def over(front: Rendering, behind: Rendering) -> Rendering:

@@ -52,6 +52,8 @@ def packed(avatar: Avatar, title: str) -> bytes:
     tensors = arrays(avatar)
     mesh = mesh_of(avatar)
     textures = {"head": mesh.texture, **{f"shell.{s.name}": s.texture for s in mesh.shells}}
+    if mesh.lids is not None:
+        textures |= {f"lid.{side}": p.texture for side, p in enumerate(mesh.lids.patches)}
     for name, picture in textures.items():
         tensors[f"picture.{name}"] = np.frombuffer(jpeg(picture[..., :3]), np.uint8)
         if picture.shape[2] == 4 and not bool((picture[..., 3] == 255).all()):

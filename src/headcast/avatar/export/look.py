@@ -52,8 +52,6 @@ def textures(avatar: MeshAvatar, shading: str, size: int | None = None) -> list[
     head, rest = avatar.head, HeadParams.neutral(avatar.head.identities).replace(identity=avatar.identity)
     with torch.no_grad():
         openness = mouth_occlusion(head, head(mouth_open(rest)))
-        if avatar.lashes is not None:
-            openness = openness * avatar.lashes.share.to(openness)
         given = [reduced(t, size) for t in (avatar.texture, *(s.texture for s in avatar.shells))]
         found = [
             painted(given[0], head(rest), head.faces, head.uv, head.faces_uv, light, openness)

@@ -1,8 +1,8 @@
 """What the viewer gets of an avatar: the rig as compact arrays, pictures, clips, and words about it.
 
 The viewer moves the head by the same rules as ``HeadModel`` (weights that exclude each other, shapes, lids,
-joints, light inside the mouth and under lashes) and lights it as ``render.shading`` does, so that it shows
-what we render.
+joints, light inside the mouth, lids that grow bare as they shut) and lights it as ``render.shading`` does, so
+that it shows what we render.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.avatar.export.base import mesh_of
-from headcast.avatar.lashes import GOING
+from headcast.avatar.gaussian import GaussianAvatar
+from headcast.avatar.lids import GOING
 from headcast.head.model import BLINKS, JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
 from headcast.head.occlusion import INSIDE
@@ -46,16 +47,31 @@ def arrays(avatar: Avatar) -> dict[str, np.ndarray]:
         surface |= {"rest": real(shell.rest), "skin_weights": shares(shell.skin_weights)}
         found |= {f"shell.{shell.name}.{k}": v for k, v in surface.items()}
     found["light"] = real(avatar.source.light)
-    lashes = mesh_of(avatar).lashes
-    if lashes is not None:
-        found |= {f"head.lashes.{k}": real(getattr(lashes, k)) for k in ("share", "blink")}
-        found["head.lashes.going"] = real(torch.tensor(GOING))
+    found |= shut_lids(avatar)
     gaussians = getattr(avatar, "gaussians", None)
     if gaussians is not None:
         found["gaussians.triangle"] = gaussians.triangle.numpy().astype(np.uint32)
         for k in ("position", "quaternion", "log_scale", "opacity", "albedo"):
             found[f"gaussians.{k}"] = real(getattr(gaussians, k).half())
     return found
+
+
+def shut_lids(avatar: Avatar) -> dict[str, np.ndarray]:
+    """Where in the head's texture (x, y, width, height in 0..1) patches for shut lids belong, and when they
+    show; and the Gaussians that they recolour."""
+    mesh = mesh_of(avatar)
+    if mesh.lids is None:
+        return {}
+    size = torch.tensor([mesh.texture.shape[1], mesh.texture.shape[0]])
+    place = [torch.cat([p.corner, torch.tensor(p.texture.shape[1::-1])]) for p in mesh.lids.patches]
+    found = {
+        "place": real(torch.stack(place) / size.repeat(2)), "blink": real(mesh.lids.blink),
+        "going": real(torch.tensor(GOING)),
+    }  # fmt: skip
+    if isinstance(avatar, GaussianAvatar):
+        index, side, albedo = avatar.on_lids
+        found |= {"index": small(index), "side": side.numpy().astype(np.uint8), "albedo": real(albedo.half())}
+    return {f"lids.{k}": v for k, v in found.items()}
 
 
 def head_arrays(head: HeadModel, identity: Float[Tensor, "i"]) -> dict[str, np.ndarray]:

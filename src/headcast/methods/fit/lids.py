@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
 
+from headcast.avatar.lids import Lids, Patch
 from headcast.head.model import BLINKS, HeadModel
+from headcast.image import linear_to_srgb
 from headcast.methods.fit.evidence import Evidence, zone
 from headcast.methods.fit.margins import lid_margins
 from headcast.methods.fit.openings import distance_to
@@ -15,7 +19,10 @@ from headcast.methods.fit.surface import splat
 from headcast.methods.fit.texels import Texels, gather
 from headcast.methods.fit.unproject import smooth
 
-__all__ = ["UpperLids", "lash_line", "lash_shade", "lids_bared", "lit_lids", "upper_lids", "without_smears"]
+__all__ = [
+    "ShutLids", "UpperLids", "lash_line", "lash_shade", "lids_bared", "lit_lids", "patched", "shut_lids",
+    "upper_lids", "without_smears",
+]  # fmt: skip
 
 SMEARED = (0.4, 0.7)  # shares of a shut lid that an open eye hides, from which on lashes come out as smears
 UNLIKE = (0.3, 0.6)  # logarithm of lightness next to the skin's
@@ -36,7 +43,7 @@ HUE = 0.2  # share of its hue that a lid keeps
 LEAST = 0.15  # light under the darkest lashes
 KNOWN = 2.0
 EPS = 0.01
-LASHES = (0.0012, 0.8)  # width of their line on a shut lid (metres), how much darker it is
+LASHES = (0.002, 0.85)  # width of their line on a shut lid (metres), how much darker it is
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,58 @@ class UpperLids:
     def drawn(self) -> Float[np.ndarray, "m"]:
         """0..1: what a blink draws over the eye."""
         return smooth(self.way, *DRAWN)
+
+
+@dataclass(frozen=True)
+class ShutLids:
+    """The texels of upper lids, left and right, as they are when shut.
+
+    Attributes:
+        which: m numbers of texels each. colour: linear albedo. share: 0..1, 0 where nothing changes.
+    """
+
+    which: tuple[Int[np.ndarray, "m1"], Int[np.ndarray, "m2"]]
+    colour: tuple[Float[np.ndarray, "m1 3"], Float[np.ndarray, "m2 3"]]
+    share: tuple[Float[np.ndarray, "m1"], Float[np.ndarray, "m2"]]
+
+
+def shut_lids(
+    head: HeadModel, texels: Texels, lids: UpperLids, freed: Evidence, fill: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "v 3"],
+) -> ShutLids:  # fmt: skip
+    """The lids in the colours of the evidence ``freed`` of lashes, else of the bare ``fill``."""
+    trust = freed.trust[lids.which, None]
+    colour = (trust * freed.albedo[lids.which] + (1 - trust) * fill[lids.which]).astype(np.float32)
+    across = gather(rest[:, :1], head.faces.numpy(), texels)[lids.which, 0]
+    share = smooth(lids.way, AROUND[0], AROUND[1]).astype(np.float32)
+    left = across > 0
+    sides = left, ~left
+    which, colours, shares = zip(*((lids.which[s], colour[s], share[s]) for s in sides), strict=True)
+    return ShutLids(which, colours, shares)
+
+
+def patched(
+    texture: UInt8[np.ndarray, "s s 3"], texels: Texels, lids: ShutLids, blink: Float[Tensor, "2"]
+) -> Lids:
+    """Shut lids as patches of the finished ``texture``, which may be finer than ``texels``."""
+    import cv2
+
+    made = []
+    for which, colour, share in zip(lids.which, lids.colour, lids.share, strict=True):
+        y, x = np.divmod(texels.index[which], texels.size)
+        low = np.maximum([x.min() - 1, y.min() - 1], 0)
+        high = np.minimum([x.max() + 2, y.max() + 2], texels.size)
+        values = np.concatenate([linear_to_srgb(colour.clip(0, 1)), np.ones((len(which), 1))], 1)
+        picture = np.zeros((high[1] - low[1], high[0] - low[0], 4), np.float32)
+        picture[y - low[1], x - low[0]] = values * share[:, None]
+        scale = texture.shape[0] // texels.size
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        patch = Patch(torch.from_numpy(low * scale), np.zeros((*picture.shape[:2], 3), np.uint8))
+        there = patch.inside(texture).astype(np.float32) / 255
+        mixed = picture[..., :3] + (1 - picture[..., 3:]) * there
+        same = np.where(picture[..., 3:] > 0, mixed, there)
+        made.append(replace(patch, texture=(same * 255).round().clip(0, 255).astype(np.uint8)))
+    return Lids((made[0], made[1]), blink)
 
 
 def upper_lids(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]) -> UpperLids:

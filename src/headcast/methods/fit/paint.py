@@ -13,7 +13,16 @@ from headcast.head.skin import SkinModel
 from headcast.methods.fit.complete import EPS, complete
 from headcast.methods.fit.evidence import Evidence, zone
 from headcast.methods.fit.eyes import paint_eyes
-from headcast.methods.fit.lids import lash_line, lash_shade, lids_bared, lit_lids, upper_lids, without_smears
+from headcast.methods.fit.lids import (
+    ShutLids,
+    lash_line,
+    lash_shade,
+    lids_bared,
+    lit_lids,
+    shut_lids,
+    upper_lids,
+    without_smears,
+)
 from headcast.methods.fit.mouth import paint_mouth
 from headcast.methods.fit.openings import paint_openings, without_teeth
 from headcast.methods.fit.texels import Texels, gather
@@ -37,14 +46,14 @@ def paint(
     rest: Float[np.ndarray, "v 3"],
     height: float,
     rng: np.random.Generator,
-) -> tuple[Float[np.ndarray, "n 3"], Evidence, Float[np.ndarray, "v"]]:
+) -> tuple[Float[np.ndarray, "n 3"], Evidence, ShutLids]:
     """Linear albedo for every texel as if nothing of it were seen, in keeping with what is seen around it.
 
     Args:
         height: of the hair above the scalp, metres (see ``hair_height``).
 
-    Also returns the evidence without what looks like no skin where nothing else should be, and freed of the
-    third: the share of light that lashes leave on the lids, at every vertex.
+    Also returns the evidence without what looks like no skin where nothing else should be, and the upper lids
+    as they are when shut.
     """  # fmt: skip
     sure = evidence.trust * evidence.plain * evidence.label[:, 0] > 0.7
     tone = np.median(evidence.albedo[sure], 0) if sure.any() else np.array(TONE)
@@ -61,11 +70,13 @@ def paint(
     fill = lids_bared(head, texels, evidence, fill, lids)
     lash_line(fill, lids)
     shade = lash_shade(head, texels, evidence, fill, lids)
-    evidence = lit_lids(evidence, fill, lids, gather(shade[:, None], head.faces.numpy(), texels)[:, 0])
+    here = gather(shade[:, None], head.faces.numpy(), texels)[:, 0]
+    freed = without_smears(lit_lids(evidence, fill, lids, here), fill)
     evidence = without_smears(evidence, fill)
     paint_openings(head, texels, fill, rest)
     evidence = without_teeth(head, texels, evidence, fill, rest)
-    return np.nan_to_num(fill).clip(0, 1), evidence, shade
+    fill = np.nan_to_num(fill).clip(0, 1)
+    return fill, evidence, shut_lids(head, texels, lids, freed, fill, rest)
 
 
 def cracks_closed(

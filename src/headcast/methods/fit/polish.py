@@ -41,7 +41,6 @@ AWAY = 6.0  # of a Gaussian's reach, by which it may move
 SHRINK, GROW = 0.15, 0.7  # of the logarithm of a Gaussian's reach
 COVERED, CLOSE = 0.97, 1.0  # coverage that what is solid in a picture must have, and what a lack of it costs
 SOLID = 0.97  # opacity that what was opaque keeps, so that no other view sees through it
-LASHED = (0.7, 0.97)  # shares of the light that lashes leave between which steps grow from none
 EDGE_ON, LEAST = (0.1, 0.45), 0.1  # cosines to the viewer between which steps grow from their least share
 CYCLE = 3  # steps, the last of which looks at a pseudo-target
 BRIGHTEST = 1.4  # albedo in display values: some light is dimmer than what it lit
@@ -258,7 +257,7 @@ def view_of(
     x = ((facing - EDGE_ON[0]) / (EDGE_ON[1] - EDGE_ON[0])).clamp(0, 1)
     told = LEAST + (1 - LEAST) * x * x * (3 - 2 * x)
     skin = surface.part[triangle] < 0  # hair and clothes must find their outline
-    told = told * bare(avatar, index)
+    told = told * as_seen(avatar, params)[index]
     share = torch.stack([told, torch.where(skin, told, 1.0)], -1)
     return View(
         camera, index, frames.origin[triangle], moves[triangle], world.quaternion,
@@ -266,13 +265,13 @@ def view_of(
     )  # fmt: skip
 
 
-def bare(avatar: GaussianAvatar, index: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """1, down to 0 where lashes shade a lid: it would learn single lashes, and stripes when it shuts."""
-    surface = avatar.mesh.surface
-    if surface.lashes is None:
-        return torch.ones(len(index))
-    share = surface.lashes.at(surface.faces, avatar.gaussians.triangle[index], avatar.bary[index])
-    return ((share - LASHED[0]) / (LASHED[1] - LASHED[0])).clamp(0, 1)
+def as_seen(avatar: GaussianAvatar, params: HeadParams) -> Float[Tensor, "n"]:
+    """1, down to 0 on lids that are more shut than in the first photo: their colours there are kept apart."""
+    out = torch.ones(len(avatar.gaussians))
+    if avatar.mesh.lids is not None:
+        index, side, _ = avatar.on_lids
+        out[index] = 1 - avatar.mesh.lids.shut(params)[side]
+    return out
 
 
 def in_sight(

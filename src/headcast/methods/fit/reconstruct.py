@@ -12,7 +12,6 @@ import torch
 from jaxtyping import UInt8
 
 from headcast import __version__
-from headcast.avatar.lashes import Lashes
 from headcast.avatar.mesh import MeshAvatar, bind
 from headcast.avatar.source import Source, SurfacePoints
 from headcast.head.model import BLINKS, HeadModel
@@ -21,10 +20,11 @@ from headcast.methods.fit.body import body_shell, headroom, tuck
 from headcast.methods.fit.detail import blended, detailed, texture_size_for
 from headcast.methods.fit.hair import hair_surface
 from headcast.methods.fit.hair_texture import hair_shell
+from headcast.methods.fit.lids import patched
 from headcast.methods.fit.look import look, merged
 from headcast.methods.fit.mouth import tongue_low
 from headcast.methods.fit.paint import paint
-from headcast.methods.fit.texels import gather, texels_of
+from headcast.methods.fit.texels import texels_of
 from headcast.methods.fit.torso import torso_of
 from headcast.methods.fit.volume import hair_height, hair_offset
 from headcast.observe.types import Observation
@@ -65,17 +65,15 @@ def reconstruct(
         evidence, gains = merged(looks)
         say(0.4, "completing what is hidden")
         rest = head.shape(first.params.identity).numpy()
-        fill, evidence, shade = paint(
+        fill, evidence, shut = paint(
             head, texels, evidence, rest, hair_height(offset, head), np.random.default_rng(seed)
         )
         say(0.7, "painting")
         if size == texels.size:
             texture = blended(texels, evidence.trust, evidence.albedo, fill)
         else:
-            lit = 1 / gather(shade[:, None], head.faces.numpy(), texels)
-            texture = detailed(
-                head, observations, texels, [g * lit for g in gains], evidence.trust, fill, size
-            )
+            texture = detailed(head, observations, texels, gains, evidence.trust, fill, size)
+        lids = patched(texture, texels, shut, first.params.expression[list(BLINKS)])
         room = headroom(torso, first, looks[0].light)
         lights = [x.light * room for x in looks]
         shells = tuple(s for s in (
@@ -88,8 +86,8 @@ def reconstruct(
         say(1.0, "reconstructed")
     source = Source(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
     info = info_of(head, size, observations, seed, consent)
-    lashes = Lashes(torch.from_numpy(shade), first.params.expression[list(BLINKS)])
-    return MeshAvatar(head, darker(texture, room), source, info, shells, lashes)
+    lids = lids.mapped(lambda t: darker(t, room))
+    return MeshAvatar(head, darker(texture, room), source, info, shells, lids)
 
 
 def darker(texture: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:

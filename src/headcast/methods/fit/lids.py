@@ -145,13 +145,13 @@ def lids_bared(
     """
     import cv2
 
+    mine, width = lids.which, BARED * texels.size / 1024
+    here, places = texels.around(mine, round(5 * width))
+
     def carried(weight: Float[np.ndarray, "n"], colour: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 4"]:
         known = np.concatenate([colour * weight[:, None], weight[:, None]], 1).astype(np.float32)
-        return texels.values(cv2.GaussianBlur(texels.picture(known), (0, 0), BARED * texels.size / 1024))[
-            mine
-        ]
+        return places(cv2.GaussianBlur(here(known), (0, 0), width))
 
-    mine = lids.which
     around = np.ones(len(fill), np.float32)
     around[mine] = 1 - smooth(lids.way, *AROUND)
     shown = fill + seen.trust[:, None] * (seen.albedo - fill)

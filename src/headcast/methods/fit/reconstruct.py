@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ __all__ = ["reconstruct"]
 
 BASE = 1024  # side of the texture on which everything is decided; larger ones add the photos' detail
 Progress = Callable[[float, str], None]
+Made = TypeVar("Made")
 
 
 def reconstruct(
@@ -62,6 +63,12 @@ def reconstruct(
         texels = texels_of(head, min(size, BASE))
         say(0.15, "taking colours from the photo")
         looks = [look(o, head, texels) for o in observations]
+        room = headroom(torso, first, looks[0].light)
+        lights = [x.light * room for x in looks]
+        worn_hair = None if hair is None else aside.submit(
+            quietly, hair_shell, hair, observations, head, lights, np.random.default_rng(seed)
+        )  # fmt: skip
+        body = aside.submit(quietly, body_shell, observations, head, torso, lights[0])
         evidence, gains = merged(looks)
         say(0.4, "completing what is hidden")
         rest = head.shape(first.params.identity).numpy()
@@ -74,20 +81,20 @@ def reconstruct(
         else:
             texture = detailed(head, observations, texels, gains, evidence.trust, fill, size)
         lids = patched(texture, texels, shut, first.params.expression[list(BLINKS)])
-        room = headroom(torso, first, looks[0].light)
-        lights = [x.light * room for x in looks]
-        shells = tuple(s for s in (
-            None if hair is None else hair_shell(
-                hair, observations, head, lights, np.random.default_rng(seed)
-            ),
-            body_shell(observations, head, torso, lights[0]),
-        ) if s is not None)  # fmt: skip
+        made = (None if worn_hair is None else worn_hair.result(), body.result())
+        shells = tuple(s for s in made if s is not None)
         landmarks = found.result()
         say(1.0, "reconstructed")
     source = Source(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
     info = info_of(head, size, observations, seed, consent)
     lids = lids.mapped(lambda t: darker(t, room))
     return MeshAvatar(head, darker(texture, room), source, info, shells, lids)
+
+
+def quietly(make: Callable[..., Made], *given: Any) -> Made:
+    """Calls without gradients, which every thread must be told of anew."""
+    with torch.no_grad():
+        return make(*given)
 
 
 def darker(texture: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:

@@ -29,7 +29,8 @@ SIDES = {
     "body": (352, 96),
 }  # fmt: skip
 """Sides of the textures whose texels become Gaussians: where the photo shows detail, and elsewhere."""
-DETAIL = 0.012  # of the colour range: what coarse texels may lose before fine ones are taken
+DETAIL = {"face": 0.009, "hair": 0.018, "body": 0.018}
+"""Of the colour range: what coarse texels may lose before fine ones are taken; other parts as the face."""
 SPREAD = (0.66, 0.74)  # standard deviation in texels, fine and coarse: neighbours blend into one surface
 SHARPEN, BLUR = 1.2, 0.8  # how much, and the scale in texels
 THIN = 0.12  # thickness, of the narrower side
@@ -55,7 +56,8 @@ def seed(surface: Surface, source: Source) -> Gaussians:
         )
         seen = shown[start : start + len(mesh.faces)]
         sides = SIDES.get(kind, SIDES["body"])
-        fine = which & seen & detailed(mesh, colours, sides)
+        least = DETAIL.get(kind, DETAIL["face"])
+        fine = which & seen & detailed(mesh, colours, sides, least)
         for side, spread, chosen in zip(sides, SPREAD, (fine, which & ~fine), strict=True):
             if bool(chosen.any()):
                 made.append(laid(own, mesh, colours, side, spread, chosen, start, frames))
@@ -69,8 +71,10 @@ def seed(surface: Surface, source: Source) -> Gaussians:
     return Gaussians.join(made)
 
 
-def detailed(mesh: HeadModel | Shell, texture: Tensor, sides: tuple[int, int]) -> Bool[Tensor, "f"]:
-    """Triangles around which a texture of the coarse side differs from one of the fine side."""
+def detailed(
+    mesh: HeadModel | Shell, texture: Tensor, sides: tuple[int, int], least: float
+) -> Bool[Tensor, "f"]:
+    """Triangles around which textures of the fine and the coarse side differ by more than ``least``."""
     import cv2
 
     fine, coarse = (
@@ -82,7 +86,7 @@ def detailed(mesh: HeadModel | Shell, texture: Tensor, sides: tuple[int, int]) -
     square = cv2.blur((lost**2).max(-1), (around, around))
     middle = mesh.uv[mesh.faces_uv].mean(1).numpy() * sides[0]
     at = middle.astype(int).clip(0, sides[0] - 1)
-    return torch.from_numpy(square[at[:, 1], at[:, 0]] > DETAIL**2)
+    return torch.from_numpy(square[at[:, 1], at[:, 0]] > least**2)
 
 
 def classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:

@@ -9,6 +9,8 @@ from headcast.head.model import HeadModel
 from headcast.methods.fit.texels import Texels
 from headcast.render.jit import kernel
 
+SETTLED = 1e-4  # largest step of a sweep after which no more are made
+
 __all__ = ["Graph", "graph_of", "harmonic", "splat"]
 
 Graph = tuple[Int[np.ndarray, "v1"], Int[np.ndarray, "e"], Float[np.ndarray, "e"]]
@@ -74,15 +76,21 @@ def splat(
 
 @kernel("void(int64[::1], int64[::1], float64[::1], float64[:,::1], float64[::1], float64[:,::1], int64)")
 def _sweep(start, other, weight, value, trust, x, sweeps):  # type: ignore[no-untyped-def]
+    total = trust.copy()
+    for i in range(len(start) - 1):
+        for e in range(start[i], start[i + 1]):
+            total[i] += weight[e]
     for _ in range(sweeps):
+        most = 0.0
         for i in range(len(start) - 1):
-            total = trust[i]
-            for e in range(start[i], start[i + 1]):
-                total += weight[e]
-            if total <= 0:
+            if total[i] <= 0:
                 continue
             for c in range(x.shape[1]):
                 s = trust[i] * value[i, c]
                 for e in range(start[i], start[i + 1]):
                     s += weight[e] * x[other[e], c]
-                x[i, c] += 1.9 * (s / total - x[i, c])
+                step = 1.9 * (s / total[i] - x[i, c])
+                x[i, c] += step
+                most = max(most, abs(step))
+        if most < SETTLED:
+            return

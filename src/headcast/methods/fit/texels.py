@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,32 @@ class Texels:
     def values(self, picture: Shaped[np.ndarray, "s s *c"]) -> Shaped[np.ndarray, "n *c"]:
         """The reverse of ``picture``."""
         return picture.reshape(self.size * self.size, *picture.shape[2:])[self.index]
+
+    def around(
+        self, which: Int[np.ndarray, "m"], margin: int
+    ) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+        """For work on a part of the texture: ``picture`` cut to the texels ``which`` and ``margin`` more on
+        each side, and what takes such a cut back to values of ``which``."""
+        y, x = np.divmod(self.index, self.size)
+        (top, left), (bottom, right) = ((f(y[which]), f(x[which])) for f in (np.min, np.max))
+        top, left = max(0, top - margin), max(0, left - margin)
+        bottom, right = min(self.size, bottom + margin + 1), min(self.size, right + margin + 1)
+
+        def within(index: Int[np.ndarray, "k"]) -> tuple[Int[np.ndarray, "i"], tuple[np.ndarray, np.ndarray]]:
+            row, column = np.divmod(index, self.size)
+            row, column = row - top, column - left
+            found = (row >= 0) & (row < bottom - top) & (column >= 0) & (column < right - left)
+            return np.flatnonzero(found), (row[found], column[found])
+
+        (inside, at), (edge, edge_at) = within(self.index), within(self.gutter)
+
+        def cut(values: np.ndarray) -> np.ndarray:
+            out = np.zeros((bottom - top, right - left, *values.shape[1:]), values.dtype)
+            out[at] = values[inside]
+            out[edge_at] = values[self.nearest[edge]]
+            return out
+
+        return cut, lambda picture: picture[y[which] - top, x[which] - left]
 
 
 def texels_of(head: HeadModel, size: int) -> Texels:

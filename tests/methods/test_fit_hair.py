@@ -11,7 +11,7 @@ from headcast.camera import Camera
 from headcast.head.hair import HairAsset
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.hair import hair_surface, tidy
+from headcast.methods.fit.hair import farthest, hair_surface, tidy
 from headcast.methods.fit.hair_grid import HairGrid, mirrored, normals
 from headcast.methods.fit.hair_texture import without_sheen
 from headcast.methods.fit.reconstruct import reconstruct
@@ -134,3 +134,10 @@ def test_sheen_seen_at_a_slant_goes_and_what_is_seen_well_stays() -> None:
     out = without_sheen(log, trust)
     assert np.array_equal(out[8:], log[8:])
     assert -1.8 < out[:8].mean() < -1.3
+
+
+def test_one_photo_of_several_does_not_cut_the_hair() -> None:
+    near, usual, unknown = (np.full((2, 3), x) for x in (0.01, 0.03, np.inf))
+    assert np.array_equal(farthest([near]), near)
+    assert np.array_equal(farthest([unknown, near, usual]), usual)
+    assert np.array_equal(farthest([usual, near]), near)

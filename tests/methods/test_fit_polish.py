@@ -9,12 +9,13 @@ import torch
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.source import Source
+from headcast.avatar.surface import Surface
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.fit import polish as module
 from headcast.methods.fit.polish import polish
-from headcast.methods.fit.seed import seed
+from headcast.methods.fit.seed import detailed, seed
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.shading import ambient
 
@@ -130,3 +131,35 @@ def test_other_photos_tell_nothing_of_the_body(scene: tuple[GaussianAvatar, Obse
     chin = round(float(seen.detection.points[152, 1]))
     assert torch.equal(other.weight[: chin - 2], first.weight[: chin - 2])
     assert float(first.weight[chin + 2 :].max()) > 0.5 and float(other.weight[chin + 2 :].max()) == 0
+
+
+def test_a_face_is_held_to_the_mesh_a_little(scene: tuple[GaussianAvatar, Observation]) -> None:
+    avatar, seen = scene
+    assert seen.masks is not None
+    view = module.photo_view(avatar, seen)
+    with torch.no_grad():
+        drawn = avatar.mesh.render(seen.params, seen.camera)
+    photo = torch.from_numpy(seen.image) / 255
+    nose, brow = (tuple(int(c) for c in seen.detection.points[k][::-1]) for k in (4, 10))
+    top = (brow[0] - 20, brow[1])  # above the oval
+    mixed = photo[nose] + module.MESH_SHARE * (drawn.rgb[nose] - photo[nose])
+    assert torch.allclose(view.target[nose], mixed, atol=1e-3)
+    assert float((view.target[nose] - photo[nose]).abs().max()) > 0.005
+    assert torch.allclose(view.target[top], photo[top] * view.alpha[top], atol=1e-3)
+
+
+def test_only_detail_gets_fine_texels(scene: tuple[GaussianAvatar, Observation]) -> None:
+    avatar, _ = scene
+    surface, source = avatar.mesh.surface, avatar.source
+    head = surface.head
+    plain = torch.from_numpy(surface.texture)
+    noisy = plain.clone()
+    middle = head.uv[head.faces_uv].mean(1)
+    half = noisy.shape[1] // 2
+    noisy[:, :half] += (torch.rand(noisy[:, :half].shape[:2]) > 0.5).byte()[..., None] * 40
+    fine = detailed(head, noisy, (128, 64), 0.01)
+    assert not bool(detailed(head, plain, (128, 64), 0.01).any())
+    assert float(fine[middle[:, 0] < 0.4].float().mean()) > 0.95
+    assert float(fine[middle[:, 0] > 0.6].float().mean()) == 0
+    rich = Surface(head, (), noisy.numpy())
+    assert len(avatar.gaussians) < len(seed(rich, source))

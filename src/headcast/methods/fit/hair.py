@@ -93,7 +93,7 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     if bald:
         extra = np.minimum(extra, USUAL)
     hanging = smooth(base - skin, 0.002, 0.015)
-    limit = np.min([s.limit for s in sights], 0)
+    limit = farthest([s.limit for s in sights])
     usual = np.minimum(usual_cover(sights, grid, head, rest), fringe(grid) if bald else 1.0)
     cover = coverage(sights, graph, grid, usual)
     edge = EDGE[1] + (EDGE[0] - EDGE[1]) * soft(hanging, 3.0)
@@ -105,6 +105,11 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     reach = soft(reach, 0.6)
     reach[:2] = reach[2].mean()
     return HairSurface(grid, reach, skin, cover)
+
+
+def farthest(limits: list[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n m"]:
+    """How far out hair can be; of three photos or more one alone does not cut it: it may lie a little off."""
+    return np.sort(limits, 0)[int(len(limits) > 2)]
 
 
 def draped(skin: Float[np.ndarray, "n m"], grid: HairGrid) -> Float[np.ndarray, "n m"]:

@@ -49,7 +49,7 @@ SIDE = 512  # pixels of the longer side at which photos are compared
 FOREHEAD, CHIN = 10, 152  # of the face mesh
 PSEUDO_SIDE = 384
 FACE_WEIGHT = 2.0
-MESH_SHARE = 0.15  # of the mesh's rendering in what a face must look like in a photo: so it looks elsewhere
+MESH_SHARE = 0.2  # of the mesh's rendering in what a face must look like in a photo: so it looks elsewhere
 ROUND = 0.03  # of the colour range: errors below it count by their square, above by their size
 PSEUDO: tuple[tuple[float, float, dict[str, float]], ...] = (
     (40, 0, {}),

@@ -24,6 +24,7 @@ __all__ = ["KINDS", "Avatar", "load"]
 KINDS: dict[str, str] = {
     "mesh": "headcast.avatar.mesh:MeshAvatar",
     "gaussians": "headcast.avatar.gaussian:GaussianAvatar",
+    "triplane": "headcast.methods.portrait4d.avatar:TriplaneAvatar",
 }
 """Where each kind lives; imported only when a file of that kind is opened."""
 

@@ -142,8 +142,10 @@ class TriplaneAvatar:
         write_package(path, Package(meta, tensors, {}, self.thumbnail()))
 
     @classmethod
-    def from_package(cls, package: Package, path: Path) -> TriplaneAvatar:
-        """The avatar that a package holds, with the installed networks.
+    def from_package(
+        cls, package: Package, path: Path, networks: Networks | None = None
+    ) -> TriplaneAvatar:  # fmt: skip
+        """The avatar that a package holds, with the installed networks or ``networks``.
 
         Raises:
             HeadcastError: parts are missing or make no sense, or were made by other networks.
@@ -153,7 +155,7 @@ class TriplaneAvatar:
         t = package.tensors
         source = Source.from_tensors(t, head.identities, len(head.faces), path)
         rest = check_tensor(t, "rest", tuple(head.neutral.shape), path)
-        networks = load_networks()
+        networks = load_networks() if networks is None else networks
         c = networks.psi.config
         columns = package.meta.get("columns")
         if not isinstance(columns, int) or columns != c.side // 16:

@@ -1,0 +1,91 @@
+"""A tri-plane avatar is drawn where the camera sees the head, follows its driver and survives a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from headcast.avatar.base import Avatar
+from headcast.avatar.package import read_package
+from headcast.avatar.source import Source
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.methods.portrait4d.avatar import FRAME, Networks, TriplaneAvatar, framing
+from headcast.methods.portrait4d.motion import MotionEncoder, WeightsToMotion
+from headcast.methods.portrait4d.network import TINY, Synthesizer
+from headcast.render.shading import ambient
+
+
+@cache
+def networks() -> Networks:
+    """Of random weights, with a solid ball in the middle of their cube."""
+    torch.manual_seed(3)
+    psi = Synthesizer(TINY).eval().requires_grad_(False)
+    motion, said = MotionEncoder(TINY.motion).eval(), WeightsToMotion(TINY.motion).eval()
+    return Networks(psi, motion.requires_grad_(False), said.requires_grad_(False))
+
+
+@cache
+def avatar() -> TriplaneAvatar:
+    """Of a picture of noise."""
+    head = HeadModel.load()
+    params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -0.9]))
+    g = torch.Generator().manual_seed(1)
+    image = torch.rand(1, 3, TINY.side, TINY.side, generator=g) * 2 - 1
+    n = networks()
+    with torch.no_grad():
+        appearance = n.psi.appearance(image, torch.randn(1, TINY.motion, generator=g))
+    info = {"kind": "triplane", "method": "portrait4d", "warnings": [], "weights": []}
+    return TriplaneAvatar(head, Source(Camera.make(300, 120, 100), params, ambient()), info, appearance, n)
+
+
+def drawn(params: HeadParams, camera: Camera | None = None) -> torch.Tensor:
+    with torch.no_grad():
+        out = avatar().render(params, avatar().source.camera if camera is None else camera)
+    assert out.colour_space == "srgb" and out.rgb.shape == (*out.alpha.shape, 3)
+    return torch.cat([out.rgb, out.alpha[..., None]], -1)
+
+
+def test_it_is_an_avatar_and_draws_a_square_around_the_head() -> None:
+    a = avatar()
+    assert isinstance(a, Avatar)
+    picture = drawn(a.source.params)
+    assert picture.shape == (100, 120, 4) and bool(torch.isfinite(picture).all())
+    left, top, side = framing(a.source.camera, a.source.params)
+    assert abs(side - FRAME * 300 / 0.87) < 0.1 * side
+    alpha = picture[..., 3]
+    columns = torch.nonzero(alpha.amax(0) > 0)[:, 0]
+    rows = torch.nonzero(alpha.amax(1) > 0)[:, 0]
+    assert columns.min() >= left - 2 and columns.max() <= left + side + 2
+    assert rows.min() >= top - 2 and rows.max() <= top + side + 2
+
+
+def test_expression_changes_it_and_a_moved_head_moves_it() -> None:
+    params = avatar().source.params
+    still = drawn(params)
+    assert torch.equal(still, drawn(params))
+    assert float((drawn(params.with_expression({"jawOpen": 1.0})) - still).abs().max()) > 0
+    metres = 10 * 0.87 / 300  # ten pixels at the depth of the middle of the head
+    moved = drawn(params.replace(translation=params.translation + torch.tensor([metres, 0.0, 0.0])))
+    off = (moved[:, 10:] - still[:, :-10]).abs()[20:80, 20:80]
+    assert float(off.mean()) < 0.25 * float((moved - still).abs()[20:80, 20:80].mean()) + 0.02
+
+
+def test_files_keep_it_and_other_networks_are_refused(tmp_path: Path) -> None:
+    a = avatar()
+    a.save(tmp_path / "a.avatar")
+    package = read_package(tmp_path / "a.avatar")
+    again = TriplaneAvatar.from_package(package, tmp_path / "a.avatar", networks())
+    assert again.info["method"] == "portrait4d"
+    with torch.no_grad():
+        b = again.render(a.source.params, a.source.camera)
+    assert float((b.alpha - drawn(a.source.params)[..., 3]).abs().max()) < 0.05
+    with pytest.raises(HeadcastError, match="of another size"):
+        wrong = replace(package, meta={**package.meta, "columns": 99})
+        TriplaneAvatar.from_package(wrong, tmp_path / "a.avatar", networks())

@@ -77,7 +77,7 @@ def observe(
 def create(
     sources: Sequence[str | Path] | str | Path, *, face: int | None = None, representation: str = "gaussians",
     texture_size: int | None = None, seed: int = 0, consent: str | None = None, head: HeadModel | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, skin_maps: str | None = None, maps_folder: Path | None = None,
 ) -> Avatar:  # fmt: skip
     """Makes an avatar of one person from one or several photos or from a video.
 
@@ -88,6 +88,8 @@ def create(
         seed: of everything random.
         consent: a statement of the person shown, kept in the avatar.
         head: the head model to fit (see ``headcast.head.foreign.known.foreign_head``); None: the bundled one.
+        skin_maps: 1k to 8k: the first photo's skin by ``headcast.methods.uhr_texture``.
+        maps_folder: where all of its maps go.
 
     Raises:
         HeadcastError: what the user can mend: see ``observe``.
@@ -111,6 +113,10 @@ def create(
             seen, head, texture_size=texture_size, seed=seed, consent=consent,
             progress=part(progress, end / 2, end),
         )  # fmt: skip
+    if skin_maps:
+        from headcast.methods.uhr_texture.run import dress
+
+        mesh = dress(mesh, seen[0], head, skin_maps, maps_folder)
     if representation == "mesh":
         return mesh
     return with_gaussians(mesh, seen, seed=seed, progress=part(progress, end, 1.0))

@@ -21,6 +21,7 @@ from headcast.cli.commands import (
     Render,
     Restore,
     Synth,
+    Texture,
     Train,
     View,
     Weights,
@@ -82,6 +83,12 @@ def run(command: Command) -> None:
             start = time.perf_counter()
             out = output(command.out, f"{command.photo.stem}_restored", ".png")
             report(out, command.seed, start, command.json, run_restore(command, out))
+        case Texture():
+            from headcast.cli.texture import run_texture
+
+            start = time.perf_counter()
+            folder = command.out or Path("maps")
+            report(folder, command.seed, start, command.json, run_texture(command, folder))
         case Weights():
             from headcast.cli.weights import run_weights
 
@@ -105,6 +112,7 @@ def run_create(command: Create) -> None:
         avatar = api.create(
             command.sources, face=command.face, head=head, representation=command.representation,
             texture_size=command.texture_size, seed=command.seed, consent=command.consent, progress=bar,
+            skin_maps=command.texture, maps_folder=out.with_suffix(".maps"),
         )  # fmt: skip
         avatar.save(out)
     report(out, command.seed, start, command.json, tuple(avatar.info.get("warnings", ())))

@@ -10,7 +10,7 @@ from tyro.conf import Positional, Suppress, arg
 
 __all__ = [
     "Animate", "Command", "Create", "Doctor", "Evaluate", "Export", "Info", "Observe", "Render",
-    "Restore", "Synth", "Train", "View", "Weights",
+    "Restore", "Synth", "Texture", "Train", "View", "Weights",
 ]  # fmt: skip
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
@@ -41,6 +41,8 @@ class Create:
     """Gaussians on a textured mesh, or the mesh alone, which is made sooner."""
     texture_size: Number = None
     """Side of the texture in pixels; by default as the photo's detail asks."""
+    texture: Text = None
+    """4k (or 1k, 2k, 8k): skin by headcast texture (preview); all of its maps lie beside the avatar."""
     consent: Text = None
     """A statement of consent by the person shown; it stays in the avatar."""
     seed: int = 0
@@ -308,6 +310,38 @@ class Restore:
 
 
 @dataclass(frozen=True)
+class Texture:
+    """Skin maps of a portrait, best of 4096 pixels: albedo, micronormal, specular; a GLB wears them."""
+
+    photo: Positional[Path]
+    """The photo; below 1024 pixels about the face it works at the photo's own resolution."""
+    out: Out = None
+    """The folder of maps; by default maps."""
+    size: str = "4k"
+    """Side of the maps in UV: 1k, 2k, 4k, 8k or texels."""
+    face: Number = None
+    """Which face, counted from 1 by size, where there are several."""
+    geometry: File = None
+    """Your mesh (.obj with texture coordinates), in metres in headcast's head frame."""
+    uv: File = None
+    """Another .obj with the same faces whose texture coordinates are used."""
+    camera: File = None
+    """Camera of the photo (.json: K, cam_from_world, size); the mesh is taken to be in its world."""
+    prior: Literal["geometry", "network"] = "geometry"
+    """Where UV and normals that guide the networks come from: the fitted head, or the predictor."""
+    texture_size: Number = None
+    """Side of the textures inside the GLB in pixels; by default that of the maps."""
+    format: Literal["png", "jpeg", "webp"] = "png"
+    """Of the textures inside the GLB; the maps beside it are 16-bit PNG."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+
+@dataclass(frozen=True)
 class Weights:
     """Published networks: which can be brought along, which are here; converts their official checkpoints."""
 
@@ -323,5 +357,5 @@ class Weights:
 
 Command = (
     Create | Animate | Render | Export | View | Observe | Info | Synth | Train | Evaluate | Restore
-    | Weights | Doctor
+    | Texture | Weights | Doctor
 )  # fmt: skip

@@ -28,6 +28,7 @@ from headcast.synth.fur import (
     style_fur,
 )
 from headcast.synth.openness import rest_bust, skin_below, vertex_openness
+from headcast.synth.pbr import Relief, make_relief
 from headcast.synth.shade import fetch
 
 __all__ = ["Assets", "load_assets"]
@@ -84,6 +85,7 @@ class Assets:
     seen: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
     parts: dict[tuple[str, bool], Fur] = field(default_factory=dict)
     scalps: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
+    reliefs: list[Relief] = field(default_factory=list)
 
     @property
     def device(self) -> torch.device:
@@ -121,6 +123,12 @@ class Assets:
             fur = None if name in FREE_HAIR else self.part(name, mirrored)
             self.seen[key] = vertex_openness(self.bust, self.head, fur)
         return self.seen[key]
+
+    def relief(self) -> Relief:
+        """Pores and directed wrinkles of the atlas, for the PBR mode."""
+        if not self.reliefs:
+            self.reliefs.append(make_relief(self.atlas, self.fields))
+        return self.reliefs[0]
 
     def scalp(self, style: int, mirrored: bool) -> Float[Tensor, "h w"]:
         """How densely the skin is to be painted with hair, so that none shines through a style."""

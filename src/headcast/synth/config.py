@@ -39,6 +39,8 @@ class SynthConfig:
         hair, glasses, clothes, background: may be left out (hair: a bald scalp, no beard, brows stay).
         layers: how many layers of translucent hair are seen through.
         micro: strength of pores and fine wrinkles in normals.
+        pbr: pores by region, directed wrinkles, gloss broken by them, subsurface softening and an environment
+            that reflects (``synth.pbr``); without it pictures are as they were.
         at_once: pictures rendered together; bounds memory. 0: 4 on a CPU, 64 on CUDA.
     """
 
@@ -60,6 +62,7 @@ class SynthConfig:
     background: bool = True
     layers: int = 4
     micro: float = 1.0
+    pbr: bool = False
     at_once: int = 0
 
     def __post_init__(self) -> None:

@@ -75,7 +75,8 @@ def _claim(config: SynthConfig, out: Path, seed: int, recordings: tuple[Recordin
             shutil.rmtree(rest)
     except OSError as e:
         raise HeadcastError(f"{out}: cannot be written ({e.strerror}); choose another place") from e
-    settings = {k: v for k, v in asdict(config).items() if k not in ("people", "at_once", "split")}
+    own = ("people", "at_once", "split") + (() if config.pbr else ("pbr",))
+    settings = {k: v for k, v in asdict(config).items() if k not in own}
     facts: dict[str, Any] = {
         "format": "headcast-synth",
         "version": VERSION,

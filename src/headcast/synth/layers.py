@@ -33,6 +33,7 @@ class Scene:
         figure, light: of S scenes; scene (N,): which one each picture shows.
         views: N cameras. textures (P, tall, wide, 8); owner (N,): whose.
         hair_colour (N, 3), hair_light (N,), hair_cut (N, 2). background (N, h, h, 3) linear.
+        pbr: whether skin is lit by ``pbr.lit_skin``.
     """
 
     figure: Figure
@@ -45,6 +46,7 @@ class Scene:
     hair_light: Float[Tensor, " n"]
     hair_cut: Float[Tensor, "n 2"]
     background: Float[Tensor, "n h h 3"]
+    pbr: bool = False
 
 
 @dataclass

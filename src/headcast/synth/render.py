@@ -16,6 +16,7 @@ from headcast.synth.config import LABELS
 from headcast.synth.fur import BEARD, BUZZ, CURLS, LASH
 from headcast.synth.layers import Layers, Points, Scene, drawn, lamp_shadows, masked, pooled, smooth_pixels
 from headcast.synth.lights import sky_irradiance
+from headcast.synth.pbr import lit_skin
 from headcast.synth.shade import Shadows, fetch, hair_alpha, lit_hair, lit_surface, perturbed, strands
 from headcast.synth.views import Views
 
@@ -115,9 +116,14 @@ def shade_solid(
     openness = open_[:, 0]
     inside = (label == LABELS.index("mouth")) | (label == LABELS.index("teeth"))
     shadow = torch.where(inside, shadow * openness, shadow)
-    colour = lit_surface(
-        light, texel[:, :3], normal, view, s, openness, shadow, texel[:, 5], texel[:, 6], flesh
-    )
+    if scene.pbr:
+        sky = scene.light.sky[p.scene]
+        bare, gloss = texel[:, :3], (texel[:, 5], texel[:, 6])
+        colour = lit_skin(light, sky, bare, normal, geometric, view, openness, shadow, *gloss, flesh)
+    else:
+        colour = lit_surface(
+            light, texel[:, :3], normal, view, s, openness, shadow, texel[:, 5], texel[:, 6], flesh
+        )
     values = torch.cat([colour, texel[:, :3], normal, geometric, texel[:, 5:6]], -1)
     samples.put(p.at, values, torch.ones_like(openness))
 

@@ -24,6 +24,7 @@ from headcast.synth.layers import Scene
 from headcast.synth.lights import Light, draw_lights
 from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
+from headcast.synth.pbr import porous
 from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_dice
 from headcast.synth.recorded import Recording, draw_recorded
 from headcast.synth.render import Truth, render_scene
@@ -73,6 +74,8 @@ def make_batch(
     styles = zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True)
     scalp = torch.stack([assets.scalp(*s) for s in styles])
     textures = paint(person, looks, dice, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
+    if config.pbr:
+        textures = porous(textures, person, dice, assets.atlas, assets.relief(), config.micro)
     P, T, V = len(numbers), config.frames, config.views
     of_frame = torch.arange(P, device=device).repeat_interleave(T)
     frames = start + np.tile(np.arange(T), P)
@@ -188,6 +191,7 @@ def _pictures(
             looks.hair_light[owner],
             looks.hair_cut[owner],
             back,
+            config.pbr,
         )
         truths.append(render_scene(assets, scene, config.antialias, config.layers))
         backgrounds.append(linear_to_srgb(back))

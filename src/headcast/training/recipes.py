@@ -15,6 +15,9 @@ RECIPES: dict[str, str] = {
     "encoder": "headcast.priors.encoder.train:EncoderRecipe",
     "portrait4d.static": "headcast.methods.portrait4d.train:StaticRecipe",
     "portrait4d.motion": "headcast.methods.portrait4d.train:MotionRecipe",
+    "uhr.normal": "headcast.methods.uhr_texture.train:NormalRecipe",
+    "uhr.gde": "headcast.methods.uhr_texture.train:GDERecipe",
+    "uhr.hfdr": "headcast.methods.uhr_texture.train:HFDRRecipe",
 }
 
 

@@ -1,0 +1,174 @@
+"""Training pictures: synthetic heads seen whole, and windows of the same views at greater detail."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from headcast.errors import HeadcastError
+from headcast.image import linear_to_srgb
+from headcast.synth.batch import SynthBatch
+from headcast.synth.config import LABELS, Split, SynthConfig
+from headcast.synth.dice import Dice
+from headcast.synth.stream import make_batch
+from headcast.synth.views import MIDDLE, Views, looking
+
+__all__ = [
+    "SKIN",
+    "Looks",
+    "camera_normals",
+    "made_looks",
+    "micro_of",
+    "read_looks",
+    "truth_maps",
+    "write_looks",
+]
+
+SKIN = tuple(LABELS.index(n) for n in ("skin", "nose", "ears", "neck", "lips", "brows", "facial_hair"))
+"""Labels of pixels whose maps are learned."""
+WINDOWS = 3
+FACTORS = (2.0, 4.0)
+"""How many times finer than the whole view windows are rendered; trainers vary the ratio more."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """N views of heads: each whole and in W windows of it; channels first, all maps 0..1.
+
+    Attributes:
+        whole, windows: 16 channels: RGB (sRGB) 3, UV 2, geometry normal 3 (camera frame, +Y up, (n + 1) / 2;
+            UV and normal 0 off the head), albedo 3 (sRGB), micronormal 3 (see ``micro_of``), specular 1,
+            skin 1.
+        place: (N, W, 3) of each window: left and top edge and side as shares of the whole view's side.
+    """
+
+    whole: Float[Tensor, "n 16 h h"]
+    windows: Float[Tensor, "n w 16 h h"]
+    place: Float[Tensor, "n w 3"]
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __getitem__(self, index: Tensor | slice) -> Looks:
+        """Some of them."""
+        return Looks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    @classmethod
+    def joined(cls, parts: list[Looks]) -> Looks:
+        """All of several."""
+        return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
+
+
+def camera_normals(
+    normal: Float[Tensor, "n h w 3"], cam_from_world: Float[Tensor, "n 4 4"]
+) -> Float[Tensor, "n h w 3"]:
+    """World normals in the camera's frame with +X right, +Y up, +Z to the camera."""
+    turned = torch.einsum("nij,nhwj->nhwi", cam_from_world[:, :3, :3], normal)
+    return turned * torch.tensor([1.0, -1.0, -1.0], device=normal.device)
+
+
+def micro_of(normal: Float[Tensor, "*n 3"], geometric: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+    """The micronormal of fine normals over geometric ones, both in the camera's frame.
+
+    Its frame does not know of any UV layout: z is the geometric normal, x the camera's right laid on the
+    surface, y = z x x. ``unwrap.turned`` brings it into the tangent frame of a layout.
+    """
+    right = torch.zeros_like(geometric)
+    right[..., 0] = 1
+    t = normalize(right - (right * geometric).sum(-1, keepdim=True) * geometric, dim=-1)
+    b = torch.linalg.cross(geometric, t)
+    parts = [(x * normal).sum(-1) for x in (t, b, geometric)]
+    return normalize(torch.stack(parts, -1), dim=-1)
+
+
+def truth_maps(b: SynthBatch) -> Float[Tensor, "n 16 h h"]:
+    """The channels of ``Looks`` of synthetic pictures."""
+    fine, smooth = (camera_normals(x, b.views.cam_from_world) for x in (b.normal, b.geometric_normal))
+    on = ((b.uv[..., 0] >= 0) & (b.alpha > 0.5)).float()[..., None]
+    skin = torch.isin(b.label, torch.tensor(SKIN, device=b.label.device, dtype=b.label.dtype))[..., None] * on
+    maps = [
+        b.rgb, b.uv.clamp(min=0) * on, (smooth + 1) / 2 * on, linear_to_srgb(b.albedo),
+        (micro_of(fine, smooth) + 1) / 2, b.specular[..., None], skin,
+    ]  # fmt: skip
+    return torch.cat(maps, -1).permute(0, 3, 1, 2).clamp(0, 1).contiguous()
+
+
+def framed(dice: Dice, size: int) -> Views:
+    """Views of heads from about the front, filling most of the picture."""
+    yaw, pitch = 0.2 * dice.normal("uhr yaw", clip=2.0), 0.1 * dice.normal("uhr pitch", clip=2.0)
+    fov = torch.deg2rad(dice.uniform("uhr fov", low=11.0, high=30.0))
+    share = dice.uniform("uhr share", low=0.7, high=1.0)
+    at = dice.normal("uhr at", 3, clip=2.0) * torch.tensor([0.008, 0.008, 0.0], device=dice.device)
+    middle = torch.tensor(MIDDLE, device=dice.device)
+    radius = 0.25 / (share * 2 * torch.tan(fov / 2)) + 0.05
+    return looking(middle + at, yaw, pitch, 0.05 * dice.normal("uhr roll"), radius, fov, size)
+
+
+def windowed(views: Views, dice: Dice, count: int) -> tuple[Views, Float[Tensor, "n w 3"]]:
+    """Each view followed by ``count`` windows of it about places on the face, and where those lie."""
+    n, size = len(views.K), float(views.size)
+    factor = dice.uniform("uhr factor", count, low=math.log(FACTORS[0]), high=math.log(FACTORS[1])).exp()
+    side = 1 / factor
+    spread = dice.normal("uhr window", count, 2, clip=1.6) * 0.14 + 0.5
+    corner = (spread - side[..., None] / 2).clamp(min=0).minimum(1 - side[..., None])
+    K = views.K[:, None].repeat(1, count + 1, 1, 1)
+    K[:, 1:, :2] *= factor[..., None, None]
+    K[:, 1:, :2, 2] -= corner * (size * factor)[..., None]
+    pose = views.cam_from_world[:, None].expand(n, count + 1, 4, 4)
+    place = torch.cat([corner, side[..., None]], -1)
+    return Views(K.flatten(0, 1), pose.flatten(0, 1), views.size), place
+
+
+def made_looks(
+    split: Split, seed: int, numbers: Int[np.ndarray, " p"], size: int, texture: int, device: torch.device
+) -> Looks:
+    """One look at each of some synthetic people, in PBR mode."""
+    config = SynthConfig(
+        split=split, size=size, texture=texture, people=len(numbers), views=WINDOWS + 1, pbr=True, layers=2
+    )
+    rows = np.stack([np.full(len(numbers), 1 if split == "test" else 0), numbers], 1).astype(np.int64)
+    dice = Dice(rows, seed, device)
+    views, place = windowed(framed(dice, size), dice, WINDOWS)
+    maps = truth_maps(make_batch(config, device, seed, numbers, views=views))
+    maps = maps.view(len(numbers), WINDOWS + 1, *maps.shape[1:])
+    return Looks(maps[:, 0], maps[:, 1:], place)
+
+
+def write_looks(looks: Looks, path: Path) -> None:
+    """Half-precision file of looks (safetensors)."""
+    from headcast.weights import save_tensors
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_tensors(
+        path, {f.name: getattr(looks, f.name).half().cpu() for f in fields(looks)}, {"what": "looks"}
+    )
+
+
+@cache
+def read_looks(folder: str) -> Looks:
+    """All files of a folder, in half precision.
+
+    Raises:
+        HeadcastError: there are none.
+    """
+    from headcast.weights import load_tensors
+
+    files = sorted(p for p in Path(folder).glob("*.safetensors"))
+    if not files:
+        raise HeadcastError(
+            f"{folder}: no looks (*.safetensors) here; make them with tools/build_uhr_looks.py"
+        )
+    return Looks.joined([Looks(**load_tensors(p)[0]) for p in files])
+
+
+def as_float(looks: Looks, device: torch.device) -> Looks:
+    """In single precision on a device."""
+    return replace(looks, **{f.name: getattr(looks, f.name).to(device).float() for f in fields(looks)})

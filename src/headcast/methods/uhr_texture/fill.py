@@ -1,0 +1,132 @@
+"""What the picture leaves open: hidden by glasses or hair, turned away, or off the face (§3.4, end; §6)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
+
+from headcast.head.model import HeadModel
+
+__all__ = ["blended", "mirror_grid", "mirrored", "pulled", "softened"]
+
+SOFT = 0.012
+"""Width of the transition to what is filled in, as a share of the texture's side."""
+SYMMETRY = 0.9
+"""How far the other side is believed where it was seen and this one was not."""
+
+
+def softened(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
+    """The seen share with a soft rim that lies inside of what was seen."""
+    size = seen.shape[0]
+    k = 2 * max(1, round(SOFT * size)) + 1
+    x = (seen > 0.05).float()[None, None]
+    for _ in range(2):
+        x = avg_pool2d(pad(x, (k // 2,) * 4, mode="replicate"), k, 1)
+    return (2 * x[0, 0] - 1).clamp(0, 1) * seen.clamp(max=1).sqrt()
+
+
+def pulled(values: Float[Tensor, "c t t"], weight: Float[Tensor, "t t"]) -> Float[Tensor, "c t t"]:
+    """Holes filled from their surroundings, ever coarser (pull-push: Gortler et al., The Lumigraph, 1996)."""
+    x, w = (values * weight)[None], weight[None, None]
+    if min(values.shape[-2:]) <= 2:
+        total = w.sum().clamp(min=1e-6)
+        return (x.sum((2, 3), keepdim=True) / total).expand_as(x)[0]
+    odd = (0, values.shape[-1] % 2, 0, values.shape[-2] % 2)
+    small_w = avg_pool2d(pad(w, odd), 2) * 4
+    small = avg_pool2d(pad(x, odd), 2) * 4 / small_w.clamp(min=1e-6)
+    coarse = pulled(small[0], small_w[0, 0].clamp(max=1))
+    up = interpolate(coarse[None], values.shape[-2:], mode="bilinear")[0]
+    return values * weight + (1 - weight) * up
+
+
+@cache
+def _mirror(_hash: str, size: int, head: HeadModel) -> Tensor:
+    from headcast.methods.fit.texels import texels_of
+
+    texels = texels_of(head, size)
+    faces, pair = head.faces, head.mirror
+    table = {tuple(sorted(f)): i for i, f in enumerate(faces.tolist())}
+    uv = torch.full((size * size, 2), -1.0)
+    partner = torch.full((len(faces), 3), -1, dtype=torch.long)  # uv corner of each corner's mirror image
+    for i, other in enumerate(pair[faces].tolist()):
+        j = table.get(tuple(sorted(other)))
+        if j is not None:
+            at = faces[j].tolist()
+            partner[i] = torch.tensor([int(head.faces_uv[j, at.index(v)]) for v in other])
+    chosen = partner[torch.from_numpy(texels.triangle)]
+    found = (head.uv[chosen.clamp(min=0)] * torch.from_numpy(texels.bary)[..., None]).sum(1)
+    uv[torch.from_numpy(texels.index)] = torch.where(
+        (chosen >= 0).all(1, keepdim=True), found, torch.tensor(-1.0)
+    )
+    return uv.view(size, size, 2)
+
+
+def mirror_grid(head: HeadModel, size: int) -> Float[Tensor, "t t 2"]:
+    """For every texel of the bundled head, the UV of its mirror image on the other side; -1 where none is."""
+    low = min(size, 1024)
+    grid = _mirror(head.hash, low, head)
+    if low == size:
+        return grid
+    known = (grid[..., :1] >= 0).float().permute(2, 0, 1)[None]
+    wide = interpolate(grid.permute(2, 0, 1)[None], (size, size), mode="bilinear")
+    whole = interpolate(known, (size, size), mode="bilinear") > 0.999
+    return torch.where(whole, wide, torch.tensor(-1.0))[0].permute(1, 2, 0)
+
+
+def mirrored(
+    maps: Float[Tensor, "7 t t"], seen: Float[Tensor, "t t"], head: HeadModel
+) -> tuple[Tensor, Tensor]:
+    """Maps and seen share completed from the other side; micronormals turn their x about."""
+    at = mirror_grid(head, maps.shape[-1])
+    known = (at[..., 0] >= 0).float()
+    grid = (at * 2 - 1)[None]
+    other = grid_sample(maps[None], grid, padding_mode="border", align_corners=False)[0]
+    other[3] = 1 - other[3]
+    trust = grid_sample(seen[None, None], grid, padding_mode="border", align_corners=False)[0, 0]
+    share = (1 - seen) * trust * known * SYMMETRY
+    total = (seen + share).clamp(min=1e-6)
+    return (maps * seen + other * share) / total, (seen + share).clamp(max=1)
+
+
+def blended(
+    maps: Float[Tensor, "7 t t"], seen: Float[Tensor, "t t"], predefined: Float[Tensor, "7 t t"],
+    face: Float[Tensor, "t t"],
+) -> Float[Tensor, "7 t t"]:  # fmt: skip
+    """The maps over a predefined texture whose colour is brought to the face's (§3.4).
+
+    Albedo is compared in linear light over ``face``, where seen: one gain a channel. Between them the gain is
+    carried smoothly (``pulled``), so that no edge shows; what differs is the detail.
+    """
+    from headcast.image import linear_to_srgb, srgb_to_linear
+
+    here = seen * face
+    mine, given = srgb_to_linear(maps[:3]), srgb_to_linear(predefined[:3])
+    log = ((mine + 0.01) / (given + 0.01)).log()
+    total = here.sum().clamp(min=1e-6)
+    mean = (log * here).sum((1, 2)) / total
+    step = max(1, maps.shape[-1] // 512)
+    small = avg_pool2d(torch.cat([(log - mean[:, None, None]) * here, here[None]])[None], step)[0]
+    near = pulled(
+        small[:3] / small[3:].clamp(min=1e-4), (small[3] / small[3].max().clamp(min=1e-6)).clamp(max=1)
+    )
+    near = avg_pool2d(pad(near[None], (8,) * 4, mode="replicate"), 17, 1)
+    gain = (mean[:, None, None] + interpolate(near, maps.shape[-2:], mode="bilinear")[0]).exp()
+    base = predefined.clone()
+    base[:3] = linear_to_srgb(((given + 0.01) * gain - 0.01).clamp(0, 1)) * face + predefined[:3] * (1 - face)
+    usual = ((predefined[6] * here).sum() / total).clamp(min=1e-3)
+    level = (maps[6] * here).sum() / total / usual if float(here.sum()) > 1 else torch.ones(())
+    base[6] = torch.where(face > 0, predefined[6] * level, predefined[6]).clamp(0, 1)
+    out = base + (maps - base) * seen
+    n = out[3:6] * 2 - 1
+    out[3:6] = (n / n.norm(dim=0).clamp(min=1e-6) + 1) / 2
+    return out
+
+
+def as_numpy(x: Tensor) -> Float[np.ndarray, "h w *c"]:
+    """Channels last."""
+    return (x.permute(1, 2, 0) if x.dim() == 3 else x).cpu().numpy()

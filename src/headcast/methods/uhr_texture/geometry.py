@@ -1,0 +1,147 @@
+"""The mesh that maps are unwrapped onto: our fitted head, or any with texture coordinates (§3.1)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headcast.camera import Camera
+from headcast.errors import HeadcastError
+from headcast.files import check_readable
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.render.geometry import vertex_normals
+from headcast.rotation import axis_angle_to_matrix
+
+__all__ = ["Geometry", "fitted", "foreign", "read_camera", "read_obj"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A mesh posed before a camera.
+
+    Attributes:
+        vertices, normals: (V, 3) in the camera's frame, +X right, +Y up, +Z to the camera, metres.
+        faces, faces_uv: triangles; uv: (U, 2) 0..1, origin at the top left.
+        own: the bundled head's topology, which the UV prior and mirror symmetry are known for.
+        skin: (F,) which triangles take skin maps.
+    """
+
+    vertices: Float[Tensor, "v 3"]
+    normals: Float[Tensor, "v 3"]
+    faces: Int[Tensor, "f 3"]
+    uv: Float[Tensor, "u 2"]
+    faces_uv: Int[Tensor, "f 3"]
+    own: bool
+    skin: Tensor
+
+
+def before(camera: Camera, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
+    """World points in the camera's frame, +Y up and +Z to the camera."""
+    T = camera.cam_from_world.to(vertices)
+    return (vertices @ T[:3, :3].T + T[:3, 3]) * torch.tensor([1.0, -1.0, -1.0])
+
+
+def fitted(head: HeadModel, params: HeadParams, camera: Camera) -> Geometry:
+    """The head as it was fitted to a photo."""
+    with torch.no_grad():
+        v = before(camera, head(params))
+    skin = head.part == head.part_names.index("skin")
+    return Geometry(v, vertex_normals(v, head.faces), head.faces, head.uv, head.faces_uv, True, skin)
+
+
+def foreign(mesh: Path, uv: Path | None, camera: Camera, params: HeadParams | None) -> Geometry:
+    """A user's mesh.
+
+    Args:
+        uv: another OBJ whose texture coordinates are used, with the same faces in the same order.
+        params: poses the mesh, which is in our head frame then; None: it is in the camera's world already.
+
+    Raises:
+        HeadcastError: files that do not fit together.
+    """
+    v, faces, coordinates, faces_uv = read_obj(mesh)
+    if uv is not None:
+        _, others, coordinates, faces_uv = read_obj(uv)
+        if len(others) != len(faces):
+            raise HeadcastError(
+                f"{uv}: {len(others)} triangles, but {mesh} has {len(faces)}; give the same faces"
+            )
+    if coordinates is None or faces_uv is None:
+        raise HeadcastError(f"{mesh}: no texture coordinates (vt); unwrap it first, or give --uv FILE.obj")
+    if params is not None:
+        v = v @ axis_angle_to_matrix(params.rotation).T + params.translation
+    v = before(camera, v)
+    if bool((v[:, 2] > -1e-4).any()):
+        raise HeadcastError(
+            f"{mesh}: part of it lies behind the camera; metres and the head frame are expected"
+        )
+    skin = torch.ones(len(faces), dtype=torch.bool)
+    return Geometry(v, vertex_normals(v, faces), faces, coordinates, faces_uv, False, skin)
+
+
+Obj = tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"], Float[Tensor, "u 2"] | None, Int[Tensor, "f 3"] | None]
+
+
+def read_obj(path: Path) -> Obj:
+    """Vertices, triangles (polygons become fans), texture coordinates (top-left origin) and their triangles.
+
+    Raises:
+        HeadcastError: not a Wavefront OBJ with faces.
+    """
+    check_readable(path, "OBJ")
+    v: list[list[float]] = []
+    vt: list[list[float]] = []
+    faces: list[list[int]] = []
+    faces_uv: list[list[int]] = []
+    try:
+        for line in path.read_text(errors="replace").splitlines():
+            kind, *rest = line.split() or [""]
+            if kind == "v":
+                v.append([float(x) for x in rest[:3]])
+            elif kind == "vt":
+                vt.append([float(rest[0]), 1 - float(rest[1])])
+            elif kind == "f":
+                parts = [c.split("/") for c in rest]
+                a = [place(p[0], len(v)) for p in parts]
+                b = [place(p[1], len(vt)) if len(p) > 1 and p[1] else -1 for p in parts]
+                for k in range(1, len(parts) - 1):
+                    faces.append([a[0], a[k], a[k + 1]])
+                    faces_uv.append([b[0], b[k], b[k + 1]])
+    except (ValueError, IndexError) as e:
+        raise HeadcastError(f"{path}: not a readable Wavefront OBJ ({e})") from e
+    f, t = torch.tensor(faces, dtype=torch.long), torch.tensor(faces_uv, dtype=torch.long)
+    if not faces or int(f.min()) < 0 or int(f.max()) >= len(v):
+        raise HeadcastError(f"{path}: no faces that fit its vertices; give a Wavefront OBJ mesh")
+    if not vt or int(t.min()) < 0 or int(t.max()) >= len(vt):
+        return torch.tensor(v), f, None, None
+    return torch.tensor(v), f, torch.tensor(vt), t
+
+
+def place(word: str, count: int) -> int:
+    """OBJ's index (from 1, or backwards from the last) as one from 0."""
+    i = int(word)
+    return i - 1 if i > 0 else count + i
+
+
+def read_camera(path: Path) -> Camera:
+    """A camera from JSON: ``K`` (3x3, pixels), ``cam_from_world`` (4x4, OpenCV), ``size`` [width, height].
+
+    Raises:
+        HeadcastError: it holds something else.
+    """
+    check_readable(path, "JSON")
+    try:
+        given = json.loads(path.read_text())
+        K, pose = (torch.tensor(given[k], dtype=torch.float32) for k in ("K", "cam_from_world"))
+        width, height = (int(x) for x in given["size"])
+        if K.shape != (3, 3) or pose.shape != (4, 4):
+            raise ValueError("K must be 3x3 and cam_from_world 4x4")
+    except (ValueError, KeyError, TypeError) as e:
+        raise HeadcastError(f"{path}: not a camera ({e}); give K, cam_from_world and size") from e
+    return Camera(K, pose, width, height)

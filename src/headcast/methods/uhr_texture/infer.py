@@ -1,0 +1,267 @@
+"""From a photo to image-space and UV maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.avatar.mesh import MeshAvatar
+from headcast.camera import Camera
+from headcast.head.maps import SkinMaps
+from headcast.head.model import HeadModel
+from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.methods.uhr_texture import fill
+from headcast.methods.uhr_texture.geometry import Geometry
+from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.patches import refined, seams_smoothed
+from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwrapped
+from headcast.methods.uhr_texture.weights import Networks
+from headcast.observe.types import Observation
+from headcast.render.mesh import rasterize_mesh
+
+__all__ = ["FULL", "Result", "crop_of", "image_maps", "skin_trust", "texture_maps"]
+
+FULL = 1024
+"""Pixels of the face's square below which the method was not made for it."""
+ROOM = 1.65
+"""Side of the square in larger sides of the box around the 478 landmarks."""
+MOST = 4096
+COARSEST = 256
+"""Side at which the cascade begins."""
+Prior = Literal["network", "geometry"]
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What ``headcast texture`` writes.
+
+    Attributes:
+        picture: (n, n, 3) the square about the face, sRGB 0..1; camera: of it.
+        image: (7, n, n) albedo (sRGB), micronormal ((n + 1) / 2, frame of ``data.micro_of``), specular.
+        prior: (5, s, s) UV and geometry normal of stage 1. guide: (7, s, s).
+        texture: (7, T, T) in UV, micronormals in its tangent frame. seen: (T, T) share taken from the photo.
+        notes: what the user should know.
+    """
+
+    picture: Float[Tensor, "3 n n"]
+    camera: Camera
+    image: Float[Tensor, "7 n n"]
+    prior: Float[Tensor, "5 s s"]
+    guide: Float[Tensor, "7 s s"]
+    texture: Float[Tensor, "7 t t"]
+    seen: Float[Tensor, "t t"]
+    notes: tuple[str, ...] = ()
+
+    def maps(self) -> SkinMaps:
+        """As ``SkinMaps``."""
+        t = self.texture
+        words = {"albedo": "uhr_texture", "micronormal": "uhr_texture", "specular": "uhr_texture"}
+        normal = fill.as_numpy(t[3:6]) * 2 - 1
+        return SkinMaps(
+            srgb_to_linear(fill.as_numpy(t[:3])).astype(np.float32), normal.astype(np.float32), t[6].numpy(),
+            provenance=words,
+        )  # fmt: skip
+
+
+def crop_of(
+    observation: Observation, most: int = MOST
+) -> tuple[Float[Tensor, "3 n n"], Camera, tuple[int, int, int]]:
+    """The square about the face at the photo's resolution (at most ``most``), and its camera.
+
+    Also left, top and side of it in the photo; edges are repeated where it reaches beyond the photo.
+    """
+    x0, y0, x1, y1 = observation.detection.box
+    side = max(8, round(max(x1 - x0, y1 - y0) * ROOM))
+    left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2 - 0.03 * side)
+    h, w = observation.image.shape[:2]
+    rows, columns = np.arange(top, top + side).clip(0, h - 1), np.arange(left, left + side).clip(0, w - 1)
+    rgb = torch.from_numpy(observation.image[rows[:, None], columns[None]]).permute(2, 0, 1).float() / 255
+    camera = observation.camera.cropped(left, top, side, side)
+    if side > most:
+        rgb = resized(rgb[None], most, most)[0]
+        camera = camera.scaled(most / side)
+    return rgb, camera, (left, top, side)
+
+
+@torch.no_grad()
+def image_maps(
+    rgb: Float[Tensor, "3 n n"], networks: Networks, prior: Float[Tensor, "5 s s"] | None = None,
+    progress: Progress | None = None, refine: bool = True,
+) -> tuple[Float[Tensor, "7 n n"], Float[Tensor, "5 s s"], Float[Tensor, "7 s s"]]:  # fmt: skip
+    """Both stages in image space: maps at the picture's resolution, prior and guide at stage 1's.
+
+    Args:
+        prior: instead of the predictor's. refine: without it the guide is enlarged (stage 1 alone).
+    """
+    c, n = networks.config, rgb.shape[-1]
+    small = resized(rgb[None], c.side, c.side)
+    found = networks.predictor(small).clamp(0, 1) if prior is None else prior[None]
+    guide = networks.gde(small, found).clamp(0, 1)
+    if not refine:
+        return resized(guide, n, n)[0], found[0], guide[0]
+    say = (lambda share: progress(share, "refining the skin")) if progress else None
+    maps = refined(networks.hfdr, rgb, torch.cat([found, guide], 1)[0], c.patch, say)
+    maps = seams_smoothed(maps, c.patch)
+    normal = maps[3:6] * 2 - 1
+    maps[3:6] = (normal / normal.norm(dim=0).clamp(min=1e-6) + 1) / 2
+    return maps, found[0], guide[0]
+
+
+def drawn(geometry: Geometry, camera: Camera) -> tuple[Tensor, Tensor]:
+    """Triangle and barycentrics at every pixel of a camera."""
+    flip = torch.tensor([1.0, -1.0, -1.0])
+    at = Camera(camera.K, torch.eye(4), camera.width, camera.height)
+    found = rasterize_mesh(geometry.vertices * flip, geometry.faces, at)
+    return found.triangle, found.barycentric
+
+
+def geometry_prior(geometry: Geometry, camera: Camera, side: int) -> Float[Tensor, "5 s s"]:
+    """UV and normal of a mesh as the predictor gives them."""
+    triangle, bary = drawn(geometry, camera.scaled(side / camera.width))
+    on = (triangle >= 0)[..., None].float()
+    t = triangle.clamp(min=0).long()
+    uv = (geometry.uv[geometry.faces_uv[t]] * bary[..., None]).sum(-2)
+    normal = (geometry.normals[geometry.faces[t]] * bary[..., None]).sum(-2)
+    normal = torch.nn.functional.normalize(normal, dim=-1)
+    return (torch.cat([uv, (normal + 1) / 2], -1) * on).permute(2, 0, 1)
+
+
+def skin_trust(observation: Observation, place: tuple[int, int, int], n: int) -> Float[Tensor, "n n"]:
+    """Skin without glasses and hair (face parser and masks), 0..1, over the square."""
+    from headcast.observe.parsed import parsed_masks
+    from headcast.priors.parser import available
+
+    masks = observation.masks
+    if masks is None:
+        return torch.ones(n, n)
+    glasses, hair = masks.glasses, masks.hair
+    trust = masks.skin * (1 - glasses)
+    if available():
+        found, labels = parsed_masks(observation.image, observation.detection, masks)
+        cover = np.maximum(labels["glasses"], labels["hair"])
+        trust = (
+            np.minimum(trust, found.person)
+            * (1 - np.clip(2 * cover - 0.6, 0, 1))
+            * (1 - np.clip(2 * hair - 0.6, 0, 1))
+        )
+    left, top, side = place
+    h, w = trust.shape
+    rows, columns = np.arange(top, top + side), np.arange(left, left + side)
+    inside = ((rows >= 0) & (rows < h))[:, None] * ((columns >= 0) & (columns < w))[None]
+    cropped = trust[rows.clip(0, h - 1)[:, None], columns.clip(0, w - 1)[None]] * inside
+    return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)
+
+
+def texture_maps(
+    observation: Observation, geometry: Geometry, networks: Networks, *, base: MeshAvatar | None, size: int,
+    head: HeadModel, prior: Prior = "network", progress: Progress | None = None,
+) -> Result:  # fmt: skip
+    """Maps of one photo.
+
+    Args:
+        base: a fitted avatar whose texture stands where the photo shows nothing; for the bundled head alone.
+        size: side of the UV maps.
+        prior: whether stage 1 takes UV and normals from the predictor (§3.1) or from the fitted geometry.
+    """
+    say = progress or (lambda share, what: None)
+    rgb, camera, place = crop_of(observation)
+    n = rgb.shape[-1]
+    notes = []
+    if place[2] < FULL:
+        notes.append(
+            f"the square about the face has {place[2]} pixels, fewer than {FULL}; worked at its own size"
+        )
+    say(0.05, "finding normals and regions")
+    given = (
+        geometry_prior(geometry, camera, networks.config.side)
+        if prior == "geometry" and geometry.own
+        else None
+    )
+    image, found, guide = image_maps(rgb, networks, given, lambda share, what: say(0.1 + 0.5 * share, what))
+    say(0.6, "unwrapping")
+    triangle, bary = drawn(geometry, camera)
+    triangle = torch.where(geometry.skin[triangle.clamp(min=0).long()], triangle, -1)
+    pixels = pixels_of(
+        triangle, bary, geometry.vertices, geometry.faces, geometry.uv, geometry.faces_uv, geometry.normals,
+        skin_trust(observation, place, n),
+    )  # fmt: skip
+    texture, seen = in_uv(image, pixels, size)
+    say(0.85, "filling what is hidden")
+    seen = fill.softened(seen)
+    if geometry.own:
+        texture, seen = fill.mirrored(texture, seen, head)
+        texture = fill.blended(texture, seen, predefined(base, head, size), face_share(head, size))
+    else:
+        texture = fill.pulled(texture, seen)
+    say(1.0, "done")
+    return Result(rgb, camera, image, found, guide, texture, seen, tuple(notes))
+
+
+def in_uv(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Tensor, Tensor]:
+    """The seven maps unwrapped, coarse first (the paper's cascade), and the seen share."""
+    values = image.flatten(1)[:, pixels.index].T
+    micro = turned(values[:, 3:6] * 2 - 1, pixels.spin)
+    values = torch.cat([values[:, :3], (micro + 1) / 2, values[:, 6:]], 1)
+    start = torch.tensor([0.5, 0.5, 0.5, 0.5, 0.5, 1.0, 0.5]).view(7, 1, 1).expand(7, 8, 8)
+    sides = [size]
+    while sides[-1] > COARSEST and sides[-1] % 2 == 0:
+        sides.append(sides[-1] // 2)
+    texture, seen = start, torch.zeros(8, 8)
+    for side in reversed(sides):
+        found = unwrapped(values, pixels, side, texture)
+        texture = found.texture
+        if side == sides[-1]:
+            texture = fill.pulled(texture, (found.seen > 0.05).float())
+        seen = torch.maximum(resized(seen[None, None], side, side)[0, 0], found.seen)
+    return texture.clamp(0, 1), seen
+
+
+def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
+    """Albedo of a fitted avatar (or the skin model's mean), flat micronormals, usual specular by region."""
+    from headcast.head.skin import SkinModel
+
+    if base is not None:
+        albedo = torch.from_numpy(base.texture).permute(2, 0, 1).float() / 255
+    else:
+        model = SkinModel.load()
+        albedo = linear_to_srgb(model.mean.exp().clamp(0, 1)).permute(2, 0, 1)
+    albedo = resized(albedo[None], size, size)[0]
+    flat = torch.tensor([0.5, 0.5, 1.0]).view(3, 1, 1).expand(3, size, size)
+    return torch.cat([albedo, flat, usual_specular(head, size)[None]])
+
+
+def usual_specular(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
+    """Reflectance at normal incidence relative to 0.04 by region, as synthetic skin has it."""
+    from headcast.synth.skin_paint import SPECULAR
+
+    each = torch.tensor([SPECULAR.get(n, 0.62) for n in head.region_names])
+    return over_texels(head, each[head.region], size)
+
+
+def face_share(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
+    """1 on texels of the skin, 0 on eyes, teeth and mouth."""
+    skin = torch.zeros(len(head.neutral))
+    skin[head.faces[head.part_faces("skin")].reshape(-1)] = 1
+    return over_texels(head, skin, size)
+
+
+def over_texels(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
+    """Vertex values as a picture in UV, charts grown by a gutter."""
+    from headcast.methods.fit.texels import gather, texels_of
+
+    texels = texels_of(head, min(size, 1024))
+    picture = texels.picture(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
+    return resized(torch.from_numpy(picture)[None, None], size, size)[0, 0]
+
+
+def no_mesh(path: Path) -> str:
+    """Words for a missing prior of foreign meshes."""
+    return f"{path}: not the bundled head: what the photo does not show is only carried over from around it"

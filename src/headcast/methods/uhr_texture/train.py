@@ -1,0 +1,276 @@
+"""How the three networks are trained (§4.2): predictor; hash and GDE; then, with those frozen, the HFDR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, interpolate
+
+from headcast.methods.uhr_texture.data import Looks, as_float, made_looks, read_looks
+from headcast.methods.uhr_texture.losses import l1_loss, laplacian_loss
+from headcast.methods.uhr_texture.network import GDE, HFDR, OUT, Config, Predictor, config_named, resized
+from headcast.methods.uhr_texture.weights import load_network, stored
+from headcast.training.config import TrainConfig
+
+__all__ = ["GDERecipe", "HFDRRecipe", "NormalRecipe", "cut", "worn"]
+
+SEED = 606
+"""Of synthetic people made as training goes."""
+WEAR = 0.006
+"""By how much of the side the priors that GDE and HFDR learn with are bent, as predicted ones are."""
+HALVINGS = (1, 1, 1, 2, 4)
+"""By which windows are reduced: the guide's ratio lies between 1 and 8."""
+
+
+@dataclass(frozen=True)
+class UhrRecipe:
+    """What the three have in common. Adam at 1e-3 (§4.2); the trainer's cooldown is our plateau rule."""
+
+    defaults: ClassVar[TrainConfig] = TrainConfig(
+        ema=0.99, warmup=20, cooldown=0.3, clip=5.0, picture_every=0
+    )
+
+    size: str = "small"
+    """official (the paper's), small (what ships) or tiny (for tests)."""
+    folder: str = ""
+    """Looks by tools/build_uhr_looks.py; empty: made as it goes."""
+    count: int = 8
+    """Looks in a batch."""
+    rate: float = 1e-3
+    """Learning rate."""
+    pixels: int = 256
+    """Side of pictures made as it goes. texture: of their skin."""
+    texture: int = 1024
+    """Side of the skin textures made as it goes."""
+
+    @property
+    def config(self) -> Config:
+        """Sizes."""
+        return config_named(self.size)
+
+    def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
+        """Adam over everything."""
+        return {"main": torch.optim.Adam([p for n in networks.values() for p in n.parameters()], self.rate)}
+
+    def looks(self, index: int, seed: int, device: torch.device) -> tuple[Looks, torch.Generator]:
+        """The batch's looks and its dice."""
+        dice = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
+        if self.folder:
+            every = read_looks(self.folder)
+            chosen = torch.randperm(len(every), generator=dice)[: self.count]
+            return as_float(every[chosen], device), dice
+        first = int(torch.randint(0, 2**40, (), generator=dice))
+        numbers = np.arange(first, first + self.count)
+        return made_looks("train", SEED, numbers, self.pixels, self.texture, device), dice
+
+    def seen(self, maps: Float[Tensor, "n 16 h h"], dice: torch.Generator) -> Float[Tensor, "n 16 h h"]:
+        """The looks with pictures a little brighter or darker, and noisy."""
+        n = len(maps)
+        gain = torch.exp(
+            0.1 * torch.randn(n, 1, 1, 1, generator=dice) + 0.03 * torch.randn(n, 3, 1, 1, generator=dice)
+        )
+        level = 0.012 * torch.rand(n, 1, 1, 1, generator=dice)
+        noise = torch.randn(n, 3, *maps.shape[2:], generator=dice) * level
+        rgb = (maps[:, :3] * gain.to(maps) + noise.to(maps)).clamp(0, 1)
+        return torch.cat([rgb, maps[:, 3:]], 1)
+
+    def made_from(self, what: str) -> dict[str, Any]:
+        """The card."""
+        return {
+            "what": what, "status": "preview", "licence": "Apache-2.0", "size": self.size,
+            "trained_on": "synthetic heads in PBR mode (headcast.synth, train split); no photograph",
+            "paper": "Ultra-High Resolution Facial Texture Reconstruction from a Single Image",
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NormalRecipe(UhrRecipe):
+    """UV and geometry normal of a portrait (§3.1)."""
+
+    name: ClassVar[str] = "uhr-normal"
+
+    def networks(self, seed: int) -> dict[str, nn.Module]:
+        """The predictor."""
+        torch.manual_seed(seed)
+        return {"predictor": Predictor(self.config)}
+
+    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
+        """``rgb`` and ``prior``."""
+        looks, dice = self.looks(index, seed, device)
+        maps = self.seen(resized(looks.whole, self.config.side, self.config.side), dice)
+        return {"rgb": maps[:, :3], "prior": maps[:, 3:8]}
+
+    def losses(
+        self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
+    ) -> dict[str, Tensor]:
+        """L1 of UV and of normals, everywhere."""
+        off = (networks["predictor"](batch["rgb"]).float() - batch["prior"]).abs()
+        return {"uv": 2 * off[:, :2].mean(), "normal": off[:, 2:].mean()}
+
+    def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+        """Rows: picture, UV found and wanted, normals found and wanted."""
+        found, wanted = networks["predictor"](batch["rgb"]), batch["prior"]
+        blue = torch.zeros_like(found[:, :1])
+        rows = [batch["rgb"], torch.cat([found[:, :2], blue], 1), torch.cat([wanted[:, :2], blue], 1)]
+        return grid([*rows, found[:, 2:], wanted[:, 2:]])
+
+    def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
+        """Half precision."""
+        return stored(networks["predictor"], self.config)
+
+    def card(self) -> dict[str, Any]:
+        """Trained on what."""
+        return self.made_from("UV and geometry normal of a square about a face, preview")
+
+
+@dataclass(frozen=True)
+class GDERecipe(UhrRecipe):
+    """Guide textures of a whole portrait, with their hash encoding (§3.3)."""
+
+    name: ClassVar[str] = "uhr-gde"
+    hashed: bool = True
+    """With the facial hash encoding."""
+
+    def networks(self, seed: int) -> dict[str, nn.Module]:
+        """The GDE and its tables."""
+        torch.manual_seed(seed)
+        return {"gde": GDE(self.config, self.hashed)}
+
+    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
+        """``rgb``, ``prior`` (worn), ``wanted`` and ``mask``."""
+        looks, dice = self.looks(index, seed, device)
+        maps = self.seen(resized(looks.whole, self.config.side, self.config.side), dice)
+        return {"rgb": maps[:, :3], "prior": worn(maps[:, 3:8], dice), **targets(maps)}
+
+    def losses(
+        self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
+    ) -> dict[str, Tensor]:
+        """L1 and Laplacian, 1 to 1."""
+        found = networks["gde"](batch["rgb"], batch["prior"]).float()
+        return {
+            "l1": l1_loss(found, batch["wanted"], batch["mask"]),
+            "laplacian": laplacian_loss(found, batch["wanted"], batch["mask"]),
+        }
+
+    def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+        """Rows: picture; albedo, micronormal, specular found and wanted."""
+        return compared(batch, networks["gde"](batch["rgb"], batch["prior"]))
+
+    def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
+        """Half precision."""
+        return stored(networks["gde"], self.config)
+
+    def card(self) -> dict[str, Any]:
+        """Trained on what."""
+        return self.made_from("guide albedo, micronormal and specular of a portrait, preview") | {
+            "hash": self.hashed
+        }
+
+
+@dataclass(frozen=True)
+class HFDRRecipe(UhrRecipe):
+    """Fine textures of patches, guided by a frozen GDE (§3.4)."""
+
+    name: ClassVar[str] = "uhr-hfdr"
+    gde: str = ""
+    """Weights of the GDE; empty: the bundled one."""
+    window: int = 128
+    """Pixels of the crops trained on."""
+
+    def networks(self, seed: int) -> dict[str, nn.Module]:
+        """The HFDR."""
+        torch.manual_seed(seed)
+        return {"hfdr": HFDR(self.config)}
+
+    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
+        """Crops of windows with their part of prior and guide, enlarged."""
+        looks, dice = self.looks(index, seed, device)
+        n, count = looks.windows.shape[:2]
+        which = torch.randint(0, count, (n,), generator=dice)
+        rows = torch.arange(n)
+        halve = HALVINGS[int(torch.randint(0, len(HALVINGS), (), generator=dice))]
+        fine = looks.windows[rows, which]
+        fine = self.seen(resized(fine, fine.shape[-1] // halve, fine.shape[-1] // halve), dice)
+        whole = resized(looks.whole, self.config.side, self.config.side)
+        prior = worn(whole[:, 3:8], dice)
+        gde = load_network("gde", self.gde or None, device)
+        with torch.no_grad():
+            guide = torch.cat([prior, gde(whole[:, :3], prior)], 1)
+        side = min(self.window, fine.shape[-1])
+        free = fine.shape[-1] - side
+        x, y = (int(torch.randint(0, free + 1, (), generator=dice)) for _ in range(2))
+        place = looks.place[rows, which]
+        part = torch.tensor([x, y], device=device) / fine.shape[-1]
+        corner = place[:, :2] + part * place[:, 2:]
+        coarse = cut(guide, torch.cat([corner, place[:, 2:] * side / fine.shape[-1]], 1), side)
+        fine = fine[..., y : y + side, x : x + side]
+        return {"rgb": fine[:, :3], "prior": coarse[:, :5], "guide": coarse[:, 5:], **targets(fine)}
+
+    def losses(
+        self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
+    ) -> dict[str, Tensor]:
+        """L1 and Laplacian, 1 to 2."""
+        found = networks["hfdr"](batch["rgb"], batch["prior"], batch["guide"]).float()
+        return {
+            "l1": l1_loss(found, batch["wanted"], batch["mask"]),
+            "laplacian": 2 * laplacian_loss(found, batch["wanted"], batch["mask"]),
+        }
+
+    def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+        """Rows: picture; albedo, micronormal, specular found and wanted."""
+        return compared(batch, networks["hfdr"](batch["rgb"], batch["prior"], batch["guide"]))
+
+    def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
+        """Half precision."""
+        return stored(networks["hfdr"], self.config)
+
+    def card(self) -> dict[str, Any]:
+        """Trained on what."""
+        return self.made_from("albedo, micronormal and specular at a portrait's own detail, preview")
+
+
+def targets(maps: Float[Tensor, "n 16 h h"]) -> dict[str, Tensor]:
+    """``wanted`` maps and ``mask`` of the skin's pixels."""
+    return {"wanted": maps[:, 8:15], "mask": (maps[:, 15:] > 0.99).float()}
+
+
+def worn(prior: Float[Tensor, "n 5 h h"], dice: torch.Generator) -> Float[Tensor, "n 5 h h"]:
+    """UV and normals a little off, smoothly, as a predictor's or a fit's are."""
+    n, size = len(prior), prior.shape[-1]
+    bend = interpolate(torch.randn(n, 2, 5, 5, generator=dice), (size, size), mode="bicubic") * WEAR
+    y, x = torch.meshgrid(*(torch.linspace(-1 + 1 / size, 1 - 1 / size, size),) * 2, indexing="ij")
+    at = torch.stack([x, y], -1) + 2 * bend.permute(0, 2, 3, 1)
+    out = grid_sample(prior, at.to(prior), padding_mode="border", align_corners=False)
+    off = interpolate(torch.randn(n, 5, 5, 5, generator=dice), (size, size), mode="bicubic")
+    scale = torch.tensor([0.003, 0.003, 0.02, 0.02, 0.02]).view(1, 5, 1, 1)
+    on = (out[:, 2:].sum(1, keepdim=True) > 0.3).float()
+    return (out + (off * scale).to(prior) * on).clamp(0, 1)
+
+
+def cut(maps: Float[Tensor, "n c h h"], place: Float[Tensor, "n 3"], side: int) -> Float[Tensor, "n c s s"]:
+    """Squares of maps (left, top, side as shares of theirs) enlarged to ``side`` pixels, bilinear."""
+    s = (torch.arange(side, device=maps.device) + 0.5) / side
+    x = place[:, :1] + place[:, 2:] * s
+    y = place[:, 1:2] + place[:, 2:] * s
+    at = torch.stack([x[:, None].expand(-1, side, -1), y[..., None].expand(-1, -1, side)], -1) * 2 - 1
+    return grid_sample(maps, at, padding_mode="border", align_corners=False)
+
+
+def compared(batch: dict[str, Tensor], found: Float[Tensor, "n 7 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Picture, then each map found and wanted, skin alone."""
+    wanted, mask = batch["wanted"], batch["mask"]
+    rows = [batch["rgb"]]
+    for a, b in ((0, 3), (3, 6), (6, OUT)):
+        rows += [(x[:, a:b] * mask).expand(-1, 3, -1, -1) for x in (found, wanted)]
+    return grid(rows)
+
+
+def grid(rows: list[Float[Tensor, "n 3 h w"]]) -> UInt8[np.ndarray, "h w 3"]:
+    """Pictures in rows, eight at most."""
+    lines = [torch.cat(list(r[:8]), 2) for r in rows]
+    return (torch.cat(lines, 1).clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,205 @@
+"""Image-space maps into a mesh's UV: least squares through the rasterized geometry (§3.1, §3.4), in tiles.
+
+The paper follows the gradient of sum |T_image - R(G, T_UV)|² by a differentiable rasterizer. For fixed
+geometry R is linear in the texture: a pixel is the bilinear mean of four texels. The same minimum is reached
+here by conjugate gradients on the normal equations of one tile of the texture after the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+__all__ = ["Pixels", "Unwrapped", "by_gradient", "pixels_of", "turned", "unwrapped"]
+
+TIE = 1e-3
+"""Weight of a texel's tie to the start, against one pixel's: decides what no pixel sees."""
+ROUNDS = 12
+MARGIN = 2
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pixels of a picture that show a mesh: n of them.
+
+    Attributes:
+        index: place in the flattened picture. uv: (n, 2) 0..1, origin at the top left.
+        weight: how much each is believed, 0..1: facing, occluders, borders.
+        spin: (n, 2) cosine and sine of the angle from the picture's x, laid on the surface, to the u axis.
+    """
+
+    index: Int[Tensor, " n"]
+    uv: Float[Tensor, "n 2"]
+    weight: Float[Tensor, " n"]
+    spin: Float[Tensor, "n 2"]
+
+
+@dataclass(frozen=True)
+class Unwrapped:
+    """A texture (C, T, T) and how much each texel was seen (T, T), 0..1."""
+
+    texture: Float[Tensor, "c t t"]
+    seen: Float[Tensor, "t t"]
+
+
+def pixels_of(
+    triangle: Int[Tensor, "h w"], bary: Float[Tensor, "h w 3"], vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"], uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"],
+    normals: Float[Tensor, "v 3"], trusted: Float[Tensor, "h w"],
+) -> Pixels:  # fmt: skip
+    """What the rasterizer found, as pixels to unwrap.
+
+    Args:
+        vertices, normals: in the camera's frame, +X right, +Y up, +Z to the camera, the eye at 0.
+        trusted: 0..1 at every pixel: skin without occluders.
+    """
+    flat = triangle.reshape(-1)
+    index = ((flat >= 0) & (trusted.reshape(-1) > 0.01)).nonzero()[:, 0]
+    t, b = flat[index].long(), bary.reshape(-1, 3)[index]
+    mixed = [
+        (x[f[t]] * b[..., None]).sum(1) for x, f in ((uv, faces_uv), (vertices, faces), (normals, faces))
+    ]
+    where, point, normal = mixed
+    normal = normalize(normal, dim=-1)
+    facing = -(normal * normalize(point, dim=-1)).sum(-1)
+    weight = ((facing - 0.15) / 0.35).clamp(0, 1) * trusted.reshape(-1)[index]
+    p, q = vertices[faces[t]], uv[faces_uv[t]]
+    e1, e2, d1, d2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0], q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
+    det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
+    along = (e1 * d2[:, 1:] - e2 * d1[:, 1:]) * det.sign()[:, None]
+    right = torch.zeros_like(normal)
+    right[:, 0] = 1
+    x = normalize(right - (right * normal).sum(-1, keepdim=True) * normal, dim=-1)
+    y = torch.linalg.cross(normal, x)
+    spin = normalize(torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1), dim=-1)
+    return Pixels(index, where, weight, spin)
+
+
+def turned(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
+    """Micronormals of the picture's frame (``data.micro_of``) in the layout's: +x along u, +y against v."""
+    x, y, z = micro.unbind(-1)
+    c, s = spin.unbind(-1)
+    return torch.stack([c * x + s * y, c * y - s * x, z], -1)
+
+
+def corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
+    """The four texels around each point and their bilinear weights."""
+    at = uv * size - 0.5
+    low = at.floor()
+    f = at - low
+    x = torch.stack([low[:, 0], low[:, 0] + 1], -1).long().clamp(0, size - 1)
+    y = torch.stack([low[:, 1], low[:, 1] + 1], -1).long().clamp(0, size - 1)
+    wx, wy = (torch.stack([1 - f[:, k], f[:, k]], -1) for k in (0, 1))
+    index = (y[:, :, None] * size + x[:, None]).flatten(1)
+    return index, (wy[:, :, None] * wx[:, None]).flatten(1)
+
+
+def unwrapped(
+    values: Float[Tensor, "n c"], pixels: Pixels, size: int, start: Float[Tensor, "c t t"],
+    tile: int = 512, rounds: int = ROUNDS, tie: float = TIE,
+) -> Unwrapped:  # fmt: skip
+    """The texture of ``size`` that, drawn, is nearest to the pixels' values (weighted least squares).
+
+    Args:
+        start: what texels are that no pixel sees, and where the search begins, at any size (the cascade).
+        tile: side of the pieces solved one after the other: bounds memory.
+    """
+    from headcast.methods.uhr_texture.network import resized
+
+    out = resized(start[None], size, size)[0].clone()
+    seen = torch.zeros(size, size, device=values.device)
+    place = (pixels.uv * size).long().clamp(0, size - 1)
+    for top in range(0, size, tile):
+        for left in range(0, size, tile):
+            low = torch.tensor([left, top], device=place.device)
+            inside = ((place >= low - MARGIN) & (place < low + tile + MARGIN)).all(1).nonzero()[:, 0]
+            if len(inside) == 0:
+                continue
+            y0, x0 = max(0, top - 2 * MARGIN), max(0, left - 2 * MARGIN)
+            y1, x1 = min(size, top + tile + 2 * MARGIN), min(size, left + tile + 2 * MARGIN)
+            rows, weights = corners(pixels.uv[inside], size)
+            i, j = rows // size - y0, rows % size - x0
+            h, w = y1 - y0, x1 - x0
+            ok = (i >= 0) & (i < h) & (j >= 0) & (j < w)
+            weights = weights * ok
+            local = (i.clamp(0, h - 1) * w + j.clamp(0, w - 1)).reshape(-1)
+            found, known = solved(
+                values[inside],
+                local,
+                weights,
+                pixels.weight[inside],
+                out[:, y0:y1, x0:x1].flatten(1).T,
+                rounds,
+                tie,
+            )
+            mine = (
+                slice(top - y0, min(size, top + tile) - y0),
+                slice(left - x0, min(size, left + tile) - x0),
+            )
+            to = (slice(top, top + tile), slice(left, left + tile))
+            out[(slice(None), *to)] = found.T.reshape(-1, h, w)[(slice(None), *mine)]
+            seen[to] = known.view(h, w)[mine]
+    return Unwrapped(out, seen.clamp(max=1))
+
+
+def solved(
+    values: Float[Tensor, "n c"], local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"],
+    believed: Float[Tensor, " n"], start: Float[Tensor, "t c"], rounds: int, tie: float,
+) -> tuple[Float[Tensor, "t c"], Float[Tensor, " t"]]:  # fmt: skip
+    """Conjugate gradients with a diagonal preconditioner; also the sum of weights at every texel."""
+    n, count = len(values), len(start)
+
+    def drawn(x: Tensor) -> Tensor:
+        return (x[local].view(n, 4, -1) * weights[..., None]).sum(1)
+
+    def gathered(r: Tensor) -> Tensor:
+        out = torch.zeros(count, r.shape[1], dtype=r.dtype, device=r.device)
+        return out.index_add_(0, local, (r[:, None] * weights[..., None]).reshape(4 * n, -1))
+
+    def normal(x: Tensor) -> Tensor:
+        return gathered(drawn(x) * believed[:, None]) + tie * x
+
+    zero = torch.zeros(count, dtype=values.dtype, device=values.device)
+    known = zero.index_add(0, local, (weights * believed[:, None]).reshape(-1))
+    diagonal = zero.index_add(0, local, (weights**2 * believed[:, None]).reshape(-1)) + tie
+    x = start.to(values).clone()
+    r = gathered((values - drawn(x)) * believed[:, None])
+    z = r / diagonal[:, None]
+    p, rz = z, (r * z).sum(0)
+    for _ in range(rounds):
+        q = normal(p)
+        step = rz / (p * q).sum(0).clamp(min=1e-20)
+        x, r = x + step * p, r - step * q
+        z = r / diagonal[:, None]
+        new = (r * z).sum(0)
+        p, rz = z + new / rz.clamp(min=1e-20) * p, new
+    return x, known
+
+
+def by_gradient(
+    values: Float[Tensor, "n c"], pixels: Pixels, size: int, start: Float[Tensor, "c t t"], steps: int = 400,
+    rate: float = 0.02, tie: float = TIE,
+) -> Float[Tensor, "c t t"]:  # fmt: skip
+    """The paper's way, for comparison: Adam on the texture through the differentiable drawing of it."""
+    from headcast.render.texture import sample_texture
+
+    texture = start.clone().requires_grad_(True)
+    follow = torch.optim.Adam([texture], rate)
+    slower = torch.optim.lr_scheduler.CosineAnnealingLR(follow, steps)
+    for _ in range(steps):
+        follow.zero_grad()
+        off = sample_texture(texture.permute(1, 2, 0), pixels.uv, mode="bilinear") - values
+        loss = (off.square() * pixels.weight[:, None]).sum() + tie * (texture - start).square().sum()
+        loss.backward()
+        follow.step()
+        slower.step()
+    return texture.detach()
+
+
+def covered(seen: Float[Tensor, "t t"], least: float = 0.05) -> Bool[Tensor, "t t"]:
+    """Texels that pixels say enough about."""
+    return seen > least

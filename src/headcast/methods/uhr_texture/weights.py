@@ -1,0 +1,91 @@
+"""Trained networks by file or as they are bundled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from headcast.errors import HeadcastError
+from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Config, Predictor
+from headcast.weights import load_tensors, weights_path
+
+__all__ = ["NAMES", "Networks", "available", "load_network", "load_networks", "stored"]
+
+NAMES = {"normal": "uhr-normal", "gde": "uhr-gde", "hfdr": "uhr-hfdr"}
+"""Bundled files by network."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """All three, in evaluation mode, on one device."""
+
+    config: Config
+    predictor: Predictor
+    gde: GDE
+    hfdr: HFDR
+
+
+def available() -> bool:
+    """Whether all three are in the package."""
+    return all(weights_path(n).is_file() for n in NAMES.values())
+
+
+def stored(network: nn.Module, config: Config) -> dict[str, Tensor]:
+    """Half-precision tensors for a weights file; ``side`` tells the sizes."""
+    state = {k: v.detach().to("cpu", torch.float16) for k, v in network.state_dict().items()}
+    return state | {"side": torch.tensor(float(config.side))}
+
+
+def load_network(kind: str, file: str | Path | None = None, device: torch.device | str = "cpu") -> nn.Module:
+    """``normal``, ``gde`` or ``hfdr``.
+
+    Args:
+        file: a weights file of a recipe ``uhr.*``; None: the bundled one.
+
+    Raises:
+        HeadcastError: it is not there or of another network.
+    """
+    source = Path(file) if file else weights_path(NAMES[kind])
+    return _loaded(kind, str(source), str(device))
+
+
+@cache
+def _loaded(kind: str, source: str, device: str) -> nn.Module:
+    if not Path(source).is_file():
+        raise HeadcastError(f"{source}: no such weights; train them with: headcast train uhr.{kind}")
+    tensors, _, _ = load_tensors(Path(source))
+    side = float(tensors.pop("side", torch.tensor(0.0)))
+    sizes = {float(c.side): c for c in CONFIGS.values()}
+    if side not in sizes:
+        raise HeadcastError(f"{source}: not weights of uhr.{kind}")
+    config = sizes[side]
+    hashed = any(k.startswith("hash.") for k in tensors)
+    network = {"normal": Predictor, "hfdr": HFDR}.get(kind, lambda c: GDE(c, hashed))(config)
+    try:
+        network.load_state_dict({k: v.float() for k, v in tensors.items()})
+    except RuntimeError as e:
+        raise HeadcastError(f"{source}: not weights of uhr.{kind}") from e
+    network.config = config  # type: ignore[assignment]
+    return network.to(device).eval().requires_grad_(False)
+
+
+def load_networks(
+    device: torch.device | str = "cpu", normal: str | Path | None = None, gde: str | Path | None = None,
+    hfdr: str | Path | None = None,
+) -> Networks:  # fmt: skip
+    """The bundled networks, or those of files.
+
+    Raises:
+        HeadcastError: one is missing, or they are not of one size.
+    """
+    nets = [load_network(k, f, device) for k, f in (("normal", normal), ("gde", gde), ("hfdr", hfdr))]
+    sides = {n.config.side for n in nets}  # type: ignore[union-attr]
+    if len(sides) > 1:
+        raise HeadcastError("uhr texture: the three networks have different sizes; use those of one size")
+    predictor, g, h = nets
+    assert isinstance(predictor, Predictor) and isinstance(g, GDE) and isinstance(h, HFDR)
+    return Networks(g.config, predictor, g, h)  # type: ignore[arg-type]

@@ -1,0 +1,228 @@
+"""Maps as files: 16-bit PNG, and a GLB that wears them (notes on formats: docs/texture.md)."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor
+
+from headcast.avatar.export.glb import build, sidecar
+from headcast.avatar.mesh import MeshAvatar
+from headcast.errors import HeadcastError
+from headcast.files import atomic_path
+from headcast.image import save_png
+from headcast.marks import picture_text
+from headcast.methods.uhr_texture.infer import Result
+from headcast.methods.uhr_texture.network import resized
+
+if TYPE_CHECKING:
+    from pygltflib import GLTF2
+
+__all__ = ["PictureFormat", "dressed", "size_word", "wearing", "write_glb", "write_maps"]
+
+PictureFormat = Literal["png", "jpeg", "webp"]
+MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+QUALITY = 92
+TOP = 65535
+
+
+def sixteen(x: Float[Tensor, "c h w"]) -> Shaped[np.ndarray, "h w *c"]:
+    """0..1 as 16-bit numbers, channels last; one channel becomes grey."""
+    y = (x.clamp(0, 1) * TOP).round().to(torch.int32).permute(1, 2, 0).cpu().numpy().astype(np.uint16)
+    return y[..., 0] if y.shape[-1] == 1 else y
+
+
+def eight(x: Float[Tensor, "c h w"]) -> UInt8[np.ndarray, "h w c"]:
+    """0..1 as bytes, channels last."""
+    return (x.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def size_word(size: int) -> str:
+    """``4k`` for 4096."""
+    return f"{size // 1024}k" if size % 1024 == 0 else str(size)
+
+
+def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) -> tuple[Path, ...]:
+    """Image-space and UV maps as PNG: 16 bits, albedo sRGB, all others linear; gives the files.
+
+    Raises:
+        HeadcastError: the folder cannot be written.
+    """
+    text = picture_text(info)
+    word = size_word(result.texture.shape[-1])
+    image, t = result.image, result.texture
+    files = {
+        f"{name}_image_albedo.png": sixteen(image[:3]), f"{name}_image_micronormal.png": sixteen(image[3:6]),
+        f"{name}_image_specular.png": sixteen(image[6:]),
+        f"{name}_image_uv.png": sixteen(uv_picture(result.prior[:2])),
+        f"{name}_image_normal.png": sixteen(result.prior[2:]),
+        f"{name}_basecolor_{word}.png": sixteen(t[:3]), f"{name}_micronormal_{word}.png": sixteen(t[3:6]),
+        f"{name}_normal_{word}.png": sixteen(t[3:6]), f"{name}_specular_{word}.png": sixteen(t[6:]),
+        f"{name}_seen_{word}.png": eight(result.seen[None])[..., 0],
+    }  # fmt: skip
+    for file, picture in files.items():
+        save_png(folder / file, picture, text)
+    return tuple(folder / f for f in files)
+
+
+def uv_picture(uv: Float[Tensor, "2 h w"]) -> Float[Tensor, "3 h w"]:
+    """Two channels as red and green."""
+    return torch.cat([uv, torch.zeros_like(uv[:1])])
+
+
+def wearing(avatar: MeshAvatar, result: Result) -> MeshAvatar:
+    """The avatar with the skin's albedo for a texture, at the maps' size."""
+    from dataclasses import replace
+
+    size = result.texture.shape[-1]
+    info = {**avatar.info, "texture_size": size}
+    return replace(avatar, texture=eight(result.texture[:3]), info=info)
+
+
+def encoded(picture: UInt8[np.ndarray, "h w *c"], kind: PictureFormat) -> bytes:
+    """A picture file; what has coverage is stored without loss (JPEG has none: PNG)."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    plain = picture.shape[-1] == 3
+    if kind == "jpeg" and plain:
+        Image.fromarray(picture).save(out, "JPEG", quality=QUALITY, subsampling=0)
+    elif kind == "webp":
+        Image.fromarray(picture).save(out, "WEBP", quality=QUALITY, lossless=not plain, method=2)
+    else:
+        Image.fromarray(picture).save(out, "PNG", compress_level=6)
+    return out.getvalue()
+
+
+def kind_of(data: bytes) -> PictureFormat:
+    """The format of an encoded picture."""
+    return "png" if data[:4] == b"\x89PNG" else "webp" if data[8:12] == b"WEBP" else "jpeg"
+
+
+def write_glb(
+    avatar: MeshAvatar,
+    result: Result,
+    path: Path,
+    texture_size: int | None = None,
+    kind: PictureFormat = "png",
+) -> tuple[Path, ...]:
+    """A GLB whose skin wears all maps, and its ``.arkit.json``.
+
+    Albedo is the base colour (sRGB), the micronormal the normal map (OpenGL, +Y up), specular the alpha of
+    KHR_materials_specular's texture with factor 1: F0 = 0.04 · alpha. Maps are stored at ``texture_size``.
+    """
+    import json
+
+    size = min(texture_size or result.texture.shape[-1], result.texture.shape[-1])
+    gltf = build(wearing(avatar, result), "lit", size)
+    dressed(gltf, resized(result.texture[None], size, size)[0], kind)
+    beside = path.with_suffix(".arkit.json")
+    with atomic_path(path) as temporary, atomic_path(beside) as aside:
+        temporary.write_bytes(b"".join(gltf.save_to_bytes()))
+        aside.write_text(json.dumps(sidecar(avatar, path.name), indent=1, ensure_ascii=False) + "\n")
+    return path, beside
+
+
+def dressed(gltf: GLTF2, maps: Float[Tensor, "7 t t"], kind: PictureFormat) -> None:
+    """Adds normal and specular maps to the skin's material, in place; pictures become ``kind``."""
+    import pygltflib as g
+
+    if kind not in MIME:
+        raise HeadcastError(f"--format {kind}: give png, jpeg or webp")
+    specular = eight(maps[6:])
+    rgba = np.concatenate([np.full((*specular.shape[:2], 3), 255, np.uint8), specular], -1)
+    old = pictures_of(gltf)
+    names = [str(i.name) for i in gltf.images] + ["normal", "specular"]
+    pictures = [encoded(p, kind) for p in [*old, eight(maps[3:6]), rgba]]
+    restored(gltf, pictures, names)
+    skin = next(m for m in gltf.materials if m.name == "skin")
+    first = len(old)
+    skin.normalTexture = g.NormalMaterialTexture(index=first)
+    skin.extensions = {
+        "KHR_materials_specular": {"specularFactor": 1.0, "specularTexture": {"index": first + 1}}
+    }
+
+
+def pictures_of(gltf: GLTF2) -> list[UInt8[np.ndarray, "h w c"]]:
+    """The images inside of a glTF's buffer."""
+    from PIL import Image
+
+    blob = gltf.binary_blob()
+    out = []
+    for image in gltf.images:
+        view = gltf.bufferViews[image.bufferView]
+        out.append(np.array(Image.open(io.BytesIO(blob[view.byteOffset :][: view.byteLength]))))
+    return out
+
+
+def restored(gltf: GLTF2, pictures: list[bytes], names: list[str]) -> None:
+    """Gives a glTF other images; the views of old ones are written over, those of new ones added."""
+    import pygltflib as g
+
+    blob = bytes(gltf.binary_blob())
+    views = gltf.bufferViews
+    data = [blob[v.byteOffset : v.byteOffset + v.byteLength] for v in views]
+    for k, picture in enumerate(pictures):
+        if k < len(gltf.images):
+            data[gltf.images[k].bufferView] = picture
+        else:
+            views.append(g.BufferView(buffer=0))
+            data.append(picture)
+            gltf.images.append(g.Image(bufferView=len(views) - 1))
+            gltf.textures.append(g.Texture(source=k, sampler=0))
+        kind = kind_of(picture)
+        gltf.images[k].name, gltf.images[k].mimeType = names[k], MIME[kind]
+        if kind == "webp":
+            gltf.textures[k].source = None
+            gltf.textures[k].extensions = {"EXT_texture_webp": {"source": k}}
+    if any(kind_of(p) == "webp" for p in pictures):
+        gltf.extensionsUsed = [*gltf.extensionsUsed, "EXT_texture_webp"]
+        gltf.extensionsRequired = [*(gltf.extensionsRequired or []), "EXT_texture_webp"]
+    out = bytearray()
+    for view, piece in zip(views, data, strict=True):
+        out.extend(b"\0" * (-len(out) % 4))
+        view.byteOffset, view.byteLength = len(out), len(piece)
+        out.extend(piece)
+    gltf.buffers = [g.Buffer(byteLength=len(out))]
+    gltf.set_binary_blob(bytes(out))
+
+
+def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: PictureFormat) -> None:
+    """A GLB of a foreign mesh, unposed as given before the camera, with the three maps."""
+    import pygltflib as g
+
+    from headcast.avatar.export.gltf_data import GltfData
+    from headcast.avatar.export.pieces import split
+    from headcast.marks import GENERATOR
+
+    data = GltfData()
+    piece = split("skin", mesh.faces, mesh.uv, mesh.faces_uv)
+    primitive = g.Primitive(
+        attributes=g.Attributes(
+            POSITION=data.array(mesh.vertices[piece.rows].numpy(), bounds=True),
+            NORMAL=data.array(mesh.normals[piece.rows].numpy()), TEXCOORD_0=data.array(piece.uv.numpy()),
+        ),
+        indices=data.triangles(piece.faces.numpy(), len(piece.rows)), material=0,
+    )  # fmt: skip
+    view = data.view(encoded(eight(resized(result.texture[None, :3], size, size)[0]), "png"))
+    base = g.PbrMetallicRoughness(
+        baseColorTexture=g.TextureInfo(index=0), metallicFactor=0.0, roughnessFactor=0.5
+    )
+    gltf = g.GLTF2(
+        scene=0, scenes=[g.Scene(nodes=[0])], nodes=[g.Node(mesh=0)], meshes=[g.Mesh(primitives=[primitive])],
+        materials=[g.Material(name="skin", doubleSided=True, pbrMetallicRoughness=base)],
+        images=[g.Image(name="basecolor", mimeType="image/png", bufferView=view)],
+        samplers=[g.Sampler(magFilter=9729, minFilter=9987)], textures=[g.Texture(source=0, sampler=0)],
+        accessors=data.accessors, bufferViews=data.views, buffers=[g.Buffer(byteLength=len(data.blob))],
+        extensionsUsed=["KHR_materials_specular"],
+    )  # fmt: skip
+    gltf.asset = g.Asset(version="2.0", generator=GENERATOR)
+    gltf.set_binary_blob(bytes(data.blob))
+    dressed(gltf, resized(result.texture[None], size, size)[0], kind)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"".join(gltf.save_to_bytes()))

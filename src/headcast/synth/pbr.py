@@ -1,0 +1,153 @@
+"""Skin closer to measurement than the plain mode: pores by region, directed wrinkles, gloss broken by both.
+
+Switched on by ``SynthConfig(pbr=True)``; the plain mode is left as it is, draw for draw.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from headcast.render.shading import ggx_specular, sh_basis
+from headcast.synth.atlas import Atlas, spot_field
+from headcast.synth.dice import Dice
+from headcast.synth.fields import Fields
+from headcast.synth.lights import Lamps
+from headcast.synth.people import Person
+from headcast.synth.shade import WRAP
+
+__all__ = ["Relief", "lit_skin", "make_relief", "porous"]
+
+BLEED = (0.85, 0.5, 0.3)
+"""How much of the micro normal red, green and blue diffuse light overlook: red travels farthest in skin."""
+SMEAR = 9
+"""Texels to either side over which wrinkles are drawn out, at textures of 1024."""
+Relief = tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]
+"""Depth of pores and of directed wrinkles, 0..1 each, before any person is drawn."""
+
+
+def make_relief(atlas: Atlas, fields: Fields) -> Relief:
+    """Pits, dense and deep on nose and cheeks, shallow elsewhere; wrinkles across the pull of muscles.
+
+    Wrinkles run level on forehead and neck, about eyes and mouth in circles: noise is averaged along
+    that direction (line integral convolution, Cabral and Leedom 1993).
+    """
+    size, device = atlas.size, atlas.position.device
+    height = atlas.position.shape[0]
+    fine = spot_field(size, 26000, 0.0011, "pores", device)
+    wide = spot_field(size, 9000, 0.0018, "wide pores", device)
+    tiles = [torch.cat([x, x[: height - size]]) for x in (fine, wide)]
+    skin = atlas.region["skin"] * (1 - atlas.region["lips"])
+    open_ = (fields.nose + 0.6 * fields.blush).clamp(max=1)
+    calm = 1 - 0.8 * (atlas.region["neck"] + atlas.region["shoulders"] + fields.lid).clamp(max=1)
+    pores = (tiles[0] * (0.35 + 0.65 * fields.pores) + 0.9 * tiles[1] * open_).clamp(max=1) * skin * calm
+    return pores, drawn_out(atlas, wrinkle_direction(atlas)) * skin
+
+
+def wrinkle_direction(atlas: Atlas) -> Float[Tensor, "h w 2"]:
+    """Unit direction of fine wrinkles in texels (u, v), from the neutral face's x and y."""
+    p, at = atlas.position, atlas.points
+    along = torch.zeros_like(p[..., :2])
+    along[..., 0] = 1
+    for centre, radius in ((at[36:42].mean(0), 0.026), (at[42:48].mean(0), 0.026), (at[48:60].mean(0), 0.03)):
+        d = p[..., :2] - centre[:2]
+        near = torch.exp(-((d.norm(dim=-1, keepdim=True) / radius) ** 2))
+        ring = normalize(torch.stack([-d[..., 1], d[..., 0]], -1), dim=-1)
+        ring = ring * torch.where(ring[..., :1] < 0, -1.0, 1.0)
+        along = along * (1 - near) + ring * near
+    du = (p.roll(-1, 1) - p.roll(1, 1))[..., :2] / 2
+    dv = (p.roll(-1, 0) - p.roll(1, 0))[..., :2] / 2
+    det = du[..., 0] * dv[..., 1] - du[..., 1] * dv[..., 0]
+    det = torch.where(det.abs() < 1e-12, torch.full_like(det, 1e-12), det)
+    s = (along[..., 0] * dv[..., 1] - along[..., 1] * dv[..., 0]) / det
+    t = (along[..., 1] * du[..., 0] - along[..., 0] * du[..., 1]) / det
+    return normalize(torch.stack([s, t], -1), dim=-1)
+
+
+def drawn_out(atlas: Atlas, direction: Float[Tensor, "h w 2"]) -> Float[Tensor, "h w"]:
+    """The finest noise averaged along a direction, 0..1."""
+    noise = atlas.noise[6] + 0.6 * atlas.noise[5]
+    h, w = noise.shape
+    y, x = torch.meshgrid(
+        torch.arange(h, device=noise.device), torch.arange(w, device=noise.device), indexing="ij"
+    )
+    reach = max(3, SMEAR * w // 1024)
+    total = torch.zeros_like(noise)
+    for k in range(-reach, reach + 1):
+        i = (x + (k * direction[..., 0]).round().long()) % w
+        j = (y + (k * direction[..., 1]).round().long()) % h
+        total += noise[j, i]
+    total = total / total.std()
+    return torch.sigmoid(2 * total - 1)
+
+
+def porous(
+    textures: Float[Tensor, "b h w 8"], person: Person, dice: Dice, atlas: Atlas, relief: Relief, micro: float
+) -> Float[Tensor, "b h w 8"]:
+    """Painted textures with pores and directed wrinkles in normals, gloss and, faintly, colour."""
+    pores, lines = relief
+    old = person.old[:, None, None]
+    deep = (0.5 + dice.uniform("pbr pores") + 0.4 * person.old)[:, None, None]
+    worn = (0.25 + 0.5 * dice.uniform("pbr lines"))[:, None, None] + 1.2 * old
+    bare = (textures[..., 7] > -0.5).float()
+    hole, crease = deep * pores * bare, worn * lines * bare
+    height = -(2.6e-5 * hole + 1.5e-5 * crease)
+    du = (height.roll(-1, 2) - height.roll(1, 2)) / (2 * atlas.scale[..., 0])
+    dv = (height.roll(-1, 1) - height.roll(1, 1)) / (2 * atlas.scale[..., 1])
+    slope = textures[..., 3:5] + micro * torch.stack([-du, dv], -1).clamp(-1, 1)
+    length = slope.norm(dim=-1, keepdim=True)
+    out = textures.clone()
+    out[..., 3:5] = slope * (0.9 / length.clamp(min=0.9))
+    dark = torch.tensor([0.05, 0.09, 0.1], device=textures.device)
+    out[..., :3] = (out[..., :3] * torch.exp(-hole[..., None] * dark)).clamp(0.002, 0.95)
+    out[..., 5] = (out[..., 5] * (1 - 0.35 * hole.clamp(max=1)) * (1 - 0.15 * crease.clamp(max=1))).clamp(
+        0, 1
+    )
+    out[..., 6] = (out[..., 6] + 0.06 * hole + 0.02 * crease).clamp(0.08, 1)
+    return out
+
+
+def lit_skin(
+    light: Lamps, sky: Float[Tensor, "m 9 3"], albedo: Float[Tensor, "m 3"], normal: Float[Tensor, "m 3"],
+    smooth: Float[Tensor, "m 3"], view: Float[Tensor, "m 3"], openness: Float[Tensor, " m"],
+    shadow: Float[Tensor, " m"], specular: Float[Tensor, " m"], rough: Float[Tensor, " m"],
+    flesh: Float[Tensor, " m"],
+) -> Float[Tensor, "m 3"]:  # fmt: skip
+    """``shade.lit_surface`` with subsurface softening and an environment that reflects.
+
+    Diffuse light sees, per colour, a normal between ``normal`` and the ``smooth`` one (blended normals:
+    Penner, Pre-integrated skin shading, 2011). The sky is taken at the pixel's own normal, and what lies in
+    its mirror direction adds to the reflection.
+    """
+    bleed = torch.tensor(BLEED, device=albedo.device) * flesh[:, None]
+    wrap = torch.tensor(WRAP, device=albedo.device) * flesh[:, None]
+
+    def cosine(lamp: Tensor) -> Tensor:
+        a, b = ((n * lamp).sum(-1, keepdim=True) for n in (normal, smooth))
+        return a + (b - a) * bleed
+
+    total = ((cosine(light.key) + wrap) / (1 + wrap)).clamp(min=0) * light.key_colour
+    total = total * shadow[:, None] ** (1 - 0.5 * wrap)
+    fine, wide = ((sh_basis(n)[:, None] @ sky)[:, 0].clamp(min=0) for n in (normal, smooth))
+    total = total + (fine + (wide - fine) * bleed) * openness[:, None]
+    f0 = 0.04 * specular
+    shine = ggx_specular(normal, view, light.key, (rough + 0.5 * light.key_size).clamp(max=1), f0) * shadow
+    out = shine[:, None] * light.key_colour
+    for i in range(2):
+        lamp, colour = light.fill[:, i], light.fill_colour[:, i]
+        total = total + cosine(lamp).clamp(min=0) * openness[:, None] * colour
+        out = out + (ggx_specular(normal, view, lamp, rough + 0.06, f0) * openness)[:, None] * colour
+    facing = (normal * view).sum(-1).clamp(0, 1)
+    mirror = normalize(2 * (normal * view).sum(-1, keepdim=True) * normal - view, dim=-1)
+    # radiance from irradiance harmonics: each band divided by the cosine lobe's factor, dimmed by roughness
+    lobe = torch.tensor([1.0, *(2 / 3,) * 3, *(1 / 4,) * 5], device=albedo.device)
+    keep = torch.exp(
+        -(rough[:, None] ** 2) * torch.tensor([0.0, *(1.0,) * 3, *(4.0,) * 5], device=albedo.device)
+    )
+    radiance = ((sh_basis(mirror) * keep / lobe)[:, None] @ sky)[:, 0].clamp(min=0) / math.pi * 2
+    fresnel = f0 + (1 - rough).clamp(min=0) * (1 - facing) ** 5 * 0.35 * (specular > 0)
+    return albedo * total + out + radiance * (fresnel * openness)[:, None]

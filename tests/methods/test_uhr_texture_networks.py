@@ -1,0 +1,180 @@
+"""Networks, losses, data and recipes of ultra-high-resolution skin."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from headcast.errors import HeadcastError
+from headcast.methods.uhr_texture import train as recipes
+from headcast.methods.uhr_texture.data import Looks, made_looks, micro_of, read_looks, write_looks
+from headcast.methods.uhr_texture.losses import l1_loss, laplacian, laplacian_loss
+from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, OUT, Predictor, config_named, resized
+from headcast.methods.uhr_texture.weights import load_network, stored
+from headcast.nets.hashgrid import HashGrid
+from headcast.training import TrainConfig, train
+from headcast.weights import save_tensors
+
+TINY = CONFIGS["tiny"]
+CPU = torch.device("cpu")
+
+
+@cache
+def looks() -> Looks:
+    """Two heads, made once."""
+    return made_looks("train", 1, np.array([0, 1]), 64, 128, CPU)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """Stored looks."""
+    write_looks(looks(), tmp_path / "looks" / "a.safetensors")
+    return str(tmp_path / "looks")
+
+
+@pytest.mark.parametrize("name", ["small", "official"])
+def test_layers_are_counted_as_in_the_paper(name: str) -> None:
+    with torch.device("meta"):
+        config = config_named(name)
+        assert GDE(config, hashed=False).body.hidden_layers + 1 == 12
+        assert len(config.hfdr) == 4
+    if name == "small":
+        assert HFDR(config).body.hidden_layers == 17
+    assert (CONFIGS["official"].side, CONFIGS["official"].patch) == (1024, 512)
+
+
+def test_shapes_and_guidance() -> None:
+    torch.manual_seed(0)
+    rgb, prior, guide = torch.rand(2, 3, 37, 37), torch.rand(2, 5, 37, 37), torch.rand(2, OUT, 37, 37)
+    assert Predictor(TINY)(rgb).shape == (2, 5, 37, 37)
+    assert GDE(TINY)(rgb, prior).shape == (2, OUT, 37, 37)
+    hfdr = HFDR(TINY)
+    out = hfdr(rgb, prior, guide)
+    other = hfdr(rgb, prior, guide + 0.25)
+    # before training the guide passes through unchanged
+    torch.testing.assert_close(
+        (other - out)[..., 1:-1, 1:-1], torch.full((2, OUT, 35, 35), 0.25), atol=1e-4, rtol=0
+    )
+    assert config_named("tiny") is TINY
+    with pytest.raises(HeadcastError, match="official"):
+        config_named("huge")
+
+
+def test_hash_grid_reads_corners_bilinearly() -> None:
+    torch.manual_seed(0)
+    grid = HashGrid(4, 2, 4, 64, log2_size=6)
+    assert grid.channels == 8
+    uv = torch.tensor([[0.25, 0.5], [0.25, 0.75]])[None].permute(0, 2, 1)[..., None]
+    first = grid(uv)[0, :2, :, 0]
+    torch.testing.assert_close(first[:, 0], grid.tables[0][2 * 5 + 1])
+    torch.testing.assert_close(first[:, 1], grid.tables[0][3 * 5 + 1])
+    middle = torch.tensor([0.25, 0.625]).view(1, 2, 1, 1)
+    torch.testing.assert_close(grid(middle)[0, :2, 0, 0], first.mean(1))
+    assert max(len(t) for t in grid.tables) == 64  # the finest levels share entries
+
+
+def test_hash_grid_gradients() -> None:
+    torch.manual_seed(1)
+    grid = HashGrid(2, 2, 3, 9, log2_size=5).double()
+    uv = (torch.rand(1, 2, 2, 3, dtype=torch.float64) * 0.9 + 0.03).requires_grad_()
+    assert torch.autograd.gradcheck(grid, (uv,))
+    tables = tuple(grid.tables)
+
+    def of_tables(*t: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(grid, {f"tables.{i}": x for i, x in enumerate(t)}, (uv.detach(),))
+
+    assert torch.autograd.gradcheck(of_tables, tables)
+
+
+def test_losses() -> None:
+    x = torch.zeros(1, 1, 5, 5, dtype=torch.float64)
+    x[0, 0, 2, 2] = 1
+    assert laplacian(x)[0, 0].tolist() == [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
+    mask = torch.ones_like(x)
+    assert laplacian_loss(x, torch.zeros_like(x), mask) == pytest.approx(8 / 9)
+    assert l1_loss(x, torch.zeros_like(x), mask) == pytest.approx(1 / 25)
+    mask[0, 0, 2, 2] = 0  # what is masked counts neither by itself nor in its neighbours' Laplacian
+    assert laplacian_loss(x, torch.zeros_like(x), mask) == 0 == l1_loss(x, torch.zeros_like(x), mask)
+    a, b = (torch.rand(1, 2, 5, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda p, q: laplacian_loss(p, q, mask), (a, b))
+
+
+def test_micronormals_do_not_know_of_the_geometry() -> None:
+    z = torch.tensor([[0.0, 0, 1], [0.6, 0, 0.8], [0, -0.6, 0.8]])
+    torch.testing.assert_close(micro_of(z, z), torch.tensor([[0.0, 0, 1]]).expand(3, 3), atol=1e-6, rtol=0)
+    turn = torch.tensor([[0.8, 0, 0.6], [0, 1, 0], [-0.6, 0, 0.8]])  # about y
+    fine = torch.nn.functional.normalize(torch.tensor([[0.1, 0.2, 1.0]]), dim=-1)
+    flat = micro_of(fine, z[:1])
+    torch.testing.assert_close(flat, fine)
+    torch.testing.assert_close(micro_of(fine @ turn.T, z[:1] @ turn.T), flat, atol=1e-6, rtol=0)
+
+
+def test_windows_are_parts_of_the_whole() -> None:
+    made = looks()
+    for person in range(2):
+        for w in range(made.windows.shape[1]):
+            part = recipes.cut(made.whole[person : person + 1], made.place[person, w][None], 64)[0]
+            window = made.windows[person, w]
+            both = (part[15] > 0.99) & (window[15] > 0.99)
+            assert both.float().mean() > 0.1
+            # the same place on the head and nearly the same colour
+            assert (part[3:5] - window[3:5])[:, both].abs().median() < 0.01
+            assert (part[8:11] - window[8:11])[:, both].abs().median() < 0.03
+
+
+def test_looks_are_stored(folder: str) -> None:
+    again = read_looks(folder)
+    assert (again.whole.float() - looks().whole).abs().max() < 1e-3
+    with pytest.raises(HeadcastError, match="build_uhr_looks"):
+        read_looks(folder + "x")
+
+
+def test_guides_ratio_covers_one_to_eight(folder: str) -> None:
+    assert set(recipes.HALVINGS) == {1, 2, 4}
+    # a window of 256 pixels at factor 2..4 over stage 1's 128: 4..8, reduced by 1..4
+    assert 2 * 256 / 128 / 4 == 1 and 4 * 256 / 128 == 8
+    prior = resized(looks().whole, 32, 32)[:, 3:8]
+    bent = recipes.worn(prior, torch.Generator().manual_seed(0))
+    on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).expand(-1, 2, -1, -1)
+    off = (bent - prior).abs()[:, :2][on]
+    assert 0 < off.median() < 0.02
+    assert bent.min() >= 0 and bent.max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["normal", "gde", "hfdr"])
+def test_recipes_learn_two_heads_and_ship(kind: str, folder: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"size": "tiny", "folder": folder, "count": 2, "rate": 5e-3}
+    made = {"normal": recipes.NormalRecipe, "gde": recipes.GDERecipe, "hfdr": recipes.HFDRRecipe}[kind]
+    if kind == "hfdr":
+        path = tmp_path / "gde.safetensors"
+        save_tensors(path, stored(GDE(TINY), TINY), {})
+        settings |= {"gde": str(path), "window": 32}
+    recipe = made(**settings)
+    result = train(recipe, TrainConfig(steps=40, ema=0.0, log_every=1, device="cpu"), tmp_path / "run")
+    lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    sums = [x["main/sum"] for x in lines if "main/sum" in x]
+    assert sum(sums[-8:]) < 0.8 * sum(sums[:8]), sums
+    assert result.weights.name == f"uhr-{kind}.safetensors"
+    network = load_network(kind, result.weights)
+    assert network.config is TINY
+    card = json.loads(result.weights.with_suffix(".json").read_text())
+    assert card["status"] == "preview" and "no photograph" in card["trained_on"]
+    with pytest.raises(HeadcastError, match="not weights"):
+        load_network("normal" if kind != "normal" else "gde", result.weights)
+
+
+def test_ablation_has_no_tables() -> None:
+    @dataclass(frozen=True)
+    class Without(recipes.GDERecipe):
+        """Without hash encoding."""
+
+    gde = Without(size="tiny", hashed=False).networks(0)["gde"]
+    assert gde.hash is None
+    assert gde(torch.rand(1, 3, 16, 16), torch.rand(1, 5, 16, 16)).shape == (1, OUT, 16, 16)

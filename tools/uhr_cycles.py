@@ -1,10 +1,10 @@
 """Held-out synthetic heads rendered by Blender's Cycles, with the truth of their skin: an evaluation set.
 
     make blender
-    python tools/uhr_cycles.py --out cycles [--heads 12] [--lights 2] [--size 1024] [--texture 2048] [--samples 32]
+    python tools/uhr_cycles.py --out cycles [--heads 12] [--lights 2] [--size 1024] [--samples 32]
 
-People of the test split, bald and without glasses, seen from about the front; per light an environment of soft
-lobes and a sun of finite size. A file a picture (``head00_light0.safetensors``: the channels of
+People of the test split, bald and without glasses, seen from about the front; per light an environment of
+soft lobes and a sun of finite size. A file a picture (``head00_light0.safetensors``: the channels of
 ``uhr_texture.data.Looks.whole``, the first three from Cycles); those that exist are left alone.
 """
 
@@ -131,8 +131,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--blender", default=".bpy/bin/python")
-    for name, value in (("heads", 12), ("first", 0), ("lights", 2), ("size", 1024), ("texture", 2048), ("samples", 32),
-                        ("seed", 707)):  # fmt: skip
+    sizes = {"size": 1024, "texture": 2048, "samples": 32}
+    for name, value in {"heads": 12, "first": 0, "lights": 2, **sizes, "seed": 707}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     args = parser.parse_args()
     for number in range(args.first, args.heads):

@@ -18,7 +18,7 @@ __all__ = ["Pixels", "Unwrapped", "by_gradient", "pixels_of", "turned", "unwrapp
 
 TIE = 1e-3
 """Weight of a texel's tie to the start, against one pixel's: decides what no pixel sees."""
-ROUNDS = 12
+ROUNDS = 6
 MARGIN = 2
 
 
@@ -152,32 +152,39 @@ def solved(
 ) -> tuple[Float[Tensor, "t c"], Float[Tensor, " t"]]:  # fmt: skip
     """Conjugate gradients with a diagonal preconditioner; also the sum of weights at every texel."""
     n, count = len(values), len(start)
-
-    def drawn(x: Tensor) -> Tensor:
-        return (x[local].view(n, 4, -1) * weights[..., None]).sum(1)
-
-    def gathered(r: Tensor) -> Tensor:
-        out = torch.zeros(count, r.shape[1], dtype=r.dtype, device=r.device)
-        return out.index_add_(0, local, (r[:, None] * weights[..., None]).reshape(4 * n, -1))
-
-    def normal(x: Tensor) -> Tensor:
-        return gathered(drawn(x) * believed[:, None]) + tie * x
-
+    root = believed.sqrt()[:, None]
+    drawn, gathered = matrices(local, weights * root, count)
     zero = torch.zeros(count, dtype=values.dtype, device=values.device)
     known = zero.index_add(0, local, (weights * believed[:, None]).reshape(-1))
-    diagonal = zero.index_add(0, local, (weights**2 * believed[:, None]).reshape(-1)) + tie
+    diagonal = (zero.index_add(0, local, (weights**2 * believed[:, None]).reshape(-1)) + tie)[:, None]
     x = start.to(values).clone()
-    r = gathered((values - drawn(x)) * believed[:, None])
-    z = r / diagonal[:, None]
+    r = gathered @ (values * root - drawn @ x)
+    z = r / diagonal
     p, rz = z, (r * z).sum(0)
-    for _ in range(rounds):
-        q = normal(p)
+    for _ in range(rounds if n else 0):
+        q = gathered @ (drawn @ p) + tie * p
         step = rz / (p * q).sum(0).clamp(min=1e-20)
         x, r = x + step * p, r - step * q
-        z = r / diagonal[:, None]
+        z = r / diagonal
         new = (r * z).sum(0)
         p, rz = z + new / rz.clamp(min=1e-20) * p, new
     return x, known
+
+
+def matrices(local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"], count: int) -> tuple[Tensor, Tensor]:
+    """Pixels from texels, four a row, and its transpose: sparse, by rows."""
+    import warnings
+
+    n, flat = len(weights), weights.reshape(-1)
+    order = torch.argsort(local, stable=True)
+    ends = torch.bincount(local, minlength=count).cumsum(0)
+    rows = torch.cat([ends.new_zeros(1), ends])
+    begins = torch.arange(0, 4 * n + 1, 4, device=local.device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls its sparse matrices a beta
+        forth = torch.sparse_csr_tensor(begins, local, flat, (n, count), check_invariants=False)
+        back = torch.sparse_csr_tensor(rows, order // 4, flat[order], (count, n), check_invariants=False)
+    return forth, back
 
 
 def by_gradient(

@@ -1,6 +1,6 @@
 """Synthetic looks for the recipes ``uhr.*``, made once where rendering while training is too slow.
 
-    python tools/build_uhr_looks.py --out looks --people 200 [--split train] [--size 256] [--first 0]
+    python tools/build_uhr_looks.py --out looks --people 200 [--split train] [--size 256] [--texture 1024]
 
 A file a person; those that exist are left alone, so that several processes may share a folder.
 """

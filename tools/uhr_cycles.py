@@ -1,7 +1,7 @@
 """Held-out synthetic heads rendered by Blender's Cycles, with the truth of their skin: an evaluation set.
 
     make blender
-    python tools/uhr_cycles.py --out cycles [--heads 12] [--lights 2] [--size 1024] [--samples 32]
+    python tools/uhr_cycles.py --out cycles [--heads 12] [--lights 2] [--size 1024] [--texture 2048]
 
 People of the test split, bald and without glasses, seen from about the front; per light an environment of
 soft lobes and a sun of finite size. A file a picture (``head00_light0.safetensors``: the channels of
@@ -112,9 +112,8 @@ def one(args: argparse.Namespace, number: int) -> None:
                            "size": [args.size, args.size]},
             }  # fmt: skip
             (folder / "job.json").write_text(json.dumps(job))
-            subprocess.run(
-                [args.blender, str(BLENDER), str(folder / "job.json")], check=True, stdout=subprocess.DEVNULL
-            )
+            command = [args.blender, str(BLENDER), str(folder / "job.json")]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             seen = load_image(folder / "picture.png")
             alpha = np.full(seen.rgb.shape[:2], 255, np.uint8) if seen.alpha is None else seen.alpha
             rgb = over_grey(seen.rgb, alpha)

@@ -1,0 +1,85 @@
+"""Time and memory of skin maps of a whole picture: stage 1, patches, seams, unwrapping, filling.
+
+python -m benchmarks.texture [--sizes 1024 4096] [--texture 4096]
+
+A synthetic head's geometry and a picture of noise: what is seen costs nothing. Networks of the ``small`` size
+with the bundled weights where they are, else with random ones (the same work). Peak memory is the process's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+
+import torch
+
+from benchmarks.harness import machine
+from headcast.camera import Camera
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.methods.uhr_texture import fill
+from headcast.methods.uhr_texture.geometry import fitted
+from headcast.methods.uhr_texture.infer import drawn, face_share, image_maps, in_uv, predefined
+from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
+from headcast.methods.uhr_texture.unwrap import pixels_of
+from headcast.methods.uhr_texture.weights import Networks, available, load_networks
+
+
+def networks() -> Networks:
+    """Bundled or random."""
+    c = CONFIGS["small"]
+    return load_networks() if available() else Networks(c, Predictor(c).eval(), GDE(c).eval(), HFDR(c).eval())
+
+
+@torch.no_grad()
+def run(n: int, size: int, head: HeadModel, nets: Networks) -> dict[str, float]:
+    """Seconds of each part."""
+    pose = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    pose[:3, 3] = torch.tensor([0.0, 0.02, 0.9])
+    K = torch.tensor([[3.2 * n, 0, n / 2], [0, 3.2 * n, n / 2], [0, 0, 1]])
+    camera = Camera(K, pose, n, n)
+    mesh = fitted(head, HeadParams.neutral(head.identities), camera)
+    rgb = torch.rand(3, n, n)
+    times, start = {}, time.perf_counter()
+
+    def mark(name: str) -> None:
+        nonlocal start
+        times[name], start = time.perf_counter() - start, time.perf_counter()
+
+    image, _, _ = image_maps(rgb, nets)
+    mark("both stages")
+    triangle, bary = drawn(mesh, camera)
+    pixels = pixels_of(
+        triangle, bary, mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals, torch.ones(n, n)
+    )
+    texture, seen = in_uv(image, pixels, size)
+    mark("unwrapping")
+    seen = fill.softened(seen)
+    texture, seen = fill.mirrored(texture, seen, head)
+    fill.blended(texture, seen, predefined(None, head, size), face_share(head, size))
+    mark("filling")
+    return times
+
+
+def main() -> None:
+    """Prints a table row per size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 4096])
+    parser.add_argument("--texture", type=int, default=0)
+    args = parser.parse_args()
+    head, nets = HeadModel.load(), networks()
+    print(f"{machine()}\n")
+    print("| picture | maps | both stages, s | unwrapping, s | filling, s | peak memory so far, GB |")
+    print("|---|---|---|---|---|---|")
+    for n in args.sizes:
+        size = args.texture or n
+        times = run(n, size, head, nets)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(
+            f"| {n}² | {size}² | {' | '.join(f'{t:.1f}' for t in times.values())} | {peak:.2f} |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -2,8 +2,9 @@
 
     PYTHON_WITH_BPY tools/blender_uhr.py JOB.json
 
-The job: ``mesh`` (npz: vertices, faces, uv by corner), ``albedo``, ``normal``, ``gloss`` (PNG; red is specular,
-green roughness), ``camera`` (K, cam_from_world, size; OpenCV), ``sky`` (npy, equirectangular radiance),
+The job: ``mesh`` (npz: vertices, faces, uv by corner), ``albedo``, ``normal``, ``gloss`` (PNG; red is
+specular, green roughness), ``camera`` (K, cam_from_world, size; OpenCV), ``sky``
+(npy, equirectangular radiance),
 ``lamp`` (direction towards it, colour, angle), ``samples``, ``picture`` (where the PNG goes).
 Blender is a program of its own here; nothing of it is part of headcast.
 """

@@ -3,10 +3,10 @@
     python tools/uhr_measure.py --data cycles [--gde FILE --hfdr FILE --normal FILE] [--prior truth|network]
 
 Image space, over skin pixels. A table row per method: SSIM (11x11 Gaussian) and PSNR of albedo (sRGB),
-micronormal ((n + 1) / 2) and specular, means over the files; of albedo also after one gain a channel in linear
-light, which the light leaves open; then how much the mean albedo varies within a head (its lights) and between
-heads. The data: ``tools/uhr_cycles.py``, or looks by ``tools/build_uhr_looks.py --split test``. ``truth``: UV
-and normal at stage 1's size from the renderer, as a perfectly fitted geometry gives them.
+micronormal ((n + 1) / 2) and specular, means over the files; of albedo also after one gain a channel in
+linear light, which the light leaves open; then how much the mean albedo varies within a head (its lights)
+and between heads. The data: ``tools/uhr_cycles.py``, or looks by ``build_uhr_looks.py --split test``.
+``truth``: UV and normal at stage 1's size from the renderer, as a perfectly fitted geometry gives them.
 """
 
 from __future__ import annotations

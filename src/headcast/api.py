@@ -103,6 +103,10 @@ def create(
 
     if representation not in ("gaussians", "mesh"):
         raise HeadcastError(f"--representation {representation}: unknown; give gaussians or mesh")
+    if skin_maps:
+        from headcast.methods.uhr_texture.weights import check_available
+
+        check_available()
     end = 1.0 if representation == "mesh" else 0.4
     torch.manual_seed(seed)
     prepare()

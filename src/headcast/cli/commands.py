@@ -42,7 +42,7 @@ class Create:
     texture_size: Number = None
     """Side of the texture in pixels; by default as the photo's detail asks."""
     texture: Text = None
-    """4k (or 1k, 2k, 8k): skin by headcast texture (preview); all of its maps lie beside the avatar."""
+    """4k (or 1k, 2k, 8k): skin by headcast texture, whose networks you train; all maps lie beside."""
     consent: Text = None
     """A statement of consent by the person shown; it stays in the avatar."""
     seed: int = 0
@@ -329,6 +329,8 @@ class Texture:
     """Camera of the photo (.json: K, cam_from_world, size); the mesh is taken to be in its world."""
     prior: Literal["geometry", "network"] = "geometry"
     """Where UV and normals that guide the networks come from: the fitted head, or the predictor."""
+    weights: File = None
+    """Folder of networks that you trained (headcast train uhr.gde and so on); none is bundled yet."""
     texture_size: Number = None
     """Side of the textures inside the GLB in pixels; by default that of the maps."""
     format: Literal["png", "jpeg", "webp"] = "png"

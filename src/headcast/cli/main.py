@@ -21,6 +21,7 @@ from headcast.cli.commands import (
     Render,
     Restore,
     Synth,
+    Texture,
     Train,
     View,
     Weights,
@@ -97,6 +98,7 @@ def parse(arguments: list[str]) -> Command | None:
         | Annotated[Train, subcommand("train")]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Restore, subcommand("restore")]
+        | Annotated[Texture, subcommand("texture")]
         | Annotated[Weights, subcommand("weights")]
         | Annotated[Doctor, subcommand("doctor")]
     )

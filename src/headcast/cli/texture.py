@@ -22,6 +22,7 @@ def run_texture(command: Texture, folder: Path) -> tuple[str, ...]:
     from headcast.head.model import HeadModel
     from headcast.image import load_image
     from headcast.methods.uhr_texture.run import Options, side_of, texture_photo
+    from headcast.methods.uhr_texture.weights import check_available
     from headcast.observe.landmarks import FaceDetector
     from headcast.observe.observe import observe_photo
 
@@ -30,6 +31,7 @@ def run_texture(command: Texture, folder: Path) -> tuple[str, ...]:
         raise HeadcastError(f"{folder}: is a file; name a folder for the maps")
     check_writable(folder / "run.json" if folder.is_dir() else folder)
     size = side_of(command.size)
+    check_available(command.weights)
     photo = load_image(command.photo, max_side=8192)
     with Bar() as bar:
         bar(0.0, "finding the face")
@@ -50,5 +52,6 @@ def run_texture(command: Texture, folder: Path) -> tuple[str, ...]:
             command.uv,
             command.camera,
             command.prior,
+            command.weights,
         )
         return texture_photo(seen, head, folder, options, lambda s, w: bar(0.3 + 0.7 * s, w), command.seed)

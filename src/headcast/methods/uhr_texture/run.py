@@ -15,7 +15,7 @@ from headcast.head.model import HeadModel
 from headcast.methods.fit.reconstruct import reconstruct
 from headcast.methods.uhr_texture.geometry import fitted, foreign, read_camera
 from headcast.methods.uhr_texture.infer import Prior, Result, no_mesh, texture_maps
-from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks
+from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks, where
 from headcast.methods.uhr_texture.write import PictureFormat, wearing, write_glb, write_maps, write_plain_glb
 from headcast.observe.types import Observation
 from headcast.weights import card
@@ -33,7 +33,7 @@ class Options:
     Attributes:
         size: side of the UV maps. glb_size: of the textures inside of the GLB.
         kind: format of those. geometry, uv, camera: files of the plug-in. prior: see ``texture_maps``.
-        weights: files of other networks, by ``normal``, ``gde``, ``hfdr``.
+        weights: folder of the networks; None: the package's or the user's own.
     """
 
     size: int = 4096
@@ -43,7 +43,7 @@ class Options:
     uv: Path | None = None
     camera: Path | None = None
     prior: Prior = "geometry"
-    weights: tuple[tuple[str, Path], ...] = ()
+    weights: Path | None = None
 
 
 def side_of(word: str) -> int:
@@ -68,7 +68,7 @@ def texture_photo(
         HeadcastError: files of the plug-in that make no sense, missing weights, an unwritable folder.
     """
     say = progress or (lambda share, what: None)
-    networks = load_networks(**dict(options.weights))
+    networks = load_networks("cpu", *(where(kind, options.weights) for kind in NAMES))
     camera = whole_camera(seen, options.camera)
     seen = replace(seen, camera=camera)
     base = None

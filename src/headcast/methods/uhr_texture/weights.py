@@ -12,8 +12,18 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Config, Predictor
 from headcast.weights import load_tensors, weights_path
+from headcast.weights.store import data_folder
 
-__all__ = ["NAMES", "Networks", "available", "load_network", "load_networks", "stored"]
+__all__ = [
+    "NAMES",
+    "Networks",
+    "available",
+    "check_available",
+    "load_network",
+    "load_networks",
+    "stored",
+    "where",
+]
 
 NAMES = {"normal": "uhr-normal", "gde": "uhr-gde", "hfdr": "uhr-hfdr"}
 """Bundled files by network."""
@@ -30,14 +40,38 @@ class Networks:
 
 
 def available() -> bool:
-    """Whether all three are in the package."""
-    return all(weights_path(n).is_file() for n in NAMES.values())
+    """Whether all three are in the package or the user's folder for weights."""
+    return all(where(kind).is_file() for kind in NAMES)
 
 
 def stored(network: nn.Module, config: Config) -> dict[str, Tensor]:
     """Half-precision tensors for a weights file; ``side`` tells the sizes."""
     state = {k: v.detach().to("cpu", torch.float16) for k, v in network.state_dict().items()}
     return state | {"side": torch.tensor(float(config.side))}
+
+
+def where(kind: str, folder: Path | None = None) -> Path:
+    """File of a network: in a folder, else in the package, else in the user's folder for weights."""
+    name = f"{NAMES[kind]}.safetensors"
+    if folder is not None:
+        found = [p for p in (folder / name, *sorted(folder.glob(f"*/{name}"))) if p.is_file()]
+        return found[0] if found else folder / name
+    bundled = weights_path(NAMES[kind])
+    return bundled if bundled.is_file() else data_folder() / name
+
+
+def check_available(folder: Path | None = None) -> None:
+    """Says before any work whether all three are there.
+
+    Raises:
+        HeadcastError: one is missing; how to get it.
+    """
+    for kind in NAMES:
+        if not (path := where(kind, folder)).is_file():
+            raise HeadcastError(
+                f"{path}: no such weights; the package has none for skin maps yet: train them "
+                f"(headcast train uhr.{kind}, see docs/texture.md) and give their folder with --weights"
+            )
 
 
 def load_network(kind: str, file: str | Path | None = None, device: torch.device | str = "cpu") -> nn.Module:
@@ -49,7 +83,7 @@ def load_network(kind: str, file: str | Path | None = None, device: torch.device
     Raises:
         HeadcastError: it is not there or of another network.
     """
-    source = Path(file) if file else weights_path(NAMES[kind])
+    source = Path(file) if file else where(kind)
     return _loaded(kind, str(source), str(device))
 
 

@@ -152,11 +152,11 @@ def pictures_of(gltf: GLTF2) -> list[UInt8[np.ndarray, "h w c"]]:
     """The images inside of a glTF's buffer."""
     from PIL import Image
 
-    blob = gltf.binary_blob()
+    blob = bytes(gltf.binary_blob() or b"")
     out = []
     for image in gltf.images:
         view = gltf.bufferViews[image.bufferView]
-        out.append(np.array(Image.open(io.BytesIO(blob[view.byteOffset :][: view.byteLength]))))
+        out.append(np.array(Image.open(io.BytesIO(blob[view.byteOffset or 0 :][: view.byteLength]))))
     return out
 
 
@@ -164,9 +164,10 @@ def restored(gltf: GLTF2, pictures: list[bytes], names: list[str]) -> None:
     """Gives a glTF other images; the views of old ones are written over, those of new ones added."""
     import pygltflib as g
 
-    blob = bytes(gltf.binary_blob())
+    blob = bytes(gltf.binary_blob() or b"")
     views = gltf.bufferViews
-    data = [blob[v.byteOffset : v.byteOffset + v.byteLength] for v in views]
+    starts = [v.byteOffset or 0 for v in views]
+    data = [blob[a : a + v.byteLength] for a, v in zip(starts, views, strict=True)]
     for k, picture in enumerate(pictures):
         if k < len(gltf.images):
             data[gltf.images[k].bufferView] = picture
@@ -181,7 +182,7 @@ def restored(gltf: GLTF2, pictures: list[bytes], names: list[str]) -> None:
             gltf.textures[k].source = None
             gltf.textures[k].extensions = {"EXT_texture_webp": {"source": k}}
     if any(kind_of(p) == "webp" for p in pictures):
-        gltf.extensionsUsed = [*gltf.extensionsUsed, "EXT_texture_webp"]
+        gltf.extensionsUsed = [*(gltf.extensionsUsed or []), "EXT_texture_webp"]
         gltf.extensionsRequired = [*(gltf.extensionsRequired or []), "EXT_texture_webp"]
     out = bytearray()
     for view, piece in zip(views, data, strict=True):

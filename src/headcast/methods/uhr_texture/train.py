@@ -261,7 +261,9 @@ def cut(maps: Float[Tensor, "n c h h"], place: Float[Tensor, "n 3"], side: int) 
     return grid_sample(maps, at, padding_mode="border", align_corners=False)
 
 
-def compared(batch: dict[str, Tensor], found: Float[Tensor, "n 7 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+def compared(
+    batch: dict[str, Tensor], found: Float[Tensor, "n 7 h w"]
+) -> UInt8[np.ndarray, "rows columns 3"]:  # fmt: skip
     """Picture, then each map found and wanted, skin alone."""
     wanted, mask = batch["wanted"], batch["mask"]
     rows = [batch["rgb"]]
@@ -270,7 +272,7 @@ def compared(batch: dict[str, Tensor], found: Float[Tensor, "n 7 h w"]) -> UInt8
     return grid(rows)
 
 
-def grid(rows: list[Float[Tensor, "n 3 h w"]]) -> UInt8[np.ndarray, "h w 3"]:
+def grid(rows: list[Float[Tensor, "n 3 h w"]]) -> UInt8[np.ndarray, "rows columns 3"]:
     """Pictures in rows, eight at most."""
     lines = [torch.cat(list(r[:8]), 2) for r in rows]
     return (torch.cat(lines, 1).clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()

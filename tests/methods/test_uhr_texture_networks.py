@@ -178,3 +178,20 @@ def test_ablation_has_no_tables() -> None:
     gde = Without(size="tiny", hashed=False).networks(0)["gde"]
     assert gde.hash is None
     assert gde(torch.rand(1, 3, 16, 16), torch.rand(1, 5, 16, 16)).shape == (1, OUT, 16, 16)
+
+
+@pytest.mark.parametrize("kind", ["normal", "gde", "hfdr"])
+def test_recipes_draw_a_grid(kind: str, folder: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"size": "tiny", "folder": folder, "count": 2}
+    made = {"normal": recipes.NormalRecipe, "gde": recipes.GDERecipe, "hfdr": recipes.HFDRRecipe}[kind]
+    if kind == "hfdr":
+        path = tmp_path / "gde.safetensors"
+        save_tensors(path, stored(GDE(TINY), TINY), {})
+        settings |= {"gde": str(path), "window": 32}
+    recipe = made(**settings)
+    with torch.no_grad():
+        picture = recipe.pictures(recipe.networks(0), recipe.batch(0, 0, CPU))
+    assert picture is not None and picture.shape[1:] == (
+        2 * picture.shape[0] // (5 if kind == "normal" else 7),
+        3,
+    )

@@ -33,7 +33,7 @@ FULL = 1024
 ROOM = 1.65
 """Side of the square in larger sides of the box around the 478 landmarks."""
 MOST = 4096
-COARSEST = 256
+COARSEST = 64
 """Side at which the cascade begins."""
 Prior = Literal["network", "geometry"]
 Progress = Callable[[float, str], None]
@@ -214,14 +214,35 @@ def in_uv(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Ten
     sides = [size]
     while sides[-1] > COARSEST and sides[-1] % 2 == 0:
         sides.append(sides[-1] // 2)
-    texture, seen = start, torch.zeros(8, 8)
+    texture, covered = start, 1.0
+    found = None
     for side in reversed(sides):
         found = unwrapped(values, pixels, side, texture)
-        texture = found.texture
         if side == sides[-1]:
-            texture = fill.pulled(texture, (found.seen > 0.05).float())
-        seen = torch.maximum(resized(seen[None, None], side, side)[0, 0], found.seen)
-    return texture.clamp(0, 1), seen
+            covered = float((found.seen > 0.3).float().mean())
+            texture = fill.pulled(found.texture, (found.seen > 0.05).float())
+        else:
+            coarse = resized(texture[None], side, side)[0]
+            texture = coarse + dense(found.seen) * (found.texture - coarse)
+    assert found is not None
+    texels = covered * size**2 / max(1, len(pixels.index))
+    return texture.clamp(0, 1), spread(found.seen, texels)
+
+
+def spread(seen: Float[Tensor, "t t"], texels: float) -> Float[Tensor, "t t"]:
+    """The seen share where a pixel covers ``texels`` of them, of which it reaches four at most."""
+    if texels <= 1:
+        return seen
+    k = 2 * max(1, round(0.75 * texels**0.5)) + 1
+    x = torch.nn.functional.avg_pool2d(seen[None, None], k, 1, k // 2)
+    return (1.5 * texels * torch.nn.functional.avg_pool2d(x, 3, 1, 1)[0, 0]).clamp(max=1)
+
+
+def dense(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
+    """0 where texels are finer than the photo's pixels, 1 where not: finer ones would take single pixels for
+    detail, as ripples."""
+    near = torch.nn.functional.avg_pool2d(seen[None, None], 7, 1, 3)[0, 0]
+    return ((near - 0.4) / 0.3).clamp(0, 1)
 
 
 def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.avatar.export.heads import shut_lids
 
 from headcast.avatar.base import load
 from headcast.avatar.gaussian import GaussianAvatar
-from headcast.avatar.lids import Lids, Patch
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package
 from headcast.avatar.source import Source
@@ -31,15 +31,9 @@ def lidded(side: int = 256) -> MeshAvatar:
     """A grey head whose shut lids are green."""
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -0.7]))
-    patches = []
-    for lid in head.lid_index:
-        uv = head.uv[head.faces_uv[torch.isin(head.faces, lid).all(1)]].reshape(-1, 2) * side
-        low, high = uv.amin(0).floor().long(), uv.amax(0).ceil().long()
-        width, height = (high - low).tolist()
-        patches.append(Patch(low, np.full((height, width, 3), SHUT, np.uint8)))
     return MeshAvatar(
         head, np.full((side, side, 3), OPEN, np.uint8), Source(Camera.make(300, 128, 128), params, ambient()),
-        {"kind": "mesh"}, (), Lids((patches[0], patches[1]), torch.zeros(2)),
+        {"kind": "mesh"}, (), shut_lids(head, side, SHUT, torch.zeros(2)),
     )  # fmt: skip
 
 

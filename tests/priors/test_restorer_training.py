@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from tests.priors.resume import ends_where_it_would
 from tests.priors.test_restorer import picture
 
 from headcast.errors import HeadcastError
@@ -56,13 +57,7 @@ def test_it_learns_to_remove_noise(recipe: RestorerRecipe, tmp_path: Path) -> No
 
 
 def test_stopped_and_resumed_is_the_same(recipe: RestorerRecipe, tmp_path: Path) -> None:
-    def run(folder: str, *steps: int) -> dict[str, torch.Tensor]:
-        for n in steps:
-            train(recipe, TrainConfig(steps=n, ema=0.9, device="cpu"), tmp_path / folder)
-        return load_file(tmp_path / folder / "restorer.safetensors")
-
-    whole, parts = run("whole", 6), run("parts", 2, 6)
-    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+    ends_where_it_would(recipe, TrainConfig(steps=6, ema=0.9, device="cpu"), tmp_path, 2)
 
 
 def test_a_solved_last_layer_is_better_than_none(recipe: RestorerRecipe) -> None:

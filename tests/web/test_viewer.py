@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.avatar.export.heads import synthetic_avatar
+from tests.avatar.export.heads import shut_lids, synthetic_avatar
 from tests.web.browser import Page, browser, opened
 from tests.web.gaussians import Carried, spread, world
 
 from headcast import api
 from headcast.avatar.export.html import write_html
-from headcast.avatar.lids import Lids, Patch
 from headcast.avatar.mesh import MeshAvatar
 from headcast.cli.expression import parse_expression
 from headcast.head.names import EXPRESSIONS
@@ -133,14 +132,8 @@ def test_the_rig_is_ours_for_any_weights(page: Page, avatar: MeshAvatar) -> None
 
 def with_lids(avatar: MeshAvatar) -> MeshAvatar:
     """With shut lids of another colour."""
-    head, side = avatar.head, avatar.texture.shape[0]
-    patches = []
-    for lid in head.lid_index:
-        uv = head.uv[head.faces_uv[torch.isin(head.faces, lid).all(1)]].reshape(-1, 2) * side
-        low, high = uv.amin(0).floor().long(), uv.amax(0).ceil().long()
-        width, height = (high - low).tolist()
-        patches.append(Patch(low, np.tile(np.array([90, 160, 60], np.uint8), (height, width, 1))))
-    return replace(avatar, lids=Lids((patches[0], patches[1]), torch.tensor([0.1, 0.2])))
+    side = avatar.texture.shape[0]
+    return replace(avatar, lids=shut_lids(avatar.head, side, (90, 160, 60), torch.tensor([0.1, 0.2])))
 
 
 def test_lids_go_over_into_their_shut_look_as_with_us(

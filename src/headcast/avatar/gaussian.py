@@ -167,9 +167,8 @@ class GaussianAvatar:
         lids = self.mesh.lids
         if lids is None or torch.equal(shut := lids.shut(params), self._shut[-1]):
             return
-        index, side, bare = self.on_lids
-        mixed = torch.lerp(self.gaussians.albedo[index], bare, shut[side][:, None])
-        self.packed.repaint(index, mixed)
+        index = self.on_lids[0]
+        self.packed.repaint(index, self.albedo_in(params)[index])
         self._shut[:] = [shut]
 
     @cached_property

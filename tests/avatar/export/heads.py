@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from headcast.avatar.base import Avatar
+from headcast.avatar.lids import Lids, Patch
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.shell import Shell
 from headcast.avatar.source import Source
@@ -23,6 +25,17 @@ INFO = {
     "kind": "mesh", "method": "fit", "seed": 0, "weights": [{"name": "head", "licence": "Apache-2.0"}],
     "synthetic_media": "Pictures of this avatar are synthetic.", "consent": "I agree. Åsa",
 }  # fmt: skip
+
+
+def shut_lids(head: HeadModel, side: int, colour: tuple[int, int, int], blink: Tensor) -> Lids:
+    """Patches of one colour where the lids lie in a texture of this side."""
+    patches = []
+    for lid in head.lid_index:
+        uv = head.uv[head.faces_uv[torch.isin(head.faces, lid).all(1)]].reshape(-1, 2) * side
+        low, high = uv.amin(0).floor().long(), uv.amax(0).ceil().long()
+        width, height = (high - low).tolist()
+        patches.append(Patch(low, np.full((height, width, 3), colour, np.uint8)))
+    return Lids((patches[0], patches[1]), blink)
 
 
 def pattern(side: int, colour: tuple[float, float, float]) -> np.ndarray:

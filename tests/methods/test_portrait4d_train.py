@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -69,12 +70,12 @@ def test_truths_agree_with_the_cameras() -> None:
 
 
 def test_static_stage_learns_a_batch_and_ships(tmp_path: Path) -> None:
-    recipe = OneBatch(people=2, size="tiny", rate=5e-3)
-    config = TrainConfig(steps=14, ema=0.0, log_every=1, device="cpu", warmup=2)
+    recipe = OneBatch(people=2, size="tiny", rate=2e-3)
+    config = TrainConfig(steps=20, ema=0.0, log_every=1, device="cpu", warmup=4)
     made = train(recipe, config, tmp_path / "run")
     lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     sums = [x["main/sum"] for x in lines if "main/sum" in x]
-    assert sum(sums[-3:]) < 0.8 * sum(sums[:3]), sums
+    assert median(sums[-5:]) < 0.8 * median(sums[:3]), sums  # single steps jump
     assert {"main/l1", "main/perceptual", "main/identity", "main/depth", "main/opacity"} <= set(lines[0])
     network = Synthesizer(TINY)
     stored = {k: v.float() for k, v in stage.load_tensors(str(made.weights))[0].items()}

@@ -141,7 +141,8 @@ class Surface:
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], antialias: int
     ) -> Rendering:  # fmt: skip
         posed, (pyramid, uv, faces_uv) = self.posed(params), self.skin
-        if self._blinking is not None:
+        if "_blinking" in vars(self) or (self.lids is not None and bool(self.lids.shut(params).any())):
+            assert self._blinking is not None
             self._blinking.show(params)
         return render_textured(
             posed.vertices, self.faces, posed.normals, uv, faces_uv, pyramid, camera, light=light,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import io
+import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, NoReturn
 
 from headcast.cli.commands import (
     Animate,
@@ -28,11 +31,23 @@ from headcast.cli.commands import (
 )
 from headcast.errors import HeadcastError
 
-__all__ = ["main"]
+__all__ = ["entry", "main"]
 
 INTERRUPTED = 130
 MISTAKE = 2
 DESCRIPTION = "A portrait, a few frames or a video in; an animatable 3D head out."
+
+
+def entry() -> NoReturn:
+    """The command as a process of its own: ends without the half second of tearing torch down."""
+    code = main()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(code)
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command is None:
             return 0
         with looking_ahead(command):
-            from headcast.cli.actions import run
-
-            run(command)
+            actions()(command)
     except HeadcastError as e:
         sys.stderr.write(f"headcast: {' '.join(str(e).split())}\n")
         return MISTAKE
@@ -54,6 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def actions() -> Callable[[Command], None]:
+    """What runs commands, and the libraries it needs: loaded a tenth of a second sooner uncollected."""
+    gc.disable()
+    try:
+        from headcast.cli.actions import run
+
+        return run
+    finally:
+        gc.enable()
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ def process_cost(arguments: list[str], environment: dict[str, str] | None = None
     Memory that several of its processes share counts once (Linux: proportional set size, looked at ten times
     a second). Elsewhere it is the largest resident set of any single child of this process so far.
     """
-    program = "import sys; from headcast.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    program = "from headcast.cli.main import entry; entry()"
     start = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(

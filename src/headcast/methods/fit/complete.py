@@ -6,6 +6,8 @@ logarithm of colour, with a weak tie between mirror vertices), so that no seam s
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from jaxtyping import Float
 
@@ -37,25 +39,44 @@ def complete(
         rest: vertices at rest.
     """
     graph = graph_of(head, rest)
-    label = labels(head, texels, seen, graph)
+    with ThreadPoolExecutor(1) as aside:
+        worn = aside.submit(worn_on_head, head, texels, seen, graph, rest, rng.spawn(1)[0])
+        label = labels(head, texels, seen, graph)
+        fill = label[:, :1] * bare(head, texels, seen, skin, graph, rng)
+        for share, part in zip(label.T[1:], worn.result(), strict=True):
+            if part is not None:
+                fill += share[:, None] * part
+    return fill.astype(np.float32)
+
+
+def bare(
+    head: HeadModel, texels: Texels, seen: Evidence, skin: Float[np.ndarray, "n 3"], graph: Graph,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "n 3"]:  # fmt: skip
+    """Skin everywhere."""
     trust = seen.trust * seen.label[:, 0] ** 2 * seen.plain
     offset = np.log((seen.albedo + EPS) / (skin + EPS))
     square = carried(head, texels, graph, offset, trust * seen.square)
     offset = square + carried(head, texels, graph, offset - square, trust, usual=0.0, home=FADE)
-    fill = label[:, :1] * (np.exp(offset + grain(texels, seen, rng)[:, None]) * (skin + EPS))
-    if seen.trust @ seen.label[:, 1] > 50:
-        trust = seen.trust * seen.label[:, 1] ** 2 * seen.square
-        hair = np.exp(carried(head, texels, graph, np.log(seen.albedo + EPS), trust))
-        fill += (
-            label[:, 1:2]
-            * hair
-            * np.exp(hair_contrast(texels, seen) * strands(head, texels, rest, rng))[:, None]
-        )
-    if seen.trust @ seen.label[:, 2] > 50:
-        trust = seen.trust * seen.label[:, 2] ** 2 * seen.square
-        cloth = carried(head, texels, graph, np.log(seen.albedo + EPS), trust)
-        fill += label[:, 2:] * np.exp(cloth)
-    return fill.astype(np.float32)
+    return np.exp(offset + grain(texels, seen, rng)[:, None]) * (skin + EPS)
+
+
+def worn_on_head(
+    head: HeadModel, texels: Texels, seen: Evidence, graph: Graph, rest: Float[np.ndarray, "v 3"],
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "n 3"] | None, Float[np.ndarray, "n 3"] | None]:  # fmt: skip
+    """Hair and clothes everywhere; None where the photos show none."""
+    parts: list[Float[np.ndarray, "n 3"] | None] = []
+    for label in seen.label.T[1:]:
+        if seen.trust @ label <= 50:
+            parts.append(None)
+            continue
+        trust = seen.trust * label**2 * seen.square
+        parts.append(np.exp(carried(head, texels, graph, np.log(seen.albedo + EPS), trust)))
+    hair, cloth = parts
+    if hair is not None:
+        hair = hair * np.exp(hair_contrast(texels, seen) * strands(head, texels, rest, rng))[:, None]
+    return hair, cloth
 
 
 def labels(head: HeadModel, texels: Texels, seen: Evidence, graph: Graph) -> Float[np.ndarray, "n 3"]:

@@ -25,7 +25,7 @@ from headcast.methods.fit.lids import (
 )
 from headcast.methods.fit.mouth import paint_mouth
 from headcast.methods.fit.openings import paint_openings, without_teeth
-from headcast.methods.fit.texels import Texels, gather
+from headcast.methods.fit.texels import Texels, blurred, gather
 from headcast.methods.fit.unproject import smooth
 
 __all__ = ["paint"]
@@ -83,11 +83,9 @@ def cracks_closed(
     head: HeadModel, texels: Texels, seen: Evidence, fill: Float[np.ndarray, "n 3"]
 ) -> Float[np.ndarray, "n 3"]:
     """``fill`` with the colour of the nearest seen skin in thin cracks between seen parts of the face."""
-    import cv2
-
     width = CRACK * texels.size / 1024
     known = np.concatenate([seen.albedo * seen.trust[:, None], seen.trust[:, None]], 1)
-    near = texels.values(cv2.GaussianBlur(texels.picture(known), (0, 0), width))
+    near = texels.values(blurred(texels.picture(known), width))
     colour = near[:, :3] / np.maximum(near[:, 3:], 1e-3)
     share = smooth(near[:, 3], 0.2, 0.5) * zone(head, texels, "face", "nose") * seen.core
     return fill + share[:, None] * (colour - fill)
@@ -97,13 +95,11 @@ def slants_evened(
     head: HeadModel, texels: Texels, seen: Evidence, fill: Float[np.ndarray, "n 3"]
 ) -> tuple[Evidence, Float[np.ndarray, "n 3"]]:
     """Skin seen at a slant keeps its colour but takes its fine detail from ``fill``: no streaks of pixels."""
-    import cv2
-
     slanted = (1 - smooth(seen.square, *SLANTED)) * zone(head, texels, "face", "ears", "neck")
     slanted *= seen.label[:, 0]
     width = max(1.0, STRETCH * seen.pitch)
     known = np.concatenate([seen.albedo * seen.trust[:, None], seen.trust[:, None], fill], 1)
-    near = texels.values(cv2.GaussianBlur(texels.picture(known), (0, 0), width))
+    near = texels.values(blurred(texels.picture(known), width))
     even = near[:, :3] / np.maximum(near[:, 3:4], 1e-3) * (fill + EPS) / (near[:, 4:] + EPS)
     share = (slanted * seen.trust).astype(np.float32)
     trust = seen.trust * (1 - slanted).astype(np.float32)

@@ -52,15 +52,17 @@ def reconstruct(
     first = observations[0]
     with torch.no_grad(), ThreadPoolExecutor(1) as aside:
         say(0.0, "shaping the hair")
-        offset = hair_offset(first, head)
+        base = aside.submit(texels_of, head, min(texture_size or BASE, BASE))
+        offsets = aside.submit(quietly, hair_offset, first, head)
         hair = hair_surface(observations, head)
         torso = torso_of(first, head)
-        worn = offset if hair is None else hair_offset(first, head, most=0.0)
+        offset, inwards = offsets.result()
+        worn = offset if hair is None else inwards
         worn = worn + tuck(torso, first, head) + tongue_low(head)
         head = bind(head, torch.from_numpy(worn).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
         found = aside.submit(landmarks_of, head, first)
-        texels = texels_of(head, min(size, BASE))
+        texels = base.result()
         say(0.15, "taking colours from the photo")
         looks = [look(o, head, texels) for o in observations]
         room = headroom(torso, first, looks[0].light)

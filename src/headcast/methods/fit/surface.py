@@ -21,7 +21,8 @@ def graph_of(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: floa
     """Mesh edges, short ones stiffer, plus a weak tie of weight ``mirrored`` between mirror vertices."""
     f = head.faces.numpy()
     pairs = np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [2, 0]]])
-    pairs = np.unique(np.sort(pairs, 1), axis=0)
+    low, high = pairs.min(1).astype(np.int64), pairs.max(1)
+    pairs = np.stack(np.divmod(np.unique(low * len(vertices) + high), len(vertices)), 1)
     length = np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1)
     weight = np.minimum(np.median(length) / np.maximum(length, 1e-6), 10)
     mirror = head.mirror.numpy()

@@ -13,9 +13,10 @@ from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.render.jit import kernel, parallel
 
-__all__ = ["Texels", "gather", "texels_of"]
+__all__ = ["Texels", "blurred", "gather", "texels_of"]
 
 GUTTER = 8
+CHANNELS = 2  # a thread blurs at a time
 PIECE = 1 << 16  # texels a thread takes at a time
 
 
@@ -94,6 +95,21 @@ def texels_of(head: HeadModel, size: int) -> Texels:
     gutter = np.flatnonzero((empty.reshape(-1) > 0) & (distance.reshape(-1) <= GUTTER))
     bary = drawn.barycentric.numpy().reshape(-1, 3)[index].astype(np.float32)
     return Texels(size, index, triangle[index].astype(np.int64), bary, gutter, owner[owners[gutter]])
+
+
+def blurred(picture: Float[np.ndarray, "h w c"], width: float) -> Float[np.ndarray, "h w c"]:
+    """A picture under a Gaussian of that standard deviation (pixels), its channels on several threads."""
+    import cv2
+
+    out = np.empty_like(picture)
+
+    def piece(i: int) -> None:
+        some = slice(i * CHANNELS, (i + 1) * CHANNELS)
+        part = cv2.GaussianBlur(np.ascontiguousarray(picture[..., some]), (0, 0), width)
+        out[..., some] = part.reshape(out[..., some].shape)
+
+    parallel(piece, -(-picture.shape[2] // CHANNELS))
+    return out
 
 
 def gather(

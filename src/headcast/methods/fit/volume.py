@@ -24,18 +24,18 @@ GAP = 4  # steps along a ray that the matte may be interrupted
 
 
 def hair_offset(
-    observation: Observation, head: HeadModel, *, most: float = REACH[1]
-) -> Float[np.ndarray, "v 3"]:
+    observation: Observation, head: HeadModel
+) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"]]:
     """Displacement of the rest shape (head frame, metres); zero off the scalp, and without masks.
 
-    ``most``: metres that it may go outwards; 0 for a scalp under a surface of hair.
+    Also returns its part that goes inwards: for a scalp under a surface of hair.
     """
     none = np.zeros(tuple(head.neutral.shape))
     region = np.array(head.region_names)[head.region.numpy()]
     scalp = region == "scalp"
     masks = observation.masks
     if masks is None or not scalp.any():
-        return none
+        return none, none
     with torch.no_grad():
         posed = head(observation.params)
         normal = head.vertex_normals(posed).numpy()
@@ -57,11 +57,12 @@ def hair_offset(
     trust = np.where(scalp, on_outline + 3 * bare + 0.004, 300.0)
     value = np.where(scalp, (on_outline * np.nan_to_num(target) + 0.004 * usual) / trust, 0.0)
     moved = harmonic(graph_of(head, rest, mirrored=0.02), value[:, None], trust)
-    moved = np.where(scalp[:, None], moved, 0.0).clip(max=most)
+    moved = np.where(scalp[:, None], moved, 0.0)
     centre = rest[scalp].mean(0)
     centre[1] = min(centre[1], float(rest[scalp][:, 1].max()) - 0.09)
     out = rest - centre
-    return moved * out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+    out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+    return moved.clip(max=REACH[1]) * out, moved.clip(max=0) * out
 
 
 def hair_height(offset: Float[np.ndarray, "v 3"], head: HeadModel) -> float:

@@ -49,7 +49,8 @@ def posed() -> tuple[HeadModel, HeadParams, Camera]:
 
 @pytest.mark.parametrize("n", [64, 100, 130])
 def test_patches_equal_the_whole_picture(networks: Networks, n: int) -> None:
-    rgb, coarse = torch.rand(3, n, n), torch.rand(12, 32, 32)
+    rgb, coarse = torch.rand(3, n, n), torch.rand(15, 32, 32)
+    coarse[12:] += 0.5
     # more context than the network sees: 2 · (1 + 2 + 4 + 8) + what the bottom adds
     parts = refined(networks.hfdr, rgb, coarse, 64, context=64)
     wide = refined(networks.hfdr, rgb, coarse, 192, context=64)

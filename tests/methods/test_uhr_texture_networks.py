@@ -13,12 +13,15 @@ import pytest
 import torch
 
 from headcast.errors import HeadcastError
+from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture import train as recipes
 from headcast.methods.uhr_texture.data import Looks, made_looks, micro_of, read_looks, write_looks
+from headcast.methods.uhr_texture.light import COARSE, coarse_of, freed, guide_at, shading_of
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian, laplacian_loss
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, OUT, Predictor, config_named, resized
 from headcast.methods.uhr_texture.weights import load_network, stored
 from headcast.nets.hashgrid import HashGrid
+from headcast.render.shading import sh_basis
 from headcast.training import TrainConfig, train
 from headcast.weights import save_tensors
 
@@ -54,10 +57,12 @@ def test_shapes_and_guidance() -> None:
     torch.manual_seed(0)
     rgb, prior, guide = torch.rand(2, 3, 37, 37), torch.rand(2, 5, 37, 37), torch.rand(2, OUT, 37, 37)
     assert Predictor(TINY)(rgb).shape == (2, 5, 37, 37)
-    assert GDE(TINY)(rgb, prior).shape == (2, OUT, 37, 37)
+    assert GDE(TINY)(rgb, prior, rgb).shape == (2, OUT, 37, 37)
     hfdr = HFDR(TINY)
-    out = hfdr(rgb, prior, guide)
-    other = hfdr(rgb, prior, guide + 0.25)
+    coarse = coarse_of(rgb, prior, guide, shading_of(rgb, prior))
+    out = hfdr(rgb, coarse)
+    torch.testing.assert_close(guide_at(rgb, coarse)[1], guide)
+    other = hfdr(rgb, coarse + torch.tensor([0.0] * 5 + [0.25] * 7 + [0.0] * 3).view(1, COARSE, 1, 1))
     # before training the guide passes through unchanged
     torch.testing.assert_close(
         (other - out)[..., 1:-1, 1:-1], torch.full((2, OUT, 35, 35), 0.25), atol=1e-4, rtol=0
@@ -91,6 +96,29 @@ def test_hash_grid_gradients() -> None:
         return torch.func.functional_call(grid, {f"tables.{i}": x for i, x in enumerate(t)}, (uv.detach(),))
 
     assert torch.autograd.gradcheck(of_tables, tables)
+
+
+def test_light_of_one_colour_is_found_and_taken_out() -> None:
+    y, x = torch.meshgrid(*(torch.linspace(-0.9, 0.9, 48),) * 2, indexing="ij")
+    on = x.square() + y.square() < 0.75
+    normal = torch.stack([x, -y, (1 - x.square() - y.square()).clamp(min=0).sqrt()])
+    prior = torch.cat([torch.zeros(2, 48, 48), (normal + 1) / 2 * on])[None]
+    light = torch.tensor([2.6, 0.5, 0.6, 0.7, 0.1, 0.0, 0.1, 0.0, 0.2])[:, None] * torch.tensor(
+        [1.0, 0.9, 0.8]
+    )
+    shading = (sh_basis(normal.permute(1, 2, 0)) @ light).permute(2, 0, 1)
+    albedo = torch.tensor([0.5, 0.3, 0.2]).view(3, 1, 1).expand(3, 48, 48).clone()
+    albedo[:, 20:26, 10:20] *= 0.3  # a brow: little of the skin, so that the light is not taken for it
+    rgb = linear_to_srgb((albedo * shading * 0.3).clamp(0, 1))[None]
+    free = srgb_to_linear(freed(rgb, shading_of(rgb, prior)))[0]
+    ratio = (free / albedo)[:, on]
+    assert (ratio.std(1) / ratio.mean(1)).max() < 0.03  # the ridge keeps some of it
+    before = (srgb_to_linear(rgb)[0] / albedo)[:, on]
+    assert (before.std(1) / before.mean(1)).min() > 0.1
+    holes = torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(0)).round()
+    torch.testing.assert_close(shading_of(rgb, prior, holes), shading_of(rgb, prior), atol=0.03, rtol=0)
+    assert (shading_of(rgb, prior)[0, :, ~on] == 1).all()
+    torch.testing.assert_close(shading_of(rgb, 0 * prior), torch.ones(1, 3, 48, 48))  # no head, no light
 
 
 def test_losses() -> None:
@@ -177,7 +205,12 @@ def test_ablation_has_no_tables() -> None:
 
     gde = Without(size="tiny", hashed=False).networks(0)["gde"]
     assert gde.hash is None
-    assert gde(torch.rand(1, 3, 16, 16), torch.rand(1, 5, 16, 16)).shape == (1, OUT, 16, 16)
+    assert gde(torch.rand(1, 3, 16, 16), torch.rand(1, 5, 16, 16), torch.rand(1, 3, 16, 16)).shape == (
+        1,
+        OUT,
+        16,
+        16,
+    )
 
 
 @pytest.mark.parametrize("kind", ["normal", "gde", "hfdr"])

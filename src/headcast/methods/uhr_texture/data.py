@@ -35,6 +35,8 @@ __all__ = [
 SKIN = tuple(LABELS.index(n) for n in ("skin", "nose", "ears", "neck", "lips", "brows", "facial_hair"))
 """Labels of pixels whose maps are learned."""
 WINDOWS = 3
+FRAME_STEP = 1 << 42
+"""Between the numbers that looks at one person draw their views with."""
 FACTORS = (2.0, 4.0)
 """How many times finer than the whole view windows are rendered; trainers vary the ratio more."""
 
@@ -128,17 +130,24 @@ def windowed(views: Views, dice: Dice, count: int) -> tuple[Views, Float[Tensor,
 
 
 def made_looks(
-    split: Split, seed: int, numbers: Int[np.ndarray, " p"], size: int, texture: int, device: torch.device
-) -> Looks:
-    """One look at each of some synthetic people, in PBR mode."""
+    split: Split, seed: int, numbers: Int[np.ndarray, " p"], size: int, texture: int, device: torch.device,
+    windows: int = WINDOWS, frames: int = 1,
+) -> Looks:  # fmt: skip
+    """Looks at some synthetic people, in PBR mode.
+
+    Args:
+        windows: of each look. frames: looks at each person, each with its own light, face and view.
+    """
     config = SynthConfig(
-        split=split, size=size, texture=texture, people=len(numbers), views=WINDOWS + 1, pbr=True, layers=2
-    )
-    rows = np.stack([np.full(len(numbers), 1 if split == "test" else 0), numbers], 1).astype(np.int64)
+        split=split, size=size, texture=texture, people=len(numbers), frames=frames, views=windows + 1,
+        pbr=True, layers=2,
+    )  # fmt: skip
+    every = (np.asarray(numbers)[:, None] + np.arange(frames) * FRAME_STEP).reshape(-1)
+    rows = np.stack([np.full(len(every), 1 if split == "test" else 0), every], 1).astype(np.int64)
     dice = Dice(rows, seed, device)
-    views, place = windowed(framed(dice, size), dice, WINDOWS)
+    views, place = windowed(framed(dice, size), dice, windows)
     maps = truth_maps(make_batch(config, device, seed, numbers, views=views))
-    maps = maps.view(len(numbers), WINDOWS + 1, *maps.shape[1:])
+    maps = maps.view(len(every), windows + 1, *maps.shape[1:])
     return Looks(maps[:, 0], maps[:, 1:], place)
 
 

@@ -19,6 +19,7 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture import fill
 from headcast.methods.uhr_texture.geometry import Geometry
+from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of
 from headcast.methods.uhr_texture.network import resized
 from headcast.methods.uhr_texture.patches import refined, seams_smoothed
 from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwrapped
@@ -94,21 +95,24 @@ def crop_of(
 @torch.no_grad()
 def image_maps(
     rgb: Float[Tensor, "3 n n"], networks: Networks, prior: Float[Tensor, "5 s s"] | None = None,
-    progress: Progress | None = None, refine: bool = True,
+    progress: Progress | None = None, refine: bool = True, trust: Float[Tensor, "n n"] | None = None,
 ) -> tuple[Float[Tensor, "7 n n"], Float[Tensor, "5 s s"], Float[Tensor, "7 s s"]]:  # fmt: skip
     """Both stages in image space: maps at the picture's resolution, prior and guide at stage 1's.
 
     Args:
         prior: instead of the predictor's. refine: without it the guide is enlarged (stage 1 alone).
+        trust: how surely pixels are skin, whose colours tell the light; None: the whole head tells it.
     """
     c, n = networks.config, rgb.shape[-1]
     small = resized(rgb[None], c.side, c.side)
     found = networks.predictor(small).clamp(0, 1) if prior is None else prior[None]
-    guide = networks.gde(small, found).clamp(0, 1)
+    sure = None if trust is None else resized(trust[None, None], c.side, c.side)
+    shading = shading_of(small, found, sure)
+    guide = networks.gde(small, found, freed(small, shading)).clamp(0, 1)
     if not refine:
         return resized(guide, n, n)[0], found[0], guide[0]
     say = (lambda share: progress(share, "refining the skin")) if progress else None
-    maps = refined(networks.hfdr, rgb, torch.cat([found, guide], 1)[0], c.patch, say)
+    maps = refined(networks.hfdr, rgb, coarse_of(small, found, guide, shading)[0], c.patch, say)
     maps = seams_smoothed(maps, c.patch)
     normal = maps[3:6] * 2 - 1
     maps[3:6] = (normal / normal.norm(dim=0).clamp(min=1e-6) + 1) / 2
@@ -185,13 +189,15 @@ def texture_maps(
         if prior == "geometry" and geometry.own
         else None
     )
-    image, found, guide = image_maps(rgb, networks, given, lambda share, what: say(0.1 + 0.5 * share, what))
+    trust = skin_trust(observation, place, n)
+    say_part: Progress = lambda share, what: say(0.1 + 0.5 * share, what)  # noqa: E731
+    image, found, guide = image_maps(rgb, networks, given, say_part, trust=trust)
     say(0.6, "unwrapping")
     triangle, bary = drawn(geometry, camera)
     triangle = torch.where(geometry.skin[triangle.clamp(min=0).long()], triangle, -1)
     pixels = pixels_of(
         triangle, bary, geometry.vertices, geometry.faces, geometry.uv, geometry.faces_uv, geometry.normals,
-        skin_trust(observation, place, n),
+        trust,
     )  # fmt: skip
     texture, seen = in_uv(image, pixels, size)
     say(0.85, "filling what is hidden")

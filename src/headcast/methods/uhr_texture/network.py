@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pad
 
 from headcast.errors import HeadcastError
+from headcast.methods.uhr_texture.light import guide_at
 from headcast.nets.hashgrid import HashGrid
 from headcast.nets.unet import UNet
 
@@ -156,7 +157,8 @@ class Predictor(nn.Module):
 class GDE(nn.Module):
     """Global distribution extractor (§3.3): image + UV + normal + hash features to seven channels.
 
-    Ours: the picture joins the output layer, too, and is what albedo starts at; micronormals start flat.
+    Ours: the picture freed of its estimated light (``light.py``) goes in, too, and joins the output layer, so
+    that albedo starts there; micronormals start flat.
 
     Args:
         hashed: without it the eight channels are left out (the ablation of §5.3).
@@ -166,34 +168,35 @@ class GDE(nn.Module):
         super().__init__()
         self.hash = HashGrid(4, 2, 16, config.finest) if hashed else None
         extra = self.hash.channels if self.hash else 0
-        self.body = LayeredUNet(3 + PRIOR + extra, OUT, config.gde, middle=1, guide=3)
+        self.body = LayeredUNet(6 + PRIOR + extra, OUT, config.gde, middle=1, guide=3)
         start_at(self.body.out, range(3), (0.0, 0.0, 0.0, 0.5, 0.5, 1.0, 0.6))
 
     def forward(
-        self, rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"]
+        self, rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"], free: Float[Tensor, "b 3 h w"]
     ) -> Float[Tensor, "b 7 h w"]:
-        """Guide textures of a picture in 0..1."""
-        parts = [rgb, prior]
+        """Guide textures of a picture in 0..1 and of the same freed of its light."""
+        parts = [rgb, free, prior]
         if self.hash is not None:
             parts.append(self.hash(prior[:, :2]))
-        return self.body.out(torch.cat([self.body.hidden(torch.cat(parts, 1)), rgb], 1))
+        return self.body.out(torch.cat([self.body.hidden(torch.cat(parts, 1)), free], 1))
 
 
 class HFDR(nn.Module):
     """High-frequency detail refiner (§3.4): a patch with its UV and normal; the guide joins layer 17.
 
     It has no norms, so that what a patch holds does not change how a pixel in it is treated. At the start the
-    output is the guide.
+    output is the guide, whose albedo has the picture's own detail (``light.guide_at``).
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.body = LayeredUNet(3 + PRIOR, OUT, config.hfdr, middle=3, guide=OUT, norm=False)
+        self.body = LayeredUNet(6 + PRIOR, OUT, config.hfdr, middle=3, guide=OUT, norm=False)
         start_at(self.body.out, range(OUT), (0.0,) * OUT)
 
     def forward(
-        self, rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"], guide: Float[Tensor, "b 7 h w"]
+        self, rgb: Float[Tensor, "b 3 h w"], coarse: Float[Tensor, "b 15 h w"]
     ) -> Float[Tensor, "b 7 h w"]:
-        """Textures of patches; prior and guide are enlarged to the patch's pixels already."""
-        hidden = self.body.hidden(torch.cat([rgb, prior], 1))
+        """Textures of patches; ``light.coarse_of`` is enlarged to the patch's pixels already."""
+        free, guide = guide_at(rgb, coarse)
+        hidden = self.body.hidden(torch.cat([rgb, free, coarse[:, :PRIOR]], 1))
         return self.body.out(torch.cat([hidden, guide], 1))

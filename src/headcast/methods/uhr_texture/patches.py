@@ -28,13 +28,13 @@ BATCH_PIXELS = 1 << 20
 
 @torch.no_grad()
 def refined(
-    hfdr: HFDR, rgb: Float[Tensor, "3 n n"], coarse: Float[Tensor, "12 s s"], patch: int,
+    hfdr: HFDR, rgb: Float[Tensor, "3 n n"], coarse: Float[Tensor, "15 s s"], patch: int,
     progress: Callable[[float], None] | None = None, context: int = CONTEXT,
 ) -> Float[Tensor, "7 n n"]:  # fmt: skip
     """Textures at a square picture's own resolution, seams not yet smoothed.
 
     Args:
-        coarse: prior (5) and guide (7) of the whole picture at stage 1's size.
+        coarse: ``light.coarse_of`` the whole picture at stage 1's size.
         patch: side of the patches; there are ceil(n / patch) a side, the last ones reach over the edge.
         context: see ``CONTEXT``.
     """
@@ -51,7 +51,7 @@ def refined(
         crops = torch.stack([wide[:, i * patch :, j * patch :][:, :side, :side] for i, j in some])
         place = torch.tensor([[j * patch - context, i * patch - context, side] for i, j in some]) / n
         maps = cut(coarse[None].expand(len(some), -1, -1, -1), place.to(rgb), side)
-        found = hfdr(crops, maps[:, :5], maps[:, 5:]).float().clamp(0, 1)
+        found = hfdr(crops, maps).float().clamp(0, 1)
         for (i, j), x in zip(some, found, strict=True):
             x = x[:, context : context + patch, context : context + patch]
             to = out[:, i * patch : (i + 1) * patch, j * patch : (j + 1) * patch]

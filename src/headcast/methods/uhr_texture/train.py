@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate
 
 from headcast.methods.uhr_texture.data import Looks, as_float, made_looks, read_looks
+from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian_loss
 from headcast.methods.uhr_texture.network import GDE, HFDR, OUT, Config, Predictor, config_named, resized
 from headcast.methods.uhr_texture.weights import load_network, stored
@@ -68,12 +69,12 @@ class UhrRecipe:
         numbers = np.arange(first, first + self.count)
         return made_looks("train", SEED, numbers, self.pixels, self.texture, device), dice
 
-    def seen(self, maps: Float[Tensor, "n 16 h h"], dice: torch.Generator) -> Float[Tensor, "n 16 h h"]:
-        """The looks with pictures a little brighter or darker, and noisy."""
+    def seen(
+        self, maps: Float[Tensor, "n 16 h h"], dice: torch.Generator, gain: Tensor | None = None
+    ) -> Float[Tensor, "n 16 h h"]:
+        """The looks with pictures a little brighter or darker (or by ``gain``), and noisy."""
         n = len(maps)
-        gain = torch.exp(
-            0.1 * torch.randn(n, 1, 1, 1, generator=dice) + 0.03 * torch.randn(n, 3, 1, 1, generator=dice)
-        )
+        gain = gains(n, dice) if gain is None else gain
         level = 0.012 * torch.rand(n, 1, 1, 1, generator=dice)
         noise = torch.randn(n, 3, *maps.shape[2:], generator=dice) * level
         rgb = (maps[:, :3] * gain.to(maps) + noise.to(maps)).clamp(0, 1)
@@ -142,16 +143,20 @@ class GDERecipe(UhrRecipe):
         return {"gde": GDE(self.config, self.hashed)}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
-        """``rgb``, ``prior`` (worn), ``wanted`` and ``mask``."""
+        """``rgb``, ``prior`` (worn), ``free`` (of the light estimated from both), ``wanted`` and ``mask``."""
         looks, dice = self.looks(index, seed, device)
         maps = self.seen(resized(looks.whole, self.config.side, self.config.side), dice)
-        return {"rgb": maps[:, :3], "prior": worn(maps[:, 3:8], dice), **targets(maps)}
+        prior = worn(maps[:, 3:8], dice)
+        shading = shading_of(maps[:, :3], prior, told(maps, dice))
+        return {
+            "rgb": maps[:, :3], "prior": prior, "free": freed(maps[:, :3], shading), **targets(maps)
+        }  # fmt: skip
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
     ) -> dict[str, Tensor]:
         """L1 and Laplacian, 1 to 1."""
-        found = networks["gde"](batch["rgb"], batch["prior"]).float()
+        found = networks["gde"](batch["rgb"], batch["prior"], batch["free"]).float()
         return {
             "l1": l1_loss(found, batch["wanted"], batch["mask"]),
             "laplacian": laplacian_loss(found, batch["wanted"], batch["mask"]),
@@ -159,7 +164,7 @@ class GDERecipe(UhrRecipe):
 
     def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Rows: picture; albedo, micronormal, specular found and wanted."""
-        return compared(batch, networks["gde"](batch["rgb"], batch["prior"]))
+        return compared(batch, networks["gde"](batch["rgb"], batch["prior"], batch["free"]))
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
         """Half precision."""
@@ -195,27 +200,30 @@ class HFDRRecipe(UhrRecipe):
         rows = torch.arange(n)
         halve = HALVINGS[int(torch.randint(0, len(HALVINGS), (), generator=dice))]
         fine = looks.windows[rows, which]
-        fine = self.seen(resized(fine, fine.shape[-1] // halve, fine.shape[-1] // halve), dice)
-        whole = resized(looks.whole, self.config.side, self.config.side)
-        prior = worn(whole[:, 3:8], dice)
+        gain = gains(n, dice)
+        fine = self.seen(resized(fine, fine.shape[-1] // halve, fine.shape[-1] // halve), dice, gain)
+        whole = self.seen(resized(looks.whole, self.config.side, self.config.side), dice, gain)
+        rgb, prior = whole[:, :3], worn(whole[:, 3:8], dice)
+        shading = shading_of(rgb, prior, told(whole, dice))
         gde = load_network("gde", self.gde or None, device)
         with torch.no_grad():
-            guide = torch.cat([prior, gde(whole[:, :3], prior)], 1)
+            guide = gde(rgb, prior, freed(rgb, shading)).clamp(0, 1)
+            stage1 = coarse_of(rgb, prior, guide, shading)
         side = min(self.window, fine.shape[-1])
         free = fine.shape[-1] - side
         x, y = (int(torch.randint(0, free + 1, (), generator=dice)) for _ in range(2))
         place = looks.place[rows, which]
         part = torch.tensor([x, y], device=device) / fine.shape[-1]
         corner = place[:, :2] + part * place[:, 2:]
-        coarse = cut(guide, torch.cat([corner, place[:, 2:] * side / fine.shape[-1]], 1), side)
+        coarse = cut(stage1, torch.cat([corner, place[:, 2:] * side / fine.shape[-1]], 1), side)
         fine = fine[..., y : y + side, x : x + side]
-        return {"rgb": fine[:, :3], "prior": coarse[:, :5], "guide": coarse[:, 5:], **targets(fine)}
+        return {"rgb": fine[:, :3], "coarse": coarse, **targets(fine)}
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
     ) -> dict[str, Tensor]:
         """L1 and Laplacian, 1 to 2."""
-        found = networks["hfdr"](batch["rgb"], batch["prior"], batch["guide"]).float()
+        found = networks["hfdr"](batch["rgb"], batch["coarse"]).float()
         return {
             "l1": l1_loss(found, batch["wanted"], batch["mask"]),
             "laplacian": 2 * laplacian_loss(found, batch["wanted"], batch["mask"]),
@@ -223,7 +231,7 @@ class HFDRRecipe(UhrRecipe):
 
     def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Rows: picture; albedo, micronormal, specular found and wanted."""
-        return compared(batch, networks["hfdr"](batch["rgb"], batch["prior"], batch["guide"]))
+        return compared(batch, networks["hfdr"](batch["rgb"], batch["coarse"]))
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
         """Half precision."""
@@ -237,6 +245,21 @@ class HFDRRecipe(UhrRecipe):
 def targets(maps: Float[Tensor, "n 16 h h"]) -> dict[str, Tensor]:
     """``wanted`` maps and ``mask`` of the skin's pixels."""
     return {"wanted": maps[:, 8:15], "mask": (maps[:, 15:] > 0.99).float()}
+
+
+def gains(n: int, dice: torch.Generator) -> Float[Tensor, "n 3 1 1"]:
+    """By what pictures are made brighter or darker, and a little warmer or colder."""
+    return torch.exp(
+        0.1 * torch.randn(n, 1, 1, 1, generator=dice) + 0.03 * torch.randn(n, 3, 1, 1, generator=dice)
+    )
+
+
+def told(maps: Float[Tensor, "n 16 h h"], dice: torch.Generator) -> Float[Tensor, "n 1 h h"]:
+    """The skin that the light is estimated from: now and then with holes, as a parser leaves them."""
+    n, size = len(maps), maps.shape[-1]
+    holes = interpolate(torch.rand(n, 1, 6, 6, generator=dice), (size, size), mode="bilinear").to(maps)
+    often = (torch.rand(n, 1, 1, 1, generator=dice) < 0.5).to(maps)
+    return (maps[:, 15:] > 0.5) * (1 - often * (holes < 0.3).to(maps))
 
 
 def worn(prior: Float[Tensor, "n 5 h h"], dice: torch.Generator) -> Float[Tensor, "n 5 h h"]:

@@ -1,0 +1,76 @@
+"""The picture freed of its light: what albedo starts at in both stages. Ours, not the paper's."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.render.shading import sh_basis
+
+__all__ = ["COARSE", "coarse_of", "freed", "guide_at", "shading_of"]
+
+ROUNDS = 4
+HUBER = 2.0
+RIDGE = (0.0, 0.002, 0.002, 0.002, 0.008, 0.008, 0.008, 0.008, 0.008)
+"""As ``observe.light`` solves for a photo's light."""
+DARKEST = 0.2
+"""Least shading, as a share of its mean over the skin."""
+COARSE = 15
+"""Channels of ``coarse_of``."""
+
+
+def shading_of(
+    rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"],
+    trust: Float[Tensor, "b 1 h w"] | None = None,
+) -> Float[Tensor, "b 3 h w"]:  # fmt: skip
+    """Irradiance by second-order harmonics over the prior's normals: mean over skin 1; 1 off the head.
+
+    Skin is taken to have one colour; what departs from it (brows, lips, gloss, shadow) loses weight (Huber).
+
+    Args:
+        rgb: sRGB 0..1. trust: how surely a pixel is skin; None: all of the head counts.
+    """
+    on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).to(rgb)
+    weight = (on if trust is None else on * trust) * (rgb.amax(1, keepdim=True) < 0.985)
+    weight = torch.where(weight.sum((1, 2, 3), keepdim=True) < 30, on + 1e-6, weight).flatten(1)
+    basis = sh_basis(normalize(prior[:, 2:] * 2 - 1, dim=1).permute(0, 2, 3, 1)).flatten(1, 2)
+    colour = srgb_to_linear(rgb.clamp(0, 1)).flatten(2).transpose(1, 2)
+    total = weight.sum(1).clamp(min=1e-6)
+    level = ((colour * weight[..., None]).sum(1) / total[:, None]).clamp(min=1e-4)
+    scaled = colour / level[:, None]
+    robust, light = torch.ones_like(weight), torch.zeros(())
+    ridge = torch.diag(torch.tensor(RIDGE).to(rgb)) + 1e-6 * torch.eye(9).to(rgb)
+    for _ in range(ROUNDS):
+        each = (basis * (weight * robust)[..., None]).transpose(1, 2)
+        light = torch.linalg.solve(each @ basis + total[:, None, None] * ridge, each @ scaled)
+        off = (scaled - basis @ light).abs().mean(-1)
+        limit = HUBER * ((off * weight).sum(1) / total).clamp(min=1e-4)
+        robust = (limit[:, None] / off.clamp(min=1e-6)).clamp(max=1)
+    shading = basis @ light
+    mean = ((shading * weight[..., None]).sum(1) / total[:, None]).clamp(min=1e-4)
+    shading = (shading / mean[:, None]).clamp(DARKEST, 1 / DARKEST)
+    return torch.where(on > 0, shading.transpose(1, 2).unflatten(2, tuple(rgb.shape[2:])), 1.0)
+
+
+def freed(rgb: Float[Tensor, "b 3 h w"], shading: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """An sRGB picture divided by a shading in linear light."""
+    return linear_to_srgb((srgb_to_linear(rgb.clamp(0, 1)) / shading).clamp(0, 1))
+
+
+def coarse_of(
+    rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"], guide: Float[Tensor, "b 7 h w"],
+    shading: Float[Tensor, "b 3 h w"],
+) -> Float[Tensor, "b 15 h w"]:  # fmt: skip
+    """What stage 2 takes from stage 1: prior 5, guide 7 (albedo less the freed picture), shading 3."""
+    return torch.cat([prior, guide[:, :3] - freed(rgb, shading), guide[:, 3:], shading], 1)
+
+
+def guide_at(
+    rgb: Float[Tensor, "b 3 h w"], coarse: Float[Tensor, "b 15 h w"]
+) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 7 h w"]]:
+    """The freed picture and the guide at a patch's own detail, from enlarged ``coarse_of``."""
+    free = freed(rgb, coarse[:, 12:])
+    return free, torch.cat([free + coarse[:, 5:8], coarse[:, 8:12]], 1)

@@ -3,9 +3,9 @@
     PYTHON_WITH_BPY tools/blender_uhr.py JOB.json
 
 The job: ``mesh`` (npz: vertices, faces, uv by corner), ``albedo``, ``normal``, ``gloss`` (PNG; red is
-specular, green roughness), ``camera`` (K, cam_from_world, size; OpenCV), ``sky``
-(npy, equirectangular radiance),
-``lamp`` (direction towards it, colour, angle), ``samples``, ``picture`` (where the PNG goes).
+specular, green roughness), ``camera`` (K, cam_from_world, size; OpenCV), ``samples``, ``threads`` (0: all),
+``shots``: each with ``sky`` (npy, equirectangular radiance), ``lamp`` (direction towards it, colour, angle),
+``picture`` (where the PNG goes). Mesh and textures stay loaded from one shot to the next.
 Blender is a program of its own here; nothing of it is part of headcast.
 """
 
@@ -70,9 +70,11 @@ def skin(job: dict) -> bpy.types.Material:
     return material
 
 
-def light(job: dict) -> None:
-    """An environment picture and a soft sun."""
-    sky = np.load(job["sky"]).astype(np.float32)
+def light(shot: dict) -> None:
+    """An environment picture and a soft sun, instead of those before."""
+    for old in [x for x in bpy.data.objects if x.type == "LIGHT"]:
+        bpy.data.objects.remove(old)
+    sky = np.load(shot["sky"]).astype(np.float32)
     h, w = sky.shape[:2]
     image = bpy.data.images.new("sky", w, h, float_buffer=True)
     image.colorspace_settings.name = "Linear Rec.709"
@@ -84,9 +86,9 @@ def light(job: dict) -> None:
     world.node_tree.links.new(node.outputs["Color"], world.node_tree.nodes["Background"].inputs["Color"])
     bpy.context.scene.world = world
     sun = bpy.data.lights.new("sun", "SUN")
-    sun.energy, sun.color, sun.angle = job["lamp"]["energy"], job["lamp"]["colour"], job["lamp"]["angle"]
+    sun.energy, sun.color, sun.angle = (shot["lamp"][k] for k in ("energy", "colour", "angle"))
     thing = bpy.data.objects.new("sun", sun)
-    towards = Y_UP_TO_Z_UP.to_3x3() @ mathutils.Vector(job["lamp"]["direction"])
+    towards = Y_UP_TO_Z_UP.to_3x3() @ mathutils.Vector(shot["lamp"]["direction"])
     thing.rotation_euler = towards.to_track_quat("Z", "Y").to_euler()
     bpy.context.scene.collection.objects.link(thing)
 
@@ -107,21 +109,25 @@ def camera(given: dict) -> None:
 
 
 def main() -> None:
-    """Builds the scene and draws it."""
+    """Builds the scene and draws it in every light."""
     job = json.loads(Path(sys.argv[1]).read_text())
     bpy.ops.wm.read_factory_settings(use_empty=True)
     mesh(job["mesh"]).data.materials.append(skin(job))
-    light(job)
     camera(job["camera"])
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.use_denoising = job["samples"], True
+    scene.render.use_persistent_data = True
+    if job.get("threads"):
+        scene.render.threads_mode, scene.render.threads = "FIXED", job["threads"]
     scene.render.film_transparent = True
     scene.view_settings.view_transform = "Standard"
     scene.render.image_settings.file_format = "PNG"
     scene.render.image_settings.color_mode = "RGBA"
-    scene.render.filepath = job["picture"]
-    bpy.ops.render.render(write_still=True)
+    for shot in job["shots"]:
+        light(shot)
+        scene.render.filepath = shot["picture"]
+        bpy.ops.render.render(write_still=True)
 
 
 if __name__ == "__main__":

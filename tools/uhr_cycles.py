@@ -2,6 +2,7 @@
 
     make blender
     python tools/uhr_cycles.py --out cycles [--heads 12] [--lights 2] [--size 1024] [--texture 2048]
+        [--threads 0]
 
 People of the test split, bald and without glasses, seen from about the front; per light an environment of
 soft lobes and a sun of finite size. A file a picture (``head00_light0.safetensors``: the channels of
@@ -87,34 +88,29 @@ def one(args: argparse.Namespace, number: int) -> None:
     if all(f.exists() for f in files):
         return
     config = SynthConfig(
-        split="test",
-        size=args.size,
-        texture=args.texture,
-        people=1,
-        pbr=True,
-        hair=False,
-        glasses=False,
-        antialias=2,
-    )
+        split="test", size=args.size, texture=args.texture, people=1, pbr=True, hair=False, glasses=False,
+    )  # fmt: skip
     dice = Dice(np.array([[1, number]], np.int64), args.seed, torch.device("cpu"))
     b = make_batch(config, torch.device("cpu"), args.seed, np.array([number]), views=framed(dice, args.size))
     truth = truth_maps(b)[0]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         job = export(b, folder)
-        for k, file in enumerate(files):
+        job |= {
+            "samples": args.samples, "threads": args.threads, "shots": [],
+            "camera": {"K": b.views.K[0].tolist(), "cam_from_world": b.views.cam_from_world[0].tolist(),
+                       "size": [args.size, args.size]},
+        }  # fmt: skip
+        for k in range(args.lights):
             rng = np.random.default_rng([args.seed, number, k])
-            np.save(folder / "sky.npy", sky_of(rng))
-            job |= {
-                "sky": str(folder / "sky.npy"), "lamp": lamp_of(rng), "samples": args.samples,
-                "picture": str(folder / "picture.png"),
-                "camera": {"K": b.views.K[0].tolist(), "cam_from_world": b.views.cam_from_world[0].tolist(),
-                           "size": [args.size, args.size]},
-            }  # fmt: skip
-            (folder / "job.json").write_text(json.dumps(job))
-            command = [args.blender, str(BLENDER), str(folder / "job.json")]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            seen = load_image(folder / "picture.png")
+            np.save(folder / f"sky{k}.npy", sky_of(rng))
+            shot = {"sky": str(folder / f"sky{k}.npy"), "picture": str(folder / f"picture{k}.png")}
+            job["shots"].append(shot | {"lamp": lamp_of(rng)})
+        (folder / "job.json").write_text(json.dumps(job))
+        command = [args.blender, str(BLENDER), str(folder / "job.json")]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        for k, file in enumerate(files):
+            seen = load_image(folder / f"picture{k}.png")
             alpha = np.full(seen.rgb.shape[:2], 255, np.uint8) if seen.alpha is None else seen.alpha
             rgb = over_grey(seen.rgb, alpha)
             maps = truth.clone()
@@ -131,7 +127,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--blender", default=".bpy/bin/python")
     sizes = {"size": 1024, "texture": 2048, "samples": 32}
-    for name, value in {"heads": 12, "first": 0, "lights": 2, **sizes, "seed": 707}.items():
+    for name, value in {"heads": 12, "first": 0, "lights": 2, **sizes, "threads": 0, "seed": 707}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     args = parser.parse_args()
     for number in range(args.first, args.heads):

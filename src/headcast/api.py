@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from headcast.observe.types import Observation
     from headcast.video import Clip
 
-__all__ = ["Progress", "Runtime", "animate", "create", "export", "load", "observe", "render"]
+__all__ = ["Progress", "Runtime", "animate", "bake", "create", "export", "load", "observe", "render"]
 
 Progress = Callable[[float, str], None]
 """Told the share done (0..1) and what is being done."""
@@ -75,13 +75,14 @@ def observe(
 
 
 def create(
-    sources: Sequence[str | Path] | str | Path, *, face: int | None = None, representation: str = "gaussians",
-    texture_size: int | None = None, seed: int = 0, consent: str | None = None, head: HeadModel | None = None,
+    sources: Sequence[str | Path] | str | Path, *, method: str = "fit", face: int | None = None,
+    representation: str = "gaussians", texture_size: int | None = None, seed: int = 0, consent: str | None = None, head: HeadModel | None = None,
     progress: Progress | None = None, skin_maps: str | None = None, maps_folder: Path | None = None,
 ) -> Avatar:  # fmt: skip
     """Makes an avatar of one person from one or several photos or from a video.
 
     Args:
+        method: ``fit``, or ``portrait4d`` (tri-planes in one forward pass; its weights are a preview).
         face: which face of a photo, counted from 1 by size; None takes the largest.
         representation: ``gaussians`` (they carry the textured mesh, too) or ``mesh`` (that alone, sooner).
         texture_size: side of the texture, pixels; None: as the photo's detail asks.
@@ -101,6 +102,15 @@ def create(
     from headcast.methods.fit.reconstruct import reconstruct
     from headcast.render.jit import prepare
 
+    if method == "portrait4d":
+        if representation != "gaussians" or texture_size or skin_maps:
+            raise HeadcastError(
+                "--method portrait4d: has no textured mesh; leave out --representation, --texture and "
+                "--texture-size"
+            )
+        return by_portrait4d(sources, face, seed, consent, head, progress)
+    if method != "fit":
+        raise HeadcastError(f"--method {method}: unknown; give fit or portrait4d")
     if representation not in ("gaussians", "mesh"):
         raise HeadcastError(f"--representation {representation}: unknown; give gaussians or mesh")
     if skin_maps:
@@ -124,6 +134,42 @@ def create(
     if representation == "mesh":
         return mesh
     return with_gaussians(mesh, seen, seed=seed, progress=part(progress, end, 1.0))
+
+
+def by_portrait4d(
+    sources: Sequence[str | Path] | str | Path, face: int | None, seed: int, consent: str | None,
+    head: HeadModel | None, progress: Progress | None,
+) -> Avatar:  # fmt: skip
+    """``create`` with ``method="portrait4d"``: the first photo, or a video's best frame."""
+    import torch
+
+    from headcast.head.model import HeadModel
+    from headcast.methods.portrait4d.infer import reconstruct
+    from headcast.methods.portrait4d.networks import check_available
+
+    check_available()
+    torch.manual_seed(seed)
+    head = HeadModel.load() if head is None else head
+    with torch.no_grad():
+        seen = observe(sources, face=face, head=head, progress=part(progress, 0.0, 0.9))
+        return reconstruct(seen, head, seed=seed, consent=consent)
+
+
+def bake(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> Avatar:
+    """An avatar of any kind as Gaussians on a rigged mesh, which every export and the viewer take.
+
+    Raises:
+        HeadcastError: it is one already; its pictures show no head.
+    """
+    from headcast.avatar.mesh import MeshAvatar
+
+    if getattr(avatar, "mesh", None) is not None or isinstance(avatar, MeshAvatar):
+        raise HeadcastError("bake: this avatar has a mesh already; export takes it as it is")
+    from headcast.methods.portrait4d.avatar import TriplaneAvatar
+    from headcast.methods.portrait4d.bake import baked
+
+    assert isinstance(avatar, TriplaneAvatar)
+    return baked(avatar, seed=seed, progress=progress)
 
 
 def load(path: str | Path) -> Avatar:
@@ -257,8 +303,7 @@ def rendered(
 
     for t, camera in enumerate(drive.cameras):
         with torch.no_grad():
-            light = None if drive.light is None else drive.light[t]
-            yield over_colour(avatar.render(drive.params[t], camera, light), colour)
+            yield over_colour(drive.picture(avatar, t, camera), colour)
         if progress:
             progress((t + 1) / len(drive), "rendering")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,8 @@ from headcast.view import View, front_view, head_center
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.observe.personal import PersonalLandmarks
+    from headcast.observe.track import Track
+    from headcast.render.types import Rendering
     from headcast.video import AudioSource, Clip
 
 __all__ = ["CameraChoice", "Drive", "Progress", "drive_from", "is_video", "performance"]
@@ -46,6 +48,7 @@ class Drive:
         labels: a word for every frame, or empty.
         notes: what the user should know.
         light: (T, 9, 3) irradiance of every frame; None: the avatar's own.
+        motion: (T, m) what the avatar itself read in the driver's frames, for kinds that do (tri-planes).
     """
 
     params: HeadParams
@@ -56,6 +59,14 @@ class Drive:
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     light: Float[Tensor, "t 9 3"] | None = None
+    motion: Float[Tensor, "t m"] | None = None
+
+    def picture(self, avatar: Avatar, t: int, camera: Camera) -> Rendering:
+        """Frame ``t`` by an avatar."""
+        light = None if self.light is None else self.light[t]
+        if self.motion is None:
+            return avatar.render(self.params[t], camera, light)
+        return avatar.render(self.params[t], camera, light, self.motion[t])  # type: ignore[call-arg]
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -162,7 +173,17 @@ def from_video(
             neck=relative_rotation(track.params.rotation),
         )  # fmt: skip
         drive = Drive(moved, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes)
+    if hasattr(avatar, "motion_of"):
+        drive = replace(drive, motion=motions(avatar, clip, track))
     return drive if fps is None else at_rate(drive, fps)
+
+
+def motions(avatar: Any, clip: Clip, track: Track) -> Float[Tensor, "t m"]:
+    """What the avatar reads in every frame; where the face was lost, what it read last (at first: next)."""
+    seen = [t for t, d in enumerate(track.detections) if d is not None]
+    found = {t: avatar.motion_of(clip.frames[t], track.camera, track.params[t]) for t in seen}
+    held = [max((s for s in seen if s <= t), default=seen[0]) for t in range(len(track))]
+    return torch.stack([found[t] for t in held])
 
 
 def performance(path: str | Path, flame: Path | None = None, progress: Progress | None = None) -> Motion:
@@ -225,5 +246,5 @@ def at_rate(drive: Drive, fps: float) -> Drive:
     count = max(1, round(len(drive) * fps / drive.fps))
     index = (torch.arange(count) * (drive.fps / fps)).round().long().clamp(max=len(drive) - 1)
     cameras = tuple(drive.cameras[int(i)] for i in index)
-    light = None if drive.light is None else drive.light[index]
-    return replace(drive, params=drive.params[index], cameras=cameras, fps=fps, light=light)  # type: ignore[index]
+    light, motion = (None if x is None else x[index] for x in (drive.light, drive.motion))
+    return replace(drive, params=drive.params[index], cameras=cameras, fps=fps, light=light, motion=motion)  # type: ignore[index]

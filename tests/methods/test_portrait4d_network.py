@@ -143,22 +143,22 @@ def small() -> Synthesizer:
 
 @torch.no_grad()
 def test_small_network_renders_from_any_camera(small: Synthesizer) -> None:
-    image = torch.rand(1, 3, 256, 256) * 2 - 1
+    image = torch.rand(1, 3, SMALL.side, SMALL.side) * 2 - 1
     seen = small.appearance(image, torch.randn(1, SMALL.motion))
     one = small.head(seen, torch.randn(1, SMALL.motion))
     two = small.head(seen, torch.randn(1, SMALL.motion))
-    assert one.planes.shape == (1, 3, SMALL.features, 128, 128)
+    assert one.planes.shape == (1, 3, SMALL.features, SMALL.side // 2, SMALL.side // 2)
     assert not torch.allclose(one.planes, two.planes)
     cameras = [Camera.orbit(torch.zeros(3), 1.4, yaw, focal=1200, width=256, height=256) for yaw in (0.0, 30)]
     drawn = [small.render(one, small.rays([c], 32)) for c in cameras]
-    assert drawn[0].image.shape == (1, 3, 256, 256) and drawn[0].alpha.shape == (1, 1, 32, 32)
+    assert drawn[0].image.shape == (1, 3, 128, 128) and drawn[0].alpha.shape == (1, 1, 32, 32)
     assert not torch.allclose(drawn[0].raw, drawn[1].raw)
     assert all(bool((d.alpha >= -1e-5).all() and (d.alpha <= 1 + 1e-5).all()) for d in drawn)
 
 
 @torch.no_grad()
 def test_static_network_ignores_motion_layers(small: Synthesizer) -> None:
-    image = torch.rand(1, 3, 256, 256) * 2 - 1
+    image = torch.rand(1, 3, SMALL.side, SMALL.side) * 2 - 1
     before = small.head(small.appearance(image)).planes
     changed = Synthesizer(SMALL).eval()
     state = small.state_dict()

@@ -118,7 +118,7 @@ def test_motion_stage_takes_the_papers_losses(static_weights: str) -> None:
     moved = {n for n, p in networks["synthesizer"].named_parameters() if p.grad is not None}
     assert any(is_motion(n) for n in moved) and networks["motion"].out.weight.grad.abs().sum() > 0
     rates = [g["lr"] for g in recipe.optimizers(networks)["main"].param_groups]
-    assert rates == [recipe.rate, 2.5 * recipe.rate]
+    assert rates == [recipe.rate, recipe.mean_rate * recipe.rate, 2.5 * recipe.rate]
 
 
 def test_motion_stage_needs_the_static_one(tmp_path: Path) -> None:

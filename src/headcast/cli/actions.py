@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headcast import api
 from headcast.cli.commands import (
     Animate,
+    Bake,
     Command,
     Create,
     Doctor,
@@ -55,6 +56,8 @@ def run(command: Command) -> None:
             run_animate(command)
         case Render():
             run_render(command)
+        case Bake():
+            run_bake(command)
         case Export():
             run_export(command)
         case Observe():
@@ -110,7 +113,7 @@ def run_create(command: Create) -> None:
     with Bar() as bar:
         head = chosen_head(command.head, command.flame, command.ict, bar)
         avatar = api.create(
-            command.sources, face=command.face, head=head, representation=command.representation,
+            command.sources, method=command.method, face=command.face, head=head, representation=command.representation,
             texture_size=command.texture_size, seed=command.seed, consent=command.consent, progress=bar,
             skin_maps=command.texture, maps_folder=out.with_suffix(".maps"),
         )  # fmt: skip
@@ -171,6 +174,18 @@ def run_render(command: Render) -> None:
     )  # fmt: skip
     save_png(out, picture, picture_text(avatar.info))
     report(out, command.seed, start, command.json)
+
+
+def run_bake(command: Bake) -> None:
+    """``headcast bake``."""
+    start = time.perf_counter()
+    pick_device(command.device)
+    out = output(command.out, f"{command.avatar.stem}_rigged", ".avatar")
+    check_writable(out)
+    with Bar() as bar:
+        avatar = api.bake(api.load(command.avatar), seed=command.seed, progress=bar)
+        avatar.save(out)
+    report(out, command.seed, start, command.json, tuple(avatar.info.get("warnings", ())))
 
 
 def run_export(command: Export) -> None:

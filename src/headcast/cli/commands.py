@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, Suppress, arg
 
 __all__ = [
-    "Animate", "Command", "Create", "Doctor", "Evaluate", "Export", "Info", "Observe", "Render",
+    "Animate", "Bake", "Command", "Create", "Doctor", "Evaluate", "Export", "Info", "Observe", "Render",
     "Restore", "Synth", "Texture", "Train", "View", "Weights",
 ]  # fmt: skip
 
@@ -29,6 +29,8 @@ class Create:
     """Photos, or one video."""
     out: Out = None
     """Where the .avatar goes; by default the first source's name in the current folder."""
+    method: Literal["fit", "portrait4d"] = "fit"
+    """fit, or portrait4d: tri-planes in one forward pass (Portrait4D-v2); a preview, see docs/portrait4d.md."""
     face: Number = None
     """Which face of a photo, counted from 1 by size; by default the largest."""
     head: Literal["headcast", "flame", "ict"] = "headcast"
@@ -144,6 +146,22 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Bake:
+    """An avatar without a mesh (tri-planes) becomes Gaussians on a rigged mesh, for every export and view."""
+
+    avatar: Positional[Path]
+    """The .avatar."""
+    out: Out = None
+    """Where the new .avatar goes; by default the avatar's name with _rigged in the current folder."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Prints a report as JSON."""
+
+
+@dataclass(frozen=True)
 class Observe:
     """What headcast sees in a photo: landmarks, masks, the fitted head, the light; in words and pictures."""
 
@@ -248,7 +266,7 @@ class Evaluate:
     """Measures avatars, methods or priors against real or synthetic truth: JSON, table, pictures."""
 
     subjects: Positional[str]
-    """What: .avatar files or methods (fit, fit:mesh), with commas between; or the name of a prior."""
+    """What: .avatar files or methods (fit, fit:mesh, portrait4d), with commas between; or the name of a prior."""
     protocol: Literal["self-reenactment", "cross-reenactment", "novel-view", "texture", "prior"]
     """What is measured; docs/evaluate.md tells what each protocol does."""
     data: Path
@@ -358,6 +376,6 @@ class Weights:
 
 
 Command = (
-    Create | Animate | Render | Export | View | Observe | Info | Synth | Train | Evaluate | Restore
+    Create | Animate | Render | Bake | Export | View | Observe | Info | Synth | Train | Evaluate | Restore
     | Texture | Weights | Doctor
 )  # fmt: skip

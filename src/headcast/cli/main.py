@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 from headcast.cli.commands import (
     Animate,
+    Bake,
     Command,
     Create,
     Doctor,
@@ -114,6 +115,7 @@ def parse(arguments: list[str]) -> Command | None:
         Annotated[Create, subcommand("create")]
         | Annotated[Animate, subcommand("animate")]
         | Annotated[Render, subcommand("render")]
+        | Annotated[Bake, subcommand("bake")]
         | Annotated[Export, subcommand("export")]
         | Annotated[Observe, subcommand("observe")]
         | Annotated[Info, subcommand("info")]

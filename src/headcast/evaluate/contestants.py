@@ -19,7 +19,10 @@ REAL = "real clip"
 BASELINE = "fit"
 """The method that is always in the table."""
 
-METHODS: dict[str, str] = {"fit": "headcast.evaluate.contestants:fit"}
+METHODS: dict[str, str] = {
+    "fit": "headcast.evaluate.contestants:fit",
+    "portrait4d": "headcast.evaluate.contestants:portrait4d",
+}
 """Where each method's maker lives, imported when it is asked for: (photos, variant, seed, progress) to
 avatar."""
 
@@ -72,15 +75,29 @@ def _method(name: str, seed: int) -> Contestant:
         raise HeadcastError(f"evaluate {name}: neither an .avatar file nor a method; methods here: {known}")
     if method == "fit" and variant not in ("", "gaussians", "mesh"):
         raise HeadcastError(f"evaluate {name}: give fit, fit:gaussians or fit:mesh")
+    if method == "portrait4d" and variant not in ("", "baked"):
+        raise HeadcastError(f"evaluate {name}: give portrait4d or portrait4d:baked")
+    facts = f"headcast {__version__}"
+    if method == "portrait4d":
+        from headcast.methods.portrait4d.networks import check_available, load_networks
+
+        check_available()
+        facts += f" {load_networks().hash}"
     module, function = METHODS[method].split(":")
 
     def make(photos: Sequence[Path], progress: api.Progress) -> Avatar:
         maker: Maker = getattr(import_module(module), function)
         return maker(photos, variant, seed, progress)
 
-    return Contestant(name, f"headcast {__version__}", make)
+    return Contestant(name, facts, make)
 
 
 def fit(photos: Sequence[Path], variant: str, seed: int, progress: api.Progress) -> Avatar:
     """The method ``fit``; variants are its representations."""
     return api.create(list(photos), representation=variant or "gaussians", seed=seed, progress=progress)
+
+
+def portrait4d(photos: Sequence[Path], variant: str, seed: int, progress: api.Progress) -> Avatar:
+    """Portrait4D-v2 from the first photo; ``baked``: as Gaussians on a rigged mesh."""
+    avatar = api.create(list(photos), method="portrait4d", seed=seed, progress=progress)
+    return api.bake(avatar, seed=seed) if variant == "baked" else avatar

@@ -61,8 +61,7 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Say) -> UInt8[np.ndarra
     )  # fmt: skip
     made = []
     for t, camera in enumerate(drive.cameras):
-        light = None if drive.light is None else drive.light[t]
-        made.append(to_rgba(avatar.render(drive.params[t], camera, light)))
+        made.append(to_rgba(drive.picture(avatar, t, camera)))
         say(0.4 + 0.6 * (t + 1) / len(drive), "rendering")
     return np.stack(made)
 

@@ -102,4 +102,6 @@ def mesh_of(avatar: Avatar) -> MeshAvatar:
     for held in (avatar, getattr(avatar, "mesh", None)):
         if isinstance(held, MeshAvatar):
             return held
-    raise HeadcastError(f"this avatar ({type(avatar).__name__}) has no textured mesh to export")
+    raise HeadcastError(
+        f"this avatar ({type(avatar).__name__}) has no textured mesh to export; make one that has: headcast bake"
+    )

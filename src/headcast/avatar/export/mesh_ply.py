@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from headcast.avatar.export.pieces import split
 from headcast.avatar.export.ply import write_ply
 from headcast.avatar.export.splats import rest_pose
 from headcast.errors import HeadcastError
+from headcast.head.params import HeadParams
 from headcast.marks import header_lines
 from headcast.render.geometry import vertex_normals
 from headcast.render.texture import sample_texture
@@ -45,8 +47,15 @@ def write_mesh_ply(
     check_shading(shading)
     if subdivide is not None and not 0 <= subdivide <= 3:
         raise HeadcastError(f"--subdivide {subdivide}: give 0 to 3")
+    params = rest_pose(avatar, expression)
+    lines = (*header_lines(avatar.info), "axes: y-up, metres")
+    if isinstance(avatar, HasSurface):
+        if shading == "lit":
+            raise HeadcastError("--shading lit: this avatar's colours hold the photo's light; bake it first")
+        write_surface(path, *avatar.surface(params), lines)
+        return
     mesh = mesh_of(avatar)
-    head, params = mesh.head, rest_pose(avatar, expression)
+    head = mesh.head
     pictures = textures(mesh, shading)
     with torch.no_grad():
         parts = [(head(params), head.faces, head.uv, head.faces_uv)]
@@ -64,8 +73,33 @@ def write_mesh_ply(
         start += len(values)
     triangles = np.zeros(sum(map(len, faces)), [("vertex_indices", "<i4", (3,))])
     triangles["vertex_indices"] = np.concatenate(faces)
-    lines = (*header_lines(avatar.info), "axes: y-up, metres")
     write_ply(path, {"vertex": np.concatenate(vertices), "face": triangles}, lines)
+
+
+@runtime_checkable
+class HasSurface(Protocol):
+    """An avatar without a mesh that can say where its surface lies."""
+
+    def surface(self, params: HeadParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Vertices (metres), sRGB colours in 0..1, triangles."""
+        ...
+
+
+def write_surface(
+    path: Path, points: Float[np.ndarray, "v 3"], colours: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"], lines: tuple[str, ...],
+) -> None:  # fmt: skip
+    """A coloured surface as it is."""
+    normal = vertex_normals(torch.from_numpy(points).float(), torch.from_numpy(faces)).numpy()
+    rows = np.zeros(len(points), VERTEX)
+    for k, name in enumerate(("x", "y", "z")):
+        rows[name], rows[f"n{name}"] = points[:, k], normal[:, k]
+    for k, name in enumerate(("red", "green", "blue")):
+        rows[name] = np.round(colours[:, k] * 255)
+    rows["alpha"] = 255
+    triangles = np.zeros(len(faces), [("vertex_indices", "<i4", (3,))])
+    triangles["vertex_indices"] = faces
+    write_ply(path, {"vertex": rows, "face": triangles}, lines)
 
 
 def enough(uv: Float[np.ndarray, "n 2"], faces: Int[np.ndarray, "f 3"], size: tuple[int, ...]) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
 from headcast.avatar.mesh import bind, check_head, thumbnail_of
@@ -22,48 +22,20 @@ from headcast.head.foreign.known import stored_head
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.head.skin import uv_key
-from headcast.methods.portrait4d.motion import MotionEncoder, WeightsToMotion, told
+from headcast.methods.portrait4d.motion import faces_of, told
 from headcast.methods.portrait4d.neck import NeckField
-from headcast.methods.portrait4d.network import SMALL, Appearance, Config, Synthesizer
+from headcast.methods.portrait4d.network import Appearance, Config, Head
+from headcast.methods.portrait4d.networks import Networks, load_networks
 from headcast.render.types import Rendering
 from headcast.render.volume import rays_of
 from headcast.rotation import axis_angle_to_matrix
-from headcast.weights import load_tensors
 
-__all__ = ["FRAME", "Networks", "TriplaneAvatar", "framing", "load_networks"]
+__all__ = ["FRAME", "TriplaneAvatar", "framing"]
 
 MIDDLE = (0.0, 0.022, 0.03)
 """What pictures of Ψ are centred on (head frame, metres): as in training (``synth.views``)."""
 FRAME = 0.284
 """Metres that a picture shows at that point: 12° from 1.35 m, the middle of the paper's distances."""
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Ψ, its motion encoder, and the map from expression weights to motion; frozen."""
-
-    psi: Synthesizer
-    motion: MotionEncoder
-    said: WeightsToMotion
-
-
-@cache
-def load_networks(name: str = "portrait4d", config: Config = SMALL) -> Networks:
-    """Bundled weights by name, or those of a file; once a process."""
-    tensors, _, _ = load_tensors(name)
-
-    def filled(network: nn.Module, start: str) -> nn.Module:
-        state = {k.removeprefix(start): v.float() for k, v in tensors.items() if k.startswith(start)}
-        network.load_state_dict(state)
-        return network.eval().requires_grad_(False)
-
-    psi = Synthesizer(config)
-    psi.load_state_dict({k: v.float() for k, v in tensors.items() if not k.startswith("_")})
-    psi.eval().requires_grad_(False)
-    motion, said = MotionEncoder(config.motion), WeightsToMotion(config.motion)
-    filled(motion, "_motion.")
-    filled(said, "_said.")
-    return Networks(psi, motion, said)
 
 
 def framing(camera: Camera, params: HeadParams) -> tuple[float, float, float]:
@@ -96,21 +68,40 @@ class TriplaneAvatar:
         """Sizes of Ψ."""
         return self.networks.psi.config
 
+    def motion_of(
+        self, frame: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams
+    ) -> Float[Tensor, " m"]:
+        """The motion embedding v_d of a driver's frame; ``params``: how its head was tracked, unbatched."""
+        with torch.no_grad():
+            points = camera.project(self.head.landmarks(self.head(params), 68))
+            image = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float() / 127.5 - 1
+            return self.networks.motion(faces_of(image, points[None]))[0]
+
+    def posed(self, params: HeadParams, motion: Float[Tensor, " m"] | None = None) -> Head:
+        """Tri-planes for an expression: by ``params``' weights, or by a driver's embedding."""
+        if motion is None:
+            motion = self.networks.said(told(params[(None,)])).squeeze(0)
+        return self.networks.psi.head(self.appearance, motion.unsqueeze(0))
+
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
-    ) -> Rendering:
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        motion: Float[Tensor, " m"] | None = None,
+    ) -> Rendering:  # fmt: skip
         """A picture with straight alpha in sRGB; ``params`` are unbatched.
 
-        The light is that of the photo: ``light`` is not looked at, the head can't be lit anew.
+        Args:
+            light: not looked at: the light is that of the photo, the head can't be lit anew.
+            motion: a driver's embedding (``motion_of``) in place of the expression weights.
         """
         left, top, side = framing(camera, params)
         n = self.config.side
         square = camera_of_square(camera, params, left, top, side, n)
         psi = self.networks.psi
-        batch = params[(None,)]
-        motion = self.networks.said(told(batch))
-        head = psi.head(self.appearance, motion)
-        field = NeckField(self.head, batch, self.config.cube, self.config.units_per_metre)
+        head = self.posed(params, motion)
+        field = None
+        if bool(params.neck.abs().amax() > 1e-4):
+            c = self.config
+            field = NeckField(self.head, params[(None,)], c.cube, c.units_per_metre)
         rays = rays_of([square], n // 4, self.config.cube / 2, self.config.units_per_metre)
         drawn = psi.render(head, rays, field)
         alpha = interpolate(drawn.alpha, (n, n), mode="bilinear")
@@ -122,6 +113,19 @@ class TriplaneAvatar:
         return Rendering(
             (whole[:3] / solid).clamp(0, 1).permute(1, 2, 0), alpha, whole[4] / solid * (alpha > 0), "srgb"
         )
+
+    def surface(
+        self, params: HeadParams
+    ) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
+        """Vertices (head frame, metres), sRGB colours with the photo's light, triangles; straight neck.
+
+        Raises:
+            HeadcastError: nothing in it is solid.
+        """
+        from headcast.methods.portrait4d.surface import surface_of
+
+        found = surface_of(self, params)
+        return found.points, found.colours, found.faces
 
     def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
         """The photo's view, small, on transparent ground."""
@@ -135,6 +139,7 @@ class TriplaneAvatar:
         """
         meta = {
             **self.info, "kind": "triplane", "columns": self.appearance.columns,
+            "networks": self.networks.hash,
             "head": {"name": self.head.name, "hash": self.head.hash, "topology": uv_key(self.head)},
         }  # fmt: skip
         kept = {k: getattr(self.appearance, k).half() for k in ("tokens", "detail", "background")}
@@ -160,12 +165,19 @@ class TriplaneAvatar:
         columns = package.meta.get("columns")
         if not isinstance(columns, int) or columns != c.side // 16:
             raise damaged(path, "made by networks of another size")
+        if package.meta.get("networks", "") != networks.hash:
+            raise HeadcastError(
+                f"{path}: made with other weights of portrait4d than those installed; create it again, or "
+                "put the weights back"
+            )
         appearance = Appearance(
             check_tensor(t, "tokens", (1, columns**2, c.width), path), columns,
             check_tensor(t, "detail", (1, c.detail_widths[1], c.side // 2, c.side // 2), path),
             check_tensor(t, "background", (1, c.features, c.side, c.side), path),
         )  # fmt: skip
-        info = {k: v for k, v in package.meta.items() if k not in ("format", "version", "columns")}
+        info = {
+            k: v for k, v in package.meta.items() if k not in ("format", "version", "columns", "networks")
+        }
         bound = bind(head, rest - head.shape(source.params.identity))
         return cls(bound, source, info, appearance, networks)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -22,7 +22,7 @@ from headcast.synth.dice import Dice
 from headcast.synth.stream import make_batch
 from headcast.synth.views import Views, draw_views
 
-__all__ = ["Shots", "clip_frames", "drawn_views", "neck_field", "seen_from", "several_views"]
+__all__ = ["Shots", "clip_frames", "drawn_views", "neck_field", "seen_from", "several_views", "shots_of"]
 
 CLIP_FPS = 1.5
 """Two frames of a clip are two thirds of a second apart."""
@@ -37,6 +37,7 @@ class Shots:
         alpha: (b, 1, h, w). depth: (b, 1, h, w) along the ray, metres, 0 off the head.
         K, cam_from_world: cameras, intrinsics in pixels of the pictures.
         landmarks, face: (b, 68 | 478, 3) world, metres. params: of the heads.
+        stored: the neck's field where it was made before.
     """
 
     image: Float[Tensor, "b 3 h w"]
@@ -49,9 +50,15 @@ class Shots:
     landmarks: Float[Tensor, "b 68 3"]
     face: Float[Tensor, "b 478 3"]
     params: HeadParams
+    stored: NeckField | None = None
 
     def __getitem__(self, which: slice) -> Shots:
-        return Shots(*(getattr(self, k)[which] for k in self.__dataclass_fields__))
+        kept = {k: getattr(self, k)[which] for k in self.__dataclass_fields__ if k != "stored"}
+        return Shots(**kept)
+
+    def neck(self, config: Config) -> NeckField:
+        """The neck's rotation field of these heads."""
+        return neck_field(self.params, config) if self.stored is None else self.stored
 
     def target(self, units: float, background: Float[Tensor, "b 3 h w"] | None = None) -> Target:
         """What a rendering from these cameras is to look like, before another background if one is given.
@@ -59,10 +66,16 @@ class Shots:
         Args:
             units: world units of the field a metre.
         """
-        image = self.image
-        if background is not None:
-            image = (self.head + (1 - self.alpha) * background) * 2 - 1
-        return Target(image, self.box(self.K, self.cam_from_world), self.alpha, self.depth * units)
+        behind = self.background if background is None else background
+        image = (self.head + (1 - self.alpha) * behind) * 2 - 1
+        box = self.box(self.K, self.cam_from_world)
+        return Target(image, box, self.alpha, self.depth * units, background=behind * 2 - 1)
+
+    def recoloured(self, head: Float[Tensor, "b 3"], background: Float[Tensor, "b 3"]) -> Shots:
+        """Heads and backgrounds with other colours, by a gain of each channel."""
+        h = torch.minimum(self.head * head[:, :, None, None], self.alpha)
+        behind = (self.background * background[:, :, None, None]).clamp(max=1)
+        return replace(self, head=h, background=behind, image=(h + (1 - self.alpha) * behind) * 2 - 1)
 
     def box(self, K: Float[Tensor, "b 3 3"], cam_from_world: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4"]:
         """x0, y0, x1, y1 around the faces' 478 points as cameras see them, pixels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from headcast import __version__
-from headcast.avatar.source import Source
+from headcast.avatar.source import Source, SurfacePoints
 from headcast.head.model import HeadModel
-from headcast.methods.portrait4d.avatar import Networks, TriplaneAvatar, framing, load_networks
+from headcast.methods.portrait4d.avatar import TriplaneAvatar, framing
 from headcast.methods.portrait4d.motion import faces_of
+from headcast.methods.portrait4d.networks import Networks, load_networks, weights_file
+from headcast.observe.personal import personal_landmarks
 from headcast.observe.types import Observation
 from headcast.weights import card
 
@@ -39,9 +42,11 @@ def reconstruct(
         source = networks.motion(faces_of(whole, landmarks[None]))
         appearance = networks.psi.appearance(image, source)
     light = torch.zeros(9, 3) if first.light is None else torch.as_tensor(first.light).float()
-    return TriplaneAvatar(
-        head, Source(first.camera, first.params, light), info_of(head, seed, consent), appearance, networks
-    )
+    found = personal_landmarks(head, first.params, first.camera, first.detection)
+    own = SurfacePoints(torch.from_numpy(found.triangle).long(), torch.from_numpy(found.bary).float())
+    source = Source(first.camera, first.params, light, own)
+    info = info_of(head, seed, consent, list(first.notes))
+    return TriplaneAvatar(head, source, info, appearance, networks)
 
 
 def cropped(seen: Observation, side: int) -> Float[Tensor, "1 3 s s"]:
@@ -57,9 +62,11 @@ def cropped(seen: Observation, side: int) -> Float[Tensor, "1 3 s s"]:
     return torch.nn.functional.avg_pool2d(found, finer)
 
 
-def info_of(head: HeadModel, seed: int, consent: str | None) -> dict[str, Any]:
+def info_of(head: HeadModel, seed: int, consent: str | None, notes: list[str]) -> dict[str, Any]:
     """How the avatar was made, for its file and for ``headcast info``."""
-    told = card("portrait4d")
+    beside = weights_file().with_suffix(".json")
+    told = json.loads(beside.read_text()) if beside.is_file() else {}
+    preview = "portrait4d's weights are a preview: expect a blurred head; --method fit is sharper"
     info: dict[str, Any] = {
         "kind": "triplane", "method": "portrait4d", "created_by": f"headcast {__version__}", "photos": 1,
         "head": {"name": head.name, "hash": head.hash}, "seed": seed,
@@ -68,6 +75,6 @@ def info_of(head: HeadModel, seed: int, consent: str | None) -> dict[str, Any]:
             {"name": head.name, "licence": head.licence or card("head").get("licence", "see its card")},
         ],
         "synthetic_media": "Pictures of this avatar are synthetic; they show nothing that the person did.",
-        "warnings": ["portrait4d's bundled weights are a preview"] if told.get("status") == "preview" else [],
+        "warnings": [*notes, *([preview] if told.get("status", "preview") == "preview" else [])],
     }  # fmt: skip
     return {**info, "consent": consent} if consent else info

@@ -23,6 +23,7 @@ class Target:
     Attributes:
         image: (b, 3, h, w), -1..1. box: (b, 4) around the face's landmarks, pixels.
         alpha, depth: (b, 1, h, w) or None where unknown; depth along the ray, world units, 0 off the head.
+        background: (b, 3, h, w), -1..1, what lies behind the head, where known.
         only_perceptual: (b,) pseudo targets, which count by the perceptual term alone (Sec. 4.3).
     """
 
@@ -31,6 +32,7 @@ class Target:
     alpha: Float[Tensor, "b 1 h w"] | None = None
     depth: Float[Tensor, "b 1 h w"] | None = None
     only_perceptual: Bool[Tensor, " b"] | None = None
+    background: Float[Tensor, "b 3 h w"] | None = None
 
 
 def reconstruction(drawn: Picture, target: Target, encoder: Encoder) -> dict[str, Tensor]:
@@ -53,6 +55,10 @@ def reconstruction(drawn: Picture, target: Target, encoder: Encoder) -> dict[str
     faces = [face_crops(x, target.box) for x in (image, truth)]
     alike = (encoder.embed(faces[0]) * encoder.embed(faces[1])).sum(-1)
     out["identity"] = ((1 - alike) * kept).sum()
+    if target.background is not None:
+        # without it the background learns to paint the source's head, and the volume stays empty
+        behind = shrunk(target.background, drawn.behind.shape[-1])
+        out["behind"] = (drawn.behind - behind).abs().mean()
     if target.alpha is not None:
         alpha = shrunk(target.alpha, drawn.alpha.shape[-1])
         out["opacity"] = (drawn.alpha - alpha).abs().mean()

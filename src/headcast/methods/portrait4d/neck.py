@@ -20,8 +20,8 @@ __all__ = ["NeckField", "coarse_skin"]
 FINE, COARSE = 24, 8
 CLUSTER = 0.016
 """Metres: vertices of one cell of this side become one."""
-NEAR = 24
-"""Triangles by their middles among which the nearest one is sought."""
+BLOCK, AROUND, NEAR = 3, 96, 8
+"""BLOCK³ cells share the AROUND triangles nearest to their middle; each cell tries its NEAR of these."""
 CLOSE, FALL = 0.003, 1000.0
 """Squared distance (world units) up to which the fine grid counts alone, and how soon it stops to count."""
 
@@ -78,6 +78,15 @@ class NeckField:
             smooth = avg_pool3d(pad(smooth, (1,) * 6, mode="replicate"), 3, 1)
         self.smooth = smooth
 
+    @classmethod
+    def stored(
+        cls, fine: Float[Tensor, "b 4 n n n"], smooth: Float[Tensor, "b 4 m m m"], cube: float
+    ) -> NeckField:  # fmt: skip
+        """A field whose grids were made before."""
+        field = cls.__new__(cls)
+        field.cube, field.fine, field.smooth = cube, fine, smooth
+        return field
+
     def __call__(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 3"]:
         """Where points of the posed heads lie in the canonical ones."""
         near, far = looked_up(self.fine, points, self.cube), looked_up(self.smooth, points, self.cube)
@@ -102,7 +111,7 @@ def field_on(
     triangle (for points above the triangle that is the signed distance along its normal).
     """
     corner = posed[faces]
-    near = torch.cdist(points, corner.mean(1)).topk(min(NEAR, len(faces)), largest=False)[1]
+    near = nearby(points, corner.mean(1))
     bary = closest_bary(points[:, None], corner[near])
     foot = (bary[..., None] * corner[near]).sum(-2)
     square = (points[:, None] - foot).square().sum(-1)
@@ -114,6 +123,23 @@ def field_on(
     moved = to + (turn[triangle] @ (points - foot)[..., None])[..., 0]
     n = round(len(points) ** (1 / 3))
     return torch.cat([moved - points, square[:, None]], 1).T.reshape(4, n, n, n)
+
+
+def nearby(points: Float[Tensor, "m 3"], middle: Float[Tensor, "f 3"]) -> Int[Tensor, "m k"]:
+    """Rows of the middles nearest to each point of a cubic grid, first coarsely for blocks of cells."""
+    n = round(len(points) ** (1 / 3))
+    step = BLOCK if n % BLOCK == 0 else 1
+    m = n // step
+    blocks = points.reshape(m, step, m, step, m, step, 3).permute(0, 2, 4, 1, 3, 5, 6)
+    blocks = blocks.reshape(m**3, step**3, 3)
+    around = torch.cdist(blocks.mean(1), middle).topk(min(AROUND, len(middle)), largest=False, sorted=False)[
+        1
+    ]
+    far = (blocks[:, :, None] - middle[around][:, None]).square().sum(-1)
+    best = far.topk(min(NEAR, far.shape[-1]), largest=False, sorted=False)[1]
+    rows = around[:, None].expand(-1, step**3, -1).gather(2, best)
+    rows = rows.reshape(m, m, m, step, step, step, -1).permute(0, 3, 1, 4, 2, 5, 6)
+    return rows.reshape(len(points), -1)
 
 
 def closest_bary(p: Float[Tensor, "m 1 3"], corner: Float[Tensor, "m k 3 3"]) -> Float[Tensor, "m k 3"]:

@@ -38,6 +38,8 @@ class Config:
         motion: length of a motion embedding.
         cube: side of the cube that the planes span, world units. ``coarse``, ``fine``: samples along a ray.
         units_per_metre: the world's. The published network lives in FLAME's units times three.
+        mean_planes: planes of an average head are learned by themselves and the generator adds what a person
+            differs by (not in the paper; a budget of minutes would go into finding the average head).
     """
 
     side: int = 512
@@ -63,14 +65,15 @@ class Config:
     coarse: int = 48
     fine: int = 48
     units_per_metre: float = 3.0
+    mean_planes: bool = False
 
 
 OFFICIAL = Config()
 SMALL = Config(
-    side=256, motion=128, resnet_width=24, resnet_blocks=(1, 2, 2, 1), global_width=96,
-    detail_widths=(24, 32), width=192, heads=4, blocks=2, motion_hidden=128, motion_tokens=16,
-    canonical_widths=(64, 48), triplane_widths=(64, 48), features=24, decoder_width=48, background_width=16,
-    styles=64, super_widths=(48, 32), coarse=24, fine=24,
+    side=128, motion=64, resnet_width=16, resnet_blocks=(1, 1, 1, 1), global_width=64,
+    detail_widths=(16, 24), width=128, heads=4, blocks=1, motion_hidden=64, motion_tokens=8,
+    canonical_widths=(40, 32), triplane_widths=(40, 32), features=16, decoder_width=32, background_width=12,
+    styles=32, super_widths=(32, 24), coarse=12, fine=12, mean_planes=True,
 )  # fmt: skip
 
 
@@ -114,7 +117,7 @@ class Picture:
         image: (b, 3, side, side), about -1..1, from the super-resolution.
         raw: (b, 3, n, n), the volume's own colours, -1..1. feature: (b, f, n, n), of which raw is the start.
         alpha: (b, 1, n, n) opacity of the head. depth: (b, 1, n, n) along the ray, world units.
-        march: the samples.
+        march: the samples. behind: (b, 3, n, n) the background's own colours, -1..1.
     """
 
     image: Float[Tensor, "b 3 h w"]
@@ -123,6 +126,7 @@ class Picture:
     alpha: Float[Tensor, "b 1 n n"]
     depth: Float[Tensor, "b 1 n n"]
     march: March
+    behind: Float[Tensor, "b 3 n n"]
 
 
 class Synthesizer(nn.Module):
@@ -149,6 +153,9 @@ class Synthesizer(nn.Module):
         self.background = BackgroundNet(c.background_width, c.features)
         self.superresolution = SuperResolution(c.features, c.super_widths, c.styles, c.side // 4)
         self.decoder = RadianceDecoder(c.features, c.decoder_width, c.features)
+        if c.mean_planes:
+            self.mean = nn.Parameter(0.1 * torch.randn(1, 3, c.features, c.side // 2, c.side // 2))
+            start_evenly(self)
 
     def appearance(
         self, image: Float[Tensor, "b 3 h w"], source: Float[Tensor, "b m"] | None = None
@@ -162,7 +169,8 @@ class Synthesizer(nn.Module):
     def head(self, seen: Appearance, driver: Float[Tensor, "b m"] | None = None) -> Head:
         """The tri-planes T; ``driver`` is the motion embedding v_d, None for Ψ3d."""
         canonical = self.encoder_canonical.reenacted(seen.tokens, driver, seen.columns)
-        return Head(self.generator_triplane(canonical, seen.detail), seen.background)
+        planes = self.generator_triplane(canonical, seen.detail)
+        return Head(planes + self.mean if self.config.mean_planes else planes, seen.background)
 
     def radiance(
         self, planes: Float[Tensor, "b 3 f h w"], points: Float[Tensor, "b n 3"]
@@ -200,4 +208,20 @@ class Synthesizer(nn.Module):
         raw = feature[:, :3]
         w = self.get_buffer("w_avg").expand(len(feature), -1)
         image = self.superresolution(raw, feature, w, noise)
-        return Picture(image, raw, feature, 1 - passed, picture(gathered.depth[..., None]), gathered)
+        return Picture(
+            image,
+            raw,
+            feature,
+            1 - passed,
+            picture(gathered.depth[..., None]),
+            gathered,
+            behind[:, :3] * 2 - 1,
+        )
+
+
+def start_evenly(network: Synthesizer) -> None:
+    """First weights that keep the size of what passes (He et al. 2015): the encoders have no norms."""
+    for part in (network.encoder_global, network.encoder_detail):
+        for layer in part.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)

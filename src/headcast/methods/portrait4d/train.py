@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,6 @@ from headcast.methods.portrait4d.data import (
     Shots,
     clip_frames,
     drawn_views,
-    neck_field,
     rays_between,
     seen_from,
     several_views,
@@ -33,13 +33,14 @@ from headcast.methods.portrait4d.losses import (
 )
 from headcast.methods.portrait4d.motion import MotionEncoder, WeightsToMotion, faces_of, told
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, Picture, Synthesizer
+from headcast.methods.portrait4d.stored import read_people
 from headcast.training.config import TrainConfig
 from headcast.weights import load_tensors, weights_path
 
 __all__ = ["Ablation", "MotionRecipe", "StaticRecipe", "synthesizer_of"]
 
 WEIGHTS = {
-    "l1": 1.0, "l1_raw": 1.0, "perceptual": 1.0, "identity": 0.5, "depth": 1.0, "opacity": 1.0,
+    "l1": 1.0, "l1_raw": 1.0, "perceptual": 0.5, "identity": 0.3, "depth": 1.0, "opacity": 1.0, "behind": 0.5,
 }  # fmt: skip
 """Of the terms of Eq. 2 and 5. The paper takes those of Portrait4D, which it doesn't print."""
 ADVERSARIAL, PENALTY, PENALTY_EVERY = 0.05, 1.0, 16
@@ -58,9 +59,12 @@ def synthesizer_of(file: str, device: str, config: Config = SMALL) -> Synthesize
     return network.to(device).eval().requires_grad_(False)
 
 
-def adam(groups: list[dict[str, Any]], rate: float) -> torch.optim.Optimizer:
-    """Adam as StyleGAN's descendants set it."""
-    return torch.optim.Adam(groups, rate, betas=(0.0, 0.99), eps=1e-8)
+def adam(groups: list[dict[str, Any]], rate: float, first: float = 0.0) -> torch.optim.Optimizer:
+    """Adam; ``first``: its memory of gradients, none as StyleGAN's descendants have it for adversarial terms.
+
+    Without that memory, and without a bound of the gradients, single batches of few heads throw Ψ off.
+    """
+    return torch.optim.Adam(groups, rate, betas=(first, 0.99), eps=1e-8)
 
 
 def is_motion(name: str) -> bool:
@@ -87,21 +91,44 @@ class Stage:
 
     people: int = 4
     """Synthetic people in a batch; the paper's batch is 32."""
-    rate: float = 1e-4
+    rate: float = 5e-4
     """Learning rate of the layers that both stages train (2.5 times that for the motion layers)."""
     adversarial_from: int = 1_000_000
     """Pictures seen after which the adversarial term begins and the depth term ends."""
     size: Literal["small", "official", "tiny"] = "small"
     """Which configuration of the network; tiny only shows that training runs."""
+    folder: str = ""
+    """People made before by tools/build_portrait4d_people.py; empty: made while training, without end."""
+    mean_rate: float = 20.0
+    """How much faster the average head's planes learn than the rest (small only)."""
 
     @property
     def config(self) -> Config:
         """Sizes of the network."""
         return {"official": OFFICIAL, "small": SMALL, "tiny": TINY}[self.size]
 
+    def groups(
+        self, network: nn.Module, of: Callable[[str], bool], factor: float = 1.0
+    ) -> list[dict[str, Any]]:
+        """Ψ's parameters of some names, the average head's planes apart."""
+        named = [(n, p) for n, p in network.named_parameters() if of(n)]
+        out = [{"params": [p for n, p in named if n != "mean"], "lr": factor * self.rate}]
+        mean = [p for n, p in named if n == "mean"]
+        return out + [{"params": mean, "lr": self.mean_rate * self.rate}] * bool(mean)
+
+    @property
+    def memory(self) -> float:
+        """Of Adam: none once there is an adversarial term."""
+        return 0.0 if self.adversarial_from <= 0 else 0.9
+
     def resolution(self, seen: int) -> int:
-        """Side of the volume's picture: half at first, then growing to the full one over as many pictures."""
+        """Side of the volume's picture: half at first, then growing to the full one over as many pictures.
+
+        The small network starts with the full one: it has few pixels.
+        """
         full = self.config.side // 4
+        if self.size == "small":
+            return full
         share = min(1.0, max(0.0, seen / self.adversarial_from - 1))
         return round(full / 2 * (1 + share) / 8) * 8
 
@@ -135,7 +162,7 @@ class StaticRecipe(Stage):
     """Ψ3d: one picture of a synthetic head in, the same head from another side out (Eq. 2)."""
 
     name: ClassVar[str] = "portrait4d-static"
-    defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.999, warmup=100, clip=10.0, precision="bf16")
+    defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.995, warmup=50, clip=1.0, cooldown=0.3)
 
     def networks(self, seed: int) -> Networks:
         """Ψ3d and the discriminator."""
@@ -144,12 +171,21 @@ class StaticRecipe(Stage):
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Motion layers rest."""
-        used = [p for n, p in networks["synthesizer"].named_parameters() if not is_motion(n)]
+        used = self.groups(networks["synthesizer"], lambda n: not is_motion(n))
         judge = adam([{"params": list(networks["judge"].parameters())}], 2 * self.rate)
-        return {"main": adam([{"params": used}], self.rate), "judge": judge}
+        return {"main": adam(used, self.rate, self.memory), "judge": judge}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Shots]:
         """``source`` and ``target`` pictures of the same heads."""
+        if self.folder:
+            people = read_people(self.folder)
+            return dict(
+                zip(
+                    ("source", "target"),
+                    people.drawn(self.people, index, seed, device, self.config.side),
+                    strict=True,
+                )
+            )
         both = several_views(self.people, 2, self.config.side, index, seed, device)
         return {"source": both[slice(0, None, 2)], "target": both[slice(1, None, 2)]}
 
@@ -159,7 +195,7 @@ class StaticRecipe(Stage):
         assert isinstance(psi, Synthesizer)
         head = psi.head(psi.appearance(source.image))
         rays = target.rays(self.config, resolution)
-        return psi.render(head, rays, neck_field(target.params, self.config), jitter)
+        return psi.render(head, rays, target.neck(self.config), jitter)
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
         """Eq. 2; there is no triplane term, for no teacher has planes here."""
@@ -198,7 +234,7 @@ class MotionRecipe(Stage):
     """Ψ: cross-view self-reenactment on clips that a frozen Ψ3d has turned into many views (Eq. 3-5)."""
 
     name: ClassVar[str] = "portrait4d"
-    defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.999, warmup=100, clip=10.0, precision="bf16")
+    defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.995, warmup=50, clip=1.0, cooldown=0.3)
 
     static: str = "portrait4d-static"
     """Weights of Ψ3d: a file, or the bundled ones."""
@@ -230,18 +266,21 @@ class MotionRecipe(Stage):
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """2.5 times the rate for what is about motion."""
-        named = list(networks["synthesizer"].named_parameters())
-        fast = [p for n, p in named if is_motion(n)]
-        fast += [*networks["motion"].parameters(), *networks["said"].parameters()]
-        groups = [
-            {"params": [p for n, p in named if not is_motion(n)]}, {"params": fast, "lr": 2.5 * self.rate},
-        ]  # fmt: skip
+        psi = networks["synthesizer"]
+        groups = [*self.groups(psi, lambda n: not is_motion(n)), *self.groups(psi, is_motion, 2.5)]
+        groups[-1]["params"] += [*networks["motion"].parameters(), *networks["said"].parameters()]
         judge = adam([{"params": list(networks["judge"].parameters())}], 2 * self.rate)
-        return {"main": adam(groups, self.rate), "judge": judge}
+        return {"main": adam(groups, self.rate, self.memory), "judge": judge}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Any]:
         """``source`` and ``driver`` frames, two cameras each, and which of them the real frame replaces."""
-        both = clip_frames(self.people, 2, self.config.side, index, seed, device)
+        if self.folder:
+            source, driver = read_people(self.folder).clips(
+                self.people, index, seed, device, self.config.side
+            )
+        else:
+            both = clip_frames(self.people, 2, self.config.side, index, seed, device)
+            source, driver = both[slice(0, None, 2)], both[slice(1, None, 2)]
         chance = np.random.default_rng([seed, index, 4])
         shares = {  # of real frames: for I_d(θp), for I_d(θq)
             "full": (0.1, 0.8), "no-init": (0.1, 0.8), "real-only": (1, 1), "pseudo-p": (0.1, 1),
@@ -250,7 +289,7 @@ class MotionRecipe(Stage):
         views = drawn_views(2 * self.people, self.config.side, index, seed, device)
         real = [torch.from_numpy(chance.random(self.people) < s).to(device) for s in shares]
         return {
-            "source": both[slice(0, None, 2)], "driver": both[slice(1, None, 2)],
+            "source": source, "driver": driver,
             "K": views.K, "cam_from_world": views.cam_from_world, "real_p": real[0], "real_q": real[1],
         }  # fmt: skip
 
@@ -262,7 +301,7 @@ class MotionRecipe(Stage):
             head = frozen.head(frozen.appearance(driver.image))
             K, pose = batch["K"][which], batch["cam_from_world"][which]
             rays = rays_between(K, pose, self.config.side, self.config, self.config.side // 4)
-            return frozen.render(head, rays, neck_field(driver.params, self.config)).image.clamp(-1, 1)
+            return frozen.render(head, rays, driver.neck(self.config)).image.clamp(-1, 1)
 
     def drawn(self, networks: Networks, batch: Any, jitter: bool) -> tuple[Picture, Target, Tensor]:
         """I_re of Eq. 4, what it is to match, and v_d."""
@@ -288,7 +327,7 @@ class MotionRecipe(Stage):
         target = Target(image, driver.box(K_q, pose_q), only_perceptual=~real_q)
         head = psi.head(psi.appearance(source.image, v_s), v_d)
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
-        return psi.render(head, rays, neck_field(driver.params, c), jitter), target, v_d
+        return psi.render(head, rays, driver.neck(c), jitter), target, v_d
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
         """Eq. 5, and how far the embedding that weights would give is from the driver's."""

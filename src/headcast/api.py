@@ -76,8 +76,9 @@ def observe(
 
 def create(
     sources: Sequence[str | Path] | str | Path, *, method: str = "fit", face: int | None = None,
-    representation: str = "gaussians", texture_size: int | None = None, seed: int = 0, consent: str | None = None, head: HeadModel | None = None,
-    progress: Progress | None = None, skin_maps: str | None = None, maps_folder: Path | None = None,
+    representation: str = "gaussians", texture_size: int | None = None, seed: int = 0,
+    consent: str | None = None, head: HeadModel | None = None, progress: Progress | None = None,
+    skin_maps: str | None = None, maps_folder: Path | None = None,
 ) -> Avatar:  # fmt: skip
     """Makes an avatar of one person from one or several photos or from a video.
 

@@ -113,9 +113,10 @@ def run_create(command: Create) -> None:
     with Bar() as bar:
         head = chosen_head(command.head, command.flame, command.ict, bar)
         avatar = api.create(
-            command.sources, method=command.method, face=command.face, head=head, representation=command.representation,
-            texture_size=command.texture_size, seed=command.seed, consent=command.consent, progress=bar,
-            skin_maps=command.texture, maps_folder=out.with_suffix(".maps"),
+            command.sources, method=command.method, face=command.face, head=head,
+            representation=command.representation, texture_size=command.texture_size, seed=command.seed,
+            consent=command.consent, progress=bar, skin_maps=command.texture,
+            maps_folder=out.with_suffix(".maps"),
         )  # fmt: skip
         avatar.save(out)
     report(out, command.seed, start, command.json, tuple(avatar.info.get("warnings", ())))

@@ -30,7 +30,7 @@ class Create:
     out: Out = None
     """Where the .avatar goes; by default the first source's name in the current folder."""
     method: Literal["fit", "portrait4d"] = "fit"
-    """fit, or portrait4d: tri-planes in one forward pass (Portrait4D-v2); a preview, see docs/portrait4d.md."""
+    """fit, or portrait4d: tri-planes in one forward pass; a preview, see docs/portrait4d.md."""
     face: Number = None
     """Which face of a photo, counted from 1 by size; by default the largest."""
     head: Literal["headcast", "flame", "ict"] = "headcast"
@@ -266,7 +266,7 @@ class Evaluate:
     """Measures avatars, methods or priors against real or synthetic truth: JSON, table, pictures."""
 
     subjects: Positional[str]
-    """What: .avatar files or methods (fit, fit:mesh, portrait4d), with commas between; or the name of a prior."""
+    """What: .avatar files or methods (fit, fit:mesh, portrait4d), with commas between; or a prior's name."""
     protocol: Literal["self-reenactment", "cross-reenactment", "novel-view", "texture", "prior"]
     """What is measured; docs/evaluate.md tells what each protocol does."""
     data: Path

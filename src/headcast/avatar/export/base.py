@@ -103,5 +103,6 @@ def mesh_of(avatar: Avatar) -> MeshAvatar:
         if isinstance(held, MeshAvatar):
             return held
     raise HeadcastError(
-        f"this avatar ({type(avatar).__name__}) has no textured mesh to export; make one that has: headcast bake"
+        f"this avatar ({type(avatar).__name__}) has no textured mesh to export; headcast bake makes one that "
+        "has"
     )

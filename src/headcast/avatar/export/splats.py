@@ -93,6 +93,8 @@ def gaussians_of(avatar: Avatar) -> GaussianAvatar:
     """
     if hasattr(avatar, "gaussians"):
         return avatar  # type: ignore[return-value]
+    if avatar.info.get("kind") == "triplane":
+        raise HeadcastError("this avatar has no Gaussians; headcast bake makes one that has")
     raise HeadcastError("this avatar is a mesh without Gaussians; export it as glb or mesh-ply")
 
 

@@ -79,9 +79,8 @@ class TriplaneAvatar:
 
     def posed(self, params: HeadParams, motion: Float[Tensor, " m"] | None = None) -> Head:
         """Tri-planes for an expression: by ``params``' weights, or by a driver's embedding."""
-        if motion is None:
-            motion = self.networks.said(told(params[(None,)])).squeeze(0)
-        return self.networks.psi.head(self.appearance, motion.unsqueeze(0))
+        driver = self.networks.said(told(params[(None,)])) if motion is None else motion[None]
+        return self.networks.psi.head(self.appearance, driver)
 
     def render(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,

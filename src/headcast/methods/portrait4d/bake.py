@@ -51,8 +51,7 @@ def baked(avatar: TriplaneAvatar, *, seed: int = 0, progress: Progress | None = 
         "photos": avatar.info.get("photos", 1),
     }  # fmt: skip
     mesh = replace(mesh, info=info)
-    made = with_gaussians(mesh, seen, seed=seed, progress=lambda share, what: say(0.6 + 0.4 * share, what))
-    return replace(made, info={**made.info, "method": info["method"]})
+    return with_gaussians(mesh, seen, seed=seed, progress=lambda share, what: say(0.6 + 0.4 * share, what))
 
 
 def seen_from(avatar: TriplaneAvatar, yaw: float) -> Observation:

@@ -10,11 +10,12 @@ import pytest
 import torch
 from jaxtyping import Float
 
-from headcast.head.model import HeadModel
+from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb
 from headcast.methods.fit.evidence import Evidence
 from headcast.methods.fit.lids import (
     UpperLids,
+    fringe,
     lash_line,
     lash_shade,
     lids_bared,
@@ -24,6 +25,7 @@ from headcast.methods.fit.lids import (
     upper_lids,
     without_smears,
 )
+from headcast.methods.fit.margins import lid_margins
 from headcast.methods.fit.texels import Texels, gather, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
@@ -125,3 +127,18 @@ def test_shut_lids_become_patches_of_the_texture() -> None:
         assert (patch.texture[[0, -1]] == 40).all() and (patch.texture[:, [0, -1]] == 40).all()
     first, second = (gather(head.neutral.numpy(), head.faces.numpy(), texels)[w, 0] for w in shut.which)
     assert first.min() > 0 > second.max()
+
+
+def test_lashes_lie_before_the_lower_lids_below_the_shut_edge() -> None:
+    head, texels, _ = parts()
+    rest = head.neutral.numpy()
+    shut = rest + head.expression_basis[list(BLINKS)].sum(0).numpy()
+    which, cover = fringe(head, texels, rest)
+    at = gather(shut, head.faces.numpy(), texels)[which]
+    for margin, mine in zip(lid_margins(head, rest), (at[:, 0] > 0, at[:, 0] < 0), strict=True):
+        line = shut[margin.upper]
+        below = np.interp(at[mine, 0], line[:, 0], line[:, 1]) - at[mine, 1]
+        inside = (at[mine, 0] > line[:, 0].min()) & (at[mine, 0] < line[:, 0].max())
+        assert below.min() > 0
+        near, far = (cover[mine][inside & c].mean() for c in (below < 0.001, below > 0.004))
+        assert near > 0.7 and far < 0.6 * near

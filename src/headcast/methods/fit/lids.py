@@ -20,8 +20,8 @@ from headcast.methods.fit.texels import Texels, gather
 from headcast.methods.fit.unproject import smooth
 
 __all__ = [
-    "ShutLids", "UpperLids", "lash_line", "lash_shade", "lids_bared", "lit_lids", "patched", "shut_lids",
-    "upper_lids", "without_smears",
+    "ShutLids", "UpperLids", "fringe", "lash_line", "lash_shade", "lids_bared", "lit_lids", "patched",
+    "shut_lids", "upper_lids", "without_smears",
 ]  # fmt: skip
 
 SMEARED = (0.4, 0.7)  # shares of a shut lid that an open eye hides, from which on lashes come out as smears
@@ -43,7 +43,14 @@ HUE = 0.2  # share of its hue that a lid keeps
 LEAST = 0.15  # light under the darkest lashes
 KNOWN = 2.0
 EPS = 0.01
-LASHES = (0.002, 0.85)  # width of their line on a shut lid (metres), how much darker it is
+LASHES = (0.003, 0.85)  # width of their line on a shut lid (metres), how much darker it is
+FRINGE = (
+    0.0045,
+    0.85,
+)  # metres that lashes reach below a shut lid's edge, the share of the skin they cover there
+GAPS = (0.0005, 0.6)  # metres between lashes, how much of the skin shows between their tips
+FAN = 0.35  # metres that lashes run outwards for each downwards
+LASH = 0.1  # their albedo, next to the skin's
 
 
 @dataclass(frozen=True)
@@ -86,12 +93,39 @@ def shut_lids(
     """The lids in the colours of the evidence ``freed`` of lashes, else of the bare ``fill``."""
     trust = freed.trust[lids.which, None]
     colour = (trust * freed.albedo[lids.which] + (1 - trust) * fill[lids.which]).astype(np.float32)
-    across = gather(rest[:, :1], head.faces.numpy(), texels)[lids.which, 0]
     share = smooth(lids.way, AROUND[0], AROUND[1]).astype(np.float32)
-    left = across > 0
+    below, cover = fringe(head, texels, rest)
+    which = np.concatenate([lids.which, below])
+    colour, share = np.concatenate([colour, LASH * fill[below]]), np.concatenate([share, cover])
+    left = gather(rest[:, :1], head.faces.numpy(), texels)[which, 0] > 0
     sides = left, ~left
-    which, colours, shares = zip(*((lids.which[s], colour[s], share[s]) for s in sides), strict=True)
+    which, colours, shares = zip(*((which[s], colour[s], share[s]) for s in sides), strict=True)
     return ShutLids(which, colours, shares)
+
+
+def fringe(
+    head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]
+) -> tuple[Int[np.ndarray, "k"], Float[np.ndarray, "k"]]:
+    """Texels of the lower lids before which the upper lashes lie when the eyes are shut; the share that they
+    cover."""
+    length, dense = FRINGE
+    shut = rest + head.expression_basis[list(BLINKS)].sum(0).numpy()
+    mine = np.flatnonzero(zone(head, texels, "lids", "face") > 0)
+    sub = replace(texels, index=texels.index[mine], triangle=texels.triangle[mine], bary=texels.bary[mine])
+    at = gather(shut, head.faces.numpy(), sub)
+    cover = np.zeros(len(mine), np.float32)
+    for _, edge, _ in lid_margins(head, rest):
+        line = shut[edge]
+        distance = distance_to(line, at, 2 * length)
+        over = np.interp(at[:, 0], line[:, 0], line[:, 1]) - at[:, 1]
+        beyond = np.maximum(line[0, 0] - at[:, 0], at[:, 0] - line[-1, 0])
+        inside = (over > 0) * (1 - smooth(beyond, 0, length / 2))
+        fan = at[:, 0] - FAN * over * np.sign(line[:, 0].mean())
+        between = 0.5 + 0.5 * np.cos(2 * np.pi * fan / (2 * GAPS[0]))
+        tips = smooth(distance, 0.3 * length, length) * GAPS[1] * between
+        cover += inside * dense * np.exp(-((distance / length) ** 2)) * (1 - tips)
+    found = np.flatnonzero(cover > 0.01)
+    return mine[found], cover[found].clip(0, 1)
 
 
 def patched(

@@ -16,7 +16,17 @@ from headcast.errors import HeadcastError
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture import train as recipes
 from headcast.methods.uhr_texture.data import Looks, made_looks, micro_of, read_looks, write_looks
-from headcast.methods.uhr_texture.light import COARSE, coarse_of, freed, guide_at, shading_of
+from headcast.methods.uhr_texture.light import (
+    COARSE,
+    LEVEL,
+    coarse_of,
+    fit_level,
+    freed,
+    guide_at,
+    levelled,
+    shading_of,
+    skin_mean,
+)
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian, laplacian_loss
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, OUT, Predictor, config_named, resized
 from headcast.methods.uhr_texture.weights import load_network, stored
@@ -57,7 +67,7 @@ def test_shapes_and_guidance() -> None:
     torch.manual_seed(0)
     rgb, prior, guide = torch.rand(2, 3, 37, 37), torch.rand(2, 5, 37, 37), torch.rand(2, OUT, 37, 37)
     assert Predictor(TINY)(rgb).shape == (2, 5, 37, 37)
-    assert GDE(TINY)(rgb, prior, rgb).shape == (2, OUT, 37, 37)
+    assert GDE(TINY)(rgb, prior, rgb, rgb.mean((2, 3))).shape == (2, OUT, 37, 37)
     hfdr = HFDR(TINY)
     coarse = coarse_of(rgb, prior, guide, shading_of(rgb, prior))
     out = hfdr(rgb, coarse)
@@ -119,6 +129,19 @@ def test_light_of_one_colour_is_found_and_taken_out() -> None:
     torch.testing.assert_close(shading_of(rgb, prior, holes), shading_of(rgb, prior), atol=0.03, rtol=0)
     assert (shading_of(rgb, prior)[0, :, ~on] == 1).all()
     torch.testing.assert_close(shading_of(rgb, 0 * prior), torch.ones(1, 3, 48, 48))  # no head, no light
+
+
+def test_level_of_a_freed_picture_is_fitted() -> None:
+    torch.manual_seed(0)
+    free = torch.rand(30, 3, 6, 6) * 0.3 + torch.rand(30, 3, 1, 1) * 0.7
+    prior, mask = torch.ones(30, 5, 6, 6), torch.ones(30, 1, 6, 6)
+    mean = skin_mean(free, prior)
+    albedo = 0.7 * free + (0.4 * mean.square() - 0.1 * mean[:, :1])[..., None, None]
+    level = fit_level(free, mean, albedo, mask)
+    torch.testing.assert_close(levelled(free, mean, level), albedo, atol=1e-3, rtol=0)
+    torch.testing.assert_close(levelled(free, mean, torch.eye(LEVEL, 3)), free)
+    half = torch.cat([torch.ones(30, 1, 6, 3), torch.zeros(30, 1, 6, 3)], 3)
+    torch.testing.assert_close(skin_mean(free, prior, half), free[..., :3].mean((2, 3)))
 
 
 def test_losses() -> None:
@@ -205,7 +228,9 @@ def test_ablation_has_no_tables() -> None:
 
     gde = Without(size="tiny", hashed=False).networks(0)["gde"]
     assert gde.hash is None
-    assert gde(torch.rand(1, 3, 16, 16), torch.rand(1, 5, 16, 16), torch.rand(1, 3, 16, 16)).shape == (
+    assert gde(
+        torch.rand(1, 3, 16, 16), torch.rand(1, 5, 16, 16), torch.rand(1, 3, 16, 16), torch.rand(1, 3)
+    ).shape == (
         1,
         OUT,
         16,

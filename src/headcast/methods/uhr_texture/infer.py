@@ -19,7 +19,7 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture import fill
 from headcast.methods.uhr_texture.geometry import Geometry
-from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of
+from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.network import resized
 from headcast.methods.uhr_texture.patches import refined, seams_smoothed
 from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwrapped
@@ -108,7 +108,8 @@ def image_maps(
     found = networks.predictor(small).clamp(0, 1) if prior is None else prior[None]
     sure = None if trust is None else resized(trust[None, None], c.side, c.side)
     shading = shading_of(small, found, sure)
-    guide = networks.gde(small, found, freed(small, shading)).clamp(0, 1)
+    free = freed(small, shading)
+    guide = networks.gde(small, found, free, skin_mean(free, found, sure)).clamp(0, 1)
     if not refine:
         return resized(guide, n, n)[0], found[0], guide[0]
     say = (lambda share: progress(share, "refining the skin")) if progress else None

@@ -10,7 +10,17 @@ from torch.nn.functional import normalize
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.render.shading import sh_basis
 
-__all__ = ["COARSE", "coarse_of", "freed", "guide_at", "shading_of"]
+__all__ = [
+    "COARSE",
+    "LEVEL",
+    "coarse_of",
+    "fit_level",
+    "freed",
+    "guide_at",
+    "levelled",
+    "shading_of",
+    "skin_mean",
+]
 
 ROUNDS = 4
 HUBER = 2.0
@@ -18,6 +28,8 @@ RIDGE = (0.0, 0.002, 0.002, 0.002, 0.008, 0.008, 0.008, 0.008, 0.008)
 """As ``observe.light`` solves for a photo's light."""
 DARKEST = 0.2
 """Least shading, as a share of its mean over the skin."""
+LEVEL = 13
+"""Terms of ``levelled``."""
 COARSE = 15
 """Channels of ``coarse_of``."""
 
@@ -58,6 +70,42 @@ def shading_of(
 def freed(rgb: Float[Tensor, "b 3 h w"], shading: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """An sRGB picture divided by a shading in linear light."""
     return linear_to_srgb((srgb_to_linear(rgb.clamp(0, 1)) / shading).clamp(0, 1))
+
+
+def skin_mean(
+    x: Float[Tensor, "b c h w"], prior: Float[Tensor, "b 5 h w"],
+    trust: Float[Tensor, "b 1 h w"] | None = None,
+) -> Float[Tensor, "b c"]:  # fmt: skip
+    """Mean over the skin."""
+    on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).to(x)
+    weight = (on if trust is None else on * trust) + 1e-6
+    return (x * weight).sum((2, 3)) / weight.sum((2, 3))
+
+
+def terms(free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"]) -> Float[Tensor, "b 13 h w"]:
+    """The freed picture, 1, its mean, and the mean's squares and products."""
+    r, g, b = mean.unbind(1)
+    flat = torch.stack([torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b], 1)
+    return torch.cat([free, flat[..., None, None].expand(-1, -1, *free.shape[2:])], 1)
+
+
+def levelled(
+    free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], level: Float[Tensor, "13 3"]
+) -> Float[Tensor, "b 3 h w"]:
+    """Albedo as it mostly is where a freed picture has this mean colour: how bright skin is, a picture leaves
+    open, and what skin there is, says it in part."""
+    return torch.einsum("bkhw,kc->bchw", terms(free, mean), level)
+
+
+def fit_level(
+    free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], albedo: Float[Tensor, "b 3 h w"],
+    mask: Float[Tensor, "b 1 h w"],
+) -> Float[Tensor, "13 3"]:  # fmt: skip
+    """Coefficients of ``levelled`` by least squares."""
+    on = mask[:, 0] > 0
+    x = terms(free, mean).permute(0, 2, 3, 1)[on].double()
+    y = albedo.permute(0, 2, 3, 1)[on].double()
+    return torch.linalg.solve(x.T @ x + 1e-6 * len(x) * torch.eye(LEVEL).to(x), x.T @ y).to(free)
 
 
 def coarse_of(

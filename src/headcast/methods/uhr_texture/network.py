@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pad
 
 from headcast.errors import HeadcastError
-from headcast.methods.uhr_texture.light import guide_at
+from headcast.methods.uhr_texture.light import LEVEL, guide_at, levelled
 from headcast.nets.hashgrid import HashGrid
 from headcast.nets.unet import UNet
 
@@ -36,7 +36,7 @@ class Config:
     side: int
     patch: int = 512
     predictor: tuple[int, ...] = (16, 24, 48, 96)
-    gde: tuple[int, ...] = (16, 32, 64)
+    gde: tuple[int, ...] = (8, 24, 64)
     hfdr: tuple[int, ...] = (8, 16, 24, 32)
     finest: int = 128
 
@@ -157,8 +157,8 @@ class Predictor(nn.Module):
 class GDE(nn.Module):
     """Global distribution extractor (§3.3): image + UV + normal + hash features to seven channels.
 
-    Ours: the picture freed of its estimated light (``light.py``) goes in, too, and joins the output layer, so
-    that albedo starts there; micronormals start flat.
+    Ours: the picture freed of its estimated light, at the level that such skin mostly has (``light.py``),
+    goes in, too, and joins the output layer, so that albedo starts there; micronormals start flat.
 
     Args:
         hashed: without it the eight channels are left out (the ablation of §5.3).
@@ -169,12 +169,16 @@ class GDE(nn.Module):
         self.hash = HashGrid(4, 2, 16, config.finest) if hashed else None
         extra = self.hash.channels if self.hash else 0
         self.body = LayeredUNet(6 + PRIOR + extra, OUT, config.gde, middle=1, guide=3)
-        start_at(self.body.out, range(3), (0.0, 0.0, 0.0, 0.5, 0.5, 1.0, 0.6))
+        start_at(self.body.out, range(3), (0.0, 0.0, 0.0, 0.5, 0.5, 1.0, 0.58))
+        self.register_buffer("level", torch.eye(LEVEL, 3))
 
     def forward(
-        self, rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"], free: Float[Tensor, "b 3 h w"]
-    ) -> Float[Tensor, "b 7 h w"]:
-        """Guide textures of a picture in 0..1 and of the same freed of its light."""
+        self, rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"], free: Float[Tensor, "b 3 h w"],
+        mean: Float[Tensor, "b 3"],
+    ) -> Float[Tensor, "b 7 h w"]:  # fmt: skip
+        """Guide textures of a picture in 0..1, of it freed of its light, and of this skin's mean colour."""
+        assert isinstance(self.level, Tensor)
+        free = levelled(free, mean, self.level)
         parts = [rgb, free, prior]
         if self.hash is not None:
             parts.append(self.hash(prior[:, :2]))

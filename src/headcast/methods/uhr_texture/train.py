@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate
 
 from headcast.methods.uhr_texture.data import Looks, as_float, made_looks, read_looks
-from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of
+from headcast.methods.uhr_texture.light import coarse_of, fit_level, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian_loss
 from headcast.methods.uhr_texture.network import GDE, HFDR, OUT, Config, Predictor, config_named, resized
 from headcast.methods.uhr_texture.weights import load_network, stored
@@ -98,7 +99,7 @@ class NormalRecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The predictor."""
         torch.manual_seed(seed)
-        return {"predictor": Predictor(self.config)}
+        return {"predictor": Predictor(self.config).to(memory_format=torch.channels_last)}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """``rgb`` and ``prior``."""
@@ -140,23 +141,25 @@ class GDERecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The GDE and its tables."""
         torch.manual_seed(seed)
-        return {"gde": GDE(self.config, self.hashed)}
+        gde = GDE(self.config, self.hashed).to(memory_format=torch.channels_last)
+        if self.folder and isinstance(gde.level, Tensor):
+            gde.level.copy_(level_of(self.folder))
+        return {"gde": gde}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
-        """``rgb``, ``prior`` (worn), ``free`` (of the light estimated from both), ``wanted`` and ``mask``."""
+        """``rgb``, ``prior`` (worn), ``free`` of the light that both tell, its ``mean``, ``wanted``, ``mask``."""
         looks, dice = self.looks(index, seed, device)
         maps = self.seen(resized(looks.whole, self.config.side, self.config.side), dice)
-        prior = worn(maps[:, 3:8], dice)
-        shading = shading_of(maps[:, :3], prior, told(maps, dice))
-        return {
-            "rgb": maps[:, :3], "prior": prior, "free": freed(maps[:, :3], shading), **targets(maps)
-        }  # fmt: skip
+        prior, skin = worn(maps[:, 3:8], dice), told(maps, dice)
+        free = freed(maps[:, :3], shading_of(maps[:, :3], prior, skin))
+        mean = skin_mean(free, prior, skin)
+        return {"rgb": maps[:, :3], "prior": prior, "free": free, "mean": mean, **targets(maps)}
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
     ) -> dict[str, Tensor]:
         """L1 and Laplacian, 1 to 1."""
-        found = networks["gde"](batch["rgb"], batch["prior"], batch["free"]).float()
+        found = networks["gde"](batch["rgb"], batch["prior"], batch["free"], batch["mean"]).float()
         return {
             "l1": l1_loss(found, batch["wanted"], batch["mask"]),
             "laplacian": laplacian_loss(found, batch["wanted"], batch["mask"]),
@@ -164,7 +167,7 @@ class GDERecipe(UhrRecipe):
 
     def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Rows: picture; albedo, micronormal, specular found and wanted."""
-        return compared(batch, networks["gde"](batch["rgb"], batch["prior"], batch["free"]))
+        return compared(batch, networks["gde"](batch["rgb"], batch["prior"], batch["free"], batch["mean"]))
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
         """Half precision."""
@@ -190,7 +193,7 @@ class HFDRRecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The HFDR."""
         torch.manual_seed(seed)
-        return {"hfdr": HFDR(self.config)}
+        return {"hfdr": HFDR(self.config).to(memory_format=torch.channels_last)}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Crops of windows with their part of prior and guide, enlarged."""
@@ -204,10 +207,12 @@ class HFDRRecipe(UhrRecipe):
         fine = self.seen(resized(fine, fine.shape[-1] // halve, fine.shape[-1] // halve), dice, gain)
         whole = self.seen(resized(looks.whole, self.config.side, self.config.side), dice, gain)
         rgb, prior = whole[:, :3], worn(whole[:, 3:8], dice)
-        shading = shading_of(rgb, prior, told(whole, dice))
+        skin = told(whole, dice)
+        shading = shading_of(rgb, prior, skin)
+        free = freed(rgb, shading)
         gde = load_network("gde", self.gde or None, device)
         with torch.no_grad():
-            guide = gde(rgb, prior, freed(rgb, shading)).clamp(0, 1)
+            guide = gde(rgb, prior, free, skin_mean(free, prior, skin)).clamp(0, 1)
             stage1 = coarse_of(rgb, prior, guide, shading)
         side = min(self.window, fine.shape[-1])
         free = fine.shape[-1] - side
@@ -240,6 +245,16 @@ class HFDRRecipe(UhrRecipe):
     def card(self) -> dict[str, Any]:
         """Trained on what."""
         return self.made_from("albedo, micronormal and specular at a portrait's own detail, preview")
+
+
+@cache
+def level_of(folder: str) -> Float[Tensor, "13 3"]:
+    """``fit_level`` over stored looks, 64 pixels a side, 400 at most."""
+    every = read_looks(folder).whole
+    maps = resized(every[:: max(1, len(every) // 400)].float(), 64, 64)
+    mask = (maps[:, 15:] > 0.99).float()
+    free = freed(maps[:, :3], shading_of(maps[:, :3], maps[:, 3:8], mask))
+    return fit_level(free, skin_mean(free, maps[:, 3:8], mask), maps[:, 8:11], mask)
 
 
 def targets(maps: Float[Tensor, "n 16 h h"]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.methods.portrait4d_ball import RADIUS, write_ball
 
 from headcast import api
 from headcast.avatar.gaussian import GaussianAvatar
@@ -18,7 +19,6 @@ from headcast.image import load_image
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
 from headcast.methods.portrait4d.bake import seen_from
 from headcast.video import read_video, write_video
-from tests.methods.portrait4d_ball import RADIUS, write_ball
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -117,7 +117,7 @@ def test_mesh_ply_is_the_ball(file: Path, run: Run, tmp_path: Path) -> None:
     a, b, c = (points[f] for f in faces.T)
     volume = (np.cross(a, b) * c).sum() / 6
     assert volume > 0.7 * 4 / 3 * np.pi * np.median(far) ** 3  # normals look outwards, no holes
-    assert 0 <= colours.min() and colours.max() <= 1 and colours.std() > 0.005
+    assert colours.min() >= 0 and colours.max() <= 1 and colours.std() > 0.005
     code, _, err = run("export", file, "--to", "mesh-ply", "--shading", "lit", "-o", tmp_path / "lit.ply")
     assert code == 2 and "--shading lit" in err
 

@@ -26,64 +26,41 @@ def isosurface(
     cells = np.argwhere((inside > 0) & (inside < 8))
     steps = np.array([field.shape[1] * field.shape[2], field.shape[2], 1])
     corner = (cells @ steps)[:, None] + CORNERS @ steps  # (cells, 8) numbers of grid points
-    edges = np.concatenate([cut(corner[:, list(t)], field.ravel(), level) for t in TETRAHEDRA])
+    edges = np.concatenate([cut(corner[:, list(t)], field, level) for t in TETRAHEDRA])
     if not len(edges):
         return np.zeros((0, 3)), np.zeros((0, 3), np.int64)
     keys, index = np.unique(edges.reshape(-1, 2), axis=0, return_inverse=True)
     low, high = (np.stack(np.unravel_index(k, field.shape), 1).astype(np.float64) for k in keys.T)
     a, b = (field.ravel()[k].astype(np.float64) for k in keys.T)
     points = low + ((level - a) / (b - a))[:, None] * (high - low)
-    faces = index.reshape(-1, 3)
-    kept = (
-        (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 0] != faces[:, 2])
-    )  # fmt: skip
-    return points, outwards(points, faces[kept], field, level)
+    return points, index.reshape(-1, 3)
 
 
 def cut(
-    tetra: Int[np.ndarray, "n 4"], values: Float[np.ndarray, " m"], level: float
+    tetra: Int[np.ndarray, "n 4"], field: Float[np.ndarray, "x y z"], level: float
 ) -> Int[np.ndarray, "k 3 2"]:
-    """Triangles in tetrahedra, each corner as the edge (two grid points, the lower number first)."""
-    solid = values[tetra] > level
+    """Triangles in tetrahedra, each corner as the edge (two grid points, the lower number first).
+
+    With the solid corners first, the triangles below face outwards where the tetrahedron is right-handed.
+    """
+    solid = field.ravel()[tetra] > level
     count = solid.sum(1)
-    order = np.argsort(~solid, axis=1, kind="stable")  # solid corners first
+    order = np.argsort(~solid, axis=1, kind="stable")
     t = np.take_along_axis(tetra, order, 1)
+    at = np.stack(np.unravel_index(t, field.shape), -1)
+    u, v, w = (at[:, k] - at[:, 0] for k in (1, 2, 3))
+    left = (np.cross(u, v) * w).sum(-1) < 0
     found = []
     for n, triangles in (
         (1, [((0, 1), (0, 2), (0, 3))]),
         (3, [((3, 0), (3, 1), (3, 2))]),
         (2, [((0, 2), (0, 3), (1, 3)), ((0, 2), (1, 3), (1, 2))]),
     ):
-        rows = t[count == n]
+        rows, flip = t[count == n], left[count == n]
         for triangle in triangles:
-            found.append(np.stack([rows[:, list(edge)] for edge in triangle], 1))
+            made = np.stack([rows[:, list(edge)] for edge in triangle], 1)
+            found.append(np.where(flip[:, None, None], made[:, ::-1], made))
     return np.sort(np.concatenate(found), axis=2)
-
-
-def outwards(
-    points: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], field: Float[np.ndarray, "x y z"],
-    level: float,
-) -> Int[np.ndarray, "f 3"]:  # fmt: skip
-    """Triangles turned so that their normals point to where the field is lower."""
-    a, b, c = (points[f] for f in faces.T)
-    normal = np.cross(b - a, c - a)
-    length = np.linalg.norm(normal, axis=1, keepdims=True).clip(1e-12)
-    middle = (a + b + c) / 3
-    ahead, behind = (trilinear(field, middle + s * 0.3 * normal / length) for s in (1, -1))
-    turned = ahead > behind
-    return np.where(turned[:, None], faces[:, ::-1], faces)
-
-
-def trilinear(field: Float[np.ndarray, "x y z"], at: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """Values between grid points; beyond the grid those of its border."""
-    at = np.clip(at, 0, np.array(field.shape) - 1)
-    low = np.minimum(at.astype(np.int64), np.array(field.shape) - 2)
-    part = at - low
-    total = np.zeros(len(at))
-    for c in CORNERS:
-        weight = np.prod(np.where(c, part, 1 - part), axis=1)
-        total += weight * field[tuple((low + c).T)]
-    return total
 
 
 def largest_part(count: int, faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "g 3"]:

@@ -123,7 +123,9 @@ class TriplaneAvatar:
         """
         from headcast.methods.portrait4d.surface import surface_of
 
-        found = surface_of(self, params)
+        with torch.no_grad():
+            planes = self.posed(params).planes
+        found = surface_of(self.networks.psi, planes)
         return found.points, found.colours, found.faces
 
     def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from headcast.errors import HeadcastError
-from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.avatar import TriplaneAvatar
+from headcast.methods.portrait4d.network import Synthesizer
 from headcast.render.isosurface import isosurface, largest_part
 
 __all__ = ["Surface", "surface_of"]
@@ -33,19 +32,18 @@ class Surface:
     faces: Int[np.ndarray, "f 3"]
 
 
-def surface_of(avatar: TriplaneAvatar, params: HeadParams, side: int = SIDE) -> Surface:
+def surface_of(psi: Synthesizer, planes: Float[Tensor, "1 3 f h w"], side: int = SIDE) -> Surface:
     """Marching tetrahedra on the densities of the head with a straight neck; the largest part alone.
 
     Raises:
         HeadcastError: nothing in it is solid.
     """
-    c = avatar.config
+    c = psi.config
     with torch.no_grad():
-        planes = avatar.posed(params).planes
 
         def asked(points: Float[np.ndarray, "n 3"]) -> tuple[Tensor, Tensor]:
             parts = torch.from_numpy(points).float()[None].split(AT_ONCE, 1)
-            found = [avatar.networks.psi.radiance(planes, p) for p in parts]
+            found = [psi.radiance(planes, p) for p in parts]
             return torch.cat([d[0, :, 0] for d, _ in found]), torch.cat([f[0, :, :3] for _, f in found])
 
         at = (np.arange(side) / (side - 1) - 0.5) * c.cube

@@ -15,6 +15,7 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture import train as recipes
+from headcast.methods.uhr_texture.batches import cut, worn
 from headcast.methods.uhr_texture.data import Looks, made_looks, micro_of, read_looks, write_looks
 from headcast.methods.uhr_texture.light import (
     COARSE,
@@ -171,7 +172,7 @@ def test_windows_are_parts_of_the_whole() -> None:
     made = looks()
     for person in range(2):
         for w in range(made.windows.shape[1]):
-            part = recipes.cut(made.whole[person : person + 1], made.place[person, w][None], 64)[0]
+            part = cut(made.whole[person : person + 1], made.place[person, w][None], 64)[0]
             window = made.windows[person, w]
             both = (part[15] > 0.99) & (window[15] > 0.99)
             assert both.float().mean() > 0.1
@@ -192,7 +193,7 @@ def test_guides_ratio_covers_one_to_eight(folder: str) -> None:
     # a window of 256 pixels at factor 2..4 over stage 1's 128: 4..8, reduced by 1..4
     assert 2 * 256 / 128 / 4 == 1 and 4 * 256 / 128 == 8
     prior = resized(looks().whole, 32, 32)[:, 3:8]
-    bent = recipes.worn(prior, torch.Generator().manual_seed(0))
+    bent = worn(prior, torch.Generator().manual_seed(0))
     on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).expand(-1, 2, -1, -1)
     off = (bent - prior).abs()[:, :2][on]
     assert 0 < off.median() < 0.02

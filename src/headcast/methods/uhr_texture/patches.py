@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
+from headcast.methods.uhr_texture.batches import cut
 from headcast.methods.uhr_texture.network import HFDR, OUT
-from headcast.methods.uhr_texture.train import cut
 
 __all__ = ["PADDING", "SIGMA", "refined", "seams_smoothed"]
 

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, interpolate
 
+from headcast.methods.uhr_texture.batches import (
+    compared,
+    cut,
+    gains,
+    grid,
+    level_of,
+    quick,
+    targets,
+    told,
+    worn,
+)  # fmt: skip
 from headcast.methods.uhr_texture.data import Looks, as_float, made_looks, read_looks
-from headcast.methods.uhr_texture.light import coarse_of, fit_level, freed, shading_of, skin_mean
+from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian_loss
-from headcast.methods.uhr_texture.network import GDE, HFDR, OUT, Config, Predictor, config_named, resized
+from headcast.methods.uhr_texture.network import GDE, HFDR, Config, Predictor, config_named, resized
 from headcast.methods.uhr_texture.weights import load_network, stored
 from headcast.training.config import TrainConfig
 
-__all__ = ["GDERecipe", "HFDRRecipe", "NormalRecipe", "cut", "worn"]
+__all__ = ["GDERecipe", "HFDRRecipe", "NormalRecipe"]
 
 SEED = 606
 """Of synthetic people made as training goes."""
-WEAR = 0.006
-"""By how much of the side the priors that GDE and HFDR learn with are bent, as predicted ones are."""
 HALVINGS = (1, 1, 1, 2, 4)
 """By which windows are reduced: the guide's ratio lies between 1 and 8."""
 
@@ -99,7 +106,7 @@ class NormalRecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The predictor."""
         torch.manual_seed(seed)
-        return {"predictor": Predictor(self.config).to(memory_format=torch.channels_last)}
+        return {"predictor": quick(Predictor(self.config))}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """``rgb`` and ``prior``."""
@@ -141,13 +148,13 @@ class GDERecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The GDE and its tables."""
         torch.manual_seed(seed)
-        gde = GDE(self.config, self.hashed).to(memory_format=torch.channels_last)
+        gde = quick(GDE(self.config, self.hashed))
         if self.folder and isinstance(gde.level, Tensor):
             gde.level.copy_(level_of(self.folder))
         return {"gde": gde}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
-        """``rgb``, ``prior`` (worn), ``free`` of the light that both tell, its ``mean``, ``wanted``, ``mask``."""
+        """``rgb``, ``prior`` (worn), ``free`` of the light that both tell, ``mean``, ``wanted``, ``mask``."""
         looks, dice = self.looks(index, seed, device)
         maps = self.seen(resized(looks.whole, self.config.side, self.config.side), dice)
         prior, skin = worn(maps[:, 3:8], dice), told(maps, dice)
@@ -193,7 +200,7 @@ class HFDRRecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The HFDR."""
         torch.manual_seed(seed)
-        return {"hfdr": HFDR(self.config).to(memory_format=torch.channels_last)}
+        return {"hfdr": quick(HFDR(self.config))}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Crops of windows with their part of prior and guide, enlarged."""
@@ -245,72 +252,3 @@ class HFDRRecipe(UhrRecipe):
     def card(self) -> dict[str, Any]:
         """Trained on what."""
         return self.made_from("albedo, micronormal and specular at a portrait's own detail, preview")
-
-
-@cache
-def level_of(folder: str) -> Float[Tensor, "13 3"]:
-    """``fit_level`` over stored looks, 64 pixels a side, 400 at most."""
-    every = read_looks(folder).whole
-    maps = resized(every[:: max(1, len(every) // 400)].float(), 64, 64)
-    mask = (maps[:, 15:] > 0.99).float()
-    free = freed(maps[:, :3], shading_of(maps[:, :3], maps[:, 3:8], mask))
-    return fit_level(free, skin_mean(free, maps[:, 3:8], mask), maps[:, 8:11], mask)
-
-
-def targets(maps: Float[Tensor, "n 16 h h"]) -> dict[str, Tensor]:
-    """``wanted`` maps and ``mask`` of the skin's pixels."""
-    return {"wanted": maps[:, 8:15], "mask": (maps[:, 15:] > 0.99).float()}
-
-
-def gains(n: int, dice: torch.Generator) -> Float[Tensor, "n 3 1 1"]:
-    """By what pictures are made brighter or darker, and a little warmer or colder."""
-    return torch.exp(
-        0.1 * torch.randn(n, 1, 1, 1, generator=dice) + 0.03 * torch.randn(n, 3, 1, 1, generator=dice)
-    )
-
-
-def told(maps: Float[Tensor, "n 16 h h"], dice: torch.Generator) -> Float[Tensor, "n 1 h h"]:
-    """The skin that the light is estimated from: now and then with holes, as a parser leaves them."""
-    n, size = len(maps), maps.shape[-1]
-    holes = interpolate(torch.rand(n, 1, 6, 6, generator=dice), (size, size), mode="bilinear").to(maps)
-    often = (torch.rand(n, 1, 1, 1, generator=dice) < 0.5).to(maps)
-    return (maps[:, 15:] > 0.5) * (1 - often * (holes < 0.3).to(maps))
-
-
-def worn(prior: Float[Tensor, "n 5 h h"], dice: torch.Generator) -> Float[Tensor, "n 5 h h"]:
-    """UV and normals a little off, smoothly, as a predictor's or a fit's are."""
-    n, size = len(prior), prior.shape[-1]
-    bend = interpolate(torch.randn(n, 2, 5, 5, generator=dice), (size, size), mode="bicubic") * WEAR
-    y, x = torch.meshgrid(*(torch.linspace(-1 + 1 / size, 1 - 1 / size, size),) * 2, indexing="ij")
-    at = torch.stack([x, y], -1) + 2 * bend.permute(0, 2, 3, 1)
-    out = grid_sample(prior, at.to(prior), padding_mode="border", align_corners=False)
-    off = interpolate(torch.randn(n, 5, 5, 5, generator=dice), (size, size), mode="bicubic")
-    scale = torch.tensor([0.003, 0.003, 0.02, 0.02, 0.02]).view(1, 5, 1, 1)
-    on = (out[:, 2:].sum(1, keepdim=True) > 0.3).float()
-    return (out + (off * scale).to(prior) * on).clamp(0, 1)
-
-
-def cut(maps: Float[Tensor, "n c h h"], place: Float[Tensor, "n 3"], side: int) -> Float[Tensor, "n c s s"]:
-    """Squares of maps (left, top, side as shares of theirs) enlarged to ``side`` pixels, bilinear."""
-    s = (torch.arange(side, device=maps.device) + 0.5) / side
-    x = place[:, :1] + place[:, 2:] * s
-    y = place[:, 1:2] + place[:, 2:] * s
-    at = torch.stack([x[:, None].expand(-1, side, -1), y[..., None].expand(-1, -1, side)], -1) * 2 - 1
-    return grid_sample(maps, at, padding_mode="border", align_corners=False)
-
-
-def compared(
-    batch: dict[str, Tensor], found: Float[Tensor, "n 7 h w"]
-) -> UInt8[np.ndarray, "rows columns 3"]:  # fmt: skip
-    """Picture, then each map found and wanted, skin alone."""
-    wanted, mask = batch["wanted"], batch["mask"]
-    rows = [batch["rgb"]]
-    for a, b in ((0, 3), (3, 6), (6, OUT)):
-        rows += [(x[:, a:b] * mask).expand(-1, 3, -1, -1) for x in (found, wanted)]
-    return grid(rows)
-
-
-def grid(rows: list[Float[Tensor, "n 3 h w"]]) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Pictures in rows, eight at most."""
-    lines = [torch.cat(list(r[:8]), 2) for r in rows]
-    return (torch.cat(lines, 1).clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()

@@ -13,6 +13,7 @@ RECIPES: dict[str, str] = {
     "restorer": "headcast.priors.restorer.train:RestorerRecipe",
     "parser": "headcast.priors.parser.train:ParserRecipe",
     "encoder": "headcast.priors.encoder.train:EncoderRecipe",
+    "portrait4d.average": "headcast.methods.portrait4d.average:AverageRecipe",
     "portrait4d.static": "headcast.methods.portrait4d.train:StaticRecipe",
     "portrait4d.motion": "headcast.methods.portrait4d.train:MotionRecipe",
     "uhr.normal": "headcast.methods.uhr_texture.train:NormalRecipe",

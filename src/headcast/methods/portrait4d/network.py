@@ -220,7 +220,11 @@ class Synthesizer(nn.Module):
 
 
 def start_evenly(network: Synthesizer) -> None:
-    """First weights that keep the size of what passes (He et al. 2015): the encoders have no norms."""
+    """First weights that keep the size of what passes (He et al. 2015), for the encoders have no norms; at
+    first everybody is the average head."""
+    last = network.generator_triplane.conv_last
+    nn.init.normal_(last.weight, std=1e-3)
+    nn.init.zeros_(last.bias)
     for part in (network.encoder_global, network.encoder_detail):
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d):

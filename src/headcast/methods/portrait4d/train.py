@@ -164,10 +164,18 @@ class StaticRecipe(Stage):
     name: ClassVar[str] = "portrait4d-static"
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.995, warmup=50, clip=1.0, cooldown=0.3)
 
+    start: str = ""
+    """Weights to begin with: a file of portrait4d.average (small) or of an earlier portrait4d.static."""
+
     def networks(self, seed: int) -> Networks:
         """Ψ3d and the discriminator."""
         torch.manual_seed(seed)
-        return {"synthesizer": Synthesizer(self.config), "judge": Discriminator(self.config.side)}
+        psi = Synthesizer(self.config)
+        if self.start:
+            psi.load_state_dict(
+                {k: v.float() for k, v in load_tensors(Path(self.start))[0].items()}, strict=False
+            )
+        return {"synthesizer": psi, "judge": Discriminator(self.config.side)}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Motion layers rest."""

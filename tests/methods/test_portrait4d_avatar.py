@@ -16,10 +16,11 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.avatar import FRAME, TriplaneAvatar, framing
+from headcast.methods.portrait4d.avatar import TriplaneAvatar
 from headcast.methods.portrait4d.motion import MotionEncoder, WeightsToMotion
 from headcast.methods.portrait4d.network import TINY, Synthesizer
 from headcast.methods.portrait4d.networks import Networks
+from headcast.methods.portrait4d.square import FRAME, framing
 from headcast.render.shading import ambient
 
 

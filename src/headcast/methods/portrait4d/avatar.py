@@ -26,24 +26,11 @@ from headcast.methods.portrait4d.motion import faces_of, told
 from headcast.methods.portrait4d.neck import NeckField
 from headcast.methods.portrait4d.network import Appearance, Config, Head
 from headcast.methods.portrait4d.networks import Networks, load_networks
+from headcast.methods.portrait4d.square import camera_of_square, framing
 from headcast.render.types import Rendering
 from headcast.render.volume import rays_of
-from headcast.rotation import axis_angle_to_matrix
 
-__all__ = ["FRAME", "TriplaneAvatar", "framing"]
-
-MIDDLE = (0.0, 0.022, 0.03)
-"""What pictures of Ψ are centred on (head frame, metres): as in training (``synth.views``)."""
-FRAME = 0.284
-"""Metres that a picture shows at that point: 12° from 1.35 m, the middle of the paper's distances."""
-
-
-def framing(camera: Camera, params: HeadParams) -> tuple[float, float, float]:
-    """Left, top and side (pixels) of the square of a picture in which Ψ sees or draws the head."""
-    world = axis_angle_to_matrix(params.rotation) @ torch.tensor(MIDDLE) + params.translation
-    u, v = camera.project(world[None])[0].tolist()
-    side = FRAME * float(camera.K[0, 0] / camera.to_camera(world[None])[0, 2])
-    return u - side / 2, v - side / 2, side
+__all__ = ["TriplaneAvatar"]
 
 
 @dataclass(frozen=True)
@@ -181,20 +168,6 @@ class TriplaneAvatar:
         }
         bound = bind(head, rest - head.shape(source.params.identity))
         return cls(bound, source, info, appearance, networks)
-
-
-def camera_of_square(
-    camera: Camera, params: HeadParams, left: float, top: float, side: float, n: int
-) -> Camera:
-    """The camera that sees the square alone, ``n`` pixels wide, in the head's own frame."""
-    scale = n / side
-    K = camera.K.clone()
-    K[0, 2], K[1, 2] = K[0, 2] - left, K[1, 2] - top
-    K[:2] *= scale
-    world_from_head = torch.eye(4)
-    world_from_head[:3, :3] = axis_angle_to_matrix(params.rotation)
-    world_from_head[:3, 3] = params.translation
-    return Camera(K, camera.cam_from_world @ world_from_head, n, n)
 
 
 def pasted(

@@ -22,7 +22,16 @@ from headcast.synth.dice import Dice
 from headcast.synth.stream import make_batch
 from headcast.synth.views import Views, draw_views
 
-__all__ = ["Shots", "clip_frames", "drawn_views", "neck_field", "seen_from", "several_views", "shots_of"]
+__all__ = [
+    "Shots",
+    "clip_frames",
+    "drawn_views",
+    "head_model",
+    "neck_field",
+    "seen_from",
+    "several_views",
+    "shots_of",
+]
 
 CLIP_FPS = 1.5
 """Two frames of a clip are two thirds of a second apart."""
@@ -54,7 +63,14 @@ class Shots:
 
     def __getitem__(self, which: slice) -> Shots:
         kept = {k: getattr(self, k)[which] for k in self.__dataclass_fields__ if k != "stored"}
-        return Shots(**kept)
+        field = self.stored
+        if field is not None:
+            field = NeckField.stored(field.fine[which], field.smooth[which], field.cube)
+        return Shots(**kept, stored=field)
+
+    def with_neck(self, config: Config) -> Shots:
+        """The same with the neck's field of every head at hand."""
+        return replace(self, stored=self.neck(config))
 
     def neck(self, config: Config) -> NeckField:
         """The neck's rotation field of these heads."""

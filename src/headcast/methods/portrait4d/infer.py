@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
-from torch.nn.functional import grid_sample
 
 from headcast import __version__
 from headcast.avatar.source import Source, SurfacePoints
 from headcast.head.model import HeadModel
-from headcast.methods.portrait4d.avatar import TriplaneAvatar, framing
+from headcast.methods.portrait4d.avatar import TriplaneAvatar
 from headcast.methods.portrait4d.motion import faces_of
 from headcast.methods.portrait4d.networks import Networks, load_networks, weights_file
+from headcast.methods.portrait4d.square import square_of
 from headcast.observe.personal import personal_landmarks
 from headcast.observe.types import Observation
 from headcast.weights import card
@@ -36,7 +34,7 @@ def reconstruct(
     networks = load_networks() if networks is None else networks
     first = observations[0]
     with torch.no_grad():
-        image = cropped(first, networks.psi.config.side)
+        image = square_of(first.image, first.camera, first.params, networks.psi.config.side)
         landmarks = first.camera.project(head.landmarks(head(first.params), 68))
         whole = torch.from_numpy(first.image).permute(2, 0, 1)[None].float() / 127.5 - 1
         source = networks.motion(faces_of(whole, landmarks[None]))
@@ -47,19 +45,6 @@ def reconstruct(
     source = Source(first.camera, first.params, light, own)
     info = info_of(head, seed, consent, list(first.notes))
     return TriplaneAvatar(head, source, info, appearance, networks)
-
-
-def cropped(seen: Observation, side: int) -> Float[Tensor, "1 3 s s"]:
-    """The square that Ψ looks at, -1..1; beyond the photo its edge is repeated."""
-    left, top, size = framing(seen.camera, seen.params)
-    image = torch.from_numpy(seen.image).permute(2, 0, 1)[None].float() / 127.5 - 1
-    h, w = image.shape[2:]
-    finer = max(1, min(8, round(size / side)))
-    at = (torch.arange(side * finer) + 0.5) / (side * finer) * size
-    x, y = (at + left) / w * 2 - 1, (at + top) / h * 2 - 1
-    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-    found = grid_sample(image, grid[None], padding_mode="border", align_corners=False)
-    return torch.nn.functional.avg_pool2d(found, finer)
 
 
 def info_of(head: HeadModel, seed: int, consent: str | None, notes: list[str]) -> dict[str, Any]:

@@ -224,7 +224,8 @@ def start_evenly(network: Synthesizer) -> None:
     first everybody is the average head."""
     last = network.generator_triplane.conv_last
     nn.init.normal_(last.weight, std=1e-3)
-    nn.init.zeros_(last.bias)
+    if last.bias is not None:
+        nn.init.zeros_(last.bias)
     for part in (network.encoder_global, network.encoder_detail):
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d):

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.methods.portrait4d.clips import clip_pair, joined
 from headcast.methods.portrait4d.data import (
     Shots,
     clip_frames,
@@ -250,6 +251,11 @@ class MotionRecipe(Stage):
     """The paper's configurations: full; no-init (A, no start from Ψ3d); real-only (B, real frames alone);
     pseudo-p (C, pseudo views for the motion alone); pseudo-q (D, pseudo views for the target alone)."""
 
+    clips: str = ""
+    """Folder of real clips: frames in folders, as VFHQ, or videos; tracked as they are read."""
+    clip_share: float = 0.5
+    """Share of the batch that comes from them."""
+
     def networks(self, seed: int) -> Networks:
         """Ψ from Ψ3d's weights, the motion encoder, the map from weights to motion, the discriminator.
 
@@ -300,6 +306,20 @@ class MotionRecipe(Stage):
             "source": source, "driver": driver,
             "K": views.K, "cam_from_world": views.cam_from_world, "real_p": real[0], "real_q": real[1],
         }  # fmt: skip
+
+    def frames(self, index: int, seed: int, device: torch.device) -> tuple[Shots, Shots]:
+        """Two frames of each clip: real ones first, then synthetic ones."""
+        real = round(self.clip_share * self.people) if self.clips else 0
+        made, side = self.people - real, self.config.side
+        pairs = [clip_pair(self.clips, index * real + k, seed, side, self.config) for k in range(real)]
+        if made and self.folder:
+            first, second = read_people(self.folder).clips(made, index, seed, device, side)
+            pairs.append((first, second))
+        elif made:
+            both = clip_frames(made, 2, side, index, seed, device).with_neck(self.config)
+            pairs.append((both[slice(0, None, 2)], both[slice(1, None, 2)]))
+        source, driver = (joined([p[k] for p in pairs], device) for k in (0, 1))
+        return source, driver
 
     def pseudo(self, batch: Any, which: slice) -> Tensor:
         """I_d(θ) of Eq. 3, by the frozen Ψ3d."""

@@ -1,0 +1,57 @@
+"""The square of a picture in which Ψ sees and draws heads."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample
+
+from headcast.camera import Camera
+from headcast.head.params import HeadParams
+from headcast.rotation import axis_angle_to_matrix
+
+__all__ = ["FRAME", "camera_of_square", "framing", "square_of"]
+
+MIDDLE = (0.0, 0.022, 0.03)
+"""What pictures of Ψ are centred on (head frame, metres): as in training (``synth.views``)."""
+FRAME = 0.284
+"""Metres that a picture shows at that point: 12° from 1.35 m, the middle of the paper's distances."""
+
+
+def framing(camera: Camera, params: HeadParams) -> tuple[float, float, float]:
+    """Left, top and side (pixels) of the square of a picture in which Ψ sees or draws the head."""
+    world = axis_angle_to_matrix(params.rotation) @ torch.tensor(MIDDLE) + params.translation
+    u, v = camera.project(world[None])[0].tolist()
+    side = FRAME * float(camera.K[0, 0] / camera.to_camera(world[None])[0, 2])
+    return u - side / 2, v - side / 2, side
+
+
+def camera_of_square(
+    camera: Camera, params: HeadParams, left: float, top: float, side: float, n: int
+) -> Camera:
+    """The camera that sees the square alone, ``n`` pixels wide, in the head's own frame."""
+    scale = n / side
+    K = camera.K.clone()
+    K[0, 2], K[1, 2] = K[0, 2] - left, K[1, 2] - top
+    K[:2] *= scale
+    world_from_head = torch.eye(4)
+    world_from_head[:3, :3] = axis_angle_to_matrix(params.rotation)
+    world_from_head[:3, 3] = params.translation
+    return Camera(K, camera.cam_from_world @ world_from_head, n, n)
+
+
+def square_of(
+    picture: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams, side: int
+) -> Float[Tensor, "1 3 s s"]:
+    """The square that Ψ looks at, -1..1; beyond the photo its edge is repeated."""
+    left, top, size = framing(camera, params)
+    image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    h, w = image.shape[2:]
+    finer = max(1, min(8, round(size / side)))
+    at = (torch.arange(side * finer) + 0.5) / (side * finer) * size
+    x, y = (at + left) / w * 2 - 1, (at + top) / h * 2 - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+    found = grid_sample(image, grid[None], padding_mode="border", align_corners=False)
+    return avg_pool2d(found, finer)

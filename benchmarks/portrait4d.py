@@ -3,7 +3,7 @@
 python -m benchmarks.portrait4d [--photo portrait.jpg] [--repeats 10] [--size 512]
 
 Without installed weights the network ``small`` is measured with random ones: they cost the same. The paper
-says 10 frames a second on an A100 and 15 with the neutral features cached, for the configuration ``official``.
+says 10 frames a second on an A100 and 15 with the neutral features cached, for the ``official`` network.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ def main() -> None:
     looked = time.perf_counter()
     avatar = reconstruct(seen, head, networks=used)
     end = time.perf_counter()
-    row("photo to avatar (models loaded)", (1000 * (end - start),) * 2)
-    row("of which looking at the photo", (1000 * (looked - start),) * 2)
+    whole_ms, look_ms = 1000 * (end - start), 1000 * (looked - start)
+    row("photo to avatar (models loaded)", (whole_ms, whole_ms))
+    row("of which looking at the photo", (look_ms, look_ms))
     view = front_view(avatar, (a.size, a.size))
     moved = view.params.with_expression({"jawOpen": 0.3})
     bent = moved.replace(neck=torch.tensor([0.1, 0.2, 0.0]))

@@ -6,8 +6,8 @@ python tools/ablate_portrait4d.py --static portrait4d-static.safetensors --folde
 A: no start from Ψ3d (no-init); B: real frames alone (real-only); C: pseudo views for the motion (pseudo-p);
 D: pseudo views for the target (pseudo-q); full. Measured on people of the split test
 (tools/build_portrait4d_people.py --split test): source at one moment, driver at the other, seen from another
-camera, against the truth there. The table gives the mean over seeds and the spread between them; what differs by
-less than the spread is not told apart.
+camera, against the truth there. The table gives the mean over seeds and the spread between them; what differs
+by less than the spread is not told apart.
 """
 
 from __future__ import annotations

@@ -96,11 +96,11 @@ def test_adversarial_term_comes_and_depth_goes() -> None:
 
 @pytest.fixture
 def static_weights(tmp_path: Path) -> str:
-    """Ψ3d of random weights, as a file."""
+    """Ψ3d of random weights, as stage 1 ships it: without motion layers."""
     from headcast.weights import save_tensors
 
-    torch.manual_seed(2)
-    save_tensors(tmp_path / "static.safetensors", stage.shipped_synthesizer(Synthesizer(TINY)), {})
+    recipe = StaticRecipe(size="tiny")
+    save_tensors(tmp_path / "static.safetensors", recipe.shipped(recipe.networks(2)), {})
     return str(tmp_path / "static.safetensors")
 
 

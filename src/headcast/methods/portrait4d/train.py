@@ -54,9 +54,19 @@ Ablation = Literal["full", "no-init", "real-only", "pseudo-p", "pseudo-q"]
 
 @cache
 def synthesizer_of(file: str, device: str, config: Config = SMALL) -> Synthesizer:
-    """Frozen weights of a file or bundled ones by name, once a process."""
+    """Frozen weights of a file or bundled ones by name, once a process; motion layers may be missing.
+
+    Raises:
+        HeadcastError: weights of something else or of another size.
+    """
     network = Synthesizer(config)
-    network.load_state_dict({k: v.float() for k, v in load_tensors(file)[0].items() if not k.startswith("_")})
+    state = {k: v.float() for k, v in load_tensors(file)[0].items() if not k.startswith("_")}
+    try:
+        found = network.load_state_dict(state, strict=False)
+    except RuntimeError as e:
+        raise HeadcastError(f"{file}: weights of another size; check --size") from e
+    if found.unexpected_keys or not all(map(is_motion, found.missing_keys)):
+        raise HeadcastError(f"{file}: not weights of portrait4d.static")
     return network.to(device).eval().requires_grad_(False)
 
 

@@ -44,9 +44,11 @@ class Config:
 CONFIGS = {
     "official": Config(1024, 512, (64, 128, 256, 512, 512), (64, 128, 256), (64, 128, 256, 512), 1024),
     "small": Config(128),
+    "half": Config(64, finest=64),
     "tiny": Config(32, 64, (8, 12), (4, 6, 8), (4, 4, 6, 6), 16),
 }
-"""``official``: the paper's sizes (sides, patches, layers; channels are ours). ``small`` ships."""
+"""``official``: the paper's sizes (sides, patches, layers; channels are ours). ``small`` ships; ``half`` is its
+half, for comparisons."""
 
 
 def config_named(name: str) -> Config:
@@ -130,10 +132,10 @@ class LayeredUNet(nn.Module):
 
 
 def start_at(out: nn.Conv2d, passed: range, bias: tuple[float, ...]) -> None:
-    """Lets the last channels that go in pass to ``passed`` of those that come out; hidden ones add little."""
+    """Lets the last channels that come in pass to ``passed`` of those that come out; hidden ones start at 0."""
     count = len(passed)
     with torch.no_grad():
-        out.weight.mul_(0.1)[:, -count:] = 0
+        out.weight.zero_()
         out.weight[list(passed), list(range(out.in_channels - count, out.in_channels)), 1, 1] = 1
         out.bias.copy_(torch.tensor(bias))  # type: ignore[union-attr]
 

@@ -47,8 +47,8 @@ CONFIGS = {
     "half": Config(64, finest=64),
     "tiny": Config(32, 64, (8, 12), (4, 6, 8), (4, 4, 6, 6), 16),
 }
-"""``official``: the paper's sizes (sides, patches, layers; channels are ours). ``small`` ships; ``half`` is its
-half, for comparisons."""
+"""``official``: the paper's sizes (sides, patches, layers; channels are ours). ``small`` ships;
+``half`` is its half, for comparisons."""
 
 
 def config_named(name: str) -> Config:
@@ -132,7 +132,7 @@ class LayeredUNet(nn.Module):
 
 
 def start_at(out: nn.Conv2d, passed: range, bias: tuple[float, ...]) -> None:
-    """Lets the last channels that come in pass to ``passed`` of those that come out; hidden ones start at 0."""
+    """Lets the last channels pass to ``passed`` of those that come out; hidden ones start at 0."""
     count = len(passed)
     with torch.no_grad():
         out.weight.zero_()

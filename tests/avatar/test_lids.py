@@ -12,6 +12,7 @@ from tests.avatar.export.heads import shut_lids
 
 from headcast.avatar.base import load
 from headcast.avatar.gaussian import GaussianAvatar
+from headcast.avatar.lids import SHADED
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package
 from headcast.avatar.source import Source
@@ -72,10 +73,11 @@ def test_pictures_show_it_and_come_back(kind: str) -> None:
     left = green({"eyeBlinkLeft": 1.0})
     both = green(BLINK)
     assert max(opened) < 1 and min(both) > 10 and left[0] > 10 and left[1] < 1
-    assert green({}) == opened
+    assert green({}) == pytest.approx(opened, abs=1e-5)
 
 
-def test_halvings_and_the_texture_of_a_pose_are_one() -> None:
+def test_halvings_and_the_texture_of_a_pose_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headcast.avatar.surface.SHADED", 0.0)
     mesh = lidded()
     assert mesh.lids is not None
     half = mesh.source.params.with_expression({"eyeBlinkLeft": 0.6, "eyeBlinkRight": 0.8})
@@ -110,3 +112,14 @@ def test_files_keep_them_and_damage_is_named(tmp_path: Path) -> None:
         assert isinstance(broken, Package)
         with pytest.raises(HeadcastError, match="left lid"):
             MeshAvatar.from_package(broken, tmp_path / "b.avatar")
+
+
+def test_eyes_lie_in_the_dark_behind_shut_lids() -> None:
+    mesh = lidded()
+    surface, params = mesh.surface, mesh.source.params
+    left, right = surface.eyes
+    opened, winking = (surface.posed(params.with_expression(e)).openness for e in ({}, {"eyeBlinkLeft": 1.0}))
+    assert (opened[left] == 1).all() and (winking[right] == 1).all()
+    assert torch.allclose(winking[left], torch.tensor(1 - SHADED))
+    skin = mesh.head.faces[mesh.head.part_faces("skin")].unique()
+    assert torch.equal(opened[skin], winking[skin])

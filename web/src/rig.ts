@@ -43,9 +43,10 @@ export class Rig {
   private readonly inside: Uint8Array;
   private readonly corners: Uint16Array;
   private readonly bary: Float32Array;
-  /** How far each side shows its shut lid's look, 0..1: see `avatar/lids.py`. */
+  /** How far each side shows its shut lid's look, 0..1, and leaves its eye in the dark: see `avatar/lids.py`. */
   readonly shut: [number, number] = [0, 0];
-  private readonly going: { blink: Float32Array; going: Float32Array } | null;
+  private readonly going: { blink: Float32Array; going: Float32Array; shaded: number } | null;
+  private readonly eyes: Uint16Array[];
   private readonly unposed: Float32Array;
 
   constructor({ facts, arrays }: Payload) {
@@ -62,8 +63,12 @@ export class Rig {
     this.corners = need(arrays, "head.mouth.corners");
     this.bary = need(arrays, "head.mouth.bary");
     this.going = arrays.has("lids.place")
-      ? { blink: need(arrays, "lids.blink"), going: need(arrays, "lids.going") }
+      ? {
+          blink: need(arrays, "lids.blink"), going: need(arrays, "lids.going"),
+          shaded: need<Float32Array>(arrays, "lids.shaded")[0],
+        }
       : null;
+    this.eyes = this.going ? ["left", "right"].map((side) => need<Uint16Array>(arrays, `lids.eye.${side}`)) : [];
     this.openness = new Float32Array(this.inside.length).fill(1);
     this.unposed = new Float32Array(this.pieces[0].rest.length);
   }
@@ -88,11 +93,12 @@ export class Rig {
 
   private shutLids(weights: ArrayLike<number>): void {
     if (!this.going) return;
-    const { blink, going } = this.going;
+    const { blink, going, shaded } = this.going;
     ["eyeBlinkLeft", "eyeBlinkRight"].forEach((name, side) => {
       const first = Math.min(0.9, Math.max(0, blink[side])), way = (weights[this.names.at(name)] - first) / (1 - first);
       const t = Math.min(1, Math.max(0, (way - going[0]) / (going[1] - going[0])));
       this.shut[side] = t * t * (3 - 2 * t);
+      for (const i of this.eyes[side]) this.openness[i] = 1 - shaded * this.shut[side];
     });
   }
 

@@ -16,8 +16,9 @@ from torch import Tensor
 from headcast.head.model import BLINKS
 from headcast.head.params import HeadParams
 
-__all__ = ["GOING", "Lids", "Patch"]
+__all__ = ["GOING", "SHADED", "Lids", "Patch"]
 
+SHADED = 0.8  # share of its light that an eyeball loses behind shut lids and their lashes
 GOING = (0.2, 0.9)  # shares of the way from the photo's blink to a whole one over which a patch goes over
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from headcast.avatar.lids import Lids
+from headcast.avatar.lids import SHADED, Lids
 from headcast.avatar.posing import Poser, carry, kernels_serve
 from headcast.avatar.shell import GAP, Shell, whole_texture
 from headcast.camera import Camera
@@ -23,6 +23,8 @@ from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
 __all__ = ["Posed", "Surface"]
+
+EYES = ("eyeLeft", "eyeRight")
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,9 @@ class Surface:
         count = len(self.head.neutral)
         openness = torch.ones(len(vertices))
         openness[:count] = mouth_occlusion(self.head, vertices[:count], self.inside)
+        if self.lids is not None:
+            for eye, shut in zip(self.eyes, self.lids.shut(params), strict=True):
+                openness[eye] = 1 - SHADED * float(shut)
         return Posed(vertices, vertex_normals(vertices, self.faces), openness)
 
     def vertices(self, params: HeadParams) -> Float[Tensor, "v 3"]:
@@ -127,6 +132,13 @@ class Surface:
     def inside(self) -> Bool[Tensor, "v"]:
         """Which of the head's vertices lie inside the mouth."""
         return inside_mouth(self.head)
+
+    @cached_property
+    def eyes(self) -> tuple[Int[Tensor, "l"], Int[Tensor, "r"]]:
+        """Vertices of the eyeballs, left and right."""
+        there = set(self.head.part_names)
+        left, right = (self.head.faces[self.head.part_faces(*({e} & there))].unique() for e in EYES)
+        return left, right
 
     def render(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], *, antialias: int = 2

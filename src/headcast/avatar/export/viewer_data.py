@@ -16,7 +16,7 @@ from torch import Tensor
 
 from headcast.avatar.export.base import mesh_of
 from headcast.avatar.gaussian import GaussianAvatar
-from headcast.avatar.lids import GOING
+from headcast.avatar.lids import GOING, SHADED
 from headcast.head.model import BLINKS, JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
 from headcast.head.occlusion import INSIDE
@@ -66,7 +66,8 @@ def shut_lids(avatar: Avatar) -> dict[str, np.ndarray]:
     place = [torch.cat([p.corner, torch.tensor(p.texture.shape[1::-1])]) for p in mesh.lids.patches]
     found = {
         "place": real(torch.stack(place) / size.repeat(2)), "blink": real(mesh.lids.blink),
-        "going": real(torch.tensor(GOING)),
+        "going": real(torch.tensor(GOING)), "shaded": real(torch.tensor([SHADED])),
+        **{f"eye.{side}": small(eye) for side, eye in zip(("left", "right"), mesh.surface.eyes, strict=True)},
     }  # fmt: skip
     if isinstance(avatar, GaussianAvatar):
         index, side, albedo = avatar.on_lids

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.source import Source
 from headcast.camera import Camera
-from headcast.evaluate.gaussian_truth import laid_over, table
+from headcast.errors import HeadcastError
+from headcast.evaluate import gaussian_truth
+from headcast.evaluate.gaussian_truth import Truth, laid_over, table
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.render.shading import ambient
@@ -41,3 +46,26 @@ def test_the_gain_is_paired_by_head() -> None:
     assert "n = 3" in text
     assert "| ±30° | psnr | 20.0 | 22.5 | 3 | five ≥ one + 2 |" in text
     assert "| 180° | psnr | 21.0 | 23.5 | 3 |" in text and "| 180° | ssim | 0.9 | 0.9 | 0 |" in text
+
+
+def test_a_head_with_a_face_that_is_not_found_is_left_out_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def truth_of(number: int, *_: int) -> Truth | None:
+        nothing = np.zeros((1, 2, 2, 4), np.uint8)
+        points = torch.full((68, 3), float(number))
+        return None if number == 2 else Truth(nothing[..., :3], nothing, nothing[..., 0] > 0, [], points)
+
+    def measure(truth: Truth, _: Path) -> list[dict[str, float]]:
+        if truth.points[0, 0] == 3:
+            raise HeadcastError("photo3.png: no face found")
+        rows = [(n, yaw) for n in (1, 5) for yaw in (30.0, -30.0, 180.0)]
+        return [{"photos": n, "yaw": yaw, "psnr": 20.0 + n, "ssim": 0.9, "iou": 0.9} for n, yaw in rows]
+
+    monkeypatch.setattr(gaussian_truth, "truth_of", truth_of)
+    monkeypatch.setattr(gaussian_truth, "measure", measure)
+    gaussian_truth.main(["-o", str(tmp_path), "--people", "2"])
+    assert "(n = 2)" in (tmp_path / "gaussian_truth.md").read_text()
+    gaussian_truth.main(["-o", str(tmp_path), "--numbers", "1", "2", "3", "4"])
+    text = (tmp_path / "gaussian_truth.md").read_text()
+    assert "(n = 2)" in text and "Left out, no face found in a photo: heads 3." in text

@@ -11,9 +11,9 @@ from headcast.camera import Camera
 from headcast.head.hair import HairAsset
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.hair import farthest, hair_surface, tidy
+from headcast.methods.fit.hair import LENIENT, best, farthest, hair_surface, tidy
 from headcast.methods.fit.hair_grid import HairGrid, mirrored, normals
-from headcast.methods.fit.hair_texture import without_sheen
+from headcast.methods.fit.hair_texture import Glimpse, together, without_sheen
 from headcast.methods.fit.reconstruct import reconstruct
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.mesh import rasterize_mesh
@@ -139,5 +139,26 @@ def test_sheen_seen_at_a_slant_goes_and_what_is_seen_well_stays() -> None:
 def test_one_photo_of_several_does_not_cut_the_hair() -> None:
     near, usual, unknown = (np.full((2, 3), x) for x in (0.01, 0.03, np.inf))
     assert np.array_equal(farthest([near]), near)
-    assert np.array_equal(farthest([unknown, near, usual]), usual)
-    assert np.array_equal(farthest([usual, near]), near)
+    assert np.array_equal(farthest([unknown, near, usual]), usual + LENIENT)
+    assert np.array_equal(farthest([usual, near]), near + LENIENT)
+
+
+def test_the_photo_that_tells_most_decides_where_hair_is() -> None:
+    one, other = np.array([[0.9, 0.0, 0.4]]), np.array([[0.3, 0.2, 0.4]])
+    assert np.allclose(best([one]), [[[1, 0, 1]]])
+    share = best([one, other])
+    assert share[0, 0, 0] > 0.98
+    assert np.allclose(share[:, 0, 1], [0, 1]) and np.allclose(share[:, 0, 2], 0.5)
+
+
+def test_hair_of_several_photos_is_toned_like_the_first_and_not_mixed() -> None:
+    rng = np.random.default_rng(0)
+    albedo = rng.uniform(0.05, 0.4, (32, 32, 3)).astype(np.float32)
+    light = np.array([1.5, 1.2, 0.8], np.float32)  # of the second photo's light, wrongly guessed
+    trust = np.full((2, 32, 32), 0.8, np.float32)
+    trust[0, :, 28:] = 0.0
+    one, two = (Glimpse(a, t, t, t) for a, t in zip((albedo, albedo * light), trust, strict=True))
+    assert np.allclose(together([one])[:, :28], albedo[:, :28], atol=1e-5)
+    assert np.allclose(together([one, two]), albedo, atol=1e-3)
+    strange = Glimpse(albedo[::-1], trust[1] * 0.3, trust[1], trust[1])  # seen worse: hardly counts
+    assert np.abs(together([one, strange]) - albedo)[:, :28].max() < 0.01

@@ -11,6 +11,7 @@ Resumable: rows are lines of ``rows.jsonl``.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from torch import Tensor
 from headcast import api
 from headcast.avatar.base import Avatar
 from headcast.camera import Camera
+from headcast.errors import HeadcastError
 from headcast.evaluate.gaussian_rows import Rows, store
 from headcast.evaluate.judge import Row
 from headcast.evaluate.main_job import Bar, figure
@@ -68,18 +70,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("-o", "--out", type=Path, required=True, help="where rows, pictures and table go")
     parser.add_argument("--people", type=int, default=6, help="how many heads with hair")
+    parser.add_argument("--numbers", type=int, nargs="+", help="these heads instead, where they have hair")
     parser.add_argument("--seed", type=int, default=0, help="of the heads")
     parser.add_argument("--size", type=int, default=SIZE, help="of the pictures, pixels")
     a = parser.parse_args(arguments)
-    rows, done, number = Rows(a.out / "rows.jsonl"), 0, 0
+    rows, kept, missed = Rows(a.out / "rows.jsonl"), [], []
+    wanted = len(a.numbers) if a.numbers else a.people
     with Bar() as say:
-        while done < a.people:
-            say(done / a.people, f"head {number}")
+        for number in a.numbers or itertools.count():
+            say(min(len(kept) / wanted, 1.0), f"head {number}")
             if f"{number}" not in rows:
                 truth = truth_of(number, a.seed, a.size)
-                rows.add(f"{number}", [] if truth is None else measure(truth, a.out / f"{number:03d}"))
-            done, number = done + bool(rows.found[f"{number}"]), number + 1
-    text = "\n".join(table([rows.found[f"{k}"] for k in range(number) if rows.found[f"{k}"]]))
+                rows.add(f"{number}", [] if truth is None else measured(truth, a.out / f"{number:03d}"))
+            found = rows.found[f"{number}"]
+            (missed if found and "missed" in found[0] else kept).extend([(number, found)] if found else [])
+            if len(kept) == wanted:
+                break
+    lines = table([found for _, found in kept])
+    if missed:
+        lines += ["", f"Left out, no face found in a photo: heads {', '.join(str(n) for n, _ in missed)}."]
+    text = "\n".join(lines)
     with atomic_path(a.out / "gaussian_truth.md") as tmp:
         tmp.write_text(text + "\n")
     sys.stdout.write(text + "\n")
@@ -124,6 +134,14 @@ def truth_of(number: int, seed: int, size: int) -> Truth | None:
 def bytes_of(x: Float[Tensor, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
     """Display values 0..1 as 0..255."""
     return (x * 255).round().byte().numpy()
+
+
+def measured(truth: Truth, folder: Path) -> list[Row]:
+    """``measure``, or one row that says that a photo's face was not found."""
+    try:
+        return measure(truth, folder)
+    except HeadcastError:
+        return [{"missed": 1.0}]
 
 
 def measure(truth: Truth, folder: Path) -> list[Row]:

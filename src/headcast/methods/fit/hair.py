@@ -29,6 +29,8 @@ ON_CLOTHES = 0.012  # metres off the shoulders
 LONG = (0.0, 0.06)  # metres under the eyes' height to which hair reaches that starts to hang, that hangs
 LIKE_TOP = (0.3, 0.1)  # how much the top's thickness counts in front and behind
 BALD = 0.35  # of the top of the head with hair, below which there is no surface of hair
+KEEN = 4.0  # exponent by which the photo that tells more of a place's cover wins
+LENIENT = 0.006  # metres beyond a photo's outline that another photo may show hair at
 FEW = 2  # steps along a ray that hair may be interrupted
 CELL = 0.0058  # size of a grid's cell, metres, about
 
@@ -108,8 +110,9 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
 
 
 def farthest(limits: list[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n m"]:
-    """How far out hair can be; of three photos or more one alone does not cut it: it may lie a little off."""
-    return np.sort(limits, 0)[int(len(limits) > 2)]
+    """How far out hair can be; of several photos none cuts closely, of three or more none alone: each lies a
+    little off."""
+    return np.sort(limits, 0)[int(len(limits) > 2)] + LENIENT * (len(limits) > 1)
 
 
 def draped(skin: Float[np.ndarray, "n m"], grid: HairGrid) -> Float[np.ndarray, "n m"]:
@@ -252,7 +255,8 @@ def coverage(
 ) -> Float[np.ndarray, "n m"]:
     """0..1 where there is hair: as seen, as on the other side, as is usual."""
     told = np.sum([s.told for s in sights], 0)
-    cover = np.sum([s.told * s.cover for s in sights], 0) / np.maximum(told, 1e-9)
+    share = best([s.told for s in sights])
+    cover = np.sum([w * s.cover for w, s in zip(share, sights, strict=True)], 0)
     told = np.minimum(told, 1.0)
     other = mirrored(told) * 0.3 * (1 - told)
     behind = smooth(-grid.direction[-1, :, 2], 0.0, 0.3)[None]
@@ -262,6 +266,13 @@ def coverage(
     out = harmonic(graph, value.reshape(-1, 1), 4 * trust.reshape(-1), sweeps=60).reshape(cover.shape)
     out[:3] = out[3].mean()
     return tidy(np.clip(out, 0, 1))
+
+
+def best(told: list[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "k n m"]:
+    """Shares of the photos, nearly all to the one that tells most: others see past hair that hangs free."""
+    keen = np.stack(told)
+    keen = (keen / np.maximum(keen.max(0), 1e-9)) ** KEEN
+    return keen / np.maximum(keen.sum(0), 1e-9)
 
 
 def tidy(cover: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:

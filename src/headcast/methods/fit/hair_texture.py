@@ -29,6 +29,7 @@ DEEP = 0.015  # metres inside the rim where the surface is opaque whatever the m
 CONTRAST = (0.06, 0.22)
 SEE_THROUGH = 40  # of 255: cells of the surface that are nowhere more opaque are left out
 LIGHTEST = 0.9  # quantile of the lightness of what is seen well
+KEEN = 4.0  # exponent by which the better view of a texel wins
 MIRROR = 0.35  # what the other side's colour counts
 
 
@@ -56,7 +57,7 @@ def hair_shell(
     seen = [(o, x) for o, x in zip(observations, lights, strict=True) if o.masks is not None]
     glimpses = [glimpse(surface, o, head, x) for o, x in seen]
     trust = np.sum([g.trust for g in glimpses], 0, dtype=np.float32)
-    albedo = np.sum([g.trust[..., None] * g.albedo for g in glimpses], 0) / np.maximum(trust, 1e-6)[..., None]
+    albedo = together(glimpses)
     noise = strands(rng)
     colour = completed(np.log(albedo + EPS), np.minimum(trust, 1), noise)
     alpha = coverage(surface, glimpses, noise).astype(np.float32)
@@ -110,6 +111,24 @@ def glimpse(
         albedo.reshape(*shape, 3), trust.reshape(shape).astype(np.float32),
         smooth(hair, 0.2, 0.6).reshape(shape), (told * smooth(person, 0.5, 0.9)).reshape(shape),
     )  # fmt: skip
+
+
+def together(glimpses: list[Glimpse]) -> Float[np.ndarray, "h w 3"]:
+    """Colours of several photos, each toned like the first; the better view wins, or strands would blur."""
+    trust = np.stack([g.trust for g in glimpses])
+    keen = trust if len(glimpses) == 1 else trust**KEEN
+    share = keen / np.maximum(keen.sum(0), 1e-6 if len(glimpses) == 1 else 1e-12)
+    toned = [s[..., None] * tone(glimpses[0], g) * g.albedo for s, g in zip(share, glimpses, strict=True)]
+    return np.sum(toned, 0)
+
+
+def tone(first: Glimpse, other: Glimpse) -> Float[np.ndarray, "3"]:
+    """The colour factor that makes another photo's hair look like the first's."""
+    both = (first.trust > 0.5) & (other.trust > 0.5)
+    if other is first or both.sum() < 500:
+        return np.ones(3, np.float32)
+    ratio = first.albedo[both] / np.maximum(other.albedo[both], 1e-3)
+    return np.median(ratio, 0).clip(0.5, 2.0).astype(np.float32)
 
 
 def large(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"]:

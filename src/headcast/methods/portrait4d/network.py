@@ -24,6 +24,8 @@ from headcast.render.volume import March, Rays, rays_of, render_rays
 
 __all__ = ["OFFICIAL", "SMALL", "TINY", "Appearance", "Config", "Head", "Picture", "Synthesizer"]
 
+APART = 3.0
+"""Of what a person differs by from the average head's planes: it is learned the faster."""
 Warp = Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n 3"]]
 """Points of the posed head to points of the canonical one (the neck's rotation field)."""
 
@@ -170,7 +172,7 @@ class Synthesizer(nn.Module):
         """The tri-planes T; ``driver`` is the motion embedding v_d, None for Ψ3d."""
         canonical = self.encoder_canonical.reenacted(seen.tokens, driver, seen.columns)
         planes = self.generator_triplane(canonical, seen.detail)
-        return Head(planes + self.mean if self.config.mean_planes else planes, seen.background)
+        return Head(self.mean + APART * planes if self.config.mean_planes else planes, seen.background)
 
     def radiance(
         self, planes: Float[Tensor, "b 3 f h w"], points: Float[Tensor, "b n 3"]

@@ -45,6 +45,8 @@ WEIGHTS = {
 }  # fmt: skip
 """Of the terms of Eq. 2 and 5. The paper takes those of Portrait4D, which it doesn't print."""
 ADVERSARIAL, PENALTY, PENALTY_EVERY = 0.05, 1.0, 16
+SAID = 0.1
+"""Of the map from weights to embeddings: what bounds Ψ's gradients must not be filled by it."""
 MOTION_LAYERS = ("attn2", "norm2", "maps", "proj_y")
 """Parts of Ψ that only the full model has: they learn 2.5 times as fast."""
 
@@ -291,7 +293,9 @@ class MotionRecipe(Stage):
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """2.5 times the rate for what is about motion."""
         psi = networks["synthesizer"]
-        groups = [*self.groups(psi, lambda n: not is_motion(n)), *self.groups(psi, is_motion, 2.5)]
+        # the background rests: source and driver share a camera, and it would learn to copy the source's head
+        still = lambda n: not is_motion(n) and not n.startswith("background")  # noqa: E731
+        groups = [*self.groups(psi, still), *self.groups(psi, is_motion, 2.5)]
         groups[-1]["params"] += [*networks["motion"].parameters(), *networks["said"].parameters()]
         judge = adam([{"params": list(networks["judge"].parameters())}], 2 * self.rate)
         return {"main": adam(groups, self.rate, self.memory), "judge": judge}
@@ -331,7 +335,7 @@ class MotionRecipe(Stage):
         source, driver = (joined([p[k] for p in pairs], device) for k in (0, 1))
         return source, driver
 
-    def pseudo(self, batch: Any, which: slice) -> Tensor:
+    def pseudo(self, batch: Any, which: slice) -> Picture:
         """I_d(θ) of Eq. 3, by the frozen Ψ3d."""
         driver: Shots = batch["driver"]
         frozen = synthesizer_of(self.static, str(driver.image.device), self.config)
@@ -339,7 +343,7 @@ class MotionRecipe(Stage):
             head = frozen.head(frozen.appearance(driver.image))
             K, pose = batch["K"][which], batch["cam_from_world"][which]
             rays = rays_between(K, pose, self.config.side, self.config, self.config.side // 4)
-            return frozen.render(head, rays, driver.neck(self.config)).image.clamp(-1, 1)
+            return frozen.render(head, rays, driver.neck(self.config))
 
     def drawn(self, networks: Networks, batch: Any, jitter: bool) -> tuple[Picture, Target, Tensor]:
         """I_re of Eq. 4, what it is to match, and v_d."""
@@ -349,9 +353,8 @@ class MotionRecipe(Stage):
         p, q = slice(0, n), slice(n, 2 * n)
         K, pose = batch["K"], batch["cam_from_world"]
         real_p, real_q = batch["real_p"], batch["real_q"]
-        views = [
-            driver.image if bool(r.all()) else self.pseudo(batch, s) for s, r in ((p, real_p), (q, real_q))
-        ]
+        made = [None if bool(r.all()) else self.pseudo(batch, s) for s, r in ((p, real_p), (q, real_q))]
+        views = [driver.image if x is None else x.image.clamp(-1, 1) for x in made]
         seen = chosen(real_p, driver.image, views[0])
         marks = chosen(
             real_p, seen_from(driver.landmarks, driver.K, driver.cam_from_world),
@@ -362,7 +365,13 @@ class MotionRecipe(Stage):
         v_d = encoder(faces_of(seen, marks))
         K_q, pose_q = chosen(real_q, driver.K, K[q]), chosen(real_q, driver.cam_from_world, pose[q])
         image = chosen(real_q, driver.image, views[1])
-        target = Target(image, driver.box(K_q, pose_q), only_perceptual=~real_q)
+        alpha = None
+        if not self.clips:  # without it the background would paint heads
+            alpha = driver.alpha
+            if made[1] is not None:
+                soft = nn.functional.interpolate(made[1].alpha, alpha.shape[-2:], mode="bilinear")
+                alpha = chosen(real_q, alpha, soft)
+        target = Target(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q)
         head = psi.head(psi.appearance(source.image, v_s), v_d)
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
         return psi.render(head, rays, driver.neck(c), jitter), target, v_d
@@ -378,7 +387,9 @@ class MotionRecipe(Stage):
             return self.judge_losses(networks["judge"], drawn, target, step)
         said = networks["said"](told(batch["driver"].params))
         out = self.terms(networks, drawn, target, adversarial)
-        return {**out, "said": (said - v_d.detach()).square().mean()}
+        v_d = v_d.detach()
+        spread = v_d.square().mean().clamp(min=1e-3)
+        return {**out, "said": SAID * (said - v_d).square().mean() / spread}
 
     def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Source, driver, result, target."""

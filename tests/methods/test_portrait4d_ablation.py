@@ -1,0 +1,51 @@
+"""The ablation runs from one command; held-out heads give a table that counts failures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from headcast.evaluate import portrait4d as held_out
+from headcast.evaluate.portrait4d import TURNS, table
+from headcast.methods.portrait4d.stored import made_people, write_people
+from headcast.methods.portrait4d.train import StaticRecipe
+from headcast.weights import save_tensors
+
+
+def test_every_configuration_is_trained_and_measured(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(root / "tools"))
+    import ablate_portrait4d
+
+    recipe = StaticRecipe(size="tiny")
+    save_tensors(tmp_path / "static.safetensors", recipe.shipped(recipe.networks(0)), {})
+    (tmp_path / "people").mkdir()
+    made = made_people(np.array([0]), 2, 64, "test", 9, torch.device("cpu"))
+    write_people(tmp_path / "people" / "0.safetensors", made)
+    folder, static = str(tmp_path / "people"), str(tmp_path / "static.safetensors")
+    asked = ["x", "--static", static, "--folder", folder, "--test", folder, "--out", str(tmp_path / "out"),
+             "--steps", "1", "--seeds", "1", "--people", "1", "--most", "1", "--size", "tiny",
+             "--device", "cpu"]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", asked)
+    ablate_portrait4d.main()
+    text = (tmp_path / "out" / "ablation.md").read_text()
+    assert [line.split("|")[1].split()[0] for line in text.splitlines()[2:7]] == ["full", "A", "B", "C", "D"]
+    values = [float(line.split("|")[2].split()[0]) for line in text.splitlines()[2:7]]
+    assert all(5 < v < 200 for v in values) and len(set(values)) > 1
+
+
+def test_the_table_means_by_angle_and_counts_failures() -> None:
+    rows = [{"yaw": y, "face_psnr": 20.0 if abs(y) == 15 else 10.0} for y in TURNS]
+    lines = table({"one": [rows, rows], "two": [rows, []]})
+    assert "| one | ±15° | 4 | 20.0 |" in lines[2] and "| one | ±30° | 4 | 10.0 |" in lines[3]
+    assert "1 of 2 photos gave no avatar" in lines[-1]
+
+
+def test_unknown_methods_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert held_out.main(["-o", str(tmp_path), "--methods", "nothing"]) == 2
+    assert "neither an .avatar file nor a method" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from headcast.observe.fit import Fit, Fitter
 from headcast.observe.landmarks import FaceDetector, pick_face
 from headcast.observe.light import estimate_light
 from headcast.observe.masks import segment
+from headcast.observe.parsed import hair_put_right
 from headcast.observe.track import detect_clip, good_keyframes
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.video import Clip, read_video
@@ -128,6 +129,7 @@ def finish(
     notes: tuple[str, ...],
 ) -> Observation:  # fmt: skip
     """Masks and light added to a fit."""
+    masks = hair_put_right(rgb, detection, masks)
     light = estimate_light(rgb, masks, head, fit.params, fit.camera, detection.points)
     return Observation(
         image=rgb, detection=detection, masks=masks, camera=fit.camera, params=fit.params, light=light,

@@ -8,12 +8,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from headcast.observe.filters import guided
+from headcast.observe.face_frame import face_frame
+from headcast.observe.filters import blur, guided, resized
 from headcast.observe.matte import refine_matte
 from headcast.observe.seen import Detection, Masks
 from headcast.observe.types import Observation
 
-__all__ = ["PARTS", "parsed_masks", "with_parser"]
+__all__ = ["PARTS", "hair_put_right", "parsed_masks", "with_parser"]
+
+BARE = 0.65  # of the crown with hair, below which the parser is asked, too
+SMALL = 200.0  # pixels of the face at which the crown is looked at
+APART = 0.25  # by which it must find more hair there to be believed
 
 PARTS = {
     "skin": (
@@ -71,6 +76,41 @@ def parsed_masks(
     old = np.stack([masks.skin, masks.hair, masks.clothes], -1)
     new = old + weight[..., None] * (soft - old)
     return Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses), probability
+
+
+def hair_put_right(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, masks: Masks) -> Masks:
+    """The masks, by the parser above the chin and in its hair where the colours took hair for skin.
+
+    Grey and fair hair has the colours of lit skin. Where the colours leave the crown rather bare, the parser
+    is asked; where it finds much more hair there, it is right (docs/results/gaussians.md).
+    """
+    from headcast.priors.parser import available
+
+    h, w = rgb.shape[:2]
+    face = float(np.linalg.norm(detection.points[10] - detection.points[152]))
+    scale = min(1.0, SMALL / max(face, 1.0))
+    small = max(1, round(h * scale)), max(1, round(w * scale))
+    frame = face_frame(detection.points * scale, *small)
+    crown = (frame.depth < -0.06) & (frame.y > frame.chin + 0.55)
+
+    def haired(m: Masks) -> float:
+        person, hair = (resized(x, *small)[crown] for x in (m.person, m.hair))
+        return float(hair.sum() / max(float(person.sum()), 1.0))
+
+    covered = haired(masks)
+    if resized(masks.person, *small)[crown].sum() < 0.02 * frame.unit**2 or covered > BARE or not available():
+        return masks
+    parsed, probability = parsed_masks(rgb, detection, masks)
+    if haired(parsed) < covered + APART:
+        return masks
+    above = resized(np.clip((frame.y - frame.chin) / 0.1, 0, 1).astype(np.float32), h, w)
+    soft = blur(probability["hair"].astype(np.float32), 0.01 * face)
+    share = np.maximum(above, np.clip(2 * soft - 0.5, 0, 1))
+    skin, hair, clothes = (
+        old + share * (new - old)
+        for old, new in ((getattr(masks, k), getattr(parsed, k)) for k in ("skin", "hair", "clothes"))
+    )
+    return Masks(masks.person, skin, hair, clothes, masks.glasses)
 
 
 def with_parser(o: Observation, folder: str | Path) -> Observation:

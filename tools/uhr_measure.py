@@ -27,7 +27,7 @@ from headcast.image import linear_to_srgb, save_png, srgb_to_linear
 from headcast.methods.uhr_texture.infer import image_maps
 from headcast.methods.uhr_texture.light import coarse_of, freed, levelled, shading_of, skin_mean
 from headcast.methods.uhr_texture.network import GDE, resized
-from headcast.methods.uhr_texture.patches import refined, seams_smoothed
+from headcast.methods.uhr_texture.patches import refined
 from headcast.methods.uhr_texture.weights import Networks, load_network, load_networks
 from headcast.metrics.ssim import ssim_maps
 from headcast.metrics.texture import gained
@@ -123,7 +123,7 @@ def borders(maps: Tensor, networks: Networks, patch: int) -> Tensor:
     guide = networks.gde(rgb, prior, free, skin_mean(free, prior, trust)).clamp(0, 1)
     coarse = coarse_of(rgb, prior, guide, shading)[0]
     whole = refined(networks.hfdr, maps[:3], coarse, n)
-    cut = seams_smoothed(refined(networks.hfdr, maps[:3], coarse, patch), patch)
+    cut = refined(networks.hfdr, maps[:3], coarse, patch)
     out = torch.zeros(3, 3, 2, 2, 2)
     for turned in (False, True):
         w, c, m = (x.transpose(1, 2) if turned else x for x in (whole, cut, maps[15:] > 0.99))

@@ -19,7 +19,7 @@ from headcast.methods.uhr_texture import fill
 from headcast.methods.uhr_texture.geometry import fitted, foreign, read_camera, read_obj
 from headcast.methods.uhr_texture.infer import Result, drawn, geometry_prior, image_maps, in_uv
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
-from headcast.methods.uhr_texture.patches import refined, seams_smoothed
+from headcast.methods.uhr_texture.patches import refined
 from headcast.methods.uhr_texture.run import side_of
 from headcast.methods.uhr_texture.unwrap import Pixels, by_gradient, pixels_of, turned, unwrapped
 from headcast.methods.uhr_texture.weights import Networks
@@ -68,19 +68,36 @@ def energies(x: Tensor, seam: int) -> tuple[float, float]:
     return float(step[seam - 1] / step[1:][away].mean()), float(near / fine[away].mean())
 
 
+class Uneven(HFDR):
+    """Gives its picture back, each patch a step brighter than the one before."""
+
+    def __init__(self, step: float) -> None:
+        super().__init__(TINY)
+        self.step, self.given = step, 0
+
+    def forward(self, rgb: Tensor, coarse: Tensor) -> Tensor:
+        """As the class says."""
+        level = self.step * torch.arange(self.given, self.given + len(rgb)).view(-1, 1, 1, 1)
+        self.given += len(rgb)
+        return torch.cat([rgb, rgb, rgb[:, :1]], 1) + level
+
+
 def test_seams_vanish_and_pores_stay() -> None:
     noise = torch.randn(3, 512, 512, generator=torch.Generator().manual_seed(0)) * 0.02
-    pores = torch.nn.functional.avg_pool2d(noise[None], 3, 1, 1)[0]
-    x = 0.5 + pores
-    x[:, 256:] += 0.03
-    x[:, :, 256:] -= 0.03
-    before, out = energies(x, 256), seams_smoothed(x, 256)
-    assert before[0] > 1.5
-    for each in (energies(out, 256), energies(out.transpose(1, 2), 256)):
-        assert 0.95 < each[0] < 1.05 and 0.95 < each[1] < 1.05, each
+    x = 0.3 + torch.nn.functional.avg_pool2d(noise[None], 3, 1, 1)[0]
+    coarse = torch.ones(15, 32, 32)
+    hard = refined(Uneven(0.006), x, coarse, 256, context=0)[:3]
+    assert min(energies(hard, 256)[0], energies(hard.transpose(1, 2), 256)[0]) > 1.2
+    out = refined(Uneven(0.006), x, coarse, 256)[:3]
+    for found, plain in ((out, x), (out.transpose(1, 2), x.transpose(1, 2))):
+        ratios = [a / b for a, b in zip(energies(found, 256), energies(plain, 256), strict=True)]
+        assert 0.95 < min(ratios) and max(ratios) < 1.05, ratios
     far = torch.ones(512, dtype=torch.bool)
-    far[240:272] = False
-    assert torch.equal(out[:, far][:, :, far], x[:, far][:, :, far])
+    far[248:264] = False
+    assert torch.equal(out[:, far][:, :, far], hard[:, far][:, :, far])
+    # nothing happens to patches that agree: neither to pores nor to gradients of the skin's own
+    even = x + torch.linspace(0, 0.4, 512)[:, None]
+    torch.testing.assert_close(refined(Uneven(0.0), even, coarse, 200)[:3], even, atol=1e-6, rtol=0)
 
 
 def test_least_squares_equal_the_differentiable_rasterizer(

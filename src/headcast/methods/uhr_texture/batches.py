@@ -23,7 +23,7 @@ WEAR = 0.006
 def gains(n: int, dice: torch.Generator) -> Float[Tensor, "n 3 1 1"]:
     """By what pictures are made brighter or darker, and a little warmer or colder."""
     return torch.exp(
-        0.1 * torch.randn(n, 1, 1, 1, generator=dice) + 0.03 * torch.randn(n, 3, 1, 1, generator=dice)
+        0.03 * torch.randn(n, 1, 1, 1, generator=dice) + 0.01 * torch.randn(n, 3, 1, 1, generator=dice)
     )
 
 

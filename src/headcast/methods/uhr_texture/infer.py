@@ -21,7 +21,7 @@ from headcast.methods.uhr_texture import fill
 from headcast.methods.uhr_texture.geometry import Geometry
 from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.network import resized
-from headcast.methods.uhr_texture.patches import refined, seams_smoothed
+from headcast.methods.uhr_texture.patches import refined
 from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwrapped
 from headcast.methods.uhr_texture.weights import Networks
 from headcast.observe.types import Observation
@@ -114,7 +114,6 @@ def image_maps(
         return resized(guide, n, n)[0], found[0], guide[0]
     say = (lambda share: progress(share, "refining the skin")) if progress else None
     maps = refined(networks.hfdr, rgb, coarse_of(small, found, guide, shading)[0], c.patch, say)
-    maps = seams_smoothed(maps, c.patch)
     normal = maps[3:6] * 2 - 1
     maps[3:6] = (normal / normal.norm(dim=0).clamp(min=1e-6) + 1) / 2
     return maps, found[0], guide[0]

@@ -1,4 +1,4 @@
-"""Stage 2 over a whole picture: patches out, patches back, seams smoothed (§3.4)."""
+"""Stage 2 over a whole picture: patches out, patches back, one going over into the next (§3.4)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import conv1d
 
 from headcast.methods.uhr_texture.batches import cut
 from headcast.methods.uhr_texture.network import HFDR, OUT
 
-__all__ = ["PADDING", "SIGMA", "refined", "seams_smoothed"]
+__all__ = ["PADDING", "SIGMA", "refined"]
 
 PADDING = 8
 """Pixels to either side of a seam that are smoothed."""
 SIGMA = 5.0
-KERNEL = (2, 16)
-"""Taps of the Gaussian along and across a seam."""
 CONTEXT = 16
-"""Pixels of its neighbours that a patch sees beyond its border; 0 is the paper's way."""
+"""Pixels of its neighbours that a patch sees beyond its border."""
 BATCH_PIXELS = 1 << 20
 """Pixels of patches computed together: bounds memory."""
 
@@ -31,7 +29,11 @@ def refined(
     hfdr: HFDR, rgb: Float[Tensor, "3 n n"], coarse: Float[Tensor, "15 s s"], patch: int,
     progress: Callable[[float], None] | None = None, context: int = CONTEXT,
 ) -> Float[Tensor, "7 n n"]:  # fmt: skip
-    """Textures at a square picture's own resolution, seams not yet smoothed.
+    """Textures at a square picture's own resolution.
+
+    Seams are smoothed by §3.4's anisotropic Gaussian (16 taps across, sigma 5), which blurs not the textures
+    but what each patch counts: where patches meet, both have seen the same pixels, and one goes over into the
+    other over 8 pixels to either side. Levels meet, pores stay, the skin's own gradients are not flattened.
 
     Args:
         coarse: ``light.coarse_of`` the whole picture at stage 1's size.
@@ -43,7 +45,8 @@ def refined(
     side = patch + 2 * context
     over = count * patch - n
     wide = edged(rgb[None], context, context + over)[0]
-    out = torch.empty(OUT, n, n, dtype=torch.float32, device=rgb.device)
+    out = torch.zeros(OUT, n, n, dtype=torch.float32, device=rgb.device)
+    share = [shares(i, count, patch, context).to(rgb) for i in range(count)]
     places = [(i, j) for i in range(count) for j in range(count)]
     step = max(1, BATCH_PIXELS // side**2)
     for first in range(0, len(places), step):
@@ -53,9 +56,10 @@ def refined(
         maps = cut(coarse[None].expand(len(some), -1, -1, -1), place.to(rgb), side)
         found = hfdr(crops, maps).float().clamp(0, 1)
         for (i, j), x in zip(some, found, strict=True):
-            x = x[:, context : context + patch, context : context + patch]
-            to = out[:, i * patch : (i + 1) * patch, j * patch : (j + 1) * patch]
-            to.copy_(x[:, : to.shape[1], : to.shape[2]])
+            y0, x0 = i * patch - context, j * patch - context
+            down, right = (slice(max(0, -a), min(side, n - a)) for a in (y0, x0))
+            part = out[:, max(0, y0) : y0 + side, max(0, x0) : x0 + side]
+            part += (x * share[i][:, None] * share[j])[:, down, right]
         if progress:
             progress(min(1.0, (first + step) / len(places)))
     return out
@@ -76,51 +80,14 @@ def gaussian(taps: int) -> Float[Tensor, " t"]:
     return w / w.sum()
 
 
-def seams_smoothed(maps: Float[Tensor, "c n m"], patch: int) -> Float[Tensor, "c n m"]:
-    """The anisotropic Gaussian of §3.4 over the ``PADDING`` pixels beside every seam.
+def shares(index: int, count: int, patch: int, context: int) -> Float[Tensor, " s"]:
+    """What a patch's pixels along one side count: 1 inside, 0 beyond its border, by the Gaussian between.
 
-    Horizontal seams: 2 taps along x and 16 along y; vertical ones the other way; sigma 5. Filtering both
-    sides into one another would leave a blurred stripe; so each side is filtered by itself, both move half of
-    the way to each other's level, less with the distance from the seam, and pores stay.
+    Those of neighbours add up to 1. Without context neighbours share no pixel, and borders stay hard.
     """
-    out = maps
-    for axis in (1, 2):
-        out = one_direction(out, patch, axis)
-    return out
-
-
-def one_direction(maps: Float[Tensor, "c n m"], patch: int, axis: int) -> Float[Tensor, "c n m"]:
-    """Seams across one axis (1: horizontal seams, 2: vertical)."""
-    if axis == 2:
-        return one_direction(maps.transpose(1, 2), patch, 1).transpose(1, 2)
-    height = maps.shape[1]
-    out = maps.clone()
-    for seam in range(patch, height, patch):
-        low, high = max(0, seam - 3 * PADDING), min(height, seam + 3 * PADDING)
-        band = maps[:, low:high]
-        distance = (torch.arange(low, high, device=maps.device) + 0.5 - seam).abs()
-        share = (1 - distance / PADDING).clamp(min=0)[None, :, None]
-        out[:, low:high] = band + share * (across(band, seam - low) - band)
-    return out
-
-
-def across(band: Float[Tensor, "c h m"], seam: int) -> Float[Tensor, "c h m"]:
-    """A band about a horizontal seam whose two sides are brought together.
-
-    The 2x16 Gaussian of each side alone, carried on over the seam, says what that side takes the level to be;
-    both sides move half of the way to each other. Level and trend are smoothed, pores stay.
-    """
-    c, h, _ = band.shape
-    ky, kx = gaussian(KERNEL[1]), gaussian(KERNEL[0])
-    kernel = (ky[:, None] * kx[None])[None, None].to(band)
-    side = torch.arange(h, device=band.device)[:, None] < seam
-    means = []
-    for mine in (side, ~side):
-        weight = mine.to(band).expand(h, band.shape[2])[None, None]
-        both = torch.cat([band[:, None] * weight, weight], 0)
-        both = pad(both, (0, KERNEL[0] - 1, KERNEL[1] // 2, KERNEL[1] // 2 - 1), mode="replicate")
-        summed = conv2d(both, kernel)
-        means.append(summed[:c, 0] / summed[c:, 0].clamp(min=1e-6))
-    known = (means[0] + means[1]) / 2
-    own = torch.where(side, means[0], means[1])
-    return band + torch.where((known.abs() > 0), known - own, torch.zeros_like(known))
+    side = patch + 2 * context
+    x = torch.arange(-PADDING, side + PADDING) - context
+    own = ((x >= 0) | (index == 0)) & ((x < patch) | (index == count - 1))
+    if context < PADDING:
+        return own[PADDING : PADDING + side].float()
+    return conv1d(own.float()[None, None], gaussian(2 * PADDING)[None, None])[0, 0, :side]

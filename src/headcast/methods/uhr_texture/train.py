@@ -32,6 +32,8 @@ __all__ = ["GDERecipe", "HFDRRecipe", "NormalRecipe"]
 
 SEED = 606
 """Of synthetic people made as training goes."""
+WHOLE = 0.3
+"""How often stage 2 sees a whole view instead of a window, so that it knows necks, too."""
 HALVINGS = (1, 1, 1, 2, 4)
 """By which windows are reduced: the guide's ratio lies between 1 and 8."""
 
@@ -209,7 +211,9 @@ class HFDRRecipe(UhrRecipe):
         which = torch.randint(0, count, (n,), generator=dice)
         rows = torch.arange(n)
         halve = HALVINGS[int(torch.randint(0, len(HALVINGS), (), generator=dice))]
-        fine = looks.windows[rows, which]
+        fine, place = looks.windows[rows, which], looks.place[rows, which]
+        if torch.rand((), generator=dice) < WHOLE:
+            fine, place = looks.whole, torch.tensor([0.0, 0.0, 1.0]).expand(n, 3).to(place)
         gain = gains(n, dice)
         fine = self.seen(resized(fine, fine.shape[-1] // halve, fine.shape[-1] // halve), dice, gain)
         whole = self.seen(resized(looks.whole, self.config.side, self.config.side), dice, gain)
@@ -224,7 +228,6 @@ class HFDRRecipe(UhrRecipe):
         side = min(self.window, fine.shape[-1])
         free = fine.shape[-1] - side
         x, y = (int(torch.randint(0, free + 1, (), generator=dice)) for _ in range(2))
-        place = looks.place[rows, which]
         part = torch.tensor([x, y], device=device) / fine.shape[-1]
         corner = place[:, :2] + part * place[:, 2:]
         coarse = cut(stage1, torch.cat([corner, place[:, 2:] * side / fine.shape[-1]], 1), side)

@@ -91,10 +91,10 @@ def test_seams_vanish_and_pores_stay() -> None:
     out = refined(Uneven(0.006), x, coarse, 256)[:3]
     for found, plain in ((out, x), (out.transpose(1, 2), x.transpose(1, 2))):
         ratios = [a / b for a, b in zip(energies(found, 256), energies(plain, 256), strict=True)]
-        assert 0.95 < min(ratios) and max(ratios) < 1.05, ratios
+        assert min(ratios) > 0.95 and max(ratios) < 1.05, ratios
     far = torch.ones(512, dtype=torch.bool)
     far[248:264] = False
-    assert torch.equal(out[:, far][:, :, far], hard[:, far][:, :, far])
+    torch.testing.assert_close(out[:, far][:, :, far], hard[:, far][:, :, far], atol=1e-6, rtol=0)
     # nothing happens to patches that agree: neither to pores nor to gradients of the skin's own
     even = x + torch.linspace(0, 0.4, 512)[:, None]
     torch.testing.assert_close(refined(Uneven(0.0), even, coarse, 200)[:3], even, atol=1e-6, rtol=0)

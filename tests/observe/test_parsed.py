@@ -37,6 +37,7 @@ def answer(masks: Masks, hair: float) -> tuple[Masks, dict[str, np.ndarray]]:
 
 @pytest.mark.parametrize(("colours", "parser", "asked", "believed"), [
     (0.9, 1.0, False, False), (0.1, 0.9, True, True), (0.1, 0.2, True, False), (0.5, 0.6, True, False),
+    (0.0, 0.6, True, False),
 ])  # fmt: skip
 def test_the_parser_is_believed_where_it_finds_much_more_hair(
     monkeypatch: pytest.MonkeyPatch, colours: float, parser: float, asked: bool, believed: bool
@@ -51,7 +52,7 @@ def test_the_parser_is_believed_where_it_finds_much_more_hair(
     monkeypatch.setattr(parsed, "parsed_masks", parsed_masks)
     monkeypatch.setattr("headcast.priors.parser.available", lambda: True)
     rgb = np.zeros((SIZE, SIZE, 3), np.uint8)
-    out = parsed.hair_put_right(rgb, face, masks)
+    out = parsed.put_right(rgb, face, masks)
     assert bool(calls) == asked and (out is masks) == (not believed)
     if believed:
         assert out.hair[45, 120] > 0.85 > 0.2 > masks.hair[45, 120]
@@ -59,4 +60,16 @@ def test_the_parser_is_believed_where_it_finds_much_more_hair(
         assert np.allclose(out.clothes[below], masks.clothes[below])
         assert np.allclose(out.skin + out.hair + out.clothes, masks.person, atol=1e-4)
     monkeypatch.setattr("headcast.priors.parser.available", lambda: False)
-    assert parsed.hair_put_right(rgb, face, masks) is masks
+    assert parsed.put_right(rgb, face, masks) is masks
+
+
+def test_what_the_parser_sees_in_one_picture_it_may_see_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    face, masks = person(0.1)
+    rgb = [np.full((SIZE, SIZE, 3), x, np.uint8) for x in (0, 1)]
+    found = {0: 0.9, 1: 0.5}
+    monkeypatch.setattr("headcast.priors.parser.available", lambda: True)
+    monkeypatch.setattr(parsed, "parsed_masks", lambda p, *_: answer(masks, found[int(p[0, 0, 0])]))
+    alone = parsed.hair_put_right([(rgb[1], face, masks)])
+    both = parsed.hair_put_right([(p, face, masks) for p in rgb])
+    assert alone[0] is masks
+    assert both[0].hair[45, 120] > 0.85 and 0.4 < both[1].hair[45, 120] < 0.6

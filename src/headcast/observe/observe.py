@@ -64,12 +64,15 @@ def observe_photos(
     sizes = [(im.rgb.shape[1], im.rgb.shape[0]) for im in images]
     focals = [im.exif_focal_35mm for im in images]
     fits = fitter.fit_photos([d for d, _ in picked], sizes, focals)
-    out = []
+    looks = []
+    for i, (im, (d, _)) in enumerate(zip(images, picked, strict=True)):
+        say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
+        looks.append((im.rgb, d, ready[i][2] if ready else segment(im.rgb, d)))
+    out, masks = [], hair_put_right(looks)
     for i, (im, (d, note), fit) in enumerate(zip(images, picked, fits, strict=True)):
-        say(0.4 + 0.6 * i / len(images), "separating person, skin and hair")
+        say(0.9 + 0.1 * i / len(images), "estimating the light")
         notes = (*im.notes, *([note] if note else []))
-        masks = ready[i][2] if ready else segment(im.rgb, d)
-        out.append(finish(im.rgb, im.name, d, fit, head, masks, notes))
+        out.append(finish(im.rgb, im.name, d, fit, head, masks[i], notes))
     say(1.0, "observed")
     return out
 
@@ -102,12 +105,15 @@ def observe_video(
     say(0.65, "fitting the head")
     height, width = clip.frames[0].shape[:2]
     fits = Fitter(head).fit_photos(better, [(width, height)] * len(keys))
-    out = []
-    for n, (i, d, fit) in enumerate(zip(keys, better, fits, strict=True)):
-        say(0.7 + 0.3 * n / len(keys), "separating person, skin and hair")
-        name = f"{clip.name} frame {i}"
-        rgb, notes = np.asarray(clip.frames[i]), clip.notes if n == 0 else ()
-        out.append(finish(rgb, name, d, fit, head, segment(rgb, d), notes))
+    looks = []
+    for n, (i, d) in enumerate(zip(keys, better, strict=True)):
+        say(0.7 + 0.25 * n / len(keys), "separating person, skin and hair")
+        rgb = np.asarray(clip.frames[i])
+        looks.append((rgb, d, segment(rgb, d)))
+    out, masks = [], hair_put_right(looks)
+    for n, (i, (rgb, d, _), fit) in enumerate(zip(keys, looks, fits, strict=True)):
+        notes = clip.notes if n == 0 else ()
+        out.append(finish(rgb, f"{clip.name} frame {i}", d, fit, head, masks[n], notes))
     say(1.0, "observed")
     return out, clip.fps
 
@@ -129,7 +135,6 @@ def finish(
     notes: tuple[str, ...],
 ) -> Observation:  # fmt: skip
     """Masks and light added to a fit."""
-    masks = hair_put_right(rgb, detection, masks)
     light = estimate_light(rgb, masks, head, fit.params, fit.camera, detection.points)
     return Observation(
         image=rgb, detection=detection, masks=masks, camera=fit.camera, params=fit.params, light=light,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ __all__ = ["PARTS", "hair_put_right", "parsed_masks", "with_parser"]
 BARE = 0.65  # of the crown with hair, below which the parser is asked, too
 SMALL = 200.0  # pixels of the face at which the crown is looked at
 APART = 0.25  # by which it must find more hair there to be believed
+HAIRED = 0.7  # and so much in all: on bald heads it finds some, too
 
 PARTS = {
     "skin": (
@@ -78,11 +80,22 @@ def parsed_masks(
     return Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses), probability
 
 
-def hair_put_right(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, masks: Masks) -> Masks:
+def hair_put_right(looks: Sequence[tuple[np.ndarray, Detection, Masks]]) -> list[Masks]:
+    """One person's masks, see ``put_right``; what the parser sees in one picture it may see in all."""
+    out = [put_right(*look) for look in looks]
+    if any(m is not look[2] for m, look in zip(out, looks, strict=True)):
+        out = [put_right(*look[:2], m, least=0.0) for m, look in zip(out, looks, strict=True)]
+    return out
+
+
+def put_right(
+    rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, masks: Masks, least: float = HAIRED
+) -> Masks:
     """The masks, by the parser above the chin and in its hair where the colours took hair for skin.
 
     Grey and fair hair has the colours of lit skin. Where the colours leave the crown rather bare, the parser
-    is asked; where it finds much more hair there, it is right (docs/results/gaussians.md).
+    is asked; where it finds much more hair there, and no less than ``least``, it is right
+    (docs/results/gaussians.md).
     """
     from headcast.priors.parser import available
 
@@ -101,7 +114,7 @@ def hair_put_right(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, masks:
     if resized(masks.person, *small)[crown].sum() < 0.02 * frame.unit**2 or covered > BARE or not available():
         return masks
     parsed, probability = parsed_masks(rgb, detection, masks)
-    if haired(parsed) < covered + APART:
+    if haired(parsed) < max(covered + APART, least):
         return masks
     above = resized(np.clip((frame.y - frame.chin) / 0.1, 0, 1).astype(np.float32), h, w)
     soft = blur(probability["hair"].astype(np.float32), 0.01 * face)

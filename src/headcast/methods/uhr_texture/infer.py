@@ -114,6 +114,9 @@ def image_maps(
         return resized(guide, n, n)[0], found[0], guide[0]
     say = (lambda share: progress(share, "refining the skin")) if progress else None
     maps = refined(networks.hfdr, rgb, coarse_of(small, found, guide, shading)[0], c.patch, say)
+    # a patch cannot know how bright the whole skin is: that is stage 1's
+    off = guide[:, :3] - resized(maps[None, :3], c.side, c.side)
+    maps[:3] = (maps[:3] + skin_mean(off, found, sure)[0][:, None, None]).clamp(0, 1)
     normal = maps[3:6] * 2 - 1
     maps[3:6] = (normal / normal.norm(dim=0).clamp(min=1e-6) + 1) / 2
     return maps, found[0], guide[0]

@@ -69,8 +69,8 @@ def check_available(folder: Path | None = None) -> None:
     for kind in NAMES:
         if not (path := where(kind, folder)).is_file():
             raise HeadcastError(
-                f"{path}: no such weights; the package has none for skin maps yet: train them "
-                f"(headcast train uhr.{kind}, see docs/texture.md) and give their folder with --weights"
+                f"{path}: no such weights; leave out --weights to use the package's, or train them "
+                f"(headcast train uhr.{kind}, see docs/texture.md)"
             )
 
 

@@ -61,15 +61,13 @@ def test_a_photo_becomes_maps_and_a_head(
 
 def test_mistakes_are_one_line(
     weights: Path, demo_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     face = load_image(demo_photo).rgb
     two, none = tmp_path / "two.png", tmp_path / "none.png"
     save_png(two, np.concatenate([face, face], 1))
     save_png(none, np.full((128, 128, 3), 120, np.uint8))
-    monkeypatch.setenv("HEADCAST_WEIGHTS", str(tmp_path))
     cases = (
-        ((demo_photo,), "uhr-"),
+        ((demo_photo, "--weights", tmp_path), "uhr-"),
         ((two, "--weights", weights), "2 faces"), ((none, "--weights", weights), "no face"),
         ((demo_photo, "--weights", weights, "--size", "huge"), "1k, 2k"),
         ((demo_photo, "--weights", weights, "--uv", "a.obj"), "only with --geometry"),

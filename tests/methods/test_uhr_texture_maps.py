@@ -16,13 +16,15 @@ from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.uhr_texture import fill
+from headcast.methods.uhr_texture.data import made_looks
 from headcast.methods.uhr_texture.geometry import fitted, foreign, read_camera, read_obj
 from headcast.methods.uhr_texture.infer import Result, drawn, geometry_prior, image_maps, in_uv
+from headcast.methods.uhr_texture.light import freed, shading_of
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
 from headcast.methods.uhr_texture.patches import refined
 from headcast.methods.uhr_texture.run import side_of
 from headcast.methods.uhr_texture.unwrap import Pixels, by_gradient, pixels_of, turned, unwrapped
-from headcast.methods.uhr_texture.weights import Networks
+from headcast.methods.uhr_texture.weights import Networks, load_networks
 from headcast.methods.uhr_texture.write import write_maps, write_plain_glb
 
 TINY = CONFIGS["tiny"]
@@ -293,3 +295,16 @@ def test_no_ripples_where_texels_are_finer_than_pixels(
     for corner in head.uv[head.faces_uv[head.part != head.part_names.index("skin")]].mean(1):
         other[int(corner[1] * 1023), int(corner[0] * 1023)] = True
     assert seen[other].mean() < 0.02
+
+
+def test_bundled_weights_are_better_than_dividing_by_the_light() -> None:
+    looks = made_looks("test", 99, np.arange(900, 904), 128, 256, torch.device("cpu"), windows=0).whole
+    skin = looks[:, 15:] > 0.99
+    free = freed(looks[:, :3], shading_of(looks[:, :3], looks[:, 3:8], skin.float()))
+    networks = load_networks()
+    gains = []
+    for maps, on, plain in zip(looks, skin, free, strict=True):
+        found = image_maps(maps[:3], networks, maps[3:8], trust=on[0].float())[0][:3]
+        errors = [((x - maps[8:11]).square() * on).sum().log10() * -10 for x in (plain, found)]
+        gains.append(float(errors[1] - errors[0]))
+    assert np.mean(gains) > 0.5, gains

@@ -85,12 +85,14 @@ def mirrored(
     at = mirror_grid(head, maps.shape[-1])
     known = (at[..., 0] >= 0).float()
     grid = (at * 2 - 1)[None]
-    other = grid_sample(maps[None], grid, padding_mode="border", align_corners=False)[0]
-    other[3] = 1 - other[3]
     trust = grid_sample(seen[None, None], grid, padding_mode="border", align_corners=False)[0, 0]
     share = (1 - seen) * trust * known * SYMMETRY
     total = (seen + share).clamp(min=1e-6)
-    return (maps * seen + other * share) / total, (seen + share).clamp(max=1)
+    out = maps * (seen / total)
+    for c in range(len(maps)):  # one after the other: 4096² leave no room for all at once
+        other = grid_sample(maps[None, c : c + 1], grid, padding_mode="border", align_corners=False)[0, 0]
+        out[c] += (1 - other if c == 3 else other) * (share / total)
+    return out, (seen + share).clamp(max=1)
 
 
 def blended(
@@ -105,23 +107,25 @@ def blended(
     from headcast.image import linear_to_srgb, srgb_to_linear
 
     here = seen * face
-    mine, given = srgb_to_linear(maps[:3]), srgb_to_linear(predefined[:3])
-    log = ((mine + 0.01) / (given + 0.01)).log()
     total = here.sum().clamp(min=1e-6)
-    mean = (log * here).sum((1, 2)) / total
     step = max(1, maps.shape[-1] // 512)
-    small = avg_pool2d(torch.cat([(log - mean[:, None, None]) * here, here[None]])[None], step)[0]
-    near = pulled(
-        small[:3] / small[3:].clamp(min=1e-4), (small[3] / small[3].max().clamp(min=1e-6)).clamp(max=1)
-    )
-    near = avg_pool2d(pad(near[None], (8,) * 4, mode="replicate"), 17, 1)
-    gain = (mean[:, None, None] + interpolate(near, maps.shape[-2:], mode="bilinear")[0]).exp()
-    base = predefined.clone()
-    base[:3] = linear_to_srgb(((given + 0.01) * gain - 0.01).clamp(0, 1)) * face + predefined[:3] * (1 - face)
+    weight = avg_pool2d(here[None, None], step)[0, 0]
+    sure = (weight / weight.max().clamp(min=1e-6)).clamp(max=1)
+    out = predefined.clone()
+    for c in range(3):  # one after the other: 4096² leave no room for all at once
+        given = srgb_to_linear(predefined[c]) + 0.01
+        log = ((srgb_to_linear(maps[c]) + 0.01) / given).log()
+        mean = (log * here).sum() / total
+        small = avg_pool2d(((log - mean) * here)[None, None], step)[0]
+        near = pulled(small / weight.clamp(min=1e-4), sure)
+        near = avg_pool2d(pad(near[None], (8,) * 4, mode="replicate"), 17, 1)
+        gain = (mean + interpolate(near, maps.shape[-2:], mode="bilinear")[0, 0]).exp()
+        out[c] = linear_to_srgb((given * gain - 0.01).clamp(0, 1)) * face + predefined[c] * (1 - face)
     usual = ((predefined[6] * here).sum() / total).clamp(min=1e-3)
     level = (maps[6] * here).sum() / total / usual if float(here.sum()) > 1 else torch.ones(())
-    base[6] = torch.where(face > 0, predefined[6] * level, predefined[6]).clamp(0, 1)
-    out = base + (maps - base) * seen
+    out[6] = torch.where(face > 0, predefined[6] * level, predefined[6]).clamp(0, 1)
+    for c in range(len(out)):
+        out[c] += (maps[c] - out[c]) * seen
     n = out[3:6] * 2 - 1
     out[3:6] = (n / n.norm(dim=0).clamp(min=1e-6) + 1) / 2
     return out

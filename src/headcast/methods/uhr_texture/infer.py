@@ -203,6 +203,7 @@ def texture_maps(
         trust,
     )  # fmt: skip
     texture, seen = in_uv(image, pixels, size)
+    del triangle, bary, pixels, trust  # room for 4096²
     say(0.85, "filling what is hidden")
     seen = fill.softened(seen)
     if geometry.own:

@@ -57,17 +57,17 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
     word = size_word(result.texture.shape[-1])
     image, t = result.image, result.texture
     files = {
-        f"{name}_image_albedo.png": sixteen(image[:3]), f"{name}_image_micronormal.png": sixteen(image[3:6]),
-        f"{name}_image_specular.png": sixteen(image[6:]),
-        f"{name}_image_uv.png": sixteen(uv_picture(result.prior[:2])),
-        f"{name}_image_normal.png": sixteen(result.prior[2:]),
-        f"{name}_basecolor_{word}.png": sixteen(t[:3]), f"{name}_micronormal_{word}.png": sixteen(t[3:6]),
-        f"{name}_normal_{word}.png": sixteen(t[3:6]), f"{name}_specular_{word}.png": sixteen(t[6:]),
-        f"{name}_seen_{word}.png": eight(result.seen[None])[..., 0],
+        f"{name}_image_albedo.png": image[:3], f"{name}_image_micronormal.png": image[3:6],
+        f"{name}_image_specular.png": image[6:], f"{name}_image_uv.png": uv_picture(result.prior[:2]),
+        f"{name}_image_normal.png": result.prior[2:],
+        f"{name}_basecolor_{word}.png": t[:3], f"{name}_micronormal_{word}.png": t[3:6],
+        f"{name}_normal_{word}.png": t[3:6], f"{name}_specular_{word}.png": t[6:],
     }  # fmt: skip
-    for file, picture in files.items():
-        save_png(folder / file, picture, text)
-    return tuple(folder / f for f in files)
+    for file, maps in files.items():
+        save_png(folder / file, sixteen(maps), text)
+    seen = folder / f"{name}_seen_{word}.png"
+    save_png(seen, eight(result.seen[None])[..., 0], text)
+    return (*(folder / f for f in files), seen)
 
 
 def uv_picture(uv: Float[Tensor, "2 h w"]) -> Float[Tensor, "3 h w"]:

@@ -26,8 +26,9 @@ ROUNDS = 4
 HUBER = 2.0
 RIDGE = (0.0, 0.002, 0.002, 0.002, 0.008, 0.008, 0.008, 0.008, 0.008)
 """As ``observe.light`` solves for a photo's light."""
-DARKEST = 0.2
-"""Least shading, as a share of its mean over the skin."""
+DARKEST, TINT = 0.4, 1.25
+"""Least shading, as a share of its mean over the skin (as in ``fit.delight``), and how far its colour may
+depart from the mean's: where a face turns away from the light, more would make pink fringes of photographs."""
 LEVEL = 13
 """Terms of ``levelled``."""
 COARSE = 15
@@ -63,7 +64,9 @@ def shading_of(
         robust = (limit[:, None] / off.clamp(min=1e-6)).clamp(max=1)
     shading = basis @ light
     mean = ((shading * weight[..., None]).sum(1) / total[:, None]).clamp(min=1e-4)
-    shading = (shading / mean[:, None]).clamp(DARKEST, 1 / DARKEST)
+    shading = shading / mean[:, None]
+    grey = shading.mean(-1, keepdim=True).clamp(min=1e-3)
+    shading = grey.clamp(DARKEST, 5) * (shading / grey).clamp(1 / TINT, TINT)
     return torch.where(on > 0, shading.transpose(1, 2).unflatten(2, tuple(rgb.shape[2:])), 1.0)
 
 

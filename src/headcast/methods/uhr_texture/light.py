@@ -28,7 +28,7 @@ RIDGE = (0.0, 0.002, 0.002, 0.002, 0.008, 0.008, 0.008, 0.008, 0.008)
 """As ``observe.light`` solves for a photo's light."""
 DARKEST, TINT = 0.4, 1.25
 """Least shading, as a share of its mean over the skin (as in ``fit.delight``), and how far its colour may
-depart from the mean's: where a face turns away from the light, more would make pink fringes of photographs."""
+depart from the mean's: more would make pink fringes where a photographed face turns away."""
 LEVEL = 13
 """Terms of ``levelled``."""
 COARSE = 15

@@ -92,8 +92,12 @@ class TriplaneAvatar:
         drawn = psi.render(head, rays, field)
         alpha = interpolate(drawn.alpha, (n, n), mode="bilinear")
         depth = interpolate(drawn.depth / self.config.units_per_metre, (n, n), mode="bilinear")
-        rgb = (drawn.image.clamp(-1, 1) + 1) / 2
-        whole = pasted(torch.cat([rgb * alpha, alpha, depth * alpha], 1), left, top, side, camera)
+        behind = interpolate((drawn.behind + 1) / 2, (n, n), mode="bilinear")
+        # what shines through is the photo's background: it is taken off, else it would frame the head
+        rgb = ((drawn.image.clamp(-1, 1) + 1) / 2 - (1 - alpha) * behind).clamp(min=0)
+        whole = pasted(
+            torch.cat([torch.minimum(rgb, alpha), alpha, depth * alpha], 1), left, top, side, camera
+        )
         alpha = whole[3]
         solid = alpha.clamp(min=1e-4)
         return Rendering(

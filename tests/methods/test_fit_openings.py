@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -37,7 +38,9 @@ def evidence(colour: Float[np.ndarray, "3"], folded: float = 0.0) -> Evidence:
 def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:
     head, texels, rest, at = parts()
     fill = np.tile(SKIN, (len(at), 1))
-    paint_openings(head, texels, fill, rest)
+    hidden = evidence(SKIN)
+    hidden = replace(hidden, trust=0 * hidden.trust)
+    paint_openings(head, texels, hidden, fill, rest)
     light = fill.mean(1) / SKIN.mean()
     points = head.landmarks(torch.from_numpy(rest)).numpy()
 
@@ -50,6 +53,17 @@ def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:
     assert np.quantile(light[near(nostril, 0.006)], 0.2) < 0.3
     cheeks = near(points[50], 0.008) | near(points[280], 0.008) | near(points[4], 0.004)
     assert cheeks.any() and (light[cheeks] > 0.97).all()
+
+
+def test_nostrils_are_less_dark_beside_what_was_seen() -> None:
+    head, texels, rest, at = parts()
+    seen, unseen = (np.tile(SKIN, (len(at), 1)) for _ in range(2))
+    paint_openings(head, texels, evidence(SKIN), seen, rest)
+    paint_openings(head, texels, replace(evidence(SKIN), trust=np.zeros(len(at), np.float32)), unseen, rest)
+    nose = zone(head, texels, "nose") > 0.99
+    assert seen[nose].min() > 2 * unseen[nose].min()
+    lids = zone(head, texels, "lids") > 0.99
+    assert np.array_equal(seen[lids], unseen[lids])
 
 
 def test_teeth_are_not_kept_on_the_lips() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from headcast.head.model import HeadModel
 from headcast.methods.fit.evidence import Evidence, zone
@@ -20,25 +20,42 @@ LASHES = (0.0009, 0.35)  # width (metres), how much darker at the lower lid's ed
 NOSTRIL_RIMS = ((20, 242, 238, 79, 166, 59, 60), (250, 462, 458, 309, 392, 289, 290))
 NOSTRIL = (0.0025, 0.0075, 0.016)  # metres of its middle behind its rim, its radius there and its depth
 NOSTRIL_AXIS = (0.0, 0.73, -0.68)  # of the canal, in the head frame
+BESIDE = (4.0, 0.5)  # texels of a 1024 texture, how much of the dark is left out there
 INSIDE_NOSE = (0.16, 0.07, 0.05)  # of the skin's albedo
 INNER_LIP = 0.0022  # metres from the lips' inner edge within which teeth may have been painted
 TOOTH = (0.1, 0.3)  # logarithm of how much less red than lips
 
 
 def paint_openings(
-    head: HeadModel, texels: Texels, fill_in: Float[np.ndarray, "n 3"], rest: Float[np.ndarray, "v 3"]
-) -> None:
-    """Darkens the lower lash lines and the nostrils' inside of ``fill_in``; ``rest``: vertices at rest."""
+    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "v 3"],
+) -> None:  # fmt: skip
+    """Darkens the lower lash lines and the nostrils' inside of ``fill_in``; ``rest``: vertices at rest.
+
+    Right beside what the photo shows nostrils are less dark: else the nose's outline in the photo, seen too
+    much at a slant to be trusted, comes out as a black line.
+    """
     skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     mine = np.flatnonzero(skin & (zone(head, texels, "lids", "nose", "face") > 0))
     sub = Texels(
         texels.size, texels.index[mine], texels.triangle[mine], texels.bary[mine], texels.gutter[:0],
         texels.nearest[:0],
     )  # fmt: skip
-    inside = in_nostrils(head, sub, rest)
+    inside = in_nostrils(head, sub, rest) * (1 - beside(seen.trust, texels, mine))
     lashes = lower_lashes(head, rest, gather(rest, head.faces.numpy(), sub))
     dark = np.array(INSIDE_NOSE) ** inside[:, None]
     fill_in[mine] *= (lashes[:, None] * dark).astype(np.float32)
+
+
+def beside(
+    trust: Float[np.ndarray, "n"], texels: Texels, which: Int[np.ndarray, "m"]
+) -> Float[np.ndarray, "m"]:
+    """The share of the dark that texels ``which`` lose for lying near trusted ones."""
+    import cv2
+
+    width, most = BESIDE[0] * texels.size / 1024, BESIDE[1]
+    here, places = texels.around(which, round(4 * width))
+    return most * smooth(places(cv2.GaussianBlur(here(trust), (0, 0), width)), 0.05, 0.4)
 
 
 def in_nostrils(

@@ -73,7 +73,7 @@ def paint(
     here = gather(shade[:, None], head.faces.numpy(), texels)[:, 0]
     freed = without_smears(lit_lids(evidence, fill, lids, here), fill)
     evidence = without_smears(evidence, fill)
-    paint_openings(head, texels, fill, rest)
+    paint_openings(head, texels, evidence, fill, rest)
     evidence = without_teeth(head, texels, evidence, fill, rest)
     fill = np.nan_to_num(fill).clip(0, 1)
     return fill, evidence, shut_lids(head, texels, lids, freed, fill, rest)

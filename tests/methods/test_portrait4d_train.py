@@ -110,13 +110,18 @@ def test_motion_stage_takes_the_papers_losses(static_weights: str) -> None:
     batch = recipe.batch(0, 0, torch.device("cpu"))
     batch["real_p"], batch["real_q"] = torch.tensor([True, False]), torch.tensor([True, False])
     terms = recipe.losses("main", networks, batch, 0)
-    assert {"l1", "perceptual", "identity", "said"} <= set(terms)
+    assert {"l1", "perceptual", "identity", "said", "opacity"} <= set(terms)
     pseudo = {**batch, "real_q": torch.tensor([False, False])}
     alone = recipe.losses("main", networks, pseudo, 0)
     assert alone["l1"] == 0 and alone["identity"] == 0 and alone["perceptual"] > 0
     sum(terms.values()).backward()
     moved = {n for n, p in networks["synthesizer"].named_parameters() if p.grad is not None}
     assert any(is_motion(n) for n in moved) and networks["motion"].out.weight.grad.abs().sum() > 0
+    # source and driver share a camera: a background that learns would copy the source's head
+    groups = recipe.optimizers(networks)["main"].param_groups
+    learned = {id(p) for g in groups for p in g["params"]}
+    names = {n for n, p in networks["synthesizer"].named_parameters() if id(p) not in learned}
+    assert names and all(n.startswith("background") for n in names)
     rates = [g["lr"] for g in recipe.optimizers(networks)["main"].param_groups]
     assert rates == [recipe.rate, recipe.mean_rate * recipe.rate, 2.5 * recipe.rate]
 

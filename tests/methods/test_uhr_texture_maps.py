@@ -15,7 +15,7 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.uhr_texture import fill
+from headcast.methods.uhr_texture import fill, infer
 from headcast.methods.uhr_texture.data import made_looks
 from headcast.methods.uhr_texture.geometry import fitted, foreign, read_camera, read_obj
 from headcast.methods.uhr_texture.infer import Result, drawn, geometry_prior, image_maps, in_uv
@@ -308,3 +308,22 @@ def test_bundled_weights_are_better_than_dividing_by_the_light() -> None:
         errors = [((x - maps[8:11]).square() * on).sum().log10() * -10 for x in (plain, found)]
         gains.append(float(errors[1] - errors[0]))
     assert np.mean(gains) > 0.5, gains
+
+
+def test_texels_far_finer_than_the_photo_are_enlarged(
+    posed: tuple[HeadModel, HeadParams, Camera], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, params, camera = posed
+    mesh = fitted(head, params, camera)
+    triangle, bary = drawn(mesh, camera)
+    parts = (mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals)
+    pixels = pixels_of(triangle, bary, *parts, torch.ones(160, 160))
+    image = torch.rand(1, 7, 20, 20, generator=torch.Generator().manual_seed(0))
+    image = torch.nn.functional.interpolate(image, (160, 160), mode="bilinear")[0]
+    short, seen = in_uv(image, pixels, 1024)
+    monkeypatch.setattr(infer, "FINEST", 1e9)
+    whole, seen_whole = in_uv(image, pixels, 1024)
+    on = (seen > 0.5) & (seen_whole > 0.5)
+    assert on.float().mean() > 0.1
+    assert (short - whole).abs()[:, on].mean() < 0.004
+    assert 0 < (seen - seen_whole).abs().mean() < 0.05  # another way, and nearly the same

@@ -34,8 +34,9 @@ FULL = 1024
 ROOM = 1.65
 """Side of the square in larger sides of the box around the 478 landmarks."""
 MOST = 4096
-COARSEST = 64
-"""Side at which the cascade begins."""
+COARSEST, FINEST = 64, 12.0
+"""Side at which the cascade begins, and texels a pixel of the photo at which it ends: finer ones would all be
+enlarged (``dense``)."""
 Prior = Literal["network", "geometry"]
 Progress = Callable[[float, str], None]
 
@@ -225,8 +226,11 @@ def in_uv(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Ten
     while sides[-1] > COARSEST and sides[-1] % 2 == 0:
         sides.append(sides[-1] // 2)
     texture, covered = start, 1.0
-    found = None
+    found, last = None, sides[-1]
     for side in reversed(sides):
+        if found is not None and covered * side**2 / max(1, len(pixels.index)) > FINEST:
+            break
+        last = side
         found = unwrapped(values, pixels, side, texture)
         if side == sides[-1]:
             covered = float((found.seen > 0.3).float().mean())
@@ -235,8 +239,9 @@ def in_uv(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Ten
             coarse = resized(texture[None], side, side)[0]
             texture = coarse + dense(found.seen) * (found.texture - coarse)
     assert found is not None
-    texels = covered * size**2 / max(1, len(pixels.index))
-    return texture.clamp(0, 1), spread(found.seen, texels)
+    seen = spread(found.seen, covered * last**2 / max(1, len(pixels.index)))
+    larger = resized(torch.cat([texture, seen[None]])[None], size, size)[0]
+    return larger[:7].clamp(0, 1), larger[7]
 
 
 def spread(seen: Float[Tensor, "t t"], texels: float) -> Float[Tensor, "t t"]:

@@ -29,7 +29,6 @@ ON_CLOTHES = 0.012  # metres off the shoulders
 LONG = (0.0, 0.06)  # metres under the eyes' height to which hair reaches that starts to hang, that hangs
 LIKE_TOP = (0.3, 0.1)  # how much the top's thickness counts in front and behind
 BALD = 0.35  # of the top of the head with hair, below which there is no surface of hair
-RIM = 0.5  # what a photo's outline tells of hair or skin; of several photos, each a little off, nothing
 KEEN = 4.0  # exponent by which the photo that tells more of a place's cover wins
 LENIENT = 0.006  # metres beyond a photo's outline that another photo may show hair at
 FEW = 2  # steps along a ray that hair may be interrupted
@@ -85,14 +84,13 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     hung = draped(skin, grid)
     graph = grid_graph(*grid.shape)
     extra = np.full(grid.shape, USUAL)
-    rim = RIM if len(seen) == 1 else 0.0
-    sights = [sight_of(o, grid, head, skin, hung, hung + extra, rim) for o in seen]
+    sights = [sight_of(o, grid, head, skin, hung, hung + extra) for o in seen]
     bald = share_of_hair(sights, *top(grid)) < BALD
     if bald and share_of_hair(sights, *sides(grid)) < BALD:
         return None
     base = skin + hangs(sights, grid) * (hung - skin)
     extra = thickness(sights, graph)
-    sights = [sight_of(o, grid, head, skin, base, base + extra, rim) for o in seen]
+    sights = [sight_of(o, grid, head, skin, base, base + extra) for o in seen]
     extra = thickness(sights, graph)
     if bald:
         extra = np.minimum(extra, USUAL)
@@ -131,13 +129,9 @@ def draped(skin: Float[np.ndarray, "n m"], grid: HairGrid) -> Float[np.ndarray, 
 
 def sight_of(
     observation: Observation, grid: HairGrid, head: HeadModel, skin: Float[np.ndarray, "n m"],
-    base: Float[np.ndarray, "n m"], reach: Float[np.ndarray, "n m"], trusted_rim: float = RIM,
+    base: Float[np.ndarray, "n m"], reach: Float[np.ndarray, "n m"],
 ) -> Sight:  # fmt: skip
-    """One photo, given the surface as far as it is known.
-
-    Args:
-        trusted_rim: how much it tells of hair or skin where its outline is the surface's rim.
-    """
+    """One photo, given the surface as far as it is known."""
     masks, camera = observation.masks, observation.camera
     assert masks is not None
     params = observation.params
@@ -173,7 +167,7 @@ def sight_of(
     inner = near + along * np.maximum(np.nan_to_num(outline) - 0.005, 0)[..., None]
     at_rim = lookup(hair, project(inner, camera).reshape(-1, 2).astype(np.float32)).reshape(facing.shape)
     positive = np.where(np.arange(len(told))[:, None] < DOME, smooth(at_rim, 0.3, 0.7), 1.0)
-    rim = trusted_rim * weight * (1 - told) * positive  # above the eyes a thin matte is no sign of baldness
+    rim = 0.5 * weight * (1 - told) * positive  # above the eyes a thin matte is no sign of baldness
     cover = (told * cover + rim * at_rim) / np.maximum(told + rim, 1e-9)
     told = told + rim
     cover, told = carried_down(cover, told, at[..., 1] >= h - 1)

@@ -20,9 +20,10 @@ from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.uhr_texture import fill
 from headcast.methods.uhr_texture.geometry import fitted
-from headcast.methods.uhr_texture.infer import drawn, face_share, image_maps, in_uv, predefined
+from headcast.methods.uhr_texture.infer import drawn, image_maps, in_uv
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
 from headcast.methods.uhr_texture.unwrap import pixels_of
+from headcast.methods.uhr_texture.usual import face_share, predefined
 from headcast.methods.uhr_texture.weights import Networks, available, load_networks
 
 

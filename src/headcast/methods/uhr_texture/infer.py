@@ -16,13 +16,14 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.camera import Camera
 from headcast.head.maps import SkinMaps
 from headcast.head.model import HeadModel
-from headcast.image import linear_to_srgb, srgb_to_linear
+from headcast.image import srgb_to_linear
 from headcast.methods.uhr_texture import fill
 from headcast.methods.uhr_texture.geometry import Geometry
 from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.network import resized
 from headcast.methods.uhr_texture.patches import refined
 from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwrapped
+from headcast.methods.uhr_texture.usual import face_share, predefined
 from headcast.methods.uhr_texture.weights import Networks
 from headcast.observe.types import Observation
 from headcast.render.mesh import rasterize_mesh
@@ -258,44 +259,6 @@ def dense(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
     detail, as ripples."""
     near = torch.nn.functional.avg_pool2d(seen[None, None], 7, 1, 3)[0, 0]
     return ((near - 0.4) / 0.3).clamp(0, 1)
-
-
-def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
-    """Albedo of a fitted avatar (or the skin model's mean), flat micronormals, usual specular by region."""
-    from headcast.head.skin import SkinModel
-
-    if base is not None:
-        albedo = torch.from_numpy(base.texture).permute(2, 0, 1).float() / 255
-    else:
-        model = SkinModel.load()
-        albedo = linear_to_srgb(model.mean.exp().clamp(0, 1)).permute(2, 0, 1)
-    albedo = resized(albedo[None], size, size)[0]
-    flat = torch.tensor([0.5, 0.5, 1.0]).view(3, 1, 1).expand(3, size, size)
-    return torch.cat([albedo, flat, usual_specular(head, size)[None]])
-
-
-def usual_specular(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
-    """Reflectance at normal incidence relative to 0.04 by region, as synthetic skin has it."""
-    from headcast.synth.skin_paint import SPECULAR
-
-    each = torch.tensor([SPECULAR.get(n, 0.62) for n in head.region_names])
-    return over_texels(head, each[head.region], size)
-
-
-def face_share(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
-    """1 on texels of the skin, 0 on eyes, teeth and mouth."""
-    skin = torch.zeros(len(head.neutral))
-    skin[head.faces[head.part_faces("skin")].reshape(-1)] = 1
-    return over_texels(head, skin, size)
-
-
-def over_texels(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
-    """Vertex values as a picture in UV, charts grown by a gutter."""
-    from headcast.methods.fit.texels import gather, texels_of
-
-    texels = texels_of(head, min(size, 1024))
-    picture = texels.picture(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
-    return resized(torch.from_numpy(picture)[None, None], size, size)[0, 0]
 
 
 def no_mesh(path: Path) -> str:

@@ -1,0 +1,52 @@
+"""What stands where the photo shows nothing: the fitted texture, flat micronormals, usual gloss by region."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.avatar.mesh import MeshAvatar
+from headcast.head.model import HeadModel
+from headcast.image import linear_to_srgb
+from headcast.methods.uhr_texture.network import resized
+
+__all__ = ["face_share", "predefined", "usual_specular"]
+
+
+def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
+    """Albedo of a fitted avatar (or the skin model's mean), flat micronormals, usual specular by region."""
+    from headcast.head.skin import SkinModel
+
+    if base is not None:
+        albedo = torch.from_numpy(base.texture).permute(2, 0, 1).float() / 255
+    else:
+        model = SkinModel.load()
+        albedo = linear_to_srgb(model.mean.exp().clamp(0, 1)).permute(2, 0, 1)
+    albedo = resized(albedo[None], size, size)[0]
+    flat = torch.tensor([0.5, 0.5, 1.0]).view(3, 1, 1).expand(3, size, size)
+    return torch.cat([albedo, flat, usual_specular(head, size)[None]])
+
+
+def usual_specular(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
+    """Reflectance at normal incidence relative to 0.04 by region, as synthetic skin has it."""
+    from headcast.synth.skin_paint import SPECULAR
+
+    each = torch.tensor([SPECULAR.get(n, 0.62) for n in head.region_names])
+    return over_texels(head, each[head.region], size)
+
+
+def face_share(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
+    """1 on texels of the skin, 0 on eyes, teeth and mouth."""
+    skin = torch.zeros(len(head.neutral))
+    skin[head.faces[head.part_faces("skin")].reshape(-1)] = 1
+    return over_texels(head, skin, size)
+
+
+def over_texels(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
+    """Vertex values as a picture in UV, charts grown by a gutter."""
+    from headcast.methods.fit.texels import gather, texels_of
+
+    texels = texels_of(head, min(size, 1024))
+    picture = texels.picture(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
+    return resized(torch.from_numpy(picture)[None, None], size, size)[0, 0]

@@ -61,7 +61,7 @@ def test_nostrils_are_less_dark_beside_what_was_seen() -> None:
     paint_openings(head, texels, evidence(SKIN), seen, rest)
     paint_openings(head, texels, replace(evidence(SKIN), trust=np.zeros(len(at), np.float32)), unseen, rest)
     nose = zone(head, texels, "nose") > 0.99
-    assert seen[nose].min() > 2 * unseen[nose].min()
+    assert seen[nose].min() > 1.4 * unseen[nose].min()
     lids = zone(head, texels, "lids") > 0.99
     assert np.array_equal(seen[lids], unseen[lids])
 

@@ -111,7 +111,7 @@ def test_mesh_ply_is_the_ball(file: Path, run: Run, tmp_path: Path) -> None:
     assert code == 0, err
     avatar = api.load(file)
     assert isinstance(avatar, TriplaneAvatar)
-    points, colours, faces = avatar.surface(api.front_view(avatar).params)
+    points, colours, faces = avatar.isosurface(api.front_view(avatar).params)
     far = np.linalg.norm(points, axis=1)
     assert abs(np.median(far) - RADIUS) < 0.25 * RADIUS and far.std() < 0.15 * RADIUS
     a, b, c = (points[f] for f in faces.T)

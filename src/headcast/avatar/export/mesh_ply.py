@@ -49,10 +49,10 @@ def write_mesh_ply(
         raise HeadcastError(f"--subdivide {subdivide}: give 0 to 3")
     params = rest_pose(avatar, expression)
     lines = (*header_lines(avatar.info), "axes: y-up, metres")
-    if isinstance(avatar, HasSurface):
+    if isinstance(avatar, HasIsosurface):
         if shading == "lit":
             raise HeadcastError("--shading lit: this avatar's colours hold the photo's light; bake it first")
-        write_surface(path, *avatar.surface(params), lines)
+        write_surface(path, *avatar.isosurface(params), lines)
         return
     mesh = mesh_of(avatar)
     head = mesh.head
@@ -77,10 +77,10 @@ def write_mesh_ply(
 
 
 @runtime_checkable
-class HasSurface(Protocol):
+class HasIsosurface(Protocol):
     """An avatar without a mesh that can say where its surface lies."""
 
-    def surface(self, params: HeadParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def isosurface(self, params: HeadParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices (metres), sRGB colours in 0..1, triangles."""
         ...
 

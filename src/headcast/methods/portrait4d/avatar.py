@@ -104,7 +104,7 @@ class TriplaneAvatar:
             (whole[:3] / solid).clamp(0, 1).permute(1, 2, 0), alpha, whole[4] / solid * (alpha > 0), "srgb"
         )
 
-    def surface(
+    def isosurface(
         self, params: HeadParams
     ) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
         """Vertices (head frame, metres), sRGB colours with the photo's light, triangles; straight neck.

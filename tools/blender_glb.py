@@ -30,9 +30,30 @@ def found() -> dict:
                 "materials": [m.name for m in o.data.materials], "bones": [g.name for g in o.vertex_groups],
                 "shapes": [k.name for k in keys.key_blocks][1:] if keys else [],
             }  # fmt: skip
-    spaces = {i.name: i.colorspace_settings.name for i in bpy.data.images}
+    spaces = {n.image.name: [n.image.colorspace_settings.name, role(n)] for n in pictures()}
     bones = {b.name: b.parent.name if b.parent else None for a in bpy.data.armatures for b in a.bones}
     return {"version": bpy.app.version_string, "meshes": meshes, "bones": bones, "colour spaces": spaces}
+
+
+def pictures() -> list:
+    """Nodes that look a picture up, of all materials."""
+    nodes = [n for m in bpy.data.materials if m.use_nodes for n in m.node_tree.nodes]
+    return [n for n in nodes if n.type == "TEX_IMAGE" and n.image]
+
+
+def role(node) -> str:  # type: ignore[no-untyped-def]
+    """What a picture is used for: numbers where it ends in a normal map, gloss or specular, else colour."""
+    todo, sockets = [node], set()
+    while todo:
+        for output in todo.pop().outputs:
+            for link in output.links:
+                sockets.add((link.to_node.type, link.to_socket.name))
+                if not link.to_node.type.startswith(("BSDF", "OUTPUT")):
+                    todo.append(link.to_node)
+    data = ("Specular", "Roughness", "Metallic", "Normal")
+    colour = any(name in ("Base Color", "Emission Color") for _, name in sockets)
+    numbers = any(kind == "NORMAL_MAP" or name.startswith(data) for kind, name in sockets)
+    return "numbers" if numbers and not colour else "colour"
 
 
 def pose(weights: dict[str, float]) -> None:

@@ -136,7 +136,8 @@ def in_blender(found: dict[str, Any]) -> Outcome:
     shapes = [m["shapes"] for m in found["meshes"].values() if m["shapes"]]
     good = shapes == [list(EXPRESSIONS)] and set(found["bones"]) == set(JOINTS)
     spaces = found["colour spaces"].values()
-    good = good and all(space == ("sRGB" if role == "colour" else "Non-Color") for space, role in spaces)
+    wanted = {"colour": "sRGB", "numbers": "Non-Color"}
+    good = good and all(space == wanted.get(role, space) for space, role in spaces)
     meshes = ", ".join(found["meshes"])
     words = f"{found['version']}: {meshes}; {len(shapes[0]) if shapes else 0} shape keys"
     return Outcome("Blender", good, words)

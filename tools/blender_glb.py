@@ -42,8 +42,8 @@ def pictures() -> list:
 
 
 def role(node) -> str:  # type: ignore[no-untyped-def]
-    """What a picture is used for: numbers where it ends in a normal map, gloss or specular, else colour; alpha
-    where nothing else of it is used (which has no colour space)."""
+    """What a picture is used for: numbers where it ends in a normal map, gloss or specular, else colour;
+    alpha where nothing else of it is used (which has no colour space)."""
     if {o.name for o in node.outputs if o.links} == {"Alpha"}:
         return "alpha"
     todo, sockets = [node], set()

@@ -7,6 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from jaxtyping import install_import_hook
+from tests.command import Run
 
 # An int is a float here, as everywhere in typed Python (PEP 484).
 install_import_hook(
@@ -61,3 +62,17 @@ def demo_photo() -> Path:
         return find()
     except HeadcastError as e:
         pytest.skip(str(e))
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+    from headcast.cli.main import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main([str(a) for a in arguments])
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return call

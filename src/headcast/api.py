@@ -96,13 +96,6 @@ def create(
     Raises:
         HeadcastError: what the user can mend: see ``observe``.
     """
-    import torch
-
-    from headcast.head.model import HeadModel
-    from headcast.methods.fit.polish import with_gaussians
-    from headcast.methods.fit.reconstruct import reconstruct
-    from headcast.render.jit import prepare
-
     if method == "portrait4d":
         if representation != "gaussians" or texture_size or skin_maps:
             raise HeadcastError(
@@ -112,6 +105,13 @@ def create(
         return by_portrait4d(sources, face, seed, consent, head, progress)
     if method != "fit":
         raise HeadcastError(f"--method {method}: unknown; give fit or portrait4d")
+    import torch
+
+    from headcast.head.model import HeadModel
+    from headcast.methods.fit.polish import with_gaussians
+    from headcast.methods.fit.reconstruct import reconstruct
+    from headcast.render.jit import prepare
+
     if representation not in ("gaussians", "mesh"):
         raise HeadcastError(f"--representation {representation}: unknown; give gaussians or mesh")
     if skin_maps:
@@ -157,19 +157,16 @@ def by_portrait4d(
 
 
 def bake(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> Avatar:
-    """An avatar of any kind as Gaussians on a rigged mesh, which every export and the viewer take.
+    """A tri-plane avatar as Gaussians on a rigged mesh, which every export and the viewer take.
 
     Raises:
         HeadcastError: it is one already; its pictures show no head.
     """
-    from headcast.avatar.mesh import MeshAvatar
-
-    if getattr(avatar, "mesh", None) is not None or isinstance(avatar, MeshAvatar):
-        raise HeadcastError("bake: this avatar has a mesh already; export takes it as it is")
     from headcast.methods.portrait4d.avatar import TriplaneAvatar
     from headcast.methods.portrait4d.bake import baked
 
-    assert isinstance(avatar, TriplaneAvatar)
+    if not isinstance(avatar, TriplaneAvatar):
+        raise HeadcastError("bake: this avatar has a mesh already; export takes it as it is")
     return baked(avatar, seed=seed, progress=progress)
 
 

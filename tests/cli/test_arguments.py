@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cli.conftest import Run
+from tests.command import Run
 
 from headcast.cli.expression import parse_expression
 from headcast.cli.main import one_line

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.conftest import Run
+from tests.command import Run
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Run
+from tests.command import Run
 
 from headcast.cli.evaluate import listed, pairs_of
 from headcast.errors import HeadcastError

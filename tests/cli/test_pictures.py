@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.conftest import Run
+from tests.command import Run
 
 
 def rgba(path: Path) -> np.ndarray:

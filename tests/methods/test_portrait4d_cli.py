@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.command import Run
 from tests.methods.portrait4d_ball import RADIUS, write_ball
 
 from headcast import api
@@ -19,21 +19,6 @@ from headcast.image import load_image
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
 from headcast.methods.portrait4d.bake import seen_from
 from headcast.video import read_video, write_video
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = main([str(a) for a in arguments])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -153,8 +153,7 @@ class Surface:
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], antialias: int
     ) -> Rendering:  # fmt: skip
         posed, (pyramid, uv, faces_uv) = self.posed(params), self.skin
-        if "_blinking" in vars(self) or (self.lids is not None and bool(self.lids.shut(params).any())):
-            assert self._blinking is not None
+        if self._blinking is not None:
             self._blinking.show(params)
         return render_textured(
             posed.vertices, self.faces, posed.normals, uv, faces_uv, pyramid, camera, light=light,
@@ -175,13 +174,19 @@ class Blinking:
     """
 
     def __init__(self, pyramid: Pyramid, lids: Lids, texture: UInt8[np.ndarray, "h w 3"]) -> None:
+        self.pyramid, self.lids, self.texture, self.shown = pyramid, lids, texture, torch.zeros(2)
+
+    @cached_property
+    def parts(self) -> list[list[tuple[np.ndarray, ...]]]:
+        """For each side: pictures, rows of them, their colours when open, and what shut lids add; found when
+        a lid first shuts."""
+        pyramid, texture = self.pyramid, self.texture
         texels, table = pyramid.packed
         levels = [x.view(-1, x.shape[2]) for x in pyramid.levels]
         top = 0 if pyramid.size[1] == texture.shape[0] else GAP
         plain = [np.zeros((pyramid.size[1], pyramid.size[0]), np.float32)] * 3
-        self.lids, self.shown = lids, torch.zeros(2)
-        self.parts: list[list[tuple[np.ndarray, ...]]] = []
-        for patch in lids.patches:
+        parts: list[list[tuple[np.ndarray, ...]]] = []
+        for patch in self.lids.patches:
             change = np.stack(plain, -1)
             there = patch.inside(change[top:])
             there[:] = (patch.texture.astype(np.float32) - patch.inside(texture)) / 255
@@ -193,13 +198,14 @@ class Blinking:
                 opened = level.numpy()[rows, :3].copy()
                 for picture, at in ((level.numpy(), rows), (texels, rows + start)):
                     part.append((picture, at, opened, flat[rows]))
-            self.parts.append(part)
+            parts.append(part)
+        return parts
 
     def show(self, params: HeadParams) -> None:
         """Mixes the texels for a pose (unbatched)."""
         shut = self.lids.shut(params)
-        for side, part in enumerate(self.parts):
-            for texels, rows, opened, delta in part if shut[side] != self.shown[side] else ():
+        for side in np.flatnonzero(shut != self.shown):
+            for texels, rows, opened, delta in self.parts[side]:
                 texels[rows, :3] = opened + np.float32(shut[side]) * delta
         self.shown = shut
 

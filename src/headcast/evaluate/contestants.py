@@ -25,6 +25,8 @@ METHODS: dict[str, str] = {
 }
 """Where each method's maker lives, imported when it is asked for: (photos, variant, seed, progress) to
 avatar."""
+VARIANTS = {"fit": ("gaussians", "mesh"), "portrait4d": ("baked",)}
+"""What may stand behind a method's name and a colon."""
 
 Maker = Callable[[Sequence[Path], str, int, api.Progress], Avatar]
 
@@ -73,10 +75,9 @@ def _method(name: str, seed: int) -> Contestant:
     if method not in METHODS:
         known = ", ".join(METHODS)
         raise HeadcastError(f"evaluate {name}: neither an .avatar file nor a method; methods here: {known}")
-    if method == "fit" and variant not in ("", "gaussians", "mesh"):
-        raise HeadcastError(f"evaluate {name}: give fit, fit:gaussians or fit:mesh")
-    if method == "portrait4d" and variant not in ("", "baked"):
-        raise HeadcastError(f"evaluate {name}: give portrait4d or portrait4d:baked")
+    if variant not in ("", *VARIANTS[method]):
+        names = [method, *(f"{method}:{v}" for v in VARIANTS[method])]
+        raise HeadcastError(f"evaluate {name}: give {', '.join(names[:-1])} or {names[-1]}")
     facts = f"headcast {__version__}"
     if method == "portrait4d":
         from headcast.methods.portrait4d.networks import check_available, load_networks

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 
 from headcast.avatar.base import Avatar
+from headcast.avatar.mesh import MeshAvatar
 from headcast.errors import HeadcastError
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb, srgb_to_linear
@@ -93,9 +94,9 @@ def gaussians_of(avatar: Avatar) -> GaussianAvatar:
     """
     if hasattr(avatar, "gaussians"):
         return avatar  # type: ignore[return-value]
-    if avatar.info.get("kind") == "triplane":
-        raise HeadcastError("this avatar has no Gaussians; headcast bake makes one that has")
-    raise HeadcastError("this avatar is a mesh without Gaussians; export it as glb or mesh-ply")
+    if isinstance(avatar, MeshAvatar):
+        raise HeadcastError("this avatar is a mesh without Gaussians; export it as glb or mesh-ply")
+    raise HeadcastError("this avatar has no Gaussians; headcast bake makes one that has")
 
 
 def arrays(gaussians: Gaussians, shading: Float[torch.Tensor, "n 3"]) -> Splats:

@@ -14,7 +14,7 @@ from headcast.methods.fit.surface import Graph, harmonic
 from headcast.methods.fit.unproject import lookup, smooth
 from headcast.observe.types import Observation
 
-__all__ = ["HairSurface", "hair_surface"]
+__all__ = ["HairSurface", "best", "hair_surface"]
 
 RADII = np.arange(
     0.0, 0.16, 0.003, dtype=np.float32
@@ -29,7 +29,7 @@ ON_CLOTHES = 0.012  # metres off the shoulders
 LONG = (0.0, 0.06)  # metres under the eyes' height to which hair reaches that starts to hang, that hangs
 LIKE_TOP = (0.3, 0.1)  # how much the top's thickness counts in front and behind
 BALD = 0.35  # of the top of the head with hair, below which there is no surface of hair
-KEEN = 4.0  # exponent by which the photo that tells more of a place's cover wins
+KEEN = 4.0  # exponent by which the photo that tells more of a place wins
 LENIENT = 0.006  # metres beyond a photo's outline that another photo may show hair at
 FEW = 2  # steps along a ray that hair may be interrupted
 CELL = 0.0058  # size of a grid's cell, metres, about

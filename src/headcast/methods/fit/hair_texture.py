@@ -13,7 +13,7 @@ from headcast.avatar.shell import Shell
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.fit.delight import shading_at
-from headcast.methods.fit.hair import HairSurface, project, rim_distance
+from headcast.methods.fit.hair import HairSurface, best, project, rim_distance
 from headcast.methods.fit.hair_grid import normals
 from headcast.methods.fit.unproject import lookup, smooth
 from headcast.observe.types import Observation
@@ -29,7 +29,6 @@ DEEP = 0.015  # metres inside the rim where the surface is opaque whatever the m
 CONTRAST = (0.06, 0.22)
 SEE_THROUGH = 40  # of 255: cells of the surface that are nowhere more opaque are left out
 LIGHTEST = 0.9  # quantile of the lightness of what is seen well
-KEEN = 4.0  # exponent by which the better view of a texel wins
 MIRROR = 0.35  # what the other side's colour counts
 
 
@@ -115,9 +114,7 @@ def glimpse(
 
 def together(glimpses: list[Glimpse]) -> Float[np.ndarray, "h w 3"]:
     """Colours of several photos, each toned like the first; the better view wins, or strands would blur."""
-    trust = np.stack([g.trust for g in glimpses])
-    keen = trust if len(glimpses) == 1 else trust**KEEN
-    share = keen / np.maximum(keen.sum(0), 1e-6 if len(glimpses) == 1 else 1e-12)
+    share = best([g.trust for g in glimpses])
     toned = [s[..., None] * tone(glimpses[0], g) * g.albedo for s, g in zip(share, glimpses, strict=True)]
     return np.sum(toned, 0)
 

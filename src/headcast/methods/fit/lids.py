@@ -44,10 +44,7 @@ LEAST = 0.15  # light under the darkest lashes
 KNOWN = 2.0
 EPS = 0.01
 LASHES = (0.003, 0.85)  # width of their line on a shut lid (metres), how much darker it is
-FRINGE = (
-    0.0045,
-    0.85,
-)  # metres that lashes reach below a shut lid's edge, the share of the skin they cover there
+FRINGE = (0.0045, 0.85)  # metres of lashes below a shut lid's edge, share of the skin they cover at it
 GAPS = (0.0005, 0.6)  # metres between lashes, how much of the skin shows between their tips
 FAN = 0.35  # metres that lashes run outwards for each downwards
 LASH = 0.1  # their albedo, next to the skin's
@@ -109,7 +106,7 @@ def fringe(
     """Texels of the lower lids before which the upper lashes lie when the eyes are shut; the share that they
     cover."""
     length, dense = FRINGE
-    shut = rest + head.expression_basis[list(BLINKS)].sum(0).numpy()
+    shut = rest + blink_of(head)
     mine = np.flatnonzero(zone(head, texels, "lids", "face") > 0)
     sub = replace(texels, index=texels.index[mine], triangle=texels.triangle[mine], bary=texels.bary[mine])
     at = gather(shut, head.faces.numpy(), sub)
@@ -152,9 +149,14 @@ def patched(
     return Lids((made[0], made[1]), blink)
 
 
+def blink_of(head: HeadModel) -> Float[np.ndarray, "v 3"]:
+    """What a blink of both eyes moves, metres."""
+    return head.expression_basis[list(BLINKS)].sum(0).numpy()
+
+
 def upper_lids(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]) -> UpperLids:
     """Finds them; ``rest``: vertices at rest."""
-    move = head.expression_basis[list(BLINKS)].sum(0).numpy()
+    move = blink_of(head)
     shut, length = rest + move, np.linalg.norm(move, axis=1)
     share = np.zeros((len(rest), 1), np.float32)
     edges = []

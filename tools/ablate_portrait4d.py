@@ -23,9 +23,9 @@ import torch
 from headcast.device import pick_device
 from headcast.methods.portrait4d.data import seen_from
 from headcast.methods.portrait4d.motion import faces_of
+from headcast.methods.portrait4d.motion_stage import Ablation, MotionRecipe
 from headcast.methods.portrait4d.networks import Networks, read_networks
 from headcast.methods.portrait4d.stored import MOMENTS, People, read_people
-from headcast.methods.portrait4d.train import Ablation, MotionRecipe
 from headcast.training import TrainConfig, train
 
 NAMES = {"no-init": "A", "real-only": "B", "pseudo-p": "C", "pseudo-q": "D", "full": "full"}

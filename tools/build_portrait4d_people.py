@@ -1,6 +1,7 @@
 """Synthetic people for headcast train portrait4d.* on a machine that synthesizes slower than it trains.
 
 python tools/build_portrait4d_people.py --out people --people 400 [--views 4] [--size 128] [--seed 404]
+    [--apart .67] [--expression 1]
 
 Four people a file; what exists is kept, so that a stopped run goes on.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from headcast.device import pick_device
+from headcast.methods.portrait4d.data import CLIP_FPS
 from headcast.methods.portrait4d.stored import made_people, write_people
 
 AT_ONCE = 4
@@ -27,6 +29,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=404)
     parser.add_argument("--split", default="train", choices=("train", "test"))
+    parser.add_argument("--apart", type=float, default=1 / CLIP_FPS, help="seconds between the two moments")
+    parser.add_argument("--expression", type=float, default=1.0, help="scales expressions")
     parser.add_argument("--device", default="auto")
     a = parser.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
@@ -35,7 +39,10 @@ def main() -> None:
         path = a.out / f"{first // AT_ONCE:05d}.safetensors"
         if not path.exists():
             numbers = np.arange(first, min(first + AT_ONCE, a.people))
-            write_people(path, made_people(numbers, a.views, a.size, a.split, a.seed, device))
+            made = made_people(
+                numbers, a.views, a.size, a.split, a.seed, device, apart=a.apart, expression=a.expression
+            )
+            write_people(path, made)
             print(f"{first + len(numbers)} of {a.people} people", flush=True)
 
 

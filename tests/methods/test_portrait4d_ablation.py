@@ -11,8 +11,8 @@ import torch
 
 from headcast.evaluate import portrait4d as held_out
 from headcast.evaluate.portrait4d import TURNS, table
+from headcast.methods.portrait4d.static import StaticRecipe
 from headcast.methods.portrait4d.stored import made_people, write_people
-from headcast.methods.portrait4d.train import StaticRecipe
 from headcast.weights import save_tensors
 
 

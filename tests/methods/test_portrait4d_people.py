@@ -13,9 +13,10 @@ from headcast.image import load_image
 from headcast.methods.portrait4d.average import AverageRecipe
 from headcast.methods.portrait4d.clips import clip_pair
 from headcast.methods.portrait4d.data import neck_field, seen_from, several_views
+from headcast.methods.portrait4d.motion_stage import MotionRecipe
 from headcast.methods.portrait4d.network import TINY
+from headcast.methods.portrait4d.static import StaticRecipe
 from headcast.methods.portrait4d.stored import made_people, read_people, write_people
-from headcast.methods.portrait4d.train import MotionRecipe, StaticRecipe
 from headcast.video import write_video
 
 CPU = torch.device("cpu")
@@ -116,10 +117,15 @@ def test_real_clips_come_into_stage_two(demo_photo: Path, people: Path, tmp_path
     # heads are cropped by where they are, so both look alike though the picture moved thirty pixels
     assert (source.image - driver.image).abs().mean() < 0.12
     recipe = MotionRecipe(size="tiny", people=2, folder=str(people), clips=str(tmp_path / "clips"))
-    first, second = recipe.frames(0, 0, CPU)
+    batch = recipe.batch(0, 0, CPU)
+    first, second = batch["source"], batch["driver"]
     assert first.image.shape == second.image.shape == (2, 3, 64, 64)
     assert (first.image[0] - source.image[0]).abs().max() < 1e-5
     assert first.stored is not None and len(first.stored.fine) == 2
+    # the person is told from what is behind, and the clip's expression is read, not said
+    middle, corner = source.alpha[0, 0, 24:40, 24:40], source.alpha[0, 0, :8, :8]
+    assert middle.mean() > 0.9 and corner.mean() < 0.5
+    assert not bool(batch["by_weights"][0])
 
 
 def test_clips_without_faces_are_told(tmp_path: Path) -> None:

@@ -13,15 +13,17 @@ import pytest
 import torch
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d import train as stage
 from headcast.methods.portrait4d.data import seen_from, several_views
 from headcast.methods.portrait4d.losses import Discriminator, gradient_penalty
 from headcast.methods.portrait4d.motion import FACE_SIDE, faces_of
+from headcast.methods.portrait4d.motion_stage import MotionRecipe
 from headcast.methods.portrait4d.network import TINY, Synthesizer
-from headcast.methods.portrait4d.train import MotionRecipe, StaticRecipe, is_motion
+from headcast.methods.portrait4d.stage import is_motion
+from headcast.methods.portrait4d.static import StaticRecipe
 from headcast.priors.encoder import infer
 from headcast.priors.encoder.network import Encoder
 from headcast.training import TrainConfig, train
+from headcast.weights import load_tensors
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +80,7 @@ def test_static_stage_learns_a_batch_and_ships(tmp_path: Path) -> None:
     assert median(sums[-5:]) < 0.8 * median(sums[:3]), sums  # single steps jump
     assert {"main/l1", "main/perceptual", "main/identity", "main/depth", "main/opacity"} <= set(lines[0])
     network = Synthesizer(TINY)
-    stored = {k: v.float() for k, v in stage.load_tensors(str(made.weights))[0].items()}
+    stored = {k: v.float() for k, v in load_tensors(str(made.weights))[0].items()}
     missing = network.load_state_dict(stored, strict=False)
     assert not missing.unexpected_keys and all(map(is_motion, missing.missing_keys))
 
@@ -92,6 +94,60 @@ def test_adversarial_term_comes_and_depth_goes() -> None:
     assert recipe.losses("judge", networks, batch, 0) == {}
     assert {"telling"} <= set(recipe.losses("judge", networks, batch, 5))
     assert recipe.resolution(0) == 8 and recipe.resolution(8) == 16
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_adversarial_training_from_the_first_step_runs_smoothly(precision: Any, tmp_path: Path) -> None:
+    recipe = OneBatch(people=2, size="tiny", adversarial_from=0)
+    config = TrainConfig(
+        steps=18, ema=0.9, log_every=1, device="cpu", warmup=4, clip=1.0, precision=precision, picture_every=0
+    )
+    train(recipe, config, tmp_path / "run")
+    lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [n for n, x in enumerate(lines) if "judge/penalty" in x] == [0, 4, 8, 12, 16]
+    assert all("main/fooling" in x and "main/depth" not in x for x in lines)
+    sums = [x["main/sum"] for x in lines]
+    assert max(sums) < 1.1 * sums[0] and median(sums[-5:]) < 0.9 * sums[0], sums
+    assert all(x["judge/sum"] < 3 for x in lines)  # no judgement runs away between two penalties
+
+
+def test_pseudo_targets_are_not_shown_to_the_judge(static_weights: str) -> None:
+    recipe = MotionRecipe(people=2, size="tiny", static=static_weights, adversarial_from=0)
+    networks = recipe.networks(0)
+    batch = recipe.batch(0, 0, torch.device("cpu"))
+    batch["real_q"] = torch.tensor([False, False])
+    assert recipe.losses("judge", networks, batch, 0) == {}
+    assert "fooling" not in recipe.losses("main", networks, batch, 0)
+    batch["real_q"] = torch.tensor([False, True])
+    assert {"telling", "penalty"} == set(recipe.losses("judge", networks, batch, 0))
+    assert recipe.losses("main", networks, batch, 0)["fooling"] > 0
+
+
+def test_a_teachers_planes_are_matched(tmp_path: Path) -> None:
+    from headcast.weights import save_tensors
+
+    plain = StaticRecipe(people=2, size="tiny")
+    teacher = plain.networks(7)
+    save_tensors(tmp_path / "teacher.safetensors", plain.shipped(teacher), {})
+    recipe = OneBatch(people=2, size="tiny", teacher=str(tmp_path / "teacher.safetensors"), rate=2e-3)
+    networks = recipe.networks(1)
+    mine = networks["synthesizer"].state_dict()
+    lent = {k: v for k, v in teacher["synthesizer"].state_dict().items() if k.startswith("decoder")}
+    assert all(torch.allclose(mine[k], v, atol=1e-3) for k, v in lent.items())
+    assert "triplane" not in plain.losses("main", teacher, first_batch(2), 0)
+    before = {k: v.clone() for k, v in mine.items()}
+    config = TrainConfig(steps=12, ema=0.0, log_every=1, device="cpu", warmup=2, picture_every=0)
+    made = train(recipe, config, tmp_path / "run")
+    lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    terms = [x["main/triplane"] for x in lines]
+    assert median(terms[-3:]) < 0.8 * terms[0], terms
+    after = load_tensors(str(made.weights))[0]
+    rest = [k for k in after if k.startswith(("decoder", "superresolution"))]
+    assert rest and all(torch.allclose(after[k].float(), before[k], atol=1e-3) for k in rest)
+    assert not torch.allclose(after["mean"].float(), before["mean"], atol=1e-2)
+    # gone when the adversarial term comes
+    late = OneBatch(people=2, size="tiny", teacher=recipe.teacher, adversarial_from=0)
+    assert "triplane" not in late.losses("main", networks, first_batch(2), 0)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.losses import shrunk
 from headcast.methods.portrait4d.network import Synthesizer
-from headcast.methods.portrait4d.train import Networks, StaticRecipe, adam
+from headcast.methods.portrait4d.stage import Networks, adam, grid
+from headcast.methods.portrait4d.static import StaticRecipe
 from headcast.render.volume import March, render_rays
 from headcast.training.config import TrainConfig
 
@@ -76,8 +77,6 @@ class AverageRecipe(StaticRecipe):
 
     def pictures(self, networks: Networks, batch: Any) -> Any:
         """Colour, opacity, true head."""
-        from headcast.methods.portrait4d.train import grid
-
         found, n = self.gathered(networks, batch, False), self.config.side // 4
         colour = found.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))
         alpha = (1 - found.passed).unflatten(1, (n, n))[:, None].expand(-1, 3, -1, -1)

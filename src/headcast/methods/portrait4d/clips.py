@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
@@ -40,7 +40,7 @@ def open_clips(folder: str, seed: int) -> VideoFolder:
 def clip_pair(folder: str, number: int, seed: int, side: int, config: Config) -> tuple[Shots, Shots]:
     """Two frames of one clip, each as one shot; a pure function of seed and number.
 
-    Masks, depth and background are not known and are zero: stage 2 doesn't ask for them.
+    Opacity is the person's matte; depth and background are not known and are zero: stage 2 doesn't ask.
 
     Raises:
         HeadcastError: no faces in ``TRIES`` clips one after the other.
@@ -59,19 +59,24 @@ def tracked(frames: UInt8[np.ndarray, "2 h w 3"], side: int, config: Config) -> 
     """Both frames fitted with one identity, cropped as Ψ sees heads."""
     from headcast.observe.fit import Fitter
     from headcast.observe.landmarks import FaceDetector, pick_face
+    from headcast.observe.matte import person_matte
 
     head = head_model("cpu")
     with FaceDetector() as detector:
         found = [pick_face(detector.detect(f), None, "clip")[0] for f in frames]
     height, width = frames.shape[1:3]
     fits = Fitter(head).fit_photos(found, [(width, height)] * 2)
-    first, second = (shot(f, x.camera, x.params, side, config) for f, x in zip(frames, fits, strict=True))
+    mattes = [person_matte(f, d) for f, d in zip(frames, found, strict=True)]
+    first, second = (
+        shot(f, m, x.camera, x.params, side, config) for f, m, x in zip(frames, mattes, fits, strict=True)
+    )
     return first, second
 
 
 def shot(
-    frame: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams, side: int, config: Config
-) -> Shots:
+    frame: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"], camera: Camera, params: HeadParams,
+    side: int, config: Config,
+) -> Shots:  # fmt: skip
     """One frame as a shot in the head's own frame."""
     head = head_model("cpu")
     square = camera_of_square(camera, params, *framing(camera, params), side)
@@ -81,10 +86,12 @@ def shot(
         posed = head(still[(None,)])
         marks, face = head.landmarks(posed, 68), head.landmarks(posed, 478)
     nothing = torch.zeros(1, 1, side, side)
+    grey = np.repeat((matte * 255).round().astype(np.uint8)[..., None], 3, 2)
+    alpha = (square_of(grey, camera, params, side)[:, :1] + 1) / 2
     batch = still[(None,)]
     return Shots(
         square_of(frame, camera, params, side), nothing.expand(-1, 3, -1, -1), nothing.expand(-1, 3, -1, -1),
-        nothing, nothing, square.K[None], square.cam_from_world[None], marks, face, batch,
+        alpha, nothing, square.K[None], square.cam_from_world[None], marks, face, batch,
         NeckField(head, batch, config.cube, config.units_per_metre),
     )  # fmt: skip
 

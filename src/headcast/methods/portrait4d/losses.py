@@ -10,10 +10,19 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, softplus
 
 from headcast.methods.portrait4d.network import Picture
+from headcast.nets.triplane import sample_planes
 from headcast.priors.encoder.infer import face_crops
 from headcast.priors.encoder.network import Encoder
 
-__all__ = ["Discriminator", "Target", "fooling", "gradient_penalty", "reconstruction", "telling"]
+__all__ = [
+    "Discriminator",
+    "Target",
+    "fooling",
+    "gradient_penalty",
+    "planes_apart",
+    "reconstruction",
+    "telling",
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,13 @@ class Target:
     only_perceptual: Bool[Tensor, " b"] | None = None
     background: Float[Tensor, "b 3 h w"] | None = None
 
+    @property
+    def whole(self) -> Bool[Tensor, " b"]:
+        """Targets that count by every term."""
+        if self.only_perceptual is None:
+            return torch.ones(len(self.image), dtype=torch.bool, device=self.image.device)
+        return ~self.only_perceptual
+
 
 def reconstruction(drawn: Picture, target: Target, encoder: Encoder) -> dict[str, Tensor]:
     """L1, perceptual, identity, depth and opacity terms, unweighted means over the batch.
@@ -43,9 +59,7 @@ def reconstruction(drawn: Picture, target: Target, encoder: Encoder) -> dict[str
     """
     image, truth = drawn.image, target.image
     small = shrunk(truth, drawn.raw.shape[-1])
-    share = torch.ones(len(image), device=image.device)
-    if target.only_perceptual is not None:
-        share = (~target.only_perceptual).to(image)
+    share = target.whole.to(image)
     kept = share / share.sum().clamp(min=1) * (share.sum() > 0)
     out = {
         "l1": ((image - truth).abs().mean((1, 2, 3)) * kept).sum(),
@@ -118,11 +132,20 @@ class Half(nn.Module):
 def gradient_penalty(
     judge: Discriminator, image: Float[Tensor, "b 3 h w"], raw: Float[Tensor, "b 3 n n"]
 ) -> Float[Tensor, ""]:
-    """R1: mean squared gradient of the judgement by real pictures."""
-    image, raw = image.detach().requires_grad_(), raw.detach().requires_grad_()
-    with torch.enable_grad():
+    """R1: mean squared gradient of the judgement by real pictures; always in single precision."""
+    image, raw = image.detach().float().requires_grad_(), raw.detach().float().requires_grad_()
+    with torch.enable_grad(), torch.autocast(image.device.type, enabled=False):
         found = torch.autograd.grad(judge(image, raw).sum(), [image, raw], create_graph=True)
     return sum((g.square().sum((1, 2, 3)).mean() for g in found), torch.zeros([], device=image.device))
+
+
+def planes_apart(
+    planes: Float[Tensor, "b 3 f h w"], teacher: Float[Tensor, "b 3 f h w"], points: Float[Tensor, "b n 3"],
+    side: float,
+) -> Float[Tensor, ""]:  # fmt: skip
+    """L_T of Eq. 2: L1 between two tri-planes' features at points of the cube of side ``side``."""
+    mine, its = (sample_planes(p.float(), points, side) for p in (planes, teacher))
+    return (mine - its).abs().mean()
 
 
 def fooling(logits: Float[Tensor, "b 1"]) -> Float[Tensor, ""]:

@@ -117,13 +117,18 @@ class People:
 
 
 def made_people(
-    numbers: Int[np.ndarray, " p"], views: int, size: int, split: str, seed: int, device: torch.device
-) -> dict[str, Tensor]:
-    """Those people of the synthetic stream, as tensors to be stored."""
+    numbers: Int[np.ndarray, " p"], views: int, size: int, split: str, seed: int, device: torch.device, *,
+    apart: float = 1 / CLIP_FPS, expression: float = 1.0,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Those people of the synthetic stream, as tensors to be stored.
+
+    Args:
+        apart: seconds between the two moments. expression: scales expressions.
+    """
     p = len(numbers)
     config = SynthConfig(
-        split=split, size=size, people=p, frames=MOMENTS, views=views, clip=True, fps=CLIP_FPS,  # type: ignore[arg-type]
-        framing="portrait4d", layers=2,
+        split=split, size=size, people=p, frames=MOMENTS, views=views, clip=True, fps=1 / apart,  # type: ignore[arg-type]
+        framing="portrait4d", layers=2, expression=expression,
     )  # fmt: skip
     shots = shots_of(make_batch(config, device, seed, numbers))
     every = (p, MOMENTS, views)

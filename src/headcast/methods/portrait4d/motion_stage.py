@@ -1,0 +1,221 @@
+"""Stage 2 of Portrait4D-v2: Ψ on clips that a frozen Ψ3d has turned into many views (4.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from headcast.errors import HeadcastError
+from headcast.methods.portrait4d.clips import clip_pair, joined
+from headcast.methods.portrait4d.data import Shots, clip_frames, drawn_views, rays_between, seen_from
+from headcast.methods.portrait4d.losses import Discriminator, Target
+from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, WeightsToMotion, faces_of, told
+from headcast.methods.portrait4d.network import Picture, Synthesizer
+from headcast.methods.portrait4d.stage import (
+    Networks,
+    Stage,
+    adam,
+    grid,
+    is_motion,
+    shipped_synthesizer,
+    synthesizer_of,
+)
+from headcast.methods.portrait4d.stored import read_people
+from headcast.training.config import TrainConfig
+from headcast.weights import weights_path
+
+__all__ = ["Ablation", "MotionRecipe"]
+
+Ablation = Literal["full", "no-init", "real-only", "pseudo-p", "pseudo-q"]
+SAID = 0.1
+"""Of the map from weights to embeddings: what bounds Ψ's gradients must not be filled by it."""
+READ = 0.1
+"""Of reading expression and gaze back out of embeddings. The paper's encoder was trained before."""
+SPREAD = 0.15
+"""Of expression weights and of gaze (radians), about."""
+BY_WEIGHTS = 0.5
+"""Share of drivers whose embedding comes from their expression weights, where these are known exactly."""
+
+
+@dataclass(frozen=True)
+class MotionRecipe(Stage):
+    """Ψ: cross-view self-reenactment on clips that a frozen Ψ3d has turned into many views (Eq. 3-5)."""
+
+    name: ClassVar[str] = "portrait4d"
+    defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.995, warmup=50, clip=1.0, cooldown=0.3)
+
+    static: str = "portrait4d-static"
+    """Weights of Ψ3d: a file, or the bundled ones."""
+    ablation: Ablation = "full"
+    """The paper's configurations: full; no-init (A, no start from Ψ3d); real-only (B, real frames alone);
+    pseudo-p (C, pseudo views for the motion alone); pseudo-q (D, pseudo views for the target alone)."""
+
+    clips: str = ""
+    """Folder of real clips: frames in folders, as VFHQ, or videos; tracked as they are read."""
+    clip_share: float = 0.5
+    """Share of the batch that comes from them."""
+
+    def networks(self, seed: int) -> Networks:
+        """Ψ from Ψ3d's weights, the motion encoder, the map from weights to motion, the discriminator.
+
+        Raises:
+            HeadcastError: Ψ3d's weights are missing.
+        """
+        torch.manual_seed(seed)
+        psi = Synthesizer(self.config)
+        if not Path(self.static).is_file() and not weights_path(self.static).is_file():
+            raise HeadcastError(
+                f"{self.static}: no weights of the static synthesizer; train them first (headcast train "
+                "portrait4d.static), then name the file: --static FILE"
+            )
+        if self.ablation != "no-init":
+            frozen = synthesizer_of(self.static, "cpu", self.config).state_dict()
+            psi.load_state_dict({k: v for k, v in frozen.items() if not is_motion(k)}, strict=False)
+        if self.config.mean_planes:  # small begins as Ψ3d: budgets of minutes don't forgive random layers
+            for name, p in psi.named_parameters():
+                if "attn2.proj" in name:
+                    nn.init.zeros_(p)
+        m = self.config.motion
+        return {
+            "synthesizer": psi, "motion": MotionEncoder(m), "said": WeightsToMotion(m),
+            "read": nn.Linear(m, TOLD), "judge": Discriminator(self.config.side),
+        }  # fmt: skip
+
+    def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
+        """2.5 times the rate for what is about motion."""
+        psi = networks["synthesizer"]
+        # the background rests: source and driver share a camera, and it would learn to copy the source's head
+        still = lambda n: not is_motion(n) and not n.startswith("background")  # noqa: E731
+        groups = [*self.groups(psi, still), *self.groups(psi, is_motion, 2.5)]
+        groups[-1]["params"] += [p for k in ("motion", "said", "read") for p in networks[k].parameters()]
+        return {"main": adam(groups, self.rate, self.memory), "judge": self.judge_adam(networks["judge"])}
+
+    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Any]:
+        """``source`` and ``driver`` frames, two cameras each, and which of them the real frame replaces."""
+        source, driver = self.frames(index, seed, device)
+        chance = np.random.default_rng([seed, index, 4])
+        shares = {  # of real frames: for I_d(θp), for I_d(θq)
+            "full": (0.1, 0.8), "no-init": (0.1, 0.8), "real-only": (1, 1), "pseudo-p": (0.1, 1),
+            "pseudo-q": (1, 0.8),
+        }[self.ablation]  # fmt: skip
+        views = drawn_views(2 * self.people, self.config.side, index, seed, device)
+        real = [torch.from_numpy(chance.random(self.people) < s).to(device) for s in shares]
+        by_weights = chance.random(self.people) < BY_WEIGHTS
+        by_weights[: self.real] = False  # weights fitted to a frame say less than the frame
+        return {
+            "source": source, "driver": driver,
+            "K": views.K, "cam_from_world": views.cam_from_world, "real_p": real[0], "real_q": real[1],
+            "by_weights": torch.from_numpy(by_weights).to(device),
+        }  # fmt: skip
+
+    @property
+    def real(self) -> int:
+        """How many of a batch's clips are real."""
+        return round(self.clip_share * self.people) if self.clips else 0
+
+    def frames(self, index: int, seed: int, device: torch.device) -> tuple[Shots, Shots]:
+        """Two frames of each clip: real ones first, then synthetic ones."""
+        real = self.real
+        made, side = self.people - real, self.config.side
+        pairs = [clip_pair(self.clips, index * real + k, seed, side, self.config) for k in range(real)]
+        if made and self.folder:
+            first, second = read_people(self.folder).clips(made, index, seed, device, side)
+            pairs.append((first, second))
+        elif made:
+            both = clip_frames(made, 2, side, index, seed, device).with_neck(self.config)
+            pairs.append((both[slice(0, None, 2)], both[slice(1, None, 2)]))
+        source, driver = (joined([p[k] for p in pairs], device) for k in (0, 1))
+        return source, driver
+
+    def pseudo(self, batch: Any, which: slice) -> Picture:
+        """I_d(θ) of Eq. 3, by the frozen Ψ3d."""
+        driver: Shots = batch["driver"]
+        frozen = synthesizer_of(self.static, str(driver.image.device), self.config)
+        with torch.no_grad():
+            head = frozen.head(frozen.appearance(driver.image))
+            K, pose = batch["K"][which], batch["cam_from_world"][which]
+            rays = rays_between(K, pose, self.config.side, self.config, self.config.side // 4)
+            return frozen.render(head, rays, driver.neck(self.config))
+
+    def drawn(
+        self, networks: Networks, batch: Any, jitter: bool
+    ) -> tuple[Picture, Target, tuple[Tensor, Tensor]]:
+        """I_re of Eq. 4, what it is to match, and the encoder's v_s and v_d."""
+        psi, source, driver = networks["synthesizer"], batch["source"], batch["driver"]
+        assert isinstance(psi, Synthesizer)
+        c, n = self.config, self.people
+        p, q = slice(0, n), slice(n, 2 * n)
+        K, pose = batch["K"], batch["cam_from_world"]
+        real_p, real_q = batch["real_p"], batch["real_q"]
+        made = [None if bool(r.all()) else self.pseudo(batch, s) for s, r in ((p, real_p), (q, real_q))]
+        views = [driver.image if x is None else x.image.clamp(-1, 1) for x in made]
+        seen = chosen(real_p, driver.image, views[0])
+        marks = chosen(
+            real_p, seen_from(driver.landmarks, driver.K, driver.cam_from_world),
+            seen_from(driver.landmarks, K[p], pose[p]),
+        )  # fmt: skip
+        encoder = networks["motion"]
+        v_s = encoder(faces_of(source.image, seen_from(source.landmarks, source.K, source.cam_from_world)))
+        v_d = encoder(faces_of(seen, marks))
+        K_q, pose_q = chosen(real_q, driver.K, K[q]), chosen(real_q, driver.cam_from_world, pose[q])
+        image = chosen(real_q, driver.image, views[1])
+        alpha = driver.alpha  # without it the background would paint heads
+        if made[1] is not None:
+            soft = nn.functional.interpolate(made[1].alpha, alpha.shape[-2:], mode="bilinear")
+            alpha = chosen(real_q, alpha, soft)
+        target = Target(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q)
+        said = networks["said"](told(driver.params))
+        head = psi.head(psi.appearance(source.image, v_s), chosen(batch["by_weights"], said, v_d))
+        rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
+        return psi.render(head, rays, driver.neck(c), jitter), target, (v_s, v_d)
+
+    def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
+        """Eq. 5; how far the embedding that weights give is from the driver's, and the driver's from telling
+        its weights."""
+        adversarial = step * self.people >= self.adversarial_from
+        if optimizer == "judge" and not adversarial:
+            return {}
+        with torch.set_grad_enabled(optimizer == "main"):
+            drawn, target, (v_s, v_d) = self.drawn(networks, batch, True)
+        if optimizer == "judge":
+            return self.judge_losses(networks["judge"], drawn, target, step)
+        out = self.terms(networks, drawn, target, adversarial)
+        both = torch.cat([told(batch[k].params) for k in ("source", "driver")])
+        off = (networks["read"](torch.cat([v_s, v_d])) - both) / SPREAD
+        said, v_d = networks["said"](told(batch["driver"].params)), v_d.detach()
+        spread = v_d.square().mean().clamp(min=1e-3)
+        return {
+            **out, "said": SAID * (said - v_d).square().mean() / spread, "read": READ * off.square().mean(),
+        }  # fmt: skip
+
+    def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+        """Source, driver, result, target."""
+        drawn, target, _ = self.drawn(networks, batch, False)
+        return grid([batch["source"].image, batch["driver"].image, drawn.image, target.image])
+
+    def shipped(self, networks: Networks) -> dict[str, Tensor]:
+        """Ψ, and beside it ``_motion.*`` and ``_said.*``."""
+        out = shipped_synthesizer(networks["synthesizer"])
+        for name in ("motion", "said"):
+            state = networks[name].state_dict()
+            out |= {f"_{name}.{k}": v.to("cpu", torch.float16) for k, v in state.items()}
+        return out
+
+    def card(self) -> dict[str, Any]:
+        """Trained on what."""
+        return {
+            "what": f"Portrait4D-v2's synthesizer with its motion encoder, {self.size}", "status": "preview",
+            "licence": "Apache-2.0", "ablation": self.ablation,
+            "trained_on": "synthetic talking heads (headcast synth, train split)",
+        }  # fmt: skip
+
+
+def chosen(which: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Entries of the batch from ``a`` where ``which``, else from ``b``."""
+    return torch.where(which.reshape(-1, *[1] * (a.dim() - 1)), a, b)

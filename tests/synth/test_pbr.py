@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from headcast.head.names import EXPRESSION_INDEX
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.assets import load_assets
+from headcast.synth.fields import FOLDS
 from headcast.synth.lights import Lamps
-from headcast.synth.pbr import lit_skin
+from headcast.synth.pbr import LINES, expressive, lit_skin
 
 CPU = torch.device("cpu")
 PLAIN = SynthConfig(size=48, texture=256, framing="front", hair=False)
@@ -73,3 +75,38 @@ def test_flesh_softens_red_most(flesh: float) -> None:
         assert loss[0] < loss[1] < loss[2]
     else:
         torch.testing.assert_close(loss, loss[:1].expand(3))
+
+
+def test_every_expression_of_lines_exists() -> None:
+    assert set(LINES) == set(FOLDS)
+    for names in LINES.values():
+        for name in names:
+            assert name in EXPRESSION_INDEX or {name + "Left", name + "Right"} <= set(EXPRESSION_INDEX), name
+
+
+def test_a_raised_brow_and_half_a_smile_leave_lines_where_they_should() -> None:
+    assets = load_assets(CPU, 256)
+    atlas, fold = assets.atlas, assets.fields.fold
+    flat = torch.zeros(2, *fold.shape[1:], 8)
+    face = torch.zeros(2, 52)
+    face[0, EXPRESSION_INDEX["browInnerUp"]] = 1
+    face[1, EXPRESSION_INDEX["mouthSmileLeft"]] = 1
+    out = expressive(flat, face, torch.full((2,), 0.5), atlas, assets.fields, 1.0)
+    slope = out[..., 3:5].norm(dim=-1)
+    forehead, cheek = (fold[FOLDS.index(n)] > 0.3 for n in ("forehead", "nasolabial"))
+    left = atlas.position[..., 0] > 0.01
+    right = atlas.position[..., 0] < -0.01
+    assert slope[0][forehead].mean() > 20 * slope[0][cheek & ~forehead].mean().clamp(min=1e-6)
+    assert slope[1][cheek & left].mean() > 0.01 > 100 * slope[1][cheek & right].mean()
+    assert torch.equal(out[..., :3], flat[..., :3])  # albedo stays
+    assert 0 < float(slope[1].max()) <= 0.91
+
+
+def test_moments_wear_their_own_lines() -> None:
+    config = SynthConfig(
+        size=32, texture=128, framing="front", hair=False, pbr=True, frames=2, expression=2.0
+    )
+    b = make_batch(config, CPU, 5, np.array([2]))
+    assert len(b.textures) == 2 and b.owner.tolist() == [0, 1]
+    assert not torch.equal(b.textures[0, ..., 3:5], b.textures[1, ..., 3:5])
+    assert torch.equal(b.textures[0, ..., :3], b.textures[1, ..., :3])

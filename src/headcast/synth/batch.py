@@ -35,8 +35,9 @@ class SynthBatch:
             landmarks68_world, landmarks478_world: (N, 68 | 478, 3) metres.
         params: of each picture (world frame). views: cameras. light.
         person, looks: of each picture. number, frame, view: (N,) which person, moment, camera.
-        textures: (P, T, T, 8) of each person, channels ``synth.paint.CHANNELS``, in the head's UV.
-        owner: (N,) whose picture it is. hair_names: of the numbers in ``looks.hair``.
+        textures: (P, T, T, 8) of each person (in PBR mode of each moment), channels ``synth.paint.CHANNELS``,
+            in the head's UV.
+        owner: (N,) which textures. hair_names: of the numbers in ``looks.hair``.
     """
 
     rgb: Float[Tensor, "n h w 3"]

@@ -1,4 +1,5 @@
-"""Skin closer to measurement than the plain mode: pores by region, directed wrinkles, gloss broken by both.
+"""Skin closer to measurement than the plain mode: pores by region, directed wrinkles, lines that expressions
+make, gloss broken by all of them.
 
 Switched on by ``SynthConfig(pbr=True)``; the plain mode is left as it is, draw for draw.
 """
@@ -12,20 +13,34 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from headcast.head.names import EXPRESSION_INDEX
 from headcast.render.shading import ggx_specular, sh_basis
 from headcast.synth.atlas import Atlas, spot_field
 from headcast.synth.dice import Dice
-from headcast.synth.fields import Fields
+from headcast.synth.fields import FOLDS, Fields
 from headcast.synth.lights import Lamps
 from headcast.synth.people import Person
 from headcast.synth.shade import WRAP
 
-__all__ = ["Relief", "lit_skin", "make_relief", "porous"]
+__all__ = ["LINES", "Relief", "expressive", "lit_skin", "make_relief", "porous"]
 
 BLEED = (0.85, 0.5, 0.3)
 """How much of the micro normal red, green and blue diffuse light overlook: red travels farthest in skin."""
 SMEAR = 9
 """Texels to either side over which wrinkles are drawn out, at textures of 1024."""
+LINES: dict[str, dict[str, float]] = {
+    "forehead": {"browInnerUp": 0.8, "browOuterUp": 0.7},
+    "forehead2": {"browInnerUp": 0.7, "browOuterUp": 0.5},
+    "crow": {"eyeSquint": 0.8, "cheekSquint": 0.6, "mouthSmile": 0.4, "eyeBlink": 0.15},
+    "nasolabial": {"mouthSmile": 0.9, "noseSneer": 0.5, "cheekSquint": 0.4, "mouthUpperUp": 0.4},
+    "glabella": {"browDown": 1.0, "noseSneer": 0.4},
+    "under_eye": {"eyeSquint": 0.5, "cheekSquint": 0.5},
+    "marionette": {"mouthFrown": 0.8, "mouthStretch": 0.3, "mouthSmile": 0.3},
+    "neck": {},
+}
+"""Which expressions deepen which of ``fields.FOLDS``, and by how much; of names with sides, each its own."""
+DEEP = (2.5e-4, 2.5e-4, 2e-4, 4.5e-4, 2.5e-4, 2e-4, 2.5e-4, 0.0)
+"""Metres that a line gains at the most."""
 Relief = tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]
 """Depth of pores and of directed wrinkles, 0..1 each, before any person is drawn."""
 
@@ -108,6 +123,43 @@ def porous(
         0, 1
     )
     out[..., 6] = (out[..., 6] + 0.06 * hole + 0.02 * crease).clamp(0.08, 1)
+    return out
+
+
+def raised(expression: Float[Tensor, "f e"]) -> Float[Tensor, "f 8 2"]:
+    """How far the expressions deepen each fold, 0..1, on the subject's left and right."""
+    out = torch.zeros(len(expression), len(FOLDS), 2, device=expression.device)
+    for i, fold in enumerate(FOLDS):
+        for name, share in LINES[fold].items():
+            for k, side in enumerate(("Left", "Right")):
+                index = EXPRESSION_INDEX.get(name + side, EXPRESSION_INDEX.get(name))
+                out[:, i, k] += share * expression[:, index].clamp(0, 1)
+    return out.clamp(max=1)
+
+
+def expressive(
+    textures: Float[Tensor, "f h w 8"], expression: Float[Tensor, "f e"], old: Float[Tensor, " f"],
+    atlas: Atlas, fields: Fields, micro: float,
+) -> Float[Tensor, "f h w 8"]:  # fmt: skip
+    """Textures of frames with the lines of their expressions in normals and gloss; albedo stays.
+
+    Args:
+        old: 0..1; old skin folds deeper.
+    """
+    deep = raised(expression) * (0.4 + 0.8 * old)[:, None, None]
+    left = torch.sigmoid(atlas.position[..., 0] / 0.003)
+    each = torch.tensor(DEEP, device=textures.device)[:, None, None] * fields.fold
+    crease = sum(
+        torch.einsum("fk,khw->fhw", deep[..., k], each * side) for k, side in enumerate((left, 1 - left))
+    )
+    assert isinstance(crease, Tensor)
+    crease = crease * (textures[..., 7] > -0.5)
+    du = (crease.roll(-1, 2) - crease.roll(1, 2)) / (2 * atlas.scale[..., 0])
+    dv = (crease.roll(-1, 1) - crease.roll(1, 1)) / (2 * atlas.scale[..., 1])
+    slope = textures[..., 3:5] + micro * torch.stack([du, -dv], -1).clamp(-1, 1)
+    out = textures.clone()
+    out[..., 3:5] = slope * (0.9 / slope.norm(dim=-1, keepdim=True).clamp(min=0.9))
+    out[..., 5] = out[..., 5] * (1 - 0.2 * (crease / max(DEEP)).clamp(max=1))
     return out
 
 

@@ -24,7 +24,7 @@ from headcast.synth.layers import Scene
 from headcast.synth.lights import Light, draw_lights
 from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
-from headcast.synth.pbr import porous
+from headcast.synth.pbr import expressive, porous
 from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_dice
 from headcast.synth.recorded import Recording, draw_recorded
 from headcast.synth.render import Truth, render_scene
@@ -87,6 +87,13 @@ def make_batch(
     else:
         motion = draw_moments(moments, config.expression)
     params = _params(assets, person[of_frame], motion)
+    worn = of_frame  # which textures each moment wears
+    if config.pbr:
+        worn = torch.arange(P * T, device=device)
+        old = person.old[of_frame]
+        textures = expressive(
+            textures[of_frame], params.expression, old, assets.atlas, assets.fields, config.micro
+        )
     lit_by = _dice(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
     light = draw_lights(config.split, lit_by, person.ita[of_frame])
     of_view = torch.arange(P * T, device=device).repeat_interleave(V)
@@ -102,7 +109,7 @@ def make_batch(
     views = draw_views(config.framing, seen_by, config.size) if views is None else views
     owner = of_frame[of_view]
     truth, background, head = _pictures(
-        config, assets, person, looks, textures, params, light, views, of_frame, of_view, seen_by
+        config, assets, person, looks, textures, params, light, views, of_frame, of_view, seen_by, worn
     )
     marks = {which: assets.head.landmarks(head, which)[of_view] for which in (68, 478)}
     return SynthBatch(
@@ -129,7 +136,7 @@ def make_batch(
         frame=torch.from_numpy(frames.astype(np.int64)).to(device)[of_view],
         view=torch.from_numpy(view.astype(np.int64)).to(device),
         textures=textures[:, : assets.atlas.size],
-        owner=owner,
+        owner=worn[of_view],
         hair_names=assets.hair_names,
     )
 
@@ -161,6 +168,7 @@ def _pictures(
     of_frame: Tensor,
     of_view: Tensor,
     seen_by: Dice,
+    worn: Tensor,
 ) -> tuple[Truth, Tensor, Tensor]:
     """Truth, backgrounds (sRGB) and head vertices (of each moment), a few moments at once."""
     from headcast.image import linear_to_srgb
@@ -186,7 +194,7 @@ def _pictures(
             of_view[v] - first,
             views[v],
             textures,
-            owner,
+            worn[of_view[v]],
             looks.hair_colour[owner],
             looks.hair_light[owner],
             looks.hair_cut[owner],

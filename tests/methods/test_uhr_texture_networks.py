@@ -83,6 +83,27 @@ def test_shapes_and_guidance() -> None:
         config_named("huge")
 
 
+def test_micronormals_are_learnt_in_tenths() -> None:
+    """A step moves them a tenth as far, a loss counts them ten times; bfloat16 spares them."""
+    torch.manual_seed(0)
+    hfdr = HFDR(TINY)
+    rgb = torch.rand(1, 3, 32, 32)
+    coarse = torch.rand(1, COARSE, 32, 32) * 0.2 + 0.4
+    before = hfdr(rgb, coarse).detach()
+    with torch.no_grad():
+        hfdr.body.out.bias += 0.01  # type: ignore[operator]
+    moved = (hfdr(rgb, coarse) - before).mean((0, 2, 3))
+    torch.testing.assert_close(moved, torch.tensor([0.01] * 3 + [0.001] * 3 + [0.01]), atol=1e-5, rtol=0)
+    off = torch.zeros(1, OUT, 8, 8)
+    off[:, 3] = 0.01
+    assert float(l1_loss(off, torch.zeros_like(off), torch.ones(1, 1, 8, 8))) == pytest.approx(0.1 / 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = hfdr(rgb, coarse)
+    assert out.dtype == torch.float32
+    # before training the guide passes: in bfloat16 it would be off by up to 0.002
+    assert (out - hfdr(rgb, coarse))[:, 3:6].abs().max() < 2e-4
+
+
 def test_hash_grid_reads_corners_bilinearly() -> None:
     torch.manual_seed(0)
     grid = HashGrid(4, 2, 4, 64, log2_size=6)
@@ -220,6 +241,11 @@ def test_recipes_learn_two_heads_and_ship(kind: str, folder: str, tmp_path: Path
     assert card["status"] == "preview" and "no photograph" in card["trained_on"]
     with pytest.raises(HeadcastError, match="not weights"):
         load_network("normal" if kind != "normal" else "gde", result.weights)
+    again = made(**settings, start=str(result.weights)).networks(1)
+    for mine, theirs in zip(next(iter(again.values())).parameters(), network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    with pytest.raises(HeadcastError, match="--size"):
+        made(**settings | {"size": "half"}, start=str(result.weights)).networks(1)
 
 
 def test_ablation_has_no_tables() -> None:

@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
+from headcast.methods.uhr_texture.network import UNITS
+
 __all__ = ["KERNEL", "l1_loss", "laplacian", "laplacian_loss"]
 
 KERNEL = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
@@ -21,7 +23,9 @@ def laplacian(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
 
 
 def masked_mean(x: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
-    """Mean over channels and the mask's pixels; 0 where it is empty."""
+    """Mean over channels (seven: in ``UNITS``) and the mask's pixels; 0 where it is empty."""
+    if x.shape[1] == len(UNITS):
+        x = x / torch.tensor(UNITS, device=x.device).view(1, -1, 1, 1)
     return (x * mask).sum() / (mask.sum() * x.shape[1]).clamp(min=1)
 
 

@@ -21,6 +21,9 @@ OUT = 7
 """Albedo 3 (sRGB), micronormal 3 ((n + 1) / 2), specular 1; all 0..1."""
 PRIOR = 5
 """UV 2 and geometry normal 3."""
+UNITS = (1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 1.0)
+"""What output and losses count the maps in. Ours: micronormals of skin lie within hundredths of flat, and in
+whole units each step of the optimizer is as large as that."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,17 @@ class Layer(nn.Module):
         return leaky_relu(self.norm(self.conv(x)), 0.1)
 
 
+class Output(nn.Conv2d):
+    """The layer that gives the maps: weights in ``UNITS``, in single precision under bfloat16, too, whose
+    steps near 0.5 are as coarse as a pore."""
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        assert self.bias is not None
+        unit = torch.tensor(UNITS[: self.out_channels], device=input.device)
+        with torch.autocast(input.device.type, enabled=False):
+            return self._conv_forward(input.float(), self.weight * unit.view(-1, 1, 1, 1), self.bias * unit)
+
+
 class LayeredUNet(nn.Module):
     """A U-Net whose layers are counted as the paper counts them.
 
@@ -110,7 +124,7 @@ class LayeredUNet(nn.Module):
             nn.Sequential(Layer(a + b, b, 1, norm), Layer(b, b, 1, norm))
             for b, a in reversed(list(pairwise(widths)))
         )
-        self.out = nn.Conv2d(widths[0] + guide, out, 3, 1, 1)
+        self.out = Output(widths[0] + guide, out, 3, 1, 1)
 
     @property
     def hidden_layers(self) -> int:
@@ -136,8 +150,10 @@ def start_at(out: nn.Conv2d, passed: range, bias: tuple[float, ...]) -> None:
     count = len(passed)
     with torch.no_grad():
         out.weight.zero_()
-        out.weight[list(passed), list(range(out.in_channels - count, out.in_channels)), 1, 1] = 1
-        out.bias.copy_(torch.tensor(bias))  # type: ignore[union-attr]
+        unit = torch.tensor(UNITS)
+        through = list(range(out.in_channels - count, out.in_channels))
+        out.weight[list(passed), through, 1, 1] = 1 / unit[list(passed)]
+        out.bias.copy_(torch.tensor(bias) / unit)  # type: ignore[union-attr]
 
 
 class Predictor(nn.Module):

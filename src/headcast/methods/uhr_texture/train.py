@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from headcast.errors import HeadcastError
 from headcast.methods.uhr_texture.batches import (
     compared,
     cut,
@@ -54,6 +55,8 @@ class UhrRecipe:
     """Looks in a batch."""
     rate: float = 1e-3
     """Learning rate."""
+    start: str = ""
+    """Weights of the same network and size to go on from."""
     pixels: int = 256
     """Side of pictures made as it goes. texture: of their skin."""
     texture: int = 1024
@@ -63,6 +66,16 @@ class UhrRecipe:
     def config(self) -> Config:
         """Sizes."""
         return config_named(self.size)
+
+    def begun(self, network: nn.Module) -> nn.Module:
+        """Quick for CPUs, with the weights of ``start``."""
+        if self.start:
+            kind = self.name.removeprefix("uhr-")  # type: ignore[attr-defined]
+            try:
+                network.load_state_dict(load_network(kind, self.start).state_dict())
+            except RuntimeError as e:
+                raise HeadcastError(f"{self.start}: of another size than '{self.size}'; give --size") from e
+        return quick(network)
 
     def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         """Adam over everything."""
@@ -108,7 +121,7 @@ class NormalRecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The predictor."""
         torch.manual_seed(seed)
-        return {"predictor": quick(Predictor(self.config))}
+        return {"predictor": self.begun(Predictor(self.config))}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """``rgb`` and ``prior``."""
@@ -150,7 +163,7 @@ class GDERecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The GDE and its tables."""
         torch.manual_seed(seed)
-        gde = quick(GDE(self.config, self.hashed))
+        gde = self.begun(GDE(self.config, self.hashed))
         if self.folder and isinstance(gde.level, Tensor):
             gde.level.copy_(level_of(self.folder))
         return {"gde": gde}
@@ -202,7 +215,7 @@ class HFDRRecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """The HFDR."""
         torch.manual_seed(seed)
-        return {"hfdr": quick(HFDR(self.config))}
+        return {"hfdr": self.begun(HFDR(self.config))}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Crops of windows with their part of prior and guide, enlarged."""

@@ -13,6 +13,7 @@ from headcast.image import load_image
 from headcast.methods.portrait4d.average import AverageRecipe
 from headcast.methods.portrait4d.clips import clip_pair
 from headcast.methods.portrait4d.data import neck_field, seen_from, several_views
+from headcast.methods.portrait4d.encoder import EncoderRecipe
 from headcast.methods.portrait4d.motion_stage import MotionRecipe
 from headcast.methods.portrait4d.network import TINY
 from headcast.methods.portrait4d.static import StaticRecipe
@@ -99,6 +100,38 @@ def test_the_average_head_is_learned_and_starts_stage_one(people: Path, tmp_path
     assert torch.equal(started.state_dict()["mean"], shipped["mean"])
     with pytest.raises(HeadcastError, match="no average head"):
         AverageRecipe(size="official").networks(0)
+
+
+def test_the_motion_encoder_learns_to_read_and_starts_stage_two(people: Path, tmp_path: Path) -> None:
+    from headcast.weights import save_tensors
+
+    recipe = EncoderRecipe(size="tiny", folder=str(people), people=4)
+    networks = recipe.networks(0)
+    optimizer = recipe.optimizers(networks)["main"]
+    batch, sums = recipe.batch(0, 0, CPU), []
+    for step in range(25):
+        loss = recipe.losses("main", networks, batch, step)["read"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        sums.append(loss.item())
+    assert sums[-1] < 0.4 * sums[0], sums
+    save_tensors(tmp_path / "e.safetensors", recipe.shipped(networks), {})
+    static = StaticRecipe(size="tiny")
+    save_tensors(tmp_path / "s.safetensors", static.shipped(static.networks(0)), {})
+    asked = {"size": "tiny", "static": str(tmp_path / "s.safetensors")}
+    started = MotionRecipe(**asked, encoder=str(tmp_path / "e.safetensors")).networks(1)
+    assert torch.equal(started["motion"].out.weight, networks["motion"].out.weight)
+    with pytest.raises(HeadcastError, match=r"not weights of portrait4d\.encoder"):
+        MotionRecipe(**asked, encoder=str(tmp_path / "s.safetensors")).networks(1)
+
+
+def test_stronger_expressions_can_be_asked_for(people: Path) -> None:
+    calm = read_people(str(people)).params.expression[0]
+    wild = made_people(np.array([0]), 1, 32, "train", 9, CPU, apart=2.5, expression=1.8)["params.expression"][
+        0
+    ]
+    assert (wild[0] - wild[1]).abs().sum() > (calm[0] - calm[1]).abs().sum()
 
 
 def test_real_clips_come_into_stage_two(demo_photo: Path, people: Path, tmp_path: Path) -> None:

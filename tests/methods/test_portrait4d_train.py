@@ -135,16 +135,18 @@ def test_a_teachers_planes_are_matched(tmp_path: Path) -> None:
     lent = {k: v for k, v in teacher["synthesizer"].state_dict().items() if k.startswith("decoder")}
     assert all(torch.allclose(mine[k], v, atol=1e-3) for k, v in lent.items())
     assert "triplane" not in plain.losses("main", teacher, first_batch(2), 0)
-    before = {k: v.clone() for k, v in mine.items()}
-    config = TrainConfig(steps=12, ema=0.0, log_every=1, device="cpu", warmup=2, picture_every=0)
-    made = train(recipe, config, tmp_path / "run")
-    lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    terms = [x["main/triplane"] for x in lines]
-    assert median(terms[-3:]) < 0.8 * terms[0], terms
-    after = load_tensors(str(made.weights))[0]
-    rest = [k for k in after if k.startswith(("decoder", "superresolution"))]
-    assert rest and all(torch.allclose(after[k].float(), before[k], atol=1e-3) for k in rest)
-    assert not torch.allclose(after["mean"].float(), before["mean"], atol=1e-2)
+    optimizer = recipe.optimizers(networks)["main"]
+    terms = []
+    for step in range(8):
+        found = recipe.losses("main", networks, first_batch(2), step)["triplane"]
+        optimizer.zero_grad()
+        found.backward()
+        optimizer.step()
+        terms.append(float(found.detach()))
+    assert terms[-1] < 0.8 * terms[0], terms
+    named = dict(networks["synthesizer"].named_parameters())
+    still = {n for n, p in named.items() if not p.requires_grad}
+    assert still == {n for n in named if n.startswith(("decoder", "superresolution"))}
     # gone when the adversarial term comes
     late = OneBatch(people=2, size="tiny", teacher=recipe.teacher, adversarial_from=0)
     assert "triplane" not in late.losses("main", networks, first_batch(2), 0)

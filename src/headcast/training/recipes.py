@@ -15,6 +15,7 @@ RECIPES: dict[str, str] = {
     "encoder": "headcast.priors.encoder.train:EncoderRecipe",
     "portrait4d.average": "headcast.methods.portrait4d.average:AverageRecipe",
     "portrait4d.static": "headcast.methods.portrait4d.static:StaticRecipe",
+    "portrait4d.encoder": "headcast.methods.portrait4d.encoder:EncoderRecipe",
     "portrait4d.motion": "headcast.methods.portrait4d.motion_stage:MotionRecipe",
     "uhr.normal": "headcast.methods.uhr_texture.train:NormalRecipe",
     "uhr.gde": "headcast.methods.uhr_texture.train:GDERecipe",

@@ -42,6 +42,7 @@ class TriplaneAvatar:
         source: the photo's view. info: how it was made.
         appearance: what Ψ kept of the photo (the cached part).
         networks: Ψ and its companions.
+        motion: the photo's own embedding v_s, kept where there is no map from weights to embeddings.
     """
 
     head: HeadModel
@@ -49,6 +50,7 @@ class TriplaneAvatar:
     info: dict[str, Any]
     appearance: Appearance
     networks: Networks
+    motion: Float[Tensor, " m"] | None = None
 
     @cached_property
     def config(self) -> Config:
@@ -62,12 +64,28 @@ class TriplaneAvatar:
         with torch.no_grad():
             points = camera.project(self.head.landmarks(self.head(params), 68))
             image = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float() / 127.5 - 1
-            return self.networks.motion(faces_of(image, points[None]))[0]
+            return self.networks.motion(faces_of(image, points[None], self.networks.face_side))[0]
+
+    @cached_property
+    def at_rest(self) -> Float[Tensor, " m"]:
+        """What is added to an actor's embedding: the photo's, less that of the actor with its expression."""
+        from headcast.methods.portrait4d.actor import acted
+
+        own = acted(self.networks, self.source.params)
+        return -own if self.motion is None else self.motion - own
+
+    def said(self, params: HeadParams) -> Float[Tensor, " m"]:
+        """The embedding of expression weights: by the learned map, else by an actor that performs them."""
+        if self.networks.said is not None:
+            return self.networks.said(told(params[(None,)]))[0]
+        from headcast.methods.portrait4d.actor import acted
+
+        return self.at_rest + acted(self.networks, params)
 
     def posed(self, params: HeadParams, motion: Float[Tensor, " m"] | None = None) -> Head:
         """Tri-planes for an expression: by ``params``' weights, or by a driver's embedding."""
-        driver = self.networks.said(told(params[(None,)])) if motion is None else motion[None]
-        return self.networks.psi.head(self.appearance, driver)
+        driver = self.said(params) if motion is None else motion
+        return self.networks.psi.head(self.appearance, driver[None])
 
     def render(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
@@ -136,6 +154,8 @@ class TriplaneAvatar:
         }  # fmt: skip
         kept = {k: getattr(self.appearance, k).half() for k in ("tokens", "detail", "background")}
         tensors = {**self.source.tensors(), "rest": self.head.shape(self.source.params.identity), **kept}
+        if self.motion is not None:
+            tensors["motion"] = self.motion.float()
         write_package(path, Package(meta, tensors, {}, self.thumbnail()))
 
     @classmethod
@@ -171,7 +191,8 @@ class TriplaneAvatar:
             k: v for k, v in package.meta.items() if k not in ("format", "version", "columns", "networks")
         }
         bound = bind(head, rest - head.shape(source.params.identity))
-        return cls(bound, source, info, appearance, networks)
+        motion = check_tensor(t, "motion", (c.motion,), path) if networks.said is None else None
+        return cls(bound, source, info, appearance, networks, motion)
 
 
 def pasted(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.clips import clip_pair, joined
 from headcast.methods.portrait4d.data import Shots, clip_frames, drawn_views, rays_between, seen_from
+from headcast.methods.portrait4d.encoder import SPREAD, parts_of
 from headcast.methods.portrait4d.losses import Discriminator, Target
 from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, WeightsToMotion, faces_of, told
 from headcast.methods.portrait4d.network import Picture, Synthesizer
@@ -37,8 +38,6 @@ SAID = 0.1
 """Of the map from weights to embeddings: what bounds Ψ's gradients must not be filled by it."""
 READ = 0.1
 """Of reading expression and gaze back out of embeddings. The paper's encoder was trained before."""
-SPREAD = 0.15
-"""Of expression weights and of gaze (radians), about."""
 BY_WEIGHTS = 0.5
 """Share of drivers whose embedding comes from their expression weights, where these are known exactly."""
 
@@ -52,6 +51,8 @@ class MotionRecipe(Stage):
 
     static: str = "portrait4d-static"
     """Weights of Ψ3d: a file, or the bundled ones."""
+    encoder: str = ""
+    """Weights of portrait4d.encoder for the motion encoder to begin with (the paper's was trained before)."""
     ablation: Ablation = "full"
     """The paper's configurations: full; no-init (A, no start from Ψ3d); real-only (B, real frames alone);
     pseudo-p (C, pseudo views for the motion alone); pseudo-q (D, pseudo views for the target alone)."""
@@ -82,10 +83,17 @@ class MotionRecipe(Stage):
                 if "attn2.proj" in name:
                     nn.init.zeros_(p)
         m = self.config.motion
-        return {
+        out: Networks = {
             "synthesizer": psi, "motion": MotionEncoder(m), "said": WeightsToMotion(m),
             "read": nn.Linear(m, TOLD), "judge": Discriminator(self.config.side),
         }  # fmt: skip
+        if self.encoder:
+            for name, state in parts_of(self.encoder).items():
+                try:
+                    out[name].load_state_dict(state)
+                except RuntimeError as e:
+                    raise HeadcastError(f"{self.encoder}: not weights of portrait4d.encoder") from e
+        return out
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """2.5 times the rate for what is about motion."""

@@ -1,4 +1,4 @@
-"""Ψ and its companions from a weights file: the user's own training, else what is bundled."""
+"""Ψ and its companions: the user's own training, else imported official weights, else what is bundled."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.motion import MotionEncoder, WeightsToMotion
+from headcast.methods.portrait4d.motion import FACE_SIDE, MotionEncoder, WeightsToMotion
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, Synthesizer
+from headcast.methods.portrait4d.pdfgc import PDFGC
 from headcast.weights import load_tensors, weights_path
 from headcast.weights.store import data_folder
 
-__all__ = ["OWN", "Networks", "check_available", "load_networks", "weights_file"]
+__all__ = ["OFFICIAL_NAME", "OWN", "Networks", "check_available", "load_networks", "weights_file"]
 
 OWN = "portrait4d-own"
 """Name of the user's own trained weights in the user's folder for weights."""
+OFFICIAL_NAME, ENCODER_NAME = "portrait4d", "pdfgc"
+"""Names of imported official weights there."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +29,28 @@ class Networks:
     """Ψ, its motion encoder, and the map from expression weights to motion; frozen.
 
     Attributes:
-        hash: of the weights file.
+        said: None for official weights, which have no such map (see ``actor``).
+        hash: of the weights files.
     """
 
     psi: Synthesizer
-    motion: MotionEncoder
-    said: WeightsToMotion
+    motion: MotionEncoder | PDFGC
+    said: WeightsToMotion | None
     hash: str = ""
+
+    @property
+    def face_side(self) -> int:
+        """Pixels of the faces that the motion encoder reads."""
+        return FACE_SIDE if isinstance(self.motion, MotionEncoder) else 224
 
 
 def weights_file() -> Path:
-    """The user's own weights if there are any, else where the bundled ones lie."""
-    own = data_folder() / f"{OWN}.safetensors"
-    return own if own.is_file() else weights_path("portrait4d")
+    """The user's own weights if there are any, else imported ones, else where the bundled ones lie."""
+    for name in (OWN, OFFICIAL_NAME):
+        path = data_folder() / f"{name}.safetensors"
+        if path.is_file():
+            return path
+    return weights_path("portrait4d")
 
 
 def check_available() -> None:
@@ -49,8 +62,8 @@ def check_available() -> None:
     if not weights_file().is_file():
         raise HeadcastError(
             "portrait4d: no weights are here; train them (headcast train portrait4d.static, then "
-            f"portrait4d.motion) and copy portrait4d.safetensors to {data_folder() / OWN}.safetensors; "
-            "or use --method fit"
+            f"portrait4d.motion) and copy portrait4d.safetensors to {data_folder() / OWN}.safetensors, "
+            "or headcast weights import portrait4d FILE; or use --method fit"
         )
 
 
@@ -66,29 +79,61 @@ def load_networks() -> Networks:
 
 @cache
 def read_networks(file: str) -> Networks:
-    """Networks of a file that ``headcast train portrait4d.motion`` wrote.
+    """Networks of a file that ``headcast train portrait4d.motion`` or ``headcast weights import`` wrote.
 
     Raises:
-        HeadcastError: not such a file.
+        HeadcastError: not such a file; official weights without PD-FGC's beside them.
     """
     tensors, _, content = load_tensors(Path(file))
     config = config_of(tensors, file)
-    rest = {k: v.float() for k, v in tensors.items() if not k.startswith("_")}
-    parts: dict[str, nn.Module] = {
-        "": Synthesizer(config), "_motion.": MotionEncoder(config.motion),
-        "_said.": WeightsToMotion(config.motion),
-    }  # fmt: skip
-    for start, network in parts.items():
-        state = {k.removeprefix(start): v.float() for k, v in tensors.items() if k.startswith(start)}
-        try:
-            network.load_state_dict(state if start else rest)
-        except RuntimeError as e:
-            raise HeadcastError(f"{file}: not weights of portrait4d.motion ({str(e)[:120]})") from e
-        network.eval().requires_grad_(False)
-    psi, motion, said = parts.values()
-    assert isinstance(psi, Synthesizer)
-    assert isinstance(motion, MotionEncoder) and isinstance(said, WeightsToMotion)
+    psi = Synthesizer(config) if config is not OFFICIAL else unfilled(config)
+    filled(psi, {k: v.float() for k, v in tensors.items() if not k.startswith("_")}, file)
+    if not any(k.startswith("_motion.") for k in tensors):
+        encoder, more = read_encoder(Path(file).parent)
+        return Networks(psi, encoder, None, content[:8] + more[:8])
+    motion, said = MotionEncoder(config.motion), WeightsToMotion(config.motion)
+    for start, network in (("_motion.", motion), ("_said.", said)):
+        part = {k.removeprefix(start): v.float() for k, v in tensors.items() if k.startswith(start)}
+        filled(network, part, file)
     return Networks(psi, motion, said, content)
+
+
+def read_encoder(folder: Path) -> tuple[PDFGC, str]:
+    """PD-FGC's motion encoder and its file's hash.
+
+    Raises:
+        HeadcastError: it is not there.
+    """
+    path = folder / f"{ENCODER_NAME}.safetensors"
+    if not path.is_file():
+        raise HeadcastError(
+            "portrait4d: its official weights need PD-FGC's motion encoder beside them; get motion_model.pth "
+            f"from its authors, then run: headcast weights import {ENCODER_NAME} motion_model.pth"
+        )
+    tensors, _, content = load_tensors(path)
+    encoder = PDFGC()
+    counters = {k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")}
+    filled(encoder, counters | tensors, str(path))
+    return encoder, content
+
+
+def unfilled(config: Config) -> Synthesizer:
+    """Ψ without memory of its own, which takes the tensors that it is filled with."""
+    with torch.device("meta"):
+        return Synthesizer(config)
+
+
+def filled(network: nn.Module, state: dict[str, Tensor], file: str) -> None:
+    """Loads a state dict and freezes.
+
+    Raises:
+        HeadcastError: it belongs to another network.
+    """
+    try:
+        network.load_state_dict(state, assign=True)
+    except RuntimeError as e:
+        raise HeadcastError(f"{file}: not weights of portrait4d.motion ({str(e)[:120]})") from e
+    network.eval().requires_grad_(False)
 
 
 def config_of(tensors: dict[str, Tensor], file: str) -> Config:

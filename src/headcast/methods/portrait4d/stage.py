@@ -118,7 +118,7 @@ class Stage:
 
     @property
     def memory(self) -> float:
-        """Of Ψ's Adam: none at the paper's size and batches; few heads a batch throw a small Ψ off without."""
+        """Of Ψ's Adam: none at the paper's size; few heads a batch throw a small Ψ off without."""
         return 0.9 if self.config.mean_planes else 0.0
 
     def resolution(self, seen: int) -> int:

@@ -14,7 +14,7 @@ import torch
 
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.data import seen_from, several_views
-from headcast.methods.portrait4d.losses import Discriminator, gradient_penalty
+from headcast.methods.portrait4d.losses import Discriminator, gradient_penalty, moving_parts
 from headcast.methods.portrait4d.motion import FACE_SIDE, faces_of
 from headcast.methods.portrait4d.motion_stage import MotionRecipe
 from headcast.methods.portrait4d.network import TINY, Synthesizer
@@ -182,6 +182,16 @@ def test_motion_stage_takes_the_papers_losses(static_weights: str) -> None:
     assert names and all(n.startswith("background") for n in names)
     rates = [g["lr"] for g in recipe.optimizers(networks)["main"].param_groups]
     assert rates == [recipe.rate, recipe.mean_rate * recipe.rate, 2.5 * recipe.rate]
+
+
+def test_mouth_and_eyes_count_more() -> None:
+    shots = several_views(2, 1, 64, 0, 3, torch.device("cpu"))
+    marks = seen_from(shots.landmarks, shots.K, shots.cam_from_world)
+    weight = moving_parts(marks, 64, 8.0)
+    for w, points in zip(weight[:, 0], marks.long(), strict=True):
+        parts = [points[48:60].float().mean(0), points[36:42].float().mean(0), points[42:48].float().mean(0)]
+        assert all(float(w[int(y), int(x)]) > 7 for x, y in parts)
+        assert w.min() >= 1 and float(w[0, 0]) < 1.01 and float(w.mean()) < 2.5
 
 
 def test_motion_stage_needs_the_static_one(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class Target:
         image: (b, 3, h, w), -1..1. box: (b, 4) around the face's landmarks, pixels.
         alpha, depth: (b, 1, h, w) or None where unknown; depth along the ray, world units, 0 off the head.
         background: (b, 3, h, w), -1..1, what lies behind the head, where known.
+        weight: (b, 1, h, w) of the L1 terms; None: 1 everywhere.
         only_perceptual: (b,) pseudo targets, which count by the perceptual term alone (Sec. 4.3).
     """
 
@@ -42,6 +43,7 @@ class Target:
     depth: Float[Tensor, "b 1 h w"] | None = None
     only_perceptual: Bool[Tensor, " b"] | None = None
     background: Float[Tensor, "b 3 h w"] | None = None
+    weight: Float[Tensor, "b 1 h w"] | None = None
 
     @property
     def whole(self) -> Bool[Tensor, " b"]:
@@ -61,9 +63,12 @@ def reconstruction(drawn: Picture, target: Target, encoder: Encoder) -> dict[str
     small = shrunk(truth, drawn.raw.shape[-1])
     share = target.whole.to(image)
     kept = share / share.sum().clamp(min=1) * (share.sum() > 0)
+    off, off_raw = (image - truth).abs(), (drawn.raw - small).abs()
+    if target.weight is not None:
+        off, off_raw = off * target.weight, off_raw * shrunk(target.weight, off_raw.shape[-1])
     out = {
-        "l1": ((image - truth).abs().mean((1, 2, 3)) * kept).sum(),
-        "l1_raw": ((drawn.raw - small).abs().mean((1, 2, 3)) * kept).sum(),
+        "l1": (off.mean((1, 2, 3)) * kept).sum(),
+        "l1_raw": (off_raw.mean((1, 2, 3)) * kept).sum(),
         "perceptual": encoder.distance(image, truth).mean() + encoder.distance(drawn.raw, small).mean(),
     }
     faces = [face_crops(x, target.box) for x in (image, truth)]
@@ -81,6 +86,22 @@ def reconstruction(drawn: Picture, target: Target, encoder: Encoder) -> dict[str
             depth = shrunk(target.depth, drawn.depth.shape[-1]) / alpha.clamp(min=0.5)
             out["depth"] = ((drawn.depth - depth).abs() * solid).sum() / solid.sum().clamp(min=1)
     return out
+
+
+def moving_parts(landmarks: Float[Tensor, "b 68 2"], side: int, more: float) -> Float[Tensor, "b 1 s s"]:
+    """1, and up to ``more`` on top around mouth and eyes: what moves is small (not in the paper).
+
+    Args:
+        landmarks: iBUG's 68, pixels of a picture of ``side``².
+    """
+    at = torch.arange(side, device=landmarks.device) + 0.5
+    size = (landmarks[:, 36:48].mean(1) - landmarks[:, 48:60].mean(1)).norm(dim=-1)  # eyes to mouth
+    out = torch.zeros(len(landmarks), 1, side, side, device=landmarks.device)
+    for first, end, wide in ((48, 60, 0.45), (36, 42, 0.25), (42, 48, 0.25)):
+        x, y = landmarks[:, first:end].mean(1).unbind(-1)
+        far = (at[None, None] - x[:, None, None]) ** 2 + (at[None, :, None] - y[:, None, None]) ** 2
+        out = out + torch.exp(-far / (2 * (wide * size[:, None, None]) ** 2))[:, None]
+    return 1 + more * out.clamp(max=1)
 
 
 def shrunk(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c s s"]:

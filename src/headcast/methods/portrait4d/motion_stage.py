@@ -15,7 +15,7 @@ from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.clips import clip_pair, joined
 from headcast.methods.portrait4d.data import Shots, clip_frames, drawn_views, rays_between, seen_from
 from headcast.methods.portrait4d.encoder import SPREAD, parts_of
-from headcast.methods.portrait4d.losses import Discriminator, Target
+from headcast.methods.portrait4d.losses import Discriminator, Target, moving_parts
 from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, WeightsToMotion, faces_of, told
 from headcast.methods.portrait4d.network import Picture, Synthesizer
 from headcast.methods.portrait4d.stage import (
@@ -38,6 +38,8 @@ SAID = 0.1
 """Of the map from weights to embeddings: what bounds Ψ's gradients must not be filled by it."""
 READ = 0.1
 """Of reading expression and gaze back out of embeddings. The paper's encoder was trained before."""
+MOVING = 8.0
+"""How much more L1 counts around mouth and eyes (small only)."""
 BY_WEIGHTS = 0.5
 """Share of drivers whose embedding comes from their expression weights, where these are known exactly."""
 
@@ -177,7 +179,12 @@ class MotionRecipe(Stage):
         if made[1] is not None:
             soft = nn.functional.interpolate(made[1].alpha, alpha.shape[-2:], mode="bilinear")
             alpha = chosen(real_q, alpha, soft)
-        target = Target(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q)
+        weight = None
+        if c.mean_planes:
+            weight = moving_parts(seen_from(driver.landmarks, K_q, pose_q), c.side, MOVING)
+        target = Target(
+            image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight
+        )  # fmt: skip
         said = networks["said"](told(driver.params))
         head = psi.head(psi.appearance(source.image, v_s), chosen(batch["by_weights"], said, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)

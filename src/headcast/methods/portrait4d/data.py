@@ -61,8 +61,8 @@ class Shots:
     params: HeadParams
     stored: NeckField | None = None
 
-    def __getitem__(self, which: slice) -> Shots:
-        kept = {k: getattr(self, k)[which] for k in self.__dataclass_fields__ if k != "stored"}
+    def __getitem__(self, which: slice | Tensor) -> Shots:
+        kept = {k: getattr(self, k)[(which,)] for k in self.__dataclass_fields__ if k != "stored"}
         field = self.stored
         if field is not None:
             field = NeckField.stored(field.fine[which], field.smooth[which], field.cube)

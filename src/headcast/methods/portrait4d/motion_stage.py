@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
@@ -143,15 +143,22 @@ class MotionRecipe(Stage):
         source, driver = (joined([p[k] for p in pairs], device) for k in (0, 1))
         return source, driver
 
-    def pseudo(self, batch: Any, which: slice) -> Picture:
-        """I_d(θ) of Eq. 3, by the frozen Ψ3d."""
-        driver: Shots = batch["driver"]
-        frozen = synthesizer_of(self.static, str(driver.image.device), self.config)
+    def pseudo(
+        self, driver: Shots, K: Tensor, pose: Tensor, wanted: Bool[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 1 h w"]]:
+        """I_d(θ) of Eq. 3 and its opacity by the frozen Ψ3d where ``wanted``, else the real frame's."""
+        image, alpha = driver.image.clone(), driver.alpha.clone()
+        if not bool(wanted.any()):
+            return image, alpha
+        frozen, side = synthesizer_of(self.static, str(image.device), self.config), self.config.side
         with torch.no_grad():
-            head = frozen.head(frozen.appearance(driver.image))
-            K, pose = batch["K"][which], batch["cam_from_world"][which]
-            rays = rays_between(K, pose, self.config.side, self.config, self.config.side // 4)
-            return frozen.render(head, rays, driver.neck(self.config))
+            part = driver[wanted.nonzero()[:, 0]]
+            head = frozen.head(frozen.appearance(part.image))
+            rays = rays_between(K[wanted], pose[wanted], side, self.config, side // 4)
+            found = frozen.render(head, rays, part.neck(self.config))
+            soft = nn.functional.interpolate(found.alpha, (side, side), mode="bilinear")
+        image[wanted], alpha[wanted] = found.image.clamp(-1, 1).to(image), soft.to(alpha)
+        return image, alpha
 
     def drawn(
         self, networks: Networks, batch: Any, jitter: bool
@@ -163,9 +170,8 @@ class MotionRecipe(Stage):
         p, q = slice(0, n), slice(n, 2 * n)
         K, pose = batch["K"], batch["cam_from_world"]
         real_p, real_q = batch["real_p"], batch["real_q"]
-        made = [None if bool(r.all()) else self.pseudo(batch, s) for s, r in ((p, real_p), (q, real_q))]
-        views = [driver.image if x is None else x.image.clamp(-1, 1) for x in made]
-        seen = chosen(real_p, driver.image, views[0])
+        seen, _ = self.pseudo(driver, K[p], pose[p], ~real_p)
+        image, alpha = self.pseudo(driver, K[q], pose[q], ~real_q)
         marks = chosen(
             real_p, seen_from(driver.landmarks, driver.K, driver.cam_from_world),
             seen_from(driver.landmarks, K[p], pose[p]),
@@ -174,14 +180,10 @@ class MotionRecipe(Stage):
         v_s = encoder(faces_of(source.image, seen_from(source.landmarks, source.K, source.cam_from_world)))
         v_d = encoder(faces_of(seen, marks))
         K_q, pose_q = chosen(real_q, driver.K, K[q]), chosen(real_q, driver.cam_from_world, pose[q])
-        image = chosen(real_q, driver.image, views[1])
-        alpha = driver.alpha  # without it the background would paint heads
-        if made[1] is not None:
-            soft = nn.functional.interpolate(made[1].alpha, alpha.shape[-2:], mode="bilinear")
-            alpha = chosen(real_q, alpha, soft)
         weight = None
         if c.mean_planes:
             weight = moving_parts(seen_from(driver.landmarks, K_q, pose_q), c.side, MOVING)
+        # without its opacity the background would paint heads
         target = Target(
             image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight
         )  # fmt: skip

@@ -3,7 +3,8 @@
 python -m benchmarks.texture [--sizes 1024 4096] [--texture 4096]
 
 A synthetic head's geometry and a picture of noise: what is seen costs nothing. Networks of the ``small`` size
-with the bundled weights where they are, else with random ones (the same work). Peak memory is the process's.
+with the bundled weights where they are, else with random ones (the same work). Peak memory is the process's,
+of each part alone where the system can forget the last peak (Linux).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from pathlib import Path
 
 import torch
 
@@ -33,28 +35,45 @@ def networks() -> Networks:
     return load_networks() if available() else Networks(c, Predictor(c).eval(), GDE(c).eval(), HFDR(c).eval())
 
 
+def peak() -> float:
+    """Most memory held since the last call, GB."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        found = next(int(x.split()[1]) for x in lines if x.startswith("VmHWM")) / 1e6
+        Path("/proc/self/clear_refs").write_text("5")
+        return found
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
 @torch.no_grad()
-def run(n: int, size: int, head: HeadModel, nets: Networks) -> dict[str, float]:
-    """Seconds of each part."""
+def run(n: int, size: int, head: HeadModel, nets: Networks) -> dict[str, tuple[float, float]]:
+    """Processor seconds and GB of each part."""
     pose = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
     pose[:3, 3] = torch.tensor([0.0, 0.02, 0.9])
     K = torch.tensor([[3.2 * n, 0, n / 2], [0, 3.2 * n, n / 2], [0, 0, 1]])
     camera = Camera(K, pose, n, n)
     mesh = fitted(head, HeadParams.neutral(head.identities), camera)
     rgb = torch.rand(3, n, n)
-    times, start = {}, time.perf_counter()
+    peak()
+    times, start = {}, time.process_time()
 
     def mark(name: str) -> None:
         nonlocal start
-        times[name], start = time.perf_counter() - start, time.perf_counter()
+        times[name] = (time.process_time() - start, peak())
+        start = time.process_time()
 
     image, _, _ = image_maps(rgb, nets)
     mark("both stages")
     triangle, bary = drawn(mesh, camera)
+    mark("drawing")
     pixels = pixels_of(
         triangle, bary, mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals, torch.ones(n, n)
     )
+    del triangle, bary
+    mark("pixels")
     texture, seen = in_uv(image, pixels, size)
+    del pixels
     mark("unwrapping")
     seen = fill.softened(seen)
     texture, seen = fill.mirrored(texture, seen, head)
@@ -71,15 +90,19 @@ def main() -> None:
     args = parser.parse_args()
     head, nets = HeadModel.load(), networks()
     print(f"{machine()}\n")
-    print("| picture | maps | both stages, s | unwrapping, s | filling, s | peak memory so far, GB |")
-    print("|---|---|---|---|---|---|")
+    first = True
     for n in args.sizes:
         size = args.texture or n
-        times = run(n, size, head, nets)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(
-            f"| {n}² | {size}² | {' | '.join(f'{t:.1f}' for t in times.values())} | {peak:.2f} |", flush=True
-        )
+        parts = run(n, size, head, nets)
+        if first:
+            print(
+                "| picture | maps | " + " | ".join(f"{k}, s (GB)" for k in parts) + " | all, s (peak, GB) |"
+            )
+            print("|---" * (len(parts) + 3) + "|")
+            first = False
+        total, most = sum(t for t, _ in parts.values()), max(m for _, m in parts.values())
+        cells = [f"{t:.1f} ({m:.2f})" for t, m in (*parts.values(), (total, most))]
+        print(f"| {n}² | {size}² | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,10 @@ def create(
         from headcast.methods.uhr_texture.weights import check_available
 
         check_available()
+        # what is fitted shows only where the maps know nothing
+        texture_size = texture_size or 1024
     end = 1.0 if representation == "mesh" else 0.4
+    worn = 0.6 * end if skin_maps else end
     torch.manual_seed(seed)
     prepare()
     with torch.no_grad():
@@ -126,12 +129,12 @@ def create(
         seen = observe(sources, face=face, head=head, progress=part(progress, 0.0, end / 2))
         mesh = reconstruct(
             seen, head, texture_size=texture_size, seed=seed, consent=consent,
-            progress=part(progress, end / 2, end),
+            progress=part(progress, end / 2, worn),
         )  # fmt: skip
     if skin_maps:
         from headcast.methods.uhr_texture.run import dress
 
-        mesh = dress(mesh, seen[0], head, skin_maps, maps_folder)
+        mesh = dress(mesh, seen[0], head, skin_maps, maps_folder, part(progress, worn, end))
     if representation == "mesh":
         return mesh
     return with_gaussians(mesh, seen, seed=seed, progress=part(progress, end, 1.0))

@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
 
 from headcast.head.model import HeadModel
 
-__all__ = ["blended", "mirror_grid", "mirrored", "pulled", "softened"]
+__all__ = ["blended", "mirror_grid", "mirrored", "pulled", "softened", "unit_normals"]
 
 SOFT = 0.012
 """Width of the transition to what is filled in, as a share of the texture's side."""
@@ -127,9 +127,14 @@ def blended(
     out[6] = torch.where(face > 0, predefined[6] * level, predefined[6]).clamp(0, 1)
     for c in range(len(out)):
         out[c] += (maps[c] - out[c]) * seen
-    n = out[3:6] * 2 - 1
-    out[3:6] = (n / n.norm(dim=0).clamp(min=1e-6) + 1) / 2
+    unit_normals(out[3:6])
     return out
+
+
+def unit_normals(maps: Float[Tensor, "3 h w"]) -> None:
+    """Makes stored normals ((n + 1) / 2) one long, in place."""
+    maps.mul_(2).sub_(1)
+    maps.div_(maps.norm(dim=0).clamp(min=1e-6)).add_(1).div_(2)
 
 
 def as_numpy(x: Tensor) -> Float[np.ndarray, "h w *c"]:

@@ -22,19 +22,15 @@ from headcast.methods.uhr_texture.geometry import Geometry
 from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.network import resized
 from headcast.methods.uhr_texture.patches import refined
+from headcast.methods.uhr_texture.square import FULL, crop_of, skin_trust, smaller
 from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwrapped
 from headcast.methods.uhr_texture.usual import face_share, predefined
 from headcast.methods.uhr_texture.weights import Networks
 from headcast.observe.types import Observation
 from headcast.render.mesh import rasterize_mesh
 
-__all__ = ["FULL", "Result", "crop_of", "image_maps", "skin_trust", "texture_maps"]
+__all__ = ["Result", "image_maps", "texture_maps"]
 
-FULL = 1024
-"""Pixels of the face's square below which the method was not made for it."""
-ROOM = 1.65
-"""Side of the square in larger sides of the box around the 478 landmarks."""
-MOST = 4096
 COARSEST, FINEST = 64, 12.0
 """Side at which the cascade begins, and texels a pixel of the photo at which it ends: finer ones would all be
 enlarged (``dense``)."""
@@ -74,26 +70,6 @@ class Result:
         )  # fmt: skip
 
 
-def crop_of(
-    observation: Observation, most: int = MOST
-) -> tuple[Float[Tensor, "3 n n"], Camera, tuple[int, int, int]]:
-    """The square about the face at the photo's resolution (at most ``most``), and its camera.
-
-    Also left, top and side of it in the photo; edges are repeated where it reaches beyond the photo.
-    """
-    x0, y0, x1, y1 = observation.detection.box
-    side = max(8, round(max(x1 - x0, y1 - y0) * ROOM))
-    left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2 - 0.03 * side)
-    h, w = observation.image.shape[:2]
-    rows, columns = np.arange(top, top + side).clip(0, h - 1), np.arange(left, left + side).clip(0, w - 1)
-    rgb = torch.from_numpy(observation.image[rows[:, None], columns[None]]).permute(2, 0, 1).float() / 255
-    camera = observation.camera.cropped(left, top, side, side)
-    if side > most:
-        rgb = resized(rgb[None], most, most)[0]
-        camera = camera.scaled(most / side)
-    return rgb, camera, (left, top, side)
-
-
 @torch.no_grad()
 def image_maps(
     rgb: Float[Tensor, "3 n n"], networks: Networks, prior: Float[Tensor, "5 s s"] | None = None,
@@ -118,9 +94,8 @@ def image_maps(
     maps = refined(networks.hfdr, rgb, coarse_of(small, found, guide, shading)[0], c.patch, say)
     # a patch cannot know how bright the whole skin is: that is stage 1's
     off = guide[:, :3] - resized(maps[None, :3], c.side, c.side)
-    maps[:3] = (maps[:3] + skin_mean(off, found, sure)[0][:, None, None]).clamp(0, 1)
-    normal = maps[3:6] * 2 - 1
-    maps[3:6] = (normal / normal.norm(dim=0).clamp(min=1e-6) + 1) / 2
+    maps[:3].add_(skin_mean(off, found, sure)[0][:, None, None]).clamp_(0, 1)
+    fill.unit_normals(maps[3:6])
     return maps, found[0], guide[0]
 
 
@@ -141,32 +116,6 @@ def geometry_prior(geometry: Geometry, camera: Camera, side: int) -> Float[Tenso
     normal = (geometry.normals[geometry.faces[t]] * bary[..., None]).sum(-2)
     normal = torch.nn.functional.normalize(normal, dim=-1)
     return (torch.cat([uv, (normal + 1) / 2], -1) * on).permute(2, 0, 1)
-
-
-def skin_trust(observation: Observation, place: tuple[int, int, int], n: int) -> Float[Tensor, "n n"]:
-    """Skin without glasses and hair (face parser and masks), 0..1, over the square."""
-    from headcast.observe.parsed import parsed_masks
-    from headcast.priors.parser import available
-
-    masks = observation.masks
-    if masks is None:
-        return torch.ones(n, n)
-    glasses, hair = masks.glasses, masks.hair
-    trust = masks.skin * (1 - glasses)
-    if available():
-        found, labels = parsed_masks(observation.image, observation.detection, masks)
-        cover = np.maximum(labels["glasses"], labels["hair"])
-        trust = (
-            np.minimum(trust, found.person)
-            * (1 - np.clip(2 * cover - 0.6, 0, 1))
-            * (1 - np.clip(2 * hair - 0.6, 0, 1))
-        )
-    left, top, side = place
-    h, w = trust.shape
-    rows, columns = np.arange(top, top + side), np.arange(left, left + side)
-    inside = ((rows >= 0) & (rows < h))[:, None] * ((columns >= 0) & (columns < w))[None]
-    cropped = trust[rows.clip(0, h - 1)[:, None], columns.clip(0, w - 1)[None]] * inside
-    return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)
 
 
 def texture_maps(
@@ -194,7 +143,7 @@ def texture_maps(
         if prior == "geometry" and geometry.own
         else None
     )
-    trust = skin_trust(observation, place, n)
+    trust = skin_trust(smaller(observation), n)
     say_part: Progress = lambda share, what: say(0.1 + 0.5 * share, what)  # noqa: E731
     image, found, guide = image_maps(rgb, networks, given, say_part, trust=trust)
     say(0.6, "unwrapping")
@@ -237,12 +186,14 @@ def in_uv(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Ten
             covered = float((found.seen > 0.3).float().mean())
             texture = fill.pulled(found.texture, (found.seen > 0.05).float())
         else:
-            coarse = resized(texture[None], side, side)[0]
-            texture = coarse + dense(found.seen) * (found.texture - coarse)
+            texture = resized(texture[None], side, side)[0]
+            share = dense(found.seen)
+            for c in range(len(texture)):  # one after the other: 4096² leave no room for all at once
+                texture[c] += share * (found.texture[c] - texture[c])
     assert found is not None
     seen = spread(found.seen, covered * last**2 / max(1, len(pixels.index)))
-    larger = resized(torch.cat([texture, seen[None]])[None], size, size)[0]
-    return larger[:7].clamp(0, 1), larger[7]
+    seen = resized(seen[None, None], size, size)[0, 0]
+    return resized(texture[None], size, size)[0].clamp_(0, 1), seen
 
 
 def spread(seen: Float[Tensor, "t t"], texels: float) -> Float[Tensor, "t t"]:

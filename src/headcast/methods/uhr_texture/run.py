@@ -15,6 +15,7 @@ from headcast.head.model import HeadModel
 from headcast.methods.fit.reconstruct import reconstruct
 from headcast.methods.uhr_texture.geometry import fitted, foreign, read_camera
 from headcast.methods.uhr_texture.infer import Prior, Result, no_mesh, texture_maps
+from headcast.methods.uhr_texture.square import smaller
 from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks, where
 from headcast.methods.uhr_texture.write import PictureFormat, wearing, write_glb, write_maps, write_plain_glb
 from headcast.observe.types import Observation
@@ -22,6 +23,8 @@ from headcast.weights import card
 
 __all__ = ["Options", "dress", "side_of", "texture_photo", "with_skin_maps"]
 
+BASE = 1024
+"""Side of the fitted texture under the maps: it only shows where the photo shows nothing."""
 WORDS = {"1k": 1024, "2k": 2048, "4k": 4096, "8k": 8192}
 Progress = Callable[[float, str], None]
 
@@ -76,7 +79,11 @@ def texture_photo(
     if options.geometry is None:
         if options.uv is not None:
             raise HeadcastError(f"--uv {options.uv}: only with --geometry")
-        base = reconstruct([seen], head, seed=seed, progress=lambda s, w: say(0.3 * s, w))
+        base = reconstruct(
+            [smaller(seen)], head, texture_size=min(options.size, BASE), seed=seed,
+            progress=lambda s, w: say(0.3 * s, w),
+        )  # fmt: skip
+        base = replace(base, source=replace(base.source, camera=camera))
         geometry = fitted(base.head, seen.params, camera)
     else:
         posed = None if options.camera else seen.params
@@ -141,7 +148,10 @@ def with_skin_maps(
     return wearing(replace(mesh, info=info), result), result
 
 
-def dress(mesh: MeshAvatar, seen: Observation, head: HeadModel, size: str, folder: Path | None) -> MeshAvatar:
+def dress(
+    mesh: MeshAvatar, seen: Observation, head: HeadModel, size: str, folder: Path | None,
+    progress: Progress | None = None,
+) -> MeshAvatar:  # fmt: skip
     """``with_skin_maps`` by a word for the size; the maps are written into a folder where one is given.
 
     Raises:
@@ -149,7 +159,7 @@ def dress(mesh: MeshAvatar, seen: Observation, head: HeadModel, size: str, folde
     """
     if mesh.texture.ndim != 3 or head.name != HeadModel.load().name:
         raise HeadcastError("--texture: only with headcast's own head; leave out --head")
-    dressed, result = with_skin_maps(mesh, seen, head, side_of(size))
+    dressed, result = with_skin_maps(mesh, seen, head, side_of(size), progress=progress)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write_maps(result, folder, Path(seen.name).stem, dressed.info)

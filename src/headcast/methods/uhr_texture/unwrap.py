@@ -20,6 +20,8 @@ TIE = 1e-3
 """Weight of a texel's tie to the start, against one pixel's: decides what no pixel sees."""
 ROUNDS = 6
 MARGIN = 2
+AT_ONCE = 1 << 20
+"""Pixels looked at together: bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,24 @@ def pixels_of(
         vertices, normals: in the camera's frame, +X right, +Y up, +Z to the camera, the eye at 0.
         trusted: 0..1 at every pixel: skin without occluders.
     """
-    flat = triangle.reshape(-1)
-    index = ((flat >= 0) & (trusted.reshape(-1) > 0.01)).nonzero()[:, 0]
-    t, b = flat[index].long(), bary.reshape(-1, 3)[index]
-    mixed = [
+    flat, bary, trust = triangle.reshape(-1), bary.reshape(-1, 3), trusted.reshape(-1)
+    index = ((flat >= 0) & (trust > 0.01)).nonzero()[:, 0]
+    mesh = (vertices, faces, uv, faces_uv, normals)
+    found = [about(flat[i].long(), bary[i], *mesh) for i in index.split(AT_ONCE)]
+    where, facing, spin = (torch.cat(x) for x in zip(*found, strict=True))
+    return Pixels(index, where, ((facing - 0.15) / 0.35).clamp(0, 1) * trust[index], spin)
+
+
+def about(
+    t: Int[Tensor, " n"], b: Float[Tensor, "n 3"], vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"],
+    uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"], normals: Float[Tensor, "v 3"],
+) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"], Float[Tensor, "n 2"]]:  # fmt: skip
+    """Coordinates, cosine towards the eye and spin at places on triangles."""
+    where, point, normal = (
         (x[f[t]] * b[..., None]).sum(1) for x, f in ((uv, faces_uv), (vertices, faces), (normals, faces))
-    ]
-    where, point, normal = mixed
+    )
     normal = normalize(normal, dim=-1)
     facing = -(normal * normalize(point, dim=-1)).sum(-1)
-    weight = ((facing - 0.15) / 0.35).clamp(0, 1) * trusted.reshape(-1)[index]
     p, q = vertices[faces[t]], uv[faces_uv[t]]
     e1, e2, d1, d2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0], q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
     det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
@@ -75,8 +85,7 @@ def pixels_of(
     right[:, 0] = 1
     x = normalize(right - (right * normal).sum(-1, keepdim=True) * normal, dim=-1)
     y = torch.linalg.cross(normal, x)
-    spin = normalize(torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1), dim=-1)
-    return Pixels(index, where, weight, spin)
+    return where, facing, normalize(torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1), dim=-1)
 
 
 def turned(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
@@ -110,7 +119,8 @@ def unwrapped(
     """
     from headcast.methods.uhr_texture.network import resized
 
-    out = resized(start[None], size, size)[0].clone()
+    out = resized(start[None], size, size)[0]
+    out = out.clone() if out.data_ptr() == start.data_ptr() else out
     seen = torch.zeros(size, size, device=values.device)
     place = (pixels.uv * size).long().clamp(0, size - 1)
     for top in range(0, size, tile):

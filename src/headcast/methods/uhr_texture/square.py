@@ -1,0 +1,92 @@
+"""The square about the face that is worked on, and which of its pixels are skin."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.camera import Camera
+from headcast.methods.uhr_texture.network import resized
+from headcast.observe.seen import Masks
+from headcast.observe.types import Observation
+
+__all__ = ["FULL", "MOST", "crop_of", "skin_trust", "smaller", "square_of"]
+
+FULL = 1024
+"""Pixels of the face's square below which the method was not made for it."""
+MOST = 4096
+ROOM = 1.65
+"""Side of the square in larger sides of the box around the 478 landmarks."""
+
+
+def square_of(observation: Observation) -> tuple[int, int, int]:
+    """Left, top and side of the square about the face, in the photo's pixels."""
+    x0, y0, x1, y1 = observation.detection.box
+    side = max(8, round(max(x1 - x0, y1 - y0) * ROOM))
+    return round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2 - 0.03 * side), side
+
+
+def smaller(observation: Observation, most: int = FULL) -> Observation:
+    """The photo reduced until the square has ``most`` pixels: enough for masks and the fit, saves GB."""
+    factor = most / square_of(observation)[2]
+    if factor >= 1:
+        return observation
+    h, w = (max(1, round(x * factor)) for x in observation.image.shape[:2])
+    image = resized(torch.from_numpy(observation.image).permute(2, 0, 1)[None].float(), h, w)[0]
+    shrunk = lambda x: resized(torch.from_numpy(x)[None, None].float(), h, w)[0, 0].numpy()  # noqa: E731
+    seen, masks = observation.detection, observation.masks
+    return replace(
+        observation,
+        image=image.round().byte().permute(1, 2, 0).numpy(),
+        detection=replace(seen, points=seen.points * factor, box=tuple(x * factor for x in seen.box)),
+        masks=masks and Masks(**{f.name: shrunk(getattr(masks, f.name)) for f in fields(masks)}),
+        camera=observation.camera.scaled(factor),
+    )
+
+
+def crop_of(
+    observation: Observation, most: int = MOST
+) -> tuple[Float[Tensor, "3 n n"], Camera, tuple[int, int, int]]:
+    """The square about the face at the photo's resolution (at most ``most``), and its camera.
+
+    Also left, top and side of it in the photo; edges are repeated where it reaches beyond the photo.
+    """
+    left, top, side = square_of(observation)
+    h, w = observation.image.shape[:2]
+    rows, columns = np.arange(top, top + side).clip(0, h - 1), np.arange(left, left + side).clip(0, w - 1)
+    rgb = torch.from_numpy(observation.image[rows[:, None], columns[None]]).permute(2, 0, 1).float() / 255
+    camera = observation.camera.cropped(left, top, side, side)
+    if side > most:
+        rgb = resized(rgb[None], most, most)[0]
+        camera = camera.scaled(most / side)
+    return rgb, camera, (left, top, side)
+
+
+def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
+    """Skin without glasses and hair (face parser and masks), 0..1, over the square."""
+    from headcast.observe.parsed import parsed_masks
+    from headcast.priors.parser import available
+
+    masks = observation.masks
+    if masks is None:
+        return torch.ones(n, n)
+    glasses, hair = masks.glasses, masks.hair
+    trust = masks.skin * (1 - glasses)
+    if available():
+        found, labels = parsed_masks(observation.image, observation.detection, masks)
+        cover = np.maximum(labels["glasses"], labels["hair"])
+        trust = (
+            np.minimum(trust, found.person)
+            * (1 - np.clip(2 * cover - 0.6, 0, 1))
+            * (1 - np.clip(2 * hair - 0.6, 0, 1))
+        )
+    left, top, side = square_of(observation)
+    h, w = trust.shape
+    rows, columns = np.arange(top, top + side), np.arange(left, left + side)
+    inside = ((rows >= 0) & (rows < h))[:, None] * ((columns >= 0) & (columns < w))[None]
+    cropped = trust[rows.clip(0, h - 1)[:, None], columns.clip(0, w - 1)[None]] * inside
+    return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)

@@ -348,10 +348,10 @@ class Texture:
     prior: Literal["geometry", "network"] = "geometry"
     """Where UV and normals that guide the networks come from: the fitted head, or the predictor."""
     weights: File = None
-    """Folder of networks that you trained (headcast train uhr.gde and so on); none is bundled yet."""
+    """Folder of networks that you trained (headcast train uhr.gde and so on), instead of the package's."""
     texture_size: Number = None
     """Side of the textures inside the GLB in pixels; by default that of the maps."""
-    format: Literal["png", "jpeg", "webp"] = "png"
+    format: Literal["png", "jpeg", "webp", "ktx2"] = "png"
     """Of the textures inside the GLB; the maps beside it are 16-bit PNG."""
     seed: int = 0
     """Seed of everything random."""

@@ -21,6 +21,7 @@ def run_texture(command: Texture, folder: Path) -> tuple[str, ...]:
     """
     from headcast.head.model import HeadModel
     from headcast.image import load_image
+    from headcast.methods.uhr_texture.ktx2 import check_program
     from headcast.methods.uhr_texture.run import Options, side_of, texture_photo
     from headcast.methods.uhr_texture.weights import check_available
     from headcast.observe.landmarks import FaceDetector
@@ -32,6 +33,8 @@ def run_texture(command: Texture, folder: Path) -> tuple[str, ...]:
     check_writable(folder / "run.json" if folder.is_dir() else folder)
     size = side_of(command.size)
     check_available(command.weights)
+    if command.format == "ktx2":
+        check_program()
     photo = load_image(command.photo, max_side=8192)
     with Bar() as bar:
         bar(0.0, "finding the face")

@@ -18,6 +18,7 @@ from headcast.files import atomic_path
 from headcast.image import save_png
 from headcast.marks import picture_text
 from headcast.methods.uhr_texture.infer import Result
+from headcast.methods.uhr_texture.ktx2 import MAGIC, encoded_ktx2
 from headcast.methods.uhr_texture.network import resized
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PictureFormat", "dressed", "size_word", "wearing", "write_glb", "write_maps"]
 
-PictureFormat = Literal["png", "jpeg", "webp"]
-MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+PictureFormat = Literal["png", "jpeg", "webp", "ktx2"]
+MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "ktx2": "image/ktx2"}
+EXTENSIONS = {"webp": "EXT_texture_webp", "ktx2": "KHR_texture_basisu"}
+"""Which glTF needs for pictures of the kind."""
 QUALITY = 92
 TOP = 65535
 
@@ -84,12 +87,18 @@ def wearing(avatar: MeshAvatar, result: Result) -> MeshAvatar:
     return replace(avatar, texture=eight(result.texture[:3]), info=info)
 
 
-def encoded(picture: UInt8[np.ndarray, "h w *c"], kind: PictureFormat) -> bytes:
-    """A picture file; what has coverage is stored without loss (JPEG has none: PNG)."""
+def encoded(picture: UInt8[np.ndarray, "h w *c"], kind: PictureFormat, linear: bool = False) -> bytes:
+    """A picture file; what has coverage is stored without loss (JPEG has none: PNG).
+
+    Args:
+        linear: numbers instead of sRGB colours (KTX2 says which).
+    """
     from PIL import Image
 
     out = io.BytesIO()
     plain = picture.shape[-1] == 3
+    if kind == "ktx2" and not any(x % 4 for x in picture.shape[:2]):
+        return encoded_ktx2(picture, linear)
     if kind == "jpeg" and plain:
         Image.fromarray(picture).save(out, "JPEG", quality=QUALITY, subsampling=0)
     elif kind == "webp":
@@ -101,6 +110,8 @@ def encoded(picture: UInt8[np.ndarray, "h w *c"], kind: PictureFormat) -> bytes:
 
 def kind_of(data: bytes) -> PictureFormat:
     """The format of an encoded picture."""
+    if data.startswith(MAGIC):
+        return "ktx2"
     return "png" if data[:4] == b"\x89PNG" else "webp" if data[8:12] == b"WEBP" else "jpeg"
 
 
@@ -133,12 +144,14 @@ def dressed(gltf: GLTF2, maps: Float[Tensor, "7 t t"], kind: PictureFormat) -> N
     import pygltflib as g
 
     if kind not in MIME:
-        raise HeadcastError(f"--format {kind}: give png, jpeg or webp")
+        raise HeadcastError(f"--format {kind}: give png, jpeg, webp or ktx2")
     specular = eight(maps[6:])
     rgba = np.concatenate([np.full((*specular.shape[:2], 3), 255, np.uint8), specular], -1)
     old = pictures_of(gltf)
     names = [str(i.name) for i in gltf.images] + ["normal", "specular"]
-    pictures = [encoded(p, kind) for p in [*old, eight(maps[3:6]), rgba]]
+    pictures = [encoded(p, kind) for p in old] + [
+        encoded(p, kind, linear=True) for p in (eight(maps[3:6]), rgba)
+    ]
     restored(gltf, pictures, names)
     skin = next(m for m in gltf.materials if m.name == "skin")
     first = len(old)
@@ -178,12 +191,12 @@ def restored(gltf: GLTF2, pictures: list[bytes], names: list[str]) -> None:
             gltf.textures.append(g.Texture(source=k, sampler=0))
         kind = kind_of(picture)
         gltf.images[k].name, gltf.images[k].mimeType = names[k], MIME[kind]
-        if kind == "webp":
+        if kind in EXTENSIONS:
             gltf.textures[k].source = None
-            gltf.textures[k].extensions = {"EXT_texture_webp": {"source": k}}
-    if any(kind_of(p) == "webp" for p in pictures):
-        gltf.extensionsUsed = [*(gltf.extensionsUsed or []), "EXT_texture_webp"]
-        gltf.extensionsRequired = [*(gltf.extensionsRequired or []), "EXT_texture_webp"]
+            gltf.textures[k].extensions = {EXTENSIONS[kind]: {"source": k}}
+    for word in sorted({EXTENSIONS[k] for k in map(kind_of, pictures) if k in EXTENSIONS}):
+        gltf.extensionsUsed = [*(gltf.extensionsUsed or []), word]
+        gltf.extensionsRequired = [*(gltf.extensionsRequired or []), word]
     out = bytearray()
     for view, piece in zip(views, data, strict=True):
         out.extend(b"\0" * (-len(out) % 4))

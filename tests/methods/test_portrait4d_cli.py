@@ -91,6 +91,21 @@ def test_a_driver_is_read_by_the_motion_encoder_and_lost_frames_hold(
     assert (drive.motion[1] - drive.motion[0]).abs().max() < 0.5 * apart
 
 
+def test_faces_lost_at_first_or_always(file: Path, demo_photo: Path, run: Run, tmp_path: Path) -> None:
+    rgb = load_image(demo_photo).rgb[:400, :400]
+    gone, nobody = rgb.copy(), np.full_like(rgb, 128)
+    gone[60:230, 150:300] = (150, 110, 90)  # something stands before the face; not a cut
+    write_video(tmp_path / "late.mp4", iter([gone, gone, *[rgb] * 4]), 10.0)
+    code, said, err = run(
+        "animate", file, "--drive", tmp_path / "late.mp4", "-o", tmp_path / "o.mp4", "--size", "64"
+    )
+    assert code == 0 and "the face is lost in 2 frames" in said + err, err
+    assert len(read_video(tmp_path / "o.mp4").frames) == 6
+    write_video(tmp_path / "never.mp4", iter([nobody] * 4), 10.0)
+    code, _, err = run("animate", file, "--drive", tmp_path / "never.mp4", "-o", tmp_path / "n.mp4")
+    assert code == 2 and "never.mp4" in err and not (tmp_path / "n.mp4").exists()
+
+
 def test_mesh_ply_is_the_ball(file: Path, run: Run, tmp_path: Path) -> None:
     code, _, err = run("export", file, "--to", "mesh-ply", "-o", tmp_path / "me.ply")
     assert code == 0, err
@@ -116,8 +131,13 @@ def test_other_exports_ask_to_bake_and_baked_ones_work(file: Path, run: Run, tmp
     rigged = api.load(tmp_path / "rigged.avatar")
     assert isinstance(rigged, GaussianAvatar) and rigged.info["consent"] == "public"
     assert rigged.info["method"] == "portrait4d, baked"
-    code, _, err = run("export", tmp_path / "rigged.avatar", "-o", tmp_path / "me.glb")
-    assert code == 0 and (tmp_path / "me.glb").stat().st_size > 100_000, err
+    for to, name in (("glb", "me.glb"), ("splat-ply", "s.ply"), ("html", "me.html")):
+        code, _, err = run("export", tmp_path / "rigged.avatar", "--to", to, "-o", tmp_path / name)
+        assert code == 0 and (tmp_path / name).stat().st_size > 100_000, err
+    assert (tmp_path / "me.glb").read_bytes()[:4] == b"glTF"
+    assert b"jawOpen" in (tmp_path / "me.glb").read_bytes()  # expressions are morph targets
+    assert (tmp_path / "s.ply").read_bytes().startswith(b"ply")
+    assert "canvas" in (tmp_path / "me.html").read_text()
     code, _, err = run("bake", tmp_path / "rigged.avatar", "-o", tmp_path / "twice.avatar")
     assert code == 2 and "has a mesh already" in err
 

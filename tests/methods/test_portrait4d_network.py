@@ -167,3 +167,21 @@ def test_static_network_ignores_motion_layers(small: Synthesizer) -> None:
     assert len(kept) < len(state)
     changed.load_state_dict(kept, strict=False)
     assert torch.equal(before, changed.head(changed.appearance(image)).planes)
+
+
+@torch.no_grad()
+def test_what_runs_away_in_the_encoders_does_not_silence_the_canonicalization() -> None:
+    # so it was once: features grew ten-thousandfold, every ReLU behind the tokens died, motion did nothing
+    torch.manual_seed(2)
+    network = Synthesizer(SMALL).eval()
+    for p in network.encoder_global.parameters():
+        p.mul_(3)
+    for name, p in network.encoder_canonical.convs.named_parameters():
+        if name.endswith("bias"):
+            p.fill_(-30.0)
+    images = torch.rand(2, 3, SMALL.side, SMALL.side) * 2 - 1
+    seen = network.appearance(images, torch.randn(2, SMALL.motion))
+    drivers = torch.randn(2, 2, SMALL.motion)
+    one, two = (network.encoder_canonical.reenacted(seen.tokens, d, seen.columns) for d in drivers)
+    assert (one - two).abs().max() > 1e-3 and (one[0] - one[1]).abs().max() > 1e-3
+    assert torch.allclose(seen.detail.square().mean((1, 2, 3)), torch.ones(2), atol=1e-3)

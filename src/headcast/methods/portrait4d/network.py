@@ -24,6 +24,8 @@ from headcast.render.volume import March, Rays, rays_of, render_rays
 
 __all__ = ["OFFICIAL", "SMALL", "TINY", "Appearance", "Config", "Head", "Picture", "Synthesizer"]
 
+LEAK = 0.2
+"""Slope of leaking activations."""
 APART = 3.0
 """Of what a person differs by from the average head's planes: it is learned the faster."""
 Warp = Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n 3"]]
@@ -68,6 +70,7 @@ class Config:
     fine: int = 48
     units_per_metre: float = 3.0
     mean_planes: bool = False
+    steady: bool = False
 
 
 OFFICIAL = Config()
@@ -75,7 +78,7 @@ SMALL = Config(
     side=128, motion=64, resnet_width=16, resnet_blocks=(1, 1, 1, 1), global_width=64,
     detail_widths=(16, 24), width=128, heads=4, blocks=1, motion_hidden=64, motion_tokens=8,
     canonical_widths=(40, 32), triplane_widths=(40, 32), features=16, decoder_width=32, background_width=12,
-    styles=32, super_widths=(32, 24), coarse=12, fine=12, mean_planes=True,
+    styles=32, super_widths=(32, 24), coarse=12, fine=12, mean_planes=True, steady=True,
 )  # fmt: skip
 
 
@@ -142,7 +145,7 @@ class Synthesizer(nn.Module):
         self.encoder_detail = DetailEncoder(*c.detail_widths)
         self.encoder_canonical = Canonicalizer(
             c.global_width, c.width, c.heads, c.blocks, c.motion, c.motion_hidden, c.motion_tokens,
-            *c.canonical_widths,
+            *c.canonical_widths, leak=LEAK if c.steady else 0.0,
         )  # fmt: skip
         self.generator_triplane = TriplaneGenerator(
             c.canonical_widths[1],
@@ -164,9 +167,11 @@ class Synthesizer(nn.Module):
     ) -> Appearance:
         """What is kept of a source image (-1..1); ``source`` is its motion embedding v_s, None for Ψ3d."""
         x = with_coordinates(image)
-        features = self.encoder_global(x)
+        features, detail = self.encoder_global(x), self.encoder_detail(x)
+        if self.config.steady:
+            features, detail = unit_size(features), unit_size(detail)
         tokens = self.encoder_canonical.neutral(features, source)
-        return Appearance(tokens, features.shape[-1] // 2, self.encoder_detail(x), self.background(x))
+        return Appearance(tokens, features.shape[-1] // 2, detail, self.background(x))
 
     def head(self, seen: Appearance, driver: Float[Tensor, "b m"] | None = None) -> Head:
         """The tri-planes T; ``driver`` is the motion embedding v_d, None for Ψ3d."""
@@ -221,14 +226,22 @@ class Synthesizer(nn.Module):
         )
 
 
+def unit_size(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Every picture's features with a mean square of 1."""
+    return x * (x.float().square().mean((1, 2, 3), keepdim=True) + 1e-6).rsqrt().to(x)
+
+
 def start_evenly(network: Synthesizer) -> None:
     """First weights that keep the size of what passes (He et al. 2015), for the encoders have no norms; at
     first everybody is the average head."""
-    last = network.generator_triplane.conv_last
-    nn.init.normal_(last.weight, std=1e-3)
-    if last.bias is not None:
-        nn.init.zeros_(last.bias)
-    for part in (network.encoder_global, network.encoder_detail):
+    planes = network.generator_triplane
+    for part in (
+        network.encoder_global, network.encoder_detail, network.encoder_canonical.convs, planes.convs1,
+        planes.convs2,
+    ):  # fmt: skip
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)
+    nn.init.normal_(planes.conv_last.weight, std=1e-3)
+    if planes.conv_last.bias is not None:
+        nn.init.zeros_(planes.conv_last.bias)

@@ -123,7 +123,7 @@ class Canonicalizer(nn.Module):
 
     def __init__(
         self, inputs: int, width: int, heads: int, blocks: int, motion: int, hidden: int, tokens: int,
-        convs: int, outputs: int,
+        convs: int, outputs: int, leak: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.width, self.tokens = width, tokens
@@ -135,8 +135,9 @@ class Canonicalizer(nn.Module):
         self.trans_blocks_motion = nn.ModuleList([MotionBlock(width, heads) for _ in range(blocks)])
         up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
         self.convs = nn.Sequential(
-            up, nn.Conv2d(width // 4, convs, 3, padding=1), nn.ReLU(),
-            up, nn.Conv2d(convs, convs, 3, padding=1), nn.ReLU(), nn.Conv2d(convs, outputs, 3, padding=1),
+            up, nn.Conv2d(width // 4, convs, 3, padding=1), nn.LeakyReLU(leak),
+            up, nn.Conv2d(convs, convs, 3, padding=1), nn.LeakyReLU(leak),
+            nn.Conv2d(convs, outputs, 3, padding=1),
         )  # fmt: skip
 
     def neutral(

@@ -19,11 +19,12 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from headcast.image import linear_to_srgb, save_png, srgb_to_linear
+from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture.infer import image_maps
 from headcast.methods.uhr_texture.light import coarse_of, freed, levelled, shading_of, skin_mean
 from headcast.methods.uhr_texture.network import GDE, resized
@@ -33,6 +34,7 @@ from headcast.metrics.ssim import ssim_maps
 from headcast.metrics.texture import gained
 from headcast.priors.encoder import load
 from headcast.weights import load_tensors
+from uhr_sheet import relit, steeper
 
 PARTS = {"albedo": (0, 3), "micronormal": (3, 6), "specular": (6, 7)}
 FLAT = (0.5, 0.5, 1.0, 0.58)
@@ -191,7 +193,7 @@ def main() -> None:
     compared = {name: load_network("gde", file) for name, file in others.items()}
     meter, rows, sheet = Meter(), {}, []
     means: dict[str, dict[str, list[np.ndarray]]] = {}
-    seams = torch.zeros(3, 3, 2, 2, 2)
+    seams, maps = torch.zeros(3, 3, 2, 2, 2), torch.zeros(0)
     for head, maps in pictures(args.data, args.most):
         if args.size:
             maps = resized(maps[None], args.size, args.size)[0]
@@ -206,9 +208,10 @@ def main() -> None:
         if len(sheet) < len(means["truth"]) <= 6:
             free = found["picture freed of SH light"][:3]
             shown = [maps[:3], free]
-            shown += [y for x in (found["ours"], truth) for y in (x[:3], x[3:6], x[6:])]
+            for x in (found["ours"], truth):
+                shown += [x[:3], steeper(x[3:6]), x[6:].expand(3, -1, -1), relit(x, maps[5:8])]
             shown[2:] = [y * (maps[15:] > 0.99) for y in shown[2:]]
-            sheet.append(np.concatenate([three(resized(y[None], 256, 256)[0]) for y in shown], 1))
+            sheet.append(np.concatenate([three(resized(y[None], 200, 200)[0]) for y in shown], 1))
     first = next(iter(rows.values()))
     print(f"{len(first)} pictures of {len(means['truth'])} heads, {maps.shape[-1]}², prior: {args.prior}\n")
     names = [f"{m} {f}" for m in PARTS for f in ("SSIM", "PSNR", "perceptual")]
@@ -224,7 +227,8 @@ def main() -> None:
     if args.seams:
         print_borders(seams, args.seams)
     if args.sheet:
-        save_png(args.sheet, (np.concatenate(sheet, 0).clip(0, 1) * 255).astype(np.uint8))
+        shown = np.concatenate(sheet, 0).clip(0, 1) * 255
+        cv2.imwrite(str(args.sheet), shown[..., ::-1].astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ def size_word(size: int) -> str:
 def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) -> tuple[Path, ...]:
     """Image-space and UV maps as PNG: 16 bits, albedo sRGB, all others linear; gives the files.
 
+    ``seen`` and the photo's square that the image-space maps lie over have 8 bits.
+
     Raises:
         HeadcastError: the folder cannot be written.
     """
@@ -68,9 +70,13 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
     }  # fmt: skip
     for file, maps in files.items():
         save_png(folder / file, sixteen(maps), text)
-    seen = folder / f"{name}_seen_{word}.png"
-    save_png(seen, eight(result.seen[None])[..., 0], text)
-    return (*(folder / f for f in files), seen)
+    plain = {
+        f"{name}_seen_{word}.png": eight(result.seen[None])[..., 0],
+        f"{name}_image_photo.png": eight(result.picture),
+    }
+    for file, picture in plain.items():
+        save_png(folder / file, picture, text)
+    return tuple(folder / f for f in (*files, *plain))
 
 
 def uv_picture(uv: Float[Tensor, "2 h w"]) -> Float[Tensor, "3 h w"]:

@@ -35,7 +35,8 @@ def smaller(observation: Observation, most: int = FULL) -> Observation:
     factor = most / square_of(observation)[2]
     if factor >= 1:
         return observation
-    h, w = (max(1, round(x * factor)) for x in observation.image.shape[:2])
+    camera = observation.camera.scaled(factor)
+    h, w = camera.height, camera.width
     image = resized(torch.from_numpy(observation.image).permute(2, 0, 1)[None].float(), h, w)[0]
     shrunk = lambda x: resized(torch.from_numpy(x)[None, None].float(), h, w)[0, 0].numpy()  # noqa: E731
     seen, masks = observation.detection, observation.masks
@@ -44,7 +45,7 @@ def smaller(observation: Observation, most: int = FULL) -> Observation:
         image=image.round().byte().permute(1, 2, 0).numpy(),
         detection=replace(seen, points=seen.points * factor, box=tuple(x * factor for x in seen.box)),
         masks=masks and Masks(**{f.name: shrunk(getattr(masks, f.name)) for f in fields(masks)}),
-        camera=observation.camera.scaled(factor),
+        camera=camera,
     )
 
 

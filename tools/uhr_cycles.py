@@ -2,11 +2,12 @@
 
     make blender
     python tools/uhr_cycles.py --out cycles [--heads 12] [--lights 2] [--size 1024] [--texture 2048]
-        [--threads 0]
+        [--truth 2048] [--threads 0]
 
 People of the test split, bald and without glasses, seen from about the front; per light an environment of
 soft lobes and a sun of finite size. A file a picture (``head00_light0.safetensors``: the channels of
-``uhr_texture.data.Looks.whole``, the first three from Cycles); those that exist are left alone.
+``uhr_texture.data.Looks.whole``, the first three from Cycles); those that exist are left alone. Pictures
+larger than ``--truth`` have their truth enlarged from there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 
 from headcast.image import linear_to_srgb, load_image, save_png
 from headcast.methods.uhr_texture.data import framed, truth_maps
+from headcast.methods.uhr_texture.network import resized
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.assets import load_assets
 from headcast.synth.batch import SynthBatch
@@ -87,18 +89,20 @@ def one(args: argparse.Namespace, number: int) -> None:
     files = [args.out / f"head{number:02d}_light{k}.safetensors" for k in range(args.lights)]
     if all(f.exists() for f in files):
         return
+    side = min(args.size, args.truth)
     config = SynthConfig(
-        split="test", size=args.size, texture=args.texture, people=1, pbr=True, hair=False, glasses=False,
+        split="test", size=side, texture=args.texture, people=1, pbr=True, hair=False, glasses=False,
     )  # fmt: skip
     dice = Dice(np.array([[1, number]], np.int64), args.seed, torch.device("cpu"))
-    b = make_batch(config, torch.device("cpu"), args.seed, np.array([number]), views=framed(dice, args.size))
-    truth = truth_maps(b)[0]
+    b = make_batch(config, torch.device("cpu"), args.seed, np.array([number]), views=framed(dice, side))
+    views = framed(dice, args.size)
+    truth = resized(truth_maps(b), args.size, args.size)[0]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         job = export(b, folder)
         job |= {
             "samples": args.samples, "threads": args.threads, "shots": [],
-            "camera": {"K": b.views.K[0].tolist(), "cam_from_world": b.views.cam_from_world[0].tolist(),
+            "camera": {"K": views.K[0].tolist(), "cam_from_world": views.cam_from_world[0].tolist(),
                        "size": [args.size, args.size]},
         }  # fmt: skip
         for k in range(args.lights):
@@ -126,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--blender", default=".bpy/bin/python")
-    sizes = {"size": 1024, "texture": 2048, "samples": 32}
+    sizes = {"size": 1024, "texture": 2048, "truth": 2048, "samples": 32}
     for name, value in {"heads": 12, "first": 0, "lights": 2, **sizes, "threads": 0, "seed": 707}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     args = parser.parse_args()

@@ -83,6 +83,21 @@ def test_several_photos_share_an_identity() -> None:
     assert np.allclose(yaws, [-20, 0, 20], atol=2.5)
 
 
+def test_several_photos_tell_the_distance() -> None:
+    """What is usual counts once, not once a photo: a head that turns shows how near it is."""
+    nearer = torch.tensor([0.0, 0.0, 0.55])
+    people = [truth(4, yaw) for yaw in (-40.0, -20.0, 0.0, 20.0, 40.0)]
+    near = [p.replace(translation=p.translation + nearer) for p in people]  # at 1.05 m instead of 1.6
+    found = [detection_of(p, noise=0.5, seed=i)[0] for i, p in enumerate(near)]
+    usual = fitter().prior
+    often = Fitter(
+        head(), fitter().model, replace(usual, log_distance_sigma=usual.log_distance_sigma / 5**0.5)
+    )
+    sizes = [(SIZE, SIZE)] * 5
+    once, each = (-float(f.fit_photos(found, sizes)[2].params.translation[2]) for f in (fitter(), often))
+    assert abs(np.log(once / 1.05)) < 0.6 * abs(np.log(each / 1.05))
+
+
 def test_photos_of_different_sizes() -> None:
     found = [detection_of(truth(9, yaw))[0] for yaw in (0.0, 15.0)]
     larger = replace(found[1], points=found[1].points * 2)

@@ -120,7 +120,7 @@ class Fitter:
             identity = self._common_identity(detections, sizes, focals)
         for (w, h), members in groups.items():
             targets = [target_of(detections[i], w, h, self.model, use) for i in members]
-            prior = self._with_focal(w, h, focals[members[0]])
+            prior = self._with_focal(w, h, focals[members[0]], len(members))
             shared, frames = self._start(targets, prior, identity)
             shared, frames = solve(self.model, targets, shared, frames, prior, identity is None, 20)
             for i, f, t in zip(members, frames, targets, strict=True):
@@ -151,9 +151,11 @@ class Fitter:
         w = np.array([iris_distance(d.points) for d in detections])
         return np.average([f.shared.identity for f in own], axis=0, weights=w)
 
-    def _with_focal(self, width: int, height: int, focal_35mm: float | None) -> Prior:
+    def _with_focal(self, width: int, height: int, focal_35mm: float | None, pictures: int = 1) -> Prior:
+        """The prior with what is known of the lens; with n pictures that share one, the usual distance counts
+        once and not n times, for they also tell it themselves: the head turns."""
         if focal_35mm is None:
-            return self.prior
+            return replace(self.prior, log_distance_sigma=self.prior.log_distance_sigma * math.sqrt(pictures))
         pixels = focal_35mm / SENSOR_35MM * math.hypot(width, height)
         return replace(self.prior, log_focal=math.log(pixels), log_focal_sigma=0.06, log_distance_sigma=1.0)
 

@@ -38,7 +38,7 @@ SAID = 0.1
 """Of the map from weights to embeddings: what bounds Ψ's gradients must not be filled by it."""
 READ = 0.1
 """Of reading expression and gaze back out of embeddings. The paper's encoder was trained before."""
-MOVING = 8.0
+MOVING = 40.0
 """How much more L1 counts around mouth and eyes (small only)."""
 BY_WEIGHTS = 0.5
 """Share of drivers whose embedding comes from their expression weights, where these are known exactly."""
@@ -163,7 +163,10 @@ class MotionRecipe(Stage):
     def drawn(
         self, networks: Networks, batch: Any, jitter: bool
     ) -> tuple[Picture, Target, tuple[Tensor, Tensor]]:
-        """I_re of Eq. 4, what it is to match, and the encoder's v_s and v_d."""
+        """I_re of Eq. 4, what it is to match, and the encoder's embeddings of both real frames.
+
+        Not v_d: a weak Ψ3d blurs what its pseudo view should show, and nothing can be read from that.
+        """
         psi, source, driver = networks["synthesizer"], batch["source"], batch["driver"]
         assert isinstance(psi, Synthesizer)
         c, n = self.config, self.people
@@ -179,6 +182,7 @@ class MotionRecipe(Stage):
         encoder = networks["motion"]
         v_s = encoder(faces_of(source.image, seen_from(source.landmarks, source.K, source.cam_from_world)))
         v_d = encoder(faces_of(seen, marks))
+        own = encoder(faces_of(driver.image, seen_from(driver.landmarks, driver.K, driver.cam_from_world)))
         K_q, pose_q = chosen(real_q, driver.K, K[q]), chosen(real_q, driver.cam_from_world, pose[q])
         weight = None
         if c.mean_planes:
@@ -190,11 +194,10 @@ class MotionRecipe(Stage):
         said = networks["said"](told(driver.params))
         head = psi.head(psi.appearance(source.image, v_s), chosen(batch["by_weights"], said, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
-        return psi.render(head, rays, driver.neck(c), jitter), target, (v_s, v_d)
+        return psi.render(head, rays, driver.neck(c), jitter), target, (v_s, own)
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
-        """Eq. 5; how far the embedding that weights give is from the driver's, and the driver's from telling
-        its weights."""
+        """Eq. 5; how far the embedding of weights is from their face's, and how well faces' tell weights."""
         adversarial = step * self.people >= self.adversarial_from
         if optimizer == "judge" and not adversarial:
             return {}

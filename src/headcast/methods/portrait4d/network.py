@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, layer_norm
 
 from headcast.camera import Camera
 from headcast.methods.portrait4d.encoders import BackgroundNet, DetailEncoder, GlobalEncoder, with_coordinates
@@ -170,12 +170,18 @@ class Synthesizer(nn.Module):
         features, detail = self.encoder_global(x), self.encoder_detail(x)
         if self.config.steady:
             features, detail = unit_size(features), unit_size(detail)
-        tokens = self.encoder_canonical.neutral(features, source)
+        tokens = self.encoder_canonical.neutral(features, self.motion(source))
         return Appearance(tokens, features.shape[-1] // 2, detail, self.background(x))
+
+    def motion(self, embedding: Float[Tensor, "b m"] | None) -> Float[Tensor, "b m"] | None:
+        """The embedding as attention gets it."""
+        if embedding is None or not self.config.steady:
+            return embedding
+        return layer_norm(embedding.float(), embedding.shape[1:], eps=1e-8)
 
     def head(self, seen: Appearance, driver: Float[Tensor, "b m"] | None = None) -> Head:
         """The tri-planes T; ``driver`` is the motion embedding v_d, None for Ψ3d."""
-        canonical = self.encoder_canonical.reenacted(seen.tokens, driver, seen.columns)
+        canonical = self.encoder_canonical.reenacted(seen.tokens, self.motion(driver), seen.columns)
         planes = self.generator_triplane(canonical, seen.detail)
         return Head(self.mean + APART * planes if self.config.mean_planes else planes, seen.background)
 
@@ -234,9 +240,16 @@ def unit_size(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 def start_evenly(network: Synthesizer) -> None:
     """First weights that keep the size of what passes (He et al. 2015), for the encoders have no norms; at
     first everybody is the average head."""
-    planes = network.generator_triplane
+    planes, canonical = network.generator_triplane, network.encoder_canonical
+    for part in (canonical.maps, canonical.maps_neutral, canonical.proj_y, canonical.proj_y_neutral):
+        for layer in part.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight)
+    for name, p in canonical.named_parameters():
+        if name.endswith("attn2.kv.weight"):
+            nn.init.normal_(p, std=p.shape[1] ** -0.5)
     for part in (
-        network.encoder_global, network.encoder_detail, network.encoder_canonical.convs, planes.convs1,
+        network.encoder_global, network.encoder_detail, canonical.convs, planes.convs1,
         planes.convs2,
     ):  # fmt: skip
         for layer in part.modules():

@@ -110,10 +110,10 @@ class MotionBlock(nn.Module):
         return x + self.mlp(self.norm3(x), columns)
 
 
-def motion_map(inputs: int, hidden: int) -> nn.Sequential:
+def motion_map(inputs: int, hidden: int, leak: float) -> nn.Sequential:
     """The MLP from a motion embedding to what its tokens are made of."""
     return nn.Sequential(
-        nn.Linear(inputs, hidden), nn.LeakyReLU(0.01), nn.Linear(hidden, hidden), nn.LeakyReLU(0.01)
+        nn.Linear(inputs, hidden), nn.LeakyReLU(leak), nn.Linear(hidden, hidden), nn.LeakyReLU(leak)
     )
 
 
@@ -127,7 +127,7 @@ class Canonicalizer(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.width, self.tokens = width, tokens
-        self.maps, self.maps_neutral = motion_map(motion, hidden), motion_map(motion, hidden)
+        self.maps, self.maps_neutral = (motion_map(motion, hidden, leak or 0.01) for _ in range(2))
         self.proj_y_neutral = nn.Linear(hidden, tokens * width)
         self.proj_y = nn.Linear(hidden, tokens * width)
         self.patch_embed = PatchEmbed(inputs, width)

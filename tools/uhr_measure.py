@@ -2,6 +2,7 @@
 
     python tools/uhr_measure.py --data cycles [--gde FILE --hfdr FILE --normal FILE] [--prior truth|network]
         [--compare NAME=GDE_FILE ...] [--seams 128] [--size 256] [--most 24] [--sheet FILE]
+        [--quick]
 
 Image space, over skin pixels; means over pictures. SSIM (11x11 Gaussian), PSNR and a perceptual distance (the
 bundled encoder for measuring, not LPIPS) of albedo (sRGB), micronormal ((n + 1) / 2) and specular; PSNR of
@@ -10,7 +11,8 @@ several lights, how far albedo's mean lies from the truth's, how much it varies 
 heads. ``--compare``: stage 1 of other weights alone. ``--seams``: gradients and fine energy at the borders of
 patches of so many pixels, over those elsewhere, with patches over without; the same between borders is the
 noise floor. Data: ``tools/uhr_cycles.py``, or looks by ``build_uhr_looks.py --split test``. ``truth``: UV and
-normal at stage 1's size from the renderer, as a perfectly fitted geometry gives them.
+normal at stage 1's size from the renderer, as a perfectly fitted geometry gives them. ``--quick``: without
+the perceptual distance.
 """
 
 from __future__ import annotations
@@ -101,8 +103,8 @@ def psnr(p: np.ndarray, q: np.ndarray, mask: np.ndarray) -> float:
 class Meter:
     """Figures of one picture's maps."""
 
-    def __init__(self) -> None:
-        self.encoder = load("evaluator")
+    def __init__(self, perceptual: bool) -> None:
+        self.encoder = load("evaluator") if perceptual else None
 
     def __call__(self, found: Tensor, truth: Tensor, skin: Tensor) -> list[float]:
         """SSIM, PSNR, perceptual distance of the three maps, and PSNR of albedo after a gain."""
@@ -110,7 +112,7 @@ class Meter:
         for a, b in PARTS.values():
             p, q = three(found[a:b]), three(truth[a:b])
             pair = [(x[a:b].expand(3, -1, -1) * (skin > 0.99))[None] * 2 - 1 for x in (found, truth)]
-            far = float(self.encoder.distance(*pair))
+            far = float(self.encoder.distance(*pair)) if self.encoder else float("nan")
             row += [float(ssim_maps(p, q)[0].mean(2)[mask].mean()), psnr(p, q, mask), far]
         p, q = srgb_to_linear(three(found[:3])), srgb_to_linear(three(truth[:3]))
         level = linear_to_srgb(np.clip(gained(p, q, mask), 0, 1))
@@ -185,13 +187,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=0)
     parser.add_argument("--most", type=int, default=24)
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--quick", action="store_true")
     for name in ("gde", "hfdr", "normal"):
         parser.add_argument(f"--{name}", type=Path)
     args = parser.parse_args()
     networks = load_networks(normal=args.normal, gde=args.gde, hfdr=args.hfdr)
     others = dict(x.split("=", 1) for x in args.compare)
     compared = {name: load_network("gde", file) for name, file in others.items()}
-    meter, rows, sheet = Meter(), {}, []
+    meter, rows, sheet = Meter(not args.quick), {}, []
     means: dict[str, dict[str, list[np.ndarray]]] = {}
     seams, maps = torch.zeros(3, 3, 2, 2, 2), torch.zeros(0)
     for head, maps in pictures(args.data, args.most):
@@ -220,9 +223,13 @@ def main() -> None:
     for name, row in rows.items():
         cells = [f"{v:.2f}" if i % 3 == 1 or i == 9 else f"{v:.3f}" for i, v in enumerate(np.mean(row, 0))]
         print(f"| {name} | {' | '.join(cells)} |")
-    paired = np.array(rows["ours"])[:, 1] - np.array(rows["picture freed of SH light"])[:, 1]
-    error, won = paired.std() / max(1, len(paired)) ** 0.5, np.mean(paired > 0)
-    print(f"\nalbedo PSNR, ours less freed: {paired.mean():.2f} +- {error:.2f} dB, {won:.0%} better")
+    print()
+    for other in ("picture freed of SH light", "freed and levelled"):
+        for word, column in (("", 1), (", gained", 9)):
+            paired = np.array(rows["ours"])[:, column] - np.array(rows[other])[:, column]
+            error, won = paired.std() / max(1, len(paired)) ** 0.5, np.mean(paired > 0)
+            what = f"albedo PSNR{word}, ours less {other}"
+            print(f"{what}: {paired.mean():.2f} +- {error:.2f} dB, {won:.0%} better")
     print_lights(means)
     if args.seams:
         print_borders(seams, args.seams)

@@ -175,6 +175,10 @@ def test_motion_stage_takes_the_papers_losses(static_weights: str) -> None:
     sum(terms.values()).backward()
     moved = {n for n, p in networks["synthesizer"].named_parameters() if p.grad is not None}
     assert any(is_motion(n) for n in moved) and networks["motion"].out.weight.grad.abs().sum() > 0
+    # motion layers add nothing at first, but what follows them is alive: they learn
+    for name, p in networks["synthesizer"].named_parameters():
+        if "attn2.proj" in name:
+            assert not p.any() and p.grad is not None and p.grad.abs().max() > 1e-8, name
     # source and driver share a camera: a background that learns would copy the source's head
     groups = recipe.optimizers(networks)["main"].param_groups
     learned = {id(p) for g in groups for p in g["params"]}

@@ -13,6 +13,8 @@ from headcast.cli.main import main
 from headcast.image import load_image, save_png
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
 from headcast.methods.uhr_texture.weights import NAMES, stored
+from headcast.synth import SynthConfig, make_batch
+from headcast.synth.views import MIDDLE, looking
 from headcast.weights import save_tensors
 
 
@@ -59,6 +61,16 @@ def test_a_photo_becomes_maps_and_a_head(
     assert 0.05 < (seen > 128).mean() < 0.9
 
 
+def profile(file: Path) -> Path:
+    """A synthetic head from the side."""
+    yaw, level, radius, fov = (torch.tensor([x]) for x in (1.4, 0.0, 0.9, 0.5))
+    views = looking(torch.tensor([MIDDLE]), yaw, level, level, radius, fov, 256)
+    config = SynthConfig(split="test", size=256, texture=256, people=1, hair=False, glasses=False)
+    b = make_batch(config, torch.device("cpu"), 3, np.array([5]), views=views)
+    save_png(file, (b.rgb[0].clamp(0, 1) * 255).byte().numpy())
+    return file
+
+
 def test_mistakes_are_one_line(
     weights: Path, demo_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -66,9 +78,11 @@ def test_mistakes_are_one_line(
     two, none = tmp_path / "two.png", tmp_path / "none.png"
     save_png(two, np.concatenate([face, face], 1))
     save_png(none, np.full((128, 128, 3), 120, np.uint8))
+    side = profile(tmp_path / "side.png")
     cases = (
         ((demo_photo, "--weights", tmp_path), "uhr-"),
         ((two, "--weights", weights), "2 faces"), ((none, "--weights", weights), "no face"),
+        ((side, "--weights", weights), "profile"),
         ((demo_photo, "--weights", weights, "--size", "huge"), "1k, 2k"),
         ((demo_photo, "--weights", weights, "--uv", "a.obj"), "only with --geometry"),
     )  # fmt: skip

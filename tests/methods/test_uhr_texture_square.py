@@ -6,7 +6,10 @@ import numpy as np
 import torch
 
 from headcast.camera import Camera
+from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
+from headcast.methods.uhr_texture.geometry import fitted
+from headcast.methods.uhr_texture.occluders import glasses_in_uv, without_glasses
 from headcast.methods.uhr_texture.square import FULL, crop_of, skin_trust, smaller, square_of
 from headcast.observe.seen import Detection, Masks
 from headcast.observe.types import Observation
@@ -64,3 +67,21 @@ def test_the_square_of_a_larger_photo_is_reduced_with_its_camera() -> None:
     left, top, _ = square_of(large)
     want = (large.camera.project(point)[0] - torch.tensor([left, top])) * 4096 / side
     torch.testing.assert_close(camera.project(point)[0], want, atol=0.5, rtol=0)
+
+
+def test_glasses_leave_the_texture_under_the_maps() -> None:
+    """Black where frames cover the skin: filled from around; the rest stays; without glasses all stays."""
+    head, seen = HeadModel.load(), photo(1000)
+    geometry = fitted(head, HeadParams.neutral(head.identities), seen.camera)
+    _, camera, _ = crop_of(seen)
+    trust = skin_trust(seen, camera.width)
+    mask = glasses_in_uv(seen, geometry, camera, trust)
+    assert mask is not None and 0.001 < float(mask.mean()) < 0.2
+    painted = (0.7 * (1 - mask)).expand(3, -1, -1).clone()
+    out = without_glasses(painted, seen, geometry, camera, trust, head)
+    lids = out[0] < 0.4  # keep what the fit painted
+    assert float((mask * lids).sum() / mask.sum()) < 0.5
+    assert torch.equal(out[:, mask < 0.5], painted[:, mask < 0.5])
+    assert seen.masks is not None
+    seen.masks.glasses[:] = 0
+    assert without_glasses(painted, seen, geometry, camera, trust, head) is painted

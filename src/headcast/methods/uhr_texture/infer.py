@@ -21,6 +21,7 @@ from headcast.methods.uhr_texture import fill
 from headcast.methods.uhr_texture.geometry import Geometry
 from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.occluders import without_glasses
 from headcast.methods.uhr_texture.patches import refined
 from headcast.methods.uhr_texture.square import FULL, crop_of, skin_trust, smaller
 from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwrapped
@@ -154,12 +155,14 @@ def texture_maps(
         trust,
     )  # fmt: skip
     texture, seen = in_uv(image, pixels, size)
-    del triangle, bary, pixels, trust  # room for 4096²
+    del triangle, bary, pixels  # room for 4096²
     say(0.85, "filling what is hidden")
     seen = fill.softened(seen)
     if geometry.own:
         texture, seen = fill.mirrored(texture, seen, head)
-        texture = fill.blended(texture, seen, predefined(base, head, size), face_share(head, size))
+        ground = predefined(base, head, size)
+        ground[:3] = without_glasses(ground[:3], observation, geometry, camera, trust, head)
+        texture = fill.blended(texture, seen, ground, face_share(head, size))
     else:
         texture = fill.pulled(texture, seen)
     say(1.0, "done")

@@ -14,7 +14,7 @@ from headcast.methods.uhr_texture.network import resized
 from headcast.observe.seen import Masks
 from headcast.observe.types import Observation
 
-__all__ = ["FULL", "MOST", "crop_of", "skin_trust", "smaller", "square_of"]
+__all__ = ["FULL", "MOST", "crop_of", "over_square", "skin_trust", "smaller", "square_of"]
 
 FULL = 1024
 """Pixels of the face's square below which the method was not made for it."""
@@ -85,9 +85,14 @@ def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
             * (1 - np.clip(2 * cover - 0.6, 0, 1))
             * (1 - np.clip(2 * hair - 0.6, 0, 1))
         )
+    return over_square(observation, trust, n)
+
+
+def over_square(observation: Observation, x: Float[np.ndarray, "h w"], n: int) -> Float[Tensor, "n n"]:
+    """A mask of the photo over the square, 0 beyond the photo."""
     left, top, side = square_of(observation)
-    h, w = trust.shape
+    h, w = x.shape
     rows, columns = np.arange(top, top + side), np.arange(left, left + side)
     inside = ((rows >= 0) & (rows < h))[:, None] * ((columns >= 0) & (columns < w))[None]
-    cropped = trust[rows.clip(0, h - 1)[:, None], columns.clip(0, w - 1)[None]] * inside
+    cropped = x[rows.clip(0, h - 1)[:, None], columns.clip(0, w - 1)[None]] * inside
     return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)

@@ -1,0 +1,63 @@
+"""Glasses taken out of the fitted texture that stands where the maps know nothing (§6's failure case)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from headcast.camera import Camera
+from headcast.head.model import HeadModel
+from headcast.methods.uhr_texture.fill import pulled
+from headcast.methods.uhr_texture.geometry import Geometry
+from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.square import over_square
+from headcast.methods.uhr_texture.unwrap import pixels_of
+from headcast.methods.uhr_texture.usual import over_texels
+from headcast.observe.types import Observation
+
+__all__ = ["glasses_in_uv", "without_glasses"]
+
+LOOK, TEXELS = 512, 256
+"""Sides of the picture looked at and of the mask in UV."""
+LEAST = 0.2
+GROWN = 7
+"""Texels of the mask's growth: rims and their shadows."""
+
+
+def glasses_in_uv(
+    observation: Observation, geometry: Geometry, camera: Camera, trust: Float[Tensor, "n n"]
+) -> Float[Tensor, "s s"] | None:
+    """1 on texels that frames cover (lenses where skin is not trusted, either); None without glasses."""
+    from headcast.methods.uhr_texture.infer import drawn
+
+    if observation.masks is None:
+        return None
+    mask = over_square(observation, observation.masks.glasses, LOOK)
+    mask = mask * (resized(trust[None, None], LOOK, LOOK)[0, 0] < 0.5)
+    if float(mask.max()) <= LEAST:
+        return None
+    triangle, bary = drawn(geometry, camera.scaled(LOOK / camera.width))
+    triangle = torch.where(geometry.skin[triangle.clamp(min=0).long()], triangle, -1)
+    pixels = pixels_of(
+        triangle, bary, geometry.vertices, geometry.faces, geometry.uv, geometry.faces_uv, geometry.normals,
+        (mask > LEAST).float(),
+    )  # fmt: skip
+    at = (pixels.uv * TEXELS).long().clamp(0, TEXELS - 1)
+    out = torch.zeros(TEXELS * TEXELS)
+    out[at[:, 1] * TEXELS + at[:, 0]] = 1
+    return max_pool2d(out.view(1, 1, TEXELS, TEXELS), GROWN, 1, GROWN // 2)[0, 0]
+
+
+def without_glasses(
+    albedo: Float[Tensor, "3 t t"], observation: Observation, geometry: Geometry, camera: Camera,
+    trust: Float[Tensor, "n n"], head: HeadModel,
+) -> Float[Tensor, "3 t t"]:  # fmt: skip
+    """A texture filled from around where glasses cover the skin, lids apart: the fit paints them there."""
+    mask = glasses_in_uv(observation, geometry, camera, trust)
+    if mask is None:
+        return albedo
+    size = albedo.shape[-1]
+    lids = over_texels(head, (head.region == head.region_names.index("lids")).float(), size)
+    return pulled(albedo, 1 - resized(mask[None, None], size, size)[0, 0] * (1 - lids))

@@ -205,6 +205,23 @@ def test_motion_stage_needs_the_static_one(tmp_path: Path) -> None:
         MotionRecipe(size="tiny", static=str(tmp_path / "none.safetensors")).networks(0)
 
 
+def test_motion_stage_goes_on_from_its_own_weights(static_weights: str, tmp_path: Path) -> None:
+    from headcast.weights import save_tensors
+
+    recipe = MotionRecipe(size="tiny", static=static_weights)
+    before = recipe.networks(3)
+    torch.nn.init.normal_(dict(before["synthesizer"].named_parameters())["mean"])
+    file = tmp_path / "before.safetensors"
+    save_tensors(file, recipe.shipped(before), {})
+    after = MotionRecipe(size="tiny", static=static_weights, start=str(file)).networks(4)
+    for name in ("synthesizer", "motion", "said"):
+        others = dict(after[name].named_parameters())
+        for key, value in before[name].named_parameters():
+            assert torch.allclose(others[key], value, atol=2e-3), (name, key)
+    with pytest.raises(HeadcastError, match=r"not weights of portrait4d\.motion"):
+        MotionRecipe(size="tiny", static=static_weights, start=static_weights).networks(0)
+
+
 def test_penalty_is_the_squared_gradient() -> None:
     judge = Discriminator(16, 8, 16)
     image, raw = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 4, 4)

@@ -18,6 +18,7 @@ from headcast.methods.portrait4d.encoder import SPREAD, parts_of
 from headcast.methods.portrait4d.losses import Discriminator, Target, moving_parts
 from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, WeightsToMotion, faces_of, told
 from headcast.methods.portrait4d.network import Picture, Synthesizer
+from headcast.methods.portrait4d.networks import read_networks
 from headcast.methods.portrait4d.stage import (
     Networks,
     Stage,
@@ -55,6 +56,8 @@ class MotionRecipe(Stage):
     """Weights of Ψ3d: a file, or the bundled ones."""
     encoder: str = ""
     """Weights of portrait4d.encoder for the motion encoder to begin with (the paper's was trained before)."""
+    start: str = ""
+    """Weights of an earlier portrait4d.motion to go on from, instead of ``static`` and ``encoder``."""
     ablation: Ablation = "full"
     """The paper's configurations: full; no-init (A, no start from Ψ3d); real-only (B, real frames alone);
     pseudo-p (C, pseudo views for the motion alone); pseudo-q (D, pseudo views for the target alone)."""
@@ -95,6 +98,15 @@ class MotionRecipe(Stage):
                     out[name].load_state_dict(state)
                 except RuntimeError as e:
                     raise HeadcastError(f"{self.encoder}: not weights of portrait4d.encoder") from e
+        if self.start:
+            before = read_networks(self.start)
+            for name, part in (("synthesizer", before.psi), ("motion", before.motion), ("said", before.said)):
+                try:
+                    out[name].load_state_dict(part.state_dict() if part is not None else {})
+                except RuntimeError as e:
+                    raise HeadcastError(
+                        f"{self.start}: not weights of portrait4d.motion, --size {self.size}"
+                    ) from e
         return out
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:

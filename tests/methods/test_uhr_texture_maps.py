@@ -258,6 +258,18 @@ def test_files_are_sixteen_bit(tmp_path: Path) -> None:
     assert normal is not None and abs(float(np.linalg.norm(normal, axis=-1).mean()) - 1) < 1e-4
 
 
+def test_off_the_skin_the_photo_stays() -> None:
+    image, rgb = torch.rand(7, 8, 8), torch.rand(3, 8, 8)
+    before, trust = image.clone(), torch.zeros(8, 8)
+    trust[:, 4:] = 1
+    infer.only_skin(image, rgb, trust)
+    assert torch.allclose(image[:, :, 4:], before[:, :, 4:], atol=1e-6)
+    assert torch.allclose(image[:3, :, :4], rgb[:, :, :4], atol=1e-6)
+    assert torch.allclose(
+        image[3:6, :, :4], torch.tensor([0.5, 0.5, 1.0])[:, None, None].expand(3, 8, 4), atol=1e-6
+    )
+
+
 def test_sizes_by_word() -> None:
     assert side_of("4k") == 4096 and side_of("512") == 512
     with pytest.raises(HeadcastError, match="1k, 2k"):

@@ -45,7 +45,8 @@ class Result:
 
     Attributes:
         picture: (n, n, 3) the square about the face, sRGB 0..1; camera: of it.
-        image: (7, n, n) albedo (sRGB), micronormal ((n + 1) / 2, frame of ``data.micro_of``), specular.
+        image: (7, n, n) albedo (sRGB), micronormal ((n + 1) / 2, frame of ``data.micro_of``), specular; off
+            the skin the photo's colours, flat.
         prior: (5, s, s) UV and geometry normal of stage 1. guide: (7, s, s).
         texture: (7, T, T) in UV, micronormals in its tangent frame. seen: (T, T) share taken from the photo.
         notes: what the user should know.
@@ -156,6 +157,7 @@ def texture_maps(
     )  # fmt: skip
     texture, seen = in_uv(image, pixels, size)
     del triangle, bary, pixels  # room for 4096²
+    only_skin(image, rgb, trust)
     say(0.85, "filling what is hidden")
     seen = fill.softened(seen)
     if geometry.own:
@@ -167,6 +169,16 @@ def texture_maps(
         texture = fill.pulled(texture, seen)
     say(1.0, "done")
     return Result(rgb, camera, image, found, guide, texture, seen, tuple(notes))
+
+
+def only_skin(
+    image: Float[Tensor, "7 n n"], rgb: Float[Tensor, "3 n n"], trust: Float[Tensor, "n n"]
+) -> None:
+    """Off the skin, which is all that the networks know: the photo's colours, flat; in place."""
+    image[:3].sub_(rgb).mul_(trust).add_(rgb)
+    flat = torch.tensor([0.5, 0.5, 1.0]).to(image)
+    for c in range(3):
+        image[3 + c].sub_(flat[c]).mul_(trust).add_(flat[c])
 
 
 def in_uv(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Tensor, Tensor]:

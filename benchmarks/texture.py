@@ -21,8 +21,8 @@ from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.uhr_texture import fill
-from headcast.methods.uhr_texture.geometry import fitted
-from headcast.methods.uhr_texture.infer import drawn, image_maps, in_uv
+from headcast.methods.uhr_texture.geometry import drawn, fitted
+from headcast.methods.uhr_texture.infer import image_maps, in_uv
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
 from headcast.methods.uhr_texture.unwrap import pixels_of
 from headcast.methods.uhr_texture.usual import face_share, predefined

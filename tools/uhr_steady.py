@@ -23,8 +23,8 @@ from torch.nn.functional import grid_sample, normalize
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
-from headcast.methods.uhr_texture.geometry import fitted
-from headcast.methods.uhr_texture.infer import geometry_prior, image_maps
+from headcast.methods.uhr_texture.geometry import fitted, geometry_prior
+from headcast.methods.uhr_texture.infer import image_maps
 from headcast.methods.uhr_texture.light import freed, shading_of
 from headcast.methods.uhr_texture.network import resized
 from headcast.methods.uhr_texture.square import crop_of, skin_trust

@@ -17,8 +17,15 @@ from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.uhr_texture import fill, infer
 from headcast.methods.uhr_texture.data import made_looks
-from headcast.methods.uhr_texture.geometry import fitted, foreign, read_camera, read_obj
-from headcast.methods.uhr_texture.infer import Result, drawn, geometry_prior, image_maps, in_uv
+from headcast.methods.uhr_texture.geometry import (
+    drawn,
+    fitted,
+    foreign,
+    geometry_prior,
+    read_camera,
+    read_obj,
+)
+from headcast.methods.uhr_texture.infer import Result, image_maps, in_uv
 from headcast.methods.uhr_texture.light import freed, shading_of
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
 from headcast.methods.uhr_texture.patches import refined

@@ -16,9 +16,10 @@ from headcast.files import check_readable
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.render.geometry import vertex_normals
+from headcast.render.mesh import rasterize_mesh
 from headcast.rotation import axis_angle_to_matrix
 
-__all__ = ["Geometry", "fitted", "foreign", "read_camera", "read_obj"]
+__all__ = ["Geometry", "drawn", "fitted", "foreign", "geometry_prior", "read_camera", "read_obj"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,25 @@ class Geometry:
     faces_uv: Int[Tensor, "f 3"]
     own: bool
     skin: Tensor
+
+
+def drawn(geometry: Geometry, camera: Camera) -> tuple[Tensor, Tensor]:
+    """Triangle and barycentrics at every pixel of a camera."""
+    flip = torch.tensor([1.0, -1.0, -1.0])
+    at = Camera(camera.K, torch.eye(4), camera.width, camera.height)
+    found = rasterize_mesh(geometry.vertices * flip, geometry.faces, at)
+    return found.triangle, found.barycentric
+
+
+def geometry_prior(geometry: Geometry, camera: Camera, side: int) -> Float[Tensor, "5 s s"]:
+    """UV and normal of a mesh as the predictor gives them."""
+    triangle, bary = drawn(geometry, camera.scaled(side / camera.width))
+    on = (triangle >= 0)[..., None].float()
+    t = triangle.clamp(min=0).long()
+    uv = (geometry.uv[geometry.faces_uv[t]] * bary[..., None]).sum(-2)
+    normal = (geometry.normals[geometry.faces[t]] * bary[..., None]).sum(-2)
+    normal = torch.nn.functional.normalize(normal, dim=-1)
+    return (torch.cat([uv, (normal + 1) / 2], -1) * on).permute(2, 0, 1)
 
 
 def before(camera: Camera, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:

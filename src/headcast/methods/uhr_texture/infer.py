@@ -18,7 +18,7 @@ from headcast.head.maps import SkinMaps
 from headcast.head.model import HeadModel
 from headcast.image import srgb_to_linear
 from headcast.methods.uhr_texture import fill
-from headcast.methods.uhr_texture.geometry import Geometry
+from headcast.methods.uhr_texture.geometry import Geometry, drawn, geometry_prior
 from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.network import resized
 from headcast.methods.uhr_texture.occluders import without_glasses
@@ -28,7 +28,6 @@ from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwra
 from headcast.methods.uhr_texture.usual import face_share, predefined
 from headcast.methods.uhr_texture.weights import Networks
 from headcast.observe.types import Observation
-from headcast.render.mesh import rasterize_mesh
 
 __all__ = ["Result", "image_maps", "texture_maps"]
 
@@ -99,25 +98,6 @@ def image_maps(
     maps[:3].add_(skin_mean(off, found, sure)[0][:, None, None]).clamp_(0, 1)
     fill.unit_normals(maps[3:6])
     return maps, found[0], guide[0]
-
-
-def drawn(geometry: Geometry, camera: Camera) -> tuple[Tensor, Tensor]:
-    """Triangle and barycentrics at every pixel of a camera."""
-    flip = torch.tensor([1.0, -1.0, -1.0])
-    at = Camera(camera.K, torch.eye(4), camera.width, camera.height)
-    found = rasterize_mesh(geometry.vertices * flip, geometry.faces, at)
-    return found.triangle, found.barycentric
-
-
-def geometry_prior(geometry: Geometry, camera: Camera, side: int) -> Float[Tensor, "5 s s"]:
-    """UV and normal of a mesh as the predictor gives them."""
-    triangle, bary = drawn(geometry, camera.scaled(side / camera.width))
-    on = (triangle >= 0)[..., None].float()
-    t = triangle.clamp(min=0).long()
-    uv = (geometry.uv[geometry.faces_uv[t]] * bary[..., None]).sum(-2)
-    normal = (geometry.normals[geometry.faces[t]] * bary[..., None]).sum(-2)
-    normal = torch.nn.functional.normalize(normal, dim=-1)
-    return (torch.cat([uv, (normal + 1) / 2], -1) * on).permute(2, 0, 1)
 
 
 def texture_maps(

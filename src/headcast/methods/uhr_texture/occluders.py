@@ -10,7 +10,7 @@ from torch.nn.functional import max_pool2d
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.methods.uhr_texture.fill import pulled
-from headcast.methods.uhr_texture.geometry import Geometry
+from headcast.methods.uhr_texture.geometry import Geometry, drawn
 from headcast.methods.uhr_texture.network import resized
 from headcast.methods.uhr_texture.square import over_square
 from headcast.methods.uhr_texture.unwrap import pixels_of
@@ -30,8 +30,6 @@ def glasses_in_uv(
     observation: Observation, geometry: Geometry, camera: Camera, trust: Float[Tensor, "n n"]
 ) -> Float[Tensor, "s s"] | None:
     """1 on texels that frames cover (lenses where skin is not trusted, either); None without glasses."""
-    from headcast.methods.uhr_texture.infer import drawn
-
     if observation.masks is None:
         return None
     mask = over_square(observation, observation.masks.glasses, LOOK)

@@ -14,7 +14,7 @@ from headcast.shots import find_cuts, longest_shot, signature
 from headcast.video import Clip, LazyFrames, constant_rate, iter_frames, read_video
 from headcast.video_out import AudioSource, write_video
 
-av = pytest.importorskip("av")
+av = pytest.importorskip("av", reason="the light core has no video codecs")
 
 
 def scene(t: int, kind: int = 0, h: int = 96, w: int = 128, light: float = 1.0) -> np.ndarray:

@@ -138,6 +138,7 @@ def in_blender(found: dict[str, Any]) -> Outcome:
     spaces = found["colour spaces"].values()
     wanted = {"colour": "sRGB", "numbers": "Non-Color"}
     good = good and all(space == wanted.get(role, space) for space, role in spaces)
+    good = good and any(role == "colour" for _, role in spaces)
     meshes = ", ".join(found["meshes"])
     words = f"{found['version']}: {meshes}; {len(shapes[0]) if shapes else 0} shape keys"
     return Outcome("Blender", good, words)

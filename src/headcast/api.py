@@ -115,11 +115,12 @@ def create(
     if representation not in ("gaussians", "mesh"):
         raise HeadcastError(f"--representation {representation}: unknown; give gaussians or mesh")
     if skin_maps:
+        from headcast.methods.uhr_texture.run import BASE
         from headcast.methods.uhr_texture.weights import check_available
 
         check_available()
         # what is fitted shows only where the maps know nothing
-        texture_size = texture_size or 1024
+        texture_size = texture_size or BASE
     end = 1.0 if representation == "mesh" else 0.4
     worn = 0.6 * end if skin_maps else end
     torch.manual_seed(seed)

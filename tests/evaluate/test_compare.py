@@ -14,7 +14,7 @@ from headcast.image import load_image
 
 
 def test_one_number_for_one_thing(demo_photo: Path) -> None:
-    pytest.importorskip("dlib")
+    pytest.importorskip("dlib", reason="dlib comes with the extra metrics")
     identity = dlib_identity([])
     assert identity is not None
     rgb = load_image(demo_photo).rgb

@@ -13,7 +13,7 @@ from headcast.image import load_image
 
 
 def test_a_picture_is_itself_and_grey_is_lost(demo_photo: Path) -> None:
-    pytest.importorskip("dlib")
+    pytest.importorskip("dlib", reason="dlib comes with the extra metrics")
     rgb = load_image(demo_photo).rgb
     opaque = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
     with Judge() as judge:

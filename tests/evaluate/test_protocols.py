@@ -57,7 +57,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def setting(clips: Path, out: Path, **more: object) -> Setting:
-    pytest.importorskip("dlib")
+    pytest.importorskip("dlib", reason="dlib comes with the extra metrics")
     torch.manual_seed(0)
     device = torch.device("cpu")
     return Setting(("fit",), clips, out, load_networks(device), device, frames=7, measured=2, **more)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from headcast.image import LoadedImage, load_image
 from headcast.video import Clip, read_video
 from headcast.video_out import write_video
 
-pytest.importorskip("av")
+pytest.importorskip("av", reason="the light core has no video codecs")
 
 FORMATS = (
     "JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG progressive", "PNG palette", "TIFF deflate",

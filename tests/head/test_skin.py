@@ -13,8 +13,6 @@ from headcast.weights import card, weights_path
 
 @pytest.fixture(scope="module")
 def model() -> SkinModel:
-    if not weights_path("skin").is_file():
-        pytest.skip("no skin model is bundled")
     return SkinModel.load()
 
 

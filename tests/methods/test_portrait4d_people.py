@@ -124,6 +124,8 @@ def test_the_motion_encoder_learns_to_read_and_starts_stage_two(people: Path, tm
     assert torch.equal(started["motion"].out.weight, networks["motion"].out.weight)
     with pytest.raises(HeadcastError, match=r"not weights of portrait4d\.encoder"):
         MotionRecipe(**asked, encoder=str(tmp_path / "s.safetensors")).networks(1)
+    with pytest.raises(HeadcastError, match=r"e\.safetensors: not weights of portrait4d"):
+        StaticRecipe(size="tiny", start=str(tmp_path / "e.safetensors")).networks(1)
 
 
 def test_stronger_expressions_can_be_asked_for(people: Path) -> None:

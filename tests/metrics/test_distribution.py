@@ -17,14 +17,14 @@ def sets() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_frechet_is_torchmetrics(sets: tuple) -> None:
-    fid = pytest.importorskip("torchmetrics.image.fid")
+    fid = pytest.importorskip("torchmetrics.image.fid", reason="torchmetrics comes with the extra dev")
     a, b = (torch.from_numpy(x) for x in sets)
     theirs = fid._compute_fid(a.mean(0), torch.cov(a.T), b.mean(0), torch.cov(b.T))
     assert frechet_distance(*sets) == pytest.approx(float(theirs), rel=1e-8)
 
 
 def test_kernel_is_torchmetrics(sets: tuple) -> None:
-    kid = pytest.importorskip("torchmetrics.image.kid")
+    kid = pytest.importorskip("torchmetrics.image.kid", reason="torchmetrics comes with the extra dev")
     a, b = (x[:60] for x in sets)  # torchmetrics takes sets of one size
     theirs = kid.poly_mmd(torch.from_numpy(a), torch.from_numpy(b))
     assert kernel_distance(a, b) == pytest.approx(float(theirs), rel=1e-8)

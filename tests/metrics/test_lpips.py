@@ -89,7 +89,7 @@ def test_published_names_and_sizes() -> None:
 
 
 def test_published_heads_fit(files: tuple[Path, Path]) -> None:
-    package = pytest.importorskip("torchmetrics")
+    package = pytest.importorskip("torchmetrics", reason="torchmetrics comes with the extra dev")
     folder = Path(package.__file__).parent / "functional" / "image" / "lpips_models"
     network = load_lpips(files[0], folder / "alex.pth")
     assert [getattr(network, f"head{k}").numel() for k in range(5)] == [64, 192, 384, 256, 256]

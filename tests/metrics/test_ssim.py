@@ -24,7 +24,7 @@ def batch(x: np.ndarray) -> torch.Tensor:
 
 
 def test_mirrored_borders_are_torchmetrics(pair: tuple) -> None:
-    functional = pytest.importorskip("torchmetrics.functional.image")
+    functional = pytest.importorskip("torchmetrics.functional.image", reason="it comes with the extra dev")
     a, b = pair
     ours = ssim_maps(a / 255, b / 255, "mirror")[0].mean()
     theirs = functional.structural_similarity_index_measure(batch(b), batch(a), data_range=1.0)
@@ -56,7 +56,7 @@ def test_the_map_and_the_number_are_one_formula(pair: tuple) -> None:
 
 
 def test_multi_scale_is_torchmetrics(pair: tuple) -> None:
-    functional = pytest.importorskip("torchmetrics.functional.image")
+    functional = pytest.importorskip("torchmetrics.functional.image", reason="it comes with the extra dev")
     a, b = pair
     theirs = functional.multiscale_structural_similarity_index_measure(
         batch(b), batch(a), data_range=1.0, betas=BETAS

@@ -29,7 +29,6 @@ from headcast.methods.portrait4d.stage import (
     synthesizer_of,
 )
 from headcast.methods.portrait4d.stored import read_people
-from headcast.training.config import TrainConfig
 from headcast.weights import weights_path
 
 __all__ = ["Ablation", "MotionRecipe"]
@@ -50,14 +49,13 @@ class MotionRecipe(Stage):
     """Ψ: cross-view self-reenactment on clips that a frozen Ψ3d has turned into many views (Eq. 3-5)."""
 
     name: ClassVar[str] = "portrait4d"
-    defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.995, warmup=50, clip=1.0, cooldown=0.3)
 
     static: str = "portrait4d-static"
     """Weights of Ψ3d: a file, or the bundled ones."""
     encoder: str = ""
     """Weights of portrait4d.encoder for the motion encoder to begin with (the paper's was trained before)."""
     start: str = ""
-    """Weights of an earlier portrait4d.motion to go on from, instead of ``static`` and ``encoder``."""
+    """Weights of an earlier portrait4d.motion to go on from; Ψ3d of ``static`` still draws pseudo views."""
     ablation: Ablation = "full"
     """The paper's configurations: full; no-init (A, no start from Ψ3d); real-only (B, real frames alone);
     pseudo-p (C, pseudo views for the motion alone); pseudo-q (D, pseudo views for the target alone)."""

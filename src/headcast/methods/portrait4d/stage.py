@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,9 +23,19 @@ from headcast.methods.portrait4d.losses import (
     telling,
 )
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, Picture, Synthesizer
+from headcast.training.config import TrainConfig
 from headcast.weights import load_tensors
 
-__all__ = ["Networks", "Stage", "adam", "grid", "is_motion", "shipped_synthesizer", "synthesizer_of"]
+__all__ = [
+    "Networks",
+    "Stage",
+    "adam",
+    "begin_with",
+    "grid",
+    "is_motion",
+    "shipped_synthesizer",
+    "synthesizer_of",
+]
 
 WEIGHTS = {
     "l1": 1.0, "l1_raw": 1.0, "perceptual": 0.5, "identity": 0.3, "depth": 1.0, "opacity": 1.0, "behind": 0.5,
@@ -49,14 +59,25 @@ def synthesizer_of(file: str, device: str, config: Config = SMALL) -> Synthesize
         HeadcastError: weights of something else or of another size.
     """
     network = Synthesizer(config)
+    if not all(map(is_motion, begin_with(network, file))):
+        raise HeadcastError(f"{file}: not weights of portrait4d.static")
+    return network.to(device).eval().requires_grad_(False)
+
+
+def begin_with(network: Synthesizer, file: str) -> list[str]:
+    """Puts the tensors of a file, or of bundled weights by name, into Ψ; gives the names that it lacks.
+
+    Raises:
+        HeadcastError: weights of something else or of another size.
+    """
     state = {k: v.float() for k, v in load_tensors(file)[0].items() if not k.startswith("_")}
     try:
         found = network.load_state_dict(state, strict=False)
     except RuntimeError as e:
         raise HeadcastError(f"{file}: weights of another size; check --size") from e
-    if found.unexpected_keys or not all(map(is_motion, found.missing_keys)):
-        raise HeadcastError(f"{file}: not weights of portrait4d.static")
-    return network.to(device).eval().requires_grad_(False)
+    if found.unexpected_keys:
+        raise HeadcastError(f"{file}: not weights of portrait4d")
+    return found.missing_keys
 
 
 def adam(groups: list[dict[str, Any]], rate: float, first: float = 0.0) -> torch.optim.Optimizer:
@@ -88,6 +109,8 @@ def grid(columns: list[Tensor]) -> UInt8[np.ndarray, "h w 3"]:
 @dataclass(frozen=True)
 class Stage:
     """What both stages share."""
+
+    defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.995, warmup=50, clip=1.0, cooldown=0.3)
 
     people: int = 4
     """Synthetic people in a batch; the paper's batch is 32."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,14 +18,13 @@ from headcast.methods.portrait4d.stage import (
     Networks,
     Stage,
     adam,
+    begin_with,
     grid,
     is_motion,
     shipped_synthesizer,
     synthesizer_of,
 )
 from headcast.methods.portrait4d.stored import read_people
-from headcast.training.config import TrainConfig
-from headcast.weights import load_tensors
 
 __all__ = ["StaticRecipe"]
 
@@ -41,7 +39,6 @@ class StaticRecipe(Stage):
     """Ψ3d: one picture of a synthetic head in, the same head from another side out (Eq. 2)."""
 
     name: ClassVar[str] = "portrait4d-static"
-    defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.995, warmup=50, clip=1.0, cooldown=0.3)
 
     start: str = ""
     """Weights to begin with: a file of portrait4d.average (small) or of an earlier portrait4d.static."""
@@ -50,16 +47,18 @@ class StaticRecipe(Stage):
     begins; so long its renderer is used and rests, as GenHead's in the paper."""
 
     def networks(self, seed: int) -> Networks:
-        """Ψ3d and the discriminator."""
+        """Ψ3d and the discriminator.
+
+        Raises:
+            HeadcastError: ``start`` or ``teacher`` are weights of something else or of another size.
+        """
         torch.manual_seed(seed)
         psi = Synthesizer(self.config)
         if self.teacher:
             lent = synthesizer_of(self.teacher, "cpu", self.config).state_dict()
             psi.load_state_dict({k: v for k, v in lent.items() if k.startswith(RENDERER)}, strict=False)
         if self.start:
-            psi.load_state_dict(
-                {k: v.float() for k, v in load_tensors(Path(self.start))[0].items()}, strict=False
-            )
+            begin_with(psi, self.start)
         return {"synthesizer": psi, "judge": Discriminator(self.config.side)}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:

@@ -21,7 +21,7 @@ from headcast.methods.uhr_texture.write import PictureFormat, wearing, write_glb
 from headcast.observe.types import Observation
 from headcast.weights import card
 
-__all__ = ["Options", "dress", "side_of", "texture_photo", "with_skin_maps"]
+__all__ = ["BASE", "Options", "dress", "side_of", "texture_photo", "with_skin_maps"]
 
 BASE = 1024
 """Side of the fitted texture under the maps: it only shows where the photo shows nothing."""

@@ -1,7 +1,7 @@
 """Synthetic people for headcast train portrait4d.* on a machine that synthesizes slower than it trains.
 
 python tools/build_portrait4d_people.py --out people --people 400 [--views 4] [--size 128] [--seed 404]
-    [--apart .67] [--expression 1]
+    [--apart .67] [--expression 1] [--still-neck]
 
 Four people a file; what exists is kept, so that a stopped run goes on.
 """
@@ -31,6 +31,9 @@ def main() -> None:
     parser.add_argument("--split", default="train", choices=("train", "test"))
     parser.add_argument("--apart", type=float, default=1 / CLIP_FPS, help="seconds between the two moments")
     parser.add_argument("--expression", type=float, default=1.0, help="scales expressions")
+    parser.add_argument(
+        "--still-neck", action="store_true", help="the two moments differ by expression alone"
+    )
     parser.add_argument("--device", default="auto")
     a = parser.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
@@ -40,8 +43,9 @@ def main() -> None:
         if not path.exists():
             numbers = np.arange(first, min(first + AT_ONCE, a.people))
             made = made_people(
-                numbers, a.views, a.size, a.split, a.seed, device, apart=a.apart, expression=a.expression
-            )
+                numbers, a.views, a.size, a.split, a.seed, device, apart=a.apart, expression=a.expression,
+                still_neck=a.still_neck,
+            )  # fmt: skip
             write_people(path, made)
             print(f"{first + len(numbers)} of {a.people} people", flush=True)
 

@@ -30,6 +30,7 @@ class SynthConfig:
         people, frames, views: persons in a batch, moments of each, cameras at each moment. Views of a moment
             share its light, so that they are views of one scene.
         clip: the frames of a person are consecutive, at ``fps``; else unrelated moments.
+        still_neck: frames of a clip keep the first one's neck, so that the expression alone moves.
         texture: side of the skin textures; 0: twice the picture's.
         antialias: RGB, alpha, albedo and the like are means over antialias² samples a pixel.
         framing: where cameras stand, see ``synth.views``.
@@ -51,6 +52,7 @@ class SynthConfig:
     views: int = 1
     clip: bool = False
     fps: float = 25.0
+    still_neck: bool = False
     texture: int = 0
     antialias: int = 2
     framing: Framing = "portrait"

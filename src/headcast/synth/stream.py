@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -86,6 +86,9 @@ def make_batch(
         motion = draw_motion(dice, T, config.fps, config.expression)
     else:
         motion = draw_moments(moments, config.expression)
+    if config.still_neck:
+        first = torch.arange(P, device=device).repeat_interleave(T) * T
+        motion = replace(motion, neck=motion.neck[first])
     params = _params(assets, person[of_frame], motion)
     worn = of_frame  # which textures each moment wears
     if config.pbr:

@@ -93,6 +93,11 @@ class Shots:
         behind = (self.background * background[:, :, None, None]).clamp(max=1)
         return replace(self, head=h, background=behind, image=(h + (1 - self.alpha) * behind) * 2 - 1)
 
+    def before(self, background: Float[Tensor, "b 3 h w"]) -> Shots:
+        """Before other backgrounds."""
+        image = (self.head + (1 - self.alpha) * background) * 2 - 1
+        return replace(self, background=background, image=image)
+
     def box(self, K: Float[Tensor, "b 3 3"], cam_from_world: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4"]:
         """x0, y0, x1, y1 around the faces' 478 points as cameras see them, pixels."""
         points = seen_from(self.face, K, cam_from_world)

@@ -21,6 +21,7 @@ __all__ = [
     "gradient_penalty",
     "planes_apart",
     "reconstruction",
+    "shrunk",
     "telling",
 ]
 

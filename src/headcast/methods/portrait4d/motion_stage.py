@@ -15,9 +15,9 @@ from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.clips import clip_pair, joined
 from headcast.methods.portrait4d.data import Shots, clip_frames, drawn_views, rays_between, seen_from
 from headcast.methods.portrait4d.encoder import SPREAD, parts_of
-from headcast.methods.portrait4d.losses import Discriminator, Target, moving_parts
+from headcast.methods.portrait4d.losses import Discriminator, Target, moving_parts, shrunk
 from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, WeightsToMotion, faces_of, told
-from headcast.methods.portrait4d.network import Picture, Synthesizer
+from headcast.methods.portrait4d.network import Appearance, Picture, Synthesizer
 from headcast.methods.portrait4d.networks import read_networks
 from headcast.methods.portrait4d.stage import (
     Networks,
@@ -39,9 +39,30 @@ SAID = 0.1
 READ = 0.1
 """Of reading expression and gaze back out of embeddings. The paper's encoder was trained before."""
 MOVING = 40.0
-"""How much more L1 counts around mouth and eyes (small only)."""
-BY_WEIGHTS = 0.5
+"""How much more counts around mouth and eyes than elsewhere (small only)."""
+DIFFERENCE = 4.0
+"""Weight of the term on what the expression changes (small only)."""
+FASTER = 10.0
+"""How much faster than the rest the planes learn that expressions add."""
+BY_WEIGHTS = 0.75
 """Share of drivers whose embedding comes from their expression weights, where these are known exactly."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawing and what belongs to it.
+
+    Attributes:
+        picture: I_re of Eq. 4. target: what it is to match. kept: what Ψ kept of the sources.
+        v_s, own: embeddings of the sources' and of the drivers' real frames. Not v_d: a weak Ψ3d blurs what
+            its pseudo view should show, and nothing can be read from that.
+    """
+
+    picture: Picture
+    target: Target
+    kept: Appearance
+    v_s: Float[Tensor, "b m"]
+    own: Float[Tensor, "b m"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +85,8 @@ class MotionRecipe(Stage):
     """Folder of real clips: frames in folders, as VFHQ, or videos; tracked as they are read."""
     clip_share: float = 0.5
     """Share of the batch that comes from them."""
+    difference_weight: float = DIFFERENCE
+    """Of the term on what an expression changes (small only; 0: the paper's terms alone)."""
 
     def networks(self, seed: int) -> Networks:
         """Ψ from Ψ3d's weights, the motion encoder, the map from weights to motion, the discriminator.
@@ -112,13 +135,18 @@ class MotionRecipe(Stage):
         psi = networks["synthesizer"]
         # the background rests: source and driver share a camera, and it would learn to copy the source's head
         still = lambda n: not is_motion(n) and not n.startswith("background")  # noqa: E731
-        groups = [*self.groups(psi, still), *self.groups(psi, is_motion, 2.5)]
+        added = lambda n: n.startswith("moving.planes")  # noqa: E731
+        motion = lambda n: is_motion(n) and not added(n)  # noqa: E731
+        groups = [
+            *self.groups(psi, still), *self.groups(psi, added, FASTER), *self.groups(psi, motion, 2.5),
+        ]  # fmt: skip
         groups[-1]["params"] += [p for k in ("motion", "said", "read") for p in networks[k].parameters()]
         return {"main": adam(groups, self.rate, self.memory), "judge": self.judge_adam(networks["judge"])}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Any]:
-        """``source`` and ``driver`` frames, two cameras each, and which of them the real frame replaces."""
-        source, driver = self.frames(index, seed, device)
+        """``source``, ``driver``, ``still`` (see ``frames``), two cameras each, and which of these the real
+        frame replaces."""
+        source, driver, still = self.frames(index, seed, device)
         chance = np.random.default_rng([seed, index, 4])
         shares = {  # of real frames: for I_d(θp), for I_d(θq)
             "full": (0.1, 0.8), "no-init": (0.1, 0.8), "real-only": (1, 1), "pseudo-p": (0.1, 1),
@@ -129,7 +157,7 @@ class MotionRecipe(Stage):
         by_weights = chance.random(self.people) < BY_WEIGHTS
         by_weights[: self.real] = False  # weights fitted to a frame say less than the frame
         return {
-            "source": source, "driver": driver,
+            "source": source, "driver": driver, "still": still,
             "K": views.K, "cam_from_world": views.cam_from_world, "real_p": real[0], "real_q": real[1],
             "by_weights": torch.from_numpy(by_weights).to(device),
         }  # fmt: skip
@@ -139,19 +167,21 @@ class MotionRecipe(Stage):
         """How many of a batch's clips are real."""
         return round(self.clip_share * self.people) if self.clips else 0
 
-    def frames(self, index: int, seed: int, device: torch.device) -> tuple[Shots, Shots]:
-        """Two frames of each clip: real ones first, then synthetic ones."""
+    def frames(self, index: int, seed: int, device: torch.device) -> tuple[Shots, Shots, Shots]:
+        """Two frames of each clip, and the first one's moment as the second one's camera sees it (real clips:
+        the first frame once more); real ones first, then synthetic ones."""
         real = self.real
         made, side = self.people - real, self.config.side
         pairs = [clip_pair(self.clips, index * real + k, seed, side, self.config) for k in range(real)]
+        seen = [[source, driver, source] for source, driver in pairs]
         if made and self.folder:
-            first, second = read_people(self.folder).clips(made, index, seed, device, side)
-            pairs.append((first, second))
+            seen.append(read_people(self.folder).clips(made, index, seed, device, side))
         elif made:
             both = clip_frames(made, 2, side, index, seed, device).with_neck(self.config)
-            pairs.append((both[slice(0, None, 2)], both[slice(1, None, 2)]))
-        source, driver = (joined([p[k] for p in pairs], device) for k in (0, 1))
-        return source, driver
+            source = both[slice(0, None, 2)]
+            seen.append([source, both[slice(1, None, 2)], source])
+        source, driver, still = (joined([s[k] for s in seen], device) for k in range(3))
+        return source, driver, still
 
     def pseudo(
         self, driver: Shots, K: Tensor, pose: Tensor, wanted: Bool[Tensor, " b"]
@@ -170,13 +200,8 @@ class MotionRecipe(Stage):
         image[wanted], alpha[wanted] = found.image.clamp(-1, 1).to(image), soft.to(alpha)
         return image, alpha
 
-    def drawn(
-        self, networks: Networks, batch: Any, jitter: bool
-    ) -> tuple[Picture, Target, tuple[Tensor, Tensor]]:
-        """I_re of Eq. 4, what it is to match, and the encoder's embeddings of both real frames.
-
-        Not v_d: a weak Ψ3d blurs what its pseudo view should show, and nothing can be read from that.
-        """
+    def drawn(self, networks: Networks, batch: Any, jitter: bool) -> Drawn:
+        """I_re of Eq. 4 and what it is to match."""
         psi, source, driver = networks["synthesizer"], batch["source"], batch["driver"]
         assert isinstance(psi, Synthesizer)
         c, n = self.config, self.people
@@ -190,44 +215,85 @@ class MotionRecipe(Stage):
             seen_from(driver.landmarks, K[p], pose[p]),
         )  # fmt: skip
         encoder = networks["motion"]
-        v_s = encoder(faces_of(source.image, seen_from(source.landmarks, source.K, source.cam_from_world)))
+        v_s, own = (encoder(faces_of(x.image, marks_of(x))) for x in (source, driver))
         v_d = encoder(faces_of(seen, marks))
-        own = encoder(faces_of(driver.image, seen_from(driver.landmarks, driver.K, driver.cam_from_world)))
         K_q, pose_q = chosen(real_q, driver.K, K[q]), chosen(real_q, driver.cam_from_world, pose[q])
         weight = None
         if c.mean_planes:
             weight = moving_parts(seen_from(driver.landmarks, K_q, pose_q), c.side, MOVING)
+            weight = weight / weight.mean()
         # without its opacity the background would paint heads
         target = Target(
             image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight
         )  # fmt: skip
+        kept = psi.appearance(source.image, v_s)
         said = networks["said"](told(driver.params))
-        head = psi.head(psi.appearance(source.image, v_s), chosen(batch["by_weights"], said, v_d))
+        head = psi.head(kept, chosen(batch["by_weights"], said, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
-        return psi.render(head, rays, driver.neck(c), jitter), target, (v_s, own)
+        return Drawn(psi.render(head, rays, driver.neck(c), jitter), target, kept, v_s, own)
+
+    def difference(
+        self, networks: Networks, batch: Any, drawn: Drawn, jitter: bool
+    ) -> Float[Tensor, ""]:  # fmt: skip
+        """How far what the driver's expression changes is from what it should change, seen from the driver's
+        camera: how a head looks is further off than what an expression changes, but here it cancels."""
+        psi, driver, still = networks["synthesizer"], batch["driver"], batch["still"]
+        assert isinstance(psi, Synthesizer)
+        c, said = self.config, networks["said"](told(still.params))
+        head = psi.head(drawn.kept, chosen(batch["by_weights"], said, drawn.v_s))
+        plain = psi.render(head, still.rays(c, c.side // 4), still.neck(c), jitter)
+        change = driver.image - still.image
+        weight = torch.maximum(
+            *(moving_parts(marks_of(x), c.side, MOVING) for x in (driver, still))
+        )  # fmt: skip
+        weight = weight / weight.mean()
+        share = batch["real_q"].to(change)
+        share[: self.real] = 0  # a real clip's camera has moved
+        share = share / share.sum().clamp(min=1)
+        out = change.new_zeros(())
+        n = plain.raw.shape[-1]
+        for got, true, w in (
+            (drawn.picture.image - plain.image, change, weight),
+            (drawn.picture.raw - plain.raw, shrunk(change, n), shrunk(weight, n)),
+        ):
+            off = got - true
+            out = out + (((2 * off.square() + 0.5 * off.abs()) * w).mean((1, 2, 3)) * share).sum()
+        return out
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
-        """Eq. 5; how far the embedding of weights is from their face's, and how well faces' tell weights."""
+        """Eq. 5; what the expression changes; how far faces' embeddings are from those of their weights, and
+        how well they tell weights."""
         adversarial = step * self.people >= self.adversarial_from
         if optimizer == "judge" and not adversarial:
             return {}
-        with torch.set_grad_enabled(optimizer == "main"):
-            drawn, target, (v_s, v_d) = self.drawn(networks, batch, True)
+        differs = optimizer == "main" and self.config.expressions > 0 and self.difference_weight > 0
+        dice = int(torch.randint(1 << 31, ()))  # both renderings sample their rays alike
+        with torch.set_grad_enabled(optimizer == "main"), torch.random.fork_rng():
+            torch.manual_seed(dice)
+            drawn = self.drawn(networks, batch, True)
         if optimizer == "judge":
-            return self.judge_losses(networks["judge"], drawn, target, step)
-        out = self.terms(networks, drawn, target, adversarial)
+            return self.judge_losses(networks["judge"], drawn.picture, drawn.target, step)
+        out = self.terms(networks, drawn.picture, drawn.target, adversarial)
+        if differs:
+            with torch.random.fork_rng():
+                torch.manual_seed(dice)
+                out["difference"] = self.difference_weight * self.difference(networks, batch, drawn, True)
         both = torch.cat([told(batch[k].params) for k in ("source", "driver")])
-        off = (networks["read"](torch.cat([v_s, v_d])) - both) / SPREAD
-        said, v_d = networks["said"](told(batch["driver"].params)), v_d.detach()
-        spread = v_d.square().mean().clamp(min=1e-3)
+        found = torch.cat([drawn.v_s, drawn.own])
+        off = (networks["read"](found) - both) / SPREAD
+        said = networks["said"](both).detach()
+        apart = (found - said).square().mean(1) / said.square().mean().clamp(min=1e-3)
+        # weights fitted to a real face say less than the face
+        made = torch.arange(self.people, device=apart.device) >= self.real
         return {
-            **out, "said": SAID * (said - v_d).square().mean() / spread, "read": READ * off.square().mean(),
+            **out, "said": SAID * (apart * made.repeat(2)).mean(), "read": READ * off.square().mean(),
         }  # fmt: skip
 
     def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Source, driver, result, target."""
-        drawn, target, _ = self.drawn(networks, batch, False)
-        return grid([batch["source"].image, batch["driver"].image, drawn.image, target.image])
+        drawn = self.drawn(networks, batch, False)
+        columns = [batch["source"].image, batch["driver"].image, drawn.picture.image, drawn.target.image]
+        return grid(columns)
 
     def shipped(self, networks: Networks) -> dict[str, Tensor]:
         """Ψ, and beside it ``_motion.*`` and ``_said.*``."""
@@ -249,3 +315,8 @@ class MotionRecipe(Stage):
 def chosen(which: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Entries of the batch from ``a`` where ``which``, else from ``b``."""
     return torch.where(which.reshape(-1, *[1] * (a.dim() - 1)), a, b)
+
+
+def marks_of(shots: Shots) -> Float[Tensor, "b 68 2"]:
+    """Pixels of the landmarks."""
+    return seen_from(shots.landmarks, shots.K, shots.cam_from_world)

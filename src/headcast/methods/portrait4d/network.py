@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate, layer_norm
 
 from headcast.camera import Camera
 from headcast.methods.portrait4d.encoders import BackgroundNet, DetailEncoder, GlobalEncoder, with_coordinates
+from headcast.methods.portrait4d.moving import MovingPlanes
 from headcast.methods.portrait4d.transformer import Canonicalizer, TriplaneGenerator
 from headcast.nets.skip_synthesis import Noise, SuperResolution
 from headcast.nets.triplane import RadianceDecoder, sample_planes
@@ -44,6 +45,8 @@ class Config:
         units_per_metre: the world's. The published network lives in FLAME's units times three.
         mean_planes: planes of an average head are learned by themselves and the generator adds what a person
             differs by (not in the paper; a budget of minutes would go into finding the average head).
+        steady: features of unit size, embeddings normalized, activations that leak.
+        expressions: learned planes that expressions add to the average's (``moving``); 0: the paper.
     """
 
     side: int = 512
@@ -71,6 +74,7 @@ class Config:
     units_per_metre: float = 3.0
     mean_planes: bool = False
     steady: bool = False
+    expressions: int = 0
 
 
 OFFICIAL = Config()
@@ -79,6 +83,7 @@ SMALL = Config(
     detail_widths=(16, 24), width=128, heads=4, blocks=1, motion_hidden=64, motion_tokens=8,
     canonical_widths=(40, 32), triplane_widths=(40, 32), features=16, decoder_width=32, background_width=12,
     styles=32, super_widths=(32, 24), coarse=12, fine=12, mean_planes=True, steady=True,
+    expressions=24,
 )  # fmt: skip
 
 
@@ -86,7 +91,7 @@ TINY = replace(
     SMALL, side=64, motion=16, resnet_width=8, resnet_blocks=(1, 1, 1, 1), global_width=16,
     detail_widths=(8, 8), width=32, blocks=1, motion_hidden=16, motion_tokens=4, canonical_widths=(16, 8),
     triplane_widths=(16, 16), features=8, decoder_width=16, background_width=8, styles=16,
-    super_widths=(16, 16), coarse=12, fine=12,
+    super_widths=(16, 16), coarse=12, fine=12, expressions=4,
 )  # fmt: skip
 """Learns little; for trying things out."""
 
@@ -161,6 +166,10 @@ class Synthesizer(nn.Module):
         if c.mean_planes:
             self.mean = nn.Parameter(0.1 * torch.randn(1, 3, c.features, c.side // 2, c.side // 2))
             start_evenly(self)
+        self.moving = None
+        if c.expressions:
+            half = c.cube / 2 / c.units_per_metre
+            self.moving = MovingPlanes(c.motion, c.expressions, c.features, c.side // 2, half)
 
     def appearance(
         self, image: Float[Tensor, "b 3 h w"], source: Float[Tensor, "b m"] | None = None
@@ -181,9 +190,14 @@ class Synthesizer(nn.Module):
 
     def head(self, seen: Appearance, driver: Float[Tensor, "b m"] | None = None) -> Head:
         """The tri-planes T; ``driver`` is the motion embedding v_d, None for Ψ3d."""
-        canonical = self.encoder_canonical.reenacted(seen.tokens, self.motion(driver), seen.columns)
+        motion = self.motion(driver)
+        canonical = self.encoder_canonical.reenacted(seen.tokens, motion, seen.columns)
         planes = self.generator_triplane(canonical, seen.detail)
-        return Head(self.mean + APART * planes if self.config.mean_planes else planes, seen.background)
+        if self.config.mean_planes:
+            planes = self.mean + APART * planes
+        if self.moving is not None and motion is not None:
+            planes = planes + self.moving(motion)
+        return Head(planes, seen.background)
 
     def radiance(
         self, planes: Float[Tensor, "b 3 f h w"], points: Float[Tensor, "b n 3"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -137,9 +137,10 @@ def filled(network: nn.Module, state: dict[str, Tensor], file: str) -> None:
 
 
 def config_of(tensors: dict[str, Tensor], file: str) -> Config:
-    """Which configuration a file's tensors belong to."""
+    """Which configuration a file's tensors belong to; earlier files have no planes that expressions add."""
     length = len(tensors["w_avg"]) if "w_avg" in tensors else 0
     for config in (SMALL, TINY, OFFICIAL):
         if length == config.styles:
-            return config
+            moving = any(k.startswith("moving.") for k in tensors)
+            return config if moving or not config.expressions else replace(config, expressions=0)
     raise HeadcastError(f"{file}: not weights of portrait4d.motion")

@@ -90,7 +90,8 @@ def adam(groups: list[dict[str, Any]], rate: float, first: float = 0.0) -> torch
 
 def is_motion(name: str) -> bool:
     """Whether a parameter of Ψ belongs to its motion layers."""
-    return name.startswith("encoder_canonical") and any(part in name for part in MOTION_LAYERS)
+    within = name.startswith("encoder_canonical") and any(part in name for part in MOTION_LAYERS)
+    return within or name.startswith("moving")
 
 
 def shipped_synthesizer(network: nn.Module) -> dict[str, Tensor]:

@@ -96,13 +96,16 @@ class People:
         return [self.shots(who, moment, v, device, size).recoloured(*gains) for v in views[:2]]
 
     def clips(self, count: int, number: int, seed: int, device: torch.device, size: int) -> list[Shots]:
-        """The two moments of ``count`` people by the dice, one view."""
+        """The two moments of ``count`` people by the dice, and the first once more as the second's camera
+        sees it; all before the first picture's background."""
         dice = np.random.default_rng([seed, number, 6])
         who = torch.from_numpy(dice.integers(0, len(self.head), count))
-        view = torch.from_numpy(dice.integers(0, self.views, count))
+        view, other = (torch.from_numpy(dice.integers(0, self.views, count)) for _ in range(2))
         first = torch.from_numpy(dice.integers(0, MOMENTS, count))
         gains = self.gains(dice, count, device)
-        return [self.shots(who, m, view, device, size).recoloured(*gains) for m in (first, 1 - first)]
+        seen = ((first, view), (1 - first, other), (first, other))
+        shots = [self.shots(who, m, v, device, size).recoloured(*gains) for m, v in seen]
+        return [shots[0], *(s.before(shots[0].background) for s in shots[1:])]
 
     @staticmethod
     def gains(dice: np.random.Generator, count: int, device: torch.device) -> list[Tensor]:
@@ -118,17 +121,18 @@ class People:
 
 def made_people(
     numbers: Int[np.ndarray, " p"], views: int, size: int, split: str, seed: int, device: torch.device, *,
-    apart: float = 1 / CLIP_FPS, expression: float = 1.0,
+    apart: float = 1 / CLIP_FPS, expression: float = 1.0, still_neck: bool = False,
 ) -> dict[str, Tensor]:  # fmt: skip
     """Those people of the synthetic stream, as tensors to be stored.
 
     Args:
         apart: seconds between the two moments. expression: scales expressions.
+        still_neck: the neck is the same at both.
     """
     p = len(numbers)
     config = SynthConfig(
         split=split, size=size, people=p, frames=MOMENTS, views=views, clip=True, fps=1 / apart,  # type: ignore[arg-type]
-        framing="portrait4d", layers=2, expression=expression,
+        framing="portrait4d", layers=2, expression=expression, still_neck=still_neck,
     )  # fmt: skip
     shots = shots_of(make_batch(config, device, seed, numbers))
     every = (p, MOMENTS, views)

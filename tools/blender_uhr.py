@@ -3,9 +3,10 @@
     PYTHON_WITH_BPY tools/blender_uhr.py JOB.json
 
 The job: ``mesh`` (npz: vertices, faces, uv by corner), ``albedo``, ``normal``, ``gloss`` (PNG; red is
-specular, green roughness), ``camera`` (K, cam_from_world, size; OpenCV), ``samples``, ``threads`` (0: all),
-``shots``: each with ``sky`` (npy, equirectangular radiance), ``lamp`` (direction towards it, colour, angle),
-``picture`` (where the PNG goes). Mesh and textures stay loaded from one shot to the next.
+specular, green roughness), ``camera`` (K, cam_from_world, size; OpenCV), ``samples`` (the most a pixel gets)
+and ``noise`` (at which a pixel gets no more; 0: never), ``threads`` (0: all), ``shots``: each with ``sky``
+(npy, equirectangular radiance), ``lamp`` (direction towards it, colour, angle), ``picture`` (where the PNG
+goes). Mesh and textures stay loaded from one shot to the next.
 Blender is a program of its own here; nothing of it is part of headcast.
 """
 
@@ -21,6 +22,11 @@ import numpy as np
 
 CV_TO_GL = mathutils.Matrix(((1, 0, 0, 0), (0, -1, 0, 0), (0, 0, -1, 0), (0, 0, 0, 1)))
 Y_UP_TO_Z_UP = mathutils.Matrix(((1, 0, 0, 0), (0, 0, -1, 0), (0, 1, 0, 0), (0, 0, 0, 1)))
+
+LEAST = 4
+"""Samples that every pixel gets."""
+BOUNCES = 2
+"""From skin to skin: a bald head alone has little to light itself by."""
 
 
 def mesh(path: str) -> bpy.types.Object:
@@ -116,7 +122,12 @@ def main() -> None:
     camera(job["camera"])
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
-    scene.cycles.samples, scene.cycles.use_denoising = job["samples"], True
+    cycles = scene.cycles
+    cycles.samples, cycles.use_denoising = job["samples"], True
+    cycles.use_adaptive_sampling = job["noise"] > 0
+    cycles.adaptive_threshold, cycles.adaptive_min_samples = job["noise"], min(LEAST, job["samples"])
+    cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = BOUNCES, BOUNCES, 1
+    cycles.transmission_bounces = cycles.transparent_max_bounces = cycles.volume_bounces = 0
     scene.render.use_persistent_data = True
     if job.get("threads"):
         scene.render.threads_mode, scene.render.threads = "FIXED", job["threads"]

@@ -1,7 +1,7 @@
 """Synthetic looks for the recipes ``uhr.*``, made once where rendering while training is too slow.
 
     python tools/build_uhr_looks.py --out looks --people 200 [--split train] [--size 256] [--texture 1024]
-        [--windows 3] [--frames 1]
+        [--windows 3] [--frames 1] [--factors 2 4]
 
 A file a person; those that exist are left alone, so that several processes may share a folder.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from headcast.methods.uhr_texture.data import WINDOWS, made_looks, write_looks
+from headcast.methods.uhr_texture.data import FACTORS, WINDOWS, made_looks, write_looks
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=606)
     parser.add_argument("--windows", type=int, default=WINDOWS, help="of each look; stage 1 needs none")
     parser.add_argument("--frames", type=int, default=1, help="looks at each person, each in its own light")
+    parser.add_argument("--factors", type=float, nargs=2, default=FACTORS, help="how much finer windows are")
     args = parser.parse_args()
     for number in range(args.first, args.first + args.people):
         path = args.out / f"{args.split}_{number:05d}.safetensors"
@@ -36,7 +37,7 @@ def main() -> None:
             continue
         looks = made_looks(
             args.split, args.seed, np.array([number]), args.size, args.texture, torch.device("cpu"),
-            args.windows, args.frames,
+            args.windows, args.frames, tuple(args.factors),
         )  # fmt: skip
         write_looks(looks, path)
         print(path, flush=True)

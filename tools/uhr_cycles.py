@@ -2,12 +2,13 @@
 
     make blender
     python tools/uhr_cycles.py --out cycles [--heads 12] [--lights 2] [--size 1024] [--texture 2048]
-        [--truth 2048] [--threads 0]
+        [--truth 2048] [--samples 32] [--noise 0.1] [--threads 0]
 
 People of the test split, bald and without glasses, seen from about the front; per light an environment of
 soft lobes and a sun of finite size. A file a picture (``head00_light0.safetensors``: the channels of
-``uhr_texture.data.Looks.whole``, the first three from Cycles); those that exist are left alone. Pictures
-larger than ``--truth`` have their truth enlarged from there.
+``uhr_texture.data.Looks.whole``, the first three from Cycles); those that exist are left alone. First every
+head in the first light, then in the next; ``heads`` holds what Blender is given and may be deleted after all.
+Pictures larger than ``--truth`` have their truth enlarged from there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ from headcast.synth import SynthConfig, make_batch
 from headcast.synth.assets import load_assets
 from headcast.synth.batch import SynthBatch
 from headcast.synth.dice import Dice
-from headcast.weights import save_tensors
+from headcast.weights import load_tensors, save_tensors
 
 BLENDER = Path(__file__).with_name("blender_uhr.py")
+MAPS = ("albedo", "normal", "gloss")
 
 
 def sky_of(rng: np.random.Generator) -> np.ndarray:
@@ -60,7 +62,7 @@ def lamp_of(rng: np.random.Generator) -> dict:
     }  # fmt: skip
 
 
-def export(b: SynthBatch, folder: Path) -> dict:
+def export(b: SynthBatch, folder: Path) -> None:
     """Mesh and maps of a head as files."""
     head = load_assets(torch.device("cpu"), b.textures.shape[1]).head
     with torch.no_grad():
@@ -71,11 +73,8 @@ def export(b: SynthBatch, folder: Path) -> dict:
     z = (1 - t[..., 3:5].square().sum(-1, keepdim=True)).clamp(min=0).sqrt()
     normal = (torch.cat([t[..., 3:5], z], -1) + 1) / 2
     gloss = torch.cat([t[..., 5:7], torch.zeros_like(z)], -1)
-    for name, x in (("albedo", linear_to_srgb(t[..., :3])), ("normal", normal), ("gloss", gloss)):
+    for name, x in zip(MAPS, (linear_to_srgb(t[..., :3]), normal, gloss), strict=True):
         save_png(folder / f"{name}.png", (x.clamp(0, 1) * 65535).round().int().numpy().astype(np.uint16))
-    return {n: str(folder / f"{n}.png") for n in ("albedo", "normal", "gloss")} | {
-        "mesh": str(folder / "mesh.npz")
-    }
 
 
 def over_grey(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -84,45 +83,54 @@ def over_grey(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return (rgb * a + 110 * (1 - a)).astype(np.float32) / 255
 
 
-def one(args: argparse.Namespace, number: int) -> None:
-    """All lights of one person."""
-    files = [args.out / f"head{number:02d}_light{k}.safetensors" for k in range(args.lights)]
-    if all(f.exists() for f in files):
-        return
+def made(args: argparse.Namespace, number: int) -> Path:
+    """The folder with a person's mesh, maps, camera and truth."""
+    folder = args.out / "heads" / f"{number:02d}"
+    if (folder / "camera.json").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
     side = min(args.size, args.truth)
     config = SynthConfig(
         split="test", size=side, texture=args.texture, people=1, pbr=True, hair=False, glasses=False,
     )  # fmt: skip
     dice = Dice(np.array([[1, number]], np.int64), args.seed, torch.device("cpu"))
     b = make_batch(config, torch.device("cpu"), args.seed, np.array([number]), views=framed(dice, side))
+    save_tensors(folder / "truth.safetensors", {"maps": truth_maps(b)[0].half()}, {"what": "truth"})
+    export(b, folder)
     views = framed(dice, args.size)
-    truth = resized(truth_maps(b), args.size, args.size)[0]
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        job = export(b, folder)
-        job |= {
-            "samples": args.samples, "threads": args.threads, "shots": [],
-            "camera": {"K": views.K[0].tolist(), "cam_from_world": views.cam_from_world[0].tolist(),
-                       "size": [args.size, args.size]},
-        }  # fmt: skip
-        for k in range(args.lights):
-            rng = np.random.default_rng([args.seed, number, k])
-            np.save(folder / f"sky{k}.npy", sky_of(rng))
-            shot = {"sky": str(folder / f"sky{k}.npy"), "picture": str(folder / f"picture{k}.png")}
-            job["shots"].append(shot | {"lamp": lamp_of(rng)})
-        (folder / "job.json").write_text(json.dumps(job))
-        command = [args.blender, str(BLENDER), str(folder / "job.json")]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        for k, file in enumerate(files):
-            seen = load_image(folder / f"picture{k}.png")
-            alpha = np.full(seen.rgb.shape[:2], 255, np.uint8) if seen.alpha is None else seen.alpha
-            rgb = over_grey(seen.rgb, alpha)
-            maps = truth.clone()
-            maps[:3] = torch.from_numpy(rgb).permute(2, 0, 1)
-            maps[15] *= torch.from_numpy(alpha > 250).float()
-            args.out.mkdir(parents=True, exist_ok=True)
-            save_tensors(file, {"maps": maps.half()}, {"what": "cycles"})
-            print(file, flush=True)
+    camera = {"K": views.K[0].tolist(), "cam_from_world": views.cam_from_world[0].tolist()}
+    (folder / "camera.json").write_text(json.dumps(camera | {"size": [args.size, args.size]}))
+    return folder
+
+
+def one(args: argparse.Namespace, number: int, k: int) -> None:
+    """One person in one light."""
+    file = args.out / f"head{number:02d}_light{k}.safetensors"
+    if file.exists():
+        return
+    folder = made(args, number)
+    rng = np.random.default_rng([args.seed, number, k])
+    np.save(folder / "sky.npy", sky_of(rng))
+    picture = folder / "picture.png"
+    shot = {"sky": str(folder / "sky.npy"), "picture": str(picture), "lamp": lamp_of(rng)}
+    job = {n: str(folder / f"{n}.png") for n in MAPS} | {
+        "mesh": str(folder / "mesh.npz"), "camera": json.loads((folder / "camera.json").read_text()),
+        "samples": args.samples, "noise": args.noise, "threads": args.threads, "shots": [shot],
+    }  # fmt: skip
+    (folder / "job.json").write_text(json.dumps(job))
+    start = time.perf_counter()
+    subprocess.run(
+        [args.blender, str(BLENDER), str(folder / "job.json")], check=True, stdout=subprocess.DEVNULL
+    )
+    seen = load_image(picture)
+    alpha = np.full(seen.rgb.shape[:2], 255, np.uint8) if seen.alpha is None else seen.alpha
+    rgb = torch.from_numpy(over_grey(seen.rgb, alpha)).permute(2, 0, 1)
+    maps = load_tensors(folder / "truth.safetensors")[0]["maps"].float()
+    maps = resized(maps[None], args.size, args.size)[0]
+    maps[:3] = rgb
+    maps[15] *= torch.from_numpy(alpha > 250).float()
+    save_tensors(file, {"maps": maps.half()}, {"what": "cycles"})
+    print(f"{file} {time.perf_counter() - start:.0f} s", flush=True)
 
 
 def main() -> None:
@@ -133,9 +141,11 @@ def main() -> None:
     sizes = {"size": 1024, "texture": 2048, "truth": 2048, "samples": 32}
     for name, value in {"heads": 12, "first": 0, "lights": 2, **sizes, "threads": 0, "seed": 707}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--noise", type=float, default=0.1, help="at which a pixel gets no more; 0: never")
     args = parser.parse_args()
-    for number in range(args.first, args.heads):
-        one(args, number)
+    for k in range(args.lights):
+        for number in range(args.first, args.heads):
+            one(args, number, k)
 
 
 if __name__ == "__main__":

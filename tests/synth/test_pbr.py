@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,16 +13,17 @@ from torch.nn.functional import normalize
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.assets import load_assets
+from headcast.synth.dice import Dice
 from headcast.synth.fields import FOLDS
 from headcast.synth.lights import Lamps
 from headcast.synth.pbr import LINES, expressive, lit_skin
+from headcast.synth.relief import PITS, pits, without_grain
 
 CPU = torch.device("cpu")
 PLAIN = SynthConfig(size=48, texture=256, framing="front", hair=False)
 
 
 def test_only_skin_and_its_light_differ() -> None:
-    from dataclasses import replace
 
     plain = make_batch(PLAIN, CPU, 3, np.array([4]))
     pbr = make_batch(replace(PLAIN, pbr=True), CPU, 3, np.array([4]))
@@ -37,8 +39,9 @@ def test_only_skin_and_its_light_differ() -> None:
 
 def test_pores_are_deepest_on_the_nose() -> None:
     assets = load_assets(CPU, 256)
-    pores, lines = assets.relief()
-    assert assets.relief()[0] is pores
+    assert assets.relief() is assets.relief()
+    (pores, other), (lines, _) = assets.relief().of(Dice(np.array([[0, 1], [0, 2]]), 0, CPU))
+    assert not torch.equal(pores, other)
     r = assets.atlas.region
     nose, neck = r["nose"] * r["skin"] > 0.9, r["neck"] * r["skin"] > 0.9
     assert pores[nose].mean() > 2 * pores[neck].mean()
@@ -47,7 +50,7 @@ def test_pores_are_deepest_on_the_nose() -> None:
 
 def test_forehead_wrinkles_run_level() -> None:
     atlas = load_assets(CPU, 256).atlas
-    lines = load_assets(CPU, 256).relief()[1]
+    lines = load_assets(CPU, 256).relief().lines
     p = atlas.position
     brow = atlas.points[17:27, 1].max()
     here = (
@@ -110,3 +113,22 @@ def test_moments_wear_their_own_lines() -> None:
     assert len(b.textures) == 2 and b.owner.tolist() == [0, 1]
     assert not torch.equal(b.textures[0, ..., 3:5], b.textures[1, ..., 3:5])
     assert torch.equal(b.textures[0, ..., :3], b.textures[1, ..., :3])
+
+
+def test_pores_are_small_and_dense() -> None:
+    field = pits(1024, *PITS, "pits", CPU)
+    assert 0.02 < (pits(4096, *PITS, "pits", CPU)[:512, :512] > 0.25).float().mean() < 0.15
+    assert (
+        0.5 < field.mean() / pits(512, *PITS, "pits", CPU).mean() < 2
+    )  # coarse textures hold no more of them
+
+
+def test_smoothing_leaves_folds() -> None:
+    atlas = load_assets(CPU, 256).atlas
+    slope = torch.randn(1, 64, 64, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(without_grain(slope, atlas), slope)
+    smooth = without_grain(slope, replace(atlas, size=4096))
+    assert smooth.std() < 0.25 * slope.std()
+    slow = torch.linspace(0, 6, 64).sin().expand(1, 64, 64)
+    kept = without_grain(torch.stack([slow, slow], -1), replace(atlas, size=4096))
+    assert (kept[..., 0] - slow)[:, 8:-8, 8:-8].abs().max() < 0.03

@@ -28,7 +28,7 @@ from headcast.synth.fur import (
     style_fur,
 )
 from headcast.synth.openness import rest_bust, skin_below, vertex_openness
-from headcast.synth.pbr import Relief, make_relief
+from headcast.synth.relief import Relief, make_relief
 from headcast.synth.shade import fetch
 
 __all__ = ["Assets", "load_assets"]

@@ -16,6 +16,8 @@ __all__ = ["FOLDS", "Fields", "make_fields"]
 
 FOLDS = ("forehead", "forehead2", "crow", "nasolabial", "glabella", "under_eye", "marionette", "neck")
 BROWS = 6
+WIDE = 21
+"""Texels of the widest box filter at textures of 1024."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,12 @@ def _spots(p: Tensor, skin: Tensor) -> Callable[[Tensor, float], Tensor]:
 def soften(mask: Float[Tensor, "h w"], radius: int) -> Float[Tensor, "h w"]:
     """Two box filters of ``radius`` texels."""
     m, k = mask[None, None], 2 * max(radius, 1) + 1
+    # large ones a direction after the other; those of usual textures stay as they were, bit for bit
+    kernels = [(k, 1), (1, k)] if radius > WIDE else [(k, k)]
     for _ in range(2):
-        m = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(m, (k // 2,) * 4, "replicate"), k, 1)
+        m = torch.nn.functional.pad(m, (k // 2,) * 4, "replicate")
+        for kernel in kernels:
+            m = torch.nn.functional.avg_pool2d(m, kernel, 1)
     return m[0, 0]
 
 

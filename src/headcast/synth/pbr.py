@@ -15,19 +15,23 @@ from torch.nn.functional import normalize
 
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.render.shading import ggx_specular, sh_basis
-from headcast.synth.atlas import Atlas, spot_field
+from headcast.synth.atlas import Atlas
 from headcast.synth.dice import Dice
 from headcast.synth.fields import FOLDS, Fields
 from headcast.synth.lights import Lamps
 from headcast.synth.people import Person
+from headcast.synth.relief import Relief, without_grain
 from headcast.synth.shade import WRAP
 
-__all__ = ["LINES", "Relief", "expressive", "lit_skin", "make_relief", "porous"]
+__all__ = ["LINES", "expressive", "lit_skin", "porous"]
 
 BLEED = (0.85, 0.5, 0.3)
 """How much of the micro normal red, green and blue diffuse light overlook: red travels farthest in skin."""
-SMEAR = 9
-"""Texels to either side over which wrinkles are drawn out, at textures of 1024."""
+PIT_DEPTH, LINE_DEPTH = 1.2e-4, 1.2e-4
+"""Metres that pores and the furrows of the skin's fine net go down where they are deepest: furrows come to a
+roughness (root of the mean square) of some 10 micrometres on young skin, as measured profiles do."""
+PIT_DARK, LINE_DARK = (0.35, 0.45, 0.5), (0.1, 0.13, 0.15)
+"""Logarithms of what pores and furrows take from albedo: less light comes out of a cavity."""
 LINES: dict[str, dict[str, float]] = {
     "forehead": {"browInnerUp": 0.8, "browOuterUp": 0.7},
     "forehead2": {"browInnerUp": 0.7, "browOuterUp": 0.5},
@@ -41,84 +45,28 @@ LINES: dict[str, dict[str, float]] = {
 """Which expressions deepen which of ``fields.FOLDS``, and by how much; of names with sides, each its own."""
 DEEP = (2.5e-4, 2.5e-4, 2e-4, 4.5e-4, 2.5e-4, 2e-4, 2.5e-4, 0.0)
 """Metres that a line gains at the most."""
-Relief = tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]
-"""Depth of pores and of directed wrinkles, 0..1 each, before any person is drawn."""
-
-
-def make_relief(atlas: Atlas, fields: Fields) -> Relief:
-    """Pits, dense and deep on nose and cheeks, shallow elsewhere; wrinkles across the pull of muscles.
-
-    Wrinkles run level on forehead and neck, about eyes and mouth in circles: noise is averaged along
-    that direction (line integral convolution, Cabral and Leedom 1993).
-    """
-    size, device = atlas.size, atlas.position.device
-    height = atlas.position.shape[0]
-    fine = spot_field(size, 26000, 0.0011, "pores", device)
-    wide = spot_field(size, 9000, 0.0018, "wide pores", device)
-    tiles = [torch.cat([x, x[: height - size]]) for x in (fine, wide)]
-    skin = atlas.region["skin"] * (1 - atlas.region["lips"])
-    open_ = (fields.nose + 0.6 * fields.blush).clamp(max=1)
-    calm = 1 - 0.8 * (atlas.region["neck"] + atlas.region["shoulders"] + fields.lid).clamp(max=1)
-    pores = (tiles[0] * (0.35 + 0.65 * fields.pores) + 0.9 * tiles[1] * open_).clamp(max=1) * skin * calm
-    return pores, drawn_out(atlas, wrinkle_direction(atlas)) * skin
-
-
-def wrinkle_direction(atlas: Atlas) -> Float[Tensor, "h w 2"]:
-    """Unit direction of fine wrinkles in texels (u, v), from the neutral face's x and y."""
-    p, at = atlas.position, atlas.points
-    along = torch.zeros_like(p[..., :2])
-    along[..., 0] = 1
-    for centre, radius in ((at[36:42].mean(0), 0.026), (at[42:48].mean(0), 0.026), (at[48:60].mean(0), 0.03)):
-        d = p[..., :2] - centre[:2]
-        near = torch.exp(-((d.norm(dim=-1, keepdim=True) / radius) ** 2))
-        ring = normalize(torch.stack([-d[..., 1], d[..., 0]], -1), dim=-1)
-        ring = ring * torch.where(ring[..., :1] < 0, -1.0, 1.0)
-        along = along * (1 - near) + ring * near
-    du = (p.roll(-1, 1) - p.roll(1, 1))[..., :2] / 2
-    dv = (p.roll(-1, 0) - p.roll(1, 0))[..., :2] / 2
-    det = du[..., 0] * dv[..., 1] - du[..., 1] * dv[..., 0]
-    det = torch.where(det.abs() < 1e-12, torch.full_like(det, 1e-12), det)
-    s = (along[..., 0] * dv[..., 1] - along[..., 1] * dv[..., 0]) / det
-    t = (along[..., 1] * du[..., 0] - along[..., 0] * du[..., 1]) / det
-    return normalize(torch.stack([s, t], -1), dim=-1)
-
-
-def drawn_out(atlas: Atlas, direction: Float[Tensor, "h w 2"]) -> Float[Tensor, "h w"]:
-    """The finest noise averaged along a direction, 0..1."""
-    noise = atlas.noise[6] + 0.6 * atlas.noise[5]
-    h, w = noise.shape
-    y, x = torch.meshgrid(
-        torch.arange(h, device=noise.device), torch.arange(w, device=noise.device), indexing="ij"
-    )
-    reach = max(3, SMEAR * w // 1024)
-    total = torch.zeros_like(noise)
-    for k in range(-reach, reach + 1):
-        i = (x + (k * direction[..., 0]).round().long()) % w
-        j = (y + (k * direction[..., 1]).round().long()) % h
-        total += noise[j, i]
-    total = total / total.std()
-    return torch.sigmoid(2 * total - 1)
 
 
 def porous(
     textures: Float[Tensor, "b h w 8"], person: Person, dice: Dice, atlas: Atlas, relief: Relief, micro: float
 ) -> Float[Tensor, "b h w 8"]:
     """Painted textures with pores and directed wrinkles in normals, gloss and, faintly, colour."""
-    pores, lines = relief
+    pores, lines = relief.of(dice)
     old = person.old[:, None, None]
     deep = (0.5 + dice.uniform("pbr pores") + 0.4 * person.old)[:, None, None]
     worn = (0.25 + 0.5 * dice.uniform("pbr lines"))[:, None, None] + 1.2 * old
     bare = (textures[..., 7] > -0.5).float()
     hole, crease = deep * pores * bare, worn * lines * bare
-    height = -(2.6e-5 * hole + 1.5e-5 * crease)
+    height = -(PIT_DEPTH * hole + LINE_DEPTH * crease)
     du = (height.roll(-1, 2) - height.roll(1, 2)) / (2 * atlas.scale[..., 0])
     dv = (height.roll(-1, 1) - height.roll(1, 1)) / (2 * atlas.scale[..., 1])
-    slope = textures[..., 3:5] + micro * torch.stack([-du, dv], -1).clamp(-1, 1)
+    slope = without_grain(textures[..., 3:5], atlas) + micro * torch.stack([-du, dv], -1).clamp(-1, 1)
     length = slope.norm(dim=-1, keepdim=True)
     out = textures.clone()
     out[..., 3:5] = slope * (0.9 / length.clamp(min=0.9))
-    dark = torch.tensor([0.05, 0.09, 0.1], device=textures.device)
-    out[..., :3] = (out[..., :3] * torch.exp(-hole[..., None] * dark)).clamp(0.002, 0.95)
+    for c in range(3):
+        shade = torch.exp(-PIT_DARK[c] * hole - LINE_DARK[c] * crease)
+        out[..., c] = (out[..., c] * shade).clamp(0.002, 0.95)
     out[..., 5] = (out[..., 5] * (1 - 0.35 * hole.clamp(max=1)) * (1 - 0.15 * crease.clamp(max=1))).clamp(
         0, 1
     )

@@ -110,7 +110,7 @@ def shade_solid(
     geometric = torch.where((facing < 0) & (bust.kind[p.face] == 1)[:, None], -geometric, geometric)
     normal = perturbed(geometric, t, texel[:, 3:5])
     light = scene.light.lamps(p.scene)
-    shadow = shadows.light(p.scene, x, geometric, light.key, light.key_size)
+    shadow = shadows.light(p.scene, x, geometric, light.key, light.key_size, smooth=scene.pbr)
     label = nearest_label(assets, uv)
     flesh = (torch.isin(label, torch.tensor(FLESHY, device=label.device)) & (texel[:, 7] > -0.5)).float()
     openness = open_[:, 0]

@@ -30,9 +30,13 @@ class Shadows:
 
     def light(
         self, scene: Int[Tensor, " m"], points: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"],
-        key: Float[Tensor, "m 3"], size: Float[Tensor, " m"],
+        key: Float[Tensor, "m 3"], size: Float[Tensor, " m"], smooth: bool = False,
     ) -> Float[Tensor, " m"]:  # fmt: skip
-        """Share of the key lamp that reaches points: ``TAPS`` comparisons over its penumbra."""
+        """Share of the key lamp that reaches points: ``TAPS`` comparisons over its penumbra.
+
+        Args:
+            smooth: each tap weighs the four texels about it, so that close views show no squares.
+        """
         res = self.depth.shape[-1]
         slope = (1 - (normals * key).sum(-1).clamp(0, 1)).sqrt()
         p = points + normals * (0.0015 + BIAS * slope)[:, None]
@@ -46,10 +50,16 @@ class Shadows:
         for k in range(TAPS):
             r, a = ((k + 0.5) / TAPS) ** 0.5, 2.4 * k
             dx, dy = r * torch.tensor(a).cos().item(), r * torch.tensor(a).sin().item()
-            x = (uv[:, 0] + radius * dx).long().clamp(0, res - 1)
-            y = (uv[:, 1] + radius * dy).long().clamp(0, res - 1)
-            d = flat.index_select(0, base + y * res + x)
-            lit += ((d == 0) | (q[:, 2] < d + 0.001)).float()
+            at = torch.stack([uv[:, 0] + radius * dx, uv[:, 1] + radius * dy])
+            low = (at - 0.5).floor() if smooth else at
+            part = at - 0.5 - low
+            for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)) if smooth else ((0, 0),):
+                x, y = ((low[n] + k).long().clamp(0, res - 1) for n, k in ((0, i), (1, j)))
+                d = flat.index_select(0, base + y * res + x)
+                here = ((d == 0) | (q[:, 2] < d + 0.001)).float()
+                if smooth:
+                    here = here * (part[0] if i else 1 - part[0]) * (part[1] if j else 1 - part[1])
+                lit += here
         return lit / TAPS
 
 

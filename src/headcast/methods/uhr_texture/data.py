@@ -38,7 +38,7 @@ WINDOWS = 3
 FRAME_STEP = 1 << 42
 """Between the numbers that looks at one person draw their views with."""
 FACTORS = (2.0, 4.0)
-"""How many times finer than the whole view windows are rendered; trainers vary the ratio more."""
+"""How many times finer than the whole view windows are, unless told; trainers vary the ratio more."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,12 @@ def framed(dice: Dice, size: int) -> Views:
     return looking(middle + at, yaw, pitch, 0.05 * dice.normal("uhr roll"), radius, fov, size)
 
 
-def windowed(views: Views, dice: Dice, count: int) -> tuple[Views, Float[Tensor, "n w 3"]]:
+def windowed(
+    views: Views, dice: Dice, count: int, factors: tuple[float, float] = FACTORS
+) -> tuple[Views, Float[Tensor, "n w 3"]]:
     """Each view followed by ``count`` windows of it about places on the face, and where those lie."""
     n, size = len(views.K), float(views.size)
-    factor = dice.uniform("uhr factor", count, low=math.log(FACTORS[0]), high=math.log(FACTORS[1])).exp()
+    factor = dice.uniform("uhr factor", count, low=math.log(factors[0]), high=math.log(factors[1])).exp()
     side = 1 / factor
     spread = dice.normal("uhr window", count, 2, clip=1.6) * 0.14 + 0.5
     corner = (spread - side[..., None] / 2).clamp(min=0).minimum(1 - side[..., None])
@@ -131,12 +133,13 @@ def windowed(views: Views, dice: Dice, count: int) -> tuple[Views, Float[Tensor,
 
 def made_looks(
     split: Split, seed: int, numbers: Int[np.ndarray, " p"], size: int, texture: int, device: torch.device,
-    windows: int = WINDOWS, frames: int = 1,
+    windows: int = WINDOWS, frames: int = 1, factors: tuple[float, float] = FACTORS,
 ) -> Looks:  # fmt: skip
     """Looks at some synthetic people, in PBR mode.
 
     Args:
         windows: of each look. frames: looks at each person, each with its own light, face and view.
+        factors: how many times finer than the whole view windows are.
     """
     config = SynthConfig(
         split=split, size=size, texture=texture, people=len(numbers), frames=frames, views=windows + 1,
@@ -145,7 +148,7 @@ def made_looks(
     every = (np.asarray(numbers)[:, None] + np.arange(frames) * FRAME_STEP).reshape(-1)
     rows = np.stack([np.full(len(every), 1 if split == "test" else 0), every], 1).astype(np.int64)
     dice = Dice(rows, seed, device)
-    views, place = windowed(framed(dice, size), dice, windows)
+    views, place = windowed(framed(dice, size), dice, windows, factors)
     maps = truth_maps(make_batch(config, device, seed, numbers, views=views))
     maps = maps.view(len(every), windows + 1, *maps.shape[1:])
     return Looks(maps[:, 0], maps[:, 1:], place)

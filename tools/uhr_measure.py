@@ -6,7 +6,8 @@
 
 Image space, over skin pixels; means over pictures. SSIM (11x11 Gaussian), PSNR and a perceptual distance (the
 bundled encoder for measuring, not LPIPS) of albedo (sRGB), micronormal ((n + 1) / 2) and specular; PSNR of
-albedo also after one gain a channel in linear light, which the light leaves open. Then, of heads seen in
+albedo also after one gain a channel in linear light, which the light leaves open; correlation of
+micronormals' slopes with the truth's. Then, of heads seen in
 several lights, how far albedo's mean lies from the truth's, how much it varies within a head and between
 heads. ``--compare``: stage 1 of other weights alone. ``--seams``: gradients and fine energy at the borders of
 patches of so many pixels, over those elsewhere, with patches over without; the same between borders is the
@@ -116,7 +117,13 @@ class Meter:
             row += [float(ssim_maps(p, q)[0].mean(2)[mask].mean()), psnr(p, q, mask), far]
         p, q = srgb_to_linear(three(found[:3])), srgb_to_linear(three(truth[:3]))
         level = linear_to_srgb(np.clip(gained(p, q, mask), 0, 1))
-        return [*row, psnr(level, three(truth[:3]), mask)]
+        return [*row, psnr(level, three(truth[:3]), mask), correlation(found[3:5], truth[3:5], skin > 0.99)]
+
+
+def correlation(a: Tensor, b: Tensor, mask: Tensor) -> float:
+    """Of slopes over a mask; 0 of flat ones."""
+    a, b = (x[:, mask] - x[:, mask].mean(1, keepdim=True) for x in (a, b))
+    return float((a * b).sum() / (a.square().sum() * b.square().sum()).sqrt().clamp(min=1e-9))
 
 
 def borders(maps: Tensor, networks: Networks, patch: int) -> Tensor:
@@ -218,8 +225,8 @@ def main() -> None:
     first = next(iter(rows.values()))
     print(f"{len(first)} pictures of {len(means['truth'])} heads, {maps.shape[-1]}², prior: {args.prior}\n")
     names = [f"{m} {f}" for m in PARTS for f in ("SSIM", "PSNR", "perceptual")]
-    print(f"| {' | '.join(('method', *names, 'albedo PSNR, gained'))} |")
-    print("|---" * 11 + "|")
+    print(f"| {' | '.join(('method', *names, 'albedo PSNR, gained', 'slopes follow'))} |")
+    print("|---" * 12 + "|")
     for name, row in rows.items():
         cells = [f"{v:.2f}" if i % 3 == 1 or i == 9 else f"{v:.3f}" for i, v in enumerate(np.mean(row, 0))]
         print(f"| {name} | {' | '.join(cells)} |")

@@ -15,7 +15,7 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture import train as recipes
-from headcast.methods.uhr_texture.batches import cut, worn
+from headcast.methods.uhr_texture.batches import BRIGHTER, WARMER, cut, gains, lit, worn
 from headcast.methods.uhr_texture.data import Looks, made_looks, micro_of, read_looks, write_looks
 from headcast.methods.uhr_texture.light import (
     COARSE,
@@ -164,6 +164,14 @@ def test_level_of_a_freed_picture_is_fitted() -> None:
     torch.testing.assert_close(levelled(free, mean, torch.eye(LEVEL, 3)), free)
     half = torch.cat([torch.ones(30, 1, 6, 3), torch.zeros(30, 1, 6, 3)], 3)
     torch.testing.assert_close(skin_mean(free, prior, half), free[..., :3].mean((2, 3)))
+
+
+def test_gains_are_of_light() -> None:
+    gain = gains(4000, torch.Generator().manual_seed(0)).log()
+    assert abs(float(gain.mean(1).std()) - (BRIGHTER**2 + WARMER**2 / 3) ** 0.5) < 0.02
+    assert abs(float((gain - gain.mean(1, keepdim=True)).std()) - WARMER * (2 / 3) ** 0.5) < 0.01
+    rgb, double = torch.full((1, 3, 2, 2), 0.4), torch.full((1, 3, 1, 1), 2.0)
+    assert torch.allclose(srgb_to_linear(lit(rgb, double)), 2 * srgb_to_linear(rgb))
 
 
 def test_losses() -> None:

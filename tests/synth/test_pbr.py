@@ -18,6 +18,7 @@ from headcast.synth.fields import FOLDS
 from headcast.synth.lights import Lamps
 from headcast.synth.pbr import LINES, expressive, lit_skin
 from headcast.synth.relief import PITS, pits, without_grain
+from headcast.synth.shade import Shadows
 
 CPU = torch.device("cpu")
 PLAIN = SynthConfig(size=48, texture=256, framing="front", hair=False)
@@ -132,3 +133,20 @@ def test_smoothing_leaves_folds() -> None:
     slow = torch.linspace(0, 6, 64).sin().expand(1, 64, 64)
     kept = without_grain(torch.stack([slow, slow], -1), replace(atlas, size=4096))
     assert (kept[..., 0] - slow)[:, 8:-8, 8:-8].abs().max() < 0.03
+
+
+def test_close_shadows_show_no_squares() -> None:
+    depth = torch.zeros(1, 8, 8)
+    depth[0, :, :4] = 0.5  # something before the left half
+    shadows = Shadows(
+        depth, torch.tensor([[8.0, 0.0, 4.0], [0.0, 8.0, 4.0], [0.0, 0.0, 1.0]]), torch.eye(4)[None]
+    )
+    x = torch.linspace(-0.4, 0.4, 200)
+    points = torch.stack([x, torch.zeros_like(x), torch.ones_like(x)], 1)
+    to = torch.tensor([0.0, 0.0, -1.0]).expand(200, 3)
+    zero = torch.zeros(200, dtype=torch.long)
+    hard, soft = (shadows.light(zero, points, to, to, torch.zeros(200), smooth) for smooth in (False, True))
+    for lit in (hard, soft):
+        assert lit[0] < 1e-4 and lit[-1] > 1 - 1e-4
+    assert hard.diff().abs().max() >= 1 / 8
+    assert soft.diff().abs().max() < 0.05 and soft.diff().min() > -1e-5

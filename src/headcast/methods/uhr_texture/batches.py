@@ -10,21 +10,32 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate
 
+from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture.data import read_looks
 from headcast.methods.uhr_texture.light import fit_level, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.network import OUT, resized
 
-__all__ = ["compared", "cut", "gains", "grid", "level_of", "quick", "targets", "told", "worn"]
+__all__ = ["compared", "cut", "gains", "grid", "level_of", "lit", "quick", "targets", "told", "worn"]
 
+BRIGHTER, WARMER = 0.25, 0.08
+"""Standard deviations of the logarithm of linear light: of all of it, and of each colour."""
+DRAWS = 3
+"""Of gains for each look that the level is fitted on."""
 WEAR = 0.006
 """By how much of the side the priors that GDE and HFDR learn with are bent, as predicted ones are."""
 
 
 def gains(n: int, dice: torch.Generator) -> Float[Tensor, "n 3 1 1"]:
-    """By what pictures are made brighter or darker, and a little warmer or colder."""
+    """By what a picture's light is brighter or darker, warmer or colder: in our renderer exposure follows the
+    skin's tone (``synth.lights``), so that brightness tells the skin; light of other pictures does not."""
     return torch.exp(
-        0.03 * torch.randn(n, 1, 1, 1, generator=dice) + 0.01 * torch.randn(n, 3, 1, 1, generator=dice)
+        BRIGHTER * torch.randn(n, 1, 1, 1, generator=dice) + WARMER * torch.randn(n, 3, 1, 1, generator=dice)
     )
+
+
+def lit(rgb: Float[Tensor, "n 3 h w"], gain: Float[Tensor, "n 3 1 1"]) -> Float[Tensor, "n 3 h w"]:
+    """An sRGB picture in light that is ``gain`` times as strong; not clamped from above."""
+    return linear_to_srgb(srgb_to_linear(rgb.clamp(0, 1)) * gain.to(rgb))
 
 
 def told(maps: Float[Tensor, "n 16 h h"], dice: torch.Generator) -> Float[Tensor, "n 1 h h"]:
@@ -76,9 +87,11 @@ def grid(rows: list[Float[Tensor, "n 3 h w"]]) -> UInt8[np.ndarray, "rows column
 
 @cache
 def level_of(folder: str) -> Float[Tensor, "13 3"]:
-    """``fit_level`` over stored looks, 64 pixels a side, 400 at most."""
+    """``fit_level`` over stored looks, 64 pixels a side, 400 at most, each in lights of ``DRAWS`` gains."""
     every = read_looks(folder).whole
-    maps = resized(every[:: max(1, len(every) // 400)].float(), 64, 64)
+    maps = resized(every[:: max(1, len(every) // 400)].float(), 64, 64).repeat(DRAWS, 1, 1, 1)
+    dice = torch.Generator().manual_seed(len(every))
+    maps = torch.cat([lit(maps[:, :3], gains(len(maps), dice)).clamp(0, 1), maps[:, 3:]], 1)
     mask = (maps[:, 15:] > 0.99).float()
     free = freed(maps[:, :3], shading_of(maps[:, :3], maps[:, 3:8], mask))
     return fit_level(free, skin_mean(free, maps[:, 3:8], mask), maps[:, 8:11], mask)

@@ -17,6 +17,7 @@ from headcast.methods.uhr_texture.batches import (
     gains,
     grid,
     level_of,
+    lit,
     quick,
     targets,
     told,
@@ -100,7 +101,7 @@ class UhrRecipe:
         gain = gains(n, dice) if gain is None else gain
         level = 0.012 * torch.rand(n, 1, 1, 1, generator=dice)
         noise = torch.randn(n, 3, *maps.shape[2:], generator=dice) * level
-        rgb = (maps[:, :3] * gain.to(maps) + noise.to(maps)).clamp(0, 1)
+        rgb = (lit(maps[:, :3], gain) + noise.to(maps)).clamp(0, 1)
         return torch.cat([rgb, maps[:, 3:]], 1)
 
     def made_from(self, what: str) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def compared(avatar: Avatar, drawn: Path, baked: bool, picture: Path | None) -> 
 
 def main() -> int:
     """Runs the checks and prints them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("glb", type=Path)
     parser.add_argument("--avatar", type=Path)
     parser.add_argument("--picture", type=Path)

@@ -34,8 +34,15 @@ def test_every_configuration_is_trained_and_measured(
     monkeypatch.setattr(sys, "argv", asked)
     ablate_portrait4d.main()
     text = (tmp_path / "out" / "ablation.md").read_text()
-    assert [line.split("|")[1].split()[0] for line in text.splitlines()[2:7]] == ["full", "A", "B", "C", "D"]
-    values = [float(line.split("|")[2].split()[0]) for line in text.splitlines()[2:7]]
+    assert [line.split("|")[1].split()[0] for line in text.splitlines()[2:8]] == [
+        "full",
+        "A",
+        "B",
+        "C",
+        "D",
+        "full,",
+    ]
+    values = [float(line.split("|")[2].split()[0]) for line in text.splitlines()[2:8]]
     # one step of an untrained network: another start shows, if only in the third decimal
     assert all(5 < v < 200 for v in values)
     assert len({line.split("|", 2)[2] for line in text.splitlines()[2:7]}) > 1

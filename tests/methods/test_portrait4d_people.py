@@ -19,6 +19,7 @@ from headcast.methods.portrait4d.network import TINY
 from headcast.methods.portrait4d.static import StaticRecipe
 from headcast.methods.portrait4d.stored import made_people, read_people, write_people
 from headcast.video import write_video
+from headcast.weights import save_tensors
 
 CPU = torch.device("cpu")
 
@@ -80,8 +81,6 @@ def test_missing_and_foreign_people_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_average_head_is_learned_and_starts_stage_one(people: Path, tmp_path: Path) -> None:
-    from headcast.weights import save_tensors
-
     recipe = AverageRecipe(size="tiny", folder=str(people), people=2)
     networks = recipe.networks(0)
     optimizer = recipe.optimizers(networks)["main"]
@@ -104,8 +103,6 @@ def test_the_average_head_is_learned_and_starts_stage_one(people: Path, tmp_path
 
 
 def test_the_motion_encoder_learns_to_read_and_starts_stage_two(people: Path, tmp_path: Path) -> None:
-    from headcast.weights import save_tensors
-
     recipe = EncoderRecipe(size="tiny", folder=str(people), people=4)
     networks = recipe.networks(0)
     optimizer = recipe.optimizers(networks)["main"]
@@ -127,6 +124,34 @@ def test_the_motion_encoder_learns_to_read_and_starts_stage_two(people: Path, tm
         MotionRecipe(**asked, encoder=str(tmp_path / "s.safetensors")).networks(1)
     with pytest.raises(HeadcastError, match=r"e\.safetensors: not weights of portrait4d"):
         StaticRecipe(size="tiny", start=str(tmp_path / "e.safetensors")).networks(1)
+
+
+def test_after_stage_two_the_encoder_learns_what_weights_say(people: Path, tmp_path: Path) -> None:
+    static, file = StaticRecipe(size="tiny"), tmp_path / "m.safetensors"
+    save_tensors(tmp_path / "s.safetensors", static.shipped(static.networks(0)), {})
+    stage = MotionRecipe(size="tiny", static=str(tmp_path / "s.safetensors"))
+    save_tensors(file, stage.shipped(stage.networks(0)), {})
+    recipe = EncoderRecipe(size="tiny", folder=str(people), people=4, after=str(file))
+    networks = recipe.networks(1)
+    optimizer = recipe.optimizers(networks)["main"]
+    batch, off = recipe.batch(0, 0, CPU), []
+    for step in range(25):
+        terms = recipe.losses("main", networks, batch, step)
+        optimizer.zero_grad()
+        (terms["read"] + terms["said"]).backward()
+        optimizer.step()
+        off.append(terms["said"].item())
+    assert off[-1] < 0.4 * off[0], off
+    save_tensors(tmp_path / "e.safetensors", recipe.shipped(networks), {})
+    stage = MotionRecipe(
+        size="tiny",
+        static=str(tmp_path / "s.safetensors"),
+        start=str(file),
+        encoder=str(tmp_path / "e.safetensors"),
+    )
+    assert torch.equal(stage.networks(2)["motion"].out.weight, networks["motion"].out.weight)
+    with pytest.raises(HeadcastError, match=r"s\.safetensors"):
+        EncoderRecipe(size="tiny", after=str(tmp_path / "s.safetensors")).networks(0)
 
 
 def test_stronger_expressions_can_be_asked_for(people: Path) -> None:

@@ -1,6 +1,7 @@
 """Before stage 2, for ``small``: the motion encoder learns to tell expression and gaze of synthetic faces.
 
-The paper takes an encoder that was trained before (PD-FGC); this is ours. Its steps are cheap.
+The paper takes an encoder that was trained before (PD-FGC); this is ours. Its steps are cheap. After stage 2
+it may learn once more, to embed faces as Ψ's map embeds their expression weights (``--after``).
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.data import seen_from, several_views
 from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, faces_of, told
+from headcast.methods.portrait4d.networks import read_networks
 from headcast.methods.portrait4d.stage import Networks, Stage, adam
 from headcast.methods.portrait4d.stored import read_people
 from headcast.training.config import TrainConfig
 from headcast.weights import load_tensors
 
-__all__ = ["SPREAD", "EncoderRecipe", "parts_of"]
+__all__ = ["SPREAD", "EncoderRecipe", "apart", "parts_of"]
 
 SPREAD = 0.15
 """Of expression weights and of gaze (radians), about."""
@@ -39,12 +43,27 @@ class EncoderRecipe(Stage):
     """Faces in a batch."""
     rate: float = 2e-3
     """Learning rate."""
+    after: str = ""
+    """Weights of portrait4d.motion whose encoder goes on, to meet their map from weights to embeddings."""
 
     def networks(self, seed: int) -> Networks:
-        """The encoder, and a linear map that reads its embeddings."""
+        """The encoder, and a linear map that reads its embeddings.
+
+        Raises:
+            HeadcastError: ``after`` are weights of something else or of another size.
+        """
         torch.manual_seed(seed)
         m = self.config.motion
-        return {"motion": MotionEncoder(m), "read": nn.Linear(m, TOLD)}
+        motion = MotionEncoder(m)
+        if self.after:
+            before = read_networks(self.after).motion
+            try:
+                motion.load_state_dict(before.state_dict())
+            except RuntimeError as e:
+                raise HeadcastError(
+                    f"{self.after}: not weights of portrait4d.motion, --size {self.size}"
+                ) from e
+        return {"motion": motion, "read": nn.Linear(m, TOLD)}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Both."""
@@ -65,8 +84,14 @@ class EncoderRecipe(Stage):
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
         """How far off it reads."""
-        off = networks["read"](networks["motion"](batch["face"])) - batch["told"]
-        return {"read": (off / SPREAD).square().mean()}
+        found = networks["motion"](batch["face"])
+        out = {"read": ((networks["read"](found) - batch["told"]) / SPREAD).square().mean()}
+        said = read_networks(self.after).said if self.after else None
+        if said is not None:
+            with torch.no_grad():
+                wanted = said.to(found.device)(batch["told"])
+            out["said"] = apart(found, wanted).mean()
+        return out
 
     def pictures(self, networks: Networks, batch: Any) -> None:
         """None."""
@@ -81,6 +106,12 @@ class EncoderRecipe(Stage):
             "what": "the motion encoder from which portrait4d.motion starts", "licence": "Apache-2.0",
             "status": "preview", "trained_on": "synthetic heads (headcast synth, train split)",
         }  # fmt: skip
+
+
+def apart(found: Float[Tensor, "b m"], wanted: Float[Tensor, "b m"]) -> Float[Tensor, " b"]:
+    """Mean squared difference of embeddings, as a share of how much the wanted ones vary."""
+    spread = (wanted - wanted.mean(0)).square().mean().clamp(min=1e-3)
+    return (found - wanted).square().mean(1) / spread
 
 
 def askew(marks: Tensor, dice: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.clips import clip_pair, joined
 from headcast.methods.portrait4d.data import Shots, clip_frames, drawn_views, rays_between, seen_from
-from headcast.methods.portrait4d.encoder import SPREAD, parts_of
+from headcast.methods.portrait4d.encoder import SPREAD, apart, parts_of
 from headcast.methods.portrait4d.losses import Discriminator, Target, moving_parts, shrunk
 from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, WeightsToMotion, faces_of, told
 from headcast.methods.portrait4d.network import Appearance, Picture, Synthesizer
@@ -31,7 +31,7 @@ from headcast.methods.portrait4d.stage import (
 from headcast.methods.portrait4d.stored import read_people
 from headcast.weights import weights_path
 
-__all__ = ["Ablation", "MotionRecipe"]
+__all__ = ["DIFFERENCE", "Ablation", "MotionRecipe", "marks_of"]
 
 Ablation = Literal["full", "no-init", "real-only", "pseudo-p", "pseudo-q"]
 SAID = 0.1
@@ -74,7 +74,8 @@ class MotionRecipe(Stage):
     static: str = "portrait4d-static"
     """Weights of Ψ3d: a file, or the bundled ones."""
     encoder: str = ""
-    """Weights of portrait4d.encoder for the motion encoder to begin with (the paper's was trained before)."""
+    """Weights of portrait4d.encoder for the motion encoder to begin with (the paper's was trained before), in
+    place of those of ``start``."""
     start: str = ""
     """Weights of an earlier portrait4d.motion to go on from; Ψ3d of ``static`` still draws pseudo views."""
     ablation: Ablation = "full"
@@ -113,12 +114,6 @@ class MotionRecipe(Stage):
             "synthesizer": psi, "motion": MotionEncoder(m), "said": WeightsToMotion(m),
             "read": nn.Linear(m, TOLD), "judge": Discriminator(self.config.side),
         }  # fmt: skip
-        if self.encoder:
-            for name, state in parts_of(self.encoder).items():
-                try:
-                    out[name].load_state_dict(state)
-                except RuntimeError as e:
-                    raise HeadcastError(f"{self.encoder}: not weights of portrait4d.encoder") from e
         if self.start:
             before = read_networks(self.start)
             for name, part in (("synthesizer", before.psi), ("motion", before.motion), ("said", before.said)):
@@ -128,6 +123,12 @@ class MotionRecipe(Stage):
                     raise HeadcastError(
                         f"{self.start}: not weights of portrait4d.motion, --size {self.size}"
                     ) from e
+        if self.encoder:
+            for name, state in parts_of(self.encoder).items():
+                try:
+                    out[name].load_state_dict(state)
+                except RuntimeError as e:
+                    raise HeadcastError(f"{self.encoder}: not weights of portrait4d.encoder") from e
         return out
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
@@ -282,11 +283,11 @@ class MotionRecipe(Stage):
         found = torch.cat([drawn.v_s, drawn.own])
         off = (networks["read"](found) - both) / SPREAD
         said = networks["said"](both).detach()
-        apart = (found - said).square().mean(1) / said.square().mean().clamp(min=1e-3)
         # weights fitted to a real face say less than the face
-        made = torch.arange(self.people, device=apart.device) >= self.real
+        made = torch.arange(self.people, device=off.device) >= self.real
         return {
-            **out, "said": SAID * (apart * made.repeat(2)).mean(), "read": READ * off.square().mean(),
+            **out, "said": SAID * (apart(found, said) * made.repeat(2)).mean(),
+            "read": READ * off.square().mean(),
         }  # fmt: skip
 
     def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:

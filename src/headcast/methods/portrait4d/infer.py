@@ -54,7 +54,7 @@ def info_of(head: HeadModel, seed: int, consent: str | None, notes: list[str]) -
     told = json.loads(beside.read_text()) if beside.is_file() else {}
     usual = "official" if weights_file().stem == OFFICIAL_NAME else "preview"
     known = told.get("status", usual)
-    preview = "portrait4d's weights are a preview: a blurred, hardly moving face; --method fit is better"
+    preview = "portrait4d's weights are a preview: a blurred face, faint expressions; --method fit is better"
     info: dict[str, Any] = {
         "kind": "triplane", "method": "portrait4d", "created_by": f"headcast {__version__}", "photos": 1,
         "head": {"name": head.name, "hash": head.hash}, "seed": seed,

@@ -86,11 +86,17 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--precision", default="32", choices=("32", "bf16"))
     parser.add_argument("--size", default="small", choices=("small", "tiny"))
+    parser.add_argument("--only", nargs="*", help="some of them: the paper's letters, full, differences")
     parser.add_argument("--device", default="auto")
     a = parser.parse_args()
     rows: dict[str, list[dict[str, float]]] = {}
-    runs: list[tuple[str, Ablation, float]] = [(f"{NAMES[x]} ({x})", x, 0.0) for x in get_args(Ablation)]
-    for name, ablation, weight in [*runs, ("full, and differences", "full", DIFFERENCE)]:
+    runs: list[tuple[str, str, Ablation, float]] = [
+        (NAMES[x], f"{NAMES[x]} ({x})", x, 0.0) for x in get_args(Ablation)
+    ]
+    runs.append(("differences", "full, and differences", "full", DIFFERENCE))
+    for short, name, ablation, weight in runs:
+        if a.only and short not in a.only:
+            continue
         for seed in range(a.seeds):
             recipe: Any = MotionRecipe(
                 people=a.people,

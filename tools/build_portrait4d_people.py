@@ -1,7 +1,7 @@
 """Synthetic people for headcast train portrait4d.* on a machine that synthesizes slower than it trains.
 
-python tools/build_portrait4d_people.py --out people --people 400 [--views 4] [--size 128] [--seed 404]
-    [--apart .67] [--expression 1] [--still-neck]
+python tools/build_portrait4d_people.py --out people --people 400 [--first 0] [--views 4] [--size 128]
+    [--seed 404] [--apart .67] [--expression 1] [--still-neck]
 
 Four people a file; what exists is kept, so that a stopped run goes on.
 """
@@ -25,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--people", type=int, default=400)
+    parser.add_argument("--first", type=int, default=0, help="number of the first one")
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=404)
@@ -41,7 +42,7 @@ def main() -> None:
     for first in range(0, a.people, AT_ONCE):
         path = a.out / f"{first // AT_ONCE:05d}.safetensors"
         if not path.exists():
-            numbers = np.arange(first, min(first + AT_ONCE, a.people))
+            numbers = np.arange(first, min(first + AT_ONCE, a.people)) + a.first
             made = made_people(
                 numbers, a.views, a.size, a.split, a.seed, device, apart=a.apart, expression=a.expression,
                 still_neck=a.still_neck,

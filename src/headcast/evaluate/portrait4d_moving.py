@@ -1,7 +1,7 @@
 """Do expressions move the face as they should? Ψ on held-out synthetic people whose expression alone changes.
 
-    python tools/build_portrait4d_people.py --out still --people 32 --split test --seed 910 --apart 2.5 \\
-        --expression 1.8 --still-neck
+    python tools/build_portrait4d_people.py --out still --people 32 --first 2000 --split test --seed 910 \\
+        --apart 2.5 --expression 1.8 --still-neck
     python -m headcast.evaluate.portrait4d_moving --people still -o out/moving [--weights FILE]
 
 A person is drawn with the expressions of two moments from one camera. Around mouth and eyes, what changes

@@ -2,11 +2,14 @@
 
     python tools/build_uhr_looks.py --split test --people 8 --texture 2048 --factors 4 16 --out windows
     python tools/uhr_windows.py --data windows [--gde FILE --hfdr FILE] [--sheet FILE]
+    python tools/uhr_windows.py --data TRAINING_WINDOWS --gde FILE --hfdr FILE --scaled FILE
 
 Skin pixels of each window; means over windows with skin on a third of them. Micronormals: correlation of x
 and y slopes with the truth's and share of their squares that is explained (a flat map explains 0), of all
 slopes and of the finest alone (less a 9x9 mean); PSNR and SSIM against a flat map's. Albedo: PSNR after one
-gain a channel in linear light, against the picture freed of SH light.
+gain a channel in linear light, against the picture freed of SH light. ``--scaled``: L1's median makes slopes
+too shallow where they are unsure; writes weights whose slopes are steeper by what least squares over these
+windows say (to be training's, never those that are measured).
 """
 
 from __future__ import annotations
@@ -23,10 +26,11 @@ from torch.nn.functional import avg_pool2d, pad
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture.batches import cut
 from headcast.methods.uhr_texture.light import coarse_of, freed, skin_mean
-from headcast.methods.uhr_texture.weights import Networks, load_networks
+from headcast.methods.uhr_texture.network import UNITS
+from headcast.methods.uhr_texture.weights import Networks, load_networks, stored
 from headcast.metrics.ssim import ssim_maps
 from headcast.metrics.texture import gained
-from headcast.weights import load_tensors
+from headcast.weights import load_tensors, save_tensors
 from uhr_measure import given, psnr, three
 from uhr_sheet import steeper
 
@@ -60,8 +64,8 @@ def followed(found: Tensor, truth: Tensor, mask: Tensor) -> list[float]:
 def row_of(found: Tensor, window: Tensor, mask: Tensor) -> list[float]:
     """Figures of one window."""
     truth, m = window[8:15], mask.numpy()
-    slopes = [x[3:5] * 2 - 1 for x in (found, truth)]
-    row = followed(*slopes, mask) + followed(*(fine(x) for x in slopes), mask)
+    a, b = (x[3:5] * 2 - 1 for x in (found, truth))
+    row = followed(a, b, mask) + followed(fine(a), fine(b), mask)
     flat = torch.tensor([0.5, 0.5, 1.0]).view(3, 1, 1).expand_as(truth[3:6])
     for x in (found[3:6], flat):
         p, q = three(x), three(truth[3:6])
@@ -73,6 +77,16 @@ def row_of(found: Tensor, window: Tensor, mask: Tensor) -> list[float]:
     return row
 
 
+def scaled(networks: Networks, gain: float) -> None:
+    """Makes all slopes that the HFDR gives so many times as steep."""
+    out = networks.hfdr.body.out
+    assert out.bias is not None
+    half = 0.5 / UNITS[3]
+    for channel in (3, 4):
+        out.weight[channel] *= gain
+        out.bias[channel] = half + gain * (out.bias[channel] - half)
+
+
 @torch.no_grad()
 def main() -> None:
     """Prints the table."""
@@ -81,8 +95,10 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     for name in ("gde", "hfdr"):
         parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--scaled", type=Path)
     args = parser.parse_args()
     networks = load_networks(gde=args.gde, hfdr=args.hfdr)
+    products = torch.zeros(2)
     rows: dict[tuple[int, int], list[list[float]]] = {}
     sheet: list[np.ndarray] = []
     for file in sorted(args.data.glob("*.safetensors")):
@@ -94,6 +110,8 @@ def main() -> None:
                 if mask.float().mean() < 1 / 3:
                     continue
                 found = refined_window(whole, window, place, networks)
+                a, b = ((x[3:5] * 2 - 1)[:, mask] for x in (found, window[8:15]))
+                products += torch.stack([(a * b).sum(), a.square().sum()])
                 side = window.shape[-1] / float(place[2])
                 rows.setdefault(next(b for b in BINS if b[0] <= side < b[1]), []).append(
                     row_of(found, window, mask)
@@ -111,6 +129,11 @@ def main() -> None:
         mean = np.mean(values, 0)
         cells = [f"{v:.2f}" if i in (4, 6, 8, 9) else f"{v:.3f}" for i, v in enumerate(mean)]
         print(f"| {name} | {len(values)} | {' | '.join(cells)} |")
+    if args.scaled:
+        gain = float(products[0] / products[1])
+        scaled(networks, gain)
+        save_tensors(args.scaled, stored(networks.hfdr, networks.config), {"name": "uhr-hfdr", "licence": "Apache-2.0"})
+        print(f"\nslopes {gain:.2f} times as steep: {args.scaled}")
     if args.sheet and sheet:
         shown = np.concatenate(sheet, 0).clip(0, 1) * 255
         cv2.imwrite(str(args.sheet), shown[..., ::-1].astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 90])

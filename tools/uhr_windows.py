@@ -132,7 +132,9 @@ def main() -> None:
     if args.scaled:
         gain = float(products[0] / products[1])
         scaled(networks, gain)
-        save_tensors(args.scaled, stored(networks.hfdr, networks.config), {"name": "uhr-hfdr", "licence": "Apache-2.0"})
+        save_tensors(
+            args.scaled, stored(networks.hfdr, networks.config), {"name": "uhr-hfdr", "licence": "Apache-2.0"}
+        )
         print(f"\nslopes {gain:.2f} times as steep: {args.scaled}")
     if args.sheet and sheet:
         shown = np.concatenate(sheet, 0).clip(0, 1) * 255

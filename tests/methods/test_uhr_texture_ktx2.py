@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pygltflib as g
 import pytest
-import torch
 
 from headcast.cli.main import main
 from headcast.errors import HeadcastError
 from headcast.methods.uhr_texture.ktx2 import MAGIC, encoded_ktx2
-from headcast.methods.uhr_texture.write import dressed, encoded, kind_of
+from headcast.methods.uhr_texture.write import encoded, kind_of, recoded
 
 WRITES = r"""#!/bin/sh
 echo "$@" >> "$LOG"
@@ -35,16 +34,24 @@ def program(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_gltf_wears_ktx2_and_numbers_are_linear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = program(tmp_path, WRITES, monkeypatch)
-    base = encoded(np.full((8, 8, 3), 90, np.uint8), "png")
+    data, pictures = bytearray(), []
+    for channels in (3, 3, 4):
+        pictures.append(encoded(np.full((8, 8, channels), 90, np.uint8), "png"))
+    views = []
+    for picture in pictures:
+        views.append(g.BufferView(buffer=0, byteOffset=len(data), byteLength=len(picture)))
+        data += picture
     gltf = g.GLTF2(
         materials=[g.Material(name="skin")],
-        images=[g.Image(name="base", mimeType="image/png", bufferView=0)],
-        samplers=[g.Sampler()], textures=[g.Texture(source=0, sampler=0)],
-        bufferViews=[g.BufferView(buffer=0, byteOffset=0, byteLength=len(base))],
-        buffers=[g.Buffer(byteLength=len(base))],
+        images=[
+            g.Image(name=n, mimeType="image/png", bufferView=k)
+            for k, n in enumerate(("basecolor0", "normal", "specular"))
+        ],
+        samplers=[g.Sampler()], textures=[g.Texture(source=k, sampler=0) for k in range(3)],
+        bufferViews=views, buffers=[g.Buffer(byteLength=len(data))],
     )  # fmt: skip
-    gltf.set_binary_blob(base)
-    dressed(gltf, torch.rand(7, 8, 8), "ktx2")
+    gltf.set_binary_blob(bytes(data))
+    recoded(gltf, "ktx2")
     assert [i.mimeType for i in gltf.images] == ["image/ktx2"] * 3
     assert [(t.extensions or {})["KHR_texture_basisu"]["source"] for t in gltf.textures] == [0, 1, 2]
     assert gltf.extensionsRequired == ["KHR_texture_basisu"]

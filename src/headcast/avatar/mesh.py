@@ -29,10 +29,36 @@ from headcast.head.skin import uv_key
 from headcast.image import linear_to_srgb
 from headcast.render.types import Rendering
 
-__all__ = ["MeshAvatar", "bind", "thumbnail_of"]
+__all__ = ["MeshAvatar", "SkinMaps", "bind", "thumbnail_of"]
 
 THUMBNAIL = 256
 SIDES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class SkinMaps:
+    """What skin is besides its colour, in the head's UV; for exports, our own rendering does not look at it.
+
+    Attributes:
+        micronormal: (n + 1) / 2 in the tangent frame, OpenGL's +Y. specular: F0 is .04 times it.
+    """
+
+    micronormal: UInt8[np.ndarray, "h w 3"]
+    specular: UInt8[np.ndarray, "h w"]
+
+    @classmethod
+    def from_package(cls, package: Package, path: Path) -> SkinMaps | None:
+        """Those that a package holds, if any.
+
+        Raises:
+            HeadcastError: one of the two is missing or of another shape.
+        """
+        normal, specular = (package.textures.get(n) for n in ("micronormal", "specular"))
+        if normal is None and specular is None:
+            return None
+        if normal is None or specular is None or normal.shape != (*specular.shape, 3):
+            raise damaged(path, "its skin maps don't belong together")
+        return cls(normal, specular)
 
 
 @dataclass(frozen=True)
@@ -46,6 +72,7 @@ class MeshAvatar:
         info: how it was made.
         shells: surfaces beyond the head, always in the order of their names: Gaussians count triangles.
         lids: what lids look like when they are shut; ``texture`` has them as in the photo.
+        maps: skin beyond its colour, where a photo was fine enough to tell (``create --texture``).
     """
 
     head: HeadModel
@@ -54,6 +81,7 @@ class MeshAvatar:
     info: dict[str, Any]
     shells: tuple[Shell, ...] = ()
     lids: Lids | None = None
+    maps: SkinMaps | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shells", tuple(sorted(self.shells, key=lambda s: s.name)))
@@ -108,6 +136,8 @@ class MeshAvatar:
         if self.lids is not None:
             tensors["lids.corner"] = torch.stack([p.corner for p in self.lids.patches]).int()
             textures.update({f"lid-{k}": p.texture for k, p in zip(SIDES, self.lids.patches, strict=True)})
+        if self.maps is not None:
+            textures.update(micronormal=self.maps.micronormal, specular=self.maps.specular)
         for shell in self.shells:
             tensors.update(shell.tensors())
             textures[f"shell-{shell.name}"] = shell.texture
@@ -132,7 +162,8 @@ class MeshAvatar:
         info = {k: v for k, v in package.meta.items() if k not in ("format", "version")}
         shells = shells_from(t, package.textures, path)
         lids = lids_from(package, texture, source.params, path) if "lids.corner" in t else None
-        return cls(bind(head, offset), texture, source, info, shells, lids)
+        maps = SkinMaps.from_package(package, path)
+        return cls(bind(head, offset), texture, source, info, shells, lids, maps)
 
 
 def lids_from(

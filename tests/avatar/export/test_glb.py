@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.avatar.export.heads import INFO, picture, psnr, synthetic_avatar, view_of
 from tests.avatar.export.read_glb import Scene
 
 from headcast.avatar.export.base import export
-from headcast.avatar.mesh import MeshAvatar
+from headcast.avatar.mesh import MeshAvatar, SkinMaps
+from headcast.avatar.package import read_package
+from headcast.errors import HeadcastError
 from headcast.head.model import JOINTS
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
 from headcast.rotation import axis_angle_to_matrix
@@ -135,3 +140,41 @@ def test_a_smaller_texture(avatar: MeshAvatar, tmp_path: Path) -> None:
     camera, params = view_of(avatar)
     read = Scene(written[0]).render(camera, avatar.source.light)
     assert 25 < psnr(read, picture(avatar, camera, params)) < 50
+
+
+def test_skin_maps_travel_with_the_avatar_into_the_file(avatar: MeshAvatar, tmp_path: Path) -> None:
+    side = avatar.texture.shape[0]
+    dice = np.random.default_rng(3)
+    maps = SkinMaps(
+        dice.integers(0, 256, (side, side, 3), np.uint8), dice.integers(0, 256, (side, side), np.uint8)
+    )
+    replace(avatar, maps=maps).save(tmp_path / "me.avatar")
+    kept = MeshAvatar.from_package(read_package(tmp_path / "me.avatar"), tmp_path / "me.avatar")
+    assert kept.maps is not None
+    assert np.array_equal(kept.maps.micronormal, maps.micronormal)
+    assert np.array_equal(kept.maps.specular, maps.specular)
+    export(kept, tmp_path / "me.glb")
+    scene = Scene(tmp_path / "me.glb")
+    skin, *others = scene.gltf.materials
+    assert skin.name == "skin" and all(m.normalTexture is None for m in others)
+    normal, specular = skin.normalTexture.index, skin.extensions["KHR_materials_specular"]["specularTexture"]
+    stored = [
+        np.array(
+            Image.open(io.BytesIO(scene.view(scene.gltf.images[scene.gltf.textures[k].source].bufferView)))
+        )
+        for k in (normal, specular["index"])
+    ]
+    assert np.array_equal(stored[0], maps.micronormal) and np.array_equal(stored[1][..., 3], maps.specular)
+    assert (stored[1][..., :3] == 255).all()
+    export(kept, tmp_path / "small.glb", texture_size=64)
+    small = Scene(tmp_path / "small.glb")
+    assert Image.open(io.BytesIO(small.view(small.gltf.images[-1].bufferView))).size == (64, 64)
+    export(kept, tmp_path / "baked.glb", shading="baked")
+    assert len(Scene(tmp_path / "baked.glb").gltf.images) == 1 + len(avatar.shells)
+
+
+def test_skin_maps_that_do_not_belong_together_are_refused(avatar: MeshAvatar, tmp_path: Path) -> None:
+    package = avatar.package()
+    lonely = {**package.textures, "specular": np.zeros((8, 8), np.uint8)}
+    with pytest.raises(HeadcastError, match="skin maps don't belong together"):
+        MeshAvatar.from_package(replace(package, textures=lonely), tmp_path / "x.avatar")

@@ -17,9 +17,15 @@ from headcast.avatar.base import Avatar
 from headcast.avatar.export.base import mesh_of
 from headcast.avatar.export.gltf_data import GltfData
 from headcast.avatar.export.linear import linear_shapes
-from headcast.avatar.export.look import MOUTH_OPEN, check_shading, check_texture_size, textures
+from headcast.avatar.export.look import (
+    MOUTH_OPEN,
+    check_shading,
+    check_texture_size,
+    reduced,
+    textures,
+)
 from headcast.avatar.export.pieces import Piece, head_pieces, split
-from headcast.avatar.mesh import MeshAvatar
+from headcast.avatar.mesh import MeshAvatar, SkinMaps
 from headcast.avatar.pictures import encode_png
 from headcast.files import atomic_path
 from headcast.head.model import JOINTS, PARENTS
@@ -31,7 +37,7 @@ from headcast.render.geometry import vertex_normals
 if TYPE_CHECKING:
     from pygltflib import GLTF2, Material
 
-__all__ = ["write_glb"]
+__all__ = ["add_maps", "build", "sidecar", "write_glb"]
 
 SURFACES = {
     "skin": (0.5, 0.7), "eyes": (0.12, 1.0), "teeth": (0.25, 0.9), "tongue": (0.4, 0.8), "mouth": (0.45, 0.5),
@@ -83,6 +89,8 @@ def build(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
         primitive.material = len(gltf.materials)
         gltf.materials.append(material(shell.name, 1 + i, shading, masked=not shell.opaque))
         add_mesh(gltf, g.Mesh(name=shell.name, primitives=[primitive]))
+    if avatar.maps is not None and shading == "lit":
+        add_maps(gltf, data, avatar.maps, texture_size)
     gltf.scenes = [g.Scene(name="avatar", nodes=[0, *range(len(JOINTS), len(gltf.nodes))])]
     gltf.extensionsUsed = ["KHR_materials_unlit" if shading == "baked" else "KHR_materials_specular"]
     gltf.accessors, gltf.bufferViews = data.accessors, data.views
@@ -100,6 +108,25 @@ def add_textures(gltf: GLTF2, data: GltfData, pictures: list[np.ndarray]) -> Non
         view = data.view(encode_png(picture))
         gltf.images.append(g.Image(name=f"basecolor{i}", mimeType="image/png", bufferView=view))
         gltf.textures.append(g.Texture(source=i, sampler=0))
+
+
+def add_maps(gltf: GLTF2, data: GltfData, maps: SkinMaps, size: int | None) -> None:
+    """Normal and specular map of the skin; numbers, not sRGB. F0 is .04 times the alpha of the latter."""
+    import pygltflib as g
+
+    specular = reduced(maps.specular, size)[..., None]
+    white = np.full((*specular.shape[:2], 3), 255, np.uint8)
+    pictures = {"normal": reduced(maps.micronormal, size), "specular": np.concatenate([white, specular], -1)}
+    first = len(gltf.textures)
+    for i, (name, picture) in enumerate(pictures.items()):
+        view = data.view(encode_png(picture))
+        gltf.images.append(g.Image(name=name, mimeType="image/png", bufferView=view))
+        gltf.textures.append(g.Texture(source=first + i, sampler=0))
+    skin = next(m for m in gltf.materials if m.name == "skin")
+    skin.normalTexture = g.NormalMaterialTexture(index=first)
+    skin.extensions = {
+        "KHR_materials_specular": {"specularFactor": 1.0, "specularTexture": {"index": first + 1}}
+    }
 
 
 def add_joints(gltf: GLTF2, data: GltfData, positions: Float[np.ndarray, "j 3"]) -> None:

@@ -17,7 +17,7 @@ from headcast.render.geometry import vertex_normals
 from headcast.render.shaded import render_textured
 from headcast.render.shading import ambient
 
-__all__ = ["check_shading", "check_texture_size", "mouth_open", "textures"]
+__all__ = ["check_shading", "check_texture_size", "mouth_open", "reduced", "textures"]
 
 MOUTH_OPEN = 0.5
 """The jawOpen for which the darkness inside the mouth is painted into the texture."""
@@ -67,7 +67,9 @@ def mouth_open(params: HeadParams) -> HeadParams:
     return params.with_expression({"jawOpen": MOUTH_OPEN})
 
 
-def reduced(texture: UInt8[np.ndarray, "h w c"], size: int | None) -> UInt8[np.ndarray, "h2 w2 c"]:
+def reduced(
+    texture: UInt8[np.ndarray, "h w *c"], size: int | None
+) -> UInt8[np.ndarray, "h2 w2 *c"]:  # fmt: skip
     """The texture with no side longer than ``size``."""
     import cv2
 

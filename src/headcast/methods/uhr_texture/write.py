@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
-from headcast.avatar.export.glb import build, sidecar
-from headcast.avatar.mesh import MeshAvatar
+from headcast.avatar.export.glb import add_maps, build, sidecar
+from headcast.avatar.mesh import MeshAvatar, SkinMaps
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path
 from headcast.image import save_png
@@ -24,7 +24,7 @@ from headcast.methods.uhr_texture.network import resized
 if TYPE_CHECKING:
     from pygltflib import GLTF2
 
-__all__ = ["PictureFormat", "dressed", "size_word", "wearing", "write_glb", "write_maps"]
+__all__ = ["PictureFormat", "recoded", "size_word", "wearing", "write_glb", "write_maps"]
 
 PictureFormat = Literal["png", "jpeg", "webp", "ktx2"]
 MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "ktx2": "image/ktx2"}
@@ -85,12 +85,13 @@ def uv_picture(uv: Float[Tensor, "2 h w"]) -> Float[Tensor, "3 h w"]:
 
 
 def wearing(avatar: MeshAvatar, result: Result) -> MeshAvatar:
-    """The avatar with the skin's albedo for a texture, at the maps' size."""
+    """The avatar with the skin's albedo for a texture, and the other maps, at the maps' size."""
     from dataclasses import replace
 
-    size = result.texture.shape[-1]
-    info = {**avatar.info, "texture_size": size}
-    return replace(avatar, texture=eight(result.texture[:3]), info=info)
+    t = result.texture
+    info = {**avatar.info, "texture_size": t.shape[-1]}
+    maps = SkinMaps(eight(t[3:6]), eight(t[6:])[..., 0])
+    return replace(avatar, texture=eight(t[:3]), info=info, maps=maps)
 
 
 def encoded(picture: UInt8[np.ndarray, "h w *c"], kind: PictureFormat, linear: bool = False) -> bytes:
@@ -137,7 +138,7 @@ def write_glb(
 
     size = min(texture_size or result.texture.shape[-1], result.texture.shape[-1])
     gltf = build(wearing(avatar, result), "lit", size)
-    dressed(gltf, resized(result.texture[None], size, size)[0], kind)
+    recoded(gltf, kind)
     beside = path.with_suffix(".arkit.json")
     with atomic_path(path) as temporary, atomic_path(beside) as aside:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))
@@ -145,26 +146,19 @@ def write_glb(
     return path, beside
 
 
-def dressed(gltf: GLTF2, maps: Float[Tensor, "7 t t"], kind: PictureFormat) -> None:
-    """Adds normal and specular maps to the skin's material, in place; pictures become ``kind``."""
-    import pygltflib as g
+def recoded(gltf: GLTF2, kind: PictureFormat) -> None:
+    """Stores a glTF's pictures as ``kind``, in place.
 
+    Raises:
+        HeadcastError: an unknown kind.
+    """
     if kind not in MIME:
         raise HeadcastError(f"--format {kind}: give png, jpeg, webp or ktx2")
-    specular = eight(maps[6:])
-    rgba = np.concatenate([np.full((*specular.shape[:2], 3), 255, np.uint8), specular], -1)
-    old = pictures_of(gltf)
-    names = [str(i.name) for i in gltf.images] + ["normal", "specular"]
-    pictures = [encoded(p, kind) for p in old] + [
-        encoded(p, kind, linear=True) for p in (eight(maps[3:6]), rgba)
-    ]
-    restored(gltf, pictures, names)
-    skin = next(m for m in gltf.materials if m.name == "skin")
-    first = len(old)
-    skin.normalTexture = g.NormalMaterialTexture(index=first)
-    skin.extensions = {
-        "KHR_materials_specular": {"specularFactor": 1.0, "specularTexture": {"index": first + 1}}
-    }
+    if kind == "png":
+        return
+    names = [str(i.name) for i in gltf.images]
+    pairs = zip(pictures_of(gltf), names, strict=True)
+    restored(gltf, [encoded(p, kind, linear=n in ("normal", "specular")) for p, n in pairs], names)
 
 
 def pictures_of(gltf: GLTF2) -> list[UInt8[np.ndarray, "h w c"]]:
@@ -229,7 +223,8 @@ def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: Pict
         ),
         indices=data.triangles(piece.faces.numpy(), len(piece.rows)), material=0,
     )  # fmt: skip
-    view = data.view(encoded(eight(resized(result.texture[None, :3], size, size)[0]), "png"))
+    maps = resized(result.texture[None], size, size)[0]
+    view = data.view(encoded(eight(maps[:3]), "png"))
     base = g.PbrMetallicRoughness(
         baseColorTexture=g.TextureInfo(index=0), metallicFactor=0.0, roughnessFactor=0.5
     )
@@ -238,11 +233,13 @@ def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: Pict
         materials=[g.Material(name="skin", doubleSided=True, pbrMetallicRoughness=base)],
         images=[g.Image(name="basecolor", mimeType="image/png", bufferView=view)],
         samplers=[g.Sampler(magFilter=9729, minFilter=9987)], textures=[g.Texture(source=0, sampler=0)],
-        accessors=data.accessors, bufferViews=data.views, buffers=[g.Buffer(byteLength=len(data.blob))],
         extensionsUsed=["KHR_materials_specular"],
     )  # fmt: skip
+    add_maps(gltf, data, SkinMaps(eight(maps[3:6]), eight(maps[6:])[..., 0]), None)
+    gltf.accessors, gltf.bufferViews = data.accessors, data.views
+    gltf.buffers = [g.Buffer(byteLength=len(data.blob))]
     gltf.asset = g.Asset(version="2.0", generator=GENERATOR)
     gltf.set_binary_blob(bytes(data.blob))
-    dressed(gltf, resized(result.texture[None], size, size)[0], kind)
+    recoded(gltf, kind)
     with atomic_path(path) as temporary:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))

@@ -16,7 +16,7 @@ from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.data import seen_from, several_views
 from headcast.methods.portrait4d.losses import Discriminator, gradient_penalty, moving_parts
 from headcast.methods.portrait4d.motion import FACE_SIDE, faces_of
-from headcast.methods.portrait4d.motion_stage import MotionRecipe
+from headcast.methods.portrait4d.motion_stage import FASTER, MotionRecipe
 from headcast.methods.portrait4d.network import TINY, Synthesizer
 from headcast.methods.portrait4d.stage import is_motion
 from headcast.methods.portrait4d.static import StaticRecipe
@@ -186,8 +186,12 @@ def test_motion_stage_takes_the_papers_losses(static_weights: str) -> None:
     learned = {id(p) for g in groups for p in g["params"]}
     names = {n for n, p in networks["synthesizer"].named_parameters() if id(p) not in learned}
     assert names and all(n.startswith("background") for n in names)
-    rates = [g["lr"] for g in recipe.optimizers(networks)["main"].param_groups]
-    assert rates == [recipe.rate, recipe.mean_rate * recipe.rate, 2.5 * recipe.rate]
+    rates = [g["lr"] for g in groups]
+    assert rates == [r * recipe.rate for r in (1, recipe.mean_rate, FASTER, 2.5)]
+    added, motion = ({id(p) for p in g["params"]} for g in groups[2:])
+    for name, p in networks["synthesizer"].named_parameters():
+        assert (id(p) in added) == name.startswith("moving.planes"), name
+        assert (id(p) in motion) == (is_motion(name) and id(p) not in added), name
 
 
 def test_mouth_and_eyes_count_more() -> None:

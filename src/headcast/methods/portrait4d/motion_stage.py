@@ -31,7 +31,7 @@ from headcast.methods.portrait4d.stage import (
 from headcast.methods.portrait4d.stored import read_people
 from headcast.weights import weights_path
 
-__all__ = ["DIFFERENCE", "Ablation", "MotionRecipe", "marks_of"]
+__all__ = ["DIFFERENCE", "FASTER", "Ablation", "MotionRecipe", "marks_of"]
 
 Ablation = Literal["full", "no-init", "real-only", "pseudo-p", "pseudo-q"]
 SAID = 0.1

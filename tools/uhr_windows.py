@@ -31,7 +31,7 @@ from headcast.methods.uhr_texture.weights import Networks, load_networks, stored
 from headcast.metrics.ssim import ssim_maps
 from headcast.metrics.texture import gained
 from headcast.weights import load_tensors, save_tensors
-from uhr_measure import given, psnr, three
+from uhr_measure import correlation, given, psnr, three
 from uhr_sheet import steeper
 
 BINS = ((0, 1024), (1024, 1536), (1536, 2560), (2560, 9999))
@@ -55,10 +55,8 @@ def fine(x: Tensor) -> Tensor:
 
 def followed(found: Tensor, truth: Tensor, mask: Tensor) -> list[float]:
     """Correlation and explained share over a mask."""
-    a, b = (x[:, mask] - x[:, mask].mean(1, keepdim=True) for x in (found, truth))
-    power = b.square().sum().clamp(min=1e-12)
-    same = (a * b).sum() / (a.square().sum() * power).sqrt().clamp(min=1e-12)
-    return [float(same), float(1 - (truth - found)[:, mask].square().sum() / truth[:, mask].square().sum())]
+    left = (truth - found)[:, mask].square().sum() / truth[:, mask].square().sum()
+    return [correlation(found, truth, mask), float(1 - left)]
 
 
 def row_of(found: Tensor, window: Tensor, mask: Tensor) -> list[float]:

@@ -17,7 +17,9 @@ def pair() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_ssim_is_scikit_images(pair: tuple) -> None:
-    structural = pytest.importorskip("skimage.metrics").structural_similarity
+    structural = pytest.importorskip(
+        "skimage.metrics", reason="scikit-image comes with the extra dev"
+    ).structural_similarity
     a, b, m = pair
     _, full = structural(
         a, b, channel_axis=2, full=True, gaussian_weights=True, sigma=1.5, use_sample_covariance=False

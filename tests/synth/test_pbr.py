@@ -25,7 +25,6 @@ PLAIN = SynthConfig(size=48, texture=256, framing="front", hair=False)
 
 
 def test_only_skin_and_its_light_differ() -> None:
-
     plain = make_batch(PLAIN, CPU, 3, np.array([4]))
     pbr = make_batch(replace(PLAIN, pbr=True), CPU, 3, np.array([4]))
     for name in ("depth", "label", "uv", "alpha", "geometric_normal"):

@@ -30,14 +30,11 @@ from headcast.image import save_png
 from headcast.methods.portrait4d.data import Shots
 from headcast.methods.portrait4d.losses import moving_parts
 from headcast.methods.portrait4d.motion import TOLD, faces_of, told
-from headcast.methods.portrait4d.motion_stage import marks_of
 from headcast.methods.portrait4d.networks import Networks, read_networks, weights_file
 from headcast.methods.portrait4d.stored import People, read_people
 
 __all__ = ["POSES", "changes", "main", "sheet"]
 
-AROUND = 40.0
-"""Width of what counts is that of ``losses.moving_parts``; its height drops out."""
 POSES: dict[str, tuple[str, ...]] = {
     "neutral": (), "jaw open": ("jawOpen",), "smile": ("mouthSmileLeft", "mouthSmileRight"),
     "blink": ("eyeBlinkLeft", "eyeBlinkRight"),
@@ -89,7 +86,7 @@ def views_of(people: People, who: Tensor, side: int) -> tuple[Shots, Shots, Shot
 def embedded(networks: Networks, shots: Shots) -> dict[str, Float[Tensor, "b m"]]:
     """Motion embeddings by expression weights and by the encoder."""
     assert networks.said is not None
-    faces = faces_of(shots.image, marks_of(shots), networks.face_side)
+    faces = faces_of(shots.image, shots.marks, networks.face_side)
     return {"weights": networks.said(told(shots.params)), "the driver's face": networks.motion(faces)}
 
 
@@ -100,7 +97,7 @@ def changes(networks: Networks, people: People, most: int) -> dict[str, dict[str
     sums: dict[str, Tensor] = {}
     for who in torch.arange(min(most, len(people.head))).split(4):
         source, still, moved = views_of(people, who, c.side)
-        weight = torch.maximum(*(moving_parts(marks_of(x), c.side, AROUND) for x in (still, moved))) - 1
+        weight = torch.maximum(*(moving_parts(x.marks, c.side, 1.0) for x in (still, moved))) - 1
         kept = psi.appearance(source.image, embedded(networks, source)["the driver's face"])
         rays, neck, true = still.rays(c, c.side // 4), still.neck(c), moved.image - still.image
         ends = [embedded(networks, x) for x in (still, moved)]

@@ -93,6 +93,11 @@ class Shots:
         behind = (self.background * background[:, :, None, None]).clamp(max=1)
         return replace(self, head=h, background=behind, image=(h + (1 - self.alpha) * behind) * 2 - 1)
 
+    @property
+    def marks(self) -> Float[Tensor, "b 68 2"]:
+        """The landmarks in the pictures, pixels."""
+        return seen_from(self.landmarks, self.K, self.cam_from_world)
+
     def before(self, background: Float[Tensor, "b 3 h w"]) -> Shots:
         """Before other backgrounds."""
         image = (self.head + (1 - self.alpha) * background) * 2 - 1

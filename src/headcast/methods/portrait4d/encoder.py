@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.data import seen_from, several_views
+from headcast.methods.portrait4d.data import several_views
 from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, faces_of, told
 from headcast.methods.portrait4d.networks import read_networks
 from headcast.methods.portrait4d.stage import Networks, Stage, adam
@@ -77,7 +77,7 @@ class EncoderRecipe(Stage):
             shots, _ = read_people(self.folder).drawn(self.people, index, seed, device, self.config.side)
         else:
             shots = several_views(self.people, 1, self.config.side, index, seed, device)
-        marks = seen_from(shots.landmarks, shots.K, shots.cam_from_world)
+        marks = shots.marks
         dice = torch.Generator().manual_seed((seed << 24) + index)
         marks = askew(marks, torch.randn(len(marks), 4, generator=dice).to(marks))
         return {"face": faces_of(shots.image, marks), "told": told(shots.params)}

@@ -31,7 +31,7 @@ from headcast.methods.portrait4d.stage import (
 from headcast.methods.portrait4d.stored import read_people
 from headcast.weights import weights_path
 
-__all__ = ["DIFFERENCE", "FASTER", "Ablation", "MotionRecipe", "marks_of"]
+__all__ = ["DIFFERENCE", "FASTER", "Ablation", "MotionRecipe"]
 
 Ablation = Literal["full", "no-init", "real-only", "pseudo-p", "pseudo-q"]
 SAID = 0.1
@@ -212,11 +212,11 @@ class MotionRecipe(Stage):
         seen, _ = self.pseudo(driver, K[p], pose[p], ~real_p)
         image, alpha = self.pseudo(driver, K[q], pose[q], ~real_q)
         marks = chosen(
-            real_p, seen_from(driver.landmarks, driver.K, driver.cam_from_world),
+            real_p, driver.marks,
             seen_from(driver.landmarks, K[p], pose[p]),
         )  # fmt: skip
         encoder = networks["motion"]
-        v_s, own = (encoder(faces_of(x.image, marks_of(x))) for x in (source, driver))
+        v_s, own = (encoder(faces_of(x.image, x.marks)) for x in (source, driver))
         v_d = encoder(faces_of(seen, marks))
         K_q, pose_q = chosen(real_q, driver.K, K[q]), chosen(real_q, driver.cam_from_world, pose[q])
         weight = None
@@ -245,7 +245,7 @@ class MotionRecipe(Stage):
         plain = psi.render(head, still.rays(c, c.side // 4), still.neck(c), jitter)
         change = driver.image - still.image
         weight = torch.maximum(
-            *(moving_parts(marks_of(x), c.side, MOVING) for x in (driver, still))
+            *(moving_parts(x.marks, c.side, MOVING) for x in (driver, still))
         )  # fmt: skip
         weight = weight / weight.mean()
         share = batch["real_q"].to(change)
@@ -316,8 +316,3 @@ class MotionRecipe(Stage):
 def chosen(which: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Entries of the batch from ``a`` where ``which``, else from ``b``."""
     return torch.where(which.reshape(-1, *[1] * (a.dim() - 1)), a, b)
-
-
-def marks_of(shots: Shots) -> Float[Tensor, "b 68 2"]:
-    """Pixels of the landmarks."""
-    return seen_from(shots.landmarks, shots.K, shots.cam_from_world)

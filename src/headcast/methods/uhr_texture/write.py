@@ -90,8 +90,12 @@ def wearing(avatar: MeshAvatar, result: Result) -> MeshAvatar:
 
     t = result.texture
     info = {**avatar.info, "texture_size": t.shape[-1]}
-    maps = SkinMaps(eight(t[3:6]), eight(t[6:])[..., 0])
-    return replace(avatar, texture=eight(t[:3]), info=info, maps=maps)
+    return replace(avatar, texture=eight(t[:3]), info=info, maps=skin_maps(t))
+
+
+def skin_maps(texture: Float[Tensor, "7 h w"]) -> SkinMaps:
+    """What is not colour, in bytes."""
+    return SkinMaps(eight(texture[3:6]), eight(texture[6:])[..., 0])
 
 
 def encoded(picture: UInt8[np.ndarray, "h w *c"], kind: PictureFormat, linear: bool = False) -> bytes:
@@ -235,7 +239,7 @@ def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: Pict
         samplers=[g.Sampler(magFilter=9729, minFilter=9987)], textures=[g.Texture(source=0, sampler=0)],
         extensionsUsed=["KHR_materials_specular"],
     )  # fmt: skip
-    add_maps(gltf, data, SkinMaps(eight(maps[3:6]), eight(maps[6:])[..., 0]), None)
+    add_maps(gltf, data, skin_maps(maps), None)
     gltf.accessors, gltf.bufferViews = data.accessors, data.views
     gltf.buffers = [g.Buffer(byteLength=len(data.blob))]
     gltf.asset = g.Asset(version="2.0", generator=GENERATOR)

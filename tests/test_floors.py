@@ -9,7 +9,8 @@ import pytest
 
 # Lowest first. Packages of one row don't know each other.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "__init__"),
+    ("errors", "progress", "__init__"),
+    ("registry",),
     ("device", "rotation", "weights", "demo", "files", "marks"),
     ("pickles",),
     ("shots",),

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.bound import bound
 
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.evaluate import gaussian_truth
@@ -23,9 +24,8 @@ from headcast.rotation import axis_angle_to_matrix
 def test_an_avatar_is_laid_over_the_true_head() -> None:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.1, 0.0, -1.3]))
-    avatar = MeshAvatar(
-        head, np.zeros((8, 8, 3), np.uint8), Source(Camera.make(300, 64, 64), params, ambient()), {}
-    )
+    source = SourceView(Camera.make(300, 64, 64), params, ambient())
+    avatar = MeshAvatar(bound(head, source), np.zeros((8, 8, 3), np.uint8))
     R, s, t = axis_angle_to_matrix(torch.tensor([0.2, -0.5, 0.1])), 0.87, torch.tensor([0.02, -0.04, 0.1])
     own = head(params)
     true = s * own @ R.T + t

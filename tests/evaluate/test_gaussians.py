@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tests.bound import bound
 
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.evaluate.gaussian_rows import VIEWS, Rows, face_in_view, means, within
 from headcast.evaluate.gaussians import clip_tables, portrait_tables, table
@@ -42,8 +43,8 @@ def test_the_worst_view_is_kept() -> None:
 def test_the_face_lies_inside_of_the_head() -> None:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
-    source = Source(Camera.make(300.0, 128, 128), params, ambient(0.8))
-    mesh = MeshAvatar(head, np.full((64, 64, 3), 180, np.uint8), source, {})
+    source = SourceView(Camera.make(300.0, 128, 128), params, ambient(0.8))
+    mesh = MeshAvatar(bound(head, source), np.full((64, 64, 3), 180, np.uint8))
     from headcast import api
 
     for yaw in (0.0, 45.0):

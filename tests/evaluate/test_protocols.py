@@ -14,7 +14,6 @@ import torch
 
 from headcast import api
 from headcast.errors import HeadcastError
-from headcast.evaluate import contestants
 from headcast.evaluate.contestants import REAL, STILL
 from headcast.evaluate.data import clips_in, groups_of
 from headcast.evaluate.networks import load_networks
@@ -30,12 +29,17 @@ MADE: list[str] = []
 KNOWN: dict[bytes, object] = {}
 
 
-def make(photos: Sequence[Path], variant: str, seed: int, progress: api.Progress) -> object:
-    """Stands for the method ``fit``: the mesh alone, coarse, made once of each picture; counts the calls."""
+create = api.create
+
+
+def make(photos: Sequence[Path], *, progress: api.Progress, **rest: object) -> object:
+    """Stands for ``api.create``: the mesh alone, coarse, made once of each image; counts the calls."""
     MADE.append(photos[0].name)
     content = photos[0].read_bytes()
     if content not in KNOWN:
-        KNOWN[content] = api.create(list(photos), representation="mesh", texture_size=256, progress=progress)
+        KNOWN[content] = create(
+            list(photos), options={"representation": "mesh", "texture_size": 256}, progress=progress
+        )
     return KNOWN[content]
 
 
@@ -66,7 +70,7 @@ def setting(clips: Path, out: Path, **more: object) -> Setting:
 @pytest.fixture(scope="module")
 def results(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     patch = pytest.MonkeyPatch()
-    patch.setitem(contestants.METHODS, "fit", f"{__name__}:make")
+    patch.setattr(api, "create", make)
     out = tmp_path_factory.mktemp("out")
     try:
         evaluate("self-reenactment", setting(clips, out, only=("a", "c")))
@@ -116,7 +120,7 @@ def test_the_unreadable_is_listed_and_nothing_is_measured_twice(results: tuple[P
 
 
 def test_cross_reenactment(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(contestants.METHODS, "fit", f"{__name__}:make")
+    monkeypatch.setattr(api, "create", make)
     report, _ = evaluate("cross-reenactment", setting(clips, tmp_path, pairs=(("a", "b"),)))
     fit = report.cells("fit")
     assert (

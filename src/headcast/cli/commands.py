@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, Suppress, arg
 
+from headcast.registry import DEFAULT_METHOD
+
 __all__ = [
-    "Animate", "Bake", "Command", "Create", "Doctor", "Evaluate", "Export", "Info", "Observe", "Render",
-    "Restore", "Synth", "Texture", "Train", "View", "Weights",
-]  # fmt: skip
+    "COMMANDS",
+    "Animate",
+    "Bake",
+    "Create",
+    "Doctor",
+    "Entry",
+    "Evaluate",
+    "Export",
+    "Info",
+    "Observe",
+    "Render",
+    "Restore",
+    "Synth",
+    "Texture",
+    "Train",
+    "View",
+    "Weights",
+]
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
 Size = Annotated[str | None, arg(metavar="PIXELS")]
@@ -29,8 +46,8 @@ class Create:
     """Photos, or one video."""
     out: Out = None
     """Where the .avatar goes; by default the first source's name in the current folder."""
-    method: Literal["fit", "portrait4d"] = "fit"
-    """fit, or portrait4d: tri-planes in one forward pass; a preview, see docs/portrait4d.md."""
+    method: str = DEFAULT_METHOD
+    """The method, one of those above; each has options of its own."""
     face: Number = None
     """Which face of a photo, counted from 1 by size; by default the largest."""
     head: Literal["headcast", "flame", "ict"] = "headcast"
@@ -39,12 +56,7 @@ class Create:
     """Your FLAME file (.pkl or .npz): with --head flame."""
     ict: File = None
     """Your ICT-FaceKit folder (or npz): with --head ict."""
-    representation: Literal["gaussians", "mesh"] = "gaussians"
-    """Gaussians on a textured mesh, or the mesh alone, which is made sooner."""
-    texture_size: Number = None
-    """Side of the texture in pixels; by default as the photo's detail asks."""
-    texture: Text = None
-    """4k (or 1k, 2k, 8k): skin by headcast texture, whose networks you train; all maps lie beside."""
+    options: Suppress[Any] = None
     consent: Text = None
     """A statement of consent by the person shown; it stays in the avatar."""
     seed: int = 0
@@ -266,7 +278,7 @@ class Evaluate:
     """Measures avatars, methods or priors against real or synthetic truth: JSON, table, pictures."""
 
     subjects: Positional[str]
-    """What: .avatar files or methods (fit, fit:mesh, portrait4d), with commas between; or a prior's name."""
+    """What: .avatar files or methods (fit, fit:mesh, ...), with commas between; or a prior's name."""
     protocol: Literal["self-reenactment", "cross-reenactment", "novel-view", "texture", "prior"]
     """What is measured; docs/evaluate.md tells what each protocol does."""
     data: Path
@@ -335,24 +347,9 @@ class Texture:
     """The photo; below 1024 pixels about the face it works at the photo's own resolution."""
     out: Out = None
     """The folder of maps; by default maps."""
-    size: str = "4k"
-    """Side of the maps in UV: 1k, 2k, 4k, 8k or texels."""
     face: Number = None
     """Which face, counted from 1 by size, where there are several."""
-    geometry: File = None
-    """Your mesh (.obj with texture coordinates), in metres in headcast's head frame."""
-    uv: File = None
-    """Another .obj with the same faces whose texture coordinates are used."""
-    camera: File = None
-    """Camera of the photo (.json: K, cam_from_world, size); the mesh is taken to be in its world."""
-    prior: Literal["geometry", "network"] = "geometry"
-    """Where UV and normals that guide the networks come from: the fitted head, or the predictor."""
-    weights: File = None
-    """Folder of networks that you trained (headcast train uhr.gde and so on), instead of the package's."""
-    texture_size: Number = None
-    """Side of the textures inside the GLB in pixels; by default that of the maps."""
-    format: Literal["png", "jpeg", "webp", "ktx2"] = "png"
-    """Of the textures inside the GLB; the maps beside it are 16-bit PNG."""
+    options: Suppress[Any] = None
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
@@ -375,7 +372,33 @@ class Weights:
     """Prints JSON."""
 
 
-Command = (
-    Create | Animate | Render | Bake | Export | View | Observe | Info | Synth | Train | Evaluate | Restore
-    | Texture | Weights | Doctor
-)  # fmt: skip
+class Entry(NamedTuple):
+    """A command: its flags, what runs it, and a function that gives a form of its own (``cli.forms``).
+
+    Places are ``module:function``, imported when the command is used.
+    """
+
+    flags: type
+    run: str
+    form: str | None = None
+
+
+HERE = "headcast.cli"
+COMMANDS: dict[str, Entry] = {
+    "create": Entry(Create, f"{HERE}.create:run_create", f"{HERE}.method_forms:create_form"),
+    "animate": Entry(Animate, f"{HERE}.actions:run_animate"),
+    "render": Entry(Render, f"{HERE}.actions:run_render"),
+    "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
+    "export": Entry(Export, f"{HERE}.actions:run_export"),
+    "observe": Entry(Observe, f"{HERE}.actions:run_observe"),
+    "info": Entry(Info, f"{HERE}.actions:run_info"),
+    "view": Entry(View, f"{HERE}.actions:run_view"),
+    "synth": Entry(Synth, f"{HERE}.actions:run_synth"),
+    "train": Entry(Train, f"{HERE}.train:run_train", f"{HERE}.train:train_form"),
+    "evaluate": Entry(Evaluate, f"{HERE}.evaluate:run_evaluate"),
+    "restore": Entry(Restore, f"{HERE}.restore:run_restore"),
+    "texture": Entry(Texture, f"{HERE}.texture:run_texture", f"{HERE}.method_forms:texture_form"),
+    "weights": Entry(Weights, f"{HERE}.weights:run_weights"),
+    "doctor": Entry(Doctor, f"{HERE}.doctor:run_doctor"),
+}
+"""Every command, in the order of the help text: a new one is a class and a line."""

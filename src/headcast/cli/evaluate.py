@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from headcast.cli.commands import Evaluate
+from headcast.cli.output import report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 
-__all__ = ["run_evaluate"]
+__all__ = ["run_evaluate", "run_protocol"]
 
 
-def run_evaluate(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
-    """Runs the protocol; gives the folder of results and notes for the user.
+def run_evaluate(command: Evaluate) -> None:
+    """Run ``headcast evaluate``."""
+    start = time.perf_counter()
+    folder, notes = run_protocol(command)
+    report(folder, command.seed, start, command.json, notes)
+
+
+def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
+    """Run the protocol; return the folder of results and notes for the user.
 
     Raises:
         HeadcastError: what the user can mend.

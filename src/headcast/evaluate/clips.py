@@ -35,7 +35,7 @@ def clip_rows(video: Path, out: Path, progress: Callable[[float, str], None]) ->
     first, driven = out / "first" / f"{video.stem}.png", out / "driven" / f"{video.stem}.mp4"
     save_png(first, real[0])
     progress(0.0, f"{video.stem}: first frame")
-    avatar = api.create(first, representation="mesh")
+    avatar = api.create(first, options={"representation": "mesh"})
     api.animate(
         avatar, video, driven, camera="driver",
         progress=lambda share, what: progress(0.8 * share, f"{video.stem}: {what}"),

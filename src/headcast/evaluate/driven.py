@@ -61,7 +61,7 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Say) -> UInt8[np.ndarra
     )  # fmt: skip
     made = []
     for t, camera in enumerate(drive.cameras):
-        made.append(to_rgba(drive.picture(avatar, t, camera)))
+        made.append(to_rgba(drive.render(avatar, t, camera)))
         say(0.4 + 0.6 * (t + 1) / len(drive), "rendering")
     return np.stack(made)
 

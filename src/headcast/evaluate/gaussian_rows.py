@@ -80,7 +80,11 @@ def avatars_of(photo: Path, kinds: Sequence[str]) -> dict[str, Avatar]:
     made: dict[str, Avatar] = {}
     for kind in sorted(kinds):  # Gaussians carry the mesh that they were made from
         mesh = getattr(made.get("gaussians"), "mesh", None)
-        made[kind] = mesh if kind == "mesh" and mesh is not None else api.create(photo, representation=kind)
+        made[kind] = (
+            mesh
+            if kind == "mesh" and mesh is not None
+            else api.create(photo, options={"representation": kind})
+        )
     return made
 
 

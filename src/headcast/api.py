@@ -43,7 +43,18 @@ if TYPE_CHECKING:
     from headcast.observe.types import Observation
     from headcast.video import Clip
 
-__all__ = ["Progress", "Runtime", "animate", "bake", "create", "export", "load", "observe", "render"]
+__all__ = [
+    "Progress",
+    "Runtime",
+    "animate",
+    "animate_image",
+    "bake",
+    "create",
+    "export",
+    "load",
+    "observe",
+    "render",
+]
 
 
 def observe(
@@ -217,6 +228,38 @@ def animate(
     if side_by_side and clip.clip is not None:
         pictures = beside(clip.clip, clip, pictures)
     return clip.notes + write_video(out, pictures, clip.fps, clip.audio, video_text(avatar.info))
+
+
+def animate_image(
+    photo: str | Path, drive: str | Path, out: str | Path, *, method: str,
+    options: MethodOptions | Mapping[str, Any] | None = None, frames: int | None = None, seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[str, ...]:  # fmt: skip
+    """Write a video of a photo driven by a video, by an image animator, without an avatar.
+
+    Args:
+        method: name of a registered animator (``headcast.methods.base.animator_names()``).
+        options: the animator's own options; None: its defaults.
+        frames: at most so many frames of the driving video.
+
+    Returns:
+        Notes for the user, one sentence each.
+    """
+    from headcast.files import check_writable
+    from headcast.image import load_image
+    from headcast.methods.base import get_animator, make_options
+    from headcast.video import read_video, write_video
+
+    animator = get_animator(method)
+    own_options = make_options(animator, options)
+    animator.check(own_options)
+    check_writable(out)
+    if not is_video(drive):
+        raise HeadcastError(f"--drive {drive}: an image animator is driven by a video")
+    image, clip = load_image(photo), read_video(drive, frames)
+    images = animator.animate_image(image.rgb, clip, own_options, seed=seed, progress=progress)
+    mark = {"synthetic_media": f"A photograph animated by {method}; the person did not make these movements."}
+    return (*image.notes, *clip.notes, *write_video(out, images, clip.fps, clip.audio, video_text(mark)))
 
 
 def export(

@@ -46,6 +46,22 @@ def run_animate(command: Animate) -> None:
     out = output_path(command.out, command.avatar.stem, ".mp4")
     check_writable(out)
     size = parse_size(command.size)
+    if command.method is not None:
+        if command.drive is None:
+            raise HeadcastError(f"animate --method {command.method}: give a driving video with --drive")
+        with Bar() as bar:
+            notes = api.animate_image(
+                command.avatar,
+                command.drive,
+                out,
+                method=command.method,
+                options=command.options,
+                frames=command.frames,
+                seed=command.seed,
+                progress=bar,
+            )
+        report(out, command.seed, start, command.json, notes)
+        return
     with Bar() as bar:
         notes = api.animate(
             api.load(command.avatar), command.drive or str(command.preset), out, camera=command.camera,

@@ -72,7 +72,10 @@ class Animate:
     """An avatar moves: driven by a video, by a recording (Live Link Face, ARKit, FLAME), or by a preset."""
 
     avatar: Positional[Path]
-    """The .avatar."""
+    """The .avatar; a photo with --method."""
+    method: Text = None
+    """An image animator that drives a photo without an avatar."""
+    options: Suppress[Any] = None
     drive: File = None
     """A video of somebody, a Live Link Face .csv, ARKit weights (.json) or FLAME parameters (.npz)."""
     flame: File = None
@@ -386,7 +389,7 @@ class Entry(NamedTuple):
 HERE = "headcast.cli"
 COMMANDS: dict[str, Entry] = {
     "create": Entry(Create, f"{HERE}.create:run_create", f"{HERE}.method_forms:create_form"),
-    "animate": Entry(Animate, f"{HERE}.actions:run_animate"),
+    "animate": Entry(Animate, f"{HERE}.actions:run_animate", f"{HERE}.method_forms:animate_form"),
     "render": Entry(Render, f"{HERE}.actions:run_render"),
     "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
     "export": Entry(Export, f"{HERE}.actions:run_export"),

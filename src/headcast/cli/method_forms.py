@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from headcast.cli.commands import Create, Texture
+from headcast.cli.commands import Animate, Create, Texture
 from headcast.cli.forms import Form, find_flag, make_form
 from headcast.registry import DEFAULT_METHOD
 
-__all__ = ["create_form", "texture_form"]
+__all__ = ["animate_form", "create_form", "texture_form"]
 
 
 def create_form(arguments: list[str]) -> Form:
@@ -33,6 +33,26 @@ def create_form(arguments: list[str]) -> Form:
         return replace(given.command, options=getattr(given, label))
 
     return Form(form, "headcast create", arguments, build)
+
+
+def animate_form(arguments: list[str]) -> Form | None:
+    """Return the form of ``headcast animate --method NAME``; None: an avatar is driven.
+
+    Raises:
+        HeadcastError: there is no such image animator.
+    """
+    from headcast.methods.base import get_animator
+
+    name = find_flag(arguments, "--method")
+    if name is None:
+        return None
+    label = name.replace("-", "_")
+    form = make_form(Animate, get_animator(name).Options, label, Animate.__doc__ or "")
+
+    def build(given: Any) -> Animate:
+        return replace(given.command, options=getattr(given, label))
+
+    return Form(form, "headcast animate", arguments, build)
 
 
 def texture_form(arguments: list[str]) -> Form:

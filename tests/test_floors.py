@@ -10,7 +10,7 @@ import pytest
 # Lowest first. Packages of one row don't know each other.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "__init__"),
-    ("device", "rotation", "weights", "demo", "files", "marks"),
+    ("device", "rotation", "weights", "demo", "files", "marks", "interpolation"),
     ("pickles",),
     ("shots",),
     ("camera",),

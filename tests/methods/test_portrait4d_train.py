@@ -14,7 +14,7 @@ import torch
 
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.data import seen_from, several_views
-from headcast.methods.portrait4d.losses import Discriminator, gradient_penalty, moving_parts
+from headcast.methods.portrait4d.losses import moving_parts
 from headcast.methods.portrait4d.motion import FACE_SIDE, faces_of
 from headcast.methods.portrait4d.motion_stage import FASTER, MotionRecipe
 from headcast.methods.portrait4d.network import TINY, Synthesizer
@@ -224,16 +224,6 @@ def test_motion_stage_goes_on_from_its_own_weights(static_weights: str, tmp_path
             assert torch.allclose(others[key], value, atol=2e-3), (name, key)
     with pytest.raises(HeadcastError, match=r"not weights of portrait4d\.motion"):
         MotionRecipe(size="tiny", static=static_weights, start=static_weights).networks(0)
-
-
-def test_penalty_is_the_squared_gradient() -> None:
-    judge = Discriminator(16, 8, 16)
-    image, raw = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 4, 4)
-    found = gradient_penalty(judge, image, raw)
-    image.requires_grad_()
-    raw.requires_grad_()
-    judge(image, raw).sum().backward()
-    assert torch.isclose(found, (image.grad.square().sum() + raw.grad.square().sum()) / 2, rtol=1e-4)
 
 
 def test_aligned_faces_have_the_encoders_size() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.losses import shrunk
+from headcast.methods.portrait4d.losses import downsample_area
 from headcast.methods.portrait4d.network import Synthesizer
 from headcast.methods.portrait4d.stage import Networks, adam, grid
 from headcast.methods.portrait4d.static import StaticRecipe
@@ -64,10 +64,10 @@ class AverageRecipe(StaticRecipe):
         """L1 of colour before black, opacity and depth."""
         found, target = self.gathered(networks, batch, True), batch["target"]
         n = self.config.side // 4
-        head, alpha = shrunk(target.head, n), shrunk(target.alpha, n)
+        head, alpha = downsample_area(target.head, n), downsample_area(target.alpha, n)
         colour = found.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))
         solid = alpha > 0.98
-        depth = shrunk(target.depth * self.config.units_per_metre, n) / alpha.clamp(min=0.5)
+        depth = downsample_area(target.depth * self.config.units_per_metre, n) / alpha.clamp(min=0.5)
         off = (found.depth.unflatten(1, (n, n))[:, None] - depth).abs() * solid
         return {
             "colour": 2 * (colour - head).abs().mean(),

@@ -15,7 +15,7 @@ from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.clips import clip_pair, joined
 from headcast.methods.portrait4d.data import Shots, clip_frames, drawn_views, rays_between, seen_from
 from headcast.methods.portrait4d.encoder import SPREAD, apart, parts_of
-from headcast.methods.portrait4d.losses import Discriminator, Target, moving_parts, shrunk
+from headcast.methods.portrait4d.losses import Target, downsample_area, moving_parts
 from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, WeightsToMotion, faces_of, told
 from headcast.methods.portrait4d.network import Appearance, Picture, Synthesizer
 from headcast.methods.portrait4d.networks import read_networks
@@ -29,6 +29,7 @@ from headcast.methods.portrait4d.stage import (
     synthesizer_of,
 )
 from headcast.methods.portrait4d.stored import read_people
+from headcast.nets.discriminator import DualDiscriminator
 from headcast.weights import weights_path
 
 __all__ = ["DIFFERENCE", "FASTER", "Ablation", "MotionRecipe"]
@@ -112,7 +113,7 @@ class MotionRecipe(Stage):
         m = self.config.motion
         out: Networks = {
             "synthesizer": psi, "motion": MotionEncoder(m), "said": WeightsToMotion(m),
-            "read": nn.Linear(m, TOLD), "judge": Discriminator(self.config.side),
+            "read": nn.Linear(m, TOLD), "judge": DualDiscriminator(self.config.side),
         }  # fmt: skip
         if self.start:
             before = read_networks(self.start)
@@ -255,7 +256,7 @@ class MotionRecipe(Stage):
         n = plain.raw.shape[-1]
         for got, true, w in (
             (drawn.picture.image - plain.image, change, weight),
-            (drawn.picture.raw - plain.raw, shrunk(change, n), shrunk(weight, n)),
+            (drawn.picture.raw - plain.raw, downsample_area(change, n), downsample_area(weight, n)),
         ):
             off = got - true
             out = out + (((2 * off.square() + 0.5 * off.abs()) * w).mean((1, 2, 3)) * share).sum()

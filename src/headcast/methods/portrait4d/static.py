@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from headcast.methods.portrait4d.data import Shots, several_views
-from headcast.methods.portrait4d.losses import Discriminator, planes_apart
+from headcast.methods.portrait4d.losses import planes_apart
 from headcast.methods.portrait4d.network import Head, Picture, Synthesizer
 from headcast.methods.portrait4d.stage import (
     WEIGHTS,
@@ -25,6 +25,7 @@ from headcast.methods.portrait4d.stage import (
     synthesizer_of,
 )
 from headcast.methods.portrait4d.stored import read_people
+from headcast.nets.discriminator import DualDiscriminator
 
 __all__ = ["StaticRecipe"]
 
@@ -59,7 +60,7 @@ class StaticRecipe(Stage):
             psi.load_state_dict({k: v for k, v in lent.items() if k.startswith(RENDERER)}, strict=False)
         if self.start:
             begin_with(psi, self.start)
-        return {"synthesizer": psi, "judge": Discriminator(self.config.side)}
+        return {"synthesizer": psi, "judge": DualDiscriminator(self.config.side)}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Motion layers rest."""

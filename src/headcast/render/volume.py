@@ -1,7 +1,8 @@
 """Volume rendering of radiance fields along rays: stratified samples, importance samples, mid-point rule.
 
 By default the quadrature is EG3D's, which Portrait4D and InvertAvatar keep: densities and colours are
-averaged between neighbouring samples, the density goes through softplus(x - 1), and no ray ends in an opaque wall.
+averaged between neighbouring samples, the density goes through softplus(x - 1), and no ray ends in an
+opaque wall.
 """
 
 from __future__ import annotations

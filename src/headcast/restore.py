@@ -10,6 +10,7 @@ import torch
 from jaxtyping import UInt8
 
 from headcast.errors import HeadcastError
+from headcast.image import to_network_input
 from headcast.priors.faces import align, cut_face, five_points, put_back
 
 __all__ = ["RESTORERS", "Network", "restore"]
@@ -84,7 +85,7 @@ def gfpgan_step(device: torch.device, seed: int) -> Step:
 
     @torch.no_grad()
     def step(face: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        x = torch.from_numpy(face).to(device).permute(2, 0, 1)[None] / 127.5 - 1
+        x = to_network_input(face, device)
         dice = torch.Generator().manual_seed(seed)
         return to_picture((network(x, dice).picture[0] + 1) / 2)
 

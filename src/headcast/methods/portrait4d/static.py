@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from headcast.methods.portrait4d.data import Shots, several_views
+from headcast.methods.portrait4d.data import NeckShots, several_views
 from headcast.methods.portrait4d.losses import planes_apart
 from headcast.methods.portrait4d.network import Head, Picture, Synthesizer
 from headcast.methods.portrait4d.stage import (
@@ -67,14 +67,14 @@ class StaticRecipe(Stage):
         used = self.groups(networks["synthesizer"], lambda n: not is_motion(n))
         return {"main": adam(used, self.rate, self.memory), "judge": self.judge_adam(networks["judge"])}
 
-    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Shots]:
+    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, NeckShots]:
         """``source`` and ``target`` pictures of the same heads."""
         if self.folder:
             people = read_people(self.folder)
             return dict(
                 zip(
                     ("source", "target"),
-                    people.drawn(self.people, index, seed, device, self.config.side),
+                    people.view_pairs(self.people, index, seed, device, self.config.side),
                     strict=True,
                 )
             )

@@ -8,11 +8,12 @@ import threading
 import warnings
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path, check_readable, check_writable, quiet_stderr, what_is
@@ -29,7 +30,9 @@ __all__ = [
     "linear_to_srgb",
     "load_image",
     "save_png",
+    "srgb_table",
     "srgb_to_linear",
+    "to_network_input",
 ]
 
 MAX_PIXELS = 200_000_000
@@ -311,3 +314,23 @@ def linear_to_srgb(x: Any) -> Any:
     import torch
 
     return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
+
+
+@cache
+def srgb_table() -> Float[np.ndarray, "256"]:
+    """Tabulate linear light (float32, read-only) of the 256 sRGB display values: ``srgb_table()[rgb]``."""
+    table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
+def to_network_input(rgb: Any, device: Any = "cpu") -> Any:
+    """Turn an 8-bit image (h, w, 3), numpy or torch, into what networks see: (1, 3, h, w) float32 in -1..1.
+
+    Args:
+        device: a torch device, where the result lies.
+    """
+    import torch
+
+    x = torch.from_numpy(np.array(rgb)) if isinstance(rgb, np.ndarray) else rgb
+    return x.to(device).permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -252,8 +252,8 @@ class Synth:
     """Cameras at each moment."""
     clip: bool = False
     """The frames are consecutive, 25 a second, seen by a still camera."""
-    framing: Literal["portrait", "portrait4d", "eg3d", "front"] = "portrait"
-    """Where cameras stand."""
+    framing: str = "portrait"
+    """Where cameras stand: portrait, eg3d, front, or a name that a method declares."""
     motion: tuple[Path, ...] = ()
     """Videos or recordings (as for animate --drive) that people move as; by default motion is authored."""
     seed: int = 0

@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("motion",),
     ("view",),
     ("observe", "avatar"),
+    ("texture", "splats"),
     ("methods",),
     ("relight", "restore"),
     ("drive",),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Camera"]
+__all__ = ["Camera", "project_points"]
+
+MIN_DEPTH = 1e-6  # metres: nearer points, and those behind the camera, are projected as if they lay there
 
 
 @dataclass(frozen=True)
@@ -107,3 +110,12 @@ class Camera:
         K[0, 2] -= x0
         K[1, 2] -= y0
         return Camera(K, self.cam_from_world, width, height)
+
+
+def project_points(
+    points: Float[np.ndarray, "*b 3"], camera: Camera
+) -> tuple[Float[np.ndarray, "*b 2"], Float[np.ndarray, "*b"]]:
+    """Project world points (metres) to pixels and camera z (metres); :meth:`Camera.project` for arrays."""
+    T, K = camera.cam_from_world.numpy(), camera.K.numpy()
+    p = points.astype(np.float32) @ (K @ T[:3, :3]).T + K @ T[:3, 3]
+    return p[..., :2] / np.maximum(p[..., 2:], MIN_DEPTH), p[..., 2]

@@ -20,8 +20,8 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.seed import seed
 from headcast.render.shading import ambient
+from headcast.splats.init import seed
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.seed import seed
 from headcast.render.shading import ambient
+from headcast.splats.init import seed
 
 BLINK = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
 OPEN, SHUT = (180, 180, 180), (60, 160, 90)

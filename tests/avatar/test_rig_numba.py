@@ -19,8 +19,8 @@ from headcast.avatar.surface import Posed
 from headcast.camera import Camera
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.seed import seed
 from headcast.render.shading import ambient, directional
+from headcast.splats.init import seed
 
 
 @pytest.fixture(scope="module")

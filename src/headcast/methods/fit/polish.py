@@ -21,15 +21,15 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.rig import frames_of, placement, to_world
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
-from headcast.methods.fit.adam import RowAdam
-from headcast.methods.fit.dress import dressed
-from headcast.methods.fit.seed import seed as seeded
 from headcast.observe.types import Observation
 from headcast.render.gaussians import render_gaussians
 from headcast.render.geometry import depth_at
 from headcast.render.mesh import rasterize_mesh
 from headcast.render.shading import shade
 from headcast.rotation import axis_angle_to_matrix
+from headcast.splats.adam import RowAdam
+from headcast.splats.init import seed as seeded
+from headcast.splats.shade import dressed
 
 __all__ = ["PSEUDO", "polish", "with_gaussians"]
 
@@ -179,7 +179,7 @@ def photo_view(avatar: GaussianAvatar, observation: Observation, whole: bool = T
     """
     import cv2
 
-    from headcast.methods.fit.evidence import soft_outline
+    from headcast.methods.fit.skin.observations import soft_outline
     from headcast.observe.landmark_points import OVAL
 
     assert observation.masks is not None

@@ -16,18 +16,18 @@ from headcast.avatar.mesh import MeshAvatar, bind
 from headcast.avatar.source import Source, SurfacePoints
 from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
-from headcast.methods.fit.body import body_shell, headroom, tuck
-from headcast.methods.fit.detail import blended, detailed, texture_size_for
-from headcast.methods.fit.hair import hair_surface
-from headcast.methods.fit.hair_texture import hair_shell
-from headcast.methods.fit.lids import patched
-from headcast.methods.fit.look import look, merged
-from headcast.methods.fit.mouth import tongue_low
-from headcast.methods.fit.paint import paint
-from headcast.methods.fit.texels import texels_of
-from headcast.methods.fit.torso import torso_of
-from headcast.methods.fit.volume import hair_height, hair_offset
+from headcast.methods.fit.body.shell import body_shell, headroom, tuck
+from headcast.methods.fit.body.torso import torso_of
+from headcast.methods.fit.hair.surface import hair_surface
+from headcast.methods.fit.hair.texture import hair_shell
+from headcast.methods.fit.hair.volume import hair_height, hair_offset
+from headcast.methods.fit.skin.detail import blended, detailed, texture_size_for
+from headcast.methods.fit.skin.lids import patched
+from headcast.methods.fit.skin.mouth import tongue_low
+from headcast.methods.fit.skin.paint import paint
+from headcast.methods.fit.skin.photos import look, merged
 from headcast.observe.types import Observation
+from headcast.texture.texels import texels_of
 
 __all__ = ["reconstruct"]
 

@@ -1,0 +1,165 @@
+"""Gaussians polished on a photo: nearer to it, and still the mesh elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from headcast.avatar.gaussian import GaussianAvatar
+from headcast.avatar.mesh import MeshAvatar
+from headcast.avatar.source import Source
+from headcast.avatar.surface import Surface
+from headcast.camera import Camera
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.methods.fit import polish as module
+from headcast.methods.fit.polish import polish
+from headcast.observe.types import Detection, Masks, Observation
+from headcast.render.shading import ambient
+from headcast.splats.init import detailed, seed
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[GaussianAvatar, Observation]:
+    """A plain head, and a photo of it with a pattern that the mesh lacks."""
+    head = HeadModel.load()
+    params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, -0.02, -1.0]))
+    source = Source(Camera.make(400, 128, 128), params, ambient())
+    plain = np.full((128, 128, 3), 140, np.uint8)
+    y, x = np.mgrid[0:256, 0:256]
+    waves = (130 + 45 * np.sin(x / 7) * np.sin(y / 7))[..., None].repeat(3, 2).astype(np.uint8)
+    with torch.no_grad():
+        mesh = MeshAvatar(head, plain, source, {})
+        drawn = MeshAvatar(head, waves, source, {}).render(params, source.camera)
+        points = source.camera.project(head.landmarks(head(params))).numpy().astype(np.float64)
+        avatar = GaussianAvatar(mesh, seed(mesh.surface, source))
+    alpha = drawn.alpha.numpy()
+    image = (drawn.rgb.numpy() * alpha[..., None] * 255).round().astype(np.uint8)
+    none = np.zeros_like(alpha)
+    box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
+    seen = Observation(
+        image, Detection(points, box, 1.0), Masks(alpha, alpha, none, none, none), source.camera, params,
+        source.light.numpy(), 0.0, "synthetic",
+    )  # fmt: skip
+    return avatar, seen
+
+
+def away(avatar: GaussianAvatar, target: np.ndarray, alpha: np.ndarray) -> float:
+    """Squared error against a picture inside of its alpha."""
+    with torch.no_grad():
+        out = avatar.render(avatar.source.params, avatar.source.camera)
+    return float((((out.rgb.numpy() - target / 255) ** 2).mean(-1) * alpha).sum() / alpha.sum())
+
+
+def test_the_photo_is_met_and_other_views_stay(
+    scene: tuple[GaussianAvatar, Observation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    avatar, seen = scene
+    monkeypatch.setattr(module, "PSEUDO_SIDE", 96)
+    told: list[float] = []
+    done = polish(avatar, [seen], steps=30, progress=lambda share, what: told.append(share))
+    assert seen.masks is not None and told[-1] == 1.0
+    before, after = (away(a, seen.image, seen.masks.person) for a in (avatar, done))
+    assert after < before / 4
+    behind = module.around(avatar.source.camera, avatar, 150, 0)
+    with torch.no_grad():
+        a, b = (x.render(avatar.source.params, behind) for x in (avatar, done))
+    assert ((a.rgb - b.rgb).abs() * a.alpha[..., None]).mean() < 0.01
+    again = polish(avatar, [seen], steps=3)
+    assert torch.equal(again.gaussians.albedo, polish(avatar, [seen], steps=3).gaussians.albedo)
+
+
+def test_pseudo_targets_see_the_sides_that_their_angles_say(
+    scene: tuple[GaussianAvatar, Observation],
+) -> None:
+    avatar, _ = scene
+    camera = module.around(avatar.source.camera, avatar, 30, 0)
+    assert float(camera.center[0]) > 0.2  # +X: the subject's left
+    assert float(module.around(avatar.source.camera, avatar, 0, 15).center[1]) > 0.1  # from above
+    centre = avatar.head.joints(avatar.source.params.identity)[2] + avatar.source.params.translation
+    distance = (avatar.source.camera.center - centre).norm()
+    assert torch.allclose((camera.center - centre).norm(), distance, atol=1e-4)
+
+
+def test_what_no_view_shows_stays_and_what_is_seen_edge_on_moves_little(
+    scene: tuple[GaussianAvatar, Observation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    avatar, seen = scene
+    monkeypatch.setattr(module, "PSEUDO", ((40, 0, {}),))
+    monkeypatch.setattr(module, "PSEUDO_SIDE", 96)
+    view, pseudo = module.photo_view(avatar, seen), module.pseudo_view(avatar, 40, 0, {})
+    done = polish(avatar, [seen], steps=4)
+    shown = torch.zeros(len(avatar.gaussians), dtype=torch.bool)
+    shown[view.index] = shown[pseudo.index] = True
+    assert 0.1 < float(shown.float().mean()) < 0.95
+    for k in module.RATES:
+        a, b = getattr(avatar.gaussians, k), getattr(done.gaussians, k)
+        assert torch.equal(a[~shown], b[~shown]) and not torch.equal(a[shown], b[shown])
+    only = torch.zeros_like(shown)
+    only[view.index] = True
+    only[pseudo.index] = False
+    moved = (done.gaussians.albedo - avatar.gaussians.albedo).abs().sum(-1)
+    edge_on = torch.zeros_like(shown)
+    edge_on[view.index[view.share[:, 0] < 0.2]] = True
+    frontal = torch.zeros_like(shown)
+    frontal[view.index[view.share[:, 0] > 0.9]] = True
+    assert moved[only & edge_on].mean() < 0.5 * moved[frontal].mean()
+
+
+def test_no_gaussian_leaves_its_bounds() -> None:
+    first = {
+        "albedo": torch.rand(50, 3), "opacity": torch.full((50,), 4.0), "log_scale": torch.randn(50, 3),
+        "position": torch.randn(50, 3),
+    }  # fmt: skip
+    first["opacity"][:10] = -2.0
+    now = {k: v + torch.randn_like(v) * 5 for k, v in first.items()}
+    now["position"][:5] = first["position"][:5]
+    module.bound(now, first)
+    off = (now["position"] - first["position"]).norm(dim=-1)
+    assert bool((off <= module.AWAY * first["log_scale"][:, :2].mean(1).exp() * 1.001).all())
+    assert float(off[:5].max()) < 1e-6
+    grown = now["log_scale"] - first["log_scale"]
+    assert float(grown.min()) >= -module.SHRINK - 1e-5 and float(grown.max()) <= module.GROW + 1e-5
+    assert float(torch.sigmoid(now["opacity"][10:]).min()) >= module.SOLID - 1e-5
+    assert float(now["albedo"].min()) >= 0 and float(now["albedo"].max()) <= module.BRIGHTEST
+
+
+def test_other_photos_tell_nothing_of_the_body(scene: tuple[GaussianAvatar, Observation]) -> None:
+    avatar, seen = scene
+    first, other = module.photo_view(avatar, seen), module.photo_view(avatar, seen, whole=False)
+    chin = round(float(seen.detection.points[152, 1]))
+    assert torch.equal(other.weight[: chin - 2], first.weight[: chin - 2])
+    assert float(first.weight[chin + 2 :].max()) > 0.5 and float(other.weight[chin + 2 :].max()) == 0
+
+
+def test_a_face_is_held_to_the_mesh_a_little(scene: tuple[GaussianAvatar, Observation]) -> None:
+    avatar, seen = scene
+    assert seen.masks is not None
+    view = module.photo_view(avatar, seen)
+    with torch.no_grad():
+        drawn = avatar.mesh.render(seen.params, seen.camera)
+    photo = torch.from_numpy(seen.image) / 255
+    nose, brow = (tuple(int(c) for c in seen.detection.points[k][::-1]) for k in (4, 10))
+    top = (brow[0] - 20, brow[1])  # above the oval
+    mixed = photo[nose] + module.MESH_SHARE * (drawn.rgb[nose] - photo[nose])
+    assert torch.allclose(view.target[nose], mixed, atol=1e-3)
+    assert float((view.target[nose] - photo[nose]).abs().max()) > 0.005
+    assert torch.allclose(view.target[top], photo[top] * view.alpha[top], atol=1e-3)
+
+
+def test_only_detail_gets_fine_texels(scene: tuple[GaussianAvatar, Observation]) -> None:
+    avatar, _ = scene
+    surface, source = avatar.mesh.surface, avatar.source
+    head = surface.head
+    plain = torch.from_numpy(surface.texture)
+    noisy = plain.clone()
+    middle = head.uv[head.faces_uv].mean(1)
+    half = noisy.shape[1] // 2
+    noisy[:, :half] += (torch.rand(noisy[:, :half].shape[:2]) > 0.5).byte()[..., None] * 40
+    fine = detailed(head, noisy, (128, 64), 0.01)
+    assert not bool(detailed(head, plain, (128, 64), 0.01).any())
+    assert float(fine[middle[:, 0] < 0.4].float().mean()) > 0.95
+    assert float(fine[middle[:, 0] > 0.6].float().mean()) == 0
+    rich = Surface(head, (), noisy.numpy())
+    assert len(avatar.gaussians) < len(seed(rich, source))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from headcast.splats.shade import dressed, dressed_plainly
+from headcast.splats.shade import shade_and_place, shade_and_place_reference
 
 
 def test_kernel_and_torch_agree() -> None:
@@ -19,7 +19,7 @@ def test_kernel_and_torch_agree() -> None:
     albedo[:100] = 0
     ups = rand(n, 3), rand(n, 3)
     found = []
-    for way in (dressed, dressed_plainly):
+    for way in (shade_and_place, shade_and_place_reference):
         inputs = [position.clone().requires_grad_(), albedo.clone().requires_grad_()]
         out = way(*inputs, *fixed)
         found.append((*out, *torch.autograd.grad(out, inputs, ups)))

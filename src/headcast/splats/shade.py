@@ -13,7 +13,7 @@ from headcast.device import is_cuda
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.render.jit import helper, kernel, parallel
 
-__all__ = ["dressed", "dressed_plainly"]
+__all__ = ["shade_and_place", "shade_and_place_reference"]
 
 CHUNK = 8192  # Gaussians a thread takes at a time
 STEPS = 1 << 12  # of a table, per unit
@@ -23,7 +23,7 @@ DIM = np.float32(1e-6)  # linear light
 Pair = tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]
 
 
-def dressed_plainly(
+def shade_and_place_reference(
     position: Float[Tensor, "n 3"], albedo: Float[Tensor, "n 3"], origin: Float[Tensor, "n 3"],
     matrix: Float[Tensor, "n 3 3"], shading: Float[Tensor, "n 3"],
 ) -> Pair:  # fmt: skip
@@ -32,13 +32,16 @@ def dressed_plainly(
     return world, linear_to_srgb((srgb_to_linear(albedo) * shading).clamp(float(DIM), 1))
 
 
-def dressed(
+def shade_and_place(
     position: Float[Tensor, "n 3"], albedo: Float[Tensor, "n 3"], origin: Float[Tensor, "n 3"],
     matrix: Float[Tensor, "n 3 3"], shading: Float[Tensor, "n 3"],
 ) -> Pair:  # fmt: skip
-    """``dressed_plainly``, on a CPU by a kernel (float32); differentiable in ``position`` and ``albedo``."""
+    """``shade_and_place_reference``, on a CPU by a kernel (float32).
+
+    Differentiable in ``position`` and ``albedo``.
+    """
     if is_cuda(position):
-        return dressed_plainly(position, albedo, origin, matrix, shading)
+        return shade_and_place_reference(position, albedo, origin, matrix, shading)
     return _Dress.apply(position, albedo, origin, matrix, shading)  # type: ignore[no-any-return]
 
 

@@ -1,4 +1,4 @@
-"""Albedo from a photo: linear colours divided by the light's shading, so that relighting gives the photo."""
+"""De-light a photo: linear colours divided by the light's shading give albedo, relighting it the photo."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-__all__ = ["FLOOR", "safe_light", "scale_light", "shading_at"]
+__all__ = ["FLOOR", "scale_light", "shading_at", "soften_light"]
 
 FLOOR = 0.4  # darkest shading over all directions, as a share of the mean
-BRIGHTEST = 0.97
+BRIGHTEST = 0.97  # albedo that the lightest 0.2 % of texels may reach
 
 
-def safe_light(light: Float[np.ndarray, "9 3"] | None) -> Float[np.ndarray, "9 3"]:
-    """The light softened until no direction is darker than ``FLOOR`` of its mean; ambient light for None.
+def soften_light(light: Float[np.ndarray, "9 3"] | None) -> Float[np.ndarray, "9 3"]:
+    """Soften a light until no direction is darker than ``FLOOR`` of its mean; ambient light for None.
 
     Dividing by less would turn noise into texture and cast shadows into dirt.
     """
@@ -35,7 +35,7 @@ def safe_light(light: Float[np.ndarray, "9 3"] | None) -> Float[np.ndarray, "9 3
 
 
 def shading_at(normal: Float[np.ndarray, "n 3"], light: Float[np.ndarray, "9 3"]) -> Float[np.ndarray, "n 3"]:
-    """What white looks like at unit world normals under the light; a photo divided by it is albedo."""
+    """Shade white at unit world normals under the light; linear colours divided by it are albedo."""
     from headcast.render.shading import shade
 
     shading = shade(torch.from_numpy(normal), torch.from_numpy(light.astype(np.float32))).numpy()
@@ -43,7 +43,7 @@ def shading_at(normal: Float[np.ndarray, "n 3"], light: Float[np.ndarray, "9 3"]
 
 
 def scale_light(albedo: Float[np.ndarray, "n 3"], weight: Float[np.ndarray, "n"]) -> float:
-    """How much brighter the light must be taken so that nearly no albedo exceeds white."""
+    """Find how much brighter the light must be taken so that nearly no albedo exceeds white."""
     seen = albedo[weight > 0.3]
     if len(seen) == 0:
         return 1.0

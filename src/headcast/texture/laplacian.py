@@ -1,4 +1,4 @@
-"""Smooth functions on the mesh: values known at some vertices carried over all others."""
+"""Laplacian completion: values known at some vertices or texels, diffused over the whole mesh."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from jaxtyping import Float, Int
 
 from headcast.head.model import HeadModel
 from headcast.render.jit import kernel
-from headcast.texture.texels import Texels
+from headcast.texture.texels import Texels, gather
+
+__all__ = ["TEXEL_STRIDE", "Graph", "diffuse", "mesh_graph", "scatter_to_vertices", "solve_laplacian"]
 
 SETTLED = 1e-4  # largest step of a sweep after which no more are made
-
-__all__ = ["Graph", "graph_of", "harmonic", "splat"]
+TEXEL_STRIDE = 3  # every third texel is enough for values at vertices
+ATTRACTION = (
+    0.006  # weight of the usual value, next to 3 where a value is known: felt far from anything known
+)
+KNOWN_WEIGHT = 3.0  # of known values, next to 1 for the edges of the mesh
 
 Graph = tuple[Int[np.ndarray, "v1"], Int[np.ndarray, "e"], Float[np.ndarray, "e"]]
 """Neighbours of each vertex in one row after the other: starts, neighbours, weights."""
 
 
-def graph_of(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: float = 0.05) -> Graph:
-    """Mesh edges, short ones stiffer, plus a weak tie of weight ``mirrored`` between mirror vertices."""
+def mesh_graph(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: float = 0.05) -> Graph:
+    """Connect vertices by the mesh's edges, short ones stiffer; mirror vertices with weight ``mirrored``."""
     f = head.faces.numpy()
     pairs = np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [2, 0]]])
     low, high = pairs.min(1).astype(np.int64), pairs.max(1)
@@ -41,10 +46,10 @@ def graph_of(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: floa
     )
 
 
-def harmonic(
+def solve_laplacian(
     graph: Graph, value: Float[np.ndarray, "v c"], trust: Float[np.ndarray, "v"], sweeps: int = 150
 ) -> Float[np.ndarray, "v c"]:
-    """The smoothest values that follow ``value`` where ``trust`` (0: unknown, large: fixed) is high.
+    """Find the smoothest values that follow ``value`` where ``trust`` (0: unknown, large: fixed) is high.
 
     Minimises sum_ij w_ij |x_i - x_j|² + sum_i trust_i |x_i - value_i|² by over-relaxed Gauss-Seidel sweeps.
     """
@@ -58,11 +63,11 @@ def harmonic(
     return x
 
 
-def splat(
+def scatter_to_vertices(
     texels: Texels, faces: Int[np.ndarray, "f 3"], count: int, values: Float[np.ndarray, "n c"],
     weight: Float[np.ndarray, "n"], stride: int = 1,
 ) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v"]]:  # fmt: skip
-    """Weighted means of texel values at ``count`` vertices, and the mean weight of each vertex's texels."""
+    """Average texel values at ``count`` vertices, weighted; also the mean weight of each vertex's texels."""
     rows = faces[texels.triangle[::stride]].reshape(-1)
     b = texels.bary[::stride]
     w = (b * weight[::stride, None]).reshape(-1)
@@ -73,6 +78,31 @@ def splat(
         column = (b * (values[::stride, c] * weight[::stride])[:, None]).reshape(-1)
         out[:, c] = np.bincount(rows, column, count) / np.maximum(total, 1e-9)
     return out, total / np.maximum(area, 1e-9)
+
+
+def diffuse(
+    head: HeadModel, texels: Texels, graph: Graph, value: Float[np.ndarray, "n 3"],
+    weight: Float[np.ndarray, "n"], usual: float | None = None, attraction: float = ATTRACTION,
+) -> Float[np.ndarray, "n 3"]:  # fmt: skip
+    """Diffuse texel values known where ``weight`` is high over the whole mesh.
+
+    Args:
+        usual: what they tend to far from there; None: their median.
+        attraction: how soon they do.
+    """
+    faces, count = head.faces.numpy(), len(head.neutral)
+    at, trust = scatter_to_vertices(texels, faces, count, value, weight, TEXEL_STRIDE)
+    known = weight > 0.3
+    far: float | Float[np.ndarray, "3"]
+    if usual is not None:
+        far = usual
+    elif known.any():
+        far = np.median(value[known], 0)
+    else:
+        far = at[trust > 0].mean(0) if (trust > 0).any() else 0.0
+    total = KNOWN_WEIGHT * trust + attraction
+    known_at = (KNOWN_WEIGHT * trust[:, None] * at + attraction * far) / total[:, None]
+    return gather(solve_laplacian(graph, known_at, total), faces, texels)
 
 
 @kernel("void(int64[::1], int64[::1], float64[::1], float64[:,::1], float64[::1], float64[:,::1], int64)")

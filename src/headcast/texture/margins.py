@@ -34,22 +34,22 @@ def lid_margins(head: HeadModel, rest: Float[np.ndarray, "v 3"]) -> tuple[Margin
     Foreign heads have shares for each side of their own, or no margins at all: there the upper margin is what
     eyeBlink moves most.
     """
-    left, right = (margin(head, rest, side) for side in (0, 1))
+    left, right = (_margin(head, rest, side) for side in (0, 1))
     return left, right
 
 
-def margin(head: HeadModel, rest: Float[np.ndarray, "v 3"], side: int) -> Margin:
+def _margin(head: HeadModel, rest: Float[np.ndarray, "v 3"], side: int) -> Margin:
     """One eye's."""
     lids = head.lid_index[side].numpy()
     if not len(lids):
-        return moved_margin(head, rest, side)
+        return _moved_margin(head, rest, side)
     edge = lids[head.lid_rim.numpy()]
     share = np.broadcast_to(head.lid_share.numpy(), (2, len(edge)))[side]
     upper, lower = edge[share > 0], edge[share < 0]
     return Margin(lids, upper[np.argsort(rest[upper, 0])], lower[np.argsort(rest[lower, 0])])
 
 
-def moved_margin(head: HeadModel, rest: Float[np.ndarray, "v 3"], side: int) -> Margin:
+def _moved_margin(head: HeadModel, rest: Float[np.ndarray, "v 3"], side: int) -> Margin:
     """The margin by what a blink moves."""
     length = np.linalg.norm(head.expression_basis[BLINKS[side]].numpy(), axis=1)
     lids = np.flatnonzero((length > 0.1 * length.max()) & head.region_mask("lids").numpy())

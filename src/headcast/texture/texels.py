@@ -6,16 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int, Shaped
 
-from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.render.jit import kernel, parallel
+from headcast.render.uv import rasterize_uv
 
-__all__ = ["Texels", "blurred", "gather", "texels_of"]
+__all__ = ["Texels", "blur", "gather", "texels_of"]
 
-GUTTER = 8
+GUTTER = 8  # texels around charts that repeat the nearest one
 CHANNELS = 2  # a thread blurs at a time
 PIECE = 1 << 16  # texels a thread takes at a time
 
@@ -38,22 +37,38 @@ class Texels:
     gutter: Int[np.ndarray, "g"]
     nearest: Int[np.ndarray, "g"]
 
-    def picture(self, values: Shaped[np.ndarray, "n *c"], empty: float = 0.0) -> Shaped[np.ndarray, "s s *c"]:
-        """Values laid out as a texture; the gutter repeats its nearest texel, the rest is ``empty``."""
+    def to_image(
+        self, values: Shaped[np.ndarray, "n *c"], empty: float = 0.0
+    ) -> Shaped[np.ndarray, "s s *c"]:
+        """Lay values out as a texture; the gutter repeats its nearest texel, the rest is ``empty``."""
         out = np.full((self.size * self.size, *values.shape[1:]), empty, values.dtype)
         out[self.index] = values
         out[self.gutter] = values[self.nearest]
         return out.reshape(self.size, self.size, *values.shape[1:])
 
-    def values(self, picture: Shaped[np.ndarray, "s s *c"]) -> Shaped[np.ndarray, "n *c"]:
-        """The reverse of ``picture``."""
-        return picture.reshape(self.size * self.size, *picture.shape[2:])[self.index]
+    def from_image(self, image: Shaped[np.ndarray, "s s *c"]) -> Shaped[np.ndarray, "n *c"]:
+        """Read the texels' values from a texture: the reverse of ``to_image``."""
+        return image.reshape(self.size * self.size, *image.shape[2:])[self.index]
 
-    def around(
+    def subset(self, which: Int[np.ndarray, "m"]) -> Texels:
+        """Keep some of the texels, without a gutter."""
+        return Texels(
+            size=self.size,
+            index=self.index[which],
+            triangle=self.triangle[which],
+            bary=self.bary[which],
+            gutter=self.gutter[:0],
+            nearest=self.nearest[:0],
+        )
+
+    def crop(
         self, which: Int[np.ndarray, "m"], margin: int
     ) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
-        """For work on a part of the texture: ``picture`` cut to the texels ``which`` and ``margin`` more on
-        each side, and what takes such a cut back to values of ``which``."""
+        """Two functions for work on a part of the texture.
+
+        The first is ``to_image``, cropped to the texels ``which`` and ``margin`` more on each side; the
+        second reads the values of ``which`` from such a crop.
+        """
         y, x = np.divmod(self.index, self.size)
         (top, left), (bottom, right) = ((f(y[which]), f(x[which])) for f in (np.min, np.max))
         top, left = max(0, top - margin), max(0, left - margin)
@@ -73,19 +88,15 @@ class Texels:
             out[edge_at] = values[self.nearest[edge]]
             return out
 
-        return cut, lambda picture: picture[y[which] - top, x[which] - left]
+        return cut, lambda image: image[y[which] - top, x[which] - left]
 
 
 def texels_of(head: HeadModel, size: int) -> Texels:
-    """The texels of a square texture: the UV layout is drawn as a flat mesh one unit before the camera."""
+    """Find the texels of a square texture in the head's UV layout."""
     import cv2
 
-    from headcast.render.mesh import rasterize_mesh
-
-    flat = torch.cat([head.uv * size, torch.ones(len(head.uv), 1)], 1)
-    camera = Camera(torch.eye(3), torch.eye(4), size, size)
-    drawn = rasterize_mesh(flat, head.faces_uv, camera)
-    triangle = drawn.triangle.numpy().reshape(-1)
+    found = rasterize_uv(head.uv, head.faces_uv, size)
+    triangle = found.triangle.numpy()
     index = np.flatnonzero(triangle >= 0)
     empty = (triangle.reshape(size, size) < 0).astype(np.uint8)
     distance, label = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
@@ -93,29 +104,35 @@ def texels_of(head: HeadModel, size: int) -> Texels:
     owner = np.full(int(label.max()) + 1, -1, np.int64)
     owner[owners[index]] = np.arange(len(index))
     gutter = np.flatnonzero((empty.reshape(-1) > 0) & (distance.reshape(-1) <= GUTTER))
-    bary = drawn.barycentric.numpy().reshape(-1, 3)[index].astype(np.float32)
-    return Texels(size, index, triangle[index].astype(np.int64), bary, gutter, owner[owners[gutter]])
+    return Texels(
+        size=size,
+        index=index,
+        triangle=triangle[index].astype(np.int64),
+        bary=found.barycentric.numpy()[index].astype(np.float32),
+        gutter=gutter,
+        nearest=owner[owners[gutter]],
+    )
 
 
-def blurred(picture: Float[np.ndarray, "h w c"], width: float) -> Float[np.ndarray, "h w c"]:
-    """A picture under a Gaussian of that standard deviation (pixels), its channels on several threads."""
+def blur(image: Float[np.ndarray, "h w c"], sigma: float) -> Float[np.ndarray, "h w c"]:
+    """Blur by a Gaussian of that standard deviation (pixels), channels on several threads."""
     import cv2
 
-    out = np.empty_like(picture)
+    out = np.empty_like(image)
 
     def piece(i: int) -> None:
         some = slice(i * CHANNELS, (i + 1) * CHANNELS)
-        part = cv2.GaussianBlur(np.ascontiguousarray(picture[..., some]), (0, 0), width)
+        part = cv2.GaussianBlur(np.ascontiguousarray(image[..., some]), (0, 0), sigma)
         out[..., some] = part.reshape(out[..., some].shape)
 
-    parallel(piece, -(-picture.shape[2] // CHANNELS))
+    parallel(piece, -(-image.shape[2] // CHANNELS))
     return out
 
 
 def gather(
     attributes: Float[np.ndarray, "v c"], faces: Int[np.ndarray, "f 3"], texels: Texels
 ) -> Float[np.ndarray, "n c"]:
-    """Vertex attributes at the texels, float32."""
+    """Interpolate vertex attributes at the texels, float32."""
     a = np.ascontiguousarray(attributes, dtype=np.float32)
     f = np.ascontiguousarray(faces, dtype=np.int64)
     triangle, bary = np.ascontiguousarray(texels.triangle), np.ascontiguousarray(texels.bary)

@@ -1,4 +1,4 @@
-"""What one photo shows of the mesh: the colour at every texel and how well it is seen."""
+"""Unproject a photo to the head's texture: the colour at every texel and how well it is visible."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from headcast.image import sample_bilinear, sample_lanczos, srgb_to_linear
 from headcast.observe.types import Observation
 from headcast.texture.texels import Texels, gather
 
-__all__ = ["Seen", "unproject"]
+__all__ = ["TexelSamples", "unproject"]
 
-DEPTH_SIDE = 1024  # pixels of the longer side of the depth picture
-TOLERANCE = 0.0015  # metres behind the nearest surface that still count as seen
+DEPTH_SIDE = 1024  # pixels of the longer side of the depth image
+TOLERANCE = 0.0015  # metres behind the nearest surface that still count as visible
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One photo seen from n texels.
+class TexelSamples:
+    """One photo sampled at n texels.
 
     Attributes:
         colour: (n, 3) linear light.
-        visible: 0..1, nothing lies before it.
+        visible: 0..1, nothing occludes it.
         facing: cosine between the surface's normal and the direction to the camera.
         pixel: (n, 2) where it lies in the photo, pixel centres at +0.5.
         person, skin, hair, clothes, glasses: the photo's masks there, 0..1.
@@ -43,8 +43,8 @@ class Seen:
     glasses: Float[np.ndarray, "n"]
 
 
-def unproject(observation: Observation, head: HeadModel, texels: Texels) -> Seen:
-    """Looks every texel up in the photo at the photo's own detail (Lanczos), with a depth test."""
+def unproject(observation: Observation, head: HeadModel, texels: Texels) -> TexelSamples:
+    """Sample the photo at every texel, at the photo's own detail (Lanczos), with a depth test."""
     with torch.no_grad():
         vertices = head(observation.params)
         normals = head.vertex_normals(vertices).numpy()
@@ -57,7 +57,7 @@ def unproject(observation: Observation, head: HeadModel, texels: Texels) -> Seen
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     facing = (normal * to_camera).sum(1)
     pixel, depth = project_points(points, camera)
-    visible = visibility(vertices, head, texels, camera, pixel, depth, facing)
+    visible = _visibility(vertices, head, texels, camera, pixel, depth, facing)
     h, w = observation.image.shape[:2]
     inside = ((pixel > 0.5) & (pixel < [w - 0.5, h - 0.5])).all(1)
     table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
@@ -65,16 +65,22 @@ def unproject(observation: Observation, head: HeadModel, texels: Texels) -> Seen
     m = observation.masks
     if m is None:
         one, zero = np.ones(len(pixel), np.float32), np.zeros(len(pixel), np.float32)
-        masks = (one, one, zero, zero, zero)
+        person, skin, hair, clothes, glasses = one, one, zero, zero, zero
     else:
-        layers = np.stack([m.person, m.skin, m.hair, m.clothes], -1)
-        packed = (layers.clip(0, 1) * 255).astype(np.uint8)
-        four = sample_bilinear(packed, pixel).astype(np.float32) / 255
-        glasses = (
-            sample_bilinear((m.glasses.clip(0, 1) * 255).astype(np.uint8), pixel).astype(np.float32) / 255
-        )
-        masks = (four[:, 0], four[:, 1], four[:, 2], four[:, 3], glasses)
-    return Seen(colour, (visible * inside).astype(np.float32), facing.astype(np.float32), pixel, *masks)
+        layers = _sample_mask(np.stack([m.person, m.skin, m.hair, m.clothes], -1), pixel)
+        person, skin, hair, clothes = layers.T
+        glasses = _sample_mask(m.glasses, pixel)
+    return TexelSamples(
+        colour=colour,
+        visible=(visible * inside).astype(np.float32),
+        facing=facing.astype(np.float32),
+        pixel=pixel,
+        person=person,
+        skin=skin,
+        hair=hair,
+        clothes=clothes,
+        glasses=glasses,
+    )
 
 
 def _sample_mask(
@@ -85,11 +91,11 @@ def _sample_mask(
     return sample_bilinear(packed, pixel).astype(np.float32) / 255
 
 
-def visibility(
+def _visibility(
     vertices: torch.Tensor, head: HeadModel, texels: Texels, camera: Camera, pixel: Float[np.ndarray, "n 2"],
     depth: Float[np.ndarray, "n"], facing: Float[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:  # fmt: skip
-    """1 where nothing lies before a texel. Eyeballs keep off the lids before them."""
+    """1 where nothing occludes a texel. Eyeballs keep off the eyelids before them."""
     import cv2
 
     from headcast.render.mesh import rasterize_mesh

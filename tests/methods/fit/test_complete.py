@@ -9,10 +9,11 @@ import pytest
 from jaxtyping import Float
 
 from headcast.head.model import HeadModel
-from headcast.methods.fit.skin.complete import carried, complete
-from headcast.methods.fit.skin.observations import Evidence, zone
-from headcast.methods.fit.skin.paint import slants_evened
-from headcast.texture.laplacian import graph_of
+from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.complete import complete_hidden
+from headcast.methods.fit.skin.observations import TexelObservations
+from headcast.methods.fit.skin.steps import even_slants
+from headcast.texture.masks import region_weights
 from headcast.texture.texels import Texels, gather, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
@@ -28,7 +29,7 @@ def parts() -> tuple[HeadModel, Texels, Float[np.ndarray, "n 3"]]:
     return head, texels, gather(head.neutral.numpy(), head.faces.numpy(), texels)
 
 
-def seen_from_before() -> Evidence:
+def seen_from_before() -> TexelObservations:
     """A face of one colour, darker at its sides; the back of the head is not seen."""
     _, _, at = parts()
     n = len(at)
@@ -38,52 +39,60 @@ def seen_from_before() -> Evidence:
     albedo = SKIN * np.where(square > 0, 1, DARKER)[:, None]
     label = np.tile(np.array([1, 0, 0], np.float32), (n, 1))
     square = square + np.float32(0.003)
-    return Evidence(albedo.astype(np.float32), trust, one, label, square, one, trust, 0 * one)
+    return TexelObservations(
+        albedo=albedo.astype(np.float32),
+        confidence=trust,
+        is_clean=one,
+        label=label,
+        frontality=square,
+        in_face=one,
+        label_confidence=trust,
+        foldedness=0 * one,
+    )
 
 
 def test_no_seam_beside_slanted_skin_and_the_usual_colour_far_from_it() -> None:
     head, texels, at = parts()
     seen = seen_from_before()
     skin = np.tile(SKIN, (len(at), 1))
-    fill = complete(head, texels, seen, skin, head.neutral.numpy(), np.random.default_rng(0))
+    canvas = TextureCanvas(head, texels, head.neutral.numpy(), seen, skin)
+    fill = complete_hidden(canvas, np.random.default_rng(0)).fill
+    assert (canvas.fill == SKIN).all()  # what was given is not written to
     ratio = np.log(fill.mean(1) / SKIN.mean())
-    face = zone(head, texels, "face", "neck", "ears") > 0.9
-    border = face & (seen.trust == 0) & (np.abs(at[:, 0]) < 1.36 * SIDE) & (at[:, 2] > 0)
+    face = region_weights(head, texels, "face", "neck", "ears") > 0.9
+    border = face & (seen.confidence == 0) & (np.abs(at[:, 0]) < 1.36 * SIDE) & (at[:, 2] > 0)
     behind = (head.part == head.part_names.index("skin")).numpy()[texels.triangle] & (at[:, 2] < -0.06)
     assert border.sum() > 20 and behind.sum() > 100
     assert np.median(ratio[border]) == pytest.approx(np.log(DARKER), abs=0.12)
     assert np.abs(np.median(ratio[behind])) < 0.06
 
 
-def test_carried_tends_to_the_usual_value_as_soon_as_told() -> None:
-    head, texels, at = parts()
-    graph = graph_of(head, head.neutral.numpy())
-    weight = (at[:, 2] > 0.06).astype(np.float32)
-    value = np.ones((len(at), 3))
-    far = at[:, 2] < -0.06
-    near, slow = (carried(head, texels, graph, value, weight, usual=0.0, home=h) for h in (0.1, 1e-6))
-    assert np.median(near[far]) < 0.05 and np.median(slow[far]) > 0.5
-    assert np.median(near[weight > 0]) > 0.9
-    assert carried(head, texels, graph, value, weight).min() > 0.99  # none told: their median
-
-
 def test_slanted_pixels_lose_their_streaks_and_keep_their_colour() -> None:
     head, texels, at = parts()
     rng = np.random.default_rng(1)
-    face = zone(head, texels, "face") > 0.99
+    face = region_weights(head, texels, "face") > 0.99
     streaks = SKIN * np.exp(rng.normal(size=(len(at), 1)) * 0.3)
     one = np.ones(len(at), np.float32)
     label = np.tile(np.array([1, 0, 0], np.float32), (len(at), 1))
 
-    def told(square: float) -> Evidence:
-        return Evidence(
-            streaks.astype(np.float32), one, one, label, one * np.float32(square), one, one, 0 * one
-        )
-
     fill = np.tile(SKIN * 0.5, (len(at), 1)).astype(np.float32)
-    free, evened = slants_evened(head, texels, told(0.0), fill)
-    shown = free.trust[:, None] * free.albedo + (1 - free.trust[:, None]) * evened
+
+    def evened(frontality: float) -> TextureCanvas:
+        seen = TexelObservations(
+            albedo=streaks.astype(np.float32),
+            confidence=one,
+            is_clean=one,
+            label=label,
+            frontality=one * np.float32(frontality),
+            in_face=one,
+            label_confidence=one,
+            foldedness=0 * one,
+        )
+        return even_slants(TextureCanvas(head, texels, head.neutral.numpy(), seen, fill))
+
+    slanted = evened(0.0)
+    weight = slanted.observed.confidence[:, None]
+    shown = weight * slanted.observed.albedo + (1 - weight) * slanted.fill
     before, after = (np.log(x[face].mean(1)) for x in (streaks, shown))
     assert after.std() < 0.6 * before.std() and after.mean() == pytest.approx(before.mean(), abs=0.1)
-    kept, _ = slants_evened(head, texels, told(1.0), fill)
-    assert (kept.trust == 1).all()
+    assert (evened(1.0).observed.confidence == 1).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,19 +11,18 @@ from jaxtyping import Float
 
 from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb
+from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.closed_lids import close_lids, fringe, lid_patches
 from headcast.methods.fit.skin.lids import (
     UpperLids,
-    fringe,
-    lash_line,
+    bare_lids,
+    delight_lids,
+    distrust_smears,
+    draw_lash_line,
+    find_upper_lids,
     lash_shade,
-    lids_bared,
-    lit_lids,
-    patched,
-    shut_lids,
-    upper_lids,
-    without_smears,
 )
-from headcast.methods.fit.skin.observations import Evidence
+from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.texture.margins import lid_margins
 from headcast.texture.texels import Texels, gather, texels_of
 
@@ -36,14 +34,26 @@ def parts() -> tuple[HeadModel, Texels, UpperLids]:
     """Head, texels and upper lids."""
     head = HeadModel.load()
     texels = texels_of(head, 512)
-    return head, texels, upper_lids(head, texels, head.neutral.numpy())
+    return head, texels, find_upper_lids(head, texels, head.neutral.numpy())
 
 
-def evidence(albedo: Float[np.ndarray, "n 3"], folded: float = 0.0) -> Evidence:
+def canvas(
+    albedo: Float[np.ndarray, "n 3"], fill: Float[np.ndarray, "n 3"], folded: float = 0.0, sure: float = 1.0
+) -> TextureCanvas:
     """Everything seen."""
+    head, texels, _ = parts()
     one = np.ones(len(albedo), np.float32)
-    label = np.tile(np.array([1, 0, 0], np.float32), (len(albedo), 1))
-    return Evidence(albedo.astype(np.float32), one, one, label, one, one, one, one * np.float32(folded))
+    seen = TexelObservations(
+        albedo=albedo.astype(np.float32),
+        confidence=one * np.float32(sure),
+        is_clean=one,
+        label=np.tile(np.array([1, 0, 0], np.float32), (len(albedo), 1)),
+        frontality=one,
+        in_face=one,
+        label_confidence=one,
+        foldedness=one * np.float32(folded),
+    )
+    return TextureCanvas(head, texels, head.neutral.numpy(), seen, fill)
 
 
 def skin() -> Float[np.ndarray, "n 3"]:
@@ -65,58 +75,59 @@ def test_the_lids_are_found_above_the_eyes() -> None:
 
 
 def test_dark_lids_of_the_fill_take_the_colour_of_the_skin_around() -> None:
-    head, texels, lids = parts()
+    lids = parts()[2]
     fill = skin()
     fill[lids.which[lids.drawn > 0]] *= 0.4
-    seen = evidence(fill)
-    bare = lids_bared(head, texels, seen, fill, lids)[lids.which[lids.drawn > 0.95]]
+    bare = bare_lids(canvas(fill, fill), lids).fill[lids.which[lids.drawn > 0.95]]
     assert np.abs(bare / SKIN - 1).mean() < 0.12
-    line = skin()
-    lash_line(line, lids)
+    plain = canvas(skin(), skin())
+    line = draw_lash_line(plain, lids).fill
     assert line[lids.which].mean(1).min() < 0.4 * SKIN.mean()
-    assert (np.delete(line, lids.which, 0) == SKIN).all()
+    assert (np.delete(line, lids.which, 0) == SKIN).all() and (plain.fill == SKIN).all()
 
 
 @pytest.mark.parametrize("darkness", [0.3, 0.6])
 def test_what_the_photo_showed_is_kept_as_bare_skin_times_shade(darkness: float) -> None:
-    head, texels, lids = parts()
-    bare, albedo = skin(), skin()
+    lids = parts()[2]
+    albedo = skin()
     albedo[lids.which] *= 1 - (1 - darkness) * lids.drawn[:, None]
-    seen = evidence(albedo)
-    shade = lash_shade(head, texels, seen, bare, lids)
-    assert 0.15 <= shade.min() < darkness + 0.1 and shade.max() == 1
-    here = gather(shade[:, None], head.faces.numpy(), texels)[:, 0]
-    free = lit_lids(seen, bare.copy(), lids, here)
-    shown = (free.trust[:, None] * free.albedo + (1 - free.trust[:, None]) * bare) * here[:, None]
+    seen = canvas(albedo, skin())
+    shade = lash_shade(seen, lids)
+    assert 0.15 <= shade.min() < darkness + 0.1 and shade.max() == pytest.approx(1)
+    lit = delight_lids(seen, lids, shade)
+    assert (seen.fill == SKIN).all()  # what was given is not written to
+    weight = lit.observed.confidence[:, None]
+    shown = (weight * lit.observed.albedo + (1 - weight) * skin()) * shade[:, None]
     inner = lids.which[lids.drawn > 0.95]
     assert np.abs(np.log(shown[inner] / albedo[inner])).mean() < 0.15
-    shut = shown[inner] / here[inner, None]
+    shut = shown[inner] / shade[inner, None]
     assert np.abs(shut / SKIN - 1).mean() < 0.1
-    assert (free.trust[np.setdiff1d(np.arange(len(bare)), lids.which)] == 1).all()
+    assert (lit.observed.confidence[np.setdiff1d(np.arange(len(albedo)), lids.which)] == 1).all()
 
 
 def test_a_lid_without_lashes_stays_as_it_is() -> None:
-    head, texels, lids = parts()
-    seen = evidence(skin())
-    shade = lash_shade(head, texels, seen, skin(), lids)
-    assert torch.from_numpy(shade).allclose(torch.ones(len(shade)), atol=1e-3)
-    assert lit_lids(seen, skin(), lids, np.ones(len(skin()), np.float32)).trust.min() > 0.99
+    lids = parts()[2]
+    plain = canvas(skin(), skin())
+    assert np.allclose(lash_shade(plain, lids), 1, atol=1e-3)
+    lit = delight_lids(plain, lids, np.ones(len(skin()), np.float32))
+    assert lit.observed.confidence.min() > 0.99
 
 
 def test_smears_are_not_kept_on_a_folded_lid() -> None:
+    def confidence(albedo: Float[np.ndarray, "n 3"], folded: float) -> Float[np.ndarray, "n"]:
+        return distrust_smears(canvas(albedo, skin(), folded)).observed.confidence
+
     dark = 0.2 * skin()
-    assert without_smears(evidence(dark, folded=0.9), skin()).trust.max() < 0.05
-    assert (without_smears(evidence(skin(), folded=0.9), skin()).trust == 1).all()
-    assert (without_smears(evidence(dark), skin()).trust == 1).all()
+    assert confidence(dark, 0.9).max() < 0.05
+    assert (confidence(skin(), 0.9) == 1).all()
+    assert (confidence(dark, 0.0) == 1).all()
 
 
 def test_shut_lids_become_patches_of_the_texture() -> None:
     head, texels, lids = parts()
-    fill = skin()
-    freed = replace(evidence(skin()), trust=np.zeros(len(fill), np.float32))
     dark = np.full((2 * texels.size, 2 * texels.size, 3), 40, np.uint8)
-    shut = shut_lids(head, texels, lids, freed, fill, head.neutral.numpy())
-    found = patched(dark, texels, shut, torch.tensor([0.1, 0.2]))
+    shut = close_lids(canvas(0.1 * skin(), skin(), sure=0), lids)
+    found = lid_patches(dark, texels, shut, torch.tensor([0.1, 0.2]))
     colour = np.round(255 * linear_to_srgb(SKIN))
     for side, patch in enumerate(found.patches):
         at = texels.index[shut.which[side][shut.share[side] > 0.99]]

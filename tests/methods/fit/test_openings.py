@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,9 +9,10 @@ import torch
 from jaxtyping import Float
 
 from headcast.head.model import HeadModel
-from headcast.methods.fit.skin.mouth import tongue_low
-from headcast.methods.fit.skin.observations import Evidence, zone
-from headcast.methods.fit.skin.openings import paint_openings, without_teeth
+from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.mouth import lower_tongue
+from headcast.methods.fit.skin.observations import TexelObservations
+from headcast.methods.fit.skin.openings import distrust_teeth, paint_openings
 from headcast.texture.texels import Texels, gather, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
@@ -27,20 +27,31 @@ def parts() -> tuple[HeadModel, Texels, Float[np.ndarray, "v 3"], Float[np.ndarr
     return head, texels, rest, gather(rest, head.faces.numpy(), texels)
 
 
-def evidence(colour: Float[np.ndarray, "3"], folded: float = 0.0) -> Evidence:
-    """Everything seen, in one colour."""
-    n = len(parts()[1].index)
+def canvas(
+    colour: Float[np.ndarray, "3"], fill: Float[np.ndarray, "3"], confidence: float = 1.0
+) -> TextureCanvas:
+    """Everything seen in one colour and filled with another."""
+    head, texels, rest, at = parts()
+    n = len(at)
     one = np.ones(n, np.float32)
-    label = np.tile(np.array([1, 0, 0], np.float32), (n, 1))
-    return Evidence(np.tile(colour, (n, 1)), one, one, label, one, one, one, one * np.float32(folded))
+    seen = TexelObservations(
+        albedo=np.tile(colour, (n, 1)),
+        confidence=one * np.float32(confidence),
+        is_clean=one,
+        label=np.tile(np.array([1, 0, 0], np.float32), (n, 1)),
+        frontality=one,
+        in_face=one,
+        label_confidence=one,
+        foldedness=0 * one,
+    )
+    return TextureCanvas(head, texels, rest, seen, np.tile(fill, (n, 1)))
 
 
 def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:
-    head, texels, rest, at = parts()
-    fill = np.tile(SKIN, (len(at), 1))
-    hidden = evidence(SKIN)
-    hidden = replace(hidden, trust=0 * hidden.trust)
-    paint_openings(head, texels, hidden, fill, rest)
+    head, _, rest, at = parts()
+    hidden = canvas(SKIN, SKIN, confidence=0)
+    fill = paint_openings(hidden).fill
+    assert (hidden.fill == SKIN).all()  # what was given is not written to
     light = fill.mean(1) / SKIN.mean()
     points = head.landmarks(torch.from_numpy(rest)).numpy()
 
@@ -56,28 +67,25 @@ def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:
 
 
 def test_nostrils_are_less_dark_beside_what_was_seen() -> None:
-    head, texels, rest, at = parts()
-    seen, unseen = (np.tile(SKIN, (len(at), 1)) for _ in range(2))
-    paint_openings(head, texels, evidence(SKIN), seen, rest)
-    paint_openings(head, texels, replace(evidence(SKIN), trust=np.zeros(len(at), np.float32)), unseen, rest)
-    nose = zone(head, texels, "nose") > 0.99
+    plain = canvas(SKIN, SKIN)
+    seen, unseen = (paint_openings(canvas(SKIN, SKIN, confidence=c)).fill for c in (1, 0))
+    nose = plain.region_weights("nose") > 0.99
     assert seen[nose].min() > 1.4 * unseen[nose].min()
-    lids = zone(head, texels, "lids") > 0.99
+    lids = plain.region_weights("lids") > 0.99
     assert np.array_equal(seen[lids], unseen[lids])
 
 
 def test_teeth_are_not_kept_on_the_lips() -> None:
-    head, texels, rest, _ = parts()
-    fill = np.tile(LIP, (len(texels.index), 1))
-    lips = zone(head, texels, "lips") > 0.9
-    pale = without_teeth(head, texels, evidence(np.full(3, 0.5, np.float32)), fill, rest).trust
-    red = without_teeth(head, texels, evidence(LIP), fill, rest).trust
-    assert pale[lips].min() < 0.05 and pale[lips].max() == 1  # at the inner edge only
-    assert (red == 1).all() and (pale[zone(head, texels, "lips") == 0] == 1).all()
+    white = canvas(np.full(3, 0.5, np.float32), LIP)
+    weights = white.region_weights("lips")
+    pale = distrust_teeth(white).observed.confidence
+    red = distrust_teeth(canvas(LIP, LIP)).observed.confidence
+    assert pale[weights > 0.9].min() < 0.05 and pale[weights > 0.9].max() == 1  # at the inner edge only
+    assert (red == 1).all() and (pale[weights == 0] == 1).all()
 
 
 def test_only_the_tongue_is_laid_down() -> None:
     head = parts()[0]
-    moved = np.flatnonzero(tongue_low(head).any(1))
+    moved = np.flatnonzero(lower_tongue(head).any(1))
     tongue = head.faces[head.part == head.part_names.index("tongue")].unique().numpy()
     assert np.array_equal(moved, tongue)

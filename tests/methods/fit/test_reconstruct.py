@@ -19,8 +19,6 @@ from headcast.methods.fit.skin.detail import texture_size_for
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.shaded import render_textured
 from headcast.render.shading import ambient, directional
-from headcast.texture.delight import FLOOR, safe_light, shading_at
-from headcast.texture.laplacian import graph_of, harmonic
 from headcast.texture.texels import gather, texels_of
 
 
@@ -84,7 +82,7 @@ def test_the_photos_view_comes_back(made: tuple[Observation, MeshAvatar]) -> Non
 def test_nothing_is_missing_or_odd(made: tuple[Observation, MeshAvatar], head: HeadModel) -> None:
     _, avatar = made
     texels = texels_of(head, 1024)
-    values = texels.values(avatar.texture)
+    values = texels.from_image(avatar.texture)
     assert np.isfinite(avatar.source.light.numpy()).all()
     assert (values.max(1) > 8).mean() > 0.999
 
@@ -98,7 +96,7 @@ def test_hidden_skin_is_like_the_seen_and_has_no_seam(
     smooth = torch.nn.functional.avg_pool2d(
         torch.from_numpy(avatar.texture).float().permute(2, 0, 1), 9, 1, 4
     )
-    values = texels.values(smooth.permute(1, 2, 0).numpy())
+    values = texels.from_image(smooth.permute(1, 2, 0).numpy())
     region = np.array(head.region_names)[head.region.numpy()][head.faces.numpy()[texels.triangle, 0]]
     for name in ("face", "ears", "neck", "scalp"):
         assert np.abs(np.median(values[skin & (region == name)], 0) - [184, 143, 122]).max() < 26, name
@@ -113,7 +111,7 @@ def test_hidden_skin_is_like_the_seen_and_has_no_seam(
 def test_the_other_cheek_is_filled_like_its_mirror(head: HeadModel) -> None:
     avatar = reconstruct([picture(head, yaw=35.0)], head, texture_size=1024)
     texels = texels_of(head, 1024)
-    values = texels.values(avatar.texture).astype(float)
+    values = texels.from_image(avatar.texture).astype(float)
     x = gather(head.neutral.numpy(), head.faces.numpy(), texels)[:, 0]
     skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     left, right = values[skin & (x > 0.05)].mean(0), values[skin & (x < -0.05)].mean(0)
@@ -159,24 +157,3 @@ def test_the_file_gives_the_same_avatar(made: tuple[Observation, MeshAvatar], tm
     back.save(tmp_path / "again.avatar")
     again = load(tmp_path / "again.avatar")
     torch.testing.assert_close(again.head.neutral, back.head.neutral, atol=1e-6, rtol=0)
-
-
-def test_the_light_is_never_too_dark() -> None:
-    strong = directional(torch.tensor([1.0, 0.0, 0.0]), torch.ones(3)).numpy() * 3
-    strong[0] = 1.0
-    n = np.random.default_rng(1).normal(size=(500, 3))
-    shading = shading_at(n / np.linalg.norm(n, axis=1, keepdims=True), safe_light(strong))
-    assert shading.min() > 0.97 * FLOOR * 0.282
-    assert np.allclose(shading_at(n, safe_light(None))[:3], 1, atol=1e-5)
-    assert np.isfinite(safe_light(np.full((9, 3), np.nan))).all()
-
-
-def test_harmonic_keeps_what_is_known_and_stays_within_it(head: HeadModel) -> None:
-    rest = head.neutral.numpy()
-    trust = np.where(rest[:, 1] > np.quantile(rest[:, 1], 0.9), 1e4, 0.0)
-    trust[rest[:, 1] < np.quantile(rest[:, 1], 0.1)] = 1e4
-    value = rest[:, 1:2].astype(np.float64)
-    out = harmonic(graph_of(head, rest), value, trust)
-    used = np.unique(head.faces[head.part == head.part_names.index("skin")].numpy())
-    assert np.abs(out - value)[trust > 0].max() < 1e-3
-    assert out[used].min() >= value.min() - 1e-6 and out[used].max() <= value.max() + 1e-6

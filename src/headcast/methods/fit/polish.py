@@ -29,7 +29,7 @@ from headcast.render.shading import shade
 from headcast.rotation import axis_angle_to_matrix
 from headcast.splats.adam import RowAdam
 from headcast.splats.init import seed as seeded
-from headcast.splats.shade import dressed
+from headcast.splats.shade import shade_and_place
 
 __all__ = ["PSEUDO", "polish", "with_gaussians"]
 
@@ -160,7 +160,7 @@ def with_gaussians(
 
 def loss_in(view: View, x: dict[str, Tensor], background: Float[Tensor, "3"]) -> Float[Tensor, ""]:
     """How far a view, with ``x`` of the Gaussians seen in it, is from its target over a background."""
-    world, colours = dressed(x["position"], x["albedo"], view.origin, view.matrix, view.shading)
+    world, colours = shade_and_place(x["position"], x["albedo"], view.origin, view.matrix, view.shading)
     out = render_gaussians(
         world, x["log_scale"] + view.grown, view.quaternion, x["opacity"], colours, view.camera,
         background=background,

@@ -48,5 +48,5 @@ def over_texels(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Floa
     from headcast.texture.texels import gather, texels_of
 
     texels = texels_of(head, min(size, 1024))
-    picture = texels.picture(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
+    picture = texels.to_image(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
     return resized(torch.from_numpy(picture)[None, None], size, size)[0, 0]

@@ -13,7 +13,7 @@ from headcast.interpolation import smoothstep
 from headcast.methods.fit.body.outline import body_mask, face_height
 from headcast.observe.types import Observation
 from headcast.render.geometry import vertex_normals
-from headcast.texture.delight import safe_light, shading_at
+from headcast.texture.delight import shading_at, soften_light
 
 __all__ = ["FRONT_SHARE", "MARGIN", "painted"]
 
@@ -50,7 +50,7 @@ def painted(
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     pixel = camera.project(torch.from_numpy(points)).numpy()
     picture, clothes = cleaned(observation, head)
-    shading = shading_at(normal, safe_light(observation.light) if light is None else light)
+    shading = shading_at(normal, soften_light(observation.light) if light is None else light)
     colour = sample_bilinear(picture, pixel).reshape(height, width, 3)
     shading = shading.reshape(height, width, 3)
     h, w = observation.image.shape[:2]

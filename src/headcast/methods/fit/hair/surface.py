@@ -13,7 +13,7 @@ from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.grid import DOME, HairGrid, mirrored, normals
 from headcast.observe.types import Observation
-from headcast.texture.laplacian import Graph, harmonic
+from headcast.texture.laplacian import Graph, solve_laplacian
 
 __all__ = ["HairSurface", "best", "hair_surface"]
 
@@ -238,7 +238,7 @@ def thickness(sights: list[Sight], graph: Graph) -> Float[np.ndarray, "n m"]:
     usual = float(np.median(value[known])) if known.any() else USUAL
     trust = 3 * weight + 0.002
     value = (3 * weight * value + 0.002 * usual) / trust
-    return harmonic(graph, value.reshape(-1, 1), trust.reshape(-1), sweeps=120).reshape(weight.shape)
+    return solve_laplacian(graph, value.reshape(-1, 1), trust.reshape(-1), sweeps=120).reshape(weight.shape)
 
 
 def like_top(n: int, m: int) -> Float[np.ndarray, "n m"]:
@@ -262,7 +262,7 @@ def coverage(
     prior = 0.03 + 0.15 * behind
     trust = told + other + prior
     value = (told * cover + other * mirrored(cover) + prior * usual) / trust
-    out = harmonic(graph, value.reshape(-1, 1), 4 * trust.reshape(-1), sweeps=60).reshape(cover.shape)
+    out = solve_laplacian(graph, value.reshape(-1, 1), 4 * trust.reshape(-1), sweeps=60).reshape(cover.shape)
     out[:3] = out[3].mean()
     return tidy(np.clip(out, 0, 1))
 

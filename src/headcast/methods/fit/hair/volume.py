@@ -15,7 +15,7 @@ from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
 from headcast.observe.types import Observation
-from headcast.texture.laplacian import graph_of, harmonic
+from headcast.texture.laplacian import mesh_graph, solve_laplacian
 
 __all__ = ["hair_height", "hair_offset"]
 
@@ -59,7 +59,7 @@ def hair_offset(
     usual = float(np.median(target[known])) if known.any() else 0.0
     trust = np.where(scalp, on_outline + 3 * bare + 0.004, 300.0)
     value = np.where(scalp, (on_outline * np.nan_to_num(target) + 0.004 * usual) / trust, 0.0)
-    moved = harmonic(graph_of(head, rest, mirrored=0.02), value[:, None], trust)
+    moved = solve_laplacian(mesh_graph(head, rest, mirrored=0.02), value[:, None], trust)
     moved = np.where(scalp[:, None], moved, 0.0)
     centre = rest[scalp].mean(0)
     centre[1] = min(centre[1], float(rest[scalp][:, 1].max()) - 0.09)

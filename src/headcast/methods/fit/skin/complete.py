@@ -1,90 +1,89 @@
 """Colours for what no photo shows: skin from the skin model, hair and clothes from their visible parts.
 
-Every guide is tied to the visible surroundings by a smooth factor carried over the mesh (a membrane in the
+Every guide is tied to the visible surroundings by a smooth factor diffused over the mesh (a membrane in the
 logarithm of colour, with a weak tie between mirror vertices), so that no seam shows.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
-from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
-from headcast.methods.fit.skin.observations import Evidence, zone
-from headcast.texture.laplacian import Graph, graph_of, harmonic, splat
-from headcast.texture.texels import Texels, gather
+from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.observations import TexelObservations
+from headcast.texture.laplacian import (
+    TEXEL_STRIDE,
+    Graph,
+    diffuse,
+    mesh_graph,
+    scatter_to_vertices,
+    solve_laplacian,
+)
+from headcast.texture.texels import Texels
 
-__all__ = ["complete", "labels", "strands"]
+__all__ = ["EPS", "complete_hidden"]
 
 PRIOR = 0.02  # trust in what a region usually is, against what is seen of its surroundings
-STRIDE = 3
-HOME = 0.006  # pull of colours far from anything seen towards the usual one
-FADE = 0.05  # the same of what skin seen at a slant differs by from skin seen squarely: gone after some 3 cm
-EPS = 2e-3
+FADE = 0.05  # attraction of what skin at a slant differs by from frontal skin: gone after some 3 cm
+EPS = 2e-3  # linear albedo added before its logarithm is taken
+FEW = 50  # texels of hair or clothes up to which there are none
 GRAIN = 0.8  # of the seen skin's own, which has some of the photo's noise
 GRAIN_MOST = 0.05
 
 
-def complete(
-    head: HeadModel, texels: Texels, seen: Evidence, skin: Float[np.ndarray, "n 3"],
-    rest: Float[np.ndarray, "v 3"], rng: np.random.Generator,
-) -> Float[np.ndarray, "n 3"]:  # fmt: skip
-    """Linear albedo of every texel of the skin part, as its surroundings and the skin model suggest.
-
-    Args:
-        skin: the skin model's albedo for this person.
-        rest: vertices at rest.
-    """
-    graph = graph_of(head, rest)
+def complete_hidden(canvas: TextureCanvas, rng: np.random.Generator) -> TextureCanvas:
+    """Fill every texel as its surroundings and the skin model, which ``canvas.fill`` holds, suggest."""
+    graph = mesh_graph(canvas.head, canvas.rest)
     with ThreadPoolExecutor(1) as aside:
-        worn = aside.submit(worn_on_head, head, texels, seen, graph, rest, rng.spawn(1)[0])
-        label = labels(head, texels, seen, graph)
-        fill = label[:, :1] * bare(head, texels, seen, skin, graph, rng)
+        worn = aside.submit(_hair_and_clothes, canvas, graph, rng.spawn(1)[0])
+        label = _labels(canvas, graph)
+        fill = label[:, :1] * _bare_skin(canvas, graph, rng)
         for share, part in zip(label.T[1:], worn.result(), strict=True):
             if part is not None:
                 fill += share[:, None] * part
-    return fill.astype(np.float32)
+    return replace(canvas, fill=fill.astype(np.float32))
 
 
-def bare(
-    head: HeadModel, texels: Texels, seen: Evidence, skin: Float[np.ndarray, "n 3"], graph: Graph,
-    rng: np.random.Generator,
-) -> Float[np.ndarray, "n 3"]:  # fmt: skip
+def _bare_skin(canvas: TextureCanvas, graph: Graph, rng: np.random.Generator) -> Float[np.ndarray, "n 3"]:
     """Skin everywhere."""
-    trust = seen.trust * seen.label[:, 0] ** 2 * seen.plain
+    head, texels, seen, skin = canvas.head, canvas.texels, canvas.observed, canvas.fill
+    weight = seen.confidence * seen.label[:, 0] ** 2 * seen.is_clean
     offset = np.log((seen.albedo + EPS) / (skin + EPS))
-    square = carried(head, texels, graph, offset, trust * seen.square)
-    offset = square + carried(head, texels, graph, offset - square, trust, usual=0.0, home=FADE)
-    return np.exp(offset + grain(texels, seen, rng)[:, None]) * (skin + EPS)
+    frontal = diffuse(head, texels, graph, offset, weight * seen.frontality)
+    offset = frontal + diffuse(head, texels, graph, offset - frontal, weight, usual=0.0, attraction=FADE)
+    return np.exp(offset + _grain(texels, seen, rng)[:, None]) * (skin + EPS)
 
 
-def worn_on_head(
-    head: HeadModel, texels: Texels, seen: Evidence, graph: Graph, rest: Float[np.ndarray, "v 3"],
-    rng: np.random.Generator,
-) -> tuple[Float[np.ndarray, "n 3"] | None, Float[np.ndarray, "n 3"] | None]:  # fmt: skip
+def _hair_and_clothes(
+    canvas: TextureCanvas, graph: Graph, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "n 3"] | None, Float[np.ndarray, "n 3"] | None]:
     """Hair and clothes everywhere; None where the photos show none."""
+    seen = canvas.observed
     parts: list[Float[np.ndarray, "n 3"] | None] = []
     for label in seen.label.T[1:]:
-        if seen.trust @ label <= 50:
+        if seen.confidence @ label <= FEW:
             parts.append(None)
             continue
-        trust = seen.trust * label**2 * seen.square
-        parts.append(np.exp(carried(head, texels, graph, np.log(seen.albedo + EPS), trust)))
+        weight = seen.confidence * label**2 * seen.frontality
+        log = np.log(seen.albedo + EPS)
+        parts.append(np.exp(diffuse(canvas.head, canvas.texels, graph, log, weight)))
     hair, cloth = parts
     if hair is not None:
-        hair = hair * np.exp(hair_contrast(texels, seen) * strands(head, texels, rest, rng))[:, None]
+        hair = hair * np.exp(_hair_contrast(canvas.texels, seen) * _strands(canvas, rng))[:, None]
     return hair, cloth
 
 
-def labels(head: HeadModel, texels: Texels, seen: Evidence, graph: Graph) -> Float[np.ndarray, "n 3"]:
-    """Skin, hair or clothes at every texel: as seen, carried over the mesh, with what a region usually is."""
+def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
+    """Skin, hair or clothes at every texel: as seen, diffused over the mesh, else as a region usually is."""
+    head, texels, seen = canvas.head, canvas.texels, canvas.observed
     faces, count = head.faces.numpy(), len(head.neutral)
-    value, trust = splat(texels, faces, count, seen.label, seen.told, STRIDE)
+    value, trust = scatter_to_vertices(texels, faces, count, seen.label, seen.label_confidence, TEXEL_STRIDE)
     region = np.array(head.region_names)[head.region.numpy()]
-    dressed = float(seen.trust @ seen.label[:, 2]) > 50
+    dressed = float(seen.confidence @ seen.label[:, 2]) > FEW
     usual = np.zeros((count, 3))
     usual[:, 0] = 1
     if dressed:
@@ -100,41 +99,15 @@ def labels(head: HeadModel, texels: Texels, seen: Evidence, graph: Graph) -> Flo
         prior[region == "neck"] = PRIOR / 4
     total = trust * 5 + prior
     value = (value * (trust * 5)[:, None] + usual * prior[:, None]) / total[:, None]
-    x = gather(harmonic(graph, value, total), faces, texels)
-    x = np.clip(x, 0, 1)
-    x[:, 1] *= 1 - zone(head, texels, "ears", "neck", "nose", "lips", "lids")
-    x[:, 2] *= zone(head, texels, "neck", "shoulders")
+    x = np.clip(canvas.gather(solve_laplacian(graph, value, total)), 0, 1)
+    x[:, 1] *= 1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")
+    x[:, 2] *= canvas.region_weights("neck", "shoulders")
     sharp = x**6
     sharp[:, 0] += 1e-4
     return sharp / sharp.sum(1, keepdims=True)
 
 
-def carried(
-    head: HeadModel, texels: Texels, graph: Graph, value: Float[np.ndarray, "n 3"],
-    weight: Float[np.ndarray, "n"], usual: float | None = None, home: float = HOME,
-) -> Float[np.ndarray, "n 3"]:  # fmt: skip
-    """Values known where ``weight`` is high carried over the whole mesh.
-
-    Args:
-        usual: what they tend to far from there; None: their median.
-        home: how soon they do.
-    """
-    faces, count = head.faces.numpy(), len(head.neutral)
-    at, trust = splat(texels, faces, count, value, weight, STRIDE)
-    known = weight > 0.3
-    far: float | Float[np.ndarray, "3"]
-    if usual is not None:
-        far = usual
-    elif known.any():
-        far = np.median(value[known], 0)
-    else:
-        far = at[trust > 0].mean(0) if (trust > 0).any() else 0.0
-    total = 3 * trust + home
-    known_at = (3 * trust[:, None] * at + home * far) / total[:, None]
-    return gather(harmonic(graph, known_at, total), faces, texels)
-
-
-def grain(texels: Texels, seen: Evidence, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
+def _grain(texels: Texels, seen: TexelObservations, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
     """Fine unevenness (logarithm of lightness) as strong as that of the skin that is seen."""
     import cv2
 
@@ -142,38 +115,37 @@ def grain(texels: Texels, seen: Evidence, rng: np.random.Generator) -> Float[np.
         return cv2.GaussianBlur(picture, (0, 0), 0.9 * k) - cv2.GaussianBlur(picture, (0, 0), 3.0 * k)
 
     k = texels.size / 1024
-    sure = (seen.trust * seen.plain * seen.core * seen.square * seen.label[:, 0]) > 0.8
-    noise = texels.values(fine(rng.normal(size=(texels.size, texels.size)).astype(np.float32)))
+    sure = (seen.confidence * seen.is_clean * seen.in_face * seen.frontality * seen.label[:, 0]) > 0.8
+    noise = texels.from_image(fine(rng.normal(size=(texels.size, texels.size)).astype(np.float32)))
     if sure.sum() < 500:
         return np.zeros_like(noise)
-    light = texels.values(fine(texels.picture(np.log(seen.albedo.mean(1) + EPS).astype(np.float32))))
+    light = texels.from_image(fine(texels.to_image(np.log(seen.albedo.mean(1) + EPS).astype(np.float32))))
     strength = np.median(np.abs(light[sure])) / max(float(np.median(np.abs(noise))), 1e-6)
     return noise * np.float32(min(GRAIN * strength, GRAIN_MOST / max(float(noise.std()), 1e-6)))
 
 
-def hair_contrast(texels: Texels, seen: Evidence) -> float:
+def _hair_contrast(texels: Texels, seen: TexelObservations) -> float:
     """How much the logarithm of the hair's lightness varies from strand to strand."""
     import cv2
 
     light = np.log(seen.albedo.mean(1) + EPS)
-    sure = ((seen.trust > 0.7) & (seen.label[:, 1] > 0.8)).astype(np.float32)
+    sure = ((seen.confidence > 0.7) & (seen.label[:, 1] > 0.8)).astype(np.float32)
     if sure.sum() < 500:
         return 0.15
     k = texels.size / 1024 * 8
-    mean = cv2.GaussianBlur(texels.picture(light * sure), (0, 0), k) / np.maximum(
-        cv2.GaussianBlur(texels.picture(sure), (0, 0), k), 1e-3
+    mean = cv2.GaussianBlur(texels.to_image(light * sure), (0, 0), k) / np.maximum(
+        cv2.GaussianBlur(texels.to_image(sure), (0, 0), k), 1e-3
     )
-    rest = light - texels.values(mean)
+    rest = light - texels.from_image(mean)
     return float(np.clip(np.median(np.abs(rest[sure > 0])) * 1.48, 0.05, 0.22))
 
 
-def strands(
-    head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"], rng: np.random.Generator
-) -> Float[np.ndarray, "n"]:
+def _strands(canvas: TextureCanvas, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
     """Noise of unit variance that runs from the crown downwards like combed hair."""
     import cv2
 
-    p = gather(rest, head.faces.numpy(), texels)
+    head, rest = canvas.head, canvas.rest
+    p = canvas.gather(rest)
     scalp = np.isin(np.array(head.region_names)[head.region.numpy()], ["scalp", "unlabelled"])
     middle = rest[scalp].mean(0) if scalp.any() else rest.mean(0)
     d = p - middle

@@ -13,30 +13,30 @@ from headcast.image import linear_to_srgb, sample_lanczos, srgb_to_linear
 from headcast.observe.types import Observation
 from headcast.texture.texels import Texels, gather, texels_of
 
-__all__ = ["blended", "detailed", "texture_size_for"]
+__all__ = ["blend_detailed_texture", "blend_texture", "texture_size_for"]
 
 SIZES = (1024, 2048, 4096)
 ENOUGH = 1.2  # texels along a photo's pixel, at the face
 LEAST = 0.004
 
 
-def blended(
+def blend_texture(
     texels: Texels,
     trust: Float[np.ndarray, "n"],
     albedo: Float[np.ndarray, "n 3"],
     fill: Float[np.ndarray, "n 3"],
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """The texture (sRGB): ``albedo`` where trusted, else ``fill``, mixed in sRGB."""
+    """Blend the texture (sRGB): ``albedo`` where trusted, else ``fill``, mixed in sRGB."""
     a = trust[:, None]
     mixed = a * linear_to_srgb(albedo.clip(0, 1)) + (1 - a) * linear_to_srgb(fill.clip(0, 1))
-    return texels.picture((mixed * 255 + 0.5).astype(np.uint8))
+    return texels.to_image((mixed * 255 + 0.5).astype(np.uint8))
 
 
-def detailed(
+def blend_detailed_texture(
     head: HeadModel, observations: list[Observation], base: Texels, gains: list[Float[np.ndarray, "n 3"]],
     trust: Float[np.ndarray, "n"], fill: Float[np.ndarray, "n 3"], size: int,
 ) -> UInt8[np.ndarray, "s s 3"]:  # fmt: skip
-    """A larger texture: decisions taken on the base are magnified, the photos looked up anew.
+    """Blend a larger texture: decisions taken on the base are magnified, the photos sampled anew.
 
     Args:
         gains: for every photo, the factors that turn its linear colours into its share of the albedo.
@@ -44,23 +44,21 @@ def detailed(
     import cv2
 
     def large(values: Float[np.ndarray, "n *c"]) -> Float[np.ndarray, "s s *c"]:
-        return cv2.resize(base.picture(values), (size, size), interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(base.to_image(values), (size, size), interpolation=cv2.INTER_LINEAR)
 
     fine = texels_of(head, size)
-    every = fine.values(large(trust))
+    every = fine.from_image(large(trust))
     seen = np.flatnonzero(every > LEAST)
-    sub = Texels(
-        size, fine.index[seen], fine.triangle[seen], fine.bary[seen], fine.gutter[:0], fine.nearest[:0]
-    )
+    sub = fine.subset(seen)
     table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
     albedo = np.zeros((len(seen), 3), np.float32)
     for o, gain in zip(observations, gains, strict=True):
         pixel, _ = project_points(gather(head(o.params).numpy(), head.faces.numpy(), sub), o.camera)
-        albedo += table[sample_lanczos(o.image, pixel)] * sub.values(large(gain))
-    out = linear_to_srgb(fine.values(large(fill)).clip(0, 1))
+        albedo += table[sample_lanczos(o.image, pixel)] * sub.from_image(large(gain))
+    out = linear_to_srgb(fine.from_image(large(fill)).clip(0, 1))
     a = every[seen, None]
     out[seen] = a * linear_to_srgb(albedo.clip(0, 1)) + (1 - a) * out[seen]
-    return fine.picture((out * 255 + 0.5).astype(np.uint8))
+    return fine.to_image((out * 255 + 0.5).astype(np.uint8))
 
 
 def texture_size_for(observation: Observation, head: HeadModel) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
-from headcast.methods.fit.skin.observations import Evidence
-from headcast.texture.texels import Texels, gather
+from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.texture.texels import gather
 
 __all__ = ["paint_eyes"]
 
@@ -20,39 +21,43 @@ OWN = 0.4  # share of the photo in the hue of the white
 IRIS = ((0.0, 0.008), (0.33, 0.01), (0.40, 0.07), (0.7, 0.09), (0.9, 0.06), (1.0, 0.03))
 
 
-def paint_eyes(
-    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
-    rest: Float[np.ndarray, "v 3"], white: float,
-) -> None:  # fmt: skip
-    """Fills in the texels of both eyeballs of ``fill_in``."""
-    part = head.part.numpy()[texels.triangle]
-    points = head.landmarks(torch.from_numpy(rest)).numpy()
+def paint_eyes(canvas: TextureCanvas, white: float) -> TextureCanvas:
+    """Fill in the texels of both eyeballs.
+
+    Args:
+        white: brightness of this photo's albedo scale: 1 where light skin has a luminance of 0.4.
+    """
+    head, fill = canvas.head, canvas.fill.copy()
+    part = head.part.numpy()[canvas.texels.triangle]
+    points = head.landmarks(torch.from_numpy(canvas.rest)).numpy()
     for name, (centre, ring) in IRIS_POINTS.items():
         mine = np.flatnonzero(part == head.part_names.index(name))
-        if len(mine) == 0:
-            continue
-        sub = Texels(
-            texels.size,
-            texels.index[mine],
-            texels.triangle[mine],
-            texels.bary[mine],
-            texels.gutter[:0],
-            texels.nearest[:0],
-        )
-        p = gather(rest, head.faces.numpy(), sub) - points[centre]
-        radius = float(np.linalg.norm(points[list(ring)] - points[centre], axis=1).mean())
-        front = p[:, 2] > -0.012
-        r = np.where(front, np.hypot(p[:, 0], p[:, 1]) / radius, 9.0)
-        angle = np.arctan2(p[:, 1], p[:, 0])
-        trust, colour = seen.trust[mine], seen.albedo[mine]
-        white_of_eye = sclera_colour(r, trust, colour, white)
-        fill = white_of_eye * (1 - 0.45 * smoothstep(r, 1.2, 2.3))[:, None]
-        iris = iris_colour(r, angle, trust, colour, white)
-        fill = fill + smoothstep(1.06 - r, 0.0, 0.12)[:, None] * (iris - fill)
-        fill_in[mine] = fill
+        if len(mine):
+            radius = float(np.linalg.norm(points[list(ring)] - points[centre], axis=1).mean())
+            fill[mine] = _eye_colour(canvas, mine, points[centre], radius, white)
+    return replace(canvas, fill=fill)
 
 
-def sclera_colour(
+def _eye_colour(
+    canvas: TextureCanvas,
+    mine: Int[np.ndarray, "m"],
+    centre: Float[np.ndarray, "3"],
+    radius: float,
+    white: float,
+) -> Float[np.ndarray, "m 3"]:
+    """Iris within ``radius`` (metres) of ``centre``, sclera around it, darker towards its border."""
+    p = gather(canvas.rest, canvas.head.faces.numpy(), canvas.texels.subset(mine)) - centre
+    front = p[:, 2] > -0.012
+    r = np.where(front, np.hypot(p[:, 0], p[:, 1]) / radius, 9.0)
+    angle = np.arctan2(p[:, 1], p[:, 0])
+    trust, colour = canvas.observed.confidence[mine], canvas.observed.albedo[mine]
+    white_of_eye = _sclera_colour(r, trust, colour, white)
+    fill = white_of_eye * (1 - 0.45 * smoothstep(r, 1.2, 2.3))[:, None]
+    iris = _iris_colour(r, angle, trust, colour, white)
+    return fill + smoothstep(1.06 - r, 0.0, 0.12)[:, None] * (iris - fill)
+
+
+def _sclera_colour(
     r: Float[np.ndarray, "m"], trust: Float[np.ndarray, "m"], colour: Float[np.ndarray, "m 3"], white: float
 ) -> Float[np.ndarray, "3"]:
     """As bright as the lighter part of the white that is seen, its hue nearer to the usual one."""
@@ -69,7 +74,7 @@ def sclera_colour(
     return colour * (level / colour.mean())
 
 
-def iris_colour(
+def _iris_colour(
     r: Float[np.ndarray, "m"], angle: Float[np.ndarray, "m"], trust: Float[np.ndarray, "m"],
     colour: Float[np.ndarray, "m 3"], white: float,
 ) -> Float[np.ndarray, "m 3"]:  # fmt: skip

@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 
 from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
-from headcast.methods.fit.skin.observations import Evidence, zone
+from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.texture.margins import lid_margins
 from headcast.texture.texels import Texels, gather
 
-__all__ = ["distance_to", "paint_openings", "without_teeth"]
+__all__ = ["distance_to", "distrust_teeth", "lower_lashes", "paint_openings"]
 
 LASHES = (0.0009, 0.35)  # width (metres), how much darker at the lower lid's edge
 NOSTRIL_RIMS = ((20, 242, 238, 79, 166, 59, 60), (250, 462, 458, 309, 392, 289, 290))
@@ -26,39 +26,34 @@ INNER_LIP = 0.0022  # metres from the lips' inner edge within which teeth may ha
 TOOTH = (0.1, 0.3)  # logarithm of how much less red than lips
 
 
-def paint_openings(
-    head: HeadModel, texels: Texels, seen: Evidence, fill_in: Float[np.ndarray, "n 3"],
-    rest: Float[np.ndarray, "v 3"],
-) -> None:  # fmt: skip
-    """Darkens the lower lash lines and the nostrils' inside of ``fill_in``; ``rest``: vertices at rest.
+def paint_openings(canvas: TextureCanvas) -> TextureCanvas:
+    """Darken the lower lash lines and the nostrils' inside.
 
     Right beside what the photo shows nostrils are less dark: else the nose's outline in the photo, seen too
     much at a slant to be trusted, comes out as a black line.
     """
+    head, texels = canvas.head, canvas.texels
     skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
-    mine = np.flatnonzero(skin & (zone(head, texels, "lids", "nose", "face") > 0))
-    sub = Texels(
-        texels.size, texels.index[mine], texels.triangle[mine], texels.bary[mine], texels.gutter[:0],
-        texels.nearest[:0],
-    )  # fmt: skip
-    inside = in_nostrils(head, sub, rest) * (1 - beside(seen.trust, texels, mine))
-    lashes = lower_lashes(head, rest, gather(rest, head.faces.numpy(), sub))
+    mine = np.flatnonzero(skin & (canvas.region_weights("lids", "nose", "face") > 0))
+    sub = texels.subset(mine)
+    inside = _in_nostrils(head, sub, canvas.rest) * (1 - _beside(canvas.observed.confidence, texels, mine))
+    lashes = lower_lashes(head, canvas.rest, gather(canvas.rest, head.faces.numpy(), sub))
     dark = np.array(INSIDE_NOSE) ** inside[:, None]
-    fill_in[mine] *= (lashes[:, None] * dark).astype(np.float32)
+    return canvas.with_fill(mine, canvas.fill[mine] * (lashes[:, None] * dark).astype(np.float32))
 
 
-def beside(
+def _beside(
     trust: Float[np.ndarray, "n"], texels: Texels, which: Int[np.ndarray, "m"]
 ) -> Float[np.ndarray, "m"]:
     """The share of the dark that texels ``which`` lose for lying near trusted ones."""
     import cv2
 
     width, most = BESIDE[0] * texels.size / 1024, BESIDE[1]
-    here, places = texels.around(which, round(4 * width))
+    here, places = texels.crop(which, round(4 * width))
     return most * smoothstep(places(cv2.GaussianBlur(here(trust), (0, 0), width)), 0.05, 0.4)
 
 
-def in_nostrils(
+def _in_nostrils(
     head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]
 ) -> Float[np.ndarray, "m"]:  # fmt: skip
     """0..1: how far texels lie within the nostrils."""
@@ -82,7 +77,7 @@ def in_nostrils(
 def lower_lashes(
     head: HeadModel, rest: Float[np.ndarray, "v 3"], at: Float[np.ndarray, "m 3"]
 ) -> Float[np.ndarray, "m"]:
-    """The share of light that the lower lashes leave at points near the lids' edges."""
+    """Fraction of light that the lower lashes leave at points near the eyelids' edges."""
     width, dark = LASHES
     out = np.ones(len(at), np.float32)
     for _, _, edge in lid_margins(head, rest):
@@ -107,21 +102,17 @@ def distance_to(
     return np.where(out < most, out, 1.0).astype(np.float32)
 
 
-def without_teeth(
-    head: HeadModel, texels: Texels, seen: Evidence, fill: Float[np.ndarray, "n 3"],
-    rest: Float[np.ndarray, "v 3"],
-) -> Evidence:  # fmt: skip
-    """Evidence that does not trust lips which are, near their inner edge, less red than these lips are."""
+def distrust_teeth(canvas: TextureCanvas) -> TextureCanvas:
+    """Distrust lips that are, near their inner edge, less red than these lips are."""
     from headcast.observe.landmark_points import LIPS_INNER
 
-    points = head.landmarks(torch.from_numpy(rest).float()).numpy()[list(LIPS_INNER)]
-    mine = np.flatnonzero(zone(head, texels, "lips") > 0)
-    at = gather(rest, head.faces.numpy(), texels)[mine]
+    observed, fill = canvas.observed, canvas.fill
+    points = canvas.head.landmarks(torch.from_numpy(canvas.rest).float()).numpy()[list(LIPS_INNER)]
+    mine = np.flatnonzero(canvas.region_weights("lips") > 0)
+    at = canvas.gather(canvas.rest)[mine]
     distance = distance_to(np.concatenate([points, points[:1]]), at, 2 * INNER_LIP)
     near = 1 - smoothstep(distance, 0.7 * INNER_LIP, INNER_LIP)
-    redness = [np.log((x[mine, 0] + 0.02) / (x[mine, 1:].mean(1) + 0.02)) for x in (fill, seen.albedo)]
-    lighter = np.log((seen.albedo[mine].mean(1) + 0.02) / (fill[mine].mean(1) + 0.02))
+    redness = [np.log((x[mine, 0] + 0.02) / (x[mine, 1:].mean(1) + 0.02)) for x in (fill, observed.albedo)]
+    lighter = np.log((observed.albedo[mine].mean(1) + 0.02) / (fill[mine].mean(1) + 0.02))
     tooth = smoothstep(redness[0] - redness[1], *TOOTH) * smoothstep(lighter, -0.3, 0.0)
-    trust = seen.trust.copy()
-    trust[mine] *= (1 - near * tooth).astype(np.float32)
-    return replace(seen, trust=trust)
+    return replace(canvas, observed=observed.scale_confidence(mine, 1 - near * tooth))

@@ -1,4 +1,4 @@
-"""Photos turned into evidence: each by itself, then together."""
+"""Photos de-lit on the head's texture: each by itself, then merged."""
 
 from __future__ import annotations
 
@@ -9,80 +9,100 @@ from jaxtyping import Float
 
 from headcast.head.model import HeadModel
 from headcast.head.occlusion import mouth_occlusion
-from headcast.methods.fit.skin.observations import Evidence, evidence_of
+from headcast.methods.fit.skin.observations import TexelObservations, observe_texels
 from headcast.observe.types import Observation
-from headcast.texture.delight import safe_light, scale_light, shading_at
+from headcast.texture.delight import scale_light, shading_at, soften_light
 from headcast.texture.texels import Texels, gather
-from headcast.texture.unproject import Seen, unproject
+from headcast.texture.unproject import TexelSamples, unproject
 
-__all__ = ["Look", "look", "merged"]
+__all__ = ["DelitPhoto", "delight_photo", "merge_photos"]
 
 KEEN = 6.0  # exponent by which the better view of a texel wins
+MIN_COMMON = 500  # texels that two photos must share before their skin tones are compared
 
 
 @dataclass(frozen=True)
-class Look:
+class DelitPhoto:
     """One photo on the texture.
 
     Attributes:
         light: (9, 3) harmonics under which albedo times shading is the photo.
         gain: (n, 3) albedo divided by the photo's linear colour.
         sharpness: (n,) pixels of the photo along a metre of the surface.
+        samples: the photo at the texels.
+        observed: what it says of them.
     """
 
     light: Float[np.ndarray, "9 3"]
     gain: Float[np.ndarray, "n 3"]
     sharpness: Float[np.ndarray, "n"]
-    seen: Seen
-    evidence: Evidence
+    samples: TexelSamples
+    observed: TexelObservations
 
 
-def look(observation: Observation, head: HeadModel, texels: Texels) -> Look:
-    """One photo: its light, what it shows, and the evidence in it."""
-    seen = unproject(observation, head, texels)
+def delight_photo(observation: Observation, head: HeadModel, texels: Texels) -> DelitPhoto:
+    """Unproject one photo, divide its colours by its light's shading and judge every texel."""
+    samples = unproject(observation, head, texels)
     vertices = head(observation.params)
     normal = gather(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    light = safe_light(observation.light)
+    light = soften_light(observation.light)
     openness = gather(mouth_occlusion(head, vertices)[:, None].numpy(), head.faces.numpy(), texels)
     shading = shading_at(normal, light) * openness
-    factor = scale_light(seen.colour / shading, seen.visible * (seen.facing > 0.3) * (seen.skin > 0.5))
+    lit_skin = samples.visible * (samples.facing > 0.3) * (samples.skin > 0.5)
+    factor = scale_light(samples.colour / shading, lit_skin)
     gain = 1 / (shading * factor)
-    evidence = evidence_of(observation, seen, seen.colour * gain, head, texels)
     distance = float(observation.camera.to_camera(vertices)[:, 2].mean())
-    sharpness = seen.facing.clip(0) * float(observation.camera.K[0, 0]) / max(distance, 1e-6)
-    return Look(light * factor, gain, sharpness, seen, evidence)
+    return DelitPhoto(
+        light=light * factor,
+        gain=gain,
+        sharpness=samples.facing.clip(0) * float(observation.camera.K[0, 0]) / max(distance, 1e-6),
+        samples=samples,
+        observed=observe_texels(observation, samples, samples.colour * gain, head, texels),
+    )
 
 
-def merged(looks: list[Look]) -> tuple[Evidence, list[Float[np.ndarray, "n 3"]]]:
-    """Several photos as one: at every texel the better view wins, so that nothing is doubled or blurred.
+def merge_photos(
+    photos: list[DelitPhoto],
+) -> tuple[TexelObservations, list[Float[np.ndarray, "n 3"]]]:
+    """Merge photos: at every texel the better view wins, so that nothing is doubled or blurred.
 
-    Also returns, for every photo, the factors that turn its linear colours into its share of the albedo.
+    Also returns, for every photo, the factors that turn its linear colours into its part of the albedo.
     """
-    if len(looks) == 1:
-        return looks[0].evidence, [looks[0].gain]
-    sharpest = max(float(x.sharpness.max()) for x in looks)
-    trust = np.stack([x.evidence.trust for x in looks])
-    keen = (trust * np.stack([x.sharpness / sharpest for x in looks])) ** KEEN
-    share = keen / np.maximum(keen.sum(0), 1e-12)
-    first = looks[0].evidence
-    gains = [s[:, None] * x.gain * tone(first, x.evidence) for s, x in zip(share, looks, strict=True)]
-    return Evidence(
-        albedo=np.sum([g * x.seen.colour for g, x in zip(gains, looks, strict=True)], 0),
-        trust=trust.max(0),
-        plain=np.sum([s * x.evidence.plain for s, x in zip(share, looks, strict=True)], 0),
-        label=np.sum([s[:, None] * x.evidence.label for s, x in zip(share, looks, strict=True)], 0),
-        square=np.sum([s * x.evidence.square for s, x in zip(share, looks, strict=True)], 0),
-        core=np.sum([s * x.evidence.core for s, x in zip(share, looks, strict=True)], 0),
-        told=np.max([x.evidence.told for x in looks], 0),
-        folded=np.sum([s * x.evidence.folded for s, x in zip(share, looks, strict=True)], 0),
-        pitch=min(x.evidence.pitch for x in looks),
-    ), gains
+    if len(photos) == 1:
+        return photos[0].observed, [photos[0].gain]
+    observed = [x.observed for x in photos]
+    sharpest = max(float(x.sharpness.max()) for x in photos)
+    confidence = np.stack([o.confidence for o in observed])
+    keen = (confidence * np.stack([x.sharpness / sharpest for x in photos])) ** KEEN
+    weights = keen / np.maximum(keen.sum(0), 1e-12)
+
+    def mean(values: list[Float[np.ndarray, "n *c"]]) -> Float[np.ndarray, "n *c"]:
+        each = zip(weights, values, strict=True)
+        return np.sum([w.reshape(-1, *(1,) * (v.ndim - 1)) * v for w, v in each], 0)
+
+    gains = [
+        w[:, None] * x.gain * _tone_ratio(observed[0], x.observed)
+        for w, x in zip(weights, photos, strict=True)
+    ]
+    merged = TexelObservations(
+        albedo=np.sum([g * x.samples.colour for g, x in zip(gains, photos, strict=True)], 0),
+        confidence=confidence.max(0),
+        is_clean=mean([o.is_clean for o in observed]),
+        label=mean([o.label for o in observed]),
+        frontality=mean([o.frontality for o in observed]),
+        in_face=mean([o.in_face for o in observed]),
+        label_confidence=np.max([o.label_confidence for o in observed], 0),
+        foldedness=mean([o.foldedness for o in observed]),
+        texels_per_pixel=min(o.texels_per_pixel for o in observed),
+    )
+    return merged, gains
 
 
-def tone(first: Evidence, other: Evidence) -> Float[np.ndarray, "3"]:
+def _tone_ratio(first: TexelObservations, other: TexelObservations) -> Float[np.ndarray, "3"]:
     """The colour factor that makes another photo's skin look like the first's."""
-    both = (first.trust > 0.5) & (other.trust > 0.5) & (first.label[:, 0] > 0.5) & (other.label[:, 0] > 0.5)
-    if both.sum() < 500:
+    a, b = ((o.confidence > 0.5) & (o.label[:, 0] > 0.5) for o in (first, other))
+    both = a & b
+    if both.sum() < MIN_COMMON:
         return np.ones(3, np.float32)
     return np.median(first.albedo[both] / np.maximum(other.albedo[both], 1e-3), 0).astype(np.float32)

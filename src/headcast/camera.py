@@ -61,19 +61,30 @@ class Camera:
         pose[:3, 3] = -R @ (target.float().cpu() + back * distance)
         return Camera.make(focal, width, height, pose)
 
-    def orbited(self, target: Tensor, yaw: float, pitch: float) -> Camera:
-        """This camera carried around ``target`` (world): yaw about world +Y, then pitch about its right axis.
+    def orbited(
+        self, target: Tensor, yaw: float, pitch: float, axes: Float[Tensor, "3 3"] | None = None
+    ) -> Camera:
+        """This camera carried around ``target`` (world): yaw about an up axis, then pitch about a right one.
 
         Intrinsics, distance and framing stay. Angles in degrees, signs as in :meth:`orbit`.
+
+        Args:
+            axes: a head's rotation (world), to yaw about its +Y and pitch about its +X; None: yaw about the
+                world's +Y, pitch about the camera's own right axis.
         """
         from headcast.rotation import axis_angle_to_matrix
 
         pose = self.cam_from_world
         R, t = pose[:3, :3], pose[:3, 3]
         target = target.to(pose)
-        turn = axis_angle_to_matrix(torch.tensor([0.0, math.radians(yaw), 0.0]).to(pose))
-        right = turn @ R[0]
-        turn = axis_angle_to_matrix(-right * math.radians(pitch)) @ turn
+        if axes is None:
+            turn = axis_angle_to_matrix(torch.tensor([0.0, math.radians(yaw), 0.0]).to(pose))
+            right = turn @ R[0]
+            turn = axis_angle_to_matrix(-right * math.radians(pitch)) @ turn
+        else:
+            angles = torch.deg2rad(torch.tensor([[0.0, yaw, 0.0], [-pitch, 0.0, 0.0]]).to(pose))
+            axes = axes.to(pose)
+            turn = axes @ axis_angle_to_matrix(angles[0]) @ axis_angle_to_matrix(angles[1]) @ axes.T
         # the camera turns by `turn` about the target: x_cam = R turnᵀ (x - target) + R target + t
         new = torch.eye(4).to(pose)
         new[:3, :3] = R @ turn.T

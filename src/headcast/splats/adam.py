@@ -1,7 +1,7 @@
 """Adam for rows of large tensors of which every step sees some (torch's SparseAdam in one pass).
 
 Kingma and Ba 2015, algorithm 1. Moments of rows that a step doesn't see stay as they are, and so do these
-rows: nothing moves by momentum that no picture shows.
+rows: nothing moves by momentum that no image shows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RowAdam:
     def step(
         self, index: Int[Tensor, "r"], gradient: Float[Tensor, "r *c"], rate: float, share: Float[Tensor, "r"]
     ) -> None:
-        """Moves the rows ``index`` (all different) by their ``share`` of a step of this ``rate``."""
+        """Move the rows ``index`` (all different) by their ``share`` of a step of this ``rate``."""
         self.steps += 1
         low, high = (1 - b**self.steps for b in self.betas)
         size = rate * math.sqrt(high) / low
@@ -45,13 +45,13 @@ class RowAdam:
         numbers = np.array([*self.betas, self.eps, size], np.float32)
 
         def work(k: int) -> None:
-            move(which, rows, part, numbers, *flat, k * CHUNK, min((k + 1) * CHUNK, len(which)))
+            _step_rows(which, rows, part, numbers, *flat, k * CHUNK, min((k + 1) * CHUNK, len(which)))
 
         parallel(work, -(-len(which) // CHUNK))
 
 
 @kernel("void(i8[::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], i8, i8)")
-def move(index, gradient, share, numbers, values, first, second, start, stop):
+def _step_rows(index, gradient, share, numbers, values, first, second, start, stop):
     """One step of the rows start..stop of ``index``."""
     beta1, beta2, eps, size = numbers[0], numbers[1], numbers[2], numbers[3]
     one = np.float32(1)

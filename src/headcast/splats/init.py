@@ -1,4 +1,4 @@
-"""Gaussians laid on a textured mesh: one in the middle of every texel of a coarse texture.
+"""Gaussians initialised on a textured mesh: one in the middle of every texel of a coarse texture.
 
 What the photo shows in detail gets fine texels, the rest coarse ones. A Gaussian is
 as wide and as long as its texel on the surface and thin across it, so that together they are the textured
@@ -16,13 +16,12 @@ from headcast.avatar.rig import Frames, Gaussians, frames_of, to_local
 from headcast.avatar.shell import Shell
 from headcast.avatar.source import Source
 from headcast.avatar.surface import Surface
-from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.render.mesh import rasterize_mesh
+from headcast.render.uv import rasterize_uv
 from headcast.rotation import matrix_to_quaternion
 
-__all__ = ["SIDES", "seed"]
+__all__ = ["SIDES", "init_gaussians"]
 
 SIDES = {
     "face": (640, 352), "head": (256, 144), "eyes": (448, 320), "inside": (448, 240), "hair": (448, 160),
@@ -39,12 +38,12 @@ FACE = ("face", "lips", "lids", "nose", "brows", "ears")
 INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 
 
-def seed(surface: Surface, source: Source) -> Gaussians:
-    """Gaussians in the frames of the surface's triangles, finer where the photo of ``source`` shows them."""
+def init_gaussians(surface: Surface, source: Source) -> Gaussians:
+    """Lay Gaussians in the frames of the surface's triangles, finer where ``source`` shows them."""
     at_rest = HeadParams.neutral(surface.head.identities).replace(identity=source.params.identity)
     vertices = surface.posed(at_rest).vertices
     frames = frames_of(vertices, surface.faces)
-    shown = facing(surface, source)
+    shown = _facing(surface, source)
     head = surface.head
     texture = torch.from_numpy(np.ascontiguousarray(surface.texture))
     made: list[Gaussians] = []
@@ -60,9 +59,9 @@ def seed(surface: Surface, source: Source) -> Gaussians:
         fine = which & seen & detailed(mesh, colours, sides, least)
         for side, spread, chosen in zip(sides, SPREAD, (fine, which & ~fine), strict=True):
             if bool(chosen.any()):
-                made.append(laid(own, mesh, colours, side, spread, chosen, start, frames))
+                made.append(_laid(own, mesh, colours, side, spread, chosen, start, frames))
 
-    for kind, which in classes(head).items():
+    for kind, which in _classes(head).items():
         lay(kind, which, 0, 0, head)
     start, first = len(head.faces), len(head.neutral)
     for s in surface.shells:
@@ -89,42 +88,41 @@ def detailed(
     return torch.from_numpy(square[at[:, 1], at[:, 0]] > least**2)
 
 
-def classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
+def _classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
     """The head's triangles by how finely they are covered."""
     regions = np.array(head.region_names)[head.region.numpy()]
     face = torch.from_numpy(np.isin(regions, FACE))[head.faces].any(1)
-    eyes, inside = part_of(head, "eyeLeft", "eyeRight"), part_of(head, *INSIDE)
+    eyes, inside = _part_of(head, "eyeLeft", "eyeRight"), _part_of(head, *INSIDE)
     face &= ~(eyes | inside)
     return {"face": face, "eyes": eyes, "inside": inside, "head": ~(face | eyes | inside)}
 
 
-def facing(surface: Surface, source: Source) -> Bool[Tensor, "f"]:
+def _facing(surface: Surface, source: Source) -> Bool[Tensor, "f"]:
     """Which triangles face the photo's camera."""
     posed = surface.posed(source.params)
     to_camera = source.camera.center.to(posed.vertices) - posed.vertices
     return ((posed.normals * to_camera).sum(-1) > 0)[surface.faces].any(1)
 
 
-def part_of(head: HeadModel, *names: str) -> Bool[Tensor, "f"]:
+def _part_of(head: HeadModel, *names: str) -> Bool[Tensor, "f"]:
     """Which triangles of the head belong to the named parts."""
     wanted = torch.tensor([head.part_names.index(n) for n in names if n in head.part_names])
     return torch.isin(head.part, wanted)
 
 
-def laid(
+def _laid(
     vertices: Float[Tensor, "v 3"], mesh: HeadModel | Shell, texture: Tensor, side: int, spread: float,
     which: Bool[Tensor, "f"], start: int, frames: Frames,
 ) -> Gaussians:  # fmt: skip
     """One Gaussian for every texel of ``side``² that lies on a triangle of ``which``."""
-    flat = torch.cat([mesh.uv * side, torch.ones(len(mesh.uv), 1)], 1)
-    drawn = rasterize_mesh(flat, mesh.faces_uv, Camera(torch.eye(3), torch.eye(4), side, side))
-    triangle = drawn.triangle.reshape(-1).long()
+    found = rasterize_uv(mesh.uv, mesh.faces_uv, side)
+    triangle = found.triangle.long()
     at = torch.nonzero(which[triangle.clamp(min=0)] & (triangle >= 0))[:, 0]
-    t, bary = triangle[at], drawn.barycentric.reshape(-1, 3)[at]
+    t, bary = triangle[at], found.barycentric[at]
     corner = vertices[mesh.faces[t]]
-    across, reach = footprint(corner, mesh.uv[mesh.faces_uv[t]] * side)
+    across, reach = _footprint(corner, mesh.uv[mesh.faces_uv[t]] * side)
     log_scale = torch.cat([reach * spread, reach.amin(1, keepdim=True) * THIN], 1).clamp(min=1e-6).log()
-    rgba = colour_at(texture, at, side)
+    rgba = _colour_at(texture, at, side)
     opacity = (rgba[:, 3] * OPAQUE).clamp(0.004, OPAQUE)
     keep = rgba[:, 3] > 0.04
     world = Gaussians(
@@ -134,7 +132,7 @@ def laid(
     return to_local(world[keep], frames)
 
 
-def footprint(
+def _footprint(
     corner: Float[Tensor, "n 3 3"], uv: Float[Tensor, "n 3 2"]
 ) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 2"]]:
     """A texel on the surface: axes in columns (long, short, normal), and its extent along the first two."""
@@ -156,7 +154,7 @@ def footprint(
     return torch.cat([axes, normal[..., None]], -1), s
 
 
-def colour_at(texture: Tensor, at: Int[Tensor, "n"], side: int) -> Float[Tensor, "n 4"]:
+def _colour_at(texture: Tensor, at: Int[Tensor, "n"], side: int) -> Float[Tensor, "n 4"]:
     """The texture's mean over a coarse texel, 0..1, sharpened by what blending will blur."""
     import cv2
 

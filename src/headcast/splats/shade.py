@@ -42,10 +42,10 @@ def shade_and_place(
     """
     if is_cuda(position):
         return shade_and_place_reference(position, albedo, origin, matrix, shading)
-    return _Dress.apply(position, albedo, origin, matrix, shading)  # type: ignore[no-any-return]
+    return _ShadeAndPlace.apply(position, albedo, origin, matrix, shading)  # type: ignore[no-any-return]
 
 
-class _Dress(torch.autograd.Function):
+class _ShadeAndPlace(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, position: Tensor, albedo: Tensor, origin: Tensor, matrix: Tensor, shading: Tensor
@@ -53,7 +53,7 @@ class _Dress(torch.autograd.Function):
         world, colours, slopes = (torch.empty_like(albedo) for _ in range(3))
         given = [x.detach().contiguous().numpy() for x in (position, albedo, origin, matrix, shading)]
         out = [x.numpy() for x in (world, colours, slopes)]
-        _spread(lambda a, b: dress(*given, *tables(), *out, a, b), len(albedo))
+        _spread(lambda a, b: _forward(*given, *_lookup_tables(), *out, a, b), len(albedo))
         ctx.kept = matrix, slopes
         return world, colours
 
@@ -62,7 +62,7 @@ class _Dress(torch.autograd.Function):
         matrix, slopes = ctx.kept
         moved = torch.empty_like(slopes)
         given = matrix.contiguous().numpy(), d_world.contiguous().numpy()
-        _spread(lambda a, b: undress(*given, moved.numpy(), a, b), len(moved))
+        _spread(lambda a, b: _backward(*given, moved.numpy(), a, b), len(moved))
         return moved, d_colours * slopes, None, None, None
 
 
@@ -70,7 +70,7 @@ def _spread(work: Any, count: int) -> None:
     parallel(lambda k: work(k * CHUNK, min((k + 1) * CHUNK, count)), -(-count // CHUNK))
 
 
-def tables() -> tuple[np.ndarray, np.ndarray]:
+def _lookup_tables() -> tuple[np.ndarray, np.ndarray]:
     """Linear light of display values 0 to ``BRIGHT``, and display values of linear light 0 to 1."""
     global _tables
     if _tables is None:
@@ -84,7 +84,7 @@ _tables: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @helper
-def between(x, values):
+def _interpolate(x, values):
     """A table's value at x and its slope there."""
     at = x * np.float32(STEPS)
     k = min(max(int(at), 0), len(values) - 2)
@@ -96,22 +96,22 @@ def between(x, values):
     "void(f4[:,::1], f4[:,::1], f4[:,::1], f4[:,:,::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], f4[:,::1],"
     " f4[:,::1], i8, i8)"
 )
-def dress(position, albedo, origin, matrix, shading, linear, display, world, colours, slopes, start, stop):
+def _forward(position, albedo, origin, matrix, shading, linear, display, world, colours, slopes, start, stop):
     """Of Gaussians start..stop; ``slopes``: how colours change with the albedo."""
     for n in range(start, stop):
         for i in range(3):
             m = matrix[n, i]
             world[n, i] = origin[n, i] + m[0] * position[n, 0] + m[1] * position[n, 1] + m[2] * position[n, 2]
-            bare, slope = between(albedo[n, i], linear)
+            bare, slope = _interpolate(albedo[n, i], linear)
             lit = bare * shading[n, i]
-            colour, rise = between(min(max(lit, DIM), np.float32(1)), display)
+            colour, rise = _interpolate(min(max(lit, DIM), np.float32(1)), display)
             colours[n, i] = colour
             inside = DIM <= lit <= np.float32(1)
             slopes[n, i] = rise * slope * shading[n, i] if inside else np.float32(0)
 
 
 @kernel("void(f4[:,:,::1], f4[:,::1], f4[:,::1], i8, i8)")
-def undress(matrix, d_world, d_position, start, stop):
+def _backward(matrix, d_world, d_position, start, stop):
     """Gradients of local positions."""
     for n in range(start, stop):
         x, y, z = d_world[n, 0], d_world[n, 1], d_world[n, 2]

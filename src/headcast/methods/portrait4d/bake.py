@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from headcast.avatar.gaussian import GaussianAvatar
+from headcast.avatar.views import orbit_cameras, render_views
 from headcast.errors import HeadcastError
 from headcast.methods.fit.polish import with_gaussians
 from headcast.methods.fit.reconstruct import reconstruct
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
-from headcast.observe.light import estimate_light
-from headcast.observe.masks import segment
-from headcast.observe.types import Detection, Observation
-from headcast.view import front_view, head_center, to_rgba
+from headcast.observe.rendered import observe_rendering
+from headcast.observe.types import Observation
+from headcast.view import front_view, head_center
 
-__all__ = ["VIEWS", "baked", "seen_from"]
+__all__ = ["VIEWS", "baked", "observe_views"]
 
 VIEWS = (0.0, 30.0, -30.0)
 """Yaw of the pictures, degrees; the first gives expression, light and the source's view."""
 SIDE = 512
-GREY = 128
 LEAST = 0.02
 """Share of the picture that a head must cover."""
 Progress = Callable[[float, str], None]
@@ -38,9 +36,10 @@ def baked(avatar: TriplaneAvatar, *, seed: int = 0, progress: Progress | None = 
     say = progress or (lambda share, what: None)
     with torch.no_grad():
         seen = []
-        for n, yaw in enumerate(VIEWS):
-            say(0.3 * n / len(VIEWS), "drawing the head from several sides")
-            seen.append(seen_from(avatar, yaw))
+        say(0.0, "drawing the head from several sides")
+        for observation in observe_views(avatar):
+            seen.append(observation)
+            say(0.3 * len(seen) / len(VIEWS), "drawing the head from several sides")
         mesh = reconstruct(
             seen, avatar.head, seed=seed, consent=avatar.info.get("consent"),
             progress=lambda share, what: say(0.3 + 0.3 * share, what),
@@ -54,22 +53,20 @@ def baked(avatar: TriplaneAvatar, *, seed: int = 0, progress: Progress | None = 
     return with_gaussians(mesh, seen, seed=seed, progress=lambda share, what: say(0.6 + 0.4 * share, what))
 
 
-def seen_from(avatar: TriplaneAvatar, yaw: float) -> Observation:
-    """The avatar's picture from one side, its masks and its light; where its landmarks lie is known.
+def observe_views(avatar: TriplaneAvatar) -> Iterator[Observation]:
+    """Render the avatar from the sides of ``VIEWS``, one after the other, and observe what is rendered.
 
     Raises:
         HeadcastError: nothing of a head is in it.
     """
-    view = front_view(avatar, (SIDE, SIDE))
-    view = view.orbited(head_center(avatar, view.params), yaw, 0.0)
-    rgba = to_rgba(avatar.render(view.params, view.camera))
-    alpha = rgba[..., 3].astype(np.float32) / 255
-    if float(alpha.mean()) < LEAST:
-        raise HeadcastError("bake: this avatar's pictures show no head; its networks were trained too little")
-    rgb = np.round(rgba[..., :3] * alpha[..., None] + GREY * (1 - alpha[..., None])).astype(np.uint8)
-    points = view.camera.project(avatar.head.landmarks(avatar.head(view.params), 478)).double().numpy()
-    box = (*points.min(0).tolist(), *points.max(0).tolist())
-    detection = Detection(points, box, 1.0, yaw)
-    masks = segment(rgb, detection, alpha)
-    light = estimate_light(rgb, masks, avatar.head, view.params, view.camera, points)
-    return Observation(rgb, detection, masks, view.camera, view.params, light, 0.0, f"view {yaw:+.0f}")
+    front = front_view(avatar, (SIDE, SIDE))
+    center = head_center(avatar, front.params)
+    cameras = orbit_cameras(front.camera, center, [(yaw, 0.0) for yaw in VIEWS])
+    for yaw, view in zip(VIEWS, render_views(avatar, front.params, cameras), strict=True):
+        if float(view.rendering.alpha.mean()) < LEAST:
+            raise HeadcastError(
+                "bake: this avatar's pictures show no head; its networks were trained too little"
+            )
+        yield observe_rendering(
+            view.rendering, avatar.head, view.params, view.camera, yaw=yaw, name=f"view {yaw:+.0f}"
+        )

@@ -92,7 +92,7 @@ def test_no_gaussian_leaves_its_bounds() -> None:
     first["opacity"][:10] = -2.0
     now = {k: v + torch.randn_like(v) * 5 for k, v in first.items()}
     now["position"][:5] = first["position"][:5]
-    module._bound(now, first)
+    module.keep_near_start(now, first)
     off = (now["position"] - first["position"]).norm(dim=-1)
     assert bool((off <= module.MAX_OFFSET * first["log_scale"][:, :2].mean(1).exp() * 1.001).all())
     assert float(off[:5].max()) < 1e-6

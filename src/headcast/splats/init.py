@@ -21,7 +21,7 @@ from headcast.head.params import HeadParams
 from headcast.render.uv import rasterize_uv
 from headcast.rotation import matrix_to_quaternion
 
-__all__ = ["SIDES", "init_gaussians"]
+__all__ = ["SIDES", "detailed", "init_gaussians"]
 
 SIDES = {
     "face": (640, 352), "head": (256, 144), "eyes": (448, 320), "inside": (448, 240), "hair": (448, 160),
@@ -126,9 +126,13 @@ def _laid(
     opacity = (rgba[:, 3] * OPAQUE).clamp(0.004, OPAQUE)
     keep = rgba[:, 3] > 0.04
     world = Gaussians(
-        t + start, (corner * bary[..., None]).sum(1), matrix_to_quaternion(across), log_scale,
-        torch.logit(opacity), rgba[:, :3],
-    )  # fmt: skip
+        triangle=t + start,
+        position=(corner * bary[..., None]).sum(1),
+        quaternion=matrix_to_quaternion(across),
+        log_scale=log_scale,
+        opacity=torch.logit(opacity),
+        albedo=rgba[:, :3],
+    )
     return to_local(world[keep], frames)
 
 

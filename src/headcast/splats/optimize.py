@@ -20,7 +20,7 @@ from headcast.splats.adam import RowAdam
 from headcast.splats.shade import shade_and_place
 from headcast.splats.targets import PosedTarget, ViewTarget, pose_target
 
-__all__ = ["optimize_gaussians"]
+__all__ = ["keep_near_start", "optimize_gaussians"]
 
 RATES = {"albedo": 0.03, "opacity": 0.08, "log_scale": 0.06, "position": 0.06}
 HALVINGS = 3  # of the rates, over all steps
@@ -67,14 +67,14 @@ def optimize_gaussians(
         for k, v in shown.items():  # of what isn't seen nothing may move, not even by momentum
             assert v.grad is not None
             adam[k].step(view.index, v.grad, RATES[k] * fade, view.step_scale[:, int(k != "albedo")])
-        _bound(now, first)
+        keep_near_start(now, first)
         if progress:
             progress((step + 1) / len(schedule), "polishing")
     return replace(avatar, gaussians=replace(avatar.gaussians, **now))
 
 
-def _bound(now: dict[str, Tensor], first: dict[str, Tensor]) -> None:
-    """Keep everything, in place, near enough to where it began that no other view tears open."""
+def keep_near_start(now: dict[str, Tensor], first: dict[str, Tensor]) -> None:
+    """Move everything, in place, near enough to where it began that no other view tears open."""
     reach = first["log_scale"][:, :2].mean(1, keepdim=True).exp()
     now["position"].lerp_(first["position"], PULL)
     off = now["position"] - first["position"]

@@ -11,8 +11,9 @@ from headcast.camera import Camera
 from headcast.head.hair import HairAsset
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
+from headcast.methods.fit.hair.coverage import tidy, view_weights
 from headcast.methods.fit.hair.grid import HairGrid, mirrored, normals
-from headcast.methods.fit.hair.surface import LENIENT, best, farthest, hair_surface, tidy
+from headcast.methods.fit.hair.surface import LENIENT, farthest, hair_surface
 from headcast.methods.fit.hair.texture import Glimpse, together, without_sheen
 from headcast.methods.fit.reconstruct import reconstruct
 from headcast.observe.types import Detection, Masks, Observation
@@ -145,8 +146,8 @@ def test_one_photo_of_several_does_not_cut_the_hair() -> None:
 
 def test_the_photo_that_tells_most_decides_where_hair_is() -> None:
     one, other = np.array([[0.9, 0.0, 0.4]]), np.array([[0.3, 0.2, 0.4]])
-    assert np.allclose(best([one]), [[[1, 0, 1]]])
-    share = best([one, other])
+    assert np.allclose(view_weights([one]), [[[1, 0, 1]]])
+    share = view_weights([one, other])
     assert share[0, 0, 0] > 0.98
     assert np.allclose(share[:, 0, 1], [0, 1]) and np.allclose(share[:, 0, 2], 0.5)
 

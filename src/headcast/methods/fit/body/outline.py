@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from headcast.head.model import HeadModel
 from headcast.observe.types import Observation
 
-__all__ = ["Edges", "body_mask", "edges_at", "face_height", "highest_collar"]
+__all__ = ["Edges", "body_mask", "edges_at", "face_height", "first_over", "highest_collar"]
 
 FOREHEAD, CHIN = 10, 152
 ABOVE = 0.3  # face heights above the chin where the highest collar is looked for
@@ -65,7 +65,7 @@ def edges_at(row: Float[np.ndarray, "n"], body: Float[np.ndarray, "h w"], observ
     person = observation.masks.person
     width = person.shape[1]
     lines = np.clip(row - 0.5, 0, len(person) - 1)
-    own, all_of = rows_of(body, lines), rows_of(person, lines)
+    own, all_of = _rows_of(body, lines), _rows_of(person, lines)
     at, known = np.full((2, len(row)), np.nan), np.zeros((2, len(row)), bool)
     for side in (0, 1):
         flip = np.s_[:, ::-1] if side else np.s_[:]
@@ -75,7 +75,7 @@ def edges_at(row: Float[np.ndarray, "n"], body: Float[np.ndarray, "h w"], observ
     return at, known
 
 
-def rows_of(picture: Float[np.ndarray, "h w"], lines: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n w"]:
+def _rows_of(picture: Float[np.ndarray, "h w"], lines: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n w"]:
     """Rows between pixel rows, linearly blended."""
     low = np.floor(lines).astype(int)
     share = (lines - low)[:, None]

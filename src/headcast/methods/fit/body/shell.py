@@ -40,19 +40,27 @@ def body_shell(
     if torso is None:
         return None
     first = observations[0]
-    world, vertices, faces = surface_of(torso, first)
-    uv, faces_uv = chart(*world.shape[:2])
-    weights = joint_shares(vertices, head, first.params)
-    rest = rested(vertices, weights, head, first.params)
-    texture = painted(first, head, world, vertices, faces, column_shares(), light)
-    return Shell("body", rest, faces, uv, faces_uv, weights, texture)
+    world, vertices, faces = _surface_of(torso, first)
+    uv, faces_uv = _chart(*world.shape[:2])
+    weights = _joint_shares(vertices, head, first.params)
+    rest = _rested(vertices, weights, head, first.params)
+    texture = painted(first, head, world, vertices, faces, _column_shares(), light)
+    return Shell(
+        name="body",
+        rest=rest,
+        faces=faces,
+        uv=uv,
+        faces_uv=faces_uv,
+        skin_weights=weights,
+        texture=texture,
+    )
 
 
 def headroom(torso: Torso | None, observation: Observation, light: Float[np.ndarray, "9 3"]) -> float:
     """How much brighter the light must be taken so that nearly no clothes come out whiter than white."""
     if torso is None or observation.masks is None:
         return 1.0
-    world, vertices, faces = surface_of(torso, observation)
+    world, vertices, faces = _surface_of(torso, observation)
     normal = vertex_normals(vertices, faces).numpy()
     pixel = observation.camera.project(vertices).numpy()
     h, w = observation.image.shape[:2]
@@ -68,7 +76,7 @@ def headroom(torso: Torso | None, observation: Observation, light: Float[np.ndar
     return float(np.clip(np.quantile(brightest, 0.98) / BRIGHTEST, 1.0, MOST_ROOM))
 
 
-def surface_of(
+def _surface_of(
     torso: Torso, observation: Observation
 ) -> tuple[Float[np.ndarray, "r c 3"], Float[Tensor, "v 3"], Int[Tensor, "f 3"]]:
     """Rows and columns of world points; the same as a list, the bottom's middle last; its triangles."""
@@ -78,27 +86,27 @@ def surface_of(
     c = np.arange(columns)
     last = (rows - 1) * columns
     cap = np.stack([last + c, np.full(columns, rows * columns), last + (c + 1) % columns], -1)
-    faces = np.concatenate([quads(rows, columns, columns), cap])
+    faces = np.concatenate([_quads(rows, columns, columns), cap])
     return world, torch.from_numpy(vertices).float(), torch.from_numpy(faces)
 
 
-def column_shares() -> Float[np.ndarray, "c1"]:
+def _column_shares() -> Float[np.ndarray, "c1"]:
     """Where the columns lie in the texture's used part, 0..1; the first one also at its end."""
     a = np.linspace(-1, 1, FRONT, endpoint=False)
     front = (FLAT * np.sin(a * np.pi / 2) + (1 - FLAT) * a + 1) / 2 * FRONT_SHARE
     return np.concatenate([front, np.linspace(FRONT_SHARE, 1, BACK + 1)])
 
 
-def chart(rows: int, columns: int) -> tuple[Float[Tensor, "u 2"], Int[Tensor, "f 3"]]:
+def _chart(rows: int, columns: int) -> tuple[Float[Tensor, "u 2"], Int[Tensor, "f 3"]]:
     """Texture coordinates, and those of the triangles of ``surface_of``."""
-    u, v = np.meshgrid(column_shares(), np.linspace(0, 1, rows))
+    u, v = np.meshgrid(_column_shares(), np.linspace(0, 1, rows))
     uv = MARGIN + (1 - 2 * MARGIN) * np.stack([u, v], -1).reshape(-1, 2)
     last = (rows - 1) * (columns + 1) + np.arange(columns)
-    faces = np.concatenate([quads(rows, columns, columns + 1), np.stack([last, last, last + 1], -1)])
+    faces = np.concatenate([_quads(rows, columns, columns + 1), np.stack([last, last, last + 1], -1)])
     return torch.from_numpy(uv).float(), torch.from_numpy(faces)
 
 
-def quads(rows: int, columns: int, width: int) -> Int[np.ndarray, "f 3"]:
+def _quads(rows: int, columns: int, width: int) -> Int[np.ndarray, "f 3"]:
     """Triangles between neighbouring points, ``width`` of them in a row; the last column meets the next."""
     r, c = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
     right = (c + 1) % width
@@ -106,7 +114,7 @@ def quads(rows: int, columns: int, width: int) -> Int[np.ndarray, "f 3"]:
     return np.stack([np.stack([a, d, b], -1), np.stack([b, d, e], -1)], 2).reshape(-1, 3)
 
 
-def joint_shares(
+def _joint_shares(
     world: Float[Tensor, "n 3"], head: HeadModel, params: HeadParams
 ) -> Float[Tensor, "n j"]:  # fmt: skip
     """Those of the head's neck nearby, the root's further away."""
@@ -125,7 +133,7 @@ def joint_shares(
     return out / out.sum(1, keepdim=True)
 
 
-def rested(
+def _rested(
     world: Float[Tensor, "n 3"], weights: Float[Tensor, "n j"], head: HeadModel, params: HeadParams
 ) -> Float[Tensor, "n 3"]:
     """The rest shape (head frame) that ``HeadModel.carry`` brings to these points."""
@@ -156,7 +164,7 @@ def tuck(torso: Torso | None, observation: Observation, head: HeadModel) -> Floa
     thick = np.where(along > 0, at(torso.thick[0]), at(torso.thick[1]))
     out = np.hypot(across / reach, along / thick)
     around = np.degrees(np.arctan2(across / reach, along / thick))
-    covered = smoothstep(cover_at(torso, row, around), 0.4, 0.9)
+    covered = smoothstep(_cover_at(torso, row, around), 0.4, 0.9)
     inwards = covered * (np.minimum(1, INSIDE / np.maximum(out, 1e-6)) - 1)
     # bare skin stays before the surface, but not beyond the outline
     room = reach * np.sqrt(np.maximum(1 - (along / thick) ** 2, 0.1))
@@ -166,12 +174,12 @@ def tuck(torso: Torso | None, observation: Observation, head: HeadModel) -> Floa
     step = np.stack([aside, 0 * aside, -along * inwards + at(torso.shear) * aside], -1)
     world = step @ camera.cam_from_world[:3, :3].numpy()
     weights = head.skin_weights[trunk]
-    to = rested(posed + torch.from_numpy(world).float(), weights, head, observation.params)
-    none[trunk.numpy()] = (to - rested(posed, weights, head, observation.params)).double().numpy()
+    to = _rested(posed + torch.from_numpy(world).float(), weights, head, observation.params)
+    none[trunk.numpy()] = (to - _rested(posed, weights, head, observation.params)).double().numpy()
     return none
 
 
-def cover_at(
+def _cover_at(
     torso: Torso, row: Float[np.ndarray, "m"], around: Float[np.ndarray, "m"]
 ) -> Float[np.ndarray, "m"]:
     """``Torso.cover`` at rows and angles (degrees)."""

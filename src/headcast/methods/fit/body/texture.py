@@ -43,13 +43,13 @@ def painted(
     camera = observation.camera
     normals = vertex_normals(vertices, faces).numpy()[: rows * columns].reshape(rows, columns, 3)
     lines = camera.project(torch.from_numpy(world).float()).numpy()[:, 0, 1]
-    width, height = size_for(world, lines, observation)
-    column = np.interp(texel_places(width), share, np.arange(columns + 1))
-    line = texel_places(height).clip(0, 1) * (rows - 1)
-    points, normal = spread(world, column, line), spread(normals, column, line)
+    width, height = _size_for(world, lines, observation)
+    column = np.interp(_texel_places(width), share, np.arange(columns + 1))
+    line = _texel_places(height).clip(0, 1) * (rows - 1)
+    points, normal = _spread(world, column, line), _spread(normals, column, line)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     pixel = camera.project(torch.from_numpy(points)).numpy()
-    picture, clothes = cleaned(observation, head)
+    picture, clothes = _cleaned(observation, head)
     shading = shading_at(normal, soften_light(observation.light) if light is None else light)
     colour = sample_bilinear(picture, pixel).reshape(height, width, 3)
     shading = shading.reshape(height, width, 3)
@@ -61,14 +61,14 @@ def painted(
         cloth = inside
     # unseen cloth is taken to be lit half as unevenly as the light says: it shades itself and is creased
     half = np.sqrt(shading)
-    fill = towards_usual(carried(colour / half, cloth, around=True), colour / half, cloth) / half
+    fill = _towards_usual(_carried(colour / half, cloth, around=True), colour / half, cloth) / half
     values = np.where(inside[..., None], colour / shading, fill)
     out = np.full((height, width, 4), 255, np.uint8)
     out[..., :3] = np.round(linear_to_srgb(values.clip(0, 1)) * 255)
     return out
 
 
-def cleaned(
+def _cleaned(
     observation: Observation, head: HeadModel
 ) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
     """The photo in linear light and its clothes, as if nothing but the body were there.
@@ -86,11 +86,11 @@ def cleaned(
     sure = cv2.erode(body, disk, borderType=cv2.BORDER_REPLICATE) > SURE
     linear = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)[observation.image]
     both = np.concatenate([linear, observation.masks.clothes[..., None].astype(np.float32)], -1)
-    whole = np.where(sure[..., None], both, carried(both, sure))
+    whole = np.where(sure[..., None], both, _carried(both, sure))
     return whole[..., :3], whole[..., 3]
 
 
-def size_for(
+def _size_for(
     world: Float[np.ndarray, "r c 3"], lines: Float[np.ndarray, "r"], observation: Observation
 ) -> tuple[int, int]:
     """Width and height that keep the photo's detail."""
@@ -101,12 +101,12 @@ def size_for(
     return int(np.clip(FINE * across, *SIDES)), int(np.clip(FINE * down, *SIDES))
 
 
-def texel_places(count: int) -> Float[np.ndarray, "count"]:
+def _texel_places(count: int) -> Float[np.ndarray, "count"]:
     """Middles of texels, 0..1 within the margin."""
     return (((np.arange(count) + 0.5) / count) - MARGIN) / (1 - 2 * MARGIN)
 
 
-def spread(
+def _spread(
     grid: Float[np.ndarray, "r c k"], column: Float[np.ndarray, "w"], line: Float[np.ndarray, "h"]
 ) -> Float[np.ndarray, "n k"]:
     """Values of the surface's points at columns and lines, row by row; the last column is the first."""
@@ -119,7 +119,7 @@ def spread(
     )
 
 
-def towards_usual(
+def _towards_usual(
     fill: Float[np.ndarray, "h w 3"], values: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w 3"]:
     """Carried colours that turn into the usual one, the sooner the less was known."""
@@ -127,20 +127,20 @@ def towards_usual(
 
     if not known.any():
         return fill
-    wide, cut = wrapped(known)
+    wide, cut = _wrapped(known)
     distance = cv2.distanceTransform(1 - wide.astype(np.uint8), cv2.DIST_L2, 5)[:, cut : cut + known.shape[1]]
     reach = max(float(np.ptp(np.flatnonzero(known.any(1)))), 0.02 * len(known))
     share = MOST_USUAL * smoothstep(distance / reach, 0.0, 1.0)[..., None]
     return fill + share * (np.median(values[known], 0) - fill)
 
 
-def wrapped(picture: Shaped[np.ndarray, "h w *c"]) -> tuple[Shaped[np.ndarray, "h w2 *c"], int]:
+def _wrapped(picture: Shaped[np.ndarray, "h w *c"]) -> tuple[Shaped[np.ndarray, "h w2 *c"], int]:
     """The picture with a fifth of its other end on both sides, and how wide that is."""
     cut = max(1, picture.shape[1] // 5)
     return np.concatenate([picture[:, -cut:], picture, picture[:, :cut]], 1), cut
 
 
-def carried(
+def _carried(
     values: Float[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"], around: bool = False
 ) -> Float[np.ndarray, "h w c"]:
     """Values of the nearest known place, the softer the further away.
@@ -152,8 +152,8 @@ def carried(
 
     if not known.any():
         return np.full_like(values, 0.2)
-    wide, cut = wrapped(values) if around else (values, 0)
-    empty = 1 - (wrapped(known)[0] if around else known).astype(np.uint8)
+    wide, cut = _wrapped(values) if around else (values, 0)
+    empty = 1 - (_wrapped(known)[0] if around else known).astype(np.uint8)
     distance, label = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     nearest = label.astype(np.int64)
     colour = np.zeros((int(nearest.max()) + 1, values.shape[2]), np.float32)

@@ -20,7 +20,7 @@ from headcast.methods.fit.body.outline import body_mask, edges_at, face_height, 
 from headcast.observe.types import Observation
 from headcast.rotation import axis_angle_to_matrix
 
-__all__ = ["Torso", "angles", "points_of", "torso_of"]
+__all__ = ["BACK", "FRONT", "Torso", "angles", "points_of", "torso_of"]
 
 LEAST = 0.08  # face heights of clothes that must be seen
 RIM = 0.05  # face heights by which the surface begins above the collar, within the neck
@@ -68,7 +68,7 @@ class Torso:
 
 
 @dataclass(frozen=True)
-class Neck:
+class _Neck:
     """The head model's neck and shoulders in the photo, at given rows.
 
     Attributes:
@@ -96,18 +96,18 @@ def torso_of(observation: Observation, head: HeadModel) -> Torso | None:
         posed = head(observation.params)
     camera = observation.camera
     focal, cx = float(camera.K[0, 0]), float(camera.K[0, 2])
-    base, scale = base_of(head, posed, observation)
+    base, scale = _base_of(head, posed, observation)
     inside = np.linspace(top - RIM * unit, height, ROWS)
     outside = np.linspace(height, max(base + END * scale, height + 0.05 * scale), BELOW + 1)[1:]
     row = np.concatenate([inside, outside])
-    neck = neck_at(row, head, posed, observation, base, scale)
+    neck = _neck_at(row, head, posed, observation, base, scale)
     depth = neck.lines.mean(0)
     middle = neck.sides.mean(0)
     half = np.abs(neck.sides - middle) * depth / focal
     body = body_mask(observation, head, posed)
     at, known = edges_at(inside, body, observation)
     reach = np.stack([
-        reach_of(np.abs(at[s] - middle[:ROWS]) * depth[:ROWS] / focal, known[s], half[s], neck.below)
+        _reach_of(np.abs(at[s] - middle[:ROWS]) * depth[:ROWS] / focal, known[s], half[s], neck.below)
         for s in (0, 1)
     ])  # fmt: skip
     turn = axis_angle_to_matrix(observation.params.rotation)[:, 2]
@@ -118,9 +118,19 @@ def torso_of(observation: Observation, head: HeadModel) -> Torso | None:
     tangent = (x + sign * reach) / depth
     reach = np.maximum(sign * (tangent * depth - x) / (1 - tangent * shear), 0.01)
     own = np.concatenate([np.minimum(half, reach), np.abs(neck.lines - depth)])
-    thick = thickness(neck, own, reach)
-    torso = Torso(row, x, depth, reach, thick, own, shear, np.ones((len(row), FRONT + BACK)), ROWS)
-    return replace(torso, cover=cover_of(torso, observation, neck.below))
+    thick = _thickness(neck, own, reach)
+    torso = Torso(
+        row=row,
+        x=x,
+        depth=depth,
+        reach=reach,
+        thick=thick,
+        neck=own,
+        shear=shear,
+        cover=np.ones((len(row), FRONT + BACK)),
+        seen=ROWS,
+    )
+    return replace(torso, cover=_cover_of(torso, observation, neck.below))
 
 
 def angles() -> Float[np.ndarray, "c"]:
@@ -145,7 +155,7 @@ def points_of(torso: Torso, camera: Camera) -> Float[np.ndarray, "n c 3"]:
     return (p - T[:3, 3]) @ T[:3, :3]
 
 
-def cover_of(
+def _cover_of(
     torso: Torso, observation: Observation, below: Float[np.ndarray, "n"]
 ) -> Float[np.ndarray, "n c"]:
     """Where clothes are, by the photo; behind, as at the ends; everywhere below the head model's end."""
@@ -174,7 +184,7 @@ def cover_of(
     return (out * (1 - chest) + chest) * smoothstep(np.arange(len(below)) / 5, 0.0, 1.0)[:, None]
 
 
-def base_of(
+def _base_of(
     head: HeadModel, posed: Float[torch.Tensor, "v 3"], observation: Observation
 ) -> tuple[float, float]:
     """Row of the base of the neck, and pixels of a metre there."""
@@ -185,10 +195,10 @@ def base_of(
     return float(camera.project(p)[1]), float(camera.K[0, 0] / camera.to_camera(p)[2])
 
 
-def neck_at(
+def _neck_at(
     row: Float[np.ndarray, "n"], head: HeadModel, posed: Float[torch.Tensor, "v 3"], observation: Observation,
     base: float, scale: float,
-) -> Neck:  # fmt: skip
+) -> _Neck:  # fmt: skip
     """Sides, front and back of the head model's neck, carried on straight above and below."""
     names = np.array(head.region_names)[head.region.numpy()]
     n = head.neutral.numpy()
@@ -201,7 +211,7 @@ def neck_at(
         line = trunk & (np.abs(n[:, 0]) < 0.012) & ((n[:, 2] > 0) == front) & (n[:, 1] < -0.1)
         order = np.argsort(pixel[line, 1])
         along = np.interp(row, pixel[line, 1][order], depth[line][order])
-        lines.append(soft(along, 6.0))
+        lines.append(_soft(along, 6.0))
         ends.append(int(np.searchsorted(row, pixel[line, 1].max())))
     sides = []
     for sign in (-1, 1):
@@ -212,10 +222,10 @@ def neck_at(
             found.append(pixel[best])
         found = np.array(sorted(found, key=lambda p: p[1]))
         sides.append(np.interp(row, found[:, 1], found[:, 0]))
-    return Neck(np.stack(sides), np.stack(lines), (ends[0], ends[1]), (row - base) / scale)
+    return _Neck(np.stack(sides), np.stack(lines), (ends[0], ends[1]), (row - base) / scale)
 
 
-def reach_of(
+def _reach_of(
     wide: Float[np.ndarray, "m"], known: Bool[np.ndarray, "m"],
     neck: Float[np.ndarray, "n"], below: Float[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:  # fmt: skip
@@ -243,25 +253,25 @@ def reach_of(
     import cv2
 
     whole = cv2.medianBlur(out.astype(np.float32)[:, None], 5)[:, 0].astype(np.float64)
-    return np.maximum(soft(whole, 0.7), NARROWEST * neck)
+    return np.maximum(_soft(whole, 0.7), NARROWEST * neck)
 
 
-def soft(values: Float[np.ndarray, "n"], sigma: float) -> Float[np.ndarray, "n"]:
+def _soft(values: Float[np.ndarray, "n"], sigma: float) -> Float[np.ndarray, "n"]:
     """Smoothed along the rows; the ends are repeated."""
     import cv2
 
     return cv2.GaussianBlur(values[:, None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[:, 0]
 
 
-def thickness(
-    neck: Neck, own: Float[np.ndarray, "4 n"], reach: Float[np.ndarray, "2 n"]
+def _thickness(
+    neck: _Neck, own: Float[np.ndarray, "4 n"], reach: Float[np.ndarray, "2 n"]
 ) -> Float[np.ndarray, "2 n"]:
     """Metres before and behind the axis: the head model's, off the neck under a collar, then a bust's."""
-    stand = soft(np.clip(reach.mean(0) - own[:2].mean(0), 0.002, STAND), 3.0)
+    stand = _soft(np.clip(reach.mean(0) - own[:2].mean(0), 0.002, STAND), 3.0)
     out = []
     for side in (0, 1):
         line = own[2 + side] + stand
         end = min(neck.end[side], len(line) - 1)
         grown = line + SLOPES[side] * np.maximum(neck.below - neck.below[end], 0)
-        out.append(soft(np.minimum(grown, max(MOST[side], line[end] + 0.01)), 4.0))
+        out.append(_soft(np.minimum(grown, max(MOST[side], line[end] + 0.01)), 4.0))
     return np.stack(out)

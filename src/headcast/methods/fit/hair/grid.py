@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float, Int, Shaped
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.interpolation import smoothstep
+from headcast.texture.laplacian import Graph
 
-__all__ = ["HairGrid", "mirrored", "normals"]
+__all__ = ["DOME", "HairGrid", "blur_around", "grid_graph", "mirrored", "normals"]
 
 COLUMNS = 112
 DOME = 30  # rows of rays from the middle
@@ -52,7 +53,7 @@ class HairGrid:
         rise = np.linspace(np.pi / 2, 0, DOME + 1)
         rise = np.concatenate([rise, np.zeros(len(below))])
         y = np.concatenate([np.full(DOME + 1, middle[1]), below])
-        origin = np.stack([np.zeros(len(y)), y, axis_depth(y, middle)], 1)
+        origin = np.stack([np.zeros(len(y)), y, _axis_depth(y, middle)], 1)
         turn = np.arange(COLUMNS) / COLUMNS * 2 * np.pi - np.pi
         direction = np.stack([
             np.cos(rise)[:, None] * np.sin(turn), np.repeat(np.sin(rise)[:, None], COLUMNS, 1),
@@ -92,7 +93,7 @@ class HairGrid:
         """Row, column (floats) and distance of points of the head."""
         d = points - self.middle
         dome = d[:, 1] >= 0
-        z = np.where(dome, d[:, 2], points[:, 2] - axis_depth(points[:, 1], self.middle))
+        z = np.where(dome, d[:, 2], points[:, 2] - _axis_depth(points[:, 1], self.middle))
         level = np.hypot(d[:, 0], z)
         rise = np.arctan2(d[:, 1], level)
         row = np.where(dome, (1 - rise / (np.pi / 2)) * DOME, DOME - d[:, 1] / STEP)
@@ -113,15 +114,15 @@ class HairGrid:
         inside = (row >= 0) & (row < n)
         out = np.zeros((n, m))
         np.maximum.at(out, (row[inside], column[inside]), far[inside])
-        return filled(out, out > 0)
+        return _filled(out, out > 0)
 
 
-def axis_depth(y: Float[np.ndarray, "k"], middle: Float[np.ndarray, "3"]) -> Float[np.ndarray, "k"]:
+def _axis_depth(y: Float[np.ndarray, "k"], middle: Float[np.ndarray, "3"]) -> Float[np.ndarray, "k"]:
     """z of the axis: the head's middle, further back in the neck."""
     return middle[2] + (-0.03 - middle[2]) * smoothstep(-y, 0.0, 0.1)
 
 
-def filled(
+def _filled(
     value: Float[np.ndarray, "n m"], known: Bool[np.ndarray, "n m"], rounds: int = 12
 ) -> Float[np.ndarray, "n m"]:
     """Unknown places take the mean of known neighbours, further and further."""
@@ -153,3 +154,26 @@ def normals(points: Float[np.ndarray, "n m 3"]) -> Float[np.ndarray, "n m 3"]:
 def mirrored(values: Shaped[np.ndarray, "n m *c"]) -> Shaped[np.ndarray, "n m *c"]:
     """A grid's values with left and right exchanged."""
     return np.roll(values[:, ::-1], 1, 1)
+
+
+def blur_around(x: Float[np.ndarray, "n m"], sigma: float) -> Float[np.ndarray, "n m"]:
+    """Blur by a Gaussian of ``sigma`` cells; columns go around, rows are repeated at the ends."""
+    import cv2
+
+    k = 8
+    wide = np.pad(np.pad(x, ((k, k), (0, 0)), "edge"), ((0, 0), (k, k)), "wrap")
+    return cv2.GaussianBlur(wide, (0, 0), sigma)[k:-k, k:-k]
+
+
+def grid_graph(n: int, m: int) -> Graph:
+    """Connect neighbours in a grid whose columns go around."""
+    index = np.arange(n * m).reshape(n, m)
+    pairs = np.concatenate([
+        np.stack([index, np.roll(index, -1, 1)], -1).reshape(-1, 2),
+        np.stack([index[:-1], index[1:]], -1).reshape(-1, 2),
+    ])  # fmt: skip
+    source = np.concatenate([pairs[:, 0], pairs[:, 1]])
+    target = np.concatenate([pairs[:, 1], pairs[:, 0]])
+    order = np.argsort(source, kind="stable")
+    start = np.searchsorted(source[order], np.arange(n * m + 1))
+    return start.astype(np.int64), target[order].astype(np.int64), np.ones(len(order))

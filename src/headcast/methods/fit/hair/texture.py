@@ -14,13 +14,14 @@ from headcast.camera import project_points
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, sample_bilinear, sample_lanczos, srgb_to_linear
 from headcast.interpolation import smoothstep
+from headcast.methods.fit.hair.coverage import view_weights
 from headcast.methods.fit.hair.grid import normals
-from headcast.methods.fit.hair.surface import HairSurface, best, rim_distance
+from headcast.methods.fit.hair.surface import HairSurface, rim_distance
 from headcast.observe.types import Observation
 from headcast.render.geometry import visibility
 from headcast.texture.delight import shading_at
 
-__all__ = ["hair_shell"]
+__all__ = ["Glimpse", "hair_shell", "together", "without_sheen"]
 
 WIDTH, HEIGHT = 1024, 512
 EPS = 2e-3
@@ -55,18 +56,18 @@ def hair_shell(
         rng: of the strands where no photo shows any.
     """
     seen = [(o, x) for o, x in zip(observations, lights, strict=True) if o.masks is not None]
-    glimpses = [glimpse(surface, o, head, x) for o, x in seen]
+    glimpses = [_glimpse(surface, o, head, x) for o, x in seen]
     trust = np.sum([g.trust for g in glimpses], 0, dtype=np.float32)
     albedo = together(glimpses)
-    noise = strands(rng)
-    colour = completed(np.log(albedo + EPS), np.minimum(trust, 1), noise)
-    alpha = coverage(surface, glimpses, noise).astype(np.float32)
+    noise = _strands(rng)
+    colour = _completed(np.log(albedo + EPS), np.minimum(trust, 1), noise)
+    alpha = _coverage(surface, glimpses, noise).astype(np.float32)
     rgba = np.concatenate([linear_to_srgb(np.exp(colour) - np.float32(EPS)), alpha[..., None]], -1)
     texture = (rgba.clip(0, 1) * 255).round().astype(np.uint8)
-    return as_shell(surface, texture)
+    return _as_shell(surface, texture)
 
 
-def glimpse(
+def _glimpse(
     surface: HairSurface, observation: Observation, head: HeadModel, light: Float[np.ndarray, "9 3"]
 ) -> Glimpse:
     """What one photo shows of the hair."""
@@ -75,13 +76,13 @@ def glimpse(
     masks, camera = observation.masks, observation.camera
     assert masks is not None
     posed = surface.grid.posed(surface.reach, head, observation.params).astype(np.float32)
-    normal = large(normals(posed).astype(np.float32))
+    normal = _large(normals(posed).astype(np.float32))
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
-    points = large(posed)
+    points = _large(posed)
     to = camera.center.numpy().astype(np.float32) - points
     facing = (normal * to).sum(-1) / np.maximum(np.linalg.norm(to, axis=-1), 1e-6)
     pixel = project_points(points, camera)[0].reshape(-1, 2).astype(np.float32)
-    faces, _ = triangles(*surface.grid.shape)
+    faces, _ = _triangles(*surface.grid.shape)
     both = torch.cat([head(observation.params), torch.from_numpy(posed.reshape(-1, 3))])
     every = torch.cat([head.faces, faces + len(head.neutral)])
     scale = min(1.0, 768 / max(camera.width, camera.height))
@@ -115,12 +116,12 @@ def glimpse(
 
 def together(glimpses: list[Glimpse]) -> Float[np.ndarray, "h w 3"]:
     """Colours of several photos, each toned like the first; the better view wins, or strands would blur."""
-    share = best([g.trust for g in glimpses])
-    toned = [s[..., None] * tone(glimpses[0], g) * g.albedo for s, g in zip(share, glimpses, strict=True)]
+    share = view_weights([g.trust for g in glimpses])
+    toned = [s[..., None] * _tone(glimpses[0], g) * g.albedo for s, g in zip(share, glimpses, strict=True)]
     return np.sum(toned, 0)
 
 
-def tone(first: Glimpse, other: Glimpse) -> Float[np.ndarray, "3"]:
+def _tone(first: Glimpse, other: Glimpse) -> Float[np.ndarray, "3"]:
     """The colour factor that makes another photo's hair look like the first's."""
     both = (first.trust > 0.5) & (other.trust > 0.5)
     if other is first or both.sum() < 500:
@@ -129,7 +130,7 @@ def tone(first: Glimpse, other: Glimpse) -> Float[np.ndarray, "3"]:
     return np.median(ratio, 0).clip(0.5, 2.0).astype(np.float32)
 
 
-def large(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"]:
+def _large(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"]:
     """A grid's values at the texture's texels."""
     import cv2
 
@@ -140,22 +141,22 @@ def large(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"]:
     return cv2.remap(wide, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def completed(
+def _completed(
     log: Float[np.ndarray, "h w 3"], trust: Float[np.ndarray, "h w"], noise: Float[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w 3"]:
     """Logarithms of albedo everywhere: seen, else the other side's strands on the colour of what is near."""
     import cv2
 
     log = log.astype(np.float32)
-    trust = trust * likely(log, trust)
+    trust = trust * _likely(log, trust)
     log = without_sheen(log, trust)
     other_trust = trust[:, ::-1]
     weight = trust + MIRROR * other_trust * (1 - trust)
     both = (trust[..., None] * log + (MIRROR * other_trust * (1 - trust))[..., None] * log[:, ::-1]) / (
         np.maximum(weight, 1e-6)[..., None]
     )
-    base = spread(both, weight)
-    detail = log - local_mean(log, trust)
+    base = _spread(both, weight)
+    detail = log - _local_mean(log, trust)
     sure = trust > 0.8
     deviation = float(np.median(np.abs(detail[sure].mean(-1))) * 1.48) if sure.sum() > 500 else 0.12
     noise = noise * np.float32(np.clip(deviation, *CONTRAST))
@@ -177,7 +178,7 @@ def without_sheen(
     return log - excess[..., None].astype(np.float32)
 
 
-def likely(log: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+def _likely(log: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """0..1: how far a colour is like most of the hair: not skin, not a background that shows through."""
     sure = log[weight > 0.9][::7]
     if len(sure) < 100:
@@ -190,7 +191,7 @@ def likely(log: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) ->
     return (1 - smoothstep(tint / (2 * usual + 0.05), 1.0, 2.0)).astype(np.float32)
 
 
-def local_mean(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
+def _local_mean(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
     """Weighted mean around every texel."""
     import cv2
 
@@ -202,7 +203,7 @@ def local_mean(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h 
     return cv2.resize(mean, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
 
 
-def spread(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
+def _spread(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
     """Known values carried into the unknown, smoothly: means over larger and larger surroundings."""
     import cv2
 
@@ -221,7 +222,7 @@ def spread(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"])
     return cv2.resize(out, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
-def strands(rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
+def _strands(rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
     """Noise of unit variance drawn out along the hair, made short and stretched."""
     import cv2
 
@@ -234,20 +235,20 @@ def strands(rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
     return cv2.resize(out / out.std(), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
-def coverage(
+def _coverage(
     surface: HairSurface, glimpses: list[Glimpse], noise: Float[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w"]:
     """Opacity 0..1: the photos' hair masks where they tell, soft strands at the rim elsewhere."""
-    cover = large(surface.cover)
+    cover = _large(surface.cover)
     ragged = smoothstep(cover + 0.06 * noise, 0.3, 0.65)
     told = np.sum([g.told for g in glimpses], 0)
     seen = np.sum([g.told * g.alpha for g in glimpses], 0) / np.maximum(told, 1e-6)
     told = np.minimum(told, 1)
-    deep = smoothstep(large(rim_distance(surface.cover)), DEEP / 2, DEEP)
+    deep = smoothstep(_large(rim_distance(surface.cover)), DEEP / 2, DEEP)
     return np.maximum(told * seen + (1 - told) * ragged, deep) * smoothstep(cover, 0.1, 0.3)
 
 
-def triangles(n: int, m: int) -> tuple[Int[Tensor, "f 3"], Int[Tensor, "f 3"]]:
+def _triangles(n: int, m: int) -> tuple[Int[Tensor, "f 3"], Int[Tensor, "f 3"]]:
     """Triangles of the grid: of its vertices, and of its texture's corners (one more column)."""
 
     def cells(columns: int) -> np.ndarray:
@@ -260,12 +261,12 @@ def triangles(n: int, m: int) -> tuple[Int[Tensor, "f 3"], Int[Tensor, "f 3"]]:
     return torch.from_numpy(cells(m)), torch.from_numpy(cells(m + 1))
 
 
-def as_shell(surface: HairSurface, texture: UInt8[np.ndarray, "h w 4"]) -> Shell:
+def _as_shell(surface: HairSurface, texture: UInt8[np.ndarray, "h w 4"]) -> Shell:
     """The mesh without what lies under the skin, with its texture."""
     import cv2
 
     n, m = surface.grid.shape
-    faces, faces_uv = triangles(n, m)
+    faces, faces_uv = _triangles(n, m)
     alpha = cv2.dilate(texture[..., 3], np.ones((HEIGHT // n, WIDTH // m), np.uint8))
     x, y = (np.arange(m) + 0.5) / m * WIDTH, (np.arange(n - 1) + 0.5) / (n - 1) * HEIGHT
     seen = alpha[np.ix_(y.astype(int), x.astype(int))] > SEE_THROUGH

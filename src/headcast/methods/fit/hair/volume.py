@@ -45,7 +45,7 @@ def hair_offset(
     at = camera.project(posed).numpy()
     depth = camera.to_camera(posed)[:, 2].numpy()
     middle = at[scalp].mean(0)
-    reach = outline_distance(masks.person, at, middle, head)  # pixels, by direction
+    reach = _outline_distance(masks.person, at, middle, head)  # pixels, by direction
     away = at - middle
     sector = ((np.arctan2(away[:, 1], away[:, 0]) / (2 * np.pi) + 0.5) * RAYS).astype(int) % RAYS
     target = np.clip(reach[sector] * depth / float(camera.K[0, 0]), *REACH)
@@ -79,7 +79,7 @@ def hair_height(offset: Float[np.ndarray, "v 3"], head: HeadModel) -> float:
     return float(np.median((offset[top] * out).sum(1) / np.linalg.norm(out, axis=1)))
 
 
-def outline_distance(
+def _outline_distance(
     person: Float[np.ndarray, "h w"],
     at: Float[np.ndarray, "v 2"],
     middle: Float[np.ndarray, "2"],
@@ -105,7 +105,7 @@ def outline_distance(
         edge = np.flatnonzero(mesh[i])
         if len(edge) == 0:
             continue
-        end = run_end(there[i])
+        end = _run_end(there[i])
         if end + GAP < len(radius) and inside[i, min(end + GAP, len(radius) - 1)]:
             out[i] = radius[end] - radius[edge[-1]]
     good = np.isfinite(out)
@@ -117,7 +117,7 @@ def outline_distance(
     return out
 
 
-def run_end(there: np.ndarray) -> int:
+def _run_end(there: np.ndarray) -> int:
     """Where the first run of True ends, interruptions of up to ``GAP`` steps forgiven."""
     gone = np.flatnonzero(np.convolve(~there, np.ones(GAP), "valid") >= GAP)
     return int(gone[0]) if len(gone) else len(there) - 1

@@ -22,7 +22,7 @@ def test_the_same_seed_completes_alike_and_what_is_given_stays() -> None:
     one = np.ones(n, np.float32)
     seen = ((at[:, 2] > 0) & (np.abs(at[:, 0]) < 0.06)).astype(np.float32)
     observed = TexelObservations(
-        albedo=np.tile(SKIN, (n, 1)),
+        albedo=SKIN * np.random.default_rng(1).uniform(0.98, 1.02, (n, 1)).astype(np.float32),
         confidence=seen,
         is_clean=one,
         label=np.tile(np.array([1, 0, 0], np.float32), (n, 1)),

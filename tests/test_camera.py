@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headcast.camera import Camera
+from headcast.camera import Camera, project_points
+from headcast.rotation import axis_angle_to_matrix
 
 angles = st.floats(-80, 80)
 coordinates = st.floats(-0.2, 0.2)
@@ -79,3 +83,29 @@ def test_projection_is_differentiable() -> None:
     camera = Camera.make(500, 640, 480)
     points = (torch.randn(4, 3, dtype=torch.float64) * 0.1 - torch.tensor([0, 0, 1.0])).requires_grad_()
     assert torch.autograd.gradcheck(camera.project, (points,))
+
+
+def test_about_a_heads_axes_the_camera_sees_the_head_as_if_it_were_upright() -> None:
+    target = torch.tensor([0.02, -0.01, -1.0])
+    camera = Camera.make(500, 640, 480)
+    axes = axis_angle_to_matrix(torch.tensor([0.2, -0.5, 0.3]))
+    for yaw, pitch in ((30, 0), (0, 20), (-40, 10)):
+        tilted = camera.orbited(target, yaw, pitch, axes=axes)
+        seen = axes.T @ (tilted.center - target)
+        upright = axis_angle_to_matrix(torch.tensor([0.0, math.radians(yaw), 0.0])) @ (
+            axis_angle_to_matrix(torch.tensor([-math.radians(pitch), 0.0, 0.0])) @ (axes.T @ -target)
+        )
+        assert torch.allclose(seen, upright, atol=1e-5)
+    plain = (camera.orbited(target, 25, 0, axes=a) for a in (None, torch.eye(3)))
+    assert torch.allclose(*(c.cam_from_world for c in plain), atol=1e-6)
+
+
+def test_arrays_are_projected_like_tensors() -> None:
+    camera = Camera.orbit(torch.tensor([0.02, -0.01, 0.03]), 0.9, 35, 10, width=300, height=200)
+    points = torch.rand(5, 7, 3) * 0.3
+    pixels, depth = project_points(points.numpy(), camera)
+    assert pixels.shape == (5, 7, 2) and pixels.dtype == np.float32
+    assert np.allclose(pixels, camera.project(points).numpy(), atol=1e-2)
+    assert np.allclose(depth, camera.to_camera(points)[..., 2].numpy(), atol=1e-5)
+    behind, _ = project_points(np.array([[0.0, 0.0, 5.0]]), Camera.make(500, 640, 480))
+    assert np.isfinite(behind).all()

@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("view",),
     ("observe", "avatar"),
     ("restore",),
+    ("texture", "splats"),
     ("methods",),
     ("relight",),
     ("drive",),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Camera"]
+__all__ = ["Camera", "project_points"]
+
+MIN_DEPTH = 1e-6  # metres: nearer points, and those behind the camera, are projected as if they lay there
 
 
 @dataclass(frozen=True)
@@ -58,19 +61,30 @@ class Camera:
         pose[:3, 3] = -R @ (target.float().cpu() + back * distance)
         return Camera.make(focal, width, height, pose)
 
-    def orbited(self, target: Tensor, yaw: float, pitch: float) -> Camera:
-        """This camera carried around ``target`` (world): yaw about world +Y, then pitch about its right axis.
+    def orbited(
+        self, target: Tensor, yaw: float, pitch: float, axes: Float[Tensor, "3 3"] | None = None
+    ) -> Camera:
+        """This camera carried around ``target`` (world): yaw about an up axis, then pitch about a right one.
 
         Intrinsics, distance and framing stay. Angles in degrees, signs as in :meth:`orbit`.
+
+        Args:
+            axes: a head's rotation (world), to yaw about its +Y and pitch about its +X; None: yaw about the
+                world's +Y, pitch about the camera's own right axis.
         """
         from headcast.rotation import axis_angle_to_matrix
 
         pose = self.cam_from_world
         R, t = pose[:3, :3], pose[:3, 3]
         target = target.to(pose)
-        turn = axis_angle_to_matrix(torch.tensor([0.0, math.radians(yaw), 0.0]).to(pose))
-        right = turn @ R[0]
-        turn = axis_angle_to_matrix(-right * math.radians(pitch)) @ turn
+        if axes is None:
+            turn = axis_angle_to_matrix(torch.tensor([0.0, math.radians(yaw), 0.0]).to(pose))
+            right = turn @ R[0]
+            turn = axis_angle_to_matrix(-right * math.radians(pitch)) @ turn
+        else:
+            angles = torch.deg2rad(torch.tensor([[0.0, yaw, 0.0], [-pitch, 0.0, 0.0]]).to(pose))
+            axes = axes.to(pose)
+            turn = axes @ axis_angle_to_matrix(angles[0]) @ axis_angle_to_matrix(angles[1]) @ axes.T
         # the camera turns by `turn` about the target: x_cam = R turnᵀ (x - target) + R target + t
         new = torch.eye(4).to(pose)
         new[:3, :3] = R @ turn.T
@@ -107,3 +121,12 @@ class Camera:
         K[0, 2] -= x0
         K[1, 2] -= y0
         return Camera(K, self.cam_from_world, width, height)
+
+
+def project_points(
+    points: Float[np.ndarray, "*b 3"], camera: Camera
+) -> tuple[Float[np.ndarray, "*b 2"], Float[np.ndarray, "*b"]]:
+    """Project world points (metres) to pixels and camera z (metres); :meth:`Camera.project` for arrays."""
+    T, K = camera.cam_from_world.numpy(), camera.K.numpy()
+    p = points.astype(np.float32) @ (K @ T[:3, :3]).T + K @ T[:3, 3]
+    return p[..., :2] / np.maximum(p[..., 2:], MIN_DEPTH), p[..., 2]

@@ -21,8 +21,8 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.seed import seed
 from headcast.render.shading import ambient
+from headcast.splats.init import init_gaussians
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def avatar() -> GaussianAvatar:
     source = SourceView(Camera.make(560, 160, 160), params, ambient())
     mesh = MeshAvatar(bound(head, source), texture)
     with torch.no_grad():
-        return GaussianAvatar(mesh, seed(mesh.surface, mesh.source))
+        return GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -100,7 +100,7 @@ def test_shells_keep_their_gaussians_in_a_file(avatar: GaussianAvatar, tmp_path:
 
     mesh = replace(avatar.mesh, shells=(plate("hair", -0.08, 250), plate("body", 0.08, 10)))
     with torch.no_grad():
-        worn = GaussianAvatar(mesh, seed(mesh.surface, mesh.source))
+        worn = GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
     worn.save(tmp_path / "a.avatar")
     p, c = avatar.source.params, avatar.source.camera
     before, after = shown(worn, p, c), shown(load(tmp_path / "a.avatar"), p, c)

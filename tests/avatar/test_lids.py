@@ -22,8 +22,8 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.seed import seed
 from headcast.render.shading import ambient
+from headcast.splats.init import init_gaussians
 
 BLINK = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
 OPEN, SHUT = (180, 180, 180), (60, 160, 90)
@@ -41,7 +41,7 @@ def lidded(side: int = 256) -> MeshAvatar:
 def covered(mesh: MeshAvatar) -> GaussianAvatar:
     """With the Gaussians that ``fit`` begins with."""
     with torch.no_grad():
-        return GaussianAvatar(mesh, seed(mesh.surface, mesh.source))
+        return GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
 
 
 def test_each_side_goes_by_itself_from_the_photos_blink_on() -> None:

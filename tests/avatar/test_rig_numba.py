@@ -20,8 +20,8 @@ from headcast.avatar.surface import Posed
 from headcast.camera import Camera
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.seed import seed
 from headcast.render.shading import ambient, directional
+from headcast.splats.init import init_gaussians
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def avatar() -> GaussianAvatar:
     light = ambient(0.6) + directional(torch.tensor([0.6, 0.6, 0.53]), torch.tensor([0.5, 0.45, 0.4]))
     mesh = MeshAvatar(bound(head, SourceView(Camera.make(420, 128, 128), params, light)), texture, (shell,))
     with torch.no_grad():
-        all_of_them = seed(mesh.surface, mesh.source)
+        all_of_them = init_gaussians(mesh.surface, mesh.source)
     g = torch.Generator().manual_seed(4)
     few = torch.randperm(len(all_of_them), generator=g)[:20000]  # in no order of their triangles
     return GaussianAvatar(mesh, all_of_them[few])

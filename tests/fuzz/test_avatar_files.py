@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headcast.avatar.base import load
-from headcast.avatar.mesh import MeshAvatar, bind
+from headcast.avatar.bound import bind_head
+from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package, read_package, write_package
 from headcast.avatar.source import SourceView
 from headcast.camera import Camera
@@ -124,4 +125,4 @@ def test_a_retrained_head_of_the_same_mesh_wears_the_avatar(good: Path, tmp_path
     avatar = load(tmp_path / "x.avatar")
     shape = avatar.head.shape(avatar.source.params.identity)
     torch.testing.assert_close(shape, head.shape(avatar.source.params.identity) + 0.01)
-    assert bind(head, torch.zeros_like(head.neutral)) is head
+    assert bind_head(head, torch.zeros_like(head.neutral)) is head

@@ -16,7 +16,7 @@ from headcast.avatar.gaussian import GaussianAvatar
 from headcast.cli.main import main
 from headcast.drive import drive_from
 from headcast.image import load_image
-from headcast.methods.bake import observe_rendering
+from headcast.methods.bake import observe_views
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
 from headcast.video import read_video, write_video
 
@@ -145,7 +145,8 @@ def test_other_exports_ask_to_bake_and_baked_ones_work(file: Path, run: Run, tmp
 def test_baked_views_have_the_triplanes_colours(file: Path) -> None:
     avatar = api.load(file)
     assert isinstance(avatar, TriplaneAvatar)
-    seen = observe_rendering(avatar, 30.0)
+    _, seen, _ = observe_views(avatar)
+    assert seen.camera.center[0] > 0.2  # the second view is from the subject's left
     assert seen.masks is not None and seen.masks.person.max() > 0.9
     assert np.allclose(seen.camera.project(avatar.head.landmarks(avatar.head(seen.params), 478)).numpy(),
                        seen.detection.points, atol=1e-3)  # fmt: skip

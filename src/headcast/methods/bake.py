@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from headcast.errors import HeadcastError
 from headcast.methods.base import get_method
 from headcast.progress import Progress, ignore_progress, subrange
-from headcast.view import front_view, head_center, to_rgba
+from headcast.view import front_view, head_center
 
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.observe.types import Observation
 
-__all__ = ["BAKE_YAWS", "bake_avatar", "observe_rendering"]
+__all__ = ["BAKE_YAWS", "bake_avatar", "observe_views"]
 
 BAKE_YAWS = (0.0, 30.0, -30.0)  # degrees; the first gives expression, light and the source view
 SIDE = 512  # pixels
-GREY = 128  # background of the renderings
 MIN_COVERAGE = 0.02  # of the image, below which a rendering shows no head
+OBSERVE_END = 0.3  # fraction of the time that rendering and observing the views take
 
 
 def bake_avatar(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> Avatar:
@@ -31,17 +31,17 @@ def bake_avatar(avatar: Avatar, *, seed: int = 0, progress: Progress | None = No
     Raises:
         HeadcastError: the avatar's renderings show no head.
     """
-    report = progress or ignore_progress
+    report, step = progress or ignore_progress, "rendering the head from several sides"
+    observations = []
+    report(0.0, step)
     with torch.no_grad():
-        observations = []
-        for n, yaw in enumerate(BAKE_YAWS):
-            report(0.3 * n / len(BAKE_YAWS), "rendering the head from several sides")
-            observations.append(observe_rendering(avatar, yaw))
-    made = avatar.provenance
+        for observation in observe_views(avatar):
+            observations.append(observation)
+            report(OBSERVE_END * len(observations) / len(BAKE_YAWS), step)
     method = get_method()
     baked = method.reconstruct(
-        observations, avatar.head, method.Options(), seed=seed, consent=made.consent,
-        progress=subrange(progress, 0.3, 1.0),
+        observations, avatar.head, method.Options(), seed=seed, consent=avatar.provenance.consent,
+        progress=subrange(progress, OBSERVE_END, 1.0),
     )  # fmt: skip
     return _with_origin(baked, avatar)
 
@@ -49,7 +49,7 @@ def bake_avatar(avatar: Avatar, *, seed: int = 0, progress: Progress | None = No
 def _with_origin(baked: Avatar, avatar: Avatar) -> Avatar:
     """The baked avatar with the provenance of what it was baked from."""
     mesh, made = baked.mesh, avatar.provenance
-    assert mesh is not None
+    assert mesh is not None, "the default method makes meshes"
     provenance = replace(
         mesh.provenance, method=f"{made.method}, baked", warnings=made.warnings, photos=made.photos,
         weights=(*made.weights, *mesh.provenance.weights),
@@ -58,28 +58,23 @@ def _with_origin(baked: Avatar, avatar: Avatar) -> Avatar:
     return mesh if baked.splats is None else replace(baked.splats, mesh=mesh)
 
 
-def observe_rendering(avatar: Avatar, yaw: float) -> Observation:
-    """Observe the avatar's rendering from one side (yaw in degrees); its landmarks are known exactly.
+def observe_views(avatar: Avatar) -> Iterator[Observation]:
+    """Render the avatar from the sides of ``BAKE_YAWS``, one after the other; observe what is rendered.
 
     Raises:
         HeadcastError: nothing of a head is in it.
     """
-    from headcast.observe.light import estimate_light
-    from headcast.observe.masks import segment
-    from headcast.observe.types import Detection, Observation
+    from headcast.avatar.views import orbit_cameras, render_views
+    from headcast.observe.rendered import observe_rendering
 
-    view = front_view(avatar, (SIDE, SIDE))
-    view = view.orbited(head_center(avatar, view.params), yaw, 0.0)
-    rgba = to_rgba(avatar.render(view.params, view.camera))
-    alpha = rgba[..., 3].astype(np.float32) / 255
-    if float(alpha.mean()) < MIN_COVERAGE:
-        raise HeadcastError(
-            "bake: renderings of this avatar show no head; its networks were trained too little"
+    front = front_view(avatar, (SIDE, SIDE))
+    center = head_center(avatar, front.params)
+    cameras = orbit_cameras(front.camera, center, [(yaw, 0.0) for yaw in BAKE_YAWS])
+    for yaw, view in zip(BAKE_YAWS, render_views(avatar, front.params, cameras), strict=True):
+        if float(view.rendering.alpha.mean()) < MIN_COVERAGE:
+            raise HeadcastError(
+                "bake: renderings of this avatar show no head; its networks were trained too little"
+            )
+        yield observe_rendering(
+            view.rendering, avatar.head, view.params, view.camera, yaw=yaw, name=f"view {yaw:+.0f}"
         )
-    rgb = np.round(rgba[..., :3] * alpha[..., None] + GREY * (1 - alpha[..., None])).astype(np.uint8)
-    points = view.camera.project(avatar.head.landmarks(avatar.head(view.params), 478)).double().numpy()
-    box = (*points.min(0).tolist(), *points.max(0).tolist())
-    detection = Detection(points, box, 1.0, yaw)
-    masks = segment(rgb, detection, alpha)
-    light = estimate_light(rgb, masks, avatar.head, view.params, view.camera, points)
-    return Observation(rgb, detection, masks, view.camera, view.params, light, 0.0, f"view {yaw:+.0f}")

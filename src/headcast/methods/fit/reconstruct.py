@@ -17,18 +17,18 @@ from headcast.avatar.provenance import Provenance, head_weights
 from headcast.avatar.source import SourceView, SurfacePoints
 from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
-from headcast.methods.fit.body import body_shell, headroom, tuck
-from headcast.methods.fit.detail import blended, detailed, texture_size_for
-from headcast.methods.fit.hair import hair_surface
-from headcast.methods.fit.hair_texture import hair_shell
-from headcast.methods.fit.lids import patched
-from headcast.methods.fit.look import look, merged
-from headcast.methods.fit.mouth import tongue_low
-from headcast.methods.fit.paint import paint
-from headcast.methods.fit.texels import texels_of
-from headcast.methods.fit.torso import torso_of
-from headcast.methods.fit.volume import hair_height, hair_offset
+from headcast.methods.fit.body.shell import body_shell, headroom, tuck
+from headcast.methods.fit.body.torso import torso_of
+from headcast.methods.fit.hair.surface import hair_surface
+from headcast.methods.fit.hair.texture import hair_shell
+from headcast.methods.fit.hair.volume import hair_height, hair_offset
+from headcast.methods.fit.skin.closed_lids import lid_patches
+from headcast.methods.fit.skin.detail import blend_detailed_texture, blend_texture, texture_size_for
+from headcast.methods.fit.skin.mouth import lower_tongue
+from headcast.methods.fit.skin.photos import delight_photo, merge_photos
+from headcast.methods.fit.skin.pipeline import complete_texture
 from headcast.observe.types import Observation
+from headcast.texture.texels import texels_of
 
 __all__ = ["reconstruct"]
 
@@ -59,31 +59,35 @@ def reconstruct(
         torso = torso_of(first, head)
         offset, inwards = offsets.result()
         worn = offset if hair is None else inwards
-        worn = worn + tuck(torso, first, head) + tongue_low(head)
+        worn = worn + tuck(torso, first, head) + lower_tongue(head)
         head = bind_head(head, torch.from_numpy(worn).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
         found = aside.submit(landmarks_of, head, first)
         texels = base.result()
         say(0.15, "taking colours from the photo")
-        looks = [look(o, head, texels) for o in observations]
-        room = headroom(torso, first, looks[0].light)
-        lights = [x.light * room for x in looks]
+        photos = [delight_photo(o, head, texels) for o in observations]
+        room = headroom(torso, first, photos[0].light)
+        lights = [x.light * room for x in photos]
         worn_hair = None if hair is None else aside.submit(
             quietly, hair_shell, hair, observations, head, lights, np.random.default_rng(seed)
         )  # fmt: skip
         body = aside.submit(quietly, body_shell, observations, head, torso, lights[0])
-        evidence, gains = merged(looks)
+        observed, gains = merge_photos(photos)
         say(0.4, "completing what is hidden")
         rest = head.shape(first.params.identity).numpy()
-        fill, evidence, shut = paint(
-            head, texels, evidence, rest, hair_height(offset, head), np.random.default_rng(seed)
+        completed = complete_texture(
+            head, texels, observed, rest, hair_height(offset, head), np.random.default_rng(seed)
         )
         say(0.7, "painting")
+        observed, fill = completed.observed, completed.fill
         if size == texels.size:
-            texture = blended(texels, evidence.trust, evidence.albedo, fill)
+            texture = blend_texture(texels, observed.confidence, observed.albedo, fill)
         else:
-            texture = detailed(head, observations, texels, gains, evidence.trust, fill, size)
-        lids = patched(texture, texels, shut, first.params.expression[list(BLINKS)])
+            texture = blend_detailed_texture(
+                head, observations, texels, gains, observed.confidence, fill, size
+            )
+        blink = first.params.expression[list(BLINKS)]
+        lids = lid_patches(texture, texels, completed.closed_lids, blink)
         made = (None if worn_hair is None else worn_hair.result(), body.result())
         shells = tuple(s for s in made if s is not None)
         landmarks = found.result()

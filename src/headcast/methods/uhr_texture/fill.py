@@ -47,7 +47,7 @@ def pulled(values: Float[Tensor, "c t t"], weight: Float[Tensor, "t t"]) -> Floa
 
 @cache
 def _mirror(_hash: str, size: int, head: HeadModel) -> Tensor:
-    from headcast.methods.fit.texels import texels_of
+    from headcast.texture.texels import texels_of
 
     texels = texels_of(head, size)
     faces, pair = head.faces, head.mirror

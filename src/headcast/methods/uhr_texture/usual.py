@@ -45,8 +45,8 @@ def face_share(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
 
 def over_texels(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
     """Vertex values as a picture in UV, charts grown by a gutter."""
-    from headcast.methods.fit.texels import gather, texels_of
+    from headcast.texture.texels import gather, texels_of
 
     texels = texels_of(head, min(size, 1024))
-    picture = texels.picture(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
+    picture = texels.to_image(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
     return resized(torch.from_numpy(picture)[None, None], size, size)[0, 0]

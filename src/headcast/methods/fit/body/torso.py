@@ -1,0 +1,277 @@
+"""How wide and deep the body is at every row of a photo: neck, collar, shoulders, chest.
+
+Cross-sections lie in the planes through the camera and the picture's rows, so that their ends are what the
+outline of the clothes shows. Depths come from the head model's own neck, continued as a bust.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from headcast.camera import Camera
+from headcast.head.model import HeadModel
+from headcast.image import sample_bilinear
+from headcast.interpolation import smoothstep
+from headcast.methods.fit.body.outline import body_mask, edges_at, face_height, highest_collar
+from headcast.observe.types import Observation
+from headcast.rotation import axis_angle_to_matrix
+
+__all__ = ["BACK", "FRONT", "Torso", "angles", "points_of", "torso_of"]
+
+LEAST = 0.08  # face heights of clothes that must be seen
+RIM = 0.05  # face heights by which the surface begins above the collar, within the neck
+ROWS, BELOW = 88, 28  # cross-sections within the picture, and below it
+END = 0.36  # metres below the base of the neck where the bust ends
+TURN = 0.6  # of the head's turn that the shoulders follow
+WIDTH = np.array([[-0.06, 0.055], [-0.02, 0.065], [0, 0.08], [0.03, 0.13], [0.06, 0.17], [0.1, 0.2],
+                  [0.16, 0.215], [0.24, 0.22], [0.4, 0.215]])  # fmt: skip
+"""Metres below the base of the neck; half the width of a usual bust."""
+WIDEST = 0.26
+SLOPES = (0.3, 0.4)  # of chest and back below the head model's end
+MOST = (0.125, 0.12)  # metres from the axis to chest and back
+STAND = 0.012  # metres by which a collar may stand off the neck
+FRONT, BACK = 44, 24  # columns on the side of the camera, and behind
+CHEST = (0.02, 0.06)  # metres below the base of the neck between which the head's own skin ends
+NARROWEST = 0.6  # of the head model's neck
+INSIDE = 0.88  # of the neck's radius, where the surface stays hidden below bare skin
+BASE = -0.12  # height of the base of the neck in the head model's frame
+
+
+@dataclass(frozen=True)
+class Torso:
+    """Cross-sections, one for each of n rows, downwards; half-ellipses before and behind an axis.
+
+    Attributes:
+        row: pixels, centres at +0.5; goes on below the picture.
+        x, depth: of the axis in the camera's frame, metres.
+        reach: towards the picture's left and right border, metres.
+        thick: towards the camera and away from it, metres.
+        neck: (2, n) sideways, (2, n) before and behind: the same of the head's own neck.
+        shear: by how much a metre to the picture's right is further away.
+        cover: at ``angles()``: 1 where clothes lie around the neck, 0 where its own skin shows.
+        seen: how many of the rows lie in the picture.
+    """
+
+    row: Float[np.ndarray, "n"]
+    x: Float[np.ndarray, "n"]
+    depth: Float[np.ndarray, "n"]
+    reach: Float[np.ndarray, "2 n"]
+    thick: Float[np.ndarray, "2 n"]
+    neck: Float[np.ndarray, "4 n"]
+    shear: Float[np.ndarray, "n"]
+    cover: Float[np.ndarray, "n c"]
+    seen: int
+
+
+@dataclass(frozen=True)
+class _Neck:
+    """The head model's neck and shoulders in the photo, at given rows.
+
+    Attributes:
+        sides: columns of its left and right side in the picture, pixels.
+        lines: camera depth of the middle of front and back, metres.
+        end: index of the last row that the head model reaches in front and behind.
+        below: metres below the base of the neck.
+    """
+
+    sides: Float[np.ndarray, "2 n"]
+    lines: Float[np.ndarray, "2 n"]
+    end: tuple[int, int]
+    below: Float[np.ndarray, "n"]
+
+
+def torso_of(observation: Observation, head: HeadModel) -> Torso | None:
+    """Cross-sections of the body in a photo; None when it shows no clothes, or the head has no neck."""
+    if observation.masks is None or not {"neck", "shoulders"} <= set(head.region_names):
+        return None
+    unit, height = face_height(observation), observation.image.shape[0]
+    top = highest_collar(observation)
+    if top is None or height - top < LEAST * unit:
+        return None
+    with torch.no_grad():
+        posed = head(observation.params)
+    camera = observation.camera
+    focal, cx = float(camera.K[0, 0]), float(camera.K[0, 2])
+    base, scale = _base_of(head, posed, observation)
+    inside = np.linspace(top - RIM * unit, height, ROWS)
+    outside = np.linspace(height, max(base + END * scale, height + 0.05 * scale), BELOW + 1)[1:]
+    row = np.concatenate([inside, outside])
+    neck = _neck_at(row, head, posed, observation, base, scale)
+    depth = neck.lines.mean(0)
+    middle = neck.sides.mean(0)
+    half = np.abs(neck.sides - middle) * depth / focal
+    body = body_mask(observation, head, posed)
+    at, known = edges_at(inside, body, observation)
+    reach = np.stack([
+        _reach_of(np.abs(at[s] - middle[:ROWS]) * depth[:ROWS] / focal, known[s], half[s], neck.below)
+        for s in (0, 1)
+    ])  # fmt: skip
+    turn = axis_angle_to_matrix(observation.params.rotation)[:, 2]
+    shear = TURN * float(turn[0] / turn[2].clamp(min=0.3)) * smoothstep(neck.below, -0.03, 0.06)
+    x = (middle - cx) / focal * depth
+    # the ends keep their columns when their depth changes
+    sign = np.array([[-1.0], [1.0]])
+    tangent = (x + sign * reach) / depth
+    reach = np.maximum(sign * (tangent * depth - x) / (1 - tangent * shear), 0.01)
+    own = np.concatenate([np.minimum(half, reach), np.abs(neck.lines - depth)])
+    thick = _thickness(neck, own, reach)
+    torso = Torso(
+        row=row,
+        x=x,
+        depth=depth,
+        reach=reach,
+        thick=thick,
+        neck=own,
+        shear=shear,
+        cover=np.ones((len(row), FRONT + BACK)),
+        seen=ROWS,
+    )
+    return replace(torso, cover=_cover_of(torso, observation, neck.below))
+
+
+def angles() -> Float[np.ndarray, "c"]:
+    """Radians around the torso of its columns: -90° is the picture's left end, 0 faces the camera."""
+    front = np.linspace(-90, 90, FRONT, endpoint=False)
+    return np.radians(np.concatenate([front, np.linspace(90, 270, BACK, endpoint=False)]))
+
+
+def points_of(torso: Torso, camera: Camera) -> Float[np.ndarray, "n c 3"]:
+    """World points of the surface, metres."""
+    a = angles()
+    sine, cosine = np.sin(a)[None], np.cos(a)[None]
+    side, face = np.where(sine < 0, 0, 1)[0], np.where(cosine > 0, 0, 1)[0]
+    share = torso.cover
+    across = (torso.reach[side].T * share + INSIDE * torso.neck[side].T * (1 - share)) * sine
+    along = (torso.thick[face].T * share + INSIDE * torso.neck[2 + face].T * (1 - share)) * cosine
+    depth = torso.depth[:, None] + torso.shear[:, None] * across - along
+    K = camera.K.numpy().astype(np.float64)
+    y = (torso.row[:, None] - K[1, 2]) / K[1, 1] * depth
+    p = np.stack([torso.x[:, None] + across, y, depth], -1)
+    T = camera.cam_from_world.numpy().astype(np.float64)
+    return (p - T[:3, 3]) @ T[:3, :3]
+
+
+def _cover_of(
+    torso: Torso, observation: Observation, below: Float[np.ndarray, "n"]
+) -> Float[np.ndarray, "n c"]:
+    """Where clothes are, by the photo; behind, as at the ends; everywhere below the head model's end."""
+    import cv2
+
+    assert observation.masks is not None
+    world = torch.from_numpy(points_of(torso, observation.camera)).float()
+    pixel = observation.camera.project(world[:, :FRONT]).numpy().reshape(-1, 2)
+    shape = (len(torso.row), FRONT)
+    # what lies before the body, hair or chin, tells of no clothes
+    known = sample_bilinear(observation.masks.person, pixel).reshape(shape)
+    known[torso.seen :] = 0
+    clothes = sample_bilinear(observation.masks.clothes, pixel).reshape(shape) * (known > 0.3)
+    near, far = (
+        cv2.GaussianBlur(clothes, (0, 0), k) / (cv2.GaussianBlur(known, (0, 0), k) + 0.01) for k in (1.2, 5)
+    )
+    sure = smoothstep(cv2.GaussianBlur(known, (0, 0), 1.2), 0.05, 0.3)
+    share = smoothstep(near * sure + far * (1 - sure), 0.25, 0.6)
+    ends = [share[:, -3:].mean(1), share[:, :3].mean(1)]
+    t = np.linspace(0, 1, BACK)[None]
+    behind = ends[0][:, None] * (1 - t) + ends[1][:, None] * t
+    out = np.concatenate([share, behind], 1)
+    wrapped = np.concatenate([out[:, -4:], out, out[:, :4]], 1).astype(np.float32)
+    out = cv2.GaussianBlur(wrapped, (0, 0), 1.0)[:, 4:-4].astype(np.float64)
+    chest = smoothstep(below, *CHEST)[:, None]
+    return (out * (1 - chest) + chest) * smoothstep(np.arange(len(below)) / 5, 0.0, 1.0)[:, None]
+
+
+def _base_of(
+    head: HeadModel, posed: Float[torch.Tensor, "v 3"], observation: Observation
+) -> tuple[float, float]:
+    """Row of the base of the neck, and pixels of a metre there."""
+    names = np.array(head.region_names)[head.region.numpy()]
+    near = np.isin(names, ["neck", "shoulders"]) & (np.abs(head.neutral[:, 1].numpy() - BASE) < 0.01)
+    p = posed[torch.from_numpy(near)].mean(0)
+    camera = observation.camera
+    return float(camera.project(p)[1]), float(camera.K[0, 0] / camera.to_camera(p)[2])
+
+
+def _neck_at(
+    row: Float[np.ndarray, "n"], head: HeadModel, posed: Float[torch.Tensor, "v 3"], observation: Observation,
+    base: float, scale: float,
+) -> _Neck:  # fmt: skip
+    """Sides, front and back of the head model's neck, carried on straight above and below."""
+    names = np.array(head.region_names)[head.region.numpy()]
+    n = head.neutral.numpy()
+    camera = observation.camera
+    pixel = camera.project(posed).numpy()
+    depth = camera.to_camera(posed)[:, 2].numpy()
+    trunk = np.isin(names, ["neck", "shoulders"])
+    lines, ends = [], []
+    for front in (True, False):
+        line = trunk & (np.abs(n[:, 0]) < 0.012) & ((n[:, 2] > 0) == front) & (n[:, 1] < -0.1)
+        order = np.argsort(pixel[line, 1])
+        along = np.interp(row, pixel[line, 1][order], depth[line][order])
+        lines.append(_soft(along, 6.0))
+        ends.append(int(np.searchsorted(row, pixel[line, 1].max())))
+    sides = []
+    for sign in (-1, 1):
+        found = []
+        for y in np.arange(-0.06, -0.121, -0.01):
+            level = np.flatnonzero(trunk & (np.abs(n[:, 1] - y) < 0.007) & (names == "neck"))
+            best = level[np.argmax(sign * pixel[level, 0])]
+            found.append(pixel[best])
+        found = np.array(sorted(found, key=lambda p: p[1]))
+        sides.append(np.interp(row, found[:, 1], found[:, 0]))
+    return _Neck(np.stack(sides), np.stack(lines), (ends[0], ends[1]), (row - base) / scale)
+
+
+def _reach_of(
+    wide: Float[np.ndarray, "m"], known: Bool[np.ndarray, "m"],
+    neck: Float[np.ndarray, "n"], below: Float[np.ndarray, "n"],
+) -> Float[np.ndarray, "n"]:  # fmt: skip
+    """Metres to one side at all rows, from what is seen at the first m of them.
+
+    Hidden stretches are bridged; outside of the picture the width grows as a usual bust's.
+    """
+    n, m = len(below), len(wide)
+    least = np.zeros(n)
+    least[:m] = np.where(np.isfinite(wide), wide, 0.0)
+    usual = np.interp(below, *WIDTH.T)
+    out = np.full(n, np.nan)
+    out[:m][known] = wide[known]
+    inset = 0.9 * neck
+    fill = np.flatnonzero(known)
+    if len(fill) == 0 or fill[0] > 0:
+        out[0] = inset[0]
+    fill = np.flatnonzero(np.isfinite(out))
+    last = fill[-1]
+    bridged = np.interp(np.arange(last + 1), fill, out[fill])
+    out[: last + 1] = np.maximum(bridged, np.where(np.isfinite(out[: last + 1]), 0, least[: last + 1]))
+    grown = out[last] + np.maximum(usual[last + 1 :] - usual[last], 0)
+    out[last + 1 :] = np.minimum(grown, max(WIDEST, out[last]))
+    out = np.maximum(out, least)
+    import cv2
+
+    whole = cv2.medianBlur(out.astype(np.float32)[:, None], 5)[:, 0].astype(np.float64)
+    return np.maximum(_soft(whole, 0.7), NARROWEST * neck)
+
+
+def _soft(values: Float[np.ndarray, "n"], sigma: float) -> Float[np.ndarray, "n"]:
+    """Smoothed along the rows; the ends are repeated."""
+    import cv2
+
+    return cv2.GaussianBlur(values[:, None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[:, 0]
+
+
+def _thickness(
+    neck: _Neck, own: Float[np.ndarray, "4 n"], reach: Float[np.ndarray, "2 n"]
+) -> Float[np.ndarray, "2 n"]:
+    """Metres before and behind the axis: the head model's, off the neck under a collar, then a bust's."""
+    stand = _soft(np.clip(reach.mean(0) - own[:2].mean(0), 0.002, STAND), 3.0)
+    out = []
+    for side in (0, 1):
+        line = own[2 + side] + stand
+        end = min(neck.end[side], len(line) - 1)
+        grown = line + SLOPES[side] * np.maximum(neck.below - neck.below[end], 0)
+        out.append(_soft(np.minimum(grown, max(MOST[side], line[end] + 0.01)), 4.0))
+    return np.stack(out)

@@ -1,0 +1,148 @@
+"""The hair as a closed surface around the head: as far out as the photos' outline, open where the face is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from headcast.head.model import HeadModel
+from headcast.interpolation import smoothstep
+from headcast.methods.fit.hair.coverage import (
+    bald_wreath,
+    coverage,
+    hair_fraction,
+    hanging_weight,
+    side_region,
+    top_region,
+    usual_cover,
+)
+from headcast.methods.fit.hair.grid import DOME, HairGrid, blur_around, grid_graph
+from headcast.methods.fit.hair.sight import Sight, observe_hair
+from headcast.observe.types import Observation
+from headcast.texture.laplacian import Graph, solve_laplacian
+
+__all__ = ["HairSurface", "farthest", "hair_surface", "rim_distance"]
+
+USUAL = 0.012  # thickness of hair where nothing tells it
+TAPER = (0.1, 0.6)  # how fast hair that hangs down draws in: beside and behind the face, before it
+EDGE = (0.010, 0.030)  # metres over which the hair rises from its rim: hanging, and on the skull
+LEAST = 0.002  # metres that hair stands off the skin
+SUNK = 0.004  # metres under the skin where there is no hair
+ON_CLOTHES = 0.012  # metres off the shoulders
+LIKE_TOP = (0.3, 0.1)  # how much the top's thickness counts in front and behind
+BALD = 0.35  # of the top of the head with hair, below which there is no surface of hair
+LENIENT = 0.006  # metres beyond a photo's outline that another photo may show hair at
+CELL = 0.0058  # size of a grid's cell, metres, about
+
+
+@dataclass(frozen=True)
+class HairSurface:
+    """Where the hair is, on a grid around the head.
+
+    Attributes:
+        reach: (n, m) distance of the hair's surface along each ray, metres; under the skin off the hair.
+        skin: (n, m) distance of the skin.
+        cover: (n, m) 0..1 whether there is hair.
+    """
+
+    grid: HairGrid
+    reach: Float[np.ndarray, "n m"]
+    skin: Float[np.ndarray, "n m"]
+    cover: Float[np.ndarray, "n m"]
+
+
+def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurface | None:
+    """The hair's surface from photos of one person; None where a displaced scalp does.
+
+    Args:
+        head: bound to the person.
+    """
+    seen = [o for o in observations if o.masks is not None]
+    if not seen:
+        return None
+    rest = head.shape(seen[0].params.identity).numpy()
+    skin_faces = head.faces[head.part == head.part_names.index("skin")].numpy()
+    grid = HairGrid.around(rest, head)
+    skin = grid.outermost(rest, skin_faces)
+    hung = _draped(skin, grid)
+    graph = grid_graph(*grid.shape)
+    extra = np.full(grid.shape, USUAL)
+    sights = [observe_hair(o, grid, head, skin, hung, hung + extra) for o in seen]
+    bald = hair_fraction(sights, *top_region(grid)) < BALD
+    if bald and hair_fraction(sights, *side_region(grid)) < BALD:
+        return None
+    base = skin + hanging_weight(sights, grid) * (hung - skin)
+    extra = _thickness(sights, graph)
+    sights = [observe_hair(o, grid, head, skin, base, base + extra) for o in seen]
+    extra = _thickness(sights, graph)
+    if bald:
+        extra = np.minimum(extra, USUAL)
+    hanging = smoothstep(base - skin, 0.002, 0.015)
+    limit = farthest([s.limit for s in sights])
+    usual = np.minimum(usual_cover(sights, grid, head, rest), bald_wreath(grid) if bald else 1.0)
+    cover = coverage(sights, graph, grid, usual)
+    edge = EDGE[1] + (EDGE[0] - EDGE[1]) * blur_around(hanging, 3.0)
+    clear = LEAST + ON_CLOTHES * smoothstep(-grid.heights, 0.09, 0.13)[:, None]
+    full = np.clip(np.minimum(base + extra, base + limit), skin + clear, None)
+    full = blur_around(full, 1.0)
+    rise = 1 - np.exp(-np.maximum(rim_distance(cover), 0) / edge)
+    reach = skin + np.where(cover > 0.5, np.maximum((full - skin) * rise, LEAST), -SUNK)
+    reach = blur_around(reach, 0.6)
+    reach[:2] = reach[2].mean()
+    return HairSurface(grid, reach, skin, cover)
+
+
+def farthest(limits: list[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n m"]:
+    """How far out hair can be; of several photos none cuts closely, of three or more none alone: each lies a
+    little off."""
+    return np.sort(limits, 0)[int(len(limits) > 2)] + LENIENT * (len(limits) > 1)
+
+
+def _draped(skin: Float[np.ndarray, "n m"], grid: HairGrid) -> Float[np.ndarray, "n m"]:
+    """The skin, and below the head's middle what hangs straight down from it, drawing in a little."""
+    base = skin.copy()
+    y = grid.heights
+    before = smoothstep(grid.direction[-1, :, 2], 0.2, 0.7)
+    taper = TAPER[0] + (TAPER[1] - TAPER[0]) * before
+    for i in range(1, len(y)):
+        if y[i] < y[i - 1]:
+            base[i] = np.maximum(skin[i], base[i - 1] - taper * (y[i - 1] - y[i]))
+    return base
+
+
+def _thickness(sights: list[Sight], graph: Graph) -> Float[np.ndarray, "n m"]:
+    """How far the hair reaches beyond the base, from the outlines of all photos, carried over the rest."""
+    weight = np.sum([s.weight for s in sights], 0)
+    value = np.sum([s.weight * s.outline for s in sights], 0) / np.maximum(weight, 1e-9)
+    known = weight > 0.3
+    top = known & (np.arange(len(weight)) < DOME / 3)[:, None]
+    if top.any():  # before and behind the top hair is about as thick as there, whatever hangs at the sides
+        share = _like_top(*weight.shape) * (1 - np.minimum(weight, 1))
+        value = np.where(weight + share > 0, weight * value + share * np.median(value[top]), 0)
+        weight = weight + share
+        value = value / np.maximum(weight, 1e-9)
+    usual = float(np.median(value[known])) if known.any() else USUAL
+    trust = 3 * weight + 0.002
+    value = (3 * weight * value + 0.002 * usual) / trust
+    return solve_laplacian(graph, value.reshape(-1, 1), trust.reshape(-1), sweeps=120).reshape(weight.shape)
+
+
+def _like_top(n: int, m: int) -> Float[np.ndarray, "n m"]:
+    """Where the top's thickness is the best guess, and how good: most in the middle of forehead and back."""
+    rows = np.arange(n, dtype=float)[:, None]
+    ahead = np.cos(np.arange(m) / m * 2 * np.pi - np.pi)
+    middle = np.where(ahead > 0, LIKE_TOP[0], LIKE_TOP[1]) * smoothstep(np.abs(ahead), 0.4, 0.9)
+    return middle * smoothstep(DOME - rows, -2.0, 0.5 * DOME)
+
+
+def rim_distance(cover: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
+    """Metres inside the hair's rim."""
+    import cv2
+
+    m = cover.shape[1]
+    wide = np.concatenate([cover, cover, cover], 1) > 0.5
+    wide = np.pad(wide, ((20, 0), (0, 0)), "edge")
+    distance = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, 5)[20:, m : 2 * m]
+    return (distance - 0.5) * CELL

@@ -1,0 +1,283 @@
+"""The hair surface's colours: from the photos where they show it, mirrored and strand-like elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from headcast.avatar.shell import Shell
+from headcast.camera import project_points
+from headcast.head.model import HeadModel
+from headcast.image import linear_to_srgb, sample_bilinear, sample_lanczos, srgb_to_linear
+from headcast.interpolation import smoothstep
+from headcast.methods.fit.hair.coverage import view_weights
+from headcast.methods.fit.hair.grid import normals
+from headcast.methods.fit.hair.surface import HairSurface, rim_distance
+from headcast.observe.types import Observation
+from headcast.render.geometry import visibility
+from headcast.texture.delight import shading_at
+
+__all__ = ["Glimpse", "hair_shell", "together", "without_sheen"]
+
+WIDTH, HEIGHT = 1024, 512
+EPS = 2e-3
+DRAWN_IN = 0.008  # of the face's height: nearer to the outline the background mixes in
+FEATHER = 20.0  # texels over which seen and completed hair are blended
+DEEP = 0.015  # metres inside the rim where the surface is opaque whatever the mask says
+CONTRAST = (0.06, 0.22)
+SEE_THROUGH = 40  # of 255: cells of the surface that are nowhere more opaque are left out
+LIGHTEST = 0.9  # quantile of the lightness of what is seen well
+MIRROR = 0.35  # what the other side's colour counts
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """One photo on the hair's texture: linear albedo, trust in it, and coverage with how much that counts."""
+
+    albedo: Float[np.ndarray, "h w 3"]
+    trust: Float[np.ndarray, "h w"]
+    alpha: Float[np.ndarray, "h w"]
+    told: Float[np.ndarray, "h w"]
+
+
+def hair_shell(
+    surface: HairSurface, observations: list[Observation], head: HeadModel,
+    lights: list[Float[np.ndarray, "9 3"]], rng: np.random.Generator,
+) -> Shell:  # fmt: skip
+    """The hair with its texture.
+
+    Args:
+        head: bound to the person.
+        lights: of the photos, under which albedo times shading is the photo.
+        rng: of the strands where no photo shows any.
+    """
+    seen = [(o, x) for o, x in zip(observations, lights, strict=True) if o.masks is not None]
+    glimpses = [_glimpse(surface, o, head, x) for o, x in seen]
+    trust = np.sum([g.trust for g in glimpses], 0, dtype=np.float32)
+    albedo = together(glimpses)
+    noise = _strands(rng)
+    colour = _completed(np.log(albedo + EPS), np.minimum(trust, 1), noise)
+    alpha = _coverage(surface, glimpses, noise).astype(np.float32)
+    rgba = np.concatenate([linear_to_srgb(np.exp(colour) - np.float32(EPS)), alpha[..., None]], -1)
+    texture = (rgba.clip(0, 1) * 255).round().astype(np.uint8)
+    return _as_shell(surface, texture)
+
+
+def _glimpse(
+    surface: HairSurface, observation: Observation, head: HeadModel, light: Float[np.ndarray, "9 3"]
+) -> Glimpse:
+    """What one photo shows of the hair."""
+    import cv2
+
+    masks, camera = observation.masks, observation.camera
+    assert masks is not None
+    posed = surface.grid.posed(surface.reach, head, observation.params).astype(np.float32)
+    normal = _large(normals(posed).astype(np.float32))
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
+    points = _large(posed)
+    to = camera.center.numpy().astype(np.float32) - points
+    facing = (normal * to).sum(-1) / np.maximum(np.linalg.norm(to, axis=-1), 1e-6)
+    pixel = project_points(points, camera)[0].reshape(-1, 2).astype(np.float32)
+    faces, _ = _triangles(*surface.grid.shape)
+    both = torch.cat([head(observation.params), torch.from_numpy(posed.reshape(-1, 3))])
+    every = torch.cat([head.faces, faces + len(head.neutral)])
+    scale = min(1.0, 768 / max(camera.width, camera.height))
+    shown = visibility(
+        torch.from_numpy(points.reshape(-1, 3)), camera.scaled(scale), both, every, tolerance=0.005
+    ).numpy()
+    unit = float(np.linalg.norm(observation.detection.points[152] - observation.detection.points[10]))
+    k = 2 * max(1, round(DRAWN_IN * unit)) + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
+    inner = [cv2.erode(x.astype(np.float32), disk) for x in (masks.person, masks.hair)]
+    layers = np.stack([*inner, masks.hair, masks.person], -1).astype(np.float32)
+    within, pure, hair, person = np.moveaxis(sample_bilinear(layers, pixel), -1, 0)
+    table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
+    colour = table[sample_lanczos(observation.image, pixel)]
+    albedo = colour / shading_at(normal.reshape(-1, 3), light).astype(np.float32)
+    flat = facing.reshape(-1)
+    told = shown * smoothstep(flat, 0.1, 0.3)
+    trust = (
+        told
+        * smoothstep(flat, 0.1, 0.45)
+        * smoothstep(within, 0.6, 0.95)
+        * smoothstep(hair, 0.4, 0.9)
+        * (0.3 + 0.7 * smoothstep(pure, 0.3, 0.8))
+    )
+    shape = facing.shape
+    return Glimpse(
+        albedo.reshape(*shape, 3), trust.reshape(shape).astype(np.float32),
+        smoothstep(hair, 0.2, 0.6).reshape(shape), (told * smoothstep(person, 0.5, 0.9)).reshape(shape),
+    )  # fmt: skip
+
+
+def together(glimpses: list[Glimpse]) -> Float[np.ndarray, "h w 3"]:
+    """Colours of several photos, each toned like the first; the better view wins, or strands would blur."""
+    share = view_weights([g.trust for g in glimpses])
+    toned = [s[..., None] * _tone(glimpses[0], g) * g.albedo for s, g in zip(share, glimpses, strict=True)]
+    return np.sum(toned, 0)
+
+
+def _tone(first: Glimpse, other: Glimpse) -> Float[np.ndarray, "3"]:
+    """The colour factor that makes another photo's hair look like the first's."""
+    both = (first.trust > 0.5) & (other.trust > 0.5)
+    if other is first or both.sum() < 500:
+        return np.ones(3, np.float32)
+    ratio = first.albedo[both] / np.maximum(other.albedo[both], 1e-3)
+    return np.median(ratio, 0).clip(0.5, 2.0).astype(np.float32)
+
+
+def _large(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"]:
+    """A grid's values at the texture's texels."""
+    import cv2
+
+    n, m = values.shape[:2]
+    wide = np.concatenate([values, values[:, :1]], 1).astype(np.float32)
+    x = np.repeat(((np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH * m)[None], HEIGHT, 0)
+    y = np.repeat(((np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT * (n - 1))[:, None], WIDTH, 1)
+    return cv2.remap(wide, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _completed(
+    log: Float[np.ndarray, "h w 3"], trust: Float[np.ndarray, "h w"], noise: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Logarithms of albedo everywhere: seen, else the other side's strands on the colour of what is near."""
+    import cv2
+
+    log = log.astype(np.float32)
+    trust = trust * _likely(log, trust)
+    log = without_sheen(log, trust)
+    other_trust = trust[:, ::-1]
+    weight = trust + MIRROR * other_trust * (1 - trust)
+    both = (trust[..., None] * log + (MIRROR * other_trust * (1 - trust))[..., None] * log[:, ::-1]) / (
+        np.maximum(weight, 1e-6)[..., None]
+    )
+    base = _spread(both, weight)
+    detail = log - _local_mean(log, trust)
+    sure = trust > 0.8
+    deviation = float(np.median(np.abs(detail[sure].mean(-1))) * 1.48) if sure.sum() > 500 else 0.12
+    noise = noise * np.float32(np.clip(deviation, *CONTRAST))
+    mirror = cv2.GaussianBlur(other_trust, (0, 0), 4.0)[..., None]
+    fill = base + mirror * detail[:, ::-1] + (1 - mirror) * noise[..., None]
+    share = np.minimum(trust, cv2.GaussianBlur(trust, (0, 0), FEATHER) ** 2)[..., None]
+    return share * log + (1 - share) * fill
+
+
+def without_sheen(
+    log: Float[np.ndarray, "h w 3"], trust: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Where hair is seen at a slant its sheen is stretched: no lighter there than most of what is seen."""
+    light = log.mean(-1)
+    sure = light[trust > 0.9][::7]
+    if len(sure) < 100:
+        return log
+    excess = np.maximum(light - np.quantile(sure, LIGHTEST), 0) * (1 - trust)
+    return log - excess[..., None].astype(np.float32)
+
+
+def _likely(log: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """0..1: how far a colour is like most of the hair: not skin, not a background that shows through."""
+    sure = log[weight > 0.9][::7]
+    if len(sure) < 100:
+        return np.ones_like(weight)
+    middle = np.median(sure, 0)
+    off = log - middle
+    light = off.mean(-1, keepdims=True)
+    tint = np.linalg.norm(off - light, axis=-1)
+    usual = np.median(np.linalg.norm((sure - middle) - (sure - middle).mean(-1, keepdims=True), axis=-1))
+    return (1 - smoothstep(tint / (2 * usual + 0.05), 1.0, 2.0)).astype(np.float32)
+
+
+def _local_mean(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
+    """Weighted mean around every texel."""
+    import cv2
+
+    small = (WIDTH // 4, HEIGHT // 4)
+    total = cv2.resize(values * weight[..., None], small, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
+    total, share = cv2.GaussianBlur(total, (0, 0), 3.0), cv2.GaussianBlur(share, (0, 0), 3.0)
+    mean = total / np.maximum(share, 1e-4)[..., None]
+    return cv2.resize(mean, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+
+
+def _spread(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
+    """Known values carried into the unknown, smoothly: means over larger and larger surroundings."""
+    import cv2
+
+    small = (WIDTH // 8, HEIGHT // 8)
+    w = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
+    v = cv2.resize(values * weight[..., None], small, interpolation=cv2.INTER_AREA)
+    pad = small[0] // 2
+    w, v = (np.concatenate([x[:, -pad:], x, x[:, :pad]], 1) for x in (w, v))
+    total = v.sum((0, 1)) / max(float(w.sum()), 1e-6)
+    out = np.broadcast_to(total, v.shape).copy()
+    for sigma in (24.0, 12.0, 6.0, 3.0, 1.5):
+        a, b = cv2.GaussianBlur(v, (0, 0), sigma), cv2.GaussianBlur(w, (0, 0), sigma)
+        share = smoothstep(b, 0.02, 0.25)[..., None]
+        out += share * (a / np.maximum(b, 1e-6)[..., None] - out)
+    out = np.ascontiguousarray(out[:, pad:-pad], np.float32)
+    return cv2.resize(out, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+
+
+def _strands(rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
+    """Noise of unit variance drawn out along the hair, made short and stretched."""
+    import cv2
+
+    out = np.zeros((HEIGHT // 4, WIDTH), np.float32)
+    for width, length in ((0.8, 4.0), (1.6, 6.5), (4.0, 10.0)):
+        white = rng.standard_normal(out.shape, np.float32)
+        wide = np.concatenate([white[:, -32:], white, white[:, :32]], 1)
+        soft = cv2.GaussianBlur(wide, (0, 0), sigmaX=width, sigmaY=length)[:, 32:-32]
+        out += soft * np.float32((width * length) ** 0.5)
+    return cv2.resize(out / out.std(), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+
+
+def _coverage(
+    surface: HairSurface, glimpses: list[Glimpse], noise: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w"]:
+    """Opacity 0..1: the photos' hair masks where they tell, soft strands at the rim elsewhere."""
+    cover = _large(surface.cover)
+    ragged = smoothstep(cover + 0.06 * noise, 0.3, 0.65)
+    told = np.sum([g.told for g in glimpses], 0)
+    seen = np.sum([g.told * g.alpha for g in glimpses], 0) / np.maximum(told, 1e-6)
+    told = np.minimum(told, 1)
+    deep = smoothstep(_large(rim_distance(surface.cover)), DEEP / 2, DEEP)
+    return np.maximum(told * seen + (1 - told) * ragged, deep) * smoothstep(cover, 0.1, 0.3)
+
+
+def _triangles(n: int, m: int) -> tuple[Int[Tensor, "f 3"], Int[Tensor, "f 3"]]:
+    """Triangles of the grid: of its vertices, and of its texture's corners (one more column)."""
+
+    def cells(columns: int) -> np.ndarray:
+        index = np.arange(n * columns).reshape(n, columns)
+        a, b = index[:-1], index[1:]
+        a2, b2 = np.roll(a, -1, 1), np.roll(b, -1, 1)
+        two = np.stack([np.stack([a, b, b2], -1), np.stack([a, b2, a2], -1)], 2)
+        return two[:, :m].reshape(-1, 3)
+
+    return torch.from_numpy(cells(m)), torch.from_numpy(cells(m + 1))
+
+
+def _as_shell(surface: HairSurface, texture: UInt8[np.ndarray, "h w 4"]) -> Shell:
+    """The mesh without what lies under the skin, with its texture."""
+    import cv2
+
+    n, m = surface.grid.shape
+    faces, faces_uv = _triangles(n, m)
+    alpha = cv2.dilate(texture[..., 3], np.ones((HEIGHT // n, WIDTH // m), np.uint8))
+    x, y = (np.arange(m) + 0.5) / m * WIDTH, (np.arange(n - 1) + 0.5) / (n - 1) * HEIGHT
+    seen = alpha[np.ix_(y.astype(int), x.astype(int))] > SEE_THROUGH
+    keep = torch.from_numpy(np.repeat(seen.reshape(-1), 2))
+    u, v = np.meshgrid(np.arange(m + 1) / m, np.arange(n) / (n - 1))
+    return Shell(
+        name="hair",
+        rest=torch.from_numpy(surface.grid.points(surface.reach).reshape(-1, 3)).float(),
+        faces=faces[keep],
+        uv=torch.from_numpy(np.stack([u, v], -1).reshape(-1, 2)).float(),
+        faces_uv=faces_uv[keep],
+        skin_weights=torch.from_numpy(np.repeat(surface.grid.weights, m, 0)).float(),
+        texture=texture,
+    )

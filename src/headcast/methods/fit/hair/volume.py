@@ -1,0 +1,123 @@
+"""Hair has volume: the scalp is moved out (or in) to the outline of head and hair in the photo.
+
+The head's own shape ends at the skull. Rays from its middle, in the picture, tell how far the person's matte
+reaches beyond the drawn head; vertices on the drawn outline take that distance, visible bare skin stays, and
+between them the mesh carries the displacement smoothly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from headcast.head.model import HeadModel
+from headcast.image import sample_bilinear
+from headcast.interpolation import smoothstep
+from headcast.observe.types import Observation
+from headcast.texture.laplacian import mesh_graph, solve_laplacian
+
+__all__ = ["hair_height", "hair_offset"]
+
+RAYS = 180
+REACH = (-0.012, 0.05)  # metres by which the scalp may move
+GAP = 4  # steps along a ray that the matte may be interrupted
+
+
+def hair_offset(
+    observation: Observation, head: HeadModel
+) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"]]:
+    """Displacement of the rest shape (head frame, metres); zero off the scalp, and without masks.
+
+    Also returns its part that goes inwards: for a scalp under a surface of hair.
+    """
+    none = np.zeros(tuple(head.neutral.shape))
+    region = np.array(head.region_names)[head.region.numpy()]
+    scalp = region == "scalp"
+    masks = observation.masks
+    if masks is None or not scalp.any():
+        return none, none
+    with torch.no_grad():
+        posed = head(observation.params)
+        normal = head.vertex_normals(posed).numpy()
+        rest = head.shape(observation.params.identity).numpy()
+    camera = observation.camera
+    at = camera.project(posed).numpy()
+    depth = camera.to_camera(posed)[:, 2].numpy()
+    middle = at[scalp].mean(0)
+    reach = _outline_distance(masks.person, at, middle, head)  # pixels, by direction
+    away = at - middle
+    sector = ((np.arctan2(away[:, 1], away[:, 0]) / (2 * np.pi) + 0.5) * RAYS).astype(int) % RAYS
+    target = np.clip(reach[sector] * depth / float(camera.K[0, 0]), *REACH)
+    to_camera = camera.center.numpy() - posed.numpy()
+    facing = (normal * to_camera).sum(1) / np.maximum(np.linalg.norm(to_camera, axis=1), 1e-9)
+    on_outline = np.exp(-((facing / 0.25) ** 2)) * np.isfinite(target)
+    bare = smoothstep(facing, 0.15, 0.4) * sample_bilinear(
+        masks.skin.astype(np.float32), at.astype(np.float32)
+    )
+    known = np.isfinite(target) & scalp & (np.abs(facing) < 0.3)
+    usual = float(np.median(target[known])) if known.any() else 0.0
+    trust = np.where(scalp, on_outline + 3 * bare + 0.004, 300.0)
+    value = np.where(scalp, (on_outline * np.nan_to_num(target) + 0.004 * usual) / trust, 0.0)
+    moved = solve_laplacian(mesh_graph(head, rest, mirrored=0.02), value[:, None], trust)
+    moved = np.where(scalp[:, None], moved, 0.0)
+    centre = rest[scalp].mean(0)
+    centre[1] = min(centre[1], float(rest[scalp][:, 1].max()) - 0.09)
+    out = rest - centre
+    out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+    return moved.clip(max=REACH[1]) * out, moved.clip(max=0) * out
+
+
+def hair_height(offset: Float[np.ndarray, "v 3"], head: HeadModel) -> float:
+    """Metres by which the top of the scalp was moved outwards; negative: inwards."""
+    scalp = np.array(head.region_names)[head.region.numpy()] == "scalp"
+    if not scalp.any():
+        return 0.0
+    rest = head.neutral.numpy()
+    top = scalp & (rest[:, 1] > np.quantile(rest[scalp, 1], 0.7))
+    out = rest[top] - rest[scalp].mean(0)
+    return float(np.median((offset[top] * out).sum(1) / np.linalg.norm(out, axis=1)))
+
+
+def _outline_distance(
+    person: Float[np.ndarray, "h w"],
+    at: Float[np.ndarray, "v 2"],
+    middle: Float[np.ndarray, "2"],
+    head: HeadModel,
+) -> Float[np.ndarray, "rays"]:
+    """Pixels by which the matte reaches beyond the drawn head in every direction; NaN where unknown."""
+    import cv2
+
+    h, w = person.shape
+    drawn = np.zeros((h, w), np.uint8)
+    skin = head.faces[head.part == head.part_names.index("skin")].numpy()
+    for triangle in np.round((at[skin] - 0.5) * 16).astype(np.int32):
+        cv2.fillConvexPoly(drawn, triangle, (255,), cv2.LINE_8, 4)
+    angle = (np.arange(RAYS) + 0.5) / RAYS * 2 * np.pi - np.pi
+    radius = np.arange(0.0, 1.5 * float(np.linalg.norm(at - middle, axis=1).max()), 0.5)
+    p = middle + radius[None, :, None] * np.stack([np.cos(angle), np.sin(angle)], -1)[:, None]
+    inside = ((p > 1) & (p < [w - 1, h - 1])).all(-1)
+    flat = p.reshape(-1, 2).astype(np.float32)
+    there = (sample_bilinear(person.astype(np.float32), flat).reshape(inside.shape) > 0.5) & inside
+    mesh = (sample_bilinear(drawn, flat).reshape(inside.shape) > 127) & inside
+    out = np.full(RAYS, np.nan)
+    for i in range(RAYS):
+        edge = np.flatnonzero(mesh[i])
+        if len(edge) == 0:
+            continue
+        end = _run_end(there[i])
+        if end + GAP < len(radius) and inside[i, min(end + GAP, len(radius) - 1)]:
+            out[i] = radius[end] - radius[edge[-1]]
+    good = np.isfinite(out)
+    if good.sum() > 5:  # a median over neighbours: single strands and holes of the matte don't count
+        window = np.stack([np.roll(out, k) for k in range(-4, 5)])
+        few = np.isnan(window).all(0)
+        window[:, few] = 0.0
+        out = np.where(good, np.nanmedian(window, 0), np.nan)
+    return out
+
+
+def _run_end(there: np.ndarray) -> int:
+    """Where the first run of True ends, interruptions of up to ``GAP`` steps forgiven."""
+    gone = np.flatnonzero(np.convolve(~there, np.ones(GAP), "valid") >= GAP)
+    return int(gone[0]) if len(gone) else len(there) - 1

@@ -1,0 +1,82 @@
+"""The finished texture, at the photos' own detail."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from headcast.camera import project_points
+from headcast.head.model import HeadModel
+from headcast.image import linear_to_srgb, sample_lanczos, srgb_to_linear
+from headcast.observe.types import Observation
+from headcast.texture.texels import Texels, gather, texels_of
+
+__all__ = ["blend_detailed_texture", "blend_texture", "texture_size_for"]
+
+SIZES = (1024, 2048, 4096)
+ENOUGH = 1.2  # texels along a photo's pixel, at the face
+LEAST = 0.004
+
+
+def blend_texture(
+    texels: Texels,
+    trust: Float[np.ndarray, "n"],
+    albedo: Float[np.ndarray, "n 3"],
+    fill: Float[np.ndarray, "n 3"],
+) -> UInt8[np.ndarray, "s s 3"]:
+    """Blend the texture (sRGB): ``albedo`` where trusted, else ``fill``, mixed in sRGB."""
+    a = trust[:, None]
+    mixed = a * linear_to_srgb(albedo.clip(0, 1)) + (1 - a) * linear_to_srgb(fill.clip(0, 1))
+    return texels.to_image((mixed * 255 + 0.5).astype(np.uint8))
+
+
+def blend_detailed_texture(
+    head: HeadModel, observations: list[Observation], base: Texels, gains: list[Float[np.ndarray, "n 3"]],
+    trust: Float[np.ndarray, "n"], fill: Float[np.ndarray, "n 3"], size: int,
+) -> UInt8[np.ndarray, "s s 3"]:  # fmt: skip
+    """Blend a larger texture: decisions taken on the base are magnified, the photos sampled anew.
+
+    Args:
+        gains: for every photo, the factors that turn its linear colours into its share of the albedo.
+    """
+    import cv2
+
+    def large(values: Float[np.ndarray, "n *c"]) -> Float[np.ndarray, "s s *c"]:
+        return cv2.resize(base.to_image(values), (size, size), interpolation=cv2.INTER_LINEAR)
+
+    fine = texels_of(head, size)
+    every = fine.from_image(large(trust))
+    seen = np.flatnonzero(every > LEAST)
+    sub = fine.subset(seen)
+    table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
+    albedo = np.zeros((len(seen), 3), np.float32)
+    for o, gain in zip(observations, gains, strict=True):
+        pixel, _ = project_points(gather(head(o.params).numpy(), head.faces.numpy(), sub), o.camera)
+        albedo += table[sample_lanczos(o.image, pixel)] * sub.from_image(large(gain))
+    out = linear_to_srgb(fine.from_image(large(fill)).clip(0, 1))
+    a = every[seen, None]
+    out[seen] = a * linear_to_srgb(albedo.clip(0, 1)) + (1 - a) * out[seen]
+    return fine.to_image((out * 255 + 0.5).astype(np.uint8))
+
+
+def texture_size_for(observation: Observation, head: HeadModel) -> int:
+    """The smallest size at which a texel of the face is finer than a pixel of the photo."""
+    vertices = head(observation.params)
+    at = observation.camera.project(vertices)
+    pixels, units = _areas(at[head.faces]), _areas(head.uv[head.faces_uv])
+    normals = head.vertex_normals(vertices)[head.faces].mean(1)
+    to_camera = observation.camera.center - vertices[head.faces].mean(1)
+    front = (torch.nn.functional.cosine_similarity(normals, to_camera, dim=1) > 0.5) & (units > 0)
+    near = torch.zeros(len(vertices), dtype=torch.bool)
+    under = torch.as_tensor(head.landmark478_faces)
+    near[head.faces[under].reshape(-1)] = True
+    front &= near[torch.as_tensor(head.faces)].all(1) & (head.part == head.part_names.index("skin"))
+    needed = ENOUGH * float((pixels[front] / units[front]).sqrt().median()) if bool(front.any()) else 0.0
+    return next((s for s in SIZES if s >= needed), SIZES[-1])
+
+
+def _areas(corners: Float[Tensor, "f 3 2"]) -> Float[Tensor, "f"]:
+    a, b, c = corners.unbind(1)
+    return ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).abs()

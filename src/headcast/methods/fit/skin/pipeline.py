@@ -1,0 +1,95 @@
+"""The order in which the head's texture is completed: every step takes a canvas and returns the next one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from headcast.head.model import HeadModel
+from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.closed_lids import ClosedLids, close_lids
+from headcast.methods.fit.skin.complete import complete_hidden
+from headcast.methods.fit.skin.eyes import paint_eyes
+from headcast.methods.fit.skin.lids import (
+    bare_lids,
+    delight_lids,
+    distrust_smears,
+    draw_lash_line,
+    find_upper_lids,
+    lash_shade,
+)
+from headcast.methods.fit.skin.mouth import paint_mouth
+from headcast.methods.fit.skin.observations import TexelObservations
+from headcast.methods.fit.skin.openings import distrust_teeth, paint_openings
+from headcast.methods.fit.skin.steps import (
+    close_cracks,
+    distrust_unlike_skin,
+    even_slants,
+    fit_skin_model,
+    relabel_glare,
+    skin_tone,
+)
+from headcast.texture.texels import Texels
+
+__all__ = ["CompletedTexture", "complete_texture"]
+
+WHITE = 0.33  # mean albedo of light skin under white light
+WHITE_RANGE = (0.5, 1.3)  # of a photo's albedo scale
+
+
+class CompletedTexture(NamedTuple):
+    """Linear albedo of n texels.
+
+    Attributes:
+        observed: what the photos say, without what looks like no skin where nothing else should be.
+        fill: (n, 3) in keeping with it, as if nothing of a texel were seen.
+        closed_lids: upper eyelids as they are when closed.
+    """
+
+    observed: TexelObservations
+    fill: Float[np.ndarray, "n 3"]
+    closed_lids: ClosedLids
+
+
+def complete_texture(
+    head: HeadModel,
+    texels: Texels,
+    observed: TexelObservations,
+    rest: Float[np.ndarray, "v 3"],
+    hair_height: float,
+    rng: np.random.Generator,
+) -> CompletedTexture:
+    """Complete the texture of one person from what the photos say of its texels.
+
+    The order matters: what is distrusted early is not diffused, eyelids are bared before lashes are drawn on
+    them, and openings are painted over everything else.
+
+    Args:
+        rest: vertices at rest, metres.
+        hair_height: of the hair above the scalp, metres.
+        rng: for the grain of hidden skin and strands of hidden hair.
+    """
+    tone = skin_tone(observed)
+    white = float(np.clip(tone.mean() / WHITE, *WHITE_RANGE))
+    canvas = TextureCanvas(head, texels, rest, observed, np.broadcast_to(tone, (len(texels.index), 3)))
+    canvas = relabel_glare(canvas, tone, hair_height)
+    canvas = fit_skin_model(canvas, tone)
+    canvas = distrust_unlike_skin(canvas)
+    canvas = complete_hidden(canvas, rng)
+    canvas = close_cracks(canvas)
+    canvas = even_slants(canvas)
+    canvas = paint_eyes(canvas, white)
+    canvas = paint_mouth(canvas, white)
+    lids = find_upper_lids(head, texels, rest)
+    canvas = bare_lids(canvas, lids)
+    canvas = draw_lash_line(canvas, lids)
+    unshaded = delight_lids(canvas, lids, lash_shade(canvas, lids))
+    canvas = distrust_smears(replace(canvas, fill=unshaded.fill))
+    canvas = paint_openings(canvas)
+    canvas = distrust_teeth(canvas)
+    canvas = replace(canvas, fill=np.nan_to_num(canvas.fill).clip(0, 1))
+    closing = replace(canvas, observed=distrust_smears(unshaded).observed)
+    return CompletedTexture(canvas.observed, canvas.fill, close_lids(closing, lids))

@@ -1,0 +1,1 @@
+"""Gaussians on a rigged mesh: initialisation, shading, optimisation towards target views."""

@@ -1,0 +1,133 @@
+"""Views that Gaussians are optimised towards, and what the rig does to the Gaussians in each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from headcast.avatar.gaussian import TURNED, GaussianAvatar
+from headcast.avatar.rig import frames_of, placement, to_world
+from headcast.camera import Camera
+from headcast.head.params import HeadParams
+from headcast.render.geometry import depth_at
+from headcast.render.mesh import rasterize_mesh
+from headcast.render.shading import shade
+
+__all__ = ["PosedTarget", "ViewTarget", "pose_target"]
+
+EDGE_ON = (0.1, 0.45)  # cosines to the viewer between which steps grow from ``MIN_STEP`` to whole ones
+MIN_STEP = 0.1  # of a step, that Gaussians seen edge-on still make: such a view says little of them
+HIDDEN = 0.012  # metres behind the mesh from which nothing is visible
+OVERSCAN = 0.1  # of the image's size, by which the middle of a Gaussian may lie outside
+NEAR = 0.02  # metres from the camera
+
+
+@dataclass(frozen=True)
+class ViewTarget:
+    """An image of the head that Gaussians must match: a photo, or a rendering of another avatar.
+
+    Attributes:
+        params: pose and expression in it (unbatched).
+        image: (H, W, 3) display values, premultiplied by ``alpha``.
+        alpha: (H, W) coverage.
+        weight: (H, W) of each pixel's error in the loss; 0 where anything may be.
+        depth: (H, W) camera z in metres, 0 where unknown; None: not compared.
+    """
+
+    camera: Camera
+    params: HeadParams
+    image: Float[Tensor, "h w 3"]
+    alpha: Float[Tensor, "h w"]
+    weight: Float[Tensor, "h w"]
+    depth: Float[Tensor, "h w"] | None = None
+
+
+@dataclass(frozen=True)
+class PosedTarget:
+    """A target and the n Gaussians that are visible in it, as the rig places them.
+
+    Attributes:
+        index: which Gaussians.
+        origin, matrix: a local position p lies at origin + matrix p in the world.
+        quaternion: in the world.
+        log_scale_offset: what is added to the local log-scales.
+        shading: linear light.
+        step_scale: 0..1 of a step that each makes in colour, and in all else.
+    """
+
+    target: ViewTarget
+    index: Int[Tensor, "n"]
+    origin: Float[Tensor, "n 3"]
+    matrix: Float[Tensor, "n 3 3"]
+    quaternion: Float[Tensor, "n 4"]
+    log_scale_offset: Float[Tensor, "n 3"]
+    shading: Float[Tensor, "n 3"]
+    step_scale: Float[Tensor, "n 2"]
+
+
+def pose_target(avatar: GaussianAvatar, target: ViewTarget) -> PosedTarget:
+    """Pose the avatar as the target says, and keep the Gaussians that face its camera."""
+    own, surface = avatar.gaussians, avatar.mesh.surface
+    params, camera = target.params, target.camera
+    posed = surface.posed(params)
+    frames = frames_of(posed.vertices, surface.faces)
+    moves = placement(frames, avatar.rest)
+    at = frames.origin[own.triangle] + (moves[own.triangle] @ own.position[..., None])[..., 0]
+    index = torch.nonzero(_in_sight(avatar, params, at, camera))[:, 0]
+    normals, openness = avatar.below(posed, index)
+    towards = torch.nn.functional.normalize(camera.center.to(at) - at[index], dim=-1)
+    facing = (towards * normals).sum(-1)
+    seen = facing > sum(TURNED) / 2
+    index, facing = index[seen], facing[seen]
+    local = own[index]
+    triangle = local.triangle
+    world = to_world(local, frames, avatar.rest)
+    return PosedTarget(
+        target=target,
+        index=index,
+        origin=frames.origin[triangle],
+        matrix=moves[triangle],
+        quaternion=world.quaternion,
+        log_scale_offset=world.log_scale - local.log_scale,
+        shading=shade(normals[seen], avatar.source.light) * openness[seen, None],
+        step_scale=_step_scale(avatar, params, index, facing),
+    )
+
+
+def _step_scale(
+    avatar: GaussianAvatar, params: HeadParams, index: Int[Tensor, "n"], facing: Float[Tensor, "n"]
+) -> Float[Tensor, "n 2"]:
+    """What each Gaussian learns from a view, in colour and in all else: little where it is seen edge-on.
+
+    Hair and clothes learn all but colour at every angle: they must find their outline.
+    """
+    x = ((facing - EDGE_ON[0]) / (EDGE_ON[1] - EDGE_ON[0])).clamp(0, 1)
+    # a smoothstep, in this order of products: the optimisation amplifies a change of the last bit
+    scale = MIN_STEP + (1 - MIN_STEP) * x * x * (3 - 2 * x)
+    on_head = avatar.mesh.surface.part[avatar.gaussians.triangle[index]] < 0
+    scale = scale * _lid_openness(avatar, params)[index]
+    return torch.stack([scale, torch.where(on_head, scale, 1.0)], -1)
+
+
+def _lid_openness(avatar: GaussianAvatar, params: HeadParams) -> Float[Tensor, "n"]:
+    """1, down to 0 on lids more closed than in the source view: their colours there are kept apart."""
+    out = torch.ones(len(avatar.gaussians))
+    if avatar.mesh.lids is not None:
+        index, side, _ = avatar.on_lids
+        out[index] = 1 - avatar.mesh.lids.shut(params)[side]
+    return out
+
+
+def _in_sight(
+    avatar: GaussianAvatar, params: HeadParams, world: Float[Tensor, "n 3"], camera: Camera
+) -> Bool[Tensor, "n"]:
+    """Which points of the world lie in the image or near it, and not deep behind the mesh."""
+    at, z = camera.project(world), camera.to_camera(world)[:, 2]
+    size = torch.tensor([camera.width, camera.height])
+    inside = ((at > -OVERSCAN * size) & (at < (1 + OVERSCAN) * size)).all(-1) & (z > NEAR)
+    solid = avatar.mesh.surface.solid
+    drawn = rasterize_mesh(solid.posed(params).vertices, solid.faces, camera)
+    return inside & (z < depth_at(drawn.depth, at) + HIDDEN)

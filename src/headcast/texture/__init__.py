@@ -1,0 +1,1 @@
+"""A head's UV texture: texels as surface points, unprojection of photos, de-lighting, completion."""

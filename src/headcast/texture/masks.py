@@ -1,0 +1,75 @@
+"""Masks on photos and textures: outlines of landmarks, regions of the head, soft borders."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from headcast.head.model import HeadModel
+from headcast.interpolation import smoothstep
+from headcast.observe.types import Observation
+from headcast.texture.texels import Texels, gather
+
+__all__ = ["feather", "outline_band", "region_weights", "soft_outline"]
+
+
+def region_weights(head: HeadModel, texels: Texels, *names: str) -> Float[np.ndarray, "n"]:
+    """0..1: how far each texel lies in the named regions of the head."""
+    wanted = [i for i, n in enumerate(head.region_names) if n in names]
+    inside = torch.isin(head.region, torch.tensor(wanted, dtype=torch.long)).numpy()
+    return gather(inside[:, None].astype(np.float32), head.faces.numpy(), texels)[:, 0]
+
+
+def feather(weight: Float[np.ndarray, "n"], texels: Texels, width: float) -> Float[np.ndarray, "n"]:
+    """Let texel weights fall to 0 gently, and only inwards, at borders.
+
+    Args:
+        width: of the falling part, texels of a 1024 texture.
+    """
+    import cv2
+
+    radius = width * texels.size / 1024
+    image = texels.to_image(weight)
+    k = 2 * round(radius) + 1
+    inner = cv2.erode(image, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k)))
+    soft = cv2.GaussianBlur(inner, (0, 0), radius * 0.6)
+    return np.minimum(weight, texels.from_image(soft))
+
+
+def _outline_mask(
+    observation: Observation, outline: tuple[int, ...], grow: float
+) -> Float[np.ndarray, "h w"]:
+    """1 inside a closed outline of landmarks, scaled about its middle."""
+    import cv2
+
+    p = observation.detection.points[list(outline)]
+    p = (p - p.mean(0)) * grow + p.mean(0)
+    mask = np.zeros(observation.image.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round((p - 0.5) * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
+    return mask.astype(np.float32) / 255
+
+
+def soft_outline(
+    observation: Observation, outline: tuple[int, ...], grow: float, width: float
+) -> Float[np.ndarray, "h w"]:
+    """0 at a closed outline of landmarks, scaled about its middle, to 1 at ``width`` pixels inside of it."""
+    import cv2
+
+    inside = (_outline_mask(observation, outline, grow) > 0.5).astype(np.uint8)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+    return smoothstep(distance, 0.0, width).astype(np.float32)
+
+
+def outline_band(
+    observation: Observation, outlines: tuple[tuple[int, ...], ...], width: float
+) -> Float[np.ndarray, "h w"]:
+    """1 within ``width`` pixels of closed outlines, and inside them."""
+    import cv2
+
+    mask = np.zeros(observation.image.shape[:2], np.uint8)
+    for outline in outlines:
+        p = np.round((observation.detection.points[list(outline)] - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(mask, [p], (255,), cv2.LINE_AA, 4)
+        cv2.polylines(mask, [p], True, (255,), max(1, round(2 * width)), cv2.LINE_AA, 4)
+    return mask.astype(np.float32) / 255

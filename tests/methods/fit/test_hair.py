@@ -1,0 +1,165 @@
+"""The hair's surface from a synthetic portrait: a head with a wig drawn by our own renderer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from headcast.avatar.mesh import MeshAvatar
+from headcast.camera import Camera
+from headcast.head.hair import HairAsset
+from headcast.head.model import HeadModel
+from headcast.head.params import HeadParams
+from headcast.methods.fit.hair.coverage import tidy, view_weights
+from headcast.methods.fit.hair.grid import HairGrid, mirrored, normals
+from headcast.methods.fit.hair.surface import LENIENT, farthest, hair_surface
+from headcast.methods.fit.hair.texture import Glimpse, together, without_sheen
+from headcast.methods.fit.reconstruct import reconstruct
+from headcast.observe.types import Detection, Masks, Observation
+from headcast.render.mesh import rasterize_mesh
+
+SIZE = 256
+SKIN, HAIR, GROUND = (190, 140, 120), (90, 50, 25), (60, 110, 170)
+
+
+@pytest.fixture(scope="module")
+def head() -> HeadModel:
+    return HeadModel.load()
+
+
+def portrait(head: HeadModel, wig: str | None) -> Observation:
+    """A person in flat colours with a wig of the bundled hair, or bald; masks are exact."""
+    params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
+    camera = Camera.make(SIZE * 2.2, SIZE, SIZE)
+    vertices, faces = head(params), head.faces
+    if wig:
+        item = HairAsset.load()[wig]
+        worn = item.worn(head, params.identity) + params.translation
+        faces = torch.cat([faces, item.faces + len(vertices)])
+        vertices = torch.cat([vertices, worn])
+    triangle = rasterize_mesh(vertices, faces, camera).triangle.numpy()
+    person, hair = triangle >= 0, triangle >= len(head.faces)
+    image = np.select([hair[..., None], person[..., None]], [HAIR, SKIN], GROUND).astype(np.uint8)
+    points = camera.project(head.landmarks(head(params))).numpy().astype(np.float64)
+    box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
+    p, h, none = person.astype(np.float32), hair.astype(np.float32), np.zeros((SIZE, SIZE), np.float32)
+    return Observation(
+        image, Detection(points, box, 1.0), Masks(p, p - h, h, none, none), camera, params, None, 0.0, "wig"
+    )
+
+
+@pytest.fixture(scope="module")
+def made(head: HeadModel) -> tuple[Observation, MeshAvatar]:
+    seen = portrait(head, "bob02")
+    return seen, reconstruct([seen], head, texture_size=1024)
+
+
+def test_grid_knows_where_points_lie(head: HeadModel) -> None:
+    grid = HairGrid.around(head.neutral.numpy(), head)
+    r = 0.1 + 0.02 * np.random.default_rng(0).random(grid.shape)
+    row, column, far = grid.place(grid.points(r)[1:].reshape(-1, 3))
+    n, m = grid.shape
+    assert np.abs(row - np.repeat(np.arange(1, n), m)).max() < 1e-3
+    off = (column - np.tile(np.arange(m), n - 1) + m / 2) % m - m / 2
+    assert np.abs(off).max() < 1e-3
+    assert np.abs(far - r[1:].reshape(-1)).max() < 1e-6
+    other = grid.points(mirrored(r))
+    assert np.allclose(mirrored(grid.points(r)) * [-1, 1, 1], other, atol=1e-9)
+    assert ((normals(grid.points(np.full(grid.shape, 0.1))) * grid.direction).sum(-1)[1:] > 0.5).all()
+
+
+def test_a_wreath_stays_whole_and_specks_go() -> None:
+    cover = np.zeros((85, 112))
+    cover[20:40, :40] = cover[20:40, 72:] = 1
+    wreath = cover.copy()
+    cover[50:54, 50:54] = 1
+    assert (np.abs(tidy(cover) - wreath)[22:38, :] < 0.5).all()
+    assert (tidy(cover)[45:] < 0.5).all()
+
+
+def test_outermost_finds_the_skin(head: HeadModel) -> None:
+    grid = HairGrid.around(head.neutral.numpy(), head)
+    skin = grid.outermost(head.neutral.numpy(), head.faces[head.part == 0].numpy())
+    assert skin.min() > 0.02 and skin.max() < 0.2
+    row, column, far = grid.place(head.neutral[head.region_mask("scalp")].numpy())
+    found = skin[np.round(row).astype(int), np.round(column).astype(int) % grid.shape[1]]
+    assert np.abs(found - far).max() < 0.01 and np.median(np.abs(found - far)) < 0.002
+
+
+def test_bald_heads_have_no_surface_of_hair(head: HeadModel) -> None:
+    assert hair_surface([portrait(head, None)], head) is None
+
+
+def test_hair_fills_the_outline_and_leaves_the_face_free(made: tuple[Observation, MeshAvatar]) -> None:
+    seen, avatar = made
+    assert [s.name for s in avatar.shells] == ["hair"]
+    with torch.no_grad():
+        out = avatar.render(seen.params, seen.camera)
+    chin = int(seen.detection.points[152, 1])
+    mine, truth = (x[:chin] > 0.5 for x in (out.alpha.numpy(), seen.masks.person))
+    assert (mine & truth).sum() / (mine | truth).sum() > 0.96
+    rgb = out.rgb.numpy() * 255
+    close = np.abs(rgb - seen.image).max(-1) < 40
+    assert close[:chin][truth].mean() > 0.93
+
+
+def test_hair_all_around(made: tuple[Observation, MeshAvatar]) -> None:
+    """From behind and from the sides above the ears there is hair of the photo's colour, nothing else."""
+    seen, avatar = made
+    middle = seen.params.translation + torch.tensor([0.0, 0.02, 0.0])
+    for yaw, pitch in ((180, 0), (135, 20), (-135, 20), (0, 80)):
+        camera = Camera.orbit(middle, 1.0, yaw, pitch, focal=SIZE * 2.2, width=SIZE, height=SIZE)
+        with torch.no_grad():
+            out = avatar.render(seen.params, camera)
+        rgb, alpha = out.rgb.numpy() * 255, out.alpha.numpy()
+        u, v = camera.project(middle + torch.tensor([0.0, 0.06, 0.0])).round().long().tolist()
+        spot = np.s_[v - 12 : v + 12, u - 12 : u + 12]
+        assert (alpha[spot] > 0.99).all()
+        assert np.abs(np.median(rgb[spot].reshape(-1, 3), 0) - HAIR).max() < 45, (yaw, pitch)
+
+
+def test_hair_is_carried_by_head_and_shoulders(made: tuple[Observation, MeshAvatar]) -> None:
+    _, avatar = made
+    weights = avatar.shells[0].skin_weights
+    assert torch.allclose(weights.sum(1), torch.ones(len(weights)), atol=1e-5)
+    high = avatar.shells[0].rest[:, 1] > 0.0
+    assert float(weights[high][:, 2].min()) > 0.99
+
+
+def test_sheen_seen_at_a_slant_goes_and_what_is_seen_well_stays() -> None:
+    rng = np.random.default_rng(0)
+    log = rng.normal(-2, 0.2, (64, 64, 1)).repeat(3, 2).astype(np.float32)
+    trust = np.ones((64, 64), np.float32)
+    trust[:8], log[:8] = 0.1, -0.2
+    out = without_sheen(log, trust)
+    assert np.array_equal(out[8:], log[8:])
+    assert -1.8 < out[:8].mean() < -1.3
+
+
+def test_one_photo_of_several_does_not_cut_the_hair() -> None:
+    near, usual, unknown = (np.full((2, 3), x) for x in (0.01, 0.03, np.inf))
+    assert np.array_equal(farthest([near]), near)
+    assert np.array_equal(farthest([unknown, near, usual]), usual + LENIENT)
+    assert np.array_equal(farthest([usual, near]), near + LENIENT)
+
+
+def test_the_photo_that_tells_most_decides_where_hair_is() -> None:
+    one, other = np.array([[0.9, 0.0, 0.4]]), np.array([[0.3, 0.2, 0.4]])
+    assert np.allclose(view_weights([one]), [[[1, 0, 1]]])
+    share = view_weights([one, other])
+    assert share[0, 0, 0] > 0.98
+    assert np.allclose(share[:, 0, 1], [0, 1]) and np.allclose(share[:, 0, 2], 0.5)
+
+
+def test_hair_of_several_photos_is_toned_like_the_first_and_not_mixed() -> None:
+    rng = np.random.default_rng(0)
+    albedo = rng.uniform(0.05, 0.4, (32, 32, 3)).astype(np.float32)
+    light = np.array([1.5, 1.2, 0.8], np.float32)  # of the second photo's light, wrongly guessed
+    trust = np.full((2, 32, 32), 0.8, np.float32)
+    trust[0, :, 28:] = 0.0
+    one, two = (Glimpse(a, t, t, t) for a, t in zip((albedo, albedo * light), trust, strict=True))
+    assert np.allclose(together([one])[:, :28], albedo[:, :28], atol=1e-5)
+    assert np.allclose(together([one, two]), albedo, atol=1e-3)
+    strange = Glimpse(albedo[::-1], trust[1] * 0.3, trust[1], trust[1])  # seen worse: hardly counts
+    assert np.abs(together([one, strange]) - albedo)[:, :28].max() < 0.01

@@ -1,0 +1,91 @@
+"""Lash lines, nostrils, lips without teeth."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from headcast.head.model import HeadModel
+from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.mouth import lower_tongue
+from headcast.methods.fit.skin.observations import TexelObservations
+from headcast.methods.fit.skin.openings import distrust_teeth, paint_openings
+from headcast.texture.texels import Texels, gather, texels_of
+
+SKIN = np.array([0.4, 0.28, 0.22], np.float32)
+LIP = np.array([0.35, 0.14, 0.13], np.float32)
+
+
+@cache
+def parts() -> tuple[HeadModel, Texels, Float[np.ndarray, "v 3"], Float[np.ndarray, "n 3"]]:
+    """Head, texels, vertices at rest and the texels' places."""
+    head = HeadModel.load()
+    texels, rest = texels_of(head, 512), head.neutral.numpy()
+    return head, texels, rest, gather(rest, head.faces.numpy(), texels)
+
+
+def canvas(
+    colour: Float[np.ndarray, "3"], fill: Float[np.ndarray, "3"], confidence: float = 1.0
+) -> TextureCanvas:
+    """Everything seen in one colour and filled with another."""
+    head, texels, rest, at = parts()
+    n = len(at)
+    one = np.ones(n, np.float32)
+    seen = TexelObservations(
+        albedo=np.tile(colour, (n, 1)),
+        confidence=one * np.float32(confidence),
+        is_clean=one,
+        label=np.tile(np.array([1, 0, 0], np.float32), (n, 1)),
+        frontality=one,
+        in_face=one,
+        label_confidence=one,
+        foldedness=0 * one,
+    )
+    return TextureCanvas(head, texels, rest, seen, np.tile(fill, (n, 1)))
+
+
+def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:
+    head, _, rest, at = parts()
+    hidden = canvas(SKIN, SKIN, confidence=0)
+    fill = paint_openings(hidden).fill
+    assert (hidden.fill == SKIN).all()  # what was given is not written to
+    light = fill.mean(1) / SKIN.mean()
+    points = head.landmarks(torch.from_numpy(rest)).numpy()
+
+    def near(place: Float[np.ndarray, "3"], reach: float) -> np.ndarray:
+        return np.linalg.norm(at - place, axis=1) < reach
+
+    rim = rest[head.lid_index[0, head.lid_rim[head.lid_share.argmin()]]]
+    assert light[near(rim, 0.001)].min() < 0.8
+    nostril = points[[250, 458]].mean(0) + np.array([0.004, 0.008, -0.008])
+    assert np.quantile(light[near(nostril, 0.006)], 0.2) < 0.3
+    cheeks = near(points[50], 0.008) | near(points[280], 0.008) | near(points[4], 0.004)
+    assert cheeks.any() and (light[cheeks] > 0.97).all()
+
+
+def test_nostrils_are_less_dark_beside_what_was_seen() -> None:
+    plain = canvas(SKIN, SKIN)
+    seen, unseen = (paint_openings(canvas(SKIN, SKIN, confidence=c)).fill for c in (1, 0))
+    nose = plain.region_weights("nose") > 0.99
+    assert seen[nose].min() > 1.4 * unseen[nose].min()
+    lids = plain.region_weights("lids") > 0.99
+    assert np.array_equal(seen[lids], unseen[lids])
+
+
+def test_teeth_are_not_kept_on_the_lips() -> None:
+    white = canvas(np.full(3, 0.5, np.float32), LIP)
+    weights = white.region_weights("lips")
+    pale = distrust_teeth(white).observed.confidence
+    red = distrust_teeth(canvas(LIP, LIP)).observed.confidence
+    assert pale[weights > 0.9].min() < 0.05 and pale[weights > 0.9].max() == 1  # at the inner edge only
+    assert (red == 1).all() and (pale[weights == 0] == 1).all()
+
+
+def test_only_the_tongue_is_laid_down() -> None:
+    head = parts()[0]
+    moved = np.flatnonzero(lower_tongue(head).any(1))
+    tongue = head.faces[head.part == head.part_names.index("tongue")].unique().numpy()
+    assert np.array_equal(moved, tongue)

@@ -267,10 +267,23 @@ class Evaluate:
 
     subjects: Positional[str]
     """What: .avatar files or methods (fit, fit:mesh, portrait4d), with commas between; or a prior's name."""
-    protocol: Literal["self-reenactment", "cross-reenactment", "novel-view", "texture", "prior"]
-    """What is measured; docs/evaluate.md tells what each protocol does."""
-    data: Path
-    """Folder (or file) of what it is compared with: clips, synthetic heads, GaussianAvatars folders."""
+    protocol: Literal[
+        "self-reenactment",
+        "cross-reenactment",
+        "novel-view",
+        "texture",
+        "prior",
+        "portraits",
+        "synthetic",
+        "motion",
+        "cost",
+        "skin-maps",
+        "skin-detail",
+        "skin-steadiness",
+    ]
+    """What is measured, see docs/evaluate.md; evaluate --protocol NAME --help lists its own options, too."""
+    data: File = None
+    """Folder (or file) of what it is compared with: clips, photos, synthetic heads; synthetic needs none."""
     out: Out = None
     """The folder of results; by default evaluation. A run that was interrupted is continued."""
     frames: int = 60

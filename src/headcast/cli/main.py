@@ -111,6 +111,11 @@ def parse(arguments: list[str]) -> Command | None:
         name = arguments[1]
         given = ask(options(name), f"headcast train {name}", None, arguments[2:])
         return None if given is None else fill_in(name, given)
+    if arguments[:1] == ["evaluate"]:
+        from headcast.cli.evaluate import form_of
+
+        if form := form_of(arguments):
+            return ask(form, "headcast evaluate", None, arguments[1:])
     commands = (
         Annotated[Create, subcommand("create")]
         | Annotated[Animate, subcommand("animate")]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.report import Report
-from headcast.evaluate.setting import Setting
+from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.written import write_report
 
-__all__ = ["PROTOCOLS", "check_places", "evaluate"]
+__all__ = ["PROTOCOLS", "check_places", "evaluate", "needs_data", "options_of"]
 
 PROTOCOLS: dict[str, str] = {
     "self-reenactment": "headcast.evaluate.self_reenactment",
@@ -18,8 +18,29 @@ PROTOCOLS: dict[str, str] = {
     "novel-view": "headcast.evaluate.novel_view",
     "texture": "headcast.evaluate.texture",
     "prior": "headcast.evaluate.prior",
+    "portraits": "headcast.evaluate.portraits",
+    "synthetic": "headcast.evaluate.synthetic",
+    "motion": "headcast.evaluate.motion",
+    "cost": "headcast.evaluate.cost",
+    "skin-maps": "headcast.evaluate.skin_maps",
+    "skin-detail": "headcast.evaluate.skin_detail",
+    "skin-steadiness": "headcast.evaluate.skin_steadiness",
 }
-"""Where each protocol's ``measure`` lives; imported when it is asked for."""
+"""Where each protocol's ``measure`` and, perhaps, ``Options`` live; imported when they are asked for."""
+WITHOUT_DATA = ("synthetic",)
+"""Protocols that make what they measure on."""
+
+
+def needs_data(protocol: str) -> bool:
+    """Whether a protocol measures on files of the user."""
+    return protocol not in WITHOUT_DATA
+
+
+def options_of(protocol: str) -> type | None:
+    """Return the dataclass of a protocol's own options; None where it has none or is unknown."""
+    if protocol not in PROTOCOLS:
+        return None
+    return getattr(import_module(PROTOCOLS[protocol]), "Options", None)
 
 
 def check_places(data: Path, out: Path) -> None:
@@ -43,13 +64,14 @@ def evaluate(protocol: str, setting: Setting) -> tuple[Report, tuple[Path, Path,
     if protocol not in PROTOCOLS:
         raise HeadcastError(f"--protocol {protocol}: give one of {', '.join(PROTOCOLS)}")
     check_places(setting.data, setting.out)
+    own = {} if setting.options is None else {"options": option_facts(setting.options)}
     report = import_module(PROTOCOLS[protocol]).measure(setting)
     if not report.rows and not report.sets:
         why = next(iter(report.skipped.items()), ("nothing was found", "check the folder"))
         raise HeadcastError(f"{setting.data}: nothing could be measured ({why[0]}: {why[1]})")
     report.settings = {
         **report.settings, **setting.facts(), "subjects": list(setting.subjects), "protocol": protocol,
-        "missing": list(setting.networks.missing),
+        **own, "missing": list(setting.networks.missing),
     }  # fmt: skip
     setting.say(1.0, "writing")
     return report, write_report(report, setting.out)

@@ -17,7 +17,6 @@ from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.data import people_in
 from headcast.evaluate.driven import part
 from headcast.evaluate.novel_view import frontal
-from headcast.evaluate.portraits import skin_tone
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import MARKERS, read_scene
 from headcast.evaluate.setting import Say, Setting
@@ -27,6 +26,7 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, load_image, srgb_to_linear
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
+from headcast.metrics.skin_tone import skin_tone
 from headcast.metrics.texture import face_texels, gained, normal_angles
 
 __all__ = ["MEAN_SKIN", "measure"]

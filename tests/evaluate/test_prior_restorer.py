@@ -11,8 +11,8 @@ import torch
 
 from headcast.errors import HeadcastError
 from headcast.evaluate import prior_restorer
-from headcast.evaluate.networks import Networks
 from headcast.evaluate.data import photos_in
+from headcast.evaluate.networks import Networks
 from headcast.evaluate.prior_restorer import made_poor
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting

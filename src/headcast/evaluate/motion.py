@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.report import Report
+from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting
-from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.store import Store
 from headcast.metrics.figure import Figure
 
 __all__ = ["MEASURED", "Options", "measure"]
@@ -96,10 +96,9 @@ def measure(setting: Setting) -> Report:
 
 def person_sums(store: Store, found: Any, name: str) -> dict[str, Float[np.ndarray, "4"]]:
     """Sum products of changes of one person by way, or take the sums from disk."""
-    kept = {how: store.get(how, name, found.hash) for how in found.ways}
-    if not all(kept.values()):
-        for how, sums in found.sums(int(name)).items():
-            made = Measured([dict(zip(SUMS, sums.tolist(), strict=True))])
-            store.put(how, name, made, found.hash)
-            kept[how] = made
-    return {how: np.array([m.rows[0][k] for k in SUMS]) for how, m in kept.items() if m is not None}
+
+    def make() -> dict[str, Row]:
+        return {how: dict(zip(SUMS, s.tolist(), strict=True)) for how, s in found.sums(int(name)).items()}
+
+    rows = store.together(found.ways, name, make, found.hash)
+    return {how: np.array([row[k] for k in SUMS]) for how, row in rows.items()}

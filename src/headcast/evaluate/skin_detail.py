@@ -1,15 +1,16 @@
 """Stage 2 on close windows of held-out synthetic heads, by how fine they are: are micronormals there?
 
-Data: ``tools/build_uhr_looks.py --split test --people 8 --texture 2048 --factors 4 16``. Figures are over skin
-pixels of windows with skin on a third of them: of micronormals correlation of x and y slopes with the truth's
-and how much of their squares is explained (a flat map explains 0), of all slopes and of the finest alone
-(less a 9x9 mean); albedo after one gain a channel in linear light.
+Data: ``tools/build_uhr_looks.py --split test --people 8 --texture 2048 --factors 4 16``. Figures are over
+skin pixels of windows with skin on a third of them: of micronormals correlation of x and y slopes with the
+truth's and how much of their squares is explained (a flat map explains 0), of all slopes and of the finest
+alone (less a 9x9 mean); albedo after one gain a channel in linear light.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from headcast.evaluate.skin_images import (
     to_bytes,
     weights_facts,
 )
-from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.store import Store
 from headcast.methods.uhr_texture.batches import cut
 from headcast.methods.uhr_texture.light import coarse_of, freed, skin_mean
 from headcast.methods.uhr_texture.weights import Networks
@@ -106,27 +107,29 @@ def measure(setting: Setting) -> Report:
     facts = weights_facts(options)
     report = Report("skin-detail", {f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))
     windows = list(windows_in(setting.data))
-    names = setting.chosen([w.name for w in windows])
+    names = set(setting.chosen([w.name for w in windows]))
+    chosen = [w for w in windows if w.name in names]
     shown: set[str] = set()
-    for k, w in enumerate(w for w in windows if w.name in names):
-        setting.say(k / len(names), w.name)
-        kept = {c: store.get(c, w.name, facts) for c in (OURS, FLAT, DELIT)}
-        if not all(kept.values()):
-            found = refined_window(w, networks)
-            kept = {c: Measured([row]) for c, row in window_rows(found, w).items()}
-            for c, m in kept.items():
-                store.put(c, w.name, m, facts)
-            for name, tile in tiles(found, w).items():
-                store.keep(OURS, w.name, name, tile)
-        for c, m in kept.items():
-            report.add(c, w.name, m.rows if m is not None else [])
+    for k, w in enumerate(chosen):
+        setting.say(k / len(chosen), w.name)
+        make = partial(measured, w, networks, store)
+        for c, row in store.together((OURS, FLAT, DELIT), w.name, make, facts).items():
+            report.add(c, w.name, [row])
         fine = w.side > SHOWN_SIDE and float(w.mask.float().mean()) > SHOWN_SKIN
         if fine and len(shown) < SHOWN and w.file not in shown:
             shown.add(w.file)
             report.sheet.append([(f"{w.name} {n}", x) for n, x in store.kept(OURS, w.name).items()])
-        low, high = next(b for b in BINS if b[0] <= w.side < b[1])
-        report.groups.setdefault(f"image {low} to {high} px", []).append(w.name)
+    groups = {b: [w.name for w in chosen if b[0] <= w.side < b[1]] for b in BINS}
+    report.groups = {f"image {a} to {b} px": found for (a, b), found in groups.items() if found}
     return report
+
+
+def measured(w: Window, networks: Networks, store: Store) -> dict[str, Row]:
+    """Measure one window and keep its tiles."""
+    found = refined_window(w, networks)
+    for name, tile in tiles(found, w).items():
+        store.keep(OURS, w.name, name, tile)
+    return window_rows(found, w)
 
 
 def windows_in(folder: Path) -> Iterator[Window]:

@@ -1,7 +1,7 @@
-"""Images of skin with their true maps, and what the protocols ``skin-maps``, ``-detail``, ``-steadiness`` share.
+"""Images of skin with their true maps: what the protocols ``skin-maps``, ``-detail``, ``-steadiness`` share.
 
-A file holds ``maps`` (16, h, w) or ``whole`` (n, 16, h, w), channels as ``uhr_texture.data.Looks.whole``: image,
-UV and normal (3 to 8), true albedo, micronormal, specular (8 to 15), and where skin is (15).
+A file holds ``maps`` (16, h, w) or ``whole`` (n, 16, h, w), channels as ``uhr_texture.data.Looks.whole``:
+image, UV and normal (3 to 8), true albedo, micronormal, specular (8 to 15), and where skin is (15).
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def read_skin_images(folder: Path, most: int) -> Iterator[SkinImage]:
 
 
 def inputs_of(maps: Float[Tensor, "16 h w"], side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Resize image, prior (UV, normal) and where skin is to (1, c, side, side); estimate the shading there."""
+    """Resize image, prior (UV, normal) and skin mask to (1, c, side, side); estimate the shading there."""
     small = resized(maps[None], side, side)
     trust = (small[:, 15:] > SKIN).float()
     return small[:, :3], small[:, 3:8], trust, shading_of(small[:, :3], small[:, 3:8], trust)

@@ -9,6 +9,7 @@ lies from the truth's, how much it varies within a head, and between heads.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -38,7 +39,7 @@ from headcast.evaluate.skin_images import (
     weights_facts,
 )
 from headcast.evaluate.skin_seams import seam_figures, seam_ratios, seam_sums
-from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.store import Store
 from headcast.methods.uhr_texture.infer import image_maps
 from headcast.methods.uhr_texture.light import freed, levelled, skin_mean
 from headcast.methods.uhr_texture.network import GDE, resized
@@ -51,7 +52,7 @@ __all__ = ["Options", "measure"]
 OURS, STAGE1, HALF = "uhr", "uhr stage 1, enlarged", "uhr at half size, enlarged"
 DELIT, CALIBRATED, INPUT = "de-lit image", "de-lit and calibrated image", "image as it is"
 TRUE, SEAMS, SHEET = "truth", "seams", "sheet"
-TILES = ("image", "de-lit", *(f"{w} {m}" for w in (OURS, TRUE) for m in (*PARTS, "relit")))
+TILES = ("image", "de-lit", *(f"{w}-{m}" for w in (OURS, TRUE) for m in (*PARTS, "relit")))
 MAIN = ("albedo_ssim", "albedo_psnr", "albedo_psnr_gained", "micronormal_psnr", "slopes", "specular_psnr")
 FLAT = (0.5, 0.5, 1.0, 0.58)
 """Micronormals and specular of methods that have none: flat, and the mean of synthetic skin."""
@@ -118,8 +119,8 @@ def measure(setting: Setting) -> Report:
         options,
         setting.networks.encoder[0] if setting.networks.encoder is not None else None,
         Store(setting.out, {"protocol": "skin-maps", **setting.facts(), **option_facts(options)}),
-        weights_facts(options),
     )
+    facts = weights_facts(options)
     figures = [*FIGURES, *(seam_figures(options.seams) if options.seams else [])]
     report = Report("skin-maps", {f.key: f for f in figures}, main=MAIN)
     heads: dict[str, str] = {}
@@ -130,11 +131,12 @@ def measure(setting: Setting) -> Report:
         setting.say(min(k / count, 0.99), image.name)
         new = image.head not in heads.values()
         heads[image.name] = image.head
-        for column, row in bench.rows(image).items():
+        rows = bench.store.together(bench.columns, image.name, partial(bench.rows, image), facts)
+        for column, row in rows.items():
             report.add(column, image.name, [row])
         if new and len(report.sheet) < SHOWN:
             kept = bench.store.kept(SHEET, image.name)
-            report.sheet.append([(f"{image.name} {name}", kept[name]) for name in TILES])
+            report.sheet.append([(f"{image.name} {name}", kept[name]) for name in TILES if name in kept])
     add_lights(report, heads)
     if options.seams:
         add_seams(report)
@@ -162,7 +164,6 @@ class Bench:
 
     Attributes:
         others: stage 1 by other weights. encoder: for perceptual distances, None without them.
-        facts: what rows depend on beside the options.
     """
 
     networks: Networks
@@ -170,7 +171,6 @@ class Bench:
     options: Options
     encoder: Encoder | None
     store: Store
-    facts: list[str]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -180,10 +180,7 @@ class Bench:
 
     @torch.no_grad()
     def rows(self, image: SkinImage) -> dict[str, Row]:
-        """Measure an image, or take its rows from disk."""
-        kept = {c: self.store.get(c, image.name, self.facts) for c in self.columns}
-        if all(kept.values()):
-            return {c: m.rows[0] for c, m in kept.items() if m is not None}
+        """Measure an image by every method."""
         side = self.options.resize
         maps = resized(image.maps[None], side, side)[0] if side else image.maps
         found = self.methods(maps)
@@ -194,8 +191,6 @@ class Bench:
             rows[SEAMS] = seam_sums(maps, self.networks, self.options.seams)
         for name, tile in tiles(maps, found).items():
             self.store.keep(SHEET, image.name, name, tile)
-        for c, row in rows.items():
-            self.store.put(c, image.name, Measured([row]), self.facts)
         return rows
 
     def methods(self, maps: Float[Tensor, "16 h w"]) -> dict[str, Float[Tensor, "7 h w"]]:
@@ -262,7 +257,7 @@ def tiles(maps: Float[Tensor, "16 h w"], found: dict[str, Tensor]) -> dict[str, 
     shown = {"image": maps[:3], "de-lit": found[DELIT][:3]}
     for who, x in ((OURS, found[OURS]), (TRUE, maps[8:15])):
         each = (x[:3], steeper(x[3:6]), x[6:].expand(3, -1, -1), relit(x, maps[5:8]))
-        shown |= {f"{who} {n}": y * (maps[15:] > SKIN) for n, y in zip((*PARTS, "relit"), each, strict=True)}
+        shown |= {f"{who}-{n}": y * (maps[15:] > SKIN) for n, y in zip((*PARTS, "relit"), each, strict=True)}
     return {k: to_bytes(resized(x[None], SIDE, SIDE)[0]) for k, x in shown.items()}
 
 

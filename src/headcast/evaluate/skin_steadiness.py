@@ -1,14 +1,15 @@
 """How far albedo moves when only a photo's light, frame or noise does: real portraits, no truth needed.
 
 Data: the folder of public-domain portraits with ``portraits_pd.csv``; colour photos of its train split
-(nothing of it is trained on), ``--limit`` (24) of them, spread. Each is changed: lit from one side (its linear
-colours times 1 + 0.6 n.d over the fitted normals), made brighter, warmer, noisy, moved and enlarged.
+(nothing of it is trained on), ``--limit`` (24) of them, spread. Each is changed: lit from one side (its
+linear colours times 1 + 0.6 n.d over the fitted normals), made brighter, warmer, noisy, moved and enlarged.
 """
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.skin_images import NetworkFiles, networks_asked, weights_facts
-from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.store import Store
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture.geometry import fitted, geometry_prior
@@ -92,18 +93,14 @@ def measure(setting: Setting) -> Report:
     for n, path in enumerate(chosen):
         setting.say(n / len(chosen), path.stem)
         used = len(report.items())  # the seed of the noise
-        kept = {c: store.get(c, path.stem, [*facts, used]) for c in (OURS, DELIT, INPUT)}
-        if not all(kept.values()):
-            try:
-                rows = photo_rows(face_of(path, head), networks, used)
-            except HeadcastError as e:
-                report.skipped[path.stem] = str(e)
-                continue
-            kept = {c: Measured([row]) for c, row in rows.items()}
-            for c, m in kept.items():
-                store.put(c, path.stem, m, [*facts, used])
-        for c, m in kept.items():
-            report.add(c, path.stem, m.rows if m is not None else [])
+        make = partial(photo_rows, path, head, networks, used)
+        try:
+            rows = store.together((OURS, DELIT, INPUT), path.stem, make, [*facts, used])
+        except HeadcastError as e:
+            report.skipped[path.stem] = str(e)
+            continue
+        for c, row in rows.items():
+            report.add(c, path.stem, [row])
     return report
 
 
@@ -136,8 +133,9 @@ def face_of(path: Path, head: HeadModel) -> Face:
     return Face(rgb, prior, trust, (trust > 0.95) & (prior[2:].sum(0) > 0.3))
 
 
-def photo_rows(face: Face, networks: Networks, seed: int) -> dict[str, Row]:
+def photo_rows(path: Path, head: HeadModel, networks: Networks, seed: int) -> dict[str, Row]:
     """Measure by how much albedo moves with every change, by method."""
+    face = face_of(path, head)
     before = albedos(face.rgb, face.prior, face.trust, networks)
     normal = normalize(face.prior[2:] * 2 - 1, dim=0)
     rows: dict[str, Row] = {method: {} for method in before}

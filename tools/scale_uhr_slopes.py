@@ -9,6 +9,7 @@ training's, never those that ``headcast evaluate uhr --protocol skin-detail`` me
 from __future__ import annotations
 
 import argparse
+import copy
 from pathlib import Path
 
 import torch
@@ -49,7 +50,7 @@ def main() -> None:
     for name in ("gde", "hfdr"):
         parser.add_argument(f"--{name}", type=Path)
     args = parser.parse_args()
-    networks = load_networks(gde=args.gde, hfdr=args.hfdr)
+    networks = copy.deepcopy(load_networks(gde=args.gde, hfdr=args.hfdr))
     gain = gain_of(args.data, networks)
     scale(networks, gain)
     licence = {"name": "uhr-hfdr", "licence": "Apache-2.0"}

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headcast.evaluate.skin_images import relit, steeper
+from headcast.evaluate.skin_images import exaggerate_slopes, relight_maps
 
 
 def read(path: Path, side: int) -> Tensor:
@@ -36,14 +36,14 @@ def rows(folder: Path, side: int, uv: bool) -> list[Tensor]:
         read(folder / f"{name}_image_{k}.png", side)
         for k in ("photo", "albedo", "micronormal", "specular", "normal")
     )
-    again = relit(torch.cat([albedo, micro, specular[:1]]), normal)
-    out = [torch.cat([photo, albedo, steeper(micro), specular, again], 2)]
+    again = relight_maps(torch.cat([albedo, micro, specular[:1]]), normal)
+    out = [torch.cat([photo, albedo, exaggerate_slopes(micro), specular, again], 2)]
     if uv:
         worn = [
             read(folder / f"{name}_{k}_{word}.png", side)
             for k in ("basecolor", "micronormal", "specular", "seen")
         ]
-        worn[1] = steeper(worn[1])
+        worn[1] = exaggerate_slopes(worn[1])
         out.append(torch.cat([*worn, torch.zeros_like(photo)], 2))
     return out
 

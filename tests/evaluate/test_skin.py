@@ -13,10 +13,11 @@ from headcast.evaluate.networks import Networks as Evaluators
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.skin_detail import OURS, window_rows, windows_in
-from headcast.evaluate.skin_images import read_skin_images, relit, slope_correlation, steeper
-from headcast.evaluate.skin_maps import CALIBRATED, DELIT, INPUT, SEAMS, TRUE, Options, map_row
+from headcast.evaluate.skin_images import exaggerate_slopes, read_skin_images, relight_maps, slope_correlation
+from headcast.evaluate.skin_maps import CALIBRATED, DELIT, INPUT, SEAMS, TRUE, Options
+from headcast.evaluate.skin_rows import map_row
 from headcast.evaluate.skin_seams import seam_ratios
-from headcast.evaluate.skin_steadiness import CHANGES, SIDE, changed_images, moved, photos_of
+from headcast.evaluate.skin_steadiness import CHANGES, SIDE, changed_images, photos_of, shift_frame
 from headcast.methods.uhr_texture.data import made_looks, write_looks
 
 
@@ -87,14 +88,14 @@ def test_windows_by_how_fine_they_are(looks: Path, tmp_path: Path) -> None:
     assert np.isfinite(report.cells(OURS)["correlation"].mean)
 
 
-def test_relit_and_steeper() -> None:
+def test_relighting_and_exaggerated_slopes() -> None:
     maps = torch.full((7, 4, 4), 0.5)
     maps[5] = 1
     normal = torch.tensor([0.5, 0.5, 1.0]).view(3, 1, 1).expand(3, 4, 4).clone()
     normal[:, 0] = 0  # off the head
-    lit = relit(maps, normal)
+    lit = relight_maps(maps, normal)
     assert (lit[:, 0] == 0).all() and (lit[:, 1:] > 0.3).all()
-    assert (steeper(maps[3:6]) == maps[3:6]).all()
+    assert (exaggerate_slopes(maps[3:6]) == maps[3:6]).all()
     slope = torch.rand(2, 4, 4)
     assert slope_correlation(slope, -slope, torch.ones(4, 4, dtype=torch.bool)) == pytest.approx(-1, abs=1e-5)
 
@@ -107,8 +108,10 @@ def test_photos_that_change_their_light_alone(tmp_path: Path) -> None:
     assert tuple(changed) == CHANGES[:-1]
     assert changed["lit from the left"].mean() < rgb.mean() < changed["lit from the right"].mean()
     ramp = torch.linspace(0, 1, SIDE).expand(1, SIDE, SIDE)
-    there_and_back = moved(moved(ramp), back=True)
-    assert (there_and_back - ramp)[:, 30:-30, 30:-30].abs().max() < 1e-3 < (moved(ramp) - ramp).abs().max()
+    there_and_back = shift_frame(shift_frame(ramp), back=True)
+    assert (
+        (there_and_back - ramp)[:, 30:-30, 30:-30].abs().max() < 1e-3 < (shift_frame(ramp) - ramp).abs().max()
+    )
     with pytest.raises(HeadcastError, match="public-domain portraits"):
         photos_of(tmp_path, 2)
     (tmp_path / "portraits_pd.csv").write_text(

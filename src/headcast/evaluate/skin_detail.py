@@ -25,13 +25,13 @@ from headcast.evaluate.skin_images import (
     SKIN,
     NetworkFiles,
     channels_last,
+    exaggerate_slopes,
     files_in,
     gained_psnr,
     inputs_of,
     map_psnr,
     networks_asked,
     slope_correlation,
-    steeper,
     to_bytes,
     weights_facts,
 )
@@ -112,7 +112,7 @@ def measure(setting: Setting) -> Report:
     shown: set[str] = set()
     for k, w in enumerate(chosen):
         setting.say(k / len(chosen), w.name)
-        make = partial(measured, w, networks, store)
+        make = partial(measure_window, w, networks, store)
         for c, row in store.together((OURS, FLAT, DELIT), w.name, make, facts).items():
             report.add(c, w.name, [row])
         fine = w.side > SHOWN_SIDE and float(w.mask.float().mean()) > SHOWN_SKIN
@@ -124,7 +124,7 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def measured(w: Window, networks: Networks, store: Store) -> dict[str, Row]:
+def measure_window(w: Window, networks: Networks, store: Store) -> dict[str, Row]:
     """Measure one window and keep its tiles."""
     found = refined_window(w, networks)
     for name, tile in tiles(found, w).items():
@@ -210,7 +210,7 @@ def tiles(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, np.ndarray]:
         "1 image": w.maps[:3],
         "2 albedo": found[:3],
         "3 true albedo": w.maps[8:11],
-        "4 micronormal": steeper(found[3:6]),
-        "5 true micronormal": steeper(w.maps[11:14]),
+        "4 micronormal": exaggerate_slopes(found[3:6]),
+        "5 true micronormal": exaggerate_slopes(w.maps[11:14]),
     }
     return {k: to_bytes(x) for k, x in shown.items()}

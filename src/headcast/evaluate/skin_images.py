@@ -32,15 +32,15 @@ __all__ = [
     "NetworkFiles",
     "SkinImage",
     "channels_last",
+    "exaggerate_slopes",
     "files_in",
     "gained_psnr",
     "inputs_of",
     "map_psnr",
     "networks_asked",
     "read_skin_images",
-    "relit",
+    "relight_maps",
     "slope_correlation",
-    "steeper",
     "to_bytes",
     "weights_facts",
 ]
@@ -54,11 +54,11 @@ SKIN = 0.99
 STEEPER = 4.0
 """Times as steep as they are, micronormals are shown."""
 KEY, COLOUR, SKY = (0.75, 0.35, 0.55), (1.25, 1.15, 1.0), (0.16, 0.18, 0.22)
-"""Where the lamp of ``relit`` is (right, up, towards the camera), and radiance of lamp and sky."""
+"""Where the lamp of ``relight_maps`` is (right, up, towards the camera), and radiance of lamp and sky."""
 ROUGHNESS = 0.4
-"""Of the skin in ``relit``."""
+"""Of the skin in ``relight_maps``."""
 SOFT = 0.15
-"""Cosine past the terminator up to which skin is lit in ``relit``, as scattering does."""
+"""Cosine past the terminator up to which skin is lit in ``relight_maps``, as scattering does."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def slope_correlation(
     return float((a * b).sum() / (a.square().sum() * b.square().sum()).sqrt().clamp(min=1e-9))
 
 
-def relit(maps: Float[Tensor, "7 h w"], normal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+def relight_maps(maps: Float[Tensor, "7 h w"], normal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
     """Shade skin under ``KEY`` and an even sky: maps and geometry normals, all 0..1; black off the head."""
     on = (normal.sum(0) > 0.3).float()
     n = normalize(normal * 2 - 1, dim=0)
@@ -191,7 +191,7 @@ def relit(maps: Float[Tensor, "7 h w"], normal: Float[Tensor, "3 h w"]) -> Float
     return (linear_to_srgb(out.clamp(0, 1)) * on[..., None]).permute(2, 0, 1)
 
 
-def steeper(micronormal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
+def exaggerate_slopes(micronormal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
     """Exaggerate micronormals ``STEEPER`` times, to be seen."""
     flat = torch.tensor([0.5, 0.5, 1.0]).view(3, 1, 1)
     times = torch.tensor([STEEPER, STEEPER, 0.0]).view(3, 1, 1)

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from headcast.errors import HeadcastError
@@ -26,26 +26,21 @@ from headcast.evaluate.skin_images import (
     SKIN,
     NetworkFiles,
     SkinImage,
-    channels_last,
-    gained_psnr,
+    exaggerate_slopes,
     inputs_of,
-    map_psnr,
     networks_asked,
     read_skin_images,
-    relit,
-    slope_correlation,
-    steeper,
+    relight_maps,
     to_bytes,
     weights_facts,
 )
+from headcast.evaluate.skin_rows import FIGURES, add_lights, map_row, mean_row, paired_notes
 from headcast.evaluate.skin_seams import seam_figures, seam_ratios, seam_sums
 from headcast.evaluate.store import Store
 from headcast.methods.uhr_texture.infer import image_maps
 from headcast.methods.uhr_texture.light import freed, levelled, skin_mean
 from headcast.methods.uhr_texture.network import GDE, resized
 from headcast.methods.uhr_texture.weights import Networks, load_network
-from headcast.metrics.figure import Figure
-from headcast.metrics.ssim import ssim_maps
 
 __all__ = ["Options", "measure"]
 
@@ -60,36 +55,6 @@ MOST = 24
 """Images where no limit is given."""
 SHOWN, SIDE = 6, 200
 """Heads on the sheet, and pixels a side of their tiles."""
-MEAN = ("mean_r", "mean_g", "mean_b")
-"""Keys of albedo's mean over skin (sRGB, 0..1), which rows keep for figures of lights."""
-MASK = "skin"
-
-
-def _map_figures(part: str) -> tuple[Figure, ...]:
-    """Describe how a map is compared with the truth."""
-    square = "black off the skin"
-    network = "our encoder for measuring, not LPIPS"
-    return (
-        Figure(f"{part}_ssim", f"{part} SSIM", mask=MASK, note="11x11 Gaussian, sigma 1.5"),
-        Figure(f"{part}_psnr", f"{part} PSNR", "dB", mask=MASK, note="maps as floats, not bytes"),
-        Figure(f"{part}_perceptual", f"{part} perceptual", "", "low", network, mask=MASK, note=square),
-    )
-
-
-FIGURES = (
-    *(f for part in PARTS for f in _map_figures(part)),
-    Figure(
-        "albedo_psnr_gained",
-        "albedo PSNR, gained",
-        "dB",
-        mask=MASK,
-        note="after one gain a channel in linear light (least squares), which the light leaves open",
-    ),
-    Figure("slopes", "slopes follow", mask=MASK, note="correlation of micronormals' slopes with the truth's"),
-    Figure("distance", "distance to truth", "", "low", mask=MASK, note="between mean albedos (sRGB, 0..1)"),
-    Figure("within", "within a head", "", "low", mask=MASK, note="spread of mean albedo over its images"),
-    Figure("between", "between heads", "", "neither", mask=MASK, note="spread of heads' mean albedos"),
-)
 
 
 @dataclass(frozen=True)
@@ -137,10 +102,10 @@ def measure(setting: Setting) -> Report:
         if new and len(report.sheet) < SHOWN:
             kept = bench.store.kept(SHEET, image.name)
             report.sheet.append([(f"{image.name} {name}", kept[name]) for name in TILES if name in kept])
-    add_lights(report, heads)
     if options.seams:
         add_seams(report)
-    report.notes += [f"UV and normals: {options.prior}", *paired_notes(report)]
+    add_lights(report, heads, TRUE)
+    report.notes += [f"UV and normals: {options.prior}", *paired_notes(report, OURS, (DELIT, CALIBRATED))]
     return report
 
 
@@ -224,82 +189,16 @@ def by_stage1(maps: Float[Tensor, "16 h w"], gde: GDE) -> Float[Tensor, "7 h w"]
     return resized(gde(rgb, prior, delit, skin_mean(delit, prior, trust)).clamp(0, 1), n, n)[0]
 
 
-def map_row(
-    found: Float[Tensor, "7 h w"],
-    truth: Float[Tensor, "7 h w"],
-    skin: Float[Tensor, "h w"],
-    encoder: Encoder | None,
-) -> Row:
-    """Compare maps with the truth over skin."""
-    on = skin > SKIN
-    mask: Bool[np.ndarray, "h w"] = on.numpy()
-    row: Row = {}
-    for part, (a, b) in PARTS.items():
-        p, q = channels_last(found[a:b]), channels_last(truth[a:b])
-        row[f"{part}_ssim"] = float(ssim_maps(p, q)[0].mean(2)[mask].mean())
-        row[f"{part}_psnr"] = map_psnr(p, q, mask)
-        if encoder is not None:
-            pair = [(x[a:b].expand(3, -1, -1) * on)[None] * 2 - 1 for x in (found, truth)]
-            row[f"{part}_perceptual"] = float(encoder.distance(*pair))
-    row["albedo_psnr_gained"] = gained_psnr(found[:3], truth[:3], mask)
-    row["slopes"] = slope_correlation(found[3:5], truth[3:5], on)
-    return row | mean_row(found, skin)
-
-
-def mean_row(found: Float[Tensor, "7 h w"], skin: Float[Tensor, "h w"]) -> Row:
-    """Average albedo over skin."""
-    mean = channels_last(found[:3])[(skin > SKIN).numpy()].mean(0)
-    return dict(zip(MEAN, mean.tolist(), strict=True))
-
-
 def tiles(maps: Float[Tensor, "16 h w"], found: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """Render what the sheet shows of an image; maps are black off the skin."""
     shown = {"image": maps[:3], "de-lit": found[DELIT][:3]}
     for who, x in ((OURS, found[OURS]), (TRUE, maps[8:15])):
-        each = (x[:3], steeper(x[3:6]), x[6:].expand(3, -1, -1), relit(x, maps[5:8]))
+        each = (x[:3], exaggerate_slopes(x[3:6]), x[6:].expand(3, -1, -1), relight_maps(x, maps[5:8]))
         shown |= {f"{who}-{n}": y * (maps[15:] > SKIN) for n, y in zip((*PARTS, "relit"), each, strict=True)}
     return {k: to_bytes(resized(x[None], SIDE, SIDE)[0]) for k, x in shown.items()}
-
-
-def add_lights(report: Report, heads: dict[str, str]) -> None:
-    """Add how mean albedo lies to the truth's, varies within a head and between heads."""
-    means = {
-        who: {item: np.array([rows[0][k] for k in MEAN]) for item, rows in found.items()}
-        for who, found in report.rows.items()
-        if who != SEAMS
-    }
-    for who, of_item in means.items():
-        by_head = [
-            np.stack([of_item[i] for i in of_item if heads[i] == h]) for h in dict.fromkeys(heads.values())
-        ]
-        true = [
-            np.stack([means[TRUE][i] for i in of_item if heads[i] == h])
-            for h in dict.fromkeys(heads.values())
-        ]
-        far = [np.linalg.norm(x - y, axis=1).mean() for x, y in zip(by_head, true, strict=True)]
-        n = len(by_head)
-        report.sets[who] = {
-            "distance": (float(np.mean(far)), n),
-            "within": (float(np.mean([x.std(0).mean() for x in by_head])), n),
-            "between": (float(np.stack([x.mean(0) for x in by_head]).std(0).mean()), n),
-        }
 
 
 def add_seams(report: Report) -> None:
     """Add what stands at the borders of patches over what stands elsewhere."""
     found = report.rows.pop(SEAMS)
     report.sets[SEAMS] = {k: (v, len(found)) for k, v in seam_ratios([r[0] for r in found.values()]).items()}
-
-
-def paired_notes(report: Report) -> list[str]:
-    """Say by how much albedo is nearer to the truth than the baselines', image by image."""
-    notes = []
-    for other in (DELIT, CALIBRATED):
-        for word, key in (("", "albedo_psnr"), (", gained", "albedo_psnr_gained")):
-            pairs = [(report.rows[OURS][i][0][key], report.rows[other][i][0][key]) for i in report.rows[OURS]]
-            d = np.array([a - b for a, b in pairs])
-            error, won = d.std() / len(d) ** 0.5, float(np.mean(d > 0))
-            notes.append(
-                f"albedo PSNR{word}, {OURS} less {other}: {d.mean():.2f} ± {error:.2f} dB, {won:.0%} better"
-            )
-    return notes

@@ -142,11 +142,13 @@ def photo_rows(path: Path, head: HeadModel, networks: Networks, seed: int) -> di
     for name, changed in changed_images(face.rgb, normal, torch.Generator().manual_seed(seed)).items():
         for method, x in albedos(changed, face.prior, face.trust, networks).items():
             rows[method][name] = rms(x, before[method], face.mask)
-    other = albedos(moved(face.rgb), moved(face.prior), moved(face.trust[None])[0], networks)
-    still = face.mask & (moved(moved(torch.ones(1, SIDE, SIDE)), back=True)[0] > 0.99)
+    other = albedos(
+        shift_frame(face.rgb), shift_frame(face.prior), shift_frame(face.trust[None])[0], networks
+    )
+    still = face.mask & (shift_frame(shift_frame(torch.ones(1, SIDE, SIDE)), back=True)[0] > 0.99)
     for method, x in other.items():
-        again = moved(moved(before[method]), back=True)  # as blurred as what is compared
-        rows[method][MOVED] = rms(moved(x, back=True), again, still)
+        again = shift_frame(shift_frame(before[method]), back=True)  # as blurred as what is compared
+        rows[method][MOVED] = rms(shift_frame(x, back=True), again, still)
     return rows
 
 
@@ -165,7 +167,7 @@ def changed_images(
     return out
 
 
-def moved(x: Float[Tensor, "c s s"], back: bool = False) -> Float[Tensor, "c s s"]:
+def shift_frame(x: Float[Tensor, "c s s"], back: bool = False) -> Float[Tensor, "c s s"]:
     """Resample maps in the other frame, or from it back in this one."""
     dx, dy, s = FRAME
     n = x.shape[-1]

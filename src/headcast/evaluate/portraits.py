@@ -29,7 +29,7 @@ from headcast.metrics.face import face_mask
 from headcast.metrics.figure import Figure
 from headcast.metrics.foreground import speckle_share
 from headcast.metrics.image import over_grey
-from headcast.metrics.skin_tone import skin_tone
+from headcast.metrics.skin_tone import typology_angle
 from headcast.observe.types import Observation
 
 __all__ = ["OBSERVED", "Options", "measure", "truth_of"]
@@ -157,7 +157,7 @@ def truth_of(seen: Observation, comparer: Comparer) -> Truth:
 def observation_row(seen: Observation, head: HeadModel) -> Row:
     """Measure what holds of the photo whatever the method: landmark errors of the fit, skin tone."""
     face = face_mask(seen.detection.points, *seen.image.shape[:2])
-    return landmark_errors(seen, head) | {"tone": skin_tone(seen.image, face)}
+    return landmark_errors(seen, head) | {"tone": typology_angle(seen.image, face)}
 
 
 def avatar_row(

@@ -44,7 +44,7 @@ class Report:
         skipped: item → why it was left out.
         settings: what was asked for. notes: what the reader should know, one sentence each.
         sheet: lines of labelled pictures to look at; all pictures of a line have one size.
-        main: figures of the tables by group and by item; empty: the usual ones.
+        main: figures of the tables by group and item; empty: those of ``written.MAIN``.
     """
 
     protocol: str

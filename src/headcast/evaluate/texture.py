@@ -26,7 +26,7 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, load_image, srgb_to_linear
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
-from headcast.metrics.skin_tone import skin_tone
+from headcast.metrics.skin_tone import typology_angle
 from headcast.metrics.texture import face_texels, gained, normal_angles
 
 __all__ = ["MEAN_SKIN", "measure"]
@@ -174,7 +174,7 @@ def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h
     face = texels(side)
     level = gained(fake, real, face)
     a, b, c = to_srgb8(real), to_srgb8(fake), to_srgb8(level)
-    tone = skin_tone(b, face) - skin_tone(a, face)
+    tone = typology_angle(b, face) - typology_angle(a, face)
     row: Row = {
         "albedo_psnr": psnr(a, b, face), "albedo_psnr_gained": psnr(a, c, face),
         "albedo_ssim": ssim(a, c, face),

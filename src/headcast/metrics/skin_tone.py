@@ -1,17 +1,21 @@
-"""Skin tone as the individual typology angle (ITA)."""
+"""Skin tone of a face as it is photographed."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-__all__ = ["skin_tone"]
+__all__ = ["typology_angle"]
 
 
-def skin_tone(rgb: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) -> float:
-    """Measure the individual typology angle of a region, degrees from CIELAB medians: larger is lighter."""
+def typology_angle(rgb: UInt8[np.ndarray, "h w 3"], face: Bool[np.ndarray, "h w"]) -> float:
+    """Individual typology angle of the face region, degrees: larger is lighter.
+
+    arctan((L* - 50) / b*) of the medians in CIELAB (A. Chardon et al., 1991). Light and exposure count:
+    compare people of one set of photographs only.
+    """
     import cv2
 
-    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[mask]
-    lightness, yellow = np.median(lab[:, 0]), np.median(lab[:, 2])
-    return float(np.degrees(np.arctan2(lightness - 50, yellow)))
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[face]
+    lightness, yellowness = np.median(lab[:, 0]), np.median(lab[:, 2])
+    return float(np.degrees(np.arctan2(lightness - 50, yellowness)))

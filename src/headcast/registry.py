@@ -78,6 +78,8 @@ class Declaration:
         recipes: training recipes.
         importers: official checkpoints that can be imported, by our name of the network.
         checkpoints: official checkpoints that ``headcast doctor`` recognises; the more particular first.
+        protocols: modules of evaluation protocols that measure this method alone, in its sub-package
+            ``protocols``, which stands on the evaluator's floor.
         framings: camera distributions of synthetic heads (``headcast.synth``), by name.
     """
 
@@ -89,6 +91,7 @@ class Declaration:
     importers: Mapping[str, Importer] = field(default_factory=dict)
     checkpoints: tuple[Checkpoint, ...] = ()
     framings: Mapping[str, str] = field(default_factory=dict)
+    protocols: Mapping[str, str] = field(default_factory=dict)
 
 
 def declarations() -> dict[str, Declaration]:

@@ -18,7 +18,8 @@ from headcast.evaluate.contestants import REAL, STILL
 from headcast.evaluate.data import clips_in, groups_of
 from headcast.evaluate.networks import load_networks
 from headcast.evaluate.prior import PRIORS
-from headcast.evaluate.protocols import evaluate
+from headcast.evaluate.protocols import evaluate, options_of, protocols
+from headcast.evaluate.self_reenactment import Options
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.texture import map_rows, mean_skin
 from headcast.head.maps import SkinMaps
@@ -119,6 +120,24 @@ def test_the_unreadable_is_listed_and_nothing_is_measured_twice(results: tuple[P
     assert data["results"]["fit"]["groups"] == {"hair: short": {"items": 1, "figures": "too few"}}
 
 
+def test_whole_clips_as_animate_writes_them(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: tuple[Path, dict]
+) -> None:
+    monkeypatch.setattr(api, "create", make)
+    options = Options(fixed_step=True, encoded=True)
+    report, _ = evaluate("self-reenactment", setting(clips, tmp_path, only=("a",), options=options))
+    rows = report.rows["fit"]["a"]
+    assert (
+        len(rows) == 1 and "iou" not in rows[0]
+    )  # every third of seven, with a neighbour behind: the fourth
+    assert rows[0]["gain"] == pytest.approx(
+        rows[0]["face_psnr"] - report.rows[STILL]["a"][0]["face_psnr"], abs=1
+    )
+    plain = results[1]["results"]["fit"]["figures"]
+    assert plain["gain"]["count"] == 2 and abs(rows[0]["face_psnr"] - plain["face_psnr"]["mean"]) < 1
+    assert (tmp_path / "videos" / "fit" / "a.mp4").is_file()
+
+
 def test_cross_reenactment(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "create", make)
     report, _ = evaluate("cross-reenactment", setting(clips, tmp_path, pairs=(("a", "b"),)))
@@ -156,6 +175,20 @@ def test_mistakes(clips: Path, tmp_path: Path) -> None:
         evaluate("self-reenactment", replace(s, only=("c",)))
     with pytest.raises(HeadcastError, match="no such folder"):
         evaluate("texture", replace(s, data=tmp_path / "gone"))
+
+
+def test_every_protocol_is_there_and_in_the_command() -> None:
+    from dataclasses import fields
+    from importlib import import_module
+
+    from headcast.cli.commands import Evaluate
+
+    assert all(callable(import_module(place).measure) for place in protocols().values())
+    common = {f.name for f in fields(Evaluate)}
+    for name in protocols():
+        own = options_of(name)
+        assert own is None or (own() == own() and not common & {f.name for f in fields(own)})
+    assert options_of("guess") is None
 
 
 def test_priors_that_are_there_measure() -> None:

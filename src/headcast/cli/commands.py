@@ -282,10 +282,11 @@ class Evaluate:
 
     subjects: Positional[str]
     """What: .avatar files or methods (fit, fit:mesh, ...), with commas between; or a prior's name."""
-    protocol: Literal["self-reenactment", "cross-reenactment", "novel-view", "texture", "prior"]
-    """What is measured; docs/evaluate.md tells what each protocol does."""
-    data: Path
-    """Folder (or file) of what it is compared with: clips, synthetic heads, GaussianAvatars folders."""
+    protocol: str
+    """What is measured, see docs/evaluate.md; evaluate --protocol NAME --help lists its own options, too."""
+    options: Suppress[Any] = None
+    data: File = None
+    """Folder (or file) of what it is compared with: clips, photos, synthetic heads; synthetic needs none."""
     out: Out = None
     """The folder of results; by default evaluation. A run that was interrupted is continued."""
     frames: int = 60
@@ -398,7 +399,7 @@ COMMANDS: dict[str, Entry] = {
     "view": Entry(View, f"{HERE}.actions:run_view"),
     "synth": Entry(Synth, f"{HERE}.actions:run_synth"),
     "train": Entry(Train, f"{HERE}.train:run_train", f"{HERE}.train:train_form"),
-    "evaluate": Entry(Evaluate, f"{HERE}.evaluate:run_evaluate"),
+    "evaluate": Entry(Evaluate, f"{HERE}.evaluate:run_evaluate", f"{HERE}.evaluate:evaluate_form"),
     "restore": Entry(Restore, f"{HERE}.restore:run_restore"),
     "texture": Entry(Texture, f"{HERE}.texture:run_texture", f"{HERE}.method_forms:texture_form"),
     "weights": Entry(Weights, f"{HERE}.weights:run_weights"),

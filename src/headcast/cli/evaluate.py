@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from headcast.cli.commands import Evaluate
+from headcast.cli.forms import Form, find_flag, make_form
 from headcast.cli.output import report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 
-__all__ = ["run_evaluate", "run_protocol"]
+__all__ = ["evaluate_form", "run_evaluate", "run_protocol"]
+
+
+def evaluate_form(arguments: list[str]) -> Form:
+    """Return the form of ``headcast evaluate``: common flags, and those of ``--protocol``."""
+    from headcast.evaluate.protocols import options_of, protocols
+
+    name = find_flag(arguments, "--protocol")
+    own = None if name is None else options_of(name)
+    text = f"{Evaluate.__doc__}\n\nProtocols: {', '.join(protocols())}."
+    form = make_form(Evaluate, own or NoOptions, "protocol_options", text)
+
+    def build(given: Any) -> Evaluate:
+        return replace(given.command, options=given.protocol_options if own else None)
+
+    return Form(form, "headcast evaluate", arguments, build)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """None of its own."""
 
 
 def run_evaluate(command: Evaluate) -> None:
@@ -28,7 +51,7 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
         HeadcastError: what the user can mend.
     """
     from headcast.evaluate.networks import load_networks
-    from headcast.evaluate.protocols import check_places, evaluate
+    from headcast.evaluate.protocols import check_places, evaluate, needs_data
     from headcast.evaluate.setting import Setting
 
     for name in ("frames", "measured", "sources"):
@@ -36,17 +59,21 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
             raise HeadcastError(f"--{name} {getattr(command, name)}: give at least 1")
     pairs = pairs_of(command.pairs)
     out = command.out or Path("evaluation")
-    check_places(command.data, out)
+    if command.data is None and needs_data(command.protocol):
+        raise HeadcastError(f"--protocol {command.protocol}: give --data, see docs/evaluate.md")
+    data = command.data or Path()
+    check_places(data, out)
     device = pick_device(command.device)
     with Bar() as bar:
         networks = load_networks(
             device, command.lpips, command.lpips_heads, command.arcface, command.inception, command.i3d
         )
         setting = Setting(
-            subjects=listed(command.subjects), data=command.data, out=out,
+            subjects=listed(command.subjects), data=data, out=out,
             networks=networks, device=device, seed=command.seed, frames=command.frames,
             measured=command.measured, sources=command.sources, limit=command.limit,
             only=listed(command.only), pairs=pairs, say=bar,
+            options=command.options,
         )  # fmt: skip
         report, _ = evaluate(command.protocol, setting)
     skipped = tuple(f"skipped {item}: {why}" for item, why in report.skipped.items())

@@ -30,6 +30,7 @@ REGIONS = {
     + GREY,
     "foreground": "the person in the real picture (matte over .5); both sides over mid grey",
     "hair": "hair in the real picture; both sides over mid grey",
+    "head": "skin and hair of the head in the real picture, not clothes; both sides over mid grey",
     "whole": "all pixels",
 }
 """Masks by the name of a region."""

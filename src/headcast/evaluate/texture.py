@@ -16,7 +16,6 @@ from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.data import people_in
 from headcast.evaluate.driven import part
 from headcast.evaluate.novel_view import frontal
-from headcast.evaluate.portraits import skin_tone
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import MARKERS, read_scene
 from headcast.evaluate.setting import Say, Setting
@@ -26,6 +25,7 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, load_image, srgb_to_linear
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
+from headcast.metrics.skin_tone import typology_angle
 from headcast.metrics.texture import face_texels, gained, normal_angles
 
 __all__ = ["MEAN_SKIN", "measure"]
@@ -171,7 +171,7 @@ def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h
     face = texels(side)
     level = gained(fake, real, face)
     a, b, c = to_srgb8(real), to_srgb8(fake), to_srgb8(level)
-    tone = skin_tone(b, face) - skin_tone(a, face)
+    tone = typology_angle(b, face) - typology_angle(a, face)
     row: Row = {
         "albedo_psnr": psnr(a, b, face), "albedo_psnr_gained": psnr(a, c, face),
         "albedo_ssim": ssim(a, c, face),

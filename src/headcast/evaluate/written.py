@@ -120,7 +120,7 @@ MAIN = ("face_psnr", "foreground_psnr", "whole_psnr", "perceptual", "identity", 
 
 def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
     """Medians per group: one row a group and contestant."""
-    chosen = [f for f in figures if f.key in MAIN] or figures[:6]
+    chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not report.groups:
         return []
     out = [
@@ -145,7 +145,7 @@ def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[
 def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
     """Medians per item, where there are a few items."""
     items = report.items()
-    chosen = [f for f in figures if f.key in MAIN] or figures[:6]
+    chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not 2 <= len(items) <= 60:
         return []
     out = [

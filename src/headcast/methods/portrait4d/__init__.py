@@ -7,6 +7,7 @@ HERE = "headcast.methods.portrait4d"
 DECLARATION = Declaration(
     methods={"portrait4d": f"{HERE}.method:Portrait4D"},
     avatar_kinds={"triplane": f"{HERE}.avatar:TriplaneAvatar"},
+    protocols={"motion": f"{HERE}.protocols.motion"},
     framings={"portrait4d": f"{HERE}.framing:PORTRAIT4D"},
     recipes={
         "portrait4d.average": f"{HERE}.average:AverageRecipe",

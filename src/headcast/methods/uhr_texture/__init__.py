@@ -6,6 +6,11 @@ HERE = "headcast.methods.uhr_texture"
 
 DECLARATION = Declaration(
     skin_mappers={"uhr_texture": f"{HERE}.method:UhrTexture"},
+    protocols={
+        "skin-maps": f"{HERE}.protocols.skin_maps",
+        "skin-detail": f"{HERE}.protocols.skin_detail",
+        "skin-steadiness": f"{HERE}.protocols.skin_steadiness",
+    },
     recipes={
         "uhr.normal": f"{HERE}.train:NormalRecipe",
         "uhr.gde": f"{HERE}.train:GDERecipe",

@@ -1,4 +1,4 @@
-"""Whether expressions move the face: known answers, and the command."""
+"""Whether expressions move the face: known answers, and the protocol."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from headcast.evaluate import portrait4d_moving
-from headcast.evaluate.portrait4d_moving import POSES, changes
+from headcast.errors import HeadcastError
+from headcast.evaluate.networks import Networks as Evaluators
+from headcast.evaluate.protocols import evaluate
+from headcast.evaluate.setting import Setting
+from headcast.methods.portrait4d import motion_change
+from headcast.methods.portrait4d.motion_change import POSES, changes, tiles
 from headcast.methods.portrait4d.networks import Networks, read_networks, weights_file
 from headcast.methods.portrait4d.stored import People, made_people, read_people, write_people
 
@@ -41,8 +45,8 @@ def test_the_truth_has_slope_and_correlation_one(
     people: People, bundled: Networks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a renderer that draws the true picture of the moment whose expression it is given, half as strong
-    shots = portrait4d_moving.views_of(people, torch.arange(2), 128)[1:]
-    ends = [portrait4d_moving.embedded(bundled, s) for s in shots]
+    shots = motion_change.views_of(people, torch.arange(2), 128)[1:]
+    ends = [motion_change.embedded(bundled, s) for s in shots]
     middle = (shots[0].image + shots[1].image) / 2
 
     class Drawn:
@@ -77,15 +81,28 @@ def test_bundled_weights_move_the_face_and_without_their_planes_it_rests(
             p.copy_(kept)
 
 
-def test_the_command_writes_a_table_and_a_picture(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], bundled: Networks,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    assert portrait4d_moving.main(["--people", str(folder), "-o", str(tmp_path), "--most", "1"]) == 0
-    assert "| weights | 1 |" in (tmp_path / "moving.md").read_text()
-    picture = portrait4d_moving.sheet(bundled, read_people(str(folder)), [0])
-    assert picture.shape == (128, 128 * (6 + len(POSES)), 3)
-    assert portrait4d_moving.main(["--people", str(tmp_path / "none"), "-o", str(tmp_path)]) == 2
-    monkeypatch.setattr(portrait4d_moving, "read_networks", lambda file: replace(bundled, said=None))
-    assert portrait4d_moving.main(["--people", str(folder), "-o", str(tmp_path)]) == 2
-    assert "no map from expression weights" in capsys.readouterr().err
+def test_the_protocol_sums_over_people_and_goes_on(
+    folder: Path, people: People, bundled: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(data: Path, *subjects: str) -> Setting:
+        return Setting(subjects, data, tmp_path / "out", Evaluators(), torch.device("cpu"))
+
+    report, (_, table, sheet) = evaluate("motion", asked(folder, "portrait4d"))
+    both = changes(bundled, people, 2)
+    for how, found in both.items():
+        assert {k: v for k, (v, _) in report.sets[how].items()} == pytest.approx(found, abs=1e-4)
+        assert list(report.rows[how]) == ["0", "1"] and report.sets[how]["slope"][1] == 2
+    assert "| slope |" in table.read_text() and sheet is not None
+    (line,) = tiles(bundled, people, [0])
+    assert len(line) == 6 + len(POSES) and all(x.shape == (128, 128, 3) for _, x in line)
+    monkeypatch.setattr(motion_change, "change_sums", lambda *a: pytest.fail("measured again"))
+    assert evaluate("motion", asked(folder, "portrait4d"))[0].sets == report.sets
+    for data, subject, words in (
+        (tmp_path, "portrait4d", "no people here"),
+        (folder, "fit", "give one of portrait4d"),
+    ):
+        with pytest.raises(HeadcastError, match=words):
+            evaluate("motion", asked(data, subject))
+    monkeypatch.setattr(motion_change, "read_networks", lambda file: replace(bundled, said=None))
+    with pytest.raises(HeadcastError, match="no map from expression weights"):
+        evaluate("motion", asked(folder, "portrait4d"))

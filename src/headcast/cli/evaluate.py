@@ -11,6 +11,9 @@ from headcast.errors import HeadcastError
 
 __all__ = ["run_evaluate"]
 
+REAL_PEOPLE = ("multiview", "smile")
+"""Protocols whose networks are looked for beside the data, when no option names them."""
+
 
 def run_evaluate(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
     """Runs the protocol; gives the folder of results and notes for the user.
@@ -18,6 +21,7 @@ def run_evaluate(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
     Raises:
         HeadcastError: what the user can mend.
     """
+    from headcast.evaluate.judge_files import JUDGE_FILES, find_judge_files
     from headcast.evaluate.networks import load_networks
     from headcast.evaluate.protocols import check_places, evaluate
     from headcast.evaluate.setting import Setting
@@ -30,9 +34,12 @@ def run_evaluate(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
     check_places(command.data, out)
     device = pick_device(command.device)
     with Bar() as bar:
+        given = {name: getattr(command, name) for name in JUDGE_FILES}
+        judges = find_judge_files(command.data, given) if command.protocol in REAL_PEOPLE else given
         networks = load_networks(
-            device, command.lpips, command.lpips_heads, command.arcface, command.inception, command.i3d
-        )
+            device, lpips_heads=command.lpips_heads, arcface=command.arcface, inception=command.inception,
+            i3d=command.i3d, **judges,
+        )  # fmt: skip
         setting = Setting(
             subjects=listed(command.subjects), data=command.data, out=out,
             networks=networks, device=device, seed=command.seed, frames=command.frames,

@@ -18,6 +18,8 @@ PROTOCOLS: dict[str, str] = {
     "novel-view": "headcast.evaluate.novel_view",
     "texture": "headcast.evaluate.texture",
     "prior": "headcast.evaluate.prior",
+    "multiview": "headcast.evaluate.multiview",
+    "smile": "headcast.evaluate.smile",
 }
 """Where each protocol's ``measure`` lives; imported when it is asked for."""
 

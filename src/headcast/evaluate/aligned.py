@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from headcast.errors import HeadcastError
 from headcast.metrics.face import OVAL
 
 __all__ = [
@@ -32,15 +33,13 @@ Points = Float[np.ndarray, "478 2"]
 Similarity = Float[np.ndarray, "2 3"]
 
 
-def read_rgb(path: str | object) -> UInt8[np.ndarray, "h w 3"]:
+def read_rgb(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Read an 8-bit image file as it is stored, without colour profiles.
 
     Raises:
         HeadcastError: missing or unreadable.
     """
     import cv2
-
-    from headcast.errors import HeadcastError
 
     found = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if found is None:
@@ -95,9 +94,3 @@ def face_hull(points: Points, like: UInt8[np.ndarray, "h w _"]) -> Bool[np.ndarr
     mask = np.zeros(like.shape[:2], np.uint8)
     cv2.fillConvexPoly(mask, hull, (1.0,))
     return mask.astype(bool)
-
-
-def crop_box(image: np.ndarray, box: Sequence[int]) -> np.ndarray:
-    """Pixels of (x0, y0, x1, y1), cut at the image's border."""
-    x0, y0, x1, y1 = box
-    return image[max(y0, 0) : y1, max(x0, 0) : x1]

@@ -28,7 +28,14 @@ TUNING: dict[str, tuple[str, ...]] = {
 }
 """People of FRMDB and of the London set that changes may be tuned on; all others are reported."""
 
-HAIR: dict[str, tuple[str, ...]] = {}
+HAIR: dict[str, tuple[str, ...]] = {
+    "short": (
+        *("025", "026", "027", "030", "031", "032", "034", "035"),
+        *("L005", "L008", "L063", "L082", "L132", "L141"),
+    ),
+    "tied": ("036", "L002", "L009", "L016", "L066", "L099"),
+    "long": ("028", "029", "033", "037", "038", "039", "L120"),
+}
 """Hair kinds of people of FRMDB and of the London set, labelled by eye once; others: ``groups.csv``."""
 
 THIRDS = ("darkest", "middle", "lightest")

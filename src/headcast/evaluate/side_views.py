@@ -79,8 +79,8 @@ class ScoredView(NamedTuple):
 
     row: Row
     aligned: UInt8[np.ndarray, "h w 4"]
-    real_box: Image
-    rendered_box: Image
+    real_box: UInt8[np.ndarray, "s s 3"]
+    rendered_box: UInt8[np.ndarray, "s s 3"]
 
 
 def matted(rgb: Image, matte: Float[np.ndarray, "h w"]) -> Image:

@@ -65,7 +65,9 @@ def smiling_photo(rgb: Image, points: Points, networks: Networks) -> SmilingPhot
     )  # fmt: skip
 
 
-def align_neutral(neutral: Image, points: Points, smiling: SmilingPhoto, name: str) -> Image:
+def align_neutral(
+    neutral: UInt8[np.ndarray, "_ _ 3"], points: Points, smiling: SmilingPhoto, name: str
+) -> Image:
     """Lay the neutral photo over the smiling one by a similarity: what one has without any avatar.
 
     Raises:
@@ -93,7 +95,7 @@ def score_smile(smiling: SmilingPhoto, rendered: Image, networks: Networks) -> R
     return row
 
 
-def resized_crop(image: Image, box: Box) -> Image:
+def resized_crop(image: Image, box: Box) -> UInt8[np.ndarray, "s s 3"]:
     """A box of an image as a square for LPIPS."""
     import cv2
 

@@ -16,19 +16,21 @@ __all__ = ["RIM_WIDTH_CM", "Palettes", "background_fraction", "photo_palettes", 
 RIM_WIDTH_CM = 2.0
 IRIS_DISTANCE_CM = 6.3  # between the iris centres of an adult; the mean of people
 COLOURS = 4  # of each palette: a background has gradients, a head has skin, hair and shadow
+ATTEMPTS = 3  # at clustering; the tightest is taken
 MIN_PIXELS = 50  # that a palette is made of
 MAX_PIXELS = 20_000
 BACKGROUND_BAND_CM = (1.0, 6.0)  # distance from the person within which the background is sampled
 SURE_BACKGROUND, SURE_PERSON = 0.05, 0.95  # of the matte
 
-Lab = Float[np.ndarray, "n 3"]
+Colours = Float[np.ndarray, "n 3"]
+Palette = Float[np.ndarray, "k 3"]
 
 
 class Palettes(NamedTuple):
     """Main colours (CIELAB) of a photo: of what lies around the head, and of the head's own hair and skin."""
 
-    background: Lab
-    person: Lab
+    background: Palette
+    person: Palette
 
 
 def pixels_per_cm(points: Float[np.ndarray, "478 2"]) -> float:
@@ -101,13 +103,13 @@ def _distance(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
-def _main_colours(samples: Lab) -> Lab:
+def _main_colours(samples: Colours) -> Palette:
     import cv2
 
     thinned = np.ascontiguousarray(samples[:: -(-len(samples) // MAX_PIXELS)])
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.1)
-    return cv2.kmeans(thinned, COLOURS, np.empty(0), stop, 3, cv2.KMEANS_PP_CENTERS)[2]
+    return cv2.kmeans(thinned, COLOURS, np.empty(0), stop, ATTEMPTS, cv2.KMEANS_PP_CENTERS)[2]
 
 
-def _nearest(colours: Lab, palette: Lab) -> Float[np.ndarray, " n"]:
+def _nearest(colours: Colours, palette: Palette) -> Float[np.ndarray, " n"]:
     return np.min([np.linalg.norm(colours - c, axis=1) for c in palette], 0)

@@ -75,12 +75,11 @@ class FittedView(NamedTuple):
 
 
 class ScoredView(NamedTuple):
-    """Figures of a view, the rendering on the photo's grid (straight alpha), both heads' boxes over grey."""
+    """Figures of a view, the rendering on the photo's grid (straight alpha), and its head's box over grey."""
 
     row: Row
     aligned: UInt8[np.ndarray, "h w 4"]
-    real_box: UInt8[np.ndarray, "s s 3"]
-    rendered_box: UInt8[np.ndarray, "s s 3"]
+    rendered_box: UInt8[np.ndarray, "_ _ 3"]
 
 
 def matted(rgb: Image, matte: Float[np.ndarray, "h w"]) -> Image:
@@ -130,9 +129,7 @@ def score_view(
     aligned = warp_image(rgba, fitted.similarity, photo.rgb)
     rendered = over_grey(aligned)
     x0, y0, x1, y1 = photo.box
-    real_box, rendered_box = (
-        resize_area(image[y0:y1, x0:x1], SIDE, SIDE) for image in (photo.matted, rendered)
-    )
+    boxes = [image[y0:y1, x0:x1] for image in (photo.matted, rendered)]
     chin = int(photo.points[CHIN, 1])
     alpha = aligned[y0:chin, x0:x1, 3] / np.float32(255)
     row: Row = {
@@ -143,12 +140,12 @@ def score_view(
         "iou": silhouette_iou(photo.matte[y0:chin, x0:x1], alpha),
     }
     if networks.lpips is not None:
-        row["lpips"] = lpips_of(real_box, rendered_box, networks)
+        row["lpips"] = lpips_of(*(resize_area(box, SIDE, SIDE) for box in boxes), networks=networks)
     if networks.sface is not None and photo.embedding is not None:
         row["sface"] = cosine_similarity(photo.embedding, networks.sface.embedding(rendered))
         if front is not None:
             row["sface_front"] = cosine_similarity(photo.embedding, front)
-    return ScoredView(row, aligned, real_box, rendered_box)
+    return ScoredView(row, aligned, boxes[1])
 
 
 @torch.no_grad()

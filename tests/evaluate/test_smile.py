@@ -19,9 +19,11 @@ from headcast.errors import HeadcastError
 from headcast.evaluate import smile
 from headcast.evaluate.aligned import read_rgb, resize_area
 from headcast.evaluate.contestants import STILL, Contestant
+from headcast.evaluate.judge import Judge
 from headcast.evaluate.networks import Networks
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
+from headcast.evaluate.smile_pair import score_smile, smiling_photo
 from headcast.metrics.image import over_grey
 from headcast.video import write_video
 
@@ -87,6 +89,16 @@ def test_the_clip_holds_the_photo(tmp_path: Path) -> None:
     assert max(np.abs(f.astype(int) - rgb).mean() for f in frames) < 4
 
 
+def test_only_the_face_counts_inside_its_hull(shared: Path) -> None:
+    networks = shared_networks(shared)
+    photo = resize_area(read_rgb(shared / "data" / "london" / "L005_smile.jpg"), 800, 800)
+    with Judge() as judge:
+        smiling = smiling_photo(photo, judge.real_points(photo, "L005"), networks)
+    changed = np.where(smiling.hull[..., None], photo, np.uint8(40))
+    row = score_smile(smiling, changed, networks)
+    assert row["lpips_hull"] == 0 and row["psnr"] > 100 and row["lpips"] > 0.01
+
+
 PUT_CLIP = """
 import shutil, sys
 from pathlib import Path
@@ -131,3 +143,4 @@ def test_agrees_with_the_independent_script(
         for key in ("psnr", "lpips", "mouth", "sface"):
             assert row[key] == pytest.approx(expected[theirs][key], abs=2e-6), (contestant, key)
         assert 0 < row["expression"] < 0.5 and row["lost"] == 0
+        assert 0 < row["lpips_hull"] < row["lpips"] * 1.5

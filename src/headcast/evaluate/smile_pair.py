@@ -14,7 +14,7 @@ from headcast.evaluate.report import Row
 from headcast.evaluate.side_views import lpips_of
 from headcast.metrics.blendshapes import expression_distance
 from headcast.metrics.face import OVAL
-from headcast.metrics.image import psnr
+from headcast.metrics.image import GREY, psnr
 from headcast.metrics.sface import cosine_similarity
 
 __all__ = ["SmilingPhoto", "align_neutral", "score_smile", "smiling_photo"]
@@ -86,6 +86,8 @@ def score_smile(smiling: SmilingPhoto, rendered: Image, networks: Networks) -> R
         for key, box in (("lpips", smiling.face), ("mouth", smiling.mouth)):
             ours, real = resized_crop(rendered, box), resized_crop(smiling.rgb, box)
             row[key] = lpips_of(ours, real, networks)
+        bare = (resized_crop(over_hull(image, smiling), smiling.face) for image in (rendered, smiling.rgb))
+        row["lpips_hull"] = lpips_of(*bare, networks=networks)
     if networks.sface is not None:
         row["sface"] = cosine_similarity(smiling.embedding, networks.sface.embedding(rendered))
     if networks.blendshapes is not None and smiling.scores is not None:
@@ -93,6 +95,11 @@ def score_smile(smiling: SmilingPhoto, rendered: Image, networks: Networks) -> R
         lost = scores is None
         row["expression"] = NOT_DETECTED if lost else expression_distance(smiling.scores, scores)
     return row
+
+
+def over_hull(image: Image, smiling: SmilingPhoto) -> Image:
+    """Put mid grey outside the face, so that the photos' own background helps nobody."""
+    return np.where(smiling.hull[..., None], image, np.uint8(GREY))
 
 
 def resized_crop(image: Image, box: Box) -> UInt8[np.ndarray, "s s 3"]:

@@ -19,7 +19,7 @@ NEUTRAL_PHOTO, SMILING_PHOTO = "neutral photo", "smiling photo"
 def figures_of(setting: Setting) -> list[Figure]:
     """What the keys of rows mean."""
     names = setting.networks.names()
-    background = "the real photo's background is compared with mid grey"
+    background = "the photo's background against the grey of renderings; both photos share theirs"
     display = "sRGB display values -1..1"
     made = [
         Figure(
@@ -29,6 +29,11 @@ def figures_of(setting: Setting) -> list[Figure]:
         Figure(
             "mouth", "LPIPS mouth", "", "low", names.get("lpips", ""), "box around the mouth, 256 px",
             background, display, "version 0.1",
+        ),
+        Figure(
+            "lpips_hull", "LPIPS inside the face", "", "low", names.get("lpips", ""),
+            "box of the face's outline, 256 px", "both sides mid grey outside the face's hull", display,
+            "version 0.1; without the background that the neutral photo shares with the smiling one",
         ),
         Figure("psnr", "PSNR face", "dB", mask="convex hull of the face's outline in the smiling photo"),
         Figure(
@@ -50,6 +55,7 @@ def figures_of(setting: Setting) -> list[Figure]:
     needed = {
         "lpips": "lpips",
         "mouth": "lpips",
+        "lpips_hull": "lpips",
         "sface": "sface",
         "identity": "identity",
         "expression": "expression",
@@ -63,7 +69,7 @@ def report_of(
 ) -> Report:  # fmt: skip
     """Rows by contestant and person, groups of people, and the sheet."""
     report = Report("smile", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
-    report.main = ("lpips", "mouth", "psnr", "sface", "identity", "expression", "rim")
+    report.main = ("lpips", "lpips_hull", "mouth", "psnr", "sface", "identity", "expression", "rim")
     for name, by_contestant in found.items():
         for contestant, measured in by_contestant.items():
             report.add(contestant, name, measured.rows)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.evaluate.reference import shared_networks
 
 from headcast.evaluate.compare import Comparer, face_square
 from headcast.evaluate.networks import Networks, dlib_identity
@@ -54,3 +55,16 @@ def test_the_square_around_a_face() -> None:
     assert square.shape == (64, 64, 3) and (square == 200).all()
     points += 45  # past the right edge
     assert (face_square(rgb, points, 64)[:, -6:] == 128).all()
+
+
+def test_the_users_networks_add_their_figures(demo_photo: Path, shared: Path) -> None:
+    networks = shared_networks(shared)
+    rgb = load_image(demo_photo).rgb
+    with Comparer(networks, {"face": ""}) as comparer:
+        truth = comparer.truth(rgb, "demo")
+        same, mirrored, lost = (
+            comparer.compare(truth, image) for image in (rgb, np.ascontiguousarray(rgb[:, ::-1]), rgb * 0)
+        )
+    assert same["expression"] == 0 and same["sface"] == pytest.approx(1, abs=1e-5) and same["lpips"] == 0
+    assert mirrored["expression"] > 0.001 and 0.3 < mirrored["sface"] < 0.999
+    assert (lost["expression"], lost["sface"], lost["lost"]) == (1, 0, 1) and lost["lpips"] > 0.3

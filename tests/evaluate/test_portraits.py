@@ -15,7 +15,7 @@ from headcast import api
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.source import SourceView
 from headcast.camera import Camera
-from headcast.evaluate.data import photos_in, tone_thirds
+from headcast.evaluate.data import photos_in
 from headcast.evaluate.networks import load_networks
 from headcast.evaluate.portraits import OBSERVED, Options
 from headcast.evaluate.protocols import evaluate
@@ -67,13 +67,6 @@ def test_the_face_lies_inside_of_the_head(mesh: MeshAvatar) -> None:
         face, inside = face_in_view(mesh, yaw, 0.0, {}, image), eroded_silhouette(image)
         assert 300 < face.sum() < inside.sum() < (image[..., 3] > 127).sum()
         assert (face & ~inside).sum() < 0.05 * face.sum()
-
-
-def test_thirds_of_skin_tone() -> None:
-    thirds = tone_thirds({f"p{k}": float(k) for k in range(6)})
-    assert thirds["skin tone: darkest third"] == ["p0", "p1"]
-    assert thirds["skin tone: lightest third"] == ["p4", "p5"]
-    assert not tone_thirds({"a": 1.0, "b": 2.0})
 
 
 def test_a_portrait_is_measured_once(

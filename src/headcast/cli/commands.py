@@ -302,7 +302,7 @@ class Evaluate:
     pairs: str = ""
     """cross-reenactment: source:driver,... by name; by default each clip is driven by the next."""
     lpips: File = None
-    """Your weights of torchvision's alexnet or vgg16: adds LPIPS."""
+    """Your weights of torchvision's alexnet or vgg16, or an .npz with AlexNet and heads: adds LPIPS."""
     lpips_heads: File = None
     """LPIPS's heads (alex.pth or vgg.pth of the lpips package); by default from an installed package."""
     arcface: File = None
@@ -311,6 +311,12 @@ class Evaluate:
     """Your copy of pytorch-fid's Inception weights: adds FID and KID on its features."""
     i3d: File = None
     """Your copy of pytorch-i3d's rgb_imagenet.pt: adds FVD."""
+    sface: File = None
+    """Your sface.onnx of OpenCV Zoo: adds SFace cosine, with --yunet."""
+    yunet: File = None
+    """Your yunet.onnx of OpenCV Zoo, the detector that aligns faces for SFace."""
+    blendshapes: File = None
+    """Your face_landmarker.task of MediaPipe: adds expression distance."""
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"

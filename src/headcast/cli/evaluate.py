@@ -16,6 +16,9 @@ from headcast.errors import HeadcastError
 
 __all__ = ["evaluate_form", "run_evaluate", "run_protocol"]
 
+REAL_PEOPLE = ("multiview", "smile")
+"""Protocols whose networks are looked for beside the data, when no option names them."""
+
 
 def evaluate_form(arguments: list[str]) -> Form:
     """Return the form of ``headcast evaluate``: common flags, and those of ``--protocol``."""
@@ -50,6 +53,7 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
     Raises:
         HeadcastError: what the user can mend.
     """
+    from headcast.evaluate.metric_files import METRIC_FILES, find_metric_files
     from headcast.evaluate.networks import load_networks
     from headcast.evaluate.protocols import check_places, evaluate, needs_data
     from headcast.evaluate.setting import Setting
@@ -65,9 +69,12 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
     check_places(data, out)
     device = pick_device(command.device)
     with Bar() as bar:
+        given = {name: getattr(command, name) for name in METRIC_FILES}
+        metric_files = find_metric_files(command.data, given) if command.protocol in REAL_PEOPLE else given
         networks = load_networks(
-            device, command.lpips, command.lpips_heads, command.arcface, command.inception, command.i3d
-        )
+            device, lpips_heads=command.lpips_heads, arcface=command.arcface, inception=command.inception,
+            i3d=command.i3d, **metric_files,
+        )  # fmt: skip
         setting = Setting(
             subjects=listed(command.subjects), data=data, out=out,
             networks=networks, device=device, seed=command.seed, frames=command.frames,

@@ -15,6 +15,7 @@ from headcast.evaluate.catalogue import AT, REGIONS, ROOM, SQUARE, comparison_fi
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import Networks
 from headcast.evaluate.report import Row
+from headcast.metrics.blendshapes import expression_distance
 from headcast.metrics.face import akd, face_mask, iris_distance
 from headcast.metrics.features import to_input
 from headcast.metrics.figure import Figure
@@ -96,6 +97,9 @@ class Comparer:
         found = {i.key: i.descriptor(rgb, points) for i in self.networks.identities}
         if self.networks.encoder:
             found["embedding"] = self.embedded(cut, points)
+        scores = self.networks.blendshapes.scores(rgb) if self.networks.blendshapes else None
+        if scores is not None:
+            found["expression"] = scores
         return Truth(name, rgb, cut, points, matte, {"face": face, **(regions or {})}, found)
 
     def compare(self, truth: Truth, picture: UInt8[np.ndarray, "h w c"] | None) -> Row:
@@ -114,7 +118,14 @@ class Comparer:
         row["sharpness"] = relative_sharpness(truth.rgb, fake, truth.regions["face"])
         row |= self.distances(truth, fake)
         found = self.landmarks.points(fake)
-        keys = ("akd", "akd_px", "lost", "embedding", *(i.key for i in self.networks.identities))
+        keys = (
+            "akd",
+            "akd_px",
+            "lost",
+            "embedding",
+            "expression",
+            *(i.key for i in self.networks.identities),
+        )
         row |= (
             {k: self.lost[k] for k in keys if k in self.lost}
             if found is None
@@ -163,6 +174,12 @@ class Comparer:
         away = akd(truth.points, found)
         pixels = away / 100 * iris_distance(truth.points) * AT / max(fake.shape[:2])
         row: Row = {"akd": away, "akd_px": pixels, "lost": 0.0}
+        if self.networks.blendshapes is not None and "expression" in truth.descriptors:
+            scores = self.networks.blendshapes.scores(fake)
+            real = truth.descriptors["expression"]
+            row["expression"] = (
+                self.lost["expression"] if scores is None else expression_distance(real, scores)
+            )
         return row | self.identity(truth.descriptors, fake, found)
 
     def identity(

@@ -12,9 +12,11 @@ import numpy as np
 from headcast.drive import is_video
 from headcast.errors import HeadcastError
 
-__all__ = ["clips_in", "groups_of", "people_in", "photos_in", "stamp_of", "tone_thirds"]
+__all__ = ["clips_in", "groups_of", "people_in", "photos_in", "skin_thirds", "stamp_of"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+
+THIRDS = ("darkest", "middle", "lightest")
 
 
 def clips_in(data: Path) -> dict[str, Path]:
@@ -104,13 +106,13 @@ def groups_of(data: Path, items: list[str]) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
-def tone_thirds(tones: Mapping[str, float]) -> dict[str, list[str]]:
-    """Items by thirds of their skin tone (degrees ITA: larger is lighter); nothing for fewer than three."""
-    if len(tones) < 3:
-        return {}
-    low, high = np.percentile(list(tones.values()), [100 / 3, 200 / 3])
-    found: dict[str, list[str]] = {}
-    for item, tone in tones.items():
-        name = "darkest" if tone < low else "lightest" if tone > high else "middle"
-        found.setdefault(f"skin tone: {name} third", []).append(item)
-    return dict(sorted(found.items()))
+def skin_thirds(angles: Mapping[str, float]) -> dict[str, list[str]]:
+    """Thirds of people by individual typology angle (degrees), from dark to light; each names its range."""
+    order = sorted(angles, key=lambda name: angles[name])
+    found = {}
+    for label, part in zip(THIRDS, np.array_split(np.array(order, object), len(THIRDS)), strict=True):
+        people = [str(name) for name in part]
+        if people:
+            low, high = angles[people[0]], angles[people[-1]]
+            found[f"skin: {label} third ({low:.0f}° to {high:.0f}° ITA)"] = people
+    return found

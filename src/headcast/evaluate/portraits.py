@@ -17,7 +17,7 @@ from headcast import api
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer, Truth
 from headcast.evaluate.contestants import Contestant, contestants
-from headcast.evaluate.data import groups_of, photos_in, stamp_of, tone_thirds
+from headcast.evaluate.data import groups_of, photos_in, skin_thirds, stamp_of
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmark_errors import landmark_errors, landmark_figures
 from headcast.evaluate.report import Report, Row
@@ -107,7 +107,7 @@ def measure(setting: Setting) -> Report:
             if len(report.sheet) < SHOWN:
                 report.sheet.append(sheet_line(store, name, [c.name for c in who]))
     tones = {i: rows[0]["tone"] for i, rows in report.rows.get(OBSERVED, {}).items()}
-    report.groups = groups_of(setting.data, report.items()) | tone_thirds(tones)
+    report.groups = groups_of(setting.data, report.items()) | skin_thirds(tones)
     return report
 
 

@@ -22,6 +22,8 @@ PROTOCOLS: dict[str, str] = {
     "portraits": "headcast.evaluate.portraits",
     "synthetic": "headcast.evaluate.synthetic",
     "cost": "headcast.evaluate.cost",
+    "multiview": "headcast.evaluate.multiview",
+    "smile": "headcast.evaluate.smile",
 }
 """Where each protocol's ``measure`` and, perhaps, ``Options`` live; imported when they are asked for. Methods
 declare protocols that measure them alone (see ``protocols``)."""

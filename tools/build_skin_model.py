@@ -57,6 +57,8 @@ def chosen(data: Path, people: int) -> list[Path]:
             w, h = x1 - x0, y1 - y0
             cheeks = image[int(y0 + 0.5 * h) : int(y0 + 0.7 * h), int(x0 + 0.2 * w) : int(x0 + 0.8 * w)]
             rows.append((float(np.median(cheeks)), path))
+    if not rows:
+        raise SystemExit(f"build_skin_model: {data}: no colour portrait of the split 'train'")
     rows.sort(key=lambda r: (r[0], r[1].name))
     light = np.array([r[0] for r in rows])
     rng = np.random.default_rng(SEED)

@@ -24,10 +24,17 @@ def row(number: int, name: str, low: np.ndarray, high: np.ndarray) -> dict[str, 
     """A line of ``portraits_pd.csv`` and of ``portraits.csv`` (both hold what the other lacks)."""
     box = dict(zip(("face_x0", "face_y0", "face_x1", "face_y1"), (*low, *high), strict=True))
     return {
-        "id": name, "split": "train", "bioguide": f"S{number:06d}", "width": SIDE, "height": SIDE, **box,
-        "yaw_deg": 0.0, "black_and_white": "no", "same_photo_as_public_domain": "yes",
+        "id": name,
+        "split": "train",
+        "bioguide": f"S{number:06d}",
+        "width": SIDE,
+        "height": SIDE,
+        **box,
+        "yaw_deg": 0.0,
+        "black_and_white": "no",
+        "same_photo_as_public_domain": "yes",
         "sharpness_half_loss": 4.0,
-    }  # fmt: skip
+    }
 
 
 def write_portraits(folder: Path) -> Path:

@@ -21,9 +21,11 @@ TOOLS = ROOT / "tools"
 IN_BLENDER = {"blender_glb", "blender_uhr"}
 """Run by Blender's Python; their tests are those of the tools that start them."""
 TRIED_ELSEWHERE = {
-    "check_glb": "test_check_glb.py", "build_skin_model": "test_build_skin_model.py",
-    "install": "test_install.py", "build_head_model": "test_build_head_model.py",
-}  # fmt: skip
+    "check_glb": "test_check_glb.py",
+    "build_skin_model": "test_build_skin_model.py",
+    "install": "test_install.py",
+    "build_head_model": "test_build_head_model.py",
+}
 
 
 def names() -> list[str]:
@@ -72,9 +74,11 @@ def test_too_few_faces_for_the_glasses_are_told(tool: Tool, portraits: Path, tmp
 def test_build_hair(tool: Tool, tmp_path: Path) -> None:
     vertices = np.array([[-5.0, 10, 8], [5, 10, 8], [5, 18, 8], [-5, 18, 8]])  # before the head, centimetres
     item = {
-        "fringe/vertices_ict": vertices, "fringe/uv": np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]),
-        "fringe/tris": np.array([[0, 2, 1], [0, 3, 2]]), "fringe/tris_uv": np.array([[0, 2, 1], [0, 3, 2]]),
-    }  # fmt: skip
+        "fringe/vertices_ict": vertices,
+        "fringe/uv": np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]),
+        "fringe/tris": np.array([[0, 2, 1], [0, 3, 2]]),
+        "fringe/tris_uv": np.array([[0, 2, 1], [0, 3, 2]]),
+    }
     np.savez(tmp_path / "hair.npz", names=np.array(["fringe"]), kinds=np.array(["hair"]), **item)
     tool("build_hair", tmp_path / "hair.npz", "-o", tmp_path / "hair.safetensors")
     tensors, metadata, _ = load_tensors(tmp_path / "hair.safetensors")
@@ -106,18 +110,50 @@ def test_people_and_the_ablation_on_them(tool: Tool, tmp_path: Path) -> None:
 
     people = tmp_path / "people"
     tool(
-        "build_portrait4d_people", "--out", people, "--people", 2, "--views", 2, "--size", 64, "--still-neck",
-        "--apart", 2.5, "--device", "cpu",
-    )  # fmt: skip
+        "build_portrait4d_people",
+        "--out",
+        people,
+        "--people",
+        2,
+        "--views",
+        2,
+        "--size",
+        64,
+        "--still-neck",
+        "--apart",
+        2.5,
+        "--device",
+        "cpu",
+    )
     assert load_tensors(people / "00000.safetensors")[0]
     recipe = recipe_class("portrait4d.static")(size="tiny")
     static = tmp_path / "static.safetensors"
     save_tensors(static, recipe.shipped(recipe.networks(2)), {})
     tool(
-        "ablate_portrait4d", "--static", static, "--folder", people, "--test", people, "--out", tmp_path,
-        "--steps", 1, "--seeds", 1, "--people", 1, "--most", 1, "--size", "tiny", "--only", "full",
-        "--device", "cpu",
-    )  # fmt: skip
+        "ablate_portrait4d",
+        "--static",
+        static,
+        "--folder",
+        people,
+        "--test",
+        people,
+        "--out",
+        tmp_path,
+        "--steps",
+        1,
+        "--seeds",
+        1,
+        "--people",
+        1,
+        "--most",
+        1,
+        "--size",
+        "tiny",
+        "--only",
+        "full",
+        "--device",
+        "cpu",
+    )
     table = (tmp_path / "ablation.md").read_text().splitlines()
     assert table[2].startswith("| full (full) |") and "nan" not in table[2]
 

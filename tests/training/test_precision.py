@@ -135,9 +135,14 @@ def test_without_native_bf16_auto_computes_in_float32(tmp_path: Path) -> None:
         pytest.skip("this processor has no vector instructions to leave out")
     words = ["steps=2", "size=12", "images=2", "width=4", "precision=auto", "picture_every=0", "device=cpu"]
     run = subprocess.run(
-        command("toy", tmp_path, *words), cwd=ROOT, env={**environment(), "ONEDNN_MAX_CPU_ISA": "AVX2"},
-        capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
+        command("toy", tmp_path, *words),
+        cwd=ROOT,
+        env={**environment(), "ONEDNN_MAX_CPU_ISA": "AVX2"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     assert "using float32" in run.stderr and state(tmp_path)["precision"]["bf16_over_32"] > 1.5
 

@@ -205,3 +205,18 @@ def test_images_are_judged_by_region_and_against_each_other() -> None:
     with pytest.raises(SystemExit, match="pixels"):
         judge.score(truth, rendering[:32])
     assert "source" in VIEWS
+
+
+def test_the_run_of_all_benchmarks_leaves_it_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import __main__ as every
+
+    ran: list[str] = []
+
+    def stub(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ran.append(command[-1].removeprefix("benchmarks."))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(every.subprocess, "run", stub)
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    assert every.main() == 0
+    assert "avatar" in ran and not {"against", "versions", "harness"} & set(ran)

@@ -13,7 +13,7 @@ __all__ = ["VIEWS", "Work", "render_command", "works"]
 HERE = Path(__file__).resolve().parent
 STEPS = 100
 """Frames of ``Runtime.step``."""
-SPLATS, SPLAT_ROUNDS = 30_000, 40
+SPLATS, SPLAT_ROUNDS = 30_000, 100
 """Gaussians that are rendered, and how often, forward and backward."""
 VIEWS: dict[str, tuple[str, ...]] = {
     "source": ("--view", "source"),

@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=16)
     parser.add_argument("--encoder", default="", help="weights of portrait4d.encoder to begin with")
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--precision", default="32", choices=("32", "bf16"))
+    parser.add_argument("--precision", default="32", choices=("auto", "32", "bf16"))
     parser.add_argument("--size", default="small", choices=("small", "tiny"))
     parser.add_argument("--only", nargs="*", help="some of them: the paper's letters, full, differences")
     parser.add_argument("--device", default="auto")

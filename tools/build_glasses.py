@@ -1,4 +1,4 @@
-"""Learns the glasses classifier: python tools/build_glasses.py ../shared/data
+"""Learns the glasses classifier: python tools/build_glasses.py ../shared/data [--labels CSV] [-o FILE]
 
 Logistic regression on edge directions around the eyes of public-domain portraits of the ``train`` split,
 labelled by eye in glasses_labels.csv. Writes src/headcast/weights/glasses.safetensors and its card.
@@ -6,6 +6,7 @@ labelled by eye in glasses_labels.csv. Writes src/headcast/weights/glasses.safet
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import sys
@@ -50,22 +51,27 @@ def mirrored(x: np.ndarray) -> np.ndarray:
     return cells[:, :, ::-1][..., (-np.arange(BINS)) % BINS].reshape(len(x), -1)
 
 
-def rates(score: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Precision and recall at zero."""
+def rates(score: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
+    """Precision and recall at zero; None where there is nothing to take the share of."""
+
+    def share(x: np.ndarray) -> float | None:
+        return round(float(x.mean()), 3) if len(x) else None
+
     said = score > 0
     return {
         "n": len(truth),
         "positives": int(truth.sum()),
-        "precision": round(float(truth[said].mean()), 3),
-        "recall": round(float(said[truth].mean()), 3),
+        "precision": share(truth[said]),
+        "recall": share(said[truth]),
     }
 
 
-def main(data: Path) -> None:
-    """Trains, measures, writes."""
-    table = csv.DictReader(Path(__file__).with_name("glasses_labels.csv").open())
-    labels = {r["id"]: r["glasses"] == "yes" for r in table}
-    detector = FaceDetector()
+def features(data: Path, labels: dict[str, bool], detector: FaceDetector) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, f) and truth (n,) of the labelled portraits in which a face is found.
+
+    Raises:
+        SystemExit: too few for ``FOLDS`` folds, or all with the same label.
+    """
     rows, truth = [], []
     for name, worn in labels.items():
         rgb = load_image(find(data, name), max_side=1024).rgb
@@ -73,17 +79,45 @@ def main(data: Path) -> None:
         if found:
             rows.append(strip_features(eye_strip(rgb, found[0].points)))
             truth.append(worn)
-    x, y = np.stack(rows).astype(np.float64), np.array(truth)
+    if len(rows) < FOLDS or len(set(truth)) < 2:
+        raise SystemExit(
+            f"build_glasses: {len(rows)} faces found; at least {FOLDS} with both labels are needed"
+        )
+    return np.stack(rows).astype(np.float64), np.array(truth)
+
+
+def held_out_scores(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Scores (n,) of each portrait by a classifier of the other folds."""
     held = np.zeros(len(y))
     order = np.random.default_rng(0).permutation(len(y)) % FOLDS
     for k in range(FOLDS):
         a = order != k
-        w, b = fit(np.r_[x[a], mirrored(x[a])], np.r_[y[a], y[a]])
-        held[~a] = x[~a] @ ((w + mirrored(w[None])[0]) / 2) + b
+        w, b = fit_symmetric(x[a], y[a])
+        held[~a] = x[~a] @ w + b
+    return held
+
+
+def fit_symmetric(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
+    """``fit`` with mirrored copies, and weights that score a strip and its mirror image alike."""
     w, b = fit(np.r_[x, mirrored(x)], np.r_[y, y])
-    w = (w + mirrored(w[None])[0]) / 2
+    return (w + mirrored(w[None])[0]) / 2, b
+
+
+def main() -> None:
+    """Trains, measures, writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--labels", type=Path, default=Path(__file__).with_name("glasses_labels.csv"))
+    parser.add_argument("-o", "--output", type=Path, default=weights_path("glasses"))
+    options = parser.parse_args()
+    data = options.data
+    labels = {r["id"]: r["glasses"] == "yes" for r in csv.DictReader(options.labels.open())}
+    detector = FaceDetector()
+    x, y = features(data, labels, detector)
+    held = held_out_scores(x, y)
+    w, b = fit_symmetric(x, y)
     tensors = {"weights": torch.from_numpy(w).float(), "bias": torch.tensor(b, dtype=torch.float32)}
-    save_tensors(weights_path("glasses"), tensors, {"tool": "tools/build_glasses.py"})
+    save_tensors(options.output, tensors, {"tool": "tools/build_glasses.py"})
     groups = {r["id"]: r["glasses"] == "yes" for r in csv.DictReader((data / "groups.csv").open())}
     scores = []
     for name in groups:
@@ -100,9 +134,9 @@ def main(data: Path) -> None:
         "tool": "tools/build_glasses.py",
         "figures": figures,
     }
-    weights_path("glasses").with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+    options.output.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -1,6 +1,6 @@
 """Learns the low-rank skin model from the `train` portraits (public domain only) in the head's current UV.
 
-    python tools/build_skin_model.py ../shared/data [--people 160] [--components 28] [--size 256]
+    python tools/build_skin_model.py ../shared/data [--people 160] [--components 28] [--size 256] [-o FILE]
 
 Every portrait is fitted, unprojected into UV and de-lit; hair, glasses, clothes and slanted views are left
 out. Mirrored copies double the data. Missing texels are first carried over the mesh, then imputed by the
@@ -20,20 +20,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from headcast.methods.fit.complete import EPS, carried
+from headcast.methods.fit.look import Look, look
+from headcast.methods.fit.surface import Graph, graph_of
+from headcast.methods.fit.texels import Texels, gather, texels_of
 
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.skin import uv_key
-from headcast.methods.fit.complete import EPS, carried
-from headcast.methods.fit.look import look
-from headcast.methods.fit.surface import graph_of
-from headcast.methods.fit.texels import Texels, gather, texels_of
 from headcast.observe.observe import observe_photo
 from headcast.weights import save_tensors, weights_path
 
 SEED = 0
 ROUNDS = 10
 ROBUST = 0.35
+MAX_LANDMARK_ERROR = 2.0  # % of the iris distance: worse fits are left out
+MAX_ALBEDO = 1.5  # linear; brighter is gloss
 
 
 def chosen(data: Path, people: int) -> list[Path]:
@@ -55,6 +57,8 @@ def chosen(data: Path, people: int) -> list[Path]:
             w, h = x1 - x0, y1 - y0
             cheeks = image[int(y0 + 0.5 * h) : int(y0 + 0.7 * h), int(x0 + 0.2 * w) : int(x0 + 0.8 * w)]
             rows.append((float(np.median(cheeks)), path))
+    if not rows:
+        raise SystemExit(f"build_skin_model: {data}: no colour portrait of the split 'train'")
     rows.sort(key=lambda r: (r[0], r[1].name))
     light = np.array([r[0] for r in rows])
     rng = np.random.default_rng(SEED)
@@ -65,7 +69,11 @@ def chosen(data: Path, people: int) -> list[Path]:
 
 
 def samples(paths: list[Path], head: HeadModel, texels: Texels) -> tuple[np.ndarray, np.ndarray]:
-    """Log albedo (N, n, 3) and weights (N, n) of every portrait that can be fitted."""
+    """Log albedo (N, n, 3) and weights (N, n) of every portrait that can be fitted.
+
+    Raises:
+        SystemExit: none can be.
+    """
     values, weights = [], []
     graph = graph_of(head, head.neutral.numpy())
     for k, path in enumerate(paths):
@@ -74,19 +82,31 @@ def samples(paths: list[Path], head: HeadModel, texels: Texels) -> tuple[np.ndar
         except HeadcastError as e:
             sys.stderr.write(f"left out: {e}\n")
             continue
-        if observation.landmark_error > 2.0 or observation.light is None:
+        if observation.landmark_error > MAX_LANDMARK_ERROR or observation.light is None:
+            sys.stderr.write(f"left out: {path}: landmarks {observation.landmark_error:.1f} % off\n")
             continue
-        seen, evidence = (x := look(observation, head, texels)).seen, x.evidence
-        skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
-        weight = evidence.trust * evidence.label[:, 0] ** 3 * (1 - seen.glasses) * skin
-        log = np.log(np.clip(evidence.albedo, 0, 1.5) + EPS)
-        ones = np.ones_like(evidence.plain)
-        far = carried(head, texels, evidence, graph, 0, log, evidence.plain * ones)
-        values.append((weight[:, None] * log + (1 - weight[:, None]) * far).astype(np.float32))
-        weights.append(weight.astype(np.float32))
+        log, weight = log_albedo(look(observation, head, texels), head, texels, graph)
+        values.append(log)
+        weights.append(weight)
         if k % 20 == 0:
             sys.stderr.write(f"{k}/{len(paths)}\n")
+    if not values:
+        raise SystemExit(
+            "build_skin_model: no portrait could be fitted; give another folder or more --people"
+        )
     return np.stack(values), np.stack(weights)
+
+
+def log_albedo(one: Look, head: HeadModel, texels: Texels, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
+    """Log albedo (n, 3) of a portrait, diffused over the mesh where it shows no skin, and weights (n,)."""
+    evidence = one.evidence
+    skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
+    weight = evidence.trust * evidence.label[:, 0] ** 3 * (1 - one.seen.glasses) * skin
+    log = np.log(np.clip(evidence.albedo, 0, MAX_ALBEDO) + EPS)
+    known = evidence.trust * evidence.plain * evidence.square * evidence.label[:, 0] ** 2
+    far = carried(head, texels, graph, log, known)
+    filled = weight[:, None] * log + (1 - weight[:, None]) * far
+    return filled.astype(np.float32), weight.astype(np.float32)
 
 
 def mirror_of(head: HeadModel, texels: Texels) -> np.ndarray:
@@ -119,39 +139,46 @@ def factorize(x: np.ndarray, w: np.ndarray, k: int) -> tuple[np.ndarray, np.ndar
     return mean, components.reshape(k, *x.shape[1:]), history
 
 
+def model_of(
+    x: np.ndarray, w: np.ndarray, head: HeadModel, texels: Texels, components: int
+) -> tuple[dict[str, torch.Tensor], list[float]]:
+    """Tensors of the model's file from log albedo and weights, mirrored copies added; explained variance."""
+    mirrored = mirror_of(head, texels)
+    x, w = np.concatenate([x, x[:, mirrored]]), np.concatenate([w, w[:, mirrored]])
+    skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
+    mean, basis, history = factorize(x[:, skin], w[:, skin], min(components, len(x) - 1))
+    inside = np.zeros(texels.size**2, bool)
+    inside[texels.index[skin]] = True
+    order = np.argsort(texels.index[skin])
+    scale = np.abs(basis).max((1, 2)) / 127
+    return {
+        "mean": torch.from_numpy(mean[order]).half(),
+        "components": torch.from_numpy(np.round(basis[:, order] / scale[:, None, None])).to(torch.int8),
+        "scale": torch.from_numpy(scale).float(),
+        "inside": torch.from_numpy(inside.reshape(texels.size, texels.size)),
+    }, history
+
+
 def main() -> None:
-    """Builds and writes weights/skin.safetensors and its card."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Builds and writes the model and its card."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--people", type=int, default=160)
     parser.add_argument("--components", type=int, default=28)
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("-o", "--output", type=Path, default=weights_path("skin"))
     args = parser.parse_args()
     start = time.time()
     torch.manual_seed(SEED)
     head = HeadModel.load()
     texels = texels_of(head, args.size)
-    paths = chosen(args.data, args.people)
     with torch.no_grad():
-        x, w = samples(paths, head, texels)
-    mirrored = mirror_of(head, texels)
-    x, w = np.concatenate([x, x[:, mirrored]]), np.concatenate([w, w[:, mirrored]])
-    skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
-    mean, components, history = factorize(x[:, skin], w[:, skin], args.components)
-    inside = np.zeros(args.size**2, bool)
-    inside[texels.index[skin]] = True
-    order = np.argsort(texels.index[skin])
-    scale = np.abs(components).max((1, 2)) / 127
-    tensors = {
-        "mean": torch.from_numpy(mean[order]).half(),
-        "components": torch.from_numpy(np.round(components[:, order] / scale[:, None, None])).to(torch.int8),
-        "scale": torch.from_numpy(scale).float(),
-        "inside": torch.from_numpy(inside.reshape(args.size, args.size)),
-    }
+        x, w = samples(chosen(args.data, args.people), head, texels)
+    tensors, history = model_of(x, w, head, texels, args.components)
     meta = {"name": "headcast-skin-v1", "uv": uv_key(head), "head": head.hash}
-    save_tensors(weights_path("skin"), tensors, {"skin": json.dumps(meta)})
+    save_tensors(args.output, tensors, {"skin": json.dumps(meta)})
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     card = {
         "name": meta["name"],
@@ -162,15 +189,15 @@ def main() -> None:
         "seed": SEED,
         "head": head.hash,
         "uv": meta["uv"],
-        "trained_on": f"{len(x) // 2} public-domain portraits (official portraits of members of the US "
+        "trained_on": f"{len(x)} public-domain portraits (official portraits of members of the US "
         "Congress; split 'train'), each also mirrored",
         "size": args.size,
-        "components": args.components,
+        "components": len(tensors["components"]),
         "seconds": round(time.time() - start),
         "explained": [round(h, 4) for h in history],
         "limits": "few people, mostly older and of light skin; chosen evenly over lightness",
     }
-    weights_path("skin").with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+    args.output.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     sys.stderr.write(json.dumps(card, indent=1) + "\n")
 
 

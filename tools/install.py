@@ -1,4 +1,4 @@
-"""Fills a virtual environment for this repository (``make setup``): ``install.py VENV [EXTRAS]``.
+"""Fills a virtual environment for this repository (``make setup``): ``install.py VENV [EXTRAS ...]``.
 
 Two traps are stepped around. A plain ``pip install torch`` may resolve to gigabytes of CUDA packages: the
 index named by the variable TORCH_INDEX is used when set, and a torch that is already there is kept. MediaPipe
@@ -8,6 +8,7 @@ takes its place, and jax, jaxlib and sentencepiece, which MediaPipe lists but do
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -124,15 +125,21 @@ def requirements(extras: list[str]) -> list[str]:
     return [r for r in wanted if not re.match(r"(torch|mediapipe)\b", r)] + MEDIAPIPE_NEEDS
 
 
-def main(folder: Path, extras: list[str]) -> None:
-    """Makes the environment as described, unless nothing changed since it was made."""
+def state_key(extras: list[str]) -> str:
+    """Hash of all that decides what is installed."""
     sources = [CONSTRAINTS, ROOT / "pyproject.toml", Path(__file__)]
     key = hashlib.sha256(b"".join(p.read_bytes() for p in sources))
     key.update(
         repr((sys.version_info[:2], sorted(extras), str(ROOT), os.environ.get("TORCH_INDEX"))).encode()
     )
+    return key.hexdigest()
+
+
+def main(folder: Path, extras: list[str]) -> None:
+    """Makes the environment as described, unless nothing changed since it was made."""
+    key = state_key(extras)
     stamp = folder / ".headcast-setup"
-    if stamp.is_file() and stamp.read_text() == key.hexdigest():
+    if stamp.is_file() and stamp.read_text() == key:
         return
     environment = Environment(folder)
     install_torch(environment)
@@ -142,8 +149,12 @@ def main(folder: Path, extras: list[str]) -> None:
     environment.install("--no-deps", f"mediapipe=={MEDIAPIPE}")
     environment.install("--no-deps", "-e", str(ROOT))
     say(environment.run("-c", CHECK).strip())
-    stamp.write_text(key.hexdigest())
+    stamp.write_text(key)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [e for e in ",".join(sys.argv[2:]).split(",") if e])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="VENV")
+    parser.add_argument("extras", nargs="*", help="of pyproject.toml, by blanks or commas")
+    given = parser.parse_args()
+    main(given.folder, [e for e in ",".join(given.extras).split(",") if e])

@@ -1,6 +1,7 @@
 """Learns how identities of real people scatter: a mean and a covariance, ``weights/identity.safetensors``.
 
     python tools/learn_identities.py ../shared/data [--people 300] [--known 400] [--cache private/fits.npz]
+        [-o FILE]
 
 The head is fitted to colour portraits of the `train` split that are in the public domain, one a person. A fit
 shrinks what landmarks don't tell towards the head model's own prior N(0, 1); how much is measured on known
@@ -143,6 +144,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--known", type=int, default=400)
     parser.add_argument("--cache", type=Path, help="npz of the fits, to go on without fitting again")
+    parser.add_argument("-o", "--output", type=Path, default=weights_path("identity"))
     args = parser.parse_args()
     start, head = time.time(), HeadModel.load()
     cached = bool(args.cache and args.cache.is_file())
@@ -152,6 +154,10 @@ def main() -> None:
     else:
         fitter = Fitter(head)
         found = fit_all(chosen(args.data, args.people), fitter)
+        if not found:
+            raise SystemExit(
+                f"learn_identities: {args.data}: no portrait of the split 'train' could be fitted"
+            )
         fits = np.stack([f.fit.shared.identity for f in found])
         errors = np.array([f.fit.error for f in found])
         truth, again = known_again(found, fitter, args.known)
@@ -163,7 +169,7 @@ def main() -> None:
     deviations = np.sqrt(np.linalg.eigvalsh(cov))
     tensors = {"mean": torch.from_numpy(mean).float(), "covariance": torch.from_numpy(cov).float()}
     meta = {"name": "headcast-identity-1", "head": head.hash}
-    save_tensors(weights_path("identity"), tensors, {"identity": json.dumps(meta)})
+    save_tensors(args.output, tensors, {"identity": json.dumps(meta)})
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -190,7 +196,7 @@ def main() -> None:
         "synthetic heads take proportions of women and men from the head model's sex direction instead",
         **({"fits": "made before (--cache)"} if cached else {"seconds": round(time.time() - start)}),
     }
-    weights_path("identity").with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+    args.output.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     print(json.dumps(card, indent=1), file=sys.stderr)
 
 

@@ -1,13 +1,11 @@
 """Learns where on the neutral head MediaPipe's 478 landmarks lie: writes ``weights/landmarks.json``.
 
-    python tools/learn_landmarks.py DATA [--people 350] [--rounds 5]
+    python tools/learn_landmarks.py DATA [--people 350] [--rounds 5] [--out FILE]
 
 DATA holds ``splits.json``, ``portraits`` and ``portraits_pd``; only the ``train`` split is read. Each round
-fits the
-head to every portrait, carries each landmark's median residual back to head space, makes it symmetric, moves
-the
-landmark, and puts it back onto the surface. The scales of the residuals that remain weigh the points in
-every fit.
+fits the head to every portrait, carries each landmark's median residual back to head space, makes it
+symmetric, moves the landmark, and puts it back onto the surface. The scales of the residuals that remain
+weigh the points in every fit. How far points wander on turned heads is learned last.
 """
 
 from __future__ import annotations
@@ -37,14 +35,12 @@ STIFF = (8.0, 3.0, 1.5)
 """Weight of the priors in the first rounds: the points are to move before mean identity and expression do."""
 
 TURNED = 9.0
-"""Degrees from which on a face tells how points wander."""
-
+"""Degrees of yaw from which on a face tells how points wander."""
 DRIFT_ROUNDS = 4
 
 
 def train_faces(data: Path, people: int, cache: Path | None) -> list[Face]:
-    """Detections in the portraits of the train split, the large ones first, then a regular choice of small
-    ones."""
+    """Detections in portraits of the train split: all large ones, and a regular choice of the small ones."""
     ids = json.loads((data / "splits.json").read_text())["train"]
     large, small = ([i for i in ids if i[0] == c] for c in "pg")
     step = max(1, len(small) // max(1, people - len(large)))
@@ -68,8 +64,7 @@ def train_faces(data: Path, people: int, cache: Path | None) -> list[Face]:
 
 
 def back_projected(fit: Fit, detection: Detection, model: LandmarkModel) -> np.ndarray:
-    """(478, 3) residuals detected minus fitted as displacements in the head frame, metres; nan where
-    hidden."""
+    """(478, 3) residuals detected minus fitted, as displacements in the head frame, metres; nan if hidden."""
     r = detection.points - fit.points
     depth = -float(fit.params.translation[2])
     per_pixel = depth / float(fit.camera.K[0, 0])
@@ -115,14 +110,13 @@ def learn(head: HeadModel, table: dict, faces: list[Face], rounds: int) -> dict:
     return table
 
 
-def learn_drift(head: HeadModel, table: dict, faces: list[Face], rounds: int) -> dict:
+def learn_drift(head: HeadModel, table: dict, turned: list[Face], rounds: int) -> dict:
     """The table with how far points wander on turned heads: ``drift478``, metres by the sine of the yaw.
 
-    Least squares through zero over the turned faces, those turned right mirrored, strays left out; each
+    Least squares through zero over turned faces, those turned right mirrored, strays left out; each
     round fits the heads with the drift found so far and adds what is left.
     """
     flip = np.array([-1.0, 1.0, 1.0])
-    turned = [f for f in faces if abs(f[0].yaw) > TURNED]
     drift = np.zeros((478, 3))
     for turn in range(rounds):
         model = replace(LandmarkModel.of(head, table), drift=drift)
@@ -158,12 +152,20 @@ def main() -> None:
     )
     parser.add_argument("--drift-only", action="store_true", help="keep the points, learn their drift")
     parser.add_argument("--out", type=Path, default=weights_path("landmarks").with_suffix(".json"))
+    parser.add_argument(
+        "--turned", type=float, default=TURNED, help="degrees from which faces tell the drift"
+    )
     args = parser.parse_args()
     faces = train_faces(args.data, args.people, args.cache)
+    turned = [f for f in faces if abs(f[0].yaw) > args.turned]
+    if not turned:
+        raise SystemExit(
+            f"learn_landmarks: no face is turned by more than {args.turned}°; give more --people"
+        )
     head, table = HeadModel.load(), landmark_table()
     if not args.drift_only:
         table = learn(head, table, faces, args.rounds)
-    table = learn_drift(head, table, faces, DRIFT_ROUNDS)
+    table = learn_drift(head, table, turned, DRIFT_ROUNDS)
     args.out.write_text(json.dumps(table) + "\n")
 
 

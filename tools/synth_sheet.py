@@ -1,11 +1,12 @@
 """Pictures of docs/synth.md: a contact sheet of people, one of truths, one that shows what is balanced.
 
-python tools/synth_sheet.py -o docs/pictures [--size 256] [--seed 0]
+python tools/synth_sheet.py -o docs/pictures [--size 192] [--seed 0] [--people 40] [--only synth ...]
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -97,19 +98,37 @@ def balanced(config: SynthConfig, seed: int) -> Tensor:
     return rows(torch.cat([b.rgb for b in people(config, seed, np.array(order))]), 6)
 
 
+def contact(size: int, seed: int, count: int) -> Tensor:
+    """A contact sheet of people, eight a row."""
+    config = SynthConfig(size=size, people=4)
+    return rows(torch.cat([b.rgb for b in people(config, seed, np.arange(count))]), min(8, count))
+
+
+def truth_columns(size: int, seed: int) -> Tensor:
+    """Four people, nine truths of each."""
+    config = SynthConfig(size=size, framing=PORTRAIT4D)
+    return rows(truths(people(config, seed, np.arange(40, 44))[0]), 9)
+
+
 def main() -> None:
     """Writes synth.png, synth_truths.png and synth_balance.png."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--people", type=int, default=40, help="on the contact sheet")
+    names = ("synth", "synth_truths", "synth_balance")
+    parser.add_argument("--only", nargs="*", default=names, choices=names)
     args = parser.parse_args()
-    config = SynthConfig(size=args.size, people=4)
-    sheet = rows(torch.cat([b.rgb for b in people(config, args.seed, np.arange(40))]), 8)
-    column = truths(people(SynthConfig(size=args.size, framing=PORTRAIT4D), args.seed, np.arange(40, 44))[0])
     plain = SynthConfig(size=args.size * 3 // 4, framing="front", expression=0.0, background=False)
-    every = {"synth": sheet, "synth_truths": rows(column, 9), "synth_balance": balanced(plain, args.seed)}
-    for name, x in every.items():
+    sheets: dict[str, Callable[[], Tensor]] = {
+        "synth": lambda: contact(args.size, args.seed, args.people),
+        "synth_truths": lambda: truth_columns(args.size, args.seed),
+        "synth_balance": lambda: balanced(plain, args.seed),
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name in args.only:
+        x = sheets[name]()
         save_png(args.out / f"{name}.png", (x.clamp(0, 1) * 255).round().byte().numpy())
 
 

@@ -92,7 +92,11 @@ def command(recipe: str, folder: Path, *pairs: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     """One thread, as in the tests, so that sums are added in the same order; this file is found."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
+    }
 
 
 def interrupt(

@@ -70,7 +70,7 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
     device = pick_device(command.device)
     with Bar() as bar:
         given = {name: getattr(command, name) for name in METRIC_FILES}
-        metric_files = find_metric_files(command.data, given) if command.protocol in REAL_PEOPLE else given
+        metric_files = find_metric_files(data, given) if command.protocol in REAL_PEOPLE else given
         networks = load_networks(
             device, lpips_heads=command.lpips_heads, arcface=command.arcface, inception=command.inception,
             i3d=command.i3d, **metric_files,

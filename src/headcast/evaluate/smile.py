@@ -97,8 +97,8 @@ def _person(
 
 
 def contestant_row(
-    who: Contestant, name: str, front: FrontPhoto, smiling: SmilingPhoto, store: Store, detector: StaticLandmarks,
-    setting: Setting, say: Say,
+    who: Contestant, name: str, front: FrontPhoto, smiling: SmilingPhoto, store: Store,
+    detector: StaticLandmarks, setting: Setting, say: Say,
 ) -> Measured:  # fmt: skip
     """One contestant's row; ``lost`` where no avatar can be made or driven."""
     store.forget_pictures(who.name, name)

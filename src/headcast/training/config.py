@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from headcast.errors import HeadcastError
 
-__all__ = ["Precision", "TrainConfig"]
+__all__ = ["ComputeDtype", "Precision", "TrainConfig"]
 
-Precision = Literal["32", "bf16"]
+ComputeDtype = Literal["32", "bf16"]
+Precision = Literal["auto", ComputeDtype]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class TrainConfig:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N; under torchrun each process takes its own GPU."""
     precision: Precision = "32"
-    """32, or bf16: networks compute in bfloat16 where that is safe, weights stay 32 bits."""
+    """32; bf16: networks compute in bfloat16 where that is safe, weights stay 32 bits; auto: bf16 unless a
+    second of timing on the device finds it slower, which a run that goes on keeps."""
     accumulate: int = 1
     """So many batches make one step."""
     ema: float = 0.999
@@ -53,6 +55,8 @@ class TrainConfig:
         Raises:
             HeadcastError: naming the flag.
         """
+        if self.precision not in get_args(Precision):
+            raise HeadcastError(f"train: --precision must be one of {', '.join(get_args(Precision))}")
         for name in ("accumulate", "log_every"):
             if getattr(self, name) < 1:
                 raise HeadcastError(f"train: --{name.replace('_', '-')} must be at least 1")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from headcast.device import local_device, pick_device
 from headcast.errors import HeadcastError
-from headcast.training.config import TrainConfig
+from headcast.training.config import ComputeDtype, TrainConfig
+from headcast.training.precision import PrecisionChoice, autocast, bf16_time_ratio, faster, remembered
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Engine", "average_gradients", "make_engine"]
+__all__ = ["Engine", "average_gradients", "choose_precision", "make_engine"]
 
 
 @runtime_checkable
@@ -27,6 +28,8 @@ class Engine(Protocol):
     device: torch.device
     rank: int
     world: int
+    dtype: ComputeDtype
+    """What networks compute in; ``auto`` is 32 until the loop has chosen."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision while open."""
@@ -49,11 +52,11 @@ class Plain:
 
     def __init__(self, config: TrainConfig) -> None:
         self.device = pick_device(config.device)
-        self.half = config.precision == "bf16"
+        self.dtype: ComputeDtype = "bf16" if config.precision == "bf16" else "32"
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision while open."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
+        return autocast(self.device, self.dtype)
 
     def backward(self, loss: Tensor) -> None:
         """Gradients of a loss."""
@@ -70,10 +73,11 @@ class OnFabric:
     def __init__(self, config: TrainConfig, fabric: Fabric) -> None:
         self.fabric = fabric
         self.device, self.rank, self.world = fabric.device, fabric.global_rank, fabric.world_size
+        self.dtype: ComputeDtype = "bf16" if config.precision == "bf16" else "32"
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision while open."""
-        return self.fabric.autocast()
+        return autocast(self.device, self.dtype)
 
     def backward(self, loss: Tensor) -> None:
         """Gradients of a loss."""
@@ -109,11 +113,27 @@ def make_engine(config: TrainConfig) -> Engine:
     devices = [device.index or 0] if world == 1 and device.type != "cpu" else local
     fabric = Fabric(
         accelerator=device.type, devices=devices, num_nodes=world // local,
-        strategy="ddp" if world > 1 else "auto",
-        precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+        strategy="ddp" if world > 1 else "auto", precision="32-true",
     )  # fmt: skip
     fabric.launch()
     return OnFabric(config, fabric)
+
+
+def choose_precision(config: TrainConfig, engine: Engine, state: dict[str, Any]) -> PrecisionChoice:
+    """What to compute in: as configured; for ``auto`` as the checkpoint says, else the faster one, timed now.
+
+    All processes choose alike: they have read the same checkpoint, or share the mean of what each measured.
+
+    Args:
+        state: of the checkpoint that the run goes on from; empty for a new run.
+    """
+    if config.precision != "auto":
+        return PrecisionChoice(config.precision, None, engine.device.type)
+    kept = remembered(state, engine.device.type)
+    if kept is not None:
+        return kept
+    ratio = torch.tensor([bf16_time_ratio(engine.device)], device=engine.device)
+    return faster(round(float(engine.mean(ratio)), 3), engine.device.type)
 
 
 def average_gradients(engine: Engine, networks: dict[str, nn.Module]) -> None:

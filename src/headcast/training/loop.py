@@ -16,7 +16,7 @@ from headcast.training.checkpoint import Checkpoint, load_checkpoint, save_check
 from headcast.training.config import TrainConfig
 from headcast.training.data import step_batches
 from headcast.training.ema import averaged, follow
-from headcast.training.engine import Engine, make_engine
+from headcast.training.engine import Engine, choose_precision, make_engine
 from headcast.training.log import Log
 from headcast.training.recipe import Networks, Recipe
 from headcast.training.ship import ship
@@ -103,6 +103,10 @@ class Run:
             gathered = state.get("log", {"sums": {}, "count": 0})
             self.log = Log(folder, config.log_every, self.step, gathered["sums"], gathered["count"])
         self.agree()
+        self.precision = choose_precision(config, self.engine, state)
+        self.engine.dtype = self.precision.dtype
+        if config.precision == "auto" and state.get("precision") != self.precision._asdict():
+            self.notes.append(self.precision.note())
 
     def restore(self, found: Checkpoint) -> dict[str, Any]:
         """Takes a checkpoint's weights, averages and optimizers; gives what else it says."""
@@ -222,7 +226,7 @@ class Run:
         facts = {
             "recipe": self.recipe.name, "seconds": round(self.before + began, 3),
             "settings": settings(self.recipe, self.config),
-            "log": {"sums": self.log.sums, "count": self.log.count},
+            "log": {"sums": self.log.sums, "count": self.log.count}, "precision": self.precision._asdict(),
         }  # fmt: skip
         if self.step != self.saved_at:
             averages = self.averages if self.config.ema else {}
@@ -233,7 +237,7 @@ class Run:
         told = {
             "steps": self.step, "minutes": round((self.before + self.stop.elapsed) / 60, 2),
             "device": self.engine.device.type, "processes": self.engine.world, "log": self.log.latest(),
-            "settings": facts["settings"],
+            "settings": facts["settings"], "precision": self.precision._asdict(),
         }  # fmt: skip
         ship(self.folder, self.recipe.name, tensors, self.recipe.card(), told)
         self.stop.wrote(began)

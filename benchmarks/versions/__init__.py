@@ -1,0 +1,1 @@
+"""Two versions of the whole program, measured in turn: see ``benchmarks/against.py``."""

@@ -1,0 +1,182 @@
+"""Does a change of the code change what headcast makes? Records everything before and after, and compares.
+
+    PYTHONPATH=OLD/src python tools/compare_outputs.py record before [--quick]
+    PYTHONPATH=NEW/src python tools/compare_outputs.py record after [--quick]
+    python tools/compare_outputs.py compare before after [--tolerance 1e-6] [--expect 'train.*: reason']
+
+``record`` runs the headcast that PYTHONPATH names through its commands (and ``headcast.api`` where there is
+none), one process each with one thread. The same command goes on where it stopped; items recorded by
+other code (the package's files are hashed) are recorded anew. ``--only 'render.*,synth.*'`` takes a part. ``--photos``
+names the folder of shared data (training portraits are not part of the project); without it their items are
+skipped. OUT/items holds one file an item; OUT/work-* is what the commands wrote and may be deleted.
+
+``compare`` prints a line an item: largest difference |a - b| / max(1, |a|), where, ok, DIFFERS, MISSING (not
+recorded after), NEW (not recorded before); exit code 1 unless everything is ok, new or expected. Left out are
+``outputs.store.VOLATILE`` keys: dates, durations, versions. It needs no headcast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from outputs.catalogue import Entry, catalogue
+from outputs.difference import difference
+from outputs.inputs import LONDON, PORTRAITS, write_inputs
+from outputs.product import Failed, Product, Skipped
+from outputs.store import code_of, items_of, load, save
+
+DATA = Path(__file__).resolve().parent.parent.parent / "shared/data"
+
+
+def record(out: Path, photos: list[Path], only: str, quick: bool, threads: int) -> int:
+    """Makes and stores what is not stored yet; gives the number of items that failed."""
+    place, code = code_under_test()
+    work = (out / f"work-{code}").resolve()
+    write_inputs(work / "inputs", training_photos(photos))
+    check_same(out / "record.json", threads)
+    product = Product(work, threads)
+    say(f"headcast of {place}, {code}")
+    entries = [e for e in catalogue(product) if (e.quick or not quick) and chosen(e.name, only)]
+    stored = {name for name, path in items_of(out) if code_of(path) == code}
+    todo = [e for e in entries if e.name not in stored]
+    say(f"{len(entries) - len(todo)} of {len(entries)} items are there already")
+    missing = make(todo, product, out, code)
+    say(f"{len(todo) - missing} items recorded in {out}, {missing} not")
+    return missing
+
+
+def code_under_test() -> tuple[str, str]:
+    """Folder of the package that PYTHONPATH names, and a hash of its files."""
+    where = "import headcast, pathlib; print(pathlib.Path(headcast.__file__).parent)"
+    done = subprocess.run([sys.executable, "-c", where], capture_output=True, text=True, check=True)
+    folder, digest = Path(done.stdout.strip()), hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        digest.update(f"{path.relative_to(folder)} ".encode() + path.read_bytes())
+    return str(folder), digest.hexdigest()[:12]
+
+
+def make(todo: list[Entry], product: Product, out: Path, code: str) -> int:
+    """Makes items one after the other, telling how far it is; gives how many failed."""
+    start, done, failed, whole = time.monotonic(), 0.0, 0, sum(e.cost for e in todo)
+    for i, entry in enumerate(todo):
+        passed = time.monotonic() - start
+        left = (
+            f"{passed / done * (whole - done) / 60:.1f} min left"
+            if done
+            else f"{whole / 60:.1f} min left or more"
+        )
+        say(f"[{i + 1}/{len(todo)}, {left}] {entry.name}")
+        try:
+            save(out / "items" / f"{entry.name}.zip", entry.make(product), code)
+        except Skipped as e:
+            say(f"  skipped: {e}")
+        except Failed as e:
+            failed += 1
+            say(f"  FAILED: {e}")
+        done += entry.cost
+    return failed
+
+
+def training_photos(given: list[Path]) -> list[Path]:
+    """Photos of people, from the folder of shared data or as named; none where it isn't there."""
+    if len(given) == 1 and given[0].is_dir():
+        folder = given[0]
+        if not (folder / "splits.json").is_file():
+            say(f"{folder}: no training portraits here; items that need them are skipped (see --photos)")
+            return []
+        people = json.loads((folder / "splits.json").read_text())["train"]
+        if missing := set(PORTRAITS) - set(people):
+            raise SystemExit(f"{folder}/splits.json: {', '.join(sorted(missing))} not in split train")
+        found = [folder / f"portraits_pd/{p}.jpg" for p in PORTRAITS]
+        return [p for p in (*found, *(folder / f"london/{p}.jpg" for p in LONDON)) if p.is_file()]
+    missing = [p for p in given if not p.exists()]
+    if missing:
+        say(f"{missing[0]}: not here; items that need training portraits are skipped (see --photos)")
+    return [p for p in given if p.is_file()]
+
+
+def check_same(path: Path, threads: int) -> None:
+    """A folder holds records of one number of threads: sums differ otherwise."""
+    facts = {"threads": threads}
+    if path.is_file() and json.loads(path.read_text()) != facts:
+        raise SystemExit(f"{path}: recorded with other settings; choose another folder")
+    path.write_text(json.dumps(facts) + "\n")
+
+
+def compare(before: Path, after: Path, tolerance: float, only: str, expected: dict[str, str]) -> int:
+    """Prints a line an item; gives the number of differences that nobody expected."""
+    old, new = dict(items_of(before)), dict(items_of(after))
+    if len(states := {code_of(path) for path in new.values()}) > 1:
+        print(f"{after}: recorded by {len(states)} states of the code; record it again for a final word")
+    bad = 0
+    for name in sorted(n for n in old.keys() | new.keys() if chosen(n, only)):
+        reason = next((r for pattern, r in expected.items() if fnmatch.fnmatchcase(name, pattern)), None)
+        if name not in new:
+            words = "MISSING"
+        elif name not in old:
+            words, reason = "NEW", reason or "only recorded after"
+        else:
+            d = difference(load(old[name]), load(new[name]), tolerance)
+            if d.largest <= tolerance:
+                print(f"{name:<36} ok       {d.largest:.3g}" + (f"  {d.where}" if d.largest else ""))
+                continue
+            words = f"DIFFERS  {d.largest:.3g}  in {len(d.parts)} parts; {d.where}"
+        bad += reason is None
+        print(f"{name:<36} {words}" + (f"  (expected: {reason})" if reason else ""), flush=True)
+    print(f"{bad} unexpected" if bad else "no unexpected difference")
+    return bad
+
+
+def chosen(name: str, only: str) -> bool:
+    """Whether a name matches one of the patterns with commas between; none: every name does."""
+    return not only or any(fnmatch.fnmatchcase(name, pattern) for pattern in only.split(","))
+
+
+def reasons(words: Iterable[str]) -> dict[str, str]:
+    """``pattern: reason`` by pattern."""
+    pairs = [w.partition(":") for w in words]
+    if bad := [p for p, _, r in pairs if not r.strip()]:
+        raise SystemExit(f"--expect {bad[0]}: give item:reason")
+    return {p.strip(): r.strip() for p, _, r in pairs}
+
+
+def say(words: str) -> None:
+    """Progress goes to standard error."""
+    sys.stderr.write(words + "\n")
+    sys.stderr.flush()
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    r = verbs.add_parser("record", help="makes and stores everything")
+    r.add_argument("out", type=Path)
+    r.add_argument("--photos", type=Path, nargs="+", default=[DATA], help="folder of shared data, or photos")
+    r.add_argument("--quick", action="store_true", help="a subset of two minutes")
+    r.add_argument("--threads", type=int, default=1, help="of each process")
+    c = verbs.add_parser("compare", help="compares two records")
+    c.add_argument("before", type=Path)
+    c.add_argument("after", type=Path)
+    c.add_argument("--tolerance", type=float, default=1e-6)
+    c.add_argument("--expect", action="append", default=[], help="item:reason; item may be a pattern")
+    for p in (r, c):
+        p.add_argument("--only", default="", help="items by name or pattern, commas between")
+    a = parser.parse_args()
+    if a.verb == "record":
+        return int(record(a.out, a.photos, a.only, a.quick, a.threads) > 0)
+    return int(compare(a.before, a.after, a.tolerance, a.only, reasons(a.expect)) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,9 +6,10 @@
 
 ``record`` runs the headcast that PYTHONPATH names through its commands (and ``headcast.api`` where there is
 none), one process each with one thread. The same command goes on where it stopped; items recorded by
-other code (the package's files are hashed) are recorded anew. ``--only 'render.*,synth.*'`` takes a part. ``--photos``
-names the folder of shared data (training portraits are not part of the project); without it their items are
-skipped. OUT/items holds one file an item; OUT/work-* is what the commands wrote and may be deleted.
+other code (the package's files are hashed) are recorded anew. ``--quick`` and ``--only 'render.*,synth.*'``
+take a part. ``--photos`` names the folder of shared data (training portraits are not part of the project);
+without it their items are skipped. OUT/items holds one file an item; OUT/work-* is what the commands wrote
+and may be deleted.
 
 ``compare`` prints a line an item: largest difference |a - b| / max(1, |a|), where, ok, DIFFERS, MISSING (not
 recorded after), NEW (not recorded before); exit code 1 unless everything is ok, new or expected. Left out are
@@ -41,10 +42,10 @@ def record(out: Path, photos: list[Path], only: str, quick: bool, threads: int) 
     place, code = code_under_test()
     work = (out / f"work-{code}").resolve()
     write_inputs(work / "inputs", training_photos(photos))
-    check_same(out / "record.json", threads)
     product = Product(work, threads)
     say(f"headcast of {place}, {code}")
     entries = [e for e in catalogue(product) if (e.quick or not quick) and chosen(e.name, only)]
+    note_scope(out, threads, [e.name for e in entries] if quick or only else None)
     stored = {name for name, path in items_of(out) if code_of(path) == code}
     todo = [e for e in entries if e.name not in stored]
     say(f"{len(entries) - len(todo)} of {len(entries)} items are there already")
@@ -103,12 +104,26 @@ def training_photos(given: list[Path]) -> list[Path]:
     return [p for p in given if p.is_file()]
 
 
-def check_same(path: Path, threads: int) -> None:
-    """A folder holds records of one number of threads: sums differ otherwise."""
-    facts = {"threads": threads}
-    if path.is_file() and json.loads(path.read_text()) != facts:
-        raise SystemExit(f"{path}: recorded with other settings; choose another folder")
+def note_scope(out: Path, threads: int, names: list[str] | None) -> None:
+    """Notes what a folder is to hold (None: everything), so that what is missing is known to be missing.
+
+    A folder holds records of one number of threads: sums differ otherwise.
+    """
+    path, facts = out / "record.json", {"threads": threads, "scope": []}
+    if path.is_file():
+        facts |= json.loads(path.read_text())
+    if facts["threads"] != threads:
+        raise SystemExit(f"{path}: recorded with {facts['threads']} threads; choose another folder")
+    everything = names is None or facts["scope"] is None
+    facts["scope"] = None if everything else sorted({*facts["scope"], *names})
     path.write_text(json.dumps(facts) + "\n")
+
+
+def not_asked_for(out: Path, names: Iterable[str]) -> set[str]:
+    """Which of these items a partial record was not asked for."""
+    path = out / "record.json"
+    scope = json.loads(path.read_text()).get("scope") if path.is_file() else None
+    return set() if scope is None else set(names) - set(scope)
 
 
 def compare(before: Path, after: Path, tolerance: float, only: str, expected: dict[str, str]) -> int:
@@ -116,8 +131,8 @@ def compare(before: Path, after: Path, tolerance: float, only: str, expected: di
     old, new = dict(items_of(before)), dict(items_of(after))
     if len(states := {code_of(path) for path in new.values()}) > 1:
         print(f"{after}: recorded by {len(states)} states of the code; record it again for a final word")
-    bad = 0
-    for name in sorted(n for n in old.keys() | new.keys() if chosen(n, only)):
+    bad, unasked = 0, not_asked_for(after, old.keys() - new.keys())
+    for name in sorted(n for n in old.keys() | new.keys() if n not in unasked and chosen(n, only)):
         reason = next((r for pattern, r in expected.items() if fnmatch.fnmatchcase(name, pattern)), None)
         if name not in new:
             words = "MISSING"
@@ -131,6 +146,8 @@ def compare(before: Path, after: Path, tolerance: float, only: str, expected: di
             words = f"DIFFERS  {d.largest:.3g}  in {len(d.parts)} parts; {d.where}"
         bad += reason is None
         print(f"{name:<36} {words}" + (f"  (expected: {reason})" if reason else ""), flush=True)
+    if unasked:
+        print(f"{len(unasked)} items of {before} were not asked for when {after} was recorded")
     print(f"{bad} unexpected" if bad else "no unexpected difference")
     return bad
 

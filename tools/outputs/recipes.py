@@ -34,11 +34,37 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "portrait4d.static": (*TINY, "--people", "1"),
     "portrait4d.encoder": (*TINY, "--people", "2"),
     "portrait4d.motion": (*TINY, "--people", "1", "--static", "{portrait4d.static}"),
+    "portrait4d.static+adversarial": (*TINY, "--people", "2", "--adversarial-from", "6"),
+    "portrait4d.motion+adversarial": (
+        *TINY,
+        "--people",
+        "2",
+        "--adversarial-from",
+        "6",
+        "--static",
+        "{portrait4d.static}",
+    ),
+    "restorer+perceptual": (
+        "--fresh",
+        "1",
+        "--fresh-size",
+        "128",
+        "--crop",
+        "48",
+        "--size",
+        "1",
+        "--solve",
+        "0",
+        "--perceptual",
+        "0.1",
+    ),
+    "toy+averages": ("--accumulate", "2", "--warmup", "3", "--cooldown", "0.5", "--clip", "0.1"),
     "uhr.normal": LOOKS,
     "uhr.gde": LOOKS,
     "uhr.hfdr": (*LOOKS, "--window", "32", "--gde", "{uhr.gde}"),
 }
-"""Smallest settings by recipe; ``{NAME}`` stands for the weights that ten steps of NAME left."""
+"""Smallest settings by recipe; what follows a + is another way to train the same. ``{NAME}`` stands for the
+weights that ten steps of NAME left."""
 
 
 def recipe_names(product: Product) -> list[str]:
@@ -57,7 +83,7 @@ def weights_of(product: Product, name: str) -> Path:
     if not (folder / "run.json").is_file():
         words = [weights_of(product, w[1:-1]) if w[:1] == "{" else w for w in RECIPES.get(name, ())]
         trainer = ("--steps", STEPS, "--log-every", 1, "--picture-every", 0, "--seed", 1)
-        product("train", name, *trainer, *words, "-o", folder.name)
+        product("train", name.partition("+")[0], *trainer, *words, "-o", folder.name)
     (found,) = folder.glob("*.safetensors")
     return found
 

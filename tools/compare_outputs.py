@@ -25,13 +25,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from outputs.catalogue import Entry, catalogue
 from outputs.difference import difference
 from outputs.inputs import LONDON, PORTRAITS, write_inputs
 from outputs.product import Failed, Product, Skipped
+from outputs.recipes import recipe_names
 from outputs.store import code_of, items_of, load, save
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared/data"
@@ -42,9 +43,12 @@ def record(out: Path, photos: list[Path], only: str, quick: bool, threads: int) 
     place, code = code_under_test()
     work = (out / f"work-{code}").resolve()
     write_inputs(work / "inputs", training_photos(photos))
+    note_scope(out, threads, [])
     product = Product(work, threads)
     say(f"headcast of {place}, {code}")
-    entries = [e for e in catalogue(product) if (e.quick or not quick) and chosen(e.name, only)]
+    wanted = not only or any(p.startswith(("train", "*", "?", "[")) for p in only.split(","))
+    names = recipe_names(product) if wanted else []
+    entries = [e for e in catalogue(names) if (e.quick or not quick) and chosen(e.name, only)]
     note_scope(out, threads, [e.name for e in entries] if quick or only else None)
     stored = {name for name, path in items_of(out) if code_of(path) == code}
     todo = [e for e in entries if e.name not in stored]
@@ -171,8 +175,8 @@ def say(words: str) -> None:
     sys.stderr.flush()
 
 
-def main() -> int:
-    """Command line."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; gives the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -189,7 +193,7 @@ def main() -> int:
     c.add_argument("--expect", action="append", default=[], help="item:reason; item may be a pattern")
     for p in (r, c):
         p.add_argument("--only", default="", help="items by name or pattern, commas between")
-    a = parser.parse_args()
+    a = parser.parse_args(arguments)
     if a.verb == "record":
         return int(record(a.out, a.photos, a.only, a.quick, a.threads) > 0)
     return int(compare(a.before, a.after, a.tolerance, a.only, reasons(a.expect)) > 0)

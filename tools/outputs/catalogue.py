@@ -8,7 +8,7 @@ from pathlib import Path
 
 from outputs.inputs import PORTRAITS
 from outputs.product import AVATARS, Product
-from outputs.recipes import RECIPES, recipe_names, trained
+from outputs.recipes import RECIPES, trained
 from outputs.store import Item
 
 __all__ = ["Entry", "catalogue"]
@@ -36,9 +36,8 @@ class Entry:
     quick: bool = False
 
 
-def catalogue(product: Product) -> list[Entry]:
-    """All items, in an order in which avatars precede what is made of them."""
-    names = recipe_names(product)
+def catalogue(names: list[str]) -> list[Entry]:
+    """All items, in an order in which avatars precede what is made of them; ``names``: known recipes."""
     return [
         Entry("inputs", lambda p: p.results("inputs"), 1, True),
         *avatars(),

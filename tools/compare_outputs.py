@@ -2,7 +2,7 @@
 
     PYTHONPATH=OLD/src python tools/compare_outputs.py record before [--quick]
     PYTHONPATH=NEW/src python tools/compare_outputs.py record after [--quick]
-    python tools/compare_outputs.py compare before after [--tolerance 1e-6] [--expect 'train.*: reason']
+    python tools/compare_outputs.py compare before after [--tolerance 1e-6] [--expect 'train.*: reason'] ...
 
 ``record`` runs the headcast that PYTHONPATH names through its commands (and ``headcast.api`` where there is
 none), one process each with one thread. The same command goes on where it stopped; items recorded by
@@ -11,9 +11,11 @@ take a part. ``--photos`` names the folder of shared data (training portraits ar
 without it their items are skipped. OUT/items holds one file an item; OUT/work-* is what the commands wrote
 and may be deleted.
 
-``compare`` prints a line an item: largest difference |a - b| / max(1, |a|), where, ok, DIFFERS, MISSING (not
-recorded after), NEW (not recorded before); exit code 1 unless everything is ok, new or expected. Left out are
-``outputs.store.VOLATILE`` keys: dates, durations, versions. It needs no headcast.
+``compare`` prints a line an item: ok, DIFFERS (largest |a - b| / max(1, |a|) of two numbers, and where),
+MISSING (not recorded after) or NEW; exit code 1 where something differs or is missing. ``--expect 'ITEM: reason'``
+or ``'ITEM#PART: reason'`` (patterns, several times) lists what is meant to differ; of an item with a PART the
+rest must still be the same. Left out are keys in ``outputs.store.VOLATILE``: dates, durations, versions. It needs
+no headcast.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -135,30 +138,45 @@ def compare(before: Path, after: Path, tolerance: float, only: str, expected: di
     old, new = dict(items_of(before)), dict(items_of(after))
     if len(states := {code_of(path) for path in new.values()}) > 1:
         print(f"{after}: recorded by {len(states)} states of the code; record it again for a final word")
-    bad, unasked = 0, not_asked_for(after, old.keys() - new.keys())
+    unasked = not_asked_for(after, old.keys() - new.keys())
+    words: Counter[str] = Counter()
     for name in sorted(n for n in old.keys() | new.keys() if n not in unasked and chosen(n, only)):
-        reason = next((r for pattern, r in expected.items() if fnmatch.fnmatchcase(name, pattern)), None)
-        if name not in new:
-            words = "MISSING"
-        elif name not in old:
-            words, reason = "NEW", reason or "only recorded after"
-        else:
-            d = difference(load(old[name]), load(new[name]), tolerance)
-            if d.largest <= tolerance:
-                print(f"{name:<36} ok       {d.largest:.3g}" + (f"  {d.where}" if d.largest else ""))
-                continue
-            words = f"DIFFERS  {d.largest:.3g}  in {len(d.parts)} parts; {d.where}"
-        bad += reason is None
-        print(f"{name:<36} {words}" + (f"  (expected: {reason})" if reason else ""), flush=True)
+        outcome, line = judged(name, old.get(name), new.get(name), tolerance, expected)
+        words[outcome] += 1
+        print(f"{name:<36} {outcome:<8} {line}".rstrip(), flush=True)
     if unasked:
         print(f"{len(unasked)} items of {before} were not asked for when {after} was recorded")
-    print(f"{bad} unexpected" if bad else "no unexpected difference")
-    return bad
+    print(", ".join(f"{n} {word}" for word, n in sorted(words.items())) or "no item")
+    return words["DIFFERS"] + words["MISSING"]
+
+
+def judged(
+    name: str, old: Path | None, new: Path | None, tolerance: float, expected: dict[str, str]
+) -> tuple[str, str]:
+    """Outcome of an item, and words on it."""
+    may = {p.partition("#")[2] or "*": r for p, r in expected.items() if matches(name, p.partition("#")[0])}
+    if old is None:
+        return "NEW", "not recorded before"
+    if new is None:
+        return ("expected", f"missing: {may['*']}") if "*" in may else ("MISSING", "not recorded after")
+    d = difference(load(old), load(new), tolerance, lambda part: any(matches(part, p) for p in may))
+    if d.parts:
+        return "DIFFERS", f"{d.largest:.3g}  in {len(d.parts)} parts; {d.where}"
+    words = f"{d.largest:.3g}" + (f"  {d.where}" if d.largest else "")
+    if d.excused:
+        reasons = {r for p, r in may.items() if any(matches(part, p) for part in d.excused)}
+        return "expected", f"{words}  {len(d.excused)} parts differ: {'; '.join(sorted(reasons))}"
+    return "ok", words
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Shell pattern; case counts."""
+    return fnmatch.fnmatchcase(name, pattern)
 
 
 def chosen(name: str, only: str) -> bool:
     """Whether a name matches one of the patterns with commas between; none: every name does."""
-    return not only or any(fnmatch.fnmatchcase(name, pattern) for pattern in only.split(","))
+    return not only or any(matches(name, pattern) for pattern in only.split(","))
 
 
 def reasons(words: Iterable[str]) -> dict[str, str]:
@@ -190,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     c.add_argument("before", type=Path)
     c.add_argument("after", type=Path)
     c.add_argument("--tolerance", type=float, default=1e-6)
-    c.add_argument("--expect", action="append", default=[], help="item:reason; item may be a pattern")
+    c.add_argument("--expect", action="append", default=[], help="ITEM[#PART]: reason")
     for p in (r, c):
         p.add_argument("--only", default="", help="items by name or pattern, commas between")
     a = parser.parse_args(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +26,20 @@ class Difference:
             only, where shapes or words differ.
         where: the name, and the index or the two values.
         parts: names that differ by more than the tolerance.
+        excused: names that do, and may.
     """
 
     largest: float
     where: str
     parts: tuple[str, ...]
+    excused: tuple[str, ...]
 
 
-def difference(before: Item, after: Item, tolerance: float) -> Difference:
-    """Compares all arrays and values."""
-    largest, where, parts = 0.0, "", []
+def difference(
+    before: Item, after: Item, tolerance: float, excuse: Callable[[str], bool] = lambda name: False
+) -> Difference:
+    """Compares all arrays and values; those of an excused name may differ."""
+    largest, where, parts, excused = 0.0, "", [], []
     for kind, a, b in (("array", before.arrays, after.arrays), ("value", before.values, after.values)):
         for name in sorted(a.keys() | b.keys()):
             if name not in a or name not in b:
@@ -43,11 +48,14 @@ def difference(before: Item, after: Item, tolerance: float) -> Difference:
                 far, place = apart(a[name], b[name])
             else:
                 far, place = unlike(a[name], b[name])
+            if far > tolerance and excuse(name):
+                excused.append(name)
+                continue
             if far > tolerance:
                 parts.append(name)
             if far > largest:
                 largest, where = far, f"{name}: {place}"
-    return Difference(largest, where, tuple(parts))
+    return Difference(largest, where, tuple(parts), tuple(excused))
 
 
 def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, str]:

@@ -12,10 +12,10 @@ without it their items are skipped. OUT/items holds one file an item; OUT/work-*
 and may be deleted.
 
 ``compare`` prints a line an item: ok, DIFFERS (largest |a - b| / max(1, |a|) of two numbers, and where),
-MISSING (not recorded after) or NEW; exit code 1 where something differs or is missing. ``--expect 'ITEM: reason'``
-or ``'ITEM#PART: reason'`` (patterns, several times) lists what is meant to differ; of an item with a PART the
-rest must still be the same. Left out are keys in ``outputs.store.VOLATILE``: dates, durations, versions. It needs
-no headcast.
+MISSING (not recorded after) or NEW; exit code 1 where something differs or is missing. What is meant to differ
+is listed by ``--expect 'ITEM: reason'`` or ``'ITEM#PART: reason'`` (patterns, several times); of an item with a
+PART the rest must still be the same. Left out are keys in ``outputs.store.VOLATILE``: dates, durations, versions.
+It needs no headcast.
 """
 
 from __future__ import annotations

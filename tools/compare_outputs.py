@@ -12,10 +12,10 @@ without it their items are skipped. OUT/items holds one file an item; OUT/work-*
 and may be deleted.
 
 ``compare`` prints a line an item: ok, DIFFERS (largest |a - b| / max(1, |a|) of two numbers, and where),
-MISSING (not recorded after) or NEW; exit code 1 where something differs or is missing. What is meant to differ
-is listed by ``--expect 'ITEM: reason'`` or ``'ITEM#PART: reason'`` (patterns, several times); of an item with a
-PART the rest must still be the same. Left out are keys in ``outputs.store.VOLATILE``: dates, durations, versions.
-It needs no headcast.
+MISSING (not recorded after) or NEW; exit code 1 where something differs or is missing. What is meant to
+differ is listed by ``--expect 'ITEM: reason'`` or ``'ITEM#PART: reason'`` (patterns, several times); of an
+item with a PART the rest must still be the same. Left out are the keys in ``outputs.store.VOLATILE``: dates,
+durations, versions. It needs no headcast.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def note_scope(out: Path, threads: int, names: list[str] | None) -> None:
         facts |= json.loads(path.read_text())
     if facts["threads"] != threads:
         raise SystemExit(f"{path}: recorded with {facts['threads']} threads; choose another folder")
-    everything = names is None or facts["scope"] is None
-    facts["scope"] = None if everything else sorted({*facts["scope"], *names})
+    known = facts["scope"]
+    facts["scope"] = None if names is None or known is None else sorted({*known, *names})
     path.write_text(json.dumps(facts) + "\n")
 
 

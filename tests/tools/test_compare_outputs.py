@@ -26,7 +26,8 @@ def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
             code = main([str(w) for w in words])
         except SystemExit as e:
             code = 0 if e.code is None else 1
-        return (code, *capsys.readouterr())
+        said = capsys.readouterr()
+        return code, said.out, said.err
 
     return call
 

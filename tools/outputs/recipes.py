@@ -81,7 +81,10 @@ def weights_of(product: Product, name: str) -> Path:
     """The weights file that a recipe left."""
     folder = product.work / f"train-{name}"
     if not (folder / "run.json").is_file():
-        words = [weights_of(product, w[1:-1]) if w[:1] == "{" else w for w in RECIPES.get(name, ())]
+        words = [
+            weights_of(product, w[1:-1]).relative_to(product.work) if w[:1] == "{" else w
+            for w in RECIPES.get(name, ())
+        ]
         trainer = ("--steps", STEPS, "--log-every", 1, "--picture-every", 0, "--seed", 1)
         product("train", name.partition("+")[0], *trainer, *words, "-o", folder.name)
     (found,) = folder.glob("*.safetensors")

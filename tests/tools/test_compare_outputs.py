@@ -135,7 +135,9 @@ def test_what_passes_is_left_out() -> None:
     }
 
 
-def test_it_records_and_goes_on(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_records_and_goes_on(
+    tool: Tool, tmp_path: Path, demo_photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = str(TOOLS.parent / "src")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((source, os.environ.get("PYTHONPATH", ""))))
     words = ("record", tmp_path / "r", "--only", "inputs", "--photos", tmp_path / "none")
@@ -143,7 +145,7 @@ def test_it_records_and_goes_on(tool: Tool, tmp_path: Path, monkeypatch: pytest.
     assert code == 0 and "1 items recorded" in err and "not here" in err
     found = load(tmp_path / "r/items/inputs.zip")
     assert found.arrays["stills.mp4/frames"].shape == (10, 320, 320, 3)
-    assert found.arrays["astronaut.png/pixels"].shape == (512, 512, 3)
+    assert demo_photo.name == "astronaut.png" and "astronaut.png/pixels" in found.arrays
     code, _, err = tool(*words)
     assert code == 0 and "1 of 1 items are there already" in err
     assert tool(*words, "--threads", 2)[0] == 1  # sums of other threads do not compare

@@ -1,0 +1,1 @@
+"""Parts of ``tools/compare_outputs.py``: what headcast makes, as arrays and values that can be compared."""

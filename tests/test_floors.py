@@ -11,7 +11,7 @@ import pytest
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "__init__"),
     ("registry",),
-    ("device", "rotation", "weights", "demo", "files", "marks", "interpolation"),
+    ("device", "rotation", "weights", "demo", "files", "marks", "interpolation", "crops"),
     ("pickles",),
     ("shots",),
     ("camera",),

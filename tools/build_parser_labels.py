@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from headcast.crops.square import square_around
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path
 from headcast.head.model import HeadModel
-from headcast.observe.face_crop import square
 from headcast.observe.face_frame import polygon
 from headcast.observe.landmark_points import (
     BROW_LEFT,
@@ -115,7 +115,7 @@ def labelled(
         except HeadcastError as e:
             print(e)
             continue
-        view = square(o.detection.box, ROOM)
+        view = square_around(o.detection.box, ROOM)
         rgb, inside = cut(o.image, view, cv2.INTER_LINEAR)
         label, _ = cut(agreed(o, head), view, cv2.INTER_NEAREST)
         k = SIDE / view.side

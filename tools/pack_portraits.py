@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from headcast.crops.square import Square, square_around
 from headcast.files import atomic_path
-from headcast.observe.face_crop import Square, square
 from headcast.priors.pictures import IGNORE
 
 SIDE, ROOM, A_FILE = 256, 2.6, 64
@@ -71,7 +71,7 @@ def main() -> None:
         crops = []
         for path, _, box in part:
             rgb = np.array(Image.open(path).convert("RGB"))
-            crops.append(cut(rgb, square(box, ROOM), cv2.INTER_LINEAR)[0])
+            crops.append(cut(rgb, square_around(box, ROOM), cv2.INTER_LINEAR)[0])
         n, blank = len(part), np.zeros((len(part), SIDE, SIDE), np.uint8)
         box = np.array([[SIDE / 2 - half, SIDE / 2 - half, SIDE / 2 + half, SIDE / 2 + half]] * n, np.float32)
         with atomic_path(a.out / f"{first // A_FILE:05d}.npz") as temporary, temporary.open("wb") as f:

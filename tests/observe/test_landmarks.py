@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headcast.errors import HeadcastError
-from headcast.observe.face_crop import CROP, Square, overlap, squared
 from headcast.observe.landmark_points import (
     EYE_LEFT,
     EYE_RIGHT,
@@ -179,41 +178,6 @@ def test_tracking_follows_and_recovers(detector: FaceDetector, astronaut: np.nda
     assert again is not None
     assert np.linalg.norm(again.points - (150, 0) - start.points, axis=1).mean() < 2
     assert detector.track(np.zeros_like(astronaut), again) is None
-
-
-@settings(max_examples=20)
-@given(
-    st.floats(50, 350),
-    st.floats(50, 250),
-    st.floats(30, 1500),
-    st.floats(-3, 3),
-    st.booleans(),
-    st.integers(0, 3),
-)
-def test_a_square_shows_what_its_map_says(
-    x: float, y: float, side: float, angle: float, mirrored: bool, seed: int
-) -> None:
-    """Colour that is linear in place lets every crop pixel tell where it came from."""
-    v, u = np.mgrid[0:300, 0:400] + 0.5
-    picture = np.dstack([u / 400 * 255, v / 300 * 255, 0 * u]).astype(np.uint8)
-    crop, A, t = Square(x, y, side, angle, mirrored).cut(picture)
-    assert crop.shape == (CROP, CROP, 3)
-    q = np.random.default_rng(seed).uniform(5, CROP - 5, (200, 2))
-    p = (q - t) @ np.linalg.inv(A).T
-    inside = (p[:, 0] > 5) & (p[:, 0] < 395) & (p[:, 1] > 5) & (p[:, 1] < 295)
-    i = q[inside].astype(int)
-    got = crop[i[:, 1], i[:, 0], :2].astype(float)
-    wanted = p[inside] / (400, 300) * 255
-    assert np.abs(got - wanted).max(initial=0) < 3 + 2 * side / CROP
-
-
-def test_boxes() -> None:
-    assert overlap((0, 0, 2, 2), (1, 1, 2, 2)) == pytest.approx(1)
-    assert overlap((0, 0, 1, 1), (2, 2, 3, 3)) == 0
-    x, (left, top) = squared(np.ones((10, 20, 3), np.uint8), 0.25)
-    assert x.shape == (30, 30, 3)
-    assert (left, top) == (5, 10)
-    assert x.sum() == 600
 
 
 def test_nothing_is_written_to_standard_error(

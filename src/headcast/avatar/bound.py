@@ -55,8 +55,8 @@ class BoundHead:
 
     def info(self, kind: str) -> dict[str, Any]:
         """Return the facts that ``headcast info`` shows."""
-        head = {"name": self.head.name, "hash": self.head.hash}
-        return {"kind": kind, "head": head, **self.provenance.to_dict()}
+        meta = self.meta(kind)
+        return {"kind": kind, "head": meta["head"], **meta}
 
     @classmethod
     def from_package(

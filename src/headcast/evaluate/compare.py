@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
+from headcast.crops.square import cut_square, pixel_square
 from headcast.evaluate.catalogue import AT, REGIONS, ROOM, SQUARE, comparison_figures
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import Networks
@@ -213,13 +214,7 @@ def face_square(
 
     from headcast.metrics.image import GREY
 
-    low, high = points.min(0), points.max(0)
-    edge = max(2, round(float((high - low).max()) * room))
-    x, y = np.round((low + high) / 2 - edge / 2).astype(int)
-    h, w = rgb.shape[:2]
-    square = np.full((edge, edge, 3), GREY, np.uint8)
-    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + edge, w), min(y + edge, h)
-    if x1 > x0 and y1 > y0:
-        square[y0 - y : y1 - y, x0 - x : x1 - x] = rgb[y0:y1, x0:x1]
+    left, top, edge = pixel_square(np.concatenate([points.min(0), points.max(0)]), room)
+    square = cut_square(rgb, left, top, edge, fill=GREY)
     method = cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC
     return cv2.resize(square, (side, side), interpolation=method)

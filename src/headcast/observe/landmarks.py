@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from headcast.crops.square import Box, Square, box_of, face_size, overlap, shifted, square_around, squared
 from headcast.errors import HeadcastError
 from headcast.files import quiet_stderr
-from headcast.observe.face_crop import CROP, Box, Square, box_of, face_size, overlap, shifted, square, squared
 from headcast.observe.landmark_points import MIRROR, face_width, face_yaw, iris_distance
 from headcast.observe.models import quiet_mediapipe
 from headcast.observe.seen import Detection
@@ -23,6 +23,7 @@ __all__ = ["MAX_YAW", "MIN_FACE", "FaceDetector", "pick_face"]
 
 MAX_FACES = 5
 WORK_SIDE = 1024  # pictures are searched at most this large; faces are then measured in the full picture
+CROP = 384  # pixels of the square a face is measured in
 ROOM = 2.0  # side of that square over the larger side of the landmarks' box
 MIN_FACE = 48.0  # pixels between the ears
 MAX_YAW = 60.0  # degrees
@@ -74,14 +75,14 @@ class FaceDetector:
     ) -> Detection | None:
         """Landmarks of the face in a box: the mean over squares around it; None when there is no face."""
         if find:  # boxes of face detectors are rough
-            first = self.in_square(rgb, square(box, ROOM))
+            first = self.in_square(rgb, square_around(box, ROOM))
             if first is None:
-                first = self.in_square(rgb, square(box, 1.4 * ROOM))
+                first = self.in_square(rgb, square_around(box, 1.4 * ROOM))
             if first is None:
                 return None
             box = box_of(first)
         views = [
-            self.in_square(rgb, square(box, room, dx=s * dx, dy=dy, angle=s * a, mirrored=s < 0))
+            self.in_square(rgb, square_around(box, room, dx=s * dx, dy=dy, angle=s * a, mirrored=s < 0))
             for room, dx, dy, a in jitter
             for s in (1, -1)
         ]
@@ -146,7 +147,7 @@ class FaceDetector:
 
     def in_square(self, rgb: UInt8[np.ndarray, "h w 3"], view: Square) -> Float[np.ndarray, "478 3"] | None:
         """Landmarks (depth in pixels too) of the most central face in a square of the picture."""
-        x, A, t = view.cut(rgb)
+        x, A, t = view.cut(rgb, CROP)
         faces = self.mesh(x)
         if not faces:
             return None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from headcast.observe.face_crop import Box
+from headcast.crops.square import Box
 from headcast.observe.filters import blur, guided, local_colour, resized
 from headcast.observe.models import quiet_mediapipe
 from headcast.observe.seen import Detection

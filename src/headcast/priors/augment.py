@@ -13,11 +13,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
+from headcast.crops.grid import square_grid
 from headcast.priors.pictures import IGNORE, Pictures
 from headcast.priors.restorer.degrade import Degradation, degrade
 
 __all__ = [
-    "Crops", "Framing", "cropped", "rebacked", "recoloured", "relit", "square_grid", "veiled", "worsened",
+    "Crops", "Framing", "cropped", "rebacked", "recoloured", "relit", "veiled", "worsened",
 ]  # fmt: skip
 
 
@@ -68,31 +69,6 @@ class Crops:
 def uniform(dice: torch.Generator, n: int, low: float, high: float) -> Float[Tensor, " n"]:
     """N numbers."""
     return low + (high - low) * torch.rand(n, generator=dice)
-
-
-def square_grid(
-    box: Float[Tensor, "n 4"], height: int, width: int, size: int, room: Tensor | float,
-    shift: Tensor | None = None, turn: Tensor | None = None, mirror: Tensor | None = None,
-) -> Float[Tensor, "n s s 2"]:  # fmt: skip
-    """Sampling grid (for ``grid_sample``, align_corners False) of squares about boxes.
-
-    Args:
-        room: side as a multiple of the box's larger side. shift: (n, 2) as a share of the square's side.
-        turn: (n,) radians. mirror: (n,) -1 mirrors, 1 does not.
-    """
-    n, device = len(box), box.device
-    middle = (box[:, :2] + box[:, 2:]) / 2
-    side = (box[:, 2:] - box[:, :2]).amax(1) * room
-    if shift is not None:
-        middle = middle + shift.to(device) * side[:, None]
-    steps = (torch.arange(size, device=device) + 0.5) / size - 0.5
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    x = x.expand(n, size, size) * (1 if mirror is None else mirror.to(device)[:, None, None])
-    angle = torch.zeros(n, device=device) if turn is None else turn.to(device)
-    c, s = angle.cos()[:, None, None], angle.sin()[:, None, None]
-    px = middle[:, 0, None, None] + side[:, None, None] * (c * x - s * y)
-    py = middle[:, 1, None, None] + side[:, None, None] * (s * x + c * y)
-    return torch.stack([px / width * 2 - 1, py / height * 2 - 1], -1)
 
 
 def cropped(pictures: Pictures, framing: Framing, dice: torch.Generator) -> Crops:

@@ -24,16 +24,18 @@ def five_points(points: Float[np.ndarray, "478 k"]) -> Float[np.ndarray, "5 2"]:
 
 
 def align(points: Float[np.ndarray, "5 2"]) -> Float[np.ndarray, "2 3"]:
-    """The similarity (turn, scale, shift) that brings points nearest to the template, by least squares.
+    """Fit the similarity (turn, scale, shift) that brings points nearest to the template, for OpenCV.
 
-    In closed form with complex numbers: template - mean = a (points - mean). Points: pixel centres at +0.5.
+    Args:
+        points: pixel centres at +0.5.
     """
-    p = (points[:, 0] - 0.5) + 1j * (points[:, 1] - 0.5)
-    q = TEMPLATE[:, 0] + 1j * TEMPLATE[:, 1]
-    p0, q0 = p.mean(), q.mean()
-    a = (np.conj(p - p0) @ (q - q0)) / (np.abs(p - p0) ** 2).sum()
-    t = q0 - a * p0
-    return np.array([[a.real, -a.imag, t.real], [a.imag, a.real, t.imag]])
+    import torch
+
+    from headcast.crops.grid import similarity
+
+    a, t = similarity(torch.from_numpy(points.astype(np.float64) - 0.5), torch.from_numpy(TEMPLATE))
+    (c, s), (x, y) = a.tolist(), t.tolist()
+    return np.array([[c, -s, x], [s, c, y]])
 
 
 def cut_face(

@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, relu
 
+from headcast.crops.grid import sample_similarity, similarity
+
 __all__ = ["MOTION", "PDFGC", "aligned"]
 
 MOTION = 548
@@ -121,26 +123,6 @@ def aligned(image: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "68 2"]) -> 
     """
     points = torch.stack([landmarks[36:42].mean(0), landmarks[42:48].mean(0), landmarks[60:68].mean(0)])
     to = torch.tensor(ANCHORS).to(points)
-    a, b = similarity(points, to)
-    c, s = a.unbind()
-    turn = torch.stack([torch.stack([c, -s]), torch.stack([s, c])])  # of picture points to face points
-    y, x = torch.meshgrid(torch.arange(224.0), torch.arange(224.0), indexing="ij")
-    at = (torch.stack([x, y], -1).to(points) - b) @ torch.linalg.inv(turn).T
-    h, w = image.shape[1:]
-    size = torch.tensor([w, h]).to(at)
-    grid = (at + 0.5) / size * 2 - 1
-    face = torch.nn.functional.grid_sample(image[None], grid[None], align_corners=False)
+    face = sample_similarity(image, *similarity(points, to), 224)[None]
     face = interpolate(face[:, :, 0:192, 16:208], (224, 224), mode="bilinear", align_corners=False)
     return face[0].clamp(-1, 1)
-
-
-def similarity(
-    points: Float[Tensor, "n 2"], to: Float[Tensor, "n 2"]
-) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
-    """Least squares: scaled cosine and sine of the turn, and the shift after it."""
-    p, q = points - points.mean(0), to - to.mean(0)
-    n = p.square().sum()
-    a = torch.stack([(p * q).sum(), (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum()]) / n
-    c, s = a.unbind()
-    x, y = points.mean(0).unbind()
-    return a, to.mean(0) - torch.stack([c * x - s * y, s * x + c * y])

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample
 
 from headcast.camera import Camera
+from headcast.crops.grid import sample_square
 from headcast.head.params import HeadParams
 from headcast.image import to_network_input
 from headcast.rotation import axis_angle_to_matrix
@@ -48,11 +48,4 @@ def square_of(
 ) -> Float[Tensor, "1 3 s s"]:
     """The square that Ψ looks at, -1..1; beyond the photo its edge is repeated."""
     left, top, size = framing(camera, params)
-    image = to_network_input(picture)
-    h, w = image.shape[2:]
-    finer = max(1, min(8, round(size / side)))
-    at = (torch.arange(side * finer) + 0.5) / (side * finer) * size
-    x, y = (at + left) / w * 2 - 1, (at + top) / h * 2 - 1
-    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-    found = grid_sample(image, grid[None], padding_mode="border", align_corners=False)
-    return avg_pool2d(found, finer)
+    return sample_square(to_network_input(picture), left, top, size, side)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.camera import Camera
+from headcast.crops.square import cut_square, pixel_square
 from headcast.methods.uhr_texture.network import resized
 from headcast.observe.seen import Masks
 from headcast.observe.types import Observation
@@ -21,13 +22,15 @@ FULL = 1024
 MOST = 4096
 ROOM = 1.65
 """Side of the square in larger sides of the box around the 478 landmarks."""
+RISE = 0.03
+"""Of the square's side, by which it lies above the middle of that box: foreheads have no landmarks."""
+LEAST = 8
+"""Pixels of the square at least."""
 
 
 def square_of(observation: Observation) -> tuple[int, int, int]:
     """Left, top and side of the square about the face, in the photo's pixels."""
-    x0, y0, x1, y1 = observation.detection.box
-    side = max(8, round(max(x1 - x0, y1 - y0) * ROOM))
-    return round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2 - 0.03 * side), side
+    return pixel_square(observation.detection.box, ROOM, rise=RISE, least=LEAST)
 
 
 def smaller(observation: Observation, most: int = FULL) -> Observation:
@@ -57,9 +60,8 @@ def crop_of(
     Also left, top and side of it in the photo; edges are repeated where it reaches beyond the photo.
     """
     left, top, side = square_of(observation)
-    h, w = observation.image.shape[:2]
-    rows, columns = np.arange(top, top + side).clip(0, h - 1), np.arange(left, left + side).clip(0, w - 1)
-    rgb = torch.from_numpy(observation.image[rows[:, None], columns[None]]).permute(2, 0, 1).float() / 255
+    cut = cut_square(observation.image, left, top, side)
+    rgb = torch.from_numpy(cut).permute(2, 0, 1).float() / 255
     camera = observation.camera.cropped(left, top, side, side)
     if side > most:
         rgb = resized(rgb[None], most, most)[0]
@@ -90,9 +92,5 @@ def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
 
 def over_square(observation: Observation, x: Float[np.ndarray, "h w"], n: int) -> Float[Tensor, "n n"]:
     """A mask of the photo over the square, 0 beyond the photo."""
-    left, top, side = square_of(observation)
-    h, w = x.shape
-    rows, columns = np.arange(top, top + side), np.arange(left, left + side)
-    inside = ((rows >= 0) & (rows < h))[:, None] * ((columns >= 0) & (columns < w))[None]
-    cropped = x[rows.clip(0, h - 1)[:, None], columns.clip(0, w - 1)[None]] * inside
+    cropped = cut_square(x, *square_of(observation), fill=0)
     return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)

@@ -8,10 +8,9 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample
 
+from headcast.crops.grid import sample_squares
 from headcast.errors import HeadcastError
-from headcast.priors.augment import square_grid
 from headcast.priors.encoder.network import SIDE, Encoder
 from headcast.weights import load_tensors, weights_path
 
@@ -54,13 +53,9 @@ def stored(which: str, device: str) -> Encoder:
 def face_crops(
     rgb: Float[Tensor, "b 3 h w"], box: Float[Tensor, "b 4"], size: int = SIDE
 ) -> Float[Tensor, "b 3 {size} {size}"]:
-    """Squares about faces as the encoder knows them, differentiable; beyond the picture its edge is repeated.
+    """Crop squares about faces as the encoder knows them, differentiable; edges are repeated.
 
     Args:
         box: x0, y0, x1, y1 around the 478 landmarks, pixels.
     """
-    h, w = rgb.shape[-2:]
-    finer = max(1, min(8, round(float((box[:, 2:] - box[:, :2]).amax()) * ROOM / size)))
-    grid = square_grid(box, h, w, size * finer, ROOM)
-    crop = grid_sample(rgb, grid, padding_mode="border", align_corners=False)
-    return avg_pool2d(crop, finer) if finer > 1 else crop
+    return sample_squares(rgb, box, size, ROOM)

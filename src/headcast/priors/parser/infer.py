@@ -8,10 +8,10 @@ from functools import cache
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample
+from torch.nn.functional import grid_sample
 
+from headcast.crops.grid import sample_squares
 from headcast.image import to_network_input
-from headcast.priors.augment import square_grid
 from headcast.priors.parser.network import FaceParser
 from headcast.weights import load_tensors, weights_path
 
@@ -19,6 +19,9 @@ __all__ = ["ROOM", "Parsed", "available", "load", "parse_face"]
 
 ROOM = 2.3
 """Side of the parsed square in larger sides of the box around the 478 landmarks."""
+
+MOST_FINER = 16
+"""Samples a pixel and side at most, for faces in large photos."""
 
 RIM = 0.04
 """Share of the square's side over which its say fades out towards its border."""
@@ -84,11 +87,8 @@ def parse_face(
     where = torch.tensor([box], dtype=torch.float32, device=rgb.device)
     side = float((where[0, 2:] - where[0, :2]).max()) * room
     pixels = int(parser.side)
-    finer = max(1, min(16, round(side / pixels)))
-    grid = square_grid(where, h, w, pixels * finer, room)
-    picture = to_network_input(rgb, rgb.device)
-    crop = grid_sample(picture, grid, padding_mode="border", align_corners=False)
-    probability, alpha = parser.parse(avg_pool2d(crop, finer) if finer > 1 else crop)
+    crop = sample_squares(to_network_input(rgb, rgb.device), where, pixels, room, MOST_FINER)
+    probability, alpha = parser.parse(crop)
     middle = (where[0, :2] + where[0, 2:]) / 2
     x, y = (torch.arange(n, device=rgb.device) + 0.5 for n in (w, h))
     u, v = (x - middle[0]) / side * 2, (y - middle[1]) / side * 2

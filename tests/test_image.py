@@ -24,7 +24,9 @@ from headcast.image import (
     sample_bilinear,
     sample_lanczos,
     save_png,
+    srgb_table,
     srgb_to_linear,
+    to_network_input,
 )
 
 
@@ -337,3 +339,23 @@ def test_samples_at_pixel_centres_are_the_pixels_and_edges_are_repeated(
 def test_bilinear_samples_between_pixels_are_their_mean() -> None:
     image = np.array([[0.0, 1.0], [2.0, 5.0]], np.float32)
     assert sample_bilinear(image, np.array([[1.0, 1.0], [1.0, 0.5]])).tolist() == [2.0, 0.5]
+
+
+def test_the_table_is_the_function() -> None:
+    table = srgb_table()
+    assert table.dtype == np.float32 and table.shape == (256,) and table[0] == 0 and table[255] == 1
+    rgb = colours()
+    assert np.array_equal(table[rgb], srgb_to_linear(rgb.astype(np.float32) / 255).astype(np.float32))
+    with pytest.raises(ValueError, match="read-only"):
+        table[3] = 0.5
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_networks_see_images_between_minus_one_and_one(kind: str) -> None:
+    rgb = colours()
+    rgb.flags.writeable = False
+    x = to_network_input(rgb if kind == "numpy" else torch.from_numpy(rgb.copy()))
+    assert x.shape == (1, 3, 80, 100) and x.dtype == torch.float32
+    assert float(x[0, 0, 0, 0]) == -1 and float(x[0, 0, 0, -1]) == 1
+    back = ((x[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
+    assert np.array_equal(back, rgb)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from headcast.image import linear_to_srgb, save_png
+from headcast.methods.portrait4d.framing import PORTRAIT4D
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import LABELS
@@ -105,9 +106,7 @@ def main() -> None:
     args = parser.parse_args()
     config = SynthConfig(size=args.size, people=4)
     sheet = rows(torch.cat([b.rgb for b in people(config, args.seed, np.arange(40))]), 8)
-    column = truths(
-        people(SynthConfig(size=args.size, framing="portrait4d"), args.seed, np.arange(40, 44))[0]
-    )
+    column = truths(people(SynthConfig(size=args.size, framing=PORTRAIT4D), args.seed, np.arange(40, 44))[0])
     plain = SynthConfig(size=args.size * 3 // 4, framing="front", expression=0.0, background=False)
     every = {"synth": sheet, "synth_truths": rows(column, 9), "synth_balance": balanced(plain, args.seed)}
     for name, x in every.items():

@@ -8,6 +8,7 @@ import threading
 import warnings
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -31,7 +32,9 @@ __all__ = [
     "sample_bilinear",
     "sample_lanczos",
     "save_png",
+    "srgb_table",
     "srgb_to_linear",
+    "to_network_input",
 ]
 
 MAX_PIXELS = 200_000_000
@@ -345,3 +348,23 @@ def _sample(image: np.ndarray, pixels: np.ndarray, interpolation: int) -> np.nda
     at = at.reshape(rows, SAMPLES_A_ROW, 2)
     out = cv2.remap(image, at[..., 0], at[..., 1], interpolation, borderMode=cv2.BORDER_REPLICATE)
     return out.reshape(rows * SAMPLES_A_ROW, *out.shape[2:])[:n]
+
+
+@cache
+def srgb_table() -> Float[np.ndarray, "256"]:
+    """Tabulate linear light (float32, read-only) of the 256 sRGB display values: ``srgb_table()[rgb]``."""
+    table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
+def to_network_input(rgb: Any, device: Any = "cpu") -> Any:
+    """Turn an 8-bit image (h, w, 3), numpy or torch, into what networks see: (1, 3, h, w) float32 in -1..1.
+
+    Args:
+        device: a torch device, where the result lies.
+    """
+    import torch
+
+    x = torch.from_numpy(np.array(rgb)) if isinstance(rgb, np.ndarray) else rgb
+    return x.to(device).permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -1,136 +1,47 @@
-"""Pictures made clear: by the bundled restorer, or face by face by a published network of the user's."""
+"""Photographs restored: ``priors.restorer.restore`` with the faces that the detector finds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
-from headcast.errors import HeadcastError
-from headcast.priors.faces import align, cut_face, five_points, put_back
+from headcast.priors.restorer.restore import RESTORERS, Network, restore_image
 
 __all__ = ["RESTORERS", "Network", "restore"]
 
-Network = Literal["headcast", "gfpgan", "codeformer", "restoreformer", "realesrgan"]
-RESTORERS: tuple[Network, ...] = get_args(Network)
-Progress = Callable[[float, str], None]
-Step = Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h2 w2 3"]]
-
 
 def restore(
-    rgb: UInt8[np.ndarray, "h w 3"], *, network: Network = "headcast", strength: float = 1.0, scale: int = 1,
-    device: torch.device | str = "cpu", seed: int = 0, progress: Progress | None = None,
-) -> UInt8[np.ndarray, "h2 w2 3"]:  # fmt: skip
-    """A clear picture of a soft, noisy, small or compressed one.
-
-    Args:
-        network: ``headcast`` and ``realesrgan`` work on the whole picture. ``gfpgan``, ``codeformer`` and
-            ``restoreformer`` work on each face, aligned in a square of 512; the rest is restored by
-            ``headcast``. All but ``headcast`` need weights that the user imported.
-        strength: 0 gives the picture back, 1 what the network says.
-        scale: so many times larger (1, 2 or 4), for small pictures.
-        seed: of the noise that GFPGAN adds.
+    rgb: UInt8[np.ndarray, "h w 3"],
+    *,
+    network: Network = "headcast",
+    strength: float = 1.0,
+    scale: int = 1,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    progress: Callable[[float, str], None] | None = None,
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Restore a soft, noisy, small or compressed photo; arguments as for ``restore_image``.
 
     Raises:
         HeadcastError: no face where one is needed; weights or packages are missing; senseless numbers.
     """
-    from headcast.priors.restorer.infer import enlarged, load_restorer, restore_picture
-
-    if not 0 <= strength <= 1:
-        raise HeadcastError(f"restore: strength {strength} lies outside 0..1")
-    if scale not in (1, 2, 4):
-        raise HeadcastError(f"restore: scale {scale} is not 1, 2 or 4")
-    device = torch.device(device)
-    large = enlarged(rgb, scale)
-    if network == "headcast":
-        return restore_picture(large, load_restorer(device=device), strength, progress)
-    if network == "realesrgan":
-        return mixed(large, resized(whole_step(device)(rgb), large), strength)
-    step = gfpgan_step(device, seed) if network == "gfpgan" else face_step(network, device)
-    places = faces(large)
-    out = restore_picture(large, load_restorer(device=device), strength, progress)
-    for k, affine in enumerate(places):
-        if progress is not None:
-            progress(k / len(places), f"face {k + 1} of {len(places)}")
-        out = put_back(out, mixed(cut := cut_face(large, affine), step(cut), strength), affine)
-    return out
+    return restore_image(
+        rgb,
+        network=network,
+        strength=strength,
+        scale=scale,
+        device=device,
+        seed=seed,
+        progress=progress,
+        find_faces=_detect,
+    )
 
 
-def faces(rgb: UInt8[np.ndarray, "h w 3"]) -> list[np.ndarray]:
-    """Alignments of the faces in a picture.
-
-    Raises:
-        HeadcastError: there is none.
-    """
+def _detect(rgb: UInt8[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "478 k"]]:
     from headcast.observe.landmarks import FaceDetector
 
     with FaceDetector() as detector:
-        found = detector.detect(rgb, refine=False)
-    if not found:
-        raise HeadcastError(
-            "restore: no face was found, and this network restores faces; use --with headcast"
-        )
-    return [align(five_points(d.points)) for d in found]
-
-
-def gfpgan_step(device: torch.device, seed: int) -> Step:
-    """An aligned face through GFPGAN."""
-    from headcast.priors.gfpgan import load
-
-    network = load(device)
-
-    @torch.no_grad()
-    def step(face: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        x = torch.from_numpy(face).to(device).permute(2, 0, 1)[None] / 127.5 - 1
-        dice = torch.Generator().manual_seed(seed)
-        return to_picture((network(x, dice).picture[0] + 1) / 2)
-
-    return step
-
-
-def face_step(network: str, device: torch.device) -> Step:
-    """An aligned face through a network that spandrel runs."""
-    from headcast.priors.restorer.foreign import load_foreign
-
-    run, _ = load_foreign(network, device)
-    return lambda face: resized(to_picture(run(to_tensor(face, device))[0]), face)
-
-
-def whole_step(device: torch.device) -> Step:
-    """A picture through Real-ESRGAN: as many times larger as its weights make it."""
-    from headcast.priors.restorer.foreign import load_foreign
-
-    run, _ = load_foreign("realesrgan", device)
-    return lambda picture: to_picture(run(to_tensor(picture, device))[0])
-
-
-def to_tensor(rgb: UInt8[np.ndarray, "h w 3"], device: torch.device) -> torch.Tensor:
-    """Display values 0..1, (1, 3, h, w)."""
-    return torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None] / 255
-
-
-def to_picture(x: torch.Tensor) -> UInt8[np.ndarray, "h w 3"]:
-    """8 bits of display values 0..1, (3, h, w)."""
-    return (x.float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-
-
-def resized(
-    rgb: UInt8[np.ndarray, "h w 3"], like: UInt8[np.ndarray, "h2 w2 3"]
-) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """The picture at another's size."""
-    import cv2
-
-    if rgb.shape == like.shape:
-        return rgb
-    smaller = rgb.shape[0] > like.shape[0]
-    return cv2.resize(rgb, like.shape[1::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-
-
-def mixed(
-    a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], strength: float
-) -> UInt8[np.ndarray, "h w 3"]:
-    """From a (0) to b (1)."""
-    return b if strength == 1 else np.round(a * (1 - strength) + b * strength).astype(np.uint8)
+        return [d.points for d in detector.detect(rgb, refine=False)]

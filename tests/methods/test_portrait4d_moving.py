@@ -69,7 +69,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_with_a_still_neck_expressions_alone_differ(people: Path) -> None:
-    source, driver, still = read_people(str(people)).clips(2, 0, 0, CPU, 128)
+    source, driver, still = read_people(str(people)).moment_pairs(2, 0, 0, CPU, 128)
     assert torch.equal(still.K, driver.K) and torch.equal(still.params.expression, source.params.expression)
     assert torch.equal(source.background, driver.background)
     assert torch.equal(still.params.neck, driver.params.neck)

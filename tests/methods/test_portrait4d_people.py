@@ -12,12 +12,13 @@ from headcast.errors import HeadcastError
 from headcast.image import load_image
 from headcast.methods.portrait4d.average import AverageRecipe
 from headcast.methods.portrait4d.clips import clip_pair
-from headcast.methods.portrait4d.data import neck_field, seen_from, several_views
+from headcast.methods.portrait4d.data import neck_field, several_views
 from headcast.methods.portrait4d.encoder import EncoderRecipe
 from headcast.methods.portrait4d.motion_stage import MotionRecipe
 from headcast.methods.portrait4d.network import TINY
 from headcast.methods.portrait4d.static import StaticRecipe
 from headcast.methods.portrait4d.stored import made_people, read_people, write_people
+from headcast.synth.views import project_points
 from headcast.video import write_video
 from headcast.weights import save_tensors
 
@@ -36,8 +37,8 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_stored_people_are_consistent(people: Path) -> None:
     found = read_people(str(people))
     assert len(found.head) == 2 and found.views == 2
-    one, two = found.drawn(2, 0, 0, CPU, 64)
-    again, _ = found.drawn(2, 0, 0, CPU, 64)
+    one, two = found.view_pairs(2, 0, 0, CPU, 64)
+    again, _ = found.view_pairs(2, 0, 0, CPU, 64)
     assert torch.equal(one.image, again.image) and not torch.equal(one.image, two.image)
     assert torch.equal(one.params.expression, two.params.expression)
     # the field of the neck is that of the heads, up to half precision
@@ -45,12 +46,12 @@ def test_stored_people_are_consistent(people: Path) -> None:
     made = neck_field(one.params, TINY)
     assert (one.neck(TINY)(points) - made(points)).abs().max() < 3e-3
     # depth agrees with the cameras: the nose's tip lies where the picture's depth says
-    at = seen_from(one.landmarks[:, 30:31], one.K, one.cam_from_world)[:, 0].long().clamp(0, 63)
+    at = project_points(one.landmarks[:, 30:31], one.K, one.cam_from_world)[:, 0].long().clamp(0, 63)
     centre = -(one.cam_from_world[:, :3, :3].mT @ one.cam_from_world[:, :3, 3:])[..., 0]
     for i in range(2):
         off = one.depth[i, 0, at[i, 1], at[i, 0]] - (one.landmarks[i, 30] - centre[i]).norm()
         assert abs(float(off)) < 0.02
-    source, driver, still = found.clips(2, 0, 0, CPU, 64)
+    source, driver, still = found.moment_pairs(2, 0, 0, CPU, 64)
     assert torch.equal(still.K, driver.K)
     assert torch.equal(still.params.expression, source.params.expression)
     assert not torch.equal(source.params.expression, driver.params.expression)
@@ -58,18 +59,18 @@ def test_stored_people_are_consistent(people: Path) -> None:
 
 def test_smaller_pictures_are_means(people: Path) -> None:
     found = read_people(str(people))
-    whole, half = (found.drawn(1, 3, 0, CPU, s)[0] for s in (64, 32))
+    whole, half = (found.view_pairs(1, 3, 0, CPU, s)[0] for s in (64, 32))
     # brightened heads are bounded by their coverage, pixel by pixel: single ones may differ
     off = (torch.nn.functional.avg_pool2d(whole.head, 2) - half.head).abs()
     assert off.mean() < 2e-3 and torch.allclose(
         torch.nn.functional.avg_pool2d(whole.alpha, 2), half.alpha, atol=1e-5
     )
     assert torch.allclose(
-        seen_from(whole.face, whole.K, whole.cam_from_world) / 2,
-        seen_from(half.face, half.K, half.cam_from_world), atol=1e-3,
+        project_points(whole.face, whole.K, whole.cam_from_world) / 2,
+        project_points(half.face, half.K, half.cam_from_world), atol=1e-3,
     )  # fmt: skip
     with pytest.raises(HeadcastError, match="can't be shrunk to 48"):
-        found.drawn(1, 0, 0, CPU, 48)
+        found.view_pairs(1, 0, 0, CPU, 48)
 
 
 def test_missing_and_foreign_people_are_refused(tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_real_clips_come_into_stage_two(demo_photo: Path, people: Path, tmp_path
     source, driver = clip_pair(str(tmp_path / "clips"), 0, 0, 64, TINY)
     assert source.image.shape == (1, 3, 64, 64)
     for shot in (source, driver):
-        marks = seen_from(shot.landmarks, shot.K, shot.cam_from_world)[0]
+        marks = project_points(shot.landmarks, shot.K, shot.cam_from_world)[0]
         assert marks.min() > 8 and marks.max() < 60  # the face fills the square
     # heads are cropped by where they are, so both look alike though the picture moved thirty pixels
     assert (source.image - driver.image).abs().mean() < 0.12
@@ -182,7 +183,7 @@ def test_real_clips_come_into_stage_two(demo_photo: Path, people: Path, tmp_path
     first, second = batch["source"], batch["driver"]
     assert first.image.shape == second.image.shape == (2, 3, 64, 64)
     assert (first.image[0] - source.image[0]).abs().max() < 1e-5
-    assert first.stored is not None and len(first.stored.fine) == 2
+    assert len(first.extra["fine"]) == 2
     # the person is told from what is behind, and the clip's expression is read, not said
     middle, corner = source.alpha[0, 0, 24:40, 24:40], source.alpha[0, 0, :8, :8]
     assert middle.mean() > 0.9 and corner.mean() < 0.5

@@ -117,19 +117,6 @@ def test_hash_grid_reads_corners_bilinearly() -> None:
     assert max(len(t) for t in grid.tables) == 64  # the finest levels share entries
 
 
-def test_hash_grid_gradients() -> None:
-    torch.manual_seed(1)
-    grid = HashGrid(2, 2, 3, 9, log2_size=5).double()
-    uv = (torch.rand(1, 2, 2, 3, dtype=torch.float64) * 0.9 + 0.03).requires_grad_()
-    assert torch.autograd.gradcheck(grid, (uv,))
-    tables = tuple(grid.tables)
-
-    def of_tables(*t: torch.Tensor) -> torch.Tensor:
-        return torch.func.functional_call(grid, {f"tables.{i}": x for i, x in enumerate(t)}, (uv.detach(),))
-
-    assert torch.autograd.gradcheck(of_tables, tables)
-
-
 def test_light_of_one_colour_is_found_and_taken_out() -> None:
     y, x = torch.meshgrid(*(torch.linspace(-0.9, 0.9, 48),) * 2, indexing="ij")
     on = x.square() + y.square() < 0.75

@@ -92,7 +92,7 @@ def test_depth_and_uv_are_the_head_models(batch: SynthBatch) -> None:
 
 
 def test_views_of_a_moment_share_its_light_and_person() -> None:
-    config = SynthConfig(size=48, texture=128, people=2, views=2, framing="portrait4d")
+    config = SynthConfig(size=48, texture=128, people=2, views=2, framing="eg3d")
     b = make_batch(config, CPU, 0, np.arange(2))
     assert b.number.tolist() == [0, 0, 1, 1]
     assert b.view.tolist() == [0, 1, 0, 1]

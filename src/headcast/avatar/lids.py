@@ -15,6 +15,7 @@ from torch import Tensor
 
 from headcast.head.model import BLINKS
 from headcast.head.params import HeadParams
+from headcast.interpolation import smoothstep
 
 __all__ = ["GOING", "SHADED", "Lids", "Patch"]
 
@@ -55,8 +56,7 @@ class Lids:
         """How far each side shows its patch in a pose (unbatched), 0..1."""
         first = self.blink.clamp(0, 0.9)
         way = (params.expression[list(BLINKS)].detach().float().cpu() - first) / (1 - first)
-        t = ((way - GOING[0]) / (GOING[1] - GOING[0])).clamp(0, 1)
-        return t * t * (3 - 2 * t)
+        return smoothstep(way, *GOING)
 
     def mapped(
         self, change: Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h w 3"]]

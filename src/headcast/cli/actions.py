@@ -253,13 +253,14 @@ def run_view(command: View) -> None:
 
 def run_synth(command: Synth) -> None:
     """``headcast synth``."""
+    from headcast.methods.portrait4d.framing import FRAMINGS
     from headcast.synth.config import SynthConfig
     from headcast.synth.folder import write_people
 
     start = time.perf_counter()
     config = SynthConfig(
         split=command.split, size=command.size, texture=command.texture, frames=command.frames,
-        views=command.views, clip=command.clip, framing=command.framing,
+        views=command.views, clip=command.clip, framing=FRAMINGS.get(command.framing, command.framing),
     )  # fmt: skip
     device = pick_device(command.device)
     with Bar() as bar:

@@ -27,7 +27,7 @@ from headcast.errors import HeadcastError
 from headcast.files import atomic_path
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.image import save_png
-from headcast.methods.portrait4d.data import Shots
+from headcast.methods.portrait4d.data import NeckShots
 from headcast.methods.portrait4d.losses import moving_parts
 from headcast.methods.portrait4d.motion import TOLD, faces_of, told
 from headcast.methods.portrait4d.networks import Networks, read_networks, weights_file
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def views_of(people: People, who: Tensor, side: int) -> tuple[Shots, Shots, Shots]:
+def views_of(people: People, who: Tensor, side: int) -> tuple[NeckShots, NeckShots, NeckShots]:
     """A source picture, and both moments as another camera sees them before the source's background."""
     zero = torch.zeros_like(who)
     cpu = torch.device("cpu")
@@ -83,7 +83,7 @@ def views_of(people: People, who: Tensor, side: int) -> tuple[Shots, Shots, Shot
     return source, still.before(source.background), moved.before(source.background)
 
 
-def embedded(networks: Networks, shots: Shots) -> dict[str, Float[Tensor, "b m"]]:
+def embedded(networks: Networks, shots: NeckShots) -> dict[str, Float[Tensor, "b m"]]:
     """Motion embeddings by expression weights and by the encoder."""
     assert networks.said is not None
     faces = faces_of(shots.image, shots.marks, networks.face_side)

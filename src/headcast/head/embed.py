@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 
 from headcast.head.names import EXPRESSION_INDEX
+from headcast.head.warp import closest_bary
 
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel
@@ -20,7 +22,6 @@ __all__ = [
     "LIPS",
     "OURS",
     "closest_among",
-    "closest_bary",
     "closest_on_mesh",
     "embed_landmarks",
     "guards",
@@ -98,35 +99,10 @@ def closest_among(
     """The nearest surface point of each point among its own candidate triangles."""
     p, rows = points.astype(np.float64), np.arange(len(points))
     corners = vertices[faces[near]].astype(np.float64)
-    b = closest_bary(p[:, None], corners)
+    b = closest_bary(torch.from_numpy(p)[:, None], torch.from_numpy(corners)).numpy()
     hit = (b[..., None] * corners).sum(-2)
     best = ((hit - p[:, None]) ** 2).sum(-1).argmin(1)
     return near[rows, best], b[rows, best]
-
-
-def closest_bary(p: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Barycentric weights of the point of each triangle nearest to p: the plane's foot, else the best
-    edge."""
-    a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
-    u, v, w = b - a, c - a, p - a
-    uu, uv, vv = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
-    wu, wv = (w * u).sum(-1), (w * v).sum(-1)
-    det = np.maximum(uu * vv - uv * uv, 1e-30)
-    s, t = (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det
-    best = np.stack([1 - s - t, s, t], -1)
-    outside = (best < 0).any(-1)
-    distance = np.full(outside.shape, np.inf)
-    for i, j, o in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        e = corners[..., j, :] - corners[..., i, :]
-        along = ((p - corners[..., i, :]) * e).sum(-1) / np.maximum((e * e).sum(-1), 1e-30)
-        along = along.clip(0, 1)
-        d = ((p - corners[..., i, :] - along[..., None] * e) ** 2).sum(-1)
-        take = outside & (d < distance)
-        distance = np.where(take, d, distance)
-        candidate = np.zeros_like(best)
-        candidate[..., i], candidate[..., j], candidate[..., o] = 1 - along, along, 0
-        best = np.where(take[..., None], candidate, best)
-    return best
 
 
 def landmark_table(path: Path | None = None) -> dict:

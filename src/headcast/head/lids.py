@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from headcast.interpolation import smoothstep
+
 __all__ = ["eye_profile", "rest_lids"]
 
 CONTACT = 0.0006
@@ -51,7 +53,7 @@ def rest_lids(
     edge = lids[..., rim, :]
     b = blink.clamp(0, 1)
     full = edge + (1 - b)[..., None, None] * blink_shape
-    closing = (b * b * (3 - 2 * b))[..., None, None]
+    closing = smoothstep(b, 0, 1)[..., None, None]
     edge_move = closing * share.abs()[..., None] * (partner @ full - full)
     edge = edge + edge_move
     crossing = _hinge(share.sign() * ((partner @ edge) - edge)[..., 1]) - SOFT / 2

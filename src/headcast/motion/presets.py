@@ -12,6 +12,7 @@ from torch import Tensor
 
 from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
+from headcast.interpolation import smoothstep
 from headcast.motion.clip import Motion
 from headcast.motion.visemes import both_sides, speak
 
@@ -129,8 +130,7 @@ def preset(name: str, fps: float = FPS) -> Motion:
 
 def ramp(t: Float[Tensor, "t"], start: float, length: float) -> Float[Tensor, "t"]:
     """0 before ``start``, 1 after ``start + length`` seconds, smooth between."""
-    x = ((t - start) / length).clamp(0, 1)
-    return x * x * (3 - 2 * x)
+    return smoothstep((t - start) / length, 0, 1)
 
 
 def sum_of_bumps(t: Float[Tensor, "t"], bumps: list[tuple[float, float]], width: float) -> Float[Tensor, "t"]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, interpolate, leaky_relu, pad
 
-from headcast.nets.triplane import EqualizedLinear
+from headcast.nets.linear import EqualizedLinear
 
 __all__ = ["Noise", "SkipBlock", "SuperResolution", "ToRGB", "modulated", "upsampled"]
 

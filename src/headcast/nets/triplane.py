@@ -5,45 +5,49 @@ Coordinates: +X right, +Y up, +Z out of the face, a cube of side ``side`` about 
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["EqualizedLinear", "RadianceDecoder", "sample_planes"]
+from headcast.nets.linear import EqualizedLinear
+
+__all__ = ["XY_XZ_ZX", "XY_YZ_ZX", "PlaneAxes", "RadianceDecoder", "sample_planes"]
+
+PlaneAxes = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""For each plane the coordinate (0: x, 1: y, 2: z) along its rows, then the one along its columns."""
+
+XY_YZ_ZX: PlaneAxes = ((0, 1), (1, 2), (2, 0))
+"""Planes (x, y), (y, z), (z, x): the published Portrait4D."""
+
+XY_XZ_ZX: PlaneAxes = ((0, 1), (0, 2), (2, 0))
+"""Planes (x, y), (x, z), (z, x): EG3D's published checkpoints and what descends from them (InvertAvatar). Two
+of the planes span the same coordinates, transposed; no plane spans (y, z)."""
 
 
 def sample_planes(
-    planes: Float[Tensor, "b 3 c h w"], points: Float[Tensor, "b n 3"], side: float
+    planes: Float[Tensor, "b 3 c h w"],
+    points: Float[Tensor, "b n 3"],
+    side: float,
+    axes: PlaneAxes = XY_YZ_ZX,
 ) -> Float[Tensor, "b n c"]:
-    """Features of points: the mean over the planes (x, y), (y, z), (z, x), the first coordinate running along
-    the picture's rows. Zero outside the cube of side ``side``.
+    """Sample features of points: the mean over the three planes, bilinear, zero outside the cube of ``side``.
 
     Eq. 1 of Portrait4D-v2 prints the sum; the published network averages.
+
+    Args:
+        points: in the unit of ``side``. axes: which coordinates span each plane.
     """
     b, _, c, h, w = planes.shape
-    x, y, z = (points * (2 / side)).unbind(-1)
-    at = torch.stack([torch.stack(p, -1) for p in ((x, y), (y, z), (z, x))], 1)  # (b, 3, n, 2)
+    coordinates = (points * (2 / side)).unbind(-1)
+    at = torch.stack([torch.stack([coordinates[u], coordinates[v]], -1) for u, v in axes], 1)  # (b, 3, n, 2)
     found = torch.nn.functional.grid_sample(
-        planes.reshape(b * 3, c, h, w), at.reshape(b * 3, 1, -1, 2).to(planes),
-        mode="bilinear", padding_mode="zeros", align_corners=False,
-    )  # fmt: skip
+        planes.reshape(b * 3, c, h, w),
+        at.reshape(b * 3, 1, -1, 2).to(planes),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=False,
+    )
     return found.reshape(b, 3, c, -1).mean(1).transpose(1, 2)
-
-
-class EqualizedLinear(nn.Module):
-    """A linear layer whose weights have unit variance at the start and are scaled when used (StyleGAN2)."""
-
-    def __init__(self, inputs: int, outputs: int, bias: float = 0.0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs))
-        self.bias = nn.Parameter(torch.full((outputs,), float(bias)))
-        self.gain = 1 / math.sqrt(inputs)
-
-    def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:
-        """Scaled weights times ``x``, plus the bias."""
-        return torch.nn.functional.linear(x, self.weight * self.gain, self.bias)
 
 
 class RadianceDecoder(nn.Module):
@@ -56,6 +60,6 @@ class RadianceDecoder(nn.Module):
         self.out_rgb = EqualizedLinear(hidden, colours)
 
     def forward(self, feature: Float[Tensor, "*b f"]) -> tuple[Float[Tensor, "*b 1"], Float[Tensor, "*b c"]]:
-        """Density logit, and colours in about 0..1 (a sigmoid widened by .001 on both sides)."""
+        """Decode density logits, and colours in about 0..1 (a sigmoid widened by .001 on both sides)."""
         hidden = self.net(feature)
         return self.out_sigma(hidden), torch.sigmoid(self.out_rgb(hidden)) * 1.002 - 0.001

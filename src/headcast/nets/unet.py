@@ -7,37 +7,11 @@ from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, leaky_relu, pad, pixel_unshuffle
+from torch.nn.functional import interpolate, pad, pixel_unshuffle
+
+from headcast.nets.residual import ConvNorm, Residual
 
 __all__ = ["UNet"]
-
-SLOPE = 0.1
-
-
-class Conv(nn.Module):
-    """3x3 convolution, group norm, leaky ReLU."""
-
-    def __init__(self, into: int, out: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(into, out, 3, stride, 1, bias=False)
-        self.norm = nn.GroupNorm(max(1, out // 8), out)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
-        return leaky_relu(self.norm(self.conv(x)), SLOPE)
-
-
-class Residual(nn.Module):
-    """x + one Conv without its nonlinearity in between; starts as x."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = Conv(width, width)
-        self.conv = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.norm = nn.GroupNorm(max(1, width // 8), width)
-        nn.init.zeros_(self.norm.weight)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return leaky_relu(x + self.norm(self.conv(self.first(x))), SLOPE)
 
 
 class UNet(nn.Module):
@@ -59,12 +33,12 @@ class UNet(nn.Module):
         self.multiple = 2 ** len(widths)
         befores = (4 * into, *widths[:-1])
         self.down = nn.ModuleList(
-            nn.Sequential(Conv(a, b, 1 if i == 0 else 2), *(Residual(b) for _ in range(k)))
+            nn.Sequential(ConvNorm(a, b, 1 if i == 0 else 2), *(Residual(b) for _ in range(k)))
             for i, (a, b, k) in enumerate(zip(befores, widths, blocks, strict=True))
         )
         self.everywhere = nn.Linear(widths[-1], widths[-1])
         self.across = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(Conv(a, a) for a in widths[:-1])
+        self.up = nn.ModuleList(ConvNorm(a, a) for a in widths[:-1])
         self.out = nn.Conv2d(widths[0], out, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:

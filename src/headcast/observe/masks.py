@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from headcast.interpolation import smoothstep
 from headcast.observe.colour_model import Mixture, features, fit_mixture, monomials
 from headcast.observe.face_frame import FaceFrame, face_frame, polygon
 from headcast.observe.filters import blur, guided, resized
@@ -131,13 +132,13 @@ def unlikely_hair(
     it does beside the jaw.
     """
     drop = frame.chin - frame.y
-    out = 8 * smooth(drop, 0.0, 0.15) * np.clip(alike - ALIKE, 0, 1)
+    out = 8 * smoothstep(drop, 0.0, 0.15) * np.clip(alike - ALIKE, 0, 1)
     level = (drop < -0.08) & (drop > -0.35) & like_hair
     for side in (frame.x <= 0, frame.x > 0):
         there = level & side
         wide = float(np.quantile(np.abs(frame.x[there]), 0.98)) if there.any() else 0.4
         too_far = np.abs(frame.x) - wide - 0.25 * np.maximum(drop, 0)
-        out += side * 8 * smooth(too_far, 0.0, 0.12) * smooth(drop, -0.05, 0.05)
+        out += side * 8 * smoothstep(too_far, 0.0, 0.12) * smoothstep(drop, -0.05, 0.05)
     return np.where(np.isfinite(alike), out, 0).astype(np.float32)
 
 
@@ -150,12 +151,12 @@ def unlikely_skin(
     """
     around = person & (frame.depth < -0.06) & (frame.y > frame.chin + 0.4)
     share = float(unlike[around].mean()) if around.any() else 0.0
-    above = smooth(frame.y - frame.chin, 0.05, 0.2)
+    above = smoothstep(frame.y - frame.chin, 0.05, 0.2)
     clear_of_ears = np.where(np.abs(frame.y + 0.08) < 0.2, 0.5, 1.0)
     haired = float(np.clip((share - 0.6) / 0.2, 0, 1))
-    highlight = haired * clear_of_ears * smooth(-frame.depth, 0.06, 0.14)
+    highlight = haired * clear_of_ears * smoothstep(-frame.depth, 0.06, 0.14)
     out_of_ears = np.maximum(frame.x - frame.ear_left, frame.ear_right - frame.x)
-    beyond = smooth(out_of_ears, 0.2, 0.3) * smooth(0.3 - frame.y, 0.0, 0.1)
+    beyond = smoothstep(out_of_ears, 0.2, 0.3) * smoothstep(0.3 - frame.y, 0.0, 0.1)
     return (4 * np.maximum(highlight, beyond) * above).astype(np.float32)
 
 
@@ -220,27 +221,25 @@ def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.nd
     """Log odds of skin, hair and clothes by place on the head; ``long`` from ``long_hair``."""
     x, y, depth = frame.x, frame.y, frame.depth
     out = np.zeros((3, *x.shape), np.float32)
-    forehead = smooth(y, 0.1, 0.28)  # where fringes fall
+    forehead = smoothstep(y, 0.1, 0.28)  # where fringes fall
     out[SKIN] += np.clip(depth, 0, 0.3) * (60 - 48 * forehead) + 1.5 * (depth > 0)
     drop = frame.chin - y
-    below = smooth(drop, -0.06, 0.06)
+    below = smoothstep(drop, -0.06, 0.06)
     half = max(0.3, 0.5 * abs(frame.ear_left - frame.ear_right))
     middle = 0.25 * (frame.ear_left + frame.ear_right)
-    neck = smooth(half * 0.9 + 0.3 * np.maximum(drop, 0) - np.abs(x - middle), -0.12, 0.08)
-    neck = neck * smooth(-drop, -0.75, -0.3)
+    neck = smoothstep(half * 0.9 + 0.3 * np.maximum(drop, 0) - np.abs(x - middle), -0.12, 0.08)
+    neck = neck * smoothstep(-drop, -0.75, -0.3)
     out[SKIN] += below * (4.0 * neck - 2.5)
-    out[CLOTHES] += -9 * (1 - smooth(drop, -0.4, -0.05)) + below * (1 - 2.0 * neck)
-    out[CLOTHES] += 5 * smooth(drop, 0.1, 0.5) * (1 - 0.9 * long * (drop < 0.8))
-    jaw = smooth(drop, -0.35, -0.1)  # short hair ends above
-    out[HAIR] -= 9 * jaw * (1 - long) + below * long * (2 * neck + 3 * smooth(drop, 0.6, 1.2))
+    out[CLOTHES] += -9 * (1 - smoothstep(drop, -0.4, -0.05)) + below * (1 - 2.0 * neck)
+    out[CLOTHES] += 5 * smoothstep(drop, 0.1, 0.5) * (1 - 0.9 * long * (drop < 0.8))
+    jaw = smoothstep(drop, -0.35, -0.1)  # short hair ends above
+    out[HAIR] -= 9 * jaw * (1 - long) + below * long * (2 * neck + 3 * smoothstep(drop, 0.6, 1.2))
     beside = (1 - jaw * (1 - long)) * (depth < 0)
-    out[HAIR] += (1 - below) * beside * (1.2 + smooth(y - frame.top, -0.02, 0.15))
-    ears = np.exp(-(((y + 0.08) / 0.16) ** 2)) * smooth(-depth, 0.0, 0.02) * smooth(0.1 + depth, -0.02, 0.04)
+    out[HAIR] += (1 - below) * beside * (1.2 + smoothstep(y - frame.top, -0.02, 0.15))
+    ears = (
+        np.exp(-(((y + 0.08) / 0.16) ** 2))
+        * smoothstep(-depth, 0.0, 0.02)
+        * smoothstep(0.1 + depth, -0.02, 0.04)
+    )
     out[SKIN] += 2.0 * ears
     return out
-
-
-def smooth(x: Float[np.ndarray, "h w"], low: float, high: float) -> Float[np.ndarray, "h w"]:
-    """A ramp from 0 at ``low`` to 1 at ``high`` with soft ends."""
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)

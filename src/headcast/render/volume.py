@@ -1,7 +1,8 @@
 """Volume rendering of radiance fields along rays: stratified samples, importance samples, mid-point rule.
 
-The quadrature is EG3D's, which Portrait4D and InvertAvatar keep: densities and colours are averaged between
-neighbouring samples, the density goes through softplus(x - 1), and no ray ends in an opaque wall.
+By default the quadrature is EG3D's, which Portrait4D and InvertAvatar keep: densities and colours are
+averaged between neighbouring samples, the density goes through softplus(x - 1), and no ray ends in an
+opaque wall.
 """
 
 from __future__ import annotations
@@ -16,17 +17,27 @@ from torch import Tensor
 from headcast.camera import Camera
 
 __all__ = [
-    "March", "Rays", "importance_depths", "march", "rays_of", "rays_through", "render_rays",
+    "RayMarchOutput",
+    "Rays",
+    "importance_depths",
+    "query_field",
+    "ray_march",
+    "rays_of",
+    "rays_through",
+    "render_rays",
+    "shifted_softplus",
     "stratified_depths",
-]  # fmt: skip
+]
 
 Field = Callable[[Float[Tensor, "b n 3"]], tuple[Float[Tensor, "b n 1"], Float[Tensor, "b n c"]]]
 """Points in the world to density logits and colours."""
+Activation = Callable[[Float[Tensor, "*n"]], Float[Tensor, "*n"]]
+"""Density logits to densities, per world unit; not negative."""
 
 
 @dataclass(frozen=True)
 class Rays:
-    """Rays of b pictures, r each, in the world.
+    """Rays of b images, r each, in the world.
 
     Attributes:
         origin, direction: (b, r, 3); directions have unit length.
@@ -39,7 +50,7 @@ class Rays:
     far: Float[Tensor, "b 1"]
 
     def at(self, depth: Float[Tensor, "b r s"]) -> Float[Tensor, "b r s 3"]:
-        """Points at distances along the rays."""
+        """Compute the points at distances along the rays."""
         return self.origin[:, :, None] + depth[..., None] * self.direction[:, :, None]
 
     def __getitem__(self, part: slice) -> Rays:
@@ -47,42 +58,62 @@ class Rays:
 
 
 @dataclass(frozen=True)
-class March:
+class RayMarchOutput:
     """What was gathered along rays.
 
     Attributes:
-        colour: (b, r, c) weighted sum of colours, nothing behind them.
+        colour: (b, r, c) weighted sum of colours, over the background where one was given.
         depth: (b, r) weighted mean distance; the nearest sample's where nothing was met.
-        passed: (b, r) share of light that passes through: 1 - sum of weights.
+        transmittance: (b, r) fraction of light that passes through: 1 - sum of weights.
         weights: (b, r, s-1) of the intervals between samples.
         depths: (b, r, s) distances of the samples.
     """
 
     colour: Float[Tensor, "b r c"]
     depth: Float[Tensor, "b r"]
-    passed: Float[Tensor, "b r"]
+    transmittance: Float[Tensor, "b r"]
     weights: Float[Tensor, "b r t"]
     depths: Float[Tensor, "b r s"]
 
 
-def rays_of(cameras: list[Camera], side: int, radius: float, scale: float = 1.0) -> Rays:
-    """Rays through the pixel centres of ``side``² pictures that show what the cameras see."""
-    return rays_through(
-        torch.stack([c.K for c in cameras]), torch.stack([c.cam_from_world for c in cameras]),
-        torch.tensor([[float(c.width), float(c.height)] for c in cameras]), side, radius, scale,
-    )  # fmt: skip
+def rays_of(
+    cameras: list[Camera],
+    side: int,
+    radius: float,
+    scale: float = 1.0,
+    *,
+    near: float | None = None,
+    far: float | None = None,
+) -> Rays:
+    """Cast rays through the pixel centres of ``side``² images that show what the cameras see.
+
+    Arguments as those of :func:`rays_through`.
+    """
+    K = torch.stack([c.K for c in cameras])
+    poses = torch.stack([c.cam_from_world for c in cameras])
+    size = torch.tensor([[float(c.width), float(c.height)] for c in cameras])
+    return rays_through(K, poses, size, side, radius, scale, near=near, far=far)
 
 
 def rays_through(
-    K: Float[Tensor, "b 3 3"], cam_from_world: Float[Tensor, "b 4 4"], size: Float[Tensor, "b 2"], side: int,
-    radius: float, scale: float = 1.0,
-) -> Rays:  # fmt: skip
-    """Rays through the pixel centres of ``side``² pictures, row by row, around a ball at the world's origin.
+    K: Float[Tensor, "b 3 3"],
+    cam_from_world: Float[Tensor, "b 4 4"],
+    size: Float[Tensor, "b 2"],
+    side: int,
+    radius: float,
+    scale: float = 1.0,
+    *,
+    near: float | None = None,
+    far: float | None = None,
+) -> Rays:
+    """Cast rays through the pixel centres of ``side``² images, row by row, around the world's origin.
 
     Args:
-        K, cam_from_world: OpenCV, metres; intrinsics in pixels of pictures of ``size`` (width, height).
-        radius: of the ball; near and far are its distance along the view axis less and more this.
+        K, cam_from_world: OpenCV, metres; intrinsics in pixels of images of ``size`` (width, height).
+        radius: of a ball around the origin that holds the volume, world units of the field.
         scale: world units of the field per metre of the cameras.
+        near, far: where the volume begins and ends, in world units relative to the origin's distance along
+            the view axis (near is negative); by default ``-radius`` and ``radius``.
     """
     R, t = cam_from_world[:, :3, :3], cam_from_world[:, :3, 3] * scale
     pixel = (torch.arange(side, device=K.device) + 0.5) / side
@@ -93,13 +124,19 @@ def rays_through(
     direction = torch.nn.functional.normalize(ray, dim=-1)
     origin = (-t[:, None] @ R).expand_as(direction)
     middle = t[:, 2:].abs()
-    return Rays(origin, direction, middle - radius, middle + radius)
+    near, far = -radius if near is None else near, radius if far is None else far
+    return Rays(origin, direction, middle + near, middle + far)
+
+
+def shifted_softplus(density: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Activate density logits as EG3D does: softplus(x - 1)."""
+    return torch.nn.functional.softplus(density - 1)
 
 
 def stratified_depths(
     rays: Rays, count: int, jitter: Float[Tensor, "b r s"] | float
 ) -> Float[Tensor, "b r s"]:
-    """``count`` even distances, each moved on by ``jitter`` (0..1) of an interval."""
+    """Space ``count`` distances evenly, near to far, each moved on by ``jitter`` (0..1) of an interval."""
     at = torch.linspace(0, 1, count, device=rays.origin.device)
     span = rays.far - rays.near
     even = rays.near[:, None] + at * span[:, None]
@@ -107,27 +144,43 @@ def stratified_depths(
     return even + jitter * (span / (count - 1))[:, None]
 
 
-def march(
-    density: Float[Tensor, "b r s"], colour: Float[Tensor, "b r s c"], depths: Float[Tensor, "b r s"]
-) -> March:
-    """Light gathered by the mid-point rule; ``density`` are logits."""
+def ray_march(
+    density: Float[Tensor, "b r s"],
+    colour: Float[Tensor, "b r s c"],
+    depths: Float[Tensor, "b r s"],
+    *,
+    activation: Activation = shifted_softplus,
+    background: Float[Tensor, "*b c"] | None = None,
+) -> RayMarchOutput:
+    """Gather light along rays by the mid-point rule.
+
+    Args:
+        density: logits; the mean of two neighbours goes through ``activation``.
+        background: colour behind the volume, (b, r, c) or what broadcasts to it, weighted with the
+            transmittance; by default nothing.
+    """
     apart = depths.diff(dim=-1)
     middle = (depths[..., :-1] + depths[..., 1:]) / 2
     colour = (colour[:, :, :-1] + colour[:, :, 1:]) / 2
-    density = torch.nn.functional.softplus((density[..., :-1] + density[..., 1:]) / 2 - 1)
+    density = activation((density[..., :-1] + density[..., 1:]) / 2)
     alpha = 1 - torch.exp(-density * apart)
     through = torch.cumprod(torch.cat([torch.ones_like(alpha[..., :1]), 1 - alpha + 1e-10], -1), -1)[..., :-1]
     weights = alpha * through
     total = weights.sum(-1)
     depth = torch.where(total > 0, (weights * middle).sum(-1) / total.clamp(min=1e-12), depths[..., 0])
     depth = depth.clamp(min=depths.min(), max=depths.max())
-    return March((weights[..., None] * colour).sum(-2), depth, 1 - total, weights, depths)
+    gathered, transmittance = (weights[..., None] * colour).sum(-2), 1 - total
+    if background is not None:
+        gathered = gathered + transmittance[..., None] * background
+    return RayMarchOutput(
+        colour=gathered, depth=depth, transmittance=transmittance, weights=weights, depths=depths
+    )
 
 
 def importance_depths(
     depths: Float[Tensor, "b r s"], weights: Float[Tensor, "b r t"], u: Float[Tensor, "*b n"]
 ) -> Float[Tensor, "b r n"]:
-    """Distances drawn where a first march met something: the inverse of the smoothed weights' distribution.
+    """Sample distances where a first march met something: the inverse of the smoothed weights' distribution.
 
     Args:
         u: numbers in 0..1, ascending for an ascending result.
@@ -150,35 +203,48 @@ def importance_depths(
     return d0 + (u - c0) / width * (d1 - d0)
 
 
-def render_rays(field: Field, rays: Rays, coarse: int, fine: int, jitter: bool = False) -> March:
-    """A march over coarse samples and the fine ones that they suggest, sorted together.
+def render_rays(
+    field: Field,
+    rays: Rays,
+    coarse: int,
+    fine: int,
+    jitter: bool = False,
+    *,
+    activation: Activation = shifted_softplus,
+    background: Float[Tensor, "*b c"] | None = None,
+) -> RayMarchOutput:
+    """March over coarse samples and the fine ones that they suggest, sorted together.
 
     Args:
         jitter: samples lie anywhere in their intervals (torch's global random numbers), else in the middle.
+        activation, background: as for :func:`ray_march`.
     """
     b, r, _ = rays.origin.shape
     device = rays.origin.device
 
-    def drawn(n: int) -> Tensor:
+    def uniform(n: int) -> Tensor:
         return torch.rand(b, r, n, device=device)
 
-    depths = stratified_depths(rays, coarse, drawn(coarse) if jitter else 0.5)
-    density, colour = _asked(field, rays, depths)
+    depths = stratified_depths(rays, coarse, uniform(coarse) if jitter else 0.5)
+    density, colour = query_field(field, rays, depths)
     if not fine:
-        return march(density, colour, depths)
+        return ray_march(density, colour, depths, activation=activation, background=background)
     with torch.no_grad():
-        first = march(density, colour, depths)
-        u = drawn(fine) if jitter else torch.linspace(0, 1, fine, device=device)
+        first = ray_march(density, colour, depths, activation=activation)
+        u = uniform(fine) if jitter else torch.linspace(0, 1, fine, device=device)
         more = importance_depths(depths, first.weights, u)
-    density2, colour2 = _asked(field, rays, more)
+    density2, colour2 = query_field(field, rays, more)
     depths, order = torch.cat([depths, more], -1).sort(dim=-1)
     density = torch.cat([density, density2], -1).gather(-1, order)
     colour = torch.cat([colour, colour2], -2)
     colour = colour.gather(-2, order[..., None].expand(-1, -1, -1, colour.shape[-1]))
-    return march(density, colour, depths)
+    return ray_march(density, colour, depths, activation=activation, background=background)
 
 
-def _asked(field: Field, rays: Rays, depths: Tensor) -> tuple[Tensor, Tensor]:
+def query_field(
+    field: Field, rays: Rays, depths: Float[Tensor, "b r s"]
+) -> tuple[Float[Tensor, "b r s"], Float[Tensor, "b r s c"]]:
+    """Evaluate density logits and colours of a field at distances along rays."""
     b, r, s = depths.shape
     density, colour = field(rays.at(depths).reshape(b, r * s, 3))
     return density.reshape(b, r, s), colour.reshape(b, r, s, -1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate as resize
 
 from headcast.head.model import HeadModel
+from headcast.interpolation import smoothstep
 from headcast.render.batch import rasterize_batch
 from headcast.synth.bust import STRIP, Bust
 from headcast.synth.config import LABELS
@@ -54,8 +55,7 @@ class Atlas:
 
 def ramp(low: float | Tensor, high: float | Tensor, x: Tensor) -> Tensor:
     """0 below ``low``, 1 above ``high``, smooth between."""
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    return smoothstep(x, low, high)
 
 
 def make_atlas(head: HeadModel, bust: Bust, size: int) -> Atlas:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headcast.errors import HeadcastError
+from headcast.synth.framing import Framing, find_framing
 
-__all__ = ["FRAMINGS", "LABELS", "Framing", "Split", "SynthConfig"]
+__all__ = ["LABELS", "Split", "SynthConfig"]
 
 Split = Literal["train", "test"]
-Framing = Literal["portrait", "portrait4d", "eg3d", "front"]
-FRAMINGS: tuple[Framing, ...] = ("portrait", "portrait4d", "eg3d", "front")
 
 LABELS = (
     "background", "skin", "nose", "ears", "neck", "brows", "lips", "mouth", "teeth", "eyes", "hair",
@@ -33,7 +32,8 @@ class SynthConfig:
         still_neck: frames of a clip keep the first one's neck, so that the expression alone moves.
         texture: side of the skin textures; 0: twice the picture's.
         antialias: RGB, alpha, albedo and the like are means over antialias² samples a pixel.
-        framing: where cameras stand, see ``synth.views``.
+        framing: where cameras stand: a name of ``synth.framing.FRAMINGS``, the place of one
+            (``package.module:NAME``), or a ``Framing``.
         fitted: share of people whose face shape scatters as that of fitted people (``weights/identity``), the
             others as the head model's own prior.
         expression: scales expressions; 0 is always neutral.
@@ -55,7 +55,7 @@ class SynthConfig:
     still_neck: bool = False
     texture: int = 0
     antialias: int = 2
-    framing: Framing = "portrait"
+    framing: str | Framing = "portrait"
     fitted: float = 0.5
     expression: float = 1.0
     hair: bool = True
@@ -75,8 +75,7 @@ class SynthConfig:
             raise HeadcastError("synth: fitted is a share, 0 to 1")
         if self.split not in ("train", "test"):
             raise HeadcastError(f"synth: split '{self.split}' is unknown; use train or test")
-        if self.framing not in FRAMINGS:
-            raise HeadcastError(f"synth: framing '{self.framing}' is unknown; use {', '.join(FRAMINGS)}")
+        find_framing(self.framing)
         if self.size > 4096 or self.texture > 8192:
             raise HeadcastError("synth: pictures may be 4096 and textures 8192 pixels wide at most")
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, EYE_LOOK
+from headcast.interpolation import smoothstep
 from headcast.synth.dice import Dice
 
 __all__ = ["GESTURES", "MOUTHS", "Motion", "draw_moments", "draw_motion"]
@@ -195,6 +196,5 @@ def _clip(people: Dice, person: int, frames: int, fps: float, strength: float) -
 
 def eased(keys: Float[Tensor, "k c"], at: Float[Tensor, " t"]) -> Float[Tensor, "t c"]:
     """Smooth steps from key to key."""
-    i, t = at.long(), (at % 1)[:, None]
-    t = t * t * (3 - 2 * t)
+    i, t = at.long(), smoothstep((at % 1)[:, None], 0, 1)
     return keys[i] + (keys[i + 1] - keys[i]) * t

@@ -20,6 +20,7 @@ from headcast.head.names import EXPRESSIONS
 from headcast.image import linear_to_srgb, save_png
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import LABELS, SynthConfig
+from headcast.synth.framing import find_framing
 from headcast.synth.looks import BEARDS
 from headcast.synth.paint import CHANNELS
 from headcast.synth.people import TONES
@@ -77,6 +78,7 @@ def _claim(config: SynthConfig, out: Path, seed: int, recordings: tuple[Recordin
         raise HeadcastError(f"{out}: cannot be written ({e.strerror}); choose another place") from e
     own = ("people", "at_once", "split") + (() if config.pbr else ("pbr",))
     settings = {k: v for k, v in asdict(config).items() if k not in own}
+    settings["framing"] = find_framing(config.framing).name
     facts: dict[str, Any] = {
         "format": "headcast-synth",
         "version": VERSION,

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from headcast.device import is_cuda
@@ -28,7 +28,7 @@ from headcast.synth.pbr import expressive, porous
 from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_dice
 from headcast.synth.recorded import Recording, draw_recorded
 from headcast.synth.render import Truth, render_scene
-from headcast.synth.views import Views, draw_views
+from headcast.synth.views import Views, draw_views, project_points
 
 __all__ = ["batches", "make_batch"]
 
@@ -126,8 +126,8 @@ def make_batch(
         albedo=truth.albedo,
         specular=truth.specular,
         label=truth.label,
-        landmarks68=_project(marks[68], views),
-        landmarks478=_project(marks[478], views),
+        landmarks68=project_points(marks[68], views.K, views.cam_from_world),
+        landmarks478=project_points(marks[478], views.K, views.cam_from_world),
         landmarks68_world=marks[68],
         landmarks478_world=marks[478],
         params=params[(of_view,)],
@@ -217,9 +217,3 @@ def _figure(assets: Assets, looks: Looks, params: HeadParams) -> Figure:
     furs = [assets.fur(*s, b) for s, b in zip(styles, bearded, strict=True)]
     openness = torch.stack([assets.openness(*s) for s in styles])
     return pose_figures(assets.head, assets.bust, params, looks, furs, assets.tangent, openness)
-
-
-def _project(points: Float[Tensor, "n k 3"], views: Views) -> Float[Tensor, "n k 2"]:
-    p = points @ views.cam_from_world[:, :3, :3].transpose(1, 2) + views.cam_from_world[:, None, :3, 3]
-    p = p @ views.K.transpose(1, 2)
-    return p[..., :2] / p[..., 2:]

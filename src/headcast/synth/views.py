@@ -1,8 +1,7 @@
-"""Where cameras stand: the distributions of the papers, and one of plain portraits."""
+"""Cameras drawn from a framing, and points as they see them."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -11,19 +10,16 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headcast.camera import Camera
-from headcast.synth.config import Framing
 from headcast.synth.dice import Dice
+from headcast.synth.framing import Framing, find_framing
 
-__all__ = ["Views", "draw_views"]
+__all__ = ["Views", "draw_views", "project_points"]
 
 MIDDLE = (0.0, 0.022, 0.03)
 """What cameras look at (head frame, metres): behind the nose's root, between crown and chin."""
 
-FLAME_SCALE = 3.0
-"""Portrait4D's units a metre."""
-
-EG3D_SCALE = 3.1
-"""Units a metre when EG3D's field of view at its radius is to show as much as an FFHQ crop."""
+NEAREST = 1e-6
+"""Metres: points behind a camera are projected as if this far before it."""
 
 
 @dataclass(frozen=True)
@@ -57,45 +53,29 @@ class Views:
         return -(R.transpose(1, 2) @ t[..., None])[..., 0]
 
 
-def draw_views(framing: Framing, dice: Dice, size: int) -> Views:
-    """Cameras of a framing.
-
-    - ``portrait4d``: Portrait4D-v2, supplement A: pitch -0.25..0.65, yaw ±0.78, roll ±0.25 rad, radius
-      3.65..4.45 and look-at ±0.01 x ±0.01 x 0.02..0.04 in its units (3 a metre), field of view 12°.
-    - ``eg3d``: field of view 18.837°, radius 2.7 units, yaw N(0, 0.3), pitch N(0, 0.155) rad, as InvertAvatar
-      and other EG3D descendants see FFHQ.
-    - ``portrait``: photographs: fields of view 12°..45°, the head filling 45..85 % of the height, yaw
-      N(0, 24°), pitch N(0, 9°), roll N(0, 5°), off centre.
-    - ``front``: 20°, straight ahead.
+def draw_views(framing: str | Framing, dice: Dice, size: int) -> Views:
+    """Draw cameras of a framing (see ``synth.framing``), one a row of the dice, for images of ``size``².
 
     Positive yaw shows more of the subject's left, positive pitch looks from above.
+
+    Raises:
+        HeadcastError: an unknown framing.
     """
+    f = find_framing(framing)
     middle = torch.tensor(MIDDLE, device=dice.device)
-    n = len(dice.rows)
-    if framing == "portrait4d":
-        yaw, roll = dice.uniform("yaw", low=-0.78, high=0.78), dice.uniform("roll", low=-0.25, high=0.25)
-        pitch = dice.uniform("pitch", low=-0.25, high=0.65)
-        radius = dice.uniform("radius", low=3.65, high=4.45) / FLAME_SCALE
-        at = dice.uniform("at", 3, low=-0.01, high=0.01) / FLAME_SCALE
-        fov = torch.full((n,), math.radians(12), device=dice.device)
-    elif framing == "eg3d":
-        yaw, pitch = 0.3 * dice.normal("yaw", clip=2.6), 0.155 * dice.normal("pitch", clip=2.6)
-        roll, at = 0.02 * dice.normal("roll"), 0.004 * dice.normal("at", 3)
-        radius = torch.full((n,), 2.7 / EG3D_SCALE, device=dice.device)
-        fov = torch.full((n,), math.radians(18.837), device=dice.device)
-    elif framing == "portrait":
-        yaw, pitch = 0.42 * dice.normal("yaw", clip=3.0), 0.16 * dice.normal("pitch", clip=2.5)
-        roll = 0.087 * dice.normal("roll", clip=2.5)
-        fov = torch.deg2rad(12 + 33 * dice.uniform("fov") ** 2)
-        share = dice.uniform("share", low=0.45, high=0.85)
-        radius = 0.25 / (share * 2 * torch.tan(fov / 2)) + 0.05
-        at = dice.normal("at", 3, clip=2.0) * torch.tensor([0.014, 0.014, 0.0], device=dice.device)
-    else:
-        yaw = pitch = roll = torch.zeros(n, device=dice.device)
-        at = torch.zeros(n, 3, device=dice.device)
-        fov = torch.full((n,), math.radians(20), device=dice.device)
-        radius = torch.full((n,), 0.92, device=dice.device)
-    return looking(middle + at, yaw, pitch, roll, radius, fov, size)
+    fov = f.draw_fov(dice)
+    at = f.at.draw(dice, "at", 3) / f.units_per_metre
+    yaw, pitch, roll = (getattr(f, k).draw(dice, k) for k in ("yaw", "pitch", "roll"))
+    return looking(middle + at, yaw, pitch, roll, f.draw_radius(dice, fov), fov, size)
+
+
+def project_points(
+    points: Float[Tensor, "b n 3"], K: Float[Tensor, "b 3 3"], cam_from_world: Float[Tensor, "b 4 4"]
+) -> Float[Tensor, "b n 2"]:
+    """Project world points into images, pixels; what lies behind a camera comes out far away."""
+    at = points @ cam_from_world[:, :3, :3].transpose(1, 2) + cam_from_world[:, None, :3, 3]
+    at = at @ K.transpose(1, 2)
+    return at[..., :2] / at[..., 2:].clamp(min=NEAREST)
 
 
 def looking(

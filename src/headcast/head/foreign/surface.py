@@ -1,13 +1,15 @@
-"""Nearest points on a mesh that look the same way, and smooth functions on its vertices; numpy only."""
+"""Nearest points on a mesh that look the same way, and smooth functions on its vertices."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 
 from headcast.head.embed import near_triangles
+from headcast.head.warp import closest_bary
 
 __all__ = ["Points", "boundary_edges", "edges_of", "nearest", "normals_of", "smoothest"]
 
@@ -65,7 +67,7 @@ def nearest(
     for start in range(0, len(points), PIECE):
         rows = slice(start, start + PIECE)
         p, mine = points[rows], near[rows]
-        b = bary_of(p[:, None], vertices[faces[mine]])
+        b = closest_bary(torch.from_numpy(p)[:, None], torch.from_numpy(vertices[faces[mine]])).numpy()
         hit = np.einsum("nkc,nkcd->nkd", b, vertices[faces[mine]])
         far = np.linalg.norm(hit - p[:, None], axis=-1)
         cost = (
@@ -75,13 +77,6 @@ def nearest(
         at = np.arange(len(p))
         triangle[rows], bary[rows], distance[rows] = mine[at, best], b[at, best], far[at, best]
     return Points(triangle, bary, distance)
-
-
-def bary_of(p: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Barycentric weights of the nearest point of triangles (the plane's foot, else the best edge)."""
-    from headcast.head.embed import closest_bary
-
-    return closest_bary(p, corners)
 
 
 def edges_of(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:

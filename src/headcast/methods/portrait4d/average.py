@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.losses import shrunk
+from headcast.methods.portrait4d.losses import downsample_area
 from headcast.methods.portrait4d.network import Synthesizer
 from headcast.methods.portrait4d.stage import Networks, adam, grid
 from headcast.methods.portrait4d.static import StaticRecipe
-from headcast.render.volume import March, render_rays
+from headcast.render.volume import RayMarchOutput, render_rays
 from headcast.training.config import TrainConfig
 
 __all__ = ["AverageRecipe"]
@@ -51,7 +51,7 @@ class AverageRecipe(StaticRecipe):
         groups = self.groups(networks["synthesizer"], lambda n: n == "mean" or n.startswith("decoder"))
         return {"main": adam(groups, self.rate, self.memory)}
 
-    def gathered(self, networks: Networks, batch: Any, jitter: bool) -> March:
+    def gathered(self, networks: Networks, batch: Any, jitter: bool) -> RayMarchOutput:
         """Rays of the targets' cameras through the one head."""
         psi, target = networks["synthesizer"], batch["target"]
         assert isinstance(psi, Synthesizer)
@@ -64,14 +64,14 @@ class AverageRecipe(StaticRecipe):
         """L1 of colour before black, opacity and depth."""
         found, target = self.gathered(networks, batch, True), batch["target"]
         n = self.config.side // 4
-        head, alpha = shrunk(target.head, n), shrunk(target.alpha, n)
+        head, alpha = downsample_area(target.head, n), downsample_area(target.alpha, n)
         colour = found.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))
         solid = alpha > 0.98
-        depth = shrunk(target.depth * self.config.units_per_metre, n) / alpha.clamp(min=0.5)
+        depth = downsample_area(target.depth * self.config.units_per_metre, n) / alpha.clamp(min=0.5)
         off = (found.depth.unflatten(1, (n, n))[:, None] - depth).abs() * solid
         return {
             "colour": 2 * (colour - head).abs().mean(),
-            "opacity": (1 - found.passed.unflatten(1, (n, n))[:, None] - alpha).abs().mean(),
+            "opacity": (1 - found.transmittance.unflatten(1, (n, n))[:, None] - alpha).abs().mean(),
             "depth": off.sum() / solid.sum().clamp(min=1),
         }
 
@@ -79,7 +79,7 @@ class AverageRecipe(StaticRecipe):
         """Colour, opacity, true head."""
         found, n = self.gathered(networks, batch, False), self.config.side // 4
         colour = found.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))
-        alpha = (1 - found.passed).unflatten(1, (n, n))[:, None].expand(-1, 3, -1, -1)
+        alpha = (1 - found.transmittance).unflatten(1, (n, n))[:, None].expand(-1, 3, -1, -1)
         return grid([batch["target"].head * 2 - 1, colour * 2 - 1, alpha * 2 - 1])
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:

@@ -2,60 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from functools import cache
-from pathlib import Path
-
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
 from headcast.camera import Camera
-from headcast.errors import HeadcastError
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.data import Shots, head_model
+from headcast.methods.portrait4d.data import NeckShots, head_model, neck_grids
 from headcast.methods.portrait4d.neck import NeckField
 from headcast.methods.portrait4d.network import Config
 from headcast.methods.portrait4d.square import camera_of_square, framing, square_of
-from headcast.training.folders import VideoFolder
+from headcast.training.clips import open_clips, understood_clip
 
-__all__ = ["clip_pair", "joined", "open_clips"]
+__all__ = ["clip_pair"]
 
 APART = 15
 """Frames between a clip's source and its driver."""
-TRIES = 8
-"""Clips that are asked for one in which both faces are found."""
 
 
-@cache
-def open_clips(folder: str, seed: int) -> VideoFolder:
-    """A folder of clips, once a process.
-
-    Raises:
-        HeadcastError: there is none that is long enough.
-    """
-    return VideoFolder(Path(folder), 2, APART, seed)
-
-
-def clip_pair(folder: str, number: int, seed: int, side: int, config: Config) -> tuple[Shots, Shots]:
-    """Two frames of one clip, each as one shot; a pure function of seed and number.
+def clip_pair(folder: str, number: int, seed: int, side: int, config: Config) -> tuple[NeckShots, NeckShots]:
+    """Read two frames of one clip, each as one shot; a pure function of seed and number.
 
     Opacity is the person's matte; depth and background are not known and are zero: stage 2 doesn't ask.
 
     Raises:
-        HeadcastError: no faces in ``TRIES`` clips one after the other.
+        HeadcastError: no faces in several clips one after the other.
     """
-    clips = open_clips(folder, seed)
-    reason = ""
-    for k in range(TRIES):
-        try:
-            return tracked(clips[number * TRIES + k], side, config)
-        except HeadcastError as e:
-            reason = str(e)
-    raise HeadcastError(f"{folder}: no face in {TRIES} clips one after the other ({reason})")
+    clips = open_clips(folder, 2, APART, seed)
+    return understood_clip(clips, number, lambda frames: tracked(frames, side, config))
 
 
-def tracked(frames: UInt8[np.ndarray, "2 h w 3"], side: int, config: Config) -> tuple[Shots, Shots]:
+def tracked(frames: UInt8[np.ndarray, "2 h w 3"], side: int, config: Config) -> tuple[NeckShots, NeckShots]:
     """Both frames fitted with one identity, cropped as Ψ sees heads."""
     from headcast.observe.fit import Fitter
     from headcast.observe.landmarks import FaceDetector, pick_face
@@ -76,7 +53,7 @@ def tracked(frames: UInt8[np.ndarray, "2 h w 3"], side: int, config: Config) -> 
 def shot(
     frame: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"], camera: Camera, params: HeadParams,
     side: int, config: Config,
-) -> Shots:  # fmt: skip
+) -> NeckShots:  # fmt: skip
     """One frame as a shot in the head's own frame."""
     head = head_model("cpu")
     square = camera_of_square(camera, params, *framing(camera, params), side)
@@ -89,28 +66,16 @@ def shot(
     grey = np.repeat((matte * 255).round().astype(np.uint8)[..., None], 3, 2)
     alpha = (square_of(grey, camera, params, side)[:, :1] + 1) / 2
     batch = still[(None,)]
-    return Shots(
-        square_of(frame, camera, params, side), nothing.expand(-1, 3, -1, -1), nothing.expand(-1, 3, -1, -1),
-        alpha, nothing, square.K[None], square.cam_from_world[None], marks, face, batch,
-        NeckField(head, batch, config.cube, config.units_per_metre),
-    )  # fmt: skip
-
-
-def joined(parts: list[Shots], device: torch.device) -> Shots:
-    """Shots one after the other; all have their neck's field stored."""
-    found: dict[str, object] = {}
-    for f in fields(Shots):
-        values = [getattr(p, f.name) for p in parts]
-        if f.name == "params":
-            kept = [x.name for x in fields(HeadParams)]
-            found["params"] = HeadParams(**{
-                k: torch.cat([getattr(v, k).to(device) for v in values]) for k in kept
-            })  # fmt: skip
-        elif f.name == "stored":
-            found["stored"] = NeckField.stored(
-                torch.cat([v.fine.to(device) for v in values]),
-                torch.cat([v.smooth.to(device) for v in values]), values[0].cube,
-            )  # fmt: skip
-        else:
-            found[f.name] = torch.cat([v.to(device) for v in values])
-    return Shots(**found)  # type: ignore[arg-type]
+    return NeckShots(
+        image=square_of(frame, camera, params, side),
+        head=nothing.expand(-1, 3, -1, -1),
+        background=nothing.expand(-1, 3, -1, -1),
+        alpha=alpha,
+        depth=nothing,
+        K=square.K[None],
+        cam_from_world=square.cam_from_world[None],
+        landmarks=marks,
+        face=face,
+        params=batch,
+        extra=neck_grids(NeckField(head, batch, config.cube, config.units_per_metre)),
+    )

@@ -74,7 +74,7 @@ class EncoderRecipe(Stage):
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """``face`` and what it ``told``."""
         if self.folder:
-            shots, _ = read_people(self.folder).drawn(self.people, index, seed, device, self.config.side)
+            shots, _ = read_people(self.folder).view_pairs(self.people, index, seed, device, self.config.side)
         else:
             shots = several_views(self.people, 1, self.config.side, index, seed, device)
         marks = shots.marks

@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.clips import clip_pair, joined
-from headcast.methods.portrait4d.data import Shots, clip_frames, drawn_views, rays_between, seen_from
+from headcast.methods.portrait4d.clips import clip_pair
+from headcast.methods.portrait4d.data import NeckShots, clip_frames, drawn_views, rays_between
 from headcast.methods.portrait4d.encoder import SPREAD, apart, parts_of
-from headcast.methods.portrait4d.losses import Discriminator, Target, moving_parts, shrunk
+from headcast.methods.portrait4d.losses import Target, downsample_area, moving_parts
 from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, WeightsToMotion, faces_of, told
 from headcast.methods.portrait4d.network import Appearance, Picture, Synthesizer
 from headcast.methods.portrait4d.networks import read_networks
@@ -29,6 +29,8 @@ from headcast.methods.portrait4d.stage import (
     synthesizer_of,
 )
 from headcast.methods.portrait4d.stored import read_people
+from headcast.nets.discriminator import DualDiscriminator
+from headcast.synth.views import project_points
 from headcast.weights import weights_path
 
 __all__ = ["DIFFERENCE", "FASTER", "Ablation", "MotionRecipe"]
@@ -112,7 +114,7 @@ class MotionRecipe(Stage):
         m = self.config.motion
         out: Networks = {
             "synthesizer": psi, "motion": MotionEncoder(m), "said": WeightsToMotion(m),
-            "read": nn.Linear(m, TOLD), "judge": Discriminator(self.config.side),
+            "read": nn.Linear(m, TOLD), "judge": DualDiscriminator(self.config.side),
         }  # fmt: skip
         if self.start:
             before = read_networks(self.start)
@@ -168,7 +170,7 @@ class MotionRecipe(Stage):
         """How many of a batch's clips are real."""
         return round(self.clip_share * self.people) if self.clips else 0
 
-    def frames(self, index: int, seed: int, device: torch.device) -> tuple[Shots, Shots, Shots]:
+    def frames(self, index: int, seed: int, device: torch.device) -> tuple[NeckShots, NeckShots, NeckShots]:
         """Two frames of each clip, and the first one's moment as the second one's camera sees it (real clips:
         the first frame once more); real ones first, then synthetic ones."""
         real = self.real
@@ -176,16 +178,16 @@ class MotionRecipe(Stage):
         pairs = [clip_pair(self.clips, index * real + k, seed, side, self.config) for k in range(real)]
         seen = [[source, driver, source] for source, driver in pairs]
         if made and self.folder:
-            seen.append(read_people(self.folder).clips(made, index, seed, device, side))
+            seen.append(read_people(self.folder).moment_pairs(made, index, seed, device, side))
         elif made:
             both = clip_frames(made, 2, side, index, seed, device).with_neck(self.config)
             source = both[slice(0, None, 2)]
             seen.append([source, both[slice(1, None, 2)], source])
-        source, driver, still = (joined([s[k] for s in seen], device) for k in range(3))
+        source, driver, still = (NeckShots.joined([s[k] for s in seen], device) for k in range(3))
         return source, driver, still
 
     def pseudo(
-        self, driver: Shots, K: Tensor, pose: Tensor, wanted: Bool[Tensor, " b"]
+        self, driver: NeckShots, K: Tensor, pose: Tensor, wanted: Bool[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 1 h w"]]:
         """I_d(θ) of Eq. 3 and its opacity by the frozen Ψ3d where ``wanted``, else the real frame's."""
         image, alpha = driver.image.clone(), driver.alpha.clone()
@@ -213,7 +215,7 @@ class MotionRecipe(Stage):
         image, alpha = self.pseudo(driver, K[q], pose[q], ~real_q)
         marks = chosen(
             real_p, driver.marks,
-            seen_from(driver.landmarks, K[p], pose[p]),
+            project_points(driver.landmarks, K[p], pose[p]),
         )  # fmt: skip
         encoder = networks["motion"]
         v_s, own = (encoder(faces_of(x.image, x.marks)) for x in (source, driver))
@@ -221,7 +223,7 @@ class MotionRecipe(Stage):
         K_q, pose_q = chosen(real_q, driver.K, K[q]), chosen(real_q, driver.cam_from_world, pose[q])
         weight = None
         if c.mean_planes:
-            weight = moving_parts(seen_from(driver.landmarks, K_q, pose_q), c.side, MOVING)
+            weight = moving_parts(project_points(driver.landmarks, K_q, pose_q), c.side, MOVING)
             weight = weight / weight.mean()
         # without its opacity the background would paint heads
         target = Target(
@@ -255,7 +257,7 @@ class MotionRecipe(Stage):
         n = plain.raw.shape[-1]
         for got, true, w in (
             (drawn.picture.image - plain.image, change, weight),
-            (drawn.picture.raw - plain.raw, shrunk(change, n), shrunk(weight, n)),
+            (drawn.picture.raw - plain.raw, downsample_area(change, n), downsample_area(weight, n)),
         ):
             off = got - true
             out = out + (((2 * off.square() + 0.5 * off.abs()) * w).mean((1, 2, 3)) * share).sum()

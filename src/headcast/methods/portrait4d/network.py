@@ -21,7 +21,7 @@ from headcast.methods.portrait4d.moving import MovingPlanes
 from headcast.methods.portrait4d.transformer import Canonicalizer, TriplaneGenerator
 from headcast.nets.skip_synthesis import Noise, SuperResolution
 from headcast.nets.triplane import RadianceDecoder, sample_planes
-from headcast.render.volume import March, Rays, rays_of, render_rays
+from headcast.render.volume import RayMarchOutput, Rays, rays_of, render_rays
 
 __all__ = ["OFFICIAL", "SMALL", "TINY", "Appearance", "Config", "Head", "Picture", "Synthesizer"]
 
@@ -135,7 +135,7 @@ class Picture:
     feature: Float[Tensor, "b f n n"]
     alpha: Float[Tensor, "b 1 n n"]
     depth: Float[Tensor, "b 1 n n"]
-    march: March
+    march: RayMarchOutput
     behind: Float[Tensor, "b 3 n n"]
 
 
@@ -230,8 +230,8 @@ class Synthesizer(nn.Module):
             return x.transpose(1, 2).unflatten(2, (n, n))
 
         behind = interpolate(head.background, (n, n), mode="bilinear")
-        passed = picture(gathered.passed[..., None])
-        feature = (picture(gathered.colour) + passed * behind) * 2 - 1
+        transmittance = picture(gathered.transmittance[..., None])
+        feature = (picture(gathered.colour) + transmittance * behind) * 2 - 1
         raw = feature[:, :3]
         w = self.get_buffer("w_avg").expand(len(feature), -1)
         image = self.superresolution(raw, feature, w, noise)
@@ -239,7 +239,7 @@ class Synthesizer(nn.Module):
             image,
             raw,
             feature,
-            1 - passed,
+            1 - transmittance,
             picture(gathered.depth[..., None]),
             gathered,
             behind[:, :3] * 2 - 1,

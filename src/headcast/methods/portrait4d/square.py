@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool2d, grid_sample
 
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
+from headcast.image import to_network_input
 from headcast.rotation import axis_angle_to_matrix
 
 __all__ = ["FRAME", "camera_of_square", "framing", "square_of"]
@@ -47,7 +48,7 @@ def square_of(
 ) -> Float[Tensor, "1 3 s s"]:
     """The square that Ψ looks at, -1..1; beyond the photo its edge is repeated."""
     left, top, size = framing(camera, params)
-    image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    image = to_network_input(picture)
     h, w = image.shape[2:]
     finer = max(1, min(8, round(size / side)))
     at = (torch.arange(side * finer) + 0.5) / (side * finer) * size

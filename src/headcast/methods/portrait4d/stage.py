@@ -13,16 +13,10 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.losses import (
-    Discriminator,
-    Target,
-    fooling,
-    gradient_penalty,
-    reconstruction,
-    shrunk,
-    telling,
-)
+from headcast.methods.portrait4d.losses import Target, downsample_area, reconstruction
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, Picture, Synthesizer
+from headcast.nets.discriminator import DualDiscriminator
+from headcast.training.adversarial import discriminator_loss, generator_loss, r1_penalty
 from headcast.training.config import TrainConfig
 from headcast.weights import load_tensors
 
@@ -162,16 +156,16 @@ class Stage:
 
     def judge_losses(self, judge: nn.Module, drawn: Picture, target: Target, step: int) -> dict[str, Tensor]:
         """The discriminator's side of the adversarial term; pseudo targets are not shown to it."""
-        assert isinstance(judge, Discriminator)
+        assert isinstance(judge, DualDiscriminator)
         which = target.whole
         if not bool(which.any()):
             return {}
         truth = target.image[which]
-        raw = shrunk(truth, drawn.raw.shape[-1])
+        raw = downsample_area(truth, drawn.raw.shape[-1])
         real, made = judge(truth, raw), judge(drawn.image[which].detach(), drawn.raw[which].detach())
-        out = {"telling": telling(real, made)}
+        out = {"telling": discriminator_loss(real, made)}
         if step % PENALTY_EVERY == 0:
-            out["penalty"] = gradient_penalty(judge, truth, raw) * PENALTY * PENALTY_EVERY / 2
+            out["penalty"] = r1_penalty(judge, truth, raw) * PENALTY * PENALTY_EVERY / 2
         return out
 
     def terms(
@@ -186,5 +180,7 @@ class Stage:
         out = {k: WEIGHTS[k] * v for k, v in out.items()}
         which = target.whole
         if adversarial and bool(which.any()):
-            out["fooling"] = ADVERSARIAL * fooling(networks["judge"](drawn.image[which], drawn.raw[which]))
+            out["fooling"] = ADVERSARIAL * generator_loss(
+                networks["judge"](drawn.image[which], drawn.raw[which])
+            )
         return out

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from headcast.methods.portrait4d.data import Shots, several_views
-from headcast.methods.portrait4d.losses import Discriminator, planes_apart
+from headcast.methods.portrait4d.data import NeckShots, several_views
+from headcast.methods.portrait4d.losses import planes_apart
 from headcast.methods.portrait4d.network import Head, Picture, Synthesizer
 from headcast.methods.portrait4d.stage import (
     WEIGHTS,
@@ -25,6 +25,7 @@ from headcast.methods.portrait4d.stage import (
     synthesizer_of,
 )
 from headcast.methods.portrait4d.stored import read_people
+from headcast.nets.discriminator import DualDiscriminator
 
 __all__ = ["StaticRecipe"]
 
@@ -59,21 +60,21 @@ class StaticRecipe(Stage):
             psi.load_state_dict({k: v for k, v in lent.items() if k.startswith(RENDERER)}, strict=False)
         if self.start:
             begin_with(psi, self.start)
-        return {"synthesizer": psi, "judge": Discriminator(self.config.side)}
+        return {"synthesizer": psi, "judge": DualDiscriminator(self.config.side)}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Motion layers rest."""
         used = self.groups(networks["synthesizer"], lambda n: not is_motion(n))
         return {"main": adam(used, self.rate, self.memory), "judge": self.judge_adam(networks["judge"])}
 
-    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Shots]:
+    def batch(self, index: int, seed: int, device: torch.device) -> dict[str, NeckShots]:
         """``source`` and ``target`` pictures of the same heads."""
         if self.folder:
             people = read_people(self.folder)
             return dict(
                 zip(
                     ("source", "target"),
-                    people.drawn(self.people, index, seed, device, self.config.side),
+                    people.view_pairs(self.people, index, seed, device, self.config.side),
                     strict=True,
                 )
             )

@@ -8,83 +8,11 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import gelu, pixel_shuffle, scaled_dot_product_attention
+from torch.nn.functional import pixel_shuffle
+
+from headcast.nets.segformer import Attention, MixMLP, PatchEmbed, SegformerBlock, tokens_to_image
 
 __all__ = ["Canonicalizer", "TriplaneGenerator"]
-
-
-def tokens_of(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n c"]:
-    """Pixels in reading order as tokens."""
-    return image.flatten(2).transpose(1, 2)
-
-
-def image_of(tokens: Float[Tensor, "b n c"], width: int) -> Float[Tensor, "b c h w"]:
-    """Tokens laid out again as an image of ``width`` columns."""
-    return tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[2], -1, width)
-
-
-class PatchEmbed(nn.Module):
-    """Tokens of overlapping patches: a convolution of stride 2 and a norm."""
-
-    def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(inputs, width, 3, 2, 1)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b n c"]:
-        """A quarter as many tokens as pixels."""
-        return self.norm(tokens_of(self.proj(x)))
-
-
-class Attention(nn.Module):
-    """Multi-head attention; the tokens looked at are first brought to half resolution if ``reduce``."""
-
-    def __init__(self, width: int, heads: int, reduce: bool = False) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q = nn.Linear(width, width)
-        self.kv = nn.Linear(width, 2 * width)
-        self.proj = nn.Linear(width, width)
-        self.sr = nn.Conv2d(width, width, 2, 2) if reduce else None
-        self.norm = nn.LayerNorm(width) if reduce else None
-
-    def forward(
-        self, x: Float[Tensor, "b n c"], other: Float[Tensor, "b m c"], columns: int
-    ) -> Float[Tensor, "b n c"]:
-        """Every token of ``x`` looks at the tokens of ``other``; ``columns`` of the image that these form."""
-        if self.sr is not None and self.norm is not None:
-            other = self.norm(tokens_of(self.sr(image_of(other, columns))))
-        b, n, c = x.shape
-        q = self.q(x).reshape(b, n, self.heads, -1).transpose(1, 2)
-        k, v = self.kv(other).reshape(b, other.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        found = scaled_dot_product_attention(q, k, v)
-        return self.proj(found.transpose(1, 2).reshape(b, n, c))
-
-
-class DepthwiseConv(nn.Module):
-    """A 3x3 convolution of every channel by itself."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.dwconv = nn.Conv2d(width, width, 3, padding=1, groups=width)
-
-    def forward(self, x: Float[Tensor, "b n c"], columns: int) -> Float[Tensor, "b n c"]:
-        """Tokens mixed with their neighbours in the image."""
-        return tokens_of(self.dwconv(image_of(x, columns)))
-
-
-class MixMLP(nn.Module):
-    """Feed-forward layers with a depth-wise convolution between them (SegFormer)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, 2 * width)
-        self.dwconv = DepthwiseConv(2 * width)
-        self.fc2 = nn.Linear(2 * width, width)
-
-    def forward(self, x: Float[Tensor, "b n c"], columns: int) -> Float[Tensor, "b n c"]:
-        """Token by token, but for the neighbours."""
-        return self.fc2(gelu(self.dwconv(self.fc1(x), columns)))
 
 
 class MotionBlock(nn.Module):
@@ -161,24 +89,7 @@ class Canonicalizer(nn.Module):
             tokens = self.proj_y(self.maps(driver)).reshape(-1, self.tokens, self.width)
         for block in self.trans_blocks_motion:
             x = block(x, tokens, columns)
-        return self.convs(pixel_shuffle(image_of(x, columns), 2))
-
-
-class SelfBlock(nn.Module):
-    """Self-attention with reduced keys, feed-forward; both residual."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width)
-        self.attn = Attention(width, heads, reduce=True)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = MixMLP(width)
-
-    def forward(self, x: Float[Tensor, "b n c"], columns: int) -> Float[Tensor, "b n c"]:
-        """One block."""
-        y = self.norm1(x)
-        x = x + self.attn(y, y, columns)
-        return x + self.mlp(self.norm2(x), columns)
+        return self.convs(pixel_shuffle(tokens_to_image(x, columns), 2))
 
 
 class TriplaneGenerator(nn.Module):
@@ -196,7 +107,7 @@ class TriplaneGenerator(nn.Module):
 
         self.convs1 = nn.Sequential(*conv(canonical + detail, a), *conv(a, b))
         self.patch_embed = PatchEmbed(b, width)
-        self.trans_blocks = nn.ModuleList([SelfBlock(width, heads)])
+        self.trans_blocks = nn.ModuleList([SegformerBlock(width, heads)])
         self.convs2 = nn.Sequential(*conv(width // 4 + canonical, a), *conv(a, b), *conv(b, b))
         self.conv_last = nn.Conv2d(b, 3 * channels, 3, padding=1)
 
@@ -208,6 +119,6 @@ class TriplaneGenerator(nn.Module):
         x = self.patch_embed(self.convs1(torch.cat([canonical, detail], 1)))
         for block in self.trans_blocks:
             x = block(x, columns)
-        x = pixel_shuffle(image_of(x, columns), 2)
+        x = pixel_shuffle(tokens_to_image(x, columns), 2)
         x = self.conv_last(self.convs2(torch.cat([x, canonical], 1)))
         return x.unflatten(1, (3, self.channels))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, interpolate, leaky_relu, normalize
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
+
+from headcast.nets.residual import ConvNorm, Residual
 
 __all__ = ["SIDE", "WIDTHS", "Encoder"]
 
@@ -14,34 +16,6 @@ SIDE = 80
 
 WIDTHS = (16, 32, 64, 96, 160)
 """Channels at 1, 1/2, 1/4, 1/8 and 1/16 of the picture's side."""
-
-SLOPE = 0.1
-
-
-class Step(nn.Module):
-    """Convolution, group norm, leaky ReLU."""
-
-    def __init__(self, into: int, out: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(into, out, 3, stride, 1, bias=False)
-        self.norm = nn.GroupNorm(out // 8, out)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
-        return leaky_relu(self.norm(self.conv(x)), SLOPE)
-
-
-class Residual(nn.Module):
-    """x + two steps, the last without its nonlinearity; starts as x."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = Step(width, width)
-        self.conv = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.norm = nn.GroupNorm(width // 8, width)
-        nn.init.zeros_(self.norm.weight)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return leaky_relu(x + self.norm(self.conv(self.first(x))), SLOPE)
 
 
 class Encoder(nn.Module):
@@ -59,11 +33,11 @@ class Encoder(nn.Module):
         a, b, c, d, e = widths
         self.levels = nn.ModuleList(
             [
-                Step(3, a),
-                Step(a, b, 2),
-                nn.Sequential(Step(b, c, 2), Step(c, c)),
-                nn.Sequential(Step(c, d, 2), Residual(d)),
-                nn.Sequential(Step(d, e, 2), Residual(e)),
+                ConvNorm(3, a),
+                ConvNorm(a, b, 2),
+                nn.Sequential(ConvNorm(b, c, 2), ConvNorm(c, c)),
+                nn.Sequential(ConvNorm(c, d, 2), Residual(d)),
+                nn.Sequential(ConvNorm(d, e, 2), Residual(e)),
             ]
         )
         self.place = nn.Conv2d(e, e, SIDE // 16, groups=e, bias=False)

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
+from headcast.image import to_network_input
 from headcast.priors.augment import square_grid
 from headcast.priors.parser.network import FaceParser
 from headcast.weights import load_tensors, weights_path
@@ -85,7 +86,7 @@ def parse_face(
     pixels = int(parser.side)
     finer = max(1, min(16, round(side / pixels)))
     grid = square_grid(where, h, w, pixels * finer, room)
-    picture = rgb.permute(2, 0, 1)[None].float() / 127.5 - 1
+    picture = to_network_input(rgb, rgb.device)
     crop = grid_sample(picture, grid, padding_mode="border", align_corners=False)
     probability, alpha = parser.parse(avg_pool2d(crop, finer) if finer > 1 else crop)
     middle = (where[0, :2] + where[0, 2:]) / 2

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from headcast.errors import HeadcastError
+from headcast.image import to_network_input
 from headcast.priors.restorer.network import Restorer
 from headcast.weights import load_tensors
 
@@ -71,7 +72,7 @@ def restore_picture(
             progress(k / len(places), "restoring")
         top, left = max(0, y - HALO), max(0, x - HALO)  # both multiples of the network's grid
         part = rgb[top : min(h, y + TILE + HALO), left : min(w, x + TILE + HALO)]
-        poor = torch.from_numpy(np.ascontiguousarray(part)).to(device).permute(2, 0, 1)[None] / 127.5 - 1
+        poor = to_network_input(part, device)
         clear = torch.lerp(poor, network(poor), strength)
         done = ((clear[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
         out[y : y + TILE, x : x + TILE] = done[y - top : y - top + TILE, x - left : x - left + TILE]

@@ -1,0 +1,174 @@
+"""Where cameras stand, as data: the statistics of a framing, and how a name becomes one.
+
+Methods declare framings of their own; ``find_framing("package.module:NAME")`` reads one without this package
+knowing it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headcast.errors import HeadcastError
+from headcast.synth.dice import Dice
+
+__all__ = [
+    "EG3D",
+    "FRAMINGS",
+    "FRONT",
+    "PORTRAIT",
+    "Constant",
+    "Distribution",
+    "Framing",
+    "Normal",
+    "SquaredUniform",
+    "Uniform",
+    "find_framing",
+]
+
+EG3D_SCALE = 3.1
+"""Units a metre when EG3D's field of view at its radius is to show as much as an FFHQ crop."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Always the same value."""
+
+    value: float
+
+    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
+        """Fill a tensor."""
+        return torch.full((len(dice.rows), *size), self.value, device=dice.device)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform between ``low`` and ``high``."""
+
+    low: float
+    high: float
+
+    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
+        """Draw by the name."""
+        return dice.uniform(name, *size, low=self.low, high=self.high)
+
+
+@dataclass(frozen=True)
+class SquaredUniform:
+    """``low`` plus ``span`` times the square of a uniform number in 0..1: mostly small values."""
+
+    low: float
+    span: float
+
+    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
+        """Draw by the name."""
+        return self.low + self.span * dice.uniform(name, *size) ** 2
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal about 0, cut at ``clip`` deviations; a deviation for each component, or one for all."""
+
+    deviation: float | tuple[float, ...]
+    clip: float = 4.0
+
+    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
+        """Draw by the name."""
+        n = dice.normal(name, *size, clip=self.clip)
+        if isinstance(self.deviation, tuple):
+            return n * torch.tensor(self.deviation, device=dice.device)
+        return self.deviation * n
+
+
+Distribution: TypeAlias = Constant | Uniform | SquaredUniform | Normal
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Distributions of cameras on a sphere about a point of the head; see ``synth.views`` for signs.
+
+    Attributes:
+        name: how folders of pictures and messages call it.
+        yaw, pitch, roll: radians.
+        at: what cameras look at, relative to the middle of the head, units (three components).
+        radius: distance to that point, units; not looked at where ``fraction`` is given.
+        units_per_metre: of ``at`` and ``radius``.
+        fov: field of view, degrees.
+        fraction: of the image's height that a head of 25 cm fills; it gives the radius.
+    """
+
+    name: str
+    yaw: Distribution = Constant(0.0)
+    pitch: Distribution = Constant(0.0)
+    roll: Distribution = Constant(0.0)
+    at: Distribution = Constant(0.0)
+    radius: Distribution = Constant(1.0)
+    units_per_metre: float = 1.0
+    fov: Distribution = Constant(20.0)
+    fraction: Distribution | None = None
+
+    def draw_fov(self, dice: Dice) -> Float[Tensor, " n"]:
+        """Draw fields of view, radians."""
+        if isinstance(self.fov, Constant):  # converted in double precision
+            return Constant(math.radians(self.fov.value)).draw(dice, "fov")
+        return torch.deg2rad(self.fov.draw(dice, "fov"))
+
+    def draw_radius(self, dice: Dice, fov: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Draw distances, metres."""
+        if self.fraction is None:
+            return self.radius.draw(dice, "radius") / self.units_per_metre
+        share = self.fraction.draw(dice, "share")
+        return 0.25 / (share * 2 * torch.tan(fov / 2)) + 0.05
+
+
+PORTRAIT = Framing(
+    "portrait",
+    yaw=Normal(0.42, 3.0),
+    pitch=Normal(0.16, 2.5),
+    roll=Normal(0.087, 2.5),
+    at=Normal((0.014, 0.014, 0.0), 2.0),
+    fov=SquaredUniform(12, 33),
+    fraction=Uniform(0.45, 0.85),
+)
+"""Photographs: fields of view 12°..45°, the head filling 45..85 % of the height, yaw N(0, 24°), pitch
+N(0, 9°), roll N(0, 5°), off centre."""
+
+EG3D = Framing(
+    "eg3d",
+    yaw=Normal(0.3, 2.6),
+    pitch=Normal(0.155, 2.6),
+    roll=Normal(0.02),
+    at=Normal(0.004),
+    radius=Constant(2.7 / EG3D_SCALE),
+    fov=Constant(18.837),
+)
+"""Field of view 18.837°, radius 2.7 units, yaw N(0, .3), pitch N(0, .155) rad, as EG3D and its descendants
+see FFHQ."""
+
+FRONT = Framing("front", radius=Constant(0.92), fov=Constant(20.0))
+"""20°, straight ahead."""
+
+FRAMINGS: dict[str, Framing] = {f.name: f for f in (PORTRAIT, EG3D, FRONT)}
+"""Those that belong to no method."""
+
+
+def find_framing(framing: str | Framing) -> Framing:
+    """Find a framing by name, or at ``package.module:NAME``, or take it as it is.
+
+    Raises:
+        HeadcastError: there is none.
+    """
+    if isinstance(framing, Framing):
+        return framing
+    module, _, name = framing.partition(":")
+    found = getattr(import_module(module), name, None) if name else FRAMINGS.get(framing)
+    if not isinstance(found, Framing):
+        names = ", ".join(FRAMINGS)
+        raise HeadcastError(f"synth: framing '{framing}' is unknown; use {names}, or package.module:NAME")
+    return found

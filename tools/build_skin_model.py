@@ -20,15 +20,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from headcast.methods.fit.complete import EPS, carried
-from headcast.methods.fit.look import Look, look
-from headcast.methods.fit.surface import Graph, graph_of
-from headcast.methods.fit.texels import Texels, gather, texels_of
 
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.skin import uv_key
+from headcast.methods.fit.skin.complete import EPS
+from headcast.methods.fit.skin.photos import DelitPhoto, delight_photo
 from headcast.observe.observe import observe_photo
+from headcast.texture.laplacian import Graph, diffuse, mesh_graph
+from headcast.texture.texels import Texels, gather, texels_of
 from headcast.weights import save_tensors, weights_path
 
 SEED = 0
@@ -75,7 +75,7 @@ def samples(paths: list[Path], head: HeadModel, texels: Texels) -> tuple[np.ndar
         SystemExit: none can be.
     """
     values, weights = [], []
-    graph = graph_of(head, head.neutral.numpy())
+    graph = mesh_graph(head, head.neutral.numpy())
     for k, path in enumerate(paths):
         try:
             observation = observe_photo(path, head)
@@ -85,7 +85,7 @@ def samples(paths: list[Path], head: HeadModel, texels: Texels) -> tuple[np.ndar
         if observation.landmark_error > MAX_LANDMARK_ERROR or observation.light is None:
             sys.stderr.write(f"left out: {path}: landmarks {observation.landmark_error:.1f} % off\n")
             continue
-        log, weight = log_albedo(look(observation, head, texels), head, texels, graph)
+        log, weight = log_albedo(delight_photo(observation, head, texels), head, texels, graph)
         values.append(log)
         weights.append(weight)
         if k % 20 == 0:
@@ -97,14 +97,16 @@ def samples(paths: list[Path], head: HeadModel, texels: Texels) -> tuple[np.ndar
     return np.stack(values), np.stack(weights)
 
 
-def log_albedo(one: Look, head: HeadModel, texels: Texels, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
+def log_albedo(
+    photo: DelitPhoto, head: HeadModel, texels: Texels, graph: Graph
+) -> tuple[np.ndarray, np.ndarray]:
     """Log albedo (n, 3) of a portrait, diffused over the mesh where it shows no skin, and weights (n,)."""
-    evidence = one.evidence
+    observed = photo.observed
     skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
-    weight = evidence.trust * evidence.label[:, 0] ** 3 * (1 - one.seen.glasses) * skin
-    log = np.log(np.clip(evidence.albedo, 0, MAX_ALBEDO) + EPS)
-    known = evidence.trust * evidence.plain * evidence.square * evidence.label[:, 0] ** 2
-    far = carried(head, texels, graph, log, known)
+    weight = observed.confidence * observed.label[:, 0] ** 3 * (1 - photo.samples.glasses) * skin
+    log = np.log(np.clip(observed.albedo, 0, MAX_ALBEDO) + EPS)
+    known = observed.confidence * observed.is_clean * observed.frontality * observed.label[:, 0] ** 2
+    far = diffuse(head, texels, graph, log, known)
     filled = weight[:, None] * log + (1 - weight[:, None]) * far
     return filled.astype(np.float32), weight.astype(np.float32)
 

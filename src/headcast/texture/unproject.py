@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from headcast.camera import Camera, project_points
 from headcast.head.model import HeadModel
-from headcast.image import sample_bilinear, sample_lanczos, srgb_to_linear
+from headcast.image import sample_bilinear, sample_lanczos, srgb_table
 from headcast.observe.types import Observation
 from headcast.texture.texels import Texels, gather
 
@@ -60,8 +60,7 @@ def unproject(observation: Observation, head: HeadModel, texels: Texels) -> Texe
     visible = _visibility(vertices, head, texels, camera, pixel, depth, facing)
     h, w = observation.image.shape[:2]
     inside = ((pixel > 0.5) & (pixel < [w - 0.5, h - 0.5])).all(1)
-    table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
-    colour = table[sample_lanczos(observation.image, pixel)]
+    colour = srgb_table()[sample_lanczos(observation.image, pixel)]
     m = observation.masks
     if m is None:
         one, zero = np.ones(len(pixel), np.float32), np.zeros(len(pixel), np.float32)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from headcast.head.model import HeadModel
-from headcast.image import linear_to_srgb, sample_bilinear, srgb_to_linear
+from headcast.image import linear_to_srgb, sample_bilinear, srgb_table
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.body.outline import body_mask, face_height
 from headcast.observe.types import Observation
@@ -84,7 +84,7 @@ def _cleaned(
     k = 2 * max(1, round(EDGE * face_height(observation))) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
     sure = cv2.erode(body, disk, borderType=cv2.BORDER_REPLICATE) > SURE
-    linear = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)[observation.image]
+    linear = srgb_table()[observation.image]
     both = np.concatenate([linear, observation.masks.clothes[..., None].astype(np.float32)], -1)
     whole = np.where(sure[..., None], both, _carried(both, sure))
     return whole[..., :3], whole[..., 3]

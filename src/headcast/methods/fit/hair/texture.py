@@ -12,7 +12,7 @@ from torch import Tensor
 from headcast.avatar.shell import Shell
 from headcast.camera import project_points
 from headcast.head.model import HeadModel
-from headcast.image import linear_to_srgb, sample_bilinear, sample_lanczos, srgb_to_linear
+from headcast.image import linear_to_srgb, sample_bilinear, sample_lanczos, srgb_table
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.coverage import view_weights
 from headcast.methods.fit.hair.grid import normals
@@ -95,8 +95,7 @@ def _glimpse(
     inner = [cv2.erode(x.astype(np.float32), disk) for x in (masks.person, masks.hair)]
     layers = np.stack([*inner, masks.hair, masks.person], -1).astype(np.float32)
     within, pure, hair, person = np.moveaxis(sample_bilinear(layers, pixel), -1, 0)
-    table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
-    colour = table[sample_lanczos(observation.image, pixel)]
+    colour = srgb_table()[sample_lanczos(observation.image, pixel)]
     albedo = colour / shading_at(normal.reshape(-1, 3), light).astype(np.float32)
     flat = facing.reshape(-1)
     told = shown * smoothstep(flat, 0.1, 0.3)

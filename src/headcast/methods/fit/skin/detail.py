@@ -9,7 +9,7 @@ from torch import Tensor
 
 from headcast.camera import project_points
 from headcast.head.model import HeadModel
-from headcast.image import linear_to_srgb, sample_lanczos, srgb_to_linear
+from headcast.image import linear_to_srgb, sample_lanczos, srgb_table
 from headcast.observe.types import Observation
 from headcast.texture.texels import Texels, gather, texels_of
 
@@ -50,11 +50,10 @@ def blend_detailed_texture(
     every = fine.from_image(large(trust))
     seen = np.flatnonzero(every > LEAST)
     sub = fine.subset(seen)
-    table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
     albedo = np.zeros((len(seen), 3), np.float32)
     for o, gain in zip(observations, gains, strict=True):
         pixel, _ = project_points(gather(head(o.params).numpy(), head.faces.numpy(), sub), o.camera)
-        albedo += table[sample_lanczos(o.image, pixel)] * sub.from_image(large(gain))
+        albedo += srgb_table()[sample_lanczos(o.image, pixel)] * sub.from_image(large(gain))
     out = linear_to_srgb(fine.from_image(large(fill)).clip(0, 1))
     a = every[seen, None]
     out[seen] = a * linear_to_srgb(albedo.clip(0, 1)) + (1 - a) * out[seen]

@@ -38,3 +38,4 @@ blender: setup
 
 surface: setup
 	$(BIN)/python -m tests.api_surface
+	$(BIN)/python -m tests.methods_table

@@ -22,7 +22,18 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_working_base_is_zero(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for word in ("python", "torch", "mediapipe", "numba", "libavcodec", "head and renderer", "model files"):
+    for word in (
+        "python",
+        "torch",
+        "mediapipe",
+        "numba",
+        "libavcodec",
+        "head and renderer",
+        "model files",
+        "method fit",
+        "method portrait4d",
+        "method uhr_texture",
+    ):
         assert word in out
 
 
@@ -32,6 +43,16 @@ def test_files_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["doctor", str(path), str(tmp_path / "other.npz"), "--json"]) == 0
     files = json.loads(capsys.readouterr().out)["files"]
     assert [f["name"] for f in files] == ["FLAME 2023 Open", ""] and len(files[0]["hash"]) == 16
+
+
+def test_a_method_without_weights_is_told_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("headcast.methods.portrait4d.networks.weights_path", lambda name: tmp_path / name)
+    assert main(["doctor", "--json"]) == 0
+    methods = {m["name"]: m for m in json.loads(capsys.readouterr().out)["methods"]}
+    assert methods["method fit"]["ok"] and not methods["method portrait4d"]["ok"]
+    assert "headcast train portrait4d.static" in methods["method portrait4d"]["remedy"]
 
 
 def test_a_missing_package_is_two_and_says_what_to_run(

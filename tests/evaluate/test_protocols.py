@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -158,8 +159,6 @@ def test_what_a_folder_holds(clips: Path, tmp_path: Path) -> None:
 
 
 def test_mistakes(clips: Path, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     s = setting(clips, tmp_path / "out")
     for subjects, protocol, words in (
         (("nobody",), "self-reenactment", "neither an .avatar file nor a method"),
@@ -225,6 +224,25 @@ def test_a_protocol_that_has_figures_of_sets_alone_is_written(
     report.sets.clear()
     with pytest.raises(HeadcastError, match="nothing could be measured"):
         evaluate("prior", Setting(("x",), tmp_path, tmp_path / "o", Networks(), cpu))
+
+
+def test_an_avatars_own_skin_maps_are_measured() -> None:
+    """The texture protocol sees micronormals and specular of what ``create --texture`` makes."""
+    from tests.avatar.export.heads import synthetic_avatar
+
+    from headcast.evaluate.texture import maps_of
+
+    plain = synthetic_avatar()
+    assert maps_of(plain, "me").micronormal is None
+    side = plain.texture.shape[0]
+    rng = np.random.default_rng(0)
+    normals = rng.integers(100, 156, (side, side, 3), np.uint8)
+    dressed = replace(plain, skin_maps=SkinMaps.from_bytes(normals, normals[..., 0]))
+    maps = maps_of(dressed, "me")
+    assert maps.albedo is not None and maps.albedo.shape == (side, side, 3)
+    row, _ = map_rows(maps, replace(maps, specular=maps.specular * 0.5))
+    assert row["normal_angle"] < 0.1 and 0.2 < row["specular_mae"] < 0.4 and row["albedo_psnr"] > 90
+    assert "normal_angle" not in map_rows(maps_of(plain, "me"), maps)[0]
 
 
 def test_skin_maps() -> None:

@@ -281,7 +281,7 @@ class Evaluate:
     """Measures avatars, methods or priors against real or synthetic truth: JSON, table, pictures."""
 
     subjects: Positional[str]
-    """What: .avatar files or methods (fit, fit:mesh, ...), with commas between; or a prior's name."""
+    """What: .avatar files or methods (NAME or NAME:VARIANT), with commas between; or a prior's name."""
     protocol: str
     """What is measured, see docs/evaluate.md; evaluate --protocol NAME --help lists its own options, too."""
     options: Suppress[Any] = None

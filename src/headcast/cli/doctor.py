@@ -14,6 +14,7 @@ from headcast.doctor.machine import Check, base_checks, extra_checks
 from headcast.doctor.modelfiles import Found, find, identify, usual_places
 from headcast.errors import HeadcastError
 from headcast.files import cache_folder
+from headcast.methods.base import AnyMethod
 
 __all__ = ["doctor", "run_doctor"]
 
@@ -29,7 +30,7 @@ def doctor(places: Sequence[Path], convert: bool, as_json: bool) -> None:
     Raises:
         HeadcastError: the base does not work; a place does not exist.
     """
-    base, extras = base_checks(), extra_checks()
+    base, extras, methods = base_checks(), extra_checks(), method_checks()
     found = [identify(p) for p in find([*places] or usual_places(), 6 if places else 1)]
     if not places:
         found = [f for f in found if f.name]
@@ -38,12 +39,43 @@ def doctor(places: Sequence[Path], convert: bool, as_json: bool) -> None:
     if as_json:
         files = [{**asdict(f), "path": str(f.path)} for f in found]
         print(json.dumps({"base": [asdict(c) for c in base], "extras": [asdict(c) for c in extras],
+                          "methods": [asdict(c) for c in methods],
                           "files": files, "cache": str(cache_folder())}, indent=1))  # fmt: skip
     else:
-        show(base, extras, found, bool(places))
+        show(base, extras, methods, found, bool(places))
     broken = [c for c in base if not c.ok]
     if broken:
         raise HeadcastError(f"doctor: {broken[0].name}: {broken[0].found}; {broken[0].remedy}")
+
+
+def method_checks() -> list[Check]:
+    """Tell of every registered method whether it can run here, and what it lacks."""
+    from headcast.methods.base import (
+        animator_names,
+        get_animator,
+        get_method,
+        get_skin_mapper,
+        method_names,
+        skin_mapper_names,
+    )
+
+    every = [
+        *(get_method(n) for n in method_names()),
+        *(get_animator(n) for n in animator_names()),
+        *(get_skin_mapper(n) for n in skin_mapper_names()),
+    ]
+    return [_method_check(m) for m in every]
+
+
+def _method_check(method: AnyMethod) -> Check:
+    name = f"method {method.name}"
+    if method.available():
+        return Check(name, True, method.description)
+    try:
+        method.check(method.Options())
+    except HeadcastError as e:
+        return Check(name, False, method.description, str(e))
+    return Check(name, False, method.description, "see its documentation")
 
 
 def converted(found: Found) -> Found:
@@ -62,7 +94,13 @@ def converted(found: Found) -> Found:
         return replace(found, problem=str(e))
 
 
-def show(base: Sequence[Check], extras: Sequence[Check], found: Sequence[Found], asked: bool) -> None:
+def show(
+    base: Sequence[Check],
+    extras: Sequence[Check],
+    methods: Sequence[Check],
+    found: Sequence[Found],
+    asked: bool,
+) -> None:
     """One table."""
     from rich.console import Console
     from rich.table import Table
@@ -80,6 +118,9 @@ def show(base: Sequence[Check], extras: Sequence[Check], found: Sequence[Found],
     table.add_section()
     for c in extras:
         line("ok" if c.ok else "--", "green" if c.ok else "yellow", f"extra {c.name}", c.found, c.remedy)
+    table.add_section()
+    for c in methods:
+        line("ok" if c.ok else "--", "green" if c.ok else "yellow", c.name, c.found, c.remedy)
     table.add_section()
     for f in found:
         good = bool(f.name) and not f.problem

@@ -38,7 +38,7 @@ class Contestant:
 
 
 def contestants(subjects: Sequence[str], seed: int, baselines: bool = True) -> list[Contestant]:
-    """The input held still, the default method, and the subjects as typed (``fit:mesh`` names a variant).
+    """The input held still, the default method, and the subjects as typed (``NAME:VARIANT`` names a variant).
 
     Raises:
         HeadcastError: neither a file nor a known method; a file that is no avatar.

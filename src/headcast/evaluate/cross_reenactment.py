@@ -18,11 +18,12 @@ from headcast.evaluate.driven import contestant_frames, keep_pictures, part, she
 from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
-from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
 from headcast.metrics.face import face_mask
 from headcast.metrics.image import over_grey
 from headcast.metrics.sharpness import relative_sharpness
+from headcast.progress import Progress
 
 __all__ = ["measure", "pairs_among"]
 
@@ -95,7 +96,7 @@ def pairs_among(names: list[str], setting: Setting) -> list[tuple[str, str]]:
 
 def _pair(
     item: str, source: ClipTruth, driver: ClipTruth, who: list[Contestant], store: Store, setting: Setting,
-    facts: Mapping[str, object], say: Say,
+    facts: Mapping[str, object], say: Progress,
 ) -> None:  # fmt: skip
     """Measures what is missing of one pair."""
     first = source.truths[source.sources[0]]

@@ -14,10 +14,11 @@ from headcast.avatar.base import Avatar
 from headcast.drive import drive_from
 from headcast.evaluate.clip_truth import ClipTruth
 from headcast.evaluate.contestants import Contestant
-from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Store
 from headcast.image import save_png
 from headcast.metrics.image import over_grey
+from headcast.progress import Progress
 from headcast.video import read_video
 from headcast.view import to_rgba
 
@@ -28,7 +29,12 @@ SHOWN = 2
 
 
 def contestant_frames(
-    who: Contestant, source: ClipTruth, driver: ClipTruth, setting: Setting, say: Say, encoded: bool = False
+    who: Contestant,
+    source: ClipTruth,
+    driver: ClipTruth,
+    setting: Setting,
+    say: Progress,
+    encoded: bool = False,
 ) -> UInt8[np.ndarray, "t h w c"]:
     """Straight-alpha pictures of every frame of ``driver`` by an avatar of ``source``'s source frames.
 
@@ -43,7 +49,7 @@ def contestant_frames(
     say(0.0, f"{words}: avatar")
     photos = source_pictures(source, setting.out)
     avatar = who.make(photos, lambda share, what: say(0.3 * share, f"{words}: {what}"))
-    driving: Say = lambda share, what: say(0.3 + 0.5 * share, f"{words}: {what}")  # noqa: E731
+    driving: Progress = lambda share, what: say(0.3 + 0.5 * share, f"{words}: {what}")  # noqa: E731
     if encoded:
         return encoded_frames(avatar, driver, setting.out / "videos" / who.name, driving)
     return driven_frames(avatar, driver, driving)
@@ -60,7 +66,7 @@ def source_pictures(truth: ClipTruth, out: Path) -> list[Path]:
 
 
 @torch.no_grad()
-def driven_frames(avatar: Avatar, truth: ClipTruth, say: Say) -> UInt8[np.ndarray, "t h w 4"]:
+def driven_frames(avatar: Avatar, truth: ClipTruth, say: Progress) -> UInt8[np.ndarray, "t h w 4"]:
     """An avatar driven by a clip and seen by the clip's camera; transparent around it."""
     height, width = truth.frames.shape[1:3]
     drive = drive_from(
@@ -74,7 +80,9 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Say) -> UInt8[np.ndarra
     return np.stack(made)
 
 
-def encoded_frames(avatar: Avatar, truth: ClipTruth, folder: Path, say: Say) -> UInt8[np.ndarray, "t h w 3"]:
+def encoded_frames(
+    avatar: Avatar, truth: ClipTruth, folder: Path, say: Progress
+) -> UInt8[np.ndarray, "t h w 3"]:
     """Frames of the video that ``animate`` makes of an avatar driven by a clip, over grey; it is kept."""
     folder = folder.with_name(folder.name.replace(":", "_"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,6 +112,6 @@ def sheet_lines(
     return [[(f"{item} {n} {c}", kept[c][n]) for c in columns if n in kept[c]] for n in names]
 
 
-def part(say: Say, k: int, count: int) -> Say:
+def part(say: Progress, k: int, count: int) -> Progress:
     """Progress of the ``k``-th of ``count`` equal steps."""
     return lambda share, what: say((k + share) / count, what)

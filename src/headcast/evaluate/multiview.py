@@ -31,11 +31,12 @@ from headcast.evaluate.multiview_people import (
 )
 from headcast.evaluate.multiview_report import REAL_PHOTO, report_of
 from headcast.evaluate.report import Report, Row
-from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.setting import Setting
 from headcast.evaluate.side_views import best_view, dlib_distance, score_view
 from headcast.evaluate.store import Measured, Store
 from headcast.metrics.image import over_grey
 from headcast.metrics.rim import background_fraction
+from headcast.progress import Progress
 
 __all__ = ["measure", "rim_figures"]
 
@@ -65,7 +66,12 @@ def measure(setting: Setting) -> Report:
 
 
 def _person(
-    folder: Path, who: list[Contestant], store: Store, detector: StaticLandmarks, setting: Setting, say: Say
+    folder: Path,
+    who: list[Contestant],
+    store: Store,
+    detector: StaticLandmarks,
+    setting: Setting,
+    say: Progress,
 ) -> dict[str, Measured]:
     name = folder.name
     kept = {c.name: m for c in who if (m := store.get(c.name, name, c.facts)) is not None}
@@ -82,7 +88,7 @@ def _person(
 
 
 def contestant_rows(
-    who: Contestant, person: Person, store: Store, detector: StaticLandmarks, setting: Setting, say: Say
+    who: Contestant, person: Person, store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
 ) -> Measured:
     """Rows of one contestant; a single row ``lost`` where no avatar can be made."""
     front, words = person.front, f"{person.name}: {who.name}"

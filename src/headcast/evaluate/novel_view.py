@@ -19,10 +19,11 @@ from headcast.evaluate.driven import part
 from headcast.evaluate.landmarks import apparent_turn
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import Scene, Shot, read_scene, scene_folders
-from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import over_grey
+from headcast.progress import Progress
 from headcast.view import source_view, to_rgba
 
 __all__ = ["aligned_camera", "frontal", "measure"]
@@ -93,7 +94,7 @@ def by_angle(report: Report) -> dict[str, list[str]]:
 
 
 def _person(
-    folder: Path, who: list[Contestant], store: Store, comparer: Comparer, setting: Setting, say: Say
+    folder: Path, who: list[Contestant], store: Store, comparer: Comparer, setting: Setting, say: Progress
 ) -> dict[str, Measured]:
     name = folder.name
     found: dict[str, Measured] = {}
@@ -164,7 +165,7 @@ def angle(a: Camera, b: Camera, at: Float[np.ndarray, "3"]) -> float:
     return float(np.degrees(np.arccos(np.clip(u @ v / np.linalg.norm(u) / np.linalg.norm(v), -1, 1))))
 
 
-def _views(who: Contestant, staged: Staged, store: Store, comparer: Comparer, say: Say) -> Measured:
+def _views(who: Contestant, staged: Staged, store: Store, comparer: Comparer, say: Progress) -> Measured:
     """One contestant in every other view."""
     name = staged.scene.name
     avatar = None

@@ -21,7 +21,7 @@ from headcast.evaluate.data import groups_of, photos_in, skin_thirds, stamp_of
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmark_errors import landmark_errors, landmark_figures
 from headcast.evaluate.report import Report, Row
-from headcast.evaluate.setting import Say, Setting, option_facts
+from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.turned import turned_figures, turned_row
 from headcast.head.model import HeadModel
@@ -31,6 +31,7 @@ from headcast.metrics.foreground import speckle_share
 from headcast.metrics.image import over_grey
 from headcast.metrics.skin_tone import typology_angle
 from headcast.observe.types import Observation
+from headcast.progress import Progress
 
 __all__ = ["OBSERVED", "Options", "measure", "truth_of"]
 
@@ -118,7 +119,7 @@ def _photo(
     comparer: Comparer,
     head: HeadModel,
     options: Options,
-    say: Say,
+    say: Progress,
 ) -> dict[str, Measured]:
     """Measure what is missing of one photo."""
     name = photo.stem
@@ -161,7 +162,13 @@ def observation_row(seen: Observation, head: HeadModel) -> Row:
 
 
 def avatar_row(
-    who: Contestant, photo: Path, truth: Truth, comparer: Comparer, store: Store, options: Options, say: Say
+    who: Contestant,
+    photo: Path,
+    truth: Truth,
+    comparer: Comparer,
+    store: Store,
+    options: Options,
+    say: Progress,
 ) -> Row:
     """Make an avatar of a photo and measure it."""
     assert who.make is not None

@@ -20,11 +20,12 @@ from headcast.evaluate.landmarks import LARGE_TURN, apparent_turn
 from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
-from headcast.evaluate.setting import Say, Setting, option_facts
+from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
 from headcast.metrics.figure import Figure
 from headcast.metrics.foreground import cut_out
 from headcast.metrics.image import over_grey, psnr
+from headcast.progress import Progress
 
 __all__ = ["Options", "measure"]
 
@@ -79,7 +80,7 @@ def _clip(
     comparer: Comparer,
     setting: Setting,
     options: Options,
-    say: Say,
+    say: Progress,
 ) -> dict[str, Measured]:
     """One clip: the real one's own figures, and every contestant's."""
     name = path.stem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,9 @@ from typing import Any
 import torch
 
 from headcast.evaluate.networks import Networks
+from headcast.progress import Progress
 
-__all__ = ["Say", "Setting", "option_facts"]
-
-Say = Callable[[float, str], None]
-"""Told the share done (0..1) and what is being done."""
+__all__ = ["Progress", "Setting", "option_facts"]
 
 
 def _quiet(share: float, what: str) -> None:
@@ -26,8 +23,8 @@ class Setting:
     """Shared by all protocols.
 
     Attributes:
-        subjects: what is evaluated, as typed: .avatar files, methods (``fit``, ``fit:mesh``), or a prior's
-            name.
+        subjects: what is evaluated, as typed: .avatar files, methods (with a variant after a colon), or a
+            prior's name.
         data: folder or file of real things to compare with.
         out: folder of rows, pictures and tables; what is there already is not measured again.
         networks: that figures may use.
@@ -52,7 +49,7 @@ class Setting:
     only: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     options: Any = None
-    say: Say = field(default=_quiet, compare=False)
+    say: Progress = field(default=_quiet, compare=False)
 
     def facts(self) -> dict[str, Any]:
         """What a stored row depends on, beside the contestant and the item."""

@@ -22,12 +22,13 @@ from headcast.evaluate.multiview import rim_figures
 from headcast.evaluate.multiview_people import FrontPhoto, front_photo
 from headcast.evaluate.people import validation_people
 from headcast.evaluate.report import Report
-from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.setting import Setting
 from headcast.evaluate.side_views import dlib_distance
 from headcast.evaluate.smile_pair import SmilingPhoto, align_neutral, score_smile, smiling_photo
 from headcast.evaluate.smile_report import NEUTRAL_PHOTO, SMILING_PHOTO, report_of
 from headcast.evaluate.store import Measured, Store
 from headcast.image import save_png
+from headcast.progress import Progress
 
 __all__ = ["measure"]
 
@@ -73,7 +74,7 @@ def people_of(setting: Setting) -> list[str]:
 
 
 def _person(
-    name: str, who: list[Contestant], store: Store, detector: StaticLandmarks, setting: Setting, say: Say
+    name: str, who: list[Contestant], store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
 ) -> dict[str, Measured]:
     kept = {c.name: m for c in who if (m := store.get(c.name, name, c.facts)) is not None}
     missing = [c for c in who if c.name not in kept]
@@ -98,7 +99,7 @@ def _person(
 
 def contestant_row(
     who: Contestant, name: str, front: FrontPhoto, smiling: SmilingPhoto, store: Store,
-    detector: StaticLandmarks, setting: Setting, say: Say,
+    detector: StaticLandmarks, setting: Setting, say: Progress,
 ) -> Measured:  # fmt: skip
     """One contestant's row; ``lost`` where no avatar can be made or driven."""
     store.forget_pictures(who.name, name)
@@ -117,7 +118,7 @@ def contestant_row(
 
 
 def driven(
-    who: Contestant, name: str, front: FrontPhoto, smiling: SmilingPhoto, setting: Setting, say: Say
+    who: Contestant, name: str, front: FrontPhoto, smiling: SmilingPhoto, setting: Setting, say: Progress
 ) -> tuple[Image, UInt8[np.ndarray, "_ _ 4"]]:
     """A frame of the avatar driven by the smiling photo, and the avatar by the neutral photo's camera."""
     assert who.make is not None

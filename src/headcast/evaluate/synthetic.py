@@ -18,12 +18,13 @@ from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.driven import part, sheet_lines
 from headcast.evaluate.novel_view import aligned_camera, seen_from
 from headcast.evaluate.report import Report, Row
-from headcast.evaluate.setting import Say, Setting, option_facts
+from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.synthetic_heads import PHOTO_YAWS, SyntheticHead, has_hair, render_head
 from headcast.image import save_png
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import over_grey
+from headcast.progress import Progress
 
 __all__ = ["Options", "measure"]
 
@@ -126,7 +127,7 @@ def columns(methods: Sequence[Contestant], photos: Sequence[int]) -> list[Column
     return [Column(name(c, n), c, n) for c in methods for n in sorted(photos)]
 
 
-def head_rows(bench: Bench, number: int, who: list[Column], say: Say) -> dict[str, list[Row]]:
+def head_rows(bench: Bench, number: int, who: list[Column], say: Progress) -> dict[str, list[Row]]:
     """Measure what is missing of one head: a row for every true view; none where no avatar was made."""
     item, options, store = str(number), bench.options, bench.store
     found = {c.name: store.get(c.name, item, c.method.facts) for c in who}
@@ -167,7 +168,7 @@ def truths_of(head: SyntheticHead, number: int, yaws: Sequence[float], comparer:
 
 
 def column_rows(
-    bench: Bench, column: Column, item: str, head: SyntheticHead, truths: list[Truth], say: Say
+    bench: Bench, column: Column, item: str, head: SyntheticHead, truths: list[Truth], say: Progress
 ) -> list[Row]:
     """Measure one method on one head; no rows where it makes no avatar of the photos."""
     assert column.method.make is not None

@@ -18,7 +18,7 @@ from headcast.evaluate.driven import part
 from headcast.evaluate.novel_view import frontal
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import MARKERS, read_scene
-from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
 from headcast.head.maps import SkinMaps
 from headcast.head.model import HeadModel
@@ -27,6 +27,7 @@ from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
 from headcast.metrics.skin_tone import typology_angle
 from headcast.metrics.texture import face_texels, gained, normal_angles
+from headcast.progress import Progress
 
 __all__ = ["MEAN_SKIN", "measure"]
 
@@ -93,7 +94,7 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def _person(folder: Path, who: Contestant, store: Store, comparer: Comparer, say: Say) -> Measured:
+def _person(folder: Path, who: Contestant, store: Store, comparer: Comparer, say: Progress) -> Measured:
     """One contestant's maps of one person."""
     name = folder.name
     truth = true_maps(folder)

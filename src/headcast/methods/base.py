@@ -103,7 +103,7 @@ class Method(AnyMethod, Protocol):
     """A way to make an avatar from observations of one person.
 
     Attributes:
-        variants: options worth a column of their own in evaluation tables (``fit:mesh``), by name.
+        variants: options worth a column of their own in evaluation tables (``NAME:VARIANT``), by name.
     """
 
     variants: ClassVar[Mapping[str, MethodOptions]]
@@ -203,7 +203,7 @@ class BaseMethod:
     variants: ClassVar[Mapping[str, MethodOptions]] = {}
 
     def available(self) -> bool:
-        """Say yes."""
+        """Progress yes."""
         return True
 
     def check(self, options: Any) -> None:

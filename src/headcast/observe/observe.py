@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,11 @@ from headcast.observe.masks import segment
 from headcast.observe.parsed import hair_put_right
 from headcast.observe.track import detect_clip, good_keyframes
 from headcast.observe.types import Detection, Masks, Observation
+from headcast.progress import Progress
 from headcast.video import Clip, read_video
 
 __all__ = ["Progress", "observe_photo", "observe_photos", "observe_video"]
 
-Progress = Callable[[float, str], None]
-"""Told the share done (0..1) and what is being done."""
 
 VIDEO_KEYS = 12
 

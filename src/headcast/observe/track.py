@@ -21,12 +21,12 @@ from headcast.observe.personal import PersonalLandmarks, personal_model
 from headcast.observe.smooth import smooth_curves
 from headcast.observe.solver import Frame, rotation_of
 from headcast.observe.types import Detection
+from headcast.progress import Progress
 from headcast.rotation import matrix_to_axis_angle
 from headcast.video import Clip
 
 __all__ = ["Track", "detect_clip", "good_keyframes", "keyframes", "track_clip", "track_detections"]
 
-Progress = Callable[[float, str], None]
 KEYFRAMES = 24
 SAME_PERSON = 1.12
 """Same person: the avatar's identity and points fit at most this much worse than an identity of the clip's

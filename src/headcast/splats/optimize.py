@@ -7,7 +7,7 @@ no target shows stays as it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.avatar.gaussian import GaussianAvatar
+from headcast.progress import Progress
 from headcast.render.gaussians import render_gaussians
 from headcast.splats.adam import RowAdam
 from headcast.splats.shade import shade_and_place
@@ -34,8 +35,6 @@ SOLID = 0.97  # opacity that what was opaque keeps, so that no other view sees t
 BRIGHTEST = 1.4  # albedo in display values: some light is dimmer than what it lit
 ROUND = 0.03  # of the colour range: errors below it count by their square, above by their size
 DEPTH_COST = 10.0  # of a metre of depth, next to the whole range of a colour
-
-Progress = Callable[[float, str], None]
 
 
 def optimize_gaussians(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from headcast.errors import HeadcastError
+from headcast.progress import Progress
 from headcast.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from headcast.training.config import TrainConfig
 from headcast.training.data import step_batches
@@ -29,7 +30,6 @@ __all__ = ["TrainResult", "train"]
 
 UNSEEN = 1_000_003
 """Added to the seed of batches for pictures, which are never trained on."""
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class PrecisionChoice(NamedTuple):
     device: str
 
     def note(self) -> str:
-        """Say what was measured and chosen, in a line."""
+        """Progress what was measured and chosen, in a line."""
         name = {"32": "float32", "bf16": "bfloat16"}[self.dtype]
         if self.bf16_over_32 is None:
             return f"precision auto: going on in {name}"

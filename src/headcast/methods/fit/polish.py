@@ -6,7 +6,7 @@ expressions (pseudo-targets): what no photo shows must stay as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from headcast.avatar.views import render_view
 from headcast.camera import Camera
 from headcast.head.model import JOINTS
 from headcast.observe.types import Observation
+from headcast.progress import Progress
 from headcast.rotation import axis_angle_to_matrix
 from headcast.splats.init import init_gaussians
 from headcast.splats.optimize import optimize_gaussians
@@ -53,8 +54,6 @@ PSEUDO: tuple[tuple[float, float, dict[str, float]], ...] = (
     (-12, 0, {"eyeLookOutLeft": 0.7, "eyeLookInRight": 0.7, "mouthLeft": 0.8}),
 )
 """Yaw and pitch of the camera, degrees, and expressions of the pseudo-targets."""
-
-Progress = Callable[[float, str], None]
 
 
 def polish(

@@ -28,12 +28,12 @@ from headcast.methods.fit.skin.mouth import lower_tongue
 from headcast.methods.fit.skin.photos import delight_photo, merge_photos
 from headcast.methods.fit.skin.pipeline import complete_texture
 from headcast.observe.types import Observation
+from headcast.progress import Progress
 from headcast.texture.texels import texels_of
 
 __all__ = ["reconstruct"]
 
 BASE = 1024  # side of the texture on which everything is decided; larger ones add the photos' detail
-Progress = Callable[[float, str], None]
 Made = TypeVar("Made")
 
 

@@ -1,6 +1,6 @@
 """Expression weights for networks that know faces alone: an actor performs them, the encoder looks at it.
 
-Not in the paper, whose expressions come from videos. The actor is the avatar that ``fit`` makes of the demo
+Not in the paper, whose expressions come from videos. The actor is the default method's mesh of the demo
 photo; what counts is how its embedding differs from that of the photo's own expression.
 """
 

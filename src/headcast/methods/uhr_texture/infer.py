@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,6 +27,7 @@ from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwra
 from headcast.methods.uhr_texture.usual import face_share, predefined
 from headcast.methods.uhr_texture.weights import Networks
 from headcast.observe.types import Observation
+from headcast.progress import Progress
 
 __all__ = ["Result", "image_maps", "texture_maps"]
 
@@ -35,7 +35,6 @@ COARSEST, FINEST = 64, 12.0
 """Side at which the cascade begins, and texels a pixel of the photo at which it ends: finer ones would all be
 enlarged (``dense``)."""
 Prior = Literal["network", "geometry"]
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from headcast.methods.uhr_texture.square import smaller
 from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks, where
 from headcast.methods.uhr_texture.write import wearing, write_glb, write_maps, write_plain_glb
 from headcast.observe.types import Observation
+from headcast.progress import Progress
 from headcast.weights import card
 
 __all__ = ["BASE", "dress", "side_of", "texture_photo", "with_skin_maps"]
@@ -31,7 +31,6 @@ SYNTHETIC_MAPS_NOTE = (
     "Skin maps are estimated from one photograph; detail and shine are what a network takes them to be."
 )
 WORDS = {"1k": 1024, "2k": 2048, "4k": 4096, "8k": 8192}
-Progress = Callable[[float, str], None]
 
 
 def side_of(word: str) -> int:

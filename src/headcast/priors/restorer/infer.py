@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,12 @@ from torch import Tensor
 from headcast.errors import HeadcastError
 from headcast.image import to_network_input
 from headcast.priors.restorer.network import Restorer
+from headcast.progress import Progress
 from headcast.weights import load_tensors
 
 __all__ = ["enlarged", "load_restorer", "network_of", "restore_picture"]
 
 TILE, HALO = 768, 96  # pixels; what lies further away than the halo hardly changes a pixel
-Progress = Callable[[float, str], None]
 
 
 def load_restorer(source: str | Path = "restorer", device: torch.device | str = "cpu") -> Restorer:

@@ -15,12 +15,12 @@ from jaxtyping import Float, UInt8
 from headcast.errors import HeadcastError
 from headcast.image import to_network_input
 from headcast.priors.faces import align, cut_face, five_points, put_back
+from headcast.progress import Progress
 
 __all__ = ["RESTORERS", "FindFaces", "Network", "restore_image"]
 
 Network = Literal["headcast", "gfpgan", "codeformer", "restoreformer", "realesrgan"]
 RESTORERS: tuple[Network, ...] = get_args(Network)
-Progress = Callable[[float, str], None]
 Step = Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h2 w2 3"]]
 FindFaces = Callable[[UInt8[np.ndarray, "h w 3"]], Sequence[Float[np.ndarray, "478 k"]]]
 """An image to the 478 landmarks of each face in it, pixels (centres at +0.5)."""

@@ -43,15 +43,17 @@ def parts(avatar: GaussianAvatar, drive: Drive, repeats: int) -> None:
     line("pose the mesh", lambda: surface.vertices_by_kernels(p), lambda: surface.vertices(p))
     row("normals and mouth beside it", milliseconds(lambda: surface.posed(p), repeats))
     line(
-        "place, light and cull", lambda: avatar.packed.shown(posed, camera, light),
+        "place, light and cull",
+        lambda: avatar.packed.shown(posed, camera, light),
         lambda: avatar.world(avatar.placed(p)),
-    )  # fmt: skip
+    )
     line("splat", lambda: render_gaussians(*splats, camera), lambda: splat(world, placed, camera))
     line("over a colour", lambda: over_colour(drawn, GREY), lambda: flatten(to_rgba(drawn), GREY))
     line(
-        "whole frame", lambda: over_colour(avatar.render_by_kernels(p, camera), GREY),
+        "whole frame",
+        lambda: over_colour(avatar.render_by_kernels(p, camera), GREY),
         lambda: flatten(to_rgba(avatar.render_plainly(p, camera)), GREY),
-    )  # fmt: skip
+    )
 
 
 def whole(avatar: GaussianAvatar, size: int, folder: str) -> None:

@@ -31,9 +31,12 @@ class FakeAvatar(BaseAvatar):
     bound: BoundHead = field(default_factory=_bound)
 
     def render(
-        self, params: HeadParams, camera: Camera, light: torch.Tensor | None = None,
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: torch.Tensor | None = None,
         signal: torch.Tensor | None = None,
-    ) -> Rendering:  # fmt: skip
+    ) -> Rendering:
         alpha = torch.zeros(camera.height, camera.width)
         for x, y in camera.project(self.head.landmarks(self.head(params), 478)).round().long().tolist():
             if 2 <= x < camera.width - 2 and 2 <= y < camera.height - 2:

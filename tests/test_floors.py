@@ -52,9 +52,11 @@ def imports_of(path: Path, name: str) -> set[str]:
     """Modules of this package that a file imports, anywhere in it (annotations-only imports excepted)."""
     tree = ast.parse(path.read_text())
     typing_only = {
-        id(n) for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test) for n in ast.walk(block)
-    }  # fmt: skip
+        id(n)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for n in ast.walk(block)
+    }
     found: set[str] = set()
     for node in ast.walk(tree):
         if id(node) in typing_only:
@@ -94,7 +96,7 @@ def test_no_circles() -> None:
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, " -> ".join([*path[path.index(name):], name])  # fmt: skip
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
         if name not in done:
             for other in sorted(GRAPH[name]):
                 # a package's __init__ is imported before its modules and may name them for its users

@@ -230,10 +230,17 @@ def make_bad(kind: str, folder: Path) -> Path:
 
 
 BAD = {
-    "missing": "no such file", "folder": "is a folder", "empty": "is empty", "text": "is a text file",
-    "truncated": "truncated", "bomb": "200 megapixels", "just too large": "200 megapixels",
-    "noise": "no known format", "small": "at least 64", "video": "video",
-}  # fmt: skip
+    "missing": "no such file",
+    "folder": "is a folder",
+    "empty": "is empty",
+    "text": "is a text file",
+    "truncated": "truncated",
+    "bomb": "200 megapixels",
+    "just too large": "200 megapixels",
+    "noise": "no known format",
+    "small": "at least 64",
+    "video": "video",
+}
 
 
 @pytest.mark.parametrize(("kind", "words"), BAD.items())

@@ -12,18 +12,26 @@ from headcast.image import save_png
 from headcast.marks import SYNTHETIC, commercial_use, facts, header_lines, picture_text, video_text
 
 INFO = {
-    "method": "fit", "synthetic_media": "All synthetic.", "consent": "Yes — Åsa",
+    "method": "fit",
+    "synthetic_media": "All synthetic.",
+    "consent": "Yes — Åsa",
     "weights": [{"name": "head", "licence": "Apache-2.0; learned from ICT (MIT)"}],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
     ("licence", "free"),
     [
-        ("Apache-2.0", True), ("MIT", True), ("CC0-1.0", True), ("CC-BY-4.0", True), ("CC-BY-NC-4.0", False),
-        ("MIT for code, non-commercial weights", False), ("Max Planck FLAME licence", False), ("", False),
+        ("Apache-2.0", True),
+        ("MIT", True),
+        ("CC0-1.0", True),
+        ("CC-BY-4.0", True),
+        ("CC-BY-NC-4.0", False),
+        ("MIT for code, non-commercial weights", False),
+        ("Max Planck FLAME licence", False),
+        ("", False),
     ],
-)  # fmt: skip
+)
 def test_commercial_use(licence: str, free: bool) -> None:
     said = commercial_use({"weights": [{"name": "w", "licence": licence}]})
     assert said.startswith("allowed" if free else "ask first") and (free or "w is under" in said)

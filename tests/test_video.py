@@ -267,9 +267,14 @@ def make_bad(kind: str, folder: Path) -> Path:
 
 
 BAD = {
-    "missing": "no such file", "folder": "is a folder", "empty": "is empty", "text": "is a text file",
-    "truncated": "not a video", "sound": "no picture", "still": "still picture",
-}  # fmt: skip
+    "missing": "no such file",
+    "folder": "is a folder",
+    "empty": "is empty",
+    "text": "is a text file",
+    "truncated": "not a video",
+    "sound": "no picture",
+    "still": "still picture",
+}
 
 
 @pytest.mark.parametrize(("kind", "words"), BAD.items())

@@ -60,9 +60,12 @@ def measured(networks: Networks, people: People, most: int) -> dict[str, float]:
             far.append(float(judge.distance(image, truth).mean()))
     moved = changes(networks, people, most)["weights"]
     return {
-        "l1": float(np.mean(l1)), "moving": float(np.mean(moving)), "perceptual": float(np.mean(far)),
-        "slope": moved["slope"], "correlation": moved["correlation"],
-    }  # fmt: skip
+        "l1": float(np.mean(l1)),
+        "moving": float(np.mean(moving)),
+        "perceptual": float(np.mean(far)),
+        "slope": moved["slope"],
+        "correlation": moved["correlation"],
+    }
 
 
 def main() -> None:
@@ -104,9 +107,16 @@ def main() -> None:
                 difference_weight=weight,
             )
             config = TrainConfig(
-                steps=a.steps, seed=seed, device=str(pick_device(a.device)), warmup=min(50, a.steps // 5),
-                cooldown=0.3, ema=0.95, clip=1.0, picture_every=0, precision=a.precision,
-            )  # fmt: skip
+                steps=a.steps,
+                seed=seed,
+                device=str(pick_device(a.device)),
+                warmup=min(50, a.steps // 5),
+                cooldown=0.3,
+                ema=0.95,
+                clip=1.0,
+                picture_every=0,
+                precision=a.precision,
+            )
             made = train(recipe, config, a.out / f"{ablation}{'-differences' * (weight > 0)}_{seed}")
             found = measured(read_networks(str(made.weights)), read_people(a.test), a.most)
             rows.setdefault(name, []).append(found)

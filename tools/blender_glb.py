@@ -27,9 +27,10 @@ def found() -> dict:
         if o.type == "MESH" and o.vertex_groups:
             keys = o.data.shape_keys
             meshes[o.name] = {
-                "materials": [m.name for m in o.data.materials], "bones": [g.name for g in o.vertex_groups],
+                "materials": [m.name for m in o.data.materials],
+                "bones": [g.name for g in o.vertex_groups],
                 "shapes": [k.name for k in keys.key_blocks][1:] if keys else [],
-            }  # fmt: skip
+            }
     spaces = {n.image.name: [n.image.colorspace_settings.name, role(n)] for n in pictures()}
     bones = {b.name: b.parent.name if b.parent else None for a in bpy.data.armatures for b in a.bones}
     return {"version": bpy.app.version_string, "meshes": meshes, "bones": bones, "colour spaces": spaces}

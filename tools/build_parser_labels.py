@@ -28,7 +28,7 @@ from headcast.observe.landmark_points import (
     EYE_RIGHT,
     LIPS_INNER,
     LIPS_OUTER,
-)  # fmt: skip
+)
 from headcast.observe.observe import observe_photo
 from headcast.observe.types import Observation
 from headcast.priors.pictures import IGNORE
@@ -149,10 +149,15 @@ def main() -> None:
         rgb, label = np.stack([g[1] for g in got]), np.stack([g[2] for g in got])
         with atomic_path(path) as temporary, temporary.open("wb") as f:
             np.savez(
-                f, rgb=rgb, alpha=np.zeros_like(label), background=np.zeros_like(rgb), label=label,
-                box=np.array([g[3] for g in got], np.float32), person=order[first : first + len(got)],
+                f,
+                rgb=rgb,
+                alpha=np.zeros_like(label),
+                background=np.zeros_like(rgb),
+                label=label,
+                box=np.array([g[3] for g in got], np.float32),
+                person=order[first : first + len(got)],
                 name=np.array([g[0].stem for g in got]),
-            )  # fmt: skip
+            )
         print(f"{first + A_FILE - a.skip} of {a.count} portraits", flush=True)
 
 

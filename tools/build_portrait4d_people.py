@@ -44,9 +44,16 @@ def main() -> None:
         if not path.exists():
             numbers = np.arange(first, min(first + AT_ONCE, a.people)) + a.first
             made = made_people(
-                numbers, a.views, a.size, a.split, a.seed, device, apart=a.apart, expression=a.expression,
+                numbers,
+                a.views,
+                a.size,
+                a.split,
+                a.seed,
+                device,
+                apart=a.apart,
+                expression=a.expression,
                 still_neck=a.still_neck,
-            )  # fmt: skip
+            )
             write_people(path, made)
             print(f"{first + len(numbers)} of {a.people} people", flush=True)
 

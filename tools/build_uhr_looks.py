@@ -36,9 +36,16 @@ def main() -> None:
         if path.exists():
             continue
         looks = made_looks(
-            args.split, args.seed, np.array([number]), args.size, args.texture, torch.device("cpu"),
-            args.windows, args.frames, tuple(args.factors),
-        )  # fmt: skip
+            args.split,
+            args.seed,
+            np.array([number]),
+            args.size,
+            args.texture,
+            torch.device("cpu"),
+            args.windows,
+            args.frames,
+            tuple(args.factors),
+        )
         write_looks(looks, path)
         print(path, flush=True)
 

@@ -75,9 +75,12 @@ def check_in_node(glb: Path, avatar: Avatar | None) -> list[Outcome]:
         xyzw = [*half[1:], half[0]]
         pose = {"weights": WEIGHTS, "joints": {"neck": xyzw, "head": xyzw}}
         ran = subprocess.run(
-            ["node", str(HERE / "check_glb.mjs"), str(copy), str(WEB)], input=json.dumps(pose), text=True,
-            capture_output=True, check=False,
-        )  # fmt: skip
+            ["node", str(HERE / "check_glb.mjs"), str(copy), str(WEB)],
+            input=json.dumps(pose),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
         if ran.returncode:
             return [Outcome(name, False, ran.stderr.strip()[-300:]) for name in names]
         found = json.loads(ran.stdout.splitlines()[-1])
@@ -120,9 +123,12 @@ def check_in_blender(glb: Path, avatar: Avatar | None, picture: Path | None) -> 
         if avatar is not None:
             given |= {"camera": camera_of(avatar), "picture": str(drawn)}
         ran = subprocess.run(
-            [str(python), str(HERE / "blender_glb.py"), str(glb)], input=json.dumps(given), text=True,
-            capture_output=True, check=False,
-        )  # fmt: skip
+            [str(python), str(HERE / "blender_glb.py"), str(glb)],
+            input=json.dumps(given),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
         if ran.returncode:
             return [Outcome("Blender", False, ran.stderr.strip()[-300:])]
         outcomes = [in_blender(json.loads(ran.stdout.strip().splitlines()[-1]))]
@@ -150,9 +156,10 @@ def camera_of(avatar: Avatar) -> dict[str, Any]:
     move = torch.eye(4)
     move[:3, 3] = view.params.translation
     return {
-        "K": view.camera.K.tolist(), "cam_from_head": (view.camera.cam_from_world @ move).tolist(),
+        "K": view.camera.K.tolist(),
+        "cam_from_head": (view.camera.cam_from_world @ move).tolist(),
         "size": [view.camera.width, view.camera.height],
-    }  # fmt: skip
+    }
 
 
 def compared(avatar: Avatar, drawn: Path, baked: bool, picture: Path | None) -> Outcome:

@@ -14,17 +14,26 @@ from headcast.head.params import HeadParams
 from headcast.render.shaded import gloss_of, render_textured
 
 TINTS = {
-    "lips": (0.72, 0.42, 0.39), "sclera": (0.9, 0.89, 0.87), "iris": (0.28, 0.4, 0.46),
-    "pupil": (0.03, 0.03, 0.03), "teeth": (0.9, 0.87, 0.8), "gums": (0.7, 0.38, 0.37),
-    "tongue": (0.75, 0.4, 0.39), "mouth": (0.4, 0.16, 0.15),
-}  # fmt: skip
+    "lips": (0.72, 0.42, 0.39),
+    "sclera": (0.9, 0.89, 0.87),
+    "iris": (0.28, 0.4, 0.46),
+    "pupil": (0.03, 0.03, 0.03),
+    "teeth": (0.9, 0.87, 0.8),
+    "gums": (0.7, 0.38, 0.37),
+    "tongue": (0.75, 0.4, 0.39),
+    "mouth": (0.4, 0.16, 0.15),
+}
 SKIN = (0.76, 0.62, 0.55)
 COLUMNS = [
-    {}, {"mouthSmileLeft": 1, "mouthSmileRight": 1, "cheekSquintLeft": 0.6, "cheekSquintRight": 0.6},
+    {},
+    {"mouthSmileLeft": 1, "mouthSmileRight": 1, "cheekSquintLeft": 0.6, "cheekSquintRight": 0.6},
     {"jawOpen": 0.9},
-    {"eyeBlinkLeft": 1, "eyeBlinkRight": 1}, {"eyeLookOutLeft": 0.8, "eyeLookInRight": 0.8},
-    {"mouthPucker": 1}, {"browInnerUp": 1, "mouthFrownLeft": 0.8, "mouthFrownRight": 0.8}, {"tongueOut": 1},
-]  # fmt: skip
+    {"eyeBlinkLeft": 1, "eyeBlinkRight": 1},
+    {"eyeLookOutLeft": 0.8, "eyeLookInRight": 0.8},
+    {"mouthPucker": 1},
+    {"browInnerUp": 1, "mouthFrownLeft": 0.8, "mouthFrownRight": 0.8},
+    {"tongueOut": 1},
+]
 YAWS = [0, 20, 0, 0, 0, -35, 0, 55]
 
 
@@ -69,11 +78,24 @@ def main() -> None:
             with torch.no_grad():
                 v = head(params)
                 camera = Camera.orbit(
-                    torch.tensor([0.0, 0.0, 0.01]), 1.2, yaw=yaw, focal=4.4 * options.size,
-                    width=options.size, height=options.size)  # fmt: skip
+                    torch.tensor([0.0, 0.0, 0.01]),
+                    1.2,
+                    yaw=yaw,
+                    focal=4.4 * options.size,
+                    width=options.size,
+                    height=options.size,
+                )
                 picture = render_textured(
-                    v, head.faces, head.vertex_normals(v), head.uv, head.faces_uv, albedo, camera,
-                    light=light(), gloss=gloss)  # fmt: skip
+                    v,
+                    head.faces,
+                    head.vertex_normals(v),
+                    head.uv,
+                    head.faces_uv,
+                    albedo,
+                    camera,
+                    light=light(),
+                    gloss=gloss,
+                )
             row.append(picture.rgb * picture.alpha[..., None] + 0.93 * (1 - picture.alpha[..., None]))
         rows.append(torch.cat(row, 1))
     options.output.parent.mkdir(parents=True, exist_ok=True)

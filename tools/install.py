@@ -87,9 +87,16 @@ class Environment:
 def plain_torch_is_cuda(environment: Environment) -> bool:
     """Whether pip, left alone, would bring the CUDA build."""
     report = environment.run(
-        "-m", "pip", "install", "--quiet", "--dry-run", "--disable-pip-version-check", "--report", "-",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--dry-run",
+        "--disable-pip-version-check",
+        "--report",
+        "-",
         f"torch=={TORCH}",
-    )  # fmt: skip
+    )
     names = [p["metadata"]["name"].lower() for p in json.loads(report)["install"]]
     return any(n.startswith(("nvidia-", "cuda-")) or n in ("triton", "pytorch-triton") for n in names)
 

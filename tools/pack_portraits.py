@@ -76,10 +76,15 @@ def main() -> None:
         box = np.array([[SIDE / 2 - half, SIDE / 2 - half, SIDE / 2 + half, SIDE / 2 + half]] * n, np.float32)
         with atomic_path(a.out / f"{first // A_FILE:05d}.npz") as temporary, temporary.open("wb") as f:
             np.savez(
-                f, rgb=np.stack(crops), alpha=blank, background=np.zeros((n, SIDE, SIDE, 3), np.uint8),
-                label=blank + IGNORE, box=box, person=np.array([people[r[1]] for r in part], np.int64),
+                f,
+                rgb=np.stack(crops),
+                alpha=blank,
+                background=np.zeros((n, SIDE, SIDE, 3), np.uint8),
+                label=blank + IGNORE,
+                box=box,
+                person=np.array([people[r[1]] for r in part], np.int64),
                 name=np.array([r[0].stem for r in part]),
-            )  # fmt: skip
+            )
         print(f"{first + n} of {len(rows)} portraits")
 
 

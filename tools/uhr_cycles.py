@@ -57,9 +57,11 @@ def lamp_of(rng: np.random.Generator) -> dict:
     azimuth, height = rng.uniform(-1.3, 1.3), rng.uniform(0.0, 1.0)
     way = [np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)]
     return {
-        "direction": way, "colour": rng.uniform(0.8, 1.0, 3).tolist(), "angle": rng.uniform(0.05, 0.5),
+        "direction": way,
+        "colour": rng.uniform(0.8, 1.0, 3).tolist(),
+        "angle": rng.uniform(0.05, 0.5),
         "energy": rng.uniform(0.3, 2.2),
-    }  # fmt: skip
+    }
 
 
 def export(b: SynthBatch, folder: Path) -> None:
@@ -91,8 +93,14 @@ def made(args: argparse.Namespace, number: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     side = min(args.size, args.truth)
     config = SynthConfig(
-        split="test", size=side, texture=args.texture, people=1, pbr=True, hair=False, glasses=False,
-    )  # fmt: skip
+        split="test",
+        size=side,
+        texture=args.texture,
+        people=1,
+        pbr=True,
+        hair=False,
+        glasses=False,
+    )
     dice = Dice(np.array([[1, number]], np.int64), args.seed, torch.device("cpu"))
     b = make_batch(config, torch.device("cpu"), args.seed, np.array([number]), views=framed(dice, side))
     save_tensors(folder / "truth.safetensors", {"maps": truth_maps(b)[0].half()}, {"what": "truth"})
@@ -114,9 +122,13 @@ def one(args: argparse.Namespace, number: int, k: int) -> None:
     picture = folder / "picture.png"
     shot = {"sky": str(folder / "sky.npy"), "picture": str(picture), "lamp": lamp_of(rng)}
     job = {n: str(folder / f"{n}.png") for n in MAPS} | {
-        "mesh": str(folder / "mesh.npz"), "camera": json.loads((folder / "camera.json").read_text()),
-        "samples": args.samples, "noise": args.noise, "threads": args.threads, "shots": [shot],
-    }  # fmt: skip
+        "mesh": str(folder / "mesh.npz"),
+        "camera": json.loads((folder / "camera.json").read_text()),
+        "samples": args.samples,
+        "noise": args.noise,
+        "threads": args.threads,
+        "shots": [shot],
+    }
     (folder / "job.json").write_text(json.dumps(job))
     start = time.perf_counter()
     subprocess.run(

@@ -58,9 +58,12 @@ __all__ = [
 
 
 def observe(
-    sources: Sequence[str | Path] | str | Path, *, face: int | None = None, head: HeadModel | None = None,
+    sources: Sequence[str | Path] | str | Path,
+    *,
+    face: int | None = None,
+    head: HeadModel | None = None,
     progress: Progress | None = None,
-) -> list[Observation]:  # fmt: skip
+) -> list[Observation]:
     """Looks at photos, or at one video, of one person: landmarks, masks, camera, fitted head, light.
 
     Args:
@@ -86,11 +89,16 @@ def observe(
 
 
 def create(
-    sources: Sequence[str | Path] | str | Path, *, method: str = DEFAULT_METHOD,
-    options: MethodOptions | Mapping[str, Any] | None = None, face: int | None = None,
-    head: HeadModel | None = None, seed: int = 0, consent: str | None = None,
+    sources: Sequence[str | Path] | str | Path,
+    *,
+    method: str = DEFAULT_METHOD,
+    options: MethodOptions | Mapping[str, Any] | None = None,
+    face: int | None = None,
+    head: HeadModel | None = None,
+    seed: int = 0,
+    consent: str | None = None,
     progress: Progress | None = None,
-) -> Avatar:  # fmt: skip
+) -> Avatar:
     """Create an avatar of one person from one or several photos or from a video.
 
     >>> mesh = create("portrait.jpg", options={"representation": "mesh"})    # doctest: +SKIP
@@ -124,7 +132,7 @@ def create(
         observations = observe(sources, face=face, head=head, progress=subrange(progress, 0.0, end))
     return chosen.reconstruct(
         observations, head, own_options, seed=seed, consent=consent, progress=subrange(progress, end, 1.0)
-    )  # fmt: skip
+    )
 
 
 def bake(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> Avatar:
@@ -152,10 +160,15 @@ def load(path: str | Path) -> Avatar:
 
 
 def render(
-    avatar: Avatar, *, view: Literal["front", "source"] = "front", yaw: float = 0.0, pitch: float = 0.0,
-    expression: Mapping[str, float] | None = None, size: tuple[int, int] | None = None,
+    avatar: Avatar,
+    *,
+    view: Literal["front", "source"] = "front",
+    yaw: float = 0.0,
+    pitch: float = 0.0,
+    expression: Mapping[str, float] | None = None,
+    size: tuple[int, int] | None = None,
     background: str = "transparent",
-) -> UInt8[np.ndarray, "h w c"]:  # fmt: skip
+) -> UInt8[np.ndarray, "h w c"]:
     """One picture.
 
     Args:
@@ -184,11 +197,19 @@ def render(
 
 
 def animate(
-    avatar: Avatar, drive: str | Path | Motion, out: str | Path, *, camera: CameraChoice = "source",
-    frames: int | None = None, size: tuple[int, int] | None = None, fps: float | None = None,
-    background: str = "grey", side_by_side: bool = False, flame: Path | None = None,
+    avatar: Avatar,
+    drive: str | Path | Motion,
+    out: str | Path,
+    *,
+    camera: CameraChoice = "source",
+    frames: int | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    background: str = "grey",
+    side_by_side: bool = False,
+    flame: Path | None = None,
     progress: Progress | None = None,
-) -> tuple[str, ...]:  # fmt: skip
+) -> tuple[str, ...]:
     """Writes a video of the avatar driven by a preset's name, a recording, a video or a ``Motion``.
 
     Recordings: Live Link Face .csv, ARKit weights in .json, FLAME parameters in .npz.
@@ -231,10 +252,16 @@ def animate(
 
 
 def animate_image(
-    photo: str | Path, drive: str | Path, out: str | Path, *, method: str,
-    options: MethodOptions | Mapping[str, Any] | None = None, frames: int | None = None, seed: int = 0,
+    photo: str | Path,
+    drive: str | Path,
+    out: str | Path,
+    *,
+    method: str,
+    options: MethodOptions | Mapping[str, Any] | None = None,
+    frames: int | None = None,
+    seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[str, ...]:  # fmt: skip
+) -> tuple[str, ...]:
     """Write a video of a photo driven by a video, by an image animator, without an avatar.
 
     Args:
@@ -263,10 +290,18 @@ def animate_image(
 
 
 def export(
-    avatar: Avatar, out: str | Path, to: str | None = None, *, shading: Literal["lit", "baked"] | None = None,
-    texture_size: int | None = None, expression: Mapping[str, float] | None = None, rigged: bool = False,
-    sh_degree: int | None = None, axes: Literal["y-down", "y-up"] | None = None, subdivide: int | None = None,
-) -> tuple[Path, ...]:  # fmt: skip
+    avatar: Avatar,
+    out: str | Path,
+    to: str | None = None,
+    *,
+    shading: Literal["lit", "baked"] | None = None,
+    texture_size: int | None = None,
+    expression: Mapping[str, float] | None = None,
+    rigged: bool = False,
+    sh_degree: int | None = None,
+    axes: Literal["y-down", "y-up"] | None = None,
+    subdivide: int | None = None,
+) -> tuple[Path, ...]:
     """Writes the avatar as a file that other programs open.
 
     Args:
@@ -290,9 +325,17 @@ def export(
     from headcast.avatar.export.base import export as write
 
     return write(
-        avatar, out, to, shading=shading, texture_size=texture_size, expression=expression or None,
-        rigged=rigged or None, sh_degree=sh_degree, axes=axes, subdivide=subdivide,
-    )  # fmt: skip
+        avatar,
+        out,
+        to,
+        shading=shading,
+        texture_size=texture_size,
+        expression=expression or None,
+        rigged=rigged or None,
+        sh_degree=sh_degree,
+        axes=axes,
+        subdivide=subdivide,
+    )
 
 
 def rendered(
@@ -341,9 +384,12 @@ class Runtime:
         self.camera, self.rest = seen.camera, seen.params
 
     def step(
-        self, weights: Mapping[str, float] | Float[Tensor, "52"], *, neck: Float[Tensor, "3"] | None = None,
+        self,
+        weights: Mapping[str, float] | Float[Tensor, "52"],
+        *,
+        neck: Float[Tensor, "3"] | None = None,
         gaze: Float[Tensor, "2 2"] | None = None,
-    ) -> UInt8[np.ndarray, "h w 4"]:  # fmt: skip
+    ) -> UInt8[np.ndarray, "h w 4"]:
         """One frame, straight-alpha sRGB.
 
         Args:

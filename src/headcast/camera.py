@@ -32,9 +32,12 @@ class Camera:
 
     @staticmethod
     def make(
-        focal: float, width: int, height: int, cam_from_world: Tensor | None = None,
+        focal: float,
+        width: int,
+        height: int,
+        cam_from_world: Tensor | None = None,
         center: tuple[float, float] | None = None,
-    ) -> Camera:  # fmt: skip
+    ) -> Camera:
         """A camera with square pixels; without a pose it sits at the origin and looks along world -Z."""
         cx, cy = center if center is not None else (width / 2, height / 2)
         K = torch.tensor([[focal, 0.0, cx], [0.0, focal, cy], [0.0, 0.0, 1.0]])
@@ -44,9 +47,14 @@ class Camera:
 
     @staticmethod
     def orbit(
-        target: Tensor, distance: float, yaw: float = 0.0, pitch: float = 0.0,
-        focal: float = 2000.0, width: int = 512, height: int = 512,
-    ) -> Camera:  # fmt: skip
+        target: Tensor,
+        distance: float,
+        yaw: float = 0.0,
+        pitch: float = 0.0,
+        focal: float = 2000.0,
+        width: int = 512,
+        height: int = 512,
+    ) -> Camera:
         """Looks at ``target`` (world, metres) from ``distance``; angles in degrees.
 
         Positive yaw shows more of the subject's left side, positive pitch looks from above.

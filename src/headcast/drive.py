@@ -76,10 +76,16 @@ def is_video(path: str | Path) -> bool:
 
 
 def drive_from(
-    avatar: Avatar, what: str | Path | Motion, *, camera: CameraChoice = "source", frames: int | None = None,
-    size: tuple[int, int] | None = None, fps: float | None = None, flame: Path | None = None,
+    avatar: Avatar,
+    what: str | Path | Motion,
+    *,
+    camera: CameraChoice = "source",
+    frames: int | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    flame: Path | None = None,
     progress: Progress | None = None,
-) -> Drive:  # fmt: skip
+) -> Drive:
     """Parameters and cameras from a preset's name, a recording (csv, json, npz), a video or a ``Motion``.
 
     Args:
@@ -143,9 +149,14 @@ def from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> Drive:
 
 
 def from_video(
-    avatar: Avatar, path: Path, camera: CameraChoice, frames: int | None, size: tuple[int, int] | None,
-    fps: float | None, progress: Progress | None,
-) -> Drive:  # fmt: skip
+    avatar: Avatar,
+    path: Path,
+    camera: CameraChoice,
+    frames: int | None,
+    size: tuple[int, int] | None,
+    fps: float | None,
+    progress: Progress | None,
+) -> Drive:
     """A person's performance on the avatar."""
     from headcast.observe.track import track_clip
     from headcast.relight import clip_light
@@ -159,17 +170,23 @@ def from_video(
         view = View(track.camera, params[0]).resized(size)
         posed = still_torso(params, avatar.head, avatar.source.params.rotation)
         drive = Drive(
-            posed, (view.camera,) * len(track), track.fps, clip.audio, clip, notes=clip.notes + track.notes,
+            posed,
+            (view.camera,) * len(track),
+            track.fps,
+            clip.audio,
+            clip,
+            notes=clip.notes + track.notes,
             light=clip_light(avatar, clip, track, params) if track.same_person else None,
-        )  # fmt: skip
+        )
     else:
         view = front_view(avatar, size or (512, 512))
         t = params.batch[0]
         still = view.params
         moved = params.replace(
-            rotation=still.rotation.expand(t, 3), translation=still.translation.expand(t, 3),
+            rotation=still.rotation.expand(t, 3),
+            translation=still.translation.expand(t, 3),
             neck=relative_rotation(track.params.rotation),
-        )  # fmt: skip
+        )
         drive = Drive(moved, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes)
     drive = replace(drive, signal=read_signals(avatar, clip, track))
     return drive if fps is None else at_rate(drive, fps)

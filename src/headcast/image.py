@@ -46,9 +46,20 @@ ORIENTATION, EXIF_IFD, FOCAL_35MM = 0x0112, 0x8769, 0xA405
 
 # What Pillow's decoders raise on damaged bytes, apart from its own classes (which are OSErrors).
 DAMAGE = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, ArithmeticError,
-    AttributeError, RuntimeError, AssertionError, struct.error, zlib.error,
-)  # fmt: skip
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
 
 _pillow_settings = threading.Lock()
 
@@ -199,8 +210,14 @@ def orientation_and_focal(im: Image.Image) -> tuple[float | None, Image.Image]:
     except DAMAGE:
         pass  # what was read before the damage counts
     upright = {
-        2: (0,), 3: (3,), 4: (1,), 5: (5,), 6: (4,), 7: (6,), 8: (2,),
-    }.get(turn if isinstance(turn, int) else 1, ())  # fmt: skip
+        2: (0,),
+        3: (3,),
+        4: (1,),
+        5: (5,),
+        6: (4,),
+        7: (6,),
+        8: (2,),
+    }.get(turn if isinstance(turn, int) else 1, ())
     for method in upright:
         im = keep_info(im.transpose(Image.Transpose(method)), im)
     return (focal if 5 < focal < 2000 else None), im

@@ -9,9 +9,15 @@ from typing import Any
 from headcast import __version__
 
 __all__ = [
-    "GENERATOR", "SYNTHETIC", "commercial_use", "facts", "header_lines", "licences", "picture_text",
+    "GENERATOR",
+    "SYNTHETIC",
+    "commercial_use",
+    "facts",
+    "header_lines",
+    "licences",
+    "picture_text",
     "video_text",
-]  # fmt: skip
+]
 
 GENERATOR = f"headcast {__version__}"
 SYNTHETIC = "synthetic media made with headcast"

@@ -79,9 +79,11 @@ def one_change(
 
 
 def light_change(
-    difference: Float[np.ndarray, "n 3"], albedo: Float[np.ndarray, "n 3"], basis: Float[np.ndarray, "n 9"],
+    difference: Float[np.ndarray, "n 3"],
+    albedo: Float[np.ndarray, "n 3"],
+    basis: Float[np.ndarray, "n 9"],
     weight: Float[np.ndarray, " n"],
-) -> Float[np.ndarray, "9 3"]:  # fmt: skip
+) -> Float[np.ndarray, "9 3"]:
     """The light d that explains difference = albedo x (basis @ d): ridge regression with Huber's weights."""
     if len(difference) < len(RIDGE) * 4:
         return np.zeros((9, 3))

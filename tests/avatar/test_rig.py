@@ -20,9 +20,11 @@ def some(seed: int, n: int = 40, f: int = 12) -> tuple[torch.Tensor, torch.Tenso
 
     vertices, faces = normal(3 * f, 3), torch.arange(3 * f).view(f, 3)
     triangle = torch.randint(0, f, (n,), generator=g)
-    return vertices, faces, Gaussians(
-        triangle, normal(n, 3), normal(n, 4), normal(n, 3) * 0.3 - 2, normal(n), normal(n, 3)
-    )  # fmt: skip
+    return (
+        vertices,
+        faces,
+        Gaussians(triangle, normal(n, 3), normal(n, 4), normal(n, 3) * 0.3 - 2, normal(n), normal(n, 3)),
+    )
 
 
 def covariance(x: Gaussians) -> torch.Tensor:
@@ -95,9 +97,13 @@ def test_a_gaussian_along_a_stretched_edge_reaches_further() -> None:
     faces = torch.tensor([[0, 1, 2]])
     one = torch.ones(1)
     local = Gaussians(
-        torch.tensor([0]), torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]]),
-        torch.log(torch.full((1, 3), 0.1)), one, torch.zeros(1, 3),
-    )  # fmt: skip
+        torch.tensor([0]),
+        torch.zeros(1, 3),
+        torch.tensor([[1.0, 0, 0, 0]]),
+        torch.log(torch.full((1, 3), 0.1)),
+        one,
+        torch.zeros(1, 3),
+    )
     rest = frames_of(v, faces)
     wide = to_world(local, frames_of(v * torch.tensor([3.0, 1, 1]), faces), rest)
     assert math.isclose(float(wide.log_scale[0, 0].exp()), 0.3, rel_tol=1e-5)  # along the edge

@@ -52,9 +52,11 @@ def avatar() -> GaussianAvatar:
 def pose(avatar: GaussianAvatar, gaze: bool = False) -> HeadParams:
     p = avatar.source.params.with_expression({"jawOpen": 0.6, "eyeBlinkLeft": 0.9, "mouthSmileRight": 0.5})
     return p.replace(
-        rotation=torch.tensor([0.1, -0.3, 0.05]), neck=torch.tensor([0.1, 0.25, -0.1]),
-        jaw=torch.tensor([0.02, 0.0, 0.01]), gaze=torch.tensor([[0.2, 0.1], [0.15, 0.1]]) if gaze else None,
-    )  # fmt: skip
+        rotation=torch.tensor([0.1, -0.3, 0.05]),
+        neck=torch.tensor([0.1, 0.25, -0.1]),
+        jaw=torch.tensor([0.02, 0.0, 0.01]),
+        gaze=torch.tensor([[0.2, 0.1], [0.15, 0.1]]) if gaze else None,
+    )
 
 
 @pytest.mark.parametrize("gaze", [False, True])
@@ -104,10 +106,13 @@ def test_stretched_and_degenerate_triangles() -> None:
     faces = torch.arange(30).view(10, 3)
     n = 200
     local = Gaussians(
-        torch.randint(0, 10, (n,), generator=g), torch.randn(n, 3, generator=g) * 0.2,
-        torch.randn(n, 4, generator=g), torch.randn(n, 3, generator=g) * 0.3 - 3,
-        torch.randn(n, generator=g), torch.rand(n, 3, generator=g),
-    )  # fmt: skip
+        torch.randint(0, 10, (n,), generator=g),
+        torch.randn(n, 3, generator=g) * 0.2,
+        torch.randn(n, 4, generator=g),
+        torch.randn(n, 3, generator=g) * 0.3 - 3,
+        torch.randn(n, generator=g),
+        torch.rand(n, 3, generator=g),
+    )
     still, turned = frames_of(rest, faces), frames_of(moved, faces)
     pack = Packed.of(local, torch.full((n, 3), 1 / 3), faces, still)
     camera = Camera.make(

@@ -70,9 +70,11 @@ def test_carried_points_agree_with_the_head_itself() -> None:
     head = HeadModel.load()
     g = torch.Generator().manual_seed(0)
     p = HeadParams.neutral(head.identities).replace(
-        neck=torch.tensor([0.1, 0.5, -0.1]), rotation=torch.randn(3, generator=g),
-        translation=torch.randn(3, generator=g), identity=torch.randn(head.identities, generator=g),
-    )  # fmt: skip
+        neck=torch.tensor([0.1, 0.5, -0.1]),
+        rotation=torch.randn(3, generator=g),
+        translation=torch.randn(3, generator=g),
+        identity=torch.randn(head.identities, generator=g),
+    )
     scalp = head.region_mask("scalp")
     expected = head(p)[scalp]
     carried = head.carry(head.shape(p.identity), head.skin_weights, p)[scalp]

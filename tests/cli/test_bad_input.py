@@ -193,8 +193,11 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, demo_photo: Path) -> None:
     for delay in (0.7, 2.2):
         work = subprocess.Popen(
             [sys.executable, "-m", "headcast", "create", str(demo_photo), "-o", str(tmp_path / "me.avatar")],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         time.sleep(delay)
         os.kill(work.pid, signal.SIGINT)
         _, err = work.communicate(timeout=60)

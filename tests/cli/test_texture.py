@@ -45,8 +45,10 @@ def test_a_photo_becomes_maps_and_a_head(
     assert code == 0, said.err
     assert "fewer than 1024" in said.err  # the demo photo is small: told, and done
     assert {p.name for p in out.glob("*_512.png")} >= {
-        "astronaut_basecolor_512.png", "astronaut_micronormal_512.png", "astronaut_specular_512.png"
-    }  # fmt: skip
+        "astronaut_basecolor_512.png",
+        "astronaut_micronormal_512.png",
+        "astronaut_specular_512.png",
+    }
     blob = (out / "astronaut.glb").read_bytes()
     gltf = json.loads(blob[20 : 20 + int.from_bytes(blob[12:16], "little")])
     skin = next(m for m in gltf["materials"] if m["name"] == "skin")
@@ -72,8 +74,11 @@ def profile(file: Path) -> Path:
 
 
 def test_mistakes_are_one_line(
-    weights: Path, demo_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    weights: Path,
+    demo_photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     face = load_image(demo_photo).rgb
     two, none = tmp_path / "two.png", tmp_path / "none.png"
     save_png(two, np.concatenate([face, face], 1))
@@ -81,11 +86,12 @@ def test_mistakes_are_one_line(
     side = profile(tmp_path / "side.png")
     cases = (
         ((demo_photo, "--weights", tmp_path), "uhr-"),
-        ((two, "--weights", weights), "2 faces"), ((none, "--weights", weights), "no face"),
+        ((two, "--weights", weights), "2 faces"),
+        ((none, "--weights", weights), "no face"),
         ((side, "--weights", weights), "profile"),
         ((demo_photo, "--weights", weights, "--size", "huge"), "1k, 2k"),
         ((demo_photo, "--weights", weights, "--uv", "a.obj"), "only with --geometry"),
-    )  # fmt: skip
+    )
     for words, expected in cases:
         code = run("texture", *words, "-o", tmp_path / "maps")
         said = [x for x in capsys.readouterr().err.splitlines() if x.startswith("headcast")]

@@ -85,12 +85,21 @@ def capture(tmp_path: Path) -> Path:
             mask = np.zeros((80, 100), np.uint8)
             mask[:, :50] = 255
             save_png(tmp_path / f"{t}_{c}_mask.png", mask)
-            frames.append({
-                "timestep_index": t, "camera_index": c, "file_path": f"{t}_{c}.png",
-                "fg_mask_path": f"{t}_{c}_mask.png",
-                "transform_matrix": gl.tolist(), "w": 200, "h": 160, "fl_x": 400, "fl_y": 400,
-                "cx": 100, "cy": 80,
-            })  # fmt: skip
+            frames.append(
+                {
+                    "timestep_index": t,
+                    "camera_index": c,
+                    "file_path": f"{t}_{c}.png",
+                    "fg_mask_path": f"{t}_{c}_mask.png",
+                    "transform_matrix": gl.tolist(),
+                    "w": 200,
+                    "h": 160,
+                    "fl_x": 400,
+                    "fl_y": 400,
+                    "cx": 100,
+                    "cy": 80,
+                }
+            )
     (tmp_path / "transforms.json").write_text(json.dumps({"frames": frames}))
     return tmp_path
 

@@ -67,7 +67,7 @@ def test_the_truth_has_slope_and_correlation_one(
 
 def test_bundled_weights_move_the_face_and_without_their_planes_it_rests(
     people: People, bundled: Networks
-) -> None:  # fmt: skip
+) -> None:
     found = changes(bundled, people, 2)["weights"]
     assert found["slope"] > 0.05 and found["correlation"] > 0.2 and found["left"] < 1
     still = Networks(bundled.psi, bundled.motion, bundled.said)

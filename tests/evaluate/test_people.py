@@ -19,8 +19,9 @@ from headcast.evaluate.report import Report
 def test_splits() -> None:
     names = ["031", "032", "033", "039"]
     assert split_groups(names, TUNING["multiview"]) == {
-        "split: reported": ["033", "039"], "split: tuning": ["031", "032"]
-    }  # fmt: skip
+        "split: reported": ["033", "039"],
+        "split: tuning": ["031", "032"],
+    }
     assert split_note(names, TUNING["multiview"]) == "reported: 033, 039; tuning: 031, 032"
     assert len(TUNING["multiview"]) == 8 and len(TUNING["smile"]) == 6
 

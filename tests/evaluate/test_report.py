@@ -127,8 +127,12 @@ def test_sets_need_enough_and_name_counts() -> None:
 
 
 def test_every_figure_says_what_it_is() -> None:
-    made = [*comparison_figures(Networks(), ["face", "foreground", "hair", "whole"]), *motion_figures(),
-            *set_figures(Networks(), "the real frames"), *cross_figures(Networks())]  # fmt: skip
+    made = [
+        *comparison_figures(Networks(), ["face", "foreground", "hair", "whole"]),
+        *motion_figures(),
+        *set_figures(Networks(), "the real frames"),
+        *cross_figures(Networks()),
+    ]
     assert len({f.key for f in made}) >= 20
     assert all(f.mask and f.crop and f.network and f.span for f in made)
     keys = {f.key for f in made}

@@ -29,9 +29,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
     source = SourceView(Camera.make(500.0, 64, 64), params, torch.ones(9, 3))
     meta = {
-        "kind": "mesh", "method": "fit",
+        "kind": "mesh",
+        "method": "fit",
         "head": {"name": head.name, "hash": head.hash, "topology": uv_key(head)},
-    }  # fmt: skip
+    }
     tensors = {**source.tensors(), "rest": head.shape(params.identity)}
     texture = np.full((32, 32, 3), 128, np.uint8)
     path = tmp_path_factory.mktemp("fuzz") / "good.avatar"
@@ -48,10 +49,11 @@ def data(good: Path) -> bytes:
 @given(
     edits=st.lists(
         st.tuples(st.sampled_from(["start", "end", "all"]), st.integers(0, 1 << 30), st.integers(0, 255)),
-        min_size=1, max_size=6,
+        min_size=1,
+        max_size=6,
     ),
     cut=st.sampled_from([None, None, None, 0.5, 0.99]),
-)  # fmt: skip
+)
 def test_mutated_files_never_crash(
     data: bytes, good: Path, edits: list[tuple[str, int, int]], cut: float | None
 ) -> None:

@@ -23,9 +23,20 @@ from headcast.video_out import write_video
 pytest.importorskip("av", reason="the light core has no video codecs")
 
 FORMATS = (
-    "JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG progressive", "PNG palette", "TIFF deflate",
-    "PNG animated", "TIFF CMYK", "PNG profile",
-)  # fmt: skip
+    "JPEG",
+    "PNG",
+    "TIFF",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "PPM",
+    "JPEG progressive",
+    "PNG palette",
+    "TIFF deflate",
+    "PNG animated",
+    "TIFF CMYK",
+    "PNG profile",
+)
 
 
 @cache

@@ -148,8 +148,14 @@ def ball(rings: int = 17, around: int = 32) -> tuple[np.ndarray, np.ndarray]:
     """A closed unit ball of 546 vertices, its pole looking along +Z."""
     angle = np.linspace(0, np.pi, rings + 2)[1:-1]
     phi = np.arange(around) / around * 2 * np.pi
-    grid = np.stack([np.sin(angle)[:, None] * np.cos(phi), np.sin(angle)[:, None] * np.sin(phi),
-                     np.repeat(np.cos(angle)[:, None], around, 1)], -1)  # fmt: skip
+    grid = np.stack(
+        [
+            np.sin(angle)[:, None] * np.cos(phi),
+            np.sin(angle)[:, None] * np.sin(phi),
+            np.repeat(np.cos(angle)[:, None], around, 1),
+        ],
+        -1,
+    )
     v = np.concatenate([[[0, 0, 1]], grid.reshape(-1, 3), [[0, 0, -1]]])
     at = 1 + np.arange(rings * around).reshape(rings, around)
     f = []
@@ -219,12 +225,14 @@ def _file(
     c, s = np.cos(np.radians(4.0)), np.sin(np.radians(4.0))
     turn, shift = np.array([[1, 0, 0], [0, c, -s], [0, s, c]]), np.array([0.0, -0.021, -0.03])
     arrays = {
-        "v_template": rest @ turn.T + shift, "f": faces.astype(np.uint32),
+        "v_template": rest @ turn.T + shift,
+        "f": faces.astype(np.uint32),
         "shapedirs": np.moveaxis(np.concatenate([shape, mixed]) @ turn.T, 0, -1).copy(),
         "posedirs": np.moveaxis(waves(rest, 36, 2e-4, random) * ~eye[:, None], 0, -1).copy(),
-        "J_regressor": regressor, "weights": weights,
+        "J_regressor": regressor,
+        "weights": weights,
         "kintree_table": np.array([[2**32 - 1, 0, 1, 1, 1], [0, 1, 2, 3, 4]], np.int64),
-    }  # fmt: skip
+    }
     return Synthetic(arrays, source, turn, shift)
 
 

@@ -30,7 +30,15 @@ def test_shapes_and_size(head: HeadModel) -> None:
 
 def test_parts_and_regions_are_all_there(head: HeadModel) -> None:
     assert head.part_names == (
-        "skin", "eyeLeft", "eyeRight", "teethUpper", "teethLower", "gums", "tongue", "mouth")  # fmt: skip
+        "skin",
+        "eyeLeft",
+        "eyeRight",
+        "teethUpper",
+        "teethLower",
+        "gums",
+        "tongue",
+        "mouth",
+    )
     for name in head.part_names:
         assert len(head.part_faces(name)) > 200, name
     for name in head.region_names:

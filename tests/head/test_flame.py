@@ -21,11 +21,14 @@ def small(random: np.random.Generator) -> Flame:
     n = 30
     weights = random.uniform(0, 1, (n, 5))
     arrays = {
-        "template": random.normal(size=(n, 3)), "shape_basis": random.normal(size=(7, n, 3)),
-        "expression_basis": random.normal(size=(4, n, 3)), "pose_basis": random.normal(size=(36, n, 3)),
-        "regressor": random.dirichlet(np.ones(n), 5), "weights": weights / weights.sum(1, keepdims=True),
+        "template": random.normal(size=(n, 3)),
+        "shape_basis": random.normal(size=(7, n, 3)),
+        "expression_basis": random.normal(size=(4, n, 3)),
+        "pose_basis": random.normal(size=(36, n, 3)),
+        "regressor": random.dirichlet(np.ones(n), 5),
+        "weights": weights / weights.sum(1, keepdims=True),
         "faces": random.integers(0, n, (12, 3)),
-    }  # fmt: skip
+    }
     return Flame(arrays, PARENTS, "FLAME", "0").double()
 
 
@@ -73,8 +76,12 @@ def test_the_published_equations_hold() -> None:
     for _ in range(3):
         shape, expression = random.normal(size=7), random.normal(size=4)
         pose, shift = 0.7 * random.normal(size=(5, 3)), random.normal(size=3)
-        got = m(*(torch.from_numpy(x) for x in (
-            shape, expression, pose[0], pose[1], pose[2], pose[3:].reshape(6), shift)))  # fmt: skip
+        got = m(
+            *(
+                torch.from_numpy(x)
+                for x in (shape, expression, pose[0], pose[1], pose[2], pose[3:].reshape(6), shift)
+            )
+        )
         assert np.abs(got.numpy() - published(m, shape, expression, pose) - shift).max() < 1e-9
 
 
@@ -116,19 +123,28 @@ def test_skin_and_eyeballs_are_told_apart(file: Path) -> None:
     assert 0.005 < np.linalg.norm(lower, axis=1).max() < 0.03 and lower[:, 1].min() < -0.005
 
 
-@pytest.mark.parametrize("name, version", [
-    ("flame2023_Open.pkl", "FLAME 2023 Open"), ("flame2023.pkl", "FLAME 2023"),
-    ("FLAME2020/generic_model.pkl", "FLAME 2020"), ("generic_model.pkl", "FLAME"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, version",
+    [
+        ("flame2023_Open.pkl", "FLAME 2023 Open"),
+        ("flame2023.pkl", "FLAME 2023"),
+        ("FLAME2020/generic_model.pkl", "FLAME 2020"),
+        ("generic_model.pkl", "FLAME"),
+    ],
+)
 def test_versions_by_name(name: str, version: str) -> None:
     assert flame_version(Path("/models") / name) == version
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"f": np.zeros((3, 3))}, "'f' has the shape"), ({"weights": None}, "'weights' is no array"),
-    ({"v_template": np.full((5023, 3), np.nan)}, "impossible numbers"),
-    ({"kintree_table": np.array([[0, 4, 3, 2, 1], [0, 1, 2, 3, 4]])}, "joints make no sense"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"f": np.zeros((3, 3))}, "'f' has the shape"),
+        ({"weights": None}, "'weights' is no array"),
+        ({"v_template": np.full((5023, 3), np.nan)}, "impossible numbers"),
+        ({"kintree_table": np.array([[0, 4, 3, 2, 1], [0, 1, 2, 3, 4]])}, "joints make no sense"),
+    ],
+)
 def test_other_files_are_refused_by_name(change: dict, words: str, tmp_path: Path) -> None:
     path = tmp_path / "flame.pkl"
     path.write_bytes(dump({**synthetic().arrays, **change}))

@@ -26,9 +26,29 @@ def test_every_configuration_is_trained_and_measured(
     made = made_people(np.array([0]), 2, 64, "test", 9, torch.device("cpu"))
     write_people(tmp_path / "people" / "0.safetensors", made)
     folder, static = str(tmp_path / "people"), str(tmp_path / "static.safetensors")
-    asked = ["x", "--static", static, "--folder", folder, "--test", folder, "--out", str(tmp_path / "out"),
-             "--steps", "1", "--seeds", "1", "--people", "1", "--most", "1", "--size", "tiny",
-             "--device", "cpu"]  # fmt: skip
+    asked = [
+        "x",
+        "--static",
+        static,
+        "--folder",
+        folder,
+        "--test",
+        folder,
+        "--out",
+        str(tmp_path / "out"),
+        "--steps",
+        "1",
+        "--seeds",
+        "1",
+        "--people",
+        "1",
+        "--most",
+        "1",
+        "--size",
+        "tiny",
+        "--device",
+        "cpu",
+    ]
     monkeypatch.setattr(sys, "argv", asked)
     ablate_portrait4d.main()
     text = (tmp_path / "out" / "ablation.md").read_text()

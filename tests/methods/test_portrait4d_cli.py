@@ -148,8 +148,11 @@ def test_baked_views_have_the_triplanes_colours(file: Path) -> None:
     _, seen, _ = observe_views(avatar)
     assert seen.camera.center[0] > 0.2  # the second view is from the subject's left
     assert seen.masks is not None and seen.masks.person.max() > 0.9
-    assert np.allclose(seen.camera.project(avatar.head.landmarks(avatar.head(seen.params), 478)).numpy(),
-                       seen.detection.points, atol=1e-3)  # fmt: skip
+    assert np.allclose(
+        seen.camera.project(avatar.head.landmarks(avatar.head(seen.params), 478)).numpy(),
+        seen.detection.points,
+        atol=1e-3,
+    )
 
 
 @pytest.mark.parametrize(

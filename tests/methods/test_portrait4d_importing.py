@@ -18,9 +18,18 @@ from headcast.pickles.importing import import_weights
 from headcast.weights import load_tensors
 
 TINY = replace(
-    SMALL, resnet_width=4, resnet_blocks=(1, 1, 1, 1), global_width=8, detail_widths=(4, 8), width=16,
-    canonical_widths=(8, 8), triplane_widths=(8, 8), background_width=4, super_widths=(8, 8), blocks=1,
-)  # fmt: skip
+    SMALL,
+    resnet_width=4,
+    resnet_blocks=(1, 1, 1, 1),
+    global_width=8,
+    detail_widths=(4, 8),
+    width=16,
+    canonical_widths=(8, 8),
+    triplane_widths=(8, 8),
+    background_width=4,
+    super_widths=(8, 8),
+    blocks=1,
+)
 
 
 class Persistent:

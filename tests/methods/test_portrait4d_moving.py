@@ -79,9 +79,7 @@ def test_with_a_still_neck_expressions_alone_differ(people: Path) -> None:
     assert away.amin() < 5e-4 < 2e-3 < away.amax()
 
 
-def test_a_few_steps_teach_what_an_expression_changes(
-    people: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_a_few_steps_teach_what_an_expression_changes(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(5)
     encoder = Encoder().eval().requires_grad_(False)
     monkeypatch.setattr(infer, "load", lambda which, device="cpu": encoder)

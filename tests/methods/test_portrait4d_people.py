@@ -67,8 +67,9 @@ def test_smaller_pictures_are_means(people: Path) -> None:
     )
     assert torch.allclose(
         project_points(whole.face, whole.K, whole.cam_from_world) / 2,
-        project_points(half.face, half.K, half.cam_from_world), atol=1e-3,
-    )  # fmt: skip
+        project_points(half.face, half.K, half.cam_from_world),
+        atol=1e-3,
+    )
     with pytest.raises(HeadcastError, match="can't be shrunk to 48"):
         found.view_pairs(1, 0, 0, CPU, 48)
 

@@ -168,9 +168,19 @@ def test_the_documented_ten_lines(
         (tmp_path / "clips").mkdir()
         driver.rename(tmp_path / "clips" / "a.mp4")
         code, _, errors = run(
-            "evaluate", "foo", "--protocol", "self-reenactment", "--data", tmp_path / "clips", "--frames", 3,
-            "--measured", 1, "-o", tmp_path / "table",
-        )  # fmt: skip
+            "evaluate",
+            "foo",
+            "--protocol",
+            "self-reenactment",
+            "--data",
+            tmp_path / "clips",
+            "--frames",
+            3,
+            "--measured",
+            1,
+            "-o",
+            tmp_path / "table",
+        )
         assert code == 0, errors
         table = (tmp_path / "table" / "evaluation.md").read_text()
         assert "| foo" in table and "| fit" in table

@@ -47,9 +47,11 @@ def test_gltf_wears_ktx2_and_numbers_are_linear(tmp_path: Path, monkeypatch: pyt
             g.Image(name=n, mimeType="image/png", bufferView=k)
             for k, n in enumerate(("basecolor0", "normal", "specular"))
         ],
-        samplers=[g.Sampler()], textures=[g.Texture(source=k, sampler=0) for k in range(3)],
-        bufferViews=views, buffers=[g.Buffer(byteLength=len(data))],
-    )  # fmt: skip
+        samplers=[g.Sampler()],
+        textures=[g.Texture(source=k, sampler=0) for k in range(3)],
+        bufferViews=views,
+        buffers=[g.Buffer(byteLength=len(data))],
+    )
     gltf.set_binary_blob(bytes(data))
     recoded(gltf, "ktx2")
     assert [i.mimeType for i in gltf.images] == ["image/ktx2"] * 3

@@ -34,18 +34,33 @@ def test_names_are_the_published_ones() -> None:
     with torch.device("meta"):
         face, fid, clip = (set(n.state_dict()) for n in (IResNet((3, 4, 14, 3)), FidInception(), I3D()))
     assert {
-        "conv1.weight", "prelu.weight", "layer1.0.bn1.running_mean", "layer3.13.conv2.weight", "bn2.bias",
-        "layer2.0.downsample.0.weight", "layer4.2.prelu.weight", "fc.bias", "features.running_var",
-    } <= face  # fmt: skip
+        "conv1.weight",
+        "prelu.weight",
+        "layer1.0.bn1.running_mean",
+        "layer3.13.conv2.weight",
+        "bn2.bias",
+        "layer2.0.downsample.0.weight",
+        "layer4.2.prelu.weight",
+        "fc.bias",
+        "features.running_var",
+    } <= face
     assert {
-        "Conv2d_1a_3x3.conv.weight", "Mixed_5b.branch5x5_2.bn.running_var", "Mixed_6a.branch3x3.conv.weight",
-        "Mixed_6e.branch7x7dbl_5.conv.weight", "Mixed_7a.branch7x7x3_4.bn.bias", "fc.weight",
-        "Mixed_7c.branch3x3dbl_3b.conv.weight", "Mixed_7b.branch_pool.conv.weight",
-    } <= fid  # fmt: skip
+        "Conv2d_1a_3x3.conv.weight",
+        "Mixed_5b.branch5x5_2.bn.running_var",
+        "Mixed_6a.branch3x3.conv.weight",
+        "Mixed_6e.branch7x7dbl_5.conv.weight",
+        "Mixed_7a.branch7x7x3_4.bn.bias",
+        "fc.weight",
+        "Mixed_7c.branch3x3dbl_3b.conv.weight",
+        "Mixed_7b.branch_pool.conv.weight",
+    } <= fid
     assert {
-        "Conv3d_1a_7x7.conv3d.weight", "Mixed_3b.b1a.bn.weight", "Mixed_5c.b3b.conv3d.weight",
-        "logits.conv3d.bias", "Mixed_4f.b2b.bn.running_mean",
-    } <= clip  # fmt: skip
+        "Conv3d_1a_7x7.conv3d.weight",
+        "Mixed_3b.b1a.bn.weight",
+        "Mixed_5c.b3b.conv3d.weight",
+        "logits.conv3d.bias",
+        "Mixed_4f.b2b.bn.running_mean",
+    } <= clip
     assert not any(k.startswith("Mixed_6a.branch_pool") for k in fid) and "logits.bn.weight" not in clip
 
 

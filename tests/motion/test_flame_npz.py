@@ -73,11 +73,15 @@ def parameters(maps: FlameMaps, frames: int = 3) -> dict[str, np.ndarray]:
     eyes = np.zeros((frames, 6))
     eyes[:, 1] = eyes[:, 4] = 0.3
     return {
-        "expr": share * smile, "jaw_pose": share * [0.2, 0, 0], "rotation": turn,
-        "neck_pose": np.zeros((frames, 3)), "eyes_pose": eyes, "shape": np.zeros(300),
+        "expr": share * smile,
+        "jaw_pose": share * [0.2, 0, 0],
+        "rotation": turn,
+        "neck_pose": np.zeros((frames, 3)),
+        "eyes_pose": eyes,
+        "shape": np.zeros(300),
         "translation": np.zeros((frames, 3)),
         "static_offset": np.zeros((1, 5143, 3)),
-    }  # fmt: skip
+    }
 
 
 def test_parameters_drive(known: tuple[Flame, HeadModel, FlameMaps], file: Path, tmp_path: Path) -> None:
@@ -115,13 +119,17 @@ def test_without_flame_the_user_hears_why(tmp_path: Path) -> None:
         motion_from(tmp_path / "take.npz")
 
 
-@pytest.mark.parametrize("arrays, words", [
-    ({"exp": np.zeros((2, 100))}, "unknown parameter 'exp'; did you mean 'expr'"),
-    ({"shape": np.zeros(300)}, "neither 'expr' nor 'jaw_pose'"),
-    ({"expr": np.zeros((2, 100)), "jaw_pose": np.zeros((3, 3))}, "has 2 frames, others have 3"),
-    ({"expr": np.zeros((2, 101))}, "'expr' of shape"), ({"jaw_pose": np.full((2, 3), np.inf)}, "'jaw_pose'"),
-    ({"expr": np.array([{}], dtype=object)}, "not a readable npz"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arrays, words",
+    [
+        ({"exp": np.zeros((2, 100))}, "unknown parameter 'exp'; did you mean 'expr'"),
+        ({"shape": np.zeros(300)}, "neither 'expr' nor 'jaw_pose'"),
+        ({"expr": np.zeros((2, 100)), "jaw_pose": np.zeros((3, 3))}, "has 2 frames, others have 3"),
+        ({"expr": np.zeros((2, 101))}, "'expr' of shape"),
+        ({"jaw_pose": np.full((2, 3), np.inf)}, "'jaw_pose'"),
+        ({"expr": np.array([{}], dtype=object)}, "not a readable npz"),
+    ],
+)
 def test_mistakes_are_named(arrays: dict, words: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "take.npz", **arrays)
     with pytest.raises(HeadcastError) as e:

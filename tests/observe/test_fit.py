@@ -131,10 +131,16 @@ def test_box_step_solves_the_constrained_quadratic(seed: int) -> None:
     width = rng.uniform(0.01, 1.0) if seed % 3 else 100.0
     low, high = -width * rng.random(s + f * p), width * rng.random(s + f * p)
     n = Normal(
-        H[:s, :s], g[:s], np.stack([H[:s, b] for b in blocks]), np.stack([H[b, b] for b in blocks]),
-        np.stack([g[b] for b in blocks]), low[:s], high[:s], np.stack([low[b] for b in blocks]),
+        H[:s, :s],
+        g[:s],
+        np.stack([H[:s, b] for b in blocks]),
+        np.stack([H[b, b] for b in blocks]),
+        np.stack([g[b] for b in blocks]),
+        low[:s],
+        high[:s],
+        np.stack([low[b] for b in blocks]),
         np.stack([high[b] for b in blocks]),
-    )  # fmt: skip
+    )
     a, b = box_step(n)
     x = np.concatenate([a, b.reshape(-1)])
     assert (x >= low - 1e-9).all()

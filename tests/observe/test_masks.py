@@ -65,8 +65,16 @@ def test_painted_glasses_are_found() -> None:
     for k in (IRIS_LEFT, IRIS_RIGHT):
         centre = (p[k] + (0, 0.08 * e)).round().astype(int)
         cv2.ellipse(rims, centre.tolist(), (round(0.42 * e), round(0.32 * e)), 0, 0, 360, 255, 6, cv2.LINE_AA)
-    cv2.line(rims, *(((p[k] * a + p[j] * (1 - a)).round().astype(int).tolist()) for k, j, a in (
-        (IRIS_LEFT, IRIS_RIGHT, 0.42), (IRIS_LEFT, IRIS_RIGHT, 0.58))), 255, 6, cv2.LINE_AA)  # fmt: skip
+    cv2.line(
+        rims,
+        *(
+            ((p[k] * a + p[j] * (1 - a)).round().astype(int).tolist())
+            for k, j, a in ((IRIS_LEFT, IRIS_RIGHT, 0.42), (IRIS_LEFT, IRIS_RIGHT, 0.58))
+        ),
+        255,
+        6,
+        cv2.LINE_AA,
+    )
     worn[rims > 128] = (25, 20, 20)
     assert glasses_score(big, p) < 0 < glasses_score(worn, p)
     mask = glasses_mask(worn, p)

@@ -35,10 +35,16 @@ def answer(masks: Masks, hair: float) -> tuple[Masks, dict[str, np.ndarray]]:
     return Masks(masks.person, masks.person - h - lower, h, lower, masks.glasses), {"hair": upper * hair}
 
 
-@pytest.mark.parametrize(("colours", "parser", "asked", "believed"), [
-    (0.9, 1.0, False, False), (0.1, 0.9, True, True), (0.1, 0.2, True, False), (0.5, 0.6, True, False),
-    (0.0, 0.6, True, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("colours", "parser", "asked", "believed"),
+    [
+        (0.9, 1.0, False, False),
+        (0.1, 0.9, True, True),
+        (0.1, 0.2, True, False),
+        (0.5, 0.6, True, False),
+        (0.0, 0.6, True, False),
+    ],
+)
 def test_the_parser_is_believed_where_it_finds_much_more_hair(
     monkeypatch: pytest.MonkeyPatch, colours: float, parser: float, asked: bool, believed: bool
 ) -> None:

@@ -29,12 +29,22 @@ def load(data: bytes, tmp_path: Path, **how: Any) -> Any:
 
 
 PLAIN = {
-    "text": "grün", "bytes": b"\0\xff", "number": -(1 << 70), "small": [0, 255, 65536, -1], "real": 0.1,
-    "flags": (True, False, None), "set": {1, 2}, "frozen": frozenset(["a"]), "nested": {(1, "a"): [[], ()]},
-    "ordered": OrderedDict(a=1), "array": np.arange(6, dtype=np.float64).reshape(2, 3),
+    "text": "grün",
+    "bytes": b"\0\xff",
+    "number": -(1 << 70),
+    "small": [0, 255, 65536, -1],
+    "real": 0.1,
+    "flags": (True, False, None),
+    "set": {1, 2},
+    "frozen": frozenset(["a"]),
+    "nested": {(1, "a"): [[], ()]},
+    "ordered": OrderedDict(a=1),
+    "array": np.arange(6, dtype=np.float64).reshape(2, 3),
     "fortran": np.asfortranarray(np.arange(6, dtype=np.int16).reshape(2, 3)),
-    "big-endian": np.arange(3, dtype=">f4"), "scalar": np.float32(2.5), "empty": np.zeros((0, 3)),
-}  # fmt: skip
+    "big-endian": np.arange(3, dtype=">f4"),
+    "scalar": np.float32(2.5),
+    "empty": np.zeros((0, 3)),
+}
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -74,11 +84,19 @@ def checkpoint() -> dict[str, Any]:
     w = torch.arange(12, dtype=torch.float32).reshape(3, 4)
     return {
         "state": OrderedDict(
-            weight=w, transposed=w.T, part=w[1:, ::2], half=w.half(), brain=w.bfloat16(),
-            count=torch.tensor(7), none=torch.zeros(0, 3), parameter=torch.nn.Parameter(w + 1), mask=w > 3,
+            weight=w,
+            transposed=w.T,
+            part=w[1:, ::2],
+            half=w.half(),
+            brain=w.bfloat16(),
+            count=torch.tensor(7),
+            none=torch.zeros(0, 3),
+            parameter=torch.nn.Parameter(w + 1),
+            mask=w > 3,
         ),
-        "epoch": 3, "size": w.shape,
-    }  # fmt: skip
+        "epoch": 3,
+        "size": w.shape,
+    }
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -169,16 +187,22 @@ def hostile(witness: Path) -> dict[str, bytes]:
         # protocol 4 reaches dotted attributes
         "dotted": b"\x80\x04\x8c\x08builtins\x8c\x0deval.__call__\x93\x8c\x04os.x\x85R.",
         "sparse": b"\x80\x02cscipy.sparse.csc\ncsc_matrix\n)\x81cos\nsystem\nb.",
-        "extension": b"\x80\x02\x82\x01.", "persistent": b"P" + path + b"\n.",
-    }  # fmt: skip
+        "extension": b"\x80\x02\x82\x01.",
+        "persistent": b"P" + path + b"\n.",
+    }
     made = {
-        "system": Call(os.system, shell), "eval": Call(eval, source), "exec": Call(exec, source),
+        "system": Call(os.system, shell),
+        "eval": Call(eval, source),
+        "exec": Call(exec, source),
         "popen": Call(subprocess.Popen, ["touch", str(witness)]),
-        "nested": {"a": [{"b": Call(os.system, shell)}]}, "import": Call(__import__, "antigravity"),
-        "array in a call": Call(np.fromfile, str(witness)), "numpy load": Call(np.load, str(witness)),
-        "torch load": Call(torch.load, str(witness)), "mkdir": Call(os.mkdir, str(witness)),
+        "nested": {"a": [{"b": Call(os.system, shell)}]},
+        "import": Call(__import__, "antigravity"),
+        "array in a call": Call(np.fromfile, str(witness)),
+        "numpy load": Call(np.load, str(witness)),
+        "torch load": Call(torch.load, str(witness)),
+        "mkdir": Call(os.mkdir, str(witness)),
         "key": {Call(os.mkdir, str(witness)): 1},
-    }  # fmt: skip
+    }
     return raw | {k: pickle.dumps(v, 2) for k, v in made.items()}
 
 

@@ -26,8 +26,9 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> RestorerRecipe:
     data = tmp_path_factory.mktemp("restorer") / "pictures.safetensors"
     made = {
         f"{group}/{k}": (picture(112, k) * 255).byte().permute(1, 2, 0).contiguous()
-        for group in ("sharp", "native") for k in range(4)
-    }  # fmt: skip
+        for group in ("sharp", "native")
+        for k in range(4)
+    }
     save_file(made, data)
     return RestorerRecipe(
         data=data, crop=64, size=4, widths=(16, 16, 16), blocks=(1, 1, 1), solve=0, degradation=NOISY

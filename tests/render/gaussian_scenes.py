@@ -36,10 +36,13 @@ def camera(width: int = 72, height: int = 61) -> Camera:
 
 
 def gradients(
-    scene: Scene, cam: Camera, backend: str, background: Tensor | None = None,
+    scene: Scene,
+    cam: Camera,
+    backend: str,
+    background: Tensor | None = None,
     dtype: torch.dtype = torch.float32,
     antialiased: bool = True,
-) -> tuple[GaussianRendering, list[Tensor]]:  # fmt: skip
+) -> tuple[GaussianRendering, list[Tensor]]:
     """The rendering and the gradients of a random linear function of it in all inputs."""
     inputs = [x.to(dtype).requires_grad_() for x in scene]
     back = None if background is None else background.to(dtype).requires_grad_()

@@ -23,9 +23,12 @@ BACKENDS = ["torch", "numba"]
 def one(z: float = 1.0, scale: float = 0.02, logit: float = 8.0, colour: float = 0.7) -> list[torch.Tensor]:
     """A single round Gaussian on the axis of a camera at the origin."""
     return [
-        torch.tensor([[0.0, 0.0, -z]]), torch.full((1, 3), math.log(scale)), torch.tensor([[1.0, 0, 0, 0]]),
-        torch.tensor([logit]), torch.full((1, 3), colour),
-    ]  # fmt: skip
+        torch.tensor([[0.0, 0.0, -z]]),
+        torch.full((1, 3), math.log(scale)),
+        torch.tensor([[1.0, 0, 0, 0]]),
+        torch.tensor([logit]),
+        torch.full((1, 3), colour),
+    ]
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5, 8])

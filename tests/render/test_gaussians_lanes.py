@@ -33,7 +33,7 @@ from headcast.render.gaussians_numba_lanes import (
     store_totals,
     total,
     where_ge,
-)  # fmt: skip
+)
 from headcast.render.gaussians_numba_lower import lower
 
 

@@ -34,28 +34,60 @@ def light() -> Tensor:
 def scene(**changes: object) -> Scene:
     v, f, uv, faces_uv = sphere()
     given = {
-        "vertices": v, "faces": f, "normals": v * 10, "uv": uv, "faces_uv": faces_uv,
-        "pyramid": Pyramid.make(checks()), "camera": camera(96, 96, focal=240), "light": light(),
-        "gloss": torch.tensor([0.3, 0.04]).expand(len(v), 2), "texture_space": "srgb", "colour_space": "srgb",
-        "openness": None, "antialias": 2, "near": 0.01, **changes,
-    }  # fmt: skip
+        "vertices": v,
+        "faces": f,
+        "normals": v * 10,
+        "uv": uv,
+        "faces_uv": faces_uv,
+        "pyramid": Pyramid.make(checks()),
+        "camera": camera(96, 96, focal=240),
+        "light": light(),
+        "gloss": torch.tensor([0.3, 0.04]).expand(len(v), 2),
+        "texture_space": "srgb",
+        "colour_space": "srgb",
+        "openness": None,
+        "antialias": 2,
+        "near": 0.01,
+        **changes,
+    }
     return Scene(**given)  # type: ignore[arg-type]
 
 
 def draw(s: Scene) -> Rendering:
     return render_textured(
-        s.vertices, s.faces, s.normals, s.uv, s.faces_uv, s.pyramid, s.camera, light=s.light, gloss=s.gloss,
-        openness=s.openness, texture_space=s.texture_space, colour_space=s.colour_space,
-        antialias=s.antialias, near=s.near,
-    )  # fmt: skip
+        s.vertices,
+        s.faces,
+        s.normals,
+        s.uv,
+        s.faces_uv,
+        s.pyramid,
+        s.camera,
+        light=s.light,
+        gloss=s.gloss,
+        openness=s.openness,
+        texture_space=s.texture_space,
+        colour_space=s.colour_space,
+        antialias=s.antialias,
+        near=s.near,
+    )
 
 
-@pytest.mark.parametrize("changes", [
-    {}, {"openness": torch.linspace(0, 1, len(sphere()[0]))}, {"gloss": None},
-    {"light": None, "gloss": None}, {"antialias": 1}, {"antialias": 3},
-    {"texture_space": "linear"}, {"colour_space": "linear"}, {"light": None, "colour_space": "linear"},
-    {"pyramid": Pyramid.make(checks(1024))}, {"pyramid": Pyramid.make(torch.rand(64, 64, 4))},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"openness": torch.linspace(0, 1, len(sphere()[0]))},
+        {"gloss": None},
+        {"light": None, "gloss": None},
+        {"antialias": 1},
+        {"antialias": 3},
+        {"texture_space": "linear"},
+        {"colour_space": "linear"},
+        {"light": None, "colour_space": "linear"},
+        {"pyramid": Pyramid.make(checks(1024))},
+        {"pyramid": Pyramid.make(torch.rand(64, 64, 4))},
+    ],
+)
 def test_kernel_is_the_reference(changes: dict[str, object]) -> None:
     s = scene(**changes)
     one, other = compose(s), draw(s)

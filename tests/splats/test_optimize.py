@@ -87,9 +87,11 @@ def test_what_has_no_weight_is_not_looked_at(avatar: GaussianAvatar) -> None:
 
 def test_no_gaussian_leaves_its_bounds() -> None:
     first = {
-        "albedo": torch.rand(50, 3), "opacity": torch.full((50,), 4.0), "log_scale": torch.randn(50, 3),
+        "albedo": torch.rand(50, 3),
+        "opacity": torch.full((50,), 4.0),
+        "log_scale": torch.randn(50, 3),
         "position": torch.randn(50, 3),
-    }  # fmt: skip
+    }
     first["opacity"][:10] = -2.0
     now = {k: v + torch.randn_like(v) * 5 for k, v in first.items()}
     now["position"][:5] = first["position"][:5]

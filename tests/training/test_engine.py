@@ -44,8 +44,13 @@ def test_two_processes_are_one_with_twice_the_batches(tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     run = subprocess.run(
         [*torchrun, "-m", "headcast.training", "toy", str(place), *words],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     train(SMALL, replace(QUIET, accumulate=2), tmp_path / "one")
     for a, b in zip(lines(place), lines(tmp_path / "one"), strict=True):

@@ -42,10 +42,17 @@ def spread(mesh: MeshAvatar, count: int, seed: int = 0) -> Carried:
     n = len(triangle)
     quaternion = torch.tensor([1.0, 0, 0, 0]).expand(n, 4)
     log_scale = torch.tensor([0.45, 0.02, 0.45]).log().expand(n, 3)
-    return Carried(mesh, SimpleNamespace(
-        triangle=triangle, position=torch.zeros(n, 3), quaternion=quaternion, log_scale=log_scale,
-        opacity=torch.full((n,), 4.0), albedo=albedo,
-    ))  # fmt: skip
+    return Carried(
+        mesh,
+        SimpleNamespace(
+            triangle=triangle,
+            position=torch.zeros(n, 3),
+            quaternion=quaternion,
+            log_scale=log_scale,
+            opacity=torch.full((n,), 4.0),
+            albedo=albedo,
+        ),
+    )
 
 
 def world(carried: Carried, params: HeadParams, camera: Camera) -> tuple[torch.Tensor, ...]:

@@ -75,8 +75,9 @@ def slide(page: Page, name: str, value: float) -> None:
     """Moves a slider as a hand would: its value, then the event."""
     page.page.evaluate(
         "([id, v]) => { const s = document.getElementById(id); s.value = v;"
-        " s.dispatchEvent(new Event('input', {bubbles: true})); }", [name, value],
-    )  # fmt: skip
+        " s.dispatchEvent(new Event('input', {bubbles: true})); }",
+        [name, value],
+    )
 
 
 def test_the_front_view_is_our_rendering(page: Page, avatar: MeshAvatar) -> None:
@@ -139,7 +140,7 @@ def with_lids(avatar: MeshAvatar) -> MeshAvatar:
 
 def test_lids_go_over_into_their_shut_look_as_with_us(
     window: Any, avatar: MeshAvatar, tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     lidded = with_lids(avatar)
     write_html(lidded, tmp_path / "lids.html")
     page = opened(window, tmp_path / "lids.html")
@@ -250,8 +251,9 @@ def test_splats_are_carried_by_the_rig_and_drawn_as_ours(
     ):
         page.page.evaluate(
             "([view, w]) => { const s = headcast.stage; s.look(view); s.weights.fill(0);"
-            " for (const k in w) s.weights[s.rig.names.at(k)] = w[k]; s.change(); }", [name, pose],
-        )  # fmt: skip
+            " for (const k in w) s.weights[s.rig.names.at(k)] = w[k]; s.change(); }",
+            [name, pose],
+        )
         with torch.no_grad():
             out = render_gaussians(
                 *world(carried, view.params.with_expression(pose), view.camera), view.camera

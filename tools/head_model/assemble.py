@@ -112,11 +112,15 @@ class Builder:
     def arrays(self) -> dict[str, np.ndarray]:
         """Concatenated arrays under the asset's names."""
         return {
-            "neutral": np.concatenate(self.neutral), "identity_basis": np.concatenate(self.identity, 1),
-            "expression_basis": np.concatenate(self.expression, 1), "faces": np.concatenate(self.faces),
-            "uv": np.concatenate(self.uv), "faces_uv": np.concatenate(self.faces_uv),
-            "part": np.concatenate(self.part), "mirror": np.concatenate(self.mirror),
-        }  # fmt: skip
+            "neutral": np.concatenate(self.neutral),
+            "identity_basis": np.concatenate(self.identity, 1),
+            "expression_basis": np.concatenate(self.expression, 1),
+            "faces": np.concatenate(self.faces),
+            "uv": np.concatenate(self.uv),
+            "faces_uv": np.concatenate(self.faces_uv),
+            "part": np.concatenate(self.part),
+            "mirror": np.concatenate(self.mirror),
+        }
 
     def carry(self, vertices: np.ndarray, faces: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Weights that carry ICT's fields to a half part's vertices."""

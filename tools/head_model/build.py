@@ -16,8 +16,14 @@ __all__ = ["PARTS", "build"]
 
 PARTS = ["skin", "eyeLeft", "eyeRight", "teethUpper", "teethLower", "gums", "tongue", "mouth"]
 IDENTITIES = 41
-SMALL = {"eye": (0.128, 0.128), "teethUpper": (0.29, 0.058), "teethLower": (0.29, 0.058),
-         "mouth": (0.11, 0.11), "gums": (0.10, 0.10), "tongue": (0.12, 0.065)}  # fmt: skip
+SMALL = {
+    "eye": (0.128, 0.128),
+    "teethUpper": (0.29, 0.058),
+    "teethLower": (0.29, 0.058),
+    "mouth": (0.11, 0.11),
+    "gums": (0.10, 0.10),
+    "tongue": (0.12, 0.065),
+}
 
 
 def build(source: Source) -> tuple[dict[str, np.ndarray], dict]:

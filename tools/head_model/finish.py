@@ -27,8 +27,12 @@ SMALL_INT = ("part", "region")
 
 
 def finish(
-    source: Source, arrays: dict[str, np.ndarray], notes: dict, part_names: list[str], landmarks: Path | None,
-) -> tuple[dict[str, torch.Tensor], dict]:  # fmt: skip
+    source: Source,
+    arrays: dict[str, np.ndarray],
+    notes: dict,
+    part_names: list[str],
+    landmarks: Path | None,
+) -> tuple[dict[str, torch.Tensor], dict]:
     """Tensors and meta data of the asset."""
     neutral, faces, part = arrays["neutral"], arrays["faces"], arrays["part"]
     owner = np.zeros(len(neutral), int)
@@ -60,13 +64,18 @@ def finish(
         arrays[f"landmark{count}_faces"], arrays[f"landmark{count}_bary"] = face, bary
     skin = owner == 0
     meta["card"] = {
-        "name": meta["name"], "licence": "Apache-2.0; geometry learned from ICT-FaceKit (MIT, USC ICT)",
+        "name": meta["name"],
+        "licence": "Apache-2.0; geometry learned from ICT-FaceKit (MIT, USC ICT)",
         "source": "ICT-FaceKit, Face Model Light, commit da5f95a607f5e6b37755b38d3385d7f2853732e5",
-        "vertices": len(neutral), "skin_vertices": int(skin.sum()), "triangles": len(faces),
+        "vertices": len(neutral),
+        "skin_vertices": int(skin.sum()),
+        "triangles": len(faces),
         "identity_components": len(arrays["identity_basis"]),
-        "identity_variance_kept": round(notes["kept"], 4), "regions": REGIONS,
-        "built_by": "tools/build_head_model.py", "landmarks": "weights/landmarks.json",
-    }  # fmt: skip
+        "identity_variance_kept": round(notes["kept"], 4),
+        "regions": REGIONS,
+        "built_by": "tools/build_head_model.py",
+        "landmarks": "weights/landmarks.json",
+    }
     return tensors_of(arrays), meta
 
 
@@ -88,8 +97,9 @@ def iris_points(center: np.ndarray) -> np.ndarray:
     eyes), up, right, down."""
     depth = np.sqrt(EYE_RADIUS**2 - IRIS_RADIUS**2)
     depth += bulge(np.array(depth / EYE_RADIUS)) * depth / EYE_RADIUS
-    ring = [(0, 0, EYE_RADIUS + BULGE_HEIGHT)] + [(x * IRIS_RADIUS, y * IRIS_RADIUS, depth)
-                                                  for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1))]  # fmt: skip
+    ring = [(0, 0, EYE_RADIUS + BULGE_HEIGHT)] + [
+        (x * IRIS_RADIUS, y * IRIS_RADIUS, depth) for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1))
+    ]
     return np.concatenate([np.array(ring) + center * FLIP, np.array(ring) + center])
 
 

@@ -67,9 +67,14 @@ def _largest_step(uv: np.ndarray, d: np.ndarray, faces: np.ndarray) -> float:
 
 
 def flatten(
-    vertices: np.ndarray, faces: np.ndarray, start: np.ndarray, density: np.ndarray, weight: np.ndarray,
-    midline: np.ndarray, rounds: int,
-) -> np.ndarray:  # fmt: skip
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    start: np.ndarray,
+    density: np.ndarray,
+    weight: np.ndarray,
+    midline: np.ndarray,
+    rounds: int,
+) -> np.ndarray:
     """Chart coordinates (V, 2) in ``vertices``' unit times ``density``.
 
     ``midline`` vertices keep their first coordinate (zero); ``weight`` per triangle scales its share.

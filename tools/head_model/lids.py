@@ -69,10 +69,12 @@ def lid_tensors(arrays: dict[str, np.ndarray], skin: HalfSkin, source: Source) -
     return {
         "lid_index": np.stack([ids, arrays["mirror"][ids]]),
         "lid_rim": np.array([place[int(v)] for v in rim]),
-        "lid_partner": partner, "lid_share": share, "lid_spread": spread,
+        "lid_partner": partner,
+        "lid_share": share,
+        "lid_spread": spread,
         "lid_clearance": clearance,
         "eye_profile": np.array([EYE_RADIUS, BULGE_HEIGHT, np.cos(BULGE_ANGLE)]),
-    }  # fmt: skip
+    }
 
 
 def settle(arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -84,15 +86,28 @@ def settle(arrays: dict[str, np.ndarray]) -> np.ndarray:
     ids = arrays["lid_index"]
     center = torch.from_numpy(arrays["joint_neutral"][4:6])
     rim = arrays["lid_rim"]
-    blink = np.stack([arrays["expression_basis"][EXPRESSION_INDEX[f"eyeBlink{s}"]][ids[k][rim]]
-                      for k, s in enumerate(("Left", "Right"))])  # fmt: skip
+    blink = np.stack(
+        [
+            arrays["expression_basis"][EXPRESSION_INDEX[f"eyeBlink{s}"]][ids[k][rim]]
+            for k, s in enumerate(("Left", "Right"))
+        ]
+    )
     axis = torch.tensor([[0.0, 0, 1]] * 2).double()
     for _ in range(3):
         moved = rest_lids(
-            torch.from_numpy(v[ids]), center, axis, torch.ones(2).double(), torch.zeros(2).double(),
-            torch.from_numpy(blink), torch.from_numpy(rim), t["lid_partner"], t["lid_share"], t["lid_spread"],
-            t["lid_clearance"], t["eye_profile"],
-        )  # fmt: skip
+            torch.from_numpy(v[ids]),
+            center,
+            axis,
+            torch.ones(2).double(),
+            torch.zeros(2).double(),
+            torch.from_numpy(blink),
+            torch.from_numpy(rim),
+            t["lid_partner"],
+            t["lid_share"],
+            t["lid_spread"],
+            t["lid_clearance"],
+            t["eye_profile"],
+        )
         left = moved[0].numpy()
         v[ids[0]], v[ids[1]] = left, left * FLIP
     return v

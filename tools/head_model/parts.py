@@ -32,10 +32,14 @@ def bulge(cos_theta: np.ndarray) -> np.ndarray:
 def eyeball() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """An eyeball around the origin that looks along +Z: vertices, faces, polar chart (0..1), angles."""
     limbus, pupil = np.arcsin(IRIS_RADIUS / EYE_RADIUS), np.arcsin(PUPIL_RADIUS / EYE_RADIUS)
-    theta = np.concatenate([
-        [pupil * 0.6, pupil], np.linspace(pupil, limbus, 5)[1:], [limbus * 1.08, limbus * 1.2, limbus * 1.4],
-        np.linspace(limbus * 1.4, EYE_OPEN_BACK, 8)[1:],
-    ])  # fmt: skip
+    theta = np.concatenate(
+        [
+            [pupil * 0.6, pupil],
+            np.linspace(pupil, limbus, 5)[1:],
+            [limbus * 1.08, limbus * 1.2, limbus * 1.4],
+            np.linspace(limbus * 1.4, EYE_OPEN_BACK, 8)[1:],
+        ]
+    )
     phi = np.arange(SEGMENTS) / SEGMENTS * 2 * np.pi
     t = np.concatenate([[0.0], np.repeat(theta, SEGMENTS)])
     f = np.concatenate([[0.0], np.tile(phi, len(theta))])

@@ -10,8 +10,25 @@ from head_model.surface import EYE_RINGS, LIP_RINGS, HalfSkin
 
 __all__ = ["REGIONS", "label"]
 
-REGIONS = ["face", "lips", "lids", "nose", "brows", "ears", "scalp", "neck", "shoulders", "sclera", "iris",
-           "pupil", "cornea", "teeth", "gums", "tongue", "mouth"]  # fmt: skip
+REGIONS = [
+    "face",
+    "lips",
+    "lids",
+    "nose",
+    "brows",
+    "ears",
+    "scalp",
+    "neck",
+    "shoulders",
+    "sclera",
+    "iris",
+    "pupil",
+    "cornea",
+    "teeth",
+    "gums",
+    "tongue",
+    "mouth",
+]
 HAIRLINE = ([0, 25, 45, 60, 75, 88, 100, 112, 125, 180], [98, 97, 88, 72, 52, 42, 40, 20, -20, -48])
 """Degrees around the head from the front, height in millimetres."""
 JAWLINE = ([-120, -5, 20, 45, 88, 112], [-45, -32, -30, -42, -86, -90])

@@ -27,9 +27,13 @@ class Remesher:
     """
 
     def __init__(
-        self, vertices: np.ndarray, faces: np.ndarray, kind: np.ndarray,
-        reference: tuple[np.ndarray, np.ndarray], size: np.ndarray,
-    ) -> None:  # fmt: skip
+        self,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        kind: np.ndarray,
+        reference: tuple[np.ndarray, np.ndarray],
+        size: np.ndarray,
+    ) -> None:
         self.p = [tuple(v) for v in vertices]
         self.f: list[tuple[int, int, int] | None] = [(int(a), int(b), int(c)) for a, b, c in faces]
         self.kind = list(kind)

@@ -56,9 +56,13 @@ def joints(
 
 
 def skin_weights(
-    neutral: np.ndarray, jaw_open: np.ndarray, owner: np.ndarray, part_names: list[str],
-    hinge: np.ndarray, angle: float,
-) -> np.ndarray:  # fmt: skip
+    neutral: np.ndarray,
+    jaw_open: np.ndarray,
+    owner: np.ndarray,
+    part_names: list[str],
+    hinge: np.ndarray,
+    angle: float,
+) -> np.ndarray:
     """(V, J). The head's part is 1 above a slanted plane through chin and nape; the jaw's follows jawOpen."""
     slanted = neutral[:, 1] + 0.406 * neutral[:, 2]
     head = smooth(slanted, -0.118, -0.046)

@@ -74,13 +74,22 @@ def load(path: Path) -> Source:
     ranges = {str(n): r for n, r in zip(d["subregion_names"], d["subregion_ranges"], strict=True)}
     sclera = np.arange(*ranges["sclera_left"][:2])
     return Source(
-        neutral=neutral, identity=identity, parity=parity, kept=kept, mirror=mirror,
-        expression=_expressions(d, mirror), polys=d["polys"].astype(np.int64), region=regions,
-        region_names=names, faces=d["faces"].astype(np.int64), face_region=face_region,
-        face_uv=d["faces_uv"].astype(np.int64), landmarks68=d["landmarks68"].astype(np.int64),
+        neutral=neutral,
+        identity=identity,
+        parity=parity,
+        kept=kept,
+        mirror=mirror,
+        expression=_expressions(d, mirror),
+        polys=d["polys"].astype(np.int64),
+        region=regions,
+        region_names=names,
+        faces=d["faces"].astype(np.int64),
+        face_region=face_region,
+        face_uv=d["faces_uv"].astype(np.int64),
+        landmarks68=d["landmarks68"].astype(np.int64),
         eye_center=d["eye_center_left"].astype(np.float64) * 0.01,
         eye_vertices=sclera,
-    )  # fmt: skip
+    )
 
 
 def _principal(
@@ -91,8 +100,15 @@ def _principal(
     A head and its mirror image are equally likely: the covariance then splits into even and odd fields, whose
     components are found apart and merged by variance. Area weights, three times as heavy on the face.
     """
-    area = np.linalg.norm(np.cross(neutral[faces[:, 1]] - neutral[faces[:, 0]],
-                                   neutral[faces[:, 2]] - neutral[faces[:, 0]]), axis=1) / 6  # fmt: skip
+    area = (
+        np.linalg.norm(
+            np.cross(
+                neutral[faces[:, 1]] - neutral[faces[:, 0]], neutral[faces[:, 2]] - neutral[faces[:, 0]]
+            ),
+            axis=1,
+        )
+        / 6
+    )
     weight = np.zeros(len(neutral))
     for k in range(3):
         np.add.at(weight, faces[:, k], area)

@@ -39,9 +39,12 @@ class Renderer(Protocol):
     """Renders one avatar, frame after frame. Not shared between threads: it may hold buffers of its own."""
 
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: Float[Tensor, "9 3"] | None = None,
         signal: Tensor | None = None,
-    ) -> Rendering:  # fmt: skip
+    ) -> Rendering:
         """Render the avatar (see ``Avatar.render``)."""
         ...
 
@@ -90,9 +93,12 @@ class Avatar(Protocol):
     def relightable(self) -> bool: ...
 
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: Float[Tensor, "9 3"] | None = None,
         signal: Tensor | None = None,
-    ) -> Rendering:  # fmt: skip
+    ) -> Rendering:
         """Render the head with straight alpha. Safe to call from several threads.
 
         Args:
@@ -185,9 +191,12 @@ class BaseAvatar:
         return True
 
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: Float[Tensor, "9 3"] | None = None,
         signal: Tensor | None = None,
-    ) -> Rendering:  # fmt: skip
+    ) -> Rendering:
         """Render the head with straight alpha (see ``Avatar.render``)."""
         raise NotImplementedError
 

@@ -131,9 +131,12 @@ class GaussianAvatar(BaseAvatar):
         return to_world(self.gaussians, placed.frames, self.rest, placed.quaternions)
 
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: Float[Tensor, "9 3"] | None = None,
         signal: Tensor | None = None,
-    ) -> Rendering:  # fmt: skip
+    ) -> Rendering:
         """Render with straight alpha in sRGB; ``params`` are unbatched."""
         if kernels_serve(params, *vars(self.gaussians).values()):
             return self.render_by_kernels(params, camera, light)
@@ -174,10 +177,13 @@ class GaussianAvatar(BaseAvatar):
         base = self.mesh.package()
         g = self.gaussians
         tensors = {
-            "gaussian.triangle": g.triangle.int(), "gaussian.position": g.position.half(),
-            "gaussian.quaternion": g.quaternion.half(), "gaussian.log_scale": g.log_scale.half(),
-            "gaussian.opacity": g.opacity.half(), "gaussian.albedo": g.albedo.half(),
-        }  # fmt: skip
+            "gaussian.triangle": g.triangle.int(),
+            "gaussian.position": g.position.half(),
+            "gaussian.quaternion": g.quaternion.half(),
+            "gaussian.log_scale": g.log_scale.half(),
+            "gaussian.opacity": g.opacity.half(),
+            "gaussian.albedo": g.albedo.half(),
+        }
         meta = {**base.meta, "kind": self.kind}
         write_package(path, Package(meta, {**base.tensors, **tensors}, base.textures, self.thumbnail()))
 
@@ -196,8 +202,10 @@ class GaussianAvatar(BaseAvatar):
         triangle = check_tensor(t, "gaussian.triangle", (n,), path).long()
         if not 0 <= int(triangle.min()) <= int(triangle.max()) < len(mesh.surface.faces):
             raise damaged(path, "Gaussians outside the mesh")
-        get = {k: check_tensor(t, f"gaussian.{k}", (n, c), path)
-               for k, c in (("position", 3), ("quaternion", 4), ("log_scale", 3), ("albedo", 3))}  # fmt: skip
+        get = {
+            k: check_tensor(t, f"gaussian.{k}", (n, c), path)
+            for k, c in (("position", 3), ("quaternion", 4), ("log_scale", 3), ("albedo", 3))
+        }
         opacity = check_tensor(t, "gaussian.opacity", (n,), path)
         if bool((get["quaternion"].norm(dim=-1) < 1e-3).any()):
             raise damaged(path, "Gaussians without a direction")

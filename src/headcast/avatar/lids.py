@@ -58,9 +58,7 @@ class Lids:
         way = (params.expression[list(BLINKS)].detach().float().cpu() - first) / (1 - first)
         return smoothstep(way, *GOING)
 
-    def mapped(
-        self, change: Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h w 3"]]
-    ) -> Lids:  # fmt: skip
+    def mapped(self, change: Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h w 3"]]) -> Lids:
         """Lids whose colours went through a function."""
         left, right = (replace(p, texture=change(p.texture)) for p in self.patches)
         return replace(self, patches=(left, right))

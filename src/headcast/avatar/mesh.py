@@ -69,9 +69,14 @@ class MeshAvatar(BaseAvatar):
         return Surface(self.head, self.shells, self.texture, self.lids)
 
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
-        signal: Tensor | None = None, *, antialias: int = 2,
-    ) -> Rendering:  # fmt: skip
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: Float[Tensor, "9 3"] | None = None,
+        signal: Tensor | None = None,
+        *,
+        antialias: int = 2,
+    ) -> Rendering:
         """Render with straight alpha in sRGB; ``params`` are unbatched.
 
         Args:
@@ -129,9 +134,14 @@ class MeshRenderer:
         self.avatar, self.surface = avatar, SurfaceRenderer(avatar.surface)
 
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
-        signal: Tensor | None = None, *, antialias: int = 2,
-    ) -> Rendering:  # fmt: skip
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: Float[Tensor, "9 3"] | None = None,
+        signal: Tensor | None = None,
+        *,
+        antialias: int = 2,
+    ) -> Rendering:
         """Render a frame (see ``MeshAvatar.render``)."""
         light = self.avatar.source.light if light is None else light
         return self.surface.render(params, camera, light, antialias=antialias)
@@ -159,9 +169,7 @@ def skin_maps_from(package: Package, path: Path) -> SkinMaps | None:
     return SkinMaps.from_bytes(normal, specular)
 
 
-def lids_from(
-    package: Package, texture: UInt8[np.ndarray, "h w 3"], params: HeadParams, path: Path
-) -> Lids:  # fmt: skip
+def lids_from(package: Package, texture: UInt8[np.ndarray, "h w 3"], params: HeadParams, path: Path) -> Lids:
     """Stored shut lids, checked.
 
     Raises:

@@ -34,9 +34,21 @@ PART_TEXTURE = re.compile(r"shell-[a-z]{1,16}|lid-left|lid-right")
 
 # What zipfile, zlib and json raise on damaged bytes.
 DAMAGE = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, OSError, EOFError, ValueError,
-    KeyError, IndexError, OverflowError, RuntimeError, NotImplementedError, MemoryError, AttributeError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    RuntimeError,
+    NotImplementedError,
+    MemoryError,
+    AttributeError,
+)
 
 
 @dataclass(frozen=True)

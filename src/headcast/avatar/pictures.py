@@ -47,9 +47,23 @@ def decode_png(path: Path, entry: str, data: bytes) -> UInt8[np.ndarray, "h w *c
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as im:
             x = np.array(im)
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, ArithmeticError,
-            RuntimeError, AssertionError, AttributeError, MemoryError, EOFError, struct.error, zlib.error,
-            Image.DecompressionBombError) as e:  # fmt: skip
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        LookupError,
+        OverflowError,
+        ArithmeticError,
+        RuntimeError,
+        AssertionError,
+        AttributeError,
+        MemoryError,
+        EOFError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as e:
         raise _refused(path, entry, "cannot be decoded") from e
     if x.dtype != np.uint8 or (1 if x.ndim == 2 else x.shape[2]) != channels:
         raise _refused(path, entry, "is of an unexpected kind")

@@ -75,8 +75,15 @@ class Provenance:
         """
         known = {f.name for f in fields(cls)} - {"extra"}
         given = {k: v for k, v in meta.items() if k in known}
-        for name, kind in (("method", str), ("created_by", str), ("photos", int), ("seed", int),
-                           ("synthetic_media", str), ("weights", list), ("warnings", list)):  # fmt: skip
+        for name, kind in (
+            ("method", str),
+            ("created_by", str),
+            ("photos", int),
+            ("seed", int),
+            ("synthetic_media", str),
+            ("weights", list),
+            ("warnings", list),
+        ):
             if name in given and not isinstance(given[name], kind):
                 raise damaged(path, f"'{name}' is no {kind.__name__}")
         if given.get("consent") is not None and not isinstance(given["consent"], str):

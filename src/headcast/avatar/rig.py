@@ -142,6 +142,8 @@ def to_local(world: Gaussians, frames: Frames) -> Gaussians:
     position = (R.transpose(-1, -2) @ (world.position - frames.origin[t])[..., None])[..., 0] / s[:, None]
     q = matrix_to_quaternion(frames.rotation)[t] * torch.tensor([1.0, -1, -1, -1]).to(R)
     return replace(
-        world, position=position, quaternion=quaternion_multiply(q, world.quaternion),
+        world,
+        position=position,
+        quaternion=quaternion_multiply(q, world.quaternion),
         log_scale=world.log_scale - s.log()[:, None],
-    )  # fmt: skip
+    )

@@ -84,10 +84,13 @@ class Packed:
         pieces = torch.unique(torch.searchsorted(first, starts).clamp(max=len(faces)))
         shape = torch.cat([rest.shape, rest.size[:, None]], 1)
         return Packed(
-            torch.cat(parts, 1).float().contiguous().numpy(), torch.argsort(order).numpy(),
-            first.int().numpy(), pieces.numpy(), faces.int().contiguous().numpy(),
+            torch.cat(parts, 1).float().contiguous().numpy(),
+            torch.argsort(order).numpy(),
+            first.int().numpy(),
+            pieces.numpy(),
+            faces.int().contiguous().numpy(),
             shape.float().contiguous().numpy(),
-        )  # fmt: skip
+        )
 
     def repainted(self, index: Int[Tensor, "m"], albedo: Float[Tensor, "m 3"]) -> Packed:
         """Return a copy in which some Gaussians have another albedo (sRGB display values)."""
@@ -212,9 +215,16 @@ def shade_into(colours, at, nx, ny, nz, openness, rows, n, light, values):
     zz, d = np.float32(3) * nz * nz - ONE, nx * nx - ny * ny
     for c in range(3):
         lit = (
-            light[0, c] + light[1, c] * ny + light[2, c] * nz + light[3, c] * nx + light[4, c] * xy
-            + light[5, c] * yz + light[6, c] * zz + light[7, c] * xz + light[8, c] * d
-        )  # fmt: skip
+            light[0, c]
+            + light[1, c] * ny
+            + light[2, c] * nz
+            + light[3, c] * nx
+            + light[4, c] * xy
+            + light[5, c] * yz
+            + light[6, c] * zz
+            + light[7, c] * xz
+            + light[8, c] * d
+        )
         colours[at, c] = display(rows[n, 11 + c] * max(lit, ZERO) * openness, values)
 
 
@@ -227,9 +237,10 @@ def carried(f, v, i, j, k, rest):
     sx, sz = length / rest[f, 0], height / rest[f, 2]
     shear = (along - rest[f, 1] * sx) / rest[f, 2]
     origin = (
-        (v[i, 0] + v[j, 0] + v[k, 0]) * THIRD, (v[i, 1] + v[j, 1] + v[k, 1]) * THIRD,
+        (v[i, 0] + v[j, 0] + v[k, 0]) * THIRD,
+        (v[i, 1] + v[j, 1] + v[k, 1]) * THIRD,
         (v[i, 2] + v[j, 2] + v[k, 2]) * THIRD,
-    )  # fmt: skip
+    )
     turn = quaternion_of(ex, ey, ez, yx, yy, yz, zx, zy, zz)
     return origin, (ex, ey, ez, yx, yy, yz, zx, zy, zz), size, (sx * even, shear * even, sz * even), turn
 
@@ -264,9 +275,24 @@ def faded(logit, facing):
     " f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[::1], f4[:,::1])"
 )
 def show(
-    start, stop, v, normals, openness, faces, first, rows, rest, view, light, values, means, scales, quats,
-    logits, colours,
-):  # fmt: skip
+    start,
+    stop,
+    v,
+    normals,
+    openness,
+    faces,
+    first,
+    rows,
+    rest,
+    view,
+    light,
+    values,
+    means,
+    scales,
+    quats,
+    logits,
+    colours,
+):
     """Writes the visible Gaussians of triangles start..stop from ``first[start]`` on; gives their number."""
     at = first[start]
     for f in range(start, stop):

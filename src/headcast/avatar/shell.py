@@ -57,9 +57,12 @@ class Shell:
     def tensors(self) -> dict[str, Tensor]:
         """Named tensors to be stored."""
         values = {
-            "rest": self.rest, "faces": self.faces.int(), "uv": self.uv, "faces_uv": self.faces_uv.int(),
+            "rest": self.rest,
+            "faces": self.faces.int(),
+            "uv": self.uv,
+            "faces_uv": self.faces_uv.int(),
             "skin_weights": self.skin_weights,
-        }  # fmt: skip
+        }
         return {f"shell.{self.name}.{k}": v for k, v in values.items()}
 
 

@@ -51,11 +51,17 @@ class SourceView:
         """Named tensors to be stored."""
         p = self.params
         out = {
-            "camera.K": self.camera.K, "camera.cam_from_world": self.camera.cam_from_world,
-            "camera.size": torch.tensor([self.camera.width, self.camera.height]), "light": self.light,
-            "params.identity": p.identity, "params.expression": p.expression, "params.rotation": p.rotation,
-            "params.translation": p.translation, "params.neck": p.neck, "params.jaw": p.jaw,
-        }  # fmt: skip
+            "camera.K": self.camera.K,
+            "camera.cam_from_world": self.camera.cam_from_world,
+            "camera.size": torch.tensor([self.camera.width, self.camera.height]),
+            "light": self.light,
+            "params.identity": p.identity,
+            "params.expression": p.expression,
+            "params.rotation": p.rotation,
+            "params.translation": p.translation,
+            "params.neck": p.neck,
+            "params.jaw": p.jaw,
+        }
         if p.gaze is not None:
             out["params.gaze"] = p.gaze
         if self.landmarks is not None:
@@ -81,11 +87,14 @@ class SourceView:
             raise damaged(path, "camera without a focal length")
         camera = Camera(K, get("camera.cam_from_world", 4, 4), size[0], size[1])
         params = HeadParams(
-            identity=get("params.identity", identities), expression=get("params.expression", 52),
-            rotation=get("params.rotation", 3), translation=get("params.translation", 3),
-            neck=get("params.neck", 3), jaw=get("params.jaw", 3),
+            identity=get("params.identity", identities),
+            expression=get("params.expression", 52),
+            rotation=get("params.rotation", 3),
+            translation=get("params.translation", 3),
+            neck=get("params.neck", 3),
+            jaw=get("params.jaw", 3),
             gaze=get("params.gaze", 2, 2) if "params.gaze" in tensors else None,
-        )  # fmt: skip
+        )
         return SourceView(camera, params, get("light", 9, 3), landmarks_from(tensors, triangles, path))
 
 

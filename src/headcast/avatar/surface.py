@@ -157,9 +157,17 @@ class SurfaceRenderer:
         surface = self.surface
         posed, (_, uv, faces_uv) = surface.posed(params), surface.skin
         front = render_textured(
-            posed.vertices, surface.faces, posed.normals, uv, faces_uv, self.texture(params), camera,
-            light=light, openness=posed.openness, antialias=antialias,
-        )  # fmt: skip
+            posed.vertices,
+            surface.faces,
+            posed.normals,
+            uv,
+            faces_uv,
+            self.texture(params),
+            camera,
+            light=light,
+            openness=posed.openness,
+            antialias=antialias,
+        )
         if self.solid is None:
             return front
         return over(front, self.solid.render(params, camera, light, antialias=antialias))

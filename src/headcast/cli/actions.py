@@ -64,10 +64,18 @@ def run_animate(command: Animate) -> None:
         return
     with Bar() as bar:
         notes = api.animate(
-            api.load(command.avatar), command.drive or str(command.preset), out, camera=command.camera,
-            frames=command.frames, size=size, fps=command.fps, background=command.background,
-            side_by_side=command.side_by_side, flame=command.flame, progress=bar,
-        )  # fmt: skip
+            api.load(command.avatar),
+            command.drive or str(command.preset),
+            out,
+            camera=command.camera,
+            frames=command.frames,
+            size=size,
+            fps=command.fps,
+            background=command.background,
+            side_by_side=command.side_by_side,
+            flame=command.flame,
+            progress=bar,
+        )
     report(out, command.seed, start, command.json, notes)
 
 
@@ -83,9 +91,14 @@ def run_render(command: Render) -> None:
     background_colour(command.background)
     avatar = api.load(command.avatar)
     picture = api.render(
-        avatar, view=command.view, yaw=command.yaw, pitch=command.pitch, expression=weights,
-        size=size, background=command.background,
-    )  # fmt: skip
+        avatar,
+        view=command.view,
+        yaw=command.yaw,
+        pitch=command.pitch,
+        expression=weights,
+        size=size,
+        background=command.background,
+    )
     save_png(out, picture, picture_text(avatar.info))
     report(out, command.seed, start, command.json)
 
@@ -111,10 +124,17 @@ def run_export(command: Export) -> None:
         raise HeadcastError(f"export: give --to {'|'.join(FORMATS)} or a file's name with -o")
     out = command.out or Path(command.avatar.stem + FORMATS[str(command.to)].suffix)
     written = api.export(
-        api.load(command.avatar), out, command.to, shading=command.shading, texture_size=command.texture_size,
-        expression=parse_expression(command.expression), rigged=command.rigged, sh_degree=command.sh_degree,
-        axes=command.axes, subdivide=command.subdivide,
-    )  # fmt: skip
+        api.load(command.avatar),
+        out,
+        command.to,
+        shading=command.shading,
+        texture_size=command.texture_size,
+        expression=parse_expression(command.expression),
+        rigged=command.rigged,
+        sh_degree=command.sh_degree,
+        axes=command.axes,
+        subdivide=command.subdivide,
+    )
     beside = tuple(f"beside it: {path}" for path in written[1:])
     report(out, 0, start, command.json, beside)
 
@@ -171,9 +191,14 @@ def run_synth(command: Synth) -> None:
 
     start = time.perf_counter()
     config = SynthConfig(
-        split=command.split, size=command.size, texture=command.texture, frames=command.frames,
-        views=command.views, clip=command.clip, framing=command.framing,
-    )  # fmt: skip
+        split=command.split,
+        size=command.size,
+        texture=command.texture,
+        frames=command.frames,
+        views=command.views,
+        clip=command.clip,
+        framing=command.framing,
+    )
     device = pick_device(command.device)
     with Bar() as bar:
         recordings = tuple(recorded(path, bar) for path in command.motion)

@@ -32,10 +32,15 @@ def run_create(command: Create) -> None:
     options = None if command.options is None else command.options.for_output(out)
     with Bar() as bar:
         avatar = api.create(
-            command.sources, method=command.method, options=options, face=command.face,
-            head=chosen_head(command.head, command.flame, command.ict, bar), seed=command.seed,
-            consent=command.consent, progress=bar,
-        )  # fmt: skip
+            command.sources,
+            method=command.method,
+            options=options,
+            face=command.face,
+            head=chosen_head(command.head, command.flame, command.ict, bar),
+            seed=command.seed,
+            consent=command.consent,
+            progress=bar,
+        )
         avatar.save(out)
     report(out, command.seed, start, command.json, avatar.provenance.warnings)
 

@@ -38,9 +38,18 @@ def doctor(places: Sequence[Path], convert: bool, as_json: bool) -> None:
         found = [converted(f) for f in found]
     if as_json:
         files = [{**asdict(f), "path": str(f.path)} for f in found]
-        print(json.dumps({"base": [asdict(c) for c in base], "extras": [asdict(c) for c in extras],
-                          "methods": [asdict(c) for c in methods],
-                          "files": files, "cache": str(cache_folder())}, indent=1))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "base": [asdict(c) for c in base],
+                    "extras": [asdict(c) for c in extras],
+                    "methods": [asdict(c) for c in methods],
+                    "files": files,
+                    "cache": str(cache_folder()),
+                },
+                indent=1,
+            )
+        )
     else:
         show(base, extras, methods, found, bool(places))
     broken = [c for c in base if not c.ok]
@@ -128,8 +137,13 @@ def show(
         words = f.problem or f"{f.licence}{f'; hash {f.hash}' if f.hash else ''}"
         line("ok" if good else "--", "green" if good else "yellow", name, f"{short(f.path)}: {words}", f.use)
     if not found:
-        line("--", "yellow", "model files", "none found" if asked else "none in the usual places",
-             "headcast doctor FILE|FOLDER ... looks elsewhere")  # fmt: skip
+        line(
+            "--",
+            "yellow",
+            "model files",
+            "none found" if asked else "none in the usual places",
+            "headcast doctor FILE|FOLDER ... looks elsewhere",
+        )
     Console(soft_wrap=False, highlight=False).print(table)
 
 

@@ -72,16 +72,29 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
         given = {name: getattr(command, name) for name in METRIC_FILES}
         metric_files = find_metric_files(data, given) if command.protocol in REAL_PEOPLE else given
         networks = load_networks(
-            device, lpips_heads=command.lpips_heads, arcface=command.arcface, inception=command.inception,
-            i3d=command.i3d, **metric_files,
-        )  # fmt: skip
+            device,
+            lpips_heads=command.lpips_heads,
+            arcface=command.arcface,
+            inception=command.inception,
+            i3d=command.i3d,
+            **metric_files,
+        )
         setting = Setting(
-            subjects=listed(command.subjects), data=data, out=out,
-            networks=networks, device=device, seed=command.seed, frames=command.frames,
-            measured=command.measured, sources=command.sources, limit=command.limit,
-            only=listed(command.only), pairs=pairs, say=bar,
+            subjects=listed(command.subjects),
+            data=data,
+            out=out,
+            networks=networks,
+            device=device,
+            seed=command.seed,
+            frames=command.frames,
+            measured=command.measured,
+            sources=command.sources,
+            limit=command.limit,
+            only=listed(command.only),
+            pairs=pairs,
+            say=bar,
             options=command.options,
-        )  # fmt: skip
+        )
         report, _ = evaluate(command.protocol, setting)
     skipped = tuple(f"skipped {item}: {why}" for item, why in report.skipped.items())
     return setting.out, (*report.notes, *skipped)

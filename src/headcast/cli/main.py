@@ -111,9 +111,12 @@ def ask(form: Any, program: str, description: str | None, arguments: list[str]) 
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
-                form, prog=program, description=description, args=arguments,
+                form,
+                prog=program,
+                description=description,
+                args=arguments,
                 config=(OmitArgPrefixes, OmitSubcommandPrefixes, FlagCreatePairsOff),
-            )  # fmt: skip
+            )
     except SystemExit as e:
         if e.code in (0, None):
             return None

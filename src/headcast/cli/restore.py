@@ -38,9 +38,14 @@ def write_restored(command: Restore, out: Path) -> tuple[str, ...]:
     photo = load_image(command.photo)
     with Bar() as bar:
         picture = restore(
-            photo.rgb, network=command.with_, strength=command.strength, scale=command.scale, device=device,
-            seed=command.seed, progress=bar,
-        )  # fmt: skip
+            photo.rgb,
+            network=command.with_,
+            strength=command.strength,
+            scale=command.scale,
+            device=device,
+            seed=command.seed,
+            progress=bar,
+        )
     save_png(out, picture, picture_text({"synthetic_media": MARK.format(command.with_)}))
     lost = ("its transparency was left out",) if photo.alpha is not None else ()
     return (*photo.notes, *lost)

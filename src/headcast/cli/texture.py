@@ -57,6 +57,10 @@ def write_maps(command: Texture, folder: Path) -> tuple[str, ...]:
         head = HeadModel.load()
         observation = observe_photo(photo, head, command.face, subrange(bar, 0.0, OBSERVE_END))
         return mapper.map_photo(
-            observation, head, folder, command.options, seed=command.seed,
+            observation,
+            head,
+            folder,
+            command.options,
+            seed=command.seed,
             progress=subrange(bar, OBSERVE_END, 1.0),
-        )  # fmt: skip
+        )

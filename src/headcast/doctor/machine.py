@@ -29,20 +29,32 @@ class Check:
 def base_checks() -> list[Check]:
     """What every command needs; all must be ok."""
     return [
-        python(), package("torch", "torch", said=cuda), package("numpy"), package("safetensors"),
-        package("pillow", "PIL"), package("av", "av", said=codecs),
+        python(),
+        package("torch", "torch", said=cuda),
+        package("numpy"),
+        package("safetensors"),
+        package("pillow", "PIL"),
+        package("av", "av", said=codecs),
         package("mediapipe", wheel="mediapipe==0.10.21"),
-        package("opencv", "cv2", "opencv-contrib-python-headless"), package("numba"), package("rich"),
-        package("tyro"), package("pygltflib"), head_model(),
-    ]  # fmt: skip
+        package("opencv", "cv2", "opencv-contrib-python-headless"),
+        package("numba"),
+        package("rich"),
+        package("tyro"),
+        package("pygltflib"),
+        head_model(),
+    ]
 
 
 def python() -> Check:
     """The interpreter."""
     low, high = PYTHON
     ok = low <= sys.version_info[:2] < high
-    return Check("python", ok, f"{platform.python_version()} on {platform.platform(terse=True)}",
-                 "" if ok else "install Python 3.11 or 3.12")  # fmt: skip
+    return Check(
+        "python",
+        ok,
+        f"{platform.python_version()} on {platform.platform(terse=True)}",
+        "" if ok else "install Python 3.11 or 3.12",
+    )
 
 
 def package(name: str, module: str = "", wheel: str = "", said: Callable[[], str] | None = None) -> Check:
@@ -88,8 +100,12 @@ def head_model() -> Check:
             drawn = rasterize_mesh(vertices - torch.tensor([0.0, 0.0, 1.0]), head.faces, camera)
         covered = int((drawn.triangle >= 0).sum())
         ok = covered > 200
-        return Check("head and renderer", ok, f"{head.name}, {covered} of 4096 pixels covered",
-                     "" if ok else "reinstall headcast")  # fmt: skip
+        return Check(
+            "head and renderer",
+            ok,
+            f"{head.name}, {covered} of 4096 pixels covered",
+            "" if ok else "reinstall headcast",
+        )
     except Exception as e:
         return Check("head and renderer", False, " ".join(str(e).split())[:80], "reinstall headcast")
 

@@ -24,19 +24,43 @@ FLAME_KEYS = {"v_template", "shapedirs", "posedirs", "J_regressor", "kintree_tab
 
 
 CHECKPOINTS = (
-    Checkpoint("GFPGAN v1 clean (1.2 to 1.4)", "Apache-2.0", ("params_ema", "params"),
-            {"conv_body_first.weight": (32, 3, 1, 1), "condition_shift.6.2.bias": (32,)}),
-    Checkpoint("face-vid2vid", "CC BY-NC 4.0: no commercial use", ("kp_detector",),
-            {"predictor.down_blocks.down0.conv.weight": (64, 3, 3, 3), "down.weight": (3, 1, 13, 13)}),
-    Checkpoint("GSGAN FFHQ 512", "none stated: ask its authors", ("G_ema", "G"),
-            {"_xyz": (256, 3), "point_gen.blocks.block_64.1.subpixel.bias": (512,)}),
-    Checkpoint("GSGAN FFHQ 256", "none stated: ask its authors", ("G_ema", "G"),
-            {"_xyz": (256, 3), "point_gen.blocks.block_32.1.res_fc.bias": (128,)}),
-    Checkpoint("InvertAvatar", "research only, no redistribution", ("G", "G_ema"),
-            {"latent_avg": (1, 512), "unet_encoder.triplane_unet.condition_shift256.2.bias": (64,)}),
-    Checkpoint("Next3D++ generator of InvertAvatar", "research only, no redistribution", ("G_ema", "G"),
-            {"texture_backbone.synthesis.b4.const": (512, 4, 4), "decoder.net.2.bias": (33,)}),
-)  # fmt: skip
+    Checkpoint(
+        "GFPGAN v1 clean (1.2 to 1.4)",
+        "Apache-2.0",
+        ("params_ema", "params"),
+        {"conv_body_first.weight": (32, 3, 1, 1), "condition_shift.6.2.bias": (32,)},
+    ),
+    Checkpoint(
+        "face-vid2vid",
+        "CC BY-NC 4.0: no commercial use",
+        ("kp_detector",),
+        {"predictor.down_blocks.down0.conv.weight": (64, 3, 3, 3), "down.weight": (3, 1, 13, 13)},
+    ),
+    Checkpoint(
+        "GSGAN FFHQ 512",
+        "none stated: ask its authors",
+        ("G_ema", "G"),
+        {"_xyz": (256, 3), "point_gen.blocks.block_64.1.subpixel.bias": (512,)},
+    ),
+    Checkpoint(
+        "GSGAN FFHQ 256",
+        "none stated: ask its authors",
+        ("G_ema", "G"),
+        {"_xyz": (256, 3), "point_gen.blocks.block_32.1.res_fc.bias": (128,)},
+    ),
+    Checkpoint(
+        "InvertAvatar",
+        "research only, no redistribution",
+        ("G", "G_ema"),
+        {"latent_avg": (1, 512), "unet_encoder.triplane_unet.condition_shift256.2.bias": (64,)},
+    ),
+    Checkpoint(
+        "Next3D++ generator of InvertAvatar",
+        "research only, no redistribution",
+        ("G_ema", "G"),
+        {"texture_backbone.synthesis.b4.const": (512, 4, 4), "decoder.net.2.bias": (33,)},
+    ),
+)
 """Shapes from published checkpoints that no method owns; the more particular first."""
 
 

@@ -11,9 +11,15 @@ from headcast.priors.encoder.infer import ROOM as EMBEDDED
 from headcast.priors.encoder.network import SIDE
 
 __all__ = [
-    "MESH", "REGIONS", "ROOM", "SQUARE", "comparison_figures", "cross_figures", "motion_figures",
+    "MESH",
+    "REGIONS",
+    "ROOM",
+    "SQUARE",
+    "comparison_figures",
+    "cross_figures",
+    "motion_figures",
     "set_figures",
-]  # fmt: skip
+]
 
 MESH = "MediaPipe face mesh 0.10.21, every picture by itself"
 TRACKER = "headcast's own tracker, smoothed as for animation"
@@ -69,21 +75,49 @@ def face_figures(networks: Networks) -> list[Figure]:
     both = "person over mid grey on both sides"
     made: list[Figure] = []
     if networks.lpips is not None:
-        made.append(Figure(
-            "lpips", "LPIPS", "", "low", networks.lpips.name, square, both, "sRGB display values -1..1",
-            "version 0.1, heads as published", 1.0,
-        ))  # fmt: skip
+        made.append(
+            Figure(
+                "lpips",
+                "LPIPS",
+                "",
+                "low",
+                networks.lpips.name,
+                square,
+                both,
+                "sRGB display values -1..1",
+                "version 0.1, heads as published",
+                1.0,
+            )
+        )
     if networks.encoder:
-        made.append(Figure(
-            "perceptual", "perceptual", "", "low", networks.encoder[1], square, both,
-            "sRGB display values -1..1", "LPIPS's formula on our encoder, which no loss has used", 1.0,
-        ))  # fmt: skip
+        made.append(
+            Figure(
+                "perceptual",
+                "perceptual",
+                "",
+                "low",
+                networks.encoder[1],
+                square,
+                both,
+                "sRGB display values -1..1",
+                "LPIPS's formula on our encoder, which no loss has used",
+                1.0,
+            )
+        )
     made += identity_figures(networks)
     if networks.blendshapes is not None:
-        made.append(Figure(
-            "expression", "expression distance", "", "low", networks.blendshapes.name, span="scores 0..1",
-            note="mean absolute difference of 51 scores to the real picture's", lost=1.0,
-        ))  # fmt: skip
+        made.append(
+            Figure(
+                "expression",
+                "expression distance",
+                "",
+                "low",
+                networks.blendshapes.name,
+                span="scores 0..1",
+                note="mean absolute difference of 51 scores to the real picture's",
+                lost=1.0,
+            )
+        )
     points = "all 478 landmarks, iris centres for the distance"
     at = f"in pixels of a picture whose longer side is {AT}; all 478 landmarks"
     every = "landmarks"
@@ -91,23 +125,39 @@ def face_figures(networks: Networks) -> list[Figure]:
         Figure("akd", "AKD", "% of interocular distance", "low", MESH, mask=every, note=points, lost=1000.0),
         Figure("akd_px", "AKD", f"px at {AT}", "low", MESH, mask=every, note=at, lost=256.0),
         Figure(
-            "sharpness", "sharpness", "of the real one's", "neither", mask=REGIONS["face"],
+            "sharpness",
+            "sharpness",
+            "of the real one's",
+            "neither",
+            mask=REGIONS["face"],
             note="RMS of the Laplacian of luma over the real picture's: 1 is as sharp",
         ),
         Figure(
-            "iou", "silhouette IoU", mask="covered at least half, against the real matte",
-            span="alpha 0..1", lost=0.0,
+            "iou",
+            "silhouette IoU",
+            mask="covered at least half, against the real matte",
+            span="alpha 0..1",
+            lost=0.0,
         ),
         Figure(
-            "holes", "holes", "share", "low", mask="the face oval; alpha under .9", span="alpha 0..1",
+            "holes",
+            "holes",
+            "share",
+            "low",
+            mask="the face oval; alpha under .9",
+            span="alpha 0..1",
             lost=1.0,
         ),
         Figure(
-            "lost", "faces lost", "share", "low", MESH,
+            "lost",
+            "faces lost",
+            "share",
+            "low",
+            MESH,
             note="a missing picture or face counts as the worst value of every figure that needs it",
             lost=1.0,
         ),
-    ]  # fmt: skip
+    ]
     return made
 
 
@@ -115,18 +165,34 @@ def identity_figures(networks: Networks, whom: str = "the real picture of the sa
     """Identity by every network at hand, compared with ``whom``."""
     made = [
         Figure(
-            i.key, "identity similarity" if i.high else "identity distance", "cosine" if i.high else "",
-            "high" if i.high else "low", i.name, i.crop, "none", "sRGB 8 bit",
-            f"to {whom}" + ("" if i.high else "; other people: median .80"), i.lost,
+            i.key,
+            "identity similarity" if i.high else "identity distance",
+            "cosine" if i.high else "",
+            "high" if i.high else "low",
+            i.name,
+            i.crop,
+            "none",
+            "sRGB 8 bit",
+            f"to {whom}" + ("" if i.high else "; other people: median .80"),
+            i.lost,
         )
         for i in networks.identities
-    ]  # fmt: skip
+    ]
     if networks.encoder:
-        made.append(Figure(
-            "embedding", "identity similarity (ours)", "cosine", "high", networks.encoder[1],
-            f"square of {EMBEDDED} times the face's larger side, {SIDE} px", "person over mid grey",
-            "sRGB display values -1..1", f"to {whom}", 0.0,
-        ))  # fmt: skip
+        made.append(
+            Figure(
+                "embedding",
+                "identity similarity (ours)",
+                "cosine",
+                "high",
+                networks.encoder[1],
+                f"square of {EMBEDDED} times the face's larger side, {SIDE} px",
+                "person over mid grey",
+                "sRGB display values -1..1",
+                f"to {whom}",
+                0.0,
+            )
+        )
     return made
 
 
@@ -136,12 +202,16 @@ def cross_figures(networks: Networks) -> list[Figure]:
     return [
         *identity_figures(networks, "the source picture"),
         Figure(
-            "sharpness", "sharpness", "of the source's", "neither", crop=squares,
+            "sharpness",
+            "sharpness",
+            "of the source's",
+            "neither",
+            crop=squares,
             mask="the face oval of the source, in squares of one size",
             note="RMS of the Laplacian of luma over that of the source picture; another pose and light",
         ),
         Figure("lost", "faces lost", "share", "low", MESH, note="a lost face is like nobody", lost=1.0),
-    ]  # fmt: skip
+    ]
 
 
 def motion_figures(whom: str = "the real clip") -> list[Figure]:
@@ -149,24 +219,47 @@ def motion_figures(whom: str = "the real clip") -> list[Figure]:
     region = "the person (both sides over mid grey)"
     return [
         Figure(
-            "aed", "AED", "ARKit weight", "low", TRACKER, mask="none", span="weights 0..1",
+            "aed",
+            "AED",
+            "ARKit weight",
+            "low",
+            TRACKER,
+            mask="none",
+            span="weights 0..1",
             note=f"mean absolute difference over 52 weights to {whom}; not comparable across trackers",
             lost=1.0,
         ),
         Figure(
-            "apd", "APD", "degrees", "low", TRACKER, mask="none", span="rotation only",
-            note=f"angle between head rotations to {whom}; not comparable across trackers", lost=180.0,
+            "apd",
+            "APD",
+            "degrees",
+            "low",
+            TRACKER,
+            mask="none",
+            span="rotation only",
+            note=f"angle between head rotations to {whom}; not comparable across trackers",
+            lost=180.0,
         ),
         Figure(
-            "flicker", "flicker", "levels of 255", "neither", mask=region, span="sRGB 8 bit",
+            "flicker",
+            "flicker",
+            "levels of 255",
+            "neither",
+            mask=region,
+            span="sRGB 8 bit",
             note="mean distance of a frame to the mean of its neighbours; movement counts: see the real clip",
         ),
         Figure(
-            "warping", "warping error", "levels of 255", "neither", FLOW, span="sRGB 8 bit",
+            "warping",
+            "warping error",
+            "levels of 255",
+            "neither",
+            FLOW,
+            span="sRGB 8 bit",
             mask=region + ", where the flow agrees",
             note="RMS difference to the next frame along the clip's own flow; see the real clip",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def set_figures(networks: Networks, whom: str) -> list[Figure]:

@@ -78,9 +78,13 @@ class Comparer:
         self.landmarks.mesh.close()
 
     def truth(
-        self, rgb: Picture, name: str, matte: Float[np.ndarray, "h w"] | None = None,
-        regions: Mapping[str, Bool[np.ndarray, "h w"]] | None = None, need_face: bool = True,
-    ) -> Truth:  # fmt: skip
+        self,
+        rgb: Picture,
+        name: str,
+        matte: Float[np.ndarray, "h w"] | None = None,
+        regions: Mapping[str, Bool[np.ndarray, "h w"]] | None = None,
+        need_face: bool = True,
+    ) -> Truth:
         """A real picture understood.
 
         Args:

@@ -75,9 +75,12 @@ def process_cost(arguments: list[str], environment: dict[str, str] | None = None
     start = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments], env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-        )  # fmt: skip
+            [sys.executable, "-c", program, *arguments],
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
         peak = 0.0
         while process.poll() is None:
             peak = max(peak, sum(megabytes(p) for p in tree(process.pid)))

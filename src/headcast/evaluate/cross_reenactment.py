@@ -35,9 +35,10 @@ def measure(setting: Setting) -> Report:
     store = Store(setting.out, {"protocol": "cross-reenactment", **setting.facts()})
     with Comparer(setting.networks, {}) as comparer:
         figures = [
-            *cross_figures(setting.networks), *motion_figures("the driver"),
+            *cross_figures(setting.networks),
+            *motion_figures("the driver"),
             *set_figures(setting.networks, "the source's real frames"),
-        ]  # fmt: skip
+        ]
         report = Report("cross-reenactment", {f.key: f for f in figures})
         features: dict[str, dict[str, list[np.ndarray]]] = {}
         pairs = pairs_among(list(clips), setting)
@@ -95,9 +96,15 @@ def pairs_among(names: list[str], setting: Setting) -> list[tuple[str, str]]:
 
 
 def _pair(
-    item: str, source: ClipTruth, driver: ClipTruth, who: list[Contestant], store: Store, setting: Setting,
-    facts: Mapping[str, object], say: Progress,
-) -> None:  # fmt: skip
+    item: str,
+    source: ClipTruth,
+    driver: ClipTruth,
+    who: list[Contestant],
+    store: Store,
+    setting: Setting,
+    facts: Mapping[str, object],
+    say: Progress,
+) -> None:
     """Measures what is missing of one pair."""
     first = source.truths[source.sources[0]]
 
@@ -139,11 +146,15 @@ def pair_rows(
     points = [comparer.landmarks.points(flat[t]) for t in driver.measured]
     for t, found, row in zip(driver.measured, points, moved, strict=True):
         person = frames[t][..., 3] > 127
-        rows.append({
-            **row, **comparer.identity(first.descriptors, flat[t], found), "lost": float(found is None),
-            **({} if found is None else {"sharpness": same_size_sharpness(first, flat[t], found)}),
-            **steadiness(flat, t, person),
-        })  # fmt: skip
+        rows.append(
+            {
+                **row,
+                **comparer.identity(first.descriptors, flat[t], found),
+                "lost": float(found is None),
+                **({} if found is None else {"sharpness": same_size_sharpness(first, flat[t], found)}),
+                **steadiness(flat, t, person),
+            }
+        )
     features = features_of([flat[t] for t in driver.measured], points, setting.networks)
     if setting.networks.i3d is not None:
         features |= windows_of(flat, driver.truths[driver.measured[0]].points, setting.networks)

@@ -70,9 +70,13 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Progress) -> UInt8[np.n
     """An avatar driven by a clip and seen by the clip's camera; transparent around it."""
     height, width = truth.frames.shape[1:3]
     drive = drive_from(
-        avatar, truth.path, camera="driver", frames=len(truth.frames), size=(width, height),
+        avatar,
+        truth.path,
+        camera="driver",
+        frames=len(truth.frames),
+        size=(width, height),
         progress=lambda share, what: say(0.4 * share, what),
-    )  # fmt: skip
+    )
     made = []
     for t, camera in enumerate(drive.cameras):
         made.append(to_rgba(drive.render(avatar, t, camera)))

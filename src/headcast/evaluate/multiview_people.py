@@ -106,11 +106,14 @@ def front_photo(
     points = detector.real_points(rgb, name)
     matte, scale = selfie_matte(rgb), pixels_per_cm(points)
     return FrontPhoto(
-        rgb=rgb, points=points, matte=matte, scale=scale,
+        rgb=rgb,
+        points=points,
+        matte=matte,
+        scale=scale,
         embedding=networks.sface.embedding(rgb) if networks.sface else None,
         palettes=photo_palettes(rgb, matte, scale, int(points[CHIN, 1])),
         typology=typology_angle(rgb, face_mask(points, *rgb.shape[:2])),
-    )  # fmt: skip
+    )
 
 
 def photo_of(folder: Path, view: str) -> UInt8[np.ndarray, "h w 3"]:

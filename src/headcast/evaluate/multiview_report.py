@@ -28,9 +28,14 @@ RIM = (
     "to the person's own hair and skin"
 )
 TYPOLOGY = Figure(
-    "typology", "skin tone", "degrees ITA", "neither", mask="face oval of the source photo",
-    span="CIELAB medians", note="light and exposure count: compare within one set only",
-)  # fmt: skip
+    "typology",
+    "skin tone",
+    "degrees ITA",
+    "neither",
+    mask="face oval of the source photo",
+    span="CIELAB medians",
+    note="light and exposure count: compare within one set only",
+)
 
 
 def figures_of(setting: Setting) -> list[Figure]:
@@ -39,43 +44,75 @@ def figures_of(setting: Setting) -> list[Figure]:
     hull = "convex hull of the face's outline in the real photo; " + BOTH
     made = [
         Figure(
-            "lpips", "LPIPS", "", "low", names.get("lpips", ""), BOX, BOTH, "sRGB display values -1..1",
+            "lpips",
+            "LPIPS",
+            "",
+            "low",
+            names.get("lpips", ""),
+            BOX,
+            BOTH,
+            "sRGB display values -1..1",
             "version 0.1",
         ),
         Figure("psnr", "PSNR face", "dB", mask=hull, note="one mean squared error over all channels"),
         Figure(
-            "sface", "SFace", "cosine", "high", names.get("sface", ""), mask="rendering over mid grey",
+            "sface",
+            "SFace",
+            "cosine",
+            "high",
+            names.get("sface", ""),
+            mask="rendering over mid grey",
             note="to the real photo of this side; an undetected rendering counts as 0",
         ),
         Figure(
-            "identity", "identity distance", "", "low", names.get("identity", ""),
-            note="to the real photo; other people: median .80, of frontal faces", lost=1.2,
+            "identity",
+            "identity distance",
+            "",
+            "low",
+            names.get("identity", ""),
+            note="to the real photo; other people: median .80, of frontal faces",
+            lost=1.2,
         ),
         Figure(
-            "sface_front", "SFace of the real front photo", "cosine", "neither", names.get("sface", ""),
+            "sface_front",
+            "SFace of the real front photo",
+            "cosine",
+            "neither",
+            names.get("sface", ""),
             note="to the real photo of this side: what the network sees of another angle",
         ),
         Figure(
-            "iou", "silhouette IoU", crop="head's box above the chin", mask="alpha over half",
-            span="alpha 0..1", note="against the selfie matte: uncertain in dark hair, reported only",
+            "iou",
+            "silhouette IoU",
+            crop="head's box above the chin",
+            mask="alpha over half",
+            span="alpha 0..1",
+            note="against the selfie matte: uncertain in dark hair, reported only",
         ),
         Figure(
-            "rim", "rim colour, front", "share", "low", mask=RIM,
+            "rim",
+            "rim colour, front",
+            "share",
+            "low",
+            mask=RIM,
             note="rendered by the front photo's camera",
         ),
         Figure("rim_side", "rim colour, ±45°", "share", "low", mask=RIM, note="the view that is compared"),
         Figure("fit", "landmark fit", "% of face height", "low", note="18 inner points after a similarity"),
         TYPOLOGY,
         Figure("lost", "views lost", "share", "low", note="no avatar, or no face in any of 15 views"),
-    ]  # fmt: skip
+    ]
     absent = {key for key in ("lpips", "sface", "identity") if key not in names}
     return [f for f in made if f.key.split("_")[0] not in absent]
 
 
 def report_of(
-    found: Mapping[str, Mapping[str, Measured]], columns: Sequence[str], store: Store, setting: Setting,
+    found: Mapping[str, Mapping[str, Measured]],
+    columns: Sequence[str],
+    store: Store,
+    setting: Setting,
     skipped: Mapping[str, str],
-) -> Report:  # fmt: skip
+) -> Report:
     """Rows by contestant and person, groups of people, and the sheets, which are written here."""
     report = Report("multiview", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
     report.main = ("lpips", "psnr", "sface", "sface_front", "identity", "iou", "rim", "rim_side")

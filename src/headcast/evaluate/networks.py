@@ -102,10 +102,16 @@ class Networks:
 
 
 def load_networks(
-    device: torch.device, lpips: Path | None = None, lpips_heads: Path | None = None,
-    arcface: Path | None = None, inception: Path | None = None, i3d: Path | None = None,
-    sface: Path | None = None, yunet: Path | None = None, blendshapes: Path | None = None,
-) -> Networks:  # fmt: skip
+    device: torch.device,
+    lpips: Path | None = None,
+    lpips_heads: Path | None = None,
+    arcface: Path | None = None,
+    inception: Path | None = None,
+    i3d: Path | None = None,
+    sface: Path | None = None,
+    yunet: Path | None = None,
+    blendshapes: Path | None = None,
+) -> Networks:
     """Opens what is bundled and the files that are given.
 
     Raises:
@@ -146,9 +152,16 @@ def load_networks(
     scores = blendshape_network(blendshapes, missing)
     encoder = evaluator_encoder(device, missing)
     return Networks(
-        identities=tuple(identities), encoder=encoder, lpips=distance, inception=features, i3d=windows,
-        sface=embedder, blendshapes=scores, device=device, missing=tuple(missing),
-    )  # fmt: skip
+        identities=tuple(identities),
+        encoder=encoder,
+        lpips=distance,
+        inception=features,
+        i3d=windows,
+        sface=embedder,
+        blendshapes=scores,
+        device=device,
+        missing=tuple(missing),
+    )
 
 
 def dlib_identity(missing: list[str]) -> Identity | None:

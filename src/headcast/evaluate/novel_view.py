@@ -30,9 +30,15 @@ __all__ = ["aligned_camera", "frontal", "measure"]
 
 TRUE = "truth"
 ANGLE = Figure(
-    "angle", "angle off the source view", "degrees", "neither", span="cameras, about the head", crop="none",
-    mask="none", note="between the two cameras' directions from the head",
-)  # fmt: skip
+    "angle",
+    "angle off the source view",
+    "degrees",
+    "neither",
+    span="cameras, about the head",
+    crop="none",
+    mask="none",
+    note="between the two cameras' directions from the head",
+)
 BANDS = ((15, "within 15° of the source"), (45, "15° to 45°"), (181, "beyond 45°"))
 
 
@@ -52,9 +58,10 @@ def measure(setting: Setting) -> Report:
     who = contestants(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "novel-view", **setting.facts()})
     masks = {
-        "face": "", "foreground": "the person in the true picture (alpha over .5); both sides over mid grey",
+        "face": "",
+        "foreground": "the person in the true picture (alpha over .5); both sides over mid grey",
         "hair": "hair in the true labels; both sides over mid grey",
-    }  # fmt: skip
+    }
     names = setting.chosen(list(folders))
     with Comparer(setting.networks, masks) as comparer:
         report = Report("novel-view", {f.key: f for f in [ANGLE, *comparer.figures]})
@@ -78,7 +85,7 @@ def measure(setting: Setting) -> Report:
     report.notes += [
         "one picture in, the most frontal; cameras are brought into each avatar's world by the similarity "
         "between its landmarks and the true ones: its scale and pose don't count, its shape does",
-    ]  # fmt: skip
+    ]
     return report
 
 

@@ -39,26 +39,38 @@ PIXELS, UNTRAINED = "pixels (32²)", "encoder before training"
 
 FIGURES = (
     Figure(
-        "auc", "identity AUC", crop=SQUARE,
+        "auc",
+        "identity AUC",
+        crop=SQUARE,
         note="synthetic people, split test: pictures of one against pictures of two",
     ),
     Figure(
-        "auc_real", "identity AUC, real people", crop=SQUARE,
+        "auc_real",
+        "identity AUC, real people",
+        crop=SQUARE,
         note="two photographs of a person, nobody of the training set, against photographs of two",
     ),
     Figure(
-        "dlib_rank", "rank correlation with dlib", crop=SQUARE,
+        "dlib_rank",
+        "rank correlation with dlib",
+        crop=SQUARE,
         note="Spearman, distances of all pairs of evaluation portraits",
     ),
     Figure(
-        "dlib_near", "nearest by dlib among our nearest 5", "share", crop=SQUARE,
+        "dlib_near",
+        "nearest by dlib among our nearest 5",
+        "share",
+        crop=SQUARE,
         note="evaluation portraits; by chance 5 / (n - 1)",
     ),
     Figure(
-        "order", "degradation order", "share", crop=SQUARE,
+        "order",
+        "degradation order",
+        "share",
+        crop=SQUARE,
         note="neighbouring strengths of blur, noise, JPEG and size in the right order",
     ),
-)  # fmt: skip
+)
 
 
 def measure(setting: Setting) -> Report:

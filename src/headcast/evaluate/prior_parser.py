@@ -39,12 +39,16 @@ FIGURES = (
     ),
     Figure("alpha", "coverage error", "", "low", mask=HELD, note="mean absolute"),
     Figure(
-        "alpha_edge", "coverage error at edges", "", "low",
-        mask=HELD + ", within 6 px of partly covered pixels", note="mean absolute",
+        "alpha_edge",
+        "coverage error at edges",
+        "",
+        "low",
+        mask=HELD + ", within 6 px of partly covered pixels",
+        note="mean absolute",
     ),
     *(Figure(f"iou_{n}", f"{n} IoU (label)", mask=INSIDE, note="of the most probable label") for n in LABELS),
     Figure("iou_mean", "mean IoU (labels)", mask=INSIDE, note="over the labels in the picture"),
-)  # fmt: skip
+)
 
 
 def measure(setting: Setting) -> Report:
@@ -97,9 +101,10 @@ def held_out(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
         for i in range(min(FRAMES, count - who * FRAMES)):
             yield {
                 "rgb": (b.rgb[i] * 255 + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy(),
-                "alpha": b.alpha[i].cpu().numpy(), "label": b.label[i].cpu().numpy(),
+                "alpha": b.alpha[i].cpu().numpy(),
+                "label": b.label[i].cpu().numpy(),
                 "points": b.landmarks478[i].cpu().numpy(),
-            }  # fmt: skip
+            }
 
 
 def mask_row(masks: Masks, picture: dict[str, Any]) -> Row:
@@ -158,6 +163,9 @@ def shown(
     truth = coloured(torch.from_numpy(picture["label"])).numpy()
     labels = coloured(torch.from_numpy(found)).numpy()
     return [
-        (name, picture["rgb"]), ("true labels", truth), ("parser", labels), (PLAIN, in_colours(plain)),
+        (name, picture["rgb"]),
+        ("true labels", truth),
+        ("parser", labels),
+        (PLAIN, in_colours(plain)),
         (WITH, in_colours(better)),
-    ]  # fmt: skip
+    ]

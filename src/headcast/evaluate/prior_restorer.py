@@ -91,14 +91,18 @@ def measure(setting: Setting) -> Report:
         "poor": f"{SIDE}², Gaussian blur {BLUR} px, area /{TIMES}, noise {NOISE}/255, JPEG {QUALITY}; "
         "seed: number of the picture in its list",
         "non-local means": f"OpenCV, coloured, h {STRENGTH}, windows 7 and 21, after bicubic",
-    }  # fmt: skip
+    }
     return report
 
 
 def one(
-    path: Path, number: int, who: dict[str, Callable[[Picture], Picture]], facts: dict[str, str],
-    comparer: Comparer, store: Store,
-) -> dict[str, Measured]:  # fmt: skip
+    path: Path,
+    number: int,
+    who: dict[str, Callable[[Picture], Picture]],
+    facts: dict[str, str],
+    comparer: Comparer,
+    store: Store,
+) -> dict[str, Measured]:
     """All contestants on one picture; from disk where they were measured before with the same ``facts``."""
     import cv2
 

@@ -75,8 +75,12 @@ def evaluate(protocol: str, setting: Setting) -> tuple[Report, tuple[Path, Path,
         why = next(iter(report.skipped.items()), ("nothing was found", "check the folder"))
         raise HeadcastError(f"{setting.data}: nothing could be measured ({why[0]}: {why[1]})")
     report.settings = {
-        **report.settings, **setting.facts(), "subjects": list(setting.subjects), "protocol": protocol,
-        **own, "missing": list(setting.networks.missing),
-    }  # fmt: skip
+        **report.settings,
+        **setting.facts(),
+        "subjects": list(setting.subjects),
+        "protocol": protocol,
+        **own,
+        "missing": list(setting.networks.missing),
+    }
     setting.say(1.0, "writing")
     return report, write_report(report, setting.out)

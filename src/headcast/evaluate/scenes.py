@@ -138,9 +138,16 @@ def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
     height, width = image.rgb.shape[:2]
     facts = {**top, **f}
     scale = width / float(facts["w"])
-    K = torch.tensor([
-        [facts["fl_x"], 0.0, facts["cx"]], [0.0, facts["fl_y"], facts["cy"]], [0.0, 0.0, 1.0 / scale],
-    ]) * scale  # fmt: skip
+    K = (
+        torch.tensor(
+            [
+                [facts["fl_x"], 0.0, facts["cx"]],
+                [0.0, facts["fl_y"], facts["cy"]],
+                [0.0, 0.0, 1.0 / scale],
+            ]
+        )
+        * scale
+    )
     world_from_gl = torch.tensor(f["transform_matrix"], dtype=torch.float64)
     world_from_cam = world_from_gl @ torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
     camera = Camera(K, torch.linalg.inv(world_from_cam).float(), width, height)

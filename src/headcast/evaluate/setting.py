@@ -54,9 +54,12 @@ class Setting:
     def facts(self) -> dict[str, Any]:
         """What a stored row depends on, beside the contestant and the item."""
         return {
-            "seed": self.seed, "frames": self.frames, "measured": self.measured, "sources": self.sources,
+            "seed": self.seed,
+            "frames": self.frames,
+            "measured": self.measured,
+            "sources": self.sources,
             "networks": self.networks.names(),
-        }  # fmt: skip
+        }
 
     def chosen(self, items: list[str]) -> list[str]:
         """The items asked for, in order."""

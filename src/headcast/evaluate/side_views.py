@@ -95,11 +95,14 @@ def side_photo(rgb: Image, points: Points, matte: Float[np.ndarray, "h w"], netw
     edges = (x - SIDEWAYS * tall, y - UPWARDS * tall, x + SIDEWAYS * tall, y + DOWNWARDS * tall)
     x0, y0, x1, y1 = (int(max(0.0, v)) for v in edges)
     return SidePhoto(
-        rgb=rgb, points=points, matte=matte, matted=matted(rgb, matte),
+        rgb=rgb,
+        points=points,
+        matte=matte,
+        matted=matted(rgb, matte),
         box=(x0, y0, min(x1, rgb.shape[1]), min(y1, rgb.shape[0])),
         hull=face_hull(points, rgb),
         embedding=networks.sface.embedding(rgb) if networks.sface else None,
-    )  # fmt: skip
+    )
 
 
 def best_view(photo: SidePhoto, views: Mapping[tuple[int, int], Points]) -> FittedView | None:
@@ -117,9 +120,12 @@ def best_view(photo: SidePhoto, views: Mapping[tuple[int, int], Points]) -> Fitt
 
 
 def score_view(
-    photo: SidePhoto, rgba: UInt8[np.ndarray, "h2 w2 4"], fitted: FittedView,
-    front: Float[np.ndarray, "128"] | None, networks: Networks,
-) -> ScoredView:  # fmt: skip
+    photo: SidePhoto,
+    rgba: UInt8[np.ndarray, "h2 w2 4"],
+    fitted: FittedView,
+    front: Float[np.ndarray, "128"] | None,
+    networks: Networks,
+) -> ScoredView:
     """Compare one rendering with the photo over grey inside the head's box.
 
     Args:

@@ -98,9 +98,15 @@ def _person(
 
 
 def contestant_row(
-    who: Contestant, name: str, front: FrontPhoto, smiling: SmilingPhoto, store: Store,
-    detector: StaticLandmarks, setting: Setting, say: Progress,
-) -> Measured:  # fmt: skip
+    who: Contestant,
+    name: str,
+    front: FrontPhoto,
+    smiling: SmilingPhoto,
+    store: Store,
+    detector: StaticLandmarks,
+    setting: Setting,
+    say: Progress,
+) -> Measured:
     """One contestant's row; ``lost`` where no avatar can be made or driven."""
     store.forget_pictures(who.name, name)
     if who.make is None:
@@ -133,9 +139,13 @@ def driven(
         made.save(Path(temporary) / "made.avatar")
         avatar = api.load(Path(temporary) / "made.avatar")
     api.animate(
-        avatar, clip, out, camera="driver", background="grey",
+        avatar,
+        clip,
+        out,
+        camera="driver",
+        background="grey",
         progress=lambda share, what: say(0.7 + 0.3 * share, f"{words}: {what}"),
-    )  # fmt: skip
+    )
     image = decode(out)[MEASURED_FRAME]
     if image.shape != smiling.rgb.shape:
         image = resize_area(image, smiling.rgb.shape[1], smiling.rgb.shape[0])

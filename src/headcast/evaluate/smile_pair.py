@@ -57,12 +57,14 @@ def smiling_photo(rgb: Image, points: Points, networks: Networks) -> SmilingPhot
     reach = np.array([MOUTH_SIDEWAYS, MOUTH_UPWARDS]) * wide
     (left, top), (right, bottom) = (middle - reach).astype(int), (middle + reach).astype(int)
     return SmilingPhoto(
-        rgb=rgb, points=points, hull=face_hull(points, rgb),
+        rgb=rgb,
+        points=points,
+        hull=face_hull(points, rgb),
         face=(int(x0), int(y0), int(x1), int(y1)),
         mouth=(int(left), int(top), int(right), int(bottom)),
         embedding=networks.sface.embedding(rgb) if networks.sface else None,
         scores=networks.blendshapes.scores(rgb) if networks.blendshapes else None,
-    )  # fmt: skip
+    )
 
 
 def align_neutral(

@@ -23,35 +23,69 @@ def figures_of(setting: Setting) -> list[Figure]:
     display = "sRGB display values -1..1"
     made = [
         Figure(
-            "lpips", "LPIPS", "", "low", names.get("lpips", ""), "box of the face's outline, 256 px",
-            background, display, "version 0.1",
+            "lpips",
+            "LPIPS",
+            "",
+            "low",
+            names.get("lpips", ""),
+            "box of the face's outline, 256 px",
+            background,
+            display,
+            "version 0.1",
         ),
         Figure(
-            "mouth", "LPIPS mouth", "", "low", names.get("lpips", ""), "box around the mouth, 256 px",
-            background, display, "version 0.1",
+            "mouth",
+            "LPIPS mouth",
+            "",
+            "low",
+            names.get("lpips", ""),
+            "box around the mouth, 256 px",
+            background,
+            display,
+            "version 0.1",
         ),
         Figure(
-            "lpips_hull", "LPIPS inside the face", "", "low", names.get("lpips", ""),
-            "box of the face's outline, 256 px", "both sides mid grey outside the face's hull", display,
+            "lpips_hull",
+            "LPIPS inside the face",
+            "",
+            "low",
+            names.get("lpips", ""),
+            "box of the face's outline, 256 px",
+            "both sides mid grey outside the face's hull",
+            display,
             "version 0.1; without the background that the neutral photo shares with the smiling one",
         ),
         Figure("psnr", "PSNR face", "dB", mask="convex hull of the face's outline in the smiling photo"),
         Figure(
-            "sface", "SFace", "cosine", "high", names.get("sface", ""),
+            "sface",
+            "SFace",
+            "cosine",
+            "high",
+            names.get("sface", ""),
             note="to the smiling photo; an undetected face counts as 0",
         ),
         Figure(
-            "identity", "identity distance", "", "low", names.get("identity", ""),
-            note="to the real photo; other people: median .80, of frontal faces", lost=1.2,
+            "identity",
+            "identity distance",
+            "",
+            "low",
+            names.get("identity", ""),
+            note="to the real photo; other people: median .80, of frontal faces",
+            lost=1.2,
         ),
         Figure(
-            "expression", "expression distance", "", "low", names.get("expression", ""), span="scores 0..1",
+            "expression",
+            "expression distance",
+            "",
+            "low",
+            names.get("expression", ""),
+            span="scores 0..1",
             note="mean absolute difference of 51 scores to the smiling photo's; undetected counts as 1",
         ),
         Figure("rim", "rim colour", "share", "low", mask=RIM, note="rendered by the neutral photo's camera"),
         TYPOLOGY,
         Figure("lost", "people lost", "share", "low", note="no avatar could be made or driven"),
-    ]  # fmt: skip
+    ]
     needed = {
         "lpips": "lpips",
         "mouth": "lpips",
@@ -64,9 +98,12 @@ def figures_of(setting: Setting) -> list[Figure]:
 
 
 def report_of(
-    found: Mapping[str, Mapping[str, Measured]], columns: Sequence[str], store: Store, setting: Setting,
+    found: Mapping[str, Mapping[str, Measured]],
+    columns: Sequence[str],
+    store: Store,
+    setting: Setting,
     skipped: Mapping[str, str],
-) -> Report:  # fmt: skip
+) -> Report:
     """Rows by contestant and person, groups of people, and the sheet."""
     report = Report("smile", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
     report.main = ("lpips", "lpips_hull", "mouth", "psnr", "sface", "identity", "expression", "rim")

@@ -43,28 +43,53 @@ MAE = "mean absolute error"
 FIGURES = (
     Figure("albedo_psnr", "albedo PSNR", "dB", crop=UV, mask=TEXELS, note="as it comes: exposure counts"),
     Figure(
-        "albedo_psnr_gained", "albedo PSNR, gained", "dB", crop=UV, mask=TEXELS,
+        "albedo_psnr_gained",
+        "albedo PSNR, gained",
+        "dB",
+        crop=UV,
+        mask=TEXELS,
         note="after one gain a channel in linear light (least squares), which the light leaves open",
     ),
     Figure(
-        "albedo_ssim", "albedo SSIM, gained", crop=UV, mask=TEXELS,
+        "albedo_ssim",
+        "albedo SSIM, gained",
+        crop=UV,
+        mask=TEXELS,
         note="11x11 Gaussian, sigma 1.5, borders reflected, after the same gain",
     ),
     Figure(
-        "ita_error", "skin tone error", "degrees ITA", "low", crop=UV, mask=TEXELS, span="CIELAB medians",
+        "ita_error",
+        "skin tone error",
+        "degrees ITA",
+        "low",
+        crop=UV,
+        mask=TEXELS,
+        span="CIELAB medians",
         note="absolute difference of the individual typology angle",
     ),
     Figure(
-        "ita_bias", "skin tone bias", "degrees ITA", "neither", crop=UV, mask=TEXELS, span="CIELAB medians",
+        "ita_bias",
+        "skin tone bias",
+        "degrees ITA",
+        "neither",
+        crop=UV,
+        mask=TEXELS,
+        span="CIELAB medians",
         note="above 0: made lighter than true",
     ),
     Figure(
-        "normal_angle", "micro normals", "degrees", "low", crop=UV, mask=TEXELS, span="unit vectors",
+        "normal_angle",
+        "micro normals",
+        "degrees",
+        "low",
+        crop=UV,
+        mask=TEXELS,
+        span="unit vectors",
         note="mean angle between tangent-space normals",
     ),
     Figure("specular_mae", "specular", "", "low", crop=UV, mask=TEXELS, span="0..1", note=MAE),
     Figure("roughness_mae", "roughness", "", "low", crop=UV, mask=TEXELS, span="0..1", note=MAE),
-)  # fmt: skip
+)
 
 
 def measure(setting: Setting) -> Report:
@@ -174,16 +199,19 @@ def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h
     a, b, c = to_srgb8(real), to_srgb8(fake), to_srgb8(level)
     tone = typology_angle(b, face) - typology_angle(a, face)
     row: Row = {
-        "albedo_psnr": psnr(a, b, face), "albedo_psnr_gained": psnr(a, c, face),
+        "albedo_psnr": psnr(a, b, face),
+        "albedo_psnr_gained": psnr(a, c, face),
         "albedo_ssim": ssim(a, c, face),
-        "ita_error": abs(tone), "ita_bias": tone,
-    }  # fmt: skip
+        "ita_error": abs(tone),
+        "ita_bias": tone,
+    }
     if maps.micronormal is not None and truth.micronormal is not None:
         angles = normal_angles(resized(maps.micronormal, side), resized(truth.micronormal, side))
         row["normal_angle"] = float(angles[face].mean())
     for key, x, y in (
-        ("specular_mae", maps.specular, truth.specular), ("roughness_mae", maps.roughness, truth.roughness)
-    ):  # fmt: skip
+        ("specular_mae", maps.specular, truth.specular),
+        ("roughness_mae", maps.roughness, truth.roughness),
+    ):
         if x is not None and y is not None:
             row[key] = float(np.abs(resized(x, side) - resized(y, side))[face].mean())
     return row, c

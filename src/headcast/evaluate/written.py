@@ -60,11 +60,16 @@ def as_json(report: Report) -> dict[str, Any]:
         }
     used = used_keys(report)
     return {
-        "format": "headcast-evaluation", "version": 1, "protocol": report.protocol,
-        "settings": report.settings, "notes": report.notes,
+        "format": "headcast-evaluation",
+        "version": 1,
+        "protocol": report.protocol,
+        "settings": report.settings,
+        "notes": report.notes,
         "legend": {k: f.described() for k, f in report.figures.items() if k in used},
-        "results": results, "rows": report.rows, "skipped": report.skipped,
-    }  # fmt: skip
+        "results": results,
+        "rows": report.rows,
+        "skipped": report.skipped,
+    }
 
 
 def vars_of(c: Cell) -> dict[str, float | int]:

@@ -34,13 +34,77 @@ EYE_POINTS = {"eyeRight": range(468, 473), "eyeLeft": range(473, 478)}
 """MediaPipe's iris points by the subject's eye."""
 
 LIPS = {
-    "upper": ((40, 39, 37, 0, 267, 269, 270, 80, 81, 82, 13, 312, 311, 310,
-               74, 73, 72, 11, 302, 303, 304, 42, 41, 38, 12, 268, 271, 272), 0.0, 0.3),
+    "upper": (
+        (
+            40,
+            39,
+            37,
+            0,
+            267,
+            269,
+            270,
+            80,
+            81,
+            82,
+            13,
+            312,
+            311,
+            310,
+            74,
+            73,
+            72,
+            11,
+            302,
+            303,
+            304,
+            42,
+            41,
+            38,
+            12,
+            268,
+            271,
+            272,
+        ),
+        0.0,
+        0.3,
+    ),
     "upper corner": ((185, 409, 191, 415, 184, 408, 183, 407), 0.0, 0.5),
-    "lower": ((91, 181, 84, 17, 314, 405, 321, 88, 178, 87, 14, 317, 402, 318,
-               90, 180, 85, 16, 315, 404, 320, 89, 179, 86, 15, 316, 403, 319), 0.3, 1.0),
+    "lower": (
+        (
+            91,
+            181,
+            84,
+            17,
+            314,
+            405,
+            321,
+            88,
+            178,
+            87,
+            14,
+            317,
+            402,
+            318,
+            90,
+            180,
+            85,
+            16,
+            315,
+            404,
+            320,
+            89,
+            179,
+            86,
+            15,
+            316,
+            403,
+            319,
+        ),
+        0.3,
+        1.0,
+    ),
     "lower corner": ((146, 375, 95, 324, 77, 307, 96, 325), 0.12, 1.0),
-}  # fmt: skip
+}
 """MediaPipe's points of the lips, which touch at rest, with the share of the largest jawOpen movement that
 the
 surface there may have: a guard that keeps each on its own lip."""
@@ -55,9 +119,12 @@ Triangles = tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n 3"]]
 
 
 def closest_on_mesh(
-    points: Float[np.ndarray, "n 3"], vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"],
-    allowed: Bool[np.ndarray, " f"] | None = None, candidates: int = 96,
-) -> Triangles:  # fmt: skip
+    points: Float[np.ndarray, "n 3"],
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    allowed: Bool[np.ndarray, " f"] | None = None,
+    candidates: int = 96,
+) -> Triangles:
     """The nearest surface point of each point: triangle index and barycentric weights.
 
     Searched exactly among the ``candidates`` triangles with the nearest centres, of those ``allowed``.
@@ -93,9 +160,11 @@ def near_triangles(
 
 
 def closest_among(
-    points: Float[np.ndarray, "n 3"], vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"],
+    points: Float[np.ndarray, "n 3"],
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
     near: Int[np.ndarray, "n k"],
-) -> Triangles:  # fmt: skip
+) -> Triangles:
     """The nearest surface point of each point among its own candidate triangles."""
     p, rows = points.astype(np.float64), np.arange(len(points))
     corners = vertices[faces[near]].astype(np.float64)

@@ -79,10 +79,15 @@ class Flame(nn.Module):
         return v if expression is None else v + _blend(expression, self.expression_basis)
 
     def forward(
-        self, shape: Float[Tensor, "*b s"], expression: Float[Tensor, "*b e"],
-        rotation: Float[Tensor, "*b 3"], neck: Float[Tensor, "*b 3"], jaw: Float[Tensor, "*b 3"],
-        eyes: Float[Tensor, "*b 6"], translation: Float[Tensor, "*b 3"],
-    ) -> Float[Tensor, "*b v 3"]:  # fmt: skip
+        self,
+        shape: Float[Tensor, "*b s"],
+        expression: Float[Tensor, "*b e"],
+        rotation: Float[Tensor, "*b 3"],
+        neck: Float[Tensor, "*b 3"],
+        jaw: Float[Tensor, "*b 3"],
+        eyes: Float[Tensor, "*b 6"],
+        translation: Float[Tensor, "*b 3"],
+    ) -> Float[Tensor, "*b v 3"]:
         """Vertices, metres. Equation 2: T_P = T + B_S(β) + B_P(θ) + B_E(ψ); equation 1 skins it.
 
         Args:
@@ -124,11 +129,19 @@ class Flame(nn.Module):
         moved = (self.regressor.double() @ self.shape_basis.double()).numpy()
         jaw = torch.tensor([OPEN, 0.0, 0.0], dtype=self.template.dtype)
         return RawHead(
-            name=self.name, licence=LICENCES[self.name], hash=self.hash, neutral=neutral, faces=faces,
-            group=_groups(faces, neutral), identity=self.shape_basis.double().numpy(),
-            opened=self.posed(jaw=jaw).double().numpy(), eyes=joints[3:5].numpy(), eye_identity=moved[:, 3:5],
-            jaw=joints[2].numpy(), jaw_identity=moved[:, 2],
-        )  # fmt: skip
+            name=self.name,
+            licence=LICENCES[self.name],
+            hash=self.hash,
+            neutral=neutral,
+            faces=faces,
+            group=_groups(faces, neutral),
+            identity=self.shape_basis.double().numpy(),
+            opened=self.posed(jaw=jaw).double().numpy(),
+            eyes=joints[3:5].numpy(),
+            eye_identity=moved[:, 3:5],
+            jaw=joints[2].numpy(),
+            jaw_identity=moved[:, 2],
+        )
 
 
 def _blend(weights: Float[Tensor, "*b k"], basis: Float[Tensor, "n v 3"]) -> Float[Tensor, "*b v 3"]:
@@ -179,10 +192,14 @@ def read_flame(path: str | Path) -> Flame:
         )
     arrays = {k: _array(found[k], k, path) for k in KEYS}
     shapes = {
-        "v_template": (VERTICES, 3), "f": (TRIANGLES, 3), "shapedirs": (VERTICES, 3, SHAPES + EXPRESSIONS),
-        "posedirs": (VERTICES, 3, 36), "J_regressor": (5, VERTICES), "weights": (VERTICES, 5),
+        "v_template": (VERTICES, 3),
+        "f": (TRIANGLES, 3),
+        "shapedirs": (VERTICES, 3, SHAPES + EXPRESSIONS),
+        "posedirs": (VERTICES, 3, 36),
+        "J_regressor": (5, VERTICES),
+        "weights": (VERTICES, 5),
         "kintree_table": (2, 5),
-    }  # fmt: skip
+    }
     for key, shape in shapes.items():
         if arrays[key].shape != shape:
             raise HeadcastError(f"{path}: '{key}' has the shape {arrays[key].shape}, FLAME's is {shape}")
@@ -193,10 +210,14 @@ def read_flame(path: str | Path) -> Flame:
         raise HeadcastError(f"{path}: triangles or joints make no sense; get the file again")
     basis = np.moveaxis(arrays["shapedirs"], -1, 0)
     tensors = {
-        "template": arrays["v_template"], "shape_basis": basis[:SHAPES], "expression_basis": basis[SHAPES:],
-        "pose_basis": np.moveaxis(arrays["posedirs"], -1, 0), "regressor": arrays["J_regressor"],
-        "weights": arrays["weights"], "faces": faces,
-    }  # fmt: skip
+        "template": arrays["v_template"],
+        "shape_basis": basis[:SHAPES],
+        "expression_basis": basis[SHAPES:],
+        "pose_basis": np.moveaxis(arrays["posedirs"], -1, 0),
+        "regressor": arrays["J_regressor"],
+        "weights": arrays["weights"],
+        "faces": faces,
+    }
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return Flame(tensors, (-1, *map(int, parents[1:])), flame_version(path), digest)
 

@@ -19,8 +19,9 @@ __all__ = ["read_ict"]
 
 VERTICES, POLYGONS = 26719, 26384
 PARTS = {
-    "skin": ((0, 11144), (13226, 14034)), "mouth": ((11144, 13226), (14034, 21496)),
-}  # fmt: skip
+    "skin": ((0, 11144), (13226, 14034)),
+    "mouth": ((11144, 13226), (14034, 21496)),
+}
 """Polygons by group: face, head and neck, eye sockets; mouth socket, gums, tongue, teeth. Eyeballs are
 replaced by ours, which turn; lashes and the transparent shells around the eyes are left out."""
 SCLERA = ((21451, 22221), (23021, 23791))
@@ -71,11 +72,18 @@ def _raw(
     eyes, eye_identity = zip(*(_eye(neutral, identity, *r) for r in SCLERA), strict=True)
     expression = {name: _shape(shapes, name)[used] for name in EXPRESSIONS if name != "tongueOut"}
     return RawHead(
-        name="ICT-FaceKit", licence="MIT (USC Institute for Creative Technologies)", hash=digest,
-        neutral=neutral[used], faces=faces.reshape(-1, 3), group=np.concatenate(groups),
-        identity=identity[:, used], opened=neutral[used] + OPEN * expression["jawOpen"],
-        eyes=np.stack(eyes), eye_identity=np.stack(eye_identity, 1), expression=expression,
-    )  # fmt: skip
+        name="ICT-FaceKit",
+        licence="MIT (USC Institute for Creative Technologies)",
+        hash=digest,
+        neutral=neutral[used],
+        faces=faces.reshape(-1, 3),
+        group=np.concatenate(groups),
+        identity=identity[:, used],
+        opened=neutral[used] + OPEN * expression["jawOpen"],
+        eyes=np.stack(eyes),
+        eye_identity=np.stack(eye_identity, 1),
+        expression=expression,
+    )
 
 
 def _eye(neutral: np.ndarray, identity: np.ndarray, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:

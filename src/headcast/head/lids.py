@@ -33,11 +33,19 @@ def _hinge(x: Tensor) -> Tensor:
 
 
 def rest_lids(
-    lids: Float[Tensor, "*b 2 l 3"], center: Float[Tensor, "*b 2 3"], axis: Float[Tensor, "*b 2 3"],
-    growth: Float[Tensor, "*b 2"], blink: Float[Tensor, "*b 2"], blink_shape: Float[Tensor, "2 c 3"],
-    rim: Tensor, partner: Float[Tensor, "*s c c"], share: Float[Tensor, "*s c"],
-    spread: Float[Tensor, "*s l c"], clearance: Float[Tensor, "*s l"], profile: Float[Tensor, "3"],
-) -> Float[Tensor, "*b 2 l 3"]:  # fmt: skip
+    lids: Float[Tensor, "*b 2 l 3"],
+    center: Float[Tensor, "*b 2 3"],
+    axis: Float[Tensor, "*b 2 3"],
+    growth: Float[Tensor, "*b 2"],
+    blink: Float[Tensor, "*b 2"],
+    blink_shape: Float[Tensor, "2 c 3"],
+    rim: Tensor,
+    partner: Float[Tensor, "*s c c"],
+    share: Float[Tensor, "*s c"],
+    spread: Float[Tensor, "*s l c"],
+    clearance: Float[Tensor, "*s l"],
+    profile: Float[Tensor, "3"],
+) -> Float[Tensor, "*b 2 l 3"]:
     """The lids' vertices (left and right eye) moved onto the eyeball.
 
     Args:

@@ -118,9 +118,13 @@ class HeadModel(nn.Module):
         return v @ R.transpose(-1, -2) + params.translation[..., None, :]
 
     def lay_lids(
-        self, vertices: Float[Tensor, "*b v 3"], joints: Float[Tensor, "*b j 3"],
-        identity: Float[Tensor, "*b i"], expression: Float[Tensor, "*b 52"], gaze: Float[Tensor, "*b 2 2"],
-    ) -> Float[Tensor, "*b v 3"]:  # fmt: skip
+        self,
+        vertices: Float[Tensor, "*b v 3"],
+        joints: Float[Tensor, "*b j 3"],
+        identity: Float[Tensor, "*b i"],
+        expression: Float[Tensor, "*b 52"],
+        gaze: Float[Tensor, "*b 2 2"],
+    ) -> Float[Tensor, "*b v 3"]:
         """Vertices (head frame, before skinning) with the lids laid on the eyeballs for gaze and blink."""
         yaw, pitch = gaze.unbind(-1)
         axis = torch.stack([yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()], -1)
@@ -128,16 +132,28 @@ class HeadModel(nn.Module):
         edge = self.lid_index[:, self.lid_rim]
         shape = torch.stack([self.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])
         laid = rest_lids(
-            vertices[..., self.lid_index, :], joints[..., 4:6, :], axis, 1 + identity @ self.eye_growth,
-            expression[..., blinks], shape, self.lid_rim, self.lid_partner, self.lid_share, self.lid_spread,
-            self.lid_clearance, self.eye_profile,
-        )  # fmt: skip
+            vertices[..., self.lid_index, :],
+            joints[..., 4:6, :],
+            axis,
+            1 + identity @ self.eye_growth,
+            expression[..., blinks],
+            shape,
+            self.lid_rim,
+            self.lid_partner,
+            self.lid_share,
+            self.lid_spread,
+            self.lid_clearance,
+            self.eye_profile,
+        )
         return vertices.index_copy(-2, self.lid_index.reshape(-1), laid.flatten(-3, -2))
 
     def skin(
-        self, vertices: Float[Tensor, "*b v 3"], joints: Float[Tensor, "*b j 3"], params: HeadParams,
+        self,
+        vertices: Float[Tensor, "*b v 3"],
+        joints: Float[Tensor, "*b j 3"],
+        params: HeadParams,
         gaze: Float[Tensor, "*b 2 2"],
-    ) -> Float[Tensor, "*b v 3"]:  # fmt: skip
+    ) -> Float[Tensor, "*b v 3"]:
         """Linear blend skinning in the head frame.
 
         ``params.neck`` is bent half at the neck joint and half at the head joint; the root (shoulders) stays.

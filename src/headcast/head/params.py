@@ -49,8 +49,11 @@ class HeadParams:
         return HeadParams(
             identity=torch.zeros(*batch, identities, **like),
             expression=torch.zeros(*batch, len(EXPRESSIONS), **like),
-            rotation=z3, translation=z3.clone(), neck=z3.clone(), jaw=z3.clone(),
-        )  # fmt: skip
+            rotation=z3,
+            translation=z3.clone(),
+            neck=z3.clone(),
+            jaw=z3.clone(),
+        )
 
     @property
     def batch(self) -> tuple[int, ...]:

@@ -40,9 +40,13 @@ def bake_avatar(avatar: Avatar, *, seed: int = 0, progress: Progress | None = No
             report(OBSERVE_END * len(observations) / len(BAKE_YAWS), step)
     method = get_method()
     baked = method.reconstruct(
-        observations, avatar.head, method.Options(), seed=seed, consent=avatar.provenance.consent,
+        observations,
+        avatar.head,
+        method.Options(),
+        seed=seed,
+        consent=avatar.provenance.consent,
         progress=subrange(progress, OBSERVE_END, 1.0),
-    )  # fmt: skip
+    )
     return _with_origin(baked, avatar)
 
 
@@ -51,9 +55,12 @@ def _with_origin(baked: Avatar, avatar: Avatar) -> Avatar:
     mesh, made = baked.mesh, avatar.provenance
     assert mesh is not None, "the default method makes meshes"
     provenance = replace(
-        mesh.provenance, method=f"{made.method}, baked", warnings=made.warnings, photos=made.photos,
+        mesh.provenance,
+        method=f"{made.method}, baked",
+        warnings=made.warnings,
+        photos=made.photos,
         weights=(*made.weights, *mesh.provenance.weights),
-    )  # fmt: skip
+    )
     mesh = replace(mesh, bound=replace(mesh.bound, provenance=provenance))
     return mesh if baked.splats is None else replace(baked.splats, mesh=mesh)
 

@@ -113,9 +113,15 @@ class Method(AnyMethod, Protocol):
         ...
 
     def reconstruct(
-        self, observations: Sequence[Observation], head: HeadModel, options: Any, *, seed: int = 0,
-        consent: str | None = None, progress: Progress | None = None,
-    ) -> Avatar:  # fmt: skip
+        self,
+        observations: Sequence[Observation],
+        head: HeadModel,
+        options: Any,
+        *,
+        seed: int = 0,
+        consent: str | None = None,
+        progress: Progress | None = None,
+    ) -> Avatar:
         """Reconstruct the avatar.
 
         Args:
@@ -144,9 +150,13 @@ class Updater(Method, Protocol):
     """A method whose avatars take in later evidence."""
 
     def update(
-        self, avatar: Avatar, observations: Sequence[Observation], options: Any, *,
+        self,
+        avatar: Avatar,
+        observations: Sequence[Observation],
+        options: Any,
+        *,
         progress: Progress | None = None,
-    ) -> Avatar:  # fmt: skip
+    ) -> Avatar:
         """Return the avatar improved by further observations of the same person."""
         ...
 
@@ -156,9 +166,14 @@ class ImageAnimator(AnyMethod, Protocol):
     """A method that animates a photo without making an avatar."""
 
     def animate_image(
-        self, photo: UInt8[np.ndarray, "h w 3"], driver: Clip, options: Any, *, seed: int = 0,
+        self,
+        photo: UInt8[np.ndarray, "h w 3"],
+        driver: Clip,
+        options: Any,
+        *,
+        seed: int = 0,
         progress: Progress | None = None,
-    ) -> Iterator[UInt8[np.ndarray, "h2 w2 3"]]:  # fmt: skip
+    ) -> Iterator[UInt8[np.ndarray, "h2 w2 3"]]:
         """Yield one frame for every frame of the driving clip."""
         ...
 
@@ -176,16 +191,28 @@ class SkinMapper(AnyMethod, Protocol):
         ...
 
     def map_photo(
-        self, observation: Observation, head: HeadModel, folder: Path, options: Any, *, seed: int = 0,
+        self,
+        observation: Observation,
+        head: HeadModel,
+        folder: Path,
+        options: Any,
+        *,
+        seed: int = 0,
         progress: Progress | None = None,
-    ) -> tuple[str, ...]:  # fmt: skip
+    ) -> tuple[str, ...]:
         """Write the maps of a photo and a GLB that wears them into a folder; return notes for the user."""
         ...
 
     def apply(
-        self, avatar: MeshAvatar, observation: Observation, head: HeadModel, size: str, folder: Path | None,
-        *, progress: Progress | None = None,
-    ) -> MeshAvatar:  # fmt: skip
+        self,
+        avatar: MeshAvatar,
+        observation: Observation,
+        head: HeadModel,
+        size: str,
+        folder: Path | None,
+        *,
+        progress: Progress | None = None,
+    ) -> MeshAvatar:
         """Return a fitted avatar that wears the maps of its first photo; all of them go to ``folder``."""
         ...
 
@@ -298,9 +325,14 @@ def make_options(method: AnyMethod, options: MethodOptions | Mapping[str, Any] |
 
 
 def reconstruct_mesh(
-    observations: Sequence[Observation], head: HeadModel, *, texture_size: int | None = None, seed: int = 0,
-    consent: str | None = None, progress: Progress | None = None,
-) -> MeshAvatar:  # fmt: skip
+    observations: Sequence[Observation],
+    head: HeadModel,
+    *,
+    texture_size: int | None = None,
+    seed: int = 0,
+    consent: str | None = None,
+    progress: Progress | None = None,
+) -> MeshAvatar:
     """Reconstruct the default method's textured mesh: what other methods build on.
 
     Args:
@@ -308,8 +340,6 @@ def reconstruct_mesh(
     """
     method = get_method()
     options = make_options(method, {"representation": "mesh", "texture_size": texture_size})
-    avatar = method.reconstruct(
-        observations, head, options, seed=seed, consent=consent, progress=progress
-    )  # fmt: skip
+    avatar = method.reconstruct(observations, head, options, seed=seed, consent=consent, progress=progress)
     assert avatar.mesh is not None, "the default method makes meshes"
     return avatar.mesh

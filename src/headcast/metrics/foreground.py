@@ -38,9 +38,11 @@ def foreground_psnr(
 
 
 def region_psnr(
-    real: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"], render: UInt8[np.ndarray, "h w c"],
+    real: UInt8[np.ndarray, "h w 3"],
+    matte: Float[np.ndarray, "h w"],
+    render: UInt8[np.ndarray, "h w c"],
     region: Bool[np.ndarray, "h w"],
-) -> float:  # fmt: skip
+) -> float:
     """The same over a region of it; NaN where that is empty."""
     if not region.any():
         return float("nan")
@@ -70,9 +72,11 @@ def speckle_share(render: UInt8[np.ndarray, "h w 4"]) -> float:
 
 
 def flicker(
-    before: UInt8[np.ndarray, "h w 3"], now: UInt8[np.ndarray, "h w 3"], after: UInt8[np.ndarray, "h w 3"],
+    before: UInt8[np.ndarray, "h w 3"],
+    now: UInt8[np.ndarray, "h w 3"],
+    after: UInt8[np.ndarray, "h w 3"],
     region: Bool[np.ndarray, "h w"],
-) -> float:  # fmt: skip
+) -> float:
     """Mean distance (levels of 255) of a frame from the mean of its neighbours, inside a region.
 
     Real movement counts too: compare with the same measure of the real clip.

@@ -79,10 +79,13 @@ def block_c(c: int) -> tuple[list[Path_], tuple[str, int]]:
         chain(("branch1x1", 192, ONE, 1)),
         chain(("branch7x7_1", c, ONE, 1), ("branch7x7_2", c, WIDE, 1), ("branch7x7_3", 192, TALL, 1)),
         chain(
-            ("branch7x7dbl_1", c, ONE, 1), ("branch7x7dbl_2", c, TALL, 1), ("branch7x7dbl_3", c, WIDE, 1),
-            ("branch7x7dbl_4", c, TALL, 1), ("branch7x7dbl_5", 192, WIDE, 1),
+            ("branch7x7dbl_1", c, ONE, 1),
+            ("branch7x7dbl_2", c, TALL, 1),
+            ("branch7x7dbl_3", c, WIDE, 1),
+            ("branch7x7dbl_4", c, TALL, 1),
+            ("branch7x7dbl_5", 192, WIDE, 1),
         ),
-    ], ("mean", 192)  # fmt: skip
+    ], ("mean", 192)
 
 
 def block_d() -> tuple[list[Path_], tuple[str, int]]:
@@ -90,10 +93,12 @@ def block_d() -> tuple[list[Path_], tuple[str, int]]:
     return [
         chain(("branch3x3_1", 192, ONE, 1), ("branch3x3_2", 320, THREE, 2)),
         chain(
-            ("branch7x7x3_1", 192, ONE, 1), ("branch7x7x3_2", 192, WIDE, 1), ("branch7x7x3_3", 192, TALL, 1),
+            ("branch7x7x3_1", 192, ONE, 1),
+            ("branch7x7x3_2", 192, WIDE, 1),
+            ("branch7x7x3_3", 192, TALL, 1),
             ("branch7x7x3_4", 192, THREE, 2),
         ),
-    ], ("halve", 0)  # fmt: skip
+    ], ("halve", 0)
 
 
 def block_e(pool: str) -> tuple[list[Path_], tuple[str, int]]:
@@ -159,11 +164,18 @@ class FidInception(nn.Module):
         self.names: list[str] = []
         width = 192
         for name, (paths, pool) in {
-            "Mixed_5b": block_a(32), "Mixed_5c": block_a(64), "Mixed_5d": block_a(64), "Mixed_6a": block_b(),
-            "Mixed_6b": block_c(128), "Mixed_6c": block_c(160), "Mixed_6d": block_c(160),
-            "Mixed_6e": block_c(192), "Mixed_7a": block_d(), "Mixed_7b": block_e("mean"),
+            "Mixed_5b": block_a(32),
+            "Mixed_5c": block_a(64),
+            "Mixed_5d": block_a(64),
+            "Mixed_6a": block_b(),
+            "Mixed_6b": block_c(128),
+            "Mixed_6c": block_c(160),
+            "Mixed_6d": block_c(160),
+            "Mixed_6e": block_c(192),
+            "Mixed_7a": block_d(),
+            "Mixed_7b": block_e("mean"),
             "Mixed_7c": block_e("max"),
-        }.items():  # fmt: skip
+        }.items():
             block = Mixed(width, paths, pool)
             self.add_module(name, block)
             self.names.append(name)

@@ -56,9 +56,12 @@ def ssim_maps(
 
 
 def ms_ssim(
-    a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"],
-    borders: Borders = "reflect", last: Borders | None = None,
-) -> float:  # fmt: skip
+    a: UInt8[np.ndarray, "h w 3"],
+    b: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    borders: Borders = "reflect",
+    last: Borders | None = None,
+) -> float:
     """Multi-scale similarity of the pixels in ``mask``: five scales, each half of the one before (2x2
     means).
 

@@ -52,9 +52,12 @@ class Motion:
 
     @staticmethod
     def from_curves(
-        fps: float, frames: int, curves: Mapping[str, Sequence[float] | Tensor], name: str = "",
+        fps: float,
+        frames: int,
+        curves: Mapping[str, Sequence[float] | Tensor],
+        name: str = "",
         neck: Tensor | None = None,
-    ) -> Motion:  # fmt: skip
+    ) -> Motion:
         """A motion of named expression curves with a value for every frame; the unnamed stay zero.
 
         Raises:
@@ -91,9 +94,14 @@ class Motion:
         assert expression is not None and neck is not None
         labels = tuple(self.labels[int(i)] for i in at.round().long()) if self.labels else ()
         return replace(
-            self, fps=float(fps), expression=expression, neck=neck, gaze=mix(self.gaze),
-            camera_yaw=mix(self.camera_yaw), labels=labels,
-        )  # fmt: skip
+            self,
+            fps=float(fps),
+            expression=expression,
+            neck=neck,
+            gaze=mix(self.gaze),
+            camera_yaw=mix(self.camera_yaw),
+            labels=labels,
+        )
 
     def first(self, frames: int) -> Motion:
         """The first ``frames`` frames; a shorter motion stays as it is."""
@@ -105,11 +113,13 @@ class Motion:
 
     def _taken(self, index: Tensor) -> Motion:
         return replace(
-            self, expression=self.expression[index], neck=self.neck[index],
+            self,
+            expression=self.expression[index],
+            neck=self.neck[index],
             gaze=None if self.gaze is None else self.gaze[index],
             camera_yaw=None if self.camera_yaw is None else self.camera_yaw[index],
             labels=tuple(self.labels[int(i)] for i in index) if self.labels else (),
-        )  # fmt: skip
+        )
 
     def params(self, rest: HeadParams) -> HeadParams:
         """The motion on a given head: (T,) parameters; identity and pose are those of ``rest``."""
@@ -119,8 +129,11 @@ class Motion:
             return x.expand(t, *x.shape)
 
         return HeadParams(
-            identity=still(rest.identity), expression=self.expression.to(rest.expression),
-            rotation=still(rest.rotation), translation=still(rest.translation),
-            neck=self.neck.to(rest.neck), jaw=torch.zeros_like(self.neck).to(rest.jaw),
+            identity=still(rest.identity),
+            expression=self.expression.to(rest.expression),
+            rotation=still(rest.rotation),
+            translation=still(rest.translation),
+            neck=self.neck.to(rest.neck),
+            jaw=torch.zeros_like(self.neck).to(rest.jaw),
             gaze=None if self.gaze is None else self.gaze.to(rest.expression),
-        )  # fmt: skip
+        )

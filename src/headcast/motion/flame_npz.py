@@ -19,8 +19,20 @@ __all__ = ["read_flame_npz"]
 FPS = 30.0
 MOVES = {"expr": 100, "jaw_pose": 3, "neck_pose": 3, "eyes_pose": 6, "rotation": 3}
 """What moves a head, and how many numbers a frame."""
-STILL = ("shape", "translation", "static_offset", "dynamic_offset", "focal_length", "timestep_id", "T",
-         "n_processed_frames", "tex", "tex_extra", "lights", "image_size")  # fmt: skip
+STILL = (
+    "shape",
+    "translation",
+    "static_offset",
+    "dynamic_offset",
+    "focal_length",
+    "timestep_id",
+    "T",
+    "n_processed_frames",
+    "tex",
+    "tex_extra",
+    "lights",
+    "image_size",
+)
 """What the same files may hold and a motion does not need."""
 LARGEST = 100.0
 

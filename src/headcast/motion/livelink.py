@@ -48,8 +48,11 @@ def read_livelink(path: str | Path) -> Motion:
         raise HeadcastError(f"{path}: holds no frame; export it again from Live Link Face")
     header = [h.strip() for h in rows[0]]
     check_header(path, header)
-    table = {h: [cell(path, r, i, line) for line, r in enumerate(rows[1:], 2)] for i, h in enumerate(header)
-             if h not in ("Timecode", "BlendshapeCount")}  # fmt: skip
+    table = {
+        h: [cell(path, r, i, line) for line, r in enumerate(rows[1:], 2)]
+        for i, h in enumerate(header)
+        if h not in ("Timecode", "BlendshapeCount")
+    }
     curves = {COLUMNS[h]: v for h, v in table.items() if h in COLUMNS}
     codes = [r[header.index("Timecode")] for r in rows[1:]] if "Timecode" in header else []
     motion = Motion.from_curves(

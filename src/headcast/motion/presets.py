@@ -63,10 +63,16 @@ def speech(fps: float = FPS) -> Motion:
     look = ramp(t, mark["turn"] - 0.05, 0.3) * (1 - ramp(t, mark["turn"] + 0.45, 0.35))
     look_down = sum_of_bumps(t, [(mark["moment"] + 0.1, 0.22)], 0.22) + 0.15 * blink
     extra = {
-        "eyeBlink*": blink, "browInnerUp": 0.55 * accent, "browOuterUp*": 0.35 * accent,
-        "mouthSmile*": smile, "cheekSquint*": 0.5 * smile, "eyeSquint*": 0.35 * smile,
-        "eyeLookDown*": look_down, "eyeLookInLeft": 0.25 * look, "eyeLookOutRight": 0.25 * look,
-    }  # fmt: skip
+        "eyeBlink*": blink,
+        "browInnerUp": 0.55 * accent,
+        "browOuterUp*": 0.35 * accent,
+        "mouthSmile*": smile,
+        "cheekSquint*": 0.5 * smile,
+        "eyeSquint*": 0.35 * smile,
+        "eyeLookDown*": look_down,
+        "eyeLookInLeft": 0.25 * look,
+        "eyeLookOutRight": 0.25 * look,
+    }
     for key, values in extra.items():
         for name in both_sides({key: 0.0}):
             curves[name] = curves.get(name, torch.zeros(frames)) + values

@@ -36,35 +36,53 @@ class Viseme:
 
 VISEMES: Mapping[str, Viseme] = {
     "_": Viseme({"mouthSmile*": 0.06}, 1.0, 0.07),
-    "p": Viseme({"mouthPress*": 0.30, "mouthRollLower": 0.24, "mouthRollUpper": 0.16,
-                 "jawOpen": 0.02}, 5.0, 0.030),
-    "f": Viseme({"mouthRollLower": 0.42, "mouthUpperUp*": 0.16, "jawOpen": 0.05,
-                 "mouthShrugLower": 0.1}, 3.5, 0.035),
-    "th": Viseme({"jawOpen": 0.13, "tongueOut": 0.12, "mouthLowerDown*": 0.14,
-                  "mouthUpperUp*": 0.08}, 1.4, 0.04),
-    "t": Viseme({"jawOpen": 0.09, "mouthLowerDown*": 0.16, "mouthUpperUp*": 0.07,
-                 "mouthStretch*": 0.06}, 0.9, 0.035),
-    "s": Viseme({"jawOpen": 0.05, "mouthLowerDown*": 0.22, "mouthStretch*": 0.16,
-                 "mouthSmile*": 0.10}, 1.3, 0.04),
-    "sh": Viseme({"jawOpen": 0.07, "mouthFunnel": 0.42, "mouthPucker": 0.16,
-                  "mouthUpperUp*": 0.10}, 1.6, 0.05),
+    "p": Viseme(
+        {"mouthPress*": 0.30, "mouthRollLower": 0.24, "mouthRollUpper": 0.16, "jawOpen": 0.02}, 5.0, 0.030
+    ),
+    "f": Viseme(
+        {"mouthRollLower": 0.42, "mouthUpperUp*": 0.16, "jawOpen": 0.05, "mouthShrugLower": 0.1}, 3.5, 0.035
+    ),
+    "th": Viseme(
+        {"jawOpen": 0.13, "tongueOut": 0.12, "mouthLowerDown*": 0.14, "mouthUpperUp*": 0.08}, 1.4, 0.04
+    ),
+    "t": Viseme(
+        {"jawOpen": 0.09, "mouthLowerDown*": 0.16, "mouthUpperUp*": 0.07, "mouthStretch*": 0.06}, 0.9, 0.035
+    ),
+    "s": Viseme(
+        {"jawOpen": 0.05, "mouthLowerDown*": 0.22, "mouthStretch*": 0.16, "mouthSmile*": 0.10}, 1.3, 0.04
+    ),
+    "sh": Viseme(
+        {"jawOpen": 0.07, "mouthFunnel": 0.42, "mouthPucker": 0.16, "mouthUpperUp*": 0.10}, 1.6, 0.05
+    ),
     "k": Viseme({"jawOpen": 0.14, "mouthLowerDown*": 0.12, "mouthUpperUp*": 0.06}, 0.7, 0.035),
     "l": Viseme({"jawOpen": 0.15, "mouthLowerDown*": 0.12, "mouthUpperUp*": 0.08}, 0.8, 0.04),
     "r": Viseme({"jawOpen": 0.10, "mouthFunnel": 0.24, "mouthPucker": 0.20}, 1.0, 0.05),
     "w": Viseme({"jawOpen": 0.06, "mouthPucker": 0.56, "mouthFunnel": 0.16}, 1.8, 0.055),
     "aa": Viseme({"jawOpen": 0.42, "mouthLowerDown*": 0.16, "mouthUpperUp*": 0.08}, 1.3, 0.06),
-    "ae": Viseme({"jawOpen": 0.34, "mouthLowerDown*": 0.20, "mouthUpperUp*": 0.12,
-                  "mouthStretch*": 0.16}, 1.2, 0.055),
+    "ae": Viseme(
+        {"jawOpen": 0.34, "mouthLowerDown*": 0.20, "mouthUpperUp*": 0.12, "mouthStretch*": 0.16}, 1.2, 0.055
+    ),
     "ah": Viseme({"jawOpen": 0.24, "mouthLowerDown*": 0.12, "mouthUpperUp*": 0.06}, 1.0, 0.05),
-    "eh": Viseme({"jawOpen": 0.24, "mouthLowerDown*": 0.18, "mouthStretch*": 0.14,
-                  "mouthUpperUp*": 0.10}, 1.1, 0.05),
-    "ee": Viseme({"jawOpen": 0.12, "mouthStretch*": 0.22, "mouthSmile*": 0.28, "mouthLowerDown*": 0.18,
-                  "mouthUpperUp*": 0.08}, 1.2, 0.055),
-    "ih": Viseme({"jawOpen": 0.15, "mouthStretch*": 0.14, "mouthSmile*": 0.14,
-                  "mouthLowerDown*": 0.12}, 1.0, 0.045),
+    "eh": Viseme(
+        {"jawOpen": 0.24, "mouthLowerDown*": 0.18, "mouthStretch*": 0.14, "mouthUpperUp*": 0.10}, 1.1, 0.05
+    ),
+    "ee": Viseme(
+        {
+            "jawOpen": 0.12,
+            "mouthStretch*": 0.22,
+            "mouthSmile*": 0.28,
+            "mouthLowerDown*": 0.18,
+            "mouthUpperUp*": 0.08,
+        },
+        1.2,
+        0.055,
+    ),
+    "ih": Viseme(
+        {"jawOpen": 0.15, "mouthStretch*": 0.14, "mouthSmile*": 0.14, "mouthLowerDown*": 0.12}, 1.0, 0.045
+    ),
     "oh": Viseme({"jawOpen": 0.26, "mouthFunnel": 0.36, "mouthPucker": 0.24}, 1.4, 0.06),
     "oo": Viseme({"jawOpen": 0.10, "mouthPucker": 0.58, "mouthFunnel": 0.24}, 1.5, 0.06),
-}  # fmt: skip
+}
 """Sounds by a short name: p also stands for b and m, f for v, t for d and n, s for z, k for g."""
 
 
@@ -99,7 +117,7 @@ def speak(text: str, fps: float) -> tuple[dict[str, Float[Tensor, "t"]], dict[st
         name = token.rstrip("0123456789")
         if name not in VISEMES:
             raise HeadcastError(f"'{token}': unknown sound; known are {' '.join(VISEMES)}")
-        length = int(token[len(name):]) / 100  # fmt: skip
+        length = int(token[len(name) :]) / 100
         centres.append(at + length / 2)
         sounds.append((VISEMES[name], length))
         at += length

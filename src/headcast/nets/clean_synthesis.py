@@ -79,9 +79,11 @@ class ToColour(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
 
     def forward(
-        self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b s"],
+        self,
+        x: Float[Tensor, "b i h w"],
+        style: Float[Tensor, "b s"],
         so_far: Float[Tensor, "b 3 h2 w2"] | None = None,
-    ) -> Float[Tensor, "b 3 h w"]:  # fmt: skip
+    ) -> Float[Tensor, "b 3 h w"]:
         """The picture at this size."""
         rgb = self.modulated_conv(x, style) + self.bias
         return rgb if so_far is None else rgb + doubled(so_far)
@@ -116,9 +118,11 @@ class CleanGenerator(nn.Module):
                 self.noises.register_buffer(f"noise{j}", torch.randn(1, 1, 4 << k, 4 << k))
 
     def forward(
-        self, w: Float[Tensor, "b n s"], conditions: Sequence[Condition] = (),
+        self,
+        w: Float[Tensor, "b n s"],
+        conditions: Sequence[Condition] = (),
         noise: torch.Generator | None = None,
-    ) -> Float[Tensor, "b 3 h w"]:  # fmt: skip
+    ) -> Float[Tensor, "b 3 h w"]:
         """The picture, about [-1, 1].
 
         Args:

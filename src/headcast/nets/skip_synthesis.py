@@ -44,9 +44,12 @@ def upsampled(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "4 4"]) -> Floa
 
 
 def modulated(
-    x: Float[Tensor, "b i h w"], weight: Float[Tensor, "o i k k"], style: Float[Tensor, "b i"],
-    kernel: Float[Tensor, "4 4"] | None = None, demodulate: bool = True,
-) -> Float[Tensor, "b o h2 w2"]:  # fmt: skip
+    x: Float[Tensor, "b i h w"],
+    weight: Float[Tensor, "o i k k"],
+    style: Float[Tensor, "b i"],
+    kernel: Float[Tensor, "4 4"] | None = None,
+    demodulate: bool = True,
+) -> Float[Tensor, "b o h2 w2"]:
     """Convolution with weights scaled by the style (StyleGAN2 Eq. 1-3); ``kernel`` doubles the size."""
     b, i, h, w = x.shape
     o, _, k, _ = weight.shape
@@ -141,9 +144,12 @@ class SuperResolution(nn.Module):
         self.block1 = SkipBlock(widths[0], widths[1], styles, 4 * side)
 
     def forward(
-        self, rgb: Float[Tensor, "b 3 h w"], x: Float[Tensor, "b c h w"], w: Float[Tensor, "b s"],
+        self,
+        rgb: Float[Tensor, "b 3 h w"],
+        x: Float[Tensor, "b c h w"],
+        w: Float[Tensor, "b s"],
         noise: Noise = "none",
-    ) -> Float[Tensor, "b 3 h2 w2"]:  # fmt: skip
+    ) -> Float[Tensor, "b 3 h2 w2"]:
         """The picture, about -1..1."""
         if x.shape[-1] != self.side:
             size = (self.side, self.side)

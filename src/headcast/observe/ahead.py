@@ -36,8 +36,10 @@ class Helper:
         command = [sys.executable, "-m", "headcast.observe.ahead", self.folder.name, str(face or 0)]
         self.process = subprocess.Popen(
             [*command, *self.question[0]],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def answers(self) -> list[Look] | None:
         """What it found, once it is done."""
@@ -109,9 +111,13 @@ def write(path: Path, seen: Look) -> None:
     detection, note, masks = seen
     numbers = np.array([detection.score, detection.yaw], np.float64)
     np.savez(
-        path, points=detection.points, box=np.array(detection.box, np.float64), note=np.array(note or ""),
-        numbers=numbers, **{k: getattr(masks, k) for k in MASKS},
-    )  # fmt: skip
+        path,
+        points=detection.points,
+        box=np.array(detection.box, np.float64),
+        note=np.array(note or ""),
+        numbers=numbers,
+        **{k: getattr(masks, k) for k in MASKS},
+    )
 
 
 def read(path: Path) -> Look:

@@ -41,9 +41,12 @@ def guided(
 
 
 def guided_plane(
-    guide: Float[np.ndarray, "h w 3"], mean: Float[np.ndarray, "h w 3"], inverse: Float[np.ndarray, "6 h w"],
-    x: Plane, radius: int,
-) -> Plane:  # fmt: skip
+    guide: Float[np.ndarray, "h w 3"],
+    mean: Float[np.ndarray, "h w 3"],
+    inverse: Float[np.ndarray, "6 h w"],
+    x: Plane,
+    radius: int,
+) -> Plane:
     """One plane of the guided filter, with what depends on the guide alone given."""
     mean_x = box(x, radius)
     cov = box(guide * x[..., None], radius) - mean * mean_x[..., None]

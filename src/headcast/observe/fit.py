@@ -90,9 +90,13 @@ class Fitter:
         self.prior = Prior() if prior is None else prior
 
     def fit_photo(
-        self, detection: Detection, width: int, height: int, focal_35mm: float | None = None,
+        self,
+        detection: Detection,
+        width: int,
+        height: int,
+        focal_35mm: float | None = None,
         use: np.ndarray | None = None,
-    ) -> Fit:  # fmt: skip
+    ) -> Fit:
         """One picture on its own.
 
         Args:
@@ -102,10 +106,13 @@ class Fitter:
         return self.fit_photos([detection], [(width, height)], [focal_35mm], use)[0]
 
     def fit_photos(
-        self, detections: Sequence[Detection], sizes: Sequence[tuple[int, int]],
-        focals_35mm: Sequence[float | None] | None = None, use: np.ndarray | None = None,
+        self,
+        detections: Sequence[Detection],
+        sizes: Sequence[tuple[int, int]],
+        focals_35mm: Sequence[float | None] | None = None,
+        use: np.ndarray | None = None,
         identity: np.ndarray | None = None,
-    ) -> list[Fit]:  # fmt: skip
+    ) -> list[Fit]:
         """Pictures of one person: one identity, own poses and expressions; one focal length per picture size.
 
         Args:
@@ -195,8 +202,10 @@ class Fitter:
             identity=torch.from_numpy(shared.identity).float(),
             expression=expression.float(),
             rotation=matrix_to_axis_angle(torch.from_numpy(frame.rotation)).float(),
-            translation=t, neck=torch.zeros(3), jaw=torch.zeros(3),
-        )  # fmt: skip
+            translation=t,
+            neck=torch.zeros(3),
+            jaw=torch.zeros(3),
+        )
         camera = Camera.make(focal, width, height)
         return Fit(params, camera, detection.points + r, error, shared, frame)
 

@@ -34,8 +34,11 @@ Jitter = tuple[tuple[float, float, float, float], ...]
 # The squares whose landmarks are averaged: room, shift in face sizes, turn in radians; each also mirrored.
 ONE = ((ROOM, 0.0, 0.0, 0.0),)
 JITTER = (
-    (1.8, 0.03, 0.02, 0.06), (1.8, -0.02, -0.03, -0.06), (2.1, 0.01, -0.02, 0.06), (2.1, -0.02, 0.03, -0.06)
-)  # fmt: skip
+    (1.8, 0.03, 0.02, 0.06),
+    (1.8, -0.02, -0.03, -0.06),
+    (2.1, 0.01, -0.02, 0.06),
+    (2.1, -0.02, 0.03, -0.06),
+)
 
 
 class FaceDetector:
@@ -172,9 +175,11 @@ class FaceDetector:
             with quiet_mediapipe() as solutions:
                 if name == "mesh":
                     graph = solutions.face_mesh.FaceMesh(
-                        static_image_mode=True, max_num_faces=MAX_FACES, refine_landmarks=True,
+                        static_image_mode=True,
+                        max_num_faces=MAX_FACES,
+                        refine_landmarks=True,
                         min_detection_confidence=0.5,
-                    )  # fmt: skip
+                    )
                 else:
                     graph = solutions.face_detection.FaceDetection(0.5, model_selection=1)
                 graph.process(np.zeros((64, 64, 3), np.uint8))

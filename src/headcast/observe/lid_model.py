@@ -43,10 +43,14 @@ class LidModel:
         edge = head.lid_index[:, head.lid_rim]
         shape = torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])
         constants = (
-            shape.double(), rim, head.lid_partner.double(), head.lid_share.double(),
-            head.lid_spread[..., kept, :].double(), head.lid_clearance[..., kept].double(),
+            shape.double(),
+            rim,
+            head.lid_partner.double(),
+            head.lid_share.double(),
+            head.lid_spread[..., kept, :].double(),
+            head.lid_clearance[..., kept].double(),
             head.eye_profile.double(),
-        )  # fmt: skip
+        )
         return LidModel(
             neutral=head.neutral[index].double().numpy(),
             identity=np.moveaxis(head.identity_basis[:, index].double().numpy(), 0, -1).copy(),

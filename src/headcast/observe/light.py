@@ -41,9 +41,14 @@ class SkinSamples:
 
 
 def estimate_light(
-    rgb: UInt8[np.ndarray, "h w 3"], masks: Masks | None, head: HeadModel, params: HeadParams, camera: Camera,
-    points: Float[np.ndarray, "478 2"], albedo: Float[np.ndarray, "v 3"] | None = None,
-) -> Float[np.ndarray, "9 3"] | None:  # fmt: skip
+    rgb: UInt8[np.ndarray, "h w 3"],
+    masks: Masks | None,
+    head: HeadModel,
+    params: HeadParams,
+    camera: Camera,
+    points: Float[np.ndarray, "478 2"],
+    albedo: Float[np.ndarray, "v 3"] | None = None,
+) -> Float[np.ndarray, "9 3"] | None:
     """The irradiance of a fitted photo, or None when too little skin is seen.
 
     Shading is ``sh_basis(normal) @ light`` and colour is albedo times shading, all linear.
@@ -68,9 +73,13 @@ def estimate_light(
 
 
 def sample_skin(
-    rgb: UInt8[np.ndarray, "h w 3"], masks: Masks | None, head: HeadModel, params: HeadParams, camera: Camera,
+    rgb: UInt8[np.ndarray, "h w 3"],
+    masks: Masks | None,
+    head: HeadModel,
+    params: HeadParams,
+    camera: Camera,
     points: Float[np.ndarray, "478 2"],
-) -> SkinSamples:  # fmt: skip
+) -> SkinSamples:
     """Colours of the skin vertices that the camera sees within the face oval, away from eyes, brows and
     lips."""
     import cv2
@@ -101,9 +110,11 @@ def sample_skin(
     trust = trust * (value.max(1) < 0.98)
     good = trust > 0.3
     return SkinSamples(
-        keep[good], np.asarray(srgb_to_linear(value[good].astype(np.float64))), normal[keep[good]],
+        keep[good],
+        np.asarray(srgb_to_linear(value[good].astype(np.float64))),
+        normal[keep[good]],
         trust[good].astype(np.float64),
-    )  # fmt: skip
+    )
 
 
 def skin_polygon(points: Float[np.ndarray, "478 2"], height: int, width: int) -> Bool[np.ndarray, "h w"]:
@@ -142,9 +153,12 @@ def in_front(
 
 
 def solve_light(
-    colour: Float[np.ndarray, "n 3"], albedo: Float[np.ndarray, "n 3"], basis: Float[np.ndarray, "n 9"],
-    weight: Float[np.ndarray, " n"], sphere: Float[np.ndarray, "m 9"] | None = None,
-) -> Float[np.ndarray, "9 3"]:  # fmt: skip
+    colour: Float[np.ndarray, "n 3"],
+    albedo: Float[np.ndarray, "n 3"],
+    basis: Float[np.ndarray, "n 9"],
+    weight: Float[np.ndarray, " n"],
+    sphere: Float[np.ndarray, "m 9"] | None = None,
+) -> Float[np.ndarray, "9 3"]:
     """Light from samples of colour = albedo x (basis @ light): weighted ridge regression with Huber's
     weights.
 

@@ -27,9 +27,11 @@ VIDEO_KEYS = 12
 
 
 def observe_photo(
-    photo: str | Path | LoadedImage, head: HeadModel, face: int | None = None,
+    photo: str | Path | LoadedImage,
+    head: HeadModel,
+    face: int | None = None,
     progress: Progress | None = None,
-) -> Observation:  # fmt: skip
+) -> Observation:
     """One photo understood.
 
     Args:
@@ -42,9 +44,11 @@ def observe_photo(
 
 
 def observe_photos(
-    photos: Sequence[str | Path | LoadedImage], head: HeadModel, faces: Sequence[int | None] | None = None,
+    photos: Sequence[str | Path | LoadedImage],
+    head: HeadModel,
+    faces: Sequence[int | None] | None = None,
     progress: Progress | None = None,
-) -> list[Observation]:  # fmt: skip
+) -> list[Observation]:
     """Photos of one person understood together: they share one identity."""
     say = progress or (lambda share, what: None)
     say(0.0, "reading")
@@ -130,12 +134,24 @@ def best_match(found: list[Detection], tracked: Detection | None) -> Detection:
 
 
 def finish(
-    rgb: np.ndarray, name: str, detection: Detection, fit: Fit, head: HeadModel, masks: Masks,
+    rgb: np.ndarray,
+    name: str,
+    detection: Detection,
+    fit: Fit,
+    head: HeadModel,
+    masks: Masks,
     notes: tuple[str, ...],
-) -> Observation:  # fmt: skip
+) -> Observation:
     """Masks and light added to a fit."""
     light = estimate_light(rgb, masks, head, fit.params, fit.camera, detection.points)
     return Observation(
-        image=rgb, detection=detection, masks=masks, camera=fit.camera, params=fit.params, light=light,
-        landmark_error=fit.error, name=name, notes=notes,
-    )  # fmt: skip
+        image=rgb,
+        detection=detection,
+        masks=masks,
+        camera=fit.camera,
+        params=fit.params,
+        light=light,
+        landmark_error=fit.error,
+        name=name,
+        notes=notes,
+    )

@@ -14,17 +14,43 @@ __all__ = ["BEYOND", "FREE", "Prior", "expression_bounds", "expression_sigma"]
 FREE = np.array([i for i, n in enumerate(EXPRESSIONS) if not n.startswith("eyeLook") and n != "tongueOut"])
 """Expression weights that are fitted; eyeLook* follow from the gaze, the tongue is not seen by landmarks."""
 
-BEYOND = {"jawOpen": 1.3, "mouthSmile": 1.2, "mouthStretch": 1.2, "mouthLowerDown": 1.2, "mouthUpperUp": 1.2,
-          "mouthPucker": 1.3, "mouthFunnel": 1.3, "mouthShrugLower": 1.3, "mouthShrugUpper": 1.3,
-          "eyeBlink": 1.15, "eyeWide": 1.3, "browInnerUp": 1.2,
-          "browOuterUp": 1.2, "browDown": 1.2}  # fmt: skip
+BEYOND = {
+    "jawOpen": 1.3,
+    "mouthSmile": 1.2,
+    "mouthStretch": 1.2,
+    "mouthLowerDown": 1.2,
+    "mouthUpperUp": 1.2,
+    "mouthPucker": 1.3,
+    "mouthFunnel": 1.3,
+    "mouthShrugLower": 1.3,
+    "mouthShrugUpper": 1.3,
+    "eyeBlink": 1.15,
+    "eyeWide": 1.3,
+    "browInnerUp": 1.2,
+    "browOuterUp": 1.2,
+    "browDown": 1.2,
+}
 """Bounds above 1, where one person's face needs more than the mean face's movement."""
 
-SIGMA = {"eyeBlink": 0.8, "eyeWide": 0.6, "eyeSquint": 0.5, "jawOpen": 0.8, "jawForward": 0.25,
-         "jawLeft": 0.2, "jawRight": 0.2, "mouthClose": 0.3, "mouthLeft": 0.3, "mouthRight": 0.3,
-         "cheekPuff": 0.2,
-         "cheekSquint": 0.3, "noseSneer": 0.3, "mouthSmile": 0.7, "browInnerUp": 0.5, "browDown": 0.5,
-         "browOuterUp": 0.5}  # fmt: skip
+SIGMA = {
+    "eyeBlink": 0.8,
+    "eyeWide": 0.6,
+    "eyeSquint": 0.5,
+    "jawOpen": 0.8,
+    "jawForward": 0.25,
+    "jawLeft": 0.2,
+    "jawRight": 0.2,
+    "mouthClose": 0.3,
+    "mouthLeft": 0.3,
+    "mouthRight": 0.3,
+    "cheekPuff": 0.2,
+    "cheekSquint": 0.3,
+    "noseSneer": 0.3,
+    "mouthSmile": 0.7,
+    "browInnerUp": 0.5,
+    "browDown": 0.5,
+    "browOuterUp": 0.5,
+}
 
 
 def _by_name(table: dict[str, float], default: float) -> Float[np.ndarray, "52"]:

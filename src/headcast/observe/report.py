@@ -38,9 +38,17 @@ def quality(o: Observation) -> list[Line]:
     first."""
     yaw, pitch = head_angles(o)
     lines = [
-        _size(o, yaw), _sharpness(o), _angle("yaw", yaw), _angle("pitch", pitch), _mouth(o), _eyes(o),
-        _fit(o), *_masked(o), *_light(o), *(Line("file", "note", n, 0.0) for n in o.notes),
-    ]  # fmt: skip
+        _size(o, yaw),
+        _sharpness(o),
+        _angle("yaw", yaw),
+        _angle("pitch", pitch),
+        _mouth(o),
+        _eyes(o),
+        _fit(o),
+        *_masked(o),
+        *_light(o),
+        *(Line("file", "note", n, 0.0) for n in o.notes),
+    ]
     order = ("warning", "note", "good")
     return sorted(lines, key=lambda x: order.index(x.severity))
 
@@ -137,8 +145,12 @@ def _eyes(o: Observation) -> Line:
     blink = max(float(o.params.expression[EXPRESSION_INDEX[f"eyeBlink{s}"]]) for s in ("Left", "Right"))
     if openness < 0.12 or blink > 0.75:
         return Line("eyes", "warning", "an eye is closed; its colour is guessed", openness)
-    return Line("eyes", "good" if openness > 0.18 else "note", "the eyes are open" if openness > 0.18 else
-                "the eyes are narrow", openness)  # fmt: skip
+    return Line(
+        "eyes",
+        "good" if openness > 0.18 else "note",
+        "the eyes are open" if openness > 0.18 else "the eyes are narrow",
+        openness,
+    )
 
 
 def _fit(o: Observation) -> Line:
@@ -176,8 +188,14 @@ def _light(o: Observation) -> list[Line]:
     ratio = max(left, right) / max(min(left, right), 1e-3)
     if ratio > 2.0:
         return [Line("light", "warning", f"one side is lit {ratio:.1f} times as much as the other", ratio)]
-    return [Line("light", "note" if ratio > 1.4 else "good", "the light is even" if ratio <= 1.4 else
-                 "the light is a little uneven", ratio)]  # fmt: skip
+    return [
+        Line(
+            "light",
+            "note" if ratio > 1.4 else "good",
+            "the light is even" if ratio <= 1.4 else "the light is a little uneven",
+            ratio,
+        )
+    ]
 
 
 def cheek_light(o: Observation, light: Float[np.ndarray, "9 3"]) -> tuple[float, float]:

@@ -43,10 +43,12 @@ POSE = 10
 LIDS_AT = (0, 2, 5, 9, 14)
 """Iterations before which the lids are laid anew; in between they keep their shift."""
 
-PAIRS = np.array([
-    *((13, 14), (82, 87), (312, 317), (81, 178), (311, 402), (80, 88), (310, 318), (191, 95), (415, 324)),
-    *((159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373)),
-])  # fmt: skip
+PAIRS = np.array(
+    [
+        *((13, 14), (82, 87), (312, 317), (81, 178), (311, 402), (80, 88), (310, 318), (191, 95), (415, 324)),
+        *((159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373)),
+    ]
+)
 """Upper and lower points of the inner lips and of the lids. How far they are apart is asked for on top of
 where they are, so that what is shut in the picture is shut in the fit, wherever the whole lies."""
 
@@ -275,9 +277,15 @@ def _with_pairs(white: np.ndarray, plain: np.ndarray) -> np.ndarray:
 
 
 def solve(
-    model: LandmarkModel, targets: list[Target], shared: Shared, frames: list[Frame], prior: Prior,
-    free_identity: bool = True, iterations: int = 12, tolerance: float = 1e-4,
-) -> tuple[Shared, list[Frame]]:  # fmt: skip
+    model: LandmarkModel,
+    targets: list[Target],
+    shared: Shared,
+    frames: list[Frame],
+    prior: Prior,
+    free_identity: bool = True,
+    iterations: int = 12,
+    tolerance: float = 1e-4,
+) -> tuple[Shared, list[Frame]]:
     """Minimises landmark residuals plus priors over identity, focal length, poses, gazes and expressions."""
     frames, bases = list(frames), [model.points] * len(frames)
     cost = np.inf
@@ -313,9 +321,13 @@ def _facing(model: LandmarkModel, frame: Frame) -> Float[np.ndarray, "478"]:
 
 
 def _cost(
-    model: LandmarkModel, bases: list[PointBasis], shared: Shared, frames: list[Frame], targets: list[Target],
+    model: LandmarkModel,
+    bases: list[PointBasis],
+    shared: Shared,
+    frames: list[Frame],
+    targets: list[Target],
     prior: Prior,
-) -> float:  # fmt: skip
+) -> float:
     total = prior.shared_cost(shared.identity, shared.log_focal)
     for basis, frame, target in zip(bases, frames, targets, strict=True):
         total += _robust(residuals(model, basis, shared, frame, target), target, frame, prior)[2]
@@ -324,9 +336,14 @@ def _cost(
 
 
 def _normal(
-    model: LandmarkModel, bases: list[PointBasis], shared: Shared, frames: list[Frame], targets: list[Target],
-    prior: Prior, free_identity: bool,
-) -> Normal:  # fmt: skip
+    model: LandmarkModel,
+    bases: list[PointBasis],
+    shared: Shared,
+    frames: list[Frame],
+    targets: list[Target],
+    prior: Prior,
+    free_identity: bool,
+) -> Normal:
     identity = shared.identity if free_identity else shared.identity[:0]
     H_ss, g_s, low_s, high_s = prior.shared_terms(identity, shared.log_focal)
     blocks = []

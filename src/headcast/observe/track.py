@@ -60,10 +60,14 @@ class Track:
 
 
 def track_clip(
-    clip: Clip, head: HeadModel, identity: torch.Tensor | None = None,
-    personal: PersonalLandmarks | None = None, smooth: bool = True, progress: Progress | None = None, fitter:
-    Fitter | None = None,
-) -> Track:  # fmt: skip
+    clip: Clip,
+    head: HeadModel,
+    identity: torch.Tensor | None = None,
+    personal: PersonalLandmarks | None = None,
+    smooth: bool = True,
+    progress: Progress | None = None,
+    fitter: Fitter | None = None,
+) -> Track:
     """Follows the head of a clip.
 
     Args:
@@ -78,9 +82,17 @@ def track_clip(
     found = detect_clip(clip, lambda share: say(0.7 * share, "finding the face"))
     height, width = clip.frames[0].shape[:2]
     return track_detections(
-        found, (width, height), clip.fps, head, clip.name, identity, personal, smooth,
-        lambda share: say(0.7 + 0.3 * share, "fitting the head"), fitter,
-    )  # fmt: skip
+        found,
+        (width, height),
+        clip.fps,
+        head,
+        clip.name,
+        identity,
+        personal,
+        smooth,
+        lambda share: say(0.7 + 0.3 * share, "fitting the head"),
+        fitter,
+    )
 
 
 def detect_clip(clip: Clip, progress: Callable[[float], None]) -> list[Detection | None]:
@@ -97,10 +109,17 @@ def detect_clip(clip: Clip, progress: Callable[[float], None]) -> list[Detection
 
 
 def track_detections(
-    found: Sequence[Detection | None], size: tuple[int, int], fps: float, head: HeadModel, name: str = "clip",
-    identity: torch.Tensor | None = None, personal: PersonalLandmarks | None = None, smooth: bool = True,
-    progress: Callable[[float], None] | None = None, fitter: Fitter | None = None,
-) -> Track:  # fmt: skip
+    found: Sequence[Detection | None],
+    size: tuple[int, int],
+    fps: float,
+    head: HeadModel,
+    name: str = "clip",
+    identity: torch.Tensor | None = None,
+    personal: PersonalLandmarks | None = None,
+    smooth: bool = True,
+    progress: Callable[[float], None] | None = None,
+    fitter: Fitter | None = None,
+) -> Track:
     """The same from landmarks that are already there."""
     faces = {i: d for i, d in enumerate(found) if d is not None}
     seen = list(faces)
@@ -127,9 +146,12 @@ def track_detections(
 
 
 def _start(
-    fitter: Fitter, keys: list[Detection], size: tuple[int, int], identity: torch.Tensor | None,
+    fitter: Fitter,
+    keys: list[Detection],
+    size: tuple[int, int],
+    identity: torch.Tensor | None,
     personal: PersonalLandmarks | None,
-) -> tuple[Fitter, list[Fit], bool]:  # fmt: skip
+) -> tuple[Fitter, list[Fit], bool]:
     """Keyframe fits with the clip's own identity or the avatar's, whichever the landmarks ask for."""
     sizes = [size] * len(keys)
     own = fitter.fit_photos(keys, sizes)
@@ -231,9 +253,15 @@ def _over_time(seen: list[int], frames: list[Frame], count: int, smooth: bool) -
 
 
 def _assemble(
-    fitter: Fitter, first: Fit, frames: list[Frame], found: Sequence[Detection | None], size: tuple[int, int],
-    fps: float, same: bool, notes: list[str],
-) -> Track:  # fmt: skip
+    fitter: Fitter,
+    first: Fit,
+    frames: list[Frame],
+    found: Sequence[Detection | None],
+    size: tuple[int, int],
+    fps: float,
+    same: bool,
+    notes: list[str],
+) -> Track:
     params, errors = [], []
     stand_in = next(d for d in found if d is not None)
     for frame, d in zip(frames, found, strict=True):

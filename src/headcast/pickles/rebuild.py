@@ -18,10 +18,18 @@ __all__ = ["Rebuilder"]
 DTYPE = re.compile(r"[biufc?](1|2|4|8|16)?")
 SPARSE = re.compile(r"scipy\.sparse(\._?(csc|csr))?\.(csc|csr)_(matrix|array)")
 DTYPES = {
-    "Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16,
-    "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
-    "Bool": torch.bool, "Untyped": torch.uint8,
-}  # fmt: skip
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Long": torch.int64,
+    "Int": torch.int32,
+    "Short": torch.int16,
+    "Char": torch.int8,
+    "Byte": torch.uint8,
+    "Bool": torch.bool,
+    "Untyped": torch.uint8,
+}
 """Element types by the name of torch's storage classes."""
 
 
@@ -42,18 +50,26 @@ class Rebuilder:
             **{f"{m}.scalar": self.scalar for m in numpy_names},
             "numpy.core.numeric._frombuffer": self.from_buffer,
             "numpy._core.numeric._frombuffer": self.from_buffer,
-            "numpy.dtype": dtype_of, "collections.OrderedDict": ordered, "builtins.dict": ordered,
-            "copy_reg._reconstructor": self.instance, "copyreg._reconstructor": self.instance,
-            "_codecs.encode": encoded, "builtins.bytearray": encoded, "builtins.bytes": encoded,
+            "numpy.dtype": dtype_of,
+            "collections.OrderedDict": ordered,
+            "builtins.dict": ordered,
+            "copy_reg._reconstructor": self.instance,
+            "copyreg._reconstructor": self.instance,
+            "_codecs.encode": encoded,
+            "builtins.bytearray": encoded,
+            "builtins.bytes": encoded,
             **{f"{m}.set": plain_set for m in ("builtins", "__builtin__")},
             **{f"{m}.frozenset": plain_set for m in ("builtins", "__builtin__")},
-            "__builtin__.bytes": encoded, "__builtin__.bytearray": encoded,
-            "torch._utils._rebuild_tensor": self.tensor, "torch._utils._rebuild_tensor_v2": self.tensor,
+            "__builtin__.bytes": encoded,
+            "__builtin__.bytearray": encoded,
+            "torch._utils._rebuild_tensor": self.tensor,
+            "torch._utils._rebuild_tensor_v2": self.tensor,
             "torch._utils._rebuild_parameter": lambda a: a[0],
             "torch._utils._rebuild_parameter_with_state": lambda a: a[0],
             "torch.storage._load_from_bytes": lambda a: self.nested(a[0]),
-            "torch.Size": lambda a: tuple(a[0]), "torch.device": lambda a: ":".join(map(str, a)),
-        }  # fmt: skip
+            "torch.Size": lambda a: tuple(a[0]),
+            "torch.device": lambda a: ":".join(map(str, a)),
+        }
 
     def __call__(self, name: Name, args: tuple) -> Any:
         """What stands for ``name(*args)``."""

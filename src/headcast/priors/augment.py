@@ -18,8 +18,15 @@ from headcast.priors.pictures import IGNORE, Pictures
 from headcast.priors.restorer.degrade import Degradation, degrade
 
 __all__ = [
-    "Crops", "Framing", "cropped", "rebacked", "recoloured", "relit", "veiled", "worsened",
-]  # fmt: skip
+    "Crops",
+    "Framing",
+    "cropped",
+    "rebacked",
+    "recoloured",
+    "relit",
+    "veiled",
+    "worsened",
+]
 
 
 @dataclass(frozen=True)
@@ -77,11 +84,15 @@ def cropped(pictures: Pictures, framing: Framing, dice: torch.Generator) -> Crop
     device, size = pictures.rgb.device, framing.size
     room = torch.exp(uniform(dice, n, math.log(framing.room[0]), math.log(framing.room[1])))
     grid = square_grid(
-        pictures.box, h, w, size * framing.finer, room.to(device),
+        pictures.box,
+        h,
+        w,
+        size * framing.finer,
+        room.to(device),
         framing.shift * (2 * torch.rand(n, 2, generator=dice) - 1),
         math.radians(framing.turn) * torch.randn(n, generator=dice).clamp(-2.5, 2.5),
         torch.where(torch.rand(n, generator=dice) < 0.5 * framing.mirror, -1.0, 1.0),
-    )  # fmt: skip
+    )
     if framing.yaw:
         degrees = torch.randn(n, 2, generator=dice).clamp(-2, 2) * torch.tensor(
             [framing.yaw, 0.6 * framing.yaw]
@@ -103,9 +114,7 @@ def cropped(pictures: Pictures, framing: Framing, dice: torch.Generator) -> Crop
     label = torch.where(known, label.round().long(), IGNORE)
     sure = pictures.alpha.amax((1, 2)) > 0
     place = placed(grid, pictures.box, (h, w))
-    return Crops(
-        drawn[:, :3], drawn[:, 3:6], drawn[:, 6], label, known.float(), sure, pictures.person, place
-    )  # fmt: skip
+    return Crops(drawn[:, :3], drawn[:, 3:6], drawn[:, 6], label, known.float(), sure, pictures.person, place)
 
 
 def placed(

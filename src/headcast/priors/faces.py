@@ -45,15 +45,21 @@ def cut_face(
     import cv2
 
     return cv2.warpAffine(
-        rgb, affine, (SIDE, SIDE), flags=cv2.INTER_CUBIC if affine[0, 0] > 0.7 else cv2.INTER_AREA,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=BORDER,
-    )  # fmt: skip
+        rgb,
+        affine,
+        (SIDE, SIDE),
+        flags=cv2.INTER_CUBIC if affine[0, 0] > 0.7 else cv2.INTER_AREA,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=BORDER,
+    )
 
 
 def put_back(
-    rgb: UInt8[np.ndarray, "h w 3"], face: UInt8[np.ndarray, "512 512 3"],
-    affine: Float[np.ndarray, "2 3"], strength: float = 1.0,
-) -> UInt8[np.ndarray, "h w 3"]:  # fmt: skip
+    rgb: UInt8[np.ndarray, "h w 3"],
+    face: UInt8[np.ndarray, "512 512 3"],
+    affine: Float[np.ndarray, "2 3"],
+    strength: float = 1.0,
+) -> UInt8[np.ndarray, "h w 3"]:
     """The picture with the square drawn into it, fading out towards the square's border."""
     import cv2
 

@@ -93,9 +93,13 @@ def synthesized(
     b = make_batch(config, device, seed, numbers)
     low, high = b.landmarks478.amin(1), b.landmarks478.amax(1)
     return Pictures(
-        bytes_of(b.rgb), bytes_of(b.alpha), bytes_of(b.background), b.label, torch.cat([low, high], 1),
+        bytes_of(b.rgb),
+        bytes_of(b.alpha),
+        bytes_of(b.background),
+        b.label,
+        torch.cat([low, high], 1),
         b.number,
-    )  # fmt: skip
+    )
 
 
 def bytes_of(x: Tensor) -> Tensor:

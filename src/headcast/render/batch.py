@@ -27,10 +27,16 @@ def batch_pixels(
 
 
 def rasterize_batch(
-    points: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"] | Int[Tensor, "b f 3"], width: int, height: int,
-    *, near: float = 0.01, cull_back: bool = False, beyond: Float[Tensor, "b h w"] | None = None,
+    points: Float[Tensor, "b v 3"],
+    faces: Int[Tensor, "f 3"] | Int[Tensor, "b f 3"],
+    width: int,
+    height: int,
+    *,
+    near: float = 0.01,
+    cull_back: bool = False,
+    beyond: Float[Tensor, "b h w"] | None = None,
     backend: Backend = "auto",
-) -> Fragments:  # fmt: skip
+) -> Fragments:
     """The nearest triangle at every pixel centre of every picture; barycentrics in float32, no gradients.
 
     Args:

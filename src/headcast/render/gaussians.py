@@ -36,11 +36,18 @@ class GaussianRendering:
 
 
 def render_gaussians(
-    means: Float[Tensor, "n 3"], log_scales: Float[Tensor, "n 3"], quaternions: Float[Tensor, "n 4"],
-    opacity_logits: Float[Tensor, "n"], colours: Float[Tensor, "n c"], camera: Camera, *,
-    background: Float[Tensor, "c"] | Float[Tensor, "h w c"] | None = None, antialiased: bool = True,
-    near: float = 0.01, backend: Backend = "auto",
-) -> GaussianRendering:  # fmt: skip
+    means: Float[Tensor, "n 3"],
+    log_scales: Float[Tensor, "n 3"],
+    quaternions: Float[Tensor, "n 4"],
+    opacity_logits: Float[Tensor, "n"],
+    colours: Float[Tensor, "n c"],
+    camera: Camera,
+    *,
+    background: Float[Tensor, "c"] | Float[Tensor, "h w c"] | None = None,
+    antialiased: bool = True,
+    near: float = 0.01,
+    backend: Backend = "auto",
+) -> GaussianRendering:
     """Splats Gaussians into a picture; differentiable in all their properties and the background.
 
     Args:

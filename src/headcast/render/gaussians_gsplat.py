@@ -19,10 +19,16 @@ __all__ = ["render"]
 
 
 def render(
-    means: Tensor, log_scales: Tensor, quaternions: Tensor, opacity_logits: Tensor, colours: Tensor, camera:
-    Camera,
-    background: Tensor | None, antialiased: bool, near: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    means: Tensor,
+    log_scales: Tensor,
+    quaternions: Tensor,
+    opacity_logits: Tensor,
+    colours: Tensor,
+    camera: Camera,
+    background: Tensor | None,
+    antialiased: bool,
+    near: float,
+) -> tuple[Tensor, Tensor, Tensor]:
     """As ``gaussians_torch.render``, for float32 on CUDA.
 
     Raises:
@@ -35,9 +41,18 @@ def render(
     # depth rides along as one more channel: alpha times expected depth, like ours
     depth = camera.to_camera(means)[:, 2:]
     picture, alpha, _ = rasterization(
-        means, quaternions, log_scales.exp(), torch.sigmoid(opacity_logits), torch.cat([colours, depth], 1),
-        camera.cam_from_world.to(means)[None], camera.K.to(means)[None], camera.width, camera.height,
+        means,
+        quaternions,
+        log_scales.exp(),
+        torch.sigmoid(opacity_logits),
+        torch.cat([colours, depth], 1),
+        camera.cam_from_world.to(means)[None],
+        camera.K.to(means)[None],
+        camera.width,
+        camera.height,
         near_plane=near,
-        eps2d=DILATION, packed=False, rasterize_mode="antialiased" if antialiased else "classic",
-    )  # fmt: skip
+        eps2d=DILATION,
+        packed=False,
+        rasterize_mode="antialiased" if antialiased else "classic",
+    )
     return composite(picture[0, ..., :-1], alpha[0, ..., 0], picture[0, ..., -1], background)

@@ -62,9 +62,17 @@ class _Splat(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, means: Tensor, log_scales: Tensor, quaternions: Tensor, logits: Tensor, colours: Tensor,
-        background: Tensor | None, camera: Camera, antialiased: bool, near: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        ctx: Any,
+        means: Tensor,
+        log_scales: Tensor,
+        quaternions: Tensor,
+        logits: Tensor,
+        colours: Tensor,
+        background: Tensor | None,
+        camera: Camera,
+        antialiased: bool,
+        near: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         lower()
         n, channels = colours.shape
         w, h = camera.width, camera.height
@@ -143,10 +151,16 @@ class _Splat(torch.autograd.Function):
 
 
 def render(
-    means: Tensor, log_scales: Tensor, quaternions: Tensor, opacity_logits: Tensor, colours: Tensor, camera:
-    Camera,
-    background: Tensor | None, antialiased: bool, near: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    means: Tensor,
+    log_scales: Tensor,
+    quaternions: Tensor,
+    opacity_logits: Tensor,
+    colours: Tensor,
+    camera: Camera,
+    background: Tensor | None,
+    antialiased: bool,
+    near: float,
+) -> tuple[Tensor, Tensor, Tensor]:
     """As ``gaussians_torch.render``, for float32 on the CPU."""
     channels, short = colours.shape[1], max(0, LANES - len(means))
     pad = max(0, 3 - channels)

@@ -34,7 +34,7 @@ def tile_box(records: Array, r: int) -> tuple[int, int, int, int]:
 @kernel("Tuple((i4[::1], i8[::1], i8[::1]))(f4[::1], i4[::1], i8, i4[::1], i4[::1], i2[:,::1])")
 def bin_rows(
     records: Array, bits: Array, rows: int, slots: Array, keys: Array, boxes: Array
-) -> tuple[Array, Array, Array]:  # fmt: skip
+) -> tuple[Array, Array, Array]:
     """Lists of all rows of tiles in one array, where each starts, and where each row's pairs with tiles
     start.
 

@@ -29,7 +29,7 @@ from headcast.render.gaussians_numba_lanes import (
     store,
     store_block,
     where_ge,
-)  # fmt: skip
+)
 from headcast.render.gaussians_numba_project import RECORD
 from headcast.render.gaussians_torch import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 from headcast.render.jit import helper, kernel
@@ -104,10 +104,16 @@ def _begin(state: Array, busy: Array) -> None:
 
 @helper
 def _blend_tile(
-    todo: Array, records: Array, colours: Array, channels: int, grid: Array, left: int, top: int, state:
-    Array,
+    todo: Array,
+    records: Array,
+    colours: Array,
+    channels: int,
+    grid: Array,
+    left: int,
+    top: int,
+    state: Array,
     busy: Array,
-) -> None:  # fmt: skip
+) -> None:
     """Blends the Gaussians ``todo`` into a tile's state until every pixel is finished."""
     lane_x, lane_y = load(grid, 0), load(grid, LANES)
     live = BLOCKS
@@ -155,10 +161,18 @@ def _blend_tile(
 
 @helper
 def _finish(
-    state: Array, channels: int, background: Array, varied: bool, straight: bool, corner: int, pitch: int,
+    state: Array,
+    channels: int,
+    background: Array,
+    varied: bool,
+    straight: bool,
+    corner: int,
+    pitch: int,
     plane: int,
-    rgb: Array, alpha: Array, depth: Array,
-) -> None:  # fmt: skip
+    rgb: Array,
+    alpha: Array,
+    depth: Array,
+) -> None:
     """Writes a tile's pixels; ``corner`` is its first in a plane of the picture."""
     for b in range(BLOCKS):
         p, at = b * LANES, corner + (b // ACROSS) * TALL * pitch + (b % ACROSS) * 4
@@ -184,10 +198,26 @@ def _finish(
     ", f4[::1], b1, b1, i8, f4[::1], f4[::1], f4[::1])"
 )
 def blend_rows(
-    first: int, last: int, records: Array, keys: Array, boxes: Array, colours: Array, channels: int,
-    items: Array, row_start: Array, pair_start: Array, pairs: Array, tile_start: Array, background: Array,
-    varied: bool, straight: bool, pitch: int, rgb: Array, alpha: Array, depth: Array,
-) -> None:  # fmt: skip
+    first: int,
+    last: int,
+    records: Array,
+    keys: Array,
+    boxes: Array,
+    colours: Array,
+    channels: int,
+    items: Array,
+    row_start: Array,
+    pair_start: Array,
+    pairs: Array,
+    tile_start: Array,
+    background: Array,
+    varied: bool,
+    straight: bool,
+    pitch: int,
+    rgb: Array,
+    alpha: Array,
+    depth: Array,
+) -> None:
     """Renders the rows of tiles first..last.
 
     Pictures are planes of whole tiles, ``pitch`` floats a row; so is ``background`` where it is ``varied``,

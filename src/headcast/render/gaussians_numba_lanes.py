@@ -16,12 +16,33 @@ import numpy as np
 import torch
 
 __all__ = [
-    "LANES", "Lanes", "absolute", "any_ge", "ceil", "exp", "exp2", "exp2_inside", "floor", "fma", "gather",
-    "load", "load_block", "log2", "maximum", "minimum", "prefetch", "read", "scatter", "splat", "sqrt",
+    "LANES",
+    "Lanes",
+    "absolute",
+    "any_ge",
+    "ceil",
+    "exp",
+    "exp2",
+    "exp2_inside",
+    "floor",
+    "fma",
+    "gather",
+    "load",
+    "load_block",
+    "log2",
+    "maximum",
+    "minimum",
+    "prefetch",
+    "read",
+    "scatter",
+    "splat",
+    "sqrt",
     "store",
     "store_block",
-    "store_totals", "total", "where_ge",
-]  # fmt: skip
+    "store_totals",
+    "total",
+    "where_ge",
+]
 
 Lanes: TypeAlias = np.ndarray
 Array: TypeAlias = np.ndarray
@@ -32,9 +53,12 @@ LANES = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 LOG2E_HIGH, LOG2E_LOW = 1.4426950216293335, 1.9259629911266174e-8
 # (2^f - 1) / f on [-1/2, 1/2], lowest order first: least maximum on 4000 points, 2^f's relative error 1e-7
 EXP2 = (
-    0.6931469775988462, 0.24022242075353747, 0.055507337452981836, 0.009671513099650964,
+    0.6931469775988462,
+    0.24022242075353747,
+    0.055507337452981836,
+    0.009671513099650964,
     0.0013264726407015183,
-)  # fmt: skip
+)
 ATANH = tuple(2.0 * 1.4426950408889634 / k for k in (1, 3, 5, 7, 9))
 
 

@@ -226,8 +226,11 @@ def _folded(builder: Any, vectors: list[Any]) -> Any:
         current = []
         for (a, of_a), (b, of_b) in pairs:
             # segments of 2 * half lanes; a's fold to the left half, b's to the right
-            left = [s + k + (n if k >= half else 0) - (half if k >= half else 0) for s in range(0, n,
-            2 * half) for k in range(2 * half)]  # fmt: skip
+            left = [
+                s + k + (n if k >= half else 0) - (half if k >= half else 0)
+                for s in range(0, n, 2 * half)
+                for k in range(2 * half)
+            ]
             both = of_a + of_b
             summed = builder.fadd(
                 _shuffle(builder, a, b, left), _shuffle(builder, a, b, [k + half for k in left])
@@ -270,13 +273,20 @@ def lower() -> None:
 
     kind = _lanes_type()
     emits: dict[Any, tuple[int, Emit]] = {
-        lanes.fma: (3, _llvm("fma")), lanes.minimum: (2, _llvm("minnum")), lanes.maximum: (2,
-        _llvm("maxnum")),
-        lanes.sqrt: (1, _llvm("sqrt")), lanes.floor: (1, _llvm("floor")), lanes.ceil: (1, _llvm("ceil")),
-        lanes.absolute: (1, _llvm("fabs")), lanes.where_ge: (4, _where_ge), lanes.splat: (1, lambda b, x: x),
-        lanes.exp2: (1, _exp2), lanes.exp2_inside: (1, _exp2_inside), lanes.exp: (1, _exp),
+        lanes.fma: (3, _llvm("fma")),
+        lanes.minimum: (2, _llvm("minnum")),
+        lanes.maximum: (2, _llvm("maxnum")),
+        lanes.sqrt: (1, _llvm("sqrt")),
+        lanes.floor: (1, _llvm("floor")),
+        lanes.ceil: (1, _llvm("ceil")),
+        lanes.absolute: (1, _llvm("fabs")),
+        lanes.where_ge: (4, _where_ge),
+        lanes.splat: (1, lambda b, x: x),
+        lanes.exp2: (1, _exp2),
+        lanes.exp2_inside: (1, _exp2_inside),
+        lanes.exp: (1, _exp),
         lanes.log2: (1, _log2),
-    }  # fmt: skip
+    }
     for fn, (count, emit) in emits.items():
         _register(kind, fn, count, kind, emit)
     _register(kind, lanes.any_ge, 2, types.boolean, _any_ge)
@@ -291,11 +301,15 @@ def lower() -> None:
     _register(kind, operator.neg, 1, kind, lambda b, x: b.fneg(x), operator_only=True)
     for fn, count, result, emit in (
         (lanes.read, 2, types.float32, _read),
-        (lanes.load, 2, kind, _load), (lanes.store, 3, types.none, _store),
-        (lanes.gather, 3, kind, _gather), (lanes.scatter, 4, types.none, _scatter),
-        (lanes.load_block, 3, kind, _load_block), (lanes.store_block, 4, types.none, _store_block),
-        (lanes.prefetch, 2, types.none, _prefetch), (lanes.store_totals, 12, types.none, _store_totals),
-    ):  # fmt: skip
+        (lanes.load, 2, kind, _load),
+        (lanes.store, 3, types.none, _store),
+        (lanes.gather, 3, kind, _gather),
+        (lanes.scatter, 4, types.none, _scatter),
+        (lanes.load_block, 3, kind, _load_block),
+        (lanes.store_block, 4, types.none, _store_block),
+        (lanes.prefetch, 2, types.none, _prefetch),
+        (lanes.store_totals, 12, types.none, _store_totals),
+    ):
         _declare(fn, count, lambda *args, result=result: result)
         _implement(fn, emit, *[types.Any] * count)
 

@@ -37,7 +37,7 @@ from headcast.render.gaussians_numba_lanes import (
     scatter,
     sqrt,
     where_ge,
-)  # fmt: skip
+)
 from headcast.render.gaussians_torch import DILATION, MAX_DETERMINANT, MIN_ALPHA, MIN_COMPENSATION
 from headcast.render.jit import helper, kernel
 
@@ -70,9 +70,11 @@ def _camera_point(means: Array, i: int, view: Array) -> Several:
 def _rotation(quats: Array, i: int) -> Several:
     """Unit quaternions (w, x, y, z) from i on, and one over their length before."""
     w, x, y, z = (
-        gather(quats, 4 * i, 4), gather(quats, 4 * i + 1, 4), gather(quats, 4 * i + 2, 4), gather(quats,
-        4 * i + 3, 4),
-    )  # fmt: skip
+        gather(quats, 4 * i, 4),
+        gather(quats, 4 * i + 1, 4),
+        gather(quats, 4 * i + 2, 4),
+        gather(quats, 4 * i + 3, 4),
+    )
     over = 1.0 / sqrt(fma(w, w, fma(x, x, fma(y, y, z * z))))
     return w * over, x * over, y * over, z * over, over
 
@@ -81,10 +83,16 @@ def _rotation(quats: Array, i: int) -> Several:
 def _matrix(w: Lanes, x: Lanes, y: Lanes, z: Lanes) -> Several:
     """Rotation matrix of a unit quaternion, row by row."""
     return (
-        1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y),
-        2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x),
-        2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y),
-    )  # fmt: skip
+        1.0 - 2.0 * (y * y + z * z),
+        2.0 * (x * y - w * z),
+        2.0 * (x * z + w * y),
+        2.0 * (x * y + w * z),
+        1.0 - 2.0 * (x * x + z * z),
+        2.0 * (y * z - w * x),
+        2.0 * (x * z - w * y),
+        2.0 * (y * z + w * x),
+        1.0 - 2.0 * (x * x + y * y),
+    )
 
 
 @helper
@@ -93,19 +101,26 @@ def _jacobian(view: Array, ux: Lanes, uy: Lanes, over: Lanes) -> Several:
     jx, jy = over * view[12], over * view[13]
     kx, ky = -(jx * ux), -(jy * uy)
     return (
-        fma(jx, view[0], kx * view[6]), fma(jx, view[1], kx * view[7]), fma(jx, view[2], kx * view[8]),
-        fma(jy, view[3], ky * view[6]), fma(jy, view[4], ky * view[7]), fma(jy, view[5], ky * view[8]),
-    )  # fmt: skip
+        fma(jx, view[0], kx * view[6]),
+        fma(jx, view[1], kx * view[7]),
+        fma(jx, view[2], kx * view[8]),
+        fma(jy, view[3], ky * view[6]),
+        fma(jy, view[4], ky * view[7]),
+        fma(jy, view[5], ky * view[8]),
+    )
 
 
 @helper
 def _times(v: Several, m: Several) -> Several:
     """The two rows v (2x3) times the matrix m (3x3)."""
     return (
-        fma(v[0], m[0], fma(v[1], m[3], v[2] * m[6])), fma(v[0], m[1], fma(v[1], m[4], v[2] * m[7])),
-        fma(v[0], m[2], fma(v[1], m[5], v[2] * m[8])), fma(v[3], m[0], fma(v[4], m[3], v[5] * m[6])),
-        fma(v[3], m[1], fma(v[4], m[4], v[5] * m[7])), fma(v[3], m[2], fma(v[4], m[5], v[5] * m[8])),
-    )  # fmt: skip
+        fma(v[0], m[0], fma(v[1], m[3], v[2] * m[6])),
+        fma(v[0], m[1], fma(v[1], m[4], v[2] * m[7])),
+        fma(v[0], m[2], fma(v[1], m[5], v[2] * m[8])),
+        fma(v[3], m[0], fma(v[4], m[3], v[5] * m[6])),
+        fma(v[3], m[1], fma(v[4], m[4], v[5] * m[7])),
+        fma(v[3], m[2], fma(v[4], m[5], v[5] * m[8])),
+    )
 
 
 @helper
@@ -121,9 +136,18 @@ def _covariance(u: Several) -> Several:
 
 @kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], i8, f4[::1], b1, f4[::1], i8, i8)")
 def project(
-    means: Array, scales: Array, quats: Array, logits: Array, colours: Array, channels: int, view: Array,
-    antialiased: bool, records: Array, start: int, stop: int,
-) -> None:  # fmt: skip
+    means: Array,
+    scales: Array,
+    quats: Array,
+    logits: Array,
+    colours: Array,
+    channels: int,
+    view: Array,
+    antialiased: bool,
+    records: Array,
+    start: int,
+    stop: int,
+) -> None:
     """Writes the records of Gaussians start..stop; the last group reaches back where it would pass the
     end."""
     for begin in range(start, stop, LANES):
@@ -222,9 +246,10 @@ def _mean_gradient(
     x, y = dtx * over, dty * over
     z = dz - x * tx - y * ty - over * (jx * (d00 - ux * d02) + jy * (d11 - uy * d12))
     return (
-        fma(x, view[0], fma(y, view[3], z * view[6])), fma(x, view[1], fma(y, view[4], z * view[7])),
+        fma(x, view[0], fma(y, view[3], z * view[6])),
+        fma(x, view[1], fma(y, view[4], z * view[7])),
         fma(x, view[2], fma(y, view[5], z * view[8])),
-    )  # fmt: skip
+    )
 
 
 @helper
@@ -237,9 +262,21 @@ def _write(out: Array, i: int, seen: Lanes, values: Several) -> None:
 
 @kernel("void(" + 4 * "f4[::1], " + "f4[::1], b1" + 6 * ", f4[::1]" + ", i8, i8)")
 def project_backward(
-    means: Array, scales: Array, quats: Array, logits: Array, view: Array, antialiased: bool, records: Array,
-    sums: Array, d_means: Array, d_scales: Array, d_quats: Array, d_logits: Array, start: int, stop: int,
-) -> None:  # fmt: skip
+    means: Array,
+    scales: Array,
+    quats: Array,
+    logits: Array,
+    view: Array,
+    antialiased: bool,
+    records: Array,
+    sums: Array,
+    d_means: Array,
+    d_scales: Array,
+    d_quats: Array,
+    d_logits: Array,
+    start: int,
+    stop: int,
+) -> None:
     """Gradients of Gaussians start..stop from their ``sums``; colour's are in there already."""
     for begin in range(start, stop, LANES):
         i = min(begin, len(logits) - LANES)
@@ -257,16 +294,23 @@ def project_backward(
         u = (n[0] * sx, n[1] * sy, n[2] * sz, n[3] * sx, n[4] * sy, n[5] * sz)
         s = i * SUMS
         g = (
-            gather(sums, s, SUMS), gather(sums, s + 1, SUMS), gather(sums, s + 2, SUMS), gather(sums, s + 3,
-            SUMS),
-            gather(sums, s + 4, SUMS), gather(sums, s + 5, SUMS),
-        )  # fmt: skip
+            gather(sums, s, SUMS),
+            gather(sums, s + 1, SUMS),
+            gather(sums, s + 2, SUMS),
+            gather(sums, s + 3, SUMS),
+            gather(sums, s + 4, SUMS),
+            gather(sums, s + 5, SUMS),
+        )
         da, db, dc, dmx, dmy = _covariance_gradient(g, _covariance(u), antialiased)
         # cov = u uᵀ
         du = (
-            2.0 * da * u[0] + db * u[3], 2.0 * da * u[1] + db * u[4], 2.0 * da * u[2] + db * u[5],
-            2.0 * dc * u[3] + db * u[0], 2.0 * dc * u[4] + db * u[1], 2.0 * dc * u[5] + db * u[2],
-        )  # fmt: skip
+            2.0 * da * u[0] + db * u[3],
+            2.0 * da * u[1] + db * u[4],
+            2.0 * da * u[2] + db * u[5],
+            2.0 * dc * u[3] + db * u[0],
+            2.0 * dc * u[4] + db * u[1],
+            2.0 * dc * u[5] + db * u[2],
+        )
         _write(
             d_scales,
             i,
@@ -275,10 +319,16 @@ def project_backward(
         )
         dn = (du[0] * sx, du[1] * sy, du[2] * sz, du[3] * sx, du[4] * sy, du[5] * sz)
         dm = (
-            v[0] * dn[0] + v[3] * dn[3], v[0] * dn[1] + v[3] * dn[4], v[0] * dn[2] + v[3] * dn[5],
-            v[1] * dn[0] + v[4] * dn[3], v[1] * dn[1] + v[4] * dn[4], v[1] * dn[2] + v[4] * dn[5],
-            v[2] * dn[0] + v[5] * dn[3], v[2] * dn[1] + v[5] * dn[4], v[2] * dn[2] + v[5] * dn[5],
-        )  # fmt: skip
+            v[0] * dn[0] + v[3] * dn[3],
+            v[0] * dn[1] + v[3] * dn[4],
+            v[0] * dn[2] + v[3] * dn[5],
+            v[1] * dn[0] + v[4] * dn[3],
+            v[1] * dn[1] + v[4] * dn[4],
+            v[1] * dn[2] + v[4] * dn[5],
+            v[2] * dn[0] + v[5] * dn[3],
+            v[2] * dn[1] + v[5] * dn[4],
+            v[2] * dn[2] + v[5] * dn[5],
+        )
         _write(d_quats, i, drawn, _quaternion_gradient(dm, w, x, y, k, length))
         dv = _times(dn, (m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]))
         dz = gather(sums, s + 6, SUMS)

@@ -28,7 +28,7 @@ from headcast.render.gaussians_numba_blend import (
     block_range,
     lane_offsets,
     weigh,
-)  # fmt: skip
+)
 from headcast.render.gaussians_numba_lanes import (
     LANES,
     any_ge,
@@ -42,7 +42,7 @@ from headcast.render.gaussians_numba_lanes import (
     store_totals,
     total,
     where_ge,
-)  # fmt: skip
+)
 from headcast.render.gaussians_numba_project import RECORD, SUMS
 from headcast.render.gaussians_torch import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 from headcast.render.jit import helper, kernel
@@ -56,10 +56,22 @@ Array = np.ndarray
 
 @helper
 def _begin(
-    state: Array, busy: Array, channels: int, background: Array, varied: bool, straight: bool, corner: int,
+    state: Array,
+    busy: Array,
+    channels: int,
+    background: Array,
+    varied: bool,
+    straight: bool,
+    corner: int,
     pitch: int,
-    plane: int, rgb: Array, alpha: Array, depth: Array, d_rgb: Array, d_alpha: Array, d_depth: Array,
-) -> int:  # fmt: skip
+    plane: int,
+    rgb: Array,
+    alpha: Array,
+    depth: Array,
+    d_rgb: Array,
+    d_alpha: Array,
+    d_depth: Array,
+) -> int:
     """Planes: transmittance, R, and the gradients of alpha, depth and channels before compositing.
 
     Returns how many blocks something covers.
@@ -97,9 +109,18 @@ def _begin(
 
 @helper
 def _unblend(
-    g: int, records: Array, colours: Array, channels: int, grid: Array, left: int, top: int, state: Array,
-    busy: Array, extra: Array, slot: Array,
-) -> int:  # fmt: skip
+    g: int,
+    records: Array,
+    colours: Array,
+    channels: int,
+    grid: Array,
+    left: int,
+    top: int,
+    state: Array,
+    busy: Array,
+    extra: Array,
+    slot: Array,
+) -> int:
     """One Gaussian in one tile: writes its slot, returns how many blocks it finished."""
     lane_x, lane_y = load(grid, 0), load(grid, LANES)
     r = g * RECORD
@@ -164,10 +185,27 @@ def _unblend(
     + ")"
 )
 def unblend_rows(
-    first: int, last: int, records: Array, bits: Array, colours: Array, channels: int, pair_start: Array,
-    pairs: Array, tile_start: Array, background: Array, varied: bool, straight: bool, pitch: int,
-    rgb: Array, alpha: Array, depth: Array, d_rgb: Array, d_alpha: Array, d_depth: Array, gradients: Array,
-) -> None:  # fmt: skip
+    first: int,
+    last: int,
+    records: Array,
+    bits: Array,
+    colours: Array,
+    channels: int,
+    pair_start: Array,
+    pairs: Array,
+    tile_start: Array,
+    background: Array,
+    varied: bool,
+    straight: bool,
+    pitch: int,
+    rgb: Array,
+    alpha: Array,
+    depth: Array,
+    d_rgb: Array,
+    d_alpha: Array,
+    d_depth: Array,
+    gradients: Array,
+) -> None:
     """Writes the slots of the rows of tiles first..last."""
     columns, plane = pitch >> SHIFT, len(alpha)
     grid, state, busy = lane_offsets(), aligned((4 + channels) * AREA), np.empty(BLOCKS, np.bool_)
@@ -180,10 +218,22 @@ def unblend_rows(
                 continue
             left, top = tx * TILE, ty * TILE
             live = _begin(
-                state, busy, channels, background, varied, straight, top * pitch + left, pitch, plane, rgb,
-                alpha, depth,
-                d_rgb, d_alpha, d_depth,
-            )  # fmt: skip
+                state,
+                busy,
+                channels,
+                background,
+                varied,
+                straight,
+                top * pitch + left,
+                pitch,
+                plane,
+                rgb,
+                alpha,
+                depth,
+                d_rgb,
+                d_alpha,
+                d_depth,
+            )
             for k in range(begin, end):
                 g = pairs[k]
                 prefetch(records, pairs[min(k + AHEAD, end - 1)] * RECORD)

@@ -59,9 +59,15 @@ class Intrinsics(NamedTuple):
         (fx, _, cx), (_, fy, cy), _ = camera.K.double().tolist()
         gx, gy = GUARD * camera.width / (2 * fx), GUARD * camera.height / (2 * fy)
         return Intrinsics(
-            fx, fy, cx, cy, -cx / fx - gx, (camera.width - cx) / fx + gx, -cy / fy - gy,
+            fx,
+            fy,
+            cx,
+            cy,
+            -cx / fx - gx,
+            (camera.width - cx) / fx + gx,
+            -cy / fy - gy,
             (camera.height - cy) / fy + gy,
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,14 @@ class Footprints:
 
 
 def footprints(
-    means: Float[Tensor, "n 3"], log_scales: Float[Tensor, "n 3"], quaternions: Float[Tensor, "n 4"],
-    opacity_logits: Float[Tensor, "n"], camera: Camera, antialiased: bool, near: float,
-) -> Footprints:  # fmt: skip
+    means: Float[Tensor, "n 3"],
+    log_scales: Float[Tensor, "n 3"],
+    quaternions: Float[Tensor, "n 4"],
+    opacity_logits: Float[Tensor, "n"],
+    camera: Camera,
+    antialiased: bool,
+    near: float,
+) -> Footprints:
     """Projects what can be seen and sorts it by depth; differentiable."""
     with torch.no_grad():
         seen = camera.to_camera(means)[:, 2] > near
@@ -175,19 +186,27 @@ def _weights(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
 
 
 def render(
-    means: Float[Tensor, "n 3"], log_scales: Float[Tensor, "n 3"], quaternions: Float[Tensor, "n 4"],
-    opacity_logits: Float[Tensor, "n"], colours: Float[Tensor, "n c"], camera: Camera,
-    background: Float[Tensor, "..."] | None, antialiased: bool, near: float,
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
+    means: Float[Tensor, "n 3"],
+    log_scales: Float[Tensor, "n 3"],
+    quaternions: Float[Tensor, "n 4"],
+    opacity_logits: Float[Tensor, "n"],
+    colours: Float[Tensor, "n c"],
+    camera: Camera,
+    background: Float[Tensor, "..."] | None,
+    antialiased: bool,
+    near: float,
+) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Colour (over ``background``, or straight without one), alpha and expected depth."""
     footprint = footprints(means, log_scales, quaternions, opacity_logits, camera, antialiased, near)
     return composite(*accumulate(footprint, colours, camera.width, camera.height), background)
 
 
 def composite(
-    rgb: Float[Tensor, "h w c"], alpha: Float[Tensor, "h w"], depth: Float[Tensor, "h w"],
+    rgb: Float[Tensor, "h w c"],
+    alpha: Float[Tensor, "h w"],
+    depth: Float[Tensor, "h w"],
     background: Float[Tensor, "..."] | None,
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
+) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
     """What :func:`accumulate` returns, put over the background or made straight, with expected depth."""
     covered = torch.where(alpha > 0, alpha, math.inf)
     rgb = rgb / covered[..., None] if background is None else rgb + (1.0 - alpha)[..., None] * background

@@ -27,7 +27,7 @@ from headcast.render.gaussians_torch import (
     Footprints,
     composite,
     footprints,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     import triton.language as tl  # pyright: ignore[reportMissingImports]
@@ -98,10 +98,19 @@ class _Blend(torch.autograd.Function):
         tiles = (len(pairs.start) - 1,)
         limits = {"MIN_ALPHA": MIN_ALPHA, "MAX_ALPHA": MAX_ALPHA, "STOP": MIN_TRANSMITTANCE}
         kernels()[0][tiles](
-            pairs.start, pairs.gaussian, rows, values, out, columns, width, height, K=values.shape[1],
+            pairs.start,
+            pairs.gaussian,
+            rows,
+            values,
+            out,
+            columns,
+            width,
+            height,
+            K=values.shape[1],
             TILE=TILE,
-            num_warps=4, **limits,
-        )  # fmt: skip
+            num_warps=4,
+            **limits,
+        )
         ctx.save_for_backward(rows, values, out)
         ctx.kept = pairs, columns, width, height, limits
         return out
@@ -113,10 +122,22 @@ class _Blend(torch.autograd.Function):
         K = values.shape[1]
         slots = torch.zeros(len(pairs.slot), _MOMENTS + K, device=rows.device)
         kernels()[1][(len(pairs.start) - 1,)](
-            pairs.start, pairs.gaussian, pairs.slot, rows, values, out, d_out.contiguous(), slots, columns,
+            pairs.start,
+            pairs.gaussian,
+            pairs.slot,
+            rows,
+            values,
+            out,
+            d_out.contiguous(),
+            slots,
+            columns,
             width,
-            height, K=K, TILE=TILE, num_warps=4, **limits,
-        )  # fmt: skip
+            height,
+            K=K,
+            TILE=TILE,
+            num_warps=4,
+            **limits,
+        )
         sums = torch.segment_reduce(slots, "sum", lengths=pairs.count, axis=0, unsafe=True)
         g, gx, gy, gxx, gxy, gyy = sums[:, :_MOMENTS].unbind(1)
         A, B, C, opacity = rows[:, 2:].unbind(1)
@@ -126,10 +147,16 @@ class _Blend(torch.autograd.Function):
 
 
 def render(
-    means: Tensor, log_scales: Tensor, quaternions: Tensor, opacity_logits: Tensor, colours: Tensor, camera:
-    Camera,
-    background: Tensor | None, antialiased: bool, near: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    means: Tensor,
+    log_scales: Tensor,
+    quaternions: Tensor,
+    opacity_logits: Tensor,
+    colours: Tensor,
+    camera: Camera,
+    background: Tensor | None,
+    antialiased: bool,
+    near: float,
+) -> tuple[Tensor, Tensor, Tensor]:
     """As ``gaussians_torch.render``, for float32 on CUDA.
 
     Raises:
@@ -184,9 +211,20 @@ def weigh(rows, g, px, py, T, MIN_ALPHA: tl.constexpr, MAX_ALPHA: tl.constexpr, 
 
 
 def blend(  # type: ignore[no-untyped-def]
-    start, gaussian, rows, values, out, columns, width, height, K: tl.constexpr, TILE: tl.constexpr,
-    MIN_ALPHA: tl.constexpr, MAX_ALPHA: tl.constexpr, STOP: tl.constexpr,
-):  # fmt: skip
+    start,
+    gaussian,
+    rows,
+    values,
+    out,
+    columns,
+    width,
+    height,
+    K: tl.constexpr,
+    TILE: tl.constexpr,
+    MIN_ALPHA: tl.constexpr,
+    MAX_ALPHA: tl.constexpr,
+    STOP: tl.constexpr,
+):
     """Blends one tile front to back until every pixel is finished."""
     t = tl.program_id(0)
     lane, channel = tl.arange(0, TILE * TILE), tl.arange(0, K)
@@ -206,9 +244,23 @@ def blend(  # type: ignore[no-untyped-def]
 
 
 def unblend(  # type: ignore[no-untyped-def]
-    start, gaussian, slot, rows, values, out, d_out, slots, columns, width, height, K: tl.constexpr,
-    TILE: tl.constexpr, MIN_ALPHA: tl.constexpr, MAX_ALPHA: tl.constexpr, STOP: tl.constexpr,
-):  # fmt: skip
+    start,
+    gaussian,
+    slot,
+    rows,
+    values,
+    out,
+    d_out,
+    slots,
+    columns,
+    width,
+    height,
+    K: tl.constexpr,
+    TILE: tl.constexpr,
+    MIN_ALPHA: tl.constexpr,
+    MAX_ALPHA: tl.constexpr,
+    STOP: tl.constexpr,
+):
     """Gradients of one tile: the moments of d ln(alpha) and the values' of every pair, into its slot."""
     t = tl.program_id(0)
     lane, channel = tl.arange(0, TILE * TILE), tl.arange(0, K)

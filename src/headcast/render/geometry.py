@@ -70,9 +70,14 @@ def depth_at(depth: Float[Tensor, "h w"], pixels: Float[Tensor, "*b 2"]) -> Floa
 
 
 def visibility(
-    points: Float[Tensor, "n 3"], camera: Camera, vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"],
-    *, tolerance: float = 0.002, depth: Float[Tensor, "h w"] | None = None,
-) -> Bool[Tensor, " n"]:  # fmt: skip
+    points: Float[Tensor, "n 3"],
+    camera: Camera,
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    *,
+    tolerance: float = 0.002,
+    depth: Float[Tensor, "h w"] | None = None,
+) -> Bool[Tensor, " n"]:
     """Whether world points lie in the picture and at most ``tolerance`` metres behind what is seen there.
 
     ``depth``: the mesh's depth from this camera when it is known already.

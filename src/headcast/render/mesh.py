@@ -40,9 +40,14 @@ def pixels_from_world(camera: Camera) -> Float[Tensor, "3 4"]:
 
 
 def rasterize_mesh(
-    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], camera: Camera, *, near: float = 0.01,
-    cull_back: bool = False, backend: Backend = "auto",
-) -> Fragments:  # fmt: skip
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    camera: Camera,
+    *,
+    near: float = 0.01,
+    cull_back: bool = False,
+    backend: Backend = "auto",
+) -> Fragments:
     """The nearest triangle at every pixel centre, its barycentrics (differentiable in vertices) and depth.
 
     Args:

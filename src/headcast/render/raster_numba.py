@@ -198,14 +198,24 @@ def raster_numpy(
 
 
 def rasterize(
-    points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], width: int, height: int, near: float, cull: bool,
+    points: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    width: int,
+    height: int,
+    near: float,
+    cull: bool,
     limit: Float[Tensor, "h w"] | None = None,
-) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
+) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre."""
     triangle, depth = raster_numpy(
-        points.detach().contiguous().numpy(), faces.int().contiguous().numpy(), width, height, near, cull,
+        points.detach().contiguous().numpy(),
+        faces.int().contiguous().numpy(),
+        width,
+        height,
+        near,
+        cull,
         None if limit is None else limit.contiguous().numpy(),
-    )  # fmt: skip
+    )
     return torch.from_numpy(triangle), torch.from_numpy(depth)
 
 
@@ -224,9 +234,11 @@ def barycentrics(
 
 
 def interpolated(
-    triangle: Int[Tensor, "h w"], barycentric: Float[Tensor, "h w 3"], faces: Int[Tensor, "f 3"],
+    triangle: Int[Tensor, "h w"],
+    barycentric: Float[Tensor, "h w 3"],
+    faces: Int[Tensor, "f 3"],
     attributes: Float[Tensor, "n c"],
-) -> Float[Tensor, "h w c"]:  # fmt: skip
+) -> Float[Tensor, "h w c"]:
     """Attributes over the picture (float32, no gradients), 0 where nothing is."""
     out = np.empty((*triangle.shape, attributes.shape[1]), np.float32)
     t, b = triangle.contiguous().numpy(), barycentric.detach().contiguous().numpy()

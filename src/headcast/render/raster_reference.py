@@ -91,9 +91,14 @@ def _boxes(corners: Tensor, width: int, height: int, near: float) -> Tensor:
 
 
 def rasterize(
-    points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], width: int, height: int, near: float, cull: bool,
+    points: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    width: int,
+    height: int,
+    near: float,
+    cull: bool,
     limit: Float[Tensor, "h w"] | None = None,
-) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
+) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre.
 
     Reciprocals of depth are compared as float32; of equal ones the lower triangle wins. A pixel centre

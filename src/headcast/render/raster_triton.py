@@ -32,9 +32,14 @@ def available() -> bool:
 
 
 def rasterize(
-    points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], width: int, height: int, near: float, cull: bool,
+    points: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    width: int,
+    height: int,
+    near: float,
+    cull: bool,
     limit: Float[Tensor, "h w"] | None = None,
-) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:  # fmt: skip
+) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
     """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre."""
     if limit is None:
         limit = torch.full((height, width), 1 / near, device=points.device)
@@ -43,9 +48,14 @@ def rasterize(
 
 
 def rasterize_all(
-    points: Float[Tensor, "b v 3"], faces: Int[Tensor, "b f 3"], width: int, height: int, near: float,
-    cull: bool, limit: Float[Tensor, "b h w"],
-) -> tuple[Int[Tensor, "b h w"], Float[Tensor, "b h w"]]:  # fmt: skip
+    points: Float[Tensor, "b v 3"],
+    faces: Int[Tensor, "b f 3"],
+    width: int,
+    height: int,
+    near: float,
+    cull: bool,
+    limit: Float[Tensor, "b h w"],
+) -> tuple[Int[Tensor, "b h w"], Float[Tensor, "b h w"]]:
     """The same for a batch of meshes, each into its own picture, in one launch."""
     count, size = points.shape[:2]
     joined = (faces + torch.arange(count, device=faces.device)[:, None, None] * size).reshape(-1, 3)

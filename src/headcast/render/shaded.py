@@ -16,11 +16,21 @@ from headcast.render.types import Rendering
 __all__ = ["GLOSS", "gloss_of", "render_textured"]
 
 GLOSS = {
-    "face": (0.55, 0.028), "lips": (0.36, 0.03), "lids": (0.5, 0.028), "nose": (0.48, 0.028),
-    "ears": (0.6, 0.025), "neck": (0.62, 0.02), "sclera": (0.2, 0.03), "iris": (0.15, 0.03),
-    "pupil": (0.15, 0.03), "cornea": (0.15, 0.03), "teeth": (0.25, 0.035), "gums": (0.3, 0.03),
-    "tongue": (0.4, 0.03), "mouth": (0.4, 0.015),
-}  # fmt: skip
+    "face": (0.55, 0.028),
+    "lips": (0.36, 0.03),
+    "lids": (0.5, 0.028),
+    "nose": (0.48, 0.028),
+    "ears": (0.6, 0.025),
+    "neck": (0.62, 0.02),
+    "sclera": (0.2, 0.03),
+    "iris": (0.15, 0.03),
+    "pupil": (0.15, 0.03),
+    "cornea": (0.15, 0.03),
+    "teeth": (0.25, 0.035),
+    "gums": (0.3, 0.03),
+    "tongue": (0.4, 0.03),
+    "mouth": (0.4, 0.015),
+}
 """Roughness and reflectance at normal incidence of a head's regions; others have no highlights."""
 
 
@@ -30,12 +40,22 @@ def gloss_of(region: Int[Tensor, " v"], region_names: tuple[str, ...]) -> Float[
 
 
 def render_textured(
-    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], normals: Float[Tensor, "v 3"],
-    uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"], texture: Float[Tensor, "ht wt c"] | Pyramid,
-    camera: Camera, *, light: Float[Tensor, "9 3"] | None = None, texture_space: Space = "srgb",
-    gloss: Float[Tensor, "v 2"] | None = None, openness: Float[Tensor, "v"] | None = None, antialias: int = 2,
-    near: float = 0.01, colour_space: Space = "srgb",
-) -> Rendering:  # fmt: skip
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    normals: Float[Tensor, "v 3"],
+    uv: Float[Tensor, "u 2"],
+    faces_uv: Int[Tensor, "f 3"],
+    texture: Float[Tensor, "ht wt c"] | Pyramid,
+    camera: Camera,
+    *,
+    light: Float[Tensor, "9 3"] | None = None,
+    texture_space: Space = "srgb",
+    gloss: Float[Tensor, "v 2"] | None = None,
+    openness: Float[Tensor, "v"] | None = None,
+    antialias: int = 2,
+    near: float = 0.01,
+    colour_space: Space = "srgb",
+) -> Rendering:
     """The nearest surface with its texture under SH light and a few lamps derived from it.
 
     Args:
@@ -55,9 +75,21 @@ def render_textured(
     """
     pyramid = texture if isinstance(texture, Pyramid) else Pyramid.make(texture)
     scene = Scene(
-        vertices, faces, normals, uv, faces_uv, pyramid, camera, light, gloss, openness, texture_space,
-        colour_space, antialias, near,
-    )  # fmt: skip
+        vertices,
+        faces,
+        normals,
+        uv,
+        faces_uv,
+        pyramid,
+        camera,
+        light,
+        gloss,
+        openness,
+        texture_space,
+        colour_space,
+        antialias,
+        near,
+    )
     inputs = [x for x in (vertices, normals, uv, light, gloss, pyramid.levels[0]) if x is not None]
     grad = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
     if grad or any(is_cuda(x) for x in inputs):

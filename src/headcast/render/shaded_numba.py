@@ -61,9 +61,11 @@ def cubic(t):
     """Catmull-Rom weights of the four texels around a position."""
     t2, t3 = t * t, t * t * t
     return (
-        np.float32((2.0 * t2 - t3 - t) * 0.5), np.float32((3.0 * t3 - 5.0 * t2 + 2.0) * 0.5),
-        np.float32((4.0 * t2 - 3.0 * t3 + t) * 0.5), np.float32((t3 - t2) * 0.5),
-    )  # fmt: skip
+        np.float32((2.0 * t2 - t3 - t) * 0.5),
+        np.float32((3.0 * t3 - 5.0 * t2 + 2.0) * 0.5),
+        np.float32((4.0 * t2 - 3.0 * t3 + t) * 0.5),
+        np.float32((t3 - t2) * 0.5),
+    )
 
 
 @helper
@@ -197,9 +199,28 @@ def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, 
     "f4[:,::1])"
 )
 def shade_rows(
-    points, faces, faces_uv, uv, attributes, triangle, depth, n, texels, table, decode, encode, mode, light,
-    lamps, to_world, top, bottom, rgb, alpha, z_out,
-):  # fmt: skip
+    points,
+    faces,
+    faces_uv,
+    uv,
+    attributes,
+    triangle,
+    depth,
+    n,
+    texels,
+    table,
+    decode,
+    encode,
+    mode,
+    light,
+    lamps,
+    to_world,
+    top,
+    bottom,
+    rgb,
+    alpha,
+    z_out,
+):
     """Pixels of rows top..bottom-1."""
     s, face, ray = np.empty((n * n + 1, 13)), np.empty(n * n, np.int32), np.empty(3)
     width, height = table[0, 1], table[0, 2]

@@ -80,9 +80,11 @@ def compose(scene: Scene) -> Rendering:
     alpha = hit.to(rgba.dtype).mean(1) * torch.where(total[:, 3] < 0.99999, total[:, 3], 1)
     z = torch.where(hit, _by_pixel(fragments.depth, scene.antialias), torch.inf).amin(1)
     return Rendering(
-        (rgb * any_hit[:, None]).view(height, width, 3), alpha.view(height, width),
-        torch.where(any_hit, z, 0).view(height, width), scene.colour_space,
-    )  # fmt: skip
+        (rgb * any_hit[:, None]).view(height, width, 3),
+        alpha.view(height, width),
+        torch.where(any_hit, z, 0).view(height, width),
+        scene.colour_space,
+    )
 
 
 def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
@@ -116,11 +118,14 @@ def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
 
     area = joined(area.sum(1) / count, area)
     return Points(
-        joined(pixel, pixel[:, None].expand(hit.shape)), joined(torch.ones_like(count), weight),
-        joined(middle, uv), joined(normal.sum(1), normal), joined(gloss.sum(1) / count[:, None], gloss),
+        joined(pixel, pixel[:, None].expand(hit.shape)),
+        joined(torch.ones_like(count), weight),
+        joined(middle, uv),
+        joined(normal.sum(1), normal),
+        joined(gloss.sum(1) / count[:, None], gloss),
         joined(openness.sum(1) / count[:, None], openness)[:, 0],
         (area.clamp(min=1e-12).log2() / 2 - 1).clamp(min=0),
-    )  # fmt: skip
+    )
 
 
 def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:

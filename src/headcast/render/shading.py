@@ -15,16 +15,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 __all__ = [
-    "SH_CONSTANTS", "ambient", "directional", "dominant_lights", "ggx_specular", "sh_basis",
-    "sh_light_rotate", "shade",
-]  # fmt: skip
+    "SH_CONSTANTS",
+    "ambient",
+    "directional",
+    "dominant_lights",
+    "ggx_specular",
+    "sh_basis",
+    "sh_light_rotate",
+    "shade",
+]
 
 SH_CONSTANTS = (
     0.5 / math.sqrt(math.pi),
     *(math.sqrt(3 / (4 * math.pi)),) * 3,
-    math.sqrt(15 / (4 * math.pi)), math.sqrt(15 / (4 * math.pi)), math.sqrt(5 / (16 * math.pi)),
-    math.sqrt(15 / (4 * math.pi)), math.sqrt(15 / (16 * math.pi)),
-)  # fmt: skip
+    math.sqrt(15 / (4 * math.pi)),
+    math.sqrt(15 / (4 * math.pi)),
+    math.sqrt(5 / (16 * math.pi)),
+    math.sqrt(15 / (4 * math.pi)),
+    math.sqrt(15 / (16 * math.pi)),
+)
 """Orthonormal constants of 1, y, z, x, xy, yz, 3z²-1, xz, x²-y²."""
 
 LOBE = (1.0, *(2 / 3,) * 3, *(1 / 4,) * 5)
@@ -104,9 +113,12 @@ def dominant_lights(
 
 
 def ggx_specular(
-    normal: Float[Tensor, "*b 3"], view: Float[Tensor, "*b 3"], light: Float[Tensor, "*b 3"],
-    roughness: Float[Tensor, "*b"], f0: Float[Tensor, "*b"],
-) -> Float[Tensor, "*b"]:  # fmt: skip
+    normal: Float[Tensor, "*b 3"],
+    view: Float[Tensor, "*b 3"],
+    light: Float[Tensor, "*b 3"],
+    roughness: Float[Tensor, "*b"],
+    f0: Float[Tensor, "*b"],
+) -> Float[Tensor, "*b"]:
     """Reflected radiance of a lamp whose irradiance at normal incidence is pi, cosine included.
 
     GGX distribution with alpha = roughness², height-correlated Smith masking, Schlick's Fresnel; unit vectors

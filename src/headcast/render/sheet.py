@@ -11,9 +11,13 @@ __all__ = ["contact_sheet"]
 
 
 def contact_sheet(
-    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int, *, labels: Sequence[str] | None = None,
-    gap: int = 4, background: int = 255,
-) -> UInt8[np.ndarray, "h w 3"]:  # fmt: skip
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    columns: int,
+    *,
+    labels: Sequence[str] | None = None,
+    gap: int = 4,
+    background: int = 255,
+) -> UInt8[np.ndarray, "h w 3"]:
     """A grid of pictures, row by row; each cell as large as the largest picture, smaller ones centred.
 
     Labels, when given, are written into the top left corners.

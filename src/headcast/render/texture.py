@@ -59,9 +59,13 @@ class Pyramid:
 
 
 def sample_texture(
-    texture: Float[Tensor, "ht wt c"], uv: Float[Tensor, "*b 2"], *, mode: Filter = "bilinear",
-    levels: list[Tensor] | None = None, lod: Float[Tensor, "*b"] | None = None,
-) -> Float[Tensor, "*b c"]:  # fmt: skip
+    texture: Float[Tensor, "ht wt c"],
+    uv: Float[Tensor, "*b 2"],
+    *,
+    mode: Filter = "bilinear",
+    levels: list[Tensor] | None = None,
+    lod: Float[Tensor, "*b"] | None = None,
+) -> Float[Tensor, "*b c"]:
     """Colours at uv, edges repeated outwards; differentiable in the texture and in uv.
 
     Args:

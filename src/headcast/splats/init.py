@@ -24,9 +24,13 @@ from headcast.rotation import matrix_to_quaternion
 __all__ = ["SIDES", "detailed", "init_gaussians"]
 
 SIDES = {
-    "face": (640, 352), "head": (256, 144), "eyes": (448, 320), "inside": (448, 240), "hair": (448, 160),
+    "face": (640, 352),
+    "head": (256, 144),
+    "eyes": (448, 320),
+    "inside": (448, 240),
+    "hair": (448, 160),
     "body": (352, 96),
-}  # fmt: skip
+}
 """Sides of the textures whose texels become Gaussians: where the photo shows detail, and elsewhere."""
 DETAIL = {"face": 0.009, "hair": 0.018, "body": 0.018}
 """Of the colour range: what coarse texels may lose before fine ones are taken; other parts as the face."""
@@ -111,9 +115,15 @@ def _part_of(head: HeadModel, *names: str) -> Bool[Tensor, "f"]:
 
 
 def _laid(
-    vertices: Float[Tensor, "v 3"], mesh: HeadModel | Shell, texture: Tensor, side: int, spread: float,
-    which: Bool[Tensor, "f"], start: int, frames: Frames,
-) -> Gaussians:  # fmt: skip
+    vertices: Float[Tensor, "v 3"],
+    mesh: HeadModel | Shell,
+    texture: Tensor,
+    side: int,
+    spread: float,
+    which: Bool[Tensor, "f"],
+    start: int,
+    frames: Frames,
+) -> Gaussians:
     """One Gaussian for every texel of ``side``² that lies on a triangle of ``which``."""
     found = rasterize_uv(mesh.uv, mesh.faces_uv, side)
     triangle = found.triangle.long()

@@ -24,18 +24,24 @@ Pair = tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]
 
 
 def shade_and_place_reference(
-    position: Float[Tensor, "n 3"], albedo: Float[Tensor, "n 3"], origin: Float[Tensor, "n 3"],
-    matrix: Float[Tensor, "n 3 3"], shading: Float[Tensor, "n 3"],
-) -> Pair:  # fmt: skip
+    position: Float[Tensor, "n 3"],
+    albedo: Float[Tensor, "n 3"],
+    origin: Float[Tensor, "n 3"],
+    matrix: Float[Tensor, "n 3 3"],
+    shading: Float[Tensor, "n 3"],
+) -> Pair:
     """World positions, and display values of ``albedo`` (display values too) in the light ``shading``."""
     world = origin + (matrix @ position[..., None])[..., 0]
     return world, linear_to_srgb((srgb_to_linear(albedo) * shading).clamp(float(DIM), 1))
 
 
 def shade_and_place(
-    position: Float[Tensor, "n 3"], albedo: Float[Tensor, "n 3"], origin: Float[Tensor, "n 3"],
-    matrix: Float[Tensor, "n 3 3"], shading: Float[Tensor, "n 3"],
-) -> Pair:  # fmt: skip
+    position: Float[Tensor, "n 3"],
+    albedo: Float[Tensor, "n 3"],
+    origin: Float[Tensor, "n 3"],
+    matrix: Float[Tensor, "n 3 3"],
+    shading: Float[Tensor, "n 3"],
+) -> Pair:
     """``shade_and_place_reference``, on a CPU by a kernel (float32).
 
     Differentiable in ``position`` and ``albedo``.

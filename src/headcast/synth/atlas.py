@@ -21,10 +21,24 @@ __all__ = ["Atlas", "make_atlas", "ramp"]
 
 GUTTER = 6
 LABEL_OF_REGION = {
-    "face": "skin", "lips": "lips", "lids": "skin", "nose": "nose", "brows": "skin", "ears": "ears",
-    "scalp": "skin", "neck": "neck", "shoulders": "neck", "sclera": "eyes", "iris": "eyes", "pupil": "eyes",
-    "cornea": "eyes", "teeth": "teeth", "gums": "mouth", "tongue": "mouth", "mouth": "mouth",
-}  # fmt: skip
+    "face": "skin",
+    "lips": "lips",
+    "lids": "skin",
+    "nose": "nose",
+    "brows": "skin",
+    "ears": "ears",
+    "scalp": "skin",
+    "neck": "neck",
+    "shoulders": "neck",
+    "sclera": "eyes",
+    "iris": "eyes",
+    "pupil": "eyes",
+    "cornea": "eyes",
+    "teeth": "teeth",
+    "gums": "mouth",
+    "tongue": "mouth",
+    "mouth": "mouth",
+}
 
 
 @dataclass(frozen=True)
@@ -89,9 +103,17 @@ def make_atlas(head: HeadModel, bust: Bust, size: int) -> Atlas:
     label[region["frame"] > 0] = LABELS.index("glasses")
     noise, spots = noises(size, height, device)
     return Atlas(
-        size, position, inside, label.to(torch.uint8), region, texel_scale(position), noise, spots,
-        eye_angles(head, position, part, t), head.landmarks(head.neutral, 68),
-    )  # fmt: skip
+        size,
+        position,
+        inside,
+        label.to(torch.uint8),
+        region,
+        texel_scale(position),
+        noise,
+        spots,
+        eye_angles(head, position, part, t),
+        head.landmarks(head.neutral, 68),
+    )
 
 
 def spread(triangle: Tensor, bary: Tensor) -> tuple[Tensor, Tensor]:

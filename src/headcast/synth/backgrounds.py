@@ -23,11 +23,14 @@ def draw_backgrounds(dice: Dice, size: int) -> Float[Tensor, "n h h 3"]:
     low = dice.uniform("bg 2", 3, 2, 2)
     cloud = sum(
         resize(
-            dice.normal(f"bg {k}", 1, k, k) + 0.22 * dice.normal(f"bg hue {k}", 3, k, k), size=(64, 64),
-            mode="bicubic", align_corners=True,
-        ) * (2.2 / k)
+            dice.normal(f"bg {k}", 1, k, k) + 0.22 * dice.normal(f"bg hue {k}", 3, k, k),
+            size=(64, 64),
+            mode="bicubic",
+            align_corners=True,
+        )
+        * (2.2 / k)
         for k in (3, 5, 11, 23)
-    )  # fmt: skip
+    )
     base = dice.uniform("bg base", 3)
     level = dice.uniform("bg level") ** 1.6
     grey = base.mean(1, keepdim=True)

@@ -96,9 +96,19 @@ def make_bust(head: HeadModel) -> Bust:
     uv = torch.cat([head_uv, strip_uv, patch])
     ring = torch.arange(n, device=device).repeat(RINGS)
     return Bust(
-        faces, faces_uv, uv, kind, loop, torso.reshape(-1, 3), follow.repeat_interleave(n), ring,
-        v, RINGS * n, glasses_count, incident_faces(faces, first + glasses_count),
-    )  # fmt: skip
+        faces,
+        faces_uv,
+        uv,
+        kind,
+        loop,
+        torso.reshape(-1, 3),
+        follow.repeat_interleave(n),
+        ring,
+        v,
+        RINGS * n,
+        glasses_count,
+        incident_faces(faces, first + glasses_count),
+    )
 
 
 def torso_rings(edge: Float[Tensor, "l 3"]) -> tuple[Float[Tensor, "r l 3"], Float[Tensor, " r"]]:

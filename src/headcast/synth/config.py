@@ -13,9 +13,21 @@ __all__ = ["LABELS", "Split", "SynthConfig"]
 Split = Literal["train", "test"]
 
 LABELS = (
-    "background", "skin", "nose", "ears", "neck", "brows", "lips", "mouth", "teeth", "eyes", "hair",
-    "facial_hair", "glasses", "clothes",
-)  # fmt: skip
+    "background",
+    "skin",
+    "nose",
+    "ears",
+    "neck",
+    "brows",
+    "lips",
+    "mouth",
+    "teeth",
+    "eyes",
+    "hair",
+    "facial_hair",
+    "glasses",
+    "clothes",
+)
 """Region labels in the order of their numbers. ``mouth`` is its inside: gums, tongue, lining."""
 
 

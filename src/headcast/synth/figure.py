@@ -89,9 +89,17 @@ def pose_figures(
     mouth = mouth_vertices(head)
     openness[:, mouth] = inside[:, mouth]
     return Figure(
-        world, normals, along, openness, packed[0] @ R.transpose(1, 2) + t, packed[1] @ R.transpose(1, 2),
-        packed[2] @ R.transpose(1, 2), packed[3], torch.stack([pad(f.faces, faces) for f in furs]), posed,
-    )  # fmt: skip
+        world,
+        normals,
+        along,
+        openness,
+        packed[0] @ R.transpose(1, 2) + t,
+        packed[1] @ R.transpose(1, 2),
+        packed[2] @ R.transpose(1, 2),
+        packed[3],
+        torch.stack([pad(f.faces, faces) for f in furs]),
+        posed,
+    )
 
 
 def mouth_vertices(head: HeadModel) -> Int[Tensor, " n"]:

@@ -36,9 +36,14 @@ VERSION = 2
 
 
 def write_people(
-    config: SynthConfig, identities: int, out: Path, device: torch.device, seed: int,
-    progress: Callable[[float, str], None], recordings: tuple[Recording, ...] = (),
-) -> tuple[int, int]:  # fmt: skip
+    config: SynthConfig,
+    identities: int,
+    out: Path,
+    device: torch.device,
+    seed: int,
+    progress: Callable[[float, str], None],
+    recordings: tuple[Recording, ...] = (),
+) -> tuple[int, int]:
     """Writes people 0 .. identities - 1 of the config's split; gives how many were made and how many existed.
 
     Args:
@@ -140,12 +145,17 @@ def _words(x: Float[Tensor, "*s"]) -> Shaped[np.ndarray, "*s"]:
 def _pictures(b: SynthBatch, i: int) -> dict[str, Shaped[np.ndarray, "h w *c"]]:
     uv = torch.cat([b.uv[i].clamp(0, 1), (b.uv[i][..., :1] >= 0).float()], -1)
     return {
-        "rgb": _bytes(b.rgb[i]), "alpha": _bytes(b.alpha[i]), "background": _bytes(b.background[i]),
+        "rgb": _bytes(b.rgb[i]),
+        "alpha": _bytes(b.alpha[i]),
+        "background": _bytes(b.background[i]),
         "depth": (b.depth[i] / DEPTH_UNIT).round().clamp(0, 65535).cpu().numpy().astype(np.uint16),
-        "normal": _words(b.normal[i] / 2 + 0.5), "geometry_normal": _words(b.geometric_normal[i] / 2 + 0.5),
-        "uv": _words(uv), "albedo": _bytes(linear_to_srgb(b.albedo[i])), "specular": _bytes(b.specular[i]),
+        "normal": _words(b.normal[i] / 2 + 0.5),
+        "geometry_normal": _words(b.geometric_normal[i] / 2 + 0.5),
+        "uv": _words(uv),
+        "albedo": _bytes(linear_to_srgb(b.albedo[i])),
+        "specular": _bytes(b.specular[i]),
         "label": b.label[i].cpu().numpy(),
-    }  # fmt: skip
+    }
 
 
 def _listed(x: Tensor, digits: int = 6) -> Any:

@@ -162,12 +162,18 @@ def grown(
         flow = normalize(down - 0.5 * (down * normals).sum(-1, keepdim=True) * normals, dim=-1)
     m = len(layers)
     return Fur(
-        rest.repeat(m, 1), head.identity_basis[:, used].repeat(1, m, 1), head.skin_weights[used].repeat(m, 1),
-        used.repeat(m), torch.cat([torch.full((n,), o, device=rest.device) for o, _ in layers]),
-        normals.repeat(m, 1), flow.repeat(m, 1), cover[used].repeat(m),
+        rest.repeat(m, 1),
+        head.identity_basis[:, used].repeat(1, m, 1),
+        head.skin_weights[used].repeat(m, 1),
+        used.repeat(m),
+        torch.cat([torch.full((n,), o, device=rest.device) for o, _ in layers]),
+        normals.repeat(m, 1),
+        flow.repeat(m, 1),
+        cover[used].repeat(m),
         torch.cat([torch.full((n,), v, device=rest.device) for _, v in layers]),
-        torch.full((n * m,), kind, device=rest.device), torch.cat([local + n * i for i in range(m)]),
-    )  # fmt: skip
+        torch.full((n * m,), kind, device=rest.device),
+        torch.cat([local + n * i for i in range(m)]),
+    )
 
 
 def buzz_fur(head: HeadModel, cover: Float[Tensor, " v"]) -> Fur:

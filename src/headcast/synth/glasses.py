@@ -15,9 +15,11 @@ __all__ = ["make_glasses"]
 
 
 def make_glasses(
-    points: Float[Tensor, "b 68 3"], eyes: Float[Tensor, "b 2 3"], frame: Float[Tensor, "b 8"],
+    points: Float[Tensor, "b 68 3"],
+    eyes: Float[Tensor, "b 2 3"],
+    frame: Float[Tensor, "b 8"],
     worn: Bool[Tensor, " b"],
-) -> Float[Tensor, "b g 3"]:  # fmt: skip
+) -> Float[Tensor, "b g 3"]:
     """Vertices in the head frame, metres; all in one point where no glasses are worn.
 
     Args:

@@ -21,8 +21,14 @@ HELD_OUT_LIGHTS = (2, 9)
 """Twelfths of the circle around the head (0 starts at the subject's front, counted to the subject's left)
 from which only the test split's key lamps shine."""
 
-TEMPERATURES = ((1.0, 0.72, 0.45), (1.0, 0.84, 0.66), (1.0, 0.95, 0.88), (0.98, 0.99, 1.0), (0.84, 0.92, 1.0),
-                (0.7, 0.84, 1.0))  # fmt: skip
+TEMPERATURES = (
+    (1.0, 0.72, 0.45),
+    (1.0, 0.84, 0.66),
+    (1.0, 0.95, 0.88),
+    (0.98, 0.99, 1.0),
+    (0.84, 0.92, 1.0),
+    (0.7, 0.84, 1.0),
+)
 
 
 @dataclass(frozen=True)
@@ -101,9 +107,14 @@ def draw_lights(split: Split, dice: Dice, tone: Float[Tensor, " n"]) -> Light:
     exposure, balance = camera_settings(dice, 0.5 * seen.mean(1) + 0.5 * seen.amax(1), tone)
     e = exposure[:, None] * balance
     return Light(
-        sky * e[:, None], key, key_colour * e, dice.uniform("key size", low=0.02, high=0.3), fill,
-        fill_colour * e[:, None], exposure,
-    )  # fmt: skip
+        sky * e[:, None],
+        key,
+        key_colour * e,
+        dice.uniform("key size", low=0.02, high=0.3),
+        fill,
+        fill_colour * e[:, None],
+        exposure,
+    )
 
 
 def camera_settings(

@@ -23,9 +23,15 @@ painted with hair, -1 on clothes."""
 
 
 def paint(
-    person: Person, looks: Looks, dice: Dice, atlas: Atlas, fields: Fields, skin: SkinModel,
-    scalp: Float[Tensor, "b h w"], micro: float,
-) -> Float[Tensor, "b h w 8"]:  # fmt: skip
+    person: Person,
+    looks: Looks,
+    dice: Dice,
+    atlas: Atlas,
+    fields: Fields,
+    skin: SkinModel,
+    scalp: Float[Tensor, "b h w"],
+    micro: float,
+) -> Float[Tensor, "b h w 8"]:
     """Textures of B people in the order of ``CHANNELS``. ``scalp``: how densely hair is painted on it."""
     tile = rolled(atlas.noise, dice, "grain")
     log = skin_log(person, dice, atlas, fields, skin, tile)

@@ -86,9 +86,13 @@ def raised(expression: Float[Tensor, "f e"]) -> Float[Tensor, "f 8 2"]:
 
 
 def expressive(
-    textures: Float[Tensor, "f h w 8"], expression: Float[Tensor, "f e"], old: Float[Tensor, " f"],
-    atlas: Atlas, fields: Fields, micro: float,
-) -> Float[Tensor, "f h w 8"]:  # fmt: skip
+    textures: Float[Tensor, "f h w 8"],
+    expression: Float[Tensor, "f e"],
+    old: Float[Tensor, " f"],
+    atlas: Atlas,
+    fields: Fields,
+    micro: float,
+) -> Float[Tensor, "f h w 8"]:
     """Textures of frames with the lines of their expressions in normals and gloss; albedo stays.
 
     Args:
@@ -112,11 +116,18 @@ def expressive(
 
 
 def lit_skin(
-    light: Lamps, sky: Float[Tensor, "m 9 3"], albedo: Float[Tensor, "m 3"], normal: Float[Tensor, "m 3"],
-    smooth: Float[Tensor, "m 3"], view: Float[Tensor, "m 3"], openness: Float[Tensor, " m"],
-    shadow: Float[Tensor, " m"], specular: Float[Tensor, " m"], rough: Float[Tensor, " m"],
+    light: Lamps,
+    sky: Float[Tensor, "m 9 3"],
+    albedo: Float[Tensor, "m 3"],
+    normal: Float[Tensor, "m 3"],
+    smooth: Float[Tensor, "m 3"],
+    view: Float[Tensor, "m 3"],
+    openness: Float[Tensor, " m"],
+    shadow: Float[Tensor, " m"],
+    specular: Float[Tensor, " m"],
+    rough: Float[Tensor, " m"],
     flesh: Float[Tensor, " m"],
-) -> Float[Tensor, "m 3"]:  # fmt: skip
+) -> Float[Tensor, "m 3"]:
     """``shade.lit_surface`` with subsurface softening and an environment that reflects.
 
     Diffuse light sees, per colour, a normal between ``normal`` and the ``smooth`` one (blended normals:

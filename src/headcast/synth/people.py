@@ -21,8 +21,14 @@ from headcast.synth.identity import draw_identities, fitted_people
 
 __all__ = ["HELD_OUT_SECTORS", "TONES", "Person", "draw_people", "held_out_skin", "sex_axis"]
 
-TONES = (("very light", 55.0, 66.0), ("light", 41.0, 55.0), ("intermediate", 28.0, 41.0),
-         ("tan", 10.0, 28.0), ("brown", -30.0, 10.0), ("dark", -52.0, -30.0))  # fmt: skip
+TONES = (
+    ("very light", 55.0, 66.0),
+    ("light", 41.0, 55.0),
+    ("intermediate", 28.0, 41.0),
+    ("tan", 10.0, 28.0),
+    ("brown", -30.0, 10.0),
+    ("dark", -52.0, -30.0),
+)
 """Classes of skin tone by individual typology angle in degrees (Chardon et al. 1991), drawn equally often."""
 
 AGES = (18.0, 85.0)
@@ -83,10 +89,16 @@ def draw_people(config: SynthConfig, dice: Dice, head: HeadModel, skin_component
     people = fitted_people(head.hash) if config.fitted else None
     identity, fitted = draw_identities(dice, feminine, axis, people, config.fitted)
     return Person(
-        torch.from_numpy(dice.rows[:, 1].copy()).to(dice.device), feminine, age, tone, ita, identity,
+        torch.from_numpy(dice.rows[:, 1].copy()).to(dice.device),
+        feminine,
+        age,
+        tone,
+        ita,
+        identity,
         draw_skin(config, dice, skin_components),
-        dice.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1), fitted,
-    )  # fmt: skip
+        dice.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
+        fitted,
+    )
 
 
 def draw_skin(config: SynthConfig, dice: Dice, components: int) -> Float[Tensor, "b k"]:
@@ -116,10 +128,17 @@ def _sex_axis(_hash: str, head: HeadModel) -> Tensor:
 
     # the sexual dimorphism of adult faces, per feature: relative growth from feminine to masculine
     measures = (
-        (length(5, 11), 0.06), (length(57, 8), 0.10), (length(27, 33), 0.07), (length(31, 35), 0.07),
-        (length(0, 16), 0.045), (length(51, 57), -0.06), (length(37, 41), -0.05), (length(48, 54), 0.03),
-        (length(19, 37), -0.10), (length(8, 27), 0.06),
-    )  # fmt: skip
+        (length(5, 11), 0.06),
+        (length(57, 8), 0.10),
+        (length(27, 33), 0.07),
+        (length(31, 35), 0.07),
+        (length(0, 16), 0.045),
+        (length(51, 57), -0.06),
+        (length(37, 41), -0.05),
+        (length(48, 54), 0.03),
+        (length(19, 37), -0.10),
+        (length(8, 27), 0.06),
+    )
     rows = torch.stack([m for m, _ in measures])
     wanted = torch.tensor([w for _, w in measures])
     ridge = 1e-3 * torch.eye(len(rows), device=rows.device)

@@ -29,9 +29,14 @@ class Shadows:
         self.depth, self.K, self.pose = depth, K, cam_from_world
 
     def light(
-        self, scene: Int[Tensor, " m"], points: Float[Tensor, "m 3"], normals: Float[Tensor, "m 3"],
-        key: Float[Tensor, "m 3"], size: Float[Tensor, " m"], smooth: bool = False,
-    ) -> Float[Tensor, " m"]:  # fmt: skip
+        self,
+        scene: Int[Tensor, " m"],
+        points: Float[Tensor, "m 3"],
+        normals: Float[Tensor, "m 3"],
+        key: Float[Tensor, "m 3"],
+        size: Float[Tensor, " m"],
+        smooth: bool = False,
+    ) -> Float[Tensor, " m"]:
         """Share of the key lamp that reaches points: ``TAPS`` comparisons over its penumbra.
 
         Args:
@@ -96,10 +101,17 @@ def perturbed(
 
 
 def lit_surface(
-    light: Lamps, albedo: Float[Tensor, "m 3"], normal: Float[Tensor, "m 3"], view: Float[Tensor, "m 3"],
-    sky: Float[Tensor, "m 3"], openness: Float[Tensor, " m"], shadow: Float[Tensor, " m"],
-    specular: Float[Tensor, " m"], rough: Float[Tensor, " m"], flesh: Float[Tensor, " m"],
-) -> Float[Tensor, "m 3"]:  # fmt: skip
+    light: Lamps,
+    albedo: Float[Tensor, "m 3"],
+    normal: Float[Tensor, "m 3"],
+    view: Float[Tensor, "m 3"],
+    sky: Float[Tensor, "m 3"],
+    openness: Float[Tensor, " m"],
+    shadow: Float[Tensor, " m"],
+    specular: Float[Tensor, " m"],
+    rough: Float[Tensor, " m"],
+    flesh: Float[Tensor, " m"],
+) -> Float[Tensor, "m 3"]:
     """Diffuse light with subsurface bleeding (``flesh`` 0..1) and highlights of the lamps and the sky.
 
     ``light``: that of each point. ``sky``: irradiance of the sky at its normal.
@@ -144,9 +156,13 @@ def strands(
 
 
 def hair_alpha(
-    pattern: Float[Tensor, "m 2"], rest: Float[Tensor, "m 3"], cut: Float[Tensor, "m 2"],
-    cover: Float[Tensor, " m"], level: Float[Tensor, " m"], kind: Int[Tensor, " m"],
-) -> Float[Tensor, " m"]:  # fmt: skip
+    pattern: Float[Tensor, "m 2"],
+    rest: Float[Tensor, "m 3"],
+    cut: Float[Tensor, "m 2"],
+    cover: Float[Tensor, " m"],
+    level: Float[Tensor, " m"],
+    kind: Int[Tensor, " m"],
+) -> Float[Tensor, " m"]:
     """Opacity of the layers of hair: full inside, ragged at the rims, sparse in the outer layers, cut off."""
     s = 0.6 * pattern[:, 0] + 0.4 * pattern[:, 1]
     inner = 1.45 * cover - 0.25

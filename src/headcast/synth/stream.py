@@ -36,9 +36,12 @@ AT_ONCE = {False: 4, True: 64}
 
 
 def batches(
-    config: SynthConfig, device: torch.device | str = "cpu", seed: int = 0, start: int = 0,
+    config: SynthConfig,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    start: int = 0,
     recordings: tuple[Recording, ...] = (),
-) -> Iterator[SynthBatch]:  # fmt: skip
+) -> Iterator[SynthBatch]:
     """Batches without end, never touching the disk; batch k holds people k·P .. k·P + P - 1 of the split.
 
     Args:
@@ -57,9 +60,14 @@ def batches(
 
 @torch.no_grad()
 def make_batch(
-    config: SynthConfig, device: torch.device, seed: int, numbers: Int[np.ndarray, " p"], start: int = 0,
-    views: Views | None = None, recordings: tuple[Recording, ...] = (),
-) -> SynthBatch:  # fmt: skip
+    config: SynthConfig,
+    device: torch.device,
+    seed: int,
+    numbers: Int[np.ndarray, " p"],
+    start: int = 0,
+    views: Views | None = None,
+    recordings: tuple[Recording, ...] = (),
+) -> SynthBatch:
     """The batch of given people.
 
     Args:

@@ -64,9 +64,13 @@ def solve_laplacian(
 
 
 def scatter_to_vertices(
-    texels: Texels, faces: Int[np.ndarray, "f 3"], count: int, values: Float[np.ndarray, "n c"],
-    weight: Float[np.ndarray, "n"], stride: int = 1,
-) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v"]]:  # fmt: skip
+    texels: Texels,
+    faces: Int[np.ndarray, "f 3"],
+    count: int,
+    values: Float[np.ndarray, "n c"],
+    weight: Float[np.ndarray, "n"],
+    stride: int = 1,
+) -> tuple[Float[np.ndarray, "v c"], Float[np.ndarray, "v"]]:
     """Average texel values at ``count`` vertices, weighted; also the mean weight of each vertex's texels."""
     rows = faces[texels.triangle[::stride]].reshape(-1)
     b = texels.bary[::stride]
@@ -81,9 +85,14 @@ def scatter_to_vertices(
 
 
 def diffuse(
-    head: HeadModel, texels: Texels, graph: Graph, value: Float[np.ndarray, "n 3"],
-    weight: Float[np.ndarray, "n"], usual: float | None = None, attraction: float = ATTRACTION,
-) -> Float[np.ndarray, "n 3"]:  # fmt: skip
+    head: HeadModel,
+    texels: Texels,
+    graph: Graph,
+    value: Float[np.ndarray, "n 3"],
+    weight: Float[np.ndarray, "n"],
+    usual: float | None = None,
+    attraction: float = ATTRACTION,
+) -> Float[np.ndarray, "n 3"]:
     """Diffuse texel values known where ``weight`` is high over the whole mesh.
 
     Args:

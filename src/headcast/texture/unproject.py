@@ -91,9 +91,14 @@ def _sample_mask(
 
 
 def _visibility(
-    vertices: torch.Tensor, head: HeadModel, texels: Texels, camera: Camera, pixel: Float[np.ndarray, "n 2"],
-    depth: Float[np.ndarray, "n"], facing: Float[np.ndarray, "n"],
-) -> Float[np.ndarray, "n"]:  # fmt: skip
+    vertices: torch.Tensor,
+    head: HeadModel,
+    texels: Texels,
+    camera: Camera,
+    pixel: Float[np.ndarray, "n 2"],
+    depth: Float[np.ndarray, "n"],
+    facing: Float[np.ndarray, "n"],
+) -> Float[np.ndarray, "n"]:
     """1 where nothing occludes a texel. Eyeballs keep off the eyelids before them."""
     import cv2
 

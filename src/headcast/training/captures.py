@@ -59,9 +59,12 @@ class CaptureFolder:
     """
 
     def __init__(
-        self, root: Path, split: Literal["all", "train", "val", "test"] = "all", seed: int = 0,
+        self,
+        root: Path,
+        split: Literal["all", "train", "val", "test"] = "all",
+        seed: int = 0,
         axes: Axes | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Reads the list of cameras; ``axes`` overrules what the mesh or the scene says.
 
         Raises:

@@ -112,9 +112,12 @@ def make_engine(config: TrainConfig) -> Engine:
     device = local_device(config.device, int(os.environ.get("LOCAL_RANK", "0")), world)
     devices = [device.index or 0] if world == 1 and device.type != "cpu" else local
     fabric = Fabric(
-        accelerator=device.type, devices=devices, num_nodes=world // local,
-        strategy="ddp" if world > 1 else "auto", precision="32-true",
-    )  # fmt: skip
+        accelerator=device.type,
+        devices=devices,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision="32-true",
+    )
     fabric.launch()
     return OnFabric(config, fabric)
 

@@ -152,9 +152,13 @@ class Run:
             self.log.close()
         self.notes += getattr(self.recipe, "notes", list)()
         return TrainResult(
-            self.step, self.folder / f"{self.recipe.name}.safetensors", stopped, self.stop.signal,
-            self.log.latest() if self.log else {}, tuple(self.notes),
-        )  # fmt: skip
+            self.step,
+            self.folder / f"{self.recipe.name}.safetensors",
+            stopped,
+            self.stop.signal,
+            self.log.latest() if self.log else {},
+            tuple(self.notes),
+        )
 
     def decide(self, since: float) -> tuple[bool, bool]:
         """Whether to end, whether to write a checkpoint; all processes decide alike."""
@@ -224,10 +228,12 @@ class Run:
             return
         began = self.stop.elapsed
         facts = {
-            "recipe": self.recipe.name, "seconds": round(self.before + began, 3),
+            "recipe": self.recipe.name,
+            "seconds": round(self.before + began, 3),
             "settings": settings(self.recipe, self.config),
-            "log": {"sums": self.log.sums, "count": self.log.count}, "precision": self.precision._asdict(),
-        }  # fmt: skip
+            "log": {"sums": self.log.sums, "count": self.log.count},
+            "precision": self.precision._asdict(),
+        }
         if self.step != self.saved_at:
             averages = self.averages if self.config.ema else {}
             save_checkpoint(self.folder, freeze(self.step, self.networks, averages, self.optimizers, facts))
@@ -235,10 +241,14 @@ class Run:
         with self.looking() as networks:
             tensors = {k: flat(v) for k, v in self.recipe.shipped(networks).items()}
         told = {
-            "steps": self.step, "minutes": round((self.before + self.stop.elapsed) / 60, 2),
-            "device": self.engine.device.type, "processes": self.engine.world, "log": self.log.latest(),
-            "settings": facts["settings"], "precision": self.precision._asdict(),
-        }  # fmt: skip
+            "steps": self.step,
+            "minutes": round((self.before + self.stop.elapsed) / 60, 2),
+            "device": self.engine.device.type,
+            "processes": self.engine.world,
+            "log": self.log.latest(),
+            "settings": facts["settings"],
+            "precision": self.precision._asdict(),
+        }
         ship(self.folder, self.recipe.name, tensors, self.recipe.card(), told)
         self.stop.wrote(began)
 

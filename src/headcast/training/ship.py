@@ -26,13 +26,18 @@ def ship(
     path = folder / f"{name}.safetensors"
     write_tensors(path, tensors, {"name": name, "licence": str(card.get("licence", ""))})
     whole = {
-        "name": name, **card,
+        "name": name,
+        **card,
         "trained": {
-            **facts, "finished": datetime.now(UTC).isoformat(timespec="seconds"), "headcast": __version__,
-            "torch": torch.__version__, "commit": commit(),
+            **facts,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "headcast": __version__,
+            "torch": torch.__version__,
+            "commit": commit(),
         },
-        "parameters": sum(v.numel() for v in tensors.values()), "bytes": path.stat().st_size,
-    }  # fmt: skip
+        "parameters": sum(v.numel() for v in tensors.values()),
+        "bytes": path.stat().st_size,
+    }
     temporary = folder / f".{name}.json.{os.getpid()}"
     try:
         temporary.write_text(json.dumps(whole, indent=1) + "\n")
@@ -49,8 +54,12 @@ def commit() -> str | None:
     try:
         run = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=False, timeout=10,
-        )  # fmt: skip
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return run.stdout.strip() or None

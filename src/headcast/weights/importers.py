@@ -13,18 +13,21 @@ IMPORTERS: dict[str, Importer] = {
         "headcast.priors.gfpgan:convert", "GFPGANv1.3.pth or GFPGANv1.4.pth", "headcast restore --with gfpgan"
     ),
     "codeformer": Importer(
-        "headcast.priors.restorer.foreign:convert_codeformer", "codeformer.pth",
+        "headcast.priors.restorer.foreign:convert_codeformer",
+        "codeformer.pth",
         "headcast restore --with codeformer",
     ),
     "restoreformer": Importer(
-        "headcast.priors.restorer.foreign:convert_restoreformer", "RestoreFormer.ckpt or .pth",
+        "headcast.priors.restorer.foreign:convert_restoreformer",
+        "RestoreFormer.ckpt or .pth",
         "headcast restore --with restoreformer",
     ),
     "realesrgan": Importer(
-        "headcast.priors.restorer.foreign:convert_realesrgan", "RealESRGAN_x4plus.pth",
+        "headcast.priors.restorer.foreign:convert_realesrgan",
+        "RealESRGAN_x4plus.pth",
         "headcast restore --with realesrgan",
     ),
-}  # fmt: skip
+}
 """Networks that no method owns; methods declare their own (see ``importers``)."""
 
 

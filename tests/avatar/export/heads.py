@@ -23,9 +23,12 @@ from headcast.render.texture import sample_texture
 from headcast.view import front_view
 
 INFO = {
-    "method": "fit", "seed": 0, "weights": ({"name": "head", "licence": "Apache-2.0"},),
-    "synthetic_media": "Pictures of this avatar are synthetic.", "consent": "I agree. Åsa",
-}  # fmt: skip
+    "method": "fit",
+    "seed": 0,
+    "weights": ({"name": "head", "licence": "Apache-2.0"},),
+    "synthetic_media": "Pictures of this avatar are synthetic.",
+    "consent": "I agree. Åsa",
+}
 
 
 def shut_lids(head: HeadModel, side: int, colour: tuple[int, int, int], blink: Tensor) -> Lids:
@@ -121,7 +124,11 @@ def of_gaussians(mesh: MeshAvatar) -> Any:
     opacity = torch.full((len(t),), 4.0) if rgba.shape[1] == 3 else torch.logit(rgba[:, 3].clamp(0.01, 0.98))
     size = frames.size[t].clamp(min=1e-6).log()[:, None] + torch.tensor([-1.2, -4.0, -1.2])
     world = Gaussians(
-        t, (vertices[surface.faces[t]] * bary[..., None]).sum(1), matrix_to_quaternion(frames.rotation)[t],
-        size, opacity, rgba[:, :3],
-    )  # fmt: skip
+        t,
+        (vertices[surface.faces[t]] * bary[..., None]).sum(1),
+        matrix_to_quaternion(frames.rotation)[t],
+        size,
+        opacity,
+        rgba[:, :3],
+    )
     return GaussianAvatar(mesh, to_local(world, frames))

@@ -104,9 +104,14 @@ class Scene:
         return pixels
 
     def drawn(
-        self, primitives: list, camera: Camera, light: torch.Tensor | None, weights: np.ndarray,
-        joints: np.ndarray, moved: bool,
-    ) -> Rendering:  # fmt: skip
+        self,
+        primitives: list,
+        camera: Camera,
+        light: torch.Tensor | None,
+        weights: np.ndarray,
+        joints: np.ndarray,
+        moved: bool,
+    ) -> Rendering:
         """Some primitives as one mesh; normals are the file's at rest, else new ones."""
         materials = [self.gltf.materials[p.material] for p in primitives]
         textures = [m.pbrMetallicRoughness.baseColorTexture.index for m in materials]
@@ -124,6 +129,12 @@ class Scene:
             normals = vertex_normals(torch.cat(v), faces)
         (unlit,) = {"KHR_materials_unlit" in (m.extensions or {}) for m in materials}
         return render_textured(
-            torch.cat(v), faces, normals, joined, faces, torch.from_numpy(whole).float() / 255, camera,
+            torch.cat(v),
+            faces,
+            normals,
+            joined,
+            faces,
+            torch.from_numpy(whole).float() / 255,
+            camera,
             light=None if unlit else light,
-        )  # fmt: skip
+        )

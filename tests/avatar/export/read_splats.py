@@ -74,6 +74,9 @@ def read_spz(path: Path) -> dict[str, np.ndarray]:
         q[largest] = np.sqrt(max(0.0, 1 - sum(x * x for x in q)))
         quaternion[row] = [q[3], *q[:3]]
     return {
-        "position": fixed / 2.0**bits, "alpha": alpha / 255, "colour": dc * 0.28209479177387814 + 0.5,
-        "log_scale": scale.reshape(n, 3) / 16 - 10, "quaternion": quaternion,
-    }  # fmt: skip
+        "position": fixed / 2.0**bits,
+        "alpha": alpha / 255,
+        "colour": dc * 0.28209479177387814 + 0.5,
+        "log_scale": scale.reshape(n, 3) / 16 - 10,
+        "quaternion": quaternion,
+    }

@@ -115,8 +115,12 @@ def test_names_joints_and_facts(lit: Scene, files: Path) -> None:
     gltf, mesh = lit.gltf, lit.mesh("head")
     assert mesh.extras["targetNames"] == list(EXPRESSIONS)
     assert [gltf.materials[p.material].name for p in mesh.primitives] == [
-        "skin", "eyes", "teeth", "tongue", "mouth"
-    ]  # fmt: skip
+        "skin",
+        "eyes",
+        "teeth",
+        "tongue",
+        "mouth",
+    ]
     assert all(len(p.targets) == 52 for p in mesh.primitives)
     assert [gltf.nodes[j].name for j in gltf.skins[0].joints] == list(JOINTS)
     assert {m.name for m in gltf.meshes} == {"head", "hair", "body"}

@@ -31,10 +31,13 @@ def test_heads_without_laid_lids() -> None:
     head = HeadModel.load()
     bare = copy.copy(head)
     none = {
-        "lid_index": head.lid_index[:, :0], "lid_rim": head.lid_rim[:0], "lid_share": head.lid_share[:0],
-        "lid_partner": head.lid_partner[:0, :0], "lid_spread": head.lid_spread[:0, :0],
+        "lid_index": head.lid_index[:, :0],
+        "lid_rim": head.lid_rim[:0],
+        "lid_share": head.lid_share[:0],
+        "lid_partner": head.lid_partner[:0, :0],
+        "lid_spread": head.lid_spread[:0, :0],
         "lid_clearance": head.lid_clearance[:0],
-    }  # fmt: skip
+    }
     bare._buffers = {**head._buffers, **none}
     _, deltas = linear_shapes(bare, torch.zeros(head.identities))
     eyes = torch.unique(head.faces[head.part_faces("eyeLeft", "eyeRight")])

@@ -30,9 +30,12 @@ def splats() -> Splats:
     q = (q / np.linalg.norm(q, axis=1, keepdims=True)).astype(np.float32)
     position, scale = g.normal(0, 0.1, (300, 3)), g.uniform(-8, -5, (300, 3))
     return Splats(
-        position.astype(np.float32), scale.astype(np.float32), q, g.normal(size=300).astype(np.float32),
+        position.astype(np.float32),
+        scale.astype(np.float32),
+        q,
+        g.normal(size=300).astype(np.float32),
         g.uniform(0, 1, (300, 3)).astype(np.float32),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("degree", [0, 1, 3])
@@ -42,8 +45,12 @@ def test_ply_in_the_order_of_3dgs(degree: int, splats: Splats, tmp_path: Path) -
     v = elements["vertex"]
     rest = [f"f_rest_{k}" for k in range({0: 0, 1: 9, 3: 45}[degree])]
     assert list(v.dtype.names) == [
-        *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"), *rest, "opacity", *SCALE, *ROTATION
-    ]  # fmt: skip
+        *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"),
+        *rest,
+        "opacity",
+        *SCALE,
+        *ROTATION,
+    ]
     assert v.dtype.itemsize == 4 * (17 + len(rest)) and comments == ["made by \\xc5sa"]
     np.testing.assert_array_equal(columns(v, "x", "y", "z"), splats.position)
     np.testing.assert_array_equal(columns(v, *ROTATION), splats.quaternion)

@@ -30,11 +30,12 @@ def fields(path: Path) -> dict[str, np.ndarray]:
     """The numbers of a splat PLY."""
     v = read_ply(path)[0]["vertex"]
     return {
-        "position": columns(v, "x", "y", "z"), "log_scale": columns(v, "scale_0", "scale_1", "scale_2"),
+        "position": columns(v, "x", "y", "z"),
+        "log_scale": columns(v, "scale_0", "scale_1", "scale_2"),
         "quaternion": columns(v, "rot_0", "rot_1", "rot_2", "rot_3"),
         "alpha": 1 / (1 + np.exp(-v["opacity"])),
         "colour": columns(v, "f_dc_0", "f_dc_1", "f_dc_2") * SH_C0 + 0.5,
-    }  # fmt: skip
+    }
 
 
 def drawn(f: dict[str, np.ndarray], camera: Camera) -> torch.Tensor:

@@ -154,8 +154,11 @@ def test_ict_is_a_whole_head(shared: Path, ours: HeadModel) -> None:
     assert off.median() < 5e-4
     for name in ("mouthSmileLeft", "jawOpen", "browDownRight"):
         weights = expression_vector({name: 1.0})
-        a, b = (h.landmarks(h(HeadParams.neutral(h.identities).replace(expression=weights)))
-                - h.landmarks(h(HeadParams.neutral(h.identities))) for h in (ict, ours))  # fmt: skip
+        a, b = (
+            h.landmarks(h(HeadParams.neutral(h.identities).replace(expression=weights)))
+            - h.landmarks(h(HeadParams.neutral(h.identities)))
+            for h in (ict, ours)
+        )
         assert (a - b).norm(dim=-1).mean() < 0.1 * b.norm(dim=-1).mean() + 1e-4, name
 
 

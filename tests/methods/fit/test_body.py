@@ -39,9 +39,15 @@ def seen(head: HeadModel) -> Observation:
     with torch.no_grad():
         v = head(params)
         drawn = render_textured(
-            v, head.faces, head.vertex_normals(v), head.uv, head.faces_uv,
-            torch.full((64, 64, 3), 0.7), camera, light=ambient(0.8),
-        )  # fmt: skip
+            v,
+            head.faces,
+            head.vertex_normals(v),
+            head.uv,
+            head.faces_uv,
+            torch.full((64, 64, 3), 0.7),
+            camera,
+            light=ambient(0.8),
+        )
         points = camera.project(head.landmarks(v)).numpy().astype(np.float64)
         trunk = head.region_mask("neck", "shoulders")
         neck = camera.project(v[trunk]).numpy()

@@ -41,9 +41,15 @@ def scene() -> tuple[GaussianAvatar, Observation]:
     none = np.zeros_like(alpha)
     box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
     seen = Observation(
-        image, Detection(points, box, 1.0), Masks(alpha, alpha, none, none, none), source.camera, params,
-        source.light.numpy(), 0.0, "synthetic",
-    )  # fmt: skip
+        image,
+        Detection(points, box, 1.0),
+        Masks(alpha, alpha, none, none, none),
+        source.camera,
+        params,
+        source.light.numpy(),
+        0.0,
+        "synthetic",
+    )
     return avatar, seen
 
 

@@ -52,9 +52,15 @@ def picture(head: HeadModel, yaw: float = 0.0, size: int = 256) -> Observation:
     none = np.zeros_like(person)
     box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
     return Observation(
-        image, Detection(points, box, 1.0), Masks(person, person, none, none, none), camera, params,
-        light.numpy(), 0.0, "synthetic",
-    )  # fmt: skip
+        image,
+        Detection(points, box, 1.0),
+        Masks(person, person, none, none, none),
+        camera,
+        params,
+        light.numpy(),
+        0.0,
+        "synthetic",
+    )
 
 
 @pytest.fixture(scope="module")

@@ -46,9 +46,12 @@ class DotsAvatar(BaseAvatar):
     mesh = None
 
     def render(
-        self, params: HeadParams, camera: Camera, light: torch.Tensor | None = None,
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: torch.Tensor | None = None,
         signal: torch.Tensor | None = None,
-    ) -> Rendering:  # fmt: skip
+    ) -> Rendering:
         """Render the dots."""
         alpha, r = torch.zeros(camera.height, camera.width), self.radius
         for x, y in camera.project(self.head.landmarks(self.head(params), 478)).round().long().tolist():
@@ -85,9 +88,15 @@ class Dots(BaseMethod):
         return "dots-1"
 
     def reconstruct(
-        self, observations: Sequence[Observation], head: HeadModel, options: Any, *, seed: int = 0,
-        consent: str | None = None, progress: Progress | None = None,
-    ) -> DotsAvatar:  # fmt: skip
+        self,
+        observations: Sequence[Observation],
+        head: HeadModel,
+        options: Any,
+        *,
+        seed: int = 0,
+        consent: str | None = None,
+        progress: Progress | None = None,
+    ) -> DotsAvatar:
         """Bind the fitted head."""
         first = observations[0]
         source = SourceView(first.camera, first.params, torch.as_tensor(first.light).float())
@@ -108,9 +117,14 @@ class Dimmer(BaseMethod):
     description = "the photo in the driver's brightness"
 
     def animate_image(
-        self, photo: np.ndarray, driver: Clip, options: Any, *, seed: int = 0,
+        self,
+        photo: np.ndarray,
+        driver: Clip,
+        options: Any,
+        *,
+        seed: int = 0,
         progress: Progress | None = None,
-    ) -> Iterator[np.ndarray]:  # fmt: skip
+    ) -> Iterator[np.ndarray]:
         """Yield the photo dimmed."""
         for frame in driver.frames:
             yield (photo[: photo.shape[0] // 2 * 2, : photo.shape[1] // 2 * 2] * (frame.mean() / 255)).astype(

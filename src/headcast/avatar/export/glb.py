@@ -41,9 +41,14 @@ if TYPE_CHECKING:
 __all__ = ["add_maps", "build", "sidecar", "write_glb"]
 
 SURFACES = {
-    "skin": (0.5, 0.7), "eyes": (0.12, 1.0), "teeth": (0.25, 0.9), "tongue": (0.4, 0.8), "mouth": (0.45, 0.5),
-    "hair": (0.6, 0.4), "body": (0.9, 0.4),
-}  # fmt: skip
+    "skin": (0.5, 0.7),
+    "eyes": (0.12, 1.0),
+    "teeth": (0.25, 0.9),
+    "tongue": (0.4, 0.8),
+    "mouth": (0.45, 0.5),
+    "hair": (0.6, 0.4),
+    "body": (0.9, 0.4),
+}
 """Roughness, and strength of the reflection as a share of glTF's 4 %, by material."""
 CUTOFF = 0.5
 CLAMP, LINEAR, MIPMAPS = 33071, 9729, 9987
@@ -77,9 +82,11 @@ def build(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
     data = GltfData()
     gltf = g.GLTF2(scene=0)
     gltf.asset = g.Asset(
-        version="2.0", generator=GENERATOR, extras=facts(avatar.info),
+        version="2.0",
+        generator=GENERATOR,
+        extras=facts(avatar.info),
         copyright="; ".join(f"{k}: {v}" for k, v in licences(avatar.info).items()) or None,
-    )  # fmt: skip
+    )
     add_textures(gltf, data, textures(avatar, shading, texture_size))
     add_joints(gltf, data, avatar.head.joints(avatar.identity).double().numpy())
     add_head(gltf, data, avatar, shading)
@@ -177,9 +184,12 @@ def add_mesh(gltf: GLTF2, mesh: Any) -> None:
 
 
 def surface(
-    data: GltfData, piece: Piece, rest: Float[Tensor, "v 3"], normals: Float[Tensor, "v 3"],
+    data: GltfData,
+    piece: Piece,
+    rest: Float[Tensor, "v 3"],
+    normals: Float[Tensor, "v 3"],
     skin_weights: Float[Tensor, "v j"],
-) -> Any:  # fmt: skip
+) -> Any:
     """A primitive with positions, normals, uv and joints."""
     import pygltflib as g
 
@@ -187,11 +197,13 @@ def surface(
     return g.Primitive(
         attributes=g.Attributes(
             POSITION=data.array(rest[piece.rows].numpy(), bounds=True),
-            NORMAL=data.array(normals[piece.rows].numpy()), TEXCOORD_0=data.array(piece.uv.numpy()),
-            JOINTS_0=data.array(joints), WEIGHTS_0=data.array(weights),
+            NORMAL=data.array(normals[piece.rows].numpy()),
+            TEXCOORD_0=data.array(piece.uv.numpy()),
+            JOINTS_0=data.array(joints),
+            WEIGHTS_0=data.array(weights),
         ),
         indices=data.triangles(piece.faces.numpy(), len(piece.rows)),
-    )  # fmt: skip
+    )
 
 
 def strongest(weights: Float[np.ndarray, "n j"]) -> tuple[np.ndarray, np.ndarray]:
@@ -214,26 +226,38 @@ def material(name: str, texture: int, shading: str, *, masked: bool = False) -> 
         else {"KHR_materials_specular": {"specularFactor": specular}}
     )
     return g.Material(
-        name=name, doubleSided=True, alphaMode="MASK" if masked else "OPAQUE",
-        alphaCutoff=CUTOFF if masked else None, extensions=extension,
+        name=name,
+        doubleSided=True,
+        alphaMode="MASK" if masked else "OPAQUE",
+        alphaCutoff=CUTOFF if masked else None,
+        extensions=extension,
         pbrMetallicRoughness=g.PbrMetallicRoughness(
             baseColorTexture=g.TextureInfo(index=texture), metallicFactor=0.0, roughnessFactor=roughness
         ),
-    )  # fmt: skip
+    )
 
 
 def sidecar(avatar: MeshAvatar, name: str) -> dict[str, Any]:
     """Names and meaning of shapes and joints, for programs that lose ``extras``."""
     return {
-        "file": name, **facts(avatar.info), "units": "metres", "up": "+Y", "forward": "+Z",
+        "file": name,
+        **facts(avatar.info),
+        "units": "metres",
+        "up": "+Y",
+        "forward": "+Z",
         "side": "+X is the subject's left",
         "targets": list(EXPRESSIONS),
         "joints": {j: (JOINTS[p] if p >= 0 else None) for j, p in zip(JOINTS, PARENTS, strict=True)},
-        "gaze": {"eyeLook at weight 1, radians": GAZE_LIMITS,
-                 "note": "eyeLook shapes turn the eyeballs; use them or the eye joints, not both"},
+        "gaze": {
+            "eyeLook at weight 1, radians": GAZE_LIMITS,
+            "note": "eyeLook shapes turn the eyeballs; use them or the eye joints, not both",
+        },
         "neck": "a bend of the head is shared equally by the joints neck and head",
-        "rules": ["mouthClose only as far as jawOpen", "tongueOut opens the jaw by itself",
-                  "while eyeBlink closes a lid, fade out the eye's other shapes"],
+        "rules": [
+            "mouthClose only as far as jawOpen",
+            "tongueOut opens the jaw by itself",
+            "while eyeBlink closes a lid, fade out the eye's other shapes",
+        ],
         "mouth": f"the inside of the mouth is painted as dark as behind lips at jawOpen {MOUTH_OPEN}",
         "light": avatar.source.light.tolist(),
-    }  # fmt: skip
+    }

@@ -77,8 +77,11 @@ class GltfData:
         from pygltflib import Accessor
 
         accessor = Accessor(
-            bufferView=view, componentType=TYPES[array.dtype.name], count=len(array),
-            type=SHAPES[array.shape[1:]], byteOffset=None,
-        )  # fmt: skip
+            bufferView=view,
+            componentType=TYPES[array.dtype.name],
+            count=len(array),
+            type=SHAPES[array.shape[1:]],
+            byteOffset=None,
+        )
         self.accessors.append(accessor)
         return accessor

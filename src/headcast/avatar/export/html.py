@@ -37,9 +37,11 @@ def write_html(avatar: Avatar, path: str | Path) -> None:
     page = (VIEWER / "page.html").read_text(encoding="utf-8")
     title = str(avatar.info.get("name") or Path(path).stem)
     parts = {
-        "TITLE": html.escape(title), "LICENSES": html.escape((VIEWER / "LICENSES.txt").read_text("utf-8")),
-        "PROGRAM": text((VIEWER / "viewer.js.gz").read_bytes()), "AVATAR": text(packed(avatar, title)),
-    }  # fmt: skip
+        "TITLE": html.escape(title),
+        "LICENSES": html.escape((VIEWER / "LICENSES.txt").read_text("utf-8")),
+        "PROGRAM": text((VIEWER / "viewer.js.gz").read_bytes()),
+        "AVATAR": text(packed(avatar, title)),
+    }
     page = re.sub(f"%({'|'.join(parts)})%", lambda found: parts[found[1]], page)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -49,9 +49,12 @@ def linear_shapes(
 
 
 def draw_back(
-    head: HeadModel, identity: Float[Tensor, "i"], side: int, neutral: Float[Tensor, "v 3"],
+    head: HeadModel,
+    identity: Float[Tensor, "i"],
+    side: int,
+    neutral: Float[Tensor, "v 3"],
     deltas: Float[Tensor, "52 v 3"],
-) -> None:  # fmt: skip
+) -> None:
     """Adds to a blink the least backward movement of the eyeball that keeps it under the lids all the way.
 
     Heads whose lids are not laid on the eyes stay as they are.
@@ -67,9 +70,13 @@ def draw_back(
 
 
 def gap(
-    head: HeadModel, identity: Float[Tensor, "i"], side: int, neutral: Float[Tensor, "v 3"],
-    blink: Float[Tensor, "v 3"], retreat: Float[Tensor, "3"],
-) -> float:  # fmt: skip
+    head: HeadModel,
+    identity: Float[Tensor, "i"],
+    side: int,
+    neutral: Float[Tensor, "v 3"],
+    blink: Float[Tensor, "v 3"],
+    retreat: Float[Tensor, "3"],
+) -> float:
     """Least distance of the lids' edge from the eyeball's surface on the way through a linear blink."""
     edge = head.lid_index[side][head.lid_rim]
     if len(edge) == 0:

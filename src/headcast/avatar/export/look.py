@@ -53,9 +53,7 @@ def textures(avatar: MeshAvatar, shading: str, size: int | None = None) -> list[
     with torch.no_grad():
         openness = mouth_occlusion(head, head(mouth_open(rest)))
         given = [reduced(t, size) for t in (avatar.texture, *(s.texture for s in avatar.shells))]
-        found = [
-            painted(given[0], head(rest), head.faces, head.uv, head.faces_uv, light, openness)
-        ]  # fmt: skip
+        found = [painted(given[0], head(rest), head.faces, head.uv, head.faces_uv, light, openness)]
         for shell, texture in zip(avatar.shells, given[1:], strict=True):
             lit = painted(texture[..., :3], shell.rest, shell.faces, shell.uv, shell.faces_uv, light, None)
             found.append(np.concatenate([lit, texture[..., 3:]], -1))
@@ -67,9 +65,7 @@ def mouth_open(params: HeadParams) -> HeadParams:
     return params.with_expression({"jawOpen": MOUTH_OPEN})
 
 
-def reduced(
-    texture: UInt8[np.ndarray, "h w *c"], size: int | None
-) -> UInt8[np.ndarray, "h2 w2 *c"]:  # fmt: skip
+def reduced(texture: UInt8[np.ndarray, "h w *c"], size: int | None) -> UInt8[np.ndarray, "h2 w2 *c"]:
     """The texture with no side longer than ``size``."""
     import cv2
 
@@ -81,10 +77,14 @@ def reduced(
 
 
 def painted(
-    texture: UInt8[np.ndarray, "h w 3"], vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"],
-    uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"], light: Float[Tensor, "9 3"],
+    texture: UInt8[np.ndarray, "h w 3"],
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    uv: Float[Tensor, "u 2"],
+    faces_uv: Int[Tensor, "f 3"],
+    light: Float[Tensor, "9 3"],
     openness: Float[Tensor, "v"] | None,
-) -> UInt8[np.ndarray, "h w 3"]:  # fmt: skip
+) -> UInt8[np.ndarray, "h w 3"]:
     """A texture as it looks under a light: the uv layout is drawn as a flat mesh, with the surface's normals.
 
     Texels of no triangle take the light of the nearest that has one.
@@ -96,10 +96,18 @@ def painted(
     flat = torch.cat([flat, torch.ones(len(flat), 1)], 1)
     normals = vertex_normals(vertices, faces)[pairs[:, 0]]
     drawn = render_textured(
-        flat, index.view(-1, 3), normals, uv[pairs[:, 1]], index.view(-1, 3), torch.ones(4, 4, 3),
-        Camera(torch.eye(3), torch.eye(4), width, height), light=light / 2, antialias=1,
-        openness=None if openness is None else openness[pairs[:, 0]], colour_space="linear",
-    )  # fmt: skip
+        flat,
+        index.view(-1, 3),
+        normals,
+        uv[pairs[:, 1]],
+        index.view(-1, 3),
+        torch.ones(4, 4, 3),
+        Camera(torch.eye(3), torch.eye(4), width, height),
+        light=light / 2,
+        antialias=1,
+        openness=None if openness is None else openness[pairs[:, 0]],
+        colour_space="linear",
+    )
     return lightened(texture, 2 * drawn.rgb.numpy(), drawn.alpha.numpy() > 0)
 
 

@@ -31,9 +31,13 @@ VERTEX = [(k, "<f4") for k in ("x", "y", "z", "nx", "ny", "nz")] + [
 
 
 def write_mesh_ply(
-    avatar: Avatar, path: Path, *, expression: Mapping[str, float] | None = None, shading: str = "baked",
+    avatar: Avatar,
+    path: Path,
+    *,
+    expression: Mapping[str, float] | None = None,
+    shading: str = "baked",
     subdivide: int | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Writes head, hair and body as one mesh in the head frame (metres, +Y up), normals and colours included.
 
     Args:
@@ -75,9 +79,12 @@ def write_mesh_ply(
 
 
 def write_surface(
-    path: Path, points: Float[np.ndarray, "v 3"], colours: Float[np.ndarray, "v 3"],
-    faces: Int[np.ndarray, "f 3"], lines: tuple[str, ...],
-) -> None:  # fmt: skip
+    path: Path,
+    points: Float[np.ndarray, "v 3"],
+    colours: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    lines: tuple[str, ...],
+) -> None:
     """A coloured surface as it is."""
     normal = vertex_normals(torch.from_numpy(points).float(), torch.from_numpy(faces)).numpy()
     rows = np.zeros(len(points), VERTEX)

@@ -42,9 +42,12 @@ class Piece:
 
 
 def split(
-    name: str, faces: Int[Tensor, "f 3"], uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"],
+    name: str,
+    faces: Int[Tensor, "f 3"],
+    uv: Float[Tensor, "u 2"],
+    faces_uv: Int[Tensor, "f 3"],
     triangles: Int[Tensor, "n"] | None = None,
-) -> Piece:  # fmt: skip
+) -> Piece:
     """The piece made of some (None: all) triangles; vertices are doubled where their uv differ."""
     chosen = torch.arange(len(faces)) if triangles is None else triangles
     corners = torch.stack([faces[chosen].reshape(-1), faces_uv[chosen].reshape(-1)], 1).long()

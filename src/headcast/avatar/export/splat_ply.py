@@ -24,9 +24,14 @@ MODE = "SplatRenderMode: mip"
 
 
 def write_splat_ply(
-    avatar: Avatar, path: Path, *, expression: Mapping[str, float] | None = None, rigged: bool = False,
-    sh_degree: int = 0, axes: str = "y-down",
-) -> tuple[Path, ...]:  # fmt: skip
+    avatar: Avatar,
+    path: Path,
+    *,
+    expression: Mapping[str, float] | None = None,
+    rigged: bool = False,
+    sh_degree: int = 0,
+    axes: str = "y-down",
+) -> tuple[Path, ...]:
     """Writes the Gaussians: x y z, nx ny nz, f_dc, f_rest, opacity, scale, rot, all float.
 
     Args:

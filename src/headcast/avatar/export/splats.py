@@ -103,6 +103,9 @@ def arrays(gaussians: Gaussians, shading: Float[torch.Tensor, "n 3"]) -> Splats:
     colour = linear_to_srgb((srgb_to_linear(gaussians.albedo.clamp(min=0)) * shading).clamp(0, 1))
     q = torch.nn.functional.normalize(gaussians.quaternion, dim=-1)
     return Splats(
-        gaussians.position.numpy(), gaussians.log_scale.numpy(), q.numpy(), gaussians.opacity.numpy(),
+        gaussians.position.numpy(),
+        gaussians.log_scale.numpy(),
+        q.numpy(),
+        gaussians.opacity.numpy(),
         colour.numpy(),
-    )  # fmt: skip
+    )

@@ -59,9 +59,12 @@ def encode_spz(splats: Splats, comments: Sequence[str] = ()) -> bytes:
     alpha = 255 / (1 + np.exp(-splats.opacity.astype(np.float64)))
     dc = (splats.colour - 0.5) / SH_C0
     parts = [
-        fixed.view(np.uint8).reshape(-1, 3, 4)[..., :3], to_byte(alpha), to_byte((dc * COLOUR + 0.5) * 255),
-        to_byte((splats.log_scale + 10) * 16), smallest_three(splats.quaternion),
-    ]  # fmt: skip
+        fixed.view(np.uint8).reshape(-1, 3, 4)[..., :3],
+        to_byte(alpha),
+        to_byte((dc * COLOUR + 0.5) * 255),
+        to_byte((splats.log_scale + 10) * 16),
+        smallest_three(splats.quaternion),
+    ]
     return commented(gzip.compress(header + b"".join(p.tobytes() for p in parts), 9, mtime=0), comments)
 
 

@@ -64,10 +64,12 @@ def shut_lids(avatar: Avatar) -> dict[str, np.ndarray]:
     size = torch.tensor([mesh.texture.shape[1], mesh.texture.shape[0]])
     place = [torch.cat([p.corner, torch.tensor(p.texture.shape[1::-1])]) for p in mesh.lids.patches]
     found = {
-        "place": real(torch.stack(place) / size.repeat(2)), "blink": real(mesh.lids.blink),
-        "going": real(torch.tensor(GOING)), "shaded": real(torch.tensor([SHADED])),
+        "place": real(torch.stack(place) / size.repeat(2)),
+        "blink": real(mesh.lids.blink),
+        "going": real(torch.tensor(GOING)),
+        "shaded": real(torch.tensor([SHADED])),
         **{f"eye.{side}": small(eye) for side, eye in zip(("left", "right"), mesh.surface.eyes, strict=True)},
-    }  # fmt: skip
+    }
     if avatar.splats is not None:
         index, side, albedo = avatar.splats.on_lids
         found |= {"index": small(index), "side": side.numpy().astype(np.uint8), "albedo": real(albedo.half())}
@@ -80,20 +82,28 @@ def head_arrays(head: HeadModel, identity: Float[Tensor, "i"]) -> dict[str, np.n
     inside = torch.zeros(len(head.neutral), dtype=torch.bool)
     inside[head.faces[head.part_faces(*(n for n in INSIDE if n in head.part_names))]] = True
     lids = {
-        "index": small(head.lid_index), "rim": small(head.lid_rim), "partner": real(head.lid_partner),
-        "share": real(head.lid_share), "spread": real(head.lid_spread), "profile": real(head.eye_profile),
-        "clearance": real(head.lid_clearance), "growth": real(1 + identity @ head.eye_growth),
+        "index": small(head.lid_index),
+        "rim": small(head.lid_rim),
+        "partner": real(head.lid_partner),
+        "share": real(head.lid_share),
+        "spread": real(head.lid_spread),
+        "profile": real(head.eye_profile),
+        "clearance": real(head.lid_clearance),
+        "growth": real(1 + identity @ head.eye_growth),
         "blink": real(torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])),
-    }  # fmt: skip
+    }
     points = torch.tensor(MOUTH_POINTS)
     return {
-        **drawn_surface(head.faces, head.uv, head.faces_uv), **sparse_shapes(head.expression_basis),
+        **drawn_surface(head.faces, head.uv, head.faces_uv),
+        **sparse_shapes(head.expression_basis),
         **{f"lid.{k}": v for k, v in lids.items()},
-        "rest": real(head.shape(identity)), "joints": real(head.joints(identity)),
-        "skin_weights": shares(head.skin_weights), "inside": inside.numpy().astype(np.uint8),
+        "rest": real(head.shape(identity)),
+        "joints": real(head.joints(identity)),
+        "skin_weights": shares(head.skin_weights),
+        "inside": inside.numpy().astype(np.uint8),
         "mouth.corners": small(head.faces[head.landmark68_faces[points]]),
         "mouth.bary": real(head.landmark68_bary[points]),
-    }  # fmt: skip
+    }
 
 
 def sparse_shapes(basis: Float[Tensor, "52 v 3"]) -> dict[str, np.ndarray]:
@@ -106,9 +116,11 @@ def sparse_shapes(basis: Float[Tensor, "52 v 3"]) -> dict[str, np.ndarray]:
         moved.append((shape[at] / most * 32767).round().numpy().astype(np.int16))
         start.append(start[-1] + len(at))
     return {
-        "shape.vertex": np.concatenate(index), "shape.moved": np.concatenate(moved),
-        "shape.start": np.array(start, np.int32), "shape.scale": real(largest / 32767),
-    }  # fmt: skip
+        "shape.vertex": np.concatenate(index),
+        "shape.moved": np.concatenate(moved),
+        "shape.start": np.array(start, np.int32),
+        "shape.scale": real(largest / 32767),
+    }
 
 
 def drawn_surface(
@@ -118,32 +130,38 @@ def drawn_surface(
     pairs = torch.stack([faces.flatten().long(), faces_uv.flatten().long()], 1)
     unique, index = torch.unique(pairs, dim=0, return_inverse=True)
     return {
-        "faces": small(faces), "drawn.vertex": small(unique[:, 0]), "drawn.uv": real(uv[unique[:, 1]]),
+        "faces": small(faces),
+        "drawn.vertex": small(unique[:, 0]),
+        "drawn.uv": real(uv[unique[:, 1]]),
         "drawn.faces": small(index.view(-1, 3)),
-    }  # fmt: skip
+    }
 
 
 def facts(avatar: Avatar) -> dict[str, Any]:
     """Everything that is not an array: names, cameras, clips, and how the avatar was made."""
     return {
-        "expressions": list(EXPRESSIONS), "joints": list(JOINTS), "parents": list(PARENTS),
+        "expressions": list(EXPRESSIONS),
+        "joints": list(JOINTS),
+        "parents": list(PARENTS),
         "views": {"front": seen(avatar, front_view(avatar)), "source": seen(avatar, source_view(avatar))},
         "poses": {name: both_sides(shape) for name, shape in EXPRESSION_ROUND.items()},
         "clips": {name: clip(make(30.0)) for name, make in PRESETS.items()},
         "shells": [{"name": s.name, "opaque": s.opaque} for s in mesh_of(avatar).shells],
         "marks": marks(avatar.info),
-    }  # fmt: skip
+    }
 
 
 def seen(avatar: Avatar, view: View) -> dict[str, Any]:
     """A camera, what it turns around, and the pose of the head before it."""
     camera, p = view.camera, view.params
     return {
-        "K": camera.K.tolist(), "cam_from_world": camera.cam_from_world.tolist(),
-        "size": [camera.width, camera.height], "center": head_center(avatar, p).tolist(),
+        "K": camera.K.tolist(),
+        "cam_from_world": camera.cam_from_world.tolist(),
+        "size": [camera.width, camera.height],
+        "center": head_center(avatar, p).tolist(),
         "pose": {k: getattr(p, k).tolist() for k in ("rotation", "translation", "neck", "jaw")},
         "weights": weights(p),
-    }  # fmt: skip
+    }
 
 
 def weights(params: HeadParams) -> dict[str, float]:

@@ -65,12 +65,16 @@ def placed(raw: RawHead, rotation: Float[np.ndarray, "3 3"], translation: Float[
         return x @ rotation.T
 
     return replace(
-        raw, neutral=turn(raw.neutral) + translation, opened=turn(raw.opened) + translation,
-        eyes=turn(raw.eyes) + translation, identity=turn(raw.identity), eye_identity=turn(raw.eye_identity),
+        raw,
+        neutral=turn(raw.neutral) + translation,
+        opened=turn(raw.opened) + translation,
+        eyes=turn(raw.eyes) + translation,
+        identity=turn(raw.identity),
+        eye_identity=turn(raw.eye_identity),
         expression={k: turn(v) for k, v in raw.expression.items()},
         jaw=None if raw.jaw is None else turn(raw.jaw) + translation,
         jaw_identity=None if raw.jaw_identity is None else turn(raw.jaw_identity),
-    )  # fmt: skip
+    )
 
 
 def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Registration]:
@@ -91,12 +95,20 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
         mesh = mesh.joined(grafted(raw, ours, laid, MOUTH))
     mesh.identity, mix = orthogonal(mesh)
     arrays = {
-        "neutral": mesh.neutral, "identity_basis": mesh.identity, "expression_basis": mesh.expression,
-        "faces": mesh.faces, "uv": mesh.uv, "faces_uv": mesh.faces_uv, "part": mesh.part,
-        "region": mesh.region, "mirror": mirror_of(mesh), "skin_weights": mesh.skin_weights,
+        "neutral": mesh.neutral,
+        "identity_basis": mesh.identity,
+        "expression_basis": mesh.expression,
+        "faces": mesh.faces,
+        "uv": mesh.uv,
+        "faces_uv": mesh.faces_uv,
+        "part": mesh.part,
+        "region": mesh.region,
+        "mirror": mirror_of(mesh),
+        "skin_weights": mesh.skin_weights,
         **joints_of(raw, ours, laid, mesh, mix),
-        "eye_growth": np.zeros((len(mix), 2)), "eye_profile": eye_profile(raw, ours),
-    }  # fmt: skip
+        "eye_growth": np.zeros((len(mix), 2)),
+        "eye_profile": eye_profile(raw, ours),
+    }
     arrays["identity_parity"] = parity_of(arrays["identity_basis"], arrays["mirror"])
     skin = raw.faces[raw.group == GROUPS.index("skin")]
     arrays.update(lid_tensors(raw.neutral, skin, ours, laid.neutral, places))
@@ -110,10 +122,12 @@ def own_mesh(raw: RawHead, ours: HeadModel, laid: Registration, places: Points) 
     """The foreign vertices with what is carried over to them."""
     faces = ours.faces.numpy()
     basis = ours.expression_basis.double().numpy()
-    expression = np.stack([
-        raw.expression.get(name, np.zeros(0)) if name in raw.expression else places.on(basis[i], faces)
-        for i, name in enumerate(EXPRESSIONS)
-    ])  # fmt: skip
+    expression = np.stack(
+        [
+            raw.expression.get(name, np.zeros(0)) if name in raw.expression else places.on(basis[i], faces)
+            for i, name in enumerate(EXPRESSIONS)
+        ]
+    )
     weights = places.on(ours.skin_weights.double().numpy(), faces)
     for joint, group in ((4, "eyeLeft"), (5, "eyeRight")):
         own = raw.vertices_of(group)
@@ -153,10 +167,16 @@ def grafted(raw: RawHead, ours: HeadModel, laid: Registration, names: tuple[str,
         identity = np.moveaxis(beside(neutral, raw.neutral[near], values, 0.02), 0, 1)
     weights = ours.skin_weights.double().numpy()[own]
     return Mesh(
-        neutral, identity, ours.expression_basis.double().numpy()[:, own],
-        weights / weights.sum(1, keepdims=True), ours.region.numpy()[own], faces.reshape(-1, 3),
-        ours.part.numpy()[rows], ours.uv.double().numpy()[texels], faces_uv.reshape(-1, 3),
-    )  # fmt: skip
+        neutral,
+        identity,
+        ours.expression_basis.double().numpy()[:, own],
+        weights / weights.sum(1, keepdims=True),
+        ours.region.numpy()[own],
+        faces.reshape(-1, 3),
+        ours.part.numpy()[rows],
+        ours.uv.double().numpy()[texels],
+        faces_uv.reshape(-1, 3),
+    )
 
 
 def orthogonal(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
@@ -226,9 +246,13 @@ def with_landmarks(
     from headcast.head.embed import usual_landmarks
 
     meta = {
-        "name": raw.name, "part_names": list(ours.part_names), "region_names": list(ours.region_names),
-        "hash": "", "licence": raw.licence, "file": raw.hash,
-    }  # fmt: skip
+        "name": raw.name,
+        "part_names": list(ours.part_names),
+        "region_names": list(ours.region_names),
+        "hash": "",
+        "licence": raw.licence,
+        "file": raw.hash,
+    }
     head = laid_to_rest(HeadModel(tensors_of(arrays), meta))
     arrays["neutral"] = head.neutral.double().numpy()
     faces = ours.faces.numpy()

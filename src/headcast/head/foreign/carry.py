@@ -18,9 +18,11 @@ BACK = np.radians(125.0)
 
 
 def beside(
-    points: Float[np.ndarray, "n 3"], sources: Float[np.ndarray, "m 3"], values: Float[np.ndarray, "m *c"],
+    points: Float[np.ndarray, "n 3"],
+    sources: Float[np.ndarray, "m 3"],
+    values: Float[np.ndarray, "m *c"],
     sigma: float,
-) -> Float[np.ndarray, "n *c"]:  # fmt: skip
+) -> Float[np.ndarray, "n *c"]:
     """Gaussian means of values around each point; far from all sources, the nearest ones count."""
     out = np.empty((len(points), *values.shape[1:]))
     for start in range(0, len(points), 512):
@@ -95,9 +97,12 @@ def behind_eyes(raw: RawHead) -> Bool[np.ndarray, " v"]:
 
 
 def carried_uv(
-    raw: RawHead, vertices: Float[np.ndarray, "v 3"], ours: HeadModel, laid: Float[np.ndarray, "w 3"],
+    raw: RawHead,
+    vertices: Float[np.ndarray, "v 3"],
+    ours: HeadModel,
+    laid: Float[np.ndarray, "w 3"],
     places: Points,
-) -> tuple[Float[np.ndarray, "u 2"], Int[np.ndarray, "f 3"]]:  # fmt: skip
+) -> tuple[Float[np.ndarray, "u 2"], Int[np.ndarray, "f 3"]]:
     """Texture coordinates of every foreign triangle in our atlas; one triple of its own for each triangle
     that a seam of ours crosses.
 

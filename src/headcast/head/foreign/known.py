@@ -64,10 +64,14 @@ def foreign_head(
     with torch.no_grad():
         head, laid = build(raw)
     meta = {
-        "name": raw.name, "licence": raw.licence, "file": raw.hash, "part_names": head.part_names,
-        "region_names": head.region_names, "rotation": laid.rotation.tolist(),
+        "name": raw.name,
+        "licence": raw.licence,
+        "file": raw.hash,
+        "part_names": head.part_names,
+        "region_names": head.region_names,
+        "rotation": laid.rotation.tolist(),
         "translation": laid.translation.tolist(),
-    }  # fmt: skip
+    }
     return HeadModel.load(_keep(f"{kind}-{key}", head, meta))
 
 

@@ -39,9 +39,12 @@ class Lid(NamedTuple):
 
 
 def lid_tensors(
-    neutral: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], ours: HeadModel,
-    laid: Float[np.ndarray, "w 3"], places: Points,
-) -> dict[str, np.ndarray]:  # fmt: skip
+    neutral: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    ours: HeadModel,
+    laid: Float[np.ndarray, "w 3"],
+    places: Points,
+) -> dict[str, np.ndarray]:
     """Buffers ``lid_*`` with numbers of their own for each eye; empty where no margin is found.
 
     Args:
@@ -62,18 +65,25 @@ def lid_tensors(
         start += missing
     stacked = [np.stack([getattr(x, k) for x in filled]) for k in Lid._fields]
     return {
-        "lid_index": stacked[0], "lid_rim": np.arange(c), "lid_partner": stacked[2], "lid_share": stacked[3],
-        "lid_spread": stacked[4], "lid_clearance": stacked[5],
-    }  # fmt: skip
+        "lid_index": stacked[0],
+        "lid_rim": np.arange(c),
+        "lid_partner": stacked[2],
+        "lid_share": stacked[3],
+        "lid_spread": stacked[4],
+        "lid_clearance": stacked[5],
+    }
 
 
 def no_lids() -> dict[str, np.ndarray]:
     """Buffers of a head whose lids move as its eyeBlink says and are not laid on the eyes."""
     return {
-        "lid_index": np.zeros((2, 0), np.int64), "lid_rim": np.zeros(0, np.int64),
-        "lid_partner": np.zeros((0, 0)), "lid_share": np.zeros(0), "lid_spread": np.zeros((0, 0)),
+        "lid_index": np.zeros((2, 0), np.int64),
+        "lid_rim": np.zeros(0, np.int64),
+        "lid_partner": np.zeros((0, 0)),
+        "lid_share": np.zeros(0),
+        "lid_spread": np.zeros((0, 0)),
         "lid_clearance": np.zeros(0),
-    }  # fmt: skip
+    }
 
 
 def one_lid(
@@ -102,9 +112,13 @@ def one_lid(
     partner = along @ ours.lid_partner.double().numpy() @ against
     share = along @ ours.lid_share.double().numpy()
     return Lid(
-        np.concatenate([rim, own[keep]]), np.arange(c), partner, share,
-        np.concatenate([np.eye(c), spread[keep]]), np.concatenate([clear_rim, clearance[keep]]),
-    )  # fmt: skip
+        np.concatenate([rim, own[keep]]),
+        np.arange(c),
+        partner,
+        share,
+        np.concatenate([np.eye(c), spread[keep]]),
+        np.concatenate([clear_rim, clearance[keep]]),
+    )
 
 
 def padded(lid: Lid, spare: Int[np.ndarray, " n"], c: int) -> Lid:

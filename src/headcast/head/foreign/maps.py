@@ -76,9 +76,12 @@ def flame_maps(
 
 
 def flame_to_arkit(
-    flame: Flame, head: HeadModel, rotation: Float[torch.Tensor, "3 3"],
-    expression: Float[np.ndarray, "t e"], jaw: Float[np.ndarray, "t 3"],
-) -> Float[torch.Tensor, "t 52"]:  # fmt: skip
+    flame: Flame,
+    head: HeadModel,
+    rotation: Float[torch.Tensor, "3 3"],
+    expression: Float[np.ndarray, "t e"],
+    jaw: Float[np.ndarray, "t 3"],
+) -> Float[torch.Tensor, "t 52"]:
     """ARKit weights in 0..1 that move the face most nearly as FLAME's coefficients do.
 
     Bounded least squares on FLAME's own posed vertices, so that a wide-open jaw is no straight line.

@@ -142,9 +142,15 @@ def _as_person(
 
 
 def _eyes_term(
-    H: np.ndarray, g: np.ndarray, raw: RawHead, rotation: np.ndarray, translation: np.ndarray,
-    coefficients: np.ndarray, head: _Ours, scale: float,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    H: np.ndarray,
+    g: np.ndarray,
+    raw: RawHead,
+    rotation: np.ndarray,
+    translation: np.ndarray,
+    coefficients: np.ndarray,
+    head: _Ours,
+    scale: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """The eyeballs' centres, which are known, drawn together."""
     n = len(coefficients)
     theirs = raw.eyes @ rotation.T + translation
@@ -189,9 +195,12 @@ def _on_boundary(found: Points, faces: Int[np.ndarray, "f 3"]) -> np.ndarray:
 
 
 def _as_cloth(
-    start: Float[np.ndarray, "v 3"], theirs: Float[np.ndarray, "w 3"], faces: Int[np.ndarray, "f 3"],
-    head: _Ours, rounds: tuple[tuple[float, float], ...] = CLOTH,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    start: Float[np.ndarray, "v 3"],
+    theirs: Float[np.ndarray, "w 3"],
+    faces: Int[np.ndarray, "f 3"],
+    head: _Ours,
+    rounds: tuple[tuple[float, float], ...] = CLOTH,
+) -> tuple[np.ndarray, np.ndarray]:
     """Our vertices moved smoothly onto a surface; and how far off each was in the last round."""
     ours = start.copy()
     known = np.flatnonzero(head.weight > 0)

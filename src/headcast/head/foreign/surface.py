@@ -50,10 +50,13 @@ def face_normals(
 
 
 def nearest(
-    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"] | None,
-    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"],
-    allowed: Bool[np.ndarray, " f"] | None = None, candidates: int = 40,
-) -> Points:  # fmt: skip
+    points: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"] | None,
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int[np.ndarray, "f 3"],
+    allowed: Bool[np.ndarray, " f"] | None = None,
+    candidates: int = 40,
+) -> Points:
     """The nearest surface point of each point, surfaces that look another way handicapped by ``TURN``."""
     pool = np.arange(len(faces)) if allowed is None else np.flatnonzero(allowed)
     near = pool[near_triangles(points, vertices[faces[pool]].mean(1), candidates)]
@@ -93,9 +96,13 @@ def boundary_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
 
 
 def smoothest(
-    edges: Int[np.ndarray, "e 2"], value: Float[np.ndarray, "v c"], trust: Float[np.ndarray, " v"],
-    stiffness: float, start: Float[np.ndarray, "v c"], steps: int = 80,
-) -> Float[np.ndarray, "v c"]:  # fmt: skip
+    edges: Int[np.ndarray, "e 2"],
+    value: Float[np.ndarray, "v c"],
+    trust: Float[np.ndarray, " v"],
+    stiffness: float,
+    start: Float[np.ndarray, "v c"],
+    steps: int = 80,
+) -> Float[np.ndarray, "v c"]:
     """Minimises sum trust |x - value|² + stiffness sum over edges |x_i - x_j|² by conjugate gradients.
 
     Vertices without an edge and without trust get zero.

@@ -61,9 +61,15 @@ class Fit(BaseMethod):
         return 0.5 if options.representation == "mesh" else MESH_END / 2
 
     def reconstruct(
-        self, observations: Sequence[Observation], head: HeadModel, options: FitOptions, *, seed: int = 0,
-        consent: str | None = None, progress: Progress | None = None,
-    ) -> Avatar:  # fmt: skip
+        self,
+        observations: Sequence[Observation],
+        head: HeadModel,
+        options: FitOptions,
+        *,
+        seed: int = 0,
+        consent: str | None = None,
+        progress: Progress | None = None,
+    ) -> Avatar:
         """Reconstruct the mesh, put on its skin maps if asked for, and cover it with Gaussians."""
         import torch
 
@@ -78,14 +84,22 @@ class Fit(BaseMethod):
         observations = list(observations)
         with torch.no_grad():
             mesh = reconstruct(
-                observations, head, texture_size=size, seed=seed, consent=consent,
+                observations,
+                head,
+                texture_size=size,
+                seed=seed,
+                consent=consent,
                 progress=subrange(progress, 0.0, fit_end),
-            )  # fmt: skip
+            )
         if mapper is not None and options.texture is not None:
             mesh = mapper.apply(
-                mesh, observations[0], head, options.texture, options.maps_folder,
+                mesh,
+                observations[0],
+                head,
+                options.texture,
+                options.maps_folder,
                 progress=subrange(progress, fit_end, mesh_end),
-            )  # fmt: skip
+            )
         if options.representation == "mesh":
             return mesh
         return with_gaussians(mesh, observations, seed=seed, progress=subrange(progress, mesh_end, 1.0))

@@ -57,9 +57,13 @@ PSEUDO: tuple[tuple[float, float, dict[str, float]], ...] = (
 
 
 def polish(
-    avatar: GaussianAvatar, observations: Sequence[Observation], *, seed: int = 0, steps: int | None = None,
+    avatar: GaussianAvatar,
+    observations: Sequence[Observation],
+    *,
+    seed: int = 0,
+    steps: int | None = None,
     progress: Progress | None = None,
-) -> GaussianAvatar:  # fmt: skip
+) -> GaussianAvatar:
     """Optimise the Gaussians for ``steps`` steps; photos and pseudo-targets take turns.
 
     Args:

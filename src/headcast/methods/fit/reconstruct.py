@@ -38,9 +38,14 @@ Made = TypeVar("Made")
 
 
 def reconstruct(
-    observations: list[Observation], head: HeadModel, *, texture_size: int | None = None, seed: int = 0,
-    consent: str | None = None, progress: Progress | None = None,
-) -> MeshAvatar:  # fmt: skip
+    observations: list[Observation],
+    head: HeadModel,
+    *,
+    texture_size: int | None = None,
+    seed: int = 0,
+    consent: str | None = None,
+    progress: Progress | None = None,
+) -> MeshAvatar:
     """A textured head from photos of one person; the first photo gives view, light and expression.
 
     Args:
@@ -68,9 +73,13 @@ def reconstruct(
         photos = [delight_photo(o, head, texels) for o in observations]
         room = headroom(torso, first, photos[0].light)
         lights = [x.light * room for x in photos]
-        worn_hair = None if hair is None else aside.submit(
-            quietly, hair_shell, hair, observations, head, lights, np.random.default_rng(seed)
-        )  # fmt: skip
+        worn_hair = (
+            None
+            if hair is None
+            else aside.submit(
+                quietly, hair_shell, hair, observations, head, lights, np.random.default_rng(seed)
+            )
+        )
         body = aside.submit(quietly, body_shell, observations, head, torso, lights[0])
         observed, gains = merge_photos(photos)
         say(0.4, "completing what is hidden")

@@ -90,9 +90,12 @@ class TriplaneAvatar(BaseAvatar):
         return self.networks.psi.head(self.appearance, driver[None])
 
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        self,
+        params: HeadParams,
+        camera: Camera,
+        light: Float[Tensor, "9 3"] | None = None,
         signal: Tensor | None = None,
-    ) -> Rendering:  # fmt: skip
+    ) -> Rendering:
         """Render with straight alpha in sRGB; ``params`` are unbatched.
 
         Args:
@@ -146,8 +149,10 @@ class TriplaneAvatar(BaseAvatar):
             HeadcastError: the place cannot be written.
         """
         meta = {
-            **self.bound.meta(self.kind), "columns": self.appearance.columns, "networks": self.networks.hash
-        }  # fmt: skip
+            **self.bound.meta(self.kind),
+            "columns": self.appearance.columns,
+            "networks": self.networks.hash,
+        }
         kept = {k: getattr(self.appearance, k).half() for k in ("tokens", "detail", "background")}
         tensors = {**self.bound.tensors(), **kept}
         if self.motion is not None:
@@ -155,9 +160,7 @@ class TriplaneAvatar(BaseAvatar):
         write_package(path, Package(meta, tensors, {}, self.thumbnail()))
 
     @classmethod
-    def from_package(
-        cls, package: Package, path: Path, networks: Networks | None = None
-    ) -> TriplaneAvatar:  # fmt: skip
+    def from_package(cls, package: Package, path: Path, networks: Networks | None = None) -> TriplaneAvatar:
         """Open the avatar that a package holds, with the installed networks or ``networks``.
 
         Raises:
@@ -176,10 +179,11 @@ class TriplaneAvatar(BaseAvatar):
                 "put the weights back"
             )
         appearance = Appearance(
-            check_tensor(t, "tokens", (1, columns**2, c.width), path), columns,
+            check_tensor(t, "tokens", (1, columns**2, c.width), path),
+            columns,
             check_tensor(t, "detail", (1, c.detail_widths[1], c.side // 2, c.side // 2), path),
             check_tensor(t, "background", (1, c.features, c.side, c.side), path),
-        )  # fmt: skip
+        )
         motion = check_tensor(t, "motion", (c.motion,), path) if networks.said is None else None
         return cls(bound, appearance, networks, motion)
 

@@ -51,9 +51,13 @@ def tracked(frames: UInt8[np.ndarray, "2 h w 3"], side: int, config: Config) -> 
 
 
 def shot(
-    frame: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"], camera: Camera, params: HeadParams,
-    side: int, config: Config,
-) -> NeckShots:  # fmt: skip
+    frame: UInt8[np.ndarray, "h w 3"],
+    matte: Float[np.ndarray, "h w"],
+    camera: Camera,
+    params: HeadParams,
+    side: int,
+    config: Config,
+) -> NeckShots:
     """One frame as a shot in the head's own frame."""
     head = head_model("cpu")
     square = camera_of_square(camera, params, *framing(camera, params), side)

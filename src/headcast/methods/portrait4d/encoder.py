@@ -103,9 +103,11 @@ class EncoderRecipe(Stage):
     def card(self) -> dict[str, Any]:
         """Trained on what."""
         return {
-            "what": "the motion encoder from which portrait4d.motion starts", "licence": "Apache-2.0",
-            "status": "preview", "trained_on": "synthetic heads (headcast synth, train split)",
-        }  # fmt: skip
+            "what": "the motion encoder from which portrait4d.motion starts",
+            "licence": "Apache-2.0",
+            "status": "preview",
+            "trained_on": "synthetic heads (headcast synth, train split)",
+        }
 
 
 def apart(found: Float[Tensor, "b m"], wanted: Float[Tensor, "b m"]) -> Float[Tensor, " b"]:

@@ -31,8 +31,9 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, dilation, dilation, bias=False)
         self.downsample = (
             nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
-            if stride != 1 or inputs != outputs else None
-        )  # fmt: skip
+            if stride != 1 or inputs != outputs
+            else None
+        )
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h2 w2"]:
         """Two convolutions and the shortcut."""

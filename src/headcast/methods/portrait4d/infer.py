@@ -22,9 +22,13 @@ __all__ = ["reconstruct"]
 
 
 def reconstruct(
-    observations: Sequence[Observation], head: HeadModel, *, seed: int = 0, consent: str | None = None,
+    observations: Sequence[Observation],
+    head: HeadModel,
+    *,
+    seed: int = 0,
+    consent: str | None = None,
     networks: Networks | None = None,
-) -> TriplaneAvatar:  # fmt: skip
+) -> TriplaneAvatar:
     """The avatar of the first photo; the others only helped to fit the head.
 
     Args:

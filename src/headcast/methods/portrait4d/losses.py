@@ -104,9 +104,11 @@ def downsample_area(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b 
 
 
 def planes_apart(
-    planes: Float[Tensor, "b 3 f h w"], teacher: Float[Tensor, "b 3 f h w"], points: Float[Tensor, "b n 3"],
+    planes: Float[Tensor, "b 3 f h w"],
+    teacher: Float[Tensor, "b 3 f h w"],
+    points: Float[Tensor, "b n 3"],
     side: float,
-) -> Float[Tensor, ""]:  # fmt: skip
+) -> Float[Tensor, ""]:
     """L_T of Eq. 2: L1 between two tri-planes' features at points of the cube of side ``side``."""
     mine, its = (sample_planes(p.float(), points, side) for p in (planes, teacher))
     return (mine - its).abs().mean()

@@ -56,9 +56,15 @@ class Portrait4D(BaseMethod):
         return 0.3 if options.baked else 0.9
 
     def reconstruct(
-        self, observations: Sequence[Observation], head: HeadModel, options: Portrait4DOptions, *,
-        seed: int = 0, consent: str | None = None, progress: Progress | None = None,
-    ) -> Avatar:  # fmt: skip
+        self,
+        observations: Sequence[Observation],
+        head: HeadModel,
+        options: Portrait4DOptions,
+        *,
+        seed: int = 0,
+        consent: str | None = None,
+        progress: Progress | None = None,
+    ) -> Avatar:
         """Encode the first photo; bake the result if asked for."""
         import torch
 

@@ -29,9 +29,13 @@ class MotionEncoder(nn.Module):
         for n in range(5):
             after = width * min(2**n, 8)
             layers += [
-                nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(max(1, after // 12), after), nn.SiLU(),
-                nn.Conv2d(after, after, 3, 1, 1, groups=after), nn.Conv2d(after, after, 1), nn.SiLU(),
-            ]  # fmt: skip
+                nn.Conv2d(before, after, 3, 2, 1),
+                nn.GroupNorm(max(1, after // 12), after),
+                nn.SiLU(),
+                nn.Conv2d(after, after, 3, 1, 1, groups=after),
+                nn.Conv2d(after, after, 1),
+                nn.SiLU(),
+            ]
             before = after
         self.body = nn.Sequential(*layers)
         self.out = nn.Linear(before * (FACE_SIDE // 32) ** 2, motion)

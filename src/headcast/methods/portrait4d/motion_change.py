@@ -28,10 +28,13 @@ from headcast.methods.portrait4d.stored import People, read_people
 __all__ = ["POSES", "MotionChange", "change_sums", "changes", "figures_of", "tiles"]
 
 POSES: dict[str, tuple[str, ...]] = {
-    "neutral": (), "jaw open": ("jawOpen",), "smile": ("mouthSmileLeft", "mouthSmileRight"),
+    "neutral": (),
+    "jaw open": ("jawOpen",),
+    "smile": ("mouthSmileLeft", "mouthSmileRight"),
     "blink": ("eyeBlinkLeft", "eyeBlinkRight"),
-    "brows": ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), "pucker": ("mouthPucker",),
-}  # fmt: skip
+    "brows": ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"),
+    "pucker": ("mouthPucker",),
+}
 """Expressions of the sheet, each weight .9."""
 WAYS = ("weights", "the driver's face")
 """How an expression is given."""

@@ -113,9 +113,12 @@ class MotionRecipe(Stage):
                     nn.init.zeros_(p)
         m = self.config.motion
         out: Networks = {
-            "synthesizer": psi, "motion": MotionEncoder(m), "said": WeightsToMotion(m),
-            "read": nn.Linear(m, TOLD), "judge": DualDiscriminator(self.config.side),
-        }  # fmt: skip
+            "synthesizer": psi,
+            "motion": MotionEncoder(m),
+            "said": WeightsToMotion(m),
+            "read": nn.Linear(m, TOLD),
+            "judge": DualDiscriminator(self.config.side),
+        }
         if self.start:
             before = read_networks(self.start)
             for name, part in (("synthesizer", before.psi), ("motion", before.motion), ("said", before.said)):
@@ -141,8 +144,10 @@ class MotionRecipe(Stage):
         added = lambda n: n.startswith("moving.planes")  # noqa: E731
         motion = lambda n: is_motion(n) and not added(n)  # noqa: E731
         groups = [
-            *self.groups(psi, still), *self.groups(psi, added, FASTER), *self.groups(psi, motion, 2.5),
-        ]  # fmt: skip
+            *self.groups(psi, still),
+            *self.groups(psi, added, FASTER),
+            *self.groups(psi, motion, 2.5),
+        ]
         groups[-1]["params"] += [p for k in ("motion", "said", "read") for p in networks[k].parameters()]
         return {"main": adam(groups, self.rate, self.memory), "judge": self.judge_adam(networks["judge"])}
 
@@ -152,18 +157,26 @@ class MotionRecipe(Stage):
         source, driver, still = self.frames(index, seed, device)
         chance = np.random.default_rng([seed, index, 4])
         shares = {  # of real frames: for I_d(θp), for I_d(θq)
-            "full": (0.1, 0.8), "no-init": (0.1, 0.8), "real-only": (1, 1), "pseudo-p": (0.1, 1),
+            "full": (0.1, 0.8),
+            "no-init": (0.1, 0.8),
+            "real-only": (1, 1),
+            "pseudo-p": (0.1, 1),
             "pseudo-q": (1, 0.8),
-        }[self.ablation]  # fmt: skip
+        }[self.ablation]
         views = drawn_views(2 * self.people, self.config.side, index, seed, device)
         real = [torch.from_numpy(chance.random(self.people) < s).to(device) for s in shares]
         by_weights = chance.random(self.people) < BY_WEIGHTS
         by_weights[: self.real] = False  # weights fitted to a frame say less than the frame
         return {
-            "source": source, "driver": driver, "still": still,
-            "K": views.K, "cam_from_world": views.cam_from_world, "real_p": real[0], "real_q": real[1],
+            "source": source,
+            "driver": driver,
+            "still": still,
+            "K": views.K,
+            "cam_from_world": views.cam_from_world,
+            "real_p": real[0],
+            "real_q": real[1],
             "by_weights": torch.from_numpy(by_weights).to(device),
-        }  # fmt: skip
+        }
 
     @property
     def real(self) -> int:
@@ -214,9 +227,10 @@ class MotionRecipe(Stage):
         seen, _ = self.pseudo(driver, K[p], pose[p], ~real_p)
         image, alpha = self.pseudo(driver, K[q], pose[q], ~real_q)
         marks = chosen(
-            real_p, driver.marks,
+            real_p,
+            driver.marks,
             project_points(driver.landmarks, K[p], pose[p]),
-        )  # fmt: skip
+        )
         encoder = networks["motion"]
         v_s, own = (encoder(faces_of(x.image, x.marks)) for x in (source, driver))
         v_d = encoder(faces_of(seen, marks))
@@ -226,18 +240,14 @@ class MotionRecipe(Stage):
             weight = moving_parts(project_points(driver.landmarks, K_q, pose_q), c.side, MOVING)
             weight = weight / weight.mean()
         # without its opacity the background would paint heads
-        target = Target(
-            image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight
-        )  # fmt: skip
+        target = Target(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight)
         kept = psi.appearance(source.image, v_s)
         said = networks["said"](told(driver.params))
         head = psi.head(kept, chosen(batch["by_weights"], said, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
         return Drawn(psi.render(head, rays, driver.neck(c), jitter), target, kept, v_s, own)
 
-    def difference(
-        self, networks: Networks, batch: Any, drawn: Drawn, jitter: bool
-    ) -> Float[Tensor, ""]:  # fmt: skip
+    def difference(self, networks: Networks, batch: Any, drawn: Drawn, jitter: bool) -> Float[Tensor, ""]:
         """How far what the driver's expression changes is from what it should change, seen from the driver's
         camera: how a head looks is further off than what an expression changes, but here it cancels."""
         psi, driver, still = networks["synthesizer"], batch["driver"], batch["still"]
@@ -246,9 +256,7 @@ class MotionRecipe(Stage):
         head = psi.head(drawn.kept, chosen(batch["by_weights"], said, drawn.v_s))
         plain = psi.render(head, still.rays(c, c.side // 4), still.neck(c), jitter)
         change = driver.image - still.image
-        weight = torch.maximum(
-            *(moving_parts(x.marks, c.side, MOVING) for x in (driver, still))
-        )  # fmt: skip
+        weight = torch.maximum(*(moving_parts(x.marks, c.side, MOVING) for x in (driver, still)))
         weight = weight / weight.mean()
         share = batch["real_q"].to(change)
         share[: self.real] = 0  # a real clip's camera has moved
@@ -288,9 +296,10 @@ class MotionRecipe(Stage):
         # weights fitted to a real face say less than the face
         made = torch.arange(self.people, device=off.device) >= self.real
         return {
-            **out, "said": SAID * (apart(found, said) * made.repeat(2)).mean(),
+            **out,
+            "said": SAID * (apart(found, said) * made.repeat(2)).mean(),
             "read": READ * off.square().mean(),
-        }  # fmt: skip
+        }
 
     def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Source, driver, result, target."""
@@ -309,10 +318,12 @@ class MotionRecipe(Stage):
     def card(self) -> dict[str, Any]:
         """Trained on what."""
         return {
-            "what": f"Portrait4D-v2's synthesizer with its motion encoder, {self.size}", "status": "preview",
-            "licence": "Apache-2.0", "ablation": self.ablation,
+            "what": f"Portrait4D-v2's synthesizer with its motion encoder, {self.size}",
+            "status": "preview",
+            "licence": "Apache-2.0",
+            "ablation": self.ablation,
             "trained_on": "synthetic talking heads (headcast synth, train split)",
-        }  # fmt: skip
+        }
 
 
 def chosen(which: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class NeckField:
     @classmethod
     def stored(
         cls, fine: Float[Tensor, "b 4 n n n"], smooth: Float[Tensor, "b 4 m m m"], cube: float
-    ) -> NeckField:  # fmt: skip
+    ) -> NeckField:
         """A field whose grids were made before."""
         field = cls.__new__(cls)
         field.cube, field.fine, field.smooth = cube, fine, smooth

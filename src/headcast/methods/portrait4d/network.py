@@ -79,20 +79,55 @@ class Config:
 
 OFFICIAL = Config()
 SMALL = Config(
-    side=128, motion=64, resnet_width=16, resnet_blocks=(1, 1, 1, 1), global_width=64,
-    detail_widths=(16, 24), width=128, heads=4, blocks=1, motion_hidden=64, motion_tokens=8,
-    canonical_widths=(40, 32), triplane_widths=(40, 32), features=16, decoder_width=32, background_width=12,
-    styles=32, super_widths=(32, 24), coarse=12, fine=12, mean_planes=True, steady=True,
+    side=128,
+    motion=64,
+    resnet_width=16,
+    resnet_blocks=(1, 1, 1, 1),
+    global_width=64,
+    detail_widths=(16, 24),
+    width=128,
+    heads=4,
+    blocks=1,
+    motion_hidden=64,
+    motion_tokens=8,
+    canonical_widths=(40, 32),
+    triplane_widths=(40, 32),
+    features=16,
+    decoder_width=32,
+    background_width=12,
+    styles=32,
+    super_widths=(32, 24),
+    coarse=12,
+    fine=12,
+    mean_planes=True,
+    steady=True,
     expressions=24,
-)  # fmt: skip
+)
 
 
 TINY = replace(
-    SMALL, side=64, motion=16, resnet_width=8, resnet_blocks=(1, 1, 1, 1), global_width=16,
-    detail_widths=(8, 8), width=32, blocks=1, motion_hidden=16, motion_tokens=4, canonical_widths=(16, 8),
-    triplane_widths=(16, 16), features=8, decoder_width=16, background_width=8, styles=16,
-    super_widths=(16, 16), coarse=12, fine=12, expressions=4,
-)  # fmt: skip
+    SMALL,
+    side=64,
+    motion=16,
+    resnet_width=8,
+    resnet_blocks=(1, 1, 1, 1),
+    global_width=16,
+    detail_widths=(8, 8),
+    width=32,
+    blocks=1,
+    motion_hidden=16,
+    motion_tokens=4,
+    canonical_widths=(16, 8),
+    triplane_widths=(16, 16),
+    features=8,
+    decoder_width=16,
+    background_width=8,
+    styles=16,
+    super_widths=(16, 16),
+    coarse=12,
+    fine=12,
+    expressions=4,
+)
 """Learns little; for trying things out."""
 
 
@@ -149,9 +184,16 @@ class Synthesizer(nn.Module):
         self.encoder_global = GlobalEncoder(c.resnet_width, c.resnet_blocks, c.global_width)
         self.encoder_detail = DetailEncoder(*c.detail_widths)
         self.encoder_canonical = Canonicalizer(
-            c.global_width, c.width, c.heads, c.blocks, c.motion, c.motion_hidden, c.motion_tokens,
-            *c.canonical_widths, leak=LEAK if c.steady else 0.0,
-        )  # fmt: skip
+            c.global_width,
+            c.width,
+            c.heads,
+            c.blocks,
+            c.motion,
+            c.motion_hidden,
+            c.motion_tokens,
+            *c.canonical_widths,
+            leak=LEAK if c.steady else 0.0,
+        )
         self.generator_triplane = TriplaneGenerator(
             c.canonical_widths[1],
             c.detail_widths[1],
@@ -211,8 +253,13 @@ class Synthesizer(nn.Module):
         return rays_of(cameras, resolution or c.side // 4, c.cube / 2, c.units_per_metre)
 
     def render(
-        self, head: Head, rays: Rays, warp: Warp | None = None, jitter: bool = False, noise: Noise = "none",
-    ) -> Picture:  # fmt: skip
+        self,
+        head: Head,
+        rays: Rays,
+        warp: Warp | None = None,
+        jitter: bool = False,
+        noise: Noise = "none",
+    ) -> Picture:
         """R(T, θ): volume rendering over the background, then super-resolution.
 
         Args:
@@ -263,9 +310,12 @@ def start_evenly(network: Synthesizer) -> None:
         if name.endswith("attn2.kv.weight"):
             nn.init.normal_(p, std=p.shape[1] ** -0.5)
     for part in (
-        network.encoder_global, network.encoder_detail, canonical.convs, planes.convs1,
+        network.encoder_global,
+        network.encoder_detail,
+        canonical.convs,
+        planes.convs1,
         planes.convs2,
-    ):  # fmt: skip
+    ):
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)

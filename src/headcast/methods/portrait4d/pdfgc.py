@@ -32,8 +32,9 @@ class ConvBlock(nn.Module):
             setattr(self, f"conv{n}", nn.Conv2d(widths[n - 1], widths[n], 3, padding=1, bias=False))
         self.downsample = (
             nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(), nn.Conv2d(inputs, outputs, 1, bias=False))
-            if inputs != outputs else None
-        )  # fmt: skip
+            if inputs != outputs
+            else None
+        )
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         """Features of the same size."""

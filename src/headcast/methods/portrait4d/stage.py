@@ -32,9 +32,15 @@ __all__ = [
 ]
 
 WEIGHTS = {
-    "l1": 1.0, "l1_raw": 1.0, "perceptual": 0.5, "identity": 0.3, "depth": 1.0, "opacity": 1.0, "behind": 0.5,
+    "l1": 1.0,
+    "l1_raw": 1.0,
+    "perceptual": 0.5,
+    "identity": 0.3,
+    "depth": 1.0,
+    "opacity": 1.0,
+    "behind": 0.5,
     "triplane": 1.0,
-}  # fmt: skip
+}
 """Of the terms of Eq. 2 and 5. The paper takes those of Portrait4D, which it doesn't print."""
 ADVERSARIAL, PENALTY, PENALTY_EVERY = 0.05, 1.0, 4
 JUDGE = 0.2

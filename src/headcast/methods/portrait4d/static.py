@@ -133,6 +133,8 @@ class StaticRecipe(Stage):
     def card(self) -> dict[str, Any]:
         """Trained on what."""
         return {
-            "what": f"Portrait4D-v2's static synthesizer, {self.size}", "status": "preview",
-            "licence": "Apache-2.0", "trained_on": "synthetic heads (headcast synth, train split)",
-        }  # fmt: skip
+            "what": f"Portrait4D-v2's static synthesizer, {self.size}",
+            "status": "preview",
+            "licence": "Apache-2.0",
+            "trained_on": "synthetic heads (headcast synth, train split)",
+        }

@@ -50,9 +50,18 @@ class Canonicalizer(nn.Module):
     driver's on."""
 
     def __init__(
-        self, inputs: int, width: int, heads: int, blocks: int, motion: int, hidden: int, tokens: int,
-        convs: int, outputs: int, leak: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        inputs: int,
+        width: int,
+        heads: int,
+        blocks: int,
+        motion: int,
+        hidden: int,
+        tokens: int,
+        convs: int,
+        outputs: int,
+        leak: float = 0.0,
+    ) -> None:
         super().__init__()
         self.width, self.tokens = width, tokens
         self.maps, self.maps_neutral = (motion_map(motion, hidden, leak or 0.01) for _ in range(2))
@@ -63,10 +72,14 @@ class Canonicalizer(nn.Module):
         self.trans_blocks_motion = nn.ModuleList([MotionBlock(width, heads) for _ in range(blocks)])
         up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
         self.convs = nn.Sequential(
-            up, nn.Conv2d(width // 4, convs, 3, padding=1), nn.LeakyReLU(leak),
-            up, nn.Conv2d(convs, convs, 3, padding=1), nn.LeakyReLU(leak),
+            up,
+            nn.Conv2d(width // 4, convs, 3, padding=1),
+            nn.LeakyReLU(leak),
+            up,
+            nn.Conv2d(convs, convs, 3, padding=1),
+            nn.LeakyReLU(leak),
             nn.Conv2d(convs, outputs, 3, padding=1),
-        )  # fmt: skip
+        )
 
     def neutral(
         self, features: Float[Tensor, "b i h w"], source: Float[Tensor, "b m"] | None

@@ -70,7 +70,7 @@ def cut(maps: Float[Tensor, "n c h h"], place: Float[Tensor, "n 3"], side: int) 
 
 def compared(
     batch: dict[str, Tensor], found: Float[Tensor, "n 7 h w"]
-) -> UInt8[np.ndarray, "rows columns 3"]:  # fmt: skip
+) -> UInt8[np.ndarray, "rows columns 3"]:
     """Picture, then each map found and wanted, skin alone."""
     wanted, mask = batch["wanted"], batch["mask"]
     rows = [batch["rgb"]]

@@ -97,9 +97,14 @@ def truth_maps(b: SynthBatch) -> Float[Tensor, "n 16 h h"]:
     on = ((b.uv[..., 0] >= 0) & (b.alpha > 0.5)).float()[..., None]
     skin = torch.isin(b.label, torch.tensor(SKIN, device=b.label.device, dtype=b.label.dtype))[..., None] * on
     maps = [
-        b.rgb, b.uv.clamp(min=0) * on, (smooth + 1) / 2 * on, linear_to_srgb(b.albedo),
-        (micro_of(fine, smooth) + 1) / 2, b.specular[..., None], skin,
-    ]  # fmt: skip
+        b.rgb,
+        b.uv.clamp(min=0) * on,
+        (smooth + 1) / 2 * on,
+        linear_to_srgb(b.albedo),
+        (micro_of(fine, smooth) + 1) / 2,
+        b.specular[..., None],
+        skin,
+    ]
     return torch.cat(maps, -1).permute(0, 3, 1, 2).clamp(0, 1).contiguous()
 
 
@@ -132,9 +137,16 @@ def windowed(
 
 
 def made_looks(
-    split: Split, seed: int, numbers: Int[np.ndarray, " p"], size: int, texture: int, device: torch.device,
-    windows: int = WINDOWS, frames: int = 1, factors: tuple[float, float] = FACTORS,
-) -> Looks:  # fmt: skip
+    split: Split,
+    seed: int,
+    numbers: Int[np.ndarray, " p"],
+    size: int,
+    texture: int,
+    device: torch.device,
+    windows: int = WINDOWS,
+    frames: int = 1,
+    factors: tuple[float, float] = FACTORS,
+) -> Looks:
     """Looks at some synthetic people, in PBR mode.
 
     Args:
@@ -142,9 +154,15 @@ def made_looks(
         factors: how many times finer than the whole view windows are.
     """
     config = SynthConfig(
-        split=split, size=size, texture=texture, people=len(numbers), frames=frames, views=windows + 1,
-        pbr=True, layers=2,
-    )  # fmt: skip
+        split=split,
+        size=size,
+        texture=texture,
+        people=len(numbers),
+        frames=frames,
+        views=windows + 1,
+        pbr=True,
+        layers=2,
+    )
     every = (np.asarray(numbers)[:, None] + np.arange(frames) * FRAME_STEP).reshape(-1)
     rows = np.stack([np.full(len(every), 1 if split == "test" else 0), every], 1).astype(np.int64)
     dice = Dice(rows, seed, device)

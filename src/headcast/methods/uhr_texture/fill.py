@@ -97,9 +97,11 @@ def mirrored(
 
 
 def blended(
-    maps: Float[Tensor, "7 t t"], seen: Float[Tensor, "t t"], predefined: Float[Tensor, "7 t t"],
+    maps: Float[Tensor, "7 t t"],
+    seen: Float[Tensor, "t t"],
+    predefined: Float[Tensor, "7 t t"],
     face: Float[Tensor, "t t"],
-) -> Float[Tensor, "7 t t"]:  # fmt: skip
+) -> Float[Tensor, "7 t t"]:
     """The maps over a predefined texture whose colour is brought to the face's (§3.4).
 
     Albedo is compared in linear light over ``face``, where seen: one gain a channel. Between them the gain is

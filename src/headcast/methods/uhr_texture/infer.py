@@ -65,16 +65,22 @@ class Result:
         words = {"albedo": "uhr_texture", "micronormal": "uhr_texture", "specular": "uhr_texture"}
         normal = fill.as_numpy(t[3:6]) * 2 - 1
         return SkinMaps(
-            srgb_to_linear(fill.as_numpy(t[:3])).astype(np.float32), normal.astype(np.float32), t[6].numpy(),
+            srgb_to_linear(fill.as_numpy(t[:3])).astype(np.float32),
+            normal.astype(np.float32),
+            t[6].numpy(),
             provenance=words,
-        )  # fmt: skip
+        )
 
 
 @torch.no_grad()
 def image_maps(
-    rgb: Float[Tensor, "3 n n"], networks: Networks, prior: Float[Tensor, "5 s s"] | None = None,
-    progress: Progress | None = None, refine: bool = True, trust: Float[Tensor, "n n"] | None = None,
-) -> tuple[Float[Tensor, "7 n n"], Float[Tensor, "5 s s"], Float[Tensor, "7 s s"]]:  # fmt: skip
+    rgb: Float[Tensor, "3 n n"],
+    networks: Networks,
+    prior: Float[Tensor, "5 s s"] | None = None,
+    progress: Progress | None = None,
+    refine: bool = True,
+    trust: Float[Tensor, "n n"] | None = None,
+) -> tuple[Float[Tensor, "7 n n"], Float[Tensor, "5 s s"], Float[Tensor, "7 s s"]]:
     """Both stages in image space: maps at the picture's resolution, prior and guide at stage 1's.
 
     Args:
@@ -100,9 +106,16 @@ def image_maps(
 
 
 def texture_maps(
-    observation: Observation, geometry: Geometry, networks: Networks, *, base: MeshAvatar | None, size: int,
-    head: HeadModel, prior: Prior = "network", progress: Progress | None = None,
-) -> Result:  # fmt: skip
+    observation: Observation,
+    geometry: Geometry,
+    networks: Networks,
+    *,
+    base: MeshAvatar | None,
+    size: int,
+    head: HeadModel,
+    prior: Prior = "network",
+    progress: Progress | None = None,
+) -> Result:
     """Maps of one photo.
 
     Args:
@@ -131,9 +144,15 @@ def texture_maps(
     triangle, bary = drawn(geometry, camera)
     triangle = torch.where(geometry.skin[triangle.clamp(min=0).long()], triangle, -1)
     pixels = pixels_of(
-        triangle, bary, geometry.vertices, geometry.faces, geometry.uv, geometry.faces_uv, geometry.normals,
+        triangle,
+        bary,
+        geometry.vertices,
+        geometry.faces,
+        geometry.uv,
+        geometry.faces_uv,
+        geometry.normals,
         trust,
-    )  # fmt: skip
+    )
     texture, seen = in_uv(image, pixels, size)
     del triangle, bary, pixels  # room for 4096²
     only_skin(image, rgb, trust)

@@ -55,8 +55,11 @@ def encoded_ktx2(picture: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
         words = ["-ktx2", "-uastc", "-uastc_level", LEVEL, "-mipmap", *(["-linear"] if linear else [])]
         run = subprocess.run(
             [program, *words, "-file", str(source), "-output_file", str(made)],
-            cwd=temporary, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=temporary,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         data = made.read_bytes() if made.is_file() else b""
     if run.returncode or not data.startswith(MAGIC):
         last = (run.stdout + run.stderr).strip().splitlines()[-1:] or ["it wrote nothing"]

@@ -36,9 +36,10 @@ COARSE = 15
 
 
 def shading_of(
-    rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"],
+    rgb: Float[Tensor, "b 3 h w"],
+    prior: Float[Tensor, "b 5 h w"],
     trust: Float[Tensor, "b 1 h w"] | None = None,
-) -> Float[Tensor, "b 3 h w"]:  # fmt: skip
+) -> Float[Tensor, "b 3 h w"]:
     """Irradiance by second-order harmonics over the prior's normals: mean over skin 1; 1 off the head.
 
     Skin is taken to have one colour; what departs from it (brows, lips, gloss, shadow) loses weight (Huber).
@@ -76,9 +77,10 @@ def freed(rgb: Float[Tensor, "b 3 h w"], shading: Float[Tensor, "b 3 h w"]) -> F
 
 
 def skin_mean(
-    x: Float[Tensor, "b c h w"], prior: Float[Tensor, "b 5 h w"],
+    x: Float[Tensor, "b c h w"],
+    prior: Float[Tensor, "b 5 h w"],
     trust: Float[Tensor, "b 1 h w"] | None = None,
-) -> Float[Tensor, "b c"]:  # fmt: skip
+) -> Float[Tensor, "b c"]:
     """Mean over the skin."""
     on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).to(x)
     weight = (on if trust is None else on * trust) + 1e-6
@@ -101,9 +103,11 @@ def levelled(
 
 
 def fit_level(
-    free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], albedo: Float[Tensor, "b 3 h w"],
+    free: Float[Tensor, "b 3 h w"],
+    mean: Float[Tensor, "b 3"],
+    albedo: Float[Tensor, "b 3 h w"],
     mask: Float[Tensor, "b 1 h w"],
-) -> Float[Tensor, "13 3"]:  # fmt: skip
+) -> Float[Tensor, "13 3"]:
     """Coefficients of ``levelled`` by least squares."""
     on = mask[:, 0] > 0
     x = terms(free, mean).permute(0, 2, 3, 1)[on].double()
@@ -112,9 +116,11 @@ def fit_level(
 
 
 def coarse_of(
-    rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"], guide: Float[Tensor, "b 7 h w"],
+    rgb: Float[Tensor, "b 3 h w"],
+    prior: Float[Tensor, "b 5 h w"],
+    guide: Float[Tensor, "b 7 h w"],
     shading: Float[Tensor, "b 3 h w"],
-) -> Float[Tensor, "b 15 h w"]:  # fmt: skip
+) -> Float[Tensor, "b 15 h w"]:
     """What stage 2 takes from stage 1: prior 5, guide 7 (albedo less the freed picture), shading 3."""
     return torch.cat([prior, guide[:, :3] - freed(rgb, shading), guide[:, 3:], shading], 1)
 

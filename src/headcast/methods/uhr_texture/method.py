@@ -52,18 +52,30 @@ class UhrTexture(BaseMethod):
         return BASE
 
     def map_photo(
-        self, observation: Observation, head: HeadModel, folder: Path, options: TextureOptions, *,
-        seed: int = 0, progress: Progress | None = None,
-    ) -> tuple[str, ...]:  # fmt: skip
+        self,
+        observation: Observation,
+        head: HeadModel,
+        folder: Path,
+        options: TextureOptions,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> tuple[str, ...]:
         """Write the maps of a photo and a GLB; return notes."""
         from headcast.methods.uhr_texture.run import texture_photo
 
         return texture_photo(observation, head, folder, options, progress, seed)
 
     def apply(
-        self, avatar: MeshAvatar, observation: Observation, head: HeadModel, size: str, folder: Path | None,
-        *, progress: Progress | None = None,
-    ) -> MeshAvatar:  # fmt: skip
+        self,
+        avatar: MeshAvatar,
+        observation: Observation,
+        head: HeadModel,
+        size: str,
+        folder: Path | None,
+        *,
+        progress: Progress | None = None,
+    ) -> MeshAvatar:
         """Return the avatar with the maps of its first photo."""
         from headcast.methods.uhr_texture.run import dress
 

@@ -191,9 +191,12 @@ class GDE(nn.Module):
         self.register_buffer("level", torch.eye(LEVEL, 3))
 
     def forward(
-        self, rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"], free: Float[Tensor, "b 3 h w"],
+        self,
+        rgb: Float[Tensor, "b 3 h w"],
+        prior: Float[Tensor, "b 5 h w"],
+        free: Float[Tensor, "b 3 h w"],
         mean: Float[Tensor, "b 3"],
-    ) -> Float[Tensor, "b 7 h w"]:  # fmt: skip
+    ) -> Float[Tensor, "b 7 h w"]:
         """Guide textures of a picture in 0..1, of it freed of its light, and of this skin's mean colour."""
         assert isinstance(self.level, Tensor)
         free = levelled(free, mean, self.level)

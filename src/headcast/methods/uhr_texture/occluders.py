@@ -39,9 +39,15 @@ def glasses_in_uv(
     triangle, bary = drawn(geometry, camera.scaled(LOOK / camera.width))
     triangle = torch.where(geometry.skin[triangle.clamp(min=0).long()], triangle, -1)
     pixels = pixels_of(
-        triangle, bary, geometry.vertices, geometry.faces, geometry.uv, geometry.faces_uv, geometry.normals,
+        triangle,
+        bary,
+        geometry.vertices,
+        geometry.faces,
+        geometry.uv,
+        geometry.faces_uv,
+        geometry.normals,
         (mask > LEAST).float(),
-    )  # fmt: skip
+    )
     at = (pixels.uv * TEXELS).long().clamp(0, TEXELS - 1)
     out = torch.zeros(TEXELS * TEXELS)
     out[at[:, 1] * TEXELS + at[:, 0]] = 1
@@ -49,9 +55,13 @@ def glasses_in_uv(
 
 
 def without_glasses(
-    albedo: Float[Tensor, "3 t t"], observation: Observation, geometry: Geometry, camera: Camera,
-    trust: Float[Tensor, "n n"], head: HeadModel,
-) -> Float[Tensor, "3 t t"]:  # fmt: skip
+    albedo: Float[Tensor, "3 t t"],
+    observation: Observation,
+    geometry: Geometry,
+    camera: Camera,
+    trust: Float[Tensor, "n n"],
+    head: HeadModel,
+) -> Float[Tensor, "3 t t"]:
     """A texture filled from around where glasses cover the skin, lids apart: the fit paints them there."""
     mask = glasses_in_uv(observation, geometry, camera, trust)
     if mask is None:

@@ -26,9 +26,13 @@ BATCH_PIXELS = 1 << 20
 
 @torch.no_grad()
 def refined(
-    hfdr: HFDR, rgb: Float[Tensor, "3 n n"], coarse: Float[Tensor, "15 s s"], patch: int,
-    progress: Callable[[float], None] | None = None, context: int = CONTEXT,
-) -> Float[Tensor, "7 n n"]:  # fmt: skip
+    hfdr: HFDR,
+    rgb: Float[Tensor, "3 n n"],
+    coarse: Float[Tensor, "15 s s"],
+    patch: int,
+    progress: Callable[[float], None] | None = None,
+    context: int = CONTEXT,
+) -> Float[Tensor, "7 n n"]:
     """Textures at a square picture's own resolution.
 
     Seams are smoothed by §3.4's anisotropic Gaussian (16 taps across, sigma 5), which blurs not the textures

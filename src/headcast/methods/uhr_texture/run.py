@@ -46,9 +46,13 @@ def side_of(word: str) -> int:
 
 
 def texture_photo(
-    seen: Observation, head: HeadModel, folder: Path, options: TextureOptions,
-    progress: Progress | None = None, seed: int = 0,
-) -> tuple[str, ...]:  # fmt: skip
+    seen: Observation,
+    head: HeadModel,
+    folder: Path,
+    options: TextureOptions,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> tuple[str, ...]:
     """Writes the maps of an observed photo and a GLB; gives notes.
 
     Raises:
@@ -64,9 +68,12 @@ def texture_photo(
         if options.uv is not None:
             raise HeadcastError(f"--uv {options.uv}: only with --geometry")
         base = reconstruct_mesh(
-            [smaller(seen)], head, texture_size=min(size, BASE), seed=seed,
+            [smaller(seen)],
+            head,
+            texture_size=min(size, BASE),
+            seed=seed,
             progress=lambda s, w: say(0.3 * s, w),
-        )  # fmt: skip
+        )
         bound = replace(base.bound, source=replace(base.source, camera=camera))
         base = replace(base, bound=bound)
         geometry = fitted(base.head, seen.params, camera)
@@ -75,9 +82,15 @@ def texture_photo(
         geometry = foreign(options.geometry, options.uv, camera, posed)
         notes = (no_mesh(options.geometry),)
     result = texture_maps(
-        seen, geometry, networks, base=base, size=size, head=head, prior=options.prior,
+        seen,
+        geometry,
+        networks,
+        base=base,
+        size=size,
+        head=head,
+        prior=options.prior,
         progress=lambda s, w: say(0.3 + 0.6 * s, w),
-    )  # fmt: skip
+    )
     say(0.92, "writing")
     folder.mkdir(parents=True, exist_ok=True)
     name, provenance = Path(seen.name).stem, mapped_provenance(base)
@@ -112,29 +125,43 @@ def mapped_provenance(base: MeshAvatar | None, notes: tuple[str, ...] = ()) -> P
     weights = [{"name": n, "licence": card(n).get("licence", "see its card")} for n in NAMES.values()]
     made = replace(
         made, method="uhr_texture", warnings=(*made.warnings, *notes), synthetic_media=SYNTHETIC_MAPS_NOTE
-    )  # fmt: skip
+    )
     return made.with_weights(weights)
 
 
 def with_skin_maps(
-    mesh: MeshAvatar, seen: Observation, head: HeadModel, size: int, networks: Networks | None = None,
+    mesh: MeshAvatar,
+    seen: Observation,
+    head: HeadModel,
+    size: int,
+    networks: Networks | None = None,
     progress: Progress | None = None,
-) -> tuple[MeshAvatar, Result]:  # fmt: skip
+) -> tuple[MeshAvatar, Result]:
     """A fitted avatar that wears the albedo of its first photo, and all maps."""
     with torch.no_grad():
         geometry = fitted(mesh.head, seen.params, seen.camera)
         result = texture_maps(
-            seen, geometry, networks or load_networks(), base=mesh, size=size, head=head, prior="geometry",
+            seen,
+            geometry,
+            networks or load_networks(),
+            base=mesh,
+            size=size,
+            head=head,
+            prior="geometry",
             progress=progress,
-        )  # fmt: skip
+        )
     bound = replace(mesh.bound, provenance=mapped_provenance(mesh, result.notes))
     return wearing(replace(mesh, bound=bound), result), result
 
 
 def dress(
-    mesh: MeshAvatar, seen: Observation, head: HeadModel, size: str, folder: Path | None,
+    mesh: MeshAvatar,
+    seen: Observation,
+    head: HeadModel,
+    size: str,
+    folder: Path | None,
     progress: Progress | None = None,
-) -> MeshAvatar:  # fmt: skip
+) -> MeshAvatar:
     """``with_skin_maps`` by a word for the size; the maps are written into a folder where one is given.
 
     Raises:

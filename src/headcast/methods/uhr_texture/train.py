@@ -22,7 +22,7 @@ from headcast.methods.uhr_texture.batches import (
     targets,
     told,
     worn,
-)  # fmt: skip
+)
 from headcast.methods.uhr_texture.data import Looks, as_float, made_looks, read_looks
 from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian_loss
@@ -107,10 +107,13 @@ class UhrRecipe:
     def made_from(self, what: str) -> dict[str, Any]:
         """The card."""
         return {
-            "what": what, "status": "preview", "licence": "Apache-2.0", "size": self.size,
+            "what": what,
+            "status": "preview",
+            "licence": "Apache-2.0",
+            "size": self.size,
             "trained_on": "synthetic heads in PBR mode (headcast.synth, train split); no photograph",
             "paper": "Ultra-High Resolution Facial Texture Reconstruction from a Single Image",
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True)

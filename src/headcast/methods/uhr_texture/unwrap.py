@@ -49,10 +49,15 @@ class Unwrapped:
 
 
 def pixels_of(
-    triangle: Int[Tensor, "h w"], bary: Float[Tensor, "h w 3"], vertices: Float[Tensor, "v 3"],
-    faces: Int[Tensor, "f 3"], uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"],
-    normals: Float[Tensor, "v 3"], trusted: Float[Tensor, "h w"],
-) -> Pixels:  # fmt: skip
+    triangle: Int[Tensor, "h w"],
+    bary: Float[Tensor, "h w 3"],
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    uv: Float[Tensor, "u 2"],
+    faces_uv: Int[Tensor, "f 3"],
+    normals: Float[Tensor, "v 3"],
+    trusted: Float[Tensor, "h w"],
+) -> Pixels:
     """What the rasterizer found, as pixels to unwrap.
 
     Args:
@@ -68,9 +73,14 @@ def pixels_of(
 
 
 def about(
-    t: Int[Tensor, " n"], b: Float[Tensor, "n 3"], vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"],
-    uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"], normals: Float[Tensor, "v 3"],
-) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"], Float[Tensor, "n 2"]]:  # fmt: skip
+    t: Int[Tensor, " n"],
+    b: Float[Tensor, "n 3"],
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    uv: Float[Tensor, "u 2"],
+    faces_uv: Int[Tensor, "f 3"],
+    normals: Float[Tensor, "v 3"],
+) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"], Float[Tensor, "n 2"]]:
     """Coordinates, cosine towards the eye and spin at places on triangles."""
     where, point, normal = (
         (x[f[t]] * b[..., None]).sum(1) for x, f in ((uv, faces_uv), (vertices, faces), (normals, faces))
@@ -108,9 +118,14 @@ def corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "n 4"], Fl
 
 
 def unwrapped(
-    values: Float[Tensor, "n c"], pixels: Pixels, size: int, start: Float[Tensor, "c t t"],
-    tile: int = 512, rounds: int = ROUNDS, tie: float = TIE,
-) -> Unwrapped:  # fmt: skip
+    values: Float[Tensor, "n c"],
+    pixels: Pixels,
+    size: int,
+    start: Float[Tensor, "c t t"],
+    tile: int = 512,
+    rounds: int = ROUNDS,
+    tie: float = TIE,
+) -> Unwrapped:
     """The texture of ``size`` that, drawn, is nearest to the pixels' values (weighted least squares).
 
     Args:
@@ -157,9 +172,14 @@ def unwrapped(
 
 
 def solved(
-    values: Float[Tensor, "n c"], local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"],
-    believed: Float[Tensor, " n"], start: Float[Tensor, "t c"], rounds: int, tie: float,
-) -> tuple[Float[Tensor, "t c"], Float[Tensor, " t"]]:  # fmt: skip
+    values: Float[Tensor, "n c"],
+    local: Int[Tensor, " m"],
+    weights: Float[Tensor, "n 4"],
+    believed: Float[Tensor, " n"],
+    start: Float[Tensor, "t c"],
+    rounds: int,
+    tie: float,
+) -> tuple[Float[Tensor, "t c"], Float[Tensor, " t"]]:
     """Conjugate gradients with a diagonal preconditioner; also the sum of weights at every texel."""
     n, count = len(values), len(start)
     root = believed.sqrt()[:, None]
@@ -198,9 +218,14 @@ def matrices(local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"], count: int
 
 
 def by_gradient(
-    values: Float[Tensor, "n c"], pixels: Pixels, size: int, start: Float[Tensor, "c t t"], steps: int = 400,
-    rate: float = 0.02, tie: float = TIE,
-) -> Float[Tensor, "c t t"]:  # fmt: skip
+    values: Float[Tensor, "n c"],
+    pixels: Pixels,
+    size: int,
+    start: Float[Tensor, "c t t"],
+    steps: int = 400,
+    rate: float = 0.02,
+    tie: float = TIE,
+) -> Float[Tensor, "c t t"]:
     """The paper's way, for comparison: Adam on the texture through the differentiable drawing of it."""
     from headcast.render.texture import sample_texture
 

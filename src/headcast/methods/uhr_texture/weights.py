@@ -108,9 +108,11 @@ def _loaded(kind: str, source: str, device: str) -> nn.Module:
 
 
 def load_networks(
-    device: torch.device | str = "cpu", normal: str | Path | None = None, gde: str | Path | None = None,
+    device: torch.device | str = "cpu",
+    normal: str | Path | None = None,
+    gde: str | Path | None = None,
     hfdr: str | Path | None = None,
-) -> Networks:  # fmt: skip
+) -> Networks:
     """The bundled networks, or those of files.
 
     Raises:

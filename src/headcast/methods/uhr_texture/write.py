@@ -63,12 +63,16 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
     word = size_word(result.texture.shape[-1])
     image, t = result.image, result.texture
     files = {
-        f"{name}_image_albedo.png": image[:3], f"{name}_image_micronormal.png": image[3:6],
-        f"{name}_image_specular.png": image[6:], f"{name}_image_uv.png": uv_picture(result.prior[:2]),
+        f"{name}_image_albedo.png": image[:3],
+        f"{name}_image_micronormal.png": image[3:6],
+        f"{name}_image_specular.png": image[6:],
+        f"{name}_image_uv.png": uv_picture(result.prior[:2]),
         f"{name}_image_normal.png": result.prior[2:],
-        f"{name}_basecolor_{word}.png": t[:3], f"{name}_micronormal_{word}.png": t[3:6],
-        f"{name}_normal_{word}.png": t[3:6], f"{name}_specular_{word}.png": t[6:],
-    }  # fmt: skip
+        f"{name}_basecolor_{word}.png": t[:3],
+        f"{name}_micronormal_{word}.png": t[3:6],
+        f"{name}_normal_{word}.png": t[3:6],
+        f"{name}_specular_{word}.png": t[6:],
+    }
     for file, maps in files.items():
         save_png(folder / file, sixteen(maps), text)
     plain = {
@@ -226,22 +230,28 @@ def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: Pict
     primitive = g.Primitive(
         attributes=g.Attributes(
             POSITION=data.array(mesh.vertices[piece.rows].numpy(), bounds=True),
-            NORMAL=data.array(mesh.normals[piece.rows].numpy()), TEXCOORD_0=data.array(piece.uv.numpy()),
+            NORMAL=data.array(mesh.normals[piece.rows].numpy()),
+            TEXCOORD_0=data.array(piece.uv.numpy()),
         ),
-        indices=data.triangles(piece.faces.numpy(), len(piece.rows)), material=0,
-    )  # fmt: skip
+        indices=data.triangles(piece.faces.numpy(), len(piece.rows)),
+        material=0,
+    )
     maps = resized(result.texture[None], size, size)[0]
     view = data.view(encoded(eight(maps[:3]), "png"))
     base = g.PbrMetallicRoughness(
         baseColorTexture=g.TextureInfo(index=0), metallicFactor=0.0, roughnessFactor=0.5
     )
     gltf = g.GLTF2(
-        scene=0, scenes=[g.Scene(nodes=[0])], nodes=[g.Node(mesh=0)], meshes=[g.Mesh(primitives=[primitive])],
+        scene=0,
+        scenes=[g.Scene(nodes=[0])],
+        nodes=[g.Node(mesh=0)],
+        meshes=[g.Mesh(primitives=[primitive])],
         materials=[g.Material(name="skin", doubleSided=True, pbrMetallicRoughness=base)],
         images=[g.Image(name="basecolor", mimeType="image/png", bufferView=view)],
-        samplers=[g.Sampler(magFilter=9729, minFilter=9987)], textures=[g.Texture(source=0, sampler=0)],
+        samplers=[g.Sampler(magFilter=9729, minFilter=9987)],
+        textures=[g.Texture(source=0, sampler=0)],
         extensionsUsed=["KHR_materials_specular"],
-    )  # fmt: skip
+    )
     add_maps(gltf, data, skin_maps(maps), None)
     gltf.accessors, gltf.bufferViews = data.accessors, data.views
     gltf.buffers = [g.Buffer(byteLength=len(data.blob))]

@@ -72,9 +72,11 @@ def stored(device: str) -> FaceParser:
 
 @torch.no_grad()
 def parse_face(
-    rgb: UInt8[Tensor, "h w 3"], box: tuple[float, float, float, float], parser: FaceParser | None = None,
+    rgb: UInt8[Tensor, "h w 3"],
+    box: tuple[float, float, float, float],
+    parser: FaceParser | None = None,
     room: float = ROOM,
-) -> Parsed:  # fmt: skip
+) -> Parsed:
     """Labels and coverage of the square about a face.
 
     Args:

@@ -11,8 +11,17 @@ from headcast.priors.pictures import IGNORE
 
 __all__ = ["alpha_loss", "dice_loss", "halved_labels", "label_loss"]
 
-RARE = {"brows": 3.0, "lips": 3.0, "mouth": 4.0, "teeth": 4.0, "eyes": 4.0, "ears": 2.0, "facial_hair": 1.5,
-        "glasses": 4.0, "nose": 1.5}  # fmt: skip
+RARE = {
+    "brows": 3.0,
+    "lips": 3.0,
+    "mouth": 4.0,
+    "teeth": 4.0,
+    "eyes": 4.0,
+    "ears": 2.0,
+    "facial_hair": 1.5,
+    "glasses": 4.0,
+    "nose": 1.5,
+}
 """How much more a pixel of small regions counts."""
 
 

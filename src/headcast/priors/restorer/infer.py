@@ -52,9 +52,11 @@ def count(tensors: dict[str, Tensor], name: str) -> int:
 
 @torch.no_grad()
 def restore_picture(
-    rgb: UInt8[np.ndarray, "h w 3"], network: Restorer | None = None, strength: float = 1.0,
+    rgb: UInt8[np.ndarray, "h w 3"],
+    network: Restorer | None = None,
+    strength: float = 1.0,
     progress: Progress | None = None,
-) -> UInt8[np.ndarray, "h w 3"]:  # fmt: skip
+) -> UInt8[np.ndarray, "h w 3"]:
     """A clearer picture of the same size.
 
     Args:

@@ -144,9 +144,13 @@ class RestorerRecipe:
             "widths": list(self.widths),
             "blocks": list(self.blocks),
             "settings": {
-                "crop": self.crop, "batch": self.size, "rate": self.rate, "edges": self.edges,
-                "perceptual": self.perceptual, "shares": [self.sharp, self.native, self.synth, self.fresh],
+                "crop": self.crop,
+                "batch": self.size,
+                "rate": self.rate,
+                "edges": self.edges,
+                "perceptual": self.perceptual,
+                "shares": [self.sharp, self.native, self.synth, self.fresh],
                 "started_from": self.start.name if self.start else f"{self.solve} solved batches",
                 "optimizer": "Muon",
             },
-        }  # fmt: skip
+        }

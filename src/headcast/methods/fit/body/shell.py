@@ -27,9 +27,11 @@ INSIDE = 0.93  # of the way to the surface that the head's shoulders keep within
 
 
 def body_shell(
-    observations: list[Observation], head: HeadModel, torso: Torso | None,
+    observations: list[Observation],
+    head: HeadModel,
+    torso: Torso | None,
     light: Float[np.ndarray, "9 3"] | None = None,
-) -> Shell | None:  # fmt: skip
+) -> Shell | None:
     """The body in the first photo; None when it shows no clothes.
 
     Args:
@@ -114,9 +116,7 @@ def _quads(rows: int, columns: int, width: int) -> Int[np.ndarray, "f 3"]:
     return np.stack([np.stack([a, d, b], -1), np.stack([b, d, e], -1)], 2).reshape(-1, 3)
 
 
-def _joint_shares(
-    world: Float[Tensor, "n 3"], head: HeadModel, params: HeadParams
-) -> Float[Tensor, "n j"]:  # fmt: skip
+def _joint_shares(world: Float[Tensor, "n 3"], head: HeadModel, params: HeadParams) -> Float[Tensor, "n j"]:
     """Those of the head's neck nearby, the root's further away."""
     trunk = head.region_mask("neck", "shoulders")
     with torch.no_grad():

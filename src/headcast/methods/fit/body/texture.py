@@ -28,10 +28,14 @@ SOFT = 0.02  # of the width: blur of colours far from anything seen
 
 
 def painted(
-    observation: Observation, head: HeadModel, world: Float[np.ndarray, "r c 3"],
-    vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], share: Float[np.ndarray, "c1"],
+    observation: Observation,
+    head: HeadModel,
+    world: Float[np.ndarray, "r c 3"],
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    share: Float[np.ndarray, "c1"],
     light: Float[np.ndarray, "9 3"] | None,
-) -> UInt8[np.ndarray, "h w 4"]:  # fmt: skip
+) -> UInt8[np.ndarray, "h w 4"]:
     """Albedo of the surface whose columns go around and whose rows go down.
 
     Args:

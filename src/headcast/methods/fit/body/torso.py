@@ -27,8 +27,19 @@ RIM = 0.05  # face heights by which the surface begins above the collar, within 
 ROWS, BELOW = 88, 28  # cross-sections within the picture, and below it
 END = 0.36  # metres below the base of the neck where the bust ends
 TURN = 0.6  # of the head's turn that the shoulders follow
-WIDTH = np.array([[-0.06, 0.055], [-0.02, 0.065], [0, 0.08], [0.03, 0.13], [0.06, 0.17], [0.1, 0.2],
-                  [0.16, 0.215], [0.24, 0.22], [0.4, 0.215]])  # fmt: skip
+WIDTH = np.array(
+    [
+        [-0.06, 0.055],
+        [-0.02, 0.065],
+        [0, 0.08],
+        [0.03, 0.13],
+        [0.06, 0.17],
+        [0.1, 0.2],
+        [0.16, 0.215],
+        [0.24, 0.22],
+        [0.4, 0.215],
+    ]
+)
 """Metres below the base of the neck; half the width of a usual bust."""
 WIDEST = 0.26
 SLOPES = (0.3, 0.4)  # of chest and back below the head model's end
@@ -106,10 +117,12 @@ def torso_of(observation: Observation, head: HeadModel) -> Torso | None:
     half = np.abs(neck.sides - middle) * depth / focal
     body = body_mask(observation, head, posed)
     at, known = edges_at(inside, body, observation)
-    reach = np.stack([
-        _reach_of(np.abs(at[s] - middle[:ROWS]) * depth[:ROWS] / focal, known[s], half[s], neck.below)
-        for s in (0, 1)
-    ])  # fmt: skip
+    reach = np.stack(
+        [
+            _reach_of(np.abs(at[s] - middle[:ROWS]) * depth[:ROWS] / focal, known[s], half[s], neck.below)
+            for s in (0, 1)
+        ]
+    )
     turn = axis_angle_to_matrix(observation.params.rotation)[:, 2]
     shear = TURN * float(turn[0] / turn[2].clamp(min=0.3)) * smoothstep(neck.below, -0.03, 0.06)
     x = (middle - cx) / focal * depth
@@ -196,9 +209,13 @@ def _base_of(
 
 
 def _neck_at(
-    row: Float[np.ndarray, "n"], head: HeadModel, posed: Float[torch.Tensor, "v 3"], observation: Observation,
-    base: float, scale: float,
-) -> _Neck:  # fmt: skip
+    row: Float[np.ndarray, "n"],
+    head: HeadModel,
+    posed: Float[torch.Tensor, "v 3"],
+    observation: Observation,
+    base: float,
+    scale: float,
+) -> _Neck:
     """Sides, front and back of the head model's neck, carried on straight above and below."""
     names = np.array(head.region_names)[head.region.numpy()]
     n = head.neutral.numpy()
@@ -226,9 +243,11 @@ def _neck_at(
 
 
 def _reach_of(
-    wide: Float[np.ndarray, "m"], known: Bool[np.ndarray, "m"],
-    neck: Float[np.ndarray, "n"], below: Float[np.ndarray, "n"],
-) -> Float[np.ndarray, "n"]:  # fmt: skip
+    wide: Float[np.ndarray, "m"],
+    known: Bool[np.ndarray, "m"],
+    neck: Float[np.ndarray, "n"],
+    below: Float[np.ndarray, "n"],
+) -> Float[np.ndarray, "n"]:
     """Metres to one side at all rows, from what is seen at the first m of them.
 
     Hidden stretches are bridged; outside of the picture the width grows as a usual bust's.

@@ -55,10 +55,14 @@ class HairGrid:
         y = np.concatenate([np.full(DOME + 1, middle[1]), below])
         origin = np.stack([np.zeros(len(y)), y, _axis_depth(y, middle)], 1)
         turn = np.arange(COLUMNS) / COLUMNS * 2 * np.pi - np.pi
-        direction = np.stack([
-            np.cos(rise)[:, None] * np.sin(turn), np.repeat(np.sin(rise)[:, None], COLUMNS, 1),
-            np.cos(rise)[:, None] * np.cos(turn),
-        ], -1)  # fmt: skip
+        direction = np.stack(
+            [
+                np.cos(rise)[:, None] * np.sin(turn),
+                np.repeat(np.sin(rise)[:, None], COLUMNS, 1),
+                np.cos(rise)[:, None] * np.cos(turn),
+            ],
+            -1,
+        )
         root = smoothstep(-y, 0.09, 0.17)
         neck = 0.5 * smoothstep(-y, 0.05, 0.12) * (1 - root)
         weights = np.zeros((len(y), len(JOINTS)))
@@ -168,10 +172,12 @@ def blur_around(x: Float[np.ndarray, "n m"], sigma: float) -> Float[np.ndarray, 
 def grid_graph(n: int, m: int) -> Graph:
     """Connect neighbours in a grid whose columns go around."""
     index = np.arange(n * m).reshape(n, m)
-    pairs = np.concatenate([
-        np.stack([index, np.roll(index, -1, 1)], -1).reshape(-1, 2),
-        np.stack([index[:-1], index[1:]], -1).reshape(-1, 2),
-    ])  # fmt: skip
+    pairs = np.concatenate(
+        [
+            np.stack([index, np.roll(index, -1, 1)], -1).reshape(-1, 2),
+            np.stack([index[:-1], index[1:]], -1).reshape(-1, 2),
+        ]
+    )
     source = np.concatenate([pairs[:, 0], pairs[:, 1]])
     target = np.concatenate([pairs[:, 1], pairs[:, 0]])
     order = np.argsort(source, kind="stable")

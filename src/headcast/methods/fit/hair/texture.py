@@ -45,9 +45,12 @@ class Glimpse:
 
 
 def hair_shell(
-    surface: HairSurface, observations: list[Observation], head: HeadModel,
-    lights: list[Float[np.ndarray, "9 3"]], rng: np.random.Generator,
-) -> Shell:  # fmt: skip
+    surface: HairSurface,
+    observations: list[Observation],
+    head: HeadModel,
+    lights: list[Float[np.ndarray, "9 3"]],
+    rng: np.random.Generator,
+) -> Shell:
     """The hair with its texture.
 
     Args:
@@ -108,9 +111,11 @@ def _glimpse(
     )
     shape = facing.shape
     return Glimpse(
-        albedo.reshape(*shape, 3), trust.reshape(shape).astype(np.float32),
-        smoothstep(hair, 0.2, 0.6).reshape(shape), (told * smoothstep(person, 0.5, 0.9)).reshape(shape),
-    )  # fmt: skip
+        albedo.reshape(*shape, 3),
+        trust.reshape(shape).astype(np.float32),
+        smoothstep(hair, 0.2, 0.6).reshape(shape),
+        (told * smoothstep(person, 0.5, 0.9)).reshape(shape),
+    )
 
 
 def together(glimpses: list[Glimpse]) -> Float[np.ndarray, "h w 3"]:

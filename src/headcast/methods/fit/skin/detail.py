@@ -33,9 +33,14 @@ def blend_texture(
 
 
 def blend_detailed_texture(
-    head: HeadModel, observations: list[Observation], base: Texels, gains: list[Float[np.ndarray, "n 3"]],
-    trust: Float[np.ndarray, "n"], fill: Float[np.ndarray, "n 3"], size: int,
-) -> UInt8[np.ndarray, "s s 3"]:  # fmt: skip
+    head: HeadModel,
+    observations: list[Observation],
+    base: Texels,
+    gains: list[Float[np.ndarray, "n 3"]],
+    trust: Float[np.ndarray, "n"],
+    fill: Float[np.ndarray, "n 3"],
+    size: int,
+) -> UInt8[np.ndarray, "s s 3"]:
     """Blend a larger texture: decisions taken on the base are magnified, the photos sampled anew.
 
     Args:

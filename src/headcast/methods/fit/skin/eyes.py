@@ -75,9 +75,12 @@ def _sclera_colour(
 
 
 def _iris_colour(
-    r: Float[np.ndarray, "m"], angle: Float[np.ndarray, "m"], trust: Float[np.ndarray, "m"],
-    colour: Float[np.ndarray, "m 3"], white: float,
-) -> Float[np.ndarray, "m 3"]:  # fmt: skip
+    r: Float[np.ndarray, "m"],
+    angle: Float[np.ndarray, "m"],
+    trust: Float[np.ndarray, "m"],
+    colour: Float[np.ndarray, "m 3"],
+    white: float,
+) -> Float[np.ndarray, "m 3"]:
     """The iris at every texel: means over rings and angles of what is seen, carried around the centre."""
     ring = np.clip((r * RINGS).astype(int), 0, RINGS - 1)
     sector = ((angle / (2 * np.pi) + 0.5) * AROUND).astype(int) % AROUND

@@ -14,9 +14,12 @@ from headcast.methods.fit.skin.canvas import TextureCanvas
 __all__ = ["lower_tongue", "paint_mouth"]
 
 DEFAULTS: dict[str, tuple[float, float, float]] = {
-    "teethUpper": (0.62, 0.545, 0.465), "teethLower": (0.56, 0.485, 0.41), "gums": (0.40, 0.16, 0.14),
-    "tongue": (0.36, 0.12, 0.105), "mouth": (0.18, 0.04, 0.035),
-}  # fmt: skip
+    "teethUpper": (0.62, 0.545, 0.465),
+    "teethLower": (0.56, 0.485, 0.41),
+    "gums": (0.40, 0.16, 0.14),
+    "tongue": (0.36, 0.12, 0.105),
+    "mouth": (0.18, 0.04, 0.035),
+}
 """Linear albedo, next to skin of luminance 0.4; how dark it is in there, ``head.occlusion`` says."""
 
 TONGUE = (0.0, -0.005, -0.004)

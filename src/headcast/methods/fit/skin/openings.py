@@ -53,9 +53,7 @@ def _beside(
     return most * smoothstep(places(cv2.GaussianBlur(here(trust), (0, 0), width)), 0.05, 0.4)
 
 
-def _in_nostrils(
-    head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]
-) -> Float[np.ndarray, "m"]:  # fmt: skip
+def _in_nostrils(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "m"]:
     """0..1: how far texels lie within the nostrils."""
     vertices = torch.from_numpy(rest).float()
     at = gather(rest, head.faces.numpy(), texels)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.command import Run
 
-from headcast.cli.evaluate import form_of, listed, pairs_of
+from headcast.cli.evaluate import evaluate_form, listed, pairs_of
 from headcast.cli.main import parse
 from headcast.errors import HeadcastError
 
@@ -36,7 +36,8 @@ def test_a_protocol_has_options_of_its_own(capsys: pytest.CaptureFixture[str]) -
     command = parse(line)
     assert command.options.views == (30.0, -30.0) and command.options.photos == (1, 5)  # type: ignore[union-attr]
     assert command.limit == 2 and command.data is None  # type: ignore[union-attr]
-    assert form_of(["evaluate", "fit", "--protocol"]) is None and form_of(["--protocol", "texture"]) is None
+    form = evaluate_form(["fit", "--protocol"])
+    assert form.arguments == ["fit", "--protocol"] and form.program == "headcast evaluate"
     assert parse(["evaluate", "--protocol", "synthetic", "--help"]) is None
     assert "--shared-background" in capsys.readouterr().out
 

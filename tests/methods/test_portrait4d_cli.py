@@ -85,10 +85,10 @@ def test_a_driver_is_read_by_the_motion_encoder_and_lost_frames_hold(
     assert len(read_video(out).frames) == 8
     avatar = api.load(file)
     drive = drive_from(avatar, clip)
-    assert drive.motion is not None and drive.motion.shape[0] == 8
-    apart = (drive.motion[3] - drive.motion[0]).abs().max()
-    assert torch.equal(drive.motion[4], drive.motion[3]) and torch.equal(drive.motion[5], drive.motion[3])
-    assert (drive.motion[1] - drive.motion[0]).abs().max() < 0.5 * apart
+    assert drive.signal is not None and drive.signal.shape[0] == 8
+    apart = (drive.signal[3] - drive.signal[0]).abs().max()
+    assert torch.equal(drive.signal[4], drive.signal[3]) and torch.equal(drive.signal[5], drive.signal[3])
+    assert (drive.signal[1] - drive.signal[0]).abs().max() < 0.5 * apart
 
 
 def test_faces_lost_at_first_or_always(file: Path, demo_photo: Path, run: Run, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_from_checkpoints_to_a_driven_avatar(
     rgb = load_image(demo_photo).rgb[:400, :400]
     write_video(tmp_path / "talk.mp4", iter([rgb, np.roll(rgb, 4, 1)]), 10.0)
     drive = drive_from(avatar, tmp_path / "talk.mp4")
-    assert drive.motion is not None and drive.motion.shape == (2, MOTION)
+    assert drive.signal is not None and drive.signal.shape == (2, MOTION)
     code, _, err = run(
         "animate", me, "--drive", tmp_path / "talk.mp4", "--size", "64", "-o", tmp_path / "d.mp4"
     )

@@ -27,7 +27,8 @@ from headcast.synth.framing import (
 from headcast.synth.views import MIDDLE, draw_views, project_points
 
 CPU = torch.device("cpu")
-ALL = [*FRAMINGS, *registry.collect("framings").values()]
+OF_A_METHOD = registry.collect("framings")
+ALL = [*FRAMINGS, *OF_A_METHOD.values()]
 
 
 def dice(n: int = 400) -> Dice:

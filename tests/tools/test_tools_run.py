@@ -37,7 +37,7 @@ def test_help(name: str, tool: Tool) -> None:
 def test_every_tool_is_tried() -> None:
     """A new tool comes with a run of its own, here or in another file of this folder."""
     sources = "".join(p.read_text() for p in Path(__file__).parent.glob("test_*.py"))
-    runs = r"""(tool\(\s*"{0}"|tools[./]{0}\b|"{0}(\.py)?")"""
+    runs = r"""(tool\(\s*"{0}"|tools[./]{0}\b|"{0}(\.py)?"|import {0}\n)"""
     untried = [n for n in names() if not re.search(runs.format(n), sources)]
     # tools/uhr_* need renderings by Cycles
     assert not [n for n in untried if not n.startswith("uhr_")]

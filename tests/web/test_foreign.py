@@ -38,7 +38,7 @@ def bare(head: HeadModel) -> None:
 @pytest.mark.parametrize("change", [sided, bare])
 def test_lids_move_as_with_us(change: Callable[[HeadModel], None], tmp_path: Path) -> None:
     made = synthetic_avatar(shells=False)
-    avatar = replace(made, head=deepcopy(made.head))
+    avatar = replace(made, bound=replace(made.bound, head=deepcopy(made.head)))
     change(avatar.head)
     write_html(avatar, tmp_path / "somebody.html")
     with browser() as window:

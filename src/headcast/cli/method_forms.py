@@ -32,7 +32,8 @@ def create_form(arguments: list[str]) -> Form:
     def build(given: Any) -> Create:
         return replace(given.command, options=getattr(given, label))
 
-    return Form(form, "headcast create", arguments, build)
+    program = "headcast create" if name == DEFAULT_METHOD else f"headcast create --method {name}"
+    return Form(form, program, arguments, build)
 
 
 def animate_form(arguments: list[str]) -> Form | None:

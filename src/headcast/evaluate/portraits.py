@@ -108,7 +108,7 @@ def measure(setting: Setting) -> Report:
             if len(report.sheet) < SHOWN:
                 report.sheet.append(sheet_line(store, name, [c.name for c in who]))
     tones = {i: rows[0]["tone"] for i, rows in report.rows.get(OBSERVED, {}).items()}
-    report.groups = groups_of(setting.data, report.items()) | skin_thirds(tones)
+    report.groups = groups_of(setting.data, report.items()) | (skin_thirds(tones) if len(tones) >= 3 else {})
     return report
 
 

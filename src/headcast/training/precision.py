@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from headcast.device import synchronize
 from headcast.training.config import ComputeDtype
 
 __all__ = ["PrecisionChoice", "autocast", "bf16_time_ratio", "faster", "remembered"]
@@ -117,17 +118,11 @@ def step_seconds(tensors: list[Tensor], dtype: ComputeDtype) -> float:
     image, first, second, linear = tensors
     device = image.device
     clock = time.thread_time if device.type == "cpu" else time.perf_counter
-    wait(device)
+    synchronize(device)
     start = clock()
     with autocast(device, dtype):
         x = F.conv2d(F.gelu(F.conv2d(image, first, padding=1)), second, padding=1)
         y = F.linear(x.flatten(2).mT, linear)
     torch.autograd.grad(y.float().square().mean(), tensors)
-    wait(device)
+    synchronize(device)
     return clock() - start
-
-
-def wait(device: torch.device) -> None:
-    """Wait until a GPU has done what it was asked."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -96,7 +96,8 @@ def trained(product: Product, name: str) -> Item:
     path = weights_of(product, name)
     item = read(path.parent / "log.jsonl").under("log") | read(path.parent / "run.json").under("run")
     item |= read(path.with_suffix(".json")).under("card") | fingerprint(path).under("weights")
-    for part in sorted((path.parent / "checkpoints").rglob("*")):
+    last = max((path.parent / "checkpoints").iterdir())  # others are written by the clock
+    for part in sorted(last.rglob("*")):
         if part.is_file():
             place = f"{part.parent.name}/{part.name}"
             item |= (fingerprint(part) if part.suffix == ".safetensors" else read(part)).under(place)

@@ -52,6 +52,7 @@ def main() -> None:
     looked = time.perf_counter()
     avatar = reconstruct(seen, head, networks=used)
     end = time.perf_counter()
+    first = seen[0]
     whole_ms, look_ms = 1000 * (end - start), 1000 * (looked - start)
     row("photo to avatar (models loaded)", (whole_ms, whole_ms))
     row("of which looking at the photo", (look_ms, look_ms))
@@ -71,7 +72,10 @@ def main() -> None:
         ("frame, straight neck, cached", lambda: avatar.render(moved, view.camera)),
         ("frame, bent neck, cached", lambda: avatar.render(bent, view.camera)),
         ("frame, bent neck, not cached", uncached),
-        ("reading a driver's frame", lambda: avatar.motion_of(seen[0].image, seen[0].camera, seen[0].params)),
+        (
+            "reading a driver's frame",
+            lambda: avatar.read_signal(first.image, first.camera, first.params),
+        ),
     ):
         row(name, milliseconds(what, a.repeats))
 

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import torch
+from tests.bound import bound
 
+from headcast.avatar.base import BaseAvatar
+from headcast.avatar.bound import BoundHead
+from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.render.types import Rendering
 
 
+def _bound() -> BoundHead:
+    head = HeadModel.load()
+    params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.3]))
+    return bound(head, SourceView(Camera.make(900, 300, 400), params, torch.zeros(9, 3)), method="dots")
+
+
 @dataclass
-class FakeAvatar:
+class FakeAvatar(BaseAvatar):
     """Renders white squares at the projected landmarks."""
 
-    head: HeadModel = field(default_factory=HeadModel.load)
+    kind = "fake"
+    mesh = None
+    bound: BoundHead = field(default_factory=_bound)
 
-    @property
-    def info(self) -> dict[str, str]:
-        return {"kind": "fake", "method": "dots"}
-
-    @property
-    def source(self) -> SimpleNamespace:
-        params = HeadParams.neutral(self.head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.3]))
-        return SimpleNamespace(camera=Camera.make(900, 300, 400), params=params, light=torch.zeros(9, 3))
-
-    def render(self, params: HeadParams, camera: Camera, light: torch.Tensor | None = None) -> Rendering:
+    def render(
+        self, params: HeadParams, camera: Camera, light: torch.Tensor | None = None,
+        signal: torch.Tensor | None = None,
+    ) -> Rendering:  # fmt: skip
         alpha = torch.zeros(camera.height, camera.width)
         for x, y in camera.project(self.head.landmarks(self.head(params), 478)).round().long().tolist():
             if 2 <= x < camera.width - 2 and 2 <= y < camera.height - 2:

@@ -323,24 +323,6 @@ def test_srgb_gradients_are_finite() -> None:
     assert torch.isfinite(g).all()
 
 
-@pytest.mark.parametrize("sample", [sample_bilinear, sample_lanczos])
-def test_samples_at_pixel_centres_are_the_pixels_and_edges_are_repeated(
-    sample: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> None:
-    image = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
-    y, x = np.mgrid[0:20, 0:30]
-    centres = np.stack([x, y], -1).reshape(-1, 2).astype(np.float32) + 0.5
-    assert np.allclose(sample(image, centres), image.reshape(-1, 3), atol=1e-5)
-    assert np.allclose(sample(image, np.array([[-50.0, 0.5], [0.5, 900.0]])), image[[0, -1], 0], atol=1e-5)
-    many = np.tile(centres, (8, 1))  # more than a row of samples
-    assert sample(image[..., 0], many).shape == (len(many),)
-
-
-def test_bilinear_samples_between_pixels_are_their_mean() -> None:
-    image = np.array([[0.0, 1.0], [2.0, 5.0]], np.float32)
-    assert sample_bilinear(image, np.array([[1.0, 1.0], [1.0, 0.5]])).tolist() == [2.0, 0.5]
-
-
 def test_the_table_is_the_function() -> None:
     table = srgb_table()
     assert table.dtype == np.float32 and table.shape == (256,) and table[0] == 0 and table[255] == 1
@@ -359,3 +341,21 @@ def test_networks_see_images_between_minus_one_and_one(kind: str) -> None:
     assert float(x[0, 0, 0, 0]) == -1 and float(x[0, 0, 0, -1]) == 1
     back = ((x[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
     assert np.array_equal(back, rgb)
+
+
+@pytest.mark.parametrize("sample", [sample_bilinear, sample_lanczos])
+def test_samples_at_pixel_centres_are_the_pixels_and_edges_are_repeated(
+    sample: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> None:
+    image = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
+    y, x = np.mgrid[0:20, 0:30]
+    centres = np.stack([x, y], -1).reshape(-1, 2).astype(np.float32) + 0.5
+    assert np.allclose(sample(image, centres), image.reshape(-1, 3), atol=1e-5)
+    assert np.allclose(sample(image, np.array([[-50.0, 0.5], [0.5, 900.0]])), image[[0, -1], 0], atol=1e-5)
+    many = np.tile(centres, (8, 1))  # more than a row of samples
+    assert sample(image[..., 0], many).shape == (len(many),)
+
+
+def test_bilinear_samples_between_pixels_are_their_mean() -> None:
+    image = np.array([[0.0, 1.0], [2.0, 5.0]], np.float32)
+    assert sample_bilinear(image, np.array([[1.0, 1.0], [1.0, 0.5]])).tolist() == [2.0, 0.5]

@@ -33,6 +33,8 @@ for package in CORE:
         assert e.name == f"headcast.{package}", e
         continue
     for info in pkgutil.walk_packages(root.__path__, root.__name__ + "."):
+        if ".protocols" in info.name:  # a method's own evaluation: the evaluator's floor
+            continue
         importlib.import_module(info.name)
         count += 1
 assert count >= 4, count

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fake_avatar import FakeAvatar
 
-from headcast.api import Runtime, animate, create, observe, part, render
+from headcast.api import Runtime, animate, create, observe, render
 from headcast.drive import drive_from, is_video, relative_rotation
 from headcast.errors import HeadcastError
 from headcast.head.params import HeadParams
 from headcast.motion.presets import preset
+from headcast.progress import subrange
 from headcast.render.types import Rendering
 from headcast.view import (
     background_colour,
@@ -180,14 +181,14 @@ def test_sources_are_checked_before_work(tmp_path: Path) -> None:
     with pytest.raises(HeadcastError, match="give a photo"):
         observe([])
     with pytest.raises(HeadcastError, match="--representation"):
-        create("a.jpg", representation="fog")
+        create("a.jpg", options={"representation": "fog"})
     assert is_video("x.MP4") and not is_video("x.jpg")
 
 
 def test_part_of_progress() -> None:
     told: list[tuple[float, str]] = []
-    half = part(lambda s, w: told.append((s, w)), 0.5, 1.0)
-    assert half is not None and part(None, 0, 1) is None
+    half = subrange(lambda s, w: told.append((s, w)), 0.5, 1.0)
+    assert half is not None and subrange(None, 0, 1) is None
     half(0.5, "x")
     assert told == [(0.75, "x")]
 

@@ -8,7 +8,7 @@ D: pseudo views for the target (pseudo-q); full; these by the paper's terms alon
 term on what an expression changes. Measured on people of the split test
 (tools/build_portrait4d_people.py --split test): source at one moment, driver at the other, seen from another
 camera, against the truth there; with people of a still neck also how much of what an expression changes is
-drawn (slope and correlation, see headcast.evaluate.portrait4d_moving; expressions by weights).
+drawn (slope and correlation, see headcast.methods.portrait4d.motion_change; expressions by weights).
 The table gives the mean over seeds and the spread between them; what differs
 by less than the spread is not told apart.
 """
@@ -24,9 +24,9 @@ import numpy as np
 import torch
 
 from headcast.device import pick_device
-from headcast.evaluate.portrait4d_moving import changes
 from headcast.methods.portrait4d.losses import moving_parts
 from headcast.methods.portrait4d.motion import faces_of
+from headcast.methods.portrait4d.motion_change import changes
 from headcast.methods.portrait4d.motion_stage import DIFFERENCE, Ablation, MotionRecipe
 from headcast.methods.portrait4d.networks import Networks, read_networks
 from headcast.methods.portrait4d.stored import MOMENTS, People, read_people

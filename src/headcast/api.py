@@ -9,9 +9,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -22,6 +22,8 @@ from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSIONS
 from headcast.head.params import HeadParams
 from headcast.marks import video_text
+from headcast.progress import Progress, subrange
+from headcast.registry import DEFAULT_METHOD
 from headcast.view import (
     View,
     background_colour,
@@ -36,14 +38,23 @@ from headcast.view import (
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.head.model import HeadModel
+    from headcast.methods.base import MethodOptions
     from headcast.motion.clip import Motion
     from headcast.observe.types import Observation
     from headcast.video import Clip
 
-__all__ = ["Progress", "Runtime", "animate", "bake", "create", "export", "load", "observe", "render"]
-
-Progress = Callable[[float, str], None]
-"""Told the share done (0..1) and what is being done."""
+__all__ = [
+    "Progress",
+    "Runtime",
+    "animate",
+    "animate_image",
+    "bake",
+    "create",
+    "export",
+    "load",
+    "observe",
+    "render",
+]
 
 
 def observe(
@@ -75,103 +86,58 @@ def observe(
 
 
 def create(
-    sources: Sequence[str | Path] | str | Path, *, method: str = "fit", face: int | None = None,
-    representation: str = "gaussians", texture_size: int | None = None, seed: int = 0,
-    consent: str | None = None, head: HeadModel | None = None, progress: Progress | None = None,
-    skin_maps: str | None = None, maps_folder: Path | None = None,
+    sources: Sequence[str | Path] | str | Path, *, method: str = DEFAULT_METHOD,
+    options: MethodOptions | Mapping[str, Any] | None = None, face: int | None = None,
+    head: HeadModel | None = None, seed: int = 0, consent: str | None = None,
+    progress: Progress | None = None,
 ) -> Avatar:  # fmt: skip
-    """Makes an avatar of one person from one or several photos or from a video.
+    """Create an avatar of one person from one or several photos or from a video.
+
+    >>> mesh = create("portrait.jpg", options={"representation": "mesh"})    # doctest: +SKIP
 
     Args:
-        method: ``fit``, or ``portrait4d`` (tri-planes in one forward pass; its weights are a preview).
+        method: name of a registered method (``headcast.methods.base.method_names()``).
+        options: the method's own options: an instance of its ``Options``, or a mapping by field name; None:
+            its defaults.
         face: which face of a photo, counted from 1 by size; None takes the largest.
-        representation: ``gaussians`` (they carry the textured mesh, too) or ``mesh`` (that alone, sooner).
-        texture_size: side of the texture, pixels; None: as the photo's detail asks.
+        head: the head model to fit (see ``headcast.head.foreign.known.foreign_head``); None: the bundled one.
         seed: of everything random.
         consent: a statement of the person shown, kept in the avatar.
-        head: the head model to fit (see ``headcast.head.foreign.known.foreign_head``); None: the bundled one.
-        skin_maps: 1k to 8k: the first photo's skin by ``headcast.methods.uhr_texture``.
-        maps_folder: where all of its maps go.
 
     Raises:
-        HeadcastError: what the user can mend: see ``observe``.
+        HeadcastError: what the user can mend: an unknown method or option, missing weights; see ``observe``.
     """
-    if method == "portrait4d":
-        if representation != "gaussians" or texture_size or skin_maps:
-            raise HeadcastError(
-                "--method portrait4d: has no textured mesh; leave out --representation, --texture and "
-                "--texture-size"
-            )
-        return by_portrait4d(sources, face, seed, consent, head, progress)
-    if method != "fit":
-        raise HeadcastError(f"--method {method}: unknown; give fit or portrait4d")
     import torch
 
     from headcast.head.model import HeadModel
-    from headcast.methods.fit.polish import with_gaussians
-    from headcast.methods.fit.reconstruct import reconstruct
+    from headcast.methods.base import get_method, make_options
     from headcast.render.jit import prepare
 
-    if representation not in ("gaussians", "mesh"):
-        raise HeadcastError(f"--representation {representation}: unknown; give gaussians or mesh")
-    if skin_maps:
-        from headcast.methods.uhr_texture.run import BASE
-        from headcast.methods.uhr_texture.weights import check_available
-
-        check_available()
-        # what is fitted shows only where the maps know nothing
-        texture_size = texture_size or BASE
-    end = 1.0 if representation == "mesh" else 0.4
-    worn = 0.6 * end if skin_maps else end
+    chosen = get_method(method)
+    own_options = make_options(chosen, options)
+    chosen.check(own_options)
     torch.manual_seed(seed)
     prepare()
+    end = chosen.observe_fraction(own_options)
     with torch.no_grad():
         head = HeadModel.load() if head is None else head
-        seen = observe(sources, face=face, head=head, progress=part(progress, 0.0, end / 2))
-        mesh = reconstruct(
-            seen, head, texture_size=texture_size, seed=seed, consent=consent,
-            progress=part(progress, end / 2, worn),
-        )  # fmt: skip
-    if skin_maps:
-        from headcast.methods.uhr_texture.run import dress
-
-        mesh = dress(mesh, seen[0], head, skin_maps, maps_folder, part(progress, worn, end))
-    if representation == "mesh":
-        return mesh
-    return with_gaussians(mesh, seen, seed=seed, progress=part(progress, end, 1.0))
-
-
-def by_portrait4d(
-    sources: Sequence[str | Path] | str | Path, face: int | None, seed: int, consent: str | None,
-    head: HeadModel | None, progress: Progress | None,
-) -> Avatar:  # fmt: skip
-    """``create`` with ``method="portrait4d"``: the first photo, or a video's best frame."""
-    import torch
-
-    from headcast.head.model import HeadModel
-    from headcast.methods.portrait4d.infer import reconstruct
-    from headcast.methods.portrait4d.networks import check_available
-
-    check_available()
-    torch.manual_seed(seed)
-    head = HeadModel.load() if head is None else head
-    with torch.no_grad():
-        seen = observe(sources, face=face, head=head, progress=part(progress, 0.0, 0.9))
-        return reconstruct(seen, head, seed=seed, consent=consent)
+        observations = observe(sources, face=face, head=head, progress=subrange(progress, 0.0, end))
+    return chosen.reconstruct(
+        observations, head, own_options, seed=seed, consent=consent, progress=subrange(progress, end, 1.0)
+    )  # fmt: skip
 
 
 def bake(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> Avatar:
-    """A tri-plane avatar as Gaussians on a rigged mesh, which every export and the viewer take.
+    """Turn an avatar without a mesh into Gaussians on a rigged mesh, which every export and the viewer take.
 
     Raises:
-        HeadcastError: it is one already; its pictures show no head.
+        HeadcastError: it has a mesh already; its renderings show no head.
     """
-    from headcast.methods.portrait4d.avatar import TriplaneAvatar
-    from headcast.methods.portrait4d.bake import baked
+    from headcast.methods.bake import bake_avatar
 
-    if not isinstance(avatar, TriplaneAvatar):
+    if avatar.mesh is not None:
         raise HeadcastError("bake: this avatar has a mesh already; export takes it as it is")
-    return baked(avatar, seed=seed, progress=progress)
+    return bake_avatar(avatar, seed=seed, progress=progress)
 
 
 def load(path: str | Path) -> Avatar:
@@ -254,14 +220,46 @@ def animate(
         size=size,
         fps=fps,
         flame=flame,
-        progress=part(progress, 0.0, 0.5),
+        progress=subrange(progress, 0.0, 0.5),
     )
     if side_by_side and clip.clip is None:
         raise HeadcastError(f"--side-by-side: '{drive}' is no video; there is nothing to put beside")
-    pictures = rendered(avatar, clip, colour, part(progress, 0.5 if clip.clip else 0.0, 1.0))
+    pictures = rendered(avatar, clip, colour, subrange(progress, 0.5 if clip.clip else 0.0, 1.0))
     if side_by_side and clip.clip is not None:
         pictures = beside(clip.clip, clip, pictures)
     return clip.notes + write_video(out, pictures, clip.fps, clip.audio, video_text(avatar.info))
+
+
+def animate_image(
+    photo: str | Path, drive: str | Path, out: str | Path, *, method: str,
+    options: MethodOptions | Mapping[str, Any] | None = None, frames: int | None = None, seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[str, ...]:  # fmt: skip
+    """Write a video of a photo driven by a video, by an image animator, without an avatar.
+
+    Args:
+        method: name of a registered animator (``headcast.methods.base.animator_names()``).
+        options: the animator's own options; None: its defaults.
+        frames: at most so many frames of the driving video.
+
+    Returns:
+        Notes for the user, one sentence each.
+    """
+    from headcast.files import check_writable
+    from headcast.image import load_image
+    from headcast.methods.base import get_animator, make_options
+    from headcast.video import read_video, write_video
+
+    animator = get_animator(method)
+    own_options = make_options(animator, options)
+    animator.check(own_options)
+    check_writable(out)
+    if not is_video(drive):
+        raise HeadcastError(f"--drive {drive}: an image animator is driven by a video")
+    image, clip = load_image(photo), read_video(drive, frames)
+    images = animator.animate_image(image.rgb, clip, own_options, seed=seed, progress=progress)
+    mark = {"synthetic_media": f"A photograph animated by {method}; the person did not make these movements."}
+    return (*image.notes, *clip.notes, *write_video(out, images, clip.fps, clip.audio, video_text(mark)))
 
 
 def export(
@@ -303,9 +301,10 @@ def rendered(
     """The frames of a drive, one after the other."""
     import torch
 
-    for t, camera in enumerate(drive.cameras):
+    renderer = avatar.renderer()
+    for t in range(len(drive)):
         with torch.no_grad():
-            yield over_colour(drive.picture(avatar, t, camera), colour)
+            yield over_colour(drive.render(renderer, t), colour)
         if progress:
             progress((t + 1) / len(drive), "rendering")
 
@@ -323,15 +322,8 @@ def beside(
         yield np.hstack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), picture])
 
 
-def part(progress: Progress | None, start: float, end: float) -> Progress | None:
-    """Progress of a step that takes the share from ``start`` to ``end`` of the whole."""
-    if progress is None:
-        return None
-    return lambda share, what: progress(start + (end - start) * share, what)
-
-
 class Runtime:
-    """An avatar that is loaded once and gives a frame for every set of weights.
+    """An avatar that is loaded once and gives a frame for every set of weights; one for each thread.
 
     >>> live = Runtime(load("me.avatar"), size=(512, 512))    # doctest: +SKIP
     >>> frame = live.step({"jawOpen": 0.4})                    # doctest: +SKIP
@@ -344,7 +336,7 @@ class Runtime:
         size: tuple[int, int] = (512, 512),
         view: Literal["front", "source"] = "front",
     ) -> None:
-        self.avatar = avatar
+        self.avatar, self.renderer = avatar, avatar.renderer()
         seen = source_view(avatar).resized(size) if view == "source" else front_view(avatar, size)
         self.camera, self.rest = seen.camera, seen.params
 
@@ -362,7 +354,7 @@ class Runtime:
         import torch
 
         with torch.no_grad():
-            return to_rgba(self.avatar.render(self.params(weights, neck, gaze), self.camera))
+            return to_rgba(self.renderer.render(self.params(weights, neck, gaze), self.camera))
 
     def params(
         self, weights: Mapping[str, float] | Float[Tensor, "52"], neck: Tensor | None, gaze: Tensor | None

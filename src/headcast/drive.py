@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Float
@@ -16,21 +15,20 @@ from headcast.errors import HeadcastError
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.motion.clip import Motion
+from headcast.progress import Progress
 from headcast.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from headcast.view import View, front_view, head_center
 
 if TYPE_CHECKING:
-    from headcast.avatar.base import Avatar
+    from headcast.avatar.base import Avatar, Renderer
     from headcast.observe.personal import PersonalLandmarks
     from headcast.observe.track import Track
     from headcast.render.types import Rendering
     from headcast.video import AudioSource, Clip
 
-__all__ = ["CameraChoice", "Drive", "Progress", "drive_from", "is_video", "performance"]
+__all__ = ["CameraChoice", "Drive", "drive_from", "is_video", "performance"]
 
 CameraChoice = Literal["source", "driver"]
-Progress = Callable[[float, str], None]
-
 VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp"}
 NECK_LIMIT = 0.7  # radians
 
@@ -48,7 +46,8 @@ class Drive:
         labels: a word for every frame, or empty.
         notes: what the user should know.
         light: (T, 9, 3) irradiance of every frame; None: the avatar's own.
-        motion: (T, m) what the avatar itself read in the driver's frames, for kinds that do (tri-planes).
+        signal: (T, m) what the avatar itself read from the driver's frames (``Avatar.read_signal``), for
+            kinds that do.
     """
 
     params: HeadParams
@@ -59,14 +58,13 @@ class Drive:
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     light: Float[Tensor, "t 9 3"] | None = None
-    motion: Float[Tensor, "t m"] | None = None
+    signal: Float[Tensor, "t m"] | None = None
 
-    def picture(self, avatar: Avatar, t: int, camera: Camera) -> Rendering:
-        """Frame ``t`` by an avatar."""
+    def render(self, renderer: Renderer, t: int, camera: Camera | None = None) -> Rendering:
+        """Render frame ``t``, by its own camera or another."""
         light = None if self.light is None else self.light[t]
-        if self.motion is None:
-            return avatar.render(self.params[t], camera, light)
-        return avatar.render(self.params[t], camera, light, self.motion[t])  # type: ignore[call-arg]
+        signal = None if self.signal is None else self.signal[t]
+        return renderer.render(self.params[t], camera or self.cameras[t], light, signal)
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -173,17 +171,30 @@ def from_video(
             neck=relative_rotation(track.params.rotation),
         )  # fmt: skip
         drive = Drive(moved, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes)
-    if hasattr(avatar, "motion_of"):
-        drive = replace(drive, motion=motions(avatar, clip, track))
+    drive = replace(drive, signal=read_signals(avatar, clip, track))
     return drive if fps is None else at_rate(drive, fps)
 
 
-def motions(avatar: Any, clip: Clip, track: Track) -> Float[Tensor, "t m"]:
-    """What the avatar reads in every frame; where the face was lost, what it read last (at first: next)."""
-    seen = [t for t, d in enumerate(track.detections) if d is not None]
-    found = {t: avatar.motion_of(clip.frames[t], track.camera, track.params[t]) for t in seen}
-    held = [max((s for s in seen if s <= t), default=seen[0]) for t in range(len(track))]
-    return torch.stack([found[t] for t in held])
+def read_signals(avatar: Avatar, clip: Clip, track: Track) -> Float[Tensor, "t m"] | None:
+    """Read the avatar's driving signal from every frame; where the face was lost, the last one is held.
+
+    Before the first face the first signal holds. None: this kind of avatar follows ``HeadParams`` alone.
+    """
+    signals: list[Tensor | None] = []
+    for t, detection in enumerate(track.detections):
+        if detection is None:
+            signals.append(None)
+            continue
+        signal = avatar.read_signal(clip.frames[t], track.camera, track.params[t])
+        if signal is None:
+            return None
+        signals.append(signal)
+    held = next(s for s in signals if s is not None)
+    filled = []
+    for signal in signals:
+        held = held if signal is None else signal
+        filled.append(held)
+    return torch.stack(filled)
 
 
 def performance(path: str | Path, flame: Path | None = None, progress: Progress | None = None) -> Motion:
@@ -246,5 +257,5 @@ def at_rate(drive: Drive, fps: float) -> Drive:
     count = max(1, round(len(drive) * fps / drive.fps))
     index = (torch.arange(count) * (drive.fps / fps)).round().long().clamp(max=len(drive) - 1)
     cameras = tuple(drive.cameras[int(i)] for i in index)
-    light, motion = (None if x is None else x[index] for x in (drive.light, drive.motion))
-    return replace(drive, params=drive.params[index], cameras=cameras, fps=fps, light=light, motion=motion)  # type: ignore[index]
+    light, signal = (None if x is None else x[index] for x in (drive.light, drive.signal))
+    return replace(drive, params=drive.params[index], cameras=cameras, fps=fps, light=light, signal=signal)  # type: ignore[index]

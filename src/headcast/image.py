@@ -320,6 +320,26 @@ def linear_to_srgb(x: Any) -> Any:
     return torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
 
 
+@cache
+def srgb_table() -> Float[np.ndarray, "256"]:
+    """Tabulate linear light (float32, read-only) of the 256 sRGB display values: ``srgb_table()[rgb]``."""
+    table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
+def to_network_input(rgb: Any, device: Any = "cpu") -> Any:
+    """Turn an 8-bit image (h, w, 3), numpy or torch, into what networks see: (1, 3, h, w) float32 in -1..1.
+
+    Args:
+        device: a torch device, where the result lies.
+    """
+    import torch
+
+    x = torch.from_numpy(np.array(rgb)) if isinstance(rgb, np.ndarray) else rgb
+    return x.to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
 def sample_bilinear(
     image: Shaped[np.ndarray, "h w *c"], pixels: Float[np.ndarray, "n 2"]
 ) -> Shaped[np.ndarray, "n *c"]:
@@ -348,23 +368,3 @@ def _sample(image: np.ndarray, pixels: np.ndarray, interpolation: int) -> np.nda
     at = at.reshape(rows, SAMPLES_A_ROW, 2)
     out = cv2.remap(image, at[..., 0], at[..., 1], interpolation, borderMode=cv2.BORDER_REPLICATE)
     return out.reshape(rows * SAMPLES_A_ROW, *out.shape[2:])[:n]
-
-
-@cache
-def srgb_table() -> Float[np.ndarray, "256"]:
-    """Tabulate linear light (float32, read-only) of the 256 sRGB display values: ``srgb_table()[rgb]``."""
-    table = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
-    table.flags.writeable = False
-    return table
-
-
-def to_network_input(rgb: Any, device: Any = "cpu") -> Any:
-    """Turn an 8-bit image (h, w, 3), numpy or torch, into what networks see: (1, 3, h, w) float32 in -1..1.
-
-    Args:
-        device: a torch device, where the result lies.
-    """
-    import torch
-
-    x = torch.from_numpy(np.array(rgb)) if isinstance(rgb, np.ndarray) else rgb
-    return x.to(device).permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.bound import bound
 
 from headcast.avatar.base import Avatar, load
 from headcast.avatar.gaussian import GaussianAvatar
@@ -15,7 +16,7 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package, write_package
 from headcast.avatar.rig import frames_of, to_world
 from headcast.avatar.shell import Shell
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import JOINTS, HeadModel
@@ -30,9 +31,8 @@ def avatar() -> GaussianAvatar:
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, -0.02, -1.0]))
     y, x = np.mgrid[0:256, 0:256]
     texture = np.stack([150 + 40 * np.sin(x / 9), 120 + 40 * np.sin(y / 9), 110 + 0 * x], -1).astype(np.uint8)
-    mesh = MeshAvatar(
-        head, texture, Source(Camera.make(560, 160, 160), params, ambient()), {"method": "test"}
-    )
+    source = SourceView(Camera.make(560, 160, 160), params, ambient())
+    mesh = MeshAvatar(bound(head, source), texture)
     with torch.no_grad():
         return GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
 

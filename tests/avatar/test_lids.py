@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from tests.avatar.export.heads import shut_lids
+from tests.bound import bound
 
 from headcast.avatar.base import load
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.lids import SHADED
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.avatar.surface import Surface
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
@@ -32,10 +33,9 @@ def lidded(side: int = 256) -> MeshAvatar:
     """A grey head whose shut lids are green."""
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -0.7]))
-    return MeshAvatar(
-        head, np.full((side, side, 3), OPEN, np.uint8), Source(Camera.make(300, 128, 128), params, ambient()),
-        {"kind": "mesh"}, (), shut_lids(head, side, SHUT, torch.zeros(2)),
-    )  # fmt: skip
+    source = SourceView(Camera.make(300, 128, 128), params, ambient())
+    lids = shut_lids(head, side, SHUT, torch.zeros(2))
+    return MeshAvatar(bound(head, source), np.full((side, side, 3), OPEN, np.uint8), (), lids)
 
 
 def covered(mesh: MeshAvatar) -> GaussianAvatar:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.bound import bound
 
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
@@ -14,7 +15,7 @@ from headcast.avatar.posing import kernels_serve
 from headcast.avatar.rig import Gaussians, frames_of, to_world
 from headcast.avatar.rig_numba import Packed
 from headcast.avatar.shell import Shell
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.avatar.surface import Posed
 from headcast.camera import Camera
 from headcast.head.model import JOINTS, HeadModel
@@ -40,7 +41,7 @@ def avatar() -> GaussianAvatar:
     even = np.linspace(60, 200, 64)  # no detail: as many Gaussians before as behind
     texture = np.stack(np.broadcast_arrays(even[:, None], even[None], 130.0), -1).astype(np.uint8)
     light = ambient(0.6) + directional(torch.tensor([0.6, 0.6, 0.53]), torch.tensor([0.5, 0.45, 0.4]))
-    mesh = MeshAvatar(head, texture, Source(Camera.make(420, 128, 128), params, light), {}, (shell,))
+    mesh = MeshAvatar(bound(head, SourceView(Camera.make(420, 128, 128), params, light)), texture, (shell,))
     with torch.no_grad():
         all_of_them = init_gaussians(mesh.surface, mesh.source)
     g = torch.Generator().manual_seed(4)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.bound import bound
 
 from headcast.avatar.base import load
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package, write_package
 from headcast.avatar.shell import GAP, Shell, whole_texture
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import JOINTS, HeadModel
@@ -37,8 +38,8 @@ def plate(alpha: int = 255, joint: str = "head") -> Shell:
 def avatar(*shells: Shell) -> MeshAvatar:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
-    source = Source(Camera.make(300, 96, 96), params, ambient())
-    return MeshAvatar(head, np.full((64, 64, 3), 128, np.uint8), source, {"kind": "mesh"}, shells)
+    source = SourceView(Camera.make(300, 96, 96), params, ambient())
+    return MeshAvatar(bound(head, source), np.full((64, 64, 3), 128, np.uint8), shells)
 
 
 def middle(a: MeshAvatar) -> torch.Tensor:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.command import Run
 
-from headcast.cli.evaluate import listed, pairs_of
+from headcast.cli.evaluate import form_of, listed, pairs_of
+from headcast.cli.main import parse
 from headcast.errors import HeadcastError
 
 
@@ -18,6 +19,28 @@ def test_lists_and_pairs() -> None:
         pairs_of("a-b")
 
 
+def test_a_protocol_has_options_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    line = [
+        "evaluate",
+        "fit",
+        "--protocol=synthetic",
+        "--views",
+        "30",
+        "-30",
+        "--photos",
+        "1",
+        "5",
+        "--limit",
+        "2",
+    ]
+    command = parse(line)
+    assert command.options.views == (30.0, -30.0) and command.options.photos == (1, 5)  # type: ignore[union-attr]
+    assert command.limit == 2 and command.data is None  # type: ignore[union-attr]
+    assert form_of(["evaluate", "fit", "--protocol"]) is None and form_of(["--protocol", "texture"]) is None
+    assert parse(["evaluate", "--protocol", "synthetic", "--help"]) is None
+    assert "--shared-background" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "more,words",
     [
@@ -26,6 +49,9 @@ def test_lists_and_pairs() -> None:
         (["--protocol", "texture", "--data", ".", "-o", "a.file"], "a.file: is a file"),
         (["--protocol", "texture", "--data", ".", "--frames", "0"], "--frames 0: give at least 1"),
         (["--protocol", "texture", "--data", ".", "--pairs", "x"], "--pairs x"),
+        (["--protocol", "texture"], "give --data"),
+        (["--protocol", "texture", "--data", ".", "--size", "64"], "--size"),
+        (["--protocol", "synthetic", "--photos", "6"], "from 1 to 5"),
     ],
 )
 def test_mistakes(

@@ -12,7 +12,7 @@ import torch
 from tests.head.synthetic_flame import synthetic
 from tests.pickles.foreign_files import dump
 
-from headcast.doctor.modelfiles import NETWORKS, Network, find, identify
+from headcast.doctor.modelfiles import checkpoints, find, identify
 from headcast.errors import HeadcastError
 
 
@@ -22,7 +22,7 @@ def state_of(network: Network) -> dict[str, torch.Tensor]:
     return {k: one.expand(shape) for k, shape in network.shapes.items()} | {"other.weight": torch.zeros(2)}
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.name)
+@pytest.mark.parametrize("network", checkpoints(), ids=lambda n: n.name)
 def test_official_checkpoints_are_recognised(network: Network, tmp_path: Path) -> None:
     for key in network.within:
         path = tmp_path / "model.pth"
@@ -62,14 +62,14 @@ class Attributes:
 
 
 def test_a_network_pickled_with_its_source_is_recognised(tmp_path: Path) -> None:
-    network = next(n for n in NETWORKS if n.name == "Portrait4D")
+    network = next(n for n in checkpoints() if n.name == "Portrait4D")
     path = tmp_path / "portrait4d-v2-vfhq512.pkl"
     path.write_bytes(pickle.dumps({"G": None, "G_ema": Pickled(state_of(network))}))
     assert identify(path).name == "Portrait4D"
 
 
 def test_shapes_must_fit(tmp_path: Path) -> None:
-    network = NETWORKS[0]
+    network = checkpoints()[0]
     wrong = {k: torch.zeros(3) for k in network.shapes}
     torch.save({"params": wrong}, tmp_path / "x.pth")
     assert identify(tmp_path / "x.pth").name == ""

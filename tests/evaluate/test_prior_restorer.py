@@ -11,8 +11,9 @@ import torch
 
 from headcast.errors import HeadcastError
 from headcast.evaluate import prior_restorer
+from headcast.evaluate.data import photos_in
 from headcast.evaluate.networks import Networks
-from headcast.evaluate.prior_restorer import made_poor, pictures_of
+from headcast.evaluate.prior_restorer import made_poor
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.image import load_image, save_png
@@ -57,4 +58,4 @@ def test_poor_is_a_quarter_and_a_function_of_the_seed() -> None:
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HeadcastError, match="no pictures"):
-        pictures_of(tmp_path)
+        photos_in(tmp_path)

@@ -14,12 +14,12 @@ import torch
 
 from headcast import api
 from headcast.errors import HeadcastError
-from headcast.evaluate import contestants
 from headcast.evaluate.contestants import REAL, STILL
 from headcast.evaluate.data import clips_in, groups_of
 from headcast.evaluate.networks import load_networks
 from headcast.evaluate.prior import PRIORS
-from headcast.evaluate.protocols import evaluate
+from headcast.evaluate.protocols import evaluate, options_of, protocols
+from headcast.evaluate.self_reenactment import Options
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.texture import map_rows, mean_skin
 from headcast.head.maps import SkinMaps
@@ -30,12 +30,17 @@ MADE: list[str] = []
 KNOWN: dict[bytes, object] = {}
 
 
-def make(photos: Sequence[Path], variant: str, seed: int, progress: api.Progress) -> object:
-    """Stands for the method ``fit``: the mesh alone, coarse, made once of each picture; counts the calls."""
+create = api.create
+
+
+def make(photos: Sequence[Path], *, progress: api.Progress, **rest: object) -> object:
+    """Stands for ``api.create``: the mesh alone, coarse, made once of each image; counts the calls."""
     MADE.append(photos[0].name)
     content = photos[0].read_bytes()
     if content not in KNOWN:
-        KNOWN[content] = api.create(list(photos), representation="mesh", texture_size=256, progress=progress)
+        KNOWN[content] = create(
+            list(photos), options={"representation": "mesh", "texture_size": 256}, progress=progress
+        )
     return KNOWN[content]
 
 
@@ -66,7 +71,7 @@ def setting(clips: Path, out: Path, **more: object) -> Setting:
 @pytest.fixture(scope="module")
 def results(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     patch = pytest.MonkeyPatch()
-    patch.setitem(contestants.METHODS, "fit", f"{__name__}:make")
+    patch.setattr(api, "create", make)
     out = tmp_path_factory.mktemp("out")
     try:
         evaluate("self-reenactment", setting(clips, out, only=("a", "c")))
@@ -115,8 +120,26 @@ def test_the_unreadable_is_listed_and_nothing_is_measured_twice(results: tuple[P
     assert data["results"]["fit"]["groups"] == {"hair: short": {"items": 1, "figures": "too few"}}
 
 
+def test_whole_clips_as_animate_writes_them(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: tuple[Path, dict]
+) -> None:
+    monkeypatch.setattr(api, "create", make)
+    options = Options(fixed_step=True, encoded=True)
+    report, _ = evaluate("self-reenactment", setting(clips, tmp_path, only=("a",), options=options))
+    rows = report.rows["fit"]["a"]
+    assert (
+        len(rows) == 1 and "iou" not in rows[0]
+    )  # every third of seven, with a neighbour behind: the fourth
+    assert rows[0]["gain"] == pytest.approx(
+        rows[0]["face_psnr"] - report.rows[STILL]["a"][0]["face_psnr"], abs=1
+    )
+    plain = results[1]["results"]["fit"]["figures"]
+    assert plain["gain"]["count"] == 2 and abs(rows[0]["face_psnr"] - plain["face_psnr"]["mean"]) < 1
+    assert (tmp_path / "videos" / "fit" / "a.mp4").is_file()
+
+
 def test_cross_reenactment(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(contestants.METHODS, "fit", f"{__name__}:make")
+    monkeypatch.setattr(api, "create", make)
     report, _ = evaluate("cross-reenactment", setting(clips, tmp_path, pairs=(("a", "b"),)))
     fit = report.cells("fit")
     assert (
@@ -152,6 +175,20 @@ def test_mistakes(clips: Path, tmp_path: Path) -> None:
         evaluate("self-reenactment", replace(s, only=("c",)))
     with pytest.raises(HeadcastError, match="no such folder"):
         evaluate("texture", replace(s, data=tmp_path / "gone"))
+
+
+def test_every_protocol_is_there_and_in_the_command() -> None:
+    from dataclasses import fields
+    from importlib import import_module
+
+    from headcast.cli.commands import Evaluate
+
+    assert all(callable(import_module(place).measure) for place in protocols().values())
+    common = {f.name for f in fields(Evaluate)}
+    for name in protocols():
+        own = options_of(name)
+        assert own is None or (own() == own() and not common & {f.name for f in fields(own)})
+    assert options_of("guess") is None
 
 
 def test_priors_that_are_there_measure() -> None:

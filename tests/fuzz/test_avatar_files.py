@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headcast.avatar.base import load
-from headcast.avatar.mesh import MeshAvatar, bind
+from headcast.avatar.bound import bind_head
+from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package, read_package, write_package
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
@@ -26,7 +27,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small package of the right structure."""
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
-    source = Source(Camera.make(500.0, 64, 64), params, torch.ones(9, 3))
+    source = SourceView(Camera.make(500.0, 64, 64), params, torch.ones(9, 3))
     meta = {
         "kind": "mesh", "method": "fit",
         "head": {"name": head.name, "hash": head.hash, "topology": uv_key(head)},
@@ -124,4 +125,4 @@ def test_a_retrained_head_of_the_same_mesh_wears_the_avatar(good: Path, tmp_path
     avatar = load(tmp_path / "x.avatar")
     shape = avatar.head.shape(avatar.source.params.identity)
     torch.testing.assert_close(shape, head.shape(avatar.source.params.identity) + 0.01)
-    assert bind(head, torch.zeros_like(head.neutral)) is head
+    assert bind_head(head, torch.zeros_like(head.neutral)) is head

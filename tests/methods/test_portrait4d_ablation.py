@@ -1,4 +1,4 @@
-"""The ablation runs from one command; held-out heads give a table that counts failures."""
+"""The ablation runs from one command."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from headcast.evaluate import portrait4d as held_out
-from headcast.evaluate.portrait4d import TURNS, table
 from headcast.methods.portrait4d.static import StaticRecipe
 from headcast.methods.portrait4d.stored import made_people, write_people
 from headcast.weights import save_tensors
@@ -46,15 +44,3 @@ def test_every_configuration_is_trained_and_measured(
     # one step of an untrained network: another start shows, if only in the third decimal
     assert all(5 < v < 200 for v in values)
     assert len({line.split("|", 2)[2] for line in text.splitlines()[2:7]}) > 1
-
-
-def test_the_table_means_by_angle_and_counts_failures() -> None:
-    rows = [{"yaw": y, "face_psnr": 20.0 if abs(y) == 15 else 10.0} for y in TURNS]
-    lines = table({"one": [rows, rows], "two": [rows, []]})
-    assert "| one | ±15° | 4 | 20.0 |" in lines[2] and "| one | ±30° | 4 | 10.0 |" in lines[3]
-    assert "1 of 2 photos gave no avatar" in lines[-1]
-
-
-def test_unknown_methods_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert held_out.main(["-o", str(tmp_path), "--methods", "nothing"]) == 2
-    assert "neither an .avatar file nor a method" in capsys.readouterr().err

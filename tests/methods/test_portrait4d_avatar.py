@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.bound import bound
 
 from headcast.avatar.base import Avatar
 from headcast.avatar.package import read_package
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
@@ -43,8 +44,8 @@ def avatar() -> TriplaneAvatar:
     n = networks()
     with torch.no_grad():
         appearance = n.psi.appearance(image, torch.randn(1, TINY.motion, generator=g))
-    info = {"kind": "triplane", "method": "portrait4d", "warnings": [], "weights": []}
-    return TriplaneAvatar(head, Source(Camera.make(300, 120, 100), params, ambient()), info, appearance, n)
+    source = SourceView(Camera.make(300, 120, 100), params, ambient())
+    return TriplaneAvatar(bound(head, source, method="portrait4d"), appearance, n)
 
 
 def drawn(params: HeadParams, camera: Camera | None = None) -> torch.Tensor:

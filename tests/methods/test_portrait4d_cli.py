@@ -16,8 +16,8 @@ from headcast.avatar.gaussian import GaussianAvatar
 from headcast.cli.main import main
 from headcast.drive import drive_from
 from headcast.image import load_image
+from headcast.methods.bake import observe_views
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
-from headcast.methods.portrait4d.bake import observe_views
 from headcast.video import read_video, write_video
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.nn.functional import conv2d, max_pool2d, relu
 
 from headcast.errors import HeadcastError
 from headcast.metrics.features import feature_distance
-from headcast.metrics.lpips import AlexNet, Vgg16, load_lpips
+from headcast.metrics.lpips import AlexNet, Vgg16, load_lpips, load_lpips_archive
 
 ALEX = {
     0: (64, 3, 11, 11),
@@ -112,3 +113,61 @@ def test_without_heads_every_channel_and_map_weighs_the_same() -> None:
     a = [torch.tensor([[[[1.0]], [[0.0]]]]), torch.tensor([[[[2.0]]]])]
     b = [torch.tensor([[[[0.0]], [[3.0]]]]), torch.tensor([[[[5.0]]]])]
     assert float(feature_distance(a, b)) == pytest.approx((2 + 0) / 2)
+
+
+def archive_of(path: Path, **changed: np.ndarray) -> Path:
+    """The random weights of ``weights(0)`` as one archive."""
+    net, heads = weights(0)
+    arrays = {}
+    for k, i in enumerate(ALEX):
+        arrays[f"w{k}"] = net[f"features.{i}.weight"].numpy()
+        arrays[f"b{k}"] = net[f"features.{i}.bias"].numpy()
+        arrays[f"l{k}"] = heads[f"lin{k}.model.1.weight"].reshape(-1).numpy()
+    np.savez(path, **{**arrays, **changed})
+    return path
+
+
+def test_an_archive_gives_the_same_distance(files: tuple[Path, Path], tmp_path: Path) -> None:
+    network = load_lpips(archive_of(tmp_path / "alex.npz"), None)
+    a, b = torch.rand(2, 1, 3, 64, 72, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    assert torch.equal(network(a, b), load_lpips(*files)(a, b))
+    assert network.name == "LPIPS v0.1 AlexNet (alex.npz)"
+
+
+def test_archives_that_are_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    shorter = archive_of(tmp_path / "short.npz", b1=np.zeros(3, np.float32))
+    with pytest.raises(HeadcastError, match=r"short.npz: 'b1' has the shape \(3,\), not \(192,\)"):
+        load_lpips_archive(shorter)
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    (tmp_path / "text.npz").write_text("no archive")
+    for name in ("other.npz", "text.npz", "gone.npz"):
+        with pytest.raises(HeadcastError, match=f"{name}: not an archive of AlexNet"):
+            load_lpips_archive(tmp_path / name)
+    with pytest.raises(HeadcastError, match="LPIPS needs its heads too"):
+        load_lpips(files[0], None)
+
+
+def test_the_same_as_torchmetrics(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its code and published heads over a random AlexNet: torchvision, which gives it one, may be absent."""
+    module = pytest.importorskip(
+        "torchmetrics.functional.image.lpips", reason="torchmetrics comes with the extra dev"
+    )
+    heads = Path(module.__file__).parent / "lpips_models" / "alex.pth"
+    network = load_lpips(files[0], heads)
+    monkeypatch.setattr(
+        module, "_get_tv_model_features", lambda net, pretrained=False: network.backbone.features
+    )
+    theirs = module._LPIPS(net="alex", pnet_rand=True, model_path=str(heads)).eval()
+    a, b = torch.rand(2, 2, 3, 96, 80, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    expected = theirs(a, b).reshape(-1)
+    assert expected.min() > 1e-4
+    assert torch.allclose(network(a, b), expected, rtol=1e-5, atol=0)
+
+
+def test_the_shared_archive_has_the_published_heads(shared: Path) -> None:
+    module = pytest.importorskip("torchmetrics", reason="torchmetrics comes with the extra dev")
+    folder = Path(module.__file__).parent / "functional" / "image" / "lpips_models"
+    published = torch.load(folder / "alex.pth", map_location="cpu", weights_only=True)
+    network = load_lpips_archive(shared / "data" / "lpips_alex.npz")
+    for k in range(5):
+        assert torch.equal(getattr(network, f"head{k}"), published[f"lin{k}.model.1.weight"].reshape(-1)), k

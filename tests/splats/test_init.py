@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.bound import bound
 
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.avatar.surface import Surface
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
@@ -22,8 +23,8 @@ def avatar() -> GaussianAvatar:
     """A plain head."""
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, -0.02, -1.0]))
-    source = Source(Camera.make(400, 128, 128), params, ambient())
-    mesh = MeshAvatar(head, np.full((128, 128, 3), 140, np.uint8), source, {})
+    source = SourceView(Camera.make(400, 128, 128), params, ambient())
+    mesh = MeshAvatar(bound(head, source), np.full((128, 128, 3), 140, np.uint8))
     with torch.no_grad():
         return GaussianAvatar(mesh, init_gaussians(mesh.surface, source))
 

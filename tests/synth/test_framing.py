@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from headcast import registry
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.framing import FRAMINGS as OF_A_METHOD
 from headcast.synth import SynthConfig
 from headcast.synth.dice import Dice
 from headcast.synth.framing import (
@@ -27,7 +27,7 @@ from headcast.synth.framing import (
 from headcast.synth.views import MIDDLE, draw_views, project_points
 
 CPU = torch.device("cpu")
-ALL = [*FRAMINGS, *OF_A_METHOD.values()]
+ALL = [*FRAMINGS, *registry.collect("framings").values()]
 
 
 def dice(n: int = 400) -> Dice:

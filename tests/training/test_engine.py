@@ -13,7 +13,7 @@ from tests.training.runs import QUIET, ROOT, SMALL, Duel, environment, lines
 
 from headcast.errors import HeadcastError
 from headcast.training import Recipe, TrainConfig, engine, train
-from headcast.training.recipes import RECIPES, recipe_class
+from headcast.training.recipes import recipe_class, recipes
 
 
 def test_fabric_gives_the_numbers_of_the_plain_loop(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_without_fabric_several_processes_are_refused(monkeypatch: pytest.Monkey
 
 def test_recipes_are_known_by_name_and_share_no_flag_with_the_trainer() -> None:
     mine = {f.name for f in fields(TrainConfig)} | {"out", "json"}
-    for name in RECIPES:
+    for name in recipes():
         try:
             kind = recipe_class(name)
         except HeadcastError:

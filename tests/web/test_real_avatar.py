@@ -55,7 +55,7 @@ def window() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def avatar(demo_photo: Path, window: Any) -> GaussianAvatar:
-    made = api.create(demo_photo, texture_size=512)
+    made = api.create(demo_photo, options={"texture_size": 512})
     assert isinstance(made, GaussianAvatar)
     return replace(made, gaussians=made.gaussians[:: len(made.gaussians) // COUNT + 1])
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from tests.avatar.export.heads import shut_lids, synthetic_avatar
+from tests.bound import bound
 from tests.web.browser import Page, browser, opened
 from tests.web.gaussians import Carried, spread, world
 
@@ -263,10 +264,8 @@ def test_splats_are_carried_by_the_rig_and_drawn_as_ours(
 
 def test_the_same_avatar_gives_the_same_file_and_no_name_can_break_it(tmp_path: Path) -> None:
     avatar = synthetic_avatar()
-    named = MeshAvatar(
-        avatar.head, avatar.texture, avatar.source,
-        {**avatar.info, "name": "</script><b>%AVATAR%", "consent": "</script>"}, avatar.shells,
-    )  # fmt: skip
+    facts = {"consent": "</script>", "extra": {"name": "</script><b>%AVATAR%"}}
+    named = MeshAvatar(bound(avatar.head, avatar.source, **facts), avatar.texture, avatar.shells)
     for name in ("a.html", "b.html"):
         write_html(named, tmp_path / name)
     data = (tmp_path / "a.html").read_bytes()

@@ -2,74 +2,223 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from headcast import registry
 from headcast.avatar.package import Package, damaged, read_package
 from headcast.errors import HeadcastError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    import numpy as np
+    from jaxtyping import Float, Int, UInt8
     from torch import Tensor
 
-    from headcast.avatar.source import Source
+    from headcast.avatar.bound import BoundHead
+    from headcast.avatar.gaussian import GaussianAvatar
+    from headcast.avatar.mesh import MeshAvatar
+    from headcast.avatar.provenance import Provenance
+    from headcast.avatar.source import SourceView
     from headcast.camera import Camera
+    from headcast.head.maps import SkinMaps
     from headcast.head.model import HeadModel
     from headcast.head.params import HeadParams
     from headcast.render.types import Rendering
 
-__all__ = ["KINDS", "Avatar", "load"]
+__all__ = ["KINDS", "Avatar", "BaseAvatar", "Renderer", "avatar_kinds", "load"]
 
 KINDS: dict[str, str] = {
     "mesh": "headcast.avatar.mesh:MeshAvatar",
     "gaussians": "headcast.avatar.gaussian:GaussianAvatar",
-    "triplane": "headcast.methods.portrait4d.avatar:TriplaneAvatar",
 }
-"""Where each kind lives; imported only when a file of that kind is opened."""
+"""Where the kinds that every method may make live; methods declare their own (see ``avatar_kinds``)."""
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """Renders one avatar, frame after frame. Not shared between threads: it may hold buffers of its own."""
+
+    def render(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        signal: Tensor | None = None,
+    ) -> Rendering:  # fmt: skip
+        """Render the avatar (see ``Avatar.render``)."""
+        ...
 
 
 @runtime_checkable
 class Avatar(Protocol):
-    """An animatable head of one person.
+    """An animatable head of one person. ``BaseAvatar`` has most of it.
 
     Attributes:
-        head: the head model bound to this person: its rest shape holds what the identity basis cannot.
-        source: camera, parameters and light of the photo it was made from.
-        info: how it was made: method, kind, head, weights, seed, consent, synthetic-media mark.
+        bound: head model bound to this person, source view, provenance.
+        kind: name of the kind, as files say it.
+        mesh: the textured mesh it is made of or bound to; None: it has none (``headcast bake`` makes one).
+        splats: itself where it is made of Gaussians; None: it is not.
+        skin_maps: what is known of the skin besides its albedo; None: nothing.
+        relightable: whether ``render`` follows its ``light``.
     """
+
+    @property
+    def bound(self) -> BoundHead: ...
+
+    @property
+    def kind(self) -> str: ...
 
     @property
     def head(self) -> HeadModel: ...
 
     @property
-    def source(self) -> Source: ...
+    def source(self) -> SourceView: ...
+
+    @property
+    def provenance(self) -> Provenance: ...
 
     @property
     def info(self) -> dict[str, Any]: ...
 
+    @property
+    def mesh(self) -> MeshAvatar | None: ...
+
+    @property
+    def splats(self) -> GaussianAvatar | None: ...
+
+    @property
+    def skin_maps(self) -> SkinMaps | None: ...
+
+    @property
+    def relightable(self) -> bool: ...
+
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
-    ) -> Rendering:
-        """A picture of the head with straight alpha; ``params`` are unbatched.
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        signal: Tensor | None = None,
+    ) -> Rendering:  # fmt: skip
+        """Render the head with straight alpha. Safe to call from several threads.
 
         Args:
+            params: unbatched.
             light: (9, 3) irradiance in the world frame, linear; None: the avatar's own.
+            signal: what ``read_signal`` gave for a driving frame; None: ``params`` alone drive.
         """
         ...
 
+    def renderer(self) -> Renderer:
+        """Return what renders frame after frame in one thread, with buffers that are kept between frames."""
+        ...
+
+    def read_signal(
+        self, frame: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams
+    ) -> Tensor | None:
+        """Read from a driving frame what this kind of avatar follows beyond ``HeadParams``.
+
+        Args:
+            camera, params: how the driver's head was tracked in this frame (unbatched).
+
+        Returns:
+            A vector for ``render``; None for kinds that ``HeadParams`` drive alone.
+        """
+        ...
+
+    def isosurface(self, params: HeadParams) -> ColouredSurface | None:
+        """Extract a surface where the avatar is a field without a mesh; None: it has a mesh."""
+        ...
+
     def save(self, path: str | Path) -> None:
-        """Writes an ``.avatar`` file, all or nothing."""
+        """Write an ``.avatar`` file, all or nothing."""
         ...
 
     @classmethod
     def from_package(cls, package: Package, path: Path) -> Avatar:
-        """The avatar that a package holds; ``path`` is for messages."""
+        """Open the avatar that a package holds; ``path`` is for messages."""
         ...
 
 
+if TYPE_CHECKING:
+    ColouredSurface = tuple[
+        Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]
+    ]  # vertices (head frame, metres), sRGB colours, triangles
+
+
+class BaseAvatar:
+    """The common part of the kinds.
+
+    A subclass adds ``kind``, ``bound``, ``mesh`` (or None), ``render``, ``save`` and ``from_package``.
+    """
+
+    kind = ""
+    bound: BoundHead
+    mesh: MeshAvatar | None
+
+    @property
+    def head(self) -> HeadModel:
+        """The head model bound to this person."""
+        return self.bound.head
+
+    @property
+    def source(self) -> SourceView:
+        """The view of the photo it was made from."""
+        return self.bound.source
+
+    @property
+    def provenance(self) -> Provenance:
+        """How it was made."""
+        return self.bound.provenance
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The facts that ``headcast info`` and exported files show."""
+        return self.bound.info(self.kind)
+
+    @property
+    def splats(self) -> GaussianAvatar | None:
+        """No Gaussians, unless a subclass has some."""
+        return None
+
+    @property
+    def skin_maps(self) -> SkinMaps | None:
+        """The mesh's, if there is a mesh."""
+        return None if self.mesh is None or self.mesh is self else self.mesh.skin_maps
+
+    @property
+    def relightable(self) -> bool:
+        """Whether ``render`` follows its ``light``."""
+        return True
+
+    def render(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        signal: Tensor | None = None,
+    ) -> Rendering:  # fmt: skip
+        """Render the head with straight alpha (see ``Avatar.render``)."""
+        raise NotImplementedError
+
+    def renderer(self) -> Renderer:
+        """Return itself: no buffers to keep, unless a subclass has some."""
+        return self
+
+    def read_signal(
+        self, frame: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams
+    ) -> Tensor | None:
+        """Read nothing: ``HeadParams`` drive alone, unless a subclass says otherwise."""
+        return None
+
+    def isosurface(self, params: HeadParams) -> ColouredSurface | None:
+        """Extract nothing, unless a subclass is a field."""
+        return None
+
+    def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
+        """Render the source view, small, on a transparent background."""
+        from headcast.avatar.thumbnail import render_thumbnail
+
+        return render_thumbnail(self)
+
+
+def avatar_kinds() -> dict[str, str]:
+    """Return where each kind lives, as ``module:class``; imported only when a file of that kind is opened."""
+    return {**KINDS, **registry.collect("avatar_kinds")}
+
+
 def load(path: str | Path) -> Avatar:
-    """Opens an ``.avatar`` file of any kind.
+    """Open an ``.avatar`` file of any kind.
 
     Raises:
         HeadcastError: missing, damaged, of a newer version, of an unknown kind, bound to another head.
@@ -79,10 +228,10 @@ def load(path: str | Path) -> Avatar:
     kind = package.meta.get("kind")
     if not isinstance(kind, str):
         raise damaged(path, "no kind")
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
+    kinds = KINDS if kind in KINDS else avatar_kinds()
+    if kind not in kinds:
+        known = ", ".join(kinds)
         raise HeadcastError(
             f"{path}: avatar of the unknown kind '{kind[:40]}' (known: {known}); upgrade headcast"
         )
-    module, name = KINDS[kind].split(":")
-    return getattr(importlib.import_module(module), name).from_package(package, path)
+    return registry.load_entry(kinds[kind]).from_package(package, path)

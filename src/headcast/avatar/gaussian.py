@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from headcast.avatar.mesh import MeshAvatar, thumbnail_of
+from headcast.avatar.base import BaseAvatar
+from headcast.avatar.bound import BoundHead
+from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package, damaged, write_package
 from headcast.avatar.posing import kernels_serve
 from headcast.avatar.rig import TURNED, Frames, Gaussians, frames_of, to_world
 from headcast.avatar.rig_numba import Packed
-from headcast.avatar.source import Source, check_tensor
+from headcast.avatar.source import check_tensor
 from headcast.avatar.surface import Posed
 from headcast.camera import Camera
-from headcast.head.model import BLINKS, HeadModel
+from headcast.head.model import BLINKS
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.render.gaussians import render_gaussians
@@ -54,7 +55,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class GaussianAvatar:
+class GaussianAvatar(BaseAvatar):
     """A head of Gaussians.
 
     Attributes:
@@ -62,23 +63,20 @@ class GaussianAvatar:
         gaussians: in the frames of the triangles of ``mesh.surface``.
     """
 
-    mesh: MeshAvatar
+    mesh: MeshAvatar  # type: ignore[override]
     gaussians: Gaussians
 
-    @property
-    def head(self) -> HeadModel:
-        """The head model bound to this person."""
-        return self.mesh.head
+    kind = "gaussians"
 
     @property
-    def source(self) -> Source:
-        """The photo's view."""
-        return self.mesh.source
+    def bound(self) -> BoundHead:  # type: ignore[override]
+        """The mesh's."""
+        return self.mesh.bound
 
     @property
-    def info(self) -> dict[str, Any]:
-        """How it was made."""
-        return {**self.mesh.info, "kind": "gaussians"}
+    def splats(self) -> GaussianAvatar:
+        """Itself."""
+        return self
 
     def albedo_in(self, params: HeadParams) -> Float[Tensor, "n 3"]:
         """The Gaussians' albedo (sRGB display values) in a pose: as lids shut they become bare skin."""
@@ -133,9 +131,10 @@ class GaussianAvatar:
         return to_world(self.gaussians, placed.frames, self.rest, placed.quaternions)
 
     def render(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
-    ) -> Rendering:
-        """A picture with straight alpha in sRGB; ``params`` are unbatched."""
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        signal: Tensor | None = None,
+    ) -> Rendering:  # fmt: skip
+        """Render with straight alpha in sRGB; ``params`` are unbatched."""
         if kernels_serve(params, *vars(self.gaussians).values()):
             return self.render_by_kernels(params, camera, light)
         return self.render_plainly(params, camera, light)
@@ -152,32 +151,19 @@ class GaussianAvatar:
     ) -> Rendering:
         """``render`` where the pose is one for the kernels (``kernels_serve``)."""
         light = self.source.light if light is None else light
-        self._blink(params)
-        g = self.packed.shown(self.mesh.surface.posed(params), camera, light)
+        packed = self.packed
+        lids = self.mesh.lids
+        if lids is not None and bool(lids.shut(params).any()):
+            index = self.on_lids[0]
+            packed = packed.repainted(index, self.albedo_in(params)[index])
+        g = packed.shown(self.mesh.surface.posed(params), camera, light)
         out = render_gaussians(g.means, g.log_scales, g.quaternions, g.logits, g.colours, camera)
         return Rendering(out.rgb.clamp(0, 1), out.alpha, out.depth, "srgb")
 
     @cached_property
     def packed(self) -> Packed:
-        """The Gaussians as the rig's kernel reads them."""
+        """The Gaussians as the rig's kernel reads them, with open eyelids."""
         return Packed.of(self.gaussians, self.bary, self.mesh.surface.faces, self.rest)
-
-    def _blink(self, params: HeadParams) -> None:
-        """Writes the lids' albedo in a pose into the packed Gaussians."""
-        lids = self.mesh.lids
-        if lids is None or torch.equal(shut := lids.shut(params), self._shut[-1]):
-            return
-        index = self.on_lids[0]
-        self.packed.repaint(index, self.albedo_in(params)[index])
-        self._shut[:] = [shut]
-
-    @cached_property
-    def _shut(self) -> list[Float[Tensor, "2"]]:
-        return [torch.zeros(2)]
-
-    def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
-        """The photo's view, small, on transparent ground."""
-        return thumbnail_of(self)
 
     def save(self, path: str | Path) -> None:
         """Writes an ``.avatar`` file, all or nothing.
@@ -192,7 +178,7 @@ class GaussianAvatar:
             "gaussian.quaternion": g.quaternion.half(), "gaussian.log_scale": g.log_scale.half(),
             "gaussian.opacity": g.opacity.half(), "gaussian.albedo": g.albedo.half(),
         }  # fmt: skip
-        meta = {**base.meta, "kind": "gaussians"}
+        meta = {**base.meta, "kind": self.kind}
         write_package(path, Package(meta, {**base.tensors, **tensors}, base.textures, self.thumbnail()))
 
     @classmethod

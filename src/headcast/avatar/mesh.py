@@ -2,94 +2,66 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from headcast.avatar.base import Avatar
+from headcast.avatar.base import BaseAvatar
+from headcast.avatar.bound import BoundHead
 from headcast.avatar.lids import Lids, Patch
 from headcast.avatar.package import Package, damaged, write_package
 from headcast.avatar.shell import Shell, shells_from
-from headcast.avatar.source import Source, check_tensor
-from headcast.avatar.surface import Surface
+from headcast.avatar.source import check_tensor
+from headcast.avatar.surface import Surface, SurfaceRenderer
 from headcast.camera import Camera
-from headcast.errors import HeadcastError
-from headcast.head.embed import OURS
-from headcast.head.foreign.known import stored_head
+from headcast.head.maps import SkinMaps
 from headcast.head.model import BLINKS, HeadModel
 from headcast.head.params import HeadParams
-from headcast.head.skin import uv_key
-from headcast.image import linear_to_srgb
 from headcast.render.types import Rendering
 
-__all__ = ["MeshAvatar", "SkinMaps", "bind", "thumbnail_of"]
+__all__ = ["MeshAvatar", "MeshRenderer", "skin_maps_from"]
 
-THUMBNAIL = 256
 SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
-class SkinMaps:
-    """What skin is besides its colour, in the head's UV; for exports, our own rendering does not look at it.
-
-    Attributes:
-        micronormal: (n + 1) / 2 in the tangent frame, OpenGL's +Y. specular: F0 is .04 times it.
-    """
-
-    micronormal: UInt8[np.ndarray, "h w 3"]
-    specular: UInt8[np.ndarray, "h w"]
-
-    @classmethod
-    def from_package(cls, package: Package, path: Path) -> SkinMaps | None:
-        """Those that a package holds, if any.
-
-        Raises:
-            HeadcastError: one of the two is missing or of another shape.
-        """
-        normal, specular = (package.textures.get(n) for n in ("micronormal", "specular"))
-        if normal is None and specular is None:
-            return None
-        if normal is None or specular is None or normal.shape != (*specular.shape, 3):
-            raise damaged(path, "its skin maps don't belong together")
-        return cls(normal, specular)
-
-
-@dataclass(frozen=True)
-class MeshAvatar:
+class MeshAvatar(BaseAvatar):
     """A head as a textured mesh.
 
     Attributes:
-        head: the head model bound to this person (see ``bind``).
+        bound: head model bound to this person, source view, provenance.
         texture: albedo in the head's UV, sRGB display values.
-        source: camera, parameters and light of the photo.
-        info: how it was made.
         shells: surfaces beyond the head, always in the order of their names: Gaussians count triangles.
         lids: what lids look like when they are shut; ``texture`` has them as in the photo.
-        maps: skin beyond its colour, where a photo was fine enough to tell (``create --texture``).
+        skin_maps: skin beyond its colour, where a photo was fine enough to tell (``create --texture``); for
+            exports, our own rendering does not look at it.
     """
 
-    head: HeadModel
+    bound: BoundHead
     texture: UInt8[np.ndarray, "h w 3"]
-    source: Source
-    info: dict[str, Any]
     shells: tuple[Shell, ...] = ()
     lids: Lids | None = None
-    maps: SkinMaps | None = None
+    skin_maps: SkinMaps | None = None  # type: ignore[override]
+
+    kind = "mesh"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shells", tuple(sorted(self.shells, key=lambda s: s.name)))
 
     @property
+    def mesh(self) -> MeshAvatar:  # type: ignore[override]
+        """Itself."""
+        return self
+
+    @property
     def identity(self) -> Float[Tensor, "i"]:
         """Coefficients of the head model's identity basis."""
-        return self.source.params.identity
+        return self.bound.identity
 
     @cached_property
     def surface(self) -> Surface:
@@ -97,28 +69,23 @@ class MeshAvatar:
         return Surface(self.head, self.shells, self.texture, self.lids)
 
     def render(
-        self,
-        params: HeadParams,
-        camera: Camera,
-        light: Float[Tensor, "9 3"] | None = None,
-        *,
-        antialias: int = 2,
-    ) -> Rendering:
-        """A picture with straight alpha in sRGB; ``params`` are unbatched.
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        signal: Tensor | None = None, *, antialias: int = 2,
+    ) -> Rendering:  # fmt: skip
+        """Render with straight alpha in sRGB; ``params`` are unbatched.
 
         Args:
             light: (9, 3) irradiance in the world frame, linear; None: the photo's own.
             antialias: samples per pixel and direction.
         """
-        light = self.source.light if light is None else light
-        return self.surface.render(params, camera, light, antialias=antialias)
+        return self.renderer().render(params, camera, light, signal, antialias=antialias)
 
-    def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
-        """The photo's view, small, on transparent ground."""
-        return thumbnail_of(self)
+    def renderer(self) -> MeshRenderer:
+        """Return a renderer that keeps the texture of the last pose's eyelids."""
+        return MeshRenderer(self)
 
     def save(self, path: str | Path) -> None:
-        """Writes an ``.avatar`` file, all or nothing.
+        """Write an ``.avatar`` file, all or nothing.
 
         Raises:
             HeadcastError: the place cannot be written.
@@ -126,44 +93,70 @@ class MeshAvatar:
         write_package(path, self.package())
 
     def package(self) -> Package:
-        """What its file holds."""
-        meta = {
-            **self.info, "kind": "mesh",
-            "head": {"name": self.head.name, "hash": self.head.hash, "topology": uv_key(self.head)},
-        }  # fmt: skip
-        tensors = {**self.source.tensors(), "rest": self.head.shape(self.identity)}
+        """Return what its file holds."""
+        tensors = self.bound.tensors()
         textures = {"albedo": self.texture}
         if self.lids is not None:
             tensors["lids.corner"] = torch.stack([p.corner for p in self.lids.patches]).int()
             textures.update({f"lid-{k}": p.texture for k, p in zip(SIDES, self.lids.patches, strict=True)})
-        if self.maps is not None:
-            textures.update(micronormal=self.maps.micronormal, specular=self.maps.specular)
+        textures.update(_textures_of(self.skin_maps))
         for shell in self.shells:
             tensors.update(shell.tensors())
             textures[f"shell-{shell.name}"] = shell.texture
-        return Package(meta, tensors, textures, self.thumbnail())
+        return Package(self.bound.meta(self.kind), tensors, textures, self.thumbnail())
 
     @classmethod
     def from_package(cls, package: Package, path: Path, head: HeadModel | None = None) -> MeshAvatar:
-        """The avatar that a package holds, bound to the installed head model (or ``head``).
+        """Open the avatar that a package holds, bound to the installed head model (or ``head``).
 
         Raises:
             HeadcastError: parts are missing or make no sense, or the head model has another topology.
         """
-        head = stored_head(package.meta.get("head")) if head is None else head
-        check_head(package.meta, head, path)
+        bound = BoundHead.from_package(package, path, head)
         t = package.tensors
-        source = Source.from_tensors(t, head.identities, len(head.faces), path)
-        rest = check_tensor(t, "rest", tuple(head.neutral.shape), path)
         texture = package.textures.get("albedo")
         if texture is None or texture.ndim != 3 or texture.shape[2] != 3:
             raise damaged(path, "no albedo texture")
-        offset = rest - head.shape(source.params.identity)
-        info = {k: v for k, v in package.meta.items() if k not in ("format", "version")}
         shells = shells_from(t, package.textures, path)
-        lids = lids_from(package, texture, source.params, path) if "lids.corner" in t else None
-        maps = SkinMaps.from_package(package, path)
-        return cls(bind(head, offset), texture, source, info, shells, lids, maps)
+        lids = lids_from(package, texture, bound.source.params, path) if "lids.corner" in t else None
+        return cls(bound, texture, shells, lids, skin_maps_from(package, path))
+
+
+class MeshRenderer:
+    """Renders a ``MeshAvatar`` frame after frame, for one thread: eyelids are mixed in its own buffers."""
+
+    def __init__(self, avatar: MeshAvatar) -> None:
+        self.avatar, self.surface = avatar, SurfaceRenderer(avatar.surface)
+
+    def render(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
+        signal: Tensor | None = None, *, antialias: int = 2,
+    ) -> Rendering:  # fmt: skip
+        """Render a frame (see ``MeshAvatar.render``)."""
+        light = self.avatar.source.light if light is None else light
+        return self.surface.render(params, camera, light, antialias=antialias)
+
+
+def _textures_of(maps: SkinMaps | None) -> dict[str, np.ndarray]:
+    """The images in which a file stores skin maps."""
+    if maps is None:
+        return {}
+    encoded = {"micronormal": maps.micronormal_bytes(), "specular": maps.specular_bytes()}
+    return {name: image for name, image in encoded.items() if image is not None}
+
+
+def skin_maps_from(package: Package, path: Path) -> SkinMaps | None:
+    """Read the skin maps that a package holds, if any.
+
+    Raises:
+        HeadcastError: one of the two is missing or of another shape.
+    """
+    normal, specular = (package.textures.get(n) for n in ("micronormal", "specular"))
+    if normal is None and specular is None:
+        return None
+    if normal is None or specular is None or normal.shape != (*specular.shape, 3):
+        raise damaged(path, "its skin maps don't belong together")
+    return SkinMaps.from_bytes(normal, specular)
 
 
 def lids_from(
@@ -185,39 +178,3 @@ def lids_from(
             raise damaged(path, f"the {name} lid lies outside of the texture")
         patches.append(Patch(corner[k], picture))
     return Lids((patches[0], patches[1]), params.expression[list(BLINKS)])
-
-
-def thumbnail_of(avatar: Avatar) -> UInt8[np.ndarray, "h w 4"]:
-    """The photo's view of any avatar, small, on transparent ground."""
-    camera = avatar.source.camera
-    small = camera.scaled(min(1.0, THUMBNAIL / max(camera.width, camera.height)))
-    with torch.no_grad():
-        out = avatar.render(avatar.source.params, small)
-    rgb = out.rgb if out.colour_space == "srgb" else linear_to_srgb(out.rgb)
-    rgba = torch.cat([rgb, out.alpha[..., None]], -1)
-    return (rgba.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-
-
-def bind(head: HeadModel, offset: Float[Tensor, "v 3"]) -> HeadModel:
-    """The head model with a rest shape moved by ``offset`` (head frame, metres); the rest is shared."""
-    if not bool((offset != 0).any()):
-        return head
-    bound = copy.copy(head)
-    bound._buffers = {**head._buffers, "neutral": head.neutral + offset}
-    return bound
-
-
-def check_head(meta: dict[str, Any], head: HeadModel, path: Path) -> None:
-    """Refuses an avatar bound to a head that the installed one cannot stand in for."""
-    made = meta.get("head")
-    if not isinstance(made, dict):
-        raise damaged(path, "it does not say which head it was made with")
-    if made.get("hash") != head.hash and made.get("topology") != uv_key(head):
-        name, made_hash = str(made.get("name"))[:40], str(made.get("hash"))[:16]
-        remedy = "create it again or install its version"
-        if not name.startswith(OURS):
-            remedy = "run headcast doctor --convert with your copy of that head's file once"
-        raise HeadcastError(
-            f"{path}: made with the head model '{name}' ({made_hash}), whose mesh differs from the installed "
-            f"'{head.name}' ({head.hash}); {remedy}"
-        )

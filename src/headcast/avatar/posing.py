@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from headcast.head.model import JOINTS, PARENTS, HeadModel
 from headcast.head.params import HeadParams, eye_look_from_gaze, gaze_from_eye_look
 from headcast.render.jit import helper, kernel
 
-__all__ = ["Moves", "Poser", "carry", "kernels_serve"]
+__all__ = ["Moves", "Poser", "carry", "kernels_serve", "poser_for"]
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,6 @@ class Poser:
         self.basis = np.ascontiguousarray(head.expression_basis.numpy())
         self.weights = np.ascontiguousarray(head.skin_weights.numpy())
 
-    def fits(self, head: HeadModel, identity: Float[Tensor, "i"]) -> bool:
-        """Whether this is the poser of that head and identity."""
-        return head is self.head and torch.equal(identity, self.identity)
-
     def head_into(self, out: np.ndarray, params: HeadParams) -> Moves:
         """Writes the head's world vertices (V, 3), ``params`` unbatched; gives the joints' moves."""
         expression, gaze = params.expression, params.gaze
@@ -85,6 +82,16 @@ class Poser:
         still = joints.copy()
         still[4:6] = joints[2]
         return Moves(joints, still, root)
+
+
+def poser_for(head: HeadModel, identity: Float[Tensor, "i"]) -> Poser:
+    """Return the poser of a head and an identity; the last few are kept (posers are never changed)."""
+    return _poser(head, identity.detach().float().contiguous().numpy().tobytes())
+
+
+@lru_cache(maxsize=4)
+def _poser(head: HeadModel, identity: bytes) -> Poser:
+    return Poser(head, torch.frombuffer(bytearray(identity), dtype=torch.float32))
 
 
 @helper

@@ -7,7 +7,7 @@ those Gaussians that a camera can see. The others are never placed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -89,9 +89,11 @@ class Packed:
             shape.float().contiguous().numpy(),
         )  # fmt: skip
 
-    def repaint(self, index: Int[Tensor, "m"], albedo: Float[Tensor, "m 3"]) -> None:
-        """Gives Gaussians another albedo (sRGB display values), in place."""
-        self.rows[self.place[index.numpy()], ALBEDO] = srgb_to_linear(albedo.clamp(min=0)).numpy()
+    def repainted(self, index: Int[Tensor, "m"], albedo: Float[Tensor, "m 3"]) -> Packed:
+        """Return a copy in which some Gaussians have another albedo (sRGB display values)."""
+        rows = self.rows.copy()
+        rows[self.place[index.numpy()], ALBEDO] = srgb_to_linear(albedo.clamp(min=0)).numpy()
+        return replace(self, rows=rows)
 
     def shown(self, posed: Posed, camera: Camera, light: Float[Tensor, "9 3"]) -> Shown:
         """The Gaussians on a surface in a pose that ``camera`` may see; those nobody can are left out."""

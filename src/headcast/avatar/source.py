@@ -14,7 +14,7 @@ from headcast.avatar.package import damaged
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
 
-__all__ = ["Source", "SurfacePoints", "check_tensor"]
+__all__ = ["SourceView", "SurfacePoints", "check_tensor"]
 
 MAX_SIDE = 1 << 15
 LARGEST = 1e6
@@ -32,7 +32,7 @@ class SurfacePoints(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceView:
     """The photo's view.
 
     Attributes:
@@ -63,7 +63,7 @@ class Source:
         return out
 
     @staticmethod
-    def from_tensors(tensors: dict[str, Tensor], identities: int, triangles: int, path: Path) -> Source:
+    def from_tensors(tensors: dict[str, Tensor], identities: int, triangles: int, path: Path) -> SourceView:
         """The view back from stored tensors.
 
         Raises:
@@ -86,7 +86,7 @@ class Source:
             neck=get("params.neck", 3), jaw=get("params.jaw", 3),
             gaze=get("params.gaze", 2, 2) if "params.gaze" in tensors else None,
         )  # fmt: skip
-        return Source(camera, params, get("light", 9, 3), landmarks_from(tensors, triangles, path))
+        return SourceView(camera, params, get("light", 9, 3), landmarks_from(tensors, triangles, path))
 
 
 def landmarks_from(tensors: dict[str, Tensor], triangles: int, path: Path) -> SurfacePoints | None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from headcast.avatar.lids import SHADED, Lids
-from headcast.avatar.posing import Poser, carry, kernels_serve
+from headcast.avatar.posing import carry, kernels_serve, poser_for
 from headcast.avatar.shell import GAP, Shell, whole_texture
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
@@ -22,7 +22,7 @@ from headcast.render.shaded import render_textured
 from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
-__all__ = ["Posed", "Surface"]
+__all__ = ["Posed", "Surface", "SurfaceRenderer"]
 
 EYES = ("eyeLeft", "eyeRight")
 
@@ -81,10 +81,6 @@ class Surface:
         faces_uv = torch.cat([x + int(n) for x, n in zip(index, starts, strict=True)])
         return pyramid_of(whole if self.see_through else whole[..., :3]), joint, faces_uv
 
-    @cached_property
-    def _blinking(self) -> Blinking | None:
-        return None if self.lids is None else Blinking(self.skin[0], self.lids, self.texture)
-
     @property
     def see_through(self) -> bool:
         """Whether some shell lets something show through."""
@@ -113,9 +109,8 @@ class Surface:
 
     def vertices_by_kernels(self, params: HeadParams) -> Float[Tensor, "v 3"]:
         """The same, for poses that kernels serve."""
-        if not self._posers or not self._posers[-1].fits(self.head, params.identity):
-            self._posers[:] = [Poser(self.head, params.identity)]
-        poser, at = self._posers[-1], len(self.head.neutral)
+        poser = poser_for(self.head, params.identity)
+        at = len(self.head.neutral)
         out = np.empty((at + sum(len(s.rest) for s in self.shells), 3), np.float32)
         moves = poser.head_into(out[:at], params)
         for s in self.shells:
@@ -123,10 +118,6 @@ class Surface:
             carry(rest, weights, moves.shell, moves.root, out[at : at + len(rest)])
             at += len(rest)
         return torch.from_numpy(out)
-
-    @cached_property
-    def _posers(self) -> list[Poser]:
-        return []
 
     @cached_property
     def inside(self) -> Bool[Tensor, "v"]:
@@ -143,22 +134,45 @@ class Surface:
     def render(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], *, antialias: int = 2
     ) -> Rendering:
-        """A picture with straight alpha in sRGB."""
-        front = self._drawn(params, camera, light, antialias)
-        if not self.see_through:
+        """Render with straight alpha in sRGB."""
+        return SurfaceRenderer(self).render(params, camera, light, antialias=antialias)
+
+
+class SurfaceRenderer:
+    """Renders a surface frame after frame, for one thread: eyelids are mixed into a texture of its own.
+
+    Args:
+        surface: shared and never changed; only once an eyelid closes is its texture copied.
+    """
+
+    def __init__(self, surface: Surface) -> None:
+        self.surface = surface
+        self.solid = SurfaceRenderer(surface.solid) if surface.see_through else None
+        self.blink: BlinkTexture | None = None
+
+    def render(
+        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], *, antialias: int = 2
+    ) -> Rendering:
+        """Render with straight alpha in sRGB."""
+        surface = self.surface
+        posed, (_, uv, faces_uv) = surface.posed(params), surface.skin
+        front = render_textured(
+            posed.vertices, surface.faces, posed.normals, uv, faces_uv, self.texture(params), camera,
+            light=light, openness=posed.openness, antialias=antialias,
+        )  # fmt: skip
+        if self.solid is None:
             return front
         return over(front, self.solid.render(params, camera, light, antialias=antialias))
 
-    def _drawn(
-        self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"], antialias: int
-    ) -> Rendering:  # fmt: skip
-        posed, (pyramid, uv, faces_uv) = self.posed(params), self.skin
-        if self._blinking is not None:
-            self._blinking.show(params)
-        return render_textured(
-            posed.vertices, self.faces, posed.normals, uv, faces_uv, pyramid, camera, light=light,
-            openness=posed.openness, antialias=antialias,
-        )  # fmt: skip
+    def texture(self, params: HeadParams) -> Pyramid:
+        """Return the texture with the eyelids of a pose."""
+        surface = self.surface
+        if surface.lids is None or (self.blink is None and not bool(surface.lids.shut(params).any())):
+            return surface.skin[0]
+        if self.blink is None:
+            self.blink = BlinkTexture(surface.skin[0].copy(), surface.lids, surface.texture)
+        self.blink.show(params)
+        return self.blink.pyramid
 
 
 def pyramid_of(texture: UInt8[np.ndarray, "h w c"]) -> Pyramid:
@@ -166,11 +180,12 @@ def pyramid_of(texture: UInt8[np.ndarray, "h w c"]) -> Pyramid:
     return Pyramid.make(torch.from_numpy(texture.astype(np.float32) / 255))
 
 
-class Blinking:
-    """The texels of a joint texture and its halvings that change as lids shut, mixed in place.
+class BlinkTexture:
+    """A joint texture and its halvings whose texels change as eyelids close, mixed in place.
 
     Args:
-        pyramid: begins ``GAP`` texels above the head's ``texture`` where there are shells, else with it.
+        pyramid: its own copy; begins ``GAP`` texels above the head's ``texture`` where there are shells, else
+            with it.
     """
 
     def __init__(self, pyramid: Pyramid, lids: Lids, texture: UInt8[np.ndarray, "h w 3"]) -> None:

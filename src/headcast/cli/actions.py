@@ -9,133 +9,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headcast import api
-from headcast.cli.commands import (
-    Animate,
-    Bake,
-    Command,
-    Create,
-    Doctor,
-    Evaluate,
-    Export,
-    Info,
-    Observe,
-    Render,
-    Restore,
-    Synth,
-    Texture,
-    Train,
-    View,
-    Weights,
-)
+from headcast.cli.commands import Animate, Bake, Export, Info, Observe, Render, Synth, View
 from headcast.cli.expression import parse_expression
+from headcast.cli.output import output_path, report
 from headcast.cli.progress import Bar
-from headcast.cli.record import write_record
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 from headcast.files import check_writable
 from headcast.marks import commercial_use, licences, picture_text
+from headcast.progress import Progress
 from headcast.view import background_colour, parse_size
 
 if TYPE_CHECKING:
-    from headcast.head.model import HeadModel
     from headcast.synth.recorded import Recording
 
-__all__ = ["run"]
-
-
-def run(command: Command) -> None:
-    """Runs a command.
-
-    Raises:
-        HeadcastError: what the user can mend.
-    """
-    match command:
-        case Create():
-            run_create(command)
-        case Animate():
-            run_animate(command)
-        case Render():
-            run_render(command)
-        case Bake():
-            run_bake(command)
-        case Export():
-            run_export(command)
-        case Observe():
-            run_observe(command)
-        case Info():
-            run_info(command)
-        case View():
-            run_view(command)
-        case Synth():
-            run_synth(command)
-        case Train():
-            from headcast.cli.train import run_train
-
-            start = time.perf_counter()
-            notes = run_train(command)
-            report(command.out, command.config.seed, start, command.json, notes)
-        case Evaluate():
-            from headcast.cli.evaluate import run_evaluate
-
-            start = time.perf_counter()
-            folder, notes = run_evaluate(command)
-            report(folder, command.seed, start, command.json, notes)
-        case Restore():
-            from headcast.cli.restore import run_restore
-
-            start = time.perf_counter()
-            out = output(command.out, f"{command.photo.stem}_restored", ".png")
-            report(out, command.seed, start, command.json, run_restore(command, out))
-        case Texture():
-            from headcast.cli.texture import run_texture
-
-            start = time.perf_counter()
-            folder = command.out or Path("maps")
-            report(folder, command.seed, start, command.json, run_texture(command, folder))
-        case Weights():
-            from headcast.cli.weights import run_weights
-
-            run_weights(command)
-        case Doctor():
-            from headcast.cli.doctor import doctor
-
-            doctor(command.places, command.convert, command.json)
-
-
-def run_create(command: Create) -> None:
-    """``headcast create``."""
-    start = time.perf_counter()
-    pick_device(command.device)
-    if not command.sources:
-        raise HeadcastError("create: give a photo, several photos or a video of one person")
-    out = output(command.out, command.sources[0].stem, ".avatar")
-    check_writable(out)
-    with Bar() as bar:
-        head = chosen_head(command.head, command.flame, command.ict, bar)
-        avatar = api.create(
-            command.sources, method=command.method, face=command.face, head=head,
-            representation=command.representation, texture_size=command.texture_size, seed=command.seed,
-            consent=command.consent, progress=bar, skin_maps=command.texture,
-            maps_folder=out.with_suffix(".maps"),
-        )  # fmt: skip
-        avatar.save(out)
-    report(out, command.seed, start, command.json, tuple(avatar.info.get("warnings", ())))
-
-
-def chosen_head(name: str, flame: Path | None, ict: Path | None, progress: api.Progress) -> HeadModel | None:
-    """The head model that the options ask for; None: the bundled one."""
-    for kind, path in (("flame", flame), ("ict", ict)):
-        if name == kind and path is None:
-            raise HeadcastError(
-                f"--head {kind}: give its file with --{kind} PATH (see docs/foreign_heads.md)"
-            )
-        if name != kind and path is not None:
-            raise HeadcastError(f"--{kind} {path}: only with --head {kind}")
-    if name == "headcast":
-        return None
-    from headcast.head.foreign.known import foreign_head
-
-    return foreign_head(name, flame or ict or Path(), progress)
+__all__ = [
+    "run_animate",
+    "run_bake",
+    "run_export",
+    "run_info",
+    "run_observe",
+    "run_render",
+    "run_synth",
+    "run_view",
+]
 
 
 def run_animate(command: Animate) -> None:
@@ -146,9 +43,25 @@ def run_animate(command: Animate) -> None:
         raise HeadcastError(
             "animate: give either --drive VIDEO|CSV|JSON|NPZ or --preset speech|expressions|turntable"
         )
-    out = output(command.out, command.avatar.stem, ".mp4")
+    out = output_path(command.out, command.avatar.stem, ".mp4")
     check_writable(out)
     size = parse_size(command.size)
+    if command.method is not None:
+        if command.drive is None:
+            raise HeadcastError(f"animate --method {command.method}: give a driving video with --drive")
+        with Bar() as bar:
+            notes = api.animate_image(
+                command.avatar,
+                command.drive,
+                out,
+                method=command.method,
+                options=command.options,
+                frames=command.frames,
+                seed=command.seed,
+                progress=bar,
+            )
+        report(out, command.seed, start, command.json, notes)
+        return
     with Bar() as bar:
         notes = api.animate(
             api.load(command.avatar), command.drive or str(command.preset), out, camera=command.camera,
@@ -164,7 +77,7 @@ def run_render(command: Render) -> None:
 
     start = time.perf_counter()
     pick_device(command.device)
-    out = output(command.out, command.avatar.stem, ".png")
+    out = output_path(command.out, command.avatar.stem, ".png")
     check_writable(out)
     weights, size = parse_expression(command.expression), parse_size(command.size)
     background_colour(command.background)
@@ -181,12 +94,12 @@ def run_bake(command: Bake) -> None:
     """``headcast bake``."""
     start = time.perf_counter()
     pick_device(command.device)
-    out = output(command.out, f"{command.avatar.stem}_rigged", ".avatar")
+    out = output_path(command.out, f"{command.avatar.stem}_rigged", ".avatar")
     check_writable(out)
     with Bar() as bar:
         avatar = api.bake(api.load(command.avatar), seed=command.seed, progress=bar)
         avatar.save(out)
-    report(out, command.seed, start, command.json, tuple(avatar.info.get("warnings", ())))
+    report(out, command.seed, start, command.json, avatar.provenance.warnings)
 
 
 def run_export(command: Export) -> None:
@@ -244,7 +157,7 @@ def run_view(command: View) -> None:
     import webbrowser
 
     start = time.perf_counter()
-    out = output(command.out, command.avatar.stem, ".html")
+    out = output_path(command.out, command.avatar.stem, ".html")
     api.export(api.load(command.avatar), out, "html")
     report(out, 0, start, command.json)
     if not command.no_open and not webbrowser.open(out.resolve().as_uri()):
@@ -253,14 +166,13 @@ def run_view(command: View) -> None:
 
 def run_synth(command: Synth) -> None:
     """``headcast synth``."""
-    from headcast.methods.portrait4d.framing import FRAMINGS
     from headcast.synth.config import SynthConfig
     from headcast.synth.folder import write_people
 
     start = time.perf_counter()
     config = SynthConfig(
         split=command.split, size=command.size, texture=command.texture, frames=command.frames,
-        views=command.views, clip=command.clip, framing=FRAMINGS.get(command.framing, command.framing),
+        views=command.views, clip=command.clip, framing=command.framing,
     )  # fmt: skip
     device = pick_device(command.device)
     with Bar() as bar:
@@ -272,7 +184,7 @@ def run_synth(command: Synth) -> None:
     report(command.out, command.seed, start, command.json, notes)
 
 
-def recorded(path: Path, progress: api.Progress) -> Recording:
+def recorded(path: Path, progress: Progress) -> Recording:
     """A performance for synthetic heads."""
     from headcast.drive import performance
     from headcast.head.params import gaze_from_eye_look
@@ -294,22 +206,3 @@ def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
                 (prefix + name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
             )
     return lines
-
-
-def output(given: Path | None, stem: str, suffix: str) -> Path:
-    """Where the result goes; a wrong ending is a mistake, not a surprise."""
-    out = given or Path(stem + suffix)
-    if out.suffix.lower() != suffix:
-        raise HeadcastError(f"{out}: the output's name must end in {suffix}")
-    return out
-
-
-def report(out: Path, seed: int, start: float, as_json: bool, notes: tuple[str, ...] = ()) -> None:
-    """Writes run.json and tells where the result is."""
-    record = write_record(out, seed, time.perf_counter() - start, notes)
-    if as_json:
-        print(json.dumps(record, indent=1))
-        return
-    for note in notes:
-        sys.stderr.write(f"headcast: {note}\n")
-    print(out)

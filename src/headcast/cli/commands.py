@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, Suppress, arg
 
+from headcast.registry import DEFAULT_METHOD
+
 __all__ = [
-    "Animate", "Bake", "Command", "Create", "Doctor", "Evaluate", "Export", "Info", "Observe", "Render",
-    "Restore", "Synth", "Texture", "Train", "View", "Weights",
-]  # fmt: skip
+    "COMMANDS",
+    "Animate",
+    "Bake",
+    "Create",
+    "Doctor",
+    "Entry",
+    "Evaluate",
+    "Export",
+    "Info",
+    "Observe",
+    "Render",
+    "Restore",
+    "Synth",
+    "Texture",
+    "Train",
+    "View",
+    "Weights",
+]
 
 Out = Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")]
 Size = Annotated[str | None, arg(metavar="PIXELS")]
@@ -29,8 +46,8 @@ class Create:
     """Photos, or one video."""
     out: Out = None
     """Where the .avatar goes; by default the first source's name in the current folder."""
-    method: Literal["fit", "portrait4d"] = "fit"
-    """fit, or portrait4d: tri-planes in one forward pass; a preview, see docs/portrait4d.md."""
+    method: str = DEFAULT_METHOD
+    """The method, one of those above; each has options of its own."""
     face: Number = None
     """Which face of a photo, counted from 1 by size; by default the largest."""
     head: Literal["headcast", "flame", "ict"] = "headcast"
@@ -39,12 +56,7 @@ class Create:
     """Your FLAME file (.pkl or .npz): with --head flame."""
     ict: File = None
     """Your ICT-FaceKit folder (or npz): with --head ict."""
-    representation: Literal["gaussians", "mesh"] = "gaussians"
-    """Gaussians on a textured mesh, or the mesh alone, which is made sooner."""
-    texture_size: Number = None
-    """Side of the texture in pixels; by default as the photo's detail asks."""
-    texture: Text = None
-    """4k (or 1k, 2k, 8k): skin by headcast texture, whose networks you train; all maps lie beside."""
+    options: Suppress[Any] = None
     consent: Text = None
     """A statement of consent by the person shown; it stays in the avatar."""
     seed: int = 0
@@ -60,7 +72,10 @@ class Animate:
     """An avatar moves: driven by a video, by a recording (Live Link Face, ARKit, FLAME), or by a preset."""
 
     avatar: Positional[Path]
-    """The .avatar."""
+    """The .avatar; a photo with --method."""
+    method: Text = None
+    """An image animator that drives a photo without an avatar."""
+    options: Suppress[Any] = None
     drive: File = None
     """A video of somebody, a Live Link Face .csv, ARKit weights (.json) or FLAME parameters (.npz)."""
     flame: File = None
@@ -237,8 +252,8 @@ class Synth:
     """Cameras at each moment."""
     clip: bool = False
     """The frames are consecutive, 25 a second, seen by a still camera."""
-    framing: Literal["portrait", "portrait4d", "eg3d", "front"] = "portrait"
-    """Where cameras stand."""
+    framing: str = "portrait"
+    """Where cameras stand: portrait, eg3d, front, or a name that a method declares."""
     motion: tuple[Path, ...] = ()
     """Videos or recordings (as for animate --drive) that people move as; by default motion is authored."""
     seed: int = 0
@@ -266,11 +281,12 @@ class Evaluate:
     """Measures avatars, methods or priors against real or synthetic truth: JSON, table, pictures."""
 
     subjects: Positional[str]
-    """What: .avatar files or methods (fit, fit:mesh, portrait4d), with commas between; or a prior's name."""
-    protocol: Literal["self-reenactment", "cross-reenactment", "novel-view", "texture", "prior"]
-    """What is measured; docs/evaluate.md tells what each protocol does."""
-    data: Path
-    """Folder (or file) of what it is compared with: clips, synthetic heads, GaussianAvatars folders."""
+    """What: .avatar files or methods (fit, fit:mesh, ...), with commas between; or a prior's name."""
+    protocol: str
+    """What is measured, see docs/evaluate.md; evaluate --protocol NAME --help lists its own options, too."""
+    options: Suppress[Any] = None
+    data: File = None
+    """Folder (or file) of what it is compared with: clips, photos, synthetic heads; synthetic needs none."""
     out: Out = None
     """The folder of results; by default evaluation. A run that was interrupted is continued."""
     frames: int = 60
@@ -286,7 +302,7 @@ class Evaluate:
     pairs: str = ""
     """cross-reenactment: source:driver,... by name; by default each clip is driven by the next."""
     lpips: File = None
-    """Your weights of torchvision's alexnet or vgg16: adds LPIPS."""
+    """Your weights of torchvision's alexnet or vgg16, or an .npz with AlexNet and heads: adds LPIPS."""
     lpips_heads: File = None
     """LPIPS's heads (alex.pth or vgg.pth of the lpips package); by default from an installed package."""
     arcface: File = None
@@ -295,6 +311,12 @@ class Evaluate:
     """Your copy of pytorch-fid's Inception weights: adds FID and KID on its features."""
     i3d: File = None
     """Your copy of pytorch-i3d's rgb_imagenet.pt: adds FVD."""
+    sface: File = None
+    """Your sface.onnx of OpenCV Zoo: adds SFace cosine, with --yunet."""
+    yunet: File = None
+    """Your yunet.onnx of OpenCV Zoo, the detector that aligns faces for SFace."""
+    blendshapes: File = None
+    """Your face_landmarker.task of MediaPipe: adds expression distance."""
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
@@ -335,24 +357,9 @@ class Texture:
     """The photo; below 1024 pixels about the face it works at the photo's own resolution."""
     out: Out = None
     """The folder of maps; by default maps."""
-    size: str = "4k"
-    """Side of the maps in UV: 1k, 2k, 4k, 8k or texels."""
     face: Number = None
     """Which face, counted from 1 by size, where there are several."""
-    geometry: File = None
-    """Your mesh (.obj with texture coordinates), in metres in headcast's head frame."""
-    uv: File = None
-    """Another .obj with the same faces whose texture coordinates are used."""
-    camera: File = None
-    """Camera of the photo (.json: K, cam_from_world, size); the mesh is taken to be in its world."""
-    prior: Literal["geometry", "network"] = "geometry"
-    """Where UV and normals that guide the networks come from: the fitted head, or the predictor."""
-    weights: File = None
-    """Folder of networks that you trained (headcast train uhr.gde and so on), instead of the package's."""
-    texture_size: Number = None
-    """Side of the textures inside the GLB in pixels; by default that of the maps."""
-    format: Literal["png", "jpeg", "webp", "ktx2"] = "png"
-    """Of the textures inside the GLB; the maps beside it are 16-bit PNG."""
+    options: Suppress[Any] = None
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
@@ -375,7 +382,33 @@ class Weights:
     """Prints JSON."""
 
 
-Command = (
-    Create | Animate | Render | Bake | Export | View | Observe | Info | Synth | Train | Evaluate | Restore
-    | Texture | Weights | Doctor
-)  # fmt: skip
+class Entry(NamedTuple):
+    """A command: its flags, what runs it, and a function that gives a form of its own (``cli.forms``).
+
+    Places are ``module:function``, imported when the command is used.
+    """
+
+    flags: type
+    run: str
+    form: str | None = None
+
+
+HERE = "headcast.cli"
+COMMANDS: dict[str, Entry] = {
+    "create": Entry(Create, f"{HERE}.create:run_create", f"{HERE}.method_forms:create_form"),
+    "animate": Entry(Animate, f"{HERE}.actions:run_animate", f"{HERE}.method_forms:animate_form"),
+    "render": Entry(Render, f"{HERE}.actions:run_render"),
+    "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
+    "export": Entry(Export, f"{HERE}.actions:run_export"),
+    "observe": Entry(Observe, f"{HERE}.actions:run_observe"),
+    "info": Entry(Info, f"{HERE}.actions:run_info"),
+    "view": Entry(View, f"{HERE}.actions:run_view"),
+    "synth": Entry(Synth, f"{HERE}.actions:run_synth"),
+    "train": Entry(Train, f"{HERE}.train:run_train", f"{HERE}.train:train_form"),
+    "evaluate": Entry(Evaluate, f"{HERE}.evaluate:run_evaluate", f"{HERE}.evaluate:evaluate_form"),
+    "restore": Entry(Restore, f"{HERE}.restore:run_restore"),
+    "texture": Entry(Texture, f"{HERE}.texture:run_texture", f"{HERE}.method_forms:texture_form"),
+    "weights": Entry(Weights, f"{HERE}.weights:run_weights"),
+    "doctor": Entry(Doctor, f"{HERE}.doctor:run_doctor"),
+}
+"""Every command, in the order of the help text: a new one is a class and a line."""

@@ -8,13 +8,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from headcast.cli.commands import Doctor
 from headcast.cli.progress import Bar
 from headcast.doctor.machine import Check, base_checks, extra_checks
 from headcast.doctor.modelfiles import Found, find, identify, usual_places
 from headcast.errors import HeadcastError
 from headcast.files import cache_folder
 
-__all__ = ["doctor"]
+__all__ = ["doctor", "run_doctor"]
+
+
+def run_doctor(command: Doctor) -> None:
+    """Run ``headcast doctor``."""
+    doctor(command.places, command.convert, command.json)
 
 
 def doctor(places: Sequence[Path], convert: bool, as_json: bool) -> None:

@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from headcast.cli.commands import Evaluate
+from headcast.cli.forms import Form, find_flag, make_form
+from headcast.cli.output import report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 
-__all__ = ["run_evaluate"]
+__all__ = ["evaluate_form", "run_evaluate", "run_protocol"]
+
+REAL_PEOPLE = ("multiview", "smile")
+"""Protocols whose networks are looked for beside the data, when no option names them."""
 
 
-def run_evaluate(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
-    """Runs the protocol; gives the folder of results and notes for the user.
+def evaluate_form(arguments: list[str]) -> Form:
+    """Return the form of ``headcast evaluate``: common flags, and those of ``--protocol``."""
+    from headcast.evaluate.protocols import options_of, protocols
+
+    name = find_flag(arguments, "--protocol")
+    own = None if name is None else options_of(name)
+    text = f"{Evaluate.__doc__}\n\nProtocols: {', '.join(protocols())}."
+    form = make_form(Evaluate, own or NoOptions, "protocol_options", text)
+
+    def build(given: Any) -> Evaluate:
+        return replace(given.command, options=given.protocol_options if own else None)
+
+    return Form(form, "headcast evaluate", arguments, build)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """None of its own."""
+
+
+def run_evaluate(command: Evaluate) -> None:
+    """Run ``headcast evaluate``."""
+    start = time.perf_counter()
+    folder, notes = run_protocol(command)
+    report(folder, command.seed, start, command.json, notes)
+
+
+def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
+    """Run the protocol; return the folder of results and notes for the user.
 
     Raises:
         HeadcastError: what the user can mend.
     """
+    from headcast.evaluate.metric_files import METRIC_FILES, find_metric_files
     from headcast.evaluate.networks import load_networks
-    from headcast.evaluate.protocols import check_places, evaluate
+    from headcast.evaluate.protocols import check_places, evaluate, needs_data
     from headcast.evaluate.setting import Setting
 
     for name in ("frames", "measured", "sources"):
@@ -27,17 +63,24 @@ def run_evaluate(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
             raise HeadcastError(f"--{name} {getattr(command, name)}: give at least 1")
     pairs = pairs_of(command.pairs)
     out = command.out or Path("evaluation")
-    check_places(command.data, out)
+    if command.data is None and needs_data(command.protocol):
+        raise HeadcastError(f"--protocol {command.protocol}: give --data, see docs/evaluate.md")
+    data = command.data or Path()
+    check_places(data, out)
     device = pick_device(command.device)
     with Bar() as bar:
+        given = {name: getattr(command, name) for name in METRIC_FILES}
+        metric_files = find_metric_files(command.data, given) if command.protocol in REAL_PEOPLE else given
         networks = load_networks(
-            device, command.lpips, command.lpips_heads, command.arcface, command.inception, command.i3d
-        )
+            device, lpips_heads=command.lpips_heads, arcface=command.arcface, inception=command.inception,
+            i3d=command.i3d, **metric_files,
+        )  # fmt: skip
         setting = Setting(
-            subjects=listed(command.subjects), data=command.data, out=out,
+            subjects=listed(command.subjects), data=data, out=out,
             networks=networks, device=device, seed=command.seed, frames=command.frames,
             measured=command.measured, sources=command.sources, limit=command.limit,
             only=listed(command.only), pairs=pairs, say=bar,
+            options=command.options,
         )  # fmt: skip
         report, _ = evaluate(command.protocol, setting)
     skipped = tuple(f"skipped {item}: {why}" for item, why in report.skipped.items())

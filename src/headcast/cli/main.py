@@ -9,28 +9,12 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, NoReturn
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, NoReturn, Union
 
-from headcast.cli.commands import (
-    Animate,
-    Bake,
-    Command,
-    Create,
-    Doctor,
-    Evaluate,
-    Export,
-    Info,
-    Observe,
-    Render,
-    Restore,
-    Synth,
-    Texture,
-    Train,
-    View,
-    Weights,
-)
+from headcast.cli.commands import COMMANDS, Create
 from headcast.errors import HeadcastError
+from headcast.registry import load_entry
 
 __all__ = ["entry", "main"]
 
@@ -58,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command is None:
             return 0
         with looking_ahead(command):
-            actions()(command)
+            run(command)
     except HeadcastError as e:
         sys.stderr.write(f"headcast: {' '.join(str(e).split())}\n")
         return MISTAKE
@@ -70,19 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def actions() -> Callable[[Command], None]:
-    """What runs commands, and the libraries it needs: loaded a tenth of a second sooner uncollected."""
+def run(command: Any) -> None:
+    """Run a command; the libraries it needs load a tenth of a second sooner without garbage collection."""
+    entry = next(e for e in COMMANDS.values() if isinstance(command, e.flags))
     gc.disable()
     try:
-        from headcast.cli.actions import run
-
-        return run
+        action = load_entry(entry.run)
     finally:
         gc.enable()
+    action(command)
 
 
 @contextlib.contextmanager
-def looking_ahead(command: Command) -> Iterator[None]:
+def looking_ahead(command: Any) -> Iterator[None]:
     """While open, a helping process may look at the photos that become an avatar."""
     if not isinstance(command, Create):
         yield
@@ -96,8 +80,8 @@ def looking_ahead(command: Command) -> Iterator[None]:
         ahead.end()
 
 
-def parse(arguments: list[str]) -> Command | None:
-    """The command with its options; None when only help or the version was asked for."""
+def parse(arguments: list[str]) -> Any:
+    """Return the command with its options; None when only help or the version was asked for."""
     from tyro.conf import subcommand
 
     from headcast import __version__
@@ -105,30 +89,13 @@ def parse(arguments: list[str]) -> Command | None:
     if arguments in (["--version"], ["-V"]):
         print(f"headcast {__version__}")
         return None
-    if arguments[:1] == ["train"] and arguments[1:] and not arguments[1].startswith("-"):
-        from headcast.cli.train import fill_in, options
-
-        name = arguments[1]
-        given = ask(options(name), f"headcast train {name}", None, arguments[2:])
-        return None if given is None else fill_in(name, given)
-    commands = (
-        Annotated[Create, subcommand("create")]
-        | Annotated[Animate, subcommand("animate")]
-        | Annotated[Render, subcommand("render")]
-        | Annotated[Bake, subcommand("bake")]
-        | Annotated[Export, subcommand("export")]
-        | Annotated[Observe, subcommand("observe")]
-        | Annotated[Info, subcommand("info")]
-        | Annotated[View, subcommand("view")]
-        | Annotated[Synth, subcommand("synth")]
-        | Annotated[Train, subcommand("train")]
-        | Annotated[Evaluate, subcommand("evaluate")]
-        | Annotated[Restore, subcommand("restore")]
-        | Annotated[Texture, subcommand("texture")]
-        | Annotated[Weights, subcommand("weights")]
-        | Annotated[Doctor, subcommand("doctor")]
-    )
-    return ask(commands, "headcast", DESCRIPTION, arguments or ["--help"])
+    entry = COMMANDS.get(arguments[0]) if arguments else None
+    form = None if entry is None or entry.form is None else load_entry(entry.form)(arguments[1:])
+    if form is not None:
+        given = ask(form.form, form.program, None, form.arguments)
+        return None if given is None else form.build(given)
+    union = Union[tuple(Annotated[e.flags, subcommand(name)] for name, e in COMMANDS.items())]  # type: ignore[valid-type]  # noqa: UP007
+    return ask(union, "headcast", DESCRIPTION, arguments or ["--help"])
 
 
 def ask(form: Any, program: str, description: str | None, arguments: list[str]) -> Any:

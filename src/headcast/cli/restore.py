@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from headcast.cli.commands import Restore
+from headcast.cli.output import output_path, report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.files import check_writable
@@ -15,8 +17,15 @@ __all__ = ["run_restore"]
 MARK = "photograph restored with headcast ({}): detail that the photo lacked is a guess"
 
 
-def run_restore(command: Restore, out: Path) -> tuple[str, ...]:
-    """Writes the picture; gives notes.
+def run_restore(command: Restore) -> None:
+    """Run ``headcast restore``."""
+    start = time.perf_counter()
+    out = output_path(command.out, f"{command.photo.stem}_restored", ".png")
+    report(out, command.seed, start, command.json, write_restored(command, out))
+
+
+def write_restored(command: Restore, out: Path) -> tuple[str, ...]:
+    """Write the restored image; return notes.
 
     Raises:
         HeadcastError: what the user can mend.

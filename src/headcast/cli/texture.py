@@ -1,29 +1,40 @@
-"""``headcast texture``: skin maps of a portrait, and of an avatar in the making."""
+"""``headcast texture``: skin maps of a portrait."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from headcast.cli.commands import Texture
+from headcast.cli.output import report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 from headcast.files import check_writable
+from headcast.progress import subrange
 
 __all__ = ["run_texture"]
 
+OBSERVE_END = 0.3  # fraction of the time that finding the face and fitting the head take
+MAX_SIDE = 8192  # pixels of the photo
 
-def run_texture(command: Texture, folder: Path) -> tuple[str, ...]:
-    """Writes the maps; gives notes.
+
+def run_texture(command: Texture) -> None:
+    """Run ``headcast texture``.
 
     Raises:
         HeadcastError: what the user can mend.
     """
+    start = time.perf_counter()
+    folder = command.out or Path("maps")
+    report(folder, command.seed, start, command.json, write_maps(command, folder))
+
+
+def write_maps(command: Texture, folder: Path) -> tuple[str, ...]:
+    """Observe the photo and write its maps; return notes."""
     from headcast.head.model import HeadModel
     from headcast.image import load_image
-    from headcast.methods.uhr_texture.ktx2 import check_program
-    from headcast.methods.uhr_texture.run import Options, side_of, texture_photo
-    from headcast.methods.uhr_texture.weights import check_available
+    from headcast.methods.base import get_skin_mapper
     from headcast.observe.landmarks import FaceDetector
     from headcast.observe.observe import observe_photo
 
@@ -31,11 +42,9 @@ def run_texture(command: Texture, folder: Path) -> tuple[str, ...]:
     if folder.exists() and not folder.is_dir():
         raise HeadcastError(f"{folder}: is a file; name a folder for the maps")
     check_writable(folder / "run.json" if folder.is_dir() else folder)
-    size = side_of(command.size)
-    check_available(command.weights)
-    if command.format == "ktx2":
-        check_program()
-    photo = load_image(command.photo, max_side=8192)
+    mapper = get_skin_mapper()
+    mapper.check(command.options)
+    photo = load_image(command.photo, max_side=MAX_SIDE)
     with Bar() as bar:
         bar(0.0, "finding the face")
         if command.face is None:
@@ -46,15 +55,8 @@ def run_texture(command: Texture, folder: Path) -> tuple[str, ...]:
                     f"{command.photo}: {found} faces; say which with --face, counted from 1 by size"
                 )
         head = HeadModel.load()
-        seen = observe_photo(photo, head, command.face, lambda s, w: bar(0.3 * s, w))
-        options = Options(
-            size,
-            command.texture_size,
-            command.format,
-            command.geometry,
-            command.uv,
-            command.camera,
-            command.prior,
-            command.weights,
-        )
-        return texture_photo(seen, head, folder, options, lambda s, w: bar(0.3 + 0.7 * s, w), command.seed)
+        observation = observe_photo(photo, head, command.face, subrange(bar, 0.0, OBSERVE_END))
+        return mapper.map_photo(
+            observation, head, folder, command.options, seed=command.seed,
+            progress=subrange(bar, OBSERVE_END, 1.0),
+        )  # fmt: skip

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from headcast.cli.commands import Out, Train
+from headcast.cli.forms import Form
+from headcast.cli.output import report
 from headcast.cli.progress import Bar
 
-__all__ = ["fill_in", "options", "run_train"]
+__all__ = ["options", "run_train", "train_form", "train_recipe"]
 
 
 def options(name: str) -> type:
@@ -41,13 +43,31 @@ def options(name: str) -> type:
     return shown
 
 
-def fill_in(name: str, given: Any) -> Train:
-    """The command, from parsed ``options``."""
-    return Train(name, given.recipe, given.config, given.out or Path("runs") / name, given.json)
+def train_form(arguments: list[str]) -> Form | None:
+    """Return the form of ``headcast train NAME``; None: no name was given.
+
+    Raises:
+        HeadcastError: no such recipe.
+    """
+    if not arguments or arguments[0].startswith("-"):
+        return None
+    name = arguments[0]
+
+    def build(given: Any) -> Train:
+        return Train(name, given.recipe, given.config, given.out or Path("runs") / name, given.json)
+
+    return Form(options(name), f"headcast train {name}", arguments[1:], build)
 
 
-def run_train(command: Train) -> tuple[str, ...]:
-    """``headcast train``: gives notes on how it ended. After Ctrl-C the weights are written all the same.
+def run_train(command: Train) -> None:
+    """Run ``headcast train``."""
+    start = time.perf_counter()
+    notes = train_recipe(command)
+    report(command.out, command.config.seed, start, command.json, notes)
+
+
+def train_recipe(command: Train) -> tuple[str, ...]:
+    """Train; return notes on how it ended. After Ctrl-C the weights are written all the same.
 
     Raises:
         HeadcastError: what the user can mend.

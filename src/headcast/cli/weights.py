@@ -16,13 +16,13 @@ def run_weights(command: Weights) -> None:
     Raises:
         HeadcastError: what the user can mend.
     """
-    from headcast.weights.importers import IMPORTERS
+    from headcast.weights.importers import importers
     from headcast.weights.store import data_folder, imported
 
     if command.do == "import":
         if command.network is None or command.file is None:
             raise HeadcastError(
-                f"weights import: give a network ({', '.join(IMPORTERS)}) and its checkpoint's file"
+                f"weights import: give a network ({', '.join(importers())}) and its checkpoint's file"
             )
         from headcast.pickles.importing import import_weights
 
@@ -32,10 +32,10 @@ def run_weights(command: Weights) -> None:
         raise HeadcastError(f"weights list {command.network}: takes no more words; see --help")
     here = imported()
     if command.json:
-        facts = {"folder": str(data_folder()), "imported": here, "known": list(IMPORTERS)}
+        facts = {"folder": str(data_folder()), "imported": here, "known": list(importers())}
         print(json.dumps(facts, indent=1))
         return
     print(f"folder: {data_folder()}")
-    for name, network in IMPORTERS.items():
+    for name, network in importers().items():
         state = f"here, {here[name].get('licence', 'licence unknown')}" if name in here else "not here"
         print(f"{name:<14} {state:<36} {network.files:<34} {network.what}")

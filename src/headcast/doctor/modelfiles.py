@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headcast import registry
 from headcast.errors import HeadcastError
 from headcast.files import cache_folder
 from headcast.pickles import Record, load_restricted, state_dict_of
+from headcast.registry import Checkpoint
 
-__all__ = ["NETWORKS", "Found", "Network", "find", "identify", "usual_places"]
+__all__ = ["CHECKPOINTS", "Found", "checkpoints", "find", "identify", "usual_places"]
 
 SUFFIXES = {".pkl", ".npz", ".pth", ".pt", ".ckpt", ".tar"}
 ICT_FILE = "generic_neutral_mesh.obj"
@@ -21,39 +23,27 @@ DEEPEST, MOST = 3, 400
 FLAME_KEYS = {"v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights", "f"}
 
 
-@dataclass(frozen=True)
-class Network:
-    """An official checkpoint and the tensors that tell it from all others.
-
-    Attributes:
-        within: where its state dict may stand in the file; empty: at the top. shapes: tensors by name.
-    """
-
-    name: str
-    licence: str
-    within: tuple[str, ...]
-    shapes: dict[str, tuple[int, ...]]
-
-
-NETWORKS = (
-    Network("GFPGAN v1 clean (1.2 to 1.4)", "Apache-2.0", ("params_ema", "params"),
+CHECKPOINTS = (
+    Checkpoint("GFPGAN v1 clean (1.2 to 1.4)", "Apache-2.0", ("params_ema", "params"),
             {"conv_body_first.weight": (32, 3, 1, 1), "condition_shift.6.2.bias": (32,)}),
-    Network("Portrait4D", "MIT, parts with other terms (NVIDIA, FLAME)", ("G_ema", "G"),
-            {"w_avg": (512,), "encoder_canonical.trans_blocks_motion.1.norm1.bias": (1024,)}),
-    Network("PD-FGC motion encoder", "see its authors", ("",),
-            {"model.conv1.weight": (64, 3, 7, 7), "emo_embed.1.bias": (30,)}),
-    Network("face-vid2vid", "CC BY-NC 4.0: no commercial use", ("kp_detector",),
+    Checkpoint("face-vid2vid", "CC BY-NC 4.0: no commercial use", ("kp_detector",),
             {"predictor.down_blocks.down0.conv.weight": (64, 3, 3, 3), "down.weight": (3, 1, 13, 13)}),
-    Network("GSGAN FFHQ 512", "none stated: ask its authors", ("G_ema", "G"),
+    Checkpoint("GSGAN FFHQ 512", "none stated: ask its authors", ("G_ema", "G"),
             {"_xyz": (256, 3), "point_gen.blocks.block_64.1.subpixel.bias": (512,)}),
-    Network("GSGAN FFHQ 256", "none stated: ask its authors", ("G_ema", "G"),
+    Checkpoint("GSGAN FFHQ 256", "none stated: ask its authors", ("G_ema", "G"),
             {"_xyz": (256, 3), "point_gen.blocks.block_32.1.res_fc.bias": (128,)}),
-    Network("InvertAvatar", "research only, no redistribution", ("G", "G_ema"),
+    Checkpoint("InvertAvatar", "research only, no redistribution", ("G", "G_ema"),
             {"latent_avg": (1, 512), "unet_encoder.triplane_unet.condition_shift256.2.bias": (64,)}),
-    Network("Next3D++ generator of InvertAvatar", "research only, no redistribution", ("G_ema", "G"),
+    Checkpoint("Next3D++ generator of InvertAvatar", "research only, no redistribution", ("G_ema", "G"),
             {"texture_backbone.synthesis.b4.const": (512, 4, 4), "decoder.net.2.bias": (33,)}),
 )  # fmt: skip
-"""Shapes from the published checkpoints; the more particular first."""
+"""Shapes from published checkpoints that no method owns; the more particular first."""
+
+
+def checkpoints() -> tuple[Checkpoint, ...]:
+    """Return every official checkpoint that is recognised, those that methods declare among them."""
+    declared = (c for d in registry.declarations().values() for c in d.checkpoints)
+    return (*CHECKPOINTS, *declared)
 
 
 @dataclass(frozen=True)
@@ -166,11 +156,11 @@ def head_file(path: Path, kind: str) -> Found:
     return Found(path, name, LICENCES[name], f"create --head flame --flame {path}", kind, digest(path))
 
 
-def network_of(content: Any) -> Network | None:
+def network_of(content: Any) -> Checkpoint | None:
     """The official checkpoint that a file's content is."""
     if not isinstance(content, dict | Record):
         return None
-    for network in NETWORKS:
+    for network in checkpoints():
         for key in network.within:
             part = content if key == "" else content.get(key) if isinstance(content, dict) else None
             state = state_dict_of(part) if isinstance(part, dict | Record) else {}

@@ -30,6 +30,7 @@ REGIONS = {
     + GREY,
     "foreground": "the person in the real picture (matte over .5); both sides over mid grey",
     "hair": "hair in the real picture; both sides over mid grey",
+    "head": "skin and hair of the head in the real picture, not clothes; both sides over mid grey",
     "whole": "all pixels",
 }
 """Masks by the name of a region."""
@@ -78,6 +79,11 @@ def face_figures(networks: Networks) -> list[Figure]:
             "sRGB display values -1..1", "LPIPS's formula on our encoder, which no loss has used", 1.0,
         ))  # fmt: skip
     made += identity_figures(networks)
+    if networks.blendshapes is not None:
+        made.append(Figure(
+            "expression", "expression distance", "", "low", networks.blendshapes.name, span="scores 0..1",
+            note="mean absolute difference of 51 scores to the real picture's", lost=1.0,
+        ))  # fmt: skip
     points = "all 478 landmarks, iris centres for the distance"
     at = f"in pixels of a picture whose longer side is {AT}; all 478 landmarks"
     every = "landmarks"

@@ -52,7 +52,7 @@ class ClipTruth:
     def understood(self, t: int) -> Truth:
         """One frame with its matte and hair."""
         rgb, name = self.frames[t], f"{self.name} frame {t}"
-        points = self.comparer.judge.real_points(rgb, name)
+        points = self.comparer.landmarks.real_points(rgb, name)
         (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
         masks = segment(rgb, Detection(points, (x0, y0, x1, y1), 1.0))
         person = masks.person > 0.5
@@ -65,9 +65,12 @@ class ClipTruth:
         return performance(clip_of(self.frames, self.fps, self.name))
 
 
-def read_clip(path: Path, comparer: Comparer, frames: int, measured: int, sources: int = 1) -> ClipTruth:
-    """The first ``frames`` frames of a clip's longest shot; ``measured`` of them, spread, are to be
-    compared.
+def read_clip(
+    path: Path, comparer: Comparer, frames: int, measured: int, sources: int = 1, step: bool = False
+) -> ClipTruth:
+    """The first ``frames`` frames of a clip's longest shot; ``measured`` of them are to be compared.
+
+    They are spread from the first after the sources to the last but one; with ``step`` every n-th.
 
     Raises:
         HeadcastError: unreadable, or too short.
@@ -84,7 +87,12 @@ def read_clip(path: Path, comparer: Comparer, frames: int, measured: int, source
     start, end = first[-1] + 1, count - 2
     if end < start:
         raise HeadcastError(f"{path}: only {count} frames; at least {first[-1] + 4} are needed")
-    chosen = np.unique(np.linspace(start, end, min(measured, end - start + 1)).round().astype(int)).tolist()
+    if step:
+        every = max(1, count // measured)
+        chosen = [t for t in range(every, end + 1, every) if t >= start]
+    else:
+        spread = np.linspace(start, end, min(measured, end - start + 1))
+        chosen = np.unique(spread.round().astype(int)).tolist()
     return ClipTruth(path.stem, path, np.asarray(clip.frames[:]), clip.fps, first, tuple(chosen), comparer)
 
 

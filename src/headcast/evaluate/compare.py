@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from headcast.evaluate.catalogue import AT, REGIONS, ROOM, SQUARE, comparison_figures
-from headcast.evaluate.judge import Judge
+from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import Networks
 from headcast.evaluate.report import Row
+from headcast.metrics.blendshapes import expression_distance
 from headcast.metrics.face import akd, face_mask, iris_distance
 from headcast.metrics.features import to_input
 from headcast.metrics.figure import Figure
@@ -62,7 +63,7 @@ class Comparer:
     def __init__(self, networks: Networks, regions: Mapping[str, str]) -> None:
         """``regions``: those that figures are wanted of, with words on how they are found ('' for the
         usual)."""
-        self.networks, self.judge = networks, Judge()
+        self.networks, self.landmarks = networks, StaticLandmarks()
         masks = {k: v for k, v in regions.items() if v}
         self.figures: list[Figure] = comparison_figures(networks, regions, masks)
         self.lost = {f.key: f.lost for f in self.figures if f.lost is not None}
@@ -73,7 +74,7 @@ class Comparer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.judge.mesh.close()
+        self.landmarks.mesh.close()
 
     def truth(
         self, rgb: Picture, name: str, matte: Float[np.ndarray, "h w"] | None = None,
@@ -89,13 +90,16 @@ class Comparer:
             HeadcastError: no face in it, where one is needed.
         """
         cut = rgb if matte is None else cut_out(rgb, matte)
-        points = self.judge.real_points(rgb, name) if need_face else self.judge.points(rgb)
+        points = self.landmarks.real_points(rgb, name) if need_face else self.landmarks.points(rgb)
         if points is None:
             return Truth(name, rgb, cut, None, matte, dict(regions or {}))
         face = face_mask(points, *rgb.shape[:2])
         found = {i.key: i.descriptor(rgb, points) for i in self.networks.identities}
         if self.networks.encoder:
             found["embedding"] = self.embedded(cut, points)
+        scores = self.networks.blendshapes.scores(rgb) if self.networks.blendshapes else None
+        if scores is not None:
+            found["expression"] = scores
         return Truth(name, rgb, cut, points, matte, {"face": face, **(regions or {})}, found)
 
     def compare(self, truth: Truth, picture: UInt8[np.ndarray, "h w c"] | None) -> Row:
@@ -113,8 +117,15 @@ class Comparer:
             row["holes"] = hole_share(alpha, truth.regions["face"])
         row["sharpness"] = relative_sharpness(truth.rgb, fake, truth.regions["face"])
         row |= self.distances(truth, fake)
-        found = self.judge.points(fake)
-        keys = ("akd", "akd_px", "lost", "embedding", *(i.key for i in self.networks.identities))
+        found = self.landmarks.points(fake)
+        keys = (
+            "akd",
+            "akd_px",
+            "lost",
+            "embedding",
+            "expression",
+            *(i.key for i in self.networks.identities),
+        )
         row |= (
             {k: self.lost[k] for k in keys if k in self.lost}
             if found is None
@@ -163,6 +174,12 @@ class Comparer:
         away = akd(truth.points, found)
         pixels = away / 100 * iris_distance(truth.points) * AT / max(fake.shape[:2])
         row: Row = {"akd": away, "akd_px": pixels, "lost": 0.0}
+        if self.networks.blendshapes is not None and "expression" in truth.descriptors:
+            scores = self.networks.blendshapes.scores(fake)
+            real = truth.descriptors["expression"]
+            row["expression"] = (
+                self.lost["expression"] if scores is None else expression_distance(real, scores)
+            )
         return row | self.identity(truth.descriptors, fake, found)
 
     def identity(

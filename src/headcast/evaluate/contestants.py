@@ -1,34 +1,25 @@
-"""Who is measured: an ``.avatar`` file, a method that makes one from pictures, or the input held still."""
+"""Methods under test: an ``.avatar`` file, a method that makes one from photos, or the frozen first frame."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from headcast import __version__, api
 from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
+from headcast.methods.base import get_method, method_names
+from headcast.progress import Progress
+from headcast.registry import DEFAULT_METHOD
 
-__all__ = ["BASELINE", "METHODS", "REAL", "STILL", "Contestant", "contestants"]
+__all__ = ["BASELINE", "REAL", "STILL", "Contestant", "contestants"]
 
 STILL = "input held still"
 REAL = "real clip"
-BASELINE = "fit"
+BASELINE = DEFAULT_METHOD
 """The method that is always in the table."""
-
-METHODS: dict[str, str] = {
-    "fit": "headcast.evaluate.contestants:fit",
-    "portrait4d": "headcast.evaluate.contestants:portrait4d",
-}
-"""Where each method's maker lives, imported when it is asked for: (photos, variant, seed, progress) to
-avatar."""
-VARIANTS = {"fit": ("gaussians", "mesh"), "portrait4d": ("baked",)}
-"""What may stand behind a method's name and a colon."""
-
-Maker = Callable[[Sequence[Path], str, int, api.Progress], Avatar]
 
 
 @dataclass(frozen=True)
@@ -43,11 +34,11 @@ class Contestant:
 
     name: str
     facts: str
-    make: Callable[[Sequence[Path], api.Progress], Avatar] | None
+    make: Callable[[Sequence[Path], Progress], Avatar] | None
 
 
 def contestants(subjects: Sequence[str], seed: int, baselines: bool = True) -> list[Contestant]:
-    """The input held still, ``fit``, and the subjects as typed (``fit:mesh`` names a variant).
+    """The input held still, the default method, and the subjects as typed (``fit:mesh`` names a variant).
 
     Raises:
         HeadcastError: neither a file nor a known method; a file that is no avatar.
@@ -70,35 +61,22 @@ def _file(name: str, title: str) -> Contestant:
     return Contestant(title, content, lambda photos, progress: avatar)
 
 
-def _method(name: str, seed: int) -> Contestant:
-    method, _, variant = name.partition(":")
-    if method not in METHODS:
-        known = ", ".join(METHODS)
-        raise HeadcastError(f"evaluate {name}: neither an .avatar file nor a method; methods here: {known}")
-    if variant not in ("", *VARIANTS[method]):
-        names = [method, *(f"{method}:{v}" for v in VARIANTS[method])]
-        raise HeadcastError(f"evaluate {name}: give {', '.join(names[:-1])} or {names[-1]}")
-    facts = f"headcast {__version__}"
-    if method == "portrait4d":
-        from headcast.methods.portrait4d.networks import check_available, load_networks
+def _method(subject: str, seed: int) -> Contestant:
+    name, _, variant = subject.partition(":")
+    if name not in method_names():
+        known = ", ".join(method_names())
+        raise HeadcastError(
+            f"evaluate {subject}: neither an .avatar file nor a method; methods here: {known}"
+        )
+    method = get_method(name)
+    if variant and variant not in method.variants:
+        names = [name, *(f"{name}:{v}" for v in method.variants)]
+        raise HeadcastError(f"evaluate {subject}: give {' or '.join(names)}")
+    options = method.variants[variant] if variant else method.Options()
+    method.check(options)
+    facts = " ".join(x for x in (f"headcast {__version__}", method.version()) if x)
 
-        check_available()
-        facts += f" {load_networks().hash}"
-    module, function = METHODS[method].split(":")
+    def make(photos: Sequence[Path], progress: Progress) -> Avatar:
+        return api.create(list(photos), method=name, options=options, seed=seed, progress=progress)
 
-    def make(photos: Sequence[Path], progress: api.Progress) -> Avatar:
-        maker: Maker = getattr(import_module(module), function)
-        return maker(photos, variant, seed, progress)
-
-    return Contestant(name, facts, make)
-
-
-def fit(photos: Sequence[Path], variant: str, seed: int, progress: api.Progress) -> Avatar:
-    """The method ``fit``; variants are its representations."""
-    return api.create(list(photos), representation=variant or "gaussians", seed=seed, progress=progress)
-
-
-def portrait4d(photos: Sequence[Path], variant: str, seed: int, progress: api.Progress) -> Avatar:
-    """Portrait4D-v2 from the first photo; ``baked``: as Gaussians on a rigged mesh."""
-    avatar = api.create(list(photos), method="portrait4d", seed=seed, progress=progress)
-    return api.bake(avatar, seed=seed) if variant == "baked" else avatar
+    return Contestant(subject, facts, make)

@@ -1,4 +1,4 @@
-"""What a command costs: wall time and peak memory of its processes."""
+"""What commands cost: wall time and peak memory of their processes, time of tracking a frame."""
 
 from __future__ import annotations
 
@@ -9,15 +9,52 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 from headcast.errors import HeadcastError
+from headcast.evaluate.contestants import contestants
+from headcast.evaluate.data import photos_in, stamp_of
+from headcast.evaluate.report import Report, Row
+from headcast.evaluate.setting import Setting, option_facts
+from headcast.evaluate.store import Measured, Store
+from headcast.methods.base import MethodOptions, get_method
+from headcast.metrics.figure import Figure
 
-__all__ = ["Cost", "create_cost", "megabytes", "process_cost", "tracking_milliseconds", "tree"]
-
+__all__ = ["Cost", "Options", "measure", "megabytes", "process_cost", "tracking_milliseconds", "tree"]
 
 EVERY = 0.1  # seconds between two looks at the memory
+TRACKING = "tracking"
+TIME = "wall clock of the whole process"
+MEMORY = "peak of all its processes together, shared pages once (Linux)"
+FIRST = "the first time on a machine: no kernel compiled yet"
+
+
+def _figure(key: str, title: str, unit: str, note: str) -> Figure:
+    """Describe a cost: no image is looked at."""
+    return Figure(key, title, unit, "low", crop="none", mask="none", span="none", note=note)
+
+
+FIGURES = (
+    _figure("seconds", "create, warm", "s", f"{TIME}; median of the runs"),
+    _figure("megabytes", "create, memory", "MB", MEMORY),
+    _figure("first_seconds", "create, first run", "s", f"{TIME}; {FIRST}"),
+    _figure("first_megabytes", "create, first run, memory", "MB", MEMORY),
+    _figure("tracking_ms", "tracking", "ms a frame", "decoding, landmarks, solving"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Cost."""
+
+    runs: int = 3
+    """How often a command is timed, kernels compiled."""
+    no_first: bool = False
+    """Leaves out the first run on a machine, which compiles all kernels."""
+    clip: str = ""
+    """A clip of which tracking is timed; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +111,6 @@ def megabytes(pid: int) -> float:
     return 0.0
 
 
-def create_cost(photo: Path, representation: str, runs: int = 3) -> tuple[Cost, Cost]:
-    """Photo to ``.avatar``: with compiled kernels at hand (the median run), and the very first time."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = str(Path(folder) / "me.avatar")
-        arguments = ["create", str(photo), "-o", out, "--representation", representation]
-        process_cost(arguments)
-        warm = sorted((process_cost(arguments) for _ in range(runs)), key=lambda c: c.seconds)[runs // 2]
-        first = process_cost(arguments, {"NUMBA_CACHE_DIR": str(Path(folder) / "kernels")})
-    return warm, first
-
-
 def tracking_milliseconds(video: Path) -> float:
     """Decoding, landmarks and solving per frame of a clip, everything loaded."""
     from headcast.head.model import HeadModel
@@ -96,3 +122,64 @@ def tracking_milliseconds(video: Path) -> float:
     start = time.perf_counter()
     track_clip(clip, head)
     return (time.perf_counter() - start) / len(clip.frames) * 1000
+
+
+def measure(setting: Setting) -> Report:
+    """Time ``create`` of a photo (``--only``, ``--limit``: of several) by every method; tracking of a clip.
+
+    Raises:
+        HeadcastError: no such method or photo; a command that fails on all photos.
+    """
+    options: Options = setting.options or Options()
+    who = contestants(setting.subjects, setting.seed, baselines=False)
+    photos = photos_in(setting.data)
+    store = Store(setting.out, {"protocol": "cost", "cores": os.cpu_count(), **option_facts(options)})
+    report = Report("cost", {f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))
+    names = setting.chosen(list(photos)) if setting.only or setting.limit else list(photos)[:1]
+    for n, name in enumerate(names):
+        for k, c in enumerate(who):
+            setting.say((n + k / len(who)) / len(names), f"{name}: {c.name}")
+            more = [*stamp_of(photos[name]), c.facts]
+            try:
+                kept = store.once(c.name, name, partial(create_rows, photos[name], c.name, options), more)
+                report.add(c.name, name, kept.rows)
+            except HeadcastError as e:
+                report.skipped[f"{name}, {c.name}"] = str(e)
+    if options.clip:
+        clip = Path(options.clip)
+        setting.say(1.0, f"{clip.stem}: {TRACKING}")
+        kept = store.once(TRACKING, clip.stem, partial(tracking_rows, clip), stamp_of(clip))
+        report.add(TRACKING, clip.stem, kept.rows)
+    report.notes.append("processes of their own, one after the other; other work on the machine counts")
+    return report
+
+
+def create_rows(photo: Path, method: str, options: Options) -> Measured:
+    """Time photo to ``.avatar``: kernels compiled (after a run that doesn't count), and the first time."""
+    name, _, variant = method.partition(":")
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["create", str(photo), "-o", str(Path(folder) / "me.avatar"), "--method", name]
+        arguments += option_flags(get_method(name).variants[variant]) if variant else []
+        process_cost(arguments)
+        warm = [process_cost(arguments) for _ in range(options.runs)]
+        rows: list[Row] = [{"seconds": c.seconds, "megabytes": c.megabytes} for c in warm]
+        if not options.no_first:
+            c = process_cost(arguments, {"NUMBA_CACHE_DIR": str(Path(folder) / "kernels")})
+            rows.append({"first_seconds": c.seconds, "first_megabytes": c.megabytes})
+    return Measured(rows)
+
+
+def option_flags(options: MethodOptions) -> list[str]:
+    """Return the command-line flags that stand for a method's options; defaults are left out."""
+    flags = []
+    for f in fields(options):
+        value = getattr(options, f.name)
+        if value != f.default:
+            flag = f"--{f.name.replace('_', '-')}"
+            flags += [flag] if value is True else [flag, str(value)]
+    return flags
+
+
+def tracking_rows(clip: Path) -> Measured:
+    """Time the tracking of a clip."""
+    return Measured([{"tracking_ms": tracking_milliseconds(clip)}])

@@ -135,7 +135,7 @@ def pair_rows(
         seen = followed(flat, driver.fps, driver.name)
     moved = movement_rows(driver.performance, seen, driver.measured, lost)
     rows: list[Row] = []
-    points = [comparer.judge.points(flat[t]) for t in driver.measured]
+    points = [comparer.landmarks.points(flat[t]) for t in driver.measured]
     for t, found, row in zip(driver.measured, points, moved, strict=True):
         person = frames[t][..., 3] > 127
         rows.append({

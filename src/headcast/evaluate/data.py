@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import csv
+import json
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from headcast.drive import is_video
 from headcast.errors import HeadcastError
 
-__all__ = ["clips_in", "groups_of", "people_in"]
+__all__ = ["clips_in", "groups_of", "people_in", "photos_in", "skin_thirds", "stamp_of"]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+
+THIRDS = ("darkest", "middle", "lightest")
 
 
 def clips_in(data: Path) -> dict[str, Path]:
@@ -23,6 +31,39 @@ def clips_in(data: Path) -> dict[str, Path]:
     found = {p.stem: p for p in _sorted(folder) if p.is_file() and is_video(p)}
     if not found:
         raise HeadcastError(f"{data}: no videos there; give a clip or a folder of clips")
+    return found
+
+
+def stamp_of(path: Path) -> list[int]:
+    """Size in bytes and time of change in ns of a file: what its rows depend on.
+
+    Raises:
+        HeadcastError: there is no such file.
+    """
+    try:
+        facts = path.stat()
+    except OSError as e:
+        raise HeadcastError(f"{path}: cannot be read ({e.strerror}); check the name") from e
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def photos_in(data: Path) -> dict[str, Path]:
+    """Photos by name: the split ``evaluation`` of ``portraits``, else all of the folder, or the file itself.
+
+    Raises:
+        HeadcastError: there is none.
+    """
+    splits = data / "splits.json"
+    if splits.is_file() and (data / "portraits").is_dir():
+        names = json.loads(splits.read_text())["evaluation"]
+        return {n: data / "portraits" / f"{n}.jpg" for n in names}
+    if data.is_file():
+        return {data.stem: data}
+    found = (
+        {p.stem: p for p in sorted(data.iterdir()) if p.suffix.lower() in SUFFIXES} if data.is_dir() else {}
+    )
+    if not found:
+        raise HeadcastError(f"{data}: no pictures there; give a folder of portraits")
     return found
 
 
@@ -63,3 +104,15 @@ def groups_of(data: Path, items: list[str]) -> dict[str, list[str]]:
                 if trait and trait != "id" and value:
                     found.setdefault(f"{trait.replace('_', ' ')}: {value}", []).append(str(line["id"]))
     return dict(sorted(found.items()))
+
+
+def skin_thirds(angles: Mapping[str, float]) -> dict[str, list[str]]:
+    """Thirds of people by individual typology angle (degrees), from dark to light; each names its range."""
+    order = sorted(angles, key=lambda name: angles[name])
+    found = {}
+    for label, part in zip(THIRDS, np.array_split(np.array(order, object), len(THIRDS)), strict=True):
+        people = [str(name) for name in part]
+        if people:
+            low, high = angles[people[0]], angles[people[-1]]
+            found[f"skin: {label} third ({low:.0f}° to {high:.0f}° ITA)"] = people
+    return found

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from headcast import api
 from headcast.avatar.base import Avatar
 from headcast.drive import drive_from
 from headcast.evaluate.clip_truth import ClipTruth
@@ -17,6 +18,7 @@ from headcast.evaluate.setting import Say, Setting
 from headcast.evaluate.store import Store
 from headcast.image import save_png
 from headcast.metrics.image import over_grey
+from headcast.video import read_video
 from headcast.view import to_rgba
 
 __all__ = ["contestant_frames", "driven_frames", "keep_pictures", "part", "sheet_lines", "source_pictures"]
@@ -26,9 +28,12 @@ SHOWN = 2
 
 
 def contestant_frames(
-    who: Contestant, source: ClipTruth, driver: ClipTruth, setting: Setting, say: Say
-) -> UInt8[np.ndarray, "t h w 4"]:
-    """Straight-alpha pictures of every frame of ``driver`` by an avatar of ``source``'s source frames."""
+    who: Contestant, source: ClipTruth, driver: ClipTruth, setting: Setting, say: Say, encoded: bool = False
+) -> UInt8[np.ndarray, "t h w c"]:
+    """Straight-alpha pictures of every frame of ``driver`` by an avatar of ``source``'s source frames.
+
+    ``encoded``: over grey, as they are read from the video that ``animate`` writes.
+    """
     if who.make is None:
         first = source.truths[source.sources[0]]
         assert first.matte is not None
@@ -38,7 +43,10 @@ def contestant_frames(
     say(0.0, f"{words}: avatar")
     photos = source_pictures(source, setting.out)
     avatar = who.make(photos, lambda share, what: say(0.3 * share, f"{words}: {what}"))
-    return driven_frames(avatar, driver, lambda share, what: say(0.3 + 0.5 * share, f"{words}: {what}"))
+    driving: Say = lambda share, what: say(0.3 + 0.5 * share, f"{words}: {what}")  # noqa: E731
+    if encoded:
+        return encoded_frames(avatar, driver, setting.out / "videos" / who.name, driving)
+    return driven_frames(avatar, driver, driving)
 
 
 def source_pictures(truth: ClipTruth, out: Path) -> list[Path]:
@@ -61,9 +69,19 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Say) -> UInt8[np.ndarra
     )  # fmt: skip
     made = []
     for t, camera in enumerate(drive.cameras):
-        made.append(to_rgba(drive.picture(avatar, t, camera)))
+        made.append(to_rgba(drive.render(avatar, t, camera)))
         say(0.4 + 0.6 * (t + 1) / len(drive), "rendering")
     return np.stack(made)
+
+
+def encoded_frames(avatar: Avatar, truth: ClipTruth, folder: Path, say: Say) -> UInt8[np.ndarray, "t h w 3"]:
+    """Frames of the video that ``animate`` makes of an avatar driven by a clip, over grey; it is kept."""
+    folder = folder.with_name(folder.name.replace(":", "_"))
+    folder.mkdir(parents=True, exist_ok=True)
+    video = folder / f"{truth.name}.mp4"
+    count = len(truth.frames)
+    api.animate(avatar, truth.path, video, camera="driver", frames=count, background="grey", progress=say)
+    return np.asarray(read_video(video, one_shot=False).frames[:])
 
 
 def keep_pictures(

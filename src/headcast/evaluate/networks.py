@@ -13,8 +13,10 @@ import torch
 from jaxtyping import Float, UInt8
 
 from headcast.errors import HeadcastError
+from headcast.metrics.blendshapes import BlendshapeNetwork
 from headcast.metrics.face import identity_descriptor, identity_distance
 from headcast.metrics.lpips import Lpips, load_lpips
+from headcast.metrics.sface import EMBEDDING_DIM, SFace
 
 __all__ = ["DLIB", "Encoder", "Identity", "Networks", "load_networks"]
 
@@ -67,6 +69,7 @@ class Networks:
         encoder: the evaluator's encoder and its name. lpips: with the user's files.
         inception: features for FID and KID from the user's file: function of pictures, and name.
         i3d: features of windows of frames for FVD, and name.
+        sface: identity embedding with its own detector. blendshapes: scores of an expression.
         missing: a line for every figure that is left out, and how to get it.
     """
 
@@ -75,6 +78,8 @@ class Networks:
     lpips: Lpips | None = None
     inception: tuple[Any, str] | None = None
     i3d: tuple[Any, str] | None = None
+    sface: SFace | None = None
+    blendshapes: BlendshapeNetwork | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     missing: tuple[str, ...] = ()
 
@@ -89,12 +94,17 @@ class Networks:
             found["fid"] = self.inception[1]
         if self.i3d:
             found["fvd"] = self.i3d[1]
+        if self.sface is not None:
+            found["sface"] = self.sface.name
+        if self.blendshapes is not None:
+            found["expression"] = self.blendshapes.name
         return found
 
 
 def load_networks(
     device: torch.device, lpips: Path | None = None, lpips_heads: Path | None = None,
     arcface: Path | None = None, inception: Path | None = None, i3d: Path | None = None,
+    sface: Path | None = None, yunet: Path | None = None, blendshapes: Path | None = None,
 ) -> Networks:  # fmt: skip
     """Opens what is bundled and the files that are given.
 
@@ -111,7 +121,9 @@ def load_networks(
     if lpips is None:
         missing.append("LPIPS: give --lpips FILE (torchvision's alexnet or vgg16 weights)")
     else:
-        distance = load_lpips(lpips, lpips_heads or published_heads(lpips)).to(device)
+        archive = lpips.suffix == ".npz"
+        heads = None if archive else lpips_heads or published_heads(lpips)
+        distance = load_lpips(lpips, heads).to(device)
     features = None
     if inception is not None:
         from headcast.metrics.inception import load_inception
@@ -128,8 +140,15 @@ def load_networks(
         windows = clips.to(device), name
     else:
         missing.append("FVD: give --i3d FILE (pytorch-i3d's rgb_imagenet.pt)")
+    embedder = sface_network(sface, yunet, missing)
+    if embedder is not None:
+        identities.append(sface_identity(embedder))
+    scores = blendshape_network(blendshapes, missing)
     encoder = evaluator_encoder(device, missing)
-    return Networks(tuple(identities), encoder, distance, features, windows, device, tuple(missing))
+    return Networks(
+        identities=tuple(identities), encoder=encoder, lpips=distance, inception=features, i3d=windows,
+        sface=embedder, blendshapes=scores, device=device, missing=tuple(missing),
+    )  # fmt: skip
 
 
 def dlib_identity(missing: list[str]) -> Identity | None:
@@ -156,6 +175,43 @@ def arcface_identity(path: Path, device: torch.device) -> Identity:
 
     crop = f"face turned upright, {SIDE} px"
     return Identity("csim", name, crop, descriptor, lambda a, b: float(a @ b), high=True, lost=0.0)
+
+
+def sface_network(sface: Path | None, yunet: Path | None, missing: list[str]) -> SFace | None:
+    """Open the user's SFace and YuNet, where both are given.
+
+    Raises:
+        HeadcastError: only one is given, or a file is not what it should be.
+    """
+    if sface is None and yunet is None:
+        missing.append("SFace cosine: give --sface FILE and --yunet FILE (.onnx of OpenCV Zoo)")
+        return None
+    if sface is None or yunet is None:
+        raise HeadcastError("--sface and --yunet belong together: the detector aligns what SFace sees")
+    return SFace(sface, yunet)
+
+
+def sface_identity(network: SFace) -> Identity:
+    """SFace beside dlib in tables of pictures whose landmarks are known; it detects the face by itself."""
+
+    def descriptor(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:
+        found = network.embedding(rgb)
+        return np.zeros(EMBEDDING_DIM, np.float32) if found is None else found
+
+    crop = "face aligned by YuNet, 112 px"
+    return Identity("sface", network.name, crop, descriptor, lambda a, b: float(a @ b), high=True, lost=0.0)
+
+
+def blendshape_network(path: Path | None, missing: list[str]) -> BlendshapeNetwork | None:
+    """Open the user's ``face_landmarker.task``, where it is given.
+
+    Raises:
+        HeadcastError: it is not such a file.
+    """
+    if path is None:
+        missing.append("expression distance: give --blendshapes FILE (MediaPipe's face_landmarker.task)")
+        return None
+    return BlendshapeNetwork(path)
 
 
 def evaluator_encoder(device: torch.device, missing: list[str]) -> tuple[Encoder, str] | None:

@@ -13,10 +13,10 @@ from headcast.avatar.base import Avatar
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.evaluate.align import camera_for, similarity, triangulated
-from headcast.evaluate.clips import turn
 from headcast.evaluate.compare import Comparer, Truth
 from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.driven import part
+from headcast.evaluate.landmarks import apparent_turn
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import Scene, Shot, read_scene, scene_folders
 from headcast.evaluate.setting import Say, Setting
@@ -148,7 +148,7 @@ def frontal(faces: list[Shot], truths: dict[str, Truth]) -> Shot:
 
     def turned(s: Shot) -> float:
         at = truths[s.name].points
-        return np.inf if at is None else turn(at)
+        return np.inf if at is None else apparent_turn(at)
 
     return min(faces, key=turned)
 

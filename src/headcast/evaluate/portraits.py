@@ -1,111 +1,190 @@
-"""The portrait protocol: one photo, its avatar, the photo's view and two turned ones."""
+"""Portraits: an avatar of one photo against that photo, turned to both sides and with expressions.
+
+The photos are those of the split ``evaluation`` where the folder has ``splits.json`` and ``portraits``, else
+all photos of the folder. The column ``observation`` has no avatar: it says how well the fitted head's
+landmarks lie on the detector's.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from headcast import api
-from headcast.evaluate.judge import LOST, Judge, Row
+from headcast.errors import HeadcastError
+from headcast.evaluate.compare import Comparer, Truth
+from headcast.evaluate.contestants import Contestant, contestants
+from headcast.evaluate.data import groups_of, photos_in, skin_thirds, stamp_of
+from headcast.evaluate.driven import part
+from headcast.evaluate.landmark_errors import landmark_errors, landmark_figures
+from headcast.evaluate.report import Report, Row
+from headcast.evaluate.setting import Say, Setting, option_facts
+from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.turned import turned_figures, turned_row
 from headcast.head.model import HeadModel
-from headcast.image import atomic_path, load_image, save_png
-from headcast.methods.fit.reconstruct import reconstruct
-from headcast.metrics.face import face_mask, iris_distance
-from headcast.observe.fit import Fitter
-from headcast.observe.landmark_model import INNER
+from headcast.metrics.face import face_mask
+from headcast.metrics.figure import Figure
+from headcast.metrics.foreground import speckle_share
+from headcast.metrics.image import over_grey
+from headcast.metrics.skin_tone import typology_angle
 from headcast.observe.types import Observation
 
-__all__ = ["portrait_row", "portrait_rows"]
+__all__ = ["OBSERVED", "Options", "measure", "truth_of"]
 
-YAWS = (-30, 30)
-HOLD_OUT = 5
-"""Every fifth inner landmark is left out of the second fit."""
-
-
-def portrait_rows(photos: list[Path], out: Path, progress: Callable[[float, str], None]) -> dict[str, Row]:
-    """A row per photo; rows that ``out`` holds from an earlier run are taken from there."""
-    (out / "rows").mkdir(parents=True, exist_ok=True)
-    head = HeadModel.load()
-    rows: dict[str, Row] = {}
-    with Judge() as judge:
-        for i, photo in enumerate(photos):
-            progress(i / len(photos), photo.stem)
-            stored = out / "rows" / f"{photo.stem}.json"
-            if not stored.is_file():
-                row = portrait_row(photo, out, judge, head)
-                with atomic_path(stored) as tmp:
-                    tmp.write_text(json.dumps(row))
-            rows[photo.stem] = json.loads(stored.read_text())
-    progress(1.0, "portraits done")
-    return rows
-
-
-def portrait_row(photo: Path, out: Path, judge: Judge, head: HeadModel) -> Row:
-    """Everything measured on one portrait; its renderings are kept in ``out``."""
-    real = load_image(photo).rgb
-    seen = api.observe(photo)[0]
-    row: Row = landmark_errors(seen, head)
-    with torch.no_grad():
-        avatar = reconstruct([seen], head)
-    same = api.render(avatar, view="source")
-    save(out / "same", photo, same)
-    row |= judge.compare(real, same, photo.name)
-    row["itaDegrees"] = skin_tone(real, face_mask(seen.detection.points, *real.shape[:2]))
-    turned = []
-    for yaw in YAWS:
-        picture = api.render(avatar, view="source", yaw=yaw)
-        save(out / f"yaw{yaw:+d}", photo, picture)
-        turned.append(judge.identity(real, picture, photo.name))
-    row["iddist30"] = float(np.mean(turned))
-    row["lost30"] = float(sum(t == LOST["iddist"] for t in turned))
-    return row
+OBSERVED = "observation"
+PHOTO, SAME = "photo", "same-view"
+SHOWN = 6
+"""Photos on the sheet."""
+ON_SHEET = (SAME, "yaw-30", "yaw+30")
+MAIN = (
+    "landmarks",
+    "face_psnr",
+    "face_ssim",
+    "akd",
+    "identity",
+    "foreground_psnr",
+    "iou",
+    "hair_psnr",
+    "identity_30",
+    "consistency",
+    "holes_turned",
+)
+"""Figures of the tables by group and by photo."""
+SPECKLE = Figure(
+    "speckle",
+    "speckle",
+    "share",
+    "low",
+    mask="covered at least half",
+    note="pixels off their 3x3 median by more than .2 of full scale",
+)
+TONE = Figure(
+    "tone",
+    "skin tone",
+    "degrees ITA",
+    "neither",
+    mask="the face oval",
+    span="CIELAB medians",
+    note="individual typology angle: larger is lighter; thirds of these people make groups",
+)
 
 
-def save(folder: Path, photo: Path, picture: UInt8[np.ndarray, "h w 4"]) -> None:
-    """Keeps a rendering for looking at."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_png(folder / f"{photo.stem}.png", picture)
+@dataclass(frozen=True)
+class Options:
+    """Portraits."""
+
+    same_view: bool = False
+    """The photo's view alone: no turned views, no expressions."""
 
 
-def landmark_errors(seen: Observation, head: HeadModel) -> Row:
-    """Mean distance of inner landmarks to the fit, % of the iris distance; also of a fifth held out.
+def measure(setting: Setting) -> Report:
+    """Measure every method on every photo: one row each.
 
-    The fit's own points wander over a turned head as the detector's do; ``landmarksFixed`` is the distance to
-    points that keep to their place on the head.
+    Raises:
+        HeadcastError: no photos, or no such method.
     """
-    at = seen.detection.points
-    unit = iris_distance(at) / 100
+    options = setting.options or Options()
+    photos = photos_in(setting.data)
+    who = contestants(setting.subjects, setting.seed, baselines=False)
+    store = Store(setting.out, {"protocol": "portraits", **setting.facts(), **option_facts(options)})
+    names = setting.chosen(list(photos))
+    with Comparer(setting.networks, {"face": "", "foreground": "", "hair": ""}) as comparer:
+        figures = [*landmark_figures(), *comparer.figures, SPECKLE, *turned_figures(comparer), TONE]
+        report = Report("portraits", {f.key: f for f in figures}, main=MAIN)
+        head = HeadModel.load()
+        for n, name in enumerate(names):
+            say = part(setting.say, n, len(names))
+            try:
+                found = _photo(photos[name], who, store, comparer, head, options, say)
+            except HeadcastError as e:
+                report.skipped[name] = str(e)
+                continue
+            for contestant, measured in found.items():
+                report.add(contestant, name, measured.rows)
+            if len(report.sheet) < SHOWN:
+                report.sheet.append(sheet_line(store, name, [c.name for c in who]))
+    tones = {i: rows[0]["tone"] for i, rows in report.rows.get(OBSERVED, {}).items()}
+    report.groups = groups_of(setting.data, report.items()) | skin_thirds(tones)
+    return report
 
-    def mean(points: Float[np.ndarray, "478 2"], which: np.ndarray) -> float:
-        return float(np.linalg.norm(points[which] - at[which], axis=1).mean() / unit)
 
-    fixed = seen.camera.project(head.landmarks(head(seen.params))).numpy()
-    inner = np.asarray(INNER)
-    held = inner[::HOLD_OUT]
-    use = np.ones(len(at))
-    use[held] = 0
-    height, width = seen.image.shape[:2]
-    fitter = Fitter(head)
-    fitted = fitter.fit_photo(seen.detection, width, height).points
-    blind = fitter.fit_photo(seen.detection, width, height, use=use)
-    distances = np.linalg.norm(fitted[inner] - at[inner], axis=1) / unit
-    return {
-        "landmarks": mean(fitted, inner),
-        "landmarksMedian": float(np.median(distances)),
-        "landmarksFixed": mean(fixed, inner),
-        "landmarksHeldOut": mean(blind.points, held),
-    }
+def _photo(
+    photo: Path,
+    who: list[Contestant],
+    store: Store,
+    comparer: Comparer,
+    head: HeadModel,
+    options: Options,
+    say: Say,
+) -> dict[str, Measured]:
+    """Measure what is missing of one photo."""
+    name = photo.stem
+    stamp = stamp_of(photo)
+    facts = {OBSERVED: stamp, **{c.name: [*stamp, c.facts] for c in who}}
+    kept = {c: store.get(c, name, f) for c, f in facts.items()}
+    if all(kept.values()):
+        return {c: m for c, m in kept.items() if m is not None}
+    say(0.0, name)
+    seen = api.observe(photo)[0]
+    truth = truth_of(seen, comparer)
+    store.keep(OBSERVED, name, PHOTO, seen.image)
+    kept[OBSERVED] = store.once(OBSERVED, name, lambda: Measured([observation_row(seen, head)]), stamp)
+    for k, c in enumerate(who):
+        if kept[c.name] is None:
+            step = part(say, k + 1, len(who) + 1)
+            row = avatar_row(c, photo, truth, comparer, store, options, step)
+            kept[c.name] = Measured([row])
+            store.put(c.name, name, Measured([row]), facts[c.name])
+    return {c: m for c, m in kept.items() if m is not None}
 
 
-def skin_tone(rgb: UInt8[np.ndarray, "h w 3"], mask: np.ndarray) -> float:
-    """Individual typology angle of the face region in degrees: larger is lighter. From CIELAB medians."""
-    import cv2
+def truth_of(seen: Observation, comparer: Comparer) -> Truth:
+    """Prepare a photo for comparison, with its own matte and hair mask.
 
-    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[mask]
-    lightness, yellow = np.median(lab[:, 0]), np.median(lab[:, 2])
-    return float(np.degrees(np.arctan2(lightness - 50, yellow)))
+    Raises:
+        HeadcastError: the evaluator finds no face in it.
+    """
+    assert seen.masks is not None
+    matte = seen.masks.person
+    person = matte > 0.5
+    regions = {"foreground": person, "hair": (seen.masks.hair > 0.5) & person}
+    return comparer.truth(seen.image, seen.name, matte, regions)
+
+
+def observation_row(seen: Observation, head: HeadModel) -> Row:
+    """Measure what holds of the photo whatever the method: landmark errors of the fit, skin tone."""
+    face = face_mask(seen.detection.points, *seen.image.shape[:2])
+    return landmark_errors(seen, head) | {"tone": typology_angle(seen.image, face)}
+
+
+def avatar_row(
+    who: Contestant, photo: Path, truth: Truth, comparer: Comparer, store: Store, options: Options, say: Say
+) -> Row:
+    """Make an avatar of a photo and measure it."""
+    assert who.make is not None
+    words = f"{photo.stem}: {who.name}"
+    avatar = who.make([photo], lambda share, what: say(0.7 * share, f"{words}: {what}"))
+    store.forget_pictures(who.name, photo.stem)
+
+    def keep(name: str, image: UInt8[np.ndarray, "h w 4"]) -> None:
+        store.keep(who.name, photo.stem, name, over_grey(image))
+
+    image = api.render(avatar, view="source")
+    keep(SAME, image)
+    row = comparer.compare(truth, image) | {"speckle": speckle_share(image)}
+    if options.same_view:
+        return row
+    say(0.8, f"{words}: turned")
+    return row | turned_row(avatar, truth, comparer, keep)
+
+
+def sheet_line(store: Store, name: str, columns: list[str]) -> list[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
+    """Collect the photo, and every method's photo view and both sides."""
+    line = [(f"{name} {PHOTO}", x) for x in store.kept(OBSERVED, name).values()]
+    for c in columns:
+        kept = store.kept(c, name)
+        line += [(f"{c} {view}", kept[view]) for view in ON_SHEET if view in kept]
+    return line

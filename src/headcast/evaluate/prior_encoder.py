@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.judge import Judge
+from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import DLIB
 from headcast.evaluate.photo_pairs import photo_pairs
 from headcast.evaluate.report import Report
@@ -152,11 +152,11 @@ def described(paths: list[Path], report: Report) -> dict[Path, tuple[Tensor, Flo
     from headcast.metrics.face import identity_descriptor
 
     found = {}
-    with Judge() as judge:
+    with StaticLandmarks() as landmarks:
         for path in paths:
             try:
                 rgb = load_image(path).rgb
-                points = judge.points(rgb)
+                points = landmarks.points(rgb)
                 if points is None:
                     raise HeadcastError(f"{path.stem}: no face found")
                 found[path] = crop_of(rgb, points), identity_descriptor(rgb, points)

@@ -6,7 +6,6 @@ of the folder; each is brought to 512² first. The seed of a picture's noise is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from jaxtyping import UInt8
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer
-from headcast.evaluate.data import groups_of
+from headcast.evaluate.data import groups_of, photos_in
 from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
@@ -24,7 +23,7 @@ from headcast.image import load_image
 from headcast.priors.restorer.infer import enlarged, load_restorer, restore_picture
 from headcast.weights import load_tensors
 
-__all__ = ["made_poor", "measure", "pictures_of"]
+__all__ = ["made_poor", "measure"]
 
 SIDE, TIMES = 512, 4
 BLUR, NOISE, QUALITY = 2.0, 6.0, 60
@@ -32,7 +31,6 @@ STRENGTH = 4
 """h of OpenCV's non-local means after enlarging: the best of 3 to 8 and 10 on nine validation portraits
 (27.11 dB); on the small picture before enlarging 1, 2, 3, 4, 5, 6, 8 reach 27.07 at most (h 2)."""
 SHOWN = 6
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
@@ -57,24 +55,6 @@ def smoothed(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h4 w4 3"]:
     return np.ascontiguousarray(clean[..., ::-1])
 
 
-def pictures_of(data: Path) -> dict[str, Path]:
-    """Pictures by name.
-
-    Raises:
-        HeadcastError: there is none.
-    """
-    splits = data / "splits.json"
-    if splits.is_file() and (data / "portraits").is_dir():
-        names = json.loads(splits.read_text())["evaluation"]
-        return {n: data / "portraits" / f"{n}.jpg" for n in names}
-    found = (
-        {p.stem: p for p in sorted(data.iterdir()) if p.suffix.lower() in SUFFIXES} if data.is_dir() else {}
-    )
-    if not found:
-        raise HeadcastError(f"{data}: no pictures there; give a folder of portraits")
-    return found
-
-
 def measure(setting: Setting) -> Report:
     """Every picture: bicubic, non-local means and bicubic, the restorer.
 
@@ -88,7 +68,7 @@ def measure(setting: Setting) -> Report:
         "restorer": lambda small: restore_picture(enlarged(small, TIMES), network),
     }
     facts = {"restorer": load_tensors("restorer")[2]}
-    files = pictures_of(setting.data)
+    files = photos_in(setting.data)
     names = setting.chosen(list(files))
     store = Store(setting.out, {"protocol": "prior", "prior": "restorer", **setting.facts()})
     numbers = {name: n for n, name in enumerate(files)}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from headcast import registry
 from headcast.errors import HeadcastError
 from headcast.evaluate.report import Report
-from headcast.evaluate.setting import Setting
+from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.written import write_report
 
-__all__ = ["PROTOCOLS", "check_places", "evaluate"]
+__all__ = ["PROTOCOLS", "check_places", "evaluate", "needs_data", "options_of", "protocols"]
 
 PROTOCOLS: dict[str, str] = {
     "self-reenactment": "headcast.evaluate.self_reenactment",
@@ -18,8 +19,32 @@ PROTOCOLS: dict[str, str] = {
     "novel-view": "headcast.evaluate.novel_view",
     "texture": "headcast.evaluate.texture",
     "prior": "headcast.evaluate.prior",
+    "portraits": "headcast.evaluate.portraits",
+    "synthetic": "headcast.evaluate.synthetic",
+    "cost": "headcast.evaluate.cost",
+    "multiview": "headcast.evaluate.multiview",
+    "smile": "headcast.evaluate.smile",
 }
-"""Where each protocol's ``measure`` lives; imported when it is asked for."""
+"""Where each protocol's ``measure`` and, perhaps, ``Options`` live; imported when they are asked for. Methods
+declare protocols that measure them alone (see ``protocols``)."""
+WITHOUT_DATA = ("synthetic",)
+"""Protocols that make what they measure on."""
+
+
+def protocols() -> dict[str, str]:
+    """Return the module of every protocol by name."""
+    return {**PROTOCOLS, **registry.collect("protocols")}
+
+
+def needs_data(protocol: str) -> bool:
+    """Whether a protocol measures on files of the user."""
+    return protocol not in WITHOUT_DATA
+
+
+def options_of(protocol: str) -> type | None:
+    """Return the dataclass of a protocol's own options; None where it has none or is unknown."""
+    place = protocols().get(protocol)
+    return None if place is None else getattr(import_module(place), "Options", None)
 
 
 def check_places(data: Path, out: Path) -> None:
@@ -40,16 +65,18 @@ def evaluate(protocol: str, setting: Setting) -> tuple[Report, tuple[Path, Path,
     Raises:
         HeadcastError: unknown protocol, nothing to measure, unreadable data or subjects.
     """
-    if protocol not in PROTOCOLS:
-        raise HeadcastError(f"--protocol {protocol}: give one of {', '.join(PROTOCOLS)}")
+    places = protocols()
+    if protocol not in places:
+        raise HeadcastError(f"--protocol {protocol}: give one of {', '.join(places)}")
     check_places(setting.data, setting.out)
-    report = import_module(PROTOCOLS[protocol]).measure(setting)
+    own = {} if setting.options is None else {"options": option_facts(setting.options)}
+    report = import_module(places[protocol]).measure(setting)
     if not report.rows and not report.sets:
         why = next(iter(report.skipped.items()), ("nothing was found", "check the folder"))
         raise HeadcastError(f"{setting.data}: nothing could be measured ({why[0]}: {why[1]})")
     report.settings = {
         **report.settings, **setting.facts(), "subjects": list(setting.subjects), "protocol": protocol,
-        "missing": list(setting.networks.missing),
+        **own, "missing": list(setting.networks.missing),
     }  # fmt: skip
     setting.say(1.0, "writing")
     return report, write_report(report, setting.out)

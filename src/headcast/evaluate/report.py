@@ -44,6 +44,7 @@ class Report:
         skipped: item → why it was left out.
         settings: what was asked for. notes: what the reader should know, one sentence each.
         sheet: lines of labelled pictures to look at; all pictures of a line have one size.
+        main: figures of the tables by group and item; empty: those of ``written.MAIN``.
     """
 
     protocol: str
@@ -55,6 +56,7 @@ class Report:
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     sheet: list[list[tuple[str, UInt8[np.ndarray, "h w 3"]]]] = field(default_factory=list)
+    main: tuple[str, ...] = ()
 
     def add(self, contestant: str, item: str, rows: Sequence[Row]) -> None:
         """Rows of one contestant on one item."""

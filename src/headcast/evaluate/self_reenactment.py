@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,32 +16,49 @@ from headcast.evaluate.compare import Comparer
 from headcast.evaluate.contestants import REAL, Contestant, contestants
 from headcast.evaluate.data import clips_in, groups_of
 from headcast.evaluate.driven import contestant_frames, keep_pictures, part, sheet_lines
+from headcast.evaluate.landmarks import LARGE_TURN, apparent_turn
 from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
-from headcast.evaluate.setting import Say, Setting
+from headcast.evaluate.setting import Say, Setting, option_facts
 from headcast.evaluate.store import Measured, Store
+from headcast.metrics.figure import Figure
 from headcast.metrics.foreground import cut_out
-from headcast.metrics.image import over_grey
+from headcast.metrics.image import over_grey, psnr
 
-__all__ = ["measure"]
+__all__ = ["Options", "measure"]
+
+FAR = ("face_psnr", "gain", "akd", "identity")
+"""Figures that are also given of the frames alone in which the face is turned far."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Self-reenactment."""
+
+    fixed_step: bool = False
+    """Compare every n-th frame (of --measured in all), instead of frames spread over the clip."""
+    encoded: bool = False
+    """Write the avatar's frames as animate does, and compare what is read from that video."""
 
 
 def measure(setting: Setting) -> Report:
     """Every clip, every contestant."""
+    options = setting.options or Options()
     clips = clips_in(setting.data)
     who = contestants(setting.subjects, setting.seed)
-    store = Store(setting.out, {"protocol": "self-reenactment", **setting.facts()})
+    store = Store(setting.out, {"protocol": "self-reenactment", **setting.facts(), **option_facts(options)})
     regions = {"face": "", "foreground": "", "hair": ""}
     with Comparer(setting.networks, regions) as comparer:
-        figures = [*comparer.figures, *motion_figures(), *set_figures(setting.networks, "the real frames")]
+        figures = [*with_gains(comparer.figures), *motion_figures()]
+        figures += set_figures(setting.networks, "the real frames")
         report = Report("self-reenactment", {f.key: f for f in figures})
         features: dict[str, dict[str, list[np.ndarray]]] = {}
         names = setting.chosen(list(clips))
         for n, name in enumerate(names):
             say = part(setting.say, n, len(names))
             try:
-                found = _clip(clips[name], who, store, comparer, setting, say)
+                found = _clip(clips[name], who, store, comparer, setting, options, say)
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
@@ -54,7 +73,13 @@ def measure(setting: Setting) -> Report:
 
 
 def _clip(
-    path: Path, who: list[Contestant], store: Store, comparer: Comparer, setting: Setting, say: Say
+    path: Path,
+    who: list[Contestant],
+    store: Store,
+    comparer: Comparer,
+    setting: Setting,
+    options: Options,
+    say: Say,
 ) -> dict[str, Measured]:
     """One clip: the real one's own figures, and every contestant's."""
     name = path.stem
@@ -65,19 +90,48 @@ def _clip(
     if all(kept.values()):
         return {c: m for c, m in kept.items() if m is not None}
     say(0.0, f"{name}: reading")
-    truth = read_clip(path, comparer, setting.frames, setting.measured, setting.sources)
+    truth = read_clip(path, comparer, setting.frames, setting.measured, setting.sources, options.fixed_step)
     if kept[REAL] is None:
         say(0.02, f"{name}: the real clip")
         keep_pictures(store, REAL, name, truth, truth.frames)
         kept[REAL] = store.once(REAL, name, lambda: real_rows(truth, setting), stamp)
     for k, c in enumerate(who):
         if kept[c.name] is None:
-            frames = contestant_frames(c, truth, truth, setting, part(say, k + 1, len(who) + 1))
+            step = part(say, k + 1, len(who) + 1)
+            frames = contestant_frames(c, truth, truth, setting, step, options.encoded)
             measured = clip_rows(frames, truth, setting, still=c.make is None)
             keep_pictures(store, c.name, name, truth, frames)
             store.put(c.name, name, measured, facts[c.name])
             kept[c.name] = measured
     return {c: m for c, m in kept.items() if m is not None}
+
+
+def with_gains(figures: Iterable[Figure]) -> list[Figure]:
+    """Add the gains over the unchanged source frame, and some figures of frames turned far alone."""
+    note = "less that of the unchanged source frame: 0 is as good as not moving"
+    made: list[Figure] = []
+    for f in figures:
+        made.append(f)
+        if f.key in ("face_psnr", "foreground_psnr"):
+            key = f.key.replace("face_psnr", "gain").replace("foreground_psnr", "foreground_gain")
+            made.append(replace(f, key=key, title=f"{f.title}, gain", note=note, lost=None))
+    far = f"frames alone whose nose tip lies {LARGE_TURN} iris distances off the middle of the eyes, or more"
+    return made + [
+        replace(f, key=f"{f.key}_far", title=f"{f.title}, turned far", note=far) for f in made if f.key in FAR
+    ]
+
+
+def gain_row(row: Row, t: int, truth: ClipTruth) -> Row:
+    """What the figures of frame ``t`` are above those of the unchanged source frame."""
+    real, first = truth.truths[t], truth.truths[truth.sources[0]]
+    face, person = real.regions["face"], real.regions["foreground"]
+    assert real.points is not None
+    found = row | {"gain": row["face_psnr"] - psnr(real.rgb, first.rgb, face)}
+    if person.any():
+        found["foreground_gain"] = row["foreground_psnr"] - psnr(real.cut, first.cut, person)
+    if apparent_turn(real.points) > LARGE_TURN:
+        found |= {f"{k}_far": found[k] for k in FAR if k in found}
+    return found
 
 
 def real_rows(truth: ClipTruth, setting: Setting) -> Measured:
@@ -102,12 +156,12 @@ def cut_frames(truth: ClipTruth) -> UInt8[np.ndarray, "t h w 3"]:
 
 
 def clip_rows(
-    frames: UInt8[np.ndarray, "t h w 4"], truth: ClipTruth, setting: Setting, still: bool
+    frames: UInt8[np.ndarray, "t h w c"], truth: ClipTruth, setting: Setting, still: bool
 ) -> Measured:
     """Rows of the measured frames, and features."""
     comparer = truth.comparer
     lost = {f.key: f.lost for f in motion_figures() if f.lost is not None}
-    flat = np.stack([over_grey(f) for f in frames])
+    flat = np.stack([over_grey(f) for f in frames]) if frames.shape[-1] == 4 else frames
     if still:
         real, first = truth.performance, truth.sources[0]
         count = len(frames)
@@ -120,11 +174,11 @@ def clip_rows(
     for t, moved in zip(
         truth.measured, movement_rows(truth.performance, seen, truth.measured, lost), strict=True
     ):
-        row = comparer.compare(truth.truths[t], frames[t])
+        row = gain_row(comparer.compare(truth.truths[t], frames[t]), t, truth)
         rows.append(row | moved | steadiness(flat, t, truth.truths[t].regions["foreground"]))
     shown = [flat[t] for t in truth.measured]
     wanted = setting.networks.encoder is not None or setting.networks.inception is not None
-    points = [comparer.judge.points(x) for x in shown] if wanted else [None] * len(shown)
+    points = [comparer.landmarks.points(x) for x in shown] if wanted else [None] * len(shown)
     features = features_of(shown, points, setting.networks)
     return Measured(
         rows, {**features, **windows_of(flat, truth.truths[truth.measured[0]].points, setting.networks)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 
 from headcast.evaluate.networks import Networks
 
-__all__ = ["Say", "Setting"]
+__all__ = ["Say", "Setting", "option_facts"]
 
 Say = Callable[[float, str], None]
 """Told the share done (0..1) and what is being done."""
@@ -36,6 +36,7 @@ class Setting:
         sources: pictures that an avatar is made from: the first frame, or so many of the first quarter.
         pairs: (source, driver) of cross-reenactment; empty: each clip's first frame driven by the next
             clip.
+        options: an instance of the protocol's own ``Options``; None: their defaults.
     """
 
     subjects: tuple[str, ...]
@@ -50,6 +51,7 @@ class Setting:
     limit: int | None = None
     only: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
+    options: Any = None
     say: Say = field(default=_quiet, compare=False)
 
     def facts(self) -> dict[str, Any]:
@@ -63,3 +65,8 @@ class Setting:
         """The items asked for, in order."""
         kept = [i for i in items if not self.only or i in self.only]
         return kept[: self.limit]
+
+
+def option_facts(options: Any) -> dict[str, Any]:
+    """A protocol's own options as plain values for JSON."""
+    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,18 @@ class Store:
             found = work()
             self.put(contestant, item, found, more)
         return found
+
+    def together(
+        self, columns: Iterable[str], item: str, make: Callable[[], Mapping[str, Row]], more: Any = None
+    ) -> dict[str, Row]:
+        """One row of each column, from disk where all are there; else ``make`` measures them all at once."""
+        kept = {c: self.get(c, item, more) for c in columns}
+        if all(kept.values()):
+            return {c: m.rows[0] for c, m in kept.items() if m is not None}
+        made = dict(make())
+        for c, row in made.items():
+            self.put(c, item, Measured([row]), more)
+        return made
 
     def picture(self, contestant: str, item: str, name: str) -> Path:
         """Where a picture of a contestant's item is kept for the sheet."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -17,7 +16,6 @@ from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.data import people_in
 from headcast.evaluate.driven import part
 from headcast.evaluate.novel_view import frontal
-from headcast.evaluate.portraits import skin_tone
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import MARKERS, read_scene
 from headcast.evaluate.setting import Say, Setting
@@ -27,6 +25,7 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, load_image, srgb_to_linear
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
+from headcast.metrics.skin_tone import typology_angle
 from headcast.metrics.texture import face_texels, gained, normal_angles
 
 __all__ = ["MEAN_SKIN", "measure"]
@@ -98,6 +97,7 @@ def _person(folder: Path, who: Contestant, store: Store, comparer: Comparer, say
     """One contestant's maps of one person."""
     name = folder.name
     truth = true_maps(folder)
+    assert truth.albedo is not None
     if who.make is None:
         maps = mean_skin()
     else:
@@ -148,16 +148,12 @@ def maps_of(avatar: Avatar, name: str) -> SkinMaps:
     """
     from headcast.head.skin import uv_key
 
-    mesh: Any = getattr(avatar, "mesh", avatar)
     if uv_key(avatar.head) != uv_key(bundled()):
         raise HeadcastError(f"{name}: bound to another head model, whose UV is not the truth's")
-    maps = getattr(avatar, "skin_maps", None)
-    if isinstance(maps, SkinMaps):
-        return maps
-    texture = getattr(mesh, "texture", None)
-    if texture is None:
+    if avatar.mesh is None:
         raise HeadcastError(f"{name}: an avatar without a texture; this protocol needs one")
-    return SkinMaps(to_linear(np.asarray(texture)[..., :3]))
+    albedo = to_linear(avatar.mesh.texture)
+    return replace(avatar.skin_maps or SkinMaps(), albedo=albedo)
 
 
 def mean_skin() -> SkinMaps:
@@ -169,12 +165,13 @@ def mean_skin() -> SkinMaps:
 
 def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h w 3"]]:
     """Figures of one set of maps, and its gained albedo to look at."""
+    assert truth.albedo is not None and maps.albedo is not None
     side = min(truth.albedo.shape[0], MOST)
     real, fake = resized(truth.albedo, side), resized(maps.albedo, side)
     face = texels(side)
     level = gained(fake, real, face)
     a, b, c = to_srgb8(real), to_srgb8(fake), to_srgb8(level)
-    tone = skin_tone(b, face) - skin_tone(a, face)
+    tone = typology_angle(b, face) - typology_angle(a, face)
     row: Row = {
         "albedo_psnr": psnr(a, b, face), "albedo_psnr_gained": psnr(a, c, face),
         "albedo_ssim": ssim(a, c, face),
@@ -208,7 +205,7 @@ def resized(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "s s
     import cv2
 
     if x.shape[0] == side:
-        return x
+        return x.astype(np.float32)
     method = cv2.INTER_AREA if x.shape[0] > side else cv2.INTER_LINEAR
     return cv2.resize(x.astype(np.float32), (side, side), interpolation=method)
 

@@ -14,7 +14,7 @@ from headcast.evaluate.report import FEW, Cell, Report
 from headcast.files import atomic_path
 from headcast.metrics.figure import Figure
 
-__all__ = ["as_json", "as_markdown", "figure_text", "sheet_of", "write_report"]
+__all__ = ["as_json", "as_markdown", "figure_text", "sheet_of", "write_report", "write_sheet"]
 
 TILE = 256
 """Longest side of a picture on the sheet, pixels."""
@@ -22,9 +22,6 @@ TILE = 256
 
 def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
     """Writes ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are pictures)."""
-    from headcast.image import save_png
-    from headcast.marks import picture_text
-
     data, table, sheet = (out / f"evaluation.{e}" for e in ("json", "md", "png"))
     with atomic_path(data) as temporary:
         temporary.write_text(json.dumps(as_json(report), indent=1, allow_nan=False) + "\n")
@@ -32,8 +29,17 @@ def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
         temporary.write_text("\n".join(as_markdown(report)) + "\n")
     if not report.sheet:
         return data, table, None
-    save_png(sheet, sheet_of(report), picture_text({}))
+    write_sheet(report.sheet, sheet)
     return data, table, sheet
+
+
+def write_sheet(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]], path: Path) -> None:
+    """Write lines of labelled images as one; without any line nothing is written."""
+    from headcast.image import save_png
+    from headcast.marks import picture_text
+
+    if lines:
+        save_png(path, sheet_of(lines), picture_text({}))
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -120,7 +126,7 @@ MAIN = ("face_psnr", "foreground_psnr", "whole_psnr", "perceptual", "identity", 
 
 def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
     """Medians per group: one row a group and contestant."""
-    chosen = [f for f in figures if f.key in MAIN] or figures[:6]
+    chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not report.groups:
         return []
     out = [
@@ -145,7 +151,7 @@ def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[
 def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
     """Medians per item, where there are a few items."""
     items = report.items()
-    chosen = [f for f in figures if f.key in MAIN] or figures[:6]
+    chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not 2 <= len(items) <= 60:
         return []
     out = [
@@ -180,12 +186,12 @@ def legend(report: Report, figures: list[Figure]) -> list[str]:
     return out + (["", "Left out:", "", *[f"- {m}" for m in missing]] if missing else [])
 
 
-def sheet_of(report: Report) -> UInt8[np.ndarray, "h w 3"]:
+def sheet_of(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8[np.ndarray, "h w 3"]:
     """All lines of pictures with labels, in as many columns as make the sheet roughly square."""
     from headcast.render.sheet import contact_sheet
 
     rows = []
-    for line in report.sheet:
+    for line in lines:
         small = [reduced(p) for _, p in line]
         rows.append(contact_sheet(small, len(line), labels=[label for label, _ in line]))
     width = max(r.shape[1] for r in rows)

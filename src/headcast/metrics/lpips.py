@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from headcast.errors import HeadcastError
 from headcast.metrics.features import feature_distance
 from headcast.metrics.weightfile import fill, read_weights
 
-__all__ = ["AlexNet", "Lpips", "Vgg16", "load_lpips"]
+__all__ = ["AlexNet", "Lpips", "Vgg16", "load_lpips", "load_lpips_archive"]
 
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
@@ -109,17 +111,20 @@ class Lpips(nn.Module):
         return feature_distance(maps[0], maps[1], heads)
 
 
-def load_lpips(backbone: str | Path, heads: str | Path) -> Lpips:
+def load_lpips(backbone: str | Path, heads: str | Path | None) -> Lpips:
     """LPIPS from two files.
 
     Args:
-        backbone: state dict of torchvision's ``alexnet`` or ``vgg16`` (its classifier is not used).
+        backbone: state dict of torchvision's ``alexnet`` or ``vgg16`` (its classifier is not used), or an
+            ``.npz`` archive of AlexNet with its heads (see ``load_lpips_archive``).
         heads: the lpips package's ``weights/v0.1/alex.pth`` or ``vgg.pth``; torchmetrics carries the same
-            files.
+            files. Not used with an archive.
 
     Raises:
         HeadcastError: a file is not what it should be, or the two don't belong together.
     """
+    if Path(backbone).suffix == ".npz":
+        return load_lpips_archive(Path(backbone))
     tensors = read_weights(backbone)
     first = tensors.get("features.0.weight")
     kind = next(
@@ -129,6 +134,8 @@ def load_lpips(backbone: str | Path, heads: str | Path) -> Lpips:
         raise HeadcastError(f"{backbone}: not the weights of torchvision's alexnet or vgg16")
     network = kind()
     fill(network, tensors, backbone, unused=("classifier.",))
+    if heads is None:
+        raise HeadcastError(f"{backbone}: LPIPS needs its heads too; give --lpips-heads FILE")
     lines = read_weights(heads)
     found = []
     for k, width in enumerate(kind.channels):
@@ -138,3 +145,31 @@ def load_lpips(backbone: str | Path, heads: str | Path) -> Lpips:
         found.append(line)
     name = f"LPIPS v0.1 {kind.title} ({Path(backbone).name}, {Path(heads).name})"
     return Lpips(network, found, name).eval()
+
+
+def load_lpips_archive(path: Path) -> Lpips:
+    """Load AlexNet and its heads from one NumPy archive: ``w0..w4``, ``b0..b4`` (convolutions), ``l0..l4``.
+
+    Raises:
+        HeadcastError: the file is missing, damaged, or has other arrays.
+    """
+    network = AlexNet()
+    layers = [layer for layer in network.features if isinstance(layer, nn.Conv2d)]
+    wanted = {f"w{k}": tuple(c.weight.shape) for k, c in enumerate(layers)}
+    wanted |= {f"{key}{k}": (c.out_channels,) for k, c in enumerate(layers) for key in "bl"}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {k: archive[k] for k in wanted}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as e:
+        raise HeadcastError(f"{path}: not an archive of AlexNet with LPIPS heads ({e})") from e
+    for key, shape in wanted.items():
+        if arrays[key].shape != shape:
+            raise HeadcastError(f"{path}: '{key}' has the shape {arrays[key].shape}, not {shape}")
+    with torch.no_grad():
+        for k, layer in enumerate(layers):
+            layer.weight.copy_(torch.from_numpy(arrays[f"w{k}"]))
+            assert layer.bias is not None
+            layer.bias.copy_(torch.from_numpy(arrays[f"b{k}"]))
+    heads = [torch.from_numpy(arrays[f"l{k}"]) for k in range(len(layers))]
+    network.requires_grad_(False)
+    return Lpips(network, heads, f"LPIPS v0.1 {network.title} ({path.name})").eval()

@@ -11,7 +11,7 @@ from headcast.errors import HeadcastError
 from headcast.files import check_readable
 from headcast.pickles.load import load_restricted
 from headcast.weights import load_tensors
-from headcast.weights.importers import IMPORTERS
+from headcast.weights.importers import importers
 from headcast.weights.store import save_imported
 
 __all__ = ["checkpoint_content", "import_weights"]
@@ -21,16 +21,16 @@ def import_weights(network: str, file: Path) -> Path:
     """Converts a checkpoint into the user's folder of weights; gives where it lies now.
 
     Args:
-        network: a name of ``weights.importers.IMPORTERS``.
+        network: a name of ``weights.importers.importers``.
         file: a torch checkpoint (.pth, .ckpt, .pt, .pkl) or a safetensors file.
 
     Raises:
         HeadcastError: unknown network, unreadable file, or one of another network.
     """
-    if network not in IMPORTERS:
-        raise HeadcastError(f"weights import {network}: unknown network; use {', '.join(IMPORTERS)}")
+    if network not in importers():
+        raise HeadcastError(f"weights import {network}: unknown network; use {', '.join(importers())}")
     content = checkpoint_content(file)
-    module, _, function = IMPORTERS[network].convert.partition(":")
+    module, _, function = importers()[network].convert.partition(":")
     try:
         tensors, card = getattr(import_module(module), function)(content)
     except HeadcastError as e:

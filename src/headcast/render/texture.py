@@ -34,6 +34,10 @@ class Pyramid:
         """The texture and all its halvings."""
         return Pyramid((texture, *mip_levels(texture)))
 
+    def copy(self) -> Pyramid:
+        """Return a copy that may be painted over."""
+        return Pyramid(tuple(level.clone() for level in self.levels))
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the texture."""

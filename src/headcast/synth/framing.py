@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from headcast import registry
 from headcast.errors import HeadcastError
 from headcast.synth.dice import Dice
 
@@ -30,6 +31,7 @@ __all__ = [
     "SquaredUniform",
     "Uniform",
     "find_framing",
+    "framing_names",
 ]
 
 EG3D_SCALE = 3.1
@@ -155,20 +157,27 @@ FRONT = Framing("front", radius=Constant(0.92), fov=Constant(20.0))
 """20°, straight ahead."""
 
 FRAMINGS: dict[str, Framing] = {f.name: f for f in (PORTRAIT, EG3D, FRONT)}
-"""Those that belong to no method."""
+"""Those that belong to no method; methods declare their own."""
+
+
+def framing_names() -> tuple[str, ...]:
+    """Return the names of all framings, those that methods declare among them."""
+    return (*FRAMINGS, *registry.collect("framings"))
 
 
 def find_framing(framing: str | Framing) -> Framing:
-    """Find a framing by name, or at ``package.module:NAME``, or take it as it is.
+    """Return a framing by name, of the place ``package.module:NAME``, or as it is.
 
     Raises:
         HeadcastError: there is none.
     """
     if isinstance(framing, Framing):
         return framing
-    module, _, name = framing.partition(":")
-    found = getattr(import_module(module), name, None) if name else FRAMINGS.get(framing)
+    if framing in FRAMINGS:
+        return FRAMINGS[framing]
+    module, _, name = registry.collect("framings").get(framing, framing).partition(":")
+    found = getattr(import_module(module), name, None) if name else None
     if not isinstance(found, Framing):
-        names = ", ".join(FRAMINGS)
+        names = ", ".join(framing_names())
         raise HeadcastError(f"synth: framing '{framing}' is unknown; use {names}, or package.module:NAME")
     return found

@@ -1,26 +1,26 @@
-"""Recipes by name: strings only, so that knowing them costs nothing and the trainer knows no method."""
+"""Training recipes by name: lazy strings, so that listing them is free and the trainer knows no method."""
 
 from __future__ import annotations
 
 from importlib import import_module
 
+from headcast import registry
 from headcast.errors import HeadcastError
 
-__all__ = ["RECIPES", "recipe_class"]
+__all__ = ["RECIPES", "recipe_class", "recipes"]
 
 RECIPES: dict[str, str] = {
     "toy": "headcast.training.toy:ToyRecipe",
     "restorer": "headcast.priors.restorer.train:RestorerRecipe",
     "parser": "headcast.priors.parser.train:ParserRecipe",
     "encoder": "headcast.priors.encoder.train:EncoderRecipe",
-    "portrait4d.average": "headcast.methods.portrait4d.average:AverageRecipe",
-    "portrait4d.static": "headcast.methods.portrait4d.static:StaticRecipe",
-    "portrait4d.encoder": "headcast.methods.portrait4d.encoder:EncoderRecipe",
-    "portrait4d.motion": "headcast.methods.portrait4d.motion_stage:MotionRecipe",
-    "uhr.normal": "headcast.methods.uhr_texture.train:NormalRecipe",
-    "uhr.gde": "headcast.methods.uhr_texture.train:GDERecipe",
-    "uhr.hfdr": "headcast.methods.uhr_texture.train:HFDRRecipe",
 }
+"""Recipes that no method owns; methods declare their own (see ``recipes``)."""
+
+
+def recipes() -> dict[str, str]:
+    """Return where every recipe lives, by name."""
+    return {**RECIPES, **registry.collect("recipes")}
 
 
 def recipe_class(name: str) -> type:
@@ -29,10 +29,11 @@ def recipe_class(name: str) -> type:
     Raises:
         HeadcastError: no such recipe.
     """
-    place = RECIPES.get(name, name)
+    places = recipes()
+    place = places.get(name, name)
     module, _, attribute = place.partition(":")
     if not attribute:
-        raise HeadcastError(f"train: there is no recipe '{name}'; use {', '.join(RECIPES)} or module:Class")
+        raise HeadcastError(f"train: there is no recipe '{name}'; use {', '.join(places)} or module:Class")
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as e:

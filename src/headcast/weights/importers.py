@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from headcast import registry
+from headcast.registry import Importer
 
-__all__ = ["IMPORTERS", "Importer"]
-
-
-class Importer(NamedTuple):
-    """One network.
-
-    Attributes:
-        convert: ``module:function``, which takes what the restricted loader gave and returns tensors (by the
-            names of our network) and a card with at least ``licence``; raises HeadcastError for another
-            network's.
-        files: names its authors gave the checkpoint.
-        what: what it is good for.
-    """
-
-    convert: str
-    files: str
-    what: str
+__all__ = ["IMPORTERS", "importers"]
 
 
 IMPORTERS: dict[str, Importer] = {
@@ -39,16 +24,10 @@ IMPORTERS: dict[str, Importer] = {
         "headcast.priors.restorer.foreign:convert_realesrgan", "RealESRGAN_x4plus.pth",
         "headcast restore --with realesrgan",
     ),
-    "portrait4d": Importer(
-        "headcast.methods.portrait4d.importing:convert_portrait4d", "portrait4d-v2-vfhq512.pkl",
-        "Portrait4D's synthesizer at its official sizes",
-    ),
-    "portrait4d-static": Importer(
-        "headcast.methods.portrait4d.importing:convert_portrait4d", "portrait4d-static-genhead512.pkl",
-        "Portrait4D's static synthesizer at its official sizes",
-    ),
-    "pdfgc": Importer(
-        "headcast.methods.portrait4d.importing:convert_pdfgc", "motion_model.pth",
-        "the motion encoder of portrait4d's official weights",
-    ),
 }  # fmt: skip
+"""Networks that no method owns; methods declare their own (see ``importers``)."""
+
+
+def importers() -> dict[str, Importer]:
+    """Return every network whose checkpoints can be imported, by our name of it."""
+    return {**IMPORTERS, **registry.collect("importers")}

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from tests.bound import bound
 from torch import Tensor
 
 from headcast.avatar.base import Avatar
 from headcast.avatar.lids import Lids, Patch
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.shell import Shell
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
@@ -22,7 +23,7 @@ from headcast.render.texture import sample_texture
 from headcast.view import front_view
 
 INFO = {
-    "kind": "mesh", "method": "fit", "seed": 0, "weights": [{"name": "head", "licence": "Apache-2.0"}],
+    "method": "fit", "seed": 0, "weights": ({"name": "head", "licence": "Apache-2.0"},),
     "synthetic_media": "Pictures of this avatar are synthetic.", "consent": "I agree. Åsa",
 }  # fmt: skip
 
@@ -74,9 +75,9 @@ def synthetic_avatar(*, shells: bool = True) -> MeshAvatar:
         identity=torch.randn(head.identities, generator=g) * 0.5, translation=torch.tensor([0.0, 0.0, -1.0])
     )
     light = ambient(0.7) + directional(torch.tensor([0.6, 0.3, 0.74]), torch.tensor([0.4, 0.38, 0.3]))
-    source = Source(Camera.make(500, 256, 256), params, light)
+    source = SourceView(Camera.make(500, 256, 256), params, light)
     worn = (cap(head, head.shape(params.identity)), plate()) if shells else ()
-    return MeshAvatar(head, pattern(512, (0.72, 0.56, 0.48)), source, INFO, worn)
+    return MeshAvatar(bound(head, source, **INFO), pattern(512, (0.72, 0.56, 0.48)), worn)
 
 
 def view_of(avatar: Avatar, size: int = 192) -> tuple[Camera, HeadParams]:

@@ -15,9 +15,10 @@ from tests.avatar.export.heads import INFO, picture, psnr, synthetic_avatar, vie
 from tests.avatar.export.read_glb import Scene
 
 from headcast.avatar.export.base import export
-from headcast.avatar.mesh import MeshAvatar, SkinMaps
+from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package
 from headcast.errors import HeadcastError
+from headcast.head.maps import SkinMaps
 from headcast.head.model import JOINTS
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
 from headcast.rotation import axis_angle_to_matrix
@@ -145,14 +146,13 @@ def test_a_smaller_texture(avatar: MeshAvatar, tmp_path: Path) -> None:
 def test_skin_maps_travel_with_the_avatar_into_the_file(avatar: MeshAvatar, tmp_path: Path) -> None:
     side = avatar.texture.shape[0]
     dice = np.random.default_rng(3)
-    maps = SkinMaps(
-        dice.integers(0, 256, (side, side, 3), np.uint8), dice.integers(0, 256, (side, side), np.uint8)
-    )
-    replace(avatar, maps=maps).save(tmp_path / "me.avatar")
+    normals = dice.integers(0, 256, (side, side, 3), np.uint8)
+    factors = dice.integers(0, 256, (side, side), np.uint8)
+    replace(avatar, skin_maps=SkinMaps.from_bytes(normals, factors)).save(tmp_path / "me.avatar")
     kept = MeshAvatar.from_package(read_package(tmp_path / "me.avatar"), tmp_path / "me.avatar")
-    assert kept.maps is not None
-    assert np.array_equal(kept.maps.micronormal, maps.micronormal)
-    assert np.array_equal(kept.maps.specular, maps.specular)
+    assert kept.skin_maps is not None
+    assert np.array_equal(kept.skin_maps.micronormal_bytes(), normals)
+    assert np.array_equal(kept.skin_maps.specular_bytes(), factors)
     export(kept, tmp_path / "me.glb")
     scene = Scene(tmp_path / "me.glb")
     skin, *others = scene.gltf.materials
@@ -164,7 +164,7 @@ def test_skin_maps_travel_with_the_avatar_into_the_file(avatar: MeshAvatar, tmp_
         )
         for k in (normal, specular["index"])
     ]
-    assert np.array_equal(stored[0], maps.micronormal) and np.array_equal(stored[1][..., 3], maps.specular)
+    assert np.array_equal(stored[0], normals) and np.array_equal(stored[1][..., 3], factors)
     assert (stored[1][..., :3] == 255).all()
     export(kept, tmp_path / "small.glb", texture_size=64)
     small = Scene(tmp_path / "small.glb")

@@ -182,7 +182,7 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
 
 def opens_shuts_and_talks(head: HeadModel, photo: Path) -> None:
     """A photo becomes an avatar on a head; eyes and mouth move in its pictures."""
-    avatar = api.create(photo, head=head, representation="mesh", texture_size=256)
+    avatar = api.create(photo, head=head, options={"representation": "mesh", "texture_size": 256})
     rest = api.render(avatar, size=(128, 128))[..., :3].astype(int)
     for look in ({"jawOpen": 0.7}, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}):
         moved = np.abs(api.render(avatar, size=(128, 128), expression=look)[..., :3].astype(int) - rest)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.bound import bound
 
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.source import Source
+from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
@@ -26,13 +27,13 @@ def scene() -> tuple[GaussianAvatar, Observation]:
     """A plain head, and a photo of it with a pattern that the mesh lacks."""
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, -0.02, -1.0]))
-    source = Source(Camera.make(400, 128, 128), params, ambient())
+    source = SourceView(Camera.make(400, 128, 128), params, ambient())
     plain = np.full((128, 128, 3), 140, np.uint8)
     y, x = np.mgrid[0:256, 0:256]
     waves = (130 + 45 * np.sin(x / 7) * np.sin(y / 7))[..., None].repeat(3, 2).astype(np.uint8)
     with torch.no_grad():
-        mesh = MeshAvatar(head, plain, source, {})
-        drawn = MeshAvatar(head, waves, source, {}).render(params, source.camera)
+        mesh = MeshAvatar(bound(head, source), plain)
+        drawn = MeshAvatar(bound(head, source), waves).render(params, source.camera)
         points = source.camera.project(head.landmarks(head(params))).numpy().astype(np.float64)
         avatar = GaussianAvatar(mesh, init_gaussians(mesh.surface, source))
     alpha = drawn.alpha.numpy()

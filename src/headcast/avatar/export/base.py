@@ -97,11 +97,8 @@ def mesh_of(avatar: Avatar) -> MeshAvatar:
     Raises:
         HeadcastError: it has none.
     """
-    from headcast.avatar.mesh import MeshAvatar
-
-    for held in (avatar, getattr(avatar, "mesh", None)):
-        if isinstance(held, MeshAvatar):
-            return held
+    if avatar.mesh is not None:
+        return avatar.mesh
     raise HeadcastError(
         f"this avatar ({type(avatar).__name__}) has no textured mesh to export; headcast bake makes one that "
         "has"

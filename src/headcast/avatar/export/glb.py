@@ -25,9 +25,10 @@ from headcast.avatar.export.look import (
     textures,
 )
 from headcast.avatar.export.pieces import Piece, head_pieces, split
-from headcast.avatar.mesh import MeshAvatar, SkinMaps
+from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.pictures import encode_png
 from headcast.files import atomic_path
+from headcast.head.maps import SkinMaps
 from headcast.head.model import JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
 from headcast.head.params import GAZE_LIMITS
@@ -89,8 +90,8 @@ def build(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
         primitive.material = len(gltf.materials)
         gltf.materials.append(material(shell.name, 1 + i, shading, masked=not shell.opaque))
         add_mesh(gltf, g.Mesh(name=shell.name, primitives=[primitive]))
-    if avatar.maps is not None and shading == "lit":
-        add_maps(gltf, data, avatar.maps, texture_size)
+    if avatar.skin_maps is not None and shading == "lit":
+        add_maps(gltf, data, avatar.skin_maps, texture_size)
     gltf.scenes = [g.Scene(name="avatar", nodes=[0, *range(len(JOINTS), len(gltf.nodes))])]
     gltf.extensionsUsed = ["KHR_materials_unlit" if shading == "baked" else "KHR_materials_specular"]
     gltf.accessors, gltf.bufferViews = data.accessors, data.views
@@ -114,9 +115,11 @@ def add_maps(gltf: GLTF2, data: GltfData, maps: SkinMaps, size: int | None) -> N
     """Normal and specular map of the skin; numbers, not sRGB. F0 is .04 times the alpha of the latter."""
     import pygltflib as g
 
-    specular = reduced(maps.specular, size)[..., None]
+    normal_bytes, specular_bytes = maps.micronormal_bytes(), maps.specular_bytes()
+    assert normal_bytes is not None and specular_bytes is not None
+    specular = reduced(specular_bytes, size)[..., None]
     white = np.full((*specular.shape[:2], 3), 255, np.uint8)
-    pictures = {"normal": reduced(maps.micronormal, size), "specular": np.concatenate([white, specular], -1)}
+    pictures = {"normal": reduced(normal_bytes, size), "specular": np.concatenate([white, specular], -1)}
     first = len(gltf.textures)
     for i, (name, picture) in enumerate(pictures.items()):
         view = data.view(encode_png(picture))

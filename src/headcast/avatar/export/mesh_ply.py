@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ from headcast.avatar.export.pieces import split
 from headcast.avatar.export.ply import write_ply
 from headcast.avatar.export.splats import rest_pose
 from headcast.errors import HeadcastError
-from headcast.head.params import HeadParams
 from headcast.marks import header_lines
 from headcast.render.geometry import vertex_normals
 from headcast.render.texture import sample_texture
@@ -49,10 +47,10 @@ def write_mesh_ply(
         raise HeadcastError(f"--subdivide {subdivide}: give 0 to 3")
     params = rest_pose(avatar, expression)
     lines = (*header_lines(avatar.info), "axes: y-up, metres")
-    if isinstance(avatar, HasIsosurface):
+    if avatar.mesh is None and (surface := avatar.isosurface(params)) is not None:
         if shading == "lit":
             raise HeadcastError("--shading lit: this avatar's colours hold the photo's light; bake it first")
-        write_surface(path, *avatar.isosurface(params), lines)
+        write_surface(path, *surface, lines)
         return
     mesh = mesh_of(avatar)
     head = mesh.head
@@ -74,15 +72,6 @@ def write_mesh_ply(
     triangles = np.zeros(sum(map(len, faces)), [("vertex_indices", "<i4", (3,))])
     triangles["vertex_indices"] = np.concatenate(faces)
     write_ply(path, {"vertex": np.concatenate(vertices), "face": triangles}, lines)
-
-
-@runtime_checkable
-class HasIsosurface(Protocol):
-    """An avatar without a mesh that can say where its surface lies."""
-
-    def isosurface(self, params: HeadParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Vertices (metres), sRGB colours in 0..1, triangles."""
-        ...
 
 
 def write_surface(

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Int
 
 from headcast.avatar.base import Avatar
-from headcast.avatar.mesh import MeshAvatar
 from headcast.errors import HeadcastError
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb, srgb_to_linear
@@ -92,9 +91,9 @@ def gaussians_of(avatar: Avatar) -> GaussianAvatar:
     Raises:
         HeadcastError: it is not.
     """
-    if hasattr(avatar, "gaussians"):
-        return avatar  # type: ignore[return-value]
-    if isinstance(avatar, MeshAvatar):
+    if avatar.splats is not None:
+        return avatar.splats
+    if avatar.mesh is not None:
         raise HeadcastError("this avatar is a mesh without Gaussians; export it as glb or mesh-ply")
     raise HeadcastError("this avatar has no Gaussians; headcast bake makes one that has")
 

@@ -15,7 +15,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.avatar.export.base import mesh_of
-from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.lids import GOING, SHADED
 from headcast.head.model import BLINKS, JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
@@ -69,8 +68,8 @@ def shut_lids(avatar: Avatar) -> dict[str, np.ndarray]:
         "going": real(torch.tensor(GOING)), "shaded": real(torch.tensor([SHADED])),
         **{f"eye.{side}": small(eye) for side, eye in zip(("left", "right"), mesh.surface.eyes, strict=True)},
     }  # fmt: skip
-    if isinstance(avatar, GaussianAvatar):
-        index, side, albedo = avatar.on_lids
+    if avatar.splats is not None:
+        index, side, albedo = avatar.splats.on_lids
         found |= {"index": small(index), "side": side.numpy().astype(np.uint8), "albedo": real(albedo.half())}
     return {f"lids.{k}": v for k, v in found.items()}
 

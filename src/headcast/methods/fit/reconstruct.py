@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from headcast import __version__
-from headcast.avatar.mesh import MeshAvatar, bind
-from headcast.avatar.source import Source, SurfacePoints
+from headcast.avatar.bound import BoundHead, bind_head
+from headcast.avatar.mesh import MeshAvatar
+from headcast.avatar.provenance import Provenance, head_weights
+from headcast.avatar.source import SourceView, SurfacePoints
 from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.fit.body.shell import body_shell, headroom, tuck
@@ -59,7 +60,7 @@ def reconstruct(
         offset, inwards = offsets.result()
         worn = offset if hair is None else inwards
         worn = worn + tuck(torso, first, head) + lower_tongue(head)
-        head = bind(head, torch.from_numpy(worn).float())
+        head = bind_head(head, torch.from_numpy(worn).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
         found = aside.submit(landmarks_of, head, first)
         texels = base.result()
@@ -91,10 +92,10 @@ def reconstruct(
         shells = tuple(s for s in made if s is not None)
         landmarks = found.result()
         say(1.0, "reconstructed")
-    source = Source(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
-    info = info_of(head, size, observations, seed, consent)
+    source = SourceView(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
+    provenance = provenance_of(head, size, observations, seed, consent)
     lids = lids.mapped(lambda t: darker(t, room))
-    return MeshAvatar(head, darker(texture, room), source, info, shells, lids)
+    return MeshAvatar(BoundHead(head, source, provenance), darker(texture, room), shells, lids)
 
 
 def quietly(make: Callable[..., Made], *given: Any) -> Made:
@@ -119,25 +120,24 @@ def landmarks_of(head: HeadModel, observation: Observation) -> SurfacePoints:
     return SurfacePoints(torch.from_numpy(p.triangle).long(), torch.from_numpy(p.bary).float())
 
 
-def info_of(
+def provenance_of(
     head: HeadModel, size: int, observations: list[Observation], seed: int, consent: str | None
-) -> dict[str, Any]:  # fmt: skip
-    """How the avatar was made, for its file and for ``headcast info``."""
+) -> Provenance:
+    """Describe how the avatar was made."""
     from headcast.weights import card
 
-    info: dict[str, Any] = {
-        "kind": "mesh", "method": "fit", "created_by": f"headcast {__version__}", "photos": len(observations),
-        "head": {"name": head.name, "hash": head.hash}, "texture_size": size, "seed": seed,
-        "weights": [
-            {"name": head.name, "licence": head.licence or card("head").get("licence", "see its card")},
+    return Provenance(
+        method="fit",
+        photos=len(observations),
+        seed=seed,
+        consent=consent,
+        weights=(
+            head_weights(head),
             {"name": "skin", "licence": card("skin").get("licence", "see its card")},
-        ],
-        "synthetic_media": "Pictures of this avatar are synthetic; they show nothing that the person did.",
-        "warnings": warnings_of(observations),
-    }  # fmt: skip
-    if consent:
-        info["consent"] = consent
-    return info
+        ),
+        warnings=tuple(warnings_of(observations)),
+        extra={"texture_size": size},
+    )
 
 
 def warnings_of(observations: list[Observation]) -> list[str]:

@@ -1,1 +1,49 @@
-"""Portrait4D-v2 (Deng, Wang, Wang 2024): one image to a 4D head in one forward pass."""
+"""Portrait4D-v2 (Deng et al., 2024): a feed-forward one-shot 4D head as tri-planes."""
+
+from headcast.registry import Checkpoint, Declaration, Importer
+
+HERE = "headcast.methods.portrait4d"
+
+DECLARATION = Declaration(
+    methods={"portrait4d": f"{HERE}.method:Portrait4D"},
+    avatar_kinds={"triplane": f"{HERE}.avatar:TriplaneAvatar"},
+    protocols={"motion": f"{HERE}.protocols.motion"},
+    framings={"portrait4d": f"{HERE}.framing:PORTRAIT4D"},
+    recipes={
+        "portrait4d.average": f"{HERE}.average:AverageRecipe",
+        "portrait4d.static": f"{HERE}.static:StaticRecipe",
+        "portrait4d.encoder": f"{HERE}.encoder:EncoderRecipe",
+        "portrait4d.motion": f"{HERE}.motion_stage:MotionRecipe",
+    },
+    importers={
+        "portrait4d": Importer(
+            f"{HERE}.importing:convert_portrait4d",
+            "portrait4d-v2-vfhq512.pkl",
+            "Portrait4D's synthesizer at its official sizes",
+        ),
+        "portrait4d-static": Importer(
+            f"{HERE}.importing:convert_portrait4d",
+            "portrait4d-static-genhead512.pkl",
+            "Portrait4D's static synthesizer at its official sizes",
+        ),
+        "pdfgc": Importer(
+            f"{HERE}.importing:convert_pdfgc",
+            "motion_model.pth",
+            "the motion encoder of portrait4d's official weights",
+        ),
+    },
+    checkpoints=(
+        Checkpoint(
+            "Portrait4D",
+            "MIT, parts with other terms (NVIDIA, FLAME)",
+            ("G_ema", "G"),
+            {"w_avg": (512,), "encoder_canonical.trans_blocks_motion.1.norm1.bias": (1024,)},
+        ),
+        Checkpoint(
+            "PD-FGC motion encoder",
+            "see its authors",
+            ("",),
+            {"model.conv1.weight": (64, 3, 7, 7), "emo_embed.1.bias": (30,)},
+        ),
+    ),
+)

@@ -28,12 +28,12 @@ SIDE = 320
 @cache
 def actor() -> MeshAvatar:
     """Made once a process (seconds)."""
-    from headcast.methods.fit.reconstruct import reconstruct
+    from headcast.methods.base import reconstruct_mesh
     from headcast.observe.observe import observe_photo
 
     head = HeadModel.load()
     with torch.no_grad():
-        return reconstruct([observe_photo(demo_photo(), head=head)], head)
+        return reconstruct_mesh([observe_photo(demo_photo(), head=head)], head)
 
 
 def acted(networks: Networks, params: HeadParams) -> Float[Tensor, " m"]:

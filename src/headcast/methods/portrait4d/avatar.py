@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,15 +12,13 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
-from headcast.avatar.mesh import bind, check_head, thumbnail_of
+from headcast.avatar.base import BaseAvatar
+from headcast.avatar.bound import BoundHead
 from headcast.avatar.package import Package, damaged, write_package
-from headcast.avatar.source import Source, check_tensor
+from headcast.avatar.source import check_tensor
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.head.foreign.known import stored_head
-from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.head.skin import uv_key
 from headcast.methods.portrait4d.motion import faces_of, told
 from headcast.methods.portrait4d.neck import NeckField
 from headcast.methods.portrait4d.network import Appearance, Config, Head
@@ -34,33 +31,38 @@ __all__ = ["TriplaneAvatar"]
 
 
 @dataclass(frozen=True)
-class TriplaneAvatar:
+class TriplaneAvatar(BaseAvatar):
     """A head as tri-planes that Ψ makes anew for every expression.
 
     Attributes:
-        head: the head model bound to this person, for the neck's field and for cameras.
-        source: the photo's view. info: how it was made.
+        bound: head model bound to this person (for the neck's field, for cameras), source view, provenance.
         appearance: what Ψ kept of the photo (the cached part).
         networks: Ψ and its companions.
         motion: the photo's own embedding v_s, kept where there is no map from weights to embeddings.
     """
 
-    head: HeadModel
-    source: Source
-    info: dict[str, Any]
+    bound: BoundHead
     appearance: Appearance
     networks: Networks
     motion: Float[Tensor, " m"] | None = None
+
+    kind = "triplane"
+    mesh = None
 
     @cached_property
     def config(self) -> Config:
         """Sizes of Ψ."""
         return self.networks.psi.config
 
-    def motion_of(
+    @property
+    def relightable(self) -> bool:
+        """Never: its colours hold the photo's light."""
+        return False
+
+    def read_signal(
         self, frame: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams
     ) -> Float[Tensor, " m"]:
-        """The motion embedding v_d of a driver's frame; ``params``: how its head was tracked, unbatched."""
+        """Read the motion embedding v_d of a driver's frame; ``params``: its tracked head, unbatched."""
         with torch.no_grad():
             points = camera.project(self.head.landmarks(self.head(params), 68))
             image = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float() / 127.5 - 1
@@ -89,19 +91,19 @@ class TriplaneAvatar:
 
     def render(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None,
-        motion: Float[Tensor, " m"] | None = None,
+        signal: Tensor | None = None,
     ) -> Rendering:  # fmt: skip
-        """A picture with straight alpha in sRGB; ``params`` are unbatched.
+        """Render with straight alpha in sRGB; ``params`` are unbatched.
 
         Args:
-            light: not looked at: the light is that of the photo, the head can't be lit anew.
-            motion: a driver's embedding (``motion_of``) in place of the expression weights.
+            light: ignored: not ``relightable``.
+            signal: a driver's motion embedding (``read_signal``) in place of the expression weights.
         """
         left, top, side = framing(camera, params)
         n = self.config.side
         square = camera_of_square(camera, params, left, top, side, n)
         psi = self.networks.psi
-        head = self.posed(params, motion)
+        head = self.posed(params, signal)
         field = None
         if bool(params.neck.abs().amax() > 1e-4):
             c = self.config
@@ -137,23 +139,17 @@ class TriplaneAvatar:
         found = surface_of(self.networks.psi, planes)
         return found.points, found.colours, found.faces
 
-    def thumbnail(self) -> UInt8[np.ndarray, "h w 4"]:
-        """The photo's view, small, on transparent ground."""
-        return thumbnail_of(self)
-
     def save(self, path: str | Path) -> None:
-        """Writes an ``.avatar`` file, all or nothing.
+        """Write an ``.avatar`` file, all or nothing.
 
         Raises:
             HeadcastError: the place cannot be written.
         """
         meta = {
-            **self.info, "kind": "triplane", "columns": self.appearance.columns,
-            "networks": self.networks.hash,
-            "head": {"name": self.head.name, "hash": self.head.hash, "topology": uv_key(self.head)},
+            **self.bound.meta(self.kind), "columns": self.appearance.columns, "networks": self.networks.hash
         }  # fmt: skip
         kept = {k: getattr(self.appearance, k).half() for k in ("tokens", "detail", "background")}
-        tensors = {**self.source.tensors(), "rest": self.head.shape(self.source.params.identity), **kept}
+        tensors = {**self.bound.tensors(), **kept}
         if self.motion is not None:
             tensors["motion"] = self.motion.float()
         write_package(path, Package(meta, tensors, {}, self.thumbnail()))
@@ -162,16 +158,13 @@ class TriplaneAvatar:
     def from_package(
         cls, package: Package, path: Path, networks: Networks | None = None
     ) -> TriplaneAvatar:  # fmt: skip
-        """The avatar that a package holds, with the installed networks or ``networks``.
+        """Open the avatar that a package holds, with the installed networks or ``networks``.
 
         Raises:
             HeadcastError: parts are missing or make no sense, or were made by other networks.
         """
-        head = stored_head(package.meta.get("head"))
-        check_head(package.meta, head, path)
+        bound = BoundHead.from_package(package, path, own=("columns", "networks"))
         t = package.tensors
-        source = Source.from_tensors(t, head.identities, len(head.faces), path)
-        rest = check_tensor(t, "rest", tuple(head.neutral.shape), path)
         networks = load_networks() if networks is None else networks
         c = networks.psi.config
         columns = package.meta.get("columns")
@@ -187,12 +180,8 @@ class TriplaneAvatar:
             check_tensor(t, "detail", (1, c.detail_widths[1], c.side // 2, c.side // 2), path),
             check_tensor(t, "background", (1, c.features, c.side, c.side), path),
         )  # fmt: skip
-        info = {
-            k: v for k, v in package.meta.items() if k not in ("format", "version", "columns", "networks")
-        }
-        bound = bind(head, rest - head.shape(source.params.identity))
         motion = check_tensor(t, "motion", (c.motion,), path) if networks.said is None else None
-        return cls(bound, source, info, appearance, networks, motion)
+        return cls(bound, appearance, networks, motion)
 
 
 def pasted(

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.framing import FRAMINGS
 from headcast.methods.portrait4d.losses import Target
 from headcast.methods.portrait4d.neck import NeckField
 from headcast.methods.portrait4d.network import Config
@@ -34,7 +33,7 @@ __all__ = [
 
 CLIP_FPS = 1.5
 """Two frames of a clip are two thirds of a second apart."""
-FRAMING = FRAMINGS["portrait4d"]
+FRAMING = "portrait4d"
 """Where cameras stand."""
 
 

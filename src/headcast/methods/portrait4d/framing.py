@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from headcast.synth.framing import Constant, Framing, Uniform
 
-__all__ = ["FRAMINGS", "PORTRAIT4D"]
-
-FRAMINGS = {"portrait4d": f"{__name__}:PORTRAIT4D"}
-"""Framings of this method by name, for ``headcast synth --framing``: looked up when asked for."""
+__all__ = ["PORTRAIT4D"]
 
 PORTRAIT4D = Framing(
     "portrait4d",

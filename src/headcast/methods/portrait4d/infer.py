@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
-from headcast import __version__
-from headcast.avatar.source import Source, SurfacePoints
+from headcast.avatar.bound import BoundHead
+from headcast.avatar.provenance import Provenance, head_weights
+from headcast.avatar.source import SourceView, SurfacePoints
 from headcast.head.model import HeadModel
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
 from headcast.methods.portrait4d.motion import faces_of
@@ -17,7 +17,6 @@ from headcast.methods.portrait4d.networks import OFFICIAL_NAME, Networks, load_n
 from headcast.methods.portrait4d.square import square_of
 from headcast.observe.personal import personal_landmarks
 from headcast.observe.types import Observation
-from headcast.weights import card
 
 __all__ = ["reconstruct"]
 
@@ -42,27 +41,29 @@ def reconstruct(
     light = torch.zeros(9, 3) if first.light is None else torch.as_tensor(first.light).float()
     found = personal_landmarks(head, first.params, first.camera, first.detection)
     own = SurfacePoints(torch.from_numpy(found.triangle).long(), torch.from_numpy(found.bary).float())
-    source = Source(first.camera, first.params, light, own)
-    info = info_of(head, seed, consent, list(first.notes))
+    bound = BoundHead(
+        head,
+        SourceView(first.camera, first.params, light, own),
+        provenance_of(head, seed, consent, first.notes),
+    )
     kept = motion[0] if networks.said is None else None
-    return TriplaneAvatar(head, source, info, appearance, networks, kept)
+    return TriplaneAvatar(bound, appearance, networks, kept)
 
 
-def info_of(head: HeadModel, seed: int, consent: str | None, notes: list[str]) -> dict[str, Any]:
-    """How the avatar was made, for its file and for ``headcast info``."""
-    beside = weights_file().with_suffix(".json")
-    told = json.loads(beside.read_text()) if beside.is_file() else {}
+def provenance_of(head: HeadModel, seed: int, consent: str | None, notes: Sequence[str]) -> Provenance:
+    """Describe how the avatar was made, with the terms of the weights in use."""
+    card_file = weights_file().with_suffix(".json")
+    weights_card = json.loads(card_file.read_text()) if card_file.is_file() else {}
     usual = "official" if weights_file().stem == OFFICIAL_NAME else "preview"
-    known = told.get("status", usual)
     preview = "portrait4d's weights are a preview: a blurred face, faint expressions; --method fit is better"
-    info: dict[str, Any] = {
-        "kind": "triplane", "method": "portrait4d", "created_by": f"headcast {__version__}", "photos": 1,
-        "head": {"name": head.name, "hash": head.hash}, "seed": seed,
-        "weights": [
-            {"name": "portrait4d", "licence": told.get("licence", "see its card")},
-            {"name": head.name, "licence": head.licence or card("head").get("licence", "see its card")},
-        ],
-        "synthetic_media": "Pictures of this avatar are synthetic; they show nothing that the person did.",
-        "warnings": [*notes, *([preview] if known == "preview" else [])],
-    }  # fmt: skip
-    return {**info, "consent": consent} if consent else info
+    return Provenance(
+        method="portrait4d",
+        photos=1,
+        seed=seed,
+        consent=consent,
+        weights=(
+            {"name": "portrait4d", "licence": weights_card.get("licence", "see its card")},
+            head_weights(head),
+        ),
+        warnings=(*notes, *([preview] if weights_card.get("status", usual) == "preview" else [])),
+    )

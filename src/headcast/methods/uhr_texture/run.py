@@ -3,50 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from headcast.avatar.mesh import MeshAvatar
+from headcast.avatar.provenance import Provenance
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
-from headcast.methods.fit.reconstruct import reconstruct
+from headcast.methods.base import reconstruct_mesh
 from headcast.methods.uhr_texture.geometry import fitted, foreign, read_camera
-from headcast.methods.uhr_texture.infer import Prior, Result, no_mesh, texture_maps
+from headcast.methods.uhr_texture.infer import Result, no_mesh, texture_maps
+from headcast.methods.uhr_texture.options import TextureOptions
 from headcast.methods.uhr_texture.square import smaller
 from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks, where
-from headcast.methods.uhr_texture.write import PictureFormat, wearing, write_glb, write_maps, write_plain_glb
+from headcast.methods.uhr_texture.write import wearing, write_glb, write_maps, write_plain_glb
 from headcast.observe.types import Observation
 from headcast.weights import card
 
-__all__ = ["BASE", "Options", "dress", "side_of", "texture_photo", "with_skin_maps"]
+__all__ = ["BASE", "dress", "side_of", "texture_photo", "with_skin_maps"]
 
 BASE = 1024
 """Side of the fitted texture under the maps: it only shows where the photo shows nothing."""
+SYNTHETIC_MAPS_NOTE = (
+    "Skin maps are estimated from one photograph; detail and shine are what a network takes them to be."
+)
 WORDS = {"1k": 1024, "2k": 2048, "4k": 4096, "8k": 8192}
 Progress = Callable[[float, str], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """See the command's help.
-
-    Attributes:
-        size: side of the UV maps. glb_size: of the textures inside of the GLB.
-        kind: format of those. geometry, uv, camera: files of the plug-in. prior: see ``texture_maps``.
-        weights: folder of the networks; None: the package's or the user's own.
-    """
-
-    size: int = 4096
-    glb_size: int | None = None
-    kind: PictureFormat = "png"
-    geometry: Path | None = None
-    uv: Path | None = None
-    camera: Path | None = None
-    prior: Prior = "geometry"
-    weights: Path | None = None
 
 
 def side_of(word: str) -> int:
@@ -62,8 +47,8 @@ def side_of(word: str) -> int:
 
 
 def texture_photo(
-    seen: Observation, head: HeadModel, folder: Path, options: Options, progress: Progress | None = None,
-    seed: int = 0,
+    seen: Observation, head: HeadModel, folder: Path, options: TextureOptions,
+    progress: Progress | None = None, seed: int = 0,
 ) -> tuple[str, ...]:  # fmt: skip
     """Writes the maps of an observed photo and a GLB; gives notes.
 
@@ -74,36 +59,36 @@ def texture_photo(
     networks = load_networks("cpu", *(where(kind, options.weights) for kind in NAMES))
     camera = whole_camera(seen, options.camera)
     seen = replace(seen, camera=camera)
-    base = None
+    base, size = None, side_of(options.size)
     notes: tuple[str, ...] = ()
     if options.geometry is None:
         if options.uv is not None:
             raise HeadcastError(f"--uv {options.uv}: only with --geometry")
-        base = reconstruct(
-            [smaller(seen)], head, texture_size=min(options.size, BASE), seed=seed,
+        base = reconstruct_mesh(
+            [smaller(seen)], head, texture_size=min(size, BASE), seed=seed,
             progress=lambda s, w: say(0.3 * s, w),
         )  # fmt: skip
-        base = replace(base, source=replace(base.source, camera=camera))
+        bound = replace(base.bound, source=replace(base.source, camera=camera))
+        base = replace(base, bound=bound)
         geometry = fitted(base.head, seen.params, camera)
     else:
         posed = None if options.camera else seen.params
         geometry = foreign(options.geometry, options.uv, camera, posed)
         notes = (no_mesh(options.geometry),)
     result = texture_maps(
-        seen, geometry, networks, base=base, size=options.size, head=head, prior=options.prior,
+        seen, geometry, networks, base=base, size=size, head=head, prior=options.prior,
         progress=lambda s, w: say(0.3 + 0.6 * s, w),
     )  # fmt: skip
     say(0.92, "writing")
     folder.mkdir(parents=True, exist_ok=True)
-    name, info = Path(seen.name).stem, facts(base)
-    write_maps(result, folder, name, info)
+    name, provenance = Path(seen.name).stem, mapped_provenance(base)
+    write_maps(result, folder, name, provenance.to_dict())
     path = folder / f"{name}.glb"
     if base is None:
-        write_plain_glb(
-            result, geometry, path, min(options.glb_size or options.size, options.size), options.kind
-        )
+        write_plain_glb(result, geometry, path, min(options.texture_size or size, size), options.format)
     else:
-        write_glb(replace(base, info=info), result, path, options.glb_size, options.kind)
+        bound = replace(base.bound, provenance=provenance)
+        write_glb(replace(base, bound=bound), result, path, options.texture_size, options.format)
     say(1.0, "done")
     return (*seen.notes, *result.notes, *notes)
 
@@ -122,15 +107,14 @@ def whole_camera(seen: Observation, file: Path | None) -> Camera:
     return given.scaled(width / given.width)
 
 
-def facts(base: MeshAvatar | None) -> dict:
-    """How the maps were made, for files."""
-    made = dict(base.info) if base is not None else {}
-    weights = [*made.get("weights", [])]
-    weights += [{"name": n, "licence": card(n).get("licence", "see its card")} for n in NAMES.values()]
-    mark = (
-        "Skin maps are estimated from one photograph; detail and shine are what a network takes them to be."
-    )
-    return {**made, "method": "uhr_texture", "weights": weights, "synthetic_media": mark}
+def mapped_provenance(base: MeshAvatar | None, notes: tuple[str, ...] = ()) -> Provenance:
+    """Describe how the maps were made, on top of how the avatar below them was."""
+    made = Provenance() if base is None else base.provenance
+    weights = [{"name": n, "licence": card(n).get("licence", "see its card")} for n in NAMES.values()]
+    made = replace(
+        made, method="uhr_texture", warnings=(*made.warnings, *notes), synthetic_media=SYNTHETIC_MAPS_NOTE
+    )  # fmt: skip
+    return made.with_weights(weights)
 
 
 def with_skin_maps(
@@ -144,8 +128,8 @@ def with_skin_maps(
             seen, geometry, networks or load_networks(), base=mesh, size=size, head=head, prior="geometry",
             progress=progress,
         )  # fmt: skip
-    info = {**facts(mesh), "warnings": [*mesh.info.get("warnings", []), *result.notes]}
-    return wearing(replace(mesh, info=info), result), result
+    bound = replace(mesh.bound, provenance=mapped_provenance(mesh, result.notes))
+    return wearing(replace(mesh, bound=bound), result), result
 
 
 def dress(

@@ -12,9 +12,10 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from headcast.avatar.export.glb import add_maps, build, sidecar
-from headcast.avatar.mesh import MeshAvatar, SkinMaps
+from headcast.avatar.mesh import MeshAvatar
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path
+from headcast.head.maps import SkinMaps
 from headcast.image import save_png
 from headcast.marks import picture_text
 from headcast.methods.uhr_texture.infer import Result
@@ -89,13 +90,15 @@ def wearing(avatar: MeshAvatar, result: Result) -> MeshAvatar:
     from dataclasses import replace
 
     t = result.texture
-    info = {**avatar.info, "texture_size": t.shape[-1]}
-    return replace(avatar, texture=eight(t[:3]), info=info, maps=skin_maps(t))
+    made = avatar.provenance
+    made = replace(made, extra={**made.extra, "texture_size": t.shape[-1]})
+    bound = replace(avatar.bound, provenance=made)
+    return replace(avatar, bound=bound, texture=eight(t[:3]), skin_maps=skin_maps(t))
 
 
 def skin_maps(texture: Float[Tensor, "7 h w"]) -> SkinMaps:
-    """What is not colour, in bytes."""
-    return SkinMaps(eight(texture[3:6]), eight(texture[6:])[..., 0])
+    """Return what is not colour, with the 8 bits of files."""
+    return SkinMaps.from_bytes(eight(texture[3:6]), eight(texture[6:])[..., 0])
 
 
 def encoded(picture: UInt8[np.ndarray, "h w *c"], kind: PictureFormat, linear: bool = False) -> bytes:

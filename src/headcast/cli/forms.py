@@ -1,0 +1,75 @@
+"""Commands whose flags depend on another argument: the method's, the recipe's own options become flags."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+
+__all__ = ["Form", "find_flag", "make_form", "with_metavars"]
+
+METAVARS: dict[Any, str] = {int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
+
+
+class Form(NamedTuple):
+    """A command line to be parsed.
+
+    Attributes:
+        form: dataclass whose fields become flags.
+        program: name in help texts.
+        arguments: what is left to be parsed.
+        build: the command from an instance of ``form``.
+    """
+
+    form: type
+    program: str
+    arguments: list[str]
+    build: Callable[[Any], Any]
+
+
+def find_flag(arguments: Sequence[str], flag: str) -> str | None:
+    """Return the value of a flag (``--flag X`` or ``--flag=X``), the last one; None: not given."""
+    value = None
+    for k, argument in enumerate(arguments):
+        if argument == flag:
+            value = arguments[k + 1] if k + 1 < len(arguments) else None
+        elif argument.startswith(f"{flag}="):
+            value = argument.partition("=")[2]
+    return value
+
+
+def make_form(command: type, options: type, label: str, text: str) -> type:
+    """Return a dataclass with the fields ``command`` and ``label``, whose own fields all become flags.
+
+    Args:
+        options: a method's options; all have defaults.
+        label: heading of these options in the help text.
+        text: the help text's first lines.
+    """
+    shown = with_metavars(options)
+    form = dataclasses.make_dataclass(
+        "form", [("command", command), (label, shown, dataclasses.field(default_factory=shown))], frozen=True
+    )
+    form.__doc__ = text
+    return form
+
+
+def with_metavars(options: type) -> type:
+    """Return a subclass whose optional fields show ``INT`` or ``PATH`` in help texts, not ``{None}|INT``."""
+    hints = get_type_hints(options, include_extras=True)
+    changed = []
+    for field in dataclasses.fields(options):
+        kinds = [k for k in get_args(hints[field.name]) if k is not type(None)]
+        if len(kinds) == 1 and kinds[0] in METAVARS and len(get_args(hints[field.name])) == 2:
+            changed.append((field.name, _named(hints[field.name], METAVARS[kinds[0]]), field.default))
+    fields = [(name, hint, dataclasses.field(default=default)) for name, hint, default in changed]
+    return dataclasses.make_dataclass(
+        options.__name__, fields, bases=(options,), frozen=True, namespace={"__doc__": options.__doc__}
+    )
+
+
+def _named(hint: Any, metavar: str) -> Any:
+    from tyro.conf import arg
+
+    return Annotated[hint, arg(metavar=metavar)]

@@ -1,0 +1,68 @@
+"""Command lines of ``create`` and ``texture``, whose flags are those of the chosen method."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from headcast.cli.commands import Animate, Create, Texture
+from headcast.cli.forms import Form, find_flag, make_form
+from headcast.registry import DEFAULT_METHOD
+
+__all__ = ["animate_form", "create_form", "texture_form"]
+
+
+def create_form(arguments: list[str]) -> Form:
+    """Return the form of ``headcast create``: common flags, and those of ``--method``.
+
+    Raises:
+        HeadcastError: there is no such method.
+    """
+    from headcast.methods.base import get_method, method_names
+
+    name = find_flag(arguments, "--method") or DEFAULT_METHOD
+    method = get_method(name)
+    lines = [f"  {n}: {get_method(n).description}" for n in method_names()]
+    first = "Create an avatar from one photo, several photos or a video of one person."
+    last = f"The options of {name} are listed; for another's: headcast create --method NAME --help."
+    text = "\n".join([first, "", "Methods:", *lines, "", last])
+    label = name.replace("-", "_")
+    form = make_form(Create, method.Options, label, text)
+
+    def build(given: Any) -> Create:
+        return replace(given.command, options=getattr(given, label))
+
+    return Form(form, "headcast create", arguments, build)
+
+
+def animate_form(arguments: list[str]) -> Form | None:
+    """Return the form of ``headcast animate --method NAME``; None: an avatar is driven.
+
+    Raises:
+        HeadcastError: there is no such image animator.
+    """
+    from headcast.methods.base import get_animator
+
+    name = find_flag(arguments, "--method")
+    if name is None:
+        return None
+    label = name.replace("-", "_")
+    form = make_form(Animate, get_animator(name).Options, label, Animate.__doc__ or "")
+
+    def build(given: Any) -> Animate:
+        return replace(given.command, options=getattr(given, label))
+
+    return Form(form, "headcast animate", arguments, build)
+
+
+def texture_form(arguments: list[str]) -> Form:
+    """Return the form of ``headcast texture``: common flags, and those of the skin mapper."""
+    from headcast.methods.base import get_skin_mapper
+
+    mapper = get_skin_mapper()
+    form = make_form(Texture, mapper.Options, "maps", Texture.__doc__ or "")
+
+    def build(given: Any) -> Texture:
+        return replace(given.command, options=given.maps)
+
+    return Form(form, "headcast texture", arguments, build)

@@ -1,0 +1,84 @@
+"""The report of the protocol ``smile``: figures, groups, sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from headcast.evaluate.multiview_report import RIM, TYPOLOGY, image_lines
+from headcast.evaluate.people import TUNING, group_people, split_note, typology_angles
+from headcast.evaluate.report import Report
+from headcast.evaluate.setting import Setting
+from headcast.evaluate.store import Measured, Store
+from headcast.metrics.figure import Figure
+
+__all__ = ["NEUTRAL_PHOTO", "SMILING_PHOTO", "report_of"]
+
+NEUTRAL_PHOTO, SMILING_PHOTO = "neutral photo", "smiling photo"
+
+
+def figures_of(setting: Setting) -> list[Figure]:
+    """What the keys of rows mean."""
+    names = setting.networks.names()
+    background = "the photo's background against the grey of renderings; both photos share theirs"
+    display = "sRGB display values -1..1"
+    made = [
+        Figure(
+            "lpips", "LPIPS", "", "low", names.get("lpips", ""), "box of the face's outline, 256 px",
+            background, display, "version 0.1",
+        ),
+        Figure(
+            "mouth", "LPIPS mouth", "", "low", names.get("lpips", ""), "box around the mouth, 256 px",
+            background, display, "version 0.1",
+        ),
+        Figure(
+            "lpips_hull", "LPIPS inside the face", "", "low", names.get("lpips", ""),
+            "box of the face's outline, 256 px", "both sides mid grey outside the face's hull", display,
+            "version 0.1; without the background that the neutral photo shares with the smiling one",
+        ),
+        Figure("psnr", "PSNR face", "dB", mask="convex hull of the face's outline in the smiling photo"),
+        Figure(
+            "sface", "SFace", "cosine", "high", names.get("sface", ""),
+            note="to the smiling photo; an undetected face counts as 0",
+        ),
+        Figure(
+            "identity", "identity distance", "", "low", names.get("identity", ""),
+            note="to the real photo; other people: median .80, of frontal faces", lost=1.2,
+        ),
+        Figure(
+            "expression", "expression distance", "", "low", names.get("expression", ""), span="scores 0..1",
+            note="mean absolute difference of 51 scores to the smiling photo's; undetected counts as 1",
+        ),
+        Figure("rim", "rim colour", "share", "low", mask=RIM, note="rendered by the neutral photo's camera"),
+        TYPOLOGY,
+        Figure("lost", "people lost", "share", "low", note="no avatar could be made or driven"),
+    ]  # fmt: skip
+    needed = {
+        "lpips": "lpips",
+        "mouth": "lpips",
+        "lpips_hull": "lpips",
+        "sface": "sface",
+        "identity": "identity",
+        "expression": "expression",
+    }
+    return [f for f in made if needed.get(f.key, "") in {"", *names}]
+
+
+def report_of(
+    found: Mapping[str, Mapping[str, Measured]], columns: Sequence[str], store: Store, setting: Setting,
+    skipped: Mapping[str, str],
+) -> Report:  # fmt: skip
+    """Rows by contestant and person, groups of people, and the sheet."""
+    report = Report("smile", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
+    report.main = ("lpips", "lpips_hull", "mouth", "psnr", "sface", "identity", "expression", "rim")
+    for name, by_contestant in found.items():
+        for contestant, measured in by_contestant.items():
+            report.add(contestant, name, measured.rows)
+    people = list(found)
+    report.groups = group_people(setting.data, people, TUNING["smile"], typology_angles(report))
+    report.sheet = image_lines(store, people, [NEUTRAL_PHOTO, SMILING_PHOTO, *columns], ("smile",))
+    report.notes += [
+        "the neutral photo becomes an avatar; the smiling photo, held for six frames, drives it in its own "
+        "camera; 'input held still' is the neutral photo laid over the smiling one by a 2-D similarity",
+        split_note(people, TUNING["smile"]),
+    ]
+    return report

@@ -66,3 +66,12 @@ def test_r1_of_a_known_function_and_its_gradient() -> None:
     assert float(found.detach()) == 9 * 18
     found.backward()
     assert weight.grad is not None and float(weight.grad) == 2 * 3 * 18
+
+
+def test_a_batch_of_one_has_a_finite_gradient() -> None:
+    torch.manual_seed(3)
+    network = DualDiscriminator(16, 8, 16)
+    image = torch.randn(1, 3, 16, 16, requires_grad=True)
+    network(image, torch.randn(1, 3, 4, 4)).sum().backward()
+    assert image.grad is not None and bool(image.grad.isfinite().all())
+    assert all(bool(p.grad.isfinite().all()) for p in network.parameters() if p.grad is not None)

@@ -40,7 +40,9 @@ class DualDiscriminator(nn.Module):
         """Compute logits that pairs are real; minibatch standard deviation is one more feature map."""
         large = interpolate(raw, image.shape[-2:], mode="bilinear", align_corners=False)
         x = self.body(torch.cat([image, large], 1))
-        spread = x.std(0, unbiased=False).mean().expand(len(x), 1, *x.shape[2:])
+        # of a single pair it is 0, where the root has no gradient
+        deviation = x.std(0, unbiased=False).mean() if len(x) > 1 else x.new_zeros(())
+        spread = deviation.expand(len(x), 1, *x.shape[2:])
         return self.out(torch.cat([x, spread], 1))
 
 

@@ -114,24 +114,24 @@ def test_labels_stay_on_their_pixels() -> None:
 
 
 def test_backgrounds_are_exchanged_where_the_person_is_not() -> None:
-    dice = torch.Generator().manual_seed(0)
-    crops = cropped(Pictures.joined([two_coloured()] * 4), Framing(32, (1.5, 1.6), 0, 0, mirror=False), dice)
-    new = rebacked(crops, dice, share=1.0)
+    rng = torch.Generator().manual_seed(0)
+    crops = cropped(Pictures.joined([two_coloured()] * 4), Framing(32, (1.5, 1.6), 0, 0, mirror=False), rng)
+    new = rebacked(crops, rng, share=1.0)
     clear, solid = crops.alpha < 0.01, crops.alpha > 0.99
     move = (new.rgb - crops.rgb).abs().amax(1)
     assert move[solid].max() < 1e-3 < move[clear].mean()
     unknown = replace(crops, known_alpha=torch.zeros(4, dtype=torch.bool))
-    assert torch.equal(rebacked(unknown, dice, share=1.0).rgb, crops.rgb)
+    assert torch.equal(rebacked(unknown, rng, share=1.0).rgb, crops.rgb)
 
 
 def test_worse_pictures_say_how_much_worse() -> None:
     x = few_pictures().rgb[:4].permute(0, 3, 1, 2) / 255
-    dice = torch.Generator().manual_seed(0)
-    same, lost = worsened(x, dice, Degradation(), 0.0)
+    rng = torch.Generator().manual_seed(0)
+    same, lost = worsened(x, rng, Degradation(), 0.0)
     assert torch.equal(same, x) and (lost < -0.9).all()
-    worse, more = worsened(x, dice, Degradation(light=0.0), 1.0)
+    worse, more = worsened(x, rng, Degradation(light=0.0), 1.0)
     assert (more > lost).all() and worse.shape == x.shape
-    coloured = recoloured(x, dice)
+    coloured = recoloured(x, rng)
     assert coloured.min() >= 0 and coloured.max() <= 1 and (coloured - x).abs().mean() > 0.01
 
 

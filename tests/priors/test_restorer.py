@@ -19,8 +19,8 @@ from headcast.priors.restorer.optimizer import orthogonalized
 
 def picture(side: int = 96, seed: int = 0) -> torch.Tensor:
     """Soft colours with hard edges, display values 0..1."""
-    dice = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 3, 6, 6, generator=dice)
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 6, 6, generator=rng)
     soft = torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic")[0].clamp(0, 1)
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     disc = ((x - side / 2) ** 2 + (y - side / 3) ** 2 < (side / 5) ** 2).float()

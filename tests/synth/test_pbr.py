@@ -13,11 +13,11 @@ from torch.nn.functional import normalize
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.assets import load_assets
-from headcast.synth.dice import Dice
 from headcast.synth.fields import FOLDS
 from headcast.synth.lights import Lamps
 from headcast.synth.pbr import LINES, expressive, lit_skin
 from headcast.synth.relief import PITS, pits, without_grain
+from headcast.synth.rng import CounterRng
 from headcast.synth.shade import Shadows
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def test_only_skin_and_its_light_differ() -> None:
 def test_pores_are_deepest_on_the_nose() -> None:
     assets = load_assets(CPU, 256)
     assert assets.relief() is assets.relief()
-    (pores, other), (lines, _) = assets.relief().of(Dice(np.array([[0, 1], [0, 2]]), 0, CPU))
+    (pores, other), (lines, _) = assets.relief().of(CounterRng(np.array([[0, 1], [0, 2]]), 0, CPU))
     assert not torch.equal(pores, other)
     r = assets.atlas.region
     nose, neck = r["nose"] * r["skin"] > 0.9, r["neck"] * r["skin"] > 0.9

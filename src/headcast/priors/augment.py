@@ -73,28 +73,28 @@ class Crops:
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
 
 
-def uniform(dice: torch.Generator, n: int, low: float, high: float) -> Float[Tensor, " n"]:
+def uniform(rng: torch.Generator, n: int, low: float, high: float) -> Float[Tensor, " n"]:
     """N numbers."""
-    return low + (high - low) * torch.rand(n, generator=dice)
+    return low + (high - low) * torch.rand(n, generator=rng)
 
 
-def cropped(pictures: Pictures, framing: Framing, dice: torch.Generator) -> Crops:
+def cropped(pictures: Pictures, framing: Framing, rng: torch.Generator) -> Crops:
     """Crops drawn about the faces; beyond the picture its edge is repeated and the label is ``IGNORE``."""
     n, (h, w) = len(pictures), pictures.rgb.shape[1:3]
     device, size = pictures.rgb.device, framing.size
-    room = torch.exp(uniform(dice, n, math.log(framing.room[0]), math.log(framing.room[1])))
+    room = torch.exp(uniform(rng, n, math.log(framing.room[0]), math.log(framing.room[1])))
     grid = square_grid(
         pictures.box,
         h,
         w,
         size * framing.finer,
         room.to(device),
-        framing.shift * (2 * torch.rand(n, 2, generator=dice) - 1),
-        math.radians(framing.turn) * torch.randn(n, generator=dice).clamp(-2.5, 2.5),
-        torch.where(torch.rand(n, generator=dice) < 0.5 * framing.mirror, -1.0, 1.0),
+        framing.shift * (2 * torch.rand(n, 2, generator=rng) - 1),
+        math.radians(framing.turn) * torch.randn(n, generator=rng).clamp(-2.5, 2.5),
+        torch.where(torch.rand(n, generator=rng) < 0.5 * framing.mirror, -1.0, 1.0),
     )
     if framing.yaw:
-        degrees = torch.randn(n, 2, generator=dice).clamp(-2, 2) * torch.tensor(
+        degrees = torch.randn(n, 2, generator=rng).clamp(-2, 2) * torch.tensor(
             [framing.yaw, 0.6 * framing.yaw]
         )
         grid = turned(grid, pictures.box, (h, w), torch.deg2rad(degrees).to(device))
@@ -147,51 +147,51 @@ def turned(
     return grid + moved * side * 2 / torch.tensor([size[1], size[0]], device=grid.device)
 
 
-def veiled(crops: Crops, dice: torch.Generator, share: float) -> Crops:
+def veiled(crops: Crops, rng: torch.Generator, share: float) -> Crops:
     """In a share of the crops all but an oval about the face gives way to another crop's colours, blurred.
 
     So that hair, clothes and background cannot be all that tells people apart. Labels there are ``IGNORE``.
     """
     n, device = len(crops.rgb), crops.rgb.device
-    axes = torch.stack([uniform(dice, n, 0.38, 0.6), uniform(dice, n, 0.46, 0.7)], 1).to(device)
+    axes = torch.stack([uniform(rng, n, 0.38, 0.6), uniform(rng, n, 0.46, 0.7)], 1).to(device)
     far = (crops.place / axes[:, None, None]).norm(dim=-1)
-    chosen = (torch.rand(n, generator=dice) < share).to(device)[:, None, None]
+    chosen = (torch.rand(n, generator=rng) < share).to(device)[:, None, None]
     cover = ((far - 1) / 0.12).clamp(0, 1) * chosen
-    other = crops.rgb[torch.randperm(n, generator=dice).to(device)]
+    other = crops.rgb[torch.randperm(n, generator=rng).to(device)]
     other = interpolate(avg_pool2d(other, other.shape[-1] // 4), other.shape[-2:], mode="bilinear")
     rgb = crops.rgb + cover[:, None] * (other - crops.rgb)
     return replace(crops, rgb=rgb, label=torch.where(cover > 0.5, IGNORE, crops.label))
 
 
-def relit(rgb: Float[Tensor, "n 3 h w"], dice: torch.Generator, strength: float) -> Float[Tensor, "n 3 h w"]:
+def relit(rgb: Float[Tensor, "n 3 h w"], rng: torch.Generator, strength: float) -> Float[Tensor, "n 3 h w"]:
     """Brighter on one side, darker on the other, as by another lamp: display values times exp(a plane).
 
     Args:
         strength: standard deviation of the exponent at the edge of the picture, in each direction.
     """
     n, h, w = len(rgb), rgb.shape[-2], rgb.shape[-1]
-    slope = (torch.randn(n, 2, generator=dice).clamp(-2, 2) * strength).to(rgb)
+    slope = (torch.randn(n, 2, generator=rng).clamp(-2, 2) * strength).to(rgb)
     y, x = (torch.linspace(-1, 1, k, device=rgb.device) for k in (h, w))
     plane = slope[:, 0, None, None] * x + slope[:, 1, None, None] * y[:, None]
     return (rgb * plane[:, None].exp()).clamp(0, 1)
 
 
-def rebacked(crops: Crops, dice: torch.Generator, share: float = 0.6) -> Crops:
+def rebacked(crops: Crops, rng: torch.Generator, share: float = 0.6) -> Crops:
     """Some crops over another's background, a plain one, or a gradient as photographers' cloths have.
 
     The exchange is made in linear light (gamma 2 is near enough): c + (1 - alpha)(new - old).
     """
     n, size, device = len(crops.rgb), crops.rgb.shape[-1], crops.rgb.device
-    corners = torch.rand(n, 3, 2, 2, generator=dice)
+    corners = torch.rand(n, 3, 2, 2, generator=rng)
     grey = corners.mean(1, keepdim=True)
-    corners = grey + (corners - grey) * uniform(dice, n, 0, 0.6)[:, None, None, None]
+    corners = grey + (corners - grey) * uniform(rng, n, 0, 0.6)[:, None, None, None]
     even = corners.mean((2, 3), keepdim=True)
-    uneven = uniform(dice, n, 0, 0.7)[:, None, None, None].square()
+    uneven = uniform(rng, n, 0, 0.7)[:, None, None, None].square()
     cloth = interpolate(
         (even + (corners - even) * uneven).to(device), (size, size), mode="bilinear", align_corners=True
     )
-    other = crops.background[torch.randperm(n, generator=dice).to(device)]
-    plain, swap = ((torch.rand(n, generator=dice) < p).to(device)[:, None, None, None] for p in (0.4, share))
+    other = crops.background[torch.randperm(n, generator=rng).to(device)]
+    plain, swap = ((torch.rand(n, generator=rng) < p).to(device)[:, None, None, None] for p in (0.4, share))
     new = torch.where(plain, cloth, other)
     mixed = crops.rgb.square() + (1 - crops.alpha[:, None]) * (new.square() - crops.background.square())
     known = crops.known_alpha[:, None, None, None] & swap
@@ -203,19 +203,19 @@ def rebacked(crops: Crops, dice: torch.Generator, share: float = 0.6) -> Crops:
 
 
 def recoloured(
-    rgb: Float[Tensor, "n 3 h w"], dice: torch.Generator, strength: float = 1.0
+    rgb: Float[Tensor, "n 3 h w"], rng: torch.Generator, strength: float = 1.0
 ) -> Float[Tensor, "n 3 h w"]:
     """Other white balance, saturation, contrast, brightness and gamma; a few in grey."""
     n = len(rgb)
 
     def draw(spread: float, *size: int) -> Tensor:
-        x = torch.randn(n, *size, generator=dice).clamp(-2.5, 2.5) * spread * strength
+        x = torch.randn(n, *size, generator=rng).clamp(-2.5, 2.5) * spread * strength
         return x.reshape(n, *size, *([1] * (3 - len(size)))).to(rgb)
 
     x = rgb * torch.exp(draw(0.12, 3))
     grey = x.mean(1, keepdim=True)
     saturation = torch.exp(draw(0.3))
-    plain = (torch.rand(n, generator=dice) < 0.06).to(rgb.device)[:, None, None, None]
+    plain = (torch.rand(n, generator=rng) < 0.06).to(rgb.device)[:, None, None, None]
     x = grey + (x - grey) * torch.where(plain, 0.0, saturation)
     x = (x.clamp(min=0) + 1e-4) ** torch.exp(draw(0.25))
     middle = x.mean((1, 2, 3), keepdim=True)
@@ -223,15 +223,15 @@ def recoloured(
 
 
 def worsened(
-    rgb: Float[Tensor, "n 3 h w"], dice: torch.Generator, ranges: Degradation, share: float
+    rgb: Float[Tensor, "n 3 h w"], rng: torch.Generator, ranges: Degradation, share: float
 ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, " n"]]:
     """A share of the pictures blurred, reduced, made noisy and compressed; and how much was lost by it.
 
     The loss is log10 of the mean squared difference to what came in, shifted and scaled to about -1..1.
     """
     n = len(rgb)
-    seeds = torch.randint(0, 2**31, (n,), generator=dice).tolist()
-    worse = (torch.rand(n, generator=dice) < share).tolist()
+    seeds = torch.randint(0, 2**31, (n,), generator=rng).tolist()
+    worse = (torch.rand(n, generator=rng) < share).tolist()
     out = torch.stack(
         [degrade(x, s, ranges) if bad else x for x, s, bad in zip(rgb, seeds, worse, strict=True)]
     )

@@ -70,15 +70,15 @@ class PictureSource:
     size: int = 256
     folder: str = ""
 
-    def people(self, dice: torch.Generator, count: int, device: torch.device) -> Pictures:
-        """``count`` people drawn with the dice, all their frames; person after person."""
+    def people(self, rng: torch.Generator, count: int, device: torch.device) -> Pictures:
+        """``count`` people drawn with the rng, all their frames; person after person."""
         if self.folder:
             stored = stored_pictures(self.folder)
             numbers = torch.unique(stored.person)
-            chosen = numbers[torch.randperm(len(numbers), generator=dice)[:count]]
+            chosen = numbers[torch.randperm(len(numbers), generator=rng)[:count]]
             at = (stored.person[None] == chosen[:, None]).nonzero()[:, 1]
             return stored[at].to(device)
-        first = int(torch.randint(0, 2**40, (), generator=dice))
+        first = int(torch.randint(0, 2**40, (), generator=rng))
         numbers = np.arange(first, first + count)
         return synthesized(self.split, self.seed, numbers, self.frames, self.size, device)
 

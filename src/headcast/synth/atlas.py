@@ -15,7 +15,7 @@ from headcast.interpolation import smoothstep
 from headcast.render.batch import rasterize_batch
 from headcast.synth.bust import STRIP, Bust
 from headcast.synth.config import LABELS
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 __all__ = ["Atlas", "make_atlas", "ramp"]
 
@@ -179,14 +179,14 @@ def noises(size: int, height: int, device: torch.device) -> tuple[Tensor, Tensor
 def white(name: str, cells: int, device: torch.device) -> Tensor:
     """White noise."""
     rows = np.arange(cells, dtype=np.int64)[:, None]
-    return Dice(rows, 0, device).normal("noise " + name, cells)
+    return CounterRng(rows, 0, device).normal("noise " + name, cells)
 
 
 def spot_field(size: int, count: int, radius: float, name: str, device: torch.device) -> Tensor:
     """Blobs at random places, the radius a share of the tile's side, heights 0..1."""
-    dice = Dice(np.zeros((1, 1), np.int64), 0, device)
-    at, r = dice.uniform("spots " + name, count, 2)[0], dice.uniform("size " + name, count)[0]
-    strength = dice.uniform("strength " + name, count)[0]
+    rng = CounterRng(np.zeros((1, 1), np.int64), 0, device)
+    at, r = rng.uniform("spots " + name, count, 2)[0], rng.uniform("size " + name, count)[0]
+    strength = rng.uniform("strength " + name, count)[0]
     r = (radius * size * (0.45 + 1.1 * r * r)).clamp(min=0.45)
     reach = int(2.5 * float(r.max())) + 1
     offsets = torch.arange(-reach, reach + 1, device=device)

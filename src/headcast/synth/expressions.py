@@ -15,7 +15,7 @@ from torch import Tensor
 
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, EYE_LOOK
 from headcast.interpolation import smoothstep
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 __all__ = ["GESTURES", "MOUTHS", "Motion", "draw_moments", "draw_motion"]
 
@@ -110,34 +110,33 @@ def mirror_order() -> list[int]:
     return [EXPRESSION_INDEX[mirrored_name(n)] for n in EXPRESSIONS]
 
 
-def draw_moments(dice: Dice, strength: float) -> Motion:
+def draw_moments(rng: CounterRng, strength: float) -> Motion:
     """Unrelated moments: a fifth at rest, else a gesture, a mouth shape, or both, and stray muscles."""
-    n, device = len(dice.rows), dice.device
+    n, device = len(rng.rows), rng.device
     gestures, mouths = table(GESTURES).to(device), table(MOUTHS).to(device)
     weights = tuple({"smile": 4.0, "laugh": 2.0}.get(name, 1.0) for name in GESTURES)
     e = torch.zeros(n, len(EXPRESSIONS), device=device)
     for k, share in enumerate((0.6, 0.2)):
-        shape = gestures[dice.choice(f"gesture {k}", weights)]
-        flip = dice.chance(f"flip {k}", 0.5)[:, None]
+        shape = gestures[rng.choice(f"gesture {k}", weights)]
+        flip = rng.chance(f"flip {k}", 0.5)[:, None]
         shape = torch.where(flip, shape[:, mirror_order()], shape)
-        amount = dice.uniform(f"amount {k}", low=0.25, high=1.15) * dice.chance(f"has gesture {k}", share)
+        amount = rng.uniform(f"amount {k}", low=0.25, high=1.15) * rng.chance(f"has gesture {k}", share)
         e = torch.maximum(e, shape * amount[:, None])
     speech = (
-        mouths[dice.choice("mouth", (1.0,) * len(MOUTHS))]
-        * dice.uniform("speech", low=0.4, high=1.3)[:, None]
+        mouths[rng.choice("mouth", (1.0,) * len(MOUTHS))] * rng.uniform("speech", low=0.4, high=1.3)[:, None]
     )
-    e = torch.where(dice.chance("speaks", 0.35)[:, None], torch.maximum(e * 0.7, speech), e)
-    stray = (dice.uniform("stray", 52) < 0.05) * dice.uniform("stray amount", 52) * 0.6
-    e = torch.maximum(e, stray * dice.chance("strays", 0.5)[:, None])
-    e = e * (1 + 0.15 * dice.normal("jitter", 52, clip=2.0))
-    blink = dice.chance("blinks", 0.08).float() * dice.uniform("blink", low=0.3, high=1.0)
-    e = e * (~dice.chance("at rest", 0.22))[:, None] * strength
+    e = torch.where(rng.chance("speaks", 0.35)[:, None], torch.maximum(e * 0.7, speech), e)
+    stray = (rng.uniform("stray", 52) < 0.05) * rng.uniform("stray amount", 52) * 0.6
+    e = torch.maximum(e, stray * rng.chance("strays", 0.5)[:, None])
+    e = e * (1 + 0.15 * rng.normal("jitter", 52, clip=2.0))
+    blink = rng.chance("blinks", 0.08).float() * rng.uniform("blink", low=0.3, high=1.0)
+    e = e * (~rng.chance("at rest", 0.22))[:, None] * strength
     return finished(
         e,
         blink * min(strength, 1.0),
-        0.17 * dice.normal("gaze yaw", clip=2.2),
-        0.1 * dice.normal("gaze pitch", clip=2.2),
-        dice.normal("neck", 3, clip=2.2) * torch.tensor([0.11, 0.16, 0.07], device=device),
+        0.17 * rng.normal("gaze yaw", clip=2.2),
+        0.1 * rng.normal("gaze pitch", clip=2.2),
+        rng.normal("neck", 3, clip=2.2) * torch.tensor([0.11, 0.16, 0.07], device=device),
     )
 
 
@@ -152,7 +151,7 @@ def finished(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Tensor)
     return Motion(e, neck, torch.stack([eye, eye], 1))
 
 
-def draw_motion(people: Dice, frames: int, fps: float, strength: float) -> Motion:
+def draw_motion(people: CounterRng, frames: int, fps: float, strength: float) -> Motion:
     """Smooth clips: N = people x frames, a person's frames together.
 
     Gestures swell and fade, speech passes through mouth shapes, eyes jump and rest, lids blink every few
@@ -162,16 +161,16 @@ def draw_motion(people: Dice, frames: int, fps: float, strength: float) -> Motio
     return Motion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
 
 
-def _clip(people: Dice, person: int, frames: int, fps: float, strength: float) -> Motion:
+def _clip(people: CounterRng, person: int, frames: int, fps: float, strength: float) -> Motion:
     seconds = frames / fps
 
-    def keys(step: float, name: str) -> tuple[Dice, Tensor]:
+    def keys(step: float, name: str) -> tuple[CounterRng, Tensor]:
         count = int(seconds / step) + 3
         rows = np.concatenate(
             [np.repeat(people.rows[person : person + 1], count, 0), np.arange(count)[:, None]], 1
         )
         at = torch.arange(frames) / fps / step + 0.5
-        return Dice(rows, people.seed, people.device), at.to(people.device)
+        return CounterRng(rows, people.seed, people.device), at.to(people.device)
 
     slow, at_slow = keys(1.6, "slow")
     moment = draw_moments(slow, strength)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.synth.atlas import Atlas, ramp
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 __all__ = ["FOLDS", "Fields", "make_fields"]
 
@@ -171,19 +171,19 @@ def brows(atlas: Atlas) -> Float[Tensor, "6 h w"]:
     xy = p[rows[:, 0], rows[:, 1], :2]
     texel = atlas.scale[rows[:, 0], rows[:, 1]].mean(-1).clamp(max=0.004)
     rows_of = torch.arange(BROWS).numpy()[:, None]
-    dice = Dice(rows_of, 1, p.device)
+    rng = CounterRng(rows_of, 1, p.device)
     for style in range(BROWS):
         clear = torch.ones(len(xy), device=p.device)
         for side, spine in (("left", at[22:27]), ("right", at[17:22].flip(0))):
-            clear *= brow_side(dice, style, side, spine[:, :2], xy, texel)
+            clear *= brow_side(rng, style, side, spine[:, :2], xy, texel)
         out[style, rows[:, 0], rows[:, 1]] = 1 - clear
     return out
 
 
-def brow_side(dice: Dice, style: int, side: str, spine: Tensor, xy: Tensor, texel: Tensor) -> Tensor:
+def brow_side(rng: CounterRng, style: int, side: str, spine: Tensor, xy: Tensor, texel: Tensor) -> Tensor:
     """How much skin one brow leaves uncovered at points of the face (plane of x and y)."""
     hairs = 230
-    u, v, w = (dice.uniform(f"brow {n} {side}", hairs)[style] for n in ("along", "across", "turn"))
+    u, v, w = (rng.uniform(f"brow {n} {side}", hairs)[style] for n in ("along", "across", "turn"))
     thick = 0.0034 + 0.0011 * (style % 3)
     t = u * (len(spine) - 1)
     i = t.long().clamp(max=len(spine) - 2)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from headcast import registry
 from headcast.errors import HeadcastError
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 __all__ = [
     "EG3D",
@@ -44,9 +44,9 @@ class Constant:
 
     value: float
 
-    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
+    def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
         """Fill a tensor."""
-        return torch.full((len(dice.rows), *size), self.value, device=dice.device)
+        return torch.full((len(rng.rows), *size), self.value, device=rng.device)
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Uniform:
     low: float
     high: float
 
-    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
+    def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
         """Draw by the name."""
-        return dice.uniform(name, *size, low=self.low, high=self.high)
+        return rng.uniform(name, *size, low=self.low, high=self.high)
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class SquaredUniform:
     low: float
     span: float
 
-    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
+    def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
         """Draw by the name."""
-        return self.low + self.span * dice.uniform(name, *size) ** 2
+        return self.low + self.span * rng.uniform(name, *size) ** 2
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class Normal:
     deviation: float | tuple[float, ...]
     clip: float = 4.0
 
-    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
+    def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
         """Draw by the name."""
-        n = dice.normal(name, *size, clip=self.clip)
+        n = rng.normal(name, *size, clip=self.clip)
         if isinstance(self.deviation, tuple):
-            return n * torch.tensor(self.deviation, device=dice.device)
+            return n * torch.tensor(self.deviation, device=rng.device)
         return self.deviation * n
 
 
@@ -115,17 +115,17 @@ class Framing:
     fov: Distribution = Constant(20.0)
     fraction: Distribution | None = None
 
-    def draw_fov(self, dice: Dice) -> Float[Tensor, " n"]:
+    def draw_fov(self, rng: CounterRng) -> Float[Tensor, " n"]:
         """Draw fields of view, radians."""
         if isinstance(self.fov, Constant):  # converted in double precision
-            return Constant(math.radians(self.fov.value)).draw(dice, "fov")
-        return torch.deg2rad(self.fov.draw(dice, "fov"))
+            return Constant(math.radians(self.fov.value)).draw(rng, "fov")
+        return torch.deg2rad(self.fov.draw(rng, "fov"))
 
-    def draw_radius(self, dice: Dice, fov: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    def draw_radius(self, rng: CounterRng, fov: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Draw distances, metres."""
         if self.fraction is None:
-            return self.radius.draw(dice, "radius") / self.units_per_metre
-        share = self.fraction.draw(dice, "share")
+            return self.radius.draw(rng, "radius") / self.units_per_metre
+        share = self.fraction.draw(rng, "share")
         return 0.25 / (share * 2 * torch.tan(fov / 2)) + 0.05
 
 

@@ -16,11 +16,11 @@ from torch.nn.functional import normalize
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.render.shading import ggx_specular, sh_basis
 from headcast.synth.atlas import Atlas
-from headcast.synth.dice import Dice
 from headcast.synth.fields import FOLDS, Fields
 from headcast.synth.lights import Lamps
 from headcast.synth.people import Person
 from headcast.synth.relief import Relief, without_grain
+from headcast.synth.rng import CounterRng
 from headcast.synth.shade import WRAP
 
 __all__ = ["LINES", "expressive", "lit_skin", "porous"]
@@ -48,13 +48,18 @@ DEEP = (2.5e-4, 2.5e-4, 2e-4, 4.5e-4, 2.5e-4, 2e-4, 2.5e-4, 0.0)
 
 
 def porous(
-    textures: Float[Tensor, "b h w 8"], person: Person, dice: Dice, atlas: Atlas, relief: Relief, micro: float
+    textures: Float[Tensor, "b h w 8"],
+    person: Person,
+    rng: CounterRng,
+    atlas: Atlas,
+    relief: Relief,
+    micro: float,
 ) -> Float[Tensor, "b h w 8"]:
     """Painted textures with pores and directed wrinkles in normals, gloss and, faintly, colour."""
-    pores, lines = relief.of(dice)
+    pores, lines = relief.of(rng)
     old = person.old[:, None, None]
-    deep = (0.5 + dice.uniform("pbr pores") + 0.4 * person.old)[:, None, None]
-    worn = (0.25 + 0.5 * dice.uniform("pbr lines"))[:, None, None] + 1.2 * old
+    deep = (0.5 + rng.uniform("pbr pores") + 0.4 * person.old)[:, None, None]
+    worn = (0.25 + 0.5 * rng.uniform("pbr lines"))[:, None, None] + 1.2 * old
     bare = (textures[..., 7] > -0.5).float()
     hole, crease = deep * pores * bare, worn * lines * bare
     height = -(PIT_DEPTH * hole + LINE_DEPTH * crease)

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from headcast.head.model import HeadModel
 from headcast.synth.config import SynthConfig
-from headcast.synth.dice import Dice
 from headcast.synth.identity import draw_identities, fitted_people
+from headcast.synth.rng import CounterRng
 
 __all__ = ["HELD_OUT_SECTORS", "TONES", "Person", "draw_people", "held_out_skin", "sex_axis"]
 
@@ -72,41 +72,43 @@ class Person:
         return ((self.age - 30) / 50).clamp(0, 1)
 
 
-def person_dice(config: SynthConfig, numbers: Int[np.ndarray, " b"], seed: int, device: torch.device) -> Dice:
+def person_rng(
+    config: SynthConfig, numbers: Int[np.ndarray, " b"], seed: int, device: torch.device
+) -> CounterRng:
     """Draws of people's traits; the two splits never share a draw."""
     rows = np.stack([np.full(len(numbers), SPLIT_ROWS[config.split]), numbers], 1).astype(np.int64)
-    return Dice(rows, seed, device)
+    return CounterRng(rows, seed, device)
 
 
-def draw_people(config: SynthConfig, dice: Dice, head: HeadModel, skin_components: int) -> Person:
+def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_components: int) -> Person:
     """Sex, age and tone independent of each other and of the shape's remaining coefficients."""
-    feminine = dice.chance("sex", 0.5)
-    age = dice.uniform("age", low=AGES[0], high=AGES[1])
-    tone = dice.choice("tone", (1.0,) * len(TONES))
-    low, high = (torch.tensor([t[i] for t in TONES], device=dice.device)[tone] for i in (1, 2))
-    ita = low + (high - low) * dice.uniform("ita")
-    axis = sex_axis(head).to(dice.device)
+    feminine = rng.chance("sex", 0.5)
+    age = rng.uniform("age", low=AGES[0], high=AGES[1])
+    tone = rng.choice("tone", (1.0,) * len(TONES))
+    low, high = (torch.tensor([t[i] for t in TONES], device=rng.device)[tone] for i in (1, 2))
+    ita = low + (high - low) * rng.uniform("ita")
+    axis = sex_axis(head).to(rng.device)
     people = fitted_people(head.hash) if config.fitted else None
-    identity, fitted = draw_identities(dice, feminine, axis, people, config.fitted)
+    identity, fitted = draw_identities(rng, feminine, axis, people, config.fitted)
     return Person(
-        torch.from_numpy(dice.rows[:, 1].copy()).to(dice.device),
+        torch.from_numpy(rng.rows[:, 1].copy()).to(rng.device),
         feminine,
         age,
         tone,
         ita,
         identity,
-        draw_skin(config, dice, skin_components),
-        dice.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
+        draw_skin(config, rng, skin_components),
+        rng.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
         fitted,
     )
 
 
-def draw_skin(config: SynthConfig, dice: Dice, components: int) -> Float[Tensor, "b k"]:
+def draw_skin(config: SynthConfig, rng: CounterRng, components: int) -> Float[Tensor, "b k"]:
     """Coefficients of the skin model; the angle of the first two says which split may have them."""
-    c = dice.normal("skin", components, clip=MAX_SKIN) * 0.8
+    c = rng.normal("skin", components, clip=MAX_SKIN) * 0.8
     open_ = [k for k in range(SECTORS) if (k in HELD_OUT_SECTORS) == (config.split == "test")]
-    sector = torch.tensor(open_, device=dice.device)[dice.choice("skin sector", (1.0,) * len(open_))]
-    angle = (sector + dice.uniform("skin angle")) * (2 * math.pi / SECTORS)
+    sector = torch.tensor(open_, device=rng.device)[rng.choice("skin sector", (1.0,) * len(open_))]
+    angle = (sector + rng.uniform("skin angle")) * (2 * math.pi / SECTORS)
     radius = c[:, :2].norm(dim=-1)
     return torch.cat([(radius * angle.cos())[:, None], (radius * angle.sin())[:, None], c[:, 2:]], 1)
 

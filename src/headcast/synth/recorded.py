@@ -13,8 +13,8 @@ from torch import Tensor
 
 from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSION_INDEX, EYE_LOOK
-from headcast.synth.dice import Dice
 from headcast.synth.expressions import Motion, mirror_order
+from headcast.synth.rng import CounterRng
 
 __all__ = ["Recording", "draw_recorded"]
 
@@ -45,7 +45,12 @@ class Recording:
 
 
 def draw_recorded(
-    recordings: tuple[Recording, ...], people: Dice, frames: int, fps: float, strength: float, clip: bool
+    recordings: tuple[Recording, ...],
+    people: CounterRng,
+    frames: int,
+    fps: float,
+    strength: float,
+    clip: bool,
 ) -> Motion:
     """N = people x frames moments, a person's frames together.
 

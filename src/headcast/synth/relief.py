@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, normalize, pad
 
 from headcast.synth.atlas import Atlas, white
-from headcast.synth.dice import Dice
 from headcast.synth.fields import Fields
+from headcast.synth.rng import CounterRng
 
 __all__ = ["Relief", "make_relief", "without_grain"]
 
@@ -47,10 +47,10 @@ class Relief:
     lines: Tensor
     skin: Tensor
 
-    def of(self, dice: Dice) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
+    def of(self, rng: CounterRng) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
         """Depth of each person's own pores and directed wrinkles."""
         size = self.fine.shape[0]
-        shift, move = dice.uniform("pbr shift", 4), dice.uniform("pbr move", 2, low=-SHIFT, high=SHIFT)
+        shift, move = rng.uniform("pbr shift", 4), rng.uniform("pbr move", 2, low=-SHIFT, high=SHIFT)
         shift, move = ((x * size).long().tolist() for x in (shift, move))
 
         def tiled(x: Tensor, by: list[int]) -> Tensor:
@@ -89,8 +89,8 @@ def make_relief(atlas: Atlas, fields: Fields) -> Relief:
 
 def pits(size: int, count: int, radius: float, name: str, device: torch.device) -> Float[Tensor, "h h"]:
     """Round hollows, 0..1; those smaller than a texel are as much shallower as they fill less of it."""
-    dice = Dice(np.zeros((1, 1), np.int64), 0, device)
-    at, r, strong = dice.uniform(f"spots {name}", count, 4)[0].split((2, 1, 1), 1)
+    rng = CounterRng(np.zeros((1, 1), np.int64), 0, device)
+    at, r, strong = rng.uniform(f"spots {name}", count, 4)[0].split((2, 1, 1), 1)
     r = radius * size * (0.45 + 1.1 * r[:, 0] ** 2)
     value = (0.2 + 0.8 * strong[:, 0]) * (r / 0.7).clamp(max=1) ** 2
     r = r.clamp(min=0.7)

@@ -14,8 +14,8 @@ from headcast.head.params import HeadParams
 from headcast.render.volume import Rays, rays_through
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import SynthConfig
-from headcast.synth.dice import Dice
 from headcast.synth.framing import Framing
+from headcast.synth.rng import CounterRng
 from headcast.synth.stream import make_batch
 from headcast.synth.views import Views, draw_views, project_points
 
@@ -135,4 +135,4 @@ def random_views(
 ) -> Views:
     """Draw ``count`` cameras of a framing that belong to no image of the stream, for batch ``index``."""
     columns = [np.full(count, index), np.arange(count), np.full(count, VIEW_ROWS)]
-    return draw_views(framing, Dice(np.stack(columns, 1).astype(np.int64), seed, device), side)
+    return draw_views(framing, CounterRng(np.stack(columns, 1).astype(np.int64), seed, device), side)

@@ -17,7 +17,6 @@ from headcast.synth.assets import Assets, load_assets
 from headcast.synth.backgrounds import draw_backgrounds
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import SynthConfig
-from headcast.synth.dice import Dice
 from headcast.synth.expressions import Motion, draw_moments, draw_motion
 from headcast.synth.figure import Figure, pose_figures
 from headcast.synth.layers import Scene
@@ -25,9 +24,10 @@ from headcast.synth.lights import Light, draw_lights
 from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
 from headcast.synth.pbr import expressive, porous
-from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_dice
+from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_rng
 from headcast.synth.recorded import Recording, draw_recorded
 from headcast.synth.render import Truth, render_scene
+from headcast.synth.rng import CounterRng
 from headcast.synth.views import Views, draw_views, project_points
 
 __all__ = ["batches", "make_batch"]
@@ -76,22 +76,22 @@ def make_batch(
         recordings: people move as in these, instead of as authored.
     """
     assets = load_assets(device, config.texture_size)
-    dice = person_dice(config, numbers, seed, device)
-    person = draw_people(config, dice, assets.head, len(assets.skin.components))
-    looks = draw_looks(config, dice, person, assets.hair_weights(config.split, person.feminine))
+    rng = person_rng(config, numbers, seed, device)
+    person = draw_people(config, rng, assets.head, len(assets.skin.components))
+    looks = draw_looks(config, rng, person, assets.hair_weights(config.split, person.feminine))
     styles = zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True)
     scalp = torch.stack([assets.scalp(*s) for s in styles])
-    textures = paint(person, looks, dice, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
+    textures = paint(person, looks, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
     if config.pbr:
-        textures = porous(textures, person, dice, assets.atlas, assets.relief(), config.micro)
+        textures = porous(textures, person, rng, assets.atlas, assets.relief(), config.micro)
     P, T, V = len(numbers), config.frames, config.views
     of_frame = torch.arange(P, device=device).repeat_interleave(T)
     frames = start + np.tile(np.arange(T), P)
-    moments = _dice(config, seed, device, np.repeat(numbers, T), frames)
+    moments = _rng(config, seed, device, np.repeat(numbers, T), frames)
     if recordings:
-        motion = draw_recorded(recordings, dice, T, config.fps, config.expression, config.clip)
+        motion = draw_recorded(recordings, rng, T, config.fps, config.expression, config.clip)
     elif config.clip:
-        motion = draw_motion(dice, T, config.fps, config.expression)
+        motion = draw_motion(rng, T, config.fps, config.expression)
     else:
         motion = draw_moments(moments, config.expression)
     if config.still_neck:
@@ -105,11 +105,11 @@ def make_batch(
         textures = expressive(
             textures[of_frame], params.expression, old, assets.atlas, assets.fields, config.micro
         )
-    lit_by = _dice(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
+    lit_by = _rng(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
     light = draw_lights(config.split, lit_by, person.ita[of_frame])
     of_view = torch.arange(P * T, device=device).repeat_interleave(V)
     view = np.tile(np.arange(V), P * T)
-    seen_by = _dice(
+    seen_by = _rng(
         config,
         seed,
         device,
@@ -152,9 +152,9 @@ def make_batch(
     )
 
 
-def _dice(config: SynthConfig, seed: int, device: torch.device, *columns: Int[np.ndarray, " n"]) -> Dice:
+def _rng(config: SynthConfig, seed: int, device: torch.device, *columns: Int[np.ndarray, " n"]) -> CounterRng:
     rows = np.stack([np.full(len(columns[0]), SPLIT_ROWS[config.split]), *columns], 1)
-    return Dice(rows.astype(np.int64), seed, device)
+    return CounterRng(rows.astype(np.int64), seed, device)
 
 
 def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
@@ -178,7 +178,7 @@ def _pictures(
     views: Views,
     of_frame: Tensor,
     of_view: Tensor,
-    seen_by: Dice,
+    seen_by: CounterRng,
     worn: Tensor,
 ) -> tuple[Truth, Tensor, Tensor]:
     """Truth, backgrounds (sRGB) and head vertices (of each moment), a few moments at once."""
@@ -192,11 +192,11 @@ def _pictures(
         v = slice(first * config.views, (first + len(frame)) * config.views)
         who = of_frame[frame]
         figure = _figure(assets, looks[who], params[first : first + len(frame)])
-        dice = Dice(seen_by.rows[v], seen_by.seed, seen_by.device)
+        rng = CounterRng(seen_by.rows[v], seen_by.seed, seen_by.device)
         back = (
-            draw_backgrounds(dice, config.size)
+            draw_backgrounds(rng, config.size)
             if config.background
-            else torch.zeros(len(dice.rows), config.size, config.size, 3, device=assets.device)
+            else torch.zeros(len(rng.rows), config.size, config.size, 3, device=assets.device)
         )
         owner = of_frame[of_view[v]]
         scene = Scene(

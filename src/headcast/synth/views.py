@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headcast.camera import Camera
-from headcast.synth.dice import Dice
 from headcast.synth.framing import Framing, find_framing
+from headcast.synth.rng import CounterRng
 
 __all__ = ["Views", "draw_views", "project_points"]
 
@@ -53,8 +53,8 @@ class Views:
         return -(R.transpose(1, 2) @ t[..., None])[..., 0]
 
 
-def draw_views(framing: str | Framing, dice: Dice, size: int) -> Views:
-    """Draw cameras of a framing (see ``synth.framing``), one a row of the dice, for images of ``size``².
+def draw_views(framing: str | Framing, rng: CounterRng, size: int) -> Views:
+    """Draw cameras of a framing (see ``synth.framing``), one a row of the rng, for images of ``size``².
 
     Positive yaw shows more of the subject's left, positive pitch looks from above.
 
@@ -62,11 +62,11 @@ def draw_views(framing: str | Framing, dice: Dice, size: int) -> Views:
         HeadcastError: an unknown framing.
     """
     f = find_framing(framing)
-    middle = torch.tensor(MIDDLE, device=dice.device)
-    fov = f.draw_fov(dice)
-    at = f.at.draw(dice, "at", 3) / f.units_per_metre
-    yaw, pitch, roll = (getattr(f, k).draw(dice, k) for k in ("yaw", "pitch", "roll"))
-    return looking(middle + at, yaw, pitch, roll, f.draw_radius(dice, fov), fov, size)
+    middle = torch.tensor(MIDDLE, device=rng.device)
+    fov = f.draw_fov(rng)
+    at = f.at.draw(rng, "at", 3) / f.units_per_metre
+    yaw, pitch, roll = (getattr(f, k).draw(rng, k) for k in ("yaw", "pitch", "roll"))
+    return looking(middle + at, yaw, pitch, roll, f.draw_radius(rng, fov), fov, size)
 
 
 def project_points(

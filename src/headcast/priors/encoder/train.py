@@ -70,15 +70,15 @@ class EncoderRecipe:
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Crops of people and portraits in -1..1: ``seen``, ``clear``, ``label``, ``person``, ``lost``."""
-        dice = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEEDS[self.which])
+        rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEEDS[self.which])
         source = PictureSource("train", SEEDS[self.which], self.frames, self.size, self.folder)
         framing = Framing(SIDE, (1.2, 1.6), 0.05, finer=self.finer, yaw=9.0)
-        parts = [rebacked(cropped(source.people(dice, self.people, device), framing, dice), dice)]
+        parts = [rebacked(cropped(source.people(rng, self.people, device), framing, rng), rng)]
         if self.portraits and self.company:
-            parts.append(cropped(self.strangers(dice).to(device), framing, dice))
-        crops = veiled(Crops.joined(parts), dice, self.veil)
-        clear = recoloured(relit(crops.rgb, dice, 0.25), dice, 1.3)
-        seen, lost = worsened(clear, dice, Degradation().at_scale(0.3), 0.7)
+            parts.append(cropped(self.strangers(rng).to(device), framing, rng))
+        crops = veiled(Crops.joined(parts), rng, self.veil)
+        clear = recoloured(relit(crops.rgb, rng, 0.25), rng, 1.3)
+        seen, lost = worsened(clear, rng, Degradation().at_scale(0.3), 0.7)
         return {
             "seen": seen * 2 - 1,
             "clear": clear * 2 - 1,
@@ -87,11 +87,11 @@ class EncoderRecipe:
             "lost": lost,
         }
 
-    def strangers(self, dice: torch.Generator) -> Pictures:
+    def strangers(self, rng: torch.Generator) -> Pictures:
         """Portraits of this encoder's half of the people, each twice."""
         every = stored_pictures(self.portraits)
         mine = (every.person % 2 == (self.which == "evaluator")).nonzero()[:, 0]
-        chosen = mine[torch.randperm(len(mine), generator=dice)[: self.company]]
+        chosen = mine[torch.randperm(len(mine), generator=rng)[: self.company]]
         got = every[chosen.repeat_interleave(2)]
         return Pictures(got.rgb, got.alpha, got.background, got.label, got.box, got.person + STRANGERS)
 

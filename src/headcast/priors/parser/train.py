@@ -61,18 +61,18 @@ class ParserRecipe:
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """``seen`` in -1..1, ``label``, ``alpha``, and where alpha is ``known``."""
-        dice = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
+        rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
         window = self.window or self.side
         part = window / self.side
         framing = Framing(window, (1.7 * part, 2.9 * part), 0.1 + (1 - part) / 2)
-        parts = [rebacked(self.synthetic(dice, device, framing), dice)]
+        parts = [rebacked(self.synthetic(rng, device, framing), rng)]
         if self.portraits and self.real:
             every = stored_pictures(self.portraits)
-            chosen = torch.randperm(len(every), generator=dice)[: self.real]
-            parts.append(cropped(every[chosen].to(device), framing, dice))
+            chosen = torch.randperm(len(every), generator=rng)[: self.real]
+            parts.append(cropped(every[chosen].to(device), framing, rng))
         crops = Crops.joined(parts)
         seen, _ = worsened(
-            recoloured(crops.rgb, dice), dice, Degradation().at_scale(0.4 * self.side / SIDE), 0.5
+            recoloured(crops.rgb, rng), rng, Degradation().at_scale(0.4 * self.side / SIDE), 0.5
         )
         # portraits' coverage is 1 or 0 by label where the label is sure, and nothing elsewhere
         by_label = (crops.label != LABELS.index("background")).float()
@@ -84,19 +84,19 @@ class ParserRecipe:
             "known": torch.where(sure, crops.known > 0, crops.label != IGNORE),
         }
 
-    def synthetic(self, dice: torch.Generator, device: torch.device, framing: Framing) -> Crops:
+    def synthetic(self, rng: torch.Generator, device: torch.device, framing: Framing) -> Crops:
         """Crops of synthetic people."""
         if not self.folders:
             source = PictureSource("train", SEED, self.frames)
-            return cropped(source.people(dice, self.people, device), framing, dice)
+            return cropped(source.people(rng, self.people, device), framing, rng)
         folders = [f for f in self.folders.split(",") if f]
         each = [self.people * self.frames // len(folders)] * len(folders)
         each[0] += self.people * self.frames - sum(each)
         crops = []
         for folder, count in zip(folders, each, strict=True):
             every = stored_pictures(folder)
-            chosen = torch.randperm(len(every), generator=dice)[:count]
-            crops.append(cropped(every[chosen].to(device), framing, dice))
+            chosen = torch.randperm(len(every), generator=rng)[:count]
+            crops.append(cropped(every[chosen].to(device), framing, rng))
         return Crops.joined(crops)
 
     def losses(

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from headcast.errors import HeadcastError
 
-__all__ = ["GROUPS", "crop_of", "dice_for", "fresh_heads", "load_pictures"]
+__all__ = ["GROUPS", "crop_of", "fresh_heads", "generator_for", "load_pictures"]
 
 GROUPS = ("sharp", "native", "synth")
 """First parts of names in a file of pictures: see ``tools/pack_portraits.py``."""
@@ -22,7 +22,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 SMALLEST_PART = 0.55  # a clear picture is reduced to between this and all of its size
 
 
-def dice_for(*numbers: int) -> torch.Generator:
+def generator_for(*numbers: int) -> torch.Generator:
     """A generator that depends on all numbers."""
     digest = hashlib.sha256(repr(numbers).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
@@ -56,14 +56,14 @@ def load_pictures(source: Path) -> dict[str, list[UInt8[Tensor, "h w 3"]]]:
 
 
 def crop_of(
-    picture: UInt8[Tensor, "h w 3"], side: int, reduce: bool, dice: torch.Generator
+    picture: UInt8[Tensor, "h w 3"], side: int, reduce: bool, rng: torch.Generator
 ) -> Float[Tensor, "3 s s"]:
     """A square part of a picture as display values 0..1: perhaps mirrored, brighter or darker, tinted.
 
     With ``reduce`` from a part up to 1.8 times as large, made smaller: what was soft becomes sharp.
     """
     h, w = picture.shape[:2]
-    u = torch.rand(8, generator=dice).tolist()
+    u = torch.rand(8, generator=rng).tolist()
     part = math.exp(u[0] * math.log(SMALLEST_PART)) if reduce else 1.0
     cut = min(h, w, round(side / part))
     y, x = int(u[1] * (h - cut + 1)), int(u[2] * (w - cut + 1))

@@ -60,9 +60,9 @@ def degrade(
     every device.
     """
     ranges = ranges or Degradation()
-    dice = torch.Generator().manual_seed(seed)
-    u = torch.rand(16, generator=dice).tolist()
-    middle = torch.rand(2, 4, generator=dice).mean(0).tolist()
+    rng = torch.Generator().manual_seed(seed)
+    u = torch.rand(16, generator=rng).tolist()
+    middle = torch.rand(2, 4, generator=rng).mean(0).tolist()
     light = 0.1 if u[0] < ranges.light else 1.0
     sigma = between(ranges.blur, middle[0]) * light
     stretch = 1 + 2 * u[3] if u[2] < ranges.uneven else 1.0
@@ -72,7 +72,7 @@ def degrade(
     small = (max(SMALLEST, round(h / down)), max(SMALLEST, round(w / down)))
     if small != (h, w):
         x = reduced(x, small, u[6])
-    x = x + noise_of(x, between(ranges.noise, middle[2]) * light / 255, u[8], u[9], dice)
+    x = x + noise_of(x, between(ranges.noise, middle[2]) * light / 255, u[8], u[9], rng)
     if u[10] >= ranges.plain:
         worst = ranges.quality[0] if light == 1.0 else max(90.0, ranges.quality[0])
         x = jpeg(x, round(between((worst, ranges.quality[1]), middle[3])))
@@ -116,12 +116,12 @@ def reduced(x: Float[Tensor, "3 h w"], size: tuple[int, int], u: float) -> Float
 
 
 def noise_of(
-    x: Float[Tensor, "3 h w"], sigma: float, grey: float, shot: float, dice: torch.Generator
+    x: Float[Tensor, "3 h w"], sigma: float, grey: float, shot: float, rng: torch.Generator
 ) -> Float[Tensor, "3 h w"]:
     """Noise of a mean standard deviation: grey in 40 % of pictures, growing with the root of the light (as
 
     photon noise does, in its Gaussian limit) in 30 %."""
-    n = torch.randn(x.shape, generator=dice)
+    n = torch.randn(x.shape, generator=rng)
     n = n[:1].expand_as(n) if grey < 0.4 else n
     n = n.to(x) * sigma
     return n * (x.clamp(0, 1) / x.mean().clamp_min(0.05)).sqrt() if shot < 0.3 else n

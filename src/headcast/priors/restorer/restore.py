@@ -93,8 +93,8 @@ def gfpgan_step(device: torch.device, seed: int) -> Step:
     @torch.no_grad()
     def step(face: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
         x = to_network_input(face, device)
-        dice = torch.Generator().manual_seed(seed)
-        return to_picture((network(x, dice).picture[0] + 1) / 2)
+        rng = torch.Generator().manual_seed(seed)
+        return to_picture((network(x, rng).picture[0] + 1) / 2)
 
     return step
 

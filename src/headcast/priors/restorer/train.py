@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from headcast.priors.restorer.data import GROUPS, crop_of, dice_for, fresh_heads, load_pictures
+from headcast.priors.restorer.data import GROUPS, crop_of, fresh_heads, generator_for, load_pictures
 from headcast.priors.restorer.degrade import Degradation, degrade
 from headcast.priors.restorer.losses import charbonnier, gradient_loss
 from headcast.priors.restorer.network import Restorer
@@ -84,23 +84,23 @@ class RestorerRecipe:
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Float[Tensor, "b 3 s s"]]:
         """``clear`` and ``poor`` crops in [-1, 1], a function of seed and index."""
-        dice = dice_for(seed, index)
+        rng = generator_for(seed, index)
         groups = load_pictures(self.data) if self.data is not None else {}
         shares = torch.tensor([getattr(self, g) if groups.get(g) else 0.0 for g in GROUPS] + [self.fresh])
         if not shares.any():
             shares[-1] = 1.0
         heads: list[Tensor] = []
         clear, poor = [], []
-        for k, which in enumerate(torch.multinomial(shares, self.size, True, generator=dice).tolist()):
+        for k, which in enumerate(torch.multinomial(shares, self.size, True, generator=rng).tolist()):
             group = (*GROUPS, "fresh")[which]
             if group == "fresh" and not heads:
                 heads = fresh_heads(index, max(1, self.size // 8), self.fresh_size, seed, device)
             pictures = groups[group] if group != "fresh" else heads
-            picture = pictures[int(torch.randint(len(pictures), (), generator=dice))]
-            crop = crop_of(picture, self.crop, group != "native", dice).to(device)
+            picture = pictures[int(torch.randint(len(pictures), (), generator=rng))]
+            crop = crop_of(picture, self.crop, group != "native", rng).to(device)
             ranges = self.degradation.at_scale(NATIVE_SCALE) if group == "native" else self.degradation
             clear.append(crop)
-            poor.append(degrade(crop, int(dice_for(seed, index, k).initial_seed()), ranges))
+            poor.append(degrade(crop, int(generator_for(seed, index, k).initial_seed()), ranges))
         return {"clear": torch.stack(clear) * 2 - 1, "poor": torch.stack(poor) * 2 - 1}
 
     def losses(

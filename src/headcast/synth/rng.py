@@ -15,13 +15,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Dice"]
+__all__ = ["CounterRng"]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
-class Dice:
+class CounterRng:
     """Draws for a batch; row i belongs to the numbers ``rows[i]``, for example person, frame and view.
 
     Attributes:
@@ -35,7 +35,7 @@ class Dice:
     device: torch.device
 
     def uniform(self, name: str, *size: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "b *size"]:
-        """Uniform in low..high, one row per row of the dice."""
+        """Uniform in low..high, one row per row of the rng."""
         u = self._unit(name, size)
         return torch.from_numpy((low + (high - low) * u).astype(np.float32)).to(self.device)
 

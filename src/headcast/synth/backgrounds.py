@@ -1,4 +1,4 @@
-"""What lies behind: gradients, clouds of noise, blurred shapes, plain studio colours. Linear colour."""
+"""Backgrounds: gradients, clouds of noise, blurred shapes, plain studio colours. Linear colour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPES, TILE = 7, 256
 
 
 def draw_backgrounds(rng: CounterRng, size: int) -> Float[Tensor, "n h h 3"]:
-    """One picture for each row of the rng; as blurred as out-of-focus backgrounds are."""
+    """Sample one background (linear colour) per row of the rng, as blurred as out-of-focus ones are."""
     n, device = len(rng.rows), rng.device
     low = rng.uniform("bg 2", 3, 2, 2)
     cloud = sum(
@@ -35,12 +35,12 @@ def draw_backgrounds(rng: CounterRng, size: int) -> Float[Tensor, "n h h 3"]:
     level = rng.uniform("bg level") ** 1.6
     grey = base.mean(1, keepdim=True)
     tint = (grey + (base - grey) * (rng.uniform("bg colour") ** 2)[:, None]) * level[:, None]
-    picture = tint[..., None, None].expand(n, 3, 64, 64)
+    image = tint[..., None, None].expand(n, 3, 64, 64)
     low = low.mean(1, keepdim=True) * 0.75 + low * 0.25
     gradient = resize(low, size=(64, 64), mode="bilinear", align_corners=True)
     use = [rng.uniform(f"bg use {k}")[:, None, None, None] for k in range(3)]
-    picture = picture * (1 - use[0] * 0.8) + gradient * level[:, None, None, None] * use[0] * 0.8
-    picture = picture * torch.exp(cloud * (use[1] > 0.4))
+    image = image * (1 - use[0] * 0.8) + gradient * level[:, None, None, None] * use[0] * 0.8
+    image = image * torch.exp(cloud * (use[1] > 0.4))
     y, x = torch.meshgrid(*(torch.linspace(0, 1, 64, device=device),) * 2, indexing="ij")
     shapes = rng.uniform("shapes", SHAPES, 9)
     for k in range(SHAPES):
@@ -55,20 +55,20 @@ def draw_backgrounds(rng: CounterRng, size: int) -> Float[Tensor, "n h h 3"]:
         mask = ((1 - box) / edge + 0.5).clamp(0, 1) * there[:, None, None]
         tone = torch.stack(colour, 1)[..., None, None] ** 1.5
         tone = (0.6 * tone.mean(1, keepdim=True) + 0.4 * tone) * (0.25 + level[:, None, None, None])
-        picture = picture + (tone - picture) * mask[:, None] * 0.85
-    picture = resize(picture, size=(size, size), mode="bicubic", align_corners=True)
+        image = image + (tone - image) * mask[:, None] * 0.85
+    image = resize(image, size=(size, size), mode="bicubic", align_corners=True)
     grain = rng.uniform("bg grain")[:, None, None, None] * 0.05
-    return (picture * (1 + grain * grains(rng, size))).clamp(0.001, 1).permute(0, 2, 3, 1)
+    return (image * (1 + grain * grains(rng, size))).clamp(0.001, 1).permute(0, 2, 3, 1)
 
 
 @cache
 def tile(device: torch.device) -> Float[Tensor, "t t"]:
-    """One square of white noise; whoever needs some takes it from another place."""
+    """Return one square of white noise; each use takes another part of it."""
     return CounterRng(np.arange(TILE, dtype=np.int64)[:, None], 0, device).normal("grain", TILE)
 
 
 def grains(rng: CounterRng, size: int) -> Float[Tensor, "n 1 h h"]:
-    """Grain of two pixels at 256², as coarse in other sizes."""
+    """Sample film grain of two pixels at 256², as coarse in other sizes."""
     start = (rng.uniform("grain", 2) * TILE).long()
     step = torch.arange(size, device=rng.device) * 128 // size
     rows, columns = ((start[:, k, None] + step) % TILE for k in range(2))

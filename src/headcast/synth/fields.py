@@ -46,7 +46,7 @@ class Fields:
 
 
 def make_fields(atlas: Atlas) -> Fields:
-    """Computes all fields of an atlas."""
+    """Compute all fields of an atlas."""
     p, at, r = atlas.position, atlas.points, atlas.region
     x, y = p[..., 0].abs(), p[..., 1]
     skin = r["skin"]
@@ -96,7 +96,7 @@ def _spots(p: Tensor, skin: Tensor) -> Callable[[Tensor, float], Tensor]:
 
 
 def soften(mask: Float[Tensor, "h w"], radius: int) -> Float[Tensor, "h w"]:
-    """Two box filters of ``radius`` texels."""
+    """Apply two box filters of ``radius`` texels."""
     m, k = mask[None, None], 2 * max(radius, 1) + 1
     # large ones a direction after the other; those of usual textures stay as they were, bit for bit
     kernels = [(k, 1), (1, k)] if radius > WIDE else [(k, k)]
@@ -108,7 +108,7 @@ def soften(mask: Float[Tensor, "h w"], radius: int) -> Float[Tensor, "h w"]:
 
 
 def folds(atlas: Atlas) -> Float[Tensor, "8 h w"]:
-    """Depths of wrinkles, from curves on the neutral face."""
+    """Return depths of wrinkles from curves on the neutral face."""
     p, at, skin = atlas.position, atlas.points, atlas.region["skin"]
     xs, x, y = p[..., 0], p[..., 0].abs(), p[..., 1]
     front = ramp(0.03, 0.06, p[..., 2])
@@ -155,12 +155,12 @@ def folds(atlas: Atlas) -> Float[Tensor, "8 h w"]:
 
 
 def valley(distance: Tensor, width: float) -> Tensor:
-    """1 on a curve, falling off over ``width`` metres."""
+    """Return 1 on a curve, falling off over ``width`` metres."""
     return torch.exp(-((distance / width) ** 2))
 
 
 def brows(atlas: Atlas) -> Float[Tensor, "6 h w"]:
-    """Coverage by brow hairs: six drawings, left and right."""
+    """Return coverage by brow hairs: six designs, left and right."""
     out = torch.zeros(BROWS, *atlas.position.shape[:2], device=atlas.position.device)
     near = atlas.region["skin"] > 0
     p, at = atlas.position, atlas.points
@@ -181,7 +181,7 @@ def brows(atlas: Atlas) -> Float[Tensor, "6 h w"]:
 
 
 def brow_side(rng: CounterRng, style: int, side: str, spine: Tensor, xy: Tensor, texel: Tensor) -> Tensor:
-    """How much skin one brow leaves uncovered at points of the face (plane of x and y)."""
+    """Return how much skin one brow leaves uncovered at points of the face (plane of x and y)."""
     hairs = 230
     u, v, w = (rng.uniform(f"brow {n} {side}", hairs)[style] for n in ("along", "across", "turn"))
     thick = 0.0034 + 0.0011 * (style % 3)

@@ -1,4 +1,4 @@
-"""Where cameras stand, as data: the statistics of a framing, and how a name becomes one.
+"""Camera distributions as data: the statistics of a framing, and how a name becomes one.
 
 Methods declare framings of their own; ``find_framing("package.module:NAME")`` reads one without this package
 knowing it.
@@ -40,24 +40,24 @@ EG3D_SCALE = 3.1
 
 @dataclass(frozen=True)
 class Constant:
-    """Always the same value."""
+    """A distribution with always the same value."""
 
     value: float
 
     def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
-        """Fill a tensor."""
+        """Return a tensor filled with the value."""
         return torch.full((len(rng.rows), *size), self.value, device=rng.device)
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Uniform between ``low`` and ``high``."""
+    """Uniform distribution between ``low`` and ``high``."""
 
     low: float
     high: float
 
     def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
-        """Draw by the name."""
+        """Sample (N, ``size``) values, keyed by ``name``."""
         return rng.uniform(name, *size, low=self.low, high=self.high)
 
 
@@ -69,7 +69,7 @@ class SquaredUniform:
     span: float
 
     def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
-        """Draw by the name."""
+        """Sample (N, ``size``) values, keyed by ``name``."""
         return self.low + self.span * rng.uniform(name, *size) ** 2
 
 
@@ -81,7 +81,7 @@ class Normal:
     clip: float = 4.0
 
     def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
-        """Draw by the name."""
+        """Sample (N, ``size``) values, keyed by ``name``."""
         n = rng.normal(name, *size, clip=self.clip)
         if isinstance(self.deviation, tuple):
             return n * torch.tensor(self.deviation, device=rng.device)
@@ -96,7 +96,7 @@ class Framing:
     """Distributions of cameras on a sphere about a point of the head; see ``synth.views`` for signs.
 
     Attributes:
-        name: how folders of pictures and messages call it.
+        name: its name in image folders and messages.
         yaw, pitch, roll: radians.
         at: what cameras look at, relative to the middle of the head, units (three components).
         radius: distance to that point, units; not looked at where ``fraction`` is given.
@@ -116,17 +116,17 @@ class Framing:
     fraction: Distribution | None = None
 
     def draw_fov(self, rng: CounterRng) -> Float[Tensor, " n"]:
-        """Draw fields of view, radians."""
+        """Sample the fields of view, radians."""
         if isinstance(self.fov, Constant):  # converted in double precision
             return Constant(math.radians(self.fov.value)).draw(rng, "fov")
         return torch.deg2rad(self.fov.draw(rng, "fov"))
 
     def draw_radius(self, rng: CounterRng, fov: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Draw distances, metres."""
+        """Sample distances to the target, metres."""
         if self.fraction is None:
             return self.radius.draw(rng, "radius") / self.units_per_metre
-        share = self.fraction.draw(rng, "share")
-        return 0.25 / (share * 2 * torch.tan(fov / 2)) + 0.05
+        fraction = self.fraction.draw(rng, "share")
+        return 0.25 / (fraction * 2 * torch.tan(fov / 2)) + 0.05
 
 
 PORTRAIT = Framing(

@@ -19,7 +19,7 @@ __all__ = ["People", "draw_identities", "fitted_people"]
 
 @dataclass(frozen=True)
 class People:
-    """How identities of fitted people scatter; no single person's are known.
+    """Mean and covariance of fitted identities; no single person's are stored.
 
     Attributes:
         mean: (I,) of the coefficients.
@@ -32,7 +32,7 @@ class People:
 
 @cache
 def fitted_people(head_hash: str) -> People:
-    """The bundled statistics, on the CPU.
+    """Load the bundled statistics, on the CPU.
 
     Raises:
         HeadcastError: they belong to another head.
@@ -51,7 +51,7 @@ def draw_identities(
     people: People | None,
     share: float,
 ) -> tuple[Float[Tensor, "b i"], Bool[Tensor, " b"]]:
-    """Identity coefficients, and who was drawn as fitted people scatter (a ``share`` of all).
+    """Sample identity coefficients; also return who follows the fitted people's statistics (a ``share``).
 
     Without ``people`` nobody is. Both kinds take their place along ``axis`` (feminine to masculine) from the
     drawn sex alone: the fitted people are mostly men, and their mean must not make women of their kind rare.

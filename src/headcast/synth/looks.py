@@ -1,4 +1,4 @@
-"""How a person is got up: hair and its colour, brows, beard, eyes, glasses, clothes."""
+"""A person's appearance: hair and its colour, brows, beard, eyes, glasses, clothes."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ IRIS_DARK = (
 
 @dataclass(frozen=True)
 class Looks:
-    """Looks of B people; colours are linear albedo.
+    """Appearance of B people; colours are linear albedo.
 
     Attributes:
         hair: style: 0 bald, 1 buzzed, then templates; hair_mirrored. hair_colour, hair_length (factor),
             hair_light (how much the lightness of strands varies), hair_cut (heights below which there is no
             fringe and no hair at all, metres, head frame).
-        brow_style: which drawing; brow_strength.
+        brow_style: which design; brow_strength.
         beard: index of ``BEARDS``; beard_density 0..1; beard_length metres.
-        iris (B, 3); sclera: yellowness 0..1; pupil: radius as a share of the iris.
+        iris (B, 3); sclera: yellowness 0..1; pupil: radius as a fraction of the iris.
         glasses; frame (B, 8): width, height, roundness, thickness, drop, tilt, bridge, darkness.
         cloth (B, 2, 3) two colours; pattern 0 plain, 1 stripes, 2 checks, 3 mottled; neckline (B, 2).
     """
@@ -80,14 +80,14 @@ class Looks:
     neckline: Float[Tensor, "b 2"]
 
     def __getitem__(self, index: slice | Tensor) -> Looks:
-        """Those of some of the people."""
+        """Return the looks of some of the people."""
         return Looks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 def draw_looks(
     config: SynthConfig, rng: CounterRng, person: Person, hair_weights: Float[Tensor, "b h"]
 ) -> Looks:
-    """Looks that fit sex, age and tone as loosely as in life.
+    """Sample looks that fit sex, age and tone as loosely as in life.
 
     ``hair_weights``: how likely each hair style is for each person (zero for what the split holds out).
     """
@@ -123,7 +123,7 @@ def draw_looks(
 
 
 def draw_cut(rng: CounterRng) -> Float[Tensor, "b 2"]:
-    """Fringes end mostly above the eyes, long hair anywhere below the ears."""
+    """Sample hair ends: fringes mostly above the eyes, long hair anywhere below the ears."""
     fringe = rng.uniform("fringe", low=0.038, high=0.072)
     fringe = torch.where(rng.chance("fringe kept", 0.15), -1.0, fringe)
     length = rng.uniform("cut", low=-0.33, high=-0.06)
@@ -131,12 +131,12 @@ def draw_cut(rng: CounterRng) -> Float[Tensor, "b 2"]:
 
 
 def hair_colour(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
-    """From black to blond and red by melanins, greying with age."""
+    """Sample hair colours: from black to blond and red by melanins, greying with age."""
     some = rng.uniform("hair shade")
     fair = torch.where(person.tone <= 1, some * 6.6, torch.where(person.tone == 2, some * 4.2, some**2 * 2.4))
-    natural = between(HAIR, fair)
+    natural = interpolate_colours(HAIR, fair)
     red = rng.chance("red hair", 0.09) & (person.tone <= 1)
-    natural = torch.where(red[:, None], between(RED_HAIR, 2 * some), natural)
+    natural = torch.where(red[:, None], interpolate_colours(RED_HAIR, 2 * some), natural)
     hue = torch.tensor([0.06, 0.0, -0.1], device=rng.device)  # warmer or cooler, never green
     natural = natural * torch.exp(
         0.1 * rng.normal("hair tone", 1) + hue * rng.normal("hair hue", 1, clip=2.0)
@@ -149,15 +149,17 @@ def hair_colour(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
     return natural * (1 - grey) + silver * grey
 
 
-def between(colours: tuple[tuple[float, float, float], ...], at: Float[Tensor, " b"]) -> Float[Tensor, "b 3"]:
-    """A colour between neighbours of a list."""
+def interpolate_colours(
+    colours: tuple[tuple[float, float, float], ...], at: Float[Tensor, " b"]
+) -> Float[Tensor, "b 3"]:
+    """Interpolate between neighbouring colours of a list."""
     table = torch.tensor(colours, device=at.device)
     i = at.long().clamp(0, len(table) - 2)
     return table[i] + (table[i + 1] - table[i]) * (at - i).clamp(0, 1)[:, None]
 
 
 def draw_iris(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
-    """Brown for most; green, blue and grey among the light."""
+    """Sample iris colours: brown for most; green, blue and grey among the light."""
     light = rng.choice("iris light", (0.1, 0.22, 0.16, 0.13, 0.27, 0.12))
     dark = rng.choice("iris dark", (0.62, 0.32, 0.06))
     kind = torch.where(person.tone <= 1, light, dark)
@@ -166,7 +168,7 @@ def draw_iris(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
 
 
 def draw_frame_colour(rng: CounterRng) -> Float[Tensor, "b 3"]:
-    """Black, horn, metal or a colour."""
+    """Sample a frame colour: black, horn, metal or a tint."""
     table = torch.tensor(
         [[0.012, 0.012, 0.013], [0.09, 0.04, 0.015], [0.35, 0.3, 0.2], [0.3, 0.3, 0.31]], device=rng.device
     )

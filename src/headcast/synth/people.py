@@ -1,4 +1,4 @@
-"""Who a synthetic person is: drawn so that sex, age, skin tone and face shape are balanced and independent.
+"""Who a synthetic person is: sampled so that sex, age, skin tone and face shape are balanced and independent.
 
 Tables of the distributions and the rules that hold out a test split are in docs/synth.md.
 """
@@ -29,12 +29,12 @@ TONES = (
     ("brown", -30.0, 10.0),
     ("dark", -52.0, -30.0),
 )
-"""Classes of skin tone by individual typology angle in degrees (Chardon et al. 1991), drawn equally often."""
+"""Classes of skin tone by individual typology angle in degrees (Chardon et al. 1991), equally likely."""
 
 AGES = (18.0, 85.0)
 SECTORS = 10
 HELD_OUT_SECTORS = (3, 8)
-"""Sectors of the angle of the skin model's first two coefficients that only the test split draws."""
+"""Sectors of the angle of the skin model's first two coefficients that only the test split samples."""
 
 SPLIT_ROWS = {"train": 0, "test": 1}
 MAX_SKIN = 1.6
@@ -42,14 +42,14 @@ MAX_SKIN = 1.6
 
 @dataclass(frozen=True)
 class Person:
-    """Traits of B people.
+    """Traits of B synthetic people.
 
     Attributes:
         number: which person of the split's stream.
         feminine: 0 or 1; age: years; tone: class of ``TONES``; ita: typology angle, degrees.
         identity: (B, I) coefficients of the head model; skin: (B, K) of the skin model.
         lids: resting eyeBlink weight of both eyes.
-        fitted: whether the face's shape was drawn as fitted people scatter.
+        fitted: whether the face's shape follows the statistics of fitted people.
     """
 
     number: Int[Tensor, " b"]
@@ -63,25 +63,25 @@ class Person:
     fitted: Bool[Tensor, " b"]
 
     def __getitem__(self, index: slice | Tensor) -> Person:
-        """Some of the people."""
+        """Return some of the people."""
         return Person(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     @property
     def old(self) -> Float[Tensor, " b"]:
-        """Age as 0 at 30 years and below, 1 at 80."""
+        """Return age as 0 at 30 years and below, 1 at 80."""
         return ((self.age - 30) / 50).clamp(0, 1)
 
 
 def person_rng(
     config: SynthConfig, numbers: Int[np.ndarray, " b"], seed: int, device: torch.device
 ) -> CounterRng:
-    """Draws of people's traits; the two splits never share a draw."""
+    """Return the RNG of people's traits; the two splits never share a sample."""
     rows = np.stack([np.full(len(numbers), SPLIT_ROWS[config.split]), numbers], 1).astype(np.int64)
     return CounterRng(rows, seed, device)
 
 
 def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_components: int) -> Person:
-    """Sex, age and tone independent of each other and of the shape's remaining coefficients."""
+    """Sample sex, age and tone, independent of each other and of the shape's remaining coefficients."""
     feminine = rng.chance("sex", 0.5)
     age = rng.uniform("age", low=AGES[0], high=AGES[1])
     tone = rng.choice("tone", (1.0,) * len(TONES))
@@ -104,7 +104,7 @@ def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_comp
 
 
 def draw_skin(config: SynthConfig, rng: CounterRng, components: int) -> Float[Tensor, "b k"]:
-    """Coefficients of the skin model; the angle of the first two says which split may have them."""
+    """Sample coefficients of the skin model; the angle of the first two says which split may have them."""
     c = rng.normal("skin", components, clip=MAX_SKIN) * 0.8
     open_ = [k for k in range(SECTORS) if (k in HELD_OUT_SECTORS) == (config.split == "test")]
     sector = torch.tensor(open_, device=rng.device)[rng.choice("skin sector", (1.0,) * len(open_))]
@@ -114,7 +114,7 @@ def draw_skin(config: SynthConfig, rng: CounterRng, components: int) -> Float[Te
 
 
 def held_out_skin(skin: Float[Tensor, "b k"]) -> Bool[Tensor, " b"]:
-    """Whether skin coefficients belong to the test split."""
+    """Return whether skin coefficients belong to the test split."""
     angle = torch.atan2(skin[:, 1], skin[:, 0]) % (2 * math.pi)
     sector = (angle / (2 * math.pi / SECTORS)).floor().clamp(max=SECTORS - 1)
     return torch.isin(sector.long(), torch.tensor(HELD_OUT_SECTORS, device=skin.device))
@@ -149,7 +149,7 @@ def _sex_axis(_hash: str, head: HeadModel) -> Tensor:
 
 
 def sex_axis(head: HeadModel) -> Float[Tensor, " i"]:
-    """Unit direction among identity coefficients from feminine to masculine proportions.
+    """Return the unit direction among identity coefficients from feminine to masculine proportions.
 
     The head model knows no sex; the direction is the smallest change of identity that moves ten distances
     between landmarks (jaw, chin, nose, brow, lips, eyes) as they differ between women and men.

@@ -30,7 +30,7 @@ VIEW_ROWS = 77
 
 @dataclass(frozen=True)
 class Shots:
-    """Images of heads with all that is known of them; b of them.
+    """Images of b heads with all that is known of them.
 
     Attributes:
         image: (b, 3, h, w) -1..1. head: (b, 3, h, w) the head alone, premultiplied 0..1; background: 0..1.
@@ -133,6 +133,6 @@ class Shots:
 def random_views(
     framing: str | Framing, count: int, side: int, index: int, seed: int, device: torch.device
 ) -> Views:
-    """Draw ``count`` cameras of a framing that belong to no image of the stream, for batch ``index``."""
+    """Sample ``count`` cameras of a framing that belong to no image of the stream, for batch ``index``."""
     columns = [np.full(count, index), np.arange(count), np.full(count, VIEW_ROWS)]
     return draw_views(framing, CounterRng(np.stack(columns, 1).astype(np.int64), seed, device), side)

@@ -13,7 +13,16 @@ from headcast.synth.fields import FOLDS, Fields
 from headcast.synth.people import Person
 from headcast.synth.rng import CounterRng
 
-__all__ = ["col", "colour", "folded", "glossy", "micro_normal", "rolled", "skin_log", "tone_colour"]
+__all__ = [
+    "col",
+    "colour",
+    "fold_height",
+    "micro_normal",
+    "paint_gloss",
+    "roll_tiles",
+    "skin_log",
+    "tone_colour",
+]
 
 MELANIN = (-0.42, -0.8, -1.25)
 BLOOD = (-0.1, -0.62, -0.5)
@@ -52,7 +61,7 @@ SPECULAR = {
 
 
 def tone_colour(ita: Float[Tensor, " b"], rng: CounterRng) -> Float[Tensor, "b 3"]:
-    """Linear albedo of the face's mean skin with a typology angle (CIE Lab, D65)."""
+    """Return linear albedo of the face's mean skin with a typology angle (CIE Lab, D65)."""
     middle = torch.exp(-(((ita - 15) / 35) ** 2))
     b = 14.5 + 3.5 * middle + 1.5 * rng.normal("skin b", clip=1.6)
     a = 10.0 + 1.8 * middle + 1.6 * rng.normal("skin a", clip=1.6)
@@ -67,8 +76,8 @@ def tone_colour(ita: Float[Tensor, " b"], rng: CounterRng) -> Float[Tensor, "b 3
     return (xyz @ rgb.T).clamp(0.008, 0.9)
 
 
-def rolled(noise: Float[Tensor, "n h w"], rng: CounterRng, name: str) -> Float[Tensor, "b n h w"]:
-    """The tiles shifted by another amount for each person and octave."""
+def roll_tiles(noise: Float[Tensor, "n h w"], rng: CounterRng, name: str) -> Float[Tensor, "b n h w"]:
+    """Roll the tiles by another amount for each person and octave."""
     shift = (rng.uniform("roll " + name, len(noise), 2) * noise.shape[2]).long().cpu()
     return torch.stack(
         [
@@ -79,19 +88,19 @@ def rolled(noise: Float[Tensor, "n h w"], rng: CounterRng, name: str) -> Float[T
 
 
 def colour(values: tuple[float, ...], like: Tensor) -> Tensor:
-    """A colour on the device of another tensor."""
+    """Return a colour on the device of another tensor."""
     return torch.tensor(values, device=like.device)
 
 
 def col(x: Float[Tensor, " b"]) -> Float[Tensor, "b 1 1"]:
-    """One number a person, over maps."""
+    """Reshape one number a person to broadcast over maps."""
     return x[:, None, None]
 
 
 def skin_log(
     person: Person, rng: CounterRng, atlas: Atlas, fields: Fields, skin: SkinModel, tile: Tensor
 ) -> Float[Tensor, "b h w 3"]:
-    """Logarithm of skin albedo: the skin model's variation about a drawn tone, pigment and blood on top."""
+    """Return the log of skin albedo: the skin model's variation about a tone, pigment and blood on top."""
     dev = skin.mean + torch.tensordot(person.skin, skin.components, 1)
     weight = resize(fields.face[None, None, : atlas.size], size=skin.size, mode="area")[0, 0] * skin.inside
     mean = (dev * weight[..., None]).sum((1, 2)) / weight.sum()
@@ -117,7 +126,7 @@ def skin_log(
         + col(0.1 + 0.15 * rng.uniform("under red")) * fields.under_eye
     ) * pale
     freckled = (rng.uniform("freckles") - 0.72).clamp(min=0) * 2.6 * light
-    spots = rolled(atlas.spots, rng, "spots")
+    spots = roll_tiles(atlas.spots, rng, "spots")
     where = (fields.blush + fields.nose + 0.25 * fields.face).clamp(max=1)
     aged = (person.old * (0.25 + rng.uniform("age spots"))).clamp(0, 1)
     brown = (
@@ -144,10 +153,10 @@ def skin_log(
     return log + (paint_[:, None, None] - log) * (col(stick) * lips)[..., None]
 
 
-def folded(
+def fold_height(
     person: Person, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor
 ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
-    """Height of the skin's relief in metres, and how dark its folds look (0..1)."""
+    """Return the height of the skin's relief in metres, and how dark its folds look (0..1)."""
     depth = (
         col(person.old**0.8)[..., None]
         * rng.uniform("folds", len(FOLDS), low=0.35, high=1.2)[:, :, None, None]
@@ -166,17 +175,17 @@ def folded(
 
 
 def micro_normal(height: Float[Tensor, "b h w"], atlas: Atlas, strength: float) -> Float[Tensor, "b h w 2"]:
-    """x and y of the unit normal of a relief."""
+    """Return x and y of the unit normal of a relief."""
     du = (height.roll(-1, 2) - height.roll(1, 2)) / (2 * atlas.scale[..., 0])
     dv = (height.roll(-1, 1) - height.roll(1, 1)) / (2 * atlas.scale[..., 1])
     n = torch.stack([-du, dv], -1) * strength
     return n / (1 + (n * n).sum(-1, keepdim=True)).sqrt()
 
 
-def glossy(
+def paint_gloss(
     person: Person, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor, height: Tensor
 ) -> Float[Tensor, "b h w 2"]:
-    """Specular reflectance (relative to 0.04) and roughness: by region, broken up by pores."""
+    """Paint specular reflectance (relative to 0.04) and roughness: by region, broken up by pores."""
     rough, spec = torch.full_like(fields.face, 0.55), torch.full_like(fields.face, 0.62)
     for name, value in ROUGH.items():
         rough = rough + (value - rough) * atlas.region[name]

@@ -23,7 +23,7 @@ from headcast.synth.layers import Scene
 from headcast.synth.lights import Light, draw_lights
 from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
-from headcast.synth.pbr import expressive, porous
+from headcast.synth.pbr import add_expression_lines, add_pores
 from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_rng
 from headcast.synth.recorded import Recording, draw_recorded
 from headcast.synth.render import Truth, render_scene
@@ -42,14 +42,14 @@ def batches(
     start: int = 0,
     recordings: tuple[Recording, ...] = (),
 ) -> Iterator[SynthBatch]:
-    """Batches without end, never touching the disk; batch k holds people k·P .. k·P + P - 1 of the split.
+    """Yield batches without end, never touching the disk; batch k holds people k·P .. k·P + P - 1.
 
     Args:
         start: the first batch's number, to go on where a run stopped.
         recordings: people move as in these, instead of as authored.
 
-    A person, moment or view is the same in whatever batch it is drawn: all randomness is a function of seed,
-    split and its numbers. On CUDA pictures equal those of the CPU within 2/255 on 99 % of values.
+    A person, moment or view is the same in whatever batch it is made: all randomness is a function of seed,
+    split and its numbers. On CUDA images equal those of the CPU within 2/255 on 99 % of values.
     """
     number = start
     while True:
@@ -68,11 +68,11 @@ def make_batch(
     views: Views | None = None,
     recordings: tuple[Recording, ...] = (),
 ) -> SynthBatch:
-    """The batch of given people.
+    """Synthesize the batch of given people.
 
     Args:
         start: number of the first frame (and of its light and views).
-        views: one for each picture, instead of drawn ones.
+        views: one for each image, instead of sampled ones.
         recordings: people move as in these, instead of as authored.
     """
     assets = load_assets(device, config.texture_size)
@@ -83,7 +83,7 @@ def make_batch(
     scalp = torch.stack([assets.scalp(*s) for s in styles])
     textures = paint(person, looks, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
     if config.pbr:
-        textures = porous(textures, person, rng, assets.atlas, assets.relief(), config.micro)
+        textures = add_pores(textures, person, rng, assets.atlas, assets.relief(), config.micro)
     P, T, V = len(numbers), config.frames, config.views
     of_frame = torch.arange(P, device=device).repeat_interleave(T)
     frames = start + np.tile(np.arange(T), P)
@@ -102,14 +102,14 @@ def make_batch(
     if config.pbr:
         worn = torch.arange(P * T, device=device)
         old = person.old[of_frame]
-        textures = expressive(
+        textures = add_expression_lines(
             textures[of_frame], params.expression, old, assets.atlas, assets.fields, config.micro
         )
-    lit_by = _rng(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
-    light = draw_lights(config.split, lit_by, person.ita[of_frame])
+    light_rng = _rng(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
+    light = draw_lights(config.split, light_rng, person.ita[of_frame])
     of_view = torch.arange(P * T, device=device).repeat_interleave(V)
     view = np.tile(np.arange(V), P * T)
-    seen_by = _rng(
+    camera_rng = _rng(
         config,
         seed,
         device,
@@ -117,10 +117,10 @@ def make_batch(
         np.repeat(frames * 0 if config.clip else frames, V),
         view,
     )
-    views = draw_views(config.framing, seen_by, config.size) if views is None else views
+    views = draw_views(config.framing, camera_rng, config.size) if views is None else views
     owner = of_frame[of_view]
-    truth, background, head = _pictures(
-        config, assets, person, looks, textures, params, light, views, of_frame, of_view, seen_by, worn
+    truth, background, head = _render_chunks(
+        config, assets, person, looks, textures, params, light, views, of_frame, of_view, camera_rng, worn
     )
     marks = {which: assets.head.landmarks(head, which)[of_view] for which in (68, 478)}
     return SynthBatch(
@@ -167,7 +167,7 @@ def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
     return base.replace(identity=person.identity, expression=expression, neck=motion.neck, gaze=motion.gaze)
 
 
-def _pictures(
+def _render_chunks(
     config: SynthConfig,
     assets: Assets,
     person: Person,
@@ -178,10 +178,10 @@ def _pictures(
     views: Views,
     of_frame: Tensor,
     of_view: Tensor,
-    seen_by: CounterRng,
+    camera_rng: CounterRng,
     worn: Tensor,
 ) -> tuple[Truth, Tensor, Tensor]:
-    """Truth, backgrounds (sRGB) and head vertices (of each moment), a few moments at once."""
+    """Render truth, backgrounds (sRGB) and head vertices (per frame), a few frames at once."""
     from headcast.image import linear_to_srgb
 
     most = config.at_once or AT_ONCE[is_cuda(textures)]
@@ -192,7 +192,7 @@ def _pictures(
         v = slice(first * config.views, (first + len(frame)) * config.views)
         who = of_frame[frame]
         figure = _figure(assets, looks[who], params[first : first + len(frame)])
-        rng = CounterRng(seen_by.rows[v], seen_by.seed, seen_by.device)
+        rng = CounterRng(camera_rng.rows[v], camera_rng.seed, camera_rng.device)
         back = (
             draw_backgrounds(rng, config.size)
             if config.background

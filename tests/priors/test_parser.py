@@ -118,12 +118,12 @@ def test_backgrounds_are_exchanged_where_the_person_is_not() -> None:
     crops = crop_faces(
         Pictures.joined([two_coloured()] * 4), Framing(32, (1.5, 1.6), 0, 0, mirror=False), rng
     )
-    new = replace_background(crops, rng, share=1.0)
+    new = replace_background(crops, rng, fraction=1.0)
     clear, solid = crops.alpha < 0.01, crops.alpha > 0.99
     move = (new.rgb - crops.rgb).abs().amax(1)
     assert move[solid].max() < 1e-3 < move[clear].mean()
     unknown = replace(crops, known_alpha=torch.zeros(4, dtype=torch.bool))
-    assert torch.equal(replace_background(unknown, rng, share=1.0).rgb, crops.rgb)
+    assert torch.equal(replace_background(unknown, rng, fraction=1.0).rgb, crops.rgb)
 
 
 def test_worse_pictures_say_how_much_worse() -> None:

@@ -19,7 +19,7 @@ __all__ = ["CHECKPOINTS", "Found", "checkpoints", "find", "identify", "usual_pla
 
 SUFFIXES = {".pkl", ".npz", ".pth", ".pt", ".ckpt", ".tar"}
 ICT_FILE = "generic_neutral_mesh.obj"
-DEEPEST, MOST = 3, 400
+MAX_DEPTH, MAX_FILES = 3, 400
 FLAME_KEYS = {"v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights", "f"}
 
 
@@ -97,7 +97,7 @@ def usual_places() -> list[Path]:
     ]
 
 
-def find(places: Iterable[Path], deepest: int = DEEPEST) -> list[Path]:
+def find(places: Iterable[Path], deepest: int = MAX_DEPTH) -> list[Path]:
     """Find files (and ICT-FaceKit folders) that may hold a model.
 
     Raises:
@@ -109,7 +109,7 @@ def find(places: Iterable[Path], deepest: int = DEEPEST) -> list[Path]:
             raise HeadcastError(f"{place}: no such file or folder; give model files or folders of them")
         for path in candidates(place, deepest) if place.is_dir() else [place]:
             out[path.absolute()] = None
-            if len(out) >= MOST:
+            if len(out) >= MAX_FILES:
                 return list(out)
     return list(out)
 

@@ -64,7 +64,7 @@ def read_arkit_json(path: str | Path) -> Motion:
     if count == 0 or not curves:
         raise HeadcastError(f"{path}: holds no frame of ARKit weights (jawOpen, ...); export it again")
     finite = {n: [number(path, n, w, i) for i, w in enumerate(v)] for n, v in curves.items()}
-    return Motion.from_curves(frame_rate(path, data, times), count, finite, str(path))
+    return Motion.from_curves(rate_from_times(path, data, times), count, finite, str(path))
 
 
 def frame_weights(path: Path, frame: Any, names: Any, index: int) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def number(path: Path, name: str, value: Any, index: int) -> float:
     return float(value)
 
 
-def frame_rate(path: Path, data: Any, times: list[Any]) -> float:
+def rate_from_times(path: Path, data: Any, times: list[Any]) -> float:
     """Return frames per second as stated, or from the times."""
     meta = data.get("metadata") if isinstance(data, dict) else None
     said = data.get("fps") if isinstance(data, dict) else None

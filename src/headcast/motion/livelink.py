@@ -56,7 +56,7 @@ def read_livelink(path: str | Path) -> Motion:
     curves = {COLUMNS[h]: v for h, v in table.items() if h in COLUMNS}
     codes = [r[header.index("Timecode")] for r in rows[1:]] if "Timecode" in header else []
     motion = Motion.from_curves(
-        frame_rate(codes), len(rows) - 1, curves, str(path), head_rotation(table, len(rows) - 1)
+        rate_from_timecodes(codes), len(rows) - 1, curves, str(path), head_rotation(table, len(rows) - 1)
     )
     return Motion(motion.fps, motion.expression, motion.neck, eye_gaze(table, len(motion)), name=str(path))
 
@@ -91,7 +91,7 @@ def cell(path: Path, row: list[str], column: int, line: int) -> float:
     return value
 
 
-def frame_rate(codes: list[str]) -> float:
+def rate_from_timecodes(codes: list[str]) -> float:
     """Return frames per second from timecodes: how many frames have one second; 60 when unknown."""
     seconds: dict[str, int] = {}
     for code in codes:

@@ -10,7 +10,7 @@ from headcast.pickles.values import Record
 
 __all__ = ["state_dict_of"]
 
-DEEPEST = 64
+MAX_DEPTH = 64
 
 
 def state_dict_of(value: Any) -> dict[str, Tensor]:
@@ -46,7 +46,7 @@ def _collect(value: Any, prefix: str, out: dict[str, Tensor], depth: int) -> Non
         for name, tensor in entries(own.get(group)):
             if isinstance(tensor, Tensor) and not (group == "_buffers" and name in hidden):
                 out[prefix + name] = tensor
-    if depth < DEEPEST:
+    if depth < MAX_DEPTH:
         for name, module in entries(own.get("_modules")):
             _collect(module, f"{prefix}{name}.", out, depth + 1)
 

@@ -146,15 +146,15 @@ def warp_as_turned(
     return grid + moved * side * 2 / torch.tensor([size[1], size[0]], device=grid.device)
 
 
-def mask_to_face(crops: Crops, rng: torch.Generator, share: float) -> Crops:
-    """Replace all but an oval about the face by another crop's blurred colours, in a ``share`` of the crops.
+def mask_to_face(crops: Crops, rng: torch.Generator, fraction: float) -> Crops:
+    """Replace all but an oval about the face by another crop's blurred colours, in a ``fraction`` of crops.
 
     So that hair, clothes and background cannot be all that identity rests on. Labels there are ``IGNORE``.
     """
     n, device = len(crops.rgb), crops.rgb.device
     axes = torch.stack([uniform(rng, n, 0.38, 0.6), uniform(rng, n, 0.46, 0.7)], 1).to(device)
     far = (crops.place / axes[:, None, None]).norm(dim=-1)
-    chosen = (torch.rand(n, generator=rng) < share).to(device)[:, None, None]
+    chosen = (torch.rand(n, generator=rng) < fraction).to(device)[:, None, None]
     cover = ((far - 1) / 0.12).clamp(0, 1) * chosen
     other = crops.rgb[torch.randperm(n, generator=rng).to(device)]
     other = interpolate(avg_pool2d(other, other.shape[-1] // 4), other.shape[-2:], mode="bilinear")
@@ -177,7 +177,7 @@ def shade_sideways(
     return (rgb * plane[:, None].exp()).clamp(0, 1)
 
 
-def replace_background(crops: Crops, rng: torch.Generator, share: float = 0.6) -> Crops:
+def replace_background(crops: Crops, rng: torch.Generator, fraction: float = 0.6) -> Crops:
     """Replace some backgrounds by another crop's, a plain one, or a gradient as of photographers' cloths.
 
     The exchange is made in linear light (gamma 2 is near enough): c + (1 - alpha)(new - old).
@@ -192,7 +192,9 @@ def replace_background(crops: Crops, rng: torch.Generator, share: float = 0.6) -
         (even + (corners - even) * uneven).to(device), (size, size), mode="bilinear", align_corners=True
     )
     other = crops.background[torch.randperm(n, generator=rng).to(device)]
-    plain, swap = ((torch.rand(n, generator=rng) < p).to(device)[:, None, None, None] for p in (0.4, share))
+    plain, swap = (
+        (torch.rand(n, generator=rng) < p).to(device)[:, None, None, None] for p in (0.4, fraction)
+    )
     new = torch.where(plain, cloth, other)
     mixed = crops.rgb.square() + (1 - crops.alpha[:, None]) * (new.square() - crops.background.square())
     known = crops.known_alpha[:, None, None, None] & swap
@@ -224,15 +226,15 @@ def jitter_colour(
 
 
 def degrade_some(
-    rgb: Float[Tensor, "n 3 h w"], rng: torch.Generator, ranges: Degradation, share: float
+    rgb: Float[Tensor, "n 3 h w"], rng: torch.Generator, ranges: Degradation, fraction: float
 ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, " n"]]:
-    """Degrade a ``share`` of the images (blur, size, noise, JPEG); also return how much was lost by it.
+    """Degrade a ``fraction`` of the images (blur, size, noise, JPEG); also return how much was lost by it.
 
     The loss is log10 of the mean squared difference to what came in, shifted and scaled to about -1..1.
     """
     n = len(rgb)
     seeds = torch.randint(0, 2**31, (n,), generator=rng).tolist()
-    worse = (torch.rand(n, generator=rng) < share).tolist()
+    worse = (torch.rand(n, generator=rng) < fraction).tolist()
     out = torch.stack(
         [degrade(x, s, ranges) if bad else x for x, s, bad in zip(rgb, seeds, worse, strict=True)]
     )

@@ -20,7 +20,7 @@ RAMP = 0.09  # of the side: how softly a face is pasted back
 
 
 def five_points(points: Float[np.ndarray, "478 k"]) -> Float[np.ndarray, "5 2"]:
-    """Pick irises, tip of the nose, corners of the mouth (the template's order) from MediaPipe's landmarks."""
+    """Pick irises, tip of the nose, corners of the mouth from MediaPipe's landmarks, as the template."""
     return points[list(FIVE), :2]
 
 

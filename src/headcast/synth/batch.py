@@ -69,7 +69,7 @@ class SynthBatch:
     def __len__(self) -> int:
         return len(self.rgb)
 
-    def pictures(self) -> dict[str, Tensor]:
+    def maps(self) -> dict[str, Tensor]:
         """Return the per-pixel truths by name."""
         return {
             f.name: x

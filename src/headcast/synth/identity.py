@@ -49,16 +49,16 @@ def draw_identities(
     feminine: Bool[Tensor, " b"],
     axis: Float[Tensor, " i"],
     people: People | None,
-    share: float,
+    fraction: float,
 ) -> tuple[Float[Tensor, "b i"], Bool[Tensor, " b"]]:
-    """Sample identity coefficients; also return who follows the fitted people's statistics (a ``share``).
+    """Sample identity coefficients; also return who follows the fitted people's statistics (a ``fraction``).
 
     Without ``people`` nobody is. Both kinds take their place along ``axis`` (feminine to masculine) from the
-    drawn sex alone: the fitted people are mostly men, and their mean must not make women of their kind rare.
+    sex alone: the fitted people are mostly men, and their mean must not make women of their kind rare.
     """
     z = rng.normal("identity", len(axis), clip=2.6)
     shape = z * rng.uniform("distinct", low=0.75, high=1.2)[:, None]
-    fitted = rng.chance("fitted", 0.0 if people is None else share)
+    fitted = rng.chance("fitted", 0.0 if people is None else fraction)
     if people is not None:
         like = people.mean.to(z) + z @ people.factor.to(z).T
         shape = torch.where(fitted[:, None], like, shape)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Shots", "random_views"]
 
 VIEW_ROWS = 77
-"""Sets views that belong to no image apart from those of images, in the numbers that name a draw."""
+"""Sets views that belong to no image apart from those of images, in the numbers that key the RNG."""
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,11 @@ def load(which: str, device: torch.device | str = "cpu") -> Encoder:
     Raises:
         HeadcastError: no such encoder.
     """
-    return load_cached(which, str(device))
+    return _load_cached(which, str(device))
 
 
 @cache
-def load_cached(which: str, device: str) -> Encoder:
+def _load_cached(which: str, device: str) -> Encoder:
     """Load an encoder once per process and device."""
     if which not in ("losses", "evaluator"):
         raise HeadcastError(f"encoder '{which}': there are 'losses' and 'evaluator'")

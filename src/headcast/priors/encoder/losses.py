@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, interpolate, smooth_l1_loss
 
 from headcast.priors.pictures import IGNORE
 
-__all__ = ["Helpers", "identity_loss", "label_loss", "likeness_auc"]
+__all__ = ["Helpers", "identity_loss", "likeness_auc", "region_loss"]
 
 
 def identity_loss(
@@ -30,7 +30,7 @@ def identity_loss(
     return -((same * log_p).sum(1) / count.clamp(min=1))[count > 0].mean()
 
 
-def label_loss(logits: Float[Tensor, "n k i j"], label: Int[Tensor, "n h w"]) -> Float[Tensor, ""]:
+def region_loss(logits: Float[Tensor, "n k i j"], label: Int[Tensor, "n h w"]) -> Float[Tensor, ""]:
     """Return cross entropy at the logits' resolution (labels of the middles)."""
     i, j = logits.shape[-2:]
     small = interpolate(label[:, None].float(), (i, j), mode="nearest-exact")[:, 0].long()
@@ -58,7 +58,7 @@ class Helpers(nn.Module):
         self, maps: list[Tensor], seen: Tensor, clear: Tensor, label: Tensor, lost: Tensor
     ) -> dict[str, Tensor]:
         """Return losses ``label``, ``quality`` and ``clear`` (of the restored input; values in -1..1)."""
-        where = sum(label_loss(h(m), label) for h, m in zip(self.label, maps[2:4], strict=True))
+        where = sum(region_loss(h(m), label) for h, m in zip(self.label, maps[2:4], strict=True))
         facts = torch.cat([f for m in maps[:3] for f in (m.mean((2, 3)), m.std((2, 3)))], 1)
         guess = self.quality(facts)[:, 0]
         restored = seen + self.clear[0](maps[0])

@@ -61,7 +61,7 @@ class Encoder(nn.Module):
         return normalize(self.out(self.place(top)[..., 0, 0]), dim=-1)
 
     def embed(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
-        """Embed face crops in -1..1 (see ``face_crops``) as unit vectors; their dot product is the likeness."""
+        """Embed face crops in -1..1 (see ``face_crops``) as unit vectors; a dot product is a likeness."""
         if x.shape[-2:] != (SIDE, SIDE):
             x = interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True)
         return self.embedded(self.features(x)[-1])

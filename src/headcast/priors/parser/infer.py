@@ -58,11 +58,11 @@ def load(device: torch.device | str = "cpu") -> FaceParser:
     Raises:
         HeadcastError: the weights are not there.
     """
-    return load_cached(str(device))
+    return _load_cached(str(device))
 
 
 @cache
-def load_cached(device: str) -> FaceParser:
+def _load_cached(device: str) -> FaceParser:
     """Load the parser once per process and device."""
     tensors, _, _ = load_tensors("parser")
     parser = FaceParser()

@@ -53,7 +53,7 @@ def find_state_dict(content: Any) -> dict[str, Tensor]:
     return found
 
 
-def convert(name: str, content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def check_checkpoint(name: str, content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Check the state dict and return it as it is, with a card.
 
     Raises:
@@ -69,17 +69,17 @@ def convert(name: str, content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]
 
 def convert_codeformer(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Convert for ``headcast weights import codeformer``."""
-    return convert("codeformer", content)
+    return check_checkpoint("codeformer", content)
 
 
 def convert_restoreformer(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Convert for ``headcast weights import restoreformer``."""
-    return convert("restoreformer", content)
+    return check_checkpoint("restoreformer", content)
 
 
 def convert_realesrgan(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Convert for ``headcast weights import realesrgan``."""
-    return convert("realesrgan", content)
+    return check_checkpoint("realesrgan", content)
 
 
 def load_foreign(name: str, device: torch.device) -> tuple[Network, int]:

@@ -76,7 +76,18 @@ def speech(fps: float = FPS) -> Motion:
     for key, values in extra.items():
         for name in both_sides({key: 0.0}):
             curves[name] = curves.get(name, torch.zeros(frames)) + values
-    # stressed words nod; the head never rests
+    neck = speech_neck(t, mark, look)
+    return Motion.from_curves(fps, frames, {n: c.clamp(0, 1) for n, c in curves.items()}, "speech", neck)
+
+
+def speech_neck(
+    t: Float[Tensor, " t"], mark: Mapping[str, float], look: Float[Tensor, " t"]
+) -> Float[Tensor, "t 3"]:
+    """Return the neck's axis-angle (radians) of ``speech``: stressed words nod, the head never rests.
+
+    Args:
+        t: seconds. mark: seconds of the sentence's words. look: 0..1, how far the head is turned.
+    """
     nod = sum_of_bumps(
         t, [(mark[m] + 0.05, 1.0) for m in ("hello", "photo", "now", "blink", "smile", "speak")], 0.15
     )
@@ -84,8 +95,7 @@ def speech(fps: float = FPS) -> Motion:
     yaw = 0.035 * torch.sin(2 * math.pi * 0.23 * t) - 0.20 * look
     roll = 0.022 * torch.sin(2 * math.pi * 0.17 * t + 1.1) + 0.03 * ramp(t, mark["smile"], 0.5)
     fade = ramp(t, 0.0, 0.4) * (1 - ramp(t, float(t[-1]) - 0.4, 0.4))
-    neck = torch.stack([pitch, yaw, roll], -1) * fade[:, None]
-    return Motion.from_curves(fps, frames, {n: c.clamp(0, 1) for n, c in curves.items()}, "speech", neck)
+    return torch.stack([pitch, yaw, roll], -1) * fade[:, None]
 
 
 def expressions(fps: float = FPS, hold: float = 0.55, ease: float = 0.3) -> Motion:

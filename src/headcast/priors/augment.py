@@ -78,17 +78,16 @@ def uniform(rng: torch.Generator, n: int, low: float, high: float) -> Float[Tens
     return low + (high - low) * torch.rand(n, generator=rng)
 
 
-def crop_faces(images: Pictures, framing: Framing, rng: torch.Generator) -> Crops:
-    """Crop about the faces; beyond the image its edge is repeated and the label is ``IGNORE``."""
+def sample_grid(images: Pictures, framing: Framing, rng: torch.Generator) -> Float[Tensor, "n s s 2"]:
+    """Sample the grids of random squares about the faces: size, shift, roll, mirroring, seeming turn."""
     n, (h, w) = len(images), images.rgb.shape[1:3]
-    device, size = images.rgb.device, framing.size
     room = torch.exp(uniform(rng, n, math.log(framing.room[0]), math.log(framing.room[1])))
     grid = square_grid(
         images.box,
         h,
         w,
-        size * framing.finer,
-        room.to(device),
+        framing.size * framing.finer,
+        room.to(images.rgb.device),
         framing.shift * (2 * torch.rand(n, 2, generator=rng) - 1),
         math.radians(framing.turn) * torch.randn(n, generator=rng).clamp(-2.5, 2.5),
         torch.where(torch.rand(n, generator=rng) < 0.5 * framing.mirror, -1.0, 1.0),
@@ -97,7 +96,14 @@ def crop_faces(images: Pictures, framing: Framing, rng: torch.Generator) -> Crop
         degrees = torch.randn(n, 2, generator=rng).clamp(-2, 2) * torch.tensor(
             [framing.yaw, 0.6 * framing.yaw]
         )
-        grid = warp_as_turned(grid, images.box, (h, w), torch.deg2rad(degrees).to(device))
+        grid = warp_as_turned(grid, images.box, (h, w), torch.deg2rad(degrees).to(images.rgb.device))
+    return grid
+
+
+def crop_faces(images: Pictures, framing: Framing, rng: torch.Generator) -> Crops:
+    """Crop about the faces; beyond the image its edge is repeated and the label is ``IGNORE``."""
+    h, w = images.rgb.shape[1:3]
+    grid = sample_grid(images, framing, rng)
     stack = torch.cat([images.rgb, images.background, images.alpha[..., None]], -1).permute(0, 3, 1, 2) / 255
     warped = grid_sample(stack, grid, padding_mode="border", align_corners=False)
     if framing.finer > 1:

@@ -97,14 +97,7 @@ def draw_lights(split: Split, rng: CounterRng, tone: Float[Tensor, " n"]) -> Lig
     strength = 0.3 * rng.uniform("fill", 2) ** 1.5
     fill_colour = torch.stack([tint[1], tint[2]], 1) * strength[..., None]
     sky = draw_sky(rng, tint[1]) * (0.85 - 0.62 * contrast)[:, None, None]
-    faces = normalize(
-        torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.1, 0.85], [-0.5, 0.1, 0.85]], device=rng.device), dim=-1
-    )
-    received = (
-        sky_irradiance(sky, faces.expand(len(sky), 3, 3))
-        + (key @ faces.T).clamp(min=0)[..., None] * (key_colour[:, None])
-    )
-    exposure, balance = camera_settings(rng, 0.5 * received.mean(1) + 0.5 * received.amax(1), tone)
+    exposure, balance = camera_settings(rng, face_irradiance(sky, key, key_colour), tone)
     e = exposure[:, None] * balance
     return Light(
         sky * e[:, None],
@@ -115,6 +108,20 @@ def draw_lights(split: Split, rng: CounterRng, tone: Float[Tensor, " n"]) -> Lig
         fill_colour * e[:, None],
         exposure,
     )
+
+
+def face_irradiance(
+    sky: Float[Tensor, "n 9 3"], key: Float[Tensor, "n 3"], key_colour: Float[Tensor, "n 3"]
+) -> Float[Tensor, "n 3"]:
+    """Return the irradiance of a face: half the mean, half the maximum over three frontal normals."""
+    faces = normalize(
+        torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.1, 0.85], [-0.5, 0.1, 0.85]], device=sky.device), dim=-1
+    )
+    received = (
+        sky_irradiance(sky, faces.expand(len(sky), 3, 3))
+        + (key @ faces.T).clamp(min=0)[..., None] * (key_colour[:, None])
+    )
+    return 0.5 * received.mean(1) + 0.5 * received.amax(1)
 
 
 def camera_settings(

@@ -89,8 +89,12 @@ def vertex_openness(bust: Bust, head: HeadModel, fur: Fur | None, size: int = 19
         visible += cosine * ((z == 0) | (q[:, 2] < z + 0.003))
         total += cosine
     open_ = visible / total.clamp(min=1e-6)
-    smooth = open_[bust.faces].mean(1)
+    return (0.06 + 0.94 * average_neighbours(open_, bust)).clamp(0, 1)
+
+
+def average_neighbours(values: Float[Tensor, " v"], bust: Bust) -> Float[Tensor, " v"]:
+    """Average vertex values over the faces around each vertex."""
+    smooth = values[bust.faces].mean(1)
     smooth = torch.cat([smooth, smooth[:1]])
     count = (bust.incident < len(bust.faces)).sum(1).clamp(min=1)
-    mean = (smooth[bust.incident] * (bust.incident < len(bust.faces))).sum(1) / count
-    return (0.06 + 0.94 * mean).clamp(0, 1)
+    return (smooth[bust.incident] * (bust.incident < len(bust.faces))).sum(1) / count

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import interpolate as resize
 
@@ -41,11 +41,24 @@ def draw_backgrounds(rng: CounterRng, size: int) -> Float[Tensor, "n h h 3"]:
     use = [rng.uniform(f"bg use {k}")[:, None, None, None] for k in range(3)]
     image = image * (1 - use[0] * 0.8) + gradient * level[:, None, None, None] * use[0] * 0.8
     image = image * torch.exp(cloud * (use[1] > 0.4))
-    y, x = torch.meshgrid(*(torch.linspace(0, 1, 64, device=device),) * 2, indexing="ij")
+    image = composite_shapes(image, rng, level, use[2][:, 0, 0, 0] > 0.3)
+    image = resize(image, size=(size, size), mode="bicubic", align_corners=True)
+    grain = rng.uniform("bg grain")[:, None, None, None] * 0.05
+    return (image * (1 + grain * grains(rng, size))).clamp(0.001, 1).permute(0, 2, 3, 1)
+
+
+def composite_shapes(
+    image: Float[Tensor, "n 3 64 64"],
+    rng: CounterRng,
+    level: Float[Tensor, " n"],
+    has_shapes: Bool[Tensor, " n"],
+) -> Float[Tensor, "n 3 64 64"]:
+    """Composite blurred boxes and ellipses over images that have shapes; ``level``: their brightness."""
+    y, x = torch.meshgrid(*(torch.linspace(0, 1, 64, device=rng.device),) * 2, indexing="ij")
     shapes = rng.uniform("shapes", SHAPES, 9)
     for k in range(SHAPES):
         cx, cy, rx, ry, angle, soft, *colour = shapes[:, k].unbind(-1)
-        there = (use[2][:, 0, 0, 0] > 0.3) & (rng.uniform(f"shape {k}") < 0.6)
+        there = has_shapes & (rng.uniform(f"shape {k}") < 0.6)
         c, s = (angle * 3.1416).cos()[:, None, None], (angle * 3.1416).sin()[:, None, None]
         dx, dy = x - cx[:, None, None], y - cy[:, None, None]
         u = (c * dx + s * dy).abs() / (0.06 + 0.5 * rx[:, None, None] ** 2)
@@ -56,9 +69,7 @@ def draw_backgrounds(rng: CounterRng, size: int) -> Float[Tensor, "n h h 3"]:
         tone = torch.stack(colour, 1)[..., None, None] ** 1.5
         tone = (0.6 * tone.mean(1, keepdim=True) + 0.4 * tone) * (0.25 + level[:, None, None, None])
         image = image + (tone - image) * mask[:, None] * 0.85
-    image = resize(image, size=(size, size), mode="bicubic", align_corners=True)
-    grain = rng.uniform("bg grain")[:, None, None, None] * 0.05
-    return (image * (1 + grain * grains(rng, size))).clamp(0.001, 1).permute(0, 2, 3, 1)
+    return image
 
 
 @cache

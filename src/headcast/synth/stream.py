@@ -88,15 +88,7 @@ def make_batch(
     of_frame = torch.arange(P, device=device).repeat_interleave(T)
     frames = start + np.tile(np.arange(T), P)
     moments = _rng(config, seed, device, np.repeat(numbers, T), frames)
-    if recordings:
-        motion = draw_recorded(recordings, rng, T, config.fps, config.expression, config.clip)
-    elif config.clip:
-        motion = draw_motion(rng, T, config.fps, config.expression)
-    else:
-        motion = draw_moments(moments, config.expression)
-    if config.still_neck:
-        first = torch.arange(P, device=device).repeat_interleave(T) * T
-        motion = replace(motion, neck=motion.neck[first])
+    motion = _sample_motion(config, rng, moments, recordings)
     params = _params(assets, person[of_frame], motion)
     worn = of_frame  # which textures each moment wears
     if config.pbr:
@@ -150,6 +142,23 @@ def make_batch(
         owner=worn[of_view],
         hair_names=assets.hair_names,
     )
+
+
+def _sample_motion(
+    config: SynthConfig, rng: CounterRng, moments: CounterRng, recordings: tuple[Recording, ...]
+) -> Motion:
+    """Sample the motion of all frames: ``rng`` has a row per person, ``moments`` one per frame."""
+    T = config.frames
+    if recordings:
+        motion = draw_recorded(recordings, rng, T, config.fps, config.expression, config.clip)
+    elif config.clip:
+        motion = draw_motion(rng, T, config.fps, config.expression)
+    else:
+        motion = draw_moments(moments, config.expression)
+    if config.still_neck:
+        first = torch.arange(len(rng.rows), device=rng.device).repeat_interleave(T) * T
+        motion = replace(motion, neck=motion.neck[first])
+    return motion
 
 
 def _rng(config: SynthConfig, seed: int, device: torch.device, *columns: Int[np.ndarray, " n"]) -> CounterRng:

@@ -19,7 +19,7 @@ SHAPES, TILE = 7, 256
 
 def draw_backgrounds(rng: CounterRng, size: int) -> Float[Tensor, "n h h 3"]:
     """Sample one background (linear colour) per row of the rng, as blurred as out-of-focus ones are."""
-    n, device = len(rng.rows), rng.device
+    n = len(rng.rows)
     low = rng.uniform("bg 2", 3, 2, 2)
     cloud = sum(
         resize(

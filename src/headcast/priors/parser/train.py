@@ -58,7 +58,7 @@ class ParserRecipe:
     """Pixels of the crop trained on, a part of the square (shown at the square's scale); 0: all of it."""
 
     def networks(self, seed: int) -> dict[str, nn.Module]:
-        """Build the parser."""
+        """Build the face parser."""
         torch.manual_seed(seed)
         return {"parser": FaceParser(side=self.side)}
 

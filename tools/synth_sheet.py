@@ -86,10 +86,10 @@ def balanced(config: SynthConfig, seed: int) -> Tensor:
     """Rows: tones; columns: women and men from young to old, the first of each kind that the stream gives."""
     found: dict[tuple[int, bool, int], int] = {}
     from headcast.head.model import HeadModel
-    from headcast.synth.people import draw_people, person_dice
+    from headcast.synth.people import draw_people, person_rng
 
     everyone = draw_people(
-        config, person_dice(config, np.arange(4000), seed, torch.device("cpu")), HeadModel.load(), 28
+        config, person_rng(config, np.arange(4000), seed, torch.device("cpu")), HeadModel.load(), 28
     )
     for i in range(4000):
         third = int((everyone.age[i] - 18) / 67.01 * 3)

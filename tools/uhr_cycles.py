@@ -28,7 +28,7 @@ from headcast.methods.uhr_texture.network import resized
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.assets import load_assets
 from headcast.synth.batch import SynthBatch
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 from headcast.weights import load_tensors, save_tensors
 
 BLENDER = Path(__file__).with_name("blender_uhr.py")
@@ -101,7 +101,7 @@ def made(args: argparse.Namespace, number: int) -> Path:
         hair=False,
         glasses=False,
     )
-    dice = Dice(np.array([[1, number]], np.int64), args.seed, torch.device("cpu"))
+    dice = CounterRng(np.array([[1, number]], np.int64), args.seed, torch.device("cpu"))
     b = make_batch(config, torch.device("cpu"), args.seed, np.array([number]), views=framed(dice, side))
     save_tensors(folder / "truth.safetensors", {"maps": truth_maps(b)[0].half()}, {"what": "truth"})
     export(b, folder)

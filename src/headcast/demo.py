@@ -13,11 +13,11 @@ DEMO_PHOTOS = {
     "astronaut": ("skimage", "data/astronaut.png"),
     "hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
 }
-"""Name of the picture: the package that carries it and its place therein. Both are in the public domain."""
+"""Name of the photo: the package that carries it and its place therein. Both are in the public domain."""
 
 
 def demo_photo(name: str = "astronaut") -> Path:
-    """Path of a portrait in the public domain (NASA, US Navy).
+    """Return the path of a portrait in the public domain (NASA, US Navy).
 
     Raises:
         HeadcastError: when the package that carries it isn't installed.

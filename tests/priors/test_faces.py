@@ -12,7 +12,7 @@ from headcast.errors import HeadcastError
 from headcast.pickles import importing
 from headcast.priors.faces import SIDE, TEMPLATE, align, cut_face, put_back
 from headcast.priors.gfpgan import GFPGAN, convert
-from headcast.priors.restorer.foreign import convert_codeformer, convert_realesrgan, state_of
+from headcast.priors.restorer.foreign import convert_codeformer, convert_realesrgan, find_state_dict
 from headcast.weights.importers import IMPORTERS, Importer
 from headcast.weights.store import imported, load_imported
 
@@ -55,7 +55,7 @@ def test_other_checkpoints_are_recognized() -> None:
     with pytest.raises(HeadcastError, match="no checkpoint of codeformer"):
         convert_codeformer({"params_ema": state})
     with pytest.raises(HeadcastError, match="holds no network"):
-        state_of({"a": 1})
+        find_state_dict({"a": 1})
 
 
 def test_import_keeps_converted_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_every_recorded_tensor_agrees(facts: Path) -> None:
     assert torch.equal(small, seeded("input:img_lowres", (1, 3, 32, 32)))
     x = torch.nn.functional.interpolate(small, (512, 512), mode="bicubic", align_corners=False)
     out = network((0.7 * x).clamp(-1, 1))
-    errors["out_image"] = worst("out_image", out.picture, saved)
+    errors["out_image"] = worst("out_image", out.image, saved)
     for k, rgb in enumerate(out.smaller):
         errors[f"out_rgb{k}"] = worst(f"out_rgb{k}", rgb, saved)
     errors["style_mlp_out"] = worst(

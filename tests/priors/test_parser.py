@@ -16,11 +16,11 @@ from torch import Tensor
 from headcast.nets.unet import UNet
 from headcast.observe import parsed as observe_parsed
 from headcast.observe.seen import Detection, Masks
-from headcast.priors.augment import Framing, cropped, rebacked, recoloured, worsened
+from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
 from headcast.priors.parser import FaceParser, available, load, parse_face
 from headcast.priors.parser.losses import alpha_loss, dice_loss, label_loss
 from headcast.priors.parser.train import ParserRecipe
-from headcast.priors.pictures import IGNORE, Pictures, stored_pictures
+from headcast.priors.pictures import IGNORE, Pictures, load_stored
 from headcast.priors.restorer.degrade import Degradation
 from headcast.synth.config import LABELS
 from headcast.training import TrainConfig, train
@@ -102,7 +102,7 @@ def test_perfect_answers_cost_nothing() -> None:
 
 def test_labels_stay_on_their_pixels() -> None:
     pictures = Pictures.joined([two_coloured()] * 6)
-    crops = cropped(pictures, Framing(48, (1.5, 3.5), 0.2, turn=15), torch.Generator().manual_seed(0))
+    crops = crop_faces(pictures, Framing(48, (1.5, 3.5), 0.2, turn=15), torch.Generator().manual_seed(0))
     sure = (crops.rgb[:, 0] - crops.rgb[:, 1]).abs() > 0.75
     red = crops.rgb[:, 0] > crops.rgb[:, 1]
     known = sure & (crops.label != IGNORE)
@@ -114,24 +114,26 @@ def test_labels_stay_on_their_pixels() -> None:
 
 
 def test_backgrounds_are_exchanged_where_the_person_is_not() -> None:
-    dice = torch.Generator().manual_seed(0)
-    crops = cropped(Pictures.joined([two_coloured()] * 4), Framing(32, (1.5, 1.6), 0, 0, mirror=False), dice)
-    new = rebacked(crops, dice, share=1.0)
+    rng = torch.Generator().manual_seed(0)
+    crops = crop_faces(
+        Pictures.joined([two_coloured()] * 4), Framing(32, (1.5, 1.6), 0, 0, mirror=False), rng
+    )
+    new = replace_background(crops, rng, fraction=1.0)
     clear, solid = crops.alpha < 0.01, crops.alpha > 0.99
     move = (new.rgb - crops.rgb).abs().amax(1)
     assert move[solid].max() < 1e-3 < move[clear].mean()
     unknown = replace(crops, known_alpha=torch.zeros(4, dtype=torch.bool))
-    assert torch.equal(rebacked(unknown, dice, share=1.0).rgb, crops.rgb)
+    assert torch.equal(replace_background(unknown, rng, fraction=1.0).rgb, crops.rgb)
 
 
 def test_worse_pictures_say_how_much_worse() -> None:
     x = few_pictures().rgb[:4].permute(0, 3, 1, 2) / 255
-    dice = torch.Generator().manual_seed(0)
-    same, lost = worsened(x, dice, Degradation(), 0.0)
+    rng = torch.Generator().manual_seed(0)
+    same, lost = degrade_some(x, rng, Degradation(), 0.0)
     assert torch.equal(same, x) and (lost < -0.9).all()
-    worse, more = worsened(x, dice, Degradation(light=0.0), 1.0)
+    worse, more = degrade_some(x, rng, Degradation(light=0.0), 1.0)
     assert (more > lost).all() and worse.shape == x.shape
-    coloured = recoloured(x, dice)
+    coloured = jitter_colour(x, rng)
     assert coloured.min() >= 0 and coloured.max() <= 1 and (coloured - x).abs().mean() > 0.01
 
 
@@ -160,7 +162,7 @@ def test_stopped_and_resumed_is_the_same(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "00000.npz").write_bytes(b"no zip")
     with pytest.raises(Exception, match=r"00000\.npz"):
-        stored_pictures(str(tmp_path))
+        load_stored(str(tmp_path))
 
 
 def test_answers_lie_where_they_belong() -> None:

@@ -14,13 +14,13 @@ from headcast.priors.restorer import infer
 from headcast.priors.restorer.degrade import Degradation, blurred, degrade
 from headcast.priors.restorer.jpeg import jpeg
 from headcast.priors.restorer.network import Restorer, block_dct
-from headcast.priors.restorer.optimizer import orthogonalized
+from headcast.priors.restorer.optimizer import orthogonalize
 
 
 def picture(side: int = 96, seed: int = 0) -> torch.Tensor:
     """Soft colours with hard edges, display values 0..1."""
-    dice = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 3, 6, 6, generator=dice)
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 6, 6, generator=rng)
     soft = torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic")[0].clamp(0, 1)
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     disc = ((x - side / 2) ** 2 + (y - side / 3) ** 2 < (side / 5) ** 2).float()
@@ -84,11 +84,11 @@ def test_an_untrained_network_changes_nothing(size: tuple[int, int]) -> None:
 def test_weights_tell_the_network() -> None:
     network = trained()
     stored = {k: v.to(torch.bfloat16) for k, v in network.state_dict().items()}
-    again = infer.network_of(stored, "x")
+    again = infer.build_network(stored, "x")
     x = torch.rand(1, 3, 48, 48)
     assert float((network(x) - again(x)).detach().abs().max()) < 0.02
     with pytest.raises(HeadcastError, match="not the weights of a restorer"):
-        infer.network_of({"enter.bias": torch.zeros(8)}, "x")
+        infer.build_network({"enter.bias": torch.zeros(8)}, "x")
 
 
 def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_orthogonalized_steps_have_even_singular_values() -> None:
     )
     for m in (x, x.T):
         u, s, v = torch.linalg.svd(m, full_matrices=False)
-        found = orthogonalized(m)
+        found = orthogonalize(m)
         assert (
             0.6 < float(torch.linalg.svdvals(found).min()) <= float(torch.linalg.svdvals(found).max()) < 1.25
         )

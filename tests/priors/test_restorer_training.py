@@ -11,7 +11,7 @@ from tests.priors.resume import ends_where_it_would
 from tests.priors.test_restorer import picture
 
 from headcast.errors import HeadcastError
-from headcast.priors.restorer.data import load_pictures
+from headcast.priors.restorer.data import load_images
 from headcast.priors.restorer.degrade import Degradation
 from headcast.priors.restorer.infer import load_restorer
 from headcast.priors.restorer.train import RestorerRecipe
@@ -82,5 +82,5 @@ def test_start_from_weights(recipe: RestorerRecipe, tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(HeadcastError, match="no pictures of 64 pixels"):
-        load_pictures(tmp_path)
+    with pytest.raises(HeadcastError, match="no images of 64 pixels"):
+        load_images(tmp_path)

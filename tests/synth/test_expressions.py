@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, EYE_LOOK
-from headcast.synth.dice import Dice
 from headcast.synth.expressions import GESTURES, MOUTHS, draw_moments, draw_motion, table
+from headcast.synth.rng import CounterRng
 
 CPU = torch.device("cpu")
 
@@ -18,7 +18,7 @@ def test_tables_speak_arkit() -> None:
 
 
 def test_moments_are_sparse_bounded_and_cover_the_face() -> None:
-    m = draw_moments(Dice(np.arange(3000, dtype=np.int64)[:, None], 0, CPU), 1.0)
+    m = draw_moments(CounterRng(np.arange(3000, dtype=np.int64)[:, None], 0, CPU), 1.0)
     e = m.expression
     assert e.min() >= 0
     assert e.max() <= 1
@@ -29,11 +29,11 @@ def test_moments_are_sparse_bounded_and_cover_the_face() -> None:
     assert (e[:, [EXPRESSION_INDEX[n] for n in EYE_LOOK]] == 0).all()
     left, right = e[:, EXPRESSION_INDEX["mouthSmileLeft"]], e[:, EXPRESSION_INDEX["mouthSmileRight"]]
     assert torch.corrcoef(torch.stack([left, right]))[0, 1] > 0.7
-    assert draw_moments(Dice(np.arange(9, dtype=np.int64)[:, None], 0, CPU), 0.0).expression.max() == 0
+    assert draw_moments(CounterRng(np.arange(9, dtype=np.int64)[:, None], 0, CPU), 0.0).expression.max() == 0
 
 
 def test_clips_are_smooth_and_blink() -> None:
-    m = draw_motion(Dice(np.array([[0], [1]], np.int64), 0, CPU), 200, 25.0, 1.0)
+    m = draw_motion(CounterRng(np.array([[0], [1]], np.int64), 0, CPU), 200, 25.0, 1.0)
     e = m.expression.view(2, 200, 52)
     mouth = e[:, :, EXPRESSION_INDEX["jawOpen"]]
     assert (mouth[:, 1:] - mouth[:, :-1]).abs().max() < 0.35

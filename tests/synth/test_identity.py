@@ -9,14 +9,14 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.synth.config import SynthConfig
-from headcast.synth.dice import Dice
 from headcast.synth.identity import People, draw_identities, fitted_people
 from headcast.synth.people import sex_axis
+from headcast.synth.rng import CounterRng
 from headcast.weights import card, load_tensors, weights_path
 
 COUNT = 4000
-DICE = Dice(np.stack([np.zeros(COUNT), np.arange(COUNT)], 1).astype(np.int64), 0, torch.device("cpu"))
-FEMININE = DICE.chance("sex", 0.5)
+RNG = CounterRng(np.stack([np.zeros(COUNT), np.arange(COUNT)], 1).astype(np.int64), 0, torch.device("cpu"))
+FEMININE = RNG.chance("sex", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +33,18 @@ def made_up(n: int) -> People:
 
 def test_a_share_of_people_scatters_as_the_fitted_ones(head: HeadModel) -> None:
     axis, people = sex_axis(head), made_up(head.identities)
-    z, fitted = draw_identities(DICE, FEMININE, axis, people, 0.4)
+    z, fitted = draw_identities(RNG, FEMININE, axis, people, 0.4)
     assert abs(float(fitted.float().mean()) - 0.4) < 0.03
     assert abs(float(torch.corrcoef(torch.stack([fitted.float(), FEMININE.float()]))[0, 1])) < 0.05
-    plain, none = draw_identities(DICE, FEMININE, axis, None, 0.4)
+    plain, none = draw_identities(RNG, FEMININE, axis, None, 0.4)
     assert not none.any() and torch.equal(z[~fitted], plain[~fitted])
     assert (z[fitted] - plain[fitted]).norm(dim=1).min() > 0.5
 
 
 def test_they_have_the_mean_and_covariance_across_the_sex_direction(head: HeadModel) -> None:
     axis, people = sex_axis(head), made_up(head.identities)
-    z, _ = draw_identities(DICE, FEMININE, axis, people, 1.0)
-    plain, _ = draw_identities(DICE, FEMININE, axis, people, 0.0)
+    z, _ = draw_identities(RNG, FEMININE, axis, people, 1.0)
+    plain, _ = draw_identities(RNG, FEMININE, axis, people, 0.0)
     assert torch.allclose(z @ axis, plain @ axis, atol=1e-4)  # along it both are drawn by sex alone
     across = torch.eye(len(axis)) - axis[:, None] * axis
     wanted = across @ people.factor @ people.factor.T @ across

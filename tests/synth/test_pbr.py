@@ -13,11 +13,11 @@ from torch.nn.functional import normalize
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.assets import load_assets
-from headcast.synth.dice import Dice
 from headcast.synth.fields import FOLDS
 from headcast.synth.lights import Lamps
-from headcast.synth.pbr import LINES, expressive, lit_skin
-from headcast.synth.relief import PITS, pits, without_grain
+from headcast.synth.pbr import LINES, add_expression_lines, shade_skin
+from headcast.synth.relief import PITS, pits, remove_grain
+from headcast.synth.rng import CounterRng
 from headcast.synth.shade import Shadows
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def test_only_skin_and_its_light_differ() -> None:
 def test_pores_are_deepest_on_the_nose() -> None:
     assets = load_assets(CPU, 256)
     assert assets.relief() is assets.relief()
-    (pores, other), (lines, _) = assets.relief().of(Dice(np.array([[0, 1], [0, 2]]), 0, CPU))
+    (pores, other), (lines, _) = assets.relief().of(CounterRng(np.array([[0, 1], [0, 2]]), 0, CPU))
     assert not torch.equal(pores, other)
     r = assets.atlas.region
     nose, neck = r["nose"] * r["skin"] > 0.9, r["neck"] * r["skin"] > 0.9
@@ -71,7 +71,7 @@ def test_flesh_softens_red_most(flesh: float) -> None:
 
     def lit(n: torch.Tensor) -> torch.Tensor:
         sky = torch.zeros(1, 9, 3)
-        return lit_skin(lamps, sky, torch.ones(1, 3), n, up, up, one, one, none, one * 0.5, one * flesh)[0]
+        return shade_skin(lamps, sky, torch.ones(1, 3), n, up, up, one, one, none, one * 0.5, one * flesh)[0]
 
     loss = lit(up) - lit(tilted)
     if flesh:
@@ -94,7 +94,7 @@ def test_a_raised_brow_and_half_a_smile_leave_lines_where_they_should() -> None:
     face = torch.zeros(2, 52)
     face[0, EXPRESSION_INDEX["browInnerUp"]] = 1
     face[1, EXPRESSION_INDEX["mouthSmileLeft"]] = 1
-    out = expressive(flat, face, torch.full((2,), 0.5), atlas, assets.fields, 1.0)
+    out = add_expression_lines(flat, face, torch.full((2,), 0.5), atlas, assets.fields, 1.0)
     slope = out[..., 3:5].norm(dim=-1)
     forehead, cheek = (fold[FOLDS.index(n)] > 0.3 for n in ("forehead", "nasolabial"))
     left = atlas.position[..., 0] > 0.01
@@ -126,11 +126,11 @@ def test_pores_are_small_and_dense() -> None:
 def test_smoothing_leaves_folds() -> None:
     atlas = load_assets(CPU, 256).atlas
     slope = torch.randn(1, 64, 64, 2, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(without_grain(slope, atlas), slope)
-    smooth = without_grain(slope, replace(atlas, size=4096))
+    assert torch.equal(remove_grain(slope, atlas), slope)
+    smooth = remove_grain(slope, replace(atlas, size=4096))
     assert smooth.std() < 0.25 * slope.std()
     slow = torch.linspace(0, 6, 64).sin().expand(1, 64, 64)
-    kept = without_grain(torch.stack([slow, slow], -1), replace(atlas, size=4096))
+    kept = remove_grain(torch.stack([slow, slow], -1), replace(atlas, size=4096))
     assert (kept[..., 0] - slow)[:, 8:-8, 8:-8].abs().max() < 0.03
 
 

@@ -11,7 +11,7 @@ from headcast.head.model import HeadModel
 from headcast.synth.config import SynthConfig
 from headcast.synth.fur import FREE_HAIR, TEST_HAIR
 from headcast.synth.lights import draw_lights, held_out_light
-from headcast.synth.people import TONES, Person, draw_people, held_out_skin, person_dice, sex_axis
+from headcast.synth.people import TONES, Person, draw_people, held_out_skin, person_rng, sex_axis
 
 COUNT = 1500
 
@@ -23,7 +23,7 @@ def head() -> HeadModel:
 
 def drawn(head: HeadModel, split: str) -> Person:
     config = SynthConfig(split=split)  # type: ignore[arg-type]
-    return draw_people(config, person_dice(config, np.arange(COUNT), 0, torch.device("cpu")), head, 28)
+    return draw_people(config, person_rng(config, np.arange(COUNT), 0, torch.device("cpu")), head, 28)
 
 
 def test_sex_age_and_tone_are_balanced_and_independent(head: HeadModel) -> None:
@@ -50,8 +50,8 @@ def test_identities_of_the_splits_differ(head: HeadModel) -> None:
 
 def test_key_lamps_of_the_splits_do_not_overlap() -> None:
     for split, held in (("train", False), ("test", True)):
-        dice = person_dice(SynthConfig(split=split), np.arange(COUNT), 0, torch.device("cpu"))  # type: ignore[arg-type]
-        light = draw_lights(split, dice, torch.zeros(COUNT))  # type: ignore[arg-type]
+        rng = person_rng(SynthConfig(split=split), np.arange(COUNT), 0, torch.device("cpu"))  # type: ignore[arg-type]
+        light = draw_lights(split, rng, torch.zeros(COUNT))  # type: ignore[arg-type]
         assert (held_out_light(light.key) == held).all()
 
 

@@ -9,8 +9,8 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
 from headcast.synth.config import SynthConfig
-from headcast.synth.dice import Dice
 from headcast.synth.recorded import Recording, draw_recorded
+from headcast.synth.rng import CounterRng
 from headcast.synth.stream import make_batch
 
 JAW, SMILE_L, SMILE_R = (EXPRESSION_INDEX[n] for n in ("jawOpen", "mouthSmileLeft", "mouthSmileRight"))
@@ -27,12 +27,14 @@ def ramp(frames: int, fps: float, name: str = "ramp") -> Recording:
     return Recording(name, fps, expression, neck, gaze)
 
 
-def dice(people: int) -> Dice:
-    return Dice(np.stack([np.zeros(people), np.arange(people)], 1).astype(np.int64), 0, torch.device("cpu"))
+def rng(people: int) -> CounterRng:
+    return CounterRng(
+        np.stack([np.zeros(people), np.arange(people)], 1).astype(np.int64), 0, torch.device("cpu")
+    )
 
 
 def test_a_clip_is_a_window_in_order_at_the_asked_rate() -> None:
-    motion = draw_recorded((ramp(101, 50.0),), dice(6), 10, 25.0, 1.0, clip=True)
+    motion = draw_recorded((ramp(101, 50.0),), rng(6), 10, 25.0, 1.0, clip=True)
     jaw = motion.expression[:, JAW].reshape(6, 10)
     assert torch.allclose(jaw.diff(dim=1), torch.full((6, 9), 0.02), atol=1e-5)  # two frames of a hundredth
     assert jaw[:, 0].unique().numel() == 6
@@ -40,7 +42,7 @@ def test_a_clip_is_a_window_in_order_at_the_asked_rate() -> None:
 
 
 def test_a_person_is_mirrored_as_a_whole() -> None:
-    motion = draw_recorded((ramp(101, 50.0),), dice(16), 2, 25.0, 1.0, clip=True)
+    motion = draw_recorded((ramp(101, 50.0),), rng(16), 2, 25.0, 1.0, clip=True)
     left = motion.expression[:, SMILE_L] > 0
     assert 0 < int(left.sum()) < 32
     for side, smile, sign in ((left, SMILE_L, 1.0), (~left, SMILE_R, -1.0)):
@@ -52,18 +54,18 @@ def test_a_person_is_mirrored_as_a_whole() -> None:
 
 
 def test_moments_are_spread_and_short_recordings_turn_round() -> None:
-    loose = draw_recorded((ramp(101, 50.0),), dice(1), 40, 25.0, 1.0, clip=False).expression[:, JAW]
+    loose = draw_recorded((ramp(101, 50.0),), rng(1), 40, 25.0, 1.0, clip=False).expression[:, JAW]
     assert loose.min() < 0.15 and loose.max() > 0.85 and (loose.diff() < 0).any()
-    short = draw_recorded((ramp(3, 25.0),), dice(1), 7, 25.0, 1.0, clip=True).expression[:, JAW]
+    short = draw_recorded((ramp(3, 25.0),), rng(1), 7, 25.0, 1.0, clip=True).expression[:, JAW]
     assert torch.allclose(short, torch.tensor([0, 0.5, 1, 0.5, 0, 0.5, 1]))
-    still = draw_recorded((ramp(1, 25.0),), dice(1), 3, 25.0, 0.5, clip=True).expression[:, SMILE_L]
+    still = draw_recorded((ramp(1, 25.0),), rng(1), 3, 25.0, 0.5, clip=True).expression[:, SMILE_L]
     assert torch.allclose(still + still.flip(0), still * 2)
 
 
 def test_long_recordings_are_taken_more_often() -> None:
     long, short = ramp(301, 25.0, "long"), ramp(101, 25.0, "short")
     short.expression[:, JAW] = 0
-    jaw = draw_recorded((long, short), dice(400), 1, 25.0, 1.0, clip=False).expression[:, JAW]
+    jaw = draw_recorded((long, short), rng(400), 1, 25.0, 1.0, clip=False).expression[:, JAW]
     assert abs(float((jaw > 0).float().mean()) - 0.75) < 0.08
 
 

@@ -37,12 +37,12 @@ def test_batches_go_on_and_start_anywhere(batch: SynthBatch) -> None:
 
 def test_a_person_does_not_depend_on_the_batch(batch: SynthBatch) -> None:
     alone = make_batch(SynthConfig(size=64, texture=128, framing="front"), CPU, 1, np.array([2]))
-    for name, x in alone.pictures().items():
+    for name, x in alone.maps().items():
         assert torch.allclose(x[0].float(), getattr(batch, name)[2].float(), atol=2e-3), name
 
 
 def test_ranges_and_shapes(batch: SynthBatch) -> None:
-    for name, x in batch.pictures().items():
+    for name, x in batch.maps().items():
         assert x.shape[:3] == (3, 64, 64), name
         assert torch.isfinite(x.float()).all(), name
     assert batch.rgb.min() >= 0

@@ -27,7 +27,7 @@ class Check:
 
 
 def base_checks() -> list[Check]:
-    """What every command needs; all must be ok."""
+    """Check what every command needs; all must be ok."""
     return [
         python(),
         package("torch", "torch", said=cuda),
@@ -46,7 +46,7 @@ def base_checks() -> list[Check]:
 
 
 def python() -> Check:
-    """The interpreter."""
+    """Check the version of the interpreter."""
     low, high = PYTHON
     ok = low <= sys.version_info[:2] < high
     return Check(
@@ -58,7 +58,7 @@ def python() -> Check:
 
 
 def package(name: str, module: str = "", wheel: str = "", said: Callable[[], str] | None = None) -> Check:
-    """A package that must import."""
+    """Check a package that must import."""
     try:
         found = importlib.import_module(module or name)
         words = str(getattr(found, "__version__", "") or metadata.version(name))
@@ -69,14 +69,14 @@ def package(name: str, module: str = "", wheel: str = "", said: Callable[[], str
 
 
 def cuda() -> str:
-    """What torch can compute on."""
+    """Describe the devices that torch can compute on."""
     from headcast.device import summary
 
     return f", {summary()}"
 
 
 def codecs() -> str:
-    """The FFmpeg inside PyAV, and the one on the path if any."""
+    """Describe the FFmpeg inside PyAV, and the one on the path if any."""
     import av
 
     inside = ".".join(map(str, av.library_versions.get("libavcodec", ())))
@@ -84,7 +84,7 @@ def codecs() -> str:
 
 
 def head_model() -> Check:
-    """The bundled head, posed and drawn once."""
+    """Pose and rasterize the bundled head once."""
     try:
         import torch
 
@@ -97,8 +97,8 @@ def head_model() -> Check:
         with torch.no_grad():
             vertices = head(HeadParams.neutral(head.identities))
             camera = Camera.make(200.0, 64, 64)
-            drawn = rasterize_mesh(vertices - torch.tensor([0.0, 0.0, 1.0]), head.faces, camera)
-        covered = int((drawn.triangle >= 0).sum())
+            fragments = rasterize_mesh(vertices - torch.tensor([0.0, 0.0, 1.0]), head.faces, camera)
+        covered = int((fragments.triangle >= 0).sum())
         ok = covered > 200
         return Check(
             "head and renderer",
@@ -111,7 +111,7 @@ def head_model() -> Check:
 
 
 def extra_checks() -> list[Check]:
-    """The optional extras that this installation declares: complete, or what is missing."""
+    """Check the optional extras that this installation declares: complete, or what is missing."""
     try:
         declared = metadata.requires("headcast") or []
     except metadata.PackageNotFoundError:
@@ -125,7 +125,7 @@ def extra_checks() -> list[Check]:
 
 
 def extra(name: str, wanted: list[str]) -> Check:
-    """One extra."""
+    """Check that one extra is complete."""
     missing = [w for w in wanted if not installed(w)]
     if not missing:
         return Check(name, True, ", ".join(wanted))
@@ -133,7 +133,7 @@ def extra(name: str, wanted: list[str]) -> Check:
 
 
 def installed(name: str) -> bool:
-    """Whether a distribution is there."""
+    """Return whether a distribution is installed."""
     try:
         metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Finds model files and tells by their content what they are. Nothing in them is run."""
+"""Search for model files and identify them by their content. Nothing in them is run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CHECKPOINTS", "Found", "checkpoints", "find", "identify", "usual_pla
 
 SUFFIXES = {".pkl", ".npz", ".pth", ".pt", ".ckpt", ".tar"}
 ICT_FILE = "generic_neutral_mesh.obj"
-DEEPEST, MOST = 3, 400
+MAX_DEPTH, MAX_FILES = 3, 400
 FLAME_KEYS = {"v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights", "f"}
 
 
@@ -72,7 +72,7 @@ def checkpoints() -> tuple[Checkpoint, ...]:
 
 @dataclass(frozen=True)
 class Found:
-    """A file that was looked at.
+    """A file that was examined.
 
     Attributes:
         name: what it is; empty: not known. licence: its terms in a few words. use: what to do with it.
@@ -89,7 +89,7 @@ class Found:
 
 
 def usual_places() -> list[Path]:
-    """``HEADCAST_MODELS``, the current folder, its ``models`` and ``weights``, and the cache's ``models``."""
+    """Return HEADCAST_MODELS, the current folder, its ``models`` and ``weights``, the cache's ``models``."""
     here = Path.cwd()
     given = [Path(p) for p in os.environ.get("HEADCAST_MODELS", "").split(os.pathsep) if p]
     return [
@@ -97,8 +97,8 @@ def usual_places() -> list[Path]:
     ]
 
 
-def find(places: Iterable[Path], deepest: int = DEEPEST) -> list[Path]:
-    """Files (and ICT-FaceKit folders) that may hold a model.
+def find(places: Iterable[Path], deepest: int = MAX_DEPTH) -> list[Path]:
+    """Find files (and ICT-FaceKit folders) that may hold a model.
 
     Raises:
         HeadcastError: a place does not exist.
@@ -109,13 +109,13 @@ def find(places: Iterable[Path], deepest: int = DEEPEST) -> list[Path]:
             raise HeadcastError(f"{place}: no such file or folder; give model files or folders of them")
         for path in candidates(place, deepest) if place.is_dir() else [place]:
             out[path.absolute()] = None
-            if len(out) >= MOST:
+            if len(out) >= MAX_FILES:
                 return list(out)
     return list(out)
 
 
 def candidates(folder: Path, deepest: int) -> Iterator[Path]:
-    """Below a folder, hidden ones left out."""
+    """Yield candidates below a folder, hidden ones left out."""
     try:
         entries = sorted(folder.iterdir())
     except OSError:
@@ -133,7 +133,7 @@ def candidates(folder: Path, deepest: int) -> Iterator[Path]:
 
 
 def identify(path: Path) -> Found:
-    """What a file is, by keys and shapes."""
+    """Identify a file by keys and shapes."""
     try:
         if path.is_dir():
             return head_file(path, "ict") if (path / ICT_FILE).is_file() else Found(path)
@@ -144,14 +144,14 @@ def identify(path: Path) -> Found:
         return Found(path, problem=str(e).removeprefix(f"{path}: "))
     if isinstance(content, dict) and content.keys() >= FLAME_KEYS:
         return head_file(path, "flame")
-    network = network_of(content)
+    network = identify_network(content)
     if network is None:
         return Found(path)
     return Found(path, network.name, network.licence, "recognised", hash=digest(path))
 
 
 def identify_npz(path: Path) -> Found:
-    """FLAME's arrays, or the repack of ICT-FaceKit."""
+    """Identify FLAME's arrays, or the repack of ICT-FaceKit."""
     import zipfile
 
     try:
@@ -167,7 +167,7 @@ def identify_npz(path: Path) -> Found:
 
 
 def head_file(path: Path, kind: str) -> Found:
-    """A head model that ``create --head`` can use."""
+    """Describe a head model that ``create --head`` can use."""
     if kind == "ict":
         return Found(path, "ICT-FaceKit", "MIT", f"create --head ict --ict {path}", kind, digest(path))
     from headcast.head.flame import LICENCES, flame_version, read_flame
@@ -180,8 +180,8 @@ def head_file(path: Path, kind: str) -> Found:
     return Found(path, name, LICENCES[name], f"create --head flame --flame {path}", kind, digest(path))
 
 
-def network_of(content: Any) -> Checkpoint | None:
-    """The official checkpoint that a file's content is."""
+def identify_network(content: Any) -> Checkpoint | None:
+    """Return the official checkpoint that a file's content matches."""
     if not isinstance(content, dict | Record):
         return None
     for network in checkpoints():
@@ -194,7 +194,7 @@ def network_of(content: Any) -> Checkpoint | None:
 
 
 def digest(path: Path) -> str:
-    """First 16 hex digits of a file's SHA-256; of a folder's neutral head."""
+    """Return the first 16 hex digits of the SHA-256 of a file, or of a folder's neutral head."""
     h = hashlib.sha256()
     with (path / ICT_FILE if path.is_dir() else path).open("rb") as f:
         while block := f.read(1 << 22):

@@ -96,10 +96,10 @@ def before_one_background(
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """Put the first images before one background; divide the colours of the others by their coverage."""
     from headcast.synth.backgrounds import draw_backgrounds
-    from headcast.synth.dice import Dice
+    from headcast.synth.rng import CounterRng
 
     colour, a = srgb_to_linear(rgb), alpha[..., None]  # before black
-    behind = draw_backgrounds(Dice(np.array([[number]]), seed, torch.device("cpu")), rgb.shape[1])
+    behind = draw_backgrounds(CounterRng(np.array([[number]]), seed, torch.device("cpu")), rgb.shape[1])
     with_background = (colour[:photos] + (1 - a[:photos]) * behind).clamp(0, 1)
     straight = (colour[photos:] / a[photos:].clamp(min=MIN_ALPHA)).clamp(0, 1)
     return to_bytes(linear_to_srgb(torch.cat([with_background, straight])))
@@ -115,11 +115,11 @@ def has_hair(number: int, seed: int, size: int) -> bool:
     from headcast.synth import SynthConfig
     from headcast.synth.assets import load_assets
     from headcast.synth.looks import BUZZED, draw_looks
-    from headcast.synth.people import draw_people, person_dice
+    from headcast.synth.people import draw_people, person_rng
 
     config, cpu = SynthConfig("test", size, 1, expression=0.0), torch.device("cpu")
     assets = load_assets(cpu, config.texture_size)
-    numbers = person_dice(config, np.array([number]), seed, cpu)
+    numbers = person_rng(config, np.array([number]), seed, cpu)
     person = draw_people(config, numbers, assets.head, len(assets.skin.components))
     looks = draw_looks(config, numbers, person, assets.hair_weights(config.split, person.feminine))
     return int(looks.hair[0]) > BUZZED

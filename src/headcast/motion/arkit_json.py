@@ -24,7 +24,7 @@ BESIDE = ("time", "timestamp", "rotation")
 
 
 def read_arkit_json(path: str | Path) -> Motion:
-    """A JSON recording in any of three forms:
+    """Read a JSON recording in any of three forms:
 
     - ``{"names": [...], "frames": [{"weights": [...], "time": seconds}, ...]}``: weights in that order;
     - ``[{"time": seconds, "blendshapes": {name: weight}}, ...]`` or ``{"frames": [...]}`` of the same, or of
@@ -48,7 +48,7 @@ def read_arkit_json(path: str | Path) -> Motion:
     times: list[Any] = []
     if isinstance(frames, list):
         names = data.get("names") if isinstance(data, dict) else None
-        rows = [weights_of(path, f, names, i) for i, f in enumerate(frames)]
+        rows = [frame_weights(path, f, names, i) for i, f in enumerate(frames)]
         times = [f.get("time", f.get("timestamp")) for f in frames]
         used = {n: None for row in rows for n in row}
         curves = {n: [row.get(n, 0.0) for row in rows] for n in used}
@@ -64,11 +64,11 @@ def read_arkit_json(path: str | Path) -> Motion:
     if count == 0 or not curves:
         raise HeadcastError(f"{path}: holds no frame of ARKit weights (jawOpen, ...); export it again")
     finite = {n: [number(path, n, w, i) for i, w in enumerate(v)] for n, v in curves.items()}
-    return Motion.from_curves(frame_rate(path, data, times), count, finite, str(path))
+    return Motion.from_curves(rate_from_times(path, data, times), count, finite, str(path))
 
 
-def weights_of(path: Path, frame: Any, names: Any, index: int) -> dict[str, Any]:
-    """One frame's weights by name."""
+def frame_weights(path: Path, frame: Any, names: Any, index: int) -> dict[str, Any]:
+    """Return one frame's weights by name."""
     where = f"{path}: frame {index + 1}"
     if not isinstance(frame, dict):
         raise HeadcastError(f"{where}: is no object of weights; export it again")
@@ -89,7 +89,7 @@ def weights_of(path: Path, frame: Any, names: Any, index: int) -> dict[str, Any]
 
 
 def number(path: Path, name: str, value: Any, index: int) -> float:
-    """A finite weight."""
+    """Check and return a finite weight."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or abs(value) > LARGEST:
         raise HeadcastError(
@@ -98,8 +98,8 @@ def number(path: Path, name: str, value: Any, index: int) -> float:
     return float(value)
 
 
-def frame_rate(path: Path, data: Any, times: list[Any]) -> float:
-    """Frames per second as said, or from the times."""
+def rate_from_times(path: Path, data: Any, times: list[Any]) -> float:
+    """Return frames per second as stated, or from the times."""
     meta = data.get("metadata") if isinstance(data, dict) else None
     said = data.get("fps") if isinstance(data, dict) else None
     said = meta.get("fps") if said is None and isinstance(meta, dict) else said

@@ -20,7 +20,7 @@ __all__ = ["Motion"]
 
 @dataclass(frozen=True)
 class Motion:
-    """What a head does, without whose head it is.
+    """Motion of a head, independent of its identity.
 
     Attributes:
         fps: frames per second.
@@ -47,7 +47,7 @@ class Motion:
 
     @property
     def seconds(self) -> float:
-        """Duration."""
+        """Return the duration in seconds."""
         return len(self) / self.fps
 
     @staticmethod
@@ -58,7 +58,7 @@ class Motion:
         name: str = "",
         neck: Tensor | None = None,
     ) -> Motion:
-        """A motion of named expression curves with a value for every frame; the unnamed stay zero.
+        """Make a motion from named expression curves with a value per frame; the unnamed stay zero.
 
         Raises:
             HeadcastError: an unknown name.
@@ -70,12 +70,12 @@ class Motion:
         return Motion(fps, expression, torch.zeros(frames, 3) if neck is None else neck.float(), name=name)
 
     def curve(self, name: str) -> Float[Tensor, "t"]:
-        """One expression weight over time."""
+        """Return one expression weight over time."""
         check_names([name], self.name or "motion")
         return self.expression[:, EXPRESSION_INDEX[name]]
 
     def resampled(self, fps: float) -> Motion:
-        """The same motion at another frame rate, linear between frames; the duration stays within a frame."""
+        """Resample to another frame rate, linear between frames; the duration stays within a frame."""
         if not math.isfinite(fps) or fps <= 0:
             raise HeadcastError(f"{self.name or 'motion'}: cannot be played at {fps} frames per second")
         count = max(1, round(len(self) * fps / self.fps))
@@ -104,11 +104,11 @@ class Motion:
         )
 
     def first(self, frames: int) -> Motion:
-        """The first ``frames`` frames; a shorter motion stays as it is."""
+        """Keep the first ``frames`` frames; a shorter motion stays as it is."""
         return self._taken(torch.arange(min(frames, len(self))))
 
     def looped(self, frames: int) -> Motion:
-        """Repeated from the start until it has ``frames`` frames; a longer one is cut."""
+        """Repeat from the start until there are ``frames`` frames; a longer motion is cut."""
         return self._taken(torch.arange(frames) % len(self))
 
     def _taken(self, index: Tensor) -> Motion:
@@ -122,7 +122,7 @@ class Motion:
         )
 
     def params(self, rest: HeadParams) -> HeadParams:
-        """The motion on a given head: (T,) parameters; identity and pose are those of ``rest``."""
+        """Return (T,) parameters of the motion on a given head; identity and pose are those of ``rest``."""
         t = len(self)
 
         def still(x: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ LARGEST = 100.0
 
 
 def read_flame_npz(path: str | Path, flame_file: str | Path | None) -> Motion:
-    """Expression, gaze and head rotation of a FLAME sequence.
+    """Read expression, gaze and head rotation of a FLAME sequence.
 
     Args:
         path: an npz with ``expr`` (T, 100), ``jaw_pose`` (T, 3), ``neck_pose``, ``eyes_pose`` (T, 6),
@@ -58,7 +58,7 @@ def read_flame_npz(path: str | Path, flame_file: str | Path | None) -> Motion:
     from headcast.head.foreign.known import foreign_head, placement_of
     from headcast.head.foreign.maps import flame_to_arkit
 
-    values = read(path)
+    values = read_parameters(path)
     head = foreign_head("flame", flame_file)
     rotation, _ = placement_of(head)
     expression = flame_to_arkit(read_flame(flame_file), head, rotation, values["expr"], values["jaw_pose"])
@@ -68,7 +68,7 @@ def read_flame_npz(path: str | Path, flame_file: str | Path | None) -> Motion:
 
 
 def head_turn(values: dict[str, Float[np.ndarray, "t k"]]) -> Float[Tensor, "t 3"]:
-    """Turns of the head, root and neck together, away from its usual pose; as a bend of the neck."""
+    """Return the head's rotation (root and neck) from its mean pose, as a bend of the neck."""
     pose = [torch.from_numpy(values[k]).float() for k in ("rotation", "neck_pose")]
     root, neck = map(axis_angle_to_matrix, pose)
     turn = matrix_to_axis_angle(root @ neck)
@@ -77,14 +77,14 @@ def head_turn(values: dict[str, Float[np.ndarray, "t k"]]) -> Float[Tensor, "t 3
     return matrix_to_axis_angle(R[quietest].T @ R)
 
 
-def read(path: Path) -> dict[str, Float[np.ndarray, "t k"]]:
-    """The moving parameters, (T, n) each; absent ones are zero."""
+def read_parameters(path: Path) -> dict[str, Float[np.ndarray, "t k"]]:
+    """Read the moving parameters, (T, n) each; absent ones are zero."""
     files = sorted(path.glob("*.npz")) or sorted(path.glob("flame_param/*.npz")) if path.is_dir() else [path]
     if not files:
         raise HeadcastError(
             f"{path}: no .npz of FLAME parameters in this folder; give its flame_param folder"
         )
-    parts = [one(p) for p in files]
+    parts = [read_file(p) for p in files]
     joined = {k: np.concatenate([p[k] for p in parts]) for k in parts[0] if all(k in p for p in parts)}
     if not {"expr", "jaw_pose"} & set(joined):
         raise HeadcastError(f"{path}: has neither 'expr' nor 'jaw_pose'; give FLAME parameters")
@@ -100,8 +100,8 @@ def read(path: Path) -> dict[str, Float[np.ndarray, "t k"]]:
     return out
 
 
-def one(path: Path) -> dict[str, Float[np.ndarray, "t k"]]:
-    """One file's moving parameters."""
+def read_file(path: Path) -> dict[str, Float[np.ndarray, "t k"]]:
+    """Read one file's moving parameters."""
     from headcast.files import check_readable
 
     check_readable(path, "FLAME .npz")
@@ -128,7 +128,7 @@ def one(path: Path) -> dict[str, Float[np.ndarray, "t k"]]:
 
 
 def check_keys(path: Path, names: list[str]) -> None:
-    """Refuses unknown keys by name."""
+    """Refuse unknown keys by name."""
     known = [*MOVES, *STILL]
     for name in names:
         if name not in known:

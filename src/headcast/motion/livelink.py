@@ -26,7 +26,7 @@ ANGLE_LIMIT = math.pi
 
 
 def read_livelink(path: str | Path) -> Motion:
-    """A Live Link Face recording.
+    """Read a Live Link Face recording.
 
     Columns: ``Timecode`` (HH:MM:SS:FF.sub), ``BlendshapeCount``, the 52 names with a capital, and the angles
     HeadYaw, HeadPitch, HeadRoll, LeftEyeYaw ... in radians. Order does not matter, absent columns are zero.
@@ -56,13 +56,13 @@ def read_livelink(path: str | Path) -> Motion:
     curves = {COLUMNS[h]: v for h, v in table.items() if h in COLUMNS}
     codes = [r[header.index("Timecode")] for r in rows[1:]] if "Timecode" in header else []
     motion = Motion.from_curves(
-        frame_rate(codes), len(rows) - 1, curves, str(path), head_rotation(table, len(rows) - 1)
+        rate_from_timecodes(codes), len(rows) - 1, curves, str(path), head_rotation(table, len(rows) - 1)
     )
     return Motion(motion.fps, motion.expression, motion.neck, eye_gaze(table, len(motion)), name=str(path))
 
 
 def check_header(path: Path, header: list[str]) -> None:
-    """Refuses unknown and repeated columns by name."""
+    """Refuse unknown and repeated columns by name."""
     known = [*COLUMNS, *EXTRAS, "Timecode", "BlendshapeCount"]
     for h in header:
         if h not in known:
@@ -77,7 +77,7 @@ def check_header(path: Path, header: list[str]) -> None:
 
 
 def cell(path: Path, row: list[str], column: int, line: int) -> float:
-    """A finite number from a cell."""
+    """Parse a finite number from a cell."""
     try:
         value = float(row[column])
     except (ValueError, IndexError) as e:
@@ -91,8 +91,8 @@ def cell(path: Path, row: list[str], column: int, line: int) -> float:
     return value
 
 
-def frame_rate(codes: list[str]) -> float:
-    """Frames per second from timecodes: how many frames share a second; 60 when there is no telling."""
+def rate_from_timecodes(codes: list[str]) -> float:
+    """Return frames per second from timecodes: how many frames have one second; 60 when unknown."""
     seconds: dict[str, int] = {}
     for code in codes:
         seconds[code.rpartition(":")[0]] = seconds.get(code.rpartition(":")[0], 0) + 1
@@ -107,7 +107,7 @@ def frame_rate(codes: list[str]) -> float:
 
 
 def head_rotation(table: dict[str, list[float]], frames: int) -> Tensor:
-    """(T, 3) axis-angle of yaw, then pitch, then roll (+X subject's left, +Y up, +Z forward)."""
+    """Return (T, 3) axis-angle of yaw, then pitch, then roll (+X subject's left, +Y up, +Z forward)."""
 
     def axis(name: str, direction: tuple[float, float, float]) -> Tensor:
         angles = torch.tensor(table.get(name, [0.0] * frames)).clamp(-ANGLE_LIMIT, ANGLE_LIMIT)
@@ -118,7 +118,7 @@ def head_rotation(table: dict[str, list[float]], frames: int) -> Tensor:
 
 
 def eye_gaze(table: dict[str, list[float]], frames: int) -> Tensor | None:
-    """(T, 2, 2) eyeball rotation from the angle columns, where no ``EyeLook*`` column speaks."""
+    """Return (T, 2, 2) eyeball rotation from the angle columns, unless ``EyeLook*`` columns have values."""
     if any(h.startswith("EyeLook") for h in table) or not any(
         "EyeYaw" in h or "EyePitch" in h for h in table
     ):
@@ -134,7 +134,7 @@ def eye_gaze(table: dict[str, list[float]], frames: int) -> Tensor | None:
 
 
 def write_livelink(motion: Motion, path: str | Path) -> None:
-    """Writes expression and head rotation in the same format, for other programs; complete or not at all."""
+    """Write expression and head rotation in the same format, for other programs; complete or not at all."""
     from headcast.files import atomic_path
 
     rate = round(motion.fps)
@@ -150,7 +150,7 @@ def write_livelink(motion: Motion, path: str | Path) -> None:
 
 
 def angles(axis_angle: Tensor) -> tuple[float, float, float]:
-    """Yaw, pitch, roll of a rotation, the inverse of ``head_rotation``."""
+    """Return yaw, pitch, roll of a rotation, the inverse of ``head_rotation``."""
     R = axis_angle_to_matrix(axis_angle.double())
     pitch = math.asin(max(-1.0, min(1.0, -float(R[1, 2]))))
     yaw = math.atan2(float(R[0, 2]), float(R[2, 2]))

@@ -51,7 +51,7 @@ EXPRESSION_ROUND: Mapping[str, Mapping[str, float]] = {
 
 
 def speech(fps: float = FPS) -> Motion:
-    """A sentence of about seven seconds, spoken with blinks, brow accents and small movements of the head."""
+    """Make a spoken sentence of about seven seconds with blinks, brow accents and small head movements."""
     curves, mark = speak(SENTENCE, fps)
     frames = len(next(iter(curves.values())))
     t = torch.arange(frames) / fps
@@ -76,7 +76,18 @@ def speech(fps: float = FPS) -> Motion:
     for key, values in extra.items():
         for name in both_sides({key: 0.0}):
             curves[name] = curves.get(name, torch.zeros(frames)) + values
-    # stressed words nod; the head never rests
+    neck = speech_neck(t, mark, look)
+    return Motion.from_curves(fps, frames, {n: c.clamp(0, 1) for n, c in curves.items()}, "speech", neck)
+
+
+def speech_neck(
+    t: Float[Tensor, " t"], mark: Mapping[str, float], look: Float[Tensor, " t"]
+) -> Float[Tensor, "t 3"]:
+    """Return the neck's axis-angle (radians) of ``speech``: stressed words nod, the head never rests.
+
+    Args:
+        t: seconds. mark: seconds of the sentence's words. look: 0..1, how far the head is turned.
+    """
     nod = sum_of_bumps(
         t, [(mark[m] + 0.05, 1.0) for m in ("hello", "photo", "now", "blink", "smile", "speak")], 0.15
     )
@@ -84,12 +95,11 @@ def speech(fps: float = FPS) -> Motion:
     yaw = 0.035 * torch.sin(2 * math.pi * 0.23 * t) - 0.20 * look
     roll = 0.022 * torch.sin(2 * math.pi * 0.17 * t + 1.1) + 0.03 * ramp(t, mark["smile"], 0.5)
     fade = ramp(t, 0.0, 0.4) * (1 - ramp(t, float(t[-1]) - 0.4, 0.4))
-    neck = torch.stack([pitch, yaw, roll], -1) * fade[:, None]
-    return Motion.from_curves(fps, frames, {n: c.clamp(0, 1) for n, c in curves.items()}, "speech", neck)
+    return torch.stack([pitch, yaw, roll], -1) * fade[:, None]
 
 
 def expressions(fps: float = FPS, hold: float = 0.55, ease: float = 0.3) -> Motion:
-    """The expressions of ``EXPRESSION_ROUND`` one after the other, each named by its label."""
+    """Play the expressions of ``EXPRESSION_ROUND`` one after the other, each named by its label."""
     frames_each = round((hold + 2 * ease + 0.1) * fps)
     t = torch.arange(frames_each) / fps
     weight = ramp(t, 0.05, ease) * (1 - ramp(t, 0.05 + ease + hold, ease))
@@ -104,7 +114,7 @@ def expressions(fps: float = FPS, hold: float = 0.55, ease: float = 0.3) -> Moti
 
 
 def turntable(fps: float = FPS, degrees: float = 60.0, seconds: float = 6.0) -> Motion:
-    """The camera goes to one side, to the other and back, while the head blinks twice."""
+    """Move the camera to one side, to the other and back, while the head blinks twice."""
     frames = round(seconds * fps)
     t = torch.arange(frames) / fps
     blink = torch.maximum(blink_curve(t - 0.22 * seconds), blink_curve(t - 0.74 * seconds))
@@ -121,7 +131,7 @@ PRESETS: Mapping[str, Callable[[float], Motion]] = {
 
 
 def preset(name: str, fps: float = FPS) -> Motion:
-    """A bundled motion by name.
+    """Return a bundled motion by name.
 
     Raises:
         HeadcastError: an unknown name.
@@ -135,15 +145,15 @@ def preset(name: str, fps: float = FPS) -> Motion:
 
 
 def ramp(t: Float[Tensor, "t"], start: float, length: float) -> Float[Tensor, "t"]:
-    """0 before ``start``, 1 after ``start + length`` seconds, smooth between."""
+    """Return 0 before ``start``, 1 after ``start + length`` seconds, smooth between."""
     return smoothstep((t - start) / length, 0, 1)
 
 
 def sum_of_bumps(t: Float[Tensor, "t"], bumps: list[tuple[float, float]], width: float) -> Float[Tensor, "t"]:
-    """Gaussian bumps of (centre, height); ``width`` is their standard deviation in seconds."""
+    """Sum Gaussian bumps of (centre, height); ``width`` is their standard deviation in seconds."""
     return torch.stack([h * torch.exp(-0.5 * ((t - c) / width) ** 2) for c, h in bumps]).sum(0)
 
 
 def blink_curve(t: Float[Tensor, "t"]) -> Float[Tensor, "t"]:
-    """A blink that starts at 0: 90 ms to close, 40 ms closed, 170 ms to open."""
+    """Return a blink that starts at 0: 90 ms to close, 40 ms closed, 170 ms to open."""
     return ramp(t, 0.0, 0.09) * (1 - ramp(t, 0.13, 0.17))

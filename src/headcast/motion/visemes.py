@@ -21,7 +21,7 @@ __all__ = ["VISEMES", "Viseme", "speak"]
 
 @dataclass(frozen=True)
 class Viseme:
-    """The look of a sound.
+    """Mouth shape of a sound.
 
     Attributes:
         shape: expression weights; names that end in ``*`` stand for Left and Right.
@@ -87,7 +87,7 @@ VISEMES: Mapping[str, Viseme] = {
 
 
 def both_sides(shape: Mapping[str, float]) -> dict[str, float]:
-    """``name*`` becomes nameLeft and nameRight."""
+    """Expand ``name*`` to nameLeft and nameRight."""
     return {
         n: v
         for key, v in shape.items()
@@ -96,7 +96,7 @@ def both_sides(shape: Mapping[str, float]) -> dict[str, float]:
 
 
 def speak(text: str, fps: float) -> tuple[dict[str, Float[Tensor, "t"]], dict[str, float]]:
-    """Mouth curves of a line of sounds.
+    """Return the mouth curves of a line of sounds.
 
     Args:
         text: sounds with their lengths in hundredths of a second, for example ``p8 aa14 _20``; a word in
@@ -132,6 +132,6 @@ def speak(text: str, fps: float) -> tuple[dict[str, Float[Tensor, "t"]], dict[st
 
 
 def dominance(offset: Float[Tensor, "t"], viseme: Viseme, length: float) -> Float[Tensor, "t"]:
-    """Pull of a sound, ``offset`` seconds from its middle: full for half its length, then falling off."""
+    """Return a sound's weight ``offset`` seconds from its middle: 1 for half its length, then falling."""
     outside = (offset.abs() - length / 4).clamp(min=0)
     return viseme.pull * torch.exp(-((outside / viseme.reach) ** 1.4))

@@ -18,7 +18,7 @@ __all__ = ["checkpoint_content", "import_weights"]
 
 
 def import_weights(network: str, file: Path) -> Path:
-    """Converts a checkpoint into the user's folder of weights; gives where it lies now.
+    """Convert a checkpoint into the user's folder of weights; return the new path.
 
     Args:
         network: a name of ``weights.importers.importers``.
@@ -35,12 +35,12 @@ def import_weights(network: str, file: Path) -> Path:
         tensors, card = getattr(import_module(module), function)(content)
     except HeadcastError as e:
         raise HeadcastError(f"{file}: {e}") from e
-    told = {"imported_from": file.name, "sha256": digest(file), **card}
-    return save_imported(network, tensors, {"name": network, **told})
+    provenance = {"imported_from": file.name, "sha256": digest(file), **card}
+    return save_imported(network, tensors, {"name": network, **provenance})
 
 
 def checkpoint_content(file: Path) -> Any:
-    """What a checkpoint holds: containers, arrays and tensors."""
+    """Return a checkpoint's content: containers, arrays and tensors."""
     check_readable(file, "checkpoint")
     return (
         load_tensors(file)[0] if file.suffix == ".safetensors" else load_restricted(file, keep_unknown=True)
@@ -48,6 +48,6 @@ def checkpoint_content(file: Path) -> Any:
 
 
 def digest(file: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with file.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()

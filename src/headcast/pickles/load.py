@@ -24,7 +24,7 @@ SMALLEST_LIMIT = 1 << 26
 
 
 def load_restricted(path: str | Path, keep_unknown: bool = False, shapes_only: bool = False) -> Any:
-    """The content of a pickle or torch checkpoint; nothing in the file is run, imported or looked up.
+    """Load a pickle or torch checkpoint; nothing in the file is run, imported or looked up.
 
     Rebuilt are Python's containers, numbers and texts, numpy arrays (read-only), scipy's csc and csr matrices
     (as ``Sparse``), chumpy's arrays (as numpy arrays) and torch tensors (on the CPU, sharing storages). A
@@ -60,7 +60,7 @@ class How(NamedTuple):
     shapes_only: bool
 
     def rebuilder(self) -> Rebuilder:
-        """A fresh answerer of calls."""
+        """Make a fresh answerer of calls."""
         limit = UNFOLDS * self.size + SMALLEST_LIMIT if not self.shapes_only else 1 << 60
         return Rebuilder(limit, self.keep_unknown, lambda data: _old_torch(data, self))
 
@@ -70,7 +70,7 @@ def _no_persistent(_: Any) -> Any:
 
 
 def _pickle(data: bytes, how: How) -> Any:
-    """A plain pickle, or torch's older form."""
+    """Load a plain pickle, or torch's older form."""
     first = Machine(Reader(data), how.rebuilder(), _no_persistent).run()
     if first == OLD_TORCH and type(first) is int:
         return _old_torch(data, how)
@@ -78,7 +78,7 @@ def _pickle(data: bytes, how: How) -> Any:
 
 
 def _zip(path: Path, how: How) -> Any:
-    """torch's zip: ``<name>/data.pkl`` and one file for each storage, never compressed."""
+    """Load torch's zip: ``<name>/data.pkl`` and one file for each storage, never compressed."""
     with zipfile.ZipFile(path) as archive:
         entries = {e.filename: e for e in archive.infolist()}
         found = [n for n in entries if n.endswith("data.pkl") and n.count("/") <= 1]
@@ -102,21 +102,21 @@ def _zip(path: Path, how: How) -> Any:
                 if how.shapes_only:
                     storages[name] = Storage(torch.empty(count, dtype=dtype, device="meta"))
                 else:
-                    storages[name] = filled(content(f"{root}data/{name}"), dtype)
+                    storages[name] = fill_storage(content(f"{root}data/{name}"), dtype)
             return storages[name]
 
         return Machine(Reader(content(found[0])), how.rebuilder(), persistent).run()
 
 
-def filled(raw: bytes, dtype: torch.dtype) -> Storage:
-    """A storage of given bytes."""
+def fill_storage(raw: bytes, dtype: torch.dtype) -> Storage:
+    """Make a storage of given bytes."""
     if len(raw) % dtype.itemsize:
         raise Bad("a storage of a broken length")
     return Storage(torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.zeros(0, dtype=dtype))
 
 
 def storage_key(key: Any) -> tuple[torch.dtype, str, int]:
-    """Element type, name and count of ``("storage", torch.FloatStorage, name, place, count, ...)``."""
+    """Return element type, name and count of ``("storage", torch.FloatStorage, name, place, count, ...)``."""
     if not isinstance(key, tuple) or len(key) < 5 or key[0] != "storage" or not isinstance(key[1], Name):
         raise Bad("it refers to something that is no storage")
     kind, name = key[1], str(key[2])
@@ -131,7 +131,7 @@ def storage_key(key: Any) -> tuple[torch.dtype, str, int]:
 
 
 def _old_torch(data: bytes, how: How) -> Any:
-    """Before zip: magic number, version, system, the object, storage names, then each one's numbers.
+    """Load the form before zip: magic number, version, system, object, storage names, each one's numbers.
 
     The numbers come last, so the object is run twice: once to learn the storages, once with them.
     """
@@ -160,7 +160,7 @@ def _old_torch(data: bytes, how: How) -> Any:
         dtype, count = kinds.get(name, (torch.uint8, -1))
         if reader.number("q") != count:
             raise Bad("a storage of another length than said")
-        storages[name] = filled(reader.take(count * dtype.itemsize), dtype)
+        storages[name] = fill_storage(reader.take(count * dtype.itemsize), dtype)
     if set(storages) != set(kinds):
         raise Bad("it lacks storages")
     return Machine(Reader(data, start), how.rebuilder(), lambda k: storages[storage_key(k)[1]]).run()

@@ -24,24 +24,24 @@ MOST_DIGITS = 4096  # bytes of one integer
 
 
 class Reader:
-    """Bytes taken one after the other; asking for more than there is is an error, not an allocation."""
+    """Sequential reader of bytes; asking for more than there is is an error, not an allocation."""
 
     def __init__(self, data: bytes | memoryview, start: int = 0) -> None:
         self.data, self.at = memoryview(data), start
 
     def take(self, count: int) -> bytes:
-        """The next ``count`` bytes."""
+        """Return the next ``count`` bytes."""
         if count < 0 or self.at + count > len(self.data):
             raise Bad("it ends in the middle")
         self.at += count
         return bytes(self.data[self.at - count : self.at])
 
     def number(self, form: str) -> Any:
-        """A number of a ``struct`` format."""
+        """Read a number of a ``struct`` format."""
         return struct.unpack("<" + form, self.take(struct.calcsize(form)))[0]
 
     def line(self) -> bytes:
-        """Everything up to a line feed."""
+        """Return everything up to a line feed."""
         end, step = self.at, 4096
         while end < len(self.data):
             found = bytes(self.data[end : end + step]).find(b"\n")
@@ -54,7 +54,7 @@ class Reader:
 
 
 class Machine:
-    """Runs one pickle.
+    """Interpreter of one pickle's instructions.
 
     Args:
         reader: where to read; stands behind the pickle afterwards.
@@ -70,7 +70,7 @@ class Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """The pickled value.
+        """Run the instructions and return the pickled value.
 
         Raises:
             Bad: damaged, or asking for something that is not rebuilt.
@@ -88,18 +88,18 @@ class Machine:
             raise Bad(f"it makes no sense at byte {self.r.at} ({type(e).__name__})") from e
 
     def push(self, value: Any) -> None:
-        """Onto the stack."""
+        """Push a value onto the stack."""
         self.stack.append(value)
 
     def pop(self) -> Any:
-        """From the stack; a mark is no value."""
+        """Pop a value from the stack; a mark is no value."""
         value = self.stack.pop()
         if value is MARK:
             raise Bad("it makes no sense: a mark stands for a value")
         return value
 
     def pop_mark(self) -> list[Any]:
-        """Everything above the last mark."""
+        """Pop everything above the last mark."""
         for i in range(len(self.stack) - 1, -1, -1):
             if self.stack[i] is MARK:
                 values = self.stack[i + 1 :]
@@ -108,7 +108,7 @@ class Machine:
         raise Bad("it makes no sense: no mark")
 
     def remember(self, key: int) -> None:
-        """Top of the stack into the memo."""
+        """Store the top of the stack in the memo."""
         value = self.stack[-1]
         if value is MARK:
             raise Bad("it makes no sense: a mark is remembered")
@@ -117,19 +117,19 @@ class Machine:
             value.memo_keys.append(key)
 
     def name(self, module: Any, attribute: Any) -> None:
-        """Pushes a name."""
+        """Push a class or function name."""
         if not isinstance(module, str) or not isinstance(attribute, str):
             raise Bad("it names something by no text")
         self.push(Name(module, attribute))
 
     def reduce(self, callee: Any, args: Any) -> None:
-        """Pushes what our own builder makes of a call."""
+        """Push what our own builder makes of a call."""
         if not isinstance(callee, Name) or not isinstance(args, tuple):
             raise Bad("it calls something that has no name")
         self.push(self.call(callee, args))
 
     def build(self) -> None:
-        """Gives the object below the top its state."""
+        """Give the object below the top its state."""
         state, target = self.pop(), self.pop()
         if isinstance(target, Pending):
             value = target.finish(state)
@@ -145,7 +145,7 @@ class Machine:
             raise Bad(f"it gives a state to a {type(target).__name__}")
 
     def append(self, values: list[Any]) -> None:
-        """Extends the list (or what stands for one) on top."""
+        """Extend the list (or what stands for one) on top."""
         target = self.stack[-1]
         if isinstance(target, list):
             target.extend(values)
@@ -155,7 +155,7 @@ class Machine:
             raise Bad(f"it appends to a {type(target).__name__}")
 
     def set_items(self, values: list[Any]) -> None:
-        """Adds keys and values to the dictionary on top."""
+        """Add keys and values to the dictionary on top."""
         target = self.stack[-1]
         entries = target.entries if isinstance(target, Record) else target
         if not isinstance(entries, dict) or len(values) % 2:
@@ -164,48 +164,48 @@ class Machine:
             entries[plain_key(key)] = value
 
     def instance(self, values: list[Any]) -> None:
-        """``OBJ``: class and arguments above a mark."""
+        """Run ``OBJ``: class and arguments above a mark."""
         self.reduce(values[0], tuple(values[1:]))
 
     def named_instance(self) -> None:
-        """``INST``: the class by its name, the arguments above a mark."""
+        """Run ``INST``: the class by its name, the arguments above a mark."""
         module, attribute = self.r.line().decode(), self.r.line().decode()
         self.reduce(Name(module, attribute), tuple(self.pop_mark()))
 
     def stack_name(self) -> None:
-        """``STACK_GLOBAL``."""
+        """Run ``STACK_GLOBAL``: push a name from the stack."""
         attribute, module = self.pop(), self.pop()
         self.name(module, attribute)
 
     def new_object(self) -> None:
-        """``NEWOBJ``."""
+        """Run ``NEWOBJ``: make an object without keyword arguments."""
         args, callee = self.pop(), self.pop()
         self.reduce(callee, args)
 
     def new_object_ex(self) -> None:
-        """``NEWOBJ_EX``: keyword arguments are what model files never have."""
+        """Run ``NEWOBJ_EX``: keyword arguments are what model files never have."""
         keywords, args, callee = self.pop(), self.pop(), self.pop()
         if keywords:
             raise Bad("it makes an object with keyword arguments")
         self.reduce(callee, args)
 
     def reduce_top(self) -> None:
-        """``REDUCE``."""
+        """Run ``REDUCE`` on the top of the stack."""
         args, callee = self.pop(), self.pop()
         self.reduce(callee, args)
 
     def tuple_of(self, count: int) -> None:
-        """``TUPLE1`` to ``TUPLE3``."""
+        """Run ``TUPLE1`` to ``TUPLE3``."""
         values = [self.pop() for _ in range(count)]
         self.push(tuple(reversed(values)))
 
     def pair(self) -> None:
-        """``SETITEM``."""
+        """Run ``SETITEM`` on the top pair."""
         value, key = self.pop(), self.pop()
         self.set_items([key, value])
 
     def add_items(self) -> None:
-        """``ADDITEMS`` of a set."""
+        """Run ``ADDITEMS`` of a set."""
         values = self.pop_mark()
         if not isinstance(self.stack[-1], set):
             raise Bad("it adds to what is no set")
@@ -213,7 +213,7 @@ class Machine:
 
 
 def plain_key(key: Any) -> Any:
-    """A key whose hash is cheap: nested tuples could be made to cost a lifetime."""
+    """Refuse keys that are costly to hash: nested tuples could be made to cost a lifetime."""
     if isinstance(key, SCALARS):
         return key
     if isinstance(key, tuple) and len(key) <= LONGEST_KEY and all(isinstance(k, SCALARS) for k in key):
@@ -221,25 +221,25 @@ def plain_key(key: Any) -> Any:
     raise Bad(f"it uses a {type(key).__name__} as a key")
 
 
-def dictionary(values: list[Any]) -> dict[Any, Any]:
-    """Keys and values in turn."""
+def make_dict(values: list[Any]) -> dict[Any, Any]:
+    """Make a dictionary from alternating keys and values."""
     return {plain_key(k): v for k, v in zip(values[::2], values[1::2], strict=True)}
 
 
-def long_of(data: bytes) -> int:
-    """A little-endian integer."""
+def read_long(data: bytes) -> int:
+    """Read a little-endian integer."""
     if len(data) > MOST_DIGITS:
         raise Bad("it has an integer of impossible length")
     return int.from_bytes(data, "little", signed=True)
 
 
-def integer(text: bytes) -> int | bool:
-    """Protocol 0's integers; ``00`` and ``01`` are false and true."""
+def parse_integer(text: bytes) -> int | bool:
+    """Parse protocol 0's integers; ``00`` and ``01`` are false and true."""
     return {b"00": False, b"01": True}.get(text) if text in (b"00", b"01") else int(text.rstrip(b"L"))  # type: ignore[return-value]
 
 
-def quoted(text: bytes) -> str:
-    """Protocol 0's strings: quotes and escapes; bytes as Latin-1, as of Python 2."""
+def parse_quoted(text: bytes) -> str:
+    """Parse protocol 0's strings: quotes and escapes; bytes as Latin-1, as of Python 2."""
     text = text.strip()
     if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b"'", b'"'):
         raise Bad("it has a string without quotes")
@@ -247,12 +247,12 @@ def quoted(text: bytes) -> str:
 
 
 def utf8(data: bytes) -> str:
-    """Text; lone surrogates as Python writes them."""
+    """Decode text; lone surrogates as Python writes them."""
     return data.decode("utf-8", "surrogatepass")
 
 
 def out_of_band(_: Machine) -> None:
-    """Refuses what needs the program that wrote the file."""
+    """Refuse what needs the program that wrote the file."""
     raise Bad("it needs buffers or extensions that are not in the file")
 
 
@@ -266,16 +266,16 @@ ACTIONS: dict[bytes, Callable[[Machine], Any]] = {
     b"N": lambda m: m.push(None),
     b"\x88": lambda m: m.push(True),
     b"\x89": lambda m: m.push(False),
-    b"I": lambda m: m.push(integer(m.r.line())),
+    b"I": lambda m: m.push(parse_integer(m.r.line())),
     b"L": lambda m: m.push(int(m.r.line().rstrip(b"L"))),
     b"J": lambda m: m.push(m.r.number("i")),
     b"K": lambda m: m.push(m.r.number("B")),
     b"M": lambda m: m.push(m.r.number("H")),
-    b"\x8a": lambda m: m.push(long_of(m.r.take(m.r.number("B")))),
-    b"\x8b": lambda m: m.push(long_of(m.r.take(m.r.number("i")))),
+    b"\x8a": lambda m: m.push(read_long(m.r.take(m.r.number("B")))),
+    b"\x8b": lambda m: m.push(read_long(m.r.take(m.r.number("i")))),
     b"F": lambda m: m.push(float(m.r.line())),
     b"G": lambda m: m.push(struct.unpack(">d", m.r.take(8))[0]),
-    b"S": lambda m: m.push(quoted(m.r.line())),
+    b"S": lambda m: m.push(parse_quoted(m.r.line())),
     b"T": lambda m: m.push(m.r.take(m.r.number("i")).decode("latin-1")),
     b"U": lambda m: m.push(m.r.take(m.r.number("B")).decode("latin-1")),
     b"V": lambda m: m.push(m.r.line().decode("raw-unicode-escape")),
@@ -292,7 +292,7 @@ ACTIONS: dict[bytes, Callable[[Machine], Any]] = {
     b"\x8f": lambda m: m.push(set()),
     b"l": lambda m: m.push(m.pop_mark()),
     b"t": lambda m: m.push(tuple(m.pop_mark())),
-    b"d": lambda m: m.push(dictionary(m.pop_mark())),
+    b"d": lambda m: m.push(make_dict(m.pop_mark())),
     b"\x91": lambda m: m.push(frozenset(plain_key(v) for v in m.pop_mark())),
     b"\x85": lambda m: m.tuple_of(1),
     b"\x86": lambda m: m.tuple_of(2),

@@ -10,11 +10,11 @@ from headcast.pickles.values import Record
 
 __all__ = ["state_dict_of"]
 
-DEEPEST = 64
+MAX_DEPTH = 64
 
 
 def state_dict_of(value: Any) -> dict[str, Tensor]:
-    """Parameters and lasting buffers by dotted name, as ``torch.nn.Module.state_dict`` gives them.
+    """Return parameters and persistent buffers by dotted name, as ``torch.nn.Module.state_dict`` gives them.
 
     Args:
         value: what ``load_restricted(path, keep_unknown=True)`` gave for a module: a ``Record`` (an
@@ -29,7 +29,7 @@ def state_dict_of(value: Any) -> dict[str, Tensor]:
 
 
 def attributes_of(value: Any) -> dict[Any, Any]:
-    """Attributes of a pickled object."""
+    """Return attributes of a pickled object."""
     if not isinstance(value, Record):
         return {}
     if isinstance(value.state, dict):
@@ -46,12 +46,12 @@ def _collect(value: Any, prefix: str, out: dict[str, Tensor], depth: int) -> Non
         for name, tensor in entries(own.get(group)):
             if isinstance(tensor, Tensor) and not (group == "_buffers" and name in hidden):
                 out[prefix + name] = tensor
-    if depth < DEEPEST:
+    if depth < MAX_DEPTH:
         for name, module in entries(own.get("_modules")):
             _collect(module, f"{prefix}{name}.", out, depth + 1)
 
 
 def entries(value: Any) -> list[tuple[str, Any]]:
-    """Items of a dictionary, or of an object that is one."""
+    """Return items of a dictionary, or of an object that is one."""
     found = value.entries if isinstance(value, Record) else value
     return [(k, v) for k, v in found.items() if isinstance(k, str)] if isinstance(found, dict) else []

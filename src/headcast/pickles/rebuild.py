@@ -34,7 +34,7 @@ DTYPES = {
 
 
 class Rebuilder:
-    """Answers a pickle's calls.
+    """Builder that answers a pickle's calls.
 
     Args:
         limit: bytes of arrays that may come out of the file.
@@ -50,18 +50,18 @@ class Rebuilder:
             **{f"{m}.scalar": self.scalar for m in numpy_names},
             "numpy.core.numeric._frombuffer": self.from_buffer,
             "numpy._core.numeric._frombuffer": self.from_buffer,
-            "numpy.dtype": dtype_of,
-            "collections.OrderedDict": ordered,
-            "builtins.dict": ordered,
+            "numpy.dtype": make_dtype,
+            "collections.OrderedDict": make_ordered,
+            "builtins.dict": make_ordered,
             "copy_reg._reconstructor": self.instance,
             "copyreg._reconstructor": self.instance,
-            "_codecs.encode": encoded,
-            "builtins.bytearray": encoded,
-            "builtins.bytes": encoded,
+            "_codecs.encode": encode_text,
+            "builtins.bytearray": encode_text,
+            "builtins.bytes": encode_text,
             **{f"{m}.set": plain_set for m in ("builtins", "__builtin__")},
             **{f"{m}.frozenset": plain_set for m in ("builtins", "__builtin__")},
-            "__builtin__.bytes": encoded,
-            "__builtin__.bytearray": encoded,
+            "__builtin__.bytes": encode_text,
+            "__builtin__.bytearray": encode_text,
             "torch._utils._rebuild_tensor": self.tensor,
             "torch._utils._rebuild_tensor_v2": self.tensor,
             "torch._utils._rebuild_parameter": lambda a: a[0],
@@ -72,13 +72,13 @@ class Rebuilder:
         }
 
     def __call__(self, name: Name, args: tuple) -> Any:
-        """What stands for ``name(*args)``."""
+        """Return what stands for ``name(*args)``."""
         if str(name) in self.table:
             return self.table[str(name)](args)
         return self.instance((name, *args))
 
     def instance(self, args: tuple) -> Any:
-        """An object of a class that gets its attributes later."""
+        """Make an object of a class that gets its attributes later."""
         name = args[0]
         if not isinstance(name, Name):
             raise Bad("it makes an object of no class")
@@ -91,13 +91,13 @@ class Rebuilder:
         return Record(name, args[1:])
 
     def spend(self, count: int) -> None:
-        """Keeps small files from becoming huge arrays."""
+        """Keep small files from becoming huge arrays."""
         self.left -= count
         if self.left < 0:
             raise Bad("it unfolds to far more numbers than it holds")
 
     def shaped(self, data: Any, dtype: np.dtype, shape: Any, order: str) -> np.ndarray:
-        """An array from its bytes; shape and length must agree."""
+        """Make an array from its bytes; shape and length must agree."""
         raw = data.encode("latin-1") if isinstance(data, str) else data
         shape = whole(shape)
         if not isinstance(raw, bytes) or len(raw) != math.prod(shape) * dtype.itemsize:
@@ -106,23 +106,23 @@ class Rebuilder:
         return np.frombuffer(raw, dtype).reshape(shape, order=order)  # type: ignore[call-overload]
 
     def array(self, state: Any) -> np.ndarray:
-        """numpy's state: (version, shape, dtype, Fortran order, bytes)."""
+        """Set numpy's state: (version, shape, dtype, Fortran order, bytes)."""
         _, shape, dtype, fortran, data = state
         return self.shaped(data, real(dtype), shape, "F" if fortran else "C")
 
     def scalar(self, args: tuple) -> Any:
-        """A numpy number."""
+        """Make a numpy number."""
         return self.shaped(args[1], real(args[0]), (1,), "C")[0]
 
     def from_buffer(self, args: tuple) -> np.ndarray:
-        """numpy's form of protocol 5."""
+        """Make an array from numpy's form of protocol 5."""
         data, dtype, shape, order = args
         if order not in ("C", "F"):
             raise Bad("an array of an unknown order")
         return self.shaped(data, real(dtype), shape, order)
 
     def sparse(self, form: str, state: Any) -> Sparse:
-        """scipy's compressed matrix from its attributes."""
+        """Make scipy's compressed matrix from its attributes."""
         state = attributes(state)
         rows, columns = whole(state.get("_shape", state.get("shape")))
         data, indices, indptr = (np.asarray(state[k]) for k in ("data", "indices", "indptr"))
@@ -141,7 +141,7 @@ class Rebuilder:
         return Sparse(form, (rows, columns), data.astype(np.float64), indices, indptr)
 
     def chumpy(self, state: Any) -> np.ndarray:
-        """The values of chumpy's arrays: ``Ch`` holds them, ``Select`` picks them from another."""
+        """Return the values of chumpy's arrays: ``Ch`` holds them, ``Select`` picks them from another."""
         state = attributes(state)
         if "x" in state:
             return np.asarray(state["x"])
@@ -151,7 +151,7 @@ class Rebuilder:
         return picked if shape is None else picked.reshape(whole(shape))
 
     def tensor(self, args: tuple) -> Tensor:
-        """A torch tensor: (storage, offset, size, stride, ...)."""
+        """Make a torch tensor: (storage, offset, size, stride, ...)."""
         storage, offset, size, stride = args[0], args[1], whole(args[2]), whole(args[3])
         if not isinstance(storage, Storage) or not isinstance(offset, int) or offset < 0:
             raise Bad("a tensor without numbers")
@@ -165,7 +165,7 @@ class Rebuilder:
 
 
 def whole(shape: Any) -> tuple[int, ...]:
-    """A tuple of sizes."""
+    """Check and return a tuple of sizes."""
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise Bad("a negative size")
@@ -173,13 +173,13 @@ def whole(shape: Any) -> tuple[int, ...]:
 
 
 def attributes(state: Any) -> dict[str, Any]:
-    """An object's attributes, from its dictionary or a (dictionary, slots) pair."""
+    """Return an object's attributes, from its dictionary or a (dictionary, slots) pair."""
     parts = state if isinstance(state, tuple) else (state,)
     return {k: v for part in parts if isinstance(part, dict) for k, v in part.items()}
 
 
-def dtype_of(args: tuple) -> Pending:
-    """``numpy.dtype``: plain numbers only; the byte order comes with the state."""
+def make_dtype(args: tuple) -> Pending:
+    """Make a ``numpy.dtype``: plain numbers only; the byte order comes with the state."""
     code = args[0]
     if not isinstance(code, str) or not DTYPE.fullmatch(code):
         raise Bad(f"an array of '{str(code)[:20]}', which is no plain number")
@@ -192,29 +192,29 @@ def dtype_of(args: tuple) -> Pending:
 
 
 def real(dtype: Any) -> np.dtype:
-    """The dtype itself."""
+    """Return the dtype of a pending one."""
     found = dtype.finish(None) if isinstance(dtype, Pending) else dtype
     if not isinstance(found, np.dtype):
         raise Bad("an array of no type")
     return found
 
 
-def ordered(args: tuple) -> dict[Any, Any]:
-    """``OrderedDict()`` or ``OrderedDict([[key, value], ...])``."""
+def make_ordered(args: tuple) -> dict[Any, Any]:
+    """Make ``OrderedDict()`` or ``OrderedDict([[key, value], ...])``."""
     from headcast.pickles.machine import plain_key
 
     return {plain_key(k): v for k, v in args[0]} if args else {}
 
 
 def plain_set(args: tuple) -> set[Any]:
-    """``set([...])``."""
+    """Make a set from ``set([...])``."""
     from headcast.pickles.machine import plain_key
 
     return {plain_key(v) for v in args[0]} if args else set()
 
 
-def encoded(args: tuple[Any, ...]) -> bytes:
-    """Bytes that Python 2 or 3 wrote as text."""
+def encode_text(args: tuple[Any, ...]) -> bytes:
+    """Encode bytes that Python 2 or 3 wrote as text."""
     text = args[0] if args else b""
     if isinstance(text, bytes):
         return text

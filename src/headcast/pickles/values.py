@@ -53,7 +53,7 @@ class Sparse:
     indptr: Int[np.ndarray, " m"]
 
     def dense(self) -> Float[np.ndarray, "r c"]:
-        """The full matrix, float64."""
+        """Return the full matrix, float64."""
         major = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
         out = np.zeros(self.shape)
         rows, columns = (self.indices, major) if self.form == "csc" else (major, self.indices)

@@ -1,4 +1,4 @@
-"""Training pictures varied: other backgrounds, crops about the face, other colours, worse quality.
+"""Augmentation of training images: backgrounds, crops about the face, colours, quality.
 
 Every choice comes from a generator on the CPU, so that a batch is the same on every device.
 """
@@ -20,12 +20,12 @@ from headcast.priors.restorer.degrade import Degradation, degrade
 __all__ = [
     "Crops",
     "Framing",
-    "cropped",
-    "rebacked",
-    "recoloured",
-    "relit",
-    "veiled",
-    "worsened",
+    "crop_faces",
+    "degrade_some",
+    "jitter_colour",
+    "mask_to_face",
+    "replace_background",
+    "shade_sideways",
 ]
 
 
@@ -50,11 +50,11 @@ class Framing:
 
 @dataclass(frozen=True)
 class Crops:
-    """N crops.
+    """N square crops about faces.
 
     Attributes:
         rgb, background: display values 0..1. alpha: 0..1. label: number or ``IGNORE``.
-        known: 1 inside the picture. known_alpha: whether alpha and background are known. person: number.
+        known: 1 inside the image. known_alpha: whether alpha and background are known. person: number.
         place: where each pixel lies, from the middle of the face box, in its larger sides.
     """
 
@@ -69,77 +69,82 @@ class Crops:
 
     @classmethod
     def joined(cls, parts: list[Crops]) -> Crops:
-        """All of several."""
+        """Concatenate several batches of crops."""
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
 
 
-def uniform(dice: torch.Generator, n: int, low: float, high: float) -> Float[Tensor, " n"]:
-    """N numbers."""
-    return low + (high - low) * torch.rand(n, generator=dice)
+def uniform(rng: torch.Generator, n: int, low: float, high: float) -> Float[Tensor, " n"]:
+    """Sample N numbers in low..high on the CPU."""
+    return low + (high - low) * torch.rand(n, generator=rng)
 
 
-def cropped(pictures: Pictures, framing: Framing, dice: torch.Generator) -> Crops:
-    """Crops drawn about the faces; beyond the picture its edge is repeated and the label is ``IGNORE``."""
-    n, (h, w) = len(pictures), pictures.rgb.shape[1:3]
-    device, size = pictures.rgb.device, framing.size
-    room = torch.exp(uniform(dice, n, math.log(framing.room[0]), math.log(framing.room[1])))
+def sample_grid(images: Pictures, framing: Framing, rng: torch.Generator) -> Float[Tensor, "n s s 2"]:
+    """Sample the grids of random squares about the faces: size, shift, roll, mirroring, seeming turn."""
+    n, (h, w) = len(images), images.rgb.shape[1:3]
+    room = torch.exp(uniform(rng, n, math.log(framing.room[0]), math.log(framing.room[1])))
     grid = square_grid(
-        pictures.box,
+        images.box,
         h,
         w,
-        size * framing.finer,
-        room.to(device),
-        framing.shift * (2 * torch.rand(n, 2, generator=dice) - 1),
-        math.radians(framing.turn) * torch.randn(n, generator=dice).clamp(-2.5, 2.5),
-        torch.where(torch.rand(n, generator=dice) < 0.5 * framing.mirror, -1.0, 1.0),
+        framing.size * framing.finer,
+        room.to(images.rgb.device),
+        framing.shift * (2 * torch.rand(n, 2, generator=rng) - 1),
+        math.radians(framing.turn) * torch.randn(n, generator=rng).clamp(-2.5, 2.5),
+        torch.where(torch.rand(n, generator=rng) < 0.5 * framing.mirror, -1.0, 1.0),
     )
     if framing.yaw:
-        degrees = torch.randn(n, 2, generator=dice).clamp(-2, 2) * torch.tensor(
+        degrees = torch.randn(n, 2, generator=rng).clamp(-2, 2) * torch.tensor(
             [framing.yaw, 0.6 * framing.yaw]
         )
-        grid = turned(grid, pictures.box, (h, w), torch.deg2rad(degrees).to(device))
-    stack = (
-        torch.cat([pictures.rgb, pictures.background, pictures.alpha[..., None]], -1).permute(0, 3, 1, 2)
-        / 255
-    )
-    drawn = grid_sample(stack, grid, padding_mode="border", align_corners=False)
+        grid = warp_as_turned(grid, images.box, (h, w), torch.deg2rad(degrees).to(images.rgb.device))
+    return grid
+
+
+def crop_faces(images: Pictures, framing: Framing, rng: torch.Generator) -> Crops:
+    """Crop about the faces; beyond the image its edge is repeated and the label is ``IGNORE``."""
+    h, w = images.rgb.shape[1:3]
+    grid = sample_grid(images, framing, rng)
+    stack = torch.cat([images.rgb, images.background, images.alpha[..., None]], -1).permute(0, 3, 1, 2) / 255
+    warped = grid_sample(stack, grid, padding_mode="border", align_corners=False)
     if framing.finer > 1:
-        drawn = avg_pool2d(drawn, framing.finer)
+        warped = avg_pool2d(warped, framing.finer)
         k = framing.finer // 2
         grid = grid[:, k :: framing.finer, k :: framing.finer]
     known = (grid.abs() < 1).all(-1)
     label = grid_sample(
-        pictures.label[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
+        images.label[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
     )[:, 0]
     label = torch.where(known, label.round().long(), IGNORE)
-    sure = pictures.alpha.amax((1, 2)) > 0
-    place = placed(grid, pictures.box, (h, w))
-    return Crops(drawn[:, :3], drawn[:, 3:6], drawn[:, 6], label, known.float(), sure, pictures.person, place)
+    sure = images.alpha.amax((1, 2)) > 0
+    place = face_coordinates(grid, images.box, (h, w))
+    return Crops(
+        warped[:, :3], warped[:, 3:6], warped[:, 6], label, known.float(), sure, images.person, place
+    )
 
 
-def placed(
+def face_coordinates(
     grid: Float[Tensor, "n s s 2"], box: Float[Tensor, "n 4"], size: tuple[int, int]
 ) -> Float[Tensor, "n s s 2"]:
-    """Sampling positions relative to the face box: from its middle, in its larger sides, y down."""
+    """Return sampling positions relative to the face box: from its middle, in its larger sides, y down."""
     pixels = (grid + 1) / 2 * torch.tensor([size[1], size[0]], device=grid.device)
     middle, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).amax(1)
     return (pixels - middle[:, None, None]) / side[:, None, None, None]
 
 
-def turned(
+def warp_as_turned(
     grid: Float[Tensor, "n s s 2"],
     box: Float[Tensor, "n 4"],
     size: tuple[int, int],
     angle: Float[Tensor, "n 2"],
 ) -> Float[Tensor, "n s s 2"]:
-    """A sampling grid that shows the head as if turned: what is nearer to the camera moves more.
+    """Warp a sampling grid as if the head were turned: what is nearer to the camera moves more.
 
-    The depth is that of no one: a rounded face with a nose. Up to 20° nothing folds over.
+    The depth is generic: a rounded face with a nose. Up to 20° nothing folds over.
 
     Args:
         angle: sideways and up, radians.
     """
-    x, y = placed(grid, box, size).unbind(-1)
+    x, y = face_coordinates(grid, box, size).unbind(-1)
     face = 0.45 * torch.exp(-((x / 0.42) ** 2) - (y / 0.52) ** 2)
     nose = 0.1 * torch.exp(-((x / 0.09) ** 2) - ((y - 0.05) / 0.13) ** 2)
     moved = (face + nose - 0.35)[..., None] * angle.tan()[:, None, None]
@@ -147,51 +152,55 @@ def turned(
     return grid + moved * side * 2 / torch.tensor([size[1], size[0]], device=grid.device)
 
 
-def veiled(crops: Crops, dice: torch.Generator, share: float) -> Crops:
-    """In a share of the crops all but an oval about the face gives way to another crop's colours, blurred.
+def mask_to_face(crops: Crops, rng: torch.Generator, fraction: float) -> Crops:
+    """Replace all but an oval about the face by another crop's blurred colours, in a ``fraction`` of crops.
 
-    So that hair, clothes and background cannot be all that tells people apart. Labels there are ``IGNORE``.
+    So that hair, clothes and background cannot be all that identity rests on. Labels there are ``IGNORE``.
     """
     n, device = len(crops.rgb), crops.rgb.device
-    axes = torch.stack([uniform(dice, n, 0.38, 0.6), uniform(dice, n, 0.46, 0.7)], 1).to(device)
+    axes = torch.stack([uniform(rng, n, 0.38, 0.6), uniform(rng, n, 0.46, 0.7)], 1).to(device)
     far = (crops.place / axes[:, None, None]).norm(dim=-1)
-    chosen = (torch.rand(n, generator=dice) < share).to(device)[:, None, None]
+    chosen = (torch.rand(n, generator=rng) < fraction).to(device)[:, None, None]
     cover = ((far - 1) / 0.12).clamp(0, 1) * chosen
-    other = crops.rgb[torch.randperm(n, generator=dice).to(device)]
+    other = crops.rgb[torch.randperm(n, generator=rng).to(device)]
     other = interpolate(avg_pool2d(other, other.shape[-1] // 4), other.shape[-2:], mode="bilinear")
     rgb = crops.rgb + cover[:, None] * (other - crops.rgb)
     return replace(crops, rgb=rgb, label=torch.where(cover > 0.5, IGNORE, crops.label))
 
 
-def relit(rgb: Float[Tensor, "n 3 h w"], dice: torch.Generator, strength: float) -> Float[Tensor, "n 3 h w"]:
-    """Brighter on one side, darker on the other, as by another lamp: display values times exp(a plane).
+def shade_sideways(
+    rgb: Float[Tensor, "n 3 h w"], rng: torch.Generator, strength: float
+) -> Float[Tensor, "n 3 h w"]:
+    """Brighten one side and darken the other, as another lamp does: display values times exp(a plane).
 
     Args:
-        strength: standard deviation of the exponent at the edge of the picture, in each direction.
+        strength: standard deviation of the exponent at the edge of the image, in each direction.
     """
     n, h, w = len(rgb), rgb.shape[-2], rgb.shape[-1]
-    slope = (torch.randn(n, 2, generator=dice).clamp(-2, 2) * strength).to(rgb)
+    slope = (torch.randn(n, 2, generator=rng).clamp(-2, 2) * strength).to(rgb)
     y, x = (torch.linspace(-1, 1, k, device=rgb.device) for k in (h, w))
     plane = slope[:, 0, None, None] * x + slope[:, 1, None, None] * y[:, None]
     return (rgb * plane[:, None].exp()).clamp(0, 1)
 
 
-def rebacked(crops: Crops, dice: torch.Generator, share: float = 0.6) -> Crops:
-    """Some crops over another's background, a plain one, or a gradient as photographers' cloths have.
+def replace_background(crops: Crops, rng: torch.Generator, fraction: float = 0.6) -> Crops:
+    """Replace some backgrounds by another crop's, a plain one, or a gradient as of photographers' cloths.
 
     The exchange is made in linear light (gamma 2 is near enough): c + (1 - alpha)(new - old).
     """
     n, size, device = len(crops.rgb), crops.rgb.shape[-1], crops.rgb.device
-    corners = torch.rand(n, 3, 2, 2, generator=dice)
+    corners = torch.rand(n, 3, 2, 2, generator=rng)
     grey = corners.mean(1, keepdim=True)
-    corners = grey + (corners - grey) * uniform(dice, n, 0, 0.6)[:, None, None, None]
+    corners = grey + (corners - grey) * uniform(rng, n, 0, 0.6)[:, None, None, None]
     even = corners.mean((2, 3), keepdim=True)
-    uneven = uniform(dice, n, 0, 0.7)[:, None, None, None].square()
+    uneven = uniform(rng, n, 0, 0.7)[:, None, None, None].square()
     cloth = interpolate(
         (even + (corners - even) * uneven).to(device), (size, size), mode="bilinear", align_corners=True
     )
-    other = crops.background[torch.randperm(n, generator=dice).to(device)]
-    plain, swap = ((torch.rand(n, generator=dice) < p).to(device)[:, None, None, None] for p in (0.4, share))
+    other = crops.background[torch.randperm(n, generator=rng).to(device)]
+    plain, swap = (
+        (torch.rand(n, generator=rng) < p).to(device)[:, None, None, None] for p in (0.4, fraction)
+    )
     new = torch.where(plain, cloth, other)
     mixed = crops.rgb.square() + (1 - crops.alpha[:, None]) * (new.square() - crops.background.square())
     known = crops.known_alpha[:, None, None, None] & swap
@@ -202,36 +211,36 @@ def rebacked(crops: Crops, dice: torch.Generator, share: float = 0.6) -> Crops:
     )
 
 
-def recoloured(
-    rgb: Float[Tensor, "n 3 h w"], dice: torch.Generator, strength: float = 1.0
+def jitter_colour(
+    rgb: Float[Tensor, "n 3 h w"], rng: torch.Generator, strength: float = 1.0
 ) -> Float[Tensor, "n 3 h w"]:
-    """Other white balance, saturation, contrast, brightness and gamma; a few in grey."""
+    """Jitter white balance, saturation, contrast, brightness and gamma; turn a few grey."""
     n = len(rgb)
 
     def draw(spread: float, *size: int) -> Tensor:
-        x = torch.randn(n, *size, generator=dice).clamp(-2.5, 2.5) * spread * strength
+        x = torch.randn(n, *size, generator=rng).clamp(-2.5, 2.5) * spread * strength
         return x.reshape(n, *size, *([1] * (3 - len(size)))).to(rgb)
 
     x = rgb * torch.exp(draw(0.12, 3))
     grey = x.mean(1, keepdim=True)
     saturation = torch.exp(draw(0.3))
-    plain = (torch.rand(n, generator=dice) < 0.06).to(rgb.device)[:, None, None, None]
+    plain = (torch.rand(n, generator=rng) < 0.06).to(rgb.device)[:, None, None, None]
     x = grey + (x - grey) * torch.where(plain, 0.0, saturation)
     x = (x.clamp(min=0) + 1e-4) ** torch.exp(draw(0.25))
     middle = x.mean((1, 2, 3), keepdim=True)
     return ((x - middle) * torch.exp(draw(0.2)) + middle + draw(0.08)).clamp(0, 1)
 
 
-def worsened(
-    rgb: Float[Tensor, "n 3 h w"], dice: torch.Generator, ranges: Degradation, share: float
+def degrade_some(
+    rgb: Float[Tensor, "n 3 h w"], rng: torch.Generator, ranges: Degradation, fraction: float
 ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, " n"]]:
-    """A share of the pictures blurred, reduced, made noisy and compressed; and how much was lost by it.
+    """Degrade a ``fraction`` of the images (blur, size, noise, JPEG); also return how much was lost by it.
 
     The loss is log10 of the mean squared difference to what came in, shifted and scaled to about -1..1.
     """
     n = len(rgb)
-    seeds = torch.randint(0, 2**31, (n,), generator=dice).tolist()
-    worse = (torch.rand(n, generator=dice) < share).tolist()
+    seeds = torch.randint(0, 2**31, (n,), generator=rng).tolist()
+    worse = (torch.rand(n, generator=rng) < fraction).tolist()
     out = torch.stack(
         [degrade(x, s, ranges) if bad else x for x, s, bad in zip(rgb, seeds, worse, strict=True)]
     )

@@ -1,4 +1,4 @@
-"""Aligned face squares as face restorers want them, and putting them back."""
+"""Aligned face crops for face restorers, and pasting them back."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ SIDE = 512
 TEMPLATE: Float[np.ndarray, "5 2"] = np.array(
     [[192.98, 239.95], [318.90, 240.19], [256.63, 314.02], [201.26, 371.41], [313.09, 371.15]]
 )
-"""Eyes, tip of the nose and corners of the mouth (left to right in the picture) in a square of 512: the
-alignment of FFHQ as face restorers use it. Pixel centres are whole numbers here, as in OpenCV."""
+"""Eyes, tip of the nose and corners of the mouth (left to right in the image) in a square of 512.
+
+This is FFHQ's alignment as face restorers use it. Pixel centres are whole numbers, as in OpenCV."""
 FIVE = (468, 473, 1, 61, 291)  # of MediaPipe's 478
 BORDER = (135, 133, 132)
-RAMP = 0.09  # of the side: how softly a face is put back
+RAMP = 0.09  # of the side: how softly a face is pasted back
 
 
 def five_points(points: Float[np.ndarray, "478 k"]) -> Float[np.ndarray, "5 2"]:
-    """Irises, tip of the nose, corners of the mouth, in the template's order, of MediaPipe's landmarks."""
+    """Pick irises, tip of the nose, corners of the mouth from MediaPipe's landmarks, as the template."""
     return points[list(FIVE), :2]
 
 
@@ -41,7 +42,7 @@ def align(points: Float[np.ndarray, "5 2"]) -> Float[np.ndarray, "2 3"]:
 def cut_face(
     rgb: UInt8[np.ndarray, "h w 3"], affine: Float[np.ndarray, "2 3"]
 ) -> UInt8[np.ndarray, "512 512 3"]:
-    """The aligned square; grey outside of the picture."""
+    """Crop the aligned square; it is grey outside of the image."""
     import cv2
 
     return cv2.warpAffine(
@@ -60,7 +61,7 @@ def put_back(
     affine: Float[np.ndarray, "2 3"],
     strength: float = 1.0,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture with the square drawn into it, fading out towards the square's border."""
+    """Paste the square into the image, fading out towards the square's border."""
     import cv2
 
     h, w = rgb.shape[:2]
@@ -69,5 +70,5 @@ def put_back(
     fade = np.minimum.outer(ramp, ramp) * strength
     back = cv2.invertAffineTransform(affine)
     alpha = cv2.warpAffine(fade, back, (w, h), flags=cv2.INTER_LINEAR)[..., None]
-    drawn = cv2.warpAffine(face, back, (w, h), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.round(rgb * (1 - alpha) + drawn * alpha).astype(np.uint8)
+    warped = cv2.warpAffine(face, back, (w, h), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.round(rgb * (1 - alpha) + warped * alpha).astype(np.uint8)

@@ -30,9 +30,9 @@ STYLES = 512
 
 
 class Restored(NamedTuple):
-    """The restored face, and what the U-Net alone makes of it at 8, 16, ..., 512 pixels (for training)."""
+    """The restored face, and the U-Net's own output at 8, 16, ..., 512 pixels (for training)."""
 
-    picture: Float[Tensor, "b 3 h w"]
+    image: Float[Tensor, "b 3 h w"]
     smaller: tuple[Float[Tensor, "b 3 _ _"], ...]
 
 
@@ -47,17 +47,17 @@ class Block(nn.Module):
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h2 w2"]:
-        """Half or twice the size."""
+        """Return features of half or twice the size."""
         y = self.resized(leaky_relu(self.conv1(x), SLOPE))
         return leaky_relu(self.conv2(y), SLOPE) + self.skip(self.resized(x))
 
     def resized(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-        """Bilinear, without a filter."""
+        """Resize bilinearly, without an antialiasing filter."""
         return interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
 
 
 class GFPGAN(nn.Module):
-    """An aligned face of 512² pixels in [-1, 1] becomes a restored one."""
+    """Network from an aligned face of 512² pixels in [-1, 1] to a restored one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class GFPGAN(nn.Module):
         self.condition_shift = nn.ModuleList(condition(a, b) for a, b in halves)
 
     def forward(self, x: Float[Tensor, "b 3 512 512"], noise: torch.Generator | None = None) -> Restored:
-        """Restores. ``noise``: where the generator's noise comes from; None takes the stored noise."""
+        """Restore the face. ``noise``: source of the generator's noise; None takes the stored noise."""
         skips = []
         x = leaky_relu(self.conv_body_first(x), SLOPE)
         for down in self.conv_body_down:
@@ -91,12 +91,12 @@ class GFPGAN(nn.Module):
 
 
 def pairs(widths: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Neighbours."""
+    """Return the pairs of neighbouring widths."""
     return list(pairwise(widths))
 
 
 def condition(inputs: int, outputs: int) -> nn.Sequential:
-    """Features to scales or shifts."""
+    """Make convolutions from features to scales or shifts."""
     return nn.Sequential(
         nn.Conv2d(inputs, inputs, 3, padding=1),
         nn.LeakyReLU(SLOPE),
@@ -105,7 +105,7 @@ def condition(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def convert(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An official checkpoint's weights, for ``headcast weights import gfpgan``.
+    """Convert an official checkpoint's weights, for ``headcast weights import gfpgan``.
 
     Raises:
         HeadcastError: it is no GFPGANv1Clean.
@@ -125,7 +125,7 @@ def convert(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load(device: torch.device) -> GFPGAN:
-    """The network with the weights that the user imported.
+    """Load the network with the weights that the user imported.
 
     Raises:
         HeadcastError: they were not imported.

@@ -1,4 +1,4 @@
-"""Pictures of heads with labels to train on: synthesized when asked for, or from a folder made before."""
+"""Images of heads with labels to train on: synthesized when asked for, or from a folder made before."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ IGNORE = 255
 
 @dataclass(frozen=True)
 class Pictures:
-    """N square pictures of one size.
+    """N square images of one size.
 
     Attributes:
-        rgb: display values. alpha: coverage by the person, 255 is all. background: what lies behind.
+        rgb: display values. alpha: coverage by the person, 255 is all. background: what is behind.
         label: numbers of ``synth.config.LABELS``, or ``IGNORE``.
         box: x0, y0, x1, y1 around the 478 landmarks, pixels.
-        person: the same number for pictures of the same person.
+        person: the same number for images of the same person.
     """
 
     rgb: UInt8[Tensor, "n h h 3"]
@@ -41,16 +41,16 @@ class Pictures:
         return len(self.rgb)
 
     def __getitem__(self, index: Tensor | slice) -> Pictures:
-        """Some of them."""
+        """Return the images at an index."""
         return Pictures(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def to(self, device: torch.device) -> Pictures:
-        """On another device."""
+        """Move all tensors to another device."""
         return Pictures(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
     @classmethod
     def joined(cls, parts: list[Pictures]) -> Pictures:
-        """All of several."""
+        """Concatenate several batches of images."""
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
 
 
@@ -61,7 +61,7 @@ class PictureSource:
     Attributes:
         split: of ``headcast.synth``. seed: of it. frames: unrelated moments of each person.
         size: pixels a side when synthesized.
-        folder: pictures made before (``tools/build_pictures.py``); empty: made when asked for, without end.
+        folder: images made before (``tools/build_pictures.py``); empty: made when asked for, without end.
     """
 
     split: str = "train"
@@ -70,15 +70,15 @@ class PictureSource:
     size: int = 256
     folder: str = ""
 
-    def people(self, dice: torch.Generator, count: int, device: torch.device) -> Pictures:
-        """``count`` people drawn with the dice, all their frames; person after person."""
+    def people(self, rng: torch.Generator, count: int, device: torch.device) -> Pictures:
+        """Sample ``count`` people with all their frames, person after person."""
         if self.folder:
-            stored = stored_pictures(self.folder)
+            stored = load_stored(self.folder)
             numbers = torch.unique(stored.person)
-            chosen = numbers[torch.randperm(len(numbers), generator=dice)[:count]]
+            chosen = numbers[torch.randperm(len(numbers), generator=rng)[:count]]
             at = (stored.person[None] == chosen[:, None]).nonzero()[:, 1]
             return stored[at].to(device)
-        first = int(torch.randint(0, 2**40, (), generator=dice))
+        first = int(torch.randint(0, 2**40, (), generator=rng))
         numbers = np.arange(first, first + count)
         return synthesized(self.split, self.seed, numbers, self.frames, self.size, device)
 
@@ -86,45 +86,45 @@ class PictureSource:
 def synthesized(
     split: str, seed: int, numbers: Int[np.ndarray, " p"], frames: int, size: int, device: torch.device
 ) -> Pictures:
-    """Moments of people of the synthetic stream, each with its own light, expression and camera."""
+    """Synthesize moments of people, each with its own light, expression and camera."""
     from headcast.synth import SynthConfig, make_batch
 
     config = SynthConfig(split=split, size=size, texture=size, people=len(numbers), frames=frames)  # type: ignore[arg-type]
     b = make_batch(config, device, seed, numbers)
     low, high = b.landmarks478.amin(1), b.landmarks478.amax(1)
     return Pictures(
-        bytes_of(b.rgb),
-        bytes_of(b.alpha),
-        bytes_of(b.background),
+        to_uint8(b.rgb),
+        to_uint8(b.alpha),
+        to_uint8(b.background),
         b.label,
         torch.cat([low, high], 1),
         b.number,
     )
 
 
-def bytes_of(x: Tensor) -> Tensor:
-    """0..1 as 0..255."""
+def to_uint8(x: Tensor) -> Tensor:
+    """Convert 0..1 to bytes, rounding."""
     return (x.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
 @cache
-def stored_pictures(folder: str) -> Pictures:
-    """All pictures of a folder of ``*.npz``, in memory.
+def load_stored(folder: str) -> Pictures:
+    """Load all images of a folder of ``*.npz`` into memory.
 
     Raises:
         HeadcastError: there is none, or one cannot be read.
     """
     files = sorted(p for p in Path(folder).glob("*.npz") if not p.name.startswith("."))
     if not files:
-        raise HeadcastError(f"{folder}: no pictures (*.npz) here; make them with tools/build_pictures.py")
-    return Pictures.joined([read(p) for p in files])
+        raise HeadcastError(f"{folder}: no images (*.npz) here; make them with tools/build_pictures.py")
+    return Pictures.joined([read_images(p) for p in files])
 
 
-def read(path: Path) -> Pictures:
-    """One file of pictures."""
+def read_images(path: Path) -> Pictures:
+    """Read one file of images."""
     try:
         with np.load(path) as data:
             got = {f.name: torch.from_numpy(data[f.name]) for f in fields(Pictures)}
     except (OSError, ValueError, KeyError) as e:
-        raise HeadcastError(f"{path}: not a file of pictures ({e}); delete it and make it again") from e
+        raise HeadcastError(f"{path}: not a file of images ({e}); delete it and make it again") from e
     return Pictures(**got)

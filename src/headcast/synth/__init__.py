@@ -1,4 +1,4 @@
-"""Synthetic heads with exact truth: who, how they look, move, are lit and seen."""
+"""Synthetic heads with exact truth: who, their appearance, motion, light and cameras."""
 
 from headcast.synth.config import SynthConfig
 from headcast.synth.stream import batches, make_batch

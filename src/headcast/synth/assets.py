@@ -1,4 +1,4 @@
-"""What every batch needs and nobody changes: head, bust, atlas, fields, hair, how much each vertex sees."""
+"""What every batch needs and nobody changes: head, bust, atlas, fields, hair, vertex visibility."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from headcast.synth.fur import (
     buzz_fur,
     lash_fur,
     load_styles,
-    merge,
+    merge_furs,
     style_fur,
 )
 from headcast.synth.openness import rest_bust, skin_below, vertex_openness
@@ -60,7 +60,7 @@ WOMEN = {
 
 @dataclass
 class Assets:
-    """Loaded by :func:`load_assets`; furs and openness are made when first worn.
+    """Data shared by all batches, see :func:`load_assets`; furs and openness are made when first used.
 
     Attributes:
         tangent (V, 3): direction of +u on the bust at rest.
@@ -82,18 +82,18 @@ class Assets:
     beard_cover: Float[Tensor, " h"]
     scalp_cover: Float[Tensor, " h"]
     furs: dict[tuple[int, bool, bool], Fur] = field(default_factory=dict)
-    seen: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
+    openness_cache: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
     parts: dict[tuple[str, bool], Fur] = field(default_factory=dict)
     scalps: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
     reliefs: list[Relief] = field(default_factory=list)
 
     @property
     def device(self) -> torch.device:
-        """Where everything lies."""
+        """Return the device of all tensors."""
         return self.head.neutral.device
 
     def part(self, name: str, mirrored: bool = False) -> Fur:
-        """The layers of one style (or its mirror image), of a beard, or of the lashes."""
+        """Return the shell layers of one style (or its mirror image), of a beard, or of the lashes."""
         if (name, mirrored) not in self.parts:
             if name == "lashes":
                 made = lash_fur(self.head)
@@ -107,31 +107,31 @@ class Assets:
         return self.parts[name, mirrored]
 
     def fur(self, style: int, mirrored: bool, beard: bool) -> Fur:
-        """All that one person wears."""
+        """Return one person's hair style, beard and lashes, merged."""
         key = (style, mirrored, beard)
         if key not in self.furs:
             parts = [self.part(n, mirrored) for n in (self.hair_names[style],) if n != "bald"]
             parts += [self.part(n) for n in ["beard"] * beard + ["lashes"]]
-            self.furs[key] = merge(parts)
+            self.furs[key] = merge_furs(parts)
         return self.furs[key]
 
     def openness(self, style: int, mirrored: bool) -> Float[Tensor, " v"]:
-        """Cosine-weighted share of the surroundings that vertices of the resting bust see under a style."""
+        """Return per vertex of the resting bust the cosine-weighted visible fraction of its surroundings."""
         key = (style, mirrored)
-        if key not in self.seen:
+        if key not in self.openness_cache:
             name = self.hair_names[style]
             fur = None if name in FREE_HAIR else self.part(name, mirrored)
-            self.seen[key] = vertex_openness(self.bust, self.head, fur)
-        return self.seen[key]
+            self.openness_cache[key] = vertex_openness(self.bust, self.head, fur)
+        return self.openness_cache[key]
 
     def relief(self) -> Relief:
-        """Pores and directed wrinkles of the atlas, for the PBR mode."""
+        """Return pores and directed wrinkles of the atlas, for the PBR mode."""
         if not self.reliefs:
             self.reliefs.append(make_relief(self.atlas, self.fields))
         return self.reliefs[0]
 
     def scalp(self, style: int, mirrored: bool) -> Float[Tensor, "h w"]:
-        """How densely the skin is to be painted with hair, so that none shines through a style."""
+        """Return how densely hair is painted on the skin, so that none shines through a style."""
         key = (style, mirrored)
         if key not in self.scalps:
             name, soft = self.hair_names[style], self.fields.scalp
@@ -145,7 +145,7 @@ class Assets:
         return self.scalps[key]
 
     def hair_weights(self, split: str, feminine: Tensor) -> Float[Tensor, "b h"]:
-        """How likely each style is; those held out are for the test split, which has only them and none."""
+        """Return the weight of each style: held-out ones for the test split alone, meshless ones for both."""
         rows = []
         for table in (MEN, WOMEN):
             allowed = [n in FREE_HAIR or (n in TEST_HAIR) == (split == "test") for n in self.hair_names]
@@ -158,7 +158,7 @@ _loaded: dict[tuple[str, int], Assets] = {}
 
 
 def load_assets(device: torch.device, texture: int) -> Assets:
-    """The assets on a device for textures of a size; kept for the next call."""
+    """Return the assets on a device for textures of a size, cached between calls."""
     key = (str(device), texture)
     if key not in _loaded:
         with torch.no_grad():
@@ -178,7 +178,7 @@ def _load(device: torch.device, texture: int) -> Assets:
     cover = fetch(torch.stack([fields.beard, fields.scalp], -1)[None], zero, per_vertex)[: bust.head_count]
     n = atlas.noise[:, :texture]
     fine, coarse = n[6] + 0.8 * n[5] + 0.4 * n[4], n[3] + n[4]
-    fields_ = (stretched(fine), stretched(coarse), n[6] + n[5])
+    fields_ = (smear_along_v(fine), smear_along_v(coarse), n[6] + n[5])
     noise = torch.stack([torch.sigmoid(1.8 * x / x.std()) for x in fields_], -1)
     return Assets(
         head,
@@ -196,8 +196,8 @@ def _load(device: torch.device, texture: int) -> Assets:
     )
 
 
-def stretched(noise: Float[Tensor, "s s"]) -> Float[Tensor, "s s"]:
-    """Smeared along v (wrapping): streaks."""
+def smear_along_v(noise: Float[Tensor, "s s"]) -> Float[Tensor, "s s"]:
+    """Blur noise along v (wrapping), which gives streaks."""
     total = torch.zeros_like(noise)
     for k in range(-24, 25):
         total = total + noise.roll(k, 0) * math.exp(-((k / 12) ** 2))
@@ -205,14 +205,14 @@ def stretched(noise: Float[Tensor, "s s"]) -> Float[Tensor, "s s"]:
 
 
 def vertex_uv(head: HeadModel, bust: Bust) -> Float[Tensor, "v 2"]:
-    """Some texture coordinates of every vertex of the bust."""
+    """Return one texture coordinate for every vertex of the bust."""
     out = torch.zeros(bust.head_count + bust.torso_count + bust.glasses_count, 2, device=head.neutral.device)
     out[bust.faces.reshape(-1)] = bust.uv[bust.faces_uv.reshape(-1)]
     return out
 
 
 def rest_tangent(head: HeadModel, bust: Bust) -> Float[Tensor, "v 3"]:
-    """Direction in which u grows, per vertex of the bust at rest."""
+    """Return the direction in which u grows, per vertex of the bust at rest."""
     v = rest_bust(head, bust)
     p, uv = v[bust.faces], bust.uv[bust.faces_uv]
     e1, e2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]

@@ -1,4 +1,4 @@
-"""What is known about every texel of the atlas before any person is drawn."""
+"""What is known about every texel of the atlas before any person is sampled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headcast.interpolation import smoothstep
 from headcast.render.batch import rasterize_batch
 from headcast.synth.bust import STRIP, Bust
 from headcast.synth.config import LABELS
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 __all__ = ["Atlas", "make_atlas", "ramp"]
 
@@ -43,7 +43,7 @@ LABEL_OF_REGION = {
 
 @dataclass(frozen=True)
 class Atlas:
-    """Maps of H x W texels, H = 1.25 W; (see ``synth.bust``).
+    """Maps of H x W texels, H = 1.25 W (layout: see ``synth.bust``).
 
     Attributes:
         size: W. position (H, W, 3): on the neutral bust, metres. inside (H, W): where anything lies.
@@ -68,19 +68,19 @@ class Atlas:
 
 
 def ramp(low: float | Tensor, high: float | Tensor, x: Tensor) -> Tensor:
-    """0 below ``low``, 1 above ``high``, smooth between."""
+    """Return 0 below ``low``, 1 above ``high`` and a smoothstep between."""
     return smoothstep(x, low, high)
 
 
 def make_atlas(head: HeadModel, bust: Bust, size: int) -> Atlas:
-    """Bakes the maps for textures ``size`` wide."""
+    """Bake the maps for textures ``size`` texels wide."""
     device = head.neutral.device
     height = int(size * (1 + STRIP))
     pixels = torch.cat(
         [bust.uv * torch.tensor([size, height], device=device), torch.ones_like(bust.uv[:, :1])], 1
     )
-    drawn = rasterize_batch(pixels.double()[None], bust.faces_uv, size, height, near=0.5)
-    triangle, bary = spread(drawn.triangle[0].long(), drawn.barycentric[0])
+    fragments = rasterize_batch(pixels.double()[None], bust.faces_uv, size, height, near=0.5)
+    triangle, bary = pad_charts(fragments.triangle[0].long(), fragments.barycentric[0])
     inside = triangle >= 0
     face, t = bust.faces[triangle.clamp(min=0)], bust.kind[triangle.clamp(min=0)]
     neutral = torch.cat([head.neutral, bust.torso, torch.zeros(bust.glasses_count, 3, device=device)])
@@ -101,7 +101,7 @@ def make_atlas(head: HeadModel, bust: Bust, size: int) -> Atlas:
     table = [LABELS.index(LABEL_OF_REGION[n]) for n in names] + [LABELS.index("clothes")]
     label = torch.tensor(table, device=device)[nearest]
     label[region["frame"] > 0] = LABELS.index("glasses")
-    noise, spots = noises(size, height, device)
+    noise, spots = noise_octaves(size, height, device)
     return Atlas(
         size,
         position,
@@ -116,8 +116,8 @@ def make_atlas(head: HeadModel, bust: Bust, size: int) -> Atlas:
     )
 
 
-def spread(triangle: Tensor, bary: Tensor) -> tuple[Tensor, Tensor]:
-    """Charts grown by ``GUTTER`` texels, so that lookups at their edges find the edge's colour."""
+def pad_charts(triangle: Tensor, bary: Tensor) -> tuple[Tensor, Tensor]:
+    """Dilate charts by ``GUTTER`` texels, so that lookups at their edges find the edge's colour."""
     for step in range(GUTTER):
         shifts = ((0, 1), (0, -1), (1, 0), (-1, 0)) if step % 2 == 0 else ((1, 1), (-1, -1), (1, -1), (-1, 1))
         for dy, dx in shifts:
@@ -128,14 +128,14 @@ def spread(triangle: Tensor, bary: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def texel_scale(position: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 2"]:
-    """Metres from texel to texel along u and v (seams left out by a cap)."""
+    """Return metres from texel to texel along u and v (a cap leaves out seams)."""
     du = (position.roll(-1, 1) - position.roll(1, 1)).norm(dim=-1) / 2
     dv = (position.roll(-1, 0) - position.roll(1, 0)).norm(dim=-1) / 2
     return torch.stack([du, dv], -1).clamp(2e-5, 4e-3)
 
 
 def eye_angles(head: HeadModel, position: Tensor, part: Tensor, kind: Tensor) -> Float[Tensor, "h w 2"]:
-    """Angle from the optical axis as a multiple of the iris's, and around it."""
+    """Return the angle from the optical axis as a multiple of the iris's, and the angle around the axis."""
     out = torch.full((*position.shape[:2], 2), 9.0, device=position.device)
     iris = head.region_mask("iris")
     for j, name in ((4, "eyeLeft"), (5, "eyeRight")):
@@ -150,12 +150,12 @@ def eye_angles(head: HeadModel, position: Tensor, part: Tensor, kind: Tensor) ->
     return out
 
 
-def noises(size: int, height: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Six octaves of noise, each half as coarse as the last, and two fields of spots; they tile."""
+def noise_octaves(size: int, height: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return octaves of tiling noise, each half as coarse as the last, and two fields of spots."""
     octaves = []
     for k in range(6):
         cells = min(8 * 2**k, size)
-        grid = white(f"octave {k}", cells, device)
+        grid = white_noise(f"octave {k}", cells, device)
         wide = resize(
             torch.nn.functional.pad(grid[None, None], (2, 2, 2, 2), "circular"),
             scale_factor=size / cells,
@@ -164,7 +164,7 @@ def noises(size: int, height: int, device: torch.device) -> tuple[Tensor, Tensor
         edge = 2 * size // cells
         tile = wide[0, 0, edge : edge + size, edge : edge + size]
         octaves.append((tile - tile.mean()) / tile.std())
-    octaves.append(white("finest", size, device))
+    octaves.append(white_noise("finest", size, device))
     spots = torch.stack(
         [
             spot_field(size, n, r, name, device)
@@ -176,17 +176,17 @@ def noises(size: int, height: int, device: torch.device) -> tuple[Tensor, Tensor
     return tiles[:-2], tiles[-2:]
 
 
-def white(name: str, cells: int, device: torch.device) -> Tensor:
-    """White noise."""
+def white_noise(name: str, cells: int, device: torch.device) -> Tensor:
+    """Return standard normal white noise by name."""
     rows = np.arange(cells, dtype=np.int64)[:, None]
-    return Dice(rows, 0, device).normal("noise " + name, cells)
+    return CounterRng(rows, 0, device).normal("noise " + name, cells)
 
 
 def spot_field(size: int, count: int, radius: float, name: str, device: torch.device) -> Tensor:
-    """Blobs at random places, the radius a share of the tile's side, heights 0..1."""
-    dice = Dice(np.zeros((1, 1), np.int64), 0, device)
-    at, r = dice.uniform("spots " + name, count, 2)[0], dice.uniform("size " + name, count)[0]
-    strength = dice.uniform("strength " + name, count)[0]
+    """Return blobs at random places, the radius a fraction of the tile's side, heights 0..1."""
+    rng = CounterRng(np.zeros((1, 1), np.int64), 0, device)
+    at, r = rng.uniform("spots " + name, count, 2)[0], rng.uniform("size " + name, count)[0]
+    strength = rng.uniform("strength " + name, count)[0]
     r = (radius * size * (0.45 + 1.1 * r * r)).clamp(min=0.45)
     reach = int(2.5 * float(r.max())) + 1
     offsets = torch.arange(-reach, reach + 1, device=device)

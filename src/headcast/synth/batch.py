@@ -1,4 +1,4 @@
-"""A batch of synthetic pictures with their truth."""
+"""A batch of synthetic images with their ground truth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["SynthBatch"]
 
 @dataclass(frozen=True)
 class SynthBatch:
-    """N = people x frames x views pictures of H x H pixels, in that order (views run fastest).
+    """N = people x frames x views images of H x H pixels, in that order (views run fastest).
 
     Attributes:
         rgb: (N, H, H, 3) display values (sRGB) 0..1, over the background.
@@ -33,8 +33,8 @@ class SynthBatch:
         label: (N, H, H) number among ``synth.config.LABELS``.
         landmarks68: (N, 68, 2), landmarks478: (N, 478, 2) pixels (centres at +0.5), hidden ones too.
             landmarks68_world, landmarks478_world: (N, 68 | 478, 3) metres.
-        params: of each picture (world frame). views: cameras. light.
-        person, looks: of each picture. number, frame, view: (N,) which person, moment, camera.
+        params: of each image (world frame). views: cameras. light.
+        person, looks: of each image. number, frame, view: (N,) which person, moment, camera.
         textures: (P, T, T, 8) of each person (in PBR mode of each moment), channels ``synth.paint.CHANNELS``,
             in the head's UV.
         owner: (N,) which textures. hair_names: of the numbers in ``looks.hair``.
@@ -69,8 +69,8 @@ class SynthBatch:
     def __len__(self) -> int:
         return len(self.rgb)
 
-    def pictures(self) -> dict[str, Tensor]:
-        """The per-pixel truths by name."""
+    def maps(self) -> dict[str, Tensor]:
+        """Return the per-pixel truths by name."""
         return {
             f.name: x
             for f in fields(self)

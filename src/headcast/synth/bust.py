@@ -52,7 +52,7 @@ class Bust:
 
 
 def boundary_loop(head: HeadModel) -> Int[Tensor, " l"]:
-    """Vertices of the skin's lower open edge, ordered around the neck (the subject's left first)."""
+    """Return the vertices of the skin's lower open edge, ordered around the neck (subject's left first)."""
     skin = head.faces[head.part_faces("skin")]
     edges = torch.cat([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]]).sort(1).values
     unique, count = torch.unique(edges, dim=0, return_counts=True)
@@ -64,7 +64,7 @@ def boundary_loop(head: HeadModel) -> Int[Tensor, " l"]:
 
 
 def make_bust(head: HeadModel) -> Bust:
-    """Builds it for a head model (on its device)."""
+    """Build the bust of a head model (on its device)."""
     device = head.neutral.device
     loop = boundary_loop(head)
     torso, follow = torso_rings(head.neutral[loop])
@@ -112,7 +112,7 @@ def make_bust(head: HeadModel) -> Bust:
 
 
 def torso_rings(edge: Float[Tensor, "l 3"]) -> tuple[Float[Tensor, "r l 3"], Float[Tensor, " r"]]:
-    """Rings from the skin's edge over the shoulders down to the chest, and how much each follows the edge."""
+    """Make rings from the skin's edge to the chest; return them with how much each follows the edge."""
     centre = torch.tensor([0.0, 0.0, -0.02], device=edge.device)
     flat = edge - centre
     angle = torch.atan2(flat[:, 0], flat[:, 2])
@@ -134,7 +134,7 @@ def torso_rings(edge: Float[Tensor, "l 3"]) -> tuple[Float[Tensor, "r l 3"], Flo
 
 
 def strip_faces(grid: Int[Tensor, "r c"], closed: bool = True) -> Int[Tensor, "f 3"]:
-    """Triangles between rows of a grid of vertices; ``closed``: the last column meets the first."""
+    """Return triangles between rows of a grid of vertices; ``closed``: the last column meets the first."""
     left = grid if closed else grid[:, :-1]
     right = grid.roll(-1, 1) if closed else grid[:, 1:]
     a, b, c, d = left[:-1], right[:-1], left[1:], right[1:]
@@ -142,7 +142,7 @@ def strip_faces(grid: Int[Tensor, "r c"], closed: bool = True) -> Int[Tensor, "f
 
 
 def glasses_topology(device: torch.device) -> tuple[Int[Tensor, "f 3"], int]:
-    """Triangles of two rims, a bridge and two temples, tubes of ``ACROSS`` sides; and the vertex count."""
+    """Return triangles of rims, bridge and temples (tubes of ``ACROSS`` sides), and the vertex count."""
     faces, first = [], 0
     for rows, closed in ((RIM, True), (RIM, True), (TEMPLE, False), (TEMPLE, False), (TEMPLE, False)):
         grid = first + torch.arange(rows * ACROSS, device=device).view(rows, ACROSS)
@@ -152,7 +152,7 @@ def glasses_topology(device: torch.device) -> tuple[Int[Tensor, "f 3"], int]:
 
 
 def incident_faces(faces: Int[Tensor, "f 3"], vertices: int) -> Int[Tensor, "v d"]:
-    """Faces around each vertex, in order, padded with the number of faces."""
+    """Return the faces around each vertex, in order, padded with the number of faces."""
     flat = faces.reshape(-1)
     order = flat.argsort(stable=True)
     owner = flat[order]

@@ -1,4 +1,4 @@
-"""What to synthesize."""
+"""Settings of synthetic batches and the region labels."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ LABELS = (
 
 @dataclass(frozen=True)
 class SynthConfig:
-    """How many heads of which kind a batch holds: ``people`` x ``frames`` x ``views`` pictures.
+    """How many heads of which kind a batch holds: ``people`` x ``frames`` x ``views`` images.
 
     Attributes:
         split: ``test`` holds out identities, skin parameters, hair templates and lights (docs/synth.md).
-        size: side of the pictures, pixels.
+        size: side of the images, pixels.
         people, frames, views: persons in a batch, moments of each, cameras at each moment. Views of a moment
             share its light, so that they are views of one scene.
         clip: the frames of a person are consecutive, at ``fps``; else unrelated moments.
         still_neck: frames of a clip keep the first one's neck, so that the expression alone moves.
-        texture: side of the skin textures; 0: twice the picture's.
+        texture: side of the skin textures; 0: twice the image's.
         antialias: RGB, alpha, albedo and the like are means over antialias² samples a pixel.
         framing: where cameras stand: a name of ``synth.framing.FRAMINGS``, the place of one
             (``package.module:NAME``), or a ``Framing``.
-        fitted: share of people whose face shape scatters as that of fitted people (``weights/identity``), the
-            others as the head model's own prior.
+        fitted: fraction of people whose face shape scatters as that of fitted people
+            (``weights/identity``), the others as the head model's own prior.
         expression: scales expressions; 0 is always neutral.
         hair, glasses, clothes, background: may be left out (hair: a bald scalp, no beard, brows stay).
-        layers: how many layers of translucent hair are seen through.
+        layers: how many layers of translucent hair are rendered.
         micro: strength of pores and fine wrinkles in normals.
         pbr: pores by region, directed wrinkles, gloss broken by them, subsurface softening and an environment
-            that reflects (``synth.pbr``); without it pictures are as they were.
-        at_once: pictures rendered together; bounds memory. 0: 4 on a CPU, 64 on CUDA.
+            that reflects (``synth.pbr``); without it images are as they were.
+        at_once: images rendered together; bounds memory. 0: 4 on a CPU, 64 on CUDA.
     """
 
     split: Split = "train"
@@ -84,19 +84,19 @@ class SynthConfig:
             if getattr(self, name) < 1:
                 raise HeadcastError(f"synth: {name} must be at least 1")
         if not 0 <= self.fitted <= 1:
-            raise HeadcastError("synth: fitted is a share, 0 to 1")
+            raise HeadcastError("synth: fitted is a fraction, 0 to 1")
         if self.split not in ("train", "test"):
             raise HeadcastError(f"synth: split '{self.split}' is unknown; use train or test")
         find_framing(self.framing)
         if self.size > 4096 or self.texture > 8192:
-            raise HeadcastError("synth: pictures may be 4096 and textures 8192 pixels wide at most")
+            raise HeadcastError("synth: images may be 4096 and textures 8192 pixels wide at most")
 
     @property
     def count(self) -> int:
-        """Pictures in a batch."""
+        """Return the number of images in a batch."""
         return self.people * self.frames * self.views
 
     @property
     def texture_size(self) -> int:
-        """Side of the skin textures, a multiple of 64."""
+        """Return the side of the skin textures in texels, a multiple of 64."""
         return -(-(self.texture or min(2 * self.size, 8192)) // 64) * 64

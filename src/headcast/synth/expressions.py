@@ -15,7 +15,7 @@ from torch import Tensor
 
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, EYE_LOOK
 from headcast.interpolation import smoothstep
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 __all__ = ["GESTURES", "MOUTHS", "Motion", "draw_moments", "draw_motion"]
 
@@ -85,7 +85,7 @@ MOUTHS: Mapping[str, Mapping[str, float]] = {
 
 @dataclass(frozen=True)
 class Motion:
-    """What N heads do: expression (N, 52), neck (N, 3) axis-angle, gaze (N, 2, 2) as in ``HeadParams``."""
+    """Motion of N heads: expression (N, 52), neck (N, 3) axis-angle, gaze (N, 2, 2) as in ``HeadParams``."""
 
     expression: Float[Tensor, "n 52"]
     neck: Float[Tensor, "n 3"]
@@ -93,7 +93,7 @@ class Motion:
 
 
 def table(shapes: Mapping[str, Mapping[str, float]]) -> Float[Tensor, "k 52"]:
-    """Weights of named shapes, one row each."""
+    """Return the weights of named shapes, one row each."""
     rows = torch.zeros(len(shapes), len(EXPRESSIONS))
     for i, shape in enumerate(shapes.values()):
         for key, value in shape.items():
@@ -104,45 +104,44 @@ def table(shapes: Mapping[str, Mapping[str, float]]) -> Float[Tensor, "k 52"]:
 
 
 def mirror_order() -> list[int]:
-    """For every expression the number of its mirror image."""
+    """Return for every expression the index of its mirror image."""
     from headcast.head.names import mirrored_name
 
     return [EXPRESSION_INDEX[mirrored_name(n)] for n in EXPRESSIONS]
 
 
-def draw_moments(dice: Dice, strength: float) -> Motion:
-    """Unrelated moments: a fifth at rest, else a gesture, a mouth shape, or both, and stray muscles."""
-    n, device = len(dice.rows), dice.device
+def draw_moments(rng: CounterRng, strength: float) -> Motion:
+    """Sample unrelated frames: a fifth at rest, else a gesture, a mouth shape, or both, and stray muscles."""
+    n, device = len(rng.rows), rng.device
     gestures, mouths = table(GESTURES).to(device), table(MOUTHS).to(device)
     weights = tuple({"smile": 4.0, "laugh": 2.0}.get(name, 1.0) for name in GESTURES)
     e = torch.zeros(n, len(EXPRESSIONS), device=device)
-    for k, share in enumerate((0.6, 0.2)):
-        shape = gestures[dice.choice(f"gesture {k}", weights)]
-        flip = dice.chance(f"flip {k}", 0.5)[:, None]
+    for k, probability in enumerate((0.6, 0.2)):
+        shape = gestures[rng.choice(f"gesture {k}", weights)]
+        flip = rng.chance(f"flip {k}", 0.5)[:, None]
         shape = torch.where(flip, shape[:, mirror_order()], shape)
-        amount = dice.uniform(f"amount {k}", low=0.25, high=1.15) * dice.chance(f"has gesture {k}", share)
+        amount = rng.uniform(f"amount {k}", low=0.25, high=1.15) * rng.chance(f"has gesture {k}", probability)
         e = torch.maximum(e, shape * amount[:, None])
     speech = (
-        mouths[dice.choice("mouth", (1.0,) * len(MOUTHS))]
-        * dice.uniform("speech", low=0.4, high=1.3)[:, None]
+        mouths[rng.choice("mouth", (1.0,) * len(MOUTHS))] * rng.uniform("speech", low=0.4, high=1.3)[:, None]
     )
-    e = torch.where(dice.chance("speaks", 0.35)[:, None], torch.maximum(e * 0.7, speech), e)
-    stray = (dice.uniform("stray", 52) < 0.05) * dice.uniform("stray amount", 52) * 0.6
-    e = torch.maximum(e, stray * dice.chance("strays", 0.5)[:, None])
-    e = e * (1 + 0.15 * dice.normal("jitter", 52, clip=2.0))
-    blink = dice.chance("blinks", 0.08).float() * dice.uniform("blink", low=0.3, high=1.0)
-    e = e * (~dice.chance("at rest", 0.22))[:, None] * strength
-    return finished(
+    e = torch.where(rng.chance("speaks", 0.35)[:, None], torch.maximum(e * 0.7, speech), e)
+    stray = (rng.uniform("stray", 52) < 0.05) * rng.uniform("stray amount", 52) * 0.6
+    e = torch.maximum(e, stray * rng.chance("strays", 0.5)[:, None])
+    e = e * (1 + 0.15 * rng.normal("jitter", 52, clip=2.0))
+    blink = rng.chance("blinks", 0.08).float() * rng.uniform("blink", low=0.3, high=1.0)
+    e = e * (~rng.chance("at rest", 0.22))[:, None] * strength
+    return clamp_motion(
         e,
         blink * min(strength, 1.0),
-        0.17 * dice.normal("gaze yaw", clip=2.2),
-        0.1 * dice.normal("gaze pitch", clip=2.2),
-        dice.normal("neck", 3, clip=2.2) * torch.tensor([0.11, 0.16, 0.07], device=device),
+        0.17 * rng.normal("gaze yaw", clip=2.2),
+        0.1 * rng.normal("gaze pitch", clip=2.2),
+        rng.normal("neck", 3, clip=2.2) * torch.tensor([0.11, 0.16, 0.07], device=device),
     )
 
 
-def finished(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Tensor) -> Motion:
-    """Weights within bounds; looks follow from gaze alone."""
+def clamp_motion(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Tensor) -> Motion:
+    """Clamp weights to 0..1 and add the blink; eyeLook* follow from gaze alone."""
     e = e.clamp(0, 1)
     e[:, [EXPRESSION_INDEX[n] for n in EYE_LOOK]] = 0
     for side in ("Left", "Right"):
@@ -152,8 +151,8 @@ def finished(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Tensor)
     return Motion(e, neck, torch.stack([eye, eye], 1))
 
 
-def draw_motion(people: Dice, frames: int, fps: float, strength: float) -> Motion:
-    """Smooth clips: N = people x frames, a person's frames together.
+def draw_motion(people: CounterRng, frames: int, fps: float, strength: float) -> Motion:
+    """Sample smooth clips: N = people x frames, a person's frames together.
 
     Gestures swell and fade, speech passes through mouth shapes, eyes jump and rest, lids blink every few
     seconds, the neck drifts.
@@ -162,25 +161,25 @@ def draw_motion(people: Dice, frames: int, fps: float, strength: float) -> Motio
     return Motion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
 
 
-def _clip(people: Dice, person: int, frames: int, fps: float, strength: float) -> Motion:
+def _clip(people: CounterRng, person: int, frames: int, fps: float, strength: float) -> Motion:
     seconds = frames / fps
 
-    def keys(step: float, name: str) -> tuple[Dice, Tensor]:
+    def keys(step: float, name: str) -> tuple[CounterRng, Tensor]:
         count = int(seconds / step) + 3
         rows = np.concatenate(
             [np.repeat(people.rows[person : person + 1], count, 0), np.arange(count)[:, None]], 1
         )
         at = torch.arange(frames) / fps / step + 0.5
-        return Dice(rows, people.seed, people.device), at.to(people.device)
+        return CounterRng(rows, people.seed, people.device), at.to(people.device)
 
     slow, at_slow = keys(1.6, "slow")
     moment = draw_moments(slow, strength)
-    e = eased(moment.expression, at_slow)
+    e = ease(moment.expression, at_slow)
     fast, at_fast = keys(0.13, "fast")
     mouth = table(MOUTHS).to(people.device)[fast.choice("syllable", (1.0,) * len(MOUTHS))]
     mouth = mouth * fast.uniform("loud", low=0.5, high=1.1)[:, None] * strength
     talking = slow.chance("talking", 0.55).float()[:, None]
-    e = torch.maximum(e, eased(mouth, at_fast) * eased(talking, at_slow))
+    e = torch.maximum(e, ease(mouth, at_fast) * ease(talking, at_slow))
     looks, at_looks = keys(0.7, "looks")
     jump = (at_looks % 1).clamp(max=0.08) / 0.08
     i = at_looks.long()
@@ -191,10 +190,10 @@ def _clip(people: Dice, person: int, frames: int, fps: float, strength: float) -
     blinks, at_blinks = keys(3.2, "blinks")
     when = blinks.uniform("when", low=0.1, high=0.9)[at_blinks.long()]
     close = (1 - ((at_blinks % 1 - when).abs() * 3.2 / 0.11)).clamp(0, 1)
-    return finished(e, (1.6 * close).clamp(max=1), gaze[:, 0], gaze[:, 1], eased(moment.neck, at_slow))
+    return clamp_motion(e, (1.6 * close).clamp(max=1), gaze[:, 0], gaze[:, 1], ease(moment.neck, at_slow))
 
 
-def eased(keys: Float[Tensor, "k c"], at: Float[Tensor, " t"]) -> Float[Tensor, "t c"]:
-    """Smooth steps from key to key."""
+def ease(keys: Float[Tensor, "k c"], at: Float[Tensor, " t"]) -> Float[Tensor, "t c"]:
+    """Interpolate from key to key with a smoothstep."""
     i, t = at.long(), smoothstep((at % 1)[:, None], 0, 1)
     return keys[i] + (keys[i + 1] - keys[i]) * t

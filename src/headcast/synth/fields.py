@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.synth.atlas import Atlas, ramp
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 __all__ = ["FOLDS", "Fields", "make_fields"]
 
@@ -46,7 +46,7 @@ class Fields:
 
 
 def make_fields(atlas: Atlas) -> Fields:
-    """Computes all fields of an atlas."""
+    """Compute all fields of an atlas."""
     p, at, r = atlas.position, atlas.points, atlas.region
     x, y = p[..., 0].abs(), p[..., 1]
     skin = r["skin"]
@@ -96,7 +96,7 @@ def _spots(p: Tensor, skin: Tensor) -> Callable[[Tensor, float], Tensor]:
 
 
 def soften(mask: Float[Tensor, "h w"], radius: int) -> Float[Tensor, "h w"]:
-    """Two box filters of ``radius`` texels."""
+    """Apply two box filters of ``radius`` texels."""
     m, k = mask[None, None], 2 * max(radius, 1) + 1
     # large ones a direction after the other; those of usual textures stay as they were, bit for bit
     kernels = [(k, 1), (1, k)] if radius > WIDE else [(k, k)]
@@ -108,7 +108,7 @@ def soften(mask: Float[Tensor, "h w"], radius: int) -> Float[Tensor, "h w"]:
 
 
 def folds(atlas: Atlas) -> Float[Tensor, "8 h w"]:
-    """Depths of wrinkles, from curves on the neutral face."""
+    """Return depths of wrinkles from curves on the neutral face."""
     p, at, skin = atlas.position, atlas.points, atlas.region["skin"]
     xs, x, y = p[..., 0], p[..., 0].abs(), p[..., 1]
     front = ramp(0.03, 0.06, p[..., 2])
@@ -155,12 +155,12 @@ def folds(atlas: Atlas) -> Float[Tensor, "8 h w"]:
 
 
 def valley(distance: Tensor, width: float) -> Tensor:
-    """1 on a curve, falling off over ``width`` metres."""
+    """Return 1 on a curve, falling off over ``width`` metres."""
     return torch.exp(-((distance / width) ** 2))
 
 
 def brows(atlas: Atlas) -> Float[Tensor, "6 h w"]:
-    """Coverage by brow hairs: six drawings, left and right."""
+    """Return coverage by brow hairs: six designs, left and right."""
     out = torch.zeros(BROWS, *atlas.position.shape[:2], device=atlas.position.device)
     near = atlas.region["skin"] > 0
     p, at = atlas.position, atlas.points
@@ -171,19 +171,19 @@ def brows(atlas: Atlas) -> Float[Tensor, "6 h w"]:
     xy = p[rows[:, 0], rows[:, 1], :2]
     texel = atlas.scale[rows[:, 0], rows[:, 1]].mean(-1).clamp(max=0.004)
     rows_of = torch.arange(BROWS).numpy()[:, None]
-    dice = Dice(rows_of, 1, p.device)
+    rng = CounterRng(rows_of, 1, p.device)
     for style in range(BROWS):
         clear = torch.ones(len(xy), device=p.device)
         for side, spine in (("left", at[22:27]), ("right", at[17:22].flip(0))):
-            clear *= brow_side(dice, style, side, spine[:, :2], xy, texel)
+            clear *= brow_side(rng, style, side, spine[:, :2], xy, texel)
         out[style, rows[:, 0], rows[:, 1]] = 1 - clear
     return out
 
 
-def brow_side(dice: Dice, style: int, side: str, spine: Tensor, xy: Tensor, texel: Tensor) -> Tensor:
-    """How much skin one brow leaves uncovered at points of the face (plane of x and y)."""
+def brow_side(rng: CounterRng, style: int, side: str, spine: Tensor, xy: Tensor, texel: Tensor) -> Tensor:
+    """Return how much skin one brow leaves uncovered at points of the face (plane of x and y)."""
     hairs = 230
-    u, v, w = (dice.uniform(f"brow {n} {side}", hairs)[style] for n in ("along", "across", "turn"))
+    u, v, w = (rng.uniform(f"brow {n} {side}", hairs)[style] for n in ("along", "across", "turn"))
     thick = 0.0034 + 0.0011 * (style % 3)
     t = u * (len(spine) - 1)
     i = t.long().clamp(max=len(spine) - 2)

@@ -25,11 +25,11 @@ __all__ = ["Figure", "bust_normals", "pose_figures"]
 
 @dataclass(frozen=True)
 class Figure:
-    """N posed people.
+    """N posed people: bust and hair, world frame.
 
     Attributes:
         vertices, normals (N, V, 3): of the bust, world. tangents (N, V, 3): direction of +u on it.
-        openness (N, V): share of the surroundings that a vertex sees.
+        openness (N, V): visible fraction of a vertex's surroundings.
         hair, hair_normals, hair_flow (N, W, 3), world.
         hair_facts (N, W, 7): rest position, cover, level, kind, whether it is not cut off.
         hair_faces (N, G, 3), padded with triangles of one point.
@@ -48,7 +48,7 @@ class Figure:
     head: Tensor
 
     def __getitem__(self, index: Tensor) -> Figure:
-        """Some of them, in any order."""
+        """Return the figures at an index, in any order."""
         return Figure(**{n: getattr(self, n)[index] for n in self.__dataclass_fields__})
 
 
@@ -61,7 +61,7 @@ def pose_figures(
     tangent: Float[Tensor, "v 3"],
     openness: Float[Tensor, "n v"],
 ) -> Figure:
-    """Figures of N heads. ``furs``: one merged fur a head; ``tangent``: of the bust at rest."""
+    """Pose bust and hair of N heads. ``furs``: one merged fur a head; ``tangent``: of the bust at rest."""
     posed = head(params)
     R = axis_angle_to_matrix(params.rotation)
     t = params.translation[:, None]
@@ -103,17 +103,17 @@ def pose_figures(
 
 
 def mouth_vertices(head: HeadModel) -> Int[Tensor, " n"]:
-    """Vertices of the parts inside the mouth."""
+    """Return the vertices of the parts inside the mouth."""
     return head.faces[head.part_faces(*INSIDE)].unique()
 
 
 def pad(x: Tensor, length: int) -> Tensor:
-    """Rows of zeros added."""
+    """Append rows of zeros up to ``length``."""
     return torch.nn.functional.pad(x, (0, 0, 0, length - len(x)))
 
 
 def joint_transforms(joints: Float[Tensor, "n 6 3"], params: HeadParams) -> Float[Tensor, "n 3 3 4"]:
-    """x -> R x + t of root, neck and head in the head frame (see ``HeadModel.skin``)."""
+    """Return x -> R x + t of root, neck and head in the head frame (see ``HeadModel.skin``)."""
     half = axis_angle_to_matrix(params.neck / 2)
     zero = torch.zeros_like(half[..., :1])
     eye = torch.eye(3, device=half.device).expand_as(half)
@@ -133,7 +133,7 @@ def pose_fur(
     turn: Float[Tensor, "3 3 4"],
     looks: Looks,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Vertices, normals, flow (head frame) and facts of one head's hair."""
+    """Return vertices, normals, flow (head frame) and facts of one head's hair."""
     moved = fur.rest + (params.identity @ fur.basis.flatten(1)).view(-1, 3)
     length = torch.where(
         fur.kind == BEARD,
@@ -157,7 +157,7 @@ def pose_fur(
 
 
 def bust_normals(vertices: Float[Tensor, "n v 3"], bust: Bust) -> Float[Tensor, "n v 3"]:
-    """Unit normals weighted by area."""
+    """Return unit vertex normals, weighted by face area."""
     if not is_cuda(vertices):
         return torch.stack([vertex_normals(v, bust.faces) for v in vertices])
     a, b, c = (vertices[:, bust.faces[:, k]] for k in range(3))

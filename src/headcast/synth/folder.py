@@ -1,4 +1,4 @@
-"""Synthetic heads as folders of pictures and numbers, for those who want files: one folder a person."""
+"""Synthetic heads as folders of images and numbers, for those who want files: one folder a person."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from headcast.synth.stream import make_batch
 __all__ = ["DEPTH_UNIT", "write_people"]
 
 DEPTH_UNIT = 1e-4
-"""Metres of one step of a depth picture."""
+"""Metres of one step of a depth image."""
 
 VERSION = 2
 
@@ -44,7 +44,7 @@ def write_people(
     progress: Callable[[float, str], None],
     recordings: tuple[Recording, ...] = (),
 ) -> tuple[int, int]:
-    """Writes people 0 .. identities - 1 of the config's split; gives how many were made and how many existed.
+    """Write people 0 .. identities - 1 of the config's split; return how many were made and how many existed.
 
     Args:
         recordings: people move as in these, instead of as authored.
@@ -72,7 +72,7 @@ def _name(config: SynthConfig, number: int) -> str:
 
 
 def _claim(config: SynthConfig, out: Path, seed: int, recordings: tuple[Recording, ...]) -> None:
-    """Writes or checks ``synth.json`` and clears what an interrupted run left."""
+    """Write or check ``synth.json`` and clear what an interrupted run left."""
     if out.exists() and not out.is_dir():
         raise HeadcastError(f"{out}: is a file; name a folder for the heads")
     try:
@@ -117,15 +117,15 @@ def _write_person(batch: SynthBatch, out: Path, name: str) -> None:
         folder.mkdir()
         for i in range(len(batch)):
             stem = f"f{int(batch.frame[i]):05d}_v{int(batch.view[i]):02d}"
-            for kind, picture in _pictures(batch, i).items():
-                save_png(folder / f"{stem}_{kind}.png", picture)
+            for kind, image in _images(batch, i).items():
+                save_png(folder / f"{stem}_{kind}.png", image)
             (folder / f"{stem}.json").write_text(json.dumps(_numbers(batch, i)) + "\n")
         t = batch.textures[0].cpu()
-        save_png(folder / "skin_albedo.png", _bytes(linear_to_srgb(t[..., :3])))
+        save_png(folder / "skin_albedo.png", _to_uint8(linear_to_srgb(t[..., :3])))
         z = (1 - (t[..., 3:5] ** 2).sum(-1, keepdim=True)).clamp(min=0).sqrt()
-        save_png(folder / "skin_micronormal.png", _words(torch.cat([t[..., 3:5], z], -1) / 2 + 0.5))
-        save_png(folder / "skin_specular.png", _bytes(t[..., 5]))
-        save_png(folder / "skin_roughness.png", _bytes(t[..., 6]))
+        save_png(folder / "skin_micronormal.png", _to_uint16(torch.cat([t[..., 3:5], z], -1) / 2 + 0.5))
+        save_png(folder / "skin_specular.png", _to_uint8(t[..., 5]))
+        save_png(folder / "skin_roughness.png", _to_uint8(t[..., 6]))
         (folder / "person.json").write_text(json.dumps(_traits(batch), indent=1) + "\n")
         folder.rename(out / name)
     except OSError as e:
@@ -134,31 +134,31 @@ def _write_person(batch: SynthBatch, out: Path, name: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _bytes(x: Float[Tensor, "*s"]) -> Shaped[np.ndarray, "*s"]:
+def _to_uint8(x: Float[Tensor, "*s"]) -> Shaped[np.ndarray, "*s"]:
     return (x.clamp(0, 1) * 255).round().byte().cpu().numpy()
 
 
-def _words(x: Float[Tensor, "*s"]) -> Shaped[np.ndarray, "*s"]:
+def _to_uint16(x: Float[Tensor, "*s"]) -> Shaped[np.ndarray, "*s"]:
     return (x.clamp(0, 1) * 65535).round().cpu().numpy().astype(np.uint16)
 
 
-def _pictures(b: SynthBatch, i: int) -> dict[str, Shaped[np.ndarray, "h w *c"]]:
+def _images(b: SynthBatch, i: int) -> dict[str, Shaped[np.ndarray, "h w *c"]]:
     uv = torch.cat([b.uv[i].clamp(0, 1), (b.uv[i][..., :1] >= 0).float()], -1)
     return {
-        "rgb": _bytes(b.rgb[i]),
-        "alpha": _bytes(b.alpha[i]),
-        "background": _bytes(b.background[i]),
+        "rgb": _to_uint8(b.rgb[i]),
+        "alpha": _to_uint8(b.alpha[i]),
+        "background": _to_uint8(b.background[i]),
         "depth": (b.depth[i] / DEPTH_UNIT).round().clamp(0, 65535).cpu().numpy().astype(np.uint16),
-        "normal": _words(b.normal[i] / 2 + 0.5),
-        "geometry_normal": _words(b.geometric_normal[i] / 2 + 0.5),
-        "uv": _words(uv),
-        "albedo": _bytes(linear_to_srgb(b.albedo[i])),
-        "specular": _bytes(b.specular[i]),
+        "normal": _to_uint16(b.normal[i] / 2 + 0.5),
+        "geometry_normal": _to_uint16(b.geometric_normal[i] / 2 + 0.5),
+        "uv": _to_uint16(uv),
+        "albedo": _to_uint8(linear_to_srgb(b.albedo[i])),
+        "specular": _to_uint8(b.specular[i]),
         "label": b.label[i].cpu().numpy(),
     }
 
 
-def _listed(x: Tensor, digits: int = 6) -> Any:
+def _to_list(x: Tensor, digits: int = 6) -> Any:
     return np.round(x.double().cpu().numpy(), digits).tolist()
 
 
@@ -169,32 +169,32 @@ def _numbers(b: SynthBatch, i: int) -> dict[str, Any]:
         "frame": int(b.frame[i]),
         "view": int(b.view[i]),
         "camera": {
-            "K": _listed(b.views.K[i]),
-            "cam_from_world": _listed(b.views.cam_from_world[i]),
+            "K": _to_list(b.views.K[i]),
+            "cam_from_world": _to_list(b.views.cam_from_world[i]),
             "width": b.views.size,
             "height": b.views.size,
         },
         "head": {
-            "identity": _listed(p.identity[i]),
-            "expression": dict(zip(EXPRESSIONS, _listed(p.expression[i]), strict=True)),
-            "rotation": _listed(p.rotation[i]),
-            "translation": _listed(p.translation[i]),
-            "neck": _listed(p.neck[i]),
-            "jaw": _listed(p.jaw[i]),
-            "gaze": None if p.gaze is None else _listed(p.gaze[i]),
+            "identity": _to_list(p.identity[i]),
+            "expression": dict(zip(EXPRESSIONS, _to_list(p.expression[i]), strict=True)),
+            "rotation": _to_list(p.rotation[i]),
+            "translation": _to_list(p.translation[i]),
+            "neck": _to_list(p.neck[i]),
+            "jaw": _to_list(p.jaw[i]),
+            "gaze": None if p.gaze is None else _to_list(p.gaze[i]),
         },
         "light": {
-            "sky_irradiance": _listed(light.sky[i]),
-            "key": _listed(light.key[i]),
-            "key_colour": _listed(light.key_colour[i]),
-            "key_radius_radians": _listed(light.key_size[i]),
-            "fill": _listed(light.fill[i]),
-            "fill_colour": _listed(light.fill_colour[i]),
+            "sky_irradiance": _to_list(light.sky[i]),
+            "key": _to_list(light.key[i]),
+            "key_colour": _to_list(light.key_colour[i]),
+            "key_radius_radians": _to_list(light.key_size[i]),
+            "fill": _to_list(light.fill[i]),
+            "fill_colour": _to_list(light.fill_colour[i]),
         },
-        "landmarks68": _listed(b.landmarks68[i], 3),
-        "landmarks478": _listed(b.landmarks478[i], 3),
-        "landmarks68_world": _listed(b.landmarks68_world[i]),
-        "landmarks478_world": _listed(b.landmarks478_world[i]),
+        "landmarks68": _to_list(b.landmarks68[i], 3),
+        "landmarks478": _to_list(b.landmarks478[i], 3),
+        "landmarks68_world": _to_list(b.landmarks68_world[i]),
+        "landmarks478_world": _to_list(b.landmarks478_world[i]),
     }
 
 
@@ -207,10 +207,10 @@ def _traits(b: SynthBatch) -> dict[str, Any]:
         "tone": TONES[int(who.tone[0])][0],
         "shape": "as fitted people scatter" if bool(who.fitted[0]) else "by the head model's prior",
         "typology_angle_degrees": round(float(who.ita[0]), 1),
-        "skin": _listed(who.skin[0]),
+        "skin": _to_list(who.skin[0]),
         "hair": b.hair_names[int(looks.hair[0])],
-        "hair_colour": _listed(looks.hair_colour[0]),
+        "hair_colour": _to_list(looks.hair_colour[0]),
         "beard": BEARDS[int(looks.beard[0])],
         "glasses": bool(looks.glasses[0]),
-        "iris": _listed(looks.iris[0]),
+        "iris": _to_list(looks.iris[0]),
     }

@@ -1,4 +1,4 @@
-"""Where cameras stand, as data: the statistics of a framing, and how a name becomes one.
+"""Camera distributions as data: the statistics of a framing, and how a name becomes one.
 
 Methods declare framings of their own; ``find_framing("package.module:NAME")`` reads one without this package
 knowing it.
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from headcast import registry
 from headcast.errors import HeadcastError
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 __all__ = [
     "EG3D",
@@ -40,25 +40,25 @@ EG3D_SCALE = 3.1
 
 @dataclass(frozen=True)
 class Constant:
-    """Always the same value."""
+    """A distribution with always the same value."""
 
     value: float
 
-    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
-        """Fill a tensor."""
-        return torch.full((len(dice.rows), *size), self.value, device=dice.device)
+    def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
+        """Return a tensor filled with the value."""
+        return torch.full((len(rng.rows), *size), self.value, device=rng.device)
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Uniform between ``low`` and ``high``."""
+    """Uniform distribution between ``low`` and ``high``."""
 
     low: float
     high: float
 
-    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
-        """Draw by the name."""
-        return dice.uniform(name, *size, low=self.low, high=self.high)
+    def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
+        """Sample (N, ``size``) values, keyed by ``name``."""
+        return rng.uniform(name, *size, low=self.low, high=self.high)
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class SquaredUniform:
     low: float
     span: float
 
-    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
-        """Draw by the name."""
-        return self.low + self.span * dice.uniform(name, *size) ** 2
+    def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
+        """Sample (N, ``size``) values, keyed by ``name``."""
+        return self.low + self.span * rng.uniform(name, *size) ** 2
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class Normal:
     deviation: float | tuple[float, ...]
     clip: float = 4.0
 
-    def draw(self, dice: Dice, name: str, *size: int) -> Float[Tensor, "n *size"]:
-        """Draw by the name."""
-        n = dice.normal(name, *size, clip=self.clip)
+    def draw(self, rng: CounterRng, name: str, *size: int) -> Float[Tensor, "n *size"]:
+        """Sample (N, ``size``) values, keyed by ``name``."""
+        n = rng.normal(name, *size, clip=self.clip)
         if isinstance(self.deviation, tuple):
-            return n * torch.tensor(self.deviation, device=dice.device)
+            return n * torch.tensor(self.deviation, device=rng.device)
         return self.deviation * n
 
 
@@ -96,7 +96,7 @@ class Framing:
     """Distributions of cameras on a sphere about a point of the head; see ``synth.views`` for signs.
 
     Attributes:
-        name: how folders of pictures and messages call it.
+        name: its name in image folders and messages.
         yaw, pitch, roll: radians.
         at: what cameras look at, relative to the middle of the head, units (three components).
         radius: distance to that point, units; not looked at where ``fraction`` is given.
@@ -115,18 +115,18 @@ class Framing:
     fov: Distribution = Constant(20.0)
     fraction: Distribution | None = None
 
-    def draw_fov(self, dice: Dice) -> Float[Tensor, " n"]:
-        """Draw fields of view, radians."""
+    def draw_fov(self, rng: CounterRng) -> Float[Tensor, " n"]:
+        """Sample the fields of view, radians."""
         if isinstance(self.fov, Constant):  # converted in double precision
-            return Constant(math.radians(self.fov.value)).draw(dice, "fov")
-        return torch.deg2rad(self.fov.draw(dice, "fov"))
+            return Constant(math.radians(self.fov.value)).draw(rng, "fov")
+        return torch.deg2rad(self.fov.draw(rng, "fov"))
 
-    def draw_radius(self, dice: Dice, fov: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Draw distances, metres."""
+    def draw_radius(self, rng: CounterRng, fov: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Sample distances to the target, metres."""
         if self.fraction is None:
-            return self.radius.draw(dice, "radius") / self.units_per_metre
-        share = self.fraction.draw(dice, "share")
-        return 0.25 / (share * 2 * torch.tan(fov / 2)) + 0.05
+            return self.radius.draw(rng, "radius") / self.units_per_metre
+        fraction = self.fraction.draw(rng, "share")
+        return 0.25 / (fraction * 2 * torch.tan(fov / 2)) + 0.05
 
 
 PORTRAIT = Framing(

@@ -1,4 +1,4 @@
-"""Everything made of hairs: layers of surface with strands of varying opacity.
+"""Hair as shell layers: surfaces with strands of varying opacity.
 
 A hair style is its CC0 mesh (``head.hair``) and a thinner copy a little further out; a beard and a buzz cut
 are copies of the skin pushed outwards; lashes are a strip on each upper lid. The pattern of strands is a
@@ -19,7 +19,7 @@ from headcast.head.hair import HairAsset, HairItem
 from headcast.head.model import HeadModel
 from headcast.render.geometry import vertex_normals
 
-__all__ = ["FREE_HAIR", "TEST_HAIR", "Fur", "beard_fur", "buzz_fur", "lash_fur", "merge", "style_fur"]
+__all__ = ["FREE_HAIR", "TEST_HAIR", "Fur", "beard_fur", "buzz_fur", "lash_fur", "merge_furs", "style_fur"]
 
 CROWN = (0.0, 0.075, -0.012)
 CROWN_AXIS = (0.0, 0.91, -0.41)
@@ -42,7 +42,7 @@ STYLE, BUZZ, BEARD, LASH, CURLS = 0, 1, 2, 3, 4
 
 @dataclass(frozen=True)
 class Fur:
-    """Layers of one kind, V vertices.
+    """Shell layers of one kind, V vertices.
 
     Attributes:
         rest (V, 3) metres, head frame; basis (I, V, 3) change by identity; joints (V, J) skin weights; for
@@ -66,8 +66,8 @@ class Fur:
     faces: Int[Tensor, "f 3"]
 
 
-def flow_of(points: Float[Tensor, "v 3"], out: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
-    """Direction of combed hair: away from the whorl, along the surface; straight down below the ears."""
+def hair_flow(points: Float[Tensor, "v 3"], out: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
+    """Return the direction of combed hair: away from the whorl, along the surface; down below the ears."""
     axis = torch.tensor(CROWN_AXIS, device=points.device)
     d = normalize(points - torch.tensor(CROWN, device=points.device), dim=-1)
     away = (d * axis).sum(-1, keepdim=True) * d - axis
@@ -77,15 +77,15 @@ def flow_of(points: Float[Tensor, "v 3"], out: Float[Tensor, "v 3"]) -> Float[Te
 
 
 def style_fur(head: HeadModel, item: HairItem, mirrored: bool = False) -> Fur:
-    """A hair style as two layers, or its mirror image."""
+    """Make the two shell layers of a hair style, or of its mirror image."""
     item = on_device(item, head.neutral.device)
     if mirrored:
         flip = torch.tensor([-1.0, 1.0, 1.0], device=head.neutral.device)
         item = replace(item, vertices=item.vertices * flip, faces=item.faces.flip(1))
     vertices, faces = item.vertices, item.faces
-    skin, share = item.carriers(head)
-    basis = (head.identity_basis[:, skin] * share[..., None]).sum(2)
-    joints = (head.skin_weights[skin] * share[..., None]).sum(1)
+    skin, weight = item.carriers(head)
+    basis = (head.identity_basis[:, skin] * weight[..., None]).sum(2)
+    joints = (head.skin_weights[skin] * weight[..., None]).sum(1)
     out = vertex_normals(vertices, faces)
     cover = rim_cover(head, vertices, faces)
     layers = [(vertices, o, level) for o, level in SHELLS]
@@ -97,7 +97,7 @@ def style_fur(head: HeadModel, item: HairItem, mirrored: bool = False) -> Fur:
         torch.full((n * count,), -1, device=vertices.device),
         torch.cat([torch.full((n,), o, device=vertices.device) for _, o, _ in layers]),
         out.repeat(count, 1),
-        flow_of(vertices, out).repeat(count, 1),
+        hair_flow(vertices, out).repeat(count, 1),
         cover.repeat(count),
         torch.cat([torch.full((n,), level, device=vertices.device) for _, _, level in layers]),
         torch.full((n * count,), CURLS if item.name.startswith("afro") else STYLE, device=vertices.device),
@@ -106,20 +106,20 @@ def style_fur(head: HeadModel, item: HairItem, mirrored: bool = False) -> Fur:
 
 
 def on_device(item: HairItem, device: torch.device) -> HairItem:
-    """The item's tensors moved."""
+    """Move the item's tensors to a device."""
     names = ("vertices", "faces", "uv", "faces_uv")
     return replace(item, **{n: getattr(item, n).to(device) for n in names})
 
 
 def rim_cover(head: HeadModel, vertices: Tensor, faces: Tensor) -> Float[Tensor, " v"]:
-    """0 at a style's hairline and loose ends, rising to 1 over 6 mm and 26 mm."""
+    """Return 0 at a style's hairline and loose ends, rising to 1 over 6 mm and 26 mm."""
     _, welded = torch.unique((vertices / 0.0012).round().long(), dim=0, return_inverse=True)
     f = welded[faces]
     f = f[(f != f.roll(1, 1)).all(1)].sort(1).values.unique(dim=0)
     edges = torch.cat([f[:, [0, 1]], f[:, [1, 2]], f[:, [0, 2]]])
     unique, count = torch.unique(edges, dim=0, return_counts=True)
     rim = torch.isin(welded, unique[count == 1].unique()).nonzero()[:, 0]
-    rim = rim[outer(vertices, faces, rim)]
+    rim = rim[has_nothing_beyond(vertices, faces, rim)]
     skin = head.region_mask("scalp", "face", "ears", "neck").nonzero()[:, 0]
     gap, nearest = torch.cdist(vertices[rim], head.neutral[skin]).min(1)
     p, bald = vertices[rim], ~head.region_mask("scalp")[skin[nearest]]
@@ -132,8 +132,8 @@ def rim_cover(head: HeadModel, vertices: Tensor, faces: Tensor) -> Float[Tensor,
     return (distance / reach[nearest]).clamp(max=1)
 
 
-def outer(vertices: Tensor, faces: Tensor, rim: Tensor) -> Bool[Tensor, " r"]:
-    """Which vertices of open edges have no other piece of the mesh beyond them: styles are many patches."""
+def has_nothing_beyond(vertices: Tensor, faces: Tensor, rim: Tensor) -> Bool[Tensor, " r"]:
+    """Find vertices of open edges with no other piece of the mesh beyond them: styles are many patches."""
     corners = vertices[faces]
     middle = corners.mean(1)
     total = torch.zeros_like(vertices).index_add_(0, faces.reshape(-1), middle.repeat_interleave(3, 0))
@@ -147,16 +147,16 @@ def outer(vertices: Tensor, faces: Tensor, rim: Tensor) -> Bool[Tensor, " r"]:
     return gap > 0.0065
 
 
-def grown(
+def extrude_skin(
     head: HeadModel, keep: Tensor, cover: Tensor, layers: tuple[tuple[float, float], ...], kind: int
 ) -> Fur:
-    """Copies of part of the skin at offsets."""
+    """Make shell layers: copies of part of the skin at offsets along its normals."""
     skin = head.faces[head.part_faces("skin")]
     faces = skin[keep[skin].all(1)]
     used, local = faces.unique(return_inverse=True)
     normals = head.vertex_normals(head.neutral)[used]
     rest, n = head.neutral[used], len(used)
-    flow = flow_of(rest, normals)
+    flow = hair_flow(rest, normals)
     if kind == BEARD:
         down = torch.tensor([0.0, -1.0, -0.25], device=rest.device) + 0.9 * normals
         flow = normalize(down - 0.5 * (down * normals).sum(-1, keepdim=True) * normals, dim=-1)
@@ -177,17 +177,17 @@ def grown(
 
 
 def buzz_fur(head: HeadModel, cover: Float[Tensor, " v"]) -> Fur:
-    """Very short hair on the scalp."""
-    return grown(head, cover > 0.02, cover, ((0.0015, 0.35), (0.0032, 1.0)), BUZZ)
+    """Make very short hair on the scalp."""
+    return extrude_skin(head, cover > 0.02, cover, ((0.0015, 0.35), (0.0032, 1.0)), BUZZ)
 
 
 def beard_fur(head: HeadModel, cover: Float[Tensor, " v"]) -> Fur:
-    """A beard; offsets are shares of its length."""
-    return grown(head, cover > 0.02, cover, ((0.35, 0.2), (1.0, 1.0)), BEARD)
+    """Make a beard; offsets are fractions of its length."""
+    return extrude_skin(head, cover > 0.02, cover, ((0.35, 0.2), (1.0, 1.0)), BEARD)
 
 
 def lash_fur(head: HeadModel) -> Fur:
-    """Upper lashes: strips of two rows, offset along ``out``."""
+    """Make upper lashes: strips of two rows, offset along ``out``."""
     rows = []
     for side in range(2):
         rim = head.lid_index[side][head.lid_rim]
@@ -233,8 +233,8 @@ def lash_fur(head: HeadModel) -> Fur:
     )
 
 
-def merge(parts: list[Fur]) -> Fur:
-    """Several kinds as one mesh."""
+def merge_furs(parts: list[Fur]) -> Fur:
+    """Merge several kinds into one mesh."""
     first, faces = 0, []
     for p in parts:
         faces.append(p.faces + first)
@@ -247,13 +247,13 @@ def merge(parts: list[Fur]) -> Fur:
 
 
 def cut_height(rest: Float[Tensor, "*b 3"], cut: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b"]:
-    """Height (rest position, metres) at which hair ends: ``cut`` is that of the fringe and of the rest."""
+    """Return the height (at rest, metres) at which hair ends: ``cut`` is that of the fringe and the rest."""
     front = ((rest[..., 2] - 0.062) / 0.02).clamp(0, 1) * ((0.074 - rest[..., 0].abs()) / 0.012).clamp(0, 1)
     return cut[..., 1] + (cut[..., 0] - cut[..., 1]) * front
 
 
 def strand_coordinates(rest: Float[Tensor, "m 3"]) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """Across (turns around the whorl) and along (metres from it) the strands at rest positions."""
+    """Return coordinates across (turns around the whorl) and along (metres from it) the strands."""
     axis = torch.tensor(CROWN_AXIS, device=rest.device)
     d = rest - torch.tensor(CROWN, device=rest.device)
     up = (d * axis).sum(-1)
@@ -266,6 +266,6 @@ def strand_coordinates(rest: Float[Tensor, "m 3"]) -> tuple[Float[Tensor, " m"],
 
 
 def load_styles(head: HeadModel) -> dict[str, HairItem]:
-    """The bundled styles by name."""
+    """Load the bundled styles by name."""
     asset = HairAsset.load()
     return {n: asset[n] for n in sorted(asset.of_kind("hair"))}

@@ -20,7 +20,7 @@ def make_glasses(
     frame: Float[Tensor, "b 8"],
     worn: Bool[Tensor, " b"],
 ) -> Float[Tensor, "b g 3"]:
-    """Vertices in the head frame, metres; all in one point where no glasses are worn.
+    """Make glasses: vertices in the head frame, metres; all in one point where none are worn.
 
     Args:
         points: landmarks and eyes: centres of eyeballs of the head at rest; the subject's left eye first.
@@ -78,7 +78,7 @@ def make_glasses(
 def tube(
     path: Float[Tensor, "b n 3"], side: Float[Tensor, "b n 3"], radius: Float[Tensor, " b"]
 ) -> Float[Tensor, "b m 3"]:
-    """Rings of ``ACROSS`` vertices around a path."""
+    """Sweep rings of ``ACROSS`` vertices along a path."""
     along = normalize(path.roll(-1, 1) - path.roll(1, 1), dim=-1)
     if path.shape[1] == TEMPLE:
         step = path[:, 1:] - path[:, :-1]

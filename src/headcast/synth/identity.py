@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from headcast.errors import HeadcastError
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 from headcast.weights import load_tensors
 
 __all__ = ["People", "draw_identities", "fitted_people"]
@@ -19,7 +19,7 @@ __all__ = ["People", "draw_identities", "fitted_people"]
 
 @dataclass(frozen=True)
 class People:
-    """How identities of fitted people scatter; no single person's are known.
+    """Mean and covariance of fitted identities; no single person's are stored.
 
     Attributes:
         mean: (I,) of the coefficients.
@@ -32,7 +32,7 @@ class People:
 
 @cache
 def fitted_people(head_hash: str) -> People:
-    """The bundled statistics, on the CPU.
+    """Load the bundled statistics, on the CPU.
 
     Raises:
         HeadcastError: they belong to another head.
@@ -45,18 +45,22 @@ def fitted_people(head_hash: str) -> People:
 
 
 def draw_identities(
-    dice: Dice, feminine: Bool[Tensor, " b"], axis: Float[Tensor, " i"], people: People | None, share: float
+    rng: CounterRng,
+    feminine: Bool[Tensor, " b"],
+    axis: Float[Tensor, " i"],
+    people: People | None,
+    fraction: float,
 ) -> tuple[Float[Tensor, "b i"], Bool[Tensor, " b"]]:
-    """Identity coefficients, and who was drawn as fitted people scatter (a ``share`` of all).
+    """Sample identity coefficients; also return who follows the fitted people's statistics (a ``fraction``).
 
     Without ``people`` nobody is. Both kinds take their place along ``axis`` (feminine to masculine) from the
-    drawn sex alone: the fitted people are mostly men, and their mean must not make women of their kind rare.
+    sex alone: the fitted people are mostly men, and their mean must not make women of their kind rare.
     """
-    z = dice.normal("identity", len(axis), clip=2.6)
-    shape = z * dice.uniform("distinct", low=0.75, high=1.2)[:, None]
-    fitted = dice.chance("fitted", 0.0 if people is None else share)
+    z = rng.normal("identity", len(axis), clip=2.6)
+    shape = z * rng.uniform("distinct", low=0.75, high=1.2)[:, None]
+    fitted = rng.chance("fitted", 0.0 if people is None else fraction)
     if people is not None:
         like = people.mean.to(z) + z @ people.factor.to(z).T
         shape = torch.where(fitted[:, None], like, shape)
-    along = torch.where(feminine, -0.9, 0.9) + 0.75 * dice.normal("dimorphism")
+    along = torch.where(feminine, -0.9, 0.9) + 0.75 * rng.normal("dimorphism")
     return shape + (along - shape @ axis)[:, None] * axis, fitted

@@ -1,4 +1,4 @@
-"""What the cameras see of a scene: the surface, layers of hair before it, and samples put over each other."""
+"""Rasterization of a scene: the surface, layers of hair before it, and samples composited."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ from headcast.synth.openness import lamp_views
 from headcast.synth.shade import Shadows
 from headcast.synth.views import Views
 
-__all__ = ["Layers", "Points", "Scene", "drawn", "lamp_shadows", "masked", "pooled", "smooth_pixels"]
+__all__ = [
+    "Layers",
+    "Points",
+    "Scene",
+    "average_cells",
+    "lamp_shadows",
+    "mask_fragments",
+    "rasterize_layers",
+    "smooth_pixels",
+]
 
 LAMP_SIZE = 256
 SMOOTH = 0.0025
@@ -27,13 +36,13 @@ SMOOTH = 0.0025
 
 @dataclass(frozen=True)
 class Scene:
-    """N pictures to make.
+    """N images to render.
 
     Attributes:
-        figure, light: of S scenes; scene (N,): which one each picture shows.
+        figure, light: of S scenes; scene (N,): which one each image shows.
         views: N cameras. textures (P, tall, wide, 8); owner (N,): whose.
         hair_colour (N, 3), hair_light (N,), hair_cut (N, 2). background (N, h, h, 3) linear.
-        pbr: whether skin is lit by ``pbr.lit_skin``.
+        pbr: whether skin is lit by ``pbr.shade_skin``.
     """
 
     figure: Figure
@@ -51,10 +60,10 @@ class Scene:
 
 @dataclass
 class Layers:
-    """Samples of all pictures while layers are put behind each other: (M, ...) over all samples.
+    """Samples of all images, composited front to back: (M, ...) over all samples.
 
     ``value`` (M, 13) sums colour 3, albedo 3, normal 3, geometric normal 3, specular 1, weighted by what
-    shows; ``through`` (M,) is the share of light that still passes.
+    shows; ``through`` (M,) is the transmittance.
     """
 
     value: Tensor
@@ -62,11 +71,11 @@ class Layers:
 
     @staticmethod
     def empty(count: int, device: torch.device) -> Layers:
-        """Before anything is drawn."""
+        """Return samples before anything is rendered."""
         return Layers(torch.zeros(count, 13, device=device), torch.ones(count, device=device))
 
     def put(self, at: Int[Tensor, " m"], values: Float[Tensor, "m 13"], alpha: Float[Tensor, " m"]) -> None:
-        """Adds what lies next behind at some samples."""
+        """Composite what lies next behind at some samples."""
         weight = self.through[at] * alpha
         self.value.index_add_(0, at, values * weight[:, None])
         self.through[at] *= 1 - alpha
@@ -74,33 +83,33 @@ class Layers:
 
 @dataclass(frozen=True)
 class Points:
-    """Covered samples of fragments: flat index ``at``, picture, scene, corners' rows and weights."""
+    """Covered samples of fragments: flat index ``at``, image, scene, corners' rows and weights."""
 
     at: Tensor
-    picture: Tensor
+    image: Tensor
     scene: Tensor
     face: Tensor
     bary: Tensor
 
     @staticmethod
     def of(fragments: Fragments, scene: Tensor) -> Points:
-        """From a batch of fragments."""
+        """Take the covered samples of a batch of fragments."""
         flat = fragments.triangle.reshape(-1)
         at = torch.nonzero(flat >= 0)[:, 0]
-        picture = at // fragments.triangle[0].numel()
-        return Points(at, picture, scene[picture], flat[at].long(), fragments.barycentric.reshape(-1, 3)[at])
+        image = at // fragments.triangle[0].numel()
+        return Points(at, image, scene[image], flat[at].long(), fragments.barycentric.reshape(-1, 3)[at])
 
     def over(self, values: Float[Tensor, "s v c"], corners: Int[Tensor, "m 3"]) -> Float[Tensor, "m c"]:
-        """Vertex values of each point's scene at its triangle."""
+        """Interpolate vertex values of each point's scene over its triangle."""
         flat = values.reshape(-1, values.shape[-1])
         rows = corners + (self.scene * values.shape[1])[:, None]
-        return self._mixed(flat, rows)
+        return self._interpolate(flat, rows)
 
     def uv(self, uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"]) -> Float[Tensor, "m 2"]:
-        """Texture coordinates."""
-        return self._mixed(uv, faces_uv.index_select(0, self.face))
+        """Interpolate texture coordinates at each point."""
+        return self._interpolate(uv, faces_uv.index_select(0, self.face))
 
-    def _mixed(self, values: Float[Tensor, "v c"], corners: Int[Tensor, "m 3"]) -> Float[Tensor, "m c"]:
+    def _interpolate(self, values: Float[Tensor, "v c"], corners: Int[Tensor, "m 3"]) -> Float[Tensor, "m c"]:
         each = [values.index_select(0, corners[:, k]) for k in range(3)]
         total = each[0] * self.bary[:, :1]
         for k in (1, 2):
@@ -108,8 +117,10 @@ class Points:
         return total
 
 
-def drawn(assets: Assets, scene: Scene, views: Views, layers: int) -> tuple[Fragments, list[Fragments]]:
-    """The opaque surface and, front to back, the layers of hair before it (triangle -1 elsewhere)."""
+def rasterize_layers(
+    assets: Assets, scene: Scene, views: Views, layers: int
+) -> tuple[Fragments, list[Fragments]]:
+    """Rasterize the opaque surface and, front to back, the hair before it (triangle -1 elsewhere)."""
     f, size = scene.figure, views.size
     points = batch_pixels(f.vertices[scene.scene], views.K, views.cam_from_world)
     solid = rasterize_batch(points, assets.bust.faces, size, size)
@@ -125,15 +136,15 @@ def drawn(assets: Assets, scene: Scene, views: Views, layers: int) -> tuple[Frag
     return solid, out
 
 
-def masked(fragments: Fragments, keep: Bool[Tensor, "n h w"]) -> Fragments:
-    """Only some of the pixels."""
+def mask_fragments(fragments: Fragments, keep: Bool[Tensor, "n h w"]) -> Fragments:
+    """Keep the fragments of some pixels only."""
     return replace(fragments, triangle=torch.where(keep, fragments.triangle, -1))
 
 
 def smooth_pixels(
     assets: Assets, solid: Fragments, centre: Fragments, through: Float[Tensor, "n u u"], antialias: int
 ) -> Bool[Tensor, "n s s"]:
-    """Pixels covered by one part of the bust at nearly one depth, before which there is no hair."""
+    """Find pixels covered by one part of the bust at nearly one depth, with no hair before them."""
     part = torch.where(solid.triangle >= 0, assets.part_of_face[solid.triangle.clamp(min=0).long()], -1)
     middle = torch.where(centre.triangle >= 0, assets.part_of_face[centre.triangle.clamp(min=0).long()], -2)
     same = torch.ones_like(middle, dtype=torch.bool)
@@ -145,14 +156,14 @@ def smooth_pixels(
     return same
 
 
-def pooled(samples: Float[Tensor, "n h w *c"], antialias: int) -> Float[Tensor, "n s s *c"]:
-    """Means over cells of antialias² samples."""
+def average_cells(samples: Float[Tensor, "n h w *c"], antialias: int) -> Float[Tensor, "n s s *c"]:
+    """Average over cells of antialias² samples."""
     cells = [samples[:, i::antialias, j::antialias] for i in range(antialias) for j in range(antialias)]
     return torch.stack(cells).sum(0) / len(cells) if len(cells) > 9 else sum(cells[1:], cells[0]) / len(cells)
 
 
 def lamp_shadows(assets: Assets, scene: Scene) -> Shadows:
-    """Depth from the key lamps over bust and the inner layers of hair."""
+    """Rasterize depth from the key lamps over bust and the inner layers of hair."""
     f = scene.figure
     K, pose = lamp_views(scene.light.key, LAMP_SIZE)
     mesh = torch.cat([f.vertices, f.hair], 1)

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from headcast.render.shading import SH_CONSTANTS, sh_basis
 from headcast.synth.config import Split
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 __all__ = ["HELD_OUT_LIGHTS", "Lamps", "Light", "draw_lights", "held_out_light", "sky_irradiance"]
 
@@ -62,88 +62,97 @@ class Light:
     exposure: Float[Tensor, " n"]
 
     def __getitem__(self, index: slice | Tensor) -> Light:
-        """The light of some scenes."""
+        """Return the light of some scenes."""
         return Light(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def lamps(self, index: Tensor) -> Lamps:
-        """The lamps of each of many points."""
+        """Return the lamps of each of many points."""
         return Lamps(*(getattr(self, f.name)[index] for f in fields(Lamps)))
 
 
 def from_angles(azimuth: Tensor, height: Tensor) -> Float[Tensor, "... 3"]:
-    """Unit vectors; azimuth from the front (+Z) towards the subject's left (+X)."""
+    """Return unit vectors; azimuth from the front (+Z) towards the subject's left (+X)."""
     return torch.stack([azimuth.sin() * height.cos(), height.sin(), azimuth.cos() * height.cos()], -1)
 
 
 def held_out_light(key: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
-    """Whether the key lamp stands where only the test split has it."""
+    """Return whether the key lamp stands where only the test split has it."""
     sector = (torch.atan2(key[:, 0], key[:, 2]) % (2 * math.pi) / (2 * math.pi / SECTORS)).long()
     return torch.isin(sector.clamp(max=SECTORS - 1), torch.tensor(HELD_OUT_LIGHTS, device=key.device))
 
 
-def draw_lights(split: Split, dice: Dice, tone: Float[Tensor, " n"]) -> Light:
-    """Light for faces of a given typology angle (photographers expose dark faces a little longer)."""
+def draw_lights(split: Split, rng: CounterRng, tone: Float[Tensor, " n"]) -> Light:
+    """Sample light for faces of a given typology angle (photographers expose dark faces a little longer)."""
     allowed = [k for k in range(SECTORS) if (k in HELD_OUT_LIGHTS) == (split == "test")]
     front = torch.tensor([1.0 if k in (0, 1, 2, 9, 10, 11) else 0.35 for k in allowed])
-    sector = torch.tensor(allowed, device=dice.device)[dice.choice("key sector", tuple(front.tolist()))]
-    azimuth = (sector + dice.uniform("key azimuth", low=0.001, high=0.999)) * (2 * math.pi / SECTORS)
-    key = from_angles(azimuth, dice.uniform("key height", low=-0.1, high=1.15))
-    warm = torch.tensor(TEMPERATURES, device=dice.device)
-    tint = [warm[dice.choice(f"tint {i}", (0.08, 0.2, 0.3, 0.24, 0.12, 0.06))] for i in range(3)]
-    contrast = dice.uniform("contrast") ** 1.5
+    sector = torch.tensor(allowed, device=rng.device)[rng.choice("key sector", tuple(front.tolist()))]
+    azimuth = (sector + rng.uniform("key azimuth", low=0.001, high=0.999)) * (2 * math.pi / SECTORS)
+    key = from_angles(azimuth, rng.uniform("key height", low=-0.1, high=1.15))
+    warm = torch.tensor(TEMPERATURES, device=rng.device)
+    tint = [warm[rng.choice(f"tint {i}", (0.08, 0.2, 0.3, 0.24, 0.12, 0.06))] for i in range(3)]
+    contrast = rng.uniform("contrast") ** 1.5
     key_colour = tint[0] * (0.25 + 0.95 * contrast)[:, None]
-    fill_azimuth = dice.uniform("fill azimuth", 2, low=-math.pi, high=math.pi)
-    fill = from_angles(fill_azimuth, dice.uniform("fill height", 2, low=-0.2, high=0.9))
-    strength = 0.3 * dice.uniform("fill", 2) ** 1.5
+    fill_azimuth = rng.uniform("fill azimuth", 2, low=-math.pi, high=math.pi)
+    fill = from_angles(fill_azimuth, rng.uniform("fill height", 2, low=-0.2, high=0.9))
+    strength = 0.3 * rng.uniform("fill", 2) ** 1.5
     fill_colour = torch.stack([tint[1], tint[2]], 1) * strength[..., None]
-    sky = draw_sky(dice, tint[1]) * (0.85 - 0.62 * contrast)[:, None, None]
-    faces = normalize(
-        torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.1, 0.85], [-0.5, 0.1, 0.85]], device=dice.device), dim=-1
-    )
-    seen = (
-        sky_irradiance(sky, faces.expand(len(sky), 3, 3))
-        + (key @ faces.T).clamp(min=0)[..., None] * (key_colour[:, None])
-    )
-    exposure, balance = camera_settings(dice, 0.5 * seen.mean(1) + 0.5 * seen.amax(1), tone)
+    sky = draw_sky(rng, tint[1]) * (0.85 - 0.62 * contrast)[:, None, None]
+    exposure, balance = camera_settings(rng, face_irradiance(sky, key, key_colour), tone)
     e = exposure[:, None] * balance
     return Light(
         sky * e[:, None],
         key,
         key_colour * e,
-        dice.uniform("key size", low=0.02, high=0.3),
+        rng.uniform("key size", low=0.02, high=0.3),
         fill,
         fill_colour * e[:, None],
         exposure,
     )
 
 
+def face_irradiance(
+    sky: Float[Tensor, "n 9 3"], key: Float[Tensor, "n 3"], key_colour: Float[Tensor, "n 3"]
+) -> Float[Tensor, "n 3"]:
+    """Return the irradiance of a face: half the mean, half the maximum over three frontal normals."""
+    faces = normalize(
+        torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.1, 0.85], [-0.5, 0.1, 0.85]], device=sky.device), dim=-1
+    )
+    received = (
+        sky_irradiance(sky, faces.expand(len(sky), 3, 3))
+        + (key @ faces.T).clamp(min=0)[..., None] * (key_colour[:, None])
+    )
+    return 0.5 * received.mean(1) + 0.5 * received.amax(1)
+
+
 def camera_settings(
-    dice: Dice, seen: Float[Tensor, "n 3"], tone: Float[Tensor, " n"]
+    rng: CounterRng, received: Float[Tensor, "n 3"], tone: Float[Tensor, " n"]
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
-    """Exposure, and a white balance that takes back half or more of the light's colour, as cameras do."""
-    level = (seen * torch.tensor([0.2126, 0.7152, 0.0722], device=seen.device)).sum(-1).clamp(min=0.12)
-    share = dice.uniform("white balance", low=0.5, high=0.95)[:, None]
-    balance = (seen / level[:, None]).clamp(min=0.05) ** -share
-    wanted = torch.exp(0.18 * dice.normal("exposure", clip=2.0)) * (1 + 0.5 * ((10 - tone) / 60).clamp(0, 1))
+    """Sample exposure, and a white balance that takes back half or more of the light's colour."""
+    level = (
+        (received * torch.tensor([0.2126, 0.7152, 0.0722], device=received.device)).sum(-1).clamp(min=0.12)
+    )
+    degree = rng.uniform("white balance", low=0.5, high=0.95)[:, None]
+    balance = (received / level[:, None]).clamp(min=0.05) ** -degree
+    wanted = torch.exp(0.18 * rng.normal("exposure", clip=2.0)) * (1 + 0.5 * ((10 - tone) / 60).clamp(0, 1))
     return wanted / level, balance
 
 
-def draw_sky(dice: Dice, tint: Tensor) -> Float[Tensor, "n 9 3"]:
-    """White from everywhere plus a dome, a floor's reflection and a wall or window, each of its colour."""
-    n, device = len(dice.rows), dice.device
+def draw_sky(rng: CounterRng, tint: Tensor) -> Float[Tensor, "n 9 3"]:
+    """Sample the sky: uniform white plus a dome, a floor's reflection and a wall or window, each coloured."""
+    n, device = len(rng.rows), rng.device
     sky = torch.zeros(n, 9, 3, device=device)
     sky[:, 0] = 0.55 / SH_CONSTANTS[0] * tint
     up = torch.tensor([0.0, 1.0, 0.0], device=device).expand(n, 3)
     side = from_angles(
-        dice.uniform("wall", low=-math.pi, high=math.pi), dice.uniform("wall height", low=-0.3, high=0.8)
+        rng.uniform("wall", low=-math.pi, high=math.pi), rng.uniform("wall height", low=-0.3, high=0.8)
     )
     lobe = torch.tensor([1.0, *(2 / 3,) * 3, *(1 / 4,) * 5], device=device) * math.pi
-    for direction, name, share in ((up, "dome", 0.5), (-up, "floor", 0.25), (side, "wall", 0.8)):
-        colour = tint * torch.exp(0.18 * dice.normal("hue " + name, 3)) * share * dice.uniform(name)[:, None]
+    for direction, name, gain in ((up, "dome", 0.5), (-up, "floor", 0.25), (side, "wall", 0.8)):
+        colour = tint * torch.exp(0.18 * rng.normal("hue " + name, 3)) * gain * rng.uniform(name)[:, None]
         sky = sky + (sh_basis(direction) * lobe)[..., None] * colour[:, None]
     return sky
 
 
 def sky_irradiance(sky: Float[Tensor, "n 9 3"], normal: Float[Tensor, "n m 3"]) -> Float[Tensor, "n m 3"]:
-    """What an albedo of 1 reflects under the sky, per scene; never negative."""
+    """Return what an albedo of 1 reflects under the sky, per scene; never negative."""
     return (sh_basis(normal) @ sky).clamp(min=0)

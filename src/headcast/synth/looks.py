@@ -1,4 +1,4 @@
-"""How a person is got up: hair and its colour, brows, beard, eyes, glasses, clothes."""
+"""A person's appearance: hair and its colour, brows, beard, eyes, glasses, clothes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headcast.synth.config import SynthConfig
-from headcast.synth.dice import Dice
 from headcast.synth.people import Person
+from headcast.synth.rng import CounterRng
 
 __all__ = ["BEARDS", "Looks", "draw_looks", "hair_colour"]
 
@@ -45,15 +45,15 @@ IRIS_DARK = (
 
 @dataclass(frozen=True)
 class Looks:
-    """Looks of B people; colours are linear albedo.
+    """Appearance of B people; colours are linear albedo.
 
     Attributes:
         hair: style: 0 bald, 1 buzzed, then templates; hair_mirrored. hair_colour, hair_length (factor),
             hair_light (how much the lightness of strands varies), hair_cut (heights below which there is no
             fringe and no hair at all, metres, head frame).
-        brow_style: which drawing; brow_strength.
+        brow_style: which design; brow_strength.
         beard: index of ``BEARDS``; beard_density 0..1; beard_length metres.
-        iris (B, 3); sclera: yellowness 0..1; pupil: radius as a share of the iris.
+        iris (B, 3); sclera: yellowness 0..1; pupil: radius as a fraction of the iris.
         glasses; frame (B, 8): width, height, roundness, thickness, drop, tilt, bridge, darkness.
         cloth (B, 2, 3) two colours; pattern 0 plain, 1 stripes, 2 checks, 3 mottled; neckline (B, 2).
     """
@@ -80,94 +80,98 @@ class Looks:
     neckline: Float[Tensor, "b 2"]
 
     def __getitem__(self, index: slice | Tensor) -> Looks:
-        """Those of some of the people."""
+        """Return the looks of some of the people."""
         return Looks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
-def draw_looks(config: SynthConfig, dice: Dice, person: Person, hair_weights: Float[Tensor, "b h"]) -> Looks:
-    """Looks that fit sex, age and tone as loosely as in life.
+def draw_looks(
+    config: SynthConfig, rng: CounterRng, person: Person, hair_weights: Float[Tensor, "b h"]
+) -> Looks:
+    """Sample looks that fit sex, age and tone as loosely as in life.
 
     ``hair_weights``: how likely each hair style is for each person (zero for what the split holds out).
     """
     male = ~person.feminine
-    beard = dice.choice("beard", BEARD_WEIGHTS) * male * config.hair
-    glasses = dice.chance("glasses", 0.16 + 0.2 * person.old) & config.glasses
+    beard = rng.choice("beard", BEARD_WEIGHTS) * male * config.hair
+    glasses = rng.chance("glasses", 0.16 + 0.2 * person.old) & config.glasses
     edges = hair_weights.cumsum(1) / hair_weights.sum(1, keepdim=True)
-    hair = (dice.uniform("hair")[:, None] >= edges).sum(1).clamp(max=hair_weights.shape[1] - 1)
-    hue = dice.uniform("cloth", 2, 3)
+    hair = (rng.uniform("hair")[:, None] >= edges).sum(1).clamp(max=hair_weights.shape[1] - 1)
+    hue = rng.uniform("cloth", 2, 3)
     cloth = 0.02 + 0.75 * hue.mean(-1, keepdim=True) ** 2 * (0.35 + 0.65 * hue) / 0.9
     return Looks(
         hair * config.hair,
-        dice.chance("mirrored", 0.5) & (hair > BUZZED),
-        hair_colour(dice, person),
-        dice.uniform("hair length", low=0.85, high=1.15),
-        dice.uniform("hair light", low=0.15, high=0.7),
-        draw_cut(dice),
-        dice.choice("brow style", (1.0,) * 6),
-        torch.where(male, 0.85, 0.75) + 0.15 * dice.normal("brow"),
+        rng.chance("mirrored", 0.5) & (hair > BUZZED),
+        hair_colour(rng, person),
+        rng.uniform("hair length", low=0.85, high=1.15),
+        rng.uniform("hair light", low=0.15, high=0.7),
+        draw_cut(rng),
+        rng.choice("brow style", (1.0,) * 6),
+        torch.where(male, 0.85, 0.75) + 0.15 * rng.normal("brow"),
         beard,
-        dice.uniform("beard density", low=0.55, high=1.0),
-        dice.uniform("beard length", low=0.002, high=0.016),
-        draw_iris(dice, person),
-        (0.2 * dice.normal("sclera") + 0.25 + 0.35 * person.old).clamp(0, 1),
-        dice.uniform("pupil", low=0.26, high=0.5),
+        rng.uniform("beard density", low=0.55, high=1.0),
+        rng.uniform("beard length", low=0.002, high=0.016),
+        draw_iris(rng, person),
+        (0.2 * rng.normal("sclera") + 0.25 + 0.35 * person.old).clamp(0, 1),
+        rng.uniform("pupil", low=0.26, high=0.5),
         glasses,
-        dice.uniform("frame", 8),
-        draw_frame_colour(dice),
+        rng.uniform("frame", 8),
+        draw_frame_colour(rng),
         cloth,
-        dice.choice("pattern", (0.5, 0.2, 0.14, 0.16)),
-        dice.uniform("neckline", 2),
+        rng.choice("pattern", (0.5, 0.2, 0.14, 0.16)),
+        rng.uniform("neckline", 2),
     )
 
 
-def draw_cut(dice: Dice) -> Float[Tensor, "b 2"]:
-    """Fringes end mostly above the eyes, long hair anywhere below the ears."""
-    fringe = dice.uniform("fringe", low=0.038, high=0.072)
-    fringe = torch.where(dice.chance("fringe kept", 0.15), -1.0, fringe)
-    length = dice.uniform("cut", low=-0.33, high=-0.06)
-    return torch.stack([fringe, torch.where(dice.chance("uncut", 0.35), -1.0, length)], -1)
+def draw_cut(rng: CounterRng) -> Float[Tensor, "b 2"]:
+    """Sample hair ends: fringes mostly above the eyes, long hair anywhere below the ears."""
+    fringe = rng.uniform("fringe", low=0.038, high=0.072)
+    fringe = torch.where(rng.chance("fringe kept", 0.15), -1.0, fringe)
+    length = rng.uniform("cut", low=-0.33, high=-0.06)
+    return torch.stack([fringe, torch.where(rng.chance("uncut", 0.35), -1.0, length)], -1)
 
 
-def hair_colour(dice: Dice, person: Person) -> Float[Tensor, "b 3"]:
-    """From black to blond and red by melanins, greying with age."""
-    some = dice.uniform("hair shade")
+def hair_colour(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
+    """Sample hair colours: from black to blond and red by melanins, greying with age."""
+    some = rng.uniform("hair shade")
     fair = torch.where(person.tone <= 1, some * 6.6, torch.where(person.tone == 2, some * 4.2, some**2 * 2.4))
-    natural = between(HAIR, fair)
-    red = dice.chance("red hair", 0.09) & (person.tone <= 1)
-    natural = torch.where(red[:, None], between(RED_HAIR, 2 * some), natural)
-    hue = torch.tensor([0.06, 0.0, -0.1], device=dice.device)  # warmer or cooler, never green
+    natural = interpolate_colours(HAIR, fair)
+    red = rng.chance("red hair", 0.09) & (person.tone <= 1)
+    natural = torch.where(red[:, None], interpolate_colours(RED_HAIR, 2 * some), natural)
+    hue = torch.tensor([0.06, 0.0, -0.1], device=rng.device)  # warmer or cooler, never green
     natural = natural * torch.exp(
-        0.1 * dice.normal("hair tone", 1) + hue * dice.normal("hair hue", 1, clip=2.0)
+        0.1 * rng.normal("hair tone", 1) + hue * rng.normal("hair hue", 1, clip=2.0)
     )
-    start = 34 + 10 * dice.normal("greying") + 9 * (person.tone >= 3)
+    start = 34 + 10 * rng.normal("greying") + 9 * (person.tone >= 3)
     grey = ((person.age - start) / 32).clamp(0, 1) ** 1.4
-    dyed = dice.chance("dyed", 0.45) & person.feminine
+    dyed = rng.chance("dyed", 0.45) & person.feminine
     grey = torch.where(dyed, 0.15 * grey, grey)[:, None]
-    silver = torch.tensor([0.47, 0.46, 0.43], device=dice.device) * (0.7 + 0.3 * some[:, None])
+    silver = torch.tensor([0.47, 0.46, 0.43], device=rng.device) * (0.7 + 0.3 * some[:, None])
     return natural * (1 - grey) + silver * grey
 
 
-def between(colours: tuple[tuple[float, float, float], ...], at: Float[Tensor, " b"]) -> Float[Tensor, "b 3"]:
-    """A colour between neighbours of a list."""
+def interpolate_colours(
+    colours: tuple[tuple[float, float, float], ...], at: Float[Tensor, " b"]
+) -> Float[Tensor, "b 3"]:
+    """Interpolate between neighbouring colours of a list."""
     table = torch.tensor(colours, device=at.device)
     i = at.long().clamp(0, len(table) - 2)
     return table[i] + (table[i + 1] - table[i]) * (at - i).clamp(0, 1)[:, None]
 
 
-def draw_iris(dice: Dice, person: Person) -> Float[Tensor, "b 3"]:
-    """Brown for most; green, blue and grey among the light."""
-    light = dice.choice("iris light", (0.1, 0.22, 0.16, 0.13, 0.27, 0.12))
-    dark = dice.choice("iris dark", (0.62, 0.32, 0.06))
+def draw_iris(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
+    """Sample iris colours: brown for most; green, blue and grey among the light."""
+    light = rng.choice("iris light", (0.1, 0.22, 0.16, 0.13, 0.27, 0.12))
+    dark = rng.choice("iris dark", (0.62, 0.32, 0.06))
     kind = torch.where(person.tone <= 1, light, dark)
-    colour = torch.tensor(IRIS_DARK, device=dice.device)[kind]
-    return (colour * torch.exp(0.22 * dice.normal("iris", 3))).clamp(0.004, 0.4)
+    colour = torch.tensor(IRIS_DARK, device=rng.device)[kind]
+    return (colour * torch.exp(0.22 * rng.normal("iris", 3))).clamp(0.004, 0.4)
 
 
-def draw_frame_colour(dice: Dice) -> Float[Tensor, "b 3"]:
-    """Black, horn, metal or a colour."""
+def draw_frame_colour(rng: CounterRng) -> Float[Tensor, "b 3"]:
+    """Sample a frame colour: black, horn, metal or a tint."""
     table = torch.tensor(
-        [[0.012, 0.012, 0.013], [0.09, 0.04, 0.015], [0.35, 0.3, 0.2], [0.3, 0.3, 0.31]], device=dice.device
+        [[0.012, 0.012, 0.013], [0.09, 0.04, 0.015], [0.35, 0.3, 0.2], [0.3, 0.3, 0.31]], device=rng.device
     )
-    colour = table[dice.choice("frame kind", (0.45, 0.2, 0.15, 0.2))]
-    tint = dice.uniform("frame tint", 3) * 0.25
-    return torch.where(dice.chance("coloured frame", 0.2)[:, None], tint, colour)
+    colour = table[rng.choice("frame kind", (0.45, 0.2, 0.15, 0.2))]
+    tint = rng.uniform("frame tint", 3) * 0.25
+    return torch.where(rng.chance("coloured frame", 0.2)[:, None], tint, colour)

@@ -1,4 +1,4 @@
-"""How much of its surroundings a vertex sees, and what skin lies below hair."""
+"""Visible fraction of a vertex's surroundings, and the skin that lies below hair."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LAMP_CENTRE = (0.0, -0.03, 0.0)
 
 
 def rest_bust(head: HeadModel, bust: Bust) -> Float[Tensor, "v 3"]:
-    """The neutral bust; glasses in one point."""
+    """Return the neutral bust; glasses in one point."""
     return torch.cat(
         [head.neutral, bust.torso, torch.zeros(bust.glasses_count, 3, device=head.neutral.device)]
     )
 
 
 def lamp_views(key: Float[Tensor, "s 3"], size: int) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "s 4 4"]]:
-    """Cameras that look from distant lamps at the head."""
+    """Make cameras that look from distant lamps at the head."""
     yaw, pitch = torch.atan2(key[:, 0], key[:, 2]), key[:, 1].clamp(-0.999, 0.999).asin()
     zero = torch.zeros_like(yaw)
     fov = zero + 2 * math.asin(LAMP_REACH / LAMP_DISTANCE)
@@ -43,7 +43,7 @@ def lamp_views(key: Float[Tensor, "s 3"], size: int) -> tuple[Float[Tensor, "3 3
 
 
 def skin_below(atlas: Atlas, fur: Fur, coarse: int = 4) -> Float[Tensor, "h w"]:
-    """Skin close below a style, forehead below the hairline, ears and neck excepted."""
+    """Find skin close below a style; forehead below the hairline, ears and neck are excepted."""
     square = slice(0, atlas.size, coarse), slice(0, None, coarse)
     p = atlas.position[square]
     bare = atlas.region["ears"][square] + atlas.region["neck"][square] + 1 - atlas.region["skin"][square]
@@ -61,7 +61,7 @@ def skin_below(atlas: Atlas, fur: Fur, coarse: int = 4) -> Float[Tensor, "h w"]:
 
 
 def vertex_openness(bust: Bust, head: HeadModel, fur: Fur | None, size: int = 192) -> Float[Tensor, " v"]:
-    """See ``Assets.openness``: depth pictures from all around."""
+    """Compute ``Assets.openness`` from depth images taken from all around."""
     v = rest_bust(head, bust)
     normals = vertex_normals(v, bust.faces)
     normals = torch.where(
@@ -77,7 +77,7 @@ def vertex_openness(bust: Bust, head: HeadModel, fur: Fur | None, size: int = 19
         mesh, faces = torch.cat([v, fur.rest]), torch.cat([faces, fur.faces[keep] + len(v)])
     i = torch.arange(DIRECTIONS, device=v.device)
     around, height = i * (math.pi * (3 - math.sqrt(5))), (1 - (2 * i + 1) / DIRECTIONS).asin()
-    seen, total = torch.zeros(len(v), device=v.device), torch.zeros(len(v), device=v.device)
+    visible, total = torch.zeros(len(v), device=v.device), torch.zeros(len(v), device=v.device)
     for d in from_angles(around, height):
         K, pose = lamp_views(d[None], size)
         depth = rasterize_batch(batch_pixels(mesh[None], K[None], pose), faces, size, size).depth[0]
@@ -86,11 +86,15 @@ def vertex_openness(bust: Bust, head: HeadModel, fur: Fur | None, size: int = 19
         uv = (q[:, :2] / q[:, 2:] * K[0, 0] + K[0, 2]).long().clamp(0, size - 1)
         z = depth[uv[:, 1], uv[:, 0]]
         cosine = (normals @ d).clamp(min=0)
-        seen += cosine * ((z == 0) | (q[:, 2] < z + 0.003))
+        visible += cosine * ((z == 0) | (q[:, 2] < z + 0.003))
         total += cosine
-    open_ = seen / total.clamp(min=1e-6)
-    smooth = open_[bust.faces].mean(1)
+    open_ = visible / total.clamp(min=1e-6)
+    return (0.06 + 0.94 * average_neighbours(open_, bust)).clamp(0, 1)
+
+
+def average_neighbours(values: Float[Tensor, " v"], bust: Bust) -> Float[Tensor, " v"]:
+    """Average vertex values over the faces around each vertex."""
+    smooth = values[bust.faces].mean(1)
     smooth = torch.cat([smooth, smooth[:1]])
     count = (bust.incident < len(bust.faces)).sum(1).clamp(min=1)
-    mean = (smooth[bust.incident] * (bust.incident < len(bust.faces))).sum(1) / count
-    return (0.06 + 0.94 * mean).clamp(0, 1)
+    return (smooth[bust.incident] * (bust.incident < len(bust.faces))).sum(1) / count

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from headcast.head.skin import SkinModel
 from headcast.synth.atlas import Atlas, ramp
-from headcast.synth.dice import Dice
 from headcast.synth.fields import Fields
 from headcast.synth.looks import Looks
 from headcast.synth.people import Person
-from headcast.synth.skin_paint import colour, folded, glossy, micro_normal, rolled, skin_log
+from headcast.synth.rng import CounterRng
+from headcast.synth.skin_paint import colour, fold_height, micro_normal, paint_gloss, roll_tiles, skin_log
 
 __all__ = ["CHANNELS", "paint"]
 
@@ -25,49 +25,49 @@ painted with hair, -1 on clothes."""
 def paint(
     person: Person,
     looks: Looks,
-    dice: Dice,
+    rng: CounterRng,
     atlas: Atlas,
     fields: Fields,
     skin: SkinModel,
     scalp: Float[Tensor, "b h w"],
     micro: float,
 ) -> Float[Tensor, "b h w 8"]:
-    """Textures of B people in the order of ``CHANNELS``. ``scalp``: how densely hair is painted on it."""
-    tile = rolled(atlas.noise, dice, "grain")
-    log = skin_log(person, dice, atlas, fields, skin, tile)
-    height, tint = folded(person, dice, atlas, fields, tile)
+    """Paint textures of B people, channels as ``CHANNELS``. ``scalp``: how densely hair is painted on it."""
+    tile = roll_tiles(atlas.noise, rng, "grain")
+    log = skin_log(person, rng, atlas, fields, skin, tile)
+    height, tint = fold_height(person, rng, atlas, fields, tile)
     log = log + tint[..., None] * torch.tensor([-0.28, -0.38, -0.42], device=log.device)
     albedo = log.exp()
     hairy = torch.zeros_like(height)
-    haired(albedo, hairy, looks, dice, fields, scalp, tile)
-    eyes(albedo, looks, dice, atlas, tile)
-    mouth(albedo, person, dice, atlas, tile)
-    clothed(albedo, hairy, height, looks, dice, atlas, tile)
+    paint_hair(albedo, hairy, looks, rng, fields, scalp, tile)
+    paint_eyes(albedo, looks, rng, atlas, tile)
+    paint_mouth(albedo, person, rng, atlas, tile)
+    paint_clothes(albedo, hairy, height, looks, rng, atlas, tile)
     normal = micro_normal(height, atlas, micro)
-    gloss = glossy(person, dice, atlas, fields, tile, height)
+    gloss = paint_gloss(person, rng, atlas, fields, tile, height)
     return torch.cat([albedo.clamp(0.002, 0.95), normal, gloss, hairy[..., None]], -1)
 
 
 def texels(mask: Float[Tensor, "h w"]) -> Int[Tensor, " n"]:
-    """Flat numbers of the texels where a mask is positive."""
+    """Return flat indices of the texels where a mask is positive."""
     return (mask.reshape(-1) > 0.004).nonzero()[:, 0]
 
 
 def at(maps: Float[Tensor, "b h w"], index: Int[Tensor, " n"]) -> Float[Tensor, "b n"]:
-    """Values of maps at some texels."""
+    """Return the values of maps at some texels."""
     return maps.flatten(1)[:, index]
 
 
 def blend(albedo: Tensor, index: Int[Tensor, " n"], tone: Tensor, cover: Tensor) -> None:
-    """Paints a colour (B | 1, N | 1, 3) over some texels with a coverage (B | 1, N), in place."""
+    """Paint a colour (B | 1, N | 1, 3) over some texels with a coverage (B | 1, N), in place."""
     flat = albedo.flatten(1, 2)
     flat[:, index] += (tone - flat[:, index]) * cover[..., None]
 
 
-def haired(
-    albedo: Tensor, hairy: Tensor, looks: Looks, dice: Dice, fields: Fields, scalp: Tensor, tile: Tensor
+def paint_hair(
+    albedo: Tensor, hairy: Tensor, looks: Looks, rng: CounterRng, fields: Fields, scalp: Tensor, tile: Tensor
 ) -> None:
-    """Paints the scalp below hair, the shadow of beards, brows; marks brows and beards in ``hairy``."""
+    """Paint the scalp below hair, the shadow of beards, brows; mark brows and beards in ``hairy``."""
     hair = looks.hair_colour[:, None]
     index = texels(scalp.amax(0))
     fine = 0.5 + 0.5 * torch.tanh(1.4 * at(tile[:, 6], index) + 0.6 * at(tile[:, 5], index))
@@ -92,13 +92,13 @@ def haired(
     hairy.flatten(1)[:, index] = torch.maximum(hairy.flatten(1)[:, index], area)
     index = texels(fields.brow.amax(0))
     brow = at(fields.brow[looks.brow_style], index) * looks.brow_strength.clamp(0.4, 1.0)[:, None]
-    dark = torch.exp(-0.5 * dice.uniform("brow dark"))[:, None, None]
+    dark = torch.exp(-0.5 * rng.uniform("brow dark"))[:, None, None]
     blend(albedo, index, 0.72 * hair**1.1 * dark + 0.003, brow.clamp(0, 0.97))
     hairy.flatten(1)[:, index] = torch.maximum(hairy.flatten(1)[:, index], brow)
 
 
-def eyes(albedo: Tensor, looks: Looks, dice: Dice, atlas: Atlas, tile: Tensor) -> None:
-    """Paints irises with pupil, limbus and rays, and sclera with veins."""
+def paint_eyes(albedo: Tensor, looks: Looks, rng: CounterRng, atlas: Atlas, tile: Tensor) -> None:
+    """Paint irises with pupil, limbus and rays, and sclera with veins."""
     index = texels((atlas.eye[..., 0] < 8).float())
     polar, around = atlas.eye.flatten(0, 1)[index].unbind(-1)
     yellow = looks.sclera[:, None, None]
@@ -106,7 +106,7 @@ def eyes(albedo: Tensor, looks: Looks, dice: Dice, atlas: Atlas, tile: Tensor) -
     noise = at(tile[:, 3], index)
     vein = (noise.abs() < 0.12) * ramp(1.5, 3.0, polar) * 0.25
     white = white * (1 - vein[..., None] * colour((0.1, 0.5, 0.45), albedo))
-    phase = dice.uniform("iris rays", 3) * 6.28
+    phase = rng.uniform("iris rays", 3) * 6.28
     rays = sum(torch.sin(around * f + phase[:, i, None]) for i, f in enumerate((23.0, 37.0, 61.0))) / 3
     iris = looks.iris[:, None] * (1 + 0.35 * rays + 0.25 * noise)[..., None].clamp(0.3, 1.9)
     iris = iris * (1 + (ramp(0.75, 0.45, polar) * 0.35)[..., None] * colour((0.9, 0.6, 0.2), albedo))
@@ -117,11 +117,11 @@ def eyes(albedo: Tensor, looks: Looks, dice: Dice, atlas: Atlas, tile: Tensor) -
     blend(albedo, index, white * (1 - inside) + iris * inside, torch.ones(1, 1, device=albedo.device))
 
 
-def mouth(albedo: Tensor, person: Person, dice: Dice, atlas: Atlas, tile: Tensor) -> None:
-    """Paints teeth, gums, tongue and lining."""
-    yellow = (dice.uniform("teeth") * 0.6 + 0.4 * person.old)[:, None, None]
+def paint_mouth(albedo: Tensor, person: Person, rng: CounterRng, atlas: Atlas, tile: Tensor) -> None:
+    """Paint teeth, gums, tongue and lining."""
+    yellow = (rng.uniform("teeth") * 0.6 + 0.4 * person.old)[:, None, None]
     teeth = colour((0.66, 0.62, 0.54), albedo) * (1 - yellow) + colour((0.5, 0.4, 0.25), albedo) * yellow
-    flesh = torch.exp(0.12 * dice.normal("flesh"))[:, None, None]
+    flesh = torch.exp(0.12 * rng.normal("flesh"))[:, None, None]
     for name, tone, noise in (
         ("teeth", teeth, 0.04),
         ("gums", flesh * colour((0.42, 0.14, 0.13), albedo), 0.08),
@@ -137,10 +137,10 @@ def mouth(albedo: Tensor, person: Person, dice: Dice, atlas: Atlas, tile: Tensor
         )
 
 
-def clothed(
-    albedo: Tensor, hairy: Tensor, height: Tensor, looks: Looks, dice: Dice, atlas: Atlas, tile: Tensor
+def paint_clothes(
+    albedo: Tensor, hairy: Tensor, height: Tensor, looks: Looks, rng: CounterRng, atlas: Atlas, tile: Tensor
 ) -> None:
-    """Paints clothes on the torso and up to a neckline (``hairy`` is -1 there), and the frame of glasses."""
+    """Paint clothes on the torso and up to a neckline (``hairy`` is -1 there), and the frame of glasses."""
     tall = (
         atlas.region["torso"]
         + (atlas.region["neck"] + atlas.region["shoulders"] + atlas.region["face"]) * atlas.region["skin"]
@@ -155,7 +155,7 @@ def clothed(
         ramp(line + 0.0018, line - 0.0018, p[:, 1]), atlas.region["torso"].reshape(-1)[index]
     )
     across = torch.atan2(p[:, 0], p[:, 2] + 0.02) * 0.18
-    length = dice.uniform("stripe", low=0.012, high=0.05)[:, None]
+    length = rng.uniform("stripe", low=0.012, high=0.05)[:, None]
     stripes = ramp(-0.2, 0.2, torch.sin(across / length * 6.28))
     checks = (stripes + ramp(-0.2, 0.2, torch.sin(p[:, 1] / length * 6.28))) / 2
     mottled = ramp(-0.6, 0.8, at(tile[:, 0], index) + 0.6 * at(tile[:, 2], index))

@@ -1,7 +1,7 @@
 """Skin closer to measurement than the plain mode: pores by region, directed wrinkles, lines that expressions
 make, gloss broken by all of them.
 
-Switched on by ``SynthConfig(pbr=True)``; the plain mode is left as it is, draw for draw.
+Switched on by ``SynthConfig(pbr=True)``; the plain mode is left as it is, sample for sample.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from torch.nn.functional import normalize
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.render.shading import ggx_specular, sh_basis
 from headcast.synth.atlas import Atlas
-from headcast.synth.dice import Dice
 from headcast.synth.fields import FOLDS, Fields
 from headcast.synth.lights import Lamps
 from headcast.synth.people import Person
-from headcast.synth.relief import Relief, without_grain
+from headcast.synth.relief import Relief, remove_grain
+from headcast.synth.rng import CounterRng
 from headcast.synth.shade import WRAP
 
-__all__ = ["LINES", "expressive", "lit_skin", "porous"]
+__all__ = ["LINES", "add_expression_lines", "add_pores", "shade_skin"]
 
 BLEED = (0.85, 0.5, 0.3)
-"""How much of the micro normal red, green and blue diffuse light overlook: red travels farthest in skin."""
+"""How much of the micro normal red, green and blue diffuse light ignore: red travels farthest in skin."""
 PIT_DEPTH, LINE_DEPTH = 1.2e-4, 1.2e-4
 """Metres that pores and the furrows of the skin's fine net go down where they are deepest: furrows come to a
 roughness (root of the mean square) of some 10 micrometres on young skin, as measured profiles do."""
@@ -47,20 +47,25 @@ DEEP = (2.5e-4, 2.5e-4, 2e-4, 4.5e-4, 2.5e-4, 2e-4, 2.5e-4, 0.0)
 """Metres that a line gains at the most."""
 
 
-def porous(
-    textures: Float[Tensor, "b h w 8"], person: Person, dice: Dice, atlas: Atlas, relief: Relief, micro: float
+def add_pores(
+    textures: Float[Tensor, "b h w 8"],
+    person: Person,
+    rng: CounterRng,
+    atlas: Atlas,
+    relief: Relief,
+    micro: float,
 ) -> Float[Tensor, "b h w 8"]:
-    """Painted textures with pores and directed wrinkles in normals, gloss and, faintly, colour."""
-    pores, lines = relief.of(dice)
+    """Add pores and directed wrinkles to normals, gloss and, faintly, colour of painted textures."""
+    pores, lines = relief.of(rng)
     old = person.old[:, None, None]
-    deep = (0.5 + dice.uniform("pbr pores") + 0.4 * person.old)[:, None, None]
-    worn = (0.25 + 0.5 * dice.uniform("pbr lines"))[:, None, None] + 1.2 * old
+    deep = (0.5 + rng.uniform("pbr pores") + 0.4 * person.old)[:, None, None]
+    worn = (0.25 + 0.5 * rng.uniform("pbr lines"))[:, None, None] + 1.2 * old
     bare = (textures[..., 7] > -0.5).float()
     hole, crease = deep * pores * bare, worn * lines * bare
     height = -(PIT_DEPTH * hole + LINE_DEPTH * crease)
     du = (height.roll(-1, 2) - height.roll(1, 2)) / (2 * atlas.scale[..., 0])
     dv = (height.roll(-1, 1) - height.roll(1, 1)) / (2 * atlas.scale[..., 1])
-    slope = without_grain(textures[..., 3:5], atlas) + micro * torch.stack([-du, dv], -1).clamp(-1, 1)
+    slope = remove_grain(textures[..., 3:5], atlas) + micro * torch.stack([-du, dv], -1).clamp(-1, 1)
     length = slope.norm(dim=-1, keepdim=True)
     out = textures.clone()
     out[..., 3:5] = slope * (0.9 / length.clamp(min=0.9))
@@ -74,18 +79,18 @@ def porous(
     return out
 
 
-def raised(expression: Float[Tensor, "f e"]) -> Float[Tensor, "f 8 2"]:
-    """How far the expressions deepen each fold, 0..1, on the subject's left and right."""
+def fold_activations(expression: Float[Tensor, "f e"]) -> Float[Tensor, "f 8 2"]:
+    """Return how far the expressions deepen each fold, 0..1, on the subject's left and right."""
     out = torch.zeros(len(expression), len(FOLDS), 2, device=expression.device)
     for i, fold in enumerate(FOLDS):
-        for name, share in LINES[fold].items():
+        for name, weight in LINES[fold].items():
             for k, side in enumerate(("Left", "Right")):
                 index = EXPRESSION_INDEX.get(name + side, EXPRESSION_INDEX.get(name))
-                out[:, i, k] += share * expression[:, index].clamp(0, 1)
+                out[:, i, k] += weight * expression[:, index].clamp(0, 1)
     return out.clamp(max=1)
 
 
-def expressive(
+def add_expression_lines(
     textures: Float[Tensor, "f h w 8"],
     expression: Float[Tensor, "f e"],
     old: Float[Tensor, " f"],
@@ -93,12 +98,12 @@ def expressive(
     fields: Fields,
     micro: float,
 ) -> Float[Tensor, "f h w 8"]:
-    """Textures of frames with the lines of their expressions in normals and gloss; albedo stays.
+    """Add the lines of frames' expressions to normals and gloss of their textures; albedo stays.
 
     Args:
         old: 0..1; old skin folds deeper.
     """
-    deep = raised(expression) * (0.4 + 0.8 * old)[:, None, None]
+    deep = fold_activations(expression) * (0.4 + 0.8 * old)[:, None, None]
     left = torch.sigmoid(atlas.position[..., 0] / 0.003)
     each = torch.tensor(DEEP, device=textures.device)[:, None, None] * fields.fold
     crease = sum(
@@ -115,7 +120,7 @@ def expressive(
     return out
 
 
-def lit_skin(
+def shade_skin(
     light: Lamps,
     sky: Float[Tensor, "m 9 3"],
     albedo: Float[Tensor, "m 3"],
@@ -128,9 +133,9 @@ def lit_skin(
     rough: Float[Tensor, " m"],
     flesh: Float[Tensor, " m"],
 ) -> Float[Tensor, "m 3"]:
-    """``shade.lit_surface`` with subsurface softening and an environment that reflects.
+    """Shade skin: ``shade.shade_surface`` with subsurface softening and an environment that reflects.
 
-    Diffuse light sees, per colour, a normal between ``normal`` and the ``smooth`` one (blended normals:
+    Diffuse light uses, per colour, a normal between ``normal`` and the ``smooth`` one (blended normals:
     Penner, Pre-integrated skin shading, 2011). The sky is taken at the pixel's own normal, and what lies in
     its mirror direction adds to the reflection.
     """

@@ -1,4 +1,4 @@
-"""Who a synthetic person is: drawn so that sex, age, skin tone and face shape are balanced and independent.
+"""Who a synthetic person is: sampled so that sex, age, skin tone and face shape are balanced and independent.
 
 Tables of the distributions and the rules that hold out a test split are in docs/synth.md.
 """
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from headcast.head.model import HeadModel
 from headcast.synth.config import SynthConfig
-from headcast.synth.dice import Dice
 from headcast.synth.identity import draw_identities, fitted_people
+from headcast.synth.rng import CounterRng
 
 __all__ = ["HELD_OUT_SECTORS", "TONES", "Person", "draw_people", "held_out_skin", "sex_axis"]
 
@@ -29,12 +29,12 @@ TONES = (
     ("brown", -30.0, 10.0),
     ("dark", -52.0, -30.0),
 )
-"""Classes of skin tone by individual typology angle in degrees (Chardon et al. 1991), drawn equally often."""
+"""Classes of skin tone by individual typology angle in degrees (Chardon et al. 1991), equally likely."""
 
 AGES = (18.0, 85.0)
 SECTORS = 10
 HELD_OUT_SECTORS = (3, 8)
-"""Sectors of the angle of the skin model's first two coefficients that only the test split draws."""
+"""Sectors of the angle of the skin model's first two coefficients that only the test split samples."""
 
 SPLIT_ROWS = {"train": 0, "test": 1}
 MAX_SKIN = 1.6
@@ -42,14 +42,14 @@ MAX_SKIN = 1.6
 
 @dataclass(frozen=True)
 class Person:
-    """Traits of B people.
+    """Traits of B synthetic people.
 
     Attributes:
         number: which person of the split's stream.
         feminine: 0 or 1; age: years; tone: class of ``TONES``; ita: typology angle, degrees.
         identity: (B, I) coefficients of the head model; skin: (B, K) of the skin model.
         lids: resting eyeBlink weight of both eyes.
-        fitted: whether the face's shape was drawn as fitted people scatter.
+        fitted: whether the face's shape follows the statistics of fitted people.
     """
 
     number: Int[Tensor, " b"]
@@ -63,56 +63,58 @@ class Person:
     fitted: Bool[Tensor, " b"]
 
     def __getitem__(self, index: slice | Tensor) -> Person:
-        """Some of the people."""
+        """Return some of the people."""
         return Person(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     @property
     def old(self) -> Float[Tensor, " b"]:
-        """Age as 0 at 30 years and below, 1 at 80."""
+        """Return age as 0 at 30 years and below, 1 at 80."""
         return ((self.age - 30) / 50).clamp(0, 1)
 
 
-def person_dice(config: SynthConfig, numbers: Int[np.ndarray, " b"], seed: int, device: torch.device) -> Dice:
-    """Draws of people's traits; the two splits never share a draw."""
+def person_rng(
+    config: SynthConfig, numbers: Int[np.ndarray, " b"], seed: int, device: torch.device
+) -> CounterRng:
+    """Return the RNG of people's traits; the two splits never share a sample."""
     rows = np.stack([np.full(len(numbers), SPLIT_ROWS[config.split]), numbers], 1).astype(np.int64)
-    return Dice(rows, seed, device)
+    return CounterRng(rows, seed, device)
 
 
-def draw_people(config: SynthConfig, dice: Dice, head: HeadModel, skin_components: int) -> Person:
-    """Sex, age and tone independent of each other and of the shape's remaining coefficients."""
-    feminine = dice.chance("sex", 0.5)
-    age = dice.uniform("age", low=AGES[0], high=AGES[1])
-    tone = dice.choice("tone", (1.0,) * len(TONES))
-    low, high = (torch.tensor([t[i] for t in TONES], device=dice.device)[tone] for i in (1, 2))
-    ita = low + (high - low) * dice.uniform("ita")
-    axis = sex_axis(head).to(dice.device)
+def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_components: int) -> Person:
+    """Sample sex, age and tone, independent of each other and of the shape's remaining coefficients."""
+    feminine = rng.chance("sex", 0.5)
+    age = rng.uniform("age", low=AGES[0], high=AGES[1])
+    tone = rng.choice("tone", (1.0,) * len(TONES))
+    low, high = (torch.tensor([t[i] for t in TONES], device=rng.device)[tone] for i in (1, 2))
+    ita = low + (high - low) * rng.uniform("ita")
+    axis = sex_axis(head).to(rng.device)
     people = fitted_people(head.hash) if config.fitted else None
-    identity, fitted = draw_identities(dice, feminine, axis, people, config.fitted)
+    identity, fitted = draw_identities(rng, feminine, axis, people, config.fitted)
     return Person(
-        torch.from_numpy(dice.rows[:, 1].copy()).to(dice.device),
+        torch.from_numpy(rng.rows[:, 1].copy()).to(rng.device),
         feminine,
         age,
         tone,
         ita,
         identity,
-        draw_skin(config, dice, skin_components),
-        dice.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
+        draw_skin(config, rng, skin_components),
+        rng.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
         fitted,
     )
 
 
-def draw_skin(config: SynthConfig, dice: Dice, components: int) -> Float[Tensor, "b k"]:
-    """Coefficients of the skin model; the angle of the first two says which split may have them."""
-    c = dice.normal("skin", components, clip=MAX_SKIN) * 0.8
+def draw_skin(config: SynthConfig, rng: CounterRng, components: int) -> Float[Tensor, "b k"]:
+    """Sample coefficients of the skin model; the angle of the first two says which split may have them."""
+    c = rng.normal("skin", components, clip=MAX_SKIN) * 0.8
     open_ = [k for k in range(SECTORS) if (k in HELD_OUT_SECTORS) == (config.split == "test")]
-    sector = torch.tensor(open_, device=dice.device)[dice.choice("skin sector", (1.0,) * len(open_))]
-    angle = (sector + dice.uniform("skin angle")) * (2 * math.pi / SECTORS)
+    sector = torch.tensor(open_, device=rng.device)[rng.choice("skin sector", (1.0,) * len(open_))]
+    angle = (sector + rng.uniform("skin angle")) * (2 * math.pi / SECTORS)
     radius = c[:, :2].norm(dim=-1)
     return torch.cat([(radius * angle.cos())[:, None], (radius * angle.sin())[:, None], c[:, 2:]], 1)
 
 
 def held_out_skin(skin: Float[Tensor, "b k"]) -> Bool[Tensor, " b"]:
-    """Whether skin coefficients belong to the test split."""
+    """Return whether skin coefficients belong to the test split."""
     angle = torch.atan2(skin[:, 1], skin[:, 0]) % (2 * math.pi)
     sector = (angle / (2 * math.pi / SECTORS)).floor().clamp(max=SECTORS - 1)
     return torch.isin(sector.long(), torch.tensor(HELD_OUT_SECTORS, device=skin.device))
@@ -147,7 +149,7 @@ def _sex_axis(_hash: str, head: HeadModel) -> Tensor:
 
 
 def sex_axis(head: HeadModel) -> Float[Tensor, " i"]:
-    """Unit direction among identity coefficients from feminine to masculine proportions.
+    """Return the unit direction among identity coefficients from feminine to masculine proportions.
 
     The head model knows no sex; the direction is the smallest change of identity that moves ten distances
     between landmarks (jaw, chin, nose, brow, lips, eyes) as they differ between women and men.

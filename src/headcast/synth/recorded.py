@@ -13,15 +13,15 @@ from torch import Tensor
 
 from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSION_INDEX, EYE_LOOK
-from headcast.synth.dice import Dice
 from headcast.synth.expressions import Motion, mirror_order
+from headcast.synth.rng import CounterRng
 
 __all__ = ["Recording", "draw_recorded"]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A performance.
+    """A recorded performance of T frames.
 
     Attributes:
         name: where it came from.
@@ -38,19 +38,24 @@ class Recording:
     gaze: Float[Tensor, "t 2 2"]
 
     def __post_init__(self) -> None:
-        """Refuses what is empty or not finite."""
+        """Refuse a recording that is empty or not finite."""
         values = (self.expression, self.neck, self.gaze)
         if not len(self.expression) or self.fps <= 0 or not all(bool(x.isfinite().all()) for x in values):
             raise HeadcastError(f"{self.name}: holds no motion that can be used")
 
 
 def draw_recorded(
-    recordings: tuple[Recording, ...], people: Dice, frames: int, fps: float, strength: float, clip: bool
+    recordings: tuple[Recording, ...],
+    people: CounterRng,
+    frames: int,
+    fps: float,
+    strength: float,
+    clip: bool,
 ) -> Motion:
-    """N = people x frames moments, a person's frames together.
+    """Sample N = people x frames moments of recordings, a person's frames together.
 
     A person takes a recording (long ones more often), mirrored or not, and a window of it: ``frames`` at
-    ``fps`` from a drawn start, or, without ``clip``, unrelated moments. Short recordings run back and forth.
+    ``fps`` from a random start, or, without ``clip``, unrelated moments. Short recordings run back and forth.
     """
     lengths = tuple(len(r.expression) / r.fps for r in recordings)
     which = people.choice("recording", lengths).tolist()
@@ -61,12 +66,12 @@ def draw_recorded(
     for i, (r, flip) in enumerate(zip(which, flipped, strict=True)):
         length = lengths[r] - 1 / recordings[r].fps  # from the first frame to the last
         seconds = loose[i] * length if not clip else start[i] * max(length - float(steps[-1]), 0.0) + steps
-        each.append(_sampled(recordings[r], seconds, flip, strength))
+        each.append(_sample(recordings[r], seconds, flip, strength))
     return Motion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
 
 
-def _sampled(recording: Recording, seconds: Float[Tensor, " t"], flip: bool, strength: float) -> Motion:
-    """Linear between frames; time beyond an end turns round."""
+def _sample(recording: Recording, seconds: Float[Tensor, " t"], flip: bool, strength: float) -> Motion:
+    """Interpolate linearly between frames; time beyond an end turns round."""
     last = len(recording.expression) - 1
     at = seconds * recording.fps % max(2 * last, 1)
     at = torch.where(at > last, 2 * last - at, at).clamp(0, last)

@@ -1,4 +1,4 @@
-"""The skin's fine relief in PBR mode: pores by region, wrinkles drawn out along the skin's creases."""
+"""The skin's fine relief in PBR mode: pores by region, wrinkles stretched along the skin's creases."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, normalize, pad
 
-from headcast.synth.atlas import Atlas, white
-from headcast.synth.dice import Dice
+from headcast.synth.atlas import Atlas, white_noise
 from headcast.synth.fields import Fields
+from headcast.synth.rng import CounterRng
 
-__all__ = ["Relief", "make_relief", "without_grain"]
+__all__ = ["Relief", "make_relief", "remove_grain"]
 
 SMEAR = 5
-"""Texels to either side over which wrinkles are drawn out, at textures of 1024."""
+"""Texels to either side over which wrinkles are stretched, at textures of 1024."""
 PITS = (190000, 0.0005)
 WIDE_PITS = (25000, 0.0008)
 """Pores, and the wide ones of nose and cheeks: how many on a texture (some 2100 cm² of face: 90 and 12 per
-cm²) and their radius as a share of its side (a face's texture of 1024 has texels of 0.45 mm: 0.1 to 0.35
+cm²) and their radius as a fraction of its side (a face's texture of 1024 has texels of 0.45 mm: 0.1 to 0.35
 and 0.17 to 0.55 mm, the small ones being more)."""
 HAIRLINES = 2048
-"""Cells across of the noise that fine wrinkles are drawn from: furrows 0.2 mm wide, as skin's are."""
+"""Cells across of the noise that fine wrinkles are made from: furrows 0.2 mm wide, as skin's are."""
 GRAIN = 2e-4
 """Metres that the plain relief is smoothed by: its finest octave is noise from texel to texel."""
 SHIFT = 0.01
@@ -33,7 +33,7 @@ SHIFT = 0.01
 
 @dataclass(frozen=True)
 class Relief:
-    """Fine relief before any person is drawn, (H, W) each, 0..1.
+    """Fine relief before any person is sampled, (H, W) each, 0..1.
 
     Attributes:
         fine, wide: depth of pores anywhere. dense, open: by how much they count where.
@@ -47,14 +47,14 @@ class Relief:
     lines: Tensor
     skin: Tensor
 
-    def of(self, dice: Dice) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
-        """Depth of each person's own pores and directed wrinkles."""
+    def of(self, rng: CounterRng) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
+        """Return the depth of each person's own pores and directed wrinkles."""
         size = self.fine.shape[0]
-        shift, move = dice.uniform("pbr shift", 4), dice.uniform("pbr move", 2, low=-SHIFT, high=SHIFT)
+        shift, move = rng.uniform("pbr shift", 4), rng.uniform("pbr move", 2, low=-SHIFT, high=SHIFT)
         shift, move = ((x * size).long().tolist() for x in (shift, move))
 
         def tiled(x: Tensor, by: list[int]) -> Tensor:
-            return tall(x.roll((by[0], by[1]), (0, 1)), len(self.dense))
+            return repeat_down(x.roll((by[0], by[1]), (0, 1)), len(self.dense))
 
         pores = [
             (tiled(self.fine, s[:2]) * self.dense + 0.9 * tiled(self.wide, s[2:]) * self.open).clamp(max=1)
@@ -64,13 +64,13 @@ class Relief:
         return torch.stack(pores), torch.stack(lines)
 
 
-def tall(tile: Float[Tensor, "w w"], height: int) -> Float[Tensor, "h w"]:
-    """A tile repeated downwards."""
+def repeat_down(tile: Float[Tensor, "w w"], height: int) -> Float[Tensor, "h w"]:
+    """Repeat a tile downwards to the atlas's height."""
     return torch.cat([tile, tile[: height - len(tile)]])
 
 
 def make_relief(atlas: Atlas, fields: Fields) -> Relief:
-    """Pits, dense and deep on nose and cheeks, shallow elsewhere; wrinkles across the pull of muscles.
+    """Make pits, dense and deep on nose and cheeks; wrinkles across the pull of muscles.
 
     Wrinkles run level on forehead and neck, about eyes and mouth in circles: noise is averaged along
     that direction (line integral convolution, Cabral and Leedom 1993).
@@ -83,14 +83,14 @@ def make_relief(atlas: Atlas, fields: Fields) -> Relief:
     open_ = (fields.nose + 0.6 * fields.blush).clamp(max=1)
     calm = 1 - 0.8 * (atlas.region["neck"] + atlas.region["shoulders"] + fields.lid).clamp(max=1)
     bare = skin * calm
-    lines = drawn_out(atlas, wrinkle_direction(atlas))
+    lines = smear_along(atlas, wrinkle_direction(atlas))
     return Relief(fine, wide, (0.35 + 0.65 * fields.pores) * bare, open_ * bare, lines, skin)
 
 
 def pits(size: int, count: int, radius: float, name: str, device: torch.device) -> Float[Tensor, "h h"]:
-    """Round hollows, 0..1; those smaller than a texel are as much shallower as they fill less of it."""
-    dice = Dice(np.zeros((1, 1), np.int64), 0, device)
-    at, r, strong = dice.uniform(f"spots {name}", count, 4)[0].split((2, 1, 1), 1)
+    """Make round hollows, 0..1; those smaller than a texel are as much shallower as they fill less of it."""
+    rng = CounterRng(np.zeros((1, 1), np.int64), 0, device)
+    at, r, strong = rng.uniform(f"spots {name}", count, 4)[0].split((2, 1, 1), 1)
     r = radius * size * (0.45 + 1.1 * r[:, 0] ** 2)
     value = (0.2 + 0.8 * strong[:, 0]) * (r / 0.7).clamp(max=1) ** 2
     r = r.clamp(min=0.7)
@@ -108,7 +108,7 @@ def pits(size: int, count: int, radius: float, name: str, device: torch.device) 
 
 
 def wrinkle_direction(atlas: Atlas) -> Float[Tensor, "h w 2"]:
-    """Unit direction of fine wrinkles in texels (u, v), from the neutral face's x and y."""
+    """Return the unit direction of fine wrinkles in texels (u, v), from the neutral face's x and y."""
     p, at = atlas.position, atlas.points
     along = torch.zeros_like(p[..., :2])
     along[..., 0] = 1
@@ -127,15 +127,15 @@ def wrinkle_direction(atlas: Atlas) -> Float[Tensor, "h w 2"]:
     return normalize(torch.stack([s, t], -1), dim=-1)
 
 
-def drawn_out(atlas: Atlas, direction: Float[Tensor, "h w 2"]) -> Float[Tensor, "h w"]:
-    """Fine noise averaged along a direction, 0..1."""
+def smear_along(atlas: Atlas, direction: Float[Tensor, "h w 2"]) -> Float[Tensor, "h w"]:
+    """Average fine noise along a direction, 0..1."""
     cells = min(HAIRLINES, atlas.size)
-    fine = white("skin lines", cells, atlas.noise.device)[None, None]
+    fine = white_noise("skin lines", cells, atlas.noise.device)[None, None]
     if cells < atlas.size:
         fine = interpolate(fine, size=(atlas.size, atlas.size), mode="bicubic")
     fine = fine[0, 0] / fine.std()
     h, w = atlas.noise.shape[1:]
-    noise = tall(fine, h) + 0.6 * atlas.noise[5]
+    noise = repeat_down(fine, h) + 0.6 * atlas.noise[5]
     y, x = torch.meshgrid(
         torch.arange(h, device=noise.device), torch.arange(w, device=noise.device), indexing="ij"
     )
@@ -149,8 +149,8 @@ def drawn_out(atlas: Atlas, direction: Float[Tensor, "h w 2"]) -> Float[Tensor, 
     return torch.sigmoid(2 * total - 1)
 
 
-def without_grain(slope: Float[Tensor, "b h w 2"], atlas: Atlas) -> Float[Tensor, "b h w 2"]:
-    """Slopes without what is finer than ``GRAIN``; as they are where texels are no finer."""
+def remove_grain(slope: Float[Tensor, "b h w 2"], atlas: Atlas) -> Float[Tensor, "b h w 2"]:
+    """Remove from slopes what is finer than ``GRAIN``; keep them where texels are no finer."""
     sigma = GRAIN / (0.46 / atlas.size)
     if sigma < 0.5:
         return slope

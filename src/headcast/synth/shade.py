@@ -11,7 +11,7 @@ from headcast.render.shading import ggx_specular
 from headcast.synth.fur import BEARD, CURLS, LASH, STYLE, cut_height, strand_coordinates
 from headcast.synth.lights import Lamps
 
-__all__ = ["Shadows", "fetch", "hair_alpha", "lit_hair", "lit_surface", "perturbed"]
+__all__ = ["Shadows", "fetch", "hair_alpha", "perturb_normals", "shade_strands", "shade_surface"]
 
 WRAP = (0.24, 0.1, 0.06)
 """How far past the terminator red, green and blue light bleeds through skin."""
@@ -21,7 +21,7 @@ BIAS = 0.004
 
 
 class Shadows:
-    """Depth seen from each scene's key lamp."""
+    """Shadow maps: depth from each scene's key lamp."""
 
     def __init__(
         self, depth: Float[Tensor, "s h h"], K: Float[Tensor, "3 3"], cam_from_world: Float[Tensor, "s 4 4"]
@@ -37,7 +37,7 @@ class Shadows:
         size: Float[Tensor, " m"],
         smooth: bool = False,
     ) -> Float[Tensor, " m"]:
-        """Share of the key lamp that reaches points: ``TAPS`` comparisons over its penumbra.
+        """Return the fraction of the key lamp that reaches points: ``TAPS`` comparisons over its penumbra.
 
         Args:
             smooth: each tap weighs the four texels about it, so that close views show no squares.
@@ -71,7 +71,7 @@ class Shadows:
 def fetch(
     textures: Float[Tensor, "p h w c"], owner: Int[Tensor, " m"], uv: Float[Tensor, "m 2"], wrap: bool = False
 ) -> Float[Tensor, "m c"]:
-    """Bilinear lookups, each in its owner's texture; edges repeat outwards, or the texture tiles."""
+    """Sample bilinearly, each in its owner's texture; edges repeat outwards, or the texture tiles."""
     _, h, w, c = textures.shape
     x, y = uv[:, 0] * w - 0.5, uv[:, 1] * h - 0.5
     x0, y0 = x.floor(), y.floor()
@@ -90,17 +90,17 @@ def fetch(
     return torch.lerp(top, low, fy)
 
 
-def perturbed(
+def perturb_normals(
     normal: Float[Tensor, "m 3"], tangent: Float[Tensor, "m 3"], micro: Float[Tensor, "m 2"]
 ) -> Float[Tensor, "m 3"]:
-    """World normals with the tangent-space micro normal applied (+x along u, +y against v)."""
+    """Apply the tangent-space micro normal to world normals (+x along u, +y against v)."""
     t = normalize(tangent - (tangent * normal).sum(-1, keepdim=True) * normal, dim=-1)
     b = torch.linalg.cross(normal, t)
     z = (1 - (micro * micro).sum(-1, keepdim=True)).clamp(min=0).sqrt()
     return normalize(t * micro[:, :1] + b * micro[:, 1:] + normal * z, dim=-1)
 
 
-def lit_surface(
+def shade_surface(
     light: Lamps,
     albedo: Float[Tensor, "m 3"],
     normal: Float[Tensor, "m 3"],
@@ -112,7 +112,7 @@ def lit_surface(
     rough: Float[Tensor, " m"],
     flesh: Float[Tensor, " m"],
 ) -> Float[Tensor, "m 3"]:
-    """Diffuse light with subsurface bleeding (``flesh`` 0..1) and highlights of the lamps and the sky.
+    """Shade diffuse light with subsurface bleeding (``flesh`` 0..1) and highlights of lamps and sky.
 
     ``light``: that of each point. ``sky``: irradiance of the sky at its normal.
     """
@@ -141,7 +141,7 @@ def lit_surface(
 def strands(
     noise: Float[Tensor, "h w 3"], rest: Float[Tensor, "m 3"], short: Bool[Tensor, " m"]
 ) -> Float[Tensor, "m 2"]:
-    """Fine and coarse strand pattern at rest positions, 0..1: along the combing; dots if hair is short."""
+    """Return fine and coarse strand patterns at rest positions, 0..1: along the flow; dots if short."""
     turn, along = strand_coordinates(rest)
     clump = torch.sin(turn * 37.7 + 9 * along) * 0.006
     uv = torch.stack([(turn + clump) * 3, along * 0.9], -1)
@@ -163,7 +163,7 @@ def hair_alpha(
     level: Float[Tensor, " m"],
     kind: Int[Tensor, " m"],
 ) -> Float[Tensor, " m"]:
-    """Opacity of the layers of hair: full inside, ragged at the rims, sparse in the outer layers, cut off."""
+    """Return the opacity of hair layers: full inside, ragged at rims, sparse outside, 0 past the cut."""
     s = 0.6 * pattern[:, 0] + 0.4 * pattern[:, 1]
     inner = 1.45 * cover - 0.25
     outer = 0.62 * cover - 0.12
@@ -179,7 +179,7 @@ def hair_alpha(
     )
 
 
-def lit_hair(
+def shade_strands(
     light: Lamps,
     colour: Float[Tensor, "m 3"],
     normal: Float[Tensor, "m 3"],
@@ -189,22 +189,22 @@ def lit_hair(
     deep: Float[Tensor, " m"],
     shadow: Float[Tensor, " m"],
 ) -> Float[Tensor, "m 3"]:
-    """Strands under light: Kajiya and Kay (1989), with two shifted highlights (Marschner et al. 2003)."""
+    """Shade strands: Kajiya and Kay (1989), with two shifted highlights (Marschner et al. 2003)."""
     total = sky * deep[:, None]
     shine = torch.zeros_like(colour)
     for k in range(3):
         lamp = light.key if k == 0 else light.fill[:, k - 1]
         tint = light.key_colour if k == 0 else light.fill_colour[:, k - 1]
-        seen = shadow if k == 0 else deep
+        visible = shadow if k == 0 else deep
         tl = (flow * lamp).sum(-1)
         face = ((normal * lamp).sum(-1) * 0.75 + 0.25).clamp(min=0)
         sine = (1 - tl * tl).clamp(min=0).sqrt()
-        total = total + (face * (0.45 + 0.55 * sine) * seen)[:, None] * tint
+        total = total + (face * (0.45 + 0.55 * sine) * visible)[:, None] * tint
         half = normalize(lamp + view, dim=-1)
         lobes = []
         for shift, power in ((-0.08, 60.0), (0.12, 16.0)):
             th = ((flow + shift * normal) * half).sum(-1)
             lobes.append((1 - th * th).clamp(min=0) ** (power / 2))
-        gate = (face * seen)[:, None] * tint
+        gate = (face * visible)[:, None] * tint
         shine = shine + gate * (0.05 * lobes[0][:, None] + (0.45 * lobes[1])[:, None] * colour)
     return colour * total + shine * (0.4 + 0.6 * deep[:, None])

@@ -14,8 +14,8 @@ from headcast.head.params import HeadParams
 from headcast.render.volume import Rays, rays_through
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import SynthConfig
-from headcast.synth.dice import Dice
 from headcast.synth.framing import Framing
+from headcast.synth.rng import CounterRng
 from headcast.synth.stream import make_batch
 from headcast.synth.views import Views, draw_views, project_points
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["Shots", "random_views"]
 
 VIEW_ROWS = 77
-"""Sets views that belong to no image apart from those of images, in the numbers that name a draw."""
+"""Sets views that belong to no image apart from those of images, in the numbers that key the RNG."""
 
 
 @dataclass(frozen=True)
 class Shots:
-    """Images of heads with all that is known of them; b of them.
+    """Images of b heads with all that is known of them.
 
     Attributes:
         image: (b, 3, h, w) -1..1. head: (b, 3, h, w) the head alone, premultiplied 0..1; background: 0..1.
@@ -133,6 +133,6 @@ class Shots:
 def random_views(
     framing: str | Framing, count: int, side: int, index: int, seed: int, device: torch.device
 ) -> Views:
-    """Draw ``count`` cameras of a framing that belong to no image of the stream, for batch ``index``."""
+    """Sample ``count`` cameras of a framing that belong to no image of the stream, for batch ``index``."""
     columns = [np.full(count, index), np.arange(count), np.full(count, VIEW_ROWS)]
-    return draw_views(framing, Dice(np.stack(columns, 1).astype(np.int64), seed, device), side)
+    return draw_views(framing, CounterRng(np.stack(columns, 1).astype(np.int64), seed, device), side)

@@ -1,6 +1,6 @@
 """Synthetic people made before training, for machines that synthesize slower than they train.
 
-A file holds a few people, two moments of a clip each, seen by the same cameras.
+A file holds a few people, two moments of a clip each, rendered from the same cameras.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class StoredShots(Generic[S]):
 
     @property
     def views(self) -> int:
-        """Of each moment."""
+        """Return the number of views of each moment."""
         return self.head.shape[2]
 
     def shots(
@@ -87,7 +87,7 @@ class StoredShots(Generic[S]):
         whole = head.shape[-1]
         if size and size != whole:
             if whole % size:
-                raise HeadcastError(f"pictures of {whole} pixels can't be shrunk to {size}")
+                raise HeadcastError(f"images of {whole} pixels can't be shrunk to {size}")
             by = whole // size
             K = K * torch.tensor([[1 / by], [1 / by], [1.0]], device=device)
             covered = torch.nn.functional.avg_pool2d((depth > 0).float(), by)
@@ -111,7 +111,7 @@ class StoredShots(Generic[S]):
         return made
 
     def view_pairs(self, count: int, number: int, seed: int, device: torch.device, size: int) -> list[S]:
-        """Draw two images of ``count`` people: one moment, two views; colours drawn anew.
+        """Sample two images of ``count`` people: one moment, two views; colours are jittered anew.
 
         Args:
             number: of the batch; with the seed it decides everything.
@@ -126,7 +126,7 @@ class StoredShots(Generic[S]):
         return [self.shots(who, moment, v, device, size).recoloured(*gains) for v in views[:2]]
 
     def moment_pairs(self, count: int, number: int, seed: int, device: torch.device, size: int) -> list[S]:
-        """Draw the two moments of ``count`` people, and the first once more as the second's camera sees it.
+        """Sample the two moments of ``count`` people, and the first once more from the second's camera.
 
         All are before the first image's background.
         """
@@ -135,13 +135,13 @@ class StoredShots(Generic[S]):
         view, other = (torch.from_numpy(rng.integers(0, self.views, count)) for _ in range(2))
         first = torch.from_numpy(rng.integers(0, MOMENTS, count))
         gains = self.gains(rng, count, device)
-        seen = ((first, view), (1 - first, other), (first, other))
-        shots = [self.shots(who, m, v, device, size).recoloured(*gains) for m, v in seen]
+        pairs = ((first, view), (1 - first, other), (first, other))
+        shots = [self.shots(who, m, v, device, size).recoloured(*gains) for m, v in pairs]
         return [shots[0], *(s.before(shots[0].background) for s in shots[1:])]
 
     @staticmethod
     def gains(rng: np.random.Generator, count: int, device: torch.device) -> list[Tensor]:
-        """Draw gains of heads and of backgrounds: brightness, and a little of each channel; two of (b, 3)."""
+        """Sample gains of heads and backgrounds: brightness, and a little of each channel; two of (b, 3)."""
         both = rng.uniform(0.75, 1.2, (2, count, 1)) * rng.uniform(0.92, 1.08, (2, count, 3))
         return list(torch.from_numpy(both).float().to(device))
 

@@ -17,17 +17,17 @@ from headcast.synth.assets import Assets, load_assets
 from headcast.synth.backgrounds import draw_backgrounds
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import SynthConfig
-from headcast.synth.dice import Dice
 from headcast.synth.expressions import Motion, draw_moments, draw_motion
 from headcast.synth.figure import Figure, pose_figures
 from headcast.synth.layers import Scene
 from headcast.synth.lights import Light, draw_lights
 from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
-from headcast.synth.pbr import expressive, porous
-from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_dice
+from headcast.synth.pbr import add_expression_lines, add_pores
+from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_rng
 from headcast.synth.recorded import Recording, draw_recorded
 from headcast.synth.render import Truth, render_scene
+from headcast.synth.rng import CounterRng
 from headcast.synth.views import Views, draw_views, project_points
 
 __all__ = ["batches", "make_batch"]
@@ -42,14 +42,14 @@ def batches(
     start: int = 0,
     recordings: tuple[Recording, ...] = (),
 ) -> Iterator[SynthBatch]:
-    """Batches without end, never touching the disk; batch k holds people k·P .. k·P + P - 1 of the split.
+    """Yield batches without end, never touching the disk; batch k holds people k·P .. k·P + P - 1.
 
     Args:
         start: the first batch's number, to go on where a run stopped.
         recordings: people move as in these, instead of as authored.
 
-    A person, moment or view is the same in whatever batch it is drawn: all randomness is a function of seed,
-    split and its numbers. On CUDA pictures equal those of the CPU within 2/255 on 99 % of values.
+    A person, moment or view is the same in whatever batch it is made: all randomness is a function of seed,
+    split and its numbers. On CUDA images equal those of the CPU within 2/255 on 99 % of values.
     """
     number = start
     while True:
@@ -68,48 +68,40 @@ def make_batch(
     views: Views | None = None,
     recordings: tuple[Recording, ...] = (),
 ) -> SynthBatch:
-    """The batch of given people.
+    """Synthesize the batch of given people.
 
     Args:
         start: number of the first frame (and of its light and views).
-        views: one for each picture, instead of drawn ones.
+        views: one for each image, instead of sampled ones.
         recordings: people move as in these, instead of as authored.
     """
     assets = load_assets(device, config.texture_size)
-    dice = person_dice(config, numbers, seed, device)
-    person = draw_people(config, dice, assets.head, len(assets.skin.components))
-    looks = draw_looks(config, dice, person, assets.hair_weights(config.split, person.feminine))
+    rng = person_rng(config, numbers, seed, device)
+    person = draw_people(config, rng, assets.head, len(assets.skin.components))
+    looks = draw_looks(config, rng, person, assets.hair_weights(config.split, person.feminine))
     styles = zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True)
     scalp = torch.stack([assets.scalp(*s) for s in styles])
-    textures = paint(person, looks, dice, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
+    textures = paint(person, looks, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
     if config.pbr:
-        textures = porous(textures, person, dice, assets.atlas, assets.relief(), config.micro)
+        textures = add_pores(textures, person, rng, assets.atlas, assets.relief(), config.micro)
     P, T, V = len(numbers), config.frames, config.views
     of_frame = torch.arange(P, device=device).repeat_interleave(T)
     frames = start + np.tile(np.arange(T), P)
-    moments = _dice(config, seed, device, np.repeat(numbers, T), frames)
-    if recordings:
-        motion = draw_recorded(recordings, dice, T, config.fps, config.expression, config.clip)
-    elif config.clip:
-        motion = draw_motion(dice, T, config.fps, config.expression)
-    else:
-        motion = draw_moments(moments, config.expression)
-    if config.still_neck:
-        first = torch.arange(P, device=device).repeat_interleave(T) * T
-        motion = replace(motion, neck=motion.neck[first])
+    moments = _rng(config, seed, device, np.repeat(numbers, T), frames)
+    motion = _sample_motion(config, rng, moments, recordings)
     params = _params(assets, person[of_frame], motion)
     worn = of_frame  # which textures each moment wears
     if config.pbr:
         worn = torch.arange(P * T, device=device)
         old = person.old[of_frame]
-        textures = expressive(
+        textures = add_expression_lines(
             textures[of_frame], params.expression, old, assets.atlas, assets.fields, config.micro
         )
-    lit_by = _dice(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
-    light = draw_lights(config.split, lit_by, person.ita[of_frame])
+    light_rng = _rng(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
+    light = draw_lights(config.split, light_rng, person.ita[of_frame])
     of_view = torch.arange(P * T, device=device).repeat_interleave(V)
     view = np.tile(np.arange(V), P * T)
-    seen_by = _dice(
+    camera_rng = _rng(
         config,
         seed,
         device,
@@ -117,10 +109,10 @@ def make_batch(
         np.repeat(frames * 0 if config.clip else frames, V),
         view,
     )
-    views = draw_views(config.framing, seen_by, config.size) if views is None else views
+    views = draw_views(config.framing, camera_rng, config.size) if views is None else views
     owner = of_frame[of_view]
-    truth, background, head = _pictures(
-        config, assets, person, looks, textures, params, light, views, of_frame, of_view, seen_by, worn
+    truth, background, head = _render_chunks(
+        config, assets, person, looks, textures, params, light, views, of_frame, of_view, camera_rng, worn
     )
     marks = {which: assets.head.landmarks(head, which)[of_view] for which in (68, 478)}
     return SynthBatch(
@@ -152,9 +144,26 @@ def make_batch(
     )
 
 
-def _dice(config: SynthConfig, seed: int, device: torch.device, *columns: Int[np.ndarray, " n"]) -> Dice:
+def _sample_motion(
+    config: SynthConfig, rng: CounterRng, moments: CounterRng, recordings: tuple[Recording, ...]
+) -> Motion:
+    """Sample the motion of all frames: ``rng`` has a row per person, ``moments`` one per frame."""
+    T = config.frames
+    if recordings:
+        motion = draw_recorded(recordings, rng, T, config.fps, config.expression, config.clip)
+    elif config.clip:
+        motion = draw_motion(rng, T, config.fps, config.expression)
+    else:
+        motion = draw_moments(moments, config.expression)
+    if config.still_neck:
+        first = torch.arange(len(rng.rows), device=rng.device).repeat_interleave(T) * T
+        motion = replace(motion, neck=motion.neck[first])
+    return motion
+
+
+def _rng(config: SynthConfig, seed: int, device: torch.device, *columns: Int[np.ndarray, " n"]) -> CounterRng:
     rows = np.stack([np.full(len(columns[0]), SPLIT_ROWS[config.split]), *columns], 1)
-    return Dice(rows.astype(np.int64), seed, device)
+    return CounterRng(rows.astype(np.int64), seed, device)
 
 
 def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
@@ -167,7 +176,7 @@ def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
     return base.replace(identity=person.identity, expression=expression, neck=motion.neck, gaze=motion.gaze)
 
 
-def _pictures(
+def _render_chunks(
     config: SynthConfig,
     assets: Assets,
     person: Person,
@@ -178,10 +187,10 @@ def _pictures(
     views: Views,
     of_frame: Tensor,
     of_view: Tensor,
-    seen_by: Dice,
+    camera_rng: CounterRng,
     worn: Tensor,
 ) -> tuple[Truth, Tensor, Tensor]:
-    """Truth, backgrounds (sRGB) and head vertices (of each moment), a few moments at once."""
+    """Render truth, backgrounds (sRGB) and head vertices (per frame), a few frames at once."""
     from headcast.image import linear_to_srgb
 
     most = config.at_once or AT_ONCE[is_cuda(textures)]
@@ -192,11 +201,11 @@ def _pictures(
         v = slice(first * config.views, (first + len(frame)) * config.views)
         who = of_frame[frame]
         figure = _figure(assets, looks[who], params[first : first + len(frame)])
-        dice = Dice(seen_by.rows[v], seen_by.seed, seen_by.device)
+        rng = CounterRng(camera_rng.rows[v], camera_rng.seed, camera_rng.device)
         back = (
-            draw_backgrounds(dice, config.size)
+            draw_backgrounds(rng, config.size)
             if config.background
-            else torch.zeros(len(dice.rows), config.size, config.size, 3, device=assets.device)
+            else torch.zeros(len(rng.rows), config.size, config.size, 3, device=assets.device)
         )
         owner = of_frame[of_view[v]]
         scene = Scene(

@@ -1,4 +1,4 @@
-"""Cameras drawn from a framing, and points as they see them."""
+"""Cameras sampled from a framing, and projection of points into them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headcast.camera import Camera
-from headcast.synth.dice import Dice
 from headcast.synth.framing import Framing, find_framing
+from headcast.synth.rng import CounterRng
 
 __all__ = ["Views", "draw_views", "project_points"]
 
@@ -24,18 +24,18 @@ NEAREST = 1e-6
 
 @dataclass(frozen=True)
 class Views:
-    """N pinhole cameras of one picture size: K (N, 3, 3) pixels, cam_from_world (N, 4, 4), OpenCV."""
+    """N pinhole cameras of one image size: K (N, 3, 3) pixels, cam_from_world (N, 4, 4), OpenCV."""
 
     K: Float[Tensor, "n 3 3"]
     cam_from_world: Float[Tensor, "n 4 4"]
     size: int
 
     def __getitem__(self, index: slice) -> Views:
-        """Some of the cameras."""
+        """Return some of the cameras."""
         return Views(self.K[index], self.cam_from_world[index], self.size)
 
     def scaled(self, factor: int) -> Views:
-        """The same views with ``factor`` times as many pixels a side."""
+        """Return the same views with ``factor`` times as many pixels a side."""
         return Views(
             self.K * torch.tensor([[factor], [factor], [1.0]], device=self.K.device),
             self.cam_from_world,
@@ -43,18 +43,18 @@ class Views:
         )
 
     def camera(self, i: int) -> Camera:
-        """One of them."""
+        """Return one camera by its index."""
         return Camera(self.K[i].cpu(), self.cam_from_world[i].cpu(), self.size, self.size)
 
     @property
     def centers(self) -> Float[Tensor, "n 3"]:
-        """Positions in the world, metres."""
+        """Return camera positions in the world, metres."""
         R, t = self.cam_from_world[:, :3, :3], self.cam_from_world[:, :3, 3]
         return -(R.transpose(1, 2) @ t[..., None])[..., 0]
 
 
-def draw_views(framing: str | Framing, dice: Dice, size: int) -> Views:
-    """Draw cameras of a framing (see ``synth.framing``), one a row of the dice, for images of ``size``².
+def draw_views(framing: str | Framing, rng: CounterRng, size: int) -> Views:
+    """Sample cameras of a framing (see ``synth.framing``), one a row of the RNG, for images of ``size``².
 
     Positive yaw shows more of the subject's left, positive pitch looks from above.
 
@@ -62,11 +62,11 @@ def draw_views(framing: str | Framing, dice: Dice, size: int) -> Views:
         HeadcastError: an unknown framing.
     """
     f = find_framing(framing)
-    middle = torch.tensor(MIDDLE, device=dice.device)
-    fov = f.draw_fov(dice)
-    at = f.at.draw(dice, "at", 3) / f.units_per_metre
-    yaw, pitch, roll = (getattr(f, k).draw(dice, k) for k in ("yaw", "pitch", "roll"))
-    return looking(middle + at, yaw, pitch, roll, f.draw_radius(dice, fov), fov, size)
+    middle = torch.tensor(MIDDLE, device=rng.device)
+    fov = f.draw_fov(rng)
+    at = f.at.draw(rng, "at", 3) / f.units_per_metre
+    yaw, pitch, roll = (getattr(f, k).draw(rng, k) for k in ("yaw", "pitch", "roll"))
+    return looking(middle + at, yaw, pitch, roll, f.draw_radius(rng, fov), fov, size)
 
 
 def project_points(
@@ -81,7 +81,7 @@ def project_points(
 def looking(
     target: Tensor, yaw: Tensor, pitch: Tensor, roll: Tensor, radius: Tensor, fov: Tensor, size: int
 ) -> Views:
-    """Cameras on a sphere about targets; angles in radians."""
+    """Place cameras on a sphere about targets; angles in radians."""
     back = torch.stack([yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()], -1)
     right = torch.stack([yaw.cos(), torch.zeros_like(yaw), -yaw.sin()], -1)
     down = torch.linalg.cross(-back, right)

@@ -14,12 +14,12 @@ __all__ = ["card", "load_tensors", "weights_path"]
 
 
 def weights_path(name: str) -> Path:
-    """Where the bundled file ``<name>.safetensors`` lies."""
+    """Return the path of the bundled file ``<name>.safetensors``."""
     return Path(__file__).parent / f"{name}.safetensors"
 
 
 def load_tensors(source: str | Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
-    """Tensors, text metadata and content hash (first 16 hex digits of SHA-256) of a safetensors file.
+    """Load tensors, text metadata and content hash (16 hex digits of SHA-256) of a safetensors file.
 
     Args:
         source: a path, or the bare name of a bundled file.
@@ -40,13 +40,13 @@ def load_tensors(source: str | Path) -> tuple[dict[str, Tensor], dict[str, str],
 
 
 def card(name: str) -> dict:
-    """The card of a bundled file: what it was made from, how, its licence and figures."""
+    """Return the card of a bundled file: what it was made from, how, its licence and figures."""
     path = weights_path(name).with_suffix(".json")
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Writes a safetensors file under a temporary name, then renames it."""
+    """Write a safetensors file under a temporary name, then rename it."""
     from safetensors.torch import save_file
 
     tmp = path.with_suffix(".tmp")

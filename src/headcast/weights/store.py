@@ -17,7 +17,7 @@ __all__ = ["data_folder", "imported", "load_imported", "save_imported"]
 
 
 def data_folder() -> Path:
-    """Where they lie: ``HEADCAST_WEIGHTS``, else ``headcast/weights`` in the folder for user data."""
+    """Return ``HEADCAST_WEIGHTS``, else ``headcast/weights`` in the folder for user data."""
     given = os.environ.get("HEADCAST_WEIGHTS")
     if given:
         return Path(given)
@@ -31,16 +31,16 @@ def data_folder() -> Path:
 
 
 def imported() -> dict[str, dict[str, Any]]:
-    """Cards of the imported weights, by name."""
+    """Return the cards of the imported weights, by name."""
     found = {}
     for path in sorted(data_folder().glob("*.safetensors")):
-        beside = path.with_suffix(".json")
-        found[path.stem] = json.loads(beside.read_text()) if beside.is_file() else {}
+        card_path = path.with_suffix(".json")
+        found[path.stem] = json.loads(card_path.read_text()) if card_path.is_file() else {}
     return found
 
 
 def load_imported(name: str, where_from: str = "its authors") -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and card of imported weights.
+    """Load tensors and card of imported weights.
 
     Raises:
         HeadcastError: they are not there; says how to get them.
@@ -55,7 +55,7 @@ def load_imported(name: str, where_from: str = "its authors") -> tuple[dict[str,
 
 
 def save_imported(name: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
-    """Writes weights and their card into the user's folder.
+    """Write weights and their card into the user's folder.
 
     Raises:
         HeadcastError: the folder can't be written.

@@ -17,7 +17,7 @@ from headcast.errors import HeadcastError
 from headcast.image import linear_to_srgb
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import LABELS, Split, SynthConfig
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 from headcast.synth.stream import make_batch
 from headcast.synth.views import MIDDLE, Views, looking
 
@@ -108,7 +108,7 @@ def truth_maps(b: SynthBatch) -> Float[Tensor, "n 16 h h"]:
     return torch.cat(maps, -1).permute(0, 3, 1, 2).clamp(0, 1).contiguous()
 
 
-def framed(dice: Dice, size: int) -> Views:
+def framed(dice: CounterRng, size: int) -> Views:
     """Views of heads from about the front, filling most of the picture."""
     yaw, pitch = 0.2 * dice.normal("uhr yaw", clip=2.0), 0.1 * dice.normal("uhr pitch", clip=2.0)
     fov = torch.deg2rad(dice.uniform("uhr fov", low=11.0, high=30.0))
@@ -120,7 +120,7 @@ def framed(dice: Dice, size: int) -> Views:
 
 
 def windowed(
-    views: Views, dice: Dice, count: int, factors: tuple[float, float] = FACTORS
+    views: Views, dice: CounterRng, count: int, factors: tuple[float, float] = FACTORS
 ) -> tuple[Views, Float[Tensor, "n w 3"]]:
     """Each view followed by ``count`` windows of it about places on the face, and where those lie."""
     n, size = len(views.K), float(views.size)
@@ -165,7 +165,7 @@ def made_looks(
     )
     every = (np.asarray(numbers)[:, None] + np.arange(frames) * FRAME_STEP).reshape(-1)
     rows = np.stack([np.full(len(every), 1 if split == "test" else 0), every], 1).astype(np.int64)
-    dice = Dice(rows, seed, device)
+    dice = CounterRng(rows, seed, device)
     views, place = windowed(framed(dice, size), dice, windows, factors)
     maps = truth_maps(make_batch(config, device, seed, numbers, views=views))
     maps = maps.view(len(every), windows + 1, *maps.shape[1:])

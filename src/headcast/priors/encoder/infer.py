@@ -1,4 +1,4 @@
-"""The trained encoders, ready to use."""
+"""Loading of the trained encoders, and face crops for them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ROOM = 1.35
 
 
 def available(which: Which) -> bool:
-    """Whether these weights are in the package."""
+    """Return whether these weights are in the package."""
     return weights_path(f"encoder-{which}").is_file()
 
 
 def load(which: str, device: torch.device | str = "cpu") -> Encoder:
-    """An encoder in evaluation mode whose weights never change; gradients go through it to the picture.
+    """Load an encoder in evaluation mode with frozen weights; gradients go through it to the image.
 
     Args:
         which: ``losses`` for training, ``evaluator`` for measuring only: what an evaluator measures must not
@@ -36,12 +36,12 @@ def load(which: str, device: torch.device | str = "cpu") -> Encoder:
     Raises:
         HeadcastError: no such encoder.
     """
-    return stored(which, str(device))
+    return _load_cached(which, str(device))
 
 
 @cache
-def stored(which: str, device: str) -> Encoder:
-    """Loaded once a process and device."""
+def _load_cached(which: str, device: str) -> Encoder:
+    """Load an encoder once per process and device."""
     if which not in ("losses", "evaluator"):
         raise HeadcastError(f"encoder '{which}': there are 'losses' and 'evaluator'")
     tensors, _, _ = load_tensors(f"encoder-{which}")

@@ -1,4 +1,4 @@
-"""What the encoder learns from: who is who, what lies where, and how good the picture is."""
+"""Losses of the encoder: identity, region labels, and the quality of the image."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch.nn.functional import cross_entropy, interpolate, smooth_l1_loss
 
 from headcast.priors.pictures import IGNORE
 
-__all__ = ["Helpers", "identity_loss", "label_loss", "likeness_auc"]
+__all__ = ["Helpers", "identity_loss", "likeness_auc", "region_loss"]
 
 
 def identity_loss(
     vectors: Float[Tensor, "n d"], person: Int[Tensor, " n"], scale: float = 16.0, margin: float = 0.2
 ) -> Float[Tensor, ""]:
-    """Pictures of one person near, of others far: supervised contrastive loss (Khosla et al. 2020, Eq. 2).
+    """Return the supervised contrastive loss over people (Khosla et al. 2020, Eq. 2).
 
     Cosines times ``scale``; those of the same person are first lowered by ``margin`` (CosFace, Wang et al.
-    2018, Eq. 4), so that they must exceed the others' by that much. People seen once are skipped as anchors.
+    2018, Eq. 4), so that they must exceed the others' by that much. Single images are no anchors.
     """
     same = (person[:, None] == person[None]).float()
     self_ = torch.eye(len(person), device=vectors.device)
@@ -30,8 +30,8 @@ def identity_loss(
     return -((same * log_p).sum(1) / count.clamp(min=1))[count > 0].mean()
 
 
-def label_loss(logits: Float[Tensor, "n k i j"], label: Int[Tensor, "n h w"]) -> Float[Tensor, ""]:
-    """Cross entropy at the logits' resolution (labels of the middles)."""
+def region_loss(logits: Float[Tensor, "n k i j"], label: Int[Tensor, "n h w"]) -> Float[Tensor, ""]:
+    """Return cross entropy at the logits' resolution (labels of the middles)."""
     i, j = logits.shape[-2:]
     small = interpolate(label[:, None].float(), (i, j), mode="nearest-exact")[:, 0].long()
     small = torch.where(small == IGNORE, -100, small)
@@ -42,7 +42,7 @@ class Helpers(nn.Module):
     """Small heads that exist only while training, so that every level learns something of its own.
 
     Region labels are read off the levels of 1/4 and 1/8; what a degradation took away (mean squared, log
-    scale) off the means and deviations of the first three levels; the undegraded picture off the first two.
+    scale) off the means and deviations of the first three levels; the undegraded image off the first two.
     """
 
     def __init__(self, widths: tuple[int, ...], labels: int) -> None:
@@ -57,21 +57,21 @@ class Helpers(nn.Module):
     def forward(
         self, maps: list[Tensor], seen: Tensor, clear: Tensor, label: Tensor, lost: Tensor
     ) -> dict[str, Tensor]:
-        """Losses: ``label``, ``quality`` and ``clear`` (the residual of what was seen; values in -1..1)."""
-        where = sum(label_loss(h(m), label) for h, m in zip(self.label, maps[2:4], strict=True))
+        """Return losses ``label``, ``quality`` and ``clear`` (of the restored input; values in -1..1)."""
+        where = sum(region_loss(h(m), label) for h, m in zip(self.label, maps[2:4], strict=True))
         facts = torch.cat([f for m in maps[:3] for f in (m.mean((2, 3)), m.std((2, 3)))], 1)
         guess = self.quality(facts)[:, 0]
-        mended = seen + self.clear[0](maps[0])
-        mended = mended + interpolate(self.clear[1](maps[1]), seen.shape[-2:], mode="bilinear")
+        restored = seen + self.clear[0](maps[0])
+        restored = restored + interpolate(self.clear[1](maps[1]), seen.shape[-2:], mode="bilinear")
         return {
             "label": where / 2,  # type: ignore[dict-item]
             "quality": smooth_l1_loss(guess, lost, beta=0.2),
-            "clear": (mended - clear).abs().mean(),
+            "clear": (restored - clear).abs().mean(),
         }
 
 
 def likeness_auc(vectors: Float[Tensor, "n d"], person: Int[Tensor, " n"]) -> float:
-    """How often two pictures of one person are more alike than two of different people (area under ROC)."""
+    """Return how often two images of one person are more alike than two of different people (ROC AUC)."""
     cosine = vectors @ vectors.T
     above = torch.triu(torch.ones_like(cosine), 1) > 0
     same = person[:, None] == person[None]

@@ -1,4 +1,4 @@
-"""The bundled encoder: five levels of features of a face, and a unit vector that tells who it is."""
+"""The bundled encoder: five levels of features of a face, and a unit identity vector."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SIDE = 80
 """Pixels of the face crop that ``embed`` works on."""
 
 WIDTHS = (16, 32, 64, 96, 160)
-"""Channels at 1, 1/2, 1/4, 1/8 and 1/16 of the picture's side."""
+"""Channels at 1, 1/2, 1/4, 1/8 and 1/16 of the image's side."""
 
 
 class Encoder(nn.Module):
-    """Maps of a picture in -1..1 (any size for ``features``; a face crop for ``embed``).
+    """Feature encoder of an image in -1..1 (any size for ``features``; a face crop for ``embed``).
 
     The embedding weighs the places of a 5 x 5 grid channel by channel (the global depthwise convolution of
     MobileFaceNet, Chen et al. 2018) before a linear layer.
@@ -47,7 +47,7 @@ class Encoder(nn.Module):
         self.register_buffer("weights", torch.ones(len(widths)))
 
     def features(self, x: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """Feature maps at 1, 1/2, 1/4, 1/8 and 1/16 of the side, of a picture in -1..1."""
+        """Return feature maps at 1, 1/2, 1/4, 1/8 and 1/16 of the side, of an image in -1..1."""
         out = []
         for level in self.levels:
             x = level(x)
@@ -55,19 +55,19 @@ class Encoder(nn.Module):
         return out
 
     def embedded(self, top: Float[Tensor, "b e h w"]) -> Float[Tensor, "b d"]:
-        """The unit vector that belongs to the topmost features."""
+        """Return the unit vector of the topmost features."""
         if top.shape[-1] != SIDE // 16 or top.shape[-2] != SIDE // 16:
             top = adaptive_avg_pool2d(top, SIDE // 16)
         return normalize(self.out(self.place(top)[..., 0, 0]), dim=-1)
 
     def embed(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
-        """Unit vectors of face crops in -1..1 (see ``face_crops``); their dot product is the likeness."""
+        """Embed face crops in -1..1 (see ``face_crops``) as unit vectors; a dot product is a likeness."""
         if x.shape[-2:] != (SIDE, SIDE):
             x = interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True)
         return self.embedded(self.features(x)[-1])
 
     def distance(self, a: Float[Tensor, "b 3 h w"], b: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
-        """Perceptual distance of pictures in -1..1 at their own size; 0 for equal ones.
+        """Return the perceptual distance of images in -1..1 at their own size; 0 for equal ones.
 
         As LPIPS (Zhang et al. 2018, Eq. 1): features scaled to unit length at each place, their squared
         difference summed over channels and averaged over places; here summed over levels with ``weights``,
@@ -75,10 +75,10 @@ class Encoder(nn.Module):
         """
         total = torch.zeros(len(a), device=a.device)
         for w, p, q in zip(self.weights.unbind(), self.features(a), self.features(b), strict=True):
-            total = total + w * ((unit(p) - unit(q)) ** 2).sum(1).mean((1, 2))
+            total = total + w * ((unit_features(p) - unit_features(q)) ** 2).sum(1).mean((1, 2))
         return total
 
 
-def unit(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Features of unit length at each place."""
+def unit_features(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Scale features to unit length at each place."""
     return x / (x.square().sum(1, keepdim=True) + 1e-8).sqrt()

@@ -1,4 +1,4 @@
-"""The trained parser, ready to use on pictures of any size."""
+"""Inference of the trained parser on images of any size."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["ROOM", "Parsed", "available", "load", "parse_face"]
 ROOM = 2.3
 """Side of the parsed square in larger sides of the box around the 478 landmarks."""
 
-MOST_FINER = 16
+MAX_SAMPLES_PER_PIXEL = 16
 """Samples a pixel and side at most, for faces in large photos."""
 
 RIM = 0.04
-"""Share of the square's side over which its say fades out towards its border."""
+"""Fraction of the square's side over which its weight fades out towards its border."""
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """One face of one picture, parsed; maps have the picture's size.
+    """Parsed maps of one face in one image, of the image's size.
 
     Attributes:
         probability: of each label of ``synth.config.LABELS``, 0 outside of the square.
@@ -43,27 +43,27 @@ class Parsed:
 
     @property
     def label(self) -> Int[Tensor, "h w"]:
-        """The most probable label at each pixel, background outside of the square."""
+        """Return the most probable label at each pixel, background outside of the square."""
         return self.probability.argmax(0)
 
 
 def available() -> bool:
-    """Whether the weights are in the package."""
+    """Return whether the weights are in the package."""
     return weights_path("parser").is_file()
 
 
 def load(device: torch.device | str = "cpu") -> FaceParser:
-    """The bundled parser in evaluation mode; see ``parse_face`` for whole pictures.
+    """Load the bundled parser in evaluation mode; see ``parse_face`` for whole images.
 
     Raises:
         HeadcastError: the weights are not there.
     """
-    return stored(str(device))
+    return _load_cached(str(device))
 
 
 @cache
-def stored(device: str) -> FaceParser:
-    """Loaded once a process and device."""
+def _load_cached(device: str) -> FaceParser:
+    """Load the parser once per process and device."""
     tensors, _, _ = load_tensors("parser")
     parser = FaceParser()
     parser.load_state_dict({k: v.float() for k, v in tensors.items()})
@@ -77,11 +77,11 @@ def parse_face(
     parser: FaceParser | None = None,
     room: float = ROOM,
 ) -> Parsed:
-    """Labels and coverage of the square about a face.
+    """Parse labels and coverage of the square about a face.
 
     Args:
         box: x0, y0, x1, y1 around the 478 landmarks, pixels.
-        parser: the bundled one by default, on the picture's device.
+        parser: the bundled one by default, on the image's device.
         room: side of the square in larger sides of the box.
     """
     parser = parser or load(rgb.device)
@@ -89,7 +89,7 @@ def parse_face(
     where = torch.tensor([box], dtype=torch.float32, device=rgb.device)
     side = float((where[0, 2:] - where[0, :2]).max()) * room
     pixels = int(parser.side)
-    crop = sample_squares(to_network_input(rgb, rgb.device), where, pixels, room, MOST_FINER)
+    crop = sample_squares(to_network_input(rgb, rgb.device), where, pixels, room, MAX_SAMPLES_PER_PIXEL)
     probability, alpha = parser.parse(crop)
     middle = (where[0, :2] + where[0, 2:]) / 2
     x, y = (torch.arange(n, device=rgb.device) + 0.5 for n in (w, h))

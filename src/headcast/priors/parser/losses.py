@@ -1,4 +1,4 @@
-"""What the parser learns from: labels where they are known, coverage where it is."""
+"""Losses of the parser: labels and coverage where they are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 
 from headcast.priors.pictures import IGNORE
 
-__all__ = ["alpha_loss", "dice_loss", "halved_labels", "label_loss"]
+__all__ = ["alpha_loss", "dice_loss", "downsample_labels", "label_loss"]
 
 RARE = {
     "brows": 3.0,
@@ -25,16 +25,18 @@ RARE = {
 """How much more a pixel of small regions counts."""
 
 
-def halved_labels(label: Int[Tensor, "n h w"]) -> Int[Tensor, "n i j"]:
-    """Labels at half the side: of the upper left of each four pixels (half a pixel off, which one training
-    picture in two, being mirrored, evens out)."""
+def downsample_labels(label: Int[Tensor, "n h w"]) -> Int[Tensor, "n i j"]:
+    """Downsample labels to half the side: the upper left of each four pixels.
+
+    That is half a pixel off, which mirroring half of the training images evens out.
+    """
     return label[:, ::2, ::2]
 
 
 def label_loss(
     logits: Float[Tensor, "n k i j"], label: Int[Tensor, "n i j"], weight: Float[Tensor, " k"]
 ) -> Float[Tensor, ""]:
-    """Cross entropy where labels are known, 0 if nowhere."""
+    """Return cross entropy where labels are known, 0 if nowhere."""
     known = label != IGNORE
     if not bool(known.any()):
         return logits.sum() * 0
@@ -42,7 +44,7 @@ def label_loss(
 
 
 def dice_loss(logits: Float[Tensor, "n k i j"], label: Int[Tensor, "n i j"]) -> Float[Tensor, ""]:
-    """1 - soft overlap of every class over the batch (Milletari et al. 2016), classes that are there only."""
+    """Return 1 - soft overlap of every class present in the batch (Milletari et al. 2016)."""
     p = logits.softmax(1)
     known = (label != IGNORE)[:, None].float()
     truth = torch.nn.functional.one_hot(label.clamp(max=logits.shape[1] - 1), logits.shape[1])
@@ -58,7 +60,7 @@ def dice_loss(logits: Float[Tensor, "n k i j"], label: Int[Tensor, "n i j"]) -> 
 def alpha_loss(
     logits: Float[Tensor, "n i j"], alpha: Float[Tensor, "n h w"], known: Bool[Tensor, "n h w"]
 ) -> Float[Tensor, ""]:
-    """Absolute error of coverage, edges ten times, where it is known; 0 if nowhere."""
+    """Return the absolute error of coverage, edges ten times, where it is known; 0 if nowhere."""
     target, sure = avg_pool2d(alpha[:, None], 2)[:, 0], avg_pool2d(known[:, None].float(), 2)[:, 0] > 0.99
     wide = avg_pool2d(target[:, None], 9, 1, 4, count_include_pad=False)[:, 0]
     weight = (1 + 9 * (4 * wide * (1 - wide)).clamp(0, 1)) * sure

@@ -17,7 +17,7 @@ SIDE = 256
 
 
 class FaceParser(nn.Module):
-    """A U-Net over a square picture in -1..1; labels are those of ``headcast.synth``.
+    """A U-Net over a square image in -1..1; labels are those of ``headcast.synth``.
 
     Args:
         widths: channels at 1/2 .. 1/32 of the side. blocks: residual blocks at each.
@@ -37,15 +37,15 @@ class FaceParser(nn.Module):
         self.body = UNet(3, widths, blocks, len(LABELS) + 1)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b k i j"], Float[Tensor, "b i j"]]:
-        """Logits of the labels and of coverage at half the side."""
+        """Return logits of the labels and of coverage at half the side."""
         y = self.body(x)
         return y[:, :-1], y[:, -1]
 
     @torch.no_grad()
     def parse(self, x: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b h w"]]:
-        """Probabilities of the labels and coverage 0..1 at the picture's size, of a picture in -1..1.
+        """Return probabilities of the labels and coverage 0..1 at the image's size, of an image in -1..1.
 
-        The mean of the answers to the picture and to its mirror image (labels know no sides).
+        They are averaged over the image and its mirror image (labels know no sides).
         """
         labels, alpha = self(torch.cat([x, x.flip(-1)]))
         y = torch.cat([labels, alpha[:, None]], 1)

@@ -30,6 +30,6 @@ UNKNOWN = (255, 0, 255)
 
 
 def coloured(label: Int[Tensor, "*n h w"] | UInt8[Tensor, "*n h w"]) -> UInt8[Tensor, "*n h w 3"]:
-    """A picture of labels; what is unknown is magenta."""
+    """Colour a label map for display; unknown pixels are magenta."""
     table = torch.tensor([*COLOURS, UNKNOWN], dtype=torch.uint8, device=label.device)
     return table[label.long().clamp(max=len(COLOURS))]

@@ -1,4 +1,4 @@
-"""How the parser is trained: synthetic heads with every label, portraits with those that were agreed on."""
+"""Training recipe of the parser: synthetic heads with every label, portraits with agreed ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from headcast.priors.augment import Crops, Framing, cropped, rebacked, recoloured, worsened
-from headcast.priors.parser.losses import RARE, alpha_loss, dice_loss, halved_labels, label_loss
+from headcast.priors.augment import (
+    Crops,
+    Framing,
+    crop_faces,
+    degrade_some,
+    jitter_colour,
+    replace_background,
+)
+from headcast.priors.parser.losses import RARE, alpha_loss, dice_loss, downsample_labels, label_loss
 from headcast.priors.parser.network import SIDE, FaceParser
 from headcast.priors.parser.palette import coloured
-from headcast.priors.pictures import IGNORE, PictureSource, stored_pictures
+from headcast.priors.pictures import IGNORE, PictureSource, load_stored
 from headcast.priors.restorer.degrade import Degradation
 from headcast.synth.config import LABELS
 from headcast.training.config import TrainConfig
@@ -23,24 +30,24 @@ from headcast.training.config import TrainConfig
 __all__ = ["ParserRecipe"]
 
 SEED = 101
-"""Of synthetic people made as training goes; ``folders`` may hold others."""
+"""Seed of synthetic people made as training goes; ``folders`` may hold others."""
 
 
 @dataclass(frozen=True)
 class ParserRecipe:
-    """Labels and coverage of crops about the face, varied strongly."""
+    """Recipe: labels and coverage of strongly augmented crops about the face."""
 
     name: ClassVar[str] = "parser"
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.998, warmup=50, cooldown=0.3, clip=5.0)
 
     folders: str = ""
-    """Folders of synthetic pictures by tools/build_pictures.py, commas between; empty: made as it goes."""
+    """Folders of synthetic images by tools/build_pictures.py, commas between; empty: made as it goes."""
     portraits: str = ""
     """Portraits with agreed labels by tools/build_parser_labels.py; empty: none."""
     people: int = 4
     """Synthetic people in a batch."""
     frames: int = 2
-    """Pictures of each (of stored ones: of those that there are)."""
+    """Images of each (of stored ones: of those that there are)."""
     real: int = 4
     """Portraits in a batch."""
     rate: float = 2e-3
@@ -51,28 +58,28 @@ class ParserRecipe:
     """Pixels of the crop trained on, a part of the square (shown at the square's scale); 0: all of it."""
 
     def networks(self, seed: int) -> dict[str, nn.Module]:
-        """The parser."""
+        """Build the face parser."""
         torch.manual_seed(seed)
         return {"parser": FaceParser(side=self.side)}
 
     def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
-        """AdamW."""
+        """Return one AdamW over the parser."""
         return {"main": torch.optim.AdamW(networks["parser"].parameters(), self.rate, weight_decay=0.01)}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
-        """``seen`` in -1..1, ``label``, ``alpha``, and where alpha is ``known``."""
-        dice = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
+        """Make a batch: ``seen`` in -1..1, ``label``, ``alpha``, and where alpha is ``known``."""
+        rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
         window = self.window or self.side
         part = window / self.side
         framing = Framing(window, (1.7 * part, 2.9 * part), 0.1 + (1 - part) / 2)
-        parts = [rebacked(self.synthetic(dice, device, framing), dice)]
+        parts = [replace_background(self.synthetic(rng, device, framing), rng)]
         if self.portraits and self.real:
-            every = stored_pictures(self.portraits)
-            chosen = torch.randperm(len(every), generator=dice)[: self.real]
-            parts.append(cropped(every[chosen].to(device), framing, dice))
+            every = load_stored(self.portraits)
+            chosen = torch.randperm(len(every), generator=rng)[: self.real]
+            parts.append(crop_faces(every[chosen].to(device), framing, rng))
         crops = Crops.joined(parts)
-        seen, _ = worsened(
-            recoloured(crops.rgb, dice), dice, Degradation().at_scale(0.4 * self.side / SIDE), 0.5
+        seen, _ = degrade_some(
+            jitter_colour(crops.rgb, rng), rng, Degradation().at_scale(0.4 * self.side / SIDE), 0.5
         )
         # portraits' coverage is 1 or 0 by label where the label is sure, and nothing elsewhere
         by_label = (crops.label != LABELS.index("background")).float()
@@ -84,29 +91,29 @@ class ParserRecipe:
             "known": torch.where(sure, crops.known > 0, crops.label != IGNORE),
         }
 
-    def synthetic(self, dice: torch.Generator, device: torch.device, framing: Framing) -> Crops:
-        """Crops of synthetic people."""
+    def synthetic(self, rng: torch.Generator, device: torch.device, framing: Framing) -> Crops:
+        """Make crops of synthetic people."""
         if not self.folders:
             source = PictureSource("train", SEED, self.frames)
-            return cropped(source.people(dice, self.people, device), framing, dice)
+            return crop_faces(source.people(rng, self.people, device), framing, rng)
         folders = [f for f in self.folders.split(",") if f]
         each = [self.people * self.frames // len(folders)] * len(folders)
         each[0] += self.people * self.frames - sum(each)
         crops = []
         for folder, count in zip(folders, each, strict=True):
-            every = stored_pictures(folder)
-            chosen = torch.randperm(len(every), generator=dice)[:count]
-            crops.append(cropped(every[chosen].to(device), framing, dice))
+            every = load_stored(folder)
+            chosen = torch.randperm(len(every), generator=rng)[:count]
+            crops.append(crop_faces(every[chosen].to(device), framing, rng))
         return Crops.joined(crops)
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
     ) -> dict[str, Tensor]:
-        """``label`` (cross entropy, small regions more), ``dice``, ``alpha``."""
+        """Return ``label`` (cross entropy, small regions more), ``dice`` and ``alpha``."""
         logits, alpha = networks["parser"](batch["seen"])
         logits, alpha = logits.float(), alpha.float()
         weight = torch.tensor([RARE.get(n, 1.0) for n in LABELS], device=logits.device)
-        label = halved_labels(batch["label"])
+        label = downsample_labels(batch["label"])
         return {
             "label": label_loss(logits, label, weight),
             "dice": 0.5 * dice_loss(logits, label),
@@ -114,7 +121,7 @@ class ParserRecipe:
         }
 
     def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
-        """Columns: pictures. Rows: seen, labels found, labels wanted, coverage found."""
+        """Return a sheet; a column an image; rows: input, predicted and true labels, predicted coverage."""
         parser = networks["parser"]
         assert isinstance(parser, FaceParser)
         seen = batch["seen"][:8]
@@ -127,12 +134,12 @@ class ParserRecipe:
         return small.byte().permute(1, 2, 0).numpy()
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
-        """Half precision."""
+        """Return the weights in half precision."""
         state = dict(networks["parser"].state_dict()) | {"side": torch.tensor(float(self.side))}
         return {k: v.detach().to("cpu", torch.float16) for k, v in state.items()}
 
     def card(self) -> dict[str, Any]:
-        """Trained on what."""
+        """Return the card of the weights: training data, labels, licence."""
         return {
             "what": "face parser and matte: 14 region labels and coverage of a square about a face, preview",
             "status": "preview",

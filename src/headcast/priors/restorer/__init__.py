@@ -1,1 +1,1 @@
-"""Blind restoration of faces: soft, small, noisy, compressed pictures become clear ones of the same size."""
+"""Blind restoration of faces: soft, small, noisy, compressed images become clear ones of the same size."""

@@ -1,4 +1,4 @@
-"""What restoration is learned from: crops of clear pictures, as pure functions of a number."""
+"""Training data of the restorer: crops of clear images, as pure functions of a number."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from torch.nn.functional import interpolate
 
 from headcast.errors import HeadcastError
 
-__all__ = ["GROUPS", "crop_of", "dice_for", "fresh_heads", "load_pictures"]
+__all__ = ["GROUPS", "generator_for", "load_images", "random_crop", "render_heads"]
 
 GROUPS = ("sharp", "native", "synth")
-"""First parts of names in a file of pictures: see ``tools/pack_portraits.py``."""
+"""First parts of names in a file of images: see ``tools/pack_portraits.py``."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
-SMALLEST_PART = 0.55  # a clear picture is reduced to between this and all of its size
+SMALLEST_PART = 0.55  # a clear image is reduced to between this and all of its size
 
 
-def dice_for(*numbers: int) -> torch.Generator:
-    """A generator that depends on all numbers."""
+def generator_for(*numbers: int) -> torch.Generator:
+    """Return a generator whose seed depends on all numbers."""
     digest = hashlib.sha256(repr(numbers).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
 
 
 @lru_cache(maxsize=2)
-def load_pictures(source: Path) -> dict[str, list[UInt8[Tensor, "h w 3"]]]:
-    """Pictures of a safetensors file (named ``group/name``) or of a folder (all of them ``sharp``), by group.
+def load_images(source: Path) -> dict[str, list[UInt8[Tensor, "h w 3"]]]:
+    """Load images of a safetensors file (named ``group/name``) or a folder (all ``sharp``), by group.
 
     Raises:
         HeadcastError: nothing there, or not readable.
@@ -50,24 +50,24 @@ def load_pictures(source: Path) -> dict[str, list[UInt8[Tensor, "h w 3"]]]:
     }
     if not any(groups.values()):
         raise HeadcastError(
-            f"{source}: no pictures of 64 pixels or more; give a folder or a packed file of them"
+            f"{source}: no images of 64 pixels or more; give a folder or a packed file of them"
         )
     return groups
 
 
-def crop_of(
-    picture: UInt8[Tensor, "h w 3"], side: int, reduce: bool, dice: torch.Generator
+def random_crop(
+    image: UInt8[Tensor, "h w 3"], side: int, reduce: bool, rng: torch.Generator
 ) -> Float[Tensor, "3 s s"]:
-    """A square part of a picture as display values 0..1: perhaps mirrored, brighter or darker, tinted.
+    """Sample a square crop as display values 0..1: perhaps mirrored, brighter or darker, tinted.
 
-    With ``reduce`` from a part up to 1.8 times as large, made smaller: what was soft becomes sharp.
+    With ``reduce`` a part up to 1.8 times as large is downsampled: what was soft becomes sharp.
     """
-    h, w = picture.shape[:2]
-    u = torch.rand(8, generator=dice).tolist()
+    h, w = image.shape[:2]
+    u = torch.rand(8, generator=rng).tolist()
     part = math.exp(u[0] * math.log(SMALLEST_PART)) if reduce else 1.0
     cut = min(h, w, round(side / part))
     y, x = int(u[1] * (h - cut + 1)), int(u[2] * (w - cut + 1))
-    c = picture[y : y + cut, x : x + cut].permute(2, 0, 1).float() / 255
+    c = image[y : y + cut, x : x + cut].permute(2, 0, 1).float() / 255
     if cut != side:
         c = interpolate(c[None], (side, side), mode="bicubic", antialias=True)[0].clamp(0, 1)
     if u[3] < 0.5:
@@ -77,10 +77,10 @@ def crop_of(
     return (c.clamp_min(1e-4) ** gamma * gain[:, None, None]).clamp(0, 1)
 
 
-def fresh_heads(
+def render_heads(
     number: int, count: int, size: int, seed: int, device: torch.device
 ) -> list[UInt8[Tensor, "h w 3"]]:
-    """Synthetic heads of the training split, rendered now, on the device that trains."""
+    """Render new synthetic heads of the training split on the training device."""
     import numpy as np
 
     from headcast.synth import SynthConfig

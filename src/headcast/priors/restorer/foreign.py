@@ -18,7 +18,13 @@ from torch import Tensor
 from headcast.errors import HeadcastError
 from headcast.weights.store import load_imported
 
-__all__ = ["convert_codeformer", "convert_realesrgan", "convert_restoreformer", "load_foreign", "state_of"]
+__all__ = [
+    "convert_codeformer",
+    "convert_realesrgan",
+    "convert_restoreformer",
+    "find_state_dict",
+    "load_foreign",
+]
 
 WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
 Network = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b 3 h2 w2"]]
@@ -31,8 +37,8 @@ SIGNS = {
 }
 
 
-def state_of(content: Any) -> dict[str, Tensor]:
-    """The state dict of a checkpoint: unwrapped, tensors alone.
+def find_state_dict(content: Any) -> dict[str, Tensor]:
+    """Return the state dict of a checkpoint, unwrapped, tensors alone.
 
     Raises:
         HeadcastError: there is none.
@@ -47,13 +53,13 @@ def state_of(content: Any) -> dict[str, Tensor]:
     return found
 
 
-def convert(name: str, content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The state dict as it is, with a card.
+def check_checkpoint(name: str, content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Check the state dict and return it as it is, with a card.
 
     Raises:
         HeadcastError: it is another network's.
     """
-    state = state_of(content)
+    state = find_state_dict(content)
     state = {k.removeprefix("vqvae."): v for k, v in state.items()} if name == "restoreformer" else state
     sign, licence = SIGNS[name]
     if sign not in state:
@@ -62,22 +68,22 @@ def convert(name: str, content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]
 
 
 def convert_codeformer(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """For ``headcast weights import codeformer``."""
-    return convert("codeformer", content)
+    """Convert for ``headcast weights import codeformer``."""
+    return check_checkpoint("codeformer", content)
 
 
 def convert_restoreformer(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """For ``headcast weights import restoreformer``."""
-    return convert("restoreformer", content)
+    """Convert for ``headcast weights import restoreformer``."""
+    return check_checkpoint("restoreformer", content)
 
 
 def convert_realesrgan(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """For ``headcast weights import realesrgan``."""
-    return convert("realesrgan", content)
+    """Convert for ``headcast weights import realesrgan``."""
+    return check_checkpoint("realesrgan", content)
 
 
 def load_foreign(name: str, device: torch.device) -> tuple[Network, int]:
-    """A network that takes and gives display values 0..1, and how many times larger its result is.
+    """Load a network from and to display values 0..1; also return how many times larger its result is.
 
     Raises:
         HeadcastError: spandrel or the weights are missing, or spandrel does not know them.

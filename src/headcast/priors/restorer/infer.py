@@ -1,4 +1,4 @@
-"""Restoring whole pictures with the bundled network, in tiles where they are large."""
+"""Restoration of whole images with the bundled network, in tiles where they are large."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from headcast.priors.restorer.network import Restorer
 from headcast.progress import Progress
 from headcast.weights import load_tensors
 
-__all__ = ["enlarged", "load_restorer", "network_of", "restore_picture"]
+__all__ = ["build_network", "enlarged", "load_restorer", "restore_picture"]
 
 TILE, HALO = 768, 96  # pixels; what lies further away than the halo hardly changes a pixel
 
 
 def load_restorer(source: str | Path = "restorer", device: torch.device | str = "cpu") -> Restorer:
-    """The bundled restorer, or weights that ``headcast train restorer`` wrote.
+    """Load the bundled restorer, or weights that ``headcast train restorer`` wrote.
 
     Raises:
         HeadcastError: missing or not a restorer's.
     """
-    return network_of(load_tensors(source)[0], str(source)).to(device)
+    return build_network(load_tensors(source)[0], str(source)).to(device)
 
 
-def network_of(tensors: dict[str, Tensor], name: str) -> Restorer:
-    """The network with its weights; widths and depths are read from their shapes.
+def build_network(tensors: dict[str, Tensor], name: str) -> Restorer:
+    """Build the network with its weights; widths and depths are read from their shapes.
 
     Raises:
         HeadcastError: they are not a restorer's.
     """
     try:
         widths = tuple(len(tensors[f"{k}.bias"]) for k in ("enter", "down1", "down2"))
-        blocks = tuple(count(tensors, k) for k in ("fine_in", "middle_in", "coarse"))
+        blocks = tuple(count_blocks(tensors, k) for k in ("fine_in", "middle_in", "coarse"))
         network = Restorer(widths, blocks)  # pyright: ignore[reportArgumentType]
         network.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (KeyError, RuntimeError) as e:
@@ -45,8 +45,8 @@ def network_of(tensors: dict[str, Tensor], name: str) -> Restorer:
     return network.eval()
 
 
-def count(tensors: dict[str, Tensor], name: str) -> int:
-    """Residual blocks of a stack."""
+def count_blocks(tensors: dict[str, Tensor], name: str) -> int:
+    """Return the number of residual blocks of a stack."""
     return len({k.split(".")[1] for k in tensors if k.startswith(f"{name}.")})
 
 
@@ -57,11 +57,11 @@ def restore_picture(
     strength: float = 1.0,
     progress: Progress | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A clearer picture of the same size.
+    """Restore an image at its own size.
 
     Args:
         network: by default the bundled one, on the CPU.
-        strength: 0 gives the picture back, 1 what the network says, between them a mixture.
+        strength: 0 returns the input, 1 the network's output; between them they are blended.
     """
     network = network or load_restorer()
     device = next(network.parameters()).device
@@ -73,15 +73,15 @@ def restore_picture(
             progress(k / len(places), "restoring")
         top, left = max(0, y - HALO), max(0, x - HALO)  # both multiples of the network's grid
         part = rgb[top : min(h, y + TILE + HALO), left : min(w, x + TILE + HALO)]
-        poor = to_network_input(part, device)
-        clear = torch.lerp(poor, network(poor), strength)
-        done = ((clear[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+        degraded = to_network_input(part, device)
+        restored = torch.lerp(degraded, network(degraded), strength)
+        done = ((restored[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
         out[y : y + TILE, x : x + TILE] = done[y - top : y - top + TILE, x - left : x - left + TILE]
     return out
 
 
 def enlarged(rgb: UInt8[np.ndarray, "h w 3"], times: int) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """So many times larger, bicubic: what the network then restores at that size (super-resolution)."""
+    """Enlarge bicubically by ``times``; the network then restores at that size (super-resolution)."""
     if times == 1:
         return rgb
     import cv2

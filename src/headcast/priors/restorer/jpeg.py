@@ -1,7 +1,7 @@
-"""JPEG's losses in torch, on any device: what encoding and decoding do to a picture.
+"""JPEG's losses in torch, on any device: what encoding and decoding do to an image.
 
-ITU-T T.81 (tables K.1 and K.2, 8x8 DCT) and JFIF's YCbCr, colour at half the resolution, with libjpeg's way
-from a quality to tables. The entropy coder loses nothing and is left out.
+ITU-T T.81 (tables K.1 and K.2, 8x8 DCT) and JFIF's YCbCr, colour at half the resolution, with libjpeg's
+tables for a quality. The entropy coder loses nothing and is left out.
 """
 
 from __future__ import annotations
@@ -119,45 +119,45 @@ CHROMINANCE = (
 )
 
 
-def jpeg(picture: Float[Tensor, "3 h w"], quality: int) -> Float[Tensor, "3 h w"]:
-    """The picture as it comes back from a JPEG file of this quality (1..100).
+def jpeg(image: Float[Tensor, "3 h w"], quality: int) -> Float[Tensor, "3 h w"]:
+    """Return the image as it comes back from a JPEG file of this quality (1..100).
 
     Display values 0..1, rounded to 8 bits on the way in and out. Mean distance to libjpeg's: about half a
     level on photographs, one level on saturated colours.
     """
-    _, h, w = picture.shape
-    x = (picture.clamp(0, 1) * 255).round()
+    _, h, w = image.shape
+    x = (image.clamp(0, 1) * 255).round()
     x = pad(x[None], (0, -w % 16, 0, -h % 16), mode="replicate")[0]
     red, green, blue = x
     y = 0.299 * red + 0.587 * green + 0.114 * blue
     colour = torch.stack([(blue - y) / 1.772 + 128, (red - y) / 1.402 + 128])
     small = avg_pool2d(colour[None], 2)[0]
-    y = coded(y[None], table(LUMINANCE, quality).to(x))[0]
-    small = coded(small, table(CHROMINANCE, quality).to(x))
+    y = quantize_blocks(y[None], quantization_table(LUMINANCE, quality).to(x))[0]
+    small = quantize_blocks(small, quantization_table(CHROMINANCE, quality).to(x))
     cb, cr = interpolate(small[None], scale_factor=2.0, mode="bilinear")[0] - 128
     rgb = torch.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb])
     return (rgb.round().clamp(0, 255) / 255)[:, :h, :w]
 
 
-def coded(planes: Float[Tensor, "n h w"], steps: Float[Tensor, "8 8"]) -> Float[Tensor, "n h w"]:
-    """Planes (0..255) after rounding their blocks' DCT coefficients to multiples of the steps."""
+def quantize_blocks(planes: Float[Tensor, "n h w"], steps: Float[Tensor, "8 8"]) -> Float[Tensor, "n h w"]:
+    """Round the DCT coefficients of planes' blocks (0..255) to multiples of the steps, and transform back."""
     n, h, w = planes.shape
-    d = dct().to(planes)
+    d = dct_matrix().to(planes)
     blocks = planes.round().reshape(n, h // 8, 8, w // 8, 8).transpose(2, 3) - 128
     kept = (d @ blocks @ d.T / steps).round() * steps
     return (d.T @ kept @ d + 128).transpose(2, 3).reshape(n, h, w).round().clamp(0, 255)
 
 
 @cache
-def dct() -> Float[Tensor, "8 8"]:
-    """The orthonormal DCT-II matrix."""
+def dct_matrix() -> Float[Tensor, "8 8"]:
+    """Return the orthonormal DCT-II matrix."""
     k, i = torch.arange(8.0)[:, None], torch.arange(8.0)
     d = torch.cos(math.pi * (2 * i + 1) * k / 16) / 2
     d[0] /= math.sqrt(2)
     return d
 
 
-def table(base: tuple[int, ...], quality: int) -> Float[Tensor, "8 8"]:
-    """Quantization steps of a quality."""
+def quantization_table(base: tuple[int, ...], quality: int) -> Float[Tensor, "8 8"]:
+    """Return the quantization steps of a quality."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     return torch.tensor([float(min(max((b * scale + 50) // 100, 1), 255)) for b in base]).reshape(8, 8)

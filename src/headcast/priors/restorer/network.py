@@ -1,4 +1,4 @@
-"""The bundled restorer: a compact residual U-Net that works on a quarter of the picture's resolution."""
+"""The bundled restorer: a compact residual U-Net that works on a quarter of the image's resolution."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class ResidualBlock(nn.Module):
         nn.init.normal_(self.conv2.weight, std=0.4 / (9 * width) ** 0.5)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Same shape out."""
+        """Return features of the same shape."""
         return x + self.conv2(leaky_relu(self.conv1(x), SLOPE))
 
 
 class Restorer(nn.Module):
-    """Picture in, picture of the same size out: the input plus a residual, which is zero before training.
+    """Network from image to image of the same size: the input plus a residual, zero before training.
 
     Blocks of 4x4 pixels become 48 channels (the inverse of sub-pixel convolution, Shi et al. 2016, section
-    3.2), so that a 4x upsampled picture is worked on at the resolution of its content; as DCT coefficients of
+    3.2), so that a 4x upsampled image is worked on at the resolution of its content; as DCT coefficients of
     about equal variance, because neighbouring pixels are nearly equal and a network learns slowly from
-    that. Two levels below widen the view. The last layer sees the input itself too: linear filters need not
-    be learned through the features.
+    that. Two levels below widen the receptive field. The last layer gets the
+    input itself too: linear filters need not be learned through the features.
 
     Args:
-        widths: channels at 1/4, 1/8 and 1/16 of the picture's side.
+        widths: channels at 1/4, 1/8 and 1/16 of the image's side.
         blocks: residual blocks at each level; the first two levels have them on the way down and up, the
             first one more there.
     """
@@ -75,7 +75,7 @@ class Restorer(nn.Module):
             nn.init.zeros_(p)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Any size; display values in [-1, 1], the result not clamped."""
+        """Restore images of any size; display values in [-1, 1], the result is not clamped."""
         h, w = x.shape[-2:]
         room = (0, -w % MULTIPLE, 0, -h % MULTIPLE)
         out = self.leave(self.features(pad(x, room, mode="replicate"))).unflatten(1, (3, -1)) * RESIDUAL
@@ -83,27 +83,27 @@ class Restorer(nn.Module):
         return x + pixel_shuffle(residual, UNSHUFFLE)[..., :h, :w]
 
     def features(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h4 w4"]:
-        """What the last layer sees; sides are multiples of 16."""
-        seen = (self.frequencies(x) * self.gains).flatten(1, 2)
-        fine = self.fine_in(self.enter(seen))
+        """Return the last layer's input; sides are multiples of 16."""
+        inputs = (self.frequencies(x) * self.gains).flatten(1, 2)
+        fine = self.fine_in(self.enter(inputs))
         middle = self.middle_in(self.down1(fine))
         coarse = self.coarse(self.down2(middle))
         middle = self.middle_out(middle + pixel_shuffle(self.up2(coarse), 2))
         fine = self.fine_out(fine + pixel_shuffle(self.up1(middle), 2))
-        return torch.cat([fine, seen], 1)
+        return torch.cat([fine, inputs], 1)
 
     def coefficients(self, residual: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h4 w4"]:
-        """What the last layer has to say for a residual."""
+        """Return the last layer's output that gives a residual."""
         return self.frequencies(residual).flatten(1, 2) / RESIDUAL
 
     def frequencies(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 f h4 w4"]:
-        """DCT coefficients of blocks."""
+        """Return the DCT coefficients of blocks."""
         blocks = pixel_unshuffle(x, UNSHUFFLE).unflatten(1, (3, -1))
         return torch.einsum("fp,bcphw->bcfhw", self.basis, blocks)
 
 
 def block_dct() -> tuple[Float[Tensor, "16 16"], Float[Tensor, "16 1 1"]]:
-    """The orthonormal DCT-II of blocks of 4x4 pixels (rows: frequencies), and the gains of frequencies."""
+    """Return the orthonormal DCT-II of 4x4 pixels (rows: frequencies), and the frequencies' gains."""
     n = UNSHUFFLE
     k, i = torch.arange(n)[:, None], torch.arange(n)
     line = torch.cos(math.pi * (2 * i + 1) * k / (2 * n)) * math.sqrt(2 / n)
@@ -115,5 +115,5 @@ def block_dct() -> tuple[Float[Tensor, "16 16"], Float[Tensor, "16 1 1"]]:
 
 
 def stack(width: int, count: int) -> nn.Sequential:
-    """Residual blocks in a row."""
+    """Make residual blocks in a row."""
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-__all__ = ["Muon", "orthogonalized"]
+__all__ = ["Muon", "orthogonalize"]
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of the Newton-Schulz iteration: singular values end between .7 and 1.2."""
@@ -27,7 +27,7 @@ class Muon(Optimizer):
 
     Args:
         rate: of weights: the spectral norm of a step (times the root of rows over columns, where that is
-            more than 1). vectors: Adam's rate for biases, as a share of it.
+            more than 1). vectors: Adam's rate for biases, as a fraction of it.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """One step along the gradients."""
+        """Take one step along the gradients."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -49,10 +49,10 @@ class Muon(Optimizer):
                 mean.mul_(group["momentum"]).add_(p.grad)
                 along = torch.add(p.grad, mean, alpha=group["momentum"]).flatten(1)  # Nesterov's
                 longer = max(1.0, along.shape[0] / along.shape[1]) ** 0.5
-                p.sub_(orthogonalized(along).view_as(p), alpha=group["lr"] * longer)
+                p.sub_(orthogonalize(along).view_as(p), alpha=group["lr"] * longer)
 
     def adam(self, p: Tensor, rate: float) -> None:
-        """Adam's step of one parameter."""
+        """Take Adam's step of one parameter."""
         state = self.state[p]
         if not state:
             state.update(mean=torch.zeros_like(p), square=torch.zeros_like(p), step=torch.zeros(()))
@@ -65,8 +65,8 @@ class Muon(Optimizer):
         p.sub_(state["mean"] / spread, alpha=rate / (1 - BETAS[0] ** n))
 
 
-def orthogonalized(x: Float[Tensor, "r c"]) -> Float[Tensor, "r c"]:
-    """Nearly the nearest matrix with orthonormal rows or columns, by a Newton-Schulz iteration."""
+def orthogonalize(x: Float[Tensor, "r c"]) -> Float[Tensor, "r c"]:
+    """Return nearly the nearest matrix with orthonormal rows or columns, by a Newton-Schulz iteration."""
     wide = x if x.shape[0] <= x.shape[1] else x.T
     y = wide / (wide.norm() + 1e-12)
     a, b, c = QUINTIC

@@ -43,7 +43,7 @@ def restore_image(
         network: ``headcast`` and ``realesrgan`` work on the whole image. ``gfpgan``, ``codeformer`` and
             ``restoreformer`` work on each face, aligned in a square of 512; the rest is restored by
             ``headcast``. All but ``headcast`` need weights that the user imported.
-        strength: 0 gives the image back, 1 what the network says.
+        strength: 0 returns the input, 1 the network's output.
         scale: so many times larger (1, 2 or 4), for small images.
         seed: of the noise that GFPGAN adds.
         find_faces: called with the enlarged image by the networks that restore faces.
@@ -62,14 +62,14 @@ def restore_image(
     if network == "headcast":
         return restore_picture(large, load_restorer(device=device), strength, progress)
     if network == "realesrgan":
-        return mixed(large, resized(whole_step(device)(rgb), large), strength)
+        return blend(large, resize_like(whole_step(device)(rgb), large), strength)
     step = gfpgan_step(device, seed) if network == "gfpgan" else face_step(network, device)
     places = _alignments(large, find_faces)
     out = restore_picture(large, load_restorer(device=device), strength, progress)
     for k, affine in enumerate(places):
         if progress is not None:
             progress(k / len(places), f"face {k + 1} of {len(places)}")
-        out = put_back(out, mixed(cut := cut_face(large, affine), step(cut), strength), affine)
+        out = put_back(out, blend(cut := cut_face(large, affine), step(cut), strength), affine)
     return out
 
 
@@ -85,7 +85,7 @@ def _alignments(
 
 
 def gfpgan_step(device: torch.device, seed: int) -> Step:
-    """An aligned face through GFPGAN."""
+    """Return the step that restores an aligned face by GFPGAN."""
     from headcast.priors.gfpgan import load
 
     network = load(device)
@@ -93,42 +93,42 @@ def gfpgan_step(device: torch.device, seed: int) -> Step:
     @torch.no_grad()
     def step(face: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
         x = to_network_input(face, device)
-        dice = torch.Generator().manual_seed(seed)
-        return to_picture((network(x, dice).picture[0] + 1) / 2)
+        rng = torch.Generator().manual_seed(seed)
+        return to_image((network(x, rng).image[0] + 1) / 2)
 
     return step
 
 
 def face_step(network: str, device: torch.device) -> Step:
-    """An aligned face through a network that spandrel runs."""
+    """Return the step that restores an aligned face by a network that spandrel runs."""
     from headcast.priors.restorer.foreign import load_foreign
 
     run, _ = load_foreign(network, device)
-    return lambda face: resized(to_picture(run(to_tensor(face, device))[0]), face)
+    return lambda face: resize_like(to_image(run(to_tensor(face, device))[0]), face)
 
 
 def whole_step(device: torch.device) -> Step:
-    """A picture through Real-ESRGAN: as many times larger as its weights make it."""
+    """Return the step that enlarges an image by Real-ESRGAN, as many times as its weights make it."""
     from headcast.priors.restorer.foreign import load_foreign
 
     run, _ = load_foreign("realesrgan", device)
-    return lambda picture: to_picture(run(to_tensor(picture, device))[0])
+    return lambda image: to_image(run(to_tensor(image, device))[0])
 
 
 def to_tensor(rgb: UInt8[np.ndarray, "h w 3"], device: torch.device) -> torch.Tensor:
-    """Display values 0..1, (1, 3, h, w)."""
+    """Convert to display values 0..1, (1, 3, h, w)."""
     return torch.from_numpy(np.ascontiguousarray(rgb)).to(device).permute(2, 0, 1)[None] / 255
 
 
-def to_picture(x: torch.Tensor) -> UInt8[np.ndarray, "h w 3"]:
-    """8 bits of display values 0..1, (3, h, w)."""
+def to_image(x: torch.Tensor) -> UInt8[np.ndarray, "h w 3"]:
+    """Convert display values 0..1, (3, h, w), to 8 bits."""
     return (x.float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
-def resized(
+def resize_like(
     rgb: UInt8[np.ndarray, "h w 3"], like: UInt8[np.ndarray, "h2 w2 3"]
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """The picture at another's size."""
+    """Resize an image to another's size."""
     import cv2
 
     if rgb.shape == like.shape:
@@ -137,8 +137,8 @@ def resized(
     return cv2.resize(rgb, like.shape[1::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
-def mixed(
+def blend(
     a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], strength: float
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """From a (0) to b (1)."""
+    """Blend from a (strength 0) to b (1)."""
     return b if strength == 1 else np.round(a * (1 - strength) + b * strength).astype(np.uint8)

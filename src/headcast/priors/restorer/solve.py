@@ -1,4 +1,4 @@
-"""A start for training: the last layer by least squares, on the features of the untrained network."""
+"""Initialization of training: the last layer by least squares on the untrained network's features."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ SMALLEST = 0.01  # root mean square of a pair's difference below which pairs wei
 
 @torch.no_grad()
 def solve_last_layer(network: Restorer, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Sets the last layer to the ridge regression of residuals on its inputs (3x3 places of all channels).
+    """Set the last layer to the ridge regression of residuals on its inputs (3x3 places of all channels).
 
-    Each crop weighs as the inverse of the root of its mean squared difference, so that poor ones don't drown
-    the others. Sums are kept in the given order: a function of the pairs.
+    Each crop weighs as the inverse of the root of its mean squared difference, so that strongly
+    degraded ones don't drown the others. Sums are kept in the given order: a function of the pairs.
 
     Args:
-        pairs: poor and clear crops, (b, 3, h, w) in [-1, 1].
+        pairs: degraded and clear crops, (b, 3, h, w) in [-1, 1].
     """
     weight = network.leave.weight
     inputs, outputs = weight[0].numel() + 1, weight.shape[0]
     gram = torch.zeros(inputs, inputs, device=weight.device)
     cross = torch.zeros(inputs, outputs, device=weight.device)
     count = 0
-    for poor, clear in pairs:
-        share = 1 / (clear - poor).square().mean((1, 2, 3)).sqrt().clamp_min(SMALLEST)
-        x = unfold(pad(network.features(poor), (1, 1, 1, 1)), 3)  # b, channels x 9, places
-        x = rows(torch.cat([x, torch.ones_like(x[:, :1])], 1))
-        y = rows(network.coefficients(clear - poor).flatten(2))
-        w = share.sqrt().repeat_interleave(len(x) // len(poor))[:, None]
+    for degraded, clear in pairs:
+        weight_of_crop = 1 / (clear - degraded).square().mean((1, 2, 3)).sqrt().clamp_min(SMALLEST)
+        x = unfold(pad(network.features(degraded), (1, 1, 1, 1)), 3)  # b, channels x 9, places
+        x = places_as_rows(torch.cat([x, torch.ones_like(x[:, :1])], 1))
+        y = places_as_rows(network.coefficients(clear - degraded).flatten(2))
+        w = weight_of_crop.sqrt().repeat_interleave(len(x) // len(degraded))[:, None]
         gram += (x * w).T @ (x * w)
         cross += (x * w).T @ (y * w)
         count += len(x)
@@ -48,6 +48,6 @@ def solve_last_layer(network: Restorer, pairs: Iterable[tuple[Tensor, Tensor]]) 
     network.leave.bias.copy_(solved[-1])
 
 
-def rows(x: Float[Tensor, "b c n"]) -> Float[Tensor, "m c"]:
-    """Every place of every crop as a row."""
+def places_as_rows(x: Float[Tensor, "b c n"]) -> Float[Tensor, "m c"]:
+    """Reshape so that every place of every crop is a row."""
     return x.transpose(1, 2).reshape(-1, x.shape[1])

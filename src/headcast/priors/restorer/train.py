@@ -1,4 +1,4 @@
-"""How the bundled restorer is trained: ``headcast train restorer --data PICTURES``."""
+"""Training recipe of the bundled restorer: ``headcast train restorer --data IMAGES``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from headcast.priors.restorer.data import GROUPS, crop_of, dice_for, fresh_heads, load_pictures
+from headcast.priors.restorer.data import GROUPS, generator_for, load_images, random_crop, render_heads
 from headcast.priors.restorer.degrade import Degradation, degrade
 from headcast.priors.restorer.losses import charbonnier, gradient_loss
 from headcast.priors.restorer.network import Restorer
@@ -20,31 +20,31 @@ from headcast.priors.restorer.solve import solve_last_layer
 
 __all__ = ["RestorerRecipe"]
 
-APART = 7_000_003  # added to the seed of the pictures that the last layer is solved on
+SOLVE_SEED_OFFSET = 7_000_003  # added to the seed of the images that the last layer is solved on
 NATIVE_SCALE = 0.55
 """Faces in 225x275 portraits are about so large as those in 512² ones."""
 
 
 @dataclass(frozen=True)
 class RestorerRecipe:
-    """Blind restoration from crops of clear pictures, degraded on the fly."""
+    """Recipe of blind restoration from crops of clear images, degraded on the fly."""
 
     name: ClassVar[str] = "restorer"
 
     data: Path | None = None
-    """Pictures: a folder, or a file packed by tools/pack_portraits.py; without, synthetic heads alone."""
+    """Images: a folder, or a file packed by tools/pack_portraits.py; without, synthetic heads alone."""
     crop: int = 112
     """Side of the crops, pixels."""
     size: int = 4
     """Crops in a batch."""
     sharp: float = 0.5
-    """Share of crops from pictures of the group sharp."""
+    """Fraction of crops from images of the group sharp."""
     native: float = 0.2
-    """Share from small portraits, at their own scale."""
+    """Fraction from small portraits, at their own scale."""
     synth: float = 0.3
-    """Share from stored synthetic heads."""
+    """Fraction from stored synthetic heads."""
     fresh: float = 0.0
-    """Share from synthetic heads rendered on the training device as it goes; 1 where there are no data."""
+    """Fraction from synthetic heads rendered on the training device as it goes; 1 where there are no data."""
     fresh_size: int = 512
     """Side of those, pixels."""
     widths: tuple[int, int, int] = (48, 64, 96)
@@ -62,15 +62,15 @@ class RestorerRecipe:
     start: Path | None = None
     """Weights to start from."""
     degradation: Degradation = field(default_factory=Degradation)
-    """What pictures suffer."""
+    """Ranges of the degradation of training crops."""
 
     def networks(self, seed: int) -> dict[str, nn.Module]:
-        """The restorer."""
+        """Build the restorer, with its last layer solved or weights loaded."""
         torch.manual_seed(seed)
         network = Restorer(self.widths, self.blocks)
         if self.start is None and self.solve:
             cpu = torch.device("cpu")
-            made = (self.batch(i, seed + APART, cpu) for i in range(self.solve))
+            made = (self.batch(i, seed + SOLVE_SEED_OFFSET, cpu) for i in range(self.solve))
             solve_last_layer(network, ((b["poor"], b["clear"]) for b in made))
         elif self.start is not None:
             from headcast.weights import load_tensors
@@ -79,34 +79,34 @@ class RestorerRecipe:
         return {"restorer": network}
 
     def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
-        """One: orthogonalized momentum."""
+        """Return one optimizer: orthogonalized momentum."""
         return {"main": Muon(networks["restorer"].parameters(), self.rate)}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Float[Tensor, "b 3 s s"]]:
-        """``clear`` and ``poor`` crops in [-1, 1], a function of seed and index."""
-        dice = dice_for(seed, index)
-        groups = load_pictures(self.data) if self.data is not None else {}
-        shares = torch.tensor([getattr(self, g) if groups.get(g) else 0.0 for g in GROUPS] + [self.fresh])
-        if not shares.any():
-            shares[-1] = 1.0
+        """Make ``clear`` and ``poor`` (degraded) crops in [-1, 1], a function of seed and index."""
+        rng = generator_for(seed, index)
+        groups = load_images(self.data) if self.data is not None else {}
+        weights = torch.tensor([getattr(self, g) if groups.get(g) else 0.0 for g in GROUPS] + [self.fresh])
+        if not weights.any():
+            weights[-1] = 1.0
         heads: list[Tensor] = []
-        clear, poor = [], []
-        for k, which in enumerate(torch.multinomial(shares, self.size, True, generator=dice).tolist()):
+        clear, degraded = [], []
+        for k, which in enumerate(torch.multinomial(weights, self.size, True, generator=rng).tolist()):
             group = (*GROUPS, "fresh")[which]
             if group == "fresh" and not heads:
-                heads = fresh_heads(index, max(1, self.size // 8), self.fresh_size, seed, device)
-            pictures = groups[group] if group != "fresh" else heads
-            picture = pictures[int(torch.randint(len(pictures), (), generator=dice))]
-            crop = crop_of(picture, self.crop, group != "native", dice).to(device)
+                heads = render_heads(index, max(1, self.size // 8), self.fresh_size, seed, device)
+            images = groups[group] if group != "fresh" else heads
+            image = images[int(torch.randint(len(images), (), generator=rng))]
+            crop = random_crop(image, self.crop, group != "native", rng).to(device)
             ranges = self.degradation.at_scale(NATIVE_SCALE) if group == "native" else self.degradation
             clear.append(crop)
-            poor.append(degrade(crop, int(dice_for(seed, index, k).initial_seed()), ranges))
-        return {"clear": torch.stack(clear) * 2 - 1, "poor": torch.stack(poor) * 2 - 1}
+            degraded.append(degrade(crop, int(generator_for(seed, index, k).initial_seed()), ranges))
+        return {"clear": torch.stack(clear) * 2 - 1, "poor": torch.stack(degraded) * 2 - 1}
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: dict[str, Tensor], step: int
     ) -> dict[str, Tensor]:
-        """Weighted terms."""
+        """Return the weighted loss terms."""
         out, clear = networks["restorer"](batch["poor"]), batch["clear"]
         terms = {"pixels": charbonnier(out, clear), "edges": self.edges * gradient_loss(out, clear)}
         if self.perceptual:
@@ -118,7 +118,7 @@ class RestorerRecipe:
     def pictures(
         self, networks: dict[str, nn.Module], batch: dict[str, Tensor]
     ) -> UInt8[np.ndarray, "h w 3"]:
-        """Rows of poor, restored and clear crops."""
+        """Return an image with rows of degraded, restored and clear crops."""
         with torch.no_grad():
             out = networks["restorer"](batch["poor"][:8])
         rows = torch.stack([batch["poor"][:8], out, batch["clear"][:8]])  # 3 n c s s
@@ -126,12 +126,12 @@ class RestorerRecipe:
         return ((sheet.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
-        """The network in bf16."""
+        """Return the network's weights in bf16."""
         return {k: v.detach().to(torch.bfloat16).cpu() for k, v in networks["restorer"].state_dict().items()}
 
     def card(self) -> dict[str, Any]:
-        """What the weights are."""
-        counts = {g: len(x) for g, x in load_pictures(self.data).items()} if self.data else {}
+        """Return the card of the weights."""
+        counts = {g: len(x) for g, x in load_images(self.data).items()} if self.data else {}
         return {
             "name": "headcast-restorer-v1",
             "what": "blind restoration of portraits: blur, small size, noise and JPEG, to the same size",

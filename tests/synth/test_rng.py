@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from headcast.synth.dice import Dice
+from headcast.synth.rng import CounterRng
 
 CPU = torch.device("cpu")
 
@@ -15,21 +15,21 @@ def rows(*numbers: int) -> np.ndarray:
 
 
 def test_a_row_does_not_depend_on_its_batch() -> None:
-    together, alone = Dice(rows(3, 7, 9), 1, CPU), Dice(rows(7), 1, CPU)
+    together, alone = CounterRng(rows(3, 7, 9), 1, CPU), CounterRng(rows(7), 1, CPU)
     assert torch.equal(together.uniform("a", 4)[1], alone.uniform("a", 4)[0])
     assert torch.equal(together.normal("b", 2, 2)[1], alone.normal("b", 2, 2)[0])
 
 
 def test_names_rows_and_seeds_differ() -> None:
-    d = Dice(rows(1, 2), 0, CPU)
+    d = CounterRng(rows(1, 2), 0, CPU)
     a = d.uniform("a", 50)
     assert not torch.equal(a[0], a[1])
     assert not torch.equal(a, d.uniform("b", 50))
-    assert not torch.equal(a, Dice(rows(1, 2), 5, CPU).uniform("a", 50))
+    assert not torch.equal(a, CounterRng(rows(1, 2), 5, CPU).uniform("a", 50))
 
 
 def test_distributions() -> None:
-    d = Dice(np.arange(20000, dtype=np.int64)[:, None], 0, CPU)
+    d = CounterRng(np.arange(20000, dtype=np.int64)[:, None], 0, CPU)
     u, n = d.uniform("u"), d.normal("n")
     assert abs(float(u.mean()) - 0.5) < 0.01
     assert abs(float(u.var()) - 1 / 12) < 0.003

@@ -1,4 +1,4 @@
-"""Local positions and bare colours to what is splatted, and the gradients back, in one pass each."""
+"""Place local positions in the world and shade bare colours, with gradients, in one pass each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shade_and_place_reference(
     matrix: Float[Tensor, "n 3 3"],
     shading: Float[Tensor, "n 3"],
 ) -> Pair:
-    """World positions, and display values of ``albedo`` (display values too) in the light ``shading``."""
+    """Return world positions, and display values of ``albedo`` (display values too) in light ``shading``."""
     world = origin + (matrix @ position[..., None])[..., 0]
     return world, linear_to_srgb((srgb_to_linear(albedo) * shading).clamp(float(DIM), 1))
 
@@ -42,7 +42,7 @@ def shade_and_place(
     matrix: Float[Tensor, "n 3 3"],
     shading: Float[Tensor, "n 3"],
 ) -> Pair:
-    """``shade_and_place_reference``, on a CPU by a kernel (float32).
+    """Compute ``shade_and_place_reference``, on a CPU by a kernel (float32).
 
     Differentiable in ``position`` and ``albedo``.
     """

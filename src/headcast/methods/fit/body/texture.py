@@ -63,15 +63,20 @@ def paint_body(
     cloth = inside & (sample_bilinear(clothes, pixel).reshape(height, width) > 0.9)
     if cloth.sum() < 50:
         cloth = inside
-    # hidden cloth is assumed lit half as unevenly as the light says: it shades itself and is creased
-    half = np.sqrt(shading)
-    fill = (
-        _blend_to_median(_fill_from_nearest(colour / half, cloth, around=True), colour / half, cloth) / half
-    )
-    values = np.where(inside[..., None], colour / shading, fill)
+    values = np.where(inside[..., None], colour / shading, _complete(colour, shading, cloth))
     out = np.full((height, width, 4), 255, np.uint8)
     out[..., :3] = np.round(linear_to_srgb(values.clip(0, 1)) * 255)
     return out
+
+
+def _complete(
+    colour: Float[np.ndarray, "h w 3"], shading: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Complete the albedo of hidden cloth from the linear colours of visible cloth."""
+    # hidden cloth is assumed lit half as unevenly as the light says: it shades itself and is creased
+    half = np.sqrt(shading)
+    fill = _fill_from_nearest(colour / half, known, around=True)
+    return _blend_to_median(fill, colour / half, known) / half
 
 
 def _isolate_body(

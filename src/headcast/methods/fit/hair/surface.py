@@ -87,11 +87,21 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     clear = MIN_HAIR_OFFSET_M + ON_CLOTHES * smoothstep(-grid.heights, 0.09, 0.13)[:, None]
     full = np.clip(np.minimum(base + extra, base + limit), skin + clear, None)
     full = blur_around(full, 1.0)
+    return HairSurface(grid, _rise_from_rim(skin, full, cover, edge), skin, cover)
+
+
+def _rise_from_rim(
+    skin: Float[np.ndarray, "n m"],
+    full: Float[np.ndarray, "n m"],
+    cover: Float[np.ndarray, "n m"],
+    edge: Float[np.ndarray, "n m"],
+) -> Float[np.ndarray, "n m"]:
+    """Return the surface's reach, rising from under the skin at the rim to ``full`` over ``edge`` metres."""
     rise = 1 - np.exp(-np.maximum(rim_distance(cover), 0) / edge)
     reach = skin + np.where(cover > 0.5, np.maximum((full - skin) * rise, MIN_HAIR_OFFSET_M), -SUNK_M)
     reach = blur_around(reach, 0.6)
     reach[:2] = reach[2].mean()
-    return HairSurface(grid, reach, skin, cover)
+    return reach
 
 
 def outer_limit(limits: list[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n m"]:

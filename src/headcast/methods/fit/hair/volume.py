@@ -108,6 +108,11 @@ def _outline_distance(
         end = _run_end(there[i])
         if end + GAP < len(radius) and inside[i, min(end + GAP, len(radius) - 1)]:
             out[i] = radius[end] - radius[edge[-1]]
+    return _median_of_neighbours(out)
+
+
+def _median_of_neighbours(out: Float[np.ndarray, "rays"]) -> Float[np.ndarray, "rays"]:
+    """Take medians over neighbouring directions; unknown ones (NaN) stay unknown."""
     good = np.isfinite(out)
     if good.sum() > 5:  # a median over neighbours: single strands and holes of the matte don't count
         window = np.stack([np.roll(out, k) for k in range(-4, 5)])

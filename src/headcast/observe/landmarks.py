@@ -229,11 +229,11 @@ def pick_face(detections: list[Detection], index: int | None, name: str) -> tupl
         )
     if n == 1:
         return d, None
-    others = ", ".join(f"--face {i + 1} at {where(o)}" for i, o in enumerate(detections) if i != k)
+    others = ", ".join(f"--face {i + 1} at {describe_place(o)}" for i, o in enumerate(detections) if i != k)
     chosen = "the largest" if index is None else f"number {index}"
-    return d, f"{n} faces found; {chosen}, at {where(d)}, is used; the others: {others}"
+    return d, f"{n} faces found; {chosen}, at {describe_place(d)}, is used; the others: {others}"
 
 
 def describe_place(d: Detection) -> str:
-    """Describe in words where a face's middle is."""
+    """Format the middle of a face's box in pixels."""
     return f"({(d.box[0] + d.box[2]) / 2:.0f}, {(d.box[1] + d.box[3]) / 2:.0f})"

@@ -17,7 +17,7 @@ __all__ = ["coarse_matte", "person_matte", "refine_matte"]
 
 NET = 256  # pixels a side of the segmentation network
 WORK = 1024  # pixels of the longer side the matte is refined at
-VIEWS = (2.3, 2.8, 3.6)  # sides of the squares looked at, in face sizes
+VIEWS = (2.3, 2.8, 3.6)  # sides of the squares that the network segments, in face sizes
 
 
 def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[np.ndarray, "h w"]:

@@ -18,7 +18,7 @@ from headcast.observe.types import Observation
 __all__ = ["PARTS", "correct_hair_masks", "parsed_masks", "with_parser"]
 
 BARE = 0.65  # of the crown with hair, below which the parser is asked, too
-SMALL = 200.0  # pixels of the face at which the crown is looked at
+SMALL = 200.0  # pixels of the face at which the crown is measured
 APART = 0.25  # by which it must find more hair there to be believed
 HAIRED = 0.7  # and so much in all: on bald heads it finds some, too
 

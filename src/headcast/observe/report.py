@@ -181,7 +181,7 @@ def _masked(o: Observation) -> list[Line]:
 def _light(o: Observation) -> list[Line]:
     """Report how differently the two cheeks are lit, from the estimated light."""
     if o.light is None:
-        return [Line("light", "note", "too little skin is seen to estimate the light", 0.0)]
+        return [Line("light", "note", "too little skin is visible to estimate the light", 0.0)]
     left, right = cheek_light(o, o.light)
     ratio = max(left, right) / max(min(left, right), 1e-3)
     if ratio > 2.0:

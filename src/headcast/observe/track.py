@@ -125,9 +125,9 @@ def track_detections(
         raise HeadcastError(f"{name}: no face found; use a clip of one roughly frontal head")
     if len(visible) < 0.5 * len(found):
         raise HeadcastError(
-            f"{name}: a face in only {len(seen)} of {len(found)} frames; cut the clip to the head"
+            f"{name}: a face in only {len(visible)} of {len(found)} frames; cut the clip to the head"
         )
-    notes = [] if len(visible) == len(found) else [f"the face is lost in {len(found) - len(seen)} frames"]
+    notes = [] if len(visible) == len(found) else [f"the face is lost in {len(found) - len(visible)} frames"]
     fitter = Fitter(head) if fitter is None else fitter
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
     fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)

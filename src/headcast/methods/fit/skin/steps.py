@@ -82,7 +82,7 @@ def fit_skin_model(canvas: TextureCanvas, tone: Float[np.ndarray, "3"]) -> Textu
 def distrust_unlike_skin(canvas: TextureCanvas) -> TextureCanvas:
     """Distrust what is unlike the skin in ``fill``: stray hair on ears, a collar's edge, glare.
 
-    Where the face is seen frontally all of it stays visible, but it is not diffused to hidden skin.
+    Where the face is viewed frontally all of it stays visible, but it is not diffused to hidden skin.
     """
     observed = canvas.observed
     off = np.log((observed.albedo + EPS) / (canvas.fill + EPS))

@@ -92,8 +92,7 @@ def sample_skin(
         depth = camera.to_camera(posed)[:, 2].double().numpy()
     skin = np.zeros(len(pixel), bool)
     skin[np.unique(head.faces.numpy()[head.part.numpy() == head.part_names.index("skin")])] = True
-    to = camera.center.double().numpy() - posed.double().numpy()
-    facing = (normal * to).sum(1) / np.linalg.norm(to, axis=1)
+    facing = _facing(posed, normal, camera)
     h, w = rgb.shape[:2]
     mask = skin_polygon(points, h, w).astype(np.float32)
     if masks is not None:
@@ -104,16 +103,22 @@ def sample_skin(
     keep = np.flatnonzero(inside & skin & (facing > 0.2))
     keep = keep[in_front(pixel[keep], depth[keep])]
     ix, iy = pixel[keep].astype(int).T
-    trust = mask[iy, ix] * np.clip(facing[keep] * 2, 0, 1)
+    confidence = mask[iy, ix] * np.clip(facing[keep] * 2, 0, 1)
     value = smooth[iy, ix]
-    trust = trust * (value.max(1) < 0.98)
-    good = trust > 0.3
+    confidence = confidence * (value.max(1) < 0.98)
+    good = confidence > 0.3
     return SkinSamples(
         keep[good],
         np.asarray(srgb_to_linear(value[good].astype(np.float64))),
         normal[keep[good]],
-        trust[good].astype(np.float64),
+        confidence[good].astype(np.float64),
     )
+
+
+def _facing(posed: torch.Tensor, normal: Float[np.ndarray, "v 3"], camera: Camera) -> Float[np.ndarray, "v"]:
+    """Return cosines between vertex normals and the directions to the camera."""
+    to_camera = camera.center.double().numpy() - posed.double().numpy()
+    return (normal * to_camera).sum(1) / np.linalg.norm(to_camera, axis=1)
 
 
 def skin_polygon(points: Float[np.ndarray, "478 2"], height: int, width: int) -> Bool[np.ndarray, "h w"]:

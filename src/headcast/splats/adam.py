@@ -33,15 +33,19 @@ class RowAdam:
         self.first, self.second = torch.zeros_like(values), torch.zeros_like(values)
 
     def step(
-        self, index: Int[Tensor, "r"], gradient: Float[Tensor, "r *c"], rate: float, share: Float[Tensor, "r"]
+        self,
+        index: Int[Tensor, "r"],
+        gradient: Float[Tensor, "r *c"],
+        rate: float,
+        step_fraction: Float[Tensor, "r"],
     ) -> None:
-        """Move the rows ``index`` (all different) by their ``share`` of a step of this ``rate``."""
+        """Move the rows ``index`` (all different) by their ``step_fraction`` of a step of this ``rate``."""
         self.steps += 1
         low, high = (1 - b**self.steps for b in self.betas)
         size = rate * math.sqrt(high) / low
         flat = [x.view(len(self.values), -1).numpy() for x in (self.values, self.first, self.second)]
         rows = gradient.reshape(len(index), -1).contiguous().numpy()
-        which, part = index.contiguous().numpy(), share.contiguous().numpy()
+        which, part = index.contiguous().numpy(), step_fraction.contiguous().numpy()
         numbers = np.array([*self.betas, self.eps, size], np.float32)
 
         def work(k: int) -> None:

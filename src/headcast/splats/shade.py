@@ -91,7 +91,7 @@ _tables: tuple[np.ndarray, np.ndarray] | None = None
 
 @helper
 def _interpolate(x, values):
-    """A table's value at x and its slope there."""
+    """Return a table's value at x and its slope there."""
     at = x * np.float32(STEPS)
     k = min(max(int(at), 0), len(values) - 2)
     rise = values[k + 1] - values[k]
@@ -103,7 +103,7 @@ def _interpolate(x, values):
     " f4[:,::1], i8, i8)"
 )
 def _forward(position, albedo, origin, matrix, shading, linear, display, world, colours, slopes, start, stop):
-    """Of Gaussians start..stop; ``slopes``: how colours change with the albedo."""
+    """Shade and place Gaussians start..stop; ``slopes``: how colours change with the albedo."""
     for n in range(start, stop):
         for i in range(3):
             m = matrix[n, i]

@@ -14,10 +14,10 @@ from headcast.observe import ahead
 def test_finds_the_same(demo_photo: Path) -> None:
     ahead.begin([demo_photo])
     try:
-        found = ahead.taken([demo_photo], None)
+        found = ahead.take_results([demo_photo], None)
     finally:
         ahead.end()
-    detection, note, masks = ahead.look(demo_photo, None)
+    detection, note, masks = ahead.segment_photo(demo_photo, None)
     if found is None:  # a single processor
         return
     assert np.array_equal(found[0][0].points, detection.points)
@@ -30,8 +30,8 @@ def test_other_questions_are_not_answered(tmp_path: Path) -> None:
     bad.write_bytes(b"nothing")
     ahead.begin([bad])
     try:
-        assert ahead.taken([bad], 2) is None
-        assert ahead.taken([bad], None) is None  # the helper failed: whoever asks looks for himself
+        assert ahead.take_results([bad], 2) is None
+        assert ahead.take_results([bad], None) is None  # the helper failed: whoever asks looks for himself
     finally:
         ahead.end()
 

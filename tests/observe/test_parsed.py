@@ -58,7 +58,7 @@ def test_the_parser_is_believed_where_it_finds_much_more_hair(
     monkeypatch.setattr(parsed, "parsed_masks", parsed_masks)
     monkeypatch.setattr("headcast.priors.parser.available", lambda: True)
     rgb = np.zeros((SIZE, SIZE, 3), np.uint8)
-    out = parsed.put_right(rgb, face, masks)
+    out = parsed.correct_hair_mask(rgb, face, masks)
     assert bool(calls) == asked and (out is masks) == (not believed)
     if believed:
         assert out.hair[45, 120] > 0.85 > 0.2 > masks.hair[45, 120]
@@ -66,7 +66,7 @@ def test_the_parser_is_believed_where_it_finds_much_more_hair(
         assert np.allclose(out.clothes[below], masks.clothes[below])
         assert np.allclose(out.skin + out.hair + out.clothes, masks.person, atol=1e-4)
     monkeypatch.setattr("headcast.priors.parser.available", lambda: False)
-    assert parsed.put_right(rgb, face, masks) is masks
+    assert parsed.correct_hair_mask(rgb, face, masks) is masks
 
 
 def test_what_the_parser_sees_in_one_picture_it_may_see_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_what_the_parser_sees_in_one_picture_it_may_see_in_all(monkeypatch: pyte
     found = {0: 0.9, 1: 0.5}
     monkeypatch.setattr("headcast.priors.parser.available", lambda: True)
     monkeypatch.setattr(parsed, "parsed_masks", lambda p, *_: answer(masks, found[int(p[0, 0, 0])]))
-    alone = parsed.hair_put_right([(rgb[1], face, masks)])
-    both = parsed.hair_put_right([(p, face, masks) for p in rgb])
+    alone = parsed.correct_hair_masks([(rgb[1], face, masks)])
+    both = parsed.correct_hair_masks([(p, face, masks) for p in rgb])
     assert alone[0] is masks
     assert both[0].hair[45, 120] > 0.85 and 0.4 < both[1].hair[45, 120] < 0.6

@@ -1,7 +1,7 @@
-"""Photos are looked at in a process of their own while this one still loads its libraries.
+"""Observe photos in a helper process while this one still loads its libraries.
 
-MediaPipe and torch take a second each to load, and neither needs the other. What the helping process finds is
-what this one would; when it fails for whatever reason, this one looks for itself and tells the user.
+MediaPipe and torch take a second each to load, and neither needs the other. The helper's
+results equal this process's own; when it fails for whatever reason, this one observes the photos itself.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import numpy as np
 from headcast.errors import HeadcastError
 from headcast.observe.seen import Detection, Masks
 
-__all__ = ["Look", "begin", "end", "look", "taken"]
+__all__ = ["HelperResult", "begin", "end", "segment_photo", "take_results"]
 
-Look = tuple[Detection, str | None, Masks]
-"""The face, what the user should know of the choice, and the masks."""
+HelperResult = tuple[Detection, str | None, Masks]
+"""The detected face, a note for the user on which face was picked, and the masks."""
 
 MASKS = ("person", "skin", "hair", "clothes", "glasses")
-PATIENCE = 60.0  # seconds
+TIMEOUT = 60.0  # seconds until the helper is given up
 
 
 class Helper:
-    """The process, what it was asked, and the folder it answers in."""
+    """Run the helper process: its request and the folder of its results."""
 
     def __init__(self, photos: Sequence[Path], face: int | None) -> None:
         self.question = question(photos, face)
@@ -41,17 +41,17 @@ class Helper:
             stderr=subprocess.DEVNULL,
         )
 
-    def answers(self) -> list[Look] | None:
-        """What it found, once it is done."""
+    def answers(self) -> list[HelperResult] | None:
+        """Wait for the helper and return its results; None when it failed or ran out of time."""
         try:
-            if self.process.wait(PATIENCE):
+            if self.process.wait(TIMEOUT):
                 return None
             return [read(Path(self.folder.name) / f"{i}.npz") for i in range(len(self.question[0]))]
         except (subprocess.TimeoutExpired, OSError, ValueError, KeyError):
             return None
 
     def close(self) -> None:
-        """Ends it."""
+        """Kill the process and delete its folder."""
         self.process.kill()
         self.process.wait()
         self.folder.cleanup()
@@ -61,7 +61,7 @@ _helpers: list[Helper] = []
 
 
 def begin(photos: Sequence[Path], face: int | None = None) -> None:
-    """Starts looking at photos; does nothing where there is one processor only."""
+    """Start observing photos in a helper process; do nothing on a machine with a single processor."""
     if (os.cpu_count() or 1) > 1 and sys.executable and all(p.is_file() for p in photos):
         try:
             _helpers.append(Helper(photos, face))
@@ -69,29 +69,29 @@ def begin(photos: Sequence[Path], face: int | None = None) -> None:
             return
 
 
-def taken(photos: Sequence[Path], face: int | None) -> list[Look] | None:
-    """What was found, when these very photos were asked for; None: look for yourself."""
+def take_results(photos: Sequence[Path], face: int | None) -> list[HelperResult] | None:
+    """Return a helper's results for exactly these photos, or None: then the caller observes them itself."""
     for helper in _helpers:
         if helper.question == question(photos, face):
-            found = helper.answers()
+            results = helper.answers()
             end()
-            return found
+            return results
     return None
 
 
 def end() -> None:
-    """Ends every process begun."""
+    """Kill every helper process that was begun."""
     while _helpers:
         _helpers.pop().close()
 
 
 def question(photos: Sequence[Path], face: int | None) -> tuple[tuple[str, ...], int]:
-    """What tells one question from another."""
+    """Return the key of a request: absolute paths and the face's number."""
     return tuple(str(Path(p).absolute()) for p in photos), face or 0
 
 
-def look(photo: Path, face: int | None) -> Look:
-    """One photo's face and masks.
+def segment_photo(photo: Path, face: int | None) -> HelperResult:
+    """Detect one photo's face and segment it.
 
     Raises:
         HeadcastError: see ``pick_face`` and ``load_image``.
@@ -106,9 +106,9 @@ def look(photo: Path, face: int | None) -> Look:
     return detection, note, segment(rgb, detection)
 
 
-def write(path: Path, seen: Look) -> None:
-    """Keeps a look in a file."""
-    detection, note, masks = seen
+def write(path: Path, result: HelperResult) -> None:
+    """Write one photo's detection and masks to a .npz file."""
+    detection, note, masks = result
     numbers = np.array([detection.score, detection.yaw], np.float64)
     np.savez(
         path,
@@ -120,8 +120,8 @@ def write(path: Path, seen: Look) -> None:
     )
 
 
-def read(path: Path) -> Look:
-    """The reverse of ``write``."""
+def read(path: Path) -> HelperResult:
+    """Read the .npz file that ``write`` made."""
     with np.load(path, allow_pickle=False) as file:
         x0, y0, x1, y1 = file["box"].tolist()
         score, yaw = file["numbers"].tolist()
@@ -130,11 +130,11 @@ def read(path: Path) -> Look:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The helping process: folder for the answers, face (0: the largest), photos."""
+    """Run as the helper process: folder of the results, face (0: the largest), photos."""
     folder, face, *photos = arguments
     try:
         for i, photo in enumerate(photos):
-            write(Path(folder) / f"{i}.npz", look(Path(photo), int(face) or None))
+            write(Path(folder) / f"{i}.npz", segment_photo(Path(photo), int(face) or None))
     except HeadcastError:
         return 1
     return 0

@@ -31,9 +31,9 @@ class Normal:
 
 
 def box_step(n: Normal) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "f p"]]:
-    """Minimises the quadratic model within the box by an active set over Schur-complement solves.
+    """Minimise the quadratic model within the box by an active set over Schur-complement solves.
 
-    Unknowns at a bound that the gradient pushes outwards start pinned; those that a solve carries over a
+    Unknowns at a bound that the gradient pushes outwards start pinned; those that a solve moves over a
     bound are pinned there and the rest is solved again. Releasing is left to the next outer iteration.
     """
     pin_s = (
@@ -59,7 +59,7 @@ def box_step(n: Normal) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "f p
 def _solve(
     n: Normal, pin_s: np.ndarray, at_s: np.ndarray, pin_f: np.ndarray, at_f: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The step with some unknowns pinned at given values."""
+    """Solve for the step with some unknowns pinned at given values."""
     m_s, m_f = (~pin_s).astype(float), (~pin_f).astype(float)
     H_ff = n.H_ff * m_f[:, :, None] * m_f[:, None] + np.eye(n.g_f.shape[1]) * pin_f[:, None]
     H_sf = n.H_sf * m_s[None, :, None] * m_f[:, None]

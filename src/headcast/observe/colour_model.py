@@ -1,4 +1,4 @@
-"""What a part of one picture looks like: small mixtures of Gaussians over colour and texture."""
+"""Model the look of one part of an image: small mixtures of Gaussians over colour and texture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FLOOR = np.array([7.0, 2.5, 2.5, 0.6], np.float32)
 
 
 def features(rgb: UInt8[np.ndarray, "h w 3"], unit: float) -> Float[np.ndarray, "h w 4"]:
-    """CIE L, a, b and the logarithm of how much L varies within a hundredth of the face's height."""
+    """Return CIE L, a, b and the log of L's standard deviation within a hundredth of the face's height."""
     import cv2
 
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
@@ -34,7 +34,7 @@ CENTRE = np.array([50, 0, 0, 0], np.float32)
 
 
 def monomials(f: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "15 *n"]:
-    """Constant, linear and quadratic terms of the features: any Gaussian's exponent is linear in them."""
+    """Return constant, linear and quadratic terms of the features; Gaussians are linear in them."""
     x = [f[..., i] - CENTRE[i] for i in range(4)]
     return np.stack([np.ones_like(x[0]), *x, *(x[i] * x[j] for i, j in PAIRS)]).astype(np.float32)
 
@@ -47,26 +47,26 @@ class Mixture:
     exponents: Float[np.ndarray, "k 15"]
 
     def squared(self, terms: Float[np.ndarray, "15 *n"]) -> Float[np.ndarray, "k *n"]:
-        """Squared Mahalanobis distances to the components."""
+        """Return squared Mahalanobis distances to the components."""
         return np.maximum(np.tensordot(self.exponents, terms, 1), 0)
 
     def distance(self, terms: Float[np.ndarray, "15 *n"]) -> Float[np.ndarray, "*n"]:
-        """Mahalanobis distance to the nearest component."""
+        """Return the Mahalanobis distance to the nearest component."""
         return np.sqrt(self.squared(terms).min(0))
 
     def joint(self, terms: Float[np.ndarray, "15 *n"]) -> Float[np.ndarray, "k *n"]:
-        """Log densities of the components, weights included, a constant left out."""
+        """Return log densities of the components, weights included, up to a constant."""
         return self.logs.reshape(-1, *[1] * (terms.ndim - 1)) - 0.5 * self.squared(terms)
 
     def log_density(self, terms: Float[np.ndarray, "15 *n"]) -> Float[np.ndarray, "*n"]:
-        """Log density, a constant left out, never below that of a uniform background."""
+        """Return the log density, up to a constant, never below that of a uniform background."""
         logs = self.joint(terms)
         top = logs.max(0)
         return np.maximum(top + np.log(np.exp(logs - top).sum(0)), UNIFORM)
 
 
 def gaussian(mean: Float[np.ndarray, "4"], cov: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "15"]:
-    """The squared Mahalanobis distance as a polynomial in the monomials."""
+    """Return the squared Mahalanobis distance as coefficients of the monomials."""
     P = np.linalg.inv(cov)
     m = mean - CENTRE
     quadratic = [P[i, j] * (1 if i == j else 2) for i, j in PAIRS]
@@ -74,27 +74,27 @@ def gaussian(mean: Float[np.ndarray, "4"], cov: Float[np.ndarray, "4 4"]) -> Flo
 
 
 def fit_mixture(samples: Float[np.ndarray, "n 4"], components: int, rounds: int = 8) -> Mixture:
-    """Expectation maximisation from a split along lightness; the same samples give the same mixture."""
+    """Fit a mixture by expectation maximisation from a split along lightness (deterministic)."""
     x = samples[:: max(1, len(samples) // SAMPLES)].astype(np.float64)
     terms = monomials(x)
     order = np.argsort(x[:, 0], kind="stable")
-    share = np.zeros((components, len(x)))
+    responsibility = np.zeros((components, len(x)))
     for k, part in enumerate(np.array_split(order, components)):
-        share[k, part] = 1
+        responsibility[k, part] = 1
     mixture = None
     for _ in range(rounds):
-        n = share.sum(1) + 1e-3
-        means = share @ x / n[:, None]
+        n = responsibility.sum(1) + 1e-3
+        means = responsibility @ x / n[:, None]
         weights = (n / n.sum() + 0.02) / (1 + 0.02 * components)
         logs, exponents = np.log(weights), []
         for k in range(components):
             d = x - means[k]
-            cov = (share[k, :, None] * d).T @ d / n[k] + np.diag(FLOOR.astype(np.float64) ** 2)
+            cov = (responsibility[k, :, None] * d).T @ d / n[k] + np.diag(FLOOR.astype(np.float64) ** 2)
             logs[k] -= 0.5 * np.linalg.slogdet(cov)[1]
             exponents.append(gaussian(means[k], cov))
         mixture = Mixture(logs.astype(np.float32), np.stack(exponents).astype(np.float32))
         joint = mixture.joint(terms)
-        share = np.exp((joint - joint.max(0)).astype(np.float64))
-        share /= share.sum(0)
+        responsibility = np.exp((joint - joint.max(0)).astype(np.float64))
+        responsibility /= responsibility.sum(0)
     assert mixture is not None
     return mixture

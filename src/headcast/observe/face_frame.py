@@ -1,4 +1,4 @@
-"""Where things are on a head, roughly, from the landmarks of its face."""
+"""A coordinate frame of the face from its landmarks, in units of the face's height."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Plane = Float[np.ndarray, "h w"]
 
 @dataclass(frozen=True)
 class FaceFrame:
-    """A grid over a picture in units of the face.
+    """A grid over an image in units of the face.
 
     Attributes:
         x: to the subject's left and y: up, from the point between the irises; 1 is the height of the face.
@@ -43,7 +43,7 @@ class FaceFrame:
 
 
 def face_frame(points: Float[np.ndarray, "478 2"], height: int, width: int) -> FaceFrame:
-    """The frame of a face over a picture of a given size."""
+    """Build the frame of a face over an image of a given size."""
     import cv2
 
     middle = (points[IRIS_LEFT] + points[IRIS_RIGHT]) / 2
@@ -71,7 +71,7 @@ def face_frame(points: Float[np.ndarray, "478 2"], height: int, width: int) -> F
 
 
 def polygon(points: Float[np.ndarray, "n 2"] | Sequence[Sequence[float]], height: int, width: int) -> Plane:
-    """Coverage of a closed outline, antialiased, half a pixel generous."""
+    """Rasterize a closed outline as antialiased coverage, half a pixel generous."""
     import cv2
 
     out = np.zeros((height, width), np.uint8)

@@ -11,7 +11,7 @@ Plane = Float[np.ndarray, "h w"]
 
 
 def box(x: Shaped[np.ndarray, "h w *c"], radius: int) -> Shaped[np.ndarray, "h w *c"]:
-    """Mean over a square of 2 radius + 1 pixels."""
+    """Average over a square of 2 radius + 1 pixels."""
     import cv2
 
     k = 2 * max(0, radius) + 1
@@ -19,7 +19,7 @@ def box(x: Shaped[np.ndarray, "h w *c"], radius: int) -> Shaped[np.ndarray, "h w
 
 
 def blur(x: Shaped[np.ndarray, "h w *c"], sigma: float) -> Shaped[np.ndarray, "h w *c"]:
-    """Gaussian blur."""
+    """Blur by a Gaussian of ``sigma`` pixels."""
     import cv2
 
     return cv2.GaussianBlur(x, (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REPLICATE)
@@ -28,7 +28,7 @@ def blur(x: Shaped[np.ndarray, "h w *c"], sigma: float) -> Shaped[np.ndarray, "h
 def guided(
     guide: Float[np.ndarray, "h w 3"], x: Float[np.ndarray, "h w *k"], radius: int, eps: float
 ) -> Float[np.ndarray, "h w *k"]:
-    """The colour guided filter (He, Sun, Tang 2013): planes of x as local linear functions of the guide.
+    """Filter by the colour guided filter (He, Sun, Tang 2013): x as local linear functions of the guide.
 
     Args:
         guide: colours in 0..1. eps: variance of the guide below which edges are smoothed away.
@@ -47,7 +47,7 @@ def guided_plane(
     x: Plane,
     radius: int,
 ) -> Plane:
-    """One plane of the guided filter, with what depends on the guide alone given."""
+    """Filter one plane by the guided filter, given what depends on the guide alone."""
     mean_x = box(x, radius)
     cov = box(guide * x[..., None], radius) - mean * mean_x[..., None]
     c00, c01, c02, c11, c12, c22 = inverse
@@ -66,7 +66,7 @@ def guided_plane(
 def inverse_covariance(
     guide: Float[np.ndarray, "h w 3"], mean: Float[np.ndarray, "h w 3"], radius: int, eps: float
 ) -> Float[np.ndarray, "6 h w"]:
-    """Inverse of the guide's local covariance plus eps: entries 00, 01, 02, 11, 12, 22."""
+    """Invert the guide's local covariance plus eps: entries 00, 01, 02, 11, 12, 22."""
     s = {}
     for i in range(3):
         for j in range(i, 3):
@@ -87,13 +87,13 @@ def inverse_covariance(
 def local_colour(
     image: Float[np.ndarray, "h w 3"], weight: Plane, sigma: float
 ) -> tuple[Float[np.ndarray, "h w 3"], Plane]:
-    """Mean colour of the weighted pixels around every pixel, and how much weight there is."""
+    """Average the colour of the weighted pixels around every pixel; also return their total weight."""
     total = blur(weight, sigma)
     return blur(image * weight[..., None], sigma) / np.maximum(total, 1e-6)[..., None], total
 
 
 def resized(x: Shaped[np.ndarray, "h w *c"], height: int, width: int) -> Shaped[np.ndarray, "a b *c"]:
-    """Resampled: area mean when smaller, linear when larger."""
+    """Resample by area mean when smaller, linearly when larger."""
     import cv2
 
     if x.shape[:2] == (height, width):

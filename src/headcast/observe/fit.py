@@ -1,4 +1,4 @@
-"""From detected landmarks to head parameters and camera: one photo, several photos, one frame of a clip."""
+"""Fit head parameters and camera to detected landmarks: one photo, several photos, one frame of a clip."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SENSOR_35MM = 43.27
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted frame.
+    """The head fitted to one frame.
 
     Attributes:
         params: unbatched, gaze as eyeLook* weights. camera: at the origin looking along -Z.
@@ -48,7 +48,7 @@ class Fit:
 
 
 def eye_openness(points: Float[np.ndarray, "478 2"]) -> tuple[float, float]:
-    """Lid gap over eye width, (left, right)."""
+    """Return eyelid gap over eye width, (left, right)."""
 
     def one(upper: int, lower: int, a: int, b: int) -> float:
         return float(np.linalg.norm(points[upper] - points[lower]) / np.linalg.norm(points[a] - points[b]))
@@ -59,7 +59,7 @@ def eye_openness(points: Float[np.ndarray, "478 2"]) -> tuple[float, float]:
 def target_of(
     detection: Detection, width: int, height: int, model: LandmarkModel, use: np.ndarray | None = None
 ) -> Target:
-    """The landmarks as the solver wants them.
+    """Convert detected landmarks to the solver's target.
 
     Along the face oval a point counts little; across it fully. Irises of closing eyes count little.
 
@@ -80,7 +80,7 @@ def target_of(
 
 
 class Fitter:
-    """Fits a head model to landmarks. Keeps the model's landmark bases; cheap to call."""
+    """Fit a head model to landmarks; keep the model's landmark bases, so that calls are cheap."""
 
     def __init__(
         self, head: HeadModel, model: LandmarkModel | None = None, prior: Prior | None = None
@@ -97,7 +97,7 @@ class Fitter:
         focal_35mm: float | None = None,
         use: np.ndarray | None = None,
     ) -> Fit:
-        """One picture on its own.
+        """Fit one photo by itself.
 
         Args:
             focal_35mm: the lens in 35 mm terms when the file records it and was not cropped.
@@ -113,7 +113,7 @@ class Fitter:
         use: np.ndarray | None = None,
         identity: np.ndarray | None = None,
     ) -> list[Fit]:
-        """Pictures of one person: one identity, own poses and expressions; one focal length per picture size.
+        """Fit photos of one person: a common identity, own poses; one focal length per image size.
 
         Args:
             identity: given, it is kept and only the rest is fitted.
@@ -137,8 +137,7 @@ class Fitter:
     def fit_frame(
         self, detection: Detection, width: int, height: int, last: Fit, prior: Prior | None = None
     ) -> Fit:
-        """A clip's next frame: identity and focal length of ``last`` kept, starting from its pose and
-        expression."""
+        """Fit a clip's next frame, starting from ``last``, whose identity and focal length are kept."""
         prior = self.prior if prior is None else prior
         target = target_of(detection, width, height, self.model)
         log_focal = last.shared.log_focal
@@ -152,24 +151,26 @@ class Fitter:
         sizes: Sequence[tuple[int, int]],
         focals: Sequence[float | None],
     ) -> np.ndarray:
-        """Identity of pictures of different sizes: the mean of each one's own, weighted by its face's
-        pixels."""
+        """Average the identities of photos of different sizes, weighted by their faces' pixels."""
         own = [self.fit_photo(d, *s, f) for d, s, f in zip(detections, sizes, focals, strict=True)]
         w = np.array([iris_distance(d.points) for d in detections])
         return np.average([f.shared.identity for f in own], axis=0, weights=w)
 
-    def _with_focal(self, width: int, height: int, focal_35mm: float | None, pictures: int = 1) -> Prior:
-        """The prior with what is known of the lens; with n pictures that share one, the usual distance counts
-        once and not n times, for they also tell it themselves: the head turns."""
+    def _with_focal(self, width: int, height: int, focal_35mm: float | None, images: int = 1) -> Prior:
+        """Return the prior for photos of this size and lens.
+
+        For n images that share a lens the distance prior counts once, not n times: the turning head itself
+        informs the distance.
+        """
         if focal_35mm is None:
-            return replace(self.prior, log_distance_sigma=self.prior.log_distance_sigma * math.sqrt(pictures))
+            return replace(self.prior, log_distance_sigma=self.prior.log_distance_sigma * math.sqrt(images))
         pixels = focal_35mm / SENSOR_35MM * math.hypot(width, height)
         return replace(self.prior, log_focal=math.log(pixels), log_focal_sigma=0.06, log_distance_sigma=1.0)
 
     def _start(
         self, targets: list[Target], prior: Prior, identity: np.ndarray | None
     ) -> tuple[Shared, list[Frame]]:
-        """Weak-perspective poses of the resting head, at the likely distance."""
+        """Estimate weak-perspective poses of the resting head, at the likely distance."""
         identity = np.zeros(self.head.identities) if identity is None else identity
         rest = self.model.points.at_identity(identity)
         k = 1 / prior.distance
@@ -188,7 +189,7 @@ class Fitter:
     def result(
         self, shared: Shared, frame: Frame, target: Target, detection: Detection, width: int, height: int
     ) -> Fit:
-        """The solver's state in the project's types."""
+        """Convert the solver's state to ``Fit``."""
         frame = with_lids(self.model, shared.identity, frame)
         basis = slid_basis(self.model, shared, frame, target.unit)
         r = residuals(self.model, basis, shared, frame, target) * target.unit
@@ -213,7 +214,7 @@ class Fitter:
 def weak_perspective(
     points: Float[np.ndarray, "n 3"], image: Float[np.ndarray, "n 2"], weight: Float[np.ndarray, " n"]
 ) -> tuple[np.ndarray, float, np.ndarray]:
-    """Rotation, scale and offset of a scaled orthographic view (image +y down) by weighted least squares."""
+    """Solve for rotation, scale and offset of a scaled orthographic view (image +y down) by least squares."""
     w = np.sqrt(weight)[:, None]
     A = np.concatenate([points, np.ones((len(points), 1))], 1) * w
     M = np.linalg.lstsq(A, image * [1, -1] * w, rcond=None)[0]

@@ -1,4 +1,4 @@
-"""Whether glasses are worn, and where."""
+"""Detect whether glasses are worn, and where."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ STRIP = (128, 64)  # pixels, width and height, of the strip around the eyes
 CELL, BINS = 8, 8
 WEIGHTS = Path(__file__).parents[1] / "weights" / "glasses.safetensors"  # read without torch: see ahead.py
 LID = 0.4  # how much less a line between eye and brow counts
-LENS = 0.4  # value of the mask inside a lens, where what is seen is the face behind glass
+LENS = 0.4  # value of the mask inside a lens, where the face is visible behind glass
 
 
 def glasses_score(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> float:
-    """Log odds that glasses are worn: logistic regression on edge directions around the eyes."""
+    """Return log odds that glasses are worn: logistic regression on edge directions around the eyes."""
     weights, bias = classifier()
     return float(strip_features(eye_strip(rgb, points)) @ weights + bias)
 
 
 @cache
 def classifier() -> tuple[Float[np.ndarray, "n"], float]:
-    """The bundled weights, made by tools/build_glasses.py."""
+    """Load the bundled weights, made by tools/build_glasses.py."""
     from safetensors.numpy import load_file
 
     tensors = load_file(WEIGHTS)
@@ -46,7 +46,7 @@ def classifier() -> tuple[Float[np.ndarray, "n"], float]:
 def eye_strip(
     rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]
 ) -> UInt8[np.ndarray, "64 128 3"]:
-    """The strip around the eyes, upright, irises at fixed places."""
+    """Resample the strip around the eyes, upright, irises at fixed places."""
     import cv2
 
     w, h = STRIP
@@ -62,7 +62,7 @@ def eye_strip(
 
 
 def strip_features(strip: UInt8[np.ndarray, "64 128 3"]) -> Float[np.ndarray, "n"]:
-    """Histograms of edge directions in cells of 8 pixels, relative to the edges around each cell."""
+    """Build histograms of edge directions in 8-pixel cells, relative to the edges around each cell."""
     import cv2
 
     light = cv2.cvtColor(strip, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
@@ -79,7 +79,7 @@ def strip_features(strip: UInt8[np.ndarray, "64 128 3"]) -> Float[np.ndarray, "n
 def glasses_mask(
     rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]
 ) -> Float[np.ndarray, "h w"]:
-    """1 on frames, 0.4 behind the lenses, 0 elsewhere and everywhere when none are worn."""
+    """Return 1 on frames, 0.4 behind the lenses, 0 elsewhere and everywhere when none are worn."""
     import cv2
 
     if glasses_score(rgb, points) <= 0:
@@ -102,7 +102,7 @@ def glasses_mask(
 def places(
     points: Float[np.ndarray, "478 2"], frame: FaceFrame
 ) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
-    """Where frames can be (0..1), eyes and brows left out, and where the lenses are."""
+    """Return where frames can be (0..1), eyes and brows left out, and where the lenses are."""
     import cv2
 
     h, w = frame.x.shape
@@ -125,7 +125,7 @@ def places(
 
 
 def long_pieces(rim: Float[np.ndarray, "h w"], least: float) -> Float[np.ndarray, "h w"]:
-    """Drops pieces shorter than ``least`` pixels: lashes, wrinkles, glints."""
+    """Drop components shorter than ``least`` pixels: lashes, wrinkles, glints."""
     import cv2
 
     count, labels, stats, _ = cv2.connectedComponentsWithStats((rim > 0.2).astype(np.uint8), connectivity=8)

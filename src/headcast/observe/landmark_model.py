@@ -1,4 +1,4 @@
-"""The head model reduced to its landmarks: what a fit needs, in numpy, independent of the topology."""
+"""The head model reduced to its landmarks for fitting, in numpy, independent of the topology."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ GAZE_STEP = 1e-4
 
 @dataclass(frozen=True)
 class PointBasis:
-    """Surface points as linear functions of identity and expression weights, with their hold on the
-    eyeballs."""
+    """Surface points linear in identity and expression weights, with their attachment to the eyeballs."""
 
     neutral: Float[np.ndarray, "n 3"]
     identity: Float[np.ndarray, "n 3 i"]
@@ -40,11 +39,12 @@ class PointBasis:
 
     @staticmethod
     def of(head: HeadModel, triangle: Int[np.ndarray, " n"], bary: Float[np.ndarray, "n 3"]) -> PointBasis:
-        """The points with these triangles and weights."""
+        """Build the basis of points with these triangles and barycentric weights."""
         rows = head.faces[torch.from_numpy(np.asarray(triangle))]
         w = torch.from_numpy(np.asarray(bary, np.float32))
 
         def take(x: torch.Tensor) -> np.ndarray:
+            """Select some of the points."""
             return torch.einsum("...nck,nc->...nk", x[..., rows, :], w).double().numpy()
 
         return PointBasis(
@@ -60,14 +60,14 @@ class PointBasis:
         )
 
     def replaced(self, rows: np.ndarray, other: PointBasis) -> PointBasis:
-        """A copy in which the given rows are another basis' points."""
+        """Copy with the given rows replaced by another basis' points."""
         arrays = [getattr(self, k).copy() for k in self.__dataclass_fields__]
         for a, k in zip(arrays, self.__dataclass_fields__, strict=True):
             a[rows] = getattr(other, k)
         return PointBasis(*arrays)
 
     def at_identity(self, identity: np.ndarray) -> Float[np.ndarray, "n 3"]:
-        """Positions of an identity at rest."""
+        """Return the positions of an identity at rest."""
         return self.neutral + self.identity @ identity
 
 
@@ -81,7 +81,7 @@ class LandmarkModel:
         sigma: (478,) scale of each point's residual, in iris distances.
         normal: (478, 3) outward unit normals on the neutral head.
         triangle, bary: the 478 on the mesh. lids: what the resting lids add.
-        drift: (478, 3) metres by which the detector's points wander over a head that is turned to its left,
+        drift: (478, 3) metres by which the detector's points drift over a head that is turned to its left,
             by the sine of the angle; mirrored when it is turned to its right.
     """
 
@@ -98,7 +98,7 @@ class LandmarkModel:
 
     @staticmethod
     def of(head: HeadModel, table: dict | None = None) -> LandmarkModel:
-        """The landmarks of a head; positions and scales come from the bundled table unless one is given."""
+        """Reduce a head to its landmarks; positions and scales come from the bundled table by default."""
         if table is None:
             table = landmark_table()
             triangle, bary = usual_landmarks(head)
@@ -121,18 +121,18 @@ class LandmarkModel:
         )
 
     def turned(self, yaw: float) -> PointBasis:
-        """The 478 points as the detector places them on a head turned by ``yaw`` degrees."""
+        """Return the 478 points as the detector places them on a head turned by ``yaw`` degrees."""
         sine = float(np.sin(np.radians(np.clip(yaw, -DRIFT_LIMIT, DRIFT_LIMIT))))
         drift = self.drift if sine > 0 else self.drift[MIRROR] * [-1.0, 1.0, 1.0]
         return replace(self.points, neutral=self.points.neutral + abs(sine) * drift)
 
     def eye_centres(self, identity: Float[np.ndarray, " i"]) -> Float[np.ndarray, "2 3"]:
-        """Where an identity's eyeballs turn (left, right)."""
+        """Return the centres of an identity's eyeballs (left, right)."""
         return self.eye_neutral + self.eye_identity @ identity
 
 
 def _slide(head: HeadModel, oval: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Surface points before and behind each oval point, along the surface in its horizontal plane."""
+    """Return points before and behind each oval point, along the surface in its horizontal plane."""
     from headcast.head.embed import closest_on_mesh
 
     skin = head.part.numpy() == head.part_names.index("skin")
@@ -150,14 +150,14 @@ def _slide(head: HeadModel, oval: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def combined_weights(
     expression: Float[np.ndarray, "52"], gaze: Float[np.ndarray, "2 2"]
 ) -> Float[np.ndarray, "52"]:
-    """What the head model makes of an expression and a gaze: the weights of its shapes."""
+    """Return shape weights for expression and gaze after the head model's combination rules."""
     return combine(eye_look_from_gaze(torch.from_numpy(expression), torch.from_numpy(gaze))).numpy()
 
 
 def expression_weights(
     expression: Float[np.ndarray, "52"], gaze: Float[np.ndarray, "2 2"], columns: Int[np.ndarray, " e"]
 ) -> tuple[Float[np.ndarray, "52"], Float[np.ndarray, "52 e"], Float[np.ndarray, "52 4"]]:
-    """What the head model makes of expression and gaze, and its derivatives by ``columns`` and by the gaze.
+    """Return shape weights for expression and gaze, and their derivatives by ``columns`` and by the gaze.
 
     Forward differences over the model's own rules, so that a change there needs none here.
     """

@@ -1,4 +1,4 @@
-"""Which of MediaPipe's 478 face landmarks is which."""
+"""Indices of MediaPipe's 478 face landmarks by part of the face."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
     "unmirror",
 ]
 
-# Pairs that change places in a mirrored picture. The 468 points of the mesh follow from the exact symmetry of
+# Pairs that change places in a mirrored image. The 468 points of the mesh follow from the exact symmetry of
 # MediaPipe's canonical face; the ten of the irises, and all others again, from an assignment between the
 # landmarks of 60 public-domain portraits and of their mirrored copies.
 PAIRS = (
@@ -50,7 +50,7 @@ PAIRS = (
 
 
 def mirror_map() -> Int[np.ndarray, "478"]:
-    """Index of every landmark's partner; those on the middle line are their own."""
+    """Return the index of every landmark's mirror partner; those on the middle line are their own."""
     index = np.arange(478)
     for pair in PAIRS.split():
         a, b = map(int, pair.split(":"))
@@ -110,19 +110,19 @@ LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 3
 
 
 def unmirror(points: Float[np.ndarray, "478 k"], width: float) -> Float[np.ndarray, "478 k"]:
-    """Landmarks found in the mirrored picture of a given width, as landmarks of the picture itself."""
+    """Convert landmarks of the mirrored image of a given width to landmarks of the image itself."""
     out = points[MIRROR].copy()
     out[:, 0] = width - out[:, 0]
     return out
 
 
 def iris_distance(points: Float[np.ndarray, "478 k"]) -> float:
-    """Pixels between the iris centres."""
+    """Return the distance of the iris centres, pixels."""
     return float(np.linalg.norm(points[IRIS_LEFT, :2] - points[IRIS_RIGHT, :2]))
 
 
 def face_yaw(points: Float[np.ndarray, "478 3"]) -> float:
-    """Degrees by which the face turns towards the subject's left (image right), from landmarks with depth.
+    """Return degrees by which the face turns to the subject's left, from landmarks with depth.
 
     Every pair of mirrored landmarks lies along the head's left-right axis, whatever the shape of the face;
     the sum of all of them gives the axis.
@@ -132,7 +132,7 @@ def face_yaw(points: Float[np.ndarray, "478 3"]) -> float:
 
 
 def pair_axis(points: Float[np.ndarray, "478 k"]) -> Float[np.ndarray, "k"]:
-    """Sum of the vectors from every right landmark to its left partner."""
+    """Sum the vectors from every right landmark to its left partner."""
     right = np.flatnonzero(np.arange(478) < MIRROR)
     away = points[MIRROR[right]] - points[right]
     sign = np.sign(away @ (points[EAR_LEFT] - points[EAR_RIGHT]))
@@ -140,6 +140,6 @@ def pair_axis(points: Float[np.ndarray, "478 k"]) -> Float[np.ndarray, "k"]:
 
 
 def face_width(points: Float[np.ndarray, "478 k"], yaw: float) -> float:
-    """Pixels between the ears, as if the face were seen from the front."""
-    seen = float(np.linalg.norm(points[EAR_LEFT, :2] - points[EAR_RIGHT, :2]))
-    return seen / max(float(np.cos(np.radians(yaw))), 0.4)
+    """Return the pixels between the ears, as if the face were viewed from the front."""
+    projected = float(np.linalg.norm(points[EAR_LEFT, :2] - points[EAR_RIGHT, :2]))
+    return projected / max(float(np.cos(np.radians(yaw))), 0.4)

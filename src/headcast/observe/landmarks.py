@@ -1,4 +1,4 @@
-"""Faces in a picture: 478 MediaPipe landmarks each."""
+"""Detect faces in an image: 478 MediaPipe landmarks each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_YAW", "MIN_FACE", "FaceDetector", "pick_face"]
 
 MAX_FACES = 5
-WORK_SIDE = 1024  # pictures are searched at most this large; faces are then measured in the full picture
+WORK_SIDE = 1024  # images are searched at most this large; faces are then measured in the full image
 CROP = 384  # pixels of the square a face is measured in
 ROOM = 2.0  # side of that square over the larger side of the landmarks' box
 MIN_FACE = 48.0  # pixels between the ears
@@ -42,41 +42,41 @@ JITTER = (
 
 
 class FaceDetector:
-    """Finds faces. Keeps MediaPipe's graphs loaded; close it or use it in a ``with`` statement."""
+    """Detect faces. MediaPipe's graphs stay loaded; close it or use it in a ``with`` statement."""
 
     def __init__(self) -> None:
         self.graphs: dict[str, Any] = {}
         self.greeted = False
 
     def detect(self, rgb: UInt8[np.ndarray, "h w 3"], refine: bool = True) -> list[Detection]:
-        """All faces found (five at most), the largest first; empty when there is none.
+        """Detect all faces (five at most), the largest first; empty when there is none.
 
         Landmarks are found in a square around each face and its mirror image. With ``refine`` they are the
         mean over eight squares, shifted, turned, scaled, half of them mirrored: a third of the noise and
-        a fifth of the left-right bias of a single look at the whole picture, for 60 ms a face.
+        a fifth of the left-right bias of a single pass over the whole image, for 60 ms a face.
         """
-        found: list[Detection] = []
+        faces: list[Detection] = []
         for box in self.search(rgb):
             d = self.measure(rgb, box, JITTER if refine else ONE)
-            if d is not None and all(overlap(d.box, other.box) < 0.3 for other in found):
-                found.append(d)
-        return sorted(found, key=lambda d: -face_size(d.box))
+            if d is not None and all(overlap(d.box, other.box) < 0.3 for other in faces):
+                faces.append(d)
+        return sorted(faces, key=lambda d: -face_size(d.box))
 
     def track(self, rgb: UInt8[np.ndarray, "h w 3"], previous: Detection | None) -> Detection | None:
-        """The face of the next frame of a clip, looked for where it was, else everywhere; None when lost."""
+        """Detect the face of a clip's next frame near where it was, else everywhere; None without a face."""
         if previous is not None:
             d = self.measure(rgb, previous.box, ONE, find=False)
             if d is not None and d.score >= 0.5:
                 return d
-        found = self.detect(rgb, refine=False)
-        if previous is not None and found:
-            return max(found, key=lambda d: overlap(d.box, previous.box))
-        return found[0] if found else None
+        faces = self.detect(rgb, refine=False)
+        if previous is not None and faces:
+            return max(faces, key=lambda d: overlap(d.box, previous.box))
+        return faces[0] if faces else None
 
     def measure(
         self, rgb: UInt8[np.ndarray, "h w 3"], box: Box, jitter: Jitter, find: bool = True
     ) -> Detection | None:
-        """Landmarks of the face in a box: the mean over squares around it; None when there is no face."""
+        """Average landmarks of the face in a box over squares around it; None when there is no face."""
         if find:  # boxes of face detectors are rough
             first = self.in_square(rgb, square_around(box, ROOM))
             if first is None:
@@ -100,7 +100,7 @@ class FaceDetector:
         return Detection(points[:, :2].astype(np.float32), box_of(points), score, YAW_GAIN * face_yaw(points))
 
     def search(self, rgb: UInt8[np.ndarray, "h w 3"]) -> list[Box]:
-        """Boxes of likely faces, from quick detectors to thorough ones, stopping when one finds any."""
+        """Find boxes of likely faces, from quick detectors to thorough ones, stopping when one finds any."""
         import cv2
 
         h, w = rgb.shape[:2]
@@ -121,12 +121,12 @@ class FaceDetector:
         return [(x0 / scale, y0 / scale, x1 / scale, y1 / scale) for x0, y0, x1, y1 in distinct[:MAX_FACES]]
 
     def mesh_boxes(self, rgb: UInt8[np.ndarray, "h w 3"], margin: float = 0.0) -> list[Box]:
-        """Boxes of near faces. The picture is made square first; the graph misplaces faces in others."""
+        """Find boxes of near faces. The image is made square first: the graph misplaces faces in others."""
         x, (left, top) = squared(rgb, margin)
         return [shifted(box_of(p), -left, -top) for p in self.mesh(x)]
 
     def range_boxes(self, rgb: UInt8[np.ndarray, "h w 3"]) -> list[Box]:
-        """Boxes of small faces, brow to chin."""
+        """Find boxes of small faces, brow to chin."""
         x, (left, top) = squared(rgb)
         result = self.graph("range").process(x).detections or []
         side = x.shape[0]
@@ -138,7 +138,7 @@ class FaceDetector:
         return boxes
 
     def tile_boxes(self, rgb: UInt8[np.ndarray, "h w 3"], parts: int) -> list[Box]:
-        """Boxes of tiny faces, looked for in overlapping tiles of 1/``parts`` the size, each enlarged."""
+        """Find boxes of tiny faces in overlapping tiles of 1/``parts`` the size, each enlarged."""
         side = max(rgb.shape[:2]) // parts
         boxes: list[Box] = []
         for y in range(0, max(1, rgb.shape[0] - side // 2), max(1, side // 2)):
@@ -149,7 +149,7 @@ class FaceDetector:
         return boxes
 
     def in_square(self, rgb: UInt8[np.ndarray, "h w 3"], view: Square) -> Float[np.ndarray, "478 3"] | None:
-        """Landmarks (depth in pixels too) of the most central face in a square of the picture."""
+        """Return landmarks (depth in pixels too) of the most central face in a square of the image."""
         x, A, t = view.cut(rgb, CROP)
         faces = self.mesh(x)
         if not faces:
@@ -162,7 +162,7 @@ class FaceDetector:
         return points[MIRROR] if view.mirrored else points
 
     def mesh(self, rgb: UInt8[np.ndarray, "s s 3"]) -> list[Float[np.ndarray, "478 3"]]:
-        """Landmarks of every face the mesh graph finds in a square picture, all three axes in its pixels."""
+        """Return landmarks of every face in a square image by the mesh graph, all three axes in pixels."""
         graph = self.graph("mesh")
         with nullcontext() if self.greeted else quiet_stderr():  # the first face ever makes the graph talk
             faces = graph.process(rgb).multi_face_landmarks or []
@@ -170,7 +170,7 @@ class FaceDetector:
         return [np.array([(p.x, p.y, p.z) for p in f.landmark], np.float64) * rgb.shape[0] for f in faces]
 
     def graph(self, name: str) -> Any:
-        """A MediaPipe graph, made on first use."""
+        """Return a MediaPipe graph, made on first use."""
         if name not in self.graphs:
             with quiet_mediapipe() as solutions:
                 if name == "mesh":
@@ -187,7 +187,7 @@ class FaceDetector:
         return self.graphs[name]
 
     def close(self) -> None:
-        """Frees the graphs."""
+        """Close the MediaPipe graphs, which frees their memory."""
         while self.graphs:
             self.graphs.popitem()[1].close()
 
@@ -201,7 +201,7 @@ class FaceDetector:
 
 
 def pick_face(detections: list[Detection], index: int | None, name: str) -> tuple[Detection, str | None]:
-    """The face to use, counted from 1 by size (the largest when None), and a note when there are others.
+    """Choose the face, counted from 1 by size (None: the largest); return a note when there are others.
 
     Raises:
         HeadcastError: no face, no such face, one too small or turned too far away.
@@ -209,7 +209,7 @@ def pick_face(detections: list[Detection], index: int | None, name: str) -> tupl
     n = len(detections)
     if n == 0:
         raise HeadcastError(
-            f"{name}: no face found; use a picture where the face is sharp, upright and not in profile"
+            f"{name}: no face found; use a photo where the face is sharp, upright and not in profile"
         )
     if index is not None and not 1 <= index <= n:
         raise HeadcastError(f"{name}: --face {index} is not there; the faces found are numbered 1 to {n}")
@@ -219,21 +219,21 @@ def pick_face(detections: list[Detection], index: int | None, name: str) -> tupl
     if width < MIN_FACE:
         raise HeadcastError(
             f"{name}: the face is {width:.0f} pixels wide between the ears; {MIN_FACE:.0f} are needed, so "
-            "use a larger picture or one taken nearer"
+            "use a larger photo or one taken nearer"
         )
     if abs(d.yaw) > MAX_YAW:
         side = "left" if d.yaw > 0 else "right"
         raise HeadcastError(
             f"{name}: the face is turned {abs(d.yaw):.0f} degrees to its {side}, more than {MAX_YAW:.0f}; "
-            "use a picture seen more from the front"
+            "use a photo taken more from the front"
         )
     if n == 1:
         return d, None
-    others = ", ".join(f"--face {i + 1} at {where(o)}" for i, o in enumerate(detections) if i != k)
+    others = ", ".join(f"--face {i + 1} at {describe_place(o)}" for i, o in enumerate(detections) if i != k)
     chosen = "the largest" if index is None else f"number {index}"
-    return d, f"{n} faces found; {chosen}, at {where(d)}, is used; the others: {others}"
+    return d, f"{n} faces found; {chosen}, at {describe_place(d)}, is used; the others: {others}"
 
 
-def where(d: Detection) -> str:
-    """The middle of a face in words."""
+def describe_place(d: Detection) -> str:
+    """Format the middle of a face's box in pixels."""
     return f"({(d.box[0] + d.box[2]) / 2:.0f}, {(d.box[1] + d.box[3]) / 2:.0f})"

@@ -1,4 +1,4 @@
-"""How far the head model's resting lids carry the landmarks that lie on them."""
+"""How far the head model's resting eyelids move the landmarks that lie on them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LidModel:
 
     @staticmethod
     def of(head: HeadModel, triangle: Int[np.ndarray, "478"], bary: Float[np.ndarray, "478 3"]) -> LidModel:
-        """The lids of a head under given landmarks."""
+        """Build the eyelids of a head under given landmarks."""
         faces = head.faces.numpy()
         needed = np.isin(head.lid_index.numpy(), faces[triangle]).any(0)
         needed[head.lid_rim.numpy()] = True
@@ -63,7 +63,7 @@ class LidModel:
     def shift(
         self, identity: np.ndarray, combined: np.ndarray, gaze: np.ndarray, centre: np.ndarray
     ) -> Float[np.ndarray, "478 3"]:
-        """Movement of each landmark, head frame, metres.
+        """Return the movement of each landmark by the eyelids, head frame, metres.
 
         Args:
             combined: the weights of the shapes. gaze: (2, 2) radians. centre: (2, 3) of the eyeballs.
@@ -75,14 +75,14 @@ class LidModel:
         growth = torch.from_numpy(1 + identity @ self.growth)
         blink = torch.from_numpy(combined[list(BLINKS)])
         with torch.no_grad():
-            laid = rest_lids(
+            rested = rest_lids(
                 lids, torch.from_numpy(centre), torch.from_numpy(axis), growth, blink, *self.constants
             )
-        return self.hold @ (laid - lids).numpy().reshape(-1, 3)
+        return self.hold @ (rested - lids).numpy().reshape(-1, 3)
 
 
 def _hold(faces: np.ndarray, index: np.ndarray, triangle: np.ndarray, bary: np.ndarray) -> np.ndarray:
-    """Barycentric weights as a matrix over the lids' vertices."""
+    """Return barycentric weights as a matrix over the eyelids' vertices."""
     place = np.full(int(faces.max()) + 1, -1)
     place[index] = np.arange(len(index))
     corner = place[faces[triangle]]

@@ -1,4 +1,4 @@
-"""The light of a photo: second-order spherical harmonics, from the colours of visible skin."""
+"""Estimate the light of a photo: second-order spherical harmonics from the colours of visible skin."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def estimate_light(
     points: Float[np.ndarray, "478 2"],
     albedo: Float[np.ndarray, "v 3"] | None = None,
 ) -> Float[np.ndarray, "9 3"] | None:
-    """The irradiance of a fitted photo, or None when too little skin is seen.
+    """Estimate the irradiance of a fitted photo; None when too little skin is visible.
 
     Shading is ``sh_basis(normal) @ light`` and colour is albedo times shading, all linear.
 
     Args:
-        points: the photo's landmarks, which tell skin from eyes, brows and lips.
+        points: the photo's landmarks, which separate skin from eyes, brows and lips.
         albedo: linear albedo of every vertex; None takes one colour everywhere.
     """
     from headcast.render.shading import sh_basis
@@ -80,8 +80,7 @@ def sample_skin(
     camera: Camera,
     points: Float[np.ndarray, "478 2"],
 ) -> SkinSamples:
-    """Colours of the skin vertices that the camera sees within the face oval, away from eyes, brows and
-    lips."""
+    """Sample colours of skin vertices visible to the camera in the face oval, off eyes, brows and lips."""
     import cv2
 
     from headcast.image import srgb_to_linear
@@ -93,8 +92,7 @@ def sample_skin(
         depth = camera.to_camera(posed)[:, 2].double().numpy()
     skin = np.zeros(len(pixel), bool)
     skin[np.unique(head.faces.numpy()[head.part.numpy() == head.part_names.index("skin")])] = True
-    to = camera.center.double().numpy() - posed.double().numpy()
-    facing = (normal * to).sum(1) / np.linalg.norm(to, axis=1)
+    facing = _facing(posed, normal, camera)
     h, w = rgb.shape[:2]
     mask = skin_polygon(points, h, w).astype(np.float32)
     if masks is not None:
@@ -105,20 +103,26 @@ def sample_skin(
     keep = np.flatnonzero(inside & skin & (facing > 0.2))
     keep = keep[in_front(pixel[keep], depth[keep])]
     ix, iy = pixel[keep].astype(int).T
-    trust = mask[iy, ix] * np.clip(facing[keep] * 2, 0, 1)
+    confidence = mask[iy, ix] * np.clip(facing[keep] * 2, 0, 1)
     value = smooth[iy, ix]
-    trust = trust * (value.max(1) < 0.98)
-    good = trust > 0.3
+    confidence = confidence * (value.max(1) < 0.98)
+    good = confidence > 0.3
     return SkinSamples(
         keep[good],
         np.asarray(srgb_to_linear(value[good].astype(np.float64))),
         normal[keep[good]],
-        trust[good].astype(np.float64),
+        confidence[good].astype(np.float64),
     )
 
 
+def _facing(posed: torch.Tensor, normal: Float[np.ndarray, "v 3"], camera: Camera) -> Float[np.ndarray, "v"]:
+    """Return cosines between vertex normals and the directions to the camera."""
+    to_camera = camera.center.double().numpy() - posed.double().numpy()
+    return (normal * to_camera).sum(1) / np.linalg.norm(to_camera, axis=1)
+
+
 def skin_polygon(points: Float[np.ndarray, "478 2"], height: int, width: int) -> Bool[np.ndarray, "h w"]:
-    """The face oval, a little shrunk, without eyes, brows and lips."""
+    """Rasterize the face oval, scaled down a little, without eyes, brows and lips."""
     import cv2
 
     def fill(rows: tuple[int, ...], grow: float, value: int) -> None:
@@ -143,7 +147,7 @@ def skin_polygon(points: Float[np.ndarray, "478 2"], height: int, width: int) ->
 def in_front(
     pixel: Float[np.ndarray, "n 2"], depth: Float[np.ndarray, " n"], cells: int = 64, slack: float = 0.012
 ) -> Bool[np.ndarray, " n"]:
-    """Whether no other point of a coarse grid's cell lies clearly before a point; metres."""
+    """Test that no other point of a coarse grid's cell lies clearly before a point; metres."""
     low, size = pixel.min(0), np.ptp(pixel, 0).max() / cells + 1e-9
     cell = ((pixel - low) / size).astype(int)
     index = cell[:, 1] * (cells + 1) + cell[:, 0]
@@ -159,13 +163,11 @@ def solve_light(
     weight: Float[np.ndarray, " n"],
     sphere: Float[np.ndarray, "m 9"] | None = None,
 ) -> Float[np.ndarray, "9 3"]:
-    """Light from samples of colour = albedo x (basis @ light): weighted ridge regression with Huber's
-    weights.
+    """Solve colour = albedo x (basis @ light) for light: weighted ridge regression with Huber's weights.
 
     Args:
-        sphere: the basis in all directions; where the light comes out darker than a share of its mean there,
-        it is
-            pulled up, so that unseen sides are neither black nor negative.
+        sphere: the basis in all directions; where the light there comes out darker than a fraction of its
+            mean it is raised, so that hidden sides are neither black nor negative.
     """
     light = np.zeros((9, 3))
     robust = np.ones(len(colour))
@@ -193,7 +195,7 @@ def solve_light(
 
 
 def fibonacci_sphere(count: int) -> Float[np.ndarray, "n 3"]:
-    """Evenly spread unit vectors."""
+    """Return evenly spread unit vectors on the sphere."""
     i = np.arange(count) + 0.5
     z, a = 1 - 2 * i / count, np.pi * (1 + 5**0.5) * i
     r = np.sqrt(1 - z * z)

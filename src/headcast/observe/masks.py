@@ -1,4 +1,4 @@
-"""Skin, hair, clothes and glasses of a portrait, by geometry and colour."""
+"""Segment skin, hair, clothes and glasses of a portrait by geometry and colour."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SKIN, HAIR, CLOTHES = 0, 1, 2
 def segment(
     rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, person: Float[np.ndarray, "h w"] | None = None
 ) -> Masks:
-    """Masks of one person; ``person`` is its matte when there is one already."""
+    """Segment one person; ``person`` is the matte when there is one already."""
     h, w = rgb.shape[:2]
     if person is None:
         person = person_matte(rgb, detection)
@@ -56,9 +56,9 @@ def label(
     points: Float[np.ndarray, "478 2"],
     glasses: Float[np.ndarray, "h w"],
 ) -> Float[np.ndarray, "c d 3"]:
-    """Probabilities of skin, hair and clothes, on a grid where the face is some 200 pixels high.
+    """Return probabilities of skin, hair and clothes, on a grid where the face is some 200 pixels high.
 
-    A prior by place, times colour mixtures that are fitted in turns to the regions of this very picture.
+    A prior by place, times colour mixtures that are fitted alternately to the regions of this very image.
     """
     scale = min(1.0, LABEL_FACE / face_frame(points, 1, 1).unit)
     h, w = (max(1, round(n * scale)) for n in rgb.shape[:2])
@@ -70,8 +70,8 @@ def label(
     plain = (skin_samples(points, frame) * (1 - resized(glasses, h, w)) > 0.5) & (matte > 0.5)
     if plain.sum() < 30:  # a face covered by something, or one the matte misses
         plain = np.abs(frame.depth) <= max(0.0, float(np.abs(frame.depth).min())) + 0.2
-    sure_skin = trimmed(f[plain])
-    skin = fit_mixture(lit(sure_skin), 5)
+    sure_skin = trim_outliers(f[plain])
+    skin = fit_mixture(add_highlights(sure_skin), 5)
     unlike = skin.distance(terms)
     inside = matte > 0.9
     away = crown_distance(frame, f, terms, (matte > 0.7) & (unlike > 2.5))
@@ -93,7 +93,7 @@ def label(
         own = inside & (unlike > 2) & ~(locks & near & hangs) & (probability[CLOTHES] > 0.6)
         models[CLOTHES] = fit_mixture(f[own], 3) if own.sum() > least else None
         own = inside & (probability[SKIN] > 0.7) & (unlike < 2.5)
-        models[SKIN] = fit_mixture(lit(np.concatenate([sure_skin, f[own & ~plain]])), 5)
+        models[SKIN] = fit_mixture(add_highlights(np.concatenate([sure_skin, f[own & ~plain]])), 5)
         score = prior.copy()
         for k, model in models.items():
             score[k] += NOTHING if model is None else model.log_density(terms)
@@ -105,7 +105,7 @@ def label(
 
 
 def softmax(x: Float[np.ndarray, "k h w"]) -> Float[np.ndarray, "k h w"]:
-    """Probabilities of log odds."""
+    """Convert log odds to probabilities that sum to 1."""
     e = np.exp(x - x.max(0))
     return e / e.sum(0)
 
@@ -116,7 +116,7 @@ def crown_distance(
     terms: Float[np.ndarray, "15 h w"],
     candidates: Bool[np.ndarray, "h w"],
 ) -> Float[np.ndarray, "h w"]:
-    """How far everything is from looking like the candidates above the face; infinite for the bald."""
+    """Return colour distances to the candidates above the face; infinite for the bald."""
     crown = candidates & (frame.y > frame.chin + 0.4) & (frame.depth < -0.01)
     if crown.sum() < LEAST_AREA * frame.unit**2:
         return np.full(frame.x.shape, np.inf, np.float32)
@@ -126,7 +126,7 @@ def crown_distance(
 def unlikely_hair(
     frame: FaceFrame, alike: Float[np.ndarray, "h w"], like_hair: Bool[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w"]:
-    """Log odds against hair below the chin: clothes often are of nearly the same colour as the hair.
+    """Return log odds against hair below the chin: clothes often have nearly the colour of the hair.
 
     Hair there looks like that of the crown (``alike``: how far from it) and hangs not much further out than
     it does beside the jaw.
@@ -145,23 +145,23 @@ def unlikely_hair(
 def unlikely_skin(
     frame: FaceFrame, person: Bool[np.ndarray, "h w"], unlike: Bool[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w"]:
-    """Log odds against skin around a face with hair all around: what looks like it is a highlight.
+    """Return log odds against skin around a face with hair all around: there it is a highlight.
 
     ``unlike``: what does not look like skin. Far beyond the ears there is none either way.
     """
     around = person & (frame.depth < -0.06) & (frame.y > frame.chin + 0.4)
-    share = float(unlike[around].mean()) if around.any() else 0.0
+    fraction = float(unlike[around].mean()) if around.any() else 0.0
     above = smoothstep(frame.y - frame.chin, 0.05, 0.2)
     clear_of_ears = np.where(np.abs(frame.y + 0.08) < 0.2, 0.5, 1.0)
-    haired = float(np.clip((share - 0.6) / 0.2, 0, 1))
-    highlight = haired * clear_of_ears * smoothstep(-frame.depth, 0.06, 0.14)
+    is_hairy = float(np.clip((fraction - 0.6) / 0.2, 0, 1))
+    highlight = is_hairy * clear_of_ears * smoothstep(-frame.depth, 0.06, 0.14)
     out_of_ears = np.maximum(frame.x - frame.ear_left, frame.ear_right - frame.x)
     beyond = smoothstep(out_of_ears, 0.2, 0.3) * smoothstep(0.3 - frame.y, 0.0, 0.1)
     return (4 * np.maximum(highlight, beyond) * above).astype(np.float32)
 
 
 def hair_islands(hair: Float[np.ndarray, "h w"], frame: FaceFrame) -> Float[np.ndarray, "h w"]:
-    """1 on what is taken for hair below the chin without a connection to the hair above."""
+    """Return 1 on what is labelled hair below the chin without a connection to the hair above."""
     import cv2
 
     _, pieces = cv2.connectedComponents((hair > 0.4).astype(np.uint8))
@@ -169,16 +169,16 @@ def hair_islands(hair: Float[np.ndarray, "h w"], frame: FaceFrame) -> Float[np.n
     return ((frame.y < frame.chin) & ~np.isin(pieces, above)).astype(np.float32)
 
 
-def trimmed(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
-    """Samples without nostrils, stray hair and highlights: the extremes of lightness and of colour."""
+def trim_outliers(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
+    """Drop the extremes of lightness and colour from samples: nostrils, stray hair and highlights."""
     middle = np.median(f, 0)
     far = np.abs(f[:, :3] - middle[:3]) / (np.median(np.abs(f[:, :3] - middle[:3]), 0) * 1.5 + 1.0)
     keep = far.max(1) < 2.5
     return f[keep] if keep.sum() > 20 else f
 
 
-def lit(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
-    """Samples of skin with some of the same skin under a highlight (nearer to white) and in shade added."""
+def add_highlights(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
+    """Add to samples of skin some of the same skin under a highlight (nearer to white) and in shade."""
     out = [f]
     for white, stride in ((0.25, 6), (0.5, 12)):
         shine = f[::stride].copy()
@@ -192,10 +192,9 @@ def lit(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
 
 
 def long_hair(frame: FaceFrame, like_hair: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Whether hair hangs beside the jaw, 0..1, for the subject's right and left half of the picture.
+    """Estimate whether hair hangs beside the jaw, 0..1, for the subject's right and left half of the image.
 
-    Told by the median width of what looks like hair in the rows beside the jaw.
-    """
+    Measured by the median width of what looks like hair in the rows beside the jaw."""
     level = (frame.y > frame.chin + 0.08) & (frame.y < frame.chin + 0.35)
     strip = level & (frame.depth < -0.01) & (frame.depth > -0.3)
     out = np.zeros_like(frame.x)
@@ -208,7 +207,7 @@ def long_hair(frame: FaceFrame, like_hair: Bool[np.ndarray, "h w"]) -> Float[np.
 
 
 def skin_samples(points: Float[np.ndarray, "478 2"], frame: FaceFrame) -> Float[np.ndarray, "h w"]:
-    """Where there is skin for sure: inside the face, away from its rim, eyes, brows and mouth."""
+    """Return where there is skin for sure: inside the face, away from its rim, eyes, brows and mouth."""
     h, w = frame.x.shape
     out = ((frame.depth > 0.06) & (frame.y < 0.1)).astype(np.float32)
     for outline in (BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, LIPS_OUTER):
@@ -218,7 +217,7 @@ def skin_samples(points: Float[np.ndarray, "478 2"], frame: FaceFrame) -> Float[
 
 
 def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "3 h w"]:
-    """Log odds of skin, hair and clothes by place on the head; ``long`` from ``long_hair``."""
+    """Return log odds of skin, hair and clothes by place on the head; ``long`` from ``long_hair``."""
     x, y, depth = frame.x, frame.y, frame.depth
     out = np.zeros((3, *x.shape), np.float32)
     forehead = smoothstep(y, 0.1, 0.28)  # where fringes fall

@@ -1,4 +1,4 @@
-"""Which part of a picture is the person, as soft coverage."""
+"""Separate the person from the background of an image, as soft coverage."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["coarse_matte", "person_matte", "refine_matte"]
 
 NET = 256  # pixels a side of the segmentation network
 WORK = 1024  # pixels of the longer side the matte is refined at
-VIEWS = (2.3, 2.8, 3.6)  # sides of the squares looked at, in face sizes
+VIEWS = (2.3, 2.8, 3.6)  # sides of the squares that the network segments, in face sizes
 
 
 def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[np.ndarray, "h w"]:
-    """Coverage 0..1 of the person whose face was found; other people are left out where they stand apart."""
+    """Return coverage 0..1 of the person with the detected face, without other people who stand apart."""
     h, w = rgb.shape[:2]
     scale = min(1.0, WORK / max(h, w))
     hs, ws = max(1, round(h * scale)), max(1, round(w * scale))
@@ -29,39 +29,39 @@ def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float
     x0, y0, x1, y1 = detection.box
     box: Box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
     size = max(box[2] - box[0], box[3] - box[1])
-    coarse = keep_connected(by_colour(small, coarse_matte(small, box), box), box)
+    coarse = keep_connected(refine_by_colour(small, coarse_matte(small, box), box), box)
     return np.clip(resized(refine_matte(small, coarse, size), h, w), 0, 1)
 
 
 def coarse_matte(rgb: UInt8[np.ndarray, "h w 3"], box: Box) -> Float[np.ndarray, "h w"]:
-    """Mean of the network's answers in squares of several sizes around head and shoulders, also mirrored."""
+    """Average the network's outputs in squares of several sizes around head and shoulders, also mirrored."""
     import cv2
 
     h, w = rgb.shape[:2]
     total, weight = np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
     whole = cv2.resize(rgb, (NET, NET), interpolation=cv2.INTER_AREA)
-    fallback = cv2.resize(answer(whole), (w, h), interpolation=cv2.INTER_LINEAR)
+    fallback = cv2.resize(run_network(whole), (w, h), interpolation=cv2.INTER_LINEAR)
     size = max(box[2] - box[0], box[3] - box[1])
     for view in VIEWS:
         side = min(view * size, float(max(h, w)))
-        x = inside((box[0] + box[2]) / 2, side, w)
-        y = inside((box[1] + box[3]) / 2 + 0.15 * size, side, h)
+        x = clamp_interval((box[0] + box[2]) / 2, side, w)
+        y = clamp_interval((box[1] + box[3]) / 2 + 0.15 * size, side, h)
         k = NET / side
         W = np.array([[k, 0, NET / 2 - k * x + 0.5 * k - 0.5], [0, k, NET / 2 - k * y + 0.5 * k - 0.5]])
         part = area_warp(rgb, W, k)
-        mask = (answer(part) + answer(part[:, ::-1])[:, ::-1]) / 2
+        mask = (run_network(part) + run_network(part[:, ::-1])[:, ::-1]) / 2
         back = {"dsize": (w, h), "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP}
         border = np.zeros((NET, NET), np.float32)  # a view's rim counts little
         border[4:-4, 4:-4] = 1
-        seen = cv2.warpAffine(blur(border, 4.0), W, **back)
-        total += cv2.warpAffine(logit(mask), W, **back) * seen
-        weight += seen
+        view_weight = cv2.warpAffine(blur(border, 4.0), W, **back)
+        total += cv2.warpAffine(logit(mask), W, **back) * view_weight
+        weight += view_weight
     mean = (total + 0.02 * logit(fallback)) / (weight + 0.02)
-    return 1 / (1 + np.exp(beyond_reach(h, w, box) - mean))
+    return 1 / (1 + np.exp(distance_prior(h, w, box) - mean))
 
 
-def beyond_reach(height: int, width: int, box: Box) -> Float[np.ndarray, "h w"]:
-    """How unlikely (log odds) a place is to be this person: grows sideways and upwards from the face."""
+def distance_prior(height: int, width: int, box: Box) -> Float[np.ndarray, "h w"]:
+    """Return log odds against a place being this person: they grow sideways and upwards from the face."""
     x0, y0, x1, y1 = box
     size = max(x1 - x0, y1 - y0)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) + 0.5
@@ -73,45 +73,45 @@ def beyond_reach(height: int, width: int, box: Box) -> Float[np.ndarray, "h w"]:
 
 
 def logit(p: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Log odds, bounded: averaged, they let two sure views outvote a wavering one."""
+    """Return log odds, bounded: averaged, they let two sure views outvote a wavering one."""
     p = np.clip(p, 0.01, 0.99)
     return np.log(p / (1 - p)).astype(np.float32)
 
 
-def inside(middle: float, side: float, length: int) -> float:
-    """The middle of an interval moved so that the interval stays in the picture where it can."""
+def clamp_interval(middle: float, side: float, length: int) -> float:
+    """Move the middle of an interval so that the interval stays in the image where it can."""
     if side >= length:
         return length / 2
     return float(np.clip(middle, side / 2, length - side / 2))
 
 
 def area_warp(rgb: UInt8[np.ndarray, "h w 3"], W: np.ndarray, k: float) -> UInt8[np.ndarray, "s s 3"]:
-    """An affine crop to the network's size without skipping pixels."""
+    """Crop affinely to the network's size without skipping pixels."""
     import cv2
 
     x = blur(rgb, 0.4 / k) if k < 0.7 else rgb
     return cv2.warpAffine(x, W, (NET, NET), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def answer(rgb: UInt8[np.ndarray, "s s 3"]) -> Float[np.ndarray, "s s"]:
-    """The segmentation network on one square."""
+def run_network(rgb: UInt8[np.ndarray, "s s 3"]) -> Float[np.ndarray, "s s"]:
+    """Run the segmentation network on one square."""
     mask = selfie_graph().process(np.ascontiguousarray(rgb)).segmentation_mask
     return np.zeros((NET, NET), np.float32) if mask is None else np.asarray(mask, np.float32)
 
 
 @cache
 def selfie_graph() -> Any:
-    """MediaPipe's segmentation graph, made on first use."""
+    """Return MediaPipe's segmentation graph, made on first use."""
     with quiet_mediapipe() as solutions:
         graph = solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
         graph.process(np.zeros((NET, NET, 3), np.uint8))
     return graph
 
 
-def by_colour(
+def refine_by_colour(
     rgb: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"], box: Box
 ) -> Float[np.ndarray, "h w"]:
-    """Lets colour models of person and background (GrabCut) decide where the network wavers."""
+    """Let colour models of person and background (GrabCut) decide where the network wavers."""
     import cv2
 
     h, w = rgb.shape[:2]
@@ -137,7 +137,7 @@ def by_colour(
 
 
 def keep_connected(matte: Float[np.ndarray, "h w"], box: Box) -> Float[np.ndarray, "h w"]:
-    """Drops what does not hang together with the face."""
+    """Drop what is not connected with the face."""
     import cv2
 
     solid = (matte > 0.5).astype(np.uint8)
@@ -157,11 +157,11 @@ def keep_connected(matte: Float[np.ndarray, "h w"], box: Box) -> Float[np.ndarra
 def refine_matte(
     rgb: UInt8[np.ndarray, "h w 3"], coarse: Float[np.ndarray, "h w"], size: float
 ) -> Float[np.ndarray, "h w"]:
-    """Moves the soft edge to where the colours change.
+    """Move the soft edge to where the colours change.
 
     In a band around the coarse edge every pixel is compared with the mean colours of sure person and sure
     background nearby: its place on the line between them is its coverage, trusted as far as the two colours
-    differ and the pixel lies near their line. A guided filter then ties the band to the picture's edges.
+    differ and the pixel lies near their line. A guided filter then ties the band to the image's edges.
     """
     import cv2
 

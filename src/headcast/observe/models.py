@@ -1,4 +1,4 @@
-"""Loading MediaPipe and its bundled graphs without their chatter."""
+"""Load MediaPipe and its bundled graphs without their chatter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["quiet_mediapipe"]
 
 @contextmanager
 def quiet_mediapipe() -> Iterator[Any]:
-    """Gives ``mediapipe.solutions``; while open, what C++ code writes to standard error is dropped.
+    """Yield ``mediapipe.solutions``; while open, what C++ code writes to standard error is dropped.
 
     Raises:
         HeadcastError: MediaPipe cannot be imported.
@@ -43,7 +43,7 @@ def quiet_mediapipe() -> Iterator[Any]:
 
 
 class Later(ModuleType):
-    """Stands for a module until something of it is asked for."""
+    """Stand for a module until one of its attributes is read."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -53,8 +53,9 @@ class Later(ModuleType):
 
 @contextmanager
 def plots_later() -> Iterator[None]:
-    """While open, matplotlib is imported at its first use: MediaPipe wants it for plots that nobody draws
-    here, and it takes more than half of MediaPipe's own start."""
+    """Import matplotlib at its first use while open.
+
+    MediaPipe wants it for plots that are never made here; it takes more than half of MediaPipe's start."""
     names = ("matplotlib", "matplotlib.pyplot")
     if names[0] in sys.modules:
         yield

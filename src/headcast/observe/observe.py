@@ -9,12 +9,12 @@ import numpy as np
 
 from headcast.head.model import HeadModel
 from headcast.image import LoadedImage, load_image
-from headcast.observe.ahead import Look, taken
+from headcast.observe.ahead import HelperResult, take_results
 from headcast.observe.fit import Fit, Fitter
 from headcast.observe.landmarks import FaceDetector, pick_face
 from headcast.observe.light import estimate_light
 from headcast.observe.masks import segment
-from headcast.observe.parsed import hair_put_right
+from headcast.observe.parsed import correct_hair_masks
 from headcast.observe.track import detect_clip, good_keyframes
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.progress import Progress
@@ -32,7 +32,7 @@ def observe_photo(
     face: int | None = None,
     progress: Progress | None = None,
 ) -> Observation:
-    """One photo understood.
+    """Observe one photo: detect, fit, segment, estimate the light.
 
     Args:
         face: which face, counted from 1 by size; None takes the largest.
@@ -49,80 +49,81 @@ def observe_photos(
     faces: Sequence[int | None] | None = None,
     progress: Progress | None = None,
 ) -> list[Observation]:
-    """Photos of one person understood together: they share one identity."""
-    say = progress or (lambda share, what: None)
+    """Observe photos of one person jointly, with a common identity."""
+    say = progress or (lambda fraction, what: None)
     say(0.0, "reading")
     images = [p if isinstance(p, LoadedImage) else load_image(p) for p in photos]
     faces = list(faces or [None] * len(images))
     say(0.1, "finding the face")
     fitter = Fitter(head)
-    ready = seen_ahead(photos, faces)
-    if ready is None:
+    helped = helper_results(photos, faces)
+    if helped is None:
         with FaceDetector() as detector:
-            found = [detector.detect(im.rgb) for im in images]
-        picked = [pick_face(d, f, im.name) for d, im, f in zip(found, images, faces, strict=True)]
+            detections = [detector.detect(im.rgb) for im in images]
+        picked = [pick_face(d, f, im.name) for d, im, f in zip(detections, images, faces, strict=True)]
     else:
-        picked = [(d, note) for d, note, _ in ready]
+        picked = [(d, note) for d, note, _ in helped]
     say(0.3, "fitting the head")
     sizes = [(im.rgb.shape[1], im.rgb.shape[0]) for im in images]
     focals = [im.exif_focal_35mm for im in images]
     fits = fitter.fit_photos([d for d, _ in picked], sizes, focals)
-    looks = []
+    segmented = []
     for i, (im, (d, _)) in enumerate(zip(images, picked, strict=True)):
         say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
-        looks.append((im.rgb, d, ready[i][2] if ready else segment(im.rgb, d)))
-    out, masks = [], hair_put_right(looks)
+        segmented.append((im.rgb, d, helped[i][2] if helped else segment(im.rgb, d)))
+    out, masks = [], correct_hair_masks(segmented)
     for i, (im, (d, note), fit) in enumerate(zip(images, picked, fits, strict=True)):
         say(0.9 + 0.1 * i / len(images), "estimating the light")
         notes = (*im.notes, *([note] if note else []))
-        out.append(finish(im.rgb, im.name, d, fit, head, masks[i], notes))
+        out.append(assemble_observation(im.rgb, im.name, d, fit, head, masks[i], notes))
     say(1.0, "observed")
     return out
 
 
-def seen_ahead(photos: Sequence[str | Path | LoadedImage], faces: Sequence[int | None]) -> list[Look] | None:
-    """What a helping process found in these photos, where one was started (see ``observe.ahead``)."""
+def helper_results(
+    photos: Sequence[str | Path | LoadedImage], faces: Sequence[int | None]
+) -> list[HelperResult] | None:
+    """Return what a helper process found in these photos, if one was started (see ``observe.ahead``)."""
     paths = [Path(p) for p in photos if not isinstance(p, LoadedImage)]
     if len(paths) < len(photos) or len(set(faces)) != 1:
         return None
-    return taken(paths, faces[0])
+    return take_results(paths, faces[0])
 
 
 def observe_video(
     video: str | Path | Clip, head: HeadModel, count: int = VIDEO_KEYS, progress: Progress | None = None
 ) -> tuple[list[Observation], float]:
-    """The clip's best and most different frames as observations of one person, the best first; and its frame
-    rate.
+    """Observe the clip's best and most different frames, the best first; also return its frame rate.
 
     Raises:
         HeadcastError: no face, a face too small, an unreadable file.
     """
-    say = progress or (lambda share, what: None)
+    say = progress or (lambda fraction, what: None)
     say(0.0, "reading")
     clip = video if isinstance(video, Clip) else read_video(video)
-    found = detect_clip(clip, lambda share: say(0.05 + 0.55 * share, "finding the face"))
-    keys = good_keyframes(clip, found, count)
+    tracked = detect_clip(clip, lambda fraction: say(0.05 + 0.55 * fraction, "finding the face"))
+    keys = good_keyframes(clip, tracked, count)
     with FaceDetector() as detector:
-        better = [best_match(detector.detect(clip.frames[i]), found[i]) for i in keys]
-    pick_face(better[:1], None, clip.name)
+        detections = [best_match(detector.detect(clip.frames[i]), tracked[i]) for i in keys]
+    pick_face(detections[:1], None, clip.name)
     say(0.65, "fitting the head")
     height, width = clip.frames[0].shape[:2]
-    fits = Fitter(head).fit_photos(better, [(width, height)] * len(keys))
-    looks = []
-    for n, (i, d) in enumerate(zip(keys, better, strict=True)):
+    fits = Fitter(head).fit_photos(detections, [(width, height)] * len(keys))
+    segmented = []
+    for n, (i, d) in enumerate(zip(keys, detections, strict=True)):
         say(0.7 + 0.25 * n / len(keys), "separating person, skin and hair")
         rgb = np.asarray(clip.frames[i])
-        looks.append((rgb, d, segment(rgb, d)))
-    out, masks = [], hair_put_right(looks)
-    for n, (i, (rgb, d, _), fit) in enumerate(zip(keys, looks, fits, strict=True)):
+        segmented.append((rgb, d, segment(rgb, d)))
+    out, masks = [], correct_hair_masks(segmented)
+    for n, (i, (rgb, d, _), fit) in enumerate(zip(keys, segmented, fits, strict=True)):
         notes = clip.notes if n == 0 else ()
-        out.append(finish(rgb, f"{clip.name} frame {i}", d, fit, head, masks[n], notes))
+        out.append(assemble_observation(rgb, f"{clip.name} frame {i}", d, fit, head, masks[n], notes))
     say(1.0, "observed")
     return out, clip.fps
 
 
 def best_match(found: list[Detection], tracked: Detection | None) -> Detection:
-    """The detection nearest to the tracked one; the tracked one when there is none."""
+    """Return the detection nearest to the tracked one; the tracked one when there is none."""
     if tracked is None:
         return found[0]
     near = [
@@ -133,7 +134,7 @@ def best_match(found: list[Detection], tracked: Detection | None) -> Detection:
     return near[0] if near else tracked
 
 
-def finish(
+def assemble_observation(
     rgb: np.ndarray,
     name: str,
     detection: Detection,
@@ -142,7 +143,7 @@ def finish(
     masks: Masks,
     notes: tuple[str, ...],
 ) -> Observation:
-    """Masks and light added to a fit."""
+    """Add masks and light to a fit."""
     light = estimate_light(rgb, masks, head, fit.params, fit.camera, detection.points)
     return Observation(
         image=rgb,

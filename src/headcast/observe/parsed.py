@@ -1,4 +1,4 @@
-"""Masks by the face parser where it looks, by colours and geometry elsewhere."""
+"""Masks from the face parser inside its crop, from colours and geometry elsewhere."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from headcast.observe.matte import refine_matte
 from headcast.observe.seen import Detection, Masks
 from headcast.observe.types import Observation
 
-__all__ = ["PARTS", "hair_put_right", "parsed_masks", "with_parser"]
+__all__ = ["PARTS", "correct_hair_masks", "parsed_masks", "with_parser"]
 
 BARE = 0.65  # of the crown with hair, below which the parser is asked, too
-SMALL = 200.0  # pixels of the face at which the crown is looked at
+SMALL = 200.0  # pixels of the face at which the crown is measured
 APART = 0.25  # by which it must find more hair there to be believed
 HAIRED = 0.7  # and so much in all: on bald heads it finds some, too
 
@@ -46,7 +46,7 @@ PARTS = {
 def parsed_masks(
     rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, masks: Masks, own: bool = False
 ) -> tuple[Masks, dict[str, Float[np.ndarray, "h w"]]]:
-    """The masks with the parser's answers inside of its square, and the probability of every label there.
+    """Return masks with the parser's output inside its square, and the probability of every label there.
 
     Args:
         own: takes the parser's coverage and glasses, too; as measured (docs/results/parser.md) both are worse
@@ -80,21 +80,21 @@ def parsed_masks(
     return Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses), probability
 
 
-def hair_put_right(looks: Sequence[tuple[np.ndarray, Detection, Masks]]) -> list[Masks]:
-    """One person's masks, see ``put_right``; what the parser sees in one picture it may see in all."""
-    out = [put_right(*look) for look in looks]
-    if any(m is not look[2] for m, look in zip(out, looks, strict=True)):
-        out = [put_right(*look[:2], m, least=0.0) for m, look in zip(out, looks, strict=True)]
+def correct_hair_masks(photos: Sequence[tuple[np.ndarray, Detection, Masks]]) -> list[Masks]:
+    """Correct the masks of one person's photos; what the parser finds in one photo counts for all."""
+    out = [correct_hair_mask(*photo) for photo in photos]
+    if any(m is not photo[2] for m, photo in zip(out, photos, strict=True)):
+        out = [correct_hair_mask(*photo[:2], m, least=0.0) for m, photo in zip(out, photos, strict=True)]
     return out
 
 
-def put_right(
+def correct_hair_mask(
     rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, masks: Masks, least: float = HAIRED
 ) -> Masks:
-    """The masks, by the parser above the chin and in its hair where the colours took hair for skin.
+    """Correct the masks by the parser, above the chin and in its hair, where hair was labelled skin.
 
     Grey and fair hair has the colours of lit skin. Where the colours leave the crown rather bare, the parser
-    is asked; where it finds much more hair there, and no less than ``least``, it is right
+    is run; where it finds much more hair there, and no less than ``least``, it is right
     (docs/results/gaussians.md).
     """
     from headcast.priors.parser import available
@@ -106,29 +106,31 @@ def put_right(
     frame = face_frame(detection.points * scale, *small)
     crown = (frame.depth < -0.06) & (frame.y > frame.chin + 0.55)
 
-    def haired(m: Masks) -> float:
+    def hair_fraction(m: Masks) -> float:
         person, hair = (resized(x, *small)[crown] for x in (m.person, m.hair))
         return float(hair.sum() / max(float(person.sum()), 1.0))
 
-    covered = haired(masks)
+    covered = hair_fraction(masks)
     if resized(masks.person, *small)[crown].sum() < 0.02 * frame.unit**2 or covered > BARE or not available():
         return masks
     parsed, probability = parsed_masks(rgb, detection, masks)
-    if haired(parsed) < max(covered + APART, least):
+    if hair_fraction(parsed) < max(covered + APART, least):
         return masks
     above = resized(np.clip((frame.y - frame.chin) / 0.1, 0, 1).astype(np.float32), h, w)
     soft = blur(probability["hair"].astype(np.float32), 0.01 * face)
-    share = np.maximum(above, np.clip(2 * soft - 0.5, 0, 1))
+    weight = np.maximum(above, np.clip(2 * soft - 0.5, 0, 1))
     skin, hair, clothes = (
-        old + share * (new - old)
+        old + weight * (new - old)
         for old, new in ((getattr(masks, k), getattr(parsed, k)) for k in ("skin", "hair", "clothes"))
     )
     return Masks(masks.person, skin, hair, clothes, masks.glasses)
 
 
 def with_parser(o: Observation, folder: str | Path) -> Observation:
-    """The observation with the parser's masks; writes ``labels.png`` (numbers of ``synth.config.LABELS``,
-    background where the matte says so) and ``labels_colour.png`` (over the picture) into the folder.
+    """Replace an observation's masks by the parser's; write its label images into the folder.
+
+    ``labels.png`` holds numbers of ``synth.config.LABELS``, background where the matte says so;
+    ``labels_colour.png`` shows them over the photo.
 
     Raises:
         HeadcastError: the parser's weights are missing, or the folder cannot be written.

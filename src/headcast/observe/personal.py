@@ -1,8 +1,7 @@
-"""Which surface points lie under the landmarks of one person's photo.
+"""Find which surface points lie under the landmarks of one person's photo.
 
-A texture is painted with whatever the landmark fit has left over. The same person's other frames are fitted
-with
-these personal points, so that what was painted lands where the landmarks of those frames are.
+A texture is painted with whatever residual the landmark fit leaves. The same person's other frames are fitted
+with these personal points, so that what was painted lands on the landmarks of those frames.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def personal_landmarks(
     detection: Detection,
     model: LandmarkModel | None = None,
 ) -> PersonalLandmarks:
-    """Back-projects a photo's landmarks onto its fitted head.
+    """Back-project a photo's landmarks onto its fitted head.
 
     A point moves at most ``REACH`` metres from its usual place and stays on its own lip or eyeball; where the
     surface looks away from the camera it stays where it is.
@@ -77,7 +76,7 @@ def personal_landmarks(
 
 
 def personal_model(head: HeadModel, model: LandmarkModel, personal: PersonalLandmarks) -> LandmarkModel:
-    """The landmark model of one person's photo; its points don't wander, having been found in one view."""
+    """Build the landmark model of one person's photo; its points don't drift: they come from one view."""
     points = PointBasis.of(head, personal.triangle, personal.bary)
     lids = LidModel.of(head, personal.triangle, personal.bary)
     still = np.zeros_like(model.drift)
@@ -89,7 +88,7 @@ def personal_model(head: HeadModel, model: LandmarkModel, personal: PersonalLand
 def _candidates(
     head: HeadModel, posed: Float[np.ndarray, "v 3"], usual: Float[np.ndarray, "478 3"]
 ) -> Int[np.ndarray, "478 k"]:
-    """The triangles on which each point may come to lie: near its usual place, on its own lip or eyeball."""
+    """Return the triangles on which each point may lie: near its usual place, on its own lip or eyeball."""
     centres = posed[head.faces.numpy()].mean(1)
     out = np.empty((478, CANDIDATES), np.int64)
     for rows, allowed in guards(head, 478).values():
@@ -104,7 +103,7 @@ def _points(vertices: np.ndarray, faces: np.ndarray, triangle: np.ndarray, bary:
 
 
 def _facing(vertices: np.ndarray, faces: np.ndarray, triangle: np.ndarray, camera: Camera) -> np.ndarray:
-    """Cosine between each triangle's normal and the direction to the camera."""
+    """Return cosines between each triangle's normal and the direction to the camera."""
     a, b, c = (vertices[faces[triangle, k]] for k in range(3))
     n, to = np.cross(b - a, c - a), camera.center.double().numpy() - a
     return (n * to).sum(1) / np.maximum(np.linalg.norm(n, axis=1) * np.linalg.norm(to, axis=1), 1e-12)

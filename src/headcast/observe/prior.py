@@ -1,4 +1,4 @@
-"""What is likely before looking: scales, bounds and priors of every unknown of a fit."""
+"""Priors of a fit: scales and bounds of every unknown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headcast.head.names import EXPRESSIONS
 __all__ = ["BEYOND", "FREE", "Prior", "expression_bounds", "expression_sigma"]
 
 FREE = np.array([i for i, n in enumerate(EXPRESSIONS) if not n.startswith("eyeLook") and n != "tongueOut"])
-"""Expression weights that are fitted; eyeLook* follow from the gaze, the tongue is not seen by landmarks."""
+"""Expression weights that are fitted; eyeLook* follow from the gaze, the tongue has no landmarks."""
 
 BEYOND = {
     "jawOpen": 1.3,
@@ -59,18 +59,18 @@ def _by_name(table: dict[str, float], default: float) -> Float[np.ndarray, "52"]
 
 
 def expression_sigma() -> Float[np.ndarray, "52"]:
-    """Prior standard deviation of each weight."""
+    """Return the prior standard deviation of each weight."""
     return _by_name(SIGMA, 0.4)
 
 
 def expression_bounds() -> Float[np.ndarray, "52"]:
-    """Highest weight a fit may give each expression."""
+    """Return the highest weight a fit may give each expression."""
     return _by_name(BEYOND, 1.0)
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Scales of a fit.
+    """Scales and weights of a fit's prior.
 
     Attributes:
         data: weight of one landmark; below 1 because neighbouring landmarks err together.
@@ -98,26 +98,26 @@ class Prior:
     high: Float[np.ndarray, "52"] = field(default_factory=expression_bounds)
 
     def shared_cost(self, identity: np.ndarray, log_focal: float) -> float:
-        """Cost of identity and focal length."""
+        """Return the cost of identity and focal length."""
         f = (log_focal - self.log_focal) / self.log_focal_sigma
         return self.identity * float(identity @ identity) + f * f
 
     def shared_terms(self, identity: np.ndarray, log_focal: float) -> tuple[np.ndarray, ...]:
-        """Hessian, gradient and step bounds of identity and focal length (half of the cost's derivatives)."""
+        """Return half of Hessian and gradient, and step bounds, of identity and focal length."""
         h = np.append(np.full(len(identity), self.identity), self.log_focal_sigma**-2)
         g = h * np.append(identity, log_focal - self.log_focal)
         limit = np.full(len(identity), self.identity_limit)
         return np.diag(h), g, np.append(-limit - identity, -1.0), np.append(limit - identity, 1.0)
 
     def frame_cost(self, log_k: float, gaze: np.ndarray, expression: np.ndarray) -> float:
-        """Cost of one frame's distance, gaze and expression."""
+        """Return the cost of one frame's distance, gaze and expression."""
         k = (log_k + np.log(self.distance)) / self.log_distance_sigma
         d = (gaze[0] - gaze[1]) / self.gaze_difference
         e = ((expression - self.expression_mean) / self.expression)[FREE]
         return float(k * k + (gaze**2).sum() / self.gaze**2 + d @ d + e @ e)
 
     def frame_terms(self, log_k: float, gaze: np.ndarray, expression: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Hessian, gradient and step bounds of a frame's unknowns, in the solver's order."""
+        """Return Hessian, gradient and step bounds of a frame's unknowns, in the solver's order."""
         n = 10 + len(FREE)
         H, g = np.zeros((n, n)), np.zeros(n)
         H[:5, :5] = 1e-9 * np.eye(5)

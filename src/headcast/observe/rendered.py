@@ -1,4 +1,4 @@
-"""Renderings of an avatar understood as if they were photos: camera, pose and landmarks are known."""
+"""Renderings of an avatar observed like photos, with known camera, pose and landmarks."""
 
 from __future__ import annotations
 

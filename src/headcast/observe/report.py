@@ -1,4 +1,4 @@
-"""What a person should know about a photo before a head is made of it: in words, and as a picture."""
+"""What a person should know about a photo before a head is made of it: in words, and as an image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Severity = Literal["good", "note", "warning"]
 
 @dataclass(frozen=True)
 class Line:
-    """One finding: what was looked at, how it is, what it means."""
+    """One finding: its topic, how severe it is, its text and value."""
 
     subject: str
     severity: Severity
@@ -34,8 +34,7 @@ class Line:
 
 
 def quality(o: Observation) -> list[Line]:
-    """Findings on size, sharpness, pose, mouth, eyes, glasses, hidden skin, light and fit; the worst
-    first."""
+    """Return findings on size, sharpness, pose, mouth, eyes, glasses, light and fit; the worst first."""
     yaw, pitch = head_angles(o)
     lines = [
         _size(o, yaw),
@@ -54,8 +53,7 @@ def quality(o: Observation) -> list[Line]:
 
 
 def write_report(observation: Observation, folder: str | Path, debug: bool = False) -> list[str]:
-    """Writes ``report.json`` and ``report.txt``, with ``debug`` also ``debug.png``; the findings as
-    sentences."""
+    """Write ``report.json``, ``report.txt`` and, if ``debug``, ``debug.png``; return the sentences."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lines = quality(observation)
@@ -73,14 +71,14 @@ def write_report(observation: Observation, folder: str | Path, debug: bool = Fal
         path.write_text("\n".join(words) + "\n")
     if debug:
         from headcast.image import save_png
-        from headcast.observe.debug_picture import debug_picture
+        from headcast.observe.debug_image import debug_image
 
-        save_png(folder / "debug.png", debug_picture(observation, HeadModel.load()))
+        save_png(folder / "debug.png", debug_image(observation, HeadModel.load()))
     return words
 
 
 def head_angles(o: Observation) -> tuple[float, float]:
-    """Degrees by which the head turns to the subject's left and up, relative to the line to the camera."""
+    """Return degrees by which the head turns to the subject's left and up, relative to the line of sight."""
     from headcast.rotation import axis_angle_to_matrix
 
     R = axis_angle_to_matrix(o.params.rotation.double()).numpy()
@@ -103,7 +101,7 @@ def _size(o: Observation, yaw: float) -> Line:
 
 
 def _sharpness(o: Observation) -> Line:
-    """RMS change of grey levels when the face is halved and restored: what its finest octave holds."""
+    """Return the RMS change of grey levels when the face is halved and restored: its finest octave."""
     import cv2
 
     x0, y0, x1, y1 = (max(0, int(v)) for v in o.detection.box)
@@ -163,7 +161,7 @@ def _fit(o: Observation) -> Line:
 
 
 def _masked(o: Observation) -> list[Line]:
-    """Glasses, and skin that something covers."""
+    """Report glasses, and skin that something covers."""
     if o.masks is None:
         return []
     face = skin_polygon(o.detection.points, *o.image.shape[:2])
@@ -181,9 +179,9 @@ def _masked(o: Observation) -> list[Line]:
 
 
 def _light(o: Observation) -> list[Line]:
-    """How unlike the two cheeks are lit, from the estimated light."""
+    """Report how differently the two cheeks are lit, from the estimated light."""
     if o.light is None:
-        return [Line("light", "note", "too little skin is seen to tell the light", 0.0)]
+        return [Line("light", "note", "too little skin is visible to estimate the light", 0.0)]
     left, right = cheek_light(o, o.light)
     ratio = max(left, right) / max(min(left, right), 1e-3)
     if ratio > 2.0:
@@ -199,7 +197,7 @@ def _light(o: Observation) -> list[Line]:
 
 
 def cheek_light(o: Observation, light: Float[np.ndarray, "9 3"]) -> tuple[float, float]:
-    """Irradiance on surfaces that look to the subject's left and right front."""
+    """Return irradiance on surfaces that face the subject's left and right front."""
     import torch
 
     from headcast.render.shading import sh_basis

@@ -1,4 +1,4 @@
-"""What is seen of one face in one picture. Free of torch, which takes a second to load."""
+"""Detection and masks of one face in one image. Free of torch, which takes a second to load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Detection", "Masks"]
 
 @dataclass(frozen=True)
 class Detection:
-    """One face found in one picture, in pixels of that picture (pixel centres at +0.5).
+    """One face detected in one image, in pixels of that image (pixel centres at +0.5).
 
     Attributes:
         points: (478, 2) MediaPipe landmarks, the last ten are the irises.
@@ -29,7 +29,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Masks:
-    """Soft masks in 0..1, (H, W), of one picture.
+    """Soft masks in 0..1, (H, W), of one image.
 
     Attributes:
         person: the person's matte. skin: bare skin of face, ears and neck. hair: of the head, brows excluded.

@@ -1,4 +1,4 @@
-"""Smoothing curves over a whole clip: no lag, and real edges such as blinks stay."""
+"""Smooth curves over a whole clip without lag; real edges such as blinks stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROUNDS = 6
 
 
 def noise_of(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, " c"]:
-    """Standard deviation of white noise on each curve, from the median size of its fourth differences.
+    """Estimate the white noise (standard deviation) of each curve by the median of its fourth differences.
 
     In second differences the lips' movement in speech counts as noise, and would be smoothed away.
     """
@@ -24,11 +24,10 @@ def noise_of(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, " c"]:
 def smooth_curves(
     curves: Float[np.ndarray, "t c"], strength: float = 0.4, noise: Float[np.ndarray, " c"] | None = None
 ) -> Float[np.ndarray, "t c"]:
-    """Penalised least squares over the whole clip, each curve judged by its own noise.
+    """Smooth by penalised least squares over the whole clip, each curve by its own noise.
 
     Second differences are penalised ``strength`` times; where they are clearly larger than noise can make
-    them
-    the penalty fades, and so a blink keeps its depth and its moment.
+    them the penalty fades, and so a blink keeps its depth and its time.
 
     Args:
         noise: standard deviation of each curve's noise; None estimates it.
@@ -51,7 +50,7 @@ def whittaker(
     penalty: Float[np.ndarray, "u c"],
     weight: Float[np.ndarray, "t c"] | None = None,
 ) -> Float[np.ndarray, "t c"]:
-    """Minimises sum w (x - y)² + sum p (second difference of x)² for every curve; u = t - 2.
+    """Minimise sum w (x - y)² + sum p (second difference of x)² for every curve; u = t - 2.
 
     A pentadiagonal LDLᵀ recursion over time, all curves at once.
     """

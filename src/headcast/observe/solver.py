@@ -1,6 +1,6 @@
-"""Gauss-Newton of the head's landmarks onto detected ones: residuals, derivatives, priors and the loop.
+"""Gauss-Newton fit of the head's landmarks to detected ones: residuals, derivatives, priors and the loop.
 
-Projection of a head frame point p, in pixels relative to the picture's centre:
+Projection of a head frame point p, in pixels relative to the image's centre:
     x = R p,  w = 1 / (1 - k x_z),  u = (f k x_x + o_x) w,  v = (o_y - f k x_y) w
 with the head at depth 1/k, focal length f and o the projected origin: nearly linear in every unknown.
 Residuals are in iris distances.
@@ -41,7 +41,7 @@ POSE = 10
 """Frame unknowns before the expression: rotation 3, offset 2, log k, gaze 4."""
 
 LIDS_AT = (0, 2, 5, 9, 14)
-"""Iterations before which the lids are laid anew; in between they keep their shift."""
+"""Iterations before which the eyelids are re-projected; in between they keep their shift."""
 
 PAIRS = np.array(
     [
@@ -49,8 +49,8 @@ PAIRS = np.array(
         *((159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373)),
     ]
 )
-"""Upper and lower points of the inner lips and of the lids. How far they are apart is asked for on top of
-where they are, so that what is shut in the picture is shut in the fit, wherever the whole lies."""
+"""Upper and lower points of the inner lips and of the eyelids. Their distances are residuals besides their
+positions, so that what is closed in the image is closed in the fit, whatever its offset."""
 
 PAIR_SIGMA = 0.003
 """Standard deviation of such a distance, iris distances."""
@@ -64,7 +64,7 @@ REFRESH = float(np.cos(np.radians(2.0)))
 
 @dataclass(frozen=True)
 class Target:
-    """What one frame's landmarks ask for, in iris distances relative to the picture's centre.
+    """One frame's landmarks as the solver's target, in iris distances relative to the image's centre.
 
     Attributes:
         points: (478, 2). weight: (478,) 0 leaves a point out. whiten: (478, 2, 2) maps a residual to
@@ -79,7 +79,7 @@ class Target:
 
 @dataclass
 class Shared:
-    """Unknowns that frames of one person share: identity and log focal length in pixels."""
+    """Unknowns common to the frames of one person: identity and log focal length in pixels."""
 
     identity: Float[np.ndarray, " i"]
     log_focal: float
@@ -87,12 +87,12 @@ class Shared:
 
 @dataclass
 class Frame:
-    """One frame's unknowns: offset in pixels from the picture's centre, log of 1/depth in metres, gaze in
-    radians.
+    """One frame's unknowns.
 
-    ``weight`` is no unknown: the trust in each point from where its surface looks, with the rotation's last
-    row of
-    the time when it was found.
+    offset: pixels from the image's centre; log_k: log of 1/depth in metres; gaze: radians.
+
+    ``weight`` is no unknown: the confidence in each point by how its surface faces the camera, found when the
+    rotation's last row was ``view_axis``.
     """
 
     rotation: Float[np.ndarray, "3 3"]
@@ -101,17 +101,17 @@ class Frame:
     gaze: Float[np.ndarray, "2 2"]
     expression: Float[np.ndarray, "52"]
     weight: Float[np.ndarray, "478"] = field(default_factory=lambda: np.ones(478))
-    seen_from: Float[np.ndarray, "3"] | None = None
+    view_axis: Float[np.ndarray, "3"] | None = None
     lid_shift: Float[np.ndarray, "478 3"] = field(default_factory=lambda: np.zeros((478, 3)))
 
     @cached_property
     def combined(self) -> Float[np.ndarray, "52"]:
-        """The weights after the head model's rules, the eyes' from the gaze."""
+        """Shape weights after the head model's rules, the eyes' from the gaze."""
         return combined_weights(self.expression, self.gaze)
 
 
 def rotation_of(axis_angle: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3 3"]:
-    """Rodrigues' formula in numpy."""
+    """Return rotation matrices of axis-angle vectors by Rodrigues' formula, in numpy."""
     a = np.linalg.norm(axis_angle, axis=-1)[..., None, None]
     x, y, z = np.moveaxis(axis_angle, -1, 0)
     o = np.zeros_like(x)
@@ -127,13 +127,13 @@ def _eye_rotation(gaze: np.ndarray) -> np.ndarray:
 def positions(
     model: LandmarkModel, basis: PointBasis, identity: Float[np.ndarray, " i"], frame: Frame
 ) -> Float[np.ndarray, "478 3"]:
-    """Head frame positions of the 478 points, lids resting, eyes turned."""
+    """Return head frame positions of the 478 points, eyelids at rest on the eyeballs, eyes turned."""
     p = basis.at_identity(identity) + basis.expression @ frame.combined + frame.lid_shift
     return p + _eye_shift(model, basis, p, identity, _eye_rotation(frame.gaze) - np.eye(3))
 
 
 def with_lids(model: LandmarkModel, identity: Float[np.ndarray, " i"], frame: Frame) -> Frame:
-    """The frame with its lids laid onto the eyeballs."""
+    """Re-project the frame's eyelids onto the eyeballs."""
     shift = model.lids.shift(identity, frame.combined, frame.gaze, model.eye_centres(identity))
     return replace(frame, lid_shift=shift)
 
@@ -150,7 +150,7 @@ def _eye_shift(
 
 
 def _project(x: np.ndarray, focal: float, frame: Frame, unit: float) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 2) image positions and (n,) perspective factors of rotated points."""
+    """Return (n, 2) image positions and (n,) perspective factors of rotated points."""
     k = np.exp(frame.log_k)
     w = 1 / (1 - k * x[:, 2])
     s = focal * k / unit
@@ -160,7 +160,7 @@ def _project(x: np.ndarray, focal: float, frame: Frame, unit: float) -> tuple[np
 def residuals(
     model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target
 ) -> Float[np.ndarray, "478 2"]:
-    """Fitted minus detected, in iris distances."""
+    """Return fitted minus detected landmarks, in iris distances."""
     p = positions(model, basis, shared.identity, frame)
     return _project(p @ frame.rotation.T, np.exp(shared.log_focal), frame, target.unit)[0] - target.points
 
@@ -168,7 +168,7 @@ def residuals(
 def slid_basis(
     model: LandmarkModel, shared: Shared, frame: Frame, unit: float, from_degrees: float = 12.0
 ) -> PointBasis:
-    """The 478 where the detector places them on a turned head, the far side's oval at the silhouette."""
+    """Return points as detected on a turned head: the far side's oval slides to the silhouette."""
     forward = frame.rotation[:, 2]
     yaw = np.degrees(np.arctan2(forward[0], forward[2]))
     points = model.turned(float(yaw))
@@ -189,7 +189,7 @@ def slid_basis(
 def _jacobian(
     model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target, with_identity: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Residuals (n, 2) and derivatives (n, 2, shared + frame unknowns), not whitened."""
+    """Return residuals (n, 2) and derivatives (n, 2, shared + frame unknowns), not whitened."""
     combined, by_e, by_gaze = expression_weights(frame.expression, frame.gaze, FREE)
     still = basis.at_identity(shared.identity) + basis.expression @ combined + frame.lid_shift
     turn = _eye_rotation(frame.gaze) - np.eye(3)
@@ -239,7 +239,7 @@ TURNS = np.array([[[0.0, 0, 1], [0, 0, 0], [-1, 0, 0]], [[0, 0, 0], [0, 0, 1], [
 def _gaze_columns(
     model: LandmarkModel, basis: PointBasis, still: np.ndarray, shared: Shared, frame: Frame
 ) -> np.ndarray:
-    """Derivatives of eyeball points by (left, right) x (yaw, pitch), to first order in the gaze."""
+    """Return derivatives of eyeball points by (left, right) x (yaw, pitch), to first order in the gaze."""
     out = np.zeros((len(still), 3, 4))
     centre = model.eye_centres(shared.identity)
     turn = _eye_rotation(frame.gaze)
@@ -254,9 +254,9 @@ def _gaze_columns(
 def _robust(
     r: np.ndarray, target: Target, frame: Frame, prior: Prior
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Whitened residuals, their robust weights and their cost.
+    """Return whitened residuals, their robust weights and their cost.
 
-    Points are weighed after Geman and McClure: the strayed are forgotten. Pairs after Huber: a blink is far
+    Points are weighed after Geman and McClure: outliers are ignored. Pairs after Huber: a blink is far
     from the frame before, and must go on pulling.
     """
     white = _with_pairs((target.whiten @ r[..., None])[..., 0], r)
@@ -272,7 +272,7 @@ def _robust(
 
 
 def _with_pairs(white: np.ndarray, plain: np.ndarray) -> np.ndarray:
-    """Whitened rows (478, ...) and behind them the whitened differences of ``PAIRS`` from the plain rows."""
+    """Append the whitened differences of ``PAIRS`` of the plain rows to the whitened rows (478, ...)."""
     return np.concatenate([white, (plain[PAIRS[:, 0]] - plain[PAIRS[:, 1]]) / PAIR_SIGMA])
 
 
@@ -286,7 +286,7 @@ def solve(
     iterations: int = 12,
     tolerance: float = 1e-4,
 ) -> tuple[Shared, list[Frame]]:
-    """Minimises landmark residuals plus priors over identity, focal length, poses, gazes and expressions."""
+    """Minimise landmark residuals plus priors over identity, focal length, poses, gazes and expressions."""
     frames, bases = list(frames), [model.points] * len(frames)
     cost = np.inf
     for n in range(iterations):
@@ -294,8 +294,8 @@ def solve(
         for i, (frame, target) in enumerate(zip(frames, targets, strict=True)):
             if n in LIDS_AT:
                 frames[i] = with_lids(model, shared.identity, frames[i])
-            if n == 0 or frame.seen_from is None or frame.seen_from @ frame.rotation[2] < REFRESH:
-                frames[i] = replace(frames[i], weight=_facing(model, frame), seen_from=frame.rotation[2])
+            if n == 0 or frame.view_axis is None or frame.view_axis @ frame.rotation[2] < REFRESH:
+                frames[i] = replace(frames[i], weight=_facing(model, frame), view_axis=frame.rotation[2])
                 bases[i], fresh = slid_basis(model, shared, frame, target.unit), True
         if fresh or n in LIDS_AT:
             start = _cost(model, bases, shared, frames, targets, prior)
@@ -315,7 +315,7 @@ def solve(
 
 
 def _facing(model: LandmarkModel, frame: Frame) -> Float[np.ndarray, "478"]:
-    """Less trust in points whose surface looks away from the camera."""
+    """Weigh down points whose surface faces away from the camera."""
     z = model.normal @ frame.rotation[2]
     return ((z + 0.35) / 0.6).clip(0.15, 1.0)
 
@@ -376,6 +376,6 @@ def _moved(frame: Frame, step: np.ndarray) -> Frame:
         gaze=frame.gaze + step[6:10].reshape(2, 2),
         expression=expression,
         weight=frame.weight,
-        seen_from=frame.seen_from,
+        view_axis=frame.view_axis,
         lid_shift=frame.lid_shift,
     )

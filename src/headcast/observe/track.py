@@ -1,5 +1,4 @@
-"""Following one head through a clip: identity from keyframes, then frame by frame, then smoothed without
-lag."""
+"""Track one head through a clip: identity from keyframes, each frame in turn, smoothing without lag."""
 
 from __future__ import annotations
 
@@ -35,13 +34,13 @@ own."""
 
 @dataclass(frozen=True)
 class Track:
-    """One head through a clip.
+    """One head tracked through a clip.
 
     Attributes:
         params: batched over the frames; gaze as eyeLook* weights.
         camera: the same for all frames. size: width, height. fps: frames per second.
-        detections: landmarks of every frame, None where the face was lost (the head is interpolated there).
-        errors: (T,) median distance of the inner landmarks, % of the iris distance; nan where lost.
+        detections: landmarks of every frame, None where no face was detected (the head is interpolated).
+        errors: (T,) median distance of the inner landmarks, % of the iris distance; nan without a face.
         same_person: whether the avatar's own identity and points were used.
         notes: what the user should know.
     """
@@ -68,21 +67,20 @@ def track_clip(
     progress: Progress | None = None,
     fitter: Fitter | None = None,
 ) -> Track:
-    """Follows the head of a clip.
+    """Track the head of a clip.
 
     Args:
         identity, personal: of the avatar to be driven. They are used when the clip shows the same person,
-        which is
-            found out by comparing how well they fit; otherwise the clip gets an identity of its own.
+            which is decided by comparing how well they fit; otherwise the clip gets an identity of its own.
 
     Raises:
         HeadcastError: no face in the clip, or one in fewer than half of its frames.
     """
-    say = progress or (lambda share, what: None)
-    found = detect_clip(clip, lambda share: say(0.7 * share, "finding the face"))
+    say = progress or (lambda fraction, what: None)
+    detections = detect_clip(clip, lambda fraction: say(0.7 * fraction, "finding the face"))
     height, width = clip.frames[0].shape[:2]
     return track_detections(
-        found,
+        detections,
         (width, height),
         clip.fps,
         head,
@@ -90,22 +88,22 @@ def track_clip(
         identity,
         personal,
         smooth,
-        lambda share: say(0.7 + 0.3 * share, "fitting the head"),
+        lambda fraction: say(0.7 + 0.3 * fraction, "fitting the head"),
         fitter,
     )
 
 
 def detect_clip(clip: Clip, progress: Callable[[float], None]) -> list[Detection | None]:
-    """The face of every frame."""
-    found: list[Detection | None] = []
+    """Detect the face of every frame."""
+    detections: list[Detection | None] = []
     last: Detection | None = None
     with FaceDetector() as detector:
         for i, frame in enumerate(clip.frames):
             d = detector.track(frame, last)
-            found.append(d)
+            detections.append(d)
             last = d if d is not None else last
             progress((i + 1) / len(clip.frames))
-    return found
+    return detections
 
 
 def track_detections(
@@ -120,28 +118,28 @@ def track_detections(
     progress: Callable[[float], None] | None = None,
     fitter: Fitter | None = None,
 ) -> Track:
-    """The same from landmarks that are already there."""
+    """Track from landmarks that are already detected."""
     faces = {i: d for i, d in enumerate(found) if d is not None}
-    seen = list(faces)
-    if not seen:
+    visible = list(faces)
+    if not visible:
         raise HeadcastError(f"{name}: no face found; use a clip of one roughly frontal head")
-    if len(seen) < 0.5 * len(found):
+    if len(visible) < 0.5 * len(found):
         raise HeadcastError(
-            f"{name}: a face in only {len(seen)} of {len(found)} frames; cut the clip to the head"
+            f"{name}: a face in only {len(visible)} of {len(found)} frames; cut the clip to the head"
         )
-    notes = [] if len(seen) == len(found) else [f"the face is lost in {len(found) - len(seen)} frames"]
+    notes = [] if len(visible) == len(found) else [f"the face is lost in {len(found) - len(visible)} frames"]
     fitter = Fitter(head) if fitter is None else fitter
-    keys = [seen[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
+    keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
     fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
     by_time = dict(zip(keys, starts, strict=True))
     fits: list[Fit] = []
-    last = by_time[min(by_time, key=lambda k: abs(k - seen[0]))]
-    for n, i in enumerate(seen):
+    last = by_time[min(by_time, key=lambda k: abs(k - visible[0]))]
+    for n, i in enumerate(visible):
         last = fitter.fit_frame(faces[i], *size, last)
         fits.append(last)
         if progress:
-            progress((n + 1) / len(seen))
-    frames = _over_time(seen, [f.frame for f in fits], len(found), smooth)
+            progress((n + 1) / len(visible))
+    frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
     return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
 
 
@@ -152,7 +150,7 @@ def _start(
     identity: torch.Tensor | None,
     personal: PersonalLandmarks | None,
 ) -> tuple[Fitter, list[Fit], bool]:
-    """Keyframe fits with the clip's own identity or the avatar's, whichever the landmarks ask for."""
+    """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
     sizes = [size] * len(keys)
     own = fitter.fit_photos(keys, sizes)
     if identity is None:
@@ -167,8 +165,7 @@ def _start(
 
 
 def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) -> list[int]:
-    """Frames worth painting from: well spread, each exchanged for the sharpest of its near equals; best
-    first.
+    """Choose frames to paint from: well spread, each the sharpest of its near equals; the best first.
 
     The first is the sharpest of the roughly frontal ones with open eyes.
 
@@ -176,13 +173,13 @@ def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) ->
         HeadcastError: the clip shows no face.
     """
     detections = {i: d for i, d in enumerate(found) if d is not None}
-    seen = list(detections)
-    if not seen:
+    visible = list(detections)
+    if not visible:
         raise HeadcastError(f"{clip.name}: no face found; use a clip of one roughly frontal head")
-    sharp = {i: _sharpness(np.asarray(clip.frames[i]), detections[i]) for i in seen}
+    sharp = {i: _sharpness(np.asarray(clip.frames[i]), detections[i]) for i in visible}
     keys = set()
-    for k in keyframes([detections[i] for i in seen], count):
-        near = seen[max(0, k - 3) : k + 4]
+    for k in keyframes([detections[i] for i in visible], count):
+        near = visible[max(0, k - 3) : k + 4]
         keys.add(max(near, key=lambda i: sharp[i]))
 
     def rank(i: int) -> float:
@@ -193,15 +190,14 @@ def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) ->
 
 
 def _sharpness(rgb: np.ndarray, d: Detection) -> float:
-    """Mean square gradient inside the face's box."""
+    """Return the mean square gradient inside the face's box."""
     x0, y0, x1, y1 = (max(0, int(v)) for v in d.box)
     grey = rgb[y0:y1, x0:x1].mean(-1)
     return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
 
 
 def keyframes(found: Sequence[Detection], count: int) -> list[int]:
-    """Well-spread frames: the middle one, then always the one least like those taken, in pose, mouth and
-    eyes."""
+    """Choose well-spread frames: the middle one, then always the least like those in pose, mouth, eyes."""
     rows = []
     for d in found:
         p, u = d.points, iris_distance(d.points)
@@ -211,19 +207,19 @@ def keyframes(found: Sequence[Detection], count: int) -> list[int]:
         wide = np.linalg.norm(p[61] - p[291]) / u
         rows.append([*turn, mouth, 0.5 * wide, 0.5 * np.mean(eye_openness(p))])
     x = np.array(rows)
-    taken = [int(((x - np.median(x, 0)) ** 2).sum(1).argmin())]
-    nearest = ((x - x[taken[0]]) ** 2).sum(1)
-    while len(taken) < min(count, len(x)):
+    chosen = [int(((x - np.median(x, 0)) ** 2).sum(1).argmin())]
+    nearest = ((x - x[chosen[0]]) ** 2).sum(1)
+    while len(chosen) < min(count, len(x)):
         nxt = int(nearest.argmax())
         if nearest[nxt] <= 1e-10:
             break
-        taken.append(nxt)
+        chosen.append(nxt)
         nearest = np.minimum(nearest, ((x - x[nxt]) ** 2).sum(1))
-    return taken
+    return chosen
 
 
-def _over_time(seen: list[int], frames: list[Frame], count: int, smooth: bool) -> list[Frame]:
-    """Frames at every time: lost ones interpolated, all smoothed as curves."""
+def _over_time(visible: list[int], frames: list[Frame], count: int, smooth: bool) -> list[Frame]:
+    """Interpolate frames without a face and smooth all as curves."""
     R0 = frames[len(frames) // 2].rotation
     turns = torch.from_numpy(np.stack([f.rotation @ R0.T for f in frames]))
     curves = np.concatenate(
@@ -235,7 +231,7 @@ def _over_time(seen: list[int], frames: list[Frame], count: int, smooth: bool) -
         1,
     )
     at = np.arange(count)
-    full = np.stack([np.interp(at, seen, c) for c in curves.T], 1)
+    full = np.stack([np.interp(at, visible, c) for c in curves.T], 1)
     if smooth:
         full = smooth_curves(full)
     out = []

@@ -1,4 +1,4 @@
-"""What is known of one frame after looking at it."""
+"""The observation of one frame: detection, masks, camera, head parameters, light."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Detection", "Masks", "Observation"]
 
 @dataclass(frozen=True)
 class Observation:
-    """One frame understood.
+    """One observed frame.
 
     Attributes:
         image: (H, W, 3) sRGB.

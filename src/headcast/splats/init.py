@@ -1,8 +1,7 @@
-"""Gaussians initialised on a textured mesh: one in the middle of every texel of a coarse texture.
+"""Initialise Gaussians on a textured mesh: one in the middle of every texel of a coarse texture.
 
-What the photo shows in detail gets fine texels, the rest coarse ones. A Gaussian is
-as wide and as long as its texel on the surface and thin across it, so that together they are the textured
-surface.
+What the photo shows in detail gets fine texels, the rest coarse ones. A Gaussian is as wide and as long as
+its texel on the surface and thin across it, so that together they are the textured surface.
 """
 
 from __future__ import annotations
@@ -44,26 +43,26 @@ INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 
 def init_gaussians(surface: Surface, source: SourceView) -> Gaussians:
     """Lay Gaussians in the frames of the surface's triangles, finer where ``source`` shows them."""
-    at_rest = HeadParams.neutral(surface.head.identities).replace(identity=source.params.identity)
-    vertices = surface.posed(at_rest).vertices
+    rest_params = HeadParams.neutral(surface.head.identities).replace(identity=source.params.identity)
+    vertices = surface.posed(rest_params).vertices
     frames = frames_of(vertices, surface.faces)
     shown = _facing(surface, source)
     head = surface.head
     texture = torch.from_numpy(np.ascontiguousarray(surface.texture))
-    made: list[Gaussians] = []
+    parts: list[Gaussians] = []
 
     def lay(kind: str, which: Bool[Tensor, "f"], start: int, first: int, mesh: HeadModel | Shell) -> None:
         own = vertices[first : first + int(mesh.faces.max()) + 1]
         colours = (
             texture if isinstance(mesh, HeadModel) else torch.from_numpy(np.ascontiguousarray(mesh.texture))
         )
-        seen = shown[start : start + len(mesh.faces)]
+        visible = shown[start : start + len(mesh.faces)]
         sides = SIDES.get(kind, SIDES["body"])
         least = DETAIL.get(kind, DETAIL["face"])
-        fine = which & seen & detailed(mesh, colours, sides, least)
+        fine = which & visible & detailed(mesh, colours, sides, least)
         for side, spread, chosen in zip(sides, SPREAD, (fine, which & ~fine), strict=True):
             if bool(chosen.any()):
-                made.append(_laid(own, mesh, colours, side, spread, chosen, start, frames))
+                parts.append(_place_gaussians(own, mesh, colours, side, spread, chosen, start, frames))
 
     for kind, which in _classes(head).items():
         lay(kind, which, 0, 0, head)
@@ -71,13 +70,13 @@ def init_gaussians(surface: Surface, source: SourceView) -> Gaussians:
     for s in surface.shells:
         lay(s.name, torch.ones(len(s.faces), dtype=torch.bool), start, first, s)
         start, first = start + len(s.faces), first + len(s.rest)
-    return Gaussians.join(made)
+    return Gaussians.join(parts)
 
 
 def detailed(
     mesh: HeadModel | Shell, texture: Tensor, sides: tuple[int, int], least: float
 ) -> Bool[Tensor, "f"]:
-    """Triangles around which textures of the fine and the coarse side differ by more than ``least``."""
+    """Return triangles around which the fine and the coarse texture differ by more than ``least``."""
     import cv2
 
     fine, coarse = (
@@ -93,7 +92,7 @@ def detailed(
 
 
 def _classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
-    """The head's triangles by how finely they are covered."""
+    """Return the head's triangles by how finely they are covered."""
     regions = np.array(head.region_names)[head.region.numpy()]
     face = torch.from_numpy(np.isin(regions, FACE))[head.faces].any(1)
     eyes, inside = _part_of(head, "eyeLeft", "eyeRight"), _part_of(head, *INSIDE)
@@ -102,19 +101,19 @@ def _classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
 
 
 def _facing(surface: Surface, source: SourceView) -> Bool[Tensor, "f"]:
-    """Which triangles face the photo's camera."""
+    """Return which triangles face the photo's camera."""
     posed = surface.posed(source.params)
     to_camera = source.camera.center.to(posed.vertices) - posed.vertices
     return ((posed.normals * to_camera).sum(-1) > 0)[surface.faces].any(1)
 
 
 def _part_of(head: HeadModel, *names: str) -> Bool[Tensor, "f"]:
-    """Which triangles of the head belong to the named parts."""
+    """Return which triangles of the head belong to the named parts."""
     wanted = torch.tensor([head.part_names.index(n) for n in names if n in head.part_names])
     return torch.isin(head.part, wanted)
 
 
-def _laid(
+def _place_gaussians(
     vertices: Float[Tensor, "v 3"],
     mesh: HeadModel | Shell,
     texture: Tensor,
@@ -124,11 +123,11 @@ def _laid(
     start: int,
     frames: Frames,
 ) -> Gaussians:
-    """One Gaussian for every texel of ``side``² that lies on a triangle of ``which``."""
-    found = rasterize_uv(mesh.uv, mesh.faces_uv, side)
-    triangle = found.triangle.long()
+    """Place one Gaussian at every texel of ``side``² that lies on a triangle of ``which``."""
+    chart = rasterize_uv(mesh.uv, mesh.faces_uv, side)
+    triangle = chart.triangle.long()
     at = torch.nonzero(which[triangle.clamp(min=0)] & (triangle >= 0))[:, 0]
-    t, bary = triangle[at], found.barycentric[at]
+    t, bary = triangle[at], chart.barycentric[at]
     corner = vertices[mesh.faces[t]]
     across, reach = _footprint(corner, mesh.uv[mesh.faces_uv[t]] * side)
     log_scale = torch.cat([reach * spread, reach.amin(1, keepdim=True) * THIN], 1).clamp(min=1e-6).log()
@@ -149,7 +148,7 @@ def _laid(
 def _footprint(
     corner: Float[Tensor, "n 3 3"], uv: Float[Tensor, "n 3 2"]
 ) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 2"]]:
-    """A texel on the surface: axes in columns (long, short, normal), and its extent along the first two."""
+    """Return a texel's axes on the surface in columns (long, short, normal) and its extent along two."""
     e1, e2 = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
     x = torch.nn.functional.normalize(e1, dim=-1)
     n = torch.nn.functional.normalize(torch.linalg.cross(e1, e2), dim=-1)
@@ -169,7 +168,7 @@ def _footprint(
 
 
 def _colour_at(texture: Tensor, at: Int[Tensor, "n"], side: int) -> Float[Tensor, "n 4"]:
-    """The texture's mean over a coarse texel, 0..1, sharpened by what blending will blur."""
+    """Return the texture's mean over a coarse texel, 0..1, sharpened by what blending will blur."""
     import cv2
 
     small = cv2.resize(texture.numpy(), (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) / 255

@@ -1,4 +1,4 @@
-"""Optimisation of a rigged avatar's Gaussians towards target views, by row-wise Adam.
+"""Optimise a rigged avatar's Gaussians towards target views by row-wise Adam.
 
 Colours, opacity, reach and, a little, position are moved; positions are pulled back to where they began. What
 no target shows stays as it was.
@@ -26,7 +26,7 @@ __all__ = ["keep_near_start", "optimize_gaussians"]
 RATES = {"albedo": 0.03, "opacity": 0.08, "log_scale": 0.06, "position": 0.06}
 HALVINGS = 3  # of the rates, over all steps
 BETAS, EPS = (0.8, 0.99), 1e-9  # of Adam; smaller gradients than EPS are noise
-PULL = 0.01  # fraction of the way that positions go back to where they began at every step
+PULL = 0.01  # fraction of their offset by which positions return to where they began at every step
 MAX_OFFSET = 6.0  # of a Gaussian's reach, by which it may move
 SHRINK, GROW = 0.15, 0.7  # of the logarithm of a Gaussian's reach
 COVERED = 0.97  # coverage that what is solid in a target must have
@@ -48,9 +48,9 @@ def optimize_gaussians(
     """Make one step of Adam for every entry of the schedule.
 
     Args:
-        schedule: which target each step looks at.
+        schedule: which target each step uses.
         seed: of the backgrounds, which are random colours: what is see-through must be so before any.
-        progress: told the fraction done.
+        progress: called with the fraction done.
     """
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -63,7 +63,7 @@ def optimize_gaussians(
         fade = 0.5 ** (HALVINGS * step / len(schedule))
         shown = {k: v[view.index].requires_grad_() for k, v in now.items()}
         _loss(view, shown, torch.rand(3, generator=rng)).backward()
-        for k, v in shown.items():  # of what isn't seen nothing may move, not even by momentum
+        for k, v in shown.items():  # what isn't visible may not move, not even by momentum
             assert v.grad is not None
             adam[k].step(view.index, v.grad, RATES[k] * fade, view.step_scale[:, int(k != "albedo")])
         keep_near_start(now, first)
@@ -85,7 +85,7 @@ def keep_near_start(now: dict[str, Tensor], first: dict[str, Tensor]) -> None:
 
 
 def _loss(view: PosedTarget, x: dict[str, Tensor], background: Float[Tensor, "3"]) -> Float[Tensor, ""]:
-    """Error of a view, with ``x`` of the Gaussians visible in it, against its target over a background."""
+    """Return a view's error against its target over a background; ``x``: its visible Gaussians."""
     target = view.target
     world, colours = shade_and_place(x["position"], x["albedo"], view.origin, view.matrix, view.shading)
     out = render_gaussians(
@@ -97,9 +97,9 @@ def _loss(view: PosedTarget, x: dict[str, Tensor], background: Float[Tensor, "3"
         target.camera,
         background=background,
     )
-    wanted = target.image + (1 - target.alpha)[..., None] * background
-    wrong = out.rgb - wanted
-    rounded = (wrong**2 + ROUND**2).sqrt() - ROUND + 0.5 * wrong**2
+    expected = target.image + (1 - target.alpha)[..., None] * background
+    error = out.rgb - expected
+    rounded = (error**2 + ROUND**2).sqrt() - ROUND + 0.5 * error**2
     gaps = (COVERED - out.alpha).clamp(min=0) * (target.alpha > COVERED) * (target.weight > 0)
     loss = (rounded * target.weight[..., None]).mean() + GAP_COST * gaps.mean()
     if target.depth is None:

@@ -1,4 +1,4 @@
-"""Local positions and bare colours to what is splatted, and the gradients back, in one pass each."""
+"""Place local positions in the world and shade bare colours, with gradients, in one pass each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shade_and_place_reference(
     matrix: Float[Tensor, "n 3 3"],
     shading: Float[Tensor, "n 3"],
 ) -> Pair:
-    """World positions, and display values of ``albedo`` (display values too) in the light ``shading``."""
+    """Return world positions, and display values of ``albedo`` (display values too) in light ``shading``."""
     world = origin + (matrix @ position[..., None])[..., 0]
     return world, linear_to_srgb((srgb_to_linear(albedo) * shading).clamp(float(DIM), 1))
 
@@ -42,7 +42,7 @@ def shade_and_place(
     matrix: Float[Tensor, "n 3 3"],
     shading: Float[Tensor, "n 3"],
 ) -> Pair:
-    """``shade_and_place_reference``, on a CPU by a kernel (float32).
+    """Compute ``shade_and_place_reference``, on a CPU by a kernel (float32).
 
     Differentiable in ``position`` and ``albedo``.
     """
@@ -91,7 +91,7 @@ _tables: tuple[np.ndarray, np.ndarray] | None = None
 
 @helper
 def _interpolate(x, values):
-    """A table's value at x and its slope there."""
+    """Return a table's value at x and its slope there."""
     at = x * np.float32(STEPS)
     k = min(max(int(at), 0), len(values) - 2)
     rise = values[k + 1] - values[k]
@@ -103,7 +103,7 @@ def _interpolate(x, values):
     " f4[:,::1], i8, i8)"
 )
 def _forward(position, albedo, origin, matrix, shading, linear, display, world, colours, slopes, start, stop):
-    """Of Gaussians start..stop; ``slopes``: how colours change with the albedo."""
+    """Shade and place Gaussians start..stop; ``slopes``: how colours change with the albedo."""
     for n in range(start, stop):
         for i in range(3):
             m = matrix[n, i]

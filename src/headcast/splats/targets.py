@@ -1,4 +1,4 @@
-"""Views that Gaussians are optimised towards, and what the rig does to the Gaussians in each of them."""
+"""Target views that Gaussians are optimised towards, and the posed Gaussians in each of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from headcast.render.shading import shade
 __all__ = ["PosedTarget", "ViewTarget", "pose_target"]
 
 EDGE_ON = (0.1, 0.45)  # cosines to the viewer between which steps grow from ``MIN_STEP`` to whole ones
-MIN_STEP = 0.1  # of a step, that Gaussians seen edge-on still make: such a view says little of them
+MIN_STEP = 0.1  # of a step, that Gaussians viewed edge-on still make: such a view says little about them
 HIDDEN = 0.012  # metres behind the mesh from which nothing is visible
 OVERSCAN = 0.1  # of the image's size, by which the middle of a Gaussian may lie outside
 NEAR = 0.02  # metres from the camera
@@ -76,12 +76,12 @@ def pose_target(avatar: GaussianAvatar, target: ViewTarget) -> PosedTarget:
     frames = frames_of(posed.vertices, surface.faces)
     moves = placement(frames, avatar.rest)
     at = frames.origin[own.triangle] + (moves[own.triangle] @ own.position[..., None])[..., 0]
-    index = torch.nonzero(_in_sight(avatar, params, at, camera))[:, 0]
+    index = torch.nonzero(_is_visible(avatar, params, at, camera))[:, 0]
     normals, openness = avatar.below(posed, index)
     towards = torch.nn.functional.normalize(camera.center.to(at) - at[index], dim=-1)
     facing = (towards * normals).sum(-1)
-    seen = facing > sum(TURNED) / 2
-    index, facing = index[seen], facing[seen]
+    is_facing = facing > sum(TURNED) / 2
+    index, facing = index[is_facing], facing[is_facing]
     local = own[index]
     triangle = local.triangle
     world = to_world(local, frames, avatar.rest)
@@ -92,7 +92,7 @@ def pose_target(avatar: GaussianAvatar, target: ViewTarget) -> PosedTarget:
         matrix=moves[triangle],
         quaternion=world.quaternion,
         log_scale_offset=world.log_scale - local.log_scale,
-        shading=shade(normals[seen], avatar.source.light) * openness[seen, None],
+        shading=shade(normals[is_facing], avatar.source.light) * openness[is_facing, None],
         step_scale=_step_scale(avatar, params, index, facing),
     )
 
@@ -100,7 +100,7 @@ def pose_target(avatar: GaussianAvatar, target: ViewTarget) -> PosedTarget:
 def _step_scale(
     avatar: GaussianAvatar, params: HeadParams, index: Int[Tensor, "n"], facing: Float[Tensor, "n"]
 ) -> Float[Tensor, "n 2"]:
-    """What each Gaussian learns from a view, in colour and in all else: little where it is seen edge-on.
+    """Return each Gaussian's step from a view, in colour and in all else: little where viewed edge-on.
 
     Hair and clothes learn all but colour at every angle: they must find their outline.
     """
@@ -113,7 +113,7 @@ def _step_scale(
 
 
 def _lid_openness(avatar: GaussianAvatar, params: HeadParams) -> Float[Tensor, "n"]:
-    """1, down to 0 on lids more closed than in the source view: their colours there are kept apart."""
+    """Return 1, down to 0 on lids more closed than in the source view: their colours there are kept apart."""
     out = torch.ones(len(avatar.gaussians))
     if avatar.mesh.lids is not None:
         index, side, _ = avatar.on_lids
@@ -121,13 +121,13 @@ def _lid_openness(avatar: GaussianAvatar, params: HeadParams) -> Float[Tensor, "
     return out
 
 
-def _in_sight(
+def _is_visible(
     avatar: GaussianAvatar, params: HeadParams, world: Float[Tensor, "n 3"], camera: Camera
 ) -> Bool[Tensor, "n"]:
-    """Which points of the world lie in the image or near it, and not deep behind the mesh."""
+    """Return which points of the world lie in the image or near it, and not deep behind the mesh."""
     at, z = camera.project(world), camera.to_camera(world)[:, 2]
     size = torch.tensor([camera.width, camera.height])
     inside = ((at > -OVERSCAN * size) & (at < (1 + OVERSCAN) * size)).all(-1) & (z > NEAR)
     solid = avatar.mesh.surface.solid
-    drawn = rasterize_mesh(solid.posed(params).vertices, solid.faces, camera)
-    return inside & (z < depth_at(drawn.depth, at) + HIDDEN)
+    raster = rasterize_mesh(solid.posed(params).vertices, solid.faces, camera)
+    return inside & (z < depth_at(raster.depth, at) + HIDDEN)

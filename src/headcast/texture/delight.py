@@ -1,4 +1,4 @@
-"""De-light a photo: linear colours divided by the light's shading give albedo, relighting it the photo."""
+"""De-light a photo: linear colours divided by the light's shading give albedo; shading it gives the photo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 __all__ = ["FLOOR", "scale_light", "shading_at", "soften_light"]
 
-FLOOR = 0.4  # darkest shading over all directions, as a share of the mean
+FLOOR = 0.4  # darkest shading over all directions, as a fraction of the mean
 BRIGHTEST = 0.97  # albedo that the lightest 0.2 % of texels may reach
 
 
@@ -44,7 +44,7 @@ def shading_at(normal: Float[np.ndarray, "n 3"], light: Float[np.ndarray, "9 3"]
 
 def scale_light(albedo: Float[np.ndarray, "n 3"], weight: Float[np.ndarray, "n"]) -> float:
     """Find how much brighter the light must be taken so that nearly no albedo exceeds white."""
-    seen = albedo[weight > 0.3]
-    if len(seen) == 0:
+    visible = albedo[weight > 0.3]
+    if len(visible) == 0:
         return 1.0
-    return max(1.0, float(np.quantile(seen[:: max(1, len(seen) // 200000)].max(1), 0.998)) / BRIGHTEST)
+    return max(1.0, float(np.quantile(visible[:: max(1, len(visible) // 200000)].max(1), 0.998)) / BRIGHTEST)

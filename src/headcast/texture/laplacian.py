@@ -1,4 +1,4 @@
-"""Laplacian completion: values known at some vertices or texels, diffused over the whole mesh."""
+"""Complete values known at some vertices or texels by Laplacian diffusion over the whole mesh."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from headcast.texture.texels import Texels, gather
 
 __all__ = ["TEXEL_STRIDE", "Graph", "diffuse", "mesh_graph", "scatter_to_vertices", "solve_laplacian"]
 
-SETTLED = 1e-4  # largest step of a sweep after which no more are made
+CONVERGED = 1e-4  # largest step of a sweep after which no more are made
 TEXEL_STRIDE = 3  # every third texel is enough for values at vertices
-ATTRACTION = (
-    0.006  # weight of the usual value, next to 3 where a value is known: felt far from anything known
-)
+# weight of the usual value, next to ``KNOWN_WEIGHT`` where a value is known: felt far from anything known
+ATTRACTION = 0.006
 KNOWN_WEIGHT = 3.0  # of known values, next to 1 for the edges of the mesh
 
 Graph = tuple[Int[np.ndarray, "v1"], Int[np.ndarray, "e"], Float[np.ndarray, "e"]]
@@ -132,5 +131,5 @@ def _sweep(start, other, weight, value, trust, x, sweeps):  # type: ignore[no-un
                 step = 1.9 * (s / total[i] - x[i, c])
                 x[i, c] += step
                 most = max(most, abs(step))
-        if most < SETTLED:
+        if most < CONVERGED:
             return

@@ -1,4 +1,4 @@
-"""Where the lids of any head end: lines of vertices, also on heads whose lids are not laid on the eyes."""
+"""Find the margins of any head's eyelids as lines of vertices, also where no lids rest on the eyes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STRIPS = 16  # across an eye: in each the vertex that a blink moves most lies on
 
 
 class Margin(NamedTuple):
-    """One eye's lids.
+    """Vertices of one eye's lids.
 
     Attributes:
         lids: vertices of both lids. upper, lower: those of the margins, ordered by x.
@@ -29,28 +29,28 @@ class Margin(NamedTuple):
 
 
 def lid_margins(head: HeadModel, rest: Float[np.ndarray, "v 3"]) -> tuple[Margin, Margin]:
-    """The left eye's and the right eye's; ``rest``: vertices at rest.
+    """Find the lid margins of the left and the right eye; ``rest``: vertices at rest.
 
-    Foreign heads have shares for each side of their own, or no margins at all: there the upper margin is what
-    eyeBlink moves most.
+    Foreign heads have ``lid_share`` for each side separately, or no margins at all: there the upper margin is
+    what eyeBlink moves most.
     """
     left, right = (_margin(head, rest, side) for side in (0, 1))
     return left, right
 
 
 def _margin(head: HeadModel, rest: Float[np.ndarray, "v 3"], side: int) -> Margin:
-    """One eye's."""
+    """Find one eye's lid margins, by name where the head has them."""
     lids = head.lid_index[side].numpy()
     if not len(lids):
         return _moved_margin(head, rest, side)
     edge = lids[head.lid_rim.numpy()]
-    share = np.broadcast_to(head.lid_share.numpy(), (2, len(edge)))[side]
-    upper, lower = edge[share > 0], edge[share < 0]
+    lid_share = np.broadcast_to(head.lid_share.numpy(), (2, len(edge)))[side]
+    upper, lower = edge[lid_share > 0], edge[lid_share < 0]
     return Margin(lids, upper[np.argsort(rest[upper, 0])], lower[np.argsort(rest[lower, 0])])
 
 
 def _moved_margin(head: HeadModel, rest: Float[np.ndarray, "v 3"], side: int) -> Margin:
-    """The margin by what a blink moves."""
+    """Find the upper margin by what a blink moves most."""
     length = np.linalg.norm(head.expression_basis[BLINKS[side]].numpy(), axis=1)
     lids = np.flatnonzero((length > 0.1 * length.max()) & head.region_mask("lids").numpy())
     across = rest[lids, 0]

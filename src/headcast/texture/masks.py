@@ -15,7 +15,7 @@ __all__ = ["feather", "outline_band", "region_weights", "soft_outline"]
 
 
 def region_weights(head: HeadModel, texels: Texels, *names: str) -> Float[np.ndarray, "n"]:
-    """0..1: how far each texel lies in the named regions of the head."""
+    """Return 0..1: how far each texel lies in the named regions of the head."""
     wanted = [i for i, n in enumerate(head.region_names) if n in names]
     inside = torch.isin(head.region, torch.tensor(wanted, dtype=torch.long)).numpy()
     return gather(inside[:, None].astype(np.float32), head.faces.numpy(), texels)[:, 0]
@@ -40,7 +40,7 @@ def feather(weight: Float[np.ndarray, "n"], texels: Texels, width: float) -> Flo
 def _outline_mask(
     observation: Observation, outline: tuple[int, ...], grow: float
 ) -> Float[np.ndarray, "h w"]:
-    """1 inside a closed outline of landmarks, scaled about its middle."""
+    """Return 1 inside a closed outline of landmarks, scaled about its middle."""
     import cv2
 
     p = observation.detection.points[list(outline)]
@@ -53,7 +53,7 @@ def _outline_mask(
 def soft_outline(
     observation: Observation, outline: tuple[int, ...], grow: float, width: float
 ) -> Float[np.ndarray, "h w"]:
-    """0 at a closed outline of landmarks, scaled about its middle, to 1 at ``width`` pixels inside of it."""
+    """Return 0 at a scaled closed outline of landmarks rising to 1 at ``width`` pixels inside of it."""
     import cv2
 
     inside = (_outline_mask(observation, outline, grow) > 0.5).astype(np.uint8)
@@ -64,7 +64,7 @@ def soft_outline(
 def outline_band(
     observation: Observation, outlines: tuple[tuple[int, ...], ...], width: float
 ) -> Float[np.ndarray, "h w"]:
-    """1 within ``width`` pixels of closed outlines, and inside them."""
+    """Return 1 within ``width`` pixels of closed outlines, and inside them."""
     import cv2
 
     mask = np.zeros(observation.image.shape[:2], np.uint8)

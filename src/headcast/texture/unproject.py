@@ -99,22 +99,22 @@ def _visibility(
     depth: Float[np.ndarray, "n"],
     facing: Float[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:
-    """1 where nothing occludes a texel. Eyeballs keep off the eyelids before them."""
+    """Return 1 where nothing occludes a texel, else 0; eyeballs keep off the eyelids before them."""
     import cv2
 
     from headcast.render.mesh import rasterize_mesh
 
-    seen_at = camera.project(vertices)
-    low = torch.maximum(seen_at.amin(0), torch.zeros(2)).floor().long()
-    high = torch.minimum(seen_at.amax(0), torch.tensor([camera.width, camera.height])).ceil().long()
+    vertex_pixel = camera.project(vertices)
+    low = torch.maximum(vertex_pixel.amin(0), torch.zeros(2)).floor().long()
+    high = torch.minimum(vertex_pixel.amax(0), torch.tensor([camera.width, camera.height])).ceil().long()
     w, h = (max(1, int(n)) for n in high - low)
     scale = DEPTH_SIDE / max(w, h)
     close = camera.cropped(int(low[0]), int(low[1]), w, h).scaled(scale)
-    drawn = rasterize_mesh(vertices, head.faces, close)
-    near = drawn.depth.numpy().astype(np.float32)
+    raster = rasterize_mesh(vertices, head.faces, close)
+    near = raster.depth.numpy().astype(np.float32)
     near[near <= 0] = 1e3
     part = head.part.numpy()
-    triangle = drawn.triangle.numpy()
+    triangle = raster.triangle.numpy()
     where = np.where(triangle >= 0, part[triangle], -1)
     at = (pixel - [int(low[0]), int(low[1])]) * [close.width / w, close.height / h]
     column, row = np.clip(at.astype(np.int64), 0, [close.width - 1, close.height - 1]).T

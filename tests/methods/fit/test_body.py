@@ -12,9 +12,9 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.body.outline import edges_at, first_over
-from headcast.methods.fit.body.shell import body_shell, headroom, tuck
-from headcast.methods.fit.body.torso import torso_of
+from headcast.methods.fit.body.outline import edges_at, first_crossing
+from headcast.methods.fit.body.shell import body_shell, headroom, tuck_shoulders
+from headcast.methods.fit.body.torso import estimate_torso
 from headcast.methods.fit.reconstruct import reconstruct
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.shaded import render_textured
@@ -114,9 +114,9 @@ def test_shoulders_stay_when_the_neck_bends(seen: Observation, made: MeshAvatar)
 
 
 def test_the_heads_shoulders_are_within(seen: Observation, head: HeadModel) -> None:
-    torso = torso_of(seen, head)
+    torso = estimate_torso(seen, head)
     assert torso is not None
-    moved = np.linalg.norm(tuck(torso, seen, head), axis=1)
+    moved = np.linalg.norm(tuck_shoulders(torso, seen, head), axis=1)
     names = np.array(head.region_names)[head.region.numpy()]
     assert moved[~np.isin(names, ["neck", "shoulders"])].max() == 0
     assert moved[names == "shoulders"].max() > 0.002 and moved.max() < 0.15
@@ -128,16 +128,16 @@ def test_without_clothes_there_is_none(seen: Observation, head: HeadModel) -> No
     assert seen.masks is not None
     none = np.zeros_like(seen.masks.clothes)
     bare = dataclasses.replace(seen, masks=dataclasses.replace(seen.masks, clothes=none))
-    assert torso_of(bare, head) is None
-    assert torso_of(dataclasses.replace(seen, masks=None), head) is None
+    assert estimate_torso(bare, head) is None
+    assert estimate_torso(dataclasses.replace(seen, masks=None), head) is None
     assert body_shell([bare], head, None) is None
-    assert not tuck(None, bare, head).any()
+    assert not tuck_shoulders(None, bare, head).any()
 
 
 def test_edges_are_found_between_pixels(seen: Observation) -> None:
     assert seen.masks is not None
     line = np.clip((np.arange(20) - 6) / 2, 0, 1)[None]
-    assert first_over(line)[0] == pytest.approx(7.5)
-    assert np.isnan(first_over(line * 0)[0])
+    assert first_crossing(line)[0] == pytest.approx(7.5)
+    assert np.isnan(first_crossing(line * 0)[0])
     at, known = edges_at(np.array([SIZE - 1.0]), np.ones_like(seen.masks.clothes), seen)
     assert not known.any() and at[0, 0] == 0 and at[1, 0] == SIZE

@@ -11,10 +11,10 @@ from headcast.camera import Camera
 from headcast.head.hair import HairAsset
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.hair.coverage import tidy, view_weights
-from headcast.methods.fit.hair.grid import HairGrid, mirrored, normals
-from headcast.methods.fit.hair.surface import LENIENT, farthest, hair_surface
-from headcast.methods.fit.hair.texture import Glimpse, together, without_sheen
+from headcast.methods.fit.hair.coverage import clean_cover, view_weights
+from headcast.methods.fit.hair.grid import HairGrid, mirror, normals
+from headcast.methods.fit.hair.surface import LENIENT, hair_surface, outer_limit
+from headcast.methods.fit.hair.texture import HairTexelObservations, merge_colours, suppress_sheen
 from headcast.methods.fit.reconstruct import reconstruct
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.mesh import rasterize_mesh
@@ -64,8 +64,8 @@ def test_grid_knows_where_points_lie(head: HeadModel) -> None:
     off = (column - np.tile(np.arange(m), n - 1) + m / 2) % m - m / 2
     assert np.abs(off).max() < 1e-3
     assert np.abs(far - r[1:].reshape(-1)).max() < 1e-6
-    other = grid.points(mirrored(r))
-    assert np.allclose(mirrored(grid.points(r)) * [-1, 1, 1], other, atol=1e-9)
+    other = grid.points(mirror(r))
+    assert np.allclose(mirror(grid.points(r)) * [-1, 1, 1], other, atol=1e-9)
     assert ((normals(grid.points(np.full(grid.shape, 0.1))) * grid.direction).sum(-1)[1:] > 0.5).all()
 
 
@@ -74,8 +74,8 @@ def test_a_wreath_stays_whole_and_specks_go() -> None:
     cover[20:40, :40] = cover[20:40, 72:] = 1
     wreath = cover.copy()
     cover[50:54, 50:54] = 1
-    assert (np.abs(tidy(cover) - wreath)[22:38, :] < 0.5).all()
-    assert (tidy(cover)[45:] < 0.5).all()
+    assert (np.abs(clean_cover(cover) - wreath)[22:38, :] < 0.5).all()
+    assert (clean_cover(cover)[45:] < 0.5).all()
 
 
 def test_outermost_finds_the_skin(head: HeadModel) -> None:
@@ -132,16 +132,16 @@ def test_sheen_seen_at_a_slant_goes_and_what_is_seen_well_stays() -> None:
     log = rng.normal(-2, 0.2, (64, 64, 1)).repeat(3, 2).astype(np.float32)
     trust = np.ones((64, 64), np.float32)
     trust[:8], log[:8] = 0.1, -0.2
-    out = without_sheen(log, trust)
+    out = suppress_sheen(log, trust)
     assert np.array_equal(out[8:], log[8:])
     assert -1.8 < out[:8].mean() < -1.3
 
 
 def test_one_photo_of_several_does_not_cut_the_hair() -> None:
     near, usual, unknown = (np.full((2, 3), x) for x in (0.01, 0.03, np.inf))
-    assert np.array_equal(farthest([near]), near)
-    assert np.array_equal(farthest([unknown, near, usual]), usual + LENIENT)
-    assert np.array_equal(farthest([usual, near]), near + LENIENT)
+    assert np.array_equal(outer_limit([near]), near)
+    assert np.array_equal(outer_limit([unknown, near, usual]), usual + LENIENT)
+    assert np.array_equal(outer_limit([usual, near]), near + LENIENT)
 
 
 def test_the_photo_that_tells_most_decides_where_hair_is() -> None:
@@ -158,8 +158,12 @@ def test_hair_of_several_photos_is_toned_like_the_first_and_not_mixed() -> None:
     light = np.array([1.5, 1.2, 0.8], np.float32)  # of the second photo's light, wrongly guessed
     trust = np.full((2, 32, 32), 0.8, np.float32)
     trust[0, :, 28:] = 0.0
-    one, two = (Glimpse(a, t, t, t) for a, t in zip((albedo, albedo * light), trust, strict=True))
-    assert np.allclose(together([one])[:, :28], albedo[:, :28], atol=1e-5)
-    assert np.allclose(together([one, two]), albedo, atol=1e-3)
-    strange = Glimpse(albedo[::-1], trust[1] * 0.3, trust[1], trust[1])  # seen worse: hardly counts
-    assert np.abs(together([one, strange]) - albedo)[:, :28].max() < 0.01
+    one, two = (
+        HairTexelObservations(a, t, t, t) for a, t in zip((albedo, albedo * light), trust, strict=True)
+    )
+    assert np.allclose(merge_colours([one])[:, :28], albedo[:, :28], atol=1e-5)
+    assert np.allclose(merge_colours([one, two]), albedo, atol=1e-3)
+    strange = HairTexelObservations(
+        albedo[::-1], trust[1] * 0.3, trust[1], trust[1]
+    )  # seen worse: hardly counts
+    assert np.abs(merge_colours([one, strange]) - albedo)[:, :28].max() < 0.01

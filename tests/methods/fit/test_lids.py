@@ -12,7 +12,7 @@ from jaxtyping import Float
 from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb
 from headcast.methods.fit.skin.canvas import TextureCanvas
-from headcast.methods.fit.skin.closed_lids import close_lids, fringe, lid_patches
+from headcast.methods.fit.skin.closed_lids import close_lids, lash_fringe, lid_patches
 from headcast.methods.fit.skin.lids import (
     UpperLids,
     bare_lids,
@@ -63,22 +63,22 @@ def skin() -> Float[np.ndarray, "n 3"]:
 
 def test_the_lids_are_found_above_the_eyes() -> None:
     head, texels, lids = parts()
-    drawn = lids.which[lids.drawn > 0.9]
-    at = gather(head.neutral.numpy(), head.faces.numpy(), texels)[drawn]
+    covering = lids.which[lids.blink_cover > 0.9]
+    at = gather(head.neutral.numpy(), head.faces.numpy(), texels)[covering]
     eyes = head.landmarks(head.neutral).numpy()[[473, 468]]
     off = np.abs(at[:, None, 0] - eyes[:, 0]).min(1)
-    assert len(drawn) > 100 and off.max() < 0.025  # metres
+    assert len(covering) > 100 and off.max() < 0.025  # metres
     assert (np.abs(at[:, 1] - eyes[:, 1].mean()) < 0.015).all()
     rim = head.neutral[head.lid_index[0, head.lid_rim[head.lid_share.argmax()]]].numpy()
     nearest = np.linalg.norm(at - rim, axis=1).argmin()
-    assert lids.distance[lids.drawn > 0.9][nearest] < 0.001
+    assert lids.distance[lids.blink_cover > 0.9][nearest] < 0.001
 
 
 def test_dark_lids_of_the_fill_take_the_colour_of_the_skin_around() -> None:
     lids = parts()[2]
     fill = skin()
-    fill[lids.which[lids.drawn > 0]] *= 0.4
-    bare = bare_lids(canvas(fill, fill), lids).fill[lids.which[lids.drawn > 0.95]]
+    fill[lids.which[lids.blink_cover > 0]] *= 0.4
+    bare = bare_lids(canvas(fill, fill), lids).fill[lids.which[lids.blink_cover > 0.95]]
     assert np.abs(bare / SKIN - 1).mean() < 0.12
     plain = canvas(skin(), skin())
     line = draw_lash_line(plain, lids).fill
@@ -90,7 +90,7 @@ def test_dark_lids_of_the_fill_take_the_colour_of_the_skin_around() -> None:
 def test_what_the_photo_showed_is_kept_as_bare_skin_times_shade(darkness: float) -> None:
     lids = parts()[2]
     albedo = skin()
-    albedo[lids.which] *= 1 - (1 - darkness) * lids.drawn[:, None]
+    albedo[lids.which] *= 1 - (1 - darkness) * lids.blink_cover[:, None]
     seen = canvas(albedo, skin())
     shade = lash_shade(seen, lids)
     assert 0.15 <= shade.min() < darkness + 0.1 and shade.max() == pytest.approx(1)
@@ -98,7 +98,7 @@ def test_what_the_photo_showed_is_kept_as_bare_skin_times_shade(darkness: float)
     assert (seen.fill == SKIN).all()  # what was given is not written to
     weight = lit.observed.confidence[:, None]
     shown = (weight * lit.observed.albedo + (1 - weight) * skin()) * shade[:, None]
-    inner = lids.which[lids.drawn > 0.95]
+    inner = lids.which[lids.blink_cover > 0.95]
     assert np.abs(np.log(shown[inner] / albedo[inner])).mean() < 0.15
     shut = shown[inner] / shade[inner, None]
     assert np.abs(shut / SKIN - 1).mean() < 0.1
@@ -130,7 +130,7 @@ def test_shut_lids_become_patches_of_the_texture() -> None:
     found = lid_patches(dark, texels, shut, torch.tensor([0.1, 0.2]))
     colour = np.round(255 * linear_to_srgb(SKIN))
     for side, patch in enumerate(found.patches):
-        at = texels.index[shut.which[side][shut.share[side] > 0.99]]
+        at = texels.index[shut.which[side][shut.weight[side] > 0.99]]
         y, x = np.divmod(at, texels.size)
         left, top = patch.corner.tolist()
         inner = patch.texture[2 * y + 1 - top, 2 * x + 1 - left]
@@ -144,7 +144,7 @@ def test_lashes_lie_before_the_lower_lids_below_the_shut_edge() -> None:
     head, texels, _ = parts()
     rest = head.neutral.numpy()
     shut = rest + head.expression_basis[list(BLINKS)].sum(0).numpy()
-    which, cover = fringe(head, texels, rest)
+    which, cover = lash_fringe(head, texels, rest)
     at = gather(shut, head.faces.numpy(), texels)[which]
     for margin, mine in zip(lid_margins(head, rest), (at[:, 0] > 0, at[:, 0] < 0), strict=True):
         line = shut[margin.upper]

@@ -134,7 +134,7 @@ def test_a_face_is_held_to_the_mesh_a_little(scene: tuple[GaussianAvatar, Observ
     photo = torch.from_numpy(seen.image) / 255
     nose, brow = (tuple(int(c) for c in seen.detection.points[k][::-1]) for k in (4, 10))
     top = (brow[0] - 20, brow[1])  # above the oval
-    mixed = photo[nose] + module.MESH_SHARE * (drawn.rgb[nose] - photo[nose])
+    mixed = photo[nose] + module.MESH_FRACTION * (drawn.rgb[nose] - photo[nose])
     assert torch.allclose(view.image[nose], mixed, atol=1e-3)
     assert float((view.image[nose] - photo[nose]).abs().max()) > 0.005
     assert torch.allclose(view.image[top], photo[top] * view.alpha[top], atol=1e-3)

@@ -1,4 +1,4 @@
-"""``fit`` as a registered method."""
+"""Register ``fit`` as a method: options, variants and reconstruction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MESH_END = 0.4  # fraction of the time of ``create`` after which the mesh is the
 
 @dataclass(frozen=True)
 class FitOptions(MethodOptions):
-    """Options of ``fit``."""
+    """Options of the method ``fit``."""
 
     representation: Literal["gaussians", "mesh"] = "gaussians"
     """Gaussians on a textured mesh, or the mesh alone, which is made sooner."""

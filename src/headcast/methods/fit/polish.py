@@ -1,6 +1,6 @@
-"""Gaussians made to look like the photos, and like the textured mesh everywhere else.
+"""Optimise Gaussians to look like the photos, and like the textured mesh everywhere else.
 
-Two of three steps look at a photo, the third at a rendering of the mesh from other sides and with other
+Two of three steps use a photo, the third a rendering of the mesh from other sides and with other
 expressions (pseudo-targets): what no photo shows must stay as it was.
 """
 
@@ -29,13 +29,14 @@ from headcast.texture.masks import soft_outline
 __all__ = ["PSEUDO", "photo_target", "polish", "pseudo_target", "with_gaussians"]
 
 STEPS, EACH = 70, 18  # in all; at least for each photo
-CYCLE = 3  # steps, the last of which looks at a pseudo-target
+CYCLE = 3  # steps, the last of which uses a pseudo-target
 SIDE = 512  # pixels of the longer side at which photos are compared
 PSEUDO_SIDE = 384
 FOREHEAD, CHIN = 10, 152  # of the face mesh
 FACE_WEIGHT = 2.0
 FACE_RIM = 4.0  # pixels of the photo over which the face's weight rises from its outline
-MESH_SHARE = 0.2  # of the mesh's rendering in what a face must look like in a photo: so it looks elsewhere
+# of the mesh's rendering in a photo's target for the face: this is how it looks from elsewhere
+MESH_FRACTION = 0.2
 COVERED = 0.97  # coverage of the mesh's rendering from which on it counts there
 PSEUDO: tuple[tuple[float, float, dict[str, float]], ...] = (
     (40, 0, {}),
@@ -69,7 +70,7 @@ def polish(
     Args:
         seed: of the backgrounds.
         steps: None: ``STEPS``, more where there are so many photos that each would get few of them.
-        progress: told the share done.
+        progress: called with the fraction done.
     """
     with torch.no_grad():
         photos = [photo_target(avatar, o, o is observations[0]) for o in observations if o.masks is not None]
@@ -91,7 +92,7 @@ def with_gaussians(
 
 
 def _schedule(steps: int, photos: int, pseudo: int) -> list[int]:
-    """Which target each step looks at; photos are counted first, then pseudo-targets."""
+    """Return which target each step uses; photos are counted first, then pseudo-targets."""
     schedule = []
     for step in range(steps):
         turn, rest = divmod(step, CYCLE)
@@ -125,7 +126,7 @@ def photo_target(avatar: GaussianAvatar, observation: Observation, whole: bool =
     rgb = small(observation.image) / 255
     weight = (1 + FACE_WEIGHT * small(face)) * (1 - small(unsure))
     mesh = avatar.mesh.render(observation.params, camera)
-    rgb = rgb + (MESH_SHARE * small(face) * (mesh.alpha > COVERED))[..., None] * (mesh.rgb - rgb)
+    rgb = rgb + (MESH_FRACTION * small(face) * (mesh.alpha > COVERED))[..., None] * (mesh.rgb - rgb)
     if not whole:
         weight = weight * small(_above_chin(observation) | (observation.masks.hair > 0.5))
     return ViewTarget(
@@ -138,7 +139,7 @@ def photo_target(avatar: GaussianAvatar, observation: Observation, whole: bool =
 
 
 def _above_chin(observation: Observation) -> Bool[np.ndarray, "h w"]:
-    """The half of the image above the chin, along the face's own upright."""
+    """Return the half of the image above the chin, along the face's own upright."""
     points = observation.detection.points
     up = points[FOREHEAD] - points[CHIN]
     y, x = np.mgrid[: observation.image.shape[0], : observation.image.shape[1]] + 0.5
@@ -161,7 +162,7 @@ def pseudo_target(
 
 
 def _around_head(avatar: GaussianAvatar, yaw: float, pitch: float) -> Camera:
-    """Carry the source's camera around the head joint, about the head's own axes; degrees."""
+    """Orbit the source's camera around the head joint, about the head's own axes; degrees."""
     params = avatar.source.params
     rotation = axis_angle_to_matrix(params.rotation)
     joint = avatar.head.joints(params.identity)[JOINTS.index("head")] @ rotation.T + params.translation

@@ -1,4 +1,4 @@
-"""Observations of one person to a ``MeshAvatar``: fitted head, albedo texture, light."""
+"""Reconstruct a ``MeshAvatar`` from observations of one person: fitted head, albedo texture, light."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from headcast.avatar.provenance import Provenance, head_weights
 from headcast.avatar.source import SourceView, SurfacePoints
 from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
-from headcast.methods.fit.body.shell import body_shell, headroom, tuck
-from headcast.methods.fit.body.torso import torso_of
+from headcast.methods.fit.body.shell import body_shell, headroom, tuck_shoulders
+from headcast.methods.fit.body.torso import estimate_torso
 from headcast.methods.fit.hair.surface import hair_surface
 from headcast.methods.fit.hair.texture import hair_shell
 from headcast.methods.fit.hair.volume import hair_height, hair_offset
@@ -46,41 +46,41 @@ def reconstruct(
     consent: str | None = None,
     progress: Progress | None = None,
 ) -> MeshAvatar:
-    """A textured head from photos of one person; the first photo gives view, light and expression.
+    """Reconstruct a textured head from photos of one person; the first gives view, light and expression.
 
     Args:
         texture_size: side of the texture; None takes what the photos' own detail needs.
         seed: of the hair's strands.
         consent: a statement of the person shown, kept in the avatar.
-        progress: told the share done and what is being done.
+        progress: called with the fraction done and what is being done.
     """
-    say = progress or (lambda share, what: None)
+    say = progress or (lambda fraction, what: None)
     first = observations[0]
-    with torch.no_grad(), ThreadPoolExecutor(1) as aside:
+    with torch.no_grad(), ThreadPoolExecutor(1) as pool:
         say(0.0, "shaping the hair")
-        base = aside.submit(texels_of, head, min(texture_size or BASE, BASE))
-        offsets = aside.submit(quietly, hair_offset, first, head)
+        texels_job = pool.submit(texels_of, head, min(texture_size or BASE, BASE))
+        offsets_job = pool.submit(without_grad, hair_offset, first, head)
         hair = hair_surface(observations, head)
-        torso = torso_of(first, head)
-        offset, inwards = offsets.result()
-        worn = offset if hair is None else inwards
-        worn = worn + tuck(torso, first, head) + lower_tongue(head)
-        head = bind_head(head, torch.from_numpy(worn).float())
+        torso = estimate_torso(first, head)
+        offset, inwards = offsets_job.result()
+        displacement = offset if hair is None else inwards
+        displacement = displacement + tuck_shoulders(torso, first, head) + lower_tongue(head)
+        head = bind_head(head, torch.from_numpy(displacement).float())
         size = texture_size or max(texture_size_for(o, head) for o in observations)
-        found = aside.submit(landmarks_of, head, first)
-        texels = base.result()
+        landmarks_job = pool.submit(locate_landmarks, head, first)
+        texels = texels_job.result()
         say(0.15, "taking colours from the photo")
         photos = [delight_photo(o, head, texels) for o in observations]
         room = headroom(torso, first, photos[0].light)
         lights = [x.light * room for x in photos]
-        worn_hair = (
+        hair_job = (
             None
             if hair is None
-            else aside.submit(
-                quietly, hair_shell, hair, observations, head, lights, np.random.default_rng(seed)
+            else pool.submit(
+                without_grad, hair_shell, hair, observations, head, lights, np.random.default_rng(seed)
             )
         )
-        body = aside.submit(quietly, body_shell, observations, head, torso, lights[0])
+        body_job = pool.submit(without_grad, body_shell, observations, head, torso, lights[0])
         observed, gains = merge_photos(photos)
         say(0.4, "completing what is hidden")
         rest = head.shape(first.params.identity).numpy()
@@ -97,32 +97,32 @@ def reconstruct(
             )
         blink = first.params.expression[list(BLINKS)]
         lids = lid_patches(texture, texels, completed.closed_lids, blink)
-        made = (None if worn_hair is None else worn_hair.result(), body.result())
-        shells = tuple(s for s in made if s is not None)
-        landmarks = found.result()
+        optional_shells = (None if hair_job is None else hair_job.result(), body_job.result())
+        shells = tuple(s for s in optional_shells if s is not None)
+        landmarks = landmarks_job.result()
         say(1.0, "reconstructed")
     source = SourceView(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
     provenance = provenance_of(head, size, observations, seed, consent)
-    lids = lids.mapped(lambda t: darker(t, room))
-    return MeshAvatar(BoundHead(head, source, provenance), darker(texture, room), shells, lids)
+    lids = lids.mapped(lambda t: darken(t, room))
+    return MeshAvatar(BoundHead(head, source, provenance), darken(texture, room), shells, lids)
 
 
-def quietly(make: Callable[..., Made], *given: Any) -> Made:
-    """Calls without gradients, which every thread must be told of anew."""
+def without_grad(make: Callable[..., Made], *given: Any) -> Made:
+    """Call without gradients, which are switched off for each thread separately."""
     with torch.no_grad():
         return make(*given)
 
 
-def darker(texture: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:
-    """Albedo in sRGB divided by a factor in linear light."""
+def darken(texture: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:
+    """Divide albedo in sRGB by a factor in linear light."""
     if factor == 1:
         return texture
     table = linear_to_srgb(srgb_to_linear(np.arange(256, dtype=np.float32) / 255) / factor)
     return np.round(table * 255).astype(np.uint8)[texture]
 
 
-def landmarks_of(head: HeadModel, observation: Observation) -> SurfacePoints:
-    """Where this photo's landmarks lie on the fitted head."""
+def locate_landmarks(head: HeadModel, observation: Observation) -> SurfacePoints:
+    """Locate this photo's landmarks on the fitted head."""
     from headcast.observe.personal import personal_landmarks
 
     p = personal_landmarks(head, observation.params, observation.camera, observation.detection)
@@ -144,15 +144,17 @@ def provenance_of(
             head_weights(head),
             {"name": "skin", "licence": card("skin").get("licence", "see its card")},
         ),
-        warnings=tuple(warnings_of(observations)),
+        warnings=tuple(photo_warnings(observations)),
         extra={"texture_size": size},
     )
 
 
-def warnings_of(observations: list[Observation]) -> list[str]:
-    """What in the photos limits the avatar, one sentence each."""
+def photo_warnings(observations: list[Observation]) -> list[str]:
+    """List what in the photos limits the avatar, one sentence each."""
     from headcast.observe.report import quality
 
-    found = [(o.name, line.text) for o in observations for line in quality(o) if line.severity == "warning"]
+    warnings = [
+        (o.name, line.text) for o in observations for line in quality(o) if line.severity == "warning"
+    ]
     many = len(observations) > 1
-    return [f"{Path(name).name}: {text}" if many else text for name, text in found]
+    return [f"{Path(name).name}: {text}" if many else text for name, text in warnings]

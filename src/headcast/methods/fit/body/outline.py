@@ -1,4 +1,4 @@
-"""Where the body ends to both sides in the rows of a photo: clothes and bare skin below the head."""
+"""Find where the body ends on both sides in the rows of a photo: clothes and bare skin below the head."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from headcast.head.model import HeadModel
 from headcast.observe.types import Observation
 
-__all__ = ["Edges", "body_mask", "edges_at", "face_height", "first_over", "highest_collar"]
+__all__ = ["Edges", "body_mask", "edges_at", "face_height", "first_crossing", "highest_collar"]
 
 FOREHEAD, CHIN = 10, 152
 ABOVE = 0.3  # face heights above the chin where the highest collar is looked for
@@ -19,13 +19,13 @@ Edges = tuple[Float[np.ndarray, "2 n"], Bool[np.ndarray, "2 n"]]
 
 
 def face_height(observation: Observation) -> float:
-    """Pixels from the top of the forehead to the chin."""
+    """Return the pixels from the top of the forehead to the chin."""
     points = observation.detection.points
     return float(np.linalg.norm(points[CHIN] - points[FOREHEAD]))
 
 
 def highest_collar(observation: Observation) -> float | None:
-    """The row where clothes begin; None where none are seen."""
+    """Return the row where clothes begin; None where none are visible."""
     assert observation.masks is not None
     chin, unit = float(observation.detection.points[CHIN, 1]), face_height(observation)
     first = max(0, round(chin - ABOVE * unit))
@@ -37,7 +37,7 @@ def highest_collar(observation: Observation) -> float | None:
 def body_mask(
     observation: Observation, head: HeadModel, posed: Float[torch.Tensor, "v 3"]
 ) -> Float[np.ndarray, "h w"]:
-    """Coverage of clothes and of bare skin that isn't the head's."""
+    """Return the coverage of clothes and of bare skin that isn't the head's."""
     import cv2
 
     m = observation.masks
@@ -47,18 +47,18 @@ def body_mask(
     trunk = np.isin(names, ["neck", "shoulders"])
     faces = head.faces[head.part == head.part_names.index("skin")].numpy()
     corners = observation.camera.project(posed).numpy()[faces[~trunk[faces].any(1)]]
-    drawn = np.zeros(m.person.shape, np.uint8)
+    head_mask = np.zeros(m.person.shape, np.uint8)
     for triangle in np.round((corners - 0.5) * 16).astype(np.int32):
-        cv2.fillConvexPoly(drawn, triangle, (1,), cv2.LINE_8, 4)
+        cv2.fillConvexPoly(head_mask, triangle, (1,), cv2.LINE_8, 4)
     around = 2 * max(1, round(0.02 * unit)) + 1
-    drawn = cv2.dilate(drawn, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around)))
-    return m.clothes + m.skin * (drawn == 0)
+    head_mask = cv2.dilate(head_mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (around, around)))
+    return m.clothes + m.skin * (head_mask == 0)
 
 
 def edges_at(row: Float[np.ndarray, "n"], body: Float[np.ndarray, "h w"], observation: Observation) -> Edges:
-    """Columns of the left and the right end at rows of the picture, and whether each is known.
+    """Return columns of the left and right end at rows of the image, and whether each is known.
 
-    Where hair lies outside of the body, or the body goes on beyond the picture, its end isn't.
+    Where hair lies outside of the body, or the body goes on beyond the image, its end isn't.
     """
     assert observation.masks is not None
     hidden = HIDDEN * face_height(observation)
@@ -69,21 +69,21 @@ def edges_at(row: Float[np.ndarray, "n"], body: Float[np.ndarray, "h w"], observ
     at, known = np.full((2, len(row)), np.nan), np.zeros((2, len(row)), bool)
     for side in (0, 1):
         flip = np.s_[:, ::-1] if side else np.s_[:]
-        mine, anyone = first_over(own[flip]), first_over(all_of[flip])
+        mine, anyone = first_crossing(own[flip]), first_crossing(all_of[flip])
         known[side] = (mine >= 1.5) & (mine - anyone < hidden)
         at[side] = width - mine if side else mine
     return at, known
 
 
-def _rows_of(picture: Float[np.ndarray, "h w"], lines: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n w"]:
-    """Rows between pixel rows, linearly blended."""
+def _rows_of(image: Float[np.ndarray, "h w"], lines: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n w"]:
+    """Interpolate rows linearly between pixel rows."""
     low = np.floor(lines).astype(int)
-    share = (lines - low)[:, None]
-    return picture[low] * (1 - share) + picture[np.minimum(low + 1, len(picture) - 1)] * share
+    fraction = (lines - low)[:, None]
+    return image[low] * (1 - fraction) + image[np.minimum(low + 1, len(image) - 1)] * fraction
 
 
-def first_over(lines: Float[np.ndarray, "n w"], run: int = 4) -> Float[np.ndarray, "n"]:
-    """Where each row first rises over one half for ``run`` pixels, between pixels; else NaN."""
+def first_crossing(lines: Float[np.ndarray, "n w"], run: int = 4) -> Float[np.ndarray, "n"]:
+    """Return where each row first exceeds one half for ``run`` pixels, between pixels; else NaN."""
     over = lines > 0.5
     long = over[:, : over.shape[1] - run + 1].copy()
     for k in range(1, run):

@@ -12,18 +12,18 @@ from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.image import sample_bilinear, srgb_to_linear
 from headcast.interpolation import smoothstep
-from headcast.methods.fit.body.texture import FRONT_SHARE, MARGIN, painted
-from headcast.methods.fit.body.torso import BACK, FRONT, Torso, angles, points_of
+from headcast.methods.fit.body.texture import FRONT_FRACTION, MARGIN, paint_body
+from headcast.methods.fit.body.torso import BACK, FRONT, Torso, column_angles, torso_points
 from headcast.observe.types import Observation
 from headcast.render.geometry import vertex_normals
 from headcast.texture.delight import shading_at
 
-__all__ = ["body_shell", "headroom", "tuck"]
+__all__ = ["body_shell", "headroom", "tuck_shoulders"]
 
 FLAT = 0.75  # how far the texture's columns are the photo's, not angles
 NEAREST = 4  # head vertices whose joints a point moves with
 BRIGHTEST, MOST_ROOM = 0.97, 2.5
-INSIDE = 0.93  # of the way to the surface that the head's shoulders keep within
+INSIDE = 0.93  # fraction of the distance to the surface that the head's shoulders keep within
 
 
 def body_shell(
@@ -32,11 +32,11 @@ def body_shell(
     torso: Torso | None,
     light: Float[np.ndarray, "9 3"] | None = None,
 ) -> Shell | None:
-    """The body in the first photo; None when it shows no clothes.
+    """Build the body's shell from the first photo; None when no clothes are visible.
 
     Args:
-        head: bound to this person (see ``tuck``).
-        torso: ``torso_of`` the first photo and the head before it was tucked.
+        head: bound to this person (see ``tuck_shoulders``).
+        torso: ``estimate_torso`` of the first photo and the head before ``tuck_shoulders``.
         light: harmonics under which albedo times shading is the photo; None: the photo's, softened.
     """
     if torso is None:
@@ -44,9 +44,9 @@ def body_shell(
     first = observations[0]
     world, vertices, faces = _surface_of(torso, first)
     uv, faces_uv = _chart(*world.shape[:2])
-    weights = _joint_shares(vertices, head, first.params)
-    rest = _rested(vertices, weights, head, first.params)
-    texture = painted(first, head, world, vertices, faces, _column_shares(), light)
+    weights = _joint_weights(vertices, head, first.params)
+    rest = _unpose(vertices, weights, head, first.params)
+    texture = paint_body(first, head, world, vertices, faces, _column_places(), light)
     return Shell(
         name="body",
         rest=rest,
@@ -59,30 +59,30 @@ def body_shell(
 
 
 def headroom(torso: Torso | None, observation: Observation, light: Float[np.ndarray, "9 3"]) -> float:
-    """How much brighter the light must be taken so that nearly no clothes come out whiter than white."""
+    """Return how much brighter the light must be so that nearly no clothes exceed white."""
     if torso is None or observation.masks is None:
         return 1.0
     world, vertices, faces = _surface_of(torso, observation)
     normal = vertex_normals(vertices, faces).numpy()
     pixel = observation.camera.project(vertices).numpy()
     h, w = observation.image.shape[:2]
-    shown = np.zeros(len(vertices), bool)
-    shown[:-1] = np.tile(np.arange(FRONT + BACK) < FRONT, len(world))
-    shown &= ((pixel > 2) & (pixel < [w - 2, h - 2])).all(1) & (
+    visible = np.zeros(len(vertices), bool)
+    visible[:-1] = np.tile(np.arange(FRONT + BACK) < FRONT, len(world))
+    visible &= ((pixel > 2) & (pixel < [w - 2, h - 2])).all(1) & (
         sample_bilinear(observation.masks.clothes, pixel) > 0.9
     )
-    if not shown.any():
+    if not visible.any():
         return 1.0
-    colour = srgb_to_linear(sample_bilinear(observation.image, pixel[shown]).astype(np.float32) / 255)
-    brightest = (colour / shading_at(normal[shown], light)).max(1)
+    colour = srgb_to_linear(sample_bilinear(observation.image, pixel[visible]).astype(np.float32) / 255)
+    brightest = (colour / shading_at(normal[visible], light)).max(1)
     return float(np.clip(np.quantile(brightest, 0.98) / BRIGHTEST, 1.0, MOST_ROOM))
 
 
 def _surface_of(
     torso: Torso, observation: Observation
 ) -> tuple[Float[np.ndarray, "r c 3"], Float[Tensor, "v 3"], Int[Tensor, "f 3"]]:
-    """Rows and columns of world points; the same as a list, the bottom's middle last; its triangles."""
-    world = points_of(torso, observation.camera)
+    """Return rows and columns of world points; the same as a list, bottom's middle last; its triangles."""
+    world = torso_points(torso, observation.camera)
     rows, columns = world.shape[:2]
     vertices = np.concatenate([world.reshape(-1, 3), world[-1].mean(0)[None]])
     c = np.arange(columns)
@@ -92,16 +92,16 @@ def _surface_of(
     return world, torch.from_numpy(vertices).float(), torch.from_numpy(faces)
 
 
-def _column_shares() -> Float[np.ndarray, "c1"]:
-    """Where the columns lie in the texture's used part, 0..1; the first one also at its end."""
+def _column_places() -> Float[np.ndarray, "c1"]:
+    """Return where the columns lie in the texture's used part, 0..1; the first one also at its end."""
     a = np.linspace(-1, 1, FRONT, endpoint=False)
-    front = (FLAT * np.sin(a * np.pi / 2) + (1 - FLAT) * a + 1) / 2 * FRONT_SHARE
-    return np.concatenate([front, np.linspace(FRONT_SHARE, 1, BACK + 1)])
+    front = (FLAT * np.sin(a * np.pi / 2) + (1 - FLAT) * a + 1) / 2 * FRONT_FRACTION
+    return np.concatenate([front, np.linspace(FRONT_FRACTION, 1, BACK + 1)])
 
 
 def _chart(rows: int, columns: int) -> tuple[Float[Tensor, "u 2"], Int[Tensor, "f 3"]]:
-    """Texture coordinates, and those of the triangles of ``surface_of``."""
-    u, v = np.meshgrid(_column_shares(), np.linspace(0, 1, rows))
+    """Return texture coordinates, and those of the triangles of ``_surface_of``."""
+    u, v = np.meshgrid(_column_places(), np.linspace(0, 1, rows))
     uv = MARGIN + (1 - 2 * MARGIN) * np.stack([u, v], -1).reshape(-1, 2)
     last = (rows - 1) * (columns + 1) + np.arange(columns)
     faces = np.concatenate([_quads(rows, columns, columns + 1), np.stack([last, last, last + 1], -1)])
@@ -109,42 +109,44 @@ def _chart(rows: int, columns: int) -> tuple[Float[Tensor, "u 2"], Int[Tensor, "
 
 
 def _quads(rows: int, columns: int, width: int) -> Int[np.ndarray, "f 3"]:
-    """Triangles between neighbouring points, ``width`` of them in a row; the last column meets the next."""
+    """Return triangles between neighbours, ``width`` points in a row; the last column meets the next."""
     r, c = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
     right = (c + 1) % width
     a, b, d, e = (r * width + c, r * width + right, (r + 1) * width + c, (r + 1) * width + right)
     return np.stack([np.stack([a, d, b], -1), np.stack([b, d, e], -1)], 2).reshape(-1, 3)
 
 
-def _joint_shares(world: Float[Tensor, "n 3"], head: HeadModel, params: HeadParams) -> Float[Tensor, "n j"]:
-    """Those of the head's neck nearby, the root's further away."""
+def _joint_weights(world: Float[Tensor, "n 3"], head: HeadModel, params: HeadParams) -> Float[Tensor, "n j"]:
+    """Return skinning weights: those of the head's neck nearby, the root's further away."""
     trunk = head.region_mask("neck", "shoulders")
     with torch.no_grad():
         own = head(params)[trunk]
     distance, index = torch.cdist(world, own).topk(NEAREST, largest=False)
     near = 1 / (distance + 1e-3) ** 2
-    shares = (head.skin_weights[trunk][index] * (near / near.sum(1, keepdim=True))[..., None]).sum(1)
+    weights = (head.skin_weights[trunk][index] * (near / near.sum(1, keepdim=True))[..., None]).sum(1)
     jaw, skull, root = (JOINTS.index(n) for n in ("jaw", "head", "root"))
-    shares[:, skull] += shares[:, jaw]
-    shares[:, jaw] = 0
+    weights[:, skull] += weights[:, jaw]
+    weights[:, jaw] = 0
     away = torch.from_numpy(smoothstep(distance[:, 0].numpy(), 0.015, 0.07)).float()[:, None]
-    out = shares * (1 - away)
+    out = weights * (1 - away)
     out[:, root] += away[:, 0]
     return out / out.sum(1, keepdim=True)
 
 
-def _rested(
+def _unpose(
     world: Float[Tensor, "n 3"], weights: Float[Tensor, "n j"], head: HeadModel, params: HeadParams
 ) -> Float[Tensor, "n 3"]:
-    """The rest shape (head frame) that ``HeadModel.carry`` brings to these points."""
+    """Return the rest shape (head frame) that ``HeadModel.carry`` poses at these points."""
     zero = torch.zeros_like(world)
     start = head.carry(zero, weights, params)
     axes = [head.carry(zero + torch.eye(3)[k], weights, params) - start for k in range(3)]
     return torch.linalg.solve(torch.stack(axes, -1), (world - start)[..., None])[..., 0]
 
 
-def tuck(torso: Torso | None, observation: Observation, head: HeadModel) -> Float[np.ndarray, "v 3"]:
-    """Displacement of the head's rest shape (head frame, metres) that keeps its shoulders within the body."""
+def tuck_shoulders(
+    torso: Torso | None, observation: Observation, head: HeadModel
+) -> Float[np.ndarray, "v 3"]:
+    """Displace the head's rest shape (head frame, metres) so that its shoulders keep within the body."""
     none = np.zeros(tuple(head.neutral.shape))
     if torso is None:
         return none
@@ -174,16 +176,16 @@ def tuck(torso: Torso | None, observation: Observation, head: HeadModel) -> Floa
     step = np.stack([aside, 0 * aside, -along * inwards + at(torso.shear) * aside], -1)
     world = step @ camera.cam_from_world[:3, :3].numpy()
     weights = head.skin_weights[trunk]
-    to = _rested(posed + torch.from_numpy(world).float(), weights, head, observation.params)
-    none[trunk.numpy()] = (to - _rested(posed, weights, head, observation.params)).double().numpy()
+    to = _unpose(posed + torch.from_numpy(world).float(), weights, head, observation.params)
+    none[trunk.numpy()] = (to - _unpose(posed, weights, head, observation.params)).double().numpy()
     return none
 
 
 def _cover_at(
     torso: Torso, row: Float[np.ndarray, "m"], around: Float[np.ndarray, "m"]
 ) -> Float[np.ndarray, "m"]:
-    """``Torso.cover`` at rows and angles (degrees)."""
-    a = np.degrees(angles())
+    """Interpolate ``Torso.cover`` at rows and angles (degrees)."""
+    a = np.degrees(column_angles())
     column = np.interp((around + 90) % 360, np.append(a, 270) + 90, np.arange(len(a) + 1))
     closed = np.concatenate([torso.cover, torso.cover[:, :1]], 1).astype(np.float32)
     line = np.interp(row, torso.row, np.arange(len(torso.row)))

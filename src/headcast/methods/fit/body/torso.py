@@ -1,6 +1,6 @@
-"""How wide and deep the body is at every row of a photo: neck, collar, shoulders, chest.
+"""Estimate how wide and deep the body is at every row of a photo: neck, collar, shoulders, chest.
 
-Cross-sections lie in the planes through the camera and the picture's rows, so that their ends are what the
+Cross-sections lie in the planes through the camera and the image's rows, so that their ends are what the
 outline of the clothes shows. Depths come from the head model's own neck, continued as a bust.
 """
 
@@ -20,11 +20,11 @@ from headcast.methods.fit.body.outline import body_mask, edges_at, face_height, 
 from headcast.observe.types import Observation
 from headcast.rotation import axis_angle_to_matrix
 
-__all__ = ["BACK", "FRONT", "Torso", "angles", "points_of", "torso_of"]
+__all__ = ["BACK", "FRONT", "Torso", "column_angles", "estimate_torso", "torso_points"]
 
-LEAST = 0.08  # face heights of clothes that must be seen
+MIN_CLOTHES = 0.08  # face heights of clothes that must be visible
 RIM = 0.05  # face heights by which the surface begins above the collar, within the neck
-ROWS, BELOW = 88, 28  # cross-sections within the picture, and below it
+ROWS, BELOW = 88, 28  # cross-sections within the image, and below it
 END = 0.36  # metres below the base of the neck where the bust ends
 TURN = 0.6  # of the head's turn that the shoulders follow
 WIDTH = np.array(
@@ -57,14 +57,14 @@ class Torso:
     """Cross-sections, one for each of n rows, downwards; half-ellipses before and behind an axis.
 
     Attributes:
-        row: pixels, centres at +0.5; goes on below the picture.
+        row: pixels, centres at +0.5; goes on below the image.
         x, depth: of the axis in the camera's frame, metres.
-        reach: towards the picture's left and right border, metres.
+        reach: towards the image's left and right border, metres.
         thick: towards the camera and away from it, metres.
         neck: (2, n) sideways, (2, n) before and behind: the same of the head's own neck.
-        shear: by how much a metre to the picture's right is further away.
-        cover: at ``angles()``: 1 where clothes lie around the neck, 0 where its own skin shows.
-        seen: how many of the rows lie in the picture.
+        shear: by how much a metre to the image's right is further away.
+        cover: at ``column_angles()``: 1 where clothes lie around the neck, 0 where its own skin shows.
+        rows_in_image: how many of the rows lie in the image.
     """
 
     row: Float[np.ndarray, "n"]
@@ -75,7 +75,7 @@ class Torso:
     neck: Float[np.ndarray, "4 n"]
     shear: Float[np.ndarray, "n"]
     cover: Float[np.ndarray, "n c"]
-    seen: int
+    rows_in_image: int
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class _Neck:
     """The head model's neck and shoulders in the photo, at given rows.
 
     Attributes:
-        sides: columns of its left and right side in the picture, pixels.
+        sides: columns of its left and right side in the image, pixels.
         lines: camera depth of the middle of front and back, metres.
         end: index of the last row that the head model reaches in front and behind.
         below: metres below the base of the neck.
@@ -95,13 +95,13 @@ class _Neck:
     below: Float[np.ndarray, "n"]
 
 
-def torso_of(observation: Observation, head: HeadModel) -> Torso | None:
-    """Cross-sections of the body in a photo; None when it shows no clothes, or the head has no neck."""
+def estimate_torso(observation: Observation, head: HeadModel) -> Torso | None:
+    """Estimate the body's cross-sections; None when no clothes are visible or the head has no neck."""
     if observation.masks is None or not {"neck", "shoulders"} <= set(head.region_names):
         return None
     unit, height = face_height(observation), observation.image.shape[0]
     top = highest_collar(observation)
-    if top is None or height - top < LEAST * unit:
+    if top is None or height - top < MIN_CLOTHES * unit:
         return None
     with torch.no_grad():
         posed = head(observation.params)
@@ -141,25 +141,25 @@ def torso_of(observation: Observation, head: HeadModel) -> Torso | None:
         neck=own,
         shear=shear,
         cover=np.ones((len(row), FRONT + BACK)),
-        seen=ROWS,
+        rows_in_image=ROWS,
     )
     return replace(torso, cover=_cover_of(torso, observation, neck.below))
 
 
-def angles() -> Float[np.ndarray, "c"]:
-    """Radians around the torso of its columns: -90° is the picture's left end, 0 faces the camera."""
+def column_angles() -> Float[np.ndarray, "c"]:
+    """Return radians around the torso of its columns: -90° is the image's left end, 0 faces the camera."""
     front = np.linspace(-90, 90, FRONT, endpoint=False)
     return np.radians(np.concatenate([front, np.linspace(90, 270, BACK, endpoint=False)]))
 
 
-def points_of(torso: Torso, camera: Camera) -> Float[np.ndarray, "n c 3"]:
-    """World points of the surface, metres."""
-    a = angles()
+def torso_points(torso: Torso, camera: Camera) -> Float[np.ndarray, "n c 3"]:
+    """Return world points of the surface, metres."""
+    a = column_angles()
     sine, cosine = np.sin(a)[None], np.cos(a)[None]
     side, face = np.where(sine < 0, 0, 1)[0], np.where(cosine > 0, 0, 1)[0]
-    share = torso.cover
-    across = (torso.reach[side].T * share + INSIDE * torso.neck[side].T * (1 - share)) * sine
-    along = (torso.thick[face].T * share + INSIDE * torso.neck[2 + face].T * (1 - share)) * cosine
+    cover = torso.cover
+    across = (torso.reach[side].T * cover + INSIDE * torso.neck[side].T * (1 - cover)) * sine
+    along = (torso.thick[face].T * cover + INSIDE * torso.neck[2 + face].T * (1 - cover)) * cosine
     depth = torso.depth[:, None] + torso.shear[:, None] * across - along
     K = camera.K.numpy().astype(np.float64)
     y = (torso.row[:, None] - K[1, 2]) / K[1, 1] * depth
@@ -171,26 +171,26 @@ def points_of(torso: Torso, camera: Camera) -> Float[np.ndarray, "n c 3"]:
 def _cover_of(
     torso: Torso, observation: Observation, below: Float[np.ndarray, "n"]
 ) -> Float[np.ndarray, "n c"]:
-    """Where clothes are, by the photo; behind, as at the ends; everywhere below the head model's end."""
+    """Return where clothes are by the photo; behind, as at the ends; everywhere below the head model."""
     import cv2
 
     assert observation.masks is not None
-    world = torch.from_numpy(points_of(torso, observation.camera)).float()
+    world = torch.from_numpy(torso_points(torso, observation.camera)).float()
     pixel = observation.camera.project(world[:, :FRONT]).numpy().reshape(-1, 2)
     shape = (len(torso.row), FRONT)
-    # what lies before the body, hair or chin, tells of no clothes
+    # what lies before the body, hair or chin, says nothing about clothes
     known = sample_bilinear(observation.masks.person, pixel).reshape(shape)
-    known[torso.seen :] = 0
+    known[torso.rows_in_image :] = 0
     clothes = sample_bilinear(observation.masks.clothes, pixel).reshape(shape) * (known > 0.3)
     near, far = (
         cv2.GaussianBlur(clothes, (0, 0), k) / (cv2.GaussianBlur(known, (0, 0), k) + 0.01) for k in (1.2, 5)
     )
     sure = smoothstep(cv2.GaussianBlur(known, (0, 0), 1.2), 0.05, 0.3)
-    share = smoothstep(near * sure + far * (1 - sure), 0.25, 0.6)
-    ends = [share[:, -3:].mean(1), share[:, :3].mean(1)]
+    front = smoothstep(near * sure + far * (1 - sure), 0.25, 0.6)
+    ends = [front[:, -3:].mean(1), front[:, :3].mean(1)]
     t = np.linspace(0, 1, BACK)[None]
     behind = ends[0][:, None] * (1 - t) + ends[1][:, None] * t
-    out = np.concatenate([share, behind], 1)
+    out = np.concatenate([front, behind], 1)
     wrapped = np.concatenate([out[:, -4:], out, out[:, :4]], 1).astype(np.float32)
     out = cv2.GaussianBlur(wrapped, (0, 0), 1.0)[:, 4:-4].astype(np.float64)
     chest = smoothstep(below, *CHEST)[:, None]
@@ -200,7 +200,7 @@ def _cover_of(
 def _base_of(
     head: HeadModel, posed: Float[torch.Tensor, "v 3"], observation: Observation
 ) -> tuple[float, float]:
-    """Row of the base of the neck, and pixels of a metre there."""
+    """Return the row of the base of the neck, and pixels of a metre there."""
     names = np.array(head.region_names)[head.region.numpy()]
     near = np.isin(names, ["neck", "shoulders"]) & (np.abs(head.neutral[:, 1].numpy() - BASE) < 0.01)
     p = posed[torch.from_numpy(near)].mean(0)
@@ -216,7 +216,7 @@ def _neck_at(
     base: float,
     scale: float,
 ) -> _Neck:
-    """Sides, front and back of the head model's neck, carried on straight above and below."""
+    """Return sides, front and back of the head model's neck, extended straight above and below."""
     names = np.array(head.region_names)[head.region.numpy()]
     n = head.neutral.numpy()
     camera = observation.camera
@@ -228,17 +228,17 @@ def _neck_at(
         line = trunk & (np.abs(n[:, 0]) < 0.012) & ((n[:, 2] > 0) == front) & (n[:, 1] < -0.1)
         order = np.argsort(pixel[line, 1])
         along = np.interp(row, pixel[line, 1][order], depth[line][order])
-        lines.append(_soft(along, 6.0))
+        lines.append(_smooth(along, 6.0))
         ends.append(int(np.searchsorted(row, pixel[line, 1].max())))
     sides = []
     for sign in (-1, 1):
-        found = []
+        edge = []
         for y in np.arange(-0.06, -0.121, -0.01):
             level = np.flatnonzero(trunk & (np.abs(n[:, 1] - y) < 0.007) & (names == "neck"))
             best = level[np.argmax(sign * pixel[level, 0])]
-            found.append(pixel[best])
-        found = np.array(sorted(found, key=lambda p: p[1]))
-        sides.append(np.interp(row, found[:, 1], found[:, 0]))
+            edge.append(pixel[best])
+        edge = np.array(sorted(edge, key=lambda p: p[1]))
+        sides.append(np.interp(row, edge[:, 1], edge[:, 0]))
     return _Neck(np.stack(sides), np.stack(lines), (ends[0], ends[1]), (row - base) / scale)
 
 
@@ -248,9 +248,9 @@ def _reach_of(
     neck: Float[np.ndarray, "n"],
     below: Float[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:
-    """Metres to one side at all rows, from what is seen at the first m of them.
+    """Return metres to one side at all rows, from the visible ends at the first m of them.
 
-    Hidden stretches are bridged; outside of the picture the width grows as a usual bust's.
+    Hidden stretches are bridged; outside of the image the width grows as a usual bust's.
     """
     n, m = len(below), len(wide)
     least = np.zeros(n)
@@ -266,17 +266,17 @@ def _reach_of(
     last = fill[-1]
     bridged = np.interp(np.arange(last + 1), fill, out[fill])
     out[: last + 1] = np.maximum(bridged, np.where(np.isfinite(out[: last + 1]), 0, least[: last + 1]))
-    grown = out[last] + np.maximum(usual[last + 1 :] - usual[last], 0)
-    out[last + 1 :] = np.minimum(grown, max(WIDEST, out[last]))
+    widened = out[last] + np.maximum(usual[last + 1 :] - usual[last], 0)
+    out[last + 1 :] = np.minimum(widened, max(WIDEST, out[last]))
     out = np.maximum(out, least)
     import cv2
 
     whole = cv2.medianBlur(out.astype(np.float32)[:, None], 5)[:, 0].astype(np.float64)
-    return np.maximum(_soft(whole, 0.7), NARROWEST * neck)
+    return np.maximum(_smooth(whole, 0.7), NARROWEST * neck)
 
 
-def _soft(values: Float[np.ndarray, "n"], sigma: float) -> Float[np.ndarray, "n"]:
-    """Smoothed along the rows; the ends are repeated."""
+def _smooth(values: Float[np.ndarray, "n"], sigma: float) -> Float[np.ndarray, "n"]:
+    """Smooth along the rows; the ends are repeated."""
     import cv2
 
     return cv2.GaussianBlur(values[:, None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[:, 0]
@@ -285,12 +285,12 @@ def _soft(values: Float[np.ndarray, "n"], sigma: float) -> Float[np.ndarray, "n"
 def _thickness(
     neck: _Neck, own: Float[np.ndarray, "4 n"], reach: Float[np.ndarray, "2 n"]
 ) -> Float[np.ndarray, "2 n"]:
-    """Metres before and behind the axis: the head model's, off the neck under a collar, then a bust's."""
-    stand = _soft(np.clip(reach.mean(0) - own[:2].mean(0), 0.002, STAND), 3.0)
+    """Return metres before and behind the axis: the head model's, off it under a collar, then a bust's."""
+    stand = _smooth(np.clip(reach.mean(0) - own[:2].mean(0), 0.002, STAND), 3.0)
     out = []
     for side in (0, 1):
         line = own[2 + side] + stand
         end = min(neck.end[side], len(line) - 1)
-        grown = line + SLOPES[side] * np.maximum(neck.below - neck.below[end], 0)
-        out.append(_soft(np.minimum(grown, max(MOST[side], line[end] + 0.01)), 4.0))
+        thickened = line + SLOPES[side] * np.maximum(neck.below - neck.below[end], 0)
+        out.append(_smooth(np.minimum(thickened, max(MOST[side], line[end] + 0.01)), 4.0))
     return np.stack(out)

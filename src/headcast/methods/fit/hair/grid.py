@@ -18,7 +18,7 @@ from headcast.head.params import HeadParams
 from headcast.interpolation import smoothstep
 from headcast.texture.laplacian import Graph
 
-__all__ = ["DOME", "HairGrid", "blur_around", "grid_graph", "mirrored", "normals"]
+__all__ = ["DOME", "HairGrid", "blur_around", "grid_graph", "mirror", "normals"]
 
 COLUMNS = 112
 DOME = 30  # rows of rays from the middle
@@ -35,7 +35,7 @@ class HairGrid:
 
     Attributes:
         origin: (n, 3) where a row's rays start, metres. direction: (n, m, 3) unit vectors.
-        middle: (3,) of the head. weights: (n, joints) shares of the head's joints.
+        middle: (3,) of the head. weights: (n, joints) skinning weights.
     """
 
     middle: Float[np.ndarray, "3"]
@@ -45,7 +45,7 @@ class HairGrid:
 
     @staticmethod
     def around(rest: Float[np.ndarray, "v 3"], head: HeadModel) -> HairGrid:
-        """The rays around a head at rest."""
+        """Build the rays around a head at rest."""
         scalp = rest[head.region_mask("scalp").numpy()]
         top = float(scalp[:, 1].max())
         middle = np.array([0.0, top - UNDER_TOP, float(scalp[:, 2].min() + scalp[:, 2].max()) / 2])
@@ -72,7 +72,7 @@ class HairGrid:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Numbers of rows and columns."""
         return self.direction.shape[0], self.direction.shape[1]
 
     @property
@@ -81,20 +81,20 @@ class HairGrid:
         return self.origin[:, 1]
 
     def points(self, r: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m 3"]:
-        """The surface at rest."""
+        """Return the surface's points at rest, distances ``r`` along the rays, metres."""
         return self.origin[:, None] + r[..., None] * self.direction
 
     def posed(
         self, r: Float[np.ndarray, "n m"], head: HeadModel, params: HeadParams
     ) -> Float[np.ndarray, "n m 3"]:
-        """The surface in the world."""
+        """Return the surface's points in the world, posed with the head."""
         n, m = r.shape
         rest = torch.from_numpy(self.points(r).reshape(-1, 3)).float()
         weights = torch.from_numpy(np.repeat(self.weights, m, 0)).float()
         return head.carry(rest, weights, params).numpy().reshape(n, m, 3)
 
     def place(self, points: Float[np.ndarray, "k 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row, column (floats) and distance of points of the head."""
+        """Return row, column (floats) and distance of points of the head."""
         d = points - self.middle
         dome = d[:, 1] >= 0
         z = np.where(dome, d[:, 2], points[:, 2] - _axis_depth(points[:, 1], self.middle))
@@ -107,7 +107,7 @@ class HairGrid:
     def outermost(
         self, vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
     ) -> Float[np.ndarray, "n m"]:
-        """How far a mesh reaches along every ray; gaps take their neighbours' value."""
+        """Return how far a mesh reaches along every ray; gaps take their neighbours' value."""
         n, m = self.shape
         corners = vertices[faces]
         wide = np.ptp(corners, axis=1).max(1) > LARGE
@@ -118,18 +118,18 @@ class HairGrid:
         inside = (row >= 0) & (row < n)
         out = np.zeros((n, m))
         np.maximum.at(out, (row[inside], column[inside]), far[inside])
-        return _filled(out, out > 0)
+        return _fill_gaps(out, out > 0)
 
 
 def _axis_depth(y: Float[np.ndarray, "k"], middle: Float[np.ndarray, "3"]) -> Float[np.ndarray, "k"]:
-    """z of the axis: the head's middle, further back in the neck."""
+    """Return z of the axis: the head's middle, further back in the neck."""
     return middle[2] + (-0.03 - middle[2]) * smoothstep(-y, 0.0, 0.1)
 
 
-def _filled(
+def _fill_gaps(
     value: Float[np.ndarray, "n m"], known: Bool[np.ndarray, "n m"], rounds: int = 12
 ) -> Float[np.ndarray, "n m"]:
-    """Unknown places take the mean of known neighbours, further and further."""
+    """Fill unknown cells with the mean of known neighbours, further and further."""
     import cv2
 
     out, have = np.where(known, value, 0.0), known.astype(np.float64)
@@ -147,7 +147,7 @@ def _filled(
 
 
 def normals(points: Float[np.ndarray, "n m 3"]) -> Float[np.ndarray, "n m 3"]:
-    """Unit outward normals of a grid surface."""
+    """Return unit outward normals of a grid surface."""
     across = np.roll(points, -1, 1) - np.roll(points, 1, 1)
     down = np.gradient(points, axis=0)
     across[0] = across[1]
@@ -155,8 +155,8 @@ def normals(points: Float[np.ndarray, "n m 3"]) -> Float[np.ndarray, "n m 3"]:
     return normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
 
 
-def mirrored(values: Shaped[np.ndarray, "n m *c"]) -> Shaped[np.ndarray, "n m *c"]:
-    """A grid's values with left and right exchanged."""
+def mirror(values: Shaped[np.ndarray, "n m *c"]) -> Shaped[np.ndarray, "n m *c"]:
+    """Exchange left and right in a grid's values."""
     return np.roll(values[:, ::-1], 1, 1)
 
 

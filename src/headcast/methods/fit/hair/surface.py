@@ -19,17 +19,17 @@ from headcast.methods.fit.hair.coverage import (
     usual_cover,
 )
 from headcast.methods.fit.hair.grid import DOME, HairGrid, blur_around, grid_graph
-from headcast.methods.fit.hair.sight import Sight, observe_hair
+from headcast.methods.fit.hair.observation import HairObservation, observe_hair
 from headcast.observe.types import Observation
 from headcast.texture.laplacian import Graph, solve_laplacian
 
-__all__ = ["HairSurface", "farthest", "hair_surface", "rim_distance"]
+__all__ = ["HairSurface", "hair_surface", "outer_limit", "rim_distance"]
 
-USUAL = 0.012  # thickness of hair where nothing tells it
+USUAL_THICKNESS_M = 0.012  # thickness of hair where no photo shows it
 TAPER = (0.1, 0.6)  # how fast hair that hangs down draws in: beside and behind the face, before it
 EDGE = (0.010, 0.030)  # metres over which the hair rises from its rim: hanging, and on the skull
-LEAST = 0.002  # metres that hair stands off the skin
-SUNK = 0.004  # metres under the skin where there is no hair
+MIN_HAIR_OFFSET_M = 0.002  # metres that hair stands off the skin
+SUNK_M = 0.004  # metres under the skin where there is no hair
 ON_CLOTHES = 0.012  # metres off the shoulders
 LIKE_TOP = (0.3, 0.1)  # how much the top's thickness counts in front and behind
 BALD = 0.35  # of the top of the head with hair, below which there is no surface of hair
@@ -39,7 +39,7 @@ CELL = 0.0058  # size of a grid's cell, metres, about
 
 @dataclass(frozen=True)
 class HairSurface:
-    """Where the hair is, on a grid around the head.
+    """The hair's surface on a grid around the head.
 
     Attributes:
         reach: (n, m) distance of the hair's surface along each ray, metres; under the skin off the hair.
@@ -54,54 +54,65 @@ class HairSurface:
 
 
 def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurface | None:
-    """The hair's surface from photos of one person; None where a displaced scalp does.
+    """Build the hair's surface from photos of one person; None where displacing the scalp is enough.
 
     Args:
         head: bound to the person.
     """
-    seen = [o for o in observations if o.masks is not None]
-    if not seen:
+    masked = [o for o in observations if o.masks is not None]
+    if not masked:
         return None
-    rest = head.shape(seen[0].params.identity).numpy()
+    rest = head.shape(masked[0].params.identity).numpy()
     skin_faces = head.faces[head.part == head.part_names.index("skin")].numpy()
     grid = HairGrid.around(rest, head)
     skin = grid.outermost(rest, skin_faces)
-    hung = _draped(skin, grid)
+    draped = _draped(skin, grid)
     graph = grid_graph(*grid.shape)
-    extra = np.full(grid.shape, USUAL)
-    sights = [observe_hair(o, grid, head, skin, hung, hung + extra) for o in seen]
-    bald = hair_fraction(sights, *top_region(grid)) < BALD
-    if bald and hair_fraction(sights, *side_region(grid)) < BALD:
+    extra = np.full(grid.shape, USUAL_THICKNESS_M)
+    views = [observe_hair(o, grid, head, skin, draped, draped + extra) for o in masked]
+    bald = hair_fraction(views, *top_region(grid)) < BALD
+    if bald and hair_fraction(views, *side_region(grid)) < BALD:
         return None
-    base = skin + hanging_weight(sights, grid) * (hung - skin)
-    extra = _thickness(sights, graph)
-    sights = [observe_hair(o, grid, head, skin, base, base + extra) for o in seen]
-    extra = _thickness(sights, graph)
+    base = skin + hanging_weight(views, grid) * (draped - skin)
+    extra = _thickness(views, graph)
+    views = [observe_hair(o, grid, head, skin, base, base + extra) for o in masked]
+    extra = _thickness(views, graph)
     if bald:
-        extra = np.minimum(extra, USUAL)
+        extra = np.minimum(extra, USUAL_THICKNESS_M)
     hanging = smoothstep(base - skin, 0.002, 0.015)
-    limit = farthest([s.limit for s in sights])
-    usual = np.minimum(usual_cover(sights, grid, head, rest), bald_wreath(grid) if bald else 1.0)
-    cover = coverage(sights, graph, grid, usual)
+    limit = outer_limit([s.limit for s in views])
+    usual = np.minimum(usual_cover(views, grid, head, rest), bald_wreath(grid) if bald else 1.0)
+    cover = coverage(views, graph, grid, usual)
     edge = EDGE[1] + (EDGE[0] - EDGE[1]) * blur_around(hanging, 3.0)
-    clear = LEAST + ON_CLOTHES * smoothstep(-grid.heights, 0.09, 0.13)[:, None]
+    clear = MIN_HAIR_OFFSET_M + ON_CLOTHES * smoothstep(-grid.heights, 0.09, 0.13)[:, None]
     full = np.clip(np.minimum(base + extra, base + limit), skin + clear, None)
     full = blur_around(full, 1.0)
+    return HairSurface(grid, _rise_from_rim(skin, full, cover, edge), skin, cover)
+
+
+def _rise_from_rim(
+    skin: Float[np.ndarray, "n m"],
+    full: Float[np.ndarray, "n m"],
+    cover: Float[np.ndarray, "n m"],
+    edge: Float[np.ndarray, "n m"],
+) -> Float[np.ndarray, "n m"]:
+    """Return the surface's reach, rising from under the skin at the rim to ``full`` over ``edge`` metres."""
     rise = 1 - np.exp(-np.maximum(rim_distance(cover), 0) / edge)
-    reach = skin + np.where(cover > 0.5, np.maximum((full - skin) * rise, LEAST), -SUNK)
+    reach = skin + np.where(cover > 0.5, np.maximum((full - skin) * rise, MIN_HAIR_OFFSET_M), -SUNK_M)
     reach = blur_around(reach, 0.6)
     reach[:2] = reach[2].mean()
-    return HairSurface(grid, reach, skin, cover)
+    return reach
 
 
-def farthest(limits: list[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n m"]:
-    """How far out hair can be; of several photos none cuts closely, of three or more none alone: each lies a
-    little off."""
+def outer_limit(limits: list[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n m"]:
+    """Combine the photos' limits of the hair's reach.
+
+    Each photo lies a little off: of several none cuts closely, of three or more none alone."""
     return np.sort(limits, 0)[int(len(limits) > 2)] + LENIENT * (len(limits) > 1)
 
 
 def _draped(skin: Float[np.ndarray, "n m"], grid: HairGrid) -> Float[np.ndarray, "n m"]:
-    """The skin, and below the head's middle what hangs straight down from it, drawing in a little."""
+    """Return the skin, and below the head's middle what hangs straight down from it, drawing in a little."""
     base = skin.copy()
     y = grid.heights
     before = smoothstep(grid.direction[-1, :, 2], 0.2, 0.7)
@@ -112,25 +123,27 @@ def _draped(skin: Float[np.ndarray, "n m"], grid: HairGrid) -> Float[np.ndarray,
     return base
 
 
-def _thickness(sights: list[Sight], graph: Graph) -> Float[np.ndarray, "n m"]:
-    """How far the hair reaches beyond the base, from the outlines of all photos, carried over the rest."""
-    weight = np.sum([s.weight for s in sights], 0)
-    value = np.sum([s.weight * s.outline for s in sights], 0) / np.maximum(weight, 1e-9)
+def _thickness(views: list[HairObservation], graph: Graph) -> Float[np.ndarray, "n m"]:
+    """Estimate how far the hair reaches beyond the base, from all outlines, diffused over the rest."""
+    weight = np.sum([s.weight for s in views], 0)
+    value = np.sum([s.weight * s.outline for s in views], 0) / np.maximum(weight, 1e-9)
     known = weight > 0.3
     top = known & (np.arange(len(weight)) < DOME / 3)[:, None]
     if top.any():  # before and behind the top hair is about as thick as there, whatever hangs at the sides
-        share = _like_top(*weight.shape) * (1 - np.minimum(weight, 1))
-        value = np.where(weight + share > 0, weight * value + share * np.median(value[top]), 0)
-        weight = weight + share
+        top_weight = _like_top(*weight.shape) * (1 - np.minimum(weight, 1))
+        value = np.where(weight + top_weight > 0, weight * value + top_weight * np.median(value[top]), 0)
+        weight = weight + top_weight
         value = value / np.maximum(weight, 1e-9)
-    usual = float(np.median(value[known])) if known.any() else USUAL
-    trust = 3 * weight + 0.002
-    value = (3 * weight * value + 0.002 * usual) / trust
-    return solve_laplacian(graph, value.reshape(-1, 1), trust.reshape(-1), sweeps=120).reshape(weight.shape)
+    usual = float(np.median(value[known])) if known.any() else USUAL_THICKNESS_M
+    confidence = 3 * weight + 0.002
+    value = (3 * weight * value + 0.002 * usual) / confidence
+    return solve_laplacian(graph, value.reshape(-1, 1), confidence.reshape(-1), sweeps=120).reshape(
+        weight.shape
+    )
 
 
 def _like_top(n: int, m: int) -> Float[np.ndarray, "n m"]:
-    """Where the top's thickness is the best guess, and how good: most in the middle of forehead and back."""
+    """Return how well the top's thickness predicts a place's: best in the middle of forehead and back."""
     rows = np.arange(n, dtype=float)[:, None]
     ahead = np.cos(np.arange(m) / m * 2 * np.pi - np.pi)
     middle = np.where(ahead > 0, LIKE_TOP[0], LIKE_TOP[1]) * smoothstep(np.abs(ahead), 0.4, 0.9)
@@ -138,7 +151,7 @@ def _like_top(n: int, m: int) -> Float[np.ndarray, "n m"]:
 
 
 def rim_distance(cover: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
-    """Metres inside the hair's rim."""
+    """Return metres inside the hair's rim."""
     import cv2
 
     m = cover.shape[1]

@@ -21,27 +21,27 @@ from headcast.observe.types import Observation
 from headcast.render.geometry import visibility
 from headcast.texture.delight import shading_at
 
-__all__ = ["Glimpse", "hair_shell", "together", "without_sheen"]
+__all__ = ["HairTexelObservations", "hair_shell", "merge_colours", "suppress_sheen"]
 
 WIDTH, HEIGHT = 1024, 512
 EPS = 2e-3
-DRAWN_IN = 0.008  # of the face's height: nearer to the outline the background mixes in
-FEATHER = 20.0  # texels over which seen and completed hair are blended
+EROSION = 0.008  # of the face's height: nearer to the outline the background mixes in
+FEATHER = 20.0  # texels over which observed and completed hair are blended
 DEEP = 0.015  # metres inside the rim where the surface is opaque whatever the mask says
 CONTRAST = (0.06, 0.22)
 SEE_THROUGH = 40  # of 255: cells of the surface that are nowhere more opaque are left out
-LIGHTEST = 0.9  # quantile of the lightness of what is seen well
-MIRROR = 0.35  # what the other side's colour counts
+LIGHTEST = 0.9  # quantile of the lightness of what is well visible
+MIRROR_WEIGHT = 0.35  # what the other side's colour counts
 
 
 @dataclass(frozen=True)
-class Glimpse:
-    """One photo on the hair's texture: linear albedo, trust in it, and coverage with how much that counts."""
+class HairTexelObservations:
+    """One photo on the hair's texture: linear albedo and its confidence, opacity and its confidence."""
 
     albedo: Float[np.ndarray, "h w 3"]
-    trust: Float[np.ndarray, "h w"]
+    confidence: Float[np.ndarray, "h w"]
     alpha: Float[np.ndarray, "h w"]
-    told: Float[np.ndarray, "h w"]
+    alpha_confidence: Float[np.ndarray, "h w"]
 
 
 def hair_shell(
@@ -51,37 +51,37 @@ def hair_shell(
     lights: list[Float[np.ndarray, "9 3"]],
     rng: np.random.Generator,
 ) -> Shell:
-    """The hair with its texture.
+    """Build the hair's shell with its texture.
 
     Args:
         head: bound to the person.
         lights: of the photos, under which albedo times shading is the photo.
         rng: of the strands where no photo shows any.
     """
-    seen = [(o, x) for o, x in zip(observations, lights, strict=True) if o.masks is not None]
-    glimpses = [_glimpse(surface, o, head, x) for o, x in seen]
-    trust = np.sum([g.trust for g in glimpses], 0, dtype=np.float32)
-    albedo = together(glimpses)
+    masked = [(o, x) for o, x in zip(observations, lights, strict=True) if o.masks is not None]
+    views = [_observe_texels(surface, o, head, x) for o, x in masked]
+    confidence = np.sum([g.confidence for g in views], 0, dtype=np.float32)
+    albedo = merge_colours(views)
     noise = _strands(rng)
-    colour = _completed(np.log(albedo + EPS), np.minimum(trust, 1), noise)
-    alpha = _coverage(surface, glimpses, noise).astype(np.float32)
+    colour = _complete(np.log(albedo + EPS), np.minimum(confidence, 1), noise)
+    alpha = _coverage(surface, views, noise).astype(np.float32)
     rgba = np.concatenate([linear_to_srgb(np.exp(colour) - np.float32(EPS)), alpha[..., None]], -1)
     texture = (rgba.clip(0, 1) * 255).round().astype(np.uint8)
     return _as_shell(surface, texture)
 
 
-def _glimpse(
+def _observe_texels(
     surface: HairSurface, observation: Observation, head: HeadModel, light: Float[np.ndarray, "9 3"]
-) -> Glimpse:
-    """What one photo shows of the hair."""
+) -> HairTexelObservations:
+    """Sample one photo at the hair's texels."""
     import cv2
 
     masks, camera = observation.masks, observation.camera
     assert masks is not None
     posed = surface.grid.posed(surface.reach, head, observation.params).astype(np.float32)
-    normal = _large(normals(posed).astype(np.float32))
+    normal = _upsample(normals(posed).astype(np.float32))
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
-    points = _large(posed)
+    points = _upsample(posed)
     to = camera.center.numpy().astype(np.float32) - points
     facing = (normal * to).sum(-1) / np.maximum(np.linalg.norm(to, axis=-1), 1e-6)
     pixel = project_points(points, camera)[0].reshape(-1, 2).astype(np.float32)
@@ -93,7 +93,7 @@ def _glimpse(
         torch.from_numpy(points.reshape(-1, 3)), camera.scaled(scale), both, every, tolerance=0.005
     ).numpy()
     unit = float(np.linalg.norm(observation.detection.points[152] - observation.detection.points[10]))
-    k = 2 * max(1, round(DRAWN_IN * unit)) + 1
+    k = 2 * max(1, round(EROSION * unit)) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
     inner = [cv2.erode(x.astype(np.float32), disk) for x in (masks.person, masks.hair)]
     layers = np.stack([*inner, masks.hair, masks.person], -1).astype(np.float32)
@@ -101,41 +101,41 @@ def _glimpse(
     colour = srgb_table()[sample_lanczos(observation.image, pixel)]
     albedo = colour / shading_at(normal.reshape(-1, 3), light).astype(np.float32)
     flat = facing.reshape(-1)
-    told = shown * smoothstep(flat, 0.1, 0.3)
-    trust = (
-        told
+    visible = shown * smoothstep(flat, 0.1, 0.3)
+    confidence = (
+        visible
         * smoothstep(flat, 0.1, 0.45)
         * smoothstep(within, 0.6, 0.95)
         * smoothstep(hair, 0.4, 0.9)
         * (0.3 + 0.7 * smoothstep(pure, 0.3, 0.8))
     )
     shape = facing.shape
-    return Glimpse(
+    return HairTexelObservations(
         albedo.reshape(*shape, 3),
-        trust.reshape(shape).astype(np.float32),
+        confidence.reshape(shape).astype(np.float32),
         smoothstep(hair, 0.2, 0.6).reshape(shape),
-        (told * smoothstep(person, 0.5, 0.9)).reshape(shape),
+        (visible * smoothstep(person, 0.5, 0.9)).reshape(shape),
     )
 
 
-def together(glimpses: list[Glimpse]) -> Float[np.ndarray, "h w 3"]:
-    """Colours of several photos, each toned like the first; the better view wins, or strands would blur."""
-    share = view_weights([g.trust for g in glimpses])
-    toned = [s[..., None] * _tone(glimpses[0], g) * g.albedo for s, g in zip(share, glimpses, strict=True)]
+def merge_colours(views: list[HairTexelObservations]) -> Float[np.ndarray, "h w 3"]:
+    """Merge colours of several photos, toned like the first; the better view wins, or strands would blur."""
+    weights = view_weights([g.confidence for g in views])
+    toned = [s[..., None] * _tone(views[0], g) * g.albedo for s, g in zip(weights, views, strict=True)]
     return np.sum(toned, 0)
 
 
-def _tone(first: Glimpse, other: Glimpse) -> Float[np.ndarray, "3"]:
-    """The colour factor that makes another photo's hair look like the first's."""
-    both = (first.trust > 0.5) & (other.trust > 0.5)
+def _tone(first: HairTexelObservations, other: HairTexelObservations) -> Float[np.ndarray, "3"]:
+    """Return the colour factor that makes another photo's hair look like the first's."""
+    both = (first.confidence > 0.5) & (other.confidence > 0.5)
     if other is first or both.sum() < 500:
         return np.ones(3, np.float32)
     ratio = first.albedo[both] / np.maximum(other.albedo[both], 1e-3)
     return np.median(ratio, 0).clip(0.5, 2.0).astype(np.float32)
 
 
-def _large(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"]:
-    """A grid's values at the texture's texels."""
+def _upsample(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"]:
+    """Resample a grid's values at the texture's texels."""
     import cv2
 
     n, m = values.shape[:2]
@@ -145,45 +145,46 @@ def _large(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"]:
     return cv2.remap(wide, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _completed(
-    log: Float[np.ndarray, "h w 3"], trust: Float[np.ndarray, "h w"], noise: Float[np.ndarray, "h w"]
+def _complete(
+    log: Float[np.ndarray, "h w 3"], confidence: Float[np.ndarray, "h w"], noise: Float[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w 3"]:
-    """Logarithms of albedo everywhere: seen, else the other side's strands on the colour of what is near."""
+    """Complete log albedo: observed, else the mirrored strands on the colour of the surroundings."""
     import cv2
 
     log = log.astype(np.float32)
-    trust = trust * _likely(log, trust)
-    log = without_sheen(log, trust)
-    other_trust = trust[:, ::-1]
-    weight = trust + MIRROR * other_trust * (1 - trust)
-    both = (trust[..., None] * log + (MIRROR * other_trust * (1 - trust))[..., None] * log[:, ::-1]) / (
-        np.maximum(weight, 1e-6)[..., None]
-    )
-    base = _spread(both, weight)
-    detail = log - _local_mean(log, trust)
-    sure = trust > 0.8
-    deviation = float(np.median(np.abs(detail[sure].mean(-1))) * 1.48) if sure.sum() > 500 else 0.12
+    confidence = confidence * _likely(log, confidence)
+    log = suppress_sheen(log, confidence)
+    mirrored_confidence = confidence[:, ::-1]
+    weight = confidence + MIRROR_WEIGHT * mirrored_confidence * (1 - confidence)
+    both = (
+        confidence[..., None] * log
+        + (MIRROR_WEIGHT * mirrored_confidence * (1 - confidence))[..., None] * log[:, ::-1]
+    ) / (np.maximum(weight, 1e-6)[..., None])
+    base = _diffuse(both, weight)
+    detail = log - _local_mean(log, confidence)
+    reliable = confidence > 0.8
+    deviation = float(np.median(np.abs(detail[reliable].mean(-1))) * 1.48) if reliable.sum() > 500 else 0.12
     noise = noise * np.float32(np.clip(deviation, *CONTRAST))
-    mirror = cv2.GaussianBlur(other_trust, (0, 0), 4.0)[..., None]
+    mirror = cv2.GaussianBlur(mirrored_confidence, (0, 0), 4.0)[..., None]
     fill = base + mirror * detail[:, ::-1] + (1 - mirror) * noise[..., None]
-    share = np.minimum(trust, cv2.GaussianBlur(trust, (0, 0), FEATHER) ** 2)[..., None]
-    return share * log + (1 - share) * fill
+    own_weight = np.minimum(confidence, cv2.GaussianBlur(confidence, (0, 0), FEATHER) ** 2)[..., None]
+    return own_weight * log + (1 - own_weight) * fill
 
 
-def without_sheen(
-    log: Float[np.ndarray, "h w 3"], trust: Float[np.ndarray, "h w"]
+def suppress_sheen(
+    log: Float[np.ndarray, "h w 3"], confidence: Float[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w 3"]:
-    """Where hair is seen at a slant its sheen is stretched: no lighter there than most of what is seen."""
+    """Darken stretched sheen at a slant: no lighter there than most of the well-visible hair."""
     light = log.mean(-1)
-    sure = light[trust > 0.9][::7]
+    sure = light[confidence > 0.9][::7]
     if len(sure) < 100:
         return log
-    excess = np.maximum(light - np.quantile(sure, LIGHTEST), 0) * (1 - trust)
+    excess = np.maximum(light - np.quantile(sure, LIGHTEST), 0) * (1 - confidence)
     return log - excess[..., None].astype(np.float32)
 
 
 def _likely(log: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """0..1: how far a colour is like most of the hair: not skin, not a background that shows through."""
+    """Return 0..1: how well a colour agrees with most of the hair, not with skin or background."""
     sure = log[weight > 0.9][::7]
     if len(sure) < 100:
         return np.ones_like(weight)
@@ -196,19 +197,19 @@ def _likely(log: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -
 
 
 def _local_mean(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
-    """Weighted mean around every texel."""
+    """Return the weighted mean around every texel."""
     import cv2
 
     small = (WIDTH // 4, HEIGHT // 4)
     total = cv2.resize(values * weight[..., None], small, interpolation=cv2.INTER_AREA)
-    share = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
-    total, share = cv2.GaussianBlur(total, (0, 0), 3.0), cv2.GaussianBlur(share, (0, 0), 3.0)
-    mean = total / np.maximum(share, 1e-4)[..., None]
+    mean_weight = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
+    total, mean_weight = cv2.GaussianBlur(total, (0, 0), 3.0), cv2.GaussianBlur(mean_weight, (0, 0), 3.0)
+    mean = total / np.maximum(mean_weight, 1e-4)[..., None]
     return cv2.resize(mean, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
 
 
-def _spread(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
-    """Known values carried into the unknown, smoothly: means over larger and larger surroundings."""
+def _diffuse(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
+    """Diffuse known values into the unknown: means over larger and larger surroundings."""
     import cv2
 
     small = (WIDTH // 8, HEIGHT // 8)
@@ -220,14 +221,14 @@ def _spread(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]
     out = np.broadcast_to(total, v.shape).copy()
     for sigma in (24.0, 12.0, 6.0, 3.0, 1.5):
         a, b = cv2.GaussianBlur(v, (0, 0), sigma), cv2.GaussianBlur(w, (0, 0), sigma)
-        share = smoothstep(b, 0.02, 0.25)[..., None]
-        out += share * (a / np.maximum(b, 1e-6)[..., None] - out)
+        fraction = smoothstep(b, 0.02, 0.25)[..., None]
+        out += fraction * (a / np.maximum(b, 1e-6)[..., None] - out)
     out = np.ascontiguousarray(out[:, pad:-pad], np.float32)
     return cv2.resize(out, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
 def _strands(rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
-    """Noise of unit variance drawn out along the hair, made short and stretched."""
+    """Return noise of unit variance stretched along the hair."""
     import cv2
 
     out = np.zeros((HEIGHT // 4, WIDTH), np.float32)
@@ -240,20 +241,20 @@ def _strands(rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
 
 
 def _coverage(
-    surface: HairSurface, glimpses: list[Glimpse], noise: Float[np.ndarray, "h w"]
+    surface: HairSurface, views: list[HairTexelObservations], noise: Float[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w"]:
-    """Opacity 0..1: the photos' hair masks where they tell, soft strands at the rim elsewhere."""
-    cover = _large(surface.cover)
+    """Return opacity 0..1: from the photos' hair masks where known, soft strands at the rim elsewhere."""
+    cover = _upsample(surface.cover)
     ragged = smoothstep(cover + 0.06 * noise, 0.3, 0.65)
-    told = np.sum([g.told for g in glimpses], 0)
-    seen = np.sum([g.told * g.alpha for g in glimpses], 0) / np.maximum(told, 1e-6)
-    told = np.minimum(told, 1)
-    deep = smoothstep(_large(rim_distance(surface.cover)), DEEP / 2, DEEP)
-    return np.maximum(told * seen + (1 - told) * ragged, deep) * smoothstep(cover, 0.1, 0.3)
+    confidence = np.sum([g.alpha_confidence for g in views], 0)
+    observed = np.sum([g.alpha_confidence * g.alpha for g in views], 0) / np.maximum(confidence, 1e-6)
+    confidence = np.minimum(confidence, 1)
+    deep = smoothstep(_upsample(rim_distance(surface.cover)), DEEP / 2, DEEP)
+    return np.maximum(confidence * observed + (1 - confidence) * ragged, deep) * smoothstep(cover, 0.1, 0.3)
 
 
 def _triangles(n: int, m: int) -> tuple[Int[Tensor, "f 3"], Int[Tensor, "f 3"]]:
-    """Triangles of the grid: of its vertices, and of its texture's corners (one more column)."""
+    """Return triangles of the grid: of its vertices, and of its texture's corners (one more column)."""
 
     def cells(columns: int) -> np.ndarray:
         index = np.arange(n * columns).reshape(n, columns)
@@ -266,15 +267,15 @@ def _triangles(n: int, m: int) -> tuple[Int[Tensor, "f 3"], Int[Tensor, "f 3"]]:
 
 
 def _as_shell(surface: HairSurface, texture: UInt8[np.ndarray, "h w 4"]) -> Shell:
-    """The mesh without what lies under the skin, with its texture."""
+    """Build the mesh, without what lies under the skin, with its texture."""
     import cv2
 
     n, m = surface.grid.shape
     faces, faces_uv = _triangles(n, m)
     alpha = cv2.dilate(texture[..., 3], np.ones((HEIGHT // n, WIDTH // m), np.uint8))
     x, y = (np.arange(m) + 0.5) / m * WIDTH, (np.arange(n - 1) + 0.5) / (n - 1) * HEIGHT
-    seen = alpha[np.ix_(y.astype(int), x.astype(int))] > SEE_THROUGH
-    keep = torch.from_numpy(np.repeat(seen.reshape(-1), 2))
+    visible = alpha[np.ix_(y.astype(int), x.astype(int))] > SEE_THROUGH
+    keep = torch.from_numpy(np.repeat(visible.reshape(-1), 2))
     u, v = np.meshgrid(np.arange(m + 1) / m, np.arange(n) / (n - 1))
     return Shell(
         name="hair",

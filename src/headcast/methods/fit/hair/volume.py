@@ -1,8 +1,8 @@
-"""Hair has volume: the scalp is moved out (or in) to the outline of head and hair in the photo.
+"""Displace the scalp out (or in) to the outline of head and hair in the photo.
 
-The head's own shape ends at the skull. Rays from its middle, in the picture, tell how far the person's matte
-reaches beyond the drawn head; vertices on the drawn outline take that distance, visible bare skin stays, and
-between them the mesh carries the displacement smoothly.
+The head's own shape ends at the skull. Rays from its middle, in the image, measure how far the person's matte
+reaches beyond the rendered head; vertices on the rendered outline take that distance, visible bare
+skin stays, and between them the displacement is diffused over the mesh.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GAP = 4  # steps along a ray that the matte may be interrupted
 def hair_offset(
     observation: Observation, head: HeadModel
 ) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"]]:
-    """Displacement of the rest shape (head frame, metres); zero off the scalp, and without masks.
+    """Displace the rest shape (head frame, metres) to the hair's outline; zero off the scalp or unmasked.
 
     Also returns its part that goes inwards: for a scalp under a surface of hair.
     """
@@ -57,9 +57,9 @@ def hair_offset(
     )
     known = np.isfinite(target) & scalp & (np.abs(facing) < 0.3)
     usual = float(np.median(target[known])) if known.any() else 0.0
-    trust = np.where(scalp, on_outline + 3 * bare + 0.004, 300.0)
-    value = np.where(scalp, (on_outline * np.nan_to_num(target) + 0.004 * usual) / trust, 0.0)
-    moved = solve_laplacian(mesh_graph(head, rest, mirrored=0.02), value[:, None], trust)
+    confidence = np.where(scalp, on_outline + 3 * bare + 0.004, 300.0)
+    value = np.where(scalp, (on_outline * np.nan_to_num(target) + 0.004 * usual) / confidence, 0.0)
+    moved = solve_laplacian(mesh_graph(head, rest, mirrored=0.02), value[:, None], confidence)
     moved = np.where(scalp[:, None], moved, 0.0)
     centre = rest[scalp].mean(0)
     centre[1] = min(centre[1], float(rest[scalp][:, 1].max()) - 0.09)
@@ -69,7 +69,7 @@ def hair_offset(
 
 
 def hair_height(offset: Float[np.ndarray, "v 3"], head: HeadModel) -> float:
-    """Metres by which the top of the scalp was moved outwards; negative: inwards."""
+    """Return metres by which the top of the scalp was moved outwards; negative: inwards."""
     scalp = np.array(head.region_names)[head.region.numpy()] == "scalp"
     if not scalp.any():
         return 0.0
@@ -85,21 +85,21 @@ def _outline_distance(
     middle: Float[np.ndarray, "2"],
     head: HeadModel,
 ) -> Float[np.ndarray, "rays"]:
-    """Pixels by which the matte reaches beyond the drawn head in every direction; NaN where unknown."""
+    """Measure how far the matte reaches beyond the rendered head in every direction; NaN where unknown."""
     import cv2
 
     h, w = person.shape
-    drawn = np.zeros((h, w), np.uint8)
+    rendered = np.zeros((h, w), np.uint8)
     skin = head.faces[head.part == head.part_names.index("skin")].numpy()
     for triangle in np.round((at[skin] - 0.5) * 16).astype(np.int32):
-        cv2.fillConvexPoly(drawn, triangle, (255,), cv2.LINE_8, 4)
+        cv2.fillConvexPoly(rendered, triangle, (255,), cv2.LINE_8, 4)
     angle = (np.arange(RAYS) + 0.5) / RAYS * 2 * np.pi - np.pi
     radius = np.arange(0.0, 1.5 * float(np.linalg.norm(at - middle, axis=1).max()), 0.5)
     p = middle + radius[None, :, None] * np.stack([np.cos(angle), np.sin(angle)], -1)[:, None]
     inside = ((p > 1) & (p < [w - 1, h - 1])).all(-1)
     flat = p.reshape(-1, 2).astype(np.float32)
     there = (sample_bilinear(person.astype(np.float32), flat).reshape(inside.shape) > 0.5) & inside
-    mesh = (sample_bilinear(drawn, flat).reshape(inside.shape) > 127) & inside
+    mesh = (sample_bilinear(rendered, flat).reshape(inside.shape) > 127) & inside
     out = np.full(RAYS, np.nan)
     for i in range(RAYS):
         edge = np.flatnonzero(mesh[i])
@@ -108,6 +108,11 @@ def _outline_distance(
         end = _run_end(there[i])
         if end + GAP < len(radius) and inside[i, min(end + GAP, len(radius) - 1)]:
             out[i] = radius[end] - radius[edge[-1]]
+    return _median_of_neighbours(out)
+
+
+def _median_of_neighbours(out: Float[np.ndarray, "rays"]) -> Float[np.ndarray, "rays"]:
+    """Take medians over neighbouring directions; unknown ones (NaN) stay unknown."""
     good = np.isfinite(out)
     if good.sum() > 5:  # a median over neighbours: single strands and holes of the matte don't count
         window = np.stack([np.roll(out, k) for k in range(-4, 5)])
@@ -118,6 +123,6 @@ def _outline_distance(
 
 
 def _run_end(there: np.ndarray) -> int:
-    """Where the first run of True ends, interruptions of up to ``GAP`` steps forgiven."""
-    gone = np.flatnonzero(np.convolve(~there, np.ones(GAP), "valid") >= GAP)
-    return int(gone[0]) if len(gone) else len(there) - 1
+    """Return where the first run of True ends, interruptions of up to ``GAP`` steps forgiven."""
+    gaps = np.flatnonzero(np.convolve(~there, np.ones(GAP), "valid") >= GAP)
+    return int(gaps[0]) if len(gaps) else len(there) - 1

@@ -17,15 +17,15 @@ __all__ = ["TextureCanvas"]
 
 @dataclass(frozen=True)
 class TextureCanvas:
-    """Everything that a step of the texture's completion looks at.
+    """Everything that a step of the texture's completion needs.
 
     A step takes a canvas and returns another one; it writes to no array of the one that it was given.
 
     Attributes:
         texels: n texels of ``head``, on whose skin, eyes and mouth the texture lies.
         rest: vertices at rest, metres.
-        observed: what the photos say of the texels.
-        fill: (n, 3) linear albedo where they say nothing.
+        observed: what the photos show of the texels.
+        fill: (n, 3) linear albedo where they show nothing.
     """
 
     head: HeadModel
@@ -39,7 +39,7 @@ class TextureCanvas:
         return gather(attributes, self.head.faces.numpy(), self.texels)
 
     def region_weights(self, *names: str) -> Float[np.ndarray, "n"]:
-        """0..1: how far each texel lies in the named regions."""
+        """Return 0..1: how far each texel lies in the named regions."""
         return region_weights(self.head, self.texels, *names)
 
     def with_fill(self, which: Int[np.ndarray, "m"], colour: Float[np.ndarray, "m 3"]) -> TextureCanvas:

@@ -20,9 +20,9 @@ from headcast.texture.margins import lid_margins
 from headcast.texture.masks import region_weights
 from headcast.texture.texels import Texels, gather
 
-__all__ = ["ClosedLids", "close_lids", "fringe", "lid_patches"]
+__all__ = ["ClosedLids", "close_lids", "lash_fringe", "lid_patches"]
 
-FRINGE = (0.0045, 0.85)  # metres of lashes below a shut lid's edge, share of the skin they cover at it
+FRINGE = (0.0045, 0.85)  # metres of lashes below a closed lid's edge, fraction of the skin they cover at it
 GAPS = (0.0005, 0.6)  # metres between lashes, how much of the skin shows between their tips
 FAN = 0.35  # metres that lashes run outwards for each downwards
 LASH = 0.1  # their albedo, next to the skin's
@@ -30,19 +30,19 @@ LASH = 0.1  # their albedo, next to the skin's
 
 @dataclass(frozen=True)
 class ClosedLids:
-    """The texels of upper eyelids, left and right, as they are when closed.
+    """Texels of the upper eyelids, left and right, when closed.
 
     Attributes:
-        which: m numbers of texels each. colour: linear albedo. share: 0..1, 0 where nothing changes.
+        which: m numbers of texels each. colour: linear albedo. weight: 0..1, 0 where nothing changes.
     """
 
     which: tuple[Int[np.ndarray, "m1"], Int[np.ndarray, "m2"]]
     colour: tuple[Float[np.ndarray, "m1 3"], Float[np.ndarray, "m2 3"]]
-    share: tuple[Float[np.ndarray, "m1"], Float[np.ndarray, "m2"]]
+    weight: tuple[Float[np.ndarray, "m1"], Float[np.ndarray, "m2"]]
 
 
 def close_lids(canvas: TextureCanvas, lids: UpperLids) -> ClosedLids:
-    """Colour closed eyelids.
+    """Compute the colours of closed eyelids.
 
     Args:
         canvas: what is observed without the lashes' shade, else the bare fill.
@@ -52,27 +52,27 @@ def close_lids(canvas: TextureCanvas, lids: UpperLids) -> ClosedLids:
     colour = (confidence * observed.albedo[lids.which] + (1 - confidence) * fill[lids.which]).astype(
         np.float32
     )
-    share = smoothstep(lids.way, *AROUND).astype(np.float32)
-    below, cover = fringe(canvas.head, canvas.texels, canvas.rest)
+    weight = smoothstep(lids.blink_fraction, *AROUND).astype(np.float32)
+    below, cover = lash_fringe(canvas.head, canvas.texels, canvas.rest)
     which = np.concatenate([lids.which, below])
-    colour, share = np.concatenate([colour, LASH * fill[below]]), np.concatenate([share, cover])
+    colour, weight = np.concatenate([colour, LASH * fill[below]]), np.concatenate([weight, cover])
     left = canvas.gather(canvas.rest[:, :1])[which, 0] > 0
     sides = left, ~left
-    which, colours, shares = zip(*((which[s], colour[s], share[s]) for s in sides), strict=True)
-    return ClosedLids(which, colours, shares)
+    which, colours, weights = zip(*((which[s], colour[s], weight[s]) for s in sides), strict=True)
+    return ClosedLids(which, colours, weights)
 
 
-def fringe(
+def lash_fringe(
     head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]
 ) -> tuple[Int[np.ndarray, "k"], Float[np.ndarray, "k"]]:
     """Find texels of the lower eyelids that the upper lashes cover when the eyes are closed, and how far."""
     length, dense = FRINGE
-    shut = rest + blink_offset(head)
+    closed = rest + blink_offset(head)
     mine = np.flatnonzero(region_weights(head, texels, "lids", "face") > 0)
-    at = gather(shut, head.faces.numpy(), texels.subset(mine))
+    at = gather(closed, head.faces.numpy(), texels.subset(mine))
     cover = np.zeros(len(mine), np.float32)
     for _, edge, _ in lid_margins(head, rest):
-        line = shut[edge]
+        line = closed[edge]
         distance = distance_to(line, at, 2 * length)
         over = np.interp(at[:, 0], line[:, 0], line[:, 1]) - at[:, 1]
         beyond = np.maximum(line[0, 0] - at[:, 0], at[:, 0] - line[-1, 0])
@@ -81,8 +81,8 @@ def fringe(
         between = 0.5 + 0.5 * np.cos(2 * np.pi * fan / (2 * GAPS[0]))
         tips = smoothstep(distance, 0.3 * length, length) * GAPS[1] * between
         cover += inside * dense * np.exp(-((distance / length) ** 2)) * (1 - tips)
-    found = np.flatnonzero(cover > 0.01)
-    return mine[found], cover[found].clip(0, 1)
+    covered = np.flatnonzero(cover > 0.01)
+    return mine[covered], cover[covered].clip(0, 1)
 
 
 def lid_patches(
@@ -92,18 +92,18 @@ def lid_patches(
     import cv2
 
     made = []
-    for which, colour, share in zip(lids.which, lids.colour, lids.share, strict=True):
+    for which, colour, weight in zip(lids.which, lids.colour, lids.weight, strict=True):
         y, x = np.divmod(texels.index[which], texels.size)
         low = np.maximum([x.min() - 1, y.min() - 1], 0)
         high = np.minimum([x.max() + 2, y.max() + 2], texels.size)
         values = np.concatenate([linear_to_srgb(colour.clip(0, 1)), np.ones((len(which), 1))], 1)
-        picture = np.zeros((high[1] - low[1], high[0] - low[0], 4), np.float32)
-        picture[y - low[1], x - low[0]] = values * share[:, None]
+        rgba = np.zeros((high[1] - low[1], high[0] - low[0], 4), np.float32)
+        rgba[y - low[1], x - low[0]] = values * weight[:, None]
         scale = texture.shape[0] // texels.size
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
-        patch = Patch(torch.from_numpy(low * scale), np.zeros((*picture.shape[:2], 3), np.uint8))
+        rgba = cv2.resize(rgba, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        patch = Patch(torch.from_numpy(low * scale), np.zeros((*rgba.shape[:2], 3), np.uint8))
         there = patch.inside(texture).astype(np.float32) / 255
-        mixed = picture[..., :3] + (1 - picture[..., 3:]) * there
-        same = np.where(picture[..., 3:] > 0, mixed, there)
+        mixed = rgba[..., :3] + (1 - rgba[..., 3:]) * there
+        same = np.where(rgba[..., 3:] > 0, mixed, there)
         made.append(replace(patch, texture=(same * 255).round().clip(0, 255).astype(np.uint8)))
     return Lids((made[0], made[1]), blink)

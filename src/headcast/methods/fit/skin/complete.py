@@ -1,4 +1,4 @@
-"""Colours for what no photo shows: skin from the skin model, hair and clothes from their visible parts.
+"""Complete what no photo shows: skin from the skin model, hair and clothes from their visible parts.
 
 Every guide is tied to the visible surroundings by a smooth factor diffused over the mesh (a membrane in the
 logarithm of colour, with a weak tie between mirror vertices), so that no seam shows.
@@ -27,78 +27,82 @@ from headcast.texture.texels import Texels
 
 __all__ = ["EPS", "complete_hidden"]
 
-PRIOR = 0.02  # trust in what a region usually is, against what is seen of its surroundings
+PRIOR = 0.02  # confidence in a region's usual label, against what its surroundings show
 FADE = 0.05  # attraction of what skin at a slant differs by from frontal skin: gone after some 3 cm
 EPS = 2e-3  # linear albedo added before its logarithm is taken
 FEW = 50  # texels of hair or clothes up to which there are none
-GRAIN = 0.8  # of the seen skin's own, which has some of the photo's noise
+GRAIN = 0.8  # fraction of the visible skin's own, which has some of the photo's noise
 GRAIN_MOST = 0.05
 
 
 def complete_hidden(canvas: TextureCanvas, rng: np.random.Generator) -> TextureCanvas:
     """Fill every texel as its surroundings and the skin model, which ``canvas.fill`` holds, suggest."""
     graph = mesh_graph(canvas.head, canvas.rest)
-    with ThreadPoolExecutor(1) as aside:
-        worn = aside.submit(_hair_and_clothes, canvas, graph, rng.spawn(1)[0])
+    with ThreadPoolExecutor(1) as pool:
+        hair_and_clothes = pool.submit(_hair_and_clothes, canvas, graph, rng.spawn(1)[0])
         label = _labels(canvas, graph)
         fill = label[:, :1] * _bare_skin(canvas, graph, rng)
-        for share, part in zip(label.T[1:], worn.result(), strict=True):
+        for weight, part in zip(label.T[1:], hair_and_clothes.result(), strict=True):
             if part is not None:
-                fill += share[:, None] * part
+                fill += weight[:, None] * part
     return replace(canvas, fill=fill.astype(np.float32))
 
 
 def _bare_skin(canvas: TextureCanvas, graph: Graph, rng: np.random.Generator) -> Float[np.ndarray, "n 3"]:
-    """Skin everywhere."""
-    head, texels, seen, skin = canvas.head, canvas.texels, canvas.observed, canvas.fill
-    weight = seen.confidence * seen.label[:, 0] ** 2 * seen.is_clean
-    offset = np.log((seen.albedo + EPS) / (skin + EPS))
-    frontal = diffuse(head, texels, graph, offset, weight * seen.frontality)
+    """Complete skin at every texel."""
+    head, texels, observed, skin = canvas.head, canvas.texels, canvas.observed, canvas.fill
+    weight = observed.confidence * observed.label[:, 0] ** 2 * observed.is_clean
+    offset = np.log((observed.albedo + EPS) / (skin + EPS))
+    frontal = diffuse(head, texels, graph, offset, weight * observed.frontality)
     offset = frontal + diffuse(head, texels, graph, offset - frontal, weight, usual=0.0, attraction=FADE)
-    return np.exp(offset + _grain(texels, seen, rng)[:, None]) * (skin + EPS)
+    return np.exp(offset + _grain(texels, observed, rng)[:, None]) * (skin + EPS)
 
 
 def _hair_and_clothes(
     canvas: TextureCanvas, graph: Graph, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "n 3"] | None, Float[np.ndarray, "n 3"] | None]:
-    """Hair and clothes everywhere; None where the photos show none."""
-    seen = canvas.observed
+    """Complete hair and clothes at every texel; None where the photos show none."""
+    observed = canvas.observed
     parts: list[Float[np.ndarray, "n 3"] | None] = []
-    for label in seen.label.T[1:]:
-        if seen.confidence @ label <= FEW:
+    for label in observed.label.T[1:]:
+        if observed.confidence @ label <= FEW:
             parts.append(None)
             continue
-        weight = seen.confidence * label**2 * seen.frontality
-        log = np.log(seen.albedo + EPS)
+        weight = observed.confidence * label**2 * observed.frontality
+        log = np.log(observed.albedo + EPS)
         parts.append(np.exp(diffuse(canvas.head, canvas.texels, graph, log, weight)))
     hair, cloth = parts
     if hair is not None:
-        hair = hair * np.exp(_hair_contrast(canvas.texels, seen) * _strands(canvas, rng))[:, None]
+        hair = hair * np.exp(_hair_contrast(canvas.texels, observed) * _strands(canvas, rng))[:, None]
     return hair, cloth
 
 
 def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
-    """Skin, hair or clothes at every texel: as seen, diffused over the mesh, else as a region usually is."""
-    head, texels, seen = canvas.head, canvas.texels, canvas.observed
+    """Label texels skin, hair or clothes: as observed, diffused over the mesh, else by region."""
+    head, texels, observed = canvas.head, canvas.texels, canvas.observed
     faces, count = head.faces.numpy(), len(head.neutral)
-    value, trust = scatter_to_vertices(texels, faces, count, seen.label, seen.label_confidence, TEXEL_STRIDE)
+    value, confidence = scatter_to_vertices(
+        texels, faces, count, observed.label, observed.label_confidence, TEXEL_STRIDE
+    )
     region = np.array(head.region_names)[head.region.numpy()]
-    dressed = float(seen.confidence @ seen.label[:, 2]) > FEW
+    has_clothes = float(observed.confidence @ observed.label[:, 2]) > FEW
     usual = np.zeros((count, 3))
     usual[:, 0] = 1
-    if dressed:
+    if has_clothes:
         usual[region == "shoulders"] = [0, 0, 1]
     scalp = region == "scalp"
-    haired = smoothstep(
-        np.average(value[scalp, 1], weights=trust[scalp] + 1e-6) if scalp.any() else np.zeros(1), 0.2, 0.6
+    hairiness = smoothstep(
+        np.average(value[scalp, 1], weights=confidence[scalp] + 1e-6) if scalp.any() else np.zeros(1),
+        0.2,
+        0.6,
     )
-    usual[scalp] = [1 - float(haired), float(haired), 0]
+    usual[scalp] = [1 - float(hairiness), float(hairiness), 0]
     prior = np.full(count, PRIOR)
     prior[np.isin(region, ["face", "nose", "lips", "lids", "ears"])] = 50 * PRIOR
-    if dressed:
+    if has_clothes:
         prior[region == "neck"] = PRIOR / 4
-    total = trust * 5 + prior
-    value = (value * (trust * 5)[:, None] + usual * prior[:, None]) / total[:, None]
+    total = confidence * 5 + prior
+    value = (value * (confidence * 5)[:, None] + usual * prior[:, None]) / total[:, None]
     x = np.clip(canvas.gather(solve_laplacian(graph, value, total)), 0, 1)
     x[:, 1] *= 1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")
     x[:, 2] *= canvas.region_weights("neck", "shoulders")
@@ -107,29 +111,37 @@ def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
     return sharp / sharp.sum(1, keepdims=True)
 
 
-def _grain(texels: Texels, seen: TexelObservations, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
-    """Fine unevenness (logarithm of lightness) as strong as that of the skin that is seen."""
+def _grain(texels: Texels, observed: TexelObservations, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
+    """Return fine unevenness (logarithm of lightness) as strong as that of the visible skin."""
     import cv2
 
-    def fine(picture: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
-        return cv2.GaussianBlur(picture, (0, 0), 0.9 * k) - cv2.GaussianBlur(picture, (0, 0), 3.0 * k)
+    def band_pass(image: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
+        return cv2.GaussianBlur(image, (0, 0), 0.9 * k) - cv2.GaussianBlur(image, (0, 0), 3.0 * k)
 
     k = texels.size / 1024
-    sure = (seen.confidence * seen.is_clean * seen.in_face * seen.frontality * seen.label[:, 0]) > 0.8
-    noise = texels.from_image(fine(rng.normal(size=(texels.size, texels.size)).astype(np.float32)))
+    sure = (
+        observed.confidence
+        * observed.is_clean
+        * observed.in_face
+        * observed.frontality
+        * observed.label[:, 0]
+    ) > 0.8
+    noise = texels.from_image(band_pass(rng.normal(size=(texels.size, texels.size)).astype(np.float32)))
     if sure.sum() < 500:
         return np.zeros_like(noise)
-    light = texels.from_image(fine(texels.to_image(np.log(seen.albedo.mean(1) + EPS).astype(np.float32))))
+    light = texels.from_image(
+        band_pass(texels.to_image(np.log(observed.albedo.mean(1) + EPS).astype(np.float32)))
+    )
     strength = np.median(np.abs(light[sure])) / max(float(np.median(np.abs(noise))), 1e-6)
     return noise * np.float32(min(GRAIN * strength, GRAIN_MOST / max(float(noise.std()), 1e-6)))
 
 
-def _hair_contrast(texels: Texels, seen: TexelObservations) -> float:
-    """How much the logarithm of the hair's lightness varies from strand to strand."""
+def _hair_contrast(texels: Texels, observed: TexelObservations) -> float:
+    """Return how much the logarithm of the hair's lightness varies from strand to strand."""
     import cv2
 
-    light = np.log(seen.albedo.mean(1) + EPS)
-    sure = ((seen.confidence > 0.7) & (seen.label[:, 1] > 0.8)).astype(np.float32)
+    light = np.log(observed.albedo.mean(1) + EPS)
+    sure = ((observed.confidence > 0.7) & (observed.label[:, 1] > 0.8)).astype(np.float32)
     if sure.sum() < 500:
         return 0.15
     k = texels.size / 1024 * 8
@@ -141,7 +153,7 @@ def _hair_contrast(texels: Texels, seen: TexelObservations) -> float:
 
 
 def _strands(canvas: TextureCanvas, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
-    """Noise of unit variance that runs from the crown downwards like combed hair."""
+    """Return noise of unit variance that runs from the crown downwards like combed hair."""
     import cv2
 
     head, rest = canvas.head, canvas.rest

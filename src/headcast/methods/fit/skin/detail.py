@@ -1,4 +1,4 @@
-"""The finished texture, at the photos' own detail."""
+"""Blend the finished texture at the photos' own detail."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["blend_detailed_texture", "blend_texture", "texture_size_for"]
 
 SIZES = (1024, 2048, 4096)
 ENOUGH = 1.2  # texels along a photo's pixel, at the face
-LEAST = 0.004
+MIN_CONFIDENCE = 0.004
 
 
 def blend_texture(
     texels: Texels,
-    trust: Float[np.ndarray, "n"],
+    confidence: Float[np.ndarray, "n"],
     albedo: Float[np.ndarray, "n 3"],
     fill: Float[np.ndarray, "n 3"],
 ) -> UInt8[np.ndarray, "s s 3"]:
     """Blend the texture (sRGB): ``albedo`` where trusted, else ``fill``, mixed in sRGB."""
-    a = trust[:, None]
+    a = confidence[:, None]
     mixed = a * linear_to_srgb(albedo.clip(0, 1)) + (1 - a) * linear_to_srgb(fill.clip(0, 1))
     return texels.to_image((mixed * 255 + 0.5).astype(np.uint8))
 
@@ -37,14 +37,14 @@ def blend_detailed_texture(
     observations: list[Observation],
     base: Texels,
     gains: list[Float[np.ndarray, "n 3"]],
-    trust: Float[np.ndarray, "n"],
+    confidence: Float[np.ndarray, "n"],
     fill: Float[np.ndarray, "n 3"],
     size: int,
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """Blend a larger texture: decisions taken on the base are magnified, the photos sampled anew.
+    """Blend a larger texture: decisions taken on the base are magnified, the photos sampled again.
 
     Args:
-        gains: for every photo, the factors that turn its linear colours into its share of the albedo.
+        gains: for every photo, the factors that turn its linear colours into its part of the albedo.
     """
     import cv2
 
@@ -52,21 +52,21 @@ def blend_detailed_texture(
         return cv2.resize(base.to_image(values), (size, size), interpolation=cv2.INTER_LINEAR)
 
     fine = texels_of(head, size)
-    every = fine.from_image(large(trust))
-    seen = np.flatnonzero(every > LEAST)
-    sub = fine.subset(seen)
-    albedo = np.zeros((len(seen), 3), np.float32)
+    every = fine.from_image(large(confidence))
+    covered = np.flatnonzero(every > MIN_CONFIDENCE)
+    sub = fine.subset(covered)
+    albedo = np.zeros((len(covered), 3), np.float32)
     for o, gain in zip(observations, gains, strict=True):
         pixel, _ = project_points(gather(head(o.params).numpy(), head.faces.numpy(), sub), o.camera)
         albedo += srgb_table()[sample_lanczos(o.image, pixel)] * sub.from_image(large(gain))
     out = linear_to_srgb(fine.from_image(large(fill)).clip(0, 1))
-    a = every[seen, None]
-    out[seen] = a * linear_to_srgb(albedo.clip(0, 1)) + (1 - a) * out[seen]
+    a = every[covered, None]
+    out[covered] = a * linear_to_srgb(albedo.clip(0, 1)) + (1 - a) * out[covered]
     return fine.to_image((out * 255 + 0.5).astype(np.uint8))
 
 
 def texture_size_for(observation: Observation, head: HeadModel) -> int:
-    """The smallest size at which a texel of the face is finer than a pixel of the photo."""
+    """Return the smallest size at which a texel of the face is finer than a pixel of the photo."""
     vertices = head(observation.params)
     at = observation.camera.project(vertices)
     pixels, units = _areas(at[head.faces]), _areas(head.uv[head.faces_uv])

@@ -1,4 +1,4 @@
-"""Eyeballs: the iris completed around its centre, a clean sclera, no lid painted on the ball."""
+"""Paint eyeballs: the iris completed around its centre, a clean sclera, no lid painted on the ball."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["paint_eyes"]
 IRIS_POINTS = {"eyeLeft": (473, (474, 475, 476, 477)), "eyeRight": (468, (469, 470, 471, 472))}
 AROUND, RINGS = 48, 20
 SCLERA = (0.62, 0.56, 0.52)
-OWN = 0.4  # share of the photo in the hue of the white
+PHOTO_HUE_WEIGHT = 0.4  # weight of the photo in the hue of the white
 IRIS = ((0.0, 0.008), (0.33, 0.01), (0.40, 0.07), (0.7, 0.09), (0.9, 0.06), (1.0, 0.03))
 
 
@@ -45,30 +45,33 @@ def _eye_colour(
     radius: float,
     white: float,
 ) -> Float[np.ndarray, "m 3"]:
-    """Iris within ``radius`` (metres) of ``centre``, sclera around it, darker towards its border."""
+    """Paint the iris within ``radius`` (metres) of ``centre`` and the sclera, darker towards its border."""
     p = gather(canvas.rest, canvas.head.faces.numpy(), canvas.texels.subset(mine)) - centre
     front = p[:, 2] > -0.012
     r = np.where(front, np.hypot(p[:, 0], p[:, 1]) / radius, 9.0)
     angle = np.arctan2(p[:, 1], p[:, 0])
-    trust, colour = canvas.observed.confidence[mine], canvas.observed.albedo[mine]
-    white_of_eye = _sclera_colour(r, trust, colour, white)
+    confidence, colour = canvas.observed.confidence[mine], canvas.observed.albedo[mine]
+    white_of_eye = _sclera_colour(r, confidence, colour, white)
     fill = white_of_eye * (1 - 0.45 * smoothstep(r, 1.2, 2.3))[:, None]
-    iris = _iris_colour(r, angle, trust, colour, white)
+    iris = _iris_colour(r, angle, confidence, colour, white)
     return fill + smoothstep(1.06 - r, 0.0, 0.12)[:, None] * (iris - fill)
 
 
 def _sclera_colour(
-    r: Float[np.ndarray, "m"], trust: Float[np.ndarray, "m"], colour: Float[np.ndarray, "m 3"], white: float
+    r: Float[np.ndarray, "m"],
+    confidence: Float[np.ndarray, "m"],
+    colour: Float[np.ndarray, "m 3"],
+    white: float,
 ) -> Float[np.ndarray, "3"]:
-    """As bright as the lighter part of the white that is seen, its hue nearer to the usual one."""
-    seen = (r > 1.12) & (r < 2.2) & (trust > 0.5)
+    """Return a colour as bright as the lighter part of the visible white, its hue nearer to the usual one."""
+    visible = (r > 1.12) & (r < 2.2) & (confidence > 0.5)
     usual = np.array(SCLERA) * white
-    if seen.sum() < 30:
+    if visible.sum() < 30:
         return usual
-    light = colour[seen].mean(1)
-    best = np.median(colour[seen][light >= np.quantile(light, 0.4)], 0)
+    light = colour[visible].mean(1)
+    best = np.median(colour[visible][light >= np.quantile(light, 0.4)], 0)
     level = float(np.clip(best.mean(), 0.3 * usual.mean(), 1.1 * usual.mean()))
-    red, green, blue = usual ** (1 - OWN) * np.maximum(best, 1e-3) ** OWN
+    red, green, blue = usual ** (1 - PHOTO_HUE_WEIGHT) * np.maximum(best, 1e-3) ** PHOTO_HUE_WEIGHT
     green = min(green, 0.94 * red)  # never bluish, which sky and screens make of it
     colour = np.array([red, green, min(blue, 0.96 * green)])
     return colour * (level / colour.mean())
@@ -77,24 +80,24 @@ def _sclera_colour(
 def _iris_colour(
     r: Float[np.ndarray, "m"],
     angle: Float[np.ndarray, "m"],
-    trust: Float[np.ndarray, "m"],
+    confidence: Float[np.ndarray, "m"],
     colour: Float[np.ndarray, "m 3"],
     white: float,
 ) -> Float[np.ndarray, "m 3"]:
-    """The iris at every texel: means over rings and angles of what is seen, carried around the centre."""
+    """Complete the iris: means over rings and angles of what is visible, diffused around the centre."""
     ring = np.clip((r * RINGS).astype(int), 0, RINGS - 1)
     sector = ((angle / (2 * np.pi) + 0.5) * AROUND).astype(int) % AROUND
     inside = r < 1
     cell = ring * AROUND + sector
-    weight = np.bincount(cell[inside], trust[inside], RINGS * AROUND).reshape(RINGS, AROUND)
+    weight = np.bincount(cell[inside], confidence[inside], RINGS * AROUND).reshape(RINGS, AROUND)
     usual = np.interp((np.arange(RINGS) + 0.5) / RINGS, [r for r, _ in IRIS], [y for _, y in IRIS]) * white
     usual_rgb = usual[:, None] * np.array([1.25, 1.0, 0.75])
     total = np.stack(
-        [np.bincount(cell[inside], (trust * colour[:, c])[inside], RINGS * AROUND) for c in range(3)], -1
+        [np.bincount(cell[inside], (confidence * colour[:, c])[inside], RINGS * AROUND) for c in range(3)], -1
     )
     total = total.reshape(RINGS, AROUND, 3)
     profile = (total.sum(1) + usual_rgb * 2) / (weight.sum(1)[:, None] + 2)
-    for _ in range(AROUND):  # carried around the centre, away from what is seen
+    for _ in range(AROUND):  # diffused around the centre, away from what is visible
         for shift in (1, -1):
             total = total + 0.02 * np.roll(total, shift, 1)
             weight = weight + 0.02 * np.roll(weight, shift, 1)

@@ -28,26 +28,27 @@ __all__ = [
     "lash_shade",
 ]
 
-SMEARED = (0.4, 0.7)  # shares of a shut lid that an open eye hides, from which on lashes come out as smears
+SMEARED = (
+    0.4,
+    0.7,
+)  # fractions of a closed lid that an open eye hides, from which on lashes come out as smears
 UNLIKE = (0.3, 0.6)  # logarithm of lightness next to the skin's
-AROUND = (0.05, 0.25)  # of the way of a lid's edge at a blink: what moves less is skin around
-DRAWN = (0.25, 0.5)  # the same: what moves more lies under the lashes of an open eye
-CORNER = 0.25  # of the edge's longest way: at the eye's corners it moves little
+AROUND = (0.05, 0.25)  # fraction of a lid's edge's path in a blink: what moves less is skin around
+COVERING = (0.25, 0.5)  # the same: what moves more lies under the lashes of an open eye
+CORNER = 0.25  # fraction of the edge's longest path: at the eye's corners it moves little
 BARED = 10.0  # texels of a 1024 texture over which the skin around gives a lid its colour
 OWN = 4.0  # weight of a lid's own skin, next to that of the skin around
 ALIKE = (0.15, 0.35)  # logarithm of lightness next to the skin around, of what may be a lid's skin
-LASHED = (
-    0.3,
-    0.6,
-)  # the same next to the bare lid, in no shade: more is single lashes, glass or the eye's white
-EDGE = (0.0015, 0.003)  # metres from a shut lid's edge within which nothing is taken for skin
-RIM = (0.0008, 0.0022)  # metres from a shut lid's edge within which it stays as it is
-DEEP = (0.15, 0.4)  # share of the light that lashes take, from which on the photo says nothing of the skin
-HUE = 0.2  # share of its hue that a lid keeps
-LEAST = 0.15  # light under the darkest lashes
+# the same next to the bare lid, in no shade: more is single lashes, glass or the eye's white
+LASHED = (0.3, 0.6)
+EDGE = (0.0015, 0.003)  # metres from a closed lid's edge within which nothing is taken for skin
+RIM = (0.0008, 0.0022)  # metres from a closed lid's edge within which it stays as it is
+DEEP = (0.15, 0.4)  # fraction of the light that lashes take, from which on the photo says nothing of the skin
+HUE = 0.2  # fraction of its hue that a lid keeps
+MIN_LIGHT = 0.15  # light under the darkest lashes
 KNOWN = 2.0
 EPS = 0.01
-LASHES = (0.003, 0.85)  # width of their line on a shut lid (metres), how much darker it is
+LASHES = (0.003, 0.85)  # width of their line on a closed lid (metres), how much darker it is
 
 
 @dataclass(frozen=True)
@@ -56,41 +57,41 @@ class UpperLids:
 
     Attributes:
         which: their numbers.
-        way: how far a blink moves each, as a share of the lid's edge below it.
-        distance: metres from the edge when the lids are shut.
+        blink_fraction: how far a blink moves each, as a fraction of the lid's edge below it.
+        distance: metres from the edge when the lids are closed.
     """
 
     which: Int[np.ndarray, "m"]
-    way: Float[np.ndarray, "m"]
+    blink_fraction: Float[np.ndarray, "m"]
     distance: Float[np.ndarray, "m"]
 
     @property
-    def drawn(self) -> Float[np.ndarray, "m"]:
-        """0..1: what a blink draws over the eye."""
-        return smoothstep(self.way, *DRAWN)
+    def blink_cover(self) -> Float[np.ndarray, "m"]:
+        """0..1: what a blink moves over the eye."""
+        return smoothstep(self.blink_fraction, *COVERING)
 
 
 def blink_offset(head: HeadModel) -> Float[np.ndarray, "v 3"]:
-    """Displacement of every vertex by a blink of both eyes, metres."""
+    """Return the displacement of every vertex by a blink of both eyes, metres."""
     return head.expression_basis[list(BLINKS)].sum(0).numpy()
 
 
 def find_upper_lids(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]) -> UpperLids:
     """Find the upper eyelids' texels; ``rest``: vertices at rest."""
     move = blink_offset(head)
-    shut, length = rest + move, np.linalg.norm(move, axis=1)
-    share = np.zeros((len(rest), 1), np.float32)
+    closed, length = rest + move, np.linalg.norm(move, axis=1)
+    fraction = np.zeros((len(rest), 1), np.float32)
     edges = []
     for lid, edge, _ in lid_margins(head, rest):
         edges.append(edge)
         below = np.abs(rest[lid, None, 0] - rest[edge, 0]).argmin(1)
         most = np.maximum(length[edge[below]], CORNER * length[edge].max())
-        share[lid, 0] = np.clip(length[lid] / np.maximum(most, 1e-9), 0, 1)
-    way = gather(share, head.faces.numpy(), texels)[:, 0] * region_weights(head, texels, "lids")
-    which = np.flatnonzero(way > AROUND[0])
-    at = gather(shut, head.faces.numpy(), texels)[which]
-    distance = np.min([distance_to(shut[e], at, 3 * EDGE[1]) for e in edges], 0)
-    return UpperLids(which, way[which], distance)
+        fraction[lid, 0] = np.clip(length[lid] / np.maximum(most, 1e-9), 0, 1)
+    blink_fraction = gather(fraction, head.faces.numpy(), texels)[:, 0] * region_weights(head, texels, "lids")
+    which = np.flatnonzero(blink_fraction > AROUND[0])
+    at = gather(closed, head.faces.numpy(), texels)[which]
+    distance = np.min([distance_to(closed[e], at, 3 * EDGE[1]) for e in edges], 0)
+    return UpperLids(which, blink_fraction[which], distance)
 
 
 def bare_lids(canvas: TextureCanvas, lids: UpperLids) -> TextureCanvas:
@@ -100,48 +101,46 @@ def bare_lids(canvas: TextureCanvas, lids: UpperLids) -> TextureCanvas:
     """
     import cv2
 
-    texels, seen, fill = canvas.texels, canvas.observed, canvas.fill
+    texels, observed, fill = canvas.texels, canvas.observed, canvas.fill
     mine, width = lids.which, BARED * texels.size / 1024
     cut, read = texels.crop(mine, round(5 * width))
 
-    def diffused(
-        weight: Float[np.ndarray, "n"], colour: Float[np.ndarray, "n 3"]
-    ) -> Float[np.ndarray, "m 4"]:
+    def diffuse(weight: Float[np.ndarray, "n"], colour: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 4"]:
         known = np.concatenate([colour * weight[:, None], weight[:, None]], 1).astype(np.float32)
         return read(cv2.GaussianBlur(cut(known), (0, 0), width))
 
     around = np.ones(len(fill), np.float32)
-    around[mine] = 1 - smoothstep(lids.way, *AROUND)
-    shown = fill + seen.confidence[:, None] * (seen.albedo - fill)
-    near = diffused(around * canvas.region_weights("lids", "face"), shown)
+    around[mine] = 1 - smoothstep(lids.blink_fraction, *AROUND)
+    shown = fill + observed.confidence[:, None] * (observed.albedo - fill)
+    near = diffuse(around * canvas.region_weights("lids", "face"), shown)
     nearby = near[:, :3].mean(1) / np.maximum(near[:, 3], 1e-3)
-    off = np.log((seen.albedo[mine].mean(1) + EPS) / (nearby + EPS))
+    off = np.log((observed.albedo[mine].mean(1) + EPS) / (nearby + EPS))
     own = np.zeros(len(fill), np.float32)
-    own[mine] = OWN * seen.confidence[mine] * lids.drawn * (1 - smoothstep(np.abs(off), *ALIKE))
+    own[mine] = OWN * observed.confidence[mine] * lids.blink_cover * (1 - smoothstep(np.abs(off), *ALIKE))
     own[mine] *= smoothstep(lids.distance, *EDGE)
-    near = near + diffused(own, seen.albedo)
+    near = near + diffuse(own, observed.albedo)
     bare = near[:, :3] / np.maximum(near[:, 3:4], 1e-3)
-    share = lids.drawn * smoothstep(near[:, 3], 0.0, 0.05)
-    return canvas.with_fill(mine, fill[mine] + share[:, None].astype(np.float32) * (bare - fill[mine]))
+    weight = lids.blink_cover * smoothstep(near[:, 3], 0.0, 0.05)
+    return canvas.with_fill(mine, fill[mine] + weight[:, None].astype(np.float32) * (bare - fill[mine]))
 
 
 def draw_lash_line(canvas: TextureCanvas, lids: UpperLids) -> TextureCanvas:
     """Darken the edge of the bare lids."""
     width, dark = LASHES
-    line = 1 - dark * lids.drawn * np.exp(-((lids.distance / width) ** 2))
+    line = 1 - dark * lids.blink_cover * np.exp(-((lids.distance / width) ** 2))
     return canvas.with_fill(lids.which, canvas.fill[lids.which] * line[:, None].astype(np.float32))
 
 
 def lash_shade(canvas: TextureCanvas, lids: UpperLids) -> Float[np.ndarray, "n"]:
     """Estimate the fraction of light that lashes or glasses leave in the photo, 1 off the bare lids."""
-    head, texels, seen, fill = canvas.head, canvas.texels, canvas.observed, canvas.fill
+    head, texels, observed, fill = canvas.head, canvas.texels, canvas.observed, canvas.fill
     mine = lids.which
     weight = np.zeros(len(fill), np.float32)
     off = np.zeros((len(fill), 1), np.float32)
-    off[mine, 0] = np.log((seen.albedo[mine].mean(1) + EPS) / (fill[mine].mean(1) + EPS)).clip(max=0)
-    weight[mine] = seen.confidence[mine] * lids.drawn * (1 - off[mine, 0])
+    off[mine, 0] = np.log((observed.albedo[mine].mean(1) + EPS) / (fill[mine].mean(1) + EPS)).clip(max=0)
+    weight[mine] = observed.confidence[mine] * lids.blink_cover * (1 - off[mine, 0])
     mean, known = scatter_to_vertices(texels, head.faces.numpy(), len(head.neutral), off, weight)
-    dark = np.exp(mean[:, 0]).clip(LEAST)
+    dark = np.exp(mean[:, 0]).clip(MIN_LIGHT)
     shade = (1 - (1 - dark) * np.minimum(1, KNOWN * known)).astype(np.float32)
     return canvas.gather(shade[:, None])[:, 0]
 
@@ -152,25 +151,25 @@ def delight_lids(canvas: TextureCanvas, lids: UpperLids, shade: Float[np.ndarray
     What lay in deep shade, or is still unlike the bare lids of ``fill``, is not trusted, but for the dark of
     their edge; and ``fill`` gets some of its hue there, for lashes are not grey.
     """
-    seen, fill, mine = canvas.observed, canvas.fill, lids.which
-    albedo = (seen.albedo / shade[:, None]).astype(np.float32)
+    observed, fill, mine = canvas.observed, canvas.fill, lids.which
+    albedo = (observed.albedo / shade[:, None]).astype(np.float32)
     off = np.log((albedo[mine] + EPS) / (fill[mine] + EPS))
     light = off.mean(1)
     inner = smoothstep(lids.distance, *RIM)
-    deep = smoothstep(1 - shade[mine], *DEEP) * lids.drawn * inner
-    weight = deep * seen.confidence[mine]
+    deep = smoothstep(1 - shade[mine], *DEEP) * lids.blink_cover * inner
+    weight = deep * observed.confidence[mine]
     if weight.sum() > 0:
         hue = np.average(off - light[:, None], axis=0, weights=weight)
         canvas = canvas.with_fill(mine, fill[mine] * np.exp(HUE * deep[:, None] * hue).astype(np.float32))
-    odd = lids.drawn * np.maximum(smoothstep(-light, *LASHED) * inner, smoothstep(light, *LASHED))
-    observed = replace(seen, albedo=albedo).scale_confidence(mine, 1 - np.maximum(odd, deep))
-    return replace(canvas, observed=observed)
+    odd = lids.blink_cover * np.maximum(smoothstep(-light, *LASHED) * inner, smoothstep(light, *LASHED))
+    delit = replace(observed, albedo=albedo).scale_confidence(mine, 1 - np.maximum(odd, deep))
+    return replace(canvas, observed=delit)
 
 
 def distrust_smears(canvas: TextureCanvas) -> TextureCanvas:
-    """Distrust lashes and eye that were seen on the folds of a lid, unlike its bare skin in ``fill``."""
-    seen, fill = canvas.observed, canvas.fill
-    mine = np.flatnonzero(seen.foldedness > SMEARED[0])
-    off = np.abs(np.log((seen.albedo[mine].mean(1) + EPS) / (fill[mine].mean(1) + EPS)))
-    smeared = smoothstep(seen.foldedness[mine], *SMEARED) * smoothstep(off, *UNLIKE)
-    return replace(canvas, observed=seen.scale_confidence(mine, 1 - smeared))
+    """Distrust lashes and eye visible on the folds of a lid, unlike its bare skin in ``fill``."""
+    observed, fill = canvas.observed, canvas.fill
+    mine = np.flatnonzero(observed.foldedness > SMEARED[0])
+    off = np.abs(np.log((observed.albedo[mine].mean(1) + EPS) / (fill[mine].mean(1) + EPS)))
+    smear = smoothstep(observed.foldedness[mine], *SMEARED) * smoothstep(off, *UNLIKE)
+    return replace(canvas, observed=observed.scale_confidence(mine, 1 - smear))

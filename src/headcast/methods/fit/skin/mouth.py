@@ -1,4 +1,4 @@
-"""Teeth, gums, tongue and the mouth's inside: as seen where the photo shows them well, else plausible."""
+"""Paint teeth, gums, tongue and the mouth's inside: as visible in the photo, else plausible."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TONGUE = (0.0, -0.005, -0.004)
 """Metres by which the tongue is moved from the head model's place, so that an open mouth looks deep."""
 
 BEHIND = (0.004, 0.03)  # metres behind the foremost teeth
-MIN_SEEN = 60  # texels of teeth from which on their colour is the photo's
+MIN_VISIBLE = 60  # texels of teeth from which on their colour is the photo's
 SHADE = (0.9, 1.2, 1.3)  # logarithm of the shade furthest behind, by colour
 
 
@@ -51,11 +51,11 @@ def paint_mouth(canvas: TextureCanvas, white: float) -> TextureCanvas:
 def _teeth_colour(
     canvas: TextureCanvas, mine: Bool[np.ndarray, "n"], plain: Float[np.ndarray, "m 3"]
 ) -> Float[np.ndarray, "m 3"]:
-    """``plain`` as light as the lighter part of the teeth that is seen, and nearer to its hue."""
+    """Return ``plain`` as light as the lighter part of the visible teeth, and nearer to its hue."""
     behind = canvas.gather(canvas.rest[:, 2:])[mine, 0]
     behind = smoothstep(behind.max() - behind, *BEHIND)
     good = canvas.observed.confidence[mine] > 0.5
-    if good.sum() > MIN_SEEN:
+    if good.sum() > MIN_VISIBLE:
         albedo = canvas.observed.albedo[mine][good]
         light = albedo.mean(1)
         lit = light > np.quantile(light, 0.3)

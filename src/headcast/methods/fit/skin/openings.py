@@ -1,4 +1,4 @@
-"""Where the face opens: lower lash lines, dark nostrils, lips without the teeth behind them."""
+"""Paint where the face opens: lower lash lines, dark nostrils, lips without the teeth behind them."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ TOOTH = (0.1, 0.3)  # logarithm of how much less red than lips
 def paint_openings(canvas: TextureCanvas) -> TextureCanvas:
     """Darken the lower lash lines and the nostrils' inside.
 
-    Right beside what the photo shows nostrils are less dark: else the nose's outline in the photo, seen too
-    much at a slant to be trusted, comes out as a black line.
+    Right beside what the photo shows nostrils are less dark: else the nose's outline in the photo, at too
+    great a slant to be trusted, comes out as a black line.
     """
     head, texels = canvas.head, canvas.texels
     skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     mine = np.flatnonzero(skin & (canvas.region_weights("lids", "nose", "face") > 0))
     sub = texels.subset(mine)
-    inside = _in_nostrils(head, sub, canvas.rest) * (1 - _beside(canvas.observed.confidence, texels, mine))
+    inside = _in_nostrils(head, sub, canvas.rest) * (1 - _dark_loss(canvas.observed.confidence, texels, mine))
     lashes = lower_lashes(head, canvas.rest, gather(canvas.rest, head.faces.numpy(), sub))
     dark = np.array(INSIDE_NOSE) ** inside[:, None]
     return canvas.with_fill(mine, canvas.fill[mine] * (lashes[:, None] * dark).astype(np.float32))
 
 
-def _beside(
-    trust: Float[np.ndarray, "n"], texels: Texels, which: Int[np.ndarray, "m"]
+def _dark_loss(
+    confidence: Float[np.ndarray, "n"], texels: Texels, which: Int[np.ndarray, "m"]
 ) -> Float[np.ndarray, "m"]:
-    """The share of the dark that texels ``which`` lose for lying near trusted ones."""
+    """Return the fraction of the dark that texels ``which`` lose for lying near trusted ones."""
     import cv2
 
     width, most = BESIDE[0] * texels.size / 1024, BESIDE[1]
     here, places = texels.crop(which, round(4 * width))
-    return most * smoothstep(places(cv2.GaussianBlur(here(trust), (0, 0), width)), 0.05, 0.4)
+    return most * smoothstep(places(cv2.GaussianBlur(here(confidence), (0, 0), width)), 0.05, 0.4)
 
 
 def _in_nostrils(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "m"]:
-    """0..1: how far texels lie within the nostrils."""
+    """Return 0..1: how far texels lie within the nostrils."""
     vertices = torch.from_numpy(rest).float()
     at = gather(rest, head.faces.numpy(), texels)
     normal = gather(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
@@ -65,8 +65,8 @@ def _in_nostrils(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]
         to = points[list(rim)].mean(0) + NOSTRIL[0] * axis - at
         inward = (normal * to).sum(1) / np.maximum(np.linalg.norm(to, axis=1), 1e-6)
         deep = -to @ axis
-        share = np.linalg.norm(to + deep[:, None] * axis, axis=1) / (NOSTRIL[1] + 0.4 * deep.clip(0))
-        near = 1 - smoothstep(share, 0.8, 1.0)
+        radius = np.linalg.norm(to + deep[:, None] * axis, axis=1) / (NOSTRIL[1] + 0.4 * deep.clip(0))
+        near = 1 - smoothstep(radius, 0.8, 1.0)
         within = smoothstep(deep, -3 * NOSTRIL[0], -NOSTRIL[0]) * (deep < NOSTRIL[2])
         out = np.maximum(out, smoothstep(inward, 0.1, 0.5) * near * within)
     return out.astype(np.float32)
@@ -75,7 +75,7 @@ def _in_nostrils(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]
 def lower_lashes(
     head: HeadModel, rest: Float[np.ndarray, "v 3"], at: Float[np.ndarray, "m 3"]
 ) -> Float[np.ndarray, "m"]:
-    """Fraction of light that the lower lashes leave at points near the eyelids' edges."""
+    """Return the fraction of light that the lower lashes leave at points near the eyelids' edges."""
     width, dark = LASHES
     out = np.ones(len(at), np.float32)
     for _, _, edge in lid_margins(head, rest):
@@ -89,7 +89,7 @@ def lower_lashes(
 def distance_to(
     line: Float[np.ndarray, "k 3"], at: Float[np.ndarray, "m 3"], most: float
 ) -> Float[np.ndarray, "m"]:
-    """Metres to a line through ``k`` points in order, 1 beyond ``most``."""
+    """Return metres to a line through ``k`` points in order, 1 beyond ``most``."""
     t = np.linspace(0, len(line) - 1, 8 * len(line))
     dense = np.stack([np.interp(t, np.arange(len(line)), line[:, k]) for k in range(3)], 1)
     near = np.flatnonzero(((at > dense.min(0) - most) & (at < dense.max(0) + most)).all(1))

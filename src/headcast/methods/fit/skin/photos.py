@@ -1,4 +1,4 @@
-"""Photos de-lit on the head's texture: each by itself, then merged."""
+"""De-light photos on the head's texture, each by itself, and merge them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from headcast.texture.unproject import TexelSamples, unproject
 
 __all__ = ["DelitPhoto", "delight_photo", "merge_photos"]
 
-KEEN = 6.0  # exponent by which the better view of a texel wins
-MIN_COMMON = 500  # texels that two photos must share before their skin tones are compared
+VIEW_WEIGHT_EXPONENT = 6.0  # exponent by which the better view of a texel wins
+MIN_COMMON = 500  # texels that two photos must have in common before their skin tones are compared
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DelitPhoto:
         gain: (n, 3) albedo divided by the photo's linear colour.
         sharpness: (n,) pixels of the photo along a metre of the surface.
         samples: the photo at the texels.
-        observed: what it says of them.
+        observed: what it shows of them.
     """
 
     light: Float[np.ndarray, "9 3"]
@@ -41,7 +41,7 @@ class DelitPhoto:
 
 
 def delight_photo(observation: Observation, head: HeadModel, texels: Texels) -> DelitPhoto:
-    """Unproject one photo, divide its colours by its light's shading and judge every texel."""
+    """Unproject one photo, divide its colours by its light's shading and observe every texel."""
     samples = unproject(observation, head, texels)
     vertices = head(observation.params)
     normal = gather(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
@@ -74,8 +74,8 @@ def merge_photos(
     observed = [x.observed for x in photos]
     sharpest = max(float(x.sharpness.max()) for x in photos)
     confidence = np.stack([o.confidence for o in observed])
-    keen = (confidence * np.stack([x.sharpness / sharpest for x in photos])) ** KEEN
-    weights = keen / np.maximum(keen.sum(0), 1e-12)
+    sharp_weight = (confidence * np.stack([x.sharpness / sharpest for x in photos])) ** VIEW_WEIGHT_EXPONENT
+    weights = sharp_weight / np.maximum(sharp_weight.sum(0), 1e-12)
 
     def mean(values: list[Float[np.ndarray, "n *c"]]) -> Float[np.ndarray, "n *c"]:
         each = zip(weights, values, strict=True)
@@ -100,7 +100,7 @@ def merge_photos(
 
 
 def _tone_ratio(first: TexelObservations, other: TexelObservations) -> Float[np.ndarray, "3"]:
-    """The colour factor that makes another photo's skin look like the first's."""
+    """Return the colour factor that makes another photo's skin look like the first's."""
     a, b = ((o.confidence > 0.5) & (o.label[:, 0] > 0.5) for o in (first, other))
     both = a & b
     if both.sum() < MIN_COMMON:

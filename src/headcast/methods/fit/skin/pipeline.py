@@ -41,11 +41,11 @@ WHITE_RANGE = (0.5, 1.3)  # of a photo's albedo scale
 
 
 class CompletedTexture(NamedTuple):
-    """Linear albedo of n texels.
+    """Completed linear albedo of n texels.
 
     Attributes:
-        observed: what the photos say, without what looks like no skin where nothing else should be.
-        fill: (n, 3) in keeping with it, as if nothing of a texel were seen.
+        observed: what the photos show, without what looks like no skin where nothing else should be.
+        fill: (n, 3) in keeping with it, as if nothing of a texel were visible.
         closed_lids: upper eyelids as they are when closed.
     """
 
@@ -62,10 +62,10 @@ def complete_texture(
     hair_height: float,
     rng: np.random.Generator,
 ) -> CompletedTexture:
-    """Complete the texture of one person from what the photos say of its texels.
+    """Complete the texture of one person from what the photos show of its texels.
 
-    The order matters: what is distrusted early is not diffused, eyelids are bared before lashes are drawn on
-    them, and openings are painted over everything else.
+    The order matters: what is distrusted early is not diffused, eyelids are bared before lashes are painted
+    on them, and openings are painted over everything else.
 
     Args:
         rest: vertices at rest, metres.

@@ -1,4 +1,4 @@
-"""Steps of the texture's completion that look at all skin: its tone and model, distrust, rims."""
+"""Steps of the texture's completion that concern all skin: its tone and model, distrust, rims."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TONE = (0.42, 0.30, 0.23)  # linear albedo of skin where no photo shows any
 
 
 def skin_tone(observed: TexelObservations) -> Float[np.ndarray, "3"]:
-    """Median linear albedo of the skin that is surely seen."""
+    """Return the median linear albedo of the skin that is surely visible."""
     sure = observed.confidence * observed.is_clean * observed.label[:, 0] > 0.7
     return np.median(observed.albedo[sure], 0) if sure.any() else np.array(TONE)
 
@@ -71,9 +71,9 @@ def fit_skin_model(canvas: TextureCanvas, tone: Float[np.ndarray, "3"]) -> Textu
     albedo = model.sample(model.fit(torch.from_numpy(colour), torch.from_numpy(known)))
     inside = model.inside.numpy()
     filled = torch.where(model.inside[..., None], albedo, torch.zeros(3)).numpy()
-    share = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 2.0)
+    coverage = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 2.0)
     # no dark rim at chart borders
-    outside = cv2.GaussianBlur(filled, (0, 0), 2.0) / np.maximum(share, 1e-3)[..., None]
+    outside = cv2.GaussianBlur(filled, (0, 0), 2.0) / np.maximum(coverage, 1e-3)[..., None]
     filled = np.where(inside[..., None], filled, outside)
     large = cv2.resize(filled, (texels.size, texels.size), interpolation=cv2.INTER_CUBIC)
     return replace(canvas, fill=np.maximum(texels.from_image(large), 1e-3).astype(np.float32))
@@ -82,7 +82,7 @@ def fit_skin_model(canvas: TextureCanvas, tone: Float[np.ndarray, "3"]) -> Textu
 def distrust_unlike_skin(canvas: TextureCanvas) -> TextureCanvas:
     """Distrust what is unlike the skin in ``fill``: stray hair on ears, a collar's edge, glare.
 
-    Where the face is seen frontally all of it stays visible, but it is not diffused to hidden skin.
+    Where the face is viewed frontally all of it stays visible, but it is not diffused to hidden skin.
     """
     observed = canvas.observed
     off = np.log((observed.albedo + EPS) / (canvas.fill + EPS))
@@ -106,18 +106,18 @@ def distrust_unlike_skin(canvas: TextureCanvas) -> TextureCanvas:
 
 
 def close_cracks(canvas: TextureCanvas) -> TextureCanvas:
-    """Fill thin cracks between seen parts of the face with the colour of the nearest seen skin."""
+    """Fill thin cracks between visible parts of the face with the colour of the nearest visible skin."""
     texels, observed, fill = canvas.texels, canvas.observed, canvas.fill
     weight = observed.confidence[:, None]
     known = np.concatenate([observed.albedo * weight, weight], 1)
     near = texels.from_image(blur(texels.to_image(known), CRACK * texels.size / 1024))
     colour = near[:, :3] / np.maximum(near[:, 3:], 1e-3)
-    share = smoothstep(near[:, 3], 0.2, 0.5) * canvas.region_weights("face", "nose") * observed.in_face
-    return replace(canvas, fill=fill + share[:, None] * (colour - fill))
+    crack_weight = smoothstep(near[:, 3], 0.2, 0.5) * canvas.region_weights("face", "nose") * observed.in_face
+    return replace(canvas, fill=fill + crack_weight[:, None] * (colour - fill))
 
 
 def even_slants(canvas: TextureCanvas) -> TextureCanvas:
-    """Skin seen at a slant keeps its colour but takes its fine detail from ``fill``: no streaks of pixels."""
+    """Take fine detail of skin at a slant from ``fill``, keeping its colour: no streaks of pixels."""
     texels, observed, fill = canvas.texels, canvas.observed, canvas.fill
     slanted = (1 - smoothstep(observed.frontality, *SLANTED)) * canvas.region_weights("face", "ears", "neck")
     slanted *= observed.label[:, 0]
@@ -125,7 +125,7 @@ def even_slants(canvas: TextureCanvas) -> TextureCanvas:
     known = np.concatenate([observed.albedo * weight, weight, fill], 1)
     near = texels.from_image(blur(texels.to_image(known), max(1.0, STRETCH * observed.texels_per_pixel)))
     even = near[:, :3] / np.maximum(near[:, 3:4], 1e-3) * (fill + EPS) / (near[:, 4:] + EPS)
-    share = (slanted * observed.confidence).astype(np.float32)
+    slant_weight = (slanted * observed.confidence).astype(np.float32)
     confidence = observed.confidence * (1 - slanted).astype(np.float32)
     observed = replace(observed, confidence=confidence)
-    return replace(canvas, observed=observed, fill=fill + share[:, None] * (even - fill))
+    return replace(canvas, observed=observed, fill=fill + slant_weight[:, None] * (even - fill))

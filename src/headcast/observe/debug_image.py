@@ -1,4 +1,4 @@
-"""A picture of what was understood of a photo: landmarks, mesh, masks."""
+"""Debug image of an observation: landmarks, mesh and masks over the photo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.observe.types import Observation
 
-__all__ = ["debug_picture", "draw_points", "shaded_overlay"]
+__all__ = ["debug_image", "draw_points", "shaded_overlay"]
 
 PANEL = 640
 MASK_COLOURS = {
@@ -21,9 +21,8 @@ MASK_COLOURS = {
 }
 
 
-def debug_picture(o: Observation, head: HeadModel) -> UInt8[np.ndarray, "h w 3"]:
-    """Side by side, cropped to the head: detected (yellow) against fitted (red) landmarks, the mesh, the
-    masks."""
+def debug_image(o: Observation, head: HeadModel) -> UInt8[np.ndarray, "h w 3"]:
+    """Render side by side detected (yellow) and fitted (red) landmarks, the mesh, and the masks."""
     import cv2
 
     x0, y0, x1, y1 = _crop(o)
@@ -36,13 +35,13 @@ def debug_picture(o: Observation, head: HeadModel) -> UInt8[np.ndarray, "h w 3"]
     detected = (o.detection.points - [x0, y0]) * scale
     panels = [draw_points(image, detected, fitted), shaded_overlay(image, head, vertices, camera)]
     if o.masks is not None:
-        picture = image.astype(np.float32)
+        blended = image.astype(np.float32)
         for name, colour in MASK_COLOURS.items():
             m = cv2.resize(
                 getattr(o.masks, name)[y0:y1, x0:x1].astype(np.float32), (camera.width, camera.height)
             )
-            picture = picture + 0.5 * m[..., None] * (np.array(colour, np.float32) - picture)
-        panels.append(picture.clip(0, 255).astype(np.uint8))
+            blended = blended + 0.5 * m[..., None] * (np.array(colour, np.float32) - blended)
+        panels.append(blended.clip(0, 255).astype(np.uint8))
     return np.ascontiguousarray(np.concatenate(panels, 1))
 
 
@@ -56,7 +55,7 @@ def _crop(o: Observation) -> tuple[int, int, int, int]:
 def draw_points(
     image: UInt8[np.ndarray, "h w 3"], detected: Float[np.ndarray, "n 2"], fitted: Float[np.ndarray, "n 2"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A copy with each detected point in yellow and a red line to where the fit has it."""
+    """Draw each detected point in yellow with a red line to its fitted place, on a copy of the image."""
     import cv2
 
     out = image.copy()
@@ -69,7 +68,7 @@ def draw_points(
 def shaded_overlay(
     image: UInt8[np.ndarray, "h w 3"], head: HeadModel, vertices: Float[torch.Tensor, "v 3"], camera: Camera
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The fitted head in grey clay over the picture."""
+    """Render the fitted head in grey clay over the image."""
     from headcast.render.mesh import interpolate, rasterize_mesh
 
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""``headcast texture``: skin maps of a portrait."""
+"""``headcast texture``: estimate skin maps of a portrait."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ DEMO_PHOTOS = {
     "astronaut": ("skimage", "data/astronaut.png"),
     "hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
 }
-"""Name of the picture: the package that carries it and its place therein. Both are in the public domain."""
+"""Name of the photo: the package that ships it and its path therein. Both are in the public domain."""
 
 
 def demo_photo(name: str = "astronaut") -> Path:

@@ -130,7 +130,9 @@ def one_line(errors: str) -> str:
     words = [line for line in lines if line and not re.fullmatch(r"[-=]+|Parsing error|.*options", line)]
     message = " ".join(" ".join(words).split())
     message = message.replace("Invalid choice invalid choice", "Invalid choice")
-    message = re.sub(r"Expected one of \(([^()]*)\)\.?", lambda match: f"Give {format_choices(match[1])}", message)
+    message = re.sub(
+        r"Expected one of \(([^()]*)\)\.?", lambda match: f"Give {format_choices(match[1])}", message
+    )
     message = re.sub(r"(Argument helptext|For full helptext).*?(?=, (?:run|see)|$)", "", message)
     message = re.sub(r"\s*,? ?(?:run:?|see) headcast", "; see headcast", message)
     return message or "invalid arguments; see headcast --help"

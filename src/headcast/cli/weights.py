@@ -38,8 +38,8 @@ def run_weights(command: Weights) -> None:
     print(f"folder: {data_folder()}")
     for name, network in importers().items():
         state = (
-            f"here, {here[name].get('licence', 'licence unknown')}"
+            f"imported, {imported_weights[name].get('licence', 'licence unknown')}"
             if name in imported_weights
-            else "not here"
+            else "not imported"
         )
         print(f"{name:<14} {state:<36} {network.files:<34} {network.what}")

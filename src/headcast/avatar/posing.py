@@ -55,7 +55,7 @@ class Poser:
         self.weights = np.ascontiguousarray(head.skin_weights.numpy())
 
     def pose_head(self, out: np.ndarray, params: HeadParams) -> Moves:
-        """Write the head's world vertices (V, 3) to ``out``; return joint transforms. ``params``: unbatched."""
+        """Write the head's world vertices (V, 3) to ``out``; return joint transforms (unbatched)."""
         expression, gaze = params.expression, params.gaze
         if gaze is None:
             gaze = gaze_from_eye_look(expression)

@@ -230,7 +230,7 @@ def shade_into(colours, at, nx, ny, nz, openness, rows, n, light, values):
 
 @helper
 def triangle_transform(f, v, i, j, k, rest):
-    """Compute the transform of a triangle's Gaussians: origin, axes, size, stretch (xx, xz, zz), quaternion."""
+    """Compute the transform of a triangle's Gaussians: origin, axes, size, stretch (xx, xz, zz), rotation."""
     ex, ey, ez, yx, yy, yz, zx, zy, zz, length, along, height = frame_of(v, i, j, k)
     size = (length + height) * HALF
     even = rest[f, 3] / size  # sizes are divided out of the stretch

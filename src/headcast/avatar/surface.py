@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from headcast.avatar.lids import SHADED, Lids
-from headcast.avatar.posing import carry, can_use_kernels, poser_for
+from headcast.avatar.posing import can_use_kernels, carry, poser_for
 from headcast.avatar.shell import GAP, Shell, pack_textures
 from headcast.camera import Camera
 from headcast.head.model import HeadModel

@@ -61,8 +61,8 @@ def head_pieces(head: HeadModel) -> list[Piece]:
     owner = [piece_of.get(part, "skin") for part in head.part_names]
     found = []
     for name in PIECES:
-        parts = torch.tensor([i for i, o in enumerate(owner) if o == name], dtype=torch.long)
-        triangles = torch.isin(head.part, parts).nonzero()[:, 0]
+        members = torch.tensor([i for i, o in enumerate(owner) if o == name], dtype=torch.long)
+        triangles = torch.isin(head.part, members).nonzero()[:, 0]
         if len(triangles):
             found.append(split(name, head.faces, head.uv, head.faces_uv, triangles))
     return found

@@ -82,7 +82,7 @@ def to_byte(values: np.ndarray) -> np.ndarray:
 
 
 def smallest_three(quaternion: Float[np.ndarray, "n 4"]) -> np.ndarray:
-    """Pack quaternions to (N,) 32-bit words: index of the largest (2 bits), sign and size of the others (1 + 9)."""
+    """Pack quaternions to (N,) 32-bit words: largest index (2 bits), sign, size of the others."""
     q = quaternion[:, [1, 2, 3, 0]].astype(np.float64)
     q /= np.linalg.norm(q, axis=1, keepdims=True)
     largest = np.abs(q).argmax(1)

@@ -1,7 +1,7 @@
 """Data of an avatar for the browser viewer: the rig as compact arrays, clips, and metadata.
 
 The viewer moves the head by the same rules as ``HeadModel`` (weights that exclude each other, shapes, lids,
-joints, light inside the mouth, lids that cross-fade as they close) and shades it like ``render.shading``, so it
+joints, occlusion in the mouth, cross-fading lids) and shades it like ``render.shading``, so it
 matches our rendering.
 """
 

@@ -263,7 +263,7 @@ def unblend(  # type: ignore[no-untyped-def]
     MAX_ALPHA: tl.constexpr,
     STOP: tl.constexpr,
 ):
-    """Compute gradients of one tile: moments of d ln(alpha) and of the values of every pair, into its slot."""
+    """Compute gradients of one tile: moments of d ln(alpha) and of every pair's values, into its slot."""
     t = tl.program_id(0)
     lane, channel = tl.arange(0, TILE * TILE), tl.arange(0, K)
     x, y = (t % columns) * TILE + lane % TILE, (t // columns) * TILE + lane // TILE

@@ -4,7 +4,7 @@ Vertices come as homogeneous pixels p = K (R x + t) = (u z, v z, z). For the pix
 edge values e_i = d · (p_j x p_k) of a triangle are the barycentric weights up to their sum, perspective
 included, and the reciprocal of depth is sum(e) / det. No division by a vertex's z happens, so a triangle that
 crosses the camera's plane needs no clipping into smaller ones: the near plane is a test at each pixel. All in
-float64: neighbours have equal bits on their common edge, up to the sign, and so cover every pixel between them
+float64: neighbours have equal bits on a common edge, up to the sign, and so cover every pixel between them
 exactly once.
 """
 

@@ -89,7 +89,7 @@ def sample_texture(
 
 
 def mip_levels(texture: Float[Tensor, "ht wt c"], smallest: int = 8) -> list[Tensor]:
-    """Return mip levels of a texture by averaging 2x2 texels, to a side of about ``smallest``; without itself.
+    """Return mip levels of a texture, averaging 2x2 texels, to a side of ``smallest`` or so; without itself.
 
     An odd side's last row or column counts twice.
     """

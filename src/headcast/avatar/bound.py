@@ -41,7 +41,7 @@ class BoundHead:
 
     @property
     def identity(self) -> Float[Tensor, "i"]:
-        """Coefficients of the head model's identity basis."""
+        """Return the coefficients of the head model's identity basis."""
         return self.source.params.identity
 
     def tensors(self) -> dict[str, Tensor]:

@@ -60,7 +60,7 @@ class MeshAvatar(BaseAvatar):
 
     @property
     def identity(self) -> Float[Tensor, "i"]:
-        """Coefficients of the head model's identity basis."""
+        """Return the coefficients of the head model's identity basis."""
         return self.bound.identity
 
     @cached_property

@@ -35,7 +35,7 @@ ONE, TWO, ZERO, HALF = np.float32(1), np.float32(2), np.float32(0), np.float32(0
 LEAST, THIRD = np.float32(TINY), np.float32(1 / 3)
 SHORT, LONG = np.float32(MAX_STRETCH**-2), np.float32(MAX_STRETCH**2)
 GONE, WHOLE = np.float32(TURNED[0]), np.float32(TURNED[1])
-SEEN, ALL, LEAST_FADE = np.float32(MIN_ALPHA), np.float32(0.9999), np.float32(1e-3)
+MIN_VISIBLE, ALL, LEAST_FADE = np.float32(MIN_ALPHA), np.float32(0.9999), np.float32(1e-3)
 TINIEST, INFINITE = np.float32(1e-12), np.float32(math.inf)
 SIGMAS = np.float32(1.01 * math.sqrt(2 * math.log(1 / MIN_ALPHA)))
 DILATED = np.float32(0.31)
@@ -267,7 +267,7 @@ def fade_logit(logit, facing):
     """Fade the opacity logit of a Gaussian facing away from the viewer; minus infinity if culled."""
     opacity = max((facing - GONE) / (WHOLE - GONE), LEAST_FADE) / (ONE + math.exp(-logit))
     opacity = min(opacity, ALL)
-    return math.log(opacity / (ONE - opacity)) if opacity >= SEEN else -INFINITE
+    return math.log(opacity / (ONE - opacity)) if opacity >= MIN_VISIBLE else -INFINITE
 
 
 @kernel(

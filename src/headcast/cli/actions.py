@@ -36,7 +36,7 @@ __all__ = [
 
 
 def run_animate(command: Animate) -> None:
-    """Run ``headcast animate``."""
+    """Run ``headcast animate``: write a video of a driven avatar or photo."""
     start = time.perf_counter()
     pick_device(command.device)
     if (command.drive is None) == (command.preset is None):
@@ -80,7 +80,7 @@ def run_animate(command: Animate) -> None:
 
 
 def run_render(command: Render) -> None:
-    """Run ``headcast render``."""
+    """Run ``headcast render``: write one image."""
     from headcast.image import save_png
 
     start = time.perf_counter()
@@ -104,7 +104,7 @@ def run_render(command: Render) -> None:
 
 
 def run_bake(command: Bake) -> None:
-    """Run ``headcast bake``."""
+    """Run ``headcast bake``: write a rigged avatar."""
     start = time.perf_counter()
     pick_device(command.device)
     out = output_path(command.out, f"{command.avatar.stem}_rigged", ".avatar")
@@ -116,7 +116,7 @@ def run_bake(command: Bake) -> None:
 
 
 def run_export(command: Export) -> None:
-    """Run ``headcast export``."""
+    """Run ``headcast export``: write a file for other programs."""
     from headcast.avatar.export.base import FORMATS
 
     start = time.perf_counter()
@@ -140,7 +140,7 @@ def run_export(command: Export) -> None:
 
 
 def run_observe(command: Observe) -> None:
-    """Run ``headcast observe``."""
+    """Run ``headcast observe``: write a report on a photo."""
     from headcast.observe.report import write_report
 
     start = time.perf_counter()
@@ -160,7 +160,7 @@ def run_observe(command: Observe) -> None:
 
 
 def run_info(command: Info) -> None:
-    """Run ``headcast info``."""
+    """Run ``headcast info``: print what an avatar holds."""
     avatar = api.load(command.avatar)
     facts = {**avatar.info, "commercial_use": commercial_use(avatar.info)}
     if command.json:
@@ -173,7 +173,7 @@ def run_info(command: Info) -> None:
 
 
 def run_view(command: View) -> None:
-    """Run ``headcast view``."""
+    """Run ``headcast view``: write the HTML viewer and open it."""
     import webbrowser
 
     start = time.perf_counter()
@@ -185,7 +185,7 @@ def run_view(command: View) -> None:
 
 
 def run_synth(command: Synth) -> None:
-    """Run ``headcast synth``."""
+    """Run ``headcast synth``: write a folder of synthetic heads."""
     from headcast.synth.config import SynthConfig
     from headcast.synth.folder import write_people
 

@@ -22,7 +22,7 @@ __all__ = ["run_create"]
 
 
 def run_create(command: Create) -> None:
-    """Run ``headcast create``."""
+    """Run ``headcast create``: write an avatar."""
     start = time.perf_counter()
     pick_device(command.device)
     if not command.sources:

@@ -20,7 +20,7 @@ __all__ = ["doctor", "run_doctor"]
 
 
 def run_doctor(command: Doctor) -> None:
-    """Run ``headcast doctor``."""
+    """Run ``headcast doctor``: print the checks."""
     doctor(command.places, command.convert, command.json)
 
 

@@ -41,7 +41,7 @@ class NoOptions:
 
 
 def run_evaluate(command: Evaluate) -> None:
-    """Run ``headcast evaluate``."""
+    """Run ``headcast evaluate``: write the results of a protocol."""
     start = time.perf_counter()
     folder, notes = run_protocol(command)
     report(folder, command.seed, start, command.json, notes)

@@ -18,7 +18,7 @@ MARK = "photograph restored with headcast ({}): detail that the photo lacked is 
 
 
 def run_restore(command: Restore) -> None:
-    """Run ``headcast restore``."""
+    """Run ``headcast restore``: write the restored photo."""
     start = time.perf_counter()
     out = output_path(command.out, f"{command.photo.stem}_restored", ".png")
     report(out, command.seed, start, command.json, write_restored(command, out))

@@ -60,7 +60,7 @@ def train_form(arguments: list[str]) -> Form | None:
 
 
 def run_train(command: Train) -> None:
-    """Run ``headcast train``."""
+    """Run ``headcast train``: write weights and log."""
     start = time.perf_counter()
     notes = train_recipe(command)
     report(command.out, command.config.seed, start, command.json, notes)

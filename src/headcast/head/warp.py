@@ -141,7 +141,7 @@ def sample_grid(
 
 
 def _candidates_on_grid(points: Float[Tensor, "m 3"], centres: Float[Tensor, "f 3"]) -> Int[Tensor, "m k"]:
-    """Rows of the centres nearest to each point of a cubic grid, first coarsely for blocks of cells."""
+    """Find the centres nearest to each point of a cubic grid, first coarsely for blocks of cells."""
     n = round(len(points) ** (1 / 3))
     step = BLOCK if n % BLOCK == 0 else 1
     m = n // step

@@ -87,7 +87,7 @@ def eye_direction(
 
 
 def behind_eyes(raw: RawHead) -> Bool[np.ndarray, " v"]:
-    """Vertices of eyeballs further back than ours reach: never visible, so they get no texels."""
+    """Return vertices of eyeballs further back than ours reach: never visible, so they get no texels."""
     out = np.zeros(len(raw.neutral), bool)
     for side, group in enumerate(("eyeLeft", "eyeRight")):
         own = raw.vertices_of(group)

@@ -140,7 +140,7 @@ def test_versions_by_name(name: str, version: str) -> None:
     "change, words",
     [
         ({"f": np.zeros((3, 3))}, "'f' has the shape"),
-        ({"weights": None}, "'weights' is no array"),
+        ({"weights": None}, "'weights' is not a numeric array"),
         ({"v_template": np.full((5023, 3), np.nan)}, "invalid numbers"),
         ({"kintree_table": np.array([[0, 4, 3, 2, 1], [0, 1, 2, 3, 4]])}, "joints are invalid"),
     ],

@@ -272,8 +272,8 @@ BAD = {
     "empty": "is empty",
     "text": "is a text file",
     "truncated": "not a video",
-    "sound": "no picture",
-    "still": "still picture",
+    "sound": "no video stream",
+    "still": "still image",
 }
 
 

@@ -1,10 +1,10 @@
-"""The Python interface: the same verbs as the commands, and a runtime for programs that show frames live.
+"""The Python interface: one function per command, and a runtime for programs that show frames live.
 
 >>> import headcast.api as headcast                                        # doctest: +SKIP
 >>> me = headcast.create(["portrait.jpg"])                                  # doctest: +SKIP
 >>> me.save("me.avatar")                                                    # doctest: +SKIP
 >>> headcast.animate(me, "speech", "talk.mp4")                              # doctest: +SKIP
->>> picture = headcast.render(me, yaw=30, expression={"jawOpen": 0.5})      # doctest: +SKIP
+>>> image = headcast.render(me, yaw=30, expression={"jawOpen": 0.5})      # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def observe(
     head: HeadModel | None = None,
     progress: Progress | None = None,
 ) -> list[Observation]:
-    """Looks at photos, or at one video, of one person: landmarks, masks, camera, fitted head, light.
+    """Observe photos or one video of one person: landmarks, masks, camera, fitted head, light.
 
     Args:
         face: which face of a photo, counted from 1 by size; None takes the largest.
@@ -109,7 +109,7 @@ def create(
             its defaults.
         face: which face of a photo, counted from 1 by size; None takes the largest.
         head: the head model to fit (see ``headcast.head.foreign.known.foreign_head``); None: the bundled one.
-        seed: of everything random.
+        seed: random seed.
         consent: a statement of the person shown, kept in the avatar.
 
     Raises:
@@ -149,7 +149,7 @@ def bake(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> 
 
 
 def load(path: str | Path) -> Avatar:
-    """Opens an ``.avatar`` file.
+    """Open an ``.avatar`` file.
 
     Raises:
         HeadcastError: missing, damaged, of a newer version, of an unknown kind.
@@ -169,12 +169,12 @@ def render(
     size: tuple[int, int] | None = None,
     background: str = "transparent",
 ) -> UInt8[np.ndarray, "h w c"]:
-    """One picture.
+    """Render one image of an avatar.
 
     Args:
-        view: ``front``: the head upright and at rest in a portrait framing; ``source``: the photo's
-            own camera, size, pose and expression.
-        yaw, pitch: degrees by which the camera moves around the head; positive yaw shows more of the
+        view: ``front``: the head upright and neutral in a portrait framing; ``source``: the source
+            camera, size, pose and expression of the photo.
+        yaw, pitch: degrees by which the camera orbits the head; positive yaw shows more of the
             subject's left side, positive pitch looks from above.
         expression: weights by ARKit name, set on top of the view's own expression.
         size: (width, height) pixels; None: 512 square, or the photo's own.
@@ -188,11 +188,13 @@ def render(
     if view not in ("front", "source"):
         raise HeadcastError(f"--view {view}: give front or source")
     colour = background_colour(background)
-    seen = source_view(avatar).resized(size) if view == "source" else front_view(avatar, size or (512, 512))
-    seen = View(seen.camera, seen.params.with_expression(expression or {}))
-    seen = seen.orbited(head_center(avatar, seen.params), yaw, pitch)
+    view_shown = (
+        source_view(avatar).resized(size) if view == "source" else front_view(avatar, size or (512, 512))
+    )
+    view_shown = View(view_shown.camera, view_shown.params.with_expression(expression or {}))
+    view_shown = view_shown.orbited(head_center(avatar, view_shown.params), yaw, pitch)
     with torch.no_grad():
-        rgba = to_rgba(avatar.render(seen.params, seen.camera))
+        rgba = to_rgba(avatar.render(view_shown.params, view_shown.camera))
     return rgba if colour is None else flatten(rgba, colour)
 
 
@@ -210,17 +212,17 @@ def animate(
     flame: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
-    """Writes a video of the avatar driven by a preset's name, a recording, a video or a ``Motion``.
+    """Write a video of the avatar driven by a preset's name, a recording, a video or a ``Motion``.
 
     Recordings: Live Link Face .csv, ARKit weights in .json, FLAME parameters in .npz.
 
     Args:
         camera: ``source``: a portrait framing; ``driver``: the driving video's cameras, size and frame count.
-        frames: at most so many frames.
+        frames: maximum number of frames.
         size: (width, height) pixels; None: 512 square, or the driver's own.
         fps: frames per second; None: the driver's own, 30 for presets.
         background: ``white``, ``grey``, ``black`` or ``#rrggbb``.
-        side_by_side: puts the driving video at the left.
+        side_by_side: show the driving video at the left.
         flame: your FLAME file, where FLAME parameters drive.
 
     Returns:
@@ -244,11 +246,11 @@ def animate(
         progress=subrange(progress, 0.0, 0.5),
     )
     if side_by_side and clip.clip is None:
-        raise HeadcastError(f"--side-by-side: '{drive}' is no video; there is nothing to put beside")
-    pictures = rendered(avatar, clip, colour, subrange(progress, 0.5 if clip.clip else 0.0, 1.0))
+        raise HeadcastError(f"--side-by-side: '{drive}' is not a video; there is nothing to put beside")
+    images = render_frames(avatar, clip, colour, subrange(progress, 0.5 if clip.clip else 0.0, 1.0))
     if side_by_side and clip.clip is not None:
-        pictures = beside(clip.clip, clip, pictures)
-    return clip.notes + write_video(out, pictures, clip.fps, clip.audio, video_text(avatar.info))
+        images = place_side_by_side(clip.clip, clip, images)
+    return clip.notes + write_video(out, images, clip.fps, clip.audio, video_text(avatar.info))
 
 
 def animate_image(
@@ -267,7 +269,7 @@ def animate_image(
     Args:
         method: name of a registered animator (``headcast.methods.base.animator_names()``).
         options: the animator's own options; None: its defaults.
-        frames: at most so many frames of the driving video.
+        frames: maximum number of frames of the driving video.
 
     Returns:
         Notes for the user, one sentence each.
@@ -302,19 +304,20 @@ def export(
     axes: Literal["y-down", "y-up"] | None = None,
     subdivide: int | None = None,
 ) -> tuple[Path, ...]:
-    """Writes the avatar as a file that other programs open.
+    """Export the avatar to a file that other programs open.
 
     Args:
         to: ``glb``, ``splat-ply``, ``mesh-ply``, ``spz`` (see ``headcast.avatar.export.base.FORMATS``);
-            None: by the name's ending.
-        shading: ``lit``: bare colours, for programs that light them; ``baked``: with the photo's light in
-            them. None: as the format's writer prefers.
-        texture_size: longest side of textures, pixels; None: as they are.
+            None: by the file's suffix.
+        shading: ``lit``: de-lit albedo, for programs that shade it; ``baked``: with the photo's light in
+            it. None: the default of the format.
+        texture_size: longest side of textures, pixels; None: unchanged.
         expression: weights by ARKit name, for formats that hold one pose.
         rigged: Gaussians in the frames of triangles, as GaussianAvatars stores them.
-        sh_degree: pads splats' colours with zeros up to this degree of spherical harmonics.
+        sh_degree: pad the splats' SH coefficients with zeros up to this degree.
         axes: of a splat PLY; None: ``y-down``, upright in splat viewers.
-        subdivide: how often the triangles of a coloured mesh are cut into four; None: enough.
+        subdivide: subdivision levels of a coloured mesh (each cuts triangles into four); None: by texture
+            size.
 
     Returns:
         The files written, the main one first.
@@ -338,10 +341,10 @@ def export(
     )
 
 
-def rendered(
+def render_frames(
     avatar: Avatar, drive: Drive, colour: tuple[int, int, int], progress: Progress | None
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """The frames of a drive, one after the other."""
+    """Render the frames of a drive over a background colour, one after the other."""
     import torch
 
     renderer = avatar.renderer()
@@ -352,21 +355,21 @@ def rendered(
             progress((t + 1) / len(drive), "rendering")
 
 
-def beside(
-    clip: Clip, drive: Drive, pictures: Iterator[UInt8[np.ndarray, "h w 3"]]
+def place_side_by_side(
+    clip: Clip, drive: Drive, images: Iterator[UInt8[np.ndarray, "h w 3"]]
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """The driving frame at the left, scaled to the picture's height."""
+    """Put the driving frame at the left of each image, scaled to its height."""
     import cv2
 
-    for t, picture in enumerate(pictures):
+    for t, image in enumerate(images):
         frame = clip.frames[min(len(clip.frames) - 1, round(t / drive.fps * clip.fps))]
-        height = picture.shape[0]
+        height = image.shape[0]
         width = max(2, round(frame.shape[1] * height / frame.shape[0]) // 2 * 2)
-        yield np.hstack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), picture])
+        yield np.hstack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), image])
 
 
 class Runtime:
-    """An avatar that is loaded once and gives a frame for every set of weights; one for each thread.
+    """An avatar loaded once that renders a frame for every set of weights; use one per thread.
 
     >>> live = Runtime(load("me.avatar"), size=(512, 512))    # doctest: +SKIP
     >>> frame = live.step({"jawOpen": 0.4})                    # doctest: +SKIP
@@ -380,8 +383,8 @@ class Runtime:
         view: Literal["front", "source"] = "front",
     ) -> None:
         self.avatar, self.renderer = avatar, avatar.renderer()
-        seen = source_view(avatar).resized(size) if view == "source" else front_view(avatar, size)
-        self.camera, self.rest = seen.camera, seen.params
+        view_shown = source_view(avatar).resized(size) if view == "source" else front_view(avatar, size)
+        self.camera, self.rest = view_shown.camera, view_shown.params
 
     def step(
         self,
@@ -390,12 +393,12 @@ class Runtime:
         neck: Float[Tensor, "3"] | None = None,
         gaze: Float[Tensor, "2 2"] | None = None,
     ) -> UInt8[np.ndarray, "h w 4"]:
-        """One frame, straight-alpha sRGB.
+        """Render one frame, straight-alpha sRGB.
 
         Args:
             weights: by ARKit name (the unnamed are zero), or 52 in the order of ``EXPRESSIONS``.
             neck: axis-angle of the head relative to the shoulders, radians.
-            gaze: as in ``HeadParams``; None: the ``eyeLook*`` weights say.
+            gaze: as in ``HeadParams``; None: follow the ``eyeLook*`` weights.
         """
         import torch
 
@@ -405,7 +408,7 @@ class Runtime:
     def params(
         self, weights: Mapping[str, float] | Float[Tensor, "52"], neck: Tensor | None, gaze: Tensor | None
     ) -> HeadParams:
-        """The rest pose with these weights."""
+        """Return the rest pose with these expression weights, neck and gaze."""
         import torch
 
         zero = self.rest.replace(expression=torch.zeros(len(EXPRESSIONS)), gaze=gaze)

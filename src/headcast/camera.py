@@ -38,7 +38,7 @@ class Camera:
         cam_from_world: Tensor | None = None,
         center: tuple[float, float] | None = None,
     ) -> Camera:
-        """A camera with square pixels; without a pose it sits at the origin and looks along world -Z."""
+        """Make a camera with square pixels; without a pose it sits at the origin and looks along world -Z."""
         cx, cy = center if center is not None else (width / 2, height / 2)
         K = torch.tensor([[focal, 0.0, cx], [0.0, focal, cy], [0.0, 0.0, 1.0]])
         if cam_from_world is None:
@@ -55,24 +55,24 @@ class Camera:
         width: int = 512,
         height: int = 512,
     ) -> Camera:
-        """Looks at ``target`` (world, metres) from ``distance``; angles in degrees.
+        """Make a camera that looks at ``target`` (world, metres) from ``distance``; angles in degrees.
 
         Positive yaw shows more of the subject's left side, positive pitch looks from above.
         """
         y, p = math.radians(yaw), math.radians(pitch)
-        back = torch.tensor([math.sin(y) * math.cos(p), math.sin(p), math.cos(y) * math.cos(p)])
+        backward = torch.tensor([math.sin(y) * math.cos(p), math.sin(p), math.cos(y) * math.cos(p)])
         right = torch.tensor([math.cos(y), 0.0, -math.sin(y)])
-        down = torch.linalg.cross(-back, right)
-        R = torch.stack([right, down, -back])
+        down = torch.linalg.cross(-backward, right)
+        R = torch.stack([right, down, -backward])
         pose = torch.eye(4)
         pose[:3, :3] = R
-        pose[:3, 3] = -R @ (target.float().cpu() + back * distance)
+        pose[:3, 3] = -R @ (target.float().cpu() + backward * distance)
         return Camera.make(focal, width, height, pose)
 
     def orbited(
         self, target: Tensor, yaw: float, pitch: float, axes: Float[Tensor, "3 3"] | None = None
     ) -> Camera:
-        """This camera carried around ``target`` (world): yaw about an up axis, then pitch about a right one.
+        """Orbit this camera around ``target`` (world): yaw about an up axis, then pitch about a right one.
 
         Intrinsics, distance and framing stay. Angles in degrees, signs as in :meth:`orbit`.
 
@@ -86,16 +86,16 @@ class Camera:
         R, t = pose[:3, :3], pose[:3, 3]
         target = target.to(pose)
         if axes is None:
-            turn = axis_angle_to_matrix(torch.tensor([0.0, math.radians(yaw), 0.0]).to(pose))
-            right = turn @ R[0]
-            turn = axis_angle_to_matrix(-right * math.radians(pitch)) @ turn
+            rotation = axis_angle_to_matrix(torch.tensor([0.0, math.radians(yaw), 0.0]).to(pose))
+            right = rotation @ R[0]
+            rotation = axis_angle_to_matrix(-right * math.radians(pitch)) @ rotation
         else:
             angles = torch.deg2rad(torch.tensor([[0.0, yaw, 0.0], [-pitch, 0.0, 0.0]]).to(pose))
             axes = axes.to(pose)
-            turn = axes @ axis_angle_to_matrix(angles[0]) @ axis_angle_to_matrix(angles[1]) @ axes.T
+            rotation = axes @ axis_angle_to_matrix(angles[0]) @ axis_angle_to_matrix(angles[1]) @ axes.T
         # the camera turns by `turn` about the target: x_cam = R turnᵀ (x - target) + R target + t
         new = torch.eye(4).to(pose)
-        new[:3, :3] = R @ turn.T
+        new[:3, :3] = R @ rotation.T
         new[:3, 3] = R @ target + t - new[:3, :3] @ target
         return Camera(self.K, new, self.width, self.height)
 
@@ -105,26 +105,26 @@ class Camera:
         return -self.cam_from_world[:3, :3].T @ self.cam_from_world[:3, 3]
 
     def to_camera(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
-        """World points (metres) to camera coordinates."""
+        """Transform world points (metres) to camera coordinates (metres)."""
         T = self.cam_from_world.to(points)
         return points @ T[:3, :3].T + T[:3, 3]
 
     def project(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 2"]:
-        """World points (metres) to pixels."""
+        """Project world points (metres) to pixels."""
         p = self.to_camera(points) @ self.K.to(points).T
         return p[..., :2] / p[..., 2:]
 
     def scaled(self, factor: float) -> Camera:
-        """The same view at another resolution; the size is rounded and K follows the rounded size."""
+        """Return the same view at another resolution; the size is rounded and K follows the rounded size."""
         return self.resized(max(1, round(self.width * factor)), max(1, round(self.height * factor)))
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same view in ``width`` x ``height`` pixels."""
+        """Return the same view in ``width`` x ``height`` pixels."""
         s = torch.tensor([[width / self.width], [height / self.height], [1.0]]).to(self.K)
         return Camera(self.K * s, self.cam_from_world, width, height)
 
     def cropped(self, x0: int, y0: int, width: int, height: int) -> Camera:
-        """The window of ``width`` x ``height`` pixels from the corner (x0, y0); may reach outside."""
+        """Crop to ``width`` x ``height`` pixels from the corner (x0, y0); may reach outside."""
         K = self.K.clone()
         K[0, 2] -= x0
         K[1, 2] -= y0

@@ -1,4 +1,4 @@
-"""Choosing where tensors live. The only module that names a device."""
+"""Choose the device of tensors. The only module that names one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["is_cuda", "local_device", "pick_device", "summary", "synchronize"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Turns ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a torch device; ``auto`` prefers CUDA.
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a torch device; ``auto`` prefers CUDA.
 
     Raises:
         HeadcastError: when CUDA is asked for and absent, or the name is unknown.
@@ -32,11 +32,11 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def local_device(name: str, process: int, processes: int) -> torch.device:
-    """The device of one of several processes of a training: a GPU of its own when GPUs are meant.
+    """Return the device of one of several training processes: a GPU of its own on CUDA.
 
     Args:
-        process: its number on this machine.
-        processes: how many there are in all.
+        process: local rank, on this machine.
+        processes: number of processes in all.
 
     Raises:
         HeadcastError: as ``pick_device``; or there are more processes than GPUs.
@@ -57,7 +57,7 @@ def is_cuda(x: torch.Tensor) -> bool:
 
 
 def synchronize(device: torch.device) -> None:
-    """Waits for queued work, so that clocks tell the truth. Does nothing on a CPU."""
+    """Wait for queued work, so that timings are right; do nothing on a CPU."""
     import torch
 
     if device.type == "cuda":
@@ -65,7 +65,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def summary() -> str:
-    """What this torch can compute on, in a few words."""
+    """Describe in a few words what this build of torch can compute on."""
     import torch
 
     if torch.cuda.is_available():

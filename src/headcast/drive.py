@@ -1,4 +1,4 @@
-"""What drives an avatar: a preset, a recording, or a video; all become parameters and a camera per frame."""
+"""Drivers of an avatar: a preset, a recording or a video becomes parameters and a camera per frame."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Drive:
 
     Attributes:
         params: (T,) parameters in the world of the cameras.
-        cameras: one for every frame.
+        cameras: one camera per frame.
         fps: frames per second.
-        audio: the sound that goes with it.
+        audio: the soundtrack of the clip.
         clip: the driving video, when there is one.
-        labels: a word for every frame, or empty.
+        labels: a label per frame, or empty.
         notes: what the user should know.
         light: (T, 9, 3) irradiance of every frame; None: the avatar's own.
-        signal: (T, m) what the avatar itself read from the driver's frames (``Avatar.read_signal``), for
-            kinds that do.
+        signal: (T, m) driving signal that the avatar read from the frames (``Avatar.read_signal``); None:
+            this kind of avatar reads none.
     """
 
     params: HeadParams
@@ -86,11 +86,11 @@ def drive_from(
     flame: Path | None = None,
     progress: Progress | None = None,
 ) -> Drive:
-    """Parameters and cameras from a preset's name, a recording (csv, json, npz), a video or a ``Motion``.
+    """Return the drive of a preset's name, a recording (csv, json, npz), a video or a ``Motion``.
 
     Args:
         camera: ``source``: a portrait framing of the avatar; ``driver``: the driving video's own.
-        frames: at most so many frames.
+        frames: maximum number of frames.
         size: (width, height); None: 512 square, or the driver's own.
         fps: frame rate; None: the driver's own, 30 for presets.
         flame: the user's FLAME file, where FLAME parameters drive.
@@ -101,19 +101,21 @@ def drive_from(
     if frames is not None and frames < 1:
         raise HeadcastError(f"--frames {frames}: give at least 1")
     if not isinstance(what, Motion) and is_video(what):
-        return from_video(avatar, Path(what), camera, frames, size, fps, progress)
+        return drive_from_video(avatar, Path(what), camera, frames, size, fps, progress)
     if camera == "driver":
-        raise HeadcastError(f"--camera driver: '{what}' is no video and has no camera; use --camera source")
+        raise HeadcastError(
+            f"--camera driver: '{what}' is not a video and has no camera; use --camera source"
+        )
     motion = what if isinstance(what, Motion) else motion_from(what, flame)
     motion = motion.resampled(fps) if fps else motion
-    return from_motion(avatar, motion.first(frames) if frames else motion, size or (512, 512))
+    return drive_from_motion(avatar, motion.first(frames) if frames else motion, size or (512, 512))
 
 
 def motion_from(what: str | Path, flame: Path | None = None) -> Motion:
-    """A preset by its name, or a recording by its ending.
+    """Load a preset by its name, or a recording by its suffix.
 
     Raises:
-        HeadcastError: unknown preset, unknown ending, unreadable file.
+        HeadcastError: unknown preset, unknown suffix, unreadable file.
     """
     path = Path(what)
     suffix = path.suffix.lower()
@@ -139,8 +141,8 @@ def motion_from(what: str | Path, flame: Path | None = None) -> Motion:
     return preset(str(what))
 
 
-def from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> Drive:
-    """A motion in the front view."""
+def drive_from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> Drive:
+    """Show a motion in the front view of an avatar."""
     view = front_view(avatar, size)
     center = head_center(avatar, view.params)
     yaw = [0.0] * len(motion) if motion.camera_yaw is None else motion.camera_yaw.tolist()
@@ -148,7 +150,7 @@ def from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> Drive:
     return Drive(motion.params(view.params), cameras, motion.fps, labels=motion.labels)
 
 
-def from_video(
+def drive_from_video(
     avatar: Avatar,
     path: Path,
     camera: CameraChoice,
@@ -157,7 +159,7 @@ def from_video(
     fps: float | None,
     progress: Progress | None,
 ) -> Drive:
-    """A person's performance on the avatar."""
+    """Track a video and retarget the performance to the avatar."""
     from headcast.observe.track import track_clip
     from headcast.relight import clip_light
     from headcast.video import read_video
@@ -182,18 +184,20 @@ def from_video(
         view = front_view(avatar, size or (512, 512))
         t = params.batch[0]
         still = view.params
-        moved = params.replace(
+        retargeted = params.replace(
             rotation=still.rotation.expand(t, 3),
             translation=still.translation.expand(t, 3),
             neck=relative_rotation(track.params.rotation),
         )
-        drive = Drive(moved, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes)
+        drive = Drive(
+            retargeted, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes
+        )
     drive = replace(drive, signal=read_signals(avatar, clip, track))
-    return drive if fps is None else at_rate(drive, fps)
+    return drive if fps is None else resample_drive(drive, fps)
 
 
 def read_signals(avatar: Avatar, clip: Clip, track: Track) -> Float[Tensor, "t m"] | None:
-    """Read the avatar's driving signal from every frame; where the face was lost, the last one is held.
+    """Read the avatar's driving signal from every frame; where no face is detected, the last one is held.
 
     Before the first face the first signal holds. None: this kind of avatar follows ``HeadParams`` alone.
     """
@@ -206,16 +210,16 @@ def read_signals(avatar: Avatar, clip: Clip, track: Track) -> Float[Tensor, "t m
         if signal is None:
             return None
         signals.append(signal)
-    held = next(s for s in signals if s is not None)
+    last = next(s for s in signals if s is not None)
     filled = []
     for signal in signals:
-        held = held if signal is None else signal
-        filled.append(held)
+        last = last if signal is None else signal
+        filled.append(last)
     return torch.stack(filled)
 
 
 def performance(path: str | Path, flame: Path | None = None, progress: Progress | None = None) -> Motion:
-    """The motion of a video (tracked) or a recording, without anybody to perform it.
+    """Return the motion of a video (tracked) or of a recording, independent of any avatar.
 
     Raises:
         HeadcastError: unreadable, or no face in it.
@@ -232,7 +236,7 @@ def performance(path: str | Path, flame: Path | None = None, progress: Progress 
 
 
 def personal_points(avatar: Avatar) -> PersonalLandmarks | None:
-    """Surface points under the landmarks of the avatar's own photo, when it carries them."""
+    """Return the surface points under the landmarks of the source photo, if the avatar stores them."""
     from headcast.observe.personal import PersonalLandmarks
 
     found = avatar.source.landmarks
@@ -240,16 +244,16 @@ def personal_points(avatar: Avatar) -> PersonalLandmarks | None:
 
 
 def relative_rotation(rotation: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3"]:
-    """Turns of the head away from its usual pose in the clip, as a bend of the neck."""
+    """Return head rotations relative to the median pose of the clip, as neck rotations (axis-angle)."""
     R = axis_angle_to_matrix(rotation)
-    quietest = int((rotation - rotation.median(0).values).norm(dim=-1).argmin())
-    turn = matrix_to_axis_angle(R[quietest].T @ R)
-    length = turn.norm(dim=-1, keepdim=True).clamp(min=1e-9)
-    return turn / length * NECK_LIMIT * torch.tanh(length / NECK_LIMIT)
+    most_typical = int((rotation - rotation.median(0).values).norm(dim=-1).argmin())
+    relative = matrix_to_axis_angle(R[most_typical].T @ R)
+    length = relative.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    return relative / length * NECK_LIMIT * torch.tanh(length / NECK_LIMIT)
 
 
 def still_torso(params: HeadParams, head: HeadModel, rest: Float[Tensor, "3"]) -> HeadParams:
-    """The same poses of the head, reached by bending the neck while the shoulders stay turned as at ``rest``.
+    """Return the same head poses, reached by bending the neck while the torso keeps the rotation ``rest``.
 
     Args:
         params: (T,) poses with a straight neck.
@@ -262,15 +266,15 @@ def still_torso(params: HeadParams, head: HeadModel, rest: Float[Tensor, "3"]) -
     length = bend.norm(dim=-1, keepdim=True).clamp(min=1e-9)
     neck = bend / length * length.clamp(max=NECK_LIMIT)
     bent = params.replace(neck=neck)
-    moves = head.transforms(head.joints(bent.identity), bent, torch.zeros(*bent.batch, 2, 2))
-    skull = moves[:, JOINTS.index("head")].unflatten(-1, (3, 4))
-    root = R @ skull[..., :3].transpose(-1, -2)
-    place = params.translation - (root @ skull[..., 3:])[..., 0]
+    joint_transforms = head.transforms(head.joints(bent.identity), bent, torch.zeros(*bent.batch, 2, 2))
+    head_transform = joint_transforms[:, JOINTS.index("head")].unflatten(-1, (3, 4))
+    root = R @ head_transform[..., :3].transpose(-1, -2)
+    place = params.translation - (root @ head_transform[..., 3:])[..., 0]
     return bent.replace(rotation=matrix_to_axis_angle(root), translation=place)
 
 
-def at_rate(drive: Drive, fps: float) -> Drive:
-    """Another frame rate by taking the nearest frames."""
+def resample_drive(drive: Drive, fps: float) -> Drive:
+    """Resample a drive to another frame rate by taking the nearest frames."""
     count = max(1, round(len(drive) * fps / drive.fps))
     index = (torch.arange(count) * (drive.fps / fps)).round().long().clamp(max=len(drive) - 1)
     cameras = tuple(drive.cameras[int(i)] for i in index)

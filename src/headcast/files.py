@@ -1,4 +1,4 @@
-"""Files that are complete or absent, and plain words about what a file is."""
+"""Write files atomically; check and describe the files that users name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIGNATURES = (
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary path beside ``path`` (same suffix) to write to; renames it on success.
+    """Yield a temporary path next to ``path`` (same suffix) to write to; rename it on success.
 
     After any failure, an interrupt included, neither the temporary file nor a half-written ``path`` remains
     and an older file is untouched.
@@ -55,7 +55,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def cache_folder() -> Path:
-    """Where things that can be made again are kept: ``HEADCAST_CACHE``, else the system's cache folder."""
+    """Return the folder of recomputable files: ``HEADCAST_CACHE``, else the system's cache folder."""
     given = os.environ.get("HEADCAST_CACHE")
     if given:
         return Path(given)
@@ -67,7 +67,7 @@ def cache_folder() -> Path:
 
 
 def check_writable(path: str | Path) -> None:
-    """Finds out before long work whether a file can be written.
+    """Check before long work that a file can be written.
 
     Raises:
         HeadcastError: it is a folder, its folder is missing, or writing is not allowed there.
@@ -89,7 +89,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def check_readable(path: Path, kind: str) -> None:
-    """Refuses what is missing, a folder, empty or locked.
+    """Check that a file exists, is a regular file, not empty and readable.
 
     Raises:
         HeadcastError: naming the file and the reason.
@@ -110,7 +110,7 @@ def check_readable(path: Path, kind: str) -> None:
 
 
 def what_is(path: Path) -> str:
-    """Plain words about a file that is not what was asked for."""
+    """Describe a file of the wrong type in plain words, from its first bytes."""
     with path.open("rb") as f:
         head = f.read(4096)
     for signature, words in SIGNATURES:
@@ -127,18 +127,18 @@ def what_is(path: Path) -> str:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Points file descriptor 2 to nowhere. Python's own sys.stderr is flushed before and works after."""
+    """Redirect file descriptor 2 to the null device. Python's sys.stderr is flushed before, works after."""
     sys.stderr.flush()
     try:
-        kept = os.dup(2)
+        saved = os.dup(2)
     except OSError:  # no standard error at all
         yield
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

@@ -1,4 +1,4 @@
-"""Reading and writing pictures: 8-bit sRGB in, PNG out, files complete or absent."""
+"""Read and write images: 8-bit sRGB in, PNG out, written atomically."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ __all__ = [
 
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 64
-SAMPLES_A_ROW = 4096  # OpenCV remaps pictures of at most 32767 a side: samples are laid out in rows
-BEYOND = 8  # pixels outside the image to which positions are clipped: more than any kernel reaches
+SAMPLES_A_ROW = 4096  # OpenCV remaps images of at most 32767 a side: samples are laid out in rows
+SAMPLING_MARGIN = 8  # pixels outside the image to which positions are clipped: more than any kernel reaches
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
 ORIENTATION, EXIF_IFD, FOCAL_35MM = 0x0112, 0x8769, 0xA405
 
@@ -66,7 +66,7 @@ _pillow_settings = threading.Lock()
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """A picture as the rest of the package wants it.
+    """A decoded image, upright, in 8-bit sRGB.
 
     Attributes:
         rgb: (H, W, 3) sRGB display values, upright, not premultiplied.
@@ -86,18 +86,18 @@ class LoadedImage:
 
 
 def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
-    """Reads a picture file; of an animation, the first frame.
+    """Read an image file; of an animation, the first frame.
 
-    EXIF orientation is applied; any colour model, depth and ICC profile becomes 8-bit sRGB; pictures larger
+    EXIF orientation is applied; any colour model, depth and ICC profile becomes 8-bit sRGB; images larger
     than ``max_side`` pixels are reduced while reading.
 
     Raises:
-        HeadcastError: missing, not a picture, damaged, under 64 pixels, over 200 million pixels.
+        HeadcastError: missing, not an image, damaged, under 64 pixels, over 200 million pixels.
     """
     path = Path(path)
-    check_readable(path, "picture")
+    check_readable(path, "image")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's gossip about sizes and metadata; both are judged here
+        warnings.simplefilter("ignore")  # Pillow's warnings about sizes and metadata; both are checked here
         im, stored, frames = read_pixels(path, max_side)
         focal, im = orientation_and_focal(im)
         notes: list[str] = []
@@ -112,7 +112,7 @@ def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
 
 
 def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int], int]:
-    """The first frame, its longer side at most ``max_side``; the size and number of frames in the file."""
+    """Decode the first frame, longer side at most ``max_side``; return also stored size and frame count."""
     from PIL import Image, UnidentifiedImageError
 
     with _pillow_settings:
@@ -131,18 +131,18 @@ def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]
         except Image.DecompressionBombError as e:
             raise HeadcastError(f"{path}: more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from e
         except UnidentifiedImageError as e:
-            raise HeadcastError(f"{path}: {what_is(path)}; use a JPEG, PNG, WebP or TIFF picture") from e
+            raise HeadcastError(f"{path}: {what_is(path)}; use a JPEG, PNG, WebP or TIFF image") from e
         except MemoryError as e:
-            raise HeadcastError(f"{path}: too large for the memory here; reduce the picture first") from e
+            raise HeadcastError(f"{path}: too large for the available memory; reduce the image first") from e
         except DAMAGE as e:
             state = "truncated" if "truncated" in str(e).lower() else "damaged"
-            raise HeadcastError(f"{path}: the picture is {state}; save or download it again") from e
+            raise HeadcastError(f"{path}: the image is {state}; save or download it again") from e
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
 
 def check_size(path: Path, size: tuple[int, int]) -> None:
-    """Refuses what is too large or too small, from the header alone."""
+    """Raise HeadcastError if the image is too large or too small, from the header alone."""
     if size[0] * size[1] > MAX_PIXELS:
         raise HeadcastError(
             f"{path}: {size[0]}x{size[1]} is more than {MAX_PIXELS // 10**6} megapixels; reduce it first"
@@ -152,7 +152,7 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
 
 
 def shrink(im: Image.Image, max_side: int) -> Image.Image:
-    """Reduced so that the longer side is at most ``max_side``; integer and float modes become 8 bit first."""
+    """Downsample to a longer side of at most ``max_side``; integer and float modes become 8 bit first."""
     from PIL import Image
 
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
@@ -168,7 +168,7 @@ def shrink(im: Image.Image, max_side: int) -> Image.Image:
 
 
 def keep_info(new: Image.Image, old: Image.Image) -> Image.Image:
-    """Carries profile, transparency and EXIF over to a converted picture."""
+    """Copy profile, transparency and EXIF to a converted image."""
     new.info = dict(old.info)
     exif = read_exif(old)
     new.info.pop("exif", None)
@@ -178,7 +178,7 @@ def keep_info(new: Image.Image, old: Image.Image) -> Image.Image:
 
 
 def read_exif(im: Image.Image) -> bytes | None:
-    """The EXIF block as bytes, None when there is none or it is broken."""
+    """Return the EXIF block as bytes, None when there is none or it is broken."""
     if "exif" in im.info and isinstance(im.info["exif"], bytes):
         return im.info["exif"]
     try:
@@ -189,7 +189,7 @@ def read_exif(im: Image.Image) -> bytes | None:
 
 
 def to_8_bit(x: Shaped[np.ndarray, "h w"], mode: str) -> UInt8[np.ndarray, "h w"]:
-    """Grey of 16 or 32 bits or floats, by the range its values show."""
+    """Convert grey of 16 or 32 bits or floats to 8 bits; the white level is guessed from the values."""
     if mode.startswith("I;16"):
         return ((x.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     y = np.nan_to_num(x.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
@@ -199,13 +199,13 @@ def to_8_bit(x: Shaped[np.ndarray, "h w"], mode: str) -> UInt8[np.ndarray, "h w"
 
 
 def orientation_and_focal(im: Image.Image) -> tuple[float | None, Image.Image]:
-    """The 35 mm focal length of the EXIF block and the picture turned upright; broken EXIF counts as none."""
+    """Return the 35 mm focal length of the EXIF block and the upright image; broken EXIF counts as none."""
     from PIL import Image
 
-    exif, turn, focal = Image.Exif(), 1, 0.0
+    exif, orientation, focal = Image.Exif(), 1, 0.0
     try:
         exif.load(im.info.get("exif") or b"")
-        turn = exif.get(ORIENTATION, 1)
+        orientation = exif.get(ORIENTATION, 1)
         focal = float(exif.get_ifd(EXIF_IFD).get(FOCAL_35MM, 0))
     except DAMAGE:
         pass  # what was read before the damage counts
@@ -217,14 +217,14 @@ def orientation_and_focal(im: Image.Image) -> tuple[float | None, Image.Image]:
         6: (4,),
         7: (6,),
         8: (2,),
-    }.get(turn if isinstance(turn, int) else 1, ())
+    }.get(orientation if isinstance(orientation, int) else 1, ())
     for method in upright:
         im = keep_info(im.transpose(Image.Transpose(method)), im)
     return (focal if 5 < focal < 2000 else None), im
 
 
 def split_alpha(im: Image.Image) -> UInt8[np.ndarray, "h w"] | None:
-    """The picture's coverage, None where it is opaque everywhere."""
+    """Return the alpha channel, None if the image is opaque everywhere."""
     keyed = "transparency" in im.info and im.mode in ("P", "L", "RGB", "1")
     if not keyed and im.mode not in ("RGBA", "LA", "PA", "RGBa", "La"):
         return None
@@ -233,7 +233,7 @@ def split_alpha(im: Image.Image) -> UInt8[np.ndarray, "h w"] | None:
 
 
 def to_srgb(im: Image.Image, notes: list[str]) -> Image.Image:
-    """Colour converted to 8-bit sRGB RGB by the embedded profile (perceptual), or taken as sRGB."""
+    """Convert to 8-bit sRGB by the embedded profile (perceptual intent); without one assume sRGB."""
     from PIL import Image, ImageCms
 
     profile = im.info.get("icc_profile")
@@ -250,11 +250,11 @@ def to_srgb(im: Image.Image, notes: list[str]) -> Image.Image:
         space = source.profile.xcolor_space.strip()
         if space == "RGB" and "sRGB" in (source.profile.profile_description or ""):
             return im.convert("RGB")
-        wanted = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}.get(space)
-        if wanted == "RGB" and im.mode == "L":
+        required_mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}.get(space)
+        if required_mode == "RGB" and im.mode == "L":
             im = im.convert("RGB")
-        if wanted != im.mode:
-            raise ValueError(f"a {space} profile on a {im.mode} picture")
+        if required_mode != im.mode:
+            raise ValueError(f"a {space} profile on a {im.mode} image")
         out = ImageCms.profileToProfile(
             im, source, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
         )
@@ -268,7 +268,7 @@ def to_srgb(im: Image.Image, notes: list[str]) -> Image.Image:
 def save_png(
     path: str | Path, array: Shaped[np.ndarray, "h w *c"], metadata: dict[str, str] | None = None
 ) -> None:
-    """Writes a grey (H, W), RGB or RGBA picture of 8 or 16 bits, with text entries, all or nothing.
+    """Write a grey (H, W), RGB or RGBA image of 8 or 16 bits as PNG, with text entries, atomically.
 
     Raises:
         HeadcastError: the place cannot be written.
@@ -281,7 +281,7 @@ def save_png(
 
 
 def encode_png(array: Shaped[np.ndarray, "h w *c"], metadata: dict[str, str]) -> bytes:
-    """A PNG file as bytes. Every row is stored as its difference to the row above (filter 2)."""
+    """Encode a PNG file as bytes. Every row is stored as its difference to the row above (filter 2)."""
     x = array[..., None] if array.ndim == 2 else array
     h, w, c = x.shape
     colour = {1: 0, 2: 4, 3: 2, 4: 6}[c]
@@ -299,12 +299,12 @@ def encode_png(array: Shaped[np.ndarray, "h w *c"], metadata: dict[str, str]) ->
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """One PNG chunk: length, kind, data, checksum."""
+    """Pack one PNG chunk: length, kind, data, checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def text_chunk(key: str, value: str) -> bytes:
-    """A tEXt chunk, or iTXt for XMP and where Latin-1 cannot hold the text."""
+    """Pack a tEXt chunk, or iTXt for XMP and where Latin-1 cannot hold the text."""
     name = key.encode("latin-1", "replace")[:79]
     if not key.startswith("XML:") and all(ord(c) < 256 for c in value):
         return chunk(b"tEXt", name + b"\0" + value.encode("latin-1"))
@@ -316,7 +316,7 @@ def srgb_to_linear(x: np.ndarray) -> np.ndarray: ...
 @overload
 def srgb_to_linear(x: torch.Tensor) -> torch.Tensor: ...
 def srgb_to_linear(x: Any) -> Any:
-    """sRGB display values in 0..1 to linear light (IEC 61966-2-1, piecewise); numpy or torch."""
+    """Convert sRGB display values in 0..1 to linear light (IEC 61966-2-1, piecewise); numpy or torch."""
     if isinstance(x, np.ndarray):
         return np.where(x <= 0.04045, x / 12.92, ((np.maximum(x, 0.04045) + 0.055) / 1.055) ** 2.4)
     import torch
@@ -329,7 +329,7 @@ def linear_to_srgb(x: np.ndarray) -> np.ndarray: ...
 @overload
 def linear_to_srgb(x: torch.Tensor) -> torch.Tensor: ...
 def linear_to_srgb(x: Any) -> Any:
-    """Linear light in 0..1 to sRGB display values (IEC 61966-2-1, piecewise); numpy or torch."""
+    """Convert linear light in 0..1 to sRGB display values (IEC 61966-2-1, piecewise); numpy or torch."""
     if isinstance(x, np.ndarray):
         return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0.0031308) ** (1 / 2.4) - 0.055)
     import torch
@@ -346,7 +346,7 @@ def srgb_table() -> Float[np.ndarray, "256"]:
 
 
 def to_network_input(rgb: Any, device: Any = "cpu") -> Any:
-    """Turn an 8-bit image (h, w, 3), numpy or torch, into what networks see: (1, 3, h, w) float32 in -1..1.
+    """Turn an 8-bit image (h, w, 3), numpy or torch, into network input: (1, 3, h, w) float32 in -1..1.
 
     Args:
         device: a torch device, where the result lies.
@@ -380,8 +380,10 @@ def _sample(image: np.ndarray, pixels: np.ndarray, interpolation: int) -> np.nda
 
     n = len(pixels)
     rows = -(-n // SAMPLES_A_ROW)
-    at = np.zeros((rows * SAMPLES_A_ROW, 2), np.float32)
-    at[:n] = np.clip(pixels - 0.5, -BEYOND, max(image.shape[:2]) + BEYOND)
-    at = at.reshape(rows, SAMPLES_A_ROW, 2)
-    out = cv2.remap(image, at[..., 0], at[..., 1], interpolation, borderMode=cv2.BORDER_REPLICATE)
+    positions = np.zeros((rows * SAMPLES_A_ROW, 2), np.float32)
+    positions[:n] = np.clip(pixels - 0.5, -SAMPLING_MARGIN, max(image.shape[:2]) + SAMPLING_MARGIN)
+    positions = positions.reshape(rows, SAMPLES_A_ROW, 2)
+    out = cv2.remap(
+        image, positions[..., 0], positions[..., 1], interpolation, borderMode=cv2.BORDER_REPLICATE
+    )
     return out.reshape(rows * SAMPLES_A_ROW, *out.shape[2:])[:n]

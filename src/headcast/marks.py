@@ -1,5 +1,5 @@
-"""What everything this program makes says about itself: that it is synthetic, how it was made, what it may
-be used for, and the consent of the person shown where it was stated."""
+"""Marks in all output files: that they are synthetic, how they were made, what they may be used for, and
+the consent statement of the person shown where one was given."""
 
 from __future__ import annotations
 
@@ -21,9 +21,19 @@ __all__ = [
 
 GENERATOR = f"headcast {__version__}"
 SYNTHETIC = "synthetic media made with headcast"
-FREE = ("apache-2.0", "mit", "bsd", "cc0", "cc-by-4.0", "cc by 4.0", "isc", "public domain", "unlicense")
+PERMISSIVE = (
+    "apache-2.0",
+    "mit",
+    "bsd",
+    "cc0",
+    "cc-by-4.0",
+    "cc by 4.0",
+    "isc",
+    "public domain",
+    "unlicense",
+)
 """Beginnings of licences that allow commercial use."""
-NOT_FREE = ("non-commercial", "noncommercial", "non commercial", "-nc", "research", "academic")
+RESTRICTIVE = ("non-commercial", "noncommercial", "non commercial", "-nc", "research", "academic")
 XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
@@ -31,11 +41,11 @@ XMP = (
     '"http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic"/></rdf:RDF></x:xmpmeta>'
     '<?xpacket end="r"?>'
 )
-"""The mark that picture archives and editors read: IPTC's digital source type, synthetic in part."""
+"""The mark that image archives and editors read: IPTC's digital source type, synthetic in part."""
 
 
 def facts(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Mark, method, weights with licences, and the consent statement where one was given."""
+    """Collect mark, method, weights with licences, and the consent statement where one was given."""
     found: dict[str, Any] = {"synthetic_media": info.get("synthetic_media") or SYNTHETIC}
     for name in ("method", "created_by", "seed", "weights", "consent"):
         if info.get(name) is not None:
@@ -44,30 +54,30 @@ def facts(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def licences(info: Mapping[str, Any]) -> dict[str, str]:
-    """Licence of every set of weights an avatar was made with, by name."""
+    """Return the licence of every set of weights an avatar was made with, by name."""
     weights = [w for w in info.get("weights", ()) if isinstance(w, dict)]
     return {str(w.get("name", "weights")): str(w.get("licence", "unknown")) for w in weights}
 
 
 def commercial_use(info: Mapping[str, Any]) -> str:
-    """What the licences of the weights say about commercial use; the photo's own rights are another matter.
+    """Describe what the weights' licences allow commercially; the photo's own rights are another matter.
 
-    A licence counts as free when it begins with a known free one and names no limit.
+    A licence counts as permissive when it begins with a known permissive one and names no restriction.
     """
-    held = {
+    restricted = {
         name: text
         for name, text in licences(info).items()
-        if not text.lower().startswith(FREE) or any(word in text.lower() for word in NOT_FREE)
+        if not text.lower().startswith(PERMISSIVE) or any(word in text.lower() for word in RESTRICTIVE)
     }
-    if held:
-        return "ask first: " + "; ".join(f"{name} is under '{text}'" for name, text in held.items())
+    if restricted:
+        return "ask first: " + "; ".join(f"{name} is under '{text}'" for name, text in restricted.items())
     if not licences(info):
         return "unknown: the avatar names no licences"
     return "allowed by the licences of all weights; rights in the photo are the user's to clear"
 
 
 def header_lines(info: Mapping[str, Any]) -> tuple[str, ...]:
-    """The facts as lines for a file's header."""
+    """Format the facts as lines for a file's header."""
     found = facts(info)
     lines = [f"{GENERATOR}: {found['synthetic_media']}"]
     lines += [f"licence: {name}: {text}" for name, text in licences(info).items()]
@@ -75,7 +85,7 @@ def header_lines(info: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def picture_text(info: Mapping[str, Any]) -> dict[str, str]:
-    """Text entries of a PNG."""
+    """Return the text entries of a PNG file."""
     found = {"Software": GENERATOR, "Comment": SYNTHETIC, "XML:com.adobe.xmp": XMP}
     if info.get("synthetic_media"):
         found["Disclaimer"] = str(info["synthetic_media"])
@@ -85,7 +95,7 @@ def picture_text(info: Mapping[str, Any]) -> dict[str, str]:
 
 
 def video_text(info: Mapping[str, Any]) -> dict[str, str]:
-    """Entries of an MP4; of all that players show, ``comment`` is kept by most programs."""
+    """Return the metadata of an MP4 file; of all that players show, ``comment`` is kept by most programs."""
     words = [SYNTHETIC, str(info.get("synthetic_media") or "")]
     if info.get("consent"):
         words.append(f"Consent: {info['consent']}")

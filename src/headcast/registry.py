@@ -1,4 +1,4 @@
-"""What the methods' folders declare, collected: names and lazy strings, so that listing them costs nothing.
+"""Collect what the method packages declare: names and lazy strings, so that listing them costs nothing.
 
 A method is one folder and one line in ``METHOD_PACKAGES``. The package's ``__init__`` holds a constant
 ``DECLARATION``; everything that lists methods, avatar kinds, training recipes, weights importers, known
@@ -33,7 +33,7 @@ METHOD_PACKAGES: list[str] = [
 """The packages whose ``DECLARATION`` is collected, in the order in which users see them."""
 
 DEFAULT_METHOD = "fit"
-"""Used when nobody names a method; the baseline of every evaluation table."""
+"""Used when no method is named; the baseline of every evaluation table."""
 
 
 class Importer(NamedTuple):
@@ -43,7 +43,7 @@ class Importer(NamedTuple):
         convert: ``module:function``, takes what the restricted loader returned and gives tensors (by the
             names of our network) and a card with at least ``licence``; raises HeadcastError for another.
         files: file names under which the authors published the checkpoint.
-        what: what it is good for.
+        what: what it is used for, in a few words.
     """
 
     convert: str
@@ -57,7 +57,7 @@ class Checkpoint:
 
     Attributes:
         within: keys under which its state dict may stand in the file; empty string: at the top.
-        shapes: shapes of a few telling tensors by name.
+        shapes: shapes of a few distinctive tensors by name.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Declaration:
         avatar_kinds: classes that open an ``.avatar`` of this kind.
         recipes: training recipes.
         importers: official checkpoints that can be imported, by our name of the network.
-        checkpoints: official checkpoints that ``headcast doctor`` recognises; the more particular first.
+        checkpoints: official checkpoints that ``headcast doctor`` recognises; the more specific first.
         protocols: modules of evaluation protocols that measure this method alone, in its sub-package
             ``protocols``, which stands on the evaluator's floor.
         framings: camera distributions of synthetic heads (``headcast.synth``), by name.

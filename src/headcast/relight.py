@@ -1,4 +1,4 @@
-"""The light of a driving clip on an avatar: so that it sits in the clip's scene when overlaid."""
+"""Relight an avatar with the light of a driving clip, so that it fits the scene when overlaid."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["clip_light", "light_change"]
 
-EVERY = 6  # frames between two estimates
-SIZE = 256  # pixels of the pictures compared
+FRAME_STEP = 6  # frames between two estimates
+SIZE = 256  # pixels, longer side of the images compared
 RIDGE = np.array([0.02, 0.1, 0.1, 0.1, 0.4, 0.4, 0.4, 0.4, 0.4])
 HUBER = 1.5
-ROUNDS = 6
-DARKEST = 0.02
+ROUNDS = 6  # iterations of reweighted least squares
+MIN_SHADING = 0.02  # linear; keeps the division by shading bounded
 
 
 def clip_light(avatar: Avatar, clip: Clip, track: Track, params: HeadParams) -> Float[Tensor, "t 9 3"] | None:
-    """Irradiance for every frame of a clip that shows the avatar's own person.
+    """Estimate irradiance for every frame of a clip that shows the avatar's own person.
 
-    Every few frames the avatar is rendered as it stands, and what its skin lacks to the frame's colours is
-    explained by a change of the light (second-order spherical harmonics), pulled towards no change.
+    Every few frames the avatar is rendered under its own light, and the residual to the frame's skin colours
+    is explained by a change of the light (second-order spherical harmonics), regularised towards zero.
 
     Args:
         params: (T,) the avatar's parameters in the clip's camera.
@@ -45,18 +45,20 @@ def clip_light(avatar: Avatar, clip: Clip, track: Track, params: HeadParams) -> 
         return None
     scale = min(1.0, SIZE / max(track.size))
     camera = track.camera.scaled(scale)
-    times = [t for t in range(0, len(track), EVERY) if track.detections[t] is not None]
-    changes = [one_change(avatar, np.asarray(clip.frames[t]), track, params[t], camera, t) for t in times]
-    smooth = np.stack([np.median(changes[max(0, i - 1) : i + 2], axis=0) for i in range(len(changes))])
-    at = np.arange(len(track))
-    curves = np.stack([np.interp(at, times, c) for c in smooth.reshape(len(times), -1).T], 1)
+    times = [t for t in range(0, len(track), FRAME_STEP) if track.detections[t] is not None]
+    changes = [
+        frame_light_change(avatar, np.asarray(clip.frames[t]), track, params[t], camera, t) for t in times
+    ]
+    filtered = np.stack([np.median(changes[max(0, i - 1) : i + 2], axis=0) for i in range(len(changes))])
+    frames = np.arange(len(track))
+    curves = np.stack([np.interp(frames, times, c) for c in filtered.reshape(len(times), -1).T], 1)
     return base[None] + torch.from_numpy(curves.reshape(-1, 9, 3)).to(base)
 
 
-def one_change(
+def frame_light_change(
     avatar: Avatar, frame: np.ndarray, track: Track, params: HeadParams, camera: Camera, t: int
 ) -> Float[np.ndarray, "9 3"]:
-    """The change of light that one frame asks for."""
+    """Estimate the change of light (SH irradiance) for one frame."""
     import cv2
 
     from headcast.observe.light import sample_skin
@@ -73,7 +75,7 @@ def one_change(
     ours = sample_skin(rendered, None, avatar.head, params, camera, points)
     _, a, b = np.intersect1d(real.vertex, ours.vertex, return_indices=True)
     basis = sh_basis(torch.from_numpy(real.normal[a])).double().numpy()
-    shading = np.maximum(basis @ light.double().numpy(), DARKEST)
+    shading = np.maximum(basis @ light.double().numpy(), MIN_SHADING)
     albedo = ours.colour[b] / shading
     return light_change(real.colour[a] - ours.colour[b], albedo, basis, real.weight[a])
 
@@ -84,7 +86,7 @@ def light_change(
     basis: Float[np.ndarray, "n 9"],
     weight: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, "9 3"]:
-    """The light d that explains difference = albedo x (basis @ d): ridge regression with Huber's weights."""
+    """Solve for the light d in difference = albedo x (basis @ d): ridge regression, Huber weights."""
     if len(difference) < len(RIDGE) * 4:
         return np.zeros((9, 3))
     change, robust = np.zeros((9, 3)), np.ones(len(difference))

@@ -1,4 +1,4 @@
-"""Photographs restored: ``priors.restorer.restore`` with the faces that the detector finds."""
+"""Restore photographs: ``priors.restorer.restore`` with the faces that the detector finds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def restore(
     """Restore a soft, noisy, small or compressed photo; arguments as for ``restore_image``.
 
     Raises:
-        HeadcastError: no face where one is needed; weights or packages are missing; senseless numbers.
+        HeadcastError: no face where one is needed; weights or packages are missing; numbers out of range.
     """
     return restore_image(
         rgb,

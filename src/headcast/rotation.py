@@ -25,7 +25,10 @@ def _skew(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
 
 
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
-    """Rodrigues' formula; Taylor series below 1e-3 radians keeps value and gradient finite at zero."""
+    """Convert axis-angle to a rotation matrix (Rodrigues).
+
+    A Taylor series below 1e-3 radians keeps value and gradient finite at zero.
+    """
     a2 = (axis_angle * axis_angle).sum(-1)[..., None, None]
     small = a2 < 1e-6
     a = torch.sqrt(torch.where(small, torch.ones_like(a2), a2))
@@ -37,7 +40,7 @@ def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b
 
 
 def matrix_to_quaternion(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 4"]:
-    """Unit quaternion (wxyz, w >= 0) of a rotation matrix; the largest component is computed first."""
+    """Return the unit quaternion (wxyz, w >= 0) of a matrix; the largest component is computed first."""
     m = matrix
     m00, m11, m22 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     q2 = torch.stack([1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22], -1)
@@ -59,7 +62,7 @@ def matrix_to_quaternion(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 4
 
 
 def quaternion_to_matrix(quaternion: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 3 3"]:
-    """Rotation matrix of a quaternion (wxyz), normalised first."""
+    """Return the rotation matrix of a quaternion (wxyz), normalised first."""
     w, x, y, z = (quaternion / quaternion.norm(dim=-1, keepdim=True)).unbind(-1)
     return torch.stack(
         [
@@ -78,7 +81,7 @@ def quaternion_to_matrix(quaternion: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b
 
 
 def quaternion_multiply(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 4"]:
-    """Hamilton product a ⊗ b (wxyz): the rotation b followed by a."""
+    """Compute the Hamilton product a ⊗ b (wxyz): the rotation b followed by a."""
     aw, ax, ay, az = a.unbind(-1)
     bw, bx, by, bz = b.unbind(-1)
     return torch.stack(
@@ -93,7 +96,7 @@ def quaternion_multiply(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"]) -> F
 
 
 def matrix_to_axis_angle(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
-    """Axis-angle (radians, length in [0, pi]) of a rotation matrix."""
+    """Return the axis-angle (radians, length in [0, pi]) of a rotation matrix."""
     q = matrix_to_quaternion(matrix)
     w, v = q[..., :1], q[..., 1:]
     n2 = (v * v).sum(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Finding the cuts of a clip, so that one shot can be used."""
+"""Shot detection: find the cuts of a clip, so that one shot can be used."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from jaxtyping import Float, UInt8
 
 __all__ = ["find_cuts", "longest_shot", "signature"]
 
-SIDE = 16
-LEVELS = 8
+SIDE = 16  # pixels of the thumbnail
+LEVELS = 8  # histogram bins per channel
 
 
 def signature(frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "n"]:
-    """What a frame looks like in few numbers: a 16x16 colour thumbnail, then a colour histogram.
+    """Compute a compact descriptor of a frame: a 16x16 colour thumbnail, then a colour histogram.
 
-    The thumbnail is divided by its own brightness, so that a lamp or a camera's exposure is no cut.
+    The thumbnail is divided by its own brightness, so that changes of lighting or exposure are no cuts.
     """
     import cv2
 
     small = cv2.resize(frame, (SIDE * 4, SIDE * 4), interpolation=cv2.INTER_AREA)
     thumb = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     thumb = np.log((thumb + 8.0) / (thumb.mean() + 8.0))
-    evened = np.clip(small.astype(np.float32) * (110.0 / (small.mean() + 8.0)), 0, 255)
-    bins = evened.astype(np.int64) * LEVELS // 256
+    normalised = np.clip(small.astype(np.float32) * (110.0 / (small.mean() + 8.0)), 0, 255)
+    bins = normalised.astype(np.int64) * LEVELS // 256
     index = (bins[..., 0] * LEVELS + bins[..., 1]) * LEVELS + bins[..., 2]
     histogram = np.bincount(index.ravel(), minlength=LEVELS**3).astype(np.float32) / index.size
     return np.concatenate([thumb.ravel(), histogram])
 
 
 def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
-    """Indices of the first frames of new shots.
+    """Return the indices of the first frames of new shots.
 
     A cut is a step that is large in the thumbnail and in the histogram, many times larger than the steps
     around it, and after which nothing looks like the frames before (after a flash everything does).
@@ -39,23 +39,23 @@ def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
     n = len(signatures)
     thumbs, histograms = np.split(signatures, [SIDE * SIDE * 3], axis=1)
 
-    def apart(a: int, b: int) -> tuple[float, float]:
+    def distance(a: int, b: int) -> tuple[float, float]:
         return (
             float(np.median(np.abs(thumbs[a] - thumbs[b]))),
             float(np.abs(histograms[a] - histograms[b]).sum()) / 2,
         )
 
-    steps = np.array([apart(i - 1, i) for i in range(1, n)]).reshape(-1, 2)
+    steps = np.array([distance(i - 1, i) for i in range(1, n)]).reshape(-1, 2)
     cuts: list[int] = []
     for i in range(1, n):
         thumb, histogram = steps[i - 1]
         if thumb < 0.08 or histogram < 0.2:
             continue
-        around = np.concatenate([steps[max(0, i - 13) : i - 1], steps[i : i + 12]])
-        usual = np.median(around, 0) if len(around) else np.zeros(2)
-        if thumb < 4 * usual[0] or histogram < 3 * usual[1]:
+        neighbours = np.concatenate([steps[max(0, i - 13) : i - 1], steps[i : i + 12]])
+        typical = np.median(neighbours, 0) if len(neighbours) else np.zeros(2)
+        if thumb < 4 * typical[0] or histogram < 3 * typical[1]:
             continue
-        across = [apart(a, b)[0] for a in range(max(0, i - 4), i) for b in range(i, min(i + 4, n))]
+        across = [distance(a, b)[0] for a in range(max(0, i - 4), i) for b in range(i, min(i + 4, n))]
         if min(across) < 0.5 * thumb or (cuts and i - cuts[-1] < 3):
             continue
         cuts.append(i)
@@ -63,12 +63,12 @@ def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
 
 
 def longest_shot(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> slice:
-    """The longest run of frames without a cut."""
+    """Return the longest run of frames without a cut."""
     return longest_run(np.stack([signature(f) for f in frames]))
 
 
 def longest_run(signatures: Float[np.ndarray, "t n"]) -> slice:
-    """The same from signatures."""
+    """Return the longest run without a cut from the frames' signatures."""
     edges = [0, *find_cuts(signatures), len(signatures)]
     k = int(np.argmax(np.diff(edges)))
     return slice(edges[k], edges[k + 1])

@@ -1,4 +1,4 @@
-"""Reading clips: upright frames at a constant rate, one shot, the sound remembered."""
+"""Read clips: upright frames at a constant rate, one shot, with a reference to the sound."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Clip:
 def read_video(
     path: str | Path, max_frames: int | None = None, *, max_side: int = MAX_SIDE, one_shot: bool = True
 ) -> Clip:
-    """Reads a clip, or the first ``max_frames`` frames of it. Of a clip with cuts the longest shot is kept.
+    """Read a clip, or the first ``max_frames`` frames of it. Of a clip with cuts the longest shot is kept.
 
     A varying frame rate is made constant at the median rate by taking the nearest frame in time.
 
     Raises:
-        HeadcastError: missing, no video, damaged before its first second, a still picture.
+        HeadcastError: missing, no video, damaged before its first second, a still image.
     """
     path = Path(path)
     check_readable(path, "video")
@@ -84,7 +84,7 @@ def read_video(
 
 @dataclass
 class Scan:
-    """What one pass over a file found. ``frames`` is None when they did not fit in memory."""
+    """Result of one pass over a file. ``frames`` is None when they did not fit in memory."""
 
     frames: list[UInt8[np.ndarray, "h w 3"]] | None
     times: list[float]
@@ -97,7 +97,7 @@ class Scan:
 
 
 def scan_video(path: Path, max_frames: int | None, max_side: int) -> Scan:
-    """Decodes a whole file once."""
+    """Decode a whole file once, up to the limits of frames, time and memory."""
     frames: list[np.ndarray] | None = []
     times: list[float] = []
     signatures: list[np.ndarray] = []
@@ -105,7 +105,7 @@ def scan_video(path: Path, max_frames: int | None, max_side: int) -> Scan:
     shape = (0, 0)
     for frame, time in reader:
         if times and frame.shape[:2] != shape:
-            reader.notes.append("the picture size changes; only the part before is used")
+            reader.notes.append("the frame size changes; only the part before is used")
             break
         shape = (frame.shape[0], frame.shape[1])
         times.append(time)
@@ -123,7 +123,7 @@ def scan_video(path: Path, max_frames: int | None, max_side: int) -> Scan:
     if not times:
         raise HeadcastError(f"{path}: the video has no frame that can be read; save or download it again")
     if len(times) == 1 and max_frames != 1:
-        raise HeadcastError(f"{path}: a still picture, not a video; give it as a photo")
+        raise HeadcastError(f"{path}: a still image, not a video; give it as a photo")
     seconds = times[-1] - times[0]
     if reader.damaged and seconds < MIN_SECONDS:
         raise HeadcastError(f"{path}: the video is damaged after {seconds:.1f} s; save or download it again")
@@ -135,14 +135,14 @@ def scan_video(path: Path, max_frames: int | None, max_side: int) -> Scan:
 def iter_frames(
     path: str | Path, *, max_side: int = MAX_SIDE
 ) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], float]]:
-    """Upright frames with their times in seconds, one after the other, nothing kept."""
+    """Yield upright frames with their times in seconds, without keeping them."""
     path = Path(path)
     check_readable(path, "video")
     yield from Reader(path, max_side)
 
 
 class Reader:
-    """Iterates over (frame, seconds) of a file; ``damaged`` tells afterwards whether it ended early."""
+    """Iterate over (frame, seconds) of a file; afterwards ``damaged`` says whether it ended early."""
 
     def __init__(self, path: Path, max_side: int) -> None:
         import av
@@ -157,7 +157,7 @@ class Reader:
             raise HeadcastError(f"{path}: {what_is(path)}, not a video that can be read; use MP4") from e
         if not self.container.streams.video:
             self.container.close()
-            raise HeadcastError(f"{path}: has no picture, only other streams; give a video with a face")
+            raise HeadcastError(f"{path}: has no video stream, only others; give a video with a face")
         self.stream = self.container.streams.video[0]
         self.stream.thread_type = "AUTO"
         self.has_audio = bool(self.container.streams.audio)
@@ -193,27 +193,27 @@ class Reader:
             self.close()
 
     def upright(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
-        """A frame as an array, with square pixels, reduced and turned by its display matrix."""
+        """Return a frame as an array with square pixels, downsampled and rotated by its display matrix."""
         w, h = frame.width, frame.height
         aspect = self.stream.sample_aspect_ratio
         stretch = float(aspect) if aspect and 0.2 < float(aspect) < 5 else 1.0
         self.scale = min(1.0, self.max_side / max(w * stretch, h))
-        wanted = (max(1, round(w * stretch * self.scale)), max(1, round(h * self.scale)))
-        if wanted != (w, h):
+        target = (max(1, round(w * stretch * self.scale)), max(1, round(h * self.scale)))
+        if target != (w, h):
             import av.video.reformatter as reformatter
 
-            frame = frame.reformat(*wanted, format="rgb24", interpolation=reformatter.Interpolation.AREA)
+            frame = frame.reformat(*target, format="rgb24", interpolation=reformatter.Interpolation.AREA)
         x = frame.to_ndarray(format="rgb24")
         turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(x, turns)) if turns else x
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file and its decoder."""
         self.container.close()
 
 
 def constant_rate(times: Float[np.ndarray, "t"], nominal: float) -> tuple[Int[np.ndarray, "n"], float, bool]:
-    """Indices of the frames to take at a constant rate, the rate, and whether it was constant already."""
+    """Return the frame indices of a constant rate, the rate, and whether it was constant already."""
     n = len(times)
     if n < 3:
         return np.arange(n), nominal, True
@@ -232,7 +232,7 @@ def constant_rate(times: Float[np.ndarray, "t"], nominal: float) -> tuple[Int[np
 
 
 class LazyFrames:
-    """Chosen frames of a file, decoded when asked for. Going forward is cheap; going back starts over."""
+    """Selected frames of a file, decoded on demand. Going forward is cheap; going back starts over."""
 
     def __init__(
         self, path: Path, index: Int[np.ndarray, "n"], shape: tuple[int, int], max_side: int
@@ -253,15 +253,15 @@ class LazyFrames:
     def __getitem__(self, k: Any) -> UInt8[np.ndarray, "*s 3"]:
         if isinstance(k, int | np.integer):
             return self.frame(range(len(self))[int(k)])
-        chosen = np.arange(len(self))[k]
-        return np.stack([self.frame(int(i)) for i in chosen])
+        indices = np.arange(len(self))[k]
+        return np.stack([self.frame(int(i)) for i in indices])
 
     def frame(self, k: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Frame ``k``; raises HeadcastError when the file changed meanwhile."""
-        wanted = int(self.index[k])
-        if self.current is None or wanted < self.position:
+        """Decode frame ``k``; raise HeadcastError when the file changed meanwhile."""
+        target = int(self.index[k])
+        if self.current is None or target < self.position:
             self.decoding, self.position = iter(Reader(self.path, self.max_side)), -1
-        while self.position < wanted:
+        while self.position < target:
             item = next(self.decoding, None)
             if item is None:
                 raise HeadcastError(f"{self.path}: the video changed while it was read; start again")

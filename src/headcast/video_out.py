@@ -1,4 +1,4 @@
-"""Writing clips: H.264 in MP4, the sound of another file beside it, all or nothing."""
+"""Write clips: H.264 in MP4 with the sound of another file, atomically."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AudioSource:
 
 @runtime_checkable
 class HasAudio(Protocol):
-    """A ``Clip``, or anything else that knows its sound."""
+    """A ``Clip``, or anything else with an ``audio`` source."""
 
     @property
     def audio(self) -> AudioSource | None: ...
@@ -51,7 +51,7 @@ def write_video(
     *,
     quality: int = 16,
 ) -> tuple[str, ...]:
-    """Writes sRGB frames as H.264 (BT.709, constant quality; lower is better) with the sound of another clip.
+    """Write sRGB frames as H.264 (BT.709, constant quality; lower is better) with the sound of another clip.
 
     Exactly the frames given are written, at their own size. Sizes even in both directions become 4:2:0, which
     plays everywhere; odd ones 4:4:4, which browsers and VLC play but some television sets do not.
@@ -77,24 +77,24 @@ def write_video(
         video = add_video(out, first.shape[1], first.shape[0], fps, quality, notes)
         source = audio_source(audio_from)
         sound = None if source is None else audio_packets(source, out, notes)
-        waiting = next(sound, None) if sound else None
+        pending = next(sound, None) if sound else None
         count = 0
         for count, frame in enumerate(chain(first, iterator), 1):
             for packet in video.encode(to_frame(frame, first.shape, count - 1, video)):
                 out.mux(packet)
-            while waiting is not None and waiting[0] <= count / fps:
-                out.mux(waiting[1])
-                waiting = next(sound, None) if sound else None
+            while pending is not None and pending[0] <= count / fps:
+                out.mux(pending[1])
+                pending = next(sound, None) if sound else None
         for packet in video.encode(None):
             out.mux(packet)
-        while waiting is not None and waiting[0] < count / fps:
-            out.mux(waiting[1])
-            waiting = next(sound, None) if sound else None
+        while pending is not None and pending[0] < count / fps:
+            out.mux(pending[1])
+            pending = next(sound, None) if sound else None
     return tuple(notes)
 
 
 def chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The first frame, then the others."""
+    """Yield the first frame, then the others."""
     yield first
     yield from rest
 
@@ -102,7 +102,7 @@ def chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]
 def add_video(
     out: OutputContainer, width: int, height: int, fps: float, quality: int, notes: list[str]
 ) -> VideoStream:
-    """A video stream with the best encoder that this build of FFmpeg has."""
+    """Add a video stream with the best encoder that this build of FFmpeg has."""
     import av
     import av.error
 
@@ -137,7 +137,7 @@ def add_video(
 def to_frame(
     rgb: UInt8[np.ndarray, "h w 3"], shape: tuple[int, ...], index: int, stream: VideoStream
 ) -> VideoFrame:
-    """One picture in the encoder's format."""
+    """Convert one image to the encoder's pixel format, with its time stamp."""
     import av
     from av.video.reformatter import ColorRange, Colorspace
 
@@ -151,19 +151,19 @@ def to_frame(
     return frame
 
 
-def audio_source(given: HasAudio | AudioSource | str | Path | None) -> AudioSource | None:
-    """Where the sound is, whatever way it was named."""
-    if given is None or isinstance(given, AudioSource):
-        return given
-    if isinstance(given, str | Path):
-        return AudioSource(Path(given))
-    return given.audio
+def audio_source(sound: HasAudio | AudioSource | str | Path | None) -> AudioSource | None:
+    """Return the audio source of a clip, a file or a source; None: silent."""
+    if sound is None or isinstance(sound, AudioSource):
+        return sound
+    if isinstance(sound, str | Path):
+        return AudioSource(Path(sound))
+    return sound.audio
 
 
 def audio_packets(
     source: AudioSource, out: OutputContainer, notes: list[str]
 ) -> Iterator[tuple[float, Packet]]:
-    """(seconds, packet) of the sound in its order; copied where MP4 players take the codec, else as AAC."""
+    """Yield (seconds, packet) of the sound in order; copied where MP4 players take the codec, else as AAC."""
     import av
 
     try:
@@ -176,17 +176,17 @@ def audio_packets(
         return iter(())
     stream = container.streams.audio[0]
     if stream.codec_context.name in COPIED:
-        return copied(container, stream, out.add_stream_from_template(stream), source)
+        return copy_packets(container, stream, out.add_stream_from_template(stream), source)
     target = out.add_stream("aac", rate=stream.rate or 48000)
     target.codec_context.layout = "stereo" if stream.channels > 1 else "mono"
-    notes.append("the sound is encoded again, as AAC")
-    return encoded(container, stream, target, source)
+    notes.append("the sound is re-encoded as AAC")
+    return encode_packets(container, stream, target, source)
 
 
-def copied(
+def copy_packets(
     container: InputContainer, stream: AudioStream, target: AudioStream, source: AudioSource
 ) -> Iterator[tuple[float, Packet]]:
-    """The packets of the wanted part, as they are."""
+    """Yield the packets of the requested part, stream-copied."""
     import av.error
 
     with container:
@@ -207,10 +207,10 @@ def copied(
             return
 
 
-def encoded(
+def encode_packets(
     container: InputContainer, stream: AudioStream, target: AudioStream, source: AudioSource
 ) -> Iterator[tuple[float, Packet]]:
-    """The sound of the wanted part, encoded again."""
+    """Yield the packets of the requested part, re-encoded."""
     import av
     import av.error
 
@@ -228,13 +228,13 @@ def encoded(
                 for piece in resampler.resample(frame):
                     piece.pts, piece.time_base = written, Fraction(1, rate)
                     written += piece.samples
-                    yield from timed(target.encode(piece))
+                    yield from with_times(target.encode(piece))
         except (av.error.FFmpegError, ValueError):
             pass
-    yield from timed(target.encode(None))
+    yield from with_times(target.encode(None))
 
 
-def timed(packets: list[Packet]) -> Iterator[tuple[float, Packet]]:
-    """Packets with their times in seconds."""
+def with_times(packets: list[Packet]) -> Iterator[tuple[float, Packet]]:
+    """Yield packets with their times in seconds."""
     for packet in packets:
         yield float((packet.pts or 0) * (packet.time_base or 0)), packet

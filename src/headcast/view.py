@@ -1,4 +1,4 @@
-"""Where an avatar is looked at from, and pictures of what is seen."""
+"""Views of an avatar (camera and parameters), and conversion of renderings to 8-bit images."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ __all__ = [
 ]
 
 ZERO, ONE = np.float32(0), np.float32(1)
-ROWS = 64  # that a thread takes at a time
+ROWS = 64  # rows per task of a thread
 GREY = 128
 DISTANCE = 1.1  # metres from which a portrait is usually taken
-HEAD_SHARE = 0.64  # of the picture's height, in the front view
+HEAD_FRACTION = 0.64  # height of the head as a fraction of the image height, in the front view
 FOREHEAD, CHIN = 10, 152  # MediaPipe points at the top of the forehead and the tip of the chin
 CROWN = 1.32  # from chin to crown, in heights from chin to forehead point
 MAX_SIDE = 8192
@@ -52,11 +52,11 @@ class View:
     params: HeadParams
 
     def orbited(self, center: Float[Tensor, "3"], yaw: float, pitch: float) -> View:
-        """The camera carried around the head; degrees, signs as in ``Camera.orbit``."""
+        """Orbit the camera around the head; degrees, signs as in ``Camera.orbit``."""
         return replace(self, camera=self.camera.orbited(center, yaw, pitch)) if yaw or pitch else self
 
     def resized(self, size: tuple[int, int] | None) -> View:
-        """The same view in another resolution, None for its own; an unlike shape is fitted by height."""
+        """Return the view at another resolution, None for its own; another aspect ratio fits by height."""
         if size is None or size == (self.camera.width, self.camera.height):
             return self
         width, height = size
@@ -65,34 +65,34 @@ class View:
 
 
 def source_view(avatar: Avatar) -> View:
-    """The photo's own camera, pose, expression and gaze."""
+    """Return the source camera with the pose, expression and gaze of the photo."""
     return View(avatar.source.camera, avatar.source.params)
 
 
 def front_view(avatar: Avatar, size: tuple[int, int] = (512, 512)) -> View:
-    """The head upright and at rest, seen from its front, with the photo's light around it."""
+    """Return a frontal view of the head, upright and neutral, placed in the light of the photo."""
     params = HeadParams.neutral(avatar.head.identities).replace(identity=avatar.source.params.identity)
     center, head_height = head_span(avatar, params)
     # The light lives in the photo's world, whose camera looks along -Z: the head goes there.
     params = params.replace(translation=torch.tensor([0.0, 0.0, -DISTANCE]) - center)
     width, height = size
-    focal = HEAD_SHARE * height * DISTANCE / head_height
+    focal = HEAD_FRACTION * height * DISTANCE / head_height
     # a little room above, the neck below
     return View(Camera.make(focal, width, height, center=(width / 2, height * 0.47)), params)
 
 
 def head_span(avatar: Avatar, params: HeadParams) -> tuple[Float[Tensor, "3"], float]:
-    """Middle (head frame, metres) and height of the head from the crown to the chin, by its landmarks."""
+    """Return centre (head frame, metres) and height of the head from crown to chin, by its landmarks."""
     points = avatar.head.landmarks(avatar.head.shape(params.identity), 478)
     forehead, chin = points[FOREHEAD], points[CHIN]
     height = CROWN * float(forehead[1] - chin[1])
-    middle = (forehead + chin) / 2
-    middle = torch.stack([torch.zeros(()), chin[1] + height / 2, middle[2]])
-    return middle, height
+    center = (forehead + chin) / 2
+    center = torch.stack([torch.zeros(()), chin[1] + height / 2, center[2]])
+    return center, height
 
 
 def head_center(avatar: Avatar, params: HeadParams) -> Float[Tensor, "3"]:
-    """What a camera orbits around (world): between the eyes and the head joint."""
+    """Return the centre that a camera orbits around (world): between the eyes and the head joint."""
     from headcast.head.model import JOINTS
     from headcast.rotation import axis_angle_to_matrix
 
@@ -103,7 +103,7 @@ def head_center(avatar: Avatar, params: HeadParams) -> Float[Tensor, "3"]:
 
 
 def to_rgba(rendering: Rendering) -> UInt8[np.ndarray, "h w 4"]:
-    """8-bit sRGB with straight alpha."""
+    """Convert a rendering to 8-bit sRGB with straight alpha."""
     rgb = rendering.rgb.detach().float().cpu()
     if rendering.colour_space == "linear":
         rgb = linear_to_srgb(rgb)
@@ -112,18 +112,18 @@ def to_rgba(rendering: Rendering) -> UInt8[np.ndarray, "h w 4"]:
 
 
 def over_colour(rendering: Rendering, colour: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """``flatten(to_rgba(rendering), colour)`` in one pass where numba is there."""
+    """Compute ``flatten(to_rgba(rendering), colour)``, in one pass where numba is installed."""
     from importlib.util import find_spec
 
     rgb, alpha = rendering.rgb.detach(), rendering.alpha.detach()
-    served = rendering.colour_space == "srgb" and rgb.dtype == alpha.dtype == torch.float32
-    if not served or is_cuda(rgb) or find_spec("numba") is None:
+    can_use_kernel = rendering.colour_space == "srgb" and rgb.dtype == alpha.dtype == torch.float32
+    if not can_use_kernel or is_cuda(rgb) or find_spec("numba") is None:
         return flatten(to_rgba(rendering), colour)
     out = np.empty((*alpha.shape, 3), np.uint8)
-    back = np.array(colour, np.float32)
-    values, cover = rgb.numpy(), alpha.numpy()
+    background = np.array(colour, np.float32)
+    values, coverage = rgb.numpy(), alpha.numpy()
     parallel(
-        lambda k: lay_over(values, cover, back, out, k * ROWS, min((k + 1) * ROWS, len(out))),
+        lambda k: composite_rows(values, coverage, background, out, k * ROWS, min((k + 1) * ROWS, len(out))),
         -(-len(out) // ROWS),
     )
     return out
@@ -132,26 +132,26 @@ def over_colour(rendering: Rendering, colour: tuple[int, int, int]) -> UInt8[np.
 @kernel(
     "void(Array(f4, 3, 'A', readonly=True), Array(f4, 2, 'A', readonly=True), f4[::1], u1[:,:,::1], i8, i8)"
 )
-def lay_over(rgb, alpha, back, out, start, stop):
-    """Rows start..stop of a straight picture over a colour, both rounded to 8 bits first."""
+def composite_rows(rgb, alpha, background, out, start, stop):
+    """Composite rows start..stop of a straight-alpha image over a colour, both rounded to 8 bits first."""
     top = np.float32(255)
     for y in range(start, stop):
         for x in range(alpha.shape[1]):
             a = np.rint(min(max(alpha[y, x], ZERO), ONE) * top) / top
             for c in range(3):
                 v = np.rint(min(max(rgb[y, x, c], ZERO), ONE) * top)
-                out[y, x, c] = np.uint8(np.rint(v * a + back[c] * (ONE - a)))
+                out[y, x, c] = np.uint8(np.rint(v * a + background[c] * (ONE - a)))
 
 
 def flatten(rgba: UInt8[np.ndarray, "h w 4"], colour: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture over a plain colour, composited in sRGB display values."""
+    """Composite the image over a plain colour, in sRGB display values."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
     out = rgba[..., :3] * alpha + np.array(colour, np.float32) * (1 - alpha)
     return np.round(out).astype(np.uint8)
 
 
 def background_colour(text: str) -> tuple[int, int, int] | None:
-    """``white``, ``grey`` (128), ``black`` or ``#rrggbb`` as sRGB; None for ``transparent``."""
+    """Parse ``white``, ``grey`` (128), ``black`` or ``#rrggbb`` as sRGB; None for ``transparent``."""
     known: dict[str, tuple[int, int, int] | None] = {
         "transparent": None,
         "white": (255, 255, 255),
@@ -167,7 +167,7 @@ def background_colour(text: str) -> tuple[int, int, int] | None:
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """``512`` or ``640x480`` as (width, height)."""
+    """Parse ``512`` or ``640x480`` to (width, height) in pixels."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)

@@ -53,7 +53,7 @@ def test_each_side_goes_by_itself_from_the_photos_blink_on() -> None:
     assert lids.shut(params.with_expression(BLINK)).tolist() == [1, 1]
     left, right = lids.shut(params.with_expression({"eyeBlinkLeft": 0.75, "eyeBlinkRight": 0.75})).tolist()
     assert 0 < left < right < 1
-    painted = lids.painted(avatar.texture, torch.tensor([1.0, 0.0]))
+    painted = lids.paint(avatar.texture, torch.tensor([1.0, 0.0]))
     assert (lids.patches[0].inside(painted) == SHUT).all() and (lids.patches[1].inside(painted) == OPEN).all()
 
 
@@ -81,7 +81,7 @@ def test_halvings_and_the_texture_of_a_pose_are_one(monkeypatch: pytest.MonkeyPa
     mesh = lidded()
     assert mesh.lids is not None
     half = mesh.source.params.with_expression({"eyeBlinkLeft": 0.6, "eyeBlinkRight": 0.8})
-    painted = mesh.lids.painted(mesh.texture, mesh.lids.shut(half))
+    painted = mesh.lids.paint(mesh.texture, mesh.lids.shut(half))
     plain = Surface(mesh.head, (), painted)
     far = mesh.source.camera.scaled(0.4)
     with torch.no_grad():

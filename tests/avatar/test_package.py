@@ -14,7 +14,7 @@ import torch
 
 from headcast.avatar.base import load
 from headcast.avatar.package import VERSION, Package, read_package, write_package
-from headcast.avatar.pictures import encode_png
+from headcast.avatar.png import encode_png
 from headcast.errors import HeadcastError
 
 

@@ -11,7 +11,7 @@ from tests.bound import bound
 
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.posing import kernels_serve
+from headcast.avatar.posing import can_use_kernels
 from headcast.avatar.rig import Gaussians, frames_of, to_world
 from headcast.avatar.rig_numba import Packed
 from headcast.avatar.shell import Shell
@@ -64,7 +64,7 @@ def test_vertices_are_the_head_models(avatar: GaussianAvatar, gaze: bool) -> Non
     surface = avatar.mesh.surface
     for p in (avatar.source.params, pose(avatar, gaze), pose(avatar).replace(identity=torch.ones(41))):
         with torch.no_grad():
-            assert kernels_serve(p, surface.head.neutral)
+            assert can_use_kernels(p, surface.head.neutral)
             by_kernels, plain = surface.vertices_by_kernels(p), surface.vertices(p)
         assert (by_kernels - plain).abs().max() < 2e-6
 

@@ -13,7 +13,7 @@ from tests.bound import bound
 from headcast.avatar.base import load
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package, write_package
-from headcast.avatar.shell import GAP, Shell, whole_texture
+from headcast.avatar.shell import GAP, Shell, pack_textures
 from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
@@ -84,7 +84,7 @@ def test_carried_points_agree_with_the_head_itself() -> None:
 def test_textures_below_each_other() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 256, (8, 8, 3), np.uint8), rng.integers(0, 256, (4, 6, 4), np.uint8)
-    whole, places = whole_texture([a, b])
+    whole, places = pack_textures([a, b])
     tall = 12 + 4 * GAP
     assert whole.shape == (tall, 8, 4) and (whole[GAP : GAP + 8, :, :3] == a).all()
     assert (whole[GAP : GAP + 8, :, 3] == 255).all() and (whole[3 * GAP + 8 : tall - GAP, :6] == b).all()

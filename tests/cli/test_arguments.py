@@ -94,7 +94,7 @@ def test_expression_never_fails_otherwise(text: str) -> None:
     [
         ("smile=1", "unknown expression 'smile'"),
         ("jawOpen", "JSON file"),
-        ("jawOpen=", "no number"),
+        ("jawOpen=", "not a number"),
         ("jawOpen=1,jawOpen=1", "twice"),
         ("jawOpen=nan", "0 to 1"),
         ("jawOpen=7", "0 to 1"),

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from tests.command import Run
 
-from headcast.cli.evaluate import evaluate_form, listed, pairs_of
+from headcast.cli.evaluate import evaluate_form, parse_pairs, split_names
 from headcast.cli.main import parse
 from headcast.errors import HeadcastError
 
 
 def test_lists_and_pairs() -> None:
-    assert listed(" fit, me.avatar,,fit ") == ("fit", "me.avatar")
-    assert pairs_of("a:b,c:d") == (("a", "b"), ("c", "d")) and pairs_of("") == ()
+    assert split_names(" fit, me.avatar,,fit ") == ("fit", "me.avatar")
+    assert parse_pairs("a:b,c:d") == (("a", "b"), ("c", "d")) and parse_pairs("") == ()
     with pytest.raises(HeadcastError, match="source:driver"):
-        pairs_of("a-b")
+        parse_pairs("a-b")
 
 
 def test_a_protocol_has_options_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

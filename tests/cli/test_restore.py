@@ -48,4 +48,4 @@ def test_mistakes_are_one_line(
         assert said in error and error.count("\n") == 1, error
     assert not (tmp_path / "x.png").exists()
     assert main(["weights"]) == 0
-    assert "not here" in capsys.readouterr().out
+    assert "not imported" in capsys.readouterr().out

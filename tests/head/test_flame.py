@@ -140,9 +140,9 @@ def test_versions_by_name(name: str, version: str) -> None:
     "change, words",
     [
         ({"f": np.zeros((3, 3))}, "'f' has the shape"),
-        ({"weights": None}, "'weights' is no array"),
-        ({"v_template": np.full((5023, 3), np.nan)}, "impossible numbers"),
-        ({"kintree_table": np.array([[0, 4, 3, 2, 1], [0, 1, 2, 3, 4]])}, "joints make no sense"),
+        ({"weights": None}, "'weights' is not a numeric array"),
+        ({"v_template": np.full((5023, 3), np.nan)}, "invalid numbers"),
+        ({"kintree_table": np.array([[0, 4, 3, 2, 1], [0, 1, 2, 3, 4]])}, "joints are invalid"),
     ],
 )
 def test_other_files_are_refused_by_name(change: dict, words: str, tmp_path: Path) -> None:

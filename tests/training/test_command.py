@@ -73,7 +73,7 @@ def test_interrupted_it_leaves_weights_and_says_so(
     finally:
         done.set()
         thread.join()
-    assert "is usable; rerun to go on" in capsys.readouterr().err
+    assert "is usable; rerun to resume" in capsys.readouterr().err
     assert (tmp_path / "slow.safetensors").is_file()
 
 

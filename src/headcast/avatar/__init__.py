@@ -1,1 +1,1 @@
-"""Avatars: what a reconstruction gives, how it is drawn, kept in a file and opened again."""
+"""Avatars: the result of a reconstruction; rendering, saving and loading."""

@@ -1,4 +1,4 @@
-"""What every kind of avatar can do, and how a file finds its kind."""
+"""The interface of all avatars, and the registry by which a file finds its kind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS: dict[str, str] = {
     "mesh": "headcast.avatar.mesh:MeshAvatar",
     "gaussians": "headcast.avatar.gaussian:GaussianAvatar",
 }
-"""Where the kinds that every method may make live; methods declare their own (see ``avatar_kinds``)."""
+"""Classes of the kinds that every method may make; methods declare their own (see ``avatar_kinds``)."""
 
 
 @runtime_checkable
@@ -55,10 +55,10 @@ class Avatar(Protocol):
 
     Attributes:
         bound: head model bound to this person, source view, provenance.
-        kind: name of the kind, as files say it.
-        mesh: the textured mesh it is made of or bound to; None: it has none (``headcast bake`` makes one).
-        splats: itself where it is made of Gaussians; None: it is not.
-        skin_maps: what is known of the skin besides its albedo; None: nothing.
+        kind: name of the kind, as stored in files.
+        mesh: the textured mesh it consists of or is bound to; None: none (``headcast bake`` makes one).
+        splats: itself if it consists of Gaussians, else None.
+        skin_maps: skin maps besides the albedo; None: unknown.
         relightable: whether ``render`` follows its ``light``.
     """
 
@@ -104,18 +104,18 @@ class Avatar(Protocol):
         Args:
             params: unbatched.
             light: (9, 3) irradiance in the world frame, linear; None: the avatar's own.
-            signal: what ``read_signal`` gave for a driving frame; None: ``params`` alone drive.
+            signal: result of ``read_signal`` for a driving frame; None: ``params`` alone drive.
         """
         ...
 
     def renderer(self) -> Renderer:
-        """Return what renders frame after frame in one thread, with buffers that are kept between frames."""
+        """Return a renderer for one thread, whose buffers are kept between frames."""
         ...
 
     def read_signal(
         self, frame: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams
     ) -> Tensor | None:
-        """Read from a driving frame what this kind of avatar follows beyond ``HeadParams``.
+        """Read the driving signal beyond ``HeadParams`` that this kind of avatar follows from a frame.
 
         Args:
             camera, params: how the driver's head was tracked in this frame (unbatched).
@@ -146,7 +146,7 @@ if TYPE_CHECKING:
 
 
 class BaseAvatar:
-    """The common part of the kinds.
+    """Common implementation of all kinds of avatars.
 
     A subclass adds ``kind``, ``bound``, ``mesh`` (or None), ``render``, ``save`` and ``from_package``.
     """
@@ -157,32 +157,32 @@ class BaseAvatar:
 
     @property
     def head(self) -> HeadModel:
-        """The head model bound to this person."""
+        """Return the head model bound to this person."""
         return self.bound.head
 
     @property
     def source(self) -> SourceView:
-        """The view of the photo it was made from."""
+        """Return the source view: camera, parameters and light of the photo."""
         return self.bound.source
 
     @property
     def provenance(self) -> Provenance:
-        """How it was made."""
+        """Return how the avatar was made."""
         return self.bound.provenance
 
     @property
     def info(self) -> dict[str, Any]:
-        """The facts that ``headcast info`` and exported files show."""
+        """Return the facts that ``headcast info`` and exported files show."""
         return self.bound.info(self.kind)
 
     @property
     def splats(self) -> GaussianAvatar | None:
-        """No Gaussians, unless a subclass has some."""
+        """Return None: no Gaussians, unless a subclass has some."""
         return None
 
     @property
     def skin_maps(self) -> SkinMaps | None:
-        """The mesh's, if there is a mesh."""
+        """Return the skin maps of the mesh, if there is a mesh."""
         return None if self.mesh is None or self.mesh is self else self.mesh.skin_maps
 
     @property
@@ -207,7 +207,7 @@ class BaseAvatar:
     def read_signal(
         self, frame: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams
     ) -> Tensor | None:
-        """Read nothing: ``HeadParams`` drive alone, unless a subclass says otherwise."""
+        """Read nothing: ``HeadParams`` drive alone, unless a subclass overrides this."""
         return None
 
     def isosurface(self, params: HeadParams) -> ColouredSurface | None:
@@ -222,7 +222,7 @@ class BaseAvatar:
 
 
 def avatar_kinds() -> dict[str, str]:
-    """Return where each kind lives, as ``module:class``; imported only when a file of that kind is opened."""
+    """Return the class of each kind, as ``module:class``; imported when a file of that kind is opened."""
     return {**KINDS, **registry.collect("avatar_kinds")}
 
 

@@ -1,4 +1,4 @@
-"""``BoundHead``: what every kind of avatar holds, whatever it is rendered from."""
+"""``BoundHead``: the part that all kinds of avatars share: bound head model, source view, provenance."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BoundHead:
 
     @property
     def identity(self) -> Float[Tensor, "i"]:
-        """Coefficients of the head model's identity basis."""
+        """Return the coefficients of the head model's identity basis."""
         return self.source.params.identity
 
     def tensors(self) -> dict[str, Tensor]:
@@ -62,14 +62,14 @@ class BoundHead:
     def from_package(
         cls, package: Package, path: Path, head: HeadModel | None = None, own: Collection[str] = ()
     ) -> BoundHead:
-        """Read what every avatar's file holds.
+        """Read the entries that every avatar file holds.
 
         Args:
             head: bind to this head model instead of the installed one that the file names.
             own: entries of avatar.json that belong to the avatar's kind, not to its provenance.
 
         Raises:
-            HeadcastError: parts are missing or make no sense, or the head model has another topology.
+            HeadcastError: parts are missing or invalid, or the head model has another topology.
         """
         head = stored_head(package.meta.get("head")) if head is None else head
         check_head(package.meta, head, path)
@@ -90,7 +90,7 @@ def bind_head(head: HeadModel, offset: Float[Tensor, "v 3"]) -> HeadModel:
 
 
 def check_head(meta: dict[str, Any], head: HeadModel, path: Path) -> None:
-    """Refuse an avatar bound to a head that the installed one cannot stand in for.
+    """Raise if the avatar was bound to a head model that the installed one cannot replace.
 
     Raises:
         HeadcastError: the avatar names no head, or one of another topology.

@@ -1,4 +1,4 @@
-"""A head of Gaussians, carried by the triangles of a textured mesh: the default kind of avatar."""
+"""Gaussians bound to the triangles of a textured head mesh: the default kind of avatar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headcast.avatar.base import BaseAvatar
 from headcast.avatar.bound import BoundHead
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package, damaged, write_package
-from headcast.avatar.posing import kernels_serve
+from headcast.avatar.posing import can_use_kernels
 from headcast.avatar.rig import TURNED, Frames, Gaussians, frames_of, to_world
 from headcast.avatar.rig_numba import Packed
 from headcast.avatar.source import check_tensor
@@ -32,15 +32,15 @@ from headcast.rotation import matrix_to_quaternion
 
 __all__ = ["TURNED", "GaussianAvatar", "Placed"]
 
-MOST = 1 << 20
-LID_SIDE = 512  # of the texture whose texels Gaussians on lids stand for
-LEAST_CHANGE = 1 / 255
-DRAWN = 0.25  # of the way of what moves most in a blink: what moves more shows lashes when open
+MAX_GAUSSIANS = 1 << 20  # that a file may hold
+LID_TEXTURE_SIDE = 512  # texels, resolution at which lid Gaussians sample their albedo
+MIN_ALBEDO_CHANGE = 1 / 255  # sRGB display values; below this a lid Gaussian keeps its albedo
+MIN_LID_MOTION = 0.25  # of the largest blink motion: triangles that move more show lashes when open
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Everything that depends on the pose but not on the Gaussians' own numbers.
+    """Everything that depends on the pose but not on the Gaussians' own parameters.
 
     Attributes:
         frames, quaternions: of the triangles, in the world.
@@ -56,10 +56,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class GaussianAvatar(BaseAvatar):
-    """A head of Gaussians.
+    """A head of Gaussians bound to a mesh.
 
     Attributes:
-        mesh: the textured mesh that carries them; exports to mesh formats take it as it is.
+        mesh: the textured mesh they are bound to; mesh exporters take it unchanged.
         gaussians: in the frames of the triangles of ``mesh.surface``.
     """
 
@@ -70,37 +70,37 @@ class GaussianAvatar(BaseAvatar):
 
     @property
     def bound(self) -> BoundHead:  # type: ignore[override]
-        """The mesh's."""
+        """Return the bound head of the mesh."""
         return self.mesh.bound
 
     @property
     def splats(self) -> GaussianAvatar:
-        """Itself."""
+        """Return the avatar itself: it consists of Gaussians."""
         return self
 
-    def albedo_in(self, params: HeadParams) -> Float[Tensor, "n 3"]:
-        """The Gaussians' albedo (sRGB display values) in a pose: as lids shut they become bare skin."""
+    def albedo_for_pose(self, params: HeadParams) -> Float[Tensor, "n 3"]:
+        """Return the Gaussians' albedo (sRGB) in a pose: closing lids cross-fade to bare skin."""
         own, lids = self.gaussians.albedo, self.mesh.lids
-        if lids is None or not bool((shut := lids.shut(params)).any()):
+        if lids is None or not bool((closure := lids.shut(params)).any()):
             return own
         index, side, bare = self.on_lids
-        return own.index_put((index,), torch.lerp(own[index], bare.to(own), shut[side][:, None].to(own)))
+        return own.index_put((index,), torch.lerp(own[index], bare.to(own), closure[side][:, None].to(own)))
 
     @cached_property
     def on_lids(self) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
-        """Which Gaussians lie on the lids, on which side, and their albedo when these are shut."""
-        return lid_albedo(self.mesh, self.gaussians.triangle, self.bary)
+        """Return the Gaussians on the lids, their sides, and their albedo with closed lids."""
+        return find_lid_points(self.mesh, self.gaussians.triangle, self.bary)
 
     @cached_property
     def rest(self) -> Frames:
-        """Frames of the triangles at rest: this identity without expression, in the head frame."""
+        """Return the triangles' frames at rest: this identity without expression, in the head frame."""
         at_rest = HeadParams.neutral(self.head.identities).replace(identity=self.mesh.identity)
         with torch.no_grad():
             return frames_of(self.mesh.surface.posed(at_rest).vertices, self.mesh.surface.faces)
 
     @cached_property
     def bary(self) -> Float[Tensor, "n 3"]:
-        """Where each Gaussian stands over its triangle, drawn into it."""
+        """Return the barycentrics of each Gaussian over its triangle, clamped into it."""
         t = self.gaussians.triangle
         length, along, height = (self.rest.shape / self.rest.size[:, None])[t].unbind(-1)
         x, z = self.gaussians.position[:, 0], -self.gaussians.position[:, 2]
@@ -110,7 +110,7 @@ class GaussianAvatar(BaseAvatar):
         return b / b.sum(-1, keepdim=True)
 
     def placed(self, params: HeadParams, light: Float[Tensor, "9 3"] | None = None) -> Placed:
-        """The rig in a pose (unbatched), and the light that falls on every Gaussian."""
+        """Pose the rig (unbatched), and compute the light that falls on every Gaussian."""
         posed = self.mesh.surface.posed(params)
         frames = frames_of(posed.vertices, self.mesh.surface.faces)
         normals, openness = self.below(posed)
@@ -120,14 +120,14 @@ class GaussianAvatar(BaseAvatar):
     def below(
         self, posed: Posed, which: Int[Tensor, "n"] | slice = slice(None)
     ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n"]]:
-        """Unit normals of the surface below Gaussians, and the share of the light that reaches it."""
+        """Return unit normals of the surface below Gaussians, and its openness (fraction of light)."""
         corner = self.mesh.surface.faces[self.gaussians.triangle[which]]
         both = torch.cat([posed.normals, posed.openness[:, None]], 1)
         x = (both[corner] * self.bary[which][..., None]).sum(1)
         return torch.nn.functional.normalize(x[:, :3], dim=-1), x[:, 3]
 
     def world(self, placed: Placed) -> Gaussians:
-        """The Gaussians in the world."""
+        """Return the Gaussians in the world frame, metres."""
         return to_world(self.gaussians, placed.frames, self.rest, placed.quaternions)
 
     def render(
@@ -138,38 +138,38 @@ class GaussianAvatar(BaseAvatar):
         signal: Tensor | None = None,
     ) -> Rendering:
         """Render with straight alpha in sRGB; ``params`` are unbatched."""
-        if kernels_serve(params, *vars(self.gaussians).values()):
+        if can_use_kernels(params, *vars(self.gaussians).values()):
             return self.render_by_kernels(params, camera, light)
         return self.render_plainly(params, camera, light)
 
     def render_plainly(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
     ) -> Rendering:
-        """``render`` in plain torch: what the kernels are held to, and differentiable."""
+        """Render in plain torch: the differentiable reference of the kernels."""
         placed = self.placed(params, light)
-        return splat(replace(self.world(placed), albedo=self.albedo_in(params)), placed, camera)
+        return splat(replace(self.world(placed), albedo=self.albedo_for_pose(params)), placed, camera)
 
     def render_by_kernels(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
     ) -> Rendering:
-        """``render`` where the pose is one for the kernels (``kernels_serve``)."""
+        """Render with the CPU kernels, where ``can_use_kernels`` allows."""
         light = self.source.light if light is None else light
         packed = self.packed
         lids = self.mesh.lids
         if lids is not None and bool(lids.shut(params).any()):
             index = self.on_lids[0]
-            packed = packed.repainted(index, self.albedo_in(params)[index])
+            packed = packed.with_albedo(index, self.albedo_for_pose(params)[index])
         g = packed.shown(self.mesh.surface.posed(params), camera, light)
         out = render_gaussians(g.means, g.log_scales, g.quaternions, g.logits, g.colours, camera)
         return Rendering(out.rgb.clamp(0, 1), out.alpha, out.depth, "srgb")
 
     @cached_property
     def packed(self) -> Packed:
-        """The Gaussians as the rig's kernel reads them, with open eyelids."""
+        """Return the Gaussians packed for the rig's kernel, with open eyelids."""
         return Packed.of(self.gaussians, self.bary, self.mesh.surface.faces, self.rest)
 
     def save(self, path: str | Path) -> None:
-        """Writes an ``.avatar`` file, all or nothing.
+        """Write an ``.avatar`` file, all or nothing.
 
         Raises:
             HeadcastError: the place cannot be written.
@@ -189,54 +189,54 @@ class GaussianAvatar(BaseAvatar):
 
     @classmethod
     def from_package(cls, package: Package, path: Path) -> GaussianAvatar:
-        """The avatar that a package holds.
+        """Open the avatar that a package holds.
 
         Raises:
-            HeadcastError: parts are missing or make no sense.
+            HeadcastError: parts are missing or invalid.
         """
         mesh = MeshAvatar.from_package(package, path)
         t = package.tensors
         n = max(t["gaussian.triangle"].shape, default=0) if "gaussian.triangle" in t else 0
-        if not 1 <= n <= MOST:
+        if not 1 <= n <= MAX_GAUSSIANS:
             raise damaged(path, f"{n} Gaussians")
         triangle = check_tensor(t, "gaussian.triangle", (n,), path).long()
         if not 0 <= int(triangle.min()) <= int(triangle.max()) < len(mesh.surface.faces):
             raise damaged(path, "Gaussians outside the mesh")
-        get = {
+        arrays = {
             k: check_tensor(t, f"gaussian.{k}", (n, c), path)
             for k, c in (("position", 3), ("quaternion", 4), ("log_scale", 3), ("albedo", 3))
         }
         opacity = check_tensor(t, "gaussian.opacity", (n,), path)
-        if bool((get["quaternion"].norm(dim=-1) < 1e-3).any()):
+        if bool((arrays["quaternion"].norm(dim=-1) < 1e-3).any()):
             raise damaged(path, "Gaussians without a direction")
-        return cls(mesh, Gaussians(triangle, opacity=opacity, **get))
+        return cls(mesh, Gaussians(triangle, opacity=opacity, **arrays))
 
 
-def lid_albedo(
+def find_lid_points(
     mesh: MeshAvatar, triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]
 ) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
-    """Which points of a mesh lie on lids that change as they shut, on which side, and their albedo then."""
+    """Find points on lids whose albedo changes when closed; return indices, sides and closed albedo."""
     import cv2
 
     assert mesh.lids is not None
     size = torch.tensor([mesh.texture.shape[1], mesh.texture.shape[0]])
-    step = max(1, int(size[0]) // LID_SIDE)
+    step = max(1, int(size[0]) // LID_TEXTURE_SIDE)
     on_head = torch.nonzero(triangle < len(mesh.head.faces))[:, 0]
     at = (mesh.head.uv[mesh.head.faces_uv[triangle[on_head]]] * bary[on_head][..., None]).sum(1) * size
-    moves = mesh.head.expression_basis[list(BLINKS)].norm(dim=-1)
-    moves = (moves / moves.amax(1, keepdim=True))[:, mesh.head.faces].mean(-1)
+    blink_motion = mesh.head.expression_basis[list(BLINKS)].norm(dim=-1)
+    blink_motion = (blink_motion / blink_motion.amax(1, keepdim=True))[:, mesh.head.faces].mean(-1)
     found = []
     for side, patch in enumerate(mesh.lids.patches):
         extent = torch.tensor([patch.texture.shape[1], patch.texture.shape[0]])
         uv = (at - patch.corner) / extent
         inside = torch.nonzero(((uv > 0) & (uv < 1)).all(-1))[:, 0]
-        opened, shut = (
+        opened, closed = (
             torch.from_numpy(cv2.blur(x, (step, step)).astype(np.float32) / 255)
             for x in (patch.inside(mesh.texture), patch.texture)
         )
-        colours = [sample_texture(x, uv[inside]) for x in (opened, shut)]
-        changed = (colours[0] - colours[1]).abs().amax(-1) > LEAST_CHANGE
-        changed |= moves[side, triangle[on_head[inside]]] > DRAWN
+        colours = [sample_texture(x, uv[inside]) for x in (opened, closed)]
+        changed = (colours[0] - colours[1]).abs().amax(-1) > MIN_ALBEDO_CHANGE
+        changed |= blink_motion[side, triangle[on_head[inside]]] > MIN_LID_MOTION
         index = on_head[inside[changed]]
         found.append((index, torch.full_like(index, side), colours[1][changed]))
     index, sides, bare = (torch.cat(x) for x in zip(*found, strict=True))
@@ -244,7 +244,7 @@ def lid_albedo(
 
 
 def splat(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:
-    """A picture of lit Gaussians with straight alpha; those that turn away from the viewer are left out."""
+    """Render lit Gaussians with straight alpha; those that face away from the viewer are culled."""
     with torch.no_grad():
         towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)
         facing = (towards * placed.normals).sum(-1)

@@ -1,7 +1,7 @@
-"""What upper lids look like when they are shut: bare skin in place of what lashes hid in the photo.
+"""Textures of closed upper eyelids: bare skin where lashes hid it in the photo.
 
-An avatar's texture holds the lids as the photo shows them, eyes open. As a lid shuts, its patch of the
-texture goes over into another, each side by itself.
+An avatar's texture holds the lids as in the photo, eyes open. As a lid closes, its patch of the texture
+cross-fades into another one, each side by itself.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from headcast.head.model import BLINKS
 from headcast.head.params import HeadParams
 from headcast.interpolation import smoothstep
 
-__all__ = ["GOING", "SHADED", "Lids", "Patch"]
+__all__ = ["BLEND_RANGE", "SHADED", "Lids", "Patch"]
 
-SHADED = 0.8  # share of its light that an eyeball loses behind shut lids and their lashes
-GOING = (0.2, 0.9)  # shares of the way from the photo's blink to a whole one over which a patch goes over
+SHADED = 0.8  # fraction of its light that an eyeball loses behind closed lids and their lashes
+BLEND_RANGE = (0.2, 0.9)  # of the closure from the photo's blink to a full one: the cross-fade's ends
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A part of the head's texture.
+    """A rectangular patch of the head's texture.
 
     Attributes:
         corner: (2,) x and y of its first texel. texture: sRGB display values.
@@ -34,42 +34,42 @@ class Patch:
     corner: Int[Tensor, "2"]
     texture: UInt8[np.ndarray, "h w 3"]
 
-    def inside(self, picture: np.ndarray) -> np.ndarray:
-        """The part of a picture of the texture's size that it covers."""
+    def inside(self, image: np.ndarray) -> np.ndarray:
+        """Return the part of an image of the texture's size that the patch covers (a view)."""
         x, y = self.corner.tolist()
-        return picture[y : y + self.texture.shape[0], x : x + self.texture.shape[1]]
+        return image[y : y + self.texture.shape[0], x : x + self.texture.shape[1]]
 
 
 @dataclass(frozen=True)
 class Lids:
-    """Shut lids, left and right.
+    """Patches of the closed lids, left and right.
 
     Attributes:
-        patches: bare skin.
-        blink: weights of eyeBlink in the photo: from there on the lids go over into the patches.
+        patches: bare skin of each lid.
+        blink: weights of eyeBlink in the photo: from there on the lids cross-fade into the patches.
     """
 
     patches: tuple[Patch, Patch]
     blink: Float[Tensor, "2"]
 
     def shut(self, params: HeadParams) -> Float[Tensor, "2"]:
-        """How far each side shows its patch in a pose (unbatched), 0..1."""
-        first = self.blink.clamp(0, 0.9)
-        way = (params.expression[list(BLINKS)].detach().float().cpu() - first) / (1 - first)
-        return smoothstep(way, *GOING)
+        """Return the blend weight of each side's patch in a pose (unbatched), 0..1."""
+        source_blink = self.blink.clamp(0, 0.9)
+        closure = (params.expression[list(BLINKS)].detach().float().cpu() - source_blink) / (1 - source_blink)
+        return smoothstep(closure, *BLEND_RANGE)
 
     def mapped(self, change: Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h w 3"]]) -> Lids:
-        """Lids whose colours went through a function."""
+        """Return a copy whose patch colours are mapped by a function."""
         left, right = (replace(p, texture=change(p.texture)) for p in self.patches)
         return replace(self, patches=(left, right))
 
-    def painted(
-        self, texture: UInt8[np.ndarray, "h w 3"], shut: Float[Tensor, "2"]
+    def paint(
+        self, texture: UInt8[np.ndarray, "h w 3"], closure: Float[Tensor, "2"]
     ) -> UInt8[np.ndarray, "h w 3"]:
-        """The head's texture with lids shut so far."""
+        """Return the head's texture with the patches blended in by the weights of both sides."""
         out = texture.copy()
-        for patch, share in zip(self.patches, shut.tolist(), strict=True):
-            there = patch.inside(out)
-            mixed = there + np.float32(share) * (patch.texture.astype(np.float32) - there)
-            there[:] = np.round(mixed).astype(np.uint8)
+        for patch, weight in zip(self.patches, closure.tolist(), strict=True):
+            target = patch.inside(out)
+            mixed = target + np.float32(weight) * (patch.texture.astype(np.float32) - target)
+            target[:] = np.round(mixed).astype(np.uint8)
         return out

@@ -1,4 +1,4 @@
-"""A textured head: the bound mesh, an albedo texture and the light of the photo."""
+"""A textured head mesh: the bound head model, an albedo texture and the light of the photo."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class MeshAvatar(BaseAvatar):
         bound: head model bound to this person, source view, provenance.
         texture: albedo in the head's UV, sRGB display values.
         shells: surfaces beyond the head, always in the order of their names: Gaussians count triangles.
-        lids: what lids look like when they are shut; ``texture`` has them as in the photo.
-        skin_maps: skin beyond its colour, where a photo was fine enough to tell (``create --texture``); for
-            exports, our own rendering does not look at it.
+        lids: textures of the closed eyelids; ``texture`` has them as in the photo.
+        skin_maps: micronormal and specular, where the photo was sharp enough (``create --texture``); used
+            by exporters, not by our own renderer.
     """
 
     bound: BoundHead
@@ -55,17 +55,17 @@ class MeshAvatar(BaseAvatar):
 
     @property
     def mesh(self) -> MeshAvatar:  # type: ignore[override]
-        """Itself."""
+        """Return the avatar itself: it is a mesh."""
         return self
 
     @property
     def identity(self) -> Float[Tensor, "i"]:
-        """Coefficients of the head model's identity basis."""
+        """Return the coefficients of the head model's identity basis."""
         return self.bound.identity
 
     @cached_property
     def surface(self) -> Surface:
-        """Head and shells as one mesh."""
+        """Return head and shells as one mesh with one texture."""
         return Surface(self.head, self.shells, self.texture, self.lids)
 
     def render(
@@ -98,7 +98,7 @@ class MeshAvatar(BaseAvatar):
         write_package(path, self.package())
 
     def package(self) -> Package:
-        """Return what its file holds."""
+        """Return the package to be written to its file."""
         tensors = self.bound.tensors()
         textures = {"albedo": self.texture}
         if self.lids is not None:
@@ -115,7 +115,7 @@ class MeshAvatar(BaseAvatar):
         """Open the avatar that a package holds, bound to the installed head model (or ``head``).
 
         Raises:
-            HeadcastError: parts are missing or make no sense, or the head model has another topology.
+            HeadcastError: parts are missing or invalid, or the head model has another topology.
         """
         bound = BoundHead.from_package(package, path, head)
         t = package.tensors
@@ -123,7 +123,7 @@ class MeshAvatar(BaseAvatar):
         if texture is None or texture.ndim != 3 or texture.shape[2] != 3:
             raise damaged(path, "no albedo texture")
         shells = shells_from(t, package.textures, path)
-        lids = lids_from(package, texture, bound.source.params, path) if "lids.corner" in t else None
+        lids = read_lids(package, texture, bound.source.params, path) if "lids.corner" in t else None
         return cls(bound, texture, shells, lids, skin_maps_from(package, path))
 
 
@@ -148,7 +148,7 @@ class MeshRenderer:
 
 
 def _textures_of(maps: SkinMaps | None) -> dict[str, np.ndarray]:
-    """The images in which a file stores skin maps."""
+    """Return the images in which a file stores skin maps."""
     if maps is None:
         return {}
     encoded = {"micronormal": maps.micronormal_bytes(), "specular": maps.specular_bytes()}
@@ -169,8 +169,8 @@ def skin_maps_from(package: Package, path: Path) -> SkinMaps | None:
     return SkinMaps.from_bytes(normal, specular)
 
 
-def lids_from(package: Package, texture: UInt8[np.ndarray, "h w 3"], params: HeadParams, path: Path) -> Lids:
-    """Stored shut lids, checked.
+def read_lids(package: Package, texture: UInt8[np.ndarray, "h w 3"], params: HeadParams, path: Path) -> Lids:
+    """Read and check stored patches of closed lids.
 
     Raises:
         HeadcastError: something is missing, or lies outside of the texture.
@@ -178,11 +178,11 @@ def lids_from(package: Package, texture: UInt8[np.ndarray, "h w 3"], params: Hea
     corner = check_tensor(package.tensors, "lids.corner", (2, 2), path).long()
     patches = []
     for k, name in enumerate(SIDES):
-        picture = package.textures.get(f"lid-{name}")
-        if picture is None or picture.ndim != 3 or picture.shape[2] != 3:
-            raise damaged(path, f"no picture of the {name} lid")
-        end = corner[k] + torch.tensor([picture.shape[1], picture.shape[0]])
+        image = package.textures.get(f"lid-{name}")
+        if image is None or image.ndim != 3 or image.shape[2] != 3:
+            raise damaged(path, f"no texture of the {name} lid")
+        end = corner[k] + torch.tensor([image.shape[1], image.shape[0]])
         if int(corner[k].min()) < 0 or bool((end > torch.tensor([texture.shape[1], texture.shape[0]])).any()):
             raise damaged(path, f"the {name} lid lies outside of the texture")
-        patches.append(Patch(corner[k], picture))
+        patches.append(Patch(corner[k], image))
     return Lids((patches[0], patches[1]), params.expression[list(BLINKS)])

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
-from headcast.avatar.pictures import decode_png, encode_png
+from headcast.avatar.png import decode_png, encode_png
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path, check_readable
 
@@ -57,9 +57,9 @@ class Package:
 
     Attributes:
         meta: the content of avatar.json: ``kind``, ``method``, ``head`` and what the kind adds.
-        tensors: numbers by name.
-        textures: pictures by map name, (H, W), (H, W, 3) or (H, W, 4).
-        thumbnail: a small picture for file browsers.
+        tensors: tensors by name.
+        textures: images by map name, (H, W), (H, W, 3) or (H, W, 4).
+        thumbnail: a small image for file browsers.
     """
 
     meta: dict[str, Any]
@@ -69,12 +69,12 @@ class Package:
 
 
 def is_texture(name: str) -> bool:
-    """Whether a picture of this name may be in a package: a map of the head, colours of a shell or lid."""
+    """Whether an image of this name may be in a package: a map of the head, colours of a shell or lid."""
     return name in TEXTURE_NAMES or PART_TEXTURE.fullmatch(name) is not None
 
 
 def write_package(path: str | Path, package: Package) -> None:
-    """Writes a package under a temporary name, then renames it. The same content gives the same bytes.
+    """Write a package atomically (temporary name, then rename). The same content gives the same bytes.
 
     Raises:
         HeadcastError: the place cannot be written.
@@ -89,8 +89,8 @@ def write_package(path: str | Path, package: Package) -> None:
         "avatar.json": json.dumps(meta, indent=1, ensure_ascii=False, allow_nan=False).encode(),
         "tensors.safetensors": save({k: v.detach().cpu().contiguous() for k, v in package.tensors.items()}),
     }
-    for name, picture in package.textures.items():
-        entries[f"textures/{name}.png"] = encode_png(picture)
+    for name, image in package.textures.items():
+        entries[f"textures/{name}.png"] = encode_png(image)
     if package.thumbnail is not None:
         entries["thumbnail.png"] = encode_png(package.thumbnail)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as z:
@@ -99,7 +99,7 @@ def write_package(path: str | Path, package: Package) -> None:
 
 
 def read_package(path: str | Path) -> Package:
-    """Opens a package without trusting it: names, sizes and formats are checked before they are read.
+    """Read a package without trusting it: names, sizes and formats are checked before they are read.
 
     Raises:
         HeadcastError: missing, damaged, suspicious, or of a newer version.
@@ -128,13 +128,13 @@ def read_package(path: str | Path) -> Package:
 
 
 def damaged(path: Path, reason: object) -> HeadcastError:
-    """The error for a file that cannot be made sense of."""
-    words = " ".join(str(reason).split())[:120] or type(reason).__name__
-    return HeadcastError(f"{path}: damaged avatar file ({words}); make it again with 'headcast create'")
+    """Return the error for an invalid file, with its reason in one line."""
+    detail = " ".join(str(reason).split())[:120] or type(reason).__name__
+    return HeadcastError(f"{path}: damaged avatar file ({detail}); make it again with 'headcast create'")
 
 
 def _read_meta(path: Path, z: zipfile.ZipFile) -> dict[str, Any]:
-    """avatar.json, read first: a newer version may hold entries that this one would refuse."""
+    """Read avatar.json first: a newer version may hold entries that this one would refuse."""
     names = z.namelist()
     if names.count("avatar.json") != 1:
         raise HeadcastError(
@@ -163,7 +163,7 @@ def _no_constant(name: str) -> float:
 
 
 def _checked_entries(path: Path, z: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The entries by name, after all checks that need no reading."""
+    """Return the entries by name, after all checks that need no reading."""
     infos = z.infolist()
     if len(infos) > MAX_ENTRIES:
         raise damaged(path, f"{len(infos)} entries")
@@ -180,7 +180,7 @@ def _checked_entries(path: Path, z: zipfile.ZipFile) -> dict[str, zipfile.ZipInf
 
 
 def _check_entry(path: Path, info: zipfile.ZipInfo) -> None:
-    """Refuses unknown names, links, encryption, odd compression, and sizes or ratios beyond reason."""
+    """Raise on unknown names, links, encryption, unknown compression, and excessive sizes or ratios."""
     name = info.filename
     texture = name.startswith("textures/") and name.endswith(".png")
     if name not in LIMITS and not (texture and is_texture(name[len("textures/") : -len(".png")])):
@@ -197,7 +197,7 @@ def _check_entry(path: Path, info: zipfile.ZipInfo) -> None:
 
 
 def _read(path: Path, z: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """One entry; never more than it declares."""
+    """Read one entry; never more bytes than it declares."""
     _check_entry(path, info)
     with z.open(info) as f:
         data = f.read(info.file_size + 1)

@@ -1,7 +1,7 @@
-"""Posing one person's head frame after frame on a CPU: the same numbers as ``HeadModel``, sooner.
+"""Fast CPU posing of one person's head, frame after frame; same results as ``HeadModel``.
 
-What doesn't change from frame to frame is kept, only expressions that are on are added, and skin and shells
-are moved by one kernel. ``HeadModel.forward`` and ``HeadModel.carry`` are the specification.
+What doesn't change between frames is cached, only non-zero expressions are added, and skin and shells are
+skinned by one kernel. ``HeadModel.forward`` and ``HeadModel.carry`` are the specification.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from headcast.head.model import JOINTS, PARENTS, HeadModel
 from headcast.head.params import HeadParams, eye_look_from_gaze, gaze_from_eye_look
 from headcast.render.jit import helper, kernel
 
-__all__ = ["Moves", "Poser", "carry", "kernels_serve", "poser_for"]
+__all__ = ["Moves", "Poser", "can_use_kernels", "carry", "poser_for"]
 
 
 @dataclass(frozen=True)
 class Moves:
-    """What joints do in a frame: ``head`` and ``shell`` (J, 12), rows of (3, 4) matrices in the head frame,
+    """Joint transforms of a frame: ``head`` and ``shell`` (J, 12), rows of (3, 4) matrices in the head frame,
     the latter with eyes at rest; ``root`` (3, 4), world from head."""
 
     head: np.ndarray
@@ -34,18 +34,18 @@ class Moves:
     root: np.ndarray
 
 
-def kernels_serve(params: HeadParams, *others: Tensor) -> bool:
-    """Whether this pose is one for the kernels: unbatched, float32, on a CPU, without gradients."""
+def can_use_kernels(params: HeadParams, *others: Tensor) -> bool:
+    """Whether the kernels can take this pose: unbatched, float32, on a CPU, without gradients."""
     from importlib.util import find_spec
 
-    given = [x for x in (*vars(params).values(), *others) if x is not None]
-    plain = all(x.dtype in (torch.float32, torch.int64) and not is_cuda(x) for x in given)
-    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in given)
-    return plain and not wanted and not params.batch and find_spec("numba") is not None
+    tensors = [x for x in (*vars(params).values(), *others) if x is not None]
+    supported = all(x.dtype in (torch.float32, torch.int64) and not is_cuda(x) for x in tensors)
+    needs_grad = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    return supported and not needs_grad and not params.batch and find_spec("numba") is not None
 
 
 class Poser:
-    """A head model with one identity."""
+    """Poses a head model with one fixed identity."""
 
     def __init__(self, head: HeadModel, identity: Float[Tensor, "i"]) -> None:
         self.head, self.identity = head, identity.clone()
@@ -54,30 +54,32 @@ class Poser:
         self.basis = np.ascontiguousarray(head.expression_basis.numpy())
         self.weights = np.ascontiguousarray(head.skin_weights.numpy())
 
-    def head_into(self, out: np.ndarray, params: HeadParams) -> Moves:
-        """Writes the head's world vertices (V, 3), ``params`` unbatched; gives the joints' moves."""
+    def pose_head(self, out: np.ndarray, params: HeadParams) -> Moves:
+        """Write the head's world vertices (V, 3) to ``out``; return joint transforms (unbatched)."""
         expression, gaze = params.expression, params.gaze
         if gaze is None:
             gaze = gaze_from_eye_look(expression)
         else:
             expression = eye_look_from_gaze(expression, gaze)
         expression = combine(expression)
-        on = np.flatnonzero(expression.numpy())
-        shaped = np.empty_like(self.rest)
-        add_shapes(self.rest, self.basis, on, expression.numpy(), shaped)
-        laid = self.head.lay_lids(torch.from_numpy(shaped), self.joints, params.identity, expression, gaze)
+        active = np.flatnonzero(expression.numpy())
+        blended = np.empty_like(self.rest)
+        add_shapes(self.rest, self.basis, active, expression.numpy(), blended)
+        projected = self.head.lay_lids(
+            torch.from_numpy(blended), self.joints, params.identity, expression, gaze
+        )
         moves = self.moves(params, gaze)
-        carry(laid.numpy(), self.weights, moves.head, moves.root, out)
+        carry(projected.numpy(), self.weights, moves.head, moves.root, out)
         return moves
 
     def moves(self, params: HeadParams, gaze: Float[Tensor, "2 2"]) -> Moves:
-        """The joints' moves in a pose (``HeadModel.transforms``)."""
-        turns = np.zeros((len(JOINTS) + 1, 3), np.float32)
-        turns[1] = turns[2] = params.neck.numpy() / 2
-        turns[3], turns[-1] = params.jaw.numpy(), params.rotation.numpy()
-        turns[4:6, 0], turns[4:6, 1] = -gaze[:, 1].numpy(), gaze[:, 0].numpy()
+        """Compute the joint transforms of a pose (``HeadModel.transforms``)."""
+        rotations = np.zeros((len(JOINTS) + 1, 3), np.float32)
+        rotations[1] = rotations[2] = params.neck.numpy() / 2
+        rotations[3], rotations[-1] = params.jaw.numpy(), params.rotation.numpy()
+        rotations[4:6, 0], rotations[4:6, 1] = -gaze[:, 1].numpy(), gaze[:, 0].numpy()
         joints, root = np.empty((len(JOINTS), 12), np.float32), np.empty((3, 4), np.float32)
-        chain(self.joints.numpy(), turns, np.array(PARENTS, np.int64), joints, root)
+        chain(self.joints.numpy(), rotations, np.array(PARENTS, np.int64), joints, root)
         root[:, 3] = params.translation.numpy()
         still = joints.copy()
         still[4:6] = joints[2]
@@ -95,8 +97,8 @@ def _poser(head: HeadModel, identity: bytes) -> Poser:
 
 
 @helper
-def turned(v, m, at):
-    """Rodrigues' formula into rows of four from ``m[at]`` on."""
+def write_rotation(v, m, at):
+    """Write Rodrigues' rotation matrix into rows of four from ``m[at]`` on."""
     x, y, z = np.float64(v[0]), np.float64(v[1]), np.float64(v[2])
     a2 = x * x + y * y + z * z
     if a2 < 1e-6:
@@ -110,11 +112,11 @@ def turned(v, m, at):
 
 
 @kernel("void(f4[:,::1], f4[:,::1], i8[::1], f4[:,::1], f4[:,::1])")
-def chain(places, turns, parents, out, root):
-    """Turns of the joints about their ``places``, each after its parent's; the last turn is the root's."""
+def chain(places, rotations, parents, out, root):
+    """Chain joint rotations about their ``places``, each after its parent's; the last one is the root's."""
     one, row = np.zeros(12), np.zeros((len(places), 12))
     for j in range(len(places)):
-        turned(turns[j], one, 0)
+        write_rotation(rotations[j], one, 0)
         for i in range(3):
             one[4 * i + 3] = places[j, i]
             for k in range(3):
@@ -129,18 +131,18 @@ def chain(places, turns, parents, out, root):
                     for m in range(3):
                         row[j, 4 * i + k] += row[p, 4 * i + m] * one[4 * m + k]
                 out[j, 4 * i + k] = row[j, 4 * i + k]
-    turned(turns[len(places)], one, 0)
+    write_rotation(rotations[len(places)], one, 0)
     for i in range(3):
         for k in range(3):
             root[i, k] = one[4 * i + k]
 
 
 @kernel("void(f4[:,::1], f4[:,:,::1], i8[::1], f4[::1], f4[:,::1])")
-def add_shapes(rest, basis, on, weights, out):
-    """``out`` = ``rest`` + the shapes ``on`` by their weights."""
+def add_shapes(rest, basis, active, weights, out):
+    """Add weighted blendshapes: ``out`` = ``rest`` + the shapes ``on`` times their weights."""
     for n in range(len(rest)):
         x, y, z = rest[n, 0], rest[n, 1], rest[n, 2]
-        for k in on:
+        for k in active:
             w = weights[k]
             x += w * basis[k, n, 0]
             y += w * basis[k, n, 1]
@@ -150,7 +152,7 @@ def add_shapes(rest, basis, on, weights, out):
 
 @kernel("void(f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1])")
 def carry(rest, weights, joints, root, out):
-    """Linear blend skinning of ``rest``, then ``root``."""
+    """Apply linear blend skinning to ``rest``, then ``root``."""
     m = np.empty(12, np.float32)
     for n in range(len(rest)):
         m[:] = 0.0

@@ -1,4 +1,4 @@
-"""How an avatar was made: what its file, its exports and ``headcast info`` say about it."""
+"""How an avatar was made: the record in its file, its exports and ``headcast info``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SYNTHETIC_NOTE", "Provenance", "head_weights"]
 
-SYNTHETIC_NOTE = "Pictures of this avatar are synthetic; they show nothing that the person did."
+SYNTHETIC_NOTE = "Images of this avatar are synthetic; they show nothing that the person did."
 
 
 def head_weights(head: HeadModel) -> dict[str, str]:
-    """The entry of ``Provenance.weights`` for a head model."""
+    """Return the entry of ``Provenance.weights`` for a head model."""
     from headcast.weights import card
 
     return {"name": head.name, "licence": head.licence or card("head").get("licence", "see its card")}

@@ -1,4 +1,4 @@
-"""Gaussians carried by triangles (GaussianAvatars; SuperHead Eq. 3 and 8).
+"""Gaussians bound to triangles (GaussianAvatars; SuperHead Eq. 3 and 8).
 
 A triangle's frame has its origin T at the centroid, the axes R = (edge v0→v1, normal, edge × normal) and
 the size s = mean of the edge's length and the height of v2 above it. Eq. 3 takes a Gaussian that is stored in
@@ -6,7 +6,7 @@ this frame (position mu, quaternion r, scale S) to the world:
 
     T + s R mu,    R ⊗ r,    s S
 
-(Eq. 8, the way back, prints S' = S⁻¹ / s; the inverse of Eq. 3 is S / s.) A similarity of the triangle is all
+(Eq. 8, the inverse, prints S' = S⁻¹ / s; the inverse of Eq. 3 is S / s.) A similarity of the triangle is all
 that Eq. 3 knows: a lid that closes stretches its triangles along one axis, and gaps open between Gaussians.
 So the position and the reach along each of the Gaussian's axes also follow the triangle's stretch in its own
 plane, as against its shape at rest; where the triangle keeps its shape this is Eq. 3 to the letter.
@@ -25,8 +25,8 @@ from headcast.rotation import matrix_to_quaternion, quaternion_multiply, quatern
 __all__ = ["Frames", "Gaussians", "frames_of", "placement", "to_local", "to_world"]
 
 TINY = 1e-9  # metres, below which a triangle's edge or height is taken as this
-MOST_STRETCH = 8.0  # of a Gaussian's reach
-TURNED = (-0.35, -0.1)  # cosines to the viewer between which a Gaussian on a surface fades away
+MAX_STRETCH = 8.0  # factor on a Gaussian's extent along an axis
+TURNED = (-0.35, -0.1)  # cosines to the viewer between which a Gaussian on a surface fades out
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Gaussians:
     """N Gaussians, in the frames of their triangles or in the world.
 
     Attributes:
-        triangle: which triangle carries each.
+        triangle: index of the triangle each is bound to.
         position, quaternion (wxyz, any length), log_scale: in units of the triangle's size, or metres.
         opacity: logits.
-        albedo: (N, 3) sRGB display values; light is put on when they are drawn.
+        albedo: (N, 3) sRGB display values; shading is applied when they are rendered.
     """
 
     triangle: Int[Tensor, "n"]
@@ -55,7 +55,7 @@ class Gaussians:
 
     @staticmethod
     def join(parts: list[Gaussians]) -> Gaussians:
-        """Several sets as one."""
+        """Concatenate several sets into one."""
         return Gaussians(*(torch.cat([getattr(p, k) for p in parts]) for k in Gaussians.__dataclass_fields__))
 
 
@@ -70,8 +70,10 @@ class Frames:
     shape: Float[Tensor, "f 3"]
 
     def stretch_from(self, rest: Frames) -> Float[Tensor, "f 3"]:
-        """The triangles' deformation in their own plane since ``rest``, sizes divided out: entries xx, xz and
-        zz of an upper triangular matrix; (1, 0, 1) for a similarity."""
+        """Compute the triangles' deformation in their own plane since ``rest``, sizes divided out.
+
+        Entries xx, xz and zz of an upper triangular matrix; (1, 0, 1) for a similarity.
+        """
         (length, along, height), (length0, along0, height0) = self.shape.unbind(-1), rest.shape.unbind(-1)
         xx, zz = length / length0, height / height0
         xz = (along - along0 * xx) / height0
@@ -79,7 +81,7 @@ class Frames:
 
 
 def frames_of(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Frames:
-    """The triangles' frames; degenerate triangles get some frame, and no NaN."""
+    """Compute the triangles' frames; degenerate triangles get an arbitrary frame, no NaN."""
     v0, v1, v2 = vertices[faces].unbind(1)
     edge, other = v1 - v0, v2 - v0
     length = edge.norm(dim=-1).clamp(min=TINY)
@@ -100,13 +102,15 @@ def frames_of(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Fram
 
 
 def placement(frames: Frames, rest: Frames | None = None) -> Float[Tensor, "f 3 3"]:
-    """Matrices that take a position in a triangle's frame to one relative to its origin in the world: s R of
-    Eq. 3, and the stretch since ``rest`` before it where that is given."""
-    moved = frames.size[:, None, None] * frames.rotation
+    """Return the matrices from positions in a triangle's frame to world offsets from its origin.
+
+    They are s R of Eq. 3, after the stretch since ``rest`` where that is given.
+    """
+    scaled_rotation = frames.size[:, None, None] * frames.rotation
     if rest is None:
-        return moved
+        return scaled_rotation
     xx, xz, zz = (c[:, None] for c in frames.stretch_from(rest).unbind(-1))
-    x, y, z = moved.unbind(-1)
+    x, y, z = scaled_rotation.unbind(-1)
     # the frame's z axis points away from v2, the shape's height towards it
     return torch.stack([xx * x, y, zz * z - xz * x], -1)
 
@@ -117,7 +121,7 @@ def to_world(
     rest: Frames | None = None,
     quaternions: Float[Tensor, "f 4"] | None = None,
 ) -> Gaussians:
-    """Eq. 3, and the triangles' stretch since ``rest`` where it is given.
+    """Apply Eq. 3, and the triangles' stretch since ``rest`` where it is given.
 
     Args:
         quaternions: of ``frames.rotation`` if already known.
@@ -128,15 +132,15 @@ def to_world(
         xx, xz, zz = frames.stretch_from(rest)[t].unbind(-1)
         a, b, c = quaternion_to_matrix(local.quaternion).unbind(-2)  # rows: x, y, z of the three axes
         reach = (xx[:, None] * a - xz[:, None] * c) ** 2 + b**2 + (zz[:, None] * c) ** 2
-        log_scale = log_scale + reach.clamp(MOST_STRETCH**-2, MOST_STRETCH**2).log() / 2
+        log_scale = log_scale + reach.clamp(MAX_STRETCH**-2, MAX_STRETCH**2).log() / 2
     world = frames.origin[t] + (placement(frames, rest)[t] @ local.position[..., None])[..., 0]
     q = matrix_to_quaternion(frames.rotation) if quaternions is None else quaternions
-    turned = quaternion_multiply(q[t], local.quaternion)
-    return replace(local, position=world, quaternion=turned, log_scale=log_scale)
+    rotated = quaternion_multiply(q[t], local.quaternion)
+    return replace(local, position=world, quaternion=rotated, log_scale=log_scale)
 
 
 def to_local(world: Gaussians, frames: Frames) -> Gaussians:
-    """Eq. 8: world Gaussians in the frames of their triangles."""
+    """Apply Eq. 8: world Gaussians to the frames of their triangles."""
     t = world.triangle
     R, s = frames.rotation[t], frames.size[t].clamp(min=TINY)
     position = (R.transpose(-1, -2) @ (world.position - frames.origin[t])[..., None])[..., 0] / s[:, None]

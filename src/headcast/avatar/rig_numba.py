@@ -1,4 +1,4 @@
-"""The rig's frame on a CPU: which Gaussians show, where they lie and how they are lit, in one pass.
+"""One frame of the rig on a CPU: cull, place and shade the Gaussians in one pass.
 
 What is computed is said in ``rig`` and in ``gaussian.splat``; this is the same, triangle by triangle, for
 those Gaussians that a camera can see. The others are never placed.
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headcast.avatar.rig import MOST_STRETCH, TINY, TURNED, Frames, Gaussians
+from headcast.avatar.rig import MAX_STRETCH, TINY, TURNED, Frames, Gaussians
 from headcast.avatar.surface import Posed
 from headcast.camera import Camera
 from headcast.image import linear_to_srgb, srgb_to_linear
@@ -26,16 +26,16 @@ __all__ = ["Packed", "Shown"]
 
 ROW = 16  # floats of a Gaussian: position, quaternion, log-scales, logit, linear albedo, two barycentrics
 ALBEDO = slice(11, 14)
-CHUNK = 4096  # Gaussians a thread takes at a time, about
+CHUNK = 4096  # Gaussians per task of a thread, about
 STEPS = 1 << 11  # of the table of display values
 NEAR = 0.01
 
 Array = np.ndarray
 ONE, TWO, ZERO, HALF = np.float32(1), np.float32(2), np.float32(0), np.float32(0.5)
 LEAST, THIRD = np.float32(TINY), np.float32(1 / 3)
-SHORT, LONG = np.float32(MOST_STRETCH**-2), np.float32(MOST_STRETCH**2)
+SHORT, LONG = np.float32(MAX_STRETCH**-2), np.float32(MAX_STRETCH**2)
 GONE, WHOLE = np.float32(TURNED[0]), np.float32(TURNED[1])
-SEEN, ALL, LEAST_FADE = np.float32(MIN_ALPHA), np.float32(0.9999), np.float32(1e-3)
+MIN_VISIBLE, ALL, LEAST_FADE = np.float32(MIN_ALPHA), np.float32(0.9999), np.float32(1e-3)
 TINIEST, INFINITE = np.float32(1e-12), np.float32(math.inf)
 SIGMAS = np.float32(1.01 * math.sqrt(2 * math.log(1 / MIN_ALPHA)))
 DILATED = np.float32(0.31)
@@ -43,7 +43,7 @@ DILATED = np.float32(0.31)
 
 @dataclass(frozen=True)
 class Shown:
-    """Gaussians that a camera may see, in the world and lit: what ``render_gaussians`` takes."""
+    """Potentially visible Gaussians, in the world and shaded: the input of ``render_gaussians``."""
 
     means: Float[Tensor, "n 3"]
     log_scales: Float[Tensor, "n 3"]
@@ -54,12 +54,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class Packed:
-    """Gaussians in the order of their triangles, as the kernel reads them.
+    """Gaussians sorted by triangle, in the layout of the kernel.
 
     Attributes:
         rows: (N, ``ROW``), a cache line each.
         first: (F + 1) where each triangle's Gaussians start.
-        pieces: (P + 1) triangles at which threads part the work.
+        pieces: (P + 1) triangles at which the work is split between threads.
         place: (N,) the row of each Gaussian.
         faces: (F, 3). ``rest``: (F, 4) the triangles' shape and size at rest.
     """
@@ -73,7 +73,7 @@ class Packed:
 
     @staticmethod
     def of(local: Gaussians, bary: Float[Tensor, "n 3"], faces: Tensor, rest: Frames) -> Packed:
-        """Packs Gaussians in the frames of triangles; ``bary``: where each stands over its triangle."""
+        """Pack Gaussians in the frames of triangles; ``bary``: barycentrics of each over its triangle."""
         order = torch.argsort(local.triangle, stable=True)
         g, b = local[order], bary[order]
         unit = torch.nn.functional.normalize(g.quaternion, dim=-1)
@@ -92,14 +92,14 @@ class Packed:
             shape.float().contiguous().numpy(),
         )
 
-    def repainted(self, index: Int[Tensor, "m"], albedo: Float[Tensor, "m 3"]) -> Packed:
+    def with_albedo(self, index: Int[Tensor, "m"], albedo: Float[Tensor, "m 3"]) -> Packed:
         """Return a copy in which some Gaussians have another albedo (sRGB display values)."""
         rows = self.rows.copy()
         rows[self.place[index.numpy()], ALBEDO] = srgb_to_linear(albedo.clamp(min=0)).numpy()
         return replace(self, rows=rows)
 
     def shown(self, posed: Posed, camera: Camera, light: Float[Tensor, "9 3"]) -> Shown:
-        """The Gaussians on a surface in a pose that ``camera`` may see; those nobody can are left out."""
+        """Return the posed and shaded Gaussians that ``camera`` may see; the others are culled."""
         n, count = len(self.rows), len(self.pieces) - 1
         out = [np.empty((n, k) if k > 1 else n, np.float32) for k in (3, 3, 4, 1, 3)]
         kept = np.zeros(count, np.int64)
@@ -118,7 +118,7 @@ class Packed:
 
 
 def view_of(camera: Camera) -> Array:
-    """Rotation (9), translation (3), focal lengths and centre (pixels), width, height, the camera's place."""
+    """Pack a camera: rotation (9), translation (3), focal lengths, centre (pixels), size, position."""
     pose, K = camera.cam_from_world.double().cpu(), camera.K.double().cpu()
     R, t = pose[:3, :3], pose[:3, 3]
     inner = [K[0, 0], K[1, 1], K[0, 2], K[1, 2], camera.width, camera.height]
@@ -128,7 +128,7 @@ def view_of(camera: Camera) -> Array:
 
 
 def table() -> Array:
-    """Display values of linear light at ``STEPS`` + 1 steps from 0 to 1, and once more 1."""
+    """Tabulate display values of linear light at ``STEPS`` + 1 steps from 0 to 1, and once more 1."""
     global _table
     if _table is None:
         steps = linear_to_srgb(np.linspace(0, 1, STEPS + 1))
@@ -141,7 +141,7 @@ _table: Array | None = None
 
 @helper
 def display(x, values):
-    """Linear light as a display value, between the steps of a table."""
+    """Convert linear light to a display value, interpolating a table."""
     at = min(max(x, ZERO), ONE) * np.float32(STEPS)
     k = int(at)
     return values[k] + (at - np.float32(k)) * (values[k + 1] - values[k])
@@ -149,7 +149,7 @@ def display(x, values):
 
 @helper
 def frame_of(v, i, j, k):
-    """A triangle's frame (``rig.frames_of``): axes x, y, z, then its length, along and height."""
+    """Compute a triangle's frame (``rig.frames_of``): axes x, y, z, then its length, along and height."""
     ex, ey, ez = v[j, 0] - v[i, 0], v[j, 1] - v[i, 1], v[j, 2] - v[i, 2]
     ox, oy, oz = v[k, 0] - v[i, 0], v[k, 1] - v[i, 1], v[k, 2] - v[i, 2]
     length = max(math.sqrt(ex * ex + ey * ey + ez * ez), LEAST)
@@ -174,7 +174,7 @@ def frame_of(v, i, j, k):
 
 @helper
 def quaternion_of(m00, m10, m20, m01, m11, m21, m02, m12, m22):
-    """Unit quaternion (wxyz) of a rotation matrix given by columns, the largest component first."""
+    """Compute the unit quaternion (wxyz) of a rotation matrix given by columns, largest component first."""
     ww, xx = ONE + m00 + m11 + m22, ONE + m00 - m11 - m22
     yy, zz = ONE - m00 + m11 - m22, ONE - m00 - m11 + m22
     most = max(ww, xx, yy, zz)
@@ -192,7 +192,7 @@ def quaternion_of(m00, m10, m20, m01, m11, m21, m02, m12, m22):
 
 @helper
 def outside(px, py, pz, reach, view):
-    """Whether a Gaussian behind or beside the picture can't touch it; ``reach``: its largest log-scale."""
+    """Whether a Gaussian lies behind the camera or off the image; ``reach``: its largest log-scale."""
     z = view[6] * px + view[7] * py + view[8] * pz + view[11]
     if not z > np.float32(NEAR):
         return True
@@ -210,7 +210,7 @@ def outside(px, py, pz, reach, view):
 
 @helper
 def shade_into(colours, at, nx, ny, nz, openness, rows, n, light, values):
-    """A lit colour in display values."""
+    """Write the shaded colour of a Gaussian in display values."""
     xy, yz, xz = nx * ny, ny * nz, nx * nz
     zz, d = np.float32(3) * nz * nz - ONE, nx * nx - ny * ny
     for c in range(3):
@@ -229,8 +229,8 @@ def shade_into(colours, at, nx, ny, nz, openness, rows, n, light, values):
 
 
 @helper
-def carried(f, v, i, j, k, rest):
-    """What a triangle does to its Gaussians: origin, axes, size, stretch (xx, xz, zz) and quaternion."""
+def triangle_transform(f, v, i, j, k, rest):
+    """Compute the transform of a triangle's Gaussians: origin, axes, size, stretch (xx, xz, zz), rotation."""
     ex, ey, ez, yx, yy, yz, zx, zy, zz, length, along, height = frame_of(v, i, j, k)
     size = (length + height) * HALF
     even = rest[f, 3] / size  # sizes are divided out of the stretch
@@ -247,7 +247,7 @@ def carried(f, v, i, j, k, rest):
 
 @helper
 def normal_at(a, b, c, i, j, k, normals):
-    """The unit normal between three corners by barycentrics."""
+    """Interpolate the unit normal of three corners by barycentrics."""
     x = a * normals[i, 0] + b * normals[j, 0] + c * normals[k, 0]
     y = a * normals[i, 1] + b * normals[j, 1] + c * normals[k, 1]
     z = a * normals[i, 2] + b * normals[j, 2] + c * normals[k, 2]
@@ -256,18 +256,18 @@ def normal_at(a, b, c, i, j, k, normals):
 
 
 @helper
-def grown(x, y, z, stretch):
-    """Logarithm of the growth of a Gaussian's reach along an axis given in its triangle's frame."""
+def log_stretch(x, y, z, stretch):
+    """Compute the log of a Gaussian's stretch along an axis given in its triangle's frame."""
     across, up = stretch[0] * x - stretch[1] * z, stretch[2] * z
     return HALF * math.log(min(max(across * across + y * y + up * up, SHORT), LONG))
 
 
 @helper
-def faded(logit, facing):
-    """The opacity's logit of what turns away from the viewer; minus infinity where nothing is left."""
+def fade_logit(logit, facing):
+    """Fade the opacity logit of a Gaussian facing away from the viewer; minus infinity if culled."""
     opacity = max((facing - GONE) / (WHOLE - GONE), LEAST_FADE) / (ONE + math.exp(-logit))
     opacity = min(opacity, ALL)
-    return math.log(opacity / (ONE - opacity)) if opacity >= SEEN else -INFINITE
+    return math.log(opacity / (ONE - opacity)) if opacity >= MIN_VISIBLE else -INFINITE
 
 
 @kernel(
@@ -293,13 +293,13 @@ def show(
     logits,
     colours,
 ):
-    """Writes the visible Gaussians of triangles start..stop from ``first[start]`` on; gives their number."""
+    """Write the visible Gaussians of triangles start..stop from ``first[start]`` on; return their number."""
     at = first[start]
     for f in range(start, stop):
         if first[f] == first[f + 1]:
             continue
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-        origin, axes, size, stretch, turn = carried(f, v, i, j, k, rest)
+        origin, axes, size, stretch, turn = triangle_transform(f, v, i, j, k, rest)
         log_size = math.log(size)
         for n in range(first[f], first[f + 1]):
             x, y, z = rows[n, 0], rows[n, 1], rows[n, 2]
@@ -316,14 +316,20 @@ def show(
                 continue
             logit = rows[n, 10]
             if facing < WHOLE:
-                logit = faded(logit, facing)
+                logit = fade_logit(logit, facing)
                 if logit == -INFINITE:
                     continue
             w, x, y, z = rows[n, 3], rows[n, 4], rows[n, 5], rows[n, 6]
             s0, s1, s2 = rows[n, 7] + log_size, rows[n, 8] + log_size, rows[n, 9] + log_size
-            s0 += grown(ONE - TWO * (y * y + z * z), TWO * (x * y + w * z), TWO * (x * z - w * y), stretch)
-            s1 += grown(TWO * (x * y - w * z), ONE - TWO * (x * x + z * z), TWO * (y * z + w * x), stretch)
-            s2 += grown(TWO * (x * z + w * y), TWO * (y * z - w * x), ONE - TWO * (x * x + y * y), stretch)
+            s0 += log_stretch(
+                ONE - TWO * (y * y + z * z), TWO * (x * y + w * z), TWO * (x * z - w * y), stretch
+            )
+            s1 += log_stretch(
+                TWO * (x * y - w * z), ONE - TWO * (x * x + z * z), TWO * (y * z + w * x), stretch
+            )
+            s2 += log_stretch(
+                TWO * (x * z + w * y), TWO * (y * z - w * x), ONE - TWO * (x * x + y * y), stretch
+            )
             if outside(px, py, pz, max(s0, s1, s2), view):
                 continue
             means[at, 0], means[at, 1], means[at, 2] = px, py, pz

@@ -1,4 +1,4 @@
-"""Textured surfaces beyond the head model's mesh: hair, clothes. They move with the head model's joints."""
+"""Shells: textured surfaces beyond the head mesh (hair, clothes), skinned to the head model's joints."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from headcast.head.params import HeadParams
 __all__ = ["Shell", "shells_from"]
 
 NAME = re.compile(r"[a-z]{1,16}")
-MOST_VERTICES = 1 << 18
-GAP = 8  # rows between pictures
+MAX_VERTICES = 1 << 18
+GAP = 8  # texels of repeated border between packed textures
 
 
 @dataclass(frozen=True)
 class Shell:
-    """A surface at rest in the head frame, carried by linear blend skinning.
+    """A surface at rest in the head frame, moved by linear blend skinning.
 
     Attributes:
-        name: a short word in small letters, ``hair`` or ``body``.
+        name: a short lower-case word, ``hair`` or ``body``.
         rest: (V, 3) this person's rest shape, metres.
-        faces: (F, 3) triangles, counter-clockwise seen from outside.
+        faces: (F, 3) triangles, counter-clockwise from outside.
         uv, faces_uv: (U, 2) in 0..1 with the origin at the texture's top left, and the triangles' indices.
-        skin_weights: (V, J) shares of the head model's ``JOINTS``.
+        skin_weights: (V, J) weights of the head model's ``JOINTS``.
         texture: (H, W, 4) albedo in sRGB display values, and coverage.
     """
 
@@ -47,15 +47,15 @@ class Shell:
 
     @property
     def opaque(self) -> bool:
-        """Whether nothing shows through it anywhere."""
+        """Whether the texture is opaque everywhere."""
         return bool((self.texture[..., 3] == 255).all())
 
     def posed(self, head: HeadModel, params: HeadParams) -> Float[Tensor, "v 3"]:
-        """World vertices, metres; ``params`` are unbatched."""
+        """Return world vertices, metres; ``params`` are unbatched."""
         return head.carry(self.rest, self.skin_weights, params)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Named tensors to be stored."""
+        """Return the named tensors to be stored."""
         values = {
             "rest": self.rest,
             "faces": self.faces.int(),
@@ -69,7 +69,7 @@ class Shell:
 def shells_from(
     tensors: Mapping[str, Tensor], textures: Mapping[str, UInt8[np.ndarray, "..."]], path: Path
 ) -> tuple[Shell, ...]:
-    """Stored shells, checked.
+    """Read and check stored shells.
 
     Raises:
         HeadcastError: something is missing, of a wrong shape, or points outside.
@@ -89,8 +89,8 @@ def _shell(
         return 0 if x is None or x.ndim == 0 else x.shape[0]
 
     v, f, u = rows("rest"), rows("faces"), rows("uv")
-    if not NAME.fullmatch(name) or not 3 <= v <= MOST_VERTICES or not 1 <= f <= 4 * MOST_VERTICES:
-        raise damaged(path, f"the shell '{name[:20]}' makes no sense")
+    if not NAME.fullmatch(name) or not 3 <= v <= MAX_VERTICES or not 1 <= f <= 4 * MAX_VERTICES:
+        raise damaged(path, f"the shell '{name[:20]}' is invalid")
     faces, faces_uv = get("faces", f, 3).long(), get("faces_uv", f, 3).long()
     for index, count in ((faces, v), (faces_uv, u)):
         if not 0 <= int(index.min()) <= int(index.max()) < count:
@@ -100,27 +100,30 @@ def _shell(
         raise damaged(path, f"no texture of the shell '{name}'")
     weights = get("skin_weights", v, len(JOINTS))
     if bool((weights.sum(1) - 1).abs().max() > 0.01):
-        raise damaged(path, f"joints of the shell '{name}' make no sense")
+        raise damaged(path, f"joint weights of the shell '{name}' are invalid")
     return Shell(name, get("rest", v, 3), faces, get("uv", u, 2), faces_uv, weights, np.asarray(texture))
 
 
-def whole_texture(
+def pack_textures(
     textures: list[UInt8[np.ndarray, "..."]],
 ) -> tuple[UInt8[np.ndarray, "..."], Float[Tensor, "n 4"]]:
-    """Pictures below each other in one, with coverage; and for each the scale and offset (su, sv, ou, ov)
-    that take its uv there. Borders are repeated, so that nothing bleeds in."""
+    """Pack textures below each other into one RGBA atlas; borders are repeated, so that nothing bleeds in.
+
+    Returns:
+        The atlas, and for each texture the scale and offset (su, sv, ou, ov) that take its uv there.
+    """
     width = max(t.shape[1] for t in textures)
-    tall = sum(t.shape[0] + 2 * GAP for t in textures)
-    out = np.empty((tall, width, 4), np.uint8)
+    total_height = sum(t.shape[0] + 2 * GAP for t in textures)
+    out = np.empty((total_height, width, 4), np.uint8)
     places = torch.empty(len(textures), 4)
     top = GAP
     for i, t in enumerate(textures):
-        height, across = t.shape[:2]
+        height, row_width = t.shape[:2]
         part = out[top : top + height]
-        part[:, :across, :3] = t[..., :3]
-        part[:, :across, 3] = t[..., 3] if t.shape[2] == 4 else 255
-        part[:, across:] = part[:, across - 1 : across]
+        part[:, :row_width, :3] = t[..., :3]
+        part[:, :row_width, 3] = t[..., 3] if t.shape[2] == 4 else 255
+        part[:, row_width:] = part[:, row_width - 1 : row_width]
         out[top - GAP : top], out[top + height : top + height + GAP] = part[0], part[-1]
-        places[i] = torch.tensor([across / width, height / tall, 0.0, top / tall])
+        places[i] = torch.tensor([row_width / width, height / total_height, 0.0, top / total_height])
         top += height + 2 * GAP
     return out, places

@@ -1,4 +1,4 @@
-"""The view an avatar was made from, as tensors that go into its file and come back checked."""
+"""The source view of an avatar, stored as tensors in its file and checked when read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from headcast.head.params import HeadParams
 __all__ = ["SourceView", "SurfacePoints", "check_tensor"]
 
 MAX_SIDE = 1 << 15
-LARGEST = 1e6
+MAX_VALUE = 1e6  # absolute value in a stored tensor
 
 
 class SurfacePoints(NamedTuple):
@@ -27,13 +27,13 @@ class SurfacePoints(NamedTuple):
     bary: Float[Tensor, "n 3"]
 
     def on(self, vertices: Float[Tensor, "*b v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "*b n 3"]:
-        """Their positions on given vertices."""
+        """Return the positions of the points on given vertices."""
         return (vertices[..., faces[self.triangle], :] * self.bary[..., None]).sum(-2)
 
 
 @dataclass(frozen=True)
 class SourceView:
-    """The photo's view.
+    """Camera, head parameters and light of the source photo.
 
     Attributes:
         camera: its camera, at the photo's size.
@@ -48,7 +48,7 @@ class SourceView:
     landmarks: SurfacePoints | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """Named tensors to be stored."""
+        """Return the named tensors to be stored."""
         p = self.params
         out = {
             "camera.K": self.camera.K,
@@ -70,7 +70,7 @@ class SourceView:
 
     @staticmethod
     def from_tensors(tensors: dict[str, Tensor], identities: int, triangles: int, path: Path) -> SourceView:
-        """The view back from stored tensors.
+        """Read the view from stored tensors.
 
         Raises:
             HeadcastError: something is missing, of a wrong shape or not finite.
@@ -95,11 +95,11 @@ class SourceView:
             jaw=get("params.jaw", 3),
             gaze=get("params.gaze", 2, 2) if "params.gaze" in tensors else None,
         )
-        return SourceView(camera, params, get("light", 9, 3), landmarks_from(tensors, triangles, path))
+        return SourceView(camera, params, get("light", 9, 3), read_landmarks(tensors, triangles, path))
 
 
-def landmarks_from(tensors: dict[str, Tensor], triangles: int, path: Path) -> SurfacePoints | None:
-    """Stored landmarks, checked against the number of triangles."""
+def read_landmarks(tensors: dict[str, Tensor], triangles: int, path: Path) -> SurfacePoints | None:
+    """Read stored landmarks, checked against the number of triangles; None: not stored."""
     if "landmarks.triangle" not in tensors:
         return None
     n = max(tensors["landmarks.triangle"].shape, default=0)
@@ -110,10 +110,10 @@ def landmarks_from(tensors: dict[str, Tensor], triangles: int, path: Path) -> Su
 
 
 def check_tensor(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...], path: Path) -> Tensor:
-    """A stored tensor as float32.
+    """Return a stored tensor as float32, checked.
 
     Raises:
-        HeadcastError: it is missing, of a wrong shape, not finite or absurdly large.
+        HeadcastError: it is missing, of a wrong shape, not finite or too large.
     """
     if name not in tensors:
         raise damaged(path, f"'{name}' is missing")
@@ -123,6 +123,6 @@ def check_tensor(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...], 
     if x.is_complex() or x.dtype == torch.bool:
         raise damaged(path, f"'{name}' holds no plain numbers")
     x = x.float()
-    if not bool(torch.isfinite(x).all()) or bool((x.abs() > LARGEST).any()):
+    if not bool(torch.isfinite(x).all()) or bool((x.abs() > MAX_VALUE).any()):
         raise damaged(path, f"'{name}' holds impossible numbers")
     return x

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from headcast.avatar.lids import SHADED, Lids
-from headcast.avatar.posing import carry, kernels_serve, poser_for
-from headcast.avatar.shell import GAP, Shell, whole_texture
+from headcast.avatar.posing import can_use_kernels, carry, poser_for
+from headcast.avatar.shell import GAP, Shell, pack_textures
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.occlusion import inside_mouth, mouth_occlusion
@@ -29,8 +29,10 @@ EYES = ("eyeLeft", "eyeRight")
 
 @dataclass(frozen=True)
 class Posed:
-    """A surface in one pose: world ``vertices``, unit ``normals``, and ``openness``, the share of the light
-    that reaches each vertex."""
+    """A surface in one pose: world ``vertices``, unit ``normals``, and ``openness`` per vertex.
+
+    Openness is the fraction of the light that reaches the vertex.
+    """
 
     vertices: Float[Tensor, "v 3"]
     normals: Float[Tensor, "v 3"]
@@ -39,13 +41,13 @@ class Posed:
 
 @dataclass(frozen=True)
 class Surface:
-    """Head first, then the shells in their order.
+    """Head and shells as one mesh: the head first, then the shells in their order.
 
     Attributes:
-        head: bound to a person.
+        head: head model bound to a person.
         shells: hair, body.
         texture: (H, W, 3) the head's albedo, sRGB display values.
-        lids: what it looks like where lids are shut; None: as it is.
+        lids: textures of the closed lids; None: the texture never changes.
     """
 
     head: HeadModel
@@ -55,7 +57,7 @@ class Surface:
 
     @cached_property
     def faces(self) -> Int[Tensor, "f 3"]:
-        """Triangles of the whole."""
+        """Return the triangles of head and shells."""
         parts, start = [self.head.faces.cpu()], len(self.head.neutral)
         for s in self.shells:
             parts.append(s.faces + start)
@@ -64,71 +66,71 @@ class Surface:
 
     @cached_property
     def part(self) -> Int[Tensor, "f"]:
-        """-1 for triangles of the head, else which shell."""
+        """Return the part of each triangle: -1 for the head, else the shell's index."""
         counts = [len(self.head.faces), *(len(s.faces) for s in self.shells)]
         return torch.repeat_interleave(torch.arange(len(counts)) - 1, torch.tensor(counts))
 
     @cached_property
     def skin(self) -> tuple[Pyramid, Float[Tensor, "u 2"], Int[Tensor, "fu 3"]]:
-        """The joint texture (RGBA only where something is see-through), its uv and the triangles' uv."""
+        """Return the joint texture (RGBA only if a shell is translucent), its uv and the triangles' uv."""
         if not self.shells:
-            return pyramid_of(self.texture), self.head.uv, self.head.faces_uv
-        whole, places = whole_texture([self.texture, *(s.texture for s in self.shells)])
+            return make_pyramid(self.texture), self.head.uv, self.head.faces_uv
+        atlas, places = pack_textures([self.texture, *(s.texture for s in self.shells)])
         uv = [self.head.uv, *(s.uv for s in self.shells)]
         index = [self.head.faces_uv, *(s.faces_uv for s in self.shells)]
         starts = np.cumsum([0, *(len(x) for x in uv[:-1])])
         joint = torch.cat([x * p[:2] + p[2:] for x, p in zip(uv, places, strict=True)])
         faces_uv = torch.cat([x + int(n) for x, n in zip(index, starts, strict=True)])
-        return pyramid_of(whole if self.see_through else whole[..., :3]), joint, faces_uv
+        return make_pyramid(atlas if self.see_through else atlas[..., :3]), joint, faces_uv
 
     @property
     def see_through(self) -> bool:
-        """Whether some shell lets something show through."""
+        """Whether some shell is not fully opaque."""
         return not all(s.opaque for s in self.shells)
 
     @cached_property
     def solid(self) -> Surface:
-        """The head and its opaque shells alone: what shows through the others."""
+        """Return the head with its opaque shells only: what shows through the others."""
         return Surface(self.head, tuple(s for s in self.shells if s.opaque), self.texture, self.lids)
 
     def posed(self, params: HeadParams) -> Posed:
-        """The surface in a pose (unbatched)."""
-        served = kernels_serve(params, self.head.neutral)
-        vertices = self.vertices_by_kernels(params) if served else self.vertices(params)
+        """Pose the surface (unbatched): vertices, normals and openness."""
+        use_kernels = can_use_kernels(params, self.head.neutral)
+        vertices = self.vertices_by_kernels(params) if use_kernels else self.vertices(params)
         count = len(self.head.neutral)
         openness = torch.ones(len(vertices))
         openness[:count] = mouth_occlusion(self.head, vertices[:count], self.inside)
         if self.lids is not None:
-            for eye, shut in zip(self.eyes, self.lids.shut(params), strict=True):
-                openness[eye] = 1 - SHADED * float(shut)
+            for eye, closure in zip(self.eyes, self.lids.shut(params), strict=True):
+                openness[eye] = 1 - SHADED * float(closure)
         return Posed(vertices, vertex_normals(vertices, self.faces), openness)
 
     def vertices(self, params: HeadParams) -> Float[Tensor, "v 3"]:
-        """World vertices in a pose (unbatched)."""
+        """Return world vertices in a pose (unbatched), metres."""
         return torch.cat([self.head(params), *(s.posed(self.head, params) for s in self.shells)])
 
     def vertices_by_kernels(self, params: HeadParams) -> Float[Tensor, "v 3"]:
-        """The same, for poses that kernels serve."""
+        """Return the same vertices with the CPU kernels, for poses that ``can_use_kernels`` allows."""
         poser = poser_for(self.head, params.identity)
-        at = len(self.head.neutral)
-        out = np.empty((at + sum(len(s.rest) for s in self.shells), 3), np.float32)
-        moves = poser.head_into(out[:at], params)
+        start = len(self.head.neutral)
+        out = np.empty((start + sum(len(s.rest) for s in self.shells), 3), np.float32)
+        moves = poser.pose_head(out[:start], params)
         for s in self.shells:
             rest, weights = s.rest.contiguous().numpy(), s.skin_weights.contiguous().numpy()
-            carry(rest, weights, moves.shell, moves.root, out[at : at + len(rest)])
-            at += len(rest)
+            carry(rest, weights, moves.shell, moves.root, out[start : start + len(rest)])
+            start += len(rest)
         return torch.from_numpy(out)
 
     @cached_property
     def inside(self) -> Bool[Tensor, "v"]:
-        """Which of the head's vertices lie inside the mouth."""
+        """Return which of the head's vertices lie inside the mouth."""
         return inside_mouth(self.head)
 
     @cached_property
     def eyes(self) -> tuple[Int[Tensor, "l"], Int[Tensor, "r"]]:
-        """Vertices of the eyeballs, left and right."""
-        there = set(self.head.part_names)
-        left, right = (self.head.faces[self.head.part_faces(*({e} & there))].unique() for e in EYES)
+        """Return the vertices of the left and right eyeball."""
+        available = set(self.head.part_names)
+        left, right = (self.head.faces[self.head.part_faces(*({e} & available))].unique() for e in EYES)
         return left, right
 
     def render(
@@ -183,13 +185,13 @@ class SurfaceRenderer:
         return self.blink.pyramid
 
 
-def pyramid_of(texture: UInt8[np.ndarray, "h w c"]) -> Pyramid:
-    """A texture with its halvings."""
+def make_pyramid(texture: UInt8[np.ndarray, "h w c"]) -> Pyramid:
+    """Build the mip pyramid of an 8-bit texture."""
     return Pyramid.make(torch.from_numpy(texture.astype(np.float32) / 255))
 
 
 class BlinkTexture:
-    """A joint texture and its halvings whose texels change as eyelids close, mixed in place.
+    """A joint texture and its mip levels whose texels change as eyelids close, mixed in place.
 
     Args:
         pyramid: its own copy; begins ``GAP`` texels above the head's ``texture`` where there are shells, else
@@ -201,8 +203,10 @@ class BlinkTexture:
 
     @cached_property
     def parts(self) -> list[list[tuple[np.ndarray, ...]]]:
-        """For each side: pictures, rows of them, their colours when open, and what shut lids add; found when
-        a lid first shuts."""
+        """Return for each side: images, their texel rows, colours when open, and the change when closed.
+
+        Computed when a lid first closes.
+        """
         pyramid, texture = self.pyramid, self.texture
         texels, table = pyramid.packed
         levels = [x.view(-1, x.shape[2]) for x in pyramid.levels]
@@ -211,32 +215,32 @@ class BlinkTexture:
         parts: list[list[tuple[np.ndarray, ...]]] = []
         for patch in self.lids.patches:
             change = np.stack(plain, -1)
-            there = patch.inside(change[top:])
-            there[:] = (patch.texture.astype(np.float32) - patch.inside(texture)) / 255
+            available = patch.inside(change[top:])
+            available[:] = (patch.texture.astype(np.float32) - patch.inside(texture)) / 255
             part = []
             changes = Pyramid.make(torch.from_numpy(change)).levels
             for level, delta, (start, _, _) in zip(levels, changes, table, strict=True):
                 flat = delta.numpy().reshape(-1, 3)
                 rows = np.flatnonzero((flat != 0).any(1))
                 opened = level.numpy()[rows, :3].copy()
-                for picture, at in ((level.numpy(), rows), (texels, rows + start)):
-                    part.append((picture, at, opened, flat[rows]))
+                for image, texel_rows in ((level.numpy(), rows), (texels, rows + start)):
+                    part.append((image, texel_rows, opened, flat[rows]))
             parts.append(part)
         return parts
 
     def show(self, params: HeadParams) -> None:
-        """Mixes the texels for a pose (unbatched)."""
-        shut = self.lids.shut(params)
-        for side in np.flatnonzero(shut != self.shown):
+        """Blend the texels for a pose (unbatched)."""
+        closure = self.lids.shut(params)
+        for side in np.flatnonzero(closure != self.shown):
             for texels, rows, opened, delta in self.parts[side]:
-                texels[rows, :3] = opened + np.float32(shut[side]) * delta
-        self.shown = shut
+                texels[rows, :3] = opened + np.float32(closure[side]) * delta
+        self.shown = closure
 
 
 def over(front: Rendering, behind: Rendering) -> Rendering:
-    """A picture with see-through parts before the same scene without them.
+    """Composite a rendering with translucent parts over the same scene without them.
 
-    Where both cover a pixel only in part, it is the outline that they share: nothing is added there.
+    Where both cover a pixel only in part, it is their common outline: nothing is added there.
     """
     more = (behind.alpha - front.alpha).clamp(min=0)
     alpha = front.alpha + more

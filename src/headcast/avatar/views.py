@@ -1,4 +1,4 @@
-"""An avatar rendered from many cameras and with many expressions: images with their coverage and depth."""
+"""Render an avatar from many cameras and with many expressions: images with coverage and depth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["RenderedView", "orbit_cameras", "render_view", "render_views"]
 
 @dataclass(frozen=True)
 class RenderedView:
-    """A rendering and how it came about.
+    """A rendering with its camera and parameters.
 
     Attributes:
         params: pose and expression (unbatched).
@@ -35,7 +35,7 @@ class RenderedView:
 
     @property
     def premultiplied(self) -> Float[Tensor, "h w 3"]:
-        """Colour times coverage."""
+        """Return premultiplied colour: rgb times alpha."""
         return self.rendering.rgb * self.rendering.alpha[..., None]
 
 
@@ -65,5 +65,5 @@ def render_views(
 def orbit_cameras(
     camera: Camera, center: Float[Tensor, "3"], angles: Sequence[tuple[float, float]]
 ) -> list[Camera]:
-    """Carry a camera around ``center`` (world); yaws and pitches in degrees, as in ``Camera.orbit``."""
+    """Orbit a camera around ``center`` (world); yaws and pitches in degrees, as in ``Camera.orbit``."""
     return [camera.orbited(center, yaw, pitch) if yaw or pitch else camera for yaw, pitch in angles]

@@ -1,1 +1,1 @@
-"""The command line: thin, all work is done below."""
+"""The command line: parse options, call the interface in ``headcast.api``, report."""

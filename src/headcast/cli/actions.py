@@ -1,4 +1,4 @@
-"""What the commands do: calls into the interface, then words for the user."""
+"""Run the commands: call the interface, then report to the user."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def run_animate(command: Animate) -> None:
-    """``headcast animate``."""
+    """Run ``headcast animate``: write a video of a driven avatar or photo."""
     start = time.perf_counter()
     pick_device(command.device)
     if (command.drive is None) == (command.preset is None):
@@ -80,7 +80,7 @@ def run_animate(command: Animate) -> None:
 
 
 def run_render(command: Render) -> None:
-    """``headcast render``."""
+    """Run ``headcast render``: write one image."""
     from headcast.image import save_png
 
     start = time.perf_counter()
@@ -90,7 +90,7 @@ def run_render(command: Render) -> None:
     weights, size = parse_expression(command.expression), parse_size(command.size)
     background_colour(command.background)
     avatar = api.load(command.avatar)
-    picture = api.render(
+    image = api.render(
         avatar,
         view=command.view,
         yaw=command.yaw,
@@ -99,12 +99,12 @@ def run_render(command: Render) -> None:
         size=size,
         background=command.background,
     )
-    save_png(out, picture, picture_text(avatar.info))
+    save_png(out, image, picture_text(avatar.info))
     report(out, command.seed, start, command.json)
 
 
 def run_bake(command: Bake) -> None:
-    """``headcast bake``."""
+    """Run ``headcast bake``: write a rigged avatar."""
     start = time.perf_counter()
     pick_device(command.device)
     out = output_path(command.out, f"{command.avatar.stem}_rigged", ".avatar")
@@ -116,7 +116,7 @@ def run_bake(command: Bake) -> None:
 
 
 def run_export(command: Export) -> None:
-    """``headcast export``."""
+    """Run ``headcast export``: write a file for other programs."""
     from headcast.avatar.export.base import FORMATS
 
     start = time.perf_counter()
@@ -135,12 +135,12 @@ def run_export(command: Export) -> None:
         axes=command.axes,
         subdivide=command.subdivide,
     )
-    beside = tuple(f"beside it: {path}" for path in written[1:])
-    report(out, 0, start, command.json, beside)
+    notes = tuple(f"also written: {path}" for path in written[1:])
+    report(out, 0, start, command.json, notes)
 
 
 def run_observe(command: Observe) -> None:
-    """``headcast observe``."""
+    """Run ``headcast observe``: write a report on a photo."""
     from headcast.observe.report import write_report
 
     start = time.perf_counter()
@@ -150,17 +150,17 @@ def run_observe(command: Observe) -> None:
         raise HeadcastError(f"{folder}: is a file; name a folder for the report")
     check_writable(folder / "run.json" if folder.is_dir() else folder)
     with Bar() as bar:
-        seen = api.observe(command.photo, face=command.face, progress=bar)
+        observations = api.observe(command.photo, face=command.face, progress=bar)
         if command.parser:
             from headcast.observe.parsed import with_parser
 
-            seen = [with_parser(seen[0], folder)]
-        words = write_report(seen[0], folder, debug=command.debug)
-    report(folder, 0, start, command.json, tuple(words))
+            observations = [with_parser(observations[0], folder)]
+        notes = write_report(observations[0], folder, debug=command.debug)
+    report(folder, 0, start, command.json, tuple(notes))
 
 
 def run_info(command: Info) -> None:
-    """``headcast info``."""
+    """Run ``headcast info``: print what an avatar holds."""
     avatar = api.load(command.avatar)
     facts = {**avatar.info, "commercial_use": commercial_use(avatar.info)}
     if command.json:
@@ -168,12 +168,12 @@ def run_info(command: Info) -> None:
         return
     facts["weights"] = licences(facts)
     facts.setdefault("consent", "none stated")
-    for name, value in flat(facts):
+    for name, value in flatten_facts(facts):
         print(f"{name:<24} {value}")
 
 
 def run_view(command: View) -> None:
-    """``headcast view``."""
+    """Run ``headcast view``: write the HTML viewer and open it."""
     import webbrowser
 
     start = time.perf_counter()
@@ -185,7 +185,7 @@ def run_view(command: View) -> None:
 
 
 def run_synth(command: Synth) -> None:
-    """``headcast synth``."""
+    """Run ``headcast synth``: write a folder of synthetic heads."""
     from headcast.synth.config import SynthConfig
     from headcast.synth.folder import write_people
 
@@ -201,31 +201,31 @@ def run_synth(command: Synth) -> None:
     )
     device = pick_device(command.device)
     with Bar() as bar:
-        recordings = tuple(recorded(path, bar) for path in command.motion)
-        made, known = write_people(
+        recordings = tuple(read_recording(path, bar) for path in command.motion)
+        written, existing = write_people(
             config, command.identities, command.out, device, command.seed, bar, recordings
         )
-    notes = (f"{known} of {known + made} people were there already",) if known else ()
+    notes = (f"{existing} of {existing + written} people existed already",) if existing else ()
     report(command.out, command.seed, start, command.json, notes)
 
 
-def recorded(path: Path, progress: Progress) -> Recording:
-    """A performance for synthetic heads."""
+def read_recording(path: Path, progress: Progress) -> Recording:
+    """Read a video or recording as a performance that synthetic heads can play."""
     from headcast.drive import performance
     from headcast.head.params import gaze_from_eye_look
     from headcast.synth.recorded import Recording
 
-    m = performance(path, progress=lambda share, what: progress(share, f"{path.name}: {what}"))
-    gaze = gaze_from_eye_look(m.expression) if m.gaze is None else m.gaze
-    return Recording(path.name, m.fps, m.expression, m.neck, gaze)
+    motion = performance(path, progress=lambda fraction, step: progress(fraction, f"{path.name}: {step}"))
+    gaze = gaze_from_eye_look(motion.expression) if motion.gaze is None else motion.gaze
+    return Recording(path.name, motion.fps, motion.expression, motion.neck, gaze)
 
 
-def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested facts as lines."""
+def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Flatten nested facts into (dotted name, value) pairs."""
     lines: list[tuple[str, str]] = []
     for name, value in facts.items():
         if isinstance(value, dict):
-            lines += flat(value, f"{prefix}{name}.")
+            lines += flatten_facts(value, f"{prefix}{name}.")
         else:
             lines.append(
                 (prefix + name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))

@@ -1,4 +1,4 @@
-"""The commands and their options. What stands under a field is its help text."""
+"""The commands and their options. The string under a field is the option's help text."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ File = Annotated[Path | None, arg(metavar="PATH")]
 
 @dataclass(frozen=True)
 class Create:
-    """One photo, several photos or a video of one person become an avatar."""
+    """Create an avatar from one photo, several photos or a video of one person."""
 
     sources: Positional[tuple[Path, ...]]
-    """Photos, or one video."""
+    """One or more photos, or one video."""
     out: Out = None
-    """Where the .avatar goes; by default the first source's name in the current folder."""
+    """Output .avatar; by default the first source's name in the current folder."""
     method: str = DEFAULT_METHOD
     """The method, one of those above; each has options of its own."""
     face: Number = None
@@ -58,218 +58,218 @@ class Create:
     """Your ICT-FaceKit folder (or npz): with --head ict."""
     options: Suppress[Any] = None
     consent: Text = None
-    """A statement of consent by the person shown; it stays in the avatar."""
+    """Statement of consent by the person shown; stored in the avatar."""
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Animate:
-    """An avatar moves: driven by a video, by a recording (Live Link Face, ARKit, FLAME), or by a preset."""
+    """Animate an avatar: driven by a video, by a recording (Live Link Face, ARKit, FLAME), or by a preset."""
 
     avatar: Positional[Path]
-    """The .avatar; a photo with --method."""
+    """The .avatar file; a photo with --method."""
     method: Text = None
     """An image animator that drives a photo without an avatar."""
     options: Suppress[Any] = None
     drive: File = None
-    """A video of somebody, a Live Link Face .csv, ARKit weights (.json) or FLAME parameters (.npz)."""
+    """Driver: a video, a Live Link Face .csv, ARKit weights (.json) or FLAME parameters (.npz)."""
     flame: File = None
     """Your FLAME file, for FLAME parameters."""
     preset: Text = None
-    """speech, expressions or turntable."""
+    """Built-in motion: speech, expressions or turntable."""
     out: Out = None
-    """Where the .mp4 goes; by default the avatar's name in the current folder."""
+    """Output .mp4; by default the avatar's name in the current folder."""
     camera: Literal["source", "driver"] = "source"
     """source: a portrait framing; driver: camera, size and frame count of the driving video."""
     frames: Number = None
-    """At most so many frames."""
+    """Maximum number of frames."""
     size: Size = None
-    """Pixels, for example 512 or 640x480; by default 512, or the driver's own."""
+    """Image size in pixels, for example 512 or 640x480; by default 512, or the driver's own."""
     fps: Rate = None
     """Frames per second; by default the driver's own, 30 for presets."""
     background: str = "grey"
-    """white, grey, black or #rrggbb."""
+    """Background colour: white, grey, black or #rrggbb."""
     side_by_side: bool = False
-    """Shows the driving video beside."""
+    """Show the driving video next to the avatar."""
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Render:
-    """One picture of an avatar."""
+    """Render one image of an avatar."""
 
     avatar: Positional[Path]
-    """The .avatar."""
+    """The .avatar file."""
     out: Out = None
-    """Where the .png goes; by default the avatar's name in the current folder."""
+    """Output .png; by default the avatar's name in the current folder."""
     view: Literal["front", "source"] = "front"
-    """front: upright and at rest, a portrait; source: camera, size, pose and expression of the photo."""
+    """front: upright, neutral, portrait framing; source: camera, size, pose and expression of the photo."""
     yaw: float = 0.0
-    """Degrees by which the camera goes around the head; positive shows more of the subject's left side."""
+    """Degrees by which the camera orbits the head; positive shows more of the subject's left side."""
     pitch: float = 0.0
-    """Degrees; positive looks from above."""
+    """Elevation of the camera in degrees; positive looks from above."""
     expression: str = ""
     """name=weight,... by ARKit name, for example mouthSmileLeft=1,jawOpen=.3; or a .json file of the same."""
     size: Size = None
-    """Pixels, for example 512 or 640x480; by default 512, or the photo's own."""
+    """Image size in pixels, for example 512 or 640x480; by default 512, or the photo's own."""
     background: str = "transparent"
-    """transparent (straight alpha), white, grey, black or #rrggbb."""
+    """Background: transparent (straight alpha), white, grey, black or #rrggbb."""
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """A file that other programs open: Blender, engines, viewers, a browser."""
+    """Export an avatar to a file for Blender, game engines, splat viewers or a browser."""
 
     avatar: Positional[Path]
-    """The .avatar."""
+    """The .avatar file."""
     to: Literal["glb", "splat-ply", "mesh-ply", "spz", "html"] | None = None
-    """The format; by default by the output's ending."""
+    """Output format; by default from the output's suffix."""
     out: Out = None
-    """Where the file goes; by default the avatar's name in the current folder."""
+    """Output file; by default the avatar's name in the current folder."""
     shading: Literal["lit", "baked"] | None = None
-    """lit: bare colours, to be lit where they are opened; baked: with the photo's light in them."""
+    """lit: de-lit albedo, for programs that shade it; baked: the photo's light is in the colours."""
     texture_size: Number = None
-    """Longest side of the textures of a glb in pixels; by default as they are."""
+    """Longest side of the textures of a glb in pixels; by default unchanged."""
     expression: str = ""
     """For splats and mesh-ply, which hold one pose: name=weight,... or a .json file, as in render."""
     rigged: bool = False
     """splat-ply: Gaussians in the frames of triangles (binding_0), as GaussianAvatars stores them."""
     sh_degree: Number = None
-    """splat-ply: pads colours with zeros up to this degree, 0 to 3; some viewers insist on 3."""
+    """splat-ply: pad SH coefficients with zeros up to this degree, 0 to 3; some viewers require 3."""
     axes: Literal["y-down", "y-up"] | None = None
     """splat-ply: y-down is upright in splat viewers (the default), y-up is the head frame."""
     subdivide: Number = None
-    """mesh-ply: how often triangles are cut into four, 0 to 3; by default as the texture asks."""
+    """mesh-ply: subdivision levels, 0 to 3 (each cuts a triangle into four); by default by texture size."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Bake:
-    """An avatar without a mesh (tri-planes) becomes Gaussians on a rigged mesh, for every export and view."""
+    """Bake an avatar without a mesh (tri-planes) into Gaussians on a rigged mesh, for every exporter."""
 
     avatar: Positional[Path]
-    """The .avatar."""
+    """The .avatar file."""
     out: Out = None
-    """Where the new .avatar goes; by default the avatar's name with _rigged in the current folder."""
+    """Output .avatar; by default the avatar's name with _rigged in the current folder."""
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Observe:
-    """What headcast sees in a photo: landmarks, masks, the fitted head, the light; in words and pictures."""
+    """Report what is detected in a photo: landmarks, masks, fitted head, light; as text and images."""
 
     photo: Positional[Path]
-    """The photo."""
+    """The input photo."""
     out: Out = None
-    """The folder of the report; by default report."""
+    """Output folder of the report; by default report."""
     face: Number = None
     """Which face, counted from 1 by size; by default the largest."""
     debug: bool = False
-    """Writes every intermediate picture."""
+    """Write every intermediate image."""
     parser: bool = False
-    """Masks by the face parser (preview) instead of colours and geometry; also writes its 14 labels."""
+    """Segment with the face parser (preview) instead of colours and geometry; also write its 14 labels."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Prints the report as JSON."""
+    """Print the report as JSON."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """What an avatar file holds: kind, method, weights with licences, seed, consent, synthetic mark."""
+    """Show what an avatar file holds: kind, method, weights with licences, seed, consent, synthetic mark."""
 
     avatar: Positional[Path]
-    """The .avatar."""
+    """The .avatar file."""
     json: bool = False
-    """Prints JSON."""
+    """Print the result as JSON."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One HTML file that shows the avatar in any browser, offline: moves it, plays clips, takes pictures."""
+    """Write one HTML file that animates the avatar in any browser, offline, with clips and screenshots."""
 
     avatar: Positional[Path]
-    """The .avatar."""
+    """The .avatar file."""
     out: Out = None
-    """Where the .html goes; by default the avatar's name in the current folder."""
+    """Output .html; by default the avatar's name in the current folder."""
     no_open: bool = False
-    """Writes the file and prints its name, without opening a browser."""
+    """Write the file and print its name, without opening a browser."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Doctor:
-    """What works on this machine, what is missing and how to get it, and which model files are at hand."""
+    """Check what works on this machine, what is missing and how to get it, and which model files exist."""
 
     places: Positional[tuple[Path, ...]] = ()
-    """Model files or folders of them; by default the usual places."""
+    """Model files or folders of them; by default the standard search paths."""
     convert: bool = False
-    """Builds the heads found (FLAME, ICT-FaceKit), so that create starts at once."""
+    """Build the head models found (FLAME, ICT-FaceKit), so that create starts at once."""
     json: bool = False
-    """Prints JSON."""
+    """Print the result as JSON."""
 
 
 @dataclass(frozen=True)
 class Synth:
-    """Synthetic heads with exact truth, as a folder: pictures, masks, depth, normals, UV, skin, numbers."""
+    """Write synthetic heads with ground truth: images, masks, depth, normals, UV, skin maps, parameters."""
 
     identities: int
-    """How many people."""
+    """Number of people to generate."""
     out: Path
-    """The folder; a run that was interrupted is continued."""
+    """Output folder; an interrupted run is resumed."""
     split: Literal["train", "test"] = "train"
-    """test holds out identities, skin, hair styles and lights."""
+    """test uses held-out identities, skin, hair styles and lights."""
     size: int = 256
-    """Side of the pictures, pixels."""
+    """Side of the images, pixels."""
     texture: int = 0
-    """Side of the skin's maps, pixels; 0: twice the pictures'."""
+    """Side of the skin maps, pixels; 0: twice the images'."""
     frames: int = 1
-    """Moments of each person."""
+    """Frames (expressions) of each person."""
     views: int = 1
-    """Cameras at each moment."""
+    """Camera views of each frame."""
     clip: bool = False
-    """The frames are consecutive, 25 a second, seen by a still camera."""
+    """Make the frames consecutive, at 25 fps, with a fixed camera."""
     framing: str = "portrait"
-    """Where cameras stand: portrait, eg3d, front, or a name that a method declares."""
+    """Camera distribution: portrait, eg3d, front, or a name that a method declares."""
     motion: tuple[Path, ...] = ()
-    """Videos or recordings (as for animate --drive) that people move as; by default motion is authored."""
+    """Videos or recordings (as animate --drive) that drive the people; by default motion is procedural."""
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Train:
-    """Trains a network that headcast ships, or goes on; `headcast train NAME --help` lists its settings."""
+    """Train a network that headcast ships, or resume; `headcast train NAME --help` lists its settings."""
 
     name: Positional[str]
-    """restorer, parser, encoder or toy; or the place of your own recipe, package.module:Class."""
+    """restorer, parser, encoder or toy; or your own recipe as package.module:Class."""
     recipe: Suppress[Any] = None
     config: Suppress[Any] = None
     out: Suppress[Path] = Path("runs")
@@ -278,27 +278,27 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measures avatars, methods or priors against real or synthetic truth: JSON, table, pictures."""
+    """Evaluate avatars, methods or priors against real or synthetic ground truth: JSON, table, images."""
 
     subjects: Positional[str]
-    """What: .avatar files or methods (NAME or NAME:VARIANT), with commas between; or a prior's name."""
+    """Comma-separated .avatar files or methods (NAME or NAME:VARIANT); or the name of a prior."""
     protocol: str
-    """What is measured, see docs/evaluate.md; evaluate --protocol NAME --help lists its own options, too."""
+    """Evaluation protocol, see docs/evaluate.md; evaluate --protocol NAME --help also lists its options."""
     options: Suppress[Any] = None
     data: File = None
-    """Folder (or file) of what it is compared with: clips, photos, synthetic heads; synthetic needs none."""
+    """Folder (or file) of reference data: clips, photos, synthetic heads; synthetic needs none."""
     out: Out = None
-    """The folder of results; by default evaluation. A run that was interrupted is continued."""
+    """Output folder of results; by default evaluation. An interrupted run is resumed."""
     frames: int = 60
-    """Frames of a clip, at most."""
+    """Maximum number of frames of a clip."""
     measured: int = 20
-    """How many of them are compared picture by picture."""
+    """Number of these frames on which image metrics are computed."""
     sources: int = 1
-    """Pictures that an avatar is made from: the first frame, or so many of the first quarter."""
+    """Number of source images of an avatar: the first frame, or so many of the first quarter."""
     limit: Number = None
-    """At most so many items."""
+    """Maximum number of items."""
     only: str = ""
-    """These items alone, with commas between."""
+    """Evaluate these items only, comma-separated."""
     pairs: str = ""
     """cross-reenactment: source:driver,... by name; by default each clip is driven by the next."""
     lpips: File = None
@@ -318,74 +318,74 @@ class Evaluate:
     blendshapes: File = None
     """Your face_landmarker.task of MediaPipe: adds expression distance."""
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Restore:
-    """A soft, noisy, small or compressed photo becomes a clear one. What the photo lacks is a guess."""
+    """Restore a soft, noisy, small or compressed photo. Detail that the photo lacks is a guess."""
 
     photo: Positional[Path]
-    """The photo."""
+    """The input photo."""
     out: Out = None
-    """Where the .png goes; by default the photo's name with _restored in the current folder."""
+    """Output .png; by default the photo's name with _restored in the current folder."""
     with_: Annotated[
         Literal["headcast", "gfpgan", "codeformer", "restoreformer", "realesrgan"], arg(name="with")
     ] = "headcast"
     """The network: headcast's own, or a published one whose weights you imported (see headcast weights)."""
     strength: float = 1.0
-    """0 gives the photo back, 1 what the network says."""
+    """Blend weight: 0 returns the photo, 1 the output of the network."""
     scale: Literal[1, 2, 4] = 1
-    """Makes it so many times larger."""
+    """Upscaling factor of the output."""
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Texture:
-    """Skin maps of a portrait, best of 4096 pixels: albedo, micronormal, specular; a GLB wears them."""
+    """Estimate skin maps of a portrait, best of 4096 pixels: albedo, micronormal, specular; also as a GLB."""
 
     photo: Positional[Path]
-    """The photo; below 1024 pixels about the face it works at the photo's own resolution."""
+    """The input photo; below 1024 pixels about the face it works at the photo's own resolution."""
     out: Out = None
-    """The folder of maps; by default maps."""
+    """Output folder of the maps; by default maps."""
     face: Number = None
-    """Which face, counted from 1 by size, where there are several."""
+    """Which face, counted from 1 by size, if there are several."""
     options: Suppress[Any] = None
     seed: int = 0
-    """Seed of everything random."""
+    """Random seed."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Prints a report as JSON."""
+    """Print a report as JSON."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Published networks: which can be brought along, which are here; converts their official checkpoints."""
+    """List published networks and which are imported; convert their official checkpoints."""
 
     do: Positional[Literal["list", "import"]] = "list"
-    """list, or import NETWORK FILE."""
+    """Action: list, or import NETWORK FILE."""
     network: Positional[Text] = None
-    """Which network, for import."""
+    """Network to import."""
     file: Positional[File] = None
-    """Its official checkpoint, for import."""
+    """Official checkpoint to import."""
     json: bool = False
-    """Prints JSON."""
+    """Print the result as JSON."""
 
 
 class Entry(NamedTuple):
-    """A command: its flags, what runs it, and a function that gives a form of its own (``cli.forms``).
+    """A command: its flags, the function that runs it, and one that returns its own form (``cli.forms``).
 
-    Places are ``module:function``, imported when the command is used.
+    Functions are named ``module:function`` and imported when the command is used.
     """
 
     flags: type
@@ -411,4 +411,4 @@ COMMANDS: dict[str, Entry] = {
     "weights": Entry(Weights, f"{HERE}.weights:run_weights"),
     "doctor": Entry(Doctor, f"{HERE}.doctor:run_doctor"),
 }
-"""Every command, in the order of the help text: a new one is a class and a line."""
+"""Every command, in the order of the help text: a new one is a class and an entry here."""

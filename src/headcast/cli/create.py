@@ -1,4 +1,4 @@
-"""``headcast create``: the chosen method's options become flags."""
+"""``headcast create``: common flags and those of the chosen method."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["run_create"]
 
 
 def run_create(command: Create) -> None:
-    """Run ``headcast create``."""
+    """Run ``headcast create``: write an avatar."""
     start = time.perf_counter()
     pick_device(command.device)
     if not command.sources:
@@ -36,7 +36,7 @@ def run_create(command: Create) -> None:
             method=command.method,
             options=options,
             face=command.face,
-            head=chosen_head(command.head, command.flame, command.ict, bar),
+            head=load_head(command.head, command.flame, command.ict, bar),
             seed=command.seed,
             consent=command.consent,
             progress=bar,
@@ -45,8 +45,8 @@ def run_create(command: Create) -> None:
     report(out, command.seed, start, command.json, avatar.provenance.warnings)
 
 
-def chosen_head(name: str, flame: Path | None, ict: Path | None, progress: Progress) -> HeadModel | None:
-    """Return the head model that the options ask for; None: the bundled one."""
+def load_head(name: str, flame: Path | None, ict: Path | None, progress: Progress) -> HeadModel | None:
+    """Return the head model that the options name; None: the bundled one."""
     for kind, path in (("flame", flame), ("ict", ict)):
         if name == kind and path is None:
             raise HeadcastError(

@@ -1,5 +1,5 @@
-"""``make demo``: a real photo becomes a head that speaks and turns, here and in other programs. Writes into a
-folder and says where."""
+"""``make demo``: make an avatar from a real photo, animate it and export it for other programs. Write into a
+folder and print where."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ __all__ = ["Demo", "main"]
 
 @dataclass(frozen=True)
 class Demo:
-    """Makes an avatar of a bundled public-domain portrait, lets it speak and turn, and draws a sheet."""
+    """Make an avatar of a bundled public-domain portrait, animate it, and render a contact sheet."""
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out/demo")
-    """Folder of the results."""
+    """Output folder of the results."""
     photo: Literal["astronaut", "hopper"] = "astronaut"
-    """Which portrait."""
+    """Which bundled portrait to use."""
     size: int = 512
-    """Pixels."""
+    """Side of the videos, pixels."""
 
 
 def main(options: Demo) -> int:
-    """Runs the commands a user would type, printing each."""
+    """Run the commands a user would type, printing each; return the exit code."""
     folder = options.out
     folder.mkdir(parents=True, exist_ok=True)
     photo, avatar = demo_photo(options.photo), folder / "me.avatar"
-    look = ["--size", options.size, "--background", "#d8dade"]
+    appearance_flags = ["--size", options.size, "--background", "#d8dade"]
     steps = [
         ["create", photo, "-o", avatar],
-        ["animate", avatar, "--preset", "speech", *look, "-o", folder / "talk.mp4"],
-        ["animate", avatar, "--preset", "turntable", *look, "-o", folder / "turntable.mp4"],
+        ["animate", avatar, "--preset", "speech", *appearance_flags, "-o", folder / "talk.mp4"],
+        ["animate", avatar, "--preset", "turntable", *appearance_flags, "-o", folder / "turntable.mp4"],
         ["export", avatar, "--to", "glb", "-o", folder / "me.glb"],
         ["export", avatar, "--to", "html", "-o", folder / "me.html"],
     ]

@@ -1,4 +1,4 @@
-"""``headcast doctor``: what works here, what is missing and how to get it, which model files are at hand."""
+"""``headcast doctor``: check what works here, what is missing and how to get it, which model files exist."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["doctor", "run_doctor"]
 
 
 def run_doctor(command: Doctor) -> None:
-    """Run ``headcast doctor``."""
+    """Run ``headcast doctor``: print the checks."""
     doctor(command.places, command.convert, command.json)
 
 
 def doctor(places: Sequence[Path], convert: bool, as_json: bool) -> None:
-    """Reports, and with ``convert`` builds the heads found so that ``create`` starts at once.
+    """Report, and with ``convert`` build the head models found so that ``create`` starts at once.
 
     Raises:
-        HeadcastError: the base does not work; a place does not exist.
+        HeadcastError: the base installation is broken; a path does not exist.
     """
     base, extras, methods = base_checks(), extra_checks(), method_checks()
     found = [identify(p) for p in find([*places] or usual_places(), 6 if places else 1)]
     if not places:
         found = [f for f in found if f.name]
     if convert:
-        found = [converted(f) for f in found]
+        found = [build_head(f) for f in found]
     if as_json:
         files = [{**asdict(f), "path": str(f.path)} for f in found]
         print(
@@ -51,14 +51,14 @@ def doctor(places: Sequence[Path], convert: bool, as_json: bool) -> None:
             )
         )
     else:
-        show(base, extras, methods, found, bool(places))
+        print_table(base, extras, methods, found, bool(places))
     broken = [c for c in base if not c.ok]
     if broken:
         raise HeadcastError(f"doctor: {broken[0].name}: {broken[0].found}; {broken[0].remedy}")
 
 
 def method_checks() -> list[Check]:
-    """Tell of every registered method whether it can run here, and what it lacks."""
+    """Check for every registered method whether it can run here, and what it lacks."""
     from headcast.methods.base import (
         animator_names,
         get_animator,
@@ -68,12 +68,12 @@ def method_checks() -> list[Check]:
         skin_mapper_names,
     )
 
-    every = [
+    all_methods = [
         *(get_method(n) for n in method_names()),
         *(get_animator(n) for n in animator_names()),
         *(get_skin_mapper(n) for n in skin_mapper_names()),
     ]
-    return [_method_check(m) for m in every]
+    return [_method_check(m) for m in all_methods]
 
 
 def _method_check(method: AnyMethod) -> Check:
@@ -87,8 +87,8 @@ def _method_check(method: AnyMethod) -> Check:
     return Check(name, False, method.description, "see its documentation")
 
 
-def converted(found: Found) -> Found:
-    """A head file, built and kept."""
+def build_head(found: Found) -> Found:
+    """Build the head model of a file into the cache; a failure becomes its ``problem``."""
     from dataclasses import replace
 
     from headcast.head.foreign.known import foreign_head
@@ -103,14 +103,14 @@ def converted(found: Found) -> Found:
         return replace(found, problem=str(e))
 
 
-def show(
+def print_table(
     base: Sequence[Check],
     extras: Sequence[Check],
     methods: Sequence[Check],
     found: Sequence[Found],
-    asked: bool,
+    has_places: bool,
 ) -> None:
-    """One table."""
+    """Print all checks and files as one table."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -119,36 +119,42 @@ def show(
     for title in ("", "what", "found", "to do"):
         table.add_column(title, overflow="fold")
 
-    def line(mark: str, style: str, *words: str) -> None:
-        table.add_row(Text(mark, style=style), *(Text(w) for w in words))
+    def add_row(mark: str, style: str, *details: str) -> None:
+        table.add_row(Text(mark, style=style), *(Text(w) for w in details))
 
     for c in base:
-        line("ok" if c.ok else "!!", "green" if c.ok else "bold red", c.name, c.found, c.remedy)
+        add_row("ok" if c.ok else "!!", "green" if c.ok else "bold red", c.name, c.found, c.remedy)
     table.add_section()
     for c in extras:
-        line("ok" if c.ok else "--", "green" if c.ok else "yellow", f"extra {c.name}", c.found, c.remedy)
+        add_row("ok" if c.ok else "--", "green" if c.ok else "yellow", f"extra {c.name}", c.found, c.remedy)
     table.add_section()
     for c in methods:
-        line("ok" if c.ok else "--", "green" if c.ok else "yellow", c.name, c.found, c.remedy)
+        add_row("ok" if c.ok else "--", "green" if c.ok else "yellow", c.name, c.found, c.remedy)
     table.add_section()
     for f in found:
-        good = bool(f.name) and not f.problem
-        name = f.name or ("damaged or hostile" if f.problem else "not known")
-        words = f.problem or f"{f.licence}{f'; hash {f.hash}' if f.hash else ''}"
-        line("ok" if good else "--", "green" if good else "yellow", name, f"{short(f.path)}: {words}", f.use)
+        is_usable = bool(f.name) and not f.problem
+        name = f.name or ("damaged or unsafe" if f.problem else "unknown")
+        details = f.problem or f"{f.licence}{f'; hash {f.hash}' if f.hash else ''}"
+        add_row(
+            "ok" if is_usable else "--",
+            "green" if is_usable else "yellow",
+            name,
+            f"{shorten_path(f.path)}: {details}",
+            f.use,
+        )
     if not found:
-        line(
+        add_row(
             "--",
             "yellow",
             "model files",
-            "none found" if asked else "none in the usual places",
-            "headcast doctor FILE|FOLDER ... looks elsewhere",
+            "none found" if has_places else "none in the standard search paths",
+            "headcast doctor FILE|FOLDER ... searches elsewhere",
         )
     Console(soft_wrap=False, highlight=False).print(table)
 
 
-def short(path: Path) -> str:
-    """Relative to the current folder where that is shorter."""
+def shorten_path(path: Path) -> str:
+    """Return the path relative to the current folder if that is shorter."""
     try:
         return min(str(path), os.path.relpath(path), key=len)
     except ValueError:

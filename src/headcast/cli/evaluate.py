@@ -1,4 +1,4 @@
-"""``headcast evaluate``: options to a setting, and words about what was skipped."""
+"""``headcast evaluate``: turn options into a setting, run the protocol, report what was skipped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from headcast.errors import HeadcastError
 __all__ = ["evaluate_form", "run_evaluate", "run_protocol"]
 
 REAL_PEOPLE = ("multiview", "smile")
-"""Protocols whose networks are looked for beside the data, when no option names them."""
+"""Protocols whose metric networks are searched next to the data when no option names them."""
 
 
 def evaluate_form(arguments: list[str]) -> Form:
@@ -37,11 +37,11 @@ def evaluate_form(arguments: list[str]) -> Form:
 
 @dataclass(frozen=True)
 class NoOptions:
-    """None of its own."""
+    """Options of a protocol that has none of its own."""
 
 
 def run_evaluate(command: Evaluate) -> None:
-    """Run ``headcast evaluate``."""
+    """Run ``headcast evaluate``: write the results of a protocol."""
     start = time.perf_counter()
     folder, notes = run_protocol(command)
     report(folder, command.seed, start, command.json, notes)
@@ -61,7 +61,7 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
     for name in ("frames", "measured", "sources"):
         if getattr(command, name) < 1:
             raise HeadcastError(f"--{name} {getattr(command, name)}: give at least 1")
-    pairs = pairs_of(command.pairs)
+    pairs = parse_pairs(command.pairs)
     out = command.out or Path("evaluation")
     if command.data is None and needs_data(command.protocol):
         raise HeadcastError(f"--protocol {command.protocol}: give --data, see docs/evaluate.md")
@@ -80,7 +80,7 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
             **metric_files,
         )
         setting = Setting(
-            subjects=listed(command.subjects),
+            subjects=split_names(command.subjects),
             data=data,
             out=out,
             networks=networks,
@@ -90,7 +90,7 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
             measured=command.measured,
             sources=command.sources,
             limit=command.limit,
-            only=listed(command.only),
+            only=split_names(command.only),
             pairs=pairs,
             say=bar,
             options=command.options,
@@ -100,17 +100,21 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
     return setting.out, (*report.notes, *skipped)
 
 
-def listed(text: str) -> tuple[str, ...]:
-    """Names with commas between."""
+def split_names(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list of names; drop duplicates."""
     return tuple(dict.fromkeys(t.strip() for t in text.split(",") if t.strip()))
 
 
-def pairs_of(text: str) -> tuple[tuple[str, str], ...]:
-    """``source:driver`` pairs with commas between."""
-    found = []
-    for item in listed(text):
+def parse_pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Parse comma-separated ``source:driver`` pairs.
+
+    Raises:
+        HeadcastError: an item is not of that form.
+    """
+    pairs = []
+    for item in split_names(text):
         source, colon, driver = item.partition(":")
         if not (source and colon and driver):
             raise HeadcastError(f"--pairs {item}: give source:driver, for example d18:d3")
-        found.append((source, driver))
-    return tuple(found)
+        pairs.append((source, driver))
+    return tuple(pairs)

@@ -1,4 +1,4 @@
-"""Expression weights from the command line."""
+"""Parse expression weights from the command line."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from headcast.head.names import check_names
 
 __all__ = ["LIMIT", "parse_expression"]
 
-LIMIT = 2.0
+LIMIT = 2.0  # largest absolute weight accepted: 1 is the full expression, more exaggerates
 
 
 def parse_expression(text: str) -> dict[str, float]:
-    """``jawOpen=.5,mouthSmileLeft=1`` or the name of a JSON file {"jawOpen": 0.5}.
+    """Parse ``jawOpen=.5,mouthSmileLeft=1``, or read a JSON file {"jawOpen": 0.5}.
 
     Raises:
-        HeadcastError: an unknown name (the nearest is said), no number, a wild weight, a name given twice.
+        HeadcastError: an unknown name (the message suggests the nearest), no number, a weight out of range,
+            a duplicate.
     """
     if not text.strip():
         return {}
     if "=" not in text:
-        return check(read_json(Path(text)), text)
+        return check_weights(read_json(Path(text)), text)
     weights: dict[str, float] = {}
     for item in text.split(","):
-        name, sign, value = item.partition("=")
+        name, equals, value = item.partition("=")
         name = name.strip()
-        if not name or not sign:
+        if not name or not equals:
             raise HeadcastError(
                 f"--expression: '{item}' is not name=weight; write jawOpen=.5,mouthSmileLeft=1"
             )
         if name in weights:
-            raise HeadcastError(f"--expression: '{name}' stands twice; give it once")
+            raise HeadcastError(f"--expression: '{name}' is given twice; give it once")
         try:
             weights[name] = float(value)
         except ValueError:
-            raise HeadcastError(f"--expression: '{value}' is no number; write {name}=.5") from None
-    return check(weights, "--expression")
+            raise HeadcastError(f"--expression: '{value}' is not a number; write {name}=.5") from None
+    return check_weights(weights, "--expression")
 
 
 def read_json(path: Path) -> dict[str, float]:
-    """Weights from a JSON file."""
+    """Read expression weights by ARKit name from a JSON file."""
     try:
         data = json.loads(path.read_text())
         return {str(name): float(value) for name, value in data.items()}
@@ -52,8 +53,8 @@ def read_json(path: Path) -> dict[str, float]:
         ) from None
 
 
-def check(weights: dict[str, float], where: str) -> dict[str, float]:
-    """Refuses unknown names and wild values."""
+def check_weights(weights: dict[str, float], where: str) -> dict[str, float]:
+    """Return the weights; raise HeadcastError on unknown names and values out of range."""
     check_names(weights, where)
     for name, w in weights.items():
         if not math.isfinite(w) or abs(w) > LIMIT:

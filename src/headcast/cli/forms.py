@@ -1,4 +1,4 @@
-"""Commands whose flags depend on another argument: the method's, the recipe's own options become flags."""
+"""Forms of commands whose flags depend on another argument: options of a method or recipe become flags."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Form(NamedTuple):
     Attributes:
         form: dataclass whose fields become flags.
         program: name in help texts.
-        arguments: what is left to be parsed.
-        build: the command from an instance of ``form``.
+        arguments: arguments still to be parsed.
+        build: makes the command from an instance of ``form``.
     """
 
     form: type
@@ -47,9 +47,14 @@ def make_form(command: type, options: type, label: str, text: str) -> type:
         label: heading of these options in the help text.
         text: the help text's first lines.
     """
-    shown = with_metavars(options)
+    options_with_metavars = with_metavars(options)
     form = dataclasses.make_dataclass(
-        "form", [("command", command), (label, shown, dataclasses.field(default_factory=shown))], frozen=True
+        "form",
+        [
+            ("command", command),
+            (label, options_with_metavars, dataclasses.field(default_factory=options_with_metavars)),
+        ],
+        frozen=True,
     )
     form.__doc__ = text
     return form
@@ -60,9 +65,9 @@ def with_metavars(options: type) -> type:
     hints = get_type_hints(options, include_extras=True)
     changed = []
     for field in dataclasses.fields(options):
-        kinds = [k for k in get_args(hints[field.name]) if k is not type(None)]
-        if len(kinds) == 1 and kinds[0] in METAVARS and len(get_args(hints[field.name])) == 2:
-            changed.append((field.name, _named(hints[field.name], METAVARS[kinds[0]]), field.default))
+        types = [k for k in get_args(hints[field.name]) if k is not type(None)]
+        if len(types) == 1 and types[0] in METAVARS and len(get_args(hints[field.name])) == 2:
+            changed.append((field.name, _named(hints[field.name], METAVARS[types[0]]), field.default))
     fields = [(name, hint, dataclasses.field(default=default)) for name, hint, default in changed]
     return dataclasses.make_dataclass(
         options.__name__, fields, bases=(options,), frozen=True, namespace={"__doc__": options.__doc__}

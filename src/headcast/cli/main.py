@@ -1,4 +1,4 @@
-"""Entry point: reads the arguments, runs a command, gives one line for the user's mistakes."""
+"""Entry point: parse the arguments, run a command, print one line for errors of the user."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from headcast.registry import load_entry
 __all__ = ["entry", "main"]
 
 INTERRUPTED = 130
-MISTAKE = 2
+USER_ERROR = 2
 DESCRIPTION = "A portrait, a few frames or a video in; an animatable 3D head out."
 
 
 def entry() -> NoReturn:
-    """The command as a process of its own: ends without the half second of tearing torch down."""
+    """Run as a process of its own; exit without the half second that tearing down torch takes."""
     code = main()
     atexit._run_exitfuncs()
     try:
@@ -36,16 +36,16 @@ def entry() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; gives the exit code: 0, 2 for what the user can mend, 130 after Ctrl-C."""
+    """Run the command line; return the exit code: 0, 2 for errors the user can mend, 130 after Ctrl-C."""
     try:
         command = parse(list(sys.argv[1:] if arguments is None else arguments))
         if command is None:
             return 0
-        with looking_ahead(command):
+        with observe_ahead(command):
             run(command)
     except HeadcastError as e:
         sys.stderr.write(f"headcast: {' '.join(str(e).split())}\n")
-        return MISTAKE
+        return USER_ERROR
     except KeyboardInterrupt:
         sys.stderr.write("headcast: interrupted; nothing was left half-written\n")
         return INTERRUPTED
@@ -66,8 +66,8 @@ def run(command: Any) -> None:
 
 
 @contextlib.contextmanager
-def looking_ahead(command: Any) -> Iterator[None]:
-    """While open, a helping process may look at the photos that become an avatar."""
+def observe_ahead(command: Any) -> Iterator[None]:
+    """While open, let a helper process observe the photos of ``create`` in advance."""
     if not isinstance(command, Create):
         yield
         return
@@ -92,24 +92,24 @@ def parse(arguments: list[str]) -> Any:
     entry = COMMANDS.get(arguments[0]) if arguments else None
     form = None if entry is None or entry.form is None else load_entry(entry.form)(arguments[1:])
     if form is not None:
-        given = ask(form.form, form.program, None, form.arguments)
-        return None if given is None else form.build(given)
+        values = parse_form(form.form, form.program, None, form.arguments)
+        return None if values is None else form.build(values)
     union = Union[tuple(Annotated[e.flags, subcommand(name)] for name, e in COMMANDS.items())]  # type: ignore[valid-type]  # noqa: UP007
-    return ask(union, "headcast", DESCRIPTION, arguments or ["--help"])
+    return parse_form(union, "headcast", DESCRIPTION, arguments or ["--help"])
 
 
-def ask(form: Any, program: str, description: str | None, arguments: list[str]) -> Any:
-    """Arguments as an instance of a dataclass; None when only help was asked for.
+def parse_form(form: Any, program: str, description: str | None, arguments: list[str]) -> Any:
+    """Parse arguments into an instance of a dataclass; None when only help was asked for.
 
     Raises:
-        HeadcastError: they make no sense.
+        HeadcastError: the arguments are invalid.
     """
     import tyro
     from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes
 
-    complaint = io.StringIO()
+    errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(errors):
             return tyro.cli(
                 form,
                 prog=program,
@@ -120,23 +120,25 @@ def ask(form: Any, program: str, description: str | None, arguments: list[str]) 
     except SystemExit as e:
         if e.code in (0, None):
             return None
-        raise HeadcastError(one_line(complaint.getvalue())) from None
+        raise HeadcastError(one_line(errors.getvalue())) from None
 
 
-def one_line(complaint: str) -> str:
-    """The parser's framed message as one line."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", complaint)
+def one_line(errors: str) -> str:
+    """Turn the parser's boxed error message into one line."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", errors)
     lines = [re.sub(r"[╭╮╰╯│─┌┐└┘]+", " ", line).strip() for line in text.splitlines()]
     words = [line for line in lines if line and not re.fullmatch(r"[-=]+|Parsing error|.*options", line)]
     message = " ".join(" ".join(words).split())
     message = message.replace("Invalid choice invalid choice", "Invalid choice")
-    message = re.sub(r"Expected one of \(([^()]*)\)\.?", lambda found: f"Give {choices(found[1])}", message)
+    message = re.sub(
+        r"Expected one of \(([^()]*)\)\.?", lambda match: f"Give {format_choices(match[1])}", message
+    )
     message = re.sub(r"(Argument helptext|For full helptext).*?(?=, (?:run|see)|$)", "", message)
     message = re.sub(r"\s*,? ?(?:run:?|see) headcast", "; see headcast", message)
-    return message or "these arguments make no sense; see headcast --help"
+    return message or "invalid arguments; see headcast --help"
 
 
-def choices(words: str) -> str:
-    """``'b', 'None', 'a'``: in order, without None, which stands for a choice left out."""
-    found = sorted(set(re.findall(r"'([^']*)'", words)) - {"None"})
-    return ", ".join(found[:-1]) + " or " + found[-1] if len(found) > 1 else "".join(found)
+def format_choices(words: str) -> str:
+    """Format ``'b', 'None', 'a'`` as "a or b": sorted, without None (no choice made)."""
+    names = sorted(set(re.findall(r"'([^']*)'", words)) - {"None"})
+    return ", ".join(names[:-1]) + " or " + names[-1] if len(names) > 1 else "".join(names)

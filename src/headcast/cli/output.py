@@ -1,4 +1,4 @@
-"""Where results go, and what is said about them."""
+"""Output paths, and the report on a finished command."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["output_path", "report"]
 
 
 def output_path(given: Path | None, stem: str, suffix: str) -> Path:
-    """Return where the result goes; a wrong ending is a mistake, not a surprise.
+    """Return the output path: the given one, or ``stem`` with ``suffix`` in the current folder.
 
     Raises:
-        HeadcastError: the given name has another ending.
+        HeadcastError: the given name has another suffix.
     """
     out = given or Path(stem + suffix)
     if out.suffix.lower() != suffix:

@@ -1,4 +1,4 @@
-"""A progress bar with the time left, on standard error, for what takes longer than two seconds."""
+"""A progress bar with the time left, on standard error, for jobs that take longer than a second."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Bar"]
 
-PATIENCE = 1.0  # seconds before a bar appears
+DELAY_S = 1.0  # seconds before a bar appears
 
 
 class Bar:
-    """Called with the share done (0..1) and what is being done; shows nothing where nobody watches."""
+    """A ``headcast.progress.Progress`` that shows a bar on a terminal and nothing elsewhere."""
 
     def __init__(self) -> None:
         self.start = time.monotonic()
         self.progress: Progress | None = None
         self.task: TaskID | None = None
 
-    def __call__(self, share: float, what: str) -> None:
-        """Told of progress."""
-        if self.progress is None and sys.stderr.isatty() and time.monotonic() - self.start > PATIENCE:
+    def __call__(self, fraction: float, step: str) -> None:
+        """Update the bar: fraction done (0..1) and a few words on the current step."""
+        if self.progress is None and sys.stderr.isatty() and time.monotonic() - self.start > DELAY_S:
             self.show()
         if self.progress is not None and self.task is not None:
-            self.progress.update(self.task, completed=share, description=what)
+            self.progress.update(self.task, completed=fraction, description=step)
 
     def show(self) -> None:
-        """Puts the bar on the screen."""
+        """Start showing the bar on standard error."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""``run.json``: beside every output, how it was made."""
+"""Write ``run.json`` next to every output: how it was made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES = ("torch", "numpy", "mediapipe", "numba", "av", "pillow", "safetensors
 
 
 def versions() -> dict[str, str]:
-    """Versions of this program and of what its results depend on."""
+    """Return the versions of headcast, Python, the platform and the packages that results depend on."""
     found = {"headcast": __version__, "python": platform.python_version(), "platform": platform.platform()}
     for name in PACKAGES:
         try:
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 
 def weights() -> list[dict[str, Any]]:
-    """Bundled weights with their content hashes and licences."""
+    """List bundled weights with their content hashes and licences."""
     import hashlib
 
     from headcast.weights import card, weights_path
@@ -47,7 +47,7 @@ def weights() -> list[dict[str, Any]]:
 def write_record(
     out: Path, seed: int, seconds: float, notes: tuple[str, ...] = (), **more: Any
 ) -> dict[str, Any]:
-    """Writes ``<out>.run.json`` (``run.json`` inside a folder) and gives what it holds."""
+    """Write ``<out>.run.json`` (``run.json`` inside a folder) and return its contents."""
     from headcast.files import atomic_path
 
     record = {

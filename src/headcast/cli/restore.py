@@ -1,4 +1,4 @@
-"""``headcast restore``: a clear picture of a poor one."""
+"""``headcast restore``: restore a degraded photo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARK = "photograph restored with headcast ({}): detail that the photo lacked is 
 
 
 def run_restore(command: Restore) -> None:
-    """Run ``headcast restore``."""
+    """Run ``headcast restore``: write the restored photo."""
     start = time.perf_counter()
     out = output_path(command.out, f"{command.photo.stem}_restored", ".png")
     report(out, command.seed, start, command.json, write_restored(command, out))
@@ -37,7 +37,7 @@ def write_restored(command: Restore, out: Path) -> tuple[str, ...]:
     check_writable(out)
     photo = load_image(command.photo)
     with Bar() as bar:
-        picture = restore(
+        image = restore(
             photo.rgb,
             network=command.with_,
             strength=command.strength,
@@ -46,6 +46,6 @@ def write_restored(command: Restore, out: Path) -> tuple[str, ...]:
             seed=command.seed,
             progress=bar,
         )
-    save_png(out, picture, picture_text({"synthetic_media": MARK.format(command.with_)}))
-    lost = ("its transparency was left out",) if photo.alpha is not None else ()
-    return (*photo.notes, *lost)
+    save_png(out, image, picture_text({"synthetic_media": MARK.format(command.with_)}))
+    alpha_note = ("its alpha channel is dropped",) if photo.alpha is not None else ()
+    return (*photo.notes, *alpha_note)

@@ -1,4 +1,4 @@
-"""A sheet that shows an avatar at a glance: photo, same view, both sides, four expressions."""
+"""A contact sheet of an avatar: photo, source view, both sides, four expressions."""
 
 from __future__ import annotations
 
@@ -28,27 +28,30 @@ PAPER = "#d8dade"
 
 
 def write_sheet(photo: Path, avatar: Path, out: Path, size: int = 320) -> None:
-    """Writes the sheet of an avatar file and the photo it was made from."""
-    made = api.load(avatar)
-    save_png(out, contact_sheet(load_image(photo).rgb, made, size), picture_text(made.info))
+    """Write the contact sheet of an avatar file and the photo it was made from."""
+    loaded = api.load(avatar)
+    save_png(out, contact_sheet(load_image(photo).rgb, loaded, size), picture_text(loaded.info))
 
 
 def contact_sheet(
     photo: UInt8[np.ndarray, "h w 3"], avatar: Avatar, size: int = 320
 ) -> UInt8[np.ndarray, "a b 3"]:
-    """Input, same view, yaw -30 and 30 above; smile, open jaw, blink, look to the left below."""
-    crop = window(avatar, photo.shape[0], photo.shape[1])
+    """Render a 2 x 4 grid: photo, source view, yaw -30 and 30; smile, open jaw, blink, gaze to the left."""
+    crop_box = head_crop_box(avatar, photo.shape[0], photo.shape[1])
     source = api.render(avatar, view="source", background=PAPER)
-    pictures = [scaled(cut(photo, crop), size), scaled(cut(source, crop), size)]
-    pictures += [api.render(avatar, yaw=y, size=(size, size), background=PAPER) for y in (-30.0, 30.0)]
-    pictures += [
+    images = [
+        resize_square(crop_square(photo, crop_box), size),
+        resize_square(crop_square(source, crop_box), size),
+    ]
+    images += [api.render(avatar, yaw=y, size=(size, size), background=PAPER) for y in (-30.0, 30.0)]
+    images += [
         api.render(avatar, expression=parse_expression(e), size=(size, size), background=PAPER) for e in FACES
     ]
-    return np.vstack([np.hstack(pictures[:4]), np.hstack(pictures[4:])])
+    return np.vstack([np.hstack(images[:4]), np.hstack(images[4:])])
 
 
-def window(avatar: Avatar, height: int, width: int) -> tuple[int, int, int]:
-    """Left, top and side of a square around the head in the source view, inside the picture."""
+def head_crop_box(avatar: Avatar, height: int, width: int) -> tuple[int, int, int]:
+    """Return left, top and side (pixels) of a square around the head in the source view, inside the image."""
     points = avatar.head.landmarks(avatar.head(avatar.source.params), 478)
     pixels = avatar.source.camera.project(points)
     low, high = pixels.amin(0), pixels.amax(0)
@@ -57,15 +60,17 @@ def window(avatar: Avatar, height: int, width: int) -> tuple[int, int, int]:
     return min(max(x, 0), width - side), min(max(y, 0), height - side), side
 
 
-def cut(picture: UInt8[np.ndarray, "h w 3"], crop: tuple[int, int, int]) -> UInt8[np.ndarray, "s s 3"]:
-    """The square of a picture."""
-    x, y, side = crop
-    return picture[y : y + side, x : x + side]
+def crop_square(
+    image: UInt8[np.ndarray, "h w 3"], crop_box: tuple[int, int, int]
+) -> UInt8[np.ndarray, "s s 3"]:
+    """Crop a square (left, top, side) from an image."""
+    x, y, side = crop_box
+    return image[y : y + side, x : x + side]
 
 
-def scaled(picture: UInt8[np.ndarray, "s s 3"], size: int) -> UInt8[np.ndarray, "t t 3"]:
-    """In another resolution."""
+def resize_square(image: UInt8[np.ndarray, "s s 3"], size: int) -> UInt8[np.ndarray, "t t 3"]:
+    """Resize a square image: area filter down, cubic up."""
     import cv2
 
-    method = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_CUBIC
-    return cv2.resize(picture, (size, size), interpolation=method)
+    method = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_CUBIC
+    return cv2.resize(image, (size, size), interpolation=method)

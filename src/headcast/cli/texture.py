@@ -1,4 +1,4 @@
-"""``headcast texture``: skin maps of a portrait."""
+"""``headcast texture``: estimate skin maps of a portrait."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_SIDE = 8192  # pixels of the photo
 
 
 def run_texture(command: Texture) -> None:
-    """Run ``headcast texture``.
+    """Run ``headcast texture``: write skin maps.
 
     Raises:
         HeadcastError: what the user can mend.

@@ -1,4 +1,4 @@
-"""``headcast train NAME``: the recipe's own settings and the trainer's become flags."""
+"""``headcast train NAME``: the settings of the recipe and of the trainer become flags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["options", "run_train", "train_form", "train_recipe"]
 
 
 def options(name: str) -> type:
-    """A dataclass of all flags of a recipe: ``recipe``, ``config``, ``out``, ``json``.
+    """Return a dataclass of all flags of a recipe: ``recipe``, ``config``, ``out``, ``json``.
 
     Raises:
         HeadcastError: no such recipe.
@@ -28,7 +28,7 @@ def options(name: str) -> type:
 
     recipe = recipe_class(name)
     config = getattr(recipe, "defaults", TrainConfig())
-    shown = dataclasses.make_dataclass(
+    flags = dataclasses.make_dataclass(
         name,
         [
             ("recipe", recipe, dataclasses.field(default_factory=recipe)),
@@ -38,9 +38,9 @@ def options(name: str) -> type:
         ],
         frozen=True,
     )
-    what = (recipe.__doc__ or name).strip().splitlines()[0]
-    shown.__doc__ = f"{what} The folder (-o) is runs/{name} by default."
-    return shown
+    summary = (recipe.__doc__ or name).strip().splitlines()[0]
+    flags.__doc__ = f"{summary} The folder (-o) is runs/{name} by default."
+    return flags
 
 
 def train_form(arguments: list[str]) -> Form | None:
@@ -60,14 +60,14 @@ def train_form(arguments: list[str]) -> Form | None:
 
 
 def run_train(command: Train) -> None:
-    """Run ``headcast train``."""
+    """Run ``headcast train``: write weights and log."""
     start = time.perf_counter()
     notes = train_recipe(command)
     report(command.out, command.config.seed, start, command.json, notes)
 
 
 def train_recipe(command: Train) -> tuple[str, ...]:
-    """Train; return notes on how it ended. After Ctrl-C the weights are written all the same.
+    """Train; return notes on how it ended. After Ctrl-C the weights are written, too.
 
     Raises:
         HeadcastError: what the user can mend.
@@ -79,14 +79,14 @@ def train_recipe(command: Train) -> tuple[str, ...]:
     start = time.perf_counter()
     first = int(os.environ.get("RANK", "0")) == 0
     with Bar() as bar:
-        told = bar if sys.stderr.isatty() else Lines(30)
-        result = train(command.recipe, command.config, command.out, told if first else None)
-    words = ", ".join(f"{k} {v:.4g}" for k, v in result.log.items())
-    note = f"{result.step} steps, this run {(time.perf_counter() - start) / 60:.1f} minutes; {words}"
+        progress = bar if sys.stderr.isatty() else Lines(30)
+        result = train(command.recipe, command.config, command.out, progress if first else None)
+    log_text = ", ".join(f"{k} {v:.4g}" for k, v in result.log.items())
+    note = f"{result.step} steps, this run {(time.perf_counter() - start) / 60:.1f} minutes; {log_text}"
     if result.signal:
         if first:
-            sys.stderr.write(f"headcast: stopped after {note}; {result.weights} is usable; rerun to go on\n")
+            sys.stderr.write(f"headcast: stopped after {note}; {result.weights} is usable; rerun to resume\n")
         raise KeyboardInterrupt
     if result.stopped == "minutes":
-        note += "; the same command goes on"
+        note += "; the same command resumes"
     return (note, *result.notes)

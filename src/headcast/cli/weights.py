@@ -11,7 +11,7 @@ __all__ = ["run_weights"]
 
 
 def run_weights(command: Weights) -> None:
-    """Lists or imports.
+    """List published networks, or import a checkpoint.
 
     Raises:
         HeadcastError: what the user can mend.
@@ -29,13 +29,17 @@ def run_weights(command: Weights) -> None:
         print(import_weights(command.network, command.file))
         return
     if command.network is not None:
-        raise HeadcastError(f"weights list {command.network}: takes no more words; see --help")
-    here = imported()
+        raise HeadcastError(f"weights list {command.network}: takes no more arguments; see --help")
+    imported_weights = imported()
     if command.json:
-        facts = {"folder": str(data_folder()), "imported": here, "known": list(importers())}
+        facts = {"folder": str(data_folder()), "imported": imported_weights, "known": list(importers())}
         print(json.dumps(facts, indent=1))
         return
     print(f"folder: {data_folder()}")
     for name, network in importers().items():
-        state = f"here, {here[name].get('licence', 'licence unknown')}" if name in here else "not here"
+        state = (
+            f"imported, {imported_weights[name].get('licence', 'licence unknown')}"
+            if name in imported_weights
+            else "not imported"
+        )
         print(f"{name:<14} {state:<36} {network.files:<34} {network.what}")

@@ -1,1 +1,1 @@
-"""What a head is: parameters, model, skin."""
+"""The head model: parameters, geometry, skin."""

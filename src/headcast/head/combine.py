@@ -1,4 +1,4 @@
-"""Rules for expression weights that were not made to be added."""
+"""Corrective rules for expression weights that must not simply be added."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from headcast.head.names import EXPRESSION_INDEX as E
 __all__ = ["combine"]
 
 CLOSES = 0.86
-"""Share of mouthClose that closes a full jawOpen."""
+"""The mouthClose weight that closes a full jawOpen."""
 TONGUE_OPENS = 0.4
-"""Least jawOpen at tongueOut = 1."""
+"""Minimum jawOpen at tongueOut = 1."""
 
 
 def combine(expression: Float[Tensor, "*b 52"]) -> Float[Tensor, "*b 52"]:
-    """The weights that the linear shapes get.
+    """Return the weights to be applied to the linear shapes.
 
     - A closing lid takes over from looks, wide and squint, whose sum would carry it past the other lid.
     - ``mouthClose`` undoes ``jawOpen``: it never exceeds it, and is scaled so that equal weights just close.

@@ -1,5 +1,4 @@
-"""Points on a surface as triangle and barycentric weights, so that they follow every deformation of the
-mesh."""
+"""Embed points on a surface as triangle and barycentric weights, so that they follow its deformation."""
 
 from __future__ import annotations
 
@@ -105,15 +104,15 @@ LIPS = {
     ),
     "lower corner": ((146, 375, 95, 324, 77, 307, 96, 325), 0.12, 1.0),
 }
-"""MediaPipe's points of the lips, which touch at rest, with the share of the largest jawOpen movement that
+"""MediaPipe's points of the lips, which touch at rest, with the fraction of the largest jawOpen movement that
 the
 surface there may have: a guard that keeps each on its own lip."""
 
 FORWARD = -0.1
-"""Triangles that look further back carry no landmark: the insides of lids, lips and nostrils."""
+"""Triangles that face further back carry no landmark: the insides of lids, lips and nostrils."""
 
 OURS = "headcast-head"
-"""How the names of our own heads begin."""
+"""Prefix of the names of our own heads."""
 
 Triangles = tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n 3"]]
 
@@ -125,7 +124,7 @@ def closest_on_mesh(
     allowed: Bool[np.ndarray, " f"] | None = None,
     candidates: int = 96,
 ) -> Triangles:
-    """The nearest surface point of each point: triangle index and barycentric weights.
+    """Find the nearest surface point of each point: triangle index and barycentric weights.
 
     Searched exactly among the ``candidates`` triangles with the nearest centres, of those ``allowed``.
     """
@@ -137,7 +136,7 @@ def closest_on_mesh(
 def near_triangles(
     points: Float[np.ndarray, "n 3"], centres: Float[np.ndarray, "f 3"], count: int
 ) -> Int[np.ndarray, "n k"]:
-    """The (at most ``count``) centres nearest to each point, in no order.
+    """Find the (at most ``count``) centres nearest to each point, in no order.
 
     Only a box around the points is searched where that box is found to have been large enough.
     """
@@ -165,7 +164,7 @@ def closest_among(
     faces: Int[np.ndarray, "f 3"],
     near: Int[np.ndarray, "n k"],
 ) -> Triangles:
-    """The nearest surface point of each point among its own candidate triangles."""
+    """Find the nearest surface point of each point among its own candidate triangles."""
     p, rows = points.astype(np.float64), np.arange(len(points))
     corners = vertices[faces[near]].astype(np.float64)
     b = closest_bary(torch.from_numpy(p)[:, None], torch.from_numpy(corners)).numpy()
@@ -175,7 +174,7 @@ def closest_among(
 
 
 def landmark_table(path: Path | None = None) -> dict:
-    """The bundled landmark positions on the neutral head: ``points478``, ``points68`` (metres),
+    """Load the bundled landmark positions on the neutral head: ``points478``, ``points68`` (metres),
     ``sigma478``."""
     from headcast.weights import weights_path
 
@@ -183,7 +182,7 @@ def landmark_table(path: Path | None = None) -> dict:
 
 
 def guards(head: HeadModel, count: int) -> dict[str, tuple[list[int], np.ndarray]]:
-    """Groups of points with the triangles each group may lie on: eyes on eyeballs, lips each on its own."""
+    """Return groups of points with the triangles each may lie on: eyes on eyeballs, lips each on its own."""
     part = head.part.numpy()
     skin = (part == head.part_names.index("skin")) & (_forward(head) > FORWARD)
     if count != 478:
@@ -199,14 +198,14 @@ def guards(head: HeadModel, count: int) -> dict[str, tuple[list[int], np.ndarray
 
 
 def _forward(head: HeadModel) -> Float[np.ndarray, " f"]:
-    """How far each triangle of the neutral head looks out of the face: its normal's z."""
+    """Return how frontal each triangle of the neutral head is: z of its unit normal."""
     a, b, c = (head.neutral[head.faces[:, k]].double().cpu().numpy() for k in range(3))
     n = np.cross(b - a, c - a)
     return n[:, 2] / np.maximum(np.linalg.norm(n, axis=1), 1e-20)
 
 
 def usual_landmarks(head: HeadModel, count: int = 478) -> Triangles:
-    """Where the 478 (or 68) landmarks lie on a head: by the bundled table, on foreign heads by their own."""
+    """Return the 478 (or 68) landmarks on a head: by the bundled table, or a foreign head's own."""
     if head.name.startswith(OURS):
         table = landmark_table()
         return embed_landmarks(head, np.asarray(table[f"points{count}"]))
@@ -215,7 +214,7 @@ def usual_landmarks(head: HeadModel, count: int = 478) -> Triangles:
 
 
 def embed_landmarks(head: HeadModel, points: Float[np.ndarray, "n 3"]) -> Triangles:
-    """Embeds 478 (or 68) landmark positions given on the neutral head into any topology of it."""
+    """Embed 478 (or 68) landmark positions given on the neutral head into any topology of it."""
     vertices, faces = head.neutral.cpu().numpy(), head.faces.cpu().numpy()
     triangle, bary = np.zeros(len(points), np.int64), np.zeros((len(points), 3))
     for rows, allowed in guards(head, len(points)).values():

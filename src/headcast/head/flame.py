@@ -1,4 +1,4 @@
-"""FLAME from the user's own file: linear blend skinning with pose correctives.
+"""The FLAME model, from the user's own file: linear blend skinning with pose correctives.
 
 Li et al., Learning a model of facial shape and expression from 4D scans, SIGGRAPH Asia 2017 (equations 1 to
 3). Versions 2020 and 2023 are for research only; FLAME 2023 Open is CC-BY-4.0. No part of FLAME comes with
@@ -27,7 +27,7 @@ JOINTS = ("root", "neck", "jaw", "eyeLeft", "eyeRight")
 VERTICES, TRIANGLES, SHAPES, EXPRESSIONS = 5023, 9976, 300, 100
 KEYS = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table")
 OPEN = 0.15
-"""Rotation of the jaw (radians) in the pose in which lips are told apart."""
+"""Rotation of the jaw (radians) in the pose in which upper and lower lip are separated."""
 LICENCES = {
     "FLAME 2023 Open": "CC-BY-4.0 (Max Planck Institute for Intelligent Systems); commercial use with credit",
     "FLAME 2023": "research only (Max Planck Institute for Intelligent Systems); no commercial use",
@@ -64,7 +64,7 @@ class Flame(nn.Module):
     def joints(
         self, shape: Float[Tensor, "*b s"], expression: Float[Tensor, "*b e"] | None = None
     ) -> Float[Tensor, "*b 5 3"]:
-        """Joint positions at rest.
+        """Return joint positions at rest.
 
         The paper regresses them from shape alone; the authors' code, and with it published parameters, from
         shape and expression: given both, so does this.
@@ -74,7 +74,7 @@ class Flame(nn.Module):
     def rest(
         self, shape: Float[Tensor, "*b s"], expression: Float[Tensor, "*b e"] | None = None
     ) -> Float[Tensor, "*b v 3"]:
-        """Template, shape and expression without pose; coefficients left out at the end are zero."""
+        """Return template plus shape and expression, without pose; trailing coefficients are zero."""
         v = self.template + _blend(shape, self.shape_basis)
         return v if expression is None else v + _blend(expression, self.expression_basis)
 
@@ -88,7 +88,7 @@ class Flame(nn.Module):
         eyes: Float[Tensor, "*b 6"],
         translation: Float[Tensor, "*b 3"],
     ) -> Float[Tensor, "*b v 3"]:
-        """Vertices, metres. Equation 2: T_P = T + B_S(β) + B_P(θ) + B_E(ψ); equation 1 skins it.
+        """Return vertices, metres. Equation 2: T_P = T + B_S(β) + B_P(θ) + B_E(ψ); equation 1 skins it.
 
         Args:
             shape, expression: up to 300 and 100 coefficients, N(0, 1).
@@ -114,7 +114,7 @@ class Flame(nn.Module):
         return (M[..., :3] @ v[..., None])[..., 0] + M[..., 3] + translation[..., None, :]
 
     def posed(self, **given: Tensor) -> Float[Tensor, "*b v 3"]:
-        """``forward`` with what is not given at zero."""
+        """Call ``forward`` with parameters that are not given at zero."""
         batch = next(iter(given.values())).shape[:-1] if given else ()
         sizes = {"shape": 1, "expression": 1, "rotation": 3, "neck": 3, "jaw": 3, "eyes": 6, "translation": 3}
         like = self.template
@@ -122,7 +122,7 @@ class Flame(nn.Module):
         return self.forward(**full)
 
     def raw(self) -> RawHead:
-        """FLAME as a foreign head: its skin and its own eyeballs."""
+        """Return FLAME as a foreign head: its skin and its own eyeballs."""
         faces = self.faces.numpy()
         neutral = self.template.double().numpy()
         joints = self.regressor.double() @ self.template.double()
@@ -150,7 +150,7 @@ def _blend(weights: Float[Tensor, "*b k"], basis: Float[Tensor, "n v 3"]) -> Flo
 
 
 def _groups(faces: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """Skin and eyeballs: the connected pieces of the mesh, the largest is skin."""
+    """Label skin and eyeballs by connected components of the mesh; the largest is skin."""
     label = np.arange(len(vertices))
     while True:
         low = label[faces].min(1)
@@ -169,7 +169,7 @@ def _groups(faces: np.ndarray, vertices: np.ndarray) -> np.ndarray:
 
 
 def flame_version(path: Path) -> str:
-    """Which FLAME a file is, as its name says; the files themselves have the same form."""
+    """Return the FLAME version by the file's name; the files themselves have the same format."""
     name = path.name.lower()
     if "2023" in name:
         return "FLAME 2023 Open" if "open" in name else "FLAME 2023"
@@ -177,7 +177,7 @@ def flame_version(path: Path) -> str:
 
 
 def read_flame(path: str | Path) -> Flame:
-    """FLAME from the publisher's pickle (opened without running it) or from an npz of the same arrays.
+    """Read FLAME from the publisher's pickle (opened without running it) or from an npz of the same arrays.
 
     Raises:
         HeadcastError: not FLAME, or of unexpected shapes.
@@ -204,10 +204,10 @@ def read_flame(path: str | Path) -> Flame:
         if arrays[key].shape != shape:
             raise HeadcastError(f"{path}: '{key}' has the shape {arrays[key].shape}, FLAME's is {shape}")
         if not np.isfinite(arrays[key]).all():
-            raise HeadcastError(f"{path}: '{key}' holds impossible numbers; get the file again")
+            raise HeadcastError(f"{path}: '{key}' holds invalid numbers; get the file again")
     faces, parents = arrays["f"].astype(np.int64), arrays["kintree_table"][0].astype(np.int64)
     if faces.min() < 0 or faces.max() >= VERTICES or any(not p < j for j, p in enumerate(parents[1:], 1)):
-        raise HeadcastError(f"{path}: triangles or joints make no sense; get the file again")
+        raise HeadcastError(f"{path}: triangles or joints are invalid; get the file again")
     basis = np.moveaxis(arrays["shapedirs"], -1, 0)
     tensors = {
         "template": arrays["v_template"],
@@ -223,7 +223,7 @@ def read_flame(path: str | Path) -> Flame:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """The file's arrays by name."""
+    """Read the arrays of a file by name."""
     if path.suffix.lower() == ".npz":
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -239,10 +239,10 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _array(value: Any, key: str, path: Path) -> np.ndarray:
-    """Plain numbers from an array or a sparse matrix."""
+    """Convert to plain numbers from an array or a sparse matrix."""
     from headcast.pickles import Sparse
 
     dense = value.dense() if isinstance(value, Sparse) else value
     if not isinstance(dense, np.ndarray) or dense.dtype.kind not in "fiu":
-        raise HeadcastError(f"{path}: '{key}' is no array of numbers; get the file again")
+        raise HeadcastError(f"{path}: '{key}' is not a numeric array; get the file again")
     return dense

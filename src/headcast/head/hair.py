@@ -1,4 +1,4 @@
-"""Hair, eyebrows and eyelashes as meshes that any head of the model can wear."""
+"""Hair, eyebrows and eyelashes as meshes that fit any identity of the head model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HairAsset", "HairItem"]
 
-NEIGHBOURS = 24  # skin vertices that carry a vertex of hair along
+NEIGHBOURS = 24  # skin vertices that move a vertex of hair
 REACH = {"hair": 0.02, "eyebrows": 0.004, "eyelashes": 0.003}  # metres over which they are averaged
 
 
 @dataclass(frozen=True)
 class HairItem:
-    """One item for the neutral head.
+    """A hair item on the neutral head.
 
     Attributes:
         kind: ``hair``, ``eyebrows`` or ``eyelashes``.
@@ -41,7 +41,7 @@ class HairItem:
     faces_uv: Int[Tensor, "f 3"]
 
     def carriers(self, head: HeadModel) -> tuple[Int[Tensor, "v k"], Float[Tensor, "v k"]]:
-        """The skin vertices near every vertex of the item, and their shares (sum 1)."""
+        """Return the skin vertices near every vertex of the item, and their weights (sum 1)."""
         skin = head.faces[head.part == head.part_names.index("skin")].unique()
         if self.kind == "hair":
             skin = skin[::4]
@@ -50,40 +50,40 @@ class HairItem:
         return skin[near], torch.softmax(-0.5 * (distance / reach) ** 2, 1)
 
     def worn(self, head: HeadModel, identity: Float[Tensor, "i"]) -> Float[Tensor, "v 3"]:
-        """Vertices at rest on a head of this identity: moved as the skin near them is, smoothly."""
-        skin, share = self.carriers(head)
+        """Fit to an identity: return rest vertices, moved smoothly with the nearby skin."""
+        skin, weight = self.carriers(head)
         moved = (identity @ head.identity_basis.flatten(1)).view(-1, 3)
-        return self.vertices + (moved[skin] * share[..., None]).sum(1)
+        return self.vertices + (moved[skin] * weight[..., None]).sum(1)
 
     def skin_weights(self, head: HeadModel) -> Float[Tensor, "v j"]:
-        """Weights of the head's joints, those of the skin nearby."""
-        skin, share = self.carriers(head)
-        weights = (head.skin_weights[skin] * share[..., None]).sum(1)
+        """Return joint weights, interpolated from the nearby skin."""
+        skin, weight = self.carriers(head)
+        weights = (head.skin_weights[skin] * weight[..., None]).sum(1)
         return weights / weights.sum(1, keepdim=True)
 
 
 class HairAsset:
-    """The bundled items by name."""
+    """The bundled hair items by name."""
 
     def __init__(self, items: dict[str, HairItem]) -> None:
         self.items = items
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All items' names."""
+        """Return the names of all items."""
         return tuple(self.items)
 
     def of_kind(self, kind: str) -> tuple[str, ...]:
-        """Names of the items of one kind: ``hair``, ``eyebrows`` or ``eyelashes``."""
+        """Return the names of the items of one kind: ``hair``, ``eyebrows`` or ``eyelashes``."""
         return tuple(n for n, item in self.items.items() if item.kind == kind)
 
     def __getitem__(self, name: str) -> HairItem:
-        """One item."""
+        """Return the item of a name."""
         return self.items[name]
 
     @staticmethod
     def load(path: str | Path | None = None) -> HairAsset:
-        """The bundled items, or others in the same format.
+        """Load the bundled items, or others in the same format.
 
         Raises:
             HeadcastError: the file is missing or holds no hair.
@@ -99,7 +99,7 @@ class HairAsset:
 
 
 def read_item(tensors: dict[str, Tensor], name: str, kind: str) -> HairItem:
-    """One item: vertices in units of 1/50 mm and uv in 1/32767, both int16."""
+    """Decode one item: vertices in units of 1/50 mm and uv in 1/32767, both int16."""
     vertices = tensors[f"{name}/vertices"].float() * 2e-5
     uv = tensors[f"{name}/uv"].float() / 32767
     faces, faces_uv = (tensors[f"{name}/{k}"].long() for k in ("faces", "faces_uv"))

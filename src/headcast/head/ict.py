@@ -23,15 +23,15 @@ PARTS = {
     "mouth": ((11144, 13226), (14034, 21496)),
 }
 """Polygons by group: face, head and neck, eye sockets; mouth socket, gums, tongue, teeth. Eyeballs are
-replaced by ours, which turn; lashes and the transparent shells around the eyes are left out."""
+replaced by ours, which turn; lashes and the transparent shells around the eyes are dropped."""
 SCLERA = ((21451, 22221), (23021, 23791))
 WHOLE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
 OPEN = 0.3
-"""jawOpen of the pose in which lips are told apart."""
+"""jawOpen of the pose in which upper and lower lip are separated."""
 
 
 def read_ict(path: str | Path) -> RawHead:
-    """The head from a folder (of OBJ files, or with the npz in it) or an npz file.
+    """Read the head from a folder (of OBJ files, or with the npz in it) or an npz file.
 
     Raises:
         HeadcastError: not ICT-FaceKit, or parts are missing.
@@ -59,7 +59,7 @@ def read_ict(path: str | Path) -> RawHead:
 def _raw(
     neutral: np.ndarray, polys: np.ndarray, identity: np.ndarray, shapes: dict[str, np.ndarray], digest: str
 ) -> RawHead:
-    """Triangles, groups and eyes."""
+    """Assemble triangles, groups and eyes into a ``RawHead``."""
     pieces, groups = [], []
     for group, ranges in PARTS.items():
         rows = np.concatenate([polys[a:b] for a, b in ranges])
@@ -87,7 +87,7 @@ def _raw(
 
 
 def _eye(neutral: np.ndarray, identity: np.ndarray, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centre of a sphere through the back of the sclera, and how identity moves it."""
+    """Fit the centre of a sphere through the back of the sclera, and how identity moves it."""
     p = neutral[start:end]
     back = p[p[:, 2] < np.quantile(p[:, 2], 0.5)]
     A = np.concatenate([2 * back, np.ones((len(back), 1))], 1)
@@ -96,7 +96,7 @@ def _eye(neutral: np.ndarray, identity: np.ndarray, start: int, end: int) -> tup
 
 
 def _shape(shapes: dict[str, np.ndarray], name: str) -> Float[np.ndarray, "v 3"]:
-    """A movement by ARKit name; those that the files split are added."""
+    """Return a displacement by ARKit name; shapes that the files split are added."""
     if name in ("browInnerUp", "cheekPuff"):
         keys = [f"{name}_L", f"{name}_R"]
     elif name not in WHOLE and name.endswith(("Left", "Right")):
@@ -134,7 +134,7 @@ def _folder(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, n
 
 
 def _obj(path: Path, with_polys: bool = False) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "p 4"]]:
-    """Vertices and, if asked for, polygons (-1 in the last column of triangles) of an OBJ file."""
+    """Read vertices and, if asked for, polygons (-1 in the last column of triangles) of an OBJ file."""
     vertices, polys = [], []
     try:
         with path.open(encoding="utf-8", errors="replace") as f:

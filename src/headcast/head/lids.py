@@ -1,4 +1,4 @@
-"""Lids that rest on the eyeball: close at a blink, never cross, never let the eye through. Differentiable."""
+"""Project eyelids onto the eyeball: they close at a blink and never cross or intersect it. Differentiable."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["eye_profile", "rest_lids"]
 CONTACT = 0.0006
 """How far the lids' edge lies outside the eyeball, metres."""
 SOFT = 0.0001
-"""Width over which a bound sets in, metres."""
+"""Width of the smooth transition of a bound, metres."""
 
 
 def eye_profile(
     cosine: Float[Tensor, "*b"], profile: Float[Tensor, "3"], growth: Float[Tensor, "*c"]
 ) -> Float[Tensor, "*b"]:
-    """Distance of the eyeball's surface from its centre, by the cosine of the angle from the optical axis.
+    """Return the eyeball's radius at an angle from the optical axis, given its cosine.
 
     ``profile``: radius, height of the cornea's bulge (metres), cosine where it ends; ``growth``: scale.
     """
@@ -28,7 +28,7 @@ def eye_profile(
 
 
 def _hinge(x: Tensor) -> Tensor:
-    """max(x, 0) with a smooth corner."""
+    """Compute max(x, 0) with a smooth corner."""
     return 0.5 * (x + torch.sqrt(x * x + SOFT * SOFT))
 
 
@@ -46,7 +46,7 @@ def rest_lids(
     clearance: Float[Tensor, "*s l"],
     profile: Float[Tensor, "3"],
 ) -> Float[Tensor, "*b 2 l 3"]:
-    """The lids' vertices (left and right eye) moved onto the eyeball.
+    """Project the lids' vertices (left and right eye) onto the eyeball.
 
     Args:
         lids: vertices after identity and expression, head frame, metres.
@@ -54,9 +54,9 @@ def rest_lids(
         blink: weights of eyeBlink; blink_shape: that shape at the ``c`` vertices of the lids' edge.
         rim: which of the ``l`` vertices form the edge. What follows may have a leading dimension of two.
         partner: weights that express the opposite lid's edge.
-        share: of the way to the opposite lid, positive for the upper one.
-        spread: how an edge's movement carries on.
-        clearance: least distance from the eyeball per vertex.
+        share: fraction of the distance to the opposite lid, positive for the upper one.
+        spread: how an edge's movement propagates.
+        clearance: minimum distance from the eyeball per vertex.
     """
     edge = lids[..., rim, :]
     b = blink.clamp(0, 1)

@@ -36,7 +36,7 @@ class SkinMaps:
     def from_bytes(
         cls, micronormal: UInt8[np.ndarray, "h w 3"], specular: UInt8[np.ndarray, "h w"]
     ) -> SkinMaps:
-        """Decode the maps that an ``.avatar`` file stores; half precision tells all 256 values apart."""
+        """Decode the maps that an ``.avatar`` file stores; half precision represents all 256 values."""
         values = np.arange(256, dtype=np.float32)
         normals = (values / NORMAL_SCALE - NORMAL_ZERO).astype(np.float16)
         factors = (values / 255).astype(np.float16)

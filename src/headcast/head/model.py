@@ -72,7 +72,7 @@ class HeadModel(nn.Module):
 
     @staticmethod
     def load(path: str | Path | None = None) -> HeadModel:
-        """The bundled head model, or another one in the same format."""
+        """Load the bundled head model, or another one in the same format."""
         from headcast.weights import load_tensors
 
         tensors, metadata, digest = load_tensors(path or "head")
@@ -80,29 +80,29 @@ class HeadModel(nn.Module):
 
     @property
     def identities(self) -> int:
-        """Number of identity components."""
+        """Return the number of identity components."""
         return self.identity_basis.shape[0]
 
     def region_mask(self, *names: str) -> Bool[Tensor, " v"]:
-        """Which vertices belong to the named regions."""
+        """Return which vertices belong to the named regions."""
         wanted = torch.tensor([self.region_names.index(n) for n in names], device=self.region.device)
         return torch.isin(self.region, wanted)
 
     def part_faces(self, *names: str) -> Int[Tensor, " n"]:
-        """Indices of the triangles of the named parts."""
+        """Return indices of the triangles of the named parts."""
         wanted = torch.tensor([self.part_names.index(n) for n in names], device=self.part.device)
         return torch.isin(self.part, wanted).nonzero()[:, 0]
 
     def shape(self, identity: Float[Tensor, "*b i"]) -> Float[Tensor, "*b v 3"]:
-        """Vertices at rest (head frame, metres) of an identity; the lids not yet laid on the eyes."""
+        """Return rest vertices (head frame, metres) of an identity, before the lids are projected."""
         return self.neutral + _blend(identity, self.identity_basis)
 
     def joints(self, identity: Float[Tensor, "*b i"]) -> Float[Tensor, "*b j 3"]:
-        """Joint positions at rest (head frame, metres) of an identity, in the order of ``JOINTS``."""
+        """Return joint positions at rest (head frame, metres) of an identity, in the order of ``JOINTS``."""
         return self.joint_neutral + _blend(identity, self.joint_identity)
 
     def forward(self, params: HeadParams) -> Float[Tensor, "*b v 3"]:
-        """World vertices, metres."""
+        """Return world vertices, metres, of posed parameters."""
         expression = params.expression
         if params.gaze is None:
             gaze = gaze_from_eye_look(expression)
@@ -125,13 +125,13 @@ class HeadModel(nn.Module):
         expression: Float[Tensor, "*b 52"],
         gaze: Float[Tensor, "*b 2 2"],
     ) -> Float[Tensor, "*b v 3"]:
-        """Vertices (head frame, before skinning) with the lids laid on the eyeballs for gaze and blink."""
+        """Return vertices (head frame, before skinning) with lids projected onto the eyes."""
         yaw, pitch = gaze.unbind(-1)
         axis = torch.stack([yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos()], -1)
         blinks = torch.tensor(BLINKS, device=expression.device)
         edge = self.lid_index[:, self.lid_rim]
         shape = torch.stack([self.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])
-        laid = rest_lids(
+        projected = rest_lids(
             vertices[..., self.lid_index, :],
             joints[..., 4:6, :],
             axis,
@@ -145,7 +145,7 @@ class HeadModel(nn.Module):
             self.lid_clearance,
             self.eye_profile,
         )
-        return vertices.index_copy(-2, self.lid_index.reshape(-1), laid.flatten(-3, -2))
+        return vertices.index_copy(-2, self.lid_index.reshape(-1), projected.flatten(-3, -2))
 
     def skin(
         self,
@@ -154,7 +154,7 @@ class HeadModel(nn.Module):
         params: HeadParams,
         gaze: Float[Tensor, "*b 2 2"],
     ) -> Float[Tensor, "*b v 3"]:
-        """Linear blend skinning in the head frame.
+        """Apply linear blend skinning in the head frame.
 
         ``params.neck`` is bent half at the neck joint and half at the head joint; the root (shoulders) stays.
         ``params.jaw`` turns the jaw joint, ``gaze`` the eyeballs.
@@ -165,7 +165,7 @@ class HeadModel(nn.Module):
     def transforms(
         self, joints: Float[Tensor, "*b j 3"], params: HeadParams, gaze: Float[Tensor, "*b 2 2"]
     ) -> Float[Tensor, "*b j 12"]:
-        """What each joint does to points at rest (head frame): rows of (3, 4) matrices."""
+        """Return the transform of each joint on rest points (head frame): rows of (3, 4) matrices."""
         half = params.neck / 2
         eye = torch.stack([-gaze[..., 1], gaze[..., 0], torch.zeros_like(gaze[..., 0])], -1)
         local = [torch.zeros_like(half), half, half, params.jaw, eye[..., 0, :], eye[..., 1, :]]
@@ -182,7 +182,7 @@ class HeadModel(nn.Module):
     def carry(
         self, rest: Float[Tensor, "n 3"], skin_weights: Float[Tensor, "n j"], params: HeadParams
     ) -> Float[Tensor, "*b n 3"]:
-        """World positions of points at rest (head frame) that move with the joints alone."""
+        """Return world positions of points at rest (head frame) that move with the joints alone."""
         gaze = torch.zeros_like(params.neck[..., None, :2].expand(*params.batch, 2, 2))
         joints = self.joints(params.identity)
         M = (skin_weights @ self.transforms(joints, params, gaze)).unflatten(-1, (3, 4))
@@ -190,13 +190,13 @@ class HeadModel(nn.Module):
         return v @ axis_angle_to_matrix(params.rotation).transpose(-1, -2) + params.translation[..., None, :]
 
     def landmarks(self, vertices: Float[Tensor, "*b v 3"], which: int = 478) -> Float[Tensor, "*b n 3"]:
-        """Points of the iBUG-68 or MediaPipe-478 embedding on given vertices."""
+        """Return points of the iBUG-68 or MediaPipe-478 embedding on given vertices."""
         faces = getattr(self, f"landmark{which}_faces")
         bary = getattr(self, f"landmark{which}_bary")
         return (vertices[..., self.faces[faces], :] * bary[..., None]).sum(-2)
 
     def vertex_normals(self, vertices: Float[Tensor, "*b v 3"]) -> Float[Tensor, "*b v 3"]:
-        """Unit normals, area weighted."""
+        """Compute area-weighted unit vertex normals."""
         a, b, c = (vertices[..., self.faces[:, k], :] for k in range(3))
         n = torch.linalg.cross(b - a, c - a)
         out = torch.zeros_like(vertices)
@@ -206,5 +206,5 @@ class HeadModel(nn.Module):
 
 
 def _blend(weights: Float[Tensor, "*b k"], basis: Float[Tensor, "k n 3"]) -> Float[Tensor, "*b n 3"]:
-    """Weighted sum of fields, as one matrix product."""
+    """Compute the weighted sum of fields, as one matrix product."""
     return (weights @ basis.flatten(1)).unflatten(-1, basis.shape[1:])

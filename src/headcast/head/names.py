@@ -73,7 +73,7 @@ EYE_LOOK: tuple[str, ...] = tuple(n for n in EXPRESSIONS if n.startswith("eyeLoo
 
 
 def check_names(names: Iterable[str], where: str) -> None:
-    """Refuses names that are not among the 52, naming them and the nearest known name."""
+    """Raise HeadcastError on names that are not among the 52; the message suggests the nearest."""
     import difflib
 
     for name in names:
@@ -83,7 +83,7 @@ def check_names(names: Iterable[str], where: str) -> None:
 
 
 def mirrored_name(name: str) -> str:
-    """The name of the same movement on the other side of the face; middle shapes map to themselves."""
+    """Return the name of the same movement on the other side of the face; middle shapes map to themselves."""
     for a, b in (("Left", "Right"), ("Right", "Left")):
         if name.endswith(a):
             return name.removesuffix(a) + b

@@ -1,4 +1,4 @@
-"""How much light reaches the inside of the mouth."""
+"""Ambient occlusion of the mouth interior."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["INSIDE", "inside_mouth", "mouth_occlusion"]
 
 INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 BOUNCE = 0.15
-"""Share of the light that arrives by reflection however deep a point lies."""
+"""Fraction of the light that arrives by reflection at any depth."""
 CLOSED = 4e-6
 """Square metres added to the squared radius of the opening: lips are never light-tight."""
 
 
 def inside_mouth(head: HeadModel) -> Bool[Tensor, "v"]:
-    """Which vertices belong to the parts inside the mouth."""
+    """Return which vertices belong to the parts inside the mouth."""
     inside = torch.zeros(len(head.neutral), dtype=torch.bool, device=head.neutral.device)
     for name in INSIDE:
         if name in head.part_names:
@@ -29,7 +29,7 @@ def inside_mouth(head: HeadModel) -> Bool[Tensor, "v"]:
 def mouth_occlusion(
     head: HeadModel, vertices: Float[Tensor, "*b v 3"], inside: Bool[Tensor, "v"] | None = None
 ) -> Float[Tensor, "*b v"]:
-    """Factor on the light that each vertex receives: 1 outside the mouth, less behind the lips.
+    """Compute the factor on the light that each vertex receives: 1 outside the mouth, less behind the lips.
 
     The opening between the inner lips is taken as a disc of equal area; a point at depth d behind it sees the
     outside through the form factor r² / (r² + d²) of a parallel disc, and gets ``BOUNCE`` of the rest by

@@ -1,4 +1,4 @@
-"""What a head is doing: identity, expression, pose and gaze, batched over time."""
+"""Parameters of a head: identity, expression, pose and gaze, batched over time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class HeadParams:
 
     @staticmethod
     def neutral(identities: int, batch: tuple[int, ...] = (), **like: Any) -> HeadParams:
-        """The mean head at rest in the origin. ``like``: device and dtype, as for ``torch.zeros``."""
+        """Return the mean head at rest at the origin. ``like``: device and dtype, as for ``torch.zeros``."""
         z3 = torch.zeros(*batch, 3, **like)
         return HeadParams(
             identity=torch.zeros(*batch, identities, **like),
@@ -57,15 +57,15 @@ class HeadParams:
 
     @property
     def batch(self) -> tuple[int, ...]:
-        """Leading batch dimensions."""
+        """Return the leading batch dimensions."""
         return tuple(self.expression.shape[:-1])
 
     def replace(self, **changes: Tensor | None) -> HeadParams:
-        """A copy with some fields exchanged."""
+        """Return a copy with some fields replaced."""
         return replace(self, **changes)
 
     def with_expression(self, weights: Mapping[str, float]) -> HeadParams:
-        """A copy in which the named weights are set, for every batch entry."""
+        """Return a copy in which the named weights are set, for every batch entry."""
         e = self.expression.clone()
         check_names(weights, "expression")
         for name, w in weights.items():
@@ -73,11 +73,11 @@ class HeadParams:
         return self.replace(expression=e)
 
     def __getitem__(self, index: int | slice | tuple) -> HeadParams:
-        """Indexes the leading batch dimensions of every field."""
+        """Index the leading batch dimensions of every field."""
         return self._each(lambda x: x[index])
 
     def to(self, *args: Any) -> HeadParams:
-        """``Tensor.to`` on every field."""
+        """Apply ``Tensor.to`` to every field."""
         return self._each(lambda x: x.to(*args))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> HeadParams:
@@ -87,7 +87,7 @@ class HeadParams:
 
     @staticmethod
     def stack(items: list[HeadParams]) -> HeadParams:
-        """Joins frames along a new leading dimension. Gaze must be given in all or in none."""
+        """Stack frames along a new leading dimension. Gaze must be given in all or in none."""
         values: dict[str, Any] = {}
         for f in fields(HeadParams):
             each = [getattr(p, f.name) for p in items]
@@ -96,7 +96,7 @@ class HeadParams:
 
 
 def expression_vector(weights: Mapping[str, float]) -> Float[Tensor, "52"]:
-    """52 weights from a mapping by name; the unnamed are zero."""
+    """Build the 52 weights from a mapping by name; others are zero."""
     check_names(weights, "expression")
     v = torch.zeros(len(EXPRESSIONS))
     for name, w in weights.items():
@@ -105,7 +105,7 @@ def expression_vector(weights: Mapping[str, float]) -> Float[Tensor, "52"]:
 
 
 def gaze_from_eye_look(expression: Float[Tensor, "*b 52"]) -> Float[Tensor, "*b 2 2"]:
-    """Eyeball rotation (see ``HeadParams.gaze``) that the ``eyeLook*`` weights ask for."""
+    """Return the eyeball rotation (see ``HeadParams.gaze``) of the ``eyeLook*`` weights."""
 
     def w(name: str) -> Tensor:
         return expression[..., EXPRESSION_INDEX[name]]
@@ -121,7 +121,7 @@ def gaze_from_eye_look(expression: Float[Tensor, "*b 52"]) -> Float[Tensor, "*b 
 def eye_look_from_gaze(
     expression: Float[Tensor, "*b 52"], gaze: Float[Tensor, "*b 2 2"]
 ) -> Float[Tensor, "*b 52"]:
-    """The expression with its ``eyeLook*`` weights set from an explicit gaze: lids follow the eyes."""
+    """Return the expression with its ``eyeLook*`` weights set from an explicit gaze: lids follow the eyes."""
     e = expression.clone()
     for s, (side, out_sign) in enumerate((("Left", 1.0), ("Right", -1.0))):
         out, pitch = out_sign * gaze[..., s, 0], gaze[..., s, 1]

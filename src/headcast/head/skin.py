@@ -1,4 +1,4 @@
-"""The low-rank skin model: what a person's albedo looks like where no photo shows it."""
+"""The low-rank skin model: a prior of a person's albedo where no photo shows it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SkinModel(nn.Module):
 
     @staticmethod
     def load(path: str | Path | None = None) -> SkinModel:
-        """The bundled skin model, or another one in the same format.
+        """Load the bundled skin model, or another one in the same format.
 
         Raises:
             HeadcastError: the file is missing or not a skin model.
@@ -64,7 +64,7 @@ class SkinModel(nn.Module):
 
     @staticmethod
     def load_for(head: HeadModel) -> SkinModel | None:
-        """The bundled model if it was made for this head's UV layout, else None."""
+        """Load the bundled model if it was made for this head's UV layout, else None."""
         from headcast.weights import weights_path
 
         if not weights_path("skin").is_file():
@@ -74,17 +74,17 @@ class SkinModel(nn.Module):
 
     @property
     def size(self) -> int:
-        """Side of the texture."""
+        """Return the side of the texture, texels."""
         return self.mean.shape[0]
 
     def sample(self, coefficients: Float[Tensor, "*b k"]) -> Float[Tensor, "*b s s 3"]:
-        """Linear albedo of given coefficients."""
+        """Return linear albedo of given coefficients."""
         return (self.mean + torch.tensordot(coefficients, self.components, 1)).exp()
 
     def fit(
         self, colour: Float[Tensor, "s s 3"], weight: Float[Tensor, "s s"], prior: float = 30.0
     ) -> Float[Tensor, "k"]:
-        """Coefficients that explain linear albedo where ``weight`` (0..1) says that it is known.
+        """Fit coefficients to linear albedo where ``weight`` (0..1) marks it as observed.
 
         Least squares of the logarithm with a Gaussian prior; what no skin looks like loses weight (Huber).
         ``prior``: how many texels the prior is worth.
@@ -109,7 +109,7 @@ class SkinModel(nn.Module):
 
 
 def uv_key(head: HeadModel) -> str:
-    """A hash of triangles and texture coordinates: pictures in UV fit every head with the same one."""
+    """Hash triangles and texture coordinates: UV maps fit every head with the same hash."""
     h = hashlib.sha256()
     for x in (head.faces, head.faces_uv, (head.uv * 65536).round().long()):
         h.update(x.cpu().numpy().tobytes())

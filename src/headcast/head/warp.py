@@ -1,7 +1,7 @@
 """Warp of space by the surface of a deforming mesh: from the posed frame into the canonical one.
 
 A point keeps its place relative to the nearest triangle: the barycentric foot moves with the triangle, and
-the rest of the way turns with the triangle's frame (for points above a triangle, the signed distance along
+the remaining offset rotates with the triangle's frame (for points above a triangle, the signed distance along
 its normal). This is the neck's rotation field of Portrait4D-v2 (supplement A); INSTA's mapping (Zielonka et
 al. 2023, Sec. 3.2) is the same with a deformation gradient in place of the rotation.
 """
@@ -141,7 +141,7 @@ def sample_grid(
 
 
 def _candidates_on_grid(points: Float[Tensor, "m 3"], centres: Float[Tensor, "f 3"]) -> Int[Tensor, "m k"]:
-    """Rows of the centres nearest to each point of a cubic grid, first coarsely for blocks of cells."""
+    """Find the centres nearest to each point of a cubic grid, first coarsely for blocks of cells."""
     n = round(len(points) ** (1 / 3))
     step = BLOCK if n % BLOCK == 0 else 1
     m = n // step

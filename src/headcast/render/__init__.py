@@ -1,1 +1,1 @@
-"""Rendering: one function per primitive, CPU and CUDA behind it."""
+"""Rendering: one function per primitive, with CPU and CUDA backends."""

@@ -1,4 +1,4 @@
-"""Rasterizing a batch of meshes, each into its own picture, and peeling what lies behind."""
+"""Rasterize a batch of meshes, each into its own image, with depth peeling."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from headcast.render.types import Fragments
 __all__ = ["batch_pixels", "rasterize_batch"]
 
 APART = 1e-6
-"""What lies behind a surface by less than this share of its depth counts as the same surface."""
+"""Fragments behind a surface by less than this fraction of its depth belong to the same surface."""
 
 
 def batch_pixels(
     vertices: Float[Tensor, "b v 3"], K: Float[Tensor, "b 3 3"], cam_from_world: Float[Tensor, "b 4 4"]
 ) -> Float[Tensor, "b v 3"]:
-    """K (R x + t) in float64 of world points (metres): (u z, v z, z), u and v in pixels."""
+    """Compute K (R x + t) in float64 of world points (metres): (u z, v z, z), u and v in pixels."""
     P = (K.double() @ cam_from_world[:, :3].double())[..., None]
     x, y, z = vertices.double().unbind(-1)
     return torch.stack([P[:, i, 0] * x + P[:, i, 1] * y + P[:, i, 2] * z + P[:, i, 3] for i in range(3)], -1)
@@ -37,12 +37,12 @@ def rasterize_batch(
     beyond: Float[Tensor, "b h w"] | None = None,
     backend: Backend = "auto",
 ) -> Fragments:
-    """The nearest triangle at every pixel centre of every picture; barycentrics in float32, no gradients.
+    """Find the nearest triangle at every pixel centre of every image; barycentrics in float32, no gradients.
 
     Args:
         points: homogeneous pixels from :func:`batch_pixels`.
         faces: of one topology for all, or of each mesh (pad with triangles of one vertex thrice).
-        beyond: depth per pixel, metres; only what lies farther is drawn, everything where it is 0, nothing
+        beyond: depth per pixel, metres; only what lies farther is rendered, everything where it is 0, nothing
             where it is infinite. The last depth given back here peels a scene layer by layer.
         backend: as for :func:`headcast.render.mesh.rasterize_mesh`. On CUDA all is one launch.
     """
@@ -73,14 +73,14 @@ def rasterize_batch(
 
 
 def _barycentrics(points: Tensor, faces: Tensor, triangle: Tensor) -> Float[Tensor, "b h w 3"]:
-    """See ``raster_reference``; computed for the covered pixels only."""
+    """Compute barycentrics as in ``raster_reference``, for covered pixels only."""
     count, height, width = triangle.shape
     flat = triangle.reshape(-1)
     hit = torch.nonzero(flat >= 0)[:, 0]
     image = hit // (height * width)
-    seen = faces[image, flat[hit].long()].long() + image[:, None] * points.shape[1]
+    corners = faces[image, flat[hit].long()].long() + image[:, None] * points.shape[1]
     d = torch.stack([hit % width + 0.5, hit // width % height + 0.5, torch.ones_like(hit)], 1).to(points)
-    e = (raster_reference.edge_normals(points.reshape(-1, 3), seen) * d[:, None]).sum(-1)
+    e = (raster_reference.edge_normals(points.reshape(-1, 3), corners) * d[:, None]).sum(-1)
     out = points.new_zeros(len(flat), 3, dtype=torch.float32)
     out[hit] = (e / e.sum(-1, keepdim=True)).float()
     return out.view(count, height, width, 3)

@@ -1,4 +1,4 @@
-"""Rendering Gaussians: one function, several backends that agree. The conventions are in
+"""Render Gaussians: one function, several backends that agree. The conventions are in
 ``gaussians_torch``."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Backend = Literal["auto", "torch", "numba", "triton", "gsplat"]
 
 @dataclass(frozen=True)
 class GaussianRendering:
-    """A picture of Gaussians, in the space of their colours (display values).
+    """A rendering of Gaussians, in the space of their colours (display values).
 
     Attributes:
         rgb: (H, W, C) over the background; straight (not premultiplied) without one.
@@ -48,12 +48,12 @@ def render_gaussians(
     near: float = 0.01,
     backend: Backend = "auto",
 ) -> GaussianRendering:
-    """Splats Gaussians into a picture; differentiable in all their properties and the background.
+    """Splat Gaussians into an image; differentiable in all their properties and the background.
 
     Args:
         means: world, metres. ``log_scales``: natural log of metres. ``quaternions``: wxyz, any length but 0.
         colours: 1 to 8 channels; any values, blended as they are.
-        background: one colour or a picture to put behind; zeros give premultiplied colour.
+        background: one colour or an image to composite over; zeros give premultiplied colour.
         antialiased: keep a small Gaussian's energy by lowering its opacity where the 2D dilation widens it.
         near: Gaussians at or before this camera z are left out, with zero gradients.
         backend: ``auto`` takes numba for float32 on a CPU; gsplat, else Triton, on CUDA; else torch.
@@ -81,7 +81,7 @@ def render_gaussians(
 
 
 def _pick(means: Tensor) -> Backend:
-    """The fastest backend that can render these."""
+    """Return the fastest backend that can render these Gaussians."""
     from importlib.util import find_spec
 
     if means.dtype != torch.float32:

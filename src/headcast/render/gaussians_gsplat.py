@@ -29,7 +29,7 @@ def render(
     antialiased: bool,
     near: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``gaussians_torch.render``, for float32 on CUDA.
+    """Render as ``gaussians_torch.render``, for float32 on CUDA.
 
     Raises:
         HeadcastError: when gsplat isn't installed.
@@ -40,7 +40,7 @@ def render(
         raise HeadcastError("backend gsplat: not installed; pip install headcast[cuda]") from e
     # depth rides along as one more channel: alpha times expected depth, like ours
     depth = camera.to_camera(means)[:, 2:]
-    picture, alpha, _ = rasterization(
+    image, alpha, _ = rasterization(
         means,
         quaternions,
         log_scales.exp(),
@@ -55,4 +55,4 @@ def render(
         packed=False,
         rasterize_mode="antialiased" if antialiased else "classic",
     )
-    return composite(picture[0, ..., :-1], alpha[0, ..., 0], picture[0, ..., -1], background)
+    return composite(image[0, ..., :-1], alpha[0, ..., 0], image[0, ..., -1], background)

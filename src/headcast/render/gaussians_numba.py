@@ -26,16 +26,16 @@ from headcast.render.jit import parallel
 
 __all__ = ["render"]
 
-_CHUNK = 2048  # Gaussians a thread takes at a time
+_CHUNK = 2048  # Gaussians per task of a thread
 
 
 def _spread(work: Callable[[int, int], object], count: int, size: int) -> None:
-    """Calls ``work(start, stop)`` for pieces of ``size`` of range(count), on all threads."""
+    """Call ``work(start, stop)`` for pieces of ``size`` of range(count), on all threads."""
     parallel(lambda k: work(k * size, min((k + 1) * size, count)), -(-count // size))
 
 
 def _view(camera: Camera, near: float) -> np.ndarray:
-    """The camera as kernels read it (see ``gaussians_numba_project``)."""
+    """Pack the camera as kernels read it (see ``gaussians_numba_project``)."""
     pose = camera.cam_from_world.double()
     size = (near, camera.width, camera.height)
     return np.array(
@@ -47,18 +47,20 @@ def _flat(x: Tensor) -> np.ndarray:
     return x.detach().contiguous().numpy().reshape(-1)
 
 
-def _planes(picture: Tensor) -> np.ndarray:
-    """(H, W, C) as C planes of whole tiles; a view where it already is."""
-    h, w, _ = picture.shape
-    planes = picture.detach().movedim(-1, 0)
+def _planes(image: Tensor) -> np.ndarray:
+    """Convert (H, W, C) to C planes of whole tiles; a view if it already is."""
+    h, w, _ = image.shape
+    planes = image.detach().movedim(-1, 0)
     if h % TILE or w % TILE:
         planes = torch.nn.functional.pad(planes, (0, -w % TILE, 0, -h % TILE))
     return _flat(planes)
 
 
 class _Splat(torch.autograd.Function):
-    """means, log-scales, quaternions, logits, colours (at least LANES rows, 3 columns), background →
-    picture."""
+    """Autograd function: means, log-scales, quaternions, logits, colours, background to image.
+
+    Inputs have at least LANES rows, colours 3 columns.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -114,12 +116,12 @@ class _Splat(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_rgb: Tensor, d_alpha: Tensor, d_depth: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         means, log_scales, quaternions, logits, colours, background = ctx.saved_tensors
-        records, view, antialiased, slots, pair_start, pairs, tile_start, canvas, pictures = ctx.kept
+        records, view, antialiased, slots, pair_start, pairs, tile_start, canvas, images = ctx.kept
         (n, channels), rows = colours.shape, len(pair_start) - 1
         slot_sums = np.empty(int(slots[-1]) * SUMS, np.float32)
         lists, bits = (pair_start, pairs, tile_start), records.view(np.int32)
         every = (
-            *pictures,
+            *images,
             _planes(d_rgb),
             _planes(d_alpha[..., None]),
             _planes(d_depth[..., None]),
@@ -145,7 +147,7 @@ class _Splat(torch.autograd.Function):
         d_background = None
         if background is not None and ctx.needs_input_grad[5]:
             h, w = d_alpha.shape
-            alpha = torch.from_numpy(pictures[1].reshape(-1, canvas[3]))[:h, :w]
+            alpha = torch.from_numpy(images[1].reshape(-1, canvas[3]))[:h, :w]
             d_background = ((1 - alpha)[..., None] * d_rgb).sum_to_size(background.shape)
         return *grads, d_colours, d_background, None, None, None
 
@@ -161,13 +163,13 @@ def render(
     antialiased: bool,
     near: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``gaussians_torch.render``, for float32 on the CPU."""
+    """Render as ``gaussians_torch.render``, for float32 on the CPU."""
     channels, short = colours.shape[1], max(0, LANES - len(means))
     pad = max(0, 3 - channels)
     if pad or short:
         colours = torch.nn.functional.pad(colours, (0, pad, 0, short))
         background = None if background is None else torch.nn.functional.pad(background, (0, pad))
-    if short:  # the kernels want at least one full vector; a logit of -inf is never drawn
+    if short:  # the kernels want at least one full vector; a logit of -inf is never rendered
         means, log_scales, quaternions = (
             torch.nn.functional.pad(x, (0, 0, 0, short)) for x in (means, log_scales, quaternions)
         )

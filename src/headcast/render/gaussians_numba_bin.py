@@ -1,4 +1,4 @@
-"""Which Gaussian meets which tile, nearest first.
+"""Bin Gaussians to tiles, nearest first.
 
 Gaussians are dealt out by index to the rows of tiles. Whoever blends a row orders its list by depth (radix
 sort, stable:
@@ -23,8 +23,7 @@ Array = np.ndarray
 
 @helper
 def tile_box(records: Array, r: int) -> tuple[int, int, int, int]:
-    """Tiles x0, x1, y0, y1 (end exclusive) that the Gaussian with its record at r meets; x0 = x1 if it isn't
-    drawn."""
+    """Return the tiles x0, x1, y0, y1 (end exclusive) of the Gaussian with record r; x0 = x1: culled."""
     x0, x1, y0, y1 = int(records[r + 10]), int(records[r + 11]), int(records[r + 12]), int(records[r + 13])
     if x0 >= x1 or y0 >= y1:
         return 0, 0, 0, 0
@@ -35,11 +34,11 @@ def tile_box(records: Array, r: int) -> tuple[int, int, int, int]:
 def bin_rows(
     records: Array, bits: Array, rows: int, slots: Array, keys: Array, boxes: Array
 ) -> tuple[Array, Array, Array]:
-    """Lists of all rows of tiles in one array, where each starts, and where each row's pairs with tiles
+    """List all rows of tiles in one array, where each starts, and where each row's pairs with tiles
     start.
 
     Writes ``slots`` (N + 1), where each Gaussian's run of one slot a tile starts, and the same into the
-    records through ``bits``, the records seen as integers; and, close together for what follows, the depths'
+    records through ``bits``, the records as integers; and, close together for what follows, the depths'
     bits ``keys`` (N) and the tiles met ``boxes`` (N, 4: x0, x1, y0, y1).
     """
     row_start, pair_start = np.zeros(rows + 1, np.int64), np.zeros(rows + 1, np.int64)
@@ -67,7 +66,7 @@ def bin_rows(
 
 @helper
 def by_depth(items: Array, depths: Array) -> Array:
-    """``items`` by depth, whose bits order like the positive floats they are; least significant digits
+    """Sort ``items`` by depth, whose bits order like the positive floats they are; least significant digits
     first."""
     n = len(items)
     keys, low, high = np.empty(n, np.int32), 2147483647, 0
@@ -96,7 +95,7 @@ def by_depth(items: Array, depths: Array) -> Array:
 
 @helper
 def deal_to_tiles(items: Array, boxes: Array, first: int, columns: int, pairs: Array, start: Array) -> None:
-    """Deals the list of one row to its tiles: ``pairs`` from ``first`` on, tile by tile, and their
+    """Distribute the list of one row to its tiles: ``pairs`` from ``first`` on, tile by tile, and their
     ``start``."""
     at = np.zeros(columns + 1, np.int64)
     for g in items:

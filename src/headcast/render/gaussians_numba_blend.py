@@ -5,7 +5,7 @@ pixels at
 once. The tile's state stays in the first-level cache as planes of blocks: transmittance, alpha, depth, then
 the channels
 of colour. A finished pixel's transmittance is stored as zero: it then never passes the test of
-``MIN_TRANSMITTANCE`` again. Tiles are whole: pixels beyond the picture's border are computed and not shown.
+``MIN_TRANSMITTANCE`` again. Tiles are whole: pixels beyond the image border are computed and not shown.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Array = np.ndarray
 
 @helper
 def aligned(count: int) -> Array:
-    """Uninitialised floats that start at a cache line."""
+    """Allocate uninitialised floats aligned to a cache line."""
     raw = np.empty(count + 16, np.float32)
     skip = (-(raw.ctypes.data >> 2)) & 15
     return raw[skip : skip + count]
@@ -69,7 +69,7 @@ def aligned(count: int) -> Array:
 
 @helper
 def lane_offsets() -> Array:
-    """x, then y, of a block's pixel centres from its corner."""
+    """Return x, then y, of a block's pixel centres from its corner."""
     grid = aligned(2 * LANES)
     for k in range(LANES):
         grid[k], grid[LANES + k] = (k & 3) + 0.5, (k >> 2) + 0.5
@@ -78,13 +78,13 @@ def lane_offsets() -> Array:
 
 @helper
 def block_range(low: float, high: float, corner: int, shift: int) -> tuple[int, int]:
-    """Blocks of 2^shift pixels that the pixels low..high meet in the tile starting at ``corner``."""
+    """Return blocks of 2^shift pixels that the pixels low..high meet in the tile starting at ``corner``."""
     return max(int(low) - corner, 0) >> shift, (min(int(high) - corner, TILE) + (1 << shift) - 1) >> shift
 
 
 @helper
 def weigh(exponent: Lanes, before: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
-    """Uncapped alpha, alpha, blend weight and the transmittance behind, from log2(alpha) and that in
+    """Compute uncapped alpha, alpha, blend weight and the transmittance behind, from log2(alpha) and that in
     front."""
     raw = exp2_inside(exponent)
     alpha = where_ge(exponent, _LOG2_MIN_ALPHA, minimum(raw, MAX_ALPHA), 0.0)
@@ -96,7 +96,7 @@ def weigh(exponent: Lanes, before: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
 
 @helper
 def _begin(state: Array, busy: Array) -> None:
-    """Clears a tile."""
+    """Reset the accumulators of a tile."""
     state[:AREA] = 1.0
     state[AREA:] = 0.0
     busy[:] = True
@@ -114,7 +114,7 @@ def _blend_tile(
     state: Array,
     busy: Array,
 ) -> None:
-    """Blends the Gaussians ``todo`` into a tile's state until every pixel is finished."""
+    """Blend the Gaussians ``todo`` into a tile's state until every pixel is finished."""
     lane_x, lane_y = load(grid, 0), load(grid, LANES)
     live = BLOCKS
     for k in range(len(todo)):
@@ -173,7 +173,7 @@ def _finish(
     alpha: Array,
     depth: Array,
 ) -> None:
-    """Writes a tile's pixels; ``corner`` is its first in a plane of the picture."""
+    """Write a tile's pixels; ``corner`` is its first in a plane of the image."""
     for b in range(BLOCKS):
         p, at = b * LANES, corner + (b // ACROSS) * TALL * pitch + (b % ACROSS) * 4
         # alpha is the sum of the weights: 1 - transmittance has no digits left where little is covered
@@ -218,9 +218,9 @@ def blend_rows(
     alpha: Array,
     depth: Array,
 ) -> None:
-    """Renders the rows of tiles first..last.
+    """Render the rows of tiles first..last.
 
-    Pictures are planes of whole tiles, ``pitch`` floats a row; so is ``background`` where it is ``varied``,
+    Images are planes of whole tiles, ``pitch`` floats a row; so is ``background`` where it is ``varied``,
     else one
     colour.
     """

@@ -63,87 +63,87 @@ ATANH = tuple(2.0 * 1.4426950408889634 / k for k in (1, 3, 5, 7, 9))
 
 
 def splat(x: float) -> Lanes:
-    """x in every lane."""
+    """Broadcast x to every lane."""
     return np.full(LANES, x, np.float32)
 
 
 def load(a: Array, i: int) -> Lanes:
-    """a[i], a[i + 1], ..."""
+    """Load a[i], a[i + 1], ... into the lanes."""
     return a[i : i + LANES].copy()
 
 
 def read(a: Array, i: int) -> float:
-    """a[i] for an i that is known not to be negative: numba's own access asks every time."""
+    """Read a[i] for an i that is known not to be negative: numba's own access asks every time."""
     return float(a[i])
 
 
 def store(a: Array, i: int, v: Lanes) -> None:
-    """Writes v to a[i], a[i + 1], ..."""
+    """Store the lanes of v to a[i], a[i + 1], ..."""
     a[i : i + LANES] = v
 
 
 def prefetch(a: Array, i: int) -> None:
-    """Starts fetching the cache line of a[i]."""
+    """Prefetch the cache line of a[i]."""
 
 
 def gather(a: Array, i: int, stride: int) -> Lanes:
-    """a[i], a[i + stride], ..."""
+    """Load a[i], a[i + stride], ... into the lanes."""
     return a[i : i + LANES * stride : stride][:LANES].copy()
 
 
 def scatter(a: Array, i: int, stride: int, v: Lanes) -> None:
-    """Writes v to a[i], a[i + stride], ..."""
+    """Store the lanes of v to a[i], a[i + stride], ..."""
     a[i : i + (LANES - 1) * stride + 1 : stride] = v
 
 
 def load_block(a: Array, i: int, pitch: int) -> Lanes:
-    """Rows of four: a[i] to a[i + 3], then the same from i + pitch on, ..."""
+    """Load rows of four: a[i] to a[i + 3], then the same from i + pitch on, ..."""
     return np.concatenate([a[i + k * pitch : i + k * pitch + 4] for k in range(LANES // 4)])
 
 
 def store_block(a: Array, i: int, pitch: int, v: Lanes) -> None:
-    """Writes v as rows of four, like :func:`load_block`."""
+    """Store v as rows of four, like :func:`load_block`."""
     for k in range(LANES // 4):
         a[i + k * pitch : i + k * pitch + 4] = v[4 * k : 4 * k + 4]
 
 
 def fma(a: Operand, b: Operand, c: Operand) -> Lanes:
-    """a * b + c, rounded once."""
+    """Compute a * b + c, rounded once."""
     return np.asarray(np.float64(1.0) * a * b + c, np.float32)
 
 
 def minimum(a: Operand, b: Operand) -> Lanes:
-    """The smaller; the other one where one is NaN."""
+    """Return the smaller per lane; the other one where one is NaN."""
     return np.fmin(a, b)
 
 
 def maximum(a: Operand, b: Operand) -> Lanes:
-    """The larger; the other one where one is NaN."""
+    """Return the larger per lane; the other one where one is NaN."""
     return np.fmax(a, b)
 
 
 def sqrt(a: Lanes) -> Lanes:
-    """Square root."""
+    """Compute the square root per lane."""
     return np.sqrt(a)
 
 
 def floor(a: Lanes) -> Lanes:
-    """Next integer below."""
+    """Round down to an integer per lane."""
     return np.floor(a)
 
 
 def ceil(a: Lanes) -> Lanes:
-    """Next integer above."""
+    """Round up to an integer per lane."""
     return np.ceil(a)
 
 
 def absolute(a: Lanes) -> Lanes:
-    """Magnitude."""
+    """Compute the absolute value per lane."""
     return np.abs(a)
 
 
 def where_ge(a: Operand, b: Operand, yes: Operand, no: Operand) -> Lanes:
-    """``yes`` where a >= b, else ``no`` (also for NaN)."""
+    """Select ``yes`` where a >= b, else ``no`` (also for NaN)."""
     return np.where(a >= b, yes, no)
 
 
@@ -153,33 +153,33 @@ def any_ge(a: Operand, b: Operand) -> bool:
 
 
 def total(v: Lanes) -> np.float32:
-    """Sum over the lanes, pairwise."""
+    """Sum over the lanes, pairwise (fixed order)."""
     while len(v) > 1:
         v = v[: len(v) // 2] + v[len(v) // 2 :]
     return v[0]
 
 
 def store_totals(a: Array, i: int, *vectors: Lanes) -> None:
-    """Writes the sums over the lanes of ten vectors to a[i] to a[i + 9]; a[i + 15] is the last it may
+    """Store the sums over the lanes of ten vectors to a[i] to a[i + 9]; a[i + 15] is the last it may
     overwrite."""
     a[i : i + len(vectors)] = [total(v) for v in vectors]
 
 
 def exp2(v: Lanes) -> Lanes:
-    """2 to the v, relative error below 2e-7; v is raised to -126 at least and must stay below 128."""
+    """Compute 2 to the v, relative error below 2e-7; v is raised to -126 at least and must stay below 128."""
     return np.exp2(np.fmax(v, np.float32(-126)))
 
 
 def exp2_inside(v: Lanes) -> Lanes:
-    """As :func:`exp2` for v in -126..127; anything at all for other v, which must be masked afterwards."""
+    """Compute :func:`exp2` for v in -126..127; undefined for other v, which must be masked afterwards."""
     return exp2(v)
 
 
 def exp(v: Lanes) -> Lanes:
-    """e to the v, relative error below 3e-7, for v in -87..88; beyond, the value at that border."""
+    """Compute e to the v, relative error below 3e-7, for v in -87..88; beyond, the value at that border."""
     return np.exp(np.fmin(np.fmax(v, np.float32(-87)), np.float32(88)))
 
 
 def log2(v: Lanes) -> Lanes:
-    """Logarithm of positive normal numbers, absolute error below 2e-7 near 1."""
+    """Compute the base-2 logarithm of positive normal numbers, absolute error below 2e-7 near 1."""
     return np.log2(v)

@@ -1,5 +1,4 @@
-"""What LLVM is told for each function of ``gaussians_numba_lanes``; imported only when a kernel is
-compiled."""
+"""LLVM lowering of each function of ``gaussians_numba_lanes``; imported only when a kernel is compiled."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ def _bits() -> Any:
 
 
 def _const(x: float | int) -> Any:
-    """A vector constant: floats for a float, 32-bit integers for an int."""
+    """Make a vector constant: floats for a float, 32-bit integers for an int."""
     from llvmlite import ir
 
     kind = _bits() if isinstance(x, int) else _vector()
@@ -36,7 +35,7 @@ def _const(x: float | int) -> Any:
 
 
 def _llvm(name: str, result: Any = None) -> Emit:
-    """Emits a call of LLVM's vector function ``name``."""
+    """Emit a call of LLVM's vector function ``name``."""
     from llvmlite import ir
     from numba.core import cgutils
 
@@ -49,7 +48,7 @@ def _llvm(name: str, result: Any = None) -> Emit:
 
 
 def _polynomial(builder: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
-    """Horner's scheme, lowest coefficient first."""
+    """Evaluate a polynomial by Horner's scheme, lowest coefficient first."""
     fma = _llvm("fma")
     y = _const(coefficients[-1])
     for c in reversed(coefficients[:-1]):
@@ -58,7 +57,7 @@ def _polynomial(builder: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
 
 
 def _scaled_exp2(builder: Any, shifted: Any, f: Any) -> Any:
-    """2^f times 2 to the integer in the low bits of ``shifted``."""
+    """Compute 2^f times 2 to the integer in the low bits of ``shifted``."""
     p = _llvm("fma")(builder, f, _polynomial(builder, f, lanes.EXP2), _const(1.0))
     power = builder.shl(builder.bitcast(shifted, _bits()), _const(23))
     return builder.bitcast(builder.add(builder.bitcast(p, _bits()), power), _vector())
@@ -87,7 +86,7 @@ def _exp(builder: Any, x: Any) -> Any:
 
 
 def _log2(builder: Any, x: Any) -> Any:
-    """Exponent plus the series of 2 atanh((m - 1) / (m + 1)) for the mantissa m in [sqrt(1/2), sqrt(2))."""
+    """Sum exponent and series of 2 atanh((m - 1) / (m + 1)) for the mantissa m in [sqrt(1/2), sqrt(2))."""
     half = 0x3F3504F3  # bits of sqrt(1/2)
     raised = builder.sub(builder.bitcast(x, _bits()), _const(half))
     n = builder.ashr(raised, _const(23))
@@ -129,7 +128,7 @@ def _splat(builder: Any, x: Any) -> Any:
 
 
 def _address(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
-    """Pointer to a[i]; the index is not wrapped or checked."""
+    """Return a pointer to a[i]; the index is not wrapped or checked."""
     return builder.gep(context.make_array(kind)(context, builder, array).data, [i], inbounds=True)
 
 
@@ -192,7 +191,7 @@ def _shuffle(builder: Any, a: Any, b: Any, picks: list[int]) -> Any:
 
 
 def _rows_of_four(builder: Any, array_start: Any, pitch: Any) -> list[Any]:
-    """Pointers to the rows of a block."""
+    """Return pointers to the rows of a block."""
     from llvmlite import ir
 
     four = ir.VectorType(ir.FloatType(), 4).as_pointer()
@@ -217,7 +216,7 @@ def _store_block(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 
 def _folded(builder: Any, vectors: list[Any]) -> Any:
-    """One vector whose lane k is the sum over the lanes of vector k; at most LANES vectors."""
+    """Return one vector whose lane k is the sum over the lanes of vector k; at most LANES vectors."""
     n, half = lanes.LANES, lanes.LANES
     current = [(v, [k] * n) for k, v in enumerate(vectors)]  # with each lane, whose sum it is a part of
     while half > 1:
@@ -268,7 +267,7 @@ def _lanes_type() -> Any:
 
 @cache
 def lower() -> None:
-    """Registers all of it with numba, once; to be called before a kernel that uses it is compiled."""
+    """Register all of it with numba, once; to be called before a kernel that uses it is compiled."""
     from numba.core import types
 
     kind = _lanes_type()
@@ -315,7 +314,7 @@ def lower() -> None:
 
 
 def _register(kind: Any, fn: Any, count: int, result: Any, emit: Emit, operator_only: bool = False) -> None:
-    """``fn`` on vectors; numbers among the arguments are converted to float32 and spread over the lanes."""
+    """Register ``fn`` on vectors; numbers among the arguments become float32 in all lanes."""
     from numba.core import types
 
     def typer(*args: Any) -> Any:
@@ -339,7 +338,7 @@ def _register(kind: Any, fn: Any, count: int, result: Any, emit: Emit, operator_
 
 
 def _declare(fn: Any, count: int, typer: Emit) -> None:
-    """Tells numba's typing the result of ``fn`` with ``count`` arguments."""
+    """Declare to numba's typing the result of ``fn`` with ``count`` arguments."""
     from numba.extending import type_callable
 
     names = ", ".join(f"a{k}" for k in range(count))

@@ -4,7 +4,7 @@
 Forward writes one record of ``RECORD`` floats a Gaussian, all that blending needs (one cache line):
 mean x, y (px) | exponent's coefficients of dx², dx·dy, dy² and constant (base 2, opacity included) | camera z
 |
-first three channels of colour | pixel range x0, x1, y0, y1 (end exclusive; empty where not drawn) | its first
+first three channels of colour | pixel range x0, x1, y0, y1 (end exclusive; empty where culled) | its first
 slot,
 an integer (see ``gaussians_numba_bin``) | unused.
 
@@ -55,7 +55,7 @@ Several = tuple[Lanes, ...]
 
 @helper
 def _camera_point(means: Array, i: int, view: Array) -> Several:
-    """Camera x/z, y/z, 1/z and z of LANES means from i on, and where they are drawn (1 or 0)."""
+    """Compute camera x/z, y/z, 1/z and z of LANES means from i on, and visibility (1 or 0)."""
     px, py, pz = gather(means, 3 * i, 3), gather(means, 3 * i + 1, 3), gather(means, 3 * i + 2, 3)
     x = fma(px, view[0], fma(py, view[1], fma(pz, view[2], view[9])))
     y = fma(px, view[3], fma(py, view[4], fma(pz, view[5], view[10])))
@@ -68,7 +68,7 @@ def _camera_point(means: Array, i: int, view: Array) -> Several:
 
 @helper
 def _rotation(quats: Array, i: int) -> Several:
-    """Unit quaternions (w, x, y, z) from i on, and one over their length before."""
+    """Load unit quaternions (w, x, y, z) from i on, and the inverse of their original length."""
     w, x, y, z = (
         gather(quats, 4 * i, 4),
         gather(quats, 4 * i + 1, 4),
@@ -81,7 +81,7 @@ def _rotation(quats: Array, i: int) -> Several:
 
 @helper
 def _matrix(w: Lanes, x: Lanes, y: Lanes, z: Lanes) -> Several:
-    """Rotation matrix of a unit quaternion, row by row."""
+    """Compute the rotation matrix of a unit quaternion, row by row."""
     return (
         1.0 - 2.0 * (y * y + z * z),
         2.0 * (x * y - w * z),
@@ -97,7 +97,7 @@ def _matrix(w: Lanes, x: Lanes, y: Lanes, z: Lanes) -> Several:
 
 @helper
 def _jacobian(view: Array, ux: Lanes, uy: Lanes, over: Lanes) -> Several:
-    """Rows of the linearized projection times the camera's rotation; ux, uy are the clamped x/z, y/z."""
+    """Compute rows of the linearized projection times the camera's rotation; ux, uy: clamped x/z, y/z."""
     jx, jy = over * view[12], over * view[13]
     kx, ky = -(jx * ux), -(jy * uy)
     return (
@@ -112,7 +112,7 @@ def _jacobian(view: Array, ux: Lanes, uy: Lanes, over: Lanes) -> Several:
 
 @helper
 def _times(v: Several, m: Several) -> Several:
-    """The two rows v (2x3) times the matrix m (3x3)."""
+    """Multiply the two rows v (2x3) by the matrix m (3x3)."""
     return (
         fma(v[0], m[0], fma(v[1], m[3], v[2] * m[6])),
         fma(v[0], m[1], fma(v[1], m[4], v[2] * m[7])),
@@ -125,7 +125,7 @@ def _times(v: Several, m: Several) -> Several:
 
 @helper
 def _covariance(u: Several) -> Several:
-    """Undilated 2D covariance (a, b, c) and its determinant, then the dilated determinant."""
+    """Compute the undilated 2D covariance (a, b, c) and its determinant, then the dilated determinant."""
     a = fma(u[0], u[0], fma(u[1], u[1], u[2] * u[2]))
     b = fma(u[0], u[3], fma(u[1], u[4], u[2] * u[5]))
     c = fma(u[3], u[3], fma(u[4], u[4], u[5] * u[5]))
@@ -148,11 +148,11 @@ def project(
     start: int,
     stop: int,
 ) -> None:
-    """Writes the records of Gaussians start..stop; the last group reaches back where it would pass the
+    """Write the records of Gaussians start..stop; the last group reaches back where it would pass the
     end."""
     for begin in range(start, stop, LANES):
         i = min(begin, len(logits) - LANES)
-        tx, ty, over, z, seen = _camera_point(means, i, view)
+        tx, ty, over, z, visible = _camera_point(means, i, view)
         ux, uy = minimum(maximum(tx, view[16]), view[17]), minimum(maximum(ty, view[18]), view[19])
         w, x, y, k, _ = _rotation(quats, i)
         n = _times(_jacobian(view, ux, uy, over), _matrix(w, x, y, k))
@@ -162,7 +162,7 @@ def project(
             exp(gather(scales, 3 * i + 2, 3)),
         )
         a, b, c, before, det = _covariance((n[0] * sx, n[1] * sy, n[2] * sz, n[3] * sx, n[4] * sy, n[5] * sz))
-        seen = where_ge(det, MAX_DETERMINANT, 0.0, where_ge(det, 0.0, seen, 0.0))
+        visible = where_ge(det, MAX_DETERMINANT, 0.0, where_ge(det, 0.0, visible, 0.0))
         opacity = 1.0 / (1.0 + exp(-gather(logits, i, 1)))
         if antialiased:
             opacity = opacity * sqrt(maximum(before / det, MIN_COMPENSATION))
@@ -182,9 +182,9 @@ def project(
         # a hair wider than exact, so that rounding never drops a pixel that passes the threshold
         square = maximum((level - _LOG2_MIN_ALPHA + 1e-5) * _TWO_LN2, 0.0)
         rx, ry = sqrt(square * (a + DILATION)) - 0.499, sqrt(square * (c + DILATION)) - 0.499
-        seen = where_ge(opacity, MIN_ALPHA, seen, 0.0)
-        x1 = where_ge(seen, 0.5, minimum(maximum(floor(mx + rx) + 1.0, 0.0), view[21]), 0.0)
-        y1 = where_ge(seen, 0.5, minimum(maximum(floor(my + ry) + 1.0, 0.0), view[22]), 0.0)
+        visible = where_ge(opacity, MIN_ALPHA, visible, 0.0)
+        x1 = where_ge(visible, 0.5, minimum(maximum(floor(mx + rx) + 1.0, 0.0), view[21]), 0.0)
+        y1 = where_ge(visible, 0.5, minimum(maximum(floor(my + ry) + 1.0, 0.0), view[22]), 0.0)
         scatter(records, r + 10, 16, minimum(maximum(ceil(mx - rx - 1.0), 0.0), x1))
         scatter(records, r + 11, 16, x1)
         scatter(records, r + 12, 16, minimum(maximum(ceil(my - ry - 1.0), 0.0), y1))
@@ -193,7 +193,7 @@ def project(
 
 @helper
 def _covariance_gradient(m: Several, cov: Several, antialiased: bool) -> Several:
-    """dL/d(a, b, c) of the undilated covariance (b counted once) and dL/d(mean x, mean y).
+    """Compute dL/d(a, b, c) of the undilated covariance (b counted once) and dL/d(mean x, mean y).
 
     ``m`` are the six moments of g; the conic X gives dL/dcov = 1/2 X M X with M = [[xx, xy], [xy, yy]].
     """
@@ -219,7 +219,7 @@ def _covariance_gradient(m: Several, cov: Several, antialiased: bool) -> Several
 
 @helper
 def _quaternion_gradient(g: Several, w: Lanes, x: Lanes, y: Lanes, z: Lanes, over: Lanes) -> Several:
-    """dL/dquaternion (not normalised) from dL/dmatrix."""
+    """Compute dL/dquaternion (not normalised) from dL/dmatrix."""
     dw = 2.0 * (x * (g[7] - g[5]) + y * (g[2] - g[6]) + z * (g[3] - g[1]))
     dx = 2.0 * (w * (g[7] - g[5]) + y * (g[1] + g[3]) + z * (g[2] + g[6])) - 4.0 * x * (g[4] + g[8])
     dy = 2.0 * (w * (g[2] - g[6]) + x * (g[1] + g[3]) + z * (g[5] + g[7])) - 4.0 * y * (g[0] + g[8])
@@ -232,7 +232,7 @@ def _quaternion_gradient(g: Several, w: Lanes, x: Lanes, y: Lanes, z: Lanes, ove
 def _mean_gradient(
     view: Array, dv: Several, at: Several, clamped: Several, dmx: Lanes, dmy: Lanes, dz: Lanes
 ) -> Several:
-    """dL/dmean (world) from dL/d(Jacobian times rotation), dL/d(mean on the picture) and dL/dz."""
+    """Compute dL/dmean (world) from dL/d(Jacobian times rotation), dL/d(image mean) and dL/dz."""
     tx, ty, over = at
     ux, uy = clamped
     jx, jy = over * view[12], over * view[13]
@@ -253,11 +253,11 @@ def _mean_gradient(
 
 
 @helper
-def _write(out: Array, i: int, seen: Lanes, values: Several) -> None:
-    """Rows of a gradient, zero where nothing was drawn."""
+def _write(out: Array, i: int, visible: Lanes, values: Several) -> None:
+    """Write rows of a gradient, zero where the Gaussian was culled."""
     count = len(values)
     for k, v in enumerate(values):
-        scatter(out, i * count + k, count, where_ge(seen, 0.5, v, 0.0))
+        scatter(out, i * count + k, count, where_ge(visible, 0.5, v, 0.0))
 
 
 @kernel("void(" + 4 * "f4[::1], " + "f4[::1], b1" + 6 * ", f4[::1]" + ", i8, i8)")
@@ -277,10 +277,10 @@ def project_backward(
     start: int,
     stop: int,
 ) -> None:
-    """Gradients of Gaussians start..stop from their ``sums``; colour's are in there already."""
+    """Compute gradients of Gaussians start..stop from their ``sums``; colour's are in there already."""
     for begin in range(start, stop, LANES):
         i = min(begin, len(logits) - LANES)
-        drawn = gather(records, 16 * i + 11, 16) - gather(records, 16 * i + 10, 16)
+        visible = gather(records, 16 * i + 11, 16) - gather(records, 16 * i + 10, 16)
         tx, ty, over, _, _ = _camera_point(means, i, view)
         ux, uy = minimum(maximum(tx, view[16]), view[17]), minimum(maximum(ty, view[18]), view[19])
         w, x, y, k, length = _rotation(quats, i)
@@ -314,7 +314,7 @@ def project_backward(
         _write(
             d_scales,
             i,
-            drawn,
+            visible,
             (du[0] * u[0] + du[3] * u[3], du[1] * u[1] + du[4] * u[4], du[2] * u[2] + du[5] * u[5]),
         )
         dn = (du[0] * sx, du[1] * sy, du[2] * sz, du[3] * sx, du[4] * sy, du[5] * sz)
@@ -329,8 +329,8 @@ def project_backward(
             v[2] * dn[1] + v[5] * dn[4],
             v[2] * dn[2] + v[5] * dn[5],
         )
-        _write(d_quats, i, drawn, _quaternion_gradient(dm, w, x, y, k, length))
+        _write(d_quats, i, visible, _quaternion_gradient(dm, w, x, y, k, length))
         dv = _times(dn, (m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]))
         dz = gather(sums, s + 6, SUMS)
-        _write(d_means, i, drawn, _mean_gradient(view, dv, (tx, ty, over), (ux, uy), dmx, dmy, dz))
-        scatter(d_logits, i, 1, where_ge(drawn, 0.5, g[0] / (1.0 + exp(gather(logits, i, 1))), 0.0))
+        _write(d_means, i, visible, _mean_gradient(view, dv, (tx, ty, over), (ux, uy), dmx, dmy, dz))
+        scatter(d_logits, i, 1, where_ge(visible, 0.5, g[0] / (1.0 + exp(gather(logits, i, 1))), 0.0))

@@ -2,7 +2,7 @@
 
 With q = gradient · (colour, depth, 1) the contribution of a blended Gaussian to the loss is weight · q; what
 lies
-behind it contributes R = total - (all up to it), known from forward's picture. Then
+behind it contributes R = total - (all up to it), known from forward's image. Then
 dL/d ln(alpha) = weight · q - alpha · R / (1 - alpha), and position,
 covariance and opacity need only its moments.
 Each pair of Gaussian and tile writes its own slot and a last pass adds a Gaussian's slots in their order: the
@@ -72,7 +72,7 @@ def _begin(
     d_alpha: Array,
     d_depth: Array,
 ) -> int:
-    """Planes: transmittance, R, and the gradients of alpha, depth and channels before compositing.
+    """Initialise planes: transmittance, R, and the gradients of alpha, depth and channels before compositing.
 
     Returns how many blocks something covers.
     """
@@ -121,7 +121,7 @@ def _unblend(
     extra: Array,
     slot: Array,
 ) -> int:
-    """One Gaussian in one tile: writes its slot, returns how many blocks it finished."""
+    """Process one Gaussian in one tile: write its slot, return how many blocks it finished."""
     lane_x, lane_y = load(grid, 0), load(grid, LANES)
     r = g * RECORD
     mx, my = read(records, r) - np.float32(left), read(records, r + 1) - np.float32(top)
@@ -206,7 +206,7 @@ def unblend_rows(
     d_depth: Array,
     gradients: Array,
 ) -> None:
-    """Writes the slots of the rows of tiles first..last."""
+    """Write the slots of the rows of tiles first..last."""
     columns, plane = pitch >> SHIFT, len(alpha)
     grid, state, busy = lane_offsets(), aligned((4 + channels) * AREA), np.empty(BLOCKS, np.bool_)
     extra = aligned(channels * LANES)
@@ -248,7 +248,7 @@ def unblend_rows(
 
 @kernel("void(f4[::1], i4[::1], f4[::1], i8, i8)")
 def sum_slots(gradients: Array, slots: Array, sums: Array, start: int, stop: int) -> None:
-    """Adds the slots of each of the Gaussians start..stop, in their order."""
+    """Add the slots of each of the Gaussians start..stop, in their order."""
     for g in range(start, stop):
         for k in range(0, SUMS, LANES):
             v = splat(0.0)

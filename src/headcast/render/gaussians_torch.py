@@ -4,16 +4,16 @@ A Gaussian is a mean (world, metres), log-scales, a quaternion (wxyz, need not b
 a
 colour. Conventions are those of 3D Gaussian splatting (Kerbl et al. 2023), all constants below:
 
-* EWA: the perspective map is linearized at the mean, whose direction is first clamped to the picture plus
+* EWA: the perspective map is linearized at the mean, whose direction is first clamped to the image plus
   ``GUARD`` of the half field of view on each side.
 * The 2D covariance grows by ``DILATION`` px². In antialiased mode the opacity is multiplied by
   sqrt(det before / det after), whose square stays above ``MIN_COMPENSATION`` (Mip-Splatting; Yu et al. 2024).
 * A Gaussian colours a pixel centre where its alpha, capped at ``MAX_ALPHA``, is at least ``MIN_ALPHA``: there
 is no
-  other cut-off, so the picture doesn't depend on tiles.
+  other cut-off, so the image doesn't depend on tiles.
 * Front to back by camera z, ties by index; a pixel is finished before the Gaussian that would bring its
   transmittance below ``MIN_TRANSMITTANCE``.
-* Gaussians not farther than ``near``, or whose footprint overflows, are not drawn and get no gradient.
+* Gaussians not farther than ``near``, or whose footprint overflows, are not rendered and get no gradient.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from headcast.rotation import quaternion_to_matrix
 __all__ = ["Footprints", "Intrinsics", "accumulate", "composite", "footprints", "render"]
 
 DILATION = 0.3  # px², added to both diagonal entries of the 2D covariance
-GUARD = 0.3  # of the half field of view, beyond the picture's border
+GUARD = 0.3  # of the half field of view, beyond the image border
 MIN_ALPHA = 1.0 / 255.0
 MAX_ALPHA = 0.999  # as gsplat; the first implementation had 0.99
 MIN_TRANSMITTANCE = 1e-4
@@ -42,7 +42,7 @@ TILE = 16  # px, only to bound memory
 
 
 class Intrinsics(NamedTuple):
-    """What projection needs of a camera: focal lengths, principal point and the clamp of x/z and y/z."""
+    """Camera parameters for projection: focal lengths, principal point and the clamp of x/z and y/z."""
 
     fx: float
     fy: float
@@ -55,7 +55,7 @@ class Intrinsics(NamedTuple):
 
     @staticmethod
     def of(camera: Camera) -> Intrinsics:
-        """Reads them off a camera (skew is ignored)."""
+        """Extract the intrinsics of a camera (skew is ignored)."""
         (fx, _, cx), (_, fy, cy), _ = camera.K.double().tolist()
         gx, gy = GUARD * camera.width / (2 * fx), GUARD * camera.height / (2 * fy)
         return Intrinsics(
@@ -72,7 +72,7 @@ class Intrinsics(NamedTuple):
 
 @dataclass(frozen=True)
 class Footprints:
-    """Visible Gaussians on the picture, nearest first.
+    """Visible Gaussians projected to the image, nearest first.
 
     ``index`` into the input; ``mean`` px; ``conic`` entries xx, xy, yy of the inverse covariance; ``opacity``
     with
@@ -97,10 +97,10 @@ def footprints(
     antialiased: bool,
     near: float,
 ) -> Footprints:
-    """Projects what can be seen and sorts it by depth; differentiable."""
+    """Project the visible Gaussians and sort them by depth; differentiable."""
     with torch.no_grad():
-        seen = camera.to_camera(means)[:, 2] > near
-        index = seen.nonzero()[:, 0]
+        visible = camera.to_camera(means)[:, 2] > near
+        index = visible.nonzero()[:, 0]
         trial = _project(
             means[index], log_scales[index], quaternions[index], opacity_logits[index], camera, antialiased
         )
@@ -118,7 +118,7 @@ def footprints(
 def _project(
     means: Tensor, log_scales: Tensor, quaternions: Tensor, logits: Tensor, camera: Camera, antialiased: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Mean, conic, dilated covariance, opacity, depth and determinant of the dilated covariance."""
+    """Compute mean, conic, dilated covariance, opacity, depth and determinant of the dilated covariance."""
     k = Intrinsics.of(camera)
     x, y, z = camera.to_camera(means).unbind(-1)
     mean = torch.stack([k.fx * x / z + k.cx, k.fy * y / z + k.cy], -1)
@@ -147,7 +147,7 @@ def _project(
 def accumulate(
     footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int
 ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
-    """Blends front to back: premultiplied colour, alpha, and alpha times expected depth. Tile by tile."""
+    """Blend front to back: premultiplied colour, alpha, and alpha times expected depth. Tile by tile."""
     f = footprint
     values = [colours[f.index], torch.ones_like(f.depth)[:, None], f.depth[:, None]]
     rows = torch.cat([f.mean, f.conic, f.opacity[:, None], *values], 1)
@@ -164,17 +164,17 @@ def accumulate(
     ]
     columns = -(-width // TILE)
     bands = [torch.cat(blended[k : k + columns], 1) for k in range(0, len(blended), columns)]
-    picture = torch.cat(bands, 0)
-    return picture[..., :-2], picture[..., -2], picture[..., -1]
+    image = torch.cat(bands, 0)
+    return image[..., :-2], image[..., -2], image[..., -1]
 
 
 def _blend(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
-    """Values (h, w, c) at the pixel centres; rows: mean, conic, opacity, values; nearest first."""
+    """Compute values (h, w, c) at the pixel centres; rows: mean, conic, opacity, values; nearest first."""
     return (_weights(rows[:, :6], xs, ys).T @ rows[:, 6:]).reshape(len(ys), len(xs), -1)
 
 
 def _weights(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
-    """Blend weight (n, pixels) at the pixel centres of Gaussians (mean, conic, opacity), nearest first."""
+    """Compute blend weights (n, pixels) at pixel centres; rows: mean, conic, opacity; nearest first."""
     mx, my, A, B, C, opacity = (e[:, None, None] for e in rows.unbind(1))
     dx, dy = xs - mx, ys[:, None] - my
     power = -0.5 * (A * dx * dx + C * dy * dy) - B * dx * dy
@@ -196,7 +196,7 @@ def render(
     antialiased: bool,
     near: float,
 ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
-    """Colour (over ``background``, or straight without one), alpha and expected depth."""
+    """Render colour (over ``background``, or straight without one), alpha and expected depth."""
     footprint = footprints(means, log_scales, quaternions, opacity_logits, camera, antialiased, near)
     return composite(*accumulate(footprint, colours, camera.width, camera.height), background)
 
@@ -207,7 +207,7 @@ def composite(
     depth: Float[Tensor, "h w"],
     background: Float[Tensor, "..."] | None,
 ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
-    """What :func:`accumulate` returns, put over the background or made straight, with expected depth."""
+    """Composite the result of :func:`accumulate` over the background, or unpremultiply; divide the depth."""
     covered = torch.where(alpha > 0, alpha, math.inf)
     rgb = rgb / covered[..., None] if background is None else rgb + (1.0 - alpha)[..., None] * background
     return rgb, alpha, depth / covered

@@ -1,4 +1,4 @@
-"""The Gaussian renderer on CUDA: our own Triton kernels, one program a tile. Projection and sorting are
+"""The Gaussian renderer on CUDA: our own Triton kernels, one program per tile. Projection and sorting are
 torch.
 
 Backward goes front to back like ``gaussians_numba_unblend`` and writes one row for each pair of Gaussian and
@@ -59,7 +59,7 @@ class _Pairs:
 
 
 def _pairs(footprint: Footprints, width: int, height: int) -> _Pairs:
-    """Pairs every Gaussian with the tiles its box meets."""
+    """Pair every Gaussian with the tiles its box meets."""
     columns, rows = -(-width // TILE), -(-height // TILE)
     size = torch.tensor([columns, rows], device=footprint.mean.device)
     # a pixel centre is within reach where |x + 0.5 - mean| <= reach; a hair wider against rounding
@@ -77,8 +77,10 @@ def _pairs(footprint: Footprints, width: int, height: int) -> _Pairs:
 
 
 class _Blend(torch.autograd.Function):
-    """mean, conic, opacity and values (n, K; K a power of two) of sorted Gaussians → blended values (K, H,
-    W)."""
+    """Autograd function: mean, conic, opacity, values (n, K) of sorted Gaussians to blended (K, H, W).
+
+    K is a power of two.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -157,7 +159,7 @@ def render(
     antialiased: bool,
     near: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``gaussians_torch.render``, for float32 on CUDA.
+    """Render as ``gaussians_torch.render``, for float32 on CUDA.
 
     Raises:
         HeadcastError: when Triton isn't installed.
@@ -170,9 +172,9 @@ def render(
     size = 1 << (channels + 1).bit_length()
     parts.append(footprint.depth.new_zeros(len(footprint.depth), size - channels - 2))
     if len(footprint.index) == 0:
-        picture = colours.new_zeros(size, h, w) + 0.0 * colours.sum()
+        image = colours.new_zeros(size, h, w) + 0.0 * colours.sum()
     else:
-        picture = _Blend.apply(
+        image = _Blend.apply(
             footprint.mean,
             footprint.conic,
             footprint.opacity,
@@ -181,12 +183,12 @@ def render(
             w,
             h,
         )  # pyright: ignore[reportGeneralTypeIssues]
-    return composite(picture[:channels].movedim(0, -1), picture[channels], picture[channels + 1], background)
+    return composite(image[:channels].movedim(0, -1), image[channels], image[channels + 1], background)
 
 
 @cache
 def kernels() -> tuple[Any, Any]:
-    """The compiled kernels; their names must be globals of this module, where Triton looks them up."""
+    """Return the compiled kernels; their names must be globals of this module, where Triton looks them up."""
     import triton
     import triton.language as tl
 
@@ -196,7 +198,7 @@ def kernels() -> tuple[Any, Any]:
 
 
 def weigh(rows, g, px, py, T, MIN_ALPHA: tl.constexpr, MAX_ALPHA: tl.constexpr, STOP: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Offsets from the mean, uncapped alpha, alpha, weight and transmittance behind at the pixels of a tile.
+    """Compute offsets from the mean, uncapped alpha, alpha, weight and transmittance at the pixels of a tile.
 
     A finished pixel's transmittance is stored negative.
     """
@@ -225,7 +227,7 @@ def blend(  # type: ignore[no-untyped-def]
     MAX_ALPHA: tl.constexpr,
     STOP: tl.constexpr,
 ):
-    """Blends one tile front to back until every pixel is finished."""
+    """Blend one tile front to back until every pixel is finished."""
     t = tl.program_id(0)
     lane, channel = tl.arange(0, TILE * TILE), tl.arange(0, K)
     x, y = (t % columns) * TILE + lane % TILE, (t // columns) * TILE + lane // TILE
@@ -261,7 +263,7 @@ def unblend(  # type: ignore[no-untyped-def]
     MAX_ALPHA: tl.constexpr,
     STOP: tl.constexpr,
 ):
-    """Gradients of one tile: the moments of d ln(alpha) and the values' of every pair, into its slot."""
+    """Compute gradients of one tile: moments of d ln(alpha) and of every pair's values, into its slot."""
     t = tl.program_id(0)
     lane, channel = tl.arange(0, TILE * TILE), tl.arange(0, K)
     x, y = (t % columns) * TILE + lane % TILE, (t // columns) * TILE + lane // TILE

@@ -1,4 +1,4 @@
-"""Normals of a mesh, and what a camera sees of it."""
+"""Vertex normals of a mesh, and visibility of points from a camera."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["depth_at", "vertex_normals", "visibility"]
 
 
 def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "v 3"]:
-    """Unit normals, each triangle weighted by its area; zero where no triangle is. Differentiable."""
+    """Compute area-weighted unit normals; zero at vertices without triangles. Differentiable."""
     grad = torch.is_grad_enabled() and vertices.requires_grad
     if not grad and vertices.dtype == torch.float32 and not is_cuda(vertices):
         out = np.empty((len(vertices), 3), np.float32)
@@ -33,7 +33,7 @@ def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) ->
 
 @kernel("void(f4[:,::1], i4[:,::1], f4[:,::1])")
 def sum_normals(v, faces, out):
-    """:func:`vertex_normals` of arrays."""
+    """Compute :func:`vertex_normals` on arrays."""
     out[:] = 0.0
     for f in range(len(faces)):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -54,7 +54,7 @@ def sum_normals(v, faces, out):
 
 
 def depth_at(depth: Float[Tensor, "h w"], pixels: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b"]:
-    """Farthest depth among the covered ones of the four pixels around positions (pixel centres at +0.5).
+    """Return the farthest covered depth of the four pixels around positions (pixel centres at +0.5).
 
     Infinite where none of the four is covered or inside.
     """
@@ -78,7 +78,7 @@ def visibility(
     tolerance: float = 0.002,
     depth: Float[Tensor, "h w"] | None = None,
 ) -> Bool[Tensor, " n"]:
-    """Whether world points lie in the picture and at most ``tolerance`` metres behind what is seen there.
+    """Whether world points lie in the image and at most ``tolerance`` metres behind the surface there.
 
     ``depth``: the mesh's depth from this camera when it is known already.
     """

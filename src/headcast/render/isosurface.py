@@ -1,4 +1,4 @@
-"""A surface where a field on a grid passes a level: marching tetrahedra (Doi and Koide 1991).
+"""Extract the isosurface of a field on a grid: marching tetrahedra (Doi and Koide 1991).
 
 Each cell is cut into six tetrahedra around one diagonal, so that neighbours agree on every face and the
 surface has no cracks. Plain numpy; only cells that the surface passes are looked at.
@@ -18,7 +18,7 @@ TETRAHEDRA = ((0, 6, 1, 2), (0, 6, 2, 3), (0, 6, 3, 7), (0, 6, 7, 4), (0, 6, 4, 
 def isosurface(
     field: Float[np.ndarray, "x y z"], level: float
 ) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
-    """Vertices in grid units and triangles, counter-clockwise from where the field is below the level."""
+    """Return vertices in grid units and triangles, counter-clockwise from where the field is lower."""
     solid = field > level
     inside = np.zeros(tuple(n - 1 for n in field.shape), np.int8)
     for c in CORNERS:
@@ -39,7 +39,7 @@ def isosurface(
 def cut(
     tetra: Int[np.ndarray, "n 4"], field: Float[np.ndarray, "x y z"], level: float
 ) -> Int[np.ndarray, "k 3 2"]:
-    """Triangles in tetrahedra, each corner as the edge (two grid points, the lower number first).
+    """Compute triangles in tetrahedra, each corner as the edge (two grid points, the lower number first).
 
     With the solid corners first, the triangles below face outwards where the tetrahedron is right-handed.
     """
@@ -64,7 +64,7 @@ def cut(
 
 
 def largest_part(count: int, faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "g 3"]:
-    """The triangles of the connected part that has most of them, of ``count`` vertices."""
+    """Return the triangles of the largest connected component, of ``count`` vertices."""
     label = np.arange(count)
     while True:  # the lowest number of a part spreads over it, by edges and by leaps
         least = label[faces].min(1)

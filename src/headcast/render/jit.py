@@ -32,7 +32,7 @@ class Kernel:
         self._compiled: Callable[..., Any] | None = None
 
     def compiled(self) -> Callable[..., Any]:
-        """The numba dispatcher; its helpers are looked up among the globals of the function's module."""
+        """Return the numba dispatcher; its helpers are found among the globals of the function's module."""
         if self._compiled is None:
             with _lock:
                 if self._compiled is None:
@@ -58,7 +58,7 @@ class Kernel:
 
 
 def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
-    """Marks a function as a kernel with one numba signature; cached on disk beside its source."""
+    """Mark a function as a kernel with one numba signature; cached on disk next to its source."""
 
     def mark(function: Callable[..., Any]) -> Kernel:
         _kernels.append(Kernel(function, signature))
@@ -68,7 +68,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
 
 def prepare() -> None:
-    """Loads or compiles, in the background, the kernels of all modules imported so far."""
+    """Load or compile, in the background, the kernels of all modules imported so far."""
 
     def work() -> None:
         for k in tuple(_kernels):
@@ -78,7 +78,7 @@ def prepare() -> None:
 
 
 def helper(function: Callable[..., Any]) -> Kernel:
-    """Marks a function that kernels of the same file call; typed by its callers and built into them.
+    """Mark a function that kernels of the same file call; typed by its callers and built into them.
 
     (Left to itself LLVM calls the larger ones, and handing over a dozen arrays costs more than the work.)
     """
@@ -86,14 +86,14 @@ def helper(function: Callable[..., Any]) -> Kernel:
 
 
 def threads() -> int:
-    """How many threads kernels use: torch's number, or ``NUMBA_NUM_THREADS`` where that is less."""
+    """Return the number of threads of kernels: torch's, or ``NUMBA_NUM_THREADS`` where that is less."""
     import torch
 
     return max(1, min(torch.get_num_threads(), int(os.environ.get("NUMBA_NUM_THREADS") or 1 << 20)))
 
 
 def parallel(work: Callable[[int], object], pieces: int) -> None:
-    """Calls ``work(0) .. work(pieces - 1)`` on all threads, the calling one among them.
+    """Call ``work(0) .. work(pieces - 1)`` on all threads, the calling one among them.
 
     Pieces must be independent.
     """

@@ -1,4 +1,4 @@
-"""The mesh rasterizer: which triangle, where in it, how far; attributes over it, with gradients."""
+"""The mesh rasterizer: triangle index, barycentrics and depth per pixel; differentiable interpolation."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Backend = Literal["auto", "reference", "numba", "triton"]
 
 
 def homogeneous_pixels(vertices: Float[Tensor, "v 3"], camera: Camera) -> Float[Tensor, "v 3"]:
-    """K (R x + t) in float64: (u z, v z, z) with u, v in pixels and z in metres."""
+    """Compute K (R x + t) in float64: (u z, v z, z) with u, v in pixels and z in metres."""
     P = pixels_from_world(camera).to(vertices.device)
     x, y, z = vertices.double().unbind(-1)  # term by term: a matrix product would wake all of torch's threads
     return torch.stack([P[i, 0] * x + P[i, 1] * y + P[i, 2] * z + P[i, 3] for i in range(3)], -1)
 
 
 def pixels_from_world(camera: Camera) -> Float[Tensor, "3 4"]:
-    """K (R | t) in float64."""
+    """Return the projection matrix K (R | t) in float64."""
     return camera.K.double() @ camera.cam_from_world[:3].double()
 
 
@@ -48,17 +48,17 @@ def rasterize_mesh(
     cull_back: bool = False,
     backend: Backend = "auto",
 ) -> Fragments:
-    """The nearest triangle at every pixel centre, its barycentrics (differentiable in vertices) and depth.
+    """Find the nearest triangle at every pixel centre, barycentrics (differentiable in vertices) and depth.
 
     Args:
         vertices: world, metres.
-        faces: counter-clockwise seen from outside.
-        near: nothing closer than this (metres, camera z) is drawn; triangles that cross it are cut there.
-        cull_back: leaves out triangles seen from behind.
+        faces: counter-clockwise from outside.
+        near: nothing closer than this (metres, camera z) is rendered; triangles that cross it are cut there.
+        cull_back: leave out back-facing triangles.
         backend: ``auto`` takes numba on the CPU and Triton on CUDA; ``reference`` is plain torch.
 
     The outcome does not depend on the number of threads; of triangles at the same depth (in float32) the
-    one with the lower number is seen. There are no gradients through what covers what (silhouettes).
+    one with the lower index is visible. There are no gradients through what covers what (silhouettes).
     """
     points, faces = homogeneous_pixels(vertices, camera), faces.long()
     chosen = _backend(backend, vertices)
@@ -79,7 +79,7 @@ def _backend(backend: Backend, vertices: Tensor) -> Backend:
 def interpolate(
     fragments: Fragments, faces: Int[Tensor, "f 3"], attributes: Float[Tensor, "n c"]
 ) -> Float[Tensor, "h w c"]:
-    """Attributes over the picture, 0 where nothing is; differentiable in them and in the barycentrics.
+    """Interpolate attributes over the image, 0 where nothing is; differentiable in both inputs.
 
     ``faces`` are the rows of ``attributes`` at each triangle's corners: the mesh's faces for vertex
     attributes, ``faces_uv`` for texture coordinates.
@@ -92,7 +92,7 @@ def interpolate(
 
 
 def sum_rows(index: Int[Tensor, " m"], values: Float[Tensor, "m c"], rows: int) -> Float[Tensor, "rows c"]:
-    """Sums of the values that go to each row, the same bits on every run."""
+    """Sum the values that go to each row; deterministic, the same bits on every run."""
     out = values.new_zeros(rows, values.shape[1])
     if is_cuda(values):  # sorted inside, not atomic
         return out.index_put_((index,), values, accumulate=True)
@@ -131,14 +131,14 @@ class _Barycentrics(torch.autograd.Function):
 
 
 def _hits(points: Tensor, faces: Tensor, triangle: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Covered pixels: flat index (m,), homogeneous centre (m, 3), corners (m, 3, 3), edge values (m, 3)."""
+    """Return covered pixels: flat index (m,), homogeneous centre (m, 3), corners (m, 3, 3), edges (m, 3)."""
     flat = triangle.reshape(-1)
     hit = torch.nonzero(flat >= 0)[:, 0]
     width = triangle.shape[1]
     d = torch.stack([hit % width + 0.5, hit // width + 0.5, torch.ones_like(hit)], 1).to(points)
-    seen = faces[flat[hit].long()]
-    e = (raster_reference.edge_normals(points, seen) * d[:, None]).sum(-1)
-    return hit, d, points[seen], e
+    corners = faces[flat[hit].long()]
+    e = (raster_reference.edge_normals(points, corners) * d[:, None]).sum(-1)
+    return hit, d, points[corners], e
 
 
 class _Interpolate(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""Rasterization on the CPU: triangles are sorted into bands of rows, threads take bands.
+"""Rasterization on the CPU: triangles are sorted into bands of rows, threads rasterize bands.
 
 See ``raster_reference``.
 """
@@ -26,13 +26,13 @@ CHUNK = 4096
 
 @helper
 def cross(p0, p1, p2, q0, q1, q2):
-    """p x q: the line through two homogeneous pixels."""
+    """Compute p x q: the line through two homogeneous pixels."""
     return p1 * q2 - p2 * q1, p2 * q0 - p0 * q2, p0 * q1 - p1 * q0
 
 
 @kernel("void(f8[:,::1], i4[:,::1], i8, i8, i8, i8, f8, b1, i4[:,::1])")
 def bound(points, faces, first, last, width, height, near, cull, box):
-    """Screen box (x0, y0, x1, y1) of triangles first..last-1; y1 < y0 where nothing is to be drawn."""
+    """Compute screen boxes (x0, y0, x1, y1) of triangles first..last-1; y1 < y0: nothing to rasterize."""
     for f in range(first, last):
         box[f, 1], box[f, 3] = 0, -1
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -60,7 +60,7 @@ def bound(points, faces, first, last, width, height, near, cull, box):
 
 @kernel("i4[::1](i4[:,::1], i8, i8[::1])")
 def sort_into_bands(box, rows, start):
-    """Triangles of each band in order; those of band b are at start[b]..start[b+1]-1."""
+    """List the triangles of each band in order; those of band b are at start[b]..start[b+1]-1."""
     start[:] = 0
     for f in range(len(box)):
         if box[f, 1] <= box[f, 3]:
@@ -80,16 +80,16 @@ def sort_into_bands(box, rows, start):
 
 @helper
 def least_inside(a, b, c, width, height):
-    """Smallest edge value inside, see ``raster_reference.Setup``."""
+    """Return the smallest edge value inside, see ``raster_reference.Setup``."""
     zero = ROUNDING * (abs(a) * width + abs(b) * height + abs(c))
     return -zero if a > 0.0 or (a == 0.0 and b > 0.0) else zero
 
 
 @kernel("void(f8[:,::1], i4[:,::1], i4[:,::1], i4[::1], i8, i8, f4[:,::1], i4[:,::1], f4[:,::1])")
 def raster_band(points, faces, box, members, top, bottom, limit, triangle, depth):
-    """Draws the listed triangles into rows top..bottom-1; meanwhile ``depth`` holds the reciprocal.
+    """Rasterize the listed triangles into rows top..bottom-1; meanwhile ``depth`` holds the reciprocal.
 
-    ``limit``: the largest reciprocal that is drawn at each pixel.
+    ``limit``: the largest reciprocal that is accepted at each pixel.
     """
     triangle[top:bottom] = -1
     depth[top:bottom] = 0.0
@@ -129,7 +129,7 @@ def raster_band(points, faces, box, members, top, bottom, limit, triangle, depth
 
 @kernel("void(f8[:,::1], i4[:,::1], i4[:,::1], i8, i8, f8[:,:,::1])")
 def barycentric_rows(points, faces, triangle, top, bottom, out):
-    """Perspective-correct barycentrics of rows top..bottom-1."""
+    """Compute perspective-correct barycentrics of rows top..bottom-1."""
     for y in range(top, bottom):
         for x in range(triangle.shape[1]):
             f = triangle[y, x]
@@ -152,7 +152,7 @@ def barycentric_rows(points, faces, triangle, top, bottom, out):
 
 @kernel("void(i4[:,::1], f4[:,:,::1], i4[:,::1], f4[:,::1], i8, i8, f4[:,:,::1])")
 def interpolate_rows(triangle, barycentric, faces, attributes, top, bottom, out):
-    """Attributes over rows top..bottom-1."""
+    """Interpolate attributes over rows top..bottom-1."""
     for y in range(top, bottom):
         for x in range(triangle.shape[1]):
             f = triangle[y, x]
@@ -174,7 +174,7 @@ def raster_numpy(
     cull: bool,
     limit: Float[np.ndarray, "h w"] | None = None,
 ) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
-    """:func:`rasterize` on arrays: float64 points and int32 faces, both contiguous."""
+    """Run :func:`rasterize` on arrays: float64 points and int32 faces, both contiguous."""
     if limit is None:
         limit = np.full((height, width), 1 / near, np.float32)
     box = np.empty((len(faces), 4), np.int32)
@@ -206,7 +206,7 @@ def rasterize(
     cull: bool,
     limit: Float[Tensor, "h w"] | None = None,
 ) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
-    """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre."""
+    """Find the nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre."""
     triangle, depth = raster_numpy(
         points.detach().contiguous().numpy(),
         faces.int().contiguous().numpy(),
@@ -222,7 +222,7 @@ def rasterize(
 def barycentrics(
     points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"], triangle: Int[Tensor, "h w"]
 ) -> Float[Tensor, "h w 3"]:
-    """Perspective-correct barycentrics (float64) of the triangles seen at the pixel centres."""
+    """Compute perspective-correct barycentrics (float64) of the visible triangles at pixel centres."""
     out = np.empty((*triangle.shape, 3))
     p, f, t = (
         points.detach().contiguous().numpy(),
@@ -239,7 +239,7 @@ def interpolated(
     faces: Int[Tensor, "f 3"],
     attributes: Float[Tensor, "n c"],
 ) -> Float[Tensor, "h w c"]:
-    """Attributes over the picture (float32, no gradients), 0 where nothing is."""
+    """Interpolate attributes over the image (float32, no gradients), 0 where nothing is."""
     out = np.empty((*triangle.shape, attributes.shape[1]), np.float32)
     t, b = triangle.contiguous().numpy(), barycentric.detach().contiguous().numpy()
     f, a = faces.int().contiguous().numpy(), attributes.detach().contiguous().numpy()

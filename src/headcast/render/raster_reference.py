@@ -1,10 +1,10 @@
-"""Rasterization in plain torch: the specification that the other backends are tested against.
+"""Rasterize in plain torch: the reference that the other backends are tested against.
 
 Vertices come as homogeneous pixels p = K (R x + t) = (u z, v z, z). For the pixel centre d = (u, v, 1), the
 edge values e_i = d · (p_j x p_k) of a triangle are the barycentric weights up to their sum, perspective
 included, and the reciprocal of depth is sum(e) / det. No division by a vertex's z happens, so a triangle that
 crosses the camera's plane needs no clipping into smaller ones: the near plane is a test at each pixel. All in
-float64: neighbours share the bits of their common edge, up to the sign, and so cover every pixel between them
+float64: neighbours have equal bits on a common edge, up to the sign, and so cover every pixel between them
 exactly once.
 """
 
@@ -27,7 +27,7 @@ EMPTY = torch.iinfo(torch.int64).max
 
 
 def edge_normals(points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "f 3 3"]:
-    """(p1 x p2, p2 x p0, p0 x p1) of triangles in homogeneous pixels.
+    """Compute (p1 x p2, p2 x p0, p0 x p1) of triangles in homogeneous pixels.
 
     Each product is taken from the lower to the higher vertex: two triangles at an edge then get the same
     bits, even where a device fuses multiplications and subtractions.
@@ -41,7 +41,7 @@ def edge_normals(points: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Flo
 
 @dataclass(frozen=True)
 class Setup:
-    """Triangles ready to be drawn.
+    """Triangles prepared for rasterization.
 
     Attributes:
         normals: (F, 3 edges, 3) coefficients of the edge values, positive inside.
@@ -50,7 +50,7 @@ class Setup:
             triangle's own and from above where it is the neighbour's.
         scale: (F,) factor that turns the sum of edge values into 1 / depth.
         box: (F, 4) first and last pixel (x0, y0, x1, y1).
-        count: (F,) pixels in the box, 0 for triangles that are not drawn.
+        count: (F,) pixels in the box, 0 for culled triangles.
     """
 
     normals: Tensor
@@ -61,22 +61,22 @@ class Setup:
 
     @staticmethod
     def of(points: Tensor, faces: Tensor, width: int, height: int, near: float, cull: bool) -> Setup:
-        """Prepares the triangles of a mesh in homogeneous pixels."""
+        """Prepare the triangles of a mesh in homogeneous pixels."""
         normals = edge_normals(points, faces)
         corners = points[faces]
         det = (corners[:, 0] * normals[:, 0]).sum(-1)
         box = _boxes(corners, width, height, near)
         extent = (box[:, 2:] - box[:, :2] + 1).clamp(min=0)
-        drawn = (det < 0) if cull else (det.abs() > 0)
+        visible = (det < 0) if cull else (det.abs() > 0)
         normals = normals * torch.where(det > 0, 1.0, -1.0)[:, None, None]
         a, b, c = normals.unbind(-1)
         zero = ROUNDING * (a.abs() * width + b.abs() * height + c.abs())
         least = torch.where((a > 0) | ((a == 0) & (b > 0)), -zero, zero)
-        return Setup(normals, least, 1 / det.abs(), box, extent[:, 0] * extent[:, 1] * drawn)
+        return Setup(normals, least, 1 / det.abs(), box, extent[:, 0] * extent[:, 1] * visible)
 
 
 def _boxes(corners: Tensor, width: int, height: int, near: float) -> Tensor:
-    """Pixels around each triangle's part beyond the near plane; x1 < x0 or y1 < y0 where there is none."""
+    """Compute the pixel box of each triangle's part beyond the near plane; x1 < x0 or y1 < y0: none."""
     p, q = corners, corners.roll(-1, 1)
     zp, zq = p[..., 2:], q[..., 2:]
     cut = p + (q - p) * ((near - zp) / (zq - zp))
@@ -99,11 +99,11 @@ def rasterize(
     cull: bool,
     limit: Float[Tensor, "h w"] | None = None,
 ) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
-    """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre.
+    """Find the nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre.
 
     Reciprocals of depth are compared as float32; of equal ones the lower triangle wins. A pixel centre
     exactly on an edge belongs to the side towards +x, then +y. Reciprocals above ``limit`` (at first
-    1 / ``near``) are not drawn.
+    1 / ``near``) are not rasterized.
     """
     if limit is None:
         limit = torch.full((height, width), 1 / near, device=points.device)
@@ -120,7 +120,7 @@ def rasterize(
 
 
 def _covered(setup: Setup, part: slice, width: int, limit: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels inside some of the triangles, and their keys: minus the bits of 1 / depth, then the triangle."""
+    """Return pixels inside some triangles, and their keys: minus the bits of 1 / depth, then the triangle."""
     n = setup.count[part]
     f = torch.repeat_interleave(torch.arange(part.start, part.stop, device=n.device), n)
     k = torch.arange(len(f), device=n.device) - torch.repeat_interleave(n.cumsum(0) - n, n)
@@ -138,7 +138,7 @@ def _covered(setup: Setup, part: slice, width: int, limit: Tensor) -> tuple[Tens
 
 
 def resolve(best: Int[Tensor, "*b h w"]) -> tuple[Int[Tensor, "*b h w"], Float[Tensor, "*b h w"]]:
-    """Triangle and depth from each pixel's smallest key."""
+    """Decode triangle and depth from each pixel's smallest key."""
     empty = best == EMPTY
     depth = 1 / (-(best >> 32)).int().view(torch.float32)
     return torch.where(empty, -1, best & 0xFFFFFFFF).int(), torch.where(empty, 0, depth)

@@ -1,6 +1,6 @@
-"""Rasterization on CUDA: one Triton program a triangle, an atomic minimum a pixel. See ``raster_reference``.
+"""Rasterize on CUDA: one Triton program per triangle, an atomic minimum per pixel. See ``raster_reference``.
 
-A minimum doesn't depend on order, so the picture is the same on every run. With ``TRITON_INTERPRET=1`` the
+A minimum doesn't depend on order, so the image is the same on every run. With ``TRITON_INTERPRET=1`` the
 kernel runs on the CPU, slowly, for tests.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["available", "rasterize", "rasterize_all"]
 
 LANES = 32
-"""Pixels that a program looks at together."""
+"""Pixels that a program tests at once."""
 
 
 def available() -> bool:
@@ -40,7 +40,7 @@ def rasterize(
     cull: bool,
     limit: Float[Tensor, "h w"] | None = None,
 ) -> tuple[Int[Tensor, "h w"], Float[Tensor, "h w"]]:
-    """Nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre."""
+    """Find the nearest triangle (int32, -1 none) and depth (float32, 0 none) at every pixel centre."""
     if limit is None:
         limit = torch.full((height, width), 1 / near, device=points.device)
     triangle, depth = rasterize_all(points[None], faces[None], width, height, near, cull, limit[None])
@@ -56,22 +56,22 @@ def rasterize_all(
     cull: bool,
     limit: Float[Tensor, "b h w"],
 ) -> tuple[Int[Tensor, "b h w"], Float[Tensor, "b h w"]]:
-    """The same for a batch of meshes, each into its own picture, in one launch."""
+    """Rasterize a batch of meshes, each into its own image, in one launch."""
     count, size = points.shape[:2]
     joined = (faces + torch.arange(count, device=faces.device)[:, None, None] * size).reshape(-1, 3)
     setup = Setup.of(points.reshape(-1, 3), joined, width, height, near, cull)
     best = torch.full((count, height, width), EMPTY, device=points.device)
-    drawn = torch.nonzero(setup.count)[:, 0]
-    if len(drawn):
-        triangles = (drawn, setup.normals.contiguous(), setup.least.contiguous(), setup.scale, setup.box)
+    visible = torch.nonzero(setup.count)[:, 0]
+    if len(visible):
+        triangles = (visible, setup.normals.contiguous(), setup.least.contiguous(), setup.scale, setup.box)
         shape = (faces.shape[1], width, width * height)
-        _draw()[(len(drawn),)](*triangles, best, limit.contiguous(), *shape, LANES=LANES, num_warps=1)
+        _draw()[(len(visible),)](*triangles, best, limit.contiguous(), *shape, LANES=LANES, num_warps=1)
     return resolve(best)
 
 
 @cache
 def _draw() -> Any:
-    """The compiled kernel; its names must be globals of this module, where Triton looks them up."""
+    """Return the compiled kernel; its names must be globals of this module, where Triton looks them up."""
     import triton
     import triton.language as tl
 
@@ -80,9 +80,9 @@ def _draw() -> Any:
 
 
 @no_type_check
-def draw(drawn, normals, least, scale, box, best, limit, per_image, width, area, LANES: tl.constexpr):
-    """Draws one triangle into the smallest keys of its image."""
-    f = tl.load(drawn + tl.program_id(0))
+def draw(visible, normals, least, scale, box, best, limit, per_image, width, area, LANES: tl.constexpr):
+    """Rasterize one triangle into the smallest keys of its image."""
+    f = tl.load(visible + tl.program_id(0))
     n = normals + f * 9
     a0, b0, c0, t0 = tl.load(n), tl.load(n + 1), tl.load(n + 2), tl.load(least + f * 3)
     a1, b1, c1, t1 = tl.load(n + 3), tl.load(n + 4), tl.load(n + 5), tl.load(least + f * 3 + 1)

@@ -1,4 +1,4 @@
-"""A textured, lit head as a picture with straight alpha."""
+"""Render a textured, shaded head as an image with straight alpha."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GLOSS = {
 
 
 def gloss_of(region: Int[Tensor, " v"], region_names: tuple[str, ...]) -> Float[Tensor, "v 2"]:
-    """Per-vertex roughness and reflectance from region labels, for :func:`render_textured`."""
+    """Return per-vertex roughness and reflectance from region labels, for :func:`render_textured`."""
     return torch.tensor([GLOSS.get(name, (0.7, 0.0)) for name in region_names])[region.long()]
 
 
@@ -56,18 +56,18 @@ def render_textured(
     near: float = 0.01,
     colour_space: Space = "srgb",
 ) -> Rendering:
-    """The nearest surface with its texture under SH light and a few lamps derived from it.
+    """Render the nearest surface with its texture under SH light and a few lamps derived from it.
 
     Args:
         vertices, normals: world, metres and unit vectors.
         uv: 0..1, origin at the texture's top left; ``faces_uv`` indexes it.
         texture: albedo (with ``light``) or finished colour (without), 3 channels or 4 with coverage.
-            Give a :class:`Pyramid`, made once, to draw many pictures.
+            Give a :class:`Pyramid`, made once, to render many images.
         light: irradiance harmonics, see ``shading``. None: the texture is shown as it is.
         gloss: per vertex roughness and reflectance (``gloss_of``); None: no highlights.
-        openness: per vertex share of the light that arrives, 0..1; None: all of it.
+        openness: per vertex fraction of the light that arrives, 0..1; None: all of it.
         antialias: the silhouette is sampled ``antialias``² times a pixel.
-        colour_space: of the picture.
+        colour_space: of the rendering.
 
     A pixel whose samples lie on one smooth piece of surface is shaded once, in its middle, with a sharp
     (Catmull-Rom) lookup; others at every covered sample. Samples are averaged in linear colour under light,

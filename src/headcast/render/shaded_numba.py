@@ -33,7 +33,7 @@ UNLIT, LIT, GLOSSY = 0, 1, 2
 
 @helper
 def fragment(points, faces, faces_uv, uv, attributes, f, x, y, s, g):
-    """Surface at a position, into s[g]: u, v, normal (3), roughness, f0, openness, |d uv / d xy|, slope."""
+    """Interpolate the surface into s[g]: u, v, normal (3), roughness, f0, openness, |d uv / d xy|, slope."""
     i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
     p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
     q0, q1, q2 = points[j, 0], points[j, 1], points[j, 2]
@@ -58,7 +58,7 @@ def fragment(points, faces, faces_uv, uv, attributes, f, x, y, s, g):
 
 @helper
 def cubic(t):
-    """Catmull-Rom weights of the four texels around a position."""
+    """Compute Catmull-Rom weights of the four texels around a position."""
     t2, t3 = t * t, t * t * t
     return (
         np.float32((2.0 * t2 - t3 - t) * 0.5),
@@ -70,7 +70,7 @@ def cubic(t):
 
 @helper
 def lookup(texels, offset, width, height, u, v):
-    """RGBA of one level."""
+    """Sample RGBA of one mip level, bicubic."""
     x, y = u * width - 0.5, v * height - 0.5
     x, y = x if abs(x) < 1e9 else 0.0, y if abs(y) < 1e9 else 0.0
     x0, y0 = floor(x), floor(y)
@@ -92,7 +92,7 @@ def lookup(texels, offset, width, height, u, v):
 
 @helper
 def curve(table, x):
-    """Interpolated table over 0..1."""
+    """Interpolate a table over 0..1 linearly."""
     t = min(max(x, 0.0), 1.0) * (TABLE - 1)
     i = min(int(t), TABLE - 2)
     return table[i] + (table[i + 1] - table[i]) * (t - i)
@@ -100,7 +100,7 @@ def curve(table, x):
 
 @helper
 def highlight(nx, ny, nz, vx, vy, vz, lamp, rough, f0):
-    """:func:`headcast.render.shading.ggx_specular` of scalars."""
+    """Evaluate :func:`headcast.render.shading.ggx_specular` on scalars."""
     nl = nx * lamp[0] + ny * lamp[1] + nz * lamp[2]
     nv = nx * vx + ny * vy + nz * vz
     if nl <= 0.0 or nv <= 0.0 or f0 <= 0.0:
@@ -119,7 +119,7 @@ def highlight(nx, ny, nz, vx, vy, vz, lamp, rough, f0):
 
 @helper
 def shaded(s, g, lod, texels, table, decode, mode, light, lamps, ray):
-    """Colour and coverage of a fragment."""
+    """Compute colour and coverage of a fragment."""
     low = min(int(lod), len(table) - 1)
     high = min(low + 1, len(table) - 1) if lod > low else low
     r, gr, b, a = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
@@ -152,7 +152,7 @@ def shaded(s, g, lod, texels, table, decode, mode, light, lamps, ray):
 
 @helper
 def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s):
-    """Fragments of a pixel, one a triangle: their number, samples covered, nearest depth, if one surface.
+    """Collect fragments of a pixel, one per triangle: count, covered samples, nearest depth, if one surface.
 
     s[g] holds :func:`fragment`'s values for group g, s[g, 8] in texels per pixel, and its samples in
     s[g, 10]; s[n n] becomes their mean.
@@ -183,9 +183,9 @@ def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, 
         )
         s[g, 8] *= n * n * width * height
         reach = min(reach, s[g, 9] * n)
-        share = s[g, 10] / covered
+        fraction = s[g, 10] / covered
         for m in range(9):
-            s[last, m] += s[g, m] * share
+            s[last, m] += s[g, m] * fraction
     spread = 0.0
     for g in range(groups):
         spread = max(spread, abs(s[g, 0] - s[last, 0]) * width, abs(s[g, 1] - s[last, 1]) * height)
@@ -221,7 +221,7 @@ def shade_rows(
     alpha,
     z_out,
 ):
-    """Pixels of rows top..bottom-1."""
+    """Shade the pixels of rows top..bottom-1."""
     s, face, ray = np.empty((n * n + 1, 13)), np.empty(n * n, np.int32), np.empty(3)
     width, height = table[0, 1], table[0, 2]
     for y in range(top, bottom):
@@ -253,7 +253,7 @@ def shade_rows(
 
 @cache
 def _curve(given: str, wanted: str, root: bool) -> np.ndarray:
-    """Table of the conversion between two colour spaces over 0..1, or over the square root of it."""
+    """Tabulate the conversion between two colour spaces over 0..1, or over the square root of it."""
     x = np.linspace(0, 1, TABLE)
     x = x * x if root else x
     if given != wanted:
@@ -266,7 +266,7 @@ def _array(x: torch.Tensor, dtype: type) -> np.ndarray:
 
 
 def _lighting(scene: Scene) -> tuple[int, np.ndarray, np.ndarray]:
-    """Mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
+    """Return mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
     if scene.light is None:
         return UNLIT, np.zeros((9, 3)), np.zeros((0, 6))
     light = _array(scene.light, np.float64)
@@ -276,7 +276,7 @@ def _lighting(scene: Scene) -> tuple[int, np.ndarray, np.ndarray]:
 
 
 def render(scene: Scene) -> Rendering:
-    """The picture of a scene whose tensors are on the CPU; no gradients.
+    """Render a scene whose tensors are on the CPU; no gradients.
 
     (Arrays are prepared in numpy: a torch operation on so little data would wait for torch's threads.)
     """
@@ -306,5 +306,5 @@ def render(scene: Scene) -> Rendering:
         shade_rows(*given, i * ROWS, min((i + 1) * ROWS, camera.height), rgb, alpha, z)
 
     parallel(piece, -(-camera.height // ROWS))
-    pictures = (torch.from_numpy(x).to(scene.vertices.dtype) for x in (rgb, alpha, z))
-    return Rendering(*pictures, colour_space=scene.colour_space)
+    images = (torch.from_numpy(x).to(scene.vertices.dtype) for x in (rgb, alpha, z))
+    return Rendering(*images, colour_space=scene.colour_space)

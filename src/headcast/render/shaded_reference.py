@@ -1,4 +1,4 @@
-"""A lit, textured picture put together from the pieces in plain torch: the specification of ``shaded_numba``.
+"""Shade a textured mesh in plain torch from the separate steps: the reference of ``shaded_numba``.
 
 The surface is sampled ``antialias``² times a pixel. Where the samples of a pixel lie on one smooth piece of
 surface, the pixel is shaded once, in the middle of its covered samples; elsewhere (a silhouette before
@@ -49,7 +49,7 @@ class Scene:
 
     @property
     def fine_camera(self) -> Camera:
-        """The camera whose pixels are the samples."""
+        """Return the camera whose pixels are the samples."""
         return self.camera.resized(self.camera.width * self.antialias, self.camera.height * self.antialias)
 
 
@@ -67,7 +67,7 @@ class Points:
 
 
 def compose(scene: Scene) -> Rendering:
-    """The picture of a scene."""
+    """Render a scene in plain torch, differentiable."""
     fragments = rasterize_mesh(scene.vertices, scene.faces, scene.fine_camera, near=scene.near)
     triangle = _by_pixel(fragments.triangle, scene.antialias)  # (pixels, samples)
     hit = triangle >= 0
@@ -75,7 +75,7 @@ def compose(scene: Scene) -> Rendering:
     rgba = shade_points(scene, points)
     total = sum_rows(points.pixel, rgba * points.weight[:, None], len(hit))
     height, width = scene.camera.height, scene.camera.width
-    rgb = _converted(total[:, :3], _resolve_space(scene), scene.colour_space).clamp(0, 1)
+    rgb = _convert_space(total[:, :3], _resolve_space(scene), scene.colour_space).clamp(0, 1)
     any_hit = hit.any(1)
     alpha = hit.to(rgba.dtype).mean(1) * torch.where(total[:, 3] < 0.99999, total[:, 3], 1)
     z = torch.where(hit, _by_pixel(fragments.depth, scene.antialias), torch.inf).amin(1)
@@ -88,7 +88,7 @@ def compose(scene: Scene) -> Rendering:
 
 
 def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
-    """Decides where to shade."""
+    """Select the points to shade: per pixel or per sample."""
     hit = triangle >= 0
     face = triangle.clamp(min=0).long()
     b = barycentric * hit[..., None]
@@ -129,11 +129,11 @@ def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
 
 
 def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:
-    """Colour (in the space samples are averaged in) and coverage at points."""
+    """Compute colour (in the space samples are averaged in) and coverage at points."""
     full, *levels = scene.pyramid.levels
     rgba = sample_texture(full, points.uv, mode="bicubic", levels=levels, lod=points.lod).clamp(0, 1)
     coverage = rgba[:, 3:] if rgba.shape[1] == 4 else torch.ones_like(rgba[:, :1])
-    rgb = _converted(rgba[:, :3], scene.texture_space, _resolve_space(scene))
+    rgb = _convert_space(rgba[:, :3], scene.texture_space, _resolve_space(scene))
     if scene.light is not None:
         n = torch.nn.functional.normalize(points.normal, dim=-1).to(rgb)
         rgb = rgb * shade(n, scene.light) * points.openness[:, None]
@@ -147,7 +147,7 @@ def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:
 
 
 def pixel_rays(camera: Camera) -> Float[Tensor, "n 3"]:
-    """Unit world directions through the pixel centres, row by row."""
+    """Return unit world directions through the pixel centres, row by row."""
     y, x = torch.meshgrid(torch.arange(camera.height) + 0.5, torch.arange(camera.width) + 0.5, indexing="ij")
     d = torch.stack([x, y, torch.ones_like(x)], -1).reshape(-1, 3).to(camera.K)
     world = d @ torch.linalg.inv(camera.K).T @ camera.cam_from_world[:3, :3]
@@ -155,7 +155,7 @@ def pixel_rays(camera: Camera) -> Float[Tensor, "n 3"]:
 
 
 def _uv_jacobian(scene: Scene, triangle: Tensor) -> Tensor:
-    """d uv / d pixel at the samples, (pixels, samples, 2 of uv, 2 of xy), in uv per full pixel."""
+    """Compute d uv / d pixel at the samples, (pixels, samples, 2 of uv, 2 of xy), in uv per full pixel."""
     n = scene.antialias
     fine = scene.fine_camera
     points = homogeneous_pixels(scene.vertices, fine)
@@ -179,14 +179,14 @@ def _resolve_space(scene: Scene) -> Space:
     return scene.texture_space if scene.light is None else "linear"
 
 
-def _converted(rgb: Tensor, given: Space, wanted: Space) -> Tensor:
+def _convert_space(rgb: Tensor, given: Space, wanted: Space) -> Tensor:
     if given == wanted:
         return rgb
     return srgb_to_linear(rgb) if wanted == "linear" else linear_to_srgb(rgb)
 
 
 def _by_pixel(samples: Tensor, n: int) -> Tensor:
-    """(n H, n W, ...) samples to (H W, n n, ...)."""
+    """Reshape (n H, n W, ...) samples to (H W, n n, ...)."""
     h, w, *rest = samples.shape
     cells = samples.reshape(h // n, n, w // n, n, *rest).transpose(1, 2)
     return cells.reshape(h // n * (w // n), n * n, *rest)

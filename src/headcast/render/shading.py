@@ -41,26 +41,26 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 def sh_basis(normals: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 9"]:
-    """Real orthonormal harmonics of unit vectors in the order 1, y, z, x, xy, yz, 3z²-1, xz, x²-y²."""
+    """Evaluate real orthonormal SH of unit vectors in the order 1, y, z, x, xy, yz, 3z²-1, xz, x²-y²."""
     x, y, z = normals.unbind(-1)
     basis = [torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
     return torch.stack([c * b for c, b in zip(SH_CONSTANTS, basis, strict=True)], -1)
 
 
 def shade(normals: Float[Tensor, "*b 3"], light: Float[Tensor, "9 3"]) -> Float[Tensor, "*b 3"]:
-    """What an albedo of 1 looks like under the light (linear); never negative."""
+    """Compute the shading of an albedo of 1 under the light (linear); never negative."""
     return (sh_basis(normals) @ light.to(normals)).clamp(min=0)
 
 
 def ambient(level: float = 1.0) -> Float[Tensor, "9 3"]:
-    """White light from everywhere: shading is ``level`` for every normal."""
+    """Return white ambient light: shading is ``level`` for every normal."""
     light = torch.zeros(9, 3)
     light[0] = level / SH_CONSTANTS[0]
     return light
 
 
 def directional(direction: Float[Tensor, "3"], colour: Float[Tensor, "3"]) -> Float[Tensor, "9 3"]:
-    """A distant lamp in ``direction`` (towards it, unit length), as smooth as order 2 can show it.
+    """Return the order-2 SH of a distant lamp in ``direction`` (unit vector towards it).
 
     ``colour`` is the shading of a surface that faces an ideal lamp.
     """
@@ -69,14 +69,14 @@ def directional(direction: Float[Tensor, "3"], colour: Float[Tensor, "3"]) -> Fl
 
 
 def sh_light_rotate(light: Float[Tensor, "9 3"], rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "9 3"]:
-    """The light turned by a rotation: ``shade(R n, rotated) == shade(n, light)``."""
+    """Rotate the light: ``shade(R n, rotated) == shade(n, light)``."""
     d = _DIRECTIONS.to(light)
     before, after = sh_basis(d @ rotation.to(light)), sh_basis(d)
     return torch.linalg.lstsq(after, before @ light).solution
 
 
 def _spread_directions(n: int) -> Tensor:
-    """Fibonacci points on the sphere."""
+    """Return ``n`` Fibonacci points on the sphere."""
     i = torch.arange(n, dtype=torch.float64)
     z = 1 - (2 * i + 1) / n
     phi = i * math.pi * (3 - math.sqrt(5))
@@ -90,7 +90,7 @@ _DIRECTIONS = _spread_directions(32)
 def dominant_lights(
     light: Float[Tensor, "9 3"], count: int = 1, spread: float = 0.25
 ) -> tuple[Float[Tensor, "l 3"], Float[Tensor, "l 3"]]:
-    """Lamps that stand for the light in speculars: unit directions and colours (see ``directional``).
+    """Approximate the light by lamps for speculars: unit directions and colours (see ``directional``).
 
     The first band's vector, weighted by luminance, says where the light mostly comes from and how much of it
     would be a lamp's; this is shared by ``count`` lamps on a cone of ``spread`` radians about that direction.
@@ -119,7 +119,7 @@ def ggx_specular(
     roughness: Float[Tensor, "*b"],
     f0: Float[Tensor, "*b"],
 ) -> Float[Tensor, "*b"]:
-    """Reflected radiance of a lamp whose irradiance at normal incidence is pi, cosine included.
+    """Compute reflected radiance of a lamp whose irradiance at normal incidence is pi, cosine included.
 
     GGX distribution with alpha = roughness², height-correlated Smith masking, Schlick's Fresnel; unit vectors
     pointing away from the surface. Multiply by the lamp's colour (see ``directional``). Zero behind the

@@ -1,4 +1,4 @@
-"""Looking colours up in a texture. Texel centres at +0.5.
+"""Texture sampling. Texel centres at +0.5.
 
 Uv in 0..1 with the origin at the top left (glTF).
 """
@@ -21,7 +21,7 @@ Filter = Literal["bilinear", "bicubic"]
 
 @dataclass(frozen=True)
 class Pyramid:
-    """A texture with its halvings, made once and used for many pictures.
+    """A mip pyramid of a texture, made once and used for many renderings.
 
     Attributes:
         levels: (Ht, Wt, C) values in 0..1, then half the size and so on; C is 3, or 4 with coverage.
@@ -31,21 +31,21 @@ class Pyramid:
 
     @staticmethod
     def make(texture: Float[Tensor, "ht wt c"]) -> Pyramid:
-        """The texture and all its halvings."""
+        """Build the pyramid of a texture and all its mip levels."""
         return Pyramid((texture, *mip_levels(texture)))
 
     def copy(self) -> Pyramid:
-        """Return a copy that may be painted over."""
+        """Return a copy that may be modified in place."""
         return Pyramid(tuple(level.clone() for level in self.levels))
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the texture."""
+        """Return width and height of the texture."""
         return self.levels[0].shape[1], self.levels[0].shape[0]
 
     @cached_property
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """For kernels: all levels as float32 RGBA (n, 4) one after the other.
+        """Pack for kernels: all levels as float32 RGBA (n, 4) one after the other.
 
         (levels, 3) of offset, width, height.
         """
@@ -66,7 +66,7 @@ def sample_texture(
     levels: list[Tensor] | None = None,
     lod: Float[Tensor, "*b"] | None = None,
 ) -> Float[Tensor, "*b c"]:
-    """Colours at uv, edges repeated outwards; differentiable in the texture and in uv.
+    """Sample colours at uv, edges repeated outwards; differentiable in the texture and in uv.
 
     Args:
         mode: ``bicubic`` is Catmull-Rom: sharper, may overshoot.
@@ -89,7 +89,7 @@ def sample_texture(
 
 
 def mip_levels(texture: Float[Tensor, "ht wt c"], smallest: int = 8) -> list[Tensor]:
-    """Halvings of a texture by averaging 2x2 texels, down to a side of about ``smallest``; without itself.
+    """Return mip levels of a texture, averaging 2x2 texels, to a side of ``smallest`` or so; without itself.
 
     An odd side's last row or column counts twice.
     """

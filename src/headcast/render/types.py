@@ -1,4 +1,4 @@
-"""What a renderer returns."""
+"""Result types of the renderers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Fragments", "Rendering"]
 
 @dataclass(frozen=True)
 class Rendering:
-    """A picture of a head.
+    """A rendered image of a head.
 
     Attributes:
         rgb: (*b, H, W, 3) straight (not premultiplied) colour in 0..1, in ``colour_space``.
@@ -30,7 +30,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Fragments:
-    """The nearest triangle at every pixel centre.
+    """Fragments: the nearest triangle at every pixel centre.
 
     Attributes:
         triangle: (*b, H, W) int32 index into the faces, -1 where nothing is.

@@ -1,4 +1,4 @@
-"""Rasterising a UV layout: which triangle, and which point of it, lies at each texel of a texture."""
+"""Rasterize a UV layout: which triangle, and which point of it, lies at each texel of a texture."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Rays:
 
 @dataclass(frozen=True)
 class RayMarchOutput:
-    """What was gathered along rays.
+    """Accumulated values along rays.
 
     Attributes:
         colour: (b, r, c) weighted sum of colours, over the background where one was given.
@@ -85,7 +85,7 @@ def rays_of(
     near: float | None = None,
     far: float | None = None,
 ) -> Rays:
-    """Cast rays through the pixel centres of ``side``² images that show what the cameras see.
+    """Cast rays through the pixel centres of ``side``² images of the cameras.
 
     Arguments as those of :func:`rays_through`.
     """
@@ -152,7 +152,7 @@ def ray_march(
     activation: Activation = shifted_softplus,
     background: Float[Tensor, "*b c"] | None = None,
 ) -> RayMarchOutput:
-    """Gather light along rays by the mid-point rule.
+    """March along rays: composite by the mid-point rule.
 
     Args:
         density: logits; the mean of two neighbours goes through ``activation``.
@@ -180,7 +180,7 @@ def ray_march(
 def importance_depths(
     depths: Float[Tensor, "b r s"], weights: Float[Tensor, "b r t"], u: Float[Tensor, "*b n"]
 ) -> Float[Tensor, "b r n"]:
-    """Sample distances where a first march met something: the inverse of the smoothed weights' distribution.
+    """Sample distances where a first march met density: the inverse of the smoothed weights' distribution.
 
     Args:
         u: numbers in 0..1, ascending for an ascending result.
@@ -189,8 +189,8 @@ def importance_depths(
     wide = torch.nn.functional.max_pool1d(weights.detach(), 2, 1, padding=1)
     smooth = torch.nn.functional.avg_pool1d(wide, 2, 1) + 0.01
     middle = (depths[..., :-1] + depths[..., 1:]) / 2
-    share = smooth[..., 1:-1] + 1e-5
-    cdf = torch.cumsum(share / share.sum(-1, keepdim=True), -1)
+    probability = smooth[..., 1:-1] + 1e-5
+    cdf = torch.cumsum(probability / probability.sum(-1, keepdim=True), -1)
     cdf = torch.cat([torch.zeros_like(cdf[..., :1]), cdf], -1)
     u = u.expand(b, r, -1).contiguous()
     above = torch.searchsorted(cdf.contiguous(), u, right=True)
@@ -213,7 +213,7 @@ def render_rays(
     activation: Activation = shifted_softplus,
     background: Float[Tensor, "*b c"] | None = None,
 ) -> RayMarchOutput:
-    """March over coarse samples and the fine ones that they suggest, sorted together.
+    """March over coarse samples and importance samples, sorted together.
 
     Args:
         jitter: samples lie anywhere in their intervals (torch's global random numbers), else in the middle.

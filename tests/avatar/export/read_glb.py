@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from pygltflib import GLTF2
 
-from headcast.avatar.shell import whole_texture
+from headcast.avatar.shell import pack_textures
 from headcast.avatar.surface import over
 from headcast.camera import Camera
 from headcast.render.geometry import vertex_normals
@@ -116,7 +116,7 @@ class Scene:
         materials = [self.gltf.materials[p.material] for p in primitives]
         textures = [m.pbrMetallicRoughness.baseColorTexture.index for m in materials]
         numbers = sorted(set(textures))
-        whole, places = whole_texture([self.picture(materials[textures.index(n)]) for n in numbers])
+        whole, places = pack_textures([self.picture(materials[textures.index(n)]) for n in numbers])
         v = [torch.from_numpy(self.posed(p, weights, joints)).float() for p in primitives]
         starts = np.cumsum([0, *(len(x) for x in v)])
         indices = [self.array(p.indices).reshape(-1, 3).astype(np.int64) for p in primitives]

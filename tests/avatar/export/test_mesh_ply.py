@@ -11,7 +11,7 @@ from tests.avatar.export.heads import picture, psnr, synthetic_avatar, view_of
 from tests.avatar.export.read_splats import columns, read_ply
 
 from headcast.avatar.export.base import export
-from headcast.avatar.export.mesh_ply import subdivided
+from headcast.avatar.export.mesh_ply import subdivide_mesh
 from headcast.avatar.mesh import MeshAvatar
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
@@ -58,7 +58,7 @@ def test_normals_point_outwards_and_have_length_one(avatar: MeshAvatar, tmp_path
 def test_subdivision_keeps_the_surface() -> None:
     values = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]])
     faces = np.array([[0, 1, 2], [1, 3, 2]])
-    v, f = subdivided(values, faces, 2)
+    v, f = subdivide_mesh(values, faces, 2)
     a, b, c = v[f].transpose(1, 0, 2)
     area = ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]) / 2
     assert len(f) == 32 and len(v) == 25

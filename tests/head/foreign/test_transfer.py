@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tests.head.synthetic_flame import ball
 
-from headcast.head.foreign.transfer import MARGIN, Layout, grown, layout_of, texel_places, transfer_texture
+from headcast.head.foreign.transfer import MARGIN, Layout, dilate, layout_of, texel_places, transfer_texture
 from headcast.head.model import HeadModel
 
 
@@ -22,7 +22,7 @@ def painted(layout: Layout, size: int) -> tuple[np.ndarray, np.ndarray]:
     """A picture that says where on the ball each texel lies."""
     triangle, bary = texel_places(layout.uv * size, layout.faces_uv, size, size)
     corners = layout.vertices[layout.faces[triangle]]
-    return grown(np.einsum("hwk,hwkc->hwc", bary, corners), triangle >= 0), triangle >= 0
+    return dilate(np.einsum("hwk,hwkc->hwc", bary, corners), triangle >= 0), triangle >= 0
 
 
 def test_every_place_keeps_its_colour() -> None:

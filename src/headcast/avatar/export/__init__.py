@@ -1,1 +1,1 @@
-"""Files that other programs open: one writer a format, found by ``base.FORMATS``."""
+"""Export to files of other programs: one writer per format, found by ``base.FORMATS``."""

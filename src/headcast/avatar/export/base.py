@@ -1,4 +1,4 @@
-"""Which formats there are, which options each takes, and how a writer is found."""
+"""The registry of export formats: options of each, and lookup of its writer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["FORMATS", "Format", "export", "mesh_of"]
 
 @dataclass(frozen=True)
 class Format:
-    """One format.
+    """An export format.
 
     Attributes:
         writer: ``module:function``, imported only when needed. The function takes the avatar, the file's path
-            and the options named in ``takes``; it gives the files it wrote, or None for just that path.
+            and the options named in ``takes``; it returns the files it wrote, or None for just that path.
         suffix: of the file's name.
-        takes: names of the options that mean something to it.
+        takes: names of the options it accepts.
     """
 
     writer: str
@@ -43,15 +43,15 @@ FORMATS: dict[str, Format] = {
     "spz": Format(f"{HERE}.spz:write_spz", ".spz", ("expression",)),
     "html": Format(f"{HERE}.html:write_html", ".html"),
 }
-"""Everything an avatar can be written as."""
+"""Export formats by name, as ``--to`` takes them."""
 
 
 def export(avatar: Avatar, path: str | Path, to: str | None = None, **options: Any) -> tuple[Path, ...]:
-    """Writes an avatar as a file of another format.
+    """Export an avatar to a file of another format.
 
     Args:
         to: the format's name in ``FORMATS``; None: the one with the path's suffix.
-        options: by name; those that are None count as not given.
+        options: by name; None means not given.
 
     Returns:
         The files written, the main one first.
@@ -63,39 +63,39 @@ def export(avatar: Avatar, path: str | Path, to: str | None = None, **options: A
     path = Path(path)
     name = to or format_of(path)
     if name not in FORMATS:
-        raise HeadcastError(f"--to {name}: unknown format; there are {', '.join(FORMATS)}")
-    chosen = FORMATS[name]
-    if path.suffix.lower() != chosen.suffix:
-        raise HeadcastError(f"{path}: the output's name must end in {chosen.suffix}")
+        raise HeadcastError(f"--to {name}: unknown format; give one of {', '.join(FORMATS)}")
+    format_ = FORMATS[name]
+    if path.suffix.lower() != format_.suffix:
+        raise HeadcastError(f"{path}: the output's name must end in {format_.suffix}")
     given = {k: v for k, v in options.items() if v is not None}
     for option in given:
-        if option not in chosen.takes:
+        if option not in format_.takes:
             takes = ", ".join(k for k, f in FORMATS.items() if option in f.takes) or "no format"
             raise HeadcastError(
-                f"--{option.replace('_', '-')}: means nothing to {name}; {takes} takes it; leave it out"
+                f"--{option.replace('_', '-')}: not an option of {name}, only of {takes}; leave it out"
             )
     check_writable(path)
-    module, function = chosen.writer.split(":")
+    module, function = format_.writer.split(":")
     written = getattr(importlib.import_module(module), function)(avatar, path, **given)
     return tuple(written) if written else (path,)
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's name stands for."""
-    found = [name for name, chosen in FORMATS.items() if chosen.suffix == path.suffix.lower()]
+    """Return the name of the format with the suffix of a path."""
+    found = [name for name, format_ in FORMATS.items() if format_.suffix == path.suffix.lower()]
     if len(found) == 1:
         return found[0]
     if found:
         raise HeadcastError(f"{path}: may be {' or '.join(found)}; name one with --to")
-    endings = ", ".join(sorted({f.suffix for f in FORMATS.values()}))
-    raise HeadcastError(f"{path}: no format has this ending ({endings}); name one with --to")
+    suffixes = ", ".join(sorted({f.suffix for f in FORMATS.values()}))
+    raise HeadcastError(f"{path}: no format has this suffix ({suffixes}); name one with --to")
 
 
 def mesh_of(avatar: Avatar) -> MeshAvatar:
-    """The textured mesh of an avatar: itself, or what carries its Gaussians.
+    """Return the textured mesh of an avatar: itself, or the one its Gaussians are bound to.
 
     Raises:
-        HeadcastError: it has none.
+        HeadcastError: the avatar has none.
     """
     if avatar.mesh is not None:
         return avatar.mesh

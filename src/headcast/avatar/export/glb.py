@@ -1,6 +1,6 @@
 """GLB (glTF 2.0): a skinned head with 52 named shapes, its hair and body, and textures; one file.
 
-Frame: the head at rest, upright, in the head frame: metres, +Y up, +Z out of the face, as glTF has it.
+Frame: the head at rest, upright, in the head frame: metres, +Y up, +Z out of the face, as in glTF.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from headcast.avatar.export.look import (
     MOUTH_OPEN,
     check_shading,
     check_texture_size,
-    reduced,
+    downsample,
     textures,
 )
 from headcast.avatar.export.pieces import Piece, head_pieces, split
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.pictures import encode_png
+from headcast.avatar.png import encode_png
 from headcast.files import atomic_path
 from headcast.head.maps import SkinMaps
 from headcast.head.model import JOINTS, PARENTS
@@ -49,7 +49,7 @@ SURFACES = {
     "hair": (0.6, 0.4),
     "body": (0.9, 0.4),
 }
-"""Roughness, and strength of the reflection as a share of glTF's 4 %, by material."""
+"""Roughness, and specular strength as a fraction of glTF's 4 %, by material."""
 CUTOFF = 0.5
 CLAMP, LINEAR, MIPMAPS = 33071, 9729, 9987
 
@@ -57,26 +57,28 @@ CLAMP, LINEAR, MIPMAPS = 33071, 9729, 9987
 def write_glb(
     avatar: Avatar, path: Path, *, shading: str = "lit", texture_size: int | None = None
 ) -> tuple[Path, ...]:
-    """Writes the GLB, and beside it ``<name>.arkit.json`` with the shapes' names and what they mean.
+    """Write the GLB, and next to it ``<name>.arkit.json`` with names and meaning of the blendshapes.
 
     Args:
         shading: ``lit``: albedo under a physically based material; ``baked``: the photo's light in the
-            colours, shown as they are (KHR_materials_unlit).
-        texture_size: longest side of the textures, pixels; None: as they are.
+            colours, rendered unlit (KHR_materials_unlit).
+        texture_size: longest side of the textures, pixels; None: unchanged.
     """
     check_shading(shading)
     check_texture_size(texture_size)
     mesh = mesh_of(avatar)
     gltf = build(mesh, shading, texture_size)
-    beside = path.with_suffix(".arkit.json")
-    with atomic_path(path) as temporary, atomic_path(beside) as aside:
+    sidecar_path = path.with_suffix(".arkit.json")
+    with atomic_path(path) as temporary, atomic_path(sidecar_path) as sidecar_temporary:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))
-        aside.write_text(json.dumps(sidecar(mesh, path.name), indent=1, ensure_ascii=False) + "\n")
-    return path, beside
+        sidecar_temporary.write_text(
+            json.dumps(sidecar(mesh, path.name), indent=1, ensure_ascii=False) + "\n"
+        )
+    return path, sidecar_path
 
 
 def build(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
-    """The whole file."""
+    """Build the complete glTF document with its binary buffer."""
     import pygltflib as g
 
     data = GltfData()
@@ -107,29 +109,29 @@ def build(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
     return gltf
 
 
-def add_textures(gltf: GLTF2, data: GltfData, pictures: list[np.ndarray]) -> None:
-    """PNG textures inside the file; those of base colours are sRGB by glTF's rules."""
+def add_textures(gltf: GLTF2, data: GltfData, images: list[np.ndarray]) -> None:
+    """Add PNG textures to the file; those of base colours are sRGB by glTF's rules."""
     import pygltflib as g
 
     gltf.samplers = [g.Sampler(magFilter=LINEAR, minFilter=MIPMAPS, wrapS=CLAMP, wrapT=CLAMP)]
-    for i, picture in enumerate(pictures):
-        view = data.view(encode_png(picture))
+    for i, image in enumerate(images):
+        view = data.view(encode_png(image))
         gltf.images.append(g.Image(name=f"basecolor{i}", mimeType="image/png", bufferView=view))
         gltf.textures.append(g.Texture(source=i, sampler=0))
 
 
 def add_maps(gltf: GLTF2, data: GltfData, maps: SkinMaps, size: int | None) -> None:
-    """Normal and specular map of the skin; numbers, not sRGB. F0 is .04 times the alpha of the latter."""
+    """Add normal and specular map of the skin; linear data. F0 is .04 times the alpha of the latter."""
     import pygltflib as g
 
     normal_bytes, specular_bytes = maps.micronormal_bytes(), maps.specular_bytes()
     assert normal_bytes is not None and specular_bytes is not None
-    specular = reduced(specular_bytes, size)[..., None]
+    specular = downsample(specular_bytes, size)[..., None]
     white = np.full((*specular.shape[:2], 3), 255, np.uint8)
-    pictures = {"normal": reduced(normal_bytes, size), "specular": np.concatenate([white, specular], -1)}
+    images = {"normal": downsample(normal_bytes, size), "specular": np.concatenate([white, specular], -1)}
     first = len(gltf.textures)
-    for i, (name, picture) in enumerate(pictures.items()):
-        view = data.view(encode_png(picture))
+    for i, (name, image) in enumerate(images.items()):
+        view = data.view(encode_png(image))
         gltf.images.append(g.Image(name=name, mimeType="image/png", bufferView=view))
         gltf.textures.append(g.Texture(source=first + i, sampler=0))
     skin = next(m for m in gltf.materials if m.name == "skin")
@@ -140,7 +142,7 @@ def add_maps(gltf: GLTF2, data: GltfData, maps: SkinMaps, size: int | None) -> N
 
 
 def add_joints(gltf: GLTF2, data: GltfData, positions: Float[np.ndarray, "j 3"]) -> None:
-    """The joints as the first nodes, unturned at rest; and the skin that all meshes share."""
+    """Add the joints as the first nodes, unrotated at rest, and the skin that all meshes share."""
     import pygltflib as g
 
     for j, name in enumerate(JOINTS):
@@ -157,7 +159,7 @@ def add_joints(gltf: GLTF2, data: GltfData, positions: Float[np.ndarray, "j 3"])
 
 
 def add_head(gltf: GLTF2, data: GltfData, avatar: MeshAvatar, shading: str) -> None:
-    """The head as one mesh: a primitive for skin, eyes, teeth, tongue and mouth, all with the 52 shapes."""
+    """Add the head as one mesh: skin, eyes, teeth, tongue and mouth are primitives with all 52 shapes."""
     import pygltflib as g
 
     head = avatar.head
@@ -166,8 +168,8 @@ def add_head(gltf: GLTF2, data: GltfData, avatar: MeshAvatar, shading: str) -> N
     primitives = []
     for piece in head_pieces(head):
         primitive = surface(data, piece, neutral, normals, head.skin_weights)
-        moves = deltas[:, piece.rows].numpy()
-        primitive.targets = [{"POSITION": data.sparse(move)} for move in moves]
+        shape_deltas = deltas[:, piece.rows].numpy()
+        primitive.targets = [{"POSITION": data.sparse(delta)} for delta in shape_deltas]
         primitive.material = len(gltf.materials)
         gltf.materials.append(material(piece.name, 0, shading))
         primitives.append(primitive)
@@ -176,7 +178,7 @@ def add_head(gltf: GLTF2, data: GltfData, avatar: MeshAvatar, shading: str) -> N
 
 
 def add_mesh(gltf: GLTF2, mesh: Any) -> None:
-    """A mesh on a node of its own, carried by the joints."""
+    """Add a mesh on a node of its own, skinned to the joints."""
     import pygltflib as g
 
     gltf.nodes.append(g.Node(name=f"{mesh.name} mesh", mesh=len(gltf.meshes), skin=0))
@@ -190,10 +192,10 @@ def surface(
     normals: Float[Tensor, "v 3"],
     skin_weights: Float[Tensor, "v j"],
 ) -> Any:
-    """A primitive with positions, normals, uv and joints."""
+    """Make a primitive with positions, normals, uv and joints."""
     import pygltflib as g
 
-    joints, weights = strongest(skin_weights[piece.rows].numpy())
+    joints, weights = strongest_joints(skin_weights[piece.rows].numpy())
     return g.Primitive(
         attributes=g.Attributes(
             POSITION=data.array(rest[piece.rows].numpy(), bounds=True),
@@ -206,17 +208,17 @@ def surface(
     )
 
 
-def strongest(weights: Float[np.ndarray, "n j"]) -> tuple[np.ndarray, np.ndarray]:
-    """The four strongest joints of each vertex (n, 4) and their shares, which sum to 1."""
+def strongest_joints(weights: Float[np.ndarray, "n j"]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the four strongest joints of each vertex (n, 4) and their weights, which sum to 1."""
     order = np.argsort(-weights, axis=1, kind="stable")[:, :4]
-    share = np.take_along_axis(weights, order, 1).clip(min=0).astype(np.float64)
-    share /= share.sum(1, keepdims=True)
-    share = share.astype(np.float32)
-    return np.where(share > 0, order, 0).astype(np.uint8), share
+    strengths = np.take_along_axis(weights, order, 1).clip(min=0).astype(np.float64)
+    strengths /= strengths.sum(1, keepdims=True)
+    strengths = strengths.astype(np.float32)
+    return np.where(strengths > 0, order, 0).astype(np.uint8), strengths
 
 
 def material(name: str, texture: int, shading: str, *, masked: bool = False) -> Material:
-    """A piece's material; both sides are drawn, as by our own renderer."""
+    """Make the material of a piece; double-sided, as in our own renderer."""
     import pygltflib as g
 
     roughness, specular = SURFACES.get(name, (0.8, 0.4))
@@ -238,7 +240,7 @@ def material(name: str, texture: int, shading: str, *, masked: bool = False) -> 
 
 
 def sidecar(avatar: MeshAvatar, name: str) -> dict[str, Any]:
-    """Names and meaning of shapes and joints, for programs that lose ``extras``."""
+    """Describe blendshapes and joints, for programs that drop ``extras``."""
     return {
         "file": name,
         **facts(avatar.info),
@@ -252,12 +254,12 @@ def sidecar(avatar: MeshAvatar, name: str) -> dict[str, Any]:
             "eyeLook at weight 1, radians": GAZE_LIMITS,
             "note": "eyeLook shapes turn the eyeballs; use them or the eye joints, not both",
         },
-        "neck": "a bend of the head is shared equally by the joints neck and head",
+        "neck": "a head rotation is split equally between the joints neck and head",
         "rules": [
             "mouthClose only as far as jawOpen",
             "tongueOut opens the jaw by itself",
             "while eyeBlink closes a lid, fade out the eye's other shapes",
         ],
-        "mouth": f"the inside of the mouth is painted as dark as behind lips at jawOpen {MOUTH_OPEN}",
+        "mouth": f"the mouth interior is shaded as at jawOpen {MOUTH_OPEN}",
         "light": avatar.source.light.tolist(),
     }

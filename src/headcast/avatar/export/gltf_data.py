@@ -20,7 +20,7 @@ SMALLEST = 2e-6
 
 
 class GltfData:
-    """Collects arrays; ``accessors`` and ``views`` go into the glTF, ``blob`` into the file's binary part."""
+    """Collect arrays; ``accessors`` and ``views`` go into the glTF, ``blob`` into the file's binary part."""
 
     def __init__(self) -> None:
         self.blob = bytearray()
@@ -28,7 +28,7 @@ class GltfData:
         self.accessors: list[Accessor] = []
 
     def view(self, data: bytes, target: int | None = None) -> int:
-        """Appends bytes at a multiple of four; gives the buffer view's index."""
+        """Append bytes at a multiple of four; return the buffer view's index."""
         from pygltflib import BufferView
 
         self.blob.extend(b"\0" * (-len(self.blob) % 4))
@@ -39,7 +39,7 @@ class GltfData:
         return len(self.views) - 1
 
     def array(self, array: Shaped[np.ndarray, "n *c"], *, bounds: bool = False) -> int:
-        """A vertex attribute (or matrices); ``bounds`` writes least and largest values."""
+        """Add a vertex attribute (or matrices); ``bounds`` writes minimum and maximum."""
         target = VERTICES if array.ndim == 2 else None
         accessor = self._accessor(array, self.view(np.ascontiguousarray(array).tobytes(), target))
         if bounds:
@@ -47,25 +47,25 @@ class GltfData:
         return len(self.accessors) - 1
 
     def triangles(self, faces: Shaped[np.ndarray, "f 3"], count: int) -> int:
-        """Indices into ``count`` vertices, in the smallest type that holds them."""
+        """Add indices into ``count`` vertices, in the smallest type that holds them."""
         flat = faces.reshape(-1).astype(np.uint16 if count < 65535 else np.uint32)
         self._accessor(flat, self.view(flat.tobytes(), TRIANGLES))
         return len(self.accessors) - 1
 
-    def sparse(self, movement: Float[np.ndarray, "n 3"]) -> int:
-        """Movements of vertices of which most are zero: only the others are stored (spec 3.6.2.3)."""
+    def sparse(self, displacement: Float[np.ndarray, "n 3"]) -> int:
+        """Add vertex displacements that are mostly zero: only the others are stored (spec 3.6.2.3)."""
         from pygltflib import AccessorSparseIndices as Indices
         from pygltflib import AccessorSparseValues as Values
         from pygltflib import Sparse
 
-        moved = np.flatnonzero(np.linalg.norm(movement, axis=1) > SMALLEST)
-        values = movement[moved].astype(np.float32)
-        accessor = self._accessor(np.zeros_like(movement, np.float32), None)
-        bounds = np.zeros((1, 3), np.float32) if len(moved) < len(movement) else values[:1]
+        moved = np.flatnonzero(np.linalg.norm(displacement, axis=1) > SMALLEST)
+        values = displacement[moved].astype(np.float32)
+        accessor = self._accessor(np.zeros_like(displacement, np.float32), None)
+        bounds = np.zeros((1, 3), np.float32) if len(moved) < len(displacement) else values[:1]
         bounds = np.concatenate([values, bounds])
         accessor.min, accessor.max = bounds.min(0).tolist(), bounds.max(0).tolist()
         if len(moved):
-            index = moved.astype(np.uint16 if len(movement) < 65535 else np.uint32)
+            index = moved.astype(np.uint16 if len(displacement) < 65535 else np.uint32)
             accessor.sparse = Sparse(
                 count=len(moved),
                 indices=Indices(bufferView=self.view(index.tobytes()), componentType=TYPES[index.dtype.name]),

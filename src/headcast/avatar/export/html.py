@@ -1,4 +1,4 @@
-"""One HTML file with the avatar and the viewer in it: opens from disk in a browser, needs nothing else."""
+"""One HTML file with the avatar and the viewer in it: opens offline in a browser, needs nothing else."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["VIEWER", "write_html"]
 
 VIEWER = Path(__file__).parent / "viewer"
 """Page, program (built from ``web/``) and its licences."""
-QUALITY = 93
+JPEG_QUALITY = 93
 
 
 def write_html(avatar: Avatar, path: str | Path) -> None:
-    """Writes the viewer with the avatar in it, complete or not at all; the same avatar gives the same bytes.
+    """Write the viewer with the avatar in it, atomically; the same avatar gives the same bytes.
 
     Raises:
         HeadcastError: the place cannot be written.
@@ -39,16 +39,16 @@ def write_html(avatar: Avatar, path: str | Path) -> None:
     parts = {
         "TITLE": html.escape(title),
         "LICENSES": html.escape((VIEWER / "LICENSES.txt").read_text("utf-8")),
-        "PROGRAM": text((VIEWER / "viewer.js.gz").read_bytes()),
-        "AVATAR": text(packed(avatar, title)),
+        "PROGRAM": to_base64((VIEWER / "viewer.js.gz").read_bytes()),
+        "AVATAR": to_base64(pack_avatar(avatar, title)),
     }
-    page = re.sub(f"%({'|'.join(parts)})%", lambda found: parts[found[1]], page)
+    page = re.sub(f"%({'|'.join(parts)})%", lambda match: parts[match[1]], page)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def packed(avatar: Avatar, title: str) -> bytes:
-    """The avatar as gzipped safetensors: arrays, pictures as bytes, and JSON in the metadata."""
+def pack_avatar(avatar: Avatar, title: str) -> bytes:
+    """Pack the avatar as gzipped safetensors: arrays, images as bytes, and JSON in the metadata."""
     from safetensors.numpy import save
 
     tensors = arrays(avatar)
@@ -56,32 +56,32 @@ def packed(avatar: Avatar, title: str) -> bytes:
     textures = {"head": mesh.texture, **{f"shell.{s.name}": s.texture for s in mesh.shells}}
     if mesh.lids is not None:
         textures |= {f"lid.{side}": p.texture for side, p in enumerate(mesh.lids.patches)}
-    for name, picture in textures.items():
-        tensors[f"picture.{name}"] = np.frombuffer(jpeg(picture[..., :3]), np.uint8)
-        if picture.shape[2] == 4 and not bool((picture[..., 3] == 255).all()):
-            tensors[f"picture.{name}.alpha"] = np.frombuffer(png(picture[..., 3]), np.uint8)
+    for name, image in textures.items():
+        tensors[f"picture.{name}"] = np.frombuffer(encode_jpeg(image[..., :3]), np.uint8)
+        if image.shape[2] == 4 and not bool((image[..., 3] == 255).all()):
+            tensors[f"picture.{name}.alpha"] = np.frombuffer(encode_png(image[..., 3]), np.uint8)
     data = save(tensors, {"viewer": json.dumps({**facts(avatar), "title": title}, ensure_ascii=False)})
     return gzip.compress(data, 9, mtime=0)
 
 
-def jpeg(picture: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    """With full colour resolution."""
+def encode_jpeg(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    """Encode as JPEG without chroma subsampling."""
     from PIL import Image
 
     out = BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(out, "JPEG", quality=QUALITY, subsampling=0)
+    Image.fromarray(np.ascontiguousarray(image)).save(out, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return out.getvalue()
 
 
-def png(picture: UInt8[np.ndarray, "h w"]) -> bytes:
-    """Lossless, one channel."""
+def encode_png(image: UInt8[np.ndarray, "h w"]) -> bytes:
+    """Encode one channel losslessly as PNG."""
     from PIL import Image
 
     out = BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(out, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(image)).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
-def text(data: bytes) -> str:
-    """As base64."""
+def to_base64(data: bytes) -> str:
+    """Encode bytes as base64 text."""
     return base64.b64encode(data).decode("ascii")

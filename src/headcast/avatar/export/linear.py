@@ -1,8 +1,8 @@
-"""The head as other programs move it: one rest shape and 52 linear shapes, rules baked where they are linear.
+"""The head as a linear blendshape rig: one rest shape and 52 deltas, rules baked where they are linear.
 
-What a sum of shapes cannot say (see ``docs/export.md``, where the difference is measured): a closing lid does
-not take over from looks and squints, ``mouthClose`` is not held back by a closed jaw, lids don't lie on the
-eyeball between two shapes.
+What a sum of shapes cannot express (``docs/export.md`` measures the difference): a closing lid does not take
+over from looks and squints, ``mouthClose`` is not held back by a closed jaw, lids don't lie on the eyeball
+between two shapes.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from headcast.head.params import HeadParams
 __all__ = ["linear_shapes"]
 
 CLEARANCE = 0.00015
-"""Least gap between eyeball and lids while a linear blink passes over it, metres."""
+"""Minimum gap between eyeball and lids during a linear blink, metres."""
 MOST = 0.004
-"""Furthest that an eyeball draws back under a closed lid, metres."""
+"""Maximum retraction of an eyeball under a closed lid, metres."""
 
 
 def linear_shapes(
     head: HeadModel, identity: Float[Tensor, "i"]
 ) -> tuple[Float[Tensor, "v 3"], Float[Tensor, "52 v 3"]]:
-    """The rest shape (head frame, metres) and what each expression at weight 1 adds to it.
+    """Return the rest shape (head frame, metres) and the delta of each expression at weight 1.
 
-    The eyeLook shapes turn the eyeballs too. ``mouthClose`` is what closes the lips of an open jaw. A blink
-    draws the eyeball back under the lids, whose straight way would otherwise cut through it.
+    The eyeLook shapes turn the eyeballs, too. ``mouthClose`` closes the lips of an open jaw. A blink retracts
+    the eyeball under the lids, whose straight path would otherwise cut through it.
     """
     count = len(EXPRESSIONS)
     weights = torch.cat([torch.zeros(1, count), torch.eye(count), torch.zeros(1, count)])
@@ -44,20 +44,20 @@ def linear_shapes(
         neutral, deltas = shapes[0], shapes[1:-1] - shapes[0]
         deltas[close] = shapes[-1] - shapes[1 + jaw]
         for side in (0, 1):
-            draw_back(head, identity, side, neutral, deltas)
+            retract_eyeball(head, identity, side, neutral, deltas)
     return neutral, deltas
 
 
-def draw_back(
+def retract_eyeball(
     head: HeadModel,
     identity: Float[Tensor, "i"],
     side: int,
     neutral: Float[Tensor, "v 3"],
     deltas: Float[Tensor, "52 v 3"],
 ) -> None:
-    """Adds to a blink the least backward movement of the eyeball that keeps it under the lids all the way.
+    """Add the minimum retraction of the eyeball to a blink that keeps it under the lids throughout.
 
-    Heads whose lids are not laid on the eyes stay as they are.
+    Heads whose lids are not projected onto the eyes are unchanged.
     """
     name = ("eyeLeft", "eyeRight")[side]
     blink = deltas[EXPRESSION_INDEX[("eyeBlinkLeft", "eyeBlinkRight")[side]]]
@@ -65,8 +65,8 @@ def draw_back(
         return
     eyeball = torch.unique(head.faces[head.part_faces(name)])
     back, steps = torch.tensor([0.0, 0.0, -1.0]), torch.linspace(0, MOST, 41)
-    enough = [d for d in steps if gap(head, identity, side, neutral, blink, back * d) >= CLEARANCE]
-    blink[eyeball] += back * (enough[0] if enough else steps[-1])
+    sufficient = [d for d in steps if gap(head, identity, side, neutral, blink, back * d) >= CLEARANCE]
+    blink[eyeball] += back * (sufficient[0] if sufficient else steps[-1])
 
 
 def gap(
@@ -77,14 +77,14 @@ def gap(
     blink: Float[Tensor, "v 3"],
     retreat: Float[Tensor, "3"],
 ) -> float:
-    """Least distance of the lids' edge from the eyeball's surface on the way through a linear blink."""
+    """Return the minimum distance of the lids' edge from the eyeball's surface during a linear blink."""
     edge = head.lid_index[side][head.lid_rim]
     if len(edge) == 0:
         return MOST
     joint = head.joints(identity)[4 + side]
     growth = 1 + identity @ head.eye_growth
-    share = torch.linspace(0.1, 0.9, 9)[:, None, None]
-    ray = neutral[edge] + share * (blink[edge] - retreat) - joint
+    fraction = torch.linspace(0.1, 0.9, 9)[:, None, None]
+    ray = neutral[edge] + fraction * (blink[edge] - retreat) - joint
     distance = ray.norm(dim=-1)
     surface = eye_profile(ray[..., 2] / distance, head.eye_profile, growth[side])
     return float((distance - surface).min())

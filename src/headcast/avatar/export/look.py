@@ -1,4 +1,4 @@
-"""Textures as other programs get them: the bare albedo, or with the photo's light painted in."""
+"""Textures for export: de-lit albedo, or with the photo's light baked in."""
 
 from __future__ import annotations
 
@@ -17,66 +17,68 @@ from headcast.render.geometry import vertex_normals
 from headcast.render.shaded import render_textured
 from headcast.render.shading import ambient
 
-__all__ = ["check_shading", "check_texture_size", "mouth_open", "reduced", "textures"]
+__all__ = ["check_shading", "check_texture_size", "downsample", "mouth_open", "textures"]
 
 MOUTH_OPEN = 0.5
-"""The jawOpen for which the darkness inside the mouth is painted into the texture."""
+"""The jawOpen at which the occlusion inside the mouth is baked into the texture."""
 
 
-LEAST_TEXTURE = 16
+MIN_TEXTURE_SIZE = 16
 
 
 def check_texture_size(size: int | None) -> None:
-    """Refuses what shows nothing."""
-    if size is not None and size < LEAST_TEXTURE:
-        raise HeadcastError(f"--texture-size {size}: give at least {LEAST_TEXTURE}")
+    """Raise HeadcastError if a texture size is too small."""
+    if size is not None and size < MIN_TEXTURE_SIZE:
+        raise HeadcastError(f"--texture-size {size}: give at least {MIN_TEXTURE_SIZE}")
 
 
 def check_shading(shading: str) -> None:
-    """Refuses unknown words."""
+    """Raise HeadcastError if a shading mode is unknown."""
     if shading not in ("lit", "baked"):
         raise HeadcastError(f"--shading {shading}: give lit or baked")
 
 
 def textures(avatar: MeshAvatar, shading: str, size: int | None = None) -> list[UInt8[np.ndarray, "h w c"]]:
-    """Base colours of the head and of each shell, sRGB display values.
+    """Return the base colours of the head and of each shell, sRGB display values.
 
-    ``lit``: albedo, for programs that light it themselves; ``baked``: with the photo's light, as it falls on
+    ``lit``: albedo, for programs that shade it themselves; ``baked``: with the photo's light, as it falls on
     the head upright and at rest. In both the inside of the mouth is as dark as behind half-open lips, since
     no other program knows that it lies inside.
 
     Args:
-        size: no side longer than this, pixels; None: as they are.
+        size: longest side, pixels; None: unchanged.
     """
     light = avatar.source.light if shading == "baked" else ambient()
     head, rest = avatar.head, HeadParams.neutral(avatar.head.identities).replace(identity=avatar.identity)
     with torch.no_grad():
         openness = mouth_occlusion(head, head(mouth_open(rest)))
-        given = [reduced(t, size) for t in (avatar.texture, *(s.texture for s in avatar.shells))]
-        found = [painted(given[0], head(rest), head.faces, head.uv, head.faces_uv, light, openness)]
-        for shell, texture in zip(avatar.shells, given[1:], strict=True):
-            lit = painted(texture[..., :3], shell.rest, shell.faces, shell.uv, shell.faces_uv, light, None)
-            found.append(np.concatenate([lit, texture[..., 3:]], -1))
-    return found
+        sources = [downsample(t, size) for t in (avatar.texture, *(s.texture for s in avatar.shells))]
+        baked = [bake_light(sources[0], head(rest), head.faces, head.uv, head.faces_uv, light, openness)]
+        for shell, texture in zip(avatar.shells, sources[1:], strict=True):
+            shell_texture = bake_light(
+                texture[..., :3], shell.rest, shell.faces, shell.uv, shell.faces_uv, light, None
+            )
+            baked.append(np.concatenate([shell_texture, texture[..., 3:]], -1))
+    return baked
 
 
 def mouth_open(params: HeadParams) -> HeadParams:
-    """The pose for which the darkness inside the mouth is painted."""
+    """Return the pose at which the occlusion inside the mouth is baked."""
     return params.with_expression({"jawOpen": MOUTH_OPEN})
 
 
-def reduced(texture: UInt8[np.ndarray, "h w *c"], size: int | None) -> UInt8[np.ndarray, "h2 w2 *c"]:
-    """The texture with no side longer than ``size``."""
+def downsample(texture: UInt8[np.ndarray, "h w *c"], size: int | None) -> UInt8[np.ndarray, "h2 w2 *c"]:
+    """Downsample a texture so that no side is longer than ``size``; None: return it unchanged."""
     import cv2
 
     longest = max(texture.shape[:2])
     if size is None or longest <= size:
         return texture
-    to = (max(1, texture.shape[1] * size // longest), max(1, texture.shape[0] * size // longest))
-    return cv2.resize(texture, to, interpolation=cv2.INTER_AREA)
+    target_size = (max(1, texture.shape[1] * size // longest), max(1, texture.shape[0] * size // longest))
+    return cv2.resize(texture, target_size, interpolation=cv2.INTER_AREA)
 
 
-def painted(
+def bake_light(
     texture: UInt8[np.ndarray, "h w 3"],
     vertices: Float[Tensor, "v 3"],
     faces: Int[Tensor, "f 3"],
@@ -85,9 +87,9 @@ def painted(
     light: Float[Tensor, "9 3"],
     openness: Float[Tensor, "v"] | None,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A texture as it looks under a light: the uv layout is drawn as a flat mesh, with the surface's normals.
+    """Bake a light into a texture: render the uv layout as a flat mesh with the surface's normals.
 
-    Texels of no triangle take the light of the nearest that has one.
+    Texels outside all triangles take the light of the nearest texel inside one.
     """
     height, width = texture.shape[:2]
     corners = torch.stack([faces.reshape(-1), faces_uv.reshape(-1)], 1)
@@ -95,7 +97,7 @@ def painted(
     flat = uv[pairs[:, 1]] * torch.tensor([width, height])
     flat = torch.cat([flat, torch.ones(len(flat), 1)], 1)
     normals = vertex_normals(vertices, faces)[pairs[:, 0]]
-    drawn = render_textured(
+    rendering = render_textured(
         flat,
         index.view(-1, 3),
         normals,
@@ -108,13 +110,13 @@ def painted(
         openness=None if openness is None else openness[pairs[:, 0]],
         colour_space="linear",
     )
-    return lightened(texture, 2 * drawn.rgb.numpy(), drawn.alpha.numpy() > 0)
+    return multiply_light(texture, 2 * rendering.rgb.numpy(), rendering.alpha.numpy() > 0)
 
 
-def lightened(
+def multiply_light(
     texture: UInt8[np.ndarray, "h w 3"], light: Float[np.ndarray, "h w 3"], known: np.ndarray
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The texture times the light (linear), which is carried outwards from where it is known."""
+    """Multiply a texture by the light (linear), extrapolated to the nearest texel where unknown."""
     import cv2
 
     _, label = cv2.distanceTransformWithLabels(

@@ -1,4 +1,4 @@
-"""The avatar as one posed mesh with coloured vertices (PLY), fine enough that they carry the texture."""
+"""The avatar as one posed mesh with coloured vertices (PLY), subdivided to the resolution of the texture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from headcast.render.texture import sample_texture
 __all__ = ["write_mesh_ply"]
 
 TEXELS = 1.5
-MOST_TRIANGLES = 1 << 19
+MAX_TRIANGLES = 1 << 19
 VERTEX = [(k, "<f4") for k in ("x", "y", "z", "nx", "ny", "nz")] + [
     (k, "u1") for k in ("red", "green", "blue", "alpha")
 ]
@@ -38,13 +38,13 @@ def write_mesh_ply(
     shading: str = "baked",
     subdivide: int | None = None,
 ) -> None:
-    """Writes head, hair and body as one mesh in the head frame (metres, +Y up), normals and colours included.
+    """Write head, hair and body as one mesh in the head frame (metres, +Y up), normals and colours included.
 
     Args:
         expression: weights by ARKit name; the head is upright and otherwise at rest.
-        shading: ``baked``: colours with the photo's light; ``lit``: bare, for programs that light them.
-        subdivide: how often every triangle is cut into four, 0 to 3, since colours live in vertices;
-            None: until they are as dense as the texture, within reason.
+        shading: ``baked``: colours with the photo's light; ``lit``: de-lit albedo, to be shaded elsewhere.
+        subdivide: subdivision levels, 0 to 3 (each cuts a triangle into four), since colours are per vertex;
+            None: up to the density of the texture, within limits.
     """
     check_shading(shading)
     if subdivide is not None and not 0 <= subdivide <= 3:
@@ -58,19 +58,19 @@ def write_mesh_ply(
         return
     mesh = mesh_of(avatar)
     head = mesh.head
-    pictures = textures(mesh, shading)
+    images = textures(mesh, shading)
     with torch.no_grad():
         parts = [(head(params), head.faces, head.uv, head.faces_uv)]
         parts += [(s.posed(head, params), s.faces, s.uv, s.faces_uv) for s in mesh.shells]
     vertices, faces, start = [], [], 0
-    for (points, triangles, uv, triangles_uv), picture in zip(parts, pictures, strict=True):
+    for (points, triangles, uv, triangles_uv), image in zip(parts, images, strict=True):
         piece = split("", triangles, uv, triangles_uv)
         normals = vertex_normals(points, triangles)
         values = torch.cat([points[piece.rows], normals[piece.rows], piece.uv], 1).numpy()
         index = piece.faces.numpy()
-        times = enough(values[:, 6:], index, picture.shape[:2]) if subdivide is None else subdivide
-        values, index = subdivided(values, index, times)
-        vertices.append(coloured(values, picture))
+        levels = subdivision_level(values[:, 6:], index, image.shape[:2]) if subdivide is None else subdivide
+        values, index = subdivide_mesh(values, index, levels)
+        vertices.append(vertex_rows(values, image))
         faces.append(index + start)
         start += len(values)
     triangles = np.zeros(sum(map(len, faces)), [("vertex_indices", "<i4", (3,))])
@@ -85,7 +85,7 @@ def write_surface(
     faces: Int[np.ndarray, "f 3"],
     lines: tuple[str, ...],
 ) -> None:
-    """A coloured surface as it is."""
+    """Write a surface with vertex colours, without subdivision."""
     normal = vertex_normals(torch.from_numpy(points).float(), torch.from_numpy(faces)).numpy()
     rows = np.zeros(len(points), VERTEX)
     for k, name in enumerate(("x", "y", "z")):
@@ -98,20 +98,22 @@ def write_surface(
     write_ply(path, {"vertex": rows, "face": triangles}, lines)
 
 
-def enough(uv: Float[np.ndarray, "n 2"], faces: Int[np.ndarray, "f 3"], size: tuple[int, ...]) -> int:
-    """How often to cut triangles until their edges are about as long as a texel, or they are too many."""
+def subdivision_level(
+    uv: Float[np.ndarray, "n 2"], faces: Int[np.ndarray, "f 3"], size: tuple[int, ...]
+) -> int:
+    """Return the subdivision level at which edges are about a texel long, or triangles too many."""
     corners = (uv * np.array(size[::-1]))[faces]
     edge = float(np.sqrt(((corners - np.roll(corners, 1, axis=1)) ** 2).sum(-1).mean()))
     needed = math.ceil(math.log2(max(1.0, edge / TEXELS)))
-    affordable = int(math.log(MOST_TRIANGLES / len(faces), 4)) if len(faces) < MOST_TRIANGLES else 0
+    affordable = int(math.log(MAX_TRIANGLES / len(faces), 4)) if len(faces) < MAX_TRIANGLES else 0
     return min(needed, affordable)
 
 
-def subdivided(
-    values: Float[np.ndarray, "n c"], faces: Int[np.ndarray, "f 3"], times: int
+def subdivide_mesh(
+    values: Float[np.ndarray, "n c"], faces: Int[np.ndarray, "f 3"], levels: int
 ) -> tuple[Float[np.ndarray, "m c"], Int[np.ndarray, "g 3"]]:
-    """Triangles cut into four at the middles of their edges, where all values are the mean of both ends."""
-    for _ in range(times):
+    """Subdivide triangles into four at their edge midpoints; values there are the mean of both ends."""
+    for _ in range(levels):
         edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]], axis=2).reshape(-1, 2)
         keys, index = np.unique(edges[:, 0].astype(np.int64) * len(values) + edges[:, 1], return_inverse=True)
         middle = (values[keys // len(values)] + values[keys % len(values)]) / 2
@@ -124,9 +126,9 @@ def subdivided(
     return values, faces
 
 
-def coloured(values: Float[np.ndarray, "n 8"], picture: UInt8[np.ndarray, "h w c"]) -> np.ndarray:
-    """Rows of the file from position, normal and uv, with the texture's colour there."""
-    texture = torch.from_numpy(picture.astype(np.float32))
+def vertex_rows(values: Float[np.ndarray, "n 8"], image: UInt8[np.ndarray, "h w c"]) -> np.ndarray:
+    """Return the file's vertex rows from position, normal and uv, with the texture's colour there."""
+    texture = torch.from_numpy(image.astype(np.float32))
     sampled = sample_texture(texture, torch.from_numpy(values[:, 6:])).round().numpy()
     if sampled.shape[1] == 3:
         sampled = np.concatenate([sampled, np.full((len(sampled), 1), 255.0)], 1)

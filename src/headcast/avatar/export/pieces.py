@@ -1,4 +1,4 @@
-"""An avatar's surface cut into pieces that other programs take: one uv a vertex, one material a piece."""
+"""Split an avatar's surface into pieces for other programs: one uv per vertex, one material per piece."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ PIECES: dict[str, tuple[str, ...]] = {
     "tongue": ("tongue",),
     "mouth": ("gums", "mouth"),
 }
-"""Which parts of the head share a material; parts of no piece go to the skin."""
+"""Parts of the head by material; other parts belong to the skin."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Triangles with their own vertices.
+    """A set of triangles with vertices of its own.
 
     Attributes:
         name: of the piece and its material.
-        rows: (N,) which vertex of the whole each of its vertices is; one on a seam comes twice.
+        rows: (N,) index of each vertex in the whole mesh; vertices on a uv seam are duplicated.
         uv: (N, 2) in 0..1, origin at the top left.
         faces: (F, 3) into its own vertices.
-        triangles: (F,) which triangles of the whole they are.
+        triangles: (F,) indices of the triangles in the whole mesh.
     """
 
     name: str
@@ -48,21 +48,21 @@ def split(
     faces_uv: Int[Tensor, "f 3"],
     triangles: Int[Tensor, "n"] | None = None,
 ) -> Piece:
-    """The piece made of some (None: all) triangles; vertices are doubled where their uv differ."""
-    chosen = torch.arange(len(faces)) if triangles is None else triangles
-    corners = torch.stack([faces[chosen].reshape(-1), faces_uv[chosen].reshape(-1)], 1).long()
+    """Make a piece of some (None: all) triangles; vertices are duplicated where their uv differ."""
+    selected = torch.arange(len(faces)) if triangles is None else triangles
+    corners = torch.stack([faces[selected].reshape(-1), faces_uv[selected].reshape(-1)], 1).long()
     pairs, index = torch.unique(corners, dim=0, return_inverse=True)
-    return Piece(name, pairs[:, 0], uv[pairs[:, 1]], index.view(-1, 3), chosen)
+    return Piece(name, pairs[:, 0], uv[pairs[:, 1]], index.view(-1, 3), selected)
 
 
 def head_pieces(head: HeadModel) -> list[Piece]:
-    """The head's pieces, those without triangles left out."""
+    """Return the head's pieces that have triangles."""
     piece_of = {part: name for name, parts in PIECES.items() for part in parts}
     owner = [piece_of.get(part, "skin") for part in head.part_names]
     found = []
     for name in PIECES:
-        wanted = torch.tensor([i for i, o in enumerate(owner) if o == name], dtype=torch.long)
-        triangles = torch.isin(head.part, wanted).nonzero()[:, 0]
+        members = torch.tensor([i for i, o in enumerate(owner) if o == name], dtype=torch.long)
+        triangles = torch.isin(head.part, members).nonzero()[:, 0]
         if len(triangles):
             found.append(split(name, head.faces, head.uv, head.faces_uv, triangles))
     return found

@@ -14,7 +14,7 @@ NAMES = {"f4": "float", "u1": "uchar", "i4": "int", "u4": "uint"}
 
 
 def write_ply(path: Path, elements: dict[str, np.ndarray], comments: tuple[str, ...] = ()) -> None:
-    """Writes structured arrays as elements, all or nothing.
+    """Write structured arrays as elements, atomically.
 
     A field with a sub-shape (k,) is a list of k values, whose length is written before each (PLY's lists).
 

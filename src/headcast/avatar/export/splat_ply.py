@@ -1,4 +1,4 @@
-"""Splats as 3D Gaussian splatting writes them (PLY), posed or bound to triangles as in GaussianAvatars."""
+"""Splats in the PLY layout of 3D Gaussian Splatting, posed or bound to triangles as in GaussianAvatars."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def write_splat_ply(
     sh_degree: int = 0,
     axes: str = "y-down",
 ) -> tuple[Path, ...]:
-    """Writes the Gaussians: x y z, nx ny nz, f_dc, f_rest, opacity, scale, rot, all float.
+    """Write the Gaussians: x y z, nx ny nz, f_dc, f_rest, opacity, scale, rot, all float.
 
     Args:
         expression: weights by ARKit name; the head is upright and otherwise at rest.
-        rigged: in the frames of triangles, with ``binding_0``, and beside the file the mesh that carries
+        rigged: in the frames of triangles, with ``binding_0``, and next to the file the mesh that carries
             them at rest (``<name>.mesh.ply``, +Y up). Viewers that don't know bindings show dust.
         sh_degree: pads ``f_rest`` with zeros up to this degree (0 to 3), which some viewers insist on.
         axes: ``y-down``: as files made from cameras, upright in splat viewers; ``y-up``: the head frame.
@@ -46,12 +46,12 @@ def write_splat_ply(
     if axes not in ("y-down", "y-up"):
         raise HeadcastError(f"--axes {axes}: give y-down or y-up")
     if rigged and expression:
-        raise HeadcastError("--expression: means nothing to --rigged, whose mesh makes the expressions")
+        raise HeadcastError("--expression: not an option with --rigged, whose mesh makes the expressions")
     if rigged:
-        splats, beside = rigged_splats(avatar), path.with_suffix(".mesh.ply")
-        write_carrier(avatar, beside)
+        splats, mesh_path = rigged_splats(avatar), path.with_suffix(".mesh.ply")
+        write_carrier(avatar, mesh_path)
         write_ply(path, {"vertex": rows(splats, sh_degree)}, (*header_lines(avatar.info), MODE))
-        return path, beside
+        return path, mesh_path
     splats = posed_splats(avatar, expression)
     splats = splats.turned_about_x() if axes == "y-down" else splats
     write_ply(
@@ -61,7 +61,7 @@ def write_splat_ply(
 
 
 def rows(splats: Splats, sh_degree: int) -> np.ndarray:
-    """The rows of the file, fields in the order that readers expect."""
+    """Return the rows of the file, fields in the order that readers expect."""
     columns: dict[str, Any] = dict(zip("xyz", splats.position.T, strict=True))
     columns |= dict.fromkeys(("nx", "ny", "nz"), 0.0)
     columns |= {f"f_dc_{k}": c for k, c in enumerate(((splats.colour - 0.5) / SH_C0).T)}
@@ -78,7 +78,7 @@ def rows(splats: Splats, sh_degree: int) -> np.ndarray:
 
 
 def write_carrier(avatar: Avatar, path: Path) -> None:
-    """The mesh whose triangles carry the Gaussians, at rest in the head frame, triangles in their order."""
+    """Write the mesh the Gaussians are bound to, at rest in the head frame, triangles in order."""
     surface = gaussians_of(avatar).mesh.surface
     with torch.no_grad():
         vertices = surface.posed(rest_pose(avatar)).vertices.numpy()

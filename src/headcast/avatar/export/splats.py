@@ -1,4 +1,4 @@
-"""Gaussians as the splat formats hold them: plain arrays, in the world or in the frames of triangles."""
+"""Gaussians as plain arrays for the splat formats, in the world or in the frames of triangles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Splats", "posed_splats", "rest_pose", "rigged_splats"]
 
 @dataclass(frozen=True)
 class Splats:
-    """N Gaussians.
+    """N Gaussians as arrays.
 
     Attributes:
         position: (N, 3) metres, or in units of the triangle's size.
@@ -46,7 +46,7 @@ class Splats:
         return len(self.position)
 
     def turned_about_x(self) -> Splats:
-        """Turned by half a turn: +Y up and +Z to the viewer become +Y down and +Z away, as 3DGS has it."""
+        """Rotate by 180 degrees: +Y up and +Z to the viewer become +Y down and +Z away, as in 3DGS."""
         w, x, y, z = self.quaternion.T
         return replace(
             self,
@@ -56,13 +56,13 @@ class Splats:
 
 
 def rest_pose(avatar: Avatar, expression: Mapping[str, float] | None = None) -> HeadParams:
-    """This person upright in the head frame, at rest but for an expression."""
+    """Return parameters of this person upright in the head frame, neutral except for an expression."""
     params = HeadParams.neutral(avatar.head.identities).replace(identity=avatar.source.params.identity)
     return params.with_expression(expression or {})
 
 
 def posed_splats(avatar: Avatar, expression: Mapping[str, float] | None = None) -> Splats:
-    """The avatar's Gaussians in the head frame, metres, under the photo's light.
+    """Return the avatar's Gaussians in the head frame, metres, under the photo's light.
 
     Raises:
         HeadcastError: it has none.
@@ -74,7 +74,7 @@ def posed_splats(avatar: Avatar, expression: Mapping[str, float] | None = None) 
 
 
 def rigged_splats(avatar: Avatar) -> Splats:
-    """The avatar's Gaussians in the frames of the triangles of its surface, with the light of the rest pose.
+    """Return the avatar's Gaussians in the frames of its surface triangles, under the light of the rest pose.
 
     Frames and binding are those of GaussianAvatars (SuperHead Eq. 3).
     """
@@ -86,7 +86,7 @@ def rigged_splats(avatar: Avatar) -> Splats:
 
 
 def gaussians_of(avatar: Avatar) -> GaussianAvatar:
-    """The avatar, if it is made of Gaussians.
+    """Return the avatar's Gaussians, or raise if it has none.
 
     Raises:
         HeadcastError: it is not.
@@ -99,7 +99,7 @@ def gaussians_of(avatar: Avatar) -> GaussianAvatar:
 
 
 def arrays(gaussians: Gaussians, shading: Float[torch.Tensor, "n 3"]) -> Splats:
-    """Plain arrays of lit Gaussians."""
+    """Convert shaded Gaussians to plain arrays."""
     colour = linear_to_srgb((srgb_to_linear(gaussians.albedo.clamp(min=0)) * shading).clamp(0, 1))
     q = torch.nn.functional.normalize(gaussians.quaternion, dim=-1)
     return Splats(

@@ -2,7 +2,7 @@
 
 A header of 16 bytes (magic, version, count, SH degree, fractional bits, flags, reserved), then attribute by
 attribute: positions (3 x 24 bit fixed point), alphas, colours, scales (bytes), rotations (the smallest three
-of x y z w in 10 bits each). Its frame (right, up, back) is the head frame as seen from before the face.
+of x y z w in 10 bits each). Its frame (right, up, back) is the head frame as viewed from the front.
 The format has no room for words; the synthetic mark, licences and consent stand in the comment of the gzip
 header (RFC 1952, 2.3.1), which decompressors pass over.
 """
@@ -37,7 +37,7 @@ COLOUR = 0.15
 
 
 def write_spz(avatar: Avatar, path: Path, *, expression: Mapping[str, float] | None = None) -> None:
-    """Writes the Gaussians in the head frame.
+    """Write the Gaussians in the head frame.
 
     Args:
         expression: weights by ARKit name; the head is upright and otherwise at rest.
@@ -48,7 +48,7 @@ def write_spz(avatar: Avatar, path: Path, *, expression: Mapping[str, float] | N
 
 
 def encode_spz(splats: Splats, comments: Sequence[str] = ()) -> bytes:
-    """The file's content; the same splats give the same bytes.
+    """Encode the file's content; the same splats give the same bytes.
 
     Args:
         comments: lines for the gzip header; what is not ASCII is escaped as in Python.
@@ -69,7 +69,7 @@ def encode_spz(splats: Splats, comments: Sequence[str] = ()) -> bytes:
 
 
 def commented(packed: bytes, comments: Sequence[str]) -> bytes:
-    """A gzip stream, as Python writes it, with a comment in its header."""
+    """Insert a comment into the header of a gzip stream as Python writes it."""
     if not comments:
         return packed
     words = "\n".join(comments).replace("\0", " ").encode("ascii", "backslashreplace")
@@ -77,12 +77,12 @@ def commented(packed: bytes, comments: Sequence[str]) -> bytes:
 
 
 def to_byte(values: np.ndarray) -> np.ndarray:
-    """The nearest bytes."""
+    """Round values to the nearest bytes, clipped to 0..255."""
     return np.round(values).clip(0, 255).astype(np.uint8)
 
 
 def smallest_three(quaternion: Float[np.ndarray, "n 4"]) -> np.ndarray:
-    """(N,) 32-bit words: which of x y z w is largest (2 bits), then sign and size of the others (1 + 9)."""
+    """Pack quaternions to (N,) 32-bit words: largest index (2 bits), sign, size of the others."""
     q = quaternion[:, [1, 2, 3, 0]].astype(np.float64)
     q /= np.linalg.norm(q, axis=1, keepdims=True)
     largest = np.abs(q).argmax(1)

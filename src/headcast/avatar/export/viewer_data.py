@@ -1,8 +1,8 @@
-"""What the viewer gets of an avatar: the rig as compact arrays, pictures, clips, and words about it.
+"""Data of an avatar for the browser viewer: the rig as compact arrays, clips, and metadata.
 
 The viewer moves the head by the same rules as ``HeadModel`` (weights that exclude each other, shapes, lids,
-joints, light inside the mouth, lids that grow bare as they shut) and lights it as ``render.shading`` does, so
-that it shows what we render.
+joints, occlusion in the mouth, cross-fading lids) and shades it like ``render.shading``, so it
+matches our rendering.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.avatar.export.base import mesh_of
-from headcast.avatar.lids import GOING, SHADED
+from headcast.avatar.lids import BLEND_RANGE, SHADED
 from headcast.head.model import BLINKS, JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
 from headcast.head.occlusion import INSIDE
@@ -32,118 +32,130 @@ if TYPE_CHECKING:
 
 __all__ = ["arrays", "facts"]
 
-SMALLEST = 2e-5
-"""Movements below this (metres) are left out of a shape."""
+MIN_DISPLACEMENT_M = 2e-5
+"""Displacements below this (metres) are left out of a shape."""
 MOUTH_POINTS = (*range(60, 68), 21, 22, 8)
 """Of the iBUG-68 points: inner lips, between the brows, chin; see ``head.occlusion``."""
 
 
 def arrays(avatar: Avatar) -> dict[str, np.ndarray]:
-    """All numbers by name; ``head.*``, ``shell.NAME.*`` and, where there are any, ``gaussians.*``."""
+    """Return all arrays by name; ``head.*``, ``shell.NAME.*`` and, where there are any, ``gaussians.*``."""
     found = {f"head.{k}": v for k, v in head_arrays(avatar.head, avatar.source.params.identity).items()}
     for shell in mesh_of(avatar).shells:
-        surface = drawn_surface(shell.faces, shell.uv, shell.faces_uv)
-        surface |= {"rest": real(shell.rest), "skin_weights": shares(shell.skin_weights)}
+        surface = render_mesh(shell.faces, shell.uv, shell.faces_uv)
+        surface |= {"rest": to_float32(shell.rest), "skin_weights": quantise_weights(shell.skin_weights)}
         found |= {f"shell.{shell.name}.{k}": v for k, v in surface.items()}
-    found["light"] = real(avatar.source.light)
-    found |= shut_lids(avatar)
+    found["light"] = to_float32(avatar.source.light)
+    found |= lid_arrays(avatar)
     gaussians = getattr(avatar, "gaussians", None)
     if gaussians is not None:
         found["gaussians.triangle"] = gaussians.triangle.numpy().astype(np.uint32)
         for k in ("position", "quaternion", "log_scale", "opacity", "albedo"):
-            found[f"gaussians.{k}"] = real(getattr(gaussians, k).half())
+            found[f"gaussians.{k}"] = to_float32(getattr(gaussians, k).half())
     return found
 
 
-def shut_lids(avatar: Avatar) -> dict[str, np.ndarray]:
-    """Where in the head's texture (x, y, width, height in 0..1) patches for shut lids belong, and when they
-    show; and the Gaussians that they recolour."""
+def lid_arrays(avatar: Avatar) -> dict[str, np.ndarray]:
+    """Return the rectangles (x, y, width, height in 0..1) of closed-lid patches in the head's texture.
+
+    Also their blend range, and the Gaussians that they recolour.
+    """
     mesh = mesh_of(avatar)
     if mesh.lids is None:
         return {}
     size = torch.tensor([mesh.texture.shape[1], mesh.texture.shape[0]])
     place = [torch.cat([p.corner, torch.tensor(p.texture.shape[1::-1])]) for p in mesh.lids.patches]
     found = {
-        "place": real(torch.stack(place) / size.repeat(2)),
-        "blink": real(mesh.lids.blink),
-        "going": real(torch.tensor(GOING)),
-        "shaded": real(torch.tensor([SHADED])),
-        **{f"eye.{side}": small(eye) for side, eye in zip(("left", "right"), mesh.surface.eyes, strict=True)},
+        "place": to_float32(torch.stack(place) / size.repeat(2)),
+        "blink": to_float32(mesh.lids.blink),
+        "going": to_float32(torch.tensor(BLEND_RANGE)),
+        "shaded": to_float32(torch.tensor([SHADED])),
+        **{
+            f"eye.{side}": to_indices(eye)
+            for side, eye in zip(("left", "right"), mesh.surface.eyes, strict=True)
+        },
     }
     if avatar.splats is not None:
         index, side, albedo = avatar.splats.on_lids
-        found |= {"index": small(index), "side": side.numpy().astype(np.uint8), "albedo": real(albedo.half())}
+        found |= {
+            "index": to_indices(index),
+            "side": side.numpy().astype(np.uint8),
+            "albedo": to_float32(albedo.half()),
+        }
     return {f"lids.{k}": v for k, v in found.items()}
 
 
 def head_arrays(head: HeadModel, identity: Float[Tensor, "i"]) -> dict[str, np.ndarray]:
-    """The bound head: rest shape, sparse expression shapes, joints, lids, mouth, and how it is drawn."""
+    """Return the bound head: rest shape, sparse expression shapes, joints, lids, mouth, render mesh."""
     edge = head.lid_index[:, head.lid_rim]
     inside = torch.zeros(len(head.neutral), dtype=torch.bool)
     inside[head.faces[head.part_faces(*(n for n in INSIDE if n in head.part_names))]] = True
     lids = {
-        "index": small(head.lid_index),
-        "rim": small(head.lid_rim),
-        "partner": real(head.lid_partner),
-        "share": real(head.lid_share),
-        "spread": real(head.lid_spread),
-        "profile": real(head.eye_profile),
-        "clearance": real(head.lid_clearance),
-        "growth": real(1 + identity @ head.eye_growth),
-        "blink": real(torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])),
+        "index": to_indices(head.lid_index),
+        "rim": to_indices(head.lid_rim),
+        "partner": to_float32(head.lid_partner),
+        "share": to_float32(head.lid_share),
+        "spread": to_float32(head.lid_spread),
+        "profile": to_float32(head.eye_profile),
+        "clearance": to_float32(head.lid_clearance),
+        "growth": to_float32(1 + identity @ head.eye_growth),
+        "blink": to_float32(torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])),
     }
     points = torch.tensor(MOUTH_POINTS)
     return {
-        **drawn_surface(head.faces, head.uv, head.faces_uv),
+        **render_mesh(head.faces, head.uv, head.faces_uv),
         **sparse_shapes(head.expression_basis),
         **{f"lid.{k}": v for k, v in lids.items()},
-        "rest": real(head.shape(identity)),
-        "joints": real(head.joints(identity)),
-        "skin_weights": shares(head.skin_weights),
+        "rest": to_float32(head.shape(identity)),
+        "joints": to_float32(head.joints(identity)),
+        "skin_weights": quantise_weights(head.skin_weights),
         "inside": inside.numpy().astype(np.uint8),
-        "mouth.corners": small(head.faces[head.landmark68_faces[points]]),
-        "mouth.bary": real(head.landmark68_bary[points]),
+        "mouth.corners": to_indices(head.faces[head.landmark68_faces[points]]),
+        "mouth.bary": to_float32(head.landmark68_bary[points]),
     }
 
 
 def sparse_shapes(basis: Float[Tensor, "52 v 3"]) -> dict[str, np.ndarray]:
-    """Shapes one after the other: from ``start[k]`` on, vertices and movements in units of ``scale[k]``."""
+    """Concatenate sparse shapes: vertices and displacements (unit ``scale[k]``) from ``start[k]`` on."""
     largest = basis.abs().amax((1, 2)).clamp(min=1e-9)
-    index, moved, start = [], [], [0]
-    for shape, most in zip(basis, largest, strict=True):
-        at = (shape.norm(dim=-1) > SMALLEST).nonzero()[:, 0]
-        index.append(small(at))
-        moved.append((shape[at] / most * 32767).round().numpy().astype(np.int16))
+    index, displacements, start = [], [], [0]
+    for shape, maximum in zip(basis, largest, strict=True):
+        at = (shape.norm(dim=-1) > MIN_DISPLACEMENT_M).nonzero()[:, 0]
+        index.append(to_indices(at))
+        displacements.append((shape[at] / maximum * 32767).round().numpy().astype(np.int16))
         start.append(start[-1] + len(at))
     return {
         "shape.vertex": np.concatenate(index),
-        "shape.moved": np.concatenate(moved),
+        "shape.moved": np.concatenate(displacements),
         "shape.start": np.array(start, np.int32),
-        "shape.scale": real(largest / 32767),
+        "shape.scale": to_float32(largest / 32767),
     }
 
 
-def drawn_surface(
+def render_mesh(
     faces: Int[Tensor, "f 3"], uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"]
 ) -> dict[str, np.ndarray]:
-    """As a graphics card takes it: every pair of vertex and uv that occurs, and triangles of pairs."""
+    """Return the mesh for a GPU: unique pairs of vertex and uv, and triangles of pairs."""
     pairs = torch.stack([faces.flatten().long(), faces_uv.flatten().long()], 1)
     unique, index = torch.unique(pairs, dim=0, return_inverse=True)
     return {
-        "faces": small(faces),
-        "drawn.vertex": small(unique[:, 0]),
-        "drawn.uv": real(uv[unique[:, 1]]),
-        "drawn.faces": small(index.view(-1, 3)),
+        "faces": to_indices(faces),
+        "drawn.vertex": to_indices(unique[:, 0]),
+        "drawn.uv": to_float32(uv[unique[:, 1]]),
+        "drawn.faces": to_indices(index.view(-1, 3)),
     }
 
 
 def facts(avatar: Avatar) -> dict[str, Any]:
-    """Everything that is not an array: names, cameras, clips, and how the avatar was made."""
+    """Return everything that is not an array: names, cameras, clips, and how the avatar was made."""
     return {
         "expressions": list(EXPRESSIONS),
         "joints": list(JOINTS),
         "parents": list(PARENTS),
-        "views": {"front": seen(avatar, front_view(avatar)), "source": seen(avatar, source_view(avatar))},
+        "views": {
+            "front": view_facts(avatar, front_view(avatar)),
+            "source": view_facts(avatar, source_view(avatar)),
+        },
         "poses": {name: both_sides(shape) for name, shape in EXPRESSION_ROUND.items()},
         "clips": {name: clip(make(30.0)) for name, make in PRESETS.items()},
         "shells": [{"name": s.name, "opaque": s.opaque} for s in mesh_of(avatar).shells],
@@ -151,8 +163,8 @@ def facts(avatar: Avatar) -> dict[str, Any]:
     }
 
 
-def seen(avatar: Avatar, view: View) -> dict[str, Any]:
-    """A camera, what it turns around, and the pose of the head before it."""
+def view_facts(avatar: Avatar, view: View) -> dict[str, Any]:
+    """Describe a view: camera, orbit centre, and pose of the head."""
     camera, p = view.camera, view.params
     return {
         "K": camera.K.tolist(),
@@ -165,13 +177,13 @@ def seen(avatar: Avatar, view: View) -> dict[str, Any]:
 
 
 def weights(params: HeadParams) -> dict[str, float]:
-    """Expression weights that are not zero; an explicit gaze as the looks that ask for it."""
+    """Return the non-zero expression weights; an explicit gaze becomes ``eyeLook*`` weights."""
     e = params.expression if params.gaze is None else eye_look_from_gaze(params.expression, params.gaze)
     return {n: round(w, 5) for n, w in zip(EXPRESSIONS, e.tolist(), strict=True) if w != 0}
 
 
 def clip(motion: Motion) -> dict[str, Any]:
-    """A motion as the viewer's JSON: curves by name, bend of the neck, camera, labels."""
+    """Convert a motion to the viewer's JSON: curves by name, neck rotation, camera, labels."""
     curves = {
         n: [round(w, 4) for w in motion.curve(n).tolist()] for n in EXPRESSIONS if bool(motion.curve(n).any())
     }
@@ -187,17 +199,17 @@ def clip(motion: Motion) -> dict[str, Any]:
     return found
 
 
-def real(x: Tensor) -> np.ndarray:
-    """As float32."""
+def to_float32(x: Tensor) -> np.ndarray:
+    """Convert a tensor to a contiguous float32 array."""
     return np.ascontiguousarray(x.detach().float().cpu().numpy())
 
 
-def small(x: Tensor) -> np.ndarray:
-    """Indices in as few bytes as hold them."""
+def to_indices(x: Tensor) -> np.ndarray:
+    """Convert indices to the smallest unsigned type that holds them."""
     values = x.detach().cpu().numpy()
     return np.ascontiguousarray(values.astype(np.uint16 if values.max(initial=0) < 1 << 16 else np.uint32))
 
 
-def shares(x: Float[Tensor, "v j"]) -> np.ndarray:
-    """Shares of 1 as steps of 1/65535."""
+def quantise_weights(x: Float[Tensor, "v j"]) -> np.ndarray:
+    """Quantise weights in 0..1 to steps of 1/65535."""
     return (x.detach().cpu().numpy().clip(0, 1) * 65535).round().astype(np.uint16)

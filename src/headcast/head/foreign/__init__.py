@@ -1,1 +1,1 @@
-"""Heads of other makers, worn by the same code: read, registered, rebuilt as a ``HeadModel``."""
+"""Foreign head models (FLAME, ICT-FaceKit): read, registered, rebuilt as a ``HeadModel``."""

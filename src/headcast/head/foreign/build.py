@@ -47,7 +47,7 @@ class Mesh:
     faces_uv: np.ndarray
 
     def joined(self, other: Mesh) -> Mesh:
-        """Both, one after the other."""
+        """Concatenate two meshes: this one first."""
         v, u = len(self.neutral), len(self.uv)
         moved = replace(other, faces=other.faces + v, faces_uv=other.faces_uv + u)
         across = {"identity": 1, "expression": 1}
@@ -59,7 +59,7 @@ class Mesh:
 
 
 def placed(raw: RawHead, rotation: Float[np.ndarray, "3 3"], translation: Float[np.ndarray, "3"]) -> RawHead:
-    """The foreign head in our frame."""
+    """Transform the foreign head to our frame."""
 
     def turn(x: np.ndarray) -> np.ndarray:
         return x @ rotation.T
@@ -78,21 +78,21 @@ def placed(raw: RawHead, rotation: Float[np.ndarray, "3 3"], translation: Float[
 
 
 def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Registration]:
-    """The head model, in our head frame, and how it was laid there.
+    """Build the head model in our head frame; return it with its registration.
 
     Args:
         ours: the head to carry over from; None: the bundled one.
     """
     ours = HeadModel.load() if ours is None else ours
-    laid = register(raw, ours)
-    raw = placed(raw, laid.rotation, laid.translation)
-    places = same_places(raw, raw.opened, ours, laid.opened)
-    mesh = own_mesh(raw, ours, laid, places)
+    registration = register(raw, ours)
+    raw = placed(raw, registration.rotation, registration.translation)
+    places = same_places(raw, raw.opened, ours, registration.opened)
+    mesh = own_mesh(raw, ours, registration, places)
     for name in ("eyeLeft", "eyeRight"):
         if not (raw.group == GROUPS.index(name)).any():
-            mesh = mesh.joined(grafted(raw, ours, laid, (name,)))
+            mesh = mesh.joined(graft_parts(raw, ours, registration, (name,)))
     if not (raw.group == GROUPS.index("mouth")).any():
-        mesh = mesh.joined(grafted(raw, ours, laid, MOUTH))
+        mesh = mesh.joined(graft_parts(raw, ours, registration, MOUTH))
     mesh.identity, mix = orthogonal(mesh)
     arrays = {
         "neutral": mesh.neutral,
@@ -105,21 +105,21 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
         "region": mesh.region,
         "mirror": mirror_of(mesh),
         "skin_weights": mesh.skin_weights,
-        **joints_of(raw, ours, laid, mesh, mix),
+        **joints_of(raw, ours, registration, mesh, mix),
         "eye_growth": np.zeros((len(mix), 2)),
         "eye_profile": eye_profile(raw, ours),
     }
     arrays["identity_parity"] = parity_of(arrays["identity_basis"], arrays["mirror"])
     skin = raw.faces[raw.group == GROUPS.index("skin")]
-    arrays.update(lid_tensors(raw.neutral, skin, ours, laid.neutral, places))
+    arrays.update(lid_tensors(raw.neutral, skin, ours, registration.neutral, places))
     for count in (68, 478):
         arrays[f"landmark{count}_faces"] = np.zeros(count, np.int64)
         arrays[f"landmark{count}_bary"] = np.full((count, 3), 1 / 3)
-    return with_landmarks(arrays, raw, ours, laid), laid
+    return with_landmarks(arrays, raw, ours, registration), registration
 
 
-def own_mesh(raw: RawHead, ours: HeadModel, laid: Registration, places: Points) -> Mesh:
-    """The foreign vertices with what is carried over to them."""
+def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: Points) -> Mesh:
+    """Make the mesh of the foreign vertices with our transferred attributes."""
     faces = ours.faces.numpy()
     basis = ours.expression_basis.double().numpy()
     expression = np.stack(
@@ -136,7 +136,7 @@ def own_mesh(raw: RawHead, ours: HeadModel, laid: Registration, places: Points) 
         weights[own] = np.eye(len(JOINTS))[joint]
     weights /= weights.sum(1, keepdims=True)
     chief = faces[places.triangle, places.bary.argmax(1)]
-    uv, faces_uv = carried_uv(raw, raw.opened, ours, laid.opened, places)
+    uv, faces_uv = carried_uv(raw, raw.opened, ours, registration.opened, places)
     part = np.median(ours.part.numpy()[places.triangle][raw.faces], axis=1).astype(np.int64)
     return Mesh(
         raw.neutral,
@@ -151,12 +151,12 @@ def own_mesh(raw: RawHead, ours: HeadModel, laid: Registration, places: Points) 
     )
 
 
-def grafted(raw: RawHead, ours: HeadModel, laid: Registration, names: tuple[str, ...]) -> Mesh:
-    """Parts of ours that the foreign head lacks."""
+def graft_parts(raw: RawHead, ours: HeadModel, registration: Registration, names: tuple[str, ...]) -> Mesh:
+    """Return parts of our head that the foreign one lacks."""
     rows = ours.part_faces(*names).numpy()
     own, faces = np.unique(ours.faces.numpy()[rows], return_inverse=True)
     texels, faces_uv = np.unique(ours.faces_uv.numpy()[rows], return_inverse=True)
-    neutral = laid.neutral[own]
+    neutral = registration.neutral[own]
     if names[0].startswith("eye"):
         shift = raw.eye_identity[:, int(names[0] == "eyeRight")]
         identity = np.repeat(shift[:, None], len(own), 1)
@@ -180,7 +180,7 @@ def grafted(raw: RawHead, ours: HeadModel, laid: Registration, names: tuple[str,
 
 
 def orthogonal(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of N(0, 1) coefficients: (K, V, 3), and (K, I) how they mix the foreign ones.
+    """Compute principal components of N(0, 1) coefficients: (K, V, 3); and (K, I), their mix of foreign ones.
 
     Orthogonal on the skin, whose face counts three times.
     """
@@ -194,7 +194,7 @@ def orthogonal(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mirror_of(mesh: Mesh) -> Int[np.ndarray, " v"]:
-    """The vertex nearest to each one's mirror image, among those of the mirrored part."""
+    """Find the vertex nearest to each one's mirror image, among those of the mirrored part."""
     owner = np.zeros(len(mesh.neutral), np.int64)
     owner[mesh.faces.ravel()] = np.repeat(mesh.part, 3)
     swapped = {1: 2, 2: 1}
@@ -210,19 +210,19 @@ def mirror_of(mesh: Mesh) -> Int[np.ndarray, " v"]:
 
 
 def parity_of(identity: np.ndarray, mirror: np.ndarray) -> Float[np.ndarray, " i"]:
-    """+1 for components that are rather even under mirroring, -1 for rather odd ones."""
+    """Return +1 for components that are rather even under mirroring, -1 for rather odd ones."""
     flipped = identity[:, mirror] * [-1.0, 1.0, 1.0]
     return np.where((identity * flipped).sum((1, 2)) >= 0, 1.0, -1.0)
 
 
 def joints_of(
-    raw: RawHead, ours: HeadModel, laid: Registration, mesh: Mesh, mix: np.ndarray
+    raw: RawHead, ours: HeadModel, registration: Registration, mesh: Mesh, mix: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Joint positions and how identity moves them: the foreign head's own where it has them."""
+    """Return joint positions and how identity moves them: the foreign head's own where it has them."""
     before, skin = ours.neutral.double().numpy(), np.unique(mesh.faces[mesh.part == 0])
     rest = ours.joint_neutral.double().numpy().copy()
-    known = np.flatnonzero(laid.distance < 0.005)
-    rest[1:4] += beside(rest[1:4], before[known], (laid.neutral - before)[known], AROUND_JOINT)
+    known = np.flatnonzero(registration.distance < 0.005)
+    rest[1:4] += beside(rest[1:4], before[known], (registration.neutral - before)[known], AROUND_JOINT)
     rest[4:6] = raw.eyes
     moved = np.zeros((len(mix), len(JOINTS), 3))
     values = np.moveaxis(mesh.identity[:, skin], 0, 1)
@@ -234,15 +234,15 @@ def joints_of(
 
 
 def eye_profile(raw: RawHead, ours: HeadModel) -> Float[np.ndarray, "3"]:
-    """Of the foreign eyeballs, or of ours in their place."""
+    """Return the profile of the foreign eyeballs, or of ours in their place."""
     own = raw.vertices_of("eyeLeft")
     return profile_of(raw.neutral[own], raw.eyes[0]) if len(own) else ours.eye_profile.double().numpy()
 
 
 def with_landmarks(
-    arrays: dict[str, np.ndarray], raw: RawHead, ours: HeadModel, laid: Registration
+    arrays: dict[str, np.ndarray], raw: RawHead, ours: HeadModel, registration: Registration
 ) -> HeadModel:
-    """The head with its landmarks where ours has them on the laid neutral head."""
+    """Make the head with landmarks where ours lie on the registered neutral head."""
     from headcast.head.embed import usual_landmarks
 
     meta = {
@@ -258,16 +258,16 @@ def with_landmarks(
     faces = ours.faces.numpy()
     for count in (68, 478):
         triangle, bary = usual_landmarks(ours, count)
-        wanted = np.einsum("nk,nkc->nc", bary, laid.neutral[faces[triangle]])
+        target = np.einsum("nk,nkc->nc", bary, registration.neutral[faces[triangle]])
         if count == 478:
-            wanted[468:] = iris_points(head)
-        arrays[f"landmark{count}_faces"], arrays[f"landmark{count}_bary"] = embed_landmarks(head, wanted)
+            target[468:] = iris_points(head)
+        arrays[f"landmark{count}_faces"], arrays[f"landmark{count}_bary"] = embed_landmarks(head, target)
     tensors = tensors_of(arrays)
     return HeadModel(tensors, {**meta, "hash": hash_of(tensors)})
 
 
 def tensors_of(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    """float32 and int32."""
+    """Convert arrays to float32 and int32 tensors."""
     out = {}
     for name, a in arrays.items():
         kind = np.int32 if a.dtype.kind in "iu" else np.float32
@@ -276,7 +276,7 @@ def tensors_of(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
 
 
 def hash_of(tensors: dict[str, Tensor]) -> str:
-    """First 16 hex digits of the SHA-256 of all tensors."""
+    """Return the first 16 hex digits of the SHA-256 of all tensors."""
     h = hashlib.sha256()
     for name in sorted(tensors):
         h.update(name.encode())

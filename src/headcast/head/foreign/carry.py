@@ -1,4 +1,4 @@
-"""What our head knows about a place, carried to the same place of a foreign head."""
+"""Transfer vertex data of our head to corresponding points of a foreign head."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def beside(
     values: Float[np.ndarray, "m *c"],
     sigma: float,
 ) -> Float[np.ndarray, "n *c"]:
-    """Gaussian means of values around each point; far from all sources, the nearest ones count."""
+    """Compute Gaussian means of values around each point; far from all sources, the nearest ones count."""
     out = np.empty((len(points), *values.shape[1:]))
     for start in range(0, len(points), 512):
         d2 = ((points[start : start + 512, None] - sources) ** 2).sum(-1)
@@ -33,12 +33,12 @@ def beside(
 
 
 def same_places(
-    raw: RawHead, opened: Float[np.ndarray, "v 3"], ours: HeadModel, laid: Float[np.ndarray, "w 3"]
+    raw: RawHead, opened: Float[np.ndarray, "v 3"], ours: HeadModel, registered: Float[np.ndarray, "w 3"]
 ) -> Points:
-    """Where each foreign vertex lies on our head: triangle and weights of ours.
+    """Find the corresponding point of each foreign vertex on our head: triangle and weights of ours.
 
     Args:
-        opened: foreign vertices with an open mouth, in our frame. laid: ours registered to that pose.
+        opened: foreign vertices with an open mouth, in our frame. registered: ours registered to that pose.
     """
     faces, part = ours.faces.numpy(), ours.part.numpy()
     normals = normals_of(opened, raw.faces)
@@ -58,13 +58,13 @@ def same_places(
             look = axis
             found = nearest(points, look, ours.neutral.double().numpy(), faces, allowed)
         else:
-            found = nearest(points, look, laid, faces, allowed)
+            found = nearest(points, look, registered, faces, allowed)
         triangle[own], bary[own], distance[own] = found
     return Points(triangle, bary, distance)
 
 
 def raw_eye(raw: RawHead, vertices: Float[np.ndarray, "v 3"], right: bool) -> Float[np.ndarray, "3"]:
-    """Centre of an eyeball on vertices that were only moved rigidly, eyes included."""
+    """Return the centre of an eyeball on vertices that were only moved rigidly, eyes included."""
     own = raw.vertices_of("eyeRight" if right else "eyeLeft")
     return raw.eyes[int(right)] + vertices[own].mean(0) - raw.neutral[own].mean(0)
 
@@ -72,7 +72,7 @@ def raw_eye(raw: RawHead, vertices: Float[np.ndarray, "v 3"], right: bool) -> Fl
 def eye_direction(
     points: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"]
 ) -> Float[np.ndarray, "n 3"]:
-    """Directions on our eyeball that show what the foreign one shows there: iris on iris, back on back.
+    """Map directions on the foreign eyeball to ours: iris to iris, back to back.
 
     An iris has the same size on every eyeball, and so a wider angle on a smaller one.
     """
@@ -87,7 +87,7 @@ def eye_direction(
 
 
 def behind_eyes(raw: RawHead) -> Bool[np.ndarray, " v"]:
-    """Vertices of eyeballs further back than ours reach: nobody sees them, and they get no texels."""
+    """Return vertices of eyeballs further back than ours reach: never visible, so they get no texels."""
     out = np.zeros(len(raw.neutral), bool)
     for side, group in enumerate(("eyeLeft", "eyeRight")):
         own = raw.vertices_of(group)
@@ -100,11 +100,12 @@ def carried_uv(
     raw: RawHead,
     vertices: Float[np.ndarray, "v 3"],
     ours: HeadModel,
-    laid: Float[np.ndarray, "w 3"],
+    registered: Float[np.ndarray, "w 3"],
     places: Points,
 ) -> tuple[Float[np.ndarray, "u 2"], Int[np.ndarray, "f 3"]]:
-    """Texture coordinates of every foreign triangle in our atlas; one triple of its own for each triangle
-    that a seam of ours crosses.
+    """Return texture coordinates of every foreign triangle in our atlas.
+
+    Each triangle that a seam of ours crosses has one triple of its own.
 
     A triangle lies on the chart, and at the seam behind the head on the side, of its centre; corners beyond
     are pinned to the seam.
@@ -112,7 +113,7 @@ def carried_uv(
     faces, part = ours.faces.numpy(), ours.part.numpy()
     uv, faces_uv = ours.uv.double().numpy(), ours.faces_uv.numpy()
     corner = np.einsum("vk,vkc->vc", places.bary, uv[faces_uv[places.triangle]])
-    sheet = part * 2 + (laid[faces].mean(1)[:, 0] < 0)  # a chart, the skin's two halves apart
+    sheet = part * 2 + (registered[faces].mean(1)[:, 0] < 0)  # a chart, the skin's two halves apart
     mine = sheet[places.triangle][raw.faces]
     skin = raw.group == GROUPS.index("skin")
     centre = vertices[raw.faces].mean(1)
@@ -130,7 +131,7 @@ def carried_uv(
     for key in np.unique(np.where(skin, wanted, middle)[torn]):
         rows = np.flatnonzero(torn & (np.where(skin, wanted, middle) == key))
         points = vertices[raw.faces[rows]].reshape(-1, 3)
-        found = nearest(points, np.repeat(normals[rows], 3, 0), laid, faces, sheet == key)
+        found = nearest(points, np.repeat(normals[rows], 3, 0), registered, faces, sheet == key)
         flat = np.einsum("vk,vkc->vc", found.bary, uv[faces_uv[found.triangle]])
         start = sum(map(len, out_uv))
         out_uv.append(flat)

@@ -1,4 +1,4 @@
-"""Facts about our eyeballs, and the profile of foreign ones."""
+"""Geometry of our eyeballs, and the profile of foreign ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BULGE_ENDS = 0.50
 
 
 def profile_of(vertices: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
-    """Radius, height of the bulge and cosine where it ends, as ``HeadModel.eye_profile`` wants them."""
+    """Return radius, height of the cornea and cosine where it ends, for ``HeadModel.eye_profile``."""
     d = vertices - centre
     radius = np.linalg.norm(d, axis=1)
     angle = np.arccos(np.clip(d[:, 2] / np.maximum(radius, 1e-12), -1, 1))
@@ -31,8 +31,10 @@ def profile_of(vertices: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"
 
 
 def iris_points(head: HeadModel) -> Float[np.ndarray, "10 3"]:
-    """MediaPipe's iris points on a head at rest, right eye first: centre, then left, up, right, down (the
-    subject's) on the limbus."""
+    """Return MediaPipe's iris points on a head at rest, right eye first.
+
+    Centre, then left, up, right, down (the subject's) on the limbus.
+    """
     radius, bulge, ends = head.eye_profile.double().tolist()
     angle = np.arcsin(LIMBUS / radius)
     t = np.clip((1 - np.cos(angle)) / (1 - ends), 0, 1)

@@ -1,4 +1,4 @@
-"""Foreign heads that were built once are kept in the user's cache folder and found again by hash."""
+"""Cache of built foreign heads in the user's cache folder, found again by hash."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["KINDS", "foreign_head", "placement_of", "read_raw", "stored_head"]
 
 KINDS = ("flame", "ict")
 BUILDER = 2
-"""Raised when ``build`` changes what it makes."""
+"""Version of the builder; incremented when the output of ``build`` changes."""
 
 
 def read_raw(kind: str, path: str | Path) -> RawHead:
-    """A foreign head as its file has it.
+    """Read a foreign head from its file.
 
     Raises:
         HeadcastError: an unknown kind, or a file that is not of that kind.
@@ -43,7 +43,7 @@ def read_raw(kind: str, path: str | Path) -> RawHead:
 def foreign_head(
     kind: str, path: str | Path, progress: Callable[[float, str], None] | None = None
 ) -> HeadModel:
-    """The head model of a foreign file, built at the first use and kept.
+    """Return the head model of a foreign file, built at the first use and cached.
 
     Args:
         kind: ``flame`` or ``ict``. path: the user's file or folder.
@@ -62,21 +62,21 @@ def foreign_head(
 
     raw = read_raw(kind, path)
     with torch.no_grad():
-        head, laid = build(raw)
+        head, registration = build(raw)
     meta = {
         "name": raw.name,
         "licence": raw.licence,
         "file": raw.hash,
         "part_names": head.part_names,
         "region_names": head.region_names,
-        "rotation": laid.rotation.tolist(),
-        "translation": laid.translation.tolist(),
+        "rotation": registration.rotation.tolist(),
+        "translation": registration.translation.tolist(),
     }
     return HeadModel.load(_keep(f"{kind}-{key}", head, meta))
 
 
 def stored_head(made: Any) -> HeadModel:
-    """The head model that a file says it was made with (``{"name", "hash"}``): a kept one, or ours."""
+    """Return the head model that a file was made with (``{"name", "hash"}``): a cached one, or ours."""
     digest = made.get("hash") if isinstance(made, dict) else None
     if isinstance(digest, str) and digest.isalnum():
         found = sorted(heads_folder().glob(f"*-{digest}.safetensors"))
@@ -86,7 +86,7 @@ def stored_head(made: Any) -> HeadModel:
 
 
 def placement_of(head: HeadModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotation and translation that brought a kept foreign head into our frame: ``ours = R @ theirs + t``."""
+    """Return rotation and translation from a cached foreign head to our frame: ``ours = R @ theirs + t``."""
     from headcast.weights import load_tensors
 
     found = sorted(heads_folder().glob(f"*-{head.hash}.safetensors"))
@@ -97,12 +97,12 @@ def placement_of(head: HeadModel) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def heads_folder() -> Path:
-    """Where built heads are kept."""
+    """Return the folder of built heads."""
     return cache_folder() / "heads"
 
 
 def content_key(kind: str, path: Path) -> str:
-    """Hash of a file's bytes (of a folder: of its files' names and sizes), of our head and of the builder."""
+    """Hash a file's bytes (of a folder: of its files' names and sizes), of our head and of the builder."""
     from headcast.weights import weights_path
 
     h = hashlib.sha256(f"{kind} {BUILDER}".encode())
@@ -117,7 +117,7 @@ def content_key(kind: str, path: Path) -> str:
 
 
 def _keep(name: str, head: HeadModel, meta: dict[str, Any]) -> Path:
-    """Writes the head under a name that ends in its own hash."""
+    """Write the head under a name that ends in its own hash."""
     from safetensors.torch import save_file
 
     folder = heads_folder()

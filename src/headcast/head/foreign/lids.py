@@ -1,4 +1,4 @@
-"""Lids of a foreign topology, laid on its eyes by the same step as ours (``headcast.head.lids``).
+"""Lids of a foreign topology, projected onto its eyes by the same step as ours (``headcast.head.lids``).
 
 The margin of each lid is a closed path over the foreign mesh that follows our margin; everything else that
 the step needs is carried over from ours, along the margin and over the skin around it.
@@ -24,7 +24,7 @@ OFF = 0.0007
 """Metres off our margin that double a path's length."""
 FAR_OFF = (0.0006, 0.002)
 """Mean and largest distance from our margin beyond which a path is not the foreign one: coarse meshes have
-none that could be laid on an eye without creases."""
+none that could be projected onto an eye without creases."""
 
 
 class Lid(NamedTuple):
@@ -42,15 +42,17 @@ def lid_tensors(
     neutral: Float[np.ndarray, "v 3"],
     faces: Int[np.ndarray, "f 3"],
     ours: HeadModel,
-    laid: Float[np.ndarray, "w 3"],
+    registered: Float[np.ndarray, "w 3"],
     places: Points,
 ) -> dict[str, np.ndarray]:
-    """Buffers ``lid_*`` with numbers of their own for each eye; empty where no margin is found.
+    """Return buffers ``lid_*`` with numbers of their own for each eye; empty where no margin is found.
 
     Args:
-        neutral, faces: the foreign skin. laid: our vertices on it. places: the foreign vertices on ours.
+        neutral, faces: the foreign skin.
+        registered: our vertices on it.
+        places: the foreign vertices on ours.
     """
-    lids = [one_lid(side, neutral, faces, ours, laid, places) for side in range(2)]
+    lids = [one_lid(side, neutral, faces, ours, registered, places) for side in range(2)]
     if lids[0] is None or lids[1] is None:
         return no_lids()
     both = (lids[0], lids[1])
@@ -61,7 +63,7 @@ def lid_tensors(
     filled, start = [], 0
     for lid in both:
         missing = count - len(lid.vertices)
-        filled.append(padded(lid, spare[start : start + missing], c))
+        filled.append(pad_lid(lid, spare[start : start + missing], c))
         start += missing
     stacked = [np.stack([getattr(x, k) for x in filled]) for k in Lid._fields]
     return {
@@ -75,7 +77,7 @@ def lid_tensors(
 
 
 def no_lids() -> dict[str, np.ndarray]:
-    """Buffers of a head whose lids move as its eyeBlink says and are not laid on the eyes."""
+    """Return buffers of a head whose lids follow its eyeBlink shape, without projection."""
     return {
         "lid_index": np.zeros((2, 0), np.int64),
         "lid_rim": np.zeros(0, np.int64),
@@ -87,11 +89,11 @@ def no_lids() -> dict[str, np.ndarray]:
 
 
 def one_lid(
-    side: int, neutral: np.ndarray, faces: np.ndarray, ours: HeadModel, laid: np.ndarray, places: Points
+    side: int, neutral: np.ndarray, faces: np.ndarray, ours: HeadModel, registered: np.ndarray, places: Points
 ) -> Lid | None:
-    """The lids of one eye; None where no closed margin is found."""
+    """Find the lids of one eye; None where no closed margin is found."""
     index = ours.lid_index[side].numpy()
-    margin = laid[index[ours.lid_rim.numpy()]]
+    margin = registered[index[ours.lid_rim.numpy()]]
     rim = margin_path(neutral, faces, margin)
     if rim is None:
         return None
@@ -121,8 +123,8 @@ def one_lid(
     )
 
 
-def padded(lid: Lid, spare: Int[np.ndarray, " n"], c: int) -> Lid:
-    """Filled up with vertices that take no part: margin entries first, which then nothing follows."""
+def pad_lid(lid: Lid, spare: Int[np.ndarray, " n"], c: int) -> Lid:
+    """Pad a lid with inactive vertices: margin entries first, which nothing follows."""
     n, l = len(lid.rim), len(lid.vertices)  # noqa: E741
     more = c - n
     vertices = np.concatenate([lid.vertices[:n], spare[:more], lid.vertices[n:], spare[more:]])
@@ -135,7 +137,7 @@ def padded(lid: Lid, spare: Int[np.ndarray, " n"], c: int) -> Lid:
 
 
 def on_loop(points: Float[np.ndarray, "n 3"], loop: Float[np.ndarray, "m 3"]) -> Float[np.ndarray, "n m"]:
-    """Each point's nearest place on a closed polyline, as weights of its corners."""
+    """Find each point's nearest position on a closed polyline, as weights of its corners."""
     a, b = loop, np.roll(loop, -1, 0)
     t = ((points[:, None] - a) * (b - a)).sum(-1) / np.maximum(((b - a) ** 2).sum(-1), 1e-18)
     t = t.clip(0, 1)
@@ -150,7 +152,7 @@ def on_loop(points: Float[np.ndarray, "n 3"], loop: Float[np.ndarray, "m 3"]) ->
 def margin_path(
     neutral: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], margin: Float[np.ndarray, "m 3"]
 ) -> Int[np.ndarray, " c"] | None:
-    """A closed path over mesh edges along the margin, from corner to corner above and back below."""
+    """Find a closed path over mesh edges along the margin, from corner to corner above and back below."""
     skin = np.unique(faces)
     near = skin[(np.abs(neutral[skin] - margin.mean(0)) < 0.03).all(1)]
     weights = on_loop(neutral[near], margin)
@@ -185,7 +187,7 @@ def margin_path(
 def shortest(
     edges: Int[np.ndarray, "e 2"], cost: Float[np.ndarray, " e"], first: int, last: int, taken: set[int]
 ) -> list[int] | None:
-    """Dijkstra's path that avoids ``taken``."""
+    """Find the shortest path (Dijkstra) that avoids ``taken``."""
     links: dict[int, list[tuple[int, float]]] = {}
     for (a, b), c in zip(edges.tolist(), cost.tolist(), strict=True):
         links.setdefault(a, []).append((b, c))
@@ -208,7 +210,7 @@ def shortest(
 
 
 def laid_to_rest(head: HeadModel) -> HeadModel:
-    """The head with a neutral shape whose lids rest on eyes that look ahead, where the step keeps them."""
+    """Return the head with lids of the neutral shape at rest on eyes that look straight ahead."""
     if head.lid_index.shape[1] == 0:
         return head
     zero = torch.zeros(head.identities)

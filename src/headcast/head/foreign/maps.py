@@ -30,7 +30,7 @@ DAMPING = 1e-3
 SPARSE = 2e-3
 """Weight on small expressions that explain nothing."""
 FREE = [i for i, n in enumerate(EXPRESSIONS) if not n.startswith("eyeLook") and n != "tongueOut"]
-"""ARKit weights that are looked for; eyeLook* follow from the eyeballs, FLAME has no tongue."""
+"""ARKit weights that are solved for; eyeLook* follow from the eyeballs, FLAME has no tongue."""
 SWEEPS = 60
 
 
@@ -52,7 +52,7 @@ class FlameMaps:
 def flame_maps(
     flame: Flame, head: HeadModel, rotation: Float[torch.Tensor, "3 3"], ours: HeadModel | None = None
 ) -> FlameMaps:
-    """The maps of one FLAME file.
+    """Compute the maps of one FLAME file.
 
     Args:
         head: built from it (``foreign_head``), whose first vertices are FLAME's; rotation: its placement.
@@ -64,7 +64,7 @@ def flame_maps(
     theirs = columns(flame, rows, R)
     shapes = arkit_columns(head, rows)
     back = np.zeros((len(EXPRESSIONS), theirs.shape[1]))
-    back[FREE] = solved(shapes[:, FREE], theirs)
+    back[FREE] = solve_ridge(shapes[:, FREE], theirs)
     skin = torch.arange(len(flame.template))[head.region[: len(flame.template)] < 7].numpy()
     places = in_atlas(head, skin, ours)
     faces = ours.faces.numpy()
@@ -72,7 +72,7 @@ def flame_maps(
     mine = identity.reshape(len(identity), -1).T
     shape = np.einsum("svc,dc->svd", flame.shape_basis.double().numpy()[:, skin], R)
     other = shape.reshape(len(shape), -1).T
-    return FlameMaps(back, solved(theirs, shapes), solved(mine, other), solved(other, mine))
+    return FlameMaps(back, solve_ridge(theirs, shapes), solve_ridge(mine, other), solve_ridge(other, mine))
 
 
 def flame_to_arkit(
@@ -82,7 +82,7 @@ def flame_to_arkit(
     expression: Float[np.ndarray, "t e"],
     jaw: Float[np.ndarray, "t 3"],
 ) -> Float[torch.Tensor, "t 52"]:
-    """ARKit weights in 0..1 that move the face most nearly as FLAME's coefficients do.
+    """Convert FLAME's coefficients to the ARKit weights in 0..1 that move the face most similarly.
 
     Bounded least squares on FLAME's own posed vertices, so that a wide-open jaw is no straight line.
     ``mouthClose`` counts as our head model applies it.
@@ -97,21 +97,21 @@ def flame_to_arkit(
         )
         move = (moved - flame.template)[:, rows].double() @ rotation.double().T
     wanted = move.flatten(1).numpy() @ A
-    found = bounded(gram, wanted)
+    found = solve_bounded(gram, wanted)
     out = torch.zeros(len(expression), len(EXPRESSIONS))
     out[:, FREE] = torch.from_numpy(found).float()
     return out
 
 
 def face_rows(head: HeadModel) -> np.ndarray:
-    """Vertices of the face among FLAME's."""
+    """Return vertices of the face among FLAME's."""
     from headcast.head.flame import VERTICES
 
     return head.region_mask(*FACE)[:VERTICES].nonzero()[:, 0].numpy()
 
 
 def columns(flame: Flame, rows: np.ndarray, R: np.ndarray) -> Float[np.ndarray, "n 103"]:
-    """What each of FLAME's expression coefficients and a radian of the jaw does, in our head frame."""
+    """Return displacements per FLAME expression coefficient and radian of the jaw, in our head frame."""
     steps = torch.eye(3, dtype=flame.template.dtype) * JAW_STEP
     with torch.no_grad():
         jaw = (flame.posed(jaw=steps) - flame.template).double().numpy()[:, rows] / JAW_STEP
@@ -120,28 +120,30 @@ def columns(flame: Flame, rows: np.ndarray, R: np.ndarray) -> Float[np.ndarray, 
 
 
 def arkit_columns(head: HeadModel, rows: np.ndarray) -> Float[np.ndarray, "n 52"]:
-    """What each ARKit weight does there."""
+    """Return the displacements per ARKit weight at these vertices."""
     shapes = head.expression_basis[:, rows].double().numpy().copy()
     shapes[EXPRESSION_INDEX["mouthClose"]] *= CLOSES
     return shapes.reshape(len(shapes), -1).T
 
 
 def in_atlas(head: HeadModel, rows: np.ndarray, ours: HeadModel) -> Points:
-    """Where foreign vertices lie on ours: both share an atlas, so texture coordinates tell."""
+    """Locate foreign vertices on our head by uv: both have the same atlas."""
     flat = np.concatenate([ours.uv.double().numpy(), np.zeros((len(ours.uv), 1))], 1)
     at = np.concatenate([head.uv.double().numpy()[rows], np.zeros((len(rows), 1))], 1)
     allowed = (ours.part == ours.part_names.index("skin")).numpy()
     return nearest(at, None, flat, ours.faces_uv.numpy(), allowed)
 
 
-def solved(A: Float[np.ndarray, "n k"], B: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "k m"]:
-    """X of least |A X - B|² + damping |X|²."""
+def solve_ridge(A: Float[np.ndarray, "n k"], B: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "k m"]:
+    """Solve for X of least |A X - B|² + damping |X|²."""
     gram = A.T @ A
     return np.linalg.solve(gram + DAMPING * np.trace(gram) / len(gram) * np.eye(len(gram)), A.T @ B)
 
 
-def bounded(gram: Float[np.ndarray, "k k"], wanted: Float[np.ndarray, "t k"]) -> Float[np.ndarray, "t k"]:
-    """Weights in 0..1 by coordinate descent, all frames at once; mouthClose stays at or below jawOpen."""
+def solve_bounded(
+    gram: Float[np.ndarray, "k k"], wanted: Float[np.ndarray, "t k"]
+) -> Float[np.ndarray, "t k"]:
+    """Solve for weights in 0..1 by coordinate descent, all frames at once; mouthClose is at most jawOpen."""
     damp = DAMPING * np.trace(gram) / len(gram)
     cost = SPARSE * np.trace(gram) / len(gram)
     w = np.zeros_like(wanted)

@@ -1,4 +1,4 @@
-"""What every foreign head model gives, whatever its file: shape, parts, identity and (some) expressions."""
+"""The common form of foreign head models: shape, parts, identity and (some) expressions."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ class RawHead:
     jaw_identity: Float[np.ndarray, "i 3"] | None = None
 
     def vertices_of(self, group: str) -> Int[np.ndarray, " n"]:
-        """Vertices of a group's triangles."""
+        """Return the vertices of a group's triangles."""
         return np.unique(self.faces[self.group == GROUPS.index(group)])

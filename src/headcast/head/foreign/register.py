@@ -1,4 +1,4 @@
-"""Our neutral head laid onto a foreign one: first as a person of our identity space, then as cloth.
+"""Register our neutral head to a foreign one: first in our identity space, then non-rigidly.
 
 Both heads open their mouths a little meanwhile, so that upper and lower lip cannot be taken for each other.
 """
@@ -20,9 +20,9 @@ __all__ = ["Registration", "register"]
 
 JAW = EXPRESSION_INDEX["jawOpen"]
 ROUNDS = (0.02, 0.02, 0.015, 0.012, 0.01, 0.008, 0.008, 0.006, 0.006, 0.005)
-"""Metres beyond which a pair of points is not believed, round by round."""
+"""Metres beyond which a correspondence is rejected, per round."""
 CLOTH = ((3.0, 0.006), (0.7, 0.005), (0.2, 0.004), (0.05, 0.004))
-"""Stiffness and largest believed distance of each round of the cloth."""
+"""Stiffness and largest accepted distance (metres) of each non-rigid round."""
 PRIOR = 3e-4
 """Metres that a standard deviation of identity must be worth, for a typical point."""
 STRIDE = 3
@@ -30,7 +30,7 @@ STRIDE = 3
 
 @dataclass(frozen=True)
 class Registration:
-    """Our head on the foreign one.
+    """Our head registered to the foreign one.
 
     Attributes:
         rotation, translation: ``ours = rotation @ foreign + translation`` brings the foreign head into our
@@ -46,29 +46,29 @@ class Registration:
     distance: Float[np.ndarray, " v"]
 
     def place(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """Foreign points in our head frame."""
+        """Transform foreign points to our head frame."""
         return points @ self.rotation.T + self.translation
 
 
 def register(raw: RawHead, ours: HeadModel) -> Registration:
-    """Finds where every vertex of ours lies on the foreign head."""
+    """Find where every vertex of ours lies on the foreign head."""
     head = _Ours(ours)
     foreign_faces = raw.faces[raw.group == GROUPS.index("skin")]
-    rotation, translation, coefficients, jaw = _as_person(raw, foreign_faces, head)
+    rotation, translation, coefficients, jaw = _fit_identity(raw, foreign_faces, head)
     opened = raw.opened @ rotation.T + translation
     shaped = head.neutral + np.tensordot(coefficients, head.identity, 1)
-    ours_open, distance = _as_cloth(shaped + jaw * head.jaw_open, opened, foreign_faces, head)
-    # what the cloth did with an open mouth it does at rest too
+    ours_open, distance = _fit_nonrigid(shaped + jaw * head.jaw_open, opened, foreign_faces, head)
+    # the non-rigid displacement of the open mouth is applied at rest, too
     neutral = shaped + (ours_open - shaped - jaw * head.jaw_open)
-    neutral, _ = _settled(neutral, raw.neutral @ rotation.T + translation, foreign_faces, head)
+    neutral, _ = _relax_at_rest(neutral, raw.neutral @ rotation.T + translation, foreign_faces, head)
     eyes = raw.eyes @ rotation.T + translation
-    neutral = _with_inside(neutral, head.neutral, head, eyes)
-    ours_open = _with_inside(ours_open, head.neutral + jaw * head.jaw_open, head, eyes)
+    neutral = _move_inner_parts(neutral, head.neutral, head, eyes)
+    ours_open = _move_inner_parts(ours_open, head.neutral + jaw * head.jaw_open, head, eyes)
     return Registration(rotation, translation, neutral, ours_open, distance)
 
 
 class _Ours:
-    """Our head as arrays, with what registration asks of it."""
+    """Our head as arrays, with the queries of registration."""
 
     def __init__(self, head: HeadModel) -> None:
         self.head = head
@@ -94,14 +94,14 @@ class _Ours:
         self.edges = edges_of(self.faces)
 
     def vertices_of(self, *names: str) -> Int[np.ndarray, " n"]:
-        """Vertices of the named parts."""
+        """Return the vertices of the named parts."""
         return self.head.faces[self.head.part_faces(*names)].unique().numpy()
 
 
-def _as_person(
+def _fit_identity(
     raw: RawHead, faces: Int[np.ndarray, "f 3"], head: _Ours
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Rotation and translation of the foreign head, our identity and jawOpen that come nearest to it."""
+    """Fit rotation and translation of the foreign head, and our identity and jawOpen, to each other."""
     centre = raw.eyes.mean(0)
     rotation, coefficients, jaw = np.eye(3), np.zeros(len(head.identity)), 0.3
     translation = head.joints[4:6].mean(0) - centre
@@ -151,7 +151,7 @@ def _eyes_term(
     head: _Ours,
     scale: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The eyeballs' centres, which are known, drawn together."""
+    """Return the least-squares term that aligns the known eyeball centres."""
     n = len(coefficients)
     theirs = raw.eyes @ rotation.T + translation
     ours = head.joints[4:6] + np.tensordot(coefficients, head.joint_identity[:, 4:6], 1)
@@ -167,21 +167,21 @@ def _eyes_term(
 
 
 def _cross_matrix(p: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3 3"]:
-    """[p]x: the matrix of the cross product."""
+    """Return [p]x: the matrix of the cross product."""
     o = np.zeros(len(p))
     x, y, z = p.T
     return np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(-1, 3, 3)
 
 
 def _rotation(w: np.ndarray) -> np.ndarray:
-    """Rodrigues' formula."""
+    """Return the rotation matrix of an axis-angle (Rodrigues)."""
     angle = float(np.linalg.norm(w))
     k = _cross_matrix(w[None] / max(angle, 1e-12))[0]
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
 
 
 def _on_boundary(found: Points, faces: Int[np.ndarray, "f 3"]) -> np.ndarray:
-    """Points that fell on the rim of a mesh: what is nearest to them lies beyond it."""
+    """Return which points fell on the boundary of a mesh: their true match lies beyond it."""
     rim = boundary_edges(faces)
     key = set(map(tuple, rim.tolist()))
     out = np.zeros(len(found.triangle), bool)
@@ -194,14 +194,14 @@ def _on_boundary(found: Points, faces: Int[np.ndarray, "f 3"]) -> np.ndarray:
     return out
 
 
-def _as_cloth(
+def _fit_nonrigid(
     start: Float[np.ndarray, "v 3"],
     theirs: Float[np.ndarray, "w 3"],
     faces: Int[np.ndarray, "f 3"],
     head: _Ours,
     rounds: tuple[tuple[float, float], ...] = CLOTH,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Our vertices moved smoothly onto a surface; and how far off each was in the last round."""
+    """Move our vertices smoothly onto a surface; return also their distances in the last round."""
     ours = start.copy()
     known = np.flatnonzero(head.weight > 0)
     distance = np.full(len(ours), np.inf)
@@ -216,17 +216,17 @@ def _as_cloth(
     return ours, distance
 
 
-def _settled(
+def _relax_at_rest(
     start: np.ndarray, theirs: np.ndarray, faces: np.ndarray, head: _Ours
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A last soft step at rest."""
-    return _as_cloth(start, theirs, faces, head, ((0.3, 0.003), (0.1, 0.003)))
+    """Apply a last soft non-rigid step at rest."""
+    return _fit_nonrigid(start, theirs, faces, head, ((0.3, 0.003), (0.1, 0.003)))
 
 
-def _with_inside(
+def _move_inner_parts(
     vertices: np.ndarray, before: np.ndarray, head: _Ours, eyes: Float[np.ndarray, "2 3"]
 ) -> np.ndarray:
-    """Eyeballs moved to the foreign centres; the mouth's inside moved as the face around it was.
+    """Move eyeballs to the foreign centres, and the mouth interior with the face around it.
 
     Args:
         before: the same pose of our mean head.

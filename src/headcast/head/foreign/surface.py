@@ -1,4 +1,4 @@
-"""Nearest points on a mesh that look the same way, and smooth functions on its vertices."""
+"""Nearest points on a mesh with similar normals, and smooth functions on its vertices."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Points(NamedTuple):
     distance: Float[np.ndarray, " n"]
 
     def on(self, values: np.ndarray, faces: Int[np.ndarray, "f 3"]) -> np.ndarray:
-        """Vertex values (V, ...) at the points."""
+        """Interpolate vertex values (V, ...) at the points."""
         rows = values[faces[self.triangle]]
         return np.einsum("nk...,nk->n...", rows, self.bary)
 
 
 def normals_of(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Float[np.ndarray, "v 3"]:
-    """Unit vertex normals, area weighted."""
+    """Compute area-weighted unit vertex normals."""
     n = face_normals(vertices, faces)
     out = np.zeros_like(vertices)
     for k in range(3):
@@ -44,7 +44,7 @@ def normals_of(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
 def face_normals(
     vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
 ) -> Float[np.ndarray, "f 3"]:
-    """Normals with twice the area as length."""
+    """Compute triangle normals whose length is twice the area."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     return np.cross(b - a, c - a)
 
@@ -57,7 +57,7 @@ def nearest(
     allowed: Bool[np.ndarray, " f"] | None = None,
     candidates: int = 40,
 ) -> Points:
-    """The nearest surface point of each point, surfaces that look another way handicapped by ``TURN``."""
+    """Find the nearest surface point of each point; unlike normals are penalised by ``TURN``."""
     pool = np.arange(len(faces)) if allowed is None else np.flatnonzero(allowed)
     near = pool[near_triangles(points, vertices[faces[pool]].mean(1), candidates)]
     unit = face_normals(vertices, faces)
@@ -83,13 +83,13 @@ def nearest(
 
 
 def edges_of(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
-    """Every edge once, lower vertex first."""
+    """List every edge once, lower vertex first."""
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return np.unique(np.sort(pairs, 1), axis=0)
 
 
 def boundary_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
-    """Edges of one triangle only."""
+    """List the edges of one triangle only."""
     pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1)
     edges, count = np.unique(pairs, axis=0, return_counts=True)
     return edges[count == 1]
@@ -103,7 +103,7 @@ def smoothest(
     start: Float[np.ndarray, "v c"],
     steps: int = 80,
 ) -> Float[np.ndarray, "v c"]:
-    """Minimises sum trust |x - value|² + stiffness sum over edges |x_i - x_j|² by conjugate gradients.
+    """Minimise sum trust |x - value|² + stiffness sum over edges |x_i - x_j|² by conjugate gradients.
 
     Vertices without an edge and without trust get zero.
     """

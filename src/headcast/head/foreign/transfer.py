@@ -1,4 +1,4 @@
-"""A texture carried from one mesh and uv layout to another, by place on the surface."""
+"""Transfer a texture from one mesh and uv layout to another, by position on the surface."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MARGIN = 4
 
 
 class Layout(NamedTuple):
-    """A surface and how a picture lies on it; uv with (0, 0) in the picture's upper left corner.
+    """A surface and its uv layout; (0, 0) is the image's upper left corner.
 
-    Layouts between which textures are carried share a frame and lie on each other: bring a foreign mesh there
-    with ``Registration.place``, or pose a head built by ``foreign_head`` like the other.
+    Source and target have a common frame and coincide: bring a foreign mesh there with
+    ``Registration.place``, or pose a head built by ``foreign_head`` like the other.
     """
 
     vertices: Float[np.ndarray, "v 3"]
@@ -33,16 +33,16 @@ class Layout(NamedTuple):
 def layout_of(
     head: HeadModel, part: str = "skin", vertices: Float[np.ndarray, "v 3"] | None = None
 ) -> Layout:
-    """One part of a head, at rest or as posed."""
+    """Return the layout of one part of a head, at rest or as posed."""
     rows = head.part_faces(part)
     v = head.neutral.double().numpy() if vertices is None else vertices
     return Layout(v, head.faces[rows].numpy(), head.uv.double().numpy(), head.faces_uv[rows].numpy())
 
 
 def transfer_texture(
-    picture: Float[np.ndarray, "h w c"], source: Layout, target: Layout, size: tuple[int, int]
+    image: Float[np.ndarray, "h w c"], source: Layout, target: Layout, size: tuple[int, int]
 ) -> tuple[Float[np.ndarray, "h2 w2 c"], Bool[np.ndarray, "h2 w2"]]:
-    """The picture as the target's layout wants it, and which texels belong to a triangle of the target.
+    """Resample an image to the target's layout; return it and which texels a target triangle covers.
 
     Every texel takes what the source shows at the nearest place that looks the same way; texels beside the
     charts take their neighbours' colour, those further out are zero.
@@ -58,15 +58,15 @@ def transfer_texture(
     looks = normals_of(target.vertices, target.faces)
     looks = np.einsum("nk,nkc->nc", weights, looks[target.faces[rows]])
     found = nearest(points, looks, source.vertices, source.faces, candidates=CANDIDATES)
-    out = np.zeros((height, width, picture.shape[2]), picture.dtype)
-    out[known] = sampled(picture, found.on(source.uv, source.faces_uv))
-    return grown(out, known), known
+    out = np.zeros((height, width, image.shape[2]), image.dtype)
+    out[known] = sample_uv(image, found.on(source.uv, source.faces_uv))
+    return dilate(out, known), known
 
 
 def texel_places(
     corners: Float[np.ndarray, "u 2"], faces: Int[np.ndarray, "f 3"], width: int, height: int
 ) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, "h w 3"]]:
-    """Which triangle (-1: none) covers each texel's centre, and the barycentric weights there."""
+    """Find which triangle (-1: none) covers each texel's centre, and the barycentric weights there."""
     triangle, bary = np.full((height, width), -1), np.zeros((height, width, 3))
     for i, (a, b, c) in enumerate(corners[faces]):
         low = np.ceil(np.minimum(np.minimum(a, b), c) - 0.5).clip(0).astype(int)
@@ -85,30 +85,30 @@ def texel_places(
     return triangle, bary
 
 
-def sampled(picture: Float[np.ndarray, "h w c"], uv: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n c"]:
-    """Bilinear values; beyond the edge, the edge's."""
-    height, width = picture.shape[:2]
+def sample_uv(image: Float[np.ndarray, "h w c"], uv: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n c"]:
+    """Sample an image bilinearly at uv; edges are repeated."""
+    height, width = image.shape[:2]
     x, y = (uv * [width, height] - 0.5).clip(0, [width - 1, height - 1]).T
     x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
     x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
     p, q = (x - x0)[:, None], (y - y0)[:, None]
-    upper = picture[y0, x0] * (1 - p) + picture[y0, x1] * p
-    lower = picture[y1, x0] * (1 - p) + picture[y1, x1] * p
-    return (upper * (1 - q) + lower * q).astype(picture.dtype)
+    upper = image[y0, x0] * (1 - p) + image[y0, x1] * p
+    lower = image[y1, x0] * (1 - p) + image[y1, x1] * p
+    return (upper * (1 - q) + lower * q).astype(image.dtype)
 
 
-def grown(picture: Float[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w c"]:
-    """The picture with ``MARGIN`` rings of texels around what is known, each the mean of its neighbours."""
-    out, there = picture.copy(), known.copy()
+def dilate(image: Float[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w c"]:
+    """Dilate an image by ``MARGIN`` texels around known ones, each the mean of its neighbours."""
+    out, filled = image.copy(), known.copy()
     for _ in range(MARGIN):
-        wide, held = np.pad(out, ((1, 1), (1, 1), (0, 0))), np.pad(there, 1)
-        total, count = np.zeros_like(out), np.zeros(there.shape)
+        wide, held = np.pad(out, ((1, 1), (1, 1), (0, 0))), np.pad(filled, 1)
+        total, count = np.zeros_like(out), np.zeros(filled.shape)
         for dy in range(3):
             for dx in range(3):
-                part = held[dy : dy + there.shape[0], dx : dx + there.shape[1]]
-                total += wide[dy : dy + there.shape[0], dx : dx + there.shape[1]] * part[..., None]
+                part = held[dy : dy + filled.shape[0], dx : dx + filled.shape[1]]
+                total += wide[dy : dy + filled.shape[0], dx : dx + filled.shape[1]] * part[..., None]
                 count += part
-        new = ~there & (count > 0)
+        new = ~filled & (count > 0)
         out[new] = total[new] / count[new][:, None]
-        there |= new
+        filled |= new
     return out

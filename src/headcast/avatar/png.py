@@ -1,4 +1,4 @@
-"""PNG pictures inside an avatar file: fast to write, checked before they are decoded."""
+"""PNG images inside an avatar file: fast to write, checked before they are decoded."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ CHANNELS = {0: 1, 2: 3, 6: 4}  # PNG colour types: grey, RGB, RGBA
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def encode_png(picture: UInt8[np.ndarray, "h w *c"]) -> bytes:
-    """A PNG of a grey (H, W), RGB or RGBA picture, lightly compressed, which is fast."""
+def encode_png(image: UInt8[np.ndarray, "h w *c"]) -> bytes:
+    """Encode a grey (H, W), RGB or RGBA image as PNG, with light, fast compression."""
     import cv2
 
-    order = {1: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}[
-        1 if picture.ndim == 2 else picture.shape[2]
-    ]
+    order = {1: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}[1 if image.ndim == 2 else image.shape[2]]
     swapped = (
-        np.ascontiguousarray(picture) if order is None else cv2.cvtColor(np.ascontiguousarray(picture), order)
+        np.ascontiguousarray(image) if order is None else cv2.cvtColor(np.ascontiguousarray(image), order)
     )
     ok, data = cv2.imencode(".png", swapped, [cv2.IMWRITE_PNG_COMPRESSION, 2])
     if not ok:
@@ -36,7 +34,7 @@ def encode_png(picture: UInt8[np.ndarray, "h w *c"]) -> bytes:
 
 
 def decode_png(path: Path, entry: str, data: bytes) -> UInt8[np.ndarray, "h w *c"]:
-    """The picture of an entry; size and kind are taken from the header before anything is decoded.
+    """Decode the image of an entry; size and type are checked in the header before decoding.
 
     Raises:
         HeadcastError: not an 8-bit PNG of at most ``MAX_SIDE`` pixels a side, or damaged.
@@ -64,25 +62,25 @@ def decode_png(path: Path, entry: str, data: bytes) -> UInt8[np.ndarray, "h w *c
         zlib.error,
         Image.DecompressionBombError,
     ) as e:
-        raise _refused(path, entry, "cannot be decoded") from e
+        raise _image_error(path, entry, "cannot be decoded") from e
     if x.dtype != np.uint8 or (1 if x.ndim == 2 else x.shape[2]) != channels:
-        raise _refused(path, entry, "is of an unexpected kind")
+        raise _image_error(path, entry, "is of an unexpected kind")
     return x
 
 
 def _check_header(path: Path, entry: str, data: bytes) -> int:
-    """Number of channels, after size and depth were found good."""
+    """Return the number of channels, after checking size and depth."""
     if data[:8] != SIGNATURE or data[8:16] != b"\0\0\0\x0dIHDR" or len(data) < 33:
-        raise _refused(path, entry, "is no PNG")
+        raise _image_error(path, entry, "is no PNG")
     width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise _refused(path, entry, f"is {width}x{height} pixels; at most {MAX_SIDE} are taken")
+        raise _image_error(path, entry, f"is {width}x{height} pixels; at most {MAX_SIDE} are taken")
     if depth != 8 or colour not in CHANNELS:
-        raise _refused(path, entry, "is of an unexpected kind")
+        raise _image_error(path, entry, "is of an unexpected kind")
     return CHANNELS[colour]
 
 
-def _refused(path: Path, entry: str, reason: str) -> HeadcastError:
+def _image_error(path: Path, entry: str, reason: str) -> HeadcastError:
     return HeadcastError(
-        f"{path}: damaged avatar file (picture '{entry}' {reason}); make it again with 'headcast create'"
+        f"{path}: damaged avatar file (image '{entry}' {reason}); make it again with 'headcast create'"
     )

@@ -25,11 +25,11 @@ import torch
 
 from headcast.device import pick_device
 from headcast.methods.portrait4d.losses import moving_parts
-from headcast.methods.portrait4d.motion import faces_of
 from headcast.methods.portrait4d.motion_change import changes
-from headcast.methods.portrait4d.motion_stage import DIFFERENCE, Ablation, MotionRecipe
-from headcast.methods.portrait4d.networks import Networks, read_networks
-from headcast.methods.portrait4d.stored import MOMENTS, People, read_people
+from headcast.methods.portrait4d.motion_embedding import faces_of
+from headcast.methods.portrait4d.people import MOMENTS, People, read_people
+from headcast.methods.portrait4d.recipes.motion import DIFFERENCE, Ablation, MotionRecipe
+from headcast.methods.portrait4d.weights import Networks, read_networks
 from headcast.training import TrainConfig, train
 
 NAMES = {"no-init": "A", "real-only": "B", "pseudo-p": "C", "pseudo-q": "D", "full": "full"}

@@ -15,7 +15,7 @@ import numpy as np
 
 from headcast.device import pick_device
 from headcast.methods.portrait4d.data import CLIP_FPS
-from headcast.methods.portrait4d.stored import made_people, write_people
+from headcast.methods.portrait4d.people import made_people, write_people
 
 AT_ONCE = 4
 

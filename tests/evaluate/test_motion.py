@@ -15,8 +15,8 @@ from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.methods.portrait4d import motion_change
 from headcast.methods.portrait4d.motion_change import POSES, changes, tiles
-from headcast.methods.portrait4d.networks import Networks, read_networks, weights_file
-from headcast.methods.portrait4d.stored import People, made_people, read_people, write_people
+from headcast.methods.portrait4d.people import People, made_people, read_people, write_people
+from headcast.methods.portrait4d.weights import Networks, read_networks, weights_file
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from headcast.methods.portrait4d.static import StaticRecipe
-from headcast.methods.portrait4d.stored import made_people, write_people
+from headcast.methods.portrait4d.people import made_people, write_people
+from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.weights import save_tensors
 
 

@@ -10,14 +10,14 @@ import torch
 
 from headcast.errors import HeadcastError
 from headcast.image import load_image
-from headcast.methods.portrait4d.average import AverageRecipe
 from headcast.methods.portrait4d.clips import clip_pair
 from headcast.methods.portrait4d.data import neck_field, several_views
-from headcast.methods.portrait4d.encoder import EncoderRecipe
-from headcast.methods.portrait4d.motion_stage import MotionRecipe
 from headcast.methods.portrait4d.network import TINY
-from headcast.methods.portrait4d.static import StaticRecipe
-from headcast.methods.portrait4d.stored import made_people, read_people, write_people
+from headcast.methods.portrait4d.people import made_people, read_people, write_people
+from headcast.methods.portrait4d.recipes.average import AverageRecipe
+from headcast.methods.portrait4d.recipes.motion import MotionRecipe
+from headcast.methods.portrait4d.recipes.motion_encoder import EncoderRecipe
+from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.synth.views import project_points
 from headcast.video import write_video
 from headcast.weights import save_tensors

@@ -15,11 +15,11 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.data import several_views
 from headcast.methods.portrait4d.losses import moving_parts
-from headcast.methods.portrait4d.motion import FACE_SIDE, faces_of
-from headcast.methods.portrait4d.motion_stage import FASTER, MotionRecipe
+from headcast.methods.portrait4d.motion_embedding import FACE_SIDE, faces_of
 from headcast.methods.portrait4d.network import TINY, Synthesizer
-from headcast.methods.portrait4d.stage import is_motion
-from headcast.methods.portrait4d.static import StaticRecipe
+from headcast.methods.portrait4d.recipes.base import is_motion
+from headcast.methods.portrait4d.recipes.motion import FASTER, MotionRecipe
+from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.priors.encoder import infer
 from headcast.priors.encoder.network import Encoder
 from headcast.synth.views import project_points

@@ -16,8 +16,8 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.demo import demo_photo
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.motion import faces_of
-from headcast.methods.portrait4d.networks import Networks
+from headcast.methods.portrait4d.motion_embedding import faces_of
+from headcast.methods.portrait4d.weights import Networks
 from headcast.view import front_view
 
 __all__ = ["acted", "actor"]

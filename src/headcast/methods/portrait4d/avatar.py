@@ -19,11 +19,11 @@ from headcast.avatar.source import check_tensor
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.motion import faces_of, told
-from headcast.methods.portrait4d.neck import NeckField
+from headcast.methods.portrait4d.crop import crop_box, crop_camera
+from headcast.methods.portrait4d.motion_embedding import expression_code, faces_of
+from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Appearance, Config, Head
-from headcast.methods.portrait4d.networks import Networks, load_networks
-from headcast.methods.portrait4d.square import camera_of_square, framing
+from headcast.methods.portrait4d.weights import Networks, load_networks
 from headcast.render.types import Rendering
 from headcast.render.volume import rays_of
 
@@ -79,7 +79,7 @@ class TriplaneAvatar(BaseAvatar):
     def said(self, params: HeadParams) -> Float[Tensor, " m"]:
         """The embedding of expression weights: by the learned map, else by an actor that performs them."""
         if self.networks.said is not None:
-            return self.networks.said(told(params[(None,)]))[0]
+            return self.networks.said(expression_code(params[(None,)]))[0]
         from headcast.methods.portrait4d.actor import acted
 
         return self.at_rest + acted(self.networks, params)
@@ -102,9 +102,9 @@ class TriplaneAvatar(BaseAvatar):
             light: ignored: not ``relightable``.
             signal: a driver's motion embedding (``read_signal``) in place of the expression weights.
         """
-        left, top, side = framing(camera, params)
+        left, top, side = crop_box(camera, params)
         n = self.config.side
-        square = camera_of_square(camera, params, left, top, side, n)
+        square = crop_camera(camera, params, left, top, side, n)
         psi = self.networks.psi
         head = self.posed(params, signal)
         field = None

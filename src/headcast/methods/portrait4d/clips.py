@@ -8,10 +8,10 @@ from jaxtyping import Float, UInt8
 
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
+from headcast.methods.portrait4d.crop import crop_box, crop_camera, crop_image
 from headcast.methods.portrait4d.data import NeckShots, head_model, neck_grids
-from headcast.methods.portrait4d.neck import NeckField
+from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Config
-from headcast.methods.portrait4d.square import camera_of_square, framing, square_of
 from headcast.training.clips import open_clips, understood_clip
 
 __all__ = ["clip_pair"]
@@ -60,7 +60,7 @@ def shot(
 ) -> NeckShots:
     """One frame as a shot in the head's own frame."""
     head = head_model("cpu")
-    square = camera_of_square(camera, params, *framing(camera, params), side)
+    square = crop_camera(camera, params, *crop_box(camera, params), side)
     still = params.replace(rotation=torch.zeros(3), translation=torch.zeros(3))
     still = still.replace(gaze=torch.zeros(2, 2) if params.gaze is None else params.gaze)
     with torch.no_grad():
@@ -68,10 +68,10 @@ def shot(
         marks, face = head.landmarks(posed, 68), head.landmarks(posed, 478)
     nothing = torch.zeros(1, 1, side, side)
     grey = np.repeat((matte * 255).round().astype(np.uint8)[..., None], 3, 2)
-    alpha = (square_of(grey, camera, params, side)[:, :1] + 1) / 2
+    alpha = (crop_image(grey, camera, params, side)[:, :1] + 1) / 2
     batch = still[(None,)]
     return NeckShots(
-        image=square_of(frame, camera, params, side),
+        image=crop_image(frame, camera, params, side),
         head=nothing.expand(-1, 3, -1, -1),
         background=nothing.expand(-1, 3, -1, -1),
         alpha=alpha,

@@ -12,7 +12,7 @@ from torch import Tensor
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.portrait4d.losses import Target
-from headcast.methods.portrait4d.neck import NeckField
+from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Config
 from headcast.render.volume import Rays, rays_through
 from headcast.synth.config import SynthConfig

@@ -12,9 +12,9 @@ from headcast.avatar.provenance import Provenance, head_weights
 from headcast.avatar.source import SourceView, SurfacePoints
 from headcast.head.model import HeadModel
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
-from headcast.methods.portrait4d.motion import faces_of
-from headcast.methods.portrait4d.networks import OFFICIAL_NAME, Networks, load_networks, weights_file
-from headcast.methods.portrait4d.square import square_of
+from headcast.methods.portrait4d.crop import crop_image
+from headcast.methods.portrait4d.motion_embedding import faces_of
+from headcast.methods.portrait4d.weights import OFFICIAL_NAME, Networks, load_networks, weights_file
 from headcast.observe.personal import personal_landmarks
 from headcast.observe.types import Observation
 
@@ -37,7 +37,7 @@ def reconstruct(
     networks = load_networks() if networks is None else networks
     first = observations[0]
     with torch.no_grad():
-        image = square_of(first.image, first.camera, first.params, networks.psi.config.side)
+        image = crop_image(first.image, first.camera, first.params, networks.psi.config.side)
         landmarks = first.camera.project(head.landmarks(head(first.params), 68))
         whole = torch.from_numpy(first.image).permute(2, 0, 1)[None].float() / 127.5 - 1
         motion = networks.motion(faces_of(whole, landmarks[None], networks.face_side))

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from headcast.methods.portrait4d.network import Picture
+from headcast.methods.portrait4d.network import RenderOutput
 from headcast.nets.triplane import sample_planes
 from headcast.priors.encoder.infer import face_crops
 from headcast.priors.encoder.network import Encoder
@@ -45,7 +45,7 @@ class Target:
         return ~self.only_perceptual
 
 
-def reconstruction(drawn: Picture, target: Target, encoder: Encoder) -> dict[str, Tensor]:
+def reconstruction(drawn: RenderOutput, target: Target, encoder: Encoder) -> dict[str, Tensor]:
     """L1, perceptual, identity, depth and opacity terms, unweighted means over the batch.
 
     The volume's own picture is held to the target as well, as in EG3D's dual training. Depth counts where the

@@ -35,19 +35,19 @@ class Portrait4D(BaseMethod):
 
     def available(self) -> bool:
         """Tell whether weights are here."""
-        from headcast.methods.portrait4d.networks import weights_file
+        from headcast.methods.portrait4d.weights import weights_file
 
         return weights_file().is_file()
 
     def check(self, options: Portrait4DOptions) -> None:
         """Refuse where no weights are here."""
-        from headcast.methods.portrait4d.networks import check_available
+        from headcast.methods.portrait4d.weights import check_available
 
         check_available()
 
     def version(self) -> str:
         """Return the hash of the weights in use."""
-        from headcast.methods.portrait4d.networks import load_networks
+        from headcast.methods.portrait4d.weights import load_networks
 
         return load_networks().hash
 

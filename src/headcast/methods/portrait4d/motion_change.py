@@ -21,9 +21,9 @@ from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.methods.portrait4d.data import NeckShots
 from headcast.methods.portrait4d.losses import moving_parts
-from headcast.methods.portrait4d.motion import TOLD, faces_of, told
-from headcast.methods.portrait4d.networks import Networks, read_networks, weights_file
-from headcast.methods.portrait4d.stored import People, read_people
+from headcast.methods.portrait4d.motion_embedding import EXPRESSION_DIM, expression_code, faces_of
+from headcast.methods.portrait4d.people import People, read_people
+from headcast.methods.portrait4d.weights import Networks, read_networks, weights_file
 
 __all__ = ["POSES", "MotionChange", "change_sums", "changes", "figures_of", "tiles"]
 
@@ -54,7 +54,9 @@ def embedded(networks: Networks, shots: NeckShots) -> dict[str, Float[Tensor, "b
     """Motion embeddings by expression weights and by the encoder."""
     assert networks.said is not None
     faces = faces_of(shots.image, shots.marks, networks.face_side)
-    return dict(zip(WAYS, (networks.said(told(shots.params)), networks.motion(faces)), strict=True))
+    return dict(
+        zip(WAYS, (networks.said(expression_code(shots.params)), networks.motion(faces)), strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def tiles(networks: Networks, people: People, which: Sequence[int]) -> list[Tile
     columns["second, true"] = moved.image
     columns |= {f"second, by {how}": rendered(x) for how, x in embedded(networks, moved).items()}
     for name, weights in POSES.items():
-        code = torch.zeros(len(source.image), TOLD)
+        code = torch.zeros(len(source.image), EXPRESSION_DIM)
         code[:, [EXPRESSION_INDEX[n] for n in weights]] = 0.9
         columns[name] = rendered(networks.said(code))
     images = {

@@ -17,13 +17,13 @@ from torch.nn.functional import interpolate, layer_norm
 
 from headcast.camera import Camera
 from headcast.methods.portrait4d.encoders import BackgroundNet, DetailEncoder, GlobalEncoder, with_coordinates
-from headcast.methods.portrait4d.moving import MovingPlanes
+from headcast.methods.portrait4d.expression_planes import MovingPlanes
 from headcast.methods.portrait4d.transformer import Canonicalizer, TriplaneGenerator
 from headcast.nets.skip_synthesis import Noise, SuperResolution
 from headcast.nets.triplane import RadianceDecoder, sample_planes
 from headcast.render.volume import RayMarchOutput, Rays, rays_of, render_rays
 
-__all__ = ["OFFICIAL", "SMALL", "TINY", "Appearance", "Config", "Head", "Picture", "Synthesizer"]
+__all__ = ["OFFICIAL", "SMALL", "TINY", "Appearance", "Config", "Head", "RenderOutput", "Synthesizer"]
 
 LEAK = 0.2
 """Slope of leaking activations."""
@@ -46,7 +46,7 @@ class Config:
         mean_planes: planes of an average head are learned by themselves and the generator adds what a person
             differs by (not in the paper; a budget of minutes would go into finding the average head).
         steady: features of unit size, embeddings normalized, activations that leak.
-        expressions: learned planes that expressions add to the average's (``moving``); 0: the paper.
+        expressions: learned planes that expressions add to the average's (``expression_planes``); 0: the paper.
     """
 
     side: int = 512
@@ -155,7 +155,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Picture:
+class RenderOutput:
     """What a camera sees of a head.
 
     Attributes:
@@ -259,7 +259,7 @@ class Synthesizer(nn.Module):
         warp: Warp | None = None,
         jitter: bool = False,
         noise: Noise = "none",
-    ) -> Picture:
+    ) -> RenderOutput:
         """R(T, θ): volume rendering over the background, then super-resolution.
 
         Args:
@@ -282,7 +282,7 @@ class Synthesizer(nn.Module):
         raw = feature[:, :3]
         w = self.get_buffer("w_avg").expand(len(feature), -1)
         image = self.superresolution(raw, feature, w, noise)
-        return Picture(
+        return RenderOutput(
             image,
             raw,
             feature,

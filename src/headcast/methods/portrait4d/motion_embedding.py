@@ -11,11 +11,11 @@ from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
 from headcast.head.params import HeadParams, gaze_from_eye_look
 from headcast.methods.portrait4d.pdfgc import aligned
 
-__all__ = ["FACE_SIDE", "MotionEncoder", "WeightsToMotion", "faces_of", "told"]
+__all__ = ["FACE_SIDE", "ExpressionToMotion", "MotionEncoder", "expression_code", "faces_of"]
 
 FACE_SIDE = 96
 """Pixels of an aligned face."""
-TOLD = len(EXPRESSIONS) + 4
+EXPRESSION_DIM = len(EXPRESSIONS) + 4
 """Numbers that say a motion: the 52 weights, and the gaze."""
 
 
@@ -45,21 +45,25 @@ class MotionEncoder(nn.Module):
         return self.out(self.body(face).flatten(1))
 
 
-class WeightsToMotion(nn.Module):
+class ExpressionToMotion(nn.Module):
     """Expression weights and gaze to the embedding that a face showing them would get."""
 
     def __init__(self, motion: int, width: int = 256) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Linear(TOLD, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, motion)
+            nn.Linear(EXPRESSION_DIM, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, motion),
         )
 
     def forward(self, said: Float[Tensor, "b k"]) -> Float[Tensor, "b m"]:
-        """``said``: see :func:`told`."""
+        """``said``: see :func:`expression_code`."""
         return self.net(said)
 
 
-def told(params: HeadParams) -> Float[Tensor, "b k"]:
+def expression_code(params: HeadParams) -> Float[Tensor, "b k"]:
     """The numbers of ``params`` that say a motion; gaze in radians, the ``eyeLook*`` weights left out."""
     gaze = gaze_from_eye_look(params.expression) if params.gaze is None else params.gaze
     expression = params.expression.clone()

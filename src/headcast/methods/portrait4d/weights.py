@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.motion import FACE_SIDE, MotionEncoder, WeightsToMotion
+from headcast.methods.portrait4d.motion_embedding import FACE_SIDE, ExpressionToMotion, MotionEncoder
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, Synthesizer
 from headcast.methods.portrait4d.pdfgc import PDFGC
 from headcast.weights import load_tensors, weights_path
@@ -35,7 +35,7 @@ class Networks:
 
     psi: Synthesizer
     motion: MotionEncoder | PDFGC
-    said: WeightsToMotion | None
+    said: ExpressionToMotion | None
     hash: str = ""
 
     @property
@@ -91,7 +91,7 @@ def read_networks(file: str) -> Networks:
     if not any(k.startswith("_motion.") for k in tensors):
         encoder, more = read_encoder(Path(file).parent)
         return Networks(psi, encoder, None, content[:8] + more[:8])
-    motion, said = MotionEncoder(config.motion), WeightsToMotion(config.motion)
+    motion, said = MotionEncoder(config.motion), ExpressionToMotion(config.motion)
     for start, network in (("_motion.", motion), ("_said.", said)):
         part = {k.removeprefix(start): v.float() for k, v in tensors.items() if k.startswith(start)}
         filled(network, part, file)

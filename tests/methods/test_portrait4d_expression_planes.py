@@ -12,11 +12,11 @@ import torch
 
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.methods.portrait4d.data import head_model
-from headcast.methods.portrait4d.motion_stage import MotionRecipe
-from headcast.methods.portrait4d.moving import MovingPlanes
+from headcast.methods.portrait4d.expression_planes import MovingPlanes
 from headcast.methods.portrait4d.network import SMALL, TINY, Synthesizer
-from headcast.methods.portrait4d.stage import is_motion
-from headcast.methods.portrait4d.stored import made_people, read_people, write_people
+from headcast.methods.portrait4d.people import made_people, read_people, write_people
+from headcast.methods.portrait4d.recipes.base import is_motion
+from headcast.methods.portrait4d.recipes.motion import MotionRecipe
 from headcast.nets.triplane import sample_planes
 from headcast.priors.encoder import infer
 from headcast.priors.encoder.network import Encoder

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.losses import downsample_area
 from headcast.methods.portrait4d.network import Synthesizer
-from headcast.methods.portrait4d.stage import Networks, adam, grid
-from headcast.methods.portrait4d.static import StaticRecipe
+from headcast.methods.portrait4d.recipes.base import Networks, adam, grid
+from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.render.volume import RayMarchOutput, render_rays
 from headcast.training.config import TrainConfig
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from headcast.methods.portrait4d.data import NeckShots, several_views
 from headcast.methods.portrait4d.losses import planes_apart
-from headcast.methods.portrait4d.network import Head, Picture, Synthesizer
-from headcast.methods.portrait4d.stage import (
+from headcast.methods.portrait4d.network import Head, RenderOutput, Synthesizer
+from headcast.methods.portrait4d.people import read_people
+from headcast.methods.portrait4d.recipes.base import (
     WEIGHTS,
     Networks,
     Stage,
@@ -24,7 +25,6 @@ from headcast.methods.portrait4d.stage import (
     shipped_synthesizer,
     synthesizer_of,
 )
-from headcast.methods.portrait4d.stored import read_people
 from headcast.nets.discriminator import DualDiscriminator
 
 __all__ = ["StaticRecipe"]
@@ -81,7 +81,9 @@ class StaticRecipe(Stage):
         both = several_views(self.people, 2, self.config.side, index, seed, device)
         return {"source": both[slice(0, None, 2)], "target": both[slice(1, None, 2)]}
 
-    def drawn(self, networks: Networks, batch: Any, resolution: int, jitter: bool) -> tuple[Head, Picture]:
+    def drawn(
+        self, networks: Networks, batch: Any, resolution: int, jitter: bool
+    ) -> tuple[Head, RenderOutput]:
         """The sources' heads, seen from the targets' cameras."""
         psi, source, target = networks["synthesizer"], batch["source"], batch["target"]
         assert isinstance(psi, Synthesizer)

@@ -16,10 +16,15 @@ from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.data import several_views
-from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, faces_of, told
-from headcast.methods.portrait4d.networks import read_networks
-from headcast.methods.portrait4d.stage import Networks, Stage, adam
-from headcast.methods.portrait4d.stored import read_people
+from headcast.methods.portrait4d.motion_embedding import (
+    EXPRESSION_DIM,
+    MotionEncoder,
+    expression_code,
+    faces_of,
+)
+from headcast.methods.portrait4d.people import read_people
+from headcast.methods.portrait4d.recipes.base import Networks, Stage, adam
+from headcast.methods.portrait4d.weights import read_networks
 from headcast.training.config import TrainConfig
 from headcast.weights import load_tensors
 
@@ -63,7 +68,7 @@ class EncoderRecipe(Stage):
                 raise HeadcastError(
                     f"{self.after}: not weights of portrait4d.motion, --size {self.size}"
                 ) from e
-        return {"motion": motion, "read": nn.Linear(m, TOLD)}
+        return {"motion": motion, "read": nn.Linear(m, EXPRESSION_DIM)}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Both."""
@@ -80,7 +85,7 @@ class EncoderRecipe(Stage):
         marks = shots.marks
         dice = torch.Generator().manual_seed((seed << 24) + index)
         marks = askew(marks, torch.randn(len(marks), 4, generator=dice).to(marks))
-        return {"face": faces_of(shots.image, marks), "told": told(shots.params)}
+        return {"face": faces_of(shots.image, marks), "told": expression_code(shots.params)}
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
         """How far off it reads."""

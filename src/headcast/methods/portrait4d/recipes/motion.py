@@ -14,12 +14,17 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.clips import clip_pair
 from headcast.methods.portrait4d.data import NeckShots, clip_frames, drawn_views, rays_between
-from headcast.methods.portrait4d.encoder import SPREAD, apart, parts_of
 from headcast.methods.portrait4d.losses import Target, downsample_area, moving_parts
-from headcast.methods.portrait4d.motion import TOLD, MotionEncoder, WeightsToMotion, faces_of, told
-from headcast.methods.portrait4d.network import Appearance, Picture, Synthesizer
-from headcast.methods.portrait4d.networks import read_networks
-from headcast.methods.portrait4d.stage import (
+from headcast.methods.portrait4d.motion_embedding import (
+    EXPRESSION_DIM,
+    ExpressionToMotion,
+    MotionEncoder,
+    expression_code,
+    faces_of,
+)
+from headcast.methods.portrait4d.network import Appearance, RenderOutput, Synthesizer
+from headcast.methods.portrait4d.people import read_people
+from headcast.methods.portrait4d.recipes.base import (
     Networks,
     Stage,
     adam,
@@ -28,7 +33,8 @@ from headcast.methods.portrait4d.stage import (
     shipped_synthesizer,
     synthesizer_of,
 )
-from headcast.methods.portrait4d.stored import read_people
+from headcast.methods.portrait4d.recipes.motion_encoder import SPREAD, apart, parts_of
+from headcast.methods.portrait4d.weights import read_networks
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.synth.views import project_points
 from headcast.weights import weights_path
@@ -60,7 +66,7 @@ class Drawn:
             its pseudo view should show, and nothing can be read from that.
     """
 
-    picture: Picture
+    picture: RenderOutput
     target: Target
     kept: Appearance
     v_s: Float[Tensor, "b m"]
@@ -115,8 +121,8 @@ class MotionRecipe(Stage):
         out: Networks = {
             "synthesizer": psi,
             "motion": MotionEncoder(m),
-            "said": WeightsToMotion(m),
-            "read": nn.Linear(m, TOLD),
+            "said": ExpressionToMotion(m),
+            "read": nn.Linear(m, EXPRESSION_DIM),
             "judge": DualDiscriminator(self.config.side),
         }
         if self.start:
@@ -242,7 +248,7 @@ class MotionRecipe(Stage):
         # without its opacity the background would paint heads
         target = Target(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight)
         kept = psi.appearance(source.image, v_s)
-        said = networks["said"](told(driver.params))
+        said = networks["said"](expression_code(driver.params))
         head = psi.head(kept, chosen(batch["by_weights"], said, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
         return Drawn(psi.render(head, rays, driver.neck(c), jitter), target, kept, v_s, own)
@@ -252,7 +258,7 @@ class MotionRecipe(Stage):
         camera: how a head looks is further off than what an expression changes, but here it cancels."""
         psi, driver, still = networks["synthesizer"], batch["driver"], batch["still"]
         assert isinstance(psi, Synthesizer)
-        c, said = self.config, networks["said"](told(still.params))
+        c, said = self.config, networks["said"](expression_code(still.params))
         head = psi.head(drawn.kept, chosen(batch["by_weights"], said, drawn.v_s))
         plain = psi.render(head, still.rays(c, c.side // 4), still.neck(c), jitter)
         change = driver.image - still.image
@@ -289,7 +295,7 @@ class MotionRecipe(Stage):
             with torch.random.fork_rng():
                 torch.manual_seed(dice)
                 out["difference"] = self.difference_weight * self.difference(networks, batch, drawn, True)
-        both = torch.cat([told(batch[k].params) for k in ("source", "driver")])
+        both = torch.cat([expression_code(batch[k].params) for k in ("source", "driver")])
         found = torch.cat([drawn.v_s, drawn.own])
         off = (networks["read"](found) - both) / SPREAD
         said = networks["said"](both).detach()

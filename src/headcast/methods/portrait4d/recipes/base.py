@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.losses import Target, downsample_area, reconstruction
-from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, Picture, Synthesizer
+from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, RenderOutput, Synthesizer
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.training.adversarial import discriminator_loss, generator_loss, r1_penalty
 from headcast.training.config import TrainConfig
@@ -160,7 +160,9 @@ class Stage:
         """The discriminator's optimizer, without memory."""
         return adam([{"params": list(judge.parameters())}], JUDGE * self.rate)
 
-    def judge_losses(self, judge: nn.Module, drawn: Picture, target: Target, step: int) -> dict[str, Tensor]:
+    def judge_losses(
+        self, judge: nn.Module, drawn: RenderOutput, target: Target, step: int
+    ) -> dict[str, Tensor]:
         """The discriminator's side of the adversarial term; pseudo targets are not shown to it."""
         assert isinstance(judge, DualDiscriminator)
         which = target.whole
@@ -175,7 +177,7 @@ class Stage:
         return out
 
     def terms(
-        self, networks: Networks, drawn: Picture, target: Target, adversarial: bool
+        self, networks: Networks, drawn: RenderOutput, target: Target, adversarial: bool
     ) -> dict[str, Tensor]:
         """Eq. 2 and 5 with their weights."""
         from headcast.priors.encoder.infer import load

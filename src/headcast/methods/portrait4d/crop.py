@@ -13,7 +13,7 @@ from headcast.head.params import HeadParams
 from headcast.image import to_network_input
 from headcast.rotation import axis_angle_to_matrix
 
-__all__ = ["FRAME", "camera_of_square", "framing", "square_of"]
+__all__ = ["FRAME", "crop_box", "crop_camera", "crop_image"]
 
 MIDDLE = (0.0, 0.022, 0.03)
 """What pictures of Ψ are centred on (head frame, metres): as in training (``synth.views``)."""
@@ -21,7 +21,7 @@ FRAME = 0.284
 """Metres that a picture shows at that point: 12° from 1.35 m, the middle of the paper's distances."""
 
 
-def framing(camera: Camera, params: HeadParams) -> tuple[float, float, float]:
+def crop_box(camera: Camera, params: HeadParams) -> tuple[float, float, float]:
     """Left, top and side (pixels) of the square of a picture in which Ψ sees or draws the head."""
     world = axis_angle_to_matrix(params.rotation) @ torch.tensor(MIDDLE) + params.translation
     u, v = camera.project(world[None])[0].tolist()
@@ -29,9 +29,7 @@ def framing(camera: Camera, params: HeadParams) -> tuple[float, float, float]:
     return u - side / 2, v - side / 2, side
 
 
-def camera_of_square(
-    camera: Camera, params: HeadParams, left: float, top: float, side: float, n: int
-) -> Camera:
+def crop_camera(camera: Camera, params: HeadParams, left: float, top: float, side: float, n: int) -> Camera:
     """The camera that sees the square alone, ``n`` pixels wide, in the head's own frame."""
     scale = n / side
     K = camera.K.clone()
@@ -43,9 +41,9 @@ def camera_of_square(
     return Camera(K, camera.cam_from_world @ world_from_head, n, n)
 
 
-def square_of(
+def crop_image(
     picture: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams, side: int
 ) -> Float[Tensor, "1 3 s s"]:
     """The square that Ψ looks at, -1..1; beyond the photo its edge is repeated."""
-    left, top, size = framing(camera, params)
+    left, top, size = crop_box(camera, params)
     return sample_square(to_network_input(picture), left, top, size, side)

@@ -20,7 +20,7 @@ from headcast.demo import demo_photo
 from headcast.head.model import HeadModel
 from headcast.methods.portrait4d.crop import crop_image
 from headcast.methods.portrait4d.infer import reconstruct
-from headcast.methods.portrait4d.motion_embedding import ExpressionToMotion, MotionEncoder, faces_of
+from headcast.methods.portrait4d.motion_embedding import ExpressionToMotion, MotionEncoder, align_faces
 from headcast.methods.portrait4d.network import SMALL, Synthesizer
 from headcast.methods.portrait4d.weights import Networks, load_networks, weights_file
 from headcast.view import front_view
@@ -62,7 +62,7 @@ def main() -> None:
     image = crop_image(seen[0].image, seen[0].camera, seen[0].params, used.psi.config.side)
     points = seen[0].camera.project(head.landmarks(head(seen[0].params), 68))
     whole = torch.from_numpy(seen[0].image).permute(2, 0, 1)[None].float() / 127.5 - 1
-    source = used.motion(faces_of(whole, points[None]))
+    source = used.motion(align_faces(whole, points[None]))
 
     def uncached() -> None:
         used.psi.appearance(image, source)

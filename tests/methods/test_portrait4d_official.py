@@ -60,12 +60,12 @@ def test_from_checkpoints_to_a_driven_avatar(
     assert any("FLAME" in w["licence"] for w in told["weights"])
 
     avatar = api.load(me)
-    assert isinstance(avatar, TriplaneAvatar) and avatar.networks.said is None
+    assert isinstance(avatar, TriplaneAvatar) and avatar.networks.expression_to_motion is None
     assert avatar.motion is not None and avatar.motion.shape == (MOTION,)
     rest = avatar.source.params
     # the photo's own weights give the photo's own embedding, others another
-    assert torch.allclose(avatar.said(rest), avatar.motion, atol=1e-4)
-    open_wide = avatar.said(rest.with_expression({"jawOpen": 0.9}))
+    assert torch.allclose(avatar.embed_expression(rest), avatar.motion, atol=1e-4)
+    open_wide = avatar.embed_expression(rest.with_expression({"jawOpen": 0.9}))
     assert (open_wide - avatar.motion).abs().max() > 1e-3
     planes = [avatar.posed(rest, v).planes for v in (avatar.motion, open_wide)]
     assert not torch.equal(planes[0], planes[1])

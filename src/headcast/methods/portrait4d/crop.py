@@ -1,4 +1,4 @@
-"""The square of a picture in which Ψ sees and draws heads."""
+"""The square crop of an image in which Ψ sees and renders heads."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from headcast.rotation import axis_angle_to_matrix
 
 __all__ = ["FRAME", "crop_box", "crop_camera", "crop_image"]
 
-MIDDLE = (0.0, 0.022, 0.03)
-"""What pictures of Ψ are centred on (head frame, metres): as in training (``synth.views``)."""
+CENTRE = (0.0, 0.022, 0.03)
+"""Centre of Ψ's crops (head frame, metres), as in training (``synth.views``)."""
 FRAME = 0.284
-"""Metres that a picture shows at that point: 12° from 1.35 m, the middle of the paper's distances."""
+"""Side of the crop at that point, metres: 12° from 1.35 m, the middle of the paper's distances."""
 
 
 def crop_box(camera: Camera, params: HeadParams) -> tuple[float, float, float]:
-    """Left, top and side (pixels) of the square of a picture in which Ψ sees or draws the head."""
-    world = axis_angle_to_matrix(params.rotation) @ torch.tensor(MIDDLE) + params.translation
+    """Compute left, top and side (pixels) of the square in which Ψ sees or renders the head."""
+    world = axis_angle_to_matrix(params.rotation) @ torch.tensor(CENTRE) + params.translation
     u, v = camera.project(world[None])[0].tolist()
     side = FRAME * float(camera.K[0, 0] / camera.to_camera(world[None])[0, 2])
     return u - side / 2, v - side / 2, side
 
 
 def crop_camera(camera: Camera, params: HeadParams, left: float, top: float, side: float, n: int) -> Camera:
-    """The camera that sees the square alone, ``n`` pixels wide, in the head's own frame."""
+    """Create the camera of the square alone, ``n`` pixels wide, in the head's own frame."""
     scale = n / side
     K = camera.K.clone()
     K[0, 2], K[1, 2] = K[0, 2] - left, K[1, 2] - top
@@ -42,8 +42,8 @@ def crop_camera(camera: Camera, params: HeadParams, left: float, top: float, sid
 
 
 def crop_image(
-    picture: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams, side: int
+    image: UInt8[np.ndarray, "h w 3"], camera: Camera, params: HeadParams, side: int
 ) -> Float[Tensor, "1 3 s s"]:
-    """The square that Ψ looks at, -1..1; beyond the photo its edge is repeated."""
+    """Crop the square that Ψ encodes, -1..1; beyond the photo its edge is repeated."""
     left, top, size = crop_box(camera, params)
-    return sample_square(to_network_input(picture), left, top, size, side)
+    return sample_square(to_network_input(image), left, top, size, side)

@@ -26,7 +26,7 @@ class Portrait4DOptions(MethodOptions):
 
 
 class Portrait4D(BaseMethod):
-    """Tri-planes of the first photo (or a video's best frame) in one forward pass."""
+    """Reconstruct tri-planes from the first photo (or a video's best frame) in one forward pass."""
 
     name = "portrait4d"
     description = "tri-planes in one forward pass from the first photo; its weights are a preview"
@@ -34,13 +34,13 @@ class Portrait4D(BaseMethod):
     variants: ClassVar[Mapping[str, MethodOptions]] = {"baked": Portrait4DOptions(baked=True)}
 
     def available(self) -> bool:
-        """Tell whether weights are here."""
+        """Return whether weights are installed."""
         from headcast.methods.portrait4d.weights import weights_file
 
         return weights_file().is_file()
 
     def check(self, options: Portrait4DOptions) -> None:
-        """Refuse where no weights are here."""
+        """Raise a ``HeadcastError`` if no weights are installed."""
         from headcast.methods.portrait4d.weights import check_available
 
         check_available()

@@ -12,63 +12,66 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.clips import clip_pair
-from headcast.methods.portrait4d.data import NeckShots, clip_frames, drawn_views, rays_between
-from headcast.methods.portrait4d.losses import Target, downsample_area, moving_parts
+from headcast.methods.portrait4d.clips import read_clip_pair
+from headcast.methods.portrait4d.data import NeckShots, rays_between, sample_cameras, synthesize_clips
+from headcast.methods.portrait4d.losses import Target, downsample_area, moving_region_weights
 from headcast.methods.portrait4d.motion_embedding import (
     EXPRESSION_DIM,
     ExpressionToMotion,
     MotionEncoder,
+    align_faces,
     expression_code,
-    faces_of,
 )
 from headcast.methods.portrait4d.network import Appearance, RenderOutput, Synthesizer
 from headcast.methods.portrait4d.people import read_people
 from headcast.methods.portrait4d.recipes.base import (
+    DISCRIMINATOR,
     Networks,
     Stage,
     adam,
     grid,
-    is_motion,
-    shipped_synthesizer,
-    synthesizer_of,
+    half_precision_state,
+    is_motion_layer,
+    load_frozen_synthesizer,
 )
-from headcast.methods.portrait4d.recipes.motion_encoder import SPREAD, apart, parts_of
+from headcast.methods.portrait4d.recipes.motion_encoder import SPREAD, load_encoder_parts, normalized_mse
 from headcast.methods.portrait4d.weights import read_networks
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.synth.views import project_points
 from headcast.weights import weights_path
 
-__all__ = ["DIFFERENCE", "FASTER", "Ablation", "MotionRecipe"]
+__all__ = ["DIFFERENCE", "EXPRESSION_PLANES_LR_SCALE", "Ablation", "MotionRecipe"]
 
 Ablation = Literal["full", "no-init", "real-only", "pseudo-p", "pseudo-q"]
-SAID = 0.1
-"""Of the map from weights to embeddings: what bounds Ψ's gradients must not be filled by it."""
-READ = 0.1
-"""Of reading expression and gaze back out of embeddings. The paper's encoder was trained before."""
-MOVING = 40.0
-"""How much more counts around mouth and eyes than elsewhere (small only)."""
+EXPRESSION_TO_MOTION = "said"
+"""The map from expression codes to embeddings: network in checkpoints, term in logs, prefix in weights files."""
+MAP_WEIGHT = 0.1
+"""Weight of the term of that map: it must not use up the bound of Ψ's gradients."""
+READ_WEIGHT = 0.1
+"""Weight of reading expression codes back from embeddings. The paper's encoder was trained before."""
+MOVING_REGION_WEIGHT = 40.0
+"""Pixel weight added around mouth and eyes (small only)."""
 DIFFERENCE = 4.0
 """Weight of the term on what the expression changes (small only)."""
-FASTER = 10.0
-"""How much faster than the rest the planes learn that expressions add."""
-BY_WEIGHTS = 0.75
-"""Share of drivers whose embedding comes from their expression weights, where these are known exactly."""
+EXPRESSION_PLANES_LR_SCALE = 10.0
+"""Learning rate of the expression planes over that of the rest."""
+CODE_FRACTION = 0.75
+"""Fraction of drivers embedded from their expression codes, where these are known exactly."""
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A drawing and what belongs to it.
+class BatchRendering:
+    """A rendered batch, its target and embeddings.
 
     Attributes:
-        picture: I_re of Eq. 4. target: what it is to match. kept: what Ψ kept of the sources.
-        v_s, own: embeddings of the sources' and of the drivers' real frames. Not v_d: a weak Ψ3d blurs what
-            its pseudo view should show, and nothing can be read from that.
+        output: I_re of Eq. 4. target: what it is compared with. appearance: Ψ's features of the sources.
+        v_s, own: embeddings of the sources' and of the drivers' real frames. Not v_d: a weak Ψ3d blurs the
+            face in its pseudo view, and nothing can be read from that.
     """
 
-    picture: RenderOutput
+    output: RenderOutput
     target: Target
-    kept: Appearance
+    appearance: Appearance
     v_s: Float[Tensor, "b m"]
     own: Float[Tensor, "b m"]
 
@@ -85,7 +88,7 @@ class MotionRecipe(Stage):
     """Weights of portrait4d.encoder for the motion encoder to begin with (the paper's was trained before), in
     place of those of ``start``."""
     start: str = ""
-    """Weights of an earlier portrait4d.motion to go on from; Ψ3d of ``static`` still draws pseudo views."""
+    """Weights of an earlier portrait4d.motion to go on from; Ψ3d of ``static`` still renders pseudo views."""
     ablation: Ablation = "full"
     """The paper's configurations: full; no-init (A, no start from Ψ3d); real-only (B, real frames alone);
     pseudo-p (C, pseudo views for the motion alone); pseudo-q (D, pseudo views for the target alone)."""
@@ -93,12 +96,12 @@ class MotionRecipe(Stage):
     clips: str = ""
     """Folder of real clips: frames in folders, as VFHQ, or videos; tracked as they are read."""
     clip_share: float = 0.5
-    """Share of the batch that comes from them."""
+    """Fraction of the batch that comes from them."""
     difference_weight: float = DIFFERENCE
-    """Of the term on what an expression changes (small only; 0: the paper's terms alone)."""
+    """Weight of the term on what an expression changes (small only; 0: the paper's terms alone)."""
 
     def networks(self, seed: int) -> Networks:
-        """Ψ from Ψ3d's weights, the motion encoder, the map from weights to motion, the discriminator.
+        """Build Ψ from Ψ3d's weights, motion encoder, map from expression codes, discriminator.
 
         Raises:
             HeadcastError: Ψ3d's weights are missing.
@@ -111,8 +114,8 @@ class MotionRecipe(Stage):
                 "portrait4d.static), then name the file: --static FILE"
             )
         if self.ablation != "no-init":
-            frozen = synthesizer_of(self.static, "cpu", self.config).state_dict()
-            psi.load_state_dict({k: v for k, v in frozen.items() if not is_motion(k)}, strict=False)
+            frozen = load_frozen_synthesizer(self.static, "cpu", self.config).state_dict()
+            psi.load_state_dict({k: v for k, v in frozen.items() if not is_motion_layer(k)}, strict=False)
         if self.config.mean_planes:  # small begins as Ψ3d: budgets of minutes don't forgive random layers
             for name, p in psi.named_parameters():
                 if "attn2.proj" in name:
@@ -121,13 +124,17 @@ class MotionRecipe(Stage):
         out: Networks = {
             "synthesizer": psi,
             "motion": MotionEncoder(m),
-            "said": ExpressionToMotion(m),
+            EXPRESSION_TO_MOTION: ExpressionToMotion(m),
             "read": nn.Linear(m, EXPRESSION_DIM),
-            "judge": DualDiscriminator(self.config.side),
+            DISCRIMINATOR: DualDiscriminator(self.config.side),
         }
         if self.start:
             before = read_networks(self.start)
-            for name, part in (("synthesizer", before.psi), ("motion", before.motion), ("said", before.said)):
+            for name, part in (
+                ("synthesizer", before.psi),
+                ("motion", before.motion),
+                (EXPRESSION_TO_MOTION, before.expression_to_motion),
+            ):
                 try:
                     out[name].load_state_dict(part.state_dict() if part is not None else {})
                 except RuntimeError as e:
@@ -135,7 +142,7 @@ class MotionRecipe(Stage):
                         f"{self.start}: not weights of portrait4d.motion, --size {self.size}"
                     ) from e
         if self.encoder:
-            for name, state in parts_of(self.encoder).items():
+            for name, state in load_encoder_parts(self.encoder).items():
                 try:
                     out[name].load_state_dict(state)
                 except RuntimeError as e:
@@ -143,36 +150,43 @@ class MotionRecipe(Stage):
         return out
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
-        """2.5 times the rate for what is about motion."""
+        """Create optimizers; motion layers have 2.5 times the rate, expression planes ten times."""
         psi = networks["synthesizer"]
-        # the background rests: source and driver share a camera, and it would learn to copy the source's head
-        still = lambda n: not is_motion(n) and not n.startswith("background")  # noqa: E731
+        # the background is frozen: source and driver share a camera, and it would learn to copy the source's head
+        still = lambda n: not is_motion_layer(n) and not n.startswith("background")  # noqa: E731
         added = lambda n: n.startswith("moving.planes")  # noqa: E731
-        motion = lambda n: is_motion(n) and not added(n)  # noqa: E731
+        motion = lambda n: is_motion_layer(n) and not added(n)  # noqa: E731
         groups = [
             *self.groups(psi, still),
-            *self.groups(psi, added, FASTER),
+            *self.groups(psi, added, EXPRESSION_PLANES_LR_SCALE),
             *self.groups(psi, motion, 2.5),
         ]
-        groups[-1]["params"] += [p for k in ("motion", "said", "read") for p in networks[k].parameters()]
-        return {"main": adam(groups, self.rate, self.memory), "judge": self.judge_adam(networks["judge"])}
+        groups[-1]["params"] += [
+            p for k in ("motion", EXPRESSION_TO_MOTION, "read") for p in networks[k].parameters()
+        ]
+        return {
+            "main": adam(groups, self.rate, self.momentum),
+            DISCRIMINATOR: self.discriminator_optimizer(networks[DISCRIMINATOR]),
+        }
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Any]:
-        """``source``, ``driver``, ``still`` (see ``frames``), two cameras each, and which of these the real
-        frame replaces."""
+        """Make ``source``, ``driver``, ``still`` (see ``frames``), and two cameras for each.
+
+        ``real_p`` and ``real_q`` say where the real frame replaces a pseudo view.
+        """
         source, driver, still = self.frames(index, seed, device)
-        chance = np.random.default_rng([seed, index, 4])
-        shares = {  # of real frames: for I_d(θp), for I_d(θq)
+        rng = np.random.default_rng([seed, index, 4])
+        fractions = {  # of real frames: for I_d(θp), for I_d(θq)
             "full": (0.1, 0.8),
             "no-init": (0.1, 0.8),
             "real-only": (1, 1),
             "pseudo-p": (0.1, 1),
             "pseudo-q": (1, 0.8),
         }[self.ablation]
-        views = drawn_views(2 * self.people, self.config.side, index, seed, device)
-        real = [torch.from_numpy(chance.random(self.people) < s).to(device) for s in shares]
-        by_weights = chance.random(self.people) < BY_WEIGHTS
-        by_weights[: self.real] = False  # weights fitted to a frame say less than the frame
+        views = sample_cameras(2 * self.people, self.config.side, index, seed, device)
+        real = [torch.from_numpy(rng.random(self.people) < s).to(device) for s in fractions]
+        by_weights = rng.random(self.people) < CODE_FRACTION
+        by_weights[: self.real] = False  # codes fitted to a frame hold less than the frame
         return {
             "source": source,
             "driver": driver,
@@ -186,143 +200,167 @@ class MotionRecipe(Stage):
 
     @property
     def real(self) -> int:
-        """How many of a batch's clips are real."""
+        """Number of real clips in a batch."""
         return round(self.clip_share * self.people) if self.clips else 0
 
     def frames(self, index: int, seed: int, device: torch.device) -> tuple[NeckShots, NeckShots, NeckShots]:
-        """Two frames of each clip, and the first one's moment as the second one's camera sees it (real clips:
-        the first frame once more); real ones first, then synthetic ones."""
+        """Read two frames of each clip, and the first one's moment from the second one's camera.
+
+        Real clips come first, with their first frame once more, then synthetic ones.
+        """
         real = self.real
-        made, side = self.people - real, self.config.side
-        pairs = [clip_pair(self.clips, index * real + k, seed, side, self.config) for k in range(real)]
-        seen = [[source, driver, source] for source, driver in pairs]
-        if made and self.folder:
-            seen.append(read_people(self.folder).moment_pairs(made, index, seed, device, side))
-        elif made:
-            both = clip_frames(made, 2, side, index, seed, device).with_neck(self.config)
+        synthetic, side = self.people - real, self.config.side
+        pairs = [read_clip_pair(self.clips, index * real + k, seed, side, self.config) for k in range(real)]
+        clips = [[source, driver, source] for source, driver in pairs]
+        if synthetic and self.folder:
+            clips.append(read_people(self.folder).moment_pairs(synthetic, index, seed, device, side))
+        elif synthetic:
+            both = synthesize_clips(synthetic, 2, side, index, seed, device).with_neck(self.config)
             source = both[slice(0, None, 2)]
-            seen.append([source, both[slice(1, None, 2)], source])
-        source, driver, still = (NeckShots.joined([s[k] for s in seen], device) for k in range(3))
+            clips.append([source, both[slice(1, None, 2)], source])
+        source, driver, still = (NeckShots.joined([s[k] for s in clips], device) for k in range(3))
         return source, driver, still
 
     def pseudo(
-        self, driver: NeckShots, K: Tensor, pose: Tensor, wanted: Bool[Tensor, " b"]
+        self, driver: NeckShots, K: Tensor, pose: Tensor, selected: Bool[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 1 h w"]]:
-        """I_d(θ) of Eq. 3 and its opacity by the frozen Ψ3d where ``wanted``, else the real frame's."""
+        """Render I_d(θ) of Eq. 3 and its opacity by the frozen Ψ3d where ``selected``, else take the real frame's."""
         image, alpha = driver.image.clone(), driver.alpha.clone()
-        if not bool(wanted.any()):
+        if not bool(selected.any()):
             return image, alpha
-        frozen, side = synthesizer_of(self.static, str(image.device), self.config), self.config.side
+        frozen, side = load_frozen_synthesizer(self.static, str(image.device), self.config), self.config.side
         with torch.no_grad():
-            part = driver[wanted.nonzero()[:, 0]]
+            part = driver[selected.nonzero()[:, 0]]
             head = frozen.head(frozen.appearance(part.image))
-            rays = rays_between(K[wanted], pose[wanted], side, self.config, side // 4)
-            found = frozen.render(head, rays, part.neck(self.config))
-            soft = nn.functional.interpolate(found.alpha, (side, side), mode="bilinear")
-        image[wanted], alpha[wanted] = found.image.clamp(-1, 1).to(image), soft.to(alpha)
+            rays = rays_between(K[selected], pose[selected], side, self.config, side // 4)
+            output = frozen.render(head, rays, part.neck(self.config))
+            soft = nn.functional.interpolate(output.alpha, (side, side), mode="bilinear")
+        image[selected], alpha[selected] = output.image.clamp(-1, 1).to(image), soft.to(alpha)
         return image, alpha
 
-    def drawn(self, networks: Networks, batch: Any, jitter: bool) -> Drawn:
-        """I_re of Eq. 4 and what it is to match."""
+    def render_batch(self, networks: Networks, batch: Any, jitter: bool) -> BatchRendering:
+        """Render I_re of Eq. 4 and make its target."""
         psi, source, driver = networks["synthesizer"], batch["source"], batch["driver"]
         assert isinstance(psi, Synthesizer)
         c, n = self.config, self.people
         p, q = slice(0, n), slice(n, 2 * n)
         K, pose = batch["K"], batch["cam_from_world"]
         real_p, real_q = batch["real_p"], batch["real_q"]
-        seen, _ = self.pseudo(driver, K[p], pose[p], ~real_p)
+        motion_view, _ = self.pseudo(driver, K[p], pose[p], ~real_p)
         image, alpha = self.pseudo(driver, K[q], pose[q], ~real_q)
-        marks = chosen(
+        marks = select(
             real_p,
             driver.marks,
             project_points(driver.landmarks, K[p], pose[p]),
         )
         encoder = networks["motion"]
-        v_s, own = (encoder(faces_of(x.image, x.marks)) for x in (source, driver))
-        v_d = encoder(faces_of(seen, marks))
-        K_q, pose_q = chosen(real_q, driver.K, K[q]), chosen(real_q, driver.cam_from_world, pose[q])
+        v_s, own = (encoder(align_faces(x.image, x.marks)) for x in (source, driver))
+        v_d = encoder(align_faces(motion_view, marks))
+        K_q, pose_q = select(real_q, driver.K, K[q]), select(real_q, driver.cam_from_world, pose[q])
         weight = None
         if c.mean_planes:
-            weight = moving_parts(project_points(driver.landmarks, K_q, pose_q), c.side, MOVING)
+            weight = moving_region_weights(
+                project_points(driver.landmarks, K_q, pose_q), c.side, MOVING_REGION_WEIGHT
+            )
             weight = weight / weight.mean()
-        # without its opacity the background would paint heads
+        # without the opacity term the background would paint heads
         target = Target(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight)
-        kept = psi.appearance(source.image, v_s)
-        said = networks["said"](expression_code(driver.params))
-        head = psi.head(kept, chosen(batch["by_weights"], said, v_d))
+        appearance = psi.appearance(source.image, v_s)
+        from_codes = networks[EXPRESSION_TO_MOTION](expression_code(driver.params))
+        head = psi.head(appearance, select(batch["by_weights"], from_codes, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
-        return Drawn(psi.render(head, rays, driver.neck(c), jitter), target, kept, v_s, own)
+        return BatchRendering(psi.render(head, rays, driver.neck(c), jitter), target, kept, v_s, own)
 
-    def difference(self, networks: Networks, batch: Any, drawn: Drawn, jitter: bool) -> Float[Tensor, ""]:
-        """How far what the driver's expression changes is from what it should change, seen from the driver's
-        camera: how a head looks is further off than what an expression changes, but here it cancels."""
+    def difference(
+        self, networks: Networks, batch: Any, rendering: BatchRendering, jitter: bool
+    ) -> Float[Tensor, ""]:
+        """Compare the change by the driver's expression with the true change, from the driver's camera.
+
+        The error of a head's appearance is larger than an expression's change, but here it cancels.
+        """
         psi, driver, still = networks["synthesizer"], batch["driver"], batch["still"]
         assert isinstance(psi, Synthesizer)
-        c, said = self.config, networks["said"](expression_code(still.params))
-        head = psi.head(drawn.kept, chosen(batch["by_weights"], said, drawn.v_s))
-        plain = psi.render(head, still.rays(c, c.side // 4), still.neck(c), jitter)
+        c, from_codes = self.config, networks[EXPRESSION_TO_MOTION](expression_code(still.params))
+        head = psi.head(rendering.appearance, select(batch["by_weights"], from_codes, rendering.v_s))
+        neutral = psi.render(head, still.rays(c, c.side // 4), still.neck(c), jitter)
         change = driver.image - still.image
-        weight = torch.maximum(*(moving_parts(x.marks, c.side, MOVING) for x in (driver, still)))
+        weight = torch.maximum(
+            *(moving_region_weights(x.marks, c.side, MOVING_REGION_WEIGHT) for x in (driver, still))
+        )
         weight = weight / weight.mean()
-        share = batch["real_q"].to(change)
-        share[: self.real] = 0  # a real clip's camera has moved
-        share = share / share.sum().clamp(min=1)
+        valid = batch["real_q"].to(change)
+        valid[: self.real] = 0  # a real clip's camera has moved
+        valid = valid / valid.sum().clamp(min=1)
         out = change.new_zeros(())
-        n = plain.raw.shape[-1]
-        for got, true, w in (
-            (drawn.picture.image - plain.image, change, weight),
-            (drawn.picture.raw - plain.raw, downsample_area(change, n), downsample_area(weight, n)),
+        n = neutral.image_raw.shape[-1]
+        for rendered, true, w in (
+            (rendering.output.image - neutral.image, change, weight),
+            (
+                rendering.output.image_raw - neutral.image_raw,
+                downsample_area(change, n),
+                downsample_area(weight, n),
+            ),
         ):
-            off = got - true
-            out = out + (((2 * off.square() + 0.5 * off.abs()) * w).mean((1, 2, 3)) * share).sum()
+            error = rendered - true
+            out = out + (((2 * error.square() + 0.5 * error.abs()) * w).mean((1, 2, 3)) * valid).sum()
         return out
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
-        """Eq. 5; what the expression changes; how far faces' embeddings are from those of their weights, and
-        how well they tell weights."""
+        """Compute Eq. 5, the term on changes, and the terms of the embeddings.
+
+        These are the distance of faces' embeddings to those of their codes, and the error of reading codes.
+        """
         adversarial = step * self.people >= self.adversarial_from
-        if optimizer == "judge" and not adversarial:
+        if optimizer == DISCRIMINATOR and not adversarial:
             return {}
         differs = optimizer == "main" and self.config.expressions > 0 and self.difference_weight > 0
-        dice = int(torch.randint(1 << 31, ()))  # both renderings sample their rays alike
+        ray_seed = int(torch.randint(1 << 31, ()))  # both renderings sample their rays alike
         with torch.set_grad_enabled(optimizer == "main"), torch.random.fork_rng():
-            torch.manual_seed(dice)
-            drawn = self.drawn(networks, batch, True)
-        if optimizer == "judge":
-            return self.judge_losses(networks["judge"], drawn.picture, drawn.target, step)
-        out = self.terms(networks, drawn.picture, drawn.target, adversarial)
+            torch.manual_seed(ray_seed)
+            rendering = self.render_batch(networks, batch, True)
+        if optimizer == DISCRIMINATOR:
+            return self.discriminator_losses(
+                networks[DISCRIMINATOR], rendering.output, rendering.target, step
+            )
+        out = self.terms(networks, rendering.output, rendering.target, adversarial)
         if differs:
             with torch.random.fork_rng():
-                torch.manual_seed(dice)
-                out["difference"] = self.difference_weight * self.difference(networks, batch, drawn, True)
-        both = torch.cat([expression_code(batch[k].params) for k in ("source", "driver")])
-        found = torch.cat([drawn.v_s, drawn.own])
-        off = (networks["read"](found) - both) / SPREAD
-        said = networks["said"](both).detach()
-        # weights fitted to a real face say less than the face
-        made = torch.arange(self.people, device=off.device) >= self.real
+                torch.manual_seed(ray_seed)
+                out["difference"] = self.difference_weight * self.difference(networks, batch, rendering, True)
+        codes = torch.cat([expression_code(batch[k].params) for k in ("source", "driver")])
+        embeddings = torch.cat([rendering.v_s, rendering.own])
+        error = (networks["read"](embeddings) - codes) / SPREAD
+        targets = networks[EXPRESSION_TO_MOTION](codes).detach()
+        # codes fitted to a real face hold less than the face
+        synthetic = torch.arange(self.people, device=error.device) >= self.real
         return {
             **out,
-            "said": SAID * (apart(found, said) * made.repeat(2)).mean(),
-            "read": READ * off.square().mean(),
+            EXPRESSION_TO_MOTION: MAP_WEIGHT
+            * (normalized_mse(embeddings, targets) * synthetic.repeat(2)).mean(),
+            "read": READ_WEIGHT * error.square().mean(),
         }
 
     def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
-        """Source, driver, result, target."""
-        drawn = self.drawn(networks, batch, False)
-        columns = [batch["source"].image, batch["driver"].image, drawn.picture.image, drawn.target.image]
+        """Tile source, driver, result, target."""
+        rendering = self.render_batch(networks, batch, False)
+        columns = [
+            batch["source"].image,
+            batch["driver"].image,
+            rendering.output.image,
+            rendering.target.image,
+        ]
         return grid(columns)
 
     def shipped(self, networks: Networks) -> dict[str, Tensor]:
-        """Ψ, and beside it ``_motion.*`` and ``_said.*``."""
-        out = shipped_synthesizer(networks["synthesizer"])
-        for name in ("motion", "said"):
+        """Return the tensors of Ψ, and those of its companions as ``_motion.*`` and ``_said.*``."""
+        out = half_precision_state(networks["synthesizer"])
+        for name in ("motion", EXPRESSION_TO_MOTION):
             state = networks[name].state_dict()
             out |= {f"_{name}.{k}": v.to("cpu", torch.float16) for k, v in state.items()}
         return out
 
     def card(self) -> dict[str, Any]:
-        """Trained on what."""
+        """Describe the weights and their training data."""
         return {
             "what": f"Portrait4D-v2's synthesizer with its motion encoder, {self.size}",
             "status": "preview",
@@ -332,6 +370,6 @@ class MotionRecipe(Stage):
         }
 
 
-def chosen(which: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Entries of the batch from ``a`` where ``which``, else from ``b``."""
-    return torch.where(which.reshape(-1, *[1] * (a.dim() - 1)), a, b)
+def select(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Select entries of the batch from ``a`` where ``condition``, else from ``b``."""
+    return torch.where(condition.reshape(-1, *[1] * (a.dim() - 1)), a, b)

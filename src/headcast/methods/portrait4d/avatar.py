@@ -130,7 +130,7 @@ class TriplaneAvatar(BaseAvatar):
     def isosurface(
         self, params: HeadParams
     ) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
-        """Extract vertices (head frame, metres), sRGB colours with the photo's light, triangles; straight neck.
+        """Extract vertices (head frame, metres), sRGB colours in the photo's light, triangles; straight neck.
 
         Raises:
             HeadcastError: nothing in it is solid.

@@ -42,7 +42,7 @@ class NeckShots(Shots):
     """Images of heads; ``extra`` may hold the grids of the necks' fields, ``fine`` and ``smooth``."""
 
     def with_neck(self, config: Config) -> NeckShots:
-        """Compute the neck's field of every head once, to be kept with the images."""
+        """Compute the neck's field of every head once, to be stored with the images."""
         return replace(self, extra=self.extra | neck_grids(self.neck(config)))
 
     def neck(self, config: Config) -> NeckField:

@@ -122,12 +122,12 @@ def change_sums(networks: Networks, people: People, who: Tensor) -> dict[str, Fl
     psi, c = networks.psi, networks.psi.config
     source, still, moved = select_views(people, who, c.side)
     weight = torch.maximum(*(moving_region_weights(x.marks, c.side, 1.0) for x in (still, moved))) - 1
-    kept = psi.appearance(source.image, embed_both_ways(networks, source)["the driver's face"])
+    appearance = psi.appearance(source.image, embed_both_ways(networks, source)["the driver's face"])
     rays, neck, true = still.rays(c, c.side // 4), still.neck(c), moved.image - still.image
     ends = [embed_both_ways(networks, x) for x in (still, moved)]
     sums: dict[str, Tensor] = {}
     for how in ends[0]:
-        before, after = (psi.render(psi.head(kept, e[how]), rays, neck).image for e in ends)
+        before, after = (psi.render(psi.head(appearance, e[how]), rays, neck).image for e in ends)
         change = after - before
         parts = (change * true, true * true, change * change, (change - true) ** 2)
         sums[how] = torch.stack([(x * weight).double().sum() for x in parts])
@@ -148,8 +148,8 @@ def changes(networks: Networks, people: People, most: int) -> dict[str, dict[str
     """Measure slope, correlation and what is left of the images' change, over people together."""
     sums: dict[str, Tensor] = {}
     for who in torch.arange(min(most, len(people.head))).split(4):
-        for how, found in change_sums(networks, people, who).items():
-            sums[how] = sums.get(how, 0) + found
+        for how, more in change_sums(networks, people, who).items():
+            sums[how] = sums.get(how, 0) + more
     return {how: figures_of(s.numpy()) for how, s in sums.items()}
 
 
@@ -162,11 +162,11 @@ def tiles(networks: Networks, people: People, which: Sequence[int]) -> list[Tile
     psi, c = networks.psi, networks.psi.config
     assert networks.expression_to_motion is not None
     source, still, moved = select_views(people, torch.tensor(list(which)), c.side)
-    kept = psi.appearance(source.image, embed_both_ways(networks, source)["the driver's face"])
+    appearance = psi.appearance(source.image, embed_both_ways(networks, source)["the driver's face"])
     rays, neck = still.rays(c, c.side // 4), still.neck(c)
 
     def rendered(motion: Tensor) -> Tensor:
-        return psi.render(psi.head(kept, motion), rays, neck).image
+        return psi.render(psi.head(appearance, motion), rays, neck).image
 
     columns = {"source": source.image, "first, true": still.image}
     columns["first, by weights"] = rendered(embed_both_ways(networks, still)["weights"])

@@ -45,9 +45,9 @@ def coarse_skin(head: HeadModel) -> tuple[Int[Tensor, " v"], Int[Tensor, "f 3"]]
     faces = row[skin]
     a, b, c = faces.unbind(-1)
     faces = faces[(a != b) & (b != c) & (a != c)]
-    kept = torch.unique(torch.sort(faces, 1)[0], dim=0, return_inverse=True)[1]
-    first = torch.full((int(kept.max()) + 1,), len(faces), device=skin.device)
-    first = first.scatter_reduce(0, kept, torch.arange(len(faces), device=skin.device), "amin")
+    group_of_face = torch.unique(torch.sort(faces, 1)[0], dim=0, return_inverse=True)[1]
+    first = torch.full((int(group_of_face.max()) + 1,), len(faces), device=skin.device)
+    first = first.scatter_reduce(0, group_of_face, torch.arange(len(faces), device=skin.device), "amin")
     return chosen, faces[first]
 
 

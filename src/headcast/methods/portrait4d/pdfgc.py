@@ -63,11 +63,11 @@ class HourGlass(nn.Module):
 
     def _level(self, level: int, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         block = self.get_submodule
-        kept = block(f"b1_{level}")(x)
+        skip = block(f"b1_{level}")(x)
         low = block(f"b2_{level}")(max_pool2d(x, 2, 2))
         low = self._level(level - 1, low) if level > 1 else block("b2_plus_1")(low)
         low = block(f"b3_{level}")(low)
-        return kept + interpolate(low, size=kept.shape[2:], mode="bilinear", align_corners=False)
+        return skip + interpolate(low, size=skip.shape[2:], mode="bilinear", align_corners=False)
 
 
 class LandmarkNet(nn.Module):

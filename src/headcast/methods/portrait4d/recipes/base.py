@@ -147,13 +147,13 @@ class Stage:
 
     @property
     def momentum(self) -> float:
-        """Beta 1 of Ψ's Adam: zero at the paper's size; a small Ψ diverges without it on few heads a batch."""
+        """Beta 1 of Ψ's Adam: zero at the paper's size; without it a small Ψ on few heads diverges."""
         return 0.9 if self.config.mean_planes else 0.0
 
     def resolution(self, trained: int) -> int:
         """Return the side of the volume rendering: half at first, then growing to the full one.
 
-        It grows over as many images as it was half. The small network starts with the full one: it has few pixels.
+        It grows over as many images as it was half. The small network, of few pixels, starts with the full one.
         """
         full = self.config.side // 4
         if self.size == "small" or self.adversarial_from <= 0:

@@ -44,7 +44,7 @@ __all__ = ["DIFFERENCE", "EXPRESSION_PLANES_LR_SCALE", "Ablation", "MotionRecipe
 
 Ablation = Literal["full", "no-init", "real-only", "pseudo-p", "pseudo-q"]
 EXPRESSION_TO_MOTION = "said"
-"""The map from expression codes to embeddings: network in checkpoints, term in logs, prefix in weights files."""
+"""The map from expression codes to embeddings: its key in checkpoints, logs and weights files."""
 MAP_WEIGHT = 0.1
 """Weight of the term of that map: it must not use up the bound of Ψ's gradients."""
 READ_WEIGHT = 0.1
@@ -152,7 +152,7 @@ class MotionRecipe(Stage):
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Create optimizers; motion layers have 2.5 times the rate, expression planes ten times."""
         psi = networks["synthesizer"]
-        # the background is frozen: source and driver share a camera, and it would learn to copy the source's head
+        # the background is frozen: source and driver share a camera, it would learn to copy the source's head
         still = lambda n: not is_motion_layer(n) and not n.startswith("background")  # noqa: E731
         added = lambda n: n.startswith("moving.planes")  # noqa: E731
         motion = lambda n: is_motion_layer(n) and not added(n)  # noqa: E731
@@ -224,7 +224,7 @@ class MotionRecipe(Stage):
     def pseudo(
         self, driver: NeckShots, K: Tensor, pose: Tensor, selected: Bool[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 1 h w"]]:
-        """Render I_d(θ) of Eq. 3 and its opacity by the frozen Ψ3d where ``selected``, else take the real frame's."""
+        """Render I_d(θ) of Eq. 3 and its opacity by the frozen Ψ3d where ``selected``, else use the frame's."""
         image, alpha = driver.image.clone(), driver.alpha.clone()
         if not bool(selected.any()):
             return image, alpha
@@ -269,7 +269,7 @@ class MotionRecipe(Stage):
         from_codes = networks[EXPRESSION_TO_MOTION](expression_code(driver.params))
         head = psi.head(appearance, select(batch["by_weights"], from_codes, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
-        return BatchRendering(psi.render(head, rays, driver.neck(c), jitter), target, kept, v_s, own)
+        return BatchRendering(psi.render(head, rays, driver.neck(c), jitter), target, appearance, v_s, own)
 
     def difference(
         self, networks: Networks, batch: Any, rendering: BatchRendering, jitter: bool

@@ -33,7 +33,7 @@ __all__ = ["SPREAD", "EncoderRecipe", "load_encoder_parts", "normalized_mse"]
 SPREAD = 0.15
 """Approximate standard deviation of expression weights and of gaze (radians)."""
 ROTATION_JITTER, SCALE_JITTER, SHIFT_JITTER = 0.15, 0.12, 0.02
-"""How far faces are cut out jitter_landmarks: radians, share, share of the face's size; trackers err, too."""
+"""Standard deviations of the crop's jitter: radians, log scale, fraction of the face; trackers err, too."""
 PARTS = ("motion", "read")
 """The networks of the weights file."""
 
@@ -123,7 +123,7 @@ def normalized_mse(prediction: Float[Tensor, "b m"], target: Float[Tensor, "b m"
 
 
 def jitter_landmarks(marks: Tensor, noise: Tensor) -> Tensor:
-    """Rotate, scale and shift landmarks (b, 68, 2) a little about their centre; ``noise`` (b, 4) is normal."""
+    """Rotate, scale and shift landmarks (b, 68, 2) about their centre; ``noise`` (b, 4) is normal."""
     centre = marks.mean(1, keepdim=True)
     size = (marks.amax(1) - marks.amin(1)).amax(-1)[:, None, None]
     a, g = ROTATION_JITTER * noise[:, 0], (SCALE_JITTER * noise[:, 1]).exp()

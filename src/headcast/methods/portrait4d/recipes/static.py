@@ -67,8 +67,8 @@ class StaticRecipe(Stage):
         """Create one optimizer for Ψ3d without motion layers, one for the discriminator."""
         groups = self.groups(networks["synthesizer"], lambda n: not is_motion_layer(n))
         return {
-            "main": adam(used, self.rate, self.memory),
-            "judge": self.discriminator_optimizer(networks[DISCRIMINATOR]),
+            "main": adam(groups, self.rate, self.momentum),
+            DISCRIMINATOR: self.discriminator_optimizer(networks[DISCRIMINATOR]),
         }
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, NeckShots]:

@@ -21,7 +21,7 @@ class HashGrid(nn.Module):
     """Trainable tables of features, one a resolution, interpolated d-linearly and concatenated.
 
     Args:
-        levels, features: number of tables, and features of each; the output has ``levels * features`` channels.
+        levels, features: tables, and features of each; the output has ``levels * features`` channels.
         coarsest, finest: cells along a side at the first and last level, in between in geometric steps.
         log2_size: logarithm of the longest table; a level with fewer corners has an entry for each.
         dimensions: of the coordinates, 1 to 3.

@@ -153,7 +153,7 @@ class Stage:
     def resolution(self, trained: int) -> int:
         """Return the side of the volume rendering: half at first, then growing to the full one.
 
-        It grows over as many images as it was half. The small network, of few pixels, starts with the full one.
+        It grows over as many images as it was half. The small network (few pixels) starts with the full one.
         """
         full = self.config.side // 4
         if self.size == "small" or self.adversarial_from <= 0:

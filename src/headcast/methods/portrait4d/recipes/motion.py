@@ -224,7 +224,7 @@ class MotionRecipe(Stage):
     def pseudo(
         self, driver: NeckShots, K: Tensor, pose: Tensor, selected: Bool[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 1 h w"]]:
-        """Render I_d(θ) of Eq. 3 and its opacity by the frozen Ψ3d where ``selected``, else use the frame's."""
+        """Render I_d(θ) of Eq. 3 and its opacity by the frozen Ψ3d where ``selected``, else the frame's."""
         image, alpha = driver.image.clone(), driver.alpha.clone()
         if not bool(selected.any()):
             return image, alpha

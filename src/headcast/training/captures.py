@@ -188,7 +188,7 @@ class CaptureFolder:
 
 
 def fraction_on_mask(points: Float[np.ndarray, "n 3"], view: View) -> float:
-    """Compute the fraction of points in the image that lie on the mask; those behind the camera count as off."""
+    """Compute the fraction of points in the image that lie on the mask; points behind the camera don't."""
     assert view.mask is not None
     x = torch.from_numpy(points).float()
     depth = view.camera.to_camera(x)[:, 2]

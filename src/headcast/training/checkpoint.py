@@ -1,8 +1,8 @@
 """Checkpoints: folders of safetensors and JSON that are complete or absent.
 
 ``checkpoints/00001200/`` holds ``networks``, ``averages``, ``optimizers`` (``.safetensors``), ``state.json``.
-It is written under a temporary name, flushed to the disk and renamed; only then the oldest are removed, so that
-a full disk destroys none.
+It is written under a temporary name, flushed to the disk and renamed; only then the oldest are removed, so
+that a full disk destroys none.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ __all__ = ["Portrait4D", "Portrait4DOptions"]
 
 @dataclass(frozen=True)
 class Portrait4DOptions(MethodOptions):
-    """Options of ``portrait4d``."""
+    """Options of the method ``portrait4d``."""
 
     baked: bool = False
     """Turn the tri-planes into Gaussians on a rigged mesh at once, as headcast bake does."""

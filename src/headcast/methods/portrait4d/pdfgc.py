@@ -83,7 +83,7 @@ class LandmarkNet(nn.Module):
         self.conv6, self.fc = nn.Conv2d(68, 1, 3, 2, 1), nn.Linear(784, 512)
 
     def forward(self, x: Float[Tensor, "b 3 224 224"]) -> Float[Tensor, "b 512"]:
-        """Features of an align_face face, -1..1."""
+        """Compute features of an aligned face, -1..1."""
         x = relu(self.bn1(self.conv1(x)))
         x = max_pool2d(self.conv2(x), 2, 2)
         x = self.top_m_0(self.m0(self.conv4(self.conv3(x))))

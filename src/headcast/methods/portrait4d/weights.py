@@ -118,7 +118,7 @@ def read_encoder(folder: Path) -> tuple[PDFGC, str]:
 
 
 def build_on_meta(config: Config) -> Synthesizer:
-    """Ψ without memory of its own, which takes the tensors that it is load_frozen with."""
+    """Build Ψ without allocating memory; it takes over the tensors that are loaded into it."""
     with torch.device("meta"):
         return Synthesizer(config)
 

@@ -18,11 +18,11 @@ from benchmarks.harness import machine, milliseconds, row
 from headcast import api
 from headcast.demo import demo_photo
 from headcast.head.model import HeadModel
+from headcast.methods.portrait4d.crop import crop_image
 from headcast.methods.portrait4d.infer import reconstruct
-from headcast.methods.portrait4d.motion import MotionEncoder, WeightsToMotion, faces_of
+from headcast.methods.portrait4d.motion_embedding import ExpressionToMotion, MotionEncoder, align_faces
 from headcast.methods.portrait4d.network import SMALL, Synthesizer
-from headcast.methods.portrait4d.networks import Networks, load_networks, weights_file
-from headcast.methods.portrait4d.square import square_of
+from headcast.methods.portrait4d.weights import Networks, load_networks, weights_file
 from headcast.view import front_view
 
 
@@ -31,7 +31,7 @@ def networks() -> Networks:
     if weights_file().is_file():
         return load_networks()
     torch.manual_seed(0)
-    parts = Synthesizer(SMALL), MotionEncoder(SMALL.motion), WeightsToMotion(SMALL.motion)
+    parts = Synthesizer(SMALL), MotionEncoder(SMALL.motion), ExpressionToMotion(SMALL.motion)
     return Networks(*(p.eval().requires_grad_(False) for p in parts))  # type: ignore[arg-type]
 
 
@@ -59,10 +59,10 @@ def main() -> None:
     view = front_view(avatar, (a.size, a.size))
     moved = view.params.with_expression({"jawOpen": 0.3})
     bent = moved.replace(neck=torch.tensor([0.1, 0.2, 0.0]))
-    image = square_of(seen[0].image, seen[0].camera, seen[0].params, used.psi.config.side)
+    image = crop_image(seen[0].image, seen[0].camera, seen[0].params, used.psi.config.side)
     points = seen[0].camera.project(head.landmarks(head(seen[0].params), 68))
     whole = torch.from_numpy(seen[0].image).permute(2, 0, 1)[None].float() / 127.5 - 1
-    source = used.motion(faces_of(whole, points[None]))
+    source = used.motion(align_faces(whole, points[None]))
 
     def uncached() -> None:
         used.psi.appearance(image, source)

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 
 from headcast.device import pick_device
-from headcast.methods.portrait4d.losses import moving_parts
-from headcast.methods.portrait4d.motion import faces_of
+from headcast.methods.portrait4d.losses import moving_region_weights
 from headcast.methods.portrait4d.motion_change import changes
-from headcast.methods.portrait4d.motion_stage import DIFFERENCE, Ablation, MotionRecipe
-from headcast.methods.portrait4d.networks import Networks, read_networks
-from headcast.methods.portrait4d.stored import MOMENTS, People, read_people
+from headcast.methods.portrait4d.motion_embedding import align_faces
+from headcast.methods.portrait4d.people import MOMENTS, People, read_people
+from headcast.methods.portrait4d.recipes.motion import DIFFERENCE, Ablation, MotionRecipe
+from headcast.methods.portrait4d.weights import Networks, read_networks
 from headcast.training import TrainConfig, train
 
 NAMES = {"no-init": "A", "real-only": "B", "pseudo-p": "C", "pseudo-q": "D", "full": "full"}
@@ -50,12 +50,12 @@ def measured(networks: Networks, people: People, most: int) -> dict[str, float]:
             source = people.shots(one, torch.tensor([moment]), torch.tensor([0]), cpu, c.side)
             driver = people.shots(one, torch.tensor([1 - moment]), torch.tensor([0]), cpu, c.side)
             target = people.shots(one, torch.tensor([1 - moment]), torch.tensor([1]), cpu, c.side)
-            v_s, v_d = (networks.motion(faces_of(s.image, s.marks)) for s in (source, driver))
+            v_s, v_d = (networks.motion(align_faces(s.image, s.marks)) for s in (source, driver))
             head = psi.head(psi.appearance(source.image, v_s), v_d)
             image = psi.render(head, target.rays(c, c.side // 4), target.neck(c)).image.clamp(-1, 1)
             truth = target.target(c.units_per_metre, source.background).image
             l1.append(float((image - truth).abs().mean()) * 127.5)
-            where = moving_parts(target.marks, c.side, 1.0) - 1
+            where = moving_region_weights(target.marks, c.side, 1.0) - 1
             moving.append(float(((image - truth).abs() * where).sum() / (3 * where.sum())) * 127.5)
             far.append(float(judge.distance(image, truth).mean()))
     moved = changes(networks, people, most)["weights"]

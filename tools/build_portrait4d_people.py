@@ -15,7 +15,7 @@ import numpy as np
 
 from headcast.device import pick_device
 from headcast.methods.portrait4d.data import CLIP_FPS
-from headcast.methods.portrait4d.stored import made_people, write_people
+from headcast.methods.portrait4d.people import synthesize_people, write_people
 
 AT_ONCE = 4
 
@@ -43,7 +43,7 @@ def main() -> None:
         path = a.out / f"{first // AT_ONCE:05d}.safetensors"
         if not path.exists():
             numbers = np.arange(first, min(first + AT_ONCE, a.people)) + a.first
-            made = made_people(
+            made = synthesize_people(
                 numbers,
                 a.views,
                 a.size,

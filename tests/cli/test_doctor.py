@@ -48,7 +48,7 @@ def test_files_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_a_method_without_weights_is_told_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("headcast.methods.portrait4d.networks.weights_path", lambda name: tmp_path / name)
+    monkeypatch.setattr("headcast.methods.portrait4d.weights.weights_path", lambda name: tmp_path / name)
     assert main(["doctor", "--json"]) == 0
     methods = {m["name"]: m for m in json.loads(capsys.readouterr().out)["methods"]}
     assert methods["method fit"]["ok"] and not methods["method portrait4d"]["ok"]

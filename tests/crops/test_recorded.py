@@ -11,8 +11,8 @@ from headcast.crops.grid import square_grid
 from headcast.crops.square import square_around
 from headcast.evaluate.compare import face_square
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d import square as portrait4d
-from headcast.methods.portrait4d.pdfgc import aligned
+from headcast.methods.portrait4d import crop as portrait4d
+from headcast.methods.portrait4d.pdfgc import align_face
 from headcast.methods.uhr_texture import square as uhr
 from headcast.observe.landmarks import CROP
 from headcast.observe.types import Detection, Observation
@@ -78,9 +78,9 @@ MADE = {
     "encoder, finer": lambda: face_crops(as_tensor(), torch.tensor([OVER]), 33),
     "restorers' alignment": lambda: align(points(5)),
     "restorers' face": lambda: cut_face(image(), align(points(5))),
-    "pdfgc": lambda: aligned(as_tensor()[0], torch.from_numpy(points(68)).float()),
-    "portrait4d": lambda: portrait4d.square_of(image(), camera(), HeadParams.neutral(0), 64),
-    "portrait4d, small": lambda: portrait4d.square_of(image(), camera(), HeadParams.neutral(0), 256),
+    "pdfgc": lambda: align_face(as_tensor()[0], torch.from_numpy(points(68)).float()),
+    "portrait4d": lambda: portrait4d.crop_image(image(), camera(), HeadParams.neutral(0), 64),
+    "portrait4d, small": lambda: portrait4d.crop_image(image(), camera(), HeadParams.neutral(0), 256),
     "uhr": lambda: uhr.crop_of(observation(BOX))[0],
     "uhr, reduced": lambda: uhr.crop_of(observation(OVER), 100)[0],
     "uhr, mask": lambda: uhr.over_square(observation(OVER), image()[..., 0] / np.float32(255), 90),

@@ -15,8 +15,8 @@ from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.methods.portrait4d import motion_change
 from headcast.methods.portrait4d.motion_change import POSES, changes, tiles
-from headcast.methods.portrait4d.networks import Networks, read_networks, weights_file
-from headcast.methods.portrait4d.stored import People, made_people, read_people, write_people
+from headcast.methods.portrait4d.people import People, read_people, synthesize_people, write_people
+from headcast.methods.portrait4d.weights import Networks, read_networks, weights_file
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two people whose expression alone changes."""
     out = tmp_path_factory.mktemp("still")
     cpu = torch.device("cpu")
-    made = made_people(np.array([0, 1]), 2, 128, "test", 9, cpu, apart=2.5, expression=1.8, still_neck=True)
+    made = synthesize_people(
+        np.array([0, 1]), 2, 128, "test", 9, cpu, apart=2.5, expression=1.8, still_neck=True
+    )
     write_people(out / "a.safetensors", made)
     return out
 
@@ -70,7 +72,7 @@ def test_bundled_weights_move_the_face_and_without_their_planes_it_rests(
 ) -> None:
     found = changes(bundled, people, 2)["weights"]
     assert found["slope"] > 0.05 and found["correlation"] > 0.2 and found["left"] < 1
-    still = Networks(bundled.psi, bundled.motion, bundled.said)
+    still = Networks(bundled.psi, bundled.motion, bundled.expression_to_motion)
     planes = [p.clone() for p in still.psi.moving.planes]  # type: ignore[union-attr]
     try:
         for p in still.psi.moving.planes:  # type: ignore[union-attr]
@@ -103,6 +105,8 @@ def test_the_protocol_sums_over_people_and_goes_on(
     ):
         with pytest.raises(HeadcastError, match=words):
             evaluate("motion", asked(data, subject))
-    monkeypatch.setattr(motion_change, "read_networks", lambda file: replace(bundled, said=None))
+    monkeypatch.setattr(
+        motion_change, "read_networks", lambda file: replace(bundled, expression_to_motion=None)
+    )
     with pytest.raises(HeadcastError, match="no map from expression weights"):
         evaluate("motion", asked(folder, "portrait4d"))

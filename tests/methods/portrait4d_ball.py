@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from headcast.methods.portrait4d.motion import MotionEncoder, WeightsToMotion
+from headcast.methods.portrait4d.motion_embedding import ExpressionToMotion, MotionEncoder
 from headcast.methods.portrait4d.network import TINY, Synthesizer
-from headcast.methods.portrait4d.networks import OWN
+from headcast.methods.portrait4d.weights import OWN
 
 __all__ = ["RADIUS", "ball_tensors", "write_ball"]
 
@@ -36,7 +36,7 @@ def ball_tensors(seed: int = 3) -> dict[str, Tensor]:
         out.weight.zero_()
         out.weight[0, 0] = 4 / out.gain
         out.bias.fill_(-4.0)
-    parts = {"_motion.": MotionEncoder(TINY.motion), "_said.": WeightsToMotion(TINY.motion)}
+    parts = {"_motion.": MotionEncoder(TINY.motion), "_said.": ExpressionToMotion(TINY.motion)}
     tensors = {k: v.detach().half() for k, v in psi.state_dict().items()}
     for start, network in parts.items():
         tensors |= {start + k: v.detach().half() for k, v in network.state_dict().items()}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from headcast.methods.portrait4d.static import StaticRecipe
-from headcast.methods.portrait4d.stored import made_people, write_people
+from headcast.methods.portrait4d.people import synthesize_people, write_people
+from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.weights import save_tensors
 
 
@@ -23,7 +23,7 @@ def test_every_configuration_is_trained_and_measured(
     recipe = StaticRecipe(size="tiny")
     save_tensors(tmp_path / "static.safetensors", recipe.shipped(recipe.networks(0)), {})
     (tmp_path / "people").mkdir()
-    made = made_people(np.array([0]), 2, 64, "test", 9, torch.device("cpu"))
+    made = synthesize_people(np.array([0]), 2, 64, "test", 9, torch.device("cpu"))
     write_people(tmp_path / "people" / "0.safetensors", made)
     folder, static = str(tmp_path / "people"), str(tmp_path / "static.safetensors")
     asked = [

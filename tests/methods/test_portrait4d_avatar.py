@@ -18,10 +18,10 @@ from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
-from headcast.methods.portrait4d.motion import MotionEncoder, WeightsToMotion
+from headcast.methods.portrait4d.crop import FRAME, crop_box
+from headcast.methods.portrait4d.motion_embedding import ExpressionToMotion, MotionEncoder
 from headcast.methods.portrait4d.network import TINY, Synthesizer
-from headcast.methods.portrait4d.networks import Networks
-from headcast.methods.portrait4d.square import FRAME, framing
+from headcast.methods.portrait4d.weights import Networks
 from headcast.render.shading import ambient
 
 
@@ -30,7 +30,7 @@ def networks() -> Networks:
     """Of random weights, with a solid ball in the middle of their cube."""
     torch.manual_seed(3)
     psi = Synthesizer(TINY).eval().requires_grad_(False)
-    motion, said = MotionEncoder(TINY.motion).eval(), WeightsToMotion(TINY.motion).eval()
+    motion, said = MotionEncoder(TINY.motion).eval(), ExpressionToMotion(TINY.motion).eval()
     return Networks(psi, motion.requires_grad_(False), said.requires_grad_(False))
 
 
@@ -60,7 +60,7 @@ def test_it_is_an_avatar_and_draws_a_square_around_the_head() -> None:
     assert isinstance(a, Avatar)
     picture = drawn(a.source.params)
     assert picture.shape == (100, 120, 4) and bool(torch.isfinite(picture).all())
-    left, top, side = framing(a.source.camera, a.source.params)
+    left, top, side = crop_box(a.source.camera, a.source.params)
     assert abs(side - FRAME * 300 / 0.87) < 0.1 * side
     alpha = picture[..., 3]
     columns = torch.nonzero(alpha.amax(0) > 0)[:, 0]

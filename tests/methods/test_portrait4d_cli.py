@@ -168,9 +168,9 @@ def test_options_of_fit_are_refused(
 def test_without_weights_one_line_says_how_to_get_them(
     demo_photo: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headcast.methods.portrait4d import networks
+    from headcast.methods.portrait4d import weights
 
-    monkeypatch.setattr(networks, "weights_file", lambda: tmp_path / "none.safetensors")
+    monkeypatch.setattr(weights, "weights_file", lambda: tmp_path / "none.safetensors")
     code, _, err = run("create", demo_photo, "--method", "portrait4d", "-o", tmp_path / "a.avatar")
     assert code == 2 and len(err.strip().splitlines()) == 1 and "headcast train portrait4d.static" in err
     assert not (tmp_path / "a.avatar").exists()

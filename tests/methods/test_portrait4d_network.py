@@ -10,9 +10,9 @@ import torch
 from tests.parity import TOLERANCE, filled, seeded, shapes, worst
 
 from headcast.camera import Camera
-from headcast.methods.portrait4d.encoders import with_coordinates
+from headcast.methods.portrait4d.encoders import append_coordinates
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, Synthesizer
-from headcast.methods.portrait4d.pdfgc import ANCHORS, PDFGC, aligned
+from headcast.methods.portrait4d.pdfgc import ANCHORS, PDFGC, align_face
 from headcast.nets.skip_synthesis import fir
 from headcast.nets.triplane import sample_planes
 from headcast.render.volume import rays_of
@@ -65,7 +65,7 @@ def test_every_recorded_tensor_agrees(facts: Path) -> None:
     image = (0.7 * image).clamp(-1, 1)
     driver, source = torch.from_numpy(saved["in_motion"]), torch.from_numpy(saved["in_motion_app"])
 
-    x = check("resnet_stage0", with_coordinates(image))
+    x = check("resnet_stage0", append_coordinates(image))
     check("features_global", network.encoder_global(x))
     seen = network.appearance(image, source)
     check("mid_neutral3", seen.tokens)
@@ -87,7 +87,7 @@ def test_every_recorded_tensor_agrees(facts: Path) -> None:
     rays = rays_of([camera_of(saved["in_c"][0], 512)], 128, OFFICIAL.cube / 2)
     check("ray_dirs", rays.direction)
     drawn = network.render(head, rays)
-    check("out_image", drawn.raw)
+    check("out_image", drawn.image_raw)
     check("out_image_feature", drawn.feature)
     check("out_image_sr", drawn.image)
     check("out_image_depth", drawn.depth)
@@ -126,7 +126,7 @@ def test_faces_are_aligned_by_eyes_and_mouth() -> None:
     a, b = complex(80, 10) / complex(bx - ax, by - ay), complex(150, 120)
     mouth = b + a * complex(cx - ax, cy - ay)
     points[60:68] = torch.tensor([mouth.real, mouth.imag])
-    face = aligned(image, points)
+    face = align_face(image, points)
     # the picture is cut to rows 0..192 and columns 16..208, then brought back to 224
     for (u, v), (px, py) in zip(ANCHORS, ((150, 120), (230, 130), (mouth.real, mouth.imag)), strict=True):
         column, row = round((u + 0.5 - 16) * 224 / 192 - 0.5), round((v + 0.5) * 224 / 192 - 0.5)
@@ -152,7 +152,7 @@ def test_small_network_renders_from_any_camera(small: Synthesizer) -> None:
     cameras = [Camera.orbit(torch.zeros(3), 1.4, yaw, focal=1200, width=256, height=256) for yaw in (0.0, 30)]
     drawn = [small.render(one, small.rays([c], 32)) for c in cameras]
     assert drawn[0].image.shape == (1, 3, 128, 128) and drawn[0].alpha.shape == (1, 1, 32, 32)
-    assert not torch.allclose(drawn[0].raw, drawn[1].raw)
+    assert not torch.allclose(drawn[0].image_raw, drawn[1].image_raw)
     assert all(bool((d.alpha >= -1e-5).all() and (d.alpha <= 1 + 1e-5).all()) for d in drawn)
 
 

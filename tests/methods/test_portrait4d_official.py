@@ -16,7 +16,7 @@ from tests.methods.test_portrait4d_importing import Persistent
 from headcast import api
 from headcast.drive import drive_from
 from headcast.image import load_image
-from headcast.methods.portrait4d import importing, networks
+from headcast.methods.portrait4d import importing, weights
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
 from headcast.methods.portrait4d.network import TINY, Synthesizer
 from headcast.methods.portrait4d.pdfgc import MOTION, PDFGC
@@ -30,7 +30,7 @@ LITTLE = replace(TINY, motion=MOTION, mean_planes=False, styles=12)
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """A published pickle of Ψ and a checkpoint of PD-FGC, as their authors keep them; random weights."""
     monkeypatch.setenv("HEADCAST_WEIGHTS", str(tmp_path / "weights"))
-    for module in (importing, networks):
+    for module in (importing, weights):
         monkeypatch.setattr(module, "OFFICIAL", LITTLE)
     torch.manual_seed(3)
     psi = Synthesizer(LITTLE)
@@ -60,12 +60,12 @@ def test_from_checkpoints_to_a_driven_avatar(
     assert any("FLAME" in w["licence"] for w in told["weights"])
 
     avatar = api.load(me)
-    assert isinstance(avatar, TriplaneAvatar) and avatar.networks.said is None
+    assert isinstance(avatar, TriplaneAvatar) and avatar.networks.expression_to_motion is None
     assert avatar.motion is not None and avatar.motion.shape == (MOTION,)
     rest = avatar.source.params
     # the photo's own weights give the photo's own embedding, others another
-    assert torch.allclose(avatar.said(rest), avatar.motion, atol=1e-4)
-    open_wide = avatar.said(rest.with_expression({"jawOpen": 0.9}))
+    assert torch.allclose(avatar.embed_expression(rest), avatar.motion, atol=1e-4)
+    open_wide = avatar.embed_expression(rest.with_expression({"jawOpen": 0.9}))
     assert (open_wide - avatar.motion).abs().max() > 1e-3
     planes = [avatar.posed(rest, v).planes for v in (avatar.motion, open_wide)]
     assert not torch.equal(planes[0], planes[1])
@@ -94,6 +94,6 @@ def test_another_encoder_makes_another_avatar(
     torch.manual_seed(9)
     torch.save(PDFGC().state_dict(), files[1])
     assert run("weights", "import", "pdfgc", files[1])[0] == 0
-    networks.read_networks.cache_clear()
+    weights.read_networks.cache_clear()
     code, _, err = run("render", me, "-o", tmp_path / "a.png")
     assert code == 2 and "other weights of portrait4d" in err

@@ -10,14 +10,14 @@ import torch
 
 from headcast.errors import HeadcastError
 from headcast.image import load_image
-from headcast.methods.portrait4d.average import AverageRecipe
-from headcast.methods.portrait4d.clips import clip_pair
-from headcast.methods.portrait4d.data import neck_field, several_views
-from headcast.methods.portrait4d.encoder import EncoderRecipe
-from headcast.methods.portrait4d.motion_stage import MotionRecipe
+from headcast.methods.portrait4d.clips import read_clip_pair
+from headcast.methods.portrait4d.data import neck_field, synthesize_views
 from headcast.methods.portrait4d.network import TINY
-from headcast.methods.portrait4d.static import StaticRecipe
-from headcast.methods.portrait4d.stored import made_people, read_people, write_people
+from headcast.methods.portrait4d.people import read_people, synthesize_people, write_people
+from headcast.methods.portrait4d.recipes.average import AverageRecipe
+from headcast.methods.portrait4d.recipes.motion import MotionRecipe
+from headcast.methods.portrait4d.recipes.motion_encoder import EncoderRecipe
+from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.synth.views import project_points
 from headcast.video import write_video
 from headcast.weights import save_tensors
@@ -30,7 +30,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two people, two views."""
     folder = tmp_path_factory.mktemp("people")
     for k in range(2):
-        write_people(folder / f"{k:05d}.safetensors", made_people(np.array([k]), 2, 64, "train", 9, CPU))
+        write_people(
+            folder / f"{k:05d}.safetensors", synthesize_people(np.array([k]), 2, 64, "train", 9, CPU)
+        )
     return folder
 
 
@@ -158,9 +160,9 @@ def test_after_stage_two_the_encoder_learns_what_weights_say(people: Path, tmp_p
 
 def test_stronger_expressions_can_be_asked_for(people: Path) -> None:
     calm = read_people(str(people)).params.expression[0]
-    wild = made_people(np.array([0]), 1, 32, "train", 9, CPU, apart=2.5, expression=1.8)["params.expression"][
-        0
-    ]
+    wild = synthesize_people(np.array([0]), 1, 32, "train", 9, CPU, apart=2.5, expression=1.8)[
+        "params.expression"
+    ][0]
     assert (wild[0] - wild[1]).abs().sum() > (calm[0] - calm[1]).abs().sum()
 
 
@@ -172,7 +174,7 @@ def test_real_clips_come_into_stage_two(demo_photo: Path, people: Path, tmp_path
 
     for k in range(16):  # the whole picture wanders two pixels a frame
         save_png(folder / f"{k:03d}.png", np.roll(rgb, 2 * k, axis=1))
-    source, driver = clip_pair(str(tmp_path / "clips"), 0, 0, 64, TINY)
+    source, driver = read_clip_pair(str(tmp_path / "clips"), 0, 0, 64, TINY)
     assert source.image.shape == (1, 3, 64, 64)
     for shot in (source, driver):
         marks = project_points(shot.landmarks, shot.K, shot.cam_from_world)[0]
@@ -194,11 +196,11 @@ def test_real_clips_come_into_stage_two(demo_photo: Path, people: Path, tmp_path
 def test_clips_without_faces_are_told(tmp_path: Path) -> None:
     write_video(tmp_path / "grey.mp4", iter([np.full((96, 96, 3), 128, np.uint8)] * 17), 25.0)
     with pytest.raises(HeadcastError, match="no face in 8 clips"):
-        clip_pair(str(tmp_path), 0, 1, 64, TINY)
+        read_clip_pair(str(tmp_path), 0, 1, 64, TINY)
 
 
 def test_rendered_shots_carry_the_neck_with_them() -> None:
-    shots = several_views(2, 1, 64, 0, 3, CPU).with_neck(TINY)
+    shots = synthesize_views(2, 1, 64, 0, 3, CPU).with_neck(TINY)
     points = torch.rand(1, 50, 3, generator=torch.Generator().manual_seed(0)) * 0.4
     alone = shots[slice(1, 2)]
     assert torch.allclose(alone.neck(TINY)(points), neck_field(alone.params, TINY)(points), atol=1e-4)

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.data import several_views
-from headcast.methods.portrait4d.losses import moving_parts
-from headcast.methods.portrait4d.motion import FACE_SIDE, faces_of
-from headcast.methods.portrait4d.motion_stage import FASTER, MotionRecipe
+from headcast.methods.portrait4d.data import synthesize_views
+from headcast.methods.portrait4d.losses import moving_region_weights
+from headcast.methods.portrait4d.motion_embedding import FACE_SIDE, align_faces
 from headcast.methods.portrait4d.network import TINY, Synthesizer
-from headcast.methods.portrait4d.stage import is_motion
-from headcast.methods.portrait4d.static import StaticRecipe
+from headcast.methods.portrait4d.recipes.base import is_motion_layer
+from headcast.methods.portrait4d.recipes.motion import EXPRESSION_PLANES_LR_SCALE, MotionRecipe
+from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.priors.encoder import infer
 from headcast.priors.encoder.network import Encoder
 from headcast.synth.views import project_points
@@ -51,7 +51,7 @@ def first_batch(people: int) -> dict[str, Any]:
 
 
 def test_truths_agree_with_the_cameras() -> None:
-    shots = several_views(1, 2, 64, 0, 3, torch.device("cpu"))
+    shots = synthesize_views(1, 2, 64, 0, 3, torch.device("cpu"))
     rays = shots.rays(TINY, 64)
     # a pixel may be covered all over but for its centre, where depth is taken
     solid = (shots.alpha[:, 0].reshape(2, -1) > 0.99) & (shots.depth.reshape(2, -1) > 0)
@@ -83,7 +83,7 @@ def test_static_stage_learns_a_batch_and_ships(tmp_path: Path) -> None:
     network = Synthesizer(TINY)
     stored = {k: v.float() for k, v in load_tensors(str(made.weights))[0].items()}
     missing = network.load_state_dict(stored, strict=False)
-    assert not missing.unexpected_keys and all(map(is_motion, missing.missing_keys))
+    assert not missing.unexpected_keys and all(map(is_motion_layer, missing.missing_keys))
 
 
 def test_adversarial_term_comes_and_depth_goes() -> None:
@@ -177,7 +177,7 @@ def test_motion_stage_takes_the_papers_losses(static_weights: str) -> None:
     assert alone["l1"] == 0 and alone["identity"] == 0 and alone["perceptual"] > 0
     sum(terms.values()).backward()
     moved = {n for n, p in networks["synthesizer"].named_parameters() if p.grad is not None}
-    assert any(is_motion(n) for n in moved) and networks["motion"].out.weight.grad.abs().sum() > 0
+    assert any(is_motion_layer(n) for n in moved) and networks["motion"].out.weight.grad.abs().sum() > 0
     # motion layers add nothing at first, but what follows them is alive: they learn
     for name, p in networks["synthesizer"].named_parameters():
         if "attn2.proj" in name:
@@ -188,17 +188,17 @@ def test_motion_stage_takes_the_papers_losses(static_weights: str) -> None:
     names = {n for n, p in networks["synthesizer"].named_parameters() if id(p) not in learned}
     assert names and all(n.startswith("background") for n in names)
     rates = [g["lr"] for g in groups]
-    assert rates == [r * recipe.rate for r in (1, recipe.mean_rate, FASTER, 2.5)]
+    assert rates == [r * recipe.rate for r in (1, recipe.mean_rate, EXPRESSION_PLANES_LR_SCALE, 2.5)]
     added, motion = ({id(p) for p in g["params"]} for g in groups[2:])
     for name, p in networks["synthesizer"].named_parameters():
         assert (id(p) in added) == name.startswith("moving.planes"), name
-        assert (id(p) in motion) == (is_motion(name) and id(p) not in added), name
+        assert (id(p) in motion) == (is_motion_layer(name) and id(p) not in added), name
 
 
 def test_mouth_and_eyes_count_more() -> None:
-    shots = several_views(2, 1, 64, 0, 3, torch.device("cpu"))
+    shots = synthesize_views(2, 1, 64, 0, 3, torch.device("cpu"))
     marks = project_points(shots.landmarks, shots.K, shots.cam_from_world)
-    weight = moving_parts(marks, 64, 8.0)
+    weight = moving_region_weights(marks, 64, 8.0)
     for w, points in zip(weight[:, 0], marks.long(), strict=True):
         parts = [points[48:60].float().mean(0), points[36:42].float().mean(0), points[42:48].float().mean(0)]
         assert all(float(w[int(y), int(x)]) > 7 for x, y in parts)
@@ -228,6 +228,6 @@ def test_motion_stage_goes_on_from_its_own_weights(static_weights: str, tmp_path
 
 
 def test_aligned_faces_have_the_encoders_size() -> None:
-    shots = several_views(1, 1, 64, 0, 3, torch.device("cpu"))
-    faces = faces_of(shots.image, project_points(shots.landmarks, shots.K, shots.cam_from_world))
+    shots = synthesize_views(1, 1, 64, 0, 3, torch.device("cpu"))
+    faces = align_faces(shots.image, project_points(shots.landmarks, shots.K, shots.cam_from_world))
     assert faces.shape == (1, 3, FACE_SIDE, FACE_SIDE) and bool(faces.std() > 0.05)

@@ -61,7 +61,7 @@ def test_unreadable_pictures_are_skipped_and_listed(tmp_path: Path) -> None:
         ImageFolder(tmp_path / "none")
     for path in tmp_path.glob("?.png"):
         path.unlink()
-    with pytest.raises(HeadcastError, match=r"no readable picture .*and 1 more"):
+    with pytest.raises(HeadcastError, match=r"no readable image .*and 1 more"):
         ImageFolder(tmp_path)
 
 

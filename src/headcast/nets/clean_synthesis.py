@@ -15,25 +15,26 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from headcast.nets.skip_synthesis import modulated
+from headcast.nets.skip_synthesis import modulated_conv2d
 
-__all__ = ["CleanGenerator", "StyleConv", "ToColour", "doubled"]
+__all__ = ["CleanGenerator", "StyleConv", "ToColour", "upsample_bilinear"]
 
 SLOPE = 0.2
+"""Negative slope of the leaky ReLUs."""
 Condition = tuple[Float[Tensor, "b _ _ _"], Float[Tensor, "b _ _ _"]]
-"""Scale and shift of the last channels."""
+"""Scale and shift of the last channels of a feature map."""
 
 
-def doubled(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-    """Twice the size, bilinear."""
+def upsample_bilinear(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Upsample to twice the size, bilinear."""
     return interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class PixelNorm(nn.Module):
-    """Each vector divided by the root mean square of its entries."""
+    """Normalization of each vector by the root mean square of its entries."""
 
     def forward(self, x: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
-        """Same shape out."""
+        """Normalize vectors to unit RMS."""
         return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
 
@@ -48,12 +49,12 @@ class ModulatedConv(nn.Module):
         nn.init.ones_(self.modulation.bias)
 
     def forward(self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b s"]) -> Float[Tensor, "b o h w"]:
-        """Same size out."""
-        return modulated(x, self.weight[0], self.modulation(style), demodulate=self.demodulate)
+        """Convolve at the same size, with weights scaled by the style."""
+        return modulated_conv2d(x, self.weight[0], self.modulation(style), demodulate=self.demodulate)
 
 
 class StyleConv(nn.Module):
-    """Perhaps twice the size, modulated 3x3 convolution, gain, noise, bias, leaky ReLU."""
+    """Optional upsampling by 2, modulated 3x3 convolution, gain, noise, bias, leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int, styles: int, up: bool) -> None:
         super().__init__()
@@ -65,13 +66,13 @@ class StyleConv(nn.Module):
     def forward(
         self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b s"], noise: Float[Tensor, "n 1 h2 w2"]
     ) -> Float[Tensor, "b o h2 w2"]:
-        """The next features."""
-        x = self.modulated_conv(doubled(x) if self.up else x, style) * sqrt(2)
+        """Compute the features of the next layer."""
+        x = self.modulated_conv(upsample_bilinear(x) if self.up else x, style) * sqrt(2)
         return leaky_relu(x + self.weight * noise + self.bias, SLOPE)
 
 
 class ToColour(nn.Module):
-    """Features to RGB, added to the picture so far at twice its size."""
+    """Features to RGB, added to the upsampled image of the layers before."""
 
     def __init__(self, inputs: int, styles: int) -> None:
         super().__init__()
@@ -82,15 +83,15 @@ class ToColour(nn.Module):
         self,
         x: Float[Tensor, "b i h w"],
         style: Float[Tensor, "b s"],
-        so_far: Float[Tensor, "b 3 h2 w2"] | None = None,
+        image: Float[Tensor, "b 3 h2 w2"] | None = None,
     ) -> Float[Tensor, "b 3 h w"]:
-        """The picture at this size."""
+        """Compute the image at this size; ``image`` is that of half the size."""
         rgb = self.modulated_conv(x, style) + self.bias
-        return rgb if so_far is None else rgb + doubled(so_far)
+        return rgb if image is None else rgb + upsample_bilinear(image)
 
 
 class CleanGenerator(nn.Module):
-    """Latents of each layer to a picture; half of the channels may be scaled and shifted from outside.
+    """Generator from one latent a layer to an image; conditions may scale and shift half of the channels.
 
     Args:
         widths: channels at 4, 8, 16, ... pixels a side.
@@ -123,12 +124,12 @@ class CleanGenerator(nn.Module):
         conditions: Sequence[Condition] = (),
         noise: torch.Generator | None = None,
     ) -> Float[Tensor, "b 3 h w"]:
-        """The picture, about [-1, 1].
+        """Generate an image, about [-1, 1].
 
         Args:
             w: latents; layer pairs of one size use i, i + 1 and (colour) i + 2, i = 1, 3, 5, ...
             conditions: of the sizes from 8 on, for the second half of the channels.
-            noise: where fresh noise comes from; None: the stored noise.
+            noise: generator of fresh noise; None: use the stored noise.
         """
         x = self.constant_input.get_parameter("weight").expand(len(w), -1, -1, -1)
         x = self.style_conv1(x, w[:, 0], self.noise(0, noise))
@@ -144,7 +145,7 @@ class CleanGenerator(nn.Module):
             rgb = to_rgb(x, w[:, i + 2], rgb)
         return rgb
 
-    def noise(self, layer: int, dice: torch.Generator | None) -> Float[Tensor, "1 1 h w"]:
-        """Noise of a layer, stored or fresh."""
+    def noise(self, layer: int, generator: torch.Generator | None) -> Float[Tensor, "1 1 h w"]:
+        """Return the stored noise of a layer, or sample fresh noise."""
         stored = self.noises.get_buffer(f"noise{layer}")
-        return stored if dice is None else torch.randn(stored.shape, generator=dice).to(stored)
+        return stored if generator is None else torch.randn(stored.shape, generator=generator).to(stored)

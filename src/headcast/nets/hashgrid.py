@@ -18,10 +18,10 @@ PRIMES = (1, 2_654_435_761, 805_459_861)
 
 
 class HashGrid(nn.Module):
-    """Trainable tables of features, one a resolution, read d-linearly and put side by side.
+    """Trainable tables of features, one a resolution, interpolated d-linearly and concatenated.
 
     Args:
-        levels, features: tables and features of each; ``levels * features`` channels come out.
+        levels, features: tables, and features of each; the output has ``levels * features`` channels.
         coarsest, finest: cells along a side at the first and last level, in between in geometric steps.
         log2_size: logarithm of the longest table; a level with fewer corners has an entry for each.
         dimensions: of the coordinates, 1 to 3.
@@ -48,14 +48,14 @@ class HashGrid(nn.Module):
 
     @property
     def channels(self) -> int:
-        """Features that come out."""
+        """Number of channels of the output."""
         return sum(t.shape[1] for t in self.tables)
 
     def forward(self, points: Float[Tensor, "b {self.dimensions} *n"]) -> Float[Tensor, "b c *n"]:
         """Read features at coordinates, clamped to 0..1. Differentiable in tables and coordinates."""
         flat = points.movedim(1, -1).clamp(0, 1)
-        found = [self.read(t, n, flat) for t, n in zip(self.tables, self.cells, strict=True)]
-        return torch.cat(found, -1).movedim(-1, 1)
+        levels = [self.read(t, n, flat) for t, n in zip(self.tables, self.cells, strict=True)]
+        return torch.cat(levels, -1).movedim(-1, 1)
 
     def read(
         self, table: Float[Tensor, "s f"], cells: int, points: Float[Tensor, "b *n d"]

@@ -58,8 +58,8 @@ class Attention(nn.Module):
         b, n, c = x.shape
         q = self.q(x).reshape(b, n, self.heads, -1).transpose(1, 2)
         k, v = self.kv(other).reshape(b, other.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        found = scaled_dot_product_attention(q, k, v)
-        return self.proj(found.transpose(1, 2).reshape(b, n, c))
+        attended = scaled_dot_product_attention(q, k, v)
+        return self.proj(attended.transpose(1, 2).reshape(b, n, c))
 
 
 class DepthwiseConv(nn.Module):

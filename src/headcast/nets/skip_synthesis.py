@@ -15,42 +15,43 @@ from torch.nn.functional import conv2d, conv_transpose2d, interpolate, leaky_rel
 
 from headcast.nets.linear import EqualizedLinear
 
-__all__ = ["Noise", "SkipBlock", "SuperResolution", "ToRGB", "modulated", "upsampled"]
+__all__ = ["Noise", "SkipBlock", "SuperResolution", "ToRGB", "modulated_conv2d", "upsample"]
 
 Noise = Literal["none", "const", "random"]
 CLAMP = 256.0
+"""Largest absolute value of activations, for half precision."""
 
 
 def fir() -> Float[Tensor, "4 4"]:
-    """The low-pass filter [1, 3, 3, 1] in both directions, of sum 1."""
+    """Return the low-pass filter [1, 3, 3, 1] in both directions, of sum 1."""
     k = torch.tensor([1.0, 3.0, 3.0, 1.0])
     return torch.outer(k, k) / 64
 
 
-def filtered(
+def convolve_channels(
     x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "4 4"], gain: float
 ) -> Float[Tensor, "b c i j"]:
-    """Every channel convolved with the filter, without padding."""
+    """Convolve every channel with the filter, without padding."""
     c = x.shape[1]
     return conv2d(x, (kernel * gain).to(x)[None, None].expand(c, 1, -1, -1), groups=c)
 
 
-def upsampled(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "4 4"]) -> Float[Tensor, "b c i j"]:
-    """Twice the size: zeros between the pixels, then the filter."""
+def upsample(x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "4 4"]) -> Float[Tensor, "b c i j"]:
+    """Upsample by 2: zeros between the pixels, then the filter."""
     b, c, h, w = x.shape
     spread = x.new_zeros(b, c, h, 2, w, 2)
     spread[:, :, :, 0, :, 0] = x
-    return filtered(pad(spread.reshape(b, c, 2 * h, 2 * w), (2, 1, 2, 1)), kernel, 4.0)
+    return convolve_channels(pad(spread.reshape(b, c, 2 * h, 2 * w), (2, 1, 2, 1)), kernel, 4.0)
 
 
-def modulated(
+def modulated_conv2d(
     x: Float[Tensor, "b i h w"],
     weight: Float[Tensor, "o i k k"],
     style: Float[Tensor, "b i"],
     kernel: Float[Tensor, "4 4"] | None = None,
     demodulate: bool = True,
 ) -> Float[Tensor, "b o h2 w2"]:
-    """Convolution with weights scaled by the style (StyleGAN2 Eq. 1-3); ``kernel`` doubles the size."""
+    """Convolve with weights scaled by the style (StyleGAN2 Eq. 1-3); with ``kernel`` the size doubles."""
     b, i, h, w = x.shape
     o, _, k, _ = weight.shape
     scaled = weight[None] * style[:, None, :, None, None]
@@ -60,9 +61,9 @@ def modulated(
     if kernel is None:
         out = conv2d(grouped, scaled.reshape(b * o, i, k, k), padding=k // 2, groups=b)
     else:
-        turned = scaled.transpose(1, 2).reshape(b * i, o, k, k)
-        out = conv_transpose2d(grouped, turned, stride=2, groups=b)
-        out = filtered(pad(out, (1, 1, 1, 1)), kernel, 4.0)
+        transposed = scaled.transpose(1, 2).reshape(b * i, o, k, k)
+        out = conv_transpose2d(grouped, transposed, stride=2, groups=b)
+        out = convolve_channels(pad(out, (1, 1, 1, 1)), kernel, 4.0)
     return out.reshape(b, o, *out.shape[2:])
 
 
@@ -82,9 +83,9 @@ class SynthesisLayer(nn.Module):
     def forward(
         self, x: Float[Tensor, "b i h w"], w: Float[Tensor, "b s"], noise: Noise
     ) -> Float[Tensor, "b o h2 w2"]:
-        """One layer."""
+        """Compute the features of the next layer."""
         kernel = self.get_buffer("resample_filter") if self.up else None
-        x = modulated(x, self.weight, self.affine(w), kernel)
+        x = modulated_conv2d(x, self.weight, self.affine(w), kernel)
         if noise == "const":
             x = x + self.get_buffer("noise_const") * self.noise_strength
         elif noise == "random":
@@ -104,13 +105,13 @@ class ToRGB(nn.Module):
         self.gain = 1 / math.sqrt(inputs)
 
     def forward(self, x: Float[Tensor, "b i h w"], w: Float[Tensor, "b s"]) -> Float[Tensor, "b c h w"]:
-        """Colour of every pixel."""
-        out = modulated(x, self.weight, self.affine(w) * self.gain, demodulate=False)
+        """Compute the colour of every pixel."""
+        out = modulated_conv2d(x, self.weight, self.affine(w) * self.gain, demodulate=False)
         return (out + self.bias[:, None, None]).clamp(-CLAMP, CLAMP)
 
 
 class SkipBlock(nn.Module):
-    """Two layers, the first of which doubles the size, and their colour added to the doubled one so far."""
+    """Two layers, the first of which doubles the size; their colour is added to the upsampled one before."""
 
     def __init__(self, inputs: int, outputs: int, styles: int, side: int) -> None:
         super().__init__()
@@ -126,13 +127,13 @@ class SkipBlock(nn.Module):
         w: Float[Tensor, "b s"],
         noise: Noise,
     ) -> tuple[Float[Tensor, "b o h2 w2"], Float[Tensor, "b 3 h2 w2"]]:
-        """Features and colour at twice the size."""
+        """Compute features and colour at twice the size."""
         x = self.conv1(self.conv0(x, w, noise), w, noise)
-        return x, upsampled(rgb, self.get_buffer("resample_filter")) + self.torgb(x, w)
+        return x, upsample(rgb, self.get_buffer("resample_filter")) + self.torgb(x, w)
 
 
 class SuperResolution(nn.Module):
-    """A feature image of ``side``² becomes a picture of four times that side.
+    """Super-resolution of a feature image of ``side``² to an image of four times that side.
 
     All layers share one style vector. An input of another size is resampled first.
     """
@@ -150,7 +151,7 @@ class SuperResolution(nn.Module):
         w: Float[Tensor, "b s"],
         noise: Noise = "none",
     ) -> Float[Tensor, "b 3 h2 w2"]:
-        """The picture, about -1..1."""
+        """Upsample features and colour to an image, about -1..1."""
         if x.shape[-1] != self.side:
             size = (self.side, self.side)
             x, rgb = (interpolate(i, size, mode="bilinear", antialias=True) for i in (x, rgb))

@@ -40,14 +40,14 @@ def sample_planes(
     b, _, c, h, w = planes.shape
     coordinates = (points * (2 / side)).unbind(-1)
     at = torch.stack([torch.stack([coordinates[u], coordinates[v]], -1) for u, v in axes], 1)  # (b, 3, n, 2)
-    found = torch.nn.functional.grid_sample(
+    samples = torch.nn.functional.grid_sample(
         planes.reshape(b * 3, c, h, w),
         at.reshape(b * 3, 1, -1, 2).to(planes),
         mode="bilinear",
         padding_mode="zeros",
         align_corners=False,
     )
-    return found.reshape(b, 3, c, -1).mean(1).transpose(1, 2)
+    return samples.reshape(b, 3, c, -1).mean(1).transpose(1, 2)
 
 
 class RadianceDecoder(nn.Module):

@@ -1,4 +1,4 @@
-"""A small U-Net (Ronneberger et al. 2015) whose finest level is half the picture's resolution."""
+"""A small U-Net (Ronneberger et al. 2015) whose finest level is half the image's resolution."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["UNet"]
 
 
 class UNet(nn.Module):
-    """Picture in, maps at half its side out; sides need not be multiples of anything.
+    """U-Net from an image to maps at half its side; sides need not be multiples of anything.
 
     2x2 pixels become channels, then every level halves the side; on the way up a level's maps are added to
-    the enlarged ones from below. The lowest level adds its mean over the picture, so that all places know it.
+    the enlarged ones from below. The lowest level adds its mean over the image, as global context.
 
     Args:
-        into: channels of the picture. widths: channels at 1/2, 1/4, ... of its side.
+        into: channels of the image. widths: channels at 1/2, 1/4, ... of its side.
         blocks: residual blocks on the way down, one number a level.
         out: channels that come out.
     """
@@ -42,7 +42,7 @@ class UNet(nn.Module):
         self.out = nn.Conv2d(widths[0], out, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d i j"]:
-        """Maps of (H + 1) // 2 by (W + 1) // 2."""
+        """Compute maps of (H + 1) // 2 by (W + 1) // 2."""
         h, w = x.shape[-2:]
         x = pad(x, (0, -w % self.multiple, 0, -h % self.multiple), mode="replicate")
         x = pixel_unshuffle(x, 2)

@@ -1,4 +1,4 @@
-"""Training: a loop that survives, for whatever recipe; it knows neither people nor methods."""
+"""Training: a resumable loop for any recipe; it knows neither people nor methods."""
 
 from headcast.training.config import TrainConfig
 from headcast.training.loop import TrainResult, train

@@ -1,4 +1,4 @@
-"""``python -m headcast.training NAME FOLDER key=value …``: where only torch, numpy and safetensors are.
+"""``python -m headcast.training NAME FOLDER key=value …``: needs only torch, numpy and safetensors.
 
 Keys are the flags of ``headcast train NAME`` with underscores; values are numbers, true, false, none, words.
 """
@@ -18,8 +18,8 @@ from headcast.training.recipes import recipe_class
 __all__ = ["main"]
 
 
-def chosen(name: str, pairs: list[str]) -> tuple[Recipe, TrainConfig]:
-    """Recipe and settings from ``key=value`` words.
+def parse_pairs(name: str, pairs: list[str]) -> tuple[Recipe, TrainConfig]:
+    """Create recipe and settings from ``key=value`` words.
 
     Raises:
         HeadcastError: an unknown key, or a value of the wrong type.
@@ -34,7 +34,7 @@ def chosen(name: str, pairs: list[str]) -> tuple[Recipe, TrainConfig]:
             raise HeadcastError(
                 f"train: {name} has no setting '{key}'; {', '.join(sorted(of_recipe | of_config))}"
             )
-        given[key] = text if key == "precision" else value(text)
+        given[key] = text if key == "precision" else parse_value(text)
     try:
         recipe = kind(**{k: v for k, v in given.items() if k in of_recipe})
         return recipe, replace(config, **{k: v for k, v in given.items() if k in of_config})
@@ -42,8 +42,8 @@ def chosen(name: str, pairs: list[str]) -> tuple[Recipe, TrainConfig]:
         raise HeadcastError(f"train: {' '.join(pairs)}: a value of the wrong type ({e})") from e
 
 
-def value(text: str) -> Any:
-    """A number, true, false, none, or the text itself."""
+def parse_value(text: str) -> Any:
+    """Parse a number, true, false or none, else return the text itself."""
     known = {"true": True, "false": False, "none": None}
     if text.lower() in known:
         return known[text.lower()]
@@ -56,12 +56,12 @@ def value(text: str) -> Any:
 
 
 def main(words: list[str]) -> int:
-    """Trains; gives the exit code."""
+    """Train a recipe and return the exit code."""
     if len(words) < 2:
         sys.stderr.write("usage: python -m headcast.training NAME FOLDER key=value ...\n")
         return 2
     try:
-        result = train(*chosen(words[0], words[2:]), Path(words[1]), Lines(10))
+        result = train(*parse_pairs(words[0], words[2:]), Path(words[1]), Lines(10))
     except HeadcastError as e:
         sys.stderr.write(f"headcast: {e}\n")
         return 2

@@ -1,7 +1,7 @@
 """Captures of a person with cameras: folders with ``transforms.json``, of GaussianAvatars or of INSTA.
 
 GaussianAvatars' folders, those that VHAP exports from NeRSemble among them, hold OpenGL cameras, camera to
-world. INSTA's hold OpenCV cameras under the same names: how the mesh projects onto the mask tells the axes.
+world. INSTA's hold OpenCV cameras under the same names: projecting the mesh onto the mask detects the axes.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from jaxtyping import Float, UInt8
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.image import load_image
-from headcast.training.folders import because
+from headcast.training.folders import first_reason
 from headcast.training.order import item_of
 
 __all__ = ["Axes", "CaptureFolder", "View"]
 
 Axes = Literal["opengl", "opencv"]
-TRIED = 5  # frames with a mesh that are looked at to choose the axes
-ENOUGH = 0.5  # share of the mesh's visible points that must lie on the mask
+AXES_FRAMES = 5
+"""Frames with a mesh that are read to choose the axes."""
+MIN_ON_MASK = 0.5
+"""Fraction of the mesh's points in the image that must lie on the mask."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One picture of a capture.
+    """One image of a capture.
 
     Attributes:
         image: sRGB, as stored (not composited).
@@ -55,7 +57,7 @@ class CaptureFolder:
     Attributes:
         axes: of the cameras in the file: ``opengl`` (y up, looking along -z) or ``opencv``.
         frames: the file's entries that can be used.
-        skipped: path to reason, for pictures that are missing or damaged.
+        skipped: path to reason, for images that are missing or damaged.
     """
 
     def __init__(
@@ -65,36 +67,36 @@ class CaptureFolder:
         seed: int = 0,
         axes: Axes | None = None,
     ) -> None:
-        """Reads the list of cameras; ``axes`` overrules what the mesh or the scene says.
+        """Read the list of cameras; ``axes`` overrides detection by the mesh or the scene.
 
         Raises:
-            HeadcastError: no transforms.json, damaged, without pictures, or its mesh fits neither axes.
+            HeadcastError: no transforms.json, damaged, without images, or its mesh fits neither axes.
         """
         self.root, self.seed = Path(root), seed
         self.skipped: dict[Path, str] = {}
         name = "transforms.json" if split == "all" else f"transforms_{split}.json"
         self.file = self.root / name
         self.top = read_json(self.file)
-        found = self.top.get("frames")
-        if not isinstance(found, list) or not found:
+        entries = self.top.get("frames")
+        if not isinstance(entries, list) or not entries:
             raise HeadcastError(f"{self.file}: lists no frames; is this a capture?")
         self.frames: list[dict[str, Any]] = []
-        for frame in found:
+        for frame in entries:
             path = self._path(str(frame.get("file_path", "")))
-            if path.is_file() and matrix(frame, self.file).shape == (4, 4):
+            if path.is_file() and read_pose(frame, self.file).shape == (4, 4):
                 self.frames.append(frame)
             else:
-                self.skipped[path] = f"{path}: no such picture"
+                self.skipped[path] = f"{path}: no such image"
         if not self.frames:
-            raise HeadcastError(f"{self.file}: none of its pictures is there{because(self.skipped)}")
+            raise HeadcastError(f"{self.file}: none of its images exists{first_reason(self.skipped)}")
         self.axes: Axes = axes or self._choose_axes()
 
     def __len__(self) -> int:
-        """Views."""
+        """Return the number of views."""
         return len(self.frames)
 
     def __getitem__(self, index: int) -> View:
-        """The view at place ``index`` of the endless order."""
+        """Read the view at position ``index`` of the endless order."""
         first = item_of(index, len(self), self.seed)
         for k in range(len(self)):
             frame = self.frames[(first + k) % len(self)]
@@ -102,16 +104,16 @@ class CaptureFolder:
                 return self.view(frame)
             except HeadcastError as e:
                 self.skipped[self._path(frame["file_path"])] = str(e)
-        raise HeadcastError(f"{self.root}: no view can be read{because(self.skipped)}")
+        raise HeadcastError(f"{self.root}: no view can be read{first_reason(self.skipped)}")
 
     def view(self, frame: dict[str, Any]) -> View:
-        """One entry of the file, read.
+        """Read the view of one entry of the file.
 
         Raises:
-            HeadcastError: its picture is missing or damaged.
+            HeadcastError: its image is missing or damaged.
         """
-        picture = load_image(self._path(frame["file_path"]))
-        mask = picture.alpha
+        image = load_image(self._path(frame["file_path"]))
+        mask = image.alpha
         if mask is None and frame.get("fg_mask_path"):
             mask = load_image(self._path(frame["fg_mask_path"])).rgb[..., 0]
         files = {
@@ -119,12 +121,12 @@ class CaptureFolder:
             for k, v in frame.items()
             if k.endswith("_path") and k not in ("file_path", "fg_mask_path")
         }
-        camera = self.camera(frame, self.axes, picture.rgb.shape[1], picture.rgb.shape[0])
+        camera = self.camera(frame, self.axes, image.rgb.shape[1], image.rgb.shape[0])
         time = int(frame.get("timestep_index", self.frames.index(frame)))
-        return View(picture.rgb, mask, camera, time, int(frame.get("camera_index", 0)), files)
+        return View(image.rgb, mask, camera, time, int(frame.get("camera_index", 0)), files)
 
     def camera(self, frame: dict[str, Any], axes: Axes, width: int, height: int) -> Camera:
-        """The camera of an entry, for a picture of that size."""
+        """Create the camera of an entry, for an image of that size in pixels."""
 
         def number(key: str) -> float | None:
             value = frame.get(key, self.top.get(key))
@@ -145,7 +147,7 @@ class CaptureFolder:
         )
         K[0] *= width / w
         K[1] *= height / h
-        world_from_cam = matrix(frame, self.file)
+        world_from_cam = read_pose(frame, self.file)
         if axes == "opengl":
             world_from_cam[:3, 1:3] *= -1
         return Camera(K, torch.from_numpy(np.linalg.inv(world_from_cam)).float(), width, height)
@@ -155,9 +157,9 @@ class CaptureFolder:
         return path if path.suffix else path.with_suffix(".png")  # some write names without an ending
 
     def _choose_axes(self) -> Axes:
-        """By the mesh on the mask; without meshes by what lies before the cameras."""
-        shares: dict[Axes, list[float]] = {"opengl": [], "opencv": []}
-        for frame in [f for f in self.frames if f.get("mesh_path")][:TRIED]:
+        """Detect the axes by the mesh on the mask; without meshes by what lies in front of the cameras."""
+        fractions: dict[Axes, list[float]] = {"opengl": [], "opencv": []}
+        for frame in [f for f in self.frames if f.get("mesh_path")][:AXES_FRAMES]:
             mesh = self._path(frame["mesh_path"])
             if not mesh.is_file():
                 continue
@@ -165,28 +167,28 @@ class CaptureFolder:
             if view.mask is None:
                 continue
             points = read_points(mesh)
-            for axes, found in shares.items():
-                found.append(on_mask(points, self.view_with(frame, axes)))
-        if shares["opengl"]:
-            best: Axes = max(shares, key=lambda a: float(np.mean(shares[a])))
-            if np.mean(shares[best]) < ENOUGH:
-                told = ", ".join(f"{a} {np.mean(s):.0%}" for a, s in shares.items())
+            for axes, found in fractions.items():
+                found.append(fraction_on_mask(points, self.view_with(frame, axes)))
+        if fractions["opengl"]:
+            best: Axes = max(fractions, key=lambda a: float(np.mean(fractions[a])))
+            if np.mean(fractions[best]) < MIN_ON_MASK:
+                measured = ", ".join(f"{a} {np.mean(s):.0%}" for a, s in fractions.items())
                 raise HeadcastError(
-                    f"{self.file}: its meshes lie on its masks under no axes ({told} of points)"
+                    f"{self.file}: its meshes lie on its masks under no axes ({measured} of points)"
                 )
             return best
-        poses = np.stack([matrix(f, self.file) for f in self.frames])
-        forward = np.einsum("nk,nk->n", poses[:, :3, 2], centre(poses) - poses[:, :3, 3])
+        poses = np.stack([read_pose(f, self.file) for f in self.frames])
+        forward = np.einsum("nk,nk->n", poses[:, :3, 2], nearest_to_axes(poses) - poses[:, :3, 3])
         return "opencv" if float(np.mean(np.sign(forward))) > 0 else "opengl"
 
     def view_with(self, frame: dict[str, Any], axes: Axes) -> View:
-        """A view, its camera read with given axes."""
+        """Read a view whose camera has the given axes."""
         self.axes = axes
         return self.view(frame)
 
 
-def on_mask(points: Float[np.ndarray, "n 3"], view: View) -> float:
-    """Share of the points in the picture that lie on the mask; points behind the camera count as beside."""
+def fraction_on_mask(points: Float[np.ndarray, "n 3"], view: View) -> float:
+    """Compute the fraction of points in the image that lie on the mask; points behind the camera don't."""
     assert view.mask is not None
     x = torch.from_numpy(points).float()
     depth = view.camera.to_camera(x)[:, 2]
@@ -200,16 +202,16 @@ def on_mask(points: Float[np.ndarray, "n 3"], view: View) -> float:
     return float((view.mask[v, u] > 127).sum()) / counted
 
 
-def centre(poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "3"]:
-    """The point nearest to all optical axes; the world's origin where they are parallel or one."""
+def nearest_to_axes(poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "3"]:
+    """Find the point nearest to all optical axes; the world's origin where they are parallel or one."""
     d = poses[:, :3, 2] / np.linalg.norm(poses[:, :3, 2], axis=1, keepdims=True)
     across = np.eye(3) - d[:, :, None] * d[:, None, :]
     A, b = across.sum(0), np.einsum("nij,nj->i", across, poses[:, :3, 3])
     return np.linalg.solve(A, b) if np.linalg.cond(A) < 1e3 else np.zeros(3)
 
 
-def matrix(frame: dict[str, Any], file: Path) -> Float[np.ndarray, "4 4"]:
-    """Camera to world of an entry."""
+def read_pose(frame: dict[str, Any], file: Path) -> Float[np.ndarray, "4 4"]:
+    """Read the camera-to-world matrix of an entry."""
     try:
         x = np.array(frame["transform_matrix"], np.float64)
         if x.shape == (4, 4) and np.isfinite(x).all() and abs(np.linalg.det(x)) > 1e-9:
@@ -220,7 +222,7 @@ def matrix(frame: dict[str, Any], file: Path) -> Float[np.ndarray, "4 4"]:
 
 
 def read_points(path: Path) -> Float[np.ndarray, "n 3"]:
-    """Vertex positions of an OBJ file.
+    """Read vertex positions of an OBJ file.
 
     Raises:
         HeadcastError: it has none.
@@ -236,7 +238,7 @@ def read_points(path: Path) -> Float[np.ndarray, "n 3"]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
+    """Read a JSON object.
 
     Raises:
         HeadcastError: missing or damaged.

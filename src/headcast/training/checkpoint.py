@@ -1,7 +1,8 @@
 """Checkpoints: folders of safetensors and JSON that are complete or absent.
 
 ``checkpoints/00001200/`` holds ``networks``, ``averages``, ``optimizers`` (``.safetensors``), ``state.json``.
-It is written beside, flushed to the disk and renamed; only then the oldest go: a full disk harms none.
+It is written under a temporary name, flushed to the disk and renamed; only then the oldest are removed, so
+that a full disk destroys none.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from headcast.errors import HeadcastError
 __all__ = ["KEPT", "Checkpoint", "load_checkpoint", "save_checkpoint", "saved_checkpoints", "write_tensors"]
 
 KEPT = 2
+"""Number of checkpoints that are kept."""
 PARTS = ("networks", "averages", "optimizers")
 
 
 @dataclass
 class Checkpoint:
-    """Everything that a run needs to go on; ``optimizers`` is None where its file is gone or unreadable."""
+    """State that a run resumes from; ``optimizers`` is None where its file is missing or unreadable."""
 
     step: int
     networks: dict[str, Tensor]
@@ -38,7 +40,7 @@ class Checkpoint:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file down to the disk."""
+    """Write a file and flush it to the disk."""
     with path.open("wb") as f:
         f.write(data)
         f.flush()
@@ -46,7 +48,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file, complete or absent.
+    """Write a safetensors file, complete or absent.
 
     Raises:
         HeadcastError: it cannot be written.
@@ -62,12 +64,12 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 
 def saved_checkpoints(folder: Path) -> list[Path]:
-    """Complete checkpoints below a run's folder, oldest first."""
+    """List complete checkpoints below a run's folder, oldest first."""
     return sorted(p for p in (folder / "checkpoints").glob("[0-9]*") if p.is_dir() and p.name.isdigit())
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Writes a checkpoint; afterwards the last ``KEPT`` are there.
+    """Write a checkpoint, then remove all but the last ``KEPT``.
 
     Raises:
         HeadcastError: the disk is full or not writable; older checkpoints are untouched.
@@ -96,7 +98,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def load_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest readable checkpoint, if any, and words about what could not be read.
+    """Load the newest readable checkpoint, if any; also return messages on what could not be read.
 
     Raises:
         HeadcastError: there are checkpoints and none can be read.
@@ -122,5 +124,5 @@ def load_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file."""
+    """Read the tensors of a file."""
     return from_bytes(path.read_bytes())

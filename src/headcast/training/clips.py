@@ -1,4 +1,4 @@
-"""Real clips to learn from: folders of frames as VFHQ keeps them, or videos, understood as they are read."""
+"""Real clips as training data: folders of frames as in VFHQ, or videos, analysed as they are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headcast.training.folders import VideoFolder
 __all__ = ["open_clips", "understood_clip"]
 
 TRIES = 8
-"""Clips that are asked for one that can be understood."""
+"""Clips that are tried until one can be analysed."""
 
 T = TypeVar("T")
 
@@ -41,14 +41,14 @@ def understood_clip(
     what: str = "face",
     tries: int = TRIES,
 ) -> T:
-    """Understand one window of frames; a pure function of the folder's seed and ``number``.
+    """Read and analyse one window of frames; a pure function of the folder's seed and ``number``.
 
     Args:
-        understand: makes of frames what training wants; after a ``HeadcastError`` the next clip is tried.
+        understand: converts frames to training data; after a ``HeadcastError`` the next clip is tried.
         what: is missing then, for the message.
 
     Raises:
-        HeadcastError: none of ``tries`` clips can be understood; the last reason is given.
+        HeadcastError: none of ``tries`` clips can be analysed; the last reason is given.
     """
     reason = ""
     for k in range(tries):

@@ -1,4 +1,4 @@
-"""How to train, whatever is trained."""
+"""Settings of the trainer that do not depend on the recipe."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ class TrainConfig:
     """Settings of the trainer. A run ends after ``minutes`` or at ``steps``, whichever comes first."""
 
     minutes: float | None = None
-    """How long this run may take, set-up and writing included; the next run goes on where it stopped."""
+    """How long this run may take, set-up and writing included; the next run resumes where it stopped."""
     steps: int | None = None
-    """At which step training is complete."""
+    """Step at which training is complete."""
     seed: int = 0
-    """Seed of the first weights, of the data and of everything random."""
+    """Seed of the initial weights, of the data and of everything random."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N; under torchrun each process takes its own GPU."""
     precision: Precision = "32"
     """32; bf16: networks compute in bfloat16 where that is safe, weights stay 32 bits; auto: bf16 unless a
-    second of timing on the device finds it slower, which a run that goes on keeps."""
+    second of timing on the device finds it slower, which a resumed run keeps."""
     accumulate: int = 1
-    """So many batches make one step."""
+    """Batches whose gradients are accumulated in one step."""
     ema: float = 0.999
-    """Decay of the moving average of the weights, which is what ships; 0: the weights themselves."""
+    """Decay of the moving average of the weights, which are exported; 0: export the weights themselves."""
     clip: float = 0.0
-    """Longest gradient, as L2 norm over all weights of an optimizer; 0: any."""
+    """Largest L2 norm of the gradient over all weights of an optimizer; 0: no clipping."""
     warmup: int = 0
     """Steps over which the learning rate rises to its full height."""
     cooldown: float = 0.0
-    """Share of the run at its end over which the learning rate falls to zero."""
+    """Fraction of the run, at its end, over which the learning rate falls to zero."""
     log_every: int = 20
-    """Steps that a line of the log is the mean of."""
+    """Steps over which a line of the log is the mean."""
     picture_every: int = 500
-    """Steps between pictures; 0: only at the end."""
+    """Steps between preview images; 0: only at the end."""
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints; one is also written at the end."""
     workers: int = 0
@@ -50,10 +50,10 @@ class TrainConfig:
     """plain: one process, only torch; fabric: Lightning Fabric, as always under torchrun."""
 
     def __post_init__(self) -> None:
-        """Refuses numbers that make no sense.
+        """Check the settings.
 
         Raises:
-            HeadcastError: naming the flag.
+            HeadcastError: a value is invalid; the message names the flag.
         """
         if self.precision not in get_args(Precision):
             raise HeadcastError(f"train: --precision must be one of {', '.join(get_args(Precision))}")

@@ -1,4 +1,4 @@
-"""Batches in the order of their indices, made ahead by threads where that helps."""
+"""Batches in the order of their indices, prefetched by threads where that helps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["step_batches"]
 
 
 def step_batches(recipe: Recipe, config: TrainConfig, engine: Engine, step: int) -> Generator[list[Any]]:
-    """The batches of each step from ``step`` on; closing the iterator ends the threads."""
+    """Yield the batches of each step from ``step`` on; closing the iterator ends the threads."""
 
     def make(number: int) -> Any:
         return recipe.batch(number, config.seed, engine.device)

@@ -1,4 +1,4 @@
-"""Moving averages of weights: what ships and what pictures are made with."""
+"""Exponential moving averages of weights, which are exported and render the preview images."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import copy
 import torch
 from torch import nn
 
-__all__ = ["averaged", "follow"]
+__all__ = ["copy_for_averages", "update_averages"]
 
 
-def averaged(networks: dict[str, nn.Module]) -> dict[str, nn.Module]:
-    """Copies that will hold the averages: no gradients, evaluation mode."""
+def copy_for_averages(networks: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """Copy networks to hold the averages: no gradients, evaluation mode."""
     copies = {name: copy.deepcopy(network) for name, network in networks.items()}
     for network in copies.values():
         network.requires_grad_(False).eval()
@@ -19,8 +19,10 @@ def averaged(networks: dict[str, nn.Module]) -> dict[str, nn.Module]:
 
 
 @torch.no_grad()
-def follow(averages: dict[str, nn.Module], networks: dict[str, nn.Module], decay: float, step: int) -> None:
-    """Moves the averages towards the weights; early steps forget faster, so that the start doesn't linger.
+def update_averages(
+    averages: dict[str, nn.Module], networks: dict[str, nn.Module], decay: float, step: int
+) -> None:
+    """Update the averages; the decay is smaller in early steps, so that the initial weights are forgotten.
 
     The decay of step n is min(decay, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage.
     Buffers (running statistics, counters) are copied.

@@ -1,4 +1,4 @@
-"""Where and how precisely a process computes, and how several agree: Lightning Fabric, or plain torch."""
+"""Device, precision and communication of processes: by Lightning Fabric, or plain torch."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ __all__ = ["Engine", "average_gradients", "choose_precision", "make_engine"]
 
 @runtime_checkable
 class Engine(Protocol):
-    """What the loop needs to know of the machine."""
+    """Device, precision and communication, as the loop needs them."""
 
     device: torch.device
     rank: int
     world: int
     dtype: ComputeDtype
-    """What networks compute in; ``auto`` is 32 until the loop has chosen."""
+    """Data type that networks compute in; ``auto`` is 32 until the loop has chosen."""
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision while open."""
+        """Open a context of mixed precision."""
         ...
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients of a loss."""
+        """Compute the gradients of a loss."""
         ...
 
     def mean(self, x: Tensor) -> Tensor:
-        """Mean over all processes."""
+        """Average a tensor over all processes."""
         ...
 
 
@@ -55,15 +55,15 @@ class Plain:
         self.dtype: ComputeDtype = "bf16" if config.precision == "bf16" else "32"
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision while open."""
+        """Open a context of mixed precision."""
         return autocast(self.device, self.dtype)
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients of a loss."""
+        """Compute the gradients of a loss."""
         loss.backward()
 
     def mean(self, x: Tensor) -> Tensor:
-        """Itself."""
+        """Return the tensor: there is one process."""
         return x
 
 
@@ -76,15 +76,15 @@ class OnFabric:
         self.dtype: ComputeDtype = "bf16" if config.precision == "bf16" else "32"
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision while open."""
+        """Open a context of mixed precision."""
         return autocast(self.device, self.dtype)
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients of a loss."""
+        """Compute the gradients of a loss."""
         self.fabric.backward(loss)
 
     def mean(self, x: Tensor) -> Tensor:
-        """Mean over all processes."""
+        """Average a tensor over all processes."""
         if self.world == 1:
             return x
         y = self.fabric.all_reduce(x, reduce_op="mean")
@@ -93,7 +93,7 @@ class OnFabric:
 
 
 def make_engine(config: TrainConfig) -> Engine:
-    """Fabric under ``torchrun`` and where it is asked for, else the plain one, which gives the same numbers.
+    """Create the engine: Fabric under ``torchrun`` or if requested, else the plain one (the same numbers).
 
     Raises:
         HeadcastError: Fabric is needed and absent; the device is absent.
@@ -123,24 +123,24 @@ def make_engine(config: TrainConfig) -> Engine:
 
 
 def choose_precision(config: TrainConfig, engine: Engine, state: dict[str, Any]) -> PrecisionChoice:
-    """What to compute in: as configured; for ``auto`` as the checkpoint says, else the faster one, timed now.
+    """Choose the precision: as configured; for ``auto`` the checkpoint's, else the faster one, timed now.
 
-    All processes choose alike: they have read the same checkpoint, or share the mean of what each measured.
+    All processes choose alike: they have read the same checkpoint, or share the mean of their measurements.
 
     Args:
-        state: of the checkpoint that the run goes on from; empty for a new run.
+        state: of the checkpoint that the run resumes from; empty for a new run.
     """
     if config.precision != "auto":
         return PrecisionChoice(config.precision, None, engine.device.type)
-    kept = remembered(state, engine.device.type)
-    if kept is not None:
-        return kept
+    stored = remembered(state, engine.device.type)
+    if stored is not None:
+        return stored
     ratio = torch.tensor([bf16_time_ratio(engine.device)], device=engine.device)
     return faster(round(float(engine.mean(ratio)), 3), engine.device.type)
 
 
 def average_gradients(engine: Engine, networks: dict[str, nn.Module]) -> None:
-    """Mean of the gradients of all processes, in one message a data type.
+    """Average the gradients of all processes, in one message for each data type.
 
     By hand instead of through DistributedDataParallel: recipes may then call any method of their networks,
     several times a step, with gradient penalties, and need no wrapper.

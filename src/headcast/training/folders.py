@@ -1,7 +1,7 @@
-"""Folders of pictures and of clips as training data: item i is a pure function of i and a seed.
+"""Folders of images and of clips as training data: item i is a pure function of i and a seed.
 
-What cannot be read is skipped and listed: files that are no pictures when the folder is opened, damaged ones
-when they are met (the next one takes their place). Reading needs Pillow, of video files PyAV.
+What cannot be read is skipped and listed: files that are no images when the folder is opened, damaged ones
+when they are read (the next one takes their place). Reading needs Pillow, of video files PyAV.
 """
 
 from __future__ import annotations
@@ -15,38 +15,40 @@ from headcast.errors import HeadcastError
 from headcast.image import load_image
 from headcast.training.order import item_of, window_of
 
-__all__ = ["PICTURES", "VIDEOS", "ImageFolder", "VideoFolder"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "ImageFolder", "VideoFolder"]
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
-VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 
 
 class ImageFolder:
-    """Pictures below a folder.
+    """Images in a folder and its subfolders.
 
     Attributes:
-        paths: what may be read, in alphabetical order.
-        skipped: path to reason, for what can't be read; it grows while pictures are read.
+        paths: of the images, in alphabetical order.
+        skipped: path to reason, for what can't be read; it grows while images are read.
     """
 
     def __init__(self, root: Path, seed: int = 0, max_side: int = 4096, pattern: str = "*") -> None:
-        """Lists the folder, its folders included; ``pattern``: only names like this (``*_rgb.png``).
+        """List the folder and its subfolders; ``pattern``: only names like this (``*_rgb.png``).
 
         Raises:
-            HeadcastError: it is missing or holds no picture.
+            HeadcastError: it is missing or holds no image.
         """
         self.root, self.seed, self.max_side = Path(root), seed, max_side
         self.skipped: dict[Path, str] = {}
-        self.paths = [p for p in listed(self.root, PICTURES, pattern) if usable(p, self.skipped)]
+        self.paths = [
+            p for p in list_files(self.root, IMAGE_SUFFIXES, pattern) if check_header(p, self.skipped)
+        ]
         if not self.paths:
-            raise HeadcastError(f"{root}: holds no readable picture{because(self.skipped)}")
+            raise HeadcastError(f"{root}: holds no readable image{first_reason(self.skipped)}")
 
     def __len__(self) -> int:
-        """Pictures, damaged ones not yet met included."""
+        """Return the number of images, damaged ones not yet read included."""
         return len(self.paths)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """The picture at place ``index`` of the endless order (sRGB), any index from 0."""
+        """Read the image at position ``index`` (from 0) of the endless order, sRGB."""
         first = item_of(index, len(self), self.seed)
         for k in range(len(self)):
             path = self.paths[(first + k) % len(self)]
@@ -54,13 +56,13 @@ class ImageFolder:
                 return load_image(path, self.max_side).rgb
             except HeadcastError as e:
                 self.skipped[path] = str(e)
-        raise HeadcastError(f"{self.root}: no picture can be read{because(self.skipped)}")
+        raise HeadcastError(f"{self.root}: no image can be read{first_reason(self.skipped)}")
 
 
 class VideoFolder:
     """Windows of consecutive frames from clips: folders of frames (as VFHQ keeps them) and video files.
 
-    A folder whose pictures lie directly in it is a clip, its frames in the order of their names.
+    A folder with images directly in it is a clip, its frames in the order of their names.
 
     Attributes:
         clips: path to number of frames.
@@ -76,10 +78,10 @@ class VideoFolder:
         max_side: int = 1920,
         pattern: str = "*",
     ) -> None:
-        """Lists the folder.
+        """List the folder and its clips.
 
         Args:
-            stride: every so many frames one is taken.
+            stride: from one frame of a window to the next.
             pattern: only names like this, ``*_v00_rgb.png`` for the first view of ``headcast synth --clip``.
 
         Raises:
@@ -89,21 +91,21 @@ class VideoFolder:
         self.frames, self.stride, self.pattern = frames, stride, pattern
         self.skipped: dict[Path, str] = {}
         self.clips: dict[Path, int] = {}
-        pictures = listed(self.root, PICTURES | VIDEOS, pattern)
-        for path in dict.fromkeys(p if p.suffix.lower() in VIDEOS else p.parent for p in pictures):
+        files = list_files(self.root, IMAGE_SUFFIXES | VIDEO_SUFFIXES, pattern)
+        for path in dict.fromkeys(p if p.suffix.lower() in VIDEO_SUFFIXES else p.parent for p in files):
             self._admit(path)
         self.names = sorted(self.clips)
         if not self.names:
-            raise HeadcastError(f"{root}: holds no clip of {self.span} frames{because(self.skipped)}")
+            raise HeadcastError(f"{root}: holds no clip of {self.span} frames{first_reason(self.skipped)}")
 
     @property
     def span(self) -> int:
-        """Frames from the first to the last of a window."""
+        """Number of frames from the first to the last of a window, both included."""
         return (self.frames - 1) * self.stride + 1
 
     def _admit(self, path: Path) -> None:
         try:
-            count = len(frames_in(path, self.pattern)) if path.is_dir() else video_length(path)
+            count = len(list_frames(path, self.pattern)) if path.is_dir() else video_length(path)
         except HeadcastError as e:
             self.skipped[path] = str(e)
             return
@@ -113,11 +115,11 @@ class VideoFolder:
             self.clips[path] = count
 
     def __len__(self) -> int:
-        """Clips."""
+        """Return the number of clips."""
         return len(self.names)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "t h w 3"]:
-        """The window at place ``index`` of the endless order; it begins elsewhere in each round."""
+        """Read the window at position ``index`` of the endless order; it begins elsewhere in each epoch."""
         first = item_of(index, len(self), self.seed)
         for k in range(len(self)):
             path = self.names[(first + k) % len(self)]
@@ -126,58 +128,58 @@ class VideoFolder:
                 return self._window(path, range(start, start + self.span, self.stride))
             except HeadcastError as e:
                 self.skipped[path] = str(e)
-        raise HeadcastError(f"{self.root}: no clip can be read{because(self.skipped)}")
+        raise HeadcastError(f"{self.root}: no clip can be read{first_reason(self.skipped)}")
 
     def _window(self, path: Path, which: range) -> UInt8[np.ndarray, "t h w 3"]:
         if path.is_dir():
-            names = frames_in(path, self.pattern)
+            names = list_frames(path, self.pattern)
             frames = [load_image(names[i], self.max_side).rgb for i in which]
             if len({f.shape for f in frames}) > 1:
                 raise HeadcastError(f"{path}: its frames differ in size")
             return np.stack(frames)
         from headcast.video import iter_frames
 
-        kept = []
+        window = []
         for i, (frame, _) in enumerate(iter_frames(path, max_side=self.max_side)):
             if i in which:
-                kept.append(frame)
-            if len(kept) == len(which):
-                return np.stack(kept)
-        raise HeadcastError(f"{path}: ends after {len(kept)} of {len(which)} frames")
+                window.append(frame)
+            if len(window) == len(which):
+                return np.stack(window)
+        raise HeadcastError(f"{path}: ends after {len(window)} of {len(which)} frames")
 
 
-def listed(root: Path, suffixes: frozenset[str], pattern: str) -> list[Path]:
-    """Files below a folder by their endings and names, hidden ones left out, in alphabetical order."""
+def list_files(root: Path, suffixes: frozenset[str], pattern: str) -> list[Path]:
+    """List files below a folder by suffix and name pattern, without hidden ones, in alphabetical order."""
     if not root.is_dir():
         raise HeadcastError(f"{root}: no such folder; check the name")
-    found = (p for p in root.rglob(pattern) if p.suffix.lower() in suffixes)
-    return sorted(p for p in found if not any(x.startswith(".") for x in p.relative_to(root).parts))
+    matches = (p for p in root.rglob(pattern) if p.suffix.lower() in suffixes)
+    return sorted(p for p in matches if not any(x.startswith(".") for x in p.relative_to(root).parts))
 
 
-def usable(path: Path, skipped: dict[Path, str]) -> bool:
-    """Whether a file begins like a picture; else the reason goes into ``skipped``. Pixels aren't decoded."""
+def check_header(path: Path, skipped: dict[Path, str]) -> bool:
+    """Check that a file has an image header, else note the reason in ``skipped``. Pixels aren't decoded."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as im:
             im.size  # noqa: B018 - the header was read
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as e:
-        skipped[path] = f"{path}: not a readable picture ({type(e).__name__})"
+        skipped[path] = f"{path}: not a readable image ({type(e).__name__})"
         return False
     return True
 
 
-def frames_in(folder: Path, pattern: str) -> list[Path]:
-    """The pictures directly in a folder, in the order of their names."""
-    found = (p for p in folder.glob(pattern) if p.suffix.lower() in PICTURES)
-    return sorted(p for p in found if not p.name.startswith("."))
+def list_frames(folder: Path, pattern: str) -> list[Path]:
+    """List the images directly in a folder, in the order of their names."""
+    matches = (p for p in folder.glob(pattern) if p.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(p for p in matches if not p.name.startswith("."))
 
 
 def video_length(path: Path) -> int:
-    """Frames of a video file by its header, else by counting packets; nothing is decoded.
+    """Count the frames of a video file by its header, else by counting packets; nothing is decoded.
 
     Raises:
-        HeadcastError: no video.
+        HeadcastError: it is no video.
     """
     import av.error
 
@@ -193,8 +195,8 @@ def video_length(path: Path) -> int:
         reader.close()
 
 
-def because(skipped: dict[Path, str]) -> str:
-    """The first reason, and how many more there are."""
+def first_reason(skipped: dict[Path, str]) -> str:
+    """Format the first reason, and how many more there are, for a message."""
     if not skipped:
         return ""
     more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""

@@ -9,17 +9,17 @@ __all__ = ["Lines"]
 
 
 class Lines:
-    """Called after each step with the share done (0..1) and words; writes a line every so many seconds."""
+    """Progress callback that writes a line every ``every`` seconds."""
 
     def __init__(self, every: float) -> None:
         self.every = every
         self.start = self.last = time.monotonic()
 
-    def __call__(self, share: float, what: str) -> None:
-        """Told of progress."""
+    def __call__(self, fraction: float, what: str) -> None:
+        """Report progress: the fraction done (0..1), and a message."""
         now = time.monotonic()
-        if now - self.last < self.every and share < 1:
+        if now - self.last < self.every and fraction < 1:
             return
         self.last = now
-        left = (now - self.start) * (1 - share) / share if share else 0.0
-        sys.stderr.write(f"{100 * share:3.0f} %, {left / 60:.1f} minutes left: {what}\n")
+        left = (now - self.start) * (1 - fraction) / fraction if fraction else 0.0
+        sys.stderr.write(f"{100 * fraction:3.0f} %, {left / 60:.1f} minutes left: {what}\n")

@@ -1,4 +1,4 @@
-"""Endless, repeatable orders: which item and which window belongs to an index."""
+"""Endless, repeatable orders: the item and the window of an index."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["item_of", "window_of"]
 
 
 def item_of(index: int, count: int, seed: int) -> int:
-    """The item at a place of an endless order: every item once in each round, each round shuffled anew.
+    """Return the item at a position of an endless order: every item once an epoch, reshuffled each epoch.
 
-    A pure function, so that a run that goes on, or one of many processes, needs to remember nothing.
+    A pure function, so that a resumed run, or one of many processes, needs no state.
     """
     return int(_round(index // count, count, seed)[index % count])
 
@@ -26,6 +26,6 @@ def _round(number: int, count: int, seed: int) -> Int[Tensor, " n"]:
 
 
 def window_of(index: int, length: int, span: int, seed: int) -> int:
-    """Where a window of ``span`` frames begins in a clip of ``length``."""
+    """Return the first frame of a window of ``span`` frames in a clip of ``length``."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + 7919 * index + 1) % 2**63)
     return int(torch.randint(length - span + 1, (), generator=generator))

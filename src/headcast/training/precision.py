@@ -25,7 +25,7 @@ DTYPES: tuple[ComputeDtype, ComputeDtype] = ("32", "bf16")
 
 
 class PrecisionChoice(NamedTuple):
-    """What a run computes in; goes into checkpoints.
+    """Data type that a run computes in; stored in checkpoints.
 
     Attributes:
         dtype: ``32`` or ``bf16``.
@@ -38,12 +38,12 @@ class PrecisionChoice(NamedTuple):
     device: str
 
     def note(self) -> str:
-        """Progress what was measured and chosen, in a line."""
+        """Describe what was measured and chosen, in one line."""
         name = {"32": "float32", "bf16": "bfloat16"}[self.dtype]
         if self.bf16_over_32 is None:
-            return f"precision auto: going on in {name}"
-        share = f"{self.bf16_over_32:.2f}"
-        return f"precision auto: bfloat16 takes {share} of float32's time on {self.device}; using {name}"
+            return f"precision auto: resuming in {name}"
+        ratio = f"{self.bf16_over_32:.2f}"
+        return f"precision auto: bfloat16 takes {ratio} of float32's time on {self.device}; using {name}"
 
 
 def faster(bf16_over_32: float, device: str) -> PrecisionChoice:
@@ -52,13 +52,13 @@ def faster(bf16_over_32: float, device: str) -> PrecisionChoice:
 
 
 def remembered(state: dict[str, Any], device: str) -> PrecisionChoice | None:
-    """What a checkpoint's run computed in; None for a new run and on another type of device.
+    """Return the choice stored in a checkpoint; None for a new run and on another type of device.
 
-    Checkpoints from before there was a choice name what they computed in among their settings.
+    Checkpoints from before there was a choice hold their data type among their settings.
     """
-    kept = state.get("precision")
-    if kept is not None:
-        choice = PrecisionChoice(**kept)
+    stored = state.get("precision")
+    if stored is not None:
+        choice = PrecisionChoice(**stored)
         return choice if choice.device == device else None
     configured = state.get("settings", {}).get("precision")
     return PrecisionChoice(configured, None, device) if configured in DTYPES else None
@@ -70,7 +70,7 @@ def autocast(device: torch.device, dtype: ComputeDtype) -> AbstractContextManage
 
 
 def bf16_time_ratio(device: torch.device) -> float:
-    """Minimum time of the probe in bfloat16 over the minimum in float32, both timed in turn.
+    """Measure the minimum time of the probe in bfloat16 over the minimum in float32, both timed in turn.
 
     On a processor one thread's CPU time, which other programs hardly change; on a GPU wall time. Takes about
     ``PROBE_SECONDS`` and uses no global random numbers: a run is the same with and without it.
@@ -91,7 +91,7 @@ def one_thread() -> Iterator[None]:
 
 
 def time_ratio(tensors: list[Tensor]) -> float:
-    """The ratio of ``bf16_time_ratio`` for the tensors of a probe."""
+    """Measure the ratio of ``bf16_time_ratio`` for the tensors of a probe."""
     for dtype in DTYPES:
         step_seconds(tensors, dtype)  # allocates, picks kernels
     least = dict.fromkeys(DTYPES, math.inf)
@@ -105,7 +105,7 @@ def time_ratio(tensors: list[Tensor]) -> float:
 
 
 def probe_tensors(device: torch.device) -> list[Tensor]:
-    """Image, weights of two 3x3 convolutions and of a linear layer; larger on a GPU, which must be busy."""
+    """Make an image, weights of two 3x3 convolutions and a linear layer; larger on a GPU, to keep it busy."""
     images, channels, side = (2, 32, 48) if device.type == "cpu" else (8, 128, 128)
     generator = torch.Generator().manual_seed(0)
     shapes = ((images, channels, side, side), *2 * ((channels, channels, 3, 3),), (channels * 4, channels))
@@ -114,7 +114,7 @@ def probe_tensors(device: torch.device) -> list[Tensor]:
 
 
 def step_seconds(tensors: list[Tensor], dtype: ComputeDtype) -> float:
-    """Seconds of a forward and a backward pass of the probe, in a data type."""
+    """Measure the seconds of a forward and a backward pass of the probe, in a data type."""
     image, first, second, linear = tensors
     device = image.device
     clock = time.thread_time if device.type == "cpu" else time.perf_counter

@@ -1,4 +1,4 @@
-"""Training recipes by name: lazy strings, so that listing them is free and the trainer knows no method."""
+"""Training recipes by name, as strings: listing them imports nothing, and the trainer knows no method."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def recipes() -> dict[str, str]:
 
 
 def recipe_class(name: str) -> type:
-    """The class of a recipe, by its name or as ``package.module:Class``.
+    """Import the class of a recipe, by its name or as ``package.module:Class``.
 
     Raises:
         HeadcastError: no such recipe.

@@ -1,4 +1,4 @@
-"""The weights file and its card."""
+"""Export of the weights file and its card."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["ship"]
 def ship(
     folder: Path, name: str, tensors: dict[str, Tensor], card: dict[str, Any], facts: dict[str, Any]
 ) -> Path:
-    """Writes ``<name>.safetensors`` and ``<name>.json``: the recipe's card and how it was trained."""
+    """Write ``<name>.safetensors``, and ``<name>.json``: the recipe's card and how it was trained."""
     path = folder / f"{name}.safetensors"
     write_tensors(path, tensors, {"name": name, "licence": str(card.get("licence", ""))})
-    whole = {
+    full_card = {
         "name": name,
         **card,
         "trained": {
@@ -40,7 +40,7 @@ def ship(
     }
     temporary = folder / f".{name}.json.{os.getpid()}"
     try:
-        temporary.write_text(json.dumps(whole, indent=1) + "\n")
+        temporary.write_text(json.dumps(full_card, indent=1) + "\n")
         temporary.replace(path.with_suffix(".json"))
     except OSError as e:
         raise HeadcastError(f"{path.with_suffix('.json')}: cannot be written ({e.strerror})") from e
@@ -50,7 +50,7 @@ def ship(
 
 
 def commit() -> str | None:
-    """The sources' commit, when they lie in a git checkout."""
+    """Return the commit of the sources, if they are in a git checkout."""
     try:
         run = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"],

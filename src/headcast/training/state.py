@@ -1,4 +1,4 @@
-"""Between what is being trained and what a checkpoint holds."""
+"""Conversion between networks, optimizers and checkpoints."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from headcast.training.config import TrainConfig
 from headcast.training.recipe import Networks, Recipe
 from headcast.training.tree import flat, optimizer_state, restore_optimizer
 
-__all__ = ["differences", "fill", "freeze", "settings", "thaw"]
+__all__ = ["describe_changes", "load_networks", "make_checkpoint", "restore_optimizers", "settings"]
 
 FREE = ("minutes", "steps", "device", "engine", "workers")
-"""Settings that may change between runs without a word."""
+"""Settings whose change between runs is not reported."""
 
 
-def freeze(
+def make_checkpoint(
     step: int,
     networks: Networks,
     averages: Networks,
     optimizers: dict[str, Optimizer],
     facts: dict[str, Any],
 ) -> Checkpoint:
-    """A checkpoint of everything; names of tensors begin with the network's or optimizer's and a bar."""
+    """Make a checkpoint; names of tensors are prefixed with the network's or optimizer's name and a bar."""
     tensors: dict[str, Tensor] = {}
     rest: dict[str, Any] = {}
     for name, optimizer in optimizers.items():
-        mine, rest[name] = optimizer_state(optimizer)
-        tensors |= {f"{name}|{k}": v for k, v in mine.items()}
+        own, rest[name] = optimizer_state(optimizer)
+        tensors |= {f"{name}|{k}": v for k, v in own.items()}
     state = {**facts, "optimizers": rest}
     return Checkpoint(step, state_of(networks), state_of(averages), tensors, state)
 
 
 def state_of(networks: Networks) -> dict[str, Tensor]:
-    """Weights and buffers of all networks."""
+    """Collect weights and buffers of all networks."""
     return {f"{name}|{k}": flat(v) for name, n in networks.items() for k, v in n.state_dict().items()}
 
 
 def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The tensors of one network or optimizer, under their own names."""
+    """Select the tensors of one network or optimizer, without the prefix."""
     return {k.removeprefix(name + "|"): v for k, v in tensors.items() if k.startswith(name + "|")}
 
 
-def fill(networks: Networks, tensors: dict[str, Tensor], folder: Path) -> None:
-    """The inverse of ``state_of``.
+def load_networks(networks: Networks, tensors: dict[str, Tensor], folder: Path) -> None:
+    """Load tensors as ``state_of`` collects them.
 
     Raises:
         HeadcastError: the checkpoint is of other networks.
@@ -65,24 +65,26 @@ def fill(networks: Networks, tensors: dict[str, Tensor], folder: Path) -> None:
             ) from e
 
 
-def thaw(optimizers: dict[str, Optimizer], found: Checkpoint) -> list[str]:
-    """Gives optimizers their state back; words about those that start anew."""
-    words = []
-    for name, optimizer in optimizers.items() if found.optimizers is not None else ():
+def restore_optimizers(optimizers: dict[str, Optimizer], checkpoint: Checkpoint) -> list[str]:
+    """Restore the state of optimizers; return messages on those that start anew."""
+    messages = []
+    for name, optimizer in optimizers.items() if checkpoint.optimizers is not None else ():
         try:
-            restore_optimizer(optimizer, part(found.optimizers or {}, name), found.state["optimizers"][name])
+            restore_optimizer(
+                optimizer, part(checkpoint.optimizers or {}, name), checkpoint.state["optimizers"][name]
+            )
         except (KeyError, ValueError) as e:
-            words.append(f"the state of optimizer '{name}' does not fit ({e}); it starts anew")
-    return words
+            messages.append(f"the state of optimizer '{name}' does not fit ({e}); it starts anew")
+    return messages
 
 
 def settings(recipe: Recipe, config: TrainConfig) -> dict[str, Any]:
-    """What a run was asked for, as JSON."""
+    """Collect the settings of a run as JSON."""
     mine = asdict(recipe) if is_dataclass(recipe) and not isinstance(recipe, type) else {}
     both = {**mine, **{k: v for k, v in asdict(config).items() if k not in FREE}}
     return json.loads(json.dumps(both, default=str))
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Settings that were changed, in words."""
+def describe_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Describe the settings that were changed, for a message."""
     return [f"{k} {before[k]} → {now[k]}" for k in now if k in before and before[k] != now[k]]

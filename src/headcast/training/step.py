@@ -1,4 +1,4 @@
-"""One step: every optimizer in its turn, over as many batches as are accumulated, over all processes."""
+"""One training step: every optimizer in turn, over accumulated batches and over all processes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from headcast.training.tree import tensors_of
 __all__ = ["Stepper", "indices"]
 
 PRIME = 0x9E3779B97F4A7C15
+"""Multiplier that decorrelates seeds (2^64 over the golden ratio)."""
 
 
 def indices(step: int, config: TrainConfig, rank: int, world: int) -> list[int]:
-    """Which batches a process uses at a step: process r of w takes r, r + w, … ."""
+    """Return the batches that a process uses at a step: process r of w takes r, r + w, … ."""
     return [(step * config.accumulate + k) * world + rank for k in range(config.accumulate)]
 
 
 class Stepper:
-    """Takes steps of a recipe with its networks and optimizers."""
+    """Takes the steps of a recipe with its networks and optimizers."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class Stepper:
         self.trained = {n: [p for p in net.parameters() if p.requires_grad] for n, net in networks.items()}
 
     def step(self, step: int, batches: list[Any], rate: float) -> dict[str, float]:
-        """Takes a step; gives the mean of every term, its sum and the length of the gradient, by optimizer.
+        """Take a step; return the mean of every term, their sum and the gradient's norm, by optimizer.
 
         Args:
             batches: those of ``indices``, in order.
@@ -58,22 +59,22 @@ class Stepper:
         for name, optimizer in self.optimizers.items():
             for group, full in zip(optimizer.param_groups, self.rates[name], strict=True):
                 group["lr"] = full * rate
-            mine = {id(p) for g in optimizer.param_groups for p in g["params"]}
-            self._hold_others(mine)
+            own = {id(p) for g in optimizer.param_groups for p in g["params"]}
+            self._freeze_others(own)
             optimizer.zero_grad(set_to_none=True)
             terms = self._gradients(name, step, batches)
             if terms:
-                values |= self._follow(name, optimizer, step, batches, terms)
-        self._hold_others(None)
+                values |= self._update(name, optimizer, step, batches, terms)
+        self._freeze_others(None)
         return values
 
-    def _hold_others(self, mine: set[int] | None) -> None:
+    def _freeze_others(self, own: set[int] | None) -> None:
         for weights in self.trained.values():
             for p in weights:
-                p.requires_grad_(mine is None or id(p) in mine)
+                p.requires_grad_(own is None or id(p) in own)
 
     def _gradients(self, name: str, step: int, batches: list[Any]) -> dict[str, Tensor]:
-        """Gradients of all batches; gives the mean of each term over this process's batches."""
+        """Compute gradients of all batches; return the mean of each term over this process's batches."""
         total: dict[str, Tensor] = {}
         numbers = indices(step, self.config, self.engine.rank, self.engine.world)
         for number, batch in zip(numbers, batches, strict=True):
@@ -89,24 +90,26 @@ class Stepper:
                 total[term] = total.get(term, 0.0) + value.detach().float() / len(batches)
         return total
 
-    def _follow(
+    def _update(
         self, name: str, optimizer: Optimizer, step: int, batches: list[Any], terms: dict[str, Tensor]
     ) -> dict[str, float]:
         average_gradients(self.engine, self.networks)
         weights = [p for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
-        length = torch.nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+        norm = torch.nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
         local = torch.stack(list(terms.values()))
         mean = self.engine.mean(torch.cat([local, local.sum()[None]]))
-        *means, total, gradient = torch.cat([mean, length.float()[None]]).tolist()  # the step's only wait
+        *means, total, gradient = torch.cat([mean, norm.float()[None]]).tolist()  # the step's only wait
         if not all(map(_finite, (*means, total, gradient))):
-            self._give_up(name, step, batches, dict(zip(terms, local.tolist(), strict=True)), gradient)
+            self._raise_not_finite(
+                name, step, batches, dict(zip(terms, local.tolist(), strict=True)), gradient
+            )
         if self.config.clip:
-            torch.nn.utils.clip_grads_with_norm_(weights, self.config.clip, length)
+            torch.nn.utils.clip_grads_with_norm_(weights, self.config.clip, norm)
         optimizer.step()
         named = {f"{name}/{term}": value for term, value in zip(terms, means, strict=True)}
         return {**named, f"{name}/sum": total, f"{name}/gradient": gradient}
 
-    def _give_up(
+    def _raise_not_finite(
         self, name: str, step: int, batches: list[Any], terms: dict[str, float], gradient: float
     ) -> None:
         kept = self.folder / f"notfinite_{step:08d}_{self.engine.rank}.safetensors"

@@ -1,4 +1,4 @@
-"""The smallest recipe: a network learns to undo a blur of random blobs. For trying the trainer out."""
+"""The smallest recipe: a network learns to deblur random blobs. For trying the trainer."""
 
 from __future__ import annotations
 
@@ -19,59 +19,59 @@ __all__ = ["ToyRecipe"]
 
 @dataclass(frozen=True)
 class ToyRecipe:
-    """A convolutional network sharpens blurred blobs: seconds on a CPU."""
+    """A convolutional network that sharpens blurred blobs: seconds on a CPU."""
 
     name: ClassVar[str] = "toy"
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.99, picture_every=100)
 
     size: int = 24
-    """Side of the pictures, pixels."""
+    """Side of the images, pixels."""
     images: int = 8
-    """Pictures in a batch."""
+    """Images in a batch."""
     width: int = 12
-    """Channels."""
+    """Number of channels of the hidden layer."""
     rate: float = 3e-3
     """Learning rate."""
     dropout: float = 0.1
-    """Share of activations dropped."""
+    """Fraction of activations dropped."""
 
     def networks(self, seed: int) -> Networks:
-        """A small residual network."""
+        """Build a small residual network."""
         torch.manual_seed(seed)
         layers = [nn.Conv2d(3, self.width, 3, padding=1), nn.GELU(), nn.Dropout(self.dropout)]
         return {"main": nn.Sequential(*layers, nn.Conv2d(self.width, 3, 3, padding=1))}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
-        """AdamW."""
+        """Create AdamW for the network."""
         return {"main": torch.optim.AdamW(networks["main"].parameters(), self.rate)}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
-        """Blobs, blurred and sharp, one generator a picture: batches of 2n are two batches of n."""
+        """Make blobs, blurred and sharp, one generator an image: batches of 2n are two batches of n."""
         first = index * self.images
         sharp = torch.stack([self.blobs(first + i, seed) for i in range(self.images)]).to(device)
         return {"sharp": sharp, "blurred": F.avg_pool2d(sharp, 5, 1, 2, count_include_pad=False)}
 
     def blobs(self, number: int, seed: int) -> Float[Tensor, "3 s s"]:
-        """Picture ``number``: noise kept where it is strong."""
+        """Make image ``number``: thresholded noise."""
         generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
         noise = torch.randn(1, 3, self.size // 3, self.size // 3, generator=generator)
         return (F.interpolate(noise, (self.size, self.size))[0] > 0.5).float()
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
-        """Squared error."""
+        """Compute the mean squared error."""
         out = batch["blurred"] + networks["main"](batch["blurred"])
         return {"square": F.mse_loss(out, batch["sharp"])}
 
     def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
-        """Rows: blurred, sharpened, sharp."""
+        """Tile rows: blurred, sharpened, sharp."""
         out = batch["blurred"] + networks["main"](batch["blurred"])
         rows = torch.cat([torch.cat(list(x), 2) for x in (batch["blurred"], out, batch["sharp"])], 1)
         return (255 * rows.clamp(0, 1)).byte().permute(1, 2, 0).cpu().numpy()
 
     def shipped(self, networks: Networks) -> dict[str, Tensor]:
-        """Half precision."""
+        """Return the weights in half precision."""
         return {k: v.half() for k, v in networks["main"].state_dict().items()}
 
     def card(self) -> dict[str, Any]:
-        """What it is."""
+        """Describe the weights and their training data."""
         return {"what": "sharpens blobs, to try the trainer", "licence": "Apache-2.0", "trained_on": "noise"}

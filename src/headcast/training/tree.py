@@ -13,7 +13,7 @@ __all__ = ["flat", "optimizer_state", "restore_optimizer", "tensors_of"]
 
 
 def tensors_of(tree: Any, prefix: str = "") -> dict[str, Tensor]:
-    """Every tensor and array of dicts, lists and dataclasses, by path; other leaves are left out."""
+    """Collect tensors and arrays of dicts, lists and dataclasses, by path; other leaves are left out."""
     if isinstance(tree, np.ndarray) and tree.dtype.kind in "biuf":
         tree = torch.from_numpy(np.ascontiguousarray(tree))
     if isinstance(tree, Tensor):
@@ -30,12 +30,12 @@ def tensors_of(tree: Any, prefix: str = "") -> dict[str, Tensor]:
 
 
 def flat(x: Tensor) -> Tensor:
-    """A copy on the CPU that shares memory with nothing, as safetensors wants it."""
+    """Copy a tensor to the CPU, sharing memory with nothing, as safetensors requires."""
     return x.detach().to("cpu", copy=True).contiguous()
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """State of an optimizer: tensors named ``<weight>.<entry>``, and the rest for JSON."""
+    """Split the state of an optimizer: tensors named ``<weight>.<entry>``, and the rest for JSON."""
     state = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
     plain: dict[str, dict[str, Any]] = {}
@@ -51,7 +51,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], rest: dict[str, Any]
 ) -> None:
-    """The inverse of ``optimizer_state``. Settings (learning rate, decay) stay those of ``optimizer``.
+    """Restore what ``optimizer_state`` returned. Settings (learning rate, decay) stay those of ``optimizer``.
 
     Raises:
         ValueError: another optimizer or other weights.

@@ -1,4 +1,17 @@
-"""Portrait4D-v2 (Deng et al., 2024): a feed-forward one-shot 4D head as tri-planes."""
+"""Portrait4D-v2 (Deng et al., 2024): a feed-forward one-shot 4D head as tri-planes.
+
+The paper's networks and losses: ``network`` (the synthesizer Ψ), ``encoders`` and ``transformer`` (parts of
+Ψ), ``neck_field`` (supplement A), ``losses`` (Eq. 2 and 5), ``pdfgc`` (the motion encoder of the published
+weights), ``framing`` (training cameras); its two training stages: ``recipes.static`` and ``recipes.motion``.
+
+Ours, not the paper's: ``motion_embedding`` (a small motion encoder, and the map from expression codes to its
+embeddings), ``expression_planes`` (planes added by expressions), ``actor`` (expression codes for PD-FGC), the
+trainings ``recipes.average`` and ``recipes.motion_encoder``, and the measurement ``motion_change``.
+
+The rest connects these to headcast. Training data: ``data``, ``people`` (rendered in advance), ``clips``
+(real videos). Inference: ``crop``, ``infer``, ``avatar``, ``surface``, ``method``. Weights files: ``weights``
+(reading), ``importing`` (official checkpoints).
+"""
 
 from headcast.registry import Checkpoint, Declaration, Importer
 
@@ -10,10 +23,10 @@ DECLARATION = Declaration(
     protocols={"motion": f"{HERE}.protocols.motion"},
     framings={"portrait4d": f"{HERE}.framing:PORTRAIT4D"},
     recipes={
-        "portrait4d.average": f"{HERE}.average:AverageRecipe",
-        "portrait4d.static": f"{HERE}.static:StaticRecipe",
-        "portrait4d.encoder": f"{HERE}.encoder:EncoderRecipe",
-        "portrait4d.motion": f"{HERE}.motion_stage:MotionRecipe",
+        "portrait4d.average": f"{HERE}.recipes.average:AverageRecipe",
+        "portrait4d.static": f"{HERE}.recipes.static:StaticRecipe",
+        "portrait4d.encoder": f"{HERE}.recipes.motion_encoder:EncoderRecipe",
+        "portrait4d.motion": f"{HERE}.recipes.motion:MotionRecipe",
     },
     importers={
         "portrait4d": Importer(

@@ -1,7 +1,7 @@
-"""Expression weights for networks that know faces alone: an actor performs them, the encoder looks at it.
+"""Motion embeddings of expression codes for official weights, which embed faces only: an actor performs them.
 
 Not in the paper, whose expressions come from videos. The actor is the default method's mesh of the demo
-photo; what counts is how its embedding differs from that of the photo's own expression.
+photo; what counts is the difference of its embedding from that of the photo's own expression.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.demo import demo_photo
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.motion import faces_of
-from headcast.methods.portrait4d.networks import Networks
+from headcast.methods.portrait4d.motion_embedding import align_faces
+from headcast.methods.portrait4d.weights import Networks
 from headcast.view import front_view
 
-__all__ = ["acted", "actor"]
+__all__ = ["actor", "embed_acted_expression"]
 
 SIDE = 320
+"""Side of the actor's renderings, pixels."""
 
 
 @cache
 def actor() -> MeshAvatar:
-    """Made once a process (seconds)."""
+    """Reconstruct the actor, once a process (takes seconds)."""
     from headcast.methods.base import reconstruct_mesh
     from headcast.observe.observe import observe_photo
 
@@ -36,15 +37,15 @@ def actor() -> MeshAvatar:
         return reconstruct_mesh([observe_photo(demo_photo(), head=head)], head)
 
 
-def acted(networks: Networks, params: HeadParams) -> Float[Tensor, " m"]:
-    """The embedding of the actor's face with the weights, jaw and gaze of ``params`` (unbatched)."""
-    who = actor()
-    view = front_view(who, (SIDE, SIDE))
+def embed_acted_expression(networks: Networks, params: HeadParams) -> Float[Tensor, " m"]:
+    """Embed the actor's face, rendered with the weights, jaw and gaze of ``params`` (unbatched)."""
+    mesh = actor()
+    view = front_view(mesh, (SIDE, SIDE))
     posed = view.params.replace(expression=params.expression, jaw=params.jaw, gaze=params.gaze)
     with torch.no_grad():
-        drawn = who.render(posed, view.camera)
-        alpha = drawn.alpha[..., None]
-        image = (drawn.rgb * alpha + 0.5 * (1 - alpha)) * 2 - 1
-        marks = view.camera.project(who.head.landmarks(who.head(posed), 68))
-        faces = faces_of(image.permute(2, 0, 1)[None], marks[None], networks.face_side)
+        rendering = mesh.render(posed, view.camera)
+        alpha = rendering.alpha[..., None]
+        image = (rendering.rgb * alpha + 0.5 * (1 - alpha)) * 2 - 1
+        marks = view.camera.project(mesh.head.landmarks(mesh.head(posed), 68))
+        faces = align_faces(image.permute(2, 0, 1)[None], marks[None], networks.face_side)
         return networks.motion(faces)[0]

@@ -1,4 +1,4 @@
-"""``TriplaneAvatar``: what Ψ keeps of a source picture, drawn in any pose and from any camera."""
+"""``TriplaneAvatar``: Ψ's features of a source image, rendered in any pose and from any camera."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from headcast.avatar.source import check_tensor
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.motion import faces_of, told
-from headcast.methods.portrait4d.neck import NeckField
+from headcast.methods.portrait4d.crop import crop_box, crop_camera
+from headcast.methods.portrait4d.motion_embedding import align_faces, expression_code
+from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Appearance, Config, Head
-from headcast.methods.portrait4d.networks import Networks, load_networks
-from headcast.methods.portrait4d.square import camera_of_square, framing
+from headcast.methods.portrait4d.weights import Networks, load_networks
 from headcast.render.types import Rendering
 from headcast.render.volume import rays_of
 
@@ -32,13 +32,13 @@ __all__ = ["TriplaneAvatar"]
 
 @dataclass(frozen=True)
 class TriplaneAvatar(BaseAvatar):
-    """A head as tri-planes that Ψ makes anew for every expression.
+    """A head as tri-planes that Ψ generates for every expression.
 
     Attributes:
-        bound: head model bound to this person (for the neck's field, for cameras), source view, provenance.
-        appearance: what Ψ kept of the photo (the cached part).
+        bound: head model bound to this person (for the neck field and for cameras), source view, provenance.
+        appearance: Ψ's features of the photo (the cached part).
         networks: Ψ and its companions.
-        motion: the photo's own embedding v_s, kept where there is no map from weights to embeddings.
+        motion: the photo's own embedding v_s, stored where there is no map from expression codes.
     """
 
     bound: BoundHead
@@ -51,7 +51,7 @@ class TriplaneAvatar(BaseAvatar):
 
     @cached_property
     def config(self) -> Config:
-        """Sizes of Ψ."""
+        """The configuration of Ψ."""
         return self.networks.psi.config
 
     @property
@@ -66,27 +66,27 @@ class TriplaneAvatar(BaseAvatar):
         with torch.no_grad():
             points = camera.project(self.head.landmarks(self.head(params), 68))
             image = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float() / 127.5 - 1
-            return self.networks.motion(faces_of(image, points[None], self.networks.face_side))[0]
+            return self.networks.motion(align_faces(image, points[None], self.networks.face_side))[0]
 
     @cached_property
-    def at_rest(self) -> Float[Tensor, " m"]:
-        """What is added to an actor's embedding: the photo's, less that of the actor with its expression."""
-        from headcast.methods.portrait4d.actor import acted
+    def actor_offset(self) -> Float[Tensor, " m"]:
+        """Offset of an actor's embedding: the photo's, less that of the actor with the photo's expression."""
+        from headcast.methods.portrait4d.actor import embed_acted_expression
 
-        own = acted(self.networks, self.source.params)
+        own = embed_acted_expression(self.networks, self.source.params)
         return -own if self.motion is None else self.motion - own
 
-    def said(self, params: HeadParams) -> Float[Tensor, " m"]:
-        """The embedding of expression weights: by the learned map, else by an actor that performs them."""
-        if self.networks.said is not None:
-            return self.networks.said(told(params[(None,)]))[0]
-        from headcast.methods.portrait4d.actor import acted
+    def embed_expression(self, params: HeadParams) -> Float[Tensor, " m"]:
+        """Embed an expression: by the learned map of its code, else by an actor that performs it."""
+        if self.networks.expression_to_motion is not None:
+            return self.networks.expression_to_motion(expression_code(params[(None,)]))[0]
+        from headcast.methods.portrait4d.actor import embed_acted_expression
 
-        return self.at_rest + acted(self.networks, params)
+        return self.actor_offset + embed_acted_expression(self.networks, params)
 
     def posed(self, params: HeadParams, motion: Float[Tensor, " m"] | None = None) -> Head:
-        """Tri-planes for an expression: by ``params``' weights, or by a driver's embedding."""
-        driver = self.said(params) if motion is None else motion
+        """Generate tri-planes for an expression: from ``params``' weights, or from a driver's embedding."""
+        driver = self.embed_expression(params) if motion is None else motion
         return self.networks.psi.head(self.appearance, driver[None])
 
     def render(
@@ -102,9 +102,9 @@ class TriplaneAvatar(BaseAvatar):
             light: ignored: not ``relightable``.
             signal: a driver's motion embedding (``read_signal``) in place of the expression weights.
         """
-        left, top, side = framing(camera, params)
+        left, top, side = crop_box(camera, params)
         n = self.config.side
-        square = camera_of_square(camera, params, left, top, side, n)
+        square = crop_camera(camera, params, left, top, side, n)
         psi = self.networks.psi
         head = self.posed(params, signal)
         field = None
@@ -112,35 +112,35 @@ class TriplaneAvatar(BaseAvatar):
             c = self.config
             field = NeckField(self.head, params[(None,)], c.cube, c.units_per_metre)
         rays = rays_of([square], n // 4, self.config.cube / 2, self.config.units_per_metre)
-        drawn = psi.render(head, rays, field)
-        alpha = interpolate(drawn.alpha, (n, n), mode="bilinear")
-        depth = interpolate(drawn.depth / self.config.units_per_metre, (n, n), mode="bilinear")
-        behind = interpolate((drawn.behind + 1) / 2, (n, n), mode="bilinear")
-        # what shines through is the photo's background: it is taken off, else it would frame the head
-        rgb = ((drawn.image.clamp(-1, 1) + 1) / 2 - (1 - alpha) * behind).clamp(min=0)
-        whole = pasted(
+        output = psi.render(head, rays, field)
+        alpha = interpolate(output.alpha, (n, n), mode="bilinear")
+        depth = interpolate(output.depth / self.config.units_per_metre, (n, n), mode="bilinear")
+        background = interpolate((output.background + 1) / 2, (n, n), mode="bilinear")
+        # the photo's background shines through: subtract it, else it would frame the head
+        rgb = ((output.image.clamp(-1, 1) + 1) / 2 - (1 - alpha) * background).clamp(min=0)
+        full = paste_crop(
             torch.cat([torch.minimum(rgb, alpha), alpha, depth * alpha], 1), left, top, side, camera
         )
-        alpha = whole[3]
+        alpha = full[3]
         solid = alpha.clamp(min=1e-4)
         return Rendering(
-            (whole[:3] / solid).clamp(0, 1).permute(1, 2, 0), alpha, whole[4] / solid * (alpha > 0), "srgb"
+            (full[:3] / solid).clamp(0, 1).permute(1, 2, 0), alpha, full[4] / solid * (alpha > 0), "srgb"
         )
 
     def isosurface(
         self, params: HeadParams
     ) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
-        """Vertices (head frame, metres), sRGB colours with the photo's light, triangles; straight neck.
+        """Extract vertices (head frame, metres), sRGB colours in the photo's light, triangles; straight neck.
 
         Raises:
             HeadcastError: nothing in it is solid.
         """
-        from headcast.methods.portrait4d.surface import surface_of
+        from headcast.methods.portrait4d.surface import extract_surface
 
         with torch.no_grad():
             planes = self.posed(params).planes
-        found = surface_of(self.networks.psi, planes)
-        return found.points, found.colours, found.faces
+        surface = extract_surface(self.networks.psi, planes)
+        return surface.points, surface.colours, surface.faces
 
     def save(self, path: str | Path) -> None:
         """Write an ``.avatar`` file, all or nothing.
@@ -153,8 +153,8 @@ class TriplaneAvatar(BaseAvatar):
             "columns": self.appearance.columns,
             "networks": self.networks.hash,
         }
-        kept = {k: getattr(self.appearance, k).half() for k in ("tokens", "detail", "background")}
-        tensors = {**self.bound.tensors(), **kept}
+        features = {k: getattr(self.appearance, k).half() for k in ("tokens", "detail", "background")}
+        tensors = {**self.bound.tensors(), **features}
         if self.motion is not None:
             tensors["motion"] = self.motion.float()
         write_package(path, Package(meta, tensors, {}, self.thumbnail()))
@@ -184,14 +184,16 @@ class TriplaneAvatar(BaseAvatar):
             check_tensor(t, "detail", (1, c.detail_widths[1], c.side // 2, c.side // 2), path),
             check_tensor(t, "background", (1, c.features, c.side, c.side), path),
         )
-        motion = check_tensor(t, "motion", (c.motion,), path) if networks.said is None else None
+        motion = (
+            check_tensor(t, "motion", (c.motion,), path) if networks.expression_to_motion is None else None
+        )
         return cls(bound, appearance, networks, motion)
 
 
-def pasted(
+def paste_crop(
     square: Float[Tensor, "1 c n n"], left: float, top: float, side: float, camera: Camera
 ) -> Float[Tensor, "c h w"]:
-    """The square back in the camera's picture, zero around it."""
+    """Paste the square into the camera's image, zero around it."""
     if side > 1.5 * max(camera.width, camera.height) * 64:
         raise HeadcastError("the camera stands inside of the head; move it away")
     x = ((torch.arange(camera.width) + 0.5 - left) / side) * 2 - 1

@@ -8,49 +8,54 @@ from jaxtyping import Float, UInt8
 
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
+from headcast.methods.portrait4d.crop import crop_box, crop_camera, crop_image
 from headcast.methods.portrait4d.data import NeckShots, head_model, neck_grids
-from headcast.methods.portrait4d.neck import NeckField
+from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Config
-from headcast.methods.portrait4d.square import camera_of_square, framing, square_of
 from headcast.training.clips import open_clips, understood_clip
 
-__all__ = ["clip_pair"]
+__all__ = ["read_clip_pair"]
 
-APART = 15
-"""Frames between a clip's source and its driver."""
+CLIP_STRIDE = 15
+"""Frames from a clip's source to its driver."""
 
 
-def clip_pair(folder: str, number: int, seed: int, side: int, config: Config) -> tuple[NeckShots, NeckShots]:
+def read_clip_pair(
+    folder: str, number: int, seed: int, side: int, config: Config
+) -> tuple[NeckShots, NeckShots]:
     """Read two frames of one clip, each as one shot; a pure function of seed and number.
 
-    Opacity is the person's matte; depth and background are not known and are zero: stage 2 doesn't ask.
+    Opacity is the person's matte; depth and background are not known and are zero: stage 2 doesn't use them.
 
     Raises:
         HeadcastError: no faces in several clips one after the other.
     """
-    clips = open_clips(folder, 2, APART, seed)
-    return understood_clip(clips, number, lambda frames: tracked(frames, side, config))
+    clips = open_clips(folder, 2, CLIP_STRIDE, seed)
+    return understood_clip(clips, number, lambda frames: track_frames(frames, side, config))
 
 
-def tracked(frames: UInt8[np.ndarray, "2 h w 3"], side: int, config: Config) -> tuple[NeckShots, NeckShots]:
-    """Both frames fitted with one identity, cropped as Ψ sees heads."""
+def track_frames(
+    frames: UInt8[np.ndarray, "2 h w 3"], side: int, config: Config
+) -> tuple[NeckShots, NeckShots]:
+    """Fit both frames with one identity and crop them as Ψ sees heads."""
     from headcast.observe.fit import Fitter
     from headcast.observe.landmarks import FaceDetector, pick_face
     from headcast.observe.matte import person_matte
 
     head = head_model("cpu")
     with FaceDetector() as detector:
-        found = [pick_face(detector.detect(f), None, "clip")[0] for f in frames]
+        detections = [pick_face(detector.detect(f), None, "clip")[0] for f in frames]
     height, width = frames.shape[1:3]
-    fits = Fitter(head).fit_photos(found, [(width, height)] * 2)
-    mattes = [person_matte(f, d) for f, d in zip(frames, found, strict=True)]
+    fits = Fitter(head).fit_photos(detections, [(width, height)] * 2)
+    mattes = [person_matte(f, d) for f, d in zip(frames, detections, strict=True)]
     first, second = (
-        shot(f, m, x.camera, x.params, side, config) for f, m, x in zip(frames, mattes, fits, strict=True)
+        make_shot(f, m, x.camera, x.params, side, config)
+        for f, m, x in zip(frames, mattes, fits, strict=True)
     )
     return first, second
 
 
-def shot(
+def make_shot(
     frame: UInt8[np.ndarray, "h w 3"],
     matte: Float[np.ndarray, "h w"],
     camera: Camera,
@@ -58,24 +63,24 @@ def shot(
     side: int,
     config: Config,
 ) -> NeckShots:
-    """One frame as a shot in the head's own frame."""
+    """Convert one tracked frame to a shot in the head's own frame."""
     head = head_model("cpu")
-    square = camera_of_square(camera, params, *framing(camera, params), side)
+    square = crop_camera(camera, params, *crop_box(camera, params), side)
     still = params.replace(rotation=torch.zeros(3), translation=torch.zeros(3))
     still = still.replace(gaze=torch.zeros(2, 2) if params.gaze is None else params.gaze)
     with torch.no_grad():
         posed = head(still[(None,)])
         marks, face = head.landmarks(posed, 68), head.landmarks(posed, 478)
-    nothing = torch.zeros(1, 1, side, side)
+    unknown = torch.zeros(1, 1, side, side)
     grey = np.repeat((matte * 255).round().astype(np.uint8)[..., None], 3, 2)
-    alpha = (square_of(grey, camera, params, side)[:, :1] + 1) / 2
+    alpha = (crop_image(grey, camera, params, side)[:, :1] + 1) / 2
     batch = still[(None,)]
     return NeckShots(
-        image=square_of(frame, camera, params, side),
-        head=nothing.expand(-1, 3, -1, -1),
-        background=nothing.expand(-1, 3, -1, -1),
+        image=crop_image(frame, camera, params, side),
+        head=unknown.expand(-1, 3, -1, -1),
+        background=unknown.expand(-1, 3, -1, -1),
         alpha=alpha,
-        depth=nothing,
+        depth=unknown,
         K=square.K[None],
         cam_from_world=square.cam_from_world[None],
         landmarks=marks,

@@ -12,7 +12,7 @@ from torch import Tensor
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.portrait4d.losses import Target
-from headcast.methods.portrait4d.neck import NeckField
+from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Config
 from headcast.render.volume import Rays, rays_through
 from headcast.synth.config import SynthConfig
@@ -23,18 +23,18 @@ __all__ = [
     "CLIP_FPS",
     "FRAMING",
     "NeckShots",
-    "clip_frames",
-    "drawn_views",
     "head_model",
     "neck_field",
     "rays_between",
-    "several_views",
+    "sample_cameras",
+    "synthesize_clips",
+    "synthesize_views",
 ]
 
 CLIP_FPS = 1.5
 """Two frames of a clip are two thirds of a second apart."""
 FRAMING = "portrait4d"
-"""Where cameras stand."""
+"""Framing (``synth.framing``) of the training cameras."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,25 @@ class NeckShots(Shots):
     """Images of heads; ``extra`` may hold the grids of the necks' fields, ``fine`` and ``smooth``."""
 
     def with_neck(self, config: Config) -> NeckShots:
-        """Compute the neck's field of every head once, to be kept with the images."""
+        """Compute the neck's field of every head once, to be stored with the images."""
         return replace(self, extra=self.extra | neck_grids(self.neck(config)))
 
     def neck(self, config: Config) -> NeckField:
         """Read or compute the neck's rotation field of these heads."""
         if "fine" not in self.extra:
             return neck_field(self.params, config)
-        return NeckField.stored(self.extra["fine"], self.extra["smooth"], config.cube)
+        return NeckField.from_grids(self.extra["fine"], self.extra["smooth"], config.cube)
 
     def target(self, units: float, background: Float[Tensor, "b 3 h w"] | None = None) -> Target:
-        """Describe what a rendering from these cameras is to look like, before another background if given.
+        """Describe what a rendering from these cameras should look like, over another background if given.
 
         Args:
-            units: world units of the field a metre.
+            units: world units of the field per metre.
         """
-        behind = self.background if background is None else background
-        image = (self.head + (1 - self.alpha) * behind) * 2 - 1
+        background_rgb = self.background if background is None else background
+        image = (self.head + (1 - self.alpha) * background_rgb) * 2 - 1
         box = self.box(self.K, self.cam_from_world)
-        return Target(image, box, self.alpha, self.depth * units, background=behind * 2 - 1)
+        return Target(image, box, self.alpha, self.depth * units, background=background_rgb * 2 - 1)
 
     def rays(self, config: Config, resolution: int) -> Rays:
         """Cast rays through the images, ``resolution``² of them, in the field's units."""
@@ -79,7 +79,7 @@ def rays_between(
     return rays_through(K, cam_from_world, size, resolution, config.cube / 2, config.units_per_metre)
 
 
-def several_views(
+def synthesize_views(
     people: int, views: int, side: int, index: int, seed: int, device: torch.device
 ) -> NeckShots:
     """Synthesize ``views`` images of each of ``people`` heads, views running fastest."""
@@ -87,7 +87,7 @@ def several_views(
     return NeckShots.make(config, index, seed, device)
 
 
-def clip_frames(
+def synthesize_clips(
     people: int, frames: int, side: int, index: int, seed: int, device: torch.device
 ) -> NeckShots:
     """Synthesize ``frames`` images of the clip of each of ``people`` heads: one camera, one light."""
@@ -95,8 +95,8 @@ def clip_frames(
     return NeckShots.make(config, index, seed, device)
 
 
-def drawn_views(count: int, side: int, index: int, seed: int, device: torch.device) -> Views:
-    """Draw cameras of the paper's distribution."""
+def sample_cameras(count: int, side: int, index: int, seed: int, device: torch.device) -> Views:
+    """Sample cameras of the paper's distribution."""
     return random_views(FRAMING, count, side, index, seed, device)
 
 

@@ -1,4 +1,4 @@
-"""What Ψ sees of the source image: global features, details, and the background (Portrait4D-v2 Sec. 4.1).
+"""Encoders of the source image: global features, details, and the background (Portrait4D-v2 Sec. 4.1).
 
 Parameter names are those of the published network; the widths are free.
 """
@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
-__all__ = ["BackgroundNet", "DetailEncoder", "GlobalEncoder", "with_coordinates"]
+__all__ = ["BackgroundNet", "DetailEncoder", "GlobalEncoder", "append_coordinates"]
 
 
-def with_coordinates(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 5 h w"]:
-    """The image with two more channels: x and y, -1 at the first pixel, 1 at the last."""
+def append_coordinates(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 5 h w"]:
+    """Append two channels to an image: x and y, -1 at the first pixel, 1 at the last."""
     b, _, h, w = image.shape
     y = torch.linspace(-1, 1, h, device=image.device)
     x = torch.linspace(-1, 1, w, device=image.device)
@@ -36,7 +36,7 @@ class BasicBlock(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h2 w2"]:
-        """Two convolutions and the shortcut."""
+        """Apply two convolutions and add the shortcut."""
         short = x if self.downsample is None else self.downsample(x)
         return relu(self.conv2(relu(self.conv1(x))) + short)
 
@@ -54,7 +54,7 @@ class DilatedResNet(nn.Module):
             setattr(self, f"layer{n + 1}", nn.Sequential(*stage))
 
     def forward(self, x: Float[Tensor, "b 5 h w"]) -> Float[Tensor, "b c i j"]:
-        """Features at an eighth of the size."""
+        """Compute features at an eighth of the size."""
         x = nn.functional.max_pool2d(relu(self.conv1(x)), 3, 2, 1)
         for n in range(1, 5):
             x = getattr(self, f"layer{n}")(x)
@@ -76,14 +76,14 @@ class AtrousPyramid(nn.Module):
         self.project = nn.Sequential(nn.Conv2d(5 * outputs, outputs, 1, bias=False), nn.ReLU())
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
-        """Context of five sizes, mixed."""
-        found = [conv(x) for conv in self.convs]
-        found[-1] = found[-1].expand_as(found[0])
-        return self.project(torch.cat(found, 1))
+        """Mix context of five sizes into one feature map."""
+        branches = [conv(x) for conv in self.convs]
+        branches[-1] = branches[-1].expand_as(branches[0])
+        return self.project(torch.cat(branches, 1))
 
 
 class GlobalEncoder(nn.Module):
-    """Global appearance at an eighth of the image's size."""
+    """Encoder of global appearance at an eighth of the image's size."""
 
     def __init__(self, width: int, blocks: tuple[int, int, int, int], outputs: int) -> None:
         super().__init__()
@@ -92,12 +92,12 @@ class GlobalEncoder(nn.Module):
         self.decoder = nn.Sequential(AtrousPyramid(8 * width, outputs), last, nn.ReLU())
 
     def forward(self, image: Float[Tensor, "b 5 h w"]) -> Float[Tensor, "b o i j"]:
-        """Features of an image with coordinates."""
+        """Encode an image to which coordinates were appended."""
         return self.decoder(self.encoder(image))
 
 
 class DetailEncoder(nn.Module):
-    """Details at half of the image's size."""
+    """Encoder of details at half of the image's size."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -107,36 +107,36 @@ class DetailEncoder(nn.Module):
         self.encoder = nn.Sequential(*layers)
 
     def forward(self, image: Float[Tensor, "b 5 h w"]) -> Float[Tensor, "b o i j"]:
-        """Features of an image with coordinates."""
+        """Encode an image to which coordinates were appended."""
         return self.encoder(image)
 
 
 class Down(nn.Module):
-    """Half the size by a convolution of stride 2."""
+    """Downsampling by a convolution of stride 2, without an activation."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.op = nn.Conv2d(inputs, outputs, 3, 2, 1)
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h2 w2"]:
-        """No activation follows."""
+        """Halve the size of a feature map."""
         return self.op(x)
 
 
 class Up(nn.Module):
-    """Twice the size by repetition, then a convolution."""
+    """Nearest upsampling by 2, then a convolution, without an activation."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-        """No activation follows."""
+        """Double the size of a feature map."""
         return self.conv(interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class BackgroundNet(nn.Module):
-    """A U-Net that paints what lies behind the head, as features in 0..1 at the image's size."""
+    """A U-Net that inpaints the background as features in 0..1 at the image's size."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class BackgroundNet(nn.Module):
         self.out_conv = nn.Conv2d(width, outputs, 3, padding=1)
 
     def forward(self, image: Float[Tensor, "b 5 h w"]) -> Float[Tensor, "b o h w"]:
-        """Features of an image with coordinates."""
+        """Encode an image to which coordinates were appended."""
         levels = [self.input_conv(image)]
         for n in (1, 2, 3):
             levels.append(getattr(self, f"down_conv_{n}")(levels[-1]))

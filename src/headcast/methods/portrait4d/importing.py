@@ -1,4 +1,4 @@
-"""Official checkpoints of Portrait4D and PD-FGC to our state dicts (``headcast weights import``)."""
+"""Convert official checkpoints of Portrait4D and PD-FGC to our state dicts (``headcast weights import``)."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ FOREIGN = "deformer."
 
 
 def convert_portrait4d(content: Any) -> Converted:
-    """Ψ or Ψ3d of a published pickle (``portrait4d-v2-vfhq512.pkl`` and its siblings), or a plain state dict.
+    """Convert Ψ or Ψ3d of a published pickle (such as ``portrait4d-v2-vfhq512.pkl``), or a plain state dict.
 
     The pickles embed their network's source; the restricted loader gives their tensors without running it.
     """
-    found = content
+    source = content
     if isinstance(content, dict):
-        found = next((content[k] for k in GENERATORS if content.get(k) is not None), content)
-    state = {k: v for k, v in state_dict_of(found).items() if not k.startswith(FOREIGN)}
-    tensors = matched(state, Synthesizer, "Portrait4D synthesizer", "portrait4d-v2-vfhq512.pkl")
+        source = next((content[k] for k in GENERATORS if content.get(k) is not None), content)
+    state = {k: v for k, v in state_dict_of(source).items() if not k.startswith(FOREIGN)}
+    tensors = select_tensors(state, Synthesizer, "Portrait4D synthesizer", "portrait4d-v2-vfhq512.pkl")
     return tensors, {
         "licence": "MIT (repository of its authors); parts of its training carry terms of their own: FLAME "
         "and Deep3DFaceRecon are non-commercial",
@@ -39,10 +39,10 @@ def convert_portrait4d(content: Any) -> Converted:
 
 
 def convert_pdfgc(content: Any) -> Converted:
-    """The motion encoder of a published ``motion_model.pth``."""
+    """Convert the motion encoder of a published ``motion_model.pth``."""
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     state = {k.removeprefix("module."): v for k, v in state.items() if isinstance(k, str)}
-    tensors = matched(state, PDFGC, "PD-FGC motion encoder", "motion_model.pth")
+    tensors = select_tensors(state, PDFGC, "PD-FGC motion encoder", "motion_model.pth")
     return tensors, {
         "licence": "that of PD-FGC, which its authors state; not checked here",
         "commercial": "unclear",
@@ -50,8 +50,8 @@ def convert_pdfgc(content: Any) -> Converted:
     }
 
 
-def matched(state: dict[str, Any], kind: type[nn.Module], what: str, file: str) -> dict[str, Tensor]:
-    """The tensors that a network asks for, float32.
+def select_tensors(state: dict[str, Any], kind: type[nn.Module], what: str, file: str) -> dict[str, Tensor]:
+    """Select the tensors that a network needs, float32.
 
     Raises:
         HeadcastError: some are missing or of another shape.

@@ -12,9 +12,9 @@ from headcast.avatar.provenance import Provenance, head_weights
 from headcast.avatar.source import SourceView, SurfacePoints
 from headcast.head.model import HeadModel
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
-from headcast.methods.portrait4d.motion import faces_of
-from headcast.methods.portrait4d.networks import OFFICIAL_NAME, Networks, load_networks, weights_file
-from headcast.methods.portrait4d.square import square_of
+from headcast.methods.portrait4d.crop import crop_image
+from headcast.methods.portrait4d.motion_embedding import align_faces
+from headcast.methods.portrait4d.weights import OFFICIAL_NAME, Networks, load_networks, weights_file
 from headcast.observe.personal import personal_landmarks
 from headcast.observe.types import Observation
 
@@ -29,7 +29,7 @@ def reconstruct(
     consent: str | None = None,
     networks: Networks | None = None,
 ) -> TriplaneAvatar:
-    """The avatar of the first photo; the others only helped to fit the head.
+    """Reconstruct an avatar from the first photo; the others only helped to fit the head.
 
     Args:
         networks: None: the bundled ones.
@@ -37,28 +37,28 @@ def reconstruct(
     networks = load_networks() if networks is None else networks
     first = observations[0]
     with torch.no_grad():
-        image = square_of(first.image, first.camera, first.params, networks.psi.config.side)
+        image = crop_image(first.image, first.camera, first.params, networks.psi.config.side)
         landmarks = first.camera.project(head.landmarks(head(first.params), 68))
-        whole = torch.from_numpy(first.image).permute(2, 0, 1)[None].float() / 127.5 - 1
-        motion = networks.motion(faces_of(whole, landmarks[None], networks.face_side))
+        photo = torch.from_numpy(first.image).permute(2, 0, 1)[None].float() / 127.5 - 1
+        motion = networks.motion(align_faces(photo, landmarks[None], networks.face_side))
         appearance = networks.psi.appearance(image, motion)
     light = torch.zeros(9, 3) if first.light is None else torch.as_tensor(first.light).float()
     found = personal_landmarks(head, first.params, first.camera, first.detection)
-    own = SurfacePoints(torch.from_numpy(found.triangle).long(), torch.from_numpy(found.bary).float())
+    points = SurfacePoints(torch.from_numpy(found.triangle).long(), torch.from_numpy(found.bary).float())
     bound = BoundHead(
         head,
-        SourceView(first.camera, first.params, light, own),
+        SourceView(first.camera, first.params, light, points),
         provenance_of(head, seed, consent, first.notes),
     )
-    kept = motion[0] if networks.said is None else None
-    return TriplaneAvatar(bound, appearance, networks, kept)
+    own_motion = motion[0] if networks.expression_to_motion is None else None
+    return TriplaneAvatar(bound, appearance, networks, own_motion)
 
 
 def provenance_of(head: HeadModel, seed: int, consent: str | None, notes: Sequence[str]) -> Provenance:
     """Describe how the avatar was made, with the terms of the weights in use."""
     card_file = weights_file().with_suffix(".json")
     weights_card = json.loads(card_file.read_text()) if card_file.is_file() else {}
-    usual = "official" if weights_file().stem == OFFICIAL_NAME else "preview"
+    default_status = "official" if weights_file().stem == OFFICIAL_NAME else "preview"
     preview = "portrait4d's weights are a preview: a blurred face, faint expressions; --method fit is better"
     return Provenance(
         method="portrait4d",
@@ -69,5 +69,5 @@ def provenance_of(head: HeadModel, seed: int, consent: str | None, notes: Sequen
             {"name": "portrait4d", "licence": weights_card.get("licence", "see its card")},
             head_weights(head),
         ),
-        warnings=(*notes, *([preview] if weights_card.get("status", usual) == "preview" else [])),
+        warnings=(*notes, *([preview] if weights_card.get("status", default_status) == "preview" else [])),
     )

@@ -19,14 +19,14 @@ __all__ = ["Portrait4D", "Portrait4DOptions"]
 
 @dataclass(frozen=True)
 class Portrait4DOptions(MethodOptions):
-    """Options of ``portrait4d``."""
+    """Options of the method ``portrait4d``."""
 
     baked: bool = False
     """Turn the tri-planes into Gaussians on a rigged mesh at once, as headcast bake does."""
 
 
 class Portrait4D(BaseMethod):
-    """Tri-planes of the first photo (or a video's best frame) in one forward pass."""
+    """Reconstruct tri-planes from the first photo (or a video's best frame) in one forward pass."""
 
     name = "portrait4d"
     description = "tri-planes in one forward pass from the first photo; its weights are a preview"
@@ -34,20 +34,20 @@ class Portrait4D(BaseMethod):
     variants: ClassVar[Mapping[str, MethodOptions]] = {"baked": Portrait4DOptions(baked=True)}
 
     def available(self) -> bool:
-        """Tell whether weights are here."""
-        from headcast.methods.portrait4d.networks import weights_file
+        """Return whether weights are installed."""
+        from headcast.methods.portrait4d.weights import weights_file
 
         return weights_file().is_file()
 
     def check(self, options: Portrait4DOptions) -> None:
-        """Refuse where no weights are here."""
-        from headcast.methods.portrait4d.networks import check_available
+        """Raise a ``HeadcastError`` if no weights are installed."""
+        from headcast.methods.portrait4d.weights import check_available
 
         check_available()
 
     def version(self) -> str:
         """Return the hash of the weights in use."""
-        from headcast.methods.portrait4d.networks import load_networks
+        from headcast.methods.portrait4d.weights import load_networks
 
         return load_networks().hash
 

@@ -2,7 +2,7 @@
 
 A person is rendered with the expressions of two moments from one camera. Around mouth and eyes, what changes
 between the two renderings is compared with what changes between the two true images: ``slope`` is how much of
-the true change the rendered one makes (1 is right, 0: a face that does not move), ``correlation`` how alike
+the true change the rendered one makes (1 is right, 0: a face that does not move), ``correlation`` how similar
 they are whatever their size, ``left`` the part of the true change (squared) that is still wrong (1: as if
 nothing moved). Expressions are given as weights, and as the drivers' faces through the motion encoder.
 """
@@ -20,10 +20,10 @@ from torch import Tensor
 from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.methods.portrait4d.data import NeckShots
-from headcast.methods.portrait4d.losses import moving_parts
-from headcast.methods.portrait4d.motion import TOLD, faces_of, told
-from headcast.methods.portrait4d.networks import Networks, read_networks, weights_file
-from headcast.methods.portrait4d.stored import People, read_people
+from headcast.methods.portrait4d.losses import moving_region_weights
+from headcast.methods.portrait4d.motion_embedding import EXPRESSION_DIM, align_faces, expression_code
+from headcast.methods.portrait4d.people import People, read_people
+from headcast.methods.portrait4d.weights import Networks, read_networks, weights_file
 
 __all__ = ["POSES", "MotionChange", "change_sums", "changes", "figures_of", "tiles"]
 
@@ -41,8 +41,8 @@ WAYS = ("weights", "the driver's face")
 Tiles = list[tuple[str, UInt8[np.ndarray, "h w 3"]]]
 
 
-def views_of(people: People, who: Tensor, side: int) -> tuple[NeckShots, NeckShots, NeckShots]:
-    """A source picture, and both moments as another camera sees them before the source's background."""
+def select_views(people: People, who: Tensor, side: int) -> tuple[NeckShots, NeckShots, NeckShots]:
+    """Select source images, and both moments seen from another camera over the source's background."""
     zero = torch.zeros_like(who)
     cpu = torch.device("cpu")
     source = people.shots(who, zero, zero, cpu, side)
@@ -50,11 +50,17 @@ def views_of(people: People, who: Tensor, side: int) -> tuple[NeckShots, NeckSho
     return source, still.before(source.background), moved.before(source.background)
 
 
-def embedded(networks: Networks, shots: NeckShots) -> dict[str, Float[Tensor, "b m"]]:
-    """Motion embeddings by expression weights and by the encoder."""
-    assert networks.said is not None
-    faces = faces_of(shots.image, shots.marks, networks.face_side)
-    return dict(zip(WAYS, (networks.said(told(shots.params)), networks.motion(faces)), strict=True))
+def embed_both_ways(networks: Networks, shots: NeckShots) -> dict[str, Float[Tensor, "b m"]]:
+    """Compute motion embeddings from expression weights and by the encoder."""
+    assert networks.expression_to_motion is not None
+    faces = align_faces(shots.image, shots.marks, networks.face_side)
+    return dict(
+        zip(
+            WAYS,
+            (networks.expression_to_motion(expression_code(shots.params)), networks.motion(faces)),
+            strict=True,
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class MotionChange:
             HeadcastError: not such files; weights without a map from expression weights.
         """
         networks, people = read_networks(weights or str(weights_file())), read_people(folder)
-        if networks.said is None:
+        if networks.expression_to_motion is None:
             raise HeadcastError(
                 "portrait4d: these weights have no map from expression weights; nothing to measure"
             )
@@ -84,24 +90,24 @@ class MotionChange:
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """How an expression may be given."""
+        """The ways in which an expression may be given."""
         return WAYS
 
     @property
     def hash(self) -> str:
-        """Of the weights files."""
+        """The hash of the weights files."""
         return self.networks.hash
 
     def __len__(self) -> int:
         return len(self.people.head)
 
     def sums(self, person: int) -> dict[str, Float[np.ndarray, "4"]]:
-        """``change_sums`` of one person."""
-        found = change_sums(self.networks, self.people, torch.tensor([person]))
-        return {how: s.numpy() for how, s in found.items()}
+        """Return ``change_sums`` of one person, by way."""
+        sums = change_sums(self.networks, self.people, torch.tensor([person]))
+        return {how: s.numpy() for how, s in sums.items()}
 
     def tiles(self, which: Sequence[int]) -> list[Tiles]:
-        """``tiles`` of some people."""
+        """Return ``tiles`` of some people: one line each."""
         return tiles(self.networks, self.people, which)
 
 
@@ -114,14 +120,14 @@ def change_sums(networks: Networks, people: People, who: Tensor) -> dict[str, Fl
         squared.
     """
     psi, c = networks.psi, networks.psi.config
-    source, still, moved = views_of(people, who, c.side)
-    weight = torch.maximum(*(moving_parts(x.marks, c.side, 1.0) for x in (still, moved))) - 1
-    kept = psi.appearance(source.image, embedded(networks, source)["the driver's face"])
+    source, still, moved = select_views(people, who, c.side)
+    weight = torch.maximum(*(moving_region_weights(x.marks, c.side, 1.0) for x in (still, moved))) - 1
+    appearance = psi.appearance(source.image, embed_both_ways(networks, source)["the driver's face"])
     rays, neck, true = still.rays(c, c.side // 4), still.neck(c), moved.image - still.image
-    ends = [embedded(networks, x) for x in (still, moved)]
+    ends = [embed_both_ways(networks, x) for x in (still, moved)]
     sums: dict[str, Tensor] = {}
     for how in ends[0]:
-        before, after = (psi.render(psi.head(kept, e[how]), rays, neck).image for e in ends)
+        before, after = (psi.render(psi.head(appearance, e[how]), rays, neck).image for e in ends)
         change = after - before
         parts = (change * true, true * true, change * change, (change - true) ** 2)
         sums[how] = torch.stack([(x * weight).double().sum() for x in parts])
@@ -129,7 +135,7 @@ def change_sums(networks: Networks, people: People, who: Tensor) -> dict[str, Fl
 
 
 def figures_of(sums: Float[np.ndarray, "4"]) -> dict[str, float]:
-    """Slope, correlation and what is left of a change, of ``change_sums`` (of many people: their sum)."""
+    """Compute slope, correlation and what is left of a change from (summed) ``change_sums``."""
     both, true, rendered, wrong = (float(x) for x in sums)
     return {
         "slope": both / true,
@@ -139,11 +145,11 @@ def figures_of(sums: Float[np.ndarray, "4"]) -> dict[str, float]:
 
 
 def changes(networks: Networks, people: People, most: int) -> dict[str, dict[str, float]]:
-    """Slope, correlation and what is left of the images' change, over people together."""
+    """Measure slope, correlation and what is left of the images' change, over people together."""
     sums: dict[str, Tensor] = {}
     for who in torch.arange(min(most, len(people.head))).split(4):
-        for how, found in change_sums(networks, people, who).items():
-            sums[how] = sums.get(how, 0) + found
+        for how, more in change_sums(networks, people, who).items():
+            sums[how] = sums.get(how, 0) + more
     return {how: figures_of(s.numpy()) for how, s in sums.items()}
 
 
@@ -154,22 +160,22 @@ def tiles(networks: Networks, people: People, which: Sequence[int]) -> list[Tile
     Source; first moment true and rendered; second one true, rendered by weights and by its face; ``POSES``.
     """
     psi, c = networks.psi, networks.psi.config
-    assert networks.said is not None
-    source, still, moved = views_of(people, torch.tensor(list(which)), c.side)
-    kept = psi.appearance(source.image, embedded(networks, source)["the driver's face"])
+    assert networks.expression_to_motion is not None
+    source, still, moved = select_views(people, torch.tensor(list(which)), c.side)
+    appearance = psi.appearance(source.image, embed_both_ways(networks, source)["the driver's face"])
     rays, neck = still.rays(c, c.side // 4), still.neck(c)
 
     def rendered(motion: Tensor) -> Tensor:
-        return psi.render(psi.head(kept, motion), rays, neck).image
+        return psi.render(psi.head(appearance, motion), rays, neck).image
 
     columns = {"source": source.image, "first, true": still.image}
-    columns["first, by weights"] = rendered(embedded(networks, still)["weights"])
+    columns["first, by weights"] = rendered(embed_both_ways(networks, still)["weights"])
     columns["second, true"] = moved.image
-    columns |= {f"second, by {how}": rendered(x) for how, x in embedded(networks, moved).items()}
+    columns |= {f"second, by {how}": rendered(x) for how, x in embed_both_ways(networks, moved).items()}
     for name, weights in POSES.items():
-        code = torch.zeros(len(source.image), TOLD)
+        code = torch.zeros(len(source.image), EXPRESSION_DIM)
         code[:, [EXPRESSION_INDEX[n] for n in weights]] = 0.9
-        columns[name] = rendered(networks.said(code))
+        columns[name] = rendered(networks.expression_to_motion(code))
     images = {
         k: ((x + 1) * 127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy() for k, x in columns.items()
     }

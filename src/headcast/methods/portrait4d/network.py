@@ -16,21 +16,26 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, layer_norm
 
 from headcast.camera import Camera
-from headcast.methods.portrait4d.encoders import BackgroundNet, DetailEncoder, GlobalEncoder, with_coordinates
-from headcast.methods.portrait4d.moving import MovingPlanes
+from headcast.methods.portrait4d.encoders import (
+    BackgroundNet,
+    DetailEncoder,
+    GlobalEncoder,
+    append_coordinates,
+)
+from headcast.methods.portrait4d.expression_planes import ExpressionPlanes
 from headcast.methods.portrait4d.transformer import Canonicalizer, TriplaneGenerator
 from headcast.nets.skip_synthesis import Noise, SuperResolution
 from headcast.nets.triplane import RadianceDecoder, sample_planes
 from headcast.render.volume import RayMarchOutput, Rays, rays_of, render_rays
 
-__all__ = ["OFFICIAL", "SMALL", "TINY", "Appearance", "Config", "Head", "Picture", "Synthesizer"]
+__all__ = ["OFFICIAL", "SMALL", "TINY", "Appearance", "Config", "Head", "RenderOutput", "Synthesizer"]
 
 LEAK = 0.2
-"""Slope of leaking activations."""
-APART = 3.0
-"""Of what a person differs by from the average head's planes: it is learned the faster."""
+"""Negative slope of leaky activations."""
+PERSON_SCALE = 3.0
+"""Scale of a person's difference from the average head's planes: a larger one is learned faster."""
 Warp = Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n 3"]]
-"""Points of the posed head to points of the canonical one (the neck's rotation field)."""
+"""Maps points of the posed head to the canonical one (the neck's rotation field), world units."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,16 @@ class Config:
     """Sizes of Ψ.
 
     Attributes:
-        side: of the source image and of the picture, pixels; planes have half of it, the volume's picture a
+        side: of the source image and of the output, pixels; planes have half of it, the volume rendering a
             quarter.
         motion: length of a motion embedding.
         cube: side of the cube that the planes span, world units. ``coarse``, ``fine``: samples along a ray.
         units_per_metre: the world's. The published network lives in FLAME's units times three.
-        mean_planes: planes of an average head are learned by themselves and the generator adds what a person
-            differs by (not in the paper; a budget of minutes would go into finding the average head).
-        steady: features of unit size, embeddings normalized, activations that leak.
-        expressions: learned planes that expressions add to the average's (``moving``); 0: the paper.
+        mean_planes: learn the planes of an average head as parameters; the generator adds a person's
+            difference (not in the paper; a budget of minutes would go into finding the average head).
+        steady: normalize features to unit RMS, normalize embeddings, use leaky activations.
+        expressions: number of learned planes that expressions add (``expression_planes``); 0: as in the
+            paper.
     """
 
     side: int = 512
@@ -128,15 +134,15 @@ TINY = replace(
     fine=12,
     expressions=4,
 )
-"""Learns little; for trying things out."""
+"""Smallest configuration, for tests and for trying things out; learns little."""
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """What Ψ keeps of a source image: it doesn't depend on the driver.
+    """Features of a source image that don't depend on the driver.
 
     Attributes:
-        tokens: (b, n, c) with the source's expression taken off. ``columns`` of the image that they form.
+        tokens: (b, n, c) with the source's expression removed. ``columns`` of the image that they form.
         detail: (b, d, side/2, side/2). background: (b, f, side, side) features in 0..1.
     """
 
@@ -148,30 +154,31 @@ class Appearance:
 
 @dataclass(frozen=True)
 class Head:
-    """A head to look at: planes (b, 3, f, h, w), background features (b, f, side, side)."""
+    """A head to be rendered: planes (b, 3, f, h, w), background features (b, f, side, side)."""
 
     planes: Float[Tensor, "b 3 f h w"]
     background: Float[Tensor, "b f h2 w2"]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What a camera sees of a head.
+class RenderOutput:
+    """A head rendered from one camera.
 
     Attributes:
         image: (b, 3, side, side), about -1..1, from the super-resolution.
-        raw: (b, 3, n, n), the volume's own colours, -1..1. feature: (b, f, n, n), of which raw is the start.
+        image_raw: (b, 3, n, n), colours of the volume rendering, -1..1. feature: (b, f, n, n), whose first
+            three channels are image_raw.
         alpha: (b, 1, n, n) opacity of the head. depth: (b, 1, n, n) along the ray, world units.
-        march: the samples. behind: (b, 3, n, n) the background's own colours, -1..1.
+        march: the samples along the rays. background: (b, 3, n, n), its own colours, -1..1.
     """
 
     image: Float[Tensor, "b 3 h w"]
-    raw: Float[Tensor, "b 3 n n"]
+    image_raw: Float[Tensor, "b 3 n n"]
     feature: Float[Tensor, "b f n n"]
     alpha: Float[Tensor, "b 1 n n"]
     depth: Float[Tensor, "b 1 n n"]
     march: RayMarchOutput
-    behind: Float[Tensor, "b 3 n n"]
+    background: Float[Tensor, "b 3 n n"]
 
 
 class Synthesizer(nn.Module):
@@ -207,48 +214,48 @@ class Synthesizer(nn.Module):
         self.decoder = RadianceDecoder(c.features, c.decoder_width, c.features)
         if c.mean_planes:
             self.mean = nn.Parameter(0.1 * torch.randn(1, 3, c.features, c.side // 2, c.side // 2))
-            start_evenly(self)
+            init_weights(self)
         self.moving = None
         if c.expressions:
             half = c.cube / 2 / c.units_per_metre
-            self.moving = MovingPlanes(c.motion, c.expressions, c.features, c.side // 2, half)
+            self.moving = ExpressionPlanes(c.motion, c.expressions, c.features, c.side // 2, half)
 
     def appearance(
         self, image: Float[Tensor, "b 3 h w"], source: Float[Tensor, "b m"] | None = None
     ) -> Appearance:
-        """What is kept of a source image (-1..1); ``source`` is its motion embedding v_s, None for Ψ3d."""
-        x = with_coordinates(image)
+        """Encode a source image (-1..1); ``source`` is its motion embedding v_s, None for Ψ3d."""
+        x = append_coordinates(image)
         features, detail = self.encoder_global(x), self.encoder_detail(x)
         if self.config.steady:
-            features, detail = unit_size(features), unit_size(detail)
+            features, detail = normalize_rms(features), normalize_rms(detail)
         tokens = self.encoder_canonical.neutral(features, self.motion(source))
         return Appearance(tokens, features.shape[-1] // 2, detail, self.background(x))
 
     def motion(self, embedding: Float[Tensor, "b m"] | None) -> Float[Tensor, "b m"] | None:
-        """The embedding as attention gets it."""
+        """Normalize a motion embedding for the attention layers, if ``steady``."""
         if embedding is None or not self.config.steady:
             return embedding
         return layer_norm(embedding.float(), embedding.shape[1:], eps=1e-8)
 
-    def head(self, seen: Appearance, driver: Float[Tensor, "b m"] | None = None) -> Head:
-        """The tri-planes T; ``driver`` is the motion embedding v_d, None for Ψ3d."""
+    def head(self, appearance: Appearance, driver: Float[Tensor, "b m"] | None = None) -> Head:
+        """Generate the tri-planes T; ``driver`` is the motion embedding v_d, None for Ψ3d."""
         motion = self.motion(driver)
-        canonical = self.encoder_canonical.reenacted(seen.tokens, motion, seen.columns)
-        planes = self.generator_triplane(canonical, seen.detail)
+        canonical = self.encoder_canonical.reenacted(appearance.tokens, motion, appearance.columns)
+        planes = self.generator_triplane(canonical, appearance.detail)
         if self.config.mean_planes:
-            planes = self.mean + APART * planes
+            planes = self.mean + PERSON_SCALE * planes
         if self.moving is not None and motion is not None:
             planes = planes + self.moving(motion)
-        return Head(planes, seen.background)
+        return Head(planes, appearance.background)
 
     def radiance(
         self, planes: Float[Tensor, "b 3 f h w"], points: Float[Tensor, "b n 3"]
     ) -> tuple[Float[Tensor, "b n 1"], Float[Tensor, "b n f"]]:
-        """Eq. 1: density logits and colour features of points, world units."""
+        """Decode density logits and colour features of points, world units (Eq. 1)."""
         return self.decoder(sample_planes(planes, points, self.config.cube))
 
     def rays(self, cameras: list[Camera], resolution: int | None = None) -> Rays:
-        """Rays of metric cameras in the field's units."""
+        """Cast rays of metric cameras in the field's units."""
         c = self.config
         return rays_of(cameras, resolution or c.side // 4, c.cube / 2, c.units_per_metre)
 
@@ -259,48 +266,50 @@ class Synthesizer(nn.Module):
         warp: Warp | None = None,
         jitter: bool = False,
         noise: Noise = "none",
-    ) -> Picture:
-        """R(T, θ): volume rendering over the background, then super-resolution.
+    ) -> RenderOutput:
+        """Render R(T, θ): volume rendering over the background, then super-resolution.
 
         Args:
-            warp: the neck's rotation field. jitter: of the samples along rays, for training.
+            warp: the neck's rotation field. jitter: perturb the samples along rays, for training.
         """
         c = self.config
 
         def field(points: Tensor) -> tuple[Tensor, Tensor]:
             return self.radiance(head.planes, points if warp is None else warp(points))
 
-        gathered = render_rays(field, rays, c.coarse, c.fine, jitter)
+        marched = render_rays(field, rays, c.coarse, c.fine, jitter)
         n = round(rays.origin.shape[1] ** 0.5)
 
-        def picture(x: Float[Tensor, "b r c"]) -> Tensor:
+        def to_image(x: Float[Tensor, "b r c"]) -> Tensor:
             return x.transpose(1, 2).unflatten(2, (n, n))
 
-        behind = interpolate(head.background, (n, n), mode="bilinear")
-        transmittance = picture(gathered.transmittance[..., None])
-        feature = (picture(gathered.colour) + transmittance * behind) * 2 - 1
-        raw = feature[:, :3]
+        background = interpolate(head.background, (n, n), mode="bilinear")
+        transmittance = to_image(marched.transmittance[..., None])
+        feature = (to_image(marched.colour) + transmittance * background) * 2 - 1
+        image_raw = feature[:, :3]
         w = self.get_buffer("w_avg").expand(len(feature), -1)
-        image = self.superresolution(raw, feature, w, noise)
-        return Picture(
+        image = self.superresolution(image_raw, feature, w, noise)
+        return RenderOutput(
             image,
-            raw,
+            image_raw,
             feature,
             1 - transmittance,
-            picture(gathered.depth[..., None]),
-            gathered,
-            behind[:, :3] * 2 - 1,
+            to_image(marched.depth[..., None]),
+            marched,
+            background[:, :3] * 2 - 1,
         )
 
 
-def unit_size(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Every picture's features with a mean square of 1."""
+def normalize_rms(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Scale the features of each image to a root mean square of 1."""
     return x * (x.float().square().mean((1, 2, 3), keepdim=True) + 1e-6).rsqrt().to(x)
 
 
-def start_evenly(network: Synthesizer) -> None:
-    """First weights that keep the size of what passes (He et al. 2015), for the encoders have no norms; at
-    first everybody is the average head."""
+def init_weights(network: Synthesizer) -> None:
+    """Initialize weights so that activations keep their scale (He et al. 2015): the encoders have no norms.
+
+    The last convolution starts near zero: at first everybody is the average head.
+    """
     planes, canonical = network.generator_triplane, network.encoder_canonical
     for part in (canonical.maps, canonical.maps_neutral, canonical.proj_y, canonical.proj_y_neutral):
         for layer in part.modules():

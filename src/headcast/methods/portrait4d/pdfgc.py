@@ -13,12 +13,12 @@ from torch.nn.functional import interpolate, max_pool2d, relu
 
 from headcast.crops.grid import sample_similarity, similarity
 
-__all__ = ["MOTION", "PDFGC", "aligned"]
+__all__ = ["MOTION", "PDFGC", "align_face"]
 
 MOTION = 548
 """Length of the embedding: eyes 6, emotion 30, mouth 512."""
 ANCHORS = ((87.0, 59.0), (137.0, 59.0), (112.0, 120.0))
-"""Where the right eye's, left eye's and inner lips' mean landmarks go in a 224² picture."""
+"""Where the right eye's, left eye's and inner lips' mean landmarks go in a 224² image, pixels."""
 
 
 class ConvBlock(nn.Module):
@@ -37,17 +37,17 @@ class ConvBlock(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
-        """Features of the same size."""
+        """Compute features of the same size."""
         short = x if self.downsample is None else self.downsample(x)
-        found = []
+        branches = []
         for n in (1, 2, 3):
             x = getattr(self, f"conv{n}")(relu(getattr(self, f"bn{n}")(x)))
-            found.append(x)
-        return torch.cat(found, 1) + short
+            branches.append(x)
+        return torch.cat(branches, 1) + short
 
 
 class HourGlass(nn.Module):
-    """A U of ``depth`` halvings with a block on every way."""
+    """Hourglass of ``depth`` halvings with a block on every path."""
 
     def __init__(self, depth: int, width: int) -> None:
         super().__init__()
@@ -58,16 +58,16 @@ class HourGlass(nn.Module):
         self.add_module("b2_plus_1", ConvBlock(width, width))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Features of the same size."""
+        """Compute features of the same size."""
         return self._level(self.depth, x)
 
     def _level(self, level: int, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         block = self.get_submodule
-        kept = block(f"b1_{level}")(x)
+        skip = block(f"b1_{level}")(x)
         low = block(f"b2_{level}")(max_pool2d(x, 2, 2))
         low = self._level(level - 1, low) if level > 1 else block("b2_plus_1")(low)
         low = block(f"b3_{level}")(low)
-        return kept + interpolate(low, size=kept.shape[2:], mode="bilinear", align_corners=False)
+        return skip + interpolate(low, size=skip.shape[2:], mode="bilinear", align_corners=False)
 
 
 class LandmarkNet(nn.Module):
@@ -83,7 +83,7 @@ class LandmarkNet(nn.Module):
         self.conv6, self.fc = nn.Conv2d(68, 1, 3, 2, 1), nn.Linear(784, 512)
 
     def forward(self, x: Float[Tensor, "b 3 224 224"]) -> Float[Tensor, "b 512"]:
-        """Features of an aligned face, -1..1."""
+        """Compute features of an aligned face, -1..1."""
         x = relu(self.bn1(self.conv1(x)))
         x = max_pool2d(self.conv2(x), 2, 2)
         x = self.top_m_0(self.m0(self.conv4(self.conv3(x))))
@@ -91,33 +91,33 @@ class LandmarkNet(nn.Module):
         return self.fc(relu(self.conv6(x).flatten(1)))
 
 
-def head_of(outputs: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """The 512 features of one aspect, and its embedding."""
+def make_embedding_head(outputs: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """Build the head of one aspect: its 512 features, and its embedding."""
     to = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.BatchNorm1d(512), nn.Linear(512, 512))
     return to, nn.Sequential(nn.ReLU(), nn.Linear(512, outputs))
 
 
 class PDFGC(nn.Module):
-    """Aligned faces to motion embeddings; freeze it and keep it in evaluation mode."""
+    """Encoder from aligned faces to motion embeddings; freeze it and keep it in evaluation mode."""
 
     def __init__(self) -> None:
         super().__init__()
         self.model = LandmarkNet()
-        self.to_mouth, self.mouth_embed = head_of(500)
-        self.to_headpose, self.headpose_embed = head_of(6)
-        self.to_eye, self.eye_embed = head_of(6)
-        self.to_emo, self.emo_embed = head_of(30)
+        self.to_mouth, self.mouth_embed = make_embedding_head(500)
+        self.to_headpose, self.headpose_embed = make_embedding_head(6)
+        self.to_eye, self.eye_embed = make_embedding_head(6)
+        self.to_emo, self.emo_embed = make_embedding_head(30)
 
     def forward(self, face: Float[Tensor, "b 3 224 224"]) -> Float[Tensor, "b 548"]:
-        """Eyes, emotion, mouth; the head's pose is left out."""
+        """Embed eyes, emotion and mouth; the head's pose is left out."""
         x = self.model(face)
         return torch.cat(
             [self.eye_embed(self.to_eye(x)), self.emo_embed(self.to_emo(x)), self.to_mouth(x)], -1
         )
 
 
-def aligned(image: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "68 2"]) -> Float[Tensor, "3 224 224"]:
-    """The face as PD-FGC wants it: eyes and mouth at ``ANCHORS``, cut to the middle, 224².
+def align_face(image: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "68 2"]) -> Float[Tensor, "3 224 224"]:
+    """Align a face for PD-FGC: eyes and mouth at ``ANCHORS``, centre crop, 224².
 
     Args:
         image: -1..1. landmarks: iBUG's 68, pixels.

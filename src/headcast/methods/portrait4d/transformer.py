@@ -1,4 +1,4 @@
-"""The transformers of Ψ (Portrait4D-v2 Sec. 4.1): canonicalization by motion attention, tri-plane decoder.
+"""Transformers of Ψ (Portrait4D-v2 Sec. 4.1): canonicalization by motion attention, tri-plane decoder.
 
 Parameter names are those of the published network; the widths are free.
 """
@@ -30,7 +30,7 @@ class MotionBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b n c"], motion: Float[Tensor, "b m c"] | None, columns: int
     ) -> Float[Tensor, "b n c"]:
-        """One block; without motion tokens it is the static block of Ψ3d."""
+        """Transform tokens; without motion tokens this is the static block of Ψ3d."""
         if motion is not None:
             x = x + self.attn2(self.norm2(x), motion, columns)
         y = self.norm1(x)
@@ -39,15 +39,17 @@ class MotionBlock(nn.Module):
 
 
 def motion_map(inputs: int, hidden: int, leak: float) -> nn.Sequential:
-    """The MLP from a motion embedding to what its tokens are made of."""
+    """Build the MLP whose output is projected to motion tokens."""
     return nn.Sequential(
         nn.Linear(inputs, hidden), nn.LeakyReLU(leak), nn.Linear(hidden, hidden), nn.LeakyReLU(leak)
     )
 
 
 class Canonicalizer(nn.Module):
-    """Global features to canonical ones: the first blocks take the source's motion off, the others put the
-    driver's on."""
+    """Canonicalization of global features, then reenactment.
+
+    The first blocks remove the source's motion, the others add the driver's.
+    """
 
     def __init__(
         self,
@@ -84,7 +86,7 @@ class Canonicalizer(nn.Module):
     def neutral(
         self, features: Float[Tensor, "b i h w"], source: Float[Tensor, "b m"] | None
     ) -> Float[Tensor, "b n c"]:
-        """The source's tokens with its expression taken off; what a person's avatar keeps."""
+        """Remove the source's expression: the tokens that a person's avatar keeps."""
         x = self.patch_embed(features)
         tokens = None
         if source is not None:
@@ -96,7 +98,7 @@ class Canonicalizer(nn.Module):
     def reenacted(
         self, x: Float[Tensor, "b n c"], driver: Float[Tensor, "b m"] | None, columns: int
     ) -> Float[Tensor, "b o h w"]:
-        """The driver's expression put on neutral tokens: features at eight times their resolution."""
+        """Add the driver's expression to neutral tokens: features at eight times their resolution."""
         tokens = None
         if driver is not None:
             tokens = self.proj_y(self.maps(driver)).reshape(-1, self.tokens, self.width)
@@ -106,7 +108,7 @@ class Canonicalizer(nn.Module):
 
 
 class TriplaneGenerator(nn.Module):
-    """Canonical features and details to the three planes."""
+    """Decoder from canonical and detail features to the three planes."""
 
     def __init__(
         self, canonical: int, detail: int, convs: tuple[int, int], width: int, heads: int, channels: int
@@ -127,7 +129,7 @@ class TriplaneGenerator(nn.Module):
     def forward(
         self, canonical: Float[Tensor, "b c h w"], detail: Float[Tensor, "b d h w"]
     ) -> Float[Tensor, "b 3 f h w"]:
-        """Planes of half of the image's size."""
+        """Decode planes at half of the image's size."""
         columns = canonical.shape[-1] // 2
         x = self.patch_embed(self.convs1(torch.cat([canonical, detail], 1)))
         for block in self.trans_blocks:

@@ -37,7 +37,7 @@ FIGURES = (
         "neither",
         mask=PARTS,
         span="-1..1",
-        note="how much of the true change the rendered one makes: 1 is right, 0 is a face that rests",
+        note="how much of the true change the rendered one makes: 1 is right, 0 is a face that does not move",
     ),
     Figure(
         "correlation",
@@ -60,7 +60,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Options:
-    """Motion."""
+    """Options of the motion protocol."""
 
     weights: str = ""
     """The networks' file; empty: those installed."""

@@ -7,7 +7,7 @@ import torch
 
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.neck import NeckField, coarse_skin
+from headcast.methods.portrait4d.neck_field import NeckField, coarse_skin
 
 CUBE, UNITS = 1.3, 3.0
 

@@ -1,4 +1,4 @@
-"""Ψ and its companions: the user's own training, else imported official weights, else what is bundled."""
+"""Reading weights files: the user's own training, else imported official weights, else the bundled ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.motion import FACE_SIDE, MotionEncoder, WeightsToMotion
+from headcast.methods.portrait4d.motion_embedding import FACE_SIDE, ExpressionToMotion, MotionEncoder
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, Synthesizer
 from headcast.methods.portrait4d.pdfgc import PDFGC
 from headcast.weights import load_tensors, weights_path
@@ -26,16 +26,16 @@ OFFICIAL_NAME, ENCODER_NAME = "portrait4d", "pdfgc"
 
 @dataclass(frozen=True)
 class Networks:
-    """Ψ, its motion encoder, and the map from expression weights to motion; frozen.
+    """Ψ, its motion encoder, and the map from expression codes to motion embeddings; frozen.
 
     Attributes:
-        said: None for official weights, which have no such map (see ``actor``).
+        expression_to_motion: None for official weights, which have no such map (see ``actor``).
         hash: of the weights files.
     """
 
     psi: Synthesizer
     motion: MotionEncoder | PDFGC
-    said: WeightsToMotion | None
+    expression_to_motion: ExpressionToMotion | None
     hash: str = ""
 
     @property
@@ -45,7 +45,7 @@ class Networks:
 
 
 def weights_file() -> Path:
-    """The user's own weights if there are any, else imported ones, else where the bundled ones lie."""
+    """Return the path of the user's own weights if there are any, else of imported, else of bundled ones."""
     for name in (OWN, OFFICIAL_NAME):
         path = data_folder() / f"{name}.safetensors"
         if path.is_file():
@@ -54,7 +54,7 @@ def weights_file() -> Path:
 
 
 def check_available() -> None:
-    """Refuses early.
+    """Check that weights are installed.
 
     Raises:
         HeadcastError: there are no weights.
@@ -68,10 +68,10 @@ def check_available() -> None:
 
 
 def load_networks() -> Networks:
-    """The installed networks, once a process.
+    """Load the installed networks, once a process.
 
     Raises:
-        HeadcastError: there are none.
+        HeadcastError: no weights are installed.
     """
     check_available()
     return read_networks(str(weights_file()))
@@ -79,30 +79,30 @@ def load_networks() -> Networks:
 
 @cache
 def read_networks(file: str) -> Networks:
-    """Networks of a file that ``headcast train portrait4d.motion`` or ``headcast weights import`` wrote.
+    """Read the networks that ``headcast train portrait4d.motion`` or ``headcast weights import`` wrote.
 
     Raises:
         HeadcastError: not such a file; official weights without PD-FGC's beside them.
     """
     tensors, _, content = load_tensors(Path(file))
-    config = config_of(tensors, file)
-    psi = Synthesizer(config) if config is not OFFICIAL else unfilled(config)
-    filled(psi, {k: v.float() for k, v in tensors.items() if not k.startswith("_")}, file)
+    config = detect_config(tensors, file)
+    psi = Synthesizer(config) if config is not OFFICIAL else build_on_meta(config)
+    load_frozen(psi, {k: v.float() for k, v in tensors.items() if not k.startswith("_")}, file)
     if not any(k.startswith("_motion.") for k in tensors):
         encoder, more = read_encoder(Path(file).parent)
         return Networks(psi, encoder, None, content[:8] + more[:8])
-    motion, said = MotionEncoder(config.motion), WeightsToMotion(config.motion)
-    for start, network in (("_motion.", motion), ("_said.", said)):
-        part = {k.removeprefix(start): v.float() for k, v in tensors.items() if k.startswith(start)}
-        filled(network, part, file)
-    return Networks(psi, motion, said, content)
+    motion, expression_to_motion = MotionEncoder(config.motion), ExpressionToMotion(config.motion)
+    for prefix, network in (("_motion.", motion), ("_said.", expression_to_motion)):
+        part = {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)}
+        load_frozen(network, part, file)
+    return Networks(psi, motion, expression_to_motion, content)
 
 
 def read_encoder(folder: Path) -> tuple[PDFGC, str]:
-    """PD-FGC's motion encoder and its file's hash.
+    """Read PD-FGC's motion encoder and its file's hash.
 
     Raises:
-        HeadcastError: it is not there.
+        HeadcastError: its file is missing.
     """
     path = folder / f"{ENCODER_NAME}.safetensors"
     if not path.is_file():
@@ -113,18 +113,18 @@ def read_encoder(folder: Path) -> tuple[PDFGC, str]:
     tensors, _, content = load_tensors(path)
     encoder = PDFGC()
     counters = {k: v for k, v in encoder.state_dict().items() if k.endswith("num_batches_tracked")}
-    filled(encoder, counters | tensors, str(path))
+    load_frozen(encoder, counters | tensors, str(path))
     return encoder, content
 
 
-def unfilled(config: Config) -> Synthesizer:
-    """Ψ without memory of its own, which takes the tensors that it is filled with."""
+def build_on_meta(config: Config) -> Synthesizer:
+    """Build Ψ without allocating memory; it takes over the tensors that are loaded into it."""
     with torch.device("meta"):
         return Synthesizer(config)
 
 
-def filled(network: nn.Module, state: dict[str, Tensor], file: str) -> None:
-    """Loads a state dict and freezes.
+def load_frozen(network: nn.Module, state: dict[str, Tensor], file: str) -> None:
+    """Load a state dict and freeze the network.
 
     Raises:
         HeadcastError: it belongs to another network.
@@ -136,11 +136,11 @@ def filled(network: nn.Module, state: dict[str, Tensor], file: str) -> None:
     network.eval().requires_grad_(False)
 
 
-def config_of(tensors: dict[str, Tensor], file: str) -> Config:
-    """Which configuration a file's tensors belong to; earlier files have no planes that expressions add."""
+def detect_config(tensors: dict[str, Tensor], file: str) -> Config:
+    """Detect the configuration of a file's tensors; earlier files have no expression planes."""
     length = len(tensors["w_avg"]) if "w_avg" in tensors else 0
     for config in (SMALL, TINY, OFFICIAL):
         if length == config.styles:
-            moving = any(k.startswith("moving.") for k in tensors)
-            return config if moving or not config.expressions else replace(config, expressions=0)
+            has_planes = any(k.startswith("moving.") for k in tensors)
+            return config if has_planes or not config.expressions else replace(config, expressions=0)
     raise HeadcastError(f"{file}: not weights of portrait4d.motion")

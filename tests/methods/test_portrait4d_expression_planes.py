@@ -12,11 +12,11 @@ import torch
 
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.methods.portrait4d.data import head_model
-from headcast.methods.portrait4d.motion_stage import MotionRecipe
-from headcast.methods.portrait4d.moving import MovingPlanes
+from headcast.methods.portrait4d.expression_planes import ExpressionPlanes
 from headcast.methods.portrait4d.network import SMALL, TINY, Synthesizer
-from headcast.methods.portrait4d.stage import is_motion
-from headcast.methods.portrait4d.stored import made_people, read_people, write_people
+from headcast.methods.portrait4d.people import read_people, synthesize_people, write_people
+from headcast.methods.portrait4d.recipes.base import is_motion_layer
+from headcast.methods.portrait4d.recipes.motion import MotionRecipe
 from headcast.nets.triplane import sample_planes
 from headcast.priors.encoder import infer
 from headcast.priors.encoder.network import Encoder
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("config", [SMALL, TINY])
 def test_they_lie_around_the_face_of_the_head_model(config: Any) -> None:
     half = config.cube / 2 / config.units_per_metre
-    moving = MovingPlanes(config.motion, 2, 3, config.side // 2, half)
+    moving = ExpressionPlanes(config.motion, 2, 3, config.side // 2, half)
     assert not moving(torch.randn(1, config.motion)).any()
     for p in moving.planes:
         torch.nn.init.ones_(p)
@@ -46,8 +46,8 @@ def test_they_lie_around_the_face_of_the_head_model(config: Any) -> None:
 def test_the_papers_network_has_none_and_motion_layers_are_told_apart() -> None:
     assert Synthesizer(replace(TINY, expressions=0)).moving is None
     psi = Synthesizer(TINY)
-    assert all(is_motion(n) for n, _ in psi.named_parameters() if n.startswith("moving"))
-    assert not is_motion("generator_triplane.conv_last.weight")
+    assert all(is_motion_layer(n) for n, _ in psi.named_parameters() if n.startswith("moving"))
+    assert not is_motion_layer("generator_triplane.conv_last.weight")
     # Ψ3d, called without motion, does not see them
     image = torch.rand(1, 3, TINY.side, TINY.side) * 2 - 1
     before = psi.head(psi.appearance(image)).planes
@@ -63,7 +63,9 @@ def test_the_papers_network_has_none_and_motion_layers_are_told_apart() -> None:
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two people whose expressions alone differ between the two moments."""
     folder = tmp_path_factory.mktemp("still")
-    made = made_people(np.array([0, 1]), 2, 128, "train", 9, CPU, apart=2.5, expression=1.8, still_neck=True)
+    made = synthesize_people(
+        np.array([0, 1]), 2, 128, "train", 9, CPU, apart=2.5, expression=1.8, still_neck=True
+    )
     write_people(folder / "a.safetensors", made)
     return folder
 

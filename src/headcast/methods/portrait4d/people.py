@@ -19,12 +19,12 @@ from headcast.synth.config import SynthConfig
 from headcast.synth.shots import Shots
 from headcast.synth.stored import MOMENTS, StoredShots
 
-__all__ = ["MOMENTS", "People", "made_people", "read_people", "write_people"]
+__all__ = ["MOMENTS", "People", "read_people", "synthesize_people", "write_people"]
 
 
 @dataclass(frozen=True)
 class People(StoredShots[NeckShots]):
-    """Images of people; ``extra`` are the neck's fields ``fine`` and ``smooth``, in half precision."""
+    """Stored images of people; ``extra`` are the neck's fields ``fine`` and ``smooth``, in half precision."""
 
     kind: ClassVar[type[Shots]] = NeckShots
     extra_names: ClassVar[tuple[str, ...]] = ("fine", "smooth")
@@ -32,12 +32,12 @@ class People(StoredShots[NeckShots]):
 
     @classmethod
     def extra_of(cls, params: HeadParams) -> dict[str, Tensor]:
-        """Make the neck's fields of heads."""
+        """Compute the neck's fields of heads."""
         field = neck_field(params, Config())
         return {"fine": field.fine.half(), "smooth": field.smooth.half()}
 
 
-def made_people(
+def synthesize_people(
     numbers: Int[np.ndarray, " p"],
     views: int,
     size: int,

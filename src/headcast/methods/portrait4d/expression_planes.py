@@ -1,9 +1,9 @@
-"""What an expression adds to the average head's planes. Ours, not the paper's; ``small`` only.
+"""Planes that an expression adds to the average head's. Ours, not the paper's; ``small`` only.
 
-The paper's motion attention starts even: every token is told the same, and where a mouth is has to be learned
-by layers that also learn what people look like. Budgets of minutes end before. A few learned planes around
-the face, mixed by the motion embedding, know the place from the start; what is a person's own about an
-expression stays with the attention.
+The paper's motion attention starts uniform: every token attends alike, and the position of the mouth has to
+be learned by layers that also learn what people look like. Budgets of minutes end before. A few learned
+planes around the face, mixed by the motion embedding, have that position from the start; a person's own way
+of showing an expression stays with the attention.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["MovingPlanes"]
+__all__ = ["ExpressionPlanes"]
 
 FACE = ((-0.095, 0.095), (-0.122, 0.068), (-0.014, 0.176))
-"""x, y and z of the part of the cube that moves, metres, head frame."""
+"""Range in x, y and z of the planes around the face, metres, head frame."""
 HIDDEN = 64
+"""Width of the hidden layer that mixes the planes."""
 
 
-class MovingPlanes(nn.Module):
-    """Planes to be added around the face, a mixture of ``count`` learned ones.
+class ExpressionPlanes(nn.Module):
+    """Planes to be added around the face: a mixture of ``count`` learned ones.
 
     Args:
         side: of the whole planes. half: of the cube's side, metres.
@@ -36,12 +37,12 @@ class MovingPlanes(nn.Module):
         self.planes = nn.ParameterList([torch.zeros(count, features, *s) for s in shapes])
 
     def forward(self, motion: Float[Tensor, "b m"]) -> Float[Tensor, "b 3 f h w"]:
-        """What is added for an embedding of mean 0 and variance 1; nothing outside of the face."""
-        share = self.mix(motion)
+        """Mix the planes for an embedding of mean 0 and variance 1; zero outside of the face."""
+        weights = self.mix(motion)
         x, y, z = self.first
         out = []
         for plane, top, left in zip(self.planes, (y, z, x), (x, y, z), strict=True):
-            part = torch.einsum("bk,kfhw->bfhw", share, plane)
+            part = torch.einsum("bk,kfhw->bfhw", weights, plane)
             h, w = part.shape[2:]
             sides = (left, self.side - left - w, top, self.side - top - h)
             out.append(nn.functional.pad(part, sides))

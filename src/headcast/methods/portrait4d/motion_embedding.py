@@ -1,4 +1,4 @@
-"""E_mot of our own: an aligned face to a motion embedding, and ARKit weights to the same embedding."""
+"""Our own E_mot: motion embeddings of aligned faces, and of expression codes (ARKit weights and gaze)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch.nn.functional import interpolate
 
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
 from headcast.head.params import HeadParams, gaze_from_eye_look
-from headcast.methods.portrait4d.pdfgc import aligned
+from headcast.methods.portrait4d.pdfgc import align_face
 
-__all__ = ["FACE_SIDE", "MotionEncoder", "WeightsToMotion", "faces_of", "told"]
+__all__ = ["FACE_SIDE", "ExpressionToMotion", "MotionEncoder", "align_faces", "expression_code"]
 
 FACE_SIDE = 96
-"""Pixels of an aligned face."""
-TOLD = len(EXPRESSIONS) + 4
-"""Numbers that say a motion: the 52 weights, and the gaze."""
+"""Side of an aligned face, pixels."""
+EXPRESSION_DIM = len(EXPRESSIONS) + 4
+"""Length of an expression code: the 52 ARKit weights, then the gaze of both eyes (radians)."""
 
 
 class MotionEncoder(nn.Module):
-    """A small convolutional network; it learns with Ψ what of a face moves."""
+    """A small convolutional encoder of faces, trained together with Ψ."""
 
     def __init__(self, motion: int, width: int = 24) -> None:
         super().__init__()
@@ -41,26 +41,30 @@ class MotionEncoder(nn.Module):
         self.out = nn.Linear(before * (FACE_SIDE // 32) ** 2, motion)
 
     def forward(self, face: Float[Tensor, "b 3 96 96"]) -> Float[Tensor, "b m"]:
-        """Embeddings of aligned faces, -1..1."""
+        """Embed aligned faces, -1..1."""
         return self.out(self.body(face).flatten(1))
 
 
-class WeightsToMotion(nn.Module):
-    """Expression weights and gaze to the embedding that a face showing them would get."""
+class ExpressionToMotion(nn.Module):
+    """MLP from expression codes to the embedding of a face that shows them."""
 
     def __init__(self, motion: int, width: int = 256) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Linear(TOLD, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, motion)
+            nn.Linear(EXPRESSION_DIM, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, motion),
         )
 
-    def forward(self, said: Float[Tensor, "b k"]) -> Float[Tensor, "b m"]:
-        """``said``: see :func:`told`."""
-        return self.net(said)
+    def forward(self, code: Float[Tensor, "b k"]) -> Float[Tensor, "b m"]:
+        """Embed expression codes (see ``expression_code``)."""
+        return self.net(code)
 
 
-def told(params: HeadParams) -> Float[Tensor, "b k"]:
-    """The numbers of ``params`` that say a motion; gaze in radians, the ``eyeLook*`` weights left out."""
+def expression_code(params: HeadParams) -> Float[Tensor, "b k"]:
+    """Return the expression code of ``params``; gaze in radians, the ``eyeLook*`` weights set to zero."""
     gaze = gaze_from_eye_look(params.expression) if params.gaze is None else params.gaze
     expression = params.expression.clone()
     look = [i for name, i in EXPRESSION_INDEX.items() if name.startswith("eyeLook")]
@@ -68,10 +72,10 @@ def told(params: HeadParams) -> Float[Tensor, "b k"]:
     return torch.cat([expression, gaze.flatten(-2)], -1)
 
 
-def faces_of(
+def align_faces(
     images: Float[Tensor, "b 3 h w"], landmarks: Float[Tensor, "b 68 2"], side: int = FACE_SIDE
 ) -> Float[Tensor, "b 3 s s"]:
-    """Aligned faces; images -1..1, landmarks in pixels."""
-    found = torch.stack([aligned(i, p) for i, p in zip(images, landmarks, strict=True)])
+    """Align the faces of images (-1..1) by landmarks in pixels."""
+    faces = torch.stack([align_face(i, p) for i, p in zip(images, landmarks, strict=True)])
     size = (side, side)
-    return found if side == 224 else interpolate(found, size, mode="bilinear", antialias=True)
+    return faces if side == 224 else interpolate(faces, size, mode="bilinear", antialias=True)

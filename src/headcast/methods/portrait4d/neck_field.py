@@ -1,8 +1,8 @@
 """The neck's pose as a field of rotations around the head (Portrait4D-v2, supplement A).
 
-Ψ renders the head as if its neck were straight. Where a sample of the bent head lies in that straight head is
-read off the nearest triangle of a coarse posed mesh (``head.warp``), on a grid of 24³ points, and off a
-smoothed grid of 8³ far from the surface.
+Ψ renders the head as if its neck were straight. Samples of the bent head are mapped to that straight head by
+the nearest triangle of a coarse posed mesh (``head.warp``), on a grid of 24³ points, and far from the surface
+on a smoothed grid of 8³.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from headcast.head.warp import sample_grid, warp_grid
 __all__ = ["NeckField", "coarse_skin"]
 
 FINE, COARSE = 24, 8
+"""Points along each side of the two grids."""
 CLUSTER = 0.016
-"""Metres: vertices of one cell of this side become one."""
-CLOSE, FALL = 0.003, 1000.0
-"""Squared distance (world units) up to which the fine grid counts alone, and how soon it stops to count."""
+"""Side of the cells whose vertices are merged into one, metres."""
+FINE_GRID_DISTANCE2, FALLOFF = 0.003, 1000.0
+"""Squared distance (world units²) up to which the fine grid has weight 1; rate of its exponential falloff."""
 
 
 def coarse_skin(head: HeadModel) -> tuple[Int[Tensor, " v"], Int[Tensor, "f 3"]]:
-    """Some of the head's skin vertices, and triangles over them (rows of these)."""
+    """Simplify the head's skin: chosen vertices, and triangles as rows of these."""
     skin = head.faces[head.part_faces("skin")]
     used = torch.unique(skin)
     cell = torch.div(head.neutral[used], CLUSTER, rounding_mode="floor").long()
@@ -44,18 +45,18 @@ def coarse_skin(head: HeadModel) -> tuple[Int[Tensor, " v"], Int[Tensor, "f 3"]]
     faces = row[skin]
     a, b, c = faces.unbind(-1)
     faces = faces[(a != b) & (b != c) & (a != c)]
-    kept = torch.unique(torch.sort(faces, 1)[0], dim=0, return_inverse=True)[1]
-    first = torch.full((int(kept.max()) + 1,), len(faces), device=skin.device)
-    first = first.scatter_reduce(0, kept, torch.arange(len(faces), device=skin.device), "amin")
+    group_of_face = torch.unique(torch.sort(faces, 1)[0], dim=0, return_inverse=True)[1]
+    first = torch.full((int(group_of_face.max()) + 1,), len(faces), device=skin.device)
+    first = first.scatter_reduce(0, group_of_face, torch.arange(len(faces), device=skin.device), "amin")
     return chosen, faces[first]
 
 
 class NeckField:
-    """Takes points of heads with bent necks to the same heads with straight ones.
+    """Rotation field from heads with bent necks to the same heads with straight ones.
 
     Args:
-        head: model. params: (b,) of the heads; global rotation and translation are not looked at.
-        cube: side of the volume. units: world units a metre.
+        head: model. params: (b,) of the heads; global rotation and translation are ignored.
+        cube: side of the volume. units: world units per metre.
     """
 
     def __init__(self, head: HeadModel, params: HeadParams, cube: float, units: float) -> None:
@@ -78,16 +79,16 @@ class NeckField:
         self.smooth = smooth
 
     @classmethod
-    def stored(
+    def from_grids(
         cls, fine: Float[Tensor, "b 4 n n n"], smooth: Float[Tensor, "b 4 m m m"], cube: float
     ) -> NeckField:
-        """A field whose grids were made before."""
+        """Create a field from grids that were computed before."""
         field = cls.__new__(cls)
         field.cube, field.fine, field.smooth = cube, fine, smooth
         return field
 
     def __call__(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Where points of the posed heads lie in the canonical ones."""
+        """Map points of the posed heads to the canonical ones, world units."""
         near, far = (sample_grid(g, points, self.cube) for g in (self.fine, self.smooth))
-        share = torch.exp(-FALL * (near[..., 3:] - CLOSE).clamp(min=0))
-        return points + share * near[..., :3] + (1 - share) * far[..., :3]
+        weight = torch.exp(-FALLOFF * (near[..., 3:] - FINE_GRID_DISTANCE2).clamp(min=0))
+        return points + weight * near[..., :3] + (1 - weight) * far[..., :3]

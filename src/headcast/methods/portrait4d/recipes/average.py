@@ -1,6 +1,6 @@
-"""Before stage 1, for ``small``: the average head, as planes and their decoder alone.
+"""Before stage 1, for ``small``: learn the average head, as planes and their decoder alone.
 
-Not in the paper. A step costs a fifth of one of stage 1, and Ψ3d then learns only what people differ by.
+Not in the paper. A step costs a fifth of one of stage 1, and Ψ3d then learns only how people differ from it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.losses import downsample_area
 from headcast.methods.portrait4d.network import Synthesizer
-from headcast.methods.portrait4d.stage import Networks, adam, grid
-from headcast.methods.portrait4d.static import StaticRecipe
+from headcast.methods.portrait4d.recipes.base import Networks, adam, grid
+from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.render.volume import RayMarchOutput, render_rays
 from headcast.training.config import TrainConfig
 
@@ -24,7 +24,7 @@ __all__ = ["AverageRecipe"]
 
 @dataclass(frozen=True)
 class AverageRecipe(StaticRecipe):
-    """One head for everybody: colour, opacity and depth of the volume's picture, all people alike."""
+    """One head for all people: fit colour, opacity and depth of its volume rendering to them."""
 
     name: ClassVar[str] = "portrait4d-average"
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.98, warmup=10, clip=1.0, cooldown=0.3)
@@ -32,10 +32,10 @@ class AverageRecipe(StaticRecipe):
     rate: float = 5e-3
     """Learning rate of the decoder (``mean_rate`` times that for the planes)."""
     mean_rate: float = 4.0
-    """How much faster the planes learn."""
+    """Learning rate of the planes over that of the decoder."""
 
     def networks(self, seed: int) -> Networks:
-        """Ψ3d, of which the average's planes and the decoder are trained.
+        """Build Ψ3d, of which the average's planes and the decoder are trained.
 
         Raises:
             HeadcastError: the official network has no planes of its own.
@@ -47,12 +47,12 @@ class AverageRecipe(StaticRecipe):
         return {"synthesizer": psi}
 
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
-        """Planes and decoder."""
+        """Create the optimizer of planes and decoder."""
         groups = self.groups(networks["synthesizer"], lambda n: n == "mean" or n.startswith("decoder"))
-        return {"main": adam(groups, self.rate, self.memory)}
+        return {"main": adam(groups, self.rate, self.momentum)}
 
-    def gathered(self, networks: Networks, batch: Any, jitter: bool) -> RayMarchOutput:
-        """Rays of the targets' cameras through the one head."""
+    def march(self, networks: Networks, batch: Any, jitter: bool) -> RayMarchOutput:
+        """March rays of the targets' cameras through the one head."""
         psi, target = networks["synthesizer"], batch["target"]
         assert isinstance(psi, Synthesizer)
         c, count = self.config, len(target.image)
@@ -61,32 +61,32 @@ class AverageRecipe(StaticRecipe):
         return render_rays(lambda p: psi.radiance(planes, warp(p)), rays, c.coarse, c.fine, jitter)
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
-        """L1 of colour before black, opacity and depth."""
-        found, target = self.gathered(networks, batch, True), batch["target"]
+        """Compute L1 of colour over black, opacity and depth."""
+        marched, target = self.march(networks, batch, True), batch["target"]
         n = self.config.side // 4
         head, alpha = downsample_area(target.head, n), downsample_area(target.alpha, n)
-        colour = found.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))
+        colour = marched.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))
         solid = alpha > 0.98
         depth = downsample_area(target.depth * self.config.units_per_metre, n) / alpha.clamp(min=0.5)
-        off = (found.depth.unflatten(1, (n, n))[:, None] - depth).abs() * solid
+        error = (marched.depth.unflatten(1, (n, n))[:, None] - depth).abs() * solid
         return {
             "colour": 2 * (colour - head).abs().mean(),
-            "opacity": (1 - found.transmittance.unflatten(1, (n, n))[:, None] - alpha).abs().mean(),
-            "depth": off.sum() / solid.sum().clamp(min=1),
+            "opacity": (1 - marched.transmittance.unflatten(1, (n, n))[:, None] - alpha).abs().mean(),
+            "depth": error.sum() / solid.sum().clamp(min=1),
         }
 
     def pictures(self, networks: Networks, batch: Any) -> Any:
-        """Colour, opacity, true head."""
-        found, n = self.gathered(networks, batch, False), self.config.side // 4
-        colour = found.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))
-        alpha = (1 - found.transmittance).unflatten(1, (n, n))[:, None].expand(-1, 3, -1, -1)
+        """Tile true head, colour, opacity."""
+        marched, n = self.march(networks, batch, False), self.config.side // 4
+        colour = marched.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))
+        alpha = (1 - marched.transmittance).unflatten(1, (n, n))[:, None].expand(-1, 3, -1, -1)
         return grid([batch["target"].head * 2 - 1, colour * 2 - 1, alpha * 2 - 1])
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
-        """Planes and decoder."""
+        """Return the tensors of planes and decoder."""
         state = networks["synthesizer"].state_dict()
         return {k: v.cpu() for k, v in state.items() if k == "mean" or k.startswith("decoder")}
 
     def card(self) -> dict[str, Any]:
-        """Trained on what."""
+        """Describe the weights and their training data."""
         return {**super().card(), "what": "the average head from which portrait4d.static starts"}

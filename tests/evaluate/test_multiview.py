@@ -18,11 +18,11 @@ from headcast import api
 from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate import multiview
-from headcast.evaluate.contestants import STILL, Contestant
 from headcast.evaluate.multiview_people import photo_of
 from headcast.evaluate.networks import Networks
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
+from headcast.evaluate.subjects import STILL, Subject
 from headcast.image import load_image, save_png
 from headcast.metrics.image import over_grey
 
@@ -34,15 +34,15 @@ def setting(data: Path, out: Path, **more: Any) -> Setting:
 
 
 def instead_of_methods(monkeypatch: pytest.MonkeyPatch, make: Any) -> list[str]:
-    """Two contestants: the photo held still, and ``make``; returns the names of the photos asked for."""
+    """Two methods: the photo held still, and ``make``; returns the names of the photos asked for."""
     asked: list[str] = []
 
     def maker(photos: Sequence[Path], progress: api.Progress) -> Any:
         asked.append(",".join(p.name for p in photos))
         return make()
 
-    both = [Contestant(STILL, "", None), Contestant("fit", "test", maker)]
-    monkeypatch.setattr(multiview, "contestants", lambda subjects, seed: both)
+    both = [Subject(STILL, "", None), Subject("fit", "test", maker)]
+    monkeypatch.setattr(multiview, "find_subjects", lambda subjects, seed: both)
     return asked
 
 

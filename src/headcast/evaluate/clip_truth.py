@@ -23,7 +23,7 @@ from headcast.video import read_video
 __all__ = ["MAX_SIDE", "ClipTruth", "features_of", "read_clip", "windows_of"]
 
 MAX_SIDE = 1024
-"""Longer clips' frames are reduced to this, for all contestants alike."""
+"""Longer clips' frames are reduced to this, for all methods alike."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.contestants import contestants
 from headcast.evaluate.data import photos_in, stamp_of
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import find_subjects
 from headcast.methods.base import MethodOptions, get_method
 from headcast.metrics.figure import Figure
 
@@ -134,7 +134,7 @@ def measure(setting: Setting) -> Report:
         HeadcastError: no such method or photo; a command that fails on all photos.
     """
     options: Options = setting.options or Options()
-    who = contestants(setting.subjects, setting.seed, baselines=False)
+    who = find_subjects(setting.subjects, setting.seed, baselines=False)
     photos = photos_in(setting.data)
     store = Store(setting.out, {"protocol": "cost", "cores": os.cpu_count(), **option_facts(options)})
     report = Report("cost", {f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))

@@ -12,14 +12,14 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.catalogue import ROOM, cross_figures, motion_figures, set_figures
 from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
 from headcast.evaluate.compare import Comparer, Truth, face_square
-from headcast.evaluate.contestants import REAL, Contestant, contestants
 from headcast.evaluate.data import clips_in
-from headcast.evaluate.driven import contestant_frames, keep_pictures, part, sheet_lines
+from headcast.evaluate.driven import keep_pictures, part, sheet_lines, subject_frames
 from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import REAL, Subject, find_subjects
 from headcast.metrics.face import face_mask
 from headcast.metrics.image import over_grey
 from headcast.metrics.sharpness import relative_sharpness
@@ -29,9 +29,9 @@ __all__ = ["measure", "pairs_among"]
 
 
 def measure(setting: Setting) -> Report:
-    """Every pair of clips, every contestant."""
+    """Every pair of clips, every method."""
     clips = clips_in(setting.data)
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "cross-reenactment", **setting.facts()})
     with Comparer(setting.networks, {}) as comparer:
         figures = [
@@ -66,12 +66,12 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[item] = str(e)
                 continue
-            for contestant, measured in found.items():
+            for subject, measured in found.items():
                 if measured is None:
                     continue
-                report.add(contestant, item, measured.rows)
+                report.add(subject, item, measured.rows)
                 for key, vectors in measured.features.items():
-                    features.setdefault(contestant, {}).setdefault(key, []).append(vectors)
+                    features.setdefault(subject, {}).setdefault(key, []).append(vectors)
             report.sheet += sheet_lines(store, item, [REAL, *(c.name for c in who)])
     add_sets(report, features, REAL)
     report.notes.append(f"'{REAL}' is the driver; its flicker and warping error are the driver's")
@@ -99,7 +99,7 @@ def _pair(
     item: str,
     source: ClipTruth,
     driver: ClipTruth,
-    who: list[Contestant],
+    who: list[Subject],
     store: Store,
     setting: Setting,
     facts: Mapping[str, object],
@@ -122,7 +122,7 @@ def _pair(
     for k, c in enumerate(who):
         if store.get(c.name, item, facts[c.name]) is not None:
             continue
-        frames = contestant_frames(c, source, driver, setting, part(say, k + 1, len(who) + 1))
+        frames = subject_frames(c, source, driver, setting, part(say, k + 1, len(who) + 1))
         found = pair_rows(frames, source, driver, setting, still=c.make is None)
         keep_pictures(store, c.name, item, driver, frames)
         store.put(c.name, item, found, facts[c.name])

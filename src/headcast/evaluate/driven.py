@@ -1,4 +1,4 @@
-"""Contestants driven by a clip: their pictures, the pictures they are made from, and lines of the sheet."""
+"""Methods under test driven by a clip: their pictures, the pictures they are made from, and lines of the sheet."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from headcast import api
 from headcast.avatar.base import Avatar
 from headcast.drive import drive_from
 from headcast.evaluate.clip_truth import ClipTruth
-from headcast.evaluate.contestants import Contestant
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Store
+from headcast.evaluate.subjects import Subject
 from headcast.image import save_png
 from headcast.metrics.image import over_grey
 from headcast.progress import Progress
 from headcast.video import read_video
 from headcast.view import to_rgba
 
-__all__ = ["contestant_frames", "driven_frames", "keep_pictures", "part", "sheet_lines", "source_pictures"]
+__all__ = ["driven_frames", "keep_pictures", "part", "sheet_lines", "source_pictures", "subject_frames"]
 
 SHOWN = 2
 """Frames of a clip on the sheet."""
 
 
-def contestant_frames(
-    who: Contestant,
+def subject_frames(
+    who: Subject,
     source: ClipTruth,
     driver: ClipTruth,
     setting: Setting,
@@ -97,20 +97,20 @@ def encoded_frames(
 
 
 def keep_pictures(
-    store: Store, contestant: str, item: str, truth: ClipTruth, frames: UInt8[np.ndarray, "t h w c"]
+    store: Store, subject: str, item: str, truth: ClipTruth, frames: UInt8[np.ndarray, "t h w c"]
 ) -> None:
     """A few frames for the sheet, in place of those of an earlier run."""
-    store.forget_pictures(contestant, item)
+    store.forget_pictures(subject, item)
     for k in range(1, SHOWN + 1):
         t = truth.measured[k * len(truth.measured) // (SHOWN + 1)]
         picture = over_grey(frames[t]) if frames.shape[-1] == 4 else frames[t]
-        store.keep(contestant, item, f"{t:05d}", picture)
+        store.keep(subject, item, f"{t:05d}", picture)
 
 
 def sheet_lines(
     store: Store, item: str, columns: Sequence[str]
 ) -> list[list[tuple[str, UInt8[np.ndarray, "h w 3"]]]]:
-    """A line for each picture kept of an item: every contestant's."""
+    """A line for each picture kept of an item: every method's."""
     kept = {c: store.kept(c, item) for c in columns}
     names = sorted({n for found in kept.values() for n in found})
     return [[(f"{item} {n} {c}", kept[c][n]) for c in columns if n in kept[c]] for n in names]

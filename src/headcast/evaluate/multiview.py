@@ -16,7 +16,6 @@ from headcast import api
 from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate.aligned import CHIN, apply_similarity, face_height
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.data import people_in
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmarks import StaticLandmarks
@@ -34,6 +33,7 @@ from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.side_views import best_view, dlib_distance, score_view
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.metrics.image import over_grey
 from headcast.metrics.rim import background_fraction
 from headcast.progress import Progress
@@ -48,9 +48,9 @@ Rgba = UInt8[np.ndarray, "_ _ 4"]
 
 
 def measure(setting: Setting) -> Report:
-    """Every person, every contestant; a row for each photo at ±45°."""
+    """Every person, every method; a row for each photo at ±45°."""
     folders = {p.name: p for p in people_in(setting.data, f"{FRONT}.jpg")}
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "multiview", **setting.facts()})
     names = setting.chosen(list(folders))
     found: dict[str, dict[str, Measured]] = {}
@@ -67,7 +67,7 @@ def measure(setting: Setting) -> Report:
 
 def _person(
     folder: Path,
-    who: list[Contestant],
+    who: list[Subject],
     store: Store,
     detector: StaticLandmarks,
     setting: Setting,
@@ -82,15 +82,15 @@ def _person(
     person = read_person(folder, setting.out / "sources", setting.sources, detector, setting.networks)
     keep_photos(person, folder, store)
     for k, c in enumerate(missing):
-        kept[c.name] = contestant_rows(c, person, store, detector, setting, part(say, k, len(missing)))
+        kept[c.name] = subject_rows(c, person, store, detector, setting, part(say, k, len(missing)))
         store.put(c.name, name, kept[c.name], c.facts)
     return {c.name: kept[c.name] for c in who}
 
 
-def contestant_rows(
-    who: Contestant, person: Person, store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
+def subject_rows(
+    who: Subject, person: Person, store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
 ) -> Measured:
-    """Rows of one contestant; a single row ``lost`` where no avatar can be made."""
+    """Rows of one method; a single row ``lost`` where no avatar can be made."""
     front, words = person.front, f"{person.name}: {who.name}"
     store.forget_pictures(who.name, person.name)
     if who.make is None:  # the front photo itself, laid over each side

@@ -14,13 +14,13 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.evaluate.align import camera_for, similarity, triangulated
 from headcast.evaluate.compare import Comparer, Truth
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmarks import apparent_turn
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import Scene, Shot, read_scene, scene_folders
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import over_grey
 from headcast.progress import Progress
@@ -53,9 +53,9 @@ class Staged:
 
 
 def measure(setting: Setting) -> Report:
-    """Every person, every contestant; a row for each camera but the source's."""
+    """Every person, every method; a row for each camera but the source's."""
     folders = {p.name: p for p in scene_folders(setting.data)}
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "novel-view", **setting.facts()})
     masks = {
         "face": "",
@@ -72,10 +72,10 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for contestant, measured in found.items():
+            for subject, measured in found.items():
                 for row in measured.rows:
                     item = f"{name} {int(row.pop('view')):02d}"
-                    report.add(contestant, item, [row])
+                    report.add(subject, item, [row])
             columns = [TRUE, *(c.name for c in who)]
             kept = {c: store.kept(c, name) for c in columns}
             for shown in list(kept[TRUE]):
@@ -101,7 +101,7 @@ def by_angle(report: Report) -> dict[str, list[str]]:
 
 
 def _person(
-    folder: Path, who: list[Contestant], store: Store, comparer: Comparer, setting: Setting, say: Progress
+    folder: Path, who: list[Subject], store: Store, comparer: Comparer, setting: Setting, say: Progress
 ) -> dict[str, Measured]:
     name = folder.name
     found: dict[str, Measured] = {}
@@ -172,8 +172,8 @@ def angle(a: Camera, b: Camera, at: Float[np.ndarray, "3"]) -> float:
     return float(np.degrees(np.arccos(np.clip(u @ v / np.linalg.norm(u) / np.linalg.norm(v), -1, 1))))
 
 
-def _views(who: Contestant, staged: Staged, store: Store, comparer: Comparer, say: Progress) -> Measured:
-    """One contestant in every other view."""
+def _views(who: Subject, staged: Staged, store: Store, comparer: Comparer, say: Progress) -> Measured:
+    """One method in every other view."""
     name = staged.scene.name
     avatar = None
     if who.make is not None:

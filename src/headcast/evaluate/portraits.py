@@ -16,13 +16,13 @@ from jaxtyping import UInt8
 from headcast import api
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer, Truth
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.data import groups_of, photos_in, skin_thirds, stamp_of
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmark_errors import landmark_errors, landmark_figures
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.evaluate.turned import turned_figures, turned_row
 from headcast.head.model import HeadModel
 from headcast.metrics.face import face_mask
@@ -89,7 +89,7 @@ def measure(setting: Setting) -> Report:
     """
     options = setting.options or Options()
     photos = photos_in(setting.data)
-    who = contestants(setting.subjects, setting.seed, baselines=False)
+    who = find_subjects(setting.subjects, setting.seed, baselines=False)
     store = Store(setting.out, {"protocol": "portraits", **setting.facts(), **option_facts(options)})
     names = setting.chosen(list(photos))
     with Comparer(setting.networks, {"face": "", "foreground": "", "hair": ""}) as comparer:
@@ -103,8 +103,8 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for contestant, measured in found.items():
-                report.add(contestant, name, measured.rows)
+            for subject, measured in found.items():
+                report.add(subject, name, measured.rows)
             if len(report.sheet) < SHOWN:
                 report.sheet.append(sheet_line(store, name, [c.name for c in who]))
     tones = {i: rows[0]["tone"] for i, rows in report.rows.get(OBSERVED, {}).items()}
@@ -114,7 +114,7 @@ def measure(setting: Setting) -> Report:
 
 def _photo(
     photo: Path,
-    who: list[Contestant],
+    who: list[Subject],
     store: Store,
     comparer: Comparer,
     head: HeadModel,
@@ -162,7 +162,7 @@ def observation_row(seen: Observation, head: HeadModel) -> Row:
 
 
 def avatar_row(
-    who: Contestant,
+    who: Subject,
     photo: Path,
     truth: Truth,
     comparer: Comparer,

@@ -81,8 +81,8 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for contestant, found in made.items():
-                report.add(contestant, name, found.rows)
+            for subject, found in made.items():
+                report.add(subject, name, found.rows)
             if len(report.sheet) < SHOWN:
                 kept = {c: store.kept(c, name) for c in ("real", *who)}
                 report.sheet.append([(f"{name} {c}", x) for c, k in kept.items() for x in k.values()])
@@ -103,7 +103,7 @@ def one(
     comparer: Comparer,
     store: Store,
 ) -> dict[str, Measured]:
-    """All contestants on one picture; from disk where they were measured before with the same ``facts``."""
+    """All methods on one picture; from disk where they were measured before with the same ``facts``."""
     import cv2
 
     name = path.stem
@@ -118,9 +118,9 @@ def one(
     store.keep("real", name, "picture", rgb)
     small = made_poor(rgb, number)
 
-    def work(contestant: str) -> Measured:
-        picture = who[contestant](small)
-        store.keep(contestant, name, "picture", picture)
+    def work(subject: str) -> Measured:
+        picture = who[subject](small)
+        store.keep(subject, name, "picture", picture)
         return Measured([comparer.compare(truth, picture)])
 
     return {c: store.once(c, name, partial(work, c), facts.get(c)) for c in who}

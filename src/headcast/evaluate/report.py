@@ -1,4 +1,4 @@
-"""What a protocol found: rows of figures by contestant and item, sets, groups, what was skipped."""
+"""What a protocol found: rows of figures by method and item, sets, groups, what was skipped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FEW = 5
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of one contestant over ``count`` values; ``tail``: the tenth of them that is worst begins
+    """One figure of one method over ``count`` values; ``tail``: the tenth of them that is worst begins
     here."""
 
     mean: float
@@ -38,8 +38,8 @@ class Report:
     Attributes:
         protocol: its name.
         figures: what the keys of rows and sets mean, in the order of the table.
-        rows: contestant → item → its rows (one a frame or view).
-        sets: contestant → figure → (value, count) of figures that only a whole set has (FID, KID, FVD).
+        rows: method → item → its rows (one a frame or view).
+        sets: method → figure → (value, count) of figures that only a whole set has (FID, KID, FVD).
         groups: group → items.
         skipped: item → why it was left out.
         settings: what was asked for. notes: what the reader should know, one sentence each.
@@ -58,19 +58,19 @@ class Report:
     sheet: list[list[tuple[str, UInt8[np.ndarray, "h w 3"]]]] = field(default_factory=list)
     main: tuple[str, ...] = ()
 
-    def add(self, contestant: str, item: str, rows: Sequence[Row]) -> None:
-        """Rows of one contestant on one item."""
-        self.rows.setdefault(contestant, {})[item] = list(rows)
+    def add(self, subject: str, item: str, rows: Sequence[Row]) -> None:
+        """Rows of one method on one item."""
+        self.rows.setdefault(subject, {})[item] = list(rows)
 
-    def cells(self, contestant: str, items: Iterable[str] | None = None) -> dict[str, Cell]:
-        """Every figure that a contestant has on these items (all)."""
-        found = self.rows.get(contestant, {})
+    def cells(self, subject: str, items: Iterable[str] | None = None) -> dict[str, Cell]:
+        """Every figure that a method has on these items (all)."""
+        found = self.rows.get(subject, {})
         rows = [r for i in (found if items is None else items) for r in found.get(i, [])]
         made = {k: cell([r[k] for r in rows if k in r], f) for k, f in self.figures.items()}
         return {k: c for k, c in made.items() if c is not None}
 
     def items(self) -> list[str]:
-        """All items that any contestant has, in the order in which they came."""
+        """All items that any method has, in the order in which they came."""
         return list(dict.fromkeys(i for found in self.rows.values() for i in found))
 
 

@@ -13,15 +13,15 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.catalogue import motion_figures, set_figures
 from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
 from headcast.evaluate.compare import Comparer
-from headcast.evaluate.contestants import REAL, Contestant, contestants
 from headcast.evaluate.data import clips_in, groups_of
-from headcast.evaluate.driven import contestant_frames, keep_pictures, part, sheet_lines
+from headcast.evaluate.driven import keep_pictures, part, sheet_lines, subject_frames
 from headcast.evaluate.landmarks import LARGE_TURN, apparent_turn
 from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import REAL, Subject, find_subjects
 from headcast.metrics.figure import Figure
 from headcast.metrics.foreground import cut_out
 from headcast.metrics.image import over_grey, psnr
@@ -44,10 +44,10 @@ class Options:
 
 
 def measure(setting: Setting) -> Report:
-    """Every clip, every contestant."""
+    """Every clip, every method."""
     options = setting.options or Options()
     clips = clips_in(setting.data)
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "self-reenactment", **setting.facts(), **option_facts(options)})
     regions = {"face": "", "foreground": "", "hair": ""}
     with Comparer(setting.networks, regions) as comparer:
@@ -63,10 +63,10 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for contestant, measured in found.items():
-                report.add(contestant, name, measured.rows)
+            for subject, measured in found.items():
+                report.add(subject, name, measured.rows)
                 for key, vectors in measured.features.items():
-                    features.setdefault(contestant, {}).setdefault(key, []).append(vectors)
+                    features.setdefault(subject, {}).setdefault(key, []).append(vectors)
             report.sheet += sheet_lines(store, name, [REAL, *(c.name for c in who)])
     add_sets(report, features, REAL)
     report.groups = groups_of(setting.data, report.items())
@@ -75,14 +75,14 @@ def measure(setting: Setting) -> Report:
 
 def _clip(
     path: Path,
-    who: list[Contestant],
+    who: list[Subject],
     store: Store,
     comparer: Comparer,
     setting: Setting,
     options: Options,
     say: Progress,
 ) -> dict[str, Measured]:
-    """One clip: the real one's own figures, and every contestant's."""
+    """One clip: the real one's own figures, and every method's."""
     name = path.stem
     stamp = [path.stat().st_size, path.stat().st_mtime_ns]
     columns = [REAL, *(c.name for c in who)]
@@ -99,7 +99,7 @@ def _clip(
     for k, c in enumerate(who):
         if kept[c.name] is None:
             step = part(say, k + 1, len(who) + 1)
-            frames = contestant_frames(c, truth, truth, setting, step, options.encoded)
+            frames = subject_frames(c, truth, truth, setting, step, options.encoded)
             measured = clip_rows(frames, truth, setting, still=c.make is None)
             keep_pictures(store, c.name, name, truth, frames)
             store.put(c.name, name, measured, facts[c.name])

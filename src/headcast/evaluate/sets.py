@@ -16,11 +16,11 @@ LEAST = 8
 
 
 def add_sets(report: Report, features: Mapping[str, Mapping[str, list[np.ndarray]]], real: str) -> None:
-    """Distances of every contestant's features to those of ``real``."""
+    """Distances of every method's features to those of ``real``."""
     if real not in features:
         return
-    for contestant, found in features.items():
-        if contestant == real:
+    for subject, found in features.items():
+        if subject == real:
             continue
         for key, parts in found.items():
             if key not in features[real]:
@@ -28,7 +28,7 @@ def add_sets(report: Report, features: Mapping[str, Mapping[str, list[np.ndarray
             a, b = np.concatenate(features[real][key]), np.concatenate(parts)
             if min(len(a), len(b)) < LEAST:
                 continue
-            made = report.sets.setdefault(contestant, {})
+            made = report.sets.setdefault(subject, {})
             if key == "fvd":
                 made["fvd"] = frechet_distance(a, b), len(b)
             else:

@@ -52,7 +52,7 @@ class Setting:
     say: Progress = field(default=_quiet, compare=False)
 
     def facts(self) -> dict[str, Any]:
-        """What a stored row depends on, beside the contestant and the item."""
+        """What a stored row depends on, beside the method and the item."""
         return {
             "seed": self.seed,
             "frames": self.frames,

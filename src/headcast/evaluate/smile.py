@@ -15,7 +15,6 @@ from jaxtyping import UInt8
 from headcast import api
 from headcast.errors import HeadcastError
 from headcast.evaluate.aligned import read_rgb, resize_area
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.multiview import rim_figures
@@ -27,6 +26,7 @@ from headcast.evaluate.side_views import dlib_distance
 from headcast.evaluate.smile_pair import SmilingPhoto, align_neutral, score_smile, smiling_photo
 from headcast.evaluate.smile_report import NEUTRAL_PHOTO, SMILING_PHOTO, report_of
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.image import save_png
 from headcast.progress import Progress
 
@@ -43,9 +43,9 @@ Image = UInt8[np.ndarray, "h w 3"]
 
 
 def measure(setting: Setting) -> Report:
-    """Every person, every contestant, one row each."""
+    """Every person, every method, one row each."""
     names = setting.chosen(people_of(setting))
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "smile", **setting.facts()})
     found: dict[str, dict[str, Measured]] = {}
     skipped: dict[str, str] = {}
@@ -74,7 +74,7 @@ def people_of(setting: Setting) -> list[str]:
 
 
 def _person(
-    name: str, who: list[Contestant], store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
+    name: str, who: list[Subject], store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
 ) -> dict[str, Measured]:
     kept = {c.name: m for c in who if (m := store.get(c.name, name, c.facts)) is not None}
     missing = [c for c in who if c.name not in kept]
@@ -92,13 +92,13 @@ def _person(
         store.keep(column, name, "smile", image)
     for k, c in enumerate(missing):
         say_c = part(say, k, len(missing))
-        kept[c.name] = contestant_row(c, name, front, smiling, store, detector, setting, say_c)
+        kept[c.name] = subject_row(c, name, front, smiling, store, detector, setting, say_c)
         store.put(c.name, name, kept[c.name], c.facts)
     return {c.name: kept[c.name] for c in who}
 
 
-def contestant_row(
-    who: Contestant,
+def subject_row(
+    who: Subject,
     name: str,
     front: FrontPhoto,
     smiling: SmilingPhoto,
@@ -107,7 +107,7 @@ def contestant_row(
     setting: Setting,
     say: Progress,
 ) -> Measured:
-    """One contestant's row; ``lost`` where no avatar can be made or driven."""
+    """One method's row; ``lost`` where no avatar can be made or driven."""
     store.forget_pictures(who.name, name)
     if who.make is None:
         image, at_source = align_neutral(front.rgb, front.points, smiling, name), front.rgba
@@ -124,7 +124,7 @@ def contestant_row(
 
 
 def driven(
-    who: Contestant, name: str, front: FrontPhoto, smiling: SmilingPhoto, setting: Setting, say: Progress
+    who: Subject, name: str, front: FrontPhoto, smiling: SmilingPhoto, setting: Setting, say: Progress
 ) -> tuple[Image, UInt8[np.ndarray, "_ _ 4"]]:
     """A frame of the avatar driven by the smiling photo, and the avatar by the neutral photo's camera."""
     assert who.make is not None

@@ -14,12 +14,12 @@ import numpy as np
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer, Truth
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.driven import part, sheet_lines
 from headcast.evaluate.novel_view import aligned_camera, seen_from
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.evaluate.synthetic_heads import PHOTO_YAWS, SyntheticHead, has_hair, render_head
 from headcast.image import save_png
 from headcast.metrics.figure import Figure
@@ -68,7 +68,7 @@ class Column:
     """One column of the table: a method and how many photos it gets."""
 
     name: str
-    method: Contestant
+    method: Subject
     photos: int
 
 
@@ -91,7 +91,7 @@ def measure(setting: Setting) -> Report:
     options: Options = setting.options or Options()
     if not options.photos or not all(1 <= n <= len(PHOTO_YAWS) for n in options.photos):
         raise HeadcastError(f"--photos {options.photos}: give numbers from 1 to {len(PHOTO_YAWS)}")
-    who = columns(contestants(setting.subjects, setting.seed, baselines=False), options.photos)
+    who = columns(find_subjects(setting.subjects, setting.seed, baselines=False), options.photos)
     store = Store(setting.out, {"protocol": "synthetic", **setting.facts(), **option_facts(options)})
     numbers = heads_asked(setting, options)
     with Comparer(setting.networks, MASKS) as comparer:
@@ -118,10 +118,10 @@ def heads_asked(setting: Setting, options: Options) -> list[int]:
     return list(itertools.islice(every, setting.limit or HEADS))
 
 
-def columns(methods: Sequence[Contestant], photos: Sequence[int]) -> list[Column]:
+def columns(methods: Sequence[Subject], photos: Sequence[int]) -> list[Column]:
     """Name the columns: a method, or where it gets several numbers of photos one for each."""
 
-    def name(c: Contestant, n: int) -> str:
+    def name(c: Subject, n: int) -> str:
         return c.name if len(photos) == 1 else f"{c.name}, {n} photo{'s' if n > 1 else ''}"
 
     return [Column(name(c, n), c, n) for c in methods for n in sorted(photos)]

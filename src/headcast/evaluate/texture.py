@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float, UInt8
 from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.data import people_in
 from headcast.evaluate.driven import part
 from headcast.evaluate.novel_view import frontal
@@ -20,6 +19,7 @@ from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import MARKERS, read_scene
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.head.maps import SkinMaps
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, load_image, srgb_to_linear
@@ -93,13 +93,13 @@ FIGURES = (
 
 
 def measure(setting: Setting) -> Report:
-    """Every synthetic person, every contestant.
+    """Every synthetic person, every method.
 
     Raises:
         HeadcastError: the folder holds no heads of ``headcast synth``.
     """
     folders = {p.name: p for p in people_in(setting.data, MARKERS[0])}
-    who = [Contestant(MEAN_SKIN, "", None), *contestants(setting.subjects, setting.seed)[1:]]
+    who = [Subject(MEAN_SKIN, "", None), *find_subjects(setting.subjects, setting.seed)[1:]]
     store = Store(setting.out, {"protocol": "texture", **setting.facts()})
     report = Report("texture", {f.key: f for f in FIGURES})
     names = setting.chosen(list(folders))
@@ -115,12 +115,12 @@ def measure(setting: Setting) -> Report:
             kept = {c: store.kept(c, name) for c in ("truth", *(c.name for c in who))}
             line = [(f"{name} {c}", x) for c, found in kept.items() for x in found.values()]
             report.sheet += [line] if line else []
-    report.notes.append("the head's own UV: a contestant with another head model is left out")
+    report.notes.append("the head's own UV: a method with another head model is left out")
     return report
 
 
-def _person(folder: Path, who: Contestant, store: Store, comparer: Comparer, say: Progress) -> Measured:
-    """One contestant's maps of one person."""
+def _person(folder: Path, who: Subject, store: Store, comparer: Comparer, say: Progress) -> Measured:
+    """One method's maps of one person."""
     name = folder.name
     truth = true_maps(folder)
     assert truth.albedo is not None

@@ -130,7 +130,7 @@ MAIN = ("face_psnr", "foreground_psnr", "whole_psnr", "perceptual", "identity", 
 
 
 def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
-    """Medians per group: one row a group and contestant."""
+    """Medians per group: one row a group and method."""
     chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not report.groups:
         return []
@@ -138,7 +138,7 @@ def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[
         "",
         "## Groups (medians)",
         "",
-        "| group | n | contestant | " + " | ".join(f.heading for f in chosen) + " |",
+        "| group | n | method | " + " | ".join(f.heading for f in chosen) + " |",
     ]
     out.append("|---|---|---|" + "---|" * len(chosen))
     for group, items in report.groups.items():
@@ -163,7 +163,7 @@ def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[s
         "",
         "## Items (medians)",
         "",
-        "| item | contestant | " + " | ".join(f.heading for f in chosen) + " |",
+        "| item | method | " + " | ".join(f.heading for f in chosen) + " |",
     ]
     out.append("|---|---|" + "---|" * len(chosen))
     for i in items:

@@ -53,7 +53,7 @@ def people(coarse_avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> P
     for name in ("031", "040"):
         (data / name).mkdir()
     for view, (yaw, pitch) in (TRUE_VIEWS | {"63": (-135, 0)}).items():
-        rgba = multiview.rendered(coarse_avatar, yaw, pitch)
+        rgba = multiview.render_upright(coarse_avatar, yaw, pitch)
         wide = np.pad(over_grey(rgba), ((0, 0), (200, 200), (0, 0)), constant_values=128)
         cv2.imwrite(str(data / "031" / f"{view}.jpg"), wide[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
         save_png(data / "040" / f"{view}.jpg", np.full((100, 100, 3), 90, np.uint8))
@@ -152,7 +152,7 @@ def test_agrees_with_the_independent_script(
     assert found["n"] == 2 and found["lost"] == 0
 
     instead_of_methods(monkeypatch, lambda: coarse_avatar)
-    monkeypatch.setattr(multiview, "rendered", lambda avatar, yaw, pitch: renderings[yaw, pitch])
+    monkeypatch.setattr(multiview, "render_upright", lambda avatar, yaw, pitch: renderings[yaw, pitch])
     monkeypatch.setattr(multiview.api, "render", lambda avatar, view: renderings[25, 0])
     data = shared / "data" / "multiview"
     ours = replace(setting(data, tmp_path / "ours"), only=("031",), networks=shared_networks(shared))

@@ -106,7 +106,7 @@ def features_of(
     found: dict[str, np.ndarray] = {}
     sources = {}
     if networks.encoder is not None:
-        sources["ours"] = partial(pooled, networks.encoder[0])
+        sources["ours"] = partial(pooled_features, networks.encoder[0])
     if networks.inception is not None:
         sources["inception"] = networks.inception[0].embed
     for key, network in sources.items() if squares else ():
@@ -116,7 +116,7 @@ def features_of(
 
 
 @torch.no_grad()
-def pooled(encoder: Encoder, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+def pooled_features(encoder: Encoder, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
     """Means over the picture of the encoder's two coarsest maps."""
     return torch.cat([m.mean((2, 3)) for m in list(encoder.features(x))[-2:]], 1)
 

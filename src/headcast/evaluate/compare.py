@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparer", "Truth", "face_square"]
 
-Picture = UInt8[np.ndarray, "h w 3"]
+Image = UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Truth:
     """
 
     name: str
-    rgb: Picture
-    cut: Picture
+    rgb: Image
+    cut: Image
     points: Float[np.ndarray, "478 2"] | None
     matte: Float[np.ndarray, "h w"] | None
     regions: dict[str, Bool[np.ndarray, "h w"]]
@@ -79,7 +79,7 @@ class Comparer:
 
     def truth(
         self,
-        rgb: Picture,
+        rgb: Image,
         name: str,
         matte: Float[np.ndarray, "h w"] | None = None,
         regions: Mapping[str, Bool[np.ndarray, "h w"]] | None = None,
@@ -147,7 +147,7 @@ class Comparer:
                 row[key] = worst
         return row
 
-    def pixels(self, truth: Truth, fake: Picture) -> Row:
+    def pixels(self, truth: Truth, fake: Image) -> Row:
         """PSNR, SSIM, MS-SSIM of every region."""
         row: Row = {}
         for name, mask in truth.regions.items():
@@ -159,7 +159,7 @@ class Comparer:
             row[f"{name}_msssim"] = ms_ssim(real, fake, mask)
         return row
 
-    def distances(self, truth: Truth, fake: Picture) -> Row:
+    def distances(self, truth: Truth, fake: Image) -> Row:
         """LPIPS and our perceptual distance of the square around the real face."""
         row: Row = {}
         if truth.points is None or (self.networks.lpips is None and self.networks.encoder is None):
@@ -173,7 +173,7 @@ class Comparer:
                 row["perceptual"] = float(self.networks.encoder[0].distance(a, b))
         return row
 
-    def person(self, truth: Truth, fake: Picture, found: Float[np.ndarray, "478 2"]) -> Row:
+    def person(self, truth: Truth, fake: Image, found: Float[np.ndarray, "478 2"]) -> Row:
         """Landmarks and identity of a face that was found."""
         assert truth.points is not None
         away = akd(truth.points, found)
@@ -188,7 +188,7 @@ class Comparer:
         return row | self.identity(truth.descriptors, fake, found)
 
     def identity(
-        self, descriptors: Mapping[str, np.ndarray], fake: Picture, found: Float[np.ndarray, "478 2"] | None
+        self, descriptors: Mapping[str, np.ndarray], fake: Image, found: Float[np.ndarray, "478 2"] | None
     ) -> Row:
         """Likeness to a person by every network; ``descriptors`` are a ``Truth``'s."""
         row: Row = {}
@@ -199,7 +199,7 @@ class Comparer:
             row["embedding"] = 0.0 if found is None else float(same @ self.embedded(fake, found))
         return row
 
-    def embedded(self, rgb: Picture, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " d"]:
+    def embedded(self, rgb: Image, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " d"]:
         """The evaluator's unit vector of a face."""
         assert self.networks.encoder is not None
         from headcast.priors.encoder import face_crops
@@ -211,7 +211,7 @@ class Comparer:
 
 
 def face_square(
-    rgb: Picture, points: Float[np.ndarray, "478 2"], side: int = SQUARE, room: float = ROOM
+    rgb: Image, points: Float[np.ndarray, "478 2"], side: int = SQUARE, room: float = ROOM
 ) -> UInt8[np.ndarray, "s s 3"]:
     """The square around the landmarks, resampled (reduced by pixel areas); mid grey beyond the picture."""
     import cv2

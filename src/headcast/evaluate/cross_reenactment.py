@@ -13,8 +13,8 @@ from headcast.evaluate.catalogue import ROOM, cross_figures, motion_figures, set
 from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
 from headcast.evaluate.compare import Comparer, Truth, face_square
 from headcast.evaluate.data import clips_in
-from headcast.evaluate.driven import keep_pictures, part, sheet_lines, subject_frames
-from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
+from headcast.evaluate.driven import keep_images, part, sheet_lines, subject_frames
+from headcast.evaluate.movement import Performance, movement_rows, steadiness, track_performance
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
 from headcast.evaluate.setting import Setting
@@ -117,14 +117,14 @@ def _pair(
         return Measured(rows, found)
 
     say(0.0, f"{item}: real clips")
-    keep_pictures(store, REAL, item, driver, driver.frames)
+    keep_images(store, REAL, item, driver, driver.frames)
     store.once(REAL, item, real, facts[REAL])
     for k, c in enumerate(who):
         if store.get(c.name, item, facts[c.name]) is not None:
             continue
         frames = subject_frames(c, source, driver, setting, part(say, k + 1, len(who) + 1))
         found = pair_rows(frames, source, driver, setting, still=c.make is None)
-        keep_pictures(store, c.name, item, driver, frames)
+        keep_images(store, c.name, item, driver, frames)
         store.put(c.name, item, found, facts[c.name])
 
 
@@ -140,7 +140,7 @@ def pair_rows(
         own = source.performance
         seen: Performance | None = Performance(own.expression[at], own.rotation[at])
     else:
-        seen = followed(flat, driver.fps, driver.name)
+        seen = track_performance(flat, driver.fps, driver.name)
     moved = movement_rows(driver.performance, seen, driver.measured, lost)
     rows: list[Row] = []
     points = [comparer.landmarks.points(flat[t]) for t in driver.measured]

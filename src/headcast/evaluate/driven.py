@@ -1,4 +1,4 @@
-"""Methods under test driven by a clip: their pictures, the pictures they are made from, and lines of the sheet."""
+"""Avatars of the methods under test driven by a clip: frames, source images, lines of the sheet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from headcast.progress import Progress
 from headcast.video import read_video
 from headcast.view import to_rgba
 
-__all__ = ["driven_frames", "keep_pictures", "part", "sheet_lines", "source_pictures", "subject_frames"]
+__all__ = ["driven_frames", "keep_images", "part", "sheet_lines", "subject_frames", "write_source_images"]
 
 SHOWN = 2
 """Frames of a clip on the sheet."""
@@ -47,7 +47,7 @@ def subject_frames(
         return np.broadcast_to(np.dstack([first.rgb, alpha]), (len(driver.frames), *alpha.shape, 4))
     words = f"{driver.name}: {who.name}"
     say(0.0, f"{words}: avatar")
-    photos = source_pictures(source, setting.out)
+    photos = write_source_images(source, setting.out)
     avatar = who.make(photos, lambda share, what: say(0.3 * share, f"{words}: {what}"))
     driving: Progress = lambda share, what: say(0.3 + 0.5 * share, f"{words}: {what}")  # noqa: E731
     if encoded:
@@ -55,7 +55,7 @@ def subject_frames(
     return driven_frames(avatar, driver, driving)
 
 
-def source_pictures(truth: ClipTruth, out: Path) -> list[Path]:
+def write_source_images(truth: ClipTruth, out: Path) -> list[Path]:
     """The source frames as files."""
     folder = out / "sources"
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def encoded_frames(
     return np.asarray(read_video(video, one_shot=False).frames[:])
 
 
-def keep_pictures(
+def keep_images(
     store: Store, subject: str, item: str, truth: ClipTruth, frames: UInt8[np.ndarray, "t h w c"]
 ) -> None:
     """A few frames for the sheet, in place of those of an earlier run."""

@@ -58,7 +58,7 @@ def movement_rows(real: Performance, fake: Performance | None, at: Sequence[int]
     return [{"aed": float(a), "apd": float(p)} for a, p in zip(aed, apd, strict=True)]
 
 
-def followed(frames: UInt8[np.ndarray, "t h w 3"], fps: float, name: str) -> Performance | None:
+def track_performance(frames: UInt8[np.ndarray, "t h w 3"], fps: float, name: str) -> Performance | None:
     """The performance, or None where the face cannot be followed."""
     try:
         return performance(clip_of(frames, fps, name))

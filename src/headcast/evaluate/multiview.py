@@ -102,9 +102,9 @@ def subject_rows(
         except HeadcastError:
             return Measured([{"lost": 1.0, "typology": front.typology}])
         say(0.7, f"{words}: views")
-        sides = {view: grid_of_views(avatar, COMPARED[view]) for view in person.sides}
+        sides = {view: render_views(avatar, COMPARED[view]) for view in person.sides}
         at_source = api.render(avatar, view="source")
-        shown = {yaw: rendered(avatar, yaw, 0) for yaw in SHOWN.values()}
+        shown = {yaw: render_upright(avatar, yaw, 0) for yaw in SHOWN.values()}
     same = {"typology": front.typology, **rim_figures("rim", at_source, front, front.scale, front.chin)}
     rows = []
     for view, views in sides.items():
@@ -143,12 +143,12 @@ def rim_figures(key: str, rgba: Rgba, front: FrontPhoto, scale: float, chin: int
     return {key: fraction} if np.isfinite(fraction) else {}
 
 
-def grid_of_views(avatar: Avatar, sign: int) -> dict[tuple[int, int], Rgba]:
+def render_views(avatar: Avatar, sign: int) -> dict[tuple[int, int], Rgba]:
     """Renderings of the views searched at one side, by yaw and pitch."""
-    return {(sign * y, p): rendered(avatar, sign * y, p) for y, p in itertools.product(YAWS, PITCHES)}
+    return {(sign * y, p): render_upright(avatar, sign * y, p) for y, p in itertools.product(YAWS, PITCHES)}
 
 
-def rendered(avatar: Avatar, yaw: int, pitch: int) -> Rgba:
+def render_upright(avatar: Avatar, yaw: int, pitch: int) -> Rgba:
     """Render the upright head at rest with straight alpha."""
     return api.render(avatar, yaw=yaw, pitch=pitch, size=(RENDER_SIDE, RENDER_SIDE))
 

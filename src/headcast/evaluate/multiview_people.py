@@ -87,7 +87,7 @@ def read_person(
         save_png(paths[-1], photo_of(folder, view))
     sides = {}
     for view in COMPARED:
-        rgb = enlarged(photo_of(folder, view))
+        rgb = enlarge(photo_of(folder, view))
         points = detector.points(rgb)
         if points is not None:
             sides[view] = side_photo(rgb, points, selfie_matte(rgb), networks)
@@ -129,7 +129,7 @@ def photo_of(folder: Path, view: str) -> UInt8[np.ndarray, "h w 3"]:
     return np.ascontiguousarray(rgb[:, (width - height) // 2 - MARGIN : (width + height) // 2 + MARGIN])
 
 
-def enlarged(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+def enlarge(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Enlarge a photo for the landmark network."""
     import cv2
 

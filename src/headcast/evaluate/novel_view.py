@@ -26,7 +26,7 @@ from headcast.metrics.image import over_grey
 from headcast.progress import Progress
 from headcast.view import source_view, to_rgba
 
-__all__ = ["aligned_camera", "frontal", "measure"]
+__all__ = ["aligned_camera", "measure", "most_frontal"]
 
 TRUE = "truth"
 ANGLE = Figure(
@@ -117,7 +117,7 @@ def _person(
     say(0.0, f"{name}: truth")
     staged = stage(read_scene(folder), comparer)
     store.forget_pictures(TRUE, name)
-    for shot in others(staged):
+    for shot in other_shots(staged):
         store.keep(TRUE, name, shot.name, staged.truths[shot.name].cut)
     for k, c in enumerate(missing):
         found[c.name] = _views(c, staged, store, comparer, part(say, k + 1, len(missing) + 1))
@@ -148,10 +148,10 @@ def stage(scene: Scene, comparer: Comparer) -> Staged:
         points = triangulated(
             [s.camera for s in faces], [p.astype(np.float64) for p in seen if p is not None]
         )
-    return Staged(scene, frontal(faces, truths), points, truths)
+    return Staged(scene, most_frontal(faces, truths), points, truths)
 
 
-def frontal(faces: list[Shot], truths: dict[str, Truth]) -> Shot:
+def most_frontal(faces: list[Shot], truths: dict[str, Truth]) -> Shot:
     """The shot in which the face is turned least."""
 
     def turned(s: Shot) -> float:
@@ -161,12 +161,12 @@ def frontal(faces: list[Shot], truths: dict[str, Truth]) -> Shot:
     return min(faces, key=turned)
 
 
-def others(staged: Staged) -> list[Shot]:
+def other_shots(staged: Staged) -> list[Shot]:
     """All shots but the source."""
     return [s for s in staged.scene.shots if s.name != staged.source.name]
 
 
-def angle(a: Camera, b: Camera, at: Float[np.ndarray, "3"]) -> float:
+def angle_between(a: Camera, b: Camera, at: Float[np.ndarray, "3"]) -> float:
     """Degrees between two cameras' directions from a place."""
     u, v = (c.center.double().numpy() - at for c in (a, b))
     return float(np.degrees(np.arccos(np.clip(u @ v / np.linalg.norm(u) / np.linalg.norm(v), -1, 1))))
@@ -179,23 +179,23 @@ def _views(who: Subject, staged: Staged, store: Store, comparer: Comparer, say: 
     if who.make is not None:
         avatar = who.make([staged.source.path], lambda s, what: say(0.6 * s, f"{name}: {who.name}: {what}"))
     rows: list[Row] = []
-    shots = others(staged)
+    shots = other_shots(staged)
     store.forget_pictures(who.name, name)
     for k, shot in enumerate(shots):
         say(0.6 + 0.4 * k / len(shots), f"{name}: {who.name}: {shot.name}")
         if avatar is None:
             alpha = np.round(staged.source.alpha * 255).astype(np.uint8)
-            picture = fitted(np.dstack([staged.source.rgb, alpha]), shot)
+            picture = resize_to_shot(np.dstack([staged.source.rgb, alpha]), shot)
         else:
-            picture = seen_from(avatar, aligned_camera(avatar, staged.points, shot.camera))
+            picture = render_from(avatar, aligned_camera(avatar, staged.points, shot.camera))
         row = comparer.compare(staged.truths[shot.name], picture)
-        row["angle"] = angle(staged.source.camera, shot.camera, staged.points.mean(0))
+        row["angle"] = angle_between(staged.source.camera, shot.camera, staged.points.mean(0))
         rows.append({"view": float(staged.scene.shots.index(shot)), **row})
         store.keep(who.name, name, shot.name, over_grey(picture))
     return Measured(rows)
 
 
-def fitted(picture: UInt8[np.ndarray, "h w 4"], shot: Shot) -> UInt8[np.ndarray, "h2 w2 4"]:
+def resize_to_shot(picture: UInt8[np.ndarray, "h w 4"], shot: Shot) -> UInt8[np.ndarray, "h2 w2 4"]:
     """The source picture in the size of a shot."""
     import cv2
 
@@ -214,6 +214,6 @@ def aligned_camera(avatar: Avatar, points: Float[np.ndarray, "n 3"], camera: Cam
 
 
 @torch.no_grad()
-def seen_from(avatar: Avatar, camera: Camera) -> UInt8[np.ndarray, "h w 4"]:
+def render_from(avatar: Avatar, camera: Camera) -> UInt8[np.ndarray, "h w 4"]:
     """The avatar in the source's pose and expression by another camera."""
     return to_rgba(avatar.render(source_view(avatar).params, camera))

@@ -99,14 +99,14 @@ def measure(setting: Setting) -> Report:
         theirs = torch.from_numpy(pairs[2])
         report.add(DLIB, "all", [{"auc_real": likeness_auc(normalize(theirs, dim=1), pairs[1])}])
     for name, encoder in every.items():
-        vectors = embedded(encoder, crops)
+        vectors = embed_crops(encoder, crops)
         found = {"auc": (likeness_auc(vectors, person), len(vectors))}
         if encoder is not None:
             found["order"] = degradation_order(encoder, crops[::3][:24])
         if portraits is not None:
-            found |= agreement(embedded(encoder, portraits[0].to(setting.device)), portraits[1])
+            found |= agreement(embed_crops(encoder, portraits[0].to(setting.device)), portraits[1])
         if pairs is not None:
-            mine = embedded(encoder, pairs[0].to(setting.device)).cpu()
+            mine = embed_crops(encoder, pairs[0].to(setting.device)).cpu()
             found["auc_real"] = likeness_auc(mine, pairs[1]), len(mine)
         report.add(name, "all", [{k: v for k, (v, _) in found.items()}])
         counts |= {k: n for k, (_, n) in found.items()}
@@ -128,7 +128,7 @@ def held_out(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], T
     return torch.cat(crops), torch.cat([p.person for p in parts])
 
 
-def embedded(encoder: Encoder | None, crops: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n d"]:
+def embed_crops(encoder: Encoder | None, crops: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n d"]:
     """Unit vectors; without an encoder those of the standardized pixels."""
     with torch.no_grad():
         if encoder is not None:
@@ -143,14 +143,14 @@ def evaluation_portraits(data: Path, report: Report) -> tuple[Tensor, Float[np.n
         report.notes.append("no splits.json in the data folder: dlib is not compared with")
         return None
     names = json.loads((data / "splits.json").read_text())["evaluation"]
-    found = described([data / "portraits" / f"{name}.jpg" for name in names], report)
+    found = describe_images([data / "portraits" / f"{name}.jpg" for name in names], report)
     return torch.cat([c for c, _ in found.values()]), np.stack([d for _, d in found.values()])
 
 
 def real_people(data: Path, report: Report) -> tuple[Tensor, Tensor, Float[np.ndarray, "n 128"]] | None:
     """Face crops of two photographs of each person, who it is, and dlib's descriptors; None without any."""
     pairs = photo_pairs(data)
-    found = described([p for _, a, b in pairs for p in (a, b)], report)
+    found = describe_images([p for _, a, b in pairs for p in (a, b)], report)
     both = [(k, p) for k, (_, a, b) in enumerate(pairs) if a in found and b in found for p in (a, b)]
     if not both:
         return None
@@ -158,7 +158,7 @@ def real_people(data: Path, report: Report) -> tuple[Tensor, Tensor, Float[np.nd
     return torch.cat([found[p][0] for _, p in both]), person, np.stack([found[p][1] for _, p in both])
 
 
-def described(paths: list[Path], report: Report) -> dict[Path, tuple[Tensor, Float[np.ndarray, "128"]]]:
+def describe_images(paths: list[Path], report: Report) -> dict[Path, tuple[Tensor, Float[np.ndarray, "128"]]]:
     """The encoder's crop and dlib's descriptor of every picture in which a face is found."""
     from headcast.image import load_image
     from headcast.metrics.face import identity_descriptor
@@ -220,27 +220,32 @@ def degradation_order(encoder: Encoder, crops: Float[Tensor, "n 3 s s"]) -> tupl
     return right / total, total
 
 
-def smaller(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+def reduce_and_enlarge(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
     """Reduced and enlarged again."""
     small = interpolate(x[None], scale_factor=(0.7, 0.5, 0.35, 0.25)[k], mode="bilinear", antialias=True)
     return interpolate(small, x.shape[-2:], mode="bilinear")[0]
 
 
-def noisy(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+def add_noise(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
     """The same noise, stronger and stronger."""
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(7)).to(x)
     return (x + (4, 8, 16, 32)[k] / 255 * noise).clamp(0, 1)
 
 
-def softer(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+def blur(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
     """Gaussian blur."""
     sigma = (0.5, 1.0, 1.7, 3.0)[k]
     return blurred(x, sigma, sigma, 0.0).clamp(0, 1)
 
 
-def coded(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+def compress_jpeg(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
     """JPEG."""
     return jpeg(x, (80, 50, 25, 10)[k])
 
 
-DEGRADATIONS: tuple[Callable[[Tensor, int], Tensor], ...] = (softer, smaller, noisy, coded)
+DEGRADATIONS: tuple[Callable[[Tensor, int], Tensor], ...] = (
+    blur,
+    reduce_and_enlarge,
+    add_noise,
+    compress_jpeg,
+)

@@ -80,13 +80,13 @@ def measure(setting: Setting) -> Report:
         report.add(WITH, name, [mask_row(better, picture) | label_row(counts)])
         report.add(ALONE, name, [mask_row(parsed_masks(rgb, detection, plain, own=True)[0], picture)])
         if number % max(1, count // 8) == 0:
-            report.sheet.append(shown(name, picture, plain, better, found))
+            report.sheet.append(tiles(name, picture, plain, better, found))
     report.settings["confusion"] = {
         n: dict(zip(LABELS, r, strict=True)) for n, r in zip(LABELS, confusion.tolist(), strict=True)
     }
     report.notes += [
         "skin as a mask means every region of the face, ears and neck; facial hair counts as skin in masks",
-        f"confusion (rows: truth; share of its pixels, of at least 2 %): {in_words(confusion)}",
+        f"confusion (rows: truth; share of its pixels, of at least 2 %): {describe_confusion(confusion)}",
     ]
     return report
 
@@ -140,7 +140,7 @@ def label_row(counts: Int[np.ndarray, "k k"]) -> Row:
     return row | {"iou_mean": float(np.mean(list(row.values())))}
 
 
-def in_words(confusion: Int[np.ndarray, "k k"]) -> str:
+def describe_confusion(confusion: Int[np.ndarray, "k k"]) -> str:
     """What every label is taken for."""
     lines = []
     for k, name in enumerate(LABELS):
@@ -151,7 +151,7 @@ def in_words(confusion: Int[np.ndarray, "k k"]) -> str:
     return ", ".join(lines)
 
 
-def shown(
+def tiles(
     name: str, picture: dict[str, Any], plain: Masks, better: Masks, found: Int[np.ndarray, "h w"]
 ) -> list[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
     """A line of the sheet."""

@@ -23,7 +23,7 @@ from headcast.image import load_image
 from headcast.priors.restorer.infer import enlarged, load_restorer, restore_picture
 from headcast.weights import load_tensors
 
-__all__ = ["made_poor", "measure"]
+__all__ = ["degrade", "measure"]
 
 SIDE, TIMES = 512, 4
 BLUR, NOISE, QUALITY = 2.0, 6.0, 60
@@ -31,10 +31,10 @@ STRENGTH = 4
 """h of OpenCV's non-local means after enlarging: the best of 3 to 8 and 10 on nine validation portraits
 (27.11 dB); on the small picture before enlarging 1, 2, 3, 4, 5, 6, 8 reach 27.07 at most (h 2)."""
 SHOWN = 6
-Picture = UInt8[np.ndarray, "h w 3"]
+Image = UInt8[np.ndarray, "h w 3"]
 
 
-def made_poor(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "h4 w4 3"]:
+def degrade(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "h4 w4 3"]:
     """A quarter of the size: Gaussian blur of 2 pixels, means of 4x4 pixels, Gaussian noise, JPEG."""
     import cv2
 
@@ -46,7 +46,7 @@ def made_poor(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def smoothed(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h4 w4 3"]:
+def denoise_and_enlarge(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h4 w4 3"]:
     """Bicubic, then non-local means: better than the other way round."""
     import cv2
 
@@ -62,9 +62,9 @@ def measure(setting: Setting) -> Report:
         HeadcastError: no pictures, or no weights of the restorer.
     """
     network = load_restorer(device=setting.device)
-    who: dict[str, Callable[[Picture], Picture]] = {
+    who: dict[str, Callable[[Image], Image]] = {
         "bicubic": partial(enlarged, times=TIMES),
-        "bicubic, non-local means": smoothed,
+        "bicubic, non-local means": denoise_and_enlarge,
         "restorer": lambda small: restore_picture(enlarged(small, TIMES), network),
     }
     facts = {"restorer": load_tensors("restorer")[2]}
@@ -77,7 +77,7 @@ def measure(setting: Setting) -> Report:
         for n, name in enumerate(names):
             setting.say(n / len(names), name)
             try:
-                made = one(files[name], numbers[name], who, facts, comparer, store)
+                made = measure_image(files[name], numbers[name], who, facts, comparer, store)
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
@@ -95,10 +95,10 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def one(
+def measure_image(
     path: Path,
     number: int,
-    who: dict[str, Callable[[Picture], Picture]],
+    who: dict[str, Callable[[Image], Image]],
     facts: dict[str, str],
     comparer: Comparer,
     store: Store,
@@ -116,7 +116,7 @@ def one(
         rgb = cv2.resize(rgb[:side, :side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     truth = comparer.truth(rgb, name, regions={"whole": np.ones((SIDE, SIDE), bool)})
     store.keep("real", name, "picture", rgb)
-    small = made_poor(rgb, number)
+    small = degrade(rgb, number)
 
     def work(subject: str) -> Measured:
         picture = who[subject](small)

@@ -14,9 +14,9 @@ from headcast.evaluate.catalogue import motion_figures, set_figures
 from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
 from headcast.evaluate.compare import Comparer
 from headcast.evaluate.data import clips_in, groups_of
-from headcast.evaluate.driven import keep_pictures, part, sheet_lines, subject_frames
+from headcast.evaluate.driven import keep_images, part, sheet_lines, subject_frames
 from headcast.evaluate.landmarks import LARGE_TURN, apparent_turn
-from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
+from headcast.evaluate.movement import Performance, movement_rows, steadiness, track_performance
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
 from headcast.evaluate.setting import Setting, option_facts
@@ -94,14 +94,14 @@ def _clip(
     truth = read_clip(path, comparer, setting.frames, setting.measured, setting.sources, options.fixed_step)
     if kept[REAL] is None:
         say(0.02, f"{name}: the real clip")
-        keep_pictures(store, REAL, name, truth, truth.frames)
+        keep_images(store, REAL, name, truth, truth.frames)
         kept[REAL] = store.once(REAL, name, lambda: real_rows(truth, setting), stamp)
     for k, c in enumerate(who):
         if kept[c.name] is None:
             step = part(say, k + 1, len(who) + 1)
             frames = subject_frames(c, truth, truth, setting, step, options.encoded)
             measured = clip_rows(frames, truth, setting, still=c.make is None)
-            keep_pictures(store, c.name, name, truth, frames)
+            keep_images(store, c.name, name, truth, frames)
             store.put(c.name, name, measured, facts[c.name])
             kept[c.name] = measured
     return {c: m for c, m in kept.items() if m is not None}
@@ -170,7 +170,7 @@ def clip_rows(
             real.expression[[first] * count], real.rotation[[first] * count]
         )
     else:
-        seen = followed(flat, truth.fps, truth.name)
+        seen = track_performance(flat, truth.fps, truth.name)
     rows: list[Row] = []
     for t, moved in zip(
         truth.measured, movement_rows(truth.performance, seen, truth.measured, lost), strict=True

@@ -32,8 +32,8 @@ __all__ = [
     "ScoredView",
     "SidePhoto",
     "best_view",
+    "composite_over_grey",
     "dlib_distance",
-    "matted",
     "score_view",
     "side_photo",
 ]
@@ -60,7 +60,7 @@ class SidePhoto:
     rgb: Image
     points: Points
     matte: Float[np.ndarray, "h w"]
-    matted: Image
+    composite_over_grey: Image
     box: tuple[int, int, int, int]
     hull: Bool[np.ndarray, "h w"]
     embedding: Float[np.ndarray, "128"] | None
@@ -82,7 +82,7 @@ class ScoredView(NamedTuple):
     rendered_box: UInt8[np.ndarray, "_ _ 3"]
 
 
-def matted(rgb: Image, matte: Float[np.ndarray, "h w"]) -> Image:
+def composite_over_grey(rgb: Image, matte: Float[np.ndarray, "h w"]) -> Image:
     """Composite a photo over mid grey, rounding down as ``metrics.image.over_grey`` does for renderings."""
     alpha = matte[..., None]
     return (rgb * alpha + GREY * (1 - alpha)).astype(np.uint8)
@@ -98,7 +98,7 @@ def side_photo(rgb: Image, points: Points, matte: Float[np.ndarray, "h w"], netw
         rgb=rgb,
         points=points,
         matte=matte,
-        matted=matted(rgb, matte),
+        matted=composite_over_grey(rgb, matte),
         box=(x0, y0, min(x1, rgb.shape[1]), min(y1, rgb.shape[0])),
         hull=face_hull(points, rgb),
         embedding=networks.sface.embedding(rgb) if networks.sface else None,

@@ -113,7 +113,7 @@ def subject_row(
         image, at_source = align_neutral(front.rgb, front.points, smiling, name), front.rgba
     else:
         try:
-            image, at_source = driven(who, name, front, smiling, setting, say)
+            image, at_source = render_driven(who, name, front, smiling, setting, say)
         except HeadcastError:
             return Measured([{"lost": 1.0, "typology": front.typology}])
     store.keep(who.name, name, "smile", image)
@@ -123,7 +123,7 @@ def subject_row(
     return Measured([{**row, **rim, "typology": front.typology, "lost": 0.0}])
 
 
-def driven(
+def render_driven(
     who: Subject, name: str, front: FrontPhoto, smiling: SmilingPhoto, setting: Setting, say: Progress
 ) -> tuple[Image, UInt8[np.ndarray, "_ _ 4"]]:
     """A frame of the avatar driven by the smiling photo, and the avatar by the neutral photo's camera."""

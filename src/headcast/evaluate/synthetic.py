@@ -15,7 +15,7 @@ import numpy as np
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer, Truth
 from headcast.evaluate.driven import part, sheet_lines
-from headcast.evaluate.novel_view import aligned_camera, seen_from
+from headcast.evaluate.novel_view import aligned_camera, render_from
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
@@ -184,7 +184,7 @@ def column_rows(
     bench.store.forget_pictures(column.name, item)
     rows: list[Row] = []
     for yaw, truth, camera in zip(bench.options.views, truths, head.cameras, strict=True):
-        image = seen_from(avatar, aligned_camera(avatar, head.points, camera))
+        image = render_from(avatar, aligned_camera(avatar, head.points, camera))
         bench.store.keep(column.name, item, f"{yaw:+.0f}", over_grey(image))
         rows.append({"yaw": yaw, **bench.comparer.compare(truth, image)})
     return rows

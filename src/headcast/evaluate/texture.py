@@ -14,7 +14,7 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer
 from headcast.evaluate.data import people_in
 from headcast.evaluate.driven import part
-from headcast.evaluate.novel_view import frontal
+from headcast.evaluate.novel_view import most_frontal
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import MARKERS, read_scene
 from headcast.evaluate.setting import Setting
@@ -26,7 +26,7 @@ from headcast.image import linear_to_srgb, load_image, srgb_to_linear
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
 from headcast.metrics.skin_tone import typology_angle
-from headcast.metrics.texture import face_texels, gained, normal_angles
+from headcast.metrics.texture import face_texels, match_gain, normal_angles
 from headcast.progress import Progress
 
 __all__ = ["MEAN_SKIN", "measure"]
@@ -132,7 +132,9 @@ def _person(folder: Path, who: Subject, store: Store, comparer: Comparer, say: P
         faces = [s for s in scene.shots if seen[s.name].points is not None]
         if not faces:
             raise HeadcastError(f"{name}: no face found in any view")
-        avatar = who.make([frontal(faces, seen).path], lambda s, what: say(s, f"{name}: {who.name}: {what}"))
+        avatar = who.make(
+            [most_frontal(faces, seen).path], lambda s, what: say(s, f"{name}: {who.name}: {what}")
+        )
         maps = maps_of(avatar, who.name)
     row, shown = map_rows(maps, truth)
     store.keep("truth", name, "albedo", to_srgb8(truth.albedo))
@@ -150,12 +152,12 @@ def true_maps(folder: Path) -> SkinMaps:
     """
     albedo = to_linear(load_image(folder / "skin_albedo.png").rgb)
     normal, specular, roughness = (
-        stored(folder / f"skin_{n}.png") for n in ("micronormal", "specular", "roughness")
+        read_map(folder / f"skin_{n}.png") for n in ("micronormal", "specular", "roughness")
     )
     return SkinMaps(albedo, 2 * normal - 1, specular, roughness)
 
 
-def stored(path: Path) -> Float[np.ndarray, "h w *c"]:
+def read_map(path: Path) -> Float[np.ndarray, "h w *c"]:
     """An 8- or 16-bit PNG as 0..1, RGB."""
     import cv2
 
@@ -193,9 +195,9 @@ def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h
     """Figures of one set of maps, and its gained albedo to look at."""
     assert truth.albedo is not None and maps.albedo is not None
     side = min(truth.albedo.shape[0], MOST)
-    real, fake = resized(truth.albedo, side), resized(maps.albedo, side)
+    real, fake = resize_map(truth.albedo, side), resize_map(maps.albedo, side)
     face = texels(side)
-    level = gained(fake, real, face)
+    level = match_gain(fake, real, face)
     a, b, c = to_srgb8(real), to_srgb8(fake), to_srgb8(level)
     tone = typology_angle(b, face) - typology_angle(a, face)
     row: Row = {
@@ -206,14 +208,14 @@ def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h
         "ita_bias": tone,
     }
     if maps.micronormal is not None and truth.micronormal is not None:
-        angles = normal_angles(resized(maps.micronormal, side), resized(truth.micronormal, side))
+        angles = normal_angles(resize_map(maps.micronormal, side), resize_map(truth.micronormal, side))
         row["normal_angle"] = float(angles[face].mean())
     for key, x, y in (
         ("specular_mae", maps.specular, truth.specular),
         ("roughness_mae", maps.roughness, truth.roughness),
     ):
         if x is not None and y is not None:
-            row[key] = float(np.abs(resized(x, side) - resized(y, side))[face].mean())
+            row[key] = float(np.abs(resize_map(x, side) - resize_map(y, side))[face].mean())
     return row, c
 
 
@@ -229,7 +231,7 @@ def texels(side: int) -> Bool[np.ndarray, "s s"]:
     return face_texels(bundled(), side, FACE)
 
 
-def resized(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "s s *c"]:
+def resize_map(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "s s *c"]:
     """In another resolution, by texel areas where it shrinks."""
     import cv2
 

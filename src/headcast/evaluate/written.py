@@ -197,17 +197,17 @@ def sheet_of(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8
 
     rows = []
     for line in lines:
-        small = [reduced(p) for _, p in line]
+        small = [shrink_to_sheet(p) for _, p in line]
         rows.append(contact_sheet(small, len(line), labels=[label for label, _ in line]))
     width = max(r.shape[1] for r in rows)
     columns = max(1, round((sum(r.shape[0] for r in rows) / width) ** 0.5))
     share = -(-len(rows) // columns)
     parts = [rows[k : k + share] for k in range(0, len(rows), share)]
     height = max(sum(r.shape[0] for r in part) for part in parts)
-    return np.concatenate([stacked(part, height, width) for part in parts], 1)
+    return np.concatenate([stack_rows(part, height, width) for part in parts], 1)
 
 
-def stacked(rows: list[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
+def stack_rows(rows: list[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
     """Lines below each other on white."""
     column = np.full((height, width, 3), 255, np.uint8)
     y = 0
@@ -217,7 +217,7 @@ def stacked(rows: list[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) -> 
     return column
 
 
-def reduced(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+def shrink_to_sheet(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Small enough for the sheet."""
     import cv2
 

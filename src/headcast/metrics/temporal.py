@@ -25,7 +25,7 @@ def optical_flow(
     return dis.calc(first, second, start)
 
 
-def pulled(picture: np.ndarray, flow: Float[np.ndarray, "h w 2"]) -> np.ndarray:
+def warp_by_flow(picture: np.ndarray, flow: Float[np.ndarray, "h w 2"]) -> np.ndarray:
     """The picture's values at the places that a flow points to."""
     import cv2
 
@@ -50,9 +50,9 @@ def warping_error(
     h, w = region.shape
     y, x = np.mgrid[:h, :w]
     u, v = x + out[..., 0], y + out[..., 1]
-    agree = np.linalg.norm(out + pulled(back, out), axis=-1) < OUT_AND_BACK
+    agree = np.linalg.norm(out + warp_by_flow(back, out), axis=-1) < OUT_AND_BACK
     keep = region & agree & (u >= 0) & (v >= 0) & (u <= w - 1) & (v <= h - 1)
     if not keep.any():
         return float("nan")
-    off = now.astype(np.float32) - pulled(then.astype(np.float32), out)
+    off = now.astype(np.float32) - warp_by_flow(then.astype(np.float32), out)
     return float(np.sqrt((off[keep].astype(np.float64) ** 2).mean()))

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from headcast.head.model import HeadModel
 
-__all__ = ["face_texels", "gained", "normal_angles"]
+__all__ = ["face_texels", "match_gain", "normal_angles"]
 
 
 def face_texels(head: HeadModel, side: int, regions: Sequence[str]) -> Bool[np.ndarray, "s s"]:
@@ -27,7 +27,7 @@ def face_texels(head: HeadModel, side: int, regions: Sequence[str]) -> Bool[np.n
     return cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0
 
 
-def gained(
+def match_gain(
     fake: Float[np.ndarray, "h w 3"], real: Float[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w 3"]:
     """The first with one gain a channel that brings it nearest to the second inside the region (linear

@@ -25,7 +25,7 @@ __all__ = [
     "SKIN",
     "Looks",
     "camera_normals",
-    "made_looks",
+    "make_looks",
     "micro_of",
     "read_looks",
     "truth_maps",
@@ -108,7 +108,7 @@ def truth_maps(b: SynthBatch) -> Float[Tensor, "n 16 h h"]:
     return torch.cat(maps, -1).permute(0, 3, 1, 2).clamp(0, 1).contiguous()
 
 
-def framed(dice: Dice, size: int) -> Views:
+def frame_views(dice: Dice, size: int) -> Views:
     """Views of heads from about the front, filling most of the picture."""
     yaw, pitch = 0.2 * dice.normal("uhr yaw", clip=2.0), 0.1 * dice.normal("uhr pitch", clip=2.0)
     fov = torch.deg2rad(dice.uniform("uhr fov", low=11.0, high=30.0))
@@ -119,7 +119,7 @@ def framed(dice: Dice, size: int) -> Views:
     return looking(middle + at, yaw, pitch, 0.05 * dice.normal("uhr roll"), radius, fov, size)
 
 
-def windowed(
+def add_windows(
     views: Views, dice: Dice, count: int, factors: tuple[float, float] = FACTORS
 ) -> tuple[Views, Float[Tensor, "n w 3"]]:
     """Each view followed by ``count`` windows of it about places on the face, and where those lie."""
@@ -136,7 +136,7 @@ def windowed(
     return Views(K.flatten(0, 1), pose.flatten(0, 1), views.size), place
 
 
-def made_looks(
+def make_looks(
     split: Split,
     seed: int,
     numbers: Int[np.ndarray, " p"],
@@ -166,7 +166,7 @@ def made_looks(
     every = (np.asarray(numbers)[:, None] + np.arange(frames) * FRAME_STEP).reshape(-1)
     rows = np.stack([np.full(len(every), 1 if split == "test" else 0), every], 1).astype(np.int64)
     dice = Dice(rows, seed, device)
-    views, place = windowed(framed(dice, size), dice, windows, factors)
+    views, place = add_windows(frame_views(dice, size), dice, windows, factors)
     maps = truth_maps(make_batch(config, device, seed, numbers, views=views))
     maps = maps.view(len(every), windows + 1, *maps.shape[1:])
     return Looks(maps[:, 0], maps[:, 1:], place)

@@ -12,7 +12,14 @@ from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
 
 from headcast.head.model import HeadModel
 
-__all__ = ["blended", "mirror_grid", "mirrored", "pulled", "softened", "unit_normals"]
+__all__ = [
+    "blend_over",
+    "complete_by_symmetry",
+    "mirror_grid",
+    "normalize_normals",
+    "pull_push",
+    "soften_visibility",
+]
 
 SOFT = 0.012
 """Width of the transition to what is filled in, as a share of the texture's side."""
@@ -20,7 +27,7 @@ SYMMETRY = 0.9
 """How far the other side is believed where it was seen and this one was not."""
 
 
-def softened(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
+def soften_visibility(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
     """The seen share with a soft rim that lies inside of what was seen."""
     size = seen.shape[0]
     k = 2 * max(1, round(SOFT * size)) + 1
@@ -31,7 +38,7 @@ def softened(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
     return (2 * x[0, 0] - 1).clamp(0, 1) * seen.clamp(max=1).sqrt()
 
 
-def pulled(values: Float[Tensor, "c t t"], weight: Float[Tensor, "t t"]) -> Float[Tensor, "c t t"]:
+def pull_push(values: Float[Tensor, "c t t"], weight: Float[Tensor, "t t"]) -> Float[Tensor, "c t t"]:
     """Holes filled from their surroundings, ever coarser (pull-push: Gortler et al., The Lumigraph, 1996)."""
     x, w = (values * weight)[None], weight[None, None]
     if min(values.shape[-2:]) <= 2:
@@ -40,7 +47,7 @@ def pulled(values: Float[Tensor, "c t t"], weight: Float[Tensor, "t t"]) -> Floa
     odd = (0, values.shape[-1] % 2, 0, values.shape[-2] % 2)
     small_w = avg_pool2d(pad(w, odd), 2) * 4
     small = avg_pool2d(pad(x, odd), 2) * 4 / small_w.clamp(min=1e-6)
-    coarse = pulled(small[0], small_w[0, 0].clamp(max=1))
+    coarse = pull_push(small[0], small_w[0, 0].clamp(max=1))
     up = interpolate(coarse[None], values.shape[-2:], mode="bilinear")[0]
     return values * weight + (1 - weight) * up
 
@@ -79,7 +86,7 @@ def mirror_grid(head: HeadModel, size: int) -> Float[Tensor, "t t 2"]:
     return torch.where(whole, wide, torch.tensor(-1.0))[0].permute(1, 2, 0)
 
 
-def mirrored(
+def complete_by_symmetry(
     maps: Float[Tensor, "7 t t"], seen: Float[Tensor, "t t"], head: HeadModel
 ) -> tuple[Tensor, Tensor]:
     """Maps and seen share completed from the other side; micronormals turn their x about."""
@@ -96,7 +103,7 @@ def mirrored(
     return out, (seen + share).clamp(max=1)
 
 
-def blended(
+def blend_over(
     maps: Float[Tensor, "7 t t"],
     seen: Float[Tensor, "t t"],
     predefined: Float[Tensor, "7 t t"],
@@ -120,7 +127,7 @@ def blended(
         log = ((srgb_to_linear(maps[c]) + 0.01) / given).log()
         mean = (log * here).sum() / total
         small = avg_pool2d(((log - mean) * here)[None, None], step)[0]
-        near = pulled(small / weight.clamp(min=1e-4), sure)
+        near = pull_push(small / weight.clamp(min=1e-4), sure)
         near = avg_pool2d(pad(near[None], (8,) * 4, mode="replicate"), 17, 1)
         gain = (mean + interpolate(near, maps.shape[-2:], mode="bilinear")[0, 0]).exp()
         out[c] = linear_to_srgb((given * gain - 0.01).clamp(0, 1)) * face + predefined[c] * (1 - face)
@@ -129,16 +136,16 @@ def blended(
     out[6] = torch.where(face > 0, predefined[6] * level, predefined[6]).clamp(0, 1)
     for c in range(len(out)):
         out[c] += (maps[c] - out[c]) * seen
-    unit_normals(out[3:6])
+    normalize_normals(out[3:6])
     return out
 
 
-def unit_normals(maps: Float[Tensor, "3 h w"]) -> None:
+def normalize_normals(maps: Float[Tensor, "3 h w"]) -> None:
     """Makes stored normals ((n + 1) / 2) one long, in place."""
     maps.mul_(2).sub_(1)
     maps.div_(maps.norm(dim=0).clamp(min=1e-6)).add_(1).div_(2)
 
 
-def as_numpy(x: Tensor) -> Float[np.ndarray, "h w *c"]:
+def to_numpy(x: Tensor) -> Float[np.ndarray, "h w *c"]:
     """Channels last."""
     return (x.permute(1, 2, 0) if x.dim() == 3 else x).cpu().numpy()

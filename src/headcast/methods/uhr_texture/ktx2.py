@@ -17,7 +17,7 @@ from numpy import ndarray
 from headcast.errors import HeadcastError
 from headcast.image import save_png
 
-__all__ = ["MAGIC", "check_program", "encoded_ktx2"]
+__all__ = ["MAGIC", "check_program", "encode_ktx2"]
 
 MAGIC = b"\xabKTX 20\xbb\r\n\x1a\n"
 LEVEL = "1"
@@ -39,7 +39,7 @@ def check_program() -> str:
     return found
 
 
-def encoded_ktx2(picture: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
+def encode_ktx2(picture: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
     """A KTX2 file with all smaller sizes.
 
     Args:

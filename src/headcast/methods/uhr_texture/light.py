@@ -13,12 +13,12 @@ from headcast.render.shading import sh_basis
 __all__ = [
     "COARSE",
     "LEVEL",
+    "calibrate_albedo",
     "coarse_of",
+    "delit_image",
+    "estimate_shading",
     "fit_level",
-    "freed",
     "guide_at",
-    "levelled",
-    "shading_of",
     "skin_mean",
 ]
 
@@ -35,7 +35,7 @@ COARSE = 15
 """Channels of ``coarse_of``."""
 
 
-def shading_of(
+def estimate_shading(
     rgb: Float[Tensor, "b 3 h w"],
     prior: Float[Tensor, "b 5 h w"],
     trust: Float[Tensor, "b 1 h w"] | None = None,
@@ -71,7 +71,7 @@ def shading_of(
     return torch.where(on > 0, shading.transpose(1, 2).unflatten(2, tuple(rgb.shape[2:])), 1.0)
 
 
-def freed(rgb: Float[Tensor, "b 3 h w"], shading: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+def delit_image(rgb: Float[Tensor, "b 3 h w"], shading: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """An sRGB picture divided by a shading in linear light."""
     return linear_to_srgb((srgb_to_linear(rgb.clamp(0, 1)) / shading).clamp(0, 1))
 
@@ -87,19 +87,21 @@ def skin_mean(
     return (x * weight).sum((2, 3)) / weight.sum((2, 3))
 
 
-def terms(free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"]) -> Float[Tensor, "b 13 h w"]:
+def calibration_terms(
+    free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"]
+) -> Float[Tensor, "b 13 h w"]:
     """The freed picture, 1, its mean, and the mean's squares and products."""
     r, g, b = mean.unbind(1)
     flat = torch.stack([torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b], 1)
     return torch.cat([free, flat[..., None, None].expand(-1, -1, *free.shape[2:])], 1)
 
 
-def levelled(
+def calibrate_albedo(
     free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], level: Float[Tensor, "13 3"]
 ) -> Float[Tensor, "b 3 h w"]:
     """Albedo as it mostly is where a freed picture has this mean colour: how bright skin is, a picture leaves
     open, and what skin there is, says it in part."""
-    return torch.einsum("bkhw,kc->bchw", terms(free, mean), level)
+    return torch.einsum("bkhw,kc->bchw", calibration_terms(free, mean), level)
 
 
 def fit_level(
@@ -110,7 +112,7 @@ def fit_level(
 ) -> Float[Tensor, "13 3"]:
     """Coefficients of ``levelled`` by least squares."""
     on = mask[:, 0] > 0
-    x = terms(free, mean).permute(0, 2, 3, 1)[on].double()
+    x = calibration_terms(free, mean).permute(0, 2, 3, 1)[on].double()
     y = albedo.permute(0, 2, 3, 1)[on].double()
     return torch.linalg.solve(x.T @ x + 1e-6 * len(x) * torch.eye(LEVEL).to(x), x.T @ y).to(free)
 
@@ -122,12 +124,12 @@ def coarse_of(
     shading: Float[Tensor, "b 3 h w"],
 ) -> Float[Tensor, "b 15 h w"]:
     """What stage 2 takes from stage 1: prior 5, guide 7 (albedo less the freed picture), shading 3."""
-    return torch.cat([prior, guide[:, :3] - freed(rgb, shading), guide[:, 3:], shading], 1)
+    return torch.cat([prior, guide[:, :3] - delit_image(rgb, shading), guide[:, 3:], shading], 1)
 
 
 def guide_at(
     rgb: Float[Tensor, "b 3 h w"], coarse: Float[Tensor, "b 15 h w"]
 ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 7 h w"]]:
     """The freed picture and the guide at a patch's own detail, from enlarged ``coarse_of``."""
-    free = freed(rgb, coarse[:, 12:])
+    free = delit_image(rgb, coarse[:, 12:])
     return free, torch.cat([free + coarse[:, 5:8], coarse[:, 8:12]], 1)

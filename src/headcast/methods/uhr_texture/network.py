@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pad
 
 from headcast.errors import HeadcastError
-from headcast.methods.uhr_texture.light import LEVEL, guide_at, levelled
+from headcast.methods.uhr_texture.light import LEVEL, calibrate_albedo, guide_at
 from headcast.nets.hashgrid import HashGrid
 from headcast.nets.unet import UNet
 
@@ -199,7 +199,7 @@ class GDE(nn.Module):
     ) -> Float[Tensor, "b 7 h w"]:
         """Guide textures of a picture in 0..1, of it freed of its light, and of this skin's mean colour."""
         assert isinstance(self.level, Tensor)
-        free = levelled(free, mean, self.level)
+        free = calibrate_albedo(free, mean, self.level)
         parts = [rgb, free, prior]
         if self.hash is not None:
             parts.append(self.hash(prior[:, :2]))

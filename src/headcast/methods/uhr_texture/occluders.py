@@ -9,12 +9,12 @@ from torch.nn.functional import max_pool2d
 
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
-from headcast.methods.uhr_texture.fill import pulled
-from headcast.methods.uhr_texture.geometry import Geometry, drawn
+from headcast.methods.uhr_texture.fill import pull_push
+from headcast.methods.uhr_texture.geometry import Geometry, rasterize_geometry
 from headcast.methods.uhr_texture.network import resized
-from headcast.methods.uhr_texture.square import over_square
-from headcast.methods.uhr_texture.unwrap import pixels_of
-from headcast.methods.uhr_texture.usual import over_texels
+from headcast.methods.uhr_texture.square import crop_mask
+from headcast.methods.uhr_texture.unwrap import pixels_to_unwrap
+from headcast.methods.uhr_texture.usual import rasterize_vertex_values
 from headcast.observe.types import Observation
 
 __all__ = ["glasses_in_uv", "without_glasses"]
@@ -32,13 +32,13 @@ def glasses_in_uv(
     """1 on texels that frames cover (lenses where skin is not trusted, either); None without glasses."""
     if observation.masks is None:
         return None
-    mask = over_square(observation, observation.masks.glasses, LOOK)
+    mask = crop_mask(observation, observation.masks.glasses, LOOK)
     mask = mask * (resized(trust[None, None], LOOK, LOOK)[0, 0] < 0.5)
     if float(mask.max()) <= LEAST:
         return None
-    triangle, bary = drawn(geometry, camera.scaled(LOOK / camera.width))
+    triangle, bary = rasterize_geometry(geometry, camera.scaled(LOOK / camera.width))
     triangle = torch.where(geometry.skin[triangle.clamp(min=0).long()], triangle, -1)
-    pixels = pixels_of(
+    pixels = pixels_to_unwrap(
         triangle,
         bary,
         geometry.vertices,
@@ -67,5 +67,5 @@ def without_glasses(
     if mask is None:
         return albedo
     size = albedo.shape[-1]
-    lids = over_texels(head, (head.region == head.region_names.index("lids")).float(), size)
-    return pulled(albedo, 1 - resized(mask[None, None], size, size)[0, 0] * (1 - lids))
+    lids = rasterize_vertex_values(head, (head.region == head.region_names.index("lids")).float(), size)
+    return pull_push(albedo, 1 - resized(mask[None, None], size, size)[0, 0] * (1 - lids))

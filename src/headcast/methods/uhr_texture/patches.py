@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv1d
 
-from headcast.methods.uhr_texture.batches import cut
+from headcast.methods.uhr_texture.batches import crop_windows
 from headcast.methods.uhr_texture.network import HFDR, OUT
 
-__all__ = ["PADDING", "SIGMA", "refined"]
+__all__ = ["PADDING", "SIGMA", "refine_in_patches"]
 
 PADDING = 8
 """Pixels to either side of a seam that are smoothed."""
@@ -25,7 +25,7 @@ BATCH_PIXELS = 1 << 20
 
 
 @torch.no_grad()
-def refined(
+def refine_in_patches(
     hfdr: HFDR,
     rgb: Float[Tensor, "3 n n"],
     coarse: Float[Tensor, "15 s s"],
@@ -48,16 +48,16 @@ def refined(
     count = math.ceil(n / patch)
     side = patch + 2 * context
     over = count * patch - n
-    wide = edged(rgb[None], context, context + over)[0]
+    wide = pad_edges(rgb[None], context, context + over)[0]
     out = torch.zeros(OUT, n, n, dtype=torch.float32, device=rgb.device)
-    share = [shares(i, count, patch, context).to(rgb) for i in range(count)]
+    share = [patch_weights(i, count, patch, context).to(rgb) for i in range(count)]
     places = [(i, j) for i in range(count) for j in range(count)]
     step = max(1, BATCH_PIXELS // side**2)
     for first in range(0, len(places), step):
         some = places[first : first + step]
         crops = torch.stack([wide[:, i * patch :, j * patch :][:, :side, :side] for i, j in some])
         place = torch.tensor([[j * patch - context, i * patch - context, side] for i, j in some]) / n
-        maps = cut(coarse[None].expand(len(some), -1, -1, -1), place.to(rgb), side)
+        maps = crop_windows(coarse[None].expand(len(some), -1, -1, -1), place.to(rgb), side)
         found = hfdr(crops, maps).float().clamp(0, 1)
         for (i, j), x in zip(some, found, strict=True):
             y0, x0 = i * patch - context, j * patch - context
@@ -69,7 +69,7 @@ def refined(
     return out
 
 
-def edged(x: Float[Tensor, "b c h w"], before: int, after: int) -> Float[Tensor, "b c i j"]:
+def pad_edges(x: Float[Tensor, "b c h w"], before: int, after: int) -> Float[Tensor, "b c i j"]:
     """The edge's pixels repeated outwards, however far."""
     h, w = x.shape[-2:]
     i = torch.arange(-before, h + after, device=x.device).clamp(0, h - 1)
@@ -77,14 +77,14 @@ def edged(x: Float[Tensor, "b c h w"], before: int, after: int) -> Float[Tensor,
     return x[..., i[:, None], j[None]] if before + after else x
 
 
-def gaussian(taps: int) -> Float[Tensor, " t"]:
+def gaussian_weights(taps: int) -> Float[Tensor, " t"]:
     """Normalized weights about the middle of ``taps`` pixels."""
     x = torch.arange(taps) - (taps - 1) / 2
     w = torch.exp(-(x**2) / (2 * SIGMA**2))
     return w / w.sum()
 
 
-def shares(index: int, count: int, patch: int, context: int) -> Float[Tensor, " s"]:
+def patch_weights(index: int, count: int, patch: int, context: int) -> Float[Tensor, " s"]:
     """What a patch's pixels along one side count: 1 inside, 0 beyond its border, by the Gaussian between.
 
     Those of neighbours add up to 1. Without context neighbours share no pixel, and borders stay hard.
@@ -94,4 +94,4 @@ def shares(index: int, count: int, patch: int, context: int) -> Float[Tensor, " 
     own = ((x >= 0) | (index == 0)) & ((x < patch) | (index == count - 1))
     if context < PADDING:
         return own[PADDING : PADDING + side].float()
-    return conv1d(own.float()[None, None], gaussian(2 * PADDING)[None, None])[0, 0, :side]
+    return conv1d(own.float()[None, None], gaussian_weights(2 * PADDING)[None, None])[0, 0, :side]

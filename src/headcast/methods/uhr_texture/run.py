@@ -13,17 +13,17 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.methods.base import reconstruct_mesh
-from headcast.methods.uhr_texture.geometry import fitted, foreign, read_camera
-from headcast.methods.uhr_texture.infer import Result, no_mesh, texture_maps
+from headcast.methods.uhr_texture.geometry import fitted_geometry, foreign_geometry, read_camera
+from headcast.methods.uhr_texture.infer import Result, missing_prior_message, texture_maps
 from headcast.methods.uhr_texture.options import TextureOptions
-from headcast.methods.uhr_texture.square import smaller
-from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks, where
-from headcast.methods.uhr_texture.write import wearing, write_glb, write_maps, write_plain_glb
+from headcast.methods.uhr_texture.square import reduce_photo
+from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks, network_file
+from headcast.methods.uhr_texture.write import wear_maps, write_glb, write_maps, write_plain_glb
 from headcast.observe.types import Observation
 from headcast.progress import Progress
 from headcast.weights import card
 
-__all__ = ["BASE", "dress", "side_of", "texture_photo", "with_skin_maps"]
+__all__ = ["BASE", "apply_maps", "side_of", "texture_photo", "with_skin_maps"]
 
 BASE = 1024
 """Side of the fitted texture under the maps: it only shows where the photo shows nothing."""
@@ -59,8 +59,8 @@ def texture_photo(
         HeadcastError: files of the plug-in that make no sense, missing weights, an unwritable folder.
     """
     say = progress or (lambda share, what: None)
-    networks = load_networks("cpu", *(where(kind, options.weights) for kind in NAMES))
-    camera = whole_camera(seen, options.camera)
+    networks = load_networks("cpu", *(network_file(kind, options.weights) for kind in NAMES))
+    camera = photo_camera(seen, options.camera)
     seen = replace(seen, camera=camera)
     base, size = None, side_of(options.size)
     notes: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ def texture_photo(
         if options.uv is not None:
             raise HeadcastError(f"--uv {options.uv}: only with --geometry")
         base = reconstruct_mesh(
-            [smaller(seen)],
+            [reduce_photo(seen)],
             head,
             texture_size=min(size, BASE),
             seed=seed,
@@ -76,11 +76,11 @@ def texture_photo(
         )
         bound = replace(base.bound, source=replace(base.source, camera=camera))
         base = replace(base, bound=bound)
-        geometry = fitted(base.head, seen.params, camera)
+        geometry = fitted_geometry(base.head, seen.params, camera)
     else:
         posed = None if options.camera else seen.params
-        geometry = foreign(options.geometry, options.uv, camera, posed)
-        notes = (no_mesh(options.geometry),)
+        geometry = foreign_geometry(options.geometry, options.uv, camera, posed)
+        notes = (missing_prior_message(options.geometry),)
     result = texture_maps(
         seen,
         geometry,
@@ -93,7 +93,7 @@ def texture_photo(
     )
     say(0.92, "writing")
     folder.mkdir(parents=True, exist_ok=True)
-    name, provenance = Path(seen.name).stem, mapped_provenance(base)
+    name, provenance = Path(seen.name).stem, provenance_with_maps(base)
     write_maps(result, folder, name, provenance.to_dict())
     path = folder / f"{name}.glb"
     if base is None:
@@ -105,7 +105,7 @@ def texture_photo(
     return (*seen.notes, *result.notes, *notes)
 
 
-def whole_camera(seen: Observation, file: Path | None) -> Camera:
+def photo_camera(seen: Observation, file: Path | None) -> Camera:
     """The photo's fitted camera, or the user's, brought to the photo's size as it was read."""
     if file is None:
         return seen.camera
@@ -119,7 +119,7 @@ def whole_camera(seen: Observation, file: Path | None) -> Camera:
     return given.scaled(width / given.width)
 
 
-def mapped_provenance(base: MeshAvatar | None, notes: tuple[str, ...] = ()) -> Provenance:
+def provenance_with_maps(base: MeshAvatar | None, notes: tuple[str, ...] = ()) -> Provenance:
     """Describe how the maps were made, on top of how the avatar below them was."""
     made = Provenance() if base is None else base.provenance
     weights = [{"name": n, "licence": card(n).get("licence", "see its card")} for n in NAMES.values()]
@@ -139,7 +139,7 @@ def with_skin_maps(
 ) -> tuple[MeshAvatar, Result]:
     """A fitted avatar that wears the albedo of its first photo, and all maps."""
     with torch.no_grad():
-        geometry = fitted(mesh.head, seen.params, seen.camera)
+        geometry = fitted_geometry(mesh.head, seen.params, seen.camera)
         result = texture_maps(
             seen,
             geometry,
@@ -150,11 +150,11 @@ def with_skin_maps(
             prior="geometry",
             progress=progress,
         )
-    bound = replace(mesh.bound, provenance=mapped_provenance(mesh, result.notes))
-    return wearing(replace(mesh, bound=bound), result), result
+    bound = replace(mesh.bound, provenance=provenance_with_maps(mesh, result.notes))
+    return wear_maps(replace(mesh, bound=bound), result), result
 
 
-def dress(
+def apply_maps(
     mesh: MeshAvatar,
     seen: Observation,
     head: HeadModel,

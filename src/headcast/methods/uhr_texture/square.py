@@ -15,7 +15,7 @@ from headcast.methods.uhr_texture.network import resized
 from headcast.observe.seen import Masks
 from headcast.observe.types import Observation
 
-__all__ = ["FULL", "MOST", "crop_of", "over_square", "skin_trust", "smaller", "square_of"]
+__all__ = ["FULL", "MOST", "crop_mask", "crop_of", "face_square_of", "reduce_photo", "skin_trust"]
 
 FULL = 1024
 """Pixels of the face's square below which the method was not made for it."""
@@ -28,14 +28,14 @@ LEAST = 8
 """Pixels of the square at least."""
 
 
-def square_of(observation: Observation) -> tuple[int, int, int]:
+def face_square_of(observation: Observation) -> tuple[int, int, int]:
     """Left, top and side of the square about the face, in the photo's pixels."""
     return pixel_square(observation.detection.box, ROOM, rise=RISE, least=LEAST)
 
 
-def smaller(observation: Observation, most: int = FULL) -> Observation:
+def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
     """The photo reduced until the square has ``most`` pixels: enough for masks and the fit, saves GB."""
-    factor = most / square_of(observation)[2]
+    factor = most / face_square_of(observation)[2]
     if factor >= 1:
         return observation
     camera = observation.camera.scaled(factor)
@@ -59,7 +59,7 @@ def crop_of(
 
     Also left, top and side of it in the photo; edges are repeated where it reaches beyond the photo.
     """
-    left, top, side = square_of(observation)
+    left, top, side = face_square_of(observation)
     cut = cut_square(observation.image, left, top, side)
     rgb = torch.from_numpy(cut).permute(2, 0, 1).float() / 255
     camera = observation.camera.cropped(left, top, side, side)
@@ -87,10 +87,10 @@ def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
             * (1 - np.clip(2 * cover - 0.6, 0, 1))
             * (1 - np.clip(2 * hair - 0.6, 0, 1))
         )
-    return over_square(observation, trust, n)
+    return crop_mask(observation, trust, n)
 
 
-def over_square(observation: Observation, x: Float[np.ndarray, "h w"], n: int) -> Float[Tensor, "n n"]:
+def crop_mask(observation: Observation, x: Float[np.ndarray, "h w"], n: int) -> Float[Tensor, "n n"]:
     """A mask of the photo over the square, 0 beyond the photo."""
-    cropped = cut_square(x, *square_of(observation), fill=0)
+    cropped = cut_square(x, *face_square_of(observation), fill=0)
     return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)

@@ -12,22 +12,22 @@ from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
 from headcast.methods.uhr_texture.batches import (
-    compared,
-    cut,
-    gains,
-    grid,
-    level_of,
-    lit,
-    quick,
-    targets,
-    told,
-    worn,
+    comparison_rows,
+    crop_windows,
+    fit_level_to_looks,
+    image_grid,
+    mask_with_holes,
+    perturb_prior,
+    sample_gains,
+    scale_light,
+    target_maps,
+    to_channels_last,
 )
-from headcast.methods.uhr_texture.data import Looks, as_float, made_looks, read_looks
-from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
+from headcast.methods.uhr_texture.data import Looks, as_float, make_looks, read_looks
+from headcast.methods.uhr_texture.light import coarse_of, delit_image, estimate_shading, skin_mean
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian_loss
 from headcast.methods.uhr_texture.network import GDE, HFDR, Config, Predictor, config_named, resized
-from headcast.methods.uhr_texture.weights import load_network, stored
+from headcast.methods.uhr_texture.weights import load_network, to_stored
 from headcast.training.config import TrainConfig
 
 __all__ = ["GDERecipe", "HFDRRecipe", "NormalRecipe"]
@@ -76,7 +76,7 @@ class UhrRecipe:
                 network.load_state_dict(load_network(kind, self.start).state_dict())
             except RuntimeError as e:
                 raise HeadcastError(f"{self.start}: of another size than '{self.size}'; give --size") from e
-        return quick(network)
+        return to_channels_last(network)
 
     def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         """Adam over everything."""
@@ -91,17 +91,17 @@ class UhrRecipe:
             return as_float(every[chosen], device), dice
         first = int(torch.randint(0, 2**40, (), generator=dice))
         numbers = np.arange(first, first + self.count)
-        return made_looks("train", SEED, numbers, self.pixels, self.texture, device), dice
+        return make_looks("train", SEED, numbers, self.pixels, self.texture, device), dice
 
     def seen(
         self, maps: Float[Tensor, "n 16 h h"], dice: torch.Generator, gain: Tensor | None = None
     ) -> Float[Tensor, "n 16 h h"]:
         """The looks with pictures a little brighter or darker (or by ``gain``), and noisy."""
         n = len(maps)
-        gain = gains(n, dice) if gain is None else gain
+        gain = sample_gains(n, dice) if gain is None else gain
         level = 0.012 * torch.rand(n, 1, 1, 1, generator=dice)
         noise = torch.randn(n, 3, *maps.shape[2:], generator=dice) * level
-        rgb = (lit(maps[:, :3], gain) + noise.to(maps)).clamp(0, 1)
+        rgb = (scale_light(maps[:, :3], gain) + noise.to(maps)).clamp(0, 1)
         return torch.cat([rgb, maps[:, 3:]], 1)
 
     def made_from(self, what: str) -> dict[str, Any]:
@@ -145,11 +145,11 @@ class NormalRecipe(UhrRecipe):
         found, wanted = networks["predictor"](batch["rgb"]), batch["prior"]
         blue = torch.zeros_like(found[:, :1])
         rows = [batch["rgb"], torch.cat([found[:, :2], blue], 1), torch.cat([wanted[:, :2], blue], 1)]
-        return grid([*rows, found[:, 2:], wanted[:, 2:]])
+        return image_grid([*rows, found[:, 2:], wanted[:, 2:]])
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
         """Half precision."""
-        return stored(networks["predictor"], self.config)
+        return to_stored(networks["predictor"], self.config)
 
     def card(self) -> dict[str, Any]:
         """Trained on what."""
@@ -169,17 +169,17 @@ class GDERecipe(UhrRecipe):
         torch.manual_seed(seed)
         gde = self.begun(GDE(self.config, self.hashed))
         if self.folder and isinstance(gde.level, Tensor):
-            gde.level.copy_(level_of(self.folder))
+            gde.level.copy_(fit_level_to_looks(self.folder))
         return {"gde": gde}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """``rgb``, ``prior`` (worn), ``free`` of the light that both tell, ``mean``, ``wanted``, ``mask``."""
         looks, dice = self.looks(index, seed, device)
         maps = self.seen(resized(looks.whole, self.config.side, self.config.side), dice)
-        prior, skin = worn(maps[:, 3:8], dice), told(maps, dice)
-        free = freed(maps[:, :3], shading_of(maps[:, :3], prior, skin))
+        prior, skin = perturb_prior(maps[:, 3:8], dice), mask_with_holes(maps, dice)
+        free = delit_image(maps[:, :3], estimate_shading(maps[:, :3], prior, skin))
         mean = skin_mean(free, prior, skin)
-        return {"rgb": maps[:, :3], "prior": prior, "free": free, "mean": mean, **targets(maps)}
+        return {"rgb": maps[:, :3], "prior": prior, "free": free, "mean": mean, **target_maps(maps)}
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
@@ -193,11 +193,13 @@ class GDERecipe(UhrRecipe):
 
     def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Rows: picture; albedo, micronormal, specular found and wanted."""
-        return compared(batch, networks["gde"](batch["rgb"], batch["prior"], batch["free"], batch["mean"]))
+        return comparison_rows(
+            batch, networks["gde"](batch["rgb"], batch["prior"], batch["free"], batch["mean"])
+        )
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
         """Half precision."""
-        return stored(networks["gde"], self.config)
+        return to_stored(networks["gde"], self.config)
 
     def card(self) -> dict[str, Any]:
         """Trained on what."""
@@ -231,13 +233,13 @@ class HFDRRecipe(UhrRecipe):
         fine, place = looks.windows[rows, which], looks.place[rows, which]
         if torch.rand((), generator=dice) < WHOLE:
             fine, place = looks.whole, torch.tensor([0.0, 0.0, 1.0]).expand(n, 3).to(place)
-        gain = gains(n, dice)
+        gain = sample_gains(n, dice)
         fine = self.seen(resized(fine, fine.shape[-1] // halve, fine.shape[-1] // halve), dice, gain)
         whole = self.seen(resized(looks.whole, self.config.side, self.config.side), dice, gain)
-        rgb, prior = whole[:, :3], worn(whole[:, 3:8], dice)
-        skin = told(whole, dice)
-        shading = shading_of(rgb, prior, skin)
-        free = freed(rgb, shading)
+        rgb, prior = whole[:, :3], perturb_prior(whole[:, 3:8], dice)
+        skin = mask_with_holes(whole, dice)
+        shading = estimate_shading(rgb, prior, skin)
+        free = delit_image(rgb, shading)
         gde = load_network("gde", self.gde or None, device)
         with torch.no_grad():
             guide = gde(rgb, prior, free, skin_mean(free, prior, skin)).clamp(0, 1)
@@ -247,9 +249,9 @@ class HFDRRecipe(UhrRecipe):
         x, y = (int(torch.randint(0, free + 1, (), generator=dice)) for _ in range(2))
         part = torch.tensor([x, y], device=device) / fine.shape[-1]
         corner = place[:, :2] + part * place[:, 2:]
-        coarse = cut(stage1, torch.cat([corner, place[:, 2:] * side / fine.shape[-1]], 1), side)
+        coarse = crop_windows(stage1, torch.cat([corner, place[:, 2:] * side / fine.shape[-1]], 1), side)
         fine = fine[..., y : y + side, x : x + side]
-        return {"rgb": fine[:, :3], "coarse": coarse, **targets(fine)}
+        return {"rgb": fine[:, :3], "coarse": coarse, **target_maps(fine)}
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
@@ -263,11 +265,11 @@ class HFDRRecipe(UhrRecipe):
 
     def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Rows: picture; albedo, micronormal, specular found and wanted."""
-        return compared(batch, networks["hfdr"](batch["rgb"], batch["coarse"]))
+        return comparison_rows(batch, networks["hfdr"](batch["rgb"], batch["coarse"]))
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
         """Half precision."""
-        return stored(networks["hfdr"], self.config)
+        return to_stored(networks["hfdr"], self.config)
 
     def card(self) -> dict[str, Any]:
         """Trained on what."""

@@ -14,7 +14,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-__all__ = ["Pixels", "Unwrapped", "by_gradient", "pixels_of", "turned", "unwrapped"]
+__all__ = [
+    "Pixels",
+    "Unwrapped",
+    "pixels_to_unwrap",
+    "rotate_micronormals",
+    "solve_by_gradient",
+    "solve_texture",
+]
 
 TIE = 1e-3
 """Weight of a texel's tie to the start, against one pixel's: decides what no pixel sees."""
@@ -48,7 +55,7 @@ class Unwrapped:
     seen: Float[Tensor, "t t"]
 
 
-def pixels_of(
+def pixels_to_unwrap(
     triangle: Int[Tensor, "h w"],
     bary: Float[Tensor, "h w 3"],
     vertices: Float[Tensor, "v 3"],
@@ -67,12 +74,12 @@ def pixels_of(
     flat, bary, trust = triangle.reshape(-1), bary.reshape(-1, 3), trusted.reshape(-1)
     index = ((flat >= 0) & (trust > 0.01)).nonzero()[:, 0]
     mesh = (vertices, faces, uv, faces_uv, normals)
-    found = [about(flat[i].long(), bary[i], *mesh) for i in index.split(AT_ONCE)]
+    found = [interpolate_geometry(flat[i].long(), bary[i], *mesh) for i in index.split(AT_ONCE)]
     where, facing, spin = (torch.cat(x) for x in zip(*found, strict=True))
     return Pixels(index, where, ((facing - 0.15) / 0.35).clamp(0, 1) * trust[index], spin)
 
 
-def about(
+def interpolate_geometry(
     t: Int[Tensor, " n"],
     b: Float[Tensor, "n 3"],
     vertices: Float[Tensor, "v 3"],
@@ -98,14 +105,14 @@ def about(
     return where, facing, normalize(torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1), dim=-1)
 
 
-def turned(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
+def rotate_micronormals(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
     """Micronormals of the picture's frame (``data.micro_of``) in the layout's: +x along u, +y against v."""
     x, y, z = micro.unbind(-1)
     c, s = spin.unbind(-1)
     return torch.stack([c * x + s * y, c * y - s * x, z], -1)
 
 
-def corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
+def bilinear_corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
     """The four texels around each point and their bilinear weights."""
     at = uv * size - 0.5
     low = at.floor()
@@ -117,7 +124,7 @@ def corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "n 4"], Fl
     return index, (wy[:, :, None] * wx[:, None]).flatten(1)
 
 
-def unwrapped(
+def solve_texture(
     values: Float[Tensor, "n c"],
     pixels: Pixels,
     size: int,
@@ -146,13 +153,13 @@ def unwrapped(
                 continue
             y0, x0 = max(0, top - 2 * MARGIN), max(0, left - 2 * MARGIN)
             y1, x1 = min(size, top + tile + 2 * MARGIN), min(size, left + tile + 2 * MARGIN)
-            rows, weights = corners(pixels.uv[inside], size)
+            rows, weights = bilinear_corners(pixels.uv[inside], size)
             i, j = rows // size - y0, rows % size - x0
             h, w = y1 - y0, x1 - x0
             ok = (i >= 0) & (i < h) & (j >= 0) & (j < w)
             weights = weights * ok
             local = (i.clamp(0, h - 1) * w + j.clamp(0, w - 1)).reshape(-1)
-            found, known = solved(
+            found, known = conjugate_gradients(
                 values[inside],
                 local,
                 weights,
@@ -171,7 +178,7 @@ def unwrapped(
     return Unwrapped(out, seen.clamp(max=1))
 
 
-def solved(
+def conjugate_gradients(
     values: Float[Tensor, "n c"],
     local: Int[Tensor, " m"],
     weights: Float[Tensor, "n 4"],
@@ -183,7 +190,7 @@ def solved(
     """Conjugate gradients with a diagonal preconditioner; also the sum of weights at every texel."""
     n, count = len(values), len(start)
     root = believed.sqrt()[:, None]
-    drawn, gathered = matrices(local, weights * root, count)
+    drawn, gathered = sampling_matrices(local, weights * root, count)
     zero = torch.zeros(count, dtype=values.dtype, device=values.device)
     known = zero.index_add(0, local, (weights * believed[:, None]).reshape(-1))
     diagonal = (zero.index_add(0, local, (weights**2 * believed[:, None]).reshape(-1)) + tie)[:, None]
@@ -201,7 +208,9 @@ def solved(
     return x, known
 
 
-def matrices(local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"], count: int) -> tuple[Tensor, Tensor]:
+def sampling_matrices(
+    local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"], count: int
+) -> tuple[Tensor, Tensor]:
     """Pixels from texels, four a row, and its transpose: sparse, by rows."""
     import warnings
 
@@ -217,7 +226,7 @@ def matrices(local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"], count: int
     return forth, back
 
 
-def by_gradient(
+def solve_by_gradient(
     values: Float[Tensor, "n c"],
     pixels: Pixels,
     size: int,
@@ -242,6 +251,6 @@ def by_gradient(
     return texture.detach()
 
 
-def covered(seen: Float[Tensor, "t t"], least: float = 0.05) -> Bool[Tensor, "t t"]:
+def is_covered(seen: Float[Tensor, "t t"], least: float = 0.05) -> Bool[Tensor, "t t"]:
     """Texels that pixels say enough about."""
     return seen > least

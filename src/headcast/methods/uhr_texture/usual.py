@@ -11,7 +11,7 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb
 from headcast.methods.uhr_texture.network import resized
 
-__all__ = ["face_share", "predefined", "usual_specular"]
+__all__ = ["face_weight", "predefined", "usual_specular"]
 
 
 def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
@@ -33,17 +33,17 @@ def usual_specular(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
     from headcast.synth.skin_paint import SPECULAR
 
     each = torch.tensor([SPECULAR.get(n, 0.62) for n in head.region_names])
-    return over_texels(head, each[head.region], size)
+    return rasterize_vertex_values(head, each[head.region], size)
 
 
-def face_share(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
+def face_weight(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
     """1 on texels of the skin, 0 on eyes, teeth and mouth."""
     skin = torch.zeros(len(head.neutral))
     skin[head.faces[head.part_faces("skin")].reshape(-1)] = 1
-    return over_texels(head, skin, size)
+    return rasterize_vertex_values(head, skin, size)
 
 
-def over_texels(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
+def rasterize_vertex_values(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
     """Vertex values as a picture in UV, charts grown by a gutter."""
     from headcast.texture.texels import gather, texels_of
 

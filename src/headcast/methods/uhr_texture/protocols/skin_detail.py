@@ -22,8 +22,8 @@ from torch.nn.functional import avg_pool2d, pad
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Store
-from headcast.methods.uhr_texture.batches import cut
-from headcast.methods.uhr_texture.light import coarse_of, freed, skin_mean
+from headcast.methods.uhr_texture.batches import crop_windows
+from headcast.methods.uhr_texture.light import coarse_of, delit_image, skin_mean
 from headcast.methods.uhr_texture.protocols.skin_images import (
     SKIN,
     NetworkFiles,
@@ -161,11 +161,11 @@ def windows_in(folder: Path) -> Iterator[Window]:
 def refined_window(w: Window, networks: Networks) -> Float[Tensor, "10 s s"]:
     """Make stage 2's maps of a window, and (last three) the window de-lit."""
     rgb, prior, trust, shading = inputs_of(w.whole, networks.config.side)
-    delit = freed(rgb, shading)
+    delit = delit_image(rgb, shading)
     guide = networks.gde(rgb, prior, delit, skin_mean(delit, prior, trust)).clamp(0, 1)
-    coarse = cut(coarse_of(rgb, prior, guide, shading), w.place[None], w.maps.shape[-1])
+    coarse = crop_windows(coarse_of(rgb, prior, guide, shading), w.place[None], w.maps.shape[-1])
     found = networks.hfdr(w.maps[None, :3], coarse).clamp(0, 1)
-    return torch.cat([found, freed(w.maps[None, :3], coarse[:, 12:])], 1)[0]
+    return torch.cat([found, delit_image(w.maps[None, :3], coarse[:, 12:])], 1)[0]
 
 
 def finest(x: Float[Tensor, "2 s s"]) -> Float[Tensor, "2 s s"]:

@@ -57,5 +57,5 @@ def test_poor_is_a_quarter_and_a_function_of_the_seed() -> None:
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HeadcastError, match="no pictures"):
+    with pytest.raises(HeadcastError, match="no images"):
         photos_in(tmp_path)

@@ -151,7 +151,7 @@ def test_light_of_one_colour_is_found_and_taken_out() -> None:
     )  # no head, no light
 
 
-def test_level_of_a_freed_picture_is_fitted() -> None:
+def test_level_of_a_delit_image_is_fitted() -> None:
     torch.manual_seed(0)
     free = torch.rand(30, 3, 6, 6) * 0.3 + torch.rand(30, 3, 1, 1) * 0.7
     prior, mask = torch.ones(30, 5, 6, 6), torch.ones(30, 1, 6, 6)
@@ -232,7 +232,7 @@ def test_recipes_learn_two_heads_and_ship(
     kind: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        recipes, "gains", lambda n, dice: torch.ones(n, 3, 1, 1)
+        recipes, "sample_gains", lambda n, dice: torch.ones(n, 3, 1, 1)
     )  # lights to be learnt by heart
     settings: dict[str, Any] = {"size": "tiny", "folder": folder, "count": 2, "rate": 5e-3}
     made = {"normal": recipes.NormalRecipe, "gde": recipes.GDERecipe, "hfdr": recipes.HFDRRecipe}[kind]

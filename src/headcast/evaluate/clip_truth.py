@@ -97,12 +97,12 @@ def read_clip(
 
 
 def features_of(
-    pictures: Sequence[UInt8[np.ndarray, "h w 3"]],
+    images: Sequence[UInt8[np.ndarray, "h w 3"]],
     points: Sequence[Float[np.ndarray, "478 2"] | None],
     networks: Networks,
 ) -> dict[str, Float[np.ndarray, "n d"]]:
-    """Vectors of faces for figures of whole sets; pictures without a face are left out."""
-    squares = [face_square(x, p) for x, p in zip(pictures, points, strict=True) if p is not None]
+    """Vectors of faces for figures of whole sets; images without a face are left out."""
+    squares = [face_square(x, p) for x, p in zip(images, points, strict=True) if p is not None]
     found: dict[str, np.ndarray] = {}
     sources = {}
     if networks.encoder is not None:
@@ -117,7 +117,7 @@ def features_of(
 
 @torch.no_grad()
 def pooled_features(encoder: Encoder, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
-    """Means over the picture of the encoder's two coarsest maps."""
+    """Means over the image of the encoder's two coarsest maps."""
     return torch.cat([m.mean((2, 3)) for m in list(encoder.features(x))[-2:]], 1)
 
 

@@ -1,4 +1,4 @@
-"""Compares pictures with real ones of the same view and moment: one row of figures each."""
+"""Compares images with real ones of the same view and moment: one row of figures each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Image = UInt8[np.ndarray, "h w 3"]
 
 @dataclass(frozen=True)
 class Truth:
-    """A real picture and what is found in it once, for all that are compared with it.
+    """A real image and what is found in it once, for all that are compared with it.
 
     Attributes:
         rgb: as it is. cut: over mid grey by its matte, or as it is when it has none.
@@ -56,7 +56,7 @@ class Truth:
 
 
 class Comparer:
-    """Measures pictures. Landmarks are found in the same way (static mode) on both sides.
+    """Measures images. Landmarks are found in the same way (static mode) on both sides.
 
     Use it in a ``with`` statement.
     """
@@ -85,10 +85,10 @@ class Comparer:
         regions: Mapping[str, Bool[np.ndarray, "h w"]] | None = None,
         need_face: bool = True,
     ) -> Truth:
-        """A real picture understood.
+        """A real image understood.
 
         Args:
-            matte: coverage by the person; None: all of the picture counts.
+            matte: coverage by the person; None: all of the image counts.
             regions: masks beside the face oval, which the landmarks give.
 
         Raises:
@@ -107,13 +107,13 @@ class Comparer:
             found["expression"] = scores
         return Truth(name, rgb, cut, points, matte, {"face": face, **(regions or {})}, found)
 
-    def compare(self, truth: Truth, picture: UInt8[np.ndarray, "h w c"] | None) -> Row:
-        """One row. Four channels: straight alpha, seen over mid grey; three: as it is. None: missing."""
-        if picture is None or picture.shape[:2] != truth.rgb.shape[:2]:
+    def compare(self, truth: Truth, image: UInt8[np.ndarray, "h w c"] | None) -> Row:
+        """One row. Four channels: straight alpha, composited over mid grey; three: as it is. None: missing."""
+        if image is None or image.shape[:2] != truth.rgb.shape[:2]:
             return self.missing(truth)
-        fake = over_grey(picture) if picture.shape[2] == 4 else picture
+        fake = over_grey(image) if image.shape[2] == 4 else image
         row = self.pixels(truth, fake)
-        alpha = picture[..., 3] / np.float32(255) if picture.shape[2] == 4 else None
+        alpha = image[..., 3] / np.float32(255) if image.shape[2] == 4 else None
         if alpha is not None and truth.matte is not None:
             row["iou"] = silhouette_iou(truth.matte, alpha)
         if truth.points is None:
@@ -139,7 +139,7 @@ class Comparer:
         return {k: v for k, v in row.items() if np.isfinite(v)}
 
     def missing(self, truth: Truth) -> Row:
-        """The worst of every figure that a picture would have had."""
+        """The worst of every figure that an image would have had."""
         row: Row = {}
         for key, worst in self.lost.items():
             region = next((r for r in REGIONS if key.startswith(f"{r}_")), None)
@@ -213,7 +213,7 @@ class Comparer:
 def face_square(
     rgb: Image, points: Float[np.ndarray, "478 2"], side: int = SQUARE, room: float = ROOM
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """The square around the landmarks, resampled (reduced by pixel areas); mid grey beyond the picture."""
+    """The square around the landmarks, resampled (reduced by pixel areas); mid grey beyond the image."""
     import cv2
 
     from headcast.metrics.image import GREY

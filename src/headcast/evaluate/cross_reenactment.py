@@ -1,4 +1,4 @@
-"""Cross-reenactment: an avatar of one person driven by another. There is no true picture to compare
+"""Cross-reenactment: an avatar of one person driven by another. There is no true image to compare
 with."""
 
 from __future__ import annotations

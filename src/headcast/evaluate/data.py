@@ -63,7 +63,7 @@ def photos_in(data: Path) -> dict[str, Path]:
         {p.stem: p for p in sorted(data.iterdir()) if p.suffix.lower() in SUFFIXES} if data.is_dir() else {}
     )
     if not found:
-        raise HeadcastError(f"{data}: no pictures there; give a folder of portraits")
+        raise HeadcastError(f"{data}: no images there; give a folder of portraits")
     return found
 
 

@@ -36,7 +36,7 @@ def subject_frames(
     say: Progress,
     encoded: bool = False,
 ) -> UInt8[np.ndarray, "t h w c"]:
-    """Straight-alpha pictures of every frame of ``driver`` by an avatar of ``source``'s source frames.
+    """Straight-alpha images of every frame of ``driver`` by an avatar of ``source``'s source frames.
 
     ``encoded``: over grey, as they are read from the video that ``animate`` writes.
     """
@@ -67,7 +67,7 @@ def write_source_images(truth: ClipTruth, out: Path) -> list[Path]:
 
 @torch.no_grad()
 def driven_frames(avatar: Avatar, truth: ClipTruth, say: Progress) -> UInt8[np.ndarray, "t h w 4"]:
-    """An avatar driven by a clip and seen by the clip's camera; transparent around it."""
+    """An avatar driven by a clip and rendered from the clip's camera; transparent around it."""
     height, width = truth.frames.shape[1:3]
     drive = drive_from(
         avatar,
@@ -103,14 +103,14 @@ def keep_images(
     store.forget_pictures(subject, item)
     for k in range(1, SHOWN + 1):
         t = truth.measured[k * len(truth.measured) // (SHOWN + 1)]
-        picture = over_grey(frames[t]) if frames.shape[-1] == 4 else frames[t]
-        store.keep(subject, item, f"{t:05d}", picture)
+        image = over_grey(frames[t]) if frames.shape[-1] == 4 else frames[t]
+        store.keep(subject, item, f"{t:05d}", image)
 
 
 def sheet_lines(
     store: Store, item: str, columns: Sequence[str]
 ) -> list[list[tuple[str, UInt8[np.ndarray, "h w 3"]]]]:
-    """A line for each picture kept of an item: every method's."""
+    """A line for each image kept of an item: every method's."""
     kept = {c: store.kept(c, item) for c in columns}
     names = sorted({n for found in kept.values() for n in found})
     return [[(f"{item} {n} {c}", kept[c][n]) for c in columns if n in kept[c]] for n in names]

@@ -61,7 +61,7 @@ class StaticLandmarks:
         """
         points = self.points(rgb)
         if points is None:
-            raise HeadcastError(f"{name}: no face found by the evaluator; leave the picture out")
+            raise HeadcastError(f"{name}: no face found by the evaluator; leave the image out")
         return points
 
 

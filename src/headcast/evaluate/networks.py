@@ -28,11 +28,11 @@ class Encoder(Protocol):
     """The evaluator's own face encoder (``headcast.priors.encoder``)."""
 
     def features(self, x: torch.Tensor) -> Any:
-        """Feature maps of (b, 3, h, w) pictures in -1..1, finest first."""
+        """Feature maps of (b, 3, h, w) images in -1..1, finest first."""
         ...
 
     def distance(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """(b,) perceptual distances of pictures in -1..1."""
+        """(b,) perceptual distances of images in -1..1."""
         ...
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
@@ -46,7 +46,7 @@ class Identity:
 
     Attributes:
         key: of its figure. name: of the network. crop: what it looks at.
-        descriptor: of a picture (8-bit RGB) with its 478 landmarks.
+        descriptor: of an image (8-bit RGB) with its 478 landmarks.
         compare: two descriptors to one figure. high: whether high means the same person.
         lost: what a face that was not found counts as.
     """
@@ -62,12 +62,12 @@ class Identity:
 
 @dataclass(frozen=True)
 class Networks:
-    """What is at hand.
+    """What is available.
 
     Attributes:
         identities: dlib's first.
         encoder: the evaluator's encoder and its name. lpips: with the user's files.
-        inception: features for FID and KID from the user's file: function of pictures, and name.
+        inception: features for FID and KID from the user's file: function of images, and name.
         i3d: features of windows of frames for FVD, and name.
         sface: identity embedding with its own detector. blendshapes: scores of an expression.
         missing: a line for every figure that is left out, and how to get it.
@@ -205,7 +205,7 @@ def sface_network(sface: Path | None, yunet: Path | None, missing: list[str]) ->
 
 
 def sface_identity(network: SFace) -> Identity:
-    """SFace beside dlib in tables of pictures whose landmarks are known; it detects the face by itself."""
+    """SFace beside dlib in tables of images whose landmarks are known; it detects the face by itself."""
 
     def descriptor(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:
         found = network.embedding(rgb)

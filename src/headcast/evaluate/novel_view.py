@@ -1,4 +1,4 @@
-"""Novel views: an avatar of the most frontal picture, seen by the other cameras of the same moment."""
+"""Novel views: an avatar of the most frontal image, seen by the other cameras of the same moment."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def measure(setting: Setting) -> Report:
     store = Store(setting.out, {"protocol": "novel-view", **setting.facts()})
     masks = {
         "face": "",
-        "foreground": "the person in the true picture (alpha over .5); both sides over mid grey",
+        "foreground": "the person in the true image (alpha over .5); both sides over mid grey",
         "hair": "hair in the true labels; both sides over mid grey",
     }
     names = setting.chosen(list(folders))
@@ -83,7 +83,7 @@ def measure(setting: Setting) -> Report:
                 report.sheet.append(line)
     report.groups = by_angle(report)
     report.notes += [
-        "one picture in, the most frontal; cameras are brought into each avatar's world by the similarity "
+        "one image in, the most frontal; cameras are brought into each avatar's world by the similarity "
         "between its landmarks and the true ones: its scale and pose don't count, its shape does",
     ]
     return report
@@ -126,10 +126,10 @@ def _person(
 
 
 def stage(scene: Scene, comparer: Comparer) -> Staged:
-    """Finds the source picture and the landmarks' places.
+    """Finds the source image and the landmarks' places.
 
     Raises:
-        HeadcastError: no face in any picture, or in only one where the landmarks must be triangulated.
+        HeadcastError: no face in any image, or in only one where the landmarks must be triangulated.
     """
     truths = {
         s.name: comparer.truth(s.rgb, f"{scene.name} {s.name}", s.alpha, s.regions, need_face=False)
@@ -185,24 +185,24 @@ def _views(who: Subject, staged: Staged, store: Store, comparer: Comparer, say: 
         say(0.6 + 0.4 * k / len(shots), f"{name}: {who.name}: {shot.name}")
         if avatar is None:
             alpha = np.round(staged.source.alpha * 255).astype(np.uint8)
-            picture = resize_to_shot(np.dstack([staged.source.rgb, alpha]), shot)
+            image = resize_to_shot(np.dstack([staged.source.rgb, alpha]), shot)
         else:
-            picture = render_from(avatar, aligned_camera(avatar, staged.points, shot.camera))
-        row = comparer.compare(staged.truths[shot.name], picture)
+            image = render_from(avatar, aligned_camera(avatar, staged.points, shot.camera))
+        row = comparer.compare(staged.truths[shot.name], image)
         row["angle"] = angle_between(staged.source.camera, shot.camera, staged.points.mean(0))
         rows.append({"view": float(staged.scene.shots.index(shot)), **row})
-        store.keep(who.name, name, shot.name, over_grey(picture))
+        store.keep(who.name, name, shot.name, over_grey(image))
     return Measured(rows)
 
 
-def resize_to_shot(picture: UInt8[np.ndarray, "h w 4"], shot: Shot) -> UInt8[np.ndarray, "h2 w2 4"]:
-    """The source picture in the size of a shot."""
+def resize_to_shot(image: UInt8[np.ndarray, "h w 4"], shot: Shot) -> UInt8[np.ndarray, "h2 w2 4"]:
+    """The source image in the size of a shot."""
     import cv2
 
     height, width = shot.rgb.shape[:2]
-    if picture.shape[:2] == (height, width):
-        return picture
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def aligned_camera(avatar: Avatar, points: Float[np.ndarray, "n 3"], camera: Camera) -> Camera:

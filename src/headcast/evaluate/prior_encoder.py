@@ -42,7 +42,7 @@ FIGURES = (
         "auc",
         "identity AUC",
         crop=SQUARE,
-        note="synthetic people, split test: pictures of one against pictures of two",
+        note="synthetic people, split test: images of one against images of two",
     ),
     Figure(
         "auc_real",
@@ -111,7 +111,7 @@ def measure(setting: Setting) -> Report:
         report.add(name, "all", [{k: v for k, (v, _) in found.items()}])
         counts |= {k: n for k, (_, n) in found.items()}
     report.notes += [
-        f"held out: {len(crops)} pictures of {len(person.unique())} synthetic people, split test",
+        f"held out: {len(crops)} images of {len(person.unique())} synthetic people, split test",
         "each figure is one number over " + ", ".join(f"{n} ({k})" for k, n in counts.items()),
     ]
     return report
@@ -159,7 +159,7 @@ def real_people(data: Path, report: Report) -> tuple[Tensor, Tensor, Float[np.nd
 
 
 def describe_images(paths: list[Path], report: Report) -> dict[Path, tuple[Tensor, Float[np.ndarray, "128"]]]:
-    """The encoder's crop and dlib's descriptor of every picture in which a face is found."""
+    """The encoder's crop and dlib's descriptor of every image in which a face is found."""
     from headcast.image import load_image
     from headcast.metrics.face import identity_descriptor
 
@@ -178,7 +178,7 @@ def describe_images(paths: list[Path], report: Report) -> dict[Path, tuple[Tenso
 
 
 def crop_of(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> Float[Tensor, "1 3 s s"]:
-    """The encoder's crop of one picture."""
+    """The encoder's crop of one image."""
     box = torch.from_numpy(np.concatenate([points.min(0), points.max(0)]).astype(np.float32))[None]
     return face_crops(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 127.5 - 1, box)
 
@@ -207,7 +207,7 @@ def rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> 
 
 
 def degradation_order(encoder: Encoder, crops: Float[Tensor, "n 3 s s"]) -> tuple[float, int]:
-    """Share of neighbouring strengths whose distances to the clear picture are in the right order."""
+    """Fraction of neighbouring strengths whose distances to the clear image are in the right order."""
     clear = (crops + 1) / 2
     right = total = 0
     for worse in DEGRADATIONS:

@@ -1,7 +1,7 @@
 """The restorer on portraits made poor: blur of 2 pixels, a quarter of the size, noise of 6 levels, JPEG 60.
 
-Pictures of the split ``evaluation`` where the folder has ``splits.json`` and ``portraits``, else all pictures
-of the folder; each is brought to 512² first. The seed of a picture's noise is its number in the list, from 0.
+Images of the split ``evaluation`` where the folder has ``splits.json`` and ``portraits``, else all images
+of the folder; each is brought to 512² first. The seed of an image's noise is its number in the list, from 0.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIDE, TIMES = 512, 4
 BLUR, NOISE, QUALITY = 2.0, 6.0, 60
 STRENGTH = 4
 """h of OpenCV's non-local means after enlarging: the best of 3 to 8 and 10 on nine validation portraits
-(27.11 dB); on the small picture before enlarging 1, 2, 3, 4, 5, 6, 8 reach 27.07 at most (h 2)."""
+(27.11 dB); on the small image before enlarging 1, 2, 3, 4, 5, 6, 8 reach 27.07 at most (h 2)."""
 SHOWN = 6
 Image = UInt8[np.ndarray, "h w 3"]
 
@@ -56,10 +56,10 @@ def denoise_and_enlarge(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, 
 
 
 def measure(setting: Setting) -> Report:
-    """Every picture: bicubic, non-local means and bicubic, the restorer.
+    """Every image: bicubic, non-local means and bicubic, the restorer.
 
     Raises:
-        HeadcastError: no pictures, or no weights of the restorer.
+        HeadcastError: no images, or no weights of the restorer.
     """
     network = load_restorer(device=setting.device)
     who: dict[str, Callable[[Image], Image]] = {
@@ -89,7 +89,7 @@ def measure(setting: Setting) -> Report:
     report.groups = groups_of(setting.data, report.items())
     report.settings = {
         "poor": f"{SIDE}², Gaussian blur {BLUR} px, area /{TIMES}, noise {NOISE}/255, JPEG {QUALITY}; "
-        "seed: number of the picture in its list",
+        "seed: number of the image in its list",
         "non-local means": f"OpenCV, coloured, h {STRENGTH}, windows 7 and 21, after bicubic",
     }
     return report
@@ -103,7 +103,7 @@ def measure_image(
     comparer: Comparer,
     store: Store,
 ) -> dict[str, Measured]:
-    """All methods on one picture; from disk where they were measured before with the same ``facts``."""
+    """All methods on one image; from disk where they were measured before with the same ``facts``."""
     import cv2
 
     name = path.stem
@@ -119,8 +119,8 @@ def measure_image(
     small = degrade(rgb, number)
 
     def work(subject: str) -> Measured:
-        picture = who[subject](small)
-        store.keep(subject, name, "picture", picture)
-        return Measured([comparer.compare(truth, picture)])
+        image = who[subject](small)
+        store.keep(subject, name, "picture", image)
+        return Measured([comparer.compare(truth, image)])
 
     return {c: store.once(c, name, partial(work, c), facts.get(c)) for c in who}

@@ -17,7 +17,7 @@ Row = dict[str, float]
 """Values by the key of their figure; NaN and missing keys don't count."""
 
 FEW = 5
-"""Groups of fewer items are counted, not judged."""
+"""Groups of fewer items are counted, not averaged."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Report:
         groups: group → items.
         skipped: item → why it was left out.
         settings: what was asked for. notes: what the reader should know, one sentence each.
-        sheet: lines of labelled pictures to look at; all pictures of a line have one size.
+        sheet: lines of labelled images to look at; all images of a line have one size.
         main: figures of the tables by group and item; empty: those of ``written.MAIN``.
     """
 

@@ -25,10 +25,10 @@ MARKERS = ("f*_v*.json", "transforms*.json")
 
 @dataclass(frozen=True)
 class Shot:
-    """One camera's picture.
+    """One camera's image.
 
     Attributes:
-        path: of the picture, for methods that read files. alpha: coverage by the person.
+        path: of the image, for methods that read files. alpha: coverage by the person.
         regions: masks known beside the alpha's.
     """
 
@@ -93,14 +93,14 @@ def _synth(folder: Path) -> Scene:
         alpha = _grey(Path(f"{stem}_alpha.png")) / np.float32(255)
         label = _grey(Path(f"{stem}_label.png"))
         hair = np.isin(label, [LABELS.index(n) for n in HAIR])
-        picture = Path(f"{stem}_rgb.png")
+        rgb_path = Path(f"{stem}_rgb.png")
         c = facts["camera"]
         camera = Camera(
             torch.tensor(c["K"]), torch.tensor(c["cam_from_world"]), int(c["width"]), int(c["height"])
         )
         regions = {"foreground": alpha > 0.5, "hair": hair & (alpha > 0.5)}
         name = path.stem.split("_")[1]
-        shots.append(Shot(name, picture, load_image(picture).rgb, alpha, camera, regions))
+        shots.append(Shot(name, rgb_path, load_image(rgb_path).rgb, alpha, camera, regions))
         points = np.array(facts["landmarks68_world"], np.float64)
     return Scene(folder.name, tuple(shots), points)
 
@@ -133,8 +133,8 @@ def _gaussian_avatars(folder: Path) -> Scene:
 
 
 def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
-    picture = folder / f["file_path"]
-    image = load_image(picture)
+    path = folder / f["file_path"]
+    image = load_image(path)
     height, width = image.rgb.shape[:2]
     facts = {**top, **f}
     scale = width / float(facts["w"])
@@ -156,6 +156,6 @@ def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
     elif image.alpha is not None:
         alpha = image.alpha / np.float32(255)
     else:
-        raise HeadcastError(f"{picture}: neither a mask (fg_mask_path) nor transparency")
+        raise HeadcastError(f"{path}: neither a mask (fg_mask_path) nor transparency")
     name = f"camera {f.get('camera_index', Path(f['file_path']).stem)}"
-    return Shot(name, picture, image.rgb, alpha, camera, {"foreground": alpha > 0.5})
+    return Shot(name, path, image.rgb, alpha, camera, {"foreground": alpha > 0.5})

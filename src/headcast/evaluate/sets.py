@@ -1,4 +1,4 @@
-"""Figures of whole sets of pictures or clips: FID, KID, FVD."""
+"""Figures of whole sets of images or clips: FID, KID, FVD."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headcast.metrics.distribution import frechet_distance, kernel_distance
 __all__ = ["LEAST", "add_sets"]
 
 LEAST = 8
-"""Fewer pictures or windows than this say nothing."""
+"""Fewer images or windows than this say nothing."""
 
 
 def add_sets(report: Report, features: Mapping[str, Mapping[str, list[np.ndarray]]], real: str) -> None:

@@ -26,11 +26,11 @@ class Setting:
         subjects: what is evaluated, as typed: .avatar files, methods (with a variant after a colon), or a
             prior's name.
         data: folder or file of real things to compare with.
-        out: folder of rows, pictures and tables; what is there already is not measured again.
+        out: folder of rows, images and tables; what is there already is not measured again.
         networks: that figures may use.
         frames: of a clip at most; measured: of those, how many are compared with the real ones.
         limit: at most so many items. only: these items alone.
-        sources: pictures that an avatar is made from: the first frame, or so many of the first quarter.
+        sources: images that an avatar is made from: the first frame, or so many of the first quarter.
         pairs: (source, driver) of cross-reenactment; empty: each clip's first frame driven by the next
             clip.
         options: an instance of the protocol's own ``Options``; None: their defaults.

@@ -33,7 +33,7 @@ class Measured:
 
 
 class Store:
-    """``folder/rows/SUBJECT/ITEM.json`` and pictures beside; delete a file to measure it again."""
+    """``folder/rows/SUBJECT/ITEM.json`` and images beside; delete a file to measure it again."""
 
     def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
         self.folder = folder
@@ -88,29 +88,29 @@ class Store:
             self.put(c, item, Measured([row]), more)
         return made
 
-    def picture(self, subject: str, item: str, name: str) -> Path:
-        """Where a picture of a method's item is kept for the sheet."""
+    def image_path(self, subject: str, item: str, name: str) -> Path:
+        """Where an image of a method's item is kept for the sheet."""
         return self.folder / "pictures" / _plain(subject) / _plain(item) / f"{_plain(name)}.png"
 
     def keep(self, subject: str, item: str, name: str, rgb: UInt8[np.ndarray, "h w c"]) -> None:
-        """Keeps a picture."""
+        """Keeps an image."""
         from headcast.image import save_png
         from headcast.marks import picture_text
 
-        path = self.picture(subject, item, name)
+        path = self.image_path(subject, item, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(path, rgb, picture_text({}))
 
     def forget_pictures(self, subject: str, item: str) -> None:
-        """Removes the pictures of an earlier run with other settings."""
-        for path in self.picture(subject, item, "x").parent.glob("*.png"):
+        """Removes the images of an earlier run with other settings."""
+        for path in self.image_path(subject, item, "x").parent.glob("*.png"):
             path.unlink()
 
     def kept(self, subject: str, item: str) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
-        """The pictures kept, by name."""
+        """The images kept, by name."""
         from headcast.image import load_image
 
-        folder = self.picture(subject, item, "x").parent
+        folder = self.image_path(subject, item, "x").parent
         return {p.stem: load_image(p).rgb for p in sorted(folder.glob("*.png"))}
 
     def _facts(self, more: Any) -> Any:

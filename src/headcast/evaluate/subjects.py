@@ -29,7 +29,7 @@ class Subject:
     Attributes:
         name: as in the table.
         facts: what its rows depend on: the version of the method, or the content of the file.
-        make: an avatar from one or several pictures of a person; None: the input held still.
+        make: an avatar from one or several images of a person; None: the frozen first frame.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Subject:
 
 
 def find_subjects(subjects: Sequence[str], seed: int, baselines: bool = True) -> list[Subject]:
-    """The input held still, the default method, and the subjects as typed (``NAME:VARIANT`` names a variant).
+    """The frozen first frame, the default method, and the subjects as typed (``NAME:VARIANT`` names a variant).
 
     Raises:
         HeadcastError: neither a file nor a known method; a file that is no avatar.

@@ -71,15 +71,15 @@ def render_head(
     batch = make_batch(config, torch.device("cpu"), seed, np.array([number]), views=views)
     alpha, label = batch.alpha[photos:].numpy(), batch.label[photos:].numpy()
     if shared:
-        pictures = before_one_background(batch.rgb, batch.alpha, photos, number, seed)
+        images = before_one_background(batch.rgb, batch.alpha, photos, number, seed)
         alpha = np.round(alpha * 255).astype(np.float32) / 255
     else:
-        pictures = to_bytes(batch.rgb)
+        images = to_bytes(batch.rgb)
     person = batch.alpha[photos:].numpy() > 0.5
     off = [LABELS.index("background"), LABELS.index("clothes")]
     return SyntheticHead(
-        photos=pictures[:photos],
-        images=pictures[photos:],
+        photos=images[:photos],
+        images=images[photos:],
         alpha=alpha,
         regions={
             "foreground": person,

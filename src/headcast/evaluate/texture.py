@@ -1,4 +1,4 @@
-"""Skin maps in UV against the truth of synthetic heads: an avatar of the most frontal picture of each."""
+"""Skin maps in UV against the truth of synthetic heads: an avatar of the most frontal image of each."""
 
 from __future__ import annotations
 

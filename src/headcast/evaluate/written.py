@@ -1,4 +1,4 @@
-"""A report as files: JSON for programs, a Markdown table with its legend, a sheet of pictures."""
+"""A report as files: JSON for programs, a Markdown table with its legend, a sheet of images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from headcast.metrics.figure import Figure
 __all__ = ["as_json", "as_markdown", "figure_text", "sheet_of", "write_report", "write_sheet"]
 
 TILE = 256
-"""Longest side of a picture on the sheet, pixels."""
+"""Longest side of an image on the sheet, pixels."""
 
 
 def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
-    """Writes ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are pictures)."""
+    """Writes ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are images)."""
     data, table, sheet = (out / f"evaluation.{e}" for e in ("json", "md", "png"))
     with atomic_path(data) as temporary:
         temporary.write_text(json.dumps(as_json(report), indent=1, allow_nan=False) + "\n")
@@ -192,7 +192,7 @@ def legend(report: Report, figures: list[Figure]) -> list[str]:
 
 
 def sheet_of(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8[np.ndarray, "h w 3"]:
-    """All lines of pictures with labels, in as many columns as make the sheet roughly square."""
+    """All lines of images with labels, in as many columns as make the sheet roughly square."""
     from headcast.render.sheet import contact_sheet
 
     rows = []

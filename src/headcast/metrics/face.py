@@ -75,7 +75,7 @@ def iris_distance(points: Float[np.ndarray, "478 2"]) -> float:
 
 
 def akd(real: Float[np.ndarray, "478 2"], render: Float[np.ndarray, "478 2"]) -> float:
-    """Average keypoint distance in % of the real picture's iris distance.
+    """Average keypoint distance in % of the real image's iris distance.
 
     Both must be detected in the same way (static mode): the two ways differ by 1.2-1.6 % by themselves.
     """

@@ -1,4 +1,4 @@
-"""Distance of two pictures by the feature maps of a network: the formula of LPIPS, with or without its
+"""Distance of two images by the feature maps of a network: the formula of LPIPS, with or without its
 heads.
 
 R. Zhang et al., The unreasonable effectiveness of deep features as a perceptual metric, CVPR 2018, Eq. 1.
@@ -23,15 +23,15 @@ class FeatureNet(Protocol):
     """What a perceptual distance looks through."""
 
     def features(self, x: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
-        """Feature maps (b, c, h', w') of pictures in -1..1, finest first."""
+        """Feature maps (b, c, h', w') of images in -1..1, finest first."""
         ...
 
 
-def to_input(pictures: Sequence[object]) -> Float[Tensor, "b 3 h w"]:
-    """8-bit RGB pictures of one size as a batch in -1..1."""
+def to_input(images: Sequence[object]) -> Float[Tensor, "b 3 h w"]:
+    """8-bit RGB images of one size as a batch in -1..1."""
     import numpy as np
 
-    stacked = torch.from_numpy(np.stack([np.asarray(p) for p in pictures]))
+    stacked = torch.from_numpy(np.stack([np.asarray(p) for p in images]))
     return stacked.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 

@@ -1,6 +1,6 @@
 """Measures of a whole person before nothing: foreground, outline, holes, speckle, flicker.
 
-The foreground is that of the real picture, by a matte 0..1; both pictures are compared over the same grey.
+The foreground is that of the real image, by a matte 0..1; both images are compared over the same grey.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPECKLE = 0.2  # of full scale, off the median of 3x3 pixels
 
 
 def cut_out(real: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The real picture over mid grey, by its matte."""
+    """The real image over mid grey, by its matte."""
     m = matte[..., None]
     return np.round(real * m + GREY * (1 - m)).astype(np.uint8)
 
@@ -57,16 +57,16 @@ def silhouette_iou(matte: Float[np.ndarray, "h w"], alpha: Float[np.ndarray, "h 
 
 
 def hole_share(alpha: Float[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> float:
-    """Share of the pixels of a region that are see-through (alpha below .9)."""
+    """Fraction of the pixels of a region that are see-through (alpha below .9)."""
     return float((alpha[inside] < OPAQUE).mean()) if inside.any() else 0.0
 
 
 def speckle_share(render: UInt8[np.ndarray, "h w 4"]) -> float:
-    """Share of the covered pixels that differ from their 3x3 median by more than .2 in some channel."""
+    """Fraction of the covered pixels that differ from their 3x3 median by more than .2 in some channel."""
     import cv2
 
-    picture = over_grey(render)
-    off = np.abs(picture.astype(np.int16) - cv2.medianBlur(picture, 3)).max(2) > SPECKLE * 255
+    image = over_grey(render)
+    off = np.abs(image.astype(np.int16) - cv2.medianBlur(image, 3)).max(2) > SPECKLE * 255
     covered = render[..., 3] > 127
     return float(off[covered].mean()) if covered.any() else 0.0
 

@@ -1,4 +1,4 @@
-"""Pixel measures of two pictures inside a region."""
+"""Pixel measures of two images inside a region."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from jaxtyping import Bool, UInt8
 __all__ = ["GREY", "over_grey", "psnr", "ssim"]
 
 GREY = 128
-"""What a transparent pixel of a rendering is compared as: never the real picture behind it."""
+"""What a transparent pixel of a rendering is compared as: never the real image behind it."""
 
 
 def over_grey(
     render: UInt8[np.ndarray, "h w 4"],
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A straight-alpha RGBA picture over mid grey."""
+    """A straight-alpha RGBA image over mid grey."""
     a = render[..., 3:].astype(np.float32) / 255
     return (render[..., :3] * a + GREY * (1 - a)).astype(np.uint8)
 

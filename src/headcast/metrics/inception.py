@@ -152,7 +152,7 @@ class Mixed(nn.Module):
 
 
 class FidInception(nn.Module):
-    """(b, 3, h, w) pictures in -1..1 to (b, 2048), resized to 299² by bilinear interpolation."""
+    """(b, 3, h, w) images in -1..1 to (b, 2048), resized to 299² by bilinear interpolation."""
 
     def __init__(self, classes: int = CLASSES) -> None:
         super().__init__()

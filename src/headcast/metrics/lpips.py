@@ -34,7 +34,7 @@ class Backbone(nn.Module):
     features: nn.Sequential
 
     def maps(self, x: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """Feature maps of normalized pictures."""
+        """Feature maps of normalized images."""
         found = []
         for i, layer in enumerate(self.features):
             x = layer(x)
@@ -94,7 +94,7 @@ BACKBONES: tuple[type[AlexNet] | type[Vgg16], ...] = (AlexNet, Vgg16)
 
 
 class Lpips(nn.Module):
-    """The distance of pictures in -1..1.
+    """The distance of images in -1..1.
 
     Attributes:
         name: of network and files, for tables.

@@ -1,4 +1,4 @@
-"""How much fine detail a rendering has, relative to the real picture."""
+"""How much fine detail a rendering has, relative to the real image."""
 
 from __future__ import annotations
 

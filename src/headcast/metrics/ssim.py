@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, UInt8
 __all__ = ["BETAS", "Borders", "ms_ssim", "ssim_maps"]
 
 Borders = Literal["reflect", "mirror", "zero", "valid"]
-"""How windows reach over the picture's edge: ``reflect`` (the edge pixel twice) as scikit-image, ``mirror``
+"""How windows reach over the image's edge: ``reflect`` (the edge pixel twice) as scikit-image, ``mirror``
 (once) as torchmetrics, ``zero`` as 3D Gaussian splatting's code; ``valid``: those windows are left out."""
 
 BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -65,7 +65,7 @@ def ms_ssim(
     """Multi-scale similarity of the pixels in ``mask``: five scales, each half of the one before (2x2
     means).
 
-    On smaller scales a pixel counts by the share of it that lies in the mask. Negative contrast terms count
+    On smaller scales a pixel counts by the fraction of it that lies in the mask. Negative contrast terms count
     as zero. ``last``: borders of the coarsest scale where they are to differ (torchmetrics: ``valid``, then
     ``mirror``). NaN where the mask is empty or a side has under 176 pixels, too few for five scales.
     """

@@ -1,4 +1,4 @@
-"""Measures of movement: what flickers, and what does not move as the picture does."""
+"""Measures of movement: what flickers, and what does not move as the image does."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def optical_flow(
     return dis.calc(first, second, start)
 
 
-def warp_by_flow(picture: np.ndarray, flow: Float[np.ndarray, "h w 2"]) -> np.ndarray:
-    """The picture's values at the places that a flow points to."""
+def warp_by_flow(image: np.ndarray, flow: Float[np.ndarray, "h w 2"]) -> np.ndarray:
+    """The image's values at the places that a flow points to."""
     import cv2
 
     y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
     return cv2.remap(
-        picture, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
 
 
@@ -42,8 +42,8 @@ def warping_error(
     flow.
 
     Only pixels of ``region`` (of ``now``) count that the flow and its way back agree on to one pixel and
-    that stay inside the picture. W.-S. Lai et al., Learning blind video temporal consistency, ECCV 2018,
-    Eq. 9, with another flow and the root taken. A still picture has none; compare with the real clip's. NaN
+    that stay inside the image. W.-S. Lai et al., Learning blind video temporal consistency, ECCV 2018,
+    Eq. 9, with another flow and the root taken. A still image has none; compare with the real clip's. NaN
     where no pixel is left.
     """
     out, back = optical_flow(now, then), optical_flow(then, now)

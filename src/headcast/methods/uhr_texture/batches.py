@@ -37,15 +37,15 @@ WEAR = 0.006
 
 
 def sample_gains(n: int, dice: torch.Generator) -> Float[Tensor, "n 3 1 1"]:
-    """By what a picture's light is brighter or darker, warmer or colder: in our renderer exposure follows the
-    skin's tone (``synth.lights``), so that brightness tells the skin; light of other pictures does not."""
+    """By what an image's light is brighter or darker, warmer or colder: in our renderer exposure follows the
+    skin's tone (``synth.lights``), so that brightness tells the skin; light of other images does not."""
     return torch.exp(
         BRIGHTER * torch.randn(n, 1, 1, 1, generator=dice) + WARMER * torch.randn(n, 3, 1, 1, generator=dice)
     )
 
 
 def scale_light(rgb: Float[Tensor, "n 3 h w"], gain: Float[Tensor, "n 3 1 1"]) -> Float[Tensor, "n 3 h w"]:
-    """An sRGB picture in light that is ``gain`` times as strong; not clamped from above."""
+    """An sRGB image in light that is ``gain`` times as strong; not clamped from above."""
     return linear_to_srgb(srgb_to_linear(rgb.clamp(0, 1)) * gain.to(rgb))
 
 
@@ -73,7 +73,7 @@ def perturb_prior(prior: Float[Tensor, "n 5 h h"], dice: torch.Generator) -> Flo
 def crop_windows(
     maps: Float[Tensor, "n c h h"], place: Float[Tensor, "n 3"], side: int
 ) -> Float[Tensor, "n c s s"]:
-    """Squares of maps (left, top, side as shares of theirs) enlarged to ``side`` pixels, bilinear."""
+    """Squares of maps (left, top, side as fractions of theirs) enlarged to ``side`` pixels, bilinear."""
     s = (torch.arange(side, device=maps.device) + 0.5) / side
     x = place[:, :1] + place[:, 2:] * s
     y = place[:, 1:2] + place[:, 2:] * s
@@ -84,7 +84,7 @@ def crop_windows(
 def comparison_rows(
     batch: dict[str, Tensor], found: Float[Tensor, "n 7 h w"]
 ) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Picture, then each map found and wanted, skin alone."""
+    """Image, then each map found and wanted, skin alone."""
     wanted, mask = batch["wanted"], batch["mask"]
     rows = [batch["rgb"]]
     for a, b in ((0, 3), (3, 6), (6, OUT)):
@@ -93,7 +93,7 @@ def comparison_rows(
 
 
 def image_grid(rows: list[Float[Tensor, "n 3 h w"]]) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Pictures in rows, eight at most."""
+    """Images in rows, eight at most."""
     lines = [torch.cat(list(r[:8]), 2) for r in rows]
     return (torch.cat(lines, 1).clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()
 

@@ -1,4 +1,4 @@
-"""Training pictures: synthetic heads seen whole, and windows of the same views at greater detail."""
+"""Training images: synthetic heads seen whole, and windows of the same views at greater detail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Looks:
         whole, windows: 16 channels: RGB (sRGB) 3, UV 2, geometry normal 3 (camera frame, +Y up, (n + 1) / 2;
             UV and normal 0 off the head), albedo 3 (sRGB), micronormal 3 (see ``micro_of``), specular 1,
             skin 1.
-        place: (N, W, 3) of each window: left and top edge and side as shares of the whole view's side.
+        place: (N, W, 3) of each window: left and top edge and side as fractions of the whole view's side.
     """
 
     whole: Float[Tensor, "n 16 h h"]
@@ -92,7 +92,7 @@ def micro_of(normal: Float[Tensor, "*n 3"], geometric: Float[Tensor, "*n 3"]) ->
 
 
 def truth_maps(b: SynthBatch) -> Float[Tensor, "n 16 h h"]:
-    """The channels of ``Looks`` of synthetic pictures."""
+    """The channels of ``Looks`` of synthetic images."""
     fine, smooth = (camera_normals(x, b.views.cam_from_world) for x in (b.normal, b.geometric_normal))
     on = ((b.uv[..., 0] >= 0) & (b.alpha > 0.5)).float()[..., None]
     skin = torch.isin(b.label, torch.tensor(SKIN, device=b.label.device, dtype=b.label.dtype))[..., None] * on
@@ -109,7 +109,7 @@ def truth_maps(b: SynthBatch) -> Float[Tensor, "n 16 h h"]:
 
 
 def frame_views(dice: Dice, size: int) -> Views:
-    """Views of heads from about the front, filling most of the picture."""
+    """Views of heads from about the front, filling most of the image."""
     yaw, pitch = 0.2 * dice.normal("uhr yaw", clip=2.0), 0.1 * dice.normal("uhr pitch", clip=2.0)
     fov = torch.deg2rad(dice.uniform("uhr fov", low=11.0, high=30.0))
     share = dice.uniform("uhr share", low=0.7, high=1.0)

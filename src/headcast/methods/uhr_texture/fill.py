@@ -1,4 +1,4 @@
-"""What the picture leaves open: hidden by glasses or hair, turned away, or off the face (§3.4, end; §6)."""
+"""What the image leaves open: hidden by glasses or hair, turned away, or off the face (§3.4, end; §6)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = [
 ]
 
 SOFT = 0.012
-"""Width of the transition to what is filled in, as a share of the texture's side."""
+"""Width of the transition to what is filled in, as a fraction of the texture's side."""
 SYMMETRY = 0.9
 """How far the other side is believed where it was seen and this one was not."""
 
 
 def soften_visibility(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
-    """The seen share with a soft rim that lies inside of what was seen."""
+    """The visible fraction with a soft rim that lies inside of what was seen."""
     size = seen.shape[0]
     k = 2 * max(1, round(SOFT * size)) + 1
     x = (seen > 0.05).float()[None, None]
@@ -89,7 +89,7 @@ def mirror_grid(head: HeadModel, size: int) -> Float[Tensor, "t t 2"]:
 def complete_by_symmetry(
     maps: Float[Tensor, "7 t t"], seen: Float[Tensor, "t t"], head: HeadModel
 ) -> tuple[Tensor, Tensor]:
-    """Maps and seen share completed from the other side; micronormals turn their x about."""
+    """Maps and visible fraction completed from the other side; micronormals turn their x about."""
     at = mirror_grid(head, maps.shape[-1])
     known = (at[..., 0] >= 0).float()
     grid = (at * 2 - 1)[None]

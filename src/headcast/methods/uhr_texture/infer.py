@@ -42,15 +42,16 @@ class Result:
     """What ``headcast texture`` writes.
 
     Attributes:
-        picture: (n, n, 3) the square about the face, sRGB 0..1; camera: of it.
+        crop: (3, n, n) the square around the face, sRGB 0..1. camera: of that crop.
         image: (7, n, n) albedo (sRGB), micronormal ((n + 1) / 2, frame of ``data.micro_of``), specular; off
             the skin the photo's colours, flat.
         prior: (5, s, s) UV and geometry normal of stage 1. guide: (7, s, s).
-        texture: (7, T, T) in UV, micronormals in its tangent frame. seen: (T, T) share taken from the photo.
+        texture: (7, T, T) in UV, micronormals in its tangent frame.
+        seen: (T, T) fraction that is taken from the photo.
         notes: what the user should know.
     """
 
-    picture: Float[Tensor, "3 n n"]
+    crop: Float[Tensor, "3 n n"]
     camera: Camera
     image: Float[Tensor, "7 n n"]
     prior: Float[Tensor, "5 s s"]
@@ -60,7 +61,7 @@ class Result:
     notes: tuple[str, ...] = ()
 
     def maps(self) -> SkinMaps:
-        """As ``SkinMaps``."""
+        """Return the UV maps as ``SkinMaps``: linear albedo, normals in -1..1."""
         t = self.texture
         words = {"albedo": "uhr_texture", "micronormal": "uhr_texture", "specular": "uhr_texture"}
         normal = fill.to_numpy(t[3:6]) * 2 - 1
@@ -81,11 +82,11 @@ def image_maps(
     refine: bool = True,
     trust: Float[Tensor, "n n"] | None = None,
 ) -> tuple[Float[Tensor, "7 n n"], Float[Tensor, "5 s s"], Float[Tensor, "7 s s"]]:
-    """Both stages in image space: maps at the picture's resolution, prior and guide at stage 1's.
+    """Run both stages in image space: maps at the image's resolution, prior and guide at stage 1's.
 
     Args:
         prior: instead of the predictor's. refine: without it the guide is enlarged (stage 1 alone).
-        trust: how surely pixels are skin, whose colours tell the light; None: the whole head tells it.
+        trust: how surely pixels are skin, from whose colours the light is estimated; None: the whole head.
     """
     c, n = networks.config, rgb.shape[-1]
     small = resized(rgb[None], c.side, c.side)
@@ -180,7 +181,7 @@ def keep_skin(
 
 
 def unwrap_maps(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Tensor, Tensor]:
-    """The seven maps unwrapped, coarse first (the paper's cascade), and the seen share."""
+    """Unwrap the seven maps, coarse first (the paper's cascade); also return the visible fraction."""
     values = image.flatten(1)[:, pixels.index].T
     micro = rotate_micronormals(values[:, 3:6] * 2 - 1, pixels.spin)
     values = torch.cat([values[:, :3], (micro + 1) / 2, values[:, 6:]], 1)
@@ -210,7 +211,7 @@ def unwrap_maps(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tup
 
 
 def spread_visibility(seen: Float[Tensor, "t t"], texels: float) -> Float[Tensor, "t t"]:
-    """The seen share where a pixel covers ``texels`` of them, of which it reaches four at most."""
+    """Spread the visible fraction where a pixel covers ``texels`` texels, of which it reaches four at most."""
     if texels <= 1:
         return seen
     k = 2 * max(1, round(0.75 * texels**0.5)) + 1

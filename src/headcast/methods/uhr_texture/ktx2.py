@@ -39,7 +39,7 @@ def check_program() -> str:
     return found
 
 
-def encode_ktx2(picture: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
+def encode_ktx2(image: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
     """A KTX2 file with all smaller sizes.
 
     Args:
@@ -51,7 +51,7 @@ def encode_ktx2(picture: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
     program = check_program()
     with tempfile.TemporaryDirectory() as temporary:
         source, made = Path(temporary) / "texture.png", Path(temporary) / "texture.ktx2"
-        save_png(source, picture)
+        save_png(source, image)
         words = ["-ktx2", "-uastc", "-uastc_level", LEVEL, "-mipmap", *(["-linear"] if linear else [])]
         run = subprocess.run(
             [program, *words, "-file", str(source), "-output_file", str(made)],

@@ -1,4 +1,4 @@
-"""The picture freed of its light: what albedo starts at in both stages. Ours, not the paper's."""
+"""De-light an image: the initial albedo of both stages. Ours, not the paper's."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ HUBER = 2.0
 RIDGE = (0.0, 0.002, 0.002, 0.002, 0.008, 0.008, 0.008, 0.008, 0.008)
 """As ``observe.light`` solves for a photo's light."""
 DARKEST, TINT = 0.4, 1.25
-"""Least shading, as a share of its mean over the skin (as in ``fit.delight``), and how far its colour may
+"""Least shading, as a fraction of its mean over the skin (as in ``fit.delight``), and how far its colour may
 depart from the mean's: more would make pink fringes where a photographed face turns away."""
 LEVEL = 13
-"""Terms of ``levelled``."""
+"""Number of terms of ``calibrate_albedo``."""
 COARSE = 15
 """Channels of ``coarse_of``."""
 
@@ -72,7 +72,7 @@ def estimate_shading(
 
 
 def delit_image(rgb: Float[Tensor, "b 3 h w"], shading: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """An sRGB picture divided by a shading in linear light."""
+    """Divide an sRGB image by a shading in linear light."""
     return linear_to_srgb((srgb_to_linear(rgb.clamp(0, 1)) / shading).clamp(0, 1))
 
 
@@ -81,7 +81,7 @@ def skin_mean(
     prior: Float[Tensor, "b 5 h w"],
     trust: Float[Tensor, "b 1 h w"] | None = None,
 ) -> Float[Tensor, "b c"]:
-    """Mean over the skin."""
+    """Average every channel over the skin."""
     on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).to(x)
     weight = (on if trust is None else on * trust) + 1e-6
     return (x * weight).sum((2, 3)) / weight.sum((2, 3))
@@ -90,7 +90,7 @@ def skin_mean(
 def calibration_terms(
     free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"]
 ) -> Float[Tensor, "b 13 h w"]:
-    """The freed picture, 1, its mean, and the mean's squares and products."""
+    """Stack the regressors: the de-lit image, 1, its mean, and the mean's squares and products."""
     r, g, b = mean.unbind(1)
     flat = torch.stack([torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b], 1)
     return torch.cat([free, flat[..., None, None].expand(-1, -1, *free.shape[2:])], 1)
@@ -99,7 +99,7 @@ def calibration_terms(
 def calibrate_albedo(
     free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], level: Float[Tensor, "13 3"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Albedo as it mostly is where a freed picture has this mean colour: how bright skin is, a picture leaves
+    """Albedo as it mostly is where a de-lit image has this mean colour: how bright skin is, an image leaves
     open, and what skin there is, says it in part."""
     return torch.einsum("bkhw,kc->bchw", calibration_terms(free, mean), level)
 
@@ -110,7 +110,7 @@ def fit_level(
     albedo: Float[Tensor, "b 3 h w"],
     mask: Float[Tensor, "b 1 h w"],
 ) -> Float[Tensor, "13 3"]:
-    """Coefficients of ``levelled`` by least squares."""
+    """Fit the coefficients of ``calibrate_albedo`` by least squares."""
     on = mask[:, 0] > 0
     x = calibration_terms(free, mean).permute(0, 2, 3, 1)[on].double()
     y = albedo.permute(0, 2, 3, 1)[on].double()
@@ -123,13 +123,13 @@ def coarse_of(
     guide: Float[Tensor, "b 7 h w"],
     shading: Float[Tensor, "b 3 h w"],
 ) -> Float[Tensor, "b 15 h w"]:
-    """What stage 2 takes from stage 1: prior 5, guide 7 (albedo less the freed picture), shading 3."""
+    """Stack what stage 2 takes from stage 1: prior 5, guide 7 (albedo less the de-lit image), shading 3."""
     return torch.cat([prior, guide[:, :3] - delit_image(rgb, shading), guide[:, 3:], shading], 1)
 
 
 def guide_at(
     rgb: Float[Tensor, "b 3 h w"], coarse: Float[Tensor, "b 15 h w"]
 ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 7 h w"]]:
-    """The freed picture and the guide at a patch's own detail, from enlarged ``coarse_of``."""
+    """Return the de-lit image and the guide at a patch's own detail, from enlarged ``coarse_of``."""
     free = delit_image(rgb, coarse[:, 12:])
     return free, torch.cat([free + coarse[:, 5:8], coarse[:, 8:12]], 1)

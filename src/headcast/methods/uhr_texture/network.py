@@ -31,7 +31,7 @@ class Config:
     """Sizes of the networks.
 
     Attributes:
-        side: pixels of the whole picture at stage 1. patch: pixels of stage 2's patches.
+        side: pixels of the whole image at stage 1. patch: pixels of stage 2's patches.
         predictor, gde, hfdr: channels at 1, 1/2, 1/4, ... of the side (the predictor begins at 1/2).
         finest: cells of the finest hash level.
     """
@@ -55,7 +55,7 @@ CONFIGS = {
 
 
 def config_named(name: str) -> Config:
-    """One of ``CONFIGS``.
+    """Return one of ``CONFIGS`` by name.
 
     Raises:
         HeadcastError: there is none of this name.
@@ -168,14 +168,14 @@ class Predictor(nn.Module):
         self.body = UNet(3, config.predictor, (0,) * (n - 1) + (1,), PRIOR)
 
     def forward(self, rgb: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 5 h w"]:
-        """Of a picture in 0..1."""
+        """Predict UV and normals of an image in 0..1."""
         return interpolate(self.body(rgb * 2 - 1), rgb.shape[-2:], mode="bilinear")
 
 
 class GDE(nn.Module):
     """Global distribution extractor (§3.3): image + UV + normal + hash features to seven channels.
 
-    Ours: the picture freed of its estimated light, at the level that such skin mostly has (``light.py``),
+    Ours: the de-lit image, calibrated to the level that such skin mostly has (``light.py``),
     goes in, too, and joins the output layer, so that albedo starts there; micronormals start flat.
 
     Args:
@@ -197,7 +197,7 @@ class GDE(nn.Module):
         free: Float[Tensor, "b 3 h w"],
         mean: Float[Tensor, "b 3"],
     ) -> Float[Tensor, "b 7 h w"]:
-        """Guide textures of a picture in 0..1, of it freed of its light, and of this skin's mean colour."""
+        """Predict the guide maps from an image in 0..1, the de-lit image, and this skin's mean colour."""
         assert isinstance(self.level, Tensor)
         free = calibrate_albedo(free, mean, self.level)
         parts = [rgb, free, prior]
@@ -210,7 +210,7 @@ class HFDR(nn.Module):
     """High-frequency detail refiner (§3.4): a patch with its UV and normal; the guide joins layer 17.
 
     It has no norms, so that what a patch holds does not change how a pixel in it is treated. At the start the
-    output is the guide, whose albedo has the picture's own detail (``light.guide_at``).
+    output is the guide, whose albedo has the image's own detail (``light.guide_at``).
     """
 
     def __init__(self, config: Config) -> None:

@@ -20,7 +20,7 @@ from headcast.observe.types import Observation
 __all__ = ["glasses_in_uv", "without_glasses"]
 
 LOOK, TEXELS = 512, 256
-"""Sides of the picture looked at and of the mask in UV."""
+"""Sides of the image looked at and of the mask in UV."""
 LEAST = 0.2
 GROWN = 7
 """Texels of the mask's growth: rims and their shadows."""

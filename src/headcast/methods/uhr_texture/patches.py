@@ -1,4 +1,4 @@
-"""Stage 2 over a whole picture: patches out, patches back, one going over into the next (§3.4)."""
+"""Stage 2 over a whole image: patches out, patches back, one going over into the next (§3.4)."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def refine_in_patches(
     progress: Callable[[float], None] | None = None,
     context: int = CONTEXT,
 ) -> Float[Tensor, "7 n n"]:
-    """Textures at a square picture's own resolution.
+    """Textures at a square image's own resolution.
 
     Seams are smoothed by §3.4's anisotropic Gaussian (16 taps across, sigma 5), which blurs not the textures
     but what each patch counts: where patches meet, both have seen the same pixels, and one goes over into the
     other over 8 pixels to either side. Levels meet, pores stay, the skin's own gradients are not flattened.
 
     Args:
-        coarse: ``light.coarse_of`` the whole picture at stage 1's size.
+        coarse: ``light.coarse_of`` the whole image at stage 1's size.
         patch: side of the patches; there are ceil(n / patch) a side, the last ones reach over the edge.
         context: see ``CONTEXT``.
     """

@@ -113,7 +113,7 @@ def photo_camera(seen: Observation, file: Path | None) -> Camera:
     height, width = seen.image.shape[:2]
     if abs(given.width / given.height - width / height) > 0.01:
         raise HeadcastError(
-            f"{file}: the camera's picture is {given.width}x{given.height}, the photo's {width}x{height}; "
+            f"{file}: the camera's image is {given.width}x{given.height}, the photo's {width}x{height}; "
             "give the camera of this photo"
         )
     return given.scaled(width / given.width)

@@ -59,7 +59,7 @@ class UhrRecipe:
     start: str = ""
     """Weights of the same network and size to go on from."""
     pixels: int = 256
-    """Side of pictures made as it goes. texture: of their skin."""
+    """Side of images made as it goes. texture: of their skin."""
     texture: int = 1024
     """Side of the skin textures made as it goes."""
 
@@ -96,7 +96,7 @@ class UhrRecipe:
     def seen(
         self, maps: Float[Tensor, "n 16 h h"], dice: torch.Generator, gain: Tensor | None = None
     ) -> Float[Tensor, "n 16 h h"]:
-        """The looks with pictures a little brighter or darker (or by ``gain``), and noisy."""
+        """The looks with images a little brighter or darker (or by ``gain``), and noisy."""
         n = len(maps)
         gain = sample_gains(n, dice) if gain is None else gain
         level = 0.012 * torch.rand(n, 1, 1, 1, generator=dice)
@@ -141,7 +141,7 @@ class NormalRecipe(UhrRecipe):
         return {"uv": 2 * off[:, :2].mean(), "normal": off[:, 2:].mean()}
 
     def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
-        """Rows: picture, UV found and wanted, normals found and wanted."""
+        """Rows: image, UV found and wanted, normals found and wanted."""
         found, wanted = networks["predictor"](batch["rgb"]), batch["prior"]
         blue = torch.zeros_like(found[:, :1])
         rows = [batch["rgb"], torch.cat([found[:, :2], blue], 1), torch.cat([wanted[:, :2], blue], 1)]
@@ -192,7 +192,7 @@ class GDERecipe(UhrRecipe):
         }
 
     def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
-        """Rows: picture; albedo, micronormal, specular found and wanted."""
+        """Rows: image; albedo, micronormal, specular found and wanted."""
         return comparison_rows(
             batch, networks["gde"](batch["rgb"], batch["prior"], batch["free"], batch["mean"])
         )
@@ -264,7 +264,7 @@ class HFDRRecipe(UhrRecipe):
         }
 
     def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
-        """Rows: picture; albedo, micronormal, specular found and wanted."""
+        """Rows: image; albedo, micronormal, specular found and wanted."""
         return comparison_rows(batch, networks["hfdr"](batch["rgb"], batch["coarse"]))
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:

@@ -28,17 +28,17 @@ TIE = 1e-3
 ROUNDS = 6
 MARGIN = 2
 AT_ONCE = 1 << 20
-"""Pixels looked at together: bounds memory."""
+"""Pixels processed together: bounds memory."""
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """Pixels of a picture that show a mesh: n of them.
+    """Pixels of an image that show a mesh: n of them.
 
     Attributes:
-        index: place in the flattened picture. uv: (n, 2) 0..1, origin at the top left.
+        index: place in the flattened image. uv: (n, 2) 0..1, origin at the top left.
         weight: how much each is believed, 0..1: facing, occluders, borders.
-        spin: (n, 2) cosine and sine of the angle from the picture's x, laid on the surface, to the u axis.
+        spin: (n, 2) cosine and sine of the angle from the image's x, laid on the surface, to the u axis.
     """
 
     index: Int[Tensor, " n"]
@@ -106,7 +106,7 @@ def interpolate_geometry(
 
 
 def rotate_micronormals(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
-    """Micronormals of the picture's frame (``data.micro_of``) in the layout's: +x along u, +y against v."""
+    """Micronormals of the image's frame (``data.micro_of``) in the layout's: +x along u, +y against v."""
     x, y, z = micro.unbind(-1)
     c, s = spin.unbind(-1)
     return torch.stack([c * x + s * y, c * y - s * x, z], -1)

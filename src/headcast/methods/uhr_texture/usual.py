@@ -44,9 +44,9 @@ def face_weight(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
 
 
 def rasterize_vertex_values(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
-    """Vertex values as a picture in UV, charts grown by a gutter."""
+    """Vertex values as an image in UV, charts grown by a gutter."""
     from headcast.texture.texels import gather, texels_of
 
     texels = texels_of(head, min(size, 1024))
-    picture = texels.to_image(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
-    return resized(torch.from_numpy(picture)[None, None], size, size)[0, 0]
+    image = texels.to_image(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
+    return resized(torch.from_numpy(image)[None, None], size, size)[0, 0]

@@ -30,7 +30,7 @@ __all__ = ["ImageFormat", "recode_images", "size_word", "wear_maps", "write_glb"
 ImageFormat = Literal["png", "jpeg", "webp", "ktx2"]
 MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "ktx2": "image/ktx2"}
 EXTENSIONS = {"webp": "EXT_texture_webp", "ktx2": "KHR_texture_basisu"}
-"""Which glTF needs for pictures of the kind."""
+"""The glTF extension that each image format needs."""
 QUALITY = 92
 TOP = 65535
 
@@ -77,10 +77,10 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
         save_png(folder / file, to_uint16(maps), text)
     plain = {
         f"{name}_seen_{word}.png": to_uint8(result.seen[None])[..., 0],
-        f"{name}_image_photo.png": to_uint8(result.picture),
+        f"{name}_image_photo.png": to_uint8(result.crop),
     }
-    for file, picture in plain.items():
-        save_png(folder / file, picture, text)
+    for file, pixels in plain.items():
+        save_png(folder / file, pixels, text)
     return tuple(folder / f for f in (*files, *plain))
 
 
@@ -105,8 +105,8 @@ def skin_maps(texture: Float[Tensor, "7 h w"]) -> SkinMaps:
     return SkinMaps.from_bytes(to_uint8(texture[3:6]), to_uint8(texture[6:])[..., 0])
 
 
-def encode_image(picture: UInt8[np.ndarray, "h w *c"], kind: ImageFormat, linear: bool = False) -> bytes:
-    """A picture file; what has coverage is stored without loss (JPEG has none: PNG).
+def encode_image(image: UInt8[np.ndarray, "h w *c"], kind: ImageFormat, linear: bool = False) -> bytes:
+    """An image file; what has coverage is stored without loss (JPEG has none: PNG).
 
     Args:
         linear: numbers instead of sRGB colours (KTX2 says which).
@@ -114,20 +114,20 @@ def encode_image(picture: UInt8[np.ndarray, "h w *c"], kind: ImageFormat, linear
     from PIL import Image
 
     out = io.BytesIO()
-    plain = picture.shape[-1] == 3
-    if kind == "ktx2" and not any(x % 4 for x in picture.shape[:2]):
-        return encode_ktx2(picture, linear)
+    plain = image.shape[-1] == 3
+    if kind == "ktx2" and not any(x % 4 for x in image.shape[:2]):
+        return encode_ktx2(image, linear)
     if kind == "jpeg" and plain:
-        Image.fromarray(picture).save(out, "JPEG", quality=QUALITY, subsampling=0)
+        Image.fromarray(image).save(out, "JPEG", quality=QUALITY, subsampling=0)
     elif kind == "webp":
-        Image.fromarray(picture).save(out, "WEBP", quality=QUALITY, lossless=not plain, method=2)
+        Image.fromarray(image).save(out, "WEBP", quality=QUALITY, lossless=not plain, method=2)
     else:
-        Image.fromarray(picture).save(out, "PNG", compress_level=6)
+        Image.fromarray(image).save(out, "PNG", compress_level=6)
     return out.getvalue()
 
 
 def format_of(data: bytes) -> ImageFormat:
-    """The format of an encoded picture."""
+    """The format of an encoded image."""
     if data.startswith(MAGIC):
         return "ktx2"
     return "png" if data[:4] == b"\x89PNG" else "webp" if data[8:12] == b"WEBP" else "jpeg"
@@ -158,7 +158,7 @@ def write_glb(
 
 
 def recode_images(gltf: GLTF2, kind: ImageFormat) -> None:
-    """Stores a glTF's pictures as ``kind``, in place.
+    """Stores a glTF's images as ``kind``, in place.
 
     Raises:
         HeadcastError: an unknown kind.
@@ -184,7 +184,7 @@ def images_in(gltf: GLTF2) -> list[UInt8[np.ndarray, "h w c"]]:
     return out
 
 
-def replace_images(gltf: GLTF2, pictures: list[bytes], names: list[str]) -> None:
+def replace_images(gltf: GLTF2, images: list[bytes], names: list[str]) -> None:
     """Gives a glTF other images; the views of old ones are written over, those of new ones added."""
     import pygltflib as g
 
@@ -192,20 +192,20 @@ def replace_images(gltf: GLTF2, pictures: list[bytes], names: list[str]) -> None
     views = gltf.bufferViews
     starts = [v.byteOffset or 0 for v in views]
     data = [blob[a : a + v.byteLength] for a, v in zip(starts, views, strict=True)]
-    for k, picture in enumerate(pictures):
+    for k, image in enumerate(images):
         if k < len(gltf.images):
-            data[gltf.images[k].bufferView] = picture
+            data[gltf.images[k].bufferView] = image
         else:
             views.append(g.BufferView(buffer=0))
-            data.append(picture)
+            data.append(image)
             gltf.images.append(g.Image(bufferView=len(views) - 1))
             gltf.textures.append(g.Texture(source=k, sampler=0))
-        kind = format_of(picture)
+        kind = format_of(image)
         gltf.images[k].name, gltf.images[k].mimeType = names[k], MIME[kind]
         if kind in EXTENSIONS:
             gltf.textures[k].source = None
             gltf.textures[k].extensions = {EXTENSIONS[kind]: {"source": k}}
-    for word in sorted({EXTENSIONS[k] for k in map(format_of, pictures) if k in EXTENSIONS}):
+    for word in sorted({EXTENSIONS[k] for k in map(format_of, images) if k in EXTENSIONS}):
         gltf.extensionsUsed = [*(gltf.extensionsUsed or []), word]
         gltf.extensionsRequired = [*(gltf.extensionsRequired or []), word]
     out = bytearray()

@@ -129,7 +129,7 @@ def test_least_squares_equal_the_differentiable_rasterizer(
     start = torch.full((2, 24, 24), 0.5)
     solved = solve_texture(values, pixels, 24, start, tile=64, rounds=60, tie=0.1)
     followed = solve_by_gradient(values, pixels, 24, start, steps=400, rate=0.05, tie=0.1)
-    known = solved.seen > 0.5
+    known = solved.visibility > 0.5
     assert known.float().mean() > 0.1
     torch.testing.assert_close(solved.texture[:, known], followed[:, known], atol=0.01, rtol=0)
     tiled = solve_texture(values, pixels, 24, start, tile=12, rounds=60, tie=0.1)

@@ -138,10 +138,10 @@ def pair_rows(
     if still:
         at = [source.sources[0]] * len(frames)
         own = source.performance
-        seen: Performance | None = Performance(own.expression[at], own.rotation[at])
+        tracked: Performance | None = Performance(own.expression[at], own.rotation[at])
     else:
-        seen = track_performance(flat, driver.fps, driver.name)
-    moved = movement_rows(driver.performance, seen, driver.measured, lost)
+        tracked = track_performance(flat, driver.fps, driver.name)
+    moved = movement_rows(driver.performance, tracked, driver.measured, lost)
     rows: list[Row] = []
     points = [comparer.landmarks.points(flat[t]) for t in driver.measured]
     for t, found, row in zip(driver.measured, points, moved, strict=True):

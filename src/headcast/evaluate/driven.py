@@ -48,8 +48,8 @@ def subject_frames(
     words = f"{driver.name}: {who.name}"
     say(0.0, f"{words}: avatar")
     photos = write_source_images(source, setting.out)
-    avatar = who.make(photos, lambda share, what: say(0.3 * share, f"{words}: {what}"))
-    driving: Progress = lambda share, what: say(0.3 + 0.5 * share, f"{words}: {what}")  # noqa: E731
+    avatar = who.make(photos, lambda fraction, what: say(0.3 * fraction, f"{words}: {what}"))
+    driving: Progress = lambda fraction, what: say(0.3 + 0.5 * fraction, f"{words}: {what}")  # noqa: E731
     if encoded:
         return encoded_frames(avatar, driver, setting.out / "videos" / who.name, driving)
     return driven_frames(avatar, driver, driving)
@@ -75,7 +75,7 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Progress) -> UInt8[np.n
         camera="driver",
         frames=len(truth.frames),
         size=(width, height),
-        progress=lambda share, what: say(0.4 * share, what),
+        progress=lambda fraction, what: say(0.4 * fraction, what),
     )
     made = []
     for t, camera in enumerate(drive.cameras):
@@ -118,4 +118,4 @@ def sheet_lines(
 
 def part(say: Progress, k: int, count: int) -> Progress:
     """Progress of the ``k``-th of ``count`` equal steps."""
-    return lambda share, what: say((k + share) / count, what)
+    return lambda fraction, what: say((k + fraction) / count, what)

@@ -98,7 +98,7 @@ def subject_rows(
         at_source, shown = front.rgba, {}
     else:
         try:
-            avatar = who.make(person.sources, lambda share, what: say(0.7 * share, f"{words}: {what}"))
+            avatar = who.make(person.sources, lambda fraction, what: say(0.7 * fraction, f"{words}: {what}"))
         except HeadcastError:
             return Measured([{"lost": 1.0, "typology": front.typology}])
         say(0.7, f"{words}: views")

@@ -144,9 +144,9 @@ def stage(scene: Scene, comparer: Comparer) -> Staged:
             raise HeadcastError(
                 f"{scene.name}: a face in only one view; its landmarks have no place in space"
             )
-        seen = [truths[s.name].points for s in faces]
+        landmarks = [truths[s.name].points for s in faces]
         points = triangulated(
-            [s.camera for s in faces], [p.astype(np.float64) for p in seen if p is not None]
+            [s.camera for s in faces], [p.astype(np.float64) for p in landmarks if p is not None]
         )
     return Staged(scene, most_frontal(faces, truths), points, truths)
 

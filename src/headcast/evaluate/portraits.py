@@ -129,10 +129,10 @@ def _photo(
     if all(kept.values()):
         return {c: m for c, m in kept.items() if m is not None}
     say(0.0, name)
-    seen = api.observe(photo)[0]
-    truth = truth_of(seen, comparer)
-    store.keep(OBSERVED, name, PHOTO, seen.image)
-    kept[OBSERVED] = store.once(OBSERVED, name, lambda: Measured([observation_row(seen, head)]), stamp)
+    observation = api.observe(photo)[0]
+    truth = truth_of(observation, comparer)
+    store.keep(OBSERVED, name, PHOTO, observation.image)
+    kept[OBSERVED] = store.once(OBSERVED, name, lambda: Measured([observation_row(observation, head)]), stamp)
     for k, c in enumerate(who):
         if kept[c.name] is None:
             step = part(say, k + 1, len(who) + 1)
@@ -142,23 +142,23 @@ def _photo(
     return {c: m for c, m in kept.items() if m is not None}
 
 
-def truth_of(seen: Observation, comparer: Comparer) -> Truth:
+def truth_of(observation: Observation, comparer: Comparer) -> Truth:
     """Prepare a photo for comparison, with its own matte and hair mask.
 
     Raises:
         HeadcastError: the evaluator finds no face in it.
     """
-    assert seen.masks is not None
-    matte = seen.masks.person
+    assert observation.masks is not None
+    matte = observation.masks.person
     person = matte > 0.5
-    regions = {"foreground": person, "hair": (seen.masks.hair > 0.5) & person}
-    return comparer.truth(seen.image, seen.name, matte, regions)
+    regions = {"foreground": person, "hair": (observation.masks.hair > 0.5) & person}
+    return comparer.truth(observation.image, observation.name, matte, regions)
 
 
-def observation_row(seen: Observation, head: HeadModel) -> Row:
+def observation_row(observation: Observation, head: HeadModel) -> Row:
     """Measure what holds of the photo whatever the method: landmark errors of the fit, skin tone."""
-    face = face_mask(seen.detection.points, *seen.image.shape[:2])
-    return landmark_errors(seen, head) | {"tone": typology_angle(seen.image, face)}
+    face = face_mask(observation.detection.points, *observation.image.shape[:2])
+    return landmark_errors(observation, head) | {"tone": typology_angle(observation.image, face)}
 
 
 def avatar_row(
@@ -173,7 +173,7 @@ def avatar_row(
     """Make an avatar of a photo and measure it."""
     assert who.make is not None
     words = f"{photo.stem}: {who.name}"
-    avatar = who.make([photo], lambda share, what: say(0.7 * share, f"{words}: {what}"))
+    avatar = who.make([photo], lambda fraction, what: say(0.7 * fraction, f"{words}: {what}"))
     store.forget_pictures(who.name, photo.stem)
 
     def keep(name: str, image: UInt8[np.ndarray, "h w 4"]) -> None:

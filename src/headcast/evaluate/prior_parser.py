@@ -144,10 +144,10 @@ def describe_confusion(confusion: Int[np.ndarray, "k k"]) -> str:
     """What every label is taken for."""
     lines = []
     for k, name in enumerate(LABELS):
-        share: Float[np.ndarray, " k"] = confusion[k] / max(1, confusion[k].sum())
-        for j in share.argsort()[::-1]:
-            if j != k and share[j] >= 0.02:
-                lines.append(f"{name} as {LABELS[j]} {share[j]:.2f}")
+        fraction: Float[np.ndarray, " k"] = confusion[k] / max(1, confusion[k].sum())
+        for j in fraction.argsort()[::-1]:
+            if j != k and fraction[j] >= 0.02:
+                lines.append(f"{name} as {LABELS[j]} {fraction[j]:.2f}")
     return ", ".join(lines)
 
 

@@ -166,14 +166,14 @@ def clip_rows(
     if still:
         real, first = truth.performance, truth.sources[0]
         count = len(frames)
-        seen: Performance | None = Performance(
+        tracked: Performance | None = Performance(
             real.expression[[first] * count], real.rotation[[first] * count]
         )
     else:
-        seen = track_performance(flat, truth.fps, truth.name)
+        tracked = track_performance(flat, truth.fps, truth.name)
     rows: list[Row] = []
     for t, moved in zip(
-        truth.measured, movement_rows(truth.performance, seen, truth.measured, lost), strict=True
+        truth.measured, movement_rows(truth.performance, tracked, truth.measured, lost), strict=True
     ):
         row = gain_row(comparer.compare(truth.truths[t], frames[t]), t, truth)
         rows.append(row | moved | steadiness(flat, t, truth.truths[t].regions["foreground"]))

@@ -14,7 +14,7 @@ from headcast.progress import Progress
 __all__ = ["Progress", "Setting", "option_facts"]
 
 
-def _quiet(share: float, what: str) -> None:
+def _quiet(fraction: float, what: str) -> None:
     return None
 
 

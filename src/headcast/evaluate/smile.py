@@ -134,7 +134,7 @@ def render_driven(
     save_png(photo, front.rgb)
     write_still_clip(smiling.rgb, clip)
     words = f"{name}: {who.name}"
-    made = who.make([photo], lambda share, what: say(0.7 * share, f"{words}: {what}"))
+    made = who.make([photo], lambda fraction, what: say(0.7 * fraction, f"{words}: {what}"))
     with TemporaryDirectory(dir=folder) as temporary:  # what a user drives has been through a file
         made.save(Path(temporary) / "made.avatar")
         avatar = api.load(Path(temporary) / "made.avatar")
@@ -144,7 +144,7 @@ def render_driven(
         out,
         camera="driver",
         background="grey",
-        progress=lambda share, what: say(0.7 + 0.3 * share, f"{words}: {what}"),
+        progress=lambda fraction, what: say(0.7 + 0.3 * fraction, f"{words}: {what}"),
     )
     image = decode(out)[MEASURED_FRAME]
     if image.shape != smiling.rgb.shape:

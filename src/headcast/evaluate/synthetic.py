@@ -178,7 +178,9 @@ def column_rows(
     for path, image in zip(photos, head.photos, strict=False):
         save_png(path, image)
     try:
-        avatar = column.method.make(photos, lambda share, what: say(share, f"{item}: {column.name}: {what}"))
+        avatar = column.method.make(
+            photos, lambda fraction, what: say(fraction, f"{item}: {column.name}: {what}")
+        )
     except HeadcastError:
         return []
     bench.store.forget_pictures(column.name, item)

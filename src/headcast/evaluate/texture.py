@@ -128,12 +128,12 @@ def _person(folder: Path, who: Subject, store: Store, comparer: Comparer, say: P
         maps = mean_skin()
     else:
         scene = read_scene(folder)
-        seen = {s.name: comparer.truth(s.rgb, s.name, need_face=False) for s in scene.shots}
-        faces = [s for s in scene.shots if seen[s.name].points is not None]
+        truths = {s.name: comparer.truth(s.rgb, s.name, need_face=False) for s in scene.shots}
+        faces = [s for s in scene.shots if truths[s.name].points is not None]
         if not faces:
             raise HeadcastError(f"{name}: no face found in any view")
         avatar = who.make(
-            [most_frontal(faces, seen).path], lambda s, what: say(s, f"{name}: {who.name}: {what}")
+            [most_frontal(faces, truths).path], lambda s, what: say(s, f"{name}: {who.name}: {what}")
         )
         maps = maps_of(avatar, who.name)
     row, shown = map_rows(maps, truth)

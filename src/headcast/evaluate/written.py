@@ -201,8 +201,8 @@ def sheet_of(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8
         rows.append(contact_sheet(small, len(line), labels=[label for label, _ in line]))
     width = max(r.shape[1] for r in rows)
     columns = max(1, round((sum(r.shape[0] for r in rows) / width) ** 0.5))
-    share = -(-len(rows) // columns)
-    parts = [rows[k : k + share] for k in range(0, len(rows), share)]
+    rows_each = -(-len(rows) // columns)
+    parts = [rows[k : k + rows_each] for k in range(0, len(rows), rows_each)]
     height = max(sum(r.shape[0] for r in part) for part in parts)
     return np.concatenate([stack_rows(part, height, width) for part in parts], 1)
 

@@ -1,4 +1,4 @@
-"""What the image leaves open: hidden by glasses or hair, turned away, or off the face (§3.4, end; §6)."""
+"""Fill what the image leaves open: hidden by glasses or hair, turned away, or off the face (§3.4, §6)."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ __all__ = [
 SOFT = 0.012
 """Width of the transition to what is filled in, as a fraction of the texture's side."""
 SYMMETRY = 0.9
-"""How far the other side is believed where it was seen and this one was not."""
+"""Confidence in the mirrored side where it was visible and this side was not."""
 
 
-def soften_visibility(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
-    """The visible fraction with a soft rim that lies inside of what was seen."""
-    size = seen.shape[0]
+def soften_visibility(visibility: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
+    """Soften the rim of the visible fraction, inwards only."""
+    size = visibility.shape[0]
     k = 2 * max(1, round(SOFT * size)) + 1
-    x = (seen > 0.05).float()[None, None]
+    x = (visibility > 0.05).float()[None, None]
     for _ in range(2):
         # rows, then columns: at once a texel would cost k², minutes at 4096²
         x = avg_pool2d(avg_pool2d(pad(x, (k // 2,) * 4, mode="replicate"), (k, 1), 1), (1, k), 1)
-    return (2 * x[0, 0] - 1).clamp(0, 1) * seen.clamp(max=1).sqrt()
+    return (2 * x[0, 0] - 1).clamp(0, 1) * visibility.clamp(max=1).sqrt()
 
 
 def pull_push(values: Float[Tensor, "c t t"], weight: Float[Tensor, "t t"]) -> Float[Tensor, "c t t"]:
-    """Holes filled from their surroundings, ever coarser (pull-push: Gortler et al., The Lumigraph, 1996)."""
+    """Fill holes from their surroundings, ever coarser (pull-push: Gortler et al., The Lumigraph, 1996)."""
     x, w = (values * weight)[None], weight[None, None]
     if min(values.shape[-2:]) <= 2:
         total = w.sum().clamp(min=1e-6)
@@ -75,7 +75,7 @@ def _mirror(_hash: str, size: int, head: HeadModel) -> Tensor:
 
 
 def mirror_grid(head: HeadModel, size: int) -> Float[Tensor, "t t 2"]:
-    """For every texel of the bundled head, the UV of its mirror image on the other side; -1 where none is."""
+    """Return for every texel of the bundled head the UV of its mirror image on the other side; -1 where none."""
     low = min(size, 1024)
     grid = _mirror(head.hash, low, head)
     if low == size:
@@ -87,36 +87,36 @@ def mirror_grid(head: HeadModel, size: int) -> Float[Tensor, "t t 2"]:
 
 
 def complete_by_symmetry(
-    maps: Float[Tensor, "7 t t"], seen: Float[Tensor, "t t"], head: HeadModel
+    maps: Float[Tensor, "7 t t"], visibility: Float[Tensor, "t t"], head: HeadModel
 ) -> tuple[Tensor, Tensor]:
-    """Maps and visible fraction completed from the other side; micronormals turn their x about."""
+    """Complete maps and visible fraction from the other side; micronormals flip their x."""
     at = mirror_grid(head, maps.shape[-1])
     known = (at[..., 0] >= 0).float()
     grid = (at * 2 - 1)[None]
-    trust = grid_sample(seen[None, None], grid, padding_mode="border", align_corners=False)[0, 0]
-    share = (1 - seen) * trust * known * SYMMETRY
-    total = (seen + share).clamp(min=1e-6)
-    out = maps * (seen / total)
+    trust = grid_sample(visibility[None, None], grid, padding_mode="border", align_corners=False)[0, 0]
+    fraction = (1 - visibility) * trust * known * SYMMETRY
+    total = (visibility + fraction).clamp(min=1e-6)
+    out = maps * (visibility / total)
     for c in range(len(maps)):  # one after the other: 4096² leave no room for all at once
         other = grid_sample(maps[None, c : c + 1], grid, padding_mode="border", align_corners=False)[0, 0]
-        out[c] += (1 - other if c == 3 else other) * (share / total)
-    return out, (seen + share).clamp(max=1)
+        out[c] += (1 - other if c == 3 else other) * (fraction / total)
+    return out, (visibility + fraction).clamp(max=1)
 
 
 def blend_over(
     maps: Float[Tensor, "7 t t"],
-    seen: Float[Tensor, "t t"],
+    visibility: Float[Tensor, "t t"],
     predefined: Float[Tensor, "7 t t"],
     face: Float[Tensor, "t t"],
 ) -> Float[Tensor, "7 t t"]:
-    """The maps over a predefined texture whose colour is brought to the face's (§3.4).
+    """Blend the maps over a predefined texture whose colour is matched to the face's (§3.4).
 
-    Albedo is compared in linear light over ``face``, where seen: one gain a channel. Between them the gain is
-    carried smoothly (``pulled``), so that no edge shows; what differs is the detail.
+        Albedo is compared in linear light over ``face``, where visible: one gain a channel. Between them the gain is
+    interpolated smoothly (``pull_push``), so that no edge shows; what differs is the detail.
     """
     from headcast.image import linear_to_srgb, srgb_to_linear
 
-    here = seen * face
+    here = visibility * face
     total = here.sum().clamp(min=1e-6)
     step = max(1, maps.shape[-1] // 512)
     weight = avg_pool2d(here[None, None], step)[0, 0]
@@ -135,17 +135,17 @@ def blend_over(
     level = (maps[6] * here).sum() / total / usual if float(here.sum()) > 1 else torch.ones(())
     out[6] = torch.where(face > 0, predefined[6] * level, predefined[6]).clamp(0, 1)
     for c in range(len(out)):
-        out[c] += (maps[c] - out[c]) * seen
+        out[c] += (maps[c] - out[c]) * visibility
     normalize_normals(out[3:6])
     return out
 
 
 def normalize_normals(maps: Float[Tensor, "3 h w"]) -> None:
-    """Makes stored normals ((n + 1) / 2) one long, in place."""
+    """Normalize stored normals ((n + 1) / 2) to unit length, in place."""
     maps.mul_(2).sub_(1)
     maps.div_(maps.norm(dim=0).clamp(min=1e-6)).add_(1).div_(2)
 
 
 def to_numpy(x: Tensor) -> Float[np.ndarray, "h w *c"]:
-    """Channels last."""
+    """Convert to a NumPy array with channels last."""
     return (x.permute(1, 2, 0) if x.dim() == 3 else x).cpu().numpy()

@@ -51,7 +51,7 @@ class Geometry:
 
 
 def rasterize_geometry(geometry: Geometry, camera: Camera) -> tuple[Tensor, Tensor]:
-    """Triangle and barycentrics at every pixel of a camera."""
+    """Rasterize triangle indices and barycentrics at every pixel of a camera."""
     flip = torch.tensor([1.0, -1.0, -1.0])
     at = Camera(camera.K, torch.eye(4), camera.width, camera.height)
     found = rasterize_mesh(geometry.vertices * flip, geometry.faces, at)
@@ -59,7 +59,7 @@ def rasterize_geometry(geometry: Geometry, camera: Camera) -> tuple[Tensor, Tens
 
 
 def geometry_prior(geometry: Geometry, camera: Camera, side: int) -> Float[Tensor, "5 s s"]:
-    """UV and normal of a mesh as the predictor gives them."""
+    """Render UV and normals of a mesh in the predictor's format."""
     triangle, bary = rasterize_geometry(geometry, camera.scaled(side / camera.width))
     on = (triangle >= 0)[..., None].float()
     t = triangle.clamp(min=0).long()
@@ -70,13 +70,13 @@ def geometry_prior(geometry: Geometry, camera: Camera, side: int) -> Float[Tenso
 
 
 def to_camera_frame(camera: Camera, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
-    """World points in the camera's frame, +Y up and +Z to the camera."""
+    """Transform world points to the camera's frame, +Y up and +Z to the camera."""
     T = camera.cam_from_world.to(vertices)
     return (vertices @ T[:3, :3].T + T[:3, 3]) * torch.tensor([1.0, -1.0, -1.0])
 
 
 def fitted_geometry(head: HeadModel, params: HeadParams, camera: Camera) -> Geometry:
-    """The head as it was fitted to a photo."""
+    """Return the head's geometry as it was fitted to a photo."""
     with torch.no_grad():
         v = to_camera_frame(camera, head(params))
     skin = head.part == head.part_names.index("skin")
@@ -84,7 +84,7 @@ def fitted_geometry(head: HeadModel, params: HeadParams, camera: Camera) -> Geom
 
 
 def foreign_geometry(mesh: Path, uv: Path | None, camera: Camera, params: HeadParams | None) -> Geometry:
-    """A user's mesh.
+    """Read a user's mesh.
 
     Args:
         uv: another OBJ whose texture coordinates are used, with the same faces in the same order.
@@ -117,7 +117,7 @@ Obj = tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"], Float[Tensor, "u 2"] | Non
 
 
 def read_obj(path: Path) -> Obj:
-    """Vertices, triangles (polygons become fans), texture coordinates (top-left origin) and their triangles.
+    """Read vertices, triangles (polygons become fans), texture coordinates (top-left origin), their triangles.
 
     Raises:
         HeadcastError: not a Wavefront OBJ with faces.
@@ -152,13 +152,13 @@ def read_obj(path: Path) -> Obj:
 
 
 def zero_based_index(word: str, count: int) -> int:
-    """OBJ's index (from 1, or backwards from the last) as one from 0."""
+    """Convert an OBJ index (from 1, or backwards from the last) to a zero-based one."""
     i = int(word)
     return i - 1 if i > 0 else count + i
 
 
 def read_camera(path: Path) -> Camera:
-    """A camera from JSON: ``K`` (3x3, pixels), ``cam_from_world`` (4x4, OpenCV), ``size`` [width, height].
+    """Read a camera from JSON: ``K`` (3x3, pixels), ``cam_from_world`` (4x4, OpenCV), ``size`` [width, height].
 
     Raises:
         HeadcastError: it holds something else.

@@ -57,7 +57,7 @@ class Result:
     prior: Float[Tensor, "5 s s"]
     guide: Float[Tensor, "7 s s"]
     texture: Float[Tensor, "7 t t"]
-    seen: Float[Tensor, "t t"]
+    visibility: Float[Tensor, "t t"]
     notes: tuple[str, ...] = ()
 
     def maps(self) -> SkinMaps:
@@ -93,11 +93,11 @@ def image_maps(
     found = networks.predictor(small).clamp(0, 1) if prior is None else prior[None]
     sure = None if trust is None else resized(trust[None, None], c.side, c.side)
     shading = estimate_shading(small, found, sure)
-    free = delit_image(small, shading)
-    guide = networks.gde(small, found, free, skin_mean(free, found, sure)).clamp(0, 1)
+    delit = delit_image(small, shading)
+    guide = networks.gde(small, found, delit, skin_mean(delit, found, sure)).clamp(0, 1)
     if not refine:
         return resized(guide, n, n)[0], found[0], guide[0]
-    say = (lambda share: progress(share, "refining the skin")) if progress else None
+    say = (lambda fraction: progress(fraction, "refining the skin")) if progress else None
     maps = refine_in_patches(networks.hfdr, rgb, coarse_of(small, found, guide, shading)[0], c.patch, say)
     # a patch cannot know how bright the whole skin is: that is stage 1's
     off = guide[:, :3] - resized(maps[None, :3], c.side, c.side)
@@ -117,14 +117,14 @@ def texture_maps(
     prior: Prior = "network",
     progress: Progress | None = None,
 ) -> Result:
-    """Maps of one photo.
+    """Make the maps of one photo.
 
     Args:
         base: a fitted avatar whose texture stands where the photo shows nothing; for the bundled head alone.
         size: side of the UV maps.
         prior: whether stage 1 takes UV and normals from the predictor (§3.1) or from the fitted geometry.
     """
-    say = progress or (lambda share, what: None)
+    say = progress or (lambda fraction, what: None)
     rgb, camera, place = crop_of(observation)
     n = rgb.shape[-1]
     notes = []
@@ -139,7 +139,7 @@ def texture_maps(
         else None
     )
     trust = skin_trust(reduce_photo(observation), n)
-    say_part: Progress = lambda share, what: say(0.1 + 0.5 * share, what)  # noqa: E731
+    say_part: Progress = lambda fraction, what: say(0.1 + 0.5 * fraction, what)  # noqa: E731
     image, found, guide = image_maps(rgb, networks, given, say_part, trust=trust)
     say(0.6, "unwrapping")
     triangle, bary = rasterize_geometry(geometry, camera)
@@ -154,26 +154,26 @@ def texture_maps(
         geometry.normals,
         trust,
     )
-    texture, seen = unwrap_maps(image, pixels, size)
+    texture, visibility = unwrap_maps(image, pixels, size)
     del triangle, bary, pixels  # room for 4096²
     keep_skin(image, rgb, trust)
     say(0.85, "filling what is hidden")
-    seen = fill.soften_visibility(seen)
+    visibility = fill.soften_visibility(visibility)
     if geometry.own:
-        texture, seen = fill.complete_by_symmetry(texture, seen, head)
+        texture, visibility = fill.complete_by_symmetry(texture, visibility, head)
         ground = predefined(base, head, size)
         ground[:3] = without_glasses(ground[:3], observation, geometry, camera, trust, head)
-        texture = fill.blend_over(texture, seen, ground, face_weight(head, size))
+        texture = fill.blend_over(texture, visibility, ground, face_weight(head, size))
     else:
-        texture = fill.pull_push(texture, seen)
+        texture = fill.pull_push(texture, visibility)
     say(1.0, "done")
-    return Result(rgb, camera, image, found, guide, texture, seen, tuple(notes))
+    return Result(rgb, camera, image, found, guide, texture, visibility, tuple(notes))
 
 
 def keep_skin(
     image: Float[Tensor, "7 n n"], rgb: Float[Tensor, "3 n n"], trust: Float[Tensor, "n n"]
 ) -> None:
-    """Off the skin, which is all that the networks know: the photo's colours, flat; in place."""
+    """Put the photo's colours, flat, off the skin, which is all that the networks know; in place."""
     image[:3].sub_(rgb).mul_(trust).add_(rgb)
     flat = torch.tensor([0.5, 0.5, 1.0]).to(image)
     for c in range(3):
@@ -197,35 +197,37 @@ def unwrap_maps(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tup
         last = side
         found = solve_texture(values, pixels, side, texture)
         if side == sides[-1]:
-            covered = float((found.seen > 0.3).float().mean())
-            texture = fill.pull_push(found.texture, (found.seen > 0.05).float())
+            covered = float((found.visibility > 0.3).float().mean())
+            texture = fill.pull_push(found.texture, (found.visibility > 0.05).float())
         else:
             texture = resized(texture[None], side, side)[0]
-            share = density_weight(found.seen)
+            fraction = density_weight(found.visibility)
             for c in range(len(texture)):  # one after the other: 4096² leave no room for all at once
-                texture[c] += share * (found.texture[c] - texture[c])
+                texture[c] += fraction * (found.texture[c] - texture[c])
     assert found is not None
-    seen = spread_visibility(found.seen, covered * last**2 / max(1, len(pixels.index)))
-    seen = resized(seen[None, None], size, size)[0, 0]
-    return resized(texture[None], size, size)[0].clamp_(0, 1), seen
+    visibility = spread_visibility(found.visibility, covered * last**2 / max(1, len(pixels.index)))
+    visibility = resized(visibility[None, None], size, size)[0, 0]
+    return resized(texture[None], size, size)[0].clamp_(0, 1), visibility
 
 
-def spread_visibility(seen: Float[Tensor, "t t"], texels: float) -> Float[Tensor, "t t"]:
-    """Spread the visible fraction where a pixel covers ``texels`` texels, of which it reaches four at most."""
+def spread_visibility(visibility: Float[Tensor, "t t"], texels: float) -> Float[Tensor, "t t"]:
+    """Spread the visible fraction where a pixel covers ``texels`` texels but reaches four at most."""
     if texels <= 1:
-        return seen
+        return visibility
     k = 2 * max(1, round(0.75 * texels**0.5)) + 1
-    x = torch.nn.functional.avg_pool2d(seen[None, None], k, 1, k // 2)
+    x = torch.nn.functional.avg_pool2d(visibility[None, None], k, 1, k // 2)
     return (1.5 * texels * torch.nn.functional.avg_pool2d(x, 3, 1, 1)[0, 0]).clamp(max=1)
 
 
-def density_weight(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
-    """0 where texels are finer than the photo's pixels, 1 where not: finer ones would take single pixels for
-    detail, as ripples."""
-    near = torch.nn.functional.avg_pool2d(seen[None, None], 7, 1, 3)[0, 0]
+def density_weight(visibility: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
+"""Weigh texels: 0 where they are finer than the photo's pixels, 1 elsewhere.
+
+    Finer texels would take single pixels for detail, as ripples.
+    """
+    near = torch.nn.functional.avg_pool2d(visibility[None, None], 7, 1, 3)[0, 0]
     return ((near - 0.4) / 0.3).clamp(0, 1)
 
 
 def missing_prior_message(path: Path) -> str:
-    """Words for a missing prior of foreign meshes."""
+    """Word the error for a foreign mesh without a UV prior."""
     return f"{path}: not the bundled head: what the photo does not show is only carried over from around it"

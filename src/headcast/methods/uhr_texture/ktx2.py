@@ -21,11 +21,11 @@ __all__ = ["MAGIC", "check_program", "encode_ktx2"]
 
 MAGIC = b"\xabKTX 20\xbb\r\n\x1a\n"
 LEVEL = "1"
-"""Of UASTC: 0 is fastest, 4 best."""
+"""UASTC encoding level: 0 is fastest, 4 best."""
 
 
 def check_program() -> str:
-    """Where ``basisu`` is.
+    """Find the program ``basisu``.
 
     Raises:
         HeadcastError: nowhere on the PATH.
@@ -40,7 +40,7 @@ def check_program() -> str:
 
 
 def encode_ktx2(image: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
-    """A KTX2 file with all smaller sizes.
+    """Encode a KTX2 file with all mip levels.
 
     Args:
         linear: numbers instead of sRGB colours.

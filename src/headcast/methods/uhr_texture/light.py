@@ -25,14 +25,14 @@ __all__ = [
 ROUNDS = 4
 HUBER = 2.0
 RIDGE = (0.0, 0.002, 0.002, 0.002, 0.008, 0.008, 0.008, 0.008, 0.008)
-"""As ``observe.light`` solves for a photo's light."""
+"""Ridge and Huber terms, as ``observe.light`` solves for a photo's light."""
 DARKEST, TINT = 0.4, 1.25
 """Least shading, as a fraction of its mean over the skin (as in ``fit.delight``), and how far its colour may
 depart from the mean's: more would make pink fringes where a photographed face turns away."""
 LEVEL = 13
 """Number of terms of ``calibrate_albedo``."""
 COARSE = 15
-"""Channels of ``coarse_of``."""
+"""Number of channels of ``coarse_of``."""
 
 
 def estimate_shading(
@@ -40,7 +40,7 @@ def estimate_shading(
     prior: Float[Tensor, "b 5 h w"],
     trust: Float[Tensor, "b 1 h w"] | None = None,
 ) -> Float[Tensor, "b 3 h w"]:
-    """Irradiance by second-order harmonics over the prior's normals: mean over skin 1; 1 off the head.
+    """Estimate irradiance by second-order harmonics over the prior's normals: mean over skin 1; 1 off the head.
 
     Skin is taken to have one colour; what departs from it (brows, lips, gloss, shadow) loses weight (Huber).
 
@@ -88,33 +88,35 @@ def skin_mean(
 
 
 def calibration_terms(
-    free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"]
+    delit: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"]
 ) -> Float[Tensor, "b 13 h w"]:
     """Stack the regressors: the de-lit image, 1, its mean, and the mean's squares and products."""
     r, g, b = mean.unbind(1)
     flat = torch.stack([torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b], 1)
-    return torch.cat([free, flat[..., None, None].expand(-1, -1, *free.shape[2:])], 1)
+    return torch.cat([delit, flat[..., None, None].expand(-1, -1, *delit.shape[2:])], 1)
 
 
 def calibrate_albedo(
-    free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], level: Float[Tensor, "13 3"]
+    delit: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], level: Float[Tensor, "13 3"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Albedo as it mostly is where a de-lit image has this mean colour: how bright skin is, an image leaves
-    open, and what skin there is, says it in part."""
-    return torch.einsum("bkhw,kc->bchw", calibration_terms(free, mean), level)
+"""Bring a de-lit image to the level that albedo mostly has where the mean colour is this.
+
+    An image leaves open how bright skin is; its colour answers that in part.
+    """
+    return torch.einsum("bkhw,kc->bchw", calibration_terms(delit, mean), level)
 
 
 def fit_level(
-    free: Float[Tensor, "b 3 h w"],
+    delit: Float[Tensor, "b 3 h w"],
     mean: Float[Tensor, "b 3"],
     albedo: Float[Tensor, "b 3 h w"],
     mask: Float[Tensor, "b 1 h w"],
 ) -> Float[Tensor, "13 3"]:
     """Fit the coefficients of ``calibrate_albedo`` by least squares."""
     on = mask[:, 0] > 0
-    x = calibration_terms(free, mean).permute(0, 2, 3, 1)[on].double()
+    x = calibration_terms(delit, mean).permute(0, 2, 3, 1)[on].double()
     y = albedo.permute(0, 2, 3, 1)[on].double()
-    return torch.linalg.solve(x.T @ x + 1e-6 * len(x) * torch.eye(LEVEL).to(x), x.T @ y).to(free)
+    return torch.linalg.solve(x.T @ x + 1e-6 * len(x) * torch.eye(LEVEL).to(x), x.T @ y).to(delit)
 
 
 def coarse_of(
@@ -131,5 +133,5 @@ def guide_at(
     rgb: Float[Tensor, "b 3 h w"], coarse: Float[Tensor, "b 15 h w"]
 ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 7 h w"]]:
     """Return the de-lit image and the guide at a patch's own detail, from enlarged ``coarse_of``."""
-    free = delit_image(rgb, coarse[:, 12:])
-    return free, torch.cat([free + coarse[:, 5:8], coarse[:, 8:12]], 1)
+    delit = delit_image(rgb, coarse[:, 12:])
+    return delit, torch.cat([delit + coarse[:, 5:8], coarse[:, 8:12]], 1)

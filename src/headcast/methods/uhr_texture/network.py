@@ -22,7 +22,7 @@ OUT = 7
 PRIOR = 5
 """UV 2 and geometry normal 3."""
 UNITS = (1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 1.0)
-"""What output and losses count the maps in. Ours: micronormals of skin lie within hundredths of flat, and in
+"""Units of the maps in output and losses. Ours: micronormals of skin lie within hundredths of flat, and in
 whole units each step of the optimizer is as large as that."""
 
 
@@ -66,7 +66,7 @@ def config_named(name: str) -> Config:
 
 
 def resized(x: Float[Tensor, "b c h w"], height: int, width: int) -> Float[Tensor, "b c i j"]:
-    """Another size: means of areas when smaller, bilinear when larger."""
+    """Resize by means of areas when smaller, bilinearly when larger."""
     if (height, width) == tuple(x.shape[-2:]):
         return x
     smaller = height < x.shape[-2]
@@ -128,11 +128,11 @@ class LayeredUNet(nn.Module):
 
     @property
     def hidden_layers(self) -> int:
-        """Convolutions before the output's."""
+        """Count the convolutions before the output layer."""
         return sum(isinstance(m, Layer) for m in self.modules())
 
     def hidden(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-        """Features of the last hidden layer; the side need be a multiple of nothing."""
+        """Compute features of the last hidden layer; any side will do."""
         h, w = x.shape[-2:]
         x = pad(x, (0, -w % self.multiple, 0, -h % self.multiple), mode="replicate")
         levels = []
@@ -146,7 +146,7 @@ class LayeredUNet(nn.Module):
 
 
 def start_at(out: nn.Conv2d, passed: range, bias: tuple[float, ...]) -> None:
-    """Lets the last channels pass to ``passed`` of those that come out; hidden ones start at 0."""
+"""Initialize the output so that the last channels pass through to ``passed``; hidden ones start at 0."""
     count = len(passed)
     with torch.no_grad():
         out.weight.zero_()
@@ -194,16 +194,16 @@ class GDE(nn.Module):
         self,
         rgb: Float[Tensor, "b 3 h w"],
         prior: Float[Tensor, "b 5 h w"],
-        free: Float[Tensor, "b 3 h w"],
+        delit: Float[Tensor, "b 3 h w"],
         mean: Float[Tensor, "b 3"],
     ) -> Float[Tensor, "b 7 h w"]:
         """Predict the guide maps from an image in 0..1, the de-lit image, and this skin's mean colour."""
         assert isinstance(self.level, Tensor)
-        free = calibrate_albedo(free, mean, self.level)
-        parts = [rgb, free, prior]
+        delit = calibrate_albedo(delit, mean, self.level)
+        parts = [rgb, delit, prior]
         if self.hash is not None:
             parts.append(self.hash(prior[:, :2]))
-        return self.body.out(torch.cat([self.body.hidden(torch.cat(parts, 1)), free], 1))
+        return self.body.out(torch.cat([self.body.hidden(torch.cat(parts, 1)), delit], 1))
 
 
 class HFDR(nn.Module):
@@ -221,7 +221,7 @@ class HFDR(nn.Module):
     def forward(
         self, rgb: Float[Tensor, "b 3 h w"], coarse: Float[Tensor, "b 15 h w"]
     ) -> Float[Tensor, "b 7 h w"]:
-        """Textures of patches; ``light.coarse_of`` is enlarged to the patch's pixels already."""
-        free, guide = guide_at(rgb, coarse)
-        hidden = self.body.hidden(torch.cat([rgb, free, coarse[:, :PRIOR]], 1))
+        """Predict the maps of patches; ``light.coarse_of`` is enlarged to the patch's pixels already."""
+        delit, guide = guide_at(rgb, coarse)
+        hidden = self.body.hidden(torch.cat([rgb, delit, coarse[:, :PRIOR]], 1))
         return self.body.out(torch.cat([hidden, guide], 1))

@@ -20,16 +20,16 @@ from headcast.observe.types import Observation
 __all__ = ["glasses_in_uv", "without_glasses"]
 
 LOOK, TEXELS = 512, 256
-"""Sides of the image looked at and of the mask in UV."""
+"""Sides of the image that is searched and of the mask in UV, pixels."""
 LEAST = 0.2
 GROWN = 7
-"""Texels of the mask's growth: rims and their shadows."""
+"""Texels by which the mask is dilated: rims and their shadows."""
 
 
 def glasses_in_uv(
     observation: Observation, geometry: Geometry, camera: Camera, trust: Float[Tensor, "n n"]
 ) -> Float[Tensor, "s s"] | None:
-    """1 on texels that frames cover (lenses where skin is not trusted, either); None without glasses."""
+    """Mask texels that frames cover (and lenses where skin is not trusted); None without glasses."""
     if observation.masks is None:
         return None
     mask = crop_mask(observation, observation.masks.glasses, LOOK)
@@ -62,7 +62,7 @@ def without_glasses(
     trust: Float[Tensor, "n n"],
     head: HeadModel,
 ) -> Float[Tensor, "3 t t"]:
-    """A texture filled from around where glasses cover the skin, lids apart: the fit paints them there."""
+    """Fill a texture from around where glasses cover the skin; eyelids are left as the fit painted them."""
     mask = glasses_in_uv(observation, geometry, camera, trust)
     if mask is None:
         return albedo

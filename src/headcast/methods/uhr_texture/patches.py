@@ -1,4 +1,4 @@
-"""Stage 2 over a whole image: patches out, patches back, one going over into the next (§3.4)."""
+"""Stage 2 over a whole image: patches are cut out, refined and cross-faded into each other (§3.4)."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def refine_in_patches(
     progress: Callable[[float], None] | None = None,
     context: int = CONTEXT,
 ) -> Float[Tensor, "7 n n"]:
-    """Textures at a square image's own resolution.
+    """Refine maps at a square image's own resolution.
 
-    Seams are smoothed by §3.4's anisotropic Gaussian (16 taps across, sigma 5), which blurs not the textures
-    but what each patch counts: where patches meet, both have seen the same pixels, and one goes over into the
-    other over 8 pixels to either side. Levels meet, pores stay, the skin's own gradients are not flattened.
+        Seams are smoothed by §3.4's anisotropic Gaussian (16 taps across, sigma 5), which blurs not the textures
+    but the patches' weights: where patches meet, both cover the same pixels, and they cross-fade over
+        8 pixels to either side. Levels meet, pores stay, the skin's own gradients are not flattened.
 
-    Args:
-        coarse: ``light.coarse_of`` the whole image at stage 1's size.
-        patch: side of the patches; there are ceil(n / patch) a side, the last ones reach over the edge.
-        context: see ``CONTEXT``.
+        Args:
+            coarse: ``light.coarse_of`` the whole image at stage 1's size.
+            patch: side of the patches; there are ceil(n / patch) a side, the last ones reach over the edge.
+            context: see ``CONTEXT``.
     """
     n = rgb.shape[-1]
     count = math.ceil(n / patch)
@@ -50,7 +50,7 @@ def refine_in_patches(
     over = count * patch - n
     wide = pad_edges(rgb[None], context, context + over)[0]
     out = torch.zeros(OUT, n, n, dtype=torch.float32, device=rgb.device)
-    share = [patch_weights(i, count, patch, context).to(rgb) for i in range(count)]
+    weights = [patch_weights(i, count, patch, context).to(rgb) for i in range(count)]
     places = [(i, j) for i in range(count) for j in range(count)]
     step = max(1, BATCH_PIXELS // side**2)
     for first in range(0, len(places), step):
@@ -63,14 +63,14 @@ def refine_in_patches(
             y0, x0 = i * patch - context, j * patch - context
             down, right = (slice(max(0, -a), min(side, n - a)) for a in (y0, x0))
             part = out[:, max(0, y0) : y0 + side, max(0, x0) : x0 + side]
-            part += (x * share[i][:, None] * share[j])[:, down, right]
+            part += (x * weights[i][:, None] * weights[j])[:, down, right]
         if progress:
             progress(min(1.0, (first + step) / len(places)))
     return out
 
 
 def pad_edges(x: Float[Tensor, "b c h w"], before: int, after: int) -> Float[Tensor, "b c i j"]:
-    """The edge's pixels repeated outwards, however far."""
+    """Repeat the edge's pixels outwards, however far."""
     h, w = x.shape[-2:]
     i = torch.arange(-before, h + after, device=x.device).clamp(0, h - 1)
     j = torch.arange(-before, w + after, device=x.device).clamp(0, w - 1)
@@ -78,16 +78,16 @@ def pad_edges(x: Float[Tensor, "b c h w"], before: int, after: int) -> Float[Ten
 
 
 def gaussian_weights(taps: int) -> Float[Tensor, " t"]:
-    """Normalized weights about the middle of ``taps`` pixels."""
+    """Return normalized Gaussian weights around the middle of ``taps`` pixels."""
     x = torch.arange(taps) - (taps - 1) / 2
     w = torch.exp(-(x**2) / (2 * SIGMA**2))
     return w / w.sum()
 
 
 def patch_weights(index: int, count: int, patch: int, context: int) -> Float[Tensor, " s"]:
-    """What a patch's pixels along one side count: 1 inside, 0 beyond its border, by the Gaussian between.
+    """Weigh a patch's pixels along one side: 1 inside, 0 beyond its border, by the Gaussian between.
 
-    Those of neighbours add up to 1. Without context neighbours share no pixel, and borders stay hard.
+    Those of neighbours add up to 1. Without context neighbours have no pixel in common, and borders stay hard.
     """
     side = patch + 2 * context
     x = torch.arange(-PADDING, side + PADDING) - context

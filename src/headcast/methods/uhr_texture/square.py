@@ -1,4 +1,4 @@
-"""The square about the face that is worked on, and which of its pixels are skin."""
+"""The square crop around the face that the networks process, and which of its pixels are skin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from headcast.observe.types import Observation
 __all__ = ["FULL", "MOST", "crop_mask", "crop_of", "face_square_of", "reduce_photo", "skin_trust"]
 
 FULL = 1024
-"""Pixels of the face's square below which the method was not made for it."""
+"""Pixels of the face's square below which the method was not designed to work."""
 MOST = 4096
 ROOM = 1.65
 """Side of the square in larger sides of the box around the 478 landmarks."""
@@ -29,12 +29,12 @@ LEAST = 8
 
 
 def face_square_of(observation: Observation) -> tuple[int, int, int]:
-    """Left, top and side of the square about the face, in the photo's pixels."""
+    """Return left, top and side of the square around the face, in the photo's pixels."""
     return pixel_square(observation.detection.box, ROOM, rise=RISE, least=LEAST)
 
 
 def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
-    """The photo reduced until the square has ``most`` pixels: enough for masks and the fit, saves GB."""
+    """Reduce the photo until the square has ``most`` pixels: enough for masks and the fit, saves GB."""
     factor = most / face_square_of(observation)[2]
     if factor >= 1:
         return observation
@@ -42,11 +42,13 @@ def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
     h, w = camera.height, camera.width
     image = resized(torch.from_numpy(observation.image).permute(2, 0, 1)[None].float(), h, w)[0]
     shrunk = lambda x: resized(torch.from_numpy(x)[None, None].float(), h, w)[0, 0].numpy()  # noqa: E731
-    seen, masks = observation.detection, observation.masks
+    detection, masks = observation.detection, observation.masks
     return replace(
         observation,
         image=image.round().byte().permute(1, 2, 0).numpy(),
-        detection=replace(seen, points=seen.points * factor, box=tuple(x * factor for x in seen.box)),
+        detection=replace(
+            detection, points=detection.points * factor, box=tuple(x * factor for x in detection.box)
+        ),
         masks=masks and Masks(**{f.name: shrunk(getattr(masks, f.name)) for f in fields(masks)}),
         camera=camera,
     )
@@ -55,7 +57,7 @@ def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
 def crop_of(
     observation: Observation, most: int = MOST
 ) -> tuple[Float[Tensor, "3 n n"], Camera, tuple[int, int, int]]:
-    """The square about the face at the photo's resolution (at most ``most``), and its camera.
+    """Cut out the square around the face at the photo's resolution (at most ``most``); also its camera.
 
     Also left, top and side of it in the photo; edges are repeated where it reaches beyond the photo.
     """
@@ -70,7 +72,7 @@ def crop_of(
 
 
 def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
-    """Skin without glasses and hair (face parser and masks), 0..1, over the square."""
+    """Estimate skin without glasses and hair (face parser and masks), 0..1, over the square."""
     from headcast.observe.parsed import parsed_masks
     from headcast.priors.parser import available
 
@@ -91,6 +93,6 @@ def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
 
 
 def crop_mask(observation: Observation, x: Float[np.ndarray, "h w"], n: int) -> Float[Tensor, "n n"]:
-    """A mask of the photo over the square, 0 beyond the photo."""
+    """Crop a mask of the photo to the square, 0 beyond the photo."""
     cropped = cut_square(x, *face_square_of(observation), fill=0)
     return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)

@@ -24,11 +24,11 @@ __all__ = [
 ]
 
 TIE = 1e-3
-"""Weight of a texel's tie to the start, against one pixel's: decides what no pixel sees."""
+"""Weight of a texel's tie to the start, against one pixel's: decides where no pixel observes."""
 ROUNDS = 6
 MARGIN = 2
 AT_ONCE = 1 << 20
-"""Pixels processed together: bounds memory."""
+"""Number of pixels processed together: bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Unwrapped:
-    """A texture (C, T, T) and how much each texel was seen (T, T), 0..1."""
+    """A texture (C, T, T) and how visible each texel was (T, T), 0..1."""
 
     texture: Float[Tensor, "c t t"]
-    seen: Float[Tensor, "t t"]
+    visibility: Float[Tensor, "t t"]
 
 
 def pixels_to_unwrap(
@@ -65,7 +65,7 @@ def pixels_to_unwrap(
     normals: Float[Tensor, "v 3"],
     trusted: Float[Tensor, "h w"],
 ) -> Pixels:
-    """What the rasterizer found, as pixels to unwrap.
+    """Collect the rasterizer's output as pixels to unwrap.
 
     Args:
         vertices, normals: in the camera's frame, +X right, +Y up, +Z to the camera, the eye at 0.
@@ -88,7 +88,7 @@ def interpolate_geometry(
     faces_uv: Int[Tensor, "f 3"],
     normals: Float[Tensor, "v 3"],
 ) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"], Float[Tensor, "n 2"]]:
-    """Coordinates, cosine towards the eye and spin at places on triangles."""
+    """Interpolate UV, cosine towards the eye and spin at places on triangles."""
     where, point, normal = (
         (x[f[t]] * b[..., None]).sum(1) for x, f in ((uv, faces_uv), (vertices, faces), (normals, faces))
     )
@@ -106,14 +106,14 @@ def interpolate_geometry(
 
 
 def rotate_micronormals(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
-    """Micronormals of the image's frame (``data.micro_of``) in the layout's: +x along u, +y against v."""
+    """Rotate micronormals from the image's frame (``data.micro_of``) to the layout's: +x along u, +y against v."""
     x, y, z = micro.unbind(-1)
     c, s = spin.unbind(-1)
     return torch.stack([c * x + s * y, c * y - s * x, z], -1)
 
 
 def bilinear_corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
-    """The four texels around each point and their bilinear weights."""
+    """Return the four texels around each point and their bilinear weights."""
     at = uv * size - 0.5
     low = at.floor()
     f = at - low
@@ -133,17 +133,17 @@ def solve_texture(
     rounds: int = ROUNDS,
     tie: float = TIE,
 ) -> Unwrapped:
-    """The texture of ``size`` that, drawn, is nearest to the pixels' values (weighted least squares).
+    """Solve for the texture of ``size`` whose rendering is nearest to the pixels' values (weighted least squares).
 
     Args:
-        start: what texels are that no pixel sees, and where the search begins, at any size (the cascade).
+        start: what texels are that no pixel observes, and where the search begins, at any size (the cascade).
         tile: side of the pieces solved one after the other: bounds memory.
     """
     from headcast.methods.uhr_texture.network import resized
 
     out = resized(start[None], size, size)[0]
     out = out.clone() if out.data_ptr() == start.data_ptr() else out
-    seen = torch.zeros(size, size, device=values.device)
+    visibility = torch.zeros(size, size, device=values.device)
     place = (pixels.uv * size).long().clamp(0, size - 1)
     for top in range(0, size, tile):
         for left in range(0, size, tile):
@@ -174,8 +174,8 @@ def solve_texture(
             )
             to = (slice(top, top + tile), slice(left, left + tile))
             out[(slice(None), *to)] = found.T.reshape(-1, h, w)[(slice(None), *mine)]
-            seen[to] = known.view(h, w)[mine]
-    return Unwrapped(out, seen.clamp(max=1))
+            visibility[to] = known.view(h, w)[mine]
+    return Unwrapped(out, visibility.clamp(max=1))
 
 
 def conjugate_gradients(
@@ -187,19 +187,19 @@ def conjugate_gradients(
     rounds: int,
     tie: float,
 ) -> tuple[Float[Tensor, "t c"], Float[Tensor, " t"]]:
-    """Conjugate gradients with a diagonal preconditioner; also the sum of weights at every texel."""
+    """Run conjugate gradients with a diagonal preconditioner; also sum the weights at every texel."""
     n, count = len(values), len(start)
     root = believed.sqrt()[:, None]
-    drawn, gathered = sampling_matrices(local, weights * root, count)
+    sampling, gathering = sampling_matrices(local, weights * root, count)
     zero = torch.zeros(count, dtype=values.dtype, device=values.device)
     known = zero.index_add(0, local, (weights * believed[:, None]).reshape(-1))
     diagonal = (zero.index_add(0, local, (weights**2 * believed[:, None]).reshape(-1)) + tie)[:, None]
     x = start.to(values).clone()
-    r = gathered @ (values * root - drawn @ x)
+    r = gathering @ (values * root - sampling @ x)
     z = r / diagonal
     p, rz = z, (r * z).sum(0)
     for _ in range(rounds if n else 0):
-        q = gathered @ (drawn @ p) + tie * p
+        q = gathering @ (sampling @ p) + tie * p
         step = rz / (p * q).sum(0).clamp(min=1e-20)
         x, r = x + step * p, r - step * q
         z = r / diagonal
@@ -211,7 +211,7 @@ def conjugate_gradients(
 def sampling_matrices(
     local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"], count: int
 ) -> tuple[Tensor, Tensor]:
-    """Pixels from texels, four a row, and its transpose: sparse, by rows."""
+    """Build the sparse matrix of pixels from texels, four a row, and its transpose."""
     import warnings
 
     n, flat = len(weights), weights.reshape(-1)
@@ -235,7 +235,7 @@ def solve_by_gradient(
     rate: float = 0.02,
     tie: float = TIE,
 ) -> Float[Tensor, "c t t"]:
-    """The paper's way, for comparison: Adam on the texture through the differentiable drawing of it."""
+    """Solve as the paper does, for comparison: Adam on the texture through differentiable rendering."""
     from headcast.render.texture import sample_texture
 
     texture = start.clone().requires_grad_(True)
@@ -251,6 +251,6 @@ def solve_by_gradient(
     return texture.detach()
 
 
-def is_covered(seen: Float[Tensor, "t t"], least: float = 0.05) -> Bool[Tensor, "t t"]:
-    """Texels that pixels say enough about."""
-    return seen > least
+def is_covered(visibility: Float[Tensor, "t t"], least: float = 0.05) -> Bool[Tensor, "t t"]:
+    """Mask texels that pixels cover well enough."""
+    return visibility > least

@@ -15,7 +15,7 @@ __all__ = ["face_weight", "predefined", "usual_specular"]
 
 
 def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
-    """Albedo of a fitted avatar (or the skin model's mean), flat micronormals, usual specular by region."""
+    """Return albedo of a fitted avatar (or the skin model's mean), flat micronormals, usual specular by region."""
     from headcast.head.skin import SkinModel
 
     if base is not None:
@@ -29,7 +29,7 @@ def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Ten
 
 
 def usual_specular(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
-    """Reflectance at normal incidence relative to 0.04 by region, as synthetic skin has it."""
+    """Return reflectance at normal incidence relative to 0.04 by region, as synthetic skin has it."""
     from headcast.synth.skin_paint import SPECULAR
 
     each = torch.tensor([SPECULAR.get(n, 0.62) for n in head.region_names])
@@ -37,14 +37,14 @@ def usual_specular(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
 
 
 def face_weight(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
-    """1 on texels of the skin, 0 on eyes, teeth and mouth."""
+    """Weigh texels: 1 on the skin, 0 on eyes, teeth and mouth."""
     skin = torch.zeros(len(head.neutral))
     skin[head.faces[head.part_faces("skin")].reshape(-1)] = 1
     return rasterize_vertex_values(head, skin, size)
 
 
 def rasterize_vertex_values(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
-    """Vertex values as an image in UV, charts grown by a gutter."""
+    """Rasterize vertex values to an image in UV, charts dilated by a gutter."""
     from headcast.texture.texels import gather, texels_of
 
     texels = texels_of(head, min(size, 1024))

@@ -36,23 +36,23 @@ TOP = 65535
 
 
 def to_uint16(x: Float[Tensor, "c h w"]) -> Shaped[np.ndarray, "h w *c"]:
-    """0..1 as 16-bit numbers, channels last; one channel becomes grey."""
+    """Convert 0..1 to 16-bit numbers, channels last; one channel becomes grey."""
     y = (x.clamp(0, 1) * TOP).round().to(torch.int32).permute(1, 2, 0).cpu().numpy().astype(np.uint16)
     return y[..., 0] if y.shape[-1] == 1 else y
 
 
 def to_uint8(x: Float[Tensor, "c h w"]) -> UInt8[np.ndarray, "h w c"]:
-    """0..1 as bytes, channels last."""
+    """Convert 0..1 to bytes, channels last."""
     return (x.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
 def size_word(size: int) -> str:
-    """``4k`` for 4096."""
+    """Name a size in texels: ``4k`` for 4096."""
     return f"{size // 1024}k" if size % 1024 == 0 else str(size)
 
 
 def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) -> tuple[Path, ...]:
-    """Image-space and UV maps as PNG: 16 bits, albedo sRGB, all others linear; gives the files.
+    """Write image-space and UV maps as PNG: 16 bits, albedo sRGB, all others linear; return the files.
 
     ``seen`` and the photo's square that the image-space maps lie over have 8 bits.
 
@@ -76,7 +76,7 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
     for file, maps in files.items():
         save_png(folder / file, to_uint16(maps), text)
     plain = {
-        f"{name}_seen_{word}.png": to_uint8(result.seen[None])[..., 0],
+        f"{name}_seen_{word}.png": to_uint8(result.visibility[None])[..., 0],
         f"{name}_image_photo.png": to_uint8(result.crop),
     }
     for file, pixels in plain.items():
@@ -85,12 +85,12 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
 
 
 def uv_image(uv: Float[Tensor, "2 h w"]) -> Float[Tensor, "3 h w"]:
-    """Two channels as red and green."""
+    """Show two channels as red and green."""
     return torch.cat([uv, torch.zeros_like(uv[:1])])
 
 
 def wear_maps(avatar: MeshAvatar, result: Result) -> MeshAvatar:
-    """The avatar with the skin's albedo for a texture, and the other maps, at the maps' size."""
+    """Return the avatar with the skin's albedo for a texture, and the other maps, at the maps' size."""
     from dataclasses import replace
 
     t = result.texture
@@ -106,7 +106,7 @@ def skin_maps(texture: Float[Tensor, "7 h w"]) -> SkinMaps:
 
 
 def encode_image(image: UInt8[np.ndarray, "h w *c"], kind: ImageFormat, linear: bool = False) -> bytes:
-    """An image file; what has coverage is stored without loss (JPEG has none: PNG).
+    """Encode an image file; what has coverage is stored without loss (JPEG has none: PNG).
 
     Args:
         linear: numbers instead of sRGB colours (KTX2 says which).
@@ -127,7 +127,7 @@ def encode_image(image: UInt8[np.ndarray, "h w *c"], kind: ImageFormat, linear: 
 
 
 def format_of(data: bytes) -> ImageFormat:
-    """The format of an encoded image."""
+    """Detect the format of an encoded image."""
     if data.startswith(MAGIC):
         return "ktx2"
     return "png" if data[:4] == b"\x89PNG" else "webp" if data[8:12] == b"WEBP" else "jpeg"
@@ -140,7 +140,7 @@ def write_glb(
     texture_size: int | None = None,
     kind: ImageFormat = "png",
 ) -> tuple[Path, ...]:
-    """A GLB whose skin wears all maps, and its ``.arkit.json``.
+    """Write a GLB whose skin wears all maps, and its ``.arkit.json``.
 
     Albedo is the base colour (sRGB), the micronormal the normal map (OpenGL, +Y up), specular the alpha of
     KHR_materials_specular's texture with factor 1: F0 = 0.04 · alpha. Maps are stored at ``texture_size``.
@@ -158,7 +158,7 @@ def write_glb(
 
 
 def recode_images(gltf: GLTF2, kind: ImageFormat) -> None:
-    """Stores a glTF's images as ``kind``, in place.
+    """Re-encode a glTF's images as ``kind``, in place.
 
     Raises:
         HeadcastError: an unknown kind.
@@ -173,7 +173,7 @@ def recode_images(gltf: GLTF2, kind: ImageFormat) -> None:
 
 
 def images_in(gltf: GLTF2) -> list[UInt8[np.ndarray, "h w c"]]:
-    """The images inside of a glTF's buffer."""
+    """Return the images inside of a glTF's buffer."""
     from PIL import Image
 
     blob = bytes(gltf.binary_blob() or b"")
@@ -185,7 +185,7 @@ def images_in(gltf: GLTF2) -> list[UInt8[np.ndarray, "h w c"]]:
 
 
 def replace_images(gltf: GLTF2, images: list[bytes], names: list[str]) -> None:
-    """Gives a glTF other images; the views of old ones are written over, those of new ones added."""
+    """Replace a glTF's images; views of old ones are overwritten, those of new ones added."""
     import pygltflib as g
 
     blob = bytes(gltf.binary_blob() or b"")
@@ -218,7 +218,7 @@ def replace_images(gltf: GLTF2, images: list[bytes], names: list[str]) -> None:
 
 
 def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: ImageFormat) -> None:
-    """A GLB of a foreign mesh, unposed as given before the camera, with the three maps."""
+    """Write a GLB of a foreign mesh, unposed as given before the camera, with the three maps."""
     import pygltflib as g
 
     from headcast.avatar.export.gltf_data import GltfData

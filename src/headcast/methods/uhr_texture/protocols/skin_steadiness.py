@@ -125,11 +125,11 @@ def face_of(path: Path, head: HeadModel) -> Face:
     Raises:
         HeadcastError: unreadable, or no face.
     """
-    seen = observe_photo(path, head)
-    rgb, camera, _ = crop_of(seen, SIDE)
+    observation = observe_photo(path, head)
+    rgb, camera, _ = crop_of(observation, SIDE)
     rgb = resized(rgb[None], SIDE, SIDE)[0]
-    prior = geometry_prior(fitted_geometry(head, seen.params, camera), camera, SIDE)
-    trust = resized(skin_trust(seen, camera.width)[None, None], SIDE, SIDE)[0, 0]
+    prior = geometry_prior(fitted_geometry(head, observation.params, camera), camera, SIDE)
+    trust = resized(skin_trust(observation, camera.width)[None, None], SIDE, SIDE)[0, 0]
     return Face(rgb, prior, trust, (trust > 0.95) & (prior[2:].sum(0) > 0.3))
 
 

@@ -108,7 +108,7 @@ class Comparer:
         return Truth(name, rgb, cut, points, matte, {"face": face, **(regions or {})}, found)
 
     def compare(self, truth: Truth, image: UInt8[np.ndarray, "h w c"] | None) -> Row:
-        """One row. Four channels: straight alpha, composited over mid grey; three: as it is. None: missing."""
+        """Return one row; four channels: straight alpha, composited over mid grey. None: missing."""
         if image is None or image.shape[:2] != truth.rgb.shape[:2]:
             return self.missing(truth)
         fake = over_grey(image) if image.shape[2] == 4 else image

@@ -38,7 +38,7 @@ class Subject:
 
 
 def find_subjects(subjects: Sequence[str], seed: int, baselines: bool = True) -> list[Subject]:
-    """The frozen first frame, the default method, and the subjects as typed (``NAME:VARIANT`` names a variant).
+    """List the frozen first frame, the default method, and the subjects as typed (``NAME:VARIANT``).
 
     Raises:
         HeadcastError: neither a file nor a known method; a file that is no avatar.

@@ -65,8 +65,8 @@ def ms_ssim(
     """Multi-scale similarity of the pixels in ``mask``: five scales, each half of the one before (2x2
     means).
 
-    On smaller scales a pixel counts by the fraction of it that lies in the mask. Negative contrast terms count
-    as zero. ``last``: borders of the coarsest scale where they are to differ (torchmetrics: ``valid``, then
+    On smaller scales a pixel counts by the fraction of it inside the mask. Negative contrast terms count as
+    zero. ``last``: borders of the coarsest scale where they are to differ (torchmetrics: ``valid``, then
     ``mirror``). NaN where the mask is empty or a side has under 176 pixels, too few for five scales.
     """
     if not mask.any() or min(mask.shape) < (2 * RADIUS + 1) * 2 ** (len(BETAS) - 1):

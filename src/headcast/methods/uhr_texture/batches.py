@@ -37,7 +37,7 @@ WEAR = 0.006
 
 
 def sample_gains(n: int, generator: torch.Generator) -> Float[Tensor, "n 3 1 1"]:
-"""Sample by how much each image's light is brighter or darker, warmer or colder.
+    """Sample by how much each image's light is brighter or darker, warmer or colder.
 
     In our renderer exposure follows the skin's tone (``synth.lights``), so that brightness reveals the skin;
     in other images it does not.
@@ -54,7 +54,7 @@ def scale_light(rgb: Float[Tensor, "n 3 h w"], gain: Float[Tensor, "n 3 1 1"]) -
 
 
 def mask_with_holes(maps: Float[Tensor, "n 16 h h"], generator: torch.Generator) -> Float[Tensor, "n 1 h h"]:
-    """Mask the skin that the light is estimated from; half of the masks have holes, as a parser leaves them."""
+    """Mask the skin that the light is estimated from; half of the masks have holes, as a parser's do."""
     n, size = len(maps), maps.shape[-1]
     holes = interpolate(torch.rand(n, 1, 6, 6, generator=generator), (size, size), mode="bilinear").to(maps)
     often = (torch.rand(n, 1, 1, 1, generator=generator) < 0.5).to(maps)
@@ -77,7 +77,7 @@ def perturb_prior(prior: Float[Tensor, "n 5 h h"], generator: torch.Generator) -
 def crop_windows(
     maps: Float[Tensor, "n c h h"], place: Float[Tensor, "n 3"], side: int
 ) -> Float[Tensor, "n c s s"]:
-    """Crop squares (left, top, side as fractions of the maps' side) and enlarge them bilinearly to ``side``."""
+    """Crop squares (left, top, side: fractions of the maps' side), enlarge them bilinearly to ``side``."""
     s = (torch.arange(side, device=maps.device) + 0.5) / side
     x = place[:, :1] + place[:, 2:] * s
     y = place[:, 1:2] + place[:, 2:] * s
@@ -104,7 +104,7 @@ def image_grid(rows: list[Float[Tensor, "n 3 h w"]]) -> UInt8[np.ndarray, "rows 
 
 @cache
 def fit_level_to_looks(folder: str) -> Float[Tensor, "13 3"]:
-    """Run ``fit_level`` over stored looks, 64 pixels a side, 400 at most, each in lights of ``DRAWS`` gains."""
+    """Run ``fit_level`` over 400 stored looks at most, 64 pixels a side, each in lights of ``DRAWS`` gains."""
     every = read_looks(folder).whole
     maps = resized(every[:: max(1, len(every) // 400)].float(), 64, 64).repeat(DRAWS, 1, 1, 1)
     generator = torch.Generator().manual_seed(len(every))

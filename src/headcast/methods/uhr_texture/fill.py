@@ -75,7 +75,7 @@ def _mirror(_hash: str, size: int, head: HeadModel) -> Tensor:
 
 
 def mirror_grid(head: HeadModel, size: int) -> Float[Tensor, "t t 2"]:
-    """Return for every texel of the bundled head the UV of its mirror image on the other side; -1 where none."""
+    """Return for every texel of the bundled head the UV of its mirror image; -1 where there is none."""
     low = min(size, 1024)
     grid = _mirror(head.hash, low, head)
     if low == size:
@@ -111,8 +111,8 @@ def blend_over(
 ) -> Float[Tensor, "7 t t"]:
     """Blend the maps over a predefined texture whose colour is matched to the face's (§3.4).
 
-        Albedo is compared in linear light over ``face``, where visible: one gain a channel. Between them the gain is
-    interpolated smoothly (``pull_push``), so that no edge shows; what differs is the detail.
+    Albedo is compared in linear light over ``face``, where visible: one gain a channel. Between them the
+    gain is interpolated smoothly (``pull_push``), so that no edge shows; what differs is the detail.
     """
     from headcast.image import linear_to_srgb, srgb_to_linear
 

@@ -117,7 +117,7 @@ Obj = tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"], Float[Tensor, "u 2"] | Non
 
 
 def read_obj(path: Path) -> Obj:
-    """Read vertices, triangles (polygons become fans), texture coordinates (top-left origin), their triangles.
+    """Read vertices, triangles (of polygons: fans), texture coordinates (top-left origin), their triangles.
 
     Raises:
         HeadcastError: not a Wavefront OBJ with faces.
@@ -158,7 +158,7 @@ def zero_based_index(word: str, count: int) -> int:
 
 
 def read_camera(path: Path) -> Camera:
-    """Read a camera from JSON: ``K`` (3x3, pixels), ``cam_from_world`` (4x4, OpenCV), ``size`` [width, height].
+    """Read a camera from JSON: ``K`` (3x3, pixels), ``cam_from_world`` (4x4, OpenCV), ``size`` [w, h].
 
     Raises:
         HeadcastError: it holds something else.

@@ -220,7 +220,7 @@ def spread_visibility(visibility: Float[Tensor, "t t"], texels: float) -> Float[
 
 
 def density_weight(visibility: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
-"""Weigh texels: 0 where they are finer than the photo's pixels, 1 elsewhere.
+    """Weigh texels: 0 where they are finer than the photo's pixels, 1 elsewhere.
 
     Finer texels would take single pixels for detail, as ripples.
     """

@@ -40,7 +40,7 @@ def estimate_shading(
     prior: Float[Tensor, "b 5 h w"],
     trust: Float[Tensor, "b 1 h w"] | None = None,
 ) -> Float[Tensor, "b 3 h w"]:
-    """Estimate irradiance by second-order harmonics over the prior's normals: mean over skin 1; 1 off the head.
+    """Estimate irradiance by second-order harmonics of the prior's normals: mean over skin 1; 1 off the head.
 
     Skin is taken to have one colour; what departs from it (brows, lips, gloss, shadow) loses weight (Huber).
 
@@ -99,7 +99,7 @@ def calibration_terms(
 def calibrate_albedo(
     delit: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], level: Float[Tensor, "13 3"]
 ) -> Float[Tensor, "b 3 h w"]:
-"""Bring a de-lit image to the level that albedo mostly has where the mean colour is this.
+    """Bring a de-lit image to the level that albedo mostly has where the mean colour is this.
 
     An image leaves open how bright skin is; its colour answers that in part.
     """

@@ -146,7 +146,7 @@ class LayeredUNet(nn.Module):
 
 
 def start_at(out: nn.Conv2d, passed: range, bias: tuple[float, ...]) -> None:
-"""Initialize the output so that the last channels pass through to ``passed``; hidden ones start at 0."""
+    """Initialize the output so that the last channels pass through to ``passed``; hidden ones start at 0."""
     count = len(passed)
     with torch.no_grad():
         out.weight.zero_()

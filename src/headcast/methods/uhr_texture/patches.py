@@ -35,14 +35,14 @@ def refine_in_patches(
 ) -> Float[Tensor, "7 n n"]:
     """Refine maps at a square image's own resolution.
 
-        Seams are smoothed by §3.4's anisotropic Gaussian (16 taps across, sigma 5), which blurs not the textures
-    but the patches' weights: where patches meet, both cover the same pixels, and they cross-fade over
-        8 pixels to either side. Levels meet, pores stay, the skin's own gradients are not flattened.
+    Seams are smoothed by §3.4's anisotropic Gaussian (16 taps across, sigma 5), which blurs not the textures
+    but the patches' weights: where patches meet, both cover the same pixels, and they cross-fade over 8 pixels
+    to either side. Levels meet, pores stay, the skin's own gradients are not flattened.
 
-        Args:
-            coarse: ``light.coarse_of`` the whole image at stage 1's size.
-            patch: side of the patches; there are ceil(n / patch) a side, the last ones reach over the edge.
-            context: see ``CONTEXT``.
+    Args:
+        coarse: ``light.coarse_of`` the whole image at stage 1's size.
+        patch: side of the patches; there are ceil(n / patch) a side, the last ones reach over the edge.
+        context: see ``CONTEXT``.
     """
     n = rgb.shape[-1]
     count = math.ceil(n / patch)
@@ -87,7 +87,7 @@ def gaussian_weights(taps: int) -> Float[Tensor, " t"]:
 def patch_weights(index: int, count: int, patch: int, context: int) -> Float[Tensor, " s"]:
     """Weigh a patch's pixels along one side: 1 inside, 0 beyond its border, by the Gaussian between.
 
-    Those of neighbours add up to 1. Without context neighbours have no pixel in common, and borders stay hard.
+    Those of neighbours add up to 1. Without context they have no pixel in common, and borders stay hard.
     """
     side = patch + 2 * context
     x = torch.arange(-PADDING, side + PADDING) - context

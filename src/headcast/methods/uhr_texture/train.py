@@ -173,7 +173,7 @@ class GDERecipe(UhrRecipe):
         return {"gde": gde}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
-        """Return ``rgb``, bent ``prior``, de-lit image ``free``, its ``mean``, true maps ``wanted``, ``mask``."""
+        """Return ``rgb``, bent ``prior``, de-lit ``free``, its ``mean``, true maps ``wanted``, ``mask``."""
         looks, generator = self.looks(index, seed, device)
         maps = self.augment(resized(looks.whole, self.config.side, self.config.side), generator)
         prior, skin = perturb_prior(maps[:, 3:8], generator), mask_with_holes(maps, generator)

@@ -106,7 +106,7 @@ def interpolate_geometry(
 
 
 def rotate_micronormals(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
-    """Rotate micronormals from the image's frame (``data.micro_of``) to the layout's: +x along u, +y against v."""
+    """Rotate micronormals of the image's frame (``data.micro_of``) to UV's: +x along u, +y against v."""
     x, y, z = micro.unbind(-1)
     c, s = spin.unbind(-1)
     return torch.stack([c * x + s * y, c * y - s * x, z], -1)
@@ -133,7 +133,7 @@ def solve_texture(
     rounds: int = ROUNDS,
     tie: float = TIE,
 ) -> Unwrapped:
-    """Solve for the texture of ``size`` whose rendering is nearest to the pixels' values (weighted least squares).
+    """Solve for the texture whose rendering is nearest to the pixels' values (weighted least squares).
 
     Args:
         start: what texels are that no pixel observes, and where the search begins, at any size (the cascade).

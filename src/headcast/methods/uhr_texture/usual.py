@@ -15,7 +15,7 @@ __all__ = ["face_weight", "predefined", "usual_specular"]
 
 
 def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
-    """Return albedo of a fitted avatar (or the skin model's mean), flat micronormals, usual specular by region."""
+    """Return a fitted avatar's albedo (or the skin model's mean), flat micronormals, specular by region."""
     from headcast.head.skin import SkinModel
 
     if base is not None:

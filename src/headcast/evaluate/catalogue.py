@@ -24,11 +24,11 @@ __all__ = [
 MESH = "MediaPipe face mesh 0.10.21, every image by itself"
 TRACKER = "headcast's own tracker, smoothed as for animation"
 SQUARE = 256
-"""Pixels a side of the square around the face that perceptual distances look at."""
+"""Pixels a side of the square around the face that perceptual distances compare."""
 ROOM = 1.6
 """Side of that square over the larger side of the landmarks' box."""
 AT = 256
-"""Pixels of the longer side of the images that AKD in pixels is stated for."""
+"""Longer side of the images that AKD in pixels is stated for, pixels."""
 
 GREY = "what is transparent is composited over mid grey"
 REGIONS = {
@@ -39,13 +39,13 @@ REGIONS = {
     "head": "skin and hair of the head in the real image, not clothes; both sides over mid grey",
     "whole": "all pixels",
 }
-"""Masks by the name of a region."""
+"""Descriptions of masks by the name of a region."""
 
 
 def comparison_figures(
     networks: Networks, regions: Iterable[str], masks: dict[str, str] | None = None
 ) -> list[Figure]:
-    """Figures of an image against the real one of the same view and moment.
+    """Describe the figures of an image against the real one of the same view and moment.
 
     Args:
         regions: where pixels are compared. masks: how these regions are found, where otherwise than usual.
@@ -58,7 +58,7 @@ def comparison_figures(
 
 
 def pixel_figures(region: str, mask: str) -> list[Figure]:
-    """PSNR, SSIM and MS-SSIM of a region."""
+    """Describe PSNR, SSIM and MS-SSIM of a region."""
     psnr = "one mean squared error over all channels of an image"
     ssim = "11x11 Gaussian, sigma 1.5, borders reflected, per channel (scikit-image's numbers)"
     multi = "five scales, exponents of Wang 2003, borders reflected; images under 176 px have none"
@@ -70,7 +70,7 @@ def pixel_figures(region: str, mask: str) -> list[Figure]:
 
 
 def face_figures(networks: Networks) -> list[Figure]:
-    """Perceptual, identity, landmark and sharpness figures."""
+    """Describe perceptual, identity, landmark and sharpness figures."""
     square = f"square of {ROOM} times the face's larger side, {SQUARE} px"
     both = "person over mid grey on both sides"
     made: list[Figure] = []
@@ -162,7 +162,7 @@ def face_figures(networks: Networks) -> list[Figure]:
 
 
 def identity_figures(networks: Networks, whom: str = "the real image of the same moment") -> list[Figure]:
-    """Identity by every network available, compared with ``whom``."""
+    """Describe identity by every network available, compared with ``whom``."""
     made = [
         Figure(
             i.key,
@@ -197,7 +197,7 @@ def identity_figures(networks: Networks, whom: str = "the real image of the same
 
 
 def cross_figures(networks: Networks) -> list[Figure]:
-    """Figures of a person driven by another: likeness to the source image, sharpness, lost faces."""
+    """Describe the figures of a person driven by another: likeness to the source image, sharpness, lost faces."""
     squares = f"squares of {ROOM} times the face's larger side, {SQUARE} px"
     return [
         *identity_figures(networks, "the source image"),
@@ -215,7 +215,7 @@ def cross_figures(networks: Networks) -> list[Figure]:
 
 
 def motion_figures(whom: str = "the real clip") -> list[Figure]:
-    """Figures of a clip's movement."""
+    """Describe the figures of a clip's movement."""
     region = "the person (both sides over mid grey)"
     return [
         Figure(
@@ -263,7 +263,7 @@ def motion_figures(whom: str = "the real clip") -> list[Figure]:
 
 
 def set_figures(networks: Networks, whom: str) -> list[Figure]:
-    """Figures of whole sets of frames against ``whom``."""
+    """Describe the figures of whole sets of frames against ``whom``."""
     made: list[Figure] = []
     square = f"square of {ROOM} times the face's larger side, {SQUARE} px"
     both = "person over mid grey on both sides"

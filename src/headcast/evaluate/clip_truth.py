@@ -1,4 +1,4 @@
-"""A real clip and what is found in it once, for all that are compared with it."""
+"""A real clip and what is detected in it once, for all that are compared with it."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class ClipTruth:
 
     @cached_property
     def truths(self) -> dict[int, Truth]:
-        """The measured frames and the first source, understood."""
+        """Prepare the measured frames and the first source for comparison."""
         return {t: self.understood(t) for t in sorted({*self.measured, self.sources[0]})}
 
     def understood(self, t: int) -> Truth:
-        """One frame with its matte and hair."""
+        """Prepare one frame with its matte and hair mask."""
         rgb, name = self.frames[t], f"{self.name} frame {t}"
         points = self.comparer.landmarks.real_points(rgb, name)
         (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
@@ -61,14 +61,14 @@ class ClipTruth:
 
     @cached_property
     def performance(self) -> Performance:
-        """Expressions and head rotations of all frames."""
+        """Track expressions and head rotations of all frames."""
         return performance(clip_of(self.frames, self.fps, self.name))
 
 
 def read_clip(
     path: Path, comparer: Comparer, frames: int, measured: int, sources: int = 1, step: bool = False
 ) -> ClipTruth:
-    """The first ``frames`` frames of a clip's longest shot; ``measured`` of them are to be compared.
+    """Read the first ``frames`` frames of a clip's longest shot; ``measured`` of them are to be compared.
 
     They are spread from the first after the sources to the last but one; with ``step`` every n-th.
 
@@ -101,7 +101,7 @@ def features_of(
     points: Sequence[Float[np.ndarray, "478 2"] | None],
     networks: Networks,
 ) -> dict[str, Float[np.ndarray, "n d"]]:
-    """Vectors of faces for figures of whole sets; images without a face are left out."""
+    """Compute vectors of faces for figures of whole sets; images without a face are left out."""
     squares = [face_square(x, p) for x, p in zip(images, points, strict=True) if p is not None]
     found: dict[str, np.ndarray] = {}
     sources = {}
@@ -117,14 +117,14 @@ def features_of(
 
 @torch.no_grad()
 def pooled_features(encoder: Encoder, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
-    """Means over the image of the encoder's two coarsest maps."""
+    """Average the encoder's two coarsest maps over the image."""
     return torch.cat([m.mean((2, 3)) for m in list(encoder.features(x))[-2:]], 1)
 
 
 def windows_of(
     frames: UInt8[np.ndarray, "t h w 3"], points: Float[np.ndarray, "478 2"] | None, networks: Networks
 ) -> dict[str, Float[np.ndarray, "n d"]]:
-    """I3D's features of windows of 16 frames (none overlapping), in one square around ``points``."""
+    """Compute I3D's features of windows of 16 frames (none overlapping), in one square around ``points``."""
     from headcast.metrics.i3d import FRAMES
 
     if networks.i3d is None or points is None or len(frames) < FRAMES:

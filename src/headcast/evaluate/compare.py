@@ -1,4 +1,4 @@
-"""Compares images with real ones of the same view and moment: one row of figures each."""
+"""Compare images with real ones of the same view and moment: one row of figures each."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Image = UInt8[np.ndarray, "h w 3"]
 
 @dataclass(frozen=True)
 class Truth:
-    """A real image and what is found in it once, for all that are compared with it.
+    """A real image and what is detected in it once, for all that are compared with it.
 
     Attributes:
         rgb: as it is. cut: over mid grey by its matte, or as it is when it has none.
-        points: its 478 landmarks, pixels; None: no face is seen (from behind), and face figures are left
+        points: its 478 landmarks, pixels; None: no face is visible (from behind), and face figures are left
             out.
         matte: coverage by the person, None when everything counts.
         regions: masks by name (see ``catalogue.REGIONS``).
@@ -56,14 +56,13 @@ class Truth:
 
 
 class Comparer:
-    """Measures images. Landmarks are found in the same way (static mode) on both sides.
+    """Compare images with a truth. Landmarks are detected in the same way (static mode) on both sides.
 
     Use it in a ``with`` statement.
     """
 
     def __init__(self, networks: Networks, regions: Mapping[str, str]) -> None:
-        """``regions``: those that figures are wanted of, with words on how they are found ('' for the
-        usual)."""
+        """Load the landmark network; ``regions`` maps those to be compared to how they are found ('': as usual)."""
         self.networks, self.landmarks = networks, StaticLandmarks()
         masks = {k: v for k, v in regions.items() if v}
         self.figures: list[Figure] = comparison_figures(networks, regions, masks)
@@ -85,7 +84,7 @@ class Comparer:
         regions: Mapping[str, Bool[np.ndarray, "h w"]] | None = None,
         need_face: bool = True,
     ) -> Truth:
-        """A real image understood.
+        """Detect landmarks, masks and descriptors of a real image.
 
         Args:
             matte: coverage by the person; None: all of the image counts.
@@ -139,7 +138,7 @@ class Comparer:
         return {k: v for k, v in row.items() if np.isfinite(v)}
 
     def missing(self, truth: Truth) -> Row:
-        """The worst of every figure that an image would have had."""
+        """Return the worst value of every figure that an image would have had."""
         row: Row = {}
         for key, worst in self.lost.items():
             region = next((r for r in REGIONS if key.startswith(f"{r}_")), None)
@@ -148,7 +147,7 @@ class Comparer:
         return row
 
     def pixels(self, truth: Truth, fake: Image) -> Row:
-        """PSNR, SSIM, MS-SSIM of every region."""
+        """Compute PSNR, SSIM, MS-SSIM of every region."""
         row: Row = {}
         for name, mask in truth.regions.items():
             if not mask.any():
@@ -160,7 +159,7 @@ class Comparer:
         return row
 
     def distances(self, truth: Truth, fake: Image) -> Row:
-        """LPIPS and our perceptual distance of the square around the real face."""
+        """Compute LPIPS and our perceptual distance of the square around the real face."""
         row: Row = {}
         if truth.points is None or (self.networks.lpips is None and self.networks.encoder is None):
             return row
@@ -174,7 +173,7 @@ class Comparer:
         return row
 
     def person(self, truth: Truth, fake: Image, found: Float[np.ndarray, "478 2"]) -> Row:
-        """Landmarks and identity of a face that was found."""
+        """Compute landmark and identity figures of a face that was detected."""
         assert truth.points is not None
         away = akd(truth.points, found)
         pixels = away / 100 * iris_distance(truth.points) * AT / max(fake.shape[:2])
@@ -190,7 +189,7 @@ class Comparer:
     def identity(
         self, descriptors: Mapping[str, np.ndarray], fake: Image, found: Float[np.ndarray, "478 2"] | None
     ) -> Row:
-        """Likeness to a person by every network; ``descriptors`` are a ``Truth``'s."""
+        """Compute likeness to a person by every network; ``descriptors`` are a ``Truth``'s."""
         row: Row = {}
         for i in self.networks.identities:
             row[i.key] = i.lost if found is None else i.compare(descriptors[i.key], i.descriptor(fake, found))
@@ -200,7 +199,7 @@ class Comparer:
         return row
 
     def embedded(self, rgb: Image, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " d"]:
-        """The evaluator's unit vector of a face."""
+        """Return the evaluator's unit vector of a face."""
         assert self.networks.encoder is not None
         from headcast.priors.encoder import face_crops
 
@@ -213,7 +212,7 @@ class Comparer:
 def face_square(
     rgb: Image, points: Float[np.ndarray, "478 2"], side: int = SQUARE, room: float = ROOM
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """The square around the landmarks, resampled (reduced by pixel areas); mid grey beyond the image."""
+    """Crop the square around the landmarks and resample it by pixel areas; mid grey beyond the image."""
     import cv2
 
     from headcast.metrics.image import GREY

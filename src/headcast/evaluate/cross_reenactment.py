@@ -1,5 +1,4 @@
-"""Cross-reenactment: an avatar of one person driven by another. There is no true image to compare
-with."""
+"""Cross-reenactment: an avatar of one person driven by another; there is no true image to compare."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ __all__ = ["measure", "pairs_among"]
 
 
 def measure(setting: Setting) -> Report:
-    """Every pair of clips, every method."""
+    """Measure every method on every pair of clips."""
     clips = clips_in(setting.data)
     who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "cross-reenactment", **setting.facts()})
@@ -79,7 +78,7 @@ def measure(setting: Setting) -> Report:
 
 
 def pairs_among(names: list[str], setting: Setting) -> list[tuple[str, str]]:
-    """The pairs asked for, or each clip driven by the next.
+    """Return the pairs asked for, or each clip driven by the next.
 
     Raises:
         HeadcastError: a name that is not there; a single clip.
@@ -105,7 +104,7 @@ def _pair(
     facts: Mapping[str, object],
     say: Progress,
 ) -> None:
-    """Measures what is missing of one pair."""
+    """Measure what is missing of one pair."""
     first = source.truths[source.sources[0]]
 
     def real() -> Measured:
@@ -131,7 +130,7 @@ def _pair(
 def pair_rows(
     frames: UInt8[np.ndarray, "t h w 4"], source: ClipTruth, driver: ClipTruth, setting: Setting, still: bool
 ) -> Measured:
-    """Rows of the measured frames, and features."""
+    """Compute rows of the measured frames, and features."""
     comparer, first = source.comparer, source.truths[source.sources[0]]
     lost = {f.key: f.lost for f in motion_figures() if f.lost is not None}
     flat = np.stack([over_grey(f) for f in frames])
@@ -164,7 +163,7 @@ def pair_rows(
 def same_size_sharpness(
     first: Truth, fake: UInt8[np.ndarray, "h w 3"], found: Float[np.ndarray, "478 2"]
 ) -> float:
-    """Sharpness of a face of another size and pose: both in squares of one size around their landmarks."""
+    """Compare sharpness of a face of another size and pose: both in squares of one size around their landmarks."""
     assert first.points is not None
     squares = [face_square(x, p) for x, p in ((first.cut, first.points), (fake, found))]
     side = squares[0].shape[0]

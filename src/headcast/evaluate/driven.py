@@ -36,7 +36,7 @@ def subject_frames(
     say: Progress,
     encoded: bool = False,
 ) -> UInt8[np.ndarray, "t h w c"]:
-    """Straight-alpha images of every frame of ``driver`` by an avatar of ``source``'s source frames.
+    """Render straight-alpha images of every frame of ``driver`` by an avatar of ``source``'s source frames.
 
     ``encoded``: over grey, as they are read from the video that ``animate`` writes.
     """
@@ -56,7 +56,7 @@ def subject_frames(
 
 
 def write_source_images(truth: ClipTruth, out: Path) -> list[Path]:
-    """The source frames as files."""
+    """Write the source frames as files."""
     folder = out / "sources"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{truth.name}_{t:05d}.png" for t in truth.sources]
@@ -67,7 +67,7 @@ def write_source_images(truth: ClipTruth, out: Path) -> list[Path]:
 
 @torch.no_grad()
 def driven_frames(avatar: Avatar, truth: ClipTruth, say: Progress) -> UInt8[np.ndarray, "t h w 4"]:
-    """An avatar driven by a clip and rendered from the clip's camera; transparent around it."""
+    """Render an avatar driven by a clip, from the clip's camera; transparent around it."""
     height, width = truth.frames.shape[1:3]
     drive = drive_from(
         avatar,
@@ -87,7 +87,7 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Progress) -> UInt8[np.n
 def encoded_frames(
     avatar: Avatar, truth: ClipTruth, folder: Path, say: Progress
 ) -> UInt8[np.ndarray, "t h w 3"]:
-    """Frames of the video that ``animate`` makes of an avatar driven by a clip, over grey; it is kept."""
+    """Decode the video that ``animate`` makes of an avatar driven by a clip, over grey; the file is kept."""
     folder = folder.with_name(folder.name.replace(":", "_"))
     folder.mkdir(parents=True, exist_ok=True)
     video = folder / f"{truth.name}.mp4"
@@ -99,7 +99,7 @@ def encoded_frames(
 def keep_images(
     store: Store, subject: str, item: str, truth: ClipTruth, frames: UInt8[np.ndarray, "t h w c"]
 ) -> None:
-    """A few frames for the sheet, in place of those of an earlier run."""
+    """Store a few frames for the sheet, in place of those of an earlier run."""
     store.forget_pictures(subject, item)
     for k in range(1, SHOWN + 1):
         t = truth.measured[k * len(truth.measured) // (SHOWN + 1)]
@@ -110,12 +110,12 @@ def keep_images(
 def sheet_lines(
     store: Store, item: str, columns: Sequence[str]
 ) -> list[list[tuple[str, UInt8[np.ndarray, "h w 3"]]]]:
-    """A line for each image kept of an item: every method's."""
+    """Collect a line for each image stored of an item: every method's."""
     kept = {c: store.kept(c, item) for c in columns}
     names = sorted({n for found in kept.values() for n in found})
     return [[(f"{item} {n} {c}", kept[c][n]) for c in columns if n in kept[c]] for n in names]
 
 
 def part(say: Progress, k: int, count: int) -> Progress:
-    """Progress of the ``k``-th of ``count`` equal steps."""
+    """Report progress of the ``k``-th of ``count`` equal steps."""
     return lambda fraction, what: say((k + fraction) / count, what)

@@ -14,7 +14,7 @@ __all__ = ["frechet_distance", "kernel_distance"]
 
 
 def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
-    """Fréchet distance of the Gaussians that two sets of features follow.
+    """Return the Fréchet distance of the Gaussians fitted to two sets of features.
 
     |μa - μb|² + tr(A + B - 2 (A½ B A½)½), covariances with n - 1. Biased upwards by small sets: with fewer
     images than features only sets of equal size are comparable.
@@ -34,7 +34,7 @@ def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -
 
 
 def kernel_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
-    """Squared maximum mean discrepancy with the kernel (x·y / d + 1)³, unbiased (may fall below zero).
+    """Return the squared maximum mean discrepancy with the kernel (x·y / d + 1)³, unbiased (may be negative).
 
     All images at once, not the mean over random subsets, which estimates the same number.
     """

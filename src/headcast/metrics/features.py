@@ -1,5 +1,4 @@
-"""Distance of two images by the feature maps of a network: the formula of LPIPS, with or without its
-heads.
+"""Distance of two images by the feature maps of a network: the formula of LPIPS, with or without heads.
 
 R. Zhang et al., The unreasonable effectiveness of deep features as a perceptual metric, CVPR 2018, Eq. 1.
 """
@@ -20,15 +19,15 @@ EPS = 1e-10
 
 @runtime_checkable
 class FeatureNet(Protocol):
-    """What a perceptual distance looks through."""
+    """A network whose feature maps a perceptual distance compares."""
 
     def features(self, x: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
-        """Feature maps (b, c, h', w') of images in -1..1, finest first."""
+        """Return feature maps (b, c, h', w') of images in -1..1, finest first."""
         ...
 
 
 def to_input(images: Sequence[object]) -> Float[Tensor, "b 3 h w"]:
-    """8-bit RGB images of one size as a batch in -1..1."""
+    """Stack 8-bit RGB images of one size to a batch in -1..1."""
     import numpy as np
 
     stacked = torch.from_numpy(np.stack([np.asarray(p) for p in images]))
@@ -36,7 +35,7 @@ def to_input(images: Sequence[object]) -> Float[Tensor, "b 3 h w"]:
 
 
 def unit(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Every pixel's features scaled to length one."""
+    """Scale every pixel's features to unit length."""
     return x / (x.pow(2).sum(1, keepdim=True).sqrt() + EPS)
 
 
@@ -44,7 +43,7 @@ def unit(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 def feature_distance(
     a: Sequence[Tensor], b: Sequence[Tensor], heads: Sequence[Float[Tensor, "_"]] | None = None
 ) -> Float[Tensor, " b"]:
-    """Sum over maps of the mean over pixels of the squared difference of unit features.
+    """Return the sum over maps of the mean over pixels of the squared difference of unit features.
 
     Args:
         a, b: maps of both sides, finest first.

@@ -1,4 +1,4 @@
-"""Rim colour: how much of a head's outline has the colour of what stood behind it in the photo.
+"""Rim colour: how much of a head's outline has the colour of the photo's background.
 
 A matte that is too wide leaves background in the hair and on the ears: dark rims before dark cloth, pale
 ones before a pale wall.

@@ -1,4 +1,4 @@
-"""Measures of movement: what flickers, and what does not move as the image does."""
+"""Temporal metrics: flicker, and what does not move with the optical flow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 __all__ = ["FLOW", "optical_flow", "warping_error"]
 
 FLOW = "OpenCV DIS optical flow, preset medium"
-"""The name of the flow that ``warping_error`` uses."""
+"""Name of the optical flow that ``warping_error`` uses."""
 
 OUT_AND_BACK = 1.0  # pixels by which a flow and its way back may differ before a pixel counts as hidden
 
@@ -16,7 +16,7 @@ OUT_AND_BACK = 1.0  # pixels by which a flow and its way back may differ before 
 def optical_flow(
     now: UInt8[np.ndarray, "h w 3"], then: UInt8[np.ndarray, "h w 3"]
 ) -> Float[np.ndarray, "h w 2"]:
-    """Where each pixel of ``now`` goes in ``then``: displacement (x, y) in pixels."""
+    """Estimate where each pixel of ``now`` goes in ``then``: displacement (x, y) in pixels."""
     import cv2
 
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -26,7 +26,7 @@ def optical_flow(
 
 
 def warp_by_flow(image: np.ndarray, flow: Float[np.ndarray, "h w 2"]) -> np.ndarray:
-    """The image's values at the places that a flow points to."""
+    """Sample an image at the places that a flow points to."""
     import cv2
 
     y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
@@ -38,8 +38,7 @@ def warp_by_flow(image: np.ndarray, flow: Float[np.ndarray, "h w 2"]) -> np.ndar
 def warping_error(
     now: UInt8[np.ndarray, "h w 3"], then: UInt8[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]
 ) -> float:
-    """Root mean square difference (levels of 255) of a frame from the next one carried back along their
-    flow.
+    """Return the RMS difference (levels of 255) of a frame from the next one warped back along their flow.
 
     Only pixels of ``region`` (of ``now``) count that the flow and its way back agree on to one pixel and
     that stay inside the image. W.-S. Lai et al., Learning blind video temporal consistency, ECCV 2018,

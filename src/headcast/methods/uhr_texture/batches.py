@@ -104,7 +104,7 @@ def image_grid(rows: list[Float[Tensor, "n 3 h w"]]) -> UInt8[np.ndarray, "rows 
 
 @cache
 def fit_level_to_looks(folder: str) -> Float[Tensor, "13 3"]:
-    """Run ``fit_level`` over 400 stored looks at most, 64 pixels a side, each in lights of ``DRAWS`` gains."""
+    """Run ``fit_level`` over at most 400 stored looks, 64 pixels a side, each with ``DRAWS`` gains."""
     every = read_looks(folder).whole
     maps = resized(every[:: max(1, len(every) // 400)].float(), 64, 64).repeat(DRAWS, 1, 1, 1)
     generator = torch.Generator().manual_seed(len(every))

@@ -36,7 +36,7 @@ def refine_in_patches(
     """Refine maps at a square image's own resolution.
 
     Seams are smoothed by §3.4's anisotropic Gaussian (16 taps across, sigma 5), which blurs not the textures
-    but the patches' weights: where patches meet, both cover the same pixels, and they cross-fade over 8 pixels
+    but the patches' weights: where patches meet, both cover the same pixels, and cross-fade over 8 pixels
     to either side. Levels meet, pores stay, the skin's own gradients are not flattened.
 
     Args:

@@ -17,7 +17,7 @@ Similarity = tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]
 
 
 def similarity(x: Float[np.ndarray, "n 3"], y: Float[np.ndarray, "n 3"]) -> Similarity:
-    """Fit the similarity that brings points x nearest to y (least squares; S. Umeyama, PAMI 1991, Eq. 40-42)."""
+    """Fit the similarity that brings points x nearest to y (least squares; Umeyama, 1991, Eq. 40-42)."""
     p, q = x - x.mean(0), y - y.mean(0)
     U, d, Vt = np.linalg.svd(q.T @ p)
     flip = np.array([1, 1, np.sign(np.linalg.det(U @ Vt))])

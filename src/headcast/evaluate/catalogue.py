@@ -197,7 +197,7 @@ def identity_figures(networks: Networks, whom: str = "the real image of the same
 
 
 def cross_figures(networks: Networks) -> list[Figure]:
-    """Describe the figures of a person driven by another: likeness to the source image, sharpness, lost faces."""
+    """Describe the figures of a person driven by another: likeness to the source, sharpness, lost faces."""
     squares = f"squares of {ROOM} times the face's larger side, {SQUARE} px"
     return [
         *identity_figures(networks, "the source image"),

@@ -62,7 +62,7 @@ class Comparer:
     """
 
     def __init__(self, networks: Networks, regions: Mapping[str, str]) -> None:
-        """Load the landmark network; ``regions`` maps those to be compared to how they are found ('': as usual)."""
+        """Load the landmark network; ``regions``: those to compare and how they are found ('': as usual)."""
         self.networks, self.landmarks = networks, StaticLandmarks()
         masks = {k: v for k, v in regions.items() if v}
         self.figures: list[Figure] = comparison_figures(networks, regions, masks)

@@ -163,7 +163,7 @@ def pair_rows(
 def same_size_sharpness(
     first: Truth, fake: UInt8[np.ndarray, "h w 3"], found: Float[np.ndarray, "478 2"]
 ) -> float:
-    """Compare sharpness of a face of another size and pose: both in squares of one size around their landmarks."""
+    """Compare sharpness of a face of another size and pose, both in squares of one size around landmarks."""
     assert first.points is not None
     squares = [face_square(x, p) for x, p in ((first.cut, first.points), (fake, found))]
     side = squares[0].shape[0]

@@ -48,7 +48,7 @@ def stamp_of(path: Path) -> list[int]:
 
 
 def photos_in(data: Path) -> dict[str, Path]:
-    """List photos by name: the split ``evaluation`` of ``portraits``, else all of the folder, or the file itself.
+    """List photos by name: the split ``evaluation`` of ``portraits``, else the folder's, or the file itself.
 
     Raises:
         HeadcastError: there is none.
@@ -106,7 +106,7 @@ def groups_of(data: Path, items: list[str]) -> dict[str, list[str]]:
 
 
 def skin_thirds(angles: Mapping[str, float]) -> dict[str, list[str]]:
-    """Split people into thirds by individual typology angle (degrees), from dark to light; each names its range."""
+    """Split people into thirds by typology angle (degrees), from dark to light; each names its range."""
     order = sorted(angles, key=lambda name: angles[name])
     found = {}
     for label, part in zip(THIRDS, np.array_split(np.array(order, object), len(THIRDS)), strict=True):

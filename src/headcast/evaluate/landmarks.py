@@ -19,7 +19,7 @@ __all__ = ["LARGE_TURN", "StaticLandmarks", "apparent_turn"]
 LARGE_TURN = 0.15
 """``apparent_turn`` above which a face counts as turned far, iris distances."""
 MIN_DETECTION_CONFIDENCE = 0.3
-"""Confidence threshold of MediaPipe's face detector, 0..1; lower than its default .5, so that soft renderings are found too."""
+"""Confidence threshold of MediaPipe's face detector, 0..1; its default .5 misses soft renderings."""
 
 
 class StaticLandmarks:

@@ -48,7 +48,7 @@ Rgba = UInt8[np.ndarray, "_ _ 4"]
 
 
 def measure(setting: Setting) -> Report:
-    """Every person, every method; a row for each photo at ±45°."""
+    """Measure every method on every person; a row for each photo at ±45°."""
     folders = {p.name: p for p in people_in(setting.data, f"{FRONT}.jpg")}
     who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "multiview", **setting.facts()})
@@ -90,7 +90,7 @@ def _person(
 def subject_rows(
     who: Subject, person: Person, store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
 ) -> Measured:
-    """Rows of one method; a single row ``lost`` where no avatar can be made."""
+    """Measure one method; a single row ``lost`` where no avatar can be made."""
     front, words = person.front, f"{person.name}: {who.name}"
     store.forget_pictures(who.name, person.name)
     if who.make is None:  # the front photo itself, laid over each side
@@ -120,7 +120,7 @@ def subject_rows(
 def side_row(
     person: Person, view: str, views: dict[tuple[int, int], Rgba], detector: StaticLandmarks, setting: Setting
 ) -> tuple[Row, UInt8[np.ndarray, "_ _ 3"] | None]:
-    """Figures of the view that fits a photo best, and its head's box; ``lost`` where none fits."""
+    """Compute figures of the view that fits a photo best, and its head's box; ``lost`` where none fits."""
     photo, front = person.sides[view], person.front
     detected = {v: detector.points(over_grey(image)) for v, image in views.items()}
     found = {v: p for v, p in detected.items() if p is not None}
@@ -136,7 +136,7 @@ def side_row(
 
 
 def rim_figures(key: str, rgba: Rgba, front: FrontPhoto, scale: float, chin: int) -> Row:
-    """Rim colour of an image (pixels per centimetre, row of the chin), by the front photo's palettes."""
+    """Compute rim colour of an image (pixels per centimetre, row of the chin), by the front photo's palettes."""
     if front.palettes is None:
         return {}
     fraction = background_fraction(rgba, front.palettes, scale, chin)
@@ -144,7 +144,7 @@ def rim_figures(key: str, rgba: Rgba, front: FrontPhoto, scale: float, chin: int
 
 
 def render_views(avatar: Avatar, sign: int) -> dict[tuple[int, int], Rgba]:
-    """Renderings of the views searched at one side, by yaw and pitch."""
+    """Render the views searched at one side, by yaw and pitch."""
     return {(sign * y, p): render_upright(avatar, sign * y, p) for y, p in itertools.product(YAWS, PITCHES)}
 
 
@@ -164,5 +164,5 @@ def keep_photos(person: Person, folder: Path, store: Store) -> None:
 
 
 def sheet_name(yaw: int) -> str:
-    """Name of an image on the sheets."""
+    """Name an image on the sheets by its yaw."""
     return f"{yaw:+04d}"

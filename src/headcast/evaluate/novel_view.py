@@ -1,4 +1,4 @@
-"""Novel views: an avatar of the most frontal image, seen by the other cameras of the same moment."""
+"""Novel views: an avatar of the most frontal image, rendered from the other cameras of the same moment."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Staged:
 
 
 def measure(setting: Setting) -> Report:
-    """Every person, every method; a row for each camera but the source's."""
+    """Measure every method on every person; a row for each camera but the source's."""
     folders = {p.name: p for p in scene_folders(setting.data)}
     who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "novel-view", **setting.facts()})
@@ -90,7 +90,7 @@ def measure(setting: Setting) -> Report:
 
 
 def by_angle(report: Report) -> dict[str, list[str]]:
-    """Items by how far their camera stands off the source's."""
+    """Group items by the angle between their camera and the source's."""
     groups: dict[str, list[str]] = {}
     for items in report.rows.values():
         for item, rows in items.items():
@@ -126,7 +126,7 @@ def _person(
 
 
 def stage(scene: Scene, comparer: Comparer) -> Staged:
-    """Finds the source image and the landmarks' places.
+    """Find the source image and the landmarks' positions.
 
     Raises:
         HeadcastError: no face in any image, or in only one where the landmarks must be triangulated.
@@ -152,7 +152,7 @@ def stage(scene: Scene, comparer: Comparer) -> Staged:
 
 
 def most_frontal(faces: list[Shot], truths: dict[str, Truth]) -> Shot:
-    """The shot in which the face is turned least."""
+    """Return the shot in which the face is turned least."""
 
     def turned(s: Shot) -> float:
         at = truths[s.name].points
@@ -162,18 +162,18 @@ def most_frontal(faces: list[Shot], truths: dict[str, Truth]) -> Shot:
 
 
 def other_shots(staged: Staged) -> list[Shot]:
-    """All shots but the source."""
+    """Return all shots but the source."""
     return [s for s in staged.scene.shots if s.name != staged.source.name]
 
 
 def angle_between(a: Camera, b: Camera, at: Float[np.ndarray, "3"]) -> float:
-    """Degrees between two cameras' directions from a place."""
+    """Return degrees between two cameras' directions from a point."""
     u, v = (c.center.double().numpy() - at for c in (a, b))
     return float(np.degrees(np.arccos(np.clip(u @ v / np.linalg.norm(u) / np.linalg.norm(v), -1, 1))))
 
 
 def _views(who: Subject, staged: Staged, store: Store, comparer: Comparer, say: Progress) -> Measured:
-    """One method in every other view."""
+    """Measure one method in every other view."""
     name = staged.scene.name
     avatar = None
     if who.make is not None:
@@ -196,7 +196,7 @@ def _views(who: Subject, staged: Staged, store: Store, comparer: Comparer, say: 
 
 
 def resize_to_shot(image: UInt8[np.ndarray, "h w 4"], shot: Shot) -> UInt8[np.ndarray, "h2 w2 4"]:
-    """The source image in the size of a shot."""
+    """Resize the source image to the size of a shot."""
     import cv2
 
     height, width = shot.rgb.shape[:2]
@@ -206,7 +206,7 @@ def resize_to_shot(image: UInt8[np.ndarray, "h w 4"], shot: Shot) -> UInt8[np.nd
 
 
 def aligned_camera(avatar: Avatar, points: Float[np.ndarray, "n 3"], camera: Camera) -> Camera:
-    """A true camera in the avatar's world, by its own landmarks (68 or 478) in the source's pose."""
+    """Move a true camera to the avatar's world, by its own landmarks (68 or 478) in the source's pose."""
     params = source_view(avatar).params
     with torch.no_grad():
         own = avatar.head.landmarks(avatar.head(params), len(points)).double().numpy()
@@ -215,5 +215,5 @@ def aligned_camera(avatar: Avatar, points: Float[np.ndarray, "n 3"], camera: Cam
 
 @torch.no_grad()
 def render_from(avatar: Avatar, camera: Camera) -> UInt8[np.ndarray, "h w 4"]:
-    """The avatar in the source's pose and expression by another camera."""
+    """Render the avatar in the source's pose and expression from another camera."""
     return to_rgba(avatar.render(source_view(avatar).params, camera))

@@ -75,7 +75,7 @@ TONE = Figure(
 
 @dataclass(frozen=True)
 class Options:
-    """Portraits."""
+    """Options of the protocol ``portraits``."""
 
     same_view: bool = False
     """The photo's view alone: no turned views, no expressions."""

@@ -27,7 +27,7 @@ PRIORS: dict[str, str] = {
 
 
 def measure(setting: Setting) -> Report:
-    """Runs the measurement of the one prior that ``setting.subjects`` names.
+    """Run the measurement of the one prior that ``setting.subjects`` names.
 
     Raises:
         HeadcastError: unknown or several names, or a prior without a measurement in this version.

@@ -1,4 +1,4 @@
-"""The face encoders on people that they have not seen: who is who, how far degraded, and agreement with dlib.
+"""The face encoders on held-out people: identification, order of degradations, agreement with dlib.
 
 Synthetic people of the test split (``--limit`` of them, 40 by default) and, where the data folder has
 ``splits.json`` and ``portraits``, the portraits of ``evaluation`` and people with two photographs. Baselines:
@@ -74,7 +74,7 @@ FIGURES = (
 
 
 def measure(setting: Setting) -> Report:
-    """Figures of every encoder that there is.
+    """Measure every encoder that the package has.
 
     Raises:
         HeadcastError: no encoder is in the package.
@@ -118,7 +118,7 @@ def measure(setting: Setting) -> Report:
 
 
 def held_out(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], Tensor]:
-    """Face crops in -1..1 of people of the test split, and who they are."""
+    """Render face crops in -1..1 of people of the test split, and their identities."""
     parts = []
     for first in range(0, people, 2):
         setting.say(0.6 * first / people, "synthetic people")
@@ -129,7 +129,7 @@ def held_out(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], T
 
 
 def embed_crops(encoder: Encoder | None, crops: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n d"]:
-    """Unit vectors; without an encoder those of the standardized pixels."""
+    """Compute unit vectors; without an encoder those of the standardized pixels."""
     with torch.no_grad():
         if encoder is not None:
             return torch.cat([encoder.embed(c) for c in crops.split(16)])
@@ -138,7 +138,7 @@ def embed_crops(encoder: Encoder | None, crops: Float[Tensor, "n 3 s s"]) -> Flo
 
 
 def evaluation_portraits(data: Path, report: Report) -> tuple[Tensor, Float[np.ndarray, "n 128"]] | None:
-    """Face crops of the evaluation portraits and dlib's descriptors of them; None (noted) when not there."""
+    """Crop the evaluation portraits and compute dlib's descriptors; None (noted) when they are missing."""
     if not (data / "splits.json").is_file():
         report.notes.append("no splits.json in the data folder: dlib is not compared with")
         return None
@@ -148,7 +148,7 @@ def evaluation_portraits(data: Path, report: Report) -> tuple[Tensor, Float[np.n
 
 
 def real_people(data: Path, report: Report) -> tuple[Tensor, Tensor, Float[np.ndarray, "n 128"]] | None:
-    """Face crops of two photographs of each person, who it is, and dlib's descriptors; None without any."""
+    """Crop two photographs of each person; also identities and dlib's descriptors; None without any."""
     pairs = photo_pairs(data)
     found = describe_images([p for _, a, b in pairs for p in (a, b)], report)
     both = [(k, p) for k, (_, a, b) in enumerate(pairs) if a in found and b in found for p in (a, b)]
@@ -159,7 +159,7 @@ def real_people(data: Path, report: Report) -> tuple[Tensor, Tensor, Float[np.nd
 
 
 def describe_images(paths: list[Path], report: Report) -> dict[Path, tuple[Tensor, Float[np.ndarray, "128"]]]:
-    """The encoder's crop and dlib's descriptor of every image in which a face is found."""
+    """Return the encoder's crop and dlib's descriptor of every image with a detected face."""
     from headcast.image import load_image
     from headcast.metrics.face import identity_descriptor
 
@@ -178,7 +178,7 @@ def describe_images(paths: list[Path], report: Report) -> dict[Path, tuple[Tenso
 
 
 def crop_of(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> Float[Tensor, "1 3 s s"]:
-    """The encoder's crop of one image."""
+    """Return the encoder's crop of one image."""
     box = torch.from_numpy(np.concatenate([points.min(0), points.max(0)]).astype(np.float32))[None]
     return face_crops(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 127.5 - 1, box)
 
@@ -186,7 +186,7 @@ def crop_of(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"])
 def agreement(
     vectors: Float[Tensor, "n d"], theirs: Float[np.ndarray, "n 128"]
 ) -> dict[str, tuple[float, int]]:
-    """How distances between portraits go with dlib's."""
+    """Correlate distances between portraits with dlib's."""
     n = len(vectors)
     ours = 1 - (vectors @ vectors.T).cpu().numpy()
     dlib = np.linalg.norm(theirs[:, None] - theirs[None], axis=-1)
@@ -201,13 +201,13 @@ def agreement(
 
 
 def rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
-    """Spearman's: the correlation of ranks (no ties expected)."""
+    """Return Spearman's correlation of ranks (no ties expected)."""
     x, y = (v.argsort().argsort().astype(np.float64) for v in (a, b))
     return float(np.corrcoef(x, y)[0, 1])
 
 
 def degradation_order(encoder: Encoder, crops: Float[Tensor, "n 3 s s"]) -> tuple[float, int]:
-    """Fraction of neighbouring strengths whose distances to the clear image are in the right order."""
+    """Return the fraction of neighbouring strengths whose distances to the clear image are in order."""
     clear = (crops + 1) / 2
     right = total = 0
     for worse in DEGRADATIONS:
@@ -221,25 +221,25 @@ def degradation_order(encoder: Encoder, crops: Float[Tensor, "n 3 s s"]) -> tupl
 
 
 def reduce_and_enlarge(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
-    """Reduced and enlarged again."""
+    """Reduce images and enlarge them again."""
     small = interpolate(x[None], scale_factor=(0.7, 0.5, 0.35, 0.25)[k], mode="bilinear", antialias=True)
     return interpolate(small, x.shape[-2:], mode="bilinear")[0]
 
 
 def add_noise(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
-    """The same noise, stronger and stronger."""
+    """Add the same noise, stronger with ``k``."""
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(7)).to(x)
     return (x + (4, 8, 16, 32)[k] / 255 * noise).clamp(0, 1)
 
 
 def blur(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
-    """Gaussian blur."""
+    """Blur by a Gaussian, wider with ``k``."""
     sigma = (0.5, 1.0, 1.7, 3.0)[k]
     return blurred(x, sigma, sigma, 0.0).clamp(0, 1)
 
 
 def compress_jpeg(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
-    """JPEG."""
+    """Compress as JPEG, harder with ``k``."""
     return jpeg(x, (80, 50, 25, 10)[k])
 
 

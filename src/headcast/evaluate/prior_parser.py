@@ -1,4 +1,4 @@
-"""The face parser against synthetic heads of the held-out split, beside the masks without it.
+"""The face parser against held-out synthetic heads, compared with the masks without it.
 
 Images are synthesized as they are needed (``--limit`` of them, 48 by default), landmarks are the true
 ones on both sides. Masks are compared as ``observe`` gives them, the parser's labels inside of its square.
@@ -52,7 +52,7 @@ FIGURES = (
 
 
 def measure(setting: Setting) -> Report:
-    """Masks of both kinds and the parser's labels on held-out synthetic heads.
+    """Measure masks of both kinds and the parser's labels on held-out synthetic heads.
 
     Raises:
         HeadcastError: the parser's weights are missing.
@@ -92,7 +92,7 @@ def measure(setting: Setting) -> Report:
 
 
 def held_out(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
-    """Images of the test split, one after the other."""
+    """Render images of the test split, one after the other."""
     from headcast.synth import make_batch
 
     config = SynthConfig(split="test", size=SIZE, texture=SIZE, people=1, frames=FRAMES)
@@ -108,7 +108,7 @@ def held_out(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
 
 
 def mask_row(masks: Masks, image: dict[str, Any]) -> Row:
-    """IoU of the masks, and the error of the matte."""
+    """Compute IoU of the masks, and the error of the matte."""
     import cv2
 
     truth = {"person": image["alpha"] > 0.5}
@@ -125,14 +125,14 @@ def mask_row(masks: Masks, image: dict[str, Any]) -> Row:
 
 
 def iou(a: Bool[np.ndarray, "h w"], b: Bool[np.ndarray, "h w"]) -> float | None:
-    """Shared over joint area; None when both sides have next to nothing."""
+    """Return intersection over union; None when both sides are nearly empty."""
     if max(int(a.sum()), int(b.sum())) < LEAST:
         return None
     return float((a & b).sum() / (a | b).sum())
 
 
 def label_row(counts: Int[np.ndarray, "k k"]) -> Row:
-    """IoU of every label that an image has."""
+    """Compute IoU of every label that an image has."""
     row = {}
     for k, name in enumerate(LABELS):
         if counts[k].sum() >= LEAST:
@@ -141,7 +141,7 @@ def label_row(counts: Int[np.ndarray, "k k"]) -> Row:
 
 
 def describe_confusion(confusion: Int[np.ndarray, "k k"]) -> str:
-    """What every label is taken for."""
+    """Describe which labels every label is confused with."""
     lines = []
     for k, name in enumerate(LABELS):
         fraction: Float[np.ndarray, " k"] = confusion[k] / max(1, confusion[k].sum())
@@ -154,7 +154,7 @@ def describe_confusion(confusion: Int[np.ndarray, "k k"]) -> str:
 def tiles(
     name: str, image: dict[str, Any], plain: Masks, better: Masks, found: Int[np.ndarray, "h w"]
 ) -> list[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
-    """A line of the sheet."""
+    """Lay out one line of the sheet."""
     from headcast.priors.parser.palette import coloured
 
     def in_colours(m: Masks) -> UInt8[np.ndarray, "h w 3"]:

@@ -1,4 +1,4 @@
-"""The restorer on portraits made poor: blur of 2 pixels, a quarter of the size, noise of 6 levels, JPEG 60.
+"""The restorer on degraded portraits: blur of 2 pixels, a quarter of the size, noise of 6 levels, JPEG 60.
 
 Images of the split ``evaluation`` where the folder has ``splits.json`` and ``portraits``, else all images
 of the folder; each is brought to 512² first. The seed of an image's noise is its number in the list, from 0.
@@ -35,7 +35,7 @@ Image = UInt8[np.ndarray, "h w 3"]
 
 
 def degrade(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "h4 w4 3"]:
-    """A quarter of the size: Gaussian blur of 2 pixels, means of 4x4 pixels, Gaussian noise, JPEG."""
+    """Degrade to a quarter of the size: Gaussian blur of 2 pixels, 4x4 means, Gaussian noise, JPEG."""
     import cv2
 
     soft = cv2.GaussianBlur(rgb.astype(np.float32), (0, 0), BLUR)
@@ -47,7 +47,7 @@ def degrade(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "h4
 
 
 def denoise_and_enlarge(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h4 w4 3"]:
-    """Bicubic, then non-local means: better than the other way round."""
+    """Enlarge bicubically, then apply non-local means: better than in reverse order."""
     import cv2
 
     bgr = np.ascontiguousarray(enlarged(small, TIMES)[..., ::-1])
@@ -56,7 +56,7 @@ def denoise_and_enlarge(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, 
 
 
 def measure(setting: Setting) -> Report:
-    """Every image: bicubic, non-local means and bicubic, the restorer.
+    """Measure on every image: bicubic, bicubic with non-local means, the restorer.
 
     Raises:
         HeadcastError: no images, or no weights of the restorer.
@@ -103,7 +103,7 @@ def measure_image(
     comparer: Comparer,
     store: Store,
 ) -> dict[str, Measured]:
-    """All methods on one image; from disk where they were measured before with the same ``facts``."""
+    """Measure all methods on one image; from disk where they were measured before with the same ``facts``."""
     import cv2
 
     name = path.stem

@@ -1,4 +1,4 @@
-"""What a protocol found: rows of figures by method and item, sets, groups, what was skipped."""
+"""The result of a protocol: rows of figures by method and item, sets, groups, what was skipped."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ FEW = 5
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of one method over ``count`` values; ``tail``: the tenth of them that is worst begins
-    here."""
+    """One figure of one method over ``count`` values; ``tail``: where the worst tenth of them begins."""
 
     mean: float
     median: float
@@ -59,24 +58,23 @@ class Report:
     main: tuple[str, ...] = ()
 
     def add(self, subject: str, item: str, rows: Sequence[Row]) -> None:
-        """Rows of one method on one item."""
+        """Add rows of one method on one item."""
         self.rows.setdefault(subject, {})[item] = list(rows)
 
     def cells(self, subject: str, items: Iterable[str] | None = None) -> dict[str, Cell]:
-        """Every figure that a method has on these items (all)."""
+        """Aggregate every figure that a method has on these items (None: all)."""
         found = self.rows.get(subject, {})
         rows = [r for i in (found if items is None else items) for r in found.get(i, [])]
         made = {k: cell([r[k] for r in rows if k in r], f) for k, f in self.figures.items()}
         return {k: c for k, c in made.items() if c is not None}
 
     def items(self) -> list[str]:
-        """All items that any method has, in the order in which they came."""
+        """List all items that any method has, in the order in which they were added."""
         return list(dict.fromkeys(i for found in self.rows.values() for i in found))
 
 
 def cell(values: Sequence[float], figure: Figure) -> Cell | None:
-    """Mean, median and bad tail (10th percentile where high is good, 90th elsewhere); None without
-    values."""
+    """Return mean, median and bad tail (10th percentile if high is good, else 90th); None without values."""
     v = np.array([x for x in values if np.isfinite(x)], np.float64)
     if not len(v):
         return None

@@ -1,5 +1,4 @@
-"""One moment of a person seen by several cameras: folders of ``headcast synth`` and of GaussianAvatars'
-kind."""
+"""One moment of a person from several cameras: folders of ``headcast synth`` and of GaussianAvatars."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ MARKERS = ("f*_v*.json", "transforms*.json")
 
 @dataclass(frozen=True)
 class Shot:
-    """One camera's image.
+    """One camera's image of a scene.
 
     Attributes:
         path: of the image, for methods that read files. alpha: coverage by the person.
@@ -42,8 +41,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Scene:
-    """All shots of a moment; ``points``: (68, 3) landmarks in the cameras' world, metres, None when
-    unknown."""
+    """All shots of a moment; ``points``: (68, 3) landmarks in the cameras' world, metres; None: unknown."""
 
     name: str
     shots: tuple[Shot, ...]
@@ -51,7 +49,7 @@ class Scene:
 
 
 def scene_folders(data: Path) -> list[Path]:
-    """Folders of people in ``data``.
+    """List folders of people in ``data``.
 
     Raises:
         HeadcastError: there is none of either kind.
@@ -69,7 +67,7 @@ def scene_folders(data: Path) -> list[Path]:
 
 
 def read_scene(folder: Path) -> Scene:
-    """The first moment of a folder.
+    """Read the first moment of a folder.
 
     Raises:
         HeadcastError: a missing or damaged file, or fewer than two cameras.
@@ -106,7 +104,7 @@ def _synth(folder: Path) -> Scene:
 
 
 def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """The numbers of a one-channel 8-bit PNG."""
+    """Read a one-channel 8-bit PNG."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -117,7 +115,7 @@ def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
 
 
 def _gaussian_avatars(folder: Path) -> Scene:
-    """First timestep; ``transform_matrix`` is camera to world, OpenGL axes; masks by ``fg_mask_path``."""
+    """Read the first timestep; ``transform_matrix`` is camera to world, OpenGL axes; masks by ``fg_mask_path``."""
     frames: dict[Any, tuple[dict, dict]] = {}
     for name in ("transforms.json", "transforms_train.json", "transforms_val.json"):
         path = folder / name

@@ -35,7 +35,7 @@ FAR = ("face_psnr", "gain", "akd", "identity")
 
 @dataclass(frozen=True)
 class Options:
-    """Self-reenactment."""
+    """Options of the protocol ``self-reenactment``."""
 
     fixed_step: bool = False
     """Compare every n-th frame (of --measured in all), instead of frames spread over the clip."""
@@ -44,7 +44,7 @@ class Options:
 
 
 def measure(setting: Setting) -> Report:
-    """Every clip, every method."""
+    """Measure every method on every clip."""
     options = setting.options or Options()
     clips = clips_in(setting.data)
     who = find_subjects(setting.subjects, setting.seed)
@@ -82,7 +82,7 @@ def _clip(
     options: Options,
     say: Progress,
 ) -> dict[str, Measured]:
-    """One clip: the real one's own figures, and every method's."""
+    """Measure one clip: the real one's own figures, and every method's."""
     name = path.stem
     stamp = [path.stat().st_size, path.stat().st_mtime_ns]
     columns = [REAL, *(c.name for c in who)]
@@ -123,7 +123,7 @@ def with_gains(figures: Iterable[Figure]) -> list[Figure]:
 
 
 def gain_row(row: Row, t: int, truth: ClipTruth) -> Row:
-    """What the figures of frame ``t`` are above those of the unchanged source frame."""
+    """Subtract figures of the unchanged source frame from those of frame ``t``."""
     real, first = truth.truths[t], truth.truths[truth.sources[0]]
     face, person = real.regions["face"], real.regions["foreground"]
     assert real.points is not None
@@ -136,7 +136,7 @@ def gain_row(row: Row, t: int, truth: ClipTruth) -> Row:
 
 
 def real_rows(truth: ClipTruth, setting: Setting) -> Measured:
-    """The real clip's own movement and features."""
+    """Compute the real clip's own movement and features."""
     rows = [steadiness(truth.frames, t, truth.truths[t].regions["foreground"]) for t in truth.measured]
     shown = [truth.truths[t] for t in truth.measured]
     features = features_of([s.cut for s in shown], [s.points for s in shown], setting.networks)
@@ -146,7 +146,7 @@ def real_rows(truth: ClipTruth, setting: Setting) -> Measured:
 
 
 def cut_frames(truth: ClipTruth) -> UInt8[np.ndarray, "t h w 3"]:
-    """The real clip over grey by the nearest measured frame's matte, where its figures look."""
+    """Composite the real clip over grey by the nearest measured frame's matte."""
     out = truth.frames.copy()
     known = np.array(sorted(truth.truths))
     for t in range(len(out)):
@@ -159,7 +159,7 @@ def cut_frames(truth: ClipTruth) -> UInt8[np.ndarray, "t h w 3"]:
 def clip_rows(
     frames: UInt8[np.ndarray, "t h w c"], truth: ClipTruth, setting: Setting, still: bool
 ) -> Measured:
-    """Rows of the measured frames, and features."""
+    """Compute rows of the measured frames, and features."""
     comparer = truth.comparer
     lost = {f.key: f.lost for f in motion_figures() if f.lost is not None}
     flat = np.stack([over_grey(f) for f in frames]) if frames.shape[-1] == 4 else frames

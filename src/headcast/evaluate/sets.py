@@ -12,11 +12,11 @@ from headcast.metrics.distribution import frechet_distance, kernel_distance
 __all__ = ["LEAST", "add_sets"]
 
 LEAST = 8
-"""Fewer images or windows than this say nothing."""
+"""Least number of images or windows for which set figures are computed."""
 
 
 def add_sets(report: Report, features: Mapping[str, Mapping[str, list[np.ndarray]]], real: str) -> None:
-    """Distances of every method's features to those of ``real``."""
+    """Add distances of every method's features to those of ``real``."""
     if real not in features:
         return
     for subject, found in features.items():

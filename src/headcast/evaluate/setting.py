@@ -1,4 +1,4 @@
-"""What an evaluation was asked for."""
+"""The settings of an evaluation run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _quiet(fraction: float, what: str) -> None:
 
 @dataclass(frozen=True)
 class Setting:
-    """Shared by all protocols.
+    """Settings that all protocols share.
 
     Attributes:
         subjects: what is evaluated, as typed: .avatar files, methods (with a variant after a colon), or a
@@ -52,7 +52,7 @@ class Setting:
     say: Progress = field(default=_quiet, compare=False)
 
     def facts(self) -> dict[str, Any]:
-        """What a stored row depends on, beside the method and the item."""
+        """Return what a stored row depends on, apart from the method and the item."""
         return {
             "seed": self.seed,
             "frames": self.frames,
@@ -62,11 +62,11 @@ class Setting:
         }
 
     def chosen(self, items: list[str]) -> list[str]:
-        """The items asked for, in order."""
+        """Return the items that are requested, in order."""
         kept = [i for i in items if not self.only or i in self.only]
         return kept[: self.limit]
 
 
 def option_facts(options: Any) -> dict[str, Any]:
-    """A protocol's own options as plain values for JSON."""
+    """Return a protocol's own options as plain values for JSON."""
     return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()}

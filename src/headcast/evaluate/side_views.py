@@ -49,7 +49,7 @@ Points = Float[np.ndarray, "478 2"]
 
 @dataclass(frozen=True)
 class SidePhoto:
-    """A real photo and what is found in it once.
+    """A real photo and what is detected in it once.
 
     Attributes:
         matted: over mid grey by the matte.
@@ -156,7 +156,7 @@ def score_view(
 
 @torch.no_grad()
 def lpips_of(a: Image, b: Image, networks: Networks) -> float:
-    """LPIPS of two images of one size."""
+    """Compute LPIPS of two images of one size."""
     assert networks.lpips is not None
     pair = to_input([a, b]).to(networks.device)
     return float(networks.lpips(pair[:1], pair[1:]))
@@ -165,7 +165,7 @@ def lpips_of(a: Image, b: Image, networks: Networks) -> float:
 def dlib_distance(
     real: Image, real_points: Points, rendered: Image, points: Points | None, networks: Networks
 ) -> Row:
-    """Identity distance by dlib as a figure, where dlib is installed; ``points`` None: not detected."""
+    """Compute identity distance by dlib as a figure, where dlib is installed; ``points`` None: not detected."""
     network = next((i for i in networks.identities if i.key == "identity"), None)
     if network is None:
         return {}

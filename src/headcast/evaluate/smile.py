@@ -1,7 +1,7 @@
 """The same real person neutral and smiling: an avatar of the neutral photo, driven by the smiling one.
 
 ``data`` holds PERSON_neutral.jpg and PERSON_smile.jpg, as the Face Research Lab London Set v5 does
-(L. DeBruine, B. Jones, 2017); a table NAME.csv of the folder's name may tell validation from training.
+(L. DeBruine, B. Jones, 2017); a table NAME.csv of the folder's name may separate validation from training.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Image = UInt8[np.ndarray, "h w 3"]
 
 
 def measure(setting: Setting) -> Report:
-    """Every person, every method, one row each."""
+    """Measure every method on every person, one row each."""
     names = setting.chosen(people_of(setting))
     who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "smile", **setting.facts()})
@@ -60,7 +60,7 @@ def measure(setting: Setting) -> Report:
 
 
 def people_of(setting: Setting) -> list[str]:
-    """People with both photos: those of validation where a table tells, and any named by ``only``.
+    """List people with both photos: those of validation where a table says so, any named by ``only``.
 
     Raises:
         HeadcastError: there is nobody.
@@ -107,7 +107,7 @@ def subject_row(
     setting: Setting,
     say: Progress,
 ) -> Measured:
-    """One method's row; ``lost`` where no avatar can be made or driven."""
+    """Measure one method; ``lost`` where no avatar can be made or driven."""
     store.forget_pictures(who.name, name)
     if who.make is None:
         image, at_source = align_neutral(front.rgb, front.points, smiling, name), front.rgba
@@ -126,7 +126,7 @@ def subject_row(
 def render_driven(
     who: Subject, name: str, front: FrontPhoto, smiling: SmilingPhoto, setting: Setting, say: Progress
 ) -> tuple[Image, UInt8[np.ndarray, "_ _ 4"]]:
-    """A frame of the avatar driven by the smiling photo, and the avatar by the neutral photo's camera."""
+    """Render the avatar driven by the smiling photo, and as the neutral photo's camera views it."""
     assert who.make is not None
     folder = setting.out / "sources"
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ NEUTRAL_PHOTO, SMILING_PHOTO = "neutral photo", "smiling photo"
 
 
 def figures_of(setting: Setting) -> list[Figure]:
-    """What the keys of rows mean."""
+    """Describe what the keys of rows mean."""
     names = setting.networks.names()
     background = "the photo's background against the grey of renderings; both photos share theirs"
     display = "sRGB display values -1..1"
@@ -104,7 +104,7 @@ def report_of(
     setting: Setting,
     skipped: Mapping[str, str],
 ) -> Report:
-    """Rows by method and person, groups of people, and the sheet."""
+    """Build the report: rows by method and person, groups of people, and the sheet."""
     report = Report("smile", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
     report.main = ("lpips", "lpips_hull", "mouth", "psnr", "sface", "identity", "expression", "rim")
     for name, by_subject in found.items():

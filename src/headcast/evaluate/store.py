@@ -20,7 +20,7 @@ __all__ = ["Measured", "Store"]
 
 @dataclass
 class Measured:
-    """What one method got on one item.
+    """What was measured of one method on one item.
 
     Attributes:
         rows: one a frame or view.
@@ -33,7 +33,7 @@ class Measured:
 
 
 class Store:
-    """``folder/rows/SUBJECT/ITEM.json`` and images beside; delete a file to measure it again."""
+    """Rows in ``folder/rows/SUBJECT/ITEM.json``, images in ``pictures``; a deleted file is measured again."""
 
     def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
         self.folder = folder
@@ -44,11 +44,11 @@ class Store:
             raise HeadcastError(f"{folder}: cannot be written ({e.strerror}); choose another place") from e
 
     def path(self, subject: str, item: str) -> Path:
-        """Where the rows of a method's item are kept."""
+        """Return the file of a method's rows on an item."""
         return self.folder / "rows" / _plain(subject) / f"{_plain(item)}.json"
 
     def get(self, subject: str, item: str, more: Any = None) -> Measured | None:
-        """Rows measured before with the same settings, or None."""
+        """Return rows measured before with the same settings, or None."""
         path = self.path(subject, item)
         try:
             kept = json.loads(path.read_text())
@@ -59,7 +59,7 @@ class Store:
             return None
 
     def put(self, subject: str, item: str, found: Measured, more: Any = None) -> None:
-        """Keeps them."""
+        """Write rows with the settings they depend on."""
         path = self.path(subject, item)
         path.parent.mkdir(parents=True, exist_ok=True)
         features = {k: np.round(v.astype(np.float64), 6).tolist() for k, v in found.features.items()}
@@ -69,7 +69,7 @@ class Store:
             )
 
     def once(self, subject: str, item: str, work: Callable[[], Measured], more: Any = None) -> Measured:
-        """From disk, or measured now and kept. ``more``: facts that these rows depend on as well."""
+        """Return rows from disk, else measure and store them. ``more``: facts that they depend on as well."""
         found = self.get(subject, item, more)
         if found is None:
             found = work()
@@ -79,7 +79,7 @@ class Store:
     def together(
         self, columns: Iterable[str], item: str, make: Callable[[], Mapping[str, Row]], more: Any = None
     ) -> dict[str, Row]:
-        """One row of each column, from disk where all are there; else ``make`` measures them all at once."""
+        """Return one row per column, from disk where all are stored; else ``make`` measures all at once."""
         kept = {c: self.get(c, item, more) for c in columns}
         if all(kept.values()):
             return {c: m.rows[0] for c, m in kept.items() if m is not None}
@@ -89,11 +89,11 @@ class Store:
         return made
 
     def image_path(self, subject: str, item: str, name: str) -> Path:
-        """Where an image of a method's item is kept for the sheet."""
+        """Return the file of a method's image of an item, for the sheet."""
         return self.folder / "pictures" / _plain(subject) / _plain(item) / f"{_plain(name)}.png"
 
     def keep(self, subject: str, item: str, name: str, rgb: UInt8[np.ndarray, "h w c"]) -> None:
-        """Keeps an image."""
+        """Store an image for the sheet."""
         from headcast.image import save_png
         from headcast.marks import picture_text
 
@@ -102,12 +102,12 @@ class Store:
         save_png(path, rgb, picture_text({}))
 
     def forget_pictures(self, subject: str, item: str) -> None:
-        """Removes the images of an earlier run with other settings."""
+        """Delete the images of an earlier run with other settings."""
         for path in self.image_path(subject, item, "x").parent.glob("*.png"):
             path.unlink()
 
     def kept(self, subject: str, item: str) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
-        """The images kept, by name."""
+        """Read the stored images, by name."""
         from headcast.image import load_image
 
         folder = self.image_path(subject, item, "x").parent
@@ -118,5 +118,5 @@ class Store:
 
 
 def _plain(name: str) -> str:
-    """A name that is safe as a file's."""
+    """Make a name safe for a file."""
     return "".join(c if c.isalnum() or c in "-_+." else "_" for c in name).strip(".") or "_"

@@ -1,4 +1,4 @@
-"""Held-out synthetic heads, truth known: avatars of one or several photos, seen from other sides.
+"""Held-out synthetic heads, truth known: avatars of one or several photos, rendered from other sides.
 
 An avatar's place and size are its own guess: cameras are brought into its world as in ``novel-view``, so that
 shape and colour count, not the guess. Items are a head and an angle; a row is the mean over both sides.
@@ -30,7 +30,7 @@ __all__ = ["Options", "measure"]
 
 TRUE = "truth"
 HEADS = 8
-"""How many heads where no number is given."""
+"""Default number of heads."""
 SHOWN = 6
 """Heads on the sheet."""
 BOTH = "both sides over mid grey"
@@ -41,13 +41,13 @@ MASKS = {
     "head": f"skin and hair in the true labels, not clothes, {BOTH}",
 }
 GAINS = ("head_psnr", "head_ssim", "iou")
-"""Figures of which the table says what more photos bring."""
+"""Figures whose gain by more photos the table shows."""
 MAIN = ("face_psnr", "face_ssim", "foreground_psnr", "hair_psnr", "head_psnr", "iou", "perceptual")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Held-out synthetic heads."""
+    """Options of the protocol ``synthetic``."""
 
     views: tuple[float, ...] = (15.0, -15.0, 30.0, -30.0)
     """Yaws of the true views, degrees."""
@@ -74,7 +74,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Bench:
-    """What all measurements of a run share."""
+    """What all measurements of a run have in common."""
 
     setting: Setting
     options: Options

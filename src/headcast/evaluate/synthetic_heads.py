@@ -1,6 +1,6 @@
 """Held-out synthetic heads: photos from about the front and true views, in one pose and one light each.
 
-Heads are of the split ``test`` (identities, skin, hair and lights unseen by any training), at rest.
+Heads are of the split ``test`` (identities, skin, hair and lights of no training), at rest.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MIN_ALPHA = 1e-3
 
 @dataclass(frozen=True)
 class SyntheticHead:
-    """One head.
+    """One synthetic head with photos and true views.
 
     Attributes:
         photos: (P, H, W, 3) with a background, of ``PHOTO_YAWS``.

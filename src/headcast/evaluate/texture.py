@@ -32,7 +32,7 @@ from headcast.progress import Progress
 __all__ = ["MEAN_SKIN", "measure"]
 
 MEAN_SKIN = "mean skin"
-"""The baseline that has seen nobody: the skin model's mean."""
+"""The baseline without any person: the skin model's mean."""
 
 FACE = ("face", "lips", "nose", "brows")
 UV = "head's UV, at the size of the truth (reduced to 1024 texels a side at most)"
@@ -93,7 +93,7 @@ FIGURES = (
 
 
 def measure(setting: Setting) -> Report:
-    """Every synthetic person, every method.
+    """Measure every method on every synthetic person.
 
     Raises:
         HeadcastError: the folder holds no heads of ``headcast synth``.
@@ -120,7 +120,7 @@ def measure(setting: Setting) -> Report:
 
 
 def _person(folder: Path, who: Subject, store: Store, comparer: Comparer, say: Progress) -> Measured:
-    """One method's maps of one person."""
+    """Measure one method's maps of one person."""
     name = folder.name
     truth = true_maps(folder)
     assert truth.albedo is not None
@@ -145,7 +145,7 @@ def _person(folder: Path, who: Subject, store: Store, comparer: Comparer, say: P
 
 
 def true_maps(folder: Path) -> SkinMaps:
-    """The maps that ``headcast synth`` wrote.
+    """Read the maps that ``headcast synth`` wrote.
 
     Raises:
         HeadcastError: a file is missing or damaged.
@@ -158,7 +158,7 @@ def true_maps(folder: Path) -> SkinMaps:
 
 
 def read_map(path: Path) -> Float[np.ndarray, "h w *c"]:
-    """An 8- or 16-bit PNG as 0..1, RGB."""
+    """Read an 8- or 16-bit PNG as 0..1, RGB."""
     import cv2
 
     x = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -169,7 +169,7 @@ def read_map(path: Path) -> Float[np.ndarray, "h w *c"]:
 
 
 def maps_of(avatar: Avatar, name: str) -> SkinMaps:
-    """An avatar's own maps, or the albedo of its mesh.
+    """Return an avatar's own maps, or the albedo of its mesh.
 
     Raises:
         HeadcastError: it wears another head's texture, or none.
@@ -185,14 +185,14 @@ def maps_of(avatar: Avatar, name: str) -> SkinMaps:
 
 
 def mean_skin() -> SkinMaps:
-    """The skin model's mean."""
+    """Return the skin model's mean maps."""
     from headcast.head.skin import SkinModel
 
     return SkinMaps(SkinModel.load().mean.exp().numpy())
 
 
 def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h w 3"]]:
-    """Figures of one set of maps, and its gained albedo to look at."""
+    """Compute figures of one set of maps; also return its gain-matched albedo for the sheet."""
     assert truth.albedo is not None and maps.albedo is not None
     side = min(truth.albedo.shape[0], MOST)
     real, fake = resize_map(truth.albedo, side), resize_map(maps.albedo, side)
@@ -221,18 +221,18 @@ def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h
 
 @cache
 def bundled() -> HeadModel:
-    """The bundled head model."""
+    """Load the bundled head model once."""
     return HeadModel.load()
 
 
 @cache
 def texels(side: int) -> Bool[np.ndarray, "s s"]:
-    """Texels of the face in the bundled head's UV."""
+    """Mask texels of the face in the bundled head's UV."""
     return face_texels(bundled(), side, FACE)
 
 
 def resize_map(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "s s *c"]:
-    """In another resolution, by texel areas where it shrinks."""
+    """Resize to another resolution, by texel areas where it shrinks."""
     import cv2
 
     if x.shape[0] == side:
@@ -242,10 +242,10 @@ def resize_map(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "
 
 
 def to_linear(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
-    """sRGB to linear light."""
+    """Convert sRGB to linear light."""
     return srgb_to_linear(rgb.astype(np.float32) / 255).astype(np.float32)
 
 
 def to_srgb8(linear: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Linear light to 8-bit sRGB."""
+    """Convert linear light to 8-bit sRGB."""
     return np.round(linear_to_srgb(linear.clip(0, 1)) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Rows of an avatar's other views: turned, pitched and with expressions, seen around the photo's view."""
+"""Rows of an avatar's other views: turned, pitched and with expressions, around the photo's view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as files: JSON for programs, a Markdown table with its legend, a sheet of images."""
+"""Write a report as files: JSON for programs, a Markdown table with its legend, a sheet of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TILE = 256
 
 
 def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
-    """Writes ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are images)."""
+    """Write ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are images)."""
     data, table, sheet = (out / f"evaluation.{e}" for e in ("json", "md", "png"))
     with atomic_path(data) as temporary:
         temporary.write_text(json.dumps(as_json(report), indent=1, allow_nan=False) + "\n")
@@ -43,7 +43,7 @@ def write_sheet(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]], path:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Everything, as plain values."""
+    """Convert a report to plain values."""
     results: dict[str, Any] = {}
     for who in {**report.rows, **report.sets}:
         sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(who, {}).items()}
@@ -73,18 +73,18 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def vars_of(c: Cell) -> dict[str, float | int]:
-    """A cell as plain values."""
+    """Convert a cell to plain values."""
     return {"mean": c.mean, "median": c.median, "tail": c.tail, "count": c.count}
 
 
 def used_keys(report: Report) -> set[str]:
-    """Figures that anybody has a value of."""
+    """List figures that any method has a value of."""
     rows = {k for found in report.rows.values() for rows in found.values() for r in rows for k in r}
     return rows | {k for found in report.sets.values() for k in found}
 
 
 def as_markdown(report: Report) -> list[str]:
-    """The table, one row a figure; tables by group and by item; the legend; what was skipped."""
+    """Write the table, one row a figure; tables by group and by item; the legend; what was skipped."""
     who = list({**report.rows, **report.sets})
     used = used_keys(report)
     figures = [f for k, f in report.figures.items() if k in used]
@@ -105,7 +105,7 @@ def as_markdown(report: Report) -> list[str]:
 
 
 def words(f: Figure, c: Cell | None, report: Report, who: str) -> str:
-    """One cell of the main table."""
+    """Write one cell of the main table."""
     found = report.sets.get(who, {}).get(f.key)
     if found is not None:
         return f"{figure_text(found[0])}, n {found[1]}"
@@ -117,7 +117,7 @@ def words(f: Figure, c: Cell | None, report: Report, who: str) -> str:
 
 
 def figure_text(value: float) -> str:
-    """Three digits that matter."""
+    """Format a value with three significant digits."""
     if not math.isfinite(value):
         return "—"
     if abs(value) >= 100:
@@ -126,11 +126,11 @@ def figure_text(value: float) -> str:
 
 
 MAIN = ("face_psnr", "foreground_psnr", "whole_psnr", "perceptual", "identity", "csim", "akd", "aed", "apd")
-"""Figures of the smaller tables, as far as there are any."""
+"""Figures of the smaller tables, where they exist."""
 
 
 def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
-    """Medians per group: one row a group and method."""
+    """Tabulate medians per group: one row a group and method."""
     chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not report.groups:
         return []
@@ -154,7 +154,7 @@ def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[
 
 
 def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
-    """Medians per item, where there are a few items."""
+    """Tabulate medians per item, where there are a few items."""
     items = report.items()
     chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not 2 <= len(items) <= 60:
@@ -176,7 +176,7 @@ def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[s
 
 
 def legend(report: Report, figures: list[Figure]) -> list[str]:
-    """What each figure means; networks and what was left out are in the settings."""
+    """Explain what each figure means; networks and what was left out are in the settings."""
     out = [
         "",
         "## Legend",
@@ -192,7 +192,7 @@ def legend(report: Report, figures: list[Figure]) -> list[str]:
 
 
 def sheet_of(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8[np.ndarray, "h w 3"]:
-    """All lines of images with labels, in as many columns as make the sheet roughly square."""
+    """Lay out all lines of images with labels, in as many columns as make the sheet roughly square."""
     from headcast.render.sheet import contact_sheet
 
     rows = []
@@ -208,7 +208,7 @@ def sheet_of(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8
 
 
 def stack_rows(rows: list[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Lines below each other on white."""
+    """Stack lines below each other on white."""
     column = np.full((height, width, 3), 255, np.uint8)
     y = 0
     for r in rows:
@@ -218,7 +218,7 @@ def stack_rows(rows: list[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) 
 
 
 def shrink_to_sheet(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Small enough for the sheet."""
+    """Reduce an image to the sheet's size."""
     import cv2
 
     k = TILE / max(rgb.shape[:2])

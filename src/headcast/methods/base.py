@@ -230,7 +230,7 @@ class BaseMethod:
     variants: ClassVar[Mapping[str, MethodOptions]] = {}
 
     def available(self) -> bool:
-        """Progress yes."""
+        """Return True: nothing is needed."""
         return True
 
     def check(self, options: Any) -> None:

@@ -107,7 +107,7 @@ def load_arcface(path: str | Path) -> tuple[IResNet, str]:
 def similarity_to(
     points: Float[np.ndarray, "n 2"], template: Float[np.ndarray, "n 2"]
 ) -> Float[np.ndarray, "2 3"]:
-    """Fit scale, rotation and shift that bring points nearest to a template (least squares; Umeyama, 1991)."""
+    """Fit the similarity that brings points nearest to a template (least squares; S. Umeyama, 1991)."""
     p, t = points.mean(0), template.mean(0)
     x, y = (points - p) @ np.array([1, 1j]), (template - t) @ np.array([1, 1j])
     k = (np.conj(x) @ y) / (np.conj(x) @ x).real

@@ -62,7 +62,7 @@ def hole_share(alpha: Float[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"])
 
 
 def speckle_share(render: UInt8[np.ndarray, "h w 4"]) -> float:
-    """Return the fraction of covered pixels that differ from their 3x3 median by more than .2 in some channel."""
+    """Return the fraction of covered pixels that differ from their 3x3 median by over .2 in a channel."""
     import cv2
 
     image = over_grey(render)

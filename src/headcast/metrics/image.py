@@ -22,7 +22,7 @@ def over_grey(
 def psnr(
     a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> float:
-    """Return the peak signal-to-noise ratio (dB) of the pixels in ``mask``, one mean squared error over all channels."""
+    """Return the peak signal-to-noise ratio (dB) over ``mask``, one mean squared error for all channels."""
     d = (a[mask].astype(np.float64) - b[mask]) / 255
     return float(-10 * np.log10((d**2).mean() + 1e-12))
 
@@ -30,7 +30,7 @@ def psnr(
 def ssim(
     a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> float:
-    """Return structural similarity, mean over ``mask``: 11x11 Gaussian, sigma 1.5, reflected, C1 .01², C2 .03².
+    """Return mean structural similarity over ``mask``: 11x11 Gaussian, sigma 1.5, reflected, C1 .01², C2 .03².
 
     The same numbers as scikit-image's ``structural_similarity`` with ``gaussian_weights=True, sigma=1.5,
     use_sample_covariance=False``.

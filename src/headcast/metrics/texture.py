@@ -13,7 +13,7 @@ __all__ = ["face_texels", "match_gain", "normal_angles"]
 
 
 def face_texels(head: HeadModel, side: int, regions: Sequence[str]) -> Bool[np.ndarray, "s s"]:
-    """Mask texels of skin triangles whose corners all lie in the named regions, without the outermost ones."""
+    """Mask texels of skin triangles whose corners all lie in the named regions, but the outermost."""
     import cv2
 
     inside = head.region_mask(*regions).cpu().numpy()
@@ -29,7 +29,7 @@ def face_texels(head: HeadModel, side: int, regions: Sequence[str]) -> Bool[np.n
 def match_gain(
     fake: Float[np.ndarray, "h w 3"], real: Float[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w 3"]:
-    """Scale the first by one gain a channel that brings it nearest to the second in the region (linear light)."""
+    """Scale the first by the gain per channel that brings it nearest to the second (linear light)."""
     x, y = fake[region].astype(np.float64), real[region].astype(np.float64)
     gain = (x * y).sum(0) / np.maximum((x * x).sum(0), 1e-12)
     return (fake * gain).astype(fake.dtype)

@@ -16,7 +16,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "params")
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a ``.safetensors`` file or a torch checkpoint by name, without ``module.`` in front.
+    """Read the tensors of a ``.safetensors`` file or a torch checkpoint, ``module.`` dropped from names.
 
     Raises:
         HeadcastError: missing, damaged, a TorchScript archive (which is code), or without tensors.

@@ -48,7 +48,7 @@ def read_rgb(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def resize_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize by areas."""
+    """Resize an image by pixel areas."""
     import cv2
 
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

@@ -36,7 +36,7 @@ class FrontPhoto:
 
     Attributes:
         embedding: SFace's; None: not detected, or the network is not available.
-        scale: pixels per centimetre. palettes: colours of background and person, None: too little of them is visible.
+        scale: pixels per centimetre. palettes: colours of background and person; None: too few pixels.
         typology: individual typology angle of the face, degrees.
     """
 

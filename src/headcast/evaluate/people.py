@@ -63,7 +63,7 @@ def typology_angles(report: Report) -> dict[str, float]:
 def group_people(
     data: Path, names: Sequence[str], tuning: Sequence[str], angles: Mapping[str, float]
 ) -> dict[str, list[str]]:
-    """Return all groups of a report, reported people first; ``groups.csv`` in or above the data adds its traits."""
+    """Group a report's people, reported ones first; ``groups.csv`` in or above the data adds its traits."""
     hair = {f"hair: {kind}": [n for n in names if n in people] for kind, people in HAIR.items()}
     labelled = {k: v for k, v in hair.items() if v}
     return {
@@ -75,7 +75,7 @@ def group_people(
 
 
 def validation_people(table: Path, names: Sequence[str]) -> list[str]:
-    """Return those whose ``split`` in a table (columns ``person``, ``split``) is ``validation``; all without one.
+    """Return people whose ``split`` in a table (``person``, ``split``) is ``validation``; all without one.
 
     The others may have trained weights.
 

@@ -42,7 +42,7 @@ class Report:
         groups: group → items.
         skipped: item → why it was left out.
         settings: what was asked for. notes: what the reader should know, one sentence each.
-        sheet: lines of labelled images to look at; all images of a line have one size.
+        sheet: lines of labelled images; all images of a line have one size.
         main: figures of the tables by group and item; empty: those of ``written.MAIN``.
     """
 

@@ -115,7 +115,7 @@ def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
 
 
 def _gaussian_avatars(folder: Path) -> Scene:
-    """Read the first timestep; ``transform_matrix`` is camera to world, OpenGL axes; masks by ``fg_mask_path``."""
+    """Read the first timestep; ``transform_matrix``: camera to world, OpenGL axes; mask ``fg_mask_path``."""
     frames: dict[Any, tuple[dict, dict]] = {}
     for name in ("transforms.json", "transforms_train.json", "transforms_val.json"):
         path = folder / name

@@ -165,7 +165,7 @@ def lpips_of(a: Image, b: Image, networks: Networks) -> float:
 def dlib_distance(
     real: Image, real_points: Points, rendered: Image, points: Points | None, networks: Networks
 ) -> Row:
-    """Compute identity distance by dlib as a figure, where dlib is installed; ``points`` None: not detected."""
+    """Compute dlib's identity distance as a figure, where it is installed; ``points`` None: not detected."""
     network = next((i for i in networks.identities if i.key == "identity"), None)
     if network is None:
         return {}

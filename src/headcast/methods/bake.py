@@ -26,7 +26,7 @@ OBSERVE_END = 0.3  # fraction of the time that rendering and observing the views
 
 
 def bake_avatar(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> Avatar:
-    """Return our head with this person's shape and colours, hair and clothes as the default method estimates them.
+    """Return our head with this person's shape, colours, hair and clothes, estimated by the default method.
 
     Raises:
         HeadcastError: the avatar's renderings show no head.

@@ -234,7 +234,7 @@ class BaseMethod:
         return True
 
     def check(self, options: Any) -> None:
-        """Refuse nothing."""
+        """Accept any options: nothing can be missing."""
 
     def version(self) -> str:
         """Return nothing: no weights take part."""

@@ -65,7 +65,7 @@ class BlendshapeNetwork:
         return np.array([s.score for s in found[0]], np.float32) if found else None
 
     def close(self) -> None:
-        """Free the networks."""
+        """Release the networks' memory."""
         self._landmarker.close()
 
 

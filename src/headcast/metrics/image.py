@@ -30,7 +30,7 @@ def psnr(
 def ssim(
     a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> float:
-    """Return mean structural similarity over ``mask``: 11x11 Gaussian, sigma 1.5, reflected, C1 .01², C2 .03².
+    """Return mean SSIM over ``mask``: 11x11 Gaussian, sigma 1.5, reflected borders, C1 .01², C2 .03².
 
     The same numbers as scikit-image's ``structural_similarity`` with ``gaussian_weights=True, sigma=1.5,
     use_sample_covariance=False``.

@@ -47,7 +47,7 @@ class Result:
             the skin the photo's colours, flat.
         prior: (5, s, s) UV and geometry normal of stage 1. guide: (7, s, s).
         texture: (7, T, T) in UV, micronormals in its tangent frame.
-        seen: (T, T) fraction that is taken from the photo.
+        visibility: (T, T) fraction that is taken from the photo.
         notes: what the user should know.
     """
 

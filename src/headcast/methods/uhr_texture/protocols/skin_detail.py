@@ -72,7 +72,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Options(NetworkFiles):
-    """Detail of skin."""
+    """Options of the protocol ``skin-detail``."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ SOFT = 0.15
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """Weights files."""
+    """Weights files of the three networks."""
 
     gde: str = ""
     """Weights of stage 1; empty: the bundled ones."""
@@ -192,7 +192,7 @@ def relight_maps(maps: Float[Tensor, "7 h w"], normal: Float[Tensor, "3 h w"]) -
 
 
 def exaggerate_slopes(micronormal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-    """Exaggerate micronormals ``STEEPER`` times, to be seen."""
+    """Exaggerate micronormals ``STEEPER`` times, to make them visible."""
     flat = torch.tensor([0.5, 0.5, 1.0]).view(3, 1, 1)
     times = torch.tensor([STEEPER, STEEPER, 0.0]).view(3, 1, 1)
     return (flat + (micronormal - flat) * times).clamp(0, 1)

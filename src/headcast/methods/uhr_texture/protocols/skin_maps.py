@@ -65,7 +65,7 @@ SHOWN, SIDE = 6, 200
 
 @dataclass(frozen=True)
 class Options(NetworkFiles):
-    """Skin maps."""
+    """Options of the protocol ``skin-maps``."""
 
     prior: Literal["truth", "network"] = "truth"
     """UV and normals: those of the renderer, as a perfectly fitted geometry gives them, or predicted."""

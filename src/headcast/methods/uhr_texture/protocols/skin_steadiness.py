@@ -63,7 +63,7 @@ FIGURES = tuple(
 
 @dataclass(frozen=True)
 class Options(NetworkFiles):
-    """Steadiness of skin."""
+    """Options of the protocol ``skin-steadiness``."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import REAL, Subject, find_subjects
 from headcast.metrics.face import face_mask
+from headcast.metrics.figure import Figure
 from headcast.metrics.image import over_grey
 from headcast.metrics.sharpness import relative_sharpness
 from headcast.progress import Progress
@@ -33,12 +34,7 @@ def measure(setting: Setting) -> Report:
     who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "cross-reenactment", **setting.facts()})
     with Comparer(setting.networks, {}) as comparer:
-        figures = [
-            *cross_figures(setting.networks),
-            *motion_figures("the driver"),
-            *set_figures(setting.networks, "the source's real frames"),
-        ]
-        report = Report("cross-reenactment", {f.key: f for f in figures})
+        report = Report("cross-reenactment", {f.key: f for f in _figures(setting)})
         features: dict[str, dict[str, list[np.ndarray]]] = {}
         pairs = pairs_among(list(clips), setting)
         known: dict[str, ClipTruth] = {}
@@ -65,16 +61,34 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[item] = str(e)
                 continue
-            for subject, measured in found.items():
-                if measured is None:
-                    continue
-                report.add(subject, item, measured.rows)
-                for key, vectors in measured.features.items():
-                    features.setdefault(subject, {}).setdefault(key, []).append(vectors)
+            _add_measured(report, features, item, found)
             report.sheet += sheet_lines(store, item, [REAL, *(c.name for c in who)])
     add_sets(report, features, REAL)
     report.notes.append(f"'{REAL}' is the driver; its flicker and warping error are the driver's")
     return report
+
+
+def _figures(setting: Setting) -> list[Figure]:
+    return [
+        *cross_figures(setting.networks),
+        *motion_figures("the driver"),
+        *set_figures(setting.networks, "the source's real frames"),
+    ]
+
+
+def _add_measured(
+    report: Report,
+    features: dict[str, dict[str, list[np.ndarray]]],
+    item: str,
+    found: dict[str, Measured | None],
+) -> None:
+    """Add a pair's rows to the report and its vectors to ``features`` (method, set), in place."""
+    for subject, measured in found.items():
+        if measured is None:
+            continue
+        report.add(subject, item, measured.rows)
+        for key, vectors in measured.features.items():
+            features.setdefault(subject, {}).setdefault(key, []).append(vectors)
 
 
 def pairs_among(names: list[str], setting: Setting) -> list[tuple[str, str]]:

@@ -136,7 +136,7 @@ def side_row(
 
 
 def rim_figures(key: str, rgba: Rgba, front: FrontPhoto, scale: float, chin: int) -> Row:
-    """Compute an image's rim colour (scale in pixels per cm, row of the chin) by the front photo's palettes."""
+    """Compute an image's rim colour (pixels per cm, row of the chin) by the front photo's palettes."""
     if front.palettes is None:
         return {}
     fraction = background_fraction(rgba, front.palettes, scale, chin)

@@ -55,20 +55,30 @@ def estimate_shading(
     total = weight.sum(1).clamp(min=1e-6)
     level = ((colour * weight[..., None]).sum(1) / total[:, None]).clamp(min=1e-4)
     scaled = colour / level[:, None]
-    robust, light = torch.ones_like(weight), torch.zeros(())
-    ridge = torch.diag(torch.tensor(RIDGE).to(rgb)) + 1e-6 * torch.eye(9).to(rgb)
-    for _ in range(ROUNDS):
-        each = (basis * (weight * robust)[..., None]).transpose(1, 2)
-        light = torch.linalg.solve(each @ basis + total[:, None, None] * ridge, each @ scaled)
-        off = (scaled - basis @ light).abs().mean(-1)
-        limit = HUBER * ((off * weight).sum(1) / total).clamp(min=1e-4)
-        robust = (limit[:, None] / off.clamp(min=1e-6)).clamp(max=1)
-    shading = basis @ light
+    shading = basis @ _fit_light(scaled, basis, weight, total)
     mean = ((shading * weight[..., None]).sum(1) / total[:, None]).clamp(min=1e-4)
     shading = shading / mean[:, None]
     grey = shading.mean(-1, keepdim=True).clamp(min=1e-3)
     shading = grey.clamp(DARKEST, 5) * (shading / grey).clamp(1 / TINT, TINT)
     return torch.where(on > 0, shading.transpose(1, 2).unflatten(2, tuple(rgb.shape[2:])), 1.0)
+
+
+def _fit_light(
+    colour: Float[Tensor, "b p 3"],
+    basis: Float[Tensor, "b p 9"],
+    weight: Float[Tensor, "b p"],
+    total: Float[Tensor, " b"],
+) -> Float[Tensor, "b 9 3"]:
+    """Fit harmonics of the light to colours by iteratively reweighted ridge regression (Huber)."""
+    robust, light = torch.ones_like(weight), torch.zeros(())
+    ridge = torch.diag(torch.tensor(RIDGE).to(colour)) + 1e-6 * torch.eye(9).to(colour)
+    for _ in range(ROUNDS):
+        each = (basis * (weight * robust)[..., None]).transpose(1, 2)
+        light = torch.linalg.solve(each @ basis + total[:, None, None] * ridge, each @ colour)
+        off = (colour - basis @ light).abs().mean(-1)
+        limit = HUBER * ((off * weight).sum(1) / total).clamp(min=1e-4)
+        robust = (limit[:, None] / off.clamp(min=1e-6)).clamp(max=1)
+    return light
 
 
 def delit_image(rgb: Float[Tensor, "b 3 h w"], shading: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

@@ -236,14 +236,7 @@ class HFDRRecipe(UhrRecipe):
         gain = sample_gains(n, generator)
         fine = self.augment(resized(fine, fine.shape[-1] // halve, fine.shape[-1] // halve), generator, gain)
         whole = self.augment(resized(looks.whole, self.config.side, self.config.side), generator, gain)
-        rgb, prior = whole[:, :3], perturb_prior(whole[:, 3:8], generator)
-        skin = mask_with_holes(whole, generator)
-        shading = estimate_shading(rgb, prior, skin)
-        delit = delit_image(rgb, shading)
-        gde = load_network("gde", self.gde or None, device)
-        with torch.no_grad():
-            guide = gde(rgb, prior, delit, skin_mean(delit, prior, skin)).clamp(0, 1)
-            stage1 = coarse_of(rgb, prior, guide, shading)
+        stage1 = self.stage1(whole, generator, device)
         side = min(self.window, fine.shape[-1])
         room = fine.shape[-1] - side
         x, y = (int(torch.randint(0, room + 1, (), generator=generator)) for _ in range(2))
@@ -252,6 +245,19 @@ class HFDRRecipe(UhrRecipe):
         coarse = crop_windows(stage1, torch.cat([corner, place[:, 2:] * side / fine.shape[-1]], 1), side)
         fine = fine[..., y : y + side, x : x + side]
         return {"rgb": fine[:, :3], "coarse": coarse, **target_maps(fine)}
+
+    def stage1(
+        self, whole: Float[Tensor, "n 16 h h"], generator: torch.Generator, device: torch.device
+    ) -> Float[Tensor, "n 15 h h"]:
+        """Run the frozen GDE on whole views with a bent prior; return ``light.coarse_of`` of them."""
+        rgb, prior = whole[:, :3], perturb_prior(whole[:, 3:8], generator)
+        skin = mask_with_holes(whole, generator)
+        shading = estimate_shading(rgb, prior, skin)
+        delit = delit_image(rgb, shading)
+        gde = load_network("gde", self.gde or None, device)
+        with torch.no_grad():
+            guide = gde(rgb, prior, delit, skin_mean(delit, prior, skin)).clamp(0, 1)
+            return coarse_of(rgb, prior, guide, shading)
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int

@@ -124,6 +124,20 @@ def bilinear_corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "
     return index, (wy[:, :, None] * wx[:, None]).flatten(1)
 
 
+def _corners_in_tile(
+    uv: Float[Tensor, "n 2"], size: int, tile: tuple[int, int, int, int]
+) -> tuple[Int[Tensor, " m"], Float[Tensor, "n 4"]]:
+    """Return the four texels around each point as indices into a tile (top, left, height, width).
+
+    Also their bilinear weights, 0 for texels outside of it.
+    """
+    y0, x0, h, w = tile
+    rows, weights = bilinear_corners(uv, size)
+    i, j = rows // size - y0, rows % size - x0
+    ok = (i >= 0) & (i < h) & (j >= 0) & (j < w)
+    return (i.clamp(0, h - 1) * w + j.clamp(0, w - 1)).reshape(-1), weights * ok
+
+
 def solve_texture(
     values: Float[Tensor, "n c"],
     pixels: Pixels,
@@ -153,12 +167,8 @@ def solve_texture(
                 continue
             y0, x0 = max(0, top - 2 * MARGIN), max(0, left - 2 * MARGIN)
             y1, x1 = min(size, top + tile + 2 * MARGIN), min(size, left + tile + 2 * MARGIN)
-            rows, weights = bilinear_corners(pixels.uv[inside], size)
-            i, j = rows // size - y0, rows % size - x0
             h, w = y1 - y0, x1 - x0
-            ok = (i >= 0) & (i < h) & (j >= 0) & (j < w)
-            weights = weights * ok
-            local = (i.clamp(0, h - 1) * w + j.clamp(0, w - 1)).reshape(-1)
+            local, weights = _corners_in_tile(pixels.uv[inside], size, (y0, x0, h, w))
             found, known = conjugate_gradients(
                 values[inside],
                 local,

@@ -217,17 +217,14 @@ def replace_images(gltf: GLTF2, images: list[bytes], names: list[str]) -> None:
     gltf.set_binary_blob(bytes(out))
 
 
-def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: ImageFormat) -> None:
-    """Write a GLB of a foreign mesh, unposed as given before the camera, with the three maps."""
+def _skin_primitive(data: Any, mesh: Any) -> Any:
+    """Append a mesh's arrays to a glTF's data; return the primitive that uses them."""
     import pygltflib as g
 
-    from headcast.avatar.export.gltf_data import GltfData
     from headcast.avatar.export.pieces import split
-    from headcast.marks import GENERATOR
 
-    data = GltfData()
     piece = split("skin", mesh.faces, mesh.uv, mesh.faces_uv)
-    primitive = g.Primitive(
+    return g.Primitive(
         attributes=g.Attributes(
             POSITION=data.array(mesh.vertices[piece.rows].numpy(), bounds=True),
             NORMAL=data.array(mesh.normals[piece.rows].numpy()),
@@ -236,6 +233,17 @@ def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: Imag
         indices=data.triangles(piece.faces.numpy(), len(piece.rows)),
         material=0,
     )
+
+
+def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: ImageFormat) -> None:
+    """Write a GLB of a foreign mesh, unposed as given before the camera, with the three maps."""
+    import pygltflib as g
+
+    from headcast.avatar.export.gltf_data import GltfData
+    from headcast.marks import GENERATOR
+
+    data = GltfData()
+    primitive = _skin_primitive(data, mesh)
     maps = resized(result.texture[None], size, size)[0]
     view = data.view(encode_image(to_uint8(maps[:3]), "png"))
     base = g.PbrMetallicRoughness(

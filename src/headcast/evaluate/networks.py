@@ -83,7 +83,7 @@ class Networks:
     missing: tuple[str, ...] = ()
 
     def names(self) -> dict[str, str]:
-        """Every network by the figure that it makes."""
+        """Return every network's name by the figure that it computes."""
         found = {i.key: i.name for i in self.identities}
         if self.encoder:
             found["perceptual"] = self.encoder[1]

@@ -106,7 +106,7 @@ def side_photo(rgb: Image, points: Points, matte: Float[np.ndarray, "h w"], netw
 
 
 def best_view(photo: SidePhoto, views: Mapping[tuple[int, int], Points]) -> FittedView | None:
-    """The view whose landmarks fit the photo's best after a 2-D similarity; None: none can be fitted.
+    """Find the view whose landmarks fit the photo's best after a 2-D similarity; None: no view fits.
 
     Framing and focal length therefore don't count, nor does a yaw or pitch of the real head that is not
     quite what the data set's camera says.

@@ -111,7 +111,7 @@ def to_bytes(x: Float[Tensor, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
 
 
 def has_hair(number: int, seed: int, size: int) -> bool:
-    """Whether a head of the test split wears more hair than a buzz cut."""
+    """Tell whether a head of the test split wears more hair than a buzz cut."""
     from headcast.synth import SynthConfig
     from headcast.synth.assets import load_assets
     from headcast.synth.looks import BUZZED, draw_looks

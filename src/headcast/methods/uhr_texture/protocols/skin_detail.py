@@ -174,7 +174,7 @@ def finest(x: Float[Tensor, "2 s s"]) -> Float[Tensor, "2 s s"]:
 
 
 def explained(found: Tensor, truth: Tensor, mask: Bool[Tensor, "s s"]) -> float:
-    """How much of the truth's squares is explained over a mask."""
+    """Return how much of the truth's squares is explained over a mask."""
     return float(1 - (truth - found)[:, mask].square().sum() / truth[:, mask].square().sum())
 
 

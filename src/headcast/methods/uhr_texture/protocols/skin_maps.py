@@ -145,7 +145,7 @@ class Bench:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of all rows of an image."""
+        """Name all rows of an image."""
         shown = (OURS, STAGE1, HALF, *self.others, DELIT, CALIBRATED, INPUT, TRUE)
         return (*shown, SEAMS) if self.options.seams else shown
 

@@ -195,5 +195,5 @@ def albedos(
 
 
 def rms(a: Tensor, b: Tensor, mask: Bool[Tensor, "s s"]) -> float:
-    """Root of the mean squared difference over a mask."""
+    """Return the root of the mean squared difference over a mask."""
     return float((a - b)[:, mask].square().mean().sqrt())

@@ -25,7 +25,7 @@ from headcast.methods.uhr_texture.geometry import fitted_geometry, rasterize_geo
 from headcast.methods.uhr_texture.infer import image_maps, unwrap_maps
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
 from headcast.methods.uhr_texture.unwrap import pixels_to_unwrap
-from headcast.methods.uhr_texture.usual import face_weight, predefined
+from headcast.methods.uhr_texture.usual import face_weight, predefined_maps
 from headcast.methods.uhr_texture.weights import Networks, available, load_networks
 
 
@@ -77,7 +77,7 @@ def run(n: int, size: int, head: HeadModel, nets: Networks) -> dict[str, tuple[f
     mark("unwrapping")
     seen = fill.soften_visibility(seen)
     texture, seen = fill.complete_by_symmetry(texture, seen, head)
-    fill.blend_over(texture, seen, predefined(None, head, size), face_weight(head, size))
+    fill.blend_over(texture, seen, predefined_maps(None, head, size), face_weight(head, size))
     mark("filling")
     return times
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from headcast.camera import Camera
 
-__all__ = ["camera_for", "similarity", "triangulated"]
+__all__ = ["camera_for", "similarity", "triangulate"]
 
 Similarity = tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]
 """Scale s, rotation R, shift t of y = s R x + t."""
@@ -39,7 +39,7 @@ def camera_for(camera: Camera, moved: Similarity) -> Camera:
     return Camera(camera.K, torch.from_numpy(pose).float(), camera.width, camera.height)
 
 
-def triangulated(
+def triangulate(
     cameras: Sequence[Camera], points: Sequence[Float[np.ndarray, "n 2"]]
 ) -> Float[np.ndarray, "n 3"]:
     """Triangulate points visible in two views or more (linear; Hartley and Zisserman, 2004, section 12.2)."""

@@ -47,9 +47,9 @@ class ClipTruth:
     @cached_property
     def truths(self) -> dict[int, Truth]:
         """Prepare the measured frames and the first source for comparison."""
-        return {t: self.understood(t) for t in sorted({*self.measured, self.sources[0]})}
+        return {t: self.prepare_frame(t) for t in sorted({*self.measured, self.sources[0]})}
 
-    def understood(self, t: int) -> Truth:
+    def prepare_frame(self, t: int) -> Truth:
         """Prepare one frame with its matte and hair mask."""
         rgb, name = self.frames[t], f"{self.name} frame {t}"
         points = self.comparer.landmarks.real_points(rgb, name)

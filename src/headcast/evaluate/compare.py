@@ -100,7 +100,7 @@ class Comparer:
         face = face_mask(points, *rgb.shape[:2])
         found = {i.key: i.descriptor(rgb, points) for i in self.networks.identities}
         if self.networks.encoder:
-            found["embedding"] = self.embedded(cut, points)
+            found["embedding"] = self.embed_face(cut, points)
         scores = self.networks.blendshapes.scores(rgb) if self.networks.blendshapes else None
         if scores is not None:
             found["expression"] = scores
@@ -195,10 +195,10 @@ class Comparer:
             row[i.key] = i.lost if found is None else i.compare(descriptors[i.key], i.descriptor(fake, found))
         if self.networks.encoder:
             same = descriptors["embedding"]
-            row["embedding"] = 0.0 if found is None else float(same @ self.embedded(fake, found))
+            row["embedding"] = 0.0 if found is None else float(same @ self.embed_face(fake, found))
         return row
 
-    def embedded(self, rgb: Image, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " d"]:
+    def embed_face(self, rgb: Image, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " d"]:
         """Return the evaluator's unit vector of a face."""
         assert self.networks.encoder is not None
         from headcast.priors.encoder import face_crops

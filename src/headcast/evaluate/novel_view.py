@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from headcast.avatar.base import Avatar
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.evaluate.align import camera_for, similarity, triangulated
+from headcast.evaluate.align import camera_for, similarity, triangulate
 from headcast.evaluate.compare import Comparer, Truth
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmarks import apparent_turn
@@ -145,7 +145,7 @@ def stage(scene: Scene, comparer: Comparer) -> Staged:
                 f"{scene.name}: a face in only one view; its landmarks have no place in space"
             )
         landmarks = [truths[s.name].points for s in faces]
-        points = triangulated(
+        points = triangulate(
             [s.camera for s in faces], [p.astype(np.float64) for p in landmarks if p is not None]
         )
     return Staged(scene, most_frontal(faces, truths), points, truths)

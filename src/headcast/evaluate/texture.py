@@ -176,7 +176,7 @@ def maps_of(avatar: Avatar, name: str) -> SkinMaps:
     """
     from headcast.head.skin import uv_key
 
-    if uv_key(avatar.head) != uv_key(bundled()):
+    if uv_key(avatar.head) != uv_key(bundled_head()):
         raise HeadcastError(f"{name}: bound to another head model, whose UV is not the truth's")
     if avatar.mesh is None:
         raise HeadcastError(f"{name}: an avatar without a texture; this protocol needs one")
@@ -220,7 +220,7 @@ def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h
 
 
 @cache
-def bundled() -> HeadModel:
+def bundled_head() -> HeadModel:
     """Load the bundled head model once."""
     return HeadModel.load()
 
@@ -228,7 +228,7 @@ def bundled() -> HeadModel:
 @cache
 def texels(side: int) -> Bool[np.ndarray, "s s"]:
     """Mask texels of the face in the bundled head's UV."""
-    return face_texels(bundled(), side, FACE)
+    return face_texels(bundled_head(), side, FACE)
 
 
 def resize_map(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "s s *c"]:

@@ -47,16 +47,19 @@ def as_json(report: Report) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for who in {**report.rows, **report.sets}:
         sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(who, {}).items()}
-        cells = {k: vars_of(c) for k, c in report.cells(who).items()}
+        cells = {k: cell_values(c) for k, c in report.cells(who).items()}
         results[who] = {"figures": {**cells, **sets}, "groups": {}}
         for group, items in report.groups.items():
             of_group = report.cells(who, items)
             results[who]["groups"][group] = {
                 "items": len(items),
-                "figures": {k: vars_of(c) for k, c in of_group.items()} if len(items) >= FEW else "too few",
+                "figures": {k: cell_values(c) for k, c in of_group.items()}
+                if len(items) >= FEW
+                else "too few",
             }
         results[who]["items"] = {
-            i: {k: vars_of(c) for k, c in report.cells(who, [i]).items()} for i in report.rows.get(who, {})
+            i: {k: cell_values(c) for k, c in report.cells(who, [i]).items()}
+            for i in report.rows.get(who, {})
         }
     used = used_keys(report)
     return {
@@ -72,7 +75,7 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def vars_of(c: Cell) -> dict[str, float | int]:
+def cell_values(c: Cell) -> dict[str, float | int]:
     """Convert a cell to plain values."""
     return {"mean": c.mean, "median": c.median, "tail": c.tail, "count": c.count}
 
@@ -95,7 +98,9 @@ def as_markdown(report: Report) -> list[str]:
     out += ["| figure | " + " | ".join(who) + " |", "|---|" + "---|" * len(who)]
     for f in figures:
         out.append(
-            f"| {f.heading} | " + " | ".join(words(f, cells[w].get(f.key), report, w) for w in who) + " |"
+            f"| {f.heading} | "
+            + " | ".join(format_cell(f, cells[w].get(f.key), report, w) for w in who)
+            + " |"
         )
     out += group_tables(report, who, figures) + item_tables(report, who, figures)
     out += legend(report, figures)
@@ -104,7 +109,7 @@ def as_markdown(report: Report) -> list[str]:
     return out
 
 
-def words(f: Figure, c: Cell | None, report: Report, who: str) -> str:
+def format_cell(f: Figure, c: Cell | None, report: Report, who: str) -> str:
     """Write one cell of the main table."""
     found = report.sets.get(who, {}).get(f.key)
     if found is not None:

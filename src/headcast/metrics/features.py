@@ -34,7 +34,7 @@ def to_input(images: Sequence[object]) -> Float[Tensor, "b 3 h w"]:
     return stacked.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def unit(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+def normalize_channels(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """Scale every pixel's features to unit length."""
     return x / (x.pow(2).sum(1, keepdim=True).sqrt() + EPS)
 
@@ -52,7 +52,7 @@ def feature_distance(
     """
     total = torch.zeros(len(a[0]), device=a[0].device)
     for k, (p, q) in enumerate(zip(a, b, strict=True)):
-        off = (unit(p) - unit(q)).pow(2)
+        off = (normalize_channels(p) - normalize_channels(q)).pow(2)
         weighed = off.sum(1) if heads is None else (off * heads[k][:, None, None]).sum(1)
         total = total + weighed.mean((1, 2)).to(total)
     return total if heads is not None else total / len(a)

@@ -39,7 +39,7 @@ POOLS: dict[str, tuple[Triple, Triple]] = {"4b": ((3, 3, 3), (2, 2, 2)), "5b": (
 """Kernel and stride of the max pools that come before a block."""
 
 
-def same(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float[Tensor, "b c t2 h2 w2"]:
+def pad_same(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float[Tensor, "b c t2 h2 w2"]:
     """Pad with zeros as TensorFlow's 'same' padding does: the odd one behind."""
     room: list[int] = []
     for size, k, s in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
@@ -48,9 +48,9 @@ def same(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float
     return pad(x, room)
 
 
-def pooled(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float[Tensor, "b c t2 h2 w2"]:
+def max_pool(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float[Tensor, "b c t2 h2 w2"]:
     """Max-pool with 'same' padding."""
-    return max_pool3d(same(x, kernel, stride), kernel, stride)
+    return max_pool3d(pad_same(x, kernel, stride), kernel, stride)
 
 
 class Unit(nn.Module):
@@ -64,7 +64,7 @@ class Unit(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t2 h2 w2"]:
         """Apply convolution, norm and ReLU."""
-        x = self.conv3d(same(x, self.kernel, self.stride))
+        x = self.conv3d(pad_same(x, self.kernel, self.stride))
         return x if self.bn is None else self.bn(x).relu()
 
 
@@ -80,7 +80,7 @@ class Mixed(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t h w"]:
         """Apply all paths and concatenate their channels."""
-        around = pooled(x, (3, 3, 3), (1, 1, 1))
+        around = max_pool(x, (3, 3, 3), (1, 1, 1))
         return torch.cat([self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(around)], 1)
 
 
@@ -103,11 +103,11 @@ class I3D(nn.Module):
         flat = x.transpose(1, 2).flatten(0, 1)
         flat = interpolate(flat, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
         x = flat.unflatten(0, (b, t)).transpose(1, 2)
-        x = pooled(self.Conv3d_1a_7x7(x), (1, 3, 3), (1, 2, 2))
-        x = pooled(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
+        x = max_pool(self.Conv3d_1a_7x7(x), (1, 3, 3), (1, 2, 2))
+        x = max_pool(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
         for name in MIXED:
             if name in POOLS:
-                x = pooled(x, *POOLS[name])
+                x = max_pool(x, *POOLS[name])
             x = getattr(self, f"Mixed_{name}")(x)
         return self.logits(avg_pool3d(x, (2, 7, 7), 1)).mean((2, 3, 4))
 

@@ -97,7 +97,7 @@ def _lab(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
 
 
 def _distance(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Measure pixels from each pixel of a mask to the nearest outside it; the image's border is no outline."""
+    """Measure each pixel's distance to the nearest pixel outside a mask; the image's border is no outline."""
     import cv2
 
     return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -82,11 +82,11 @@ def ms_ssim(
         if total == 0:
             return float("nan")
         product *= max(float((chosen * w).sum() / total), 0.0) ** beta
-        p, q, weight = halved(p), halved(q), halved(weight)
+        p, q, weight = halve(p), halve(q), halve(weight)
     return float(product)
 
 
-def halved(x: Float[np.ndarray, "h w *c"]) -> Float[np.ndarray, "h2 w2 *c"]:
+def halve(x: Float[np.ndarray, "h w *c"]) -> Float[np.ndarray, "h2 w2 *c"]:
     """Average 2x2 pixels; an odd last row or column is dropped."""
     h, w = x.shape[0] // 2, x.shape[1] // 2
     return x[: 2 * h, : 2 * w].reshape(h, 2, w, 2, *x.shape[2:]).mean((1, 3))

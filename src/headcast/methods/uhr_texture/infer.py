@@ -24,7 +24,7 @@ from headcast.methods.uhr_texture.occluders import without_glasses
 from headcast.methods.uhr_texture.patches import refine_in_patches
 from headcast.methods.uhr_texture.square import FULL, crop_of, reduce_photo, skin_trust
 from headcast.methods.uhr_texture.unwrap import Pixels, pixels_to_unwrap, rotate_micronormals, solve_texture
-from headcast.methods.uhr_texture.usual import face_weight, predefined
+from headcast.methods.uhr_texture.usual import face_weight, predefined_maps
 from headcast.methods.uhr_texture.weights import Networks
 from headcast.observe.types import Observation
 from headcast.progress import Progress
@@ -161,7 +161,7 @@ def texture_maps(
     visibility = fill.soften_visibility(visibility)
     if geometry.own:
         texture, visibility = fill.complete_by_symmetry(texture, visibility, head)
-        ground = predefined(base, head, size)
+        ground = predefined_maps(base, head, size)
         ground[:3] = without_glasses(ground[:3], observation, geometry, camera, trust, head)
         texture = fill.blend_over(texture, visibility, ground, face_weight(head, size))
     else:

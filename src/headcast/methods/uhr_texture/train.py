@@ -68,7 +68,7 @@ class UhrRecipe:
         """Return the network sizes by name."""
         return config_named(self.size)
 
-    def begun(self, network: nn.Module) -> nn.Module:
+    def prepare(self, network: nn.Module) -> nn.Module:
         """Prepare a network for CPUs and load the weights of ``start``."""
         if self.start:
             kind = self.name.removeprefix("uhr-")  # type: ignore[attr-defined]
@@ -125,7 +125,7 @@ class NormalRecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """Build the predictor, UV and normals."""
         torch.manual_seed(seed)
-        return {"predictor": self.begun(Predictor(self.config))}
+        return {"predictor": self.prepare(Predictor(self.config))}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Return ``rgb`` and the true ``prior``."""
@@ -167,7 +167,7 @@ class GDERecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """Build the GDE with its hash tables."""
         torch.manual_seed(seed)
-        gde = self.begun(GDE(self.config, self.hashed))
+        gde = self.prepare(GDE(self.config, self.hashed))
         if self.folder and isinstance(gde.level, Tensor):
             gde.level.copy_(fit_level_to_looks(self.folder))
         return {"gde": gde}
@@ -221,7 +221,7 @@ class HFDRRecipe(UhrRecipe):
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """Build the HFDR, untrained or resumed."""
         torch.manual_seed(seed)
-        return {"hfdr": self.begun(HFDR(self.config))}
+        return {"hfdr": self.prepare(HFDR(self.config))}
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Crop windows with their part of prior and guide, enlarged."""

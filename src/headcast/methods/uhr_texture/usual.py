@@ -11,10 +11,10 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb
 from headcast.methods.uhr_texture.network import resized
 
-__all__ = ["face_weight", "predefined", "usual_specular"]
+__all__ = ["face_weight", "predefined_maps", "usual_specular"]
 
 
-def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
+def predefined_maps(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
     """Return a fitted avatar's albedo (or the skin model's mean), flat micronormals, specular by region."""
     from headcast.head.skin import SkinModel
 

@@ -173,7 +173,7 @@ def finest(x: Float[Tensor, "2 s s"]) -> Float[Tensor, "2 s s"]:
     return x - avg_pool2d(pad(x[None], (4,) * 4, mode="replicate"), 9, 1)[0]
 
 
-def explained(found: Tensor, truth: Tensor, mask: Bool[Tensor, "s s"]) -> float:
+def explained_variance(found: Tensor, truth: Tensor, mask: Bool[Tensor, "s s"]) -> float:
     """Return how much of the truth's squares is explained over a mask."""
     return float(1 - (truth - found)[:, mask].square().sum() / truth[:, mask].square().sum())
 
@@ -194,9 +194,9 @@ def window_rows(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, Row]:
 
     ours: Row = {
         "correlation": slope_correlation(a, b, mask),
-        "explained": explained(a, b, mask),
+        "explained": explained_variance(a, b, mask),
         "fine_correlation": slope_correlation(finest(a), finest(b), mask),
-        "fine_explained": explained(finest(a), finest(b), mask),
+        "fine_explained": explained_variance(finest(a), finest(b), mask),
         **relief(found[3:6]),
         "albedo_psnr_gained": gained_psnr(found[:3], truth[:3], m),
     }

@@ -81,7 +81,7 @@ def micro_of(normal: Float[Tensor, "*n 3"], geometric: Float[Tensor, "*n 3"]) ->
     """Express fine normals relative to geometric ones, both in the camera's frame.
 
     Its frame does not know of any UV layout: z is the geometric normal, x the camera's right laid on the
-    surface, y = z x x. ``unwrap.turned`` brings it into the tangent frame of a layout.
+    surface, y = z x x. ``unwrap.rotate_micronormals`` brings it into the tangent frame of a layout.
     """
     right = torch.zeros_like(geometric)
     right[..., 0] = 1

@@ -33,7 +33,7 @@ __all__ = ["Result", "image_maps", "texture_maps"]
 
 COARSEST, FINEST = 64, 12.0
 """Side at which the cascade begins, and texels a pixel of the photo at which it ends: finer ones would all be
-enlarged (``dense``)."""
+enlarged (``density_weight``)."""
 Prior = Literal["network", "geometry"]
 
 

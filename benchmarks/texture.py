@@ -21,11 +21,11 @@ from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.uhr_texture import fill
-from headcast.methods.uhr_texture.geometry import drawn, fitted
-from headcast.methods.uhr_texture.infer import image_maps, in_uv
+from headcast.methods.uhr_texture.geometry import fitted_geometry, rasterize_geometry
+from headcast.methods.uhr_texture.infer import image_maps, unwrap_maps
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
-from headcast.methods.uhr_texture.unwrap import pixels_of
-from headcast.methods.uhr_texture.usual import face_share, predefined
+from headcast.methods.uhr_texture.unwrap import pixels_to_unwrap
+from headcast.methods.uhr_texture.usual import face_weight, predefined_maps
 from headcast.methods.uhr_texture.weights import Networks, available, load_networks
 
 
@@ -53,7 +53,7 @@ def run(n: int, size: int, head: HeadModel, nets: Networks) -> dict[str, tuple[f
     pose[:3, 3] = torch.tensor([0.0, 0.02, 0.9])
     K = torch.tensor([[3.2 * n, 0, n / 2], [0, 3.2 * n, n / 2], [0, 0, 1]])
     camera = Camera(K, pose, n, n)
-    mesh = fitted(head, HeadParams.neutral(head.identities), camera)
+    mesh = fitted_geometry(head, HeadParams.neutral(head.identities), camera)
     rgb = torch.rand(3, n, n)
     peak()
     times, start = {}, time.process_time()
@@ -65,19 +65,19 @@ def run(n: int, size: int, head: HeadModel, nets: Networks) -> dict[str, tuple[f
 
     image, _, _ = image_maps(rgb, nets)
     mark("both stages")
-    triangle, bary = drawn(mesh, camera)
+    triangle, bary = rasterize_geometry(mesh, camera)
     mark("drawing")
-    pixels = pixels_of(
+    pixels = pixels_to_unwrap(
         triangle, bary, mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals, torch.ones(n, n)
     )
     del triangle, bary
     mark("pixels")
-    texture, seen = in_uv(image, pixels, size)
+    texture, seen = unwrap_maps(image, pixels, size)
     del pixels
     mark("unwrapping")
-    seen = fill.softened(seen)
-    texture, seen = fill.mirrored(texture, seen, head)
-    fill.blended(texture, seen, predefined(None, head, size), face_share(head, size))
+    seen = fill.soften_visibility(seen)
+    texture, seen = fill.complete_by_symmetry(texture, seen, head)
+    fill.blend_over(texture, seen, predefined_maps(None, head, size), face_weight(head, size))
     mark("filling")
     return times
 

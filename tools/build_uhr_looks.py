@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from headcast.methods.uhr_texture.data import FACTORS, WINDOWS, made_looks, write_looks
+from headcast.methods.uhr_texture.data import FACTORS, WINDOWS, make_looks, write_looks
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         path = args.out / f"{args.split}_{number:05d}.safetensors"
         if path.exists():
             continue
-        looks = made_looks(
+        looks = make_looks(
             args.split,
             args.seed,
             np.array([number]),

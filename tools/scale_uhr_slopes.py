@@ -16,7 +16,7 @@ import torch
 
 from headcast.methods.uhr_texture.network import UNITS
 from headcast.methods.uhr_texture.protocols.skin_detail import refined_window, windows_in
-from headcast.methods.uhr_texture.weights import Networks, load_networks, stored
+from headcast.methods.uhr_texture.weights import Networks, load_networks, to_stored
 from headcast.weights import save_tensors
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     gain = gain_of(args.data, networks)
     scale(networks, gain)
     licence = {"name": "uhr-hfdr", "licence": "Apache-2.0"}
-    save_tensors(args.out, stored(networks.hfdr, networks.config), licence)
+    save_tensors(args.out, to_stored(networks.hfdr, networks.config), licence)
     print(f"slopes {gain:.2f} times as steep: {args.out}")
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from headcast.image import linear_to_srgb, load_image, save_png
-from headcast.methods.uhr_texture.data import framed, truth_maps
+from headcast.methods.uhr_texture.data import frame_views, truth_maps
 from headcast.methods.uhr_texture.network import resized
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.assets import load_assets
@@ -102,10 +102,10 @@ def made(args: argparse.Namespace, number: int) -> Path:
         glasses=False,
     )
     dice = CounterRng(np.array([[1, number]], np.int64), args.seed, torch.device("cpu"))
-    b = make_batch(config, torch.device("cpu"), args.seed, np.array([number]), views=framed(dice, side))
+    b = make_batch(config, torch.device("cpu"), args.seed, np.array([number]), views=frame_views(dice, side))
     save_tensors(folder / "truth.safetensors", {"maps": truth_maps(b)[0].half()}, {"what": "truth"})
     export(b, folder)
-    views = framed(dice, args.size)
+    views = frame_views(dice, args.size)
     camera = {"K": views.K[0].tolist(), "cam_from_world": views.cam_from_world[0].tolist()}
     (folder / "camera.json").write_text(json.dumps(camera | {"size": [args.size, args.size]}))
     return folder

@@ -12,7 +12,7 @@ import torch
 from headcast.cli.main import main
 from headcast.image import load_image, save_png
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
-from headcast.methods.uhr_texture.weights import NAMES, stored
+from headcast.methods.uhr_texture.weights import NAMES, to_stored
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.views import MIDDLE, looking
 from headcast.weights import save_tensors
@@ -24,7 +24,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, tiny = tmp_path_factory.mktemp("weights"), CONFIGS["tiny"]
     torch.manual_seed(0)
     for kind, network in (("normal", Predictor(tiny)), ("gde", GDE(tiny)), ("hfdr", HFDR(tiny))):
-        save_tensors(folder / f"{NAMES[kind]}.safetensors", stored(network, tiny), {})
+        save_tensors(folder / f"{NAMES[kind]}.safetensors", to_stored(network, tiny), {})
     return folder
 
 

@@ -83,7 +83,7 @@ MADE = {
     "portrait4d, small": lambda: portrait4d.crop_image(image(), camera(), HeadParams.neutral(0), 256),
     "uhr": lambda: uhr.crop_of(observation(BOX))[0],
     "uhr, reduced": lambda: uhr.crop_of(observation(OVER), 100)[0],
-    "uhr, mask": lambda: uhr.over_square(observation(OVER), image()[..., 0] / np.float32(255), 90),
+    "uhr, mask": lambda: uhr.crop_mask(observation(OVER), image()[..., 0] / np.float32(255), 90),
     "evaluator": lambda: face_square(image(), points(478)),
     "evaluator, beyond": lambda: face_square(image(), points(478).astype(np.float32) - 70),
 }

@@ -12,8 +12,8 @@ from tests.fake_avatar import FakeAvatar
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.evaluate.align import camera_for, similarity, triangulated
-from headcast.evaluate.novel_view import aligned_camera, angle
+from headcast.evaluate.align import camera_for, similarity, triangulate
+from headcast.evaluate.novel_view import aligned_camera, angle_between
 from headcast.evaluate.scenes import read_scene, scene_folders
 from headcast.image import save_png
 from headcast.rotation import axis_angle_to_matrix
@@ -63,8 +63,8 @@ def test_points_are_triangulated() -> None:
     at = torch.zeros(3)
     cameras = [Camera.orbit(at, 1.2, yaw=y, focal=800) for y in (-25.0, 5.0, 30.0)]
     pixels = [c.project(torch.from_numpy(x).float()).double().numpy() for c in cameras]
-    assert np.abs(triangulated(cameras, pixels) - x).max() < 1e-4
-    assert angle(cameras[0], cameras[2], np.zeros(3)) == pytest.approx(55, abs=0.01)
+    assert np.abs(triangulate(cameras, pixels) - x).max() < 1e-4
+    assert angle_between(cameras[0], cameras[2], np.zeros(3)) == pytest.approx(55, abs=0.01)
     assert np.allclose(
         camera_for(cameras[0], (1.0, np.eye(3), np.zeros(3))).cam_from_world, cameras[0].cam_from_world
     )

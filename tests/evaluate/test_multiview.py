@@ -18,11 +18,11 @@ from headcast import api
 from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate import multiview
-from headcast.evaluate.contestants import STILL, Contestant
 from headcast.evaluate.multiview_people import photo_of
 from headcast.evaluate.networks import Networks
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
+from headcast.evaluate.subjects import STILL, Subject
 from headcast.image import load_image, save_png
 from headcast.metrics.image import over_grey
 
@@ -34,15 +34,15 @@ def setting(data: Path, out: Path, **more: Any) -> Setting:
 
 
 def instead_of_methods(monkeypatch: pytest.MonkeyPatch, make: Any) -> list[str]:
-    """Two contestants: the photo held still, and ``make``; returns the names of the photos asked for."""
+    """Two methods: the photo held still, and ``make``; returns the names of the photos asked for."""
     asked: list[str] = []
 
     def maker(photos: Sequence[Path], progress: api.Progress) -> Any:
         asked.append(",".join(p.name for p in photos))
         return make()
 
-    both = [Contestant(STILL, "", None), Contestant("fit", "test", maker)]
-    monkeypatch.setattr(multiview, "contestants", lambda subjects, seed: both)
+    both = [Subject(STILL, "", None), Subject("fit", "test", maker)]
+    monkeypatch.setattr(multiview, "find_subjects", lambda subjects, seed: both)
     return asked
 
 
@@ -53,7 +53,7 @@ def people(coarse_avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> P
     for name in ("031", "040"):
         (data / name).mkdir()
     for view, (yaw, pitch) in (TRUE_VIEWS | {"63": (-135, 0)}).items():
-        rgba = multiview.rendered(coarse_avatar, yaw, pitch)
+        rgba = multiview.render_upright(coarse_avatar, yaw, pitch)
         wide = np.pad(over_grey(rgba), ((0, 0), (200, 200), (0, 0)), constant_values=128)
         cv2.imwrite(str(data / "031" / f"{view}.jpg"), wide[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
         save_png(data / "040" / f"{view}.jpg", np.full((100, 100, 3), 90, np.uint8))
@@ -152,7 +152,7 @@ def test_agrees_with_the_independent_script(
     assert found["n"] == 2 and found["lost"] == 0
 
     instead_of_methods(monkeypatch, lambda: coarse_avatar)
-    monkeypatch.setattr(multiview, "rendered", lambda avatar, yaw, pitch: renderings[yaw, pitch])
+    monkeypatch.setattr(multiview, "render_upright", lambda avatar, yaw, pitch: renderings[yaw, pitch])
     monkeypatch.setattr(multiview.api, "render", lambda avatar, view: renderings[25, 0])
     data = shared / "data" / "multiview"
     ours = replace(setting(data, tmp_path / "ours"), only=("031",), networks=shared_networks(shared))

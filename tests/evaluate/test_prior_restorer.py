@@ -13,7 +13,7 @@ from headcast.errors import HeadcastError
 from headcast.evaluate import prior_restorer
 from headcast.evaluate.data import photos_in
 from headcast.evaluate.networks import Networks
-from headcast.evaluate.prior_restorer import made_poor
+from headcast.evaluate.prior_restorer import degrade
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.image import load_image, save_png
@@ -50,12 +50,12 @@ def test_the_restorer_beats_both_baselines(
 
 def test_poor_is_a_quarter_and_a_function_of_the_seed() -> None:
     rgb = cv2.resize(np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8), (64, 64))
-    a, b, other = made_poor(rgb, 1), made_poor(rgb, 1), made_poor(rgb, 2)
+    a, b, other = degrade(rgb, 1), degrade(rgb, 1), degrade(rgb, 2)
     assert a.shape == (16, 16, 3) and (a == b).all() and (a != other).any()
-    flat = made_poor(np.full((256, 256, 3), 128, np.uint8), 0).astype(float)
+    flat = degrade(np.full((256, 256, 3), 128, np.uint8), 0).astype(float)
     assert abs(flat.mean() - 128) < 1 and 2 < flat.std() < 7  # noise of 6 levels, less what JPEG takes
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HeadcastError, match="no pictures"):
+    with pytest.raises(HeadcastError, match="no images"):
         photos_in(tmp_path)

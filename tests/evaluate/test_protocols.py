@@ -15,13 +15,13 @@ import torch
 
 from headcast import api
 from headcast.errors import HeadcastError
-from headcast.evaluate.contestants import REAL, STILL
 from headcast.evaluate.data import clips_in, groups_of
 from headcast.evaluate.networks import load_networks
 from headcast.evaluate.prior import PRIORS
 from headcast.evaluate.protocols import evaluate, options_of, protocols
 from headcast.evaluate.self_reenactment import Options
 from headcast.evaluate.setting import Setting
+from headcast.evaluate.subjects import REAL, STILL
 from headcast.evaluate.texture import map_rows, mean_skin
 from headcast.head.maps import SkinMaps
 from headcast.image import load_image

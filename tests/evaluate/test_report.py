@@ -65,7 +65,7 @@ def test_the_table_has_legend_counts_groups_and_what_is_missing() -> None:
     text = "\n".join(as_markdown(filled()))
     assert "| PSNR (dB) ↑ | 22.5; 22.5 (20.5), n 6 | 12.5; 12.5 (10.5), n 6 |" in text
     assert "| AKD (px) ↓ | 2.5; 2.5 (4.5), n 6 | — |" in text
-    assert "| PSNR (dB) | none | whole picture | the face oval | sRGB display values 0..1 |" in text
+    assert "| PSNR (dB) | none | whole image | the face oval | sRGB display values 0..1 |" in text
     assert "| hair: bald | 1 | all | too few |" in text and "| hair: long | 6 | fit | 22.5 |" not in text
     assert "- LPIPS: give --lpips FILE" in text and "- broken.mp4: broken.mp4: is a text file" in text
 

@@ -12,7 +12,7 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.networks import Networks as Evaluators
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
-from headcast.methods.uhr_texture.data import made_looks, write_looks
+from headcast.methods.uhr_texture.data import make_looks, write_looks
 from headcast.methods.uhr_texture.protocols.skin_detail import OURS, window_rows, windows_in
 from headcast.methods.uhr_texture.protocols.skin_images import (
     exaggerate_slopes,
@@ -37,7 +37,7 @@ def looks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two small heads in two lights each, with two close windows."""
     folder = tmp_path_factory.mktemp("looks")
     for number in (0, 1):
-        made = made_looks("test", 606, np.array([number]), 128, 256, torch.device("cpu"), 2, 2, (4, 8))
+        made = make_looks("test", 606, np.array([number]), 128, 256, torch.device("cpu"), 2, 2, (4, 8))
         write_looks(made, folder / f"test_{number:05d}.safetensors")
     return folder
 

@@ -18,12 +18,12 @@ from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate import smile
 from headcast.evaluate.aligned import read_rgb, resize_area
-from headcast.evaluate.contestants import STILL, Contestant
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import Networks
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.smile_pair import score_smile, smiling_photo
+from headcast.evaluate.subjects import STILL, Subject
 from headcast.metrics.image import over_grey
 from headcast.video import write_video
 
@@ -35,15 +35,15 @@ def setting(data: Path, out: Path, networks: Networks | None = None, **more: Any
 
 
 def instead_of_methods(monkeypatch: pytest.MonkeyPatch, make: Any) -> list[str]:
-    """Two contestants: the photo held still, and ``make``; returns the names of the photos asked for."""
+    """Two methods: the photo held still, and ``make``; returns the names of the photos asked for."""
     asked: list[str] = []
 
     def maker(photos: Sequence[Path], progress: api.Progress) -> Any:
         asked.append(photos[0].name)
         return make()
 
-    both = [Contestant(STILL, "", None), Contestant("fit", "test", maker)]
-    monkeypatch.setattr(smile, "contestants", lambda subjects, seed: both)
+    both = [Subject(STILL, "", None), Subject("fit", "test", maker)]
+    monkeypatch.setattr(smile, "find_subjects", lambda subjects, seed: both)
     return asked
 
 
@@ -138,9 +138,9 @@ def test_agrees_with_the_independent_script(
     monkeypatch.setattr(smile.api, "render", lambda avatar, view: np.zeros((800, 800, 4), np.uint8))
     ours = setting(data, tmp_path / "ours", shared_networks(shared), only=("L005",))
     report, _ = evaluate("smile", ours)
-    for contestant, theirs in (("fit", "ours"), (STILL, "neutral")):
-        (row,) = report.rows[contestant]["L005"]
+    for subject, theirs in (("fit", "ours"), (STILL, "neutral")):
+        (row,) = report.rows[subject]["L005"]
         for key in ("psnr", "lpips", "mouth", "sface"):
-            assert row[key] == pytest.approx(expected[theirs][key], abs=2e-6), (contestant, key)
+            assert row[key] == pytest.approx(expected[theirs][key], abs=2e-6), (subject, key)
         assert 0 < row["expression"] < 0.5 and row["lost"] == 0
         assert 0 < row["lpips_hull"] < row["lpips"] * 1.5

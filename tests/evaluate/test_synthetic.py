@@ -14,12 +14,12 @@ from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.evaluate import synthetic
-from headcast.evaluate.contestants import Contestant
 from headcast.evaluate.networks import Networks
 from headcast.evaluate.novel_view import aligned_camera
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting
+from headcast.evaluate.subjects import Subject
 from headcast.evaluate.synthetic import Options, add_head, by_angle, columns
 from headcast.evaluate.synthetic_heads import has_hair, render_head
 from headcast.head.model import HeadModel
@@ -55,7 +55,7 @@ def test_means_by_angle() -> None:
 
 
 def test_the_gain_is_paired_by_head_and_what_fails_is_left_out() -> None:
-    fit = Contestant("fit", "", None)
+    fit = Subject("fit", "", None)
     who = columns([fit], (5, 1))
     assert [c.name for c in who] == ["fit, 1 photo", "fit, 5 photos"] and columns([fit], (1,))[
         0
@@ -88,8 +88,8 @@ def test_a_face_that_is_not_found_gives_no_rows(tmp_path: Path, monkeypatch: pyt
     def no_face(photos: object, progress: object) -> object:
         raise HeadcastError("photo0.png: no face found")
 
-    who = [Contestant("fit", "", no_face)]  # type: ignore[arg-type]
-    monkeypatch.setattr(synthetic, "contestants", lambda *a, **k: who)
+    who = [Subject("fit", "", no_face)]  # type: ignore[arg-type]
+    monkeypatch.setattr(synthetic, "find_subjects", lambda *a, **k: who)
     options = Options(size=64, views=(15.0,))
     asked = Setting(
         ("fit",), tmp_path, tmp_path / "out", Networks(), torch.device("cpu"), limit=1, options=options

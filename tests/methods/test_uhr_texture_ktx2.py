@@ -11,8 +11,8 @@ import pytest
 
 from headcast.cli.main import main
 from headcast.errors import HeadcastError
-from headcast.methods.uhr_texture.ktx2 import MAGIC, encoded_ktx2
-from headcast.methods.uhr_texture.write import encoded, kind_of, recoded
+from headcast.methods.uhr_texture.ktx2 import MAGIC, encode_ktx2
+from headcast.methods.uhr_texture.write import encode_image, format_of, recode_images
 
 WRITES = r"""#!/bin/sh
 echo "$@" >> "$LOG"
@@ -36,7 +36,7 @@ def test_gltf_wears_ktx2_and_numbers_are_linear(tmp_path: Path, monkeypatch: pyt
     log = program(tmp_path, WRITES, monkeypatch)
     data, pictures = bytearray(), []
     for channels in (3, 3, 4):
-        pictures.append(encoded(np.full((8, 8, channels), 90, np.uint8), "png"))
+        pictures.append(encode_image(np.full((8, 8, channels), 90, np.uint8), "png"))
     views = []
     for picture in pictures:
         views.append(g.BufferView(buffer=0, byteOffset=len(data), byteLength=len(picture)))
@@ -53,7 +53,7 @@ def test_gltf_wears_ktx2_and_numbers_are_linear(tmp_path: Path, monkeypatch: pyt
         buffers=[g.Buffer(byteLength=len(data))],
     )
     gltf.set_binary_blob(bytes(data))
-    recoded(gltf, "ktx2")
+    recode_images(gltf, "ktx2")
     assert [i.mimeType for i in gltf.images] == ["image/ktx2"] * 3
     assert [(t.extensions or {})["KHR_texture_basisu"]["source"] for t in gltf.textures] == [0, 1, 2]
     assert gltf.extensionsRequired == ["KHR_texture_basisu"]
@@ -64,8 +64,8 @@ def test_gltf_wears_ktx2_and_numbers_are_linear(tmp_path: Path, monkeypatch: pyt
 
 def test_sides_that_are_no_blocks_stay_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path, WRITES, monkeypatch)
-    assert kind_of(encoded(np.zeros((6, 8, 3), np.uint8), "ktx2")) == "png"
-    assert encoded(np.zeros((8, 8, 3), np.uint8), "ktx2").startswith(MAGIC)
+    assert format_of(encode_image(np.zeros((6, 8, 3), np.uint8), "ktx2")) == "png"
+    assert encode_image(np.zeros((8, 8, 3), np.uint8), "ktx2").startswith(MAGIC)
 
 
 def test_a_program_that_fails_or_is_missing_is_one_line(
@@ -73,7 +73,7 @@ def test_a_program_that_fails_or_is_missing_is_one_line(
 ) -> None:
     program(tmp_path, FAILS, monkeypatch)
     with pytest.raises(HeadcastError, match="no such thing"):
-        encoded_ktx2(np.zeros((8, 8, 3), np.uint8), False)
+        encode_ktx2(np.zeros((8, 8, 3), np.uint8), False)
     monkeypatch.setenv("PATH", "")
     code = main(["texture", str(demo_photo), "--format", "ktx2", "-o", str(tmp_path / "maps")])
     said = [x for x in capsys.readouterr().err.splitlines() if x.startswith("headcast")]

@@ -16,21 +16,27 @@ from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.uhr_texture import fill, infer
-from headcast.methods.uhr_texture.data import made_looks
+from headcast.methods.uhr_texture.data import make_looks
 from headcast.methods.uhr_texture.geometry import (
-    drawn,
-    fitted,
-    foreign,
+    fitted_geometry,
+    foreign_geometry,
     geometry_prior,
+    rasterize_geometry,
     read_camera,
     read_obj,
 )
-from headcast.methods.uhr_texture.infer import Result, image_maps, in_uv
-from headcast.methods.uhr_texture.light import freed, shading_of
+from headcast.methods.uhr_texture.infer import Result, image_maps, unwrap_maps
+from headcast.methods.uhr_texture.light import delit_image, estimate_shading
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
-from headcast.methods.uhr_texture.patches import refined
+from headcast.methods.uhr_texture.patches import refine_in_patches
 from headcast.methods.uhr_texture.run import side_of
-from headcast.methods.uhr_texture.unwrap import Pixels, by_gradient, pixels_of, turned, unwrapped
+from headcast.methods.uhr_texture.unwrap import (
+    Pixels,
+    pixels_to_unwrap,
+    rotate_micronormals,
+    solve_by_gradient,
+    solve_texture,
+)
 from headcast.methods.uhr_texture.weights import Networks, load_networks
 from headcast.methods.uhr_texture.write import write_maps, write_plain_glb
 
@@ -61,8 +67,8 @@ def test_patches_equal_the_whole_picture(networks: Networks, n: int) -> None:
     rgb, coarse = torch.rand(3, n, n), torch.rand(15, 32, 32)
     coarse[12:] += 0.5
     # more context than the network sees: 2 · (1 + 2 + 4 + 8) + what the bottom adds
-    parts = refined(networks.hfdr, rgb, coarse, 64, context=64)
-    wide = refined(networks.hfdr, rgb, coarse, 192, context=64)
+    parts = refine_in_patches(networks.hfdr, rgb, coarse, 64, context=64)
+    wide = refine_in_patches(networks.hfdr, rgb, coarse, 192, context=64)
     assert parts.shape == (7, n, n)
     torch.testing.assert_close(parts, wide, atol=2e-3, rtol=0)
 
@@ -95,9 +101,9 @@ def test_seams_vanish_and_pores_stay() -> None:
     noise = torch.randn(3, 512, 512, generator=torch.Generator().manual_seed(0)) * 0.02
     x = 0.3 + torch.nn.functional.avg_pool2d(noise[None], 3, 1, 1)[0]
     coarse = torch.ones(15, 32, 32)
-    hard = refined(Uneven(0.006), x, coarse, 256, context=0)[:3]
+    hard = refine_in_patches(Uneven(0.006), x, coarse, 256, context=0)[:3]
     assert min(energies(hard, 256)[0], energies(hard.transpose(1, 2), 256)[0]) > 1.2
-    out = refined(Uneven(0.006), x, coarse, 256)[:3]
+    out = refine_in_patches(Uneven(0.006), x, coarse, 256)[:3]
     for found, plain in ((out, x), (out.transpose(1, 2), x.transpose(1, 2))):
         ratios = [a / b for a, b in zip(energies(found, 256), energies(plain, 256), strict=True)]
         assert min(ratios) > 0.95 and max(ratios) < 1.05, ratios
@@ -106,35 +112,37 @@ def test_seams_vanish_and_pores_stay() -> None:
     torch.testing.assert_close(out[:, far][:, :, far], hard[:, far][:, :, far], atol=1e-6, rtol=0)
     # nothing happens to patches that agree: neither to pores nor to gradients of the skin's own
     even = x + torch.linspace(0, 0.4, 512)[:, None]
-    torch.testing.assert_close(refined(Uneven(0.0), even, coarse, 200)[:3], even, atol=1e-6, rtol=0)
+    torch.testing.assert_close(refine_in_patches(Uneven(0.0), even, coarse, 200)[:3], even, atol=1e-6, rtol=0)
 
 
 def test_least_squares_equal_the_differentiable_rasterizer(
     posed: tuple[HeadModel, HeadParams, Camera],
 ) -> None:
     head, params, camera = posed
-    mesh, small = fitted(head, params, camera), camera.scaled(0.4)
-    triangle, bary = drawn(mesh, small)
+    mesh, small = fitted_geometry(head, params, camera), camera.scaled(0.4)
+    triangle, bary = rasterize_geometry(mesh, small)
     trust = torch.ones(64, 64)
-    pixels = pixels_of(triangle, bary, mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals, trust)
+    pixels = pixels_to_unwrap(
+        triangle, bary, mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals, trust
+    )
     values = torch.rand(len(pixels.index), 2, generator=torch.Generator().manual_seed(1))
     start = torch.full((2, 24, 24), 0.5)
-    solved = unwrapped(values, pixels, 24, start, tile=64, rounds=60, tie=0.1)
-    followed = by_gradient(values, pixels, 24, start, steps=400, rate=0.05, tie=0.1)
-    known = solved.seen > 0.5
+    solved = solve_texture(values, pixels, 24, start, tile=64, rounds=60, tie=0.1)
+    followed = solve_by_gradient(values, pixels, 24, start, steps=400, rate=0.05, tie=0.1)
+    known = solved.visibility > 0.5
     assert known.float().mean() > 0.1
     torch.testing.assert_close(solved.texture[:, known], followed[:, known], atol=0.01, rtol=0)
-    tiled = unwrapped(values, pixels, 24, start, tile=12, rounds=60, tie=0.1)
+    tiled = solve_texture(values, pixels, 24, start, tile=12, rounds=60, tie=0.1)
     assert (tiled.texture - solved.texture)[:, known].abs().mean() < 0.01
 
 
 def test_a_texture_is_found_again(posed: tuple[HeadModel, HeadParams, Camera]) -> None:
     head, params, camera = posed
-    mesh = fitted(head, params, camera)
+    mesh = fitted_geometry(head, params, camera)
     prior = geometry_prior(mesh, camera, 160)
     # a picture whose albedo is a smooth function of uv, micronormals leaning along the layout's u
-    triangle, bary = drawn(mesh, camera)
-    pixels = pixels_of(
+    triangle, bary = rasterize_geometry(mesh, camera)
+    pixels = pixels_to_unwrap(
         triangle, bary, mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals, torch.ones(160, 160)
     )
     image = torch.zeros(7, 160 * 160)
@@ -143,7 +151,7 @@ def test_a_texture_is_found_again(posed: tuple[HeadModel, HeadParams, Camera]) -
     c, s = pixels.spin.unbind(-1)
     image[3:6, pixels.index] = (torch.stack([0.6 * c, 0.6 * s, torch.full_like(c, 0.8)]) + 1) / 2
     image[6] = 0.4
-    texture, seen = in_uv(image.view(7, 160, 160), pixels, 512)
+    texture, seen = unwrap_maps(image.view(7, 160, 160), pixels, 512)
     known = seen > 0.6
     x = (torch.arange(512) + 0.5) / 512
     assert known.float().mean() > 0.1
@@ -151,7 +159,7 @@ def test_a_texture_is_found_again(posed: tuple[HeadModel, HeadParams, Camera]) -
     assert (texture[1] - x[:, None])[known].abs().mean() < 0.01
     assert (texture[3] - 0.8)[known].abs().mean() < 0.02 and (texture[4] - 0.5)[known].abs().mean() < 0.02
     assert prior.shape == (5, 160, 160) and prior[:2].max() <= 1
-    back = turned(torch.tensor([[1.0, 0, 0]]), torch.tensor([[0.0, 1.0]]))
+    back = rotate_micronormals(torch.tensor([[1.0, 0, 0]]), torch.tensor([[0.0, 1.0]]))
     torch.testing.assert_close(back, torch.tensor([[0.0, -1, 0]]))
 
 
@@ -168,7 +176,7 @@ def test_mirror_images_lie_on_the_other_side() -> None:
     assert off.median() < 0.01
     maps, seen = torch.rand(7, 128, 128), torch.zeros(128, 128)
     seen[:, :64] = 1
-    out, both = fill.mirrored(maps, seen, head)
+    out, both = fill.complete_by_symmetry(maps, seen, head)
     assert torch.equal(out[:, :, :60], maps[:, :, :60])
     assert both[:, 64:].mean() > 0.3
 
@@ -180,12 +188,12 @@ def test_what_was_not_seen_takes_the_faces_colour() -> None:
     seen[20:44, 20:44] = 1
     base = torch.full((7, 64, 64), 0.3)
     base[3:5], base[5] = 0.5, 1.0
-    out = fill.blended(maps, seen, base, torch.ones(64, 64))
+    out = fill.blend_over(maps, seen, base, torch.ones(64, 64))
     assert (out[:3] - 0.6).abs().max() < 0.01  # one gain brings all of it to what was seen
     assert torch.equal(out[3:6], maps[3:6])
-    nothing = fill.blended(maps, torch.zeros(64, 64), base, torch.ones(64, 64))
+    nothing = fill.blend_over(maps, torch.zeros(64, 64), base, torch.ones(64, 64))
     assert (nothing[6] - 0.3).abs().max() < 1e-5
-    pulled = fill.pulled(maps * seen, seen)
+    pulled = fill.pull_push(maps * seen, seen)
     assert (pulled[:3] - 0.6).abs().max() < 0.02
 
 
@@ -221,10 +229,10 @@ def result_of(size: int) -> Result:
 
 def test_a_foreign_mesh_and_its_mistakes(tmp_path: Path, posed: tuple[HeadModel, HeadParams, Camera]) -> None:
     _, params, camera = posed
-    mesh = foreign(plane(tmp_path), None, camera, params)
+    mesh = foreign_geometry(plane(tmp_path), None, camera, params)
     assert mesh.faces.tolist() == [[0, 1, 2], [0, 2, 3]] and not mesh.own
-    triangle, bary = drawn(mesh, camera)
-    pixels = pixels_of(
+    triangle, bary = rasterize_geometry(mesh, camera)
+    pixels = pixels_to_unwrap(
         triangle, bary, mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals, torch.ones(160, 160)
     )
     torch.testing.assert_close(pixels.spin, torch.tensor([[1.0, 0]]).expand(len(pixels.spin), 2))
@@ -237,7 +245,7 @@ def test_a_foreign_mesh_and_its_mistakes(tmp_path: Path, posed: tuple[HeadModel,
     bad = tmp_path / "bad.obj"
     bad.write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     with pytest.raises(HeadcastError, match="no texture coordinates"):
-        foreign(bad, None, camera, params)
+        foreign_geometry(bad, None, camera, params)
     bad.write_text("hello")
     with pytest.raises(HeadcastError, match="OBJ"):
         read_obj(bad)
@@ -269,7 +277,7 @@ def test_off_the_skin_the_photo_stays() -> None:
     image, rgb = torch.rand(7, 8, 8), torch.rand(3, 8, 8)
     before, trust = image.clone(), torch.zeros(8, 8)
     trust[:, 4:] = 1
-    infer.only_skin(image, rgb, trust)
+    infer.keep_skin(image, rgb, trust)
     assert torch.allclose(image[:, :, 4:], before[:, :, 4:], atol=1e-6)
     assert torch.allclose(image[:3, :, :4], rgb[:, :, :4], atol=1e-6)
     assert torch.allclose(
@@ -289,7 +297,7 @@ def test_pixels_at_a_slant_weigh_nothing() -> None:
     triangle, bary = torch.zeros(1, 1, dtype=torch.int32), torch.full((1, 1, 3), 1 / 3)
     for normal, wanted in (((0.0, 0, 1), 1.0), ((1.0, 0, 0.05), 0.0)):
         n = torch.nn.functional.normalize(torch.tensor([normal]), dim=-1).expand(3, 3)
-        p = pixels_of(triangle, bary, v, f, uv, f, n, torch.ones(1, 1))
+        p = pixels_to_unwrap(triangle, bary, v, f, uv, f, n, torch.ones(1, 1))
         assert isinstance(p, Pixels) and float(p.weight) == pytest.approx(wanted, abs=0.01)
 
 
@@ -297,14 +305,14 @@ def test_no_ripples_where_texels_are_finer_than_pixels(
     posed: tuple[HeadModel, HeadParams, Camera],
 ) -> None:
     head, params, camera = posed
-    mesh = fitted(head, params, camera)
+    mesh = fitted_geometry(head, params, camera)
     topology = mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals
-    triangle, bary = drawn(mesh, camera)
+    triangle, bary = rasterize_geometry(mesh, camera)
     triangle = torch.where(mesh.skin[triangle.clamp(min=0).long()], triangle, -1)
-    pixels = pixels_of(triangle, bary, *topology, torch.ones(160, 160))
+    pixels = pixels_to_unwrap(triangle, bary, *topology, torch.ones(160, 160))
     image = torch.full((7, 160, 160), 0.5)
     image[:3] = torch.rand(3, 160, 160, generator=torch.Generator().manual_seed(2))
-    texture, seen = in_uv(image, pixels, 1024)
+    texture, seen = unwrap_maps(image, pixels, 1024)
     rough = (texture[:3, :, 1:] - texture[:3, :, :-1]).abs().mean(0)[seen[:, 1:] > 0.9]
     # noise of single pixels over finer texels: neighbours differ by a fraction of what pixels do (1/3)
     assert rough.mean() < 0.12, rough.mean()
@@ -317,9 +325,9 @@ def test_no_ripples_where_texels_are_finer_than_pixels(
 
 
 def test_bundled_weights_are_better_than_dividing_by_the_light() -> None:
-    looks = made_looks("test", 99, np.arange(900, 904), 128, 256, torch.device("cpu"), windows=0).whole
+    looks = make_looks("test", 99, np.arange(900, 904), 128, 256, torch.device("cpu"), windows=0).whole
     skin = looks[:, 15:] > 0.99
-    free = freed(looks[:, :3], shading_of(looks[:, :3], looks[:, 3:8], skin.float()))
+    free = delit_image(looks[:, :3], estimate_shading(looks[:, :3], looks[:, 3:8], skin.float()))
     networks = load_networks()
     gains = []
     for maps, on, plain in zip(looks, skin, free, strict=True):
@@ -333,15 +341,15 @@ def test_texels_far_finer_than_the_photo_are_enlarged(
     posed: tuple[HeadModel, HeadParams, Camera], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head, params, camera = posed
-    mesh = fitted(head, params, camera)
-    triangle, bary = drawn(mesh, camera)
+    mesh = fitted_geometry(head, params, camera)
+    triangle, bary = rasterize_geometry(mesh, camera)
     parts = (mesh.vertices, mesh.faces, mesh.uv, mesh.faces_uv, mesh.normals)
-    pixels = pixels_of(triangle, bary, *parts, torch.ones(160, 160))
+    pixels = pixels_to_unwrap(triangle, bary, *parts, torch.ones(160, 160))
     image = torch.rand(1, 7, 20, 20, generator=torch.Generator().manual_seed(0))
     image = torch.nn.functional.interpolate(image, (160, 160), mode="bilinear")[0]
-    short, seen = in_uv(image, pixels, 1024)
+    short, seen = unwrap_maps(image, pixels, 1024)
     monkeypatch.setattr(infer, "FINEST", 1e9)
-    whole, seen_whole = in_uv(image, pixels, 1024)
+    whole, seen_whole = unwrap_maps(image, pixels, 1024)
     on = (seen > 0.5) & (seen_whole > 0.5)
     assert on.float().mean() > 0.1
     assert (short - whole).abs()[:, on].mean() < 0.004

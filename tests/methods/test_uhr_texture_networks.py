@@ -15,22 +15,29 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture import train as recipes
-from headcast.methods.uhr_texture.batches import BRIGHTER, WARMER, cut, gains, lit, worn
-from headcast.methods.uhr_texture.data import Looks, made_looks, micro_of, read_looks, write_looks
+from headcast.methods.uhr_texture.batches import (
+    BRIGHTER,
+    WARMER,
+    crop_windows,
+    perturb_prior,
+    sample_gains,
+    scale_light,
+)
+from headcast.methods.uhr_texture.data import Looks, make_looks, micro_of, read_looks, write_looks
 from headcast.methods.uhr_texture.light import (
     COARSE,
     LEVEL,
+    calibrate_albedo,
     coarse_of,
+    delit_image,
+    estimate_shading,
     fit_level,
-    freed,
     guide_at,
-    levelled,
-    shading_of,
     skin_mean,
 )
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian, laplacian_loss
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, OUT, Predictor, config_named, resized
-from headcast.methods.uhr_texture.weights import load_network, stored
+from headcast.methods.uhr_texture.weights import load_network, to_stored
 from headcast.nets.hashgrid import HashGrid
 from headcast.render.shading import sh_basis
 from headcast.training import TrainConfig, train
@@ -43,7 +50,7 @@ CPU = torch.device("cpu")
 @cache
 def looks() -> Looks:
     """Two heads, made once."""
-    return made_looks("train", 1, np.array([0, 1]), 64, 128, CPU)
+    return make_looks("train", 1, np.array([0, 1]), 64, 128, CPU)
 
 
 @pytest.fixture
@@ -70,7 +77,7 @@ def test_shapes_and_guidance() -> None:
     assert Predictor(TINY)(rgb).shape == (2, 5, 37, 37)
     assert GDE(TINY)(rgb, prior, rgb, rgb.mean((2, 3))).shape == (2, OUT, 37, 37)
     hfdr = HFDR(TINY)
-    coarse = coarse_of(rgb, prior, guide, shading_of(rgb, prior))
+    coarse = coarse_of(rgb, prior, guide, estimate_shading(rgb, prior))
     out = hfdr(rgb, coarse)
     torch.testing.assert_close(guide_at(rgb, coarse)[1], guide)
     other = hfdr(rgb, coarse + torch.tensor([0.0] * 5 + [0.25] * 7 + [0.0] * 3).view(1, COARSE, 1, 1))
@@ -129,36 +136,40 @@ def test_light_of_one_colour_is_found_and_taken_out() -> None:
     albedo = torch.tensor([0.5, 0.3, 0.2]).view(3, 1, 1).expand(3, 48, 48).clone()
     albedo[:, 20:26, 10:20] *= 0.3  # a brow: little of the skin, so that the light is not taken for it
     rgb = linear_to_srgb((albedo * shading * 0.3).clamp(0, 1))[None]
-    free = srgb_to_linear(freed(rgb, shading_of(rgb, prior)))[0]
+    free = srgb_to_linear(delit_image(rgb, estimate_shading(rgb, prior)))[0]
     ratio = (free / albedo)[:, on]
     assert (ratio.std(1) / ratio.mean(1)).max() < 0.03  # the ridge keeps some of it
     before = (srgb_to_linear(rgb)[0] / albedo)[:, on]
     assert (before.std(1) / before.mean(1)).min() > 0.1
     holes = torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(0)).round()
-    torch.testing.assert_close(shading_of(rgb, prior, holes), shading_of(rgb, prior), atol=0.03, rtol=0)
-    assert (shading_of(rgb, prior)[0, :, ~on] == 1).all()
-    torch.testing.assert_close(shading_of(rgb, 0 * prior), torch.ones(1, 3, 48, 48))  # no head, no light
+    torch.testing.assert_close(
+        estimate_shading(rgb, prior, holes), estimate_shading(rgb, prior), atol=0.03, rtol=0
+    )
+    assert (estimate_shading(rgb, prior)[0, :, ~on] == 1).all()
+    torch.testing.assert_close(
+        estimate_shading(rgb, 0 * prior), torch.ones(1, 3, 48, 48)
+    )  # no head, no light
 
 
-def test_level_of_a_freed_picture_is_fitted() -> None:
+def test_level_of_a_delit_image_is_fitted() -> None:
     torch.manual_seed(0)
     free = torch.rand(30, 3, 6, 6) * 0.3 + torch.rand(30, 3, 1, 1) * 0.7
     prior, mask = torch.ones(30, 5, 6, 6), torch.ones(30, 1, 6, 6)
     mean = skin_mean(free, prior)
     albedo = 0.7 * free + (0.4 * mean.square() - 0.1 * mean[:, :1])[..., None, None]
     level = fit_level(free, mean, albedo, mask)
-    torch.testing.assert_close(levelled(free, mean, level), albedo, atol=1e-3, rtol=0)
-    torch.testing.assert_close(levelled(free, mean, torch.eye(LEVEL, 3)), free)
+    torch.testing.assert_close(calibrate_albedo(free, mean, level), albedo, atol=1e-3, rtol=0)
+    torch.testing.assert_close(calibrate_albedo(free, mean, torch.eye(LEVEL, 3)), free)
     half = torch.cat([torch.ones(30, 1, 6, 3), torch.zeros(30, 1, 6, 3)], 3)
     torch.testing.assert_close(skin_mean(free, prior, half), free[..., :3].mean((2, 3)))
 
 
 def test_gains_are_of_light() -> None:
-    gain = gains(4000, torch.Generator().manual_seed(0)).log()
+    gain = sample_gains(4000, torch.Generator().manual_seed(0)).log()
     assert abs(float(gain.mean(1).std()) - (BRIGHTER**2 + WARMER**2 / 3) ** 0.5) < 0.02
     assert abs(float((gain - gain.mean(1, keepdim=True)).std()) - WARMER * (2 / 3) ** 0.5) < 0.01
     rgb, double = torch.full((1, 3, 2, 2), 0.4), torch.full((1, 3, 1, 1), 2.0)
-    assert torch.allclose(srgb_to_linear(lit(rgb, double)), 2 * srgb_to_linear(rgb))
+    assert torch.allclose(srgb_to_linear(scale_light(rgb, double)), 2 * srgb_to_linear(rgb))
 
 
 def test_losses() -> None:
@@ -188,7 +199,7 @@ def test_windows_are_parts_of_the_whole() -> None:
     made = looks()
     for person in range(2):
         for w in range(made.windows.shape[1]):
-            part = cut(made.whole[person : person + 1], made.place[person, w][None], 64)[0]
+            part = crop_windows(made.whole[person : person + 1], made.place[person, w][None], 64)[0]
             window = made.windows[person, w]
             both = (part[15] > 0.99) & (window[15] > 0.99)
             assert both.float().mean() > 0.1
@@ -209,7 +220,7 @@ def test_guides_ratio_covers_one_to_eight(folder: str) -> None:
     # a window of 256 pixels at factor 2..4 over stage 1's 128: 4..8, reduced by 1..4
     assert 2 * 256 / 128 / 4 == 1 and 4 * 256 / 128 == 8
     prior = resized(looks().whole, 32, 32)[:, 3:8]
-    bent = worn(prior, torch.Generator().manual_seed(0))
+    bent = perturb_prior(prior, torch.Generator().manual_seed(0))
     on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).expand(-1, 2, -1, -1)
     off = (bent - prior).abs()[:, :2][on]
     assert 0 < off.median() < 0.02
@@ -221,13 +232,13 @@ def test_recipes_learn_two_heads_and_ship(
     kind: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        recipes, "gains", lambda n, dice: torch.ones(n, 3, 1, 1)
+        recipes, "sample_gains", lambda n, dice: torch.ones(n, 3, 1, 1)
     )  # lights to be learnt by heart
     settings: dict[str, Any] = {"size": "tiny", "folder": folder, "count": 2, "rate": 5e-3}
     made = {"normal": recipes.NormalRecipe, "gde": recipes.GDERecipe, "hfdr": recipes.HFDRRecipe}[kind]
     if kind == "hfdr":
         path = tmp_path / "gde.safetensors"
-        save_tensors(path, stored(GDE(TINY), TINY), {})
+        save_tensors(path, to_stored(GDE(TINY), TINY), {})
         settings |= {"gde": str(path), "window": 32}
     recipe = made(**settings)
     result = train(recipe, TrainConfig(steps=40, ema=0.0, log_every=1, device="cpu"), tmp_path / "run")
@@ -271,7 +282,7 @@ def test_recipes_draw_a_grid(kind: str, folder: str, tmp_path: Path) -> None:
     made = {"normal": recipes.NormalRecipe, "gde": recipes.GDERecipe, "hfdr": recipes.HFDRRecipe}[kind]
     if kind == "hfdr":
         path = tmp_path / "gde.safetensors"
-        save_tensors(path, stored(GDE(TINY), TINY), {})
+        save_tensors(path, to_stored(GDE(TINY), TINY), {})
         settings |= {"gde": str(path), "window": 32}
     recipe = made(**settings)
     with torch.no_grad():

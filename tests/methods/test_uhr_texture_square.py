@@ -8,9 +8,9 @@ import torch
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.uhr_texture.geometry import fitted
+from headcast.methods.uhr_texture.geometry import fitted_geometry
 from headcast.methods.uhr_texture.occluders import glasses_in_uv, without_glasses
-from headcast.methods.uhr_texture.square import FULL, crop_of, skin_trust, smaller, square_of
+from headcast.methods.uhr_texture.square import FULL, crop_of, face_square_of, reduce_photo, skin_trust
 from headcast.observe.seen import Detection, Masks
 from headcast.observe.types import Observation
 
@@ -34,8 +34,8 @@ def photo(n: int) -> Observation:
 
 def test_a_large_photo_shrinks_and_a_small_one_stays() -> None:
     large = photo(2000)
-    less = smaller(large)
-    assert abs(square_of(less)[2] - FULL) <= 1
+    less = reduce_photo(large)
+    assert abs(face_square_of(less)[2] - FULL) <= 1
     factor = less.image.shape[0] / 2000
     np.testing.assert_allclose(less.detection.points, large.detection.points * factor, rtol=2e-3)
     # what the fit projects still falls on the same part of the photo
@@ -46,16 +46,16 @@ def test_a_large_photo_shrinks_and_a_small_one_stays() -> None:
     half = less.image.shape[1] // 2
     assert less.image[:, : half - 2].min() == 200 and less.image[:, half + 2 :].max() == 60
     small = photo(400)
-    assert smaller(small) is small
+    assert reduce_photo(small) is small
 
 
 def test_trust_over_the_square_is_the_same_on_a_reduced_photo() -> None:
     large = photo(2000)
     n = 256
-    a, b = skin_trust(large, n), skin_trust(smaller(large), n)
+    a, b = skin_trust(large, n), skin_trust(reduce_photo(large), n)
     assert float((a - b).abs().mean()) < 0.02
     assert 0.05 < float(a.mean()) < 0.95
-    glasses = round(n * (0.40625 * 2000 - square_of(large)[1]) / square_of(large)[2])
+    glasses = round(n * (0.40625 * 2000 - face_square_of(large)[1]) / face_square_of(large)[2])
     assert float(a[glasses].max()) < 0.1 < 0.9 < float(a[glasses + 20 : glasses + 24].max())
 
 
@@ -64,7 +64,7 @@ def test_the_square_of_a_larger_photo_is_reduced_with_its_camera() -> None:
     rgb, camera, (_, _, side) = crop_of(large)
     assert side > 4096 and rgb.shape[-1] == 4096 == camera.width
     point = torch.tensor([[0.0, 0.0, 0.0]])
-    left, top, _ = square_of(large)
+    left, top, _ = face_square_of(large)
     want = (large.camera.project(point)[0] - torch.tensor([left, top])) * 4096 / side
     torch.testing.assert_close(camera.project(point)[0], want, atol=0.5, rtol=0)
 
@@ -72,7 +72,7 @@ def test_the_square_of_a_larger_photo_is_reduced_with_its_camera() -> None:
 def test_glasses_leave_the_texture_under_the_maps() -> None:
     """Black where frames cover the skin: filled from around; the rest stays; without glasses all stays."""
     head, seen = HeadModel.load(), photo(1000)
-    geometry = fitted(head, HeadParams.neutral(head.identities), seen.camera)
+    geometry = fitted_geometry(head, HeadParams.neutral(head.identities), seen.camera)
     _, camera, _ = crop_of(seen)
     trust = skin_trust(seen, camera.width)
     mask = glasses_in_uv(seen, geometry, camera, trust)

@@ -11,7 +11,7 @@ from headcast.head.model import HeadModel
 from headcast.metrics.motion import expression_distance, pose_distance
 from headcast.metrics.sharpness import detail, relative_sharpness
 from headcast.metrics.temporal import optical_flow, warping_error
-from headcast.metrics.texture import face_texels, gained, normal_angles
+from headcast.metrics.texture import face_texels, match_gain, normal_angles
 from headcast.rotation import axis_angle_to_matrix
 
 ALL = np.ones((96, 128), bool)
@@ -73,7 +73,7 @@ def test_gains_are_taken_out() -> None:
     region = rng.random((20, 20)) > 0.4
     fake = (real * [0.5, 2.0, 1.3]).astype(np.float32)
     fake[~region] = 9
-    assert np.abs(gained(fake, real, region) - real)[region].max() < 1e-5
+    assert np.abs(match_gain(fake, real, region) - real)[region].max() < 1e-5
 
 
 def test_angles_between_normals() -> None:

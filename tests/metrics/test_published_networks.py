@@ -11,7 +11,7 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.metrics import arcface
 from headcast.metrics.arcface import POINTS, TEMPLATE, IResNet, aligned_face, embedding, load_arcface
-from headcast.metrics.i3d import I3D, same
+from headcast.metrics.i3d import I3D, pad_same
 from headcast.metrics.inception import FidInception, load_inception
 from headcast.metrics.weightfile import read_weights
 
@@ -77,7 +77,7 @@ def test_i3d_gives_logits() -> None:
 
 @pytest.mark.parametrize("size,kernel,stride", [(16, 7, 2), (15, 3, 2), (8, 2, 2), (9, 3, 1)])
 def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int) -> None:
-    padded = same(torch.ones(1, 1, size, size, size), (kernel,) * 3, (stride,) * 3)
+    padded = pad_same(torch.ones(1, 1, size, size, size), (kernel,) * 3, (stride,) * 3)
     assert (padded.shape[2] - kernel) // stride + 1 == -(-size // stride)
     room = padded.shape[2] - size
     assert float(padded[0, 0, :, room // 2, room // 2].sum()) == size  # the odd zero lies behind

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from headcast.methods.uhr_texture.data import made_looks, write_looks
+from headcast.methods.uhr_texture.data import make_looks, write_looks
 from headcast.methods.uhr_texture.weights import load_network, load_networks
 from headcast.weights import load_tensors
 
@@ -21,7 +21,7 @@ def test_slopes_are_scaled_by_what_windows_say(
     monkeypatch.syspath_prepend(str(root / "tools"))
     import scale_uhr_slopes
 
-    made = made_looks("train", 606, np.array([0]), 128, 256, torch.device("cpu"), 2, 1, (4, 8))
+    made = make_looks("train", 606, np.array([0]), 128, 256, torch.device("cpu"), 2, 1, (4, 8))
     write_looks(made, tmp_path / "train_00000.safetensors")
     before = load_network("hfdr").body.out.weight.clone()  # type: ignore[union-attr]
     out = tmp_path / "out" / "steep.safetensors"

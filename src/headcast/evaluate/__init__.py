@@ -1,1 +1,1 @@
-"""Protocols and tables: what the product reaches, with the command that shows it."""
+"""Evaluation protocols and their tables: what headcast reaches, with the command that shows it."""

@@ -1,5 +1,4 @@
-"""Where a true camera stands in the world of an avatar, which knows neither the true scale nor the true
-pose."""
+"""Where a true camera stands in the world of an avatar, whose scale and pose are its own."""
 
 from __future__ import annotations
 
@@ -11,14 +10,14 @@ from jaxtyping import Float
 
 from headcast.camera import Camera
 
-__all__ = ["camera_for", "similarity", "triangulated"]
+__all__ = ["camera_for", "similarity", "triangulate"]
 
 Similarity = tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]
 """Scale s, rotation R, shift t of y = s R x + t."""
 
 
 def similarity(x: Float[np.ndarray, "n 3"], y: Float[np.ndarray, "n 3"]) -> Similarity:
-    """The one that brings points x nearest to y (least squares; S. Umeyama, PAMI 1991, Eq. 40-42)."""
+    """Fit the similarity that brings points x nearest to y (least squares; Umeyama, 1991, Eq. 40-42)."""
     p, q = x - x.mean(0), y - y.mean(0)
     U, d, Vt = np.linalg.svd(q.T @ p)
     flip = np.array([1, 1, np.sign(np.linalg.det(U @ Vt))])
@@ -28,9 +27,9 @@ def similarity(x: Float[np.ndarray, "n 3"], y: Float[np.ndarray, "n 3"]) -> Simi
 
 
 def camera_for(camera: Camera, moved: Similarity) -> Camera:
-    """The camera of the true world, as it stands in a world x where ``moved`` takes x to the true world.
+    """Move a camera of the true world to a world x, where ``moved`` takes x to the true world.
 
-    Pixels stay: the camera's coordinates are divided by the scale, which no projection sees.
+    Pixels stay: the camera's coordinates are divided by the scale, which projection ignores.
     """
     s, R, t = moved
     T = camera.cam_from_world.double().numpy()
@@ -40,11 +39,10 @@ def camera_for(camera: Camera, moved: Similarity) -> Camera:
     return Camera(camera.K, torch.from_numpy(pose).float(), camera.width, camera.height)
 
 
-def triangulated(
+def triangulate(
     cameras: Sequence[Camera], points: Sequence[Float[np.ndarray, "n 2"]]
 ) -> Float[np.ndarray, "n 3"]:
-    """World positions of points seen in two views or more (linear; R. Hartley, A. Zisserman, 2004, section
-    12.2)."""
+    """Triangulate points visible in two views or more (linear; Hartley and Zisserman, 2004, section 12.2)."""
     rows = []
     for camera, at in zip(cameras, points, strict=True):
         P = camera.K.double().numpy() @ camera.cam_from_world.double().numpy()[:3]

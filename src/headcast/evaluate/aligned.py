@@ -48,14 +48,14 @@ def read_rgb(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def resize_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize by areas."""
+    """Resize an image by pixel areas."""
     import cv2
 
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def fit_similarity(moving: Points, fixed: Points) -> Similarity | None:
-    """The 2-D similarity from the inner points of one face to another's (least median of squares)."""
+    """Fit the 2-D similarity from the inner points of one face to another's (least median of squares)."""
     import cv2
 
     inner = list(INNER)
@@ -69,7 +69,7 @@ def apply_similarity(points: Points, similarity: Similarity) -> Points:
 
 
 def alignment_error(moving: Points, fixed: Points, similarity: Similarity) -> float:
-    """Mean absolute coordinate difference of the inner points, in heights of the fixed face."""
+    """Return the mean absolute coordinate difference of the inner points, in heights of the fixed face."""
     off = np.abs(apply_similarity(moving, similarity) - fixed)[list(INNER)]
     return float(off.mean() / face_height(fixed))
 
@@ -82,12 +82,12 @@ def warp_image(image: UInt8[np.ndarray, "h w c"], similarity: Similarity, like: 
 
 
 def face_height(points: Points) -> float:
-    """Pixels from the top of the forehead to the tip of the chin."""
+    """Measure from the top of the forehead to the tip of the chin, pixels."""
     return float(np.linalg.norm(points[FOREHEAD] - points[CHIN]))
 
 
 def face_hull(points: Points, like: UInt8[np.ndarray, "h w _"]) -> Bool[np.ndarray, "h w"]:
-    """Pixels of an image inside the convex hull of the face's outline."""
+    """Mask pixels of an image inside the convex hull of the face's outline."""
     import cv2
 
     hull = cv2.convexHull(points[list(OVAL)]).astype(np.int32)

@@ -21,31 +21,31 @@ __all__ = [
     "set_figures",
 ]
 
-MESH = "MediaPipe face mesh 0.10.21, every picture by itself"
+MESH = "MediaPipe face mesh 0.10.21, every image by itself"
 TRACKER = "headcast's own tracker, smoothed as for animation"
 SQUARE = 256
-"""Pixels a side of the square around the face that perceptual distances look at."""
+"""Pixels a side of the square around the face that perceptual distances compare."""
 ROOM = 1.6
 """Side of that square over the larger side of the landmarks' box."""
 AT = 256
-"""Pixels of the longer side of the pictures that AKD in pixels is stated for."""
+"""Longer side of the images that AKD in pixels is stated for, pixels."""
 
-GREY = "what is transparent is seen over mid grey"
+GREY = "what is transparent is composited over mid grey"
 REGIONS = {
-    "face": "inside the face oval of the real picture's landmarks, shrunk to 94 %; real background kept, "
+    "face": "inside the face oval of the real image's landmarks, shrunk to 94 %; real background kept, "
     + GREY,
-    "foreground": "the person in the real picture (matte over .5); both sides over mid grey",
-    "hair": "hair in the real picture; both sides over mid grey",
-    "head": "skin and hair of the head in the real picture, not clothes; both sides over mid grey",
+    "foreground": "the person in the real image (matte over .5); both sides over mid grey",
+    "hair": "hair in the real image; both sides over mid grey",
+    "head": "skin and hair of the head in the real image, not clothes; both sides over mid grey",
     "whole": "all pixels",
 }
-"""Masks by the name of a region."""
+"""Descriptions of masks by the name of a region."""
 
 
 def comparison_figures(
     networks: Networks, regions: Iterable[str], masks: dict[str, str] | None = None
 ) -> list[Figure]:
-    """Figures of a picture against the real one of the same view and moment.
+    """Describe the figures of an image against the real one of the same view and moment.
 
     Args:
         regions: where pixels are compared. masks: how these regions are found, where otherwise than usual.
@@ -58,10 +58,10 @@ def comparison_figures(
 
 
 def pixel_figures(region: str, mask: str) -> list[Figure]:
-    """PSNR, SSIM and MS-SSIM of a region."""
-    psnr = "one mean squared error over all channels of a picture"
+    """Describe PSNR, SSIM and MS-SSIM of a region."""
+    psnr = "one mean squared error over all channels of an image"
     ssim = "11x11 Gaussian, sigma 1.5, borders reflected, per channel (scikit-image's numbers)"
-    multi = "five scales, exponents of Wang 2003, borders reflected; pictures under 176 px have none"
+    multi = "five scales, exponents of Wang 2003, borders reflected; images under 176 px have none"
     return [
         Figure(f"{region}_psnr", f"PSNR {region}", "dB", mask=mask, note=psnr, lost=0.0),
         Figure(f"{region}_ssim", f"SSIM {region}", mask=mask, note=ssim, lost=0.0),
@@ -70,7 +70,7 @@ def pixel_figures(region: str, mask: str) -> list[Figure]:
 
 
 def face_figures(networks: Networks) -> list[Figure]:
-    """Perceptual, identity, landmark and sharpness figures."""
+    """Describe perceptual, identity, landmark and sharpness figures."""
     square = f"square of {ROOM} times the face's larger side, {SQUARE} px"
     both = "person over mid grey on both sides"
     made: list[Figure] = []
@@ -114,12 +114,12 @@ def face_figures(networks: Networks) -> list[Figure]:
                 "low",
                 networks.blendshapes.name,
                 span="scores 0..1",
-                note="mean absolute difference of 51 scores to the real picture's",
+                note="mean absolute difference of 51 scores to the real image's",
                 lost=1.0,
             )
         )
     points = "all 478 landmarks, iris centres for the distance"
-    at = f"in pixels of a picture whose longer side is {AT}; all 478 landmarks"
+    at = f"in pixels of an image whose longer side is {AT}; all 478 landmarks"
     every = "landmarks"
     made += [
         Figure("akd", "AKD", "% of interocular distance", "low", MESH, mask=every, note=points, lost=1000.0),
@@ -130,7 +130,7 @@ def face_figures(networks: Networks) -> list[Figure]:
             "of the real one's",
             "neither",
             mask=REGIONS["face"],
-            note="RMS of the Laplacian of luma over the real picture's: 1 is as sharp",
+            note="RMS of the Laplacian of luma over the real image's: 1 is as sharp",
         ),
         Figure(
             "iou",
@@ -154,15 +154,15 @@ def face_figures(networks: Networks) -> list[Figure]:
             "share",
             "low",
             MESH,
-            note="a missing picture or face counts as the worst value of every figure that needs it",
+            note="a missing image or face counts as the worst value of every figure that needs it",
             lost=1.0,
         ),
     ]
     return made
 
 
-def identity_figures(networks: Networks, whom: str = "the real picture of the same moment") -> list[Figure]:
-    """Identity by every network at hand, compared with ``whom``."""
+def identity_figures(networks: Networks, whom: str = "the real image of the same moment") -> list[Figure]:
+    """Describe identity by every network available, compared with ``whom``."""
     made = [
         Figure(
             i.key,
@@ -197,10 +197,10 @@ def identity_figures(networks: Networks, whom: str = "the real picture of the sa
 
 
 def cross_figures(networks: Networks) -> list[Figure]:
-    """Figures of a person driven by another: likeness to the source picture, sharpness, lost faces."""
+    """Describe the figures of a person driven by another: likeness to the source, sharpness, lost faces."""
     squares = f"squares of {ROOM} times the face's larger side, {SQUARE} px"
     return [
-        *identity_figures(networks, "the source picture"),
+        *identity_figures(networks, "the source image"),
         Figure(
             "sharpness",
             "sharpness",
@@ -208,14 +208,14 @@ def cross_figures(networks: Networks) -> list[Figure]:
             "neither",
             crop=squares,
             mask="the face oval of the source, in squares of one size",
-            note="RMS of the Laplacian of luma over that of the source picture; another pose and light",
+            note="RMS of the Laplacian of luma over that of the source image; another pose and light",
         ),
         Figure("lost", "faces lost", "share", "low", MESH, note="a lost face is like nobody", lost=1.0),
     ]
 
 
 def motion_figures(whom: str = "the real clip") -> list[Figure]:
-    """Figures of a clip's movement."""
+    """Describe the figures of a clip's movement."""
     region = "the person (both sides over mid grey)"
     return [
         Figure(
@@ -263,7 +263,7 @@ def motion_figures(whom: str = "the real clip") -> list[Figure]:
 
 
 def set_figures(networks: Networks, whom: str) -> list[Figure]:
-    """Figures of whole sets of frames against ``whom``."""
+    """Describe the figures of whole sets of frames against ``whom``."""
     made: list[Figure] = []
     square = f"square of {ROOM} times the face's larger side, {SQUARE} px"
     both = "person over mid grey on both sides"
@@ -273,7 +273,7 @@ def set_figures(networks: Networks, whom: str) -> list[Figure]:
             continue
         title = source[1] + (", means of its two coarsest maps" if key == "ours" else "")
         fid = f"against {whom}; biased by small sets: compare equal counts only"
-        kid = f"against {whom}; cubic kernel, unbiased, all pictures at once, times 1000"
+        kid = f"against {whom}; cubic kernel, unbiased, all images at once, times 1000"
         ours = " (our features)" if key == "ours" else ""
         made += [
             Figure(f"fid_{key}", "FID" + ours, "", "low", title, square, both, note=fid),

@@ -1,4 +1,4 @@
-"""A real clip and what is found in it once, for all that are compared with it."""
+"""A real clip and what is detected in it once, for all that are compared with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from headcast.video import read_video
 __all__ = ["MAX_SIDE", "ClipTruth", "features_of", "read_clip", "windows_of"]
 
 MAX_SIDE = 1024
-"""Longer clips' frames are reduced to this, for all contestants alike."""
+"""Longer clips' frames are reduced to this, for all methods alike."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class ClipTruth:
 
     @cached_property
     def truths(self) -> dict[int, Truth]:
-        """The measured frames and the first source, understood."""
-        return {t: self.understood(t) for t in sorted({*self.measured, self.sources[0]})}
+        """Prepare the measured frames and the first source for comparison."""
+        return {t: self.prepare_frame(t) for t in sorted({*self.measured, self.sources[0]})}
 
-    def understood(self, t: int) -> Truth:
-        """One frame with its matte and hair."""
+    def prepare_frame(self, t: int) -> Truth:
+        """Prepare one frame with its matte and hair mask."""
         rgb, name = self.frames[t], f"{self.name} frame {t}"
         points = self.comparer.landmarks.real_points(rgb, name)
         (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
@@ -61,14 +61,14 @@ class ClipTruth:
 
     @cached_property
     def performance(self) -> Performance:
-        """Expressions and head rotations of all frames."""
+        """Track expressions and head rotations of all frames."""
         return performance(clip_of(self.frames, self.fps, self.name))
 
 
 def read_clip(
     path: Path, comparer: Comparer, frames: int, measured: int, sources: int = 1, step: bool = False
 ) -> ClipTruth:
-    """The first ``frames`` frames of a clip's longest shot; ``measured`` of them are to be compared.
+    """Read the first ``frames`` frames of a clip's longest shot; ``measured`` of them are to be compared.
 
     They are spread from the first after the sources to the last but one; with ``step`` every n-th.
 
@@ -97,16 +97,16 @@ def read_clip(
 
 
 def features_of(
-    pictures: Sequence[UInt8[np.ndarray, "h w 3"]],
+    images: Sequence[UInt8[np.ndarray, "h w 3"]],
     points: Sequence[Float[np.ndarray, "478 2"] | None],
     networks: Networks,
 ) -> dict[str, Float[np.ndarray, "n d"]]:
-    """Vectors of faces for figures of whole sets; pictures without a face are left out."""
-    squares = [face_square(x, p) for x, p in zip(pictures, points, strict=True) if p is not None]
+    """Compute vectors of faces for figures of whole sets; images without a face are left out."""
+    squares = [face_square(x, p) for x, p in zip(images, points, strict=True) if p is not None]
     found: dict[str, np.ndarray] = {}
     sources = {}
     if networks.encoder is not None:
-        sources["ours"] = partial(pooled, networks.encoder[0])
+        sources["ours"] = partial(pooled_features, networks.encoder[0])
     if networks.inception is not None:
         sources["inception"] = networks.inception[0].embed
     for key, network in sources.items() if squares else ():
@@ -116,15 +116,15 @@ def features_of(
 
 
 @torch.no_grad()
-def pooled(encoder: Encoder, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
-    """Means over the picture of the encoder's two coarsest maps."""
+def pooled_features(encoder: Encoder, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+    """Average the encoder's two coarsest maps over the image."""
     return torch.cat([m.mean((2, 3)) for m in list(encoder.features(x))[-2:]], 1)
 
 
 def windows_of(
     frames: UInt8[np.ndarray, "t h w 3"], points: Float[np.ndarray, "478 2"] | None, networks: Networks
 ) -> dict[str, Float[np.ndarray, "n d"]]:
-    """I3D's features of windows of 16 frames (none overlapping), in one square around ``points``."""
+    """Compute I3D's features of windows of 16 frames (none overlapping), in one square around ``points``."""
     from headcast.metrics.i3d import FRAMES
 
     if networks.i3d is None or points is None or len(frames) < FRAMES:

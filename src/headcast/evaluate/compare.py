@@ -1,4 +1,4 @@
-"""Compares pictures with real ones of the same view and moment: one row of figures each."""
+"""Compare images with real ones of the same view and moment: one row of figures each."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparer", "Truth", "face_square"]
 
-Picture = UInt8[np.ndarray, "h w 3"]
+Image = UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True)
 class Truth:
-    """A real picture and what is found in it once, for all that are compared with it.
+    """A real image and what is detected in it once, for all that are compared with it.
 
     Attributes:
         rgb: as it is. cut: over mid grey by its matte, or as it is when it has none.
-        points: its 478 landmarks, pixels; None: no face is seen (from behind), and face figures are left
+        points: its 478 landmarks, pixels; None: no face is visible (from behind), and face figures are left
             out.
         matte: coverage by the person, None when everything counts.
         regions: masks by name (see ``catalogue.REGIONS``).
@@ -47,8 +47,8 @@ class Truth:
     """
 
     name: str
-    rgb: Picture
-    cut: Picture
+    rgb: Image
+    cut: Image
     points: Float[np.ndarray, "478 2"] | None
     matte: Float[np.ndarray, "h w"] | None
     regions: dict[str, Bool[np.ndarray, "h w"]]
@@ -56,14 +56,13 @@ class Truth:
 
 
 class Comparer:
-    """Measures pictures. Landmarks are found in the same way (static mode) on both sides.
+    """Compare images with a truth. Landmarks are detected in the same way (static mode) on both sides.
 
     Use it in a ``with`` statement.
     """
 
     def __init__(self, networks: Networks, regions: Mapping[str, str]) -> None:
-        """``regions``: those that figures are wanted of, with words on how they are found ('' for the
-        usual)."""
+        """Load the landmark network; ``regions``: those to compare and how they are found ('': as usual)."""
         self.networks, self.landmarks = networks, StaticLandmarks()
         masks = {k: v for k, v in regions.items() if v}
         self.figures: list[Figure] = comparison_figures(networks, regions, masks)
@@ -79,16 +78,16 @@ class Comparer:
 
     def truth(
         self,
-        rgb: Picture,
+        rgb: Image,
         name: str,
         matte: Float[np.ndarray, "h w"] | None = None,
         regions: Mapping[str, Bool[np.ndarray, "h w"]] | None = None,
         need_face: bool = True,
     ) -> Truth:
-        """A real picture understood.
+        """Detect landmarks, masks and descriptors of a real image.
 
         Args:
-            matte: coverage by the person; None: all of the picture counts.
+            matte: coverage by the person; None: all of the image counts.
             regions: masks beside the face oval, which the landmarks give.
 
         Raises:
@@ -101,19 +100,19 @@ class Comparer:
         face = face_mask(points, *rgb.shape[:2])
         found = {i.key: i.descriptor(rgb, points) for i in self.networks.identities}
         if self.networks.encoder:
-            found["embedding"] = self.embedded(cut, points)
+            found["embedding"] = self.embed_face(cut, points)
         scores = self.networks.blendshapes.scores(rgb) if self.networks.blendshapes else None
         if scores is not None:
             found["expression"] = scores
         return Truth(name, rgb, cut, points, matte, {"face": face, **(regions or {})}, found)
 
-    def compare(self, truth: Truth, picture: UInt8[np.ndarray, "h w c"] | None) -> Row:
-        """One row. Four channels: straight alpha, seen over mid grey; three: as it is. None: missing."""
-        if picture is None or picture.shape[:2] != truth.rgb.shape[:2]:
+    def compare(self, truth: Truth, image: UInt8[np.ndarray, "h w c"] | None) -> Row:
+        """Return one row; four channels: straight alpha, composited over mid grey. None: missing."""
+        if image is None or image.shape[:2] != truth.rgb.shape[:2]:
             return self.missing(truth)
-        fake = over_grey(picture) if picture.shape[2] == 4 else picture
+        fake = over_grey(image) if image.shape[2] == 4 else image
         row = self.pixels(truth, fake)
-        alpha = picture[..., 3] / np.float32(255) if picture.shape[2] == 4 else None
+        alpha = image[..., 3] / np.float32(255) if image.shape[2] == 4 else None
         if alpha is not None and truth.matte is not None:
             row["iou"] = silhouette_iou(truth.matte, alpha)
         if truth.points is None:
@@ -139,7 +138,7 @@ class Comparer:
         return {k: v for k, v in row.items() if np.isfinite(v)}
 
     def missing(self, truth: Truth) -> Row:
-        """The worst of every figure that a picture would have had."""
+        """Return the worst value of every figure that an image would have had."""
         row: Row = {}
         for key, worst in self.lost.items():
             region = next((r for r in REGIONS if key.startswith(f"{r}_")), None)
@@ -147,8 +146,8 @@ class Comparer:
                 row[key] = worst
         return row
 
-    def pixels(self, truth: Truth, fake: Picture) -> Row:
-        """PSNR, SSIM, MS-SSIM of every region."""
+    def pixels(self, truth: Truth, fake: Image) -> Row:
+        """Compute PSNR, SSIM, MS-SSIM of every region."""
         row: Row = {}
         for name, mask in truth.regions.items():
             if not mask.any():
@@ -159,8 +158,8 @@ class Comparer:
             row[f"{name}_msssim"] = ms_ssim(real, fake, mask)
         return row
 
-    def distances(self, truth: Truth, fake: Picture) -> Row:
-        """LPIPS and our perceptual distance of the square around the real face."""
+    def distances(self, truth: Truth, fake: Image) -> Row:
+        """Compute LPIPS and our perceptual distance of the square around the real face."""
         row: Row = {}
         if truth.points is None or (self.networks.lpips is None and self.networks.encoder is None):
             return row
@@ -173,8 +172,8 @@ class Comparer:
                 row["perceptual"] = float(self.networks.encoder[0].distance(a, b))
         return row
 
-    def person(self, truth: Truth, fake: Picture, found: Float[np.ndarray, "478 2"]) -> Row:
-        """Landmarks and identity of a face that was found."""
+    def person(self, truth: Truth, fake: Image, found: Float[np.ndarray, "478 2"]) -> Row:
+        """Compute landmark and identity figures of a face that was detected."""
         assert truth.points is not None
         away = akd(truth.points, found)
         pixels = away / 100 * iris_distance(truth.points) * AT / max(fake.shape[:2])
@@ -188,19 +187,19 @@ class Comparer:
         return row | self.identity(truth.descriptors, fake, found)
 
     def identity(
-        self, descriptors: Mapping[str, np.ndarray], fake: Picture, found: Float[np.ndarray, "478 2"] | None
+        self, descriptors: Mapping[str, np.ndarray], fake: Image, found: Float[np.ndarray, "478 2"] | None
     ) -> Row:
-        """Likeness to a person by every network; ``descriptors`` are a ``Truth``'s."""
+        """Compute likeness to a person by every network; ``descriptors`` are a ``Truth``'s."""
         row: Row = {}
         for i in self.networks.identities:
             row[i.key] = i.lost if found is None else i.compare(descriptors[i.key], i.descriptor(fake, found))
         if self.networks.encoder:
             same = descriptors["embedding"]
-            row["embedding"] = 0.0 if found is None else float(same @ self.embedded(fake, found))
+            row["embedding"] = 0.0 if found is None else float(same @ self.embed_face(fake, found))
         return row
 
-    def embedded(self, rgb: Picture, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " d"]:
-        """The evaluator's unit vector of a face."""
+    def embed_face(self, rgb: Image, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, " d"]:
+        """Return the evaluator's unit vector of a face."""
         assert self.networks.encoder is not None
         from headcast.priors.encoder import face_crops
 
@@ -211,9 +210,9 @@ class Comparer:
 
 
 def face_square(
-    rgb: Picture, points: Float[np.ndarray, "478 2"], side: int = SQUARE, room: float = ROOM
+    rgb: Image, points: Float[np.ndarray, "478 2"], side: int = SQUARE, room: float = ROOM
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """The square around the landmarks, resampled (reduced by pixel areas); mid grey beyond the picture."""
+    """Crop the square around the landmarks and resample it by pixel areas; mid grey beyond the image."""
     import cv2
 
     from headcast.metrics.image import GREY

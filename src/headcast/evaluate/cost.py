@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.contestants import contestants
 from headcast.evaluate.data import photos_in, stamp_of
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import find_subjects
 from headcast.methods.base import MethodOptions, get_method
 from headcast.metrics.figure import Figure
 
@@ -32,7 +32,7 @@ FIRST = "the first time on a machine: no kernel compiled yet"
 
 
 def _figure(key: str, title: str, unit: str, note: str) -> Figure:
-    """Describe a cost: no image is looked at."""
+    """Describe a cost: no image is compared."""
     return Figure(key, title, unit, "low", crop="none", mask="none", span="none", note=note)
 
 
@@ -47,7 +47,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Options:
-    """Cost."""
+    """Options of the protocol ``cost``."""
 
     runs: int = 3
     """How often a command is timed, kernels compiled."""
@@ -66,9 +66,9 @@ class Cost:
 
 
 def process_cost(arguments: list[str], environment: dict[str, str] | None = None) -> Cost:
-    """Runs ``headcast ARGUMENTS`` in a process of its own.
+    """Run ``headcast ARGUMENTS`` in a process of its own.
 
-    Memory that several of its processes share counts once (Linux: proportional set size, looked at ten times
+    Memory that several of its processes share counts once (Linux: proportional set size, sampled ten times
     a second). Elsewhere it is the largest resident set of any single child of this process so far.
     """
     program = "from headcast.cli.main import entry; entry()"
@@ -97,7 +97,7 @@ def process_cost(arguments: list[str], environment: dict[str, str] | None = None
 
 
 def tree(pid: int) -> list[int]:
-    """A process and everything it started, as far as the system tells."""
+    """List a process and everything it started, as far as the system reports."""
     found = [pid]
     for p in found:
         with contextlib.suppress(OSError):
@@ -106,7 +106,7 @@ def tree(pid: int) -> list[int]:
 
 
 def megabytes(pid: int) -> float:
-    """A process's share of the memory in use; 0 when it is gone or the system does not tell."""
+    """Return a process's part of the memory in use; 0 when it is gone or the system does not report it."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -115,7 +115,7 @@ def megabytes(pid: int) -> float:
 
 
 def tracking_milliseconds(video: Path) -> float:
-    """Decoding, landmarks and solving per frame of a clip, everything loaded."""
+    """Time decoding, landmarks and solving per frame of a clip, everything loaded; milliseconds."""
     from headcast.head.model import HeadModel
     from headcast.observe.track import track_clip
     from headcast.video import read_video
@@ -134,7 +134,7 @@ def measure(setting: Setting) -> Report:
         HeadcastError: no such method or photo; a command that fails on all photos.
     """
     options: Options = setting.options or Options()
-    who = contestants(setting.subjects, setting.seed, baselines=False)
+    who = find_subjects(setting.subjects, setting.seed, baselines=False)
     photos = photos_in(setting.data)
     store = Store(setting.out, {"protocol": "cost", "cores": os.cpu_count(), **option_facts(options)})
     report = Report("cost", {f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))

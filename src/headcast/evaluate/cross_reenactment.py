@@ -1,5 +1,4 @@
-"""Cross-reenactment: an avatar of one person driven by another. There is no true picture to compare
-with."""
+"""Cross-reenactment: an avatar of one person driven by another; there is no true image to compare."""
 
 from __future__ import annotations
 
@@ -12,15 +11,16 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.catalogue import ROOM, cross_figures, motion_figures, set_figures
 from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
 from headcast.evaluate.compare import Comparer, Truth, face_square
-from headcast.evaluate.contestants import REAL, Contestant, contestants
 from headcast.evaluate.data import clips_in
-from headcast.evaluate.driven import contestant_frames, keep_pictures, part, sheet_lines
-from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
+from headcast.evaluate.driven import keep_images, part, sheet_lines, subject_frames
+from headcast.evaluate.movement import Performance, movement_rows, steadiness, track_performance
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import REAL, Subject, find_subjects
 from headcast.metrics.face import face_mask
+from headcast.metrics.figure import Figure
 from headcast.metrics.image import over_grey
 from headcast.metrics.sharpness import relative_sharpness
 from headcast.progress import Progress
@@ -29,17 +29,12 @@ __all__ = ["measure", "pairs_among"]
 
 
 def measure(setting: Setting) -> Report:
-    """Every pair of clips, every contestant."""
+    """Measure every method on every pair of clips."""
     clips = clips_in(setting.data)
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "cross-reenactment", **setting.facts()})
     with Comparer(setting.networks, {}) as comparer:
-        figures = [
-            *cross_figures(setting.networks),
-            *motion_figures("the driver"),
-            *set_figures(setting.networks, "the source's real frames"),
-        ]
-        report = Report("cross-reenactment", {f.key: f for f in figures})
+        report = Report("cross-reenactment", {f.key: f for f in _figures(setting)})
         features: dict[str, dict[str, list[np.ndarray]]] = {}
         pairs = pairs_among(list(clips), setting)
         known: dict[str, ClipTruth] = {}
@@ -66,20 +61,38 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[item] = str(e)
                 continue
-            for contestant, measured in found.items():
-                if measured is None:
-                    continue
-                report.add(contestant, item, measured.rows)
-                for key, vectors in measured.features.items():
-                    features.setdefault(contestant, {}).setdefault(key, []).append(vectors)
+            _add_measured(report, features, item, found)
             report.sheet += sheet_lines(store, item, [REAL, *(c.name for c in who)])
     add_sets(report, features, REAL)
     report.notes.append(f"'{REAL}' is the driver; its flicker and warping error are the driver's")
     return report
 
 
+def _figures(setting: Setting) -> list[Figure]:
+    return [
+        *cross_figures(setting.networks),
+        *motion_figures("the driver"),
+        *set_figures(setting.networks, "the source's real frames"),
+    ]
+
+
+def _add_measured(
+    report: Report,
+    features: dict[str, dict[str, list[np.ndarray]]],
+    item: str,
+    found: dict[str, Measured | None],
+) -> None:
+    """Add a pair's rows to the report and its vectors to ``features`` (method, set), in place."""
+    for subject, measured in found.items():
+        if measured is None:
+            continue
+        report.add(subject, item, measured.rows)
+        for key, vectors in measured.features.items():
+            features.setdefault(subject, {}).setdefault(key, []).append(vectors)
+
+
 def pairs_among(names: list[str], setting: Setting) -> list[tuple[str, str]]:
-    """The pairs asked for, or each clip driven by the next.
+    """Return the pairs asked for, or each clip driven by the next.
 
     Raises:
         HeadcastError: a name that is not there; a single clip.
@@ -99,13 +112,13 @@ def _pair(
     item: str,
     source: ClipTruth,
     driver: ClipTruth,
-    who: list[Contestant],
+    who: list[Subject],
     store: Store,
     setting: Setting,
     facts: Mapping[str, object],
     say: Progress,
 ) -> None:
-    """Measures what is missing of one pair."""
+    """Measure what is missing of one pair."""
     first = source.truths[source.sources[0]]
 
     def real() -> Measured:
@@ -117,31 +130,31 @@ def _pair(
         return Measured(rows, found)
 
     say(0.0, f"{item}: real clips")
-    keep_pictures(store, REAL, item, driver, driver.frames)
+    keep_images(store, REAL, item, driver, driver.frames)
     store.once(REAL, item, real, facts[REAL])
     for k, c in enumerate(who):
         if store.get(c.name, item, facts[c.name]) is not None:
             continue
-        frames = contestant_frames(c, source, driver, setting, part(say, k + 1, len(who) + 1))
+        frames = subject_frames(c, source, driver, setting, part(say, k + 1, len(who) + 1))
         found = pair_rows(frames, source, driver, setting, still=c.make is None)
-        keep_pictures(store, c.name, item, driver, frames)
+        keep_images(store, c.name, item, driver, frames)
         store.put(c.name, item, found, facts[c.name])
 
 
 def pair_rows(
     frames: UInt8[np.ndarray, "t h w 4"], source: ClipTruth, driver: ClipTruth, setting: Setting, still: bool
 ) -> Measured:
-    """Rows of the measured frames, and features."""
+    """Compute rows of the measured frames, and features."""
     comparer, first = source.comparer, source.truths[source.sources[0]]
     lost = {f.key: f.lost for f in motion_figures() if f.lost is not None}
     flat = np.stack([over_grey(f) for f in frames])
     if still:
         at = [source.sources[0]] * len(frames)
         own = source.performance
-        seen: Performance | None = Performance(own.expression[at], own.rotation[at])
+        tracked: Performance | None = Performance(own.expression[at], own.rotation[at])
     else:
-        seen = followed(flat, driver.fps, driver.name)
-    moved = movement_rows(driver.performance, seen, driver.measured, lost)
+        tracked = track_performance(flat, driver.fps, driver.name)
+    moved = movement_rows(driver.performance, tracked, driver.measured, lost)
     rows: list[Row] = []
     points = [comparer.landmarks.points(flat[t]) for t in driver.measured]
     for t, found, row in zip(driver.measured, points, moved, strict=True):
@@ -164,7 +177,7 @@ def pair_rows(
 def same_size_sharpness(
     first: Truth, fake: UInt8[np.ndarray, "h w 3"], found: Float[np.ndarray, "478 2"]
 ) -> float:
-    """Sharpness of a face of another size and pose: both in squares of one size around their landmarks."""
+    """Compare sharpness of a face of another size and pose, both in squares of one size around landmarks."""
     assert first.points is not None
     squares = [face_square(x, p) for x, p in ((first.cut, first.points), (fake, found))]
     side = squares[0].shape[0]

@@ -20,7 +20,7 @@ THIRDS = ("darkest", "middle", "lightest")
 
 
 def clips_in(data: Path) -> dict[str, Path]:
-    """Clips by name: the file itself, or those of the folder (or of its ``videos``).
+    """List clips by name: the file itself, or those of the folder (or of its ``videos``).
 
     Raises:
         HeadcastError: there is none.
@@ -35,7 +35,7 @@ def clips_in(data: Path) -> dict[str, Path]:
 
 
 def stamp_of(path: Path) -> list[int]:
-    """Size in bytes and time of change in ns of a file: what its rows depend on.
+    """Return a file's size in bytes and time of change in ns: what its rows depend on.
 
     Raises:
         HeadcastError: there is no such file.
@@ -48,7 +48,7 @@ def stamp_of(path: Path) -> list[int]:
 
 
 def photos_in(data: Path) -> dict[str, Path]:
-    """Photos by name: the split ``evaluation`` of ``portraits``, else all of the folder, or the file itself.
+    """List photos by name: the split ``evaluation`` of ``portraits``, else the folder's, or the file itself.
 
     Raises:
         HeadcastError: there is none.
@@ -63,12 +63,12 @@ def photos_in(data: Path) -> dict[str, Path]:
         {p.stem: p for p in sorted(data.iterdir()) if p.suffix.lower() in SUFFIXES} if data.is_dir() else {}
     )
     if not found:
-        raise HeadcastError(f"{data}: no pictures there; give a folder of portraits")
+        raise HeadcastError(f"{data}: no images there; give a folder of portraits")
     return found
 
 
 def people_in(data: Path, marker: str) -> list[Path]:
-    """Folders below ``data`` (or itself) that hold a file which matches ``marker``.
+    """List folders below ``data`` (or itself) that hold a file which matches ``marker``.
 
     Raises:
         HeadcastError: there is none.
@@ -90,8 +90,7 @@ def _sorted(folder: Path) -> list[Path]:
 
 
 def groups_of(data: Path, items: list[str]) -> dict[str, list[str]]:
-    """Groups of items from ``groups.csv`` in the folder (or above it): a column ``id``, and one for each
-    trait."""
+    """Read groups of items from ``groups.csv`` in the folder or above it: a column ``id``, one per trait."""
     path = next((p for p in (data / "groups.csv", data.parent / "groups.csv") if p.is_file()), None)
     found: dict[str, list[str]] = {}
     if path is None:
@@ -107,7 +106,7 @@ def groups_of(data: Path, items: list[str]) -> dict[str, list[str]]:
 
 
 def skin_thirds(angles: Mapping[str, float]) -> dict[str, list[str]]:
-    """Thirds of people by individual typology angle (degrees), from dark to light; each names its range."""
+    """Split people into thirds by typology angle (degrees), from dark to light; each names its range."""
     order = sorted(angles, key=lambda name: angles[name])
     found = {}
     for label, part in zip(THIRDS, np.array_split(np.array(order, object), len(THIRDS)), strict=True):

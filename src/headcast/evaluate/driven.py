@@ -1,4 +1,4 @@
-"""Contestants driven by a clip: their pictures, the pictures they are made from, and lines of the sheet."""
+"""Avatars of the methods under test driven by a clip: frames, source images, lines of the sheet."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from headcast import api
 from headcast.avatar.base import Avatar
 from headcast.drive import drive_from
 from headcast.evaluate.clip_truth import ClipTruth
-from headcast.evaluate.contestants import Contestant
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Store
+from headcast.evaluate.subjects import Subject
 from headcast.image import save_png
 from headcast.metrics.image import over_grey
 from headcast.progress import Progress
 from headcast.video import read_video
 from headcast.view import to_rgba
 
-__all__ = ["contestant_frames", "driven_frames", "keep_pictures", "part", "sheet_lines", "source_pictures"]
+__all__ = ["driven_frames", "keep_images", "part", "sheet_lines", "subject_frames", "write_source_images"]
 
 SHOWN = 2
 """Frames of a clip on the sheet."""
 
 
-def contestant_frames(
-    who: Contestant,
+def subject_frames(
+    who: Subject,
     source: ClipTruth,
     driver: ClipTruth,
     setting: Setting,
     say: Progress,
     encoded: bool = False,
 ) -> UInt8[np.ndarray, "t h w c"]:
-    """Straight-alpha pictures of every frame of ``driver`` by an avatar of ``source``'s source frames.
+    """Render straight-alpha images of every frame of ``driver`` by an avatar of ``source``'s source frames.
 
     ``encoded``: over grey, as they are read from the video that ``animate`` writes.
     """
@@ -47,16 +47,16 @@ def contestant_frames(
         return np.broadcast_to(np.dstack([first.rgb, alpha]), (len(driver.frames), *alpha.shape, 4))
     words = f"{driver.name}: {who.name}"
     say(0.0, f"{words}: avatar")
-    photos = source_pictures(source, setting.out)
-    avatar = who.make(photos, lambda share, what: say(0.3 * share, f"{words}: {what}"))
-    driving: Progress = lambda share, what: say(0.3 + 0.5 * share, f"{words}: {what}")  # noqa: E731
+    photos = write_source_images(source, setting.out)
+    avatar = who.make(photos, lambda fraction, what: say(0.3 * fraction, f"{words}: {what}"))
+    driving: Progress = lambda fraction, what: say(0.3 + 0.5 * fraction, f"{words}: {what}")  # noqa: E731
     if encoded:
         return encoded_frames(avatar, driver, setting.out / "videos" / who.name, driving)
     return driven_frames(avatar, driver, driving)
 
 
-def source_pictures(truth: ClipTruth, out: Path) -> list[Path]:
-    """The source frames as files."""
+def write_source_images(truth: ClipTruth, out: Path) -> list[Path]:
+    """Write the source frames as files."""
     folder = out / "sources"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{truth.name}_{t:05d}.png" for t in truth.sources]
@@ -67,7 +67,7 @@ def source_pictures(truth: ClipTruth, out: Path) -> list[Path]:
 
 @torch.no_grad()
 def driven_frames(avatar: Avatar, truth: ClipTruth, say: Progress) -> UInt8[np.ndarray, "t h w 4"]:
-    """An avatar driven by a clip and seen by the clip's camera; transparent around it."""
+    """Render an avatar driven by a clip, from the clip's camera; transparent around it."""
     height, width = truth.frames.shape[1:3]
     drive = drive_from(
         avatar,
@@ -75,7 +75,7 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Progress) -> UInt8[np.n
         camera="driver",
         frames=len(truth.frames),
         size=(width, height),
-        progress=lambda share, what: say(0.4 * share, what),
+        progress=lambda fraction, what: say(0.4 * fraction, what),
     )
     made = []
     for t, camera in enumerate(drive.cameras):
@@ -87,7 +87,7 @@ def driven_frames(avatar: Avatar, truth: ClipTruth, say: Progress) -> UInt8[np.n
 def encoded_frames(
     avatar: Avatar, truth: ClipTruth, folder: Path, say: Progress
 ) -> UInt8[np.ndarray, "t h w 3"]:
-    """Frames of the video that ``animate`` makes of an avatar driven by a clip, over grey; it is kept."""
+    """Decode the video that ``animate`` makes of an avatar driven by a clip, over grey; the file is kept."""
     folder = folder.with_name(folder.name.replace(":", "_"))
     folder.mkdir(parents=True, exist_ok=True)
     video = folder / f"{truth.name}.mp4"
@@ -96,26 +96,26 @@ def encoded_frames(
     return np.asarray(read_video(video, one_shot=False).frames[:])
 
 
-def keep_pictures(
-    store: Store, contestant: str, item: str, truth: ClipTruth, frames: UInt8[np.ndarray, "t h w c"]
+def keep_images(
+    store: Store, subject: str, item: str, truth: ClipTruth, frames: UInt8[np.ndarray, "t h w c"]
 ) -> None:
-    """A few frames for the sheet, in place of those of an earlier run."""
-    store.forget_pictures(contestant, item)
+    """Store a few frames for the sheet, in place of those of an earlier run."""
+    store.forget_pictures(subject, item)
     for k in range(1, SHOWN + 1):
         t = truth.measured[k * len(truth.measured) // (SHOWN + 1)]
-        picture = over_grey(frames[t]) if frames.shape[-1] == 4 else frames[t]
-        store.keep(contestant, item, f"{t:05d}", picture)
+        image = over_grey(frames[t]) if frames.shape[-1] == 4 else frames[t]
+        store.keep(subject, item, f"{t:05d}", image)
 
 
 def sheet_lines(
     store: Store, item: str, columns: Sequence[str]
 ) -> list[list[tuple[str, UInt8[np.ndarray, "h w 3"]]]]:
-    """A line for each picture kept of an item: every contestant's."""
+    """Collect a line for each image stored of an item: every method's."""
     kept = {c: store.kept(c, item) for c in columns}
     names = sorted({n for found in kept.values() for n in found})
     return [[(f"{item} {n} {c}", kept[c][n]) for c in columns if n in kept[c]] for n in names]
 
 
 def part(say: Progress, k: int, count: int) -> Progress:
-    """Progress of the ``k``-th of ``count`` equal steps."""
-    return lambda share, what: say((k + share) / count, what)
+    """Report progress of the ``k``-th of ``count`` equal steps."""
+    return lambda fraction, what: say((k + fraction) / count, what)

@@ -41,27 +41,27 @@ def landmark_figures() -> list[Figure]:
     ]
 
 
-def landmark_errors(seen: Observation, head: HeadModel) -> Row:
+def landmark_errors(observation: Observation, head: HeadModel) -> Row:
     """Measure distances of inner landmarks to the fit, % of the iris distance; also of a fifth held out.
 
     The fit's own points wander over a turned head as the detector's do; ``landmarks_fixed`` is the distance
     to points that keep to their place on the head.
     """
-    at = seen.detection.points
+    at = observation.detection.points
     unit = iris_distance(at) / 100
 
     def mean(points: Float[np.ndarray, "478 2"], which: np.ndarray) -> float:
         return float(np.linalg.norm(points[which] - at[which], axis=1).mean() / unit)
 
-    fixed = seen.camera.project(head.landmarks(head(seen.params))).numpy()
+    fixed = observation.camera.project(head.landmarks(head(observation.params))).numpy()
     inner = np.asarray(INNER)
     held = inner[::HOLD_OUT]
     use = np.ones(len(at))
     use[held] = 0
-    height, width = seen.image.shape[:2]
+    height, width = observation.image.shape[:2]
     fitter = Fitter(head)
-    fitted = fitter.fit_photo(seen.detection, width, height).points
-    blind = fitter.fit_photo(seen.detection, width, height, use=use)
+    fitted = fitter.fit_photo(observation.detection, width, height).points
+    blind = fitter.fit_photo(observation.detection, width, height, use=use)
     distances = np.linalg.norm(fitted[inner] - at[inner], axis=1) / unit
     return {
         "landmarks": mean(fitted, inner),

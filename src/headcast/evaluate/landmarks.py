@@ -1,4 +1,4 @@
-"""MediaPipe's face landmarks of single images, found alike on both sides of every comparison."""
+"""MediaPipe's face landmarks of single images, detected alike on both sides of every comparison."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["LARGE_TURN", "StaticLandmarks", "apparent_turn"]
 LARGE_TURN = 0.15
 """``apparent_turn`` above which a face counts as turned far, iris distances."""
 MIN_DETECTION_CONFIDENCE = 0.3
-"""Of MediaPipe's face detector, 0..1; lower than its default .5, so that soft renderings are found too."""
+"""Confidence threshold of MediaPipe's face detector, 0..1; its default .5 misses soft renderings."""
 
 
 class StaticLandmarks:
@@ -61,7 +61,7 @@ class StaticLandmarks:
         """
         points = self.points(rgb)
         if points is None:
-            raise HeadcastError(f"{name}: no face found by the evaluator; leave the picture out")
+            raise HeadcastError(f"{name}: no face found by the evaluator; leave the image out")
         return points
 
 

@@ -19,7 +19,7 @@ METRIC_FILES = {
 
 
 def find_metric_files(data: Path, given: dict[str, Path | None]) -> dict[str, Path | None]:
-    """Paths by option: as given, else the first found in $HEADCAST_METRICS, the data folder, or above it."""
+    """Find paths by option: as given, else the first in $HEADCAST_METRICS, the data folder, or above it."""
     named = os.environ.get(FOLDER_VARIABLE)
     folders = [*([Path(named)] if named else []), data, data.resolve().parent]
     found = dict(given)

@@ -20,19 +20,19 @@ __all__ = ["Performance", "clip_of", "movement_rows", "performance", "steadiness
 
 @dataclass(frozen=True)
 class Performance:
-    """What the tracker sees: (T, 52) ARKit weights, (T, 3, 3) head rotations."""
+    """What the tracker estimates: (T, 52) ARKit weights, (T, 3, 3) head rotations."""
 
     expression: Float[np.ndarray, "t 52"]
     rotation: Float[np.ndarray, "t 3 3"]
 
 
 def clip_of(frames: UInt8[np.ndarray, "t h w 3"], fps: float, name: str) -> Clip:
-    """Frames as a clip."""
+    """Wrap frames as a clip."""
     return Clip(frames, fps, np.arange(len(frames)) / fps, None, name)
 
 
 def performance(clip: Clip) -> Performance:
-    """Expression and pose of every frame, with an identity of the clip's own.
+    """Track expression and pose of every frame, with an identity of the clip's own.
 
     Raises:
         HeadcastError: no face in most frames.
@@ -49,7 +49,7 @@ def performance(clip: Clip) -> Performance:
 
 
 def movement_rows(real: Performance, fake: Performance | None, at: Sequence[int], lost: Row) -> list[Row]:
-    """AED and APD at some frames; ``lost`` where no face could be followed."""
+    """Compute AED and APD at some frames; ``lost`` where no face could be tracked."""
     if fake is None:
         return [{k: lost[k] for k in ("aed", "apd")} for _ in at]
     index = list(at)
@@ -58,8 +58,8 @@ def movement_rows(real: Performance, fake: Performance | None, at: Sequence[int]
     return [{"aed": float(a), "apd": float(p)} for a, p in zip(aed, apd, strict=True)]
 
 
-def followed(frames: UInt8[np.ndarray, "t h w 3"], fps: float, name: str) -> Performance | None:
-    """The performance, or None where the face cannot be followed."""
+def track_performance(frames: UInt8[np.ndarray, "t h w 3"], fps: float, name: str) -> Performance | None:
+    """Track a clip; None where the face cannot be tracked."""
     try:
         return performance(clip_of(frames, fps, name))
     except HeadcastError:
@@ -67,7 +67,7 @@ def followed(frames: UInt8[np.ndarray, "t h w 3"], fps: float, name: str) -> Per
 
 
 def steadiness(frames: UInt8[np.ndarray, "t h w 3"], t: int, region: Bool[np.ndarray, "h w"]) -> Row:
-    """Flicker and warping error of frame ``t``."""
+    """Compute flicker and warping error of frame ``t``."""
     row = {
         "flicker": flicker(frames[t - 1], frames[t], frames[t + 1], region),
         "warping": warping_error(frames[t], frames[t + 1], region),

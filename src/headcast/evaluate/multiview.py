@@ -16,7 +16,6 @@ from headcast import api
 from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate.aligned import CHIN, apply_similarity, face_height
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.data import people_in
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmarks import StaticLandmarks
@@ -34,6 +33,7 @@ from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.side_views import best_view, dlib_distance, score_view
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.metrics.image import over_grey
 from headcast.metrics.rim import background_fraction
 from headcast.progress import Progress
@@ -48,9 +48,9 @@ Rgba = UInt8[np.ndarray, "_ _ 4"]
 
 
 def measure(setting: Setting) -> Report:
-    """Every person, every contestant; a row for each photo at ±45°."""
+    """Measure every method on every person; a row for each photo at ±45°."""
     folders = {p.name: p for p in people_in(setting.data, f"{FRONT}.jpg")}
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "multiview", **setting.facts()})
     names = setting.chosen(list(folders))
     found: dict[str, dict[str, Measured]] = {}
@@ -67,7 +67,7 @@ def measure(setting: Setting) -> Report:
 
 def _person(
     folder: Path,
-    who: list[Contestant],
+    who: list[Subject],
     store: Store,
     detector: StaticLandmarks,
     setting: Setting,
@@ -82,15 +82,15 @@ def _person(
     person = read_person(folder, setting.out / "sources", setting.sources, detector, setting.networks)
     keep_photos(person, folder, store)
     for k, c in enumerate(missing):
-        kept[c.name] = contestant_rows(c, person, store, detector, setting, part(say, k, len(missing)))
+        kept[c.name] = subject_rows(c, person, store, detector, setting, part(say, k, len(missing)))
         store.put(c.name, name, kept[c.name], c.facts)
     return {c.name: kept[c.name] for c in who}
 
 
-def contestant_rows(
-    who: Contestant, person: Person, store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
+def subject_rows(
+    who: Subject, person: Person, store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
 ) -> Measured:
-    """Rows of one contestant; a single row ``lost`` where no avatar can be made."""
+    """Measure one method; a single row ``lost`` where no avatar can be made."""
     front, words = person.front, f"{person.name}: {who.name}"
     store.forget_pictures(who.name, person.name)
     if who.make is None:  # the front photo itself, laid over each side
@@ -98,13 +98,13 @@ def contestant_rows(
         at_source, shown = front.rgba, {}
     else:
         try:
-            avatar = who.make(person.sources, lambda share, what: say(0.7 * share, f"{words}: {what}"))
+            avatar = who.make(person.sources, lambda fraction, what: say(0.7 * fraction, f"{words}: {what}"))
         except HeadcastError:
             return Measured([{"lost": 1.0, "typology": front.typology}])
         say(0.7, f"{words}: views")
-        sides = {view: grid_of_views(avatar, COMPARED[view]) for view in person.sides}
+        sides = {view: render_views(avatar, COMPARED[view]) for view in person.sides}
         at_source = api.render(avatar, view="source")
-        shown = {yaw: rendered(avatar, yaw, 0) for yaw in SHOWN.values()}
+        shown = {yaw: render_upright(avatar, yaw, 0) for yaw in SHOWN.values()}
     same = {"typology": front.typology, **rim_figures("rim", at_source, front, front.scale, front.chin)}
     rows = []
     for view, views in sides.items():
@@ -120,7 +120,7 @@ def contestant_rows(
 def side_row(
     person: Person, view: str, views: dict[tuple[int, int], Rgba], detector: StaticLandmarks, setting: Setting
 ) -> tuple[Row, UInt8[np.ndarray, "_ _ 3"] | None]:
-    """Figures of the view that fits a photo best, and its head's box; ``lost`` where none fits."""
+    """Compute figures of the view that fits a photo best, and its head's box; ``lost`` where none fits."""
     photo, front = person.sides[view], person.front
     detected = {v: detector.points(over_grey(image)) for v, image in views.items()}
     found = {v: p for v, p in detected.items() if p is not None}
@@ -136,19 +136,19 @@ def side_row(
 
 
 def rim_figures(key: str, rgba: Rgba, front: FrontPhoto, scale: float, chin: int) -> Row:
-    """Rim colour of an image (pixels per centimetre, row of the chin), by the front photo's palettes."""
+    """Compute an image's rim colour (pixels per cm, row of the chin) by the front photo's palettes."""
     if front.palettes is None:
         return {}
     fraction = background_fraction(rgba, front.palettes, scale, chin)
     return {key: fraction} if np.isfinite(fraction) else {}
 
 
-def grid_of_views(avatar: Avatar, sign: int) -> dict[tuple[int, int], Rgba]:
-    """Renderings of the views searched at one side, by yaw and pitch."""
-    return {(sign * y, p): rendered(avatar, sign * y, p) for y, p in itertools.product(YAWS, PITCHES)}
+def render_views(avatar: Avatar, sign: int) -> dict[tuple[int, int], Rgba]:
+    """Render the views searched at one side, by yaw and pitch."""
+    return {(sign * y, p): render_upright(avatar, sign * y, p) for y, p in itertools.product(YAWS, PITCHES)}
 
 
-def rendered(avatar: Avatar, yaw: int, pitch: int) -> Rgba:
+def render_upright(avatar: Avatar, yaw: int, pitch: int) -> Rgba:
     """Render the upright head at rest with straight alpha."""
     return api.render(avatar, yaw=yaw, pitch=pitch, size=(RENDER_SIDE, RENDER_SIDE))
 
@@ -164,5 +164,5 @@ def keep_photos(person: Person, folder: Path, store: Store) -> None:
 
 
 def sheet_name(yaw: int) -> str:
-    """Name of an image on the sheets."""
+    """Name an image on the sheets by its yaw."""
     return f"{yaw:+04d}"

@@ -1,4 +1,4 @@
-"""Photos of one person from many sides, understood once for all that is compared with them."""
+"""Photos of one person from many sides, analysed once for all that is compared with them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOURCES = (FRONT, "22", "42")
 COMPARED = {"23": 1, "43": -1}
 """Photos at ±45° that show a face, and the side (sign of the yaw) that they are taken from."""
 SHOWN = {"13": 90, "53": -90, "03": 135, "63": -135}
-"""Photos that are looked at, not measured: yaw in degrees."""
+"""Photos that are shown on sheets, not measured: yaw in degrees."""
 ENLARGED = 1.5  # photos at ±45°, so that their landmarks are found well
 MARGIN = 60  # pixels of a photo's width that are left at each side of its middle square
 
@@ -36,7 +36,7 @@ class FrontPhoto:
 
     Attributes:
         embedding: SFace's; None: not detected, or the network is not available.
-        scale: pixels per centimetre. palettes: colours of background and person, None: too little seen.
+        scale: pixels per centimetre. palettes: colours of background and person; None: too few pixels.
         typology: individual typology angle of the face, degrees.
     """
 
@@ -50,12 +50,12 @@ class FrontPhoto:
 
     @property
     def chin(self) -> int:
-        """Row of the chin's tip."""
+        """Return the row of the chin's tip."""
         return int(self.points[CHIN, 1])
 
     @property
     def rgba(self) -> UInt8[np.ndarray, "h w 4"]:
-        """The photo with its matte as straight alpha."""
+        """Return the photo with its matte as straight alpha."""
         return np.dstack([self.rgb, np.round(self.matte * 255).astype(np.uint8)])
 
 
@@ -72,7 +72,7 @@ class Person:
 def read_person(
     folder: Path, sources: Path, count: int, detector: StaticLandmarks, networks: Networks
 ) -> Person:
-    """Understand the photos of a folder.
+    """Read the photos of a folder and detect what is compared.
 
     Args:
         sources: where the photos that avatars are made from are written. count: how many of them.
@@ -87,7 +87,7 @@ def read_person(
         save_png(paths[-1], photo_of(folder, view))
     sides = {}
     for view in COMPARED:
-        rgb = enlarged(photo_of(folder, view))
+        rgb = enlarge(photo_of(folder, view))
         points = detector.points(rgb)
         if points is not None:
             sides[view] = side_photo(rgb, points, selfie_matte(rgb), networks)
@@ -98,7 +98,7 @@ def read_person(
 def front_photo(
     rgb: UInt8[np.ndarray, "h w 3"], name: str, detector: StaticLandmarks, networks: Networks
 ) -> FrontPhoto:
-    """Find what a front photo tells of its person.
+    """Detect the face of a front photo, its palettes and skin tone.
 
     Raises:
         HeadcastError: no face in it.
@@ -117,7 +117,7 @@ def front_photo(
 
 
 def photo_of(folder: Path, view: str) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a photo, without what lies far at both sides of the person.
+    """Read a photo and crop what lies far at both sides of the person.
 
     Raises:
         HeadcastError: it is missing or unreadable.
@@ -129,7 +129,7 @@ def photo_of(folder: Path, view: str) -> UInt8[np.ndarray, "h w 3"]:
     return np.ascontiguousarray(rgb[:, (width - height) // 2 - MARGIN : (width + height) // 2 + MARGIN])
 
 
-def enlarged(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+def enlarge(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Enlarge a photo for the landmark network."""
     import cv2
 
@@ -137,7 +137,7 @@ def enlarged(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
 
 
 def selfie_matte(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    """Coverage 0..1 by the segmentation network alone, slightly blurred; uncertain in dark hair."""
+    """Estimate coverage 0..1 by the segmentation network alone, slightly blurred; uncertain in dark hair."""
     import cv2
 
     from headcast.observe.matte import selfie_graph

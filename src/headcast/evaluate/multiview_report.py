@@ -39,7 +39,7 @@ TYPOLOGY = Figure(
 
 
 def figures_of(setting: Setting) -> list[Figure]:
-    """What the keys of rows mean."""
+    """Describe what the keys of rows mean."""
     names = setting.networks.names()
     hull = "convex hull of the face's outline in the real photo; " + BOTH
     made = [
@@ -113,12 +113,12 @@ def report_of(
     setting: Setting,
     skipped: Mapping[str, str],
 ) -> Report:
-    """Rows by contestant and person, groups of people, and the sheets, which are written here."""
+    """Build the report: rows by method and person, groups of people; also write the sheets."""
     report = Report("multiview", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
     report.main = ("lpips", "psnr", "sface", "sface_front", "identity", "iou", "rim", "rim_side")
-    for name, by_contestant in found.items():
-        for contestant, measured in by_contestant.items():
-            report.add(contestant, name, measured.rows)
+    for name, by_subject in found.items():
+        for subject, measured in by_subject.items():
+            report.add(subject, name, measured.rows)
     people = list(found)
     report.groups = group_people(setting.data, people, TUNING["multiview"], typology_angles(report))
     lines = {
@@ -139,7 +139,7 @@ def report_of(
 def image_lines(
     store: Store, people: Sequence[str], columns: Sequence[str], shown: Sequence[str]
 ) -> list[list]:
-    """A line of labelled images for each person and angle: the real photo, then the contestants."""
+    """Collect a line of labelled images for each person and angle: the real photo, then the methods."""
     lines = []
     for name in people:
         kept = {c: store.kept(c, name) for c in columns}

@@ -1,5 +1,4 @@
-"""The networks that figures may use: what is bundled, and what the user brings. What is absent leaves no
-column."""
+"""The networks that figures may use, bundled or the user's; figures of absent ones are left out."""
 
 from __future__ import annotations
 
@@ -28,25 +27,25 @@ class Encoder(Protocol):
     """The evaluator's own face encoder (``headcast.priors.encoder``)."""
 
     def features(self, x: torch.Tensor) -> Any:
-        """Feature maps of (b, 3, h, w) pictures in -1..1, finest first."""
+        """Return feature maps of (b, 3, h, w) images in -1..1, finest first."""
         ...
 
     def distance(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """(b,) perceptual distances of pictures in -1..1."""
+        """Return (b,) perceptual distances of images in -1..1."""
         ...
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """(b, d) unit vectors."""
+        """Return (b, d) unit vectors of face crops."""
         ...
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A network that tells people apart.
+    """A network that distinguishes people.
 
     Attributes:
-        key: of its figure. name: of the network. crop: what it looks at.
-        descriptor: of a picture (8-bit RGB) with its 478 landmarks.
+        key: of its figure. name: of the network. crop: its input region.
+        descriptor: of an image (8-bit RGB) with its 478 landmarks.
         compare: two descriptors to one figure. high: whether high means the same person.
         lost: what a face that was not found counts as.
     """
@@ -62,12 +61,12 @@ class Identity:
 
 @dataclass(frozen=True)
 class Networks:
-    """What is at hand.
+    """The networks that are available.
 
     Attributes:
         identities: dlib's first.
         encoder: the evaluator's encoder and its name. lpips: with the user's files.
-        inception: features for FID and KID from the user's file: function of pictures, and name.
+        inception: features for FID and KID from the user's file: function of images, and name.
         i3d: features of windows of frames for FVD, and name.
         sface: identity embedding with its own detector. blendshapes: scores of an expression.
         missing: a line for every figure that is left out, and how to get it.
@@ -84,7 +83,7 @@ class Networks:
     missing: tuple[str, ...] = ()
 
     def names(self) -> dict[str, str]:
-        """Every network by the figure that it makes."""
+        """Return every network's name by the figure that it computes."""
         found = {i.key: i.name for i in self.identities}
         if self.encoder:
             found["perceptual"] = self.encoder[1]
@@ -112,7 +111,7 @@ def load_networks(
     yunet: Path | None = None,
     blendshapes: Path | None = None,
 ) -> Networks:
-    """Opens what is bundled and the files that are given.
+    """Load what is bundled and the files that are given.
 
     Raises:
         HeadcastError: a given file is not what it should be.
@@ -165,7 +164,7 @@ def load_networks(
 
 
 def dlib_identity(missing: list[str]) -> Identity | None:
-    """dlib's descriptor, where the extra is installed."""
+    """Load dlib's descriptor, where the extra is installed."""
     try:
         identity_descriptor(np.zeros((64, 64, 3), np.uint8), np.linspace(8, 56, 956).reshape(478, 2))
     except (HeadcastError, ImportError):
@@ -176,7 +175,7 @@ def dlib_identity(missing: list[str]) -> Identity | None:
 
 
 def arcface_identity(path: Path, device: torch.device) -> Identity:
-    """The user's ArcFace."""
+    """Load the user's ArcFace network."""
     from headcast.metrics.arcface import SIDE, aligned_face, embedding, load_arcface
     from headcast.metrics.features import to_input
 
@@ -205,7 +204,7 @@ def sface_network(sface: Path | None, yunet: Path | None, missing: list[str]) ->
 
 
 def sface_identity(network: SFace) -> Identity:
-    """SFace beside dlib in tables of pictures whose landmarks are known; it detects the face by itself."""
+    """Wrap SFace for tables of images whose landmarks are known; it detects the face by itself."""
 
     def descriptor(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:
         found = network.embedding(rgb)
@@ -228,7 +227,7 @@ def blendshape_network(path: Path | None, missing: list[str]) -> BlendshapeNetwo
 
 
 def evaluator_encoder(device: torch.device, missing: list[str]) -> tuple[Encoder, str] | None:
-    """The encoder that no loss has seen, where its weights are bundled."""
+    """Load the encoder that no loss uses, where its weights are bundled."""
     why = "perceptual distance and our FID: the evaluator's encoder is not in this version"
     from headcast.priors.encoder import available, load
     from headcast.weights import load_tensors
@@ -241,7 +240,7 @@ def evaluator_encoder(device: torch.device, missing: list[str]) -> tuple[Encoder
 
 
 def published_heads(backbone: Path) -> Path:
-    """LPIPS's heads as torchmetrics or lpips carry them, where one of these is installed.
+    """Find LPIPS's heads in torchmetrics or lpips, where one of these is installed.
 
     Raises:
         HeadcastError: neither is.

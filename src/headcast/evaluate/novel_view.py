@@ -1,4 +1,4 @@
-"""Novel views: an avatar of the most frontal picture, seen by the other cameras of the same moment."""
+"""Novel views: an avatar of the most frontal image, rendered from the other cameras of the same moment."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from jaxtyping import Float, UInt8
 from headcast.avatar.base import Avatar
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.evaluate.align import camera_for, similarity, triangulated
+from headcast.evaluate.align import camera_for, similarity, triangulate
 from headcast.evaluate.compare import Comparer, Truth
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmarks import apparent_turn
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import Scene, Shot, read_scene, scene_folders
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import over_grey
 from headcast.progress import Progress
 from headcast.view import source_view, to_rgba
 
-__all__ = ["aligned_camera", "frontal", "measure"]
+__all__ = ["aligned_camera", "measure", "most_frontal"]
 
 TRUE = "truth"
 ANGLE = Figure(
@@ -53,13 +53,13 @@ class Staged:
 
 
 def measure(setting: Setting) -> Report:
-    """Every person, every contestant; a row for each camera but the source's."""
+    """Measure every method on every person; a row for each camera but the source's."""
     folders = {p.name: p for p in scene_folders(setting.data)}
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "novel-view", **setting.facts()})
     masks = {
         "face": "",
-        "foreground": "the person in the true picture (alpha over .5); both sides over mid grey",
+        "foreground": "the person in the true image (alpha over .5); both sides over mid grey",
         "hair": "hair in the true labels; both sides over mid grey",
     }
     names = setting.chosen(list(folders))
@@ -72,10 +72,10 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for contestant, measured in found.items():
+            for subject, measured in found.items():
                 for row in measured.rows:
                     item = f"{name} {int(row.pop('view')):02d}"
-                    report.add(contestant, item, [row])
+                    report.add(subject, item, [row])
             columns = [TRUE, *(c.name for c in who)]
             kept = {c: store.kept(c, name) for c in columns}
             for shown in list(kept[TRUE]):
@@ -83,14 +83,14 @@ def measure(setting: Setting) -> Report:
                 report.sheet.append(line)
     report.groups = by_angle(report)
     report.notes += [
-        "one picture in, the most frontal; cameras are brought into each avatar's world by the similarity "
+        "one image in, the most frontal; cameras are brought into each avatar's world by the similarity "
         "between its landmarks and the true ones: its scale and pose don't count, its shape does",
     ]
     return report
 
 
 def by_angle(report: Report) -> dict[str, list[str]]:
-    """Items by how far their camera stands off the source's."""
+    """Group items by the angle between their camera and the source's."""
     groups: dict[str, list[str]] = {}
     for items in report.rows.values():
         for item, rows in items.items():
@@ -101,7 +101,7 @@ def by_angle(report: Report) -> dict[str, list[str]]:
 
 
 def _person(
-    folder: Path, who: list[Contestant], store: Store, comparer: Comparer, setting: Setting, say: Progress
+    folder: Path, who: list[Subject], store: Store, comparer: Comparer, setting: Setting, say: Progress
 ) -> dict[str, Measured]:
     name = folder.name
     found: dict[str, Measured] = {}
@@ -117,7 +117,7 @@ def _person(
     say(0.0, f"{name}: truth")
     staged = stage(read_scene(folder), comparer)
     store.forget_pictures(TRUE, name)
-    for shot in others(staged):
+    for shot in other_shots(staged):
         store.keep(TRUE, name, shot.name, staged.truths[shot.name].cut)
     for k, c in enumerate(missing):
         found[c.name] = _views(c, staged, store, comparer, part(say, k + 1, len(missing) + 1))
@@ -126,10 +126,10 @@ def _person(
 
 
 def stage(scene: Scene, comparer: Comparer) -> Staged:
-    """Finds the source picture and the landmarks' places.
+    """Find the source image and the landmarks' positions.
 
     Raises:
-        HeadcastError: no face in any picture, or in only one where the landmarks must be triangulated.
+        HeadcastError: no face in any image, or in only one where the landmarks must be triangulated.
     """
     truths = {
         s.name: comparer.truth(s.rgb, f"{scene.name} {s.name}", s.alpha, s.regions, need_face=False)
@@ -144,15 +144,15 @@ def stage(scene: Scene, comparer: Comparer) -> Staged:
             raise HeadcastError(
                 f"{scene.name}: a face in only one view; its landmarks have no place in space"
             )
-        seen = [truths[s.name].points for s in faces]
-        points = triangulated(
-            [s.camera for s in faces], [p.astype(np.float64) for p in seen if p is not None]
+        landmarks = [truths[s.name].points for s in faces]
+        points = triangulate(
+            [s.camera for s in faces], [p.astype(np.float64) for p in landmarks if p is not None]
         )
-    return Staged(scene, frontal(faces, truths), points, truths)
+    return Staged(scene, most_frontal(faces, truths), points, truths)
 
 
-def frontal(faces: list[Shot], truths: dict[str, Truth]) -> Shot:
-    """The shot in which the face is turned least."""
+def most_frontal(faces: list[Shot], truths: dict[str, Truth]) -> Shot:
+    """Return the shot in which the face is turned least."""
 
     def turned(s: Shot) -> float:
         at = truths[s.name].points
@@ -161,52 +161,52 @@ def frontal(faces: list[Shot], truths: dict[str, Truth]) -> Shot:
     return min(faces, key=turned)
 
 
-def others(staged: Staged) -> list[Shot]:
-    """All shots but the source."""
+def other_shots(staged: Staged) -> list[Shot]:
+    """Return all shots but the source."""
     return [s for s in staged.scene.shots if s.name != staged.source.name]
 
 
-def angle(a: Camera, b: Camera, at: Float[np.ndarray, "3"]) -> float:
-    """Degrees between two cameras' directions from a place."""
+def angle_between(a: Camera, b: Camera, at: Float[np.ndarray, "3"]) -> float:
+    """Return degrees between two cameras' directions from a point."""
     u, v = (c.center.double().numpy() - at for c in (a, b))
     return float(np.degrees(np.arccos(np.clip(u @ v / np.linalg.norm(u) / np.linalg.norm(v), -1, 1))))
 
 
-def _views(who: Contestant, staged: Staged, store: Store, comparer: Comparer, say: Progress) -> Measured:
-    """One contestant in every other view."""
+def _views(who: Subject, staged: Staged, store: Store, comparer: Comparer, say: Progress) -> Measured:
+    """Measure one method in every other view."""
     name = staged.scene.name
     avatar = None
     if who.make is not None:
         avatar = who.make([staged.source.path], lambda s, what: say(0.6 * s, f"{name}: {who.name}: {what}"))
     rows: list[Row] = []
-    shots = others(staged)
+    shots = other_shots(staged)
     store.forget_pictures(who.name, name)
     for k, shot in enumerate(shots):
         say(0.6 + 0.4 * k / len(shots), f"{name}: {who.name}: {shot.name}")
         if avatar is None:
             alpha = np.round(staged.source.alpha * 255).astype(np.uint8)
-            picture = fitted(np.dstack([staged.source.rgb, alpha]), shot)
+            image = resize_to_shot(np.dstack([staged.source.rgb, alpha]), shot)
         else:
-            picture = seen_from(avatar, aligned_camera(avatar, staged.points, shot.camera))
-        row = comparer.compare(staged.truths[shot.name], picture)
-        row["angle"] = angle(staged.source.camera, shot.camera, staged.points.mean(0))
+            image = render_from(avatar, aligned_camera(avatar, staged.points, shot.camera))
+        row = comparer.compare(staged.truths[shot.name], image)
+        row["angle"] = angle_between(staged.source.camera, shot.camera, staged.points.mean(0))
         rows.append({"view": float(staged.scene.shots.index(shot)), **row})
-        store.keep(who.name, name, shot.name, over_grey(picture))
+        store.keep(who.name, name, shot.name, over_grey(image))
     return Measured(rows)
 
 
-def fitted(picture: UInt8[np.ndarray, "h w 4"], shot: Shot) -> UInt8[np.ndarray, "h2 w2 4"]:
-    """The source picture in the size of a shot."""
+def resize_to_shot(image: UInt8[np.ndarray, "h w 4"], shot: Shot) -> UInt8[np.ndarray, "h2 w2 4"]:
+    """Resize the source image to the size of a shot."""
     import cv2
 
     height, width = shot.rgb.shape[:2]
-    if picture.shape[:2] == (height, width):
-        return picture
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def aligned_camera(avatar: Avatar, points: Float[np.ndarray, "n 3"], camera: Camera) -> Camera:
-    """A true camera in the avatar's world, by its own landmarks (68 or 478) in the source's pose."""
+    """Move a true camera to the avatar's world, by its own landmarks (68 or 478) in the source's pose."""
     params = source_view(avatar).params
     with torch.no_grad():
         own = avatar.head.landmarks(avatar.head(params), len(points)).double().numpy()
@@ -214,6 +214,6 @@ def aligned_camera(avatar: Avatar, points: Float[np.ndarray, "n 3"], camera: Cam
 
 
 @torch.no_grad()
-def seen_from(avatar: Avatar, camera: Camera) -> UInt8[np.ndarray, "h w 4"]:
-    """The avatar in the source's pose and expression by another camera."""
+def render_from(avatar: Avatar, camera: Camera) -> UInt8[np.ndarray, "h w 4"]:
+    """Render the avatar in the source's pose and expression from another camera."""
     return to_rgba(avatar.render(source_view(avatar).params, camera))

@@ -1,4 +1,4 @@
-"""Real people who are compared: who is tuned on and who is reported, groups by skin tone and hair."""
+"""Real people of the protocols: tuning and reported splits, groups by skin tone and hair."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HAIR: dict[str, tuple[str, ...]] = {
 
 
 def split_groups(names: Iterable[str], tuning: Sequence[str]) -> dict[str, list[str]]:
-    """People by what they are for; only one group where nobody is tuned on."""
+    """Split people into tuning and reported; only one group where nobody is tuned on."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault("split: tuning" if name in tuning else "split: reported", []).append(name)
@@ -45,13 +45,13 @@ def split_groups(names: Iterable[str], tuning: Sequence[str]) -> dict[str, list[
 
 
 def split_note(names: Iterable[str], tuning: Sequence[str]) -> str:
-    """Who is in which split, as a sentence."""
+    """Describe who is in which split, as a sentence."""
     groups = split_groups(names, tuning)
     return "; ".join(f"{k.removeprefix('split: ')}: {', '.join(v)}" for k, v in groups.items())
 
 
 def typology_angles(report: Report) -> dict[str, float]:
-    """Individual typology angle (degrees) of everybody in a report whose rows say it."""
+    """Collect the individual typology angle (degrees) of people in a report whose rows have it."""
     found: dict[str, float] = {}
     for items in report.rows.values():
         for name, rows in items.items():
@@ -63,7 +63,7 @@ def typology_angles(report: Report) -> dict[str, float]:
 def group_people(
     data: Path, names: Sequence[str], tuning: Sequence[str], angles: Mapping[str, float]
 ) -> dict[str, list[str]]:
-    """All groups of a report, reported people first; ``groups.csv`` in or above the data adds its traits."""
+    """Group a report's people, reported ones first; ``groups.csv`` in or above the data adds its traits."""
     hair = {f"hair: {kind}": [n for n in names if n in people] for kind, people in HAIR.items()}
     labelled = {k: v for k, v in hair.items() if v}
     return {
@@ -75,7 +75,7 @@ def group_people(
 
 
 def validation_people(table: Path, names: Sequence[str]) -> list[str]:
-    """Those whose ``split`` in a table (columns ``person``, ``split``) is ``validation``; all without one.
+    """Return people whose ``split`` in a table (``person``, ``split``) is ``validation``; all without one.
 
     The others may have trained weights.
 

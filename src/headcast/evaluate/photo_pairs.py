@@ -10,7 +10,7 @@ __all__ = ["photo_pairs"]
 
 
 def photo_pairs(data: Path) -> list[tuple[str, Path, Path]]:
-    """Person, a photograph of ``portraits`` and another one, in colour, of ``portraits_pd``.
+    """Pair for each person a photograph of ``portraits`` with another one, in colour, of ``portraits_pd``.
 
     Only people of whom nothing is in the split ``train``, and only where the table says that the two are not
     the same photograph. Empty where the folder does not hold both sets.
@@ -31,6 +31,6 @@ def photo_pairs(data: Path) -> list[tuple[str, Path, Path]]:
 
 
 def rows(path: Path) -> dict[str, dict[str, str]]:
-    """A table by id."""
+    """Read a table by id."""
     with path.open() as f:
         return {r["id"]: r for r in csv.DictReader(f)}

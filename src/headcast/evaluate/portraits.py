@@ -16,13 +16,13 @@ from jaxtyping import UInt8
 from headcast import api
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer, Truth
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.data import groups_of, photos_in, skin_thirds, stamp_of
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmark_errors import landmark_errors, landmark_figures
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.evaluate.turned import turned_figures, turned_row
 from headcast.head.model import HeadModel
 from headcast.metrics.face import face_mask
@@ -75,7 +75,7 @@ TONE = Figure(
 
 @dataclass(frozen=True)
 class Options:
-    """Portraits."""
+    """Options of the protocol ``portraits``."""
 
     same_view: bool = False
     """The photo's view alone: no turned views, no expressions."""
@@ -89,7 +89,7 @@ def measure(setting: Setting) -> Report:
     """
     options = setting.options or Options()
     photos = photos_in(setting.data)
-    who = contestants(setting.subjects, setting.seed, baselines=False)
+    who = find_subjects(setting.subjects, setting.seed, baselines=False)
     store = Store(setting.out, {"protocol": "portraits", **setting.facts(), **option_facts(options)})
     names = setting.chosen(list(photos))
     with Comparer(setting.networks, {"face": "", "foreground": "", "hair": ""}) as comparer:
@@ -103,8 +103,8 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for contestant, measured in found.items():
-                report.add(contestant, name, measured.rows)
+            for subject, measured in found.items():
+                report.add(subject, name, measured.rows)
             if len(report.sheet) < SHOWN:
                 report.sheet.append(sheet_line(store, name, [c.name for c in who]))
     tones = {i: rows[0]["tone"] for i, rows in report.rows.get(OBSERVED, {}).items()}
@@ -114,7 +114,7 @@ def measure(setting: Setting) -> Report:
 
 def _photo(
     photo: Path,
-    who: list[Contestant],
+    who: list[Subject],
     store: Store,
     comparer: Comparer,
     head: HeadModel,
@@ -129,10 +129,10 @@ def _photo(
     if all(kept.values()):
         return {c: m for c, m in kept.items() if m is not None}
     say(0.0, name)
-    seen = api.observe(photo)[0]
-    truth = truth_of(seen, comparer)
-    store.keep(OBSERVED, name, PHOTO, seen.image)
-    kept[OBSERVED] = store.once(OBSERVED, name, lambda: Measured([observation_row(seen, head)]), stamp)
+    observation = api.observe(photo)[0]
+    truth = truth_of(observation, comparer)
+    store.keep(OBSERVED, name, PHOTO, observation.image)
+    kept[OBSERVED] = store.once(OBSERVED, name, lambda: Measured([observation_row(observation, head)]), stamp)
     for k, c in enumerate(who):
         if kept[c.name] is None:
             step = part(say, k + 1, len(who) + 1)
@@ -142,27 +142,27 @@ def _photo(
     return {c: m for c, m in kept.items() if m is not None}
 
 
-def truth_of(seen: Observation, comparer: Comparer) -> Truth:
+def truth_of(observation: Observation, comparer: Comparer) -> Truth:
     """Prepare a photo for comparison, with its own matte and hair mask.
 
     Raises:
         HeadcastError: the evaluator finds no face in it.
     """
-    assert seen.masks is not None
-    matte = seen.masks.person
+    assert observation.masks is not None
+    matte = observation.masks.person
     person = matte > 0.5
-    regions = {"foreground": person, "hair": (seen.masks.hair > 0.5) & person}
-    return comparer.truth(seen.image, seen.name, matte, regions)
+    regions = {"foreground": person, "hair": (observation.masks.hair > 0.5) & person}
+    return comparer.truth(observation.image, observation.name, matte, regions)
 
 
-def observation_row(seen: Observation, head: HeadModel) -> Row:
+def observation_row(observation: Observation, head: HeadModel) -> Row:
     """Measure what holds of the photo whatever the method: landmark errors of the fit, skin tone."""
-    face = face_mask(seen.detection.points, *seen.image.shape[:2])
-    return landmark_errors(seen, head) | {"tone": typology_angle(seen.image, face)}
+    face = face_mask(observation.detection.points, *observation.image.shape[:2])
+    return landmark_errors(observation, head) | {"tone": typology_angle(observation.image, face)}
 
 
 def avatar_row(
-    who: Contestant,
+    who: Subject,
     photo: Path,
     truth: Truth,
     comparer: Comparer,
@@ -173,7 +173,7 @@ def avatar_row(
     """Make an avatar of a photo and measure it."""
     assert who.make is not None
     words = f"{photo.stem}: {who.name}"
-    avatar = who.make([photo], lambda share, what: say(0.7 * share, f"{words}: {what}"))
+    avatar = who.make([photo], lambda fraction, what: say(0.7 * fraction, f"{words}: {what}"))
     store.forget_pictures(who.name, photo.stem)
 
     def keep(name: str, image: UInt8[np.ndarray, "h w 4"]) -> None:

@@ -3,7 +3,7 @@
 To add one: a module ``evaluate/prior_NAME.py`` with ``measure(setting: Setting) -> Report`` and a line in
 ``PRIORS``. ``setting.data`` is the folder of the user (for ours: ``splits.json``, ``portraits``, ...);
 ``setting.networks.encoder`` is the evaluator's encoder or None; figures say what they mean by ``Figure``
-and ``compare.Comparer`` measures pairs of pictures as everywhere else. Rows by contestant (``bicubic``,
+and ``compare.Comparer`` measures pairs of images as everywhere else. Rows by method (``bicubic``,
 ``ours``) and item come back in a ``Report``; the table, JSON and sheet are written by the caller. Long work
 goes item by item through ``store.Store``, which keeps rows on disk.
 """
@@ -27,7 +27,7 @@ PRIORS: dict[str, str] = {
 
 
 def measure(setting: Setting) -> Report:
-    """Runs the measurement of the one prior that ``setting.subjects`` names.
+    """Run the measurement of the one prior that ``setting.subjects`` names.
 
     Raises:
         HeadcastError: unknown or several names, or a prior without a measurement in this version.

@@ -1,4 +1,4 @@
-"""The face encoders on people that they have not seen: who is who, how far degraded, and agreement with dlib.
+"""The face encoders on held-out people: identification, order of degradations, agreement with dlib.
 
 Synthetic people of the test split (``--limit`` of them, 40 by default) and, where the data folder has
 ``splits.json`` and ``portraits``, the portraits of ``evaluation`` and people with two photographs. Baselines:
@@ -42,7 +42,7 @@ FIGURES = (
         "auc",
         "identity AUC",
         crop=SQUARE,
-        note="synthetic people, split test: pictures of one against pictures of two",
+        note="synthetic people, split test: images of one against images of two",
     ),
     Figure(
         "auc_real",
@@ -74,7 +74,7 @@ FIGURES = (
 
 
 def measure(setting: Setting) -> Report:
-    """Figures of every encoder that there is.
+    """Measure every encoder that the package has.
 
     Raises:
         HeadcastError: no encoder is in the package.
@@ -99,26 +99,26 @@ def measure(setting: Setting) -> Report:
         theirs = torch.from_numpy(pairs[2])
         report.add(DLIB, "all", [{"auc_real": likeness_auc(normalize(theirs, dim=1), pairs[1])}])
     for name, encoder in every.items():
-        vectors = embedded(encoder, crops)
+        vectors = embed_crops(encoder, crops)
         found = {"auc": (likeness_auc(vectors, person), len(vectors))}
         if encoder is not None:
             found["order"] = degradation_order(encoder, crops[::3][:24])
         if portraits is not None:
-            found |= agreement(embedded(encoder, portraits[0].to(setting.device)), portraits[1])
+            found |= agreement(embed_crops(encoder, portraits[0].to(setting.device)), portraits[1])
         if pairs is not None:
-            mine = embedded(encoder, pairs[0].to(setting.device)).cpu()
+            mine = embed_crops(encoder, pairs[0].to(setting.device)).cpu()
             found["auc_real"] = likeness_auc(mine, pairs[1]), len(mine)
         report.add(name, "all", [{k: v for k, (v, _) in found.items()}])
         counts |= {k: n for k, (_, n) in found.items()}
     report.notes += [
-        f"held out: {len(crops)} pictures of {len(person.unique())} synthetic people, split test",
+        f"held out: {len(crops)} images of {len(person.unique())} synthetic people, split test",
         "each figure is one number over " + ", ".join(f"{n} ({k})" for k, n in counts.items()),
     ]
     return report
 
 
 def held_out(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], Tensor]:
-    """Face crops in -1..1 of people of the test split, and who they are."""
+    """Render face crops in -1..1 of people of the test split, and their identities."""
     parts = []
     for first in range(0, people, 2):
         setting.say(0.6 * first / people, "synthetic people")
@@ -128,8 +128,8 @@ def held_out(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], T
     return torch.cat(crops), torch.cat([p.person for p in parts])
 
 
-def embedded(encoder: Encoder | None, crops: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n d"]:
-    """Unit vectors; without an encoder those of the standardized pixels."""
+def embed_crops(encoder: Encoder | None, crops: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n d"]:
+    """Compute unit vectors; without an encoder those of the standardized pixels."""
     with torch.no_grad():
         if encoder is not None:
             return torch.cat([encoder.embed(c) for c in crops.split(16)])
@@ -138,19 +138,19 @@ def embedded(encoder: Encoder | None, crops: Float[Tensor, "n 3 s s"]) -> Float[
 
 
 def evaluation_portraits(data: Path, report: Report) -> tuple[Tensor, Float[np.ndarray, "n 128"]] | None:
-    """Face crops of the evaluation portraits and dlib's descriptors of them; None (noted) when not there."""
+    """Crop the evaluation portraits and compute dlib's descriptors; None (noted) when they are missing."""
     if not (data / "splits.json").is_file():
         report.notes.append("no splits.json in the data folder: dlib is not compared with")
         return None
     names = json.loads((data / "splits.json").read_text())["evaluation"]
-    found = described([data / "portraits" / f"{name}.jpg" for name in names], report)
+    found = describe_images([data / "portraits" / f"{name}.jpg" for name in names], report)
     return torch.cat([c for c, _ in found.values()]), np.stack([d for _, d in found.values()])
 
 
 def real_people(data: Path, report: Report) -> tuple[Tensor, Tensor, Float[np.ndarray, "n 128"]] | None:
-    """Face crops of two photographs of each person, who it is, and dlib's descriptors; None without any."""
+    """Crop two photographs of each person; also identities and dlib's descriptors; None without any."""
     pairs = photo_pairs(data)
-    found = described([p for _, a, b in pairs for p in (a, b)], report)
+    found = describe_images([p for _, a, b in pairs for p in (a, b)], report)
     both = [(k, p) for k, (_, a, b) in enumerate(pairs) if a in found and b in found for p in (a, b)]
     if not both:
         return None
@@ -158,8 +158,8 @@ def real_people(data: Path, report: Report) -> tuple[Tensor, Tensor, Float[np.nd
     return torch.cat([found[p][0] for _, p in both]), person, np.stack([found[p][1] for _, p in both])
 
 
-def described(paths: list[Path], report: Report) -> dict[Path, tuple[Tensor, Float[np.ndarray, "128"]]]:
-    """The encoder's crop and dlib's descriptor of every picture in which a face is found."""
+def describe_images(paths: list[Path], report: Report) -> dict[Path, tuple[Tensor, Float[np.ndarray, "128"]]]:
+    """Return the encoder's crop and dlib's descriptor of every image with a detected face."""
     from headcast.image import load_image
     from headcast.metrics.face import identity_descriptor
 
@@ -178,7 +178,7 @@ def described(paths: list[Path], report: Report) -> dict[Path, tuple[Tensor, Flo
 
 
 def crop_of(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> Float[Tensor, "1 3 s s"]:
-    """The encoder's crop of one picture."""
+    """Return the encoder's crop of one image."""
     box = torch.from_numpy(np.concatenate([points.min(0), points.max(0)]).astype(np.float32))[None]
     return face_crops(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 127.5 - 1, box)
 
@@ -186,7 +186,7 @@ def crop_of(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"])
 def agreement(
     vectors: Float[Tensor, "n d"], theirs: Float[np.ndarray, "n 128"]
 ) -> dict[str, tuple[float, int]]:
-    """How distances between portraits go with dlib's."""
+    """Correlate distances between portraits with dlib's."""
     n = len(vectors)
     ours = 1 - (vectors @ vectors.T).cpu().numpy()
     dlib = np.linalg.norm(theirs[:, None] - theirs[None], axis=-1)
@@ -201,13 +201,13 @@ def agreement(
 
 
 def rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
-    """Spearman's: the correlation of ranks (no ties expected)."""
+    """Return Spearman's correlation of ranks (no ties expected)."""
     x, y = (v.argsort().argsort().astype(np.float64) for v in (a, b))
     return float(np.corrcoef(x, y)[0, 1])
 
 
 def degradation_order(encoder: Encoder, crops: Float[Tensor, "n 3 s s"]) -> tuple[float, int]:
-    """Share of neighbouring strengths whose distances to the clear picture are in the right order."""
+    """Return the fraction of neighbouring strengths whose distances to the clear image are in order."""
     clear = (crops + 1) / 2
     right = total = 0
     for worse in DEGRADATIONS:
@@ -220,27 +220,32 @@ def degradation_order(encoder: Encoder, crops: Float[Tensor, "n 3 s s"]) -> tupl
     return right / total, total
 
 
-def smaller(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
-    """Reduced and enlarged again."""
+def reduce_and_enlarge(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+    """Reduce images and enlarge them again."""
     small = interpolate(x[None], scale_factor=(0.7, 0.5, 0.35, 0.25)[k], mode="bilinear", antialias=True)
     return interpolate(small, x.shape[-2:], mode="bilinear")[0]
 
 
-def noisy(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
-    """The same noise, stronger and stronger."""
+def add_noise(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+    """Add the same noise, stronger with ``k``."""
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(7)).to(x)
     return (x + (4, 8, 16, 32)[k] / 255 * noise).clamp(0, 1)
 
 
-def softer(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
-    """Gaussian blur."""
+def blur(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+    """Blur by a Gaussian, wider with ``k``."""
     sigma = (0.5, 1.0, 1.7, 3.0)[k]
     return blurred(x, sigma, sigma, 0.0).clamp(0, 1)
 
 
-def coded(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
-    """JPEG."""
+def compress_jpeg(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+    """Compress as JPEG, harder with ``k``."""
     return jpeg(x, (80, 50, 25, 10)[k])
 
 
-DEGRADATIONS: tuple[Callable[[Tensor, int], Tensor], ...] = (softer, smaller, noisy, coded)
+DEGRADATIONS: tuple[Callable[[Tensor, int], Tensor], ...] = (
+    blur,
+    reduce_and_enlarge,
+    add_noise,
+    compress_jpeg,
+)

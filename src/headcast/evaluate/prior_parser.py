@@ -1,6 +1,6 @@
-"""The face parser against synthetic heads of the held-out split, beside the masks without it.
+"""The face parser against held-out synthetic heads, compared with the masks without it.
 
-Pictures are synthesized as they are needed (``--limit`` of them, 48 by default), landmarks are the true
+Images are synthesized as they are needed (``--limit`` of them, 48 by default), landmarks are the true
 ones on both sides. Masks are compared as ``observe`` gives them, the parser's labels inside of its square.
 """
 
@@ -34,7 +34,7 @@ MASKS = ("person", "skin", "hair", "clothes", "glasses")
 
 FIGURES = (
     *(
-        Figure(f"mask_{n}", f"{n} IoU", mask=HELD, note="mask over .5; pictures where either side has it")
+        Figure(f"mask_{n}", f"{n} IoU", mask=HELD, note="mask over .5; images where either side has it")
         for n in MASKS
     ),
     Figure("alpha", "coverage error", "", "low", mask=HELD, note="mean absolute"),
@@ -47,12 +47,12 @@ FIGURES = (
         note="mean absolute",
     ),
     *(Figure(f"iou_{n}", f"{n} IoU (label)", mask=INSIDE, note="of the most probable label") for n in LABELS),
-    Figure("iou_mean", "mean IoU (labels)", mask=INSIDE, note="over the labels in the picture"),
+    Figure("iou_mean", "mean IoU (labels)", mask=INSIDE, note="over the labels in the image"),
 )
 
 
 def measure(setting: Setting) -> Report:
-    """Masks of both kinds and the parser's labels on held-out synthetic heads.
+    """Measure masks of both kinds and the parser's labels on held-out synthetic heads.
 
     Raises:
         HeadcastError: the parser's weights are missing.
@@ -61,38 +61,38 @@ def measure(setting: Setting) -> Report:
     report = Report("prior", {f.key: f for f in FIGURES})
     confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
     count = setting.limit or COUNT
-    for number, picture in enumerate(held_out(count, setting.device)):
+    for number, image in enumerate(held_out(count, setting.device)):
         name = f"test_{number:03d}"
         setting.say(number / count, name)
-        rgb, points = picture["rgb"], picture["points"]
+        rgb, points = image["rgb"], image["points"]
         box = (*points.min(0).tolist(), *points.max(0).tolist())
         detection = Detection(points, box, 1.0)
         plain = segment(rgb, detection)
         better, probability = parsed_masks(rgb, detection, plain)
-        report.add(PLAIN, name, [mask_row(plain, picture)])
+        report.add(PLAIN, name, [mask_row(plain, image)])
         found = np.stack([probability[n] for n in LABELS]).argmax(0)
         inside = sum(probability.values()) > 0.5
         counts = np.bincount(
-            (picture["label"][inside].astype(np.int64) * len(LABELS) + found[inside]),
+            (image["label"][inside].astype(np.int64) * len(LABELS) + found[inside]),
             minlength=len(LABELS) ** 2,
         ).reshape(confusion.shape)
         confusion += counts
-        report.add(WITH, name, [mask_row(better, picture) | label_row(counts)])
-        report.add(ALONE, name, [mask_row(parsed_masks(rgb, detection, plain, own=True)[0], picture)])
+        report.add(WITH, name, [mask_row(better, image) | label_row(counts)])
+        report.add(ALONE, name, [mask_row(parsed_masks(rgb, detection, plain, own=True)[0], image)])
         if number % max(1, count // 8) == 0:
-            report.sheet.append(shown(name, picture, plain, better, found))
+            report.sheet.append(tiles(name, image, plain, better, found))
     report.settings["confusion"] = {
         n: dict(zip(LABELS, r, strict=True)) for n, r in zip(LABELS, confusion.tolist(), strict=True)
     }
     report.notes += [
         "skin as a mask means every region of the face, ears and neck; facial hair counts as skin in masks",
-        f"confusion (rows: truth; share of its pixels, of at least 2 %): {in_words(confusion)}",
+        f"confusion (rows: truth; fraction of its pixels, of at least 2 %): {describe_confusion(confusion)}",
     ]
     return report
 
 
 def held_out(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
-    """Pictures of the test split, one after the other."""
+    """Render images of the test split, one after the other."""
     from headcast.synth import make_batch
 
     config = SynthConfig(split="test", size=SIZE, texture=SIZE, people=1, frames=FRAMES)
@@ -107,32 +107,32 @@ def held_out(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
             }
 
 
-def mask_row(masks: Masks, picture: dict[str, Any]) -> Row:
-    """IoU of the masks, and the error of the matte."""
+def mask_row(masks: Masks, image: dict[str, Any]) -> Row:
+    """Compute IoU of the masks, and the error of the matte."""
     import cv2
 
-    truth = {"person": picture["alpha"] > 0.5}
-    truth |= {k: np.isin(picture["label"], [LABELS.index(n) for n in PARTS[k]]) for k in PARTS}
+    truth = {"person": image["alpha"] > 0.5}
+    truth |= {k: np.isin(image["label"], [LABELS.index(n) for n in PARTS[k]]) for k in PARTS}
     row = {}
     for name in MASKS:
         value = iou(getattr(masks, name) > 0.5, truth[name])
         if value is not None:
             row[f"mask_{name}"] = value
-    error = np.abs(masks.person - picture["alpha"])
-    soft = (picture["alpha"] > 0.02) & (picture["alpha"] < 0.98)
+    error = np.abs(masks.person - image["alpha"])
+    soft = (image["alpha"] > 0.02) & (image["alpha"] < 0.98)
     near = cv2.dilate(soft.astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
     return row | {"alpha": float(error.mean()), "alpha_edge": float(error[near].mean())}
 
 
 def iou(a: Bool[np.ndarray, "h w"], b: Bool[np.ndarray, "h w"]) -> float | None:
-    """Shared over joint area; None when both sides have next to nothing."""
+    """Return intersection over union; None when both sides are nearly empty."""
     if max(int(a.sum()), int(b.sum())) < LEAST:
         return None
     return float((a & b).sum() / (a | b).sum())
 
 
 def label_row(counts: Int[np.ndarray, "k k"]) -> Row:
-    """IoU of every label that a picture has."""
+    """Compute IoU of every label that an image has."""
     row = {}
     for k, name in enumerate(LABELS):
         if counts[k].sum() >= LEAST:
@@ -140,30 +140,30 @@ def label_row(counts: Int[np.ndarray, "k k"]) -> Row:
     return row | {"iou_mean": float(np.mean(list(row.values())))}
 
 
-def in_words(confusion: Int[np.ndarray, "k k"]) -> str:
-    """What every label is taken for."""
+def describe_confusion(confusion: Int[np.ndarray, "k k"]) -> str:
+    """Describe which labels every label is confused with."""
     lines = []
     for k, name in enumerate(LABELS):
-        share: Float[np.ndarray, " k"] = confusion[k] / max(1, confusion[k].sum())
-        for j in share.argsort()[::-1]:
-            if j != k and share[j] >= 0.02:
-                lines.append(f"{name} as {LABELS[j]} {share[j]:.2f}")
+        fraction: Float[np.ndarray, " k"] = confusion[k] / max(1, confusion[k].sum())
+        for j in fraction.argsort()[::-1]:
+            if j != k and fraction[j] >= 0.02:
+                lines.append(f"{name} as {LABELS[j]} {fraction[j]:.2f}")
     return ", ".join(lines)
 
 
-def shown(
-    name: str, picture: dict[str, Any], plain: Masks, better: Masks, found: Int[np.ndarray, "h w"]
+def tiles(
+    name: str, image: dict[str, Any], plain: Masks, better: Masks, found: Int[np.ndarray, "h w"]
 ) -> list[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
-    """A line of the sheet."""
+    """Lay out one line of the sheet."""
     from headcast.priors.parser.palette import coloured
 
     def in_colours(m: Masks) -> UInt8[np.ndarray, "h w 3"]:
         return (255 * np.stack([m.skin, m.hair, m.clothes], -1).clip(0, 1)).astype(np.uint8)
 
-    truth = coloured(torch.from_numpy(picture["label"])).numpy()
+    truth = coloured(torch.from_numpy(image["label"])).numpy()
     labels = coloured(torch.from_numpy(found)).numpy()
     return [
-        (name, picture["rgb"]),
+        (name, image["rgb"]),
         ("true labels", truth),
         ("parser", labels),
         (PLAIN, in_colours(plain)),

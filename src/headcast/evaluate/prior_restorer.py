@@ -1,7 +1,7 @@
-"""The restorer on portraits made poor: blur of 2 pixels, a quarter of the size, noise of 6 levels, JPEG 60.
+"""The restorer on degraded portraits: blur of 2 pixels, a quarter of the size, noise of 6 levels, JPEG 60.
 
-Pictures of the split ``evaluation`` where the folder has ``splits.json`` and ``portraits``, else all pictures
-of the folder; each is brought to 512² first. The seed of a picture's noise is its number in the list, from 0.
+Images of the split ``evaluation`` where the folder has ``splits.json`` and ``portraits``, else all images
+of the folder; each is brought to 512² first. The seed of an image's noise is its number in the list, from 0.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from headcast.image import load_image
 from headcast.priors.restorer.infer import enlarged, load_restorer, restore_picture
 from headcast.weights import load_tensors
 
-__all__ = ["made_poor", "measure"]
+__all__ = ["degrade", "measure"]
 
 SIDE, TIMES = 512, 4
 BLUR, NOISE, QUALITY = 2.0, 6.0, 60
 STRENGTH = 4
 """h of OpenCV's non-local means after enlarging: the best of 3 to 8 and 10 on nine validation portraits
-(27.11 dB); on the small picture before enlarging 1, 2, 3, 4, 5, 6, 8 reach 27.07 at most (h 2)."""
+(27.11 dB); on the small image before enlarging 1, 2, 3, 4, 5, 6, 8 reach 27.07 at most (h 2)."""
 SHOWN = 6
-Picture = UInt8[np.ndarray, "h w 3"]
+Image = UInt8[np.ndarray, "h w 3"]
 
 
-def made_poor(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "h4 w4 3"]:
-    """A quarter of the size: Gaussian blur of 2 pixels, means of 4x4 pixels, Gaussian noise, JPEG."""
+def degrade(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "h4 w4 3"]:
+    """Degrade to a quarter of the size: Gaussian blur of 2 pixels, 4x4 means, Gaussian noise, JPEG."""
     import cv2
 
     soft = cv2.GaussianBlur(rgb.astype(np.float32), (0, 0), BLUR)
@@ -46,8 +46,8 @@ def made_poor(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def smoothed(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h4 w4 3"]:
-    """Bicubic, then non-local means: better than the other way round."""
+def denoise_and_enlarge(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h4 w4 3"]:
+    """Enlarge bicubically, then apply non-local means: better than in reverse order."""
     import cv2
 
     bgr = np.ascontiguousarray(enlarged(small, TIMES)[..., ::-1])
@@ -56,15 +56,15 @@ def smoothed(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h4 w4 3"]:
 
 
 def measure(setting: Setting) -> Report:
-    """Every picture: bicubic, non-local means and bicubic, the restorer.
+    """Measure on every image: bicubic, bicubic with non-local means, the restorer.
 
     Raises:
-        HeadcastError: no pictures, or no weights of the restorer.
+        HeadcastError: no images, or no weights of the restorer.
     """
     network = load_restorer(device=setting.device)
-    who: dict[str, Callable[[Picture], Picture]] = {
+    who: dict[str, Callable[[Image], Image]] = {
         "bicubic": partial(enlarged, times=TIMES),
-        "bicubic, non-local means": smoothed,
+        "bicubic, non-local means": denoise_and_enlarge,
         "restorer": lambda small: restore_picture(enlarged(small, TIMES), network),
     }
     facts = {"restorer": load_tensors("restorer")[2]}
@@ -77,33 +77,33 @@ def measure(setting: Setting) -> Report:
         for n, name in enumerate(names):
             setting.say(n / len(names), name)
             try:
-                made = one(files[name], numbers[name], who, facts, comparer, store)
+                made = measure_image(files[name], numbers[name], who, facts, comparer, store)
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for contestant, found in made.items():
-                report.add(contestant, name, found.rows)
+            for subject, found in made.items():
+                report.add(subject, name, found.rows)
             if len(report.sheet) < SHOWN:
                 kept = {c: store.kept(c, name) for c in ("real", *who)}
                 report.sheet.append([(f"{name} {c}", x) for c, k in kept.items() for x in k.values()])
     report.groups = groups_of(setting.data, report.items())
     report.settings = {
         "poor": f"{SIDE}², Gaussian blur {BLUR} px, area /{TIMES}, noise {NOISE}/255, JPEG {QUALITY}; "
-        "seed: number of the picture in its list",
+        "seed: number of the image in its list",
         "non-local means": f"OpenCV, coloured, h {STRENGTH}, windows 7 and 21, after bicubic",
     }
     return report
 
 
-def one(
+def measure_image(
     path: Path,
     number: int,
-    who: dict[str, Callable[[Picture], Picture]],
+    who: dict[str, Callable[[Image], Image]],
     facts: dict[str, str],
     comparer: Comparer,
     store: Store,
 ) -> dict[str, Measured]:
-    """All contestants on one picture; from disk where they were measured before with the same ``facts``."""
+    """Measure all methods on one image; from disk where they were measured before with the same ``facts``."""
     import cv2
 
     name = path.stem
@@ -116,11 +116,11 @@ def one(
         rgb = cv2.resize(rgb[:side, :side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     truth = comparer.truth(rgb, name, regions={"whole": np.ones((SIDE, SIDE), bool)})
     store.keep("real", name, "picture", rgb)
-    small = made_poor(rgb, number)
+    small = degrade(rgb, number)
 
-    def work(contestant: str) -> Measured:
-        picture = who[contestant](small)
-        store.keep(contestant, name, "picture", picture)
-        return Measured([comparer.compare(truth, picture)])
+    def work(subject: str) -> Measured:
+        image = who[subject](small)
+        store.keep(subject, name, "picture", image)
+        return Measured([comparer.compare(truth, image)])
 
     return {c: store.once(c, name, partial(work, c), facts.get(c)) for c in who}

@@ -37,7 +37,7 @@ def protocols() -> dict[str, str]:
 
 
 def needs_data(protocol: str) -> bool:
-    """Whether a protocol measures on files of the user."""
+    """Tell whether a protocol measures on files of the user."""
     return protocol not in WITHOUT_DATA
 
 
@@ -48,7 +48,7 @@ def options_of(protocol: str) -> type | None:
 
 
 def check_places(data: Path, out: Path) -> None:
-    """Refuses, before anything is loaded, data that is not there and results that would replace a file.
+    """Refuse, before anything is loaded, data that is not there and results that would replace a file.
 
     Raises:
         HeadcastError: either of these.
@@ -60,7 +60,7 @@ def check_places(data: Path, out: Path) -> None:
 
 
 def evaluate(protocol: str, setting: Setting) -> tuple[Report, tuple[Path, Path, Path | None]]:
-    """Runs a protocol and writes ``evaluation.json``, ``.md`` and ``.png`` into ``setting.out``.
+    """Run a protocol and write ``evaluation.json``, ``.md`` and ``.png`` into ``setting.out``.
 
     Raises:
         HeadcastError: unknown protocol, nothing to measure, unreadable data or subjects.

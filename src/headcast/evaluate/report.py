@@ -1,4 +1,4 @@
-"""What a protocol found: rows of figures by contestant and item, sets, groups, what was skipped."""
+"""The result of a protocol: rows of figures by method and item, sets, groups, what was skipped."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ Row = dict[str, float]
 """Values by the key of their figure; NaN and missing keys don't count."""
 
 FEW = 5
-"""Groups of fewer items are counted, not judged."""
+"""Groups of fewer items are counted, not averaged."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of one contestant over ``count`` values; ``tail``: the tenth of them that is worst begins
-    here."""
+    """One figure of one method over ``count`` values; ``tail``: where the worst tenth of them begins."""
 
     mean: float
     median: float
@@ -38,12 +37,12 @@ class Report:
     Attributes:
         protocol: its name.
         figures: what the keys of rows and sets mean, in the order of the table.
-        rows: contestant → item → its rows (one a frame or view).
-        sets: contestant → figure → (value, count) of figures that only a whole set has (FID, KID, FVD).
+        rows: method → item → its rows (one a frame or view).
+        sets: method → figure → (value, count) of figures that only a whole set has (FID, KID, FVD).
         groups: group → items.
         skipped: item → why it was left out.
         settings: what was asked for. notes: what the reader should know, one sentence each.
-        sheet: lines of labelled pictures to look at; all pictures of a line have one size.
+        sheet: lines of labelled images; all images of a line have one size.
         main: figures of the tables by group and item; empty: those of ``written.MAIN``.
     """
 
@@ -58,25 +57,24 @@ class Report:
     sheet: list[list[tuple[str, UInt8[np.ndarray, "h w 3"]]]] = field(default_factory=list)
     main: tuple[str, ...] = ()
 
-    def add(self, contestant: str, item: str, rows: Sequence[Row]) -> None:
-        """Rows of one contestant on one item."""
-        self.rows.setdefault(contestant, {})[item] = list(rows)
+    def add(self, subject: str, item: str, rows: Sequence[Row]) -> None:
+        """Add rows of one method on one item."""
+        self.rows.setdefault(subject, {})[item] = list(rows)
 
-    def cells(self, contestant: str, items: Iterable[str] | None = None) -> dict[str, Cell]:
-        """Every figure that a contestant has on these items (all)."""
-        found = self.rows.get(contestant, {})
+    def cells(self, subject: str, items: Iterable[str] | None = None) -> dict[str, Cell]:
+        """Aggregate every figure that a method has on these items (None: all)."""
+        found = self.rows.get(subject, {})
         rows = [r for i in (found if items is None else items) for r in found.get(i, [])]
         made = {k: cell([r[k] for r in rows if k in r], f) for k, f in self.figures.items()}
         return {k: c for k, c in made.items() if c is not None}
 
     def items(self) -> list[str]:
-        """All items that any contestant has, in the order in which they came."""
+        """List all items that any method has, in the order in which they were added."""
         return list(dict.fromkeys(i for found in self.rows.values() for i in found))
 
 
 def cell(values: Sequence[float], figure: Figure) -> Cell | None:
-    """Mean, median and bad tail (10th percentile where high is good, 90th elsewhere); None without
-    values."""
+    """Return mean, median and bad tail (10th percentile if high is good, else 90th); None without values."""
     v = np.array([x for x in values if np.isfinite(x)], np.float64)
     if not len(v):
         return None

@@ -1,5 +1,4 @@
-"""One moment of a person seen by several cameras: folders of ``headcast synth`` and of GaussianAvatars'
-kind."""
+"""One moment of a person from several cameras: folders of ``headcast synth`` and of GaussianAvatars."""
 
 from __future__ import annotations
 
@@ -25,10 +24,10 @@ MARKERS = ("f*_v*.json", "transforms*.json")
 
 @dataclass(frozen=True)
 class Shot:
-    """One camera's picture.
+    """One camera's image of a scene.
 
     Attributes:
-        path: of the picture, for methods that read files. alpha: coverage by the person.
+        path: of the image, for methods that read files. alpha: coverage by the person.
         regions: masks known beside the alpha's.
     """
 
@@ -42,8 +41,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Scene:
-    """All shots of a moment; ``points``: (68, 3) landmarks in the cameras' world, metres, None when
-    unknown."""
+    """All shots of a moment; ``points``: (68, 3) landmarks in the cameras' world, metres; None: unknown."""
 
     name: str
     shots: tuple[Shot, ...]
@@ -51,7 +49,7 @@ class Scene:
 
 
 def scene_folders(data: Path) -> list[Path]:
-    """Folders of people in ``data``.
+    """List folders of people in ``data``.
 
     Raises:
         HeadcastError: there is none of either kind.
@@ -69,7 +67,7 @@ def scene_folders(data: Path) -> list[Path]:
 
 
 def read_scene(folder: Path) -> Scene:
-    """The first moment of a folder.
+    """Read the first moment of a folder.
 
     Raises:
         HeadcastError: a missing or damaged file, or fewer than two cameras.
@@ -93,20 +91,20 @@ def _synth(folder: Path) -> Scene:
         alpha = _grey(Path(f"{stem}_alpha.png")) / np.float32(255)
         label = _grey(Path(f"{stem}_label.png"))
         hair = np.isin(label, [LABELS.index(n) for n in HAIR])
-        picture = Path(f"{stem}_rgb.png")
+        rgb_path = Path(f"{stem}_rgb.png")
         c = facts["camera"]
         camera = Camera(
             torch.tensor(c["K"]), torch.tensor(c["cam_from_world"]), int(c["width"]), int(c["height"])
         )
         regions = {"foreground": alpha > 0.5, "hair": hair & (alpha > 0.5)}
         name = path.stem.split("_")[1]
-        shots.append(Shot(name, picture, load_image(picture).rgb, alpha, camera, regions))
+        shots.append(Shot(name, rgb_path, load_image(rgb_path).rgb, alpha, camera, regions))
         points = np.array(facts["landmarks68_world"], np.float64)
     return Scene(folder.name, tuple(shots), points)
 
 
 def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """The numbers of a one-channel 8-bit PNG."""
+    """Read a one-channel 8-bit PNG."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -117,7 +115,7 @@ def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
 
 
 def _gaussian_avatars(folder: Path) -> Scene:
-    """First timestep; ``transform_matrix`` is camera to world, OpenGL axes; masks by ``fg_mask_path``."""
+    """Read the first timestep; ``transform_matrix``: camera to world, OpenGL axes; mask ``fg_mask_path``."""
     frames: dict[Any, tuple[dict, dict]] = {}
     for name in ("transforms.json", "transforms_train.json", "transforms_val.json"):
         path = folder / name
@@ -133,8 +131,8 @@ def _gaussian_avatars(folder: Path) -> Scene:
 
 
 def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
-    picture = folder / f["file_path"]
-    image = load_image(picture)
+    path = folder / f["file_path"]
+    image = load_image(path)
     height, width = image.rgb.shape[:2]
     facts = {**top, **f}
     scale = width / float(facts["w"])
@@ -156,6 +154,6 @@ def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
     elif image.alpha is not None:
         alpha = image.alpha / np.float32(255)
     else:
-        raise HeadcastError(f"{picture}: neither a mask (fg_mask_path) nor transparency")
+        raise HeadcastError(f"{path}: neither a mask (fg_mask_path) nor transparency")
     name = f"camera {f.get('camera_index', Path(f['file_path']).stem)}"
-    return Shot(name, picture, image.rgb, alpha, camera, {"foreground": alpha > 0.5})
+    return Shot(name, path, image.rgb, alpha, camera, {"foreground": alpha > 0.5})

@@ -13,15 +13,15 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.catalogue import motion_figures, set_figures
 from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
 from headcast.evaluate.compare import Comparer
-from headcast.evaluate.contestants import REAL, Contestant, contestants
 from headcast.evaluate.data import clips_in, groups_of
-from headcast.evaluate.driven import contestant_frames, keep_pictures, part, sheet_lines
+from headcast.evaluate.driven import keep_images, part, sheet_lines, subject_frames
 from headcast.evaluate.landmarks import LARGE_TURN, apparent_turn
-from headcast.evaluate.movement import Performance, followed, movement_rows, steadiness
+from headcast.evaluate.movement import Performance, movement_rows, steadiness, track_performance
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import REAL, Subject, find_subjects
 from headcast.metrics.figure import Figure
 from headcast.metrics.foreground import cut_out
 from headcast.metrics.image import over_grey, psnr
@@ -35,7 +35,7 @@ FAR = ("face_psnr", "gain", "akd", "identity")
 
 @dataclass(frozen=True)
 class Options:
-    """Self-reenactment."""
+    """Options of the protocol ``self-reenactment``."""
 
     fixed_step: bool = False
     """Compare every n-th frame (of --measured in all), instead of frames spread over the clip."""
@@ -44,10 +44,10 @@ class Options:
 
 
 def measure(setting: Setting) -> Report:
-    """Every clip, every contestant."""
+    """Measure every method on every clip."""
     options = setting.options or Options()
     clips = clips_in(setting.data)
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "self-reenactment", **setting.facts(), **option_facts(options)})
     regions = {"face": "", "foreground": "", "hair": ""}
     with Comparer(setting.networks, regions) as comparer:
@@ -63,10 +63,10 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for contestant, measured in found.items():
-                report.add(contestant, name, measured.rows)
+            for subject, measured in found.items():
+                report.add(subject, name, measured.rows)
                 for key, vectors in measured.features.items():
-                    features.setdefault(contestant, {}).setdefault(key, []).append(vectors)
+                    features.setdefault(subject, {}).setdefault(key, []).append(vectors)
             report.sheet += sheet_lines(store, name, [REAL, *(c.name for c in who)])
     add_sets(report, features, REAL)
     report.groups = groups_of(setting.data, report.items())
@@ -75,14 +75,14 @@ def measure(setting: Setting) -> Report:
 
 def _clip(
     path: Path,
-    who: list[Contestant],
+    who: list[Subject],
     store: Store,
     comparer: Comparer,
     setting: Setting,
     options: Options,
     say: Progress,
 ) -> dict[str, Measured]:
-    """One clip: the real one's own figures, and every contestant's."""
+    """Measure one clip: the real one's own figures, and every method's."""
     name = path.stem
     stamp = [path.stat().st_size, path.stat().st_mtime_ns]
     columns = [REAL, *(c.name for c in who)]
@@ -94,14 +94,14 @@ def _clip(
     truth = read_clip(path, comparer, setting.frames, setting.measured, setting.sources, options.fixed_step)
     if kept[REAL] is None:
         say(0.02, f"{name}: the real clip")
-        keep_pictures(store, REAL, name, truth, truth.frames)
+        keep_images(store, REAL, name, truth, truth.frames)
         kept[REAL] = store.once(REAL, name, lambda: real_rows(truth, setting), stamp)
     for k, c in enumerate(who):
         if kept[c.name] is None:
             step = part(say, k + 1, len(who) + 1)
-            frames = contestant_frames(c, truth, truth, setting, step, options.encoded)
+            frames = subject_frames(c, truth, truth, setting, step, options.encoded)
             measured = clip_rows(frames, truth, setting, still=c.make is None)
-            keep_pictures(store, c.name, name, truth, frames)
+            keep_images(store, c.name, name, truth, frames)
             store.put(c.name, name, measured, facts[c.name])
             kept[c.name] = measured
     return {c: m for c, m in kept.items() if m is not None}
@@ -123,7 +123,7 @@ def with_gains(figures: Iterable[Figure]) -> list[Figure]:
 
 
 def gain_row(row: Row, t: int, truth: ClipTruth) -> Row:
-    """What the figures of frame ``t`` are above those of the unchanged source frame."""
+    """Subtract figures of the unchanged source frame from those of frame ``t``."""
     real, first = truth.truths[t], truth.truths[truth.sources[0]]
     face, person = real.regions["face"], real.regions["foreground"]
     assert real.points is not None
@@ -136,7 +136,7 @@ def gain_row(row: Row, t: int, truth: ClipTruth) -> Row:
 
 
 def real_rows(truth: ClipTruth, setting: Setting) -> Measured:
-    """The real clip's own movement and features."""
+    """Compute the real clip's own movement and features."""
     rows = [steadiness(truth.frames, t, truth.truths[t].regions["foreground"]) for t in truth.measured]
     shown = [truth.truths[t] for t in truth.measured]
     features = features_of([s.cut for s in shown], [s.points for s in shown], setting.networks)
@@ -146,7 +146,7 @@ def real_rows(truth: ClipTruth, setting: Setting) -> Measured:
 
 
 def cut_frames(truth: ClipTruth) -> UInt8[np.ndarray, "t h w 3"]:
-    """The real clip over grey by the nearest measured frame's matte, where its figures look."""
+    """Composite the real clip over grey by the nearest measured frame's matte."""
     out = truth.frames.copy()
     known = np.array(sorted(truth.truths))
     for t in range(len(out)):
@@ -159,21 +159,21 @@ def cut_frames(truth: ClipTruth) -> UInt8[np.ndarray, "t h w 3"]:
 def clip_rows(
     frames: UInt8[np.ndarray, "t h w c"], truth: ClipTruth, setting: Setting, still: bool
 ) -> Measured:
-    """Rows of the measured frames, and features."""
+    """Compute rows of the measured frames, and features."""
     comparer = truth.comparer
     lost = {f.key: f.lost for f in motion_figures() if f.lost is not None}
     flat = np.stack([over_grey(f) for f in frames]) if frames.shape[-1] == 4 else frames
     if still:
         real, first = truth.performance, truth.sources[0]
         count = len(frames)
-        seen: Performance | None = Performance(
+        tracked: Performance | None = Performance(
             real.expression[[first] * count], real.rotation[[first] * count]
         )
     else:
-        seen = followed(flat, truth.fps, truth.name)
+        tracked = track_performance(flat, truth.fps, truth.name)
     rows: list[Row] = []
     for t, moved in zip(
-        truth.measured, movement_rows(truth.performance, seen, truth.measured, lost), strict=True
+        truth.measured, movement_rows(truth.performance, tracked, truth.measured, lost), strict=True
     ):
         row = gain_row(comparer.compare(truth.truths[t], frames[t]), t, truth)
         rows.append(row | moved | steadiness(flat, t, truth.truths[t].regions["foreground"]))

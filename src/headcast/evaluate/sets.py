@@ -1,4 +1,4 @@
-"""Figures of whole sets of pictures or clips: FID, KID, FVD."""
+"""Figures of whole sets of images or clips: FID, KID, FVD."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from headcast.metrics.distribution import frechet_distance, kernel_distance
 __all__ = ["LEAST", "add_sets"]
 
 LEAST = 8
-"""Fewer pictures or windows than this say nothing."""
+"""Least number of images or windows for which set figures are computed."""
 
 
 def add_sets(report: Report, features: Mapping[str, Mapping[str, list[np.ndarray]]], real: str) -> None:
-    """Distances of every contestant's features to those of ``real``."""
+    """Add distances of every method's features to those of ``real``."""
     if real not in features:
         return
-    for contestant, found in features.items():
-        if contestant == real:
+    for subject, found in features.items():
+        if subject == real:
             continue
         for key, parts in found.items():
             if key not in features[real]:
@@ -28,7 +28,7 @@ def add_sets(report: Report, features: Mapping[str, Mapping[str, list[np.ndarray
             a, b = np.concatenate(features[real][key]), np.concatenate(parts)
             if min(len(a), len(b)) < LEAST:
                 continue
-            made = report.sets.setdefault(contestant, {})
+            made = report.sets.setdefault(subject, {})
             if key == "fvd":
                 made["fvd"] = frechet_distance(a, b), len(b)
             else:

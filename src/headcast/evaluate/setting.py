@@ -1,4 +1,4 @@
-"""What an evaluation was asked for."""
+"""The settings of an evaluation run."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from headcast.progress import Progress
 __all__ = ["Progress", "Setting", "option_facts"]
 
 
-def _quiet(share: float, what: str) -> None:
+def _quiet(fraction: float, what: str) -> None:
     return None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Shared by all protocols.
+    """Settings that all protocols share.
 
     Attributes:
         subjects: what is evaluated, as typed: .avatar files, methods (with a variant after a colon), or a
             prior's name.
         data: folder or file of real things to compare with.
-        out: folder of rows, pictures and tables; what is there already is not measured again.
+        out: folder of rows, images and tables; what is there already is not measured again.
         networks: that figures may use.
         frames: of a clip at most; measured: of those, how many are compared with the real ones.
         limit: at most so many items. only: these items alone.
-        sources: pictures that an avatar is made from: the first frame, or so many of the first quarter.
+        sources: images that an avatar is made from: the first frame, or so many of the first quarter.
         pairs: (source, driver) of cross-reenactment; empty: each clip's first frame driven by the next
             clip.
         options: an instance of the protocol's own ``Options``; None: their defaults.
@@ -52,7 +52,7 @@ class Setting:
     say: Progress = field(default=_quiet, compare=False)
 
     def facts(self) -> dict[str, Any]:
-        """What a stored row depends on, beside the contestant and the item."""
+        """Return what a stored row depends on, apart from the method and the item."""
         return {
             "seed": self.seed,
             "frames": self.frames,
@@ -62,11 +62,11 @@ class Setting:
         }
 
     def chosen(self, items: list[str]) -> list[str]:
-        """The items asked for, in order."""
+        """Return the items that are requested, in order."""
         kept = [i for i in items if not self.only or i in self.only]
         return kept[: self.limit]
 
 
 def option_facts(options: Any) -> dict[str, Any]:
-    """A protocol's own options as plain values for JSON."""
+    """Return a protocol's own options as plain values for JSON."""
     return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()}

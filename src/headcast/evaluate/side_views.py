@@ -32,8 +32,8 @@ __all__ = [
     "ScoredView",
     "SidePhoto",
     "best_view",
+    "composite_over_grey",
     "dlib_distance",
-    "matted",
     "score_view",
     "side_photo",
 ]
@@ -49,7 +49,7 @@ Points = Float[np.ndarray, "478 2"]
 
 @dataclass(frozen=True)
 class SidePhoto:
-    """A real photo and what is found in it once.
+    """A real photo and what is detected in it once.
 
     Attributes:
         matted: over mid grey by the matte.
@@ -60,7 +60,7 @@ class SidePhoto:
     rgb: Image
     points: Points
     matte: Float[np.ndarray, "h w"]
-    matted: Image
+    composite_over_grey: Image
     box: tuple[int, int, int, int]
     hull: Bool[np.ndarray, "h w"]
     embedding: Float[np.ndarray, "128"] | None
@@ -82,7 +82,7 @@ class ScoredView(NamedTuple):
     rendered_box: UInt8[np.ndarray, "_ _ 3"]
 
 
-def matted(rgb: Image, matte: Float[np.ndarray, "h w"]) -> Image:
+def composite_over_grey(rgb: Image, matte: Float[np.ndarray, "h w"]) -> Image:
     """Composite a photo over mid grey, rounding down as ``metrics.image.over_grey`` does for renderings."""
     alpha = matte[..., None]
     return (rgb * alpha + GREY * (1 - alpha)).astype(np.uint8)
@@ -98,7 +98,7 @@ def side_photo(rgb: Image, points: Points, matte: Float[np.ndarray, "h w"], netw
         rgb=rgb,
         points=points,
         matte=matte,
-        matted=matted(rgb, matte),
+        matted=composite_over_grey(rgb, matte),
         box=(x0, y0, min(x1, rgb.shape[1]), min(y1, rgb.shape[0])),
         hull=face_hull(points, rgb),
         embedding=networks.sface.embedding(rgb) if networks.sface else None,
@@ -106,7 +106,7 @@ def side_photo(rgb: Image, points: Points, matte: Float[np.ndarray, "h w"], netw
 
 
 def best_view(photo: SidePhoto, views: Mapping[tuple[int, int], Points]) -> FittedView | None:
-    """The view whose landmarks fit the photo's best after a 2-D similarity; None: none can be fitted.
+    """Find the view whose landmarks fit the photo's best after a 2-D similarity; None: no view fits.
 
     Framing and focal length therefore don't count, nor does a yaw or pitch of the real head that is not
     quite what the data set's camera says.
@@ -156,7 +156,7 @@ def score_view(
 
 @torch.no_grad()
 def lpips_of(a: Image, b: Image, networks: Networks) -> float:
-    """LPIPS of two images of one size."""
+    """Compute LPIPS of two images of one size."""
     assert networks.lpips is not None
     pair = to_input([a, b]).to(networks.device)
     return float(networks.lpips(pair[:1], pair[1:]))
@@ -165,7 +165,7 @@ def lpips_of(a: Image, b: Image, networks: Networks) -> float:
 def dlib_distance(
     real: Image, real_points: Points, rendered: Image, points: Points | None, networks: Networks
 ) -> Row:
-    """Identity distance by dlib as a figure, where dlib is installed; ``points`` None: not detected."""
+    """Compute dlib's identity distance as a figure, where it is installed; ``points`` None: not detected."""
     network = next((i for i in networks.identities if i.key == "identity"), None)
     if network is None:
         return {}

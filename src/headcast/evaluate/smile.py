@@ -1,7 +1,7 @@
 """The same real person neutral and smiling: an avatar of the neutral photo, driven by the smiling one.
 
 ``data`` holds PERSON_neutral.jpg and PERSON_smile.jpg, as the Face Research Lab London Set v5 does
-(L. DeBruine, B. Jones, 2017); a table NAME.csv of the folder's name may tell validation from training.
+(L. DeBruine, B. Jones, 2017); a table NAME.csv of the folder's name may separate validation from training.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from jaxtyping import UInt8
 from headcast import api
 from headcast.errors import HeadcastError
 from headcast.evaluate.aligned import read_rgb, resize_area
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.driven import part
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.multiview import rim_figures
@@ -27,6 +26,7 @@ from headcast.evaluate.side_views import dlib_distance
 from headcast.evaluate.smile_pair import SmilingPhoto, align_neutral, score_smile, smiling_photo
 from headcast.evaluate.smile_report import NEUTRAL_PHOTO, SMILING_PHOTO, report_of
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.image import save_png
 from headcast.progress import Progress
 
@@ -43,9 +43,9 @@ Image = UInt8[np.ndarray, "h w 3"]
 
 
 def measure(setting: Setting) -> Report:
-    """Every person, every contestant, one row each."""
+    """Measure every method on every person, one row each."""
     names = setting.chosen(people_of(setting))
-    who = contestants(setting.subjects, setting.seed)
+    who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "smile", **setting.facts()})
     found: dict[str, dict[str, Measured]] = {}
     skipped: dict[str, str] = {}
@@ -60,7 +60,7 @@ def measure(setting: Setting) -> Report:
 
 
 def people_of(setting: Setting) -> list[str]:
-    """People with both photos: those of validation where a table tells, and any named by ``only``.
+    """List people with both photos: those of validation where a table says so, any named by ``only``.
 
     Raises:
         HeadcastError: there is nobody.
@@ -74,7 +74,7 @@ def people_of(setting: Setting) -> list[str]:
 
 
 def _person(
-    name: str, who: list[Contestant], store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
+    name: str, who: list[Subject], store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
 ) -> dict[str, Measured]:
     kept = {c.name: m for c in who if (m := store.get(c.name, name, c.facts)) is not None}
     missing = [c for c in who if c.name not in kept]
@@ -92,13 +92,13 @@ def _person(
         store.keep(column, name, "smile", image)
     for k, c in enumerate(missing):
         say_c = part(say, k, len(missing))
-        kept[c.name] = contestant_row(c, name, front, smiling, store, detector, setting, say_c)
+        kept[c.name] = subject_row(c, name, front, smiling, store, detector, setting, say_c)
         store.put(c.name, name, kept[c.name], c.facts)
     return {c.name: kept[c.name] for c in who}
 
 
-def contestant_row(
-    who: Contestant,
+def subject_row(
+    who: Subject,
     name: str,
     front: FrontPhoto,
     smiling: SmilingPhoto,
@@ -107,13 +107,13 @@ def contestant_row(
     setting: Setting,
     say: Progress,
 ) -> Measured:
-    """One contestant's row; ``lost`` where no avatar can be made or driven."""
+    """Measure one method; ``lost`` where no avatar can be made or driven."""
     store.forget_pictures(who.name, name)
     if who.make is None:
         image, at_source = align_neutral(front.rgb, front.points, smiling, name), front.rgba
     else:
         try:
-            image, at_source = driven(who, name, front, smiling, setting, say)
+            image, at_source = render_driven(who, name, front, smiling, setting, say)
         except HeadcastError:
             return Measured([{"lost": 1.0, "typology": front.typology}])
     store.keep(who.name, name, "smile", image)
@@ -123,10 +123,10 @@ def contestant_row(
     return Measured([{**row, **rim, "typology": front.typology, "lost": 0.0}])
 
 
-def driven(
-    who: Contestant, name: str, front: FrontPhoto, smiling: SmilingPhoto, setting: Setting, say: Progress
+def render_driven(
+    who: Subject, name: str, front: FrontPhoto, smiling: SmilingPhoto, setting: Setting, say: Progress
 ) -> tuple[Image, UInt8[np.ndarray, "_ _ 4"]]:
-    """A frame of the avatar driven by the smiling photo, and the avatar by the neutral photo's camera."""
+    """Render the avatar driven by the smiling photo, and as the neutral photo's camera views it."""
     assert who.make is not None
     folder = setting.out / "sources"
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def driven(
     save_png(photo, front.rgb)
     write_still_clip(smiling.rgb, clip)
     words = f"{name}: {who.name}"
-    made = who.make([photo], lambda share, what: say(0.7 * share, f"{words}: {what}"))
+    made = who.make([photo], lambda fraction, what: say(0.7 * fraction, f"{words}: {what}"))
     with TemporaryDirectory(dir=folder) as temporary:  # what a user drives has been through a file
         made.save(Path(temporary) / "made.avatar")
         avatar = api.load(Path(temporary) / "made.avatar")
@@ -144,7 +144,7 @@ def driven(
         out,
         camera="driver",
         background="grey",
-        progress=lambda share, what: say(0.7 + 0.3 * share, f"{words}: {what}"),
+        progress=lambda fraction, what: say(0.7 + 0.3 * fraction, f"{words}: {what}"),
     )
     image = decode(out)[MEASURED_FRAME]
     if image.shape != smiling.rgb.shape:

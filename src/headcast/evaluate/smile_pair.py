@@ -32,7 +32,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class SmilingPhoto:
-    """The truth and what is found in it once.
+    """The real smiling photo and what is detected in it once.
 
     Attributes:
         hull: inside the face's outline. face, mouth: boxes in pixels (x0, y0, x1, y1).
@@ -100,12 +100,12 @@ def score_smile(smiling: SmilingPhoto, rendered: Image, networks: Networks) -> R
 
 
 def over_hull(image: Image, smiling: SmilingPhoto) -> Image:
-    """Put mid grey outside the face, so that the photos' own background helps nobody."""
+    """Put mid grey outside the face, so that the photos' own background favours no method."""
     return np.where(smiling.hull[..., None], image, np.uint8(GREY))
 
 
 def resized_crop(image: Image, box: Box) -> UInt8[np.ndarray, "s s 3"]:
-    """A box of an image as a square for LPIPS."""
+    """Crop a box of an image and resize it to a square for LPIPS."""
     import cv2
 
     x0, y0, x1, y1 = box

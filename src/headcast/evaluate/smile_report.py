@@ -17,7 +17,7 @@ NEUTRAL_PHOTO, SMILING_PHOTO = "neutral photo", "smiling photo"
 
 
 def figures_of(setting: Setting) -> list[Figure]:
-    """What the keys of rows mean."""
+    """Describe what the keys of rows mean."""
     names = setting.networks.names()
     background = "the photo's background against the grey of renderings; both photos share theirs"
     display = "sRGB display values -1..1"
@@ -104,12 +104,12 @@ def report_of(
     setting: Setting,
     skipped: Mapping[str, str],
 ) -> Report:
-    """Rows by contestant and person, groups of people, and the sheet."""
+    """Build the report: rows by method and person, groups of people, and the sheet."""
     report = Report("smile", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
     report.main = ("lpips", "lpips_hull", "mouth", "psnr", "sface", "identity", "expression", "rim")
-    for name, by_contestant in found.items():
-        for contestant, measured in by_contestant.items():
-            report.add(contestant, name, measured.rows)
+    for name, by_subject in found.items():
+        for subject, measured in by_subject.items():
+            report.add(subject, name, measured.rows)
     people = list(found)
     report.groups = group_people(setting.data, people, TUNING["smile"], typology_angles(report))
     report.sheet = image_lines(store, people, [NEUTRAL_PHOTO, SMILING_PHOTO, *columns], ("smile",))

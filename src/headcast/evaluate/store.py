@@ -20,11 +20,11 @@ __all__ = ["Measured", "Store"]
 
 @dataclass
 class Measured:
-    """What one contestant got on one item.
+    """What was measured of one method on one item.
 
     Attributes:
         rows: one a frame or view.
-        features: by the name of their set (``real`` or the contestant's): vectors for figures of whole
+        features: by the name of their set (``real`` or the method's): vectors for figures of whole
             sets.
     """
 
@@ -33,7 +33,7 @@ class Measured:
 
 
 class Store:
-    """``folder/rows/CONTESTANT/ITEM.json`` and pictures beside; delete a file to measure it again."""
+    """Rows in ``folder/rows/SUBJECT/ITEM.json``, images in ``pictures``; a deleted file is measured again."""
 
     def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
         self.folder = folder
@@ -43,13 +43,13 @@ class Store:
         except OSError as e:
             raise HeadcastError(f"{folder}: cannot be written ({e.strerror}); choose another place") from e
 
-    def path(self, contestant: str, item: str) -> Path:
-        """Where the rows of a contestant's item are kept."""
-        return self.folder / "rows" / _plain(contestant) / f"{_plain(item)}.json"
+    def path(self, subject: str, item: str) -> Path:
+        """Return the file of a method's rows on an item."""
+        return self.folder / "rows" / _plain(subject) / f"{_plain(item)}.json"
 
-    def get(self, contestant: str, item: str, more: Any = None) -> Measured | None:
-        """Rows measured before with the same settings, or None."""
-        path = self.path(contestant, item)
+    def get(self, subject: str, item: str, more: Any = None) -> Measured | None:
+        """Return rows measured before with the same settings, or None."""
+        path = self.path(subject, item)
         try:
             kept = json.loads(path.read_text())
             if kept["facts"] != self._facts(more):
@@ -58,9 +58,9 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def put(self, contestant: str, item: str, found: Measured, more: Any = None) -> None:
-        """Keeps them."""
-        path = self.path(contestant, item)
+    def put(self, subject: str, item: str, found: Measured, more: Any = None) -> None:
+        """Write rows with the settings they depend on."""
+        path = self.path(subject, item)
         path.parent.mkdir(parents=True, exist_ok=True)
         features = {k: np.round(v.astype(np.float64), 6).tolist() for k, v in found.features.items()}
         with atomic_path(path) as temporary:
@@ -68,18 +68,18 @@ class Store:
                 json.dumps({"facts": self._facts(more), "rows": found.rows, "features": features})
             )
 
-    def once(self, contestant: str, item: str, work: Callable[[], Measured], more: Any = None) -> Measured:
-        """From disk, or measured now and kept. ``more``: facts that these rows depend on as well."""
-        found = self.get(contestant, item, more)
+    def once(self, subject: str, item: str, work: Callable[[], Measured], more: Any = None) -> Measured:
+        """Return rows from disk, else measure and store them. ``more``: facts that they depend on as well."""
+        found = self.get(subject, item, more)
         if found is None:
             found = work()
-            self.put(contestant, item, found, more)
+            self.put(subject, item, found, more)
         return found
 
     def together(
         self, columns: Iterable[str], item: str, make: Callable[[], Mapping[str, Row]], more: Any = None
     ) -> dict[str, Row]:
-        """One row of each column, from disk where all are there; else ``make`` measures them all at once."""
+        """Return one row per column, from disk where all are stored; else ``make`` measures all at once."""
         kept = {c: self.get(c, item, more) for c in columns}
         if all(kept.values()):
             return {c: m.rows[0] for c, m in kept.items() if m is not None}
@@ -88,29 +88,29 @@ class Store:
             self.put(c, item, Measured([row]), more)
         return made
 
-    def picture(self, contestant: str, item: str, name: str) -> Path:
-        """Where a picture of a contestant's item is kept for the sheet."""
-        return self.folder / "pictures" / _plain(contestant) / _plain(item) / f"{_plain(name)}.png"
+    def image_path(self, subject: str, item: str, name: str) -> Path:
+        """Return the file of a method's image of an item, for the sheet."""
+        return self.folder / "pictures" / _plain(subject) / _plain(item) / f"{_plain(name)}.png"
 
-    def keep(self, contestant: str, item: str, name: str, rgb: UInt8[np.ndarray, "h w c"]) -> None:
-        """Keeps a picture."""
+    def keep(self, subject: str, item: str, name: str, rgb: UInt8[np.ndarray, "h w c"]) -> None:
+        """Store an image for the sheet."""
         from headcast.image import save_png
         from headcast.marks import picture_text
 
-        path = self.picture(contestant, item, name)
+        path = self.image_path(subject, item, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(path, rgb, picture_text({}))
 
-    def forget_pictures(self, contestant: str, item: str) -> None:
-        """Removes the pictures of an earlier run with other settings."""
-        for path in self.picture(contestant, item, "x").parent.glob("*.png"):
+    def forget_pictures(self, subject: str, item: str) -> None:
+        """Delete the images of an earlier run with other settings."""
+        for path in self.image_path(subject, item, "x").parent.glob("*.png"):
             path.unlink()
 
-    def kept(self, contestant: str, item: str) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
-        """The pictures kept, by name."""
+    def kept(self, subject: str, item: str) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
+        """Read the stored images, by name."""
         from headcast.image import load_image
 
-        folder = self.picture(contestant, item, "x").parent
+        folder = self.image_path(subject, item, "x").parent
         return {p.stem: load_image(p).rgb for p in sorted(folder.glob("*.png"))}
 
     def _facts(self, more: Any) -> Any:
@@ -118,5 +118,5 @@ class Store:
 
 
 def _plain(name: str) -> str:
-    """A name that is safe as a file's."""
+    """Make a name safe for a file."""
     return "".join(c if c.isalnum() or c in "-_+." else "_" for c in name).strip(".") or "_"

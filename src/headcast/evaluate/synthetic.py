@@ -1,4 +1,4 @@
-"""Held-out synthetic heads, truth known: avatars of one or several photos, seen from other sides.
+"""Held-out synthetic heads, truth known: avatars of one or several photos, rendered from other sides.
 
 An avatar's place and size are its own guess: cameras are brought into its world as in ``novel-view``, so that
 shape and colour count, not the guess. Items are a head and an angle; a row is the mean over both sides.
@@ -14,12 +14,12 @@ import numpy as np
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer, Truth
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.driven import part, sheet_lines
-from headcast.evaluate.novel_view import aligned_camera, seen_from
+from headcast.evaluate.novel_view import aligned_camera, render_from
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.evaluate.synthetic_heads import PHOTO_YAWS, SyntheticHead, has_hair, render_head
 from headcast.image import save_png
 from headcast.metrics.figure import Figure
@@ -30,7 +30,7 @@ __all__ = ["Options", "measure"]
 
 TRUE = "truth"
 HEADS = 8
-"""How many heads where no number is given."""
+"""Default number of heads."""
 SHOWN = 6
 """Heads on the sheet."""
 BOTH = "both sides over mid grey"
@@ -41,13 +41,13 @@ MASKS = {
     "head": f"skin and hair in the true labels, not clothes, {BOTH}",
 }
 GAINS = ("head_psnr", "head_ssim", "iou")
-"""Figures of which the table says what more photos bring."""
+"""Figures whose gain by more photos the table shows."""
 MAIN = ("face_psnr", "face_ssim", "foreground_psnr", "hair_psnr", "head_psnr", "iou", "perceptual")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Held-out synthetic heads."""
+    """Options of the protocol ``synthetic``."""
 
     views: tuple[float, ...] = (15.0, -15.0, 30.0, -30.0)
     """Yaws of the true views, degrees."""
@@ -68,13 +68,13 @@ class Column:
     """One column of the table: a method and how many photos it gets."""
 
     name: str
-    method: Contestant
+    method: Subject
     photos: int
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all measurements of a run share."""
+    """What all measurements of a run have in common."""
 
     setting: Setting
     options: Options
@@ -91,7 +91,7 @@ def measure(setting: Setting) -> Report:
     options: Options = setting.options or Options()
     if not options.photos or not all(1 <= n <= len(PHOTO_YAWS) for n in options.photos):
         raise HeadcastError(f"--photos {options.photos}: give numbers from 1 to {len(PHOTO_YAWS)}")
-    who = columns(contestants(setting.subjects, setting.seed, baselines=False), options.photos)
+    who = columns(find_subjects(setting.subjects, setting.seed, baselines=False), options.photos)
     store = Store(setting.out, {"protocol": "synthetic", **setting.facts(), **option_facts(options)})
     numbers = heads_asked(setting, options)
     with Comparer(setting.networks, MASKS) as comparer:
@@ -118,10 +118,10 @@ def heads_asked(setting: Setting, options: Options) -> list[int]:
     return list(itertools.islice(every, setting.limit or HEADS))
 
 
-def columns(methods: Sequence[Contestant], photos: Sequence[int]) -> list[Column]:
+def columns(methods: Sequence[Subject], photos: Sequence[int]) -> list[Column]:
     """Name the columns: a method, or where it gets several numbers of photos one for each."""
 
-    def name(c: Contestant, n: int) -> str:
+    def name(c: Subject, n: int) -> str:
         return c.name if len(photos) == 1 else f"{c.name}, {n} photo{'s' if n > 1 else ''}"
 
     return [Column(name(c, n), c, n) for c in methods for n in sorted(photos)]
@@ -178,13 +178,15 @@ def column_rows(
     for path, image in zip(photos, head.photos, strict=False):
         save_png(path, image)
     try:
-        avatar = column.method.make(photos, lambda share, what: say(share, f"{item}: {column.name}: {what}"))
+        avatar = column.method.make(
+            photos, lambda fraction, what: say(fraction, f"{item}: {column.name}: {what}")
+        )
     except HeadcastError:
         return []
     bench.store.forget_pictures(column.name, item)
     rows: list[Row] = []
     for yaw, truth, camera in zip(bench.options.views, truths, head.cameras, strict=True):
-        image = seen_from(avatar, aligned_camera(avatar, head.points, camera))
+        image = render_from(avatar, aligned_camera(avatar, head.points, camera))
         bench.store.keep(column.name, item, f"{yaw:+.0f}", over_grey(image))
         rows.append({"yaw": yaw, **bench.comparer.compare(truth, image)})
     return rows

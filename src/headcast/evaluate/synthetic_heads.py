@@ -1,6 +1,6 @@
 """Held-out synthetic heads: photos from about the front and true views, in one pose and one light each.
 
-Heads are of the split ``test`` (identities, skin, hair and lights unseen by any training), at rest.
+Heads are of the split ``test`` (identities, skin, hair and lights of no training), at rest.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MIN_ALPHA = 1e-3
 
 @dataclass(frozen=True)
 class SyntheticHead:
-    """One head.
+    """One synthetic head with photos and true views.
 
     Attributes:
         photos: (P, H, W, 3) with a background, of ``PHOTO_YAWS``.
@@ -71,15 +71,15 @@ def render_head(
     batch = make_batch(config, torch.device("cpu"), seed, np.array([number]), views=views)
     alpha, label = batch.alpha[photos:].numpy(), batch.label[photos:].numpy()
     if shared:
-        pictures = before_one_background(batch.rgb, batch.alpha, photos, number, seed)
+        images = before_one_background(batch.rgb, batch.alpha, photos, number, seed)
         alpha = np.round(alpha * 255).astype(np.float32) / 255
     else:
-        pictures = to_bytes(batch.rgb)
+        images = to_bytes(batch.rgb)
     person = batch.alpha[photos:].numpy() > 0.5
     off = [LABELS.index("background"), LABELS.index("clothes")]
     return SyntheticHead(
-        photos=pictures[:photos],
-        images=pictures[photos:],
+        photos=images[:photos],
+        images=images[photos:],
         alpha=alpha,
         regions={
             "foreground": person,
@@ -111,7 +111,7 @@ def to_bytes(x: Float[Tensor, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
 
 
 def has_hair(number: int, seed: int, size: int) -> bool:
-    """Whether a head of the test split wears more hair than a buzz cut."""
+    """Tell whether a head of the test split wears more hair than a buzz cut."""
     from headcast.synth import SynthConfig
     from headcast.synth.assets import load_assets
     from headcast.synth.looks import BUZZED, draw_looks

@@ -1,4 +1,4 @@
-"""Skin maps in UV against the truth of synthetic heads: an avatar of the most frontal picture of each."""
+"""Skin maps in UV against the truth of synthetic heads: an avatar of the most frontal image of each."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from jaxtyping import Bool, Float, UInt8
 from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer
-from headcast.evaluate.contestants import Contestant, contestants
 from headcast.evaluate.data import people_in
 from headcast.evaluate.driven import part
-from headcast.evaluate.novel_view import frontal
+from headcast.evaluate.novel_view import most_frontal
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import MARKERS, read_scene
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.head.maps import SkinMaps
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, load_image, srgb_to_linear
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
 from headcast.metrics.skin_tone import typology_angle
-from headcast.metrics.texture import face_texels, gained, normal_angles
+from headcast.metrics.texture import face_texels, match_gain, normal_angles
 from headcast.progress import Progress
 
 __all__ = ["MEAN_SKIN", "measure"]
 
 MEAN_SKIN = "mean skin"
-"""The baseline that has seen nobody: the skin model's mean."""
+"""The baseline without any person: the skin model's mean."""
 
 FACE = ("face", "lips", "nose", "brows")
 UV = "head's UV, at the size of the truth (reduced to 1024 texels a side at most)"
@@ -93,13 +93,13 @@ FIGURES = (
 
 
 def measure(setting: Setting) -> Report:
-    """Every synthetic person, every contestant.
+    """Measure every method on every synthetic person.
 
     Raises:
         HeadcastError: the folder holds no heads of ``headcast synth``.
     """
     folders = {p.name: p for p in people_in(setting.data, MARKERS[0])}
-    who = [Contestant(MEAN_SKIN, "", None), *contestants(setting.subjects, setting.seed)[1:]]
+    who = [Subject(MEAN_SKIN, "", None), *find_subjects(setting.subjects, setting.seed)[1:]]
     store = Store(setting.out, {"protocol": "texture", **setting.facts()})
     report = Report("texture", {f.key: f for f in FIGURES})
     names = setting.chosen(list(folders))
@@ -115,12 +115,12 @@ def measure(setting: Setting) -> Report:
             kept = {c: store.kept(c, name) for c in ("truth", *(c.name for c in who))}
             line = [(f"{name} {c}", x) for c, found in kept.items() for x in found.values()]
             report.sheet += [line] if line else []
-    report.notes.append("the head's own UV: a contestant with another head model is left out")
+    report.notes.append("the head's own UV: a method with another head model is left out")
     return report
 
 
-def _person(folder: Path, who: Contestant, store: Store, comparer: Comparer, say: Progress) -> Measured:
-    """One contestant's maps of one person."""
+def _person(folder: Path, who: Subject, store: Store, comparer: Comparer, say: Progress) -> Measured:
+    """Measure one method's maps of one person."""
     name = folder.name
     truth = true_maps(folder)
     assert truth.albedo is not None
@@ -128,11 +128,13 @@ def _person(folder: Path, who: Contestant, store: Store, comparer: Comparer, say
         maps = mean_skin()
     else:
         scene = read_scene(folder)
-        seen = {s.name: comparer.truth(s.rgb, s.name, need_face=False) for s in scene.shots}
-        faces = [s for s in scene.shots if seen[s.name].points is not None]
+        truths = {s.name: comparer.truth(s.rgb, s.name, need_face=False) for s in scene.shots}
+        faces = [s for s in scene.shots if truths[s.name].points is not None]
         if not faces:
             raise HeadcastError(f"{name}: no face found in any view")
-        avatar = who.make([frontal(faces, seen).path], lambda s, what: say(s, f"{name}: {who.name}: {what}"))
+        avatar = who.make(
+            [most_frontal(faces, truths).path], lambda s, what: say(s, f"{name}: {who.name}: {what}")
+        )
         maps = maps_of(avatar, who.name)
     row, shown = map_rows(maps, truth)
     store.keep("truth", name, "albedo", to_srgb8(truth.albedo))
@@ -143,20 +145,20 @@ def _person(folder: Path, who: Contestant, store: Store, comparer: Comparer, say
 
 
 def true_maps(folder: Path) -> SkinMaps:
-    """The maps that ``headcast synth`` wrote.
+    """Read the maps that ``headcast synth`` wrote.
 
     Raises:
         HeadcastError: a file is missing or damaged.
     """
     albedo = to_linear(load_image(folder / "skin_albedo.png").rgb)
     normal, specular, roughness = (
-        stored(folder / f"skin_{n}.png") for n in ("micronormal", "specular", "roughness")
+        read_map(folder / f"skin_{n}.png") for n in ("micronormal", "specular", "roughness")
     )
     return SkinMaps(albedo, 2 * normal - 1, specular, roughness)
 
 
-def stored(path: Path) -> Float[np.ndarray, "h w *c"]:
-    """An 8- or 16-bit PNG as 0..1, RGB."""
+def read_map(path: Path) -> Float[np.ndarray, "h w *c"]:
+    """Read an 8- or 16-bit PNG as 0..1, RGB."""
     import cv2
 
     x = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -167,14 +169,14 @@ def stored(path: Path) -> Float[np.ndarray, "h w *c"]:
 
 
 def maps_of(avatar: Avatar, name: str) -> SkinMaps:
-    """An avatar's own maps, or the albedo of its mesh.
+    """Return an avatar's own maps, or the albedo of its mesh.
 
     Raises:
         HeadcastError: it wears another head's texture, or none.
     """
     from headcast.head.skin import uv_key
 
-    if uv_key(avatar.head) != uv_key(bundled()):
+    if uv_key(avatar.head) != uv_key(bundled_head()):
         raise HeadcastError(f"{name}: bound to another head model, whose UV is not the truth's")
     if avatar.mesh is None:
         raise HeadcastError(f"{name}: an avatar without a texture; this protocol needs one")
@@ -183,19 +185,19 @@ def maps_of(avatar: Avatar, name: str) -> SkinMaps:
 
 
 def mean_skin() -> SkinMaps:
-    """The skin model's mean."""
+    """Return the skin model's mean maps."""
     from headcast.head.skin import SkinModel
 
     return SkinMaps(SkinModel.load().mean.exp().numpy())
 
 
 def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h w 3"]]:
-    """Figures of one set of maps, and its gained albedo to look at."""
+    """Compute figures of one set of maps; also return its gain-matched albedo for the sheet."""
     assert truth.albedo is not None and maps.albedo is not None
     side = min(truth.albedo.shape[0], MOST)
-    real, fake = resized(truth.albedo, side), resized(maps.albedo, side)
+    real, fake = resize_map(truth.albedo, side), resize_map(maps.albedo, side)
     face = texels(side)
-    level = gained(fake, real, face)
+    level = match_gain(fake, real, face)
     a, b, c = to_srgb8(real), to_srgb8(fake), to_srgb8(level)
     tone = typology_angle(b, face) - typology_angle(a, face)
     row: Row = {
@@ -206,31 +208,31 @@ def map_rows(maps: SkinMaps, truth: SkinMaps) -> tuple[Row, UInt8[np.ndarray, "h
         "ita_bias": tone,
     }
     if maps.micronormal is not None and truth.micronormal is not None:
-        angles = normal_angles(resized(maps.micronormal, side), resized(truth.micronormal, side))
+        angles = normal_angles(resize_map(maps.micronormal, side), resize_map(truth.micronormal, side))
         row["normal_angle"] = float(angles[face].mean())
     for key, x, y in (
         ("specular_mae", maps.specular, truth.specular),
         ("roughness_mae", maps.roughness, truth.roughness),
     ):
         if x is not None and y is not None:
-            row[key] = float(np.abs(resized(x, side) - resized(y, side))[face].mean())
+            row[key] = float(np.abs(resize_map(x, side) - resize_map(y, side))[face].mean())
     return row, c
 
 
 @cache
-def bundled() -> HeadModel:
-    """The bundled head model."""
+def bundled_head() -> HeadModel:
+    """Load the bundled head model once."""
     return HeadModel.load()
 
 
 @cache
 def texels(side: int) -> Bool[np.ndarray, "s s"]:
-    """Texels of the face in the bundled head's UV."""
-    return face_texels(bundled(), side, FACE)
+    """Mask texels of the face in the bundled head's UV."""
+    return face_texels(bundled_head(), side, FACE)
 
 
-def resized(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "s s *c"]:
-    """In another resolution, by texel areas where it shrinks."""
+def resize_map(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "s s *c"]:
+    """Resize to another resolution, by texel areas where it shrinks."""
     import cv2
 
     if x.shape[0] == side:
@@ -240,10 +242,10 @@ def resized(x: Float[np.ndarray, "h w *c"], side: int) -> Float[np.ndarray, "s s
 
 
 def to_linear(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
-    """sRGB to linear light."""
+    """Convert sRGB to linear light."""
     return srgb_to_linear(rgb.astype(np.float32) / 255).astype(np.float32)
 
 
 def to_srgb8(linear: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Linear light to 8-bit sRGB."""
+    """Convert linear light to 8-bit sRGB."""
     return np.round(linear_to_srgb(linear.clip(0, 1)) * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Rows of an avatar's other views: turned, pitched and with expressions, seen around the photo's view."""
+"""Rows of an avatar's other views: turned, pitched and with expressions, around the photo's view."""
 
 from __future__ import annotations
 
@@ -150,11 +150,11 @@ def face_in_view(
     mesh: Avatar, yaw: float, pitch: float, weights: dict[str, float], image: Image
 ) -> Bool[np.ndarray, "h w"]:
     """Mask the face oval on the mesh in a view; ``image`` is the mesh's rendering."""
-    seen = source_view(mesh)
-    seen = View(seen.camera, seen.params.with_expression(weights))
-    seen = seen.orbited(head_center(mesh, seen.params), yaw, pitch)
-    points = mesh.head.landmarks(mesh.head(seen.params))
-    mask = face_mask(seen.camera.project(points).numpy(), *image.shape[:2])
+    view = source_view(mesh)
+    view = View(view.camera, view.params.with_expression(weights))
+    view = view.orbited(head_center(mesh, view.params), yaw, pitch)
+    points = mesh.head.landmarks(mesh.head(view.params))
+    mask = face_mask(view.camera.project(points).numpy(), *image.shape[:2])
     return mask & (image[..., 3] > OPAQUE_LEVEL)
 
 

@@ -1,4 +1,4 @@
-"""A report as files: JSON for programs, a Markdown table with its legend, a sheet of pictures."""
+"""Write a report as files: JSON for programs, a Markdown table with its legend, a sheet of images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from headcast.metrics.figure import Figure
 __all__ = ["as_json", "as_markdown", "figure_text", "sheet_of", "write_report", "write_sheet"]
 
 TILE = 256
-"""Longest side of a picture on the sheet, pixels."""
+"""Longest side of an image on the sheet, pixels."""
 
 
 def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
-    """Writes ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are pictures)."""
+    """Write ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are images)."""
     data, table, sheet = (out / f"evaluation.{e}" for e in ("json", "md", "png"))
     with atomic_path(data) as temporary:
         temporary.write_text(json.dumps(as_json(report), indent=1, allow_nan=False) + "\n")
@@ -43,20 +43,23 @@ def write_sheet(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]], path:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Everything, as plain values."""
+    """Convert a report to plain values."""
     results: dict[str, Any] = {}
     for who in {**report.rows, **report.sets}:
         sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(who, {}).items()}
-        cells = {k: vars_of(c) for k, c in report.cells(who).items()}
+        cells = {k: cell_values(c) for k, c in report.cells(who).items()}
         results[who] = {"figures": {**cells, **sets}, "groups": {}}
         for group, items in report.groups.items():
             of_group = report.cells(who, items)
             results[who]["groups"][group] = {
                 "items": len(items),
-                "figures": {k: vars_of(c) for k, c in of_group.items()} if len(items) >= FEW else "too few",
+                "figures": {k: cell_values(c) for k, c in of_group.items()}
+                if len(items) >= FEW
+                else "too few",
             }
         results[who]["items"] = {
-            i: {k: vars_of(c) for k, c in report.cells(who, [i]).items()} for i in report.rows.get(who, {})
+            i: {k: cell_values(c) for k, c in report.cells(who, [i]).items()}
+            for i in report.rows.get(who, {})
         }
     used = used_keys(report)
     return {
@@ -72,19 +75,19 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def vars_of(c: Cell) -> dict[str, float | int]:
-    """A cell as plain values."""
+def cell_values(c: Cell) -> dict[str, float | int]:
+    """Convert a cell to plain values."""
     return {"mean": c.mean, "median": c.median, "tail": c.tail, "count": c.count}
 
 
 def used_keys(report: Report) -> set[str]:
-    """Figures that anybody has a value of."""
+    """List figures that any method has a value of."""
     rows = {k for found in report.rows.values() for rows in found.values() for r in rows for k in r}
     return rows | {k for found in report.sets.values() for k in found}
 
 
 def as_markdown(report: Report) -> list[str]:
-    """The table, one row a figure; tables by group and by item; the legend; what was skipped."""
+    """Write the table, one row a figure; tables by group and by item; the legend; what was skipped."""
     who = list({**report.rows, **report.sets})
     used = used_keys(report)
     figures = [f for k, f in report.figures.items() if k in used]
@@ -95,7 +98,9 @@ def as_markdown(report: Report) -> list[str]:
     out += ["| figure | " + " | ".join(who) + " |", "|---|" + "---|" * len(who)]
     for f in figures:
         out.append(
-            f"| {f.heading} | " + " | ".join(words(f, cells[w].get(f.key), report, w) for w in who) + " |"
+            f"| {f.heading} | "
+            + " | ".join(format_cell(f, cells[w].get(f.key), report, w) for w in who)
+            + " |"
         )
     out += group_tables(report, who, figures) + item_tables(report, who, figures)
     out += legend(report, figures)
@@ -104,8 +109,8 @@ def as_markdown(report: Report) -> list[str]:
     return out
 
 
-def words(f: Figure, c: Cell | None, report: Report, who: str) -> str:
-    """One cell of the main table."""
+def format_cell(f: Figure, c: Cell | None, report: Report, who: str) -> str:
+    """Write one cell of the main table."""
     found = report.sets.get(who, {}).get(f.key)
     if found is not None:
         return f"{figure_text(found[0])}, n {found[1]}"
@@ -117,7 +122,7 @@ def words(f: Figure, c: Cell | None, report: Report, who: str) -> str:
 
 
 def figure_text(value: float) -> str:
-    """Three digits that matter."""
+    """Format a value with three significant digits."""
     if not math.isfinite(value):
         return "—"
     if abs(value) >= 100:
@@ -126,11 +131,11 @@ def figure_text(value: float) -> str:
 
 
 MAIN = ("face_psnr", "foreground_psnr", "whole_psnr", "perceptual", "identity", "csim", "akd", "aed", "apd")
-"""Figures of the smaller tables, as far as there are any."""
+"""Figures of the smaller tables, where they exist."""
 
 
 def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
-    """Medians per group: one row a group and contestant."""
+    """Tabulate medians per group: one row a group and method."""
     chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not report.groups:
         return []
@@ -138,7 +143,7 @@ def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[
         "",
         "## Groups (medians)",
         "",
-        "| group | n | contestant | " + " | ".join(f.heading for f in chosen) + " |",
+        "| group | n | method | " + " | ".join(f.heading for f in chosen) + " |",
     ]
     out.append("|---|---|---|" + "---|" * len(chosen))
     for group, items in report.groups.items():
@@ -154,7 +159,7 @@ def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[
 
 
 def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
-    """Medians per item, where there are a few items."""
+    """Tabulate medians per item, where there are a few items."""
     items = report.items()
     chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not 2 <= len(items) <= 60:
@@ -163,7 +168,7 @@ def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[s
         "",
         "## Items (medians)",
         "",
-        "| item | contestant | " + " | ".join(f.heading for f in chosen) + " |",
+        "| item | method | " + " | ".join(f.heading for f in chosen) + " |",
     ]
     out.append("|---|---|" + "---|" * len(chosen))
     for i in items:
@@ -176,7 +181,7 @@ def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[s
 
 
 def legend(report: Report, figures: list[Figure]) -> list[str]:
-    """What each figure means; networks and what was left out are in the settings."""
+    """Explain what each figure means; networks and what was left out are in the settings."""
     out = [
         "",
         "## Legend",
@@ -192,23 +197,23 @@ def legend(report: Report, figures: list[Figure]) -> list[str]:
 
 
 def sheet_of(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8[np.ndarray, "h w 3"]:
-    """All lines of pictures with labels, in as many columns as make the sheet roughly square."""
+    """Lay out all lines of images with labels, in as many columns as make the sheet roughly square."""
     from headcast.render.sheet import contact_sheet
 
     rows = []
     for line in lines:
-        small = [reduced(p) for _, p in line]
+        small = [shrink_to_sheet(p) for _, p in line]
         rows.append(contact_sheet(small, len(line), labels=[label for label, _ in line]))
     width = max(r.shape[1] for r in rows)
     columns = max(1, round((sum(r.shape[0] for r in rows) / width) ** 0.5))
-    share = -(-len(rows) // columns)
-    parts = [rows[k : k + share] for k in range(0, len(rows), share)]
+    rows_each = -(-len(rows) // columns)
+    parts = [rows[k : k + rows_each] for k in range(0, len(rows), rows_each)]
     height = max(sum(r.shape[0] for r in part) for part in parts)
-    return np.concatenate([stacked(part, height, width) for part in parts], 1)
+    return np.concatenate([stack_rows(part, height, width) for part in parts], 1)
 
 
-def stacked(rows: list[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Lines below each other on white."""
+def stack_rows(rows: list[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Stack lines below each other on white."""
     column = np.full((height, width, 3), 255, np.uint8)
     y = 0
     for r in rows:
@@ -217,8 +222,8 @@ def stacked(rows: list[UInt8[np.ndarray, "_ _ 3"]], height: int, width: int) -> 
     return column
 
 
-def reduced(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Small enough for the sheet."""
+def shrink_to_sheet(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Reduce an image to the sheet's size."""
     import cv2
 
     k = TILE / max(rgb.shape[:2])

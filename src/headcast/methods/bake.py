@@ -1,4 +1,4 @@
-"""Bake an avatar that has no mesh: the default method looks at its renderings as if they were photos."""
+"""Bake an avatar that has no mesh: the default method takes its renderings for photos."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OBSERVE_END = 0.3  # fraction of the time that rendering and observing the views
 
 
 def bake_avatar(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> Avatar:
-    """Return our head with this person's shape and colours, hair and clothes as the default method sees them.
+    """Return our head with this person's shape, colours, hair and clothes, estimated by the default method.
 
     Raises:
         HeadcastError: the avatar's renderings show no head.
@@ -51,7 +51,7 @@ def bake_avatar(avatar: Avatar, *, seed: int = 0, progress: Progress | None = No
 
 
 def _with_origin(baked: Avatar, avatar: Avatar) -> Avatar:
-    """The baked avatar with the provenance of what it was baked from."""
+    """Add the provenance of what it was baked from to a baked avatar."""
     mesh, made = baked.mesh, avatar.provenance
     assert mesh is not None, "the default method makes meshes"
     provenance = replace(
@@ -66,7 +66,7 @@ def _with_origin(baked: Avatar, avatar: Avatar) -> Avatar:
 
 
 def observe_views(avatar: Avatar) -> Iterator[Observation]:
-    """Render the avatar from the sides of ``BAKE_YAWS``, one after the other; observe what is rendered.
+    """Render the avatar from the sides of ``BAKE_YAWS``, one after the other, and observe the renderings.
 
     Raises:
         HeadcastError: nothing of a head is in it.

@@ -230,11 +230,11 @@ class BaseMethod:
     variants: ClassVar[Mapping[str, MethodOptions]] = {}
 
     def available(self) -> bool:
-        """Progress yes."""
+        """Return True: nothing is needed."""
         return True
 
     def check(self, options: Any) -> None:
-        """Refuse nothing."""
+        """Accept any options: nothing can be missing."""
 
     def version(self) -> str:
         """Return nothing: no weights take part."""

@@ -1,1 +1,1 @@
-"""Functions of two pictures: how close, how sharp, the same person?"""
+"""Metrics of two images: how close, how sharp, the same person?"""

@@ -55,7 +55,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        """One block."""
+        """Apply the residual block."""
         y = self.bn3(self.conv2(self.prelu(self.bn2(self.conv1(self.bn1(x))))))
         return y + (x if self.downsample is None else self.downsample(x))
 
@@ -79,7 +79,7 @@ class IResNet(nn.Module):
         self.features = nn.BatchNorm1d(512)
 
     def forward(self, x: Float[Tensor, "b 3 112 112"]) -> Float[Tensor, "b 512"]:
-        """The embedding."""
+        """Return the embedding, not normalized."""
         x = self.prelu(self.bn1(self.conv1(x)))
         for n in range(len(WIDTHS)):
             x = getattr(self, f"layer{n + 1}")(x)
@@ -87,7 +87,7 @@ class IResNet(nn.Module):
 
 
 def load_arcface(path: str | Path) -> tuple[IResNet, str]:
-    """The network of a file and its name for tables; its depth is read from the names of the tensors.
+    """Load the network of a file and its name for tables; its depth is read from the names of the tensors.
 
     Raises:
         HeadcastError: the file is no IResNet of InsightFace.
@@ -107,8 +107,7 @@ def load_arcface(path: str | Path) -> tuple[IResNet, str]:
 def similarity_to(
     points: Float[np.ndarray, "n 2"], template: Float[np.ndarray, "n 2"]
 ) -> Float[np.ndarray, "2 3"]:
-    """The scale, turn and shift that bring points nearest to a template (least squares; S. Umeyama,
-    1991)."""
+    """Fit the similarity that brings points nearest to a template (least squares; S. Umeyama, 1991)."""
     p, t = points.mean(0), template.mean(0)
     x, y = (points - p) @ np.array([1, 1j]), (template - t) @ np.array([1, 1j])
     k = (np.conj(x) @ y) / (np.conj(x) @ x).real
@@ -119,7 +118,7 @@ def similarity_to(
 def aligned_face(
     rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"], side: int = SIDE
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """The face turned and scaled so that five points lie on InsightFace's template; points in pixels.
+    """Warp the face so that five points lie on InsightFace's template; points in pixels.
 
     Large faces are reduced by pixel areas first, so that nothing aliases.
     """
@@ -139,5 +138,5 @@ def aligned_face(
 
 @torch.no_grad()
 def embedding(network: IResNet, faces: Float[Tensor, "b 3 112 112"]) -> Float[Tensor, "b 512"]:
-    """Unit vectors."""
+    """Return unit vectors of aligned faces."""
     return nn.functional.normalize(network(faces), dim=1)

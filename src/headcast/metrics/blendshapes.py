@@ -57,7 +57,7 @@ class BlendshapeNetwork:
             ) from e
 
     def scores(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Scores | None:
-        """Scores in the network's order; None where no face is detected."""
+        """Return scores in the network's order; None where no face is detected."""
         image = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
         )
@@ -65,10 +65,10 @@ class BlendshapeNetwork:
         return np.array([s.score for s in found[0]], np.float32) if found else None
 
     def close(self) -> None:
-        """Free the networks."""
+        """Release the networks' memory."""
         self._landmarker.close()
 
 
 def expression_distance(real: Scores, rendered: Scores) -> float:
-    """Mean absolute difference of the 51 expression scores, 0..1."""
+    """Return the mean absolute difference of the 51 expression scores, 0..1."""
     return float(np.abs(np.delete(real - rendered, NEUTRAL)).mean())

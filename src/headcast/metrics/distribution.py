@@ -1,4 +1,4 @@
-"""Distances of two sets of pictures or clips by their features.
+"""Distances of two sets of images or clips by their features.
 
 M. Heusel et al., GANs trained by a two time-scale update rule, 2017 (FID, Eq. 6); M. Bińkowski et al.,
 Demystifying MMD GANs, 2018 (KID, Eq. 3 and section 4); T. Unterthiner et al., 2018 (FVD: the same on
@@ -14,10 +14,10 @@ __all__ = ["frechet_distance", "kernel_distance"]
 
 
 def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
-    """Fréchet distance of the Gaussians that two sets of features follow.
+    """Return the Fréchet distance of the Gaussians fitted to two sets of features.
 
     |μa - μb|² + tr(A + B - 2 (A½ B A½)½), covariances with n - 1. Biased upwards by small sets: with fewer
-    pictures than features only sets of equal size are comparable.
+    images than features only sets of equal size are comparable.
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
     cov_a, cov_b = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
@@ -34,9 +34,9 @@ def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -
 
 
 def kernel_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
-    """Squared maximum mean discrepancy with the kernel (x·y / d + 1)³, unbiased (may fall below zero).
+    """Return the squared maximum mean discrepancy with the kernel (x·y / d + 1)³, unbiased (may be negative).
 
-    All pictures at once, not the mean over random subsets, which estimates the same number.
+    All images at once, not the mean over random subsets, which estimates the same number.
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
     n, m, d = len(x), len(y), x.shape[1]

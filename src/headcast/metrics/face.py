@@ -59,7 +59,7 @@ OVAL = (
 def face_mask(
     points: Float[np.ndarray, "478 2"], height: int, width: int, shrink: float = 0.94
 ) -> Bool[np.ndarray, "{height} {width}"]:
-    """Pixels inside the face oval, shrunk about its mean so that the silhouette stays outside."""
+    """Mask pixels inside the face oval, shrunk about its mean so that the silhouette stays outside."""
     import cv2
 
     hull = points[list(OVAL)]
@@ -70,12 +70,12 @@ def face_mask(
 
 
 def iris_distance(points: Float[np.ndarray, "478 2"]) -> float:
-    """Distance of the iris centres, pixels."""
+    """Return the distance of the iris centres, pixels."""
     return float(np.linalg.norm(points[468] - points[473]))
 
 
 def akd(real: Float[np.ndarray, "478 2"], render: Float[np.ndarray, "478 2"]) -> float:
-    """Average keypoint distance in % of the real picture's iris distance.
+    """Return the average keypoint distance in % of the real image's iris distance.
 
     Both must be detected in the same way (static mode): the two ways differ by 1.2-1.6 % by themselves.
     """
@@ -97,7 +97,7 @@ def _networks() -> tuple[Any, Any]:
 def identity_descriptor(
     rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]
 ) -> Float[np.ndarray, "128"]:
-    """dlib's 128-d face descriptor, aligned by its five-point predictor.
+    """Compute dlib's 128-d face descriptor, aligned by its five-point predictor.
 
     The 68-point predictor was trained on non-commercial data and is not used.
     """
@@ -111,5 +111,5 @@ def identity_descriptor(
 
 
 def identity_distance(a: Float[np.ndarray, "128"], b: Float[np.ndarray, "128"]) -> float:
-    """Euclidean distance of two descriptors; different people: median .80, minimum .57 on our portraits."""
+    """Return two descriptors' Euclidean distance; of different people on our portraits: .57 to median .80."""
     return float(np.linalg.norm(a - b))

@@ -1,5 +1,4 @@
-"""Distance of two pictures by the feature maps of a network: the formula of LPIPS, with or without its
-heads.
+"""Distance of two images by the feature maps of a network: the formula of LPIPS, with or without heads.
 
 R. Zhang et al., The unreasonable effectiveness of deep features as a perceptual metric, CVPR 2018, Eq. 1.
 """
@@ -20,23 +19,23 @@ EPS = 1e-10
 
 @runtime_checkable
 class FeatureNet(Protocol):
-    """What a perceptual distance looks through."""
+    """A network whose feature maps a perceptual distance compares."""
 
     def features(self, x: Float[Tensor, "b 3 h w"]) -> Sequence[Tensor]:
-        """Feature maps (b, c, h', w') of pictures in -1..1, finest first."""
+        """Return feature maps (b, c, h', w') of images in -1..1, finest first."""
         ...
 
 
-def to_input(pictures: Sequence[object]) -> Float[Tensor, "b 3 h w"]:
-    """8-bit RGB pictures of one size as a batch in -1..1."""
+def to_input(images: Sequence[object]) -> Float[Tensor, "b 3 h w"]:
+    """Stack 8-bit RGB images of one size to a batch in -1..1."""
     import numpy as np
 
-    stacked = torch.from_numpy(np.stack([np.asarray(p) for p in pictures]))
+    stacked = torch.from_numpy(np.stack([np.asarray(p) for p in images]))
     return stacked.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def unit(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Every pixel's features scaled to length one."""
+def normalize_channels(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Scale every pixel's features to unit length."""
     return x / (x.pow(2).sum(1, keepdim=True).sqrt() + EPS)
 
 
@@ -44,7 +43,7 @@ def unit(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 def feature_distance(
     a: Sequence[Tensor], b: Sequence[Tensor], heads: Sequence[Float[Tensor, "_"]] | None = None
 ) -> Float[Tensor, " b"]:
-    """Sum over maps of the mean over pixels of the squared difference of unit features.
+    """Return the sum over maps of the mean over pixels of the squared difference of unit features.
 
     Args:
         a, b: maps of both sides, finest first.
@@ -53,7 +52,7 @@ def feature_distance(
     """
     total = torch.zeros(len(a[0]), device=a[0].device)
     for k, (p, q) in enumerate(zip(a, b, strict=True)):
-        off = (unit(p) - unit(q)).pow(2)
+        off = (normalize_channels(p) - normalize_channels(q)).pow(2)
         weighed = off.sum(1) if heads is None else (off * heads[k][:, None, None]).sum(1)
         total = total + weighed.mean((1, 2)).to(total)
     return total if heads is not None else total / len(a)

@@ -1,6 +1,6 @@
-"""Measures of a whole person before nothing: foreground, outline, holes, speckle, flicker.
+"""Metrics of a whole person without a background: foreground, outline, holes, speckle, flicker.
 
-The foreground is that of the real picture, by a matte 0..1; both pictures are compared over the same grey.
+The foreground is that of the real image, by a matte 0..1; both images are compared over the same grey.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPECKLE = 0.2  # of full scale, off the median of 3x3 pixels
 
 
 def cut_out(real: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The real picture over mid grey, by its matte."""
+    """Composite the real image over mid grey by its matte."""
     m = matte[..., None]
     return np.round(real * m + GREY * (1 - m)).astype(np.uint8)
 
@@ -33,7 +33,7 @@ def cut_out(real: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"]) -
 def foreground_psnr(
     real: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"], render: UInt8[np.ndarray, "h w c"]
 ) -> float:
-    """dB over the pixels of the matte's foreground; ``render`` with straight alpha, or already over grey."""
+    """Return PSNR (dB) over the matte's foreground; ``render`` with straight alpha, or already over grey."""
     return region_psnr(real, matte, render, matte > 0.5)
 
 
@@ -43,7 +43,7 @@ def region_psnr(
     render: UInt8[np.ndarray, "h w c"],
     region: Bool[np.ndarray, "h w"],
 ) -> float:
-    """The same over a region of it; NaN where that is empty."""
+    """Return PSNR (dB) over a region of the foreground; NaN where that is empty."""
     if not region.any():
         return float("nan")
     fake = over_grey(render) if render.shape[2] == 4 else render
@@ -51,22 +51,22 @@ def region_psnr(
 
 
 def silhouette_iou(matte: Float[np.ndarray, "h w"], alpha: Float[np.ndarray, "h w"]) -> float:
-    """Intersection over union of what is at least half covered."""
+    """Return the intersection over union of what is at least half covered."""
     a, b = matte > 0.5, alpha > 0.5
     return float((a & b).sum() / max(int((a | b).sum()), 1))
 
 
 def hole_share(alpha: Float[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> float:
-    """Share of the pixels of a region that are see-through (alpha below .9)."""
+    """Return the fraction of a region's pixels that are see-through (alpha below .9)."""
     return float((alpha[inside] < OPAQUE).mean()) if inside.any() else 0.0
 
 
 def speckle_share(render: UInt8[np.ndarray, "h w 4"]) -> float:
-    """Share of the covered pixels that differ from their 3x3 median by more than .2 in some channel."""
+    """Return the fraction of covered pixels that differ from their 3x3 median by over .2 in a channel."""
     import cv2
 
-    picture = over_grey(render)
-    off = np.abs(picture.astype(np.int16) - cv2.medianBlur(picture, 3)).max(2) > SPECKLE * 255
+    image = over_grey(render)
+    off = np.abs(image.astype(np.int16) - cv2.medianBlur(image, 3)).max(2) > SPECKLE * 255
     covered = render[..., 3] > 127
     return float(off[covered].mean()) if covered.any() else 0.0
 
@@ -77,7 +77,7 @@ def flicker(
     after: UInt8[np.ndarray, "h w 3"],
     region: Bool[np.ndarray, "h w"],
 ) -> float:
-    """Mean distance (levels of 255) of a frame from the mean of its neighbours, inside a region.
+    """Return the mean distance (levels of 255) of a frame from the mean of its neighbours, inside a region.
 
     Real movement counts too: compare with the same measure of the real clip.
     """

@@ -36,11 +36,11 @@ MIXED = {
     "5c": (832, (384, 192, 384, 48, 128, 128)),
 }
 POOLS: dict[str, tuple[Triple, Triple]] = {"4b": ((3, 3, 3), (2, 2, 2)), "5b": ((2, 2, 2), (2, 2, 2))}
-"""Pools before a block."""
+"""Kernel and stride of the max pools that come before a block."""
 
 
-def same(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float[Tensor, "b c t2 h2 w2"]:
-    """Zeros around, as TensorFlow's 'same' padding puts them: the odd one behind."""
+def pad_same(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float[Tensor, "b c t2 h2 w2"]:
+    """Pad with zeros as TensorFlow's 'same' padding does: the odd one behind."""
     room: list[int] = []
     for size, k, s in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
         total = max(k - (s if size % s == 0 else size % s), 0)
@@ -48,13 +48,13 @@ def same(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float
     return pad(x, room)
 
 
-def pooled(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float[Tensor, "b c t2 h2 w2"]:
-    """Largest values."""
-    return max_pool3d(same(x, kernel, stride), kernel, stride)
+def max_pool(x: Float[Tensor, "b c t h w"], kernel: Triple, stride: Triple) -> Float[Tensor, "b c t2 h2 w2"]:
+    """Max-pool with 'same' padding."""
+    return max_pool3d(pad_same(x, kernel, stride), kernel, stride)
 
 
 class Unit(nn.Module):
-    """Convolution, norm, ReLU."""
+    """A layer of convolution, norm and ReLU."""
 
     def __init__(self, wide_in: int, wide: int, kernel: int, stride: int = 1, last: bool = False) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class Unit(nn.Module):
         self.bn = None if last else nn.BatchNorm3d(wide, eps=0.001)
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t2 h2 w2"]:
-        """One layer."""
-        x = self.conv3d(same(x, self.kernel, self.stride))
+        """Apply convolution, norm and ReLU."""
+        x = self.conv3d(pad_same(x, self.kernel, self.stride))
         return x if self.bn is None else self.bn(x).relu()
 
 
 class Mixed(nn.Module):
-    """Four paths side by side."""
+    """An Inception block: four parallel paths, concatenated."""
 
     def __init__(self, wide_in: int, w: tuple[int, ...]) -> None:
         super().__init__()
@@ -79,8 +79,8 @@ class Mixed(nn.Module):
         self.b3b = Unit(wide_in, w[5], 1)
 
     def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t h w"]:
-        """One block."""
-        around = pooled(x, (3, 3, 3), (1, 1, 1))
+        """Apply all paths and concatenate their channels."""
+        around = max_pool(x, (3, 3, 3), (1, 1, 1))
         return torch.cat([self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(around)], 1)
 
 
@@ -98,22 +98,22 @@ class I3D(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b k"]:
-        """The features of FVD; frames are resized to 224² by bilinear interpolation."""
+        """Return the features of FVD; frames are resized to 224² by bilinear interpolation."""
         b, _, t = x.shape[:3]
         flat = x.transpose(1, 2).flatten(0, 1)
         flat = interpolate(flat, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
         x = flat.unflatten(0, (b, t)).transpose(1, 2)
-        x = pooled(self.Conv3d_1a_7x7(x), (1, 3, 3), (1, 2, 2))
-        x = pooled(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
+        x = max_pool(self.Conv3d_1a_7x7(x), (1, 3, 3), (1, 2, 2))
+        x = max_pool(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
         for name in MIXED:
             if name in POOLS:
-                x = pooled(x, *POOLS[name])
+                x = max_pool(x, *POOLS[name])
             x = getattr(self, f"Mixed_{name}")(x)
         return self.logits(avg_pool3d(x, (2, 7, 7), 1)).mean((2, 3, 4))
 
 
 def load_i3d(path: str | Path) -> tuple[I3D, str]:
-    """The network of FVD and its name for tables.
+    """Load the network of FVD and its name for tables.
 
     Raises:
         HeadcastError: the file is not pytorch-i3d's Kinetics network (TorchScript files are programs,

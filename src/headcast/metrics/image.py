@@ -1,4 +1,4 @@
-"""Pixel measures of two pictures inside a region."""
+"""Pixel metrics of two images inside a region."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from jaxtyping import Bool, UInt8
 __all__ = ["GREY", "over_grey", "psnr", "ssim"]
 
 GREY = 128
-"""What a transparent pixel of a rendering is compared as: never the real picture behind it."""
+"""Grey level behind transparent pixels of a rendering; never the real image."""
 
 
 def over_grey(
     render: UInt8[np.ndarray, "h w 4"],
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A straight-alpha RGBA picture over mid grey."""
+    """Composite a straight-alpha RGBA image over mid grey."""
     a = render[..., 3:].astype(np.float32) / 255
     return (render[..., :3] * a + GREY * (1 - a)).astype(np.uint8)
 
@@ -22,7 +22,7 @@ def over_grey(
 def psnr(
     a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> float:
-    """Peak signal-to-noise ratio (dB) of the pixels in ``mask``, one mean squared error over all channels."""
+    """Return the peak signal-to-noise ratio (dB) over ``mask``, one mean squared error for all channels."""
     d = (a[mask].astype(np.float64) - b[mask]) / 255
     return float(-10 * np.log10((d**2).mean() + 1e-12))
 
@@ -30,7 +30,7 @@ def psnr(
 def ssim(
     a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]
 ) -> float:
-    """Structural similarity, mean over ``mask``: 11x11 Gaussian, sigma 1.5, reflected, C1 .01², C2 .03².
+    """Return mean SSIM over ``mask``: 11x11 Gaussian, sigma 1.5, reflected borders, C1 .01², C2 .03².
 
     The same numbers as scikit-image's ``structural_similarity`` with ``gaussian_weights=True, sigma=1.5,
     use_sample_covariance=False``.

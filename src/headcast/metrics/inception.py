@@ -24,7 +24,7 @@ CLASSES = 1008
 
 
 class Conv(nn.Module):
-    """Convolution without bias, norm, ReLU; 'same' padding unless it strides or is told."""
+    """Convolution without bias, norm, ReLU; 'same' padding unless it strides or ``pad`` is given."""
 
     def __init__(
         self, wide_in: int, wide: int, kernel: tuple[int, int], stride: int = 1, pad: bool = True
@@ -35,7 +35,7 @@ class Conv(nn.Module):
         self.bn = nn.BatchNorm2d(wide, eps=0.001)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        """One layer."""
+        """Apply convolution, norm and ReLU."""
         return self.bn(self.conv(x)).relu()
 
 
@@ -48,12 +48,12 @@ ONE, THREE, FIVE, WIDE, TALL = (1, 1), (3, 3), (5, 5), (1, 7), (7, 1)
 
 
 def chain(*steps: Step) -> Path_:
-    """A path without a fork."""
+    """Describe a path without a fork."""
     return steps, ()
 
 
 def block_a(pool: int) -> tuple[list[Path_], tuple[str, int]]:
-    """35x35 blocks."""
+    """Describe the 35x35 blocks."""
     return [
         chain(("branch1x1", 64, ONE, 1)),
         chain(("branch5x5_1", 48, ONE, 1), ("branch5x5_2", 64, FIVE, 1)),
@@ -64,7 +64,7 @@ def block_a(pool: int) -> tuple[list[Path_], tuple[str, int]]:
 
 
 def block_b() -> tuple[list[Path_], tuple[str, int]]:
-    """35x35 to 17x17."""
+    """Describe the block from 35x35 to 17x17."""
     return [
         chain(("branch3x3", 384, THREE, 2)),
         chain(
@@ -74,7 +74,7 @@ def block_b() -> tuple[list[Path_], tuple[str, int]]:
 
 
 def block_c(c: int) -> tuple[list[Path_], tuple[str, int]]:
-    """17x17 blocks."""
+    """Describe the 17x17 blocks."""
     return [
         chain(("branch1x1", 192, ONE, 1)),
         chain(("branch7x7_1", c, ONE, 1), ("branch7x7_2", c, WIDE, 1), ("branch7x7_3", 192, TALL, 1)),
@@ -89,7 +89,7 @@ def block_c(c: int) -> tuple[list[Path_], tuple[str, int]]:
 
 
 def block_d() -> tuple[list[Path_], tuple[str, int]]:
-    """17x17 to 8x8."""
+    """Describe the block from 17x17 to 8x8."""
     return [
         chain(("branch3x3_1", 192, ONE, 1), ("branch3x3_2", 320, THREE, 2)),
         chain(
@@ -102,7 +102,7 @@ def block_d() -> tuple[list[Path_], tuple[str, int]]:
 
 
 def block_e(pool: str) -> tuple[list[Path_], tuple[str, int]]:
-    """8x8 blocks."""
+    """Describe the 8x8 blocks."""
     return [
         chain(("branch1x1", 320, ONE, 1)),
         (
@@ -117,7 +117,7 @@ def block_e(pool: str) -> tuple[list[Path_], tuple[str, int]]:
 
 
 class Mixed(nn.Module):
-    """Paths side by side and a pooled one; their channels one after the other."""
+    """An Inception block: parallel paths and a pooled one, concatenated."""
 
     def __init__(self, wide_in: int, paths: list[Path_], pool: tuple[str, int]) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Mixed(nn.Module):
             self.branch_pool = Conv(wide_in, pool[1], ONE)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        """One block."""
+        """Apply all paths and concatenate their channels."""
         found = []
         for steps, fork in self.paths:
             y = x
@@ -152,7 +152,7 @@ class Mixed(nn.Module):
 
 
 class FidInception(nn.Module):
-    """(b, 3, h, w) pictures in -1..1 to (b, 2048), resized to 299² by bilinear interpolation."""
+    """(b, 3, h, w) images in -1..1 to (b, 2048), resized to 299² by bilinear interpolation."""
 
     def __init__(self, classes: int = CLASSES) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class FidInception(nn.Module):
 
     @torch.no_grad()
     def embed(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 2048"]:
-        """The features of FID."""
+        """Return the features of FID."""
         x = interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False)
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(max_pool2d(x, 3, 2)))
@@ -195,7 +195,7 @@ class FidInception(nn.Module):
 
 
 def load_inception(path: str | Path) -> tuple[FidInception, str]:
-    """The network of FID and its name for tables.
+    """Load the network of FID and its name for tables.
 
     Raises:
         HeadcastError: another file, torchvision's own Inception (1000 classes) included: its FID is no FID.

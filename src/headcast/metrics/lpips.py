@@ -1,7 +1,7 @@
 """LPIPS v0.1 with the user's files: the backbone as torchvision publishes it, the heads as the lpips
 package does.
 
-R. Zhang et al., CVPR 2018. Nothing else may print under this name.
+R. Zhang et al., CVPR 2018. No other distance may be reported under this name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Backbone(nn.Module):
     features: nn.Sequential
 
     def maps(self, x: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """Feature maps of normalized pictures."""
+        """Return feature maps of normalized images."""
         found = []
         for i, layer in enumerate(self.features):
             x = layer(x)
@@ -94,7 +94,7 @@ BACKBONES: tuple[type[AlexNet] | type[Vgg16], ...] = (AlexNet, Vgg16)
 
 
 class Lpips(nn.Module):
-    """The distance of pictures in -1..1.
+    """The LPIPS distance of images in -1..1.
 
     Attributes:
         name: of network and files, for tables.
@@ -113,14 +113,14 @@ class Lpips(nn.Module):
 
     @torch.no_grad()
     def forward(self, a: Float[Tensor, "b 3 h w"], b: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
-        """One distance a pair; 0 is the same."""
+        """Return one distance per pair; 0 for identical images."""
         maps = [self.backbone.maps((x - self.shift) / self.scale) for x in (a, b)]
         heads = [getattr(self, f"head{k}") for k in range(len(maps[0]))]
         return feature_distance(maps[0], maps[1], heads)
 
 
 def load_lpips(backbone: str | Path, heads: str | Path | None) -> Lpips:
-    """LPIPS from two files.
+    """Load LPIPS from two files.
 
     Args:
         backbone: state dict of torchvision's ``alexnet`` or ``vgg16`` (its classifier is not used), or an

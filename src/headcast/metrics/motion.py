@@ -1,5 +1,4 @@
-"""How far two tracked performances lie apart. Coefficients of one tracker are not comparable to
-another's."""
+"""How far two tracked performances lie apart; coefficients of two trackers are not comparable."""
 
 from __future__ import annotations
 
@@ -12,12 +11,12 @@ __all__ = ["expression_distance", "pose_distance"]
 def expression_distance(
     a: Float[np.ndarray, "t 52"], b: Float[np.ndarray, "t 52"]
 ) -> Float[np.ndarray, " t"]:
-    """AED: mean absolute difference over the 52 ARKit weights (0..1) of each frame."""
+    """Return AED: mean absolute difference over the 52 ARKit weights (0..1) of each frame."""
     return np.abs(a.astype(np.float64) - b).mean(1)
 
 
 def pose_distance(a: Float[np.ndarray, "t 3 3"], b: Float[np.ndarray, "t 3 3"]) -> Float[np.ndarray, " t"]:
-    """APD: angle in degrees between two head rotations of each frame; positions don't count.
+    """Return APD: angle in degrees between two head rotations of each frame; positions don't count.
 
     2 asin(|A - B| / √8), which is exact for rotations and keeps its digits near zero, unlike acos of a
     trace.

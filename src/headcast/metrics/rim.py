@@ -1,4 +1,4 @@
-"""Rim colour: how much of a head's outline has the colour of what stood behind it in the photo.
+"""Rim colour: how much of a head's outline has the colour of the photo's background.
 
 A matte that is too wide leaves background in the hair and on the ears: dark rims before dark cloth, pale
 ones before a pale wall.
@@ -70,7 +70,7 @@ def photo_palettes(
 def background_fraction(
     rgba: UInt8[np.ndarray, "h w 4"], palettes: Palettes, scale: float, chin: int
 ) -> float:
-    """Fraction of a rendering's rim whose colour is nearer to the background's than to the person's own.
+    """Return the fraction of a rendering's rim that is nearer in colour to the background than to the person.
 
     The rim is what is covered at least half, lies within 2 cm of the outline and above the chin. Colours
     are straight, nearness is distance in CIELAB to the nearest colour of a palette.
@@ -97,7 +97,7 @@ def _lab(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
 
 
 def _distance(mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Pixels from each pixel of a mask to the nearest outside it; the image's border is no outline."""
+    """Measure each pixel's distance to the nearest pixel outside a mask; the image's border is no outline."""
     import cv2
 
     return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

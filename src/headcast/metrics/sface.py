@@ -1,7 +1,7 @@
 """Identity by SFace, aligned by the detector YuNet: both from the user's files, run by OpenCV.
 
 Y. Zhong et al., SFace: sigmoid-constrained hypersphere loss for robust face recognition, TIP 2021; files
-of OpenCV Zoo (``sface.onnx``, ``yunet.onnx``). Evaluation only: no loss and nothing that ships sees it.
+of OpenCV Zoo (``sface.onnx``, ``yunet.onnx``). Evaluation only: no loss uses it and nothing of it ships.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SFace:
             raise HeadcastError(f"{path}: not a network that OpenCV reads; take OpenCV Zoo's .onnx") from e
 
     def embedding(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Embedding | None:
-        """Unit vector of the widest face that YuNet finds; None where it finds none."""
+        """Return the unit vector of the widest face that YuNet finds; None where it finds none."""
         bgr = np.ascontiguousarray(rgb[..., ::-1])
         self._detector.setInputSize((bgr.shape[1], bgr.shape[0]))
         _, faces = self._detector.detect(bgr)
@@ -63,5 +63,5 @@ class SFace:
 
 
 def cosine_similarity(a: Embedding | None, b: Embedding | None) -> float:
-    """Cosine of two unit vectors; 0 where either face was not detected."""
+    """Return the cosine of two unit vectors; 0 where either face was not detected."""
     return 0.0 if a is None or b is None else float(a @ b)

@@ -1,4 +1,4 @@
-"""How much fine detail a rendering has, relative to the real picture."""
+"""How much fine detail a rendering has, relative to the real image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["detail", "relative_sharpness"]
 
 
 def detail(rgb: UInt8[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]) -> float:
-    """Root mean square of the Laplacian of luma (Rec. 601, 0..1) over a region; NaN where that is empty."""
+    """Return the RMS of the Laplacian of luma (Rec. 601, 0..1) over a region; NaN where that is empty."""
     import cv2
 
     if not region.any():
@@ -22,6 +22,6 @@ def detail(rgb: UInt8[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]) -> 
 def relative_sharpness(
     real: UInt8[np.ndarray, "h w 3"], fake: UInt8[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]
 ) -> float:
-    """``detail`` of the second over that of the first: 1 is as sharp, less is blurred, more is noisy."""
+    """Return ``detail`` of the second over that of the first: 1 as sharp, less blurred, more noisy."""
     there = detail(real, region)
     return detail(fake, region) / there if there > 0 else float("nan")

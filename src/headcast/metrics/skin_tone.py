@@ -9,7 +9,7 @@ __all__ = ["typology_angle"]
 
 
 def typology_angle(rgb: UInt8[np.ndarray, "h w 3"], face: Bool[np.ndarray, "h w"]) -> float:
-    """Individual typology angle of the face region, degrees: larger is lighter.
+    """Return the individual typology angle of the face region, degrees: larger is lighter.
 
     arctan((L* - 50) / b*) of the medians in CIELAB (A. Chardon et al., 1991). Light and exposure count:
     compare people of one set of photographs only.

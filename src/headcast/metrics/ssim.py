@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, UInt8
 __all__ = ["BETAS", "Borders", "ms_ssim", "ssim_maps"]
 
 Borders = Literal["reflect", "mirror", "zero", "valid"]
-"""How windows reach over the picture's edge: ``reflect`` (the edge pixel twice) as scikit-image, ``mirror``
+"""How windows are padded at the image's edge: ``reflect`` (the edge pixel twice) as scikit-image, ``mirror``
 (once) as torchmetrics, ``zero`` as 3D Gaussian splatting's code; ``valid``: those windows are left out."""
 
 BETAS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -28,7 +28,7 @@ C1, C2 = 0.01**2, 0.03**2
 def ssim_maps(
     a: Float[np.ndarray, "h w 3"], b: Float[np.ndarray, "h w 3"], borders: Borders = "reflect"
 ) -> tuple[Float[np.ndarray, "h2 w2 3"], Float[np.ndarray, "h2 w2 3"]]:
-    """Similarity of every pixel and channel, and its contrast-structure part; values 0..1 go in.
+    """Return similarity of every pixel and channel, and its contrast-structure part; input 0..1.
 
     Windows: 11x11 Gaussian, sigma 1.5; C1 = .01², C2 = .03². With ``valid`` the maps lack five pixels a
         side.
@@ -62,11 +62,10 @@ def ms_ssim(
     borders: Borders = "reflect",
     last: Borders | None = None,
 ) -> float:
-    """Multi-scale similarity of the pixels in ``mask``: five scales, each half of the one before (2x2
-    means).
+    """Return multi-scale similarity of the pixels in ``mask``: five scales, each half of the one before.
 
-    On smaller scales a pixel counts by the share of it that lies in the mask. Negative contrast terms count
-    as zero. ``last``: borders of the coarsest scale where they are to differ (torchmetrics: ``valid``, then
+    On smaller scales a pixel counts by the fraction of it inside the mask. Negative contrast terms count as
+    zero. ``last``: borders of the coarsest scale where they are to differ (torchmetrics: ``valid``, then
     ``mirror``). NaN where the mask is empty or a side has under 176 pixels, too few for five scales.
     """
     if not mask.any() or min(mask.shape) < (2 * RADIUS + 1) * 2 ** (len(BETAS) - 1):
@@ -83,11 +82,11 @@ def ms_ssim(
         if total == 0:
             return float("nan")
         product *= max(float((chosen * w).sum() / total), 0.0) ** beta
-        p, q, weight = halved(p), halved(q), halved(weight)
+        p, q, weight = halve(p), halve(q), halve(weight)
     return float(product)
 
 
-def halved(x: Float[np.ndarray, "h w *c"]) -> Float[np.ndarray, "h2 w2 *c"]:
-    """Means of 2x2 pixels; an odd last row or column is dropped."""
+def halve(x: Float[np.ndarray, "h w *c"]) -> Float[np.ndarray, "h2 w2 *c"]:
+    """Average 2x2 pixels; an odd last row or column is dropped."""
     h, w = x.shape[0] // 2, x.shape[1] // 2
     return x[: 2 * h, : 2 * w].reshape(h, 2, w, 2, *x.shape[2:]).mean((1, 3))

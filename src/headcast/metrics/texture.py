@@ -1,4 +1,4 @@
-"""Measures of skin maps in UV."""
+"""Metrics of skin maps in UV."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from jaxtyping import Bool, Float
 
 from headcast.head.model import HeadModel
 
-__all__ = ["face_texels", "gained", "normal_angles"]
+__all__ = ["face_texels", "match_gain", "normal_angles"]
 
 
 def face_texels(head: HeadModel, side: int, regions: Sequence[str]) -> Bool[np.ndarray, "s s"]:
-    """Texels of triangles of the skin whose corners all lie in the named regions, the outermost ones left
-    out."""
+    """Mask texels of skin triangles whose corners all lie in the named regions, but the outermost."""
     import cv2
 
     inside = head.region_mask(*regions).cpu().numpy()
@@ -27,17 +26,16 @@ def face_texels(head: HeadModel, side: int, regions: Sequence[str]) -> Bool[np.n
     return cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0
 
 
-def gained(
+def match_gain(
     fake: Float[np.ndarray, "h w 3"], real: Float[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w 3"]:
-    """The first with one gain a channel that brings it nearest to the second inside the region (linear
-    light)."""
+    """Scale the first by the gain per channel that brings it nearest to the second (linear light)."""
     x, y = fake[region].astype(np.float64), real[region].astype(np.float64)
     gain = (x * y).sum(0) / np.maximum((x * x).sum(0), 1e-12)
     return (fake * gain).astype(fake.dtype)
 
 
 def normal_angles(a: Float[np.ndarray, "h w 3"], b: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
-    """Degrees between two maps of normals, which need not have unit length."""
+    """Return degrees between two maps of normals, which need not have unit length."""
     dot = (a * b).sum(-1) / np.maximum(np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1), 1e-12)
     return np.degrees(np.arccos(np.clip(dot, -1, 1)))

@@ -1,5 +1,4 @@
-"""Weights of published networks that the user brings, for the evaluator alone: opened without running a
-thing."""
+"""Weights of published networks that the user brings, for the evaluator alone; no code in them is run."""
 
 from __future__ import annotations
 
@@ -17,8 +16,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "params")
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` file or a torch checkpoint, by name; ``module.`` in front is
-    dropped.
+    """Read the tensors of a ``.safetensors`` file or a torch checkpoint, ``module.`` dropped from names.
 
     Raises:
         HeadcastError: missing, damaged, a TorchScript archive (which is code), or without tensors.
@@ -44,7 +42,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def refuse_code(path: Path) -> None:
-    """TorchScript archives carry programs; they are not opened."""
+    """Refuse TorchScript archives: they contain programs."""
     import zipfile
 
     if path.is_file() and zipfile.is_zipfile(path):
@@ -56,7 +54,7 @@ def refuse_code(path: Path) -> None:
 
 
 def fill(module: nn.Module, tensors: dict[str, Tensor], path: str | Path, unused: Iterable[str] = ()) -> None:
-    """Loads a network's weights; it is left in evaluation mode without gradients.
+    """Load a network's weights and leave it in evaluation mode without gradients.
 
     Args:
         unused: beginnings of names that the file may hold beside.

@@ -1,4 +1,4 @@
-"""Training pictures: synthetic heads seen whole, and windows of the same views at greater detail."""
+"""Training images: whole views of synthetic heads, and windows of the same views at greater detail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "SKIN",
     "Looks",
     "camera_normals",
-    "made_looks",
+    "make_looks",
     "micro_of",
     "read_looks",
     "truth_maps",
@@ -36,9 +36,9 @@ SKIN = tuple(LABELS.index(n) for n in ("skin", "nose", "ears", "neck", "lips", "
 """Labels of pixels whose maps are learned."""
 WINDOWS = 3
 FRAME_STEP = 1 << 42
-"""Between the numbers that looks at one person draw their views with."""
+"""Stride between the view numbers of looks at one person."""
 FACTORS = (2.0, 4.0)
-"""How many times finer than the whole view windows are, unless told; trainers vary the ratio more."""
+"""How many times finer than the whole view windows are by default; trainers vary the ratio more."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Looks:
         whole, windows: 16 channels: RGB (sRGB) 3, UV 2, geometry normal 3 (camera frame, +Y up, (n + 1) / 2;
             UV and normal 0 off the head), albedo 3 (sRGB), micronormal 3 (see ``micro_of``), specular 1,
             skin 1.
-        place: (N, W, 3) of each window: left and top edge and side as shares of the whole view's side.
+        place: (N, W, 3) of each window: left and top edge and side as fractions of the whole view's side.
     """
 
     whole: Float[Tensor, "n 16 h h"]
@@ -60,28 +60,28 @@ class Looks:
         return len(self.whole)
 
     def __getitem__(self, index: Tensor | slice) -> Looks:
-        """Some of them."""
+        """Return some of the looks, by index or mask."""
         return Looks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     @classmethod
     def joined(cls, parts: list[Looks]) -> Looks:
-        """All of several."""
+        """Concatenate several batches of looks."""
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
 
 
 def camera_normals(
     normal: Float[Tensor, "n h w 3"], cam_from_world: Float[Tensor, "n 4 4"]
 ) -> Float[Tensor, "n h w 3"]:
-    """World normals in the camera's frame with +X right, +Y up, +Z to the camera."""
+    """Turn world normals into the camera's frame: +X right, +Y up, +Z to the camera."""
     turned = torch.einsum("nij,nhwj->nhwi", cam_from_world[:, :3, :3], normal)
     return turned * torch.tensor([1.0, -1.0, -1.0], device=normal.device)
 
 
 def micro_of(normal: Float[Tensor, "*n 3"], geometric: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
-    """The micronormal of fine normals over geometric ones, both in the camera's frame.
+    """Express fine normals relative to geometric ones, both in the camera's frame.
 
     Its frame does not know of any UV layout: z is the geometric normal, x the camera's right laid on the
-    surface, y = z x x. ``unwrap.turned`` brings it into the tangent frame of a layout.
+    surface, y = z x x. ``unwrap.rotate_micronormals`` brings it into the tangent frame of a layout.
     """
     right = torch.zeros_like(geometric)
     right[..., 0] = 1
@@ -92,7 +92,7 @@ def micro_of(normal: Float[Tensor, "*n 3"], geometric: Float[Tensor, "*n 3"]) ->
 
 
 def truth_maps(b: SynthBatch) -> Float[Tensor, "n 16 h h"]:
-    """The channels of ``Looks`` of synthetic pictures."""
+    """Stack the channels of ``Looks`` from a synthetic batch."""
     fine, smooth = (camera_normals(x, b.views.cam_from_world) for x in (b.normal, b.geometric_normal))
     on = ((b.uv[..., 0] >= 0) & (b.alpha > 0.5)).float()[..., None]
     skin = torch.isin(b.label, torch.tensor(SKIN, device=b.label.device, dtype=b.label.dtype))[..., None] * on
@@ -108,25 +108,25 @@ def truth_maps(b: SynthBatch) -> Float[Tensor, "n 16 h h"]:
     return torch.cat(maps, -1).permute(0, 3, 1, 2).clamp(0, 1).contiguous()
 
 
-def framed(dice: CounterRng, size: int) -> Views:
-    """Views of heads from about the front, filling most of the picture."""
-    yaw, pitch = 0.2 * dice.normal("uhr yaw", clip=2.0), 0.1 * dice.normal("uhr pitch", clip=2.0)
-    fov = torch.deg2rad(dice.uniform("uhr fov", low=11.0, high=30.0))
-    share = dice.uniform("uhr share", low=0.7, high=1.0)
-    at = dice.normal("uhr at", 3, clip=2.0) * torch.tensor([0.008, 0.008, 0.0], device=dice.device)
-    middle = torch.tensor(MIDDLE, device=dice.device)
-    radius = 0.25 / (share * 2 * torch.tan(fov / 2)) + 0.05
-    return looking(middle + at, yaw, pitch, 0.05 * dice.normal("uhr roll"), radius, fov, size)
+def frame_views(rng: CounterRng, size: int) -> Views:
+    """Sample views of heads from about the front, filling most of the image."""
+    yaw, pitch = 0.2 * rng.normal("uhr yaw", clip=2.0), 0.1 * rng.normal("uhr pitch", clip=2.0)
+    fov = torch.deg2rad(rng.uniform("uhr fov", low=11.0, high=30.0))
+    fraction = rng.uniform("uhr share", low=0.7, high=1.0)
+    at = rng.normal("uhr at", 3, clip=2.0) * torch.tensor([0.008, 0.008, 0.0], device=rng.device)
+    middle = torch.tensor(MIDDLE, device=rng.device)
+    radius = 0.25 / (fraction * 2 * torch.tan(fov / 2)) + 0.05
+    return looking(middle + at, yaw, pitch, 0.05 * rng.normal("uhr roll"), radius, fov, size)
 
 
-def windowed(
-    views: Views, dice: CounterRng, count: int, factors: tuple[float, float] = FACTORS
+def add_windows(
+    views: Views, rng: CounterRng, count: int, factors: tuple[float, float] = FACTORS
 ) -> tuple[Views, Float[Tensor, "n w 3"]]:
-    """Each view followed by ``count`` windows of it about places on the face, and where those lie."""
+    """Append to each view ``count`` windows of it around places on the face; also return where they lie."""
     n, size = len(views.K), float(views.size)
-    factor = dice.uniform("uhr factor", count, low=math.log(factors[0]), high=math.log(factors[1])).exp()
+    factor = rng.uniform("uhr factor", count, low=math.log(factors[0]), high=math.log(factors[1])).exp()
     side = 1 / factor
-    spread = dice.normal("uhr window", count, 2, clip=1.6) * 0.14 + 0.5
+    spread = rng.normal("uhr window", count, 2, clip=1.6) * 0.14 + 0.5
     corner = (spread - side[..., None] / 2).clamp(min=0).minimum(1 - side[..., None])
     K = views.K[:, None].repeat(1, count + 1, 1, 1)
     K[:, 1:, :2] *= factor[..., None, None]
@@ -136,7 +136,7 @@ def windowed(
     return Views(K.flatten(0, 1), pose.flatten(0, 1), views.size), place
 
 
-def made_looks(
+def make_looks(
     split: Split,
     seed: int,
     numbers: Int[np.ndarray, " p"],
@@ -147,7 +147,7 @@ def made_looks(
     frames: int = 1,
     factors: tuple[float, float] = FACTORS,
 ) -> Looks:
-    """Looks at some synthetic people, in PBR mode.
+    """Render looks at some synthetic people, in PBR mode.
 
     Args:
         windows: of each look. frames: looks at each person, each with its own light, face and view.
@@ -165,15 +165,15 @@ def made_looks(
     )
     every = (np.asarray(numbers)[:, None] + np.arange(frames) * FRAME_STEP).reshape(-1)
     rows = np.stack([np.full(len(every), 1 if split == "test" else 0), every], 1).astype(np.int64)
-    dice = CounterRng(rows, seed, device)
-    views, place = windowed(framed(dice, size), dice, windows, factors)
+    rng = CounterRng(rows, seed, device)
+    views, place = add_windows(frame_views(rng, size), rng, windows, factors)
     maps = truth_maps(make_batch(config, device, seed, numbers, views=views))
     maps = maps.view(len(every), windows + 1, *maps.shape[1:])
     return Looks(maps[:, 0], maps[:, 1:], place)
 
 
 def write_looks(looks: Looks, path: Path) -> None:
-    """Half-precision file of looks (safetensors)."""
+    """Write looks to a half-precision safetensors file."""
     from headcast.weights import save_tensors
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ def write_looks(looks: Looks, path: Path) -> None:
 
 @cache
 def read_looks(folder: str) -> Looks:
-    """All files of a folder, in half precision.
+    """Read all files of a folder, in half precision.
 
     Raises:
         HeadcastError: there are none.
@@ -200,5 +200,5 @@ def read_looks(folder: str) -> Looks:
 
 
 def as_float(looks: Looks, device: torch.device) -> Looks:
-    """In single precision on a device."""
+    """Convert to single precision on a device."""
     return replace(looks, **{f.name: getattr(looks, f.name).to(device).float() for f in fields(looks)})

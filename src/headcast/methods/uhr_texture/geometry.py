@@ -19,7 +19,15 @@ from headcast.render.geometry import vertex_normals
 from headcast.render.mesh import rasterize_mesh
 from headcast.rotation import axis_angle_to_matrix
 
-__all__ = ["Geometry", "drawn", "fitted", "foreign", "geometry_prior", "read_camera", "read_obj"]
+__all__ = [
+    "Geometry",
+    "fitted_geometry",
+    "foreign_geometry",
+    "geometry_prior",
+    "rasterize_geometry",
+    "read_camera",
+    "read_obj",
+]
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,8 @@ class Geometry:
     skin: Tensor
 
 
-def drawn(geometry: Geometry, camera: Camera) -> tuple[Tensor, Tensor]:
-    """Triangle and barycentrics at every pixel of a camera."""
+def rasterize_geometry(geometry: Geometry, camera: Camera) -> tuple[Tensor, Tensor]:
+    """Rasterize triangle indices and barycentrics at every pixel of a camera."""
     flip = torch.tensor([1.0, -1.0, -1.0])
     at = Camera(camera.K, torch.eye(4), camera.width, camera.height)
     found = rasterize_mesh(geometry.vertices * flip, geometry.faces, at)
@@ -51,8 +59,8 @@ def drawn(geometry: Geometry, camera: Camera) -> tuple[Tensor, Tensor]:
 
 
 def geometry_prior(geometry: Geometry, camera: Camera, side: int) -> Float[Tensor, "5 s s"]:
-    """UV and normal of a mesh as the predictor gives them."""
-    triangle, bary = drawn(geometry, camera.scaled(side / camera.width))
+    """Render UV and normals of a mesh in the predictor's format."""
+    triangle, bary = rasterize_geometry(geometry, camera.scaled(side / camera.width))
     on = (triangle >= 0)[..., None].float()
     t = triangle.clamp(min=0).long()
     uv = (geometry.uv[geometry.faces_uv[t]] * bary[..., None]).sum(-2)
@@ -61,22 +69,22 @@ def geometry_prior(geometry: Geometry, camera: Camera, side: int) -> Float[Tenso
     return (torch.cat([uv, (normal + 1) / 2], -1) * on).permute(2, 0, 1)
 
 
-def before(camera: Camera, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
-    """World points in the camera's frame, +Y up and +Z to the camera."""
+def to_camera_frame(camera: Camera, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "v 3"]:
+    """Transform world points to the camera's frame, +Y up and +Z to the camera."""
     T = camera.cam_from_world.to(vertices)
     return (vertices @ T[:3, :3].T + T[:3, 3]) * torch.tensor([1.0, -1.0, -1.0])
 
 
-def fitted(head: HeadModel, params: HeadParams, camera: Camera) -> Geometry:
-    """The head as it was fitted to a photo."""
+def fitted_geometry(head: HeadModel, params: HeadParams, camera: Camera) -> Geometry:
+    """Return the head's geometry as it was fitted to a photo."""
     with torch.no_grad():
-        v = before(camera, head(params))
+        v = to_camera_frame(camera, head(params))
     skin = head.part == head.part_names.index("skin")
     return Geometry(v, vertex_normals(v, head.faces), head.faces, head.uv, head.faces_uv, True, skin)
 
 
-def foreign(mesh: Path, uv: Path | None, camera: Camera, params: HeadParams | None) -> Geometry:
-    """A user's mesh.
+def foreign_geometry(mesh: Path, uv: Path | None, camera: Camera, params: HeadParams | None) -> Geometry:
+    """Read a user's mesh.
 
     Args:
         uv: another OBJ whose texture coordinates are used, with the same faces in the same order.
@@ -96,7 +104,7 @@ def foreign(mesh: Path, uv: Path | None, camera: Camera, params: HeadParams | No
         raise HeadcastError(f"{mesh}: no texture coordinates (vt); unwrap it first, or give --uv FILE.obj")
     if params is not None:
         v = v @ axis_angle_to_matrix(params.rotation).T + params.translation
-    v = before(camera, v)
+    v = to_camera_frame(camera, v)
     if bool((v[:, 2] > -1e-4).any()):
         raise HeadcastError(
             f"{mesh}: part of it lies behind the camera; metres and the head frame are expected"
@@ -109,7 +117,7 @@ Obj = tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"], Float[Tensor, "u 2"] | Non
 
 
 def read_obj(path: Path) -> Obj:
-    """Vertices, triangles (polygons become fans), texture coordinates (top-left origin) and their triangles.
+    """Read vertices, triangles (of polygons: fans), texture coordinates (top-left origin), their triangles.
 
     Raises:
         HeadcastError: not a Wavefront OBJ with faces.
@@ -128,8 +136,8 @@ def read_obj(path: Path) -> Obj:
                 vt.append([float(rest[0]), 1 - float(rest[1])])
             elif kind == "f":
                 parts = [c.split("/") for c in rest]
-                a = [place(p[0], len(v)) for p in parts]
-                b = [place(p[1], len(vt)) if len(p) > 1 and p[1] else -1 for p in parts]
+                a = [zero_based_index(p[0], len(v)) for p in parts]
+                b = [zero_based_index(p[1], len(vt)) if len(p) > 1 and p[1] else -1 for p in parts]
                 for k in range(1, len(parts) - 1):
                     faces.append([a[0], a[k], a[k + 1]])
                     faces_uv.append([b[0], b[k], b[k + 1]])
@@ -143,14 +151,14 @@ def read_obj(path: Path) -> Obj:
     return torch.tensor(v), f, torch.tensor(vt), t
 
 
-def place(word: str, count: int) -> int:
-    """OBJ's index (from 1, or backwards from the last) as one from 0."""
+def zero_based_index(word: str, count: int) -> int:
+    """Convert an OBJ index (from 1, or backwards from the last) to a zero-based one."""
     i = int(word)
     return i - 1 if i > 0 else count + i
 
 
 def read_camera(path: Path) -> Camera:
-    """A camera from JSON: ``K`` (3x3, pixels), ``cam_from_world`` (4x4, OpenCV), ``size`` [width, height].
+    """Read a camera from JSON: ``K`` (3x3, pixels), ``cam_from_world`` (4x4, OpenCV), ``size`` [w, h].
 
     Raises:
         HeadcastError: it holds something else.

@@ -17,14 +17,14 @@ from headcast.head.maps import SkinMaps
 from headcast.head.model import HeadModel
 from headcast.image import srgb_to_linear
 from headcast.methods.uhr_texture import fill
-from headcast.methods.uhr_texture.geometry import Geometry, drawn, geometry_prior
-from headcast.methods.uhr_texture.light import coarse_of, freed, shading_of, skin_mean
+from headcast.methods.uhr_texture.geometry import Geometry, geometry_prior, rasterize_geometry
+from headcast.methods.uhr_texture.light import coarse_of, delit_image, estimate_shading, skin_mean
 from headcast.methods.uhr_texture.network import resized
 from headcast.methods.uhr_texture.occluders import without_glasses
-from headcast.methods.uhr_texture.patches import refined
-from headcast.methods.uhr_texture.square import FULL, crop_of, skin_trust, smaller
-from headcast.methods.uhr_texture.unwrap import Pixels, pixels_of, turned, unwrapped
-from headcast.methods.uhr_texture.usual import face_share, predefined
+from headcast.methods.uhr_texture.patches import refine_in_patches
+from headcast.methods.uhr_texture.square import FULL, crop_of, reduce_photo, skin_trust
+from headcast.methods.uhr_texture.unwrap import Pixels, pixels_to_unwrap, rotate_micronormals, solve_texture
+from headcast.methods.uhr_texture.usual import face_weight, predefined_maps
 from headcast.methods.uhr_texture.weights import Networks
 from headcast.observe.types import Observation
 from headcast.progress import Progress
@@ -33,7 +33,7 @@ __all__ = ["Result", "image_maps", "texture_maps"]
 
 COARSEST, FINEST = 64, 12.0
 """Side at which the cascade begins, and texels a pixel of the photo at which it ends: finer ones would all be
-enlarged (``dense``)."""
+enlarged (``density_weight``)."""
 Prior = Literal["network", "geometry"]
 
 
@@ -42,30 +42,31 @@ class Result:
     """What ``headcast texture`` writes.
 
     Attributes:
-        picture: (n, n, 3) the square about the face, sRGB 0..1; camera: of it.
+        crop: (3, n, n) the square around the face, sRGB 0..1. camera: of that crop.
         image: (7, n, n) albedo (sRGB), micronormal ((n + 1) / 2, frame of ``data.micro_of``), specular; off
             the skin the photo's colours, flat.
         prior: (5, s, s) UV and geometry normal of stage 1. guide: (7, s, s).
-        texture: (7, T, T) in UV, micronormals in its tangent frame. seen: (T, T) share taken from the photo.
+        texture: (7, T, T) in UV, micronormals in its tangent frame.
+        visibility: (T, T) fraction that is taken from the photo.
         notes: what the user should know.
     """
 
-    picture: Float[Tensor, "3 n n"]
+    crop: Float[Tensor, "3 n n"]
     camera: Camera
     image: Float[Tensor, "7 n n"]
     prior: Float[Tensor, "5 s s"]
     guide: Float[Tensor, "7 s s"]
     texture: Float[Tensor, "7 t t"]
-    seen: Float[Tensor, "t t"]
+    visibility: Float[Tensor, "t t"]
     notes: tuple[str, ...] = ()
 
     def maps(self) -> SkinMaps:
-        """As ``SkinMaps``."""
+        """Return the UV maps as ``SkinMaps``: linear albedo, normals in -1..1."""
         t = self.texture
         words = {"albedo": "uhr_texture", "micronormal": "uhr_texture", "specular": "uhr_texture"}
-        normal = fill.as_numpy(t[3:6]) * 2 - 1
+        normal = fill.to_numpy(t[3:6]) * 2 - 1
         return SkinMaps(
-            srgb_to_linear(fill.as_numpy(t[:3])).astype(np.float32),
+            srgb_to_linear(fill.to_numpy(t[:3])).astype(np.float32),
             normal.astype(np.float32),
             t[6].numpy(),
             provenance=words,
@@ -81,27 +82,27 @@ def image_maps(
     refine: bool = True,
     trust: Float[Tensor, "n n"] | None = None,
 ) -> tuple[Float[Tensor, "7 n n"], Float[Tensor, "5 s s"], Float[Tensor, "7 s s"]]:
-    """Both stages in image space: maps at the picture's resolution, prior and guide at stage 1's.
+    """Run both stages in image space: maps at the image's resolution, prior and guide at stage 1's.
 
     Args:
         prior: instead of the predictor's. refine: without it the guide is enlarged (stage 1 alone).
-        trust: how surely pixels are skin, whose colours tell the light; None: the whole head tells it.
+        trust: how surely pixels are skin, from whose colours the light is estimated; None: the whole head.
     """
     c, n = networks.config, rgb.shape[-1]
     small = resized(rgb[None], c.side, c.side)
     found = networks.predictor(small).clamp(0, 1) if prior is None else prior[None]
     sure = None if trust is None else resized(trust[None, None], c.side, c.side)
-    shading = shading_of(small, found, sure)
-    free = freed(small, shading)
-    guide = networks.gde(small, found, free, skin_mean(free, found, sure)).clamp(0, 1)
+    shading = estimate_shading(small, found, sure)
+    delit = delit_image(small, shading)
+    guide = networks.gde(small, found, delit, skin_mean(delit, found, sure)).clamp(0, 1)
     if not refine:
         return resized(guide, n, n)[0], found[0], guide[0]
-    say = (lambda share: progress(share, "refining the skin")) if progress else None
-    maps = refined(networks.hfdr, rgb, coarse_of(small, found, guide, shading)[0], c.patch, say)
+    say = (lambda fraction: progress(fraction, "refining the skin")) if progress else None
+    maps = refine_in_patches(networks.hfdr, rgb, coarse_of(small, found, guide, shading)[0], c.patch, say)
     # a patch cannot know how bright the whole skin is: that is stage 1's
     off = guide[:, :3] - resized(maps[None, :3], c.side, c.side)
     maps[:3].add_(skin_mean(off, found, sure)[0][:, None, None]).clamp_(0, 1)
-    fill.unit_normals(maps[3:6])
+    fill.normalize_normals(maps[3:6])
     return maps, found[0], guide[0]
 
 
@@ -116,14 +117,14 @@ def texture_maps(
     prior: Prior = "network",
     progress: Progress | None = None,
 ) -> Result:
-    """Maps of one photo.
+    """Make the maps of one photo.
 
     Args:
         base: a fitted avatar whose texture stands where the photo shows nothing; for the bundled head alone.
         size: side of the UV maps.
         prior: whether stage 1 takes UV and normals from the predictor (§3.1) or from the fitted geometry.
     """
-    say = progress or (lambda share, what: None)
+    say = progress or (lambda fraction, what: None)
     rgb, camera, place = crop_of(observation)
     n = rgb.shape[-1]
     notes = []
@@ -137,13 +138,13 @@ def texture_maps(
         if prior == "geometry" and geometry.own
         else None
     )
-    trust = skin_trust(smaller(observation), n)
-    say_part: Progress = lambda share, what: say(0.1 + 0.5 * share, what)  # noqa: E731
+    trust = skin_trust(reduce_photo(observation), n)
+    say_part: Progress = lambda fraction, what: say(0.1 + 0.5 * fraction, what)  # noqa: E731
     image, found, guide = image_maps(rgb, networks, given, say_part, trust=trust)
     say(0.6, "unwrapping")
-    triangle, bary = drawn(geometry, camera)
+    triangle, bary = rasterize_geometry(geometry, camera)
     triangle = torch.where(geometry.skin[triangle.clamp(min=0).long()], triangle, -1)
-    pixels = pixels_of(
+    pixels = pixels_to_unwrap(
         triangle,
         bary,
         geometry.vertices,
@@ -153,36 +154,36 @@ def texture_maps(
         geometry.normals,
         trust,
     )
-    texture, seen = in_uv(image, pixels, size)
+    texture, visibility = unwrap_maps(image, pixels, size)
     del triangle, bary, pixels  # room for 4096²
-    only_skin(image, rgb, trust)
+    keep_skin(image, rgb, trust)
     say(0.85, "filling what is hidden")
-    seen = fill.softened(seen)
+    visibility = fill.soften_visibility(visibility)
     if geometry.own:
-        texture, seen = fill.mirrored(texture, seen, head)
-        ground = predefined(base, head, size)
+        texture, visibility = fill.complete_by_symmetry(texture, visibility, head)
+        ground = predefined_maps(base, head, size)
         ground[:3] = without_glasses(ground[:3], observation, geometry, camera, trust, head)
-        texture = fill.blended(texture, seen, ground, face_share(head, size))
+        texture = fill.blend_over(texture, visibility, ground, face_weight(head, size))
     else:
-        texture = fill.pulled(texture, seen)
+        texture = fill.pull_push(texture, visibility)
     say(1.0, "done")
-    return Result(rgb, camera, image, found, guide, texture, seen, tuple(notes))
+    return Result(rgb, camera, image, found, guide, texture, visibility, tuple(notes))
 
 
-def only_skin(
+def keep_skin(
     image: Float[Tensor, "7 n n"], rgb: Float[Tensor, "3 n n"], trust: Float[Tensor, "n n"]
 ) -> None:
-    """Off the skin, which is all that the networks know: the photo's colours, flat; in place."""
+    """Put the photo's colours, flat, off the skin, which is all that the networks know; in place."""
     image[:3].sub_(rgb).mul_(trust).add_(rgb)
     flat = torch.tensor([0.5, 0.5, 1.0]).to(image)
     for c in range(3):
         image[3 + c].sub_(flat[c]).mul_(trust).add_(flat[c])
 
 
-def in_uv(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Tensor, Tensor]:
-    """The seven maps unwrapped, coarse first (the paper's cascade), and the seen share."""
+def unwrap_maps(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Tensor, Tensor]:
+    """Unwrap the seven maps, coarse first (the paper's cascade); also return the visible fraction."""
     values = image.flatten(1)[:, pixels.index].T
-    micro = turned(values[:, 3:6] * 2 - 1, pixels.spin)
+    micro = rotate_micronormals(values[:, 3:6] * 2 - 1, pixels.spin)
     values = torch.cat([values[:, :3], (micro + 1) / 2, values[:, 6:]], 1)
     start = torch.tensor([0.5, 0.5, 0.5, 0.5, 0.5, 1.0, 0.5]).view(7, 1, 1).expand(7, 8, 8)
     sides = [size]
@@ -194,37 +195,39 @@ def in_uv(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Ten
         if found is not None and covered * side**2 / max(1, len(pixels.index)) > FINEST:
             break
         last = side
-        found = unwrapped(values, pixels, side, texture)
+        found = solve_texture(values, pixels, side, texture)
         if side == sides[-1]:
-            covered = float((found.seen > 0.3).float().mean())
-            texture = fill.pulled(found.texture, (found.seen > 0.05).float())
+            covered = float((found.visibility > 0.3).float().mean())
+            texture = fill.pull_push(found.texture, (found.visibility > 0.05).float())
         else:
             texture = resized(texture[None], side, side)[0]
-            share = dense(found.seen)
+            fraction = density_weight(found.visibility)
             for c in range(len(texture)):  # one after the other: 4096² leave no room for all at once
-                texture[c] += share * (found.texture[c] - texture[c])
+                texture[c] += fraction * (found.texture[c] - texture[c])
     assert found is not None
-    seen = spread(found.seen, covered * last**2 / max(1, len(pixels.index)))
-    seen = resized(seen[None, None], size, size)[0, 0]
-    return resized(texture[None], size, size)[0].clamp_(0, 1), seen
+    visibility = spread_visibility(found.visibility, covered * last**2 / max(1, len(pixels.index)))
+    visibility = resized(visibility[None, None], size, size)[0, 0]
+    return resized(texture[None], size, size)[0].clamp_(0, 1), visibility
 
 
-def spread(seen: Float[Tensor, "t t"], texels: float) -> Float[Tensor, "t t"]:
-    """The seen share where a pixel covers ``texels`` of them, of which it reaches four at most."""
+def spread_visibility(visibility: Float[Tensor, "t t"], texels: float) -> Float[Tensor, "t t"]:
+    """Spread the visible fraction where a pixel covers ``texels`` texels but reaches four at most."""
     if texels <= 1:
-        return seen
+        return visibility
     k = 2 * max(1, round(0.75 * texels**0.5)) + 1
-    x = torch.nn.functional.avg_pool2d(seen[None, None], k, 1, k // 2)
+    x = torch.nn.functional.avg_pool2d(visibility[None, None], k, 1, k // 2)
     return (1.5 * texels * torch.nn.functional.avg_pool2d(x, 3, 1, 1)[0, 0]).clamp(max=1)
 
 
-def dense(seen: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
-    """0 where texels are finer than the photo's pixels, 1 where not: finer ones would take single pixels for
-    detail, as ripples."""
-    near = torch.nn.functional.avg_pool2d(seen[None, None], 7, 1, 3)[0, 0]
+def density_weight(visibility: Float[Tensor, "t t"]) -> Float[Tensor, "t t"]:
+    """Weigh texels: 0 where they are finer than the photo's pixels, 1 elsewhere.
+
+    Finer texels would take single pixels for detail, as ripples.
+    """
+    near = torch.nn.functional.avg_pool2d(visibility[None, None], 7, 1, 3)[0, 0]
     return ((near - 0.4) / 0.3).clamp(0, 1)
 
 
-def no_mesh(path: Path) -> str:
-    """Words for a missing prior of foreign meshes."""
+def missing_prior_message(path: Path) -> str:
+    """Word the error for a foreign mesh without a UV prior."""
     return f"{path}: not the bundled head: what the photo does not show is only carried over from around it"

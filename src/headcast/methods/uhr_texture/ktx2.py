@@ -17,15 +17,15 @@ from numpy import ndarray
 from headcast.errors import HeadcastError
 from headcast.image import save_png
 
-__all__ = ["MAGIC", "check_program", "encoded_ktx2"]
+__all__ = ["MAGIC", "check_program", "encode_ktx2"]
 
 MAGIC = b"\xabKTX 20\xbb\r\n\x1a\n"
 LEVEL = "1"
-"""Of UASTC: 0 is fastest, 4 best."""
+"""UASTC encoding level: 0 is fastest, 4 best."""
 
 
 def check_program() -> str:
-    """Where ``basisu`` is.
+    """Find the program ``basisu``.
 
     Raises:
         HeadcastError: nowhere on the PATH.
@@ -39,8 +39,8 @@ def check_program() -> str:
     return found
 
 
-def encoded_ktx2(picture: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
-    """A KTX2 file with all smaller sizes.
+def encode_ktx2(image: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
+    """Encode a KTX2 file with all mip levels.
 
     Args:
         linear: numbers instead of sRGB colours.
@@ -51,7 +51,7 @@ def encoded_ktx2(picture: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
     program = check_program()
     with tempfile.TemporaryDirectory() as temporary:
         source, made = Path(temporary) / "texture.png", Path(temporary) / "texture.ktx2"
-        save_png(source, picture)
+        save_png(source, image)
         words = ["-ktx2", "-uastc", "-uastc_level", LEVEL, "-mipmap", *(["-linear"] if linear else [])]
         run = subprocess.run(
             [program, *words, "-file", str(source), "-output_file", str(made)],

@@ -1,4 +1,4 @@
-"""The picture freed of its light: what albedo starts at in both stages. Ours, not the paper's."""
+"""De-light an image: the initial albedo of both stages. Ours, not the paper's."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from headcast.render.shading import sh_basis
 __all__ = [
     "COARSE",
     "LEVEL",
+    "calibrate_albedo",
     "coarse_of",
+    "delit_image",
+    "estimate_shading",
     "fit_level",
-    "freed",
     "guide_at",
-    "levelled",
-    "shading_of",
     "skin_mean",
 ]
 
 ROUNDS = 4
 HUBER = 2.0
 RIDGE = (0.0, 0.002, 0.002, 0.002, 0.008, 0.008, 0.008, 0.008, 0.008)
-"""As ``observe.light`` solves for a photo's light."""
+"""Ridge and Huber terms, as ``observe.light`` solves for a photo's light."""
 DARKEST, TINT = 0.4, 1.25
-"""Least shading, as a share of its mean over the skin (as in ``fit.delight``), and how far its colour may
+"""Least shading, as a fraction of its mean over the skin (as in ``fit.delight``), and how far its colour may
 depart from the mean's: more would make pink fringes where a photographed face turns away."""
 LEVEL = 13
-"""Terms of ``levelled``."""
+"""Number of terms of ``calibrate_albedo``."""
 COARSE = 15
-"""Channels of ``coarse_of``."""
+"""Number of channels of ``coarse_of``."""
 
 
-def shading_of(
+def estimate_shading(
     rgb: Float[Tensor, "b 3 h w"],
     prior: Float[Tensor, "b 5 h w"],
     trust: Float[Tensor, "b 1 h w"] | None = None,
 ) -> Float[Tensor, "b 3 h w"]:
-    """Irradiance by second-order harmonics over the prior's normals: mean over skin 1; 1 off the head.
+    """Estimate irradiance by second-order harmonics of the prior's normals: mean over skin 1; 1 off the head.
 
     Skin is taken to have one colour; what departs from it (brows, lips, gloss, shadow) loses weight (Huber).
 
@@ -55,15 +55,7 @@ def shading_of(
     total = weight.sum(1).clamp(min=1e-6)
     level = ((colour * weight[..., None]).sum(1) / total[:, None]).clamp(min=1e-4)
     scaled = colour / level[:, None]
-    robust, light = torch.ones_like(weight), torch.zeros(())
-    ridge = torch.diag(torch.tensor(RIDGE).to(rgb)) + 1e-6 * torch.eye(9).to(rgb)
-    for _ in range(ROUNDS):
-        each = (basis * (weight * robust)[..., None]).transpose(1, 2)
-        light = torch.linalg.solve(each @ basis + total[:, None, None] * ridge, each @ scaled)
-        off = (scaled - basis @ light).abs().mean(-1)
-        limit = HUBER * ((off * weight).sum(1) / total).clamp(min=1e-4)
-        robust = (limit[:, None] / off.clamp(min=1e-6)).clamp(max=1)
-    shading = basis @ light
+    shading = basis @ _fit_light(scaled, basis, weight, total)
     mean = ((shading * weight[..., None]).sum(1) / total[:, None]).clamp(min=1e-4)
     shading = shading / mean[:, None]
     grey = shading.mean(-1, keepdim=True).clamp(min=1e-3)
@@ -71,8 +63,26 @@ def shading_of(
     return torch.where(on > 0, shading.transpose(1, 2).unflatten(2, tuple(rgb.shape[2:])), 1.0)
 
 
-def freed(rgb: Float[Tensor, "b 3 h w"], shading: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """An sRGB picture divided by a shading in linear light."""
+def _fit_light(
+    colour: Float[Tensor, "b p 3"],
+    basis: Float[Tensor, "b p 9"],
+    weight: Float[Tensor, "b p"],
+    total: Float[Tensor, " b"],
+) -> Float[Tensor, "b 9 3"]:
+    """Fit harmonics of the light to colours by iteratively reweighted ridge regression (Huber)."""
+    robust, light = torch.ones_like(weight), torch.zeros(())
+    ridge = torch.diag(torch.tensor(RIDGE).to(colour)) + 1e-6 * torch.eye(9).to(colour)
+    for _ in range(ROUNDS):
+        each = (basis * (weight * robust)[..., None]).transpose(1, 2)
+        light = torch.linalg.solve(each @ basis + total[:, None, None] * ridge, each @ colour)
+        off = (colour - basis @ light).abs().mean(-1)
+        limit = HUBER * ((off * weight).sum(1) / total).clamp(min=1e-4)
+        robust = (limit[:, None] / off.clamp(min=1e-6)).clamp(max=1)
+    return light
+
+
+def delit_image(rgb: Float[Tensor, "b 3 h w"], shading: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Divide an sRGB image by a shading in linear light."""
     return linear_to_srgb((srgb_to_linear(rgb.clamp(0, 1)) / shading).clamp(0, 1))
 
 
@@ -81,38 +91,42 @@ def skin_mean(
     prior: Float[Tensor, "b 5 h w"],
     trust: Float[Tensor, "b 1 h w"] | None = None,
 ) -> Float[Tensor, "b c"]:
-    """Mean over the skin."""
+    """Average every channel over the skin."""
     on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).to(x)
     weight = (on if trust is None else on * trust) + 1e-6
     return (x * weight).sum((2, 3)) / weight.sum((2, 3))
 
 
-def terms(free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"]) -> Float[Tensor, "b 13 h w"]:
-    """The freed picture, 1, its mean, and the mean's squares and products."""
+def calibration_terms(
+    delit: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"]
+) -> Float[Tensor, "b 13 h w"]:
+    """Stack the regressors: the de-lit image, 1, its mean, and the mean's squares and products."""
     r, g, b = mean.unbind(1)
     flat = torch.stack([torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b], 1)
-    return torch.cat([free, flat[..., None, None].expand(-1, -1, *free.shape[2:])], 1)
+    return torch.cat([delit, flat[..., None, None].expand(-1, -1, *delit.shape[2:])], 1)
 
 
-def levelled(
-    free: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], level: Float[Tensor, "13 3"]
+def calibrate_albedo(
+    delit: Float[Tensor, "b 3 h w"], mean: Float[Tensor, "b 3"], level: Float[Tensor, "13 3"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Albedo as it mostly is where a freed picture has this mean colour: how bright skin is, a picture leaves
-    open, and what skin there is, says it in part."""
-    return torch.einsum("bkhw,kc->bchw", terms(free, mean), level)
+    """Bring a de-lit image to the level that albedo mostly has where the mean colour is this.
+
+    An image leaves open how bright skin is; its colour answers that in part.
+    """
+    return torch.einsum("bkhw,kc->bchw", calibration_terms(delit, mean), level)
 
 
 def fit_level(
-    free: Float[Tensor, "b 3 h w"],
+    delit: Float[Tensor, "b 3 h w"],
     mean: Float[Tensor, "b 3"],
     albedo: Float[Tensor, "b 3 h w"],
     mask: Float[Tensor, "b 1 h w"],
 ) -> Float[Tensor, "13 3"]:
-    """Coefficients of ``levelled`` by least squares."""
+    """Fit the coefficients of ``calibrate_albedo`` by least squares."""
     on = mask[:, 0] > 0
-    x = terms(free, mean).permute(0, 2, 3, 1)[on].double()
+    x = calibration_terms(delit, mean).permute(0, 2, 3, 1)[on].double()
     y = albedo.permute(0, 2, 3, 1)[on].double()
-    return torch.linalg.solve(x.T @ x + 1e-6 * len(x) * torch.eye(LEVEL).to(x), x.T @ y).to(free)
+    return torch.linalg.solve(x.T @ x + 1e-6 * len(x) * torch.eye(LEVEL).to(x), x.T @ y).to(delit)
 
 
 def coarse_of(
@@ -121,13 +135,13 @@ def coarse_of(
     guide: Float[Tensor, "b 7 h w"],
     shading: Float[Tensor, "b 3 h w"],
 ) -> Float[Tensor, "b 15 h w"]:
-    """What stage 2 takes from stage 1: prior 5, guide 7 (albedo less the freed picture), shading 3."""
-    return torch.cat([prior, guide[:, :3] - freed(rgb, shading), guide[:, 3:], shading], 1)
+    """Stack what stage 2 takes from stage 1: prior 5, guide 7 (albedo less the de-lit image), shading 3."""
+    return torch.cat([prior, guide[:, :3] - delit_image(rgb, shading), guide[:, 3:], shading], 1)
 
 
 def guide_at(
     rgb: Float[Tensor, "b 3 h w"], coarse: Float[Tensor, "b 15 h w"]
 ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 7 h w"]]:
-    """The freed picture and the guide at a patch's own detail, from enlarged ``coarse_of``."""
-    free = freed(rgb, coarse[:, 12:])
-    return free, torch.cat([free + coarse[:, 5:8], coarse[:, 8:12]], 1)
+    """Return the de-lit image and the guide at a patch's own detail, from enlarged ``coarse_of``."""
+    delit = delit_image(rgb, coarse[:, 12:])
+    return delit, torch.cat([delit + coarse[:, 5:8], coarse[:, 8:12]], 1)

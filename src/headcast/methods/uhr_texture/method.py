@@ -77,6 +77,6 @@ class UhrTexture(BaseMethod):
         progress: Progress | None = None,
     ) -> MeshAvatar:
         """Return the avatar with the maps of its first photo."""
-        from headcast.methods.uhr_texture.run import dress
+        from headcast.methods.uhr_texture.run import apply_maps
 
-        return dress(avatar, observation, head, size, folder, progress)
+        return apply_maps(avatar, observation, head, size, folder, progress)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pad
 
 from headcast.errors import HeadcastError
-from headcast.methods.uhr_texture.light import LEVEL, guide_at, levelled
+from headcast.methods.uhr_texture.light import LEVEL, calibrate_albedo, guide_at
 from headcast.nets.hashgrid import HashGrid
 from headcast.nets.unet import UNet
 
@@ -22,7 +22,7 @@ OUT = 7
 PRIOR = 5
 """UV 2 and geometry normal 3."""
 UNITS = (1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 1.0)
-"""What output and losses count the maps in. Ours: micronormals of skin lie within hundredths of flat, and in
+"""Units of the maps in output and losses. Ours: micronormals of skin lie within hundredths of flat, and in
 whole units each step of the optimizer is as large as that."""
 
 
@@ -31,7 +31,7 @@ class Config:
     """Sizes of the networks.
 
     Attributes:
-        side: pixels of the whole picture at stage 1. patch: pixels of stage 2's patches.
+        side: pixels of the whole image at stage 1. patch: pixels of stage 2's patches.
         predictor, gde, hfdr: channels at 1, 1/2, 1/4, ... of the side (the predictor begins at 1/2).
         finest: cells of the finest hash level.
     """
@@ -55,7 +55,7 @@ CONFIGS = {
 
 
 def config_named(name: str) -> Config:
-    """One of ``CONFIGS``.
+    """Return one of ``CONFIGS`` by name.
 
     Raises:
         HeadcastError: there is none of this name.
@@ -66,7 +66,7 @@ def config_named(name: str) -> Config:
 
 
 def resized(x: Float[Tensor, "b c h w"], height: int, width: int) -> Float[Tensor, "b c i j"]:
-    """Another size: means of areas when smaller, bilinear when larger."""
+    """Resize by means of areas when smaller, bilinearly when larger."""
     if (height, width) == tuple(x.shape[-2:]):
         return x
     smaller = height < x.shape[-2]
@@ -128,11 +128,11 @@ class LayeredUNet(nn.Module):
 
     @property
     def hidden_layers(self) -> int:
-        """Convolutions before the output's."""
+        """Count the convolutions before the output layer."""
         return sum(isinstance(m, Layer) for m in self.modules())
 
     def hidden(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-        """Features of the last hidden layer; the side need be a multiple of nothing."""
+        """Compute features of the last hidden layer; any side will do."""
         h, w = x.shape[-2:]
         x = pad(x, (0, -w % self.multiple, 0, -h % self.multiple), mode="replicate")
         levels = []
@@ -146,7 +146,7 @@ class LayeredUNet(nn.Module):
 
 
 def start_at(out: nn.Conv2d, passed: range, bias: tuple[float, ...]) -> None:
-    """Lets the last channels pass to ``passed`` of those that come out; hidden ones start at 0."""
+    """Initialize the output so that the last channels pass through to ``passed``; hidden ones start at 0."""
     count = len(passed)
     with torch.no_grad():
         out.weight.zero_()
@@ -168,14 +168,14 @@ class Predictor(nn.Module):
         self.body = UNet(3, config.predictor, (0,) * (n - 1) + (1,), PRIOR)
 
     def forward(self, rgb: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 5 h w"]:
-        """Of a picture in 0..1."""
+        """Predict UV and normals of an image in 0..1."""
         return interpolate(self.body(rgb * 2 - 1), rgb.shape[-2:], mode="bilinear")
 
 
 class GDE(nn.Module):
     """Global distribution extractor (§3.3): image + UV + normal + hash features to seven channels.
 
-    Ours: the picture freed of its estimated light, at the level that such skin mostly has (``light.py``),
+    Ours: the de-lit image, calibrated to the level that such skin mostly has (``light.py``),
     goes in, too, and joins the output layer, so that albedo starts there; micronormals start flat.
 
     Args:
@@ -194,23 +194,23 @@ class GDE(nn.Module):
         self,
         rgb: Float[Tensor, "b 3 h w"],
         prior: Float[Tensor, "b 5 h w"],
-        free: Float[Tensor, "b 3 h w"],
+        delit: Float[Tensor, "b 3 h w"],
         mean: Float[Tensor, "b 3"],
     ) -> Float[Tensor, "b 7 h w"]:
-        """Guide textures of a picture in 0..1, of it freed of its light, and of this skin's mean colour."""
+        """Predict the guide maps from an image in 0..1, the de-lit image, and this skin's mean colour."""
         assert isinstance(self.level, Tensor)
-        free = levelled(free, mean, self.level)
-        parts = [rgb, free, prior]
+        delit = calibrate_albedo(delit, mean, self.level)
+        parts = [rgb, delit, prior]
         if self.hash is not None:
             parts.append(self.hash(prior[:, :2]))
-        return self.body.out(torch.cat([self.body.hidden(torch.cat(parts, 1)), free], 1))
+        return self.body.out(torch.cat([self.body.hidden(torch.cat(parts, 1)), delit], 1))
 
 
 class HFDR(nn.Module):
     """High-frequency detail refiner (§3.4): a patch with its UV and normal; the guide joins layer 17.
 
     It has no norms, so that what a patch holds does not change how a pixel in it is treated. At the start the
-    output is the guide, whose albedo has the picture's own detail (``light.guide_at``).
+    output is the guide, whose albedo has the image's own detail (``light.guide_at``).
     """
 
     def __init__(self, config: Config) -> None:
@@ -221,7 +221,7 @@ class HFDR(nn.Module):
     def forward(
         self, rgb: Float[Tensor, "b 3 h w"], coarse: Float[Tensor, "b 15 h w"]
     ) -> Float[Tensor, "b 7 h w"]:
-        """Textures of patches; ``light.coarse_of`` is enlarged to the patch's pixels already."""
-        free, guide = guide_at(rgb, coarse)
-        hidden = self.body.hidden(torch.cat([rgb, free, coarse[:, :PRIOR]], 1))
+        """Predict the maps of patches; ``light.coarse_of`` is enlarged to the patch's pixels already."""
+        delit, guide = guide_at(rgb, coarse)
+        hidden = self.body.hidden(torch.cat([rgb, delit, coarse[:, :PRIOR]], 1))
         return self.body.out(torch.cat([hidden, guide], 1))

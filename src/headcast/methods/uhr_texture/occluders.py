@@ -9,36 +9,36 @@ from torch.nn.functional import max_pool2d
 
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
-from headcast.methods.uhr_texture.fill import pulled
-from headcast.methods.uhr_texture.geometry import Geometry, drawn
+from headcast.methods.uhr_texture.fill import pull_push
+from headcast.methods.uhr_texture.geometry import Geometry, rasterize_geometry
 from headcast.methods.uhr_texture.network import resized
-from headcast.methods.uhr_texture.square import over_square
-from headcast.methods.uhr_texture.unwrap import pixels_of
-from headcast.methods.uhr_texture.usual import over_texels
+from headcast.methods.uhr_texture.square import crop_mask
+from headcast.methods.uhr_texture.unwrap import pixels_to_unwrap
+from headcast.methods.uhr_texture.usual import rasterize_vertex_values
 from headcast.observe.types import Observation
 
 __all__ = ["glasses_in_uv", "without_glasses"]
 
 LOOK, TEXELS = 512, 256
-"""Sides of the picture looked at and of the mask in UV."""
+"""Sides of the image that is searched and of the mask in UV, pixels."""
 LEAST = 0.2
 GROWN = 7
-"""Texels of the mask's growth: rims and their shadows."""
+"""Texels by which the mask is dilated: rims and their shadows."""
 
 
 def glasses_in_uv(
     observation: Observation, geometry: Geometry, camera: Camera, trust: Float[Tensor, "n n"]
 ) -> Float[Tensor, "s s"] | None:
-    """1 on texels that frames cover (lenses where skin is not trusted, either); None without glasses."""
+    """Mask texels that frames cover (and lenses where skin is not trusted); None without glasses."""
     if observation.masks is None:
         return None
-    mask = over_square(observation, observation.masks.glasses, LOOK)
+    mask = crop_mask(observation, observation.masks.glasses, LOOK)
     mask = mask * (resized(trust[None, None], LOOK, LOOK)[0, 0] < 0.5)
     if float(mask.max()) <= LEAST:
         return None
-    triangle, bary = drawn(geometry, camera.scaled(LOOK / camera.width))
+    triangle, bary = rasterize_geometry(geometry, camera.scaled(LOOK / camera.width))
     triangle = torch.where(geometry.skin[triangle.clamp(min=0).long()], triangle, -1)
-    pixels = pixels_of(
+    pixels = pixels_to_unwrap(
         triangle,
         bary,
         geometry.vertices,
@@ -62,10 +62,10 @@ def without_glasses(
     trust: Float[Tensor, "n n"],
     head: HeadModel,
 ) -> Float[Tensor, "3 t t"]:
-    """A texture filled from around where glasses cover the skin, lids apart: the fit paints them there."""
+    """Fill a texture from around where glasses cover the skin; eyelids are left as the fit painted them."""
     mask = glasses_in_uv(observation, geometry, camera, trust)
     if mask is None:
         return albedo
     size = albedo.shape[-1]
-    lids = over_texels(head, (head.region == head.region_names.index("lids")).float(), size)
-    return pulled(albedo, 1 - resized(mask[None, None], size, size)[0, 0] * (1 - lids))
+    lids = rasterize_vertex_values(head, (head.region == head.region_names.index("lids")).float(), size)
+    return pull_push(albedo, 1 - resized(mask[None, None], size, size)[0, 0] * (1 - lids))

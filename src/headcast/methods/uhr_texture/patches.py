@@ -1,4 +1,4 @@
-"""Stage 2 over a whole picture: patches out, patches back, one going over into the next (§3.4)."""
+"""Stage 2 over a whole image: patches are cut out, refined and cross-faded into each other (§3.4)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv1d
 
-from headcast.methods.uhr_texture.batches import cut
+from headcast.methods.uhr_texture.batches import crop_windows
 from headcast.methods.uhr_texture.network import HFDR, OUT
 
-__all__ = ["PADDING", "SIGMA", "refined"]
+__all__ = ["PADDING", "SIGMA", "refine_in_patches"]
 
 PADDING = 8
 """Pixels to either side of a seam that are smoothed."""
@@ -25,7 +25,7 @@ BATCH_PIXELS = 1 << 20
 
 
 @torch.no_grad()
-def refined(
+def refine_in_patches(
     hfdr: HFDR,
     rgb: Float[Tensor, "3 n n"],
     coarse: Float[Tensor, "15 s s"],
@@ -33,14 +33,14 @@ def refined(
     progress: Callable[[float], None] | None = None,
     context: int = CONTEXT,
 ) -> Float[Tensor, "7 n n"]:
-    """Textures at a square picture's own resolution.
+    """Refine maps at a square image's own resolution.
 
     Seams are smoothed by §3.4's anisotropic Gaussian (16 taps across, sigma 5), which blurs not the textures
-    but what each patch counts: where patches meet, both have seen the same pixels, and one goes over into the
-    other over 8 pixels to either side. Levels meet, pores stay, the skin's own gradients are not flattened.
+    but the patches' weights: where patches meet, both cover the same pixels, and cross-fade over 8 pixels
+    to either side. Levels meet, pores stay, the skin's own gradients are not flattened.
 
     Args:
-        coarse: ``light.coarse_of`` the whole picture at stage 1's size.
+        coarse: ``light.coarse_of`` the whole image at stage 1's size.
         patch: side of the patches; there are ceil(n / patch) a side, the last ones reach over the edge.
         context: see ``CONTEXT``.
     """
@@ -48,50 +48,50 @@ def refined(
     count = math.ceil(n / patch)
     side = patch + 2 * context
     over = count * patch - n
-    wide = edged(rgb[None], context, context + over)[0]
+    wide = pad_edges(rgb[None], context, context + over)[0]
     out = torch.zeros(OUT, n, n, dtype=torch.float32, device=rgb.device)
-    share = [shares(i, count, patch, context).to(rgb) for i in range(count)]
+    weights = [patch_weights(i, count, patch, context).to(rgb) for i in range(count)]
     places = [(i, j) for i in range(count) for j in range(count)]
     step = max(1, BATCH_PIXELS // side**2)
     for first in range(0, len(places), step):
         some = places[first : first + step]
         crops = torch.stack([wide[:, i * patch :, j * patch :][:, :side, :side] for i, j in some])
         place = torch.tensor([[j * patch - context, i * patch - context, side] for i, j in some]) / n
-        maps = cut(coarse[None].expand(len(some), -1, -1, -1), place.to(rgb), side)
+        maps = crop_windows(coarse[None].expand(len(some), -1, -1, -1), place.to(rgb), side)
         found = hfdr(crops, maps).float().clamp(0, 1)
         for (i, j), x in zip(some, found, strict=True):
             y0, x0 = i * patch - context, j * patch - context
             down, right = (slice(max(0, -a), min(side, n - a)) for a in (y0, x0))
             part = out[:, max(0, y0) : y0 + side, max(0, x0) : x0 + side]
-            part += (x * share[i][:, None] * share[j])[:, down, right]
+            part += (x * weights[i][:, None] * weights[j])[:, down, right]
         if progress:
             progress(min(1.0, (first + step) / len(places)))
     return out
 
 
-def edged(x: Float[Tensor, "b c h w"], before: int, after: int) -> Float[Tensor, "b c i j"]:
-    """The edge's pixels repeated outwards, however far."""
+def pad_edges(x: Float[Tensor, "b c h w"], before: int, after: int) -> Float[Tensor, "b c i j"]:
+    """Repeat the edge's pixels outwards, however far."""
     h, w = x.shape[-2:]
     i = torch.arange(-before, h + after, device=x.device).clamp(0, h - 1)
     j = torch.arange(-before, w + after, device=x.device).clamp(0, w - 1)
     return x[..., i[:, None], j[None]] if before + after else x
 
 
-def gaussian(taps: int) -> Float[Tensor, " t"]:
-    """Normalized weights about the middle of ``taps`` pixels."""
+def gaussian_weights(taps: int) -> Float[Tensor, " t"]:
+    """Return normalized Gaussian weights around the middle of ``taps`` pixels."""
     x = torch.arange(taps) - (taps - 1) / 2
     w = torch.exp(-(x**2) / (2 * SIGMA**2))
     return w / w.sum()
 
 
-def shares(index: int, count: int, patch: int, context: int) -> Float[Tensor, " s"]:
-    """What a patch's pixels along one side count: 1 inside, 0 beyond its border, by the Gaussian between.
+def patch_weights(index: int, count: int, patch: int, context: int) -> Float[Tensor, " s"]:
+    """Weigh a patch's pixels along one side: 1 inside, 0 beyond its border, by the Gaussian between.
 
-    Those of neighbours add up to 1. Without context neighbours share no pixel, and borders stay hard.
+    Those of neighbours add up to 1. Without context they have no pixel in common, and borders stay hard.
     """
     side = patch + 2 * context
     x = torch.arange(-PADDING, side + PADDING) - context
     own = ((x >= 0) | (index == 0)) & ((x < patch) | (index == count - 1))
     if context < PADDING:
         return own[PADDING : PADDING + side].float()
-    return conv1d(own.float()[None, None], gaussian(2 * PADDING)[None, None])[0, 0, :side]
+    return conv1d(own.float()[None, None], gaussian_weights(2 * PADDING)[None, None])[0, 0, :side]

@@ -1,4 +1,4 @@
-"""The whole way: a photo's file to a folder of maps, and maps for an avatar in the making."""
+"""The pipeline: a photo's file to a folder of maps, and maps for an avatar that is being made."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.methods.base import reconstruct_mesh
-from headcast.methods.uhr_texture.geometry import fitted, foreign, read_camera
-from headcast.methods.uhr_texture.infer import Result, no_mesh, texture_maps
+from headcast.methods.uhr_texture.geometry import fitted_geometry, foreign_geometry, read_camera
+from headcast.methods.uhr_texture.infer import Result, missing_prior_message, texture_maps
 from headcast.methods.uhr_texture.options import TextureOptions
-from headcast.methods.uhr_texture.square import smaller
-from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks, where
-from headcast.methods.uhr_texture.write import wearing, write_glb, write_maps, write_plain_glb
+from headcast.methods.uhr_texture.square import reduce_photo
+from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks, network_file
+from headcast.methods.uhr_texture.write import wear_maps, write_glb, write_maps, write_plain_glb
 from headcast.observe.types import Observation
 from headcast.progress import Progress
 from headcast.weights import card
 
-__all__ = ["BASE", "dress", "side_of", "texture_photo", "with_skin_maps"]
+__all__ = ["BASE", "apply_maps", "side_of", "texture_photo", "with_skin_maps"]
 
 BASE = 1024
-"""Side of the fitted texture under the maps: it only shows where the photo shows nothing."""
+"""Side of the fitted texture under the maps: it is visible only where the photo shows nothing."""
 SYNTHETIC_MAPS_NOTE = (
     "Skin maps are estimated from one photograph; detail and shine are what a network takes them to be."
 )
@@ -34,7 +34,7 @@ WORDS = {"1k": 1024, "2k": 2048, "4k": 4096, "8k": 8192}
 
 
 def side_of(word: str) -> int:
-    """``4k`` or a number of texels as a side.
+    """Parse ``4k`` or a number of texels as a side.
 
     Raises:
         HeadcastError: neither.
@@ -46,29 +46,29 @@ def side_of(word: str) -> int:
 
 
 def texture_photo(
-    seen: Observation,
+    observation: Observation,
     head: HeadModel,
     folder: Path,
     options: TextureOptions,
     progress: Progress | None = None,
     seed: int = 0,
 ) -> tuple[str, ...]:
-    """Writes the maps of an observed photo and a GLB; gives notes.
+    """Write the maps of an observed photo and a GLB; return notes.
 
     Raises:
         HeadcastError: files of the plug-in that make no sense, missing weights, an unwritable folder.
     """
-    say = progress or (lambda share, what: None)
-    networks = load_networks("cpu", *(where(kind, options.weights) for kind in NAMES))
-    camera = whole_camera(seen, options.camera)
-    seen = replace(seen, camera=camera)
+    say = progress or (lambda fraction, what: None)
+    networks = load_networks("cpu", *(network_file(kind, options.weights) for kind in NAMES))
+    camera = photo_camera(observation, options.camera)
+    observation = replace(observation, camera=camera)
     base, size = None, side_of(options.size)
     notes: tuple[str, ...] = ()
     if options.geometry is None:
         if options.uv is not None:
             raise HeadcastError(f"--uv {options.uv}: only with --geometry")
         base = reconstruct_mesh(
-            [smaller(seen)],
+            [reduce_photo(observation)],
             head,
             texture_size=min(size, BASE),
             seed=seed,
@@ -76,13 +76,13 @@ def texture_photo(
         )
         bound = replace(base.bound, source=replace(base.source, camera=camera))
         base = replace(base, bound=bound)
-        geometry = fitted(base.head, seen.params, camera)
+        geometry = fitted_geometry(base.head, observation.params, camera)
     else:
-        posed = None if options.camera else seen.params
-        geometry = foreign(options.geometry, options.uv, camera, posed)
-        notes = (no_mesh(options.geometry),)
+        posed = None if options.camera else observation.params
+        geometry = foreign_geometry(options.geometry, options.uv, camera, posed)
+        notes = (missing_prior_message(options.geometry),)
     result = texture_maps(
-        seen,
+        observation,
         geometry,
         networks,
         base=base,
@@ -93,7 +93,7 @@ def texture_photo(
     )
     say(0.92, "writing")
     folder.mkdir(parents=True, exist_ok=True)
-    name, provenance = Path(seen.name).stem, mapped_provenance(base)
+    name, provenance = Path(observation.name).stem, provenance_with_maps(base)
     write_maps(result, folder, name, provenance.to_dict())
     path = folder / f"{name}.glb"
     if base is None:
@@ -102,24 +102,24 @@ def texture_photo(
         bound = replace(base.bound, provenance=provenance)
         write_glb(replace(base, bound=bound), result, path, options.texture_size, options.format)
     say(1.0, "done")
-    return (*seen.notes, *result.notes, *notes)
+    return (*observation.notes, *result.notes, *notes)
 
 
-def whole_camera(seen: Observation, file: Path | None) -> Camera:
-    """The photo's fitted camera, or the user's, brought to the photo's size as it was read."""
+def photo_camera(observation: Observation, file: Path | None) -> Camera:
+    """Return the photo's fitted camera, or the user's, scaled to the photo's size as it was read."""
     if file is None:
-        return seen.camera
+        return observation.camera
     given = read_camera(file)
-    height, width = seen.image.shape[:2]
+    height, width = observation.image.shape[:2]
     if abs(given.width / given.height - width / height) > 0.01:
         raise HeadcastError(
-            f"{file}: the camera's picture is {given.width}x{given.height}, the photo's {width}x{height}; "
+            f"{file}: the camera's image is {given.width}x{given.height}, the photo's {width}x{height}; "
             "give the camera of this photo"
         )
     return given.scaled(width / given.width)
 
 
-def mapped_provenance(base: MeshAvatar | None, notes: tuple[str, ...] = ()) -> Provenance:
+def provenance_with_maps(base: MeshAvatar | None, notes: tuple[str, ...] = ()) -> Provenance:
     """Describe how the maps were made, on top of how the avatar below them was."""
     made = Provenance() if base is None else base.provenance
     weights = [{"name": n, "licence": card(n).get("licence", "see its card")} for n in NAMES.values()]
@@ -131,17 +131,17 @@ def mapped_provenance(base: MeshAvatar | None, notes: tuple[str, ...] = ()) -> P
 
 def with_skin_maps(
     mesh: MeshAvatar,
-    seen: Observation,
+    observation: Observation,
     head: HeadModel,
     size: int,
     networks: Networks | None = None,
     progress: Progress | None = None,
 ) -> tuple[MeshAvatar, Result]:
-    """A fitted avatar that wears the albedo of its first photo, and all maps."""
+    """Return a fitted avatar that wears the albedo of its first photo, and all maps."""
     with torch.no_grad():
-        geometry = fitted(mesh.head, seen.params, seen.camera)
+        geometry = fitted_geometry(mesh.head, observation.params, observation.camera)
         result = texture_maps(
-            seen,
+            observation,
             geometry,
             networks or load_networks(),
             base=mesh,
@@ -150,27 +150,27 @@ def with_skin_maps(
             prior="geometry",
             progress=progress,
         )
-    bound = replace(mesh.bound, provenance=mapped_provenance(mesh, result.notes))
-    return wearing(replace(mesh, bound=bound), result), result
+    bound = replace(mesh.bound, provenance=provenance_with_maps(mesh, result.notes))
+    return wear_maps(replace(mesh, bound=bound), result), result
 
 
-def dress(
+def apply_maps(
     mesh: MeshAvatar,
-    seen: Observation,
+    observation: Observation,
     head: HeadModel,
     size: str,
     folder: Path | None,
     progress: Progress | None = None,
 ) -> MeshAvatar:
-    """``with_skin_maps`` by a word for the size; the maps are written into a folder where one is given.
+    """Run ``with_skin_maps`` for a named size; write the maps into a folder where one is given.
 
     Raises:
         HeadcastError: an unknown size, another head model, missing weights, an unwritable folder.
     """
     if mesh.texture.ndim != 3 or head.name != HeadModel.load().name:
         raise HeadcastError("--texture: only with headcast's own head; leave out --head")
-    dressed, result = with_skin_maps(mesh, seen, head, side_of(size), progress=progress)
+    dressed, result = with_skin_maps(mesh, observation, head, side_of(size), progress=progress)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_maps(result, folder, Path(seen.name).stem, dressed.info)
+        write_maps(result, folder, Path(observation.name).stem, dressed.info)
     return dressed

@@ -1,4 +1,4 @@
-"""The square about the face that is worked on, and which of its pixels are skin."""
+"""The square crop around the face that the networks process, and which of its pixels are skin."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from headcast.methods.uhr_texture.network import resized
 from headcast.observe.seen import Masks
 from headcast.observe.types import Observation
 
-__all__ = ["FULL", "MOST", "crop_of", "over_square", "skin_trust", "smaller", "square_of"]
+__all__ = ["FULL", "MOST", "crop_mask", "crop_of", "face_square_of", "reduce_photo", "skin_trust"]
 
 FULL = 1024
-"""Pixels of the face's square below which the method was not made for it."""
+"""Pixels of the face's square below which the method was not designed to work."""
 MOST = 4096
 ROOM = 1.65
 """Side of the square in larger sides of the box around the 478 landmarks."""
@@ -28,25 +28,27 @@ LEAST = 8
 """Pixels of the square at least."""
 
 
-def square_of(observation: Observation) -> tuple[int, int, int]:
-    """Left, top and side of the square about the face, in the photo's pixels."""
+def face_square_of(observation: Observation) -> tuple[int, int, int]:
+    """Return left, top and side of the square around the face, in the photo's pixels."""
     return pixel_square(observation.detection.box, ROOM, rise=RISE, least=LEAST)
 
 
-def smaller(observation: Observation, most: int = FULL) -> Observation:
-    """The photo reduced until the square has ``most`` pixels: enough for masks and the fit, saves GB."""
-    factor = most / square_of(observation)[2]
+def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
+    """Reduce the photo until the square has ``most`` pixels: enough for masks and the fit, saves GB."""
+    factor = most / face_square_of(observation)[2]
     if factor >= 1:
         return observation
     camera = observation.camera.scaled(factor)
     h, w = camera.height, camera.width
     image = resized(torch.from_numpy(observation.image).permute(2, 0, 1)[None].float(), h, w)[0]
     shrunk = lambda x: resized(torch.from_numpy(x)[None, None].float(), h, w)[0, 0].numpy()  # noqa: E731
-    seen, masks = observation.detection, observation.masks
+    detection, masks = observation.detection, observation.masks
     return replace(
         observation,
         image=image.round().byte().permute(1, 2, 0).numpy(),
-        detection=replace(seen, points=seen.points * factor, box=tuple(x * factor for x in seen.box)),
+        detection=replace(
+            detection, points=detection.points * factor, box=tuple(x * factor for x in detection.box)
+        ),
         masks=masks and Masks(**{f.name: shrunk(getattr(masks, f.name)) for f in fields(masks)}),
         camera=camera,
     )
@@ -55,11 +57,11 @@ def smaller(observation: Observation, most: int = FULL) -> Observation:
 def crop_of(
     observation: Observation, most: int = MOST
 ) -> tuple[Float[Tensor, "3 n n"], Camera, tuple[int, int, int]]:
-    """The square about the face at the photo's resolution (at most ``most``), and its camera.
+    """Cut out the square around the face at the photo's resolution (at most ``most``); also its camera.
 
     Also left, top and side of it in the photo; edges are repeated where it reaches beyond the photo.
     """
-    left, top, side = square_of(observation)
+    left, top, side = face_square_of(observation)
     cut = cut_square(observation.image, left, top, side)
     rgb = torch.from_numpy(cut).permute(2, 0, 1).float() / 255
     camera = observation.camera.cropped(left, top, side, side)
@@ -70,7 +72,7 @@ def crop_of(
 
 
 def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
-    """Skin without glasses and hair (face parser and masks), 0..1, over the square."""
+    """Estimate skin without glasses and hair (face parser and masks), 0..1, over the square."""
     from headcast.observe.parsed import parsed_masks
     from headcast.priors.parser import available
 
@@ -87,10 +89,10 @@ def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
             * (1 - np.clip(2 * cover - 0.6, 0, 1))
             * (1 - np.clip(2 * hair - 0.6, 0, 1))
         )
-    return over_square(observation, trust, n)
+    return crop_mask(observation, trust, n)
 
 
-def over_square(observation: Observation, x: Float[np.ndarray, "h w"], n: int) -> Float[Tensor, "n n"]:
-    """A mask of the photo over the square, 0 beyond the photo."""
-    cropped = cut_square(x, *square_of(observation), fill=0)
+def crop_mask(observation: Observation, x: Float[np.ndarray, "h w"], n: int) -> Float[Tensor, "n n"]:
+    """Crop a mask of the photo to the square, 0 beyond the photo."""
+    cropped = cut_square(x, *face_square_of(observation), fill=0)
     return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)

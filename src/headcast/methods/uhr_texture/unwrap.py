@@ -14,24 +14,31 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-__all__ = ["Pixels", "Unwrapped", "by_gradient", "pixels_of", "turned", "unwrapped"]
+__all__ = [
+    "Pixels",
+    "Unwrapped",
+    "pixels_to_unwrap",
+    "rotate_micronormals",
+    "solve_by_gradient",
+    "solve_texture",
+]
 
 TIE = 1e-3
-"""Weight of a texel's tie to the start, against one pixel's: decides what no pixel sees."""
+"""Weight of a texel's tie to the start, against one pixel's: decides where no pixel observes."""
 ROUNDS = 6
 MARGIN = 2
 AT_ONCE = 1 << 20
-"""Pixels looked at together: bounds memory."""
+"""Number of pixels processed together: bounds memory."""
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """Pixels of a picture that show a mesh: n of them.
+    """Pixels of an image that show a mesh: n of them.
 
     Attributes:
-        index: place in the flattened picture. uv: (n, 2) 0..1, origin at the top left.
+        index: place in the flattened image. uv: (n, 2) 0..1, origin at the top left.
         weight: how much each is believed, 0..1: facing, occluders, borders.
-        spin: (n, 2) cosine and sine of the angle from the picture's x, laid on the surface, to the u axis.
+        spin: (n, 2) cosine and sine of the angle from the image's x, laid on the surface, to the u axis.
     """
 
     index: Int[Tensor, " n"]
@@ -42,13 +49,13 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Unwrapped:
-    """A texture (C, T, T) and how much each texel was seen (T, T), 0..1."""
+    """A texture (C, T, T) and how visible each texel was (T, T), 0..1."""
 
     texture: Float[Tensor, "c t t"]
-    seen: Float[Tensor, "t t"]
+    visibility: Float[Tensor, "t t"]
 
 
-def pixels_of(
+def pixels_to_unwrap(
     triangle: Int[Tensor, "h w"],
     bary: Float[Tensor, "h w 3"],
     vertices: Float[Tensor, "v 3"],
@@ -58,7 +65,7 @@ def pixels_of(
     normals: Float[Tensor, "v 3"],
     trusted: Float[Tensor, "h w"],
 ) -> Pixels:
-    """What the rasterizer found, as pixels to unwrap.
+    """Collect the rasterizer's output as pixels to unwrap.
 
     Args:
         vertices, normals: in the camera's frame, +X right, +Y up, +Z to the camera, the eye at 0.
@@ -67,12 +74,12 @@ def pixels_of(
     flat, bary, trust = triangle.reshape(-1), bary.reshape(-1, 3), trusted.reshape(-1)
     index = ((flat >= 0) & (trust > 0.01)).nonzero()[:, 0]
     mesh = (vertices, faces, uv, faces_uv, normals)
-    found = [about(flat[i].long(), bary[i], *mesh) for i in index.split(AT_ONCE)]
+    found = [interpolate_geometry(flat[i].long(), bary[i], *mesh) for i in index.split(AT_ONCE)]
     where, facing, spin = (torch.cat(x) for x in zip(*found, strict=True))
     return Pixels(index, where, ((facing - 0.15) / 0.35).clamp(0, 1) * trust[index], spin)
 
 
-def about(
+def interpolate_geometry(
     t: Int[Tensor, " n"],
     b: Float[Tensor, "n 3"],
     vertices: Float[Tensor, "v 3"],
@@ -81,7 +88,7 @@ def about(
     faces_uv: Int[Tensor, "f 3"],
     normals: Float[Tensor, "v 3"],
 ) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"], Float[Tensor, "n 2"]]:
-    """Coordinates, cosine towards the eye and spin at places on triangles."""
+    """Interpolate UV, cosine towards the eye and spin at places on triangles."""
     where, point, normal = (
         (x[f[t]] * b[..., None]).sum(1) for x, f in ((uv, faces_uv), (vertices, faces), (normals, faces))
     )
@@ -98,15 +105,15 @@ def about(
     return where, facing, normalize(torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1), dim=-1)
 
 
-def turned(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
-    """Micronormals of the picture's frame (``data.micro_of``) in the layout's: +x along u, +y against v."""
+def rotate_micronormals(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
+    """Rotate micronormals of the image's frame (``data.micro_of``) to UV's: +x along u, +y against v."""
     x, y, z = micro.unbind(-1)
     c, s = spin.unbind(-1)
     return torch.stack([c * x + s * y, c * y - s * x, z], -1)
 
 
-def corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
-    """The four texels around each point and their bilinear weights."""
+def bilinear_corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
+    """Return the four texels around each point and their bilinear weights."""
     at = uv * size - 0.5
     low = at.floor()
     f = at - low
@@ -117,7 +124,21 @@ def corners(uv: Float[Tensor, "n 2"], size: int) -> tuple[Int[Tensor, "n 4"], Fl
     return index, (wy[:, :, None] * wx[:, None]).flatten(1)
 
 
-def unwrapped(
+def _corners_in_tile(
+    uv: Float[Tensor, "n 2"], size: int, tile: tuple[int, int, int, int]
+) -> tuple[Int[Tensor, " m"], Float[Tensor, "n 4"]]:
+    """Return the four texels around each point as indices into a tile (top, left, height, width).
+
+    Also their bilinear weights, 0 for texels outside of it.
+    """
+    y0, x0, h, w = tile
+    rows, weights = bilinear_corners(uv, size)
+    i, j = rows // size - y0, rows % size - x0
+    ok = (i >= 0) & (i < h) & (j >= 0) & (j < w)
+    return (i.clamp(0, h - 1) * w + j.clamp(0, w - 1)).reshape(-1), weights * ok
+
+
+def solve_texture(
     values: Float[Tensor, "n c"],
     pixels: Pixels,
     size: int,
@@ -126,17 +147,17 @@ def unwrapped(
     rounds: int = ROUNDS,
     tie: float = TIE,
 ) -> Unwrapped:
-    """The texture of ``size`` that, drawn, is nearest to the pixels' values (weighted least squares).
+    """Solve for the texture whose rendering is nearest to the pixels' values (weighted least squares).
 
     Args:
-        start: what texels are that no pixel sees, and where the search begins, at any size (the cascade).
+        start: what texels are that no pixel observes, and where the search begins, at any size (the cascade).
         tile: side of the pieces solved one after the other: bounds memory.
     """
     from headcast.methods.uhr_texture.network import resized
 
     out = resized(start[None], size, size)[0]
     out = out.clone() if out.data_ptr() == start.data_ptr() else out
-    seen = torch.zeros(size, size, device=values.device)
+    visibility = torch.zeros(size, size, device=values.device)
     place = (pixels.uv * size).long().clamp(0, size - 1)
     for top in range(0, size, tile):
         for left in range(0, size, tile):
@@ -146,13 +167,9 @@ def unwrapped(
                 continue
             y0, x0 = max(0, top - 2 * MARGIN), max(0, left - 2 * MARGIN)
             y1, x1 = min(size, top + tile + 2 * MARGIN), min(size, left + tile + 2 * MARGIN)
-            rows, weights = corners(pixels.uv[inside], size)
-            i, j = rows // size - y0, rows % size - x0
             h, w = y1 - y0, x1 - x0
-            ok = (i >= 0) & (i < h) & (j >= 0) & (j < w)
-            weights = weights * ok
-            local = (i.clamp(0, h - 1) * w + j.clamp(0, w - 1)).reshape(-1)
-            found, known = solved(
+            local, weights = _corners_in_tile(pixels.uv[inside], size, (y0, x0, h, w))
+            found, known = conjugate_gradients(
                 values[inside],
                 local,
                 weights,
@@ -167,11 +184,11 @@ def unwrapped(
             )
             to = (slice(top, top + tile), slice(left, left + tile))
             out[(slice(None), *to)] = found.T.reshape(-1, h, w)[(slice(None), *mine)]
-            seen[to] = known.view(h, w)[mine]
-    return Unwrapped(out, seen.clamp(max=1))
+            visibility[to] = known.view(h, w)[mine]
+    return Unwrapped(out, visibility.clamp(max=1))
 
 
-def solved(
+def conjugate_gradients(
     values: Float[Tensor, "n c"],
     local: Int[Tensor, " m"],
     weights: Float[Tensor, "n 4"],
@@ -180,19 +197,19 @@ def solved(
     rounds: int,
     tie: float,
 ) -> tuple[Float[Tensor, "t c"], Float[Tensor, " t"]]:
-    """Conjugate gradients with a diagonal preconditioner; also the sum of weights at every texel."""
+    """Run conjugate gradients with a diagonal preconditioner; also sum the weights at every texel."""
     n, count = len(values), len(start)
     root = believed.sqrt()[:, None]
-    drawn, gathered = matrices(local, weights * root, count)
+    sampling, gathering = sampling_matrices(local, weights * root, count)
     zero = torch.zeros(count, dtype=values.dtype, device=values.device)
     known = zero.index_add(0, local, (weights * believed[:, None]).reshape(-1))
     diagonal = (zero.index_add(0, local, (weights**2 * believed[:, None]).reshape(-1)) + tie)[:, None]
     x = start.to(values).clone()
-    r = gathered @ (values * root - drawn @ x)
+    r = gathering @ (values * root - sampling @ x)
     z = r / diagonal
     p, rz = z, (r * z).sum(0)
     for _ in range(rounds if n else 0):
-        q = gathered @ (drawn @ p) + tie * p
+        q = gathering @ (sampling @ p) + tie * p
         step = rz / (p * q).sum(0).clamp(min=1e-20)
         x, r = x + step * p, r - step * q
         z = r / diagonal
@@ -201,8 +218,10 @@ def solved(
     return x, known
 
 
-def matrices(local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"], count: int) -> tuple[Tensor, Tensor]:
-    """Pixels from texels, four a row, and its transpose: sparse, by rows."""
+def sampling_matrices(
+    local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"], count: int
+) -> tuple[Tensor, Tensor]:
+    """Build the sparse matrix of pixels from texels, four a row, and its transpose."""
     import warnings
 
     n, flat = len(weights), weights.reshape(-1)
@@ -217,7 +236,7 @@ def matrices(local: Int[Tensor, " m"], weights: Float[Tensor, "n 4"], count: int
     return forth, back
 
 
-def by_gradient(
+def solve_by_gradient(
     values: Float[Tensor, "n c"],
     pixels: Pixels,
     size: int,
@@ -226,7 +245,7 @@ def by_gradient(
     rate: float = 0.02,
     tie: float = TIE,
 ) -> Float[Tensor, "c t t"]:
-    """The paper's way, for comparison: Adam on the texture through the differentiable drawing of it."""
+    """Solve as the paper does, for comparison: Adam on the texture through differentiable rendering."""
     from headcast.render.texture import sample_texture
 
     texture = start.clone().requires_grad_(True)
@@ -242,6 +261,6 @@ def by_gradient(
     return texture.detach()
 
 
-def covered(seen: Float[Tensor, "t t"], least: float = 0.05) -> Bool[Tensor, "t t"]:
-    """Texels that pixels say enough about."""
-    return seen > least
+def is_covered(visibility: Float[Tensor, "t t"], least: float = 0.05) -> Bool[Tensor, "t t"]:
+    """Mask texels that pixels cover well enough."""
+    return visibility > least

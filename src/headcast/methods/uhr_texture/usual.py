@@ -11,11 +11,11 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb
 from headcast.methods.uhr_texture.network import resized
 
-__all__ = ["face_share", "predefined", "usual_specular"]
+__all__ = ["face_weight", "predefined_maps", "usual_specular"]
 
 
-def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
-    """Albedo of a fitted avatar (or the skin model's mean), flat micronormals, usual specular by region."""
+def predefined_maps(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Tensor, "7 t t"]:
+    """Return a fitted avatar's albedo (or the skin model's mean), flat micronormals, specular by region."""
     from headcast.head.skin import SkinModel
 
     if base is not None:
@@ -29,24 +29,24 @@ def predefined(base: MeshAvatar | None, head: HeadModel, size: int) -> Float[Ten
 
 
 def usual_specular(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
-    """Reflectance at normal incidence relative to 0.04 by region, as synthetic skin has it."""
+    """Return reflectance at normal incidence relative to 0.04 by region, as synthetic skin has it."""
     from headcast.synth.skin_paint import SPECULAR
 
     each = torch.tensor([SPECULAR.get(n, 0.62) for n in head.region_names])
-    return over_texels(head, each[head.region], size)
+    return rasterize_vertex_values(head, each[head.region], size)
 
 
-def face_share(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
-    """1 on texels of the skin, 0 on eyes, teeth and mouth."""
+def face_weight(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
+    """Weigh texels: 1 on the skin, 0 on eyes, teeth and mouth."""
     skin = torch.zeros(len(head.neutral))
     skin[head.faces[head.part_faces("skin")].reshape(-1)] = 1
-    return over_texels(head, skin, size)
+    return rasterize_vertex_values(head, skin, size)
 
 
-def over_texels(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
-    """Vertex values as a picture in UV, charts grown by a gutter."""
+def rasterize_vertex_values(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
+    """Rasterize vertex values to an image in UV, charts dilated by a gutter."""
     from headcast.texture.texels import gather, texels_of
 
     texels = texels_of(head, min(size, 1024))
-    picture = texels.to_image(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
-    return resized(torch.from_numpy(picture)[None, None], size, size)[0, 0]
+    image = texels.to_image(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
+    return resized(torch.from_numpy(image)[None, None], size, size)[0, 0]

@@ -21,8 +21,8 @@ __all__ = [
     "check_available",
     "load_network",
     "load_networks",
-    "stored",
-    "where",
+    "network_file",
+    "to_stored",
 ]
 
 NAMES = {"normal": "uhr-normal", "gde": "uhr-gde", "hfdr": "uhr-hfdr"}
@@ -40,18 +40,18 @@ class Networks:
 
 
 def available() -> bool:
-    """Whether all three are in the package or the user's folder for weights."""
-    return all(where(kind).is_file() for kind in NAMES)
+    """Tell whether all three are in the package or the user's folder for weights."""
+    return all(network_file(kind).is_file() for kind in NAMES)
 
 
-def stored(network: nn.Module, config: Config) -> dict[str, Tensor]:
-    """Half-precision tensors for a weights file; ``side`` tells the sizes."""
+def to_stored(network: nn.Module, config: Config) -> dict[str, Tensor]:
+    """Return half-precision tensors for a weights file; ``side`` identifies the sizes."""
     state = {k: v.detach().to("cpu", torch.float16) for k, v in network.state_dict().items()}
     return state | {"side": torch.tensor(float(config.side))}
 
 
-def where(kind: str, folder: Path | None = None) -> Path:
-    """File of a network: in a folder, else in the package, else in the user's folder for weights."""
+def network_file(kind: str, folder: Path | None = None) -> Path:
+    """Find the file of a network: in a folder, else in the package, else in the user's folder for weights."""
     name = f"{NAMES[kind]}.safetensors"
     if folder is not None:
         found = [p for p in (folder / name, *sorted(folder.glob(f"*/{name}"))) if p.is_file()]
@@ -61,13 +61,13 @@ def where(kind: str, folder: Path | None = None) -> Path:
 
 
 def check_available(folder: Path | None = None) -> None:
-    """Says before any work whether all three are there.
+    """Check before any work that all three are there.
 
     Raises:
         HeadcastError: one is missing; how to get it.
     """
     for kind in NAMES:
-        if not (path := where(kind, folder)).is_file():
+        if not (path := network_file(kind, folder)).is_file():
             raise HeadcastError(
                 f"{path}: no such weights; leave out --weights to use the package's, or train them "
                 f"(headcast train uhr.{kind}, see docs/texture.md)"
@@ -75,7 +75,7 @@ def check_available(folder: Path | None = None) -> None:
 
 
 def load_network(kind: str, file: str | Path | None = None, device: torch.device | str = "cpu") -> nn.Module:
-    """``normal``, ``gde`` or ``hfdr``.
+    """Load ``normal``, ``gde`` or ``hfdr``.
 
     Args:
         file: a weights file of a recipe ``uhr.*``; None: the bundled one.
@@ -83,7 +83,7 @@ def load_network(kind: str, file: str | Path | None = None, device: torch.device
     Raises:
         HeadcastError: it is not there or of another network.
     """
-    source = Path(file) if file else where(kind)
+    source = Path(file) if file else network_file(kind)
     return _loaded(kind, str(source), str(device))
 
 
@@ -113,7 +113,7 @@ def load_networks(
     gde: str | Path | None = None,
     hfdr: str | Path | None = None,
 ) -> Networks:
-    """The bundled networks, or those of files.
+    """Load the bundled networks, or those of files.
 
     Raises:
         HeadcastError: one is missing, or they are not of one size.

@@ -19,40 +19,40 @@ from headcast.head.maps import SkinMaps
 from headcast.image import save_png
 from headcast.marks import picture_text
 from headcast.methods.uhr_texture.infer import Result
-from headcast.methods.uhr_texture.ktx2 import MAGIC, encoded_ktx2
+from headcast.methods.uhr_texture.ktx2 import MAGIC, encode_ktx2
 from headcast.methods.uhr_texture.network import resized
 
 if TYPE_CHECKING:
     from pygltflib import GLTF2
 
-__all__ = ["PictureFormat", "recoded", "size_word", "wearing", "write_glb", "write_maps"]
+__all__ = ["ImageFormat", "recode_images", "size_word", "wear_maps", "write_glb", "write_maps"]
 
-PictureFormat = Literal["png", "jpeg", "webp", "ktx2"]
+ImageFormat = Literal["png", "jpeg", "webp", "ktx2"]
 MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "ktx2": "image/ktx2"}
 EXTENSIONS = {"webp": "EXT_texture_webp", "ktx2": "KHR_texture_basisu"}
-"""Which glTF needs for pictures of the kind."""
+"""The glTF extension that each image format needs."""
 QUALITY = 92
 TOP = 65535
 
 
-def sixteen(x: Float[Tensor, "c h w"]) -> Shaped[np.ndarray, "h w *c"]:
-    """0..1 as 16-bit numbers, channels last; one channel becomes grey."""
+def to_uint16(x: Float[Tensor, "c h w"]) -> Shaped[np.ndarray, "h w *c"]:
+    """Convert 0..1 to 16-bit numbers, channels last; one channel becomes grey."""
     y = (x.clamp(0, 1) * TOP).round().to(torch.int32).permute(1, 2, 0).cpu().numpy().astype(np.uint16)
     return y[..., 0] if y.shape[-1] == 1 else y
 
 
-def eight(x: Float[Tensor, "c h w"]) -> UInt8[np.ndarray, "h w c"]:
-    """0..1 as bytes, channels last."""
+def to_uint8(x: Float[Tensor, "c h w"]) -> UInt8[np.ndarray, "h w c"]:
+    """Convert 0..1 to bytes, channels last."""
     return (x.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
 def size_word(size: int) -> str:
-    """``4k`` for 4096."""
+    """Name a size in texels: ``4k`` for 4096."""
     return f"{size // 1024}k" if size % 1024 == 0 else str(size)
 
 
 def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) -> tuple[Path, ...]:
-    """Image-space and UV maps as PNG: 16 bits, albedo sRGB, all others linear; gives the files.
+    """Write image-space and UV maps as PNG: 16 bits, albedo sRGB, all others linear; return the files.
 
     ``seen`` and the photo's square that the image-space maps lie over have 8 bits.
 
@@ -66,7 +66,7 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
         f"{name}_image_albedo.png": image[:3],
         f"{name}_image_micronormal.png": image[3:6],
         f"{name}_image_specular.png": image[6:],
-        f"{name}_image_uv.png": uv_picture(result.prior[:2]),
+        f"{name}_image_uv.png": uv_image(result.prior[:2]),
         f"{name}_image_normal.png": result.prior[2:],
         f"{name}_basecolor_{word}.png": t[:3],
         f"{name}_micronormal_{word}.png": t[3:6],
@@ -74,39 +74,39 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
         f"{name}_specular_{word}.png": t[6:],
     }
     for file, maps in files.items():
-        save_png(folder / file, sixteen(maps), text)
+        save_png(folder / file, to_uint16(maps), text)
     plain = {
-        f"{name}_seen_{word}.png": eight(result.seen[None])[..., 0],
-        f"{name}_image_photo.png": eight(result.picture),
+        f"{name}_seen_{word}.png": to_uint8(result.visibility[None])[..., 0],
+        f"{name}_image_photo.png": to_uint8(result.crop),
     }
-    for file, picture in plain.items():
-        save_png(folder / file, picture, text)
+    for file, pixels in plain.items():
+        save_png(folder / file, pixels, text)
     return tuple(folder / f for f in (*files, *plain))
 
 
-def uv_picture(uv: Float[Tensor, "2 h w"]) -> Float[Tensor, "3 h w"]:
-    """Two channels as red and green."""
+def uv_image(uv: Float[Tensor, "2 h w"]) -> Float[Tensor, "3 h w"]:
+    """Show two channels as red and green."""
     return torch.cat([uv, torch.zeros_like(uv[:1])])
 
 
-def wearing(avatar: MeshAvatar, result: Result) -> MeshAvatar:
-    """The avatar with the skin's albedo for a texture, and the other maps, at the maps' size."""
+def wear_maps(avatar: MeshAvatar, result: Result) -> MeshAvatar:
+    """Return the avatar with the skin's albedo for a texture, and the other maps, at the maps' size."""
     from dataclasses import replace
 
     t = result.texture
     made = avatar.provenance
     made = replace(made, extra={**made.extra, "texture_size": t.shape[-1]})
     bound = replace(avatar.bound, provenance=made)
-    return replace(avatar, bound=bound, texture=eight(t[:3]), skin_maps=skin_maps(t))
+    return replace(avatar, bound=bound, texture=to_uint8(t[:3]), skin_maps=skin_maps(t))
 
 
 def skin_maps(texture: Float[Tensor, "7 h w"]) -> SkinMaps:
     """Return what is not colour, with the 8 bits of files."""
-    return SkinMaps.from_bytes(eight(texture[3:6]), eight(texture[6:])[..., 0])
+    return SkinMaps.from_bytes(to_uint8(texture[3:6]), to_uint8(texture[6:])[..., 0])
 
 
-def encoded(picture: UInt8[np.ndarray, "h w *c"], kind: PictureFormat, linear: bool = False) -> bytes:
-    """A picture file; what has coverage is stored without loss (JPEG has none: PNG).
+def encode_image(image: UInt8[np.ndarray, "h w *c"], kind: ImageFormat, linear: bool = False) -> bytes:
+    """Encode an image file; what has coverage is stored without loss (JPEG has none: PNG).
 
     Args:
         linear: numbers instead of sRGB colours (KTX2 says which).
@@ -114,20 +114,20 @@ def encoded(picture: UInt8[np.ndarray, "h w *c"], kind: PictureFormat, linear: b
     from PIL import Image
 
     out = io.BytesIO()
-    plain = picture.shape[-1] == 3
-    if kind == "ktx2" and not any(x % 4 for x in picture.shape[:2]):
-        return encoded_ktx2(picture, linear)
+    plain = image.shape[-1] == 3
+    if kind == "ktx2" and not any(x % 4 for x in image.shape[:2]):
+        return encode_ktx2(image, linear)
     if kind == "jpeg" and plain:
-        Image.fromarray(picture).save(out, "JPEG", quality=QUALITY, subsampling=0)
+        Image.fromarray(image).save(out, "JPEG", quality=QUALITY, subsampling=0)
     elif kind == "webp":
-        Image.fromarray(picture).save(out, "WEBP", quality=QUALITY, lossless=not plain, method=2)
+        Image.fromarray(image).save(out, "WEBP", quality=QUALITY, lossless=not plain, method=2)
     else:
-        Image.fromarray(picture).save(out, "PNG", compress_level=6)
+        Image.fromarray(image).save(out, "PNG", compress_level=6)
     return out.getvalue()
 
 
-def kind_of(data: bytes) -> PictureFormat:
-    """The format of an encoded picture."""
+def format_of(data: bytes) -> ImageFormat:
+    """Detect the format of an encoded image."""
     if data.startswith(MAGIC):
         return "ktx2"
     return "png" if data[:4] == b"\x89PNG" else "webp" if data[8:12] == b"WEBP" else "jpeg"
@@ -138,9 +138,9 @@ def write_glb(
     result: Result,
     path: Path,
     texture_size: int | None = None,
-    kind: PictureFormat = "png",
+    kind: ImageFormat = "png",
 ) -> tuple[Path, ...]:
-    """A GLB whose skin wears all maps, and its ``.arkit.json``.
+    """Write a GLB whose skin wears all maps, and its ``.arkit.json``.
 
     Albedo is the base colour (sRGB), the micronormal the normal map (OpenGL, +Y up), specular the alpha of
     KHR_materials_specular's texture with factor 1: F0 = 0.04 · alpha. Maps are stored at ``texture_size``.
@@ -148,8 +148,8 @@ def write_glb(
     import json
 
     size = min(texture_size or result.texture.shape[-1], result.texture.shape[-1])
-    gltf = build(wearing(avatar, result), "lit", size)
-    recoded(gltf, kind)
+    gltf = build(wear_maps(avatar, result), "lit", size)
+    recode_images(gltf, kind)
     beside = path.with_suffix(".arkit.json")
     with atomic_path(path) as temporary, atomic_path(beside) as aside:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))
@@ -157,8 +157,8 @@ def write_glb(
     return path, beside
 
 
-def recoded(gltf: GLTF2, kind: PictureFormat) -> None:
-    """Stores a glTF's pictures as ``kind``, in place.
+def recode_images(gltf: GLTF2, kind: ImageFormat) -> None:
+    """Re-encode a glTF's images as ``kind``, in place.
 
     Raises:
         HeadcastError: an unknown kind.
@@ -168,12 +168,12 @@ def recoded(gltf: GLTF2, kind: PictureFormat) -> None:
     if kind == "png":
         return
     names = [str(i.name) for i in gltf.images]
-    pairs = zip(pictures_of(gltf), names, strict=True)
-    restored(gltf, [encoded(p, kind, linear=n in ("normal", "specular")) for p, n in pairs], names)
+    pairs = zip(images_in(gltf), names, strict=True)
+    replace_images(gltf, [encode_image(p, kind, linear=n in ("normal", "specular")) for p, n in pairs], names)
 
 
-def pictures_of(gltf: GLTF2) -> list[UInt8[np.ndarray, "h w c"]]:
-    """The images inside of a glTF's buffer."""
+def images_in(gltf: GLTF2) -> list[UInt8[np.ndarray, "h w c"]]:
+    """Return the images inside of a glTF's buffer."""
     from PIL import Image
 
     blob = bytes(gltf.binary_blob() or b"")
@@ -184,28 +184,28 @@ def pictures_of(gltf: GLTF2) -> list[UInt8[np.ndarray, "h w c"]]:
     return out
 
 
-def restored(gltf: GLTF2, pictures: list[bytes], names: list[str]) -> None:
-    """Gives a glTF other images; the views of old ones are written over, those of new ones added."""
+def replace_images(gltf: GLTF2, images: list[bytes], names: list[str]) -> None:
+    """Replace a glTF's images; views of old ones are overwritten, those of new ones added."""
     import pygltflib as g
 
     blob = bytes(gltf.binary_blob() or b"")
     views = gltf.bufferViews
     starts = [v.byteOffset or 0 for v in views]
     data = [blob[a : a + v.byteLength] for a, v in zip(starts, views, strict=True)]
-    for k, picture in enumerate(pictures):
+    for k, image in enumerate(images):
         if k < len(gltf.images):
-            data[gltf.images[k].bufferView] = picture
+            data[gltf.images[k].bufferView] = image
         else:
             views.append(g.BufferView(buffer=0))
-            data.append(picture)
+            data.append(image)
             gltf.images.append(g.Image(bufferView=len(views) - 1))
             gltf.textures.append(g.Texture(source=k, sampler=0))
-        kind = kind_of(picture)
+        kind = format_of(image)
         gltf.images[k].name, gltf.images[k].mimeType = names[k], MIME[kind]
         if kind in EXTENSIONS:
             gltf.textures[k].source = None
             gltf.textures[k].extensions = {EXTENSIONS[kind]: {"source": k}}
-    for word in sorted({EXTENSIONS[k] for k in map(kind_of, pictures) if k in EXTENSIONS}):
+    for word in sorted({EXTENSIONS[k] for k in map(format_of, images) if k in EXTENSIONS}):
         gltf.extensionsUsed = [*(gltf.extensionsUsed or []), word]
         gltf.extensionsRequired = [*(gltf.extensionsRequired or []), word]
     out = bytearray()
@@ -217,17 +217,14 @@ def restored(gltf: GLTF2, pictures: list[bytes], names: list[str]) -> None:
     gltf.set_binary_blob(bytes(out))
 
 
-def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: PictureFormat) -> None:
-    """A GLB of a foreign mesh, unposed as given before the camera, with the three maps."""
+def _skin_primitive(data: Any, mesh: Any) -> Any:
+    """Append a mesh's arrays to a glTF's data; return the primitive that uses them."""
     import pygltflib as g
 
-    from headcast.avatar.export.gltf_data import GltfData
     from headcast.avatar.export.pieces import split
-    from headcast.marks import GENERATOR
 
-    data = GltfData()
     piece = split("skin", mesh.faces, mesh.uv, mesh.faces_uv)
-    primitive = g.Primitive(
+    return g.Primitive(
         attributes=g.Attributes(
             POSITION=data.array(mesh.vertices[piece.rows].numpy(), bounds=True),
             NORMAL=data.array(mesh.normals[piece.rows].numpy()),
@@ -236,8 +233,19 @@ def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: Pict
         indices=data.triangles(piece.faces.numpy(), len(piece.rows)),
         material=0,
     )
+
+
+def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: ImageFormat) -> None:
+    """Write a GLB of a foreign mesh, unposed as given before the camera, with the three maps."""
+    import pygltflib as g
+
+    from headcast.avatar.export.gltf_data import GltfData
+    from headcast.marks import GENERATOR
+
+    data = GltfData()
+    primitive = _skin_primitive(data, mesh)
     maps = resized(result.texture[None], size, size)[0]
-    view = data.view(encoded(eight(maps[:3]), "png"))
+    view = data.view(encode_image(to_uint8(maps[:3]), "png"))
     base = g.PbrMetallicRoughness(
         baseColorTexture=g.TextureInfo(index=0), metallicFactor=0.0, roughnessFactor=0.5
     )
@@ -257,6 +265,6 @@ def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: Pict
     gltf.buffers = [g.Buffer(byteLength=len(data.blob))]
     gltf.asset = g.Asset(version="2.0", generator=GENERATOR)
     gltf.set_binary_blob(bytes(data.blob))
-    recoded(gltf, kind)
+    recode_images(gltf, kind)
     with atomic_path(path) as temporary:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))

@@ -22,8 +22,8 @@ from torch.nn.functional import avg_pool2d, pad
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Store
-from headcast.methods.uhr_texture.batches import cut
-from headcast.methods.uhr_texture.light import coarse_of, freed, skin_mean
+from headcast.methods.uhr_texture.batches import crop_windows
+from headcast.methods.uhr_texture.light import coarse_of, delit_image, skin_mean
 from headcast.methods.uhr_texture.protocols.skin_images import (
     SKIN,
     NetworkFiles,
@@ -72,7 +72,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Options(NetworkFiles):
-    """Detail of skin."""
+    """Options of the protocol ``skin-detail``."""
 
 
 @dataclass(frozen=True)
@@ -161,11 +161,11 @@ def windows_in(folder: Path) -> Iterator[Window]:
 def refined_window(w: Window, networks: Networks) -> Float[Tensor, "10 s s"]:
     """Make stage 2's maps of a window, and (last three) the window de-lit."""
     rgb, prior, trust, shading = inputs_of(w.whole, networks.config.side)
-    delit = freed(rgb, shading)
+    delit = delit_image(rgb, shading)
     guide = networks.gde(rgb, prior, delit, skin_mean(delit, prior, trust)).clamp(0, 1)
-    coarse = cut(coarse_of(rgb, prior, guide, shading), w.place[None], w.maps.shape[-1])
+    coarse = crop_windows(coarse_of(rgb, prior, guide, shading), w.place[None], w.maps.shape[-1])
     found = networks.hfdr(w.maps[None, :3], coarse).clamp(0, 1)
-    return torch.cat([found, freed(w.maps[None, :3], coarse[:, 12:])], 1)[0]
+    return torch.cat([found, delit_image(w.maps[None, :3], coarse[:, 12:])], 1)[0]
 
 
 def finest(x: Float[Tensor, "2 s s"]) -> Float[Tensor, "2 s s"]:
@@ -173,8 +173,8 @@ def finest(x: Float[Tensor, "2 s s"]) -> Float[Tensor, "2 s s"]:
     return x - avg_pool2d(pad(x[None], (4,) * 4, mode="replicate"), 9, 1)[0]
 
 
-def explained(found: Tensor, truth: Tensor, mask: Bool[Tensor, "s s"]) -> float:
-    """How much of the truth's squares is explained over a mask."""
+def explained_variance(found: Tensor, truth: Tensor, mask: Bool[Tensor, "s s"]) -> float:
+    """Return how much of the truth's squares is explained over a mask."""
     return float(1 - (truth - found)[:, mask].square().sum() / truth[:, mask].square().sum())
 
 
@@ -194,9 +194,9 @@ def window_rows(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, Row]:
 
     ours: Row = {
         "correlation": slope_correlation(a, b, mask),
-        "explained": explained(a, b, mask),
+        "explained": explained_variance(a, b, mask),
         "fine_correlation": slope_correlation(finest(a), finest(b), mask),
-        "fine_explained": explained(finest(a), finest(b), mask),
+        "fine_explained": explained_variance(finest(a), finest(b), mask),
         **relief(found[3:6]),
         "albedo_psnr_gained": gained_psnr(found[:3], truth[:3], m),
     }

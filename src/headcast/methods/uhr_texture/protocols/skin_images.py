@@ -19,10 +19,10 @@ from torch.nn.functional import normalize
 from headcast.errors import HeadcastError
 from headcast.evaluate.setting import Setting
 from headcast.image import linear_to_srgb, srgb_to_linear
-from headcast.methods.uhr_texture.light import shading_of
+from headcast.methods.uhr_texture.light import estimate_shading
 from headcast.methods.uhr_texture.network import resized
-from headcast.methods.uhr_texture.weights import Networks, load_networks, where
-from headcast.metrics.texture import gained
+from headcast.methods.uhr_texture.weights import Networks, load_networks, network_file
+from headcast.metrics.texture import match_gain
 from headcast.render.shading import ggx_specular
 from headcast.weights import load_tensors
 
@@ -63,7 +63,7 @@ SOFT = 0.15
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """Weights files."""
+    """Weights files of the three networks."""
 
     gde: str = ""
     """Weights of stage 1; empty: the bundled ones."""
@@ -99,7 +99,7 @@ def networks_asked(setting: Setting, protocol: str, files: NetworkFiles) -> Netw
 def weights_facts(files: NetworkFiles) -> list[str]:
     """Return hashes of the networks' files: what rows depend on."""
     kinds = {"normal": files.normal, "gde": files.gde, "hfdr": files.hfdr}
-    return [load_tensors(Path(file) if file else where(kind))[2] for kind, file in kinds.items()]
+    return [load_tensors(Path(file) if file else network_file(kind))[2] for kind, file in kinds.items()]
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -135,7 +135,7 @@ def inputs_of(maps: Float[Tensor, "16 h w"], side: int) -> tuple[Tensor, Tensor,
     """Resize image, prior (UV, normal) and skin mask to (1, c, side, side); estimate the shading there."""
     small = resized(maps[None], side, side)
     trust = (small[:, 15:] > SKIN).float()
-    return small[:, :3], small[:, 3:8], trust, shading_of(small[:, :3], small[:, 3:8], trust)
+    return small[:, :3], small[:, 3:8], trust, estimate_shading(small[:, :3], small[:, 3:8], trust)
 
 
 def channels_last(x: Float[Tensor, "c h w"]) -> Float[np.ndarray, "h w 3"]:
@@ -160,7 +160,7 @@ def gained_psnr(
 ) -> float:
     """Return dB of albedo (sRGB) after one gain a channel in linear light, which the light leaves open."""
     p, q = srgb_to_linear(channels_last(found)), srgb_to_linear(channels_last(truth))
-    level = linear_to_srgb(np.clip(gained(p, q, mask), 0, 1))
+    level = linear_to_srgb(np.clip(match_gain(p, q, mask), 0, 1))
     return map_psnr(level, channels_last(truth), mask)
 
 
@@ -192,7 +192,7 @@ def relight_maps(maps: Float[Tensor, "7 h w"], normal: Float[Tensor, "3 h w"]) -
 
 
 def exaggerate_slopes(micronormal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-    """Exaggerate micronormals ``STEEPER`` times, to be seen."""
+    """Exaggerate micronormals ``STEEPER`` times, to make them visible."""
     flat = torch.tensor([0.5, 0.5, 1.0]).view(3, 1, 1)
     times = torch.tensor([STEEPER, STEEPER, 0.0]).view(3, 1, 1)
     return (flat + (micronormal - flat) * times).clamp(0, 1)

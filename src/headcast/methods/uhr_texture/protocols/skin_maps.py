@@ -23,7 +23,7 @@ from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Store
 from headcast.methods.uhr_texture.infer import image_maps
-from headcast.methods.uhr_texture.light import freed, levelled, skin_mean
+from headcast.methods.uhr_texture.light import calibrate_albedo, delit_image, skin_mean
 from headcast.methods.uhr_texture.network import GDE, resized
 from headcast.methods.uhr_texture.protocols.skin_images import (
     PARTS,
@@ -65,7 +65,7 @@ SHOWN, SIDE = 6, 200
 
 @dataclass(frozen=True)
 class Options(NetworkFiles):
-    """Skin maps."""
+    """Options of the protocol ``skin-maps``."""
 
     prior: Literal["truth", "network"] = "truth"
     """UV and normals: those of the renderer, as a perfectly fitted geometry gives them, or predicted."""
@@ -145,7 +145,7 @@ class Bench:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of all rows of an image."""
+        """Name all rows of an image."""
         shown = (OURS, STAGE1, HALF, *self.others, DELIT, CALIBRATED, INPUT, TRUE)
         return (*shown, SEAMS) if self.options.seams else shown
 
@@ -173,7 +173,7 @@ class Bench:
         half = resized(resized(maps[None, :3], n // 2, n // 2), n, n)[0]
         rest = torch.tensor(FLAT).view(4, 1, 1).expand(4, n, n)
         rgb, _, _, shading = inputs_of(maps, n)
-        delit = freed(rgb, shading)
+        delit = delit_image(rgb, shading)
         mean, level = skin_mean(delit, maps[None, 3:8], trust[None, None]), networks.gde.level
         assert isinstance(level, Tensor)
         return {
@@ -182,7 +182,7 @@ class Bench:
             HALF: image_maps(half, networks, known, trust=trust)[0],
             **{name: by_stage1(maps, gde) for name, gde in self.others.items()},
             DELIT: torch.cat([delit[0], rest]),
-            CALIBRATED: torch.cat([levelled(delit, mean, level).clamp(0, 1)[0], rest]),
+            CALIBRATED: torch.cat([calibrate_albedo(delit, mean, level).clamp(0, 1)[0], rest]),
             INPUT: torch.cat([maps[:3], rest]),
         }
 
@@ -191,7 +191,7 @@ def by_stage1(maps: Float[Tensor, "16 h w"], gde: GDE) -> Float[Tensor, "7 h w"]
     """Make maps by stage 1 alone, enlarged."""
     n = maps.shape[-1]
     rgb, prior, trust, shading = inputs_of(maps, gde.config.side)  # type: ignore[attr-defined]
-    delit = freed(rgb, shading)
+    delit = delit_image(rgb, shading)
     return resized(gde(rgb, prior, delit, skin_mean(delit, prior, trust)).clamp(0, 1), n, n)[0]
 
 

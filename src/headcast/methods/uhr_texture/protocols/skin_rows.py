@@ -104,7 +104,7 @@ def add_lights(report: Report, heads: dict[str, str], true: str) -> None:
 
 
 def paired_notes(report: Report, ours: str, others: Sequence[str]) -> list[str]:
-    """Progress by how much albedo is nearer to the truth than others', image by image."""
+    """Describe by how much albedo is nearer to the truth than others', paired by image."""
     notes = []
     for other in others:
         for word, key in (("", "albedo_psnr"), (", gained", "albedo_psnr_gained")):

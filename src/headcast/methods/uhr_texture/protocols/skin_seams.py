@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.evaluate.report import Row
-from headcast.methods.uhr_texture.light import coarse_of, freed, skin_mean
-from headcast.methods.uhr_texture.patches import refined
+from headcast.methods.uhr_texture.light import coarse_of, delit_image, skin_mean
+from headcast.methods.uhr_texture.patches import refine_in_patches
 from headcast.methods.uhr_texture.protocols.skin_images import PARTS, SKIN, inputs_of
 from headcast.methods.uhr_texture.weights import Networks
 from headcast.metrics.figure import Figure
@@ -52,10 +52,10 @@ def seam_sums(maps: Float[Tensor, "16 h w"], networks: Networks, patch: int) -> 
     """Sum gradients and fine energy of stage 2's maps at borders and elsewhere, made by patches and whole."""
     n, side = maps.shape[-1], networks.config.side
     rgb, prior, trust, shading = inputs_of(maps, side)
-    delit = freed(rgb, shading)
+    delit = delit_image(rgb, shading)
     guide = networks.gde(rgb, prior, delit, skin_mean(delit, prior, trust)).clamp(0, 1)
     coarse = coarse_of(rgb, prior, guide, shading)[0]
-    both_ways = [refined(networks.hfdr, maps[:3], coarse, size) for size in (patch, n)]
+    both_ways = [refine_in_patches(networks.hfdr, maps[:3], coarse, size) for size in (patch, n)]
     out = torch.zeros(SHAPE)
     for turned in (False, True):
         mask = maps[15:] > SKIN

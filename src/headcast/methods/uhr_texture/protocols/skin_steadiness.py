@@ -23,9 +23,9 @@ from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Store
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
-from headcast.methods.uhr_texture.geometry import fitted, geometry_prior
+from headcast.methods.uhr_texture.geometry import fitted_geometry, geometry_prior
 from headcast.methods.uhr_texture.infer import image_maps
-from headcast.methods.uhr_texture.light import freed, shading_of
+from headcast.methods.uhr_texture.light import delit_image, estimate_shading
 from headcast.methods.uhr_texture.network import resized
 from headcast.methods.uhr_texture.protocols.skin_images import NetworkFiles, networks_asked, weights_facts
 from headcast.methods.uhr_texture.square import crop_of, skin_trust
@@ -63,7 +63,7 @@ FIGURES = tuple(
 
 @dataclass(frozen=True)
 class Options(NetworkFiles):
-    """Steadiness of skin."""
+    """Options of the protocol ``skin-steadiness``."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ def face_of(path: Path, head: HeadModel) -> Face:
     Raises:
         HeadcastError: unreadable, or no face.
     """
-    seen = observe_photo(path, head)
-    rgb, camera, _ = crop_of(seen, SIDE)
+    observation = observe_photo(path, head)
+    rgb, camera, _ = crop_of(observation, SIDE)
     rgb = resized(rgb[None], SIDE, SIDE)[0]
-    prior = geometry_prior(fitted(head, seen.params, camera), camera, SIDE)
-    trust = resized(skin_trust(seen, camera.width)[None, None], SIDE, SIDE)[0, 0]
+    prior = geometry_prior(fitted_geometry(head, observation.params, camera), camera, SIDE)
+    trust = resized(skin_trust(observation, camera.width)[None, None], SIDE, SIDE)[0, 0]
     return Face(rgb, prior, trust, (trust > 0.95) & (prior[2:].sum(0) > 0.3))
 
 
@@ -185,15 +185,15 @@ def albedos(
 ) -> dict[str, Float[Tensor, "3 s s"]]:
     """Make albedo by every method."""
     n = rgb.shape[-1]
-    shading = shading_of(rgb[None], resized(prior[None], n, n), trust[None, None])
+    shading = estimate_shading(rgb[None], resized(prior[None], n, n), trust[None, None])
     small = resized(prior[None], networks.config.side, networks.config.side)[0]
     return {
         OURS: image_maps(rgb, networks, small, trust=trust)[0][:3],
-        DELIT: freed(rgb[None], shading)[0],
+        DELIT: delit_image(rgb[None], shading)[0],
         INPUT: rgb,
     }
 
 
 def rms(a: Tensor, b: Tensor, mask: Bool[Tensor, "s s"]) -> float:
-    """Root of the mean squared difference over a mask."""
+    """Return the root of the mean squared difference over a mask."""
     return float((a - b)[:, mask].square().mean().sqrt())

@@ -14,7 +14,7 @@ from headcast.methods.base import get_method, method_names
 from headcast.progress import Progress
 from headcast.registry import DEFAULT_METHOD
 
-__all__ = ["BASELINE", "REAL", "STILL", "Contestant", "contestants"]
+__all__ = ["BASELINE", "REAL", "STILL", "Subject", "find_subjects"]
 
 STILL = "input held still"
 REAL = "real clip"
@@ -23,13 +23,13 @@ BASELINE = DEFAULT_METHOD
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Subject:
     """One column of the table.
 
     Attributes:
         name: as in the table.
         facts: what its rows depend on: the version of the method, or the content of the file.
-        make: an avatar from one or several pictures of a person; None: the input held still.
+        make: an avatar from one or several images of a person; None: the frozen first frame.
     """
 
     name: str
@@ -37,14 +37,14 @@ class Contestant:
     make: Callable[[Sequence[Path], Progress], Avatar] | None
 
 
-def contestants(subjects: Sequence[str], seed: int, baselines: bool = True) -> list[Contestant]:
-    """The input held still, the default method, and the subjects as typed (``NAME:VARIANT`` names a variant).
+def find_subjects(subjects: Sequence[str], seed: int, baselines: bool = True) -> list[Subject]:
+    """List the frozen first frame, the default method, and the subjects as typed (``NAME:VARIANT``).
 
     Raises:
         HeadcastError: neither a file nor a known method; a file that is no avatar.
     """
     names: list[str] = list(dict.fromkeys([*([BASELINE] if baselines else []), *subjects]))
-    made = [Contestant(STILL, "", None)] if baselines else []
+    made = [Subject(STILL, "", None)] if baselines else []
     stems = [Path(name).stem for name in names]
     for name, stem in zip(names, stems, strict=True):
         if name.endswith(".avatar"):
@@ -54,14 +54,14 @@ def contestants(subjects: Sequence[str], seed: int, baselines: bool = True) -> l
     return made
 
 
-def _file(name: str, title: str) -> Contestant:
+def _file(name: str, title: str) -> Subject:
     path = Path(name)
     avatar = api.load(path)
     content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Contestant(title, content, lambda photos, progress: avatar)
+    return Subject(title, content, lambda photos, progress: avatar)
 
 
-def _method(subject: str, seed: int) -> Contestant:
+def _method(subject: str, seed: int) -> Subject:
     name, _, variant = subject.partition(":")
     if name not in method_names():
         known = ", ".join(method_names())
@@ -79,4 +79,4 @@ def _method(subject: str, seed: int) -> Contestant:
     def make(photos: Sequence[Path], progress: Progress) -> Avatar:
         return api.create(list(photos), method=name, options=options, seed=seed, progress=progress)
 
-    return Contestant(subject, facts, make)
+    return Subject(subject, facts, make)

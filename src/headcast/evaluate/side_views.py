@@ -60,7 +60,7 @@ class SidePhoto:
     rgb: Image
     points: Points
     matte: Float[np.ndarray, "h w"]
-    composite_over_grey: Image
+    matted: Image
     box: tuple[int, int, int, int]
     hull: Bool[np.ndarray, "h w"]
     embedding: Float[np.ndarray, "128"] | None

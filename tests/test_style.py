@@ -86,3 +86,33 @@ def test_no_traces_of_the_builders_machine() -> None:
                 continue
             found = traces.search(path.read_text(errors="replace"))
             assert not found, f"{path}: {found.group() if found else ''}"
+
+
+def test_the_formatter_decides() -> None:
+    skip = "fmt: " + "skip"  # in two parts, so that this file holds none
+    files = [p for folder in ("src", "tests", "tools", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+    assert not [str(p.relative_to(ROOT)) for p in files if skip in p.read_text()]
+
+
+DIALECT = re.compile(
+    r"\b(picture|pictures|freed|fooling|telling|judge|told|shut|contestants|lit up|laid anew|at hand)\b"
+)
+SAVED_WORDS = 14
+"""Of these words, what saved files need: keys of checkpoints and pages, names of result folders."""
+
+
+def test_sources_use_the_fields_words() -> None:
+    found = [f"{p.relative_to(SOURCE)}: {word}" for p in FILES for word in DIALECT.findall(p.read_text())]
+    assert len(found) <= SAVED_WORDS, found
+
+
+def test_docstrings_say_something() -> None:
+    short = [
+        f"{p.relative_to(SOURCE)}:{node.lineno}"
+        for p in FILES
+        for node in ast.walk(ast.parse(p.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and (text := ast.get_docstring(node))
+        and len(text.split()) < 4
+    ]
+    assert not short

@@ -31,7 +31,7 @@ from headcast.observe.landmark_points import (
 )
 from headcast.observe.observe import observe_photo
 from headcast.observe.types import Observation
-from headcast.priors.pictures import IGNORE
+from headcast.priors.images import IGNORE
 from headcast.synth.atlas import LABEL_OF_REGION
 from headcast.synth.config import LABELS
 from pack_portraits import SIDE, cut, rows_of

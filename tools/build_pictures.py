@@ -16,7 +16,7 @@ import numpy as np
 
 from headcast.device import pick_device
 from headcast.files import atomic_path
-from headcast.priors.pictures import Pictures, synthesized
+from headcast.priors.images import Pictures, synthesized
 
 AT_ONCE = 4
 

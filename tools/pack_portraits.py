@@ -17,7 +17,7 @@ import numpy as np
 
 from headcast.crops.square import Square, square_around
 from headcast.files import atomic_path
-from headcast.priors.pictures import IGNORE
+from headcast.priors.images import IGNORE
 
 SIDE, ROOM, A_FILE = 256, 2.6, 64
 Row = tuple[Path, str, tuple[float, float, float, float]]

@@ -49,9 +49,11 @@ def test_each_side_goes_by_itself_from_the_photos_blink_on() -> None:
     assert avatar.lids is not None
     lids = replace(avatar.lids, blink=torch.tensor([0.5, 0.0]))
     params = avatar.source.params
-    assert lids.shut(params.with_expression({"eyeBlinkLeft": 0.5})).tolist() == [0, 0]
-    assert lids.shut(params.with_expression(BLINK)).tolist() == [1, 1]
-    left, right = lids.shut(params.with_expression({"eyeBlinkLeft": 0.75, "eyeBlinkRight": 0.75})).tolist()
+    assert lids.closed_fraction(params.with_expression({"eyeBlinkLeft": 0.5})).tolist() == [0, 0]
+    assert lids.closed_fraction(params.with_expression(BLINK)).tolist() == [1, 1]
+    left, right = lids.closed_fraction(
+        params.with_expression({"eyeBlinkLeft": 0.75, "eyeBlinkRight": 0.75})
+    ).tolist()
     assert 0 < left < right < 1
     painted = lids.paint(avatar.texture, torch.tensor([1.0, 0.0]))
     assert (lids.patches[0].inside(painted) == SHUT).all() and (lids.patches[1].inside(painted) == OPEN).all()
@@ -81,7 +83,7 @@ def test_halvings_and_the_texture_of_a_pose_are_one(monkeypatch: pytest.MonkeyPa
     mesh = lidded()
     assert mesh.lids is not None
     half = mesh.source.params.with_expression({"eyeBlinkLeft": 0.6, "eyeBlinkRight": 0.8})
-    painted = mesh.lids.paint(mesh.texture, mesh.lids.shut(half))
+    painted = mesh.lids.paint(mesh.texture, mesh.lids.closed_fraction(half))
     plain = Surface(mesh.head, (), painted)
     far = mesh.source.camera.scaled(0.4)
     with torch.no_grad():

@@ -286,7 +286,7 @@ def test_recipes_draw_a_grid(kind: str, folder: str, tmp_path: Path) -> None:
         settings |= {"gde": str(path), "window": 32}
     recipe = made(**settings)
     with torch.no_grad():
-        picture = recipe.pictures(recipe.networks(0), recipe.batch(0, 0, CPU))
+        picture = recipe.preview(recipe.networks(0), recipe.batch(0, 0, CPU))
     assert picture is not None and picture.shape[1:] == (
         2 * picture.shape[0] // (5 if kind == "normal" else 7),
         3,

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 import numpy as np
 import torch
 
-from headcast.priors.pictures import Pictures, synthesized
+from headcast.priors.images import Pictures, synthesized
 
 SIZE, PEOPLE, FRAMES = 96, 4, 2
 

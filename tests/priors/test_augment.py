@@ -16,7 +16,7 @@ from headcast.priors.augment import (
     shade_sideways,
     warp_as_turned,
 )
-from headcast.priors.pictures import IGNORE, Pictures
+from headcast.priors.images import IGNORE, Pictures
 
 CPU = torch.device("cpu")
 

@@ -17,10 +17,10 @@ from headcast.nets.unet import UNet
 from headcast.observe import parsed as observe_parsed
 from headcast.observe.seen import Detection, Masks
 from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
+from headcast.priors.images import IGNORE, Pictures, load_stored
 from headcast.priors.parser import FaceParser, available, load, parse_face
 from headcast.priors.parser.losses import alpha_loss, dice_loss, label_loss
 from headcast.priors.parser.train import ParserRecipe
-from headcast.priors.pictures import IGNORE, Pictures, load_stored
 from headcast.priors.restorer.degrade import Degradation
 from headcast.synth.config import LABELS
 from headcast.training import TrainConfig, train

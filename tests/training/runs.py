@@ -70,7 +70,7 @@ class Duel:
             return {} if step % 2 else {"real": networks["discriminator"](made).square().mean()}
         return {"fake": -networks["discriminator"](made).mean(), "small": made.square().mean()}
 
-    def pictures(self, networks: Networks, batch: Any) -> None:
+    def preview(self, networks: Networks, batch: Any) -> None:
         """Nothing to see."""
 
     def shipped(self, networks: Networks) -> dict[str, Tensor]:

@@ -151,7 +151,7 @@ def test_lids_go_over_into_their_shut_look_as_with_us(
         shares[blink] = page.page.evaluate("Array.from(headcast.stage.rig.shut)")
         look = {"eyeBlinkLeft": blink, "eyeBlinkRight": blink}
         params = front_view(lidded).params.with_expression(look)
-        assert np.allclose(shares[blink], lidded.lids.shut(params).numpy(), atol=1e-4)  # type: ignore[union-attr]
+        assert np.allclose(shares[blink], lidded.lids.closed_fraction(params).numpy(), atol=1e-4)  # type: ignore[union-attr]
         right, wrong = (api.render(a, size=(SIZE, SIZE), expression=look) for a in (lidded, avatar))
         assert decibels(page.picture(SIZE, SIZE), right) > CLOSE - 1
         assert blink == 0 or decibels(page.picture(SIZE, SIZE), wrong) < CLOSE - 2

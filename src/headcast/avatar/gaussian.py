@@ -81,7 +81,7 @@ class GaussianAvatar(BaseAvatar):
     def albedo_for_pose(self, params: HeadParams) -> Float[Tensor, "n 3"]:
         """Return the Gaussians' albedo (sRGB) in a pose: closing lids cross-fade to bare skin."""
         own, lids = self.gaussians.albedo, self.mesh.lids
-        if lids is None or not bool((closure := lids.shut(params)).any()):
+        if lids is None or not bool((closure := lids.closed_fraction(params)).any()):
             return own
         index, side, bare = self.on_lids
         return own.index_put((index,), torch.lerp(own[index], bare.to(own), closure[side][:, None].to(own)))
@@ -156,7 +156,7 @@ class GaussianAvatar(BaseAvatar):
         light = self.source.light if light is None else light
         packed = self.packed
         lids = self.mesh.lids
-        if lids is not None and bool(lids.shut(params).any()):
+        if lids is not None and bool(lids.closed_fraction(params).any()):
             index = self.on_lids[0]
             packed = packed.with_albedo(index, self.albedo_for_pose(params)[index])
         g = packed.shown(self.mesh.surface.posed(params), camera, light)

@@ -52,7 +52,7 @@ class Lids:
     patches: tuple[Patch, Patch]
     blink: Float[Tensor, "2"]
 
-    def shut(self, params: HeadParams) -> Float[Tensor, "2"]:
+    def closed_fraction(self, params: HeadParams) -> Float[Tensor, "2"]:
         """Return the blend weight of each side's patch in a pose (unbatched), 0..1."""
         source_blink = self.blink.clamp(0, 0.9)
         closure = (params.expression[list(BLINKS)].detach().float().cpu() - source_blink) / (1 - source_blink)

@@ -101,7 +101,7 @@ class Surface:
         openness = torch.ones(len(vertices))
         openness[:count] = mouth_occlusion(self.head, vertices[:count], self.inside)
         if self.lids is not None:
-            for eye, closure in zip(self.eyes, self.lids.shut(params), strict=True):
+            for eye, closure in zip(self.eyes, self.lids.closed_fraction(params), strict=True):
                 openness[eye] = 1 - SHADED * float(closure)
         return Posed(vertices, vertex_normals(vertices, self.faces), openness)
 
@@ -177,7 +177,9 @@ class SurfaceRenderer:
     def texture(self, params: HeadParams) -> Pyramid:
         """Return the texture with the eyelids of a pose."""
         surface = self.surface
-        if surface.lids is None or (self.blink is None and not bool(surface.lids.shut(params).any())):
+        if surface.lids is None or (
+            self.blink is None and not bool(surface.lids.closed_fraction(params).any())
+        ):
             return surface.skin[0]
         if self.blink is None:
             self.blink = BlinkTexture(surface.skin[0].copy(), surface.lids, surface.texture)
@@ -230,7 +232,7 @@ class BlinkTexture:
 
     def show(self, params: HeadParams) -> None:
         """Blend the texels for a pose (unbatched)."""
-        closure = self.lids.shut(params)
+        closure = self.lids.closed_fraction(params)
         for side in np.flatnonzero(closure != self.shown):
             for texels, rows, opened, delta in self.parts[side]:
                 texels[rows, :3] = opened + np.float32(closure[side]) * delta

@@ -137,7 +137,7 @@ def box_of(points: Float[np.ndarray, "n k"]) -> Box:
 
 
 def shifted(box: Box, dx: float, dy: float) -> Box:
-    """Move a box."""
+    """Move a box by (dx, dy) pixels."""
     return box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy
 
 

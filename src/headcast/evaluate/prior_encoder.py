@@ -27,7 +27,7 @@ from headcast.evaluate.store import Store
 from headcast.metrics.figure import Figure
 from headcast.priors.encoder import Encoder, available, face_crops, load
 from headcast.priors.encoder.losses import likeness_auc
-from headcast.priors.pictures import synthesized
+from headcast.priors.images import synthesized
 from headcast.priors.restorer.degrade import blurred
 from headcast.priors.restorer.jpeg import jpeg
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 from headcast.crops.grid import square_grid
-from headcast.priors.pictures import IGNORE, Pictures
+from headcast.priors.images import IGNORE, Pictures
 from headcast.priors.restorer.degrade import Degradation, degrade
 
 __all__ = [

@@ -117,7 +117,7 @@ def _lid_openness(avatar: GaussianAvatar, params: HeadParams) -> Float[Tensor, "
     out = torch.ones(len(avatar.gaussians))
     if avatar.mesh.lids is not None:
         index, side, _ = avatar.on_lids
-        out[index] = 1 - avatar.mesh.lids.shut(params)[side]
+        out[index] = 1 - avatar.mesh.lids.closed_fraction(params)[side]
     return out
 
 

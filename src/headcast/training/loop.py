@@ -212,7 +212,7 @@ class Run:
         began = self.stop.elapsed
         batch = self.recipe.batch(0, self.config.seed + HELD_OUT, self.engine.device)
         with self.evaluation() as networks:
-            grid = self.recipe.pictures(networks, batch)
+            grid = self.recipe.preview(networks, batch)
         if grid is not None:
             self.log.save_image(self.step, grid)
         self.stop.note_writing(began)

@@ -51,7 +51,7 @@ class Recipe(Protocol):
         """
         ...
 
-    def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+    def preview(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Render a grid of preview images of held-out data, by averaged networks in evaluation mode."""
         ...
 

@@ -62,7 +62,7 @@ class ToyRecipe:
         out = batch["blurred"] + networks["main"](batch["blurred"])
         return {"square": F.mse_loss(out, batch["sharp"])}
 
-    def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+    def preview(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Tile rows: blurred, sharpened, sharp."""
         out = batch["blurred"] + networks["main"](batch["blurred"])
         rows = torch.cat([torch.cat(list(x), 2) for x in (batch["blurred"], out, batch["sharp"])], 1)

@@ -140,7 +140,7 @@ class NormalRecipe(UhrRecipe):
         off = (networks["predictor"](batch["rgb"]).float() - batch["prior"]).abs()
         return {"uv": 2 * off[:, :2].mean(), "normal": off[:, 2:].mean()}
 
-    def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+    def preview(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Lay out rows: image, UV predicted and true, normals predicted and true."""
         found, wanted = networks["predictor"](batch["rgb"]), batch["prior"]
         blue = torch.zeros_like(found[:, :1])
@@ -191,7 +191,7 @@ class GDERecipe(UhrRecipe):
             "laplacian": laplacian_loss(found, batch["wanted"], batch["mask"]),
         }
 
-    def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+    def preview(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Lay out rows: image; albedo, micronormal, specular predicted and true."""
         return comparison_rows(
             batch, networks["gde"](batch["rgb"], batch["prior"], batch["free"], batch["mean"])
@@ -269,7 +269,7 @@ class HFDRRecipe(UhrRecipe):
             "laplacian": 2 * laplacian_loss(found, batch["wanted"], batch["mask"]),
         }
 
-    def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+    def preview(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Lay out rows: image; albedo, micronormal, specular predicted and true."""
         return comparison_rows(batch, networks["hfdr"](batch["rgb"], batch["coarse"]))
 

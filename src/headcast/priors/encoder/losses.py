@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, smooth_l1_loss
 
-from headcast.priors.pictures import IGNORE
+from headcast.priors.images import IGNORE
 
 __all__ = ["Helpers", "identity_loss", "likeness_auc", "region_loss"]
 

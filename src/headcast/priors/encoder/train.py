@@ -22,7 +22,7 @@ from headcast.priors.augment import (
 )
 from headcast.priors.encoder.losses import Helpers, identity_loss
 from headcast.priors.encoder.network import SIDE, WIDTHS, Encoder, unit_features
-from headcast.priors.pictures import Pictures, PictureSource, load_stored
+from headcast.priors.images import Pictures, PictureSource, load_stored
 from headcast.priors.restorer.degrade import Degradation
 from headcast.synth.config import LABELS
 from headcast.training.config import TrainConfig
@@ -116,7 +116,7 @@ class EncoderRecipe:
         weights = {"identity": 1.0, "label": 0.5, "quality": 0.5, "clear": 1.0}
         return {k: weights[k] * v for k, v in out.items()}
 
-    def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+    def preview(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Return an image of eight faces, below each its nearest of the batch (itself left out)."""
         encoder = networks["encoder"]
         assert isinstance(encoder, Encoder)

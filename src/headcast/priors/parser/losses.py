@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, cross_entropy
 
-from headcast.priors.pictures import IGNORE
+from headcast.priors.images import IGNORE
 
 __all__ = ["alpha_loss", "dice_loss", "downsample_labels", "label_loss"]
 

@@ -19,10 +19,10 @@ from headcast.priors.augment import (
     jitter_colour,
     replace_background,
 )
+from headcast.priors.images import IGNORE, PictureSource, load_stored
 from headcast.priors.parser.losses import RARE, alpha_loss, dice_loss, downsample_labels, label_loss
 from headcast.priors.parser.network import SIDE, FaceParser
 from headcast.priors.parser.palette import coloured
-from headcast.priors.pictures import IGNORE, PictureSource, load_stored
 from headcast.priors.restorer.degrade import Degradation
 from headcast.synth.config import LABELS
 from headcast.training.config import TrainConfig
@@ -120,7 +120,7 @@ class ParserRecipe:
             "alpha": 2.0 * alpha_loss(alpha, batch["alpha"], batch["known"]),
         }
 
-    def pictures(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+    def preview(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Return a sheet; a column an image; rows: input, predicted and true labels, predicted coverage."""
         parser = networks["parser"]
         assert isinstance(parser, FaceParser)

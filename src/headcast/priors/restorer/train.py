@@ -115,9 +115,7 @@ class RestorerRecipe:
             terms["perceptual"] = self.perceptual * load("losses").to(out.device).distance(out, clear).mean()
         return terms
 
-    def pictures(
-        self, networks: dict[str, nn.Module], batch: dict[str, Tensor]
-    ) -> UInt8[np.ndarray, "h w 3"]:
+    def preview(self, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> UInt8[np.ndarray, "h w 3"]:
         """Return an image with rows of degraded, restored and clear crops."""
         with torch.no_grad():
             out = networks["restorer"](batch["poor"][:8])

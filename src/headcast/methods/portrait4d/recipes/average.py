@@ -75,7 +75,7 @@ class AverageRecipe(StaticRecipe):
             "depth": error.sum() / solid.sum().clamp(min=1),
         }
 
-    def pictures(self, networks: Networks, batch: Any) -> Any:
+    def preview(self, networks: Networks, batch: Any) -> Any:
         """Tile true head, colour, opacity."""
         marched, n = self.march(networks, batch, False), self.config.side // 4
         colour = marched.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))

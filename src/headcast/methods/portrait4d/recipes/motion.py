@@ -340,7 +340,7 @@ class MotionRecipe(Stage):
             "read": READ_WEIGHT * error.square().mean(),
         }
 
-    def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+    def preview(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Tile source, driver, result, target."""
         rendering = self.render_batch(networks, batch, False)
         columns = [

@@ -99,7 +99,7 @@ class EncoderRecipe(Stage):
             out["said"] = normalized_mse(embedding, target).mean()
         return out
 
-    def pictures(self, networks: Networks, batch: Any) -> None:
+    def preview(self, networks: Networks, batch: Any) -> None:
         """Return no images: there is nothing to be rendered."""
 
     def shipped(self, networks: Networks) -> dict[str, Tensor]:

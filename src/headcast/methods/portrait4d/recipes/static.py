@@ -125,7 +125,7 @@ class StaticRecipe(Stage):
             out["triplane"] = WEIGHTS["triplane"] * self.teacher_loss(head, batch)
         return out
 
-    def pictures(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
+    def preview(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
         """Tile source, result, raw volume rendering, opacity, target."""
         _, output = self.render_targets(networks, batch, self.config.side // 4, False)
         opacity = output.alpha.expand(-1, 3, -1, -1) * 2 - 1

@@ -47,8 +47,8 @@ def test_the_truth_has_slope_and_correlation_one(
     people: People, bundled: Networks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a renderer that draws the true picture of the moment whose expression it is given, half as strong
-    shots = motion_change.views_of(people, torch.arange(2), 128)[1:]
-    ends = [motion_change.embedded(bundled, s) for s in shots]
+    shots = motion_change.select_views(people, torch.arange(2), 128)[1:]
+    ends = [motion_change.embed_both_ways(bundled, s) for s in shots]
     middle = (shots[0].image + shots[1].image) / 2
 
     class Drawn:

@@ -95,7 +95,7 @@ def test_the_two_encoders_share_neither_people_nor_portraits() -> None:
     seen = {}
     for which in ("losses", "evaluator"):
         recipe = EncoderRecipe(which=which, folder=folder, portraits=folder, people=1, company=8)  # type: ignore[arg-type]
-        seen[which] = set(recipe.strangers(torch.Generator().manual_seed(0)).person.tolist())
+        seen[which] = set(recipe.sample_portraits(torch.Generator().manual_seed(0)).person.tolist())
         weights = [n["encoder"].state_dict()["out.weight"] for n in (recipe.networks(0), recipe.networks(0))]
         assert torch.equal(*weights)
         seen[which + " weights"] = weights[0]

@@ -70,5 +70,5 @@ def test_the_file_holds_a_mean_and_a_covariance_and_no_person(head: HeadModel) -
 
 
 def test_a_share_lies_between_nothing_and_all() -> None:
-    with pytest.raises(HeadcastError, match="share"):
+    with pytest.raises(HeadcastError, match="fraction"):
         SynthConfig(fitted=1.5)

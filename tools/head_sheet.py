@@ -1,4 +1,4 @@
-"""Draws docs/pictures/head_sheet.png: made-up people (rows), expressions (columns), region colours only."""
+"""Draws docs/images/head_sheet.png: made-up people (rows), expressions (columns), region colours only."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def light() -> torch.Tensor:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, default=Path("docs/pictures/head_sheet.png"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/images/head_sheet.png"))
     parser.add_argument("--people", type=int, default=5)
     parser.add_argument("--size", type=int, default=190)
     options = parser.parse_args()

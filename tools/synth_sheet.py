@@ -1,6 +1,6 @@
 """Pictures of docs/synth.md: a contact sheet of people, one of truths, one that shows what is balanced.
 
-python tools/synth_sheet.py -o docs/pictures [--size 192] [--seed 0] [--people 40] [--only synth ...]
+python tools/synth_sheet.py -o docs/images [--size 192] [--seed 0] [--people 40] [--only synth ...]
 """
 
 from __future__ import annotations

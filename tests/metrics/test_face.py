@@ -10,8 +10,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from headcast.head.face_oval import OVAL
 from headcast.image import load_image
-from headcast.metrics.face import OVAL, akd, face_mask, identity_descriptor, identity_distance, iris_distance
+from headcast.metrics.face import akd, face_mask, identity_descriptor, identity_distance, iris_distance
 from headcast.metrics.image import over_grey, psnr, ssim
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -36,7 +37,7 @@ KINDS: dict[str, str] = {
 
 @runtime_checkable
 class Renderer(Protocol):
-    """Renders one avatar, frame after frame. Not shared between threads: it may hold buffers of its own."""
+    """Renders one avatar, frame after frame. A renderer may hold buffers: give each thread its own."""
 
     def render(
         self,
@@ -45,13 +46,21 @@ class Renderer(Protocol):
         light: Float[Tensor, "9 3"] | None = None,
         signal: Tensor | None = None,
     ) -> Rendering:
-        """Render the avatar (see ``Avatar.render``)."""
+        """Render the head with straight alpha.
+
+        Args:
+            params: unbatched.
+            light: (9, 3) irradiance in the world frame, linear; None: the avatar's own.
+            signal: result of ``Avatar.read_signal`` for a driving frame; None: ``params`` alone drive.
+        """
         ...
 
 
 @runtime_checkable
-class Avatar(Protocol):
+class Avatar(Renderer, Protocol):
     """An animatable head of one person. ``BaseAvatar`` has most of it.
+
+    An avatar is its own simplest renderer: ``render`` may be called from several threads.
 
     Attributes:
         bound: head model bound to this person, source view, provenance.
@@ -92,22 +101,6 @@ class Avatar(Protocol):
     @property
     def relightable(self) -> bool: ...
 
-    def render(
-        self,
-        params: HeadParams,
-        camera: Camera,
-        light: Float[Tensor, "9 3"] | None = None,
-        signal: Tensor | None = None,
-    ) -> Rendering:
-        """Render the head with straight alpha. Safe to call from several threads.
-
-        Args:
-            params: unbatched.
-            light: (9, 3) irradiance in the world frame, linear; None: the avatar's own.
-            signal: result of ``read_signal`` for a driving frame; None: ``params`` alone drive.
-        """
-        ...
-
     def renderer(self) -> Renderer:
         """Return a renderer for one thread, whose buffers are kept between frames."""
         ...
@@ -145,7 +138,7 @@ if TYPE_CHECKING:
     ]  # vertices (head frame, metres), sRGB colours, triangles
 
 
-class BaseAvatar:
+class BaseAvatar(ABC):
     """Common implementation of all kinds of avatars.
 
     A subclass adds ``kind``, ``bound``, ``mesh`` (or None), ``render``, ``save`` and ``from_package``.
@@ -190,6 +183,7 @@ class BaseAvatar:
         """Whether ``render`` follows its ``light``."""
         return True
 
+    @abstractmethod
     def render(
         self,
         params: HeadParams,
@@ -197,8 +191,7 @@ class BaseAvatar:
         light: Float[Tensor, "9 3"] | None = None,
         signal: Tensor | None = None,
     ) -> Rendering:
-        """Render the head with straight alpha (see ``Avatar.render``)."""
-        raise NotImplementedError
+        """Render the head with straight alpha (see ``Renderer.render``)."""
 
     def renderer(self) -> Renderer:
         """Return itself: no buffers to keep, unless a subclass has some."""

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from headcast.errors import HeadcastError
-from headcast.metrics.face import OVAL
+from headcast.head.face_oval import OVAL
 
 __all__ = [
     "CHIN",

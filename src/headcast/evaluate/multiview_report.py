@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from headcast.evaluate.people import TUNING, group_people, split_note, typology_angles
 from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
-from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.store import Measured, Store, add_measured
 from headcast.evaluate.written import write_sheet
 from headcast.metrics.figure import Figure
 
@@ -117,8 +117,7 @@ def report_of(
     report = Report("multiview", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
     report.main = ("lpips", "psnr", "sface", "sface_front", "identity", "iou", "rim", "rim_side")
     for name, by_subject in found.items():
-        for subject, measured in by_subject.items():
-            report.add(subject, name, measured.rows)
+        add_measured(report, name, by_subject)
     people = list(found)
     report.groups = group_people(setting.data, people, TUNING["multiview"], typology_angles(report))
     lines = {

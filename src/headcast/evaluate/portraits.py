@@ -21,7 +21,7 @@ from headcast.evaluate.driven import part
 from headcast.evaluate.landmark_errors import landmark_errors, landmark_figures
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
-from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.store import Measured, Store, add_measured
 from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.evaluate.turned import turned_figures, turned_row
 from headcast.head.model import HeadModel
@@ -103,8 +103,7 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for subject, measured in found.items():
-                report.add(subject, name, measured.rows)
+            add_measured(report, name, found)
             if len(report.sheet) < SHOWN:
                 report.sheet.append(sheet_line(store, name, [c.name for c in who]))
     tones = {i: rows[0]["tone"] for i, rows in report.rows.get(OBSERVED, {}).items()}

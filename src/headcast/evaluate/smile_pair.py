@@ -12,8 +12,8 @@ from headcast.evaluate.aligned import face_hull, fit_similarity, warp_image
 from headcast.evaluate.networks import Networks
 from headcast.evaluate.report import Row
 from headcast.evaluate.side_views import lpips_of
+from headcast.head.face_oval import OVAL
 from headcast.metrics.blendshapes import expression_distance
-from headcast.metrics.face import OVAL
 from headcast.metrics.image import GREY, psnr
 from headcast.metrics.sface import cosine_similarity
 

@@ -8,7 +8,7 @@ from headcast.evaluate.multiview_report import RIM, TYPOLOGY, image_lines
 from headcast.evaluate.people import TUNING, group_people, split_note, typology_angles
 from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
-from headcast.evaluate.store import Measured, Store
+from headcast.evaluate.store import Measured, Store, add_measured
 from headcast.metrics.figure import Figure
 
 __all__ = ["NEUTRAL_PHOTO", "SMILING_PHOTO", "report_of"]
@@ -108,8 +108,7 @@ def report_of(
     report = Report("smile", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
     report.main = ("lpips", "lpips_hull", "mouth", "psnr", "sface", "identity", "expression", "rim")
     for name, by_subject in found.items():
-        for subject, measured in by_subject.items():
-            report.add(subject, name, measured.rows)
+        add_measured(report, name, by_subject)
     people = list(found)
     report.groups = group_people(setting.data, people, TUNING["smile"], typology_angles(report))
     report.sheet = image_lines(store, people, [NEUTRAL_PHOTO, SMILING_PHOTO, *columns], ("smile",))

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.report import Row
+from headcast.evaluate.report import Report, Row
 from headcast.files import atomic_path
 
-__all__ = ["Measured", "Store"]
+__all__ = ["Measured", "Store", "add_measured"]
 
 
 @dataclass
@@ -120,3 +120,9 @@ class Store:
 def _plain(name: str) -> str:
     """Make a name safe for a file."""
     return "".join(c if c.isalnum() or c in "-_+." else "_" for c in name).strip(".") or "_"
+
+
+def add_measured(report: Report, item: str, found: Mapping[str, Measured]) -> None:
+    """Add the rows of every method (``found[method]``) on one item to a report."""
+    for subject, measured in found.items():
+        report.add(subject, item, measured.rows)

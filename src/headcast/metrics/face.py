@@ -12,48 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from headcast.errors import HeadcastError
+from headcast.head.face_oval import OVAL
 
-__all__ = ["OVAL", "akd", "face_mask", "identity_descriptor", "identity_distance", "iris_distance"]
-
-OVAL = (
-    10,
-    338,
-    297,
-    332,
-    284,
-    251,
-    389,
-    356,
-    454,
-    323,
-    361,
-    288,
-    397,
-    365,
-    379,
-    378,
-    400,
-    377,
-    152,
-    148,
-    176,
-    149,
-    150,
-    136,
-    172,
-    58,
-    132,
-    93,
-    234,
-    127,
-    162,
-    21,
-    54,
-    103,
-    67,
-    109,
-)
-"""MediaPipe landmarks around the face, in order."""
+__all__ = ["akd", "face_mask", "identity_descriptor", "identity_distance", "iris_distance"]
 
 
 def face_mask(

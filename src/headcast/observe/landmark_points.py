@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from headcast.head.face_oval import OVAL
+
 __all__ = [
     "BROW_LEFT",
     "BROW_RIGHT",
@@ -63,44 +65,6 @@ EAR_RIGHT, EAR_LEFT = 234, 454  # before the subject's ears
 IRIS_RIGHT, IRIS_LEFT = 468, 473
 
 # Closed outlines. Left and right are the subject's.
-OVAL = (
-    10,
-    338,
-    297,
-    332,
-    284,
-    251,
-    389,
-    356,
-    454,
-    323,
-    361,
-    288,
-    397,
-    365,
-    379,
-    378,
-    400,
-    377,
-    152,
-    148,
-    176,
-    149,
-    150,
-    136,
-    172,
-    58,
-    132,
-    93,
-    234,
-    127,
-    162,
-    21,
-    54,
-    103,
-    67,
-    109,
-)
 EYE_RIGHT = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 EYE_LEFT = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 BROW_RIGHT = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)

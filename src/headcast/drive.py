@@ -147,7 +147,7 @@ def drive_from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> 
     center = head_center(avatar, view.params)
     yaw = [0.0] * len(motion) if motion.camera_yaw is None else motion.camera_yaw.tolist()
     cameras = tuple(view.orbited(center, y, 0.0).camera for y in yaw)
-    return Drive(motion.params(view.params), cameras, motion.fps, labels=motion.labels)
+    return Drive(motion.params(view.params), cameras, motion.fps, labels=motion.labels, notes=motion.notes)
 
 
 def drive_from_video(

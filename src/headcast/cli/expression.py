@@ -8,6 +8,7 @@ from pathlib import Path
 
 from headcast.errors import HeadcastError
 from headcast.head.names import check_names
+from headcast.motion.text import read_unicode
 
 __all__ = ["LIMIT", "parse_expression"]
 
@@ -45,9 +46,9 @@ def parse_expression(text: str) -> dict[str, float]:
 def read_json(path: Path) -> dict[str, float]:
     """Read expression weights by ARKit name from a JSON file."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(read_unicode(path))
         return {str(name): float(value) for name, value in data.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as e:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as e:
         raise HeadcastError(
             f"--expression {path}: give name=weight,... or a JSON file of names and numbers ({e})"
         ) from None

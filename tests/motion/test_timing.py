@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headcast.errors import HeadcastError
@@ -83,8 +84,8 @@ def test_every_row_of_some_seconds_gives_the_base(kind: tuple[int, bool], start:
 
 @given(st.sampled_from([24, 25, 30, 50, 60, 120]), st.sets(st.integers(0, 399), min_size=200, max_size=390))
 def test_dropped_rows_do_not_shorten_a_take(base: int, left_out: set[int]) -> None:
-    """A take of 400 rows and more, of which any may be missing but one in a hundred and those at full seconds."""
-    kept = [n for n in range(12 * base) if n not in left_out or n % 100 == 7 or n % base in (0, base - 1)]
+    """Any rows of a take of 12 s may be missing but those at full seconds."""
+    kept = [n for n in range(12 * base) if n not in left_out or n % base in (0, base - 1)]
     codes = [Timecode(n // base, float(n % base)) for n in kept]
     times = row_times(codes)
     schedule = schedule_rows(times.seconds, times.rate, 30.0, "take.csv")
@@ -112,10 +113,8 @@ def test_frames_lie_where_their_times_are(gaps: list[float], rate: float | None)
     schedule = scheduled(times.tolist(), rate)
     at = np.arange(len(times)) if schedule.at is None else schedule.at
     read = np.interp(at, np.arange(len(times)), times)
-    near = 0.26 / schedule.fps if schedule.at is None else 1e-6
-    assert np.abs(read - np.arange(len(at)) / schedule.fps).max() <= near + 1e-3 * times[-1] * (
-        schedule.at is None
-    )
+    near = 0.8 / schedule.fps if schedule.at is None else 1e-6
+    assert np.abs(read - np.arange(len(at)) / schedule.fps).max() <= near
 
 
 @given(steps, st.randoms(use_true_random=False))
@@ -159,7 +158,7 @@ def test_any_missing_and_repeated_times_give_a_clip(ticks: list[int | None]) -> 
 
 
 def test_too_long_gaps_and_clips_are_refused() -> None:
-    with pytest.raises(HeadcastError, match="a gap of 601 s after 0.0 s"):
+    with pytest.raises(HeadcastError, match=r"a gap of 601 s after 0\.0 s"):
         scheduled([0.0, 601.0, 601.1])
     with pytest.raises(HeadcastError, match="too long at 30 frames per second"):
         scheduled([500.0 * i for i in range(100)])
@@ -174,16 +173,12 @@ def test_lost_values_are_held(values: list[float | None]) -> None:
     assert all(b == a for a, b, v in zip(held, held[1:], values[1:], strict=False) if v is None)
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    st.sampled_from(
-        [10.0, 12.5, 15.0, 23.976, 24.0, 25.0, 30000 / 1001, 30.0, 30.303, 60000 / 1001, 60.0, 90.0, 120.0]
-    )
+@pytest.mark.parametrize(
+    "fps",
+    [10.0, 12.5, 15.0, 23.976, 24.0, 25.0, 30000 / 1001, 30.0, 30.303, 60000 / 1001, 60.0, 90.0, 120.0],
 )
-def test_written_takes_keep_their_rate_and_length(
-    tmp_path_factory: pytest.TempPathFactory, fps: float
-) -> None:
-    path = tmp_path_factory.mktemp("take") / "take.csv"
+def test_written_takes_keep_their_rate_and_length(tmp_path: Path, fps: float) -> None:
+    path = tmp_path / "take.csv"
     motion = Motion.from_curves(fps, 400, {"jawOpen": [i / 400 for i in range(400)]})
     write_livelink(motion, path)
     again = read_livelink(path)

@@ -148,14 +148,11 @@ def schedule_rows(times: Sequence[float | None], rate: float | None, default: fl
         HeadcastError: a gap of more than ten minutes, more than a million frames.
     """
     rows = np.arange(len(times))
-    known = {t for t in times if t is not None}
-    if len(known) < 2:
+    stated = [t for t in times if t is not None]
+    if len(set(stated)) < 2:
         fps = default if rate is None else rate
-        same = sum(t is not None for t in times) > 1
-        notes = (
-            (f"every row has the same time; they are played at {fps:g} frames per second",) if same else ()
-        )
-        return Schedule(fps, rows, None, notes)
+        same = f"every row has the same time; they are played at {fps:g} frames per second"
+        return Schedule(fps, rows, None, (same,) if len(stated) > 1 else ())
     filled = fill_times(times)
     order = np.argsort(filled, kind="stable")
     sorting = ("rows out of order were sorted by time",) if np.any(np.diff(filled) < 0) else ()
@@ -165,27 +162,36 @@ def schedule_rows(times: Sequence[float | None], rate: float | None, default: fl
         raise HeadcastError(
             f"{where}: a gap of {steps.max():.0f} s after {t[steps.argmax()]:.1f} s; cut the recording there"
         )
-    count, measured = len(t), (len(t) - 1) / t[-1]
-    even = np.abs(t * measured - rows).max() <= EVEN
-    if even and SLOWEST <= measured <= FASTEST:
-        agrees = rate is not None and abs(t[-1] * rate - (count - 1)) <= 0.5
-        return Schedule(rate if rate and agrees else round(float(measured), 3), order, None, sorting)
-    fps = round(1 / float(steps[steps <= 1.5 * np.median(steps)].mean()), 3) if rate is None else rate
-    fps = fps if rate is not None or SLOWEST <= fps <= FASTEST else FPS
-    frames = math.floor(t[-1] * fps + 0.1) + 1
-    if frames > MOST_FRAMES:
+    even = even_rate(t, rate)
+    if even is not None:
+        return Schedule(even, order, None, sorting)
+    fps = usual_rate(steps) if rate is None else rate
+    count = math.floor(t[-1] * fps + 0.1) + 1
+    if count > MOST_FRAMES:
         raise HeadcastError(f"{where}: lasts {t[-1]:.0f} s, too long at {fps:g} frames per second; cut it")
-    at = np.interp(np.arange(frames) / fps, t, rows)
-    return Schedule(
-        fps,
-        order,
-        at,
-        (
-            *sorting,
-            *describe_gaps(t, steps),
-            f"{count} rows became {frames} frames at {fps:g} frames per second",
-        ),
-    )
+    resampled = f"{len(t)} rows became {count} frames at {fps:g} frames per second"
+    at = np.interp(np.arange(count) / fps, t, rows)
+    return Schedule(fps, order, at, (*sorting, *describe_gaps(t, steps), resampled))
+
+
+def even_rate(times: Float[np.ndarray, "n"], rate: float | None) -> float | None:
+    """Return frames per second of evenly spaced rows: ``rate`` where it agrees; None: they are uneven.
+
+    Args:
+        times: ascending seconds, the first zero.
+        rate: frames per second, if known.
+    """
+    steps = len(times) - 1
+    measured = float(steps / times[-1])
+    if not SLOWEST <= measured <= FASTEST or np.abs(times * measured - np.arange(steps + 1)).max() > EVEN:
+        return None
+    return rate if rate is not None and abs(times[-1] * rate - steps) <= 0.5 else round(measured, 3)
+
+
+def usual_rate(steps: Float[np.ndarray, "m"]) -> float:
+    """Return frames per second of unevenly spaced rows, gaps left aside."""
+    fps = round(1 / float(steps[steps <= 1.5 * np.median(steps)].mean()), 3)
+    return fps if SLOWEST <= fps <= FASTEST else FPS
 
 
 def fill_times(times: Sequence[float | None]) -> Float[np.ndarray, "n"]:
@@ -208,7 +214,7 @@ def spread_ties(times: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     return spread
 
 
-def describe_gaps(times: Float[np.ndarray, "n"], steps: Float[np.ndarray, "n-1"]) -> tuple[str, ...]:
+def describe_gaps(times: Float[np.ndarray, "n"], steps: Float[np.ndarray, "m"]) -> tuple[str, ...]:
     """Say how many gaps the rows have, and where the longest is."""
     gaps = int((steps > max(GAP, 1.5 * float(np.median(steps)))).sum())
     if gaps == 0:

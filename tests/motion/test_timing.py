@@ -113,7 +113,7 @@ def test_frames_lie_where_their_times_are(gaps: list[float], rate: float | None)
     schedule = scheduled(times.tolist(), rate)
     at = np.arange(len(times)) if schedule.at is None else schedule.at
     read = np.interp(at, np.arange(len(times)), times)
-    near = 0.8 / schedule.fps if schedule.at is None else 1e-6
+    near = (0.8 if schedule.at is None else 0.11) / schedule.fps
     assert np.abs(read - np.arange(len(at)) / schedule.fps).max() <= near
 
 
@@ -182,5 +182,6 @@ def test_written_takes_keep_their_rate_and_length(tmp_path: Path, fps: float) ->
     motion = Motion.from_curves(fps, 400, {"jawOpen": [i / 400 for i in range(400)]})
     write_livelink(motion, path)
     again = read_livelink(path)
-    assert len(again) == 400 and again.fps == pytest.approx(fps, rel=1e-4)
+    assert len(again) == 400 and again.fps == pytest.approx(fps, rel=2e-3)
+    assert again.seconds == pytest.approx(motion.seconds, abs=1 / fps)
     assert again.curve("jawOpen").tolist() == pytest.approx(motion.curve("jawOpen").tolist(), abs=1e-5)

@@ -1,7 +1,5 @@
 /** SMPTE time codes with a fraction of a frame: see `motion/timecode.py`. */
 
-import { median } from "./order";
-
 const BASES = [15, 24, 25, 30, 48, 50, 60, 100, 120, 240]; // usual numbers of frames in a second of code
 export const THOUSANDTHS = 1000; // the base of codes whose last field counts thousandths of a second
 const PATTERN = /^(\d{1,2})[:;](\d{1,2})[:;](\d{1,2})(?:[:;](\d{1,3}(?:[.,]\d*)?)|([.,]\d+)?)$/;
@@ -39,7 +37,7 @@ export function timecodeRate(base: number, drop: boolean): number {
 export function timecodeBase(codes: Timecode[]): number {
   if (codes[0].base !== undefined) return codes[0].base;
   const numbers = codes.map((c) => Math.floor(c.frame));
-  let least = numbers.reduce((a, b) => Math.max(a, b)) + 1;
+  const least = numbers.reduce((a, b) => Math.max(a, b)) + 1;
   const steps = new Set<number>(), distances: [number, number, boolean][] = [];
   for (let i = 1; i < codes.length; i++) {
     const seconds = codes[i].second - codes[i - 1].second;
@@ -50,9 +48,8 @@ export function timecodeBase(codes: Timecode[]): number {
   const turns = distances.filter(([, , dropped]) => !dropped).map(([before, after]) => before + step - after);
   const evenly = steps.size < 2 && new Set(turns).size === 1 && turns[0] >= least;
   if (evenly && (turns.length > 1 || BASES.includes(turns[0]))) return turns[0];
-  if (turns.length) least = Math.max(least, Math.ceil(0.95 * median(turns)));
-  else if (new Set(codes.map((c) => c.second)).size === 1) least = Math.max(least, 30);
-  return BASES.find((b) => b >= least) ?? THOUSANDTHS;
+  if (BASES.includes(least) && codes.some((c) => c.second !== codes[0].second)) return least;
+  return BASES.find((b) => b >= least && b % 30 === 0) ?? THOUSANDTHS;
 }
 
 /** Frame numbers that run on over midnight. */

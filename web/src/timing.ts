@@ -52,14 +52,16 @@ function codeTimes(codes: Timecode[]): RowTimes {
   const base = timecodeBase(codes), rate = timecodeRate(base, codes[0].drop);
   let frames = codeFrames(codes, base);
   const steps = distinct(differences(frames.map(Math.floor).sort((a, b) => a - b)));
-  let step = steps[0];
-  if (steps.length === 1 && step > 0) frames = frames.map(Math.floor);
-  else {
-    const typical = typicalStep(frames);
-    step = typical >= 1 ? Math.floor(typical + 0.5) : 1 / Math.floor(1 / (typical || 1) + 0.5);
-  }
+  if (steps.length === 1 && steps[0] > 0) frames = frames.map(Math.floor);
+  const typical = typicalStep(frames);
+  const step = typical > 0 && typical < 1 ? 1 / Math.floor(1 / typical + 0.5) : steps.reduce(divisor, 0) || 1;
   const known = base !== THOUSANDTHS && rate / step >= SLOWEST;
   return { seconds: frames.map((f) => f / rate), rate: known ? rate / step : null };
+}
+
+/** The greatest common divisor. */
+function divisor(a: number, b: number): number {
+  return b ? divisor(b, a % b) : a;
 }
 
 function typicalStep(values: number[]): number {

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
-
 __all__ = [
     "Timecode",
     "code_frames",
@@ -107,8 +105,8 @@ def dropped_a_minute(base: int, drop: bool) -> int:
 def timecode_base(codes: Sequence[Timecode]) -> int:
     """Return how many frame numbers a second has, from the numbers before and after every full second.
 
-    Evenly numbered codes give it exactly; else it is the least usual base above all numbers. Codes within a
-    single second leave it open: 30, unless a number is larger.
+    Evenly numbered codes give it exactly. Else it is one more than the largest number where that is usual, or
+    the least multiple of 30 above; codes within a single second never show a largest number.
     """
     if codes[0].base is not None:
         return codes[0].base
@@ -123,11 +121,9 @@ def timecode_base(codes: Sequence[Timecode]) -> int:
     evenly = len(steps) < 2 and len(set(turns)) == 1 and turns[0] >= least
     if evenly and (len(turns) > 1 or turns[0] in BASES):
         return turns[0]
-    if turns:
-        least = max(least, math.ceil(0.95 * float(np.median(turns))))
-    elif len({c.second for c in codes}) == 1:
-        least = max(least, 30)
-    return next((b for b in BASES if b >= least), THOUSANDTHS)
+    if least in BASES and len({c.second for c in codes}) > 1:
+        return least
+    return next((b for b in BASES if b >= least and b % 30 == 0), THOUSANDTHS)
 
 
 def code_frames(codes: Sequence[Timecode], base: int) -> list[float]:

@@ -104,7 +104,7 @@ def row_times(moments: Sequence[Timecode | float | None], counter_rate: float | 
 
 
 def code_times(codes: Sequence[Timecode]) -> RowTimes:
-    """Return seconds of time codes, and frames per second of the rows.
+    """Return seconds of time codes, and frames per second of the grid on which all rows lie.
 
     The fraction of a frame counts only where frames are missing: elsewhere a row is its frame.
     """
@@ -114,10 +114,9 @@ def code_times(codes: Sequence[Timecode]) -> RowTimes:
     whole = sorted(math.floor(f) for f in frames)
     steps = {b - a for a, b in pairwise(whole)}
     if len(steps) == 1 and min(steps) > 0:
-        frames, step = [float(math.floor(f)) for f in frames], float(min(steps))
-    else:
-        typical = typical_step(frames)
-        step = math.floor(typical + 0.5) if typical >= 1 else 1 / math.floor(1 / (typical or 1) + 0.5)
+        frames = [float(math.floor(f)) for f in frames]
+    typical = typical_step(frames)
+    step = 1 / math.floor(1 / typical + 0.5) if 0 < typical < 1 else math.gcd(*steps) or 1
     known = base != THOUSANDTHS and rate / step >= SLOWEST
     return RowTimes([f / rate for f in frames], rate / step if known else None)
 

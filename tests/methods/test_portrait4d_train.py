@@ -32,7 +32,7 @@ def any_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """A perceptual encoder of random weights: whether training runs doesn't depend on the bundled one."""
     torch.manual_seed(5)
     encoder = Encoder().eval().requires_grad_(False)
-    monkeypatch.setattr(infer, "load", lambda which, device="cpu": encoder)
+    monkeypatch.setattr(infer, "load_encoder", lambda which, device="cpu": encoder)
 
 
 @dataclass(frozen=True)

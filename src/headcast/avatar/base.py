@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from headcast.head.params import HeadParams
     from headcast.render.types import Rendering
 
-__all__ = ["KINDS", "Avatar", "BaseAvatar", "Renderer", "avatar_kinds", "load"]
+__all__ = ["KINDS", "Avatar", "BaseAvatar", "Renderer", "avatar_kinds", "load_avatar"]
 
 KINDS: dict[str, str] = {
     "mesh": "headcast.avatar.mesh:MeshAvatar",
@@ -219,7 +219,7 @@ def avatar_kinds() -> dict[str, str]:
     return {**KINDS, **registry.collect("avatar_kinds")}
 
 
-def load(path: str | Path) -> Avatar:
+def load_avatar(path: str | Path) -> Avatar:
     """Open an ``.avatar`` file of any kind.
 
     Raises:

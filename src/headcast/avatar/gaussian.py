@@ -147,7 +147,9 @@ class GaussianAvatar(BaseAvatar):
     ) -> Rendering:
         """Render in plain torch: the differentiable reference of the kernels."""
         placed = self.placed(params, light)
-        return splat(replace(self.world(placed), albedo=self.albedo_for_pose(params)), placed, camera)
+        return render_lit_gaussians(
+            replace(self.world(placed), albedo=self.albedo_for_pose(params)), placed, camera
+        )
 
     def render_by_kernels(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
@@ -243,7 +245,7 @@ def find_lid_points(
     return index, sides, bare
 
 
-def splat(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:
+def render_lit_gaussians(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:
     """Render lit Gaussians with straight alpha; those that face away from the viewer are culled."""
     with torch.no_grad():
         towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)

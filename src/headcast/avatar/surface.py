@@ -22,7 +22,7 @@ from headcast.render.shaded import render_textured
 from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
-__all__ = ["Posed", "Surface", "SurfaceRenderer"]
+__all__ = ["HeadSurface", "Posed", "SurfaceRenderer"]
 
 EYES = ("eyeLeft", "eyeRight")
 
@@ -40,7 +40,7 @@ class Posed:
 
 
 @dataclass(frozen=True)
-class Surface:
+class HeadSurface:
     """Head and shells as one mesh: the head first, then the shells in their order.
 
     Attributes:
@@ -89,9 +89,9 @@ class Surface:
         return not all(s.opaque for s in self.shells)
 
     @cached_property
-    def solid(self) -> Surface:
+    def solid(self) -> HeadSurface:
         """Return the head with its opaque shells only: what shows through the others."""
-        return Surface(self.head, tuple(s for s in self.shells if s.opaque), self.texture, self.lids)
+        return HeadSurface(self.head, tuple(s for s in self.shells if s.opaque), self.texture, self.lids)
 
     def posed(self, params: HeadParams) -> Posed:
         """Pose the surface (unbatched): vertices, normals and openness."""
@@ -147,7 +147,7 @@ class SurfaceRenderer:
         surface: shared and never changed; only once an eyelid closes is its texture copied.
     """
 
-    def __init__(self, surface: Surface) -> None:
+    def __init__(self, surface: HeadSurface) -> None:
         self.surface = surface
         self.solid = SurfaceRenderer(surface.solid) if surface.see_through else None
         self.blink: BlinkTexture | None = None

@@ -141,7 +141,7 @@ def run_export(command: Export) -> None:
 
 def run_observe(command: Observe) -> None:
     """Run ``headcast observe``: write a report on a photo."""
-    from headcast.observe.report import write_report
+    from headcast.observe.report import write_observation_report
 
     start = time.perf_counter()
     pick_device(command.device)
@@ -155,7 +155,7 @@ def run_observe(command: Observe) -> None:
             from headcast.observe.parsed import with_parser
 
             observations = [with_parser(observations[0], folder)]
-        notes = write_report(observations[0], folder, debug=command.debug)
+        notes = write_observation_report(observations[0], folder, debug=command.debug)
     report(folder, 0, start, command.json, tuple(notes))
 
 

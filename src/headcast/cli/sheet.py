@@ -16,7 +16,7 @@ from headcast.marks import picture_text
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
 
-__all__ = ["FACES", "contact_sheet", "write_sheet"]
+__all__ = ["FACES", "avatar_sheet", "write_avatar_sheet"]
 
 FACES = (
     "mouthSmileLeft=.8,mouthSmileRight=.8,cheekSquintLeft=.4,cheekSquintRight=.4",
@@ -27,13 +27,13 @@ FACES = (
 PAPER = "#d8dade"
 
 
-def write_sheet(photo: Path, avatar: Path, out: Path, size: int = 320) -> None:
+def write_avatar_sheet(photo: Path, avatar: Path, out: Path, size: int = 320) -> None:
     """Write the contact sheet of an avatar file and the photo it was made from."""
     loaded = api.load(avatar)
-    save_png(out, contact_sheet(load_image(photo).rgb, loaded, size), picture_text(loaded.info))
+    save_png(out, avatar_sheet(load_image(photo).rgb, loaded, size), picture_text(loaded.info))
 
 
-def contact_sheet(
+def avatar_sheet(
     photo: UInt8[np.ndarray, "h w 3"], avatar: Avatar, size: int = 320
 ) -> UInt8[np.ndarray, "a b 3"]:
     """Render a 2 x 4 grid: photo, source view, yaw -30 and 30; smile, open jaw, blink, gaze to the left."""

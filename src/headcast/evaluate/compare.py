@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from headcast.crops.square import cut_square, pixel_square
 from headcast.evaluate.catalogue import AT, REGIONS, ROOM, SQUARE, comparison_figures
 from headcast.evaluate.landmarks import StaticLandmarks
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.report import Row
 from headcast.metrics.blendshapes import expression_distance
 from headcast.metrics.face import akd, face_mask, iris_distance
@@ -61,7 +61,7 @@ class Comparer:
     Use it in a ``with`` statement.
     """
 
-    def __init__(self, networks: Networks, regions: Mapping[str, str]) -> None:
+    def __init__(self, networks: EvaluationNetworks, regions: Mapping[str, str]) -> None:
         """Load the landmark network; ``regions``: those to compare and how they are found ('': as usual)."""
         self.networks, self.landmarks = networks, StaticLandmarks()
         masks = {k: v for k, v in regions.items() if v}

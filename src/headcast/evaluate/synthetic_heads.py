@@ -74,7 +74,7 @@ def render_head(
         images = before_one_background(batch.rgb, batch.alpha, photos, number, seed)
         alpha = np.round(alpha * 255).astype(np.float32) / 255
     else:
-        images = to_bytes(batch.rgb)
+        images = to_display_bytes(batch.rgb)
     person = batch.alpha[photos:].numpy() > 0.5
     off = [LABELS.index("background"), LABELS.index("clothes")]
     return SyntheticHead(
@@ -102,10 +102,10 @@ def before_one_background(
     behind = draw_backgrounds(CounterRng(np.array([[number]]), seed, torch.device("cpu")), rgb.shape[1])
     with_background = (colour[:photos] + (1 - a[:photos]) * behind).clamp(0, 1)
     straight = (colour[photos:] / a[photos:].clamp(min=MIN_ALPHA)).clamp(0, 1)
-    return to_bytes(linear_to_srgb(torch.cat([with_background, straight])))
+    return to_display_bytes(linear_to_srgb(torch.cat([with_background, straight])))
 
 
-def to_bytes(x: Float[Tensor, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
+def to_display_bytes(x: Float[Tensor, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
     """Convert display values 0..1 to 0..255."""
     return (x * 255).round().byte().numpy()
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["Normal", "box_step"]
+__all__ = ["NormalEquations", "box_step"]
 
 ROUNDS = 8
 
 
 @dataclass(frozen=True)
-class Normal:
+class NormalEquations:
     """Block-arrow normal equations: gradient g and Hessian H of s shared and F x p frame unknowns.
 
     ``bounds`` are the lowest and highest *step* allowed: current bounds minus current values.
@@ -30,7 +30,7 @@ class Normal:
     high_f: Float[np.ndarray, "f p"]
 
 
-def box_step(n: Normal) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "f p"]]:
+def box_step(n: NormalEquations) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "f p"]]:
     """Minimise the quadratic model within the box by an active set over Schur-complement solves.
 
     Unknowns at a bound that the gradient pushes outwards start pinned; those that a solve moves over a
@@ -57,7 +57,7 @@ def box_step(n: Normal) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "f p
 
 
 def _solve(
-    n: Normal, pin_s: np.ndarray, at_s: np.ndarray, pin_f: np.ndarray, at_f: np.ndarray
+    n: NormalEquations, pin_s: np.ndarray, at_s: np.ndarray, pin_f: np.ndarray, at_f: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Solve for the step with some unknowns pinned at given values."""
     m_s, m_f = (~pin_s).astype(float), (~pin_f).astype(float)

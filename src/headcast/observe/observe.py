@@ -10,7 +10,7 @@ import numpy as np
 from headcast.head.model import HeadModel
 from headcast.image import LoadedImage, load_image
 from headcast.observe.ahead import HelperResult, take_results
-from headcast.observe.fit import Fit, Fitter
+from headcast.observe.fit import Fitter, FrameFit
 from headcast.observe.landmarks import FaceDetector, pick_face
 from headcast.observe.light import estimate_light
 from headcast.observe.masks import segment
@@ -138,7 +138,7 @@ def assemble_observation(
     rgb: np.ndarray,
     name: str,
     detection: Detection,
-    fit: Fit,
+    fit: FrameFit,
     head: HeadModel,
     masks: Masks,
     notes: tuple[str, ...],

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from headcast.observe.boxstep import Normal, box_step
+from headcast.observe.boxstep import NormalEquations, box_step
 from headcast.observe.landmark_model import (
     SLIDE_STEPS,
     LandmarkModel,
@@ -27,8 +27,8 @@ from headcast.observe.prior import FREE, Prior
 
 __all__ = [
     "Frame",
+    "LandmarkTarget",
     "Shared",
-    "Target",
     "positions",
     "residuals",
     "rotation_of",
@@ -63,7 +63,7 @@ REFRESH = float(np.cos(np.radians(2.0)))
 
 
 @dataclass(frozen=True)
-class Target:
+class LandmarkTarget:
     """One frame's landmarks as the solver's target, in iris distances relative to the image's centre.
 
     Attributes:
@@ -158,7 +158,7 @@ def _project(x: np.ndarray, focal: float, frame: Frame, unit: float) -> tuple[np
 
 
 def residuals(
-    model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target
+    model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: LandmarkTarget
 ) -> Float[np.ndarray, "478 2"]:
     """Return fitted minus detected landmarks, in iris distances."""
     p = positions(model, basis, shared.identity, frame)
@@ -187,7 +187,12 @@ def slid_basis(
 
 
 def _jacobian(
-    model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target, with_identity: bool
+    model: LandmarkModel,
+    basis: PointBasis,
+    shared: Shared,
+    frame: Frame,
+    target: LandmarkTarget,
+    with_identity: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return residuals (n, 2) and derivatives (n, 2, shared + frame unknowns), not whitened."""
     combined, by_e, by_gaze = expression_weights(frame.expression, frame.gaze, FREE)
@@ -252,7 +257,7 @@ def _gaze_columns(
 
 
 def _robust(
-    r: np.ndarray, target: Target, frame: Frame, prior: Prior
+    r: np.ndarray, target: LandmarkTarget, frame: Frame, prior: Prior
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return whitened residuals, their robust weights and their cost.
 
@@ -278,7 +283,7 @@ def _with_pairs(white: np.ndarray, plain: np.ndarray) -> np.ndarray:
 
 def solve(
     model: LandmarkModel,
-    targets: list[Target],
+    targets: list[LandmarkTarget],
     shared: Shared,
     frames: list[Frame],
     prior: Prior,
@@ -325,7 +330,7 @@ def _cost(
     bases: list[PointBasis],
     shared: Shared,
     frames: list[Frame],
-    targets: list[Target],
+    targets: list[LandmarkTarget],
     prior: Prior,
 ) -> float:
     total = prior.shared_cost(shared.identity, shared.log_focal)
@@ -340,10 +345,10 @@ def _normal(
     bases: list[PointBasis],
     shared: Shared,
     frames: list[Frame],
-    targets: list[Target],
+    targets: list[LandmarkTarget],
     prior: Prior,
     free_identity: bool,
-) -> Normal:
+) -> NormalEquations:
     identity = shared.identity if free_identity else shared.identity[:0]
     H_ss, g_s, low_s, high_s = prior.shared_terms(identity, shared.log_focal)
     blocks = []
@@ -358,7 +363,7 @@ def _normal(
         H_ss, g_s = H_ss + H[:ns, :ns], g_s + g[:ns]
         blocks.append((H[:ns, ns:], H[ns:, ns:] + h, g[ns:] + gp, low, high))
     H_sf, H_ff, g_f, low_f, high_f = (np.stack(b) for b in zip(*blocks, strict=True))
-    return Normal(H_ss, g_s, H_sf, H_ff, g_f, low_s, high_s, low_f, high_f)
+    return NormalEquations(H_ss, g_s, H_sf, H_ff, g_f, low_s, high_s, low_f, high_f)
 
 
 def _moved_shared(shared: Shared, step: np.ndarray, free_identity: bool) -> Shared:

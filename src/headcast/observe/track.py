@@ -13,7 +13,7 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.observe.fit import Fit, Fitter, eye_openness, target_of
+from headcast.observe.fit import Fitter, FrameFit, eye_openness, target_of
 from headcast.observe.landmark_points import iris_distance
 from headcast.observe.landmarks import FaceDetector
 from headcast.observe.personal import PersonalLandmarks, personal_model
@@ -132,7 +132,7 @@ def track_detections(
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
     fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
     by_time = dict(zip(keys, starts, strict=True))
-    fits: list[Fit] = []
+    fits: list[FrameFit] = []
     last = by_time[min(by_time, key=lambda k: abs(k - visible[0]))]
     for n, i in enumerate(visible):
         last = fitter.fit_frame(faces[i], *size, last)
@@ -149,7 +149,7 @@ def _start(
     size: tuple[int, int],
     identity: torch.Tensor | None,
     personal: PersonalLandmarks | None,
-) -> tuple[Fitter, list[Fit], bool]:
+) -> tuple[Fitter, list[FrameFit], bool]:
     """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
     sizes = [size] * len(keys)
     own = fitter.fit_photos(keys, sizes)
@@ -250,7 +250,7 @@ def _over_time(visible: list[int], frames: list[Frame], count: int, smooth: bool
 
 def _assemble(
     fitter: Fitter,
-    first: Fit,
+    first: FrameFit,
     frames: list[Frame],
     found: Sequence[Detection | None],
     size: tuple[int, int],

@@ -21,7 +21,7 @@ from headcast.render.shading import SH_CONSTANTS, dominant_lights
 from headcast.render.types import Rendering
 
 if TYPE_CHECKING:
-    from headcast.render.shaded_reference import Scene
+    from headcast.render.shaded_reference import TexturedScene
 
 __all__ = ["render"]
 
@@ -151,7 +151,9 @@ def shaded(s, g, lod, texels, table, decode, mode, light, lamps, ray):
 
 
 @helper
-def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s):
+def gather_fragments(
+    points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s
+):
     """Collect fragments of a pixel, one per triangle: count, covered samples, nearest depth, if one surface.
 
     s[g] holds :func:`fragment`'s values for group g, s[g, 8] in texels per pixel, and its samples in
@@ -226,7 +228,7 @@ def shade_rows(
     width, height = table[0, 1], table[0, 2]
     for y in range(top, bottom):
         for x in range(alpha.shape[1]):
-            groups, covered, z, once = gather(
+            groups, covered, z, once = gather_fragments(
                 points, faces, faces_uv, uv, attributes, triangle, depth, x, y, n, width, height, face, s
             )
             if covered == 0:
@@ -265,7 +267,7 @@ def _array(x: torch.Tensor, dtype: type) -> np.ndarray:
     return np.ascontiguousarray(x.detach().numpy(), dtype)
 
 
-def _lighting(scene: Scene) -> tuple[int, np.ndarray, np.ndarray]:
+def _lighting(scene: TexturedScene) -> tuple[int, np.ndarray, np.ndarray]:
     """Return mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
     if scene.light is None:
         return UNLIT, np.zeros((9, 3)), np.zeros((0, 6))
@@ -275,7 +277,7 @@ def _lighting(scene: Scene) -> tuple[int, np.ndarray, np.ndarray]:
     return GLOSSY, light, _array(torch.cat(dominant_lights(scene.light), 1), np.float64)
 
 
-def render(scene: Scene) -> Rendering:
+def render(scene: TexturedScene) -> Rendering:
     """Render a scene whose tensors are on the CPU; no gradients.
 
     (Arrays are prepared in numpy: a torch operation on so little data would wait for torch's threads.)

@@ -23,7 +23,7 @@ from headcast.methods.portrait4d.crop import crop_box, crop_camera
 from headcast.methods.portrait4d.motion_embedding import align_faces, expression_code
 from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Appearance, Config, Head
-from headcast.methods.portrait4d.weights import Networks, load_networks
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, load_portrait4d
 from headcast.render.types import Rendering
 from headcast.render.volume import rays_of
 
@@ -43,7 +43,7 @@ class TriplaneAvatar(BaseAvatar):
 
     bound: BoundHead
     appearance: Appearance
-    networks: Networks
+    networks: Portrait4DNetworks
     motion: Float[Tensor, " m"] | None = None
 
     kind = "triplane"
@@ -160,7 +160,9 @@ class TriplaneAvatar(BaseAvatar):
         write_package(path, Package(meta, tensors, {}, self.thumbnail()))
 
     @classmethod
-    def from_package(cls, package: Package, path: Path, networks: Networks | None = None) -> TriplaneAvatar:
+    def from_package(
+        cls, package: Package, path: Path, networks: Portrait4DNetworks | None = None
+    ) -> TriplaneAvatar:
         """Open the avatar that a package holds, with the installed networks or ``networks``.
 
         Raises:
@@ -168,7 +170,7 @@ class TriplaneAvatar(BaseAvatar):
         """
         bound = BoundHead.from_package(package, path, own=("columns", "networks"))
         t = package.tensors
-        networks = load_networks() if networks is None else networks
+        networks = load_portrait4d() if networks is None else networks
         c = networks.psi.config
         columns = package.meta.get("columns")
         if not isinstance(columns, int) or columns != c.side // 16:

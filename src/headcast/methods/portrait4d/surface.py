@@ -14,7 +14,7 @@ from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.network import Synthesizer
 from headcast.render.isosurface import isosurface, largest_part
 
-__all__ = ["Surface", "extract_surface"]
+__all__ = ["ExtractedSurface", "extract_surface"]
 
 SIDE = 112
 """Grid points along each side of the cube."""
@@ -25,7 +25,7 @@ CHUNK = 1 << 17
 
 
 @dataclass(frozen=True)
-class Surface:
+class ExtractedSurface:
     """Vertices in the head frame, metres; sRGB colours 0..1 with the photo's light; triangles."""
 
     points: Float[np.ndarray, "v 3"]
@@ -33,7 +33,9 @@ class Surface:
     faces: Int[np.ndarray, "f 3"]
 
 
-def extract_surface(psi: Synthesizer, planes: Float[Tensor, "1 3 f h w"], side: int = SIDE) -> Surface:
+def extract_surface(
+    psi: Synthesizer, planes: Float[Tensor, "1 3 f h w"], side: int = SIDE
+) -> ExtractedSurface:
     """Extract the head's surface (straight neck) by marching tetrahedra; the largest component alone.
 
     Raises:
@@ -62,4 +64,4 @@ def extract_surface(psi: Synthesizer, planes: Float[Tensor, "1 3 f h w"], side: 
         used, faces = np.unique(faces, return_inverse=True)
         points = (points[used] / (side - 1) - 0.5) * c.cube
         colours = decode(points)[1].clamp(0, 1).numpy()
-    return Surface(points / c.units_per_metre, colours, faces.reshape(-1, 3))
+    return ExtractedSurface(points / c.units_per_metre, colours, faces.reshape(-1, 3))

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from headcast.camera import Camera
 from headcast.crops.square import cut_square, pixel_square
-from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.network import resize_maps
 from headcast.observe.seen import Masks
 from headcast.observe.types import Observation
 
-__all__ = ["FULL", "MOST", "crop_mask", "crop_of", "face_square_of", "reduce_photo", "skin_trust"]
+__all__ = ["FULL", "MOST", "crop_face_square", "crop_mask", "face_square_of", "reduce_photo", "skin_trust"]
 
 FULL = 1024
 """Pixels of the face's square below which the method was not designed to work."""
@@ -40,8 +40,8 @@ def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
         return observation
     camera = observation.camera.scaled(factor)
     h, w = camera.height, camera.width
-    image = resized(torch.from_numpy(observation.image).permute(2, 0, 1)[None].float(), h, w)[0]
-    shrunk = lambda x: resized(torch.from_numpy(x)[None, None].float(), h, w)[0, 0].numpy()  # noqa: E731
+    image = resize_maps(torch.from_numpy(observation.image).permute(2, 0, 1)[None].float(), h, w)[0]
+    shrunk = lambda x: resize_maps(torch.from_numpy(x)[None, None].float(), h, w)[0, 0].numpy()  # noqa: E731
     detection, masks = observation.detection, observation.masks
     return replace(
         observation,
@@ -54,7 +54,7 @@ def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
     )
 
 
-def crop_of(
+def crop_face_square(
     observation: Observation, most: int = MOST
 ) -> tuple[Float[Tensor, "3 n n"], Camera, tuple[int, int, int]]:
     """Cut out the square around the face at the photo's resolution (at most ``most``); also its camera.
@@ -66,7 +66,7 @@ def crop_of(
     rgb = torch.from_numpy(cut).permute(2, 0, 1).float() / 255
     camera = observation.camera.cropped(left, top, side, side)
     if side > most:
-        rgb = resized(rgb[None], most, most)[0]
+        rgb = resize_maps(rgb[None], most, most)[0]
         camera = camera.scaled(most / side)
     return rgb, camera, (left, top, side)
 
@@ -95,4 +95,4 @@ def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
 def crop_mask(observation: Observation, x: Float[np.ndarray, "h w"], n: int) -> Float[Tensor, "n n"]:
     """Crop a mask of the photo to the square, 0 beyond the photo."""
     cropped = cut_square(x, *face_square_of(observation), fill=0)
-    return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)
+    return resize_maps(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)

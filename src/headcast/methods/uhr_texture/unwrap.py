@@ -153,9 +153,9 @@ def solve_texture(
         start: what texels are that no pixel observes, and where the search begins, at any size (the cascade).
         tile: side of the pieces solved one after the other: bounds memory.
     """
-    from headcast.methods.uhr_texture.network import resized
+    from headcast.methods.uhr_texture.network import resize_maps
 
-    out = resized(start[None], size, size)[0]
+    out = resize_maps(start[None], size, size)[0]
     out = out.clone() if out.data_ptr() == start.data_ptr() else out
     visibility = torch.zeros(size, size, device=values.device)
     place = (pixels.uv * size).long().clamp(0, size - 1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.clips import read_clip_pair
 from headcast.methods.portrait4d.data import NeckShots, rays_between, sample_cameras, synthesize_clips
-from headcast.methods.portrait4d.losses import Target, downsample_area, moving_region_weights
+from headcast.methods.portrait4d.losses import LossTarget, downsample_area, moving_region_weights
 from headcast.methods.portrait4d.motion_embedding import (
     EXPRESSION_DIM,
     ExpressionToMotion,
@@ -70,7 +70,7 @@ class BatchRendering:
     """
 
     output: RenderOutput
-    target: Target
+    target: LossTarget
     appearance: Appearance
     v_s: Float[Tensor, "b m"]
     own: Float[Tensor, "b m"]
@@ -264,7 +264,7 @@ class MotionRecipe(Stage):
             )
             weight = weight / weight.mean()
         # without the opacity term the background would paint heads
-        target = Target(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight)
+        target = LossTarget(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight)
         appearance = psi.appearance(source.image, v_s)
         from_codes = networks[EXPRESSION_TO_MOTION](expression_code(driver.params))
         head = psi.head(appearance, select(batch["by_weights"], from_codes, v_d))

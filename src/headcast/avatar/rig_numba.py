@@ -1,7 +1,7 @@
 """One frame of the rig on a CPU: cull, place and shade the Gaussians in one pass.
 
-What is computed is said in ``rig`` and in ``gaussian.render_lit_gaussians``; this is the same, triangle by triangle, for
-those Gaussians that a camera can see. The others are never placed.
+``rig`` and ``gaussian.render_lit_gaussians`` define what is computed; this is the same, triangle by triangle,
+for those Gaussians that a camera can see. The others are never placed.
 """
 
 from __future__ import annotations

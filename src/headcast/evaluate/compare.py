@@ -17,7 +17,7 @@ from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.report import Row
 from headcast.metrics.blendshapes import expression_distance
-from headcast.metrics.face import akd, face_mask, iris_distance
+from headcast.metrics.face import akd, face_mask, iris_centre_distance
 from headcast.metrics.features import to_input
 from headcast.metrics.figure import Figure
 from headcast.metrics.foreground import cut_out, hole_share, silhouette_iou
@@ -176,7 +176,7 @@ class Comparer:
         """Compute landmark and identity figures of a face that was detected."""
         assert truth.points is not None
         away = akd(truth.points, found)
-        pixels = away / 100 * iris_distance(truth.points) * AT / max(fake.shape[:2])
+        pixels = away / 100 * iris_centre_distance(truth.points) * AT / max(fake.shape[:2])
         row: Row = {"akd": away, "akd_px": pixels, "lost": 0.0}
         if self.networks.blendshapes is not None and "expression" in truth.descriptors:
             scores = self.networks.blendshapes.scores(fake)

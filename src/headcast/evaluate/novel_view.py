@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from headcast.avatar.base import Avatar
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.evaluate.align import camera_for, fit_similarity, triangulate
+from headcast.evaluate.align import camera_for, fit_similarity_3d, triangulate
 from headcast.evaluate.compare import Comparer, Truth
 from headcast.evaluate.driven import step_progress
 from headcast.evaluate.landmarks import apparent_turn
@@ -210,7 +210,7 @@ def aligned_camera(avatar: Avatar, points: Float[np.ndarray, "n 3"], camera: Cam
     params = source_view(avatar).params
     with torch.no_grad():
         own = avatar.head.landmarks(avatar.head(params), len(points)).double().numpy()
-    return camera_for(camera, fit_similarity(own, points))
+    return camera_for(camera, fit_similarity_3d(own, points))
 
 
 @torch.no_grad()

@@ -44,7 +44,7 @@ def state_of(networks: Networks) -> dict[str, Tensor]:
     return {f"{name}|{k}": flat(v) for name, n in networks.items() for k, v in n.state_dict().items()}
 
 
-def select_tensors(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def tensors_of_part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """Select the tensors of one network or optimizer, without the prefix."""
     return {k.removeprefix(name + "|"): v for k, v in tensors.items() if k.startswith(name + "|")}
 
@@ -57,7 +57,7 @@ def load_networks(networks: Networks, tensors: dict[str, Tensor], folder: Path) 
     """
     for name, network in networks.items():
         try:
-            network.load_state_dict(select_tensors(tensors, name))
+            network.load_state_dict(tensors_of_part(tensors, name))
         except RuntimeError as e:
             first = " ".join(str(e).split())[:160]
             raise HeadcastError(
@@ -72,7 +72,7 @@ def restore_optimizers(optimizers: dict[str, Optimizer], checkpoint: Checkpoint)
         try:
             restore_optimizer(
                 optimizer,
-                select_tensors(checkpoint.optimizers or {}, name),
+                tensors_of_part(checkpoint.optimizers or {}, name),
                 checkpoint.state["optimizers"][name],
             )
         except (KeyError, ValueError) as e:

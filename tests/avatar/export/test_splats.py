@@ -13,7 +13,7 @@ from tests.avatar.export.read_splats import columns, read_ply, read_spz
 
 from headcast.avatar.export.base import export_avatar
 from headcast.avatar.export.ply import write_ply
-from headcast.avatar.export.splat_ply import SH_C0, vertex_rows
+from headcast.avatar.export.splat_ply import SH_C0, splat_rows
 from headcast.avatar.export.splats import Splats
 from headcast.avatar.export.spz import encode_spz
 from headcast.errors import HeadcastError
@@ -40,7 +40,7 @@ def splats() -> Splats:
 
 @pytest.mark.parametrize("degree", [0, 1, 3])
 def test_ply_in_the_order_of_3dgs(degree: int, splats: Splats, tmp_path: Path) -> None:
-    write_ply(tmp_path / "a.ply", {"vertex": vertex_rows(splats, degree)}, ("made by Åsa",))
+    write_ply(tmp_path / "a.ply", {"vertex": splat_rows(splats, degree)}, ("made by Åsa",))
     elements, comments = read_ply(tmp_path / "a.ply")
     v = elements["vertex"]
     rest = [f"f_rest_{k}" for k in range({0: 0, 1: 9, 3: 45}[degree])]
@@ -62,7 +62,7 @@ def test_ply_in_the_order_of_3dgs(degree: int, splats: Splats, tmp_path: Path) -
 
 def test_a_binding_is_the_last_column(splats: Splats) -> None:
     bound = replace(splats, binding=np.arange(300))
-    assert vertex_rows(bound, 0).dtype.names[-1] == "binding_0" and vertex_rows(bound, 0)["binding_0"][7] == 7
+    assert splat_rows(bound, 0).dtype.names[-1] == "binding_0" and splat_rows(bound, 0)["binding_0"][7] == 7
 
 
 def test_half_a_turn_turns_gaussians_too(splats: Splats) -> None:

@@ -172,11 +172,11 @@ def view_facts(avatar: Avatar, view: View) -> dict[str, Any]:
         "size": [camera.width, camera.height],
         "center": head_center(avatar, p).tolist(),
         "pose": {k: getattr(p, k).tolist() for k in ("rotation", "translation", "neck", "jaw")},
-        "weights": expression_weights(p),
+        "weights": nonzero_weights(p),
     }
 
 
-def expression_weights(params: HeadParams) -> dict[str, float]:
+def nonzero_weights(params: HeadParams) -> dict[str, float]:
     """Return the non-zero expression weights; an explicit gaze becomes ``eyeLook*`` weights."""
     e = params.expression if params.gaze is None else eye_look_from_gaze(params.expression, params.gaze)
     return {n: round(w, 5) for n, w in zip(EXPRESSIONS, e.tolist(), strict=True) if w != 0}

@@ -20,11 +20,11 @@ from headcast.head.foreign.eyes import iris_points, profile_of
 from headcast.head.foreign.lids import laid_to_rest, lid_tensors
 from headcast.head.foreign.raw import GROUPS, RawHead
 from headcast.head.foreign.register import Registration, register
-from headcast.head.foreign.surface import SurfacePoints
+from headcast.head.foreign.surface import MeshPoints
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.names import EXPRESSIONS
 
-__all__ = ["IDENTITIES", "build_head", "placed"]
+__all__ = ["IDENTITIES", "build_foreign_head", "placed"]
 
 IDENTITIES = 50
 """Components kept at most."""
@@ -77,7 +77,7 @@ def placed(raw: RawHead, rotation: Float[np.ndarray, "3 3"], translation: Float[
     )
 
 
-def build_head(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Registration]:
+def build_foreign_head(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Registration]:
     """Build the head model in our head frame; return it with its registration.
 
     Args:
@@ -118,7 +118,7 @@ def build_head(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, 
     return with_landmarks(arrays, raw, ours, registration), registration
 
 
-def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: SurfacePoints) -> Mesh:
+def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: MeshPoints) -> Mesh:
     """Make the mesh of the foreign vertices with our transferred attributes."""
     faces = ours.faces.numpy()
     basis = ours.expression_basis.double().numpy()

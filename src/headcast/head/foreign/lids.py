@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from headcast.head.foreign.surface import SurfacePoints, edges_of
+from headcast.head.foreign.surface import MeshPoints, edges_of
 from headcast.head.model import HeadModel
 
 __all__ = ["laid_to_rest", "lid_tensors"]
@@ -43,7 +43,7 @@ def lid_tensors(
     faces: Int[np.ndarray, "f 3"],
     ours: HeadModel,
     registered: Float[np.ndarray, "w 3"],
-    places: SurfacePoints,
+    places: MeshPoints,
 ) -> dict[str, np.ndarray]:
     """Return buffers ``lid_*`` with numbers of their own for each eye; empty where no margin is found.
 
@@ -94,7 +94,7 @@ def one_lid(
     faces: np.ndarray,
     ours: HeadModel,
     registered: np.ndarray,
-    places: SurfacePoints,
+    places: MeshPoints,
 ) -> Lid | None:
     """Find the lids of one eye; None where no closed margin is found."""
     index = ours.lid_index[side].numpy()

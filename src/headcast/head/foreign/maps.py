@@ -16,7 +16,7 @@ from jaxtyping import Float
 from headcast.head.combine import CLOSES
 from headcast.head.flame import EXPRESSIONS as FLAME_EXPRESSIONS
 from headcast.head.flame import Flame
-from headcast.head.foreign.surface import SurfacePoints, nearest
+from headcast.head.foreign.surface import MeshPoints, nearest
 from headcast.head.model import HeadModel
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
 
@@ -126,7 +126,7 @@ def arkit_columns(head: HeadModel, rows: np.ndarray) -> Float[np.ndarray, "n 52"
     return shapes.reshape(len(shapes), -1).T
 
 
-def in_atlas(head: HeadModel, rows: np.ndarray, ours: HeadModel) -> SurfacePoints:
+def in_atlas(head: HeadModel, rows: np.ndarray, ours: HeadModel) -> MeshPoints:
     """Locate foreign vertices on our head by uv: both have the same atlas."""
     flat = np.concatenate([ours.uv.double().numpy(), np.zeros((len(ours.uv), 1))], 1)
     at = np.concatenate([head.uv.double().numpy()[rows], np.zeros((len(rows), 1))], 1)

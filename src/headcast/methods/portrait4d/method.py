@@ -41,9 +41,9 @@ class Portrait4D(BaseMethod):
 
     def check(self, options: Portrait4DOptions) -> None:
         """Raise a ``HeadcastError`` if no weights are installed."""
-        from headcast.methods.portrait4d.weights import check_weights
+        from headcast.methods.portrait4d.weights import check_portrait4d_weights
 
-        check_weights()
+        check_portrait4d_weights()
 
     def version(self) -> str:
         """Return the hash of the weights in use."""

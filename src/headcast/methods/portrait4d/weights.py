@@ -16,7 +16,14 @@ from headcast.methods.portrait4d.pdfgc import PDFGC
 from headcast.weights import load_tensors, weights_path
 from headcast.weights.store import data_folder
 
-__all__ = ["OFFICIAL_NAME", "OWN", "Portrait4DNetworks", "check_weights", "load_portrait4d", "weights_file"]
+__all__ = [
+    "OFFICIAL_NAME",
+    "OWN",
+    "Portrait4DNetworks",
+    "check_portrait4d_weights",
+    "load_portrait4d",
+    "weights_file",
+]
 
 OWN = "portrait4d-own"
 """Name of the user's own trained weights in the user's folder for weights."""
@@ -53,7 +60,7 @@ def weights_file() -> Path:
     return weights_path("portrait4d")
 
 
-def check_weights() -> None:
+def check_portrait4d_weights() -> None:
     """Check that weights are installed.
 
     Raises:
@@ -73,7 +80,7 @@ def load_portrait4d() -> Portrait4DNetworks:
     Raises:
         HeadcastError: no weights are installed.
     """
-    check_weights()
+    check_portrait4d_weights()
     return read_networks(str(weights_file()))
 
 

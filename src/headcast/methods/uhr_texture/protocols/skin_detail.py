@@ -35,7 +35,7 @@ from headcast.methods.uhr_texture.protocols.skin_images import (
     map_psnr,
     networks_asked,
     slope_correlation,
-    to_image,
+    to_display_image,
     weights_facts,
 )
 from headcast.methods.uhr_texture.weights import SkinNetworks
@@ -213,4 +213,4 @@ def detail_tiles(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, np.ndar
         "4 micronormal": exaggerate_slopes(found[3:6]),
         "5 true micronormal": exaggerate_slopes(w.maps[11:14]),
     }
-    return {k: to_image(x) for k, x in shown.items()}
+    return {k: to_display_image(x) for k, x in shown.items()}

@@ -41,7 +41,7 @@ __all__ = [
     "read_skin_images",
     "relight_maps",
     "slope_correlation",
-    "to_image",
+    "to_display_image",
     "weights_facts",
 ]
 
@@ -143,7 +143,7 @@ def channels_last(x: Float[Tensor, "c h w"]) -> Float[np.ndarray, "h w 3"]:
     return (x if len(x) == 3 else x.expand(3, -1, -1)).permute(1, 2, 0).numpy()
 
 
-def to_image(x: Float[Tensor, "c h w"]) -> np.ndarray:
+def to_display_image(x: Float[Tensor, "c h w"]) -> np.ndarray:
     """Return (h, w, 3) display values 0..255."""
     return (channels_last(x.clamp(0, 1)) * 255).astype(np.uint8)
 

@@ -35,7 +35,7 @@ from headcast.methods.uhr_texture.protocols.skin_images import (
     networks_asked,
     read_skin_images,
     relight_maps,
-    to_image,
+    to_display_image,
     weights_facts,
 )
 from headcast.methods.uhr_texture.protocols.skin_rows import (
@@ -201,7 +201,7 @@ def map_tiles(maps: Float[Tensor, "16 h w"], found: dict[str, Tensor]) -> dict[s
     for who, x in ((OURS, found[OURS]), (TRUE, maps[8:15])):
         each = (x[:3], exaggerate_slopes(x[3:6]), x[6:].expand(3, -1, -1), relight_maps(x, maps[5:8]))
         shown |= {f"{who}-{n}": y * (maps[15:] > SKIN) for n, y in zip((*PARTS, "relit"), each, strict=True)}
-    return {k: to_image(resize_maps(x[None], SIDE, SIDE)[0]) for k, x in shown.items()}
+    return {k: to_display_image(resize_maps(x[None], SIDE, SIDE)[0]) for k, x in shown.items()}
 
 
 def add_seams(report: Report) -> None:

@@ -6,8 +6,8 @@
 
 People of the test split, bald and without glasses, seen from about the front; per light an environment of
 soft lobes and a sun of finite size. One file per image (``head00_light0.safetensors``: the channels of
-``uhr_texture.data.HeadViews.whole``, the first three from Cycles); existing files are kept. First every head in
-the first light, then in the next; ``heads`` holds what Blender is given and may be deleted afterwards. Images
+``uhr_texture.data.HeadViews.whole``, the first three from Cycles); existing files are kept. First every head
+in the first light, then in the next; ``heads`` holds what Blender is given and may be deleted afterwards. Images
 larger than ``--truth`` have their truth enlarged from there.
 """
 

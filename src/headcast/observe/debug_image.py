@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
-from headcast.observe.types import Observation
+from headcast.observe.types import Masks, Observation
 
 __all__ = ["debug_image", "draw_points", "shaded_overlay"]
 
@@ -35,14 +35,23 @@ def debug_image(o: Observation, head: HeadModel) -> UInt8[np.ndarray, "h w 3"]:
     detected = (o.detection.points - [x0, y0]) * scale
     panels = [draw_points(image, detected, fitted), shaded_overlay(image, head, vertices, camera)]
     if o.masks is not None:
-        blended = image.astype(np.float32)
-        for name, colour in MASK_COLOURS.items():
-            m = cv2.resize(
-                getattr(o.masks, name)[y0:y1, x0:x1].astype(np.float32), (camera.width, camera.height)
-            )
-            blended = blended + 0.5 * m[..., None] * (np.array(colour, np.float32) - blended)
-        panels.append(blended.clip(0, 255).astype(np.uint8))
+        panels.append(_tint_by_masks(image, o.masks, (x0, y0, x1, y1)))
     return np.ascontiguousarray(np.concatenate(panels, 1))
+
+
+def _tint_by_masks(
+    image: UInt8[np.ndarray, "h w 3"], masks: Masks, box: tuple[int, int, int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Tint the image, resized from a box of the photo, by the photo's masks there."""
+    import cv2
+
+    x0, y0, x1, y1 = box
+    height, width = image.shape[:2]
+    blended = image.astype(np.float32)
+    for name, colour in MASK_COLOURS.items():
+        m = cv2.resize(getattr(masks, name)[y0:y1, x0:x1].astype(np.float32), (width, height))
+        blended = blended + 0.5 * m[..., None] * (np.array(colour, np.float32) - blended)
+    return blended.clip(0, 255).astype(np.uint8)
 
 
 def _crop(o: Observation) -> tuple[int, int, int, int]:

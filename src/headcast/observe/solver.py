@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -186,6 +187,16 @@ def slid_basis(
     return points.replaced(oval[far], model.slide[rows])
 
 
+class _CameraDerivatives(NamedTuple):
+    """Image positions uv (n, 2) and their derivatives by the rotated position (n, 2, 3), by rotation, offset
+    and log k (n, 2, 6), and by log focal length (n, 2)."""
+
+    uv: np.ndarray
+    by_position: np.ndarray
+    by_pose: np.ndarray
+    by_focal: np.ndarray
+
+
 def _jacobian(
     model: LandmarkModel,
     basis: PointBasis,
@@ -199,31 +210,39 @@ def _jacobian(
     still = basis.at_identity(shared.identity) + basis.expression @ combined + frame.lid_shift
     turn = _eye_rotation(frame.gaze) - np.eye(3)
     p = still + _eye_shift(model, basis, still, shared.identity, turn)
-    R, k = frame.rotation, np.exp(frame.log_k)
-    focal = np.exp(shared.log_focal)
-    x = p @ R.T
-    uv, w = _project(x, focal, frame, target.unit)
-    s = focal * k / target.unit
-    n, ni = len(x), len(shared.identity) if with_identity else 0
-    A = np.zeros((n, 2, 3))
-    A[:, 0, 0], A[:, 1, 1], A[:, :, 2] = s * w, -s * w, uv * (w * k)[:, None]
-    J = np.zeros((n, 2, ni + 1 + POSE + len(FREE)))
-    AR = A @ R
+    uv, by_position, by_pose, by_focal = _camera_derivatives(p, shared, frame, target.unit)
+    by_point = by_position @ frame.rotation
+    identity_count = len(shared.identity) if with_identity else 0
+    J = np.zeros((len(p), 2, identity_count + 1 + POSE + len(FREE)))
     if with_identity:
-        J[:, :, :ni] = AR @ _identity_columns(model, basis, turn)
-    scale = x[:, :2] * [s, -s] * w[:, None]
-    J[:, :, ni] = scale
-    f = ni + 1
-    zero = np.zeros(n)
-    cross = np.stack([zero, x[:, 2], -x[:, 1], -x[:, 2], zero, x[:, 0], x[:, 1], -x[:, 0], zero], -1)
-    J[:, :, f : f + 3] = A @ cross.reshape(n, 3, 3)
-    J[:, 0, f + 3] = J[:, 1, f + 4] = w / target.unit
-    J[:, :, f + 5] = scale + uv * (w * k * x[:, 2])[:, None]
-    J[:, :, f + 6 : f + 10] = AR @ (
+        J[:, :, :identity_count] = by_point @ _identity_columns(model, basis, turn)
+    J[:, :, identity_count] = by_focal
+    f = identity_count + 1
+    J[:, :, f : f + 6] = by_pose
+    J[:, :, f + 6 : f + 10] = by_point @ (
         basis.expression @ by_gaze + _gaze_columns(model, basis, still, shared, frame)
     )
-    J[:, :, f + 10 :] = AR @ (basis.expression @ by_e)
+    J[:, :, f + 10 :] = by_point @ (basis.expression @ by_e)
     return uv - target.points, J
+
+
+def _camera_derivatives(points: np.ndarray, shared: Shared, frame: Frame, unit: float) -> _CameraDerivatives:
+    """Project head frame points and differentiate by position, pose and log focal length."""
+    k, focal = np.exp(frame.log_k), np.exp(shared.log_focal)
+    x = points @ frame.rotation.T
+    uv, w = _project(x, focal, frame, unit)
+    s = focal * k / unit
+    n = len(x)
+    by_position = np.zeros((n, 2, 3))
+    by_position[:, 0, 0], by_position[:, 1, 1], by_position[:, :, 2] = s * w, -s * w, uv * (w * k)[:, None]
+    by_focal = x[:, :2] * [s, -s] * w[:, None]
+    zero = np.zeros(n)
+    cross = np.stack([zero, x[:, 2], -x[:, 1], -x[:, 2], zero, x[:, 0], x[:, 1], -x[:, 0], zero], -1)
+    by_pose = np.zeros((n, 2, 6))
+    by_pose[:, :, :3] = by_position @ cross.reshape(n, 3, 3)
+    by_pose[:, 0, 3] = by_pose[:, 1, 4] = w / unit
+    by_pose[:, :, 5] = by_focal + uv * (w * k * x[:, 2])[:, None]
+    return _CameraDerivatives(uv, by_position, by_pose, by_focal)
 
 
 def _identity_columns(model: LandmarkModel, basis: PointBasis, turn: np.ndarray) -> np.ndarray:
@@ -295,13 +314,8 @@ def solve(
     frames, bases = list(frames), [model.points] * len(frames)
     cost = np.inf
     for n in range(iterations):
-        start, fresh = cost, False
-        for i, (frame, target) in enumerate(zip(frames, targets, strict=True)):
-            if n in LIDS_AT:
-                frames[i] = with_lids(model, shared.identity, frames[i])
-            if n == 0 or frame.view_axis is None or frame.view_axis @ frame.rotation[2] < REFRESH:
-                frames[i] = replace(frames[i], weight=_facing(model, frame), view_axis=frame.rotation[2])
-                bases[i], fresh = slid_basis(model, shared, frame, target.unit), True
+        start = cost
+        fresh = _refresh(model, targets, shared, frames, bases, n)
         if fresh or n in LIDS_AT:
             start = _cost(model, bases, shared, frames, targets, prior)
         step_s, step_f = box_step(_normal(model, bases, shared, frames, targets, prior, free_identity))
@@ -317,6 +331,28 @@ def solve(
         if not fresh and start - cost < tolerance * max(start, 1.0):
             break
     return shared, frames
+
+
+def _refresh(
+    model: LandmarkModel,
+    targets: list[Target],
+    shared: Shared,
+    frames: list[Frame],
+    bases: list[PointBasis],
+    iteration: int,
+) -> bool:
+    """Re-project eyelids and find visibility and contours again, in place, where due.
+
+    Return whether visibility and contours of any frame were found again.
+    """
+    fresh = False
+    for i, (frame, target) in enumerate(zip(frames, targets, strict=True)):
+        if iteration in LIDS_AT:
+            frames[i] = with_lids(model, shared.identity, frames[i])
+        if iteration == 0 or frame.view_axis is None or frame.view_axis @ frame.rotation[2] < REFRESH:
+            frames[i] = replace(frames[i], weight=_facing(model, frame), view_axis=frame.rotation[2])
+            bases[i], fresh = slid_basis(model, shared, frame, target.unit), True
+    return fresh
 
 
 def _facing(model: LandmarkModel, frame: Frame) -> Float[np.ndarray, "478"]:
@@ -354,16 +390,30 @@ def _normal(
     blocks = []
     ns = len(g_s)
     for basis, frame, target in zip(bases, frames, targets, strict=True):
-        r, J = _jacobian(model, basis, shared, frame, target, free_identity)
-        white, weight, _ = _robust(r, target, frame, prior)
-        root = np.sqrt(weight)[:, None]
-        Jw = (_with_pairs(target.whiten @ J, J) * root[..., None]).reshape(-1, J.shape[-1])
-        H, g = Jw.T @ Jw, Jw.T @ (white * root).reshape(-1)
+        H, g = _frame_normal(model, basis, shared, frame, target, free_identity, prior)
         h, gp, low, high = prior.frame_terms(frame.log_k, frame.gaze, frame.expression)
         H_ss, g_s = H_ss + H[:ns, :ns], g_s + g[:ns]
         blocks.append((H[:ns, ns:], H[ns:, ns:] + h, g[ns:] + gp, low, high))
     H_sf, H_ff, g_f, low_f, high_f = (np.stack(b) for b in zip(*blocks, strict=True))
     return NormalEquations(H_ss, g_s, H_sf, H_ff, g_f, low_s, high_s, low_f, high_f)
+
+
+def _frame_normal(
+    model: LandmarkModel,
+    basis: PointBasis,
+    shared: Shared,
+    frame: Frame,
+    target: Target,
+    free_identity: bool,
+    prior: Prior,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the landmark term of one frame: half of Hessian and gradient over shared and frame unknowns."""
+    r, J = _jacobian(model, basis, shared, frame, target, free_identity)
+    white, weight, _ = _robust(r, target, frame, prior)
+    root = np.sqrt(weight)[:, None]
+    Jw = (_with_pairs(target.whiten @ J, J) * root[..., None]).reshape(-1, J.shape[-1])
+    H, g = Jw.T @ Jw, Jw.T @ (white * root).reshape(-1)
+    return H, g
 
 
 def _moved_shared(shared: Shared, step: np.ndarray, free_identity: bool) -> Shared:

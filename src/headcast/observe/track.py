@@ -132,6 +132,20 @@ def track_detections(
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
     fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
     by_time = dict(zip(keys, starts, strict=True))
+    fits = _fit_frames(by_time, visible, fitter, faces, size, progress)
+    frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
+    return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
+
+
+def _fit_frames(
+    by_time: dict[int, FrameFit],
+    visible: list[int],
+    fitter: Fitter,
+    faces: dict[int, Detection],
+    size: tuple[int, int],
+    progress: Callable[[float], None] | None,
+) -> list[FrameFit]:
+    """FrameFit the frames with a face in turn, each from the one before."""
     fits: list[FrameFit] = []
     last = by_time[min(by_time, key=lambda k: abs(k - visible[0]))]
     for n, i in enumerate(visible):
@@ -139,8 +153,7 @@ def track_detections(
         fits.append(last)
         if progress:
             progress((n + 1) / len(visible))
-    frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
-    return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
+    return fits
 
 
 def _start(
@@ -150,7 +163,7 @@ def _start(
     identity: torch.Tensor | None,
     personal: PersonalLandmarks | None,
 ) -> tuple[Fitter, list[FrameFit], bool]:
-    """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
+    """FrameFit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
     sizes = [size] * len(keys)
     own = fitter.fit_photos(keys, sizes)
     if identity is None:

@@ -12,7 +12,14 @@ from headcast.synth.fields import Fields
 from headcast.synth.looks import Looks
 from headcast.synth.people import Person
 from headcast.synth.rng import CounterRng
-from headcast.synth.skin_paint import colour, fold_height, micro_normal, paint_gloss, roll_tiles, skin_log
+from headcast.synth.skin_paint import (
+    colour_like,
+    fold_height,
+    log_albedo,
+    micro_normal,
+    paint_gloss,
+    roll_tiles,
+)
 
 __all__ = ["CHANNELS", "paint"]
 
@@ -34,7 +41,7 @@ def paint(
 ) -> Float[Tensor, "b h w 8"]:
     """Paint textures of B people, channels as ``CHANNELS``. ``scalp``: how densely hair is painted on it."""
     tile = roll_tiles(atlas.noise, rng, "grain")
-    log = skin_log(person, rng, atlas, fields, skin, tile)
+    log = log_albedo(person, rng, atlas, fields, skin, tile)
     height, tint = fold_height(person, rng, atlas, fields, tile)
     log = log + tint[..., None] * torch.tensor([-0.28, -0.38, -0.42], device=log.device)
     albedo = log.exp()
@@ -102,14 +109,17 @@ def paint_eyes(albedo: Tensor, looks: Looks, rng: CounterRng, atlas: Atlas, tile
     index = texels((atlas.eye[..., 0] < 8).float())
     polar, around = atlas.eye.flatten(0, 1)[index].unbind(-1)
     yellow = looks.sclera[:, None, None]
-    white = colour((0.6, 0.53, 0.48), albedo) * (1 - yellow) + colour((0.52, 0.41, 0.29), albedo) * yellow
+    white = (
+        colour_like((0.6, 0.53, 0.48), albedo) * (1 - yellow)
+        + colour_like((0.52, 0.41, 0.29), albedo) * yellow
+    )
     noise = at(tile[:, 3], index)
     vein = (noise.abs() < 0.12) * ramp(1.5, 3.0, polar) * 0.25
-    white = white * (1 - vein[..., None] * colour((0.1, 0.5, 0.45), albedo))
+    white = white * (1 - vein[..., None] * colour_like((0.1, 0.5, 0.45), albedo))
     phase = rng.uniform("iris rays", 3) * 6.28
     rays = sum(torch.sin(around * f + phase[:, i, None]) for i, f in enumerate((23.0, 37.0, 61.0))) / 3
     iris = looks.iris[:, None] * (1 + 0.35 * rays + 0.25 * noise)[..., None].clamp(0.3, 1.9)
-    iris = iris * (1 + (ramp(0.75, 0.45, polar) * 0.35)[..., None] * colour((0.9, 0.6, 0.2), albedo))
+    iris = iris * (1 + (ramp(0.75, 0.45, polar) * 0.35)[..., None] * colour_like((0.9, 0.6, 0.2), albedo))
     iris = iris * (1 - 0.75 * ramp(0.78, 1.0, polar))[..., None]
     pupil = looks.pupil[:, None]
     iris = iris * ramp(pupil - 0.04, pupil + 0.05, polar)[..., None] + 0.003
@@ -120,13 +130,16 @@ def paint_eyes(albedo: Tensor, looks: Looks, rng: CounterRng, atlas: Atlas, tile
 def paint_mouth(albedo: Tensor, person: Person, rng: CounterRng, atlas: Atlas, tile: Tensor) -> None:
     """Paint teeth, gums, tongue and lining."""
     yellow = (rng.uniform("teeth") * 0.6 + 0.4 * person.old)[:, None, None]
-    teeth = colour((0.66, 0.62, 0.54), albedo) * (1 - yellow) + colour((0.5, 0.4, 0.25), albedo) * yellow
+    teeth = (
+        colour_like((0.66, 0.62, 0.54), albedo) * (1 - yellow)
+        + colour_like((0.5, 0.4, 0.25), albedo) * yellow
+    )
     flesh = torch.exp(0.12 * rng.normal("flesh"))[:, None, None]
     for name, tone, noise in (
         ("teeth", teeth, 0.04),
-        ("gums", flesh * colour((0.42, 0.14, 0.13), albedo), 0.08),
-        ("tongue", flesh * colour((0.4, 0.15, 0.14), albedo), 0.1),
-        ("mouth", flesh * colour((0.25, 0.07, 0.06), albedo), 0.1),
+        ("gums", flesh * colour_like((0.42, 0.14, 0.13), albedo), 0.08),
+        ("tongue", flesh * colour_like((0.4, 0.15, 0.14), albedo), 0.1),
+        ("mouth", flesh * colour_like((0.25, 0.07, 0.06), albedo), 0.1),
     ):
         index = texels((atlas.region[name] > 0.5).float())
         blend(

@@ -20,6 +20,7 @@ __all__ = [
     "log_albedo",
     "micro_normal",
     "paint_gloss",
+    "per_person",
     "roll_tiles",
 ]
 

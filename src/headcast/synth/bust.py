@@ -15,10 +15,13 @@ from torch import Tensor
 
 from headcast.head.model import HeadModel
 
-__all__ = ["STRIP", "Bust", "boundary_loop", "make_bust"]
+__all__ = ["GLASSES", "HEAD", "STRIP", "TORSO", "Bust", "boundary_loop", "make_bust"]
 
 STRIP = 0.25
 """Height of the strip below the head's square, in units of its side."""
+
+HEAD, TORSO, GLASSES = 0, 1, 2
+"""Kinds of faces (``Bust.kind``)."""
 
 RINGS, FRAME_PATCH = 12, 1 / 16
 RIM, ACROSS, TEMPLE = 40, 6, 8
@@ -30,7 +33,7 @@ class Bust:
 
     Attributes:
         faces, faces_uv: (F, 3); uv: (U, 2) in the tall atlas, v in 0..1 over its height.
-        kind: (F,) 0 head, 1 torso, 2 glasses. loop: vertices of the skin's lower edge, in order.
+        kind: (F,) HEAD, TORSO or GLASSES. loop: vertices of the skin's lower edge, in order.
         torso: (T, 3) rest positions of the torso's own vertices; follow (T,): how much they go along with the
             skin's edge; ring (T,): which vertex of the loop each hangs on.
         head_count, torso_count, glasses_count: vertices; they come in this order.

@@ -112,19 +112,8 @@ def mirror_order() -> list[int]:
 
 def draw_moments(rng: CounterRng, strength: float) -> Motion:
     """Sample unrelated frames: a fifth at rest, else a gesture, a mouth shape, or both, and stray muscles."""
-    n, device = len(rng.rows), rng.device
-    gestures, mouths = table(GESTURES).to(device), table(MOUTHS).to(device)
-    weights = tuple({"smile": 4.0, "laugh": 2.0}.get(name, 1.0) for name in GESTURES)
-    e = torch.zeros(n, len(EXPRESSIONS), device=device)
-    for k, probability in enumerate((0.6, 0.2)):
-        shape = gestures[rng.choice(f"gesture {k}", weights)]
-        flip = rng.chance(f"flip {k}", 0.5)[:, None]
-        shape = torch.where(flip, shape[:, mirror_order()], shape)
-        amount = rng.uniform(f"amount {k}", low=0.25, high=1.15) * rng.chance(f"has gesture {k}", probability)
-        e = torch.maximum(e, shape * amount[:, None])
-    speech = (
-        mouths[rng.choice("mouth", (1.0,) * len(MOUTHS))] * rng.uniform("speech", low=0.4, high=1.3)[:, None]
-    )
+    e = draw_gestures(rng)
+    speech = draw_mouths(rng, "mouth") * rng.uniform("speech", low=0.4, high=1.3)[:, None]
     e = torch.where(rng.chance("speaks", 0.35)[:, None], torch.maximum(e * 0.7, speech), e)
     stray = (rng.uniform("stray", 52) < 0.05) * rng.uniform("stray amount", 52) * 0.6
     e = torch.maximum(e, stray * rng.chance("strays", 0.5)[:, None])
@@ -136,8 +125,27 @@ def draw_moments(rng: CounterRng, strength: float) -> Motion:
         blink * min(strength, 1.0),
         0.17 * rng.normal("gaze yaw", clip=2.2),
         0.1 * rng.normal("gaze pitch", clip=2.2),
-        rng.normal("neck", 3, clip=2.2) * torch.tensor([0.11, 0.16, 0.07], device=device),
+        rng.normal("neck", 3, clip=2.2) * torch.tensor([0.11, 0.16, 0.07], device=rng.device),
     )
+
+
+def draw_gestures(rng: CounterRng) -> Float[Tensor, "n 52"]:
+    """Sample none, one or two of ``GESTURES``, each as it is or mirrored; the larger weight counts."""
+    gestures = table(GESTURES).to(rng.device)
+    chances = tuple({"smile": 4.0, "laugh": 2.0}.get(name, 1.0) for name in GESTURES)
+    e = torch.zeros(len(rng.rows), len(EXPRESSIONS), device=rng.device)
+    for k, probability in enumerate((0.6, 0.2)):
+        shape = gestures[rng.choice(f"gesture {k}", chances)]
+        flip = rng.chance(f"flip {k}", 0.5)[:, None]
+        shape = torch.where(flip, shape[:, mirror_order()], shape)
+        amount = rng.uniform(f"amount {k}", low=0.25, high=1.15) * rng.chance(f"has gesture {k}", probability)
+        e = torch.maximum(e, shape * amount[:, None])
+    return e
+
+
+def draw_mouths(rng: CounterRng, name: str) -> Float[Tensor, "n 52"]:
+    """Sample one of ``MOUTHS`` for each row."""
+    return table(MOUTHS).to(rng.device)[rng.choice(name, (1.0,) * len(MOUTHS))]
 
 
 def clamp_motion(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Tensor) -> Motion:
@@ -161,39 +169,57 @@ def draw_motion(people: CounterRng, frames: int, fps: float, strength: float) ->
     return Motion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
 
 
-def _clip(people: CounterRng, person: int, frames: int, fps: float, strength: float) -> Motion:
-    seconds = frames / fps
+@dataclass(frozen=True)
+class KeyTimes:
+    """Key frames at regular steps of one person's clip.
 
-    def keys(step: float, name: str) -> tuple[CounterRng, Tensor]:
-        count = int(seconds / step) + 3
-        rows = np.concatenate(
-            [np.repeat(people.rows[person : person + 1], count, 0), np.arange(count)[:, None]], 1
-        )
+    Attributes:
+        rng: a row per key.
+        at (T,): where between the keys each frame lies; the whole part is the key before it.
+    """
+
+    rng: CounterRng
+    at: Float[Tensor, " t"]
+
+    @staticmethod
+    def every(step: float, people: CounterRng, person: int, frames: int, fps: float) -> KeyTimes:
+        """Set keys every ``step`` seconds."""
+        count = int(frames / fps / step) + 3
+        rows = np.repeat(people.rows[person : person + 1], count, 0)
+        rows = np.concatenate([rows, np.arange(count)[:, None]], 1)
         at = torch.arange(frames) / fps / step + 0.5
-        return CounterRng(rows, people.seed, people.device), at.to(people.device)
+        return KeyTimes(CounterRng(rows, people.seed, people.device), at.to(people.device))
 
-    slow, at_slow = keys(1.6, "slow")
-    moment = draw_moments(slow, strength)
-    e = ease(moment.expression, at_slow)
-    fast, at_fast = keys(0.13, "fast")
-    mouth = table(MOUTHS).to(people.device)[fast.choice("syllable", (1.0,) * len(MOUTHS))]
-    mouth = mouth * fast.uniform("loud", low=0.5, high=1.1)[:, None] * strength
-    talking = slow.chance("talking", 0.55).float()[:, None]
-    e = torch.maximum(e, ease(mouth, at_fast) * ease(talking, at_slow))
-    looks, at_looks = keys(0.7, "looks")
-    jump = (at_looks % 1).clamp(max=0.08) / 0.08
-    i = at_looks.long()
-    target = torch.stack(
-        [0.17 * looks.normal("saccade yaw", clip=2.2), 0.09 * looks.normal("saccade pitch", clip=2.2)], -1
+    def ease(self, values: Float[Tensor, "k c"]) -> Float[Tensor, "t c"]:
+        """Interpolate values of the keys with a smoothstep."""
+        i, t = self.at.long(), smoothstep((self.at % 1)[:, None], 0, 1)
+        return values[i] + (values[i + 1] - values[i]) * t
+
+
+def _clip(people: CounterRng, person: int, frames: int, fps: float, strength: float) -> Motion:
+    gesture, syllable, saccade, blink = (
+        KeyTimes.every(step, people, person, frames, fps) for step in (1.6, 0.13, 0.7, 3.2)
     )
-    gaze = target[i] + (target[i + 1] - target[i]) * jump[:, None]
-    blinks, at_blinks = keys(3.2, "blinks")
-    when = blinks.uniform("when", low=0.1, high=0.9)[at_blinks.long()]
-    close = (1 - ((at_blinks % 1 - when).abs() * 3.2 / 0.11)).clamp(0, 1)
-    return clamp_motion(e, (1.6 * close).clamp(max=1), gaze[:, 0], gaze[:, 1], ease(moment.neck, at_slow))
+    moment = draw_moments(gesture.rng, strength)
+    mouth = draw_mouths(syllable.rng, "syllable")
+    mouth = mouth * syllable.rng.uniform("loud", low=0.5, high=1.1)[:, None] * strength
+    talking = gesture.rng.chance("talking", 0.55).float()[:, None]
+    expression = torch.maximum(gesture.ease(moment.expression), syllable.ease(mouth) * gesture.ease(talking))
+    yaw, pitch = draw_saccades(saccade).unbind(1)
+    return clamp_motion(expression, draw_blinks(blink), yaw, pitch, gesture.ease(moment.neck))
 
 
-def ease(keys: Float[Tensor, "k c"], at: Float[Tensor, " t"]) -> Float[Tensor, "t c"]:
-    """Interpolate from key to key with a smoothstep."""
-    i, t = at.long(), smoothstep((at % 1)[:, None], 0, 1)
-    return keys[i] + (keys[i + 1] - keys[i]) * t
+def draw_saccades(keys: KeyTimes) -> Float[Tensor, "t 2"]:
+    """Sample gaze (yaw, pitch) that jumps to a new target at each key and rests there."""
+    yaw = 0.17 * keys.rng.normal("saccade yaw", clip=2.2)
+    pitch = 0.09 * keys.rng.normal("saccade pitch", clip=2.2)
+    target, i = torch.stack([yaw, pitch], -1), keys.at.long()
+    jump = (keys.at % 1).clamp(max=0.08) / 0.08
+    return target[i] + (target[i + 1] - target[i]) * jump[:, None]
+
+
+def draw_blinks(keys: KeyTimes) -> Float[Tensor, " t"]:
+    """Sample weights of blinks, one between every two keys."""
+    when = keys.rng.uniform("when", low=0.1, high=0.9)[keys.at.long()]
+    close = (1 - ((keys.at % 1 - when).abs() * 3.2 / 0.11)).clamp(0, 1)
+    return (1.6 * close).clamp(max=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -98,6 +98,10 @@ class Points:
         at = torch.nonzero(flat >= 0)[:, 0]
         image = at // fragments.triangle[0].numel()
         return Points(at, image, scene[image], flat[at].long(), fragments.barycentric.reshape(-1, 3)[at])
+
+    def __getitem__(self, index: Tensor) -> Points:
+        """Return some of the samples."""
+        return Points(*(getattr(self, f.name)[index] for f in fields(self)))
 
     def over(self, values: Float[Tensor, "s v c"], corners: Int[Tensor, "m 3"]) -> Float[Tensor, "m c"]:
         """Interpolate vertex values of each point's scene over its triangle."""

@@ -73,7 +73,7 @@ def _solve(
 
 
 def _solve_shared(
-    n: Normal,
+    n: NormalEquations,
     pin_s: np.ndarray,
     at_s: np.ndarray,
     at_f: np.ndarray,

@@ -335,7 +335,7 @@ def solve(
 
 def _refresh(
     model: LandmarkModel,
-    targets: list[Target],
+    targets: list[LandmarkTarget],
     shared: Shared,
     frames: list[Frame],
     bases: list[PointBasis],
@@ -403,7 +403,7 @@ def _frame_normal(
     basis: PointBasis,
     shared: Shared,
     frame: Frame,
-    target: Target,
+    target: LandmarkTarget,
     free_identity: bool,
     prior: Prior,
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from headcast.errors import HeadcastError
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float, Int, UInt8
+    from jaxtyping import Float, UInt8
     from torch import Tensor
 
     from headcast.avatar.bound import BoundHead
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headcast.head.maps import SkinMaps
     from headcast.head.model import HeadModel
     from headcast.head.params import HeadParams
-    from headcast.render.types import Rendering
+    from headcast.render.types import ColouredSurface, Rendering
 
 __all__ = ["KINDS", "Avatar", "BaseAvatar", "Renderer", "avatar_kinds", "load_avatar"]
 
@@ -130,12 +130,6 @@ class Avatar(Renderer, Protocol):
     def from_package(cls, package: Package, path: Path) -> Avatar:
         """Open the avatar that a package holds; ``path`` is for messages."""
         ...
-
-
-if TYPE_CHECKING:
-    ColouredSurface = tuple[
-        Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]
-    ]  # vertices (head frame, metres), sRGB colours, triangles
 
 
 class BaseAvatar(ABC):

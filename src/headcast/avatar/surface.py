@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +40,14 @@ class Posed:
     openness: Float[Tensor, "v"]
 
 
+class JointTexture(NamedTuple):
+    """Mipmaps of one texture for head and shells, its uv and the triangles' uv."""
+
+    pyramid: Pyramid
+    uv: Float[Tensor, "u 2"]
+    faces_uv: Int[Tensor, "fu 3"]
+
+
 @dataclass(frozen=True)
 class HeadSurface:
     """Head and shells as one mesh: the head first, then the shells in their order.
@@ -71,17 +80,17 @@ class HeadSurface:
         return torch.repeat_interleave(torch.arange(len(counts)) - 1, torch.tensor(counts))
 
     @cached_property
-    def skin(self) -> tuple[Pyramid, Float[Tensor, "u 2"], Int[Tensor, "fu 3"]]:
+    def skin(self) -> JointTexture:
         """Return the joint texture (RGBA only if a shell is translucent), its uv and the triangles' uv."""
         if not self.shells:
-            return make_pyramid(self.texture), self.head.uv, self.head.faces_uv
+            return JointTexture(make_pyramid(self.texture), self.head.uv, self.head.faces_uv)
         atlas, places = pack_textures([self.texture, *(s.texture for s in self.shells)])
         uv = [self.head.uv, *(s.uv for s in self.shells)]
         index = [self.head.faces_uv, *(s.faces_uv for s in self.shells)]
         starts = np.cumsum([0, *(len(x) for x in uv[:-1])])
         joint = torch.cat([x * p[:2] + p[2:] for x, p in zip(uv, places, strict=True)])
         faces_uv = torch.cat([x + int(n) for x, n in zip(index, starts, strict=True)])
-        return make_pyramid(atlas if self.see_through else atlas[..., :3]), joint, faces_uv
+        return JointTexture(make_pyramid(atlas if self.see_through else atlas[..., :3]), joint, faces_uv)
 
     @property
     def see_through(self) -> bool:

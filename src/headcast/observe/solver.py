@@ -275,9 +275,15 @@ def _gaze_columns(
     return out
 
 
-def _robust(
-    r: np.ndarray, target: LandmarkTarget, frame: Frame, prior: Prior
-) -> tuple[np.ndarray, np.ndarray, float]:
+class _RobustResiduals(NamedTuple):
+    """Whitened residuals, their robust weights and their cost."""
+
+    white: np.ndarray
+    weight: np.ndarray
+    cost: float
+
+
+def _robust(r: np.ndarray, target: LandmarkTarget, frame: Frame, prior: Prior) -> _RobustResiduals:
     """Return whitened residuals, their robust weights and their cost.
 
     Points are weighed after Geman and McClure: outliers are ignored. Pairs after Huber: a blink is far
@@ -292,7 +298,7 @@ def _robust(
     near = np.minimum(1.0, PAIR_HUBER / d)
     weight = trust * np.concatenate([(c2 / (c2 + d2[:n])) ** 2, near])
     cost = np.concatenate([c2 * d2[:n] / (c2 + d2[:n]), near * (2 - near) * d2[n:]])
-    return white, weight, float((trust * cost).sum())
+    return _RobustResiduals(white, weight, float((trust * cost).sum()))
 
 
 def _with_pairs(white: np.ndarray, plain: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -156,25 +157,33 @@ def _fit_frames(
     return fits
 
 
+class _ClipStart(NamedTuple):
+    """Fitter, fitted keyframes, and whether they have the avatar's identity."""
+
+    fitter: Fitter
+    fits: list[FrameFit]
+    same_person: bool
+
+
 def _start(
     fitter: Fitter,
     keys: list[Detection],
     size: tuple[int, int],
     identity: torch.Tensor | None,
     personal: PersonalLandmarks | None,
-) -> tuple[Fitter, list[FrameFit], bool]:
-    """FrameFit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
+) -> _ClipStart:
+    """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
     sizes = [size] * len(keys)
     own = fitter.fit_photos(keys, sizes)
     if identity is None:
-        return fitter, own, False
+        return _ClipStart(fitter, own, False)
     model = fitter.model if personal is None else personal_model(fitter.head, fitter.model, personal)
     theirs = Fitter(fitter.head, model, fitter.prior)
     given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy())
     ours, avatars = (float(np.median([f.error for f in fits])) for fits in (own, given))
     if avatars <= SAME_PERSON * ours:
-        return theirs, given, True
-    return fitter, own, False
+        return _ClipStart(theirs, given, True)
+    return _ClipStart(fitter, own, False)
 
 
 def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import floor, log2, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -267,14 +267,22 @@ def _array(x: torch.Tensor, dtype: type) -> np.ndarray:
     return np.ascontiguousarray(x.detach().numpy(), dtype)
 
 
-def _lighting(scene: TexturedScene) -> tuple[int, np.ndarray, np.ndarray]:
+class _Lighting(NamedTuple):
+    """Mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
+
+    mode: int
+    coefficients: np.ndarray
+    lamps: np.ndarray
+
+
+def _lighting(scene: TexturedScene) -> _Lighting:
     """Return mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
     if scene.light is None:
-        return UNLIT, np.zeros((9, 3)), np.zeros((0, 6))
+        return _Lighting(UNLIT, np.zeros((9, 3)), np.zeros((0, 6)))
     light = _array(scene.light, np.float64)
     if scene.gloss is None:
-        return LIT, light, np.zeros((0, 6))
-    return GLOSSY, light, _array(torch.cat(dominant_lights(scene.light), 1), np.float64)
+        return _Lighting(LIT, light, np.zeros((0, 6)))
+    return _Lighting(GLOSSY, light, _array(torch.cat(dominant_lights(scene.light), 1), np.float64))
 
 
 def render(scene: TexturedScene) -> Rendering:

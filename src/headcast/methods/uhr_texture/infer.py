@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -73,6 +73,14 @@ class Result:
         )
 
 
+class ImageMaps(NamedTuple):
+    """Maps at the image's resolution; prior and guide at stage 1's."""
+
+    maps: Float[Tensor, "7 n n"]
+    prior: Float[Tensor, "5 s s"]
+    guide: Float[Tensor, "7 s s"]
+
+
 @torch.no_grad()
 def image_maps(
     rgb: Float[Tensor, "3 n n"],
@@ -81,7 +89,7 @@ def image_maps(
     progress: Progress | None = None,
     refine: bool = True,
     trust: Float[Tensor, "n n"] | None = None,
-) -> tuple[Float[Tensor, "7 n n"], Float[Tensor, "5 s s"], Float[Tensor, "7 s s"]]:
+) -> ImageMaps:
     """Run both stages in image space: maps at the image's resolution, prior and guide at stage 1's.
 
     Args:
@@ -96,14 +104,14 @@ def image_maps(
     delit = delit_image(small, shading)
     guide = networks.gde(small, found, delit, skin_mean(delit, found, sure)).clamp(0, 1)
     if not refine:
-        return resize_maps(guide, n, n)[0], found[0], guide[0]
+        return ImageMaps(resize_maps(guide, n, n)[0], found[0], guide[0])
     say = (lambda fraction: progress(fraction, "refining the skin")) if progress else None
     maps = refine_in_patches(networks.hfdr, rgb, coarse_of(small, found, guide, shading)[0], c.patch, say)
     # a patch cannot know how bright the whole skin is: that is stage 1's
     off = guide[:, :3] - resize_maps(maps[None, :3], c.side, c.side)
     maps[:3].add_(skin_mean(off, found, sure)[0][:, None, None]).clamp_(0, 1)
     fill.normalize_normals(maps[3:6])
-    return maps, found[0], guide[0]
+    return ImageMaps(maps, found[0], guide[0])
 
 
 def texture_maps(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -74,6 +74,14 @@ class BatchRendering:
     appearance: Appearance
     v_s: Float[Tensor, "b m"]
     own: Float[Tensor, "b m"]
+
+
+class ClipFrames(NamedTuple):
+    """Two frames of each clip, and the first one's moment from the second one's camera."""
+
+    source: NeckShots
+    driver: NeckShots
+    still: NeckShots
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,7 @@ class MotionRecipe(Stage):
         """Number of real clips in a batch."""
         return round(self.clip_share * self.people) if self.clips else 0
 
-    def frames(self, index: int, seed: int, device: torch.device) -> tuple[NeckShots, NeckShots, NeckShots]:
+    def frames(self, index: int, seed: int, device: torch.device) -> ClipFrames:
         """Read two frames of each clip, and the first one's moment from the second one's camera.
 
         Real clips come first, with their first frame once more, then synthetic ones.
@@ -219,7 +227,7 @@ class MotionRecipe(Stage):
             source = both[slice(0, None, 2)]
             clips.append([source, both[slice(1, None, 2)], source])
         source, driver, still = (NeckShots.joined([s[k] for s in clips], device) for k in range(3))
-        return source, driver, still
+        return ClipFrames(source, driver, still)
 
     def pseudo(
         self, driver: NeckShots, K: Tensor, pose: Tensor, selected: Bool[Tensor, " b"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -131,11 +132,22 @@ def read_skin_images(folder: Path, most: int) -> Iterator[SkinImage]:
             yield SkinImage(file.stem.split("_light")[0], name, maps)
 
 
-def inputs_of(maps: Float[Tensor, "16 h w"], side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+class StageInputs(NamedTuple):
+    """Image, prior (UV, normal), skin mask and estimated shading, each (1, c, side, side)."""
+
+    image: Tensor
+    prior: Tensor
+    trust: Tensor
+    shading: Tensor
+
+
+def inputs_of(maps: Float[Tensor, "16 h w"], side: int) -> StageInputs:
     """Resize image, prior (UV, normal) and skin mask to (1, c, side, side); estimate the shading there."""
     small = resize_maps(maps[None], side, side)
     trust = (small[:, 15:] > SKIN).float()
-    return small[:, :3], small[:, 3:8], trust, estimate_shading(small[:, :3], small[:, 3:8], trust)
+    return StageInputs(
+        small[:, :3], small[:, 3:8], trust, estimate_shading(small[:, :3], small[:, 3:8], trust)
+    )
 
 
 def channels_last(x: Float[Tensor, "c h w"]) -> Float[np.ndarray, "h w 3"]:

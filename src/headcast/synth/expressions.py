@@ -82,6 +82,9 @@ MOUTHS: Mapping[str, Mapping[str, float]] = {
 }
 """Mouth shapes of speech."""
 
+BLINK_STEP = 3.2
+"""Seconds from blink to blink of a clip, on average."""
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -198,7 +201,7 @@ class KeyTimes:
 
 def _clip(people: CounterRng, person: int, frames: int, fps: float, strength: float) -> Motion:
     gesture, syllable, saccade, blink = (
-        KeyTimes.every(step, people, person, frames, fps) for step in (1.6, 0.13, 0.7, 3.2)
+        KeyTimes.every(step, people, person, frames, fps) for step in (1.6, 0.13, 0.7, BLINK_STEP)
     )
     moment = draw_moments(gesture.rng, strength)
     mouth = draw_mouths(syllable.rng, "syllable")
@@ -221,5 +224,5 @@ def draw_saccades(keys: KeyTimes) -> Float[Tensor, "t 2"]:
 def draw_blinks(keys: KeyTimes) -> Float[Tensor, " t"]:
     """Sample weights of blinks, one between every two keys."""
     when = keys.rng.uniform("when", low=0.1, high=0.9)[keys.at.long()]
-    close = (1 - ((keys.at % 1 - when).abs() * 3.2 / 0.11)).clamp(0, 1)
+    close = (1 - ((keys.at % 1 - when).abs() * BLINK_STEP / 0.11)).clamp(0, 1)
     return (1.6 * close).clamp(max=1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -65,41 +67,49 @@ def pose_figures(
     posed = head(params)
     R = axis_angle_to_matrix(params.rotation)
     t = params.translation[:, None]
-    rest = head.shape(params.identity)
     joints = head.joints(params.identity)
     turn = joint_transforms(joints, params)
     local = (posed - t) @ R
-    edge = local[:, bust.loop] - head.neutral[bust.loop]
-    torso = bust.torso + edge[:, bust.ring] * bust.follow[:, None]
-    frames = make_glasses(head.landmarks(rest, 68), joints[:, 4:6], looks.frame, looks.glasses)
+    frames = make_glasses(
+        head.landmarks(head.shape(params.identity), 68), joints[:, 4:6], looks.frame, looks.glasses
+    )
     frames = frames @ turn[:, 2, :, :3].transpose(1, 2) + turn[:, None, 2, :, 3]
-    body = torch.cat([local, torso, frames], 1)
+    body = torch.cat([local, follow_neck(head, bust, local), frames], 1)
     world = body @ R.transpose(1, 2) + t
     normals = bust_normals(world, bust)
-    head_R = R @ turn[:, 2, :, :3]
-    along = tangent @ head_R.transpose(1, 2)
     hair = [
         pose_fur(f, local[i], normals[i] @ R[i], params[i], turn[i], looks[i : i + 1])
         for i, f in enumerate(furs)
     ]
-    most, faces = max(len(h[0]) for h in hair), max(len(f.faces) for f in furs)
-    packed = [torch.stack([pad(h[k], most) for h in hair]) for k in range(4)]
-    inside = mouth_occlusion(head, posed)
-    openness = openness.clone()
-    mouth = mouth_vertices(head)
-    openness[:, mouth] = inside[:, mouth]
+    packed = PosedHair(*(pad_stack(x) for x in zip(*hair, strict=True)))
     return Figure(
-        world,
-        normals,
-        along,
-        openness,
-        packed[0] @ R.transpose(1, 2) + t,
-        packed[1] @ R.transpose(1, 2),
-        packed[2] @ R.transpose(1, 2),
-        packed[3],
-        torch.stack([pad(f.faces, faces) for f in furs]),
-        posed,
+        vertices=world,
+        normals=normals,
+        tangents=tangent @ (R @ turn[:, 2, :, :3]).transpose(1, 2),
+        openness=open_mouths(head, posed, openness),
+        hair=packed.vertices @ R.transpose(1, 2) + t,
+        hair_normals=packed.normals @ R.transpose(1, 2),
+        hair_flow=packed.flow @ R.transpose(1, 2),
+        hair_facts=packed.facts,
+        hair_faces=pad_stack([f.faces for f in furs]),
+        head=posed,
     )
+
+
+def follow_neck(head: HeadModel, bust: Bust, vertices: Float[Tensor, "n h 3"]) -> Float[Tensor, "n t 3"]:
+    """Return torsos whose upper rings go along with the skin's lower edge (head frame)."""
+    edge = vertices[:, bust.loop] - head.neutral[bust.loop]
+    return bust.torso + edge[:, bust.ring] * bust.follow[:, None]
+
+
+def open_mouths(
+    head: HeadModel, posed: Float[Tensor, "n h 3"], openness: Float[Tensor, "n v"]
+) -> Float[Tensor, "n v"]:
+    """Return openness with that of the mouth's inside as far as each mouth is open."""
+    mouth = mouth_vertices(head)
+    openness = openness.clone()
+    openness[:, mouth] = mouth_occlusion(head, posed)[:, mouth]
+    return openness
 
 
 def mouth_vertices(head: HeadModel) -> Int[Tensor, " n"]:
@@ -107,9 +117,10 @@ def mouth_vertices(head: HeadModel) -> Int[Tensor, " n"]:
     return head.faces[head.part_faces(*INSIDE)].unique()
 
 
-def pad(x: Tensor, length: int) -> Tensor:
-    """Append rows of zeros up to ``length``."""
-    return torch.nn.functional.pad(x, (0, 0, 0, length - len(x)))
+def pad_stack(rows: Sequence[Tensor]) -> Tensor:
+    """Stack tensors of unequal length, with rows of zeros below the shorter ones."""
+    longest = max(len(x) for x in rows)
+    return torch.stack([torch.nn.functional.pad(x, (0, 0, 0, longest - len(x))) for x in rows])
 
 
 def joint_transforms(joints: Float[Tensor, "n 6 3"], params: HeadParams) -> Float[Tensor, "n 3 3 4"]:
@@ -125,6 +136,15 @@ def joint_transforms(joints: Float[Tensor, "n 6 3"], params: HeadParams) -> Floa
     )
 
 
+class PosedHair(NamedTuple):
+    """Hair of one head (or of several, stacked), head frame; ``facts`` as ``Figure.hair_facts``."""
+
+    vertices: Tensor
+    normals: Tensor
+    flow: Tensor
+    facts: Tensor
+
+
 def pose_fur(
     fur: Fur,
     head_vertices: Tensor,
@@ -132,28 +152,35 @@ def pose_fur(
     params: HeadParams,
     turn: Float[Tensor, "3 3 4"],
     looks: Looks,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return vertices, normals, flow (head frame) and facts of one head's hair."""
-    moved = fur.rest + (params.identity @ fur.basis.flatten(1)).view(-1, 3)
-    length = torch.where(
-        fur.kind == BEARD,
-        looks.beard_length,
-        torch.where((fur.kind == STYLE) | (fur.kind == CURLS), looks.hair_length, 1.0),
-    )
-    moved = moved + fur.out * (fur.offset * length)[:, None]
+) -> PosedHair:
+    """Pose one head's hair: styles follow the joints, what stands on skin follows the skin."""
+    rise = (fur.offset * growth_length(fur, looks))[:, None]
+    shaped = fur.rest + (params.identity @ fur.basis.flatten(1)).view(-1, 3)
     weights = torch.cat([fur.joints[:, :2], fur.joints[:, 2:].sum(1, keepdim=True)], 1)
     M = (weights @ turn.flatten(1)).view(-1, 3, 4)
-    v = (M[..., :3] @ moved[..., None])[..., 0] + M[..., 3]
+    v = (M[..., :3] @ (shaped + fur.out * rise)[..., None])[..., 0] + M[..., 3]
     n, flow = ((M[..., :3] @ x[..., None])[..., 0] for x in (fur.out, fur.flow))
-    on = fur.anchor >= 0
+    on_skin = (fur.anchor >= 0)[:, None]
     anchor = fur.anchor.clamp(min=0)
     skin_normal = torch.where((fur.kind == BEARD)[:, None], head_normals[anchor], n)
-    grown = head_vertices[anchor] + skin_normal * (fur.offset * length)[:, None]
-    v, n = torch.where(on[:, None], grown, v), torch.where(on[:, None], skin_normal, n)
-    end = cut_height(fur.rest, looks.hair_cut.expand(len(v), 2))
-    there = ((fur.kind != STYLE) & (fur.kind != CURLS)) | (fur.rest[:, 1] > end)
+    v = torch.where(on_skin, head_vertices[anchor] + skin_normal * rise, v)
+    n = torch.where(on_skin, skin_normal, n)
+    there = uncut(fur, looks)
     facts = torch.cat([fur.rest, *(x[:, None].float() for x in (fur.cover, fur.level, fur.kind, there))], 1)
-    return v, normalize(n, dim=-1), normalize(flow, dim=-1), facts
+    return PosedHair(v, normalize(n, dim=-1), normalize(flow, dim=-1), facts)
+
+
+def growth_length(fur: Fur, looks: Looks) -> Float[Tensor, " v"]:
+    """Return the factor on each vertex's offset: length of beard or hair, 1 for buzz cuts and lashes."""
+    styled = (fur.kind == STYLE) | (fur.kind == CURLS)
+    hair = torch.where(styled, looks.hair_length, 1.0)
+    return torch.where(fur.kind == BEARD, looks.beard_length, hair)
+
+
+def uncut(fur: Fur, looks: Looks) -> Bool[Tensor, " v"]:
+    """Return which vertices of hair are left by the person's cut."""
+    end = cut_height(fur.rest, looks.hair_cut.expand(len(fur.rest), 2))
+    return ((fur.kind != STYLE) & (fur.kind != CURLS)) | (fur.rest[:, 1] > end)
 
 
 def bust_normals(vertices: Float[Tensor, "n v 3"], bust: Bust) -> Float[Tensor, "n v 3"]:

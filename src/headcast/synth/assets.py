@@ -176,24 +176,27 @@ def _load(device: torch.device, texture: int) -> Assets:
     per_vertex = vertex_uv(head, bust)
     zero = torch.zeros(len(per_vertex), dtype=torch.long, device=device)
     cover = fetch(torch.stack([fields.beard, fields.scalp], -1)[None], zero, per_vertex)[: bust.head_count]
-    n = atlas.noise[:, :texture]
-    fine, coarse = n[6] + 0.8 * n[5] + 0.4 * n[4], n[3] + n[4]
-    fields_ = (smear_along_v(fine), smear_along_v(coarse), n[6] + n[5])
-    noise = torch.stack([torch.sigmoid(1.8 * x / x.std()) for x in fields_], -1)
     return Assets(
-        head,
-        skin,
-        bust,
-        atlas,
-        fields,
-        rest_tangent(head, bust),
-        noise,
-        torch.cat([head.part, len(head.part_names) + bust.kind[len(head.part) :]]),
-        (*FREE_HAIR, *styles),
-        styles,
-        cover[:, 0],
-        cover[:, 1],
+        head=head,
+        skin=skin,
+        bust=bust,
+        atlas=atlas,
+        fields=fields,
+        tangent=rest_tangent(head, bust),
+        strand_noise=make_strand_noise(atlas.noise[:, :texture]),
+        part_of_face=torch.cat([head.part, len(head.part_names) + bust.kind[len(head.part) :]]),
+        hair_names=(*FREE_HAIR, *styles),
+        styles=styles,
+        beard_cover=cover[:, 0],
+        scalp_cover=cover[:, 1],
     )
+
+
+def make_strand_noise(octaves: Float[Tensor, "n s s"]) -> Float[Tensor, "s s 3"]:
+    """Make ``Assets.strand_noise`` from the atlas's octaves of noise."""
+    fine, coarse = octaves[6] + 0.8 * octaves[5] + 0.4 * octaves[4], octaves[3] + octaves[4]
+    patterns = (smear_along_v(fine), smear_along_v(coarse), octaves[6] + octaves[5])
+    return torch.stack([torch.sigmoid(1.8 * x / x.std()) for x in patterns], -1)
 
 
 def smear_along_v(noise: Float[Tensor, "s s"]) -> Float[Tensor, "s s"]:

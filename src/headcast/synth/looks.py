@@ -92,34 +92,41 @@ def draw_looks(
     ``hair_weights``: how likely each hair style is for each person (zero for what the split holds out).
     """
     male = ~person.feminine
-    beard = rng.choice("beard", BEARD_WEIGHTS) * male * config.hair
-    glasses = rng.chance("glasses", 0.16 + 0.2 * person.old) & config.glasses
-    edges = hair_weights.cumsum(1) / hair_weights.sum(1, keepdim=True)
-    hair = (rng.uniform("hair")[:, None] >= edges).sum(1).clamp(max=hair_weights.shape[1] - 1)
-    hue = rng.uniform("cloth", 2, 3)
-    cloth = 0.02 + 0.75 * hue.mean(-1, keepdim=True) ** 2 * (0.35 + 0.65 * hue) / 0.9
+    hair = draw_style(rng, hair_weights)
     return Looks(
-        hair * config.hair,
-        rng.chance("mirrored", 0.5) & (hair > BUZZED),
-        hair_colour(rng, person),
-        rng.uniform("hair length", low=0.85, high=1.15),
-        rng.uniform("hair light", low=0.15, high=0.7),
-        draw_cut(rng),
-        rng.choice("brow style", (1.0,) * 6),
-        torch.where(male, 0.85, 0.75) + 0.15 * rng.normal("brow"),
-        beard,
-        rng.uniform("beard density", low=0.55, high=1.0),
-        rng.uniform("beard length", low=0.002, high=0.016),
-        draw_iris(rng, person),
-        (0.2 * rng.normal("sclera") + 0.25 + 0.35 * person.old).clamp(0, 1),
-        rng.uniform("pupil", low=0.26, high=0.5),
-        glasses,
-        rng.uniform("frame", 8),
-        draw_frame_colour(rng),
-        cloth,
-        rng.choice("pattern", (0.5, 0.2, 0.14, 0.16)),
-        rng.uniform("neckline", 2),
+        hair=hair * config.hair,
+        hair_mirrored=rng.chance("mirrored", 0.5) & (hair > BUZZED),
+        hair_colour=hair_colour(rng, person),
+        hair_length=rng.uniform("hair length", low=0.85, high=1.15),
+        hair_light=rng.uniform("hair light", low=0.15, high=0.7),
+        hair_cut=draw_cut(rng),
+        brow_style=rng.choice("brow style", (1.0,) * 6),
+        brow_strength=torch.where(male, 0.85, 0.75) + 0.15 * rng.normal("brow"),
+        beard=rng.choice("beard", BEARD_WEIGHTS) * male * config.hair,
+        beard_density=rng.uniform("beard density", low=0.55, high=1.0),
+        beard_length=rng.uniform("beard length", low=0.002, high=0.016),
+        iris=draw_iris(rng, person),
+        sclera=(0.2 * rng.normal("sclera") + 0.25 + 0.35 * person.old).clamp(0, 1),
+        pupil=rng.uniform("pupil", low=0.26, high=0.5),
+        glasses=rng.chance("glasses", 0.16 + 0.2 * person.old) & config.glasses,
+        frame=rng.uniform("frame", 8),
+        frame_colour=draw_frame_colour(rng),
+        cloth=draw_cloth(rng),
+        pattern=rng.choice("pattern", (0.5, 0.2, 0.14, 0.16)),
+        neckline=rng.uniform("neckline", 2),
     )
+
+
+def draw_style(rng: CounterRng, weights: Float[Tensor, "b h"]) -> Int[Tensor, " b"]:
+    """Sample hair styles with weights that differ from person to person."""
+    edges = weights.cumsum(1) / weights.sum(1, keepdim=True)
+    return (rng.uniform("hair")[:, None] >= edges).sum(1).clamp(max=weights.shape[1] - 1)
+
+
+def draw_cloth(rng: CounterRng) -> Float[Tensor, "b 2 3"]:
+    """Sample two colours of a cloth, mostly dark and muted."""
+    hue = rng.uniform("cloth", 2, 3)
+    return 0.02 + 0.75 * hue.mean(-1, keepdim=True) ** 2 * (0.35 + 0.65 * hue) / 0.9
 
 
 def draw_cut(rng: CounterRng) -> Float[Tensor, "b 2"]:

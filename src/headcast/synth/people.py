@@ -39,6 +39,21 @@ HELD_OUT_SECTORS = (3, 8)
 SPLIT_ROWS = {"train": 0, "test": 1}
 MAX_SKIN = 1.6
 
+DIMORPHISM = (
+    (5, 11, 0.06),
+    (57, 8, 0.10),
+    (27, 33, 0.07),
+    (31, 35, 0.07),
+    (0, 16, 0.045),
+    (51, 57, -0.06),
+    (37, 41, -0.05),
+    (48, 54, 0.03),
+    (19, 37, -0.10),
+    (8, 27, 0.06),
+)
+"""Sexual dimorphism of adult faces: two of the 68 landmarks, and the relative growth of their distance from
+feminine to masculine."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -91,15 +106,15 @@ def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_comp
     people = fitted_people(head.hash) if config.fitted else None
     identity, fitted = draw_identities(rng, feminine, axis, people, config.fitted)
     return Person(
-        torch.from_numpy(rng.rows[:, 1].copy()).to(rng.device),
-        feminine,
-        age,
-        tone,
-        ita,
-        identity,
-        draw_skin(config, rng, skin_components),
-        rng.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
-        fitted,
+        number=torch.from_numpy(rng.rows[:, 1].copy()).to(rng.device),
+        feminine=feminine,
+        age=age,
+        tone=tone,
+        ita=ita,
+        identity=identity,
+        skin=draw_skin(config, rng, skin_components),
+        lids=rng.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
+        fitted=fitted,
     )
 
 
@@ -128,21 +143,8 @@ def _sex_axis(_hash: str, head: HeadModel) -> Tensor:
         d = points[a] - points[b]
         return ((basis[:, a] - basis[:, b]) * (d / d.norm())).sum(-1) / d.norm()
 
-    # the sexual dimorphism of adult faces, per feature: relative growth from feminine to masculine
-    measures = (
-        (length(5, 11), 0.06),
-        (length(57, 8), 0.10),
-        (length(27, 33), 0.07),
-        (length(31, 35), 0.07),
-        (length(0, 16), 0.045),
-        (length(51, 57), -0.06),
-        (length(37, 41), -0.05),
-        (length(48, 54), 0.03),
-        (length(19, 37), -0.10),
-        (length(8, 27), 0.06),
-    )
-    rows = torch.stack([m for m, _ in measures])
-    wanted = torch.tensor([w for _, w in measures])
+    rows = torch.stack([length(a, b) for a, b, _ in DIMORPHISM])
+    wanted = torch.tensor([growth for _, _, growth in DIMORPHISM])
     ridge = 1e-3 * torch.eye(len(rows), device=rows.device)
     axis = rows.T @ torch.linalg.solve(rows @ rows.T + ridge, wanted.to(rows))
     return axis / axis.norm()

@@ -91,7 +91,12 @@ def looking(
     pose = torch.eye(4, device=yaw.device).repeat(len(yaw), 1, 1)
     pose[:, :3, :3] = R
     pose[:, :3, 3] = -(R @ (target + back * radius[:, None])[..., None])[..., 0]
+    return Views(intrinsics(fov, size), pose, size)
+
+
+def intrinsics(fov: Float[Tensor, " n"], size: int) -> Float[Tensor, "n 3 3"]:
+    """Return K of square images with fields of view in radians, principal points in the middle."""
     focal = size / 2 / torch.tan(fov / 2)
-    K = torch.eye(3, device=yaw.device).repeat(len(yaw), 1, 1)
+    K = torch.eye(3, device=fov.device).repeat(len(fov), 1, 1)
     K[:, 0, 0], K[:, 1, 1], K[:, :2, 2] = focal, focal, size / 2
-    return Views(K, pose, size)
+    return K

@@ -13,13 +13,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate as resize
 
 from headcast.head.model import HeadModel
-from headcast.interpolation import smoothstep
 from headcast.render.batch import rasterize_batch
 from headcast.synth.bust import HEAD, STRIP, TORSO, Bust
 from headcast.synth.config import LABELS
 from headcast.synth.rng import CounterRng
 
-__all__ = ["Atlas", "make_atlas", "ramp"]
+__all__ = ["Atlas", "make_atlas"]
 
 GUTTER = 6
 LABEL_OF_REGION = {
@@ -67,11 +66,6 @@ class Atlas:
     spots: Tensor
     eye: Tensor
     points: Tensor
-
-
-def ramp(low: float | Tensor, high: float | Tensor, x: Tensor) -> Tensor:
-    """Return 0 below ``low``, 1 above ``high`` and a smoothstep between."""
-    return smoothstep(x, low, high)
 
 
 class AtlasTexels(NamedTuple):

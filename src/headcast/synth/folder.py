@@ -19,17 +19,17 @@ from headcast.files import atomic_path
 from headcast.head.names import EXPRESSIONS
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb, save_png
+from headcast.synth.appearance import BEARDS
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import LABELS, SynthConfig
 from headcast.synth.framing import find_framing
 from headcast.synth.lights import Light
-from headcast.synth.looks import BEARDS
 from headcast.synth.paint import CHANNELS
 from headcast.synth.people import TONES
 from headcast.synth.recorded import Recording
 from headcast.synth.stream import make_batch
 
-__all__ = ["DEPTH_UNIT", "write_people"]
+__all__ = ["DEPTH_UNIT", "write_person_folders"]
 
 DEPTH_UNIT = 1e-4
 """Metres of one step of a depth image."""
@@ -37,7 +37,7 @@ DEPTH_UNIT = 1e-4
 VERSION = 2
 
 
-def write_people(
+def write_person_folders(
     config: SynthConfig,
     identities: int,
     out: Path,
@@ -213,7 +213,7 @@ def _light_numbers(light: Light, i: int) -> dict[str, Any]:
 
 
 def _traits(b: SynthBatch) -> dict[str, Any]:
-    who, looks = b.person, b.looks
+    who, appearance = b.person, b.appearance
     return {
         "number": int(who.number[0]),
         "sex": "female" if bool(who.feminine[0]) else "male",
@@ -222,9 +222,9 @@ def _traits(b: SynthBatch) -> dict[str, Any]:
         "shape": "as fitted people scatter" if bool(who.fitted[0]) else "by the head model's prior",
         "typology_angle_degrees": round(float(who.ita[0]), 1),
         "skin": _to_list(who.skin[0]),
-        "hair": b.hair_names[int(looks.hair[0])],
-        "hair_colour": _to_list(looks.hair_colour[0]),
-        "beard": BEARDS[int(looks.beard[0])],
-        "glasses": bool(looks.glasses[0]),
-        "iris": _to_list(looks.iris[0]),
+        "hair": b.hair_names[int(appearance.hair[0])],
+        "hair_colour": _to_list(appearance.hair_colour[0]),
+        "beard": BEARDS[int(appearance.beard[0])],
+        "glasses": bool(appearance.glasses[0]),
+        "iris": _to_list(appearance.iris[0]),
     }

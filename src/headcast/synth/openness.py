@@ -14,7 +14,7 @@ from headcast.render.geometry import vertex_normals
 from headcast.synth.atlas import Atlas
 from headcast.synth.bust import Bust
 from headcast.synth.fields import soften
-from headcast.synth.fur import Fur, cut_height
+from headcast.synth.hair_shells import HairShells, cut_height
 from headcast.synth.lights import from_angles
 from headcast.synth.views import looking
 
@@ -42,34 +42,36 @@ def lamp_views(key: Float[Tensor, "s 3"], size: int) -> tuple[Float[Tensor, "3 3
     return views.K[0], views.cam_from_world
 
 
-def skin_below(atlas: Atlas, fur: Fur, coarse: int = 4) -> Float[Tensor, "h w"]:
+def skin_below(atlas: Atlas, shells: HairShells, coarse: int = 4) -> Float[Tensor, "h w"]:
     """Find skin close below a style; forehead below the hairline, ears and neck are excepted."""
     square = slice(0, atlas.size, coarse), slice(0, None, coarse)
     p = atlas.position[square]
     bare = atlas.region["ears"][square] + atlas.region["neck"][square] + 1 - atlas.region["skin"][square]
     wanted = (bare < 0.1) & (p[..., 1] > 0.02) & ((p[..., 2] < 0.045) | (p[..., 1] > 0.088))
     mask = torch.zeros_like(p[..., 0])
-    mask[wanted] = close_below(p[wanted], fur).float()
+    mask[wanted] = close_below(p[wanted], shells).float()
     mask = torch.nn.functional.interpolate(mask[None, None], scale_factor=coarse, mode="bilinear")[0, 0]
     tall = torch.nn.functional.pad(mask, (0, 0, 0, atlas.position.shape[0] - atlas.size))
     return soften(tall, atlas.size // 128) * atlas.region["skin"]
 
 
-def close_below(points: Float[Tensor, "n 3"], fur: Fur) -> Bool[Tensor, " n"]:
+def close_below(points: Float[Tensor, "n 3"], shells: HairShells) -> Bool[Tensor, " n"]:
     """Find points within 8 mm (at the crown 28 mm) of a style's inner layer."""
-    corners = fur.rest[fur.faces[(fur.level[fur.faces] < 0.5).all(1)]]
+    corners = shells.rest[shells.faces[(shells.level[shells.faces] < 0.5).all(1)]]
     hair = torch.cat([corners.mean(1), corners.flatten(0, 1)])
     reach = 0.008 + 0.02 * ((points[:, 1] - 0.06) / 0.028).clamp(0, 1)
     return torch.cat([torch.cdist(r, hair).amin(1) for r in points.split(1024)]) < reach
 
 
-def vertex_openness(bust: Bust, head: HeadModel, fur: Fur | None, size: int = 192) -> Float[Tensor, " v"]:
+def vertex_openness(
+    bust: Bust, head: HeadModel, shells: HairShells | None, size: int = 192
+) -> Float[Tensor, " v"]:
     """Compute ``Assets.openness`` from depth images taken from all around."""
     v = rest_bust(head, bust)
     normals = rest_normals(v, bust)
     mesh, faces = v, bust.faces
-    if fur is not None:
-        mesh, faces = torch.cat([v, fur.rest]), torch.cat([faces, usual_hair(fur) + len(v)])
+    if shells is not None:
+        mesh, faces = torch.cat([v, shells.rest]), torch.cat([faces, usual_hair(shells) + len(v)])
     i = torch.arange(DIRECTIONS, device=v.device)
     around, height = i * (math.pi * (3 - math.sqrt(5))), (1 - (2 * i + 1) / DIRECTIONS).asin()
     visible, total = torch.zeros(len(v), device=v.device), torch.zeros(len(v), device=v.device)
@@ -88,11 +90,11 @@ def rest_normals(vertices: Float[Tensor, "v 3"], bust: Bust) -> Float[Tensor, "v
     return torch.where(normals.norm(dim=-1, keepdim=True) > 0.5, normals, forwards)
 
 
-def usual_hair(fur: Fur) -> Int[Tensor, "f 3"]:
+def usual_hair(shells: HairShells) -> Int[Tensor, "f 3"]:
     """Return the faces of the inner layer that are left where hair is cut as mostly."""
-    cut = torch.tensor([0.055, -0.2], device=fur.rest.device).expand(len(fur.rest), 2)
-    inner = (fur.level < 0.5) & (fur.rest[:, 1] > cut_height(fur.rest, cut))
-    return fur.faces[inner[fur.faces].all(1)]
+    cut = torch.tensor([0.055, -0.2], device=shells.rest.device).expand(len(shells.rest), 2)
+    inner = (shells.level < 0.5) & (shells.rest[:, 1] > cut_height(shells.rest, cut))
+    return shells.faces[inner[shells.faces].all(1)]
 
 
 def seen_from(

@@ -18,10 +18,10 @@ from headcast.render.shading import sh_basis
 from headcast.synth.atlas import Atlas
 from headcast.synth.fields import FOLDS, Fields
 from headcast.synth.lights import Lamps
-from headcast.synth.people import Person
+from headcast.synth.people import PersonTraits
 from headcast.synth.relief import Relief, remove_grain
 from headcast.synth.rng import CounterRng
-from headcast.synth.shade import SurfacePoints, grazing_reflectance, reflect_lamps
+from headcast.synth.shade import ShadingPoints, grazing_reflectance, reflect_lamps
 from headcast.synth.skin_paint import height_gradient, per_person
 
 __all__ = ["LINES", "add_expression_lines", "add_pores", "shade_skin"]
@@ -50,7 +50,7 @@ DEEP = (2.5e-4, 2.5e-4, 2e-4, 4.5e-4, 2.5e-4, 2e-4, 2.5e-4, 0.0)
 
 def add_pores(
     textures: Float[Tensor, "b h w 8"],
-    person: Person,
+    person: PersonTraits,
     rng: CounterRng,
     atlas: Atlas,
     relief: Relief,
@@ -119,7 +119,7 @@ def add_expression_lines(
     return out
 
 
-def shade_skin(light: Lamps, sky: Float[Tensor, "m 9 3"], surface: SurfacePoints) -> Float[Tensor, "m 3"]:
+def shade_skin(light: Lamps, sky: Float[Tensor, "m 9 3"], surface: ShadingPoints) -> Float[Tensor, "m 3"]:
     """Shade skin: ``shade.shade_surface`` with subsurface softening and an environment that reflects.
 
     Diffuse light uses, per colour, a normal between ``normal`` and the ``smooth`` one (blended normals:
@@ -132,7 +132,7 @@ def shade_skin(light: Lamps, sky: Float[Tensor, "m 9 3"], surface: SurfacePoints
 
 
 def soft_irradiance(
-    light: Lamps, sky: Float[Tensor, "m 9 3"], surface: SurfacePoints
+    light: Lamps, sky: Float[Tensor, "m 9 3"], surface: ShadingPoints
 ) -> Float[Tensor, "m 3"]:
     """Return the light that comes out of white skin, softened below its surface."""
     bleed = torch.tensor(BLEED, device=sky.device) * surface.flesh[:, None]
@@ -152,7 +152,7 @@ def soft_irradiance(
     return total
 
 
-def mirrored_sky(sky: Float[Tensor, "m 9 3"], surface: SurfacePoints) -> Float[Tensor, "m 3"]:
+def mirrored_sky(sky: Float[Tensor, "m 9 3"], surface: ShadingPoints) -> Float[Tensor, "m 3"]:
     """Return the radiance of the sky in the mirror direction, blurred by roughness."""
     normal, view, device = surface.normal, surface.view, sky.device
     mirror = normalize(2 * (normal * view).sum(-1, keepdim=True) * normal - view, dim=-1)

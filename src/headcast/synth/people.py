@@ -19,7 +19,7 @@ from headcast.synth.config import SynthConfig
 from headcast.synth.identity import draw_identities, fitted_people
 from headcast.synth.rng import CounterRng
 
-__all__ = ["HELD_OUT_SECTORS", "TONES", "Person", "draw_people", "held_out_skin", "sex_axis"]
+__all__ = ["HELD_OUT_SECTORS", "TONES", "PersonTraits", "draw_people", "held_out_skin", "sex_axis"]
 
 TONES = (
     ("very light", 55.0, 66.0),
@@ -56,7 +56,7 @@ feminine to masculine."""
 
 
 @dataclass(frozen=True)
-class Person:
+class PersonTraits:
     """Traits of B synthetic people.
 
     Attributes:
@@ -77,9 +77,9 @@ class Person:
     lids: Float[Tensor, " b"]
     fitted: Bool[Tensor, " b"]
 
-    def __getitem__(self, index: slice | Tensor) -> Person:
+    def __getitem__(self, index: slice | Tensor) -> PersonTraits:
         """Return some of the people."""
-        return Person(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return PersonTraits(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     @property
     def old(self) -> Float[Tensor, " b"]:
@@ -95,7 +95,7 @@ def person_rng(
     return CounterRng(rows, seed, device)
 
 
-def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_components: int) -> Person:
+def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_components: int) -> PersonTraits:
     """Sample sex, age and tone, independent of each other and of the shape's remaining coefficients."""
     feminine = rng.chance("sex", 0.5)
     age = rng.uniform("age", low=AGES[0], high=AGES[1])
@@ -105,7 +105,7 @@ def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_comp
     axis = sex_axis(head).to(rng.device)
     people = fitted_people(head.hash) if config.fitted else None
     identity, fitted = draw_identities(rng, feminine, axis, people, config.fitted)
-    return Person(
+    return PersonTraits(
         number=torch.from_numpy(rng.rows[:, 1].copy()).to(rng.device),
         feminine=feminine,
         age=age,

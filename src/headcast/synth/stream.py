@@ -15,22 +15,22 @@ from headcast.device import is_cuda
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb
+from headcast.synth.appearance import BEARDS, Appearance, draw_appearance
 from headcast.synth.assets import Assets, load_assets
 from headcast.synth.backgrounds import draw_backgrounds
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import SynthConfig
-from headcast.synth.expressions import Motion, draw_moments, draw_motion
-from headcast.synth.figure import Figure, pose_figures
-from headcast.synth.layers import Scene
+from headcast.synth.expressions import HeadMotion, draw_moments, draw_motion
+from headcast.synth.layers import SynthScene
 from headcast.synth.lights import Light, draw_lights
-from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
 from headcast.synth.pbr import add_expression_lines, add_pores
-from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_rng
+from headcast.synth.people import SPLIT_ROWS, PersonTraits, draw_people, person_rng
+from headcast.synth.posed_people import PosedPeople, pose_people
 from headcast.synth.recorded import Recording, draw_recorded
-from headcast.synth.render import Truth, render_scene
+from headcast.synth.render import PixelTruth, render_scene
 from headcast.synth.rng import CounterRng
-from headcast.synth.views import Views, draw_views, project_points
+from headcast.synth.views import Views, draw_views, project_to_views
 
 __all__ = ["batches", "make_batch"]
 
@@ -84,8 +84,8 @@ class BatchRows(NamedTuple):
 class Cast(NamedTuple):
     """Sampled people of a batch: traits, appearance and painted textures (P, tall, wide, 8)."""
 
-    person: Person
-    looks: Looks
+    person: PersonTraits
+    appearance: Appearance
     textures: Tensor
 
 
@@ -101,7 +101,7 @@ class Moments(NamedTuple):
 class Rendered(NamedTuple):
     """Rendered images: truth and backgrounds (sRGB) of each, the head model's vertices of each moment."""
 
-    truth: Truth
+    truth: PixelTruth
     background: Tensor
     head: Tensor
 
@@ -136,15 +136,15 @@ def make_batch(
     return SynthBatch(
         **vars(rendered.truth),
         background=rendered.background,
-        landmarks68=project_points(marks[68], views.K, views.cam_from_world),
-        landmarks478=project_points(marks[478], views.K, views.cam_from_world),
+        landmarks68=project_to_views(marks[68], views.K, views.cam_from_world),
+        landmarks478=project_to_views(marks[478], views.K, views.cam_from_world),
         landmarks68_world=marks[68],
         landmarks478_world=marks[478],
         params=moments.params[(image,)],
         views=views,
         light=moments.light[image],
         person=cast.person[owner],
-        looks=cast.looks[owner],
+        appearance=cast.appearance[owner],
         number=torch.from_numpy(numbers.astype(np.int64)).to(device)[owner],
         frame=torch.from_numpy(rows.frames.astype(np.int64)).to(device)[image],
         view=torch.from_numpy(rows.view.astype(np.int64)).to(device),
@@ -170,13 +170,13 @@ def _batch_rows(
 def _draw_cast(config: SynthConfig, rng: CounterRng, assets: Assets) -> Cast:
     """Sample people and paint their textures; ``rng`` has a row per person."""
     person = draw_people(config, rng, assets.head, len(assets.skin.components))
-    looks = draw_looks(config, rng, person, assets.hair_weights(config.split, person.feminine))
-    styles = zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True)
+    appearance = draw_appearance(config, rng, person, assets.hair_weights(config.split, person.feminine))
+    styles = zip(appearance.hair.tolist(), appearance.hair_mirrored.tolist(), strict=True)
     scalp = torch.stack([assets.scalp(*s) for s in styles])
-    textures = paint(person, looks, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
+    textures = paint(person, appearance, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
     if config.pbr:
         textures = add_pores(textures, person, rng, assets.atlas, assets.relief(), config.micro)
-    return Cast(person, looks, textures)
+    return Cast(person, appearance, textures)
 
 
 def _draw_moments(
@@ -215,7 +215,7 @@ def _camera_rng(config: SynthConfig, rng: CounterRng, rows: BatchRows) -> Counte
 
 def _sample_motion(
     config: SynthConfig, rng: CounterRng, moments: CounterRng, recordings: tuple[Recording, ...]
-) -> Motion:
+) -> HeadMotion:
     """Sample the motion of all frames: ``rng`` has a row per person, ``moments`` one per frame."""
     T = config.frames
     if recordings:
@@ -236,7 +236,7 @@ def _keyed(config: SynthConfig, rng: CounterRng, *columns: Int[np.ndarray, " n"]
     return CounterRng(rows.astype(np.int64), rng.seed, rng.device)
 
 
-def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
+def _params(assets: Assets, person: PersonTraits, motion: HeadMotion) -> HeadParams:
     expression = motion.expression.clone()
     for side in ("Left", "Right"):
         i = EXPRESSION_INDEX[f"eyeBlink{side}"]
@@ -270,8 +270,10 @@ def _render_chunks(
         )
         truths.append(render_scene(assets, scene, config.antialias, config.layers))
         backgrounds.append(linear_to_srgb(background))
-        heads.append(scene.figure.head)
-    joined = Truth(**{f.name: torch.cat([getattr(t, f.name) for t in truths]) for f in fields(Truth)})
+        heads.append(scene.people.head)
+    joined = PixelTruth(
+        **{f.name: torch.cat([getattr(t, f.name) for t in truths]) for f in fields(PixelTruth)}
+    )
     return Rendered(joined, torch.cat(backgrounds), torch.cat(heads))
 
 
@@ -292,29 +294,29 @@ def _chunk_scene(
     images: slice,
     background: Tensor,
     pbr: bool,
-) -> Scene:
+) -> SynthScene:
     """Pose the people of some moments (``chunk``) for their images."""
     moment = rows.moment_of_image[images]
     owner = rows.person_of_moment[moment]
-    looks = cast.looks
-    return Scene(
-        figure=_figure(assets, looks[rows.person_of_moment[chunk]], moments.params[chunk]),
+    appearance = cast.appearance
+    return SynthScene(
+        people=_pose_moments(assets, appearance[rows.person_of_moment[chunk]], moments.params[chunk]),
         light=moments.light[chunk],
         scene=moment - chunk.start,
         views=views,
         textures=moments.textures,
         owner=moments.worn[moment],
-        hair_colour=looks.hair_colour[owner],
-        hair_light=looks.hair_light[owner],
-        hair_cut=looks.hair_cut[owner],
+        hair_colour=appearance.hair_colour[owner],
+        hair_light=appearance.hair_light[owner],
+        hair_cut=appearance.hair_cut[owner],
         background=background,
         pbr=pbr,
     )
 
 
-def _figure(assets: Assets, looks: Looks, params: HeadParams) -> Figure:
-    bearded = [BEARDS[k] == "beard" for k in looks.beard.tolist()]
-    styles = list(zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True))
-    furs = [assets.fur(*s, b) for s, b in zip(styles, bearded, strict=True)]
+def _pose_moments(assets: Assets, appearance: Appearance, params: HeadParams) -> PosedPeople:
+    bearded = [BEARDS[k] == "beard" for k in appearance.beard.tolist()]
+    styles = list(zip(appearance.hair.tolist(), appearance.hair_mirrored.tolist(), strict=True))
+    shells = [assets.shells(*s, b) for s, b in zip(styles, bearded, strict=True)]
     openness = torch.stack([assets.openness(*s) for s in styles])
-    return pose_figures(assets.head, assets.bust, params, looks, furs, assets.tangent, openness)
+    return pose_people(assets.head, assets.bust, params, appearance, shells, assets.tangent, openness)

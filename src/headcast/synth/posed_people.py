@@ -17,16 +17,16 @@ from headcast.head.occlusion import INSIDE, mouth_occlusion
 from headcast.head.params import HeadParams
 from headcast.render.geometry import vertex_normals
 from headcast.rotation import axis_angle_to_matrix
+from headcast.synth.appearance import Appearance
 from headcast.synth.bust import Bust
-from headcast.synth.fur import BEARD, CURLS, STYLE, Fur, cut_height
 from headcast.synth.glasses import make_glasses
-from headcast.synth.looks import Looks
+from headcast.synth.hair_shells import BEARD, CURLS, STYLE, HairShells, cut_height
 
-__all__ = ["Figure", "bust_normals", "pose_figures"]
+__all__ = ["PosedPeople", "bust_normals", "pose_people"]
 
 
 @dataclass(frozen=True)
-class Figure:
+class PosedPeople:
     """N posed people: bust and hair, world frame.
 
     Attributes:
@@ -49,21 +49,21 @@ class Figure:
     hair_faces: Tensor
     head: Tensor
 
-    def __getitem__(self, index: Tensor) -> Figure:
-        """Return the figures at an index, in any order."""
-        return Figure(**{n: getattr(self, n)[index] for n in self.__dataclass_fields__})
+    def __getitem__(self, index: Tensor) -> PosedPeople:
+        """Return the people at an index, in any order."""
+        return PosedPeople(**{n: getattr(self, n)[index] for n in self.__dataclass_fields__})
 
 
-def pose_figures(
+def pose_people(
     head: HeadModel,
     bust: Bust,
     params: HeadParams,
-    looks: Looks,
-    furs: list[Fur],
+    appearance: Appearance,
+    shells: list[HairShells],
     tangent: Float[Tensor, "v 3"],
     openness: Float[Tensor, "n v"],
-) -> Figure:
-    """Pose bust and hair of N heads. ``furs``: one merged fur a head; ``tangent``: of the bust at rest."""
+) -> PosedPeople:
+    """Pose bust and hair of N heads. ``shells``: of each head, merged; ``tangent``: of the resting bust."""
     posed = head(params)
     R = axis_angle_to_matrix(params.rotation)
     t = params.translation[:, None]
@@ -71,18 +71,18 @@ def pose_figures(
     turn = joint_transforms(joints, params)
     local = (posed - t) @ R
     frames = make_glasses(
-        head.landmarks(head.shape(params.identity), 68), joints[:, 4:6], looks.frame, looks.glasses
+        head.landmarks(head.shape(params.identity), 68), joints[:, 4:6], appearance.frame, appearance.glasses
     )
     frames = frames @ turn[:, 2, :, :3].transpose(1, 2) + turn[:, None, 2, :, 3]
     body = torch.cat([local, follow_neck(head, bust, local), frames], 1)
     world = body @ R.transpose(1, 2) + t
     normals = bust_normals(world, bust)
     hair = [
-        pose_fur(f, local[i], normals[i] @ R[i], params[i], turn[i], looks[i : i + 1])
-        for i, f in enumerate(furs)
+        pose_shells(f, local[i], normals[i] @ R[i], params[i], turn[i], appearance[i : i + 1])
+        for i, f in enumerate(shells)
     ]
     packed = PosedHair(*(pad_stack(x) for x in zip(*hair, strict=True)))
-    return Figure(
+    return PosedPeople(
         vertices=world,
         normals=normals,
         tangents=tangent @ (R @ turn[:, 2, :, :3]).transpose(1, 2),
@@ -91,7 +91,7 @@ def pose_figures(
         hair_normals=packed.normals @ R.transpose(1, 2),
         hair_flow=packed.flow @ R.transpose(1, 2),
         hair_facts=packed.facts,
-        hair_faces=pad_stack([f.faces for f in furs]),
+        hair_faces=pad_stack([f.faces for f in shells]),
         head=posed,
     )
 
@@ -137,7 +137,7 @@ def joint_transforms(joints: Float[Tensor, "n 6 3"], params: HeadParams) -> Floa
 
 
 class PosedHair(NamedTuple):
-    """Hair of one head (or of several, stacked), head frame; ``facts`` as ``Figure.hair_facts``."""
+    """Hair of one head (or of several, stacked), head frame; ``facts`` as ``PosedPeople.hair_facts``."""
 
     vertices: Tensor
     normals: Tensor
@@ -145,42 +145,44 @@ class PosedHair(NamedTuple):
     facts: Tensor
 
 
-def pose_fur(
-    fur: Fur,
+def pose_shells(
+    shells: HairShells,
     head_vertices: Tensor,
     head_normals: Tensor,
     params: HeadParams,
     turn: Float[Tensor, "3 3 4"],
-    looks: Looks,
+    appearance: Appearance,
 ) -> PosedHair:
     """Pose one head's hair: styles follow the joints, what stands on skin follows the skin."""
-    rise = (fur.offset * growth_length(fur, looks))[:, None]
-    shaped = fur.rest + (params.identity @ fur.basis.flatten(1)).view(-1, 3)
-    weights = torch.cat([fur.joints[:, :2], fur.joints[:, 2:].sum(1, keepdim=True)], 1)
+    rise = (shells.offset * growth_length(shells, appearance))[:, None]
+    shaped = shells.rest + (params.identity @ shells.basis.flatten(1)).view(-1, 3)
+    weights = torch.cat([shells.joints[:, :2], shells.joints[:, 2:].sum(1, keepdim=True)], 1)
     M = (weights @ turn.flatten(1)).view(-1, 3, 4)
-    v = (M[..., :3] @ (shaped + fur.out * rise)[..., None])[..., 0] + M[..., 3]
-    n, flow = ((M[..., :3] @ x[..., None])[..., 0] for x in (fur.out, fur.flow))
-    on_skin = (fur.anchor >= 0)[:, None]
-    anchor = fur.anchor.clamp(min=0)
-    skin_normal = torch.where((fur.kind == BEARD)[:, None], head_normals[anchor], n)
+    v = (M[..., :3] @ (shaped + shells.out * rise)[..., None])[..., 0] + M[..., 3]
+    n, flow = ((M[..., :3] @ x[..., None])[..., 0] for x in (shells.out, shells.flow))
+    on_skin = (shells.anchor >= 0)[:, None]
+    anchor = shells.anchor.clamp(min=0)
+    skin_normal = torch.where((shells.kind == BEARD)[:, None], head_normals[anchor], n)
     v = torch.where(on_skin, head_vertices[anchor] + skin_normal * rise, v)
     n = torch.where(on_skin, skin_normal, n)
-    there = uncut(fur, looks)
-    facts = torch.cat([fur.rest, *(x[:, None].float() for x in (fur.cover, fur.level, fur.kind, there))], 1)
+    there = uncut(shells, appearance)
+    facts = torch.cat(
+        [shells.rest, *(x[:, None].float() for x in (shells.cover, shells.level, shells.kind, there))], 1
+    )
     return PosedHair(v, normalize(n, dim=-1), normalize(flow, dim=-1), facts)
 
 
-def growth_length(fur: Fur, looks: Looks) -> Float[Tensor, " v"]:
+def growth_length(shells: HairShells, appearance: Appearance) -> Float[Tensor, " v"]:
     """Return the factor on each vertex's offset: length of beard or hair, 1 for buzz cuts and lashes."""
-    styled = (fur.kind == STYLE) | (fur.kind == CURLS)
-    hair = torch.where(styled, looks.hair_length, 1.0)
-    return torch.where(fur.kind == BEARD, looks.beard_length, hair)
+    styled = (shells.kind == STYLE) | (shells.kind == CURLS)
+    hair = torch.where(styled, appearance.hair_length, 1.0)
+    return torch.where(shells.kind == BEARD, appearance.beard_length, hair)
 
 
-def uncut(fur: Fur, looks: Looks) -> Bool[Tensor, " v"]:
+def uncut(shells: HairShells, appearance: Appearance) -> Bool[Tensor, " v"]:
     """Return which vertices of hair are left by the person's cut."""
-    end = cut_height(fur.rest, looks.hair_cut.expand(len(fur.rest), 2))
-    return ((fur.kind != STYLE) & (fur.kind != CURLS)) | (fur.rest[:, 1] > end)
+    end = cut_height(shells.rest, appearance.hair_cut.expand(len(shells.rest), 2))
+    return ((shells.kind != STYLE) & (shells.kind != CURLS)) | (shells.rest[:, 1] > end)
 
 
 def bust_normals(vertices: Float[Tensor, "n v 3"], bust: Bust) -> Float[Tensor, "n v 3"]:

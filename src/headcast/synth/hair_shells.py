@@ -20,7 +20,16 @@ from headcast.head.hair import HairAsset, HairItem
 from headcast.head.model import HeadModel
 from headcast.render.geometry import vertex_normals
 
-__all__ = ["FREE_HAIR", "TEST_HAIR", "Fur", "beard_fur", "buzz_fur", "lash_fur", "merge_furs", "style_fur"]
+__all__ = [
+    "FREE_HAIR",
+    "TEST_HAIR",
+    "HairShells",
+    "beard_shells",
+    "buzz_shells",
+    "lash_shells",
+    "merge_shells",
+    "style_shells",
+]
 
 CROWN = (0.0, 0.075, -0.012)
 CROWN_AXIS = (0.0, 0.91, -0.41)
@@ -42,11 +51,11 @@ LASH_LENGTH = 0.0085
 """Metres."""
 
 STYLE, BUZZ, BEARD, LASH, CURLS = 0, 1, 2, 3, 4
-"""Kinds of hair (``Fur.kind``)."""
+"""Kinds of hair (``HairShells.kind``)."""
 
 
 @dataclass(frozen=True)
-class Fur:
+class HairShells:
     """Shell layers of one kind, V vertices.
 
     Attributes:
@@ -81,7 +90,7 @@ def hair_flow(points: Float[Tensor, "v 3"], out: Float[Tensor, "v 3"]) -> Float[
     return normalize(away - (away * out).sum(-1, keepdim=True) * out, dim=-1)
 
 
-def style_fur(head: HeadModel, item: HairItem, mirrored: bool = False) -> Fur:
+def style_shells(head: HeadModel, item: HairItem, mirrored: bool = False) -> HairShells:
     """Make the two shell layers of a hair style, or of its mirror image."""
     item = on_device(item, head.neutral.device)
     if mirrored:
@@ -105,7 +114,7 @@ def style_fur(head: HeadModel, item: HairItem, mirrored: bool = False) -> Fur:
 
 
 class ShellSurface(NamedTuple):
-    """A surface that shell layers are copies of; fields as in ``Fur``."""
+    """A surface that shell layers are copies of; fields as in ``HairShells``."""
 
     rest: Tensor
     basis: Tensor
@@ -118,10 +127,10 @@ class ShellSurface(NamedTuple):
 
 def stack_shells(
     surface: ShellSurface, layers: tuple[tuple[float, float], ...], kind: int, faces: list[Tensor]
-) -> Fur:
+) -> HairShells:
     """Copy a surface once for each layer: its offset, level and faces."""
     n, count, device = len(surface.rest), len(layers), surface.rest.device
-    return Fur(
+    return HairShells(
         rest=surface.rest.repeat(count, 1),
         basis=surface.basis.repeat(1, count, 1),
         joints=surface.joints.repeat(count, 1),
@@ -185,7 +194,7 @@ def has_nothing_beyond(vertices: Tensor, faces: Tensor, rim: Tensor) -> Bool[Ten
 
 def extrude_skin(
     head: HeadModel, keep: Tensor, cover: Tensor, layers: tuple[tuple[float, float], ...], kind: int
-) -> Fur:
+) -> HairShells:
     """Make shell layers: copies of part of the skin at offsets along its normals."""
     skin = head.faces[head.part_faces("skin")]
     faces = skin[keep[skin].all(1)]
@@ -201,24 +210,24 @@ def extrude_skin(
     return stack_shells(surface, layers, kind, [local] * len(layers))
 
 
-def buzz_fur(head: HeadModel, cover: Float[Tensor, " v"]) -> Fur:
+def buzz_shells(head: HeadModel, cover: Float[Tensor, " v"]) -> HairShells:
     """Make very short hair on the scalp."""
     return extrude_skin(head, cover > 0.02, cover, ((0.0015, 0.35), (0.0032, 1.0)), BUZZ)
 
 
-def beard_fur(head: HeadModel, cover: Float[Tensor, " v"]) -> Fur:
+def beard_shells(head: HeadModel, cover: Float[Tensor, " v"]) -> HairShells:
     """Make a beard; offsets are fractions of its length."""
     return extrude_skin(head, cover > 0.02, cover, ((0.35, 0.2), (1.0, 1.0)), BEARD)
 
 
-def lash_fur(head: HeadModel) -> Fur:
+def lash_shells(head: HeadModel) -> HairShells:
     """Make upper lashes: strips of two rows, offset along ``out``."""
     rows = [lash_line(head, side) for side in range(2)]
     anchor = torch.cat([row.repeat(2) for row in rows])
     out = torch.cat([lash_directions(head, side, row).repeat(2, 1) for side, row in enumerate(rows)])
     zero = torch.zeros(len(anchor), device=out.device)
     tip = torch.tensor([0.0, LASH_LENGTH], device=out.device)
-    return Fur(
+    return HairShells(
         rest=head.neutral[anchor],
         basis=head.identity_basis[:, anchor],
         joints=head.skin_weights[anchor],
@@ -265,7 +274,7 @@ def lash_faces(lengths: list[int], device: torch.device) -> Int[Tensor, "f 3"]:
     return torch.cat(faces)
 
 
-def merge_furs(parts: list[Fur]) -> Fur:
+def merge_shells(parts: list[HairShells]) -> HairShells:
     """Merge several kinds into one mesh."""
     first, faces = 0, []
     for p in parts:
@@ -275,7 +284,7 @@ def merge_furs(parts: list[Fur]) -> Fur:
         n: torch.cat([getattr(p, n) for p in parts], 1 if n == "basis" else 0)
         for n in ("rest", "basis", "joints", "anchor", "offset", "out", "flow", "cover", "level", "kind")
     }
-    return Fur(**stacked, faces=torch.cat(faces))
+    return HairShells(**stacked, faces=torch.cat(faces))
 
 
 def cut_height(rest: Float[Tensor, "*b 3"], cut: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b"]:

@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headcast.synth.config import SynthConfig
-from headcast.synth.people import Person
+from headcast.synth.people import PersonTraits
 from headcast.synth.rng import CounterRng
 
-__all__ = ["BEARDS", "Looks", "draw_looks", "hair_colour"]
+__all__ = ["BEARDS", "Appearance", "draw_appearance", "hair_colour"]
 
 BEARDS = ("none", "shadow", "stubble", "beard", "moustache", "goatee")
 BEARD_WEIGHTS = (0.42, 0.16, 0.14, 0.14, 0.06, 0.08)
@@ -44,7 +44,7 @@ IRIS_DARK = (
 
 
 @dataclass(frozen=True)
-class Looks:
+class Appearance:
     """Appearance of B people; colours are linear albedo.
 
     Attributes:
@@ -79,21 +79,21 @@ class Looks:
     pattern: Int[Tensor, " b"]
     neckline: Float[Tensor, "b 2"]
 
-    def __getitem__(self, index: slice | Tensor) -> Looks:
-        """Return the looks of some of the people."""
-        return Looks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+    def __getitem__(self, index: slice | Tensor) -> Appearance:
+        """Return the appearance of some of the people."""
+        return Appearance(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
-def draw_looks(
-    config: SynthConfig, rng: CounterRng, person: Person, hair_weights: Float[Tensor, "b h"]
-) -> Looks:
-    """Sample looks that fit sex, age and tone as loosely as in life.
+def draw_appearance(
+    config: SynthConfig, rng: CounterRng, person: PersonTraits, hair_weights: Float[Tensor, "b h"]
+) -> Appearance:
+    """Sample appearance that fits sex, age and tone as loosely as in life.
 
     ``hair_weights``: how likely each hair style is for each person (zero for what the split holds out).
     """
     male = ~person.feminine
     hair = draw_style(rng, hair_weights)
-    return Looks(
+    return Appearance(
         hair=hair * config.hair,
         hair_mirrored=rng.chance("mirrored", 0.5) & (hair > BUZZED),
         hair_colour=hair_colour(rng, person),
@@ -137,7 +137,7 @@ def draw_cut(rng: CounterRng) -> Float[Tensor, "b 2"]:
     return torch.stack([fringe, torch.where(rng.chance("uncut", 0.35), -1.0, length)], -1)
 
 
-def hair_colour(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
+def hair_colour(rng: CounterRng, person: PersonTraits) -> Float[Tensor, "b 3"]:
     """Sample hair colours: from black to blond and red by melanins, greying with age."""
     some = rng.uniform("hair shade")
     fair = torch.where(person.tone <= 1, some * 6.6, torch.where(person.tone == 2, some * 4.2, some**2 * 2.4))
@@ -165,7 +165,7 @@ def interpolate_colours(
     return table[i] + (table[i + 1] - table[i]) * (at - i).clamp(0, 1)[:, None]
 
 
-def draw_iris(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
+def draw_iris(rng: CounterRng, person: PersonTraits) -> Float[Tensor, "b 3"]:
     """Sample iris colours: brown for most; green, blue and grey among the light."""
     light = rng.choice("iris light", (0.1, 0.22, 0.16, 0.13, 0.27, 0.12))
     dark = rng.choice("iris dark", (0.62, 0.32, 0.06))

@@ -12,7 +12,7 @@ from headcast.synth.config import SynthConfig
 from headcast.synth.people import PersonTraits
 from headcast.synth.rng import CounterRng
 
-__all__ = ["BEARDS", "Appearance", "draw_appearance", "hair_colour"]
+__all__ = ["BEARDS", "PersonAppearance", "draw_appearance", "hair_colour"]
 
 BEARDS = ("none", "shadow", "stubble", "beard", "moustache", "goatee")
 BEARD_WEIGHTS = (0.42, 0.16, 0.14, 0.14, 0.06, 0.08)
@@ -44,8 +44,8 @@ IRIS_DARK = (
 
 
 @dataclass(frozen=True)
-class Appearance:
-    """Appearance of B people; colours are linear albedo.
+class PersonAppearance:
+    """PersonAppearance of B people; colours are linear albedo.
 
     Attributes:
         hair: style: 0 bald, 1 buzzed, then templates; hair_mirrored. hair_colour, hair_length (factor),
@@ -79,21 +79,21 @@ class Appearance:
     pattern: Int[Tensor, " b"]
     neckline: Float[Tensor, "b 2"]
 
-    def __getitem__(self, index: slice | Tensor) -> Appearance:
+    def __getitem__(self, index: slice | Tensor) -> PersonAppearance:
         """Return the appearance of some of the people."""
-        return Appearance(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return PersonAppearance(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 def draw_appearance(
     config: SynthConfig, rng: CounterRng, person: PersonTraits, hair_weights: Float[Tensor, "b h"]
-) -> Appearance:
+) -> PersonAppearance:
     """Sample appearance that fits sex, age and tone as loosely as in life.
 
     ``hair_weights``: how likely each hair style is for each person (zero for what the split holds out).
     """
     male = ~person.feminine
     hair = draw_style(rng, hair_weights)
-    return Appearance(
+    return PersonAppearance(
         hair=hair * config.hair,
         hair_mirrored=rng.chance("mirrored", 0.5) & (hair > BUZZED),
         hair_colour=hair_colour(rng, person),

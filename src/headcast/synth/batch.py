@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from headcast.head.params import HeadParams
-from headcast.synth.appearance import Appearance
+from headcast.synth.appearance import PersonAppearance
 from headcast.synth.lights import Light
 from headcast.synth.people import PersonTraits
 from headcast.synth.views import Views
@@ -58,7 +58,7 @@ class SynthBatch:
     views: Views
     light: Light
     person: PersonTraits
-    appearance: Appearance
+    appearance: PersonAppearance
     number: Int[Tensor, " n"]
     frame: Int[Tensor, " n"]
     view: Int[Tensor, " n"]

@@ -64,9 +64,7 @@ def make_fields(atlas: Atlas) -> Fields:
     face = soften(sum(r[n] for n in ("face", "nose", "lids", "brows", "lips")) * skin, atlas.size // 48)
     eyes = (at[36:42].mean(0), at[42:48].mean(0))
     below = torch.tensor([0.0, -0.013, 0.0], device=p.device)
-    cheek = torch.tensor([0.012, -0.036, -0.004], device=p.device)
-    flip = torch.tensor([-1.0, 1.0, 1.0], device=p.device)
-    left, right = eyes[1] + cheek, eyes[0] + cheek * flip
+    left, right = cheek_centres(eyes)
     porous = (spot(at[30], 0.03) + spot(left, 0.03) + spot(right, 0.03)).clamp(max=1)
     hair = facial_hair_areas(atlas)
     return Fields(
@@ -83,6 +81,13 @@ def make_fields(atlas: Atlas) -> Fields:
         pores=(0.35 + 0.65 * porous) * skin,
         brow=brows(atlas),
     )
+
+
+def cheek_centres(eyes: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the middles of the subject's left and right cheek; ``eyes``: of the right and left eye."""
+    cheek = torch.tensor([0.012, -0.036, -0.004], device=eyes[0].device)
+    flip = torch.tensor([-1.0, 1.0, 1.0], device=cheek.device)
+    return eyes[1] + cheek, eyes[0] + cheek * flip
 
 
 def facial_hair_areas(atlas: Atlas) -> HairAreas:

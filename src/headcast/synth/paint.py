@@ -8,7 +8,7 @@ from torch import Tensor
 
 from headcast.head.skin import SkinModel
 from headcast.interpolation import smoothstep
-from headcast.synth.appearance import Appearance
+from headcast.synth.appearance import PersonAppearance
 from headcast.synth.atlas import Atlas
 from headcast.synth.fields import Fields
 from headcast.synth.people import PersonTraits
@@ -35,7 +35,7 @@ BEARD_COVER = (0.0, 0.3, 0.58, 0.92, 0.85, 0.88)
 
 def paint(
     person: PersonTraits,
-    appearance: Appearance,
+    appearance: PersonAppearance,
     rng: CounterRng,
     atlas: Atlas,
     fields: Fields,
@@ -79,7 +79,7 @@ def blend_texels(albedo: Tensor, index: Int[Tensor, " n"], tone: Tensor, cover: 
 def paint_hair(
     albedo: Tensor,
     hairy: Tensor,
-    appearance: Appearance,
+    appearance: PersonAppearance,
     rng: CounterRng,
     fields: Fields,
     scalp: Tensor,
@@ -91,12 +91,14 @@ def paint_hair(
     paint_brows(albedo, hairy, appearance, rng, fields)
 
 
-def hair_texture(tile: Float[Tensor, "b n h w"], index: Int[Tensor, " n"]) -> Float[Tensor, "b n"]:
+def hair_texture(tile: Float[Tensor, "b k h w"], index: Int[Tensor, " n"]) -> Float[Tensor, "b n"]:
     """Return the lightness of short hairs at some texels, 0..1."""
     return 0.5 + 0.5 * torch.tanh(1.4 * values_at(tile[:, 6], index) + 0.6 * values_at(tile[:, 5], index))
 
 
-def paint_scalp(albedo: Tensor, hairy: Tensor, appearance: Appearance, scalp: Tensor, tile: Tensor) -> None:
+def paint_scalp(
+    albedo: Tensor, hairy: Tensor, appearance: PersonAppearance, scalp: Tensor, tile: Tensor
+) -> None:
     """Paint hair on scalps as densely as ``scalp`` says; mark where nothing of the skin is left."""
     index = texel_indices(scalp.amax(0))
     fine = hair_texture(tile, index)
@@ -105,7 +107,9 @@ def paint_scalp(albedo: Tensor, hairy: Tensor, appearance: Appearance, scalp: Te
     hairy.flatten(1)[:, index] = torch.where(values_at(scalp, index) > 0.6, 2.0, 0.0)
 
 
-def paint_beard(albedo: Tensor, hairy: Tensor, appearance: Appearance, fields: Fields, tile: Tensor) -> None:
+def paint_beard(
+    albedo: Tensor, hairy: Tensor, appearance: PersonAppearance, fields: Fields, tile: Tensor
+) -> None:
     """Paint the roots of beards, by ``BEARDS``."""
     beard, moustache = fields.beard, fields.moustache
     goatee = torch.maximum(fields.chin, moustache)
@@ -120,7 +124,7 @@ def paint_beard(albedo: Tensor, hairy: Tensor, appearance: Appearance, fields: F
 
 
 def paint_brows(
-    albedo: Tensor, hairy: Tensor, appearance: Appearance, rng: CounterRng, fields: Fields
+    albedo: Tensor, hairy: Tensor, appearance: PersonAppearance, rng: CounterRng, fields: Fields
 ) -> None:
     """Paint brows, a little darker than the hair."""
     index = texel_indices(fields.brow.amax(0))
@@ -133,7 +137,7 @@ def paint_brows(
 
 
 def paint_eyeballs(
-    albedo: Tensor, appearance: Appearance, rng: CounterRng, atlas: Atlas, tile: Tensor
+    albedo: Tensor, appearance: PersonAppearance, rng: CounterRng, atlas: Atlas, tile: Tensor
 ) -> None:
     """Paint irises with pupil, limbus and rays, and sclera with veins."""
     index = texel_indices((atlas.eye[..., 0] < 8).float())
@@ -146,7 +150,7 @@ def paint_eyeballs(
 
 
 def sclera_colour(
-    appearance: Appearance, polar: Float[Tensor, " n"], noise: Float[Tensor, "b n"]
+    appearance: PersonAppearance, polar: Float[Tensor, " n"], noise: Float[Tensor, "b n"]
 ) -> Float[Tensor, "b n 3"]:
     """Return the colour of sclera: white to yellowish, with veins away from the iris."""
     yellow = appearance.sclera[:, None, None]
@@ -157,7 +161,7 @@ def sclera_colour(
 
 
 def iris_colour(
-    appearance: Appearance,
+    appearance: PersonAppearance,
     rng: CounterRng,
     polar: Float[Tensor, " n"],
     around: Float[Tensor, " n"],
@@ -207,7 +211,7 @@ def paint_clothes(
     albedo: Tensor,
     hairy: Tensor,
     height: Tensor,
-    appearance: Appearance,
+    appearance: PersonAppearance,
     rng: CounterRng,
     atlas: Atlas,
     tile: Tensor,
@@ -232,7 +236,7 @@ def paint_clothes(
     height.flatten(1)[:, index] += 0.0016 * cover
 
 
-def below_neckline(appearance: Appearance, points: Float[Tensor, "n 3"]) -> Float[Tensor, "b n"]:
+def below_neckline(appearance: PersonAppearance, points: Float[Tensor, "n 3"]) -> Float[Tensor, "b n"]:
     """Return 1 below each person's neckline, 0 above."""
     front = smoothstep(points[:, 2], -0.03, 0.035)
     drop = 0.004 + 0.075 * appearance.neckline[:, :1] ** 2
@@ -242,13 +246,13 @@ def below_neckline(appearance: Appearance, points: Float[Tensor, "n 3"]) -> Floa
 
 
 def cloth_pattern(
-    appearance: Appearance,
+    appearance: PersonAppearance,
     rng: CounterRng,
     points: Float[Tensor, "n 3"],
     tile: Tensor,
     index: Int[Tensor, " n"],
 ) -> Float[Tensor, "b n"]:
-    """Return the share of a cloth's second colour, 0..1, by ``Appearance.pattern``."""
+    """Return the share of a cloth's second colour, 0..1, by ``PersonAppearance.pattern``."""
     across = torch.atan2(points[:, 0], points[:, 2] + 0.02) * 0.18
     length = rng.uniform("stripe", low=0.012, high=0.05)[:, None]
     stripes = smoothstep(torch.sin(across / length * 6.28), -0.2, 0.2)
@@ -258,7 +262,7 @@ def cloth_pattern(
     return every[torch.arange(len(every)), appearance.pattern]
 
 
-def paint_frame(albedo: Tensor, appearance: Appearance, atlas: Atlas) -> None:
+def paint_frame(albedo: Tensor, appearance: PersonAppearance, atlas: Atlas) -> None:
     """Paint the frame of glasses."""
     index = texel_indices(atlas.region["frame"])
     blend_texels(albedo, index, appearance.frame_colour[:, None], torch.ones(1, 1, device=albedo.device))

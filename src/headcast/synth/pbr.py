@@ -66,13 +66,20 @@ def add_pores(
     slope = remove_grain(textures[..., 3:5], atlas) + micro * torch.stack([-du, dv], -1).clamp(-1, 1)
     out = textures.clone()
     out[..., 3:5] = limit_slope(slope)
+    darken_cavities(out, pits, creases)
+    return out
+
+
+def darken_cavities(
+    textures: Float[Tensor, "b h w 8"], pits: Float[Tensor, "b h w"], creases: Float[Tensor, "b h w"]
+) -> None:
+    """Take colour and gloss from pores and creases and roughen them, in place; depths are 0..1."""
     for c in range(3):
         shade = torch.exp(-PIT_DARK[c] * pits - LINE_DARK[c] * creases)
-        out[..., c] = (out[..., c] * shade).clamp(0.002, 0.95)
-    gloss = out[..., 5] * (1 - 0.35 * pits.clamp(max=1)) * (1 - 0.15 * creases.clamp(max=1))
-    out[..., 5] = gloss.clamp(0, 1)
-    out[..., 6] = (out[..., 6] + 0.06 * pits + 0.02 * creases).clamp(0.08, 1)
-    return out
+        textures[..., c] = (textures[..., c] * shade).clamp(0.002, 0.95)
+    gloss = textures[..., 5] * (1 - 0.35 * pits.clamp(max=1)) * (1 - 0.15 * creases.clamp(max=1))
+    textures[..., 5] = gloss.clamp(0, 1)
+    textures[..., 6] = (textures[..., 6] + 0.06 * pits + 0.02 * creases).clamp(0.08, 1)
 
 
 def limit_slope(slope: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:

@@ -17,7 +17,7 @@ from headcast.head.occlusion import INSIDE, mouth_occlusion
 from headcast.head.params import HeadParams
 from headcast.render.geometry import vertex_normals
 from headcast.rotation import axis_angle_to_matrix
-from headcast.synth.appearance import Appearance
+from headcast.synth.appearance import PersonAppearance
 from headcast.synth.bust import Bust
 from headcast.synth.glasses import make_glasses
 from headcast.synth.hair_shells import BEARD, CURLS, STYLE, HairShells, cut_height
@@ -58,7 +58,7 @@ def pose_people(
     head: HeadModel,
     bust: Bust,
     params: HeadParams,
-    appearance: Appearance,
+    appearance: PersonAppearance,
     shells: list[HairShells],
     tangent: Float[Tensor, "v 3"],
     openness: Float[Tensor, "n v"],
@@ -67,15 +67,10 @@ def pose_people(
     posed = head(params)
     R = axis_angle_to_matrix(params.rotation)
     t = params.translation[:, None]
-    joints = head.joints(params.identity)
-    turn = joint_transforms(joints, params)
+    turn = joint_transforms(head.joints(params.identity), params)
     local = (posed - t) @ R
-    frames = make_glasses(
-        head.landmarks(head.shape(params.identity), 68), joints[:, 4:6], appearance.frame, appearance.glasses
-    )
-    frames = frames @ turn[:, 2, :, :3].transpose(1, 2) + turn[:, None, 2, :, 3]
-    body = torch.cat([local, follow_neck(head, bust, local), frames], 1)
-    world = body @ R.transpose(1, 2) + t
+    body = [local, follow_neck(head, bust, local), pose_glasses(head, params, turn, appearance)]
+    world = torch.cat(body, 1) @ R.transpose(1, 2) + t
     normals = bust_normals(world, bust)
     hair = [
         pose_shells(f, local[i], normals[i] @ R[i], params[i], turn[i], appearance[i : i + 1])
@@ -100,6 +95,16 @@ def follow_neck(head: HeadModel, bust: Bust, vertices: Float[Tensor, "n h 3"]) -
     """Return torsos whose upper rings go along with the skin's lower edge (head frame)."""
     edge = vertices[:, bust.loop] - head.neutral[bust.loop]
     return bust.torso + edge[:, bust.ring] * bust.follow[:, None]
+
+
+def pose_glasses(
+    head: HeadModel, params: HeadParams, turn: Float[Tensor, "n 3 3 4"], appearance: PersonAppearance
+) -> Float[Tensor, "n g 3"]:
+    """Return glasses (head frame) that fit each head at rest and turn with it."""
+    points = head.landmarks(head.shape(params.identity), 68)
+    eyes = head.joints(params.identity)[:, 4:6]
+    frames = make_glasses(points, eyes, appearance.frame, appearance.glasses)
+    return frames @ turn[:, 2, :, :3].transpose(1, 2) + turn[:, None, 2, :, 3]
 
 
 def open_mouths(
@@ -151,13 +156,12 @@ def pose_shells(
     head_normals: Tensor,
     params: HeadParams,
     turn: Float[Tensor, "3 3 4"],
-    appearance: Appearance,
+    appearance: PersonAppearance,
 ) -> PosedHair:
     """Pose one head's hair: styles follow the joints, what stands on skin follows the skin."""
     rise = (shells.offset * growth_length(shells, appearance))[:, None]
     shaped = shells.rest + (params.identity @ shells.basis.flatten(1)).view(-1, 3)
-    weights = torch.cat([shells.joints[:, :2], shells.joints[:, 2:].sum(1, keepdim=True)], 1)
-    M = (weights @ turn.flatten(1)).view(-1, 3, 4)
+    M = blend_transforms(shells.joints, turn)
     v = (M[..., :3] @ (shaped + shells.out * rise)[..., None])[..., 0] + M[..., 3]
     n, flow = ((M[..., :3] @ x[..., None])[..., 0] for x in (shells.out, shells.flow))
     on_skin = (shells.anchor >= 0)[:, None]
@@ -165,21 +169,25 @@ def pose_shells(
     skin_normal = torch.where((shells.kind == BEARD)[:, None], head_normals[anchor], n)
     v = torch.where(on_skin, head_vertices[anchor] + skin_normal * rise, v)
     n = torch.where(on_skin, skin_normal, n)
-    there = uncut(shells, appearance)
-    facts = torch.cat(
-        [shells.rest, *(x[:, None].float() for x in (shells.cover, shells.level, shells.kind, there))], 1
-    )
+    facts = (shells.cover, shells.level, shells.kind, uncut(shells, appearance))
+    facts = torch.cat([shells.rest, *(x[:, None].float() for x in facts)], 1)
     return PosedHair(v, normalize(n, dim=-1), normalize(flow, dim=-1), facts)
 
 
-def growth_length(shells: HairShells, appearance: Appearance) -> Float[Tensor, " v"]:
+def blend_transforms(joints: Float[Tensor, "v j"], turn: Float[Tensor, "3 3 4"]) -> Float[Tensor, "v 3 4"]:
+    """Return each vertex's transform by linear blend skinning; joints past the neck's turn with the head."""
+    weights = torch.cat([joints[:, :2], joints[:, 2:].sum(1, keepdim=True)], 1)
+    return (weights @ turn.flatten(1)).view(-1, 3, 4)
+
+
+def growth_length(shells: HairShells, appearance: PersonAppearance) -> Float[Tensor, " v"]:
     """Return the factor on each vertex's offset: length of beard or hair, 1 for buzz cuts and lashes."""
     styled = (shells.kind == STYLE) | (shells.kind == CURLS)
     hair = torch.where(styled, appearance.hair_length, 1.0)
     return torch.where(shells.kind == BEARD, appearance.beard_length, hair)
 
 
-def uncut(shells: HairShells, appearance: Appearance) -> Bool[Tensor, " v"]:
+def uncut(shells: HairShells, appearance: PersonAppearance) -> Bool[Tensor, " v"]:
     """Return which vertices of hair are left by the person's cut."""
     end = cut_height(shells.rest, appearance.hair_cut.expand(len(shells.rest), 2))
     return ((shells.kind != STYLE) & (shells.kind != CURLS)) | (shells.rest[:, 1] > end)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
@@ -171,10 +171,8 @@ def surface_points(
     """Find what the points' textures, normals, shadows and labels make of them."""
     uv = p.uv(assets.bust.uv, assets.bust.faces_uv)
     texel = fetch(scene.textures, scene.owner[p.image], uv)
-    smooth = normalize(geometry.normal, dim=-1)
     view = normalize(views.centers[p.image] - geometry.position, dim=-1)
-    facing = (smooth * view).sum(-1, keepdim=True)
-    smooth = torch.where((facing < 0) & (assets.bust.kind[p.face] == TORSO)[:, None], -smooth, smooth)
+    smooth = facing_normals(geometry.normal, view, assets.bust.kind[p.face] == TORSO)
     label, openness = nearest_label(assets, uv), geometry.openness[:, 0]
     shadow = shadows.light(p.scene, geometry.position, smooth, light.key, light.key_size, smooth=scene.pbr)
     inside = (label == LABELS.index("mouth")) | (label == LABELS.index("teeth"))
@@ -189,6 +187,15 @@ def surface_points(
         rough=texel[:, 6],
         flesh=(torch.isin(label, torch.tensor(FLESHY, device=label.device)) & (texel[:, 7] > -0.5)).float(),
     )
+
+
+def facing_normals(
+    normal: Float[Tensor, "m 3"], view: Float[Tensor, "m 3"], two_sided: Bool[Tensor, " m"]
+) -> Float[Tensor, "m 3"]:
+    """Return unit normals; those of two-sided surfaces are turned towards the camera."""
+    normal = normalize(normal, dim=-1)
+    facing = (normal * view).sum(-1, keepdim=True)
+    return torch.where((facing < 0) & two_sided[:, None], -normal, normal)
 
 
 def nearest_label(assets: Assets, uv: Float[Tensor, "m 2"]) -> Int[Tensor, " m"]:
@@ -236,16 +243,14 @@ def shade_hair(
     p, hair = hair_points(assets, scene, layer)
     show = (hair.alpha > VISIBLE) & (samples.through[p.at] > VISIBLE)
     p, hair = p[show], HairPoints(*(x[show] for x in hair))
-    normal, flow = normalize(hair.normal, dim=-1), normalize(hair.flow, dim=-1)
     view = normalize(views.centers[p.image] - hair.position, dim=-1)
-    facing = (normal * view).sum(-1, keepdim=True)
-    normal = torch.where(facing < 0, -normal, normal)
+    normal = facing_normals(hair.normal, view, torch.ones_like(hair.kind, dtype=torch.bool))
     light = scene.light.lamps(p.scene)
     above = hair.position + 0.004 * light.key
     shadow = shadows.light(p.scene, above, normal, light.key, light.key_size + 0.1)
     colour = strand_colour(hair, scene.hair_colour[p.image], scene.hair_light[p.image])
     deep = (0.42 + 0.3 * hair.level + 0.45 * hair.pattern[:, 0]).clamp(0, 1)
-    lit = shade_strands(light, colour, normal, flow, view, hair.sky, deep, shadow)
+    lit = shade_strands(light, colour, normal, normalize(hair.flow, dim=-1), view, hair.sky, deep, shadow)
     values = torch.cat([lit, colour, normal, normal, torch.full_like(colour[:, :1], 0.6)], -1)
     samples.put(p.at, values, hair.alpha)
 

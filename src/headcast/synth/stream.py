@@ -15,7 +15,7 @@ from headcast.device import is_cuda
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb
-from headcast.synth.appearance import BEARDS, Appearance, draw_appearance
+from headcast.synth.appearance import BEARDS, PersonAppearance, draw_appearance
 from headcast.synth.assets import Assets, load_assets
 from headcast.synth.backgrounds import draw_backgrounds
 from headcast.synth.batch import SynthBatch
@@ -85,7 +85,7 @@ class Cast(NamedTuple):
     """Sampled people of a batch: traits, appearance and painted textures (P, tall, wide, 8)."""
 
     person: PersonTraits
-    appearance: Appearance
+    appearance: PersonAppearance
     textures: Tensor
 
 
@@ -131,8 +131,18 @@ def make_batch(
     camera_rng = _camera_rng(config, rng, rows)
     views = draw_views(config.framing, camera_rng, config.size) if views is None else views
     rendered = _render_chunks(config, assets, cast, moments, views, rows, camera_rng)
-    marks = {k: assets.head.landmarks(rendered.head, k)[rows.moment_of_image] for k in (68, 478)}
+    return _assemble(assets, cast, moments, views, rows, rendered)
+
+
+def _assemble(
+    assets: Assets, cast: Cast, moments: Moments, views: Views, rows: BatchRows, rendered: Rendered
+) -> SynthBatch:
+    """Gather what is known of each image."""
     owner, image = rows.person_of_image, rows.moment_of_image
+    marks = {k: assets.head.landmarks(rendered.head, k)[image] for k in (68, 478)}
+    numbers, frames, view = (
+        torch.from_numpy(x.astype(np.int64)).to(assets.device) for x in (rows.numbers, rows.frames, rows.view)
+    )
     return SynthBatch(
         **vars(rendered.truth),
         background=rendered.background,
@@ -145,9 +155,9 @@ def make_batch(
         light=moments.light[image],
         person=cast.person[owner],
         appearance=cast.appearance[owner],
-        number=torch.from_numpy(numbers.astype(np.int64)).to(device)[owner],
-        frame=torch.from_numpy(rows.frames.astype(np.int64)).to(device)[image],
-        view=torch.from_numpy(rows.view.astype(np.int64)).to(device),
+        number=numbers[image],
+        frame=frames[image],
+        view=view,
         textures=moments.textures[:, : assets.atlas.size],
         owner=moments.worn[image],
         hair_names=assets.hair_names,
@@ -314,7 +324,7 @@ def _chunk_scene(
     )
 
 
-def _pose_moments(assets: Assets, appearance: Appearance, params: HeadParams) -> PosedPeople:
+def _pose_moments(assets: Assets, appearance: PersonAppearance, params: HeadParams) -> PosedPeople:
     bearded = [BEARDS[k] == "beard" for k in appearance.beard.tolist()]
     styles = list(zip(appearance.hair.tolist(), appearance.hair_mirrored.tolist(), strict=True))
     shells = [assets.shells(*s, b) for s, b in zip(styles, bearded, strict=True)]

@@ -81,8 +81,8 @@ class BatchRows(NamedTuple):
         return self.person_of_moment[self.moment_of_image]
 
 
-class Cast(NamedTuple):
-    """Sampled people of a batch: traits, appearance and painted textures (P, tall, wide, 8)."""
+class SampledPeople(NamedTuple):
+    """People of a batch: traits, appearance and painted textures (P, tall, wide, 8)."""
 
     person: PersonTraits
     appearance: PersonAppearance
@@ -126,16 +126,16 @@ def make_batch(
     assets = load_assets(device, config.texture_size)
     rng = person_rng(config, numbers, seed, device)
     rows = _batch_rows(config, numbers, start, device)
-    cast = _draw_cast(config, rng, assets)
-    moments = _draw_moments(config, rng, assets, cast, rows, recordings)
+    people = _sample_people(config, rng, assets)
+    moments = _draw_moments(config, rng, assets, people, rows, recordings)
     camera_rng = _camera_rng(config, rng, rows)
     views = draw_views(config.framing, camera_rng, config.size) if views is None else views
-    rendered = _render_chunks(config, assets, cast, moments, views, rows, camera_rng)
-    return _assemble(assets, cast, moments, views, rows, rendered)
+    rendered = _render_chunks(config, assets, people, moments, views, rows, camera_rng)
+    return _assemble(assets, people, moments, views, rows, rendered)
 
 
 def _assemble(
-    assets: Assets, cast: Cast, moments: Moments, views: Views, rows: BatchRows, rendered: Rendered
+    assets: Assets, people: SampledPeople, moments: Moments, views: Views, rows: BatchRows, rendered: Rendered
 ) -> SynthBatch:
     """Gather what is known of each image."""
     owner, image = rows.person_of_image, rows.moment_of_image
@@ -153,8 +153,8 @@ def _assemble(
         params=moments.params[(image,)],
         views=views,
         light=moments.light[image],
-        person=cast.person[owner],
-        appearance=cast.appearance[owner],
+        person=people.person[owner],
+        appearance=people.appearance[owner],
         number=numbers[image],
         frame=frames[image],
         view=view,
@@ -177,7 +177,7 @@ def _batch_rows(
     )
 
 
-def _draw_cast(config: SynthConfig, rng: CounterRng, assets: Assets) -> Cast:
+def _sample_people(config: SynthConfig, rng: CounterRng, assets: Assets) -> SampledPeople:
     """Sample people and paint their textures; ``rng`` has a row per person."""
     person = draw_people(config, rng, assets.head, len(assets.skin.components))
     appearance = draw_appearance(config, rng, person, assets.hair_weights(config.split, person.feminine))
@@ -186,23 +186,23 @@ def _draw_cast(config: SynthConfig, rng: CounterRng, assets: Assets) -> Cast:
     textures = paint(person, appearance, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
     if config.pbr:
         textures = add_pores(textures, person, rng, assets.atlas, assets.relief(), config.micro)
-    return Cast(person, appearance, textures)
+    return SampledPeople(person, appearance, textures)
 
 
 def _draw_moments(
     config: SynthConfig,
     rng: CounterRng,
     assets: Assets,
-    cast: Cast,
+    people: SampledPeople,
     rows: BatchRows,
     recordings: tuple[Recording, ...],
 ) -> Moments:
     """Sample motion and light of all moments; in PBR mode textures gain the expressions' lines."""
     of_moment = rows.person_of_moment
-    person = cast.person[of_moment]
+    person = people.person[of_moment]
     motion = _sample_motion(config, rng, _keyed(config, rng, rows.numbers, rows.frames), recordings)
     params = _params(assets, person, motion)
-    textures, worn = cast.textures, of_moment
+    textures, worn = people.textures, of_moment
     if config.pbr:
         worn = torch.arange(len(of_moment), device=rng.device)
         textures = add_expression_lines(
@@ -259,7 +259,7 @@ def _params(assets: Assets, person: PersonTraits, motion: HeadMotion) -> HeadPar
 def _render_chunks(
     config: SynthConfig,
     assets: Assets,
-    cast: Cast,
+    people: SampledPeople,
     moments: Moments,
     views: Views,
     rows: BatchRows,
@@ -276,7 +276,7 @@ def _render_chunks(
         rng = CounterRng(camera_rng.rows[images], camera_rng.seed, camera_rng.device)
         background = _draw_background(config, rng)
         scene = _chunk_scene(
-            assets, cast, moments, views[images], rows, chunk, images, background, config.pbr
+            assets, people, moments, views[images], rows, chunk, images, background, config.pbr
         )
         truths.append(render_scene(assets, scene, config.antialias, config.layers))
         backgrounds.append(linear_to_srgb(background))
@@ -296,7 +296,7 @@ def _draw_background(config: SynthConfig, rng: CounterRng) -> Float[Tensor, "n h
 
 def _chunk_scene(
     assets: Assets,
-    cast: Cast,
+    people: SampledPeople,
     moments: Moments,
     views: Views,
     rows: BatchRows,
@@ -308,7 +308,7 @@ def _chunk_scene(
     """Pose the people of some moments (``chunk``) for their images."""
     moment = rows.moment_of_image[images]
     owner = rows.person_of_moment[moment]
-    appearance = cast.appearance
+    appearance = people.appearance
     return SynthScene(
         people=_pose_moments(assets, appearance[rows.person_of_moment[chunk]], moments.params[chunk]),
         light=moments.light[chunk],

@@ -47,7 +47,7 @@ def make_glasses(
 
     Args:
         points: landmarks and eyes: centres of eyeballs of the head at rest; the subject's left eye first.
-        frame: see ``Looks.frame``, each 0..1.
+        frame: see ``PersonAppearance.frame``, each 0..1.
     """
     fit = fit_frame(points, eyes, frame)
     ears = points[:, [16, 0]]  # the subject's left, right

@@ -37,7 +37,7 @@ from headcast.methods.portrait4d.recipes.base import (
 from headcast.methods.portrait4d.recipes.motion_encoder import SPREAD, load_encoder_parts, normalized_mse
 from headcast.methods.portrait4d.weights import read_networks
 from headcast.nets.discriminator import DualDiscriminator
-from headcast.synth.views import project_points
+from headcast.synth.views import project_to_views
 from headcast.weights import weights_path
 
 __all__ = ["DIFFERENCE", "EXPRESSION_PLANES_LR_SCALE", "Ablation", "MotionRecipe"]
@@ -259,7 +259,7 @@ class MotionRecipe(Stage):
         marks = select(
             real_p,
             driver.marks,
-            project_points(driver.landmarks, K[p], pose[p]),
+            project_to_views(driver.landmarks, K[p], pose[p]),
         )
         encoder = networks["motion"]
         v_s, own = (encoder(align_faces(x.image, x.marks)) for x in (source, driver))
@@ -268,7 +268,7 @@ class MotionRecipe(Stage):
         weight = None
         if c.mean_planes:
             weight = moving_region_weights(
-                project_points(driver.landmarks, K_q, pose_q), c.side, MOVING_REGION_WEIGHT
+                project_to_views(driver.landmarks, K_q, pose_q), c.side, MOVING_REGION_WEIGHT
             )
             weight = weight / weight.mean()
         # without the opacity term the background would paint heads

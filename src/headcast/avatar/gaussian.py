@@ -13,6 +13,7 @@ from torch import Tensor
 
 from headcast.avatar.base import BaseAvatar
 from headcast.avatar.bound import BoundHead
+from headcast.avatar.lids import Patch
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package, damaged, write_package
 from headcast.avatar.posing import can_use_kernels
@@ -216,31 +217,53 @@ def find_lid_points(
     mesh: MeshAvatar, triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]
 ) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
     """Find points on lids whose albedo changes when closed; return indices, sides and closed albedo."""
-    import cv2
 
     assert mesh.lids is not None
     size = torch.tensor([mesh.texture.shape[1], mesh.texture.shape[0]])
     step = max(1, int(size[0]) // LID_TEXTURE_SIDE)
     on_head = torch.nonzero(triangle < len(mesh.head.faces))[:, 0]
     at = (mesh.head.uv[mesh.head.faces_uv[triangle[on_head]]] * bary[on_head][..., None]).sum(1) * size
-    blink_motion = mesh.head.expression_basis[list(BLINKS)].norm(dim=-1)
-    blink_motion = (blink_motion / blink_motion.amax(1, keepdim=True))[:, mesh.head.faces].mean(-1)
+    blink_motion = _blink_motion(mesh)
     found = []
     for side, patch in enumerate(mesh.lids.patches):
         extent = torch.tensor([patch.texture.shape[1], patch.texture.shape[0]])
         uv = (at - patch.corner) / extent
         inside = torch.nonzero(((uv > 0) & (uv < 1)).all(-1))[:, 0]
-        opened, closed = (
-            torch.from_numpy(cv2.blur(x, (step, step)).astype(np.float32) / 255)
-            for x in (patch.inside(mesh.texture), patch.texture)
-        )
-        colours = [sample_texture(x, uv[inside]) for x in (opened, closed)]
-        changed = (colours[0] - colours[1]).abs().amax(-1) > MIN_ALBEDO_CHANGE
-        changed |= blink_motion[side, triangle[on_head[inside]]] > MIN_LID_MOTION
+        colours, changed = _lid_changes(mesh, triangle, patch, step, uv, inside, blink_motion, side, on_head)
         index = on_head[inside[changed]]
         found.append((index, torch.full_like(index, side), colours[1][changed]))
     index, sides, bare = (torch.cat(x) for x in zip(*found, strict=True))
     return index, sides, bare
+
+
+def _lid_changes(
+    mesh: MeshAvatar,
+    triangle: Int[Tensor, "n"],
+    patch: Patch,
+    step: int,
+    uv: Tensor,
+    inside: Tensor,
+    blink_motion: Tensor,
+    side: int,
+    on_head: Tensor,
+) -> tuple[list[Tensor], Tensor]:
+    """Return open and closed colours at points of a lid's patch, and where they or the surface change."""
+    import cv2
+
+    opened, closed = (
+        torch.from_numpy(cv2.blur(x, (step, step)).astype(np.float32) / 255)
+        for x in (patch.inside(mesh.texture), patch.texture)
+    )
+    colours = [sample_texture(x, uv[inside]) for x in (opened, closed)]
+    changed = (colours[0] - colours[1]).abs().amax(-1) > MIN_ALBEDO_CHANGE
+    changed |= blink_motion[side, triangle[on_head[inside]]] > MIN_LID_MOTION
+    return colours, changed
+
+
+def _blink_motion(mesh: MeshAvatar) -> Tensor:
+    """Return each face's motion by a blink of either eye, as a fraction of the largest."""
+    blink_motion = mesh.head.expression_basis[list(BLINKS)].norm(dim=-1)
+    return (blink_motion / blink_motion.amax(1, keepdim=True))[:, mesh.head.faces].mean(-1)
 
 
 def splat(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:

@@ -153,9 +153,7 @@ def accumulate(
     rows = torch.cat([f.mean, f.conic, f.opacity[:, None], *values], 1)
     low, high = (f.mean - f.reach - 1).detach(), (f.mean + f.reach + 1).detach()
     xs, ys = (torch.arange(n, device=rows.device).to(rows) + 0.5 for n in (width, height))
-    starts = [torch.arange(0, n, TILE, device=rows.device) for n in (width, height)]
-    column, row = ((low[:, a, None] < s + TILE) & (high[:, a, None] > s) for a, s in enumerate(starts))
-    near = [(c & r).nonzero()[:, 0] for r in row.T for c in column.T]
+    near = _by_tile(width, height, rows, low, high)
     # gathered for all tiles at once: a gather's backward costs as much as all Gaussians
     tiles = rows[torch.cat(near)].split([len(n) for n in near])
     corners = [(x, y) for y in range(0, height, TILE) for x in range(0, width, TILE)]
@@ -166,6 +164,13 @@ def accumulate(
     bands = [torch.cat(blended[k : k + columns], 1) for k in range(0, len(blended), columns)]
     image = torch.cat(bands, 0)
     return image[..., :-2], image[..., -2], image[..., -1]
+
+
+def _by_tile(width: int, height: int, rows: Tensor, low: Tensor, high: Tensor) -> list[Tensor]:
+    """Return the Gaussians of every tile, row by row, whose boxes reach into it."""
+    starts = [torch.arange(0, n, TILE, device=rows.device) for n in (width, height)]
+    column, row = ((low[:, a, None] < s + TILE) & (high[:, a, None] > s) for a, s in enumerate(starts))
+    return [(c & r).nonzero()[:, 0] for r in row.T for c in column.T]
 
 
 def _blend(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:

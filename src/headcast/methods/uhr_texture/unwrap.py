@@ -8,6 +8,7 @@ here by conjugate gradients on the normal equations of one tile of the texture a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -165,27 +166,41 @@ def solve_texture(
             inside = ((place >= low - MARGIN) & (place < low + tile + MARGIN)).all(1).nonzero()[:, 0]
             if len(inside) == 0:
                 continue
-            y0, x0 = max(0, top - 2 * MARGIN), max(0, left - 2 * MARGIN)
-            y1, x1 = min(size, top + tile + 2 * MARGIN), min(size, left + tile + 2 * MARGIN)
-            h, w = y1 - y0, x1 - x0
-            local, weights = _corners_in_tile(pixels.uv[inside], size, (y0, x0, h, w))
+            window, mine, to = _tile_windows(top, left, tile, size)
+            y0, x0, h, w = window
+            local, weights = _corners_in_tile(pixels.uv[inside], size, window)
             found, known = conjugate_gradients(
                 values[inside],
                 local,
                 weights,
                 pixels.weight[inside],
-                out[:, y0:y1, x0:x1].flatten(1).T,
+                out[:, y0 : y0 + h, x0 : x0 + w].flatten(1).T,
                 rounds,
                 tie,
             )
-            mine = (
-                slice(top - y0, min(size, top + tile) - y0),
-                slice(left - x0, min(size, left + tile) - x0),
-            )
-            to = (slice(top, top + tile), slice(left, left + tile))
             out[(slice(None), *to)] = found.T.reshape(-1, h, w)[(slice(None), *mine)]
             visibility[to] = known.view(h, w)[mine]
     return Unwrapped(out, visibility.clamp(max=1))
+
+
+class _TileWindows(NamedTuple):
+    """Where a tile is solved, with a margin around it (top, left, height, width); the tile's rows and columns
+    in there, and in the texture."""
+
+    window: tuple[int, int, int, int]
+    mine: tuple[slice, slice]
+    to: tuple[slice, slice]
+
+
+def _tile_windows(top: int, left: int, tile: int, size: int) -> _TileWindows:
+    """Return the window of one tile, cut at the texture's border."""
+    y0, x0 = max(0, top - 2 * MARGIN), max(0, left - 2 * MARGIN)
+    y1, x1 = min(size, top + tile + 2 * MARGIN), min(size, left + tile + 2 * MARGIN)
+    return _TileWindows(
+        (y0, x0, y1 - y0, x1 - x0),
+        (slice(top - y0, min(size, top + tile) - y0), slice(left - x0, min(size, left + tile) - x0)),
+        (slice(top, top + tile), slice(left, left + tile)),
+    )
 
 
 def conjugate_gradients(

@@ -123,14 +123,7 @@ def _project(
     x, y, z = camera.to_camera(means).unbind(-1)
     mean = torch.stack([k.fx * x / z + k.cx, k.fy * y / z + k.cy], -1)
     tx, ty = (x / z).clamp(k.left, k.right), (y / z).clamp(k.top, k.bottom)
-    zero = torch.zeros_like(z)
-    J = torch.stack([k.fx / z, zero, -k.fx * tx / z, zero, k.fy / z, -k.fy * ty / z], -1).reshape(-1, 2, 3)
-    U = (
-        J
-        @ camera.cam_from_world.to(means)[:3, :3]
-        @ quaternion_to_matrix(quaternions)
-        * log_scales.exp()[:, None]
-    )
+    U = _image_axes(means, log_scales, quaternions, camera, z, k, tx, ty)
     u, v = U.unbind(1)
     a, b, c = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
     # Cauchy-Binet: the determinant without cancellation
@@ -142,6 +135,27 @@ def _project(
         opacity = opacity * (before / after).clamp_min(MIN_COMPENSATION).sqrt()
     conic = torch.stack([c, -b, a], -1) / after[:, None]
     return mean, conic, torch.stack([a, b, c], -1), opacity, z, after
+
+
+def _image_axes(
+    means: Tensor,
+    log_scales: Tensor,
+    quaternions: Tensor,
+    camera: Camera,
+    z: Tensor,
+    k: Intrinsics,
+    tx: Tensor,
+    ty: Tensor,
+) -> Tensor:
+    """Return the Gaussians' axes, scaled, projected to the image: (n, 2, 3)."""
+    zero = torch.zeros_like(z)
+    J = torch.stack([k.fx / z, zero, -k.fx * tx / z, zero, k.fy / z, -k.fy * ty / z], -1).reshape(-1, 2, 3)
+    return (
+        J
+        @ camera.cam_from_world.to(means)[:3, :3]
+        @ quaternion_to_matrix(quaternions)
+        * log_scales.exp()[:, None]
+    )
 
 
 def accumulate(

@@ -95,15 +95,26 @@ def interpolate_geometry(
     )
     normal = normalize(normal, dim=-1)
     facing = -(normal * normalize(point, dim=-1)).sum(-1)
-    p, q = vertices[faces[t]], uv[faces_uv[t]]
-    e1, e2, d1, d2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0], q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
-    det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
-    along = (e1 * d2[:, 1:] - e2 * d1[:, 1:]) * det.sign()[:, None]
+    along = _along_u(t, vertices, faces, uv, faces_uv)
     right = torch.zeros_like(normal)
     right[:, 0] = 1
     x = normalize(right - (right * normal).sum(-1, keepdim=True) * normal, dim=-1)
     y = torch.linalg.cross(normal, x)
     return where, facing, normalize(torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1), dim=-1)
+
+
+def _along_u(
+    t: Int[Tensor, " n"],
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    uv: Float[Tensor, "u 2"],
+    faces_uv: Int[Tensor, "f 3"],
+) -> Tensor:
+    """Return the direction of u on the surface of each triangle, not normalized."""
+    p, q = vertices[faces[t]], uv[faces_uv[t]]
+    e1, e2, d1, d2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0], q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
+    det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
+    return (e1 * d2[:, 1:] - e2 * d1[:, 1:]) * det.sign()[:, None]
 
 
 def rotate_micronormals(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headcast.avatar.base import BaseAvatar
@@ -229,7 +229,8 @@ def find_lid_points(
         extent = torch.tensor([patch.texture.shape[1], patch.texture.shape[0]])
         uv = (at - patch.corner) / extent
         inside = torch.nonzero(((uv > 0) & (uv < 1)).all(-1))[:, 0]
-        colours, changed = _lid_changes(mesh, triangle, patch, step, uv, inside, blink_motion, side, on_head)
+        motion = blink_motion[side, triangle[on_head[inside]]]
+        colours, changed = _lid_changes(mesh, patch, step, uv[inside], motion)
         index = on_head[inside[changed]]
         found.append((index, torch.full_like(index, side), colours[1][changed]))
     index, sides, bare = (torch.cat(x) for x in zip(*found, strict=True))
@@ -237,16 +238,8 @@ def find_lid_points(
 
 
 def _lid_changes(
-    mesh: MeshAvatar,
-    triangle: Int[Tensor, "n"],
-    patch: Patch,
-    step: int,
-    uv: Tensor,
-    inside: Tensor,
-    blink_motion: Tensor,
-    side: int,
-    on_head: Tensor,
-) -> tuple[list[Tensor], Tensor]:
+    mesh: MeshAvatar, patch: Patch, step: int, uv: Float[Tensor, "n 2"], motion: Float[Tensor, "n"]
+) -> tuple[list[Tensor], Bool[Tensor, "n"]]:
     """Return open and closed colours at points of a lid's patch, and where they or the surface change."""
     import cv2
 
@@ -254,9 +247,9 @@ def _lid_changes(
         torch.from_numpy(cv2.blur(x, (step, step)).astype(np.float32) / 255)
         for x in (patch.inside(mesh.texture), patch.texture)
     )
-    colours = [sample_texture(x, uv[inside]) for x in (opened, closed)]
+    colours = [sample_texture(x, uv) for x in (opened, closed)]
     changed = (colours[0] - colours[1]).abs().amax(-1) > MIN_ALBEDO_CHANGE
-    changed |= blink_motion[side, triangle[on_head[inside]]] > MIN_LID_MOTION
+    changed |= motion > MIN_LID_MOTION
     return colours, changed
 
 

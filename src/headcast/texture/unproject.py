@@ -94,10 +94,10 @@ def _sample_mask(
 class _CloseCamera(NamedTuple):
     """A camera of what the head covers of the image: corner, size in pixels of the image, and camera."""
 
-    low: torch.Tensor
-    w: int
-    h: int
-    close: Camera
+    corner: torch.Tensor
+    width: int
+    height: int
+    camera: Camera
 
 
 def _visibility(

@@ -103,7 +103,7 @@ class _SurfaceMatches(NamedTuple):
     """Points of the foreign head matched to ours: target, its normal, gap to ours, and trust in it."""
 
     target: np.ndarray
-    n_at: np.ndarray
+    normal: np.ndarray
     gap: np.ndarray
     trust: np.ndarray
 
@@ -118,12 +118,13 @@ def _fit_identity(
     rows = np.flatnonzero(head.weight > 0)[::STRIDE]
     n = len(coefficients)
     for limit in ROUNDS:
-        target, n_at, gap, trust = _match_surfaces(
-            raw, faces, head, coefficients, jaw, rotation, translation, rows, limit
-        )
-        H, g = _surface_term(head, rows, n_at, target, gap, trust)
-        H, g = _eyes_term(H, g, raw, rotation, translation, coefficients, head, trust.sum())
-        step = _solve_with_prior(g, trust, n, coefficients, H)
+        ours = head.neutral + np.tensordot(coefficients, head.identity, 1) + jaw * head.jaw_open
+        theirs = raw.opened @ rotation.T + translation
+        matches = _match_surfaces(head, ours, rows, theirs, faces, limit)
+        total = matches.trust.sum()
+        H, g = _surface_term(head, rows, matches)
+        H, g = _eyes_term(H, g, raw, rotation, translation, coefficients, head, total)
+        step = _solve_with_prior(H, g, coefficients, total)
         coefficients = np.clip(coefficients + step[:n], -4, 4)
         jaw = float(np.clip(jaw + step[n], 0.0, 1.0))
         turned = _rotation(step[n + 1 : n + 4])
@@ -131,27 +132,27 @@ def _fit_identity(
     return rotation, translation, coefficients, jaw
 
 
-def _solve_with_prior(
-    g: np.ndarray, trust: np.ndarray, n: int, coefficients: np.ndarray, H: np.ndarray
-) -> np.ndarray:
-    """Solve for a step, identity coefficients drawn to 0."""
+def _solve_with_prior(H: np.ndarray, g: np.ndarray, coefficients: np.ndarray, weight: float) -> np.ndarray:
+    """Solve for a step, identity coefficients drawn to 0; ``weight``: the sum over all points."""
+    n = len(coefficients)
     prior = np.zeros(len(g))
-    prior[:n] = PRIOR**2 * trust.sum()
-    prior[n:] = 1e-9 * trust.sum()
+    prior[:n] = PRIOR**2 * weight
+    prior[n:] = 1e-9 * weight
     g = g - prior * np.concatenate([coefficients, np.zeros(len(g) - n)])
     return np.linalg.solve(H + np.diag(prior), g)
 
 
 def _surface_term(
-    head: _Ours, rows: np.ndarray, n_at: np.ndarray, target: np.ndarray, gap: np.ndarray, trust: np.ndarray
+    head: _Ours, rows: Int[np.ndarray, "n"], matches: _SurfaceMatches
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the least-squares term that closes the gaps: by identity, jaw, and the foreign head's pose."""
+    target, normal, gap, trust = matches
     moves = np.concatenate([head.identity[:, rows], head.jaw_open[None, rows]])
     # along the normal it counts fully, along the surface a little
-    a_normal = np.einsum("inc,nc->ni", moves, n_at)
-    turn = -np.cross(target, n_at)  # how the foreign head's own turn and shift change the gap
-    A = np.concatenate([a_normal, turn, -n_at], 1)
-    b = (gap * n_at).sum(1)
+    along_normal = np.einsum("inc,nc->ni", moves, normal)
+    turn = -np.cross(target, normal)  # how the foreign head's own turn and shift change the gap
+    A = np.concatenate([along_normal, turn, -normal], 1)
+    b = (gap * normal).sum(1)
     slide = 0.05
     flat_moves = np.moveaxis(moves, 0, -1)
     flat_turn = -_cross_matrix(target)
@@ -162,26 +163,19 @@ def _surface_term(
 
 
 def _match_surfaces(
-    raw: RawHead,
-    faces: Int[np.ndarray, "f 3"],
     head: _Ours,
-    coefficients: np.ndarray,
-    jaw: float,
-    rotation: np.ndarray,
-    translation: np.ndarray,
-    rows: np.ndarray,
+    ours: Float[np.ndarray, "v 3"],
+    rows: Int[np.ndarray, "n"],
+    theirs: Float[np.ndarray, "w 3"],
+    faces: Int[np.ndarray, "f 3"],
     limit: float,
 ) -> _SurfaceMatches:
-    """Match points of our posed head to the foreign one."""
-    ours = head.neutral + np.tensordot(coefficients, head.identity, 1) + jaw * head.jaw_open
-    theirs = raw.opened @ rotation.T + translation
-    normal = normals_of(theirs, faces)
+    """Match some of our vertices to the foreign surface; trust fades at distances of ``limit``."""
     found = nearest(ours[rows], normals_of(ours, head.skin_faces)[rows], theirs, faces, candidates=16)
-    target, n_at = found.on(theirs, faces), found.on(normal, faces)
-    gap = target - ours[rows]
+    target, normal = found.on(theirs, faces), found.on(normals_of(theirs, faces), faces)
     trust = head.weight[rows] / (1 + (found.distance / limit) ** 2) ** 2
     trust *= ~_on_boundary(found, faces)
-    return _SurfaceMatches(target, n_at, gap, trust)
+    return _SurfaceMatches(target, normal, target - ours[rows], trust)
 
 
 def _eyes_term(

@@ -120,8 +120,8 @@ Obj = tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"], Float[Tensor, "u 2"] | Non
 class _ObjLists(NamedTuple):
     """Elements of an OBJ file; indices of triangles from 0, -1 where a corner has no texture coordinate."""
 
-    v: list[list[float]]
-    vt: list[list[float]]
+    vertices: list[list[float]]
+    uv: list[list[float]]
     faces: list[list[int]]
     faces_uv: list[list[int]]
 

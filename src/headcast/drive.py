@@ -156,7 +156,6 @@ def drive_from_video(
 ) -> Drive:
     """Track a video and retarget the performance to the avatar."""
     from headcast.observe.track import read_and_track
-    from headcast.relight import clip_light
 
     identity = avatar.source.params.identity
     clip, track = read_and_track(
@@ -165,31 +164,45 @@ def drive_from_video(
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
     signal = read_signals(avatar, clip, track)  # before the light: most avatars look at one frame only
     if camera == "driver":
-        view = View(track.camera, params[0]).resized(size)
-        posed = still_torso(params, avatar.head, avatar.source.params.rotation)
-        drive = Drive(
-            posed,
-            (view.camera,) * len(track),
-            track.fps,
-            clip.audio,
-            clip,
-            notes=clip.notes + track.notes,
-            light=clip_light(avatar, clip, track, params) if track.same_person else None,
-        )
+        drive = _drive_in_place(avatar, size, track, params, clip)
     else:
-        view = front_view(avatar, size or (512, 512))
-        t = params.batch[0]
-        still = view.params
-        retargeted = params.replace(
-            rotation=still.rotation.expand(t, 3),
-            translation=still.translation.expand(t, 3),
-            neck=relative_rotation(track.params.rotation),
-        )
-        drive = Drive(
-            retargeted, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes
-        )
+        drive = _drive_in_front(avatar, size, params, track, clip)
     drive = replace(drive, signal=signal)
     return drive if fps is None else resample_drive(drive, fps)
+
+
+def _drive_in_place(
+    avatar: Avatar, size: tuple[int, int] | None, track: Track, params: HeadParams, clip: Clip
+) -> Drive:
+    """Show a tracked performance from the video's own camera."""
+    from headcast.relight import clip_light
+
+    view = View(track.camera, params[0]).resized(size)
+    posed = still_torso(params, avatar.head, avatar.source.params.rotation)
+    return Drive(
+        posed,
+        (view.camera,) * len(track),
+        track.fps,
+        clip.audio,
+        clip,
+        notes=clip.notes + track.notes,
+        light=clip_light(avatar, clip, track, params) if track.same_person else None,
+    )
+
+
+def _drive_in_front(
+    avatar: Avatar, size: tuple[int, int] | None, params: HeadParams, track: Track, clip: Clip
+) -> Drive:
+    """Show a tracked performance in the front view: expression and relative turns of the neck."""
+    view = front_view(avatar, size or (512, 512))
+    t = params.batch[0]
+    still = view.params
+    retargeted = params.replace(
+        rotation=still.rotation.expand(t, 3),
+        translation=still.translation.expand(t, 3),
+        neck=relative_rotation(track.params.rotation),
+    )
+    return Drive(retargeted, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes)
 
 
 def read_signals(avatar: Avatar, clip: Clip, track: Track) -> Float[Tensor, "t m"] | None:

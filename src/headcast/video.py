@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -299,11 +299,19 @@ class Reader:
         self.container.close()
 
 
-def constant_rate(times: Float[np.ndarray, "t"], nominal: float) -> tuple[Int[np.ndarray, "n"], float, bool]:
-    """Return the frame indices of a constant rate, the rate, and whether it was constant already."""
+class ConstantRate(NamedTuple):
+    """Frames at a constant rate: indices, frames per second, and whether the rate was constant already."""
+
+    index: Int[np.ndarray, "n"]
+    fps: float
+    even: bool
+
+
+def constant_rate(times: Float[np.ndarray, "t"], nominal: float) -> ConstantRate:
+    """Choose frames at a constant rate by their times; ``nominal`` is the rate that the file names."""
     n = len(times)
     if n < 3:
-        return np.arange(n), nominal, True
+        return ConstantRate(np.arange(n), nominal, True)
     gaps = np.diff(times)
     gap = float(np.median(gaps))
     mean = float((times[-1] - times[0]) / (n - 1))
@@ -311,12 +319,12 @@ def constant_rate(times: Float[np.ndarray, "t"], nominal: float) -> tuple[Int[np
     if drift < 0.75 * gap:  # rounded time stamps stay within a frame of an even grid
         fps = 1 / mean
         nominal_drift = abs(1 / nominal - mean) * (n - 1)
-        return np.arange(n), nominal if nominal_drift < 0.5 * gap else fps, True
+        return ConstantRate(np.arange(n), nominal if nominal_drift < 0.5 * gap else fps, True)
     count = max(1, round((times[-1] - times[0]) / gap) + 1)
     grid = times[0] + np.arange(count) * gap
     right = np.clip(np.searchsorted(times, grid), 1, n - 1)
     index = np.where(grid - times[right - 1] <= times[right] - grid, right - 1, right)
-    return index, 1 / gap, False
+    return ConstantRate(index, 1 / gap, False)
 
 
 class LazyFrames:

@@ -71,11 +71,7 @@ def measure(setting: Setting) -> Report:
         better, probability = parsed_masks(rgb, detection, plain)
         report.add(PLAIN, name, [mask_row(plain, image)])
         found = np.stack([probability[n] for n in LABELS]).argmax(0)
-        inside = sum(probability.values()) > 0.5
-        counts = np.bincount(
-            (image["label"][inside].astype(np.int64) * len(LABELS) + found[inside]),
-            minlength=len(LABELS) ** 2,
-        ).reshape(confusion.shape)
+        counts = _count_labels(probability, image, found, confusion)
         confusion += counts
         report.add(WITH, name, [mask_row(better, image) | label_row(counts)])
         report.add(ALONE, name, [mask_row(parsed_masks(rgb, detection, plain, own=True)[0], image)])
@@ -89,6 +85,17 @@ def measure(setting: Setting) -> Report:
         f"confusion (rows: truth; fraction of its pixels, of at least 2 %): {describe_confusion(confusion)}",
     ]
     return report
+
+
+def _count_labels(
+    probability: dict[str, np.ndarray], image: dict[str, Any], found: np.ndarray, confusion: np.ndarray
+) -> np.ndarray:
+    """Count pixels by true and found label, where the parser is sure."""
+    inside = sum(probability.values()) > 0.5
+    return np.bincount(
+        (image["label"][inside].astype(np.int64) * len(LABELS) + found[inside]),
+        minlength=len(LABELS) ** 2,
+    ).reshape(confusion.shape)
 
 
 def render_test_images(count: int, device: torch.device) -> Iterator[dict[str, Any]]:

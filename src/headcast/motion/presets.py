@@ -62,7 +62,19 @@ def speech(fps: float = FPS) -> Motion:
     smile = ramp(t, mark["smile"] - 0.1, 0.35) * (1 - 0.6 * ramp(t, mark["speak"], 0.4)) * 0.5
     look = ramp(t, mark["turn"] - 0.05, 0.3) * (1 - ramp(t, mark["turn"] + 0.45, 0.35))
     look_down = sum_of_bumps(t, [(mark["moment"] + 0.1, 0.22)], 0.22) + 0.15 * blink
-    extra = {
+    extra = _sentence_expressions(blink, accent, smile, look_down, look)
+    for key, values in extra.items():
+        for name in both_sides({key: 0.0}):
+            curves[name] = curves.get(name, torch.zeros(frames)) + values
+    neck = speech_neck(t, mark, look)
+    return Motion.from_curves(fps, frames, {n: c.clamp(0, 1) for n, c in curves.items()}, "speech", neck)
+
+
+def _sentence_expressions(
+    blink: Tensor, accent: Tensor, smile: Tensor, look_down: Tensor, look: Tensor
+) -> dict[str, Tensor]:
+    """Return the sentence's expressions over time; ``*`` is both sides."""
+    return {
         "eyeBlink*": blink,
         "browInnerUp": 0.55 * accent,
         "browOuterUp*": 0.35 * accent,
@@ -73,11 +85,6 @@ def speech(fps: float = FPS) -> Motion:
         "eyeLookInLeft": 0.25 * look,
         "eyeLookOutRight": 0.25 * look,
     }
-    for key, values in extra.items():
-        for name in both_sides({key: 0.0}):
-            curves[name] = curves.get(name, torch.zeros(frames)) + values
-    neck = speech_neck(t, mark, look)
-    return Motion.from_curves(fps, frames, {n: c.clamp(0, 1) for n, c in curves.items()}, "speech", neck)
 
 
 def speech_neck(

@@ -9,7 +9,7 @@ light and vertices, except through what covers what.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -87,6 +87,23 @@ def compose(scene: TexturedScene) -> Rendering:
     )
 
 
+class _SampleValues(NamedTuple):
+    """Values at samples (pixels, samples, channels)."""
+
+    uv: Tensor
+    normal: Tensor
+    gloss: Tensor
+    openness: Tensor
+
+
+class _PixelExtent(NamedTuple):
+    """Of each pixel: its middle in uv, texels² of a pixel at each sample, whether one shading will do."""
+
+    middle: Tensor
+    area: Tensor
+    once: Tensor
+
+
 def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> ShadingPoints:
     """Select the points to shade: per pixel or per sample."""
     hit = triangle >= 0
@@ -94,21 +111,8 @@ def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> Shad
     b = barycentric * hit[..., None]
     count = hit.sum(1).clamp(min=1).to(b.dtype)
 
-    def over(attributes: Tensor, index: Tensor) -> Tensor:
-        return (attributes[index[face].long()] * b.to(attributes.dtype)[..., None]).sum(-2)
-
-    uv, normal = over(scene.uv, scene.faces_uv), over(scene.normals, scene.faces)
-    gloss = torch.zeros_like(uv) if scene.gloss is None else over(scene.gloss.to(uv), scene.faces)
-    openness = hit[..., None].to(uv)
-    if scene.openness is not None:
-        openness = over(scene.openness.to(uv)[:, None], scene.faces)
-    size = torch.tensor(scene.pyramid.size).to(uv)
-    jacobian = _uv_jacobian(scene, triangle) * size[:, None]  # (pixels, samples, 2, 2) texels per pixel
-    reach = torch.where(hit, jacobian.abs().sum(-1).amax(-1), torch.inf).amin(1)
-    middle = uv.sum(1) / count[:, None]
-    spread = ((uv - middle[:, None]).abs() * size * hit[..., None]).amax((1, 2))
-    area = torch.linalg.det(jacobian).abs() * hit
-    once = (spread <= 2 * reach + 0.5) & hit.any(1)
+    uv, normal, gloss, openness = _interpolate(scene, face, b, hit)
+    middle, area, once = _pixel_extent(scene, triangle, uv, hit, count)
     each = hit & ~once[:, None]
     pixel = torch.arange(len(hit), device=hit.device)
     weight = 1 / count[:, None].expand(hit.shape)
@@ -126,6 +130,34 @@ def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> Shad
         joined(openness.sum(1) / count[:, None], openness)[:, 0],
         (area.clamp(min=1e-12).log2() / 2 - 1).clamp(min=0),
     )
+
+
+def _pixel_extent(
+    scene: TexturedScene, triangle: Tensor, uv: Tensor, hit: Tensor, count: Tensor
+) -> _PixelExtent:
+    """Measure the samples of each pixel in the texture."""
+    size = torch.tensor(scene.pyramid.size).to(uv)
+    jacobian = _uv_jacobian(scene, triangle) * size[:, None]  # (pixels, samples, 2, 2) texels per pixel
+    reach = torch.where(hit, jacobian.abs().sum(-1).amax(-1), torch.inf).amin(1)
+    middle = uv.sum(1) / count[:, None]
+    spread = ((uv - middle[:, None]).abs() * size * hit[..., None]).amax((1, 2))
+    area = torch.linalg.det(jacobian).abs() * hit
+    once = (spread <= 2 * reach + 0.5) & hit.any(1)
+    return _PixelExtent(middle, area, once)
+
+
+def _interpolate(scene: TexturedScene, face: Tensor, b: Tensor, hit: Tensor) -> _SampleValues:
+    """Interpolate the surface's values at the samples."""
+
+    def over(attributes: Tensor, index: Tensor) -> Tensor:
+        return (attributes[index[face].long()] * b.to(attributes.dtype)[..., None]).sum(-2)
+
+    uv, normal = over(scene.uv, scene.faces_uv), over(scene.normals, scene.faces)
+    gloss = torch.zeros_like(uv) if scene.gloss is None else over(scene.gloss.to(uv), scene.faces)
+    openness = hit[..., None].to(uv)
+    if scene.openness is not None:
+        openness = over(scene.openness.to(uv)[:, None], scene.faces)
+    return _SampleValues(uv, normal, gloss, openness)
 
 
 def shade_points(scene: TexturedScene, points: ShadingPoints) -> Float[Tensor, "m 4"]:

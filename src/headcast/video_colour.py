@@ -26,6 +26,7 @@ GAMUT_NAMES = {BT2020: "BT.2020", DISPLAY_P3: "Display P3"}
 D65 = (0.3127, 0.3290)
 WHITE_NITS = 203.0  # diffuse white of HDR, which SDR shows as white (ITU-R BT.2408)
 HLG_PEAK_NITS, HLG_GAMMA = 1000.0, 1.2  # the reference display of ITU-R BT.2100
+PEAK_STEPS = 1024  # per unit of linear light; 10000 nits are below 65536 steps
 KNEE = 0.8  # linear; highlights above are compressed into the rest
 UNSPECIFIED, BT601_MATRIX, BT709_MATRIX = 2, 5, 1  # YUV matrices, ITU-T H.273
 HD_WIDTH, SD_HEIGHT = 1280, 576
@@ -82,7 +83,7 @@ def wide_to_srgb(rgb: UInt16[np.ndarray, "h w 3"], transfer: int, gamut: int) ->
     linear = linear_table(transfer)[rgb]
     if transfer == HLG:
         luminance = cv2.transform(linear, luminance_weights(gamut))
-        linear *= (HLG_PEAK_NITS / WHITE_NITS) * np.maximum(luminance, 1e-6)[..., None] ** (HLG_GAMMA - 1)
+        linear *= hlg_gain_table()[(luminance * 65535 + 0.5).astype(np.uint16)][..., None]
     linear = cv2.transform(linear, gamut_matrix(gamut))
     if transfer in (PQ, HLG):
         compress_highlights(linear)
@@ -92,10 +93,22 @@ def wide_to_srgb(rgb: UInt16[np.ndarray, "h w 3"], transfer: int, gamut: int) ->
 
 def compress_highlights(linear: Float[np.ndarray, "h w 3"]) -> None:
     """Scale pixels whose largest channel is above the knee, in place, so that all stay below 1."""
-    peak = linear.max(-1)
-    high = peak > KNEE
-    excess = (peak[high] - KNEE) / (1 - KNEE)
-    linear[high] *= ((KNEE + (1 - KNEE) * (1 - np.exp(-excess))) / peak[high])[:, None]
+    peak = np.maximum(np.maximum(linear[..., 0], linear[..., 1]), linear[..., 2])
+    linear *= highlight_scale_table()[np.clip(peak * PEAK_STEPS, 0, 65535).astype(np.uint16)][..., None]
+
+
+@cache
+def highlight_scale_table() -> Float[np.ndarray, "65536"]:
+    """Tabulate by what a pixel is scaled, by its largest channel in steps of 1 / ``PEAK_STEPS``."""
+    peak = np.maximum((np.arange(65536) + 0.5) / PEAK_STEPS, KNEE)
+    return ((KNEE + (1 - KNEE) * (1 - np.exp(-(peak - KNEE) / (1 - KNEE)))) / peak).astype(np.float32)
+
+
+@cache
+def hlg_gain_table() -> Float[np.ndarray, "65536"]:
+    """Tabulate display light (1: SDR white) over scene light, by the scene's luminance in 0..1."""
+    luminance = np.maximum(np.arange(65536), 0.5) / 65535
+    return (HLG_PEAK_NITS / WHITE_NITS * luminance ** (HLG_GAMMA - 1)).astype(np.float32)
 
 
 @cache

@@ -302,7 +302,7 @@ class Reader:
 class ConstantRate(NamedTuple):
     """Frames at a constant rate: indices, frames per second, and whether the rate was constant already."""
 
-    index: Int[np.ndarray, "n"]
+    indices: Int[np.ndarray, "n"]
     fps: float
     even: bool
 

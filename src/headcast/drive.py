@@ -142,7 +142,7 @@ def drive_from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> 
     center = head_center(avatar, view.params)
     yaw = [0.0] * len(motion) if motion.camera_yaw is None else motion.camera_yaw.tolist()
     cameras = tuple(view.orbited(center, y, 0.0).camera for y in yaw)
-    return Drive(motion.params(view.params), cameras, motion.fps, labels=motion.labels)
+    return Drive(params=motion.params(view.params), cameras=cameras, fps=motion.fps, labels=motion.labels)
 
 
 def drive_from_video(
@@ -180,11 +180,11 @@ def _drive_in_place(
     view = View(track.camera, params[0]).resized(size)
     posed = still_torso(params, avatar.head, avatar.source.params.rotation)
     return Drive(
-        posed,
-        (view.camera,) * len(track),
-        track.fps,
-        clip.audio,
-        clip,
+        params=posed,
+        cameras=(view.camera,) * len(track),
+        fps=track.fps,
+        audio=clip.audio,
+        clip=clip,
         notes=clip.notes + track.notes,
         light=clip_light(avatar, clip, track, params) if track.same_person else None,
     )
@@ -202,7 +202,14 @@ def _drive_in_front(
         translation=still.translation.expand(t, 3),
         neck=relative_rotation(track.params.rotation),
     )
-    return Drive(retargeted, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes)
+    return Drive(
+        params=retargeted,
+        cameras=(view.camera,) * t,
+        fps=track.fps,
+        audio=clip.audio,
+        clip=clip,
+        notes=clip.notes + track.notes,
+    )
 
 
 def read_signals(avatar: Avatar, clip: Clip, track: Track) -> Float[Tensor, "t m"] | None:
@@ -239,7 +246,9 @@ def performance(path: str | Path, flame: Path | None = None, progress: Progress 
 
     _, track = read_and_track(path, HeadModel.load(), progress=progress)
     neck = relative_rotation(track.params.rotation)
-    return Motion(track.fps, track.params.expression, neck, track.params.gaze, name=str(path))
+    return Motion(
+        fps=track.fps, expression=track.params.expression, neck=neck, gaze=track.params.gaze, name=str(path)
+    )
 
 
 def personal_points(avatar: Avatar) -> PersonalLandmarks | None:

@@ -300,11 +300,11 @@ class Reader:
 
 
 class ConstantRate(NamedTuple):
-    """Frames at a constant rate: indices, frames per second, and whether the rate was constant already."""
+    """Frame indices at a constant rate, the rate, and whether it was constant already."""
 
-    indices: Int[np.ndarray, "n"]
+    frames: Int[np.ndarray, "n"]
     fps: float
-    even: bool
+    was_constant: bool
 
 
 def constant_rate(times: Float[np.ndarray, "t"], nominal: float) -> ConstantRate:

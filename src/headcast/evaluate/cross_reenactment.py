@@ -34,7 +34,7 @@ def measure(setting: Setting) -> Report:
     who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "cross-reenactment", **setting.facts()})
     with Comparer(setting.networks, {}) as comparer:
-        report = Report("cross-reenactment", {f.key: f for f in _figures(setting)})
+        report = Report(protocol="cross-reenactment", figures={f.key: f for f in _figures(setting)})
         features: dict[str, dict[str, list[np.ndarray]]] = {}
         pairs = pairs_among(list(clips), setting)
         known: dict[str, ClipTruth] = {}

@@ -30,10 +30,10 @@ __all__ = ["aligned_camera", "measure", "most_frontal"]
 
 TRUE = "truth"
 ANGLE = Figure(
-    "angle",
-    "angle off the source view",
-    "degrees",
-    "neither",
+    key="angle",
+    title="angle off the source view",
+    unit="degrees",
+    better="neither",
     span="cameras, about the head",
     crop="none",
     mask="none",
@@ -64,7 +64,7 @@ def measure(setting: Setting) -> Report:
     }
     names = setting.chosen(list(folders))
     with Comparer(setting.networks, masks) as comparer:
-        report = Report("novel-view", {f.key: f for f in [ANGLE, *comparer.figures]})
+        report = Report(protocol="novel-view", figures={f.key: f for f in [ANGLE, *comparer.figures]})
         for n, name in enumerate(names):
             say = step_progress(setting.say, n, len(names))
             try:

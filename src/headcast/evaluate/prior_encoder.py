@@ -40,34 +40,34 @@ PIXELS, UNTRAINED = "pixels (32²)", "encoder before training"
 
 FIGURES = (
     Figure(
-        "auc",
-        "identity AUC",
+        key="auc",
+        title="identity AUC",
         crop=SQUARE,
         note="synthetic people, split test: images of one against images of two",
     ),
     Figure(
-        "auc_real",
-        "identity AUC, real people",
+        key="auc_real",
+        title="identity AUC, real people",
         crop=SQUARE,
         note="two photographs of a person, nobody of the training set, against photographs of two",
     ),
     Figure(
-        "dlib_rank",
-        "rank correlation with dlib",
+        key="dlib_rank",
+        title="rank correlation with dlib",
         crop=SQUARE,
         note="Spearman, distances of all pairs of evaluation portraits",
     ),
     Figure(
-        "dlib_near",
-        "nearest by dlib among our nearest 5",
-        "share",
+        key="dlib_near",
+        title="nearest by dlib among our nearest 5",
+        unit="share",
         crop=SQUARE,
         note="evaluation portraits; by chance 5 / (n - 1)",
     ),
     Figure(
-        "order",
-        "degradation order",
-        "share",
+        key="order",
+        title="degradation order",
+        unit="share",
         crop=SQUARE,
         note="neighbouring strengths of blur, noise, JPEG and size in the right order",
     ),
@@ -90,7 +90,7 @@ def measure(setting: Setting) -> Report:
         UNTRAINED: Encoder().to(setting.device).eval(),
         **encoders,
     }
-    report = Report("prior", {f.key: f for f in FIGURES})
+    report = Report(protocol="prior", figures={f.key: f for f in FIGURES})
     crops, person = render_test_crops(setting, setting.limit or PEOPLE)
     setting.say(0.6, "portraits")
     portraits = evaluation_portraits(setting.data, report)

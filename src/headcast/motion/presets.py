@@ -117,7 +117,13 @@ def expressions(fps: float = FPS, hold: float = 0.55, ease: float = 0.3) -> Moti
         for name, value in both_sides(shape).items():
             weights[i * frames_each : (i + 1) * frames_each, EXPRESSION_INDEX[name]] = value * weight
         labels += [label] * frames_each
-    return Motion(float(fps), weights, torch.zeros(total, 3), labels=tuple(labels), name="expressions")
+    return Motion(
+        fps=float(fps),
+        expression=weights,
+        neck=torch.zeros(total, 3),
+        labels=tuple(labels),
+        name="expressions",
+    )
 
 
 def turntable(fps: float = FPS, degrees: float = 60.0, seconds: float = 6.0) -> Motion:
@@ -127,7 +133,9 @@ def turntable(fps: float = FPS, degrees: float = 60.0, seconds: float = 6.0) -> 
     blink = torch.maximum(blink_curve(t - 0.22 * seconds), blink_curve(t - 0.74 * seconds))
     still = Motion.from_curves(fps, frames, {"eyeBlinkLeft": blink, "eyeBlinkRight": blink}, "turntable")
     yaw = degrees * torch.sin(2 * math.pi * t / seconds)
-    return Motion(still.fps, still.expression, still.neck, camera_yaw=yaw, name="turntable")
+    return Motion(
+        fps=still.fps, expression=still.expression, neck=still.neck, camera_yaw=yaw, name="turntable"
+    )
 
 
 PRESETS: Mapping[str, Callable[[float], Motion]] = {

@@ -72,7 +72,9 @@ def parsed_masks(
     soft = soft / soft.sum(-1, keepdims=True) * person[..., None]
     old = np.stack([masks.skin, masks.hair, masks.clothes], -1)
     new = old + weight[..., None] * (soft - old)
-    return Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses), probability
+    return Masks(
+        person=person, skin=new[..., 0], hair=new[..., 1], clothes=new[..., 2], glasses=glasses
+    ), probability
 
 
 def _with_parser_coverage(
@@ -158,7 +160,7 @@ def _blend_hair(
         old + weight * (new - old)
         for old, new in ((getattr(masks, k), getattr(parsed, k)) for k in ("skin", "hair", "clothes"))
     )
-    return Masks(masks.person, skin, hair, clothes, masks.glasses)
+    return Masks(person=masks.person, skin=skin, hair=hair, clothes=clothes, glasses=masks.glasses)
 
 
 def with_parser(o: Observation, folder: str | Path) -> Observation:

@@ -387,5 +387,12 @@ def _assemble(
         params.append(fit.params)
         errors.append(fit.error if d is not None else np.nan)
     return Track(
-        HeadParams.stack(params), first.camera, tuple(found), size, fps, np.array(errors), same, tuple(notes)
+        params=HeadParams.stack(params),
+        camera=first.camera,
+        detections=tuple(found),
+        size=size,
+        fps=fps,
+        errors=np.array(errors),
+        same_person=same,
+        notes=tuple(notes),
     )

@@ -118,7 +118,14 @@ def crop_faces(images: Pictures, framing: Framing, rng: torch.Generator) -> Crop
     sure = images.alpha.amax((1, 2)) > 0
     place = face_coordinates(grid, images.box, (h, w))
     return Crops(
-        warped[:, :3], warped[:, 3:6], warped[:, 6], label, known.float(), sure, images.person, place
+        rgb=warped[:, :3],
+        background=warped[:, 3:6],
+        alpha=warped[:, 6],
+        label=label,
+        known=known.float(),
+        known_alpha=sure,
+        person=images.person,
+        place=place,
     )
 
 

@@ -113,7 +113,7 @@ def footprints(
     )
     with torch.no_grad():
         reach = (2.0 * torch.log(opacity / MIN_ALPHA).clamp_min(0.0)[:, None] * cov[:, [0, 2]]).sqrt()
-    return Footprints(index, mean, conic, opacity, depth, reach)
+    return Footprints(index=index, mean=mean, conic=conic, opacity=opacity, depth=depth, reach=reach)
 
 
 class _Projection(NamedTuple):

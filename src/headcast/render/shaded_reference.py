@@ -54,7 +54,7 @@ class TexturedScene:
 
 
 @dataclass(frozen=True)
-class ShadingPoints:
+class ShadedPoints:
     """Where to shade: pixel, weight (m,), uv (m, 2), normal (m, 3), gloss (m, 2), openness, lod (m,)."""
 
     pixel: Tensor
@@ -104,7 +104,7 @@ class _PixelExtent(NamedTuple):
     once: Tensor
 
 
-def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> ShadingPoints:
+def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> ShadedPoints:
     """Select the points to shade: per pixel or per sample."""
     hit = triangle >= 0
     face = triangle.clamp(min=0).long()
@@ -121,14 +121,14 @@ def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> Shad
         return torch.cat([mean[once], sample[each]])
 
     area = joined(area.sum(1) / count, area)
-    return ShadingPoints(
-        joined(pixel, pixel[:, None].expand(hit.shape)),
-        joined(torch.ones_like(count), weight),
-        joined(middle, uv),
-        joined(normal.sum(1), normal),
-        joined(gloss.sum(1) / count[:, None], gloss),
-        joined(openness.sum(1) / count[:, None], openness)[:, 0],
-        (area.clamp(min=1e-12).log2() / 2 - 1).clamp(min=0),
+    return ShadedPoints(
+        pixel=joined(pixel, pixel[:, None].expand(hit.shape)),
+        weight=joined(torch.ones_like(count), weight),
+        uv=joined(middle, uv),
+        normal=joined(normal.sum(1), normal),
+        gloss=joined(gloss.sum(1) / count[:, None], gloss),
+        openness=joined(openness.sum(1) / count[:, None], openness)[:, 0],
+        lod=(area.clamp(min=1e-12).log2() / 2 - 1).clamp(min=0),
     )
 
 
@@ -160,7 +160,7 @@ def _interpolate(scene: TexturedScene, face: Tensor, b: Tensor, hit: Tensor) -> 
     return _SampleValues(uv, normal, gloss, openness)
 
 
-def shade_points(scene: TexturedScene, points: ShadingPoints) -> Float[Tensor, "m 4"]:
+def shade_points(scene: TexturedScene, points: ShadedPoints) -> Float[Tensor, "m 4"]:
     """Compute colour (in the space samples are averaged in) and coverage at points."""
     full, *levels = scene.pyramid.levels
     rgba = sample_texture(full, points.uv, mode="bicubic", levels=levels, lod=points.lod).clamp(0, 1)

@@ -123,7 +123,14 @@ class CaptureFolder:
         }
         camera = self.camera(frame, self.axes, image.rgb.shape[1], image.rgb.shape[0])
         time = int(frame.get("timestep_index", self.frames.index(frame)))
-        return CaptureView(image.rgb, mask, camera, time, int(frame.get("camera_index", 0)), files)
+        return CaptureView(
+            image=image.rgb,
+            mask=mask,
+            camera=camera,
+            time=time,
+            camera_index=int(frame.get("camera_index", 0)),
+            files=files,
+        )
 
     def camera(self, frame: dict[str, Any], axes: Axes, width: int, height: int) -> Camera:
         """Create the camera of an entry, for an image of that size in pixels."""

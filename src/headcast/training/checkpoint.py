@@ -117,7 +117,9 @@ def load_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
             optimizers = read_tensors(place / "optimizers.safetensors")
         except (OSError, SafetensorError):
             words.append(f"{place}: the optimizers' state is gone; going on from the weights alone")
-        return Checkpoint(int(state["step"]), networks, averages, optimizers, state), words
+        return Checkpoint(
+            step=int(state["step"]), networks=networks, averages=averages, optimizers=optimizers, state=state
+        ), words
     if places:
         raise HeadcastError(f"{places[-1]}: no checkpoint can be read; remove the folder to start anew")
     return None, words

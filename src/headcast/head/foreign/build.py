@@ -145,15 +145,15 @@ def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: 
     uv, faces_uv = carried_uv(raw, raw.opened, ours, registration.opened, places)
     part = np.median(ours.part.numpy()[places.triangle][raw.faces], axis=1).astype(np.int64)
     return Mesh(
-        raw.neutral,
-        raw.identity,
-        expression,
-        weights,
-        ours.region.numpy()[chief],
-        raw.faces,
-        part,
-        uv,
-        faces_uv,
+        neutral=raw.neutral,
+        identity=raw.identity,
+        expression=expression,
+        skin_weights=weights,
+        region=ours.region.numpy()[chief],
+        faces=raw.faces,
+        part=part,
+        uv=uv,
+        faces_uv=faces_uv,
     )
 
 
@@ -166,15 +166,15 @@ def graft_parts(raw: RawHead, ours: HeadModel, registration: Registration, names
     identity = _graft_identity(raw, names, neutral)
     weights = ours.skin_weights.double().numpy()[own]
     return Mesh(
-        neutral,
-        identity,
-        ours.expression_basis.double().numpy()[:, own],
-        weights / weights.sum(1, keepdims=True),
-        ours.region.numpy()[own],
-        faces.reshape(-1, 3),
-        ours.part.numpy()[rows],
-        ours.uv.double().numpy()[texels],
-        faces_uv.reshape(-1, 3),
+        neutral=neutral,
+        identity=identity,
+        expression=ours.expression_basis.double().numpy()[:, own],
+        skin_weights=weights / weights.sum(1, keepdims=True),
+        region=ours.region.numpy()[own],
+        faces=faces.reshape(-1, 3),
+        part=ours.part.numpy()[rows],
+        uv=ours.uv.double().numpy()[texels],
+        faces_uv=faces_uv.reshape(-1, 3),
     )
 
 

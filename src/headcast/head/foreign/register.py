@@ -72,7 +72,9 @@ def register(raw: RawHead, ours: HeadModel) -> Registration:
     eyes = raw.eyes @ rotation.T + translation
     neutral = _move_inner_parts(neutral, head.neutral, head, eyes)
     ours_open = _move_inner_parts(ours_open, head.neutral + jaw * head.jaw_open, head, eyes)
-    return Registration(rotation, translation, neutral, ours_open, distance)
+    return Registration(
+        rotation=rotation, translation=translation, neutral=neutral, opened=ours_open, distance=distance
+    )
 
 
 class _Ours:
@@ -115,9 +117,16 @@ class _SurfaceMatches(NamedTuple):
     trust: np.ndarray
 
 
-def _fit_identity(
-    raw: RawHead, faces: Int[np.ndarray, "f 3"], head: _Ours
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+class _IdentityFit(NamedTuple):
+    """Rotation and translation of the foreign head; our identity coefficients and jawOpen."""
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    coefficients: np.ndarray
+    jaw: float
+
+
+def _fit_identity(raw: RawHead, faces: Int[np.ndarray, "f 3"], head: _Ours) -> _IdentityFit:
     """Fit rotation and translation of the foreign head, and our identity and jawOpen, to each other."""
     centre = raw.eyes.mean(0)
     rotation, coefficients, jaw = np.eye(3), np.zeros(len(head.identity)), 0.3
@@ -136,7 +145,7 @@ def _fit_identity(
         jaw = float(np.clip(jaw + step[n], 0.0, 1.0))
         turned = _rotation(step[n + 1 : n + 4])
         rotation, translation = turned @ rotation, turned @ translation + step[n + 4 : n + 7]
-    return rotation, translation, coefficients, jaw
+    return _IdentityFit(rotation, translation, coefficients, jaw)
 
 
 def _solve_with_prior(H: np.ndarray, g: np.ndarray, coefficients: np.ndarray, weight: float) -> np.ndarray:

@@ -85,7 +85,9 @@ def fit_avatar(
     source = SourceView(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
     provenance = fit_provenance(head, size, observations, seed, consent)
     lids = lids.mapped(lambda t: darken(t, room))
-    return MeshAvatar(BoundHead(head, source, provenance), darken(texture, room), shells, lids)
+    return MeshAvatar(
+        bound=BoundHead(head, source, provenance), texture=darken(texture, room), shells=shells, lids=lids
+    )
 
 
 def _texture_head(

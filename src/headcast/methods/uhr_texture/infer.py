@@ -72,9 +72,9 @@ class Result:
         words = {"albedo": "uhr_texture", "micronormal": "uhr_texture", "specular": "uhr_texture"}
         normal = fill.to_numpy(t[3:6]) * 2 - 1
         return SkinMaps(
-            srgb_to_linear(fill.to_numpy(t[:3])).astype(np.float32),
-            normal.astype(np.float32),
-            t[6].numpy(),
+            albedo=srgb_to_linear(fill.to_numpy(t[:3])).astype(np.float32),
+            micronormal=normal.astype(np.float32),
+            specular=t[6].numpy(),
             provenance=words,
         )
 
@@ -181,7 +181,16 @@ def texture_maps(
     else:
         texture = fill.pull_push(texture, visibility)
     say(1.0, "done")
-    return Result(rgb, camera, image, found, guide, texture, visibility, tuple(notes))
+    return Result(
+        crop=rgb,
+        camera=camera,
+        image=image,
+        prior=found,
+        guide=guide,
+        texture=texture,
+        visibility=visibility,
+        notes=tuple(notes),
+    )
 
 
 def keep_skin(

@@ -39,6 +39,7 @@ MAX_ARRAY_BYTES = 1 << 30  # of all arrays that are read, decoded
 MAX_DIRECTORY_BYTES = 1 << 23  # of a zip's list of entries: about 100,000 of them
 MAX_INFLATION = 1100  # deflate makes at most 1032 bytes of one
 MAX_REASON = 120
+NUMBERS = "biuf"
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 END_OF_ZIP, END_OF_ZIP64 = b"PK\5\6", b"PK\6\6"
 ZIP64_BYTES = 56 + 20  # its end record and the locator, between the list and the end
@@ -173,24 +174,30 @@ def zip_directory_bytes(f: BinaryIO) -> int:
 
 
 def load_arrays(
-    path: str | Path, names: Collection[str] | None, remedy: str, limit: int = MAX_ARRAY_BYTES
+    path: str | Path,
+    names: Collection[str] | None,
+    remedy: str,
+    *,
+    limit: int = MAX_ARRAY_BYTES,
+    kinds: str = NUMBERS,
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Load named arrays of plain numbers or texts from an npz file; only these are decoded.
+    """Load named arrays of plain numbers from an npz file; only these are decoded.
 
     Shapes and types are read first: what an array claims must match its entry, and all together take at most
     ``limit`` bytes.
 
     Args:
         names: arrays to read where they exist; None: all.
+        kinds: numpy's letters of the types that are taken.
 
     Raises:
-        HeadcastError: unreadable, damaged, pickled objects, or larger.
+        HeadcastError: unreadable, damaged, of another type, or larger.
     """
     check_readable(Path(path), "npz")
     with parsing(path, "not a readable npz of plain arrays", remedy), open_zip(path) as archive:
         entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
         wanted = [n for n in entries if names is None or n in names]
-        total = sum(claimed_bytes(archive, entries[n]) for n in wanted)
+        total = sum(claimed_bytes(archive, entries[n], kinds) for n in wanted)
         if total > limit:
             raise ValueError(f"its arrays take {total >> 20} MB, over {limit >> 20}")
         return {n: _read_array(archive, entries[n]) for n in wanted}
@@ -207,14 +214,14 @@ def array_names(path: str | Path, remedy: str) -> list[str]:
         return [n.removesuffix(".npy") for n in archive.namelist()]
 
 
-def claimed_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
+def claimed_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, kinds: str) -> int:
     """Return the decoded size of an array, from its header; it must match the entry's size."""
     with archive.open(entry) as f:
         shape, _, dtype = _array_header(f)
         header = f.tell()
     size = math.prod(shape) * dtype.itemsize
-    if dtype.hasobject or dtype.kind not in "biufcSU":
-        raise ValueError(f"'{entry.filename[:60]}' holds no plain numbers or text")
+    if dtype.kind not in kinds or (dtype.kind in NUMBERS and dtype.itemsize > 8):
+        raise ValueError(f"'{entry.filename[:60]}' is of the type {dtype.str[:12]}")
     if size != entry.file_size - header:
         raise ValueError(f"'{entry.filename[:60]}' claims another size than it has")
     if entry.file_size > MAX_INFLATION * max(entry.compress_size, 64):
@@ -241,4 +248,5 @@ def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Shaped[np.n
             at += len(block)
     if at != len(out):
         raise ValueError(f"'{entry.filename[:60]}' is cut")
-    return out.view(dtype).reshape(shape, order="F" if fortran else "C")
+    array = out.view(dtype).reshape(shape, order="F" if fortran else "C")
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ class Shell:
 
 
 def shells_from(
-    tensors: Mapping[str, Tensor], textures: Mapping[str, UInt8[np.ndarray, "..."]], path: Path
+    tensors: Mapping[str, Tensor], textures: Mapping[str, Any], path: Path
 ) -> tuple[Shell, ...]:
     """Read and check stored shells.
 
@@ -79,7 +80,7 @@ def shells_from(
 
 
 def _shell(
-    name: str, tensors: dict[str, Tensor], textures: Mapping[str, UInt8[np.ndarray, "..."]], path: Path
+    name: str, tensors: dict[str, Tensor], textures: Mapping[str, Any], path: Path
 ) -> Shell:
     def get(key: str, *shape: int) -> Tensor:
         return check_tensor(tensors, f"shell.{name}.{key}", shape, path)

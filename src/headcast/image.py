@@ -38,6 +38,9 @@ __all__ = [
 ]
 
 MAX_PIXELS = 200_000_000
+MAX_FILE_BYTES = 1 << 31  # 200 million pixels of three 16-bit channels, with room
+MAX_DECODED_BYTES = 1 << 30  # of one image in Pillow's memory: at most 4 bytes a pixel
+CONVERTED_ROWS = 256
 MIN_SIDE = 64
 SAMPLES_A_ROW = 4096  # OpenCV remaps images of at most 32767 a side: samples are laid out in rows
 SAMPLING_MARGIN = 8  # pixels outside the image to which positions are clipped: more than any kernel reaches
@@ -96,6 +99,8 @@ def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
     """
     path = Path(path)
     check_readable(path, "image")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise HeadcastError(f"{path}: larger than {MAX_FILE_BYTES >> 30} GB; reduce the image first")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings about sizes and metadata; both are checked here
         im, stored, frames = read_pixels(path, max_side)
@@ -123,7 +128,8 @@ def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]
             with Image.open(path, formats=[f for f in FORMATS if f in Image.OPEN]) as im:
                 size = im.size
                 check_size(path, size)
-                frames = getattr(im, "n_frames", 1) if im.format != "MPO" else 1
+                check_depth(path, im)
+                frames = 2 if im.format != "MPO" and getattr(im, "is_animated", False) else 1
                 im.draft(None, (max_side, max_side))
                 with quiet_stderr():  # libtiff reports damage there, beside the exception
                     im.load()
@@ -149,6 +155,15 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
         )
     if min(size) < MIN_SIDE:
         raise HeadcastError(f"{path}: only {size[0]}x{size[1]} pixels; at least {MIN_SIDE} a side are needed")
+
+
+def check_depth(path: Path, im: Image.Image) -> None:
+    """Raise HeadcastError if the decoded image takes more than ``MAX_DECODED_BYTES``."""
+    channels = 1 if im.mode in ("1", "L", "P") else 2 if im.mode.startswith("I;16") else 4
+    if im.size[0] * im.size[1] * channels > MAX_DECODED_BYTES:
+        raise HeadcastError(
+            f"{path}: takes more than {MAX_DECODED_BYTES >> 20} MB when decoded; reduce it first"
+        )
 
 
 def shrink(im: Image.Image, max_side: int) -> Image.Image:
@@ -190,12 +205,21 @@ def read_exif(im: Image.Image) -> bytes | None:
 
 def to_8_bit(x: Shaped[np.ndarray, "h w"], mode: str) -> UInt8[np.ndarray, "h w"]:
     """Convert grey of 16 or 32 bits or floats to 8 bits; the white level is guessed from the values."""
+    out = np.empty(x.shape, np.uint8)
+    strips = [slice(y, y + CONVERTED_ROWS) for y in range(0, len(x), CONVERTED_ROWS)]
     if mode.startswith("I;16"):
-        return ((x.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    y = np.nan_to_num(x.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(y.max(initial=0.0))
+        for s in strips:
+            out[s] = (x[s].astype(np.uint32) * 255 + 32767) // 65535
+        return out
+
+    def finite(s: slice) -> np.ndarray:
+        return np.nan_to_num(x[s].astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+
+    top = max((float(finite(s).max(initial=0.0)) for s in strips), default=0.0)
     white = next((w for w in (1.0, 255.0, 65535.0) if top <= w and (mode == "F" or w > 1)), max(top, 1.0))
-    return np.clip(y * (255.0 / white) + 0.5, 0, 255).astype(np.uint8)
+    for s in strips:
+        out[s] = np.clip(finite(s) * (255.0 / white) + 0.5, 0, 255)
+    return out
 
 
 def orientation_and_focal(im: Image.Image) -> tuple[float | None, Image.Image]:

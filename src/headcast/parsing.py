@@ -24,14 +24,16 @@ from headcast.errors import HeadcastError
 from headcast.files import check_readable
 
 __all__ = [
+    "array_names",
     "load_arrays",
     "load_json",
     "load_table",
-    "short_reason",
     "open_zip",
+    "parse_json",
     "parsing",
     "read_limited",
     "read_text",
+    "short_reason",
 ]
 
 MAX_TEXT_BYTES = 1 << 25

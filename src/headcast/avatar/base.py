@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from headcast import registry
 from headcast.avatar.package import Package, damaged, read_package
 from headcast.errors import HeadcastError
+from headcast.parsing import short_reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -234,6 +235,6 @@ def load(path: str | Path) -> Avatar:
     if kind not in kinds:
         known = ", ".join(kinds)
         raise HeadcastError(
-            f"{path}: avatar of the unknown kind '{kind[:40]}' (known: {known}); upgrade headcast"
+            f"{path}: avatar of the unknown kind '{short_reason(kind)[:40]}' (known: {known}); upgrade headcast"
         )
     return registry.load_entry(kinds[kind]).from_package(package, path)

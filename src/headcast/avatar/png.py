@@ -36,9 +36,7 @@ def encode_png(image: UInt8[np.ndarray, "h w *c"]) -> bytes:
     return data.tobytes()
 
 
-def decode_png(
-    path: Path, entry: str, data: bytes, max_side: int = MAX_SIDE
-) -> UInt8[np.ndarray, "h w *c"]:
+def decode_png(path: Path, entry: str, data: bytes, max_side: int = MAX_SIDE) -> UInt8[np.ndarray, "h w *c"]:
     """Decode the image of an entry; size and type are checked in the header before decoding.
 
     Raises:
@@ -70,7 +68,9 @@ class StoredImages(Mapping[str, Any]):
         sizes = [_check_header(path, name, png) for name, png in data.items()]
         if sum(w * h * c for w, h, c in sizes) > MAX_DECODED_BYTES:
             limit = f"more than {MAX_DECODED_BYTES >> 20} MB of images"
-            raise HeadcastError(f"{path}: damaged avatar file ({limit}); make it again with 'headcast create'")
+            raise HeadcastError(
+                f"{path}: damaged avatar file ({limit}); make it again with 'headcast create'"
+            )
 
     def __getitem__(self, name: str) -> UInt8[np.ndarray, "..."]:
         if name not in self.decoded:

@@ -90,7 +90,9 @@ class Provenance:
             raise damaged(path, "'consent' is no str")
         for name in ("weights", "warnings"):
             given[name] = tuple(given.get(name, ()))
-        if not all(isinstance(w, dict) and all(isinstance(v, str) for v in w.values()) for w in given["weights"]):
+        if not all(
+            isinstance(w, dict) and all(isinstance(v, str) for v in w.values()) for w in given["weights"]
+        ):
             raise damaged(path, "'weights' holds something else than names and licences")
         if not all(isinstance(w, str) for w in given["warnings"]):
             raise damaged(path, "'warnings' holds something else than sentences")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.image import load_image
+from headcast.files import check_readable
+from headcast.image import check_size, load_image
+from headcast.parsing import load_json, parsing
 from headcast.synth.config import LABELS
 
 __all__ = ["Scene", "Shot", "read_scene", "scene_folders"]
@@ -72,10 +73,8 @@ def read_scene(folder: Path) -> Scene:
     Raises:
         HeadcastError: a missing or damaged file, or fewer than two cameras.
     """
-    try:
+    with parsing(folder, "its camera files are damaged", "make the folder again"):
         scene = _synth(folder) if next(folder.glob(MARKERS[0]), None) else _gaussian_avatars(folder)
-    except (KeyError, ValueError, TypeError, IndexError) as e:
-        raise HeadcastError(f"{folder}: its camera files are damaged ({type(e).__name__}: {e})") from e
     if len(scene.shots) < 2:
         raise HeadcastError(f"{folder}: {len(scene.shots)} camera; two are needed (headcast synth --views 4)")
     return scene
@@ -86,7 +85,7 @@ def _synth(folder: Path) -> Scene:
     moment = files[0].name.split("_")[0]
     shots, points = [], None
     for path in (p for p in files if p.name.startswith(moment + "_")):
-        facts = json.loads(path.read_text())
+        facts = load_json(path, "make the folder again")
         stem = path.with_suffix("")
         alpha = _grey(Path(f"{stem}_alpha.png")) / np.float32(255)
         label = _grey(Path(f"{stem}_label.png"))
@@ -105,13 +104,15 @@ def _synth(folder: Path) -> Scene:
 
 def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
     """Read a one-channel 8-bit PNG."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(path) as im:
-            return np.array(im if im.mode == "L" else im.convert("L"))
-    except (OSError, UnidentifiedImageError) as e:
-        raise HeadcastError(f"{path}: cannot be read ({e}); make the folder again") from e
+    check_readable(path, "PNG")
+    with (
+        parsing(path, "not a readable PNG", "make the folder again"),
+        Image.open(path, formats=("PNG",)) as im,
+    ):
+        check_size(path, im.size)
+        return np.array(im if im.mode == "L" else im.convert("L"))
 
 
 def _gaussian_avatars(folder: Path) -> Scene:
@@ -120,7 +121,7 @@ def _gaussian_avatars(folder: Path) -> Scene:
     for name in ("transforms.json", "transforms_train.json", "transforms_val.json"):
         path = folder / name
         if path.is_file():
-            top = json.loads(path.read_text())
+            top = load_json(path, "export the folder again")
             for f in top["frames"]:
                 frames.setdefault(
                     (f.get("timestep_index", 0), f.get("camera_index", f["file_path"])), (top, f)

@@ -52,7 +52,9 @@ INDICES = {
 """What the values of a tensor count."""
 
 
-def check_model_file(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path | str) -> dict[str, Any]:
+def check_model_file(
+    tensors: dict[str, Tensor], metadata: dict[str, str], path: Path | str
+) -> dict[str, Any]:
     """Return the facts of a head model's file after checking its tensors.
 
     Raises:

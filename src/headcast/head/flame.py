@@ -207,7 +207,11 @@ def read_flame(path: str | Path) -> Flame:
         if not np.isfinite(arrays[key]).all():
             raise HeadcastError(f"{path}: '{key}' holds invalid numbers; get the file again")
     faces, parents = arrays["f"].astype(np.int64), arrays["kintree_table"][0].astype(np.int64)
-    if faces.min() < 0 or faces.max() >= VERTICES or any(not 0 <= p < j for j, p in enumerate(parents[1:], 1)):
+    if (
+        faces.min() < 0
+        or faces.max() >= VERTICES
+        or any(not 0 <= p < j for j, p in enumerate(parents[1:], 1))
+    ):
         raise HeadcastError(f"{path}: triangles or joints are invalid; get the file again")
     basis = np.moveaxis(arrays["shapedirs"], -1, 0)
     tensors = {

@@ -6,7 +6,6 @@ world. INSTA's hold OpenCV cameras under the same names: projecting the mesh ont
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,13 @@ from jaxtyping import Float, UInt8
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.image import load_image
+from headcast.parsing import load_json, parsing, read_text
 from headcast.training.folders import first_reason
 from headcast.training.order import item_of
 
 __all__ = ["Axes", "CaptureFolder", "View"]
+
+MAX_CAMERA_BYTES = 1 << 28  # one camera for each frame
 
 Axes = Literal["opengl", "opencv"]
 AXES_FRAMES = 5
@@ -227,11 +229,10 @@ def read_points(path: Path) -> Float[np.ndarray, "n 3"]:
     Raises:
         HeadcastError: it has none.
     """
-    try:
-        rows = [line.split()[1:4] for line in path.read_text().splitlines() if line.startswith("v ")]
+    text = read_text(path, "OBJ", errors="replace")
+    with parsing(path, "not a readable OBJ file", "export it again"):
+        rows = [line.split()[1:4] for line in text.splitlines() if line.startswith("v ")]
         points = np.array(rows, np.float64).reshape(-1, 3)
-    except (OSError, ValueError) as e:
-        raise HeadcastError(f"{path}: not a readable OBJ file ({e})") from e
     if not len(points):
         raise HeadcastError(f"{path}: has no vertices")
     return points
@@ -243,12 +244,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         HeadcastError: missing or damaged.
     """
-    try:
-        data = json.loads(path.read_text())
-    except OSError as e:
-        raise HeadcastError(f"{path}: cannot be read ({e.strerror}); is this a capture's folder?") from e
-    except ValueError as e:
-        raise HeadcastError(f"{path}: not JSON ({e})") from e
+    data = load_json(path, "is this a capture's folder?", MAX_CAMERA_BYTES)
     if not isinstance(data, dict):
         raise HeadcastError(f"{path}: not a list of cameras")
     return data

@@ -37,7 +37,8 @@ def imported() -> dict[str, dict[str, Any]]:
         HeadcastError: one is damaged.
     """
     return {
-        path.stem: read_card(path.with_suffix(".json")) for path in sorted(data_folder().glob("*.safetensors"))
+        path.stem: read_card(path.with_suffix(".json"))
+        for path in sorted(data_folder().glob("*.safetensors"))
     }
 
 

@@ -189,14 +189,26 @@ def read_looks(folder: str) -> Looks:
     Raises:
         HeadcastError: there are none.
     """
-    from headcast.weights import load_tensors
-
     files = sorted(p for p in Path(folder).glob("*.safetensors"))
     if not files:
         raise HeadcastError(
             f"{folder}: no looks (*.safetensors) here; make them with tools/build_uhr_looks.py"
         )
-    return Looks.joined([Looks(**load_tensors(p)[0]) for p in files])
+    return Looks.joined([read_file_of_looks(p) for p in files])
+
+
+def read_file_of_looks(path: Path) -> Looks:
+    """Read one file of looks.
+
+    Raises:
+        HeadcastError: it is damaged, or holds something else.
+    """
+    from headcast.weights import load_tensors
+
+    tensors = load_tensors(path)[0]
+    if set(tensors) != {f.name for f in fields(Looks)}:
+        raise HeadcastError(f"{path}: not a file of looks; make it with tools/build_uhr_looks.py")
+    return Looks(**tensors)
 
 
 def as_float(looks: Looks, device: torch.device) -> Looks:

@@ -74,6 +74,7 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     folder = path.parent
+    check_name(path)
     if path.is_dir():
         raise HeadcastError(f"{path}: is a folder; give the name of a file")
     if not folder.exists():
@@ -86,6 +87,19 @@ def check_writable(path: str | Path) -> None:
         probe.unlink()
     except OSError as e:
         raise HeadcastError(f"{path}: cannot be written ({e.strerror}); choose another place") from e
+
+
+def check_name(path: Path) -> None:
+    """Check that the system takes a name for a file.
+
+    Raises:
+        HeadcastError: it is too long, or holds a null character.
+    """
+    try:
+        path.is_dir()
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or str(e)
+        raise HeadcastError(f"{path}: cannot be written ({reason}); choose another name") from e
 
 
 def check_readable(path: Path, kind: str) -> None:

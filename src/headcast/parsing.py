@@ -1,4 +1,4 @@
-"""The one boundary around every decoder: damaged input becomes one line, and sizes are bounded before decoding.
+"""The one boundary around every decoder: damage becomes one line, sizes are bounded before decoding.
 
 A loader puts what touches a file's own bytes into ``with parsing(...)``, and reads whole formats by
 ``load_json``, ``load_table`` and ``load_arrays``. Code outside the boundary keeps its tracebacks.
@@ -25,6 +25,7 @@ from headcast.files import check_readable
 
 __all__ = [
     "array_names",
+    "check_text",
     "load_arrays",
     "load_json",
     "load_table",
@@ -41,6 +42,7 @@ MAX_ARRAY_BYTES = 1 << 30  # of all arrays that are read, decoded
 MAX_DIRECTORY_BYTES = 1 << 23  # of a zip's list of entries: about 100,000 of them
 MAX_INFLATION = 1100  # deflate makes at most 1032 bytes of one
 MAX_REASON = 120
+MAX_STATEMENT_CHARACTERS = 1 << 16
 NUMBERS = "biuf"
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 END_OF_ZIP, END_OF_ZIP64 = b"PK\5\6", b"PK\6\6"
@@ -121,6 +123,21 @@ def load_json(path: str | Path, remedy: str, limit: int = MAX_TEXT_BYTES) -> Any
     text = read_text(path, "JSON", limit)
     with parsing(path, "not a readable JSON file", remedy):
         return parse_json(text)
+
+
+def check_text(text: str | None, name: str, limit: int = MAX_STATEMENT_CHARACTERS) -> None:
+    """Check before long work that a given text can be stored.
+
+    Raises:
+        HeadcastError: bytes that are no text (from the command line), a null character, or too long.
+    """
+    given = text or ""
+    try:
+        given.encode()
+    except UnicodeEncodeError as e:
+        raise HeadcastError(f"{name}: character {e.start + 1} is no text; write it in UTF-8") from None
+    if "\0" in given or len(given) > limit:
+        raise HeadcastError(f"{name}: give at most {limit} characters, none of them null")
 
 
 def parse_json(text: str, constants: Callable[[str], Any] | None = None) -> Any:

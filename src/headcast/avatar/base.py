@@ -233,8 +233,6 @@ def load(path: str | Path) -> Avatar:
         raise damaged(path, "no kind")
     kinds = KINDS if kind in KINDS else avatar_kinds()
     if kind not in kinds:
-        known = ", ".join(kinds)
-        raise HeadcastError(
-            f"{path}: avatar of the unknown kind '{short_reason(kind)[:40]}' (known: {known}); upgrade headcast"
-        )
+        known, name = ", ".join(kinds), short_reason(kind)[:40]
+        raise HeadcastError(f"{path}: avatar of the unknown kind '{name}' (known: {known}); upgrade headcast")
     return registry.load_entry(kinds[kind]).from_package(package, path)

@@ -73,7 +73,9 @@ def write_package(path: str | Path, package: Package) -> None:
         raise ValueError(f"unknown texture names {sorted(unknown)}")
     meta = {"format": FORMAT, "version": VERSION, **package.meta}
     entries = {
-        "avatar.json": json.dumps(meta, indent=1, ensure_ascii=False, allow_nan=False).encode(),
+        "avatar.json": json.dumps(meta, indent=1, ensure_ascii=False, allow_nan=False).encode(
+            errors="replace"  # names of files may hold bytes that are no text
+        ),
         "tensors.safetensors": save({k: v.detach().cpu().contiguous() for k, v in package.tensors.items()}),
     }
     for name, image in package.textures.items():

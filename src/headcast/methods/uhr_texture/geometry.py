@@ -125,7 +125,6 @@ def read_obj(path: Path) -> Obj:
     Raises:
         HeadcastError: not a Wavefront OBJ with faces.
     """
-    check_readable(path, "OBJ")
     v: list[list[float]] = []
     vt: list[list[float]] = []
     faces: list[list[int]] = []

@@ -239,12 +239,14 @@ def write_input(files: Folder, place: Path) -> Path:
     return place / next(iter(files)) if len(files) == 1 else place
 
 
-def complaint(load: Callable[[Path], object], path: Path) -> str | None:
-    """Return what is wrong with how a loader takes an input; None: a result, or one line."""
+def complaint(load: Callable[[Path], object], path: Path, is_valid: bool = False) -> str | None:
+    """Return what is wrong with how a loader takes an input; None: a result, or (if not valid) one line."""
     try:
         load(path)
     except HeadcastError as e:
         text = str(e)
+        if is_valid:
+            return f"a valid input is refused: {text[:200]}"
         if EXHAUSTED in text:
             return "memory: it was exhausted, not bounded"
         if "\n" in text or len(text) > 1000:
@@ -281,7 +283,7 @@ def in_child(work: Callable[[Callable[[str], None]], None], memory: int) -> tupl
         finally:
             os._exit(status)
     os.close(writing)
-    with open(reading, "rb") as pipe:
+    with os.fdopen(reading, "rb") as pipe:
         lines = pipe.read().decode(errors="replace").splitlines()
     return lines, os.waitpid(process, 0)[1]
 
@@ -299,7 +301,7 @@ def fuzz_target(name: str, target: Target, numbers: range, seed: int, seconds: f
                     path = write_input(make_input(seeds, name, seed, i), Path(folder) / "input")
                     say(f"{i}")
                     signal.setitimer(signal.ITIMER_REAL, seconds)  # its default ends the process
-                    found = complaint(target.load, path)
+                    found = complaint(target.load, path, is_valid=i == 0)
                     signal.setitimer(signal.ITIMER_REAL, 0)
                     if found:
                         say(f"{i} {' '.join(found.split())}")

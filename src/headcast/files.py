@@ -96,7 +96,9 @@ def check_name(path: Path) -> None:
         HeadcastError: it is too long, or holds a null character.
     """
     try:
-        path.is_dir()
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
     except (OSError, ValueError) as e:
         reason = getattr(e, "strerror", None) or str(e)
         raise HeadcastError(f"{path}: cannot be written ({reason}); choose another name") from e
@@ -112,15 +114,20 @@ def check_readable(path: Path, kind: str) -> None:
         if not path.exists():
             raise HeadcastError(f"{path}: no such file; check the name")
         if path.is_dir():
-            raise HeadcastError(f"{path}: is a folder; give a {kind} file")
+            raise HeadcastError(f"{path}: is a folder; give {article(kind)} {kind} file")
         if not path.is_file():
-            raise HeadcastError(f"{path}: is not a regular file; give a {kind} file")
+            raise HeadcastError(f"{path}: is not a regular file; give {article(kind)} {kind} file")
         with path.open("rb") as f:
             if not f.read(1):
                 raise HeadcastError(f"{path}: the file is empty; save or download it again")
     except (OSError, ValueError) as e:
         reason = getattr(e, "strerror", None) or str(e)
         raise HeadcastError(f"{path}: cannot be read ({reason}); check its name and permissions") from e
+
+
+def article(kind: str) -> str:
+    """Return "a" or "an" before a kind of file."""
+    return "an" if kind[0] in "aeiouAEIO" or kind.startswith("npz") else "a"
 
 
 def what_is(path: Path) -> str:

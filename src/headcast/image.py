@@ -17,6 +17,7 @@ from jaxtyping import Float, Shaped, UInt8
 
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path, check_readable, check_writable, quiet_stderr, what_is
+from headcast.parsing import parsing
 
 if TYPE_CHECKING:
     import torch
@@ -88,6 +89,19 @@ class LoadedImage:
     notes: tuple[str, ...] = ()
 
 
+class ClampedReader(io.BufferedReader):
+    """A file that allocates no more for a read than it holds: damaged headers ask for 4 GB."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.length = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most ``size`` bytes; -1 or None: all that is left."""
+        left = max(self.length - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
     """Read an image file; of an animation, the first frame.
 
@@ -125,7 +139,8 @@ def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses at twice this
         try:
             Image.init()
-            with Image.open(path, formats=[f for f in FORMATS if f in Image.OPEN]) as im:
+            formats = [f for f in FORMATS if f in Image.OPEN]
+            with ClampedReader(path) as file, Image.open(file, formats=formats) as im:
                 size = im.size
                 check_size(path, size)
                 check_depth(path, im)
@@ -155,6 +170,28 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
         )
     if min(size) < MIN_SIDE:
         raise HeadcastError(f"{path}: only {size[0]}x{size[1]} pixels; at least {MIN_SIDE} a side are needed")
+
+
+def check_dimensions(path: Path, form: str | None = None) -> None:
+    """Check an image's size by its header, for decoders without limits of their own.
+
+    Args:
+        form: the only format that is taken; None: any.
+
+    Raises:
+        HeadcastError: not a regular file, no image, too small or too large.
+    """
+    from PIL import Image
+
+    check_readable(path, form or "image")
+    with (
+        warnings.catch_warnings(),
+        parsing(path, f"not a readable {form or 'image'}", "get or make it again"),
+    ):
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=[form] if form else [f for f in FORMATS if f in Image.OPEN]) as im:
+            if im.size[0] * im.size[1] > MAX_PIXELS:
+                raise ValueError(f"{im.size[0]}x{im.size[1]} pixels")
 
 
 def check_depth(path: Path, im: Image.Image) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from headcast.errors import HeadcastError
-from headcast.files import check_readable
+from headcast.files import article, check_readable
 
 __all__ = [
     "array_names",
@@ -98,7 +98,7 @@ def read_limited(path: str | Path, kind: str, limit: int) -> bytes:
     with parsing(path, "cannot be read", "check its permissions"), path.open("rb") as f:
         data = f.read(limit + 1)
     if len(data) > limit:
-        raise HeadcastError(f"{path}: larger than {limit >> 20} MB, too large; give a {kind} file")
+        raise HeadcastError(f"{path}: larger than {limit >> 20} MB; give {article(kind)} {kind} file")
     return data
 
 

@@ -220,13 +220,18 @@ def read_flame_head(path: Path) -> None:
 
 @cache
 def ict_files() -> list[Folder]:
-    """ICT-FaceKit's arrays by name, of wrong sizes: what follows needs the real ones."""
+    """Random small numbers of ICT-FaceKit's shapes."""
+    from headcast.head.ict import POLYGONS, VERTICES, shape_keys
+    from headcast.head.names import EXPRESSIONS
+
+    rng = np.random.default_rng(0)
+    names = sorted({k for n in EXPRESSIONS if n != "tongueOut" for k in shape_keys(n)})
     arrays = {
-        "neutral": np.zeros((9, 3), np.int8),
-        "polys": np.zeros((4, 4), np.int8),
-        "identity_basis": np.zeros((2, 9, 3), np.int8),
-        "expression_basis": np.zeros((2, 9, 3), np.int8),
-        "expression_names": np.array(["jawOpen", "x"]),
+        "neutral": rng.integers(-9, 9, (VERTICES, 3), np.int8),
+        "polys": rng.integers(0, 99, (POLYGONS, 4), np.int8),
+        "identity_basis": np.zeros((2, VERTICES, 3), np.int8),
+        "expression_basis": np.zeros((len(names), VERTICES, 3), np.int8),
+        "expression_names": np.array(names),
     }
     return [{"input.npz": npz(**arrays)}]
 
@@ -238,7 +243,17 @@ def read_ict_head(path: Path) -> None:
     read_ict(path)
 
 
-OBJ = b"# mesh\nv 0 0 0\nv 1 0 0 1 1 1\nv 0 1 0.5\nv 1 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nf 1/1 2/2 3/3\nf -1 -2 -3 -4\n"
+OBJ = b"""# mesh
+v 0 0 0
+v 1 0 0 1 1 1
+v 0 1 0.5
+v 1 1 0
+vt 0 0
+vt 1 0
+vt 0 1
+f 1/1 2/2 3/3
+f -1 -2 -3 -4
+"""
 
 
 def read_mesh(path: Path) -> None:
@@ -367,7 +382,7 @@ def read_head(path: Path) -> None:
 @cache
 def scenes() -> list[Folder]:
     """Two cameras of one moment, as GaussianAvatars folders have them."""
-    image = np.dstack([gradient(64), np.full((64, 64, 1), 255, np.uint8)])
+    image = np.dstack([gradient(64), gradient(64)[..., :1]])
     frame = {"file_path": "images/a.png", "transform_matrix": np.eye(4).tolist(), "timestep_index": 0}
     frames = [{**frame, "camera_index": k} for k in range(2)]
     top = {"w": 64, "h": 64, "fl_x": 90.0, "fl_y": 90.0, "cx": 32.0, "cy": 32.0, "frames": frames}

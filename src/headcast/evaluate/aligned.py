@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from headcast.files import check_readable
 from headcast.head.face_oval import OVAL
+from headcast.image import check_dimensions
 from headcast.parsing import parsing
 
 __all__ = [
@@ -42,7 +42,7 @@ def read_rgb(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """
     import cv2
 
-    check_readable(path, "image")
+    check_dimensions(path)
     with parsing(path, "not a readable image", "take it from the data set again"):
         found = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if found is None:

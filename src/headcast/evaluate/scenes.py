@@ -12,8 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.files import check_readable
-from headcast.image import check_size, load_image
+from headcast.image import check_dimensions, load_image
 from headcast.parsing import load_json, parsing
 from headcast.synth.config import LABELS
 
@@ -106,12 +105,11 @@ def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
     """Read a one-channel 8-bit PNG."""
     from PIL import Image
 
-    check_readable(path, "PNG")
+    check_dimensions(path, "PNG")
     with (
         parsing(path, "not a readable PNG", "make the folder again"),
         Image.open(path, formats=("PNG",)) as im,
     ):
-        check_size(path, im.size)
         return np.array(im if im.mode == "L" else im.convert("L"))
 
 

@@ -20,10 +20,9 @@ from headcast.evaluate.scenes import MARKERS, read_scene
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import Subject, find_subjects
-from headcast.files import check_readable
 from headcast.head.maps import SkinMaps
 from headcast.head.model import HeadModel
-from headcast.image import linear_to_srgb, load_image, srgb_to_linear
+from headcast.image import check_dimensions, linear_to_srgb, load_image, srgb_to_linear
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
 from headcast.metrics.skin_tone import typology_angle
@@ -163,7 +162,7 @@ def read_map(path: Path) -> Float[np.ndarray, "h w *c"]:
     """Read an 8- or 16-bit PNG as 0..1, RGB."""
     import cv2
 
-    check_readable(path, "PNG")
+    check_dimensions(path, "PNG")
     with parsing(path, "not a readable image", "make the folder again (headcast synth)"):
         x = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if x is None:

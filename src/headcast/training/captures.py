@@ -18,13 +18,14 @@ from jaxtyping import Float, UInt8
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.image import load_image
-from headcast.parsing import load_json, parsing, read_text
+from headcast.parsing import load_json, parsing, read_text, short_reason
 from headcast.training.folders import first_reason
 from headcast.training.order import item_of
 
 __all__ = ["Axes", "CaptureFolder", "View"]
 
 MAX_CAMERA_BYTES = 1 << 28  # one camera for each frame
+MAX_NUMBER = 1e9
 
 Axes = Literal["opengl", "opencv"]
 AXES_FRAMES = 5
@@ -84,6 +85,7 @@ class CaptureFolder:
             raise HeadcastError(f"{self.file}: lists no frames; is this a capture?")
         self.frames: list[dict[str, Any]] = []
         for frame in entries:
+            check_entry(frame, self.file)
             path = self._path(str(frame.get("file_path", "")))
             if path.is_file() and read_pose(frame, self.file).shape == (4, 4):
                 self.frames.append(frame)
@@ -124,15 +126,15 @@ class CaptureFolder:
             if k.endswith("_path") and k not in ("file_path", "fg_mask_path")
         }
         camera = self.camera(frame, self.axes, image.rgb.shape[1], image.rgb.shape[0])
-        time = int(frame.get("timestep_index", self.frames.index(frame)))
-        return View(image.rgb, mask, camera, time, int(frame.get("camera_index", 0)), files)
+        time = read_number(frame, "timestep_index", self.file, self.frames.index(frame))
+        index = read_number(frame, "camera_index", self.file, 0)
+        return View(image.rgb, mask, camera, int(time or 0), int(index or 0), files)
 
     def camera(self, frame: dict[str, Any], axes: Axes, width: int, height: int) -> Camera:
         """Create the camera of an entry, for an image of that size in pixels."""
 
         def number(key: str) -> float | None:
-            value = frame.get(key, self.top.get(key))
-            return None if value is None else float(value)
+            return read_number(frame, key, self.file, self.top.get(key))
 
         w, h = number("w") or width, number("h") or height
         angle = number("camera_angle_x")
@@ -210,6 +212,29 @@ def nearest_to_axes(poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "3"]
     across = np.eye(3) - d[:, :, None] * d[:, None, :]
     A, b = across.sum(0), np.einsum("nij,nj->i", across, poses[:, :3, 3])
     return np.linalg.solve(A, b) if np.linalg.cond(A) < 1e3 else np.zeros(3)
+
+
+def check_entry(frame: Any, file: Path) -> None:
+    """Raise HeadcastError unless an entry of the file is an object whose paths are texts."""
+    if not isinstance(frame, dict):
+        raise HeadcastError(f"{file}: a frame is no object; export it again")
+    for key, value in frame.items():
+        if key.endswith("_path") and value is not None and (not isinstance(value, str) or "\0" in value):
+            raise HeadcastError(f"{file}: a frame's {short_reason(key)} is no path; export it again")
+
+
+def read_number(frame: dict[str, Any], key: str, file: Path, default: Any) -> float | None:
+    """Read a finite number of an entry; None: neither it nor the default is given.
+
+    Raises:
+        HeadcastError: it is something else.
+    """
+    value = frame.get(key, default)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not abs(value) < MAX_NUMBER:
+        raise HeadcastError(f"{file}: a frame's {key} is {short_reason(value)[:20]}; export it again")
+    return float(value)
 
 
 def read_pose(frame: dict[str, Any], file: Path) -> Float[np.ndarray, "4 4"]:

@@ -35,7 +35,7 @@ def load_tensors(source: str | Path) -> tuple[dict[str, Tensor], dict[str, str],
 
     path = source if isinstance(source, Path) or "/" in source or "." in source else weights_path(source)
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise HeadcastError(f"{path}: no such weights file")
     check_readable(path, "safetensors")
     if path.stat().st_size > MAX_WEIGHTS_BYTES:

@@ -156,7 +156,7 @@ def load(path: str | Path) -> Avatar:
     Raises:
         HeadcastError: missing, damaged, of a newer version, of an unknown kind.
     """
-    from headcast.avatar.base import load as load_avatar
+    from headcast.avatar.base import load_avatar as load_avatar
 
     return load_avatar(path)
 
@@ -327,7 +327,7 @@ def export(
     Raises:
         HeadcastError: what the user can mend: an unknown format, an option that it does not take.
     """
-    from headcast.avatar.export.base import export as write
+    from headcast.avatar.export.base import export_avatar as write
 
     return write(
         avatar,

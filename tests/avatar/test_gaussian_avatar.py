@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.bound import bound
 
-from headcast.avatar.base import Avatar, load
+from headcast.avatar.base import Avatar, load_avatar
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package, write_package
@@ -80,7 +80,7 @@ def test_light_falls_on_them(avatar: GaussianAvatar) -> None:
 
 def test_round_trip(avatar: GaussianAvatar, tmp_path: Path) -> None:
     avatar.save(tmp_path / "a.avatar")
-    back = load(tmp_path / "a.avatar")
+    back = load_avatar(tmp_path / "a.avatar")
     assert isinstance(back, GaussianAvatar) and back.info["kind"] == "gaussians"
     p, c = avatar.source.params, avatar.source.camera
     assert psnr(shown(avatar, p, c), shown(back, p, c)) > 45
@@ -103,7 +103,7 @@ def test_shells_keep_their_gaussians_in_a_file(avatar: GaussianAvatar, tmp_path:
         worn = GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
     worn.save(tmp_path / "a.avatar")
     p, c = avatar.source.params, avatar.source.camera
-    before, after = shown(worn, p, c), shown(load(tmp_path / "a.avatar"), p, c)
+    before, after = shown(worn, p, c), shown(load_avatar(tmp_path / "a.avatar"), p, c)
     assert psnr(before, after) > 40
     assert float(before.amax()) > 0.9 and float(before.amin()) < 0.1
 
@@ -134,4 +134,4 @@ def test_damaged_files_are_refused(avatar: GaussianAvatar, tmp_path: Path, chang
         t["gaussian.position"] = t["gaussian.position"] * float("nan")
     write_package(tmp_path / "b.avatar", replace(p, tensors=t))
     with pytest.raises(HeadcastError, match=r"b\.avatar"):
-        load(tmp_path / "b.avatar")
+        load_avatar(tmp_path / "b.avatar")

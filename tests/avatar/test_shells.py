@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.bound import bound
 
-from headcast.avatar.base import load
+from headcast.avatar.base import load_avatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package, write_package
 from headcast.avatar.shell import GAP, Shell, pack_textures
@@ -97,7 +97,7 @@ def test_textures_below_each_other() -> None:
 def test_round_trip(tmp_path: Path) -> None:
     a = avatar(plate(200))
     a.save(tmp_path / "a.avatar")
-    b = load(tmp_path / "a.avatar")
+    b = load_avatar(tmp_path / "a.avatar")
     assert isinstance(b, MeshAvatar)
     (s,), (t,) = a.shells, b.shells
     assert s.name == t.name and torch.equal(s.rest, t.rest) and torch.equal(s.faces, t.faces)
@@ -119,4 +119,4 @@ def test_damaged_shells_are_refused(tmp_path: Path, change: str) -> None:
         tensors["shell.plate.skin_weights"] = tensors["shell.plate.skin_weights"] * 3
     write_package(tmp_path / "b.avatar", replace(p, tensors=tensors, textures=textures))
     with pytest.raises(HeadcastError, match=r"b\.avatar"):
-        load(tmp_path / "b.avatar")
+        load_avatar(tmp_path / "b.avatar")

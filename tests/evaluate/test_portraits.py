@@ -16,12 +16,12 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.evaluate.data import photos_in
-from headcast.evaluate.networks import load_networks
+from headcast.evaluate.networks import load_evaluation_networks
 from headcast.evaluate.portraits import OBSERVED, Options
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
-from headcast.evaluate.turned import VIEWS, eroded_silhouette, face_in_view, means, mesh_of
+from headcast.evaluate.turned import VIEWS, eroded_silhouette, face_in_view, find_mesh, means
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.motion.presets import EXPRESSION_ROUND
@@ -61,7 +61,7 @@ def test_the_worst_view_is_kept() -> None:
 
 
 def test_the_face_lies_inside_of_the_head(mesh: MeshAvatar) -> None:
-    assert mesh_of(mesh) is mesh
+    assert find_mesh(mesh) is mesh
     for yaw in (0.0, 45.0):
         image = api.render(mesh, view="source", yaw=yaw)
         face, inside = face_in_view(mesh, yaw, 0.0, {}, image), eroded_silhouette(image)
@@ -82,7 +82,7 @@ def test_a_portrait_is_measured_once(
     assert list(photos_in(data)) == ["p1", "p2"]
 
     def run(same_view: bool) -> Report:
-        networks = load_networks(cpu)
+        networks = load_evaluation_networks(cpu)
         asked = Setting(("fit",), data, tmp_path / "out", networks, cpu, options=Options(same_view))
         return evaluate("portraits", asked)[0]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.networks import Networks as Evaluators
+from headcast.evaluate.networks import EvaluationNetworks as Evaluators
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.methods.uhr_texture.data import make_looks, write_looks

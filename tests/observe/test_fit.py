@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.observe.heads import SIZE, WEIGHTS, detection_of, fitter, head, truth, weight
 
-from headcast.observe.boxstep import Normal, box_step
+from headcast.observe.boxstep import NormalEquations, box_step
 from headcast.observe.fit import Fitter
 from headcast.observe.landmark_model import INNER, LandmarkModel, expression_weights
 from headcast.observe.landmark_points import MIRROR
@@ -130,7 +130,7 @@ def test_box_step_solves_the_constrained_quadratic(seed: int) -> None:
     H += 10 * np.eye(len(H))
     width = rng.uniform(0.01, 1.0) if seed % 3 else 100.0
     low, high = -width * rng.random(s + f * p), width * rng.random(s + f * p)
-    n = Normal(
+    n = NormalEquations(
         H[:s, :s],
         g[:s],
         np.stack([H[:s, b] for b in blocks]),

@@ -18,7 +18,7 @@ from headcast.observe import parsed as observe_parsed
 from headcast.observe.seen import Detection, Masks
 from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
 from headcast.priors.images import IGNORE, Pictures, load_stored
-from headcast.priors.parser import FaceParser, available, load, parse_face
+from headcast.priors.parser import FaceParser, available, load_parser, parse_face
 from headcast.priors.parser.losses import alpha_loss, dice_loss, label_loss
 from headcast.priors.parser.train import ParserRecipe
 from headcast.priors.restorer.degrade import Degradation
@@ -178,7 +178,7 @@ def test_answers_lie_where_they_belong() -> None:
 
 
 def test_masks_change_inside_of_the_square_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headcast.priors.parser.infer.load", lambda device="cpu": ByColour())
+    monkeypatch.setattr("headcast.priors.parser.infer.load_parser", lambda device="cpu": ByColour())
     rgb = np.full((160, 240, 3), 60, np.uint8)
     rgb[60:90, 100:130] = (250, 20, 20)
     rng = np.random.default_rng(0)
@@ -205,7 +205,7 @@ def test_bundled() -> None:
     made = few_pictures()
     right = []
     for i in range(0, len(made), 2):
-        found = parse_face(made.rgb[i], tuple(made.box[i].tolist()), load())  # type: ignore[arg-type]
+        found = parse_face(made.rgb[i], tuple(made.box[i].tolist()), load_parser())  # type: ignore[arg-type]
         inside = found.weight > 0.5
         right.append(float((found.label == made.label[i])[inside].float().mean()))
     assert np.mean(right) > 0.8, right

@@ -10,7 +10,7 @@ from tests.bound import bound
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.source import SourceView
-from headcast.avatar.surface import Surface
+from headcast.avatar.surface import HeadSurface
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
@@ -41,5 +41,5 @@ def test_only_detail_gets_fine_texels(avatar: GaussianAvatar) -> None:
     assert not bool(detailed(head, plain, (128, 64), 0.01).any())
     assert float(fine[middle[:, 0] < 0.4].float().mean()) > 0.95
     assert float(fine[middle[:, 0] > 0.6].float().mean()) == 0
-    rich = Surface(head, (), noisy.numpy())
+    rich = HeadSurface(head, (), noisy.numpy())
     assert len(avatar.gaussians) < len(init_gaussians(rich, source))

@@ -18,7 +18,7 @@ from headcast.synth.lights import Lamps
 from headcast.synth.pbr import LINES, add_expression_lines, shade_skin
 from headcast.synth.relief import PITS, pits, remove_grain
 from headcast.synth.rng import CounterRng
-from headcast.synth.shade import Shadows
+from headcast.synth.shade import ShadingPoints, Shadows
 
 CPU = torch.device("cpu")
 PLAIN = SynthConfig(size=48, texture=256, framing="front", hair=False)
@@ -71,7 +71,18 @@ def test_flesh_softens_red_most(flesh: float) -> None:
 
     def lit(n: torch.Tensor) -> torch.Tensor:
         sky = torch.zeros(1, 9, 3)
-        return shade_skin(lamps, sky, torch.ones(1, 3), n, up, up, one, one, none, one * 0.5, one * flesh)[0]
+        surface = ShadingPoints(
+            albedo=torch.ones(1, 3),
+            normal=n,
+            smooth=up,
+            view=up,
+            openness=one,
+            shadow=one,
+            specular=none,
+            rough=one * 0.5,
+            flesh=one * flesh,
+        )
+        return shade_skin(lamps, sky, surface)[0]
 
     loss = lit(up) - lit(tilted)
     if flesh:

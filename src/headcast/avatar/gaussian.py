@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ class GaussianAvatar(BaseAvatar):
         return own.index_put((index,), torch.lerp(own[index], bare.to(own), closure[side][:, None].to(own)))
 
     @cached_property
-    def on_lids(self) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
+    def on_lids(self) -> LidPoints:
         """Return the Gaussians on the lids, their sides, and their albedo with closed lids."""
         return find_lid_points(self.mesh, self.gaussians.triangle, self.bary)
 
@@ -147,7 +148,9 @@ class GaussianAvatar(BaseAvatar):
     ) -> Rendering:
         """Render in plain torch: the differentiable reference of the kernels."""
         placed = self.placed(params, light)
-        return splat(replace(self.world(placed), albedo=self.albedo_for_pose(params)), placed, camera)
+        return render_lit_gaussians(
+            replace(self.world(placed), albedo=self.albedo_for_pose(params)), placed, camera
+        )
 
     def render_by_kernels(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
@@ -212,10 +215,16 @@ class GaussianAvatar(BaseAvatar):
         return cls(mesh, Gaussians(triangle, opacity=opacity, **arrays))
 
 
-def find_lid_points(
-    mesh: MeshAvatar, triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]
-) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
-    """Find points on lids whose albedo changes when closed; return indices, sides and closed albedo."""
+class LidPoints(NamedTuple):
+    """Indices of the Gaussians on the lids, the lid's side (0 left, 1 right) and their albedo when closed."""
+
+    gaussian: Int[Tensor, "m"]
+    side: Int[Tensor, "m"]
+    albedo: Float[Tensor, "m 3"]
+
+
+def find_lid_points(mesh: MeshAvatar, triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]) -> LidPoints:
+    """Find points on lids whose albedo changes when closed; return them with side and closed albedo."""
     import cv2
 
     assert mesh.lids is not None
@@ -240,10 +249,10 @@ def find_lid_points(
         index = on_head[inside[changed]]
         found.append((index, torch.full_like(index, side), colours[1][changed]))
     index, sides, bare = (torch.cat(x) for x in zip(*found, strict=True))
-    return index, sides, bare
+    return LidPoints(index, sides, bare)
 
 
-def splat(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:
+def render_lit_gaussians(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:
     """Render lit Gaussians with straight alpha; those that face away from the viewer are culled."""
     with torch.no_grad():
         towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import tyro
 
 from headcast.cli.main import main as headcast
-from headcast.cli.sheet import write_sheet
+from headcast.cli.sheet import write_avatar_sheet
 from headcast.demo import demo_photo
 from headcast.errors import HeadcastError
 
@@ -52,7 +52,7 @@ def main(options: Demo) -> int:
         if code:
             return code
         print(f"  {time.perf_counter() - start:.1f} s", file=sys.stderr)
-    write_sheet(photo, avatar, folder / "sheet.png")
+    write_avatar_sheet(photo, avatar, folder / "sheet.png")
     print(folder / "sheet.png")
     return 0
 

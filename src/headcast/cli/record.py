@@ -28,7 +28,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def weights() -> list[dict[str, Any]]:
+def bundled_weights() -> list[dict[str, Any]]:
     """List bundled weights with their content hashes and licences."""
     import hashlib
 
@@ -57,7 +57,7 @@ def write_record(
         "seconds": round(seconds, 3),
         "seed": seed,
         "versions": versions(),
-        "weights": weights(),
+        "weights": bundled_weights(),
         "synthetic_media": True,
         "notes": list(notes),
         **more,

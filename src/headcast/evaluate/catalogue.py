@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.metrics.figure import Figure
 from headcast.metrics.temporal import FLOW
 from headcast.priors.encoder.infer import ROOM as EMBEDDED
@@ -43,7 +43,7 @@ REGIONS = {
 
 
 def comparison_figures(
-    networks: Networks, regions: Iterable[str], masks: dict[str, str] | None = None
+    networks: EvaluationNetworks, regions: Iterable[str], masks: dict[str, str] | None = None
 ) -> list[Figure]:
     """Describe the figures of an image against the real one of the same view and moment.
 
@@ -69,7 +69,7 @@ def pixel_figures(region: str, mask: str) -> list[Figure]:
     ]
 
 
-def face_figures(networks: Networks) -> list[Figure]:
+def face_figures(networks: EvaluationNetworks) -> list[Figure]:
     """Describe perceptual, identity, landmark and sharpness figures."""
     square = f"square of {ROOM} times the face's larger side, {SQUARE} px"
     both = "person over mid grey on both sides"
@@ -161,7 +161,9 @@ def face_figures(networks: Networks) -> list[Figure]:
     return made
 
 
-def identity_figures(networks: Networks, whom: str = "the real image of the same moment") -> list[Figure]:
+def identity_figures(
+    networks: EvaluationNetworks, whom: str = "the real image of the same moment"
+) -> list[Figure]:
     """Describe identity by every network available, compared with ``whom``."""
     made = [
         Figure(
@@ -196,7 +198,7 @@ def identity_figures(networks: Networks, whom: str = "the real image of the same
     return made
 
 
-def cross_figures(networks: Networks) -> list[Figure]:
+def cross_figures(networks: EvaluationNetworks) -> list[Figure]:
     """Describe the figures of a person driven by another: likeness to the source, sharpness, lost faces."""
     squares = f"squares of {ROOM} times the face's larger side, {SQUARE} px"
     return [
@@ -262,7 +264,7 @@ def motion_figures(whom: str = "the real clip") -> list[Figure]:
     ]
 
 
-def set_figures(networks: Networks, whom: str) -> list[Figure]:
+def set_figures(networks: EvaluationNetworks, whom: str) -> list[Figure]:
     """Describe the figures of whole sets of frames against ``whom``."""
     made: list[Figure] = []
     square = f"square of {ROOM} times the face's larger side, {SQUARE} px"

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float, UInt8
 from headcast.crops.square import cut_square, pixel_square
 from headcast.evaluate.catalogue import AT, REGIONS, ROOM, SQUARE, comparison_figures
 from headcast.evaluate.landmarks import StaticLandmarks
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.report import Row
 from headcast.metrics.blendshapes import expression_distance
-from headcast.metrics.face import akd, face_mask, iris_distance
+from headcast.metrics.face import akd, face_mask, iris_centre_distance
 from headcast.metrics.features import to_input
 from headcast.metrics.figure import Figure
 from headcast.metrics.foreground import cut_out, hole_share, silhouette_iou
@@ -61,7 +61,7 @@ class Comparer:
     Use it in a ``with`` statement.
     """
 
-    def __init__(self, networks: Networks, regions: Mapping[str, str]) -> None:
+    def __init__(self, networks: EvaluationNetworks, regions: Mapping[str, str]) -> None:
         """Load the landmark network; ``regions``: those to compare and how they are found ('': as usual)."""
         self.networks, self.landmarks = networks, StaticLandmarks()
         masks = {k: v for k, v in regions.items() if v}
@@ -176,7 +176,7 @@ class Comparer:
         """Compute landmark and identity figures of a face that was detected."""
         assert truth.points is not None
         away = akd(truth.points, found)
-        pixels = away / 100 * iris_distance(truth.points) * AT / max(fake.shape[:2])
+        pixels = away / 100 * iris_centre_distance(truth.points) * AT / max(fake.shape[:2])
         row: Row = {"akd": away, "akd_px": pixels, "lost": 0.0}
         if self.networks.blendshapes is not None and "expression" in truth.descriptors:
             scores = self.networks.blendshapes.scores(fake)

@@ -12,7 +12,7 @@ from headcast.evaluate.catalogue import ROOM, cross_figures, motion_figures, set
 from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
 from headcast.evaluate.compare import Comparer, Truth, face_square
 from headcast.evaluate.data import clips_in
-from headcast.evaluate.driven import keep_images, part, sheet_lines, subject_frames
+from headcast.evaluate.driven import keep_images, sheet_lines, step_progress, subject_frames
 from headcast.evaluate.movement import Performance, movement_rows, steadiness, track_performance
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.sets import add_sets
@@ -52,7 +52,7 @@ def measure(setting: Setting) -> Report:
             item = f"{source} driven by {driver}"
             stamps = [[p.stat().st_size, p.stat().st_mtime_ns] for p in (clips[source], clips[driver])]
             facts = {REAL: stamps, **{c.name: [*stamps, c.facts] for c in who}}
-            say = part(setting.say, n, len(pairs))
+            say = step_progress(setting.say, n, len(pairs))
             try:
                 found = {c: store.get(c, item, f) for c, f in facts.items()}
                 if not all(found.values()):
@@ -135,7 +135,7 @@ def _pair(
     for k, c in enumerate(who):
         if store.get(c.name, item, facts[c.name]) is not None:
             continue
-        frames = subject_frames(c, source, driver, setting, part(say, k + 1, len(who) + 1))
+        frames = subject_frames(c, source, driver, setting, step_progress(say, k + 1, len(who) + 1))
         found = pair_rows(frames, source, driver, setting, still=c.make is None)
         keep_images(store, c.name, item, driver, frames)
         store.put(c.name, item, found, facts[c.name])

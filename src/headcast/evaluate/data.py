@@ -11,7 +11,7 @@ from headcast.drive import is_video
 from headcast.errors import HeadcastError
 from headcast.parsing import load_json, load_table
 
-__all__ = ["clips_in", "groups_of", "people_in", "photos_in", "skin_thirds", "split_names", "stamp_of"]
+__all__ = ["clips_in", "groups_of", "names_of_split", "people_in", "photos_in", "skin_thirds", "stamp_of"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 
@@ -54,7 +54,7 @@ def photos_in(data: Path) -> dict[str, Path]:
     """
     splits = data / "splits.json"
     if splits.is_file() and (data / "portraits").is_dir():
-        names = split_names(splits, "evaluation")
+        names = names_of_split(splits, "evaluation")
         return {n: data / "portraits" / f"{n}.jpg" for n in names}
     if data.is_file():
         return {data.stem: data}
@@ -103,7 +103,7 @@ def groups_of(data: Path, items: list[str]) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
-def split_names(splits: Path, split: str) -> list[str]:
+def names_of_split(splits: Path, split: str) -> list[str]:
     """Read the names of a split from ``splits.json``: a list of texts by split.
 
     Raises:

@@ -11,7 +11,7 @@ from headcast.evaluate.store import Measured, Store, add_measured
 from headcast.evaluate.written import write_sheet
 from headcast.metrics.figure import Figure
 
-__all__ = ["REAL_PHOTO", "RIM", "TYPOLOGY", "report_of"]
+__all__ = ["REAL_PHOTO", "RIM", "TYPOLOGY", "report_multiview"]
 
 REAL_PHOTO = "real photo"
 SHEETS = {
@@ -38,7 +38,7 @@ TYPOLOGY = Figure(
 )
 
 
-def figures_of(setting: Setting) -> list[Figure]:
+def multiview_figures(setting: Setting) -> list[Figure]:
     """Describe what the keys of rows mean."""
     names = setting.networks.names()
     hull = "convex hull of the face's outline in the real photo; " + BOTH
@@ -106,7 +106,7 @@ def figures_of(setting: Setting) -> list[Figure]:
     return [f for f in made if f.key.split("_")[0] not in absent]
 
 
-def report_of(
+def report_multiview(
     found: Mapping[str, Mapping[str, Measured]],
     columns: Sequence[str],
     store: Store,
@@ -114,7 +114,7 @@ def report_of(
     skipped: Mapping[str, str],
 ) -> Report:
     """Build the report: rows by method and person, groups of people; also write the sheets."""
-    report = Report("multiview", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
+    report = Report("multiview", {f.key: f for f in multiview_figures(setting)}, skipped=dict(skipped))
     report.main = ("lpips", "psnr", "sface", "sface_front", "identity", "iou", "rim", "rim_side")
     for name, by_subject in found.items():
         add_measured(report, name, by_subject)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.data import split_names
+from headcast.evaluate.data import names_of_split
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import DLIB
 from headcast.evaluate.photo_pairs import photo_pairs
@@ -25,7 +25,7 @@ from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Store
 from headcast.metrics.figure import Figure
-from headcast.priors.encoder import Encoder, available, face_crops, load
+from headcast.priors.encoder import Encoder, available, face_crops, load_encoder
 from headcast.priors.encoder.losses import likeness_auc
 from headcast.priors.images import synthesized
 from headcast.priors.restorer.degrade import blurred
@@ -79,7 +79,7 @@ def measure(setting: Setting) -> Report:
     Raises:
         HeadcastError: no encoder is in the package.
     """
-    encoders = {w: load(w, setting.device) for w in ("losses", "evaluator") if available(w)}
+    encoders = {w: load_encoder(w, setting.device) for w in ("losses", "evaluator") if available(w)}
     if not encoders:
         raise HeadcastError("evaluate encoder: no weights in the package; train them: headcast train encoder")
     Store(setting.out, setting.facts())  # makes the folder, or says why not
@@ -90,7 +90,7 @@ def measure(setting: Setting) -> Report:
         **encoders,
     }
     report = Report("prior", {f.key: f for f in FIGURES})
-    crops, person = held_out(setting, setting.limit or PEOPLE)
+    crops, person = render_test_crops(setting, setting.limit or PEOPLE)
     setting.say(0.6, "portraits")
     portraits = evaluation_portraits(setting.data, report)
     pairs = real_people(setting.data, report)
@@ -117,7 +117,7 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def held_out(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], Tensor]:
+def render_test_crops(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], Tensor]:
     """Render face crops in -1..1 of people of the test split, and their identities."""
     parts = []
     for first in range(0, people, 2):
@@ -142,7 +142,7 @@ def evaluation_portraits(data: Path, report: Report) -> tuple[Tensor, Float[np.n
     if not (data / "splits.json").is_file():
         report.notes.append("no splits.json in the data folder: dlib is not compared with")
         return None
-    names = split_names(data / "splits.json", "evaluation")
+    names = names_of_split(data / "splits.json", "evaluation")
     found = describe_images([data / "portraits" / f"{name}.jpg" for name in names], report)
     return torch.cat([c for c, _ in found.values()]), np.stack([d for _, d in found.values()])
 
@@ -171,13 +171,15 @@ def describe_images(paths: list[Path], report: Report) -> dict[Path, tuple[Tenso
                 points = landmarks.points(rgb)
                 if points is None:
                     raise HeadcastError(f"{path.stem}: no face found")
-                found[path] = crop_of(rgb, points), identity_descriptor(rgb, points)
+                found[path] = encoder_crop(rgb, points), identity_descriptor(rgb, points)
             except HeadcastError as e:
                 report.skipped[path.stem] = str(e)
     return found
 
 
-def crop_of(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> Float[Tensor, "1 3 s s"]:
+def encoder_crop(
+    rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]
+) -> Float[Tensor, "1 3 s s"]:
     """Return the encoder's crop of one image."""
     box = torch.from_numpy(np.concatenate([points.min(0), points.max(0)]).astype(np.float32))[None]
     return face_crops(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 127.5 - 1, box)
@@ -232,7 +234,7 @@ def add_noise(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
     return (x + (4, 8, 16, 32)[k] / 255 * noise).clamp(0, 1)
 
 
-def blur(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+def blur_by_level(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
     """Blur by a Gaussian, wider with ``k``."""
     sigma = (0.5, 1.0, 1.7, 3.0)[k]
     return blurred(x, sigma, sigma, 0.0).clamp(0, 1)
@@ -244,7 +246,7 @@ def compress_jpeg(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
 
 
 DEGRADATIONS: tuple[Callable[[Tensor, int], Tensor], ...] = (
-    blur,
+    blur_by_level,
     reduce_and_enlarge,
     add_noise,
     compress_jpeg,

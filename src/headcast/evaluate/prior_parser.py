@@ -61,7 +61,7 @@ def measure(setting: Setting) -> Report:
     report = Report("prior", {f.key: f for f in FIGURES})
     confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
     count = setting.limit or COUNT
-    for number, image in enumerate(held_out(count, setting.device)):
+    for number, image in enumerate(render_test_images(count, setting.device)):
         name = f"test_{number:03d}"
         setting.say(number / count, name)
         rgb, points = image["rgb"], image["points"]
@@ -80,7 +80,7 @@ def measure(setting: Setting) -> Report:
         report.add(WITH, name, [mask_row(better, image) | label_row(counts)])
         report.add(ALONE, name, [mask_row(parsed_masks(rgb, detection, plain, own=True)[0], image)])
         if number % max(1, count // 8) == 0:
-            report.sheet.append(tiles(name, image, plain, better, found))
+            report.sheet.append(parser_tiles(name, image, plain, better, found))
     report.settings["confusion"] = {
         n: dict(zip(LABELS, r, strict=True)) for n, r in zip(LABELS, confusion.tolist(), strict=True)
     }
@@ -91,7 +91,7 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def held_out(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
+def render_test_images(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
     """Render images of the test split, one after the other."""
     from headcast.synth import make_batch
 
@@ -151,7 +151,7 @@ def describe_confusion(confusion: Int[np.ndarray, "k k"]) -> str:
     return ", ".join(lines)
 
 
-def tiles(
+def parser_tiles(
     name: str, image: dict[str, Any], plain: Masks, better: Masks, found: Int[np.ndarray, "h w"]
 ) -> list[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
     """Lay out one line of the sheet."""

@@ -11,12 +11,12 @@ from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store, add_measured
 from headcast.metrics.figure import Figure
 
-__all__ = ["NEUTRAL_PHOTO", "SMILING_PHOTO", "report_of"]
+__all__ = ["NEUTRAL_PHOTO", "SMILING_PHOTO", "report_smile"]
 
 NEUTRAL_PHOTO, SMILING_PHOTO = "neutral photo", "smiling photo"
 
 
-def figures_of(setting: Setting) -> list[Figure]:
+def smile_figures(setting: Setting) -> list[Figure]:
     """Describe what the keys of rows mean."""
     names = setting.networks.names()
     background = "the photo's background against the grey of renderings; both photos share theirs"
@@ -97,7 +97,7 @@ def figures_of(setting: Setting) -> list[Figure]:
     return [f for f in made if needed.get(f.key, "") in {"", *names}]
 
 
-def report_of(
+def report_smile(
     found: Mapping[str, Mapping[str, Measured]],
     columns: Sequence[str],
     store: Store,
@@ -105,7 +105,7 @@ def report_of(
     skipped: Mapping[str, str],
 ) -> Report:
     """Build the report: rows by method and person, groups of people, and the sheet."""
-    report = Report("smile", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
+    report = Report("smile", {f.key: f for f in smile_figures(setting)}, skipped=dict(skipped))
     report.main = ("lpips", "lpips_hull", "mouth", "psnr", "sface", "identity", "expression", "rim")
     for name, by_subject in found.items():
         add_measured(report, name, by_subject)

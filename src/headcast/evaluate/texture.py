@@ -13,7 +13,7 @@ from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer
 from headcast.evaluate.data import people_in
-from headcast.evaluate.driven import part
+from headcast.evaluate.driven import step_progress
 from headcast.evaluate.novel_view import most_frontal
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import MARKERS, read_scene
@@ -106,7 +106,7 @@ def measure(setting: Setting) -> Report:
     names = setting.chosen(list(folders))
     with Comparer(replace(setting.networks, identities=(), encoder=None, lpips=None), {}) as comparer:
         for n, name in enumerate(names):
-            say = part(setting.say, n, len(names))
+            say = step_progress(setting.say, n, len(names))
             for c in who:
                 try:
                     rows = store.get(c.name, name, c.facts) or _person(folders[name], c, store, comparer, say)

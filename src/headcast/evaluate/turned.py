@@ -21,7 +21,7 @@ from headcast.motion.presets import EXPRESSION_ROUND
 from headcast.motion.visemes import both_sides
 from headcast.view import View, head_center, source_view
 
-__all__ = ["VIEWS", "mesh_of", "turned_figures", "turned_row"]
+__all__ = ["VIEWS", "find_mesh", "turned_figures", "turned_row"]
 
 VIEWS: dict[str, tuple[float, float, str]] = {
     "yaw-45": (-45, 0, ""),
@@ -92,7 +92,7 @@ def turned_figures(comparer: Comparer) -> list[Figure]:
     ]
 
 
-def mesh_of(avatar: Avatar) -> MeshAvatar | None:
+def find_mesh(avatar: Avatar) -> MeshAvatar | None:
     """Return the textured mesh that an avatar is or was made from; None where it has none."""
     mesh = getattr(avatar, "mesh", avatar)
     return mesh if isinstance(mesh, MeshAvatar) else None
@@ -107,7 +107,7 @@ def turned_row(
         truth: the photo that the avatar was made from.
         keep: called with the name and the straight-alpha rendering of every view.
     """
-    mesh = mesh_of(avatar)
+    mesh = find_mesh(avatar)
     rows: list[Row] = []
     for name, (yaw, pitch, expression) in VIEWS.items():
         weights = both_sides(EXPRESSION_ROUND[expression]) if expression else {}

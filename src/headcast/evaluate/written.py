@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,7 +20,15 @@ TILE = 256
 """Longest side of an image on the sheet, pixels."""
 
 
-def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
+class ReportFiles(NamedTuple):
+    """Files of an evaluation; no sheet without images."""
+
+    data: Path
+    table: Path
+    sheet: Path | None
+
+
+def write_report(report: Report, out: Path) -> ReportFiles:
     """Write ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are images)."""
     data, table, sheet = (out / f"evaluation.{e}" for e in ("json", "md", "png"))
     with atomic_path(data) as temporary:
@@ -28,9 +36,9 @@ def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
     with atomic_path(table) as temporary:
         temporary.write_text("\n".join(as_markdown(report)) + "\n")
     if not report.sheet:
-        return data, table, None
+        return ReportFiles(data, table, None)
     write_sheet(report.sheet, sheet)
-    return data, table, sheet
+    return ReportFiles(data, table, sheet)
 
 
 def write_sheet(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]], path: Path) -> None:

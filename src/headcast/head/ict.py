@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -131,7 +132,17 @@ def _shape(shapes: dict[str, np.ndarray], name: str) -> Float[np.ndarray, "v 3"]
     return sum((shapes[k] for k in keys), np.zeros((VERTICES, 3)))
 
 
-def _npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray], str]:
+class _Shapes(NamedTuple):
+    """ICT-FaceKit as read, centimetres: neutral, polygons, identity and expression shapes, hash."""
+
+    neutral: np.ndarray
+    polygons: np.ndarray
+    identity: np.ndarray
+    expressions: dict[str, np.ndarray]
+    digest: str
+
+
+def _npz(path: Path) -> _Shapes:
     remedy = "give its FaceXModel folder"
     d = load_arrays(path, ("expression_basis", "neutral", "polys", "identity_basis"), remedy)
     d |= load_arrays(path, ("expression_names",), remedy, kinds="US")
@@ -141,10 +152,10 @@ def _npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.n
         arrays = d["neutral"].astype(np.float64), d["polys"].astype(np.int64)
         identity = d["identity_basis"].astype(np.float64)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return *arrays, identity, shapes, digest
+    return _Shapes(*arrays, identity, shapes, digest)
 
 
-def _folder(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray], str]:
+def _folder(path: Path) -> _Shapes:
     neutral, polys = _obj(path / "generic_neutral_mesh.obj", True)
     modes = sorted(path.glob("identity*.obj"))
     if not modes:
@@ -155,7 +166,7 @@ def _folder(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, n
     known = {k for n in EXPRESSIONS for k in shape_keys(n)}
     shapes = {k: _offsets(path / f"{k}.obj", neutral) for k in sorted(known) if (path / f"{k}.obj").is_file()}
     digest = hashlib.sha256(neutral.tobytes() + identity.tobytes()).hexdigest()[:16]
-    return neutral, polys, identity, shapes, digest
+    return _Shapes(neutral, polys, identity, shapes, digest)
 
 
 def _obj(path: Path, with_polys: bool = False) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "p 4"]]:

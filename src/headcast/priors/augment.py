@@ -78,7 +78,7 @@ def uniform(rng: torch.Generator, n: int, low: float, high: float) -> Float[Tens
     return low + (high - low) * torch.rand(n, generator=rng)
 
 
-def sample_grid(images: Pictures, framing: Framing, rng: torch.Generator) -> Float[Tensor, "n s s 2"]:
+def sample_crop_grids(images: Pictures, framing: Framing, rng: torch.Generator) -> Float[Tensor, "n s s 2"]:
     """Sample the grids of random squares about the faces: size, shift, roll, mirroring, seeming turn."""
     n, (h, w) = len(images), images.rgb.shape[1:3]
     room = torch.exp(uniform(rng, n, math.log(framing.room[0]), math.log(framing.room[1])))
@@ -103,7 +103,7 @@ def sample_grid(images: Pictures, framing: Framing, rng: torch.Generator) -> Flo
 def crop_faces(images: Pictures, framing: Framing, rng: torch.Generator) -> Crops:
     """Crop about the faces; beyond the image its edge is repeated and the label is ``IGNORE``."""
     h, w = images.rgb.shape[1:3]
-    grid = sample_grid(images, framing, rng)
+    grid = sample_crop_grids(images, framing, rng)
     stack = torch.cat([images.rgb, images.background, images.alpha[..., None]], -1).permute(0, 3, 1, 2) / 255
     warped = grid_sample(stack, grid, padding_mode="border", align_corners=False)
     if framing.finer > 1:

@@ -23,6 +23,7 @@ from headcast.render.gaussians_numba_project import RECORD, SUMS, project, proje
 from headcast.render.gaussians_numba_unblend import sum_slots, unblend_rows
 from headcast.render.gaussians_torch import Intrinsics
 from headcast.render.jit import parallel
+from headcast.render.types import SplatImage
 
 __all__ = ["render"]
 
@@ -162,7 +163,7 @@ def render(
     background: Tensor | None,
     antialiased: bool,
     near: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> SplatImage:
     """Render as ``gaussians_torch.render``, for float32 on the CPU."""
     channels, short = colours.shape[1], max(0, LANES - len(means))
     pad = max(0, 3 - channels)
@@ -177,4 +178,4 @@ def render(
     rgb, alpha, depth = _Splat.apply(
         means, log_scales, quaternions, opacity_logits, colours, background, camera, antialiased, near
     )  # pyright: ignore[reportGeneralTypeIssues]
-    return rgb[..., :channels], alpha, depth
+    return SplatImage(rgb[..., :channels], alpha, depth)

@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.camera import Camera
+from headcast.render.types import SplatImage
 from headcast.rotation import quaternion_to_matrix
 
 __all__ = ["Footprints", "Intrinsics", "accumulate", "composite", "footprints", "render"]
@@ -115,9 +116,20 @@ def footprints(
     return Footprints(index, mean, conic, opacity, depth, reach)
 
 
+class _Projection(NamedTuple):
+    """Mean, conic, dilated covariance, opacity, depth, and determinant of that covariance."""
+
+    mean: Tensor
+    conic: Tensor
+    covariance: Tensor
+    opacity: Tensor
+    depth: Tensor
+    determinant: Tensor
+
+
 def _project(
     means: Tensor, log_scales: Tensor, quaternions: Tensor, logits: Tensor, camera: Camera, antialiased: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> _Projection:
     """Compute mean, conic, dilated covariance, opacity, depth and determinant of the dilated covariance."""
     k = Intrinsics.of(camera)
     x, y, z = camera.to_camera(means).unbind(-1)
@@ -141,12 +153,10 @@ def _project(
     if antialiased:
         opacity = opacity * (before / after).clamp_min(MIN_COMPENSATION).sqrt()
     conic = torch.stack([c, -b, a], -1) / after[:, None]
-    return mean, conic, torch.stack([a, b, c], -1), opacity, z, after
+    return _Projection(mean, conic, torch.stack([a, b, c], -1), opacity, z, after)
 
 
-def accumulate(
-    footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+def accumulate(footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int) -> SplatImage:
     """Blend front to back: premultiplied colour, alpha, and alpha times expected depth. Tile by tile."""
     f = footprint
     values = [colours[f.index], torch.ones_like(f.depth)[:, None], f.depth[:, None]]
@@ -165,7 +175,7 @@ def accumulate(
     columns = -(-width // TILE)
     bands = [torch.cat(blended[k : k + columns], 1) for k in range(0, len(blended), columns)]
     image = torch.cat(bands, 0)
-    return image[..., :-2], image[..., -2], image[..., -1]
+    return SplatImage(image[..., :-2], image[..., -2], image[..., -1])
 
 
 def _blend(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
@@ -195,7 +205,7 @@ def render(
     background: Float[Tensor, "..."] | None,
     antialiased: bool,
     near: float,
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+) -> SplatImage:
     """Render colour (over ``background``, or straight without one), alpha and expected depth."""
     footprint = footprints(means, log_scales, quaternions, opacity_logits, camera, antialiased, near)
     return composite(*accumulate(footprint, colours, camera.width, camera.height), background)
@@ -206,8 +216,8 @@ def composite(
     alpha: Float[Tensor, "h w"],
     depth: Float[Tensor, "h w"],
     background: Float[Tensor, "..."] | None,
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+) -> SplatImage:
     """Composite the result of :func:`accumulate` over the background, or unpremultiply; divide the depth."""
     covered = torch.where(alpha > 0, alpha, math.inf)
     rgb = rgb / covered[..., None] if background is None else rgb + (1.0 - alpha)[..., None] * background
-    return rgb, alpha, depth / covered
+    return SplatImage(rgb, alpha, depth / covered)

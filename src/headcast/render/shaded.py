@@ -9,7 +9,7 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.device import is_cuda
 from headcast.render import shaded_numba
-from headcast.render.shaded_reference import Scene, Space, compose
+from headcast.render.shaded_reference import Space, TexturedScene, compose
 from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
@@ -74,7 +74,7 @@ def render_textured(
     in the texture's space without. ``rgb`` is the mean over covered samples only (straight alpha).
     """
     pyramid = texture if isinstance(texture, Pyramid) else Pyramid.make(texture)
-    scene = Scene(
+    scene = TexturedScene(
         vertices,
         faces,
         normals,

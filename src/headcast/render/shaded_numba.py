@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import floor, log2, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from headcast.render.shading import SH_CONSTANTS, dominant_lights
 from headcast.render.types import Rendering
 
 if TYPE_CHECKING:
-    from headcast.render.shaded_reference import Scene
+    from headcast.render.shaded_reference import TexturedScene
 
 __all__ = ["render"]
 
@@ -151,7 +151,9 @@ def shaded(s, g, lod, texels, table, decode, mode, light, lamps, ray):
 
 
 @helper
-def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s):
+def gather_fragments(
+    points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s
+):
     """Collect fragments of a pixel, one per triangle: count, covered samples, nearest depth, if one surface.
 
     s[g] holds :func:`fragment`'s values for group g, s[g, 8] in texels per pixel, and its samples in
@@ -226,7 +228,7 @@ def shade_rows(
     width, height = table[0, 1], table[0, 2]
     for y in range(top, bottom):
         for x in range(alpha.shape[1]):
-            groups, covered, z, once = gather(
+            groups, covered, z, once = gather_fragments(
                 points, faces, faces_uv, uv, attributes, triangle, depth, x, y, n, width, height, face, s
             )
             if covered == 0:
@@ -265,17 +267,25 @@ def _array(x: torch.Tensor, dtype: type) -> np.ndarray:
     return np.ascontiguousarray(x.detach().numpy(), dtype)
 
 
-def _lighting(scene: Scene) -> tuple[int, np.ndarray, np.ndarray]:
+class _Lighting(NamedTuple):
+    """Mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
+
+    mode: int
+    coefficients: np.ndarray
+    lamps: np.ndarray
+
+
+def _lighting(scene: TexturedScene) -> _Lighting:
     """Return mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
     if scene.light is None:
-        return UNLIT, np.zeros((9, 3)), np.zeros((0, 6))
+        return _Lighting(UNLIT, np.zeros((9, 3)), np.zeros((0, 6)))
     light = _array(scene.light, np.float64)
     if scene.gloss is None:
-        return LIT, light, np.zeros((0, 6))
-    return GLOSSY, light, _array(torch.cat(dominant_lights(scene.light), 1), np.float64)
+        return _Lighting(LIT, light, np.zeros((0, 6)))
+    return _Lighting(GLOSSY, light, _array(torch.cat(dominant_lights(scene.light), 1), np.float64))
 
 
-def render(scene: Scene) -> Rendering:
+def render(scene: TexturedScene) -> Rendering:
     """Render a scene whose tensors are on the CPU; no gradients.
 
     (Arrays are prepared in numpy: a torch operation on so little data would wait for torch's threads.)

@@ -23,13 +23,13 @@ from headcast.render.shading import dominant_lights, ggx_specular, shade
 from headcast.render.texture import Pyramid, sample_texture
 from headcast.render.types import Rendering
 
-__all__ = ["Scene", "Space", "compose", "pixel_rays"]
+__all__ = ["Space", "TexturedScene", "compose", "pixel_rays"]
 
 Space = Literal["srgb", "linear"]
 
 
 @dataclass(frozen=True)
-class Scene:
+class TexturedScene:
     """The arguments of ``render_textured``, checked and complete."""
 
     vertices: Tensor
@@ -54,7 +54,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Points:
+class ShadingPoints:
     """Where to shade: pixel, weight (m,), uv (m, 2), normal (m, 3), gloss (m, 2), openness, lod (m,)."""
 
     pixel: Tensor
@@ -66,7 +66,7 @@ class Points:
     lod: Tensor
 
 
-def compose(scene: Scene) -> Rendering:
+def compose(scene: TexturedScene) -> Rendering:
     """Render a scene in plain torch, differentiable."""
     fragments = rasterize_mesh(scene.vertices, scene.faces, scene.fine_camera, near=scene.near)
     triangle = _by_pixel(fragments.triangle, scene.antialias)  # (pixels, samples)
@@ -87,7 +87,7 @@ def compose(scene: Scene) -> Rendering:
     )
 
 
-def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
+def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> ShadingPoints:
     """Select the points to shade: per pixel or per sample."""
     hit = triangle >= 0
     face = triangle.clamp(min=0).long()
@@ -117,7 +117,7 @@ def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
         return torch.cat([mean[once], sample[each]])
 
     area = joined(area.sum(1) / count, area)
-    return Points(
+    return ShadingPoints(
         joined(pixel, pixel[:, None].expand(hit.shape)),
         joined(torch.ones_like(count), weight),
         joined(middle, uv),
@@ -128,7 +128,7 @@ def _points(scene: Scene, triangle: Tensor, barycentric: Tensor) -> Points:
     )
 
 
-def shade_points(scene: Scene, points: Points) -> Float[Tensor, "m 4"]:
+def shade_points(scene: TexturedScene, points: ShadingPoints) -> Float[Tensor, "m 4"]:
     """Compute colour (in the space samples are averaged in) and coverage at points."""
     full, *levels = scene.pyramid.levels
     rgba = sample_texture(full, points.uv, mode="bicubic", levels=levels, lod=points.lod).clamp(0, 1)
@@ -154,7 +154,7 @@ def pixel_rays(camera: Camera) -> Float[Tensor, "n 3"]:
     return torch.nn.functional.normalize(world, dim=-1)
 
 
-def _uv_jacobian(scene: Scene, triangle: Tensor) -> Tensor:
+def _uv_jacobian(scene: TexturedScene, triangle: Tensor) -> Tensor:
     """Compute d uv / d pixel at the samples, (pixels, samples, 2 of uv, 2 of xy), in uv per full pixel."""
     n = scene.antialias
     fine = scene.fine_camera
@@ -175,7 +175,7 @@ def _uv_jacobian(scene: Scene, triangle: Tensor) -> Tensor:
     return (j / total[..., None] * n * (triangle >= 0)[..., None, None]).to(scene.uv.dtype)
 
 
-def _resolve_space(scene: Scene) -> Space:
+def _resolve_space(scene: TexturedScene) -> Space:
     return scene.texture_space if scene.light is None else "linear"
 
 

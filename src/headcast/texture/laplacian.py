@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from headcast.head.model import HeadModel
 from headcast.render.jit import kernel
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = ["TEXEL_STRIDE", "Graph", "diffuse", "mesh_graph", "scatter_to_vertices", "solve_laplacian"]
 
@@ -110,7 +110,7 @@ def diffuse(
         far = at[trust > 0].mean(0) if (trust > 0).any() else 0.0
     total = KNOWN_WEIGHT * trust + attraction
     known_at = (KNOWN_WEIGHT * trust[:, None] * at + attraction * far) / total[:, None]
-    return gather(solve_laplacian(graph, known_at, total), faces, texels)
+    return interpolate_attributes(solve_laplacian(graph, known_at, total), faces, texels)
 
 
 @kernel("void(int64[::1], int64[::1], float64[::1], float64[:,::1], float64[::1], float64[:,::1], int64)")

@@ -12,7 +12,7 @@ from headcast.camera import Camera, project_points
 from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear, sample_lanczos, srgb_table
 from headcast.observe.types import Observation
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = ["TexelSamples", "unproject"]
 
@@ -49,11 +49,11 @@ def unproject(observation: Observation, head: HeadModel, texels: Texels) -> Texe
         vertices = head(observation.params)
         normals = head.vertex_normals(vertices).numpy()
     faces = head.faces.numpy()
-    points = gather(vertices.numpy(), faces, texels)
+    points = interpolate_attributes(vertices.numpy(), faces, texels)
     camera = observation.camera
     to_camera = camera.center.numpy() - points
     to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
-    normal = gather(normals, faces, texels)
+    normal = interpolate_attributes(normals, faces, texels)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     facing = (normal * to_camera).sum(1)
     pixel, depth = project_points(points, camera)

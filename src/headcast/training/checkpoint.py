@@ -108,13 +108,13 @@ def load_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     for place in reversed(places):
         try:
             state = load_state(place / "state.json")
-            networks, averages = (read(place / f"{part}.safetensors") for part in PARTS[:2])
+            networks, averages = (read_tensors(place / f"{part}.safetensors") for part in PARTS[:2])
         except HeadcastError as e:
             words.append(f"{place}: damaged, the one before it is taken ({e})")
             continue
         optimizers = None
         try:
-            optimizers = read(place / "optimizers.safetensors")
+            optimizers = read_tensors(place / "optimizers.safetensors")
         except HeadcastError:
             words.append(f"{place}: the optimizers' state is gone; going on from the weights alone")
         return Checkpoint(state["step"], networks, averages, optimizers, state), words
@@ -136,7 +136,7 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a file.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -22,7 +23,15 @@ def weights_path(name: str) -> Path:
     return Path(__file__).parent / f"{name}.safetensors"
 
 
-def load_tensors(source: str | Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
+class LoadedTensors(NamedTuple):
+    """Tensors, text metadata and content hash of a file."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+    digest: str
+
+
+def load_tensors(source: str | Path) -> LoadedTensors:
     """Load tensors, text metadata and content hash (16 hex digits of SHA-256) of a safetensors file.
 
     Args:
@@ -46,7 +55,7 @@ def load_tensors(source: str | Path) -> tuple[dict[str, Tensor], dict[str, str],
             metadata = dict(f.metadata() or {})
         with path.open("rb") as f:
             digest = hashlib.file_digest(f, "sha256").hexdigest()[:16]
-    return tensors, metadata, digest
+    return LoadedTensors(tensors, metadata, digest)
 
 
 def card(name: str) -> dict:

@@ -15,7 +15,7 @@ from headcast.head.params import HeadParams
 from headcast.methods.fit.body.outline import edges_at, first_crossing
 from headcast.methods.fit.body.shell import body_shell, headroom, tuck_shoulders
 from headcast.methods.fit.body.torso import estimate_torso
-from headcast.methods.fit.reconstruct import reconstruct
+from headcast.methods.fit.reconstruct import fit_avatar
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.shaded import render_textured
 from headcast.render.shading import ambient
@@ -70,7 +70,7 @@ def seen(head: HeadModel) -> Observation:
 
 @pytest.fixture(scope="module")
 def made(seen: Observation, head: HeadModel) -> MeshAvatar:
-    return reconstruct([seen], head, texture_size=1024)
+    return fit_avatar([seen], head, texture_size=1024)
 
 
 def test_the_outline_and_colours_come_back(seen: Observation, made: MeshAvatar) -> None:

@@ -14,7 +14,7 @@ from headcast.methods.fit.skin.complete import complete_hidden
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.steps import even_slants
 from headcast.texture.masks import region_weights
-from headcast.texture.texels import Texels, gather, texels_of
+from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 SIDE = 0.05  # metres off the middle, from which on skin is seen at a slant; at twice this nothing is seen
@@ -26,7 +26,7 @@ def parts() -> tuple[HeadModel, Texels, Float[np.ndarray, "n 3"]]:
     """Head, texels and their places at rest."""
     head = HeadModel.load()
     texels = texels_of(head, 256)
-    return head, texels, gather(head.neutral.numpy(), head.faces.numpy(), texels)
+    return head, texels, interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)
 
 
 def seen_from_before() -> TexelObservations:

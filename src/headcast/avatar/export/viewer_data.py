@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.head.model import HeadModel
 
-__all__ = ["arrays", "facts"]
+__all__ = ["viewer_arrays", "viewer_facts"]
 
 MIN_DISPLACEMENT_M = 2e-5
 """Displacements below this (metres) are left out of a shape."""
@@ -38,7 +38,7 @@ MOUTH_POINTS = (*range(60, 68), 21, 22, 8)
 """Of the iBUG-68 points: inner lips, between the brows, chin; see ``head.occlusion``."""
 
 
-def arrays(avatar: Avatar) -> dict[str, np.ndarray]:
+def viewer_arrays(avatar: Avatar) -> dict[str, np.ndarray]:
     """Return all arrays by name; ``head.*``, ``shell.NAME.*`` and, where there are any, ``gaussians.*``."""
     found = {f"head.{k}": v for k, v in head_arrays(avatar.head, avatar.source.params.identity).items()}
     for shell in mesh_of(avatar).shells:
@@ -146,7 +146,7 @@ def render_mesh(
     }
 
 
-def facts(avatar: Avatar) -> dict[str, Any]:
+def viewer_facts(avatar: Avatar) -> dict[str, Any]:
     """Return everything that is not an array: names, cameras, clips, and how the avatar was made."""
     return {
         "expressions": list(EXPRESSIONS),
@@ -172,11 +172,11 @@ def view_facts(avatar: Avatar, view: View) -> dict[str, Any]:
         "size": [camera.width, camera.height],
         "center": head_center(avatar, p).tolist(),
         "pose": {k: getattr(p, k).tolist() for k in ("rotation", "translation", "neck", "jaw")},
-        "weights": weights(p),
+        "weights": nonzero_weights(p),
     }
 
 
-def weights(params: HeadParams) -> dict[str, float]:
+def nonzero_weights(params: HeadParams) -> dict[str, float]:
     """Return the non-zero expression weights; an explicit gaze becomes ``eyeLook*`` weights."""
     e = params.expression if params.gaze is None else eye_look_from_gaze(params.expression, params.gaze)
     return {n: round(w, 5) for n, w in zip(EXPRESSIONS, e.tolist(), strict=True) if w != 0}

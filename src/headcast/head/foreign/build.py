@@ -20,11 +20,11 @@ from headcast.head.foreign.eyes import iris_points, profile_of
 from headcast.head.foreign.lids import laid_to_rest, lid_tensors
 from headcast.head.foreign.raw import GROUPS, RawHead
 from headcast.head.foreign.register import Registration, register
-from headcast.head.foreign.surface import Points
+from headcast.head.foreign.surface import MeshPoints
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.names import EXPRESSIONS
 
-__all__ = ["IDENTITIES", "build", "placed"]
+__all__ = ["IDENTITIES", "build_foreign_head", "placed"]
 
 IDENTITIES = 50
 """Components kept at most."""
@@ -77,7 +77,7 @@ def placed(raw: RawHead, rotation: Float[np.ndarray, "3 3"], translation: Float[
     )
 
 
-def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Registration]:
+def build_foreign_head(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Registration]:
     """Build the head model in our head frame; return it with its registration.
 
     Args:
@@ -107,7 +107,7 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
         "skin_weights": mesh.skin_weights,
         **joints_of(raw, ours, registration, mesh, mix),
         "eye_growth": np.zeros((len(mix), 2)),
-        "eye_profile": eye_profile(raw, ours),
+        "eye_profile": foreign_eye_profile(raw, ours),
     }
     arrays["identity_parity"] = parity_of(arrays["identity_basis"], arrays["mirror"])
     skin = raw.faces[raw.group == GROUPS.index("skin")]
@@ -118,7 +118,7 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
     return with_landmarks(arrays, raw, ours, registration), registration
 
 
-def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: Points) -> Mesh:
+def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: MeshPoints) -> Mesh:
     """Make the mesh of the foreign vertices with our transferred attributes."""
     faces = ours.faces.numpy()
     basis = ours.expression_basis.double().numpy()
@@ -233,7 +233,7 @@ def joints_of(
     return {"joint_neutral": rest, "joint_identity": moved}
 
 
-def eye_profile(raw: RawHead, ours: HeadModel) -> Float[np.ndarray, "3"]:
+def foreign_eye_profile(raw: RawHead, ours: HeadModel) -> Float[np.ndarray, "3"]:
     """Return the profile of the foreign eyeballs, or of ours in their place."""
     own = raw.vertices_of("eyeLeft")
     return profile_of(raw.neutral[own], raw.eyes[0]) if len(own) else ours.eye_profile.double().numpy()
@@ -253,7 +253,7 @@ def with_landmarks(
         "licence": raw.licence,
         "file": raw.hash,
     }
-    head = laid_to_rest(HeadModel(tensors_of(arrays), meta))
+    head = laid_to_rest(HeadModel(to_tensors(arrays), meta))
     arrays["neutral"] = head.neutral.double().numpy()
     faces = ours.faces.numpy()
     for count in (68, 478):
@@ -262,11 +262,11 @@ def with_landmarks(
         if count == 478:
             target[468:] = iris_points(head)
         arrays[f"landmark{count}_faces"], arrays[f"landmark{count}_bary"] = embed_landmarks(head, target)
-    tensors = tensors_of(arrays)
+    tensors = to_tensors(arrays)
     return HeadModel(tensors, {**meta, "hash": hash_of(tensors)})
 
 
-def tensors_of(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+def to_tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """Convert arrays to float32 and int32 tensors."""
     out = {}
     for name, a in arrays.items():

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from headcast.head.foreign.eyes import LIMBUS, OUR_LIMBUS
 from headcast.head.foreign.raw import GROUPS, RawHead
-from headcast.head.foreign.surface import Points, face_normals, nearest, normals_of
+from headcast.head.foreign.surface import MeshPoints, face_normals, nearest, normals_of
 from headcast.head.model import HeadModel
 
 __all__ = ["MOUTH", "beside", "carried_uv", "eye_direction", "same_places"]
@@ -34,7 +34,7 @@ def beside(
 
 def same_places(
     raw: RawHead, opened: Float[np.ndarray, "v 3"], ours: HeadModel, registered: Float[np.ndarray, "w 3"]
-) -> Points:
+) -> MeshPoints:
     """Find the corresponding point of each foreign vertex on our head: triangle and weights of ours.
 
     Args:
@@ -60,7 +60,7 @@ def same_places(
         else:
             found = nearest(points, look, registered, faces, allowed)
         triangle[own], bary[own], distance[own] = found
-    return Points(triangle, bary, distance)
+    return MeshPoints(triangle, bary, distance)
 
 
 def raw_eye(raw: RawHead, vertices: Float[np.ndarray, "v 3"], right: bool) -> Float[np.ndarray, "3"]:
@@ -101,7 +101,7 @@ def carried_uv(
     vertices: Float[np.ndarray, "v 3"],
     ours: HeadModel,
     registered: Float[np.ndarray, "w 3"],
-    places: Points,
+    places: MeshPoints,
 ) -> tuple[Float[np.ndarray, "u 2"], Int[np.ndarray, "f 3"]]:
     """Return texture coordinates of every foreign triangle in our atlas.
 

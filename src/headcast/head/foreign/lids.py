@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from headcast.head.foreign.surface import Points, edges_of
+from headcast.head.foreign.surface import MeshPoints, edges_of
 from headcast.head.model import HeadModel
 
 __all__ = ["laid_to_rest", "lid_tensors"]
@@ -43,7 +43,7 @@ def lid_tensors(
     faces: Int[np.ndarray, "f 3"],
     ours: HeadModel,
     registered: Float[np.ndarray, "w 3"],
-    places: Points,
+    places: MeshPoints,
 ) -> dict[str, np.ndarray]:
     """Return buffers ``lid_*`` with numbers of their own for each eye; empty where no margin is found.
 
@@ -89,7 +89,12 @@ def no_lids() -> dict[str, np.ndarray]:
 
 
 def one_lid(
-    side: int, neutral: np.ndarray, faces: np.ndarray, ours: HeadModel, registered: np.ndarray, places: Points
+    side: int,
+    neutral: np.ndarray,
+    faces: np.ndarray,
+    ours: HeadModel,
+    registered: np.ndarray,
+    places: MeshPoints,
 ) -> Lid | None:
     """Find the lids of one eye; None where no closed margin is found."""
     index = ours.lid_index[side].numpy()

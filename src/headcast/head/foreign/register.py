@@ -12,7 +12,14 @@ from jaxtyping import Float, Int
 
 from headcast.head.foreign.carry import MOUTH, beside
 from headcast.head.foreign.raw import GROUPS, RawHead
-from headcast.head.foreign.surface import Points, boundary_edges, edges_of, nearest, normals_of, smoothest
+from headcast.head.foreign.surface import (
+    MeshPoints,
+    boundary_edges,
+    edges_of,
+    nearest,
+    normals_of,
+    smoothest,
+)
 from headcast.head.model import HeadModel
 from headcast.head.names import EXPRESSION_INDEX
 
@@ -180,7 +187,7 @@ def _rotation(w: np.ndarray) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
 
 
-def _on_boundary(found: Points, faces: Int[np.ndarray, "f 3"]) -> np.ndarray:
+def _on_boundary(found: MeshPoints, faces: Int[np.ndarray, "f 3"]) -> np.ndarray:
     """Return which points fell on the boundary of a mesh: their true match lies beyond it."""
     rim = boundary_edges(faces)
     key = set(map(tuple, rim.tolist()))

@@ -31,13 +31,13 @@ from headcast.observe.types import Observation
 from headcast.progress import Progress
 from headcast.texture.texels import texels_of
 
-__all__ = ["reconstruct"]
+__all__ = ["fit_avatar"]
 
 BASE = 1024  # side of the texture on which everything is decided; larger ones add the photos' detail
 Made = TypeVar("Made")
 
 
-def reconstruct(
+def fit_avatar(
     observations: list[Observation],
     head: HeadModel,
     *,
@@ -102,7 +102,7 @@ def reconstruct(
         landmarks = landmarks_job.result()
         say(1.0, "reconstructed")
     source = SourceView(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
-    provenance = provenance_of(head, size, observations, seed, consent)
+    provenance = fit_provenance(head, size, observations, seed, consent)
     lids = lids.mapped(lambda t: darken(t, room))
     return MeshAvatar(BoundHead(head, source, provenance), darken(texture, room), shells, lids)
 
@@ -129,7 +129,7 @@ def locate_landmarks(head: HeadModel, observation: Observation) -> SurfacePoints
     return SurfacePoints(torch.from_numpy(p.triangle).long(), torch.from_numpy(p.bary).float())
 
 
-def provenance_of(
+def fit_provenance(
     head: HeadModel, size: int, observations: list[Observation], seed: int, consent: str | None
 ) -> Provenance:
     """Describe how the avatar was made."""

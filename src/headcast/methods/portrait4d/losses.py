@@ -14,11 +14,11 @@ from headcast.nets.triplane import sample_planes
 from headcast.priors.encoder.infer import face_crops
 from headcast.priors.encoder.network import Encoder
 
-__all__ = ["Target", "downsample_area", "moving_region_weights", "reconstruction", "triplane_distance"]
+__all__ = ["LossTarget", "downsample_area", "moving_region_weights", "reconstruction", "triplane_distance"]
 
 
 @dataclass(frozen=True)
-class Target:
+class LossTarget:
     """What a rendering is compared with.
 
     Attributes:
@@ -45,7 +45,7 @@ class Target:
         return ~self.only_perceptual
 
 
-def reconstruction(output: RenderOutput, target: Target, encoder: Encoder) -> dict[str, Tensor]:
+def reconstruction(output: RenderOutput, target: LossTarget, encoder: Encoder) -> dict[str, Tensor]:
     """Compute L1, perceptual, identity, depth and opacity terms, unweighted means over the batch.
 
     The raw volume rendering is compared with the target as well, as in EG3D's dual training. Depth counts

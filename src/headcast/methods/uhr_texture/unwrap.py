@@ -8,6 +8,7 @@ here by conjugate gradients on the normal equations of one tile of the texture a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -79,6 +80,14 @@ def pixels_to_unwrap(
     return Pixels(index, where, ((facing - 0.15) / 0.35).clamp(0, 1) * trust[index], spin)
 
 
+class SurfaceSamples(NamedTuple):
+    """UV, cosine towards the eye, and the rotation of image axes to UV axes as a unit vector."""
+
+    uv: Float[Tensor, "n 2"]
+    facing: Float[Tensor, " n"]
+    spin: Float[Tensor, "n 2"]
+
+
 def interpolate_geometry(
     t: Int[Tensor, " n"],
     b: Float[Tensor, "n 3"],
@@ -87,7 +96,7 @@ def interpolate_geometry(
     uv: Float[Tensor, "u 2"],
     faces_uv: Int[Tensor, "f 3"],
     normals: Float[Tensor, "v 3"],
-) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"], Float[Tensor, "n 2"]]:
+) -> SurfaceSamples:
     """Interpolate UV, cosine towards the eye and spin at places on triangles."""
     where, point, normal = (
         (x[f[t]] * b[..., None]).sum(1) for x, f in ((uv, faces_uv), (vertices, faces), (normals, faces))
@@ -102,7 +111,8 @@ def interpolate_geometry(
     right[:, 0] = 1
     x = normalize(right - (right * normal).sum(-1, keepdim=True) * normal, dim=-1)
     y = torch.linalg.cross(normal, x)
-    return where, facing, normalize(torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1), dim=-1)
+    spin = torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1)
+    return SurfaceSamples(where, facing, normalize(spin, dim=-1))
 
 
 def rotate_micronormals(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
@@ -153,9 +163,9 @@ def solve_texture(
         start: what texels are that no pixel observes, and where the search begins, at any size (the cascade).
         tile: side of the pieces solved one after the other: bounds memory.
     """
-    from headcast.methods.uhr_texture.network import resized
+    from headcast.methods.uhr_texture.network import resize_maps
 
-    out = resized(start[None], size, size)[0]
+    out = resize_maps(start[None], size, size)[0]
     out = out.clone() if out.data_ptr() == start.data_ptr() else out
     visibility = torch.zeros(size, size, device=values.device)
     place = (pixels.uv * size).long().clamp(0, size - 1)

@@ -27,7 +27,7 @@ from headcast.priors.restorer.degrade import Degradation
 from headcast.synth.config import LABELS
 from headcast.training.config import TrainConfig
 
-__all__ = ["EncoderRecipe"]
+__all__ = ["IdentityEncoderRecipe"]
 
 SEEDS = {"losses": 101, "evaluator": 202}
 """Seeds of synthetic people and initial weights: the two encoders share neither a person nor a portrait."""
@@ -36,7 +36,7 @@ PORTRAIT_OFFSET = 1 << 40  # added to the numbers of people on portraits
 
 
 @dataclass(frozen=True)
-class EncoderRecipe:
+class IdentityEncoderRecipe:
     """Recipe: contrastive identity loss; labels, quality and restoration as auxiliary losses."""
 
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.998, warmup=50, cooldown=0.3, clip=5.0)

@@ -15,7 +15,7 @@ from headcast.image import to_network_input
 from headcast.priors.parser.network import FaceParser
 from headcast.weights import load_tensors, weights_path
 
-__all__ = ["ROOM", "Parsed", "available", "load", "parse_face"]
+__all__ = ["ROOM", "Parsed", "available", "load_parser", "parse_face"]
 
 ROOM = 2.3
 """Side of the parsed square in larger sides of the box around the 478 landmarks."""
@@ -52,7 +52,7 @@ def available() -> bool:
     return weights_path("parser").is_file()
 
 
-def load(device: torch.device | str = "cpu") -> FaceParser:
+def load_parser(device: torch.device | str = "cpu") -> FaceParser:
     """Load the bundled parser in evaluation mode; see ``parse_face`` for whole images.
 
     Raises:
@@ -84,7 +84,7 @@ def parse_face(
         parser: the bundled one by default, on the image's device.
         room: side of the square in larger sides of the box.
     """
-    parser = parser or load(rgb.device)
+    parser = parser or load_parser(rgb.device)
     h, w = rgb.shape[:2]
     where = torch.tensor([box], dtype=torch.float32, device=rgb.device)
     side = float((where[0, 2:] - where[0, :2]).max()) * room

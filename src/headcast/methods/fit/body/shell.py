@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -78,9 +80,15 @@ def headroom(torso: Torso | None, observation: Observation, light: Float[np.ndar
     return float(np.clip(np.quantile(brightest, 0.98) / BRIGHTEST, 1.0, MOST_ROOM))
 
 
-def _surface_of(
-    torso: Torso, observation: Observation
-) -> tuple[Float[np.ndarray, "r c 3"], Float[Tensor, "v 3"], Int[Tensor, "f 3"]]:
+class _TorsoSurface(NamedTuple):
+    """World points by row and column; the same as vertices, the bottom's middle last; triangles."""
+
+    points: Float[np.ndarray, "r c 3"]
+    vertices: Float[Tensor, "v 3"]
+    faces: Int[Tensor, "f 3"]
+
+
+def _surface_of(torso: Torso, observation: Observation) -> _TorsoSurface:
     """Return rows and columns of world points; the same as a list, bottom's middle last; its triangles."""
     world = torso_points(torso, observation.camera)
     rows, columns = world.shape[:2]
@@ -89,7 +97,7 @@ def _surface_of(
     last = (rows - 1) * columns
     cap = np.stack([last + c, np.full(columns, rows * columns), last + (c + 1) % columns], -1)
     faces = np.concatenate([_quads(rows, columns, columns), cap])
-    return world, torch.from_numpy(vertices).float(), torch.from_numpy(faces)
+    return _TorsoSurface(world, torch.from_numpy(vertices).float(), torch.from_numpy(faces))
 
 
 def _column_places() -> Float[np.ndarray, "c1"]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, sample_bilinear, srgb_table
 from headcast.interpolation import smoothstep
-from headcast.methods.fit.body.outline import body_mask, face_height
+from headcast.methods.fit.body.outline import body_mask, observed_face_height
 from headcast.observe.types import Observation
 from headcast.render.geometry import vertex_normals
 from headcast.texture.delight import shading_at, soften_light
@@ -92,7 +92,7 @@ def _isolate_body(
     with torch.no_grad():
         posed = head(observation.params)
     body = body_mask(observation, head, posed).astype(np.float32)
-    k = 2 * max(1, round(EDGE * face_height(observation))) + 1
+    k = 2 * max(1, round(EDGE * observed_face_height(observation))) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
     sure = cv2.erode(body, disk, borderType=cv2.BORDER_REPLICATE) > SURE
     linear = srgb_table()[observation.image]

@@ -16,7 +16,7 @@ from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
-from headcast.methods.fit.body.outline import body_mask, edges_at, face_height, highest_collar
+from headcast.methods.fit.body.outline import body_mask, edges_at, highest_collar, observed_face_height
 from headcast.observe.types import Observation
 from headcast.rotation import axis_angle_to_matrix
 
@@ -99,7 +99,7 @@ def estimate_torso(observation: Observation, head: HeadModel) -> Torso | None:
     """Estimate the body's cross-sections; None when no clothes are visible or the head has no neck."""
     if observation.masks is None or not {"neck", "shoulders"} <= set(head.region_names):
         return None
-    unit, height = face_height(observation), observation.image.shape[0]
+    unit, height = observed_face_height(observation), observation.image.shape[0]
     top = highest_collar(observation)
     if top is None or height - top < MIN_CLOTHES * unit:
         return None

@@ -18,7 +18,7 @@ from headcast.methods.fit.skin.lids import AROUND, UpperLids, blink_offset
 from headcast.methods.fit.skin.openings import distance_to
 from headcast.texture.margins import lid_margins
 from headcast.texture.masks import region_weights
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = ["ClosedLids", "close_lids", "lash_fringe", "lid_patches"]
 
@@ -69,7 +69,7 @@ def lash_fringe(
     length, dense = FRINGE
     closed = rest + blink_offset(head)
     mine = np.flatnonzero(region_weights(head, texels, "lids", "face") > 0)
-    at = gather(closed, head.faces.numpy(), texels.subset(mine))
+    at = interpolate_attributes(closed, head.faces.numpy(), texels.subset(mine))
     cover = np.zeros(len(mine), np.float32)
     for _, edge, _ in lid_margins(head, rest):
         line = closed[edge]

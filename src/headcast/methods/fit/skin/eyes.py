@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
-from headcast.texture.texels import gather
+from headcast.texture.texels import interpolate_attributes
 
 __all__ = ["paint_eyes"]
 
@@ -46,7 +46,7 @@ def _eye_colour(
     white: float,
 ) -> Float[np.ndarray, "m 3"]:
     """Paint the iris within ``radius`` (metres) of ``centre`` and the sclera, darker towards its border."""
-    p = gather(canvas.rest, canvas.head.faces.numpy(), canvas.texels.subset(mine)) - centre
+    p = interpolate_attributes(canvas.rest, canvas.head.faces.numpy(), canvas.texels.subset(mine)) - centre
     front = p[:, 2] > -0.012
     r = np.where(front, np.hypot(p[:, 0], p[:, 1]) / radius, 9.0)
     angle = np.arctan2(p[:, 1], p[:, 0])

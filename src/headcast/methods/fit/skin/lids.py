@@ -14,7 +14,7 @@ from headcast.methods.fit.skin.openings import distance_to
 from headcast.texture.laplacian import scatter_to_vertices
 from headcast.texture.margins import lid_margins
 from headcast.texture.masks import region_weights
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = [
     "AROUND",
@@ -87,9 +87,11 @@ def find_upper_lids(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 
         below = np.abs(rest[lid, None, 0] - rest[edge, 0]).argmin(1)
         most = np.maximum(length[edge[below]], CORNER * length[edge].max())
         fraction[lid, 0] = np.clip(length[lid] / np.maximum(most, 1e-9), 0, 1)
-    blink_fraction = gather(fraction, head.faces.numpy(), texels)[:, 0] * region_weights(head, texels, "lids")
+    blink_fraction = interpolate_attributes(fraction, head.faces.numpy(), texels)[:, 0] * region_weights(
+        head, texels, "lids"
+    )
     which = np.flatnonzero(blink_fraction > AROUND[0])
-    at = gather(closed, head.faces.numpy(), texels)[which]
+    at = interpolate_attributes(closed, head.faces.numpy(), texels)[which]
     distance = np.min([distance_to(closed[e], at, 3 * EDGE[1]) for e in edges], 0)
     return UpperLids(which, blink_fraction[which], distance)
 

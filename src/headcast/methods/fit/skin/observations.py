@@ -14,7 +14,7 @@ from headcast.interpolation import smoothstep
 from headcast.observe.landmark_points import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER, OVAL
 from headcast.observe.types import Observation
 from headcast.texture.masks import feather, outline_band, region_weights, soft_outline
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 from headcast.texture.unproject import TexelSamples
 
 __all__ = ["TexelObservations", "observe_texels"]
@@ -180,7 +180,7 @@ def _visible_fraction(observation: Observation, head: HeadModel, texels: Texels)
     weight = np.repeat(whole.numpy(), 3)
     total = np.bincount(corner, weight, count)
     mean = np.bincount(corner, weight * np.repeat(visible_fraction, 3), count) / np.maximum(total, 1e-9)
-    return gather(mean[:, None], faces.numpy(), texels)[:, 0]
+    return interpolate_attributes(mean[:, None], faces.numpy(), texels)[:, 0]
 
 
 def _implausible(

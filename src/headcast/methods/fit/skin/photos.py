@@ -12,7 +12,7 @@ from headcast.head.occlusion import mouth_occlusion
 from headcast.methods.fit.skin.observations import TexelObservations, observe_texels
 from headcast.observe.types import Observation
 from headcast.texture.delight import scale_light, shading_at, soften_light
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 from headcast.texture.unproject import TexelSamples, unproject
 
 __all__ = ["DelitPhoto", "delight_photo", "merge_photos"]
@@ -44,10 +44,12 @@ def delight_photo(observation: Observation, head: HeadModel, texels: Texels) -> 
     """Unproject one photo, divide its colours by its light's shading and observe every texel."""
     samples = unproject(observation, head, texels)
     vertices = head(observation.params)
-    normal = gather(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
+    normal = interpolate_attributes(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     light = soften_light(observation.light)
-    openness = gather(mouth_occlusion(head, vertices)[:, None].numpy(), head.faces.numpy(), texels)
+    openness = interpolate_attributes(
+        mouth_occlusion(head, vertices)[:, None].numpy(), head.faces.numpy(), texels
+    )
     shading = shading_at(normal, light) * openness
     lit_skin = samples.visible * (samples.facing > 0.3) * (samples.skin > 0.5)
     factor = scale_light(samples.colour / shading, lit_skin)

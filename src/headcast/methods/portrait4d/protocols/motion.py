@@ -85,10 +85,10 @@ def measure(setting: Setting) -> Report:
     for n, name in enumerate(names):
         setting.say(n / len(names), f"person {name}")
         for how, sums in person_sums(store, found, name).items():
-            report.add(how, name, [module.figures_of(sums)])
+            report.add(how, name, [module.change_figures(sums)])
             totals[how] = totals.get(how, np.zeros(len(SUMS))) + sums
     for how, sums in totals.items():
-        report.sets[how] = {k: (v, len(names)) for k, v in module.figures_of(sums).items()}
+        report.sets[how] = {k: (v, len(names)) for k, v in module.change_figures(sums).items()}
     report.sheet += found.tiles([int(n) for n in names[:SHOWN]]) if names else []
     report.notes.append("figures of all people together: of sums over them")
     return report

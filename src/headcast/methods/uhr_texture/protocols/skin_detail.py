@@ -35,10 +35,10 @@ from headcast.methods.uhr_texture.protocols.skin_images import (
     map_psnr,
     networks_asked,
     slope_correlation,
-    to_bytes,
+    to_display_image,
     weights_facts,
 )
-from headcast.methods.uhr_texture.weights import Networks
+from headcast.methods.uhr_texture.weights import SkinNetworks
 from headcast.metrics.figure import Figure
 from headcast.metrics.ssim import ssim_maps
 from headcast.weights import load_tensors
@@ -124,10 +124,10 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def measure_window(w: Window, networks: Networks, store: Store) -> dict[str, Row]:
+def measure_window(w: Window, networks: SkinNetworks, store: Store) -> dict[str, Row]:
     """Measure one window and keep its tiles."""
     found = refined_window(w, networks)
-    for name, tile in tiles(found, w).items():
+    for name, tile in detail_tiles(found, w).items():
         store.keep(OURS, w.name, name, tile)
     return window_rows(found, w)
 
@@ -158,7 +158,7 @@ def windows_in(folder: Path) -> Iterator[Window]:
                     )
 
 
-def refined_window(w: Window, networks: Networks) -> Float[Tensor, "10 s s"]:
+def refined_window(w: Window, networks: SkinNetworks) -> Float[Tensor, "10 s s"]:
     """Make stage 2's maps of a window, and (last three) the window de-lit."""
     rgb, prior, trust, shading = inputs_of(w.whole, networks.config.side)
     delit = delit_image(rgb, shading)
@@ -204,7 +204,7 @@ def window_rows(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, Row]:
     return {OURS: ours, FLAT: relief(flat), DELIT: delit}
 
 
-def tiles(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, np.ndarray]:
+def detail_tiles(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, np.ndarray]:
     """Render what the sheet shows of a window."""
     shown = {
         "1 image": w.maps[:3],
@@ -213,4 +213,4 @@ def tiles(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, np.ndarray]:
         "4 micronormal": exaggerate_slopes(found[3:6]),
         "5 true micronormal": exaggerate_slopes(w.maps[11:14]),
     }
-    return {k: to_bytes(x) for k, x in shown.items()}
+    return {k: to_display_image(x) for k, x in shown.items()}

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from headcast.evaluate.networks import Encoder
+from headcast.evaluate.networks import FaceEncoder
 from headcast.evaluate.report import Report, Row
 from headcast.methods.uhr_texture.protocols.skin_images import (
     PARTS,
@@ -59,7 +59,7 @@ def map_row(
     found: Float[Tensor, "7 h w"],
     truth: Float[Tensor, "7 h w"],
     skin: Float[Tensor, "h w"],
-    encoder: Encoder | None,
+    encoder: FaceEncoder | None,
 ) -> Row:
     """Compare maps with the truth over skin."""
     on = skin > SKIN

@@ -216,7 +216,7 @@ def shrink(im: Image.Image, max_side: int) -> Image.Image:
     from PIL import Image
 
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
-        im = keep_info(Image.fromarray(to_8_bit(np.asarray(im), im.mode)), im)
+        im = keep_info(Image.fromarray(to_8_bit(im)), im)
     factor = max_side / max(im.size)
     if factor >= 1:
         return im.copy()
@@ -248,22 +248,30 @@ def read_exif(im: Image.Image) -> bytes | None:
         return None
 
 
-def to_8_bit(x: Shaped[np.ndarray, "h w"], mode: str) -> UInt8[np.ndarray, "h w"]:
-    """Convert grey of 16 or 32 bits or floats to 8 bits; the white level is guessed from the values."""
-    out = np.empty(x.shape, np.uint8)
-    strips = [slice(y, y + CONVERTED_ROWS) for y in range(0, len(x), CONVERTED_ROWS)]
-    if mode.startswith("I;16"):
-        for s in strips:
-            out[s] = (x[s].astype(np.uint32) * 255 + 32767) // 65535
+def to_8_bit(im: Image.Image) -> UInt8[np.ndarray, "h w"]:
+    """Convert grey of 16 or 32 bits or floats to 8 bits; the white level is guessed from the values.
+
+    Rows are converted by strips: the memory is that of the image and of the result.
+    """
+    out = np.empty((im.height, im.width), np.uint8)
+    strips = [(y, min(y + CONVERTED_ROWS, im.height)) for y in range(0, im.height, CONVERTED_ROWS)]
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        return np.asarray(im.crop((0, top, im.width, bottom)))
+
+    if im.mode.startswith("I;16"):
+        for top, bottom in strips:
+            out[top:bottom] = (rows(top, bottom).astype(np.uint32) * 255 + 32767) // 65535
         return out
 
-    def finite(s: slice) -> np.ndarray:
-        return np.nan_to_num(x[s].astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    def finite(top: int, bottom: int) -> np.ndarray:
+        return np.nan_to_num(rows(top, bottom).astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
 
-    top = max((float(finite(s).max(initial=0.0)) for s in strips), default=0.0)
-    white = next((w for w in (1.0, 255.0, 65535.0) if top <= w and (mode == "F" or w > 1)), max(top, 1.0))
-    for s in strips:
-        out[s] = np.clip(finite(s) * (255.0 / white) + 0.5, 0, 255)
+    top_value = max((float(finite(*s).max(initial=0.0)) for s in strips), default=0.0)
+    whites = (w for w in (1.0, 255.0, 65535.0) if top_value <= w and (im.mode == "F" or w > 1))
+    white = next(whites, max(top_value, 1.0))
+    for top, bottom in strips:
+        out[top:bottom] = np.clip(finite(top, bottom) * (255.0 / white) + 0.5, 0, 255)
     return out
 
 

@@ -137,9 +137,9 @@ def avatars(kind: str) -> list[Folder]:
 
 def read_avatar(path: Path) -> None:
     """Open an avatar and show what it says."""
-    from headcast.avatar.base import load
+    from headcast.avatar.base import load_avatar
 
-    json.dumps(load(path).info, ensure_ascii=False).encode()
+    json.dumps(load_avatar(path).info, ensure_ascii=False).encode()
 
 
 def content() -> dict[str, Any]:

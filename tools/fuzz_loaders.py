@@ -8,6 +8,7 @@ give it back: ``--only TARGET --first N --inputs 1 --keep FOLDER`` writes it aga
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import io
 import json
 import os
@@ -278,6 +279,7 @@ def in_child(work: Callable[[Callable[[str], None]], None], memory: int) -> tupl
             os.dup2(null, 1)
             os.dup2(null, 2)
             limit_memory(memory)
+            faulthandler.disable()
             work(lambda line: (os.write(writing, line.encode(errors="replace") + b"\n"), None)[1])
             status = 0
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -125,27 +126,9 @@ def read_obj(path: Path) -> Obj:
     Raises:
         HeadcastError: not a Wavefront OBJ with faces.
     """
-    v: list[list[float]] = []
-    vt: list[list[float]] = []
-    faces: list[list[int]] = []
-    faces_uv: list[list[int]] = []
     text = read_text(path, "OBJ", MAX_OBJ_BYTES, errors="replace")
     with parsing(path, "not a readable Wavefront OBJ", "export it again"):
-        for line in text.splitlines():
-            kind, *rest = line.split() or [""]
-            if kind == "v":
-                v.append([float(x) for x in rest[:3]])
-            elif kind == "vt":
-                vt.append([float(rest[0]), 1 - float(rest[1])])
-            elif kind == "f":
-                parts = [c.split("/") for c in rest]
-                a = [zero_based_index(p[0], len(v)) for p in parts]
-                b = [zero_based_index(p[1], len(vt)) if len(p) > 1 and p[1] else -1 for p in parts]
-                for k in range(1, len(parts) - 1):
-                    faces.append([a[0], a[k], a[k + 1]])
-                    faces_uv.append([b[0], b[k], b[k + 1]])
-                if len(faces) > MAX_TRIANGLES:
-                    raise ValueError(f"over {MAX_TRIANGLES} triangles")
+        v, vt, faces, faces_uv = parse_obj(text)
         f, t = torch.tensor(faces, dtype=torch.long), torch.tensor(faces_uv, dtype=torch.long)
         points, coordinates = torch.tensor(v), torch.tensor(vt)
         if v and (points.shape[1:] != (3,) or not bool(torch.isfinite(points).all())):
@@ -155,6 +138,36 @@ def read_obj(path: Path) -> Obj:
     if not vt or int(t.min()) < 0 or int(t.max()) >= len(vt):
         return points, f, None, None
     return points, f, coordinates, t
+
+
+class ObjLists(NamedTuple):
+    """Vertices, texture coordinates, triangles and their texture coordinates, as an OBJ file lists them."""
+
+    points: list[list[float]]
+    coordinates: list[list[float]]
+    faces: list[list[int]]
+    faces_uv: list[list[int]]
+
+
+def parse_obj(text: str) -> ObjLists:
+    """Parse a Wavefront OBJ; raise ValueError or IndexError on damaged lines and on too many triangles."""
+    v, vt, faces, faces_uv = out = ObjLists([], [], [], [])
+    for line in text.splitlines():
+        kind, *rest = line.split() or [""]
+        if kind == "v":
+            v.append([float(x) for x in rest[:3]])
+        elif kind == "vt":
+            vt.append([float(rest[0]), 1 - float(rest[1])])
+        elif kind == "f":
+            parts = [c.split("/") for c in rest]
+            a = [zero_based_index(p[0], len(v)) for p in parts]
+            b = [zero_based_index(p[1], len(vt)) if len(p) > 1 and p[1] else -1 for p in parts]
+            for k in range(1, len(parts) - 1):
+                faces.append([a[0], a[k], a[k + 1]])
+                faces_uv.append([b[0], b[k], b[k + 1]])
+            if len(faces) > MAX_TRIANGLES:
+                raise ValueError(f"over {MAX_TRIANGLES} triangles")
+    return out
 
 
 def zero_based_index(word: str, count: int) -> int:

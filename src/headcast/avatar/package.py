@@ -95,7 +95,9 @@ def read_package(path: str | Path) -> Package:
     """
     path = Path(path)
     check_readable(path, "avatar")
-    if not zipfile.is_zipfile(path):
+    with parsing(path, PROBLEM, REMEDY):
+        is_zip = zipfile.is_zipfile(path)
+    if not is_zip:
         raise HeadcastError(f"{path}: not an avatar file, or damaged; give a file made by 'headcast create'")
     with parsing(path, PROBLEM, REMEDY), open_zip(path, MAX_DIRECTORY_BYTES) as z:
         meta = _read_meta(path, z)

@@ -47,8 +47,10 @@ def refuse_code(path: Path) -> None:
 
     from headcast.parsing import open_zip, parsing
 
-    if path.is_file() and zipfile.is_zipfile(path):
-        with parsing(path, "not a readable checkpoint", "get it again"), open_zip(path) as archive:
+    with parsing(path, "not a readable checkpoint", "get it again"):
+        if not path.is_file() or not zipfile.is_zipfile(path):
+            return
+        with open_zip(path) as archive:
             if any("/code/" in n or n.endswith("constants.pkl") for n in archive.namelist()):
                 raise HeadcastError(
                     f"{path}: a TorchScript program, which is not run here; give the network's state dict"

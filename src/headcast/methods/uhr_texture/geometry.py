@@ -31,6 +31,7 @@ __all__ = [
 
 MAX_OBJ_BYTES = 1 << 27
 MAX_TRIANGLES = 4_000_000
+MAX_LINE = 1 << 16  # characters
 MAX_SIDE = 1 << 15  # pixels of a camera
 
 
@@ -153,6 +154,8 @@ def parse_obj(text: str) -> ObjLists:
     """Parse a Wavefront OBJ; raise ValueError or IndexError on damaged lines and on too many triangles."""
     v, vt, faces, faces_uv = out = ObjLists([], [], [], [])
     for line in text.splitlines():
+        if len(line) > MAX_LINE:
+            raise ValueError("a line of impossible length")
         kind, *rest = line.split() or [""]
         if kind == "v":
             v.append([float(x) for x in rest[:3]])

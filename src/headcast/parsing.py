@@ -7,6 +7,7 @@ A loader puts what touches a file's own bytes into ``with parsing(...)``, and re
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -15,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -177,7 +178,7 @@ def open_zip(path: str | Path, limit: int = MAX_DIRECTORY_BYTES) -> Iterator[zip
             yield archive
 
 
-def zip_directory_bytes(f: BinaryIO) -> int:
+def zip_directory_bytes(f: io.BufferedIOBase) -> int:
     """Return the size in bytes of a zip's list of entries, as its end says; 0: no end found."""
     size = f.seek(0, 2)
     f.seek(max(0, size - (1 << 16) - 22 - ZIP64_BYTES))

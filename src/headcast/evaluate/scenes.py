@@ -19,6 +19,7 @@ from headcast.synth.config import LABELS
 __all__ = ["Scene", "Shot", "read_scene", "scene_folders"]
 
 HAIR = ("hair",)
+MAX_NAME = 512  # characters of an image's path
 MARKERS = ("f*_v*.json", "transforms*.json")
 
 
@@ -129,8 +130,15 @@ def _gaussian_avatars(folder: Path) -> Scene:
     return Scene(folder.name, tuple(shots), None)
 
 
+def image_name(name: Any) -> str:
+    """Return the path of an image that a file names; raise ValueError if it is none."""
+    if not isinstance(name, str) or "\0" in name or len(name) > MAX_NAME:
+        raise ValueError("an image of an impossible name")
+    return name
+
+
 def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
-    path = folder / f["file_path"]
+    path = folder / image_name(f["file_path"])
     image = load_image(path)
     height, width = image.rgb.shape[:2]
     facts = {**top, **f}
@@ -149,7 +157,7 @@ def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
     world_from_cam = world_from_gl @ torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
     camera = Camera(K, torch.linalg.inv(world_from_cam).float(), width, height)
     if f.get("fg_mask_path"):
-        alpha = _grey(folder / f["fg_mask_path"]) / np.float32(255)
+        alpha = _grey(folder / image_name(f["fg_mask_path"])) / np.float32(255)
     elif image.alpha is not None:
         alpha = image.alpha / np.float32(255)
     else:

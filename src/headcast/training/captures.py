@@ -26,6 +26,7 @@ __all__ = ["Axes", "CaptureFolder", "CaptureView"]
 
 MAX_CAMERA_BYTES = 1 << 28  # one camera for each frame
 MAX_NUMBER = 1e9
+MAX_PATH = 512  # characters
 
 Axes = Literal["opengl", "opencv"]
 AXES_FRAMES = 5
@@ -219,8 +220,13 @@ def check_entry(frame: Any, file: Path) -> None:
     if not isinstance(frame, dict):
         raise HeadcastError(f"{file}: a frame is no object; export it again")
     for key, value in frame.items():
-        if key.endswith("_path") and value is not None and (not isinstance(value, str) or "\0" in value):
+        if key.endswith("_path") and value is not None and not is_path(value):
             raise HeadcastError(f"{file}: a frame's {short_reason(key)} is no path; export it again")
+
+
+def is_path(value: Any) -> bool:
+    """Whether a value may be a path."""
+    return isinstance(value, str) and "\0" not in value and len(value) <= MAX_PATH
 
 
 def read_number(frame: dict[str, Any], key: str, file: Path, default: Any) -> float | None:

@@ -11,7 +11,9 @@ import pytest
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "__init__"),
     ("registry",),
-    ("device", "rotation", "weights", "demo", "files", "marks", "interpolation", "crops"),
+    ("files",),
+    ("parsing",),
+    ("device", "rotation", "weights", "demo", "marks", "interpolation", "crops"),
     ("pickles",),
     ("shots", "containers", "video_layout"),
     ("camera",),

@@ -120,8 +120,10 @@ def create(
 
     from headcast.head.model import HeadModel
     from headcast.methods.base import get_method, make_options
+    from headcast.parsing import check_text
     from headcast.render.jit import prepare
 
+    check_text(consent, "consent")
     chosen = get_method(method)
     own_options = make_options(chosen, options)
     chosen.check(own_options)

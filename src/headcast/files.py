@@ -116,6 +116,7 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     folder = path.parent
+    check_name(path)
     if path.is_dir():
         raise HeadcastError(f"{path}: is a folder; give the name of a file")
     if not folder.exists():
@@ -130,6 +131,21 @@ def check_writable(path: str | Path) -> None:
         raise HeadcastError(f"{path}: cannot be written ({e.strerror}); choose another place") from e
 
 
+def check_name(path: Path) -> None:
+    """Check that the system takes a name for a file.
+
+    Raises:
+        HeadcastError: it is too long, or holds a null character.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or str(e)
+        raise HeadcastError(f"{path}: cannot be written ({reason}); choose another name") from e
+
+
 def check_readable(path: Path, kind: str) -> None:
     """Check that a file exists, is a regular file, not empty and readable.
 
@@ -140,9 +156,9 @@ def check_readable(path: Path, kind: str) -> None:
         if not path.exists():
             raise HeadcastError(f"{path}: no such file; check the name")
         if path.is_dir():
-            raise HeadcastError(f"{path}: is a folder; give a {kind} file")
+            raise HeadcastError(f"{path}: is a folder; give {article(kind)} {kind} file")
         if not path.is_file():
-            raise HeadcastError(f"{path}: is not a regular file; give a {kind} file")
+            raise HeadcastError(f"{path}: is not a regular file; give {article(kind)} {kind} file")
         with path.open("rb") as f:
             if not f.read(1):
                 raise HeadcastError(f"{path}: the file is empty; save or download it again")
@@ -185,6 +201,11 @@ def is_video(path: str | Path) -> bool:
     """Whether a file is a video: by its first bytes, and by its name where those are of no known format."""
     kind = content_kind(path)
     return Path(path).suffix.lower() in VIDEO_SUFFIXES if kind is None else kind == "video"
+
+
+def article(kind: str) -> str:
+    """Return "a" or "an" before a kind of file."""
+    return "an" if kind[0] in "aeiouAEIO" or kind.startswith("npz") else "a"
 
 
 def what_is(path: Path) -> str:

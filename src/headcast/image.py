@@ -127,7 +127,9 @@ def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
     scale = max(im.size) / max(stored)
     if scale < 1:
         notes.append(f"{stored[0]}x{stored[1]} pixels, read reduced to {im.width}x{im.height}")
-    return LoadedImage(rgb, alpha, str(path), focal, scale, tuple(notes))
+    return LoadedImage(
+        rgb=rgb, alpha=alpha, name=str(path), exif_focal_35mm=focal, scale=scale, notes=tuple(notes)
+    )
 
 
 class DecodedPixels(NamedTuple):

@@ -65,7 +65,11 @@ def test_flesh_softens_red_most(flesh: float) -> None:
     up = torch.tensor([[0.0, 0.0, 1.0]])
     tilted = normalize(torch.tensor([[0.7, 0.0, 0.7]]), dim=-1)
     lamps = Lamps(
-        up, torch.ones(1, 3), torch.full((1,), 0.1), up[:, None].expand(1, 2, 3), torch.zeros(1, 2, 3)
+        key=up,
+        key_colour=torch.ones(1, 3),
+        key_size=torch.full((1,), 0.1),
+        fill=up[:, None].expand(1, 2, 3),
+        fill_colour=torch.zeros(1, 2, 3),
     )
     one, none = torch.ones(1), torch.zeros(1)
 

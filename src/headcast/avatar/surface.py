@@ -228,14 +228,7 @@ class BlinkTexture:
             change = np.stack(plain, -1)
             available = patch.inside(change[top:])
             available[:] = (patch.texture.astype(np.float32) - patch.inside(texture)) / 255
-            part = []
-            changes = Pyramid.make(torch.from_numpy(change)).levels
-            for level, delta, (start, _, _) in zip(levels, changes, table, strict=True):
-                flat = delta.numpy().reshape(-1, 3)
-                rows = np.flatnonzero((flat != 0).any(1))
-                opened = level.numpy()[rows, :3].copy()
-                for image, texel_rows in ((level.numpy(), rows), (texels, rows + start)):
-                    part.append((image, texel_rows, opened, flat[rows]))
+            part = _level_parts(change, levels, table, texels)
             parts.append(part)
         return parts
 
@@ -246,6 +239,21 @@ class BlinkTexture:
             for texels, rows, opened, delta in self.parts[side]:
                 texels[rows, :3] = opened + np.float32(closure[side]) * delta
         self.shown = closure
+
+
+def _level_parts(
+    change: np.ndarray, levels: list[torch.Tensor], table: np.ndarray, texels: np.ndarray
+) -> list[tuple[np.ndarray, ...]]:
+    """Return where a lid changes the levels of the texture."""
+    part = []
+    changes = Pyramid.make(torch.from_numpy(change)).levels
+    for level, delta, (start, _, _) in zip(levels, changes, table, strict=True):
+        flat = delta.numpy().reshape(-1, 3)
+        rows = np.flatnonzero((flat != 0).any(1))
+        opened = level.numpy()[rows, :3].copy()
+        for image, texel_rows in ((level.numpy(), rows), (texels, rows + start)):
+            part.append((image, texel_rows, opened, flat[rows]))
+    return part
 
 
 def over(front: Rendering, behind: Rendering) -> Rendering:

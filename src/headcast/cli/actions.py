@@ -217,7 +217,9 @@ def read_recording(path: Path, progress: Progress) -> Recording:
 
     motion = performance(path, progress=lambda fraction, step: progress(fraction, f"{path.name}: {step}"))
     gaze = gaze_from_eye_look(motion.expression) if motion.gaze is None else motion.gaze
-    return Recording(path.name, motion.fps, motion.expression, motion.neck, gaze)
+    return Recording(
+        name=path.name, fps=motion.fps, expression=motion.expression, neck=motion.neck, gaze=gaze
+    )
 
 
 def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

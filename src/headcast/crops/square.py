@@ -89,7 +89,7 @@ def square_around(
     """Place a square around a box: ``room`` times its larger side, shifted by fractions of that side."""
     size = max(box[2] - box[0], box[3] - box[1], 1.0)
     x, y = (box[0] + box[2]) / 2 + dx * size, (box[1] + box[3]) / 2 + dy * size
-    return Square(x, y, room * size, angle, mirrored)
+    return Square(x=x, y=y, side=room * size, angle=angle, mirrored=mirrored)
 
 
 class PixelSquare(NamedTuple):

@@ -160,7 +160,9 @@ def identify_content(path: Path) -> Found:
     network = identify_network(content)
     if network is None:
         return Found(path)
-    return Found(path, network.name, network.licence, "recognised", hash=short_digest(path))
+    return Found(
+        path=path, name=network.name, licence=network.licence, use="recognised", hash=short_digest(path)
+    )
 
 
 def identify_npz(path: Path) -> Found:
@@ -180,15 +182,29 @@ def identify_npz(path: Path) -> Found:
 def head_file(path: Path, kind: str) -> Found:
     """Describe a head model that ``create --head`` can use."""
     if kind == "ict":
-        return Found(path, "ICT-FaceKit", "MIT", f"create --head ict --ict {path}", kind, short_digest(path))
+        return Found(
+            path=path,
+            name="ICT-FaceKit",
+            licence="MIT",
+            use=f"create --head ict --ict {path}",
+            kind=kind,
+            hash=short_digest(path),
+        )
     from headcast.head.flame import LICENCES, flame_version, read_flame
 
     name = flame_version(path)
     try:
         read_flame(path)
     except HeadcastError as e:
-        return Found(path, name, LICENCES[name], problem=str(e).removeprefix(f"{path}: "))
-    return Found(path, name, LICENCES[name], f"create --head flame --flame {path}", kind, short_digest(path))
+        return Found(path=path, name=name, licence=LICENCES[name], problem=str(e).removeprefix(f"{path}: "))
+    return Found(
+        path=path,
+        name=name,
+        licence=LICENCES[name],
+        use=f"create --head flame --flame {path}",
+        kind=kind,
+        hash=short_digest(path),
+    )
 
 
 def identify_network(content: Any) -> OfficialCheckpoint | None:

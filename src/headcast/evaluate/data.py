@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headcast.drive import is_video
 from headcast.errors import HeadcastError
+from headcast.files import is_video
 from headcast.parsing import load_json, load_table
 
 __all__ = ["clips_in", "groups_of", "names_of_split", "people_in", "photos_in", "skin_thirds", "stamp_of"]

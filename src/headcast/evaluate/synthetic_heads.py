@@ -67,7 +67,7 @@ def render_head(
     views = looking(
         torch.tensor(MIDDLE).expand(n, 3), yaw, none, none, none + DISTANCE, none + math.radians(field), size
     )
-    config = SynthConfig("test", size, 1, views=n, expression=0.0, background=not shared)
+    config = SynthConfig(split="test", size=size, people=1, views=n, expression=0.0, background=not shared)
     batch = make_batch(config, torch.device("cpu"), seed, np.array([number]), views=views)
     alpha, label = batch.alpha[photos:].numpy(), batch.label[photos:].numpy()
     if shared:
@@ -117,7 +117,7 @@ def has_hair(number: int, seed: int, size: int) -> bool:
     from headcast.synth.assets import load_assets
     from headcast.synth.people import draw_people, person_rng
 
-    config, cpu = SynthConfig("test", size, 1, expression=0.0), torch.device("cpu")
+    config, cpu = SynthConfig(split="test", size=size, people=1, expression=0.0), torch.device("cpu")
     assets = load_assets(cpu, config.texture_size)
     numbers = person_rng(config, np.array([number]), seed, cpu)
     person = draw_people(config, numbers, assets.head, len(assets.skin.components))

@@ -184,7 +184,15 @@ class Fitter:
         resting[FREE] = 0.02
         for (R, s, offset), t in zip(poses, targets, strict=True):
             log_k = float(np.log(s * t.unit) - log_focal)
-            frames.append(Frame(R, offset * t.unit, log_k, np.zeros((2, 2)), resting.copy()))
+            frames.append(
+                Frame(
+                    rotation=R,
+                    offset=offset * t.unit,
+                    log_k=log_k,
+                    gaze=np.zeros((2, 2)),
+                    expression=resting.copy(),
+                )
+            )
         return Shared(identity.copy(), log_focal), frames
 
     def result(
@@ -215,7 +223,9 @@ class Fitter:
             jaw=torch.zeros(3),
         )
         camera = Camera.make(focal, width, height)
-        return FrameFit(params, camera, detection.points + r, error, shared, frame)
+        return FrameFit(
+            params=params, camera=camera, points=detection.points + r, error=error, shared=shared, frame=frame
+        )
 
 
 class WeakPerspective(NamedTuple):

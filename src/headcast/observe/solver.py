@@ -401,7 +401,17 @@ def _normal(
         H_ss, g_s = H_ss + H[:ns, :ns], g_s + g[:ns]
         blocks.append((H[:ns, ns:], H[ns:, ns:] + h, g[ns:] + gp, low, high))
     H_sf, H_ff, g_f, low_f, high_f = (np.stack(b) for b in zip(*blocks, strict=True))
-    return NormalEquations(H_ss, g_s, H_sf, H_ff, g_f, low_s, high_s, low_f, high_f)
+    return NormalEquations(
+        H_ss=H_ss,
+        g_s=g_s,
+        H_sf=H_sf,
+        H_ff=H_ff,
+        g_f=g_f,
+        low_s=low_s,
+        high_s=high_s,
+        low_f=low_f,
+        high_f=high_f,
+    )
 
 
 def _frame_normal(

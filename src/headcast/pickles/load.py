@@ -13,7 +13,7 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.files import check_readable
 from headcast.parsing import open_zip, parsing, short_reason
-from headcast.pickles.machine import Machine, Reader
+from headcast.pickles.machine import ByteReader, Machine
 from headcast.pickles.rebuild import DTYPES, Rebuilder
 from headcast.pickles.values import Bad, Budget, Name, Storage
 
@@ -67,7 +67,7 @@ class How(NamedTuple):
     shapes_only: bool
     budget: Budget
 
-    def machine(self, reader: Reader, persistent: Callable[[Any], Any]) -> Machine:
+    def machine(self, reader: ByteReader, persistent: Callable[[Any], Any]) -> Machine:
         """Make a machine for one pickle of the file; all share its budget."""
         rebuilder = Rebuilder(self.budget, self.keep_unknown, lambda data: _nested(data, self))
         return Machine(reader, rebuilder, persistent, self.budget)
@@ -79,7 +79,7 @@ def _no_persistent(_: Any) -> Any:
 
 def _pickle(data: memoryview, how: How) -> Any:
     """Load a plain pickle, or torch's older form."""
-    first = how.machine(Reader(data), _no_persistent).run()
+    first = how.machine(ByteReader(data), _no_persistent).run()
     if type(first) is int and first == OLD_TORCH:
         return _old_torch(data, how)
     return first
@@ -126,7 +126,7 @@ def _zip(path: Path, how: How) -> Any:
                     storages[name] = fill_storage(content(f"{root}data/{name}"), dtype, how.budget)
             return storages[name]
 
-        return how.machine(Reader(content(found[0])), persistent).run()
+        return how.machine(ByteReader(content(found[0])), persistent).run()
 
 
 def fill_storage(raw: bytes, dtype: torch.dtype, budget: Budget) -> Storage:
@@ -137,7 +137,15 @@ def fill_storage(raw: bytes, dtype: torch.dtype, budget: Budget) -> Storage:
     return Storage(torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.zeros(0, dtype=dtype))
 
 
-def storage_key(key: Any) -> tuple[torch.dtype, str, int]:
+class StorageKey(NamedTuple):
+    """Element type, name and number of elements of a storage."""
+
+    dtype: torch.dtype
+    name: str
+    elements: int
+
+
+def storage_key(key: Any) -> StorageKey:
     """Return element type, name and count of ``("storage", torch.FloatStorage, name, place, count, ...)``."""
     if not isinstance(key, tuple) or len(key) < 5 or key[0] != "storage" or not isinstance(key[1], Name):
         raise Bad("it refers to something that is no storage")
@@ -149,7 +157,7 @@ def storage_key(key: Any) -> tuple[torch.dtype, str, int]:
         raise Bad(f"it has a storage of '{str(kind)[:60]}'")
     if type(key[4]) is not int or not 0 <= key[4] < 1 << 40:
         raise Bad("it has a storage of an impossible size")
-    return dtype, name, key[4]
+    return StorageKey(dtype, name, key[4])
 
 
 def _old_torch(data: memoryview, how: How) -> Any:
@@ -157,7 +165,7 @@ def _old_torch(data: memoryview, how: How) -> Any:
 
     The numbers come last, so the object is run twice: once to learn the storages, once with them.
     """
-    reader = Reader(data)
+    reader = ByteReader(data)
     head = [how.machine(reader, _no_persistent).run() for _ in range(3)]
     if type(head[0]) is not int or head[0] != OLD_TORCH:
         raise Bad("not a checkpoint")
@@ -183,4 +191,4 @@ def _old_torch(data: memoryview, how: How) -> Any:
         storages[name] = fill_storage(reader.take(count * dtype.itemsize), dtype, how.budget)
     if set(storages) != set(kinds):
         raise Bad("it lacks storages")
-    return how.machine(Reader(data, start), lambda k: storages[storage_key(k)[1]]).run()
+    return how.machine(ByteReader(data, start), lambda k: storages[storage_key(k)[1]]).run()

@@ -91,7 +91,7 @@ class Rebuilder:
             return Pending(self.chumpy)
         if not self.keep_unknown:
             raise Bad(f"it asks for '{str(name)[:80]}', which a file of numbers has no need of")
-        return Record(name, args[1:])
+        return Record(name=name, args=args[1:])
 
     def encoded(self, args: tuple) -> bytes:
         """Encode bytes that Python 2 or 3 wrote as text."""
@@ -161,7 +161,9 @@ class Rebuilder:
             or (len(data) and not 0 <= indices.min() <= indices.max() < minor)
         ):
             raise Bad("a sparse matrix whose parts don't agree")
-        return Sparse(form, (rows, columns), data.astype(np.float64), indices, indptr)
+        return Sparse(
+            form=form, shape=(rows, columns), data=data.astype(np.float64), indices=indices, indptr=indptr
+        )
 
     def chumpy(self, state: Any) -> np.ndarray:
         """Return the values of chumpy's arrays: ``Ch`` holds them, ``Select`` picks them from another."""

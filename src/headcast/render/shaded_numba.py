@@ -298,13 +298,8 @@ def render(scene: TexturedScene) -> Rendering:
         np.ascontiguousarray(points), faces, fine.width, fine.height, scene.near, False
     )
     mode, light, lamps = _lighting(scene)
-    attributes = np.ones((len(points), 6), np.float32)
-    attributes[:, :3] = scene.normals.detach().numpy()
-    attributes[:, 3:5] = 0 if scene.gloss is None else scene.gloss.detach().numpy()
-    if scene.openness is not None:
-        attributes[:, 5] = scene.openness.detach().numpy()
-    middle = "linear" if mode else scene.texture_space
-    curves = _curve(scene.texture_space, middle, False), _curve(middle, scene.colour_space, True)
+    attributes = _vertex_attributes(scene, points)
+    curves = _space_curves(scene, mode)
     to_world = np.ascontiguousarray(np.linalg.inv(pixels_from_world(camera).numpy()[:, :3]))
     texels, table = scene.pyramid.packed
     size = camera.height, camera.width
@@ -318,3 +313,19 @@ def render(scene: TexturedScene) -> Rendering:
     parallel(piece, -(-camera.height // ROWS))
     images = (torch.from_numpy(x).to(scene.vertices.dtype) for x in (rgb, alpha, z))
     return Rendering(*images, colour_space=scene.colour_space)
+
+
+def _space_curves(scene: TexturedScene, mode: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return tables from the texture's space to that of light, and from there to the image's."""
+    middle = "linear" if mode else scene.texture_space
+    return _curve(scene.texture_space, middle, False), _curve(middle, scene.colour_space, True)
+
+
+def _vertex_attributes(scene: TexturedScene, points: np.ndarray) -> np.ndarray:
+    """Return normal (3), roughness, f0 and openness of every vertex."""
+    attributes = np.ones((len(points), 6), np.float32)
+    attributes[:, :3] = scene.normals.detach().numpy()
+    attributes[:, 3:5] = 0 if scene.gloss is None else scene.gloss.detach().numpy()
+    if scene.openness is not None:
+        attributes[:, 5] = scene.openness.detach().numpy()
+    return attributes

@@ -98,7 +98,11 @@ class CoveredSamples:
         at = torch.nonzero(flat >= 0)[:, 0]
         image = at // fragments.triangle[0].numel()
         return CoveredSamples(
-            at, image, scene[image], flat[at].long(), fragments.barycentric.reshape(-1, 3)[at]
+            at=at,
+            image=image,
+            scene=scene[image],
+            face=flat[at].long(),
+            bary=fragments.barycentric.reshape(-1, 3)[at],
         )
 
     def __getitem__(self, index: Tensor) -> CoveredSamples:

@@ -129,7 +129,14 @@ class CaptureFolder:
         camera = self.camera(frame, self.axes, image.rgb.shape[1], image.rgb.shape[0])
         time = read_number(frame, "timestep_index", self.file, self.frames.index(frame))
         index = read_number(frame, "camera_index", self.file, 0)
-        return CaptureView(image.rgb, mask, camera, int(time or 0), int(index or 0), files)
+        return CaptureView(
+            image=image.rgb,
+            mask=mask,
+            camera=camera,
+            time=int(time or 0),
+            camera_index=int(index or 0),
+            files=files,
+        )
 
     def camera(self, frame: dict[str, Any], axes: Axes, width: int, height: int) -> Camera:
         """Create the camera of an entry, for an image of that size in pixels."""

@@ -117,7 +117,9 @@ def load_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
             optimizers = read_tensors(place / "optimizers.safetensors")
         except HeadcastError:
             words.append(f"{place}: the optimizers' state is gone; going on from the weights alone")
-        return Checkpoint(state["step"], networks, averages, optimizers, state), words
+        return Checkpoint(
+            step=state["step"], networks=networks, averages=averages, optimizers=optimizers, state=state
+        ), words
     if places:
         raise HeadcastError(f"{places[-1]}: no checkpoint can be read; remove the folder to start anew")
     return None, words

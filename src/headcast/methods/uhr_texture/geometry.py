@@ -85,7 +85,15 @@ def fitted_geometry(head: HeadModel, params: HeadParams, camera: Camera) -> Geom
     with torch.no_grad():
         v = to_camera_frame(camera, head(params))
     skin = head.part == head.part_names.index("skin")
-    return Geometry(v, vertex_normals(v, head.faces), head.faces, head.uv, head.faces_uv, True, skin)
+    return Geometry(
+        vertices=v,
+        normals=vertex_normals(v, head.faces),
+        faces=head.faces,
+        uv=head.uv,
+        faces_uv=head.faces_uv,
+        own=True,
+        skin=skin,
+    )
 
 
 def foreign_geometry(mesh: Path, uv: Path | None, camera: Camera, params: HeadParams | None) -> Geometry:
@@ -115,7 +123,15 @@ def foreign_geometry(mesh: Path, uv: Path | None, camera: Camera, params: HeadPa
             f"{mesh}: part of it lies behind the camera; metres and the head frame are expected"
         )
     skin = torch.ones(len(faces), dtype=torch.bool)
-    return Geometry(v, vertex_normals(v, faces), faces, coordinates, faces_uv, False, skin)
+    return Geometry(
+        vertices=v,
+        normals=vertex_normals(v, faces),
+        faces=faces,
+        uv=coordinates,
+        faces_uv=faces_uv,
+        own=False,
+        skin=skin,
+    )
 
 
 Obj = tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"], Float[Tensor, "u 2"] | None, Int[Tensor, "f 3"] | None]

@@ -165,6 +165,17 @@ def tuck_shoulders(
     row = camera.project(posed)[:, 1].numpy()
     p = camera.to_camera(posed).numpy()
 
+    step = _steps_inwards(torso, row, p)
+    world = step @ camera.cam_from_world[:3, :3].numpy()
+    weights = head.skin_weights[trunk]
+    to = _unpose(posed + torch.from_numpy(world).float(), weights, head, observation.params)
+    none[trunk.numpy()] = (to - _unpose(posed, weights, head, observation.params)).double().numpy()
+    return none
+
+
+def _steps_inwards(torso: Torso, row: Float[np.ndarray, "m"], p: Float[np.ndarray, "m 3"]) -> np.ndarray:
+    """Return camera frame steps that bring covered points within the torso, bare ones within its outline."""
+
     def at(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "m"]:
         return np.interp(row, torso.row, values)
 
@@ -176,17 +187,25 @@ def tuck_shoulders(
     around = np.degrees(np.arctan2(across / reach, along / thick))
     covered = smoothstep(_cover_at(torso, row, around), 0.4, 0.9)
     inwards = covered * (np.minimum(1, INSIDE / np.maximum(out, 1e-6)) - 1)
+    narrower = _narrowing(torso, row, reach, along, thick, covered, across)
+    aside = across * (inwards + narrower)
+    return np.stack([aside, 0 * aside, -along * inwards + at(torso.shear) * aside], -1)
+
+
+def _narrowing(
+    torso: Torso,
+    row: Float[np.ndarray, "m"],
+    reach: np.ndarray,
+    along: np.ndarray,
+    thick: np.ndarray,
+    covered: np.ndarray,
+    across: np.ndarray,
+) -> np.ndarray:
+    """Return by how much bare skin, before the surface, is scaled sideways to stay within the outline."""
     # bare skin stays before the surface, but not beyond the outline
     room = reach * np.sqrt(np.maximum(1 - (along / thick) ** 2, 0.1))
     begun = smoothstep((row - torso.row[0]) / (torso.row[6] - torso.row[0]), 0.0, 1.0)
-    narrower = (1 - covered) * begun * (np.minimum(1, room / np.maximum(np.abs(across), 1e-6)) - 1)
-    aside = across * (inwards + narrower)
-    step = np.stack([aside, 0 * aside, -along * inwards + at(torso.shear) * aside], -1)
-    world = step @ camera.cam_from_world[:3, :3].numpy()
-    weights = head.skin_weights[trunk]
-    to = _unpose(posed + torch.from_numpy(world).float(), weights, head, observation.params)
-    none[trunk.numpy()] = (to - _unpose(posed, weights, head, observation.params)).double().numpy()
-    return none
+    return (1 - covered) * begun * (np.minimum(1, room / np.maximum(np.abs(across), 1e-6)) - 1)
 
 
 def _cover_at(

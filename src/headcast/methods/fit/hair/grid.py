@@ -72,11 +72,7 @@ class HairGrid:
             ],
             -1,
         )
-        root = smoothstep(-y, 0.09, 0.17)
-        neck = 0.5 * smoothstep(-y, 0.05, 0.12) * (1 - root)
-        weights = np.zeros((len(y), len(JOINTS)))
-        for name, value in (("root", root), ("neck", neck), ("head", 1 - root - neck)):
-            weights[:, JOINTS.index(name)] = value
+        weights = _row_weights(y)
         return HairGrid(middle, origin, direction, weights)
 
     @property
@@ -128,6 +124,16 @@ class HairGrid:
         out = np.zeros((n, m))
         np.maximum.at(out, (row[inside], column[inside]), far[inside])
         return _fill_gaps(out, out > 0)
+
+
+def _row_weights(y: np.ndarray) -> np.ndarray:
+    """Return skinning weights (n, joints) of rows at heights y: head, neck and root."""
+    root = smoothstep(-y, 0.09, 0.17)
+    neck = 0.5 * smoothstep(-y, 0.05, 0.12) * (1 - root)
+    weights = np.zeros((len(y), len(JOINTS)))
+    for name, value in (("root", root), ("neck", neck), ("head", 1 - root - neck)):
+        weights[:, JOINTS.index(name)] = value
+    return weights
 
 
 def _axis_depth(y: Float[np.ndarray, "k"], middle: Float[np.ndarray, "3"]) -> Float[np.ndarray, "k"]:

@@ -272,12 +272,20 @@ class MotionRecipe(Stage):
             )
             weight = weight / weight.mean()
         # without the opacity term the background would paint heads
-        target = LossTarget(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight)
+        target = LossTarget(
+            image=image, box=driver.box(K_q, pose_q), alpha=alpha, only_perceptual=~real_q, weight=weight
+        )
         appearance = psi.appearance(source.image, v_s)
         from_codes = networks[EXPRESSION_TO_MOTION](expression_code(driver.params))
         head = psi.head(appearance, select(batch["by_weights"], from_codes, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
-        return BatchRendering(psi.render(head, rays, driver.neck(c), jitter), target, appearance, v_s, own)
+        return BatchRendering(
+            output=psi.render(head, rays, driver.neck(c), jitter),
+            target=target,
+            appearance=appearance,
+            v_s=v_s,
+            own=own,
+        )
 
     def difference(
         self, networks: Networks, batch: Any, rendering: BatchRendering, jitter: bool

@@ -49,10 +49,10 @@ MOVED = "frame moved"
 CHANGES = ("lit from the left", "lit from the right", "a third brighter", "warmer", "noisy", MOVED)
 FIGURES = tuple(
     Figure(
-        name,
-        name,
-        "",
-        "low",
+        key=name,
+        title=name,
+        unit="",
+        better="low",
         crop=f"the square of the face, {SIDE} px",
         mask="skin",
         note="root of the mean squared difference of albedo before and after",
@@ -87,7 +87,7 @@ def measure(setting: Setting) -> Report:
     networks = networks_asked(setting, "skin-steadiness", options)
     store = Store(setting.out, {"protocol": "skin-steadiness", **option_facts(options)})
     head, facts = HeadModel.load(), weights_facts(options)
-    report = Report("skin-steadiness", {f.key: f for f in FIGURES}, main=CHANGES)
+    report = Report(protocol="skin-steadiness", figures={f.key: f for f in FIGURES}, main=CHANGES)
     photos = photos_of(setting.data, setting.limit or COUNT)
     chosen = [p for p in photos if not setting.only or p.stem in setting.only]
     for n, path in enumerate(chosen):

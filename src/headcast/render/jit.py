@@ -13,8 +13,11 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import FunctionType
 from typing import Any
+
+from headcast.render.kernel_cache import KernelCache
 
 __all__ = ["Kernel", "helper", "kernel", "parallel", "prepare", "threads"]
 
@@ -51,14 +54,19 @@ class Kernel:
         copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
         if self.signature is None:
             return numba.njit(error_model="numpy", nogil=True, forceinline=True)(copy)
-        return numba.njit(self.signature, cache=True, nogil=True, error_model="numpy")(copy)
+        dispatcher = numba.njit(nogil=True, error_model="numpy")(copy)
+        if not f.__closure__ and (source := Path(f.__code__.co_filename)).is_file():
+            dispatcher._cache = KernelCache(source, f.__qualname__, f.__code__.co_firstlineno)
+        dispatcher.compile(self.signature)
+        dispatcher.disable_compile()
+        return dispatcher
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled()(*args)
 
 
 def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
-    """Mark a function as a kernel with one numba signature; cached on disk next to its source."""
+    """Mark a function as a kernel with one numba signature; kept on disk, see ``kernel_cache``."""
 
     def mark(function: Callable[..., Any]) -> Kernel:
         _kernels.append(Kernel(function, signature))

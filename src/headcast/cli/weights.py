@@ -27,7 +27,7 @@ def run_weights(command: Weights) -> None:
             )
         from headcast.pickles.importing import import_weights
 
-        print_result(import_weights(command.network, command.file))
+        print_result(str(import_weights(command.network, command.file)))
         return
     if command.network is not None:
         raise HeadcastError(f"weights list {command.network}: takes no more arguments; see --help")

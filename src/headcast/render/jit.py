@@ -54,7 +54,7 @@ class Kernel:
         copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
         if self.signature is None:
             return numba.njit(error_model="numpy", nogil=True, forceinline=True)(copy)
-        dispatcher = numba.njit(nogil=True, error_model="numpy")(copy)
+        dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(copy)
         if not f.__closure__ and (source := Path(f.__code__.co_filename)).is_file():
             dispatcher._cache = KernelCache(source, f.__qualname__, f.__code__.co_firstlineno)
         dispatcher.compile(self.signature)

@@ -41,7 +41,7 @@ def test_missing_folders_are_made_and_not_left_after_a_failure(tmp_path: Path) -
 
 def test_a_folder_inside_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HeadcastError, match="cannot be written|not a folder"):
+    with pytest.raises(HeadcastError, match=r"cannot be written|not a folder"):
         check_writable(tmp_path / "file" / "deep" / "x.txt")
 
 

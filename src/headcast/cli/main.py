@@ -29,6 +29,11 @@ __all__ = ["entry", "main"]
 
 INTERRUPTED = 130
 USER_ERROR = 2
+NO_NUMBER = (
+    (r"invalid literal for int\(\) with base 10", r"\1 \2: give a whole number"),
+    ("could not convert string to float", r"\1 \2: give a number"),
+)
+"""The parser's reasons, and what is said instead."""
 DESCRIPTION = "A portrait, a few frames or a video in; an animatable 3D head out."
 
 
@@ -37,6 +42,7 @@ def entry() -> NoReturn:
     try:
         install_handlers()
         secure_streams()
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one order of sums for any number of threads
         logging.getLogger("headcast").addHandler(LogLines())
         code = main()
         atexit._run_exitfuncs()
@@ -158,6 +164,8 @@ def one_line(errors: str) -> str:
     words = [line for line in lines if line and not re.fullmatch(r"[-=]+|Parsing error|.*options", line)]
     message = " ".join(" ".join(words).split())
     message = message.replace("Invalid choice invalid choice", "Invalid choice")
+    for reason, kind in NO_NUMBER:
+        message = re.sub(rf"Value error Error parsing (--[\w-]+): .*?{reason}: '([^']*)'", kind, message)
     message = re.sub(
         r"Expected one of \(([^()]*)\)\.?", lambda match: f"Give {format_choices(match[1])}", message
     )

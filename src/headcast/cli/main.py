@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union
 
 from headcast.cli.commands import COMMANDS, Create
-from headcast.cli.output import print_note, print_result
+from headcast.cli.output import checked_stdout, print_note, print_result
 from headcast.cli.signals import Interrupted, install_handlers
 from headcast.cli.streams import LogLines, secure_streams
 from headcast.errors import HeadcastError
@@ -143,7 +143,7 @@ def parse_form(form: Any, program: str, description: str | None, arguments: list
 
     errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(errors):
+        with checked_stdout(), contextlib.redirect_stderr(errors):
             return tyro.cli(
                 form,
                 prog=program,

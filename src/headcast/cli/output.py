@@ -7,13 +7,13 @@ import json
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from headcast.cli.record import write_record
 from headcast.errors import HeadcastError
 
-__all__ = ["escape_controls", "output_path", "print_note", "print_result", "report"]
+__all__ = ["checked_stdout", "escape_controls", "output_path", "print_note", "print_result", "report"]
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that a terminal obeys instead of showing them, overrides of the writing direction among them."""
@@ -61,9 +61,20 @@ def print_result(text: str, *, styled: bool = False) -> None:
         return
     if not styled:
         text = "\n".join(escape_controls(line) for line in text.split("\n"))
-    try:
+    with checked_stdout():
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def checked_stdout() -> Iterator[None]:
+    """Turn a failure to write to standard output into an error of the user, except a reader's departure.
+
+    Raises:
+        HeadcastError: standard output takes no more.
+    """
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as e:

@@ -28,7 +28,7 @@ from headcast.registry import DEFAULT_METHOD
 from headcast.view import (
     View,
     background_colour,
-    check_size,
+    check_image_size,
     flatten,
     front_view,
     head_center,
@@ -193,7 +193,7 @@ def render(
     if view not in ("front", "source"):
         raise HeadcastError(f"--view {view}: give front or source")
     check_numbers(yaw=yaw, pitch=pitch)
-    check_size(size)
+    check_image_size(size)
     colour = background_colour(background)
     view_shown = (
         source_view(avatar).resized(size) if view == "source" else front_view(avatar, size or (512, 512))
@@ -239,7 +239,7 @@ def animate(
     from headcast.video import write_video
 
     check_numbers(frames=frames, fps=fps)
-    check_size(size)
+    check_image_size(size)
     check_writable(out)
     colour = background_colour(background)
     if colour is None:
@@ -393,7 +393,7 @@ class Runtime:
         size: tuple[int, int] = (512, 512),
         view: Literal["front", "source"] = "front",
     ) -> None:
-        check_size(size)
+        check_image_size(size)
         self.avatar, self.renderer = avatar, avatar.renderer()
         view_shown = source_view(avatar).resized(size) if view == "source" else front_view(avatar, size)
         self.camera, self.rest = view_shown.camera, view_shown.params

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "View",
     "background_colour",
-    "check_size",
+    "check_image_size",
     "flatten",
     "front_view",
     "head_center",
@@ -177,11 +177,11 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not sides:
         raise HeadcastError(f"--size {text}: give {SIZES}")
     size = sides[0], sides[-1]
-    check_size(size)
+    check_image_size(size)
     return size
 
 
-def check_size(size: tuple[int, int] | None) -> None:
+def check_image_size(size: tuple[int, int] | None) -> None:
     """Check a (width, height) in pixels; None is left alone.
 
     Raises:

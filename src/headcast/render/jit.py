@@ -11,15 +11,16 @@ import inspect
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from headcast.render.kernel_cache import KernelCache
 
-__all__ = ["Kernel", "helper", "kernel", "parallel", "prepare", "threads"]
+__all__ = ["Kernel", "helper", "kernel", "parallel", "prepare", "side_jobs", "threads"]
 
 _lock = threading.RLock()
 _pool: ThreadPoolExecutor | None = None
@@ -116,6 +117,21 @@ def parallel(work: Callable[[int], object], pieces: int) -> None:
     run()
     for future in futures:
         future.result()
+
+
+@contextmanager
+def side_jobs() -> Iterator[ThreadPoolExecutor]:
+    """Yield a thread for jobs beside the caller's work; the end waits for them, an error or Ctrl-C does not.
+
+    (A job may be compiling kernels: half a minute in which an interrupted program would seem to hang.)
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _threads() -> ThreadPoolExecutor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +28,7 @@ from headcast.methods.fit.skin.photos import delight_photo, merge_photos
 from headcast.methods.fit.skin.pipeline import complete_texture
 from headcast.observe.types import Observation
 from headcast.progress import Progress
+from headcast.render.jit import side_jobs
 from headcast.texture.texels import texels_of
 
 __all__ = ["reconstruct"]
@@ -56,7 +56,7 @@ def reconstruct(
     """
     say = progress or (lambda fraction, what: None)
     first = observations[0]
-    with torch.no_grad(), ThreadPoolExecutor(1) as pool:
+    with torch.no_grad(), side_jobs() as pool:
         say(0.0, "shaping the hair")
         texels_job = pool.submit(texels_of, head, min(texture_size or BASE, BASE))
         offsets_job = pool.submit(without_grad, hair_offset, first, head)

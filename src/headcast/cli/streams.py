@@ -16,7 +16,7 @@ class LossyStream(io.TextIOWrapper):
     """A text stream that drops what cannot be written: diagnostics end no work."""
 
     def write(self, text: str) -> int:
-        """Write text, or drop it."""
+        """Write text, or drop it where that fails."""
         try:
             return super().write(text)
         except (OSError, ValueError):
@@ -34,7 +34,7 @@ class LogLines(logging.Handler):
     """Print the log of this package as lines like all others of the command."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record."""
+        """Print the message of one record."""
         print_note(record.getMessage())
 
 

@@ -6,12 +6,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from headcast.errors import HeadcastError
-
 __all__ = ["PRIVATE_PREFIX", "home_folder", "is_own", "is_private"]
 
 PRIVATE_PREFIX = "headcast-"
 """First part of the names of this user's folders among the system's temporary files."""
+
+NOWHERE = Path(os.devnull) / "home"
 
 
 def is_own(status: os.stat_result) -> bool:
@@ -32,17 +32,15 @@ def is_private(path: Path) -> bool:
 def home_folder() -> Path:
     """Return the user's home folder; where none is known, a private one among the temporary files.
 
-    Raises:
-        HeadcastError: there is no home and that folder is not this user's.
+    Where that cannot be, or is another user's, a folder that nothing can be read from or written to.
     """
     try:
         return Path.home()
     except RuntimeError:
-        folder = Path(tempfile.gettempdir()) / f"{PRIVATE_PREFIX}{os.geteuid()}"
+        pass
     try:
+        folder = Path(tempfile.gettempdir()) / f"{PRIVATE_PREFIX}{os.geteuid()}"
         folder.mkdir(0o700, exist_ok=True)
-        if is_own(folder.lstat()) and is_private(folder):
-            return folder
-    except OSError as e:
-        raise HeadcastError(f"{folder}: cannot be created ({e.strerror}), and HOME is not set; set it") from e
-    raise HeadcastError(f"{folder}: is another user's, and HOME is not set; set HOME to a folder of yours")
+        return folder if is_own(folder.lstat()) and is_private(folder) else NOWHERE
+    except OSError:
+        return NOWHERE

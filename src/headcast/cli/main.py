@@ -90,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(command: Any) -> None:
     """Run a command; the libraries it needs load a tenth of a second sooner without garbage collection."""
     entry = next(e for e in COMMANDS.values() if isinstance(command, e.flags))
-    remove_leftovers(Path(tempfile.gettempdir()), PRIVATE_PREFIX)
+    with contextlib.suppress(OSError):  # nowhere to put temporary files
+        remove_leftovers(Path(tempfile.gettempdir()), PRIVATE_PREFIX)
     gc.disable()
     try:
         action = load_entry(entry.run)

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.harness import machine, milliseconds, row
 from headcast import api
-from headcast.avatar.gaussian import GaussianAvatar, splat
+from headcast.avatar.gaussian import GaussianAvatar, render_lit_gaussians
 from headcast.demo import demo_photo
 from headcast.drive import Drive, drive_from
 from headcast.render.gaussians import render_gaussians
@@ -47,7 +47,11 @@ def parts(avatar: GaussianAvatar, drive: Drive, repeats: int) -> None:
         lambda: avatar.packed.shown(posed, camera, light),
         lambda: avatar.world(avatar.placed(p)),
     )
-    line("splat", lambda: render_gaussians(*splats, camera), lambda: splat(world, placed, camera))
+    line(
+        "splat",
+        lambda: render_gaussians(*splats, camera),
+        lambda: render_lit_gaussians(world, placed, camera),
+    )
     line("over a colour", lambda: over_colour(drawn, GREY), lambda: flatten(to_rgba(drawn), GREY))
     line(
         "whole frame",

@@ -22,17 +22,17 @@ from headcast.methods.portrait4d.crop import crop_image
 from headcast.methods.portrait4d.infer import reconstruct
 from headcast.methods.portrait4d.motion_embedding import ExpressionToMotion, MotionEncoder, align_faces
 from headcast.methods.portrait4d.network import SMALL, Synthesizer
-from headcast.methods.portrait4d.weights import Networks, load_networks, weights_file
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, load_portrait4d, weights_file
 from headcast.view import front_view
 
 
-def networks() -> Networks:
+def networks() -> Portrait4DNetworks:
     """Installed ones, else random ones."""
     if weights_file().is_file():
-        return load_networks()
+        return load_portrait4d()
     torch.manual_seed(0)
     parts = Synthesizer(SMALL), MotionEncoder(SMALL.motion), ExpressionToMotion(SMALL.motion)
-    return Networks(*(p.eval().requires_grad_(False) for p in parts))  # type: ignore[arg-type]
+    return Portrait4DNetworks(*(p.eval().requires_grad_(False) for p in parts))  # type: ignore[arg-type]
 
 
 @torch.no_grad()

@@ -201,7 +201,7 @@ def test_clip_carries_its_sound(tmp_path: Path) -> None:
     assert clip.audio is not None
     write_video(tmp_path / "c.mp4", clip.frames, clip.fps, audio_from=clip)
     assert len(sound_of(tmp_path / "c.mp4")[1]) > 40000
-    silent = Clip(clip.frames, clip.fps, clip.times, None, clip.name)
+    silent = Clip(frames=clip.frames, fps=clip.fps, times=clip.times, audio=None, name=clip.name)
     write_video(tmp_path / "d.mp4", silent.frames, silent.fps, audio_from=silent)
     with av.open(str(tmp_path / "d.mp4")) as c:
         assert not c.streams.audio

@@ -29,19 +29,19 @@ from headcast.methods.portrait4d.motion_change import changes
 from headcast.methods.portrait4d.motion_embedding import align_faces
 from headcast.methods.portrait4d.people import MOMENTS, People, read_people
 from headcast.methods.portrait4d.recipes.motion import DIFFERENCE, Ablation, MotionRecipe
-from headcast.methods.portrait4d.weights import Networks, read_networks
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, read_networks
 from headcast.training import TrainConfig, train
 
 NAMES = {"no-init": "A", "real-only": "B", "pseudo-p": "C", "pseudo-q": "D", "full": "full"}
 
 
 @torch.no_grad()
-def measured(networks: Networks, people: People, most: int) -> dict[str, float]:
+def measured(networks: Portrait4DNetworks, people: People, most: int) -> dict[str, float]:
     """Means over people and both directions of time, from another side than the driver's: L1 (0..255) of the
     picture and around mouth and eyes, and the evaluator's perceptual distance."""
-    from headcast.priors.encoder.infer import load
+    from headcast.priors.encoder.infer import load_encoder
 
-    judge, cpu = load("evaluator", torch.device("cpu")), torch.device("cpu")
+    judge, cpu = load_encoder("evaluator", torch.device("cpu")), torch.device("cpu")
     c, psi = networks.psi.config, networks.psi
     l1, moving, far = [], [], []
     for person in range(min(most, len(people.head))):

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from headcast.avatar.base import Avatar, load
+from headcast.avatar.base import Avatar, load_avatar
 from headcast.avatar.export.base import mesh_of
 from headcast.avatar.export.pieces import head_pieces
 from headcast.avatar.export.splats import rest_pose
@@ -189,7 +189,7 @@ def main() -> int:
     parser.add_argument("--avatar", type=Path)
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
-    outcomes = check(given.glb, load(given.avatar) if given.avatar else None, given.picture)
+    outcomes = check(given.glb, load_avatar(given.avatar) if given.avatar else None, given.picture)
     for o in outcomes:
         word = {True: "passed", False: "FAILED", None: "skipped"}[o.passed]
         print(f"{o.name:<18} {word:<8} {o.words}")

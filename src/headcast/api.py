@@ -159,7 +159,7 @@ def load(path: str | Path) -> Avatar:
     Raises:
         HeadcastError: missing, damaged, of a newer version, of an unknown kind.
     """
-    from headcast.avatar.base import load as load_avatar
+    from headcast.avatar.base import load_avatar as load_avatar
 
     return load_avatar(path)
 
@@ -335,7 +335,7 @@ def export(
     Raises:
         HeadcastError: what the user can mend: an unknown format, an option that it does not take.
     """
-    from headcast.avatar.export.base import export as write
+    from headcast.avatar.export.base import export_avatar as write
 
     check_numbers(texture_size=texture_size, sh_degree=sh_degree, subdivide=subdivide)
     return write(

@@ -147,7 +147,7 @@ def drive_from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> 
     center = head_center(avatar, view.params)
     yaw = [0.0] * len(motion) if motion.camera_yaw is None else motion.camera_yaw.tolist()
     cameras = tuple(view.orbited(center, y, 0.0).camera for y in yaw)
-    return Drive(motion.params(view.params), cameras, motion.fps, labels=motion.labels)
+    return Drive(params=motion.params(view.params), cameras=cameras, fps=motion.fps, labels=motion.labels)
 
 
 def drive_from_video(
@@ -161,7 +161,6 @@ def drive_from_video(
 ) -> Drive:
     """Track a video and retarget the performance to the avatar."""
     from headcast.observe.track import track_clip
-    from headcast.relight import clip_light
     from headcast.video import read_video
 
     clip = read_video(path, frames)
@@ -169,31 +168,52 @@ def drive_from_video(
     track = track_clip(clip, avatar.head, identity, personal_points(avatar), progress=progress)
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
     if camera == "driver":
-        view = View(track.camera, params[0]).resized(size)
-        posed = still_torso(params, avatar.head, avatar.source.params.rotation)
-        drive = Drive(
-            posed,
-            (view.camera,) * len(track),
-            track.fps,
-            clip.audio,
-            clip,
-            notes=clip.notes + track.notes,
-            light=clip_light(avatar, clip, track, params) if track.same_person else None,
-        )
+        drive = _drive_in_place(avatar, size, track, params, clip)
     else:
-        view = front_view(avatar, size or (512, 512))
-        t = params.batch[0]
-        still = view.params
-        retargeted = params.replace(
-            rotation=still.rotation.expand(t, 3),
-            translation=still.translation.expand(t, 3),
-            neck=relative_rotation(track.params.rotation),
-        )
-        drive = Drive(
-            retargeted, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes
-        )
+        drive = _drive_in_front(avatar, size, params, track, clip)
     drive = replace(drive, signal=read_signals(avatar, clip, track))
     return drive if fps is None else resample_drive(drive, fps)
+
+
+def _drive_in_place(
+    avatar: Avatar, size: tuple[int, int] | None, track: Track, params: HeadParams, clip: Clip
+) -> Drive:
+    """Show a tracked performance from the video's own camera."""
+    from headcast.relight import clip_light
+
+    view = View(track.camera, params[0]).resized(size)
+    posed = still_torso(params, avatar.head, avatar.source.params.rotation)
+    return Drive(
+        params=posed,
+        cameras=(view.camera,) * len(track),
+        fps=track.fps,
+        audio=clip.audio,
+        clip=clip,
+        notes=clip.notes + track.notes,
+        light=clip_light(avatar, clip, track, params) if track.same_person else None,
+    )
+
+
+def _drive_in_front(
+    avatar: Avatar, size: tuple[int, int] | None, params: HeadParams, track: Track, clip: Clip
+) -> Drive:
+    """Show a tracked performance in the front view: expression and relative turns of the neck."""
+    view = front_view(avatar, size or (512, 512))
+    t = params.batch[0]
+    still = view.params
+    retargeted = params.replace(
+        rotation=still.rotation.expand(t, 3),
+        translation=still.translation.expand(t, 3),
+        neck=relative_rotation(track.params.rotation),
+    )
+    return Drive(
+        params=retargeted,
+        cameras=(view.camera,) * t,
+        fps=track.fps,
+        audio=clip.audio,
+        clip=clip,
+        notes=clip.notes + track.notes,
+    )
 
 
 def read_signals(avatar: Avatar, clip: Clip, track: Track) -> Float[Tensor, "t m"] | None:
@@ -232,7 +252,9 @@ def performance(path: str | Path, flame: Path | None = None, progress: Progress 
     clip = read_video(path)
     track = track_clip(clip, HeadModel.load(), progress=progress)
     neck = relative_rotation(track.params.rotation)
-    return Motion(track.fps, track.params.expression, neck, track.params.gaze, name=str(path))
+    return Motion(
+        fps=track.fps, expression=track.params.expression, neck=neck, gaze=track.params.gaze, name=str(path)
+    )
 
 
 def personal_points(avatar: Avatar) -> PersonalLandmarks | None:

@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
@@ -108,10 +108,20 @@ def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
     scale = max(im.size) / max(stored)
     if scale < 1:
         notes.append(f"{stored[0]}x{stored[1]} pixels, read reduced to {im.width}x{im.height}")
-    return LoadedImage(rgb, alpha, str(path), focal, scale, tuple(notes))
+    return LoadedImage(
+        rgb=rgb, alpha=alpha, name=str(path), exif_focal_35mm=focal, scale=scale, notes=tuple(notes)
+    )
 
 
-def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int], int]:
+class DecodedPixels(NamedTuple):
+    """The first frame of a file, the size stored there, and how many frames it has."""
+
+    image: Image.Image
+    stored_size: tuple[int, int]
+    frames: int
+
+
+def read_pixels(path: Path, max_side: int) -> DecodedPixels:
     """Decode the first frame, longer side at most ``max_side``; return also stored size and frame count."""
     from PIL import Image, UnidentifiedImageError
 
@@ -127,7 +137,7 @@ def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]
                 im.draft(None, (max_side, max_side))
                 with quiet_stderr():  # libtiff reports damage there, beside the exception
                     im.load()
-                return shrink(im, max_side), size, frames
+                return DecodedPixels(shrink(im, max_side), size, frames)
         except Image.DecompressionBombError as e:
             raise HeadcastError(f"{path}: more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from e
         except UnidentifiedImageError as e:

@@ -51,8 +51,7 @@ def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
         thumb, histogram = steps[i - 1]
         if thumb < 0.08 or histogram < 0.2:
             continue
-        neighbours = np.concatenate([steps[max(0, i - 13) : i - 1], steps[i : i + 12]])
-        typical = np.median(neighbours, 0) if len(neighbours) else np.zeros(2)
+        typical = _typical_step(steps, i)
         if thumb < 4 * typical[0] or histogram < 3 * typical[1]:
             continue
         across = [distance(a, b)[0] for a in range(max(0, i - 4), i) for b in range(i, min(i + 4, n))]
@@ -60,6 +59,12 @@ def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
             continue
         cuts.append(i)
     return cuts
+
+
+def _typical_step(steps: np.ndarray, i: int) -> np.ndarray:
+    """Return the median of the steps around one."""
+    neighbours = np.concatenate([steps[max(0, i - 13) : i - 1], steps[i : i + 12]])
+    return np.median(neighbours, 0) if len(neighbours) else np.zeros(2)
 
 
 def longest_shot(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> slice:

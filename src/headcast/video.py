@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -79,7 +79,15 @@ def read_video(
     else:
         frames = LazyFrames(path, index, scan.shape, max_side)
     audio = AudioSource(path, float(times[0]), len(index) / fps) if scan.has_audio else None
-    return Clip(frames, fps, times[index - shot.start], audio, str(path), tuple(notes), scan.scale)
+    return Clip(
+        frames=frames,
+        fps=fps,
+        times=times[index - shot.start],
+        audio=audio,
+        name=str(path),
+        notes=tuple(notes),
+        scale=scan.scale,
+    )
 
 
 @dataclass
@@ -129,7 +137,16 @@ def scan_video(path: Path, max_frames: int | None, max_side: int) -> Scan:
         raise HeadcastError(f"{path}: the video is damaged after {seconds:.1f} s; save or download it again")
     if reader.damaged:
         reader.notes.append(f"the video is damaged; the first {seconds:.1f} s are used")
-    return Scan(frames, times, signatures, shape, reader.scale, reader.rate, reader.has_audio, reader.notes)
+    return Scan(
+        frames=frames,
+        times=times,
+        signatures=signatures,
+        shape=shape,
+        scale=reader.scale,
+        rate=reader.rate,
+        has_audio=reader.has_audio,
+        notes=reader.notes,
+    )
 
 
 def iter_frames(
@@ -212,23 +229,31 @@ class Reader:
         self.container.close()
 
 
-def constant_rate(times: Float[np.ndarray, "t"], nominal: float) -> tuple[Int[np.ndarray, "n"], float, bool]:
+class ConstantRate(NamedTuple):
+    """Frame indices at a constant rate, the rate, and whether it was constant already."""
+
+    frames: Int[np.ndarray, "n"]
+    fps: float
+    was_constant: bool
+
+
+def constant_rate(times: Float[np.ndarray, "t"], nominal: float) -> ConstantRate:
     """Return the frame indices of a constant rate, the rate, and whether it was constant already."""
     n = len(times)
     if n < 3:
-        return np.arange(n), nominal, True
+        return ConstantRate(np.arange(n), nominal, True)
     gaps = np.diff(times)
     gap = float(np.median(gaps))
     mean = float((times[-1] - times[0]) / (n - 1))
     drift = np.abs(times - times[0] - np.arange(n) * mean).max()
     if drift < 0.75 * gap:  # rounded time stamps stay within a frame of an even grid
         fps = 1 / mean
-        return np.arange(n), nominal if abs(nominal - fps) < 0.02 * fps else fps, True
+        return ConstantRate(np.arange(n), nominal if abs(nominal - fps) < 0.02 * fps else fps, True)
     count = max(1, round((times[-1] - times[0]) / gap) + 1)
     grid = times[0] + np.arange(count) * gap
     right = np.clip(np.searchsorted(times, grid), 1, n - 1)
     index = np.where(grid - times[right - 1] <= times[right] - grid, right - 1, right)
-    return index, 1 / gap, False
+    return ConstantRate(index, 1 / gap, False)
 
 
 class LazyFrames:

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.networks import Networks as Evaluators
+from headcast.evaluate.networks import EvaluationNetworks as Evaluators
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.methods.portrait4d import motion_change
-from headcast.methods.portrait4d.motion_change import POSES, changes, tiles
+from headcast.methods.portrait4d.motion_change import POSES, changes, motion_tiles
 from headcast.methods.portrait4d.people import People, read_people, synthesize_people, write_people
-from headcast.methods.portrait4d.weights import Networks, read_networks, weights_file
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, read_networks, weights_file
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +38,13 @@ def people(folder: Path) -> People:
 
 
 @pytest.fixture(scope="module")
-def bundled() -> Networks:
+def bundled() -> Portrait4DNetworks:
     """What ships."""
     return read_networks(str(weights_file()))
 
 
 def test_the_truth_has_slope_and_correlation_one(
-    people: People, bundled: Networks, monkeypatch: pytest.MonkeyPatch
+    people: People, bundled: Portrait4DNetworks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a renderer that draws the true picture of the moment whose expression it is given, half as strong
     shots = motion_change.select_views(people, torch.arange(2), 128)[1:]
@@ -68,11 +68,11 @@ def test_the_truth_has_slope_and_correlation_one(
 
 
 def test_bundled_weights_move_the_face_and_without_their_planes_it_rests(
-    people: People, bundled: Networks
+    people: People, bundled: Portrait4DNetworks
 ) -> None:
     found = changes(bundled, people, 2)["weights"]
     assert found["slope"] > 0.05 and found["correlation"] > 0.2 and found["left"] < 1
-    still = Networks(bundled.psi, bundled.motion, bundled.expression_to_motion)
+    still = Portrait4DNetworks(bundled.psi, bundled.motion, bundled.expression_to_motion)
     planes = [p.clone() for p in still.psi.moving.planes]  # type: ignore[union-attr]
     try:
         for p in still.psi.moving.planes:  # type: ignore[union-attr]
@@ -84,10 +84,16 @@ def test_bundled_weights_move_the_face_and_without_their_planes_it_rests(
 
 
 def test_the_protocol_sums_over_people_and_goes_on(
-    folder: Path, people: People, bundled: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, people: People, bundled: Portrait4DNetworks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked(data: Path, *subjects: str) -> Setting:
-        return Setting(subjects, data, tmp_path / "out", Evaluators(), torch.device("cpu"))
+        return Setting(
+            subjects=subjects,
+            data=data,
+            out=tmp_path / "out",
+            networks=Evaluators(),
+            device=torch.device("cpu"),
+        )
 
     report, (_, table, sheet) = evaluate("motion", asked(folder, "portrait4d"))
     both = changes(bundled, people, 2)
@@ -95,7 +101,7 @@ def test_the_protocol_sums_over_people_and_goes_on(
         assert {k: v for k, (v, _) in report.sets[how].items()} == pytest.approx(found, abs=1e-4)
         assert list(report.rows[how]) == ["0", "1"] and report.sets[how]["slope"][1] == 2
     assert "| slope |" in table.read_text() and sheet is not None
-    (line,) = tiles(bundled, people, [0])
+    (line,) = motion_tiles(bundled, people, [0])
     assert len(line) == 6 + len(POSES) and all(x.shape == (128, 128, 3) for _, x in line)
     monkeypatch.setattr(motion_change, "change_sums", lambda *a: pytest.fail("measured again"))
     assert evaluate("motion", asked(folder, "portrait4d"))[0].sets == report.sets

@@ -21,17 +21,17 @@ from headcast.methods.portrait4d.avatar import TriplaneAvatar
 from headcast.methods.portrait4d.crop import FRAME, crop_box
 from headcast.methods.portrait4d.motion_embedding import ExpressionToMotion, MotionEncoder
 from headcast.methods.portrait4d.network import TINY, Synthesizer
-from headcast.methods.portrait4d.weights import Networks
+from headcast.methods.portrait4d.weights import Portrait4DNetworks
 from headcast.render.shading import ambient
 
 
 @cache
-def networks() -> Networks:
+def networks() -> Portrait4DNetworks:
     """Of random weights, with a solid ball in the middle of their cube."""
     torch.manual_seed(3)
     psi = Synthesizer(TINY).eval().requires_grad_(False)
     motion, said = MotionEncoder(TINY.motion).eval(), ExpressionToMotion(TINY.motion).eval()
-    return Networks(psi, motion.requires_grad_(False), said.requires_grad_(False))
+    return Portrait4DNetworks(psi, motion.requires_grad_(False), said.requires_grad_(False))
 
 
 @cache

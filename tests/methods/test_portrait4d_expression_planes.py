@@ -84,7 +84,7 @@ def test_with_a_still_neck_expressions_alone_differ(people: Path) -> None:
 def test_a_few_steps_teach_what_an_expression_changes(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(5)
     encoder = Encoder().eval().requires_grad_(False)
-    monkeypatch.setattr(infer, "load", lambda which, device="cpu": encoder)
+    monkeypatch.setattr(infer, "load_encoder", lambda which, device="cpu": encoder)
     recipe = MotionRecipe(people=2, folder=str(people), ablation="real-only", rate=1e-3, mean_rate=1.0)
     networks = recipe.networks(0)
     batch = recipe.batch(0, 0, CPU)

@@ -12,7 +12,7 @@ from headcast.errors import HeadcastError
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float, Int, UInt8
+    from jaxtyping import Float, UInt8
     from torch import Tensor
 
     from headcast.avatar.bound import BoundHead
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from headcast.head.maps import SkinMaps
     from headcast.head.model import HeadModel
     from headcast.head.params import HeadParams
-    from headcast.render.types import Rendering
+    from headcast.render.types import ColouredSurface, Rendering
 
-__all__ = ["KINDS", "Avatar", "BaseAvatar", "Renderer", "avatar_kinds", "load"]
+__all__ = ["KINDS", "Avatar", "BaseAvatar", "Renderer", "avatar_kinds", "load_avatar"]
 
 KINDS: dict[str, str] = {
     "mesh": "headcast.avatar.mesh:MeshAvatar",
@@ -132,12 +132,6 @@ class Avatar(Renderer, Protocol):
         ...
 
 
-if TYPE_CHECKING:
-    ColouredSurface = tuple[
-        Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]
-    ]  # vertices (head frame, metres), sRGB colours, triangles
-
-
 class BaseAvatar(ABC):
     """Common implementation of all kinds of avatars.
 
@@ -219,7 +213,7 @@ def avatar_kinds() -> dict[str, str]:
     return {**KINDS, **registry.collect("avatar_kinds")}
 
 
-def load(path: str | Path) -> Avatar:
+def load_avatar(path: str | Path) -> Avatar:
     """Open an ``.avatar`` file of any kind.
 
     Raises:

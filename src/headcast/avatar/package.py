@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
-from headcast.avatar.png import decode_png, encode_png
+from headcast.avatar.png import decode_png, encode_texture
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path, check_readable
 
@@ -90,9 +90,9 @@ def write_package(path: str | Path, package: Package) -> None:
         "tensors.safetensors": save({k: v.detach().cpu().contiguous() for k, v in package.tensors.items()}),
     }
     for name, image in package.textures.items():
-        entries[f"textures/{name}.png"] = encode_png(image)
+        entries[f"textures/{name}.png"] = encode_texture(image)
     if package.thumbnail is not None:
-        entries["thumbnail.png"] = encode_png(package.thumbnail)
+        entries["thumbnail.png"] = encode_texture(package.thumbnail)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as z:
         for name, data in entries.items():
             z.writestr(zipfile.ZipInfo(name), data)

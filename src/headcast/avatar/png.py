@@ -12,14 +12,14 @@ from jaxtyping import UInt8
 
 from headcast.errors import HeadcastError
 
-__all__ = ["MAX_SIDE", "decode_png", "encode_png"]
+__all__ = ["MAX_SIDE", "decode_png", "encode_texture"]
 
 MAX_SIDE = 8192
 CHANNELS = {0: 1, 2: 3, 6: 4}  # PNG colour types: grey, RGB, RGBA
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def encode_png(image: UInt8[np.ndarray, "h w *c"]) -> bytes:
+def encode_texture(image: UInt8[np.ndarray, "h w *c"]) -> bytes:
     """Encode a grey (H, W), RGB or RGBA image as PNG, with light, fast compression."""
     import cv2
 

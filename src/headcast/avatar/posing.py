@@ -79,7 +79,7 @@ class Poser:
         rotations[3], rotations[-1] = params.jaw.numpy(), params.rotation.numpy()
         rotations[4:6, 0], rotations[4:6, 1] = -gaze[:, 1].numpy(), gaze[:, 0].numpy()
         joints, root = np.empty((len(JOINTS), 12), np.float32), np.empty((3, 4), np.float32)
-        chain(self.joints.numpy(), rotations, np.array(PARENTS, np.int64), joints, root)
+        chain_rotations(self.joints.numpy(), rotations, np.array(PARENTS, np.int64), joints, root)
         root[:, 3] = params.translation.numpy()
         still = joints.copy()
         still[4:6] = joints[2]
@@ -112,7 +112,7 @@ def write_rotation(v, m, at):
 
 
 @kernel("void(f4[:,::1], f4[:,::1], i8[::1], f4[:,::1], f4[:,::1])")
-def chain(places, rotations, parents, out, root):
+def chain_rotations(places, rotations, parents, out, root):
     """Chain joint rotations about their ``places``, each after its parent's; the last one is the root's."""
     one, row = np.zeros(12), np.zeros((len(places), 12))
     for j in range(len(places)):

@@ -101,7 +101,15 @@ def _shell(
     weights = get("skin_weights", v, len(JOINTS))
     if bool((weights.sum(1) - 1).abs().max() > 0.01):
         raise damaged(path, f"joint weights of the shell '{name}' are invalid")
-    return Shell(name, get("rest", v, 3), faces, get("uv", u, 2), faces_uv, weights, np.asarray(texture))
+    return Shell(
+        name=name,
+        rest=get("rest", v, 3),
+        faces=faces,
+        uv=get("uv", u, 2),
+        faces_uv=faces_uv,
+        skin_weights=weights,
+        texture=np.asarray(texture),
+    )
 
 
 def pack_textures(

@@ -140,7 +140,7 @@ def run_export(command: Export) -> None:
 
 def run_observe(command: Observe) -> None:
     """Run ``headcast observe``: write a report on a photo."""
-    from headcast.observe.report import write_report
+    from headcast.observe.report import write_observation_report
 
     start = time.perf_counter()
     pick_device(command.device)
@@ -154,7 +154,7 @@ def run_observe(command: Observe) -> None:
             from headcast.observe.parsed import with_parser
 
             observations = [with_parser(observations[0], folder)]
-        notes = write_report(observations[0], folder, debug=command.debug)
+        notes = write_observation_report(observations[0], folder, debug=command.debug)
     report(folder, 0, start, command.json, tuple(notes))
 
 
@@ -185,7 +185,7 @@ def run_view(command: View) -> None:
 def run_synth(command: Synth) -> None:
     """Run ``headcast synth``: write a folder of synthetic heads."""
     from headcast.synth.config import SynthConfig
-    from headcast.synth.folder import write_people
+    from headcast.synth.folder import write_person_folders
 
     start = time.perf_counter()
     config = SynthConfig(
@@ -200,7 +200,7 @@ def run_synth(command: Synth) -> None:
     device = pick_device(command.device)
     with Bar() as bar:
         recordings = tuple(read_recording(path, bar) for path in command.motion)
-        written, existing = write_people(
+        written, existing = write_person_folders(
             config, command.identities, command.out, device, command.seed, bar, recordings
         )
     notes = (f"{existing} of {existing + written} people existed already",) if existing else ()
@@ -215,7 +215,9 @@ def read_recording(path: Path, progress: Progress) -> Recording:
 
     motion = performance(path, progress=lambda fraction, step: progress(fraction, f"{path.name}: {step}"))
     gaze = gaze_from_eye_look(motion.expression) if motion.gaze is None else motion.gaze
-    return Recording(path.name, motion.fps, motion.expression, motion.neck, gaze)
+    return Recording(
+        name=path.name, fps=motion.fps, expression=motion.expression, neck=motion.neck, gaze=gaze
+    )
 
 
 def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

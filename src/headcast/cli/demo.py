@@ -14,7 +14,7 @@ import tyro
 
 from headcast.cli.main import main as headcast
 from headcast.cli.output import print_note, print_result
-from headcast.cli.sheet import write_sheet
+from headcast.cli.sheet import write_avatar_sheet
 from headcast.demo import demo_photo
 from headcast.errors import HeadcastError
 
@@ -53,7 +53,7 @@ def main(options: Demo) -> int:
         if code:
             return code
         print(f"  {time.perf_counter() - start:.1f} s", file=sys.stderr)
-    write_sheet(photo, avatar, folder / "sheet.png")
+    write_avatar_sheet(photo, avatar, folder / "sheet.png")
     print_result(str(folder / "sheet.png"))
     return 0
 

@@ -27,10 +27,10 @@ def run_texture(command: Texture) -> None:
     """
     start = time.perf_counter()
     folder = command.out or Path("maps")
-    report(folder, command.seed, start, command.json, write_maps(command, folder))
+    report(folder, command.seed, start, command.json, write_photo_maps(command, folder))
 
 
-def write_maps(command: Texture, folder: Path) -> tuple[str, ...]:
+def write_photo_maps(command: Texture, folder: Path) -> tuple[str, ...]:
     """Observe the photo and write its maps; return notes."""
     from headcast.head.model import HeadModel
     from headcast.image import load_image

@@ -43,7 +43,7 @@ def base_checks() -> list[Check]:
         package("rich"),
         package("tyro"),
         package("pygltflib"),
-        head_model(),
+        check_head_model(),
     ]
 
 
@@ -85,7 +85,7 @@ def codecs() -> str:
     return f", libavcodec {inside}, ffmpeg program {shutil.which('ffmpeg') or 'not needed, not found'}"
 
 
-def head_model() -> Check:
+def check_head_model() -> Check:
     """Pose and rasterize the bundled head once."""
     try:
         import torch

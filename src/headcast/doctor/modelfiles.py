@@ -13,7 +13,7 @@ from headcast import registry
 from headcast.errors import HeadcastError
 from headcast.files import cache_folder
 from headcast.pickles import Record, load_restricted, state_dict_of
-from headcast.registry import Checkpoint
+from headcast.registry import OfficialCheckpoint
 
 __all__ = ["CHECKPOINTS", "Found", "checkpoints", "find", "identify", "usual_places"]
 
@@ -24,37 +24,37 @@ FLAME_KEYS = {"v_template", "shapedirs", "posedirs", "J_regressor", "kintree_tab
 
 
 CHECKPOINTS = (
-    Checkpoint(
+    OfficialCheckpoint(
         "GFPGAN v1 clean (1.2 to 1.4)",
         "Apache-2.0",
         ("params_ema", "params"),
         {"conv_body_first.weight": (32, 3, 1, 1), "condition_shift.6.2.bias": (32,)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "face-vid2vid",
         "CC BY-NC 4.0: no commercial use",
         ("kp_detector",),
         {"predictor.down_blocks.down0.conv.weight": (64, 3, 3, 3), "down.weight": (3, 1, 13, 13)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "GSGAN FFHQ 512",
         "none stated: ask its authors",
         ("G_ema", "G"),
         {"_xyz": (256, 3), "point_gen.blocks.block_64.1.subpixel.bias": (512,)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "GSGAN FFHQ 256",
         "none stated: ask its authors",
         ("G_ema", "G"),
         {"_xyz": (256, 3), "point_gen.blocks.block_32.1.res_fc.bias": (128,)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "InvertAvatar",
         "research only, no redistribution",
         ("G", "G_ema"),
         {"latent_avg": (1, 512), "unet_encoder.triplane_unet.condition_shift256.2.bias": (64,)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "Next3D++ generator of InvertAvatar",
         "research only, no redistribution",
         ("G_ema", "G"),
@@ -64,7 +64,7 @@ CHECKPOINTS = (
 """Shapes from published checkpoints that no method owns; the more particular first."""
 
 
-def checkpoints() -> tuple[Checkpoint, ...]:
+def checkpoints() -> tuple[OfficialCheckpoint, ...]:
     """Return every official checkpoint that is recognised, those that methods declare among them."""
     declared = (c for d in registry.declarations().values() for c in d.checkpoints)
     return (*CHECKPOINTS, *declared)
@@ -147,7 +147,9 @@ def identify(path: Path) -> Found:
     network = identify_network(content)
     if network is None:
         return Found(path)
-    return Found(path, network.name, network.licence, "recognised", hash=digest(path))
+    return Found(
+        path=path, name=network.name, licence=network.licence, use="recognised", hash=short_digest(path)
+    )
 
 
 def identify_npz(path: Path) -> Found:
@@ -169,18 +171,32 @@ def identify_npz(path: Path) -> Found:
 def head_file(path: Path, kind: str) -> Found:
     """Describe a head model that ``create --head`` can use."""
     if kind == "ict":
-        return Found(path, "ICT-FaceKit", "MIT", f"create --head ict --ict {path}", kind, digest(path))
+        return Found(
+            path=path,
+            name="ICT-FaceKit",
+            licence="MIT",
+            use=f"create --head ict --ict {path}",
+            kind=kind,
+            hash=short_digest(path),
+        )
     from headcast.head.flame import LICENCES, flame_version, read_flame
 
     name = flame_version(path)
     try:
         read_flame(path)
     except HeadcastError as e:
-        return Found(path, name, LICENCES[name], problem=str(e).removeprefix(f"{path}: "))
-    return Found(path, name, LICENCES[name], f"create --head flame --flame {path}", kind, digest(path))
+        return Found(path=path, name=name, licence=LICENCES[name], problem=str(e).removeprefix(f"{path}: "))
+    return Found(
+        path=path,
+        name=name,
+        licence=LICENCES[name],
+        use=f"create --head flame --flame {path}",
+        kind=kind,
+        hash=short_digest(path),
+    )
 
 
-def identify_network(content: Any) -> Checkpoint | None:
+def identify_network(content: Any) -> OfficialCheckpoint | None:
     """Return the official checkpoint that a file's content matches."""
     if not isinstance(content, dict | Record):
         return None
@@ -193,7 +209,7 @@ def identify_network(content: Any) -> Checkpoint | None:
     return None
 
 
-def digest(path: Path) -> str:
+def short_digest(path: Path) -> str:
     """Return the first 16 hex digits of the SHA-256 of a file, or of a folder's neutral head."""
     h = hashlib.sha256()
     with (path / ICT_FILE if path.is_dir() else path).open("rb") as f:

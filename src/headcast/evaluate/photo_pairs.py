@@ -19,7 +19,7 @@ def photo_pairs(data: Path) -> list[tuple[str, Path, Path]]:
     splits = data / "splits.json"
     if not splits.is_file() or not all(t.is_file() for t in tables.values()):
         return []
-    large, small = (rows(t) for t in tables.values())
+    large, small = (rows_by_id(t) for t in tables.values())
     people = {i: r["bioguide"] for found in (large, small) for i, r in found.items()}
     known = {people[i] for i in json.loads(splits.read_text())["train"] if i in people}
     other = {r["bioguide"]: i for i, r in small.items() if r["black_and_white"] == "no"}
@@ -30,7 +30,7 @@ def photo_pairs(data: Path) -> list[tuple[str, Path, Path]]:
     ]
 
 
-def rows(path: Path) -> dict[str, dict[str, str]]:
+def rows_by_id(path: Path) -> dict[str, dict[str, str]]:
     """Read a table by id."""
     with path.open() as f:
         return {r["id"]: r for r in csv.DictReader(f)}

@@ -98,7 +98,16 @@ def _synth(folder: Path) -> Scene:
         )
         regions = {"foreground": alpha > 0.5, "hair": hair & (alpha > 0.5)}
         name = path.stem.split("_")[1]
-        shots.append(Shot(name, rgb_path, load_image(rgb_path).rgb, alpha, camera, regions))
+        shots.append(
+            Shot(
+                name=name,
+                path=rgb_path,
+                rgb=load_image(rgb_path).rgb,
+                alpha=alpha,
+                camera=camera,
+                regions=regions,
+            )
+        )
         points = np.array(facts["landmarks68_world"], np.float64)
     return Scene(folder.name, tuple(shots), points)
 
@@ -156,4 +165,6 @@ def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
     else:
         raise HeadcastError(f"{path}: neither a mask (fg_mask_path) nor transparency")
     name = f"camera {f.get('camera_index', Path(f['file_path']).stem)}"
-    return Shot(name, path, image.rgb, alpha, camera, {"foreground": alpha > 0.5})
+    return Shot(
+        name=name, path=path, rgb=image.rgb, alpha=alpha, camera=camera, regions={"foreground": alpha > 0.5}
+    )

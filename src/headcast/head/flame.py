@@ -101,15 +101,7 @@ class Flame(nn.Module):
         R = axis_angle_to_matrix(pose)
         feature = (R[..., 1:, :, :] - torch.eye(3, dtype=R.dtype, device=R.device)).flatten(-3)
         v = rest + _blend(feature, self.pose_basis)
-        chain: list[tuple[Tensor, Tensor]] = []
-        for j, parent in enumerate(self.parents):
-            A = R[..., j, :, :]
-            t = joints[..., j, :] - (A @ joints[..., j, :, None])[..., 0]
-            if parent >= 0:
-                Rp, tp = chain[parent]
-                A, t = Rp @ A, (Rp @ t[..., None])[..., 0] + tp
-            chain.append((A, t))
-        M = torch.stack([torch.cat([A, t[..., None]], -1) for A, t in chain], -3).flatten(-2)
+        M = _chain_transforms(self.parents, R, joints)
         M = (self.weights @ M).unflatten(-1, (3, 4))
         return (M[..., :3] @ v[..., None])[..., 0] + M[..., 3] + translation[..., None, :]
 
@@ -142,6 +134,19 @@ class Flame(nn.Module):
             jaw=joints[2].numpy(),
             jaw_identity=moved[:, 2],
         )
+
+
+def _chain_transforms(parents: tuple[int, ...], R: Tensor, joints: Tensor) -> Tensor:
+    """Return each joint's transform (3 x 4, flat) from rest to pose."""
+    chain: list[tuple[Tensor, Tensor]] = []
+    for j, parent in enumerate(parents):
+        A = R[..., j, :, :]
+        t = joints[..., j, :] - (A @ joints[..., j, :, None])[..., 0]
+        if parent >= 0:
+            Rp, tp = chain[parent]
+            A, t = Rp @ A, (Rp @ t[..., None])[..., 0] + tp
+        chain.append((A, t))
+    return torch.stack([torch.cat([A, t[..., None]], -1) for A, t in chain], -3).flatten(-2)
 
 
 def _blend(weights: Float[Tensor, "*b k"], basis: Float[Tensor, "n v 3"]) -> Float[Tensor, "*b v 3"]:
@@ -191,6 +196,23 @@ def read_flame(path: str | Path) -> Flame:
             f"{path}: has no '{missing[0]}'; give FLAME's own .pkl (not its masks or textures)"
         )
     arrays = {k: _array(found[k], k, path) for k in KEYS}
+    faces, parents = _check_arrays(path, arrays)
+    basis = np.moveaxis(arrays["shapedirs"], -1, 0)
+    tensors = {
+        "template": arrays["v_template"],
+        "shape_basis": basis[:SHAPES],
+        "expression_basis": basis[SHAPES:],
+        "pose_basis": np.moveaxis(arrays["posedirs"], -1, 0),
+        "regressor": arrays["J_regressor"],
+        "weights": arrays["weights"],
+        "faces": faces,
+    }
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return Flame(tensors, (-1, *map(int, parents[1:])), flame_version(path), digest)
+
+
+def _check_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Raise an error for arrays of unexpected shapes or contents; return triangles and parents."""
     shapes = {
         "v_template": (VERTICES, 3),
         "f": (TRIANGLES, 3),
@@ -208,18 +230,7 @@ def read_flame(path: str | Path) -> Flame:
     faces, parents = arrays["f"].astype(np.int64), arrays["kintree_table"][0].astype(np.int64)
     if faces.min() < 0 or faces.max() >= VERTICES or any(not p < j for j, p in enumerate(parents[1:], 1)):
         raise HeadcastError(f"{path}: triangles or joints are invalid; get the file again")
-    basis = np.moveaxis(arrays["shapedirs"], -1, 0)
-    tensors = {
-        "template": arrays["v_template"],
-        "shape_basis": basis[:SHAPES],
-        "expression_basis": basis[SHAPES:],
-        "pose_basis": np.moveaxis(arrays["posedirs"], -1, 0),
-        "regressor": arrays["J_regressor"],
-        "weights": arrays["weights"],
-        "faces": faces,
-    }
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Flame(tensors, (-1, *map(int, parents[1:])), flame_version(path), digest)
+    return faces, parents
 
 
 def _content(path: Path) -> dict[str, Any]:

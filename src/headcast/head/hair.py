@@ -103,4 +103,4 @@ def read_item(tensors: dict[str, Tensor], name: str, kind: str) -> HairItem:
     vertices = tensors[f"{name}/vertices"].float() * 2e-5
     uv = tensors[f"{name}/uv"].float() / 32767
     faces, faces_uv = (tensors[f"{name}/{k}"].long() for k in ("faces", "faces_uv"))
-    return HairItem(name, kind, vertices, faces, uv, faces_uv)
+    return HairItem(name=name, kind=kind, vertices=vertices, faces=faces, uv=uv, faces_uv=faces_uv)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -109,7 +110,17 @@ def _shape(shapes: dict[str, np.ndarray], name: str) -> Float[np.ndarray, "v 3"]
     return sum((shapes[k] for k in keys), np.zeros((VERTICES, 3)))
 
 
-def _npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray], str]:
+class _Shapes(NamedTuple):
+    """ICT-FaceKit as read, centimetres: neutral, polygons, identity and expression shapes, hash."""
+
+    neutral: np.ndarray
+    polygons: np.ndarray
+    identity: np.ndarray
+    expressions: dict[str, np.ndarray]
+    digest: str
+
+
+def _npz(path: Path) -> _Shapes:
     try:
         with np.load(path, allow_pickle=False) as d:
             names = [str(n) for n in d["expression_names"]]
@@ -118,10 +129,10 @@ def _npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.n
             identity = d["identity_basis"].astype(np.float64)
     except (OSError, KeyError, ValueError) as e:
         raise HeadcastError(f"{path}: not a repack of ICT-FaceKit ({e}); give its FaceXModel folder") from e
-    return *arrays, identity, shapes, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return _Shapes(*arrays, identity, shapes, hashlib.sha256(path.read_bytes()).hexdigest()[:16])
 
 
-def _folder(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray], str]:
+def _folder(path: Path) -> _Shapes:
     neutral, polys = _obj(path / "generic_neutral_mesh.obj", True)
     modes = sorted(path.glob("identity*.obj"))
     if not modes:
@@ -130,7 +141,7 @@ def _folder(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, n
     others = [p for p in sorted(path.glob("*.obj")) if p not in modes and p.stem != "generic_neutral_mesh"]
     shapes = {p.stem: _obj(p)[0] - neutral for p in others if not p.stem.startswith("Pupil")}
     digest = hashlib.sha256(neutral.tobytes() + identity.tobytes()).hexdigest()[:16]
-    return neutral, polys, identity, shapes, digest
+    return _Shapes(neutral, polys, identity, shapes, digest)
 
 
 def _obj(path: Path, with_polys: bool = False) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "p 4"]]:

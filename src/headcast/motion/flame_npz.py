@@ -64,7 +64,7 @@ def read_flame_npz(path: str | Path, flame_file: str | Path | None) -> Motion:
     expression = flame_to_arkit(read_flame(flame_file), head, rotation, values["expr"], values["jaw_pose"])
     eyes = torch.from_numpy(values["eyes_pose"]).float().unflatten(-1, (2, 3))
     gaze = torch.stack([eyes[..., 1], -eyes[..., 0]], -1)
-    return Motion(FPS, expression, head_turn(values), gaze, name=str(path))
+    return Motion(fps=FPS, expression=expression, neck=head_turn(values), gaze=gaze, name=str(path))
 
 
 def head_turn(values: dict[str, Float[np.ndarray, "t k"]]) -> Float[Tensor, "t 3"]:

@@ -49,7 +49,7 @@ class Helper:
         try:
             if self.process.wait(TIMEOUT):
                 return None
-            return [read(Path(self.folder.name) / f"{i}.npz") for i in range(len(self.question[0]))]
+            return [read_result(Path(self.folder.name) / f"{i}.npz") for i in range(len(self.question[0]))]
         except (subprocess.TimeoutExpired, OSError, ValueError, KeyError):
             return None
 
@@ -125,7 +125,7 @@ def write(path: Path, result: HelperResult) -> None:
     )
 
 
-def read(path: Path) -> HelperResult:
+def read_result(path: Path) -> HelperResult:
     """Read the .npz file that ``write`` made."""
     with np.load(path, allow_pickle=False) as file:
         x0, y0, x1, y1 = file["box"].tolist()

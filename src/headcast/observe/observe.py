@@ -10,7 +10,7 @@ import numpy as np
 from headcast.head.model import HeadModel
 from headcast.image import LoadedImage, load_image
 from headcast.observe.ahead import HelperResult, take_results
-from headcast.observe.fit import Fit, Fitter
+from headcast.observe.fit import Fitter, FrameFit
 from headcast.observe.landmarks import FaceDetector, pick_face
 from headcast.observe.light import estimate_light
 from headcast.observe.masks import segment
@@ -57,20 +57,12 @@ def observe_photos(
     say(0.1, "finding the face")
     fitter = Fitter(head)
     helped = helper_results(photos, faces)
-    if helped is None:
-        with FaceDetector() as detector:
-            detections = [detector.detect(im.rgb) for im in images]
-        picked = [pick_face(d, f, im.name) for d, im, f in zip(detections, images, faces, strict=True)]
-    else:
-        picked = [(d, note) for d, note, _ in helped]
+    picked = _pick_faces(helped, images, faces)
     say(0.3, "fitting the head")
     sizes = [(im.rgb.shape[1], im.rgb.shape[0]) for im in images]
     focals = [im.exif_focal_35mm for im in images]
     fits = fitter.fit_photos([d for d, _ in picked], sizes, focals)
-    segmented = []
-    for i, (im, (d, _)) in enumerate(zip(images, picked, strict=True)):
-        say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
-        segmented.append((im.rgb, d, helped[i][2] if helped else segment(im.rgb, d)))
+    segmented = _segment_photos(images, picked, say, helped)
     out, masks = [], correct_hair_masks(segmented)
     for i, (im, (d, note), fit) in enumerate(zip(images, picked, fits, strict=True)):
         say(0.9 + 0.1 * i / len(images), "estimating the light")
@@ -78,6 +70,31 @@ def observe_photos(
         out.append(assemble_observation(im.rgb, im.name, d, fit, head, masks[i], notes))
     say(1.0, "observed")
     return out
+
+
+def _segment_photos(
+    images: list[LoadedImage],
+    picked: list[tuple[Detection, str | None]],
+    say: Progress,
+    helped: list[HelperResult] | None,
+) -> list[tuple[np.ndarray, Detection, Masks]]:
+    """Segment each photo, unless a helper process did."""
+    segmented = []
+    for i, (im, (d, _)) in enumerate(zip(images, picked, strict=True)):
+        say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
+        segmented.append((im.rgb, d, helped[i][2] if helped else segment(im.rgb, d)))
+    return segmented
+
+
+def _pick_faces(
+    helped: list[HelperResult] | None, images: list[LoadedImage], faces: Sequence[int | None]
+) -> list[tuple[Detection, str | None]]:
+    """Return each photo's face and a note on which one it is, from the helper process where there was one."""
+    if helped is None:
+        with FaceDetector() as detector:
+            detections = [detector.detect(im.rgb) for im in images]
+        return [pick_face(d, f, im.name) for d, im, f in zip(detections, images, faces, strict=True)]
+    return [(d, note) for d, note, _ in helped]
 
 
 def helper_results(
@@ -109,17 +126,25 @@ def observe_video(
     say(0.65, "fitting the head")
     height, width = clip.frames[0].shape[:2]
     fits = Fitter(head).fit_photos(detections, [(width, height)] * len(keys))
-    segmented = []
-    for n, (i, d) in enumerate(zip(keys, detections, strict=True)):
-        say(0.7 + 0.25 * n / len(keys), "separating person, skin and hair")
-        rgb = np.asarray(clip.frames[i])
-        segmented.append((rgb, d, segment(rgb, d)))
+    segmented = _segment_frames(keys, detections, say, clip)
     out, masks = [], correct_hair_masks(segmented)
     for n, (i, (rgb, d, _), fit) in enumerate(zip(keys, segmented, fits, strict=True)):
         notes = clip.notes if n == 0 else ()
         out.append(assemble_observation(rgb, f"{clip.name} frame {i}", d, fit, head, masks[n], notes))
     say(1.0, "observed")
     return out, clip.fps
+
+
+def _segment_frames(
+    keys: list[int], detections: list[Detection], say: Progress, clip: Clip
+) -> list[tuple[np.ndarray, Detection, Masks]]:
+    """Segment the chosen frames of a clip."""
+    segmented = []
+    for n, (i, d) in enumerate(zip(keys, detections, strict=True)):
+        say(0.7 + 0.25 * n / len(keys), "separating person, skin and hair")
+        rgb = np.asarray(clip.frames[i])
+        segmented.append((rgb, d, segment(rgb, d)))
+    return segmented
 
 
 def best_match(found: list[Detection], tracked: Detection | None) -> Detection:
@@ -138,7 +163,7 @@ def assemble_observation(
     rgb: np.ndarray,
     name: str,
     detection: Detection,
-    fit: Fit,
+    fit: FrameFit,
     head: HeadModel,
     masks: Masks,
     notes: tuple[str, ...],

@@ -56,7 +56,7 @@ def whittaker(
     """
     t = len(curves)
     weight = np.ones_like(curves) if weight is None else weight
-    d, e, f = weight.copy(), np.zeros((t - 1, curves.shape[1])), penalty
+    d, e = weight.copy(), np.zeros((t - 1, curves.shape[1]))
     d[:-2] += penalty
     d[1:-1] += 4 * penalty
     d[2:] += penalty
@@ -67,7 +67,7 @@ def whittaker(
     for i in range(t):
         D[i] = d[i]
         if i > 1:
-            L2[i] = f[i - 2] / D[i - 2]
+            L2[i] = penalty[i - 2] / D[i - 2]
             D[i] -= L2[i] ** 2 * D[i - 2]
             x[i] -= L2[i] * x[i - 2]
         if i > 0:
@@ -75,9 +75,15 @@ def whittaker(
             L1[i] = off / D[i - 1]
             D[i] -= L1[i] ** 2 * D[i - 1]
             x[i] -= L1[i] * x[i - 1]
+    _substitute_back(D, L1, L2, x)
+    return x
+
+
+def _substitute_back(D: np.ndarray, L1: np.ndarray, L2: np.ndarray, x: np.ndarray) -> None:
+    """Solve D Lᵀ x = y backwards in time, in place; L1 and L2 are L's lower diagonals."""
+    t = len(x)
     x /= D
     for i in range(t - 2, -1, -1):
         x[i] -= L1[i + 1] * x[i + 1]
         if i + 2 < t:
             x[i] -= L2[i + 2] * x[i + 2]
-    return x

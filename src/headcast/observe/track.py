@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.observe.fit import Fit, Fitter, eye_openness, target_of
+from headcast.observe.fit import Fitter, FrameFit, eye_openness, target_of
 from headcast.observe.landmark_points import iris_distance
 from headcast.observe.landmarks import FaceDetector
 from headcast.observe.personal import PersonalLandmarks, personal_model
@@ -132,15 +133,36 @@ def track_detections(
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
     fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
     by_time = dict(zip(keys, starts, strict=True))
-    fits: list[Fit] = []
+    fits = _fit_frames(by_time, visible, fitter, faces, size, progress)
+    frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
+    return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
+
+
+def _fit_frames(
+    by_time: dict[int, FrameFit],
+    visible: list[int],
+    fitter: Fitter,
+    faces: dict[int, Detection],
+    size: tuple[int, int],
+    progress: Callable[[float], None] | None,
+) -> list[FrameFit]:
+    """FrameFit the frames with a face in turn, each from the one before."""
+    fits: list[FrameFit] = []
     last = by_time[min(by_time, key=lambda k: abs(k - visible[0]))]
     for n, i in enumerate(visible):
         last = fitter.fit_frame(faces[i], *size, last)
         fits.append(last)
         if progress:
             progress((n + 1) / len(visible))
-    frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
-    return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
+    return fits
+
+
+class _ClipStart(NamedTuple):
+    """Fitter, fitted keyframes, and whether they have the avatar's identity."""
+
+    fitter: Fitter
+    fits: list[FrameFit]
+    same_person: bool
 
 
 def _start(
@@ -149,19 +171,19 @@ def _start(
     size: tuple[int, int],
     identity: torch.Tensor | None,
     personal: PersonalLandmarks | None,
-) -> tuple[Fitter, list[Fit], bool]:
+) -> _ClipStart:
     """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
     sizes = [size] * len(keys)
     own = fitter.fit_photos(keys, sizes)
     if identity is None:
-        return fitter, own, False
+        return _ClipStart(fitter, own, False)
     model = fitter.model if personal is None else personal_model(fitter.head, fitter.model, personal)
     theirs = Fitter(fitter.head, model, fitter.prior)
     given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy())
     ours, avatars = (float(np.median([f.error for f in fits])) for fits in (own, given))
     if avatars <= SAME_PERSON * ours:
-        return theirs, given, True
-    return fitter, own, False
+        return _ClipStart(theirs, given, True)
+    return _ClipStart(fitter, own, False)
 
 
 def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) -> list[int]:
@@ -250,7 +272,7 @@ def _over_time(visible: list[int], frames: list[Frame], count: int, smooth: bool
 
 def _assemble(
     fitter: Fitter,
-    first: Fit,
+    first: FrameFit,
     frames: list[Frame],
     found: Sequence[Detection | None],
     size: tuple[int, int],
@@ -266,5 +288,12 @@ def _assemble(
         params.append(fit.params)
         errors.append(fit.error if d is not None else np.nan)
     return Track(
-        HeadParams.stack(params), first.camera, tuple(found), size, fps, np.array(errors), same, tuple(notes)
+        params=HeadParams.stack(params),
+        camera=first.camera,
+        detections=tuple(found),
+        size=size,
+        fps=fps,
+        errors=np.array(errors),
+        same_person=same,
+        notes=tuple(notes),
     )

@@ -10,7 +10,7 @@ import torch
 
 from headcast.errors import HeadcastError
 from headcast.files import check_readable
-from headcast.pickles.machine import Machine, Reader
+from headcast.pickles.machine import ByteReader, Machine
 from headcast.pickles.rebuild import DTYPES, Rebuilder
 from headcast.pickles.values import Bad, Name, Storage
 
@@ -71,7 +71,7 @@ def _no_persistent(_: Any) -> Any:
 
 def _pickle(data: bytes, how: How) -> Any:
     """Load a plain pickle, or torch's older form."""
-    first = Machine(Reader(data), how.rebuilder(), _no_persistent).run()
+    first = Machine(ByteReader(data), how.rebuilder(), _no_persistent).run()
     if first == OLD_TORCH and type(first) is int:
         return _old_torch(data, how)
     return first
@@ -105,7 +105,7 @@ def _zip(path: Path, how: How) -> Any:
                     storages[name] = fill_storage(content(f"{root}data/{name}"), dtype)
             return storages[name]
 
-        return Machine(Reader(content(found[0])), how.rebuilder(), persistent).run()
+        return Machine(ByteReader(content(found[0])), how.rebuilder(), persistent).run()
 
 
 def fill_storage(raw: bytes, dtype: torch.dtype) -> Storage:
@@ -115,7 +115,15 @@ def fill_storage(raw: bytes, dtype: torch.dtype) -> Storage:
     return Storage(torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.zeros(0, dtype=dtype))
 
 
-def storage_key(key: Any) -> tuple[torch.dtype, str, int]:
+class StorageKey(NamedTuple):
+    """Element type, name and number of elements of a storage."""
+
+    dtype: torch.dtype
+    name: str
+    elements: int
+
+
+def storage_key(key: Any) -> StorageKey:
     """Return element type, name and count of ``("storage", torch.FloatStorage, name, place, count, ...)``."""
     if not isinstance(key, tuple) or len(key) < 5 or key[0] != "storage" or not isinstance(key[1], Name):
         raise Bad("it refers to something that is no storage")
@@ -127,7 +135,7 @@ def storage_key(key: Any) -> tuple[torch.dtype, str, int]:
         raise Bad(f"it has a storage of '{str(kind)[:60]}'")
     if type(key[4]) is not int or not 0 <= key[4] < 1 << 40:
         raise Bad("it has a storage of an impossible size")
-    return dtype, name, key[4]
+    return StorageKey(dtype, name, key[4])
 
 
 def _old_torch(data: bytes, how: How) -> Any:
@@ -137,7 +145,7 @@ def _old_torch(data: bytes, how: How) -> Any:
     """
     if not isinstance(data, bytes):
         raise Bad("it holds a storage that is no bytes")
-    reader = Reader(data)
+    reader = ByteReader(data)
     head = [Machine(reader, how.rebuilder(), _no_persistent).run() for _ in range(3)]
     if head[0] != OLD_TORCH:
         raise Bad("not a checkpoint")
@@ -163,4 +171,4 @@ def _old_torch(data: bytes, how: How) -> Any:
         storages[name] = fill_storage(reader.take(count * dtype.itemsize), dtype)
     if set(storages) != set(kinds):
         raise Bad("it lacks storages")
-    return Machine(Reader(data, start), how.rebuilder(), lambda k: storages[storage_key(k)[1]]).run()
+    return Machine(ByteReader(data, start), how.rebuilder(), lambda k: storages[storage_key(k)[1]]).run()

@@ -23,7 +23,7 @@ LONGEST_KEY = 64
 MOST_DIGITS = 4096  # bytes of one integer
 
 
-class Reader:
+class ByteReader:
     """Sequential reader of bytes; asking for more than there is is an error, not an allocation."""
 
     def __init__(self, data: bytes | memoryview, start: int = 0) -> None:
@@ -63,7 +63,7 @@ class Machine:
     """
 
     def __init__(
-        self, reader: Reader, call: Callable[[Name, tuple], Any], persistent: Callable[[Any], Any]
+        self, reader: ByteReader, call: Callable[[Name, tuple], Any], persistent: Callable[[Any], Any]
     ) -> None:
         self.r, self.call, self.persistent = reader, call, persistent
         self.stack: list[Any] = []

@@ -88,7 +88,7 @@ class Rebuilder:
             return Pending(self.chumpy)
         if not self.keep_unknown:
             raise Bad(f"it asks for '{str(name)[:80]}', which a file of numbers has no need of")
-        return Record(name, args[1:])
+        return Record(name=name, args=args[1:])
 
     def spend(self, count: int) -> None:
         """Keep small files from becoming huge arrays."""
@@ -138,7 +138,9 @@ class Rebuilder:
         ):
             raise Bad("a sparse matrix whose parts don't agree")
         self.spend(8 * rows * columns)
-        return Sparse(form, (rows, columns), data.astype(np.float64), indices, indptr)
+        return Sparse(
+            form=form, shape=(rows, columns), data=data.astype(np.float64), indices=indices, indptr=indptr
+        )
 
     def chumpy(self, state: Any) -> np.ndarray:
         """Return the values of chumpy's arrays: ``Ch`` holds them, ``Select`` picks them from another."""

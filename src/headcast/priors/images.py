@@ -93,12 +93,12 @@ def synthesized(
     b = make_batch(config, device, seed, numbers)
     low, high = b.landmarks478.amin(1), b.landmarks478.amax(1)
     return Pictures(
-        to_uint8(b.rgb),
-        to_uint8(b.alpha),
-        to_uint8(b.background),
-        b.label,
-        torch.cat([low, high], 1),
-        b.number,
+        rgb=to_uint8(b.rgb),
+        alpha=to_uint8(b.alpha),
+        background=to_uint8(b.background),
+        label=b.label,
+        box=torch.cat([low, high], 1),
+        person=b.number,
     )
 
 

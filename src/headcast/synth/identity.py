@@ -14,11 +14,11 @@ from headcast.errors import HeadcastError
 from headcast.synth.rng import CounterRng
 from headcast.weights import load_tensors
 
-__all__ = ["People", "draw_identities", "fitted_people"]
+__all__ = ["IdentityStatistics", "draw_identities", "fitted_people"]
 
 
 @dataclass(frozen=True)
-class People:
+class IdentityStatistics:
     """Mean and covariance of fitted identities; no single person's are stored.
 
     Attributes:
@@ -31,7 +31,7 @@ class People:
 
 
 @cache
-def fitted_people(head_hash: str) -> People:
+def fitted_people(head_hash: str) -> IdentityStatistics:
     """Load the bundled statistics, on the CPU.
 
     Raises:
@@ -41,14 +41,14 @@ def fitted_people(head_hash: str) -> People:
     about = json.loads(metadata["identity"])
     if about["head"] != head_hash:
         raise HeadcastError("weights/identity: belongs to another head; run tools/learn_identities.py again")
-    return People(tensors["mean"], torch.linalg.cholesky(tensors["covariance"].double()).float())
+    return IdentityStatistics(tensors["mean"], torch.linalg.cholesky(tensors["covariance"].double()).float())
 
 
 def draw_identities(
     rng: CounterRng,
     feminine: Bool[Tensor, " b"],
     axis: Float[Tensor, " i"],
-    people: People | None,
+    people: IdentityStatistics | None,
     fraction: float,
 ) -> tuple[Float[Tensor, "b i"], Bool[Tensor, " b"]]:
     """Sample identity coefficients; also return who follows the fitted people's statistics (a ``fraction``).

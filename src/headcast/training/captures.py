@@ -22,7 +22,7 @@ from headcast.image import load_image
 from headcast.training.folders import first_reason
 from headcast.training.order import item_of
 
-__all__ = ["Axes", "CaptureFolder", "View"]
+__all__ = ["Axes", "CaptureFolder", "CaptureView"]
 
 Axes = Literal["opengl", "opencv"]
 AXES_FRAMES = 5
@@ -32,7 +32,7 @@ MIN_ON_MASK = 0.5
 
 
 @dataclass(frozen=True)
-class View:
+class CaptureView:
     """One image of a capture.
 
     Attributes:
@@ -76,7 +76,7 @@ class CaptureFolder:
         self.skipped: dict[Path, str] = {}
         name = "transforms.json" if split == "all" else f"transforms_{split}.json"
         self.file = self.root / name
-        self.top = read_json(self.file)
+        self.top = read_json_object(self.file)
         entries = self.top.get("frames")
         if not isinstance(entries, list) or not entries:
             raise HeadcastError(f"{self.file}: lists no frames; is this a capture?")
@@ -95,7 +95,7 @@ class CaptureFolder:
         """Return the number of views."""
         return len(self.frames)
 
-    def __getitem__(self, index: int) -> View:
+    def __getitem__(self, index: int) -> CaptureView:
         """Read the view at position ``index`` of the endless order."""
         first = item_of(index, len(self), self.seed)
         for k in range(len(self)):
@@ -106,7 +106,7 @@ class CaptureFolder:
                 self.skipped[self._path(frame["file_path"])] = str(e)
         raise HeadcastError(f"{self.root}: no view can be read{first_reason(self.skipped)}")
 
-    def view(self, frame: dict[str, Any]) -> View:
+    def view(self, frame: dict[str, Any]) -> CaptureView:
         """Read the view of one entry of the file.
 
         Raises:
@@ -123,7 +123,14 @@ class CaptureFolder:
         }
         camera = self.camera(frame, self.axes, image.rgb.shape[1], image.rgb.shape[0])
         time = int(frame.get("timestep_index", self.frames.index(frame)))
-        return View(image.rgb, mask, camera, time, int(frame.get("camera_index", 0)), files)
+        return CaptureView(
+            image=image.rgb,
+            mask=mask,
+            camera=camera,
+            time=time,
+            camera_index=int(frame.get("camera_index", 0)),
+            files=files,
+        )
 
     def camera(self, frame: dict[str, Any], axes: Axes, width: int, height: int) -> Camera:
         """Create the camera of an entry, for an image of that size in pixels."""
@@ -181,13 +188,13 @@ class CaptureFolder:
         forward = np.einsum("nk,nk->n", poses[:, :3, 2], nearest_to_axes(poses) - poses[:, :3, 3])
         return "opencv" if float(np.mean(np.sign(forward))) > 0 else "opengl"
 
-    def view_with(self, frame: dict[str, Any], axes: Axes) -> View:
+    def view_with(self, frame: dict[str, Any], axes: Axes) -> CaptureView:
         """Read a view whose camera has the given axes."""
         self.axes = axes
         return self.view(frame)
 
 
-def fraction_on_mask(points: Float[np.ndarray, "n 3"], view: View) -> float:
+def fraction_on_mask(points: Float[np.ndarray, "n 3"], view: CaptureView) -> float:
     """Compute the fraction of points in the image that lie on the mask; points behind the camera don't."""
     assert view.mask is not None
     x = torch.from_numpy(points).float()
@@ -237,7 +244,7 @@ def read_points(path: Path) -> Float[np.ndarray, "n 3"]:
     return points
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:

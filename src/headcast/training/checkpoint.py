@@ -108,21 +108,23 @@ def load_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     for place in reversed(places):
         try:
             state = json.loads((place / "state.json").read_text())
-            networks, averages = (read(place / f"{part}.safetensors") for part in PARTS[:2])
+            networks, averages = (read_tensors(place / f"{part}.safetensors") for part in PARTS[:2])
         except (OSError, ValueError, SafetensorError) as e:
             words.append(f"{place}: damaged, the one before it is taken ({e})")
             continue
         optimizers = None
         try:
-            optimizers = read(place / "optimizers.safetensors")
+            optimizers = read_tensors(place / "optimizers.safetensors")
         except (OSError, SafetensorError):
             words.append(f"{place}: the optimizers' state is gone; going on from the weights alone")
-        return Checkpoint(int(state["step"]), networks, averages, optimizers, state), words
+        return Checkpoint(
+            step=int(state["step"]), networks=networks, averages=averages, optimizers=optimizers, state=state
+        ), words
     if places:
         raise HeadcastError(f"{places[-1]}: no checkpoint can be read; remove the folder to start anew")
     return None, words
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a file."""
     return from_bytes(path.read_bytes())

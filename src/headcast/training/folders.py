@@ -38,7 +38,7 @@ class ImageFolder:
         self.root, self.seed, self.max_side = Path(root), seed, max_side
         self.skipped: dict[Path, str] = {}
         self.paths = [
-            p for p in list_files(self.root, IMAGE_SUFFIXES, pattern) if check_header(p, self.skipped)
+            p for p in list_files(self.root, IMAGE_SUFFIXES, pattern) if check_image_header(p, self.skipped)
         ]
         if not self.paths:
             raise HeadcastError(f"{root}: holds no readable image{first_reason(self.skipped)}")
@@ -156,7 +156,7 @@ def list_files(root: Path, suffixes: frozenset[str], pattern: str) -> list[Path]
     return sorted(p for p in matches if not any(x.startswith(".") for x in p.relative_to(root).parts))
 
 
-def check_header(path: Path, skipped: dict[Path, str]) -> bool:
+def check_image_header(path: Path, skipped: dict[Path, str]) -> bool:
     """Check that a file has an image header, else note the reason in ``skipped``. Pixels aren't decoded."""
     from PIL import Image, UnidentifiedImageError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -18,7 +19,15 @@ def weights_path(name: str) -> Path:
     return Path(__file__).parent / f"{name}.safetensors"
 
 
-def load_tensors(source: str | Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
+class LoadedTensors(NamedTuple):
+    """Tensors, text metadata and content hash of a file."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+    digest: str
+
+
+def load_tensors(source: str | Path) -> LoadedTensors:
     """Load tensors, text metadata and content hash (16 hex digits of SHA-256) of a safetensors file.
 
     Args:
@@ -36,7 +45,7 @@ def load_tensors(source: str | Path) -> tuple[dict[str, Tensor], dict[str, str],
             metadata = dict(f.metadata() or {})
     except SafetensorError as e:
         raise HeadcastError(f"{path}: not a readable safetensors file ({e})") from e
-    return tensors, metadata, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return LoadedTensors(tensors, metadata, hashlib.sha256(path.read_bytes()).hexdigest()[:16])
 
 
 def card(name: str) -> dict:

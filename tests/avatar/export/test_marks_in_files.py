@@ -15,7 +15,7 @@ from tests.avatar.export.heads import INFO, of_gaussians, synthetic_avatar
 from tests.avatar.export.read_splats import read_ply, read_spz
 
 from headcast import api
-from headcast.avatar.export.base import export
+from headcast.avatar.export.base import export_avatar
 from headcast.image import save_png
 from headcast.marks import SYNTHETIC, picture_text
 
@@ -80,7 +80,11 @@ def test_exports(
 ) -> None:
     mesh = synthetic_avatar(shells=False)
     avatar = of_gaussians(mesh) if "sp" in to else mesh
-    words = [read(p) for p in export(avatar, tmp_path / name, to, **options) if p.suffix == Path(name).suffix]
+    words = [
+        read(p)
+        for p in export_avatar(avatar, tmp_path / name, to, **options)
+        if p.suffix == Path(name).suffix
+    ]
     assert words and all("synthetic" in w and consent in w for w in words)
 
 

@@ -24,7 +24,7 @@ from headcast.methods.fit.skin.lids import (
 )
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.texture.margins import lid_margins
-from headcast.texture.texels import Texels, gather, texels_of
+from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 
@@ -53,7 +53,7 @@ def canvas(
         label_confidence=one,
         foldedness=one * np.float32(folded),
     )
-    return TextureCanvas(head, texels, head.neutral.numpy(), seen, fill)
+    return TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=fill)
 
 
 def skin() -> Float[np.ndarray, "n 3"]:
@@ -64,7 +64,7 @@ def skin() -> Float[np.ndarray, "n 3"]:
 def test_the_lids_are_found_above_the_eyes() -> None:
     head, texels, lids = parts()
     covering = lids.which[lids.blink_cover > 0.9]
-    at = gather(head.neutral.numpy(), head.faces.numpy(), texels)[covering]
+    at = interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)[covering]
     eyes = head.landmarks(head.neutral).numpy()[[473, 468]]
     off = np.abs(at[:, None, 0] - eyes[:, 0]).min(1)
     assert len(covering) > 100 and off.max() < 0.025  # metres
@@ -136,7 +136,9 @@ def test_shut_lids_become_patches_of_the_texture() -> None:
         inner = patch.texture[2 * y + 1 - top, 2 * x + 1 - left]
         assert np.abs(np.median(inner, 0) - colour).max() <= 2
         assert (patch.texture[[0, -1]] == 40).all() and (patch.texture[:, [0, -1]] == 40).all()
-    first, second = (gather(head.neutral.numpy(), head.faces.numpy(), texels)[w, 0] for w in shut.which)
+    first, second = (
+        interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)[w, 0] for w in shut.which
+    )
     assert first.min() > 0 > second.max()
 
 
@@ -145,7 +147,7 @@ def test_lashes_lie_before_the_lower_lids_below_the_shut_edge() -> None:
     rest = head.neutral.numpy()
     shut = rest + head.expression_basis[list(BLINKS)].sum(0).numpy()
     which, cover = lash_fringe(head, texels, rest)
-    at = gather(shut, head.faces.numpy(), texels)[which]
+    at = interpolate_attributes(shut, head.faces.numpy(), texels)[which]
     for margin, mine in zip(lid_margins(head, rest), (at[:, 0] > 0, at[:, 0] < 0), strict=True):
         line = shut[margin.upper]
         below = np.interp(at[mine, 0], line[:, 0], line[:, 1]) - at[mine, 1]

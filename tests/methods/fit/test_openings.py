@@ -13,7 +13,7 @@ from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.mouth import lower_tongue
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.openings import distrust_teeth, paint_openings
-from headcast.texture.texels import Texels, gather, texels_of
+from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 LIP = np.array([0.35, 0.14, 0.13], np.float32)
@@ -24,7 +24,7 @@ def parts() -> tuple[HeadModel, Texels, Float[np.ndarray, "v 3"], Float[np.ndarr
     """Head, texels, vertices at rest and the texels' places."""
     head = HeadModel.load()
     texels, rest = texels_of(head, 512), head.neutral.numpy()
-    return head, texels, rest, gather(rest, head.faces.numpy(), texels)
+    return head, texels, rest, interpolate_attributes(rest, head.faces.numpy(), texels)
 
 
 def canvas(
@@ -44,7 +44,7 @@ def canvas(
         label_confidence=one,
         foldedness=0 * one,
     )
-    return TextureCanvas(head, texels, rest, seen, np.tile(fill, (n, 1)))
+    return TextureCanvas(head=head, texels=texels, rest=rest, observed=seen, fill=np.tile(fill, (n, 1)))
 
 
 def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:

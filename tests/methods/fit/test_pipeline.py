@@ -9,7 +9,7 @@ import numpy as np
 from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.pipeline import CompletedTexture, complete_texture
-from headcast.texture.texels import gather, texels_of
+from headcast.texture.texels import interpolate_attributes, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 
@@ -17,7 +17,7 @@ SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 def test_the_same_seed_completes_alike_and_what_is_given_stays() -> None:
     head = HeadModel.load()
     texels, rest = texels_of(head, 256), head.neutral.numpy()
-    at = gather(rest, head.faces.numpy(), texels)
+    at = interpolate_attributes(rest, head.faces.numpy(), texels)
     n = len(at)
     one = np.ones(n, np.float32)
     seen = ((at[:, 2] > 0) & (np.abs(at[:, 0]) < 0.06)).astype(np.float32)

@@ -58,11 +58,11 @@ def foreign_head(
         return HeadModel.load(found[0])
     if progress:
         progress(0.0, "fitting our head to the foreign one (once)")
-    from headcast.head.foreign.build import build
+    from headcast.head.foreign.build import build_foreign_head
 
     raw = read_raw(kind, path)
     with torch.no_grad():
-        head, registration = build(raw)
+        head, registration = build_foreign_head(raw)
     meta = {
         "name": raw.name,
         "licence": raw.licence,

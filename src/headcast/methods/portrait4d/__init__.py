@@ -13,7 +13,7 @@ The rest connects these to headcast. Training data: ``data``, ``people`` (render
 (reading), ``importing`` (official checkpoints).
 """
 
-from headcast.registry import Checkpoint, Declaration, Importer
+from headcast.registry import Declaration, Importer, OfficialCheckpoint
 
 HERE = "headcast.methods.portrait4d"
 
@@ -46,13 +46,13 @@ DECLARATION = Declaration(
         ),
     },
     checkpoints=(
-        Checkpoint(
+        OfficialCheckpoint(
             "Portrait4D",
             "MIT, parts with other terms (NVIDIA, FLAME)",
             ("G_ema", "G"),
             {"w_avg": (512,), "encoder_canonical.trans_blocks_motion.1.norm1.bias": (1024,)},
         ),
-        Checkpoint(
+        OfficialCheckpoint(
             "PD-FGC motion encoder",
             "see its authors",
             ("",),

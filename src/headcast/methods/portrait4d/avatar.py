@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
@@ -23,8 +23,8 @@ from headcast.methods.portrait4d.crop import crop_box, crop_camera
 from headcast.methods.portrait4d.motion_embedding import align_faces, expression_code
 from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Appearance, Config, Head
-from headcast.methods.portrait4d.weights import Networks, load_networks
-from headcast.render.types import Rendering
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, load_portrait4d
+from headcast.render.types import ColouredSurface, Rendering
 from headcast.render.volume import rays_of
 
 __all__ = ["TriplaneAvatar"]
@@ -43,7 +43,7 @@ class TriplaneAvatar(BaseAvatar):
 
     bound: BoundHead
     appearance: Appearance
-    networks: Networks
+    networks: Portrait4DNetworks
     motion: Float[Tensor, " m"] | None = None
 
     kind = "triplane"
@@ -127,9 +127,7 @@ class TriplaneAvatar(BaseAvatar):
             (full[:3] / solid).clamp(0, 1).permute(1, 2, 0), alpha, full[4] / solid * (alpha > 0), "srgb"
         )
 
-    def isosurface(
-        self, params: HeadParams
-    ) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
+    def isosurface(self, params: HeadParams) -> ColouredSurface:
         """Extract vertices (head frame, metres), sRGB colours in the photo's light, triangles; straight neck.
 
         Raises:
@@ -139,8 +137,7 @@ class TriplaneAvatar(BaseAvatar):
 
         with torch.no_grad():
             planes = self.posed(params).planes
-        surface = extract_surface(self.networks.psi, planes)
-        return surface.points, surface.colours, surface.faces
+        return extract_surface(self.networks.psi, planes)
 
     def save(self, path: str | Path) -> None:
         """Write an ``.avatar`` file, all or nothing.
@@ -160,7 +157,9 @@ class TriplaneAvatar(BaseAvatar):
         write_package(path, Package(meta, tensors, {}, self.thumbnail()))
 
     @classmethod
-    def from_package(cls, package: Package, path: Path, networks: Networks | None = None) -> TriplaneAvatar:
+    def from_package(
+        cls, package: Package, path: Path, networks: Portrait4DNetworks | None = None
+    ) -> TriplaneAvatar:
         """Open the avatar that a package holds, with the installed networks or ``networks``.
 
         Raises:
@@ -168,7 +167,7 @@ class TriplaneAvatar(BaseAvatar):
         """
         bound = BoundHead.from_package(package, path, own=("columns", "networks"))
         t = package.tensors
-        networks = load_networks() if networks is None else networks
+        networks = load_portrait4d() if networks is None else networks
         c = networks.psi.config
         columns = package.meta.get("columns")
         if not isinstance(columns, int) or columns != c.side // 16:

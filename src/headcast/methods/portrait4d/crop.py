@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -21,12 +23,20 @@ FRAME = 0.284
 """Side of the crop at that point, metres: 12° from 1.35 m, the middle of the paper's distances."""
 
 
-def crop_box(camera: Camera, params: HeadParams) -> tuple[float, float, float]:
+class CropBox(NamedTuple):
+    """A square of an image, pixels."""
+
+    left: float
+    top: float
+    side: float
+
+
+def crop_box(camera: Camera, params: HeadParams) -> CropBox:
     """Compute left, top and side (pixels) of the square in which Ψ sees or renders the head."""
     world = axis_angle_to_matrix(params.rotation) @ torch.tensor(CENTRE) + params.translation
     u, v = camera.project(world[None])[0].tolist()
     side = FRAME * float(camera.K[0, 0] / camera.to_camera(world[None])[0, 2])
-    return u - side / 2, v - side / 2, side
+    return CropBox(u - side / 2, v - side / 2, side)
 
 
 def crop_camera(camera: Camera, params: HeadParams, left: float, top: float, side: float, n: int) -> Camera:

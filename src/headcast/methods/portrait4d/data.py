@@ -11,7 +11,7 @@ from torch import Tensor
 
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.losses import Target
+from headcast.methods.portrait4d.losses import LossTarget
 from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Config
 from headcast.render.volume import Rays, rays_through
@@ -51,7 +51,7 @@ class NeckShots(Shots):
             return neck_field(self.params, config)
         return NeckField.from_grids(self.extra["fine"], self.extra["smooth"], config.cube)
 
-    def target(self, units: float, background: Float[Tensor, "b 3 h w"] | None = None) -> Target:
+    def target(self, units: float, background: Float[Tensor, "b 3 h w"] | None = None) -> LossTarget:
         """Describe what a rendering from these cameras should look like, over another background if given.
 
         Args:
@@ -60,7 +60,13 @@ class NeckShots(Shots):
         background_rgb = self.background if background is None else background
         image = (self.head + (1 - self.alpha) * background_rgb) * 2 - 1
         box = self.box(self.K, self.cam_from_world)
-        return Target(image, box, self.alpha, self.depth * units, background=background_rgb * 2 - 1)
+        return LossTarget(
+            image=image,
+            box=box,
+            alpha=self.alpha,
+            depth=self.depth * units,
+            background=background_rgb * 2 - 1,
+        )
 
     def rays(self, config: Config, resolution: int) -> Rays:
         """Cast rays through the images, ``resolution``² of them, in the field's units."""

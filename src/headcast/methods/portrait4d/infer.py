@@ -14,7 +14,12 @@ from headcast.head.model import HeadModel
 from headcast.methods.portrait4d.avatar import TriplaneAvatar
 from headcast.methods.portrait4d.crop import crop_image
 from headcast.methods.portrait4d.motion_embedding import align_faces
-from headcast.methods.portrait4d.weights import OFFICIAL_NAME, Networks, load_networks, weights_file
+from headcast.methods.portrait4d.weights import (
+    OFFICIAL_NAME,
+    Portrait4DNetworks,
+    load_portrait4d,
+    weights_file,
+)
 from headcast.observe.personal import personal_landmarks
 from headcast.observe.types import Observation
 
@@ -27,14 +32,14 @@ def reconstruct(
     *,
     seed: int = 0,
     consent: str | None = None,
-    networks: Networks | None = None,
+    networks: Portrait4DNetworks | None = None,
 ) -> TriplaneAvatar:
     """Reconstruct an avatar from the first photo; the others only helped to fit the head.
 
     Args:
         networks: None: the bundled ones.
     """
-    networks = load_networks() if networks is None else networks
+    networks = load_portrait4d() if networks is None else networks
     first = observations[0]
     with torch.no_grad():
         image = crop_image(first.image, first.camera, first.params, networks.psi.config.side)
@@ -48,13 +53,15 @@ def reconstruct(
     bound = BoundHead(
         head,
         SourceView(first.camera, first.params, light, points),
-        provenance_of(head, seed, consent, first.notes),
+        portrait4d_provenance(head, seed, consent, first.notes),
     )
     own_motion = motion[0] if networks.expression_to_motion is None else None
     return TriplaneAvatar(bound, appearance, networks, own_motion)
 
 
-def provenance_of(head: HeadModel, seed: int, consent: str | None, notes: Sequence[str]) -> Provenance:
+def portrait4d_provenance(
+    head: HeadModel, seed: int, consent: str | None, notes: Sequence[str]
+) -> Provenance:
     """Describe how the avatar was made, with the terms of the weights in use."""
     card_file = weights_file().with_suffix(".json")
     weights_card = json.loads(card_file.read_text()) if card_file.is_file() else {}

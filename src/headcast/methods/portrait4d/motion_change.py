@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,9 +24,9 @@ from headcast.methods.portrait4d.data import NeckShots
 from headcast.methods.portrait4d.losses import moving_region_weights
 from headcast.methods.portrait4d.motion_embedding import EXPRESSION_DIM, align_faces, expression_code
 from headcast.methods.portrait4d.people import People, read_people
-from headcast.methods.portrait4d.weights import Networks, read_networks, weights_file
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, read_networks, weights_file
 
-__all__ = ["POSES", "MotionChange", "change_sums", "changes", "figures_of", "tiles"]
+__all__ = ["POSES", "MotionChange", "change_figures", "change_sums", "changes", "motion_tiles"]
 
 POSES: dict[str, tuple[str, ...]] = {
     "neutral": (),
@@ -41,16 +42,24 @@ WAYS = ("weights", "the driver's face")
 Tiles = list[tuple[str, UInt8[np.ndarray, "h w 3"]]]
 
 
-def select_views(people: People, who: Tensor, side: int) -> tuple[NeckShots, NeckShots, NeckShots]:
+class SelectedViews(NamedTuple):
+    """Source images, and two moments seen from another camera over the source's background."""
+
+    source: NeckShots
+    still: NeckShots
+    moved: NeckShots
+
+
+def select_views(people: People, who: Tensor, side: int) -> SelectedViews:
     """Select source images, and both moments seen from another camera over the source's background."""
     zero = torch.zeros_like(who)
     cpu = torch.device("cpu")
     source = people.shots(who, zero, zero, cpu, side)
     still, moved = (people.shots(who, zero + m, zero + 1, cpu, side) for m in (0, 1))
-    return source, still.before(source.background), moved.before(source.background)
+    return SelectedViews(source, still.before(source.background), moved.before(source.background))
 
 
-def embed_both_ways(networks: Networks, shots: NeckShots) -> dict[str, Float[Tensor, "b m"]]:
+def embed_both_ways(networks: Portrait4DNetworks, shots: NeckShots) -> dict[str, Float[Tensor, "b m"]]:
     """Compute motion embeddings from expression weights and by the encoder."""
     assert networks.expression_to_motion is not None
     faces = align_faces(shots.image, shots.marks, networks.face_side)
@@ -71,7 +80,7 @@ class MotionChange:
         hash: of the weights files.
     """
 
-    networks: Networks
+    networks: Portrait4DNetworks
     people: People
 
     @classmethod
@@ -108,11 +117,11 @@ class MotionChange:
 
     def tiles(self, which: Sequence[int]) -> list[Tiles]:
         """Return ``tiles`` of some people: one line each."""
-        return tiles(self.networks, self.people, which)
+        return motion_tiles(self.networks, self.people, which)
 
 
 @torch.no_grad()
-def change_sums(networks: Networks, people: People, who: Tensor) -> dict[str, Float[Tensor, "4"]]:
+def change_sums(networks: Portrait4DNetworks, people: People, who: Tensor) -> dict[str, Float[Tensor, "4"]]:
     """Sum, around mouth and eyes of some people, what ``figures_of`` needs; float64.
 
     Returns:
@@ -134,7 +143,7 @@ def change_sums(networks: Networks, people: People, who: Tensor) -> dict[str, Fl
     return sums
 
 
-def figures_of(sums: Float[np.ndarray, "4"]) -> dict[str, float]:
+def change_figures(sums: Float[np.ndarray, "4"]) -> dict[str, float]:
     """Compute slope, correlation and what is left of a change from (summed) ``change_sums``."""
     both, true, rendered, wrong = (float(x) for x in sums)
     return {
@@ -144,17 +153,17 @@ def figures_of(sums: Float[np.ndarray, "4"]) -> dict[str, float]:
     }
 
 
-def changes(networks: Networks, people: People, most: int) -> dict[str, dict[str, float]]:
+def changes(networks: Portrait4DNetworks, people: People, most: int) -> dict[str, dict[str, float]]:
     """Measure slope, correlation and what is left of the images' change, over people together."""
     sums: dict[str, Tensor] = {}
     for who in torch.arange(min(most, len(people.head))).split(4):
         for how, more in change_sums(networks, people, who).items():
             sums[how] = sums.get(how, 0) + more
-    return {how: figures_of(s.numpy()) for how, s in sums.items()}
+    return {how: change_figures(s.numpy()) for how, s in sums.items()}
 
 
 @torch.no_grad()
-def tiles(networks: Networks, people: People, which: Sequence[int]) -> list[Tiles]:
+def motion_tiles(networks: Portrait4DNetworks, people: People, which: Sequence[int]) -> list[Tiles]:
     """Render a line of labelled images for each person.
 
     Source; first moment true and rendered; second one true, rendered by weights and by its face; ``POSES``.

@@ -16,7 +16,14 @@ from headcast.methods.portrait4d.pdfgc import PDFGC
 from headcast.weights import load_tensors, weights_path
 from headcast.weights.store import data_folder
 
-__all__ = ["OFFICIAL_NAME", "OWN", "Networks", "check_available", "load_networks", "weights_file"]
+__all__ = [
+    "OFFICIAL_NAME",
+    "OWN",
+    "Portrait4DNetworks",
+    "check_portrait4d_weights",
+    "load_portrait4d",
+    "weights_file",
+]
 
 OWN = "portrait4d-own"
 """Name of the user's own trained weights in the user's folder for weights."""
@@ -25,7 +32,7 @@ OFFICIAL_NAME, ENCODER_NAME = "portrait4d", "pdfgc"
 
 
 @dataclass(frozen=True)
-class Networks:
+class Portrait4DNetworks:
     """Ψ, its motion encoder, and the map from expression codes to motion embeddings; frozen.
 
     Attributes:
@@ -53,7 +60,7 @@ def weights_file() -> Path:
     return weights_path("portrait4d")
 
 
-def check_available() -> None:
+def check_portrait4d_weights() -> None:
     """Check that weights are installed.
 
     Raises:
@@ -67,18 +74,18 @@ def check_available() -> None:
         )
 
 
-def load_networks() -> Networks:
+def load_portrait4d() -> Portrait4DNetworks:
     """Load the installed networks, once a process.
 
     Raises:
         HeadcastError: no weights are installed.
     """
-    check_available()
+    check_portrait4d_weights()
     return read_networks(str(weights_file()))
 
 
 @cache
-def read_networks(file: str) -> Networks:
+def read_networks(file: str) -> Portrait4DNetworks:
     """Read the networks that ``headcast train portrait4d.motion`` or ``headcast weights import`` wrote.
 
     Raises:
@@ -90,12 +97,12 @@ def read_networks(file: str) -> Networks:
     load_frozen(psi, {k: v.float() for k, v in tensors.items() if not k.startswith("_")}, file)
     if not any(k.startswith("_motion.") for k in tensors):
         encoder, more = read_encoder(Path(file).parent)
-        return Networks(psi, encoder, None, content[:8] + more[:8])
+        return Portrait4DNetworks(psi, encoder, None, content[:8] + more[:8])
     motion, expression_to_motion = MotionEncoder(config.motion), ExpressionToMotion(config.motion)
     for prefix, network in (("_motion.", motion), ("_said.", expression_to_motion)):
         part = {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)}
         load_frozen(network, part, file)
-    return Networks(psi, motion, expression_to_motion, content)
+    return Portrait4DNetworks(psi, motion, expression_to_motion, content)
 
 
 def read_encoder(folder: Path) -> tuple[PDFGC, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -80,7 +81,15 @@ def fitted_geometry(head: HeadModel, params: HeadParams, camera: Camera) -> Geom
     with torch.no_grad():
         v = to_camera_frame(camera, head(params))
     skin = head.part == head.part_names.index("skin")
-    return Geometry(v, vertex_normals(v, head.faces), head.faces, head.uv, head.faces_uv, True, skin)
+    return Geometry(
+        vertices=v,
+        normals=vertex_normals(v, head.faces),
+        faces=head.faces,
+        uv=head.uv,
+        faces_uv=head.faces_uv,
+        own=True,
+        skin=skin,
+    )
 
 
 def foreign_geometry(mesh: Path, uv: Path | None, camera: Camera, params: HeadParams | None) -> Geometry:
@@ -110,10 +119,27 @@ def foreign_geometry(mesh: Path, uv: Path | None, camera: Camera, params: HeadPa
             f"{mesh}: part of it lies behind the camera; metres and the head frame are expected"
         )
     skin = torch.ones(len(faces), dtype=torch.bool)
-    return Geometry(v, vertex_normals(v, faces), faces, coordinates, faces_uv, False, skin)
+    return Geometry(
+        vertices=v,
+        normals=vertex_normals(v, faces),
+        faces=faces,
+        uv=coordinates,
+        faces_uv=faces_uv,
+        own=False,
+        skin=skin,
+    )
 
 
 Obj = tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"], Float[Tensor, "u 2"] | None, Int[Tensor, "f 3"] | None]
+
+
+class _ObjLists(NamedTuple):
+    """Elements of an OBJ file; indices of triangles from 0, -1 where a corner has no texture coordinate."""
+
+    vertices: list[list[float]]
+    uv: list[list[float]]
+    faces: list[list[int]]
+    faces_uv: list[list[int]]
 
 
 def read_obj(path: Path) -> Obj:
@@ -123,6 +149,17 @@ def read_obj(path: Path) -> Obj:
         HeadcastError: not a Wavefront OBJ with faces.
     """
     check_readable(path, "OBJ")
+    v, vt, faces, faces_uv = _parse_obj(path)
+    f, t = torch.tensor(faces, dtype=torch.long), torch.tensor(faces_uv, dtype=torch.long)
+    if not faces or int(f.min()) < 0 or int(f.max()) >= len(v):
+        raise HeadcastError(f"{path}: no faces that fit its vertices; give a Wavefront OBJ mesh")
+    if not vt or int(t.min()) < 0 or int(t.max()) >= len(vt):
+        return torch.tensor(v), f, None, None
+    return torch.tensor(v), f, torch.tensor(vt), t
+
+
+def _parse_obj(path: Path) -> _ObjLists:
+    """Parse the lines of an OBJ file; polygons become fans."""
     v: list[list[float]] = []
     vt: list[list[float]] = []
     faces: list[list[int]] = []
@@ -143,12 +180,7 @@ def read_obj(path: Path) -> Obj:
                     faces_uv.append([b[0], b[k], b[k + 1]])
     except (ValueError, IndexError) as e:
         raise HeadcastError(f"{path}: not a readable Wavefront OBJ ({e})") from e
-    f, t = torch.tensor(faces, dtype=torch.long), torch.tensor(faces_uv, dtype=torch.long)
-    if not faces or int(f.min()) < 0 or int(f.max()) >= len(v):
-        raise HeadcastError(f"{path}: no faces that fit its vertices; give a Wavefront OBJ mesh")
-    if not vt or int(t.min()) < 0 or int(t.max()) >= len(vt):
-        return torch.tensor(v), f, None, None
-    return torch.tensor(v), f, torch.tensor(vt), t
+    return _ObjLists(v, vt, faces, faces_uv)
 
 
 def zero_based_index(word: str, count: int) -> int:

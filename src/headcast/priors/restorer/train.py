@@ -111,9 +111,11 @@ class RestorerRecipe:
         out, clear = networks["restorer"](batch["poor"]), batch["clear"]
         terms = {"pixels": charbonnier(out, clear), "edges": self.edges * gradient_loss(out, clear)}
         if self.perceptual:
-            from headcast.priors.encoder import load
+            from headcast.priors.encoder import load_encoder
 
-            terms["perceptual"] = self.perceptual * load("losses").to(out.device).distance(out, clear).mean()
+            terms["perceptual"] = (
+                self.perceptual * load_encoder("losses").to(out.device).distance(out, clear).mean()
+            )
         return terms
 
     def preview(self, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> UInt8[np.ndarray, "h w 3"]:

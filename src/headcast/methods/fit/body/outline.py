@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from headcast.head.model import HeadModel
 from headcast.observe.types import Observation
 
-__all__ = ["Edges", "body_mask", "edges_at", "face_height", "first_crossing", "highest_collar"]
+__all__ = ["Edges", "body_mask", "edges_at", "first_crossing", "highest_collar", "observed_face_height"]
 
 FOREHEAD, CHIN = 10, 152
 ABOVE = 0.3  # face heights above the chin where the highest collar is looked for
@@ -18,7 +18,7 @@ HIDDEN = 0.03  # face heights of hair outside of the clothes that hide their edg
 Edges = tuple[Float[np.ndarray, "2 n"], Bool[np.ndarray, "2 n"]]
 
 
-def face_height(observation: Observation) -> float:
+def observed_face_height(observation: Observation) -> float:
     """Return the pixels from the top of the forehead to the chin."""
     points = observation.detection.points
     return float(np.linalg.norm(points[CHIN] - points[FOREHEAD]))
@@ -27,7 +27,7 @@ def face_height(observation: Observation) -> float:
 def highest_collar(observation: Observation) -> float | None:
     """Return the row where clothes begin; None where none are visible."""
     assert observation.masks is not None
-    chin, unit = float(observation.detection.points[CHIN, 1]), face_height(observation)
+    chin, unit = float(observation.detection.points[CHIN, 1]), observed_face_height(observation)
     first = max(0, round(chin - ABOVE * unit))
     enough = (observation.masks.clothes[first:] > 0.5).sum(1) > COLLAR * unit
     rows = np.flatnonzero(np.convolve(enough, np.ones(5), "valid") == 5) if len(enough) >= 5 else []
@@ -42,7 +42,7 @@ def body_mask(
 
     m = observation.masks
     assert m is not None
-    unit = face_height(observation)
+    unit = observed_face_height(observation)
     names = np.array(head.region_names)[head.region.numpy()]
     trunk = np.isin(names, ["neck", "shoulders"])
     faces = head.faces[head.part == head.part_names.index("skin")].numpy()
@@ -61,7 +61,7 @@ def edges_at(row: Float[np.ndarray, "n"], body: Float[np.ndarray, "h w"], observ
     Where hair lies outside of the body, or the body goes on beyond the image, its end isn't.
     """
     assert observation.masks is not None
-    hidden = HIDDEN * face_height(observation)
+    hidden = HIDDEN * observed_face_height(observation)
     person = observation.masks.person
     width = person.shape[1]
     lines = np.clip(row - 0.5, 0, len(person) - 1)

@@ -11,7 +11,7 @@ from headcast.camera import project_points
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, sample_lanczos, srgb_table
 from headcast.observe.types import Observation
-from headcast.texture.texels import Texels, gather, texels_of
+from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
 __all__ = ["blend_detailed_texture", "blend_texture", "texture_size_for"]
 
@@ -57,7 +57,9 @@ def blend_detailed_texture(
     sub = fine.subset(covered)
     albedo = np.zeros((len(covered), 3), np.float32)
     for o, gain in zip(observations, gains, strict=True):
-        pixel, _ = project_points(gather(head(o.params).numpy(), head.faces.numpy(), sub), o.camera)
+        pixel, _ = project_points(
+            interpolate_attributes(head(o.params).numpy(), head.faces.numpy(), sub), o.camera
+        )
         albedo += srgb_table()[sample_lanczos(o.image, pixel)] * sub.from_image(large(gain))
     out = linear_to_srgb(fine.from_image(large(fill)).clip(0, 1))
     a = every[covered, None]

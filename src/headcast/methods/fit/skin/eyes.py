@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
-from headcast.texture.texels import gather
+from headcast.texture.texels import interpolate_attributes
 
 __all__ = ["paint_eyes"]
 
@@ -46,7 +46,7 @@ def _eye_colour(
     white: float,
 ) -> Float[np.ndarray, "m 3"]:
     """Paint the iris within ``radius`` (metres) of ``centre`` and the sclera, darker towards its border."""
-    p = gather(canvas.rest, canvas.head.faces.numpy(), canvas.texels.subset(mine)) - centre
+    p = interpolate_attributes(canvas.rest, canvas.head.faces.numpy(), canvas.texels.subset(mine)) - centre
     front = p[:, 2] > -0.012
     r = np.where(front, np.hypot(p[:, 0], p[:, 1]) / radius, 9.0)
     angle = np.arctan2(p[:, 1], p[:, 0])
@@ -97,9 +97,15 @@ def _iris_colour(
     )
     total = total.reshape(RINGS, AROUND, 3)
     profile = (total.sum(1) + usual_rgb * 2) / (weight.sum(1)[:, None] + 2)
+    total, weight = _diffuse_around(total, weight)
+    table = (total + profile[:, None] * 0.05) / (weight[..., None] + 0.05)
+    return table[ring, sector]
+
+
+def _diffuse_around(total: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Diffuse sums and weights (rings, angles) around the centre, away from what is visible."""
     for _ in range(AROUND):  # diffused around the centre, away from what is visible
         for shift in (1, -1):
             total = total + 0.02 * np.roll(total, shift, 1)
             weight = weight + 0.02 * np.roll(weight, shift, 1)
-    table = (total + profile[:, None] * 0.05) / (weight[..., None] + 0.05)
-    return table[ring, sector]
+    return total, weight

@@ -10,11 +10,12 @@ from jaxtyping import Float, Int
 from headcast.head.model import BLINKS, HeadModel
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.openings import distance_to
 from headcast.texture.laplacian import scatter_to_vertices
 from headcast.texture.margins import lid_margins
 from headcast.texture.masks import region_weights
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = [
     "AROUND",
@@ -87,9 +88,11 @@ def find_upper_lids(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 
         below = np.abs(rest[lid, None, 0] - rest[edge, 0]).argmin(1)
         most = np.maximum(length[edge[below]], CORNER * length[edge].max())
         fraction[lid, 0] = np.clip(length[lid] / np.maximum(most, 1e-9), 0, 1)
-    blink_fraction = gather(fraction, head.faces.numpy(), texels)[:, 0] * region_weights(head, texels, "lids")
+    blink_fraction = interpolate_attributes(fraction, head.faces.numpy(), texels)[:, 0] * region_weights(
+        head, texels, "lids"
+    )
     which = np.flatnonzero(blink_fraction > AROUND[0])
-    at = gather(closed, head.faces.numpy(), texels)[which]
+    at = interpolate_attributes(closed, head.faces.numpy(), texels)[which]
     distance = np.min([distance_to(closed[e], at, 3 * EDGE[1]) for e in edges], 0)
     return UpperLids(which, blink_fraction[which], distance)
 
@@ -114,14 +117,26 @@ def bare_lids(canvas: TextureCanvas, lids: UpperLids) -> TextureCanvas:
     shown = fill + observed.confidence[:, None] * (observed.albedo - fill)
     near = diffuse(around * canvas.region_weights("lids", "face"), shown)
     nearby = near[:, :3].mean(1) / np.maximum(near[:, 3], 1e-3)
-    off = np.log((observed.albedo[mine].mean(1) + EPS) / (nearby + EPS))
-    own = np.zeros(len(fill), np.float32)
-    own[mine] = OWN * observed.confidence[mine] * lids.blink_cover * (1 - smoothstep(np.abs(off), *ALIKE))
-    own[mine] *= smoothstep(lids.distance, *EDGE)
+    own = _own_weight(lids, observed, mine, nearby, fill)
     near = near + diffuse(own, observed.albedo)
     bare = near[:, :3] / np.maximum(near[:, 3:4], 1e-3)
     weight = lids.blink_cover * smoothstep(near[:, 3], 0.0, 0.05)
     return canvas.with_fill(mine, fill[mine] + weight[:, None].astype(np.float32) * (bare - fill[mine]))
+
+
+def _own_weight(
+    lids: UpperLids,
+    observed: TexelObservations,
+    mine: Int[np.ndarray, "m"],
+    nearby: np.ndarray,
+    fill: np.ndarray,
+) -> np.ndarray:
+    """Return how much each lid texel shows bare skin: as light as that nearby, and off the edge."""
+    off = np.log((observed.albedo[mine].mean(1) + EPS) / (nearby + EPS))
+    own = np.zeros(len(fill), np.float32)
+    own[mine] = OWN * observed.confidence[mine] * lids.blink_cover * (1 - smoothstep(np.abs(off), *ALIKE))
+    own[mine] *= smoothstep(lids.distance, *EDGE)
+    return own
 
 
 def draw_lash_line(canvas: TextureCanvas, lids: UpperLids) -> TextureCanvas:

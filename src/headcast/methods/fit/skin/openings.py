@@ -12,7 +12,7 @@ from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.texture.margins import lid_margins
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = ["distance_to", "distrust_teeth", "lower_lashes", "paint_openings"]
 
@@ -37,7 +37,7 @@ def paint_openings(canvas: TextureCanvas) -> TextureCanvas:
     mine = np.flatnonzero(skin & (canvas.region_weights("lids", "nose", "face") > 0))
     sub = texels.subset(mine)
     inside = _in_nostrils(head, sub, canvas.rest) * (1 - _dark_loss(canvas.observed.confidence, texels, mine))
-    lashes = lower_lashes(head, canvas.rest, gather(canvas.rest, head.faces.numpy(), sub))
+    lashes = lower_lashes(head, canvas.rest, interpolate_attributes(canvas.rest, head.faces.numpy(), sub))
     dark = np.array(INSIDE_NOSE) ** inside[:, None]
     return canvas.with_fill(mine, canvas.fill[mine] * (lashes[:, None] * dark).astype(np.float32))
 
@@ -56,8 +56,8 @@ def _dark_loss(
 def _in_nostrils(head: HeadModel, texels: Texels, rest: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "m"]:
     """Return 0..1: how far texels lie within the nostrils."""
     vertices = torch.from_numpy(rest).float()
-    at = gather(rest, head.faces.numpy(), texels)
-    normal = gather(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
+    at = interpolate_attributes(rest, head.faces.numpy(), texels)
+    normal = interpolate_attributes(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
     points = head.landmarks(vertices).numpy()
     out = np.zeros(len(at), np.float32)
     axis = np.array(NOSTRIL_AXIS)

@@ -13,7 +13,7 @@ from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.complete import EPS
 from headcast.methods.fit.skin.observations import TexelObservations
-from headcast.texture.texels import blur
+from headcast.texture.texels import blur_texture
 
 __all__ = [
     "close_cracks",
@@ -69,14 +69,21 @@ def fit_skin_model(canvas: TextureCanvas, tone: Float[np.ndarray, "3"]) -> Textu
     )
     colour, known = small[..., :3] / np.maximum(small[..., 3:], 1e-4), small[..., 3]
     albedo = model.sample(model.fit(torch.from_numpy(colour), torch.from_numpy(known)))
+    filled = _pad_charts(model, albedo)
+    large = cv2.resize(filled, (texels.size, texels.size), interpolation=cv2.INTER_CUBIC)
+    return replace(canvas, fill=np.maximum(texels.from_image(large), 1e-3).astype(np.float32))
+
+
+def _pad_charts(model: SkinModel, albedo: torch.Tensor) -> np.ndarray:
+    """Continue the model's albedo over chart borders, where there would be a dark rim."""
+    import cv2
+
     inside = model.inside.numpy()
     filled = torch.where(model.inside[..., None], albedo, torch.zeros(3)).numpy()
     coverage = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 2.0)
     # no dark rim at chart borders
     outside = cv2.GaussianBlur(filled, (0, 0), 2.0) / np.maximum(coverage, 1e-3)[..., None]
-    filled = np.where(inside[..., None], filled, outside)
-    large = cv2.resize(filled, (texels.size, texels.size), interpolation=cv2.INTER_CUBIC)
-    return replace(canvas, fill=np.maximum(texels.from_image(large), 1e-3).astype(np.float32))
+    return np.where(inside[..., None], filled, outside)
 
 
 def distrust_unlike_skin(canvas: TextureCanvas) -> TextureCanvas:
@@ -110,7 +117,7 @@ def close_cracks(canvas: TextureCanvas) -> TextureCanvas:
     texels, observed, fill = canvas.texels, canvas.observed, canvas.fill
     weight = observed.confidence[:, None]
     known = np.concatenate([observed.albedo * weight, weight], 1)
-    near = texels.from_image(blur(texels.to_image(known), CRACK * texels.size / 1024))
+    near = texels.from_image(blur_texture(texels.to_image(known), CRACK * texels.size / 1024))
     colour = near[:, :3] / np.maximum(near[:, 3:], 1e-3)
     crack_weight = smoothstep(near[:, 3], 0.2, 0.5) * canvas.region_weights("face", "nose") * observed.in_face
     return replace(canvas, fill=fill + crack_weight[:, None] * (colour - fill))
@@ -123,7 +130,9 @@ def even_slants(canvas: TextureCanvas) -> TextureCanvas:
     slanted *= observed.label[:, 0]
     weight = observed.confidence[:, None]
     known = np.concatenate([observed.albedo * weight, weight, fill], 1)
-    near = texels.from_image(blur(texels.to_image(known), max(1.0, STRETCH * observed.texels_per_pixel)))
+    near = texels.from_image(
+        blur_texture(texels.to_image(known), max(1.0, STRETCH * observed.texels_per_pixel))
+    )
     even = near[:, :3] / np.maximum(near[:, 3:4], 1e-3) * (fill + EPS) / (near[:, 4:] + EPS)
     slant_weight = (slanted * observed.confidence).astype(np.float32)
     confidence = observed.confidence * (1 - slanted).astype(np.float32)

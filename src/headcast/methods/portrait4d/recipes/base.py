@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
 from headcast.limits import POSITIVE, RATE
-from headcast.methods.portrait4d.losses import Target, downsample_area, reconstruction
+from headcast.methods.portrait4d.losses import LossTarget, downsample_area, reconstruction
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, RenderOutput, Synthesizer
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.training.adversarial import discriminator_loss, generator_loss, r1_penalty
@@ -167,7 +167,7 @@ class Stage:
         return adam([{"params": list(discriminator.parameters())}], DISCRIMINATOR_LR_SCALE * self.rate)
 
     def discriminator_losses(
-        self, discriminator: nn.Module, output: RenderOutput, target: Target, step: int
+        self, discriminator: nn.Module, output: RenderOutput, target: LossTarget, step: int
     ) -> dict[str, Tensor]:
         """Compute the discriminator's loss, every few steps with R1; pseudo targets are not shown to it."""
         assert isinstance(discriminator, DualDiscriminator)
@@ -186,12 +186,12 @@ class Stage:
         return out
 
     def terms(
-        self, networks: Networks, output: RenderOutput, target: Target, adversarial: bool
+        self, networks: Networks, output: RenderOutput, target: LossTarget, adversarial: bool
     ) -> dict[str, Tensor]:
         """Compute the weighted terms of Eq. 2 and 5, the generator's adversarial one if ``adversarial``."""
-        from headcast.priors.encoder.infer import load
+        from headcast.priors.encoder.infer import load_encoder
 
-        out = reconstruction(output, target, load("losses", output.image.device))
+        out = reconstruction(output, target, load_encoder("losses", output.image.device))
         if adversarial:
             out.pop("depth", None)
         out = {k: WEIGHTS[k] * v for k, v in out.items()}

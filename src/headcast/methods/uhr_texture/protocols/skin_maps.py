@@ -18,13 +18,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.networks import Encoder
+from headcast.evaluate.networks import FaceEncoder
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Store
 from headcast.methods.uhr_texture.infer import image_maps
 from headcast.methods.uhr_texture.light import calibrate_albedo, delit_image, skin_mean
-from headcast.methods.uhr_texture.network import GDE, resized
+from headcast.methods.uhr_texture.network import GDE, resize_maps
 from headcast.methods.uhr_texture.protocols.skin_images import (
     PARTS,
     SKIN,
@@ -35,7 +35,7 @@ from headcast.methods.uhr_texture.protocols.skin_images import (
     networks_asked,
     read_skin_images,
     relight_maps,
-    to_bytes,
+    to_display_image,
     weights_facts,
 )
 from headcast.methods.uhr_texture.protocols.skin_rows import (
@@ -46,7 +46,7 @@ from headcast.methods.uhr_texture.protocols.skin_rows import (
     paired_notes,
 )
 from headcast.methods.uhr_texture.protocols.skin_seams import seam_figures, seam_ratios, seam_sums
-from headcast.methods.uhr_texture.weights import Networks, load_network
+from headcast.methods.uhr_texture.weights import SkinNetworks, load_network
 
 __all__ = ["Options", "measure"]
 
@@ -84,16 +84,16 @@ def measure(setting: Setting) -> Report:
         HeadcastError: no images, no weights, wrong options.
     """
     options: Options = setting.options or Options()
-    bench = Bench(
-        networks_asked(setting, "skin-maps", options),
-        dict(stage1_of(x) for x in options.compare),
-        options,
-        setting.networks.encoder[0] if setting.networks.encoder is not None else None,
-        Store(setting.out, {"protocol": "skin-maps", **setting.facts(), **option_facts(options)}),
+    bench = SkinMapRun(
+        networks=networks_asked(setting, "skin-maps", options),
+        others=dict(stage1_of(x) for x in options.compare),
+        options=options,
+        encoder=setting.networks.encoder[0] if setting.networks.encoder is not None else None,
+        store=Store(setting.out, {"protocol": "skin-maps", **setting.facts(), **option_facts(options)}),
     )
     facts = weights_facts(options)
     figures = [*FIGURES, *(seam_figures(options.seams) if options.seams else [])]
-    report = Report("skin-maps", {f.key: f for f in figures}, main=MAIN)
+    report = Report(protocol="skin-maps", figures={f.key: f for f in figures}, main=MAIN)
     heads: dict[str, str] = {}
     count = setting.limit or MOST
     for k, image in enumerate(read_skin_images(setting.data, count)):
@@ -130,17 +130,17 @@ def stage1_of(text: str) -> tuple[str, GDE]:
 
 
 @dataclass(frozen=True)
-class Bench:
+class SkinMapRun:
     """Networks, options and store of a run.
 
     Attributes:
         others: stage 1 by other weights. encoder: for perceptual distances, None without them.
     """
 
-    networks: Networks
+    networks: SkinNetworks
     others: dict[str, GDE]
     options: Options
-    encoder: Encoder | None
+    encoder: FaceEncoder | None
     store: Store
 
     @property
@@ -153,14 +153,14 @@ class Bench:
     def rows(self, image: SkinImage) -> dict[str, Row]:
         """Measure an image by every method."""
         side = self.options.resize
-        maps = resized(image.maps[None], side, side)[0] if side else image.maps
+        maps = resize_maps(image.maps[None], side, side)[0] if side else image.maps
         found = self.methods(maps)
         truth, skin = maps[8:15], maps[15]
         rows = {c: map_row(x, truth, skin, self.encoder) for c, x in found.items()}
         rows[TRUE] = mean_row(truth, skin)
         if self.options.seams:
             rows[SEAMS] = seam_sums(maps, self.networks, self.options.seams)
-        for name, tile in tiles(maps, found).items():
+        for name, tile in map_tiles(maps, found).items():
             self.store.keep(SHEET, image.name, name, tile)
         return rows
 
@@ -168,9 +168,9 @@ class Bench:
         """Make maps of an image by every method."""
         networks, n = self.networks, maps.shape[-1]
         side = networks.config.side
-        known = resized(maps[None, 3:8], side, side)[0] if self.options.prior == "truth" else None
+        known = resize_maps(maps[None, 3:8], side, side)[0] if self.options.prior == "truth" else None
         trust = (maps[15] > SKIN).float()
-        half = resized(resized(maps[None, :3], n // 2, n // 2), n, n)[0]
+        half = resize_maps(resize_maps(maps[None, :3], n // 2, n // 2), n, n)[0]
         rest = torch.tensor(FLAT).view(4, 1, 1).expand(4, n, n)
         rgb, _, _, shading = inputs_of(maps, n)
         delit = delit_image(rgb, shading)
@@ -192,16 +192,16 @@ def by_stage1(maps: Float[Tensor, "16 h w"], gde: GDE) -> Float[Tensor, "7 h w"]
     n = maps.shape[-1]
     rgb, prior, trust, shading = inputs_of(maps, gde.config.side)  # type: ignore[attr-defined]
     delit = delit_image(rgb, shading)
-    return resized(gde(rgb, prior, delit, skin_mean(delit, prior, trust)).clamp(0, 1), n, n)[0]
+    return resize_maps(gde(rgb, prior, delit, skin_mean(delit, prior, trust)).clamp(0, 1), n, n)[0]
 
 
-def tiles(maps: Float[Tensor, "16 h w"], found: dict[str, Tensor]) -> dict[str, np.ndarray]:
+def map_tiles(maps: Float[Tensor, "16 h w"], found: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """Render what the sheet shows of an image; maps are black off the skin."""
     shown = {"image": maps[:3], "de-lit": found[DELIT][:3]}
     for who, x in ((OURS, found[OURS]), (TRUE, maps[8:15])):
         each = (x[:3], exaggerate_slopes(x[3:6]), x[6:].expand(3, -1, -1), relight_maps(x, maps[5:8]))
         shown |= {f"{who}-{n}": y * (maps[15:] > SKIN) for n, y in zip((*PARTS, "relit"), each, strict=True)}
-    return {k: to_bytes(resized(x[None], SIDE, SIDE)[0]) for k, x in shown.items()}
+    return {k: to_display_image(resize_maps(x[None], SIDE, SIDE)[0]) for k, x in shown.items()}
 
 
 def add_seams(report: Report) -> None:

@@ -6,7 +6,6 @@ logarithm of colour, with a weak tie between mirror vertices), so that no seam s
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from jaxtyping import Float, Shaped
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.observations import TexelObservations
+from headcast.render.jit import side_jobs
 from headcast.texture.laplacian import (
     TEXEL_STRIDE,
     Graph,
@@ -38,7 +38,7 @@ GRAIN_MOST = 0.05
 def complete_hidden(canvas: TextureCanvas, rng: np.random.Generator) -> TextureCanvas:
     """Fill every texel as its surroundings and the skin model, which ``canvas.fill`` holds, suggest."""
     graph = mesh_graph(canvas.head, canvas.rest)
-    with ThreadPoolExecutor(1) as pool:
+    with side_jobs() as pool:
         hair_and_clothes = pool.submit(_hair_and_clothes, canvas, graph, rng.spawn(1)[0])
         label = _labels(canvas, graph)
         fill = label[:, :1] * _bare_skin(canvas, graph, rng)

@@ -142,7 +142,13 @@ def drive_from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> 
     center = head_center(avatar, view.params)
     yaw = [0.0] * len(motion) if motion.camera_yaw is None else motion.camera_yaw.tolist()
     cameras = tuple(view.orbited(center, y, 0.0).camera for y in yaw)
-    return Drive(params=motion.params(view.params), cameras=cameras, fps=motion.fps, labels=motion.labels)
+    return Drive(
+        params=motion.params(view.params),
+        cameras=cameras,
+        fps=motion.fps,
+        labels=motion.labels,
+        notes=motion.notes,
+    )
 
 
 def drive_from_video(

@@ -6,6 +6,7 @@ A loader puts what touches a file's own bytes into ``with parsing(...)``, and re
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -27,6 +28,7 @@ from headcast.files import article, check_readable
 __all__ = [
     "array_names",
     "check_text",
+    "decode_text",
     "load_arrays",
     "load_json",
     "load_table",
@@ -104,15 +106,32 @@ def read_limited(path: str | Path, kind: str, limit: int) -> bytes:
 
 
 def read_text(path: str | Path, kind: str, limit: int = MAX_TEXT_BYTES, errors: str = "strict") -> str:
-    """Read a text file in UTF-8 (byte order mark dropped), or in UTF-16 if it begins with that mark.
+    """Read a text file in UTF-8 or UTF-16, with or without a byte order mark.
 
     Raises:
         HeadcastError: unreadable, too large, or not in that encoding.
     """
     data = read_limited(path, kind, limit)
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     with parsing(path, f"not a readable {kind} file", "save it as UTF-8 text"):
-        return data.decode(encoding, errors)
+        return decode_text(data, errors)
+
+
+def decode_text(data: bytes, errors: str = "strict") -> str:
+    """Decode UTF-8 or UTF-16; the mark is dropped.
+
+    UTF-16 without a mark is recognised by the zero bytes of its ASCII characters. An odd last byte, as a cut
+    UTF-16 file has, is dropped.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+    """
+    zeros = [i % 2 for i, b in enumerate(data[:64]) if b == 0]
+    little = data.startswith(codecs.BOM_UTF16_LE) or (len(zeros) > 1 and all(zeros))
+    big = data.startswith(codecs.BOM_UTF16_BE) or (len(zeros) > 1 and not any(zeros))
+    if little or big:
+        text = data[: len(data) // 2 * 2].decode("utf-16-le" if little else "utf-16-be", errors)
+        return text.removeprefix("\ufeff")
+    return data.decode("utf-8-sig", errors)
 
 
 def load_json(path: str | Path, remedy: str, limit: int = MAX_TEXT_BYTES) -> Any:

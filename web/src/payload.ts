@@ -19,6 +19,7 @@ export interface ClipFacts {
   gaze?: number[][][];
   camera_yaw?: number[];
   labels?: string[];
+  notes?: string[];
 }
 
 export interface Facts {

@@ -206,11 +206,11 @@ export class Ui {
   async open(file: File | undefined): Promise<void> {
     if (!file) return;
     try {
-      const clip = Clip.parse(file.name, await file.text(), this.stage.rig.names);
+      const clip = Clip.parse(file.name, new Uint8Array(await file.arrayBuffer()), this.stage.rig.names);
       this.addClip(clip);
       this.clips.value = clip.name;
       this.player.load(clip, true);
-      this.say(`${clip.name}: ${clip.frames} frames, ${clip.seconds.toFixed(1)} s`);
+      this.say([`${clip.name}: ${clip.frames} frames, ${clip.seconds.toFixed(1)} s`, ...clip.notes].join("; "));
     } catch (e) {
       this.say((e as Error).message, true);
     }

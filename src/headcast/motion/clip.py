@@ -31,6 +31,7 @@ class Motion:
         labels: (T,) words shown under frames, or empty.
         audio_from: the file whose sound belongs to the motion.
         name: where it came from, for messages.
+        notes: what the user should know of the recording.
     """
 
     fps: float
@@ -41,6 +42,7 @@ class Motion:
     labels: tuple[str, ...] = ()
     audio_from: Path | None = None
     name: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.expression.shape[0]
@@ -84,27 +86,32 @@ class Motion:
         if not math.isfinite(fps) or fps <= 0:
             raise HeadcastError(f"{self.name or 'motion'}: cannot be played at {fps} frames per second")
         count = max(1, round(len(self) * fps / self.fps))
-        at = (torch.arange(count) * (self.fps / fps)).clamp(max=len(self) - 1)
+        return self.sampled(torch.arange(count, dtype=torch.float64) * (self.fps / fps), fps)
+
+    def sampled(self, at: Float[Tensor, "n"], fps: float) -> Motion:
+        """Return the motion at fractional frame numbers, linear between frames, still beyond the last.
+
+        Args:
+            at: (n,) frame numbers, 1.5 is halfway between the second frame and the third.
+            fps: frames per second of the result.
+        """
+        at = at.double().clamp(min=0, max=len(self) - 1)
         low = at.long()
         high = (low + 1).clamp(max=len(self) - 1)
         part = (at - low).float()
 
-        def mix(x: Tensor | None) -> Tensor | None:
-            if x is None:
-                return None
+        def mix(x: Float[Tensor, "t ..."]) -> Float[Tensor, "n ..."]:
             w = part.reshape(-1, *[1] * (x.dim() - 1)).to(x.dtype)
             return x[low] * (1 - w) + x[high] * w
 
-        expression, neck = mix(self.expression), mix(self.neck)
-        assert expression is not None and neck is not None
         labels = tuple(self.labels[int(i)] for i in at.round().long()) if self.labels else ()
         return replace(
             self,
             fps=float(fps),
-            expression=expression,
-            neck=neck,
-            gaze=mix(self.gaze),
-            camera_yaw=mix(self.camera_yaw),
+            expression=mix(self.expression),
+            neck=mix(self.neck),
+            gaze=None if self.gaze is None else mix(self.gaze),
+            camera_yaw=None if self.camera_yaw is None else mix(self.camera_yaw),
             labels=labels,
         )
 

@@ -23,14 +23,14 @@ SKIN_CHROMA = (0.642, -0.148, -0.494)
 """Logarithm of linear colour less its mean over the channels: median of the skin in 442 portraits."""
 SKIN_RANGE = (0.45, 1.6)  # multiples of it that skin under ordinary light has
 CAST = (0.45, 0.65)  # distance from these multiples beyond which it is a cast; none of the portraits is
-MONOCHROME = (0.05, 0.1)
-"""RMS of the face's chroma that its lightness does not explain; below: one colour alone. Colour photos have
-.15 and more."""
+MONOCHROME = (0.045, 0.065)
+"""RMS of the face's chroma that its lightness does not explain: below, one colour alone; colour photos have
+.09 and more (the faintest of 442: .066)."""
 FEW = 500  # texels up to which nothing is estimated
 TINT_RANGE = (0.02, 0.98)  # quantiles of lightness between which the tint is known
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PhotoCast:
     """How a photo's colours differ from those of ordinary photos.
 

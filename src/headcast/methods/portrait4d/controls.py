@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.data import NeckShots
 from headcast.methods.portrait4d.losses import moving_region_weights
 from headcast.methods.portrait4d.motion_change import select_views
 from headcast.methods.portrait4d.motion_embedding import align_faces, expression_code
-from headcast.methods.portrait4d.network import Head, Synthesizer
+from headcast.methods.portrait4d.network import Appearance, Head, RenderOutput, Synthesizer
 from headcast.methods.portrait4d.people import People, read_people
 from headcast.methods.portrait4d.weights import Portrait4DNetworks, read_networks, weights_file
 from headcast.metrics.image import psnr
@@ -100,44 +101,48 @@ class ControlSet:
             change = after - before
             parts = (change * true, true * true, change * change, (change - true) ** 2)
             sums = torch.stack([(x * weight).double().sum() for x in parts]).numpy()
-            shown, truth = to_bytes(before), to_bytes(still.image)
+            shown, truth = to_bytes(before), to_bytes(still.image[0])
             results[name] = PersonResult(psnr(shown, truth, head), psnr(shown, truth, face), sums)
         return results
 
     @torch.no_grad()
-    def renderings(self, person: int) -> dict[str, tuple[Tensor, Tensor]]:
-        """Render every control (1, 3, s, s), -1..1, with a person's two expressions, from another view."""
-        c = self.networks.psi.config
-        source, still, moved = select_views(self.people, torch.tensor([person]), c.side)
-        rays, neck = still.rays(c, c.side // 4), still.neck(c)
-        ends = [self.embed(x) for x in (still, moved)]
-        out = {}
-        for name, psi in self.variants.items():
-            appearance = psi.appearance(source.image, self.read(source))
-            out[name] = tuple(psi.render(psi.head(appearance, e), rays, neck).image for e in ends)
-        other = (person + 1) % len(self.people.head)
-        stranger = select_views(self.people, torch.tensor([other]), c.side)[0]
+    def renderings(self, person: int) -> dict[str, Float[Tensor, "2 3 s s"]]:
+        """Render every control, -1..1, with both expressions of a person, from another view."""
         psi = self.networks.psi
-        appearance = psi.appearance(stranger.image, self.read(stranger))
-        appearance = replace(
-            appearance, background=psi.appearance(source.image, self.read(source)).background
-        )
-        out[OTHER] = tuple(psi.render(psi.head(appearance, e), rays, neck).image for e in ends)
-        tone = self.fit_tone(source)
-        average = [psi.render(self.average_head(source, e), rays, neck) for e in ends]
-        alphas = [
-            torch.nn.functional.interpolate(x.alpha, still.image.shape[2:], mode="bilinear") for x in average
-        ]
-        out[AVERAGE] = tuple(x.image for x in average)
-        out[TONED] = tuple(
-            x.image + a * (tone[0] * x.image + tone[1] - x.image)
-            for x, a in zip(average, alphas, strict=True)
-        )
+        c = psi.config
+        source, still, moved = select_views(self.people, torch.tensor([person]), c.side)
+        drivers = [self.embed(x) for x in (still, moved)]
+        rays, neck = still.rays(c, c.side // 4), still.neck(c)
+
+        def render(network: Synthesizer, heads: list[Head]) -> list[RenderOutput]:
+            return [network.render(head, rays, neck) for head in heads]
+
+        def images(rendered: list[RenderOutput]) -> Float[Tensor, "2 3 s s"]:
+            return torch.cat([x.image for x in rendered])
+
+        out = {}
+        for name, network in self.variants.items():
+            appearance = network.appearance(source.image, self.read(source))
+            out[name] = images(render(network, [network.head(appearance, d) for d in drivers]))
+        stranger = self.stranger(person, source)
+        out[OTHER] = images(render(psi, [psi.head(stranger, d) for d in drivers]))
+        average = render(psi, [self.average_head(source, d) for d in drivers])
+        out[AVERAGE] = images(average)
+        alpha = enlarge(torch.cat([x.alpha for x in average]), c.side)
+        factor, offset = self.fit_tone(source)
+        out[TONED] = out[AVERAGE] + alpha * (factor * out[AVERAGE] + offset - out[AVERAGE])
         solid = source.alpha > 0.5
         mean = (source.image * solid).sum((2, 3), keepdim=True) / solid.sum()
-        flat = still.image + still.alpha * (mean - still.image)
-        out[FLAT] = (flat, flat)
+        out[FLAT] = (still.image + still.alpha * (mean - still.image)).expand(2, -1, -1, -1)
         return out
+
+    def stranger(self, person: int, source: NeckShots) -> Appearance:
+        """Encode the next person's photo, before the background of this one's."""
+        psi = self.networks.psi
+        other = torch.tensor([(person + 1) % len(self.people.head)])
+        photo = select_views(self.people, other, psi.config.side)[0]
+        own = psi.appearance(source.image, self.read(source))
+        return replace(psi.appearance(photo.image, self.read(photo)), background=own.background)
 
     def embed(self, shots: NeckShots) -> Float[Tensor, "b m"]:
         """Embed expressions from their weights."""
@@ -163,13 +168,18 @@ class ControlSet:
         made = psi.render(
             self.average_head(source, self.embed(source)), source.rays(c, c.side // 4), source.neck(c)
         )
-        alpha = torch.nn.functional.interpolate(made.alpha, source.image.shape[2:], mode="bilinear")
+        alpha = enlarge(made.alpha, c.side)
         both = ((alpha > 0.5) & (source.alpha > 0.5))[0, 0]
         x, y = made.image[0][:, both], source.image[0][:, both]
         centred = x - x.mean(1, keepdim=True)
         factor = (centred * (y - y.mean(1, keepdim=True))).mean(1) / centred.square().mean(1).clamp(min=1e-6)
         offset = y.mean(1) - factor * x.mean(1)
         return factor.view(1, 3, 1, 1), offset.view(1, 3, 1, 1)
+
+
+def enlarge(x: Float[Tensor, "b c n n"], side: int) -> Float[Tensor, "b c s s"]:
+    """Enlarge bilinearly to ``side``²."""
+    return interpolate(x, (side, side), mode="bilinear")
 
 
 def inside_box(box: Float[Tensor, "4"], shape: tuple[int, ...]) -> Bool[np.ndarray, "h w"]:
@@ -179,6 +189,6 @@ def inside_box(box: Float[Tensor, "4"], shape: tuple[int, ...]) -> Bool[np.ndarr
     return (x > x0) & (x < x1) & (y > y0) & (y < y1)
 
 
-def to_bytes(image: Float[Tensor, "1 3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+def to_bytes(image: Float[Tensor, "3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
     """Convert an image of -1..1 to bytes."""
-    return ((image[0] + 1) * 127.5).clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    return ((image + 1) * 127.5).clamp(0, 255).byte().permute(1, 2, 0).numpy()

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.head import flame
+from headcast.head.flame import JOINTS as FLAME_JOINTS
 from headcast.head.model import JOINTS, HeadModel
 from headcast.methods.portrait4d.network import OFFICIAL, Synthesizer
 from headcast.methods.portrait4d.pdfgc import PDFGC
@@ -37,13 +37,13 @@ def convert_portrait4d(content: Any) -> Converted:
     found = state_dict_of(source)
     state = {k: v for k, v in found.items() if not k.startswith(FOREIGN)}
     tensors = select_tensors(state, Synthesizer, "Portrait4D synthesizer", "portrait4d-v2-vfhq512.pkl")
-    buffers = [
+    template, regressor = (
         next((v for k, v in found.items() if k.startswith(FOREIGN) and k.endswith(f".{name}")), None)
         for name in ("v_template", "J_regressor")
-    ]
-    if all(isinstance(b, Tensor) for b in buffers):
-        origin = neck_origin(*(b.detach().double().numpy() for b in buffers), HeadModel.load())
-        tensors[ORIGIN] = torch.from_numpy(origin).float()
+    )
+    if isinstance(template, Tensor) and isinstance(regressor, Tensor):
+        flame = (x.detach().double().numpy() for x in (template, regressor))
+        tensors[ORIGIN] = torch.from_numpy(neck_origin(*flame, HeadModel.load())).float()
     return tensors, {
         "licence": "MIT (repository of its authors); parts of its training carry terms of their own: FLAME "
         "and Deep3DFaceRecon are non-commercial",
@@ -60,7 +60,7 @@ def neck_origin(
     The published network's world is FLAME's, times three, with its origin there; both frames are metric and
     have the same axes.
     """
-    joints = dict(zip(flame.JOINTS, regressor @ template, strict=True))
+    joints = dict(zip(FLAME_JOINTS, regressor @ template, strict=True))
     ours = dict(zip(JOINTS, head.joint_neutral.double().numpy(), strict=True))
     sides = ("eyeLeft", "eyeRight")
     shift = np.mean([ours[s] for s in sides], 0) - np.mean([joints[s] for s in sides], 0)

@@ -84,7 +84,7 @@ def paint_hair(
     paint_brows(albedo, hairy, looks, rng, fields)
 
 
-def hair_texture(tile: Float[Tensor, "b c h w"], index: Int[Tensor, " n"]) -> Float[Tensor, "b n"]:
+def hair_texture(tile: Float[Tensor, "b k h w"], index: Int[Tensor, " n"]) -> Float[Tensor, "b n"]:
     """Return the lightness of short hairs at some texels, 0..1."""
     return 0.5 + 0.5 * torch.tanh(1.4 * values_at(tile[:, 6], index) + 0.6 * values_at(tile[:, 5], index))
 

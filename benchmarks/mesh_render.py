@@ -83,7 +83,22 @@ def rows_of(size: int, repeats: int, pyramid: Pyramid) -> None:
     normals, view, few = vertex_normals(v, f), camera(size), max(2, repeats // 8)
     seen, differentiable = rasterize_mesh(v, f, view), normals.clone().requires_grad_()
     gloss = torch.tensor([0.5, 0.028]).expand(len(v), 2)
-    scene = TexturedScene(v, f, normals, uv, f, pyramid, view, light(), gloss, None, "srgb", "srgb", 2, 0.01)
+    scene = TexturedScene(
+        vertices=v,
+        faces=f,
+        normals=normals,
+        uv=uv,
+        faces_uv=f,
+        pyramid=pyramid,
+        camera=view,
+        light=light(),
+        gloss=gloss,
+        openness=None,
+        texture_space="srgb",
+        colour_space="srgb",
+        antialias=2,
+        near=0.01,
+    )
     kernels = (
         lambda: rasterize_mesh(v, f, view, backend="numba"),
         lambda: interpolate(seen, f, normals),

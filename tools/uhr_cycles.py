@@ -5,10 +5,10 @@
         [--truth 2048] [--samples 32] [--noise 0.1] [--threads 0]
 
 People of the test split, bald and without glasses, seen from about the front; per light an environment of
-soft lobes and a sun of finite size. One file per image (``head00_light0.safetensors``: the channels of
+soft lobes and a sun of finite size. One file per image (``head00_light0.safetensors``: channels of
 ``uhr_texture.data.HeadViews.whole``, the first three from Cycles); existing files are kept. First every head
-in the first light, then in the next; ``heads`` holds what Blender is given and may be deleted afterwards. Images
-larger than ``--truth`` have their truth enlarged from there.
+in the first light, then in the next; ``heads`` holds Blender's input and may be deleted afterwards.
+Images larger than ``--truth`` have their truth enlarged from there.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
+from headcast.files import is_video
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.motion.clip import Motion
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from headcast.render.types import Rendering
     from headcast.video import AudioSource, Clip
 
-__all__ = ["CameraChoice", "Drive", "drive_from", "is_video", "performance"]
+__all__ = ["CameraChoice", "Drive", "drive_from", "performance"]
 
 CameraChoice = Literal["source", "driver"]
-VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp"}
 NECK_LIMIT = 0.7  # radians
 
 
@@ -68,11 +68,6 @@ class Drive:
 
     def __len__(self) -> int:
         return len(self.cameras)
-
-
-def is_video(path: str | Path) -> bool:
-    """Whether a file's name says that it is a video."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def drive_from(
@@ -147,7 +142,7 @@ def drive_from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> 
     center = head_center(avatar, view.params)
     yaw = [0.0] * len(motion) if motion.camera_yaw is None else motion.camera_yaw.tolist()
     cameras = tuple(view.orbited(center, y, 0.0).camera for y in yaw)
-    return Drive(motion.params(view.params), cameras, motion.fps, labels=motion.labels)
+    return Drive(params=motion.params(view.params), cameras=cameras, fps=motion.fps, labels=motion.labels)
 
 
 def drive_from_video(
@@ -160,40 +155,61 @@ def drive_from_video(
     progress: Progress | None,
 ) -> Drive:
     """Track a video and retarget the performance to the avatar."""
-    from headcast.observe.track import track_clip
-    from headcast.relight import clip_light
-    from headcast.video import read_video
+    from headcast.observe.track import read_and_track
 
-    clip = read_video(path, frames)
     identity = avatar.source.params.identity
-    track = track_clip(clip, avatar.head, identity, personal_points(avatar), progress=progress)
+    clip, track = read_and_track(
+        path, avatar.head, frames, identity=identity, personal=personal_points(avatar), progress=progress
+    )
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
+    signal = read_signals(avatar, clip, track)  # before the light: most avatars look at one frame only
     if camera == "driver":
-        view = View(track.camera, params[0]).resized(size)
-        posed = still_torso(params, avatar.head, avatar.source.params.rotation)
-        drive = Drive(
-            posed,
-            (view.camera,) * len(track),
-            track.fps,
-            clip.audio,
-            clip,
-            notes=clip.notes + track.notes,
-            light=clip_light(avatar, clip, track, params) if track.same_person else None,
-        )
+        drive = _drive_in_place(avatar, size, track, params, clip)
     else:
-        view = front_view(avatar, size or (512, 512))
-        t = params.batch[0]
-        still = view.params
-        retargeted = params.replace(
-            rotation=still.rotation.expand(t, 3),
-            translation=still.translation.expand(t, 3),
-            neck=relative_rotation(track.params.rotation),
-        )
-        drive = Drive(
-            retargeted, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes
-        )
-    drive = replace(drive, signal=read_signals(avatar, clip, track))
+        drive = _drive_in_front(avatar, size, params, track, clip)
+    drive = replace(drive, signal=signal)
     return drive if fps is None else resample_drive(drive, fps)
+
+
+def _drive_in_place(
+    avatar: Avatar, size: tuple[int, int] | None, track: Track, params: HeadParams, clip: Clip
+) -> Drive:
+    """Show a tracked performance from the video's own camera."""
+    from headcast.relight import clip_light
+
+    view = View(track.camera, params[0]).resized(size)
+    posed = still_torso(params, avatar.head, avatar.source.params.rotation)
+    return Drive(
+        params=posed,
+        cameras=(view.camera,) * len(track),
+        fps=track.fps,
+        audio=clip.audio,
+        clip=clip,
+        notes=clip.notes + track.notes,
+        light=clip_light(avatar, clip, track, params) if track.same_person else None,
+    )
+
+
+def _drive_in_front(
+    avatar: Avatar, size: tuple[int, int] | None, params: HeadParams, track: Track, clip: Clip
+) -> Drive:
+    """Show a tracked performance in the front view: expression and relative turns of the neck."""
+    view = front_view(avatar, size or (512, 512))
+    t = params.batch[0]
+    still = view.params
+    retargeted = params.replace(
+        rotation=still.rotation.expand(t, 3),
+        translation=still.translation.expand(t, 3),
+        neck=relative_rotation(track.params.rotation),
+    )
+    return Drive(
+        params=retargeted,
+        cameras=(view.camera,) * t,
+        fps=track.fps,
+        audio=clip.audio,
+        clip=clip,
+        notes=clip.notes + track.notes,
+    )
 
 
 def read_signals(avatar: Avatar, clip: Clip, track: Track) -> Float[Tensor, "t m"] | None:
@@ -226,13 +242,13 @@ def performance(path: str | Path, flame: Path | None = None, progress: Progress 
     """
     if not is_video(path):
         return motion_from(path, flame)
-    from headcast.observe.track import track_clip
-    from headcast.video import read_video
+    from headcast.observe.track import read_and_track
 
-    clip = read_video(path)
-    track = track_clip(clip, HeadModel.load(), progress=progress)
+    _, track = read_and_track(path, HeadModel.load(), progress=progress)
     neck = relative_rotation(track.params.rotation)
-    return Motion(track.fps, track.params.expression, neck, track.params.gaze, name=str(path))
+    return Motion(
+        fps=track.fps, expression=track.params.expression, neck=neck, gaze=track.params.gaze, name=str(path)
+    )
 
 
 def personal_points(avatar: Avatar) -> PersonalLandmarks | None:

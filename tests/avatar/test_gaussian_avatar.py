@@ -32,7 +32,7 @@ def avatar() -> GaussianAvatar:
     y, x = np.mgrid[0:256, 0:256]
     texture = np.stack([150 + 40 * np.sin(x / 9), 120 + 40 * np.sin(y / 9), 110 + 0 * x], -1).astype(np.uint8)
     source = SourceView(Camera.make(560, 160, 160), params, ambient())
-    mesh = MeshAvatar(bound(head, source), texture)
+    mesh = MeshAvatar(bound=bound(head, source), texture=texture)
     with torch.no_grad():
         return GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
 
@@ -96,7 +96,15 @@ def test_shells_keep_their_gaussians_in_a_file(avatar: GaussianAvatar, tmp_path:
         uv = torch.tensor([[0.0, 0.0], [1, 0], [1, 1], [0, 1]])
         texture = np.full((8, 8, 4), 255, np.uint8)
         texture[..., :3] = colour
-        return Shell(name, rest + torch.tensor([x, 0.0, 0.0]), faces, uv, faces, weights, texture)
+        return Shell(
+            name=name,
+            rest=rest + torch.tensor([x, 0.0, 0.0]),
+            faces=faces,
+            uv=uv,
+            faces_uv=faces,
+            skin_weights=weights,
+            texture=texture,
+        )
 
     mesh = replace(avatar.mesh, shells=(plate("hair", -0.08, 250), plate("body", 0.08, 10)))
     with torch.no_grad():

@@ -35,7 +35,9 @@ def lidded(side: int = 256) -> MeshAvatar:
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -0.7]))
     source = SourceView(Camera.make(300, 128, 128), params, ambient())
     lids = shut_lids(head, side, SHUT, torch.zeros(2))
-    return MeshAvatar(bound(head, source), np.full((side, side, 3), OPEN, np.uint8), (), lids)
+    return MeshAvatar(
+        bound=bound(head, source), texture=np.full((side, side, 3), OPEN, np.uint8), shells=(), lids=lids
+    )
 
 
 def covered(mesh: MeshAvatar) -> GaussianAvatar:

@@ -32,14 +32,16 @@ def plate(alpha: int = 255, joint: str = "head") -> Shell:
     weights[:, JOINTS.index(joint)] = 1
     texture = np.zeros((16, 24, 4), np.uint8)
     texture[..., 0], texture[..., 3] = 255, alpha
-    return Shell("plate", rest, faces, uv, faces, weights, texture)
+    return Shell(
+        name="plate", rest=rest, faces=faces, uv=uv, faces_uv=faces, skin_weights=weights, texture=texture
+    )
 
 
 def avatar(*shells: Shell) -> MeshAvatar:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
     source = SourceView(Camera.make(300, 96, 96), params, ambient())
-    return MeshAvatar(bound(head, source), np.full((64, 64, 3), 128, np.uint8), shells)
+    return MeshAvatar(bound=bound(head, source), texture=np.full((64, 64, 3), 128, np.uint8), shells=shells)
 
 
 def middle(a: MeshAvatar) -> torch.Tensor:

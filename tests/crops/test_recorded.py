@@ -40,7 +40,16 @@ def observation(box: tuple[float, float, float, float]) -> Observation:
     """A photo whose face has this box."""
     detection = Detection(np.zeros((478, 2), np.float32), box, 1.0, 0.0)
     params = HeadParams.neutral(0)
-    return Observation(image(), detection, None, camera(), params, None, 0.0, "x")
+    return Observation(
+        image=image(),
+        detection=detection,
+        masks=None,
+        camera=camera(),
+        params=params,
+        light=None,
+        landmark_error=0.0,
+        name="x",
+    )
 
 
 def camera() -> Camera:

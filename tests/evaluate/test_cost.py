@@ -55,11 +55,11 @@ def test_methods_are_timed_warm_and_the_first_time(
 
     monkeypatch.setattr(cost, "process_cost", timed)
     setting = Setting(
-        ("fit", "fit:mesh"),
-        demo_photo,
-        tmp_path,
-        EvaluationNetworks(),
-        torch.device("cpu"),
+        subjects=("fit", "fit:mesh"),
+        data=demo_photo,
+        out=tmp_path,
+        networks=EvaluationNetworks(),
+        device=torch.device("cpu"),
         options=Options(runs=3),
     )
     report, _ = evaluate("cost", setting)

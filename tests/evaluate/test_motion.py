@@ -87,7 +87,13 @@ def test_the_protocol_sums_over_people_and_goes_on(
     folder: Path, people: People, bundled: Portrait4DNetworks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked(data: Path, *subjects: str) -> Setting:
-        return Setting(subjects, data, tmp_path / "out", Evaluators(), torch.device("cpu"))
+        return Setting(
+            subjects=subjects,
+            data=data,
+            out=tmp_path / "out",
+            networks=Evaluators(),
+            device=torch.device("cpu"),
+        )
 
     report, (_, table, sheet) = evaluate("motion", asked(folder, "portrait4d"))
     both = changes(bundled, people, 2)

@@ -30,7 +30,14 @@ TRUE_VIEWS = {"33": (0, 0), "23": (39, -8), "43": (-32, 8), "13": (90, 0), "53":
 
 
 def setting(data: Path, out: Path, **more: Any) -> Setting:
-    return Setting(("fit",), data, out, EvaluationNetworks(), torch.device("cpu"), **more)
+    return Setting(
+        subjects=("fit",),
+        data=data,
+        out=out,
+        networks=EvaluationNetworks(),
+        device=torch.device("cpu"),
+        **more,
+    )
 
 
 def instead_of_methods(monkeypatch: pytest.MonkeyPatch, make: Any) -> list[str]:

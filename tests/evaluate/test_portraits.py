@@ -46,7 +46,7 @@ def mesh() -> MeshAvatar:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
     source = SourceView(Camera.make(300.0, 128, 128), params, ambient(0.8))
-    return MeshAvatar(bound(head, source), np.full((64, 64, 3), 180, np.uint8))
+    return MeshAvatar(bound=bound(head, source), texture=np.full((64, 64, 3), 180, np.uint8))
 
 
 def test_views_are_as_the_protocol_says() -> None:
@@ -83,7 +83,14 @@ def test_a_portrait_is_measured_once(
 
     def run(same_view: bool) -> Report:
         networks = load_evaluation_networks(cpu)
-        asked = Setting(("fit",), data, tmp_path / "out", networks, cpu, options=Options(same_view))
+        asked = Setting(
+            subjects=("fit",),
+            data=data,
+            out=tmp_path / "out",
+            networks=networks,
+            device=cpu,
+            options=Options(same_view),
+        )
         return evaluate("portraits", asked)[0]
 
     MADE.clear()

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_restorer_beats_both_baselines(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    s = Setting(("restorer",), folder, tmp_path, EvaluationNetworks(), CPU)
+    s = Setting(subjects=("restorer",), data=folder, out=tmp_path, networks=EvaluationNetworks(), device=CPU)
     report, (_, _, sheet) = evaluate("prior", s)
     found = {w: report.cells(w) for w in ("bicubic", "bicubic, non-local means", "restorer")}
     assert sheet is not None and list(report.skipped) == ["broken"] and report.items() == ["one"]

@@ -67,7 +67,14 @@ def setting(clips: Path, out: Path, **more: object) -> Setting:
     torch.manual_seed(0)
     device = torch.device("cpu")
     return Setting(
-        ("fit",), clips, out, load_evaluation_networks(device), device, frames=7, measured=2, **more
+        subjects=("fit",),
+        data=clips,
+        out=out,
+        networks=load_evaluation_networks(device),
+        device=device,
+        frames=7,
+        measured=2,
+        **more,
     )  # type: ignore[arg-type]
 
 
@@ -212,13 +219,16 @@ def test_a_protocol_that_has_figures_of_sets_alone_is_written(
     from headcast.evaluate.report import Report
 
     (figure, *_) = set_figures(EvaluationNetworks(inception=(None, "Inception")), "the real pictures")
-    report = Report("prior", {figure.key: figure}, sets={"ours": {figure.key: (1.5, 20)}})
+    report = Report(protocol="prior", figures={figure.key: figure}, sets={"ours": {figure.key: (1.5, 20)}})
     stand_in = SimpleNamespace(measure=lambda s: report)
     monkeypatch.setattr(protocols, "import_module", lambda name: stand_in)
     cpu = torch.device("cpu")
     (tmp_path / "o").mkdir()
     _, (data, table, sheet) = evaluate(
-        "prior", Setting(("x",), tmp_path, tmp_path / "o", EvaluationNetworks(), cpu)
+        "prior",
+        Setting(
+            subjects=("x",), data=tmp_path, out=tmp_path / "o", networks=EvaluationNetworks(), device=cpu
+        ),
     )
     assert json.loads(data.read_text())["results"]["ours"]["figures"][figure.key] == {
         "value": 1.5,
@@ -227,7 +237,12 @@ def test_a_protocol_that_has_figures_of_sets_alone_is_written(
     assert "| FID ↓ | 1.5, n 20 |" in table.read_text() and sheet is None
     report.sets.clear()
     with pytest.raises(HeadcastError, match="nothing could be measured"):
-        evaluate("prior", Setting(("x",), tmp_path, tmp_path / "o", EvaluationNetworks(), cpu))
+        evaluate(
+            "prior",
+            Setting(
+                subjects=("x",), data=tmp_path, out=tmp_path / "o", networks=EvaluationNetworks(), device=cpu
+            ),
+        )
 
 
 def test_an_avatars_own_skin_maps_are_measured() -> None:
@@ -259,7 +274,8 @@ def test_skin_maps() -> None:
     flat[..., 2] = 1
     tilted = flat + np.float32([1, 0, 0])
     row, _ = map_rows(
-        SkinMaps(skin.albedo, tilted, skin.albedo[..., 0]), SkinMaps(skin.albedo, flat, skin.albedo[..., 0])
+        SkinMaps(albedo=skin.albedo, micronormal=tilted, specular=skin.albedo[..., 0]),
+        SkinMaps(albedo=skin.albedo, micronormal=flat, specular=skin.albedo[..., 0]),
     )
     assert (
         row["normal_angle"] == pytest.approx(45, abs=0.1)

@@ -17,12 +17,12 @@ from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.written import as_json, as_markdown, figure_text, write_report
 from headcast.metrics.figure import Figure
 
-UP = Figure("psnr", "PSNR", "dB", mask="the face oval", note="one mean squared error")
-DOWN = Figure("akd", "AKD", "px", "low", network="MediaPipe", lost=1000.0)
+UP = Figure(key="psnr", title="PSNR", unit="dB", mask="the face oval", note="one mean squared error")
+DOWN = Figure(key="akd", title="AKD", unit="px", better="low", network="MediaPipe", lost=1000.0)
 
 
 def filled() -> Report:
-    report = Report("self-reenactment", {f.key: f for f in (UP, DOWN)})
+    report = Report(protocol="self-reenactment", figures={f.key: f for f in (UP, DOWN)})
     for k in range(6):
         report.add("fit", f"c{k}", [{"psnr": 20.0 + k, "akd": float(k)}])
         report.add("input held still", f"c{k}", [{"psnr": 10.0 + k}])

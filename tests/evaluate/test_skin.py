@@ -54,7 +54,9 @@ def looks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def asked(data: Path, out: Path, **more: object) -> Setting:
     """Of the bundled networks."""
-    return Setting(("uhr",), data, out, Evaluators(), torch.device("cpu"), **more)  # type: ignore[arg-type]
+    return Setting(
+        subjects=("uhr",), data=data, out=out, networks=Evaluators(), device=torch.device("cpu"), **more
+    )  # type: ignore[arg-type]
 
 
 def test_maps_of_the_truth_are_right_and_flat_ones_follow_nothing(looks: Path) -> None:

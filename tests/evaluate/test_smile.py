@@ -31,7 +31,14 @@ SMILE = {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.2}
 
 
 def setting(data: Path, out: Path, networks: EvaluationNetworks | None = None, **more: Any) -> Setting:
-    return Setting(("fit",), data, out, networks or EvaluationNetworks(), torch.device("cpu"), **more)
+    return Setting(
+        subjects=("fit",),
+        data=data,
+        out=out,
+        networks=networks or EvaluationNetworks(),
+        device=torch.device("cpu"),
+        **more,
+    )
 
 
 def instead_of_methods(monkeypatch: pytest.MonkeyPatch, make: Any) -> list[str]:

@@ -34,7 +34,8 @@ def test_an_avatar_is_laid_over_the_true_head() -> None:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.1, 0.0, -1.3]))
     avatar = MeshAvatar(
-        bound(head, SourceView(Camera.make(300, 64, 64), params, ambient())), np.zeros((8, 8, 3), np.uint8)
+        bound=bound(head, SourceView(Camera.make(300, 64, 64), params, ambient())),
+        texture=np.zeros((8, 8, 3), np.uint8),
     )
     R, s, t = axis_angle_to_matrix(torch.tensor([0.2, -0.5, 0.1])), 0.87, torch.tensor([0.02, -0.04, 0.1])
     own = head(params)
@@ -62,7 +63,7 @@ def test_the_gain_is_paired_by_head_and_what_fails_is_left_out() -> None:
     assert [c.name for c in who] == ["fit, 1 photo", "fit, 5 photos"] and name_columns([fit], (1,))[
         0
     ].name == "fit"
-    report = Report("synthetic", {f.key: f for f in synthetic.with_gains_by_photos(())})
+    report = Report(protocol="synthetic", figures={f.key: f for f in synthetic.with_gains_by_photos(())})
     for number, (one, five) in enumerate(((20, 23), (22, 22.5), (18, 21))):
         add_head_rows(report, number, {"fit, 1 photo": rows(one), "fit, 5 photos": rows(five)}, who)
     add_head_rows(report, 3, {"fit, 1 photo": rows(20), "fit, 5 photos": []}, who)
@@ -94,11 +95,11 @@ def test_a_face_that_is_not_found_gives_no_rows(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(synthetic, "find_subjects", lambda *a, **k: who)
     options = Options(size=64, views=(15.0,))
     asked = Setting(
-        ("fit",),
-        tmp_path,
-        tmp_path / "out",
-        EvaluationNetworks(),
-        torch.device("cpu"),
+        subjects=("fit",),
+        data=tmp_path,
+        out=tmp_path / "out",
+        networks=EvaluationNetworks(),
+        device=torch.device("cpu"),
         limit=1,
         options=options,
     )
@@ -111,7 +112,12 @@ def test_mistakes(tmp_path: Path) -> None:
 
     cpu = torch.device("cpu")
     asked = Setting(
-        ("fit",), tmp_path, tmp_path / "out", EvaluationNetworks(), cpu, options=Options(photos=(6,))
+        subjects=("fit",),
+        data=tmp_path,
+        out=tmp_path / "out",
+        networks=EvaluationNetworks(),
+        device=cpu,
+        options=Options(photos=(6,)),
     )
     with pytest.raises(HeadcastError, match="from 1 to 5"):
         evaluate("synthetic", asked)

@@ -223,7 +223,13 @@ def result_of(size: int) -> Result:
     maps[3:6] = (n + 1) / 2
     image = torch.rand(7, 8, 8)
     return Result(
-        image[:3], camera, image, torch.rand(5, 4, 4), torch.rand(7, 4, 4), maps, torch.rand(size, size)
+        crop=image[:3],
+        camera=camera,
+        image=image,
+        prior=torch.rand(5, 4, 4),
+        guide=torch.rand(7, 4, 4),
+        texture=maps,
+        visibility=torch.rand(size, size),
     )
 
 

@@ -35,7 +35,16 @@ def photo(n: int) -> Observation:
     pose[2, 3] = 0.8
     camera = Camera(torch.tensor([[2.0 * n, 0, n / 2], [0, 2.0 * n, n / 2], [0, 0, 1]]), pose, n, n)
     detection = Detection(points.astype(np.float32), box, 1.0)
-    return Observation(rgb, detection, Masks(**masks), camera, HeadParams.neutral(4), None, 0.5, "a.png")
+    return Observation(
+        image=rgb,
+        detection=detection,
+        masks=Masks(**masks),
+        camera=camera,
+        params=HeadParams.neutral(4),
+        light=None,
+        landmark_error=0.5,
+        name="a.png",
+    )
 
 
 def test_a_large_photo_shrinks_and_a_small_one_stays() -> None:

@@ -22,7 +22,15 @@ def observation(yaw: float = 0.0, **weights: float) -> Observation:
     fit = fitter().fit_photo(detection, SIZE, SIZE)
     image = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3)).astype(np.uint8)
     return Observation(
-        image, detection, None, fit.camera, fit.params, None, fit.error, "made up", ("two faces",)
+        image=image,
+        detection=detection,
+        masks=None,
+        camera=fit.camera,
+        params=fit.params,
+        light=None,
+        landmark_error=fit.error,
+        name="made up",
+        notes=("two faces",),
     )
 
 

@@ -51,7 +51,14 @@ def two_coloured(size: int = 64) -> Pictures:
     alpha = torch.zeros(1, size, size, dtype=torch.uint8)
     alpha[:, size // 2 :] = 255
     box = torch.tensor([[size * 0.35, size * 0.3, size * 0.65, size * 0.7]])
-    return Pictures(rgb, alpha, torch.full_like(rgb, 90), label, box, torch.tensor([3]))
+    return Pictures(
+        rgb=rgb,
+        alpha=alpha,
+        background=torch.full_like(rgb, 90),
+        label=label,
+        box=box,
+        person=torch.tensor([3]),
+    )
 
 
 @pytest.mark.parametrize("size", [(32, 32), (50, 37), (8, 8)])
@@ -102,7 +109,9 @@ def test_perfect_answers_cost_nothing() -> None:
 
 def test_labels_stay_on_their_pixels() -> None:
     pictures = Pictures.joined([two_coloured()] * 6)
-    crops = crop_faces(pictures, Framing(48, (1.5, 3.5), 0.2, turn=15), torch.Generator().manual_seed(0))
+    crops = crop_faces(
+        pictures, Framing(size=48, room=(1.5, 3.5), shift=0.2, turn=15), torch.Generator().manual_seed(0)
+    )
     sure = (crops.rgb[:, 0] - crops.rgb[:, 1]).abs() > 0.75
     red = crops.rgb[:, 0] > crops.rgb[:, 1]
     known = sure & (crops.label != IGNORE)
@@ -116,7 +125,9 @@ def test_labels_stay_on_their_pixels() -> None:
 def test_backgrounds_are_exchanged_where_the_person_is_not() -> None:
     rng = torch.Generator().manual_seed(0)
     crops = crop_faces(
-        Pictures.joined([two_coloured()] * 4), Framing(32, (1.5, 1.6), 0, 0, mirror=False), rng
+        Pictures.joined([two_coloured()] * 4),
+        Framing(size=32, room=(1.5, 1.6), shift=0, turn=0, mirror=False),
+        rng,
     )
     new = replace_background(crops, rng, fraction=1.0)
     clear, solid = crops.alpha < 0.01, crops.alpha > 0.99

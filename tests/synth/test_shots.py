@@ -16,7 +16,7 @@ from headcast.head.params import HeadParams
 from headcast.synth import SynthConfig
 from headcast.synth.shots import Shots, random_views
 from headcast.synth.stored import StoredShots
-from headcast.synth.views import project_points
+from headcast.synth.views import project_to_views
 from headcast.weights import save_tensors
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def test_images_are_heads_over_backgrounds(shots: Shots) -> None:
 def test_depth_along_rays_ends_on_the_face(shots: Shots) -> None:
     rays = shots.cast_rays(SIZE, 0.4, 1.0)
     nose = shots.landmarks[:, 30:31]
-    at = project_points(nose, shots.K, shots.cam_from_world)[:, 0].long()
+    at = project_to_views(nose, shots.K, shots.cam_from_world)[:, 0].long()
     for i in range(2):
         row = int(at[i, 1]) * SIZE + int(at[i, 0])
         point = rays.origin[i, row] + rays.direction[i, row] * shots.depth[i, 0].reshape(-1)[row]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headcast.avatar.base import BaseAvatar
 from headcast.avatar.bound import BoundHead
+from headcast.avatar.lids import Patch
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package, damaged, write_package
 from headcast.avatar.posing import can_use_kernels
@@ -87,7 +89,7 @@ class GaussianAvatar(BaseAvatar):
         return own.index_put((index,), torch.lerp(own[index], bare.to(own), closure[side][:, None].to(own)))
 
     @cached_property
-    def on_lids(self) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
+    def on_lids(self) -> LidPoints:
         """Return the Gaussians on the lids, their sides, and their albedo with closed lids."""
         return find_lid_points(self.mesh, self.gaussians.triangle, self.bary)
 
@@ -214,35 +216,56 @@ class GaussianAvatar(BaseAvatar):
         return cls(mesh, Gaussians(triangle, opacity=opacity, **arrays))
 
 
-def find_lid_points(
-    mesh: MeshAvatar, triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]
-) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
-    """Find points on lids whose albedo changes when closed; return indices, sides and closed albedo."""
-    import cv2
+class LidPoints(NamedTuple):
+    """Indices of the Gaussians on the lids, the lid's side (0 left, 1 right) and their albedo when closed."""
+
+    gaussian: Int[Tensor, "m"]
+    side: Int[Tensor, "m"]
+    albedo: Float[Tensor, "m 3"]
+
+
+def find_lid_points(mesh: MeshAvatar, triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]) -> LidPoints:
+    """Find points on lids whose albedo changes when closed; return them with side and closed albedo."""
 
     assert mesh.lids is not None
     size = torch.tensor([mesh.texture.shape[1], mesh.texture.shape[0]])
     step = max(1, int(size[0]) // LID_TEXTURE_SIDE)
     on_head = torch.nonzero(triangle < len(mesh.head.faces))[:, 0]
     at = (mesh.head.uv[mesh.head.faces_uv[triangle[on_head]]] * bary[on_head][..., None]).sum(1) * size
-    blink_motion = mesh.head.expression_basis[list(BLINKS)].norm(dim=-1)
-    blink_motion = (blink_motion / blink_motion.amax(1, keepdim=True))[:, mesh.head.faces].mean(-1)
+    blink_motion = _blink_motion(mesh)
     found = []
     for side, patch in enumerate(mesh.lids.patches):
         extent = torch.tensor([patch.texture.shape[1], patch.texture.shape[0]])
         uv = (at - patch.corner) / extent
         inside = torch.nonzero(((uv > 0) & (uv < 1)).all(-1))[:, 0]
-        opened, closed = (
-            torch.from_numpy(cv2.blur(x, (step, step)).astype(np.float32) / 255)
-            for x in (patch.inside(mesh.texture), patch.texture)
-        )
-        colours = [sample_texture(x, uv[inside]) for x in (opened, closed)]
-        changed = (colours[0] - colours[1]).abs().amax(-1) > MIN_ALBEDO_CHANGE
-        changed |= blink_motion[side, triangle[on_head[inside]]] > MIN_LID_MOTION
+        motion = blink_motion[side, triangle[on_head[inside]]]
+        colours, changed = _lid_changes(mesh, patch, step, uv[inside], motion)
         index = on_head[inside[changed]]
         found.append((index, torch.full_like(index, side), colours[1][changed]))
     index, sides, bare = (torch.cat(x) for x in zip(*found, strict=True))
-    return index, sides, bare
+    return LidPoints(index, sides, bare)
+
+
+def _lid_changes(
+    mesh: MeshAvatar, patch: Patch, step: int, uv: Float[Tensor, "n 2"], motion: Float[Tensor, "n"]
+) -> tuple[list[Tensor], Bool[Tensor, "n"]]:
+    """Return open and closed colours at points of a lid's patch, and where they or the surface change."""
+    import cv2
+
+    opened, closed = (
+        torch.from_numpy(cv2.blur(x, (step, step)).astype(np.float32) / 255)
+        for x in (patch.inside(mesh.texture), patch.texture)
+    )
+    colours = [sample_texture(x, uv) for x in (opened, closed)]
+    changed = (colours[0] - colours[1]).abs().amax(-1) > MIN_ALBEDO_CHANGE
+    changed |= motion > MIN_LID_MOTION
+    return colours, changed
+
+
+def _blink_motion(mesh: MeshAvatar) -> Tensor:
+    """Return each face's motion by a blink of either eye, as a fraction of the largest."""
+    blink_motion = mesh.head.expression_basis[list(BLINKS)].norm(dim=-1)
+    return (blink_motion / blink_motion.amax(1, keepdim=True))[:, mesh.head.faces].mean(-1)
 
 
 def render_lit_gaussians(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:

@@ -84,12 +84,12 @@ class Packed:
         pieces = torch.unique(torch.searchsorted(first, starts).clamp(max=len(faces)))
         shape = torch.cat([rest.shape, rest.size[:, None]], 1)
         return Packed(
-            torch.cat(parts, 1).float().contiguous().numpy(),
-            torch.argsort(order).numpy(),
-            first.int().numpy(),
-            pieces.numpy(),
-            faces.int().contiguous().numpy(),
-            shape.float().contiguous().numpy(),
+            rows=torch.cat(parts, 1).float().contiguous().numpy(),
+            place=torch.argsort(order).numpy(),
+            first=first.int().numpy(),
+            pieces=pieces.numpy(),
+            faces=faces.int().contiguous().numpy(),
+            rest=shape.float().contiguous().numpy(),
         )
 
     def with_albedo(self, index: Int[Tensor, "m"], albedo: Float[Tensor, "m 3"]) -> Packed:

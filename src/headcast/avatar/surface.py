@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +40,14 @@ class Posed:
     openness: Float[Tensor, "v"]
 
 
+class JointTexture(NamedTuple):
+    """Mipmaps of one texture for head and shells, its uv and the triangles' uv."""
+
+    pyramid: Pyramid
+    uv: Float[Tensor, "u 2"]
+    faces_uv: Int[Tensor, "fu 3"]
+
+
 @dataclass(frozen=True)
 class HeadSurface:
     """Head and shells as one mesh: the head first, then the shells in their order.
@@ -71,17 +80,17 @@ class HeadSurface:
         return torch.repeat_interleave(torch.arange(len(counts)) - 1, torch.tensor(counts))
 
     @cached_property
-    def skin(self) -> tuple[Pyramid, Float[Tensor, "u 2"], Int[Tensor, "fu 3"]]:
+    def skin(self) -> JointTexture:
         """Return the joint texture (RGBA only if a shell is translucent), its uv and the triangles' uv."""
         if not self.shells:
-            return make_pyramid(self.texture), self.head.uv, self.head.faces_uv
+            return JointTexture(make_pyramid(self.texture), self.head.uv, self.head.faces_uv)
         atlas, places = pack_textures([self.texture, *(s.texture for s in self.shells)])
         uv = [self.head.uv, *(s.uv for s in self.shells)]
         index = [self.head.faces_uv, *(s.faces_uv for s in self.shells)]
         starts = np.cumsum([0, *(len(x) for x in uv[:-1])])
         joint = torch.cat([x * p[:2] + p[2:] for x, p in zip(uv, places, strict=True)])
         faces_uv = torch.cat([x + int(n) for x, n in zip(index, starts, strict=True)])
-        return make_pyramid(atlas if self.see_through else atlas[..., :3]), joint, faces_uv
+        return JointTexture(make_pyramid(atlas if self.see_through else atlas[..., :3]), joint, faces_uv)
 
     @property
     def see_through(self) -> bool:
@@ -219,14 +228,7 @@ class BlinkTexture:
             change = np.stack(plain, -1)
             available = patch.inside(change[top:])
             available[:] = (patch.texture.astype(np.float32) - patch.inside(texture)) / 255
-            part = []
-            changes = Pyramid.make(torch.from_numpy(change)).levels
-            for level, delta, (start, _, _) in zip(levels, changes, table, strict=True):
-                flat = delta.numpy().reshape(-1, 3)
-                rows = np.flatnonzero((flat != 0).any(1))
-                opened = level.numpy()[rows, :3].copy()
-                for image, texel_rows in ((level.numpy(), rows), (texels, rows + start)):
-                    part.append((image, texel_rows, opened, flat[rows]))
+            part = _level_parts(change, levels, table, texels)
             parts.append(part)
         return parts
 
@@ -237,6 +239,21 @@ class BlinkTexture:
             for texels, rows, opened, delta in self.parts[side]:
                 texels[rows, :3] = opened + np.float32(closure[side]) * delta
         self.shown = closure
+
+
+def _level_parts(
+    change: np.ndarray, levels: list[torch.Tensor], table: np.ndarray, texels: np.ndarray
+) -> list[tuple[np.ndarray, ...]]:
+    """Return where a lid changes the levels of the texture."""
+    part = []
+    changes = Pyramid.make(torch.from_numpy(change)).levels
+    for level, delta, (start, _, _) in zip(levels, changes, table, strict=True):
+        flat = delta.numpy().reshape(-1, 3)
+        rows = np.flatnonzero((flat != 0).any(1))
+        opened = level.numpy()[rows, :3].copy()
+        for image, texel_rows in ((level.numpy(), rows), (texels, rows + start)):
+            part.append((image, texel_rows, opened, flat[rows]))
+    return part
 
 
 def over(front: Rendering, behind: Rendering) -> Rendering:

@@ -187,7 +187,7 @@ def run_view(command: View) -> None:
 def run_synth(command: Synth) -> None:
     """Run ``headcast synth``: write a folder of synthetic heads."""
     from headcast.synth.config import SynthConfig
-    from headcast.synth.folder import write_people
+    from headcast.synth.folder import write_person_folders
 
     start = time.perf_counter()
     config = SynthConfig(
@@ -202,7 +202,7 @@ def run_synth(command: Synth) -> None:
     device = pick_device(command.device)
     with Bar() as bar:
         recordings = tuple(read_recording(path, bar) for path in command.motion)
-        written, existing = write_people(
+        written, existing = write_person_folders(
             config, command.identities, command.out, device, command.seed, bar, recordings
         )
     notes = (f"{existing} of {existing + written} people existed already",) if existing else ()
@@ -217,7 +217,9 @@ def read_recording(path: Path, progress: Progress) -> Recording:
 
     motion = performance(path, progress=lambda fraction, step: progress(fraction, f"{path.name}: {step}"))
     gaze = gaze_from_eye_look(motion.expression) if motion.gaze is None else motion.gaze
-    return Recording(path.name, motion.fps, motion.expression, motion.neck, gaze)
+    return Recording(
+        name=path.name, fps=motion.fps, expression=motion.expression, neck=motion.neck, gaze=gaze
+    )
 
 
 def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from headcast import api
 from headcast.cli.expression import parse_expression
+from headcast.crops.square import PixelSquare
 from headcast.image import load_image, save_png
 from headcast.marks import picture_text
 
@@ -50,14 +51,14 @@ def avatar_sheet(
     return np.vstack([np.hstack(images[:4]), np.hstack(images[4:])])
 
 
-def head_crop_box(avatar: Avatar, height: int, width: int) -> tuple[int, int, int]:
+def head_crop_box(avatar: Avatar, height: int, width: int) -> PixelSquare:
     """Return left, top and side (pixels) of a square around the head in the source view, inside the image."""
     points = avatar.head.landmarks(avatar.head(avatar.source.params), 478)
     pixels = avatar.source.camera.project(points)
     low, high = pixels.amin(0), pixels.amax(0)
     side = min(round(2.1 * float((high - low).max())), height, width)
     x, y = ((low + high) / 2 - side / 2 - (high - low) * 0.08).round().int().tolist()
-    return min(max(x, 0), width - side), min(max(y, 0), height - side), side
+    return PixelSquare(min(max(x, 0), width - side), min(max(y, 0), height - side), side)
 
 
 def crop_square(

@@ -54,7 +54,13 @@ def train_form(arguments: list[str]) -> Form | None:
     name = arguments[0]
 
     def build(given: Any) -> Train:
-        return Train(name, given.recipe, given.config, given.out or Path("runs") / name, given.json)
+        return Train(
+            name=name,
+            recipe=given.recipe,
+            config=given.config,
+            out=given.out or Path("runs") / name,
+            json=given.json,
+        )
 
     return Form(options(name), f"headcast train {name}", arguments[1:], build)
 

@@ -93,7 +93,15 @@ def read_clip(
     else:
         spread = np.linspace(start, end, min(measured, end - start + 1))
         chosen = np.unique(spread.round().astype(int)).tolist()
-    return ClipTruth(path.stem, path, np.asarray(clip.frames[:]), clip.fps, first, tuple(chosen), comparer)
+    return ClipTruth(
+        name=path.stem,
+        path=path,
+        frames=np.asarray(clip.frames[:]),
+        fps=clip.fps,
+        sources=first,
+        measured=tuple(chosen),
+        comparer=comparer,
+    )
 
 
 def features_of(

@@ -96,7 +96,7 @@ class Comparer:
         cut = rgb if matte is None else cut_out(rgb, matte)
         points = self.landmarks.real_points(rgb, name) if need_face else self.landmarks.points(rgb)
         if points is None:
-            return Truth(name, rgb, cut, None, matte, dict(regions or {}))
+            return Truth(name=name, rgb=rgb, cut=cut, points=None, matte=matte, regions=dict(regions or {}))
         face = face_mask(points, *rgb.shape[:2])
         found = {i.key: i.descriptor(rgb, points) for i in self.networks.identities}
         if self.networks.encoder:
@@ -104,7 +104,15 @@ class Comparer:
         scores = self.networks.blendshapes.scores(rgb) if self.networks.blendshapes else None
         if scores is not None:
             found["expression"] = scores
-        return Truth(name, rgb, cut, points, matte, {"face": face, **(regions or {})}, found)
+        return Truth(
+            name=name,
+            rgb=rgb,
+            cut=cut,
+            points=points,
+            matte=matte,
+            regions={"face": face, **(regions or {})},
+            descriptors=found,
+        )
 
     def compare(self, truth: Truth, image: UInt8[np.ndarray, "h w c"] | None) -> Row:
         """Return one row; four channels: straight alpha, composited over mid grey. None: missing."""

@@ -33,7 +33,9 @@ FIRST = "the first time on a machine: no kernel compiled yet"
 
 def _figure(key: str, title: str, unit: str, note: str) -> Figure:
     """Describe a cost: no image is compared."""
-    return Figure(key, title, unit, "low", crop="none", mask="none", span="none", note=note)
+    return Figure(
+        key=key, title=title, unit=unit, better="low", crop="none", mask="none", span="none", note=note
+    )
 
 
 FIGURES = (
@@ -137,7 +139,7 @@ def measure(setting: Setting) -> Report:
     who = find_subjects(setting.subjects, setting.seed, baselines=False)
     photos = photos_in(setting.data)
     store = Store(setting.out, {"protocol": "cost", "cores": os.cpu_count(), **option_facts(options)})
-    report = Report("cost", {f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))
+    report = Report(protocol="cost", figures={f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))
     names = setting.chosen(list(photos)) if setting.only or setting.limit else list(photos)[:1]
     for n, name in enumerate(names):
         for k, c in enumerate(who):

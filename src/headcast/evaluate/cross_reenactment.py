@@ -34,7 +34,7 @@ def measure(setting: Setting) -> Report:
     who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "cross-reenactment", **setting.facts()})
     with Comparer(setting.networks, {}) as comparer:
-        report = Report("cross-reenactment", {f.key: f for f in _figures(setting)})
+        report = Report(protocol="cross-reenactment", figures={f.key: f for f in _figures(setting)})
         features: dict[str, dict[str, list[np.ndarray]]] = {}
         pairs = pairs_among(list(clips), setting)
         known: dict[str, ClipTruth] = {}
@@ -148,12 +148,7 @@ def pair_rows(
     comparer, first = source.comparer, source.truths[source.sources[0]]
     lost = {f.key: f.lost for f in motion_figures() if f.lost is not None}
     flat = np.stack([over_grey(f) for f in frames])
-    if still:
-        at = [source.sources[0]] * len(frames)
-        own = source.performance
-        tracked: Performance | None = Performance(own.expression[at], own.rotation[at])
-    else:
-        tracked = track_performance(flat, driver.fps, driver.name)
+    tracked = _performance_of(flat, source, driver, still)
     moved = movement_rows(driver.performance, tracked, driver.measured, lost)
     rows: list[Row] = []
     points = [comparer.landmarks.points(flat[t]) for t in driver.measured]
@@ -172,6 +167,17 @@ def pair_rows(
     if setting.networks.i3d is not None:
         features |= windows_of(flat, driver.truths[driver.measured[0]].points, setting.networks)
     return Measured(rows, features)
+
+
+def _performance_of(
+    frames: UInt8[np.ndarray, "t h w 3"], source: ClipTruth, driver: ClipTruth, still: bool
+) -> Performance | None:
+    """Return the performance that the frames show: a still one, or tracked."""
+    if still:
+        at = [source.sources[0]] * len(frames)
+        own = source.performance
+        return Performance(own.expression[at], own.rotation[at])
+    return track_performance(frames, driver.fps, driver.name)
 
 
 def same_size_sharpness(

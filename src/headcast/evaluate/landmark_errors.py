@@ -29,11 +29,11 @@ def landmark_figures() -> list[Figure]:
     }
     return [
         Figure(
-            key,
-            title,
-            "% of interocular distance",
-            "low",
-            "the detector that photos are observed with",
+            key=key,
+            title=title,
+            unit="% of interocular distance",
+            better="low",
+            network="the detector that photos are observed with",
             mask="inner landmarks",
             note=f"distance of the fit to the detection, {note}",
         )

@@ -35,7 +35,7 @@ class Performance:
 
 def clip_of(frames: UInt8[np.ndarray, "t h w 3"], fps: float, name: str) -> Clip:
     """Wrap frames as a clip."""
-    return Clip(frames, fps, np.arange(len(frames)) / fps, None, name)
+    return Clip(frames=frames, fps=fps, times=np.arange(len(frames)) / fps, audio=None, name=name)
 
 
 def measure_performance(clip: Clip) -> Performance:

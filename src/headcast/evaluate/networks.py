@@ -171,7 +171,15 @@ def dlib_identity(missing: list[str]) -> Identity | None:
         missing.append("dlib distance: pip install 'headcast[metrics]'")
         return None
     crop = "face turned upright, 150 px"
-    return Identity("identity", DLIB, crop, identity_descriptor, identity_distance, high=False, lost=1.2)
+    return Identity(
+        key="identity",
+        name=DLIB,
+        crop=crop,
+        descriptor=identity_descriptor,
+        compare=identity_distance,
+        high=False,
+        lost=1.2,
+    )
 
 
 def arcface_identity(path: Path, device: torch.device) -> Identity:
@@ -186,7 +194,15 @@ def arcface_identity(path: Path, device: torch.device) -> Identity:
         return embedding(network, to_input([aligned_face(rgb, points)]).to(device))[0].cpu().numpy()
 
     crop = f"face turned upright, {SIDE} px"
-    return Identity("csim", name, crop, descriptor, lambda a, b: float(a @ b), high=True, lost=0.0)
+    return Identity(
+        key="csim",
+        name=name,
+        crop=crop,
+        descriptor=descriptor,
+        compare=lambda a, b: float(a @ b),
+        high=True,
+        lost=0.0,
+    )
 
 
 def sface_network(sface: Path | None, yunet: Path | None, missing: list[str]) -> SFace | None:
@@ -211,7 +227,15 @@ def sface_identity(network: SFace) -> Identity:
         return np.zeros(EMBEDDING_DIM, np.float32) if found is None else found
 
     crop = "face aligned by YuNet, 112 px"
-    return Identity("sface", network.name, crop, descriptor, lambda a, b: float(a @ b), high=True, lost=0.0)
+    return Identity(
+        key="sface",
+        name=network.name,
+        crop=crop,
+        descriptor=descriptor,
+        compare=lambda a, b: float(a @ b),
+        high=True,
+        lost=0.0,
+    )
 
 
 def blendshape_network(path: Path | None, missing: list[str]) -> BlendshapeNetwork | None:

@@ -30,10 +30,10 @@ __all__ = ["aligned_camera", "measure", "most_frontal"]
 
 TRUE = "truth"
 ANGLE = Figure(
-    "angle",
-    "angle off the source view",
-    "degrees",
-    "neither",
+    key="angle",
+    title="angle off the source view",
+    unit="degrees",
+    better="neither",
     span="cameras, about the head",
     crop="none",
     mask="none",
@@ -64,7 +64,7 @@ def measure(setting: Setting) -> Report:
     }
     names = setting.chosen(list(folders))
     with Comparer(setting.networks, masks) as comparer:
-        report = Report("novel-view", {f.key: f for f in [ANGLE, *comparer.figures]})
+        report = Report(protocol="novel-view", figures={f.key: f for f in [ANGLE, *comparer.figures]})
         for n, name in enumerate(names):
             say = step_progress(setting.say, n, len(names))
             try:
@@ -72,21 +72,28 @@ def measure(setting: Setting) -> Report:
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for subject, measured in found.items():
-                for row in measured.rows:
-                    item = f"{name} {int(row.pop('view')):02d}"
-                    report.add(subject, item, [row])
-            columns = [TRUE, *(c.name for c in who)]
-            kept = {c: store.kept(c, name) for c in columns}
-            for shown in list(kept[TRUE]):
-                line = [(f"{name} {shown} {c}", kept[c][shown]) for c in columns if shown in kept[c]]
-                report.sheet.append(line)
+            _add_person(found, name, report, who, store)
     report.groups = group_by_angle(report)
     report.notes += [
         "one image in, the most frontal; cameras are brought into each avatar's world by the similarity "
         "between its landmarks and the true ones: its scale and pose don't count, its shape does",
     ]
     return report
+
+
+def _add_person(
+    found: dict[str, Measured], name: str, report: Report, who: list[Subject], store: Store
+) -> None:
+    """Add a person's rows and images to the report."""
+    for subject, measured in found.items():
+        for row in measured.rows:
+            item = f"{name} {int(row.pop('view')):02d}"
+            report.add(subject, item, [row])
+    columns = [TRUE, *(c.name for c in who)]
+    kept = {c: store.kept(c, name) for c in columns}
+    for shown in list(kept[TRUE]):
+        line = [(f"{name} {shown} {c}", kept[c][shown]) for c in columns if shown in kept[c]]
+        report.sheet.append(line)
 
 
 def group_by_angle(report: Report) -> dict[str, list[str]]:

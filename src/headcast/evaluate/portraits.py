@@ -55,18 +55,18 @@ MAIN = (
 )
 """Figures of the tables by group and by photo."""
 SPECKLE = Figure(
-    "speckle",
-    "speckle",
-    "share",
-    "low",
+    key="speckle",
+    title="speckle",
+    unit="share",
+    better="low",
     mask="covered at least half",
     note="pixels off their 3x3 median by more than .2 of full scale",
 )
 TONE = Figure(
-    "tone",
-    "skin tone",
-    "degrees ITA",
-    "neither",
+    key="tone",
+    title="skin tone",
+    unit="degrees ITA",
+    better="neither",
     mask="the face oval",
     span="CIELAB medians",
     note="individual typology angle: larger is lighter; thirds of these people make groups",
@@ -94,7 +94,7 @@ def measure(setting: Setting) -> Report:
     names = setting.chosen(list(photos))
     with Comparer(setting.networks, {"face": "", "foreground": "", "hair": ""}) as comparer:
         figures = [*landmark_figures(), *comparer.figures, SPECKLE, *turned_figures(comparer), TONE]
-        report = Report("portraits", {f.key: f for f in figures}, main=MAIN)
+        report = Report(protocol="portraits", figures={f.key: f for f in figures}, main=MAIN)
         head = HeadModel.load()
         for n, name in enumerate(names):
             say = step_progress(setting.say, n, len(names))

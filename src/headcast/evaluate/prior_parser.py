@@ -34,20 +34,25 @@ MASKS = ("person", "skin", "hair", "clothes", "glasses")
 
 FIGURES = (
     *(
-        Figure(f"mask_{n}", f"{n} IoU", mask=HELD, note="mask over .5; images where either side has it")
+        Figure(
+            key=f"mask_{n}", title=f"{n} IoU", mask=HELD, note="mask over .5; images where either side has it"
+        )
         for n in MASKS
     ),
-    Figure("alpha", "coverage error", "", "low", mask=HELD, note="mean absolute"),
+    Figure(key="alpha", title="coverage error", unit="", better="low", mask=HELD, note="mean absolute"),
     Figure(
-        "alpha_edge",
-        "coverage error at edges",
-        "",
-        "low",
+        key="alpha_edge",
+        title="coverage error at edges",
+        unit="",
+        better="low",
         mask=HELD + ", within 6 px of partly covered pixels",
         note="mean absolute",
     ),
-    *(Figure(f"iou_{n}", f"{n} IoU (label)", mask=INSIDE, note="of the most probable label") for n in LABELS),
-    Figure("iou_mean", "mean IoU (labels)", mask=INSIDE, note="over the labels in the image"),
+    *(
+        Figure(key=f"iou_{n}", title=f"{n} IoU (label)", mask=INSIDE, note="of the most probable label")
+        for n in LABELS
+    ),
+    Figure(key="iou_mean", title="mean IoU (labels)", mask=INSIDE, note="over the labels in the image"),
 )
 
 
@@ -58,7 +63,7 @@ def measure(setting: Setting) -> Report:
         HeadcastError: the parser's weights are missing.
     """
     Store(setting.out, setting.facts())  # makes the folder, or says why not
-    report = Report("prior", {f.key: f for f in FIGURES})
+    report = Report(protocol="prior", figures={f.key: f for f in FIGURES})
     confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
     count = setting.limit or COUNT
     for number, image in enumerate(render_test_images(count, setting.device)):
@@ -71,11 +76,7 @@ def measure(setting: Setting) -> Report:
         better, probability = parsed_masks(rgb, detection, plain)
         report.add(PLAIN, name, [mask_row(plain, image)])
         found = np.stack([probability[n] for n in LABELS]).argmax(0)
-        inside = sum(probability.values()) > 0.5
-        counts = np.bincount(
-            (image["label"][inside].astype(np.int64) * len(LABELS) + found[inside]),
-            minlength=len(LABELS) ** 2,
-        ).reshape(confusion.shape)
+        counts = _count_labels(probability, image, found, confusion)
         confusion += counts
         report.add(WITH, name, [mask_row(better, image) | label_row(counts)])
         report.add(ALONE, name, [mask_row(parsed_masks(rgb, detection, plain, own=True)[0], image)])
@@ -89,6 +90,17 @@ def measure(setting: Setting) -> Report:
         f"confusion (rows: truth; fraction of its pixels, of at least 2 %): {describe_confusion(confusion)}",
     ]
     return report
+
+
+def _count_labels(
+    probability: dict[str, np.ndarray], image: dict[str, Any], found: np.ndarray, confusion: np.ndarray
+) -> np.ndarray:
+    """Count pixels by true and found label, where the parser is sure."""
+    inside = sum(probability.values()) > 0.5
+    return np.bincount(
+        (image["label"][inside].astype(np.int64) * len(LABELS) + found[inside]),
+        minlength=len(LABELS) ** 2,
+    ).reshape(confusion.shape)
 
 
 def render_test_images(count: int, device: torch.device) -> Iterator[dict[str, Any]]:

@@ -73,7 +73,7 @@ def measure(setting: Setting) -> Report:
     store = Store(setting.out, {"protocol": "prior", "prior": "restorer", **setting.facts()})
     numbers = {name: n for n, name in enumerate(files)}
     with Comparer(setting.networks, {"face": "", "whole": ""}) as comparer:
-        report = Report("prior: restorer", {f.key: f for f in comparer.figures})
+        report = Report(protocol="prior: restorer", figures={f.key: f for f in comparer.figures})
         for n, name in enumerate(names):
             setting.say(n / len(names), name)
             try:

@@ -53,7 +53,7 @@ def measure(setting: Setting) -> Report:
     with Comparer(setting.networks, regions) as comparer:
         figures = [*with_gains_over_source(comparer.figures), *motion_figures()]
         figures += set_figures(setting.networks, "the real frames")
-        report = Report("self-reenactment", {f.key: f for f in figures})
+        report = Report(protocol="self-reenactment", figures={f.key: f for f in figures})
         features: dict[str, dict[str, list[np.ndarray]]] = {}
         names = setting.chosen(list(clips))
         for n, name in enumerate(names):

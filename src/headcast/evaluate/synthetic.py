@@ -96,7 +96,11 @@ def measure(setting: Setting) -> Report:
     numbers = heads_asked(setting, options)
     with Comparer(setting.networks, MASKS) as comparer:
         bench = Bench(setting, options, store, comparer)
-        report = Report("synthetic", {f.key: f for f in with_gains_by_photos(comparer.figures)}, main=MAIN)
+        report = Report(
+            protocol="synthetic",
+            figures={f.key: f for f in with_gains_by_photos(comparer.figures)},
+            main=MAIN,
+        )
         for n, number in enumerate(numbers):
             found = head_rows(bench, number, who, step_progress(setting.say, n, len(numbers)))
             add_head_rows(report, number, found, who)

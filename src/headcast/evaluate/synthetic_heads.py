@@ -67,7 +67,7 @@ def render_head(
     views = looking(
         torch.tensor(MIDDLE).expand(n, 3), yaw, none, none, none + DISTANCE, none + math.radians(field), size
     )
-    config = SynthConfig("test", size, 1, views=n, expression=0.0, background=not shared)
+    config = SynthConfig(split="test", size=size, people=1, views=n, expression=0.0, background=not shared)
     batch = make_batch(config, torch.device("cpu"), seed, np.array([number]), views=views)
     alpha, label = batch.alpha[photos:].numpy(), batch.label[photos:].numpy()
     if shared:
@@ -113,13 +113,13 @@ def to_display_bytes(x: Float[Tensor, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
 def has_hair(number: int, seed: int, size: int) -> bool:
     """Tell whether a head of the test split wears more hair than a buzz cut."""
     from headcast.synth import SynthConfig
+    from headcast.synth.appearance import BUZZED, draw_appearance
     from headcast.synth.assets import load_assets
-    from headcast.synth.looks import BUZZED, draw_looks
     from headcast.synth.people import draw_people, person_rng
 
-    config, cpu = SynthConfig("test", size, 1, expression=0.0), torch.device("cpu")
+    config, cpu = SynthConfig(split="test", size=size, people=1, expression=0.0), torch.device("cpu")
     assets = load_assets(cpu, config.texture_size)
     numbers = person_rng(config, np.array([number]), seed, cpu)
     person = draw_people(config, numbers, assets.head, len(assets.skin.components))
-    looks = draw_looks(config, numbers, person, assets.hair_weights(config.split, person.feminine))
-    return int(looks.hair[0]) > BUZZED
+    appearance = draw_appearance(config, numbers, person, assets.hair_weights(config.split, person.feminine))
+    return int(appearance.hair[0]) > BUZZED

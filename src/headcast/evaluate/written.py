@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,7 +20,15 @@ TILE = 256
 """Longest side of an image on the sheet, pixels."""
 
 
-def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
+class ReportFiles(NamedTuple):
+    """Files of an evaluation; no sheet without images."""
+
+    data: Path
+    table: Path
+    sheet: Path | None
+
+
+def write_report(report: Report, out: Path) -> ReportFiles:
     """Write ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are images)."""
     data, table, sheet = (out / f"evaluation.{e}" for e in ("json", "md", "png"))
     with atomic_path(data) as temporary:
@@ -28,9 +36,9 @@ def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
     with atomic_path(table) as temporary:
         temporary.write_text("\n".join(as_markdown(report)) + "\n")
     if not report.sheet:
-        return data, table, None
+        return ReportFiles(data, table, None)
     write_sheet(report.sheet, sheet)
-    return data, table, sheet
+    return ReportFiles(data, table, sheet)
 
 
 def write_sheet(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]], path: Path) -> None:
@@ -44,23 +52,7 @@ def write_sheet(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]], path:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Convert a report to plain values."""
-    results: dict[str, Any] = {}
-    for who in {**report.rows, **report.sets}:
-        sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(who, {}).items()}
-        cells = {k: cell_values(c) for k, c in report.cells(who).items()}
-        results[who] = {"figures": {**cells, **sets}, "groups": {}}
-        for group, items in report.groups.items():
-            of_group = report.cells(who, items)
-            results[who]["groups"][group] = {
-                "items": len(items),
-                "figures": {k: cell_values(c) for k, c in of_group.items()}
-                if len(items) >= FEW
-                else "too few",
-            }
-        results[who]["items"] = {
-            i: {k: cell_values(c) for k, c in report.cells(who, [i]).items()}
-            for i in report.rows.get(who, {})
-        }
+    results = {who: _method_results(report, who) for who in {**report.rows, **report.sets}}
     used = used_keys(report)
     return {
         "format": "headcast-evaluation",
@@ -73,6 +65,21 @@ def as_json(report: Report) -> dict[str, Any]:
         "rows": report.rows,
         "skipped": report.skipped,
     }
+
+
+def _method_results(report: Report, who: str) -> dict[str, Any]:
+    """Convert one method's figures to plain values: overall, by group and by item."""
+    sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(who, {}).items()}
+    cells = {k: cell_values(c) for k, c in report.cells(who).items()}
+    groups = {}
+    for group, items in report.groups.items():
+        of_group = report.cells(who, items)
+        figures = {k: cell_values(c) for k, c in of_group.items()} if len(items) >= FEW else "too few"
+        groups[group] = {"items": len(items), "figures": figures}
+    by_item = {
+        i: {k: cell_values(c) for k, c in report.cells(who, [i]).items()} for i in report.rows.get(who, {})
+    }
+    return {"figures": {**cells, **sets}, "groups": groups, "items": by_item}
 
 
 def cell_values(c: Cell) -> dict[str, float | int]:

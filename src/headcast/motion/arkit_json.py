@@ -37,13 +37,7 @@ def read_arkit_json(path: str | Path) -> Motion:
         HeadcastError: unreadable, of another form, an unknown name, a weight that is no number.
     """
     path = Path(path)
-    check_readable(path, "JSON")
-    if path.stat().st_size > MOST_BYTES:
-        raise HeadcastError(f"{path}: too large for a recording of weights; cut it into parts")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as e:
-        raise HeadcastError(f"{path}: not a readable JSON file ({e}); export it again") from e
+    data = _read_json(path)
     frames = data if isinstance(data, list) else data.get("frames") if isinstance(data, dict) else None
     times: list[Any] = []
     if isinstance(frames, list):
@@ -65,6 +59,21 @@ def read_arkit_json(path: str | Path) -> Motion:
         raise HeadcastError(f"{path}: holds no frame of ARKit weights (jawOpen, ...); export it again")
     finite = {n: [number(path, n, w, i) for i, w in enumerate(v)] for n, v in curves.items()}
     return Motion.from_curves(rate_from_times(path, data, times), count, finite, str(path))
+
+
+def _read_json(path: Path) -> Any:
+    """Read a JSON file of moderate size.
+
+    Raises:
+        HeadcastError: unreadable or too large.
+    """
+    check_readable(path, "JSON")
+    if path.stat().st_size > MOST_BYTES:
+        raise HeadcastError(f"{path}: too large for a recording of weights; cut it into parts")
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as e:
+        raise HeadcastError(f"{path}: not a readable JSON file ({e}); export it again") from e
 
 
 def frame_weights(path: Path, frame: Any, names: Any, index: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import difflib
 import math
 import statistics
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -58,7 +59,13 @@ def read_livelink(path: str | Path) -> Motion:
     motion = Motion.from_curves(
         rate_from_timecodes(codes), len(rows) - 1, curves, str(path), head_rotation(table, len(rows) - 1)
     )
-    return Motion(motion.fps, motion.expression, motion.neck, eye_gaze(table, len(motion)), name=str(path))
+    return Motion(
+        fps=motion.fps,
+        expression=motion.expression,
+        neck=motion.neck,
+        gaze=eye_gaze(table, len(motion)),
+        name=str(path),
+    )
 
 
 def check_header(path: Path, header: list[str]) -> None:
@@ -149,9 +156,17 @@ def write_livelink(motion: Motion, path: str | Path) -> None:
             )
 
 
-def angles(axis_angle: Tensor) -> tuple[float, float, float]:
+class HeadAngles(NamedTuple):
+    """Yaw, pitch and roll of the head, radians."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+def angles(axis_angle: Tensor) -> HeadAngles:
     """Return yaw, pitch, roll of a rotation, the inverse of ``head_rotation``."""
     R = axis_angle_to_matrix(axis_angle.double())
     pitch = math.asin(max(-1.0, min(1.0, -float(R[1, 2]))))
     yaw = math.atan2(float(R[0, 2]), float(R[2, 2]))
-    return yaw, pitch, math.atan2(float(R[1, 0]), float(R[1, 1]))
+    return HeadAngles(yaw, pitch, math.atan2(float(R[1, 0]), float(R[1, 1])))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -54,11 +56,22 @@ def _tint_by_masks(
     return blended.clip(0, 255).astype(np.uint8)
 
 
-def _crop(o: Observation) -> tuple[int, int, int, int]:
+class _PixelBox(NamedTuple):
+    """A rectangle of whole pixels."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+def _crop(o: Observation) -> _PixelBox:
     h, w = o.image.shape[:2]
     x0, y0, x1, y1 = o.detection.box
     dx, dy = 0.35 * (x1 - x0), 0.35 * (y1 - y0)
-    return max(0, int(x0 - dx)), max(0, int(y0 - 1.3 * dy)), min(w, int(x1 + dx)), min(h, int(y1 + 0.7 * dy))
+    return _PixelBox(
+        max(0, int(x0 - dx)), max(0, int(y0 - 1.3 * dy)), min(w, int(x1 + dx)), min(h, int(y1 + 0.7 * dy))
+    )
 
 
 def draw_points(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -183,7 +184,15 @@ class Fitter:
         resting[FREE] = 0.02
         for (R, s, offset), t in zip(poses, targets, strict=True):
             log_k = float(np.log(s * t.unit) - log_focal)
-            frames.append(Frame(R, offset * t.unit, log_k, np.zeros((2, 2)), resting.copy()))
+            frames.append(
+                Frame(
+                    rotation=R,
+                    offset=offset * t.unit,
+                    log_k=log_k,
+                    gaze=np.zeros((2, 2)),
+                    expression=resting.copy(),
+                )
+            )
         return Shared(identity.copy(), log_focal), frames
 
     def result(
@@ -214,16 +223,28 @@ class Fitter:
             jaw=torch.zeros(3),
         )
         camera = Camera.make(focal, width, height)
-        return FrameFit(params, camera, detection.points + r, error, shared, frame)
+        return FrameFit(
+            params=params, camera=camera, points=detection.points + r, error=error, shared=shared, frame=frame
+        )
+
+
+class WeakPerspective(NamedTuple):
+    """Rotation (3, 3), scale and offset (2,) of a scaled orthographic view."""
+
+    rotation: np.ndarray
+    scale: float
+    offset: np.ndarray
 
 
 def weak_perspective(
     points: Float[np.ndarray, "n 3"], image: Float[np.ndarray, "n 2"], weight: Float[np.ndarray, " n"]
-) -> tuple[np.ndarray, float, np.ndarray]:
+) -> WeakPerspective:
     """Solve for rotation, scale and offset of a scaled orthographic view (image +y down) by least squares."""
     w = np.sqrt(weight)[:, None]
     A = np.concatenate([points, np.ones((len(points), 1))], 1) * w
     M = np.linalg.lstsq(A, image * [1, -1] * w, rcond=None)[0]
     u, s, vt = np.linalg.svd(M[:3].T, full_matrices=False)
     rows = u @ vt
-    return np.stack([rows[0], rows[1], np.cross(rows[0], rows[1])]), float(s.mean()), M[3] * [1, -1]
+    return WeakPerspective(
+        np.stack([rows[0], rows[1], np.cross(rows[0], rows[1])]), float(s.mean()), M[3] * [1, -1]
+    )

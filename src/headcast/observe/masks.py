@@ -49,7 +49,13 @@ def segment(
     soft = guided(image, resized(parts, *small.shape[:2]), max(2, round(0.012 * unit)), 1e-3)
     soft = np.clip(soft, 0, 1) + 1e-6
     soft = resized(soft / soft.sum(-1, keepdims=True), h, w) * person[..., None]
-    return Masks(person, soft[..., SKIN], soft[..., HAIR], soft[..., CLOTHES], resized(glasses, h, w))
+    return Masks(
+        person=person,
+        skin=soft[..., SKIN],
+        hair=soft[..., HAIR],
+        clothes=soft[..., CLOTHES],
+        glasses=resized(glasses, h, w),
+    )
 
 
 class _ColourCues(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -15,9 +14,6 @@ from headcast.observe.filters import blur, guided, resized
 from headcast.observe.matte import refine_matte
 from headcast.observe.seen import Detection, Masks
 from headcast.observe.types import Observation
-
-if TYPE_CHECKING:
-    from headcast.priors.parser.infer import Parsed
 
 __all__ = ["PARTS", "correct_hair_masks", "parsed_masks", "with_parser"]
 
@@ -70,17 +66,20 @@ def parsed_masks(
     size = max(detection.box[2] - detection.box[0], detection.box[3] - detection.box[1])
     person, glasses = masks.person, masks.glasses
     if own:
-        person, glasses = _with_parser_coverage(rgb, parsed, size, person, weight, probability, glasses)
+        alpha = parsed.alpha.numpy().astype(np.float32)
+        person, glasses = _with_parser_coverage(rgb, alpha, size, person, weight, probability, glasses)
     soft = _soft_parts(probability, rgb, size)
     soft = soft / soft.sum(-1, keepdims=True) * person[..., None]
     old = np.stack([masks.skin, masks.hair, masks.clothes], -1)
     new = old + weight[..., None] * (soft - old)
-    return Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses), probability
+    return Masks(
+        person=person, skin=new[..., 0], hair=new[..., 1], clothes=new[..., 2], glasses=glasses
+    ), probability
 
 
 def _with_parser_coverage(
     rgb: UInt8[np.ndarray, "h w 3"],
-    parsed: Parsed,
+    alpha: Float[np.ndarray, "h w"],
     size: float,
     person: np.ndarray,
     weight: np.ndarray,
@@ -88,7 +87,7 @@ def _with_parser_coverage(
     glasses: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the coverage of person and glasses with the parser's own inside its square."""
-    fine = refine_matte(rgb, parsed.alpha.numpy().astype(np.float32), size)
+    fine = refine_matte(rgb, alpha, size)
     person = (person + weight * (fine - person)).astype(np.float32)
     found = np.clip(2 * probability["glasses"] - 0.5, 0, 1)
     glasses = (glasses + weight * (found - glasses)).astype(np.float32)
@@ -161,7 +160,7 @@ def _blend_hair(
         old + weight * (new - old)
         for old, new in ((getattr(masks, k), getattr(parsed, k)) for k in ("skin", "hair", "clothes"))
     )
-    return Masks(masks.person, skin, hair, clothes, masks.glasses)
+    return Masks(person=masks.person, skin=skin, hair=hair, clothes=clothes, glasses=masks.glasses)
 
 
 def with_parser(o: Observation, folder: str | Path) -> Observation:

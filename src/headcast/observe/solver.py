@@ -275,9 +275,15 @@ def _gaze_columns(
     return out
 
 
-def _robust(
-    r: np.ndarray, target: LandmarkTarget, frame: Frame, prior: Prior
-) -> tuple[np.ndarray, np.ndarray, float]:
+class _RobustResiduals(NamedTuple):
+    """Whitened residuals, their robust weights and their cost."""
+
+    white: np.ndarray
+    weight: np.ndarray
+    cost: float
+
+
+def _robust(r: np.ndarray, target: LandmarkTarget, frame: Frame, prior: Prior) -> _RobustResiduals:
     """Return whitened residuals, their robust weights and their cost.
 
     Points are weighed after Geman and McClure: outliers are ignored. Pairs after Huber: a blink is far
@@ -292,7 +298,7 @@ def _robust(
     near = np.minimum(1.0, PAIR_HUBER / d)
     weight = trust * np.concatenate([(c2 / (c2 + d2[:n])) ** 2, near])
     cost = np.concatenate([c2 * d2[:n] / (c2 + d2[:n]), near * (2 - near) * d2[n:]])
-    return white, weight, float((trust * cost).sum())
+    return _RobustResiduals(white, weight, float((trust * cost).sum()))
 
 
 def _with_pairs(white: np.ndarray, plain: np.ndarray) -> np.ndarray:
@@ -395,7 +401,17 @@ def _normal(
         H_ss, g_s = H_ss + H[:ns, :ns], g_s + g[:ns]
         blocks.append((H[:ns, ns:], H[ns:, ns:] + h, g[ns:] + gp, low, high))
     H_sf, H_ff, g_f, low_f, high_f = (np.stack(b) for b in zip(*blocks, strict=True))
-    return NormalEquations(H_ss, g_s, H_sf, H_ff, g_f, low_s, high_s, low_f, high_f)
+    return NormalEquations(
+        H_ss=H_ss,
+        g_s=g_s,
+        H_sf=H_sf,
+        H_ff=H_ff,
+        g_f=g_f,
+        low_s=low_s,
+        high_s=high_s,
+        low_f=low_f,
+        high_f=high_f,
+    )
 
 
 def _frame_normal(

@@ -14,6 +14,7 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.render.gaussians_torch import DILATION, composite
+from headcast.render.types import SplatImage
 
 __all__ = ["render"]
 
@@ -28,7 +29,7 @@ def render(
     background: Tensor | None,
     antialiased: bool,
     near: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> SplatImage:
     """Render as ``gaussians_torch.render``, for float32 on CUDA.
 
     Raises:

@@ -8,7 +8,7 @@ breaks under fork or from several callers. No result depends on the number of th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from headcast.render.gaussians_numba_project import RECORD, SUMS, project, proje
 from headcast.render.gaussians_numba_unblend import sum_slots, unblend_rows
 from headcast.render.gaussians_torch import Intrinsics
 from headcast.render.jit import parallel
+from headcast.render.types import SplatImage
 
 __all__ = ["render"]
 
@@ -56,6 +57,27 @@ def _planes(image: Tensor) -> np.ndarray:
     return _flat(planes)
 
 
+class _Bins(NamedTuple):
+    """Gaussians by rows of tiles, and room for those of every tile (see ``bin_rows``)."""
+
+    slots: np.ndarray
+    keys: np.ndarray
+    boxes: np.ndarray
+    items: np.ndarray
+    row_start: np.ndarray
+    pair_start: np.ndarray
+    pairs: np.ndarray
+    tile_start: np.ndarray
+
+
+class _Background(NamedTuple):
+    """No background (straight alpha), one for each pixel (varied), and its values."""
+
+    straight: bool
+    varied: bool
+    back: np.ndarray
+
+
 class _Splat(torch.autograd.Function):
     """Autograd function: means, log-scales, quaternions, logits, colours, background to image.
 
@@ -80,23 +102,11 @@ class _Splat(torch.autograd.Function):
         w, h = camera.width, camera.height
         view = _view(camera, near)
         inputs = [_flat(x) for x in (means, log_scales, quaternions, logits, colours)]
-        records = np.empty(n * RECORD + 16, np.float32)
-        records = records[(-(records.ctypes.data >> 2)) & 15 :][: n * RECORD]
-        _spread(lambda a, b: project(*inputs, channels, view, antialiased, records, a, b), n, _CHUNK)
+        records = _project_all(antialiased, n, inputs, channels, view)
 
         rows, columns = -(-h // TILE), -(-w // TILE)
-        bits, slots = records.view(np.int32), np.empty(n + 1, np.int32)
-        keys, boxes = np.empty(n, np.int32), np.empty((n, 4), np.int16)
-        items, row_start, pair_start = bin_rows(records, bits, rows, slots, keys, boxes)
-        pairs, tile_start = np.empty(int(pair_start[-1]), np.int32), np.empty(rows * columns, np.int64)
-        straight, varied = background is None, background is not None and background.ndim == 3
-        back = (
-            np.zeros(0, np.float32)
-            if background is None
-            else _planes(background)
-            if varied
-            else _flat(background)
-        )
+        slots, keys, boxes, items, row_start, pair_start, pairs, tile_start = _bin(records, n, rows, columns)
+        straight, varied, back = _background(background)
         pitch, tall = columns * TILE, rows * TILE
         out = [np.empty(k * tall * pitch, np.float32) for k in (channels, 1, 1)]
         lists = (items, row_start, pair_start, pairs, tile_start)
@@ -152,6 +162,38 @@ class _Splat(torch.autograd.Function):
         return *grads, d_colours, d_background, None, None, None
 
 
+def _background(background: Tensor | None) -> _Background:
+    """Return the background as kernels read it."""
+    straight, varied = background is None, background is not None and background.ndim == 3
+    back = (
+        np.zeros(0, np.float32)
+        if background is None
+        else _planes(background)
+        if varied
+        else _flat(background)
+    )
+    return _Background(straight, varied, back)
+
+
+def _bin(records: np.ndarray, n: int, rows: int, columns: int) -> _Bins:
+    """List the Gaussians of every row of tiles."""
+    bits, slots = records.view(np.int32), np.empty(n + 1, np.int32)
+    keys, boxes = np.empty(n, np.int32), np.empty((n, 4), np.int16)
+    items, row_start, pair_start = bin_rows(records, bits, rows, slots, keys, boxes)
+    pairs, tile_start = np.empty(int(pair_start[-1]), np.int32), np.empty(rows * columns, np.int64)
+    return _Bins(slots, keys, boxes, items, row_start, pair_start, pairs, tile_start)
+
+
+def _project_all(
+    antialiased: bool, n: int, inputs: list[np.ndarray], channels: int, view: np.ndarray
+) -> np.ndarray:
+    """Project all Gaussians; return their records, aligned to cache lines."""
+    records = np.empty(n * RECORD + 16, np.float32)
+    records = records[(-(records.ctypes.data >> 2)) & 15 :][: n * RECORD]
+    _spread(lambda a, b: project(*inputs, channels, view, antialiased, records, a, b), n, _CHUNK)
+    return records
+
+
 def render(
     means: Tensor,
     log_scales: Tensor,
@@ -162,7 +204,7 @@ def render(
     background: Tensor | None,
     antialiased: bool,
     near: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> SplatImage:
     """Render as ``gaussians_torch.render``, for float32 on the CPU."""
     channels, short = colours.shape[1], max(0, LANES - len(means))
     pad = max(0, 3 - channels)
@@ -177,4 +219,4 @@ def render(
     rgb, alpha, depth = _Splat.apply(
         means, log_scales, quaternions, opacity_logits, colours, background, camera, antialiased, near
     )  # pyright: ignore[reportGeneralTypeIssues]
-    return rgb[..., :channels], alpha, depth
+    return SplatImage(rgb[..., :channels], alpha, depth)

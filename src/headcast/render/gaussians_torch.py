@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.camera import Camera
+from headcast.render.types import SplatImage
 from headcast.rotation import quaternion_to_matrix
 
 __all__ = ["Footprints", "Intrinsics", "accumulate", "composite", "footprints", "render"]
@@ -112,25 +113,29 @@ def footprints(
     )
     with torch.no_grad():
         reach = (2.0 * torch.log(opacity / MIN_ALPHA).clamp_min(0.0)[:, None] * cov[:, [0, 2]]).sqrt()
-    return Footprints(index, mean, conic, opacity, depth, reach)
+    return Footprints(index=index, mean=mean, conic=conic, opacity=opacity, depth=depth, reach=reach)
+
+
+class _Projection(NamedTuple):
+    """Mean, conic, dilated covariance, opacity, depth, and determinant of that covariance."""
+
+    mean: Tensor
+    conic: Tensor
+    covariance: Tensor
+    opacity: Tensor
+    depth: Tensor
+    determinant: Tensor
 
 
 def _project(
     means: Tensor, log_scales: Tensor, quaternions: Tensor, logits: Tensor, camera: Camera, antialiased: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> _Projection:
     """Compute mean, conic, dilated covariance, opacity, depth and determinant of the dilated covariance."""
     k = Intrinsics.of(camera)
     x, y, z = camera.to_camera(means).unbind(-1)
     mean = torch.stack([k.fx * x / z + k.cx, k.fy * y / z + k.cy], -1)
     tx, ty = (x / z).clamp(k.left, k.right), (y / z).clamp(k.top, k.bottom)
-    zero = torch.zeros_like(z)
-    J = torch.stack([k.fx / z, zero, -k.fx * tx / z, zero, k.fy / z, -k.fy * ty / z], -1).reshape(-1, 2, 3)
-    U = (
-        J
-        @ camera.cam_from_world.to(means)[:3, :3]
-        @ quaternion_to_matrix(quaternions)
-        * log_scales.exp()[:, None]
-    )
+    U = _image_axes(means, log_scales, quaternions, camera, z, k, tx, ty)
     u, v = U.unbind(1)
     a, b, c = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
     # Cauchy-Binet: the determinant without cancellation
@@ -141,21 +146,38 @@ def _project(
     if antialiased:
         opacity = opacity * (before / after).clamp_min(MIN_COMPENSATION).sqrt()
     conic = torch.stack([c, -b, a], -1) / after[:, None]
-    return mean, conic, torch.stack([a, b, c], -1), opacity, z, after
+    return _Projection(mean, conic, torch.stack([a, b, c], -1), opacity, z, after)
 
 
-def accumulate(
-    footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+def _image_axes(
+    means: Tensor,
+    log_scales: Tensor,
+    quaternions: Tensor,
+    camera: Camera,
+    z: Tensor,
+    k: Intrinsics,
+    tx: Tensor,
+    ty: Tensor,
+) -> Tensor:
+    """Return the Gaussians' axes, scaled, projected to the image: (n, 2, 3)."""
+    zero = torch.zeros_like(z)
+    J = torch.stack([k.fx / z, zero, -k.fx * tx / z, zero, k.fy / z, -k.fy * ty / z], -1).reshape(-1, 2, 3)
+    return (
+        J
+        @ camera.cam_from_world.to(means)[:3, :3]
+        @ quaternion_to_matrix(quaternions)
+        * log_scales.exp()[:, None]
+    )
+
+
+def accumulate(footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int) -> SplatImage:
     """Blend front to back: premultiplied colour, alpha, and alpha times expected depth. Tile by tile."""
     f = footprint
     values = [colours[f.index], torch.ones_like(f.depth)[:, None], f.depth[:, None]]
     rows = torch.cat([f.mean, f.conic, f.opacity[:, None], *values], 1)
     low, high = (f.mean - f.reach - 1).detach(), (f.mean + f.reach + 1).detach()
     xs, ys = (torch.arange(n, device=rows.device).to(rows) + 0.5 for n in (width, height))
-    starts = [torch.arange(0, n, TILE, device=rows.device) for n in (width, height)]
-    column, row = ((low[:, a, None] < s + TILE) & (high[:, a, None] > s) for a, s in enumerate(starts))
-    near = [(c & r).nonzero()[:, 0] for r in row.T for c in column.T]
+    near = _by_tile(width, height, rows, low, high)
     # gathered for all tiles at once: a gather's backward costs as much as all Gaussians
     tiles = rows[torch.cat(near)].split([len(n) for n in near])
     corners = [(x, y) for y in range(0, height, TILE) for x in range(0, width, TILE)]
@@ -165,7 +187,14 @@ def accumulate(
     columns = -(-width // TILE)
     bands = [torch.cat(blended[k : k + columns], 1) for k in range(0, len(blended), columns)]
     image = torch.cat(bands, 0)
-    return image[..., :-2], image[..., -2], image[..., -1]
+    return SplatImage(image[..., :-2], image[..., -2], image[..., -1])
+
+
+def _by_tile(width: int, height: int, rows: Tensor, low: Tensor, high: Tensor) -> list[Tensor]:
+    """Return the Gaussians of every tile, row by row, whose boxes reach into it."""
+    starts = [torch.arange(0, n, TILE, device=rows.device) for n in (width, height)]
+    column, row = ((low[:, a, None] < s + TILE) & (high[:, a, None] > s) for a, s in enumerate(starts))
+    return [(c & r).nonzero()[:, 0] for r in row.T for c in column.T]
 
 
 def _blend(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
@@ -195,7 +224,7 @@ def render(
     background: Float[Tensor, "..."] | None,
     antialiased: bool,
     near: float,
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+) -> SplatImage:
     """Render colour (over ``background``, or straight without one), alpha and expected depth."""
     footprint = footprints(means, log_scales, quaternions, opacity_logits, camera, antialiased, near)
     return composite(*accumulate(footprint, colours, camera.width, camera.height), background)
@@ -206,8 +235,8 @@ def composite(
     alpha: Float[Tensor, "h w"],
     depth: Float[Tensor, "h w"],
     background: Float[Tensor, "..."] | None,
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+) -> SplatImage:
     """Composite the result of :func:`accumulate` over the background, or unpremultiply; divide the depth."""
     covered = torch.where(alpha > 0, alpha, math.inf)
     rgb = rgb / covered[..., None] if background is None else rgb + (1.0 - alpha)[..., None] * background
-    return rgb, alpha, depth / covered
+    return SplatImage(rgb, alpha, depth / covered)

@@ -28,6 +28,7 @@ from headcast.render.gaussians_torch import (
     composite,
     footprints,
 )
+from headcast.render.types import SplatImage
 
 if TYPE_CHECKING:
     import triton.language as tl  # pyright: ignore[reportMissingImports]
@@ -158,7 +159,7 @@ def render(
     background: Tensor | None,
     antialiased: bool,
     near: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> SplatImage:
     """Render as ``gaussians_torch.render``, for float32 on CUDA.
 
     Raises:

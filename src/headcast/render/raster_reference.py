@@ -72,7 +72,13 @@ class Setup:
         a, b, c = normals.unbind(-1)
         zero = ROUNDING * (a.abs() * width + b.abs() * height + c.abs())
         least = torch.where((a > 0) | ((a == 0) & (b > 0)), -zero, zero)
-        return Setup(normals, least, 1 / det.abs(), box, extent[:, 0] * extent[:, 1] * visible)
+        return Setup(
+            normals=normals,
+            least=least,
+            scale=1 / det.abs(),
+            box=box,
+            count=extent[:, 0] * extent[:, 1] * visible,
+        )
 
 
 def _boxes(corners: Tensor, width: int, height: int, near: float) -> Tensor:

@@ -75,20 +75,20 @@ def render_textured(
     """
     pyramid = texture if isinstance(texture, Pyramid) else Pyramid.make(texture)
     scene = TexturedScene(
-        vertices,
-        faces,
-        normals,
-        uv,
-        faces_uv,
-        pyramid,
-        camera,
-        light,
-        gloss,
-        openness,
-        texture_space,
-        colour_space,
-        antialias,
-        near,
+        vertices=vertices,
+        faces=faces,
+        normals=normals,
+        uv=uv,
+        faces_uv=faces_uv,
+        pyramid=pyramid,
+        camera=camera,
+        light=light,
+        gloss=gloss,
+        openness=openness,
+        texture_space=texture_space,
+        colour_space=colour_space,
+        antialias=antialias,
+        near=near,
     )
     inputs = [x for x in (vertices, normals, uv, light, gloss, pyramid.levels[0]) if x is not None]
     grad = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)

@@ -9,7 +9,7 @@ light and vertices, except through what covers what.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -54,7 +54,7 @@ class TexturedScene:
 
 
 @dataclass(frozen=True)
-class ShadingPoints:
+class ShadedPoints:
     """Where to shade: pixel, weight (m,), uv (m, 2), normal (m, 3), gloss (m, 2), openness, lod (m,)."""
 
     pixel: Tensor
@@ -87,12 +87,67 @@ def compose(scene: TexturedScene) -> Rendering:
     )
 
 
-def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> ShadingPoints:
+class _SampleValues(NamedTuple):
+    """Values at samples (pixels, samples, channels)."""
+
+    uv: Tensor
+    normal: Tensor
+    gloss: Tensor
+    openness: Tensor
+
+
+class _PixelExtent(NamedTuple):
+    """Of each pixel: its middle in uv, texels² of a pixel at each sample, whether one shading will do."""
+
+    middle: Tensor
+    area: Tensor
+    once: Tensor
+
+
+def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> ShadedPoints:
     """Select the points to shade: per pixel or per sample."""
     hit = triangle >= 0
     face = triangle.clamp(min=0).long()
     b = barycentric * hit[..., None]
     count = hit.sum(1).clamp(min=1).to(b.dtype)
+
+    uv, normal, gloss, openness = _interpolate(scene, face, b, hit)
+    middle, area, once = _pixel_extent(scene, triangle, uv, hit, count)
+    each = hit & ~once[:, None]
+    pixel = torch.arange(len(hit), device=hit.device)
+    weight = 1 / count[:, None].expand(hit.shape)
+
+    def joined(mean: Tensor, sample: Tensor) -> Tensor:
+        return torch.cat([mean[once], sample[each]])
+
+    area = joined(area.sum(1) / count, area)
+    return ShadedPoints(
+        pixel=joined(pixel, pixel[:, None].expand(hit.shape)),
+        weight=joined(torch.ones_like(count), weight),
+        uv=joined(middle, uv),
+        normal=joined(normal.sum(1), normal),
+        gloss=joined(gloss.sum(1) / count[:, None], gloss),
+        openness=joined(openness.sum(1) / count[:, None], openness)[:, 0],
+        lod=(area.clamp(min=1e-12).log2() / 2 - 1).clamp(min=0),
+    )
+
+
+def _pixel_extent(
+    scene: TexturedScene, triangle: Tensor, uv: Tensor, hit: Tensor, count: Tensor
+) -> _PixelExtent:
+    """Measure the samples of each pixel in the texture."""
+    size = torch.tensor(scene.pyramid.size).to(uv)
+    jacobian = _uv_jacobian(scene, triangle) * size[:, None]  # (pixels, samples, 2, 2) texels per pixel
+    reach = torch.where(hit, jacobian.abs().sum(-1).amax(-1), torch.inf).amin(1)
+    middle = uv.sum(1) / count[:, None]
+    spread = ((uv - middle[:, None]).abs() * size * hit[..., None]).amax((1, 2))
+    area = torch.linalg.det(jacobian).abs() * hit
+    once = (spread <= 2 * reach + 0.5) & hit.any(1)
+    return _PixelExtent(middle, area, once)
+
+
+def _interpolate(scene: TexturedScene, face: Tensor, b: Tensor, hit: Tensor) -> _SampleValues:
+    """Interpolate the surface's values at the samples."""
 
     def over(attributes: Tensor, index: Tensor) -> Tensor:
         return (attributes[index[face].long()] * b.to(attributes.dtype)[..., None]).sum(-2)
@@ -102,33 +157,10 @@ def _points(scene: TexturedScene, triangle: Tensor, barycentric: Tensor) -> Shad
     openness = hit[..., None].to(uv)
     if scene.openness is not None:
         openness = over(scene.openness.to(uv)[:, None], scene.faces)
-    size = torch.tensor(scene.pyramid.size).to(uv)
-    jacobian = _uv_jacobian(scene, triangle) * size[:, None]  # (pixels, samples, 2, 2) texels per pixel
-    reach = torch.where(hit, jacobian.abs().sum(-1).amax(-1), torch.inf).amin(1)
-    middle = uv.sum(1) / count[:, None]
-    spread = ((uv - middle[:, None]).abs() * size * hit[..., None]).amax((1, 2))
-    area = torch.linalg.det(jacobian).abs() * hit
-    once = (spread <= 2 * reach + 0.5) & hit.any(1)
-    each = hit & ~once[:, None]
-    pixel = torch.arange(len(hit), device=hit.device)
-    weight = 1 / count[:, None].expand(hit.shape)
-
-    def joined(mean: Tensor, sample: Tensor) -> Tensor:
-        return torch.cat([mean[once], sample[each]])
-
-    area = joined(area.sum(1) / count, area)
-    return ShadingPoints(
-        joined(pixel, pixel[:, None].expand(hit.shape)),
-        joined(torch.ones_like(count), weight),
-        joined(middle, uv),
-        joined(normal.sum(1), normal),
-        joined(gloss.sum(1) / count[:, None], gloss),
-        joined(openness.sum(1) / count[:, None], openness)[:, 0],
-        (area.clamp(min=1e-12).log2() / 2 - 1).clamp(min=0),
-    )
+    return _SampleValues(uv, normal, gloss, openness)
 
 
-def shade_points(scene: TexturedScene, points: ShadingPoints) -> Float[Tensor, "m 4"]:
+def shade_points(scene: TexturedScene, points: ShadedPoints) -> Float[Tensor, "m 4"]:
     """Compute colour (in the space samples are averaged in) and coverage at points."""
     full, *levels = scene.pyramid.levels
     rgba = sample_texture(full, points.uv, mode="bicubic", levels=levels, lod=points.lod).clamp(0, 1)

@@ -157,14 +157,19 @@ def _footprint(
     E = torch.stack(
         [torch.stack([(e1 * x).sum(-1), (e2 * x).sum(-1)], -1), torch.stack([zero, (e2 * y).sum(-1)], -1)], 1
     )
-    U = torch.stack([uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]], -1)
-    det = torch.linalg.det(U)
-    U = torch.where((det.abs() < 1e-9)[:, None, None], torch.eye(2), U)
-    J = E @ torch.linalg.inv(U)  # metres per texel, in the plane
+    J = _per_texel(uv, E)
     left, s, _ = torch.linalg.svd(J)
     axes = torch.stack([x, y], -1) @ left
     normal = torch.linalg.cross(axes[..., 0], axes[..., 1])
     return torch.cat([axes, normal[..., None]], -1), s
+
+
+def _per_texel(uv: Float[Tensor, "n 3 2"], E: Tensor) -> Tensor:
+    """Map from texels to metres in the plane, given the edges there."""
+    U = torch.stack([uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]], -1)
+    det = torch.linalg.det(U)
+    U = torch.where((det.abs() < 1e-9)[:, None, None], torch.eye(2), U)
+    return E @ torch.linalg.inv(U)  # metres per texel, in the plane
 
 
 def _colour_at(texture: Tensor, at: Int[Tensor, "n"], side: int) -> Float[Tensor, "n 4"]:

@@ -13,13 +13,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate as resize
 
 from headcast.head.model import HeadModel
-from headcast.interpolation import smoothstep
 from headcast.render.batch import rasterize_batch
 from headcast.synth.bust import HEAD, STRIP, TORSO, Bust
 from headcast.synth.config import LABELS
 from headcast.synth.rng import CounterRng
 
-__all__ = ["Atlas", "make_atlas", "ramp"]
+__all__ = ["Atlas", "make_atlas"]
 
 GUTTER = 6
 LABEL_OF_REGION = {
@@ -67,11 +66,6 @@ class Atlas:
     spots: Tensor
     eye: Tensor
     points: Tensor
-
-
-def ramp(low: float | Tensor, high: float | Tensor, x: Tensor) -> Tensor:
-    """Return 0 below ``low``, 1 above ``high`` and a smoothstep between."""
-    return smoothstep(x, low, high)
 
 
 class AtlasTexels(NamedTuple):
@@ -226,13 +220,21 @@ def spot_field(size: int, count: int, radius: float, name: str, device: torch.de
     centre, r = rng.uniform("spots " + name, count, 2)[0] * size, rng.uniform("size " + name, count)[0]
     strength = rng.uniform("strength " + name, count)[0]
     r = (radius * size * (0.45 + 1.1 * r * r)).clamp(min=0.45)
-    reach = int(2.5 * float(r.max())) + 1
+    return highest_spots(size, centre, r, strength)
+
+
+def highest_spots(
+    size: int, centre: Float[Tensor, "k 2"], radius: Float[Tensor, " k"], strength: Float[Tensor, " k"]
+) -> Float[Tensor, "h h"]:
+    """Return the highest of Gaussian blobs at each texel of a tile that repeats; texels."""
+    device = centre.device
+    reach = int(2.5 * float(radius.max())) + 1
     offsets = torch.arange(-reach, reach + 1, device=device)
     oy, ox = (o[None] for o in torch.meshgrid(offsets, offsets, indexing="ij"))
     cell = centre.floor()
     x0, y0 = (centre - cell)[:, :1, None], (centre - cell)[:, 1:, None]
     distance2 = (ox + 0.5 - x0) ** 2 + (oy + 0.5 - y0) ** 2
-    value = strength[:, None, None] * torch.exp(-distance2 / (r[:, None, None] ** 2))
+    value = strength[:, None, None] * torch.exp(-distance2 / (radius[:, None, None] ** 2))
     row, column = ((o + cell[:, k, None, None].long()) % size for o, k in ((oy, 1), (ox, 0)))
     field = torch.zeros(size * size, device=device)
     field.scatter_reduce_(0, (row * size + column).reshape(-1), value.reshape(-1), "amax")

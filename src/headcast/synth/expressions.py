@@ -17,7 +17,7 @@ from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, EYE_LOOK
 from headcast.interpolation import smoothstep
 from headcast.synth.rng import CounterRng
 
-__all__ = ["GESTURES", "MOUTHS", "Motion", "draw_moments", "draw_motion"]
+__all__ = ["GESTURES", "MOUTHS", "HeadMotion", "draw_moments", "draw_motion"]
 
 GESTURES: Mapping[str, Mapping[str, float]] = {
     "smile": {"mouthSmile*": 0.6, "cheekSquint*": 0.35, "eyeSquint*": 0.2, "mouthDimple*": 0.12},
@@ -82,9 +82,12 @@ MOUTHS: Mapping[str, Mapping[str, float]] = {
 }
 """Mouth shapes of speech."""
 
+BLINK_STEP = 3.2
+"""Seconds from blink to blink of a clip, on average."""
+
 
 @dataclass(frozen=True)
-class Motion:
+class HeadMotion:
     """Motion of N heads: expression (N, 52), neck (N, 3) axis-angle, gaze (N, 2, 2) as in ``HeadParams``."""
 
     expression: Float[Tensor, "n 52"]
@@ -92,7 +95,7 @@ class Motion:
     gaze: Float[Tensor, "n 2 2"]
 
 
-def table(shapes: Mapping[str, Mapping[str, float]]) -> Float[Tensor, "k 52"]:
+def shape_weights(shapes: Mapping[str, Mapping[str, float]]) -> Float[Tensor, "k 52"]:
     """Return the weights of named shapes, one row each."""
     rows = torch.zeros(len(shapes), len(EXPRESSIONS))
     for i, shape in enumerate(shapes.values()):
@@ -110,7 +113,7 @@ def mirror_order() -> list[int]:
     return [EXPRESSION_INDEX[mirrored_name(n)] for n in EXPRESSIONS]
 
 
-def draw_moments(rng: CounterRng, strength: float) -> Motion:
+def draw_moments(rng: CounterRng, strength: float) -> HeadMotion:
     """Sample unrelated frames: a fifth at rest, else a gesture, a mouth shape, or both, and stray muscles."""
     e = draw_gestures(rng)
     speech = draw_mouths(rng, "mouth") * rng.uniform("speech", low=0.4, high=1.3)[:, None]
@@ -131,7 +134,7 @@ def draw_moments(rng: CounterRng, strength: float) -> Motion:
 
 def draw_gestures(rng: CounterRng) -> Float[Tensor, "n 52"]:
     """Sample none, one or two of ``GESTURES``, each as it is or mirrored; the larger weight counts."""
-    gestures = table(GESTURES).to(rng.device)
+    gestures = shape_weights(GESTURES).to(rng.device)
     chances = tuple({"smile": 4.0, "laugh": 2.0}.get(name, 1.0) for name in GESTURES)
     e = torch.zeros(len(rng.rows), len(EXPRESSIONS), device=rng.device)
     for k, probability in enumerate((0.6, 0.2)):
@@ -145,10 +148,10 @@ def draw_gestures(rng: CounterRng) -> Float[Tensor, "n 52"]:
 
 def draw_mouths(rng: CounterRng, name: str) -> Float[Tensor, "n 52"]:
     """Sample one of ``MOUTHS`` for each row."""
-    return table(MOUTHS).to(rng.device)[rng.choice(name, (1.0,) * len(MOUTHS))]
+    return shape_weights(MOUTHS).to(rng.device)[rng.choice(name, (1.0,) * len(MOUTHS))]
 
 
-def clamp_motion(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Tensor) -> Motion:
+def clamp_motion(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Tensor) -> HeadMotion:
     """Clamp weights to 0..1 and add the blink; eyeLook* follow from gaze alone."""
     e = e.clamp(0, 1)
     e[:, [EXPRESSION_INDEX[n] for n in EYE_LOOK]] = 0
@@ -156,17 +159,17 @@ def clamp_motion(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Ten
         i = EXPRESSION_INDEX[f"eyeBlink{side}"]
         e[:, i] = torch.maximum(e[:, i], blink)
     eye = torch.stack([yaw, pitch], -1)
-    return Motion(e, neck, torch.stack([eye, eye], 1))
+    return HeadMotion(e, neck, torch.stack([eye, eye], 1))
 
 
-def draw_motion(people: CounterRng, frames: int, fps: float, strength: float) -> Motion:
+def draw_motion(people: CounterRng, frames: int, fps: float, strength: float) -> HeadMotion:
     """Sample smooth clips: N = people x frames, a person's frames together.
 
     Gestures swell and fade, speech passes through mouth shapes, eyes jump and rest, lids blink every few
     seconds, the neck drifts.
     """
     each = [_clip(people, i, frames, fps, strength) for i in range(len(people.rows))]
-    return Motion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
+    return HeadMotion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
 
 
 @dataclass(frozen=True)
@@ -196,9 +199,9 @@ class KeyTimes:
         return values[i] + (values[i + 1] - values[i]) * t
 
 
-def _clip(people: CounterRng, person: int, frames: int, fps: float, strength: float) -> Motion:
+def _clip(people: CounterRng, person: int, frames: int, fps: float, strength: float) -> HeadMotion:
     gesture, syllable, saccade, blink = (
-        KeyTimes.every(step, people, person, frames, fps) for step in (1.6, 0.13, 0.7, 3.2)
+        KeyTimes.every(step, people, person, frames, fps) for step in (1.6, 0.13, 0.7, BLINK_STEP)
     )
     moment = draw_moments(gesture.rng, strength)
     mouth = draw_mouths(syllable.rng, "syllable")
@@ -221,5 +224,5 @@ def draw_saccades(keys: KeyTimes) -> Float[Tensor, "t 2"]:
 def draw_blinks(keys: KeyTimes) -> Float[Tensor, " t"]:
     """Sample weights of blinks, one between every two keys."""
     when = keys.rng.uniform("when", low=0.1, high=0.9)[keys.at.long()]
-    close = (1 - ((keys.at % 1 - when).abs() * 3.2 / 0.11)).clamp(0, 1)
+    close = (1 - ((keys.at % 1 - when).abs() * BLINK_STEP / 0.11)).clamp(0, 1)
     return (1.6 * close).clamp(max=1)

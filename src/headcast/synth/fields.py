@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headcast.synth.atlas import Atlas, ramp
+from headcast.interpolation import smoothstep
+from headcast.synth.atlas import Atlas
 from headcast.synth.rng import CounterRng
 
 __all__ = ["FOLDS", "Fields", "make_fields"]
@@ -63,9 +64,7 @@ def make_fields(atlas: Atlas) -> Fields:
     face = soften(sum(r[n] for n in ("face", "nose", "lids", "brows", "lips")) * skin, atlas.size // 48)
     eyes = (at[36:42].mean(0), at[42:48].mean(0))
     below = torch.tensor([0.0, -0.013, 0.0], device=p.device)
-    cheek = torch.tensor([0.012, -0.036, -0.004], device=p.device)
-    flip = torch.tensor([-1.0, 1.0, 1.0], device=p.device)
-    left, right = eyes[1] + cheek, eyes[0] + cheek * flip
+    left, right = cheek_centres(eyes)
     porous = (spot(at[30], 0.03) + spot(left, 0.03) + spot(right, 0.03)).clamp(max=1)
     hair = facial_hair_areas(atlas)
     return Fields(
@@ -84,18 +83,25 @@ def make_fields(atlas: Atlas) -> Fields:
     )
 
 
+def cheek_centres(eyes: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the middles of the subject's left and right cheek; ``eyes``: of the right and left eye."""
+    cheek = torch.tensor([0.012, -0.036, -0.004], device=eyes[0].device)
+    flip = torch.tensor([-1.0, 1.0, 1.0], device=cheek.device)
+    return eyes[1] + cheek, eyes[0] + cheek * flip
+
+
 def facial_hair_areas(atlas: Atlas) -> HairAreas:
     """Find where beards grow: below a line from the nose over the cheeks to the ears, above the throat."""
     p, at, r = atlas.position, atlas.points, atlas.region
     x, y = p[..., 0].abs(), p[..., 1]
     base, mouth, chin_y = at[33, 1], at[48:68].mean(0), at[8, 1]
     lips = soften(r["lips"], max(1, atlas.size // 340))
-    line = base - 0.004 - 0.006 * ramp(0.02, 0.034, x) + 0.052 * ramp(0.056, 0.07, x)
+    line = base - 0.004 - 0.006 * smoothstep(x, 0.02, 0.034) + 0.052 * smoothstep(x, 0.056, 0.07)
     throat = y + 0.35 * (0.1 - p[..., 2]).clamp(min=0)
-    lower = ramp(line + 0.004, line - 0.004, y) * ramp(chin_y - 0.04, chin_y - 0.012, throat)
-    beard = lower * (r["face"] * r["skin"]) * (1 - lips) * ramp(-0.01, 0.012, p[..., 2] + 0.006)
-    moustache = beard * ramp(mouth[1] - 0.002, mouth[1] + 0.003, y) * ramp(0.036, 0.027, x)
-    return HairAreas(beard, moustache, chin=beard * ramp(0.034, 0.022, x))
+    lower = smoothstep(y, line + 0.004, line - 0.004) * smoothstep(throat, chin_y - 0.04, chin_y - 0.012)
+    beard = lower * (r["face"] * r["skin"]) * (1 - lips) * smoothstep(p[..., 2] + 0.006, -0.01, 0.012)
+    moustache = beard * smoothstep(y, mouth[1] - 0.002, mouth[1] + 0.003) * smoothstep(x, 0.036, 0.027)
+    return HairAreas(beard, moustache, chin=beard * smoothstep(x, 0.034, 0.022))
 
 
 def _spots(p: Tensor, skin: Tensor) -> Callable[[Tensor, float], Tensor]:
@@ -135,7 +141,7 @@ class FaceTexels(NamedTuple):
 def folds(atlas: Atlas) -> Float[Tensor, "8 h w"]:
     """Return depths of wrinkles from curves on the neutral face, in the order of ``FOLDS``."""
     p = atlas.position
-    face = FaceTexels(p[..., 0], p[..., 0].abs(), p[..., 1], ramp(0.03, 0.06, p[..., 2]), atlas.points)
+    face = FaceTexels(p[..., 0], p[..., 0].abs(), p[..., 1], smoothstep(p[..., 2], 0.03, 0.06), atlas.points)
     depths = [
         forehead_lines(face, 0),
         forehead_lines(face, 1),
@@ -161,7 +167,7 @@ def forehead_lines(face: FaceTexels, variant: int) -> Float[Tensor, "h w"]:
         level = brow_height(face) + 0.013 + 0.0105 * j + 0.004 * variant
         ripple = torch.sin(face.side * (90 + 23 * j + 31 * variant) + 2 * j + variant)
         wave = 0.0022 * ripple - 2.2 * face.side**2
-        line = valley(face.y - level - wave, 0.0012) * ramp(0.05, 0.028 - 0.003 * j, face.x)
+        line = valley(face.y - level - wave, 0.0012) * smoothstep(face.x, 0.05, 0.028 - 0.003 * j)
         total = torch.maximum(total, line)
     return total * face.front
 
@@ -173,7 +179,12 @@ def crow_feet(face: FaceTexels) -> Float[Tensor, "h w"]:
     dx, dy = face.x - corner[0], face.y - corner[1]
     reach, angle = (dx * dx + dy * dy).sqrt(), torch.atan2(dy, dx)
     rays = valley(torch.sin(angle * 6.5 + 0.4) * reach * 0.14, 0.0007)
-    return rays * ramp(0.004, 0.008, reach) * ramp(0.026, 0.014, reach) * ramp(1.15, 0.8, angle.abs())
+    return (
+        rays
+        * smoothstep(reach, 0.004, 0.008)
+        * smoothstep(reach, 0.026, 0.014)
+        * smoothstep(angle.abs(), 1.15, 0.8)
+    )
 
 
 def nasolabial_fold(face: FaceTexels) -> Float[Tensor, "h w"]:
@@ -181,7 +192,7 @@ def nasolabial_fold(face: FaceTexels) -> Float[Tensor, "h w"]:
     wing, lip = face.points[35], face.points[54]
     t = ((wing[1] - face.y) / (wing[1] - lip[1] + 0.006)).clamp(-0.3, 1.3)
     curve = wing[0].abs() + 0.004 + (lip[0].abs() + 0.006 - wing[0].abs()) * t.clamp(0) ** 0.8
-    return valley(face.x - curve, 0.0022) * ramp(-0.25, 0.05, t) * ramp(1.3, 0.85, t) * face.front
+    return valley(face.x - curve, 0.0022) * smoothstep(t, -0.25, 0.05) * smoothstep(t, 1.3, 0.85) * face.front
 
 
 def glabella_line(face: FaceTexels) -> Float[Tensor, "h w"]:
@@ -189,8 +200,8 @@ def glabella_line(face: FaceTexels) -> Float[Tensor, "h w"]:
     root, brow = face.points[27, 1], brow_height(face)
     return (
         valley(face.x - 0.0055, 0.0011)
-        * ramp(root - 0.004, root + 0.006, face.y)
-        * ramp(brow + 0.012, brow, face.y)
+        * smoothstep(face.y, root - 0.004, root + 0.006)
+        * smoothstep(face.y, brow + 0.012, brow)
         * face.front
     )
 
@@ -199,7 +210,7 @@ def under_eye_fold(face: FaceTexels) -> Float[Tensor, "h w"]:
     """Return the arcs below the eyes."""
     eye = face.points[42:48].mean(0)
     arc = eye[1] - 0.0155 + 9.0 * (face.x - eye[0]) ** 2
-    return valley(face.y - arc, 0.0018) * ramp(0.019, 0.012, (face.x - eye[0]).abs()) * face.front
+    return valley(face.y - arc, 0.0018) * smoothstep((face.x - eye[0]).abs(), 0.019, 0.012) * face.front
 
 
 def marionette_line(face: FaceTexels) -> Float[Tensor, "h w"]:
@@ -208,8 +219,8 @@ def marionette_line(face: FaceTexels) -> Float[Tensor, "h w"]:
     side = lip[0].abs() + 0.002
     return (
         valley(face.x - side - 0.25 * (lip[1] - face.y), 0.0015)
-        * ramp(lip[1] + 0.001, lip[1] - 0.006, face.y)
-        * ramp(lip[1] - 0.026, lip[1] - 0.015, face.y)
+        * smoothstep(face.y, lip[1] + 0.001, lip[1] - 0.006)
+        * smoothstep(face.y, lip[1] - 0.026, lip[1] - 0.015)
         * face.front
     )
 
@@ -219,7 +230,7 @@ def neck_rings(face: FaceTexels, neck: Float[Tensor, "h w"]) -> Float[Tensor, "h
     below_chin = face.y - face.points[8, 1]
     upper = valley(below_chin + 0.042 + 0.25 * face.x, 0.0014)
     lower = valley(below_chin + 0.056 + 0.2 * face.x, 0.0014)
-    return torch.maximum(upper, lower) * neck * ramp(0.06, 0.03, face.x)
+    return torch.maximum(upper, lower) * neck * smoothstep(face.x, 0.06, 0.03)
 
 
 def valley(distance: Tensor, width: float) -> Tensor:
@@ -268,7 +279,7 @@ def brow_hairs(
     i = t.long().clamp(max=len(spine) - 2)
     root = spine[i] + (spine[i + 1] - spine[i]) * (t - i)[:, None]
     outward = spine[-1, 0].sign()
-    profile = ramp(-0.12, 0.25, u) * (1 - 0.8 * ramp(0.45, 1.0, u))
+    profile = smoothstep(u, -0.12, 0.25) * (1 - 0.8 * smoothstep(u, 0.45, 1.0))
     below = 0.0036  # the landmarks run along the upper edge
     root = root + torch.stack([torch.zeros_like(u), (2 * v - 1) * thick * profile - below], -1)
     bend = 1.25 * (1 - u) ** 1.6 - 0.35 * u - (v - 0.5) * 1.1 + 0.3 * (w - 0.5)

@@ -18,7 +18,7 @@ SIDES = (1.0, -1.0)
 """Signs of x on the subject's left and right."""
 
 
-class FrameFit(NamedTuple):
+class GlassesFit(NamedTuple):
     """Dimensions and place of B frames of glasses in the head frame, metres, (B,) each.
 
     Attributes:
@@ -47,7 +47,7 @@ def make_glasses(
 
     Args:
         points: landmarks and eyes: centres of eyeballs of the head at rest; the subject's left eye first.
-        frame: see ``Looks.frame``, each 0..1.
+        frame: see ``PersonAppearance.frame``, each 0..1.
     """
     fit = fit_frame(points, eyes, frame)
     ears = points[:, [16, 0]]  # the subject's left, right
@@ -60,11 +60,11 @@ def make_glasses(
 
 def fit_frame(
     points: Float[Tensor, "b 68 3"], eyes: Float[Tensor, "b 2 3"], frame: Float[Tensor, "b 8"]
-) -> FrameFit:
+) -> GlassesFit:
     """Choose dimensions by ``frame`` and place the rims before the eyes, on the nose."""
     width, height, roundness, thickness, drop, tilt, _, _ = frame.unbind(-1)
     half_width = 0.0215 + 0.006 * width
-    return FrameFit(
+    return GlassesFit(
         half_width=half_width,
         half_height=0.0145 + 0.0095 * height,
         exponent=2.1 + 2.6 * roundness,
@@ -76,7 +76,7 @@ def fit_frame(
     )
 
 
-def make_rim(fit: FrameFit, side: float) -> Float[Tensor, "b m 3"]:
+def make_rim(fit: GlassesFit, side: float) -> Float[Tensor, "b m 3"]:
     """Make one rim: a superellipse that leans back at the top and towards the temple."""
     angle = torch.arange(RIM, device=fit.x.device) * (2 * math.pi / RIM)
     c, s = angle.cos(), angle.sin()
@@ -91,7 +91,7 @@ def make_rim(fit: FrameFit, side: float) -> Float[Tensor, "b m 3"]:
     return sweep_tube(path, outward, fit.radius)
 
 
-def make_bridge(fit: FrameFit) -> Float[Tensor, "b m 3"]:
+def make_bridge(fit: GlassesFit) -> Float[Tensor, "b m 3"]:
     """Make the bridge: an arch from rim to rim."""
     t = torch.linspace(-1, 1, TEMPLE, device=fit.x.device)
     inner = (fit.x - fit.half_width)[:, None]
@@ -101,7 +101,7 @@ def make_bridge(fit: FrameFit) -> Float[Tensor, "b m 3"]:
     return sweep_tube(path, torch.tensor([0.0, 1.0, 0.0], device=t.device).expand_as(path), fit.radius)
 
 
-def make_temple(fit: FrameFit, ear: Float[Tensor, "b 3"], side: float) -> Float[Tensor, "b m 3"]:
+def make_temple(fit: GlassesFit, ear: Float[Tensor, "b 3"], side: float) -> Float[Tensor, "b m 3"]:
     """Make one temple: from the rim to above the ear, bowed outwards, hooked down behind it."""
     device = fit.x.device
     rim = [side * fit.x + side * fit.half_width, fit.y + 0.4 * fit.half_height, fit.z - 0.18 * fit.half_width]

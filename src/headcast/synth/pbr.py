@@ -18,10 +18,10 @@ from headcast.render.shading import sh_basis
 from headcast.synth.atlas import Atlas
 from headcast.synth.fields import FOLDS, Fields
 from headcast.synth.lights import Lamps
-from headcast.synth.people import Person
+from headcast.synth.people import PersonTraits
 from headcast.synth.relief import Relief, remove_grain
 from headcast.synth.rng import CounterRng
-from headcast.synth.shade import SurfacePoints, grazing_reflectance, reflect_lamps
+from headcast.synth.shade import ShadingPoints, grazing_reflectance, reflect_lamps
 from headcast.synth.skin_paint import height_gradient, per_person
 
 __all__ = ["LINES", "add_expression_lines", "add_pores", "shade_skin"]
@@ -50,7 +50,7 @@ DEEP = (2.5e-4, 2.5e-4, 2e-4, 4.5e-4, 2.5e-4, 2e-4, 2.5e-4, 0.0)
 
 def add_pores(
     textures: Float[Tensor, "b h w 8"],
-    person: Person,
+    person: PersonTraits,
     rng: CounterRng,
     atlas: Atlas,
     relief: Relief,
@@ -66,13 +66,20 @@ def add_pores(
     slope = remove_grain(textures[..., 3:5], atlas) + micro * torch.stack([-du, dv], -1).clamp(-1, 1)
     out = textures.clone()
     out[..., 3:5] = limit_slope(slope)
+    darken_cavities(out, pits, creases)
+    return out
+
+
+def darken_cavities(
+    textures: Float[Tensor, "b h w 8"], pits: Float[Tensor, "b h w"], creases: Float[Tensor, "b h w"]
+) -> None:
+    """Take colour and gloss from pores and creases and roughen them, in place; depths are 0..1."""
     for c in range(3):
         shade = torch.exp(-PIT_DARK[c] * pits - LINE_DARK[c] * creases)
-        out[..., c] = (out[..., c] * shade).clamp(0.002, 0.95)
-    gloss = out[..., 5] * (1 - 0.35 * pits.clamp(max=1)) * (1 - 0.15 * creases.clamp(max=1))
-    out[..., 5] = gloss.clamp(0, 1)
-    out[..., 6] = (out[..., 6] + 0.06 * pits + 0.02 * creases).clamp(0.08, 1)
-    return out
+        textures[..., c] = (textures[..., c] * shade).clamp(0.002, 0.95)
+    gloss = textures[..., 5] * (1 - 0.35 * pits.clamp(max=1)) * (1 - 0.15 * creases.clamp(max=1))
+    textures[..., 5] = gloss.clamp(0, 1)
+    textures[..., 6] = (textures[..., 6] + 0.06 * pits + 0.02 * creases).clamp(0.08, 1)
 
 
 def limit_slope(slope: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
@@ -119,7 +126,7 @@ def add_expression_lines(
     return out
 
 
-def shade_skin(light: Lamps, sky: Float[Tensor, "m 9 3"], surface: SurfacePoints) -> Float[Tensor, "m 3"]:
+def shade_skin(light: Lamps, sky: Float[Tensor, "m 9 3"], surface: ShadingPoints) -> Float[Tensor, "m 3"]:
     """Shade skin: ``shade.shade_surface`` with subsurface softening and an environment that reflects.
 
     Diffuse light uses, per colour, a normal between ``normal`` and the ``smooth`` one (blended normals:
@@ -132,7 +139,7 @@ def shade_skin(light: Lamps, sky: Float[Tensor, "m 9 3"], surface: SurfacePoints
 
 
 def soft_irradiance(
-    light: Lamps, sky: Float[Tensor, "m 9 3"], surface: SurfacePoints
+    light: Lamps, sky: Float[Tensor, "m 9 3"], surface: ShadingPoints
 ) -> Float[Tensor, "m 3"]:
     """Return the light that comes out of white skin, softened below its surface."""
     bleed = torch.tensor(BLEED, device=sky.device) * surface.flesh[:, None]
@@ -152,7 +159,7 @@ def soft_irradiance(
     return total
 
 
-def mirrored_sky(sky: Float[Tensor, "m 9 3"], surface: SurfacePoints) -> Float[Tensor, "m 3"]:
+def mirrored_sky(sky: Float[Tensor, "m 9 3"], surface: ShadingPoints) -> Float[Tensor, "m 3"]:
     """Return the radiance of the sky in the mirror direction, blurred by roughness."""
     normal, view, device = surface.normal, surface.view, sky.device
     mirror = normalize(2 * (normal * view).sum(-1, keepdim=True) * normal - view, dim=-1)

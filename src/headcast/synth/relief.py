@@ -84,7 +84,14 @@ def make_relief(atlas: Atlas, fields: Fields) -> Relief:
     calm = 1 - 0.8 * (atlas.region["neck"] + atlas.region["shoulders"] + fields.lid).clamp(max=1)
     bare = skin * calm
     lines = smear_along(atlas, wrinkle_direction(atlas))
-    return Relief(fine, wide, (0.35 + 0.65 * fields.pores) * bare, open_ * bare, lines, skin)
+    return Relief(
+        fine=fine,
+        wide=wide,
+        dense=(0.35 + 0.65 * fields.pores) * bare,
+        open=open_ * bare,
+        lines=lines,
+        skin=skin,
+    )
 
 
 def pits(size: int, count: int, radius: float, name: str, device: torch.device) -> Float[Tensor, "h h"]:

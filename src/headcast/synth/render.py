@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
@@ -15,11 +15,11 @@ from headcast.render.types import Fragments
 from headcast.synth.assets import Assets
 from headcast.synth.bust import HEAD, TORSO
 from headcast.synth.config import LABELS
-from headcast.synth.fur import BEARD, BUZZ, CURLS, LASH
+from headcast.synth.hair_shells import BEARD, BUZZ, CURLS, LASH
 from headcast.synth.layers import (
+    CoveredSamples,
     Layers,
-    Points,
-    Scene,
+    SynthScene,
     average_cells,
     lamp_shadows,
     mask_fragments,
@@ -29,8 +29,8 @@ from headcast.synth.layers import (
 from headcast.synth.lights import Lamps, sky_irradiance
 from headcast.synth.pbr import shade_skin
 from headcast.synth.shade import (
+    ShadingPoints,
     Shadows,
-    SurfacePoints,
     fetch,
     hair_alpha,
     perturb_normals,
@@ -40,7 +40,7 @@ from headcast.synth.shade import (
 )
 from headcast.synth.views import Views
 
-__all__ = ["Truth", "render_scene"]
+__all__ = ["PixelTruth", "render_scene"]
 
 HAIR, FACIAL_HAIR, BROWS, SKIN = (LABELS.index(n) for n in ("hair", "facial_hair", "brows", "skin"))
 FLESHY = tuple(
@@ -51,7 +51,7 @@ VISIBLE = 0.004
 
 
 @dataclass(frozen=True)
-class Truth:
+class PixelTruth:
     """Per-pixel results of a scene; see ``SynthBatch``."""
 
     rgb: Tensor
@@ -65,7 +65,7 @@ class Truth:
     label: Tensor
 
 
-def render_scene(assets: Assets, scene: Scene, antialias: int, layers: int) -> Truth:
+def render_scene(assets: Assets, scene: SynthScene, antialias: int, layers: int) -> PixelTruth:
     """Render all images of a scene.
 
     A pixel whose samples lie on one smooth piece of the bust, with no hair before it, is shaded once, at its
@@ -91,7 +91,7 @@ def render_scene(assets: Assets, scene: Scene, antialias: int, layers: int) -> T
 
 
 def shade_centres(
-    assets: Assets, scene: Scene, shadows: Shadows, fragments: Fragments, antialias: int
+    assets: Assets, scene: SynthScene, shadows: Shadows, fragments: Fragments, antialias: int
 ) -> Layers:
     """Shade the bust once a pixel, from textures as coarse as the pixels are."""
     coarse = avg_pool2d(scene.textures.permute(0, 3, 1, 2), antialias).permute(0, 2, 3, 1)
@@ -106,12 +106,12 @@ def resolve_truth(
     alpha: Float[Tensor, "n h h"],
     background: Float[Tensor, "n h h 3"],
     centre: CentreTruth,
-) -> Truth:
+) -> PixelTruth:
     """Composite over the background and divide the other channels (see ``Layers``) by coverage."""
     rgb = value[..., :3] + (1 - alpha)[..., None] * background
     straight = value / alpha.clamp(min=1e-4)[..., None]
     shown = (alpha > 1e-3)[..., None]
-    return Truth(
+    return PixelTruth(
         rgb=linear_to_srgb(rgb.clamp(0, 1)),
         alpha=alpha,
         depth=centre.depth,
@@ -125,10 +125,10 @@ def resolve_truth(
 
 
 def shade_solid(
-    assets: Assets, scene: Scene, views: Views, shadows: Shadows, fragments: Fragments, samples: Layers
+    assets: Assets, scene: SynthScene, views: Views, shadows: Shadows, fragments: Fragments, samples: Layers
 ) -> None:
     """Shade the bust and composite it behind the hair."""
-    p = Points.of(fragments, scene.scene)
+    p = CoveredSamples.of(fragments, scene.scene)
     p = p[samples.through[p.at] > VISIBLE]
     light = scene.light.lamps(p.scene)
     geometry = bust_geometry(assets, scene, p)
@@ -151,9 +151,9 @@ class BustGeometry(NamedTuple):
     openness: Tensor
 
 
-def bust_geometry(assets: Assets, scene: Scene, p: Points) -> BustGeometry:
+def bust_geometry(assets: Assets, scene: SynthScene, p: CoveredSamples) -> BustGeometry:
     """Interpolate the bust's vertex values."""
-    f = scene.figure
+    f = scene.people
     sky = sky_irradiance(scene.light.sky, f.normals)
     values = torch.cat([f.vertices, f.normals, f.tangents, sky, f.openness[..., None]], -1)
     return BustGeometry(*p.over(values, assets.bust.faces[p.face]).split((3, 3, 3, 3, 1), -1))
@@ -161,24 +161,22 @@ def bust_geometry(assets: Assets, scene: Scene, p: Points) -> BustGeometry:
 
 def surface_points(
     assets: Assets,
-    scene: Scene,
+    scene: SynthScene,
     views: Views,
     shadows: Shadows,
     light: Lamps,
-    p: Points,
+    p: CoveredSamples,
     geometry: BustGeometry,
-) -> SurfacePoints:
+) -> ShadingPoints:
     """Find what the points' textures, normals, shadows and labels make of them."""
     uv = p.uv(assets.bust.uv, assets.bust.faces_uv)
     texel = fetch(scene.textures, scene.owner[p.image], uv)
-    smooth = normalize(geometry.normal, dim=-1)
     view = normalize(views.centers[p.image] - geometry.position, dim=-1)
-    facing = (smooth * view).sum(-1, keepdim=True)
-    smooth = torch.where((facing < 0) & (assets.bust.kind[p.face] == TORSO)[:, None], -smooth, smooth)
+    smooth = facing_normals(geometry.normal, view, assets.bust.kind[p.face] == TORSO)
     label, openness = nearest_label(assets, uv), geometry.openness[:, 0]
     shadow = shadows.light(p.scene, geometry.position, smooth, light.key, light.key_size, smooth=scene.pbr)
     inside = (label == LABELS.index("mouth")) | (label == LABELS.index("teeth"))
-    return SurfacePoints(
+    return ShadingPoints(
         albedo=texel[:, :3],
         normal=perturb_normals(smooth, geometry.tangent, texel[:, 3:5]),
         smooth=smooth,
@@ -191,6 +189,15 @@ def surface_points(
     )
 
 
+def facing_normals(
+    normal: Float[Tensor, "m 3"], view: Float[Tensor, "m 3"], two_sided: Bool[Tensor, " m"]
+) -> Float[Tensor, "m 3"]:
+    """Return unit normals; those of two-sided surfaces are turned towards the camera."""
+    normal = normalize(normal, dim=-1)
+    facing = (normal * view).sum(-1, keepdim=True)
+    return torch.where((facing < 0) & two_sided[:, None], -normal, normal)
+
+
 def nearest_label(assets: Assets, uv: Float[Tensor, "m 2"]) -> Int[Tensor, " m"]:
     """Return the label of the nearest texel."""
     h, w = assets.atlas.label.shape
@@ -201,7 +208,7 @@ def nearest_label(assets: Assets, uv: Float[Tensor, "m 2"]) -> Int[Tensor, " m"]
 class HairPoints(NamedTuple):
     """Hair at M samples: position, normal and strands' direction (world), and how it is shaded.
 
-    ``sky``: irradiance at the normal. ``level``: 0 inner layer .. 1 outer. ``kind``: as of ``Fur``.
+    ``sky``: irradiance at the normal. ``level``: 0 inner layer .. 1 outer. ``kind``: as of ``HairShells``.
     ``pattern``: fine and coarse strands, 0..1.
     """
 
@@ -215,10 +222,10 @@ class HairPoints(NamedTuple):
     alpha: Tensor
 
 
-def hair_points(assets: Assets, scene: Scene, layer: Fragments) -> tuple[Points, HairPoints]:
+def hair_points(assets: Assets, scene: SynthScene, layer: Fragments) -> tuple[CoveredSamples, HairPoints]:
     """Interpolate hair attributes at the covered samples of a layer."""
-    p = Points.of(layer, scene.scene)
-    f = scene.figure
+    p = CoveredSamples.of(layer, scene.scene)
+    f = scene.people
     corners = f.hair_faces[p.scene, p.face]
     sky = sky_irradiance(scene.light.sky, f.hair_normals)
     values = p.over(torch.cat([f.hair, f.hair_normals, f.hair_flow, sky, f.hair_facts], -1), corners)
@@ -230,22 +237,20 @@ def hair_points(assets: Assets, scene: Scene, layer: Fragments) -> tuple[Points,
 
 
 def shade_hair(
-    assets: Assets, scene: Scene, views: Views, shadows: Shadows, layer: Fragments, samples: Layers
+    assets: Assets, scene: SynthScene, views: Views, shadows: Shadows, layer: Fragments, samples: Layers
 ) -> None:
     """Shade a layer of hair and composite it behind those in front."""
     p, hair = hair_points(assets, scene, layer)
     show = (hair.alpha > VISIBLE) & (samples.through[p.at] > VISIBLE)
     p, hair = p[show], HairPoints(*(x[show] for x in hair))
-    normal, flow = normalize(hair.normal, dim=-1), normalize(hair.flow, dim=-1)
     view = normalize(views.centers[p.image] - hair.position, dim=-1)
-    facing = (normal * view).sum(-1, keepdim=True)
-    normal = torch.where(facing < 0, -normal, normal)
+    normal = facing_normals(hair.normal, view, torch.ones_like(hair.kind, dtype=torch.bool))
     light = scene.light.lamps(p.scene)
     above = hair.position + 0.004 * light.key
     shadow = shadows.light(p.scene, above, normal, light.key, light.key_size + 0.1)
     colour = strand_colour(hair, scene.hair_colour[p.image], scene.hair_light[p.image])
     deep = (0.42 + 0.3 * hair.level + 0.45 * hair.pattern[:, 0]).clamp(0, 1)
-    lit = shade_strands(light, colour, normal, flow, view, hair.sky, deep, shadow)
+    lit = shade_strands(light, colour, normal, normalize(hair.flow, dim=-1), view, hair.sky, deep, shadow)
     values = torch.cat([lit, colour, normal, normal, torch.full_like(colour[:, :1], 0.6)], -1)
     samples.put(p.at, values, hair.alpha)
 
@@ -267,7 +272,7 @@ class CentreTruth(NamedTuple):
     uv: Tensor
 
 
-def centre_truth(assets: Assets, scene: Scene, solid: Fragments, hair: list[Fragments]) -> CentreTruth:
+def centre_truth(assets: Assets, scene: SynthScene, solid: Fragments, hair: list[Fragments]) -> CentreTruth:
     """Find label, depth and uv at pixel centres; hair counts where it covers more than half."""
     shape = solid.triangle.shape
     label, uv = bust_truth(assets, scene, solid)
@@ -286,10 +291,10 @@ def centre_truth(assets: Assets, scene: Scene, solid: Fragments, hair: list[Frag
 
 
 def bust_truth(
-    assets: Assets, scene: Scene, solid: Fragments
+    assets: Assets, scene: SynthScene, solid: Fragments
 ) -> tuple[Int[Tensor, " c"], Float[Tensor, "c 2"]]:
     """Return label and uv of the bust without hair at all pixel centres, flat; uv is -1 off the head."""
-    p = Points.of(solid, scene.scene)
+    p = CoveredSamples.of(solid, scene.scene)
     label = torch.zeros(solid.triangle.numel(), dtype=torch.long, device=assets.device)
     uv = torch.full((solid.triangle.numel(), 2), -1.0, device=assets.device)
     where = p.uv(assets.bust.uv, assets.bust.faces_uv)

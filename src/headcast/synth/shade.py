@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headcast.render.shading import ggx_specular
-from headcast.synth.fur import BEARD, CURLS, LASH, STYLE, cut_height, strand_coordinates
+from headcast.synth.hair_shells import BEARD, CURLS, LASH, STYLE, cut_height, strand_coordinates
 from headcast.synth.lights import Lamps
 
 __all__ = [
+    "ShadingPoints",
     "Shadows",
-    "SurfacePoints",
     "fetch",
     "grazing_reflectance",
     "hair_alpha",
@@ -134,7 +134,7 @@ def perturb_normals(
 
 
 @dataclass(frozen=True)
-class SurfacePoints:
+class ShadingPoints:
     """M points of the bust to shade.
 
     Attributes:
@@ -165,7 +165,7 @@ class SurfacePoints:
         return torch.tensor(WRAP, device=self.albedo.device) * self.flesh[:, None]
 
 
-def shade_surface(light: Lamps, sky: Float[Tensor, "m 3"], surface: SurfacePoints) -> Float[Tensor, "m 3"]:
+def shade_surface(light: Lamps, sky: Float[Tensor, "m 3"], surface: ShadingPoints) -> Float[Tensor, "m 3"]:
     """Shade diffuse light with subsurface bleeding and highlights of lamps and sky.
 
     ``light``: that of each point. ``sky``: irradiance of the sky at its normal.
@@ -183,7 +183,7 @@ def shade_surface(light: Lamps, sky: Float[Tensor, "m 3"], surface: SurfacePoint
     return surface.albedo * total + reflected
 
 
-def reflect_lamps(light: Lamps, surface: SurfacePoints) -> Float[Tensor, "m 3"]:
+def reflect_lamps(light: Lamps, surface: ShadingPoints) -> Float[Tensor, "m 3"]:
     """Return the specular reflections of the key lamp and of the fill lamps."""
     normal, view, f0 = surface.normal, surface.view, surface.f0
     rough = (surface.rough + 0.5 * light.key_size).clamp(max=1)
@@ -195,7 +195,7 @@ def reflect_lamps(light: Lamps, surface: SurfacePoints) -> Float[Tensor, "m 3"]:
     return out
 
 
-def grazing_reflectance(surface: SurfacePoints) -> Float[Tensor, " m"]:
+def grazing_reflectance(surface: ShadingPoints) -> Float[Tensor, " m"]:
     """Return the reflectance of the surroundings, which grows towards grazing views (Schlick's Fresnel)."""
     grazing = (1 - (surface.normal * surface.view).sum(-1).clamp(0, 1)) ** 5
     return surface.f0 + (1 - surface.rough).clamp(min=0) * grazing * 0.35 * (surface.specular > 0)

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate as resize
 from headcast.head.skin import SkinModel
 from headcast.synth.atlas import Atlas
 from headcast.synth.fields import FOLDS, Fields
-from headcast.synth.people import Person
+from headcast.synth.people import PersonTraits
 from headcast.synth.rng import CounterRng
 
 __all__ = [
@@ -103,7 +103,7 @@ def per_person(x: Float[Tensor, " b"]) -> Float[Tensor, "b 1 1"]:
 
 
 def log_albedo(
-    person: Person, rng: CounterRng, atlas: Atlas, fields: Fields, skin: SkinModel, tile: Tensor
+    person: PersonTraits, rng: CounterRng, atlas: Atlas, fields: Fields, skin: SkinModel, tile: Tensor
 ) -> Float[Tensor, "b h w 3"]:
     """Return the log of skin albedo: the skin model's variation about a tone, pigment and blood on top."""
     lips = atlas.region["lips"]
@@ -118,18 +118,18 @@ def log_albedo(
     return apply_lipstick(log, person, rng, lips)
 
 
-def lightness(person: Person) -> Float[Tensor, " b"]:
+def lightness(person: PersonTraits) -> Float[Tensor, " b"]:
     """Return how light each person's skin is, 0..1."""
     return (person.ita / 55).clamp(0, 1)
 
 
-def paleness(person: Person) -> Float[Tensor, "b 1 1"]:
+def paleness(person: PersonTraits) -> Float[Tensor, "b 1 1"]:
     """Return how far blood shows through each person's skin, 0.3..1."""
     return per_person(0.3 + 0.7 * lightness(person))
 
 
 def albedo_deviation(
-    person: Person, atlas: Atlas, fields: Fields, skin: SkinModel
+    person: PersonTraits, atlas: Atlas, fields: Fields, skin: SkinModel
 ) -> Float[Tensor, "b h w 3"]:
     """Return the skin model's deviation of log albedo from the face's mean, over the whole atlas."""
     deviation = skin.mean + torch.tensordot(person.skin, skin.components, 1)
@@ -156,7 +156,7 @@ def mottling(rng: CounterRng) -> Float[Tensor, " b"]:
 
 
 def blood_map(
-    person: Person, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor
+    person: PersonTraits, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor
 ) -> Float[Tensor, "b h w"]:
     """Return the density of blood: blush, red nose, rosacea, veins, eyelids."""
     blush = rng.uniform("blush") * 0.5
@@ -174,7 +174,7 @@ def blood_map(
 
 
 def melanin_map(
-    person: Person, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor
+    person: PersonTraits, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor
 ) -> Float[Tensor, "b h w"]:
     """Return the density of pigment: freckles, age spots, mottling, dark rings under the eyes."""
     calm = unstretched(atlas)
@@ -192,7 +192,7 @@ def melanin_map(
 
 
 def apply_lipstick(
-    log: Float[Tensor, "b h w 3"], person: Person, rng: CounterRng, lips: Float[Tensor, "h w"]
+    log: Float[Tensor, "b h w 3"], person: PersonTraits, rng: CounterRng, lips: Float[Tensor, "h w"]
 ) -> Float[Tensor, "b h w 3"]:
     """Blend the log of albedo towards lipstick on the lips of those who wear it."""
     worn = (rng.chance("lipstick", 0.45) & person.feminine).float()
@@ -204,7 +204,7 @@ def apply_lipstick(
     return log + (lipstick[:, None, None] - log) * (per_person(strength) * lips)[..., None]
 
 
-def fold_amount(person: Person, rng: CounterRng, fields: Fields) -> Float[Tensor, "b 8 h w"]:
+def fold_amount(person: PersonTraits, rng: CounterRng, fields: Fields) -> Float[Tensor, "b 8 h w"]:
     """Return how deep each of ``FOLDS`` is: by age and person, a little of it from youth on."""
     depth = (
         per_person(person.old**0.8)[..., None]
@@ -215,7 +215,7 @@ def fold_amount(person: Person, rng: CounterRng, fields: Fields) -> Float[Tensor
 
 
 def fold_height(
-    person: Person, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor
+    person: PersonTraits, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor
 ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
     """Return the height of the skin's relief in metres, and how dark its folds look (0..1)."""
     amount = fold_amount(person, rng, fields)
@@ -245,7 +245,7 @@ def micro_normal(height: Float[Tensor, "b h w"], atlas: Atlas, strength: float) 
 
 
 def paint_gloss(
-    person: Person, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor, height: Tensor
+    person: PersonTraits, rng: CounterRng, atlas: Atlas, fields: Fields, tile: Tensor, height: Tensor
 ) -> Float[Tensor, "b h w 2"]:
     """Paint specular reflectance (relative to 0.04) and roughness: by region, broken up by pores."""
     rough, spec = torch.full_like(fields.face, 0.55), torch.full_like(fields.face, 0.62)

@@ -15,22 +15,22 @@ from headcast.device import is_cuda
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb
+from headcast.synth.appearance import BEARDS, PersonAppearance, draw_appearance
 from headcast.synth.assets import Assets, load_assets
 from headcast.synth.backgrounds import draw_backgrounds
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import SynthConfig
-from headcast.synth.expressions import Motion, draw_moments, draw_motion
-from headcast.synth.figure import Figure, pose_figures
-from headcast.synth.layers import Scene
+from headcast.synth.expressions import HeadMotion, draw_moments, draw_motion
+from headcast.synth.layers import SynthScene
 from headcast.synth.lights import Light, draw_lights
-from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
 from headcast.synth.pbr import add_expression_lines, add_pores
-from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_rng
+from headcast.synth.people import SPLIT_ROWS, PersonTraits, draw_people, person_rng
+from headcast.synth.posed_people import PosedPeople, pose_people
 from headcast.synth.recorded import Recording, draw_recorded
-from headcast.synth.render import Truth, render_scene
+from headcast.synth.render import PixelTruth, render_scene
 from headcast.synth.rng import CounterRng
-from headcast.synth.views import Views, draw_views, project_points
+from headcast.synth.views import Views, draw_views, project_to_views
 
 __all__ = ["batches", "make_batch"]
 
@@ -81,11 +81,11 @@ class BatchRows(NamedTuple):
         return self.person_of_moment[self.moment_of_image]
 
 
-class Cast(NamedTuple):
-    """Sampled people of a batch: traits, appearance and painted textures (P, tall, wide, 8)."""
+class SampledPeople(NamedTuple):
+    """People of a batch: traits, appearance and painted textures (P, tall, wide, 8)."""
 
-    person: Person
-    looks: Looks
+    person: PersonTraits
+    appearance: PersonAppearance
     textures: Tensor
 
 
@@ -101,7 +101,7 @@ class Moments(NamedTuple):
 class Rendered(NamedTuple):
     """Rendered images: truth and backgrounds (sRGB) of each, the head model's vertices of each moment."""
 
-    truth: Truth
+    truth: PixelTruth
     background: Tensor
     head: Tensor
 
@@ -126,28 +126,38 @@ def make_batch(
     assets = load_assets(device, config.texture_size)
     rng = person_rng(config, numbers, seed, device)
     rows = _batch_rows(config, numbers, start, device)
-    cast = _draw_cast(config, rng, assets)
-    moments = _draw_moments(config, rng, assets, cast, rows, recordings)
+    people = _sample_people(config, rng, assets)
+    moments = _draw_moments(config, rng, assets, people, rows, recordings)
     camera_rng = _camera_rng(config, rng, rows)
     views = draw_views(config.framing, camera_rng, config.size) if views is None else views
-    rendered = _render_chunks(config, assets, cast, moments, views, rows, camera_rng)
-    marks = {k: assets.head.landmarks(rendered.head, k)[rows.moment_of_image] for k in (68, 478)}
+    rendered = _render_chunks(config, assets, people, moments, views, rows, camera_rng)
+    return _assemble(assets, people, moments, views, rows, rendered)
+
+
+def _assemble(
+    assets: Assets, people: SampledPeople, moments: Moments, views: Views, rows: BatchRows, rendered: Rendered
+) -> SynthBatch:
+    """Gather what is known of each image."""
     owner, image = rows.person_of_image, rows.moment_of_image
+    marks = {k: assets.head.landmarks(rendered.head, k)[image] for k in (68, 478)}
+    numbers, frames, view = (
+        torch.from_numpy(x.astype(np.int64)).to(assets.device) for x in (rows.numbers, rows.frames, rows.view)
+    )
     return SynthBatch(
         **vars(rendered.truth),
         background=rendered.background,
-        landmarks68=project_points(marks[68], views.K, views.cam_from_world),
-        landmarks478=project_points(marks[478], views.K, views.cam_from_world),
+        landmarks68=project_to_views(marks[68], views.K, views.cam_from_world),
+        landmarks478=project_to_views(marks[478], views.K, views.cam_from_world),
         landmarks68_world=marks[68],
         landmarks478_world=marks[478],
         params=moments.params[(image,)],
         views=views,
         light=moments.light[image],
-        person=cast.person[owner],
-        looks=cast.looks[owner],
-        number=torch.from_numpy(numbers.astype(np.int64)).to(device)[owner],
-        frame=torch.from_numpy(rows.frames.astype(np.int64)).to(device)[image],
-        view=torch.from_numpy(rows.view.astype(np.int64)).to(device),
+        person=people.person[owner],
+        appearance=people.appearance[owner],
+        number=numbers[image],
+        frame=frames[image],
+        view=view,
         textures=moments.textures[:, : assets.atlas.size],
         owner=moments.worn[image],
         hair_names=assets.hair_names,
@@ -167,32 +177,32 @@ def _batch_rows(
     )
 
 
-def _draw_cast(config: SynthConfig, rng: CounterRng, assets: Assets) -> Cast:
+def _sample_people(config: SynthConfig, rng: CounterRng, assets: Assets) -> SampledPeople:
     """Sample people and paint their textures; ``rng`` has a row per person."""
     person = draw_people(config, rng, assets.head, len(assets.skin.components))
-    looks = draw_looks(config, rng, person, assets.hair_weights(config.split, person.feminine))
-    styles = zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True)
+    appearance = draw_appearance(config, rng, person, assets.hair_weights(config.split, person.feminine))
+    styles = zip(appearance.hair.tolist(), appearance.hair_mirrored.tolist(), strict=True)
     scalp = torch.stack([assets.scalp(*s) for s in styles])
-    textures = paint(person, looks, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
+    textures = paint(person, appearance, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
     if config.pbr:
         textures = add_pores(textures, person, rng, assets.atlas, assets.relief(), config.micro)
-    return Cast(person, looks, textures)
+    return SampledPeople(person, appearance, textures)
 
 
 def _draw_moments(
     config: SynthConfig,
     rng: CounterRng,
     assets: Assets,
-    cast: Cast,
+    people: SampledPeople,
     rows: BatchRows,
     recordings: tuple[Recording, ...],
 ) -> Moments:
     """Sample motion and light of all moments; in PBR mode textures gain the expressions' lines."""
     of_moment = rows.person_of_moment
-    person = cast.person[of_moment]
+    person = people.person[of_moment]
     motion = _sample_motion(config, rng, _keyed(config, rng, rows.numbers, rows.frames), recordings)
     params = _params(assets, person, motion)
-    textures, worn = cast.textures, of_moment
+    textures, worn = people.textures, of_moment
     if config.pbr:
         worn = torch.arange(len(of_moment), device=rng.device)
         textures = add_expression_lines(
@@ -215,7 +225,7 @@ def _camera_rng(config: SynthConfig, rng: CounterRng, rows: BatchRows) -> Counte
 
 def _sample_motion(
     config: SynthConfig, rng: CounterRng, moments: CounterRng, recordings: tuple[Recording, ...]
-) -> Motion:
+) -> HeadMotion:
     """Sample the motion of all frames: ``rng`` has a row per person, ``moments`` one per frame."""
     T = config.frames
     if recordings:
@@ -236,7 +246,7 @@ def _keyed(config: SynthConfig, rng: CounterRng, *columns: Int[np.ndarray, " n"]
     return CounterRng(rows.astype(np.int64), rng.seed, rng.device)
 
 
-def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
+def _params(assets: Assets, person: PersonTraits, motion: HeadMotion) -> HeadParams:
     expression = motion.expression.clone()
     for side in ("Left", "Right"):
         i = EXPRESSION_INDEX[f"eyeBlink{side}"]
@@ -249,7 +259,7 @@ def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
 def _render_chunks(
     config: SynthConfig,
     assets: Assets,
-    cast: Cast,
+    people: SampledPeople,
     moments: Moments,
     views: Views,
     rows: BatchRows,
@@ -266,12 +276,14 @@ def _render_chunks(
         rng = CounterRng(camera_rng.rows[images], camera_rng.seed, camera_rng.device)
         background = _draw_background(config, rng)
         scene = _chunk_scene(
-            assets, cast, moments, views[images], rows, chunk, images, background, config.pbr
+            assets, people, moments, views[images], rows, chunk, images, background, config.pbr
         )
         truths.append(render_scene(assets, scene, config.antialias, config.layers))
         backgrounds.append(linear_to_srgb(background))
-        heads.append(scene.figure.head)
-    joined = Truth(**{f.name: torch.cat([getattr(t, f.name) for t in truths]) for f in fields(Truth)})
+        heads.append(scene.people.head)
+    joined = PixelTruth(
+        **{f.name: torch.cat([getattr(t, f.name) for t in truths]) for f in fields(PixelTruth)}
+    )
     return Rendered(joined, torch.cat(backgrounds), torch.cat(heads))
 
 
@@ -284,7 +296,7 @@ def _draw_background(config: SynthConfig, rng: CounterRng) -> Float[Tensor, "n h
 
 def _chunk_scene(
     assets: Assets,
-    cast: Cast,
+    people: SampledPeople,
     moments: Moments,
     views: Views,
     rows: BatchRows,
@@ -292,29 +304,29 @@ def _chunk_scene(
     images: slice,
     background: Tensor,
     pbr: bool,
-) -> Scene:
+) -> SynthScene:
     """Pose the people of some moments (``chunk``) for their images."""
     moment = rows.moment_of_image[images]
     owner = rows.person_of_moment[moment]
-    looks = cast.looks
-    return Scene(
-        figure=_figure(assets, looks[rows.person_of_moment[chunk]], moments.params[chunk]),
+    appearance = people.appearance
+    return SynthScene(
+        people=_pose_moments(assets, appearance[rows.person_of_moment[chunk]], moments.params[chunk]),
         light=moments.light[chunk],
         scene=moment - chunk.start,
         views=views,
         textures=moments.textures,
         owner=moments.worn[moment],
-        hair_colour=looks.hair_colour[owner],
-        hair_light=looks.hair_light[owner],
-        hair_cut=looks.hair_cut[owner],
+        hair_colour=appearance.hair_colour[owner],
+        hair_light=appearance.hair_light[owner],
+        hair_cut=appearance.hair_cut[owner],
         background=background,
         pbr=pbr,
     )
 
 
-def _figure(assets: Assets, looks: Looks, params: HeadParams) -> Figure:
-    bearded = [BEARDS[k] == "beard" for k in looks.beard.tolist()]
-    styles = list(zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True))
-    furs = [assets.fur(*s, b) for s, b in zip(styles, bearded, strict=True)]
+def _pose_moments(assets: Assets, appearance: PersonAppearance, params: HeadParams) -> PosedPeople:
+    bearded = [BEARDS[k] == "beard" for k in appearance.beard.tolist()]
+    styles = list(zip(appearance.hair.tolist(), appearance.hair_mirrored.tolist(), strict=True))
+    shells = [assets.shells(*s, b) for s, b in zip(styles, bearded, strict=True)]
     openness = torch.stack([assets.openness(*s) for s in styles])
-    return pose_figures(assets.head, assets.bust, params, looks, furs, assets.tangent, openness)
+    return pose_people(assets.head, assets.bust, params, appearance, shells, assets.tangent, openness)

@@ -23,12 +23,7 @@ Graph = tuple[Int[np.ndarray, "v1"], Int[np.ndarray, "e"], Float[np.ndarray, "e"
 
 def mesh_graph(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: float = 0.05) -> Graph:
     """Connect vertices by the mesh's edges, short ones stiffer; mirror vertices with weight ``mirrored``."""
-    f = head.faces.numpy()
-    pairs = np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [2, 0]]])
-    low, high = pairs.min(1).astype(np.int64), pairs.max(1)
-    pairs = np.stack(np.divmod(np.unique(low * len(vertices) + high), len(vertices)), 1)
-    length = np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1)
-    weight = np.minimum(np.median(length) / np.maximum(length, 1e-6), 10)
+    pairs, weight = _mesh_edges(head, vertices)
     mirror = head.mirror.numpy()
     other = np.arange(len(mirror)) < mirror
     ties = np.stack([np.flatnonzero(other), mirror[other]], 1)
@@ -43,6 +38,17 @@ def mesh_graph(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: fl
         other_end.astype(np.int64),
         np.concatenate([w, w])[order].astype(np.float64),
     )
+
+
+def _mesh_edges(head: HeadModel, vertices: Float[np.ndarray, "v 3"]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mesh's edges once, and weights: short ones are stiffer."""
+    f = head.faces.numpy()
+    pairs = np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [2, 0]]])
+    low, high = pairs.min(1).astype(np.int64), pairs.max(1)
+    pairs = np.stack(np.divmod(np.unique(low * len(vertices) + high), len(vertices)), 1)
+    length = np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1)
+    weight = np.minimum(np.median(length) / np.maximum(length, 1e-6), 10)
+    return pairs, weight
 
 
 def solve_laplacian(

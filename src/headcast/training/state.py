@@ -36,7 +36,9 @@ def make_checkpoint(
         own, rest[name] = optimizer_state(optimizer)
         tensors |= {f"{name}|{k}": v for k, v in own.items()}
     state = {**facts, "optimizers": rest}
-    return Checkpoint(step, state_of(networks), state_of(averages), tensors, state)
+    return Checkpoint(
+        step=step, networks=state_of(networks), averages=state_of(averages), optimizers=tensors, state=state
+    )
 
 
 def state_of(networks: Networks) -> dict[str, Tensor]:

@@ -30,11 +30,11 @@ def splats() -> Splats:
     q = (q / np.linalg.norm(q, axis=1, keepdims=True)).astype(np.float32)
     position, scale = g.normal(0, 0.1, (300, 3)), g.uniform(-8, -5, (300, 3))
     return Splats(
-        position.astype(np.float32),
-        scale.astype(np.float32),
-        q,
-        g.normal(size=300).astype(np.float32),
-        g.uniform(0, 1, (300, 3)).astype(np.float32),
+        position=position.astype(np.float32),
+        log_scale=scale.astype(np.float32),
+        quaternion=q,
+        opacity=g.normal(size=300).astype(np.float32),
+        colour=g.uniform(0, 1, (300, 3)).astype(np.float32),
     )
 
 

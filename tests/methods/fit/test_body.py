@@ -61,10 +61,17 @@ def seen(head: HeadModel) -> Observation:
     image[bare > 0.5] = face[bare > 0.5]
     image[coat > 0.5] = GREEN
     none = np.zeros((SIZE, SIZE), np.float32)
-    masks = Masks(np.maximum(bare, coat), bare, none, coat, none)
+    masks = Masks(person=np.maximum(bare, coat), skin=bare, hair=none, clothes=coat, glasses=none)
     box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
     return Observation(
-        image, Detection(points, box, 1.0), masks, camera, params, ambient(0.8).numpy(), 0.0, "coat"
+        image=image,
+        detection=Detection(points, box, 1.0),
+        masks=masks,
+        camera=camera,
+        params=params,
+        light=ambient(0.8).numpy(),
+        landmark_error=0.0,
+        name="coat",
     )
 
 

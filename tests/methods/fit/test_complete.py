@@ -55,7 +55,7 @@ def test_no_seam_beside_slanted_skin_and_the_usual_colour_far_from_it() -> None:
     head, texels, at = parts()
     seen = seen_from_before()
     skin = np.tile(SKIN, (len(at), 1))
-    canvas = TextureCanvas(head, texels, head.neutral.numpy(), seen, skin)
+    canvas = TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=skin)
     fill = complete_hidden(canvas, np.random.default_rng(0)).fill
     assert (canvas.fill == SKIN).all()  # what was given is not written to
     ratio = np.log(fill.mean(1) / SKIN.mean())
@@ -88,7 +88,9 @@ def test_slanted_pixels_lose_their_streaks_and_keep_their_colour() -> None:
             label_confidence=one,
             foldedness=0 * one,
         )
-        return even_slants(TextureCanvas(head, texels, head.neutral.numpy(), seen, fill))
+        return even_slants(
+            TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=fill)
+        )
 
     slanted = evened(0.0)
     weight = slanted.observed.confidence[:, None]

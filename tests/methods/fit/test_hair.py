@@ -45,7 +45,14 @@ def portrait(head: HeadModel, wig: str | None) -> Observation:
     box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
     p, h, none = person.astype(np.float32), hair.astype(np.float32), np.zeros((SIZE, SIZE), np.float32)
     return Observation(
-        image, Detection(points, box, 1.0), Masks(p, p - h, h, none, none), camera, params, None, 0.0, "wig"
+        image=image,
+        detection=Detection(points, box, 1.0),
+        masks=Masks(person=p, skin=p - h, hair=h, clothes=none, glasses=none),
+        camera=camera,
+        params=params,
+        light=None,
+        landmark_error=0.0,
+        name="wig",
     )
 
 

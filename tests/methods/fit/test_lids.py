@@ -53,7 +53,7 @@ def canvas(
         label_confidence=one,
         foldedness=one * np.float32(folded),
     )
-    return TextureCanvas(head, texels, head.neutral.numpy(), seen, fill)
+    return TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=fill)
 
 
 def skin() -> Float[np.ndarray, "n 3"]:

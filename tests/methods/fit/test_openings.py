@@ -44,7 +44,7 @@ def canvas(
         label_confidence=one,
         foldedness=0 * one,
     )
-    return TextureCanvas(head, texels, rest, seen, np.tile(fill, (n, 1)))
+    return TextureCanvas(head=head, texels=texels, rest=rest, observed=seen, fill=np.tile(fill, (n, 1)))
 
 
 def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:

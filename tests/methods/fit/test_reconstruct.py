@@ -52,14 +52,14 @@ def picture(head: HeadModel, yaw: float = 0.0, size: int = 256) -> Observation:
     none = np.zeros_like(person)
     box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
     return Observation(
-        image,
-        Detection(points, box, 1.0),
-        Masks(person, person, none, none, none),
-        camera,
-        params,
-        light.numpy(),
-        0.0,
-        "synthetic",
+        image=image,
+        detection=Detection(points, box, 1.0),
+        masks=Masks(person=person, skin=person, hair=none, clothes=none, glasses=none),
+        camera=camera,
+        params=params,
+        light=light.numpy(),
+        landmark_error=0.0,
+        name="synthetic",
     )
 
 

@@ -103,9 +103,9 @@ def splat_arrays(gaussians: Gaussians, shading: Float[torch.Tensor, "n 3"]) -> S
     colour = linear_to_srgb((srgb_to_linear(gaussians.albedo.clamp(min=0)) * shading).clamp(0, 1))
     q = torch.nn.functional.normalize(gaussians.quaternion, dim=-1)
     return Splats(
-        gaussians.position.numpy(),
-        gaussians.log_scale.numpy(),
-        q.numpy(),
-        gaussians.opacity.numpy(),
-        colour.numpy(),
+        position=gaussians.position.numpy(),
+        log_scale=gaussians.log_scale.numpy(),
+        quaternion=q.numpy(),
+        opacity=gaussians.opacity.numpy(),
+        colour=colour.numpy(),
     )

@@ -90,17 +90,7 @@ def head_arrays(head: HeadModel, identity: Float[Tensor, "i"]) -> dict[str, np.n
     edge = head.lid_index[:, head.lid_rim]
     inside = torch.zeros(len(head.neutral), dtype=torch.bool)
     inside[head.faces[head.part_faces(*(n for n in INSIDE if n in head.part_names))]] = True
-    lids = {
-        "index": to_indices(head.lid_index),
-        "rim": to_indices(head.lid_rim),
-        "partner": to_float32(head.lid_partner),
-        "share": to_float32(head.lid_share),
-        "spread": to_float32(head.lid_spread),
-        "profile": to_float32(head.eye_profile),
-        "clearance": to_float32(head.lid_clearance),
-        "growth": to_float32(1 + identity @ head.eye_growth),
-        "blink": to_float32(torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])),
-    }
+    lids = _lid_arrays(head, identity, edge)
     points = torch.tensor(MOUTH_POINTS)
     return {
         **render_mesh(head.faces, head.uv, head.faces_uv),
@@ -112,6 +102,21 @@ def head_arrays(head: HeadModel, identity: Float[Tensor, "i"]) -> dict[str, np.n
         "inside": inside.numpy().astype(np.uint8),
         "mouth.corners": to_indices(head.faces[head.landmark68_faces[points]]),
         "mouth.bary": to_float32(head.landmark68_bary[points]),
+    }
+
+
+def _lid_arrays(head: HeadModel, identity: Float[Tensor, "i"], edge: torch.Tensor) -> dict[str, np.ndarray]:
+    """Return the eyelids' arrays."""
+    return {
+        "index": to_indices(head.lid_index),
+        "rim": to_indices(head.lid_rim),
+        "partner": to_float32(head.lid_partner),
+        "share": to_float32(head.lid_share),
+        "spread": to_float32(head.lid_spread),
+        "profile": to_float32(head.eye_profile),
+        "clearance": to_float32(head.lid_clearance),
+        "growth": to_float32(1 + identity @ head.eye_growth),
+        "blink": to_float32(torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])),
     }
 
 

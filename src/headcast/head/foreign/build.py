@@ -87,12 +87,7 @@ def build_foreign_head(raw: RawHead, ours: HeadModel | None = None) -> tuple[Hea
     registration = register(raw, ours)
     raw = placed(raw, registration.rotation, registration.translation)
     places = same_places(raw, raw.opened, ours, registration.opened)
-    mesh = own_mesh(raw, ours, registration, places)
-    for name in ("eyeLeft", "eyeRight"):
-        if not (raw.group == GROUPS.index(name)).any():
-            mesh = mesh.joined(graft_parts(raw, ours, registration, (name,)))
-    if not (raw.group == GROUPS.index("mouth")).any():
-        mesh = mesh.joined(graft_parts(raw, ours, registration, MOUTH))
+    mesh = _whole_mesh(raw, ours, registration, places)
     mesh.identity, mix = orthogonal(mesh)
     arrays = {
         "neutral": mesh.neutral,
@@ -118,6 +113,17 @@ def build_foreign_head(raw: RawHead, ours: HeadModel | None = None) -> tuple[Hea
     return with_landmarks(arrays, raw, ours, registration), registration
 
 
+def _whole_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: MeshPoints) -> Mesh:
+    """Make the mesh of the foreign head, with parts of ours that it lacks."""
+    mesh = own_mesh(raw, ours, registration, places)
+    for name in ("eyeLeft", "eyeRight"):
+        if not (raw.group == GROUPS.index(name)).any():
+            mesh = mesh.joined(graft_parts(raw, ours, registration, (name,)))
+    if not (raw.group == GROUPS.index("mouth")).any():
+        mesh = mesh.joined(graft_parts(raw, ours, registration, MOUTH))
+    return mesh
+
+
 def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: MeshPoints) -> Mesh:
     """Make the mesh of the foreign vertices with our transferred attributes."""
     faces = ours.faces.numpy()
@@ -139,15 +145,15 @@ def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: 
     uv, faces_uv = carried_uv(raw, raw.opened, ours, registration.opened, places)
     part = np.median(ours.part.numpy()[places.triangle][raw.faces], axis=1).astype(np.int64)
     return Mesh(
-        raw.neutral,
-        raw.identity,
-        expression,
-        weights,
-        ours.region.numpy()[chief],
-        raw.faces,
-        part,
-        uv,
-        faces_uv,
+        neutral=raw.neutral,
+        identity=raw.identity,
+        expression=expression,
+        skin_weights=weights,
+        region=ours.region.numpy()[chief],
+        faces=raw.faces,
+        part=part,
+        uv=uv,
+        faces_uv=faces_uv,
     )
 
 
@@ -157,26 +163,32 @@ def graft_parts(raw: RawHead, ours: HeadModel, registration: Registration, names
     own, faces = np.unique(ours.faces.numpy()[rows], return_inverse=True)
     texels, faces_uv = np.unique(ours.faces_uv.numpy()[rows], return_inverse=True)
     neutral = registration.neutral[own]
-    if names[0].startswith("eye"):
-        shift = raw.eye_identity[:, int(names[0] == "eyeRight")]
-        identity = np.repeat(shift[:, None], len(own), 1)
-    else:
-        skin = raw.vertices_of("skin")
-        near = skin[np.linalg.norm(raw.neutral[skin] - neutral.mean(0), axis=1) < 0.07]
-        values = np.moveaxis(raw.identity[:, near], 0, 1)
-        identity = np.moveaxis(beside(neutral, raw.neutral[near], values, 0.02), 0, 1)
+    identity = _graft_identity(raw, names, neutral)
     weights = ours.skin_weights.double().numpy()[own]
     return Mesh(
-        neutral,
-        identity,
-        ours.expression_basis.double().numpy()[:, own],
-        weights / weights.sum(1, keepdims=True),
-        ours.region.numpy()[own],
-        faces.reshape(-1, 3),
-        ours.part.numpy()[rows],
-        ours.uv.double().numpy()[texels],
-        faces_uv.reshape(-1, 3),
+        neutral=neutral,
+        identity=identity,
+        expression=ours.expression_basis.double().numpy()[:, own],
+        skin_weights=weights / weights.sum(1, keepdims=True),
+        region=ours.region.numpy()[own],
+        faces=faces.reshape(-1, 3),
+        part=ours.part.numpy()[rows],
+        uv=ours.uv.double().numpy()[texels],
+        faces_uv=faces_uv.reshape(-1, 3),
     )
+
+
+def _graft_identity(
+    raw: RawHead, names: tuple[str, ...], neutral: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, "i n 3"]:
+    """Return the identity basis of grafted vertices: an eyeball's, or that of the skin nearby."""
+    if names[0].startswith("eye"):
+        shift = raw.eye_identity[:, int(names[0] == "eyeRight")]
+        return np.repeat(shift[:, None], len(neutral), 1)
+    skin = raw.vertices_of("skin")
+    near = skin[np.linalg.norm(raw.neutral[skin] - neutral.mean(0), axis=1) < 0.07]
+    values = np.moveaxis(raw.identity[:, near], 0, 1)
+    return np.moveaxis(beside(neutral, raw.neutral[near], values, 0.02), 0, 1)
 
 
 def orthogonal(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
@@ -24,7 +24,7 @@ from headcast.methods.portrait4d.motion_embedding import align_faces, expression
 from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Appearance, Config, Head
 from headcast.methods.portrait4d.weights import Portrait4DNetworks, load_portrait4d
-from headcast.render.types import Rendering
+from headcast.render.types import ColouredSurface, Rendering
 from headcast.render.volume import rays_of
 
 __all__ = ["TriplaneAvatar"]
@@ -103,9 +103,10 @@ class TriplaneAvatar(BaseAvatar):
             signal: a driver's motion embedding (``read_signal``) in place of the expression weights.
         """
         c = self.config
-        left, top, side = crop_box(camera, params, c.centre)
+        box = crop_box(camera, params, c.centre)
+        left, top, side = box
         n = c.side
-        square = crop_camera(camera, params, (left, top, side), n, c.origin)
+        square = crop_camera(camera, params, box, n, c.origin)
         psi = self.networks.psi
         head = self.posed(params, signal)
         field = None
@@ -127,9 +128,7 @@ class TriplaneAvatar(BaseAvatar):
             (full[:3] / solid).clamp(0, 1).permute(1, 2, 0), alpha, full[4] / solid * (alpha > 0), "srgb"
         )
 
-    def isosurface(
-        self, params: HeadParams
-    ) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
+    def isosurface(self, params: HeadParams) -> ColouredSurface:
         """Extract vertices (head frame, metres), sRGB colours in the photo's light, triangles; straight neck.
 
         Raises:
@@ -139,8 +138,7 @@ class TriplaneAvatar(BaseAvatar):
 
         with torch.no_grad():
             planes = self.posed(params).planes
-        surface = extract_surface(self.networks.psi, planes)
-        return surface.points, surface.colours, surface.faces
+        return extract_surface(self.networks.psi, planes)
 
     def save(self, path: str | Path) -> None:
         """Write an ``.avatar`` file, all or nothing.

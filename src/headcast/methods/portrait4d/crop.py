@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -20,7 +22,15 @@ FRAME = 0.284
 """Side of the crop at that point, metres: 12° from 1.35 m, the middle of the paper's distances."""
 
 
-def crop_box(camera: Camera, params: HeadParams, centre: Point) -> tuple[float, float, float]:
+class CropBox(NamedTuple):
+    """A square of an image, pixels."""
+
+    left: float
+    top: float
+    side: float
+
+
+def crop_box(camera: Camera, params: HeadParams, centre: Point) -> CropBox:
     """Compute left, top and side (pixels) of the square in which Ψ sees or renders the head.
 
     Args:
@@ -29,12 +39,10 @@ def crop_box(camera: Camera, params: HeadParams, centre: Point) -> tuple[float, 
     world = axis_angle_to_matrix(params.rotation) @ torch.tensor(centre) + params.translation
     u, v = camera.project(world[None])[0].tolist()
     side = FRAME * float(camera.K[0, 0] / camera.to_camera(world[None])[0, 2])
-    return u - side / 2, v - side / 2, side
+    return CropBox(u - side / 2, v - side / 2, side)
 
 
-def crop_camera(
-    camera: Camera, params: HeadParams, box: tuple[float, float, float], n: int, origin: Point
-) -> Camera:
+def crop_camera(camera: Camera, params: HeadParams, box: CropBox, n: int, origin: Point) -> Camera:
     """Create the camera of the square ``box`` alone, ``n`` pixels wide, in Ψ's world.
 
     Args:

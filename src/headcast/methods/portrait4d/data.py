@@ -60,7 +60,13 @@ class NeckShots(Shots):
         background_rgb = self.background if background is None else background
         image = (self.head + (1 - self.alpha) * background_rgb) * 2 - 1
         box = self.box(self.K, self.cam_from_world)
-        return LossTarget(image, box, self.alpha, self.depth * units, background=background_rgb * 2 - 1)
+        return LossTarget(
+            image=image,
+            box=box,
+            alpha=self.alpha,
+            depth=self.depth * units,
+            background=background_rgb * 2 - 1,
+        )
 
     def rays(self, config: Config, resolution: int) -> Rays:
         """Cast rays through the images, ``resolution``² of them, in the field's units."""

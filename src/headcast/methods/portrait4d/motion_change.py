@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,13 +42,21 @@ WAYS = ("weights", "the driver's face")
 Tiles = list[tuple[str, UInt8[np.ndarray, "h w 3"]]]
 
 
-def select_views(people: People, who: Tensor, side: int) -> tuple[NeckShots, NeckShots, NeckShots]:
+class SelectedViews(NamedTuple):
+    """Source images, and two moments seen from another camera over the source's background."""
+
+    source: NeckShots
+    still: NeckShots
+    moved: NeckShots
+
+
+def select_views(people: People, who: Tensor, side: int) -> SelectedViews:
     """Select source images, and both moments seen from another camera over the source's background."""
     zero = torch.zeros_like(who)
     cpu = torch.device("cpu")
     source = people.shots(who, zero, zero, cpu, side)
     still, moved = (people.shots(who, zero + m, zero + 1, cpu, side) for m in (0, 1))
-    return source, still.before(source.background), moved.before(source.background)
+    return SelectedViews(source, still.before(source.background), moved.before(source.background))
 
 
 def embed_both_ways(networks: Portrait4DNetworks, shots: NeckShots) -> dict[str, Float[Tensor, "b m"]]:

@@ -30,6 +30,25 @@ def coarse_skin(head: HeadModel) -> tuple[Int[Tensor, " v"], Int[Tensor, "f 3"]]
     """Simplify the head's skin: chosen vertices, and triangles as rows of these."""
     skin = head.faces[head.part_faces("skin")]
     used = torch.unique(skin)
+    group, chosen = _cluster(head, used, skin)
+    row = torch.full((len(head.neutral),), -1, device=skin.device)
+    row[used] = group
+    faces = row[skin]
+    a, b, c = faces.unbind(-1)
+    faces = faces[(a != b) & (b != c) & (a != c)]
+    first = _first_of_equal(faces, skin)
+    return chosen, faces[first]
+
+
+def _first_of_equal(faces: Tensor, skin: Tensor) -> Tensor:
+    """Return the first of triangles with the same vertices."""
+    group_of_face = torch.unique(torch.sort(faces, 1)[0], dim=0, return_inverse=True)[1]
+    first = torch.full((int(group_of_face.max()) + 1,), len(faces), device=skin.device)
+    return first.scatter_reduce(0, group_of_face, torch.arange(len(faces), device=skin.device), "amin")
+
+
+def _cluster(head: HeadModel, used: Tensor, skin: Tensor) -> tuple[Tensor, Tensor]:
+    """Group vertices by cells; return each one's group, and the vertex nearest to each group's mean."""
     cell = torch.div(head.neutral[used], CLUSTER, rounding_mode="floor").long()
     _, group = torch.unique(cell, dim=0, return_inverse=True)
     count = int(group.max()) + 1
@@ -40,15 +59,7 @@ def coarse_skin(head: HeadModel) -> tuple[Int[Tensor, " v"], Int[Tensor, "f 3"]]
     order = far.argsort(descending=True)
     chosen = torch.zeros(count, dtype=torch.long, device=skin.device)
     chosen[group[order]] = used[order]
-    row = torch.full((len(head.neutral),), -1, device=skin.device)
-    row[used] = group
-    faces = row[skin]
-    a, b, c = faces.unbind(-1)
-    faces = faces[(a != b) & (b != c) & (a != c)]
-    group_of_face = torch.unique(torch.sort(faces, 1)[0], dim=0, return_inverse=True)[1]
-    first = torch.full((int(group_of_face.max()) + 1,), len(faces), device=skin.device)
-    first = first.scatter_reduce(0, group_of_face, torch.arange(len(faces), device=skin.device), "amin")
-    return chosen, faces[first]
+    return group, chosen
 
 
 class NeckField:

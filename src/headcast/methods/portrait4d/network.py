@@ -294,13 +294,13 @@ class Synthesizer(nn.Module):
         w = self.get_buffer("w_avg").expand(len(feature), -1)
         image = self.superresolution(image_raw, feature, w, noise)
         return RenderOutput(
-            image,
-            image_raw,
-            feature,
-            1 - transmittance,
-            to_image(marched.depth[..., None]),
-            marched,
-            background[:, :3] * 2 - 1,
+            image=image,
+            image_raw=image_raw,
+            feature=feature,
+            alpha=1 - transmittance,
+            depth=to_image(marched.depth[..., None]),
+            march=marched,
+            background=background[:, :3] * 2 - 1,
         )
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.network import Synthesizer
 from headcast.render.isosurface import isosurface, largest_part
+from headcast.render.types import ColouredSurface
 
-__all__ = ["ExtractedSurface", "extract_surface"]
+__all__ = ["extract_surface"]
 
 SIDE = 112
 """Grid points along each side of the cube."""
@@ -24,18 +23,9 @@ CHUNK = 1 << 17
 """Points decoded at once."""
 
 
-@dataclass(frozen=True)
-class ExtractedSurface:
-    """Vertices in the head frame, metres; sRGB colours 0..1 with the photo's light; triangles."""
-
-    points: Float[np.ndarray, "v 3"]
-    colours: Float[np.ndarray, "v 3"]
-    faces: Int[np.ndarray, "f 3"]
-
-
 def extract_surface(
     psi: Synthesizer, planes: Float[Tensor, "1 3 f h w"], side: int = SIDE
-) -> ExtractedSurface:
+) -> ColouredSurface:
     """Extract the head's surface (straight neck) by marching tetrahedra; the largest component alone.
 
     Raises:
@@ -64,4 +54,4 @@ def extract_surface(
         used, faces = np.unique(faces, return_inverse=True)
         points = (points[used] / (side - 1) - 0.5) * c.cube
         colours = decode(points)[1].clamp(0, 1).numpy()
-    return ExtractedSurface(points / c.units_per_metre + np.array(c.origin), colours, faces.reshape(-1, 3))
+    return ColouredSurface(points / c.units_per_metre + np.array(c.origin), colours, faces.reshape(-1, 3))

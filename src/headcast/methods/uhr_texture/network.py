@@ -56,11 +56,18 @@ class SkinNetworkConfig:
 
 CONFIGS = {
     "official": SkinNetworkConfig(
-        1024, 512, (64, 128, 256, 512, 512), (64, 128, 256), (64, 128, 256, 512), 1024
+        side=1024,
+        patch=512,
+        predictor=(64, 128, 256, 512, 512),
+        gde=(64, 128, 256),
+        hfdr=(64, 128, 256, 512),
+        finest=1024,
     ),
     "small": SkinNetworkConfig(128),
     "half": SkinNetworkConfig(64, finest=64),
-    "tiny": SkinNetworkConfig(32, 64, (8, 12), (4, 6, 8), (4, 4, 6, 6), 16),
+    "tiny": SkinNetworkConfig(
+        side=32, patch=64, predictor=(8, 12), gde=(4, 6, 8), hfdr=(4, 4, 6, 6), finest=16
+    ),
 }
 """``official``: the paper's sizes (sides, patches, layers; channels are ours). ``small`` ships;
 ``half`` is its half, for comparisons."""

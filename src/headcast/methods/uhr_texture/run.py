@@ -67,15 +67,7 @@ def texture_photo(
     if options.geometry is None:
         if options.uv is not None:
             raise HeadcastError(f"--uv {options.uv}: only with --geometry")
-        base = reconstruct_mesh(
-            [reduce_photo(observation)],
-            head,
-            texture_size=min(size, BASE),
-            seed=seed,
-            progress=lambda s, w: say(0.3 * s, w),
-        )
-        bound = replace(base.bound, source=replace(base.source, camera=camera))
-        base = replace(base, bound=bound)
+        base = _fit_base(observation, head, seed, size, say, camera)
         geometry = fitted_geometry(base.head, observation.params, camera)
     else:
         posed = None if options.camera else observation.params
@@ -103,6 +95,21 @@ def texture_photo(
         write_textured_glb(replace(base, bound=bound), result, path, options.texture_size, options.format)
     say(1.0, "done")
     return (*observation.notes, *result.notes, *notes)
+
+
+def _fit_base(
+    observation: Observation, head: HeadModel, seed: int, size: int, say: Progress, camera: Camera
+) -> MeshAvatar:
+    """Fit the head under the maps, seen by the given camera."""
+    base = reconstruct_mesh(
+        [reduce_photo(observation)],
+        head,
+        texture_size=min(size, BASE),
+        seed=seed,
+        progress=lambda s, w: say(0.3 * s, w),
+    )
+    bound = replace(base.bound, source=replace(base.source, camera=camera))
+    return replace(base, bound=bound)
 
 
 def photo_camera(observation: Observation, file: Path | None) -> Camera:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.camera import Camera
-from headcast.crops.square import cut_square, pixel_square
+from headcast.crops.square import PixelSquare, cut_square, pixel_square
 from headcast.methods.uhr_texture.network import resize_maps
 from headcast.observe.seen import Masks
 from headcast.observe.types import Observation
@@ -28,7 +29,7 @@ LEAST = 8
 """Pixels of the square at least."""
 
 
-def face_square_of(observation: Observation) -> tuple[int, int, int]:
+def face_square_of(observation: Observation) -> PixelSquare:
     """Return left, top and side of the square around the face, in the photo's pixels."""
     return pixel_square(observation.detection.box, ROOM, rise=RISE, least=LEAST)
 
@@ -54,9 +55,15 @@ def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
     )
 
 
-def crop_face_square(
-    observation: Observation, most: int = MOST
-) -> tuple[Float[Tensor, "3 n n"], Camera, tuple[int, int, int]]:
+class FaceSquare(NamedTuple):
+    """Image 0..1 and camera of the square around a face, and where it lies in the photo."""
+
+    rgb: Float[Tensor, "3 n n"]
+    camera: Camera
+    place: tuple[int, int, int]
+
+
+def crop_face_square(observation: Observation, most: int = MOST) -> FaceSquare:
     """Cut out the square around the face at the photo's resolution (at most ``most``); also its camera.
 
     Also left, top and side of it in the photo; edges are repeated where it reaches beyond the photo.
@@ -68,7 +75,7 @@ def crop_face_square(
     if side > most:
         rgb = resize_maps(rgb[None], most, most)[0]
         camera = camera.scaled(most / side)
-    return rgb, camera, (left, top, side)
+    return FaceSquare(rgb, camera, (left, top, side))
 
 
 def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:

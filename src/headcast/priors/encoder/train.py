@@ -80,8 +80,10 @@ class IdentityEncoderRecipe:
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Make crops of people and portraits: ``seen``, ``clear``, ``label``, ``person``, ``lost``."""
         rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEEDS[self.which])
-        source = PictureSource("train", SEEDS[self.which], self.frames, self.size, self.folder)
-        framing = Framing(SIDE, (1.2, 1.6), 0.05, finer=self.finer, yaw=9.0)
+        source = PictureSource(
+            split="train", seed=SEEDS[self.which], frames=self.frames, size=self.size, folder=self.folder
+        )
+        framing = Framing(size=SIDE, room=(1.2, 1.6), shift=0.05, finer=self.finer, yaw=9.0)
         parts = [replace_background(crop_faces(source.people(rng, self.people, device), framing, rng), rng)]
         if self.portraits and self.company:
             parts.append(crop_faces(self.sample_portraits(rng).to(device), framing, rng))
@@ -102,7 +104,14 @@ class IdentityEncoderRecipe:
         mine = (every.person % 2 == (self.which == "evaluator")).nonzero()[:, 0]
         chosen = mine[torch.randperm(len(mine), generator=rng)[: self.company]]
         got = every[chosen.repeat_interleave(2)]
-        return Pictures(got.rgb, got.alpha, got.background, got.label, got.box, got.person + PORTRAIT_OFFSET)
+        return Pictures(
+            rgb=got.rgb,
+            alpha=got.alpha,
+            background=got.background,
+            label=got.label,
+            box=got.box,
+            person=got.person + PORTRAIT_OFFSET,
+        )
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int

@@ -91,13 +91,18 @@ def parse_face(
     pixels = int(parser.side)
     crop = sample_squares(to_network_input(rgb, rgb.device), where, pixels, room, MAX_SAMPLES_PER_PIXEL)
     probability, alpha = parser.parse(crop)
-    middle = (where[0, :2] + where[0, 2:]) / 2
-    x, y = (torch.arange(n, device=rgb.device) + 0.5 for n in (w, h))
-    u, v = (x - middle[0]) / side * 2, (y - middle[1]) / side * 2
-    back = torch.stack([u[None, :].expand(h, w), v[:, None].expand(h, w)], -1)[None]
+    back = _square_grid(rgb, where, w, h, side)
     weight = ((1 - back[0].abs().amax(-1)) / (2 * RIM)).clamp(0, 1)
     maps = grid_sample(
         torch.cat([probability, alpha[:, None]], 1), back, padding_mode="border", align_corners=False
     )[0]
     maps = maps * (weight > 0)
     return Parsed(maps[:-1], maps[-1], weight)
+
+
+def _square_grid(rgb: UInt8[Tensor, "h w 3"], where: Tensor, w: int, h: int, side: float) -> Tensor:
+    """Return each pixel's place in the square, -1..1 within."""
+    middle = (where[0, :2] + where[0, 2:]) / 2
+    x, y = (torch.arange(n, device=rgb.device) + 0.5 for n in (w, h))
+    u, v = (x - middle[0]) / side * 2, (y - middle[1]) / side * 2
+    return torch.stack([u[None, :].expand(h, w), v[:, None].expand(h, w)], -1)[None]

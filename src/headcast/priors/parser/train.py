@@ -71,7 +71,7 @@ class ParserRecipe:
         rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
         window = self.window or self.side
         part = window / self.side
-        framing = Framing(window, (1.7 * part, 2.9 * part), 0.1 + (1 - part) / 2)
+        framing = Framing(size=window, room=(1.7 * part, 2.9 * part), shift=0.1 + (1 - part) / 2)
         parts = [replace_background(self.synthetic(rng, device, framing), rng)]
         if self.portraits and self.real:
             every = load_stored(self.portraits)
@@ -94,7 +94,7 @@ class ParserRecipe:
     def synthetic(self, rng: torch.Generator, device: torch.device, framing: Framing) -> Crops:
         """Make crops of synthetic people."""
         if not self.folders:
-            source = PictureSource("train", SEED, self.frames)
+            source = PictureSource(split="train", seed=SEED, frames=self.frames)
             return crop_faces(source.people(rng, self.people, device), framing, rng)
         folders = [f for f in self.folders.split(",") if f]
         each = [self.people * self.frames // len(folders)] * len(folders)

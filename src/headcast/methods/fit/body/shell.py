@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -78,9 +80,15 @@ def headroom(torso: Torso | None, observation: Observation, light: Float[np.ndar
     return float(np.clip(np.quantile(brightest, 0.98) / BRIGHTEST, 1.0, MOST_ROOM))
 
 
-def _surface_of(
-    torso: Torso, observation: Observation
-) -> tuple[Float[np.ndarray, "r c 3"], Float[Tensor, "v 3"], Int[Tensor, "f 3"]]:
+class _TorsoSurface(NamedTuple):
+    """World points by row and column; the same as vertices, the bottom's middle last; triangles."""
+
+    points: Float[np.ndarray, "r c 3"]
+    vertices: Float[Tensor, "v 3"]
+    faces: Int[Tensor, "f 3"]
+
+
+def _surface_of(torso: Torso, observation: Observation) -> _TorsoSurface:
     """Return rows and columns of world points; the same as a list, bottom's middle last; its triangles."""
     world = torso_points(torso, observation.camera)
     rows, columns = world.shape[:2]
@@ -89,7 +97,7 @@ def _surface_of(
     last = (rows - 1) * columns
     cap = np.stack([last + c, np.full(columns, rows * columns), last + (c + 1) % columns], -1)
     faces = np.concatenate([_quads(rows, columns, columns), cap])
-    return world, torch.from_numpy(vertices).float(), torch.from_numpy(faces)
+    return _TorsoSurface(world, torch.from_numpy(vertices).float(), torch.from_numpy(faces))
 
 
 def _column_places() -> Float[np.ndarray, "c1"]:
@@ -157,6 +165,17 @@ def tuck_shoulders(
     row = camera.project(posed)[:, 1].numpy()
     p = camera.to_camera(posed).numpy()
 
+    step = _steps_inwards(torso, row, p)
+    world = step @ camera.cam_from_world[:3, :3].numpy()
+    weights = head.skin_weights[trunk]
+    to = _unpose(posed + torch.from_numpy(world).float(), weights, head, observation.params)
+    none[trunk.numpy()] = (to - _unpose(posed, weights, head, observation.params)).double().numpy()
+    return none
+
+
+def _steps_inwards(torso: Torso, row: Float[np.ndarray, "m"], p: Float[np.ndarray, "m 3"]) -> np.ndarray:
+    """Return camera frame steps that bring covered points within the torso, bare ones within its outline."""
+
     def at(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "m"]:
         return np.interp(row, torso.row, values)
 
@@ -168,17 +187,25 @@ def tuck_shoulders(
     around = np.degrees(np.arctan2(across / reach, along / thick))
     covered = smoothstep(_cover_at(torso, row, around), 0.4, 0.9)
     inwards = covered * (np.minimum(1, INSIDE / np.maximum(out, 1e-6)) - 1)
+    narrower = _narrowing(torso, row, reach, along, thick, covered, across)
+    aside = across * (inwards + narrower)
+    return np.stack([aside, 0 * aside, -along * inwards + at(torso.shear) * aside], -1)
+
+
+def _narrowing(
+    torso: Torso,
+    row: Float[np.ndarray, "m"],
+    reach: np.ndarray,
+    along: np.ndarray,
+    thick: np.ndarray,
+    covered: np.ndarray,
+    across: np.ndarray,
+) -> np.ndarray:
+    """Return by how much bare skin, before the surface, is scaled sideways to stay within the outline."""
     # bare skin stays before the surface, but not beyond the outline
     room = reach * np.sqrt(np.maximum(1 - (along / thick) ** 2, 0.1))
     begun = smoothstep((row - torso.row[0]) / (torso.row[6] - torso.row[0]), 0.0, 1.0)
-    narrower = (1 - covered) * begun * (np.minimum(1, room / np.maximum(np.abs(across), 1e-6)) - 1)
-    aside = across * (inwards + narrower)
-    step = np.stack([aside, 0 * aside, -along * inwards + at(torso.shear) * aside], -1)
-    world = step @ camera.cam_from_world[:3, :3].numpy()
-    weights = head.skin_weights[trunk]
-    to = _unpose(posed + torch.from_numpy(world).float(), weights, head, observation.params)
-    none[trunk.numpy()] = (to - _unpose(posed, weights, head, observation.params)).double().numpy()
-    return none
+    return (1 - covered) * begun * (np.minimum(1, room / np.maximum(np.abs(across), 1e-6)) - 1)
 
 
 def _cover_at(

@@ -57,16 +57,30 @@ def paint_body(
     shading = shading_at(normal, soften_light(observation.light) if light is None else light)
     colour = sample_bilinear(image, pixel).reshape(height, width, 3)
     shading = shading.reshape(height, width, 3)
+    inside, cloth = _visible_cloth(observation, column_place, column, pixel, height, width, clothes)
+    values = np.where(inside[..., None], colour / shading, _complete(colour, shading, cloth))
+    out = np.full((height, width, 4), 255, np.uint8)
+    out[..., :3] = np.round(linear_to_srgb(values.clip(0, 1)) * 255)
+    return out
+
+
+def _visible_cloth(
+    observation: Observation,
+    column_place: Float[np.ndarray, "c1"],
+    column: np.ndarray,
+    pixel: np.ndarray,
+    height: int,
+    width: int,
+    clothes: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which texels the photo shows, and which of them as cloth, or all where it shows hardly any."""
     h, w = observation.image.shape[:2]
     ahead = (column > 0.2) & (column < column_place.searchsorted(FRONT_FRACTION) - 0.2)
     inside = ((pixel > 0.5) & (pixel < [w - 0.5, h - 0.5])).all(1).reshape(height, width) & ahead
     cloth = inside & (sample_bilinear(clothes, pixel).reshape(height, width) > 0.9)
     if cloth.sum() < 50:
         cloth = inside
-    values = np.where(inside[..., None], colour / shading, _complete(colour, shading, cloth))
-    out = np.full((height, width, 4), 255, np.uint8)
-    out[..., :3] = np.round(linear_to_srgb(values.clip(0, 1)) * 255)
-    return out
+    return inside, cloth
 
 
 def _complete(

@@ -108,28 +108,16 @@ def estimate_torso(observation: Observation, head: HeadModel) -> Torso | None:
     camera = observation.camera
     focal, cx = float(camera.K[0, 0]), float(camera.K[0, 2])
     base, scale = _base_of(head, posed, observation)
-    inside = np.linspace(top - RIM * unit, height, ROWS)
-    outside = np.linspace(height, max(base + END * scale, height + 0.05 * scale), BELOW + 1)[1:]
-    row = np.concatenate([inside, outside])
+    inside, row = _rows(top, unit, height, base, scale)
     neck = _neck_at(row, head, posed, observation, base, scale)
     depth = neck.lines.mean(0)
     middle = neck.sides.mean(0)
     half = np.abs(neck.sides - middle) * depth / focal
     body = body_mask(observation, head, posed)
-    at, known = edges_at(inside, body, observation)
-    reach = np.stack(
-        [
-            _reach_of(np.abs(at[s] - middle[:ROWS]) * depth[:ROWS] / focal, known[s], half[s], neck.below)
-            for s in (0, 1)
-        ]
-    )
-    turn = axis_angle_to_matrix(observation.params.rotation)[:, 2]
-    shear = TURN * float(turn[0] / turn[2].clamp(min=0.3)) * smoothstep(neck.below, -0.03, 0.06)
+    reach = _visible_reach(observation, inside, body, middle, depth, focal, half, neck)
+    shear = _shoulder_shear(observation, neck)
     x = (middle - cx) / focal * depth
-    # the ends keep their columns when their depth changes
-    sign = np.array([[-1.0], [1.0]])
-    tangent = (x + sign * reach) / depth
-    reach = np.maximum(sign * (tangent * depth - x) / (1 - tangent * shear), 0.01)
+    reach = _keep_columns(x, reach, depth, shear)
     own = np.concatenate([np.minimum(half, reach), np.abs(neck.lines - depth)])
     thick = _thickness(neck, own, reach)
     torso = Torso(
@@ -144,6 +132,48 @@ def estimate_torso(observation: Observation, head: HeadModel) -> Torso | None:
         rows_in_image=ROWS,
     )
     return replace(torso, cover=_cover_of(torso, observation, neck.below))
+
+
+def _shoulder_shear(observation: Observation, neck: _Neck) -> np.ndarray:
+    """Return by how much a metre to the image's right is further away: shoulders follow the head in part."""
+    turn = axis_angle_to_matrix(observation.params.rotation)[:, 2]
+    return TURN * float(turn[0] / turn[2].clamp(min=0.3)) * smoothstep(neck.below, -0.03, 0.06)
+
+
+def _rows(top: float, unit: float, height: int, base: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of cross-sections within the image, and those with the rows below it."""
+    inside = np.linspace(top - RIM * unit, height, ROWS)
+    outside = np.linspace(height, max(base + END * scale, height + 0.05 * scale), BELOW + 1)[1:]
+    row = np.concatenate([inside, outside])
+    return inside, row
+
+
+def _keep_columns(x: np.ndarray, reach: np.ndarray, depth: np.ndarray, shear: np.ndarray) -> np.ndarray:
+    """Return metres to both sides that keep the ends in their columns when shear changes their depth."""
+    # the ends keep their columns when their depth changes
+    sign = np.array([[-1.0], [1.0]])
+    tangent = (x + sign * reach) / depth
+    return np.maximum(sign * (tangent * depth - x) / (1 - tangent * shear), 0.01)
+
+
+def _visible_reach(
+    observation: Observation,
+    inside: np.ndarray,
+    body: np.ndarray,
+    middle: np.ndarray,
+    depth: np.ndarray,
+    focal: float,
+    half: np.ndarray,
+    neck: _Neck,
+) -> np.ndarray:
+    """Return metres to both sides at all rows from the ends of the visible body."""
+    at, known = edges_at(inside, body, observation)
+    return np.stack(
+        [
+            _reach_of(np.abs(at[s] - middle[:ROWS]) * depth[:ROWS] / focal, known[s], half[s], neck.below)
+            for s in (0, 1)
+        ]
+    )
 
 
 def column_angles() -> Float[np.ndarray, "c"]:
@@ -174,19 +204,10 @@ def _cover_of(
     """Return where clothes are by the photo; behind, as at the ends; everywhere below the head model."""
     import cv2
 
-    assert observation.masks is not None
     world = torch.from_numpy(torso_points(torso, observation.camera)).float()
     pixel = observation.camera.project(world[:, :FRONT]).numpy().reshape(-1, 2)
     shape = (len(torso.row), FRONT)
-    # what lies before the body, hair or chin, says nothing about clothes
-    known = sample_bilinear(observation.masks.person, pixel).reshape(shape)
-    known[torso.rows_in_image :] = 0
-    clothes = sample_bilinear(observation.masks.clothes, pixel).reshape(shape) * (known > 0.3)
-    near, far = (
-        cv2.GaussianBlur(clothes, (0, 0), k) / (cv2.GaussianBlur(known, (0, 0), k) + 0.01) for k in (1.2, 5)
-    )
-    sure = smoothstep(cv2.GaussianBlur(known, (0, 0), 1.2), 0.05, 0.3)
-    front = smoothstep(near * sure + far * (1 - sure), 0.25, 0.6)
+    front = _front_cover(torso, observation, pixel, shape)
     ends = [front[:, -3:].mean(1), front[:, :3].mean(1)]
     t = np.linspace(0, 1, BACK)[None]
     behind = ends[0][:, None] * (1 - t) + ends[1][:, None] * t
@@ -195,6 +216,24 @@ def _cover_of(
     out = cv2.GaussianBlur(wrapped, (0, 0), 1.0)[:, 4:-4].astype(np.float64)
     chest = smoothstep(below, *CHEST)[:, None]
     return (out * (1 - chest) + chest) * smoothstep(np.arange(len(below)) / 5, 0.0, 1.0)[:, None]
+
+
+def _front_cover(
+    torso: Torso, observation: Observation, pixel: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Return where the photo shows clothes in front, filled in where it shows neither clothes nor skin."""
+    import cv2
+
+    assert observation.masks is not None
+    # what lies before the body, hair or chin, says nothing about clothes
+    known = sample_bilinear(observation.masks.person, pixel).reshape(shape)
+    known[torso.rows_in_image :] = 0
+    clothes = sample_bilinear(observation.masks.clothes, pixel).reshape(shape) * (known > 0.3)
+    near, far = (
+        cv2.GaussianBlur(clothes, (0, 0), k) / (cv2.GaussianBlur(known, (0, 0), k) + 0.01) for k in (1.2, 5)
+    )
+    sure = smoothstep(cv2.GaussianBlur(known, (0, 0), 1.2), 0.05, 0.3)
+    return smoothstep(near * sure + far * (1 - sure), 0.25, 0.6)
 
 
 def _base_of(
@@ -223,13 +262,15 @@ def _neck_at(
     pixel = camera.project(posed).numpy()
     depth = camera.to_camera(posed)[:, 2].numpy()
     trunk = np.isin(names, ["neck", "shoulders"])
-    lines, ends = [], []
-    for front in (True, False):
-        line = trunk & (np.abs(n[:, 0]) < 0.012) & ((n[:, 2] > 0) == front) & (n[:, 1] < -0.1)
-        order = np.argsort(pixel[line, 1])
-        along = np.interp(row, pixel[line, 1][order], depth[line][order])
-        lines.append(_smooth(along, 6.0))
-        ends.append(int(np.searchsorted(row, pixel[line, 1].max())))
+    lines, ends = _neck_lines(row, trunk, n, pixel, depth)
+    sides = _neck_sides(row, trunk, n, names, pixel)
+    return _Neck(np.stack(sides), np.stack(lines), (ends[0], ends[1]), (row - base) / scale)
+
+
+def _neck_sides(
+    row: Float[np.ndarray, "n"], trunk: np.ndarray, n: np.ndarray, names: np.ndarray, pixel: np.ndarray
+) -> list[np.ndarray]:
+    """Return the columns of both sides at the rows."""
     sides = []
     for sign in (-1, 1):
         edge = []
@@ -239,7 +280,21 @@ def _neck_at(
             edge.append(pixel[best])
         edge = np.array(sorted(edge, key=lambda p: p[1]))
         sides.append(np.interp(row, edge[:, 1], edge[:, 0]))
-    return _Neck(np.stack(sides), np.stack(lines), (ends[0], ends[1]), (row - base) / scale)
+    return sides
+
+
+def _neck_lines(
+    row: Float[np.ndarray, "n"], trunk: np.ndarray, n: np.ndarray, pixel: np.ndarray, depth: np.ndarray
+) -> tuple[list[np.ndarray], list[int]]:
+    """Return depths of the middle of front and back at the rows, and the rows where the head model ends."""
+    lines, ends = [], []
+    for front in (True, False):
+        line = trunk & (np.abs(n[:, 0]) < 0.012) & ((n[:, 2] > 0) == front) & (n[:, 1] < -0.1)
+        order = np.argsort(pixel[line, 1])
+        along = np.interp(row, pixel[line, 1][order], depth[line][order])
+        lines.append(_smooth(along, 6.0))
+        ends.append(int(np.searchsorted(row, pixel[line, 1].max())))
+    return lines, ends
 
 
 def _reach_of(
@@ -258,6 +313,22 @@ def _reach_of(
     usual = np.interp(below, *WIDTH.T)
     out = np.full(n, np.nan)
     out[:m][known] = wide[known]
+    _bridge_hidden(known, neck, out, least, usual)
+    out = np.maximum(out, least)
+    import cv2
+
+    whole = cv2.medianBlur(out.astype(np.float32)[:, None], 5)[:, 0].astype(np.float64)
+    return np.maximum(_smooth(whole, 0.7), NARROWEST * neck)
+
+
+def _bridge_hidden(
+    known: Bool[np.ndarray, "m"],
+    neck: Float[np.ndarray, "n"],
+    out: np.ndarray,
+    least: np.ndarray,
+    usual: np.ndarray,
+) -> None:
+    """Bridge hidden stretches and continue below the last known row as a usual bust, in place."""
     inset = 0.9 * neck
     fill = np.flatnonzero(known)
     if len(fill) == 0 or fill[0] > 0:
@@ -268,11 +339,6 @@ def _reach_of(
     out[: last + 1] = np.maximum(bridged, np.where(np.isfinite(out[: last + 1]), 0, least[: last + 1]))
     widened = out[last] + np.maximum(usual[last + 1 :] - usual[last], 0)
     out[last + 1 :] = np.minimum(widened, max(WIDEST, out[last]))
-    out = np.maximum(out, least)
-    import cv2
-
-    whole = cv2.medianBlur(out.astype(np.float32)[:, None], 5)[:, 0].astype(np.float64)
-    return np.maximum(_smooth(whole, 0.7), NARROWEST * neck)
 
 
 def _smooth(values: Float[np.ndarray, "n"], sigma: float) -> Float[np.ndarray, "n"]:

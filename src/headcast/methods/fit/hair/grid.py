@@ -8,6 +8,7 @@ Such a surface is closed, unrolls into a rectangle (its texture) and mirrors by 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,14 @@ LOWEST = -0.27  # where the last row lies, head frame
 UNDER_TOP = 0.088  # metres the middle lies under the top of the head
 SAMPLES = np.array([[a, b, 6 - a - b] for a in range(7) for b in range(7 - a)]) / 6  # of a large triangle
 LARGE = 0.004  # metres; of smaller triangles the corners are enough
+
+
+class GridPlaces(NamedTuple):
+    """Rows and columns (floats) of points, and their distance."""
+
+    row: np.ndarray
+    column: np.ndarray
+    distance: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,7 @@ class HairGrid:
             ],
             -1,
         )
-        root = smoothstep(-y, 0.09, 0.17)
-        neck = 0.5 * smoothstep(-y, 0.05, 0.12) * (1 - root)
-        weights = np.zeros((len(y), len(JOINTS)))
-        for name, value in (("root", root), ("neck", neck), ("head", 1 - root - neck)):
-            weights[:, JOINTS.index(name)] = value
+        weights = _row_weights(y)
         return HairGrid(middle, origin, direction, weights)
 
     @property
@@ -93,7 +98,7 @@ class HairGrid:
         weights = torch.from_numpy(np.repeat(self.weights, m, 0)).float()
         return head.carry(rest, weights, params).numpy().reshape(n, m, 3)
 
-    def place(self, points: Float[np.ndarray, "k 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def place(self, points: Float[np.ndarray, "k 3"]) -> GridPlaces:
         """Return row, column (floats) and distance of points of the head."""
         d = points - self.middle
         dome = d[:, 1] >= 0
@@ -102,7 +107,7 @@ class HairGrid:
         rise = np.arctan2(d[:, 1], level)
         row = np.where(dome, (1 - rise / (np.pi / 2)) * DOME, DOME - d[:, 1] / STEP)
         column = (np.arctan2(d[:, 0], z) / (2 * np.pi) + 0.5) * COLUMNS
-        return row, column, np.where(dome, np.hypot(level, d[:, 1]), level)
+        return GridPlaces(row, column, np.where(dome, np.hypot(level, d[:, 1]), level))
 
     def outermost(
         self, vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
@@ -119,6 +124,16 @@ class HairGrid:
         out = np.zeros((n, m))
         np.maximum.at(out, (row[inside], column[inside]), far[inside])
         return _fill_gaps(out, out > 0)
+
+
+def _row_weights(y: np.ndarray) -> np.ndarray:
+    """Return skinning weights (n, joints) of rows at heights y: head, neck and root."""
+    root = smoothstep(-y, 0.09, 0.17)
+    neck = 0.5 * smoothstep(-y, 0.05, 0.12) * (1 - root)
+    weights = np.zeros((len(y), len(JOINTS)))
+    for name, value in (("root", root), ("neck", neck), ("head", 1 - root - neck)):
+        weights[:, JOINTS.index(name)] = value
+    return weights
 
 
 def _axis_depth(y: Float[np.ndarray, "k"], middle: Float[np.ndarray, "3"]) -> Float[np.ndarray, "k"]:

@@ -12,7 +12,7 @@ from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.grid import DOME, HairGrid, blur_around, normals
-from headcast.observe.types import Observation
+from headcast.observe.types import Masks, Observation
 
 __all__ = ["HairObservation", "observe_hair"]
 
@@ -62,21 +62,41 @@ def observe_hair(
     weight = np.exp(-((facing / 0.25) ** 2)) * np.isfinite(outline)
     # the visible part of the hair's own surface
     close = near + along * CLOSE
-    beside = smoothstep(-grid.direction[-1, :, 2], -0.8, -0.4)[None] * np.ones_like(base)
-    level = np.maximum(beside, smoothstep(base - skin, 0.002, 0.006))
+    level = _surface_level(grid, skin, base)
     cover, at = _hair_at(observation, close + (surface - close) * level[..., None])
     h, w = observation.image.shape[:2]
     ok = ((at > 1) & (at < [w - 1, h - 1])).all(-1)
     confidence = smoothstep(np.minimum(facing, _facing(close, camera)), 0.05, 0.3) * ok
-    # and at its rim
-    at_rim, _ = _hair_at(observation, near + along * np.maximum(np.nan_to_num(outline) - 0.005, 0)[..., None])
-    positive = np.where(np.arange(len(confidence))[:, None] < DOME, smoothstep(at_rim, 0.3, 0.7), 1.0)
-    rim = 0.5 * weight * (1 - confidence) * positive  # above the eyes a thin matte is no sign of baldness
-    cover = (confidence * cover + rim * at_rim) / np.maximum(confidence + rim, 1e-9)
+    rim, cover = _with_rim(observation, near, along, outline, confidence, weight, cover)
     cover, confidence = _extend_down(cover, confidence + rim, at[..., 1] >= h - 1)
     return HairObservation(
         outline=np.nan_to_num(outline), limit=limit, weight=weight, cover=cover, confidence=confidence
     )
+
+
+def _surface_level(
+    grid: HairGrid, skin: Float[np.ndarray, "n m"], base: Float[np.ndarray, "n m"]
+) -> np.ndarray:
+    """Return 0..1: from close to the skin to the hair's surface, where hair is looked for."""
+    beside = smoothstep(-grid.direction[-1, :, 2], -0.8, -0.4)[None] * np.ones_like(base)
+    return np.maximum(beside, smoothstep(base - skin, 0.002, 0.006))
+
+
+def _with_rim(
+    observation: Observation,
+    near: np.ndarray,
+    along: np.ndarray,
+    outline: np.ndarray,
+    confidence: np.ndarray,
+    weight: np.ndarray,
+    cover: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Combine the cover of the hair's surface with that at its outline; also return the latter's weight."""
+    at_rim, _ = _hair_at(observation, near + along * np.maximum(np.nan_to_num(outline) - 0.005, 0)[..., None])
+    positive = np.where(np.arange(len(confidence))[:, None] < DOME, smoothstep(at_rim, 0.3, 0.7), 1.0)
+    rim = 0.5 * weight * (1 - confidence) * positive  # above the eyes a thin matte is no sign of baldness
+    cover = (confidence * cover + rim * at_rim) / np.maximum(confidence + rim, 1e-9)
+    return rim, cover
 
 
 def _outline(
@@ -94,9 +114,7 @@ def _outline(
     h, w = observation.image.shape[:2]
     inside = ((pixel > 1) & (pixel < [w - 1, h - 1])).all(-1)
     flat = pixel.reshape(-1, 2).astype(np.float32)
-    is_hair = sample_bilinear(masks.hair.astype(np.float32), flat).reshape(inside.shape) > 0.5
-    unclothed = (masks.person * (1 - masks.clothes)).astype(np.float32)
-    person = sample_bilinear(unclothed, flat).reshape(inside.shape) > 0.5
+    is_hair, person = _hair_and_person(masks, flat, inside)
     end, known_end = _last_of(person & inside, inside)
     last_hair, _ = _last_of(is_hair & inside, inside, start=end)
     below = _chin_level(observation, pixel[0]) < 0
@@ -104,6 +122,14 @@ def _outline(
     hairy = last_hair >= 0
     outline = np.where(below, np.where(hairy, RADII[last_hair] - 0.02, np.nan), limit)
     return np.where(np.isfinite(outline) & inside[0] & known_end, outline, np.nan), limit
+
+
+def _hair_and_person(masks: Masks, flat: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the samples along the rays are hair, and where the person without clothes."""
+    is_hair = sample_bilinear(masks.hair.astype(np.float32), flat).reshape(inside.shape) > 0.5
+    unclothed = (masks.person * (1 - masks.clothes)).astype(np.float32)
+    person = sample_bilinear(unclothed, flat).reshape(inside.shape) > 0.5
+    return is_hair, person
 
 
 def _hair_at(

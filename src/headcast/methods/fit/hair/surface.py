@@ -81,13 +81,27 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
         extra = np.minimum(extra, USUAL_THICKNESS_M)
     hanging = smoothstep(base - skin, 0.002, 0.015)
     limit = outer_limit([s.limit for s in views])
-    usual = np.minimum(usual_cover(views, grid, head, rest), bald_wreath(grid) if bald else 1.0)
-    cover = coverage(views, graph, grid, usual)
+    cover = _smooth_cover(head, views, grid, rest, bald, graph)
     edge = EDGE[1] + (EDGE[0] - EDGE[1]) * blur_around(hanging, 3.0)
+    full = _full_reach(grid, base, extra, limit, skin)
+    return HairSurface(grid, _rise_from_rim(skin, full, cover, edge), skin, cover)
+
+
+def _smooth_cover(
+    head: HeadModel, views: list[HairObservation], grid: HairGrid, rest: np.ndarray, bald: bool, graph: Graph
+) -> np.ndarray:
+    """Return where there is hair by all photos, and by what is usual where they show nothing."""
+    usual = np.minimum(usual_cover(views, grid, head, rest), bald_wreath(grid) if bald else 1.0)
+    return coverage(views, graph, grid, usual)
+
+
+def _full_reach(
+    grid: HairGrid, base: np.ndarray, extra: np.ndarray, limit: np.ndarray, skin: np.ndarray
+) -> np.ndarray:
+    """Return the reach of full hair within what the photos allow, clear of the skin."""
     clear = MIN_HAIR_OFFSET_M + ON_CLOTHES * smoothstep(-grid.heights, 0.09, 0.13)[:, None]
     full = np.clip(np.minimum(base + extra, base + limit), skin + clear, None)
-    full = blur_around(full, 1.0)
-    return HairSurface(grid, _rise_from_rim(skin, full, cover, edge), skin, cover)
+    return blur_around(full, 1.0)
 
 
 def _rise_from_rim(

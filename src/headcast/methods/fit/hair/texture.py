@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,14 +11,14 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from headcast.avatar.shell import Shell
-from headcast.camera import project_points
+from headcast.camera import Camera, project_points
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, sample_bilinear, sample_lanczos, srgb_table
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.coverage import view_weights
 from headcast.methods.fit.hair.grid import normals
 from headcast.methods.fit.hair.surface import HairSurface, rim_distance
-from headcast.observe.types import Observation
+from headcast.observe.types import Masks, Observation
 from headcast.render.geometry import visibility
 from headcast.texture.delight import shading_at
 
@@ -70,34 +71,35 @@ def hair_shell(
     return _as_shell(surface, texture)
 
 
+class _TexelSurface(NamedTuple):
+    """The hair surface at its texels (h, w): points, unit normals, and cosines to the camera."""
+
+    normal: np.ndarray
+    points: np.ndarray
+    facing: np.ndarray
+
+
+class _MaskSamples(NamedTuple):
+    """Masks at texels: eroded ones of person and hair (``within``, ``pure``), hair and person."""
+
+    within: np.ndarray
+    pure: np.ndarray
+    hair: np.ndarray
+    person: np.ndarray
+
+
 def _observe_texels(
     surface: HairSurface, observation: Observation, head: HeadModel, light: Float[np.ndarray, "9 3"]
 ) -> HairTexelObservations:
     """Sample one photo at the hair's texels."""
-    import cv2
 
     masks, camera = observation.masks, observation.camera
     assert masks is not None
     posed = surface.grid.posed(surface.reach, head, observation.params).astype(np.float32)
-    normal = _upsample(normals(posed).astype(np.float32))
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
-    points = _upsample(posed)
-    to = camera.center.numpy().astype(np.float32) - points
-    facing = (normal * to).sum(-1) / np.maximum(np.linalg.norm(to, axis=-1), 1e-6)
+    normal, points, facing = _texel_surface(posed, camera)
     pixel = project_points(points, camera)[0].reshape(-1, 2).astype(np.float32)
-    faces, _ = _triangles(*surface.grid.shape)
-    both = torch.cat([head(observation.params), torch.from_numpy(posed.reshape(-1, 3))])
-    every = torch.cat([head.faces, faces + len(head.neutral)])
-    scale = min(1.0, 768 / max(camera.width, camera.height))
-    shown = visibility(
-        torch.from_numpy(points.reshape(-1, 3)), camera.scaled(scale), both, every, tolerance=0.005
-    ).numpy()
-    unit = float(np.linalg.norm(observation.detection.points[152] - observation.detection.points[10]))
-    k = 2 * max(1, round(EROSION * unit)) + 1
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
-    inner = [cv2.erode(x.astype(np.float32), disk) for x in (masks.person, masks.hair)]
-    layers = np.stack([*inner, masks.hair, masks.person], -1).astype(np.float32)
-    within, pure, hair, person = np.moveaxis(sample_bilinear(layers, pixel), -1, 0)
+    shown = _visible_texels(surface, observation, head, posed, camera, points)
+    within, pure, hair, person = _sample_masks(observation, masks, pixel)
     colour = srgb_table()[sample_lanczos(observation.image, pixel)]
     albedo = colour / shading_at(normal.reshape(-1, 3), light).astype(np.float32)
     flat = facing.reshape(-1)
@@ -116,6 +118,47 @@ def _observe_texels(
         smoothstep(hair, 0.2, 0.6).reshape(shape),
         (visible * smoothstep(person, 0.5, 0.9)).reshape(shape),
     )
+
+
+def _sample_masks(observation: Observation, masks: Masks, pixel: np.ndarray) -> _MaskSamples:
+    """Sample the masks, and the same eroded, at pixels."""
+    import cv2
+
+    unit = float(np.linalg.norm(observation.detection.points[152] - observation.detection.points[10]))
+    k = 2 * max(1, round(EROSION * unit)) + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
+    inner = [cv2.erode(x.astype(np.float32), disk) for x in (masks.person, masks.hair)]
+    layers = np.stack([*inner, masks.hair, masks.person], -1).astype(np.float32)
+    within, pure, hair, person = np.moveaxis(sample_bilinear(layers, pixel), -1, 0)
+    return _MaskSamples(within, pure, hair, person)
+
+
+def _visible_texels(
+    surface: HairSurface,
+    observation: Observation,
+    head: HeadModel,
+    posed: np.ndarray,
+    camera: Camera,
+    points: np.ndarray,
+) -> np.ndarray:
+    """Return whether nothing of head and hair hides the texels from the camera, (h w,)."""
+    faces, _ = _triangles(*surface.grid.shape)
+    both = torch.cat([head(observation.params), torch.from_numpy(posed.reshape(-1, 3))])
+    every = torch.cat([head.faces, faces + len(head.neutral)])
+    scale = min(1.0, 768 / max(camera.width, camera.height))
+    return visibility(
+        torch.from_numpy(points.reshape(-1, 3)), camera.scaled(scale), both, every, tolerance=0.005
+    ).numpy()
+
+
+def _texel_surface(posed: np.ndarray, camera: Camera) -> _TexelSurface:
+    """Return the surface at the texels from its grid of posed points."""
+    normal = _upsample(normals(posed).astype(np.float32))
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
+    points = _upsample(posed)
+    to = camera.center.numpy().astype(np.float32) - points
+    facing = (normal * to).sum(-1) / np.maximum(np.linalg.norm(to, axis=-1), 1e-6)
+    return _TexelSurface(normal, points, facing)
 
 
 def merge_colours(views: list[HairTexelObservations]) -> Float[np.ndarray, "h w 3"]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
@@ -46,26 +47,56 @@ def hair_offset(
     depth = camera.to_camera(posed)[:, 2].numpy()
     middle = at[scalp].mean(0)
     reach = _outline_distance(masks.person, at, middle, head)  # pixels, by direction
-    away = at - middle
-    sector = ((np.arctan2(away[:, 1], away[:, 0]) / (2 * np.pi) + 0.5) * RAYS).astype(int) % RAYS
-    target = np.clip(reach[sector] * depth / float(camera.K[0, 0]), *REACH)
-    to_camera = camera.center.numpy() - posed.numpy()
-    facing = (normal * to_camera).sum(1) / np.maximum(np.linalg.norm(to_camera, axis=1), 1e-9)
+    target = _outline_target(at, middle, reach, depth, camera)
+    facing = _facing(camera, posed, normal)
     on_outline = np.exp(-((facing / 0.25) ** 2)) * np.isfinite(target)
     bare = smoothstep(facing, 0.15, 0.4) * sample_bilinear(
         masks.skin.astype(np.float32), at.astype(np.float32)
     )
+    moved = _spread_over_scalp(head, target, scalp, facing, on_outline, bare, rest)
+    out = _outwards(rest, scalp)
+    return moved.clip(max=REACH[1]) * out, moved.clip(max=0) * out
+
+
+def _spread_over_scalp(
+    head: HeadModel,
+    target: np.ndarray,
+    scalp: np.ndarray,
+    facing: np.ndarray,
+    on_outline: np.ndarray,
+    bare: np.ndarray,
+    rest: np.ndarray,
+) -> np.ndarray:
+    """Diffuse the distances on the outline over the scalp, around bare skin that stays."""
     known = np.isfinite(target) & scalp & (np.abs(facing) < 0.3)
     usual = float(np.median(target[known])) if known.any() else 0.0
     confidence = np.where(scalp, on_outline + 3 * bare + 0.004, 300.0)
     value = np.where(scalp, (on_outline * np.nan_to_num(target) + 0.004 * usual) / confidence, 0.0)
     moved = solve_laplacian(mesh_graph(head, rest, mirrored=0.02), value[:, None], confidence)
-    moved = np.where(scalp[:, None], moved, 0.0)
+    return np.where(scalp[:, None], moved, 0.0)
+
+
+def _outwards(rest: np.ndarray, scalp: np.ndarray) -> np.ndarray:
+    """Return unit vectors from the middle of the upper head to the vertices."""
     centre = rest[scalp].mean(0)
     centre[1] = min(centre[1], float(rest[scalp][:, 1].max()) - 0.09)
     out = rest - centre
-    out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
-    return moved.clip(max=REACH[1]) * out, moved.clip(max=0) * out
+    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+
+
+def _facing(camera: Camera, posed: torch.Tensor, normal: np.ndarray) -> np.ndarray:
+    """Return cosines between vertex normals and the directions to the camera."""
+    to_camera = camera.center.numpy() - posed.numpy()
+    return (normal * to_camera).sum(1) / np.maximum(np.linalg.norm(to_camera, axis=1), 1e-9)
+
+
+def _outline_target(
+    at: np.ndarray, middle: np.ndarray, reach: np.ndarray, depth: np.ndarray, camera: Camera
+) -> np.ndarray:
+    """Return metres to the hair's outline in the direction of each vertex; NaN where unknown."""
+    away = at - middle
+    sector = ((np.arctan2(away[:, 1], away[:, 0]) / (2 * np.pi) + 0.5) * RAYS).astype(int) % RAYS
+    return np.clip(reach[sector] * depth / float(camera.K[0, 0]), *REACH)
 
 
 def hair_height(offset: Float[np.ndarray, "v 3"], head: HeadModel) -> float:
@@ -86,13 +117,9 @@ def _outline_distance(
     head: HeadModel,
 ) -> Float[np.ndarray, "rays"]:
     """Measure how far the matte reaches beyond the rendered head in every direction; NaN where unknown."""
-    import cv2
 
     h, w = person.shape
-    rendered = np.zeros((h, w), np.uint8)
-    skin = head.faces[head.part == head.part_names.index("skin")].numpy()
-    for triangle in np.round((at[skin] - 0.5) * 16).astype(np.int32):
-        cv2.fillConvexPoly(rendered, triangle, (255,), cv2.LINE_8, 4)
+    rendered = _render_silhouette(at, head, h, w)
     angle = (np.arange(RAYS) + 0.5) / RAYS * 2 * np.pi - np.pi
     radius = np.arange(0.0, 1.5 * float(np.linalg.norm(at - middle, axis=1).max()), 0.5)
     p = middle + radius[None, :, None] * np.stack([np.cos(angle), np.sin(angle)], -1)[:, None]
@@ -100,6 +127,12 @@ def _outline_distance(
     flat = p.reshape(-1, 2).astype(np.float32)
     there = (sample_bilinear(person.astype(np.float32), flat).reshape(inside.shape) > 0.5) & inside
     mesh = (sample_bilinear(rendered, flat).reshape(inside.shape) > 127) & inside
+    out = _ray_distances(mesh, there, radius, inside)
+    return _median_of_neighbours(out)
+
+
+def _ray_distances(mesh: np.ndarray, there: np.ndarray, radius: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return how much further the matte reaches than the mesh along every ray; NaN where unknown."""
     out = np.full(RAYS, np.nan)
     for i in range(RAYS):
         edge = np.flatnonzero(mesh[i])
@@ -108,7 +141,18 @@ def _outline_distance(
         end = _run_end(there[i])
         if end + GAP < len(radius) and inside[i, min(end + GAP, len(radius) - 1)]:
             out[i] = radius[end] - radius[edge[-1]]
-    return _median_of_neighbours(out)
+    return out
+
+
+def _render_silhouette(at: Float[np.ndarray, "v 2"], head: HeadModel, h: int, w: int) -> np.ndarray:
+    """Render the head's skin without shading: 255 inside."""
+    import cv2
+
+    rendered = np.zeros((h, w), np.uint8)
+    skin = head.faces[head.part == head.part_names.index("skin")].numpy()
+    for triangle in np.round((at[skin] - 0.5) * 16).astype(np.int32):
+        cv2.fillConvexPoly(rendered, triangle, (255,), cv2.LINE_8, 4)
+    return rendered
 
 
 def _median_of_neighbours(out: Float[np.ndarray, "rays"]) -> Float[np.ndarray, "rays"]:

@@ -72,17 +72,30 @@ def lash_fringe(
     at = interpolate_attributes(closed, head.faces.numpy(), texels.subset(mine))
     cover = np.zeros(len(mine), np.float32)
     for _, edge, _ in lid_margins(head, rest):
-        line = closed[edge]
-        distance = distance_to(line, at, 2 * length)
-        over = np.interp(at[:, 0], line[:, 0], line[:, 1]) - at[:, 1]
-        beyond = np.maximum(line[0, 0] - at[:, 0], at[:, 0] - line[-1, 0])
-        inside = (over > 0) * (1 - smoothstep(beyond, 0, length / 2))
-        fan = at[:, 0] - FAN * over * np.sign(line[:, 0].mean())
-        between = 0.5 + 0.5 * np.cos(2 * np.pi * fan / (2 * GAPS[0]))
-        tips = smoothstep(distance, 0.3 * length, length) * GAPS[1] * between
-        cover += inside * dense * np.exp(-((distance / length) ** 2)) * (1 - tips)
+        cover = _fringe_cover(closed, edge, at, length, dense, cover)
     covered = np.flatnonzero(cover > 0.01)
     return mine[covered], cover[covered].clip(0, 1)
+
+
+def _fringe_cover(
+    closed: np.ndarray,
+    edge: np.ndarray,
+    at: np.ndarray,
+    length: float,
+    dense: float,
+    cover: np.ndarray,
+) -> np.ndarray:
+    """Add the cover of the lashes below one closed eyelid's edge."""
+    line = closed[edge]
+    distance = distance_to(line, at, 2 * length)
+    over = np.interp(at[:, 0], line[:, 0], line[:, 1]) - at[:, 1]
+    beyond = np.maximum(line[0, 0] - at[:, 0], at[:, 0] - line[-1, 0])
+    inside = (over > 0) * (1 - smoothstep(beyond, 0, length / 2))
+    fan = at[:, 0] - FAN * over * np.sign(line[:, 0].mean())
+    between = 0.5 + 0.5 * np.cos(2 * np.pi * fan / (2 * GAPS[0]))
+    tips = smoothstep(distance, 0.3 * length, length) * GAPS[1] * between
+    cover += inside * dense * np.exp(-((distance / length) ** 2)) * (1 - tips)
+    return cover
 
 
 def lid_patches(
@@ -93,12 +106,7 @@ def lid_patches(
 
     made = []
     for which, colour, weight in zip(lids.which, lids.colour, lids.weight, strict=True):
-        y, x = np.divmod(texels.index[which], texels.size)
-        low = np.maximum([x.min() - 1, y.min() - 1], 0)
-        high = np.minimum([x.max() + 2, y.max() + 2], texels.size)
-        values = np.concatenate([linear_to_srgb(colour.clip(0, 1)), np.ones((len(which), 1))], 1)
-        rgba = np.zeros((high[1] - low[1], high[0] - low[0], 4), np.float32)
-        rgba[y - low[1], x - low[0]] = values * weight[:, None]
+        low, rgba = _rasterize_lid(texels, which, colour, weight)
         scale = texture.shape[0] // texels.size
         rgba = cv2.resize(rgba, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
         patch = Patch(torch.from_numpy(low * scale), np.zeros((*rgba.shape[:2], 3), np.uint8))
@@ -107,3 +115,16 @@ def lid_patches(
         same = np.where(rgba[..., 3:] > 0, mixed, there)
         made.append(replace(patch, texture=(same * 255).round().clip(0, 255).astype(np.uint8)))
     return Lids((made[0], made[1]), blink)
+
+
+def _rasterize_lid(
+    texels: Texels, which: np.ndarray, colour: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rasterize one lid's premultiplied colour and weight; also return its first texel (x, y)."""
+    y, x = np.divmod(texels.index[which], texels.size)
+    low = np.maximum([x.min() - 1, y.min() - 1], 0)
+    high = np.minimum([x.max() + 2, y.max() + 2], texels.size)
+    values = np.concatenate([linear_to_srgb(colour.clip(0, 1)), np.ones((len(which), 1))], 1)
+    rgba = np.zeros((high[1] - low[1], high[0] - low[0], 4), np.float32)
+    rgba[y - low[1], x - low[0]] = values * weight[:, None]
+    return low, rgba

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
@@ -85,6 +85,25 @@ def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
         texels, faces, count, observed.label, observed.label_confidence, TEXEL_STRIDE
     )
     region = np.array(head.region_names)[head.region.numpy()]
+    usual, prior = _usual_labels(observed, region, value, confidence)
+    total = confidence * 5 + prior
+    value = (value * (confidence * 5)[:, None] + usual * prior[:, None]) / total[:, None]
+    x = np.clip(canvas.gather(solve_laplacian(graph, value, total)), 0, 1)
+    x[:, 1] *= 1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")
+    x[:, 2] *= canvas.region_weights("neck", "shoulders")
+    sharp = x**6
+    sharp[:, 0] += 1e-4
+    return sharp / sharp.sum(1, keepdims=True)
+
+
+def _usual_labels(
+    observed: TexelObservations,
+    region: Shaped[np.ndarray, "v"],
+    value: Float[np.ndarray, "v 3"],
+    confidence: Float[np.ndarray, "v"],
+) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v"]]:
+    """Return the usual labels of the head's regions, and how much they count beside what is observed."""
+    count = len(region)
     has_clothes = float(observed.confidence @ observed.label[:, 2]) > FEW
     usual = np.zeros((count, 3))
     usual[:, 0] = 1
@@ -101,14 +120,7 @@ def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
     prior[np.isin(region, ["face", "nose", "lips", "lids", "ears"])] = 50 * PRIOR
     if has_clothes:
         prior[region == "neck"] = PRIOR / 4
-    total = confidence * 5 + prior
-    value = (value * (confidence * 5)[:, None] + usual * prior[:, None]) / total[:, None]
-    x = np.clip(canvas.gather(solve_laplacian(graph, value, total)), 0, 1)
-    x[:, 1] *= 1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")
-    x[:, 2] *= canvas.region_weights("neck", "shoulders")
-    sharp = x**6
-    sharp[:, 0] += 1e-4
-    return sharp / sharp.sum(1, keepdims=True)
+    return usual, prior
 
 
 def _grain(texels: Texels, observed: TexelObservations, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
@@ -154,7 +166,6 @@ def _hair_contrast(texels: Texels, observed: TexelObservations) -> float:
 
 def _strands(canvas: TextureCanvas, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
     """Return noise of unit variance that runs from the crown downwards like combed hair."""
-    import cv2
 
     head, rest = canvas.head, canvas.rest
     p = canvas.gather(rest)
@@ -163,6 +174,30 @@ def _strands(canvas: TextureCanvas, rng: np.random.Generator) -> Float[np.ndarra
     d = p - middle
     around = np.arctan2(d[:, 0], d[:, 2])
     height = np.arctan2(d[:, 1], np.hypot(d[:, 0], d[:, 2]))
+    noise = _combed_noise(rng)
+    wave = 0.02 * np.sin(height * 7 + 5 * around)
+    x = ((around + wave) / (2 * np.pi) + 0.5) * 3071
+    y = (height / np.pi + 0.5) * 255
+    out = _sample_list(x, y, noise)
+    return out.reshape(-1)[: len(x)]
+
+
+def _sample_list(x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Sample noise at any number of places: OpenCV limits the sides of an image of places."""
+    import cv2
+
+    rows = -(-len(x) // 4096)
+    at = np.zeros((2, rows * 4096), np.float32)
+    at[0, : len(x)], at[1, : len(x)] = x, y
+    return cv2.remap(
+        noise, at[0].reshape(rows, -1), at[1].reshape(rows, -1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    )
+
+
+def _combed_noise(rng: np.random.Generator) -> np.ndarray:
+    """Return noise of unit variance over height (rows) and direction (columns), stretched in height."""
+    import cv2
+
     noise = np.zeros((256, 3072), np.float32)
     for width, length in ((0.8, 9), (1.6, 14), (4, 22)):
         white = rng.normal(size=noise.shape).astype(np.float32)
@@ -170,13 +205,4 @@ def _strands(canvas: TextureCanvas, rng: np.random.Generator) -> Float[np.ndarra
             (width * length) ** 0.5
         )
     noise /= noise.std()
-    wave = 0.02 * np.sin(height * 7 + 5 * around)
-    x = ((around + wave) / (2 * np.pi) + 0.5) * 3071
-    y = (height / np.pi + 0.5) * 255
-    rows = -(-len(x) // 4096)
-    at = np.zeros((2, rows * 4096), np.float32)
-    at[0, : len(x)], at[1, : len(x)] = x, y
-    out = cv2.remap(
-        noise, at[0].reshape(rows, -1), at[1].reshape(rows, -1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-    )
-    return out.reshape(-1)[: len(x)]
+    return noise

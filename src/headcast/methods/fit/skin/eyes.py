@@ -97,9 +97,15 @@ def _iris_colour(
     )
     total = total.reshape(RINGS, AROUND, 3)
     profile = (total.sum(1) + usual_rgb * 2) / (weight.sum(1)[:, None] + 2)
+    total, weight = _diffuse_around(total, weight)
+    table = (total + profile[:, None] * 0.05) / (weight[..., None] + 0.05)
+    return table[ring, sector]
+
+
+def _diffuse_around(total: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Diffuse sums and weights (rings, angles) around the centre, away from what is visible."""
     for _ in range(AROUND):  # diffused around the centre, away from what is visible
         for shift in (1, -1):
             total = total + 0.02 * np.roll(total, shift, 1)
             weight = weight + 0.02 * np.roll(weight, shift, 1)
-    table = (total + profile[:, None] * 0.05) / (weight[..., None] + 0.05)
-    return table[ring, sector]
+    return total, weight

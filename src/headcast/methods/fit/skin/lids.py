@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from headcast.head.model import BLINKS, HeadModel
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.openings import distance_to
 from headcast.texture.laplacian import scatter_to_vertices
 from headcast.texture.margins import lid_margins
@@ -116,14 +117,26 @@ def bare_lids(canvas: TextureCanvas, lids: UpperLids) -> TextureCanvas:
     shown = fill + observed.confidence[:, None] * (observed.albedo - fill)
     near = diffuse(around * canvas.region_weights("lids", "face"), shown)
     nearby = near[:, :3].mean(1) / np.maximum(near[:, 3], 1e-3)
-    off = np.log((observed.albedo[mine].mean(1) + EPS) / (nearby + EPS))
-    own = np.zeros(len(fill), np.float32)
-    own[mine] = OWN * observed.confidence[mine] * lids.blink_cover * (1 - smoothstep(np.abs(off), *ALIKE))
-    own[mine] *= smoothstep(lids.distance, *EDGE)
+    own = _own_weight(lids, observed, mine, nearby, fill)
     near = near + diffuse(own, observed.albedo)
     bare = near[:, :3] / np.maximum(near[:, 3:4], 1e-3)
     weight = lids.blink_cover * smoothstep(near[:, 3], 0.0, 0.05)
     return canvas.with_fill(mine, fill[mine] + weight[:, None].astype(np.float32) * (bare - fill[mine]))
+
+
+def _own_weight(
+    lids: UpperLids,
+    observed: TexelObservations,
+    mine: Int[np.ndarray, "m"],
+    nearby: np.ndarray,
+    fill: np.ndarray,
+) -> np.ndarray:
+    """Return how much each lid texel shows bare skin: as light as that nearby, and off the edge."""
+    off = np.log((observed.albedo[mine].mean(1) + EPS) / (nearby + EPS))
+    own = np.zeros(len(fill), np.float32)
+    own[mine] = OWN * observed.confidence[mine] * lids.blink_cover * (1 - smoothstep(np.abs(off), *ALIKE))
+    own[mine] *= smoothstep(lids.distance, *EDGE)
+    return own
 
 
 def draw_lash_line(canvas: TextureCanvas, lids: UpperLids) -> TextureCanvas:

@@ -83,24 +83,9 @@ def observe_texels(
     fine = np.maximum(sample_bilinear(rims, samples.pixel), nose)
     odd = _implausible(observation, samples, inside, head, texels)
     folded = region_weights(head, texels, "lids") * (1 - _visible_fraction(observation, head, texels))
-    confidence = _visible_confidence(observation, samples, inside, fine)
-    confidence *= 1 - odd
-    confidence *= 1 - region_weights(head, texels, "lips") * (1 - smoothstep(samples.facing, *FOLDED))
-    confidence *= 1 - smoothstep(folded, *CREASED)
-    mouth = _mouth_confidence(observation, samples, head, texels, unit)
-    confidence = np.where(_mouth_part(head, texels), mouth, confidence)
-    wide, narrow = feather(confidence, texels, FEATHER), feather(confidence, texels, NARROW)
-    skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
-    confidence = np.where(skin_part, wide + fine * inside * (narrow - wide), confidence)
+    confidence = _albedo_confidence(observation, samples, head, texels, inside, fine, odd, folded, unit)
     is_clean = _is_clean(observation, samples, unit)
-    label_confidence = (
-        samples.visible
-        * smoothstep(samples.facing, 0.02, 0.15)
-        * smoothstep(samples.person, 0.5, 0.9)
-        * is_clean
-    )
-    sideburn = (samples.hair > 0.5) * smoothstep(_above_eyes(observation, samples), *SIDEBURN)
-    label_confidence *= 1 - odd * (1 - sideburn)
+    label_confidence = _label_confidence(observation, samples, is_clean, odd)
     frontality = smoothstep(samples.facing, 0.3, 0.6) * smoothstep(samples.person, 0.8, 0.99) + 0.003
     return TexelObservations(
         albedo=albedo.astype(np.float32),
@@ -113,6 +98,44 @@ def observe_texels(
         foldedness=folded.astype(np.float32),
         texels_per_pixel=_texels_per_pixel(texels, samples, inside),
     )
+
+
+def _label_confidence(
+    observation: Observation, samples: TexelSamples, is_clean: np.ndarray, odd: np.ndarray
+) -> np.ndarray:
+    """Return how far to trust the labels; ``odd``: 0..1 what to leave out, but for sideburns."""
+    label_confidence = (
+        samples.visible
+        * smoothstep(samples.facing, 0.02, 0.15)
+        * smoothstep(samples.person, 0.5, 0.9)
+        * is_clean
+    )
+    sideburn = (samples.hair > 0.5) * smoothstep(_above_eyes(observation, samples), *SIDEBURN)
+    label_confidence *= 1 - odd * (1 - sideburn)
+    return label_confidence
+
+
+def _albedo_confidence(
+    observation: Observation,
+    samples: TexelSamples,
+    head: HeadModel,
+    texels: Texels,
+    inside: np.ndarray,
+    fine: np.ndarray,
+    odd: np.ndarray,
+    folded: np.ndarray,
+    unit: float,
+) -> np.ndarray:
+    """Return how far the colours may be taken; ``odd``, ``folded``: 0..1 what to leave out."""
+    confidence = _visible_confidence(observation, samples, inside, fine)
+    confidence *= 1 - odd
+    confidence *= 1 - region_weights(head, texels, "lips") * (1 - smoothstep(samples.facing, *FOLDED))
+    confidence *= 1 - smoothstep(folded, *CREASED)
+    mouth = _mouth_confidence(observation, samples, head, texels, unit)
+    confidence = np.where(_mouth_part(head, texels), mouth, confidence)
+    wide, narrow = feather(confidence, texels, FEATHER), feather(confidence, texels, NARROW)
+    skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
+    return np.where(skin_part, wide + fine * inside * (narrow - wide), confidence)
 
 
 def _face_height(observation: Observation) -> float:
@@ -176,11 +199,18 @@ def _visible_fraction(observation: Observation, head: HeadModel, texels: Texels)
     depth = camera.to_camera(closed)[faces, 2].mean(1)
     whole = torch.linalg.cross(b - a, c - a).norm(dim=1) * (camera.K[0, 0] / depth) ** 2
     visible_fraction = (shown.abs() / whole.clamp(min=1e-9)).clamp(max=1).numpy()
+    mean = _mean_at_vertices(now, faces, whole, visible_fraction)
+    return interpolate_attributes(mean[:, None], faces.numpy(), texels)[:, 0]
+
+
+def _mean_at_vertices(
+    now: torch.Tensor, faces: torch.Tensor, whole: torch.Tensor, visible_fraction: np.ndarray
+) -> np.ndarray:
+    """Return the triangles' mean around each vertex, weighted by their size."""
     count, corner = len(now), faces.reshape(-1).numpy()
     weight = np.repeat(whole.numpy(), 3)
     total = np.bincount(corner, weight, count)
-    mean = np.bincount(corner, weight * np.repeat(visible_fraction, 3), count) / np.maximum(total, 1e-9)
-    return interpolate_attributes(mean[:, None], faces.numpy(), texels)[:, 0]
+    return np.bincount(corner, weight * np.repeat(visible_fraction, 3), count) / np.maximum(total, 1e-9)
 
 
 def _implausible(

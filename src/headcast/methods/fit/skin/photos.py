@@ -74,19 +74,13 @@ def merge_photos(
     if len(photos) == 1:
         return photos[0].observed, [photos[0].gain]
     observed = [x.observed for x in photos]
-    sharpest = max(float(x.sharpness.max()) for x in photos)
-    confidence = np.stack([o.confidence for o in observed])
-    sharp_weight = (confidence * np.stack([x.sharpness / sharpest for x in photos])) ** VIEW_WEIGHT_EXPONENT
-    weights = sharp_weight / np.maximum(sharp_weight.sum(0), 1e-12)
+    confidence, weights = _view_weights(photos, observed)
 
     def mean(values: list[Float[np.ndarray, "n *c"]]) -> Float[np.ndarray, "n *c"]:
         each = zip(weights, values, strict=True)
         return np.sum([w.reshape(-1, *(1,) * (v.ndim - 1)) * v for w, v in each], 0)
 
-    gains = [
-        w[:, None] * x.gain * _tone_ratio(observed[0], x.observed)
-        for w, x in zip(weights, photos, strict=True)
-    ]
+    gains = _gains(photos, weights, observed)
     merged = TexelObservations(
         albedo=np.sum([g * x.samples.colour for g, x in zip(gains, photos, strict=True)], 0),
         confidence=confidence.max(0),
@@ -99,6 +93,27 @@ def merge_photos(
         texels_per_pixel=min(o.texels_per_pixel for o in observed),
     )
     return merged, gains
+
+
+def _gains(
+    photos: list[DelitPhoto], weights: np.ndarray, observed: list[TexelObservations]
+) -> list[Float[np.ndarray, "n 3"]]:
+    """Return factors from linear colours to parts of the albedo, toned like the first photo."""
+    return [
+        w[:, None] * x.gain * _tone_ratio(observed[0], x.observed)
+        for w, x in zip(weights, photos, strict=True)
+    ]
+
+
+def _view_weights(
+    photos: list[DelitPhoto], observed: list[TexelObservations]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights of the photos at every texel, which sum to 1: the sharper view wins."""
+    sharpest = max(float(x.sharpness.max()) for x in photos)
+    confidence = np.stack([o.confidence for o in observed])
+    sharp_weight = (confidence * np.stack([x.sharpness / sharpest for x in photos])) ** VIEW_WEIGHT_EXPONENT
+    weights = sharp_weight / np.maximum(sharp_weight.sum(0), 1e-12)
+    return confidence, weights
 
 
 def _tone_ratio(first: TexelObservations, other: TexelObservations) -> Float[np.ndarray, "3"]:

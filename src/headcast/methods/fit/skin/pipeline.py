@@ -77,7 +77,13 @@ def complete_texture(
     observed = cast.remove(observed)
     tone = skin_tone(observed)
     white = float(np.clip(tone.mean() / WHITE, *WHITE_RANGE))
-    canvas = TextureCanvas(head, texels, rest, observed, np.broadcast_to(tone, (len(texels.index), 3)))
+    canvas = TextureCanvas(
+        head=head,
+        texels=texels,
+        rest=rest,
+        observed=observed,
+        fill=np.broadcast_to(tone, (len(texels.index), 3)),
+    )
     canvas = relabel_glare(canvas, tone, hair_height)
     canvas = fit_skin_model(canvas, tone)
     canvas = distrust_unlike_skin(canvas)

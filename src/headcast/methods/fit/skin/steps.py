@@ -69,14 +69,21 @@ def fit_skin_model(canvas: TextureCanvas, tone: Float[np.ndarray, "3"]) -> Textu
     )
     colour, known = small[..., :3] / np.maximum(small[..., 3:], 1e-4), small[..., 3]
     albedo = model.sample(model.fit(torch.from_numpy(colour), torch.from_numpy(known)))
+    filled = _pad_charts(model, albedo)
+    large = cv2.resize(filled, (texels.size, texels.size), interpolation=cv2.INTER_CUBIC)
+    return replace(canvas, fill=np.maximum(texels.from_image(large), 1e-3).astype(np.float32))
+
+
+def _pad_charts(model: SkinModel, albedo: torch.Tensor) -> np.ndarray:
+    """Continue the model's albedo over chart borders, where there would be a dark rim."""
+    import cv2
+
     inside = model.inside.numpy()
     filled = torch.where(model.inside[..., None], albedo, torch.zeros(3)).numpy()
     coverage = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 2.0)
     # no dark rim at chart borders
     outside = cv2.GaussianBlur(filled, (0, 0), 2.0) / np.maximum(coverage, 1e-3)[..., None]
-    filled = np.where(inside[..., None], filled, outside)
-    large = cv2.resize(filled, (texels.size, texels.size), interpolation=cv2.INTER_CUBIC)
-    return replace(canvas, fill=np.maximum(texels.from_image(large), 1e-3).astype(np.float32))
+    return np.where(inside[..., None], filled, outside)
 
 
 def distrust_unlike_skin(canvas: TextureCanvas) -> TextureCanvas:

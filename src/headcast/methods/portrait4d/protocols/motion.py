@@ -31,26 +31,26 @@ SUMS = ("both", "true", "rendered", "wrong")
 PARTS = "around mouth and eyes"
 FIGURES = (
     Figure(
-        "slope",
-        "slope",
-        "",
-        "neither",
+        key="slope",
+        title="slope",
+        unit="",
+        better="neither",
         mask=PARTS,
         span="-1..1",
         note="how much of the true change the rendered one makes: 1 is right, 0 is a face that does not move",
     ),
     Figure(
-        "correlation",
-        "correlation",
+        key="correlation",
+        title="correlation",
         mask=PARTS,
         span="-1..1",
         note="of the rendered change with the true one, whatever their size",
     ),
     Figure(
-        "left",
-        "left",
-        "of the true change",
-        "low",
+        key="left",
+        title="left",
+        unit="of the true change",
+        better="low",
         mask=PARTS,
         span="-1..1",
         note="squared; 1: as if nothing moved",
@@ -79,7 +79,7 @@ def measure(setting: Setting) -> Report:
     module = import_module(MEASURED[setting.subjects[0]])
     found = module.MotionChange.load(str(setting.data), options.weights)
     store = Store(setting.out, {"protocol": "motion", "seed": setting.seed})
-    report = Report("motion", {f.key: f for f in FIGURES})
+    report = Report(protocol="motion", figures={f.key: f for f in FIGURES})
     totals: dict[str, Float[np.ndarray, "4"]] = {}
     names = setting.chosen([str(n) for n in range(len(found))])
     for n, name in enumerate(names):

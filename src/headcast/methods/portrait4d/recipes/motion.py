@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from headcast.methods.portrait4d.recipes.base import (
 from headcast.methods.portrait4d.recipes.motion_encoder import SPREAD, load_encoder_parts, normalized_mse
 from headcast.methods.portrait4d.weights import read_networks
 from headcast.nets.discriminator import DualDiscriminator
-from headcast.synth.views import project_points
+from headcast.synth.views import project_to_views
 from headcast.weights import weights_path
 
 __all__ = ["DIFFERENCE", "EXPRESSION_PLANES_LR_SCALE", "Ablation", "MotionRecipe"]
@@ -74,6 +74,14 @@ class BatchRendering:
     appearance: Appearance
     v_s: Float[Tensor, "b m"]
     own: Float[Tensor, "b m"]
+
+
+class ClipFrames(NamedTuple):
+    """Two frames of each clip, and the first one's moment from the second one's camera."""
+
+    source: NeckShots
+    driver: NeckShots
+    still: NeckShots
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,7 @@ class MotionRecipe(Stage):
         """Number of real clips in a batch."""
         return round(self.clip_share * self.people) if self.clips else 0
 
-    def frames(self, index: int, seed: int, device: torch.device) -> tuple[NeckShots, NeckShots, NeckShots]:
+    def frames(self, index: int, seed: int, device: torch.device) -> ClipFrames:
         """Read two frames of each clip, and the first one's moment from the second one's camera.
 
         Real clips come first, with their first frame once more, then synthetic ones.
@@ -219,7 +227,7 @@ class MotionRecipe(Stage):
             source = both[slice(0, None, 2)]
             clips.append([source, both[slice(1, None, 2)], source])
         source, driver, still = (NeckShots.joined([s[k] for s in clips], device) for k in range(3))
-        return source, driver, still
+        return ClipFrames(source, driver, still)
 
     def pseudo(
         self, driver: NeckShots, K: Tensor, pose: Tensor, selected: Bool[Tensor, " b"]
@@ -251,7 +259,7 @@ class MotionRecipe(Stage):
         marks = select(
             real_p,
             driver.marks,
-            project_points(driver.landmarks, K[p], pose[p]),
+            project_to_views(driver.landmarks, K[p], pose[p]),
         )
         encoder = networks["motion"]
         v_s, own = (encoder(align_faces(x.image, x.marks)) for x in (source, driver))
@@ -260,16 +268,24 @@ class MotionRecipe(Stage):
         weight = None
         if c.mean_planes:
             weight = moving_region_weights(
-                project_points(driver.landmarks, K_q, pose_q), c.side, MOVING_REGION_WEIGHT
+                project_to_views(driver.landmarks, K_q, pose_q), c.side, MOVING_REGION_WEIGHT
             )
             weight = weight / weight.mean()
         # without the opacity term the background would paint heads
-        target = LossTarget(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight)
+        target = LossTarget(
+            image=image, box=driver.box(K_q, pose_q), alpha=alpha, only_perceptual=~real_q, weight=weight
+        )
         appearance = psi.appearance(source.image, v_s)
         from_codes = networks[EXPRESSION_TO_MOTION](expression_code(driver.params))
         head = psi.head(appearance, select(batch["by_weights"], from_codes, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
-        return BatchRendering(psi.render(head, rays, driver.neck(c), jitter), target, appearance, v_s, own)
+        return BatchRendering(
+            output=psi.render(head, rays, driver.neck(c), jitter),
+            target=target,
+            appearance=appearance,
+            v_s=v_s,
+            own=own,
+        )
 
     def difference(
         self, networks: Networks, batch: Any, rendering: BatchRendering, jitter: bool

@@ -54,16 +54,26 @@ SHOWN, SHOWN_SIDE, SHOWN_SKIN = 6, 1536, 0.9
 """Windows on the sheet, one a file; how fine and how full of skin they are at least."""
 MASK = "skin"
 FIGURES = (
-    Figure("correlation", "correlation of slopes", mask=MASK, span="slopes"),
-    Figure("explained", "slopes explained", mask=MASK, span="slopes", note="of their squares; flat: 0"),
-    Figure("fine_correlation", "correlation, finest", mask=MASK, span="slopes", note="less a 9x9 mean"),
-    Figure("fine_explained", "explained, finest", mask=MASK, span="slopes", note="less a 9x9 mean"),
-    Figure("micronormal_psnr", "micronormal PSNR", "dB", mask=MASK, span="0..1"),
-    Figure("micronormal_ssim", "micronormal SSIM", mask=MASK, span="0..1", note="11x11 Gaussian, sigma 1.5"),
+    Figure(key="correlation", title="correlation of slopes", mask=MASK, span="slopes"),
     Figure(
-        "albedo_psnr_gained",
-        "albedo PSNR, gained",
-        "dB",
+        key="explained", title="slopes explained", mask=MASK, span="slopes", note="of their squares; flat: 0"
+    ),
+    Figure(
+        key="fine_correlation", title="correlation, finest", mask=MASK, span="slopes", note="less a 9x9 mean"
+    ),
+    Figure(key="fine_explained", title="explained, finest", mask=MASK, span="slopes", note="less a 9x9 mean"),
+    Figure(key="micronormal_psnr", title="micronormal PSNR", unit="dB", mask=MASK, span="0..1"),
+    Figure(
+        key="micronormal_ssim",
+        title="micronormal SSIM",
+        mask=MASK,
+        span="0..1",
+        note="11x11 Gaussian, sigma 1.5",
+    ),
+    Figure(
+        key="albedo_psnr_gained",
+        title="albedo PSNR, gained",
+        unit="dB",
         mask=MASK,
         note="after one gain a channel in linear light (least squares), which the light leaves open",
     ),
@@ -105,7 +115,9 @@ def measure(setting: Setting) -> Report:
     networks = networks_asked(setting, "skin-detail", options)
     store = Store(setting.out, {"protocol": "skin-detail", **option_facts(options)})
     facts = weights_facts(options)
-    report = Report("skin-detail", {f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))
+    report = Report(
+        protocol="skin-detail", figures={f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES)
+    )
     windows = list(windows_in(setting.data))
     names = set(setting.chosen([w.name for w in windows]))
     chosen = [w for w in windows if w.name in names]

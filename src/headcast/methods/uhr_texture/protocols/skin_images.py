@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -131,11 +132,22 @@ def read_skin_images(folder: Path, most: int) -> Iterator[SkinImage]:
             yield SkinImage(file.stem.split("_light")[0], name, maps)
 
 
-def inputs_of(maps: Float[Tensor, "16 h w"], side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+class StageInputs(NamedTuple):
+    """Image, prior (UV, normal), skin mask and estimated shading, each (1, c, side, side)."""
+
+    image: Tensor
+    prior: Tensor
+    trust: Tensor
+    shading: Tensor
+
+
+def inputs_of(maps: Float[Tensor, "16 h w"], side: int) -> StageInputs:
     """Resize image, prior (UV, normal) and skin mask to (1, c, side, side); estimate the shading there."""
     small = resize_maps(maps[None], side, side)
     trust = (small[:, 15:] > SKIN).float()
-    return small[:, :3], small[:, 3:8], trust, estimate_shading(small[:, :3], small[:, 3:8], trust)
+    return StageInputs(
+        small[:, :3], small[:, 3:8], trust, estimate_shading(small[:, :3], small[:, 3:8], trust)
+    )
 
 
 def channels_last(x: Float[Tensor, "c h w"]) -> Float[np.ndarray, "h w 3"]:
@@ -176,12 +188,7 @@ def relight_maps(maps: Float[Tensor, "7 h w"], normal: Float[Tensor, "3 h w"]) -
     """Shade skin under ``KEY`` and an even sky: maps and geometry normals, all 0..1; black off the head."""
     on = (normal.sum(0) > 0.3).float()
     n = normalize(normal * 2 - 1, dim=0)
-    right = torch.zeros_like(n)
-    right[0] = 1
-    t = normalize(right - (right * n).sum(0) * n, dim=0)
-    b = torch.linalg.cross(n, t, dim=0)
-    m = maps[3:6] * 2 - 1
-    fine = normalize(t * m[:1] + b * m[1:2] + n * m[2:], dim=0).permute(1, 2, 0)
+    fine = _bend_normals(maps, n)
     lamp = normalize(torch.tensor(KEY), dim=0).expand_as(fine)
     eye = torch.tensor([0.0, 0.0, 1.0]).expand_as(fine)
     soft = (((fine * lamp).sum(-1, keepdim=True) + SOFT) / (1 + SOFT)).clamp(min=0)
@@ -189,6 +196,16 @@ def relight_maps(maps: Float[Tensor, "7 h w"], normal: Float[Tensor, "3 h w"]) -
     shine = ggx_specular(fine, eye, lamp, torch.full_like(on, ROUGHNESS), 0.04 * maps[6])[..., None]
     out = srgb_to_linear(maps[:3].permute(1, 2, 0)) * light + shine * torch.tensor(COLOUR)
     return (linear_to_srgb(out.clamp(0, 1)) * on[..., None]).permute(2, 0, 1)
+
+
+def _bend_normals(maps: Float[Tensor, "7 h w"], n: Tensor) -> Tensor:
+    """Return geometry normals bent by micronormals, channels last."""
+    right = torch.zeros_like(n)
+    right[0] = 1
+    t = normalize(right - (right * n).sum(0) * n, dim=0)
+    b = torch.linalg.cross(n, t, dim=0)
+    m = maps[3:6] * 2 - 1
+    return normalize(t * m[:1] + b * m[1:2] + n * m[2:], dim=0).permute(1, 2, 0)
 
 
 def exaggerate_slopes(micronormal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:

@@ -91,15 +91,15 @@ def measure(setting: Setting) -> Report:
     """
     options: Options = setting.options or Options()
     bench = SkinMapRun(
-        networks_asked(setting, "skin-maps", options),
-        dict(stage1_of(x) for x in options.compare),
-        options,
-        setting.networks.encoder[0] if setting.networks.encoder is not None else None,
-        Store(setting.out, {"protocol": "skin-maps", **setting.facts(), **option_facts(options)}),
+        networks=networks_asked(setting, "skin-maps", options),
+        others=dict(stage1_of(x) for x in options.compare),
+        options=options,
+        encoder=setting.networks.encoder[0] if setting.networks.encoder is not None else None,
+        store=Store(setting.out, {"protocol": "skin-maps", **setting.facts(), **option_facts(options)}),
     )
     facts = weights_facts(options)
     figures = [*FIGURES, *(seam_figures(options.seams) if options.seams else [])]
-    report = Report("skin-maps", {f.key: f for f in figures}, main=MAIN)
+    report = Report(protocol="skin-maps", figures={f.key: f for f in figures}, main=MAIN)
     heads: dict[str, str] = {}
     count = setting.limit or MOST
     for k, image in enumerate(read_skin_images(setting.data, count)):

@@ -31,10 +31,10 @@ def seam_figures(patch: int) -> list[Figure]:
     floor = "; between borders: the noise floor"
     return [
         Figure(
-            _key(part, kind, place),
-            f"{part}, {kind} {'at borders' if place == 'border' else place}",
-            "",
-            "neither",
+            key=_key(part, kind, place),
+            title=f"{part}, {kind} {'at borders' if place == 'border' else place}",
+            unit="",
+            better="neither",
             mask="skin",
             note=note + (floor if place == "between" else ""),
         )

@@ -57,7 +57,7 @@ class GltfData:
         """Add vertex displacements that are mostly zero: only the others are stored (spec 3.6.2.3).
 
         Where none moves, one zero is stored: the specification allows accessors without any data, but assimp
-        and UnityGLTF refuse them.
+        refuses them.
         """
         from pygltflib import AccessorSparseIndices as Indices
         from pygltflib import AccessorSparseValues as Values

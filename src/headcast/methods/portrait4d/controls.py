@@ -128,7 +128,7 @@ class ControlSet:
         out[OTHER] = images(render(psi, [psi.head(stranger, d) for d in drivers]))
         average = render(psi, [self.average_head(source, d) for d in drivers])
         out[AVERAGE] = images(average)
-        alpha = enlarge(torch.cat([x.alpha for x in average]), c.side)
+        alpha = interpolate(torch.cat([x.alpha for x in average]), (c.side, c.side), mode="bilinear")
         factor, offset = self.fit_tone(source)
         out[TONED] = out[AVERAGE] + alpha * (factor * out[AVERAGE] + offset - out[AVERAGE])
         solid = source.alpha > 0.5
@@ -168,18 +168,13 @@ class ControlSet:
         made = psi.render(
             self.average_head(source, self.embed(source)), source.rays(c, c.side // 4), source.neck(c)
         )
-        alpha = enlarge(made.alpha, c.side)
+        alpha = interpolate(made.alpha, (c.side, c.side), mode="bilinear")
         both = ((alpha > 0.5) & (source.alpha > 0.5))[0, 0]
         x, y = made.image[0][:, both], source.image[0][:, both]
         centred = x - x.mean(1, keepdim=True)
         factor = (centred * (y - y.mean(1, keepdim=True))).mean(1) / centred.square().mean(1).clamp(min=1e-6)
         offset = y.mean(1) - factor * x.mean(1)
         return factor.view(1, 3, 1, 1), offset.view(1, 3, 1, 1)
-
-
-def enlarge(x: Float[Tensor, "b c n n"], side: int) -> Float[Tensor, "b c s s"]:
-    """Enlarge bilinearly to ``side``²."""
-    return interpolate(x, (side, side), mode="bilinear")
 
 
 def inside_box(box: Float[Tensor, "4"], shape: tuple[int, ...]) -> Bool[np.ndarray, "h w"]:

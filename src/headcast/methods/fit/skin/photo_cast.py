@@ -58,7 +58,7 @@ class PhotoCast:
         return replace(observed, albedo=(observed.albedo / self.gain).astype(np.float32))
 
     def apply_to_observed(self, observed: TexelObservations) -> TexelObservations:
-        """Undo ``remove``."""
+        """Multiply by the cast what was divided by it."""
         if self.is_neutral:
             return observed
         return replace(observed, albedo=(observed.albedo * self.gain).astype(np.float32))

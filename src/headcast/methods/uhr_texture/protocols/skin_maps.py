@@ -213,7 +213,7 @@ def fitted_prior(rgb: Float[Tensor, "3 n n"], side: int) -> Float[Tensor, "5 s s
     """
     pixels = (rgb * 255).round().byte().permute(1, 2, 0).numpy()
     head = HeadModel.load()
-    seen = observe_photo(LoadedImage(pixels, None, "image"), head)
+    seen = observe_photo(LoadedImage(rgb=pixels, alpha=None, name="image"), head)
     return geometry_prior(fitted_geometry(head, seen.params, seen.camera), seen.camera, side)
 
 

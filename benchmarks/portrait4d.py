@@ -59,7 +59,9 @@ def main() -> None:
     view = front_view(avatar, (a.size, a.size))
     moved = view.params.with_expression({"jawOpen": 0.3})
     bent = moved.replace(neck=torch.tensor([0.1, 0.2, 0.0]))
-    image = crop_image(seen[0].image, seen[0].camera, seen[0].params, used.psi.config.side)
+    image = crop_image(
+        seen[0].image, seen[0].camera, seen[0].params, used.psi.config.side, used.psi.config.centre
+    )
     points = seen[0].camera.project(head.landmarks(head(seen[0].params), 68))
     whole = torch.from_numpy(seen[0].image).permute(2, 0, 1)[None].float() / 127.5 - 1
     source = used.motion(align_faces(whole, points[None]))

@@ -1,4 +1,4 @@
-"""An exported GLB in the Khronos validator, three.js and Blender, where they are installed."""
+"""An exported GLB in the Khronos validator, three.js, assimp and Blender, where they are installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def judge(outcomes: list[Outcome]) -> None:
 
 
 @pytest.mark.parametrize("shading", ["lit", "baked"])
-def test_validator_and_three(shading: str, avatar: MeshAvatar, tmp_path: Path) -> None:
+def test_validator_three_and_assimp(shading: str, avatar: MeshAvatar, tmp_path: Path) -> None:
     judge(check_in_node(export_avatar(avatar, tmp_path / "a.glb", shading=shading)[0], avatar))
 
 

@@ -139,6 +139,19 @@ def test_shapes_are_stored_sparsely(lit: Scene) -> None:
             assert lit.gltf.accessors[t["POSITION"]].bufferView is None
 
 
+def test_shapes_that_move_nothing_have_data(lit: Scene) -> None:
+    """An accessor without bytes is valid, but assimp and UnityGLTF refuse it."""
+    still = 0
+    for p in lit.mesh("head").primitives:
+        for t in p.targets:
+            accessor = lit.gltf.accessors[t["POSITION"]]
+            assert accessor.sparse is not None and accessor.sparse.count >= 1
+            if not lit.array(t["POSITION"]).any():
+                still += 1
+                assert accessor.sparse.count == 1 and accessor.min == accessor.max == [0, 0, 0]
+    assert still > 50
+
+
 def test_a_smaller_texture(avatar: MeshAvatar, tmp_path: Path) -> None:
     written = export_avatar(avatar, tmp_path / "small.glb", texture_size=32)
     assert [p.name for p in written] == ["small.glb", "small.arkit.json"]

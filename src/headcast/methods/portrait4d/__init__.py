@@ -6,7 +6,8 @@ weights), ``framing`` (training cameras); its two training stages: ``recipes.sta
 
 Ours, not the paper's: ``motion_embedding`` (a small motion encoder, and the map from expression codes to its
 embeddings), ``expression_planes`` (planes added by expressions), ``actor`` (expression codes for PD-FGC), the
-trainings ``recipes.average`` and ``recipes.motion_encoder``, and the measurement ``motion_change``.
+trainings ``recipes.average`` and ``recipes.motion_encoder``, and the measurements ``motion_change`` and
+``controls``.
 
 The rest connects these to headcast. Training data: ``data``, ``people`` (rendered in advance), ``clips``
 (real videos). Inference: ``crop``, ``infer``, ``avatar``, ``surface``, ``method``. Weights files: ``weights``
@@ -20,7 +21,7 @@ HERE = "headcast.methods.portrait4d"
 DECLARATION = Declaration(
     methods={"portrait4d": f"{HERE}.method:Portrait4D"},
     avatar_kinds={"triplane": f"{HERE}.avatar:TriplaneAvatar"},
-    protocols={"motion": f"{HERE}.protocols.motion"},
+    protocols={"motion": f"{HERE}.protocols.motion", "controls": f"{HERE}.protocols.controls"},
     framings={"portrait4d": f"{HERE}.framing:PORTRAIT4D"},
     recipes={
         "portrait4d.average": f"{HERE}.recipes.average:AverageRecipe",

@@ -102,19 +102,20 @@ class TriplaneAvatar(BaseAvatar):
             light: ignored: not ``relightable``.
             signal: a driver's motion embedding (``read_signal``) in place of the expression weights.
         """
-        left, top, side = crop_box(camera, params)
-        n = self.config.side
-        square = crop_camera(camera, params, left, top, side, n)
+        c = self.config
+        box = crop_box(camera, params, c.centre)
+        left, top, side = box
+        n = c.side
+        square = crop_camera(camera, params, box, n, c.origin)
         psi = self.networks.psi
         head = self.posed(params, signal)
         field = None
         if bool(params.neck.abs().amax() > 1e-4):
-            c = self.config
-            field = NeckField(self.head, params[(None,)], c.cube, c.units_per_metre)
-        rays = rays_of([square], n // 4, self.config.cube / 2, self.config.units_per_metre)
+            field = NeckField(self.head, params[(None,)], c.cube, c.units_per_metre, c.origin)
+        rays = rays_of([square], n // 4, c.cube / 2, c.units_per_metre)
         output = psi.render(head, rays, field)
         alpha = interpolate(output.alpha, (n, n), mode="bilinear")
-        depth = interpolate(output.depth / self.config.units_per_metre, (n, n), mode="bilinear")
+        depth = interpolate(output.depth / c.units_per_metre, (n, n), mode="bilinear")
         background = interpolate((output.background + 1) / 2, (n, n), mode="bilinear")
         # the photo's background shines through: subtract it, else it would frame the head
         rgb = ((output.image.clamp(-1, 1) + 1) / 2 - (1 - alpha) * background).clamp(min=0)

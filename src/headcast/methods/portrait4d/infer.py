@@ -42,7 +42,8 @@ def reconstruct(
     networks = load_portrait4d() if networks is None else networks
     first = observations[0]
     with torch.no_grad():
-        image = crop_image(first.image, first.camera, first.params, networks.psi.config.side)
+        config = networks.psi.config
+        image = crop_image(first.image, first.camera, first.params, config.side, config.centre)
         landmarks = first.camera.project(head.landmarks(head(first.params), 68))
         photo = torch.from_numpy(first.image).permute(2, 0, 1)[None].float() / 127.5 - 1
         motion = networks.motion(align_faces(photo, landmarks[None], networks.face_side))

@@ -67,17 +67,25 @@ class NeckField:
 
     Args:
         head: model. params: (b,) of the heads; global rotation and translation are ignored.
-        cube: side of the volume. units: world units per metre.
+        cube: side of the volume. units: world units per metre. origin: of the world, head frame, metres.
     """
 
-    def __init__(self, head: HeadModel, params: HeadParams, cube: float, units: float) -> None:
+    def __init__(
+        self,
+        head: HeadModel,
+        params: HeadParams,
+        cube: float,
+        units: float,
+        origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> None:
         chosen, faces = coarse_skin(head)
         still = params.replace(
             rotation=torch.zeros_like(params.rotation), translation=torch.zeros_like(params.translation)
         )
         straight = still.replace(neck=torch.zeros_like(still.neck))
         with torch.no_grad():
-            posed, canonical = (head(p)[:, chosen] * units for p in (still, straight))
+            middle = still.neck.new_tensor(origin)
+            posed, canonical = ((head(p)[:, chosen] - middle) * units for p in (still, straight))
         self.cube = cube
         self.fine = torch.stack(
             [warp_grid(p, c, faces, FINE, cube) for p, c in zip(posed, canonical, strict=True)]

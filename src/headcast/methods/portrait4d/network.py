@@ -48,6 +48,8 @@ class Config:
         motion: length of a motion embedding.
         cube: side of the cube that the planes span, world units. ``coarse``, ``fine``: samples along a ray.
         units_per_metre: the world's. The published network lives in FLAME's units times three.
+        origin: the world's origin in the head frame, metres. That of the published network is FLAME's neck
+            joint. ``centre``: what its cameras look at and crops are centred on, head frame, metres.
         mean_planes: learn the planes of an average head as parameters; the generator adds a person's
             difference (not in the paper; a budget of minutes would go into finding the average head).
         steady: normalize features to unit RMS, normalize embeddings, use leaky activations.
@@ -78,6 +80,8 @@ class Config:
     coarse: int = 48
     fine: int = 48
     units_per_metre: float = 3.0
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    centre: tuple[float, float, float] = (0.0, 0.022, 0.03)
     mean_planes: bool = False
     steady: bool = False
     expressions: int = 0

@@ -54,4 +54,4 @@ def extract_surface(
         used, faces = np.unique(faces, return_inverse=True)
         points = (points[used] / (side - 1) - 0.5) * c.cube
         colours = decode(points)[1].clamp(0, 1).numpy()
-    return ColouredSurface(points / c.units_per_metre, colours, faces.reshape(-1, 3))
+    return ColouredSurface(points / c.units_per_metre + np.array(c.origin), colours, faces.reshape(-1, 3))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.methods.portrait4d.importing import ORIGIN
 from headcast.methods.portrait4d.motion_embedding import FACE_SIDE, ExpressionToMotion, MotionEncoder
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, Synthesizer
 from headcast.methods.portrait4d.pdfgc import PDFGC
@@ -29,6 +30,8 @@ OWN = "portrait4d-own"
 """Name of the user's own trained weights in the user's folder for weights."""
 OFFICIAL_NAME, ENCODER_NAME = "portrait4d", "pdfgc"
 """Names of imported official weights there."""
+LOOK_AT = (0.0, 0.01 / 3, 0.01)
+"""What the published network's cameras look at, in its world, metres (supplement A; its script)."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,11 @@ def read_networks(file: str) -> Portrait4DNetworks:
         HeadcastError: not such a file; official weights without PD-FGC's beside them.
     """
     tensors, _, content = load_tensors(Path(file))
-    config = detect_config(tensors, file)
-    psi = Synthesizer(config) if config is not OFFICIAL else build_on_meta(config)
+    config, imported = detect_config(tensors, file), not any(k.startswith("_motion.") for k in tensors)
+    build = build_on_meta if config is OFFICIAL else Synthesizer
+    psi = build(place_official(config, tensors.get(ORIGIN)) if imported else config)
     load_frozen(psi, {k: v.float() for k, v in tensors.items() if not k.startswith("_")}, file)
-    if not any(k.startswith("_motion.") for k in tensors):
+    if imported:
         encoder, more = read_encoder(Path(file).parent)
         return Portrait4DNetworks(psi, encoder, None, content[:8] + more[:8])
     motion, expression_to_motion = MotionEncoder(config.motion), ExpressionToMotion(config.motion)
@@ -103,6 +107,22 @@ def read_networks(file: str) -> Portrait4DNetworks:
         part = {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)}
         load_frozen(network, part, file)
     return Portrait4DNetworks(psi, motion, expression_to_motion, content)
+
+
+def place_official(config: Config, neck: Tensor | None) -> Config:
+    """Place the published network's world in our head frame: its origin is FLAME's neck joint.
+
+    Args:
+        neck: (3,) metres, from FLAME's buffers of the pickle; None (a file without them): where its cameras
+            look at what ours look at.
+    """
+    offset = torch.tensor(LOOK_AT)
+    origin = torch.tensor(config.centre) - offset if neck is None else neck
+    return replace(
+        config,
+        origin=tuple(origin.tolist()),  # type: ignore[arg-type]
+        centre=tuple((origin + offset).tolist()),  # type: ignore[arg-type]
+    )
 
 
 def read_encoder(folder: Path) -> tuple[PDFGC, str]:

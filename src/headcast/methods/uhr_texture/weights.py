@@ -23,6 +23,7 @@ __all__ = [
     "load_skin_networks",
     "network_file",
     "to_stored",
+    "untrained_networks",
 ]
 
 NAMES = {"normal": "uhr-normal", "gde": "uhr-gde", "hfdr": "uhr-hfdr"}
@@ -125,3 +126,12 @@ def load_skin_networks(
     predictor, g, h = nets
     assert isinstance(predictor, Predictor) and isinstance(g, GDE) and isinstance(h, HFDR)
     return SkinNetworks(g.config, predictor, g, h)  # type: ignore[arg-type]
+
+
+def untrained_networks(networks: SkinNetworks) -> SkinNetworks:
+    """Return both stages as they are before training; only the level of skin, a linear fit, is kept."""
+    gde, hfdr = GDE(networks.config, networks.gde.hash is not None), HFDR(networks.config)
+    gde.register_buffer("level", networks.gde.level)
+    for network in (gde, hfdr):
+        network.eval().requires_grad_(False)
+    return SkinNetworks(networks.config, networks.predictor, gde, hfdr)

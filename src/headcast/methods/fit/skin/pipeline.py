@@ -24,6 +24,7 @@ from headcast.methods.fit.skin.lids import (
 from headcast.methods.fit.skin.mouth import paint_mouth
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.openings import distrust_teeth, paint_openings
+from headcast.methods.fit.skin.photo_cast import estimate_photo_cast
 from headcast.methods.fit.skin.steps import (
     close_cracks,
     distrust_unlike_skin,
@@ -65,13 +66,15 @@ def complete_texture(
     """Complete the texture of one person from what the photos show of its texels.
 
     The order matters: what is distrusted early is not diffused, eyelids are bared before lashes are painted
-    on them, and openings are painted over everything else.
+    on them, and openings are painted over everything else. All of it happens without the photo's cast.
 
     Args:
         rest: vertices at rest, metres.
         hair_height: of the hair above the scalp, metres.
         rng: for the grain of hidden skin and strands of hidden hair.
     """
+    cast = estimate_photo_cast(observed)
+    observed = cast.remove(observed)
     tone = skin_tone(observed)
     white = float(np.clip(tone.mean() / WHITE, *WHITE_RANGE))
     canvas = TextureCanvas(
@@ -94,8 +97,8 @@ def complete_texture(
     canvas = draw_lash_line(canvas, lids)
     unshaded = delight_lids(canvas, lids, lash_shade(canvas, lids))
     canvas = distrust_smears(replace(canvas, fill=unshaded.fill))
-    canvas = paint_openings(canvas)
+    canvas = cast.apply(paint_openings(canvas))
     canvas = distrust_teeth(canvas)
     canvas = replace(canvas, fill=np.nan_to_num(canvas.fill).clip(0, 1))
-    closing = replace(canvas, observed=distrust_smears(unshaded).observed)
+    closing = replace(canvas, observed=cast.apply_to_observed(distrust_smears(unshaded).observed))
     return CompletedTexture(canvas.observed, canvas.fill, close_lids(closing, lids))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
+from headcast.files import is_video
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.motion.clip import Motion
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from headcast.render.types import Rendering
     from headcast.video import AudioSource, Clip
 
-__all__ = ["CameraChoice", "Drive", "drive_from", "is_video", "performance"]
+__all__ = ["CameraChoice", "Drive", "drive_from", "performance"]
 
 CameraChoice = Literal["source", "driver"]
-VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp"}
 NECK_LIMIT = 0.7  # radians
 
 
@@ -68,11 +68,6 @@ class Drive:
 
     def __len__(self) -> int:
         return len(self.cameras)
-
-
-def is_video(path: str | Path) -> bool:
-    """Whether a file's name says that it is a video."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def drive_from(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headcast.drive import is_video
 from headcast.errors import HeadcastError
+from headcast.files import is_video
 
 __all__ = ["clips_in", "groups_of", "people_in", "photos_in", "skin_thirds", "stamp_of"]
 

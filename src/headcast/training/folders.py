@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from headcast.errors import HeadcastError
+from headcast.files import VIDEO_SUFFIXES
 from headcast.image import load_image
 from headcast.training.order import item_of, window_of
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "ImageFolder", "VideoFolder"]
+__all__ = ["IMAGE_SUFFIXES", "ImageFolder", "VideoFolder"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 
 
 class ImageFolder:

@@ -155,14 +155,15 @@ def drive_from_video(
     progress: Progress | None,
 ) -> Drive:
     """Track a video and retarget the performance to the avatar."""
-    from headcast.observe.track import track_clip
+    from headcast.observe.track import read_and_track
     from headcast.relight import clip_light
-    from headcast.video import read_video
 
-    clip = read_video(path, frames)
     identity = avatar.source.params.identity
-    track = track_clip(clip, avatar.head, identity, personal_points(avatar), progress=progress)
+    clip, track = read_and_track(
+        path, avatar.head, frames, identity=identity, personal=personal_points(avatar), progress=progress
+    )
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
+    signal = read_signals(avatar, clip, track)  # before the light: most avatars look at one frame only
     if camera == "driver":
         view = View(track.camera, params[0]).resized(size)
         posed = still_torso(params, avatar.head, avatar.source.params.rotation)
@@ -187,7 +188,7 @@ def drive_from_video(
         drive = Drive(
             retargeted, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes
         )
-    drive = replace(drive, signal=read_signals(avatar, clip, track))
+    drive = replace(drive, signal=signal)
     return drive if fps is None else resample_drive(drive, fps)
 
 
@@ -221,11 +222,9 @@ def performance(path: str | Path, flame: Path | None = None, progress: Progress 
     """
     if not is_video(path):
         return motion_from(path, flame)
-    from headcast.observe.track import track_clip
-    from headcast.video import read_video
+    from headcast.observe.track import read_and_track
 
-    clip = read_video(path)
-    track = track_clip(clip, HeadModel.load(), progress=progress)
+    _, track = read_and_track(path, HeadModel.load(), progress=progress)
     neck = relative_rotation(track.params.rotation)
     return Motion(track.fps, track.params.expression, neck, track.params.gaze, name=str(path))
 

@@ -113,9 +113,7 @@ def is_animation(path: Path) -> bool:
         return f.read(4) == b"GIF8"
 
 
-def gather_frames(
-    frames: list[UInt8[np.ndarray, "h w 3"]], index: Int[np.ndarray, "t"]
-) -> UInt8[np.ndarray, "t h w 3"]:
+def gather_frames(frames: list[np.ndarray], index: Int[np.ndarray, "t"]) -> UInt8[np.ndarray, "t h w 3"]:
     """Stack the frames of ascending indices, dropping each from the list, so that memory holds them once."""
     out = np.empty((len(index), *frames[index[0]].shape), np.uint8)
     for k, i in enumerate(index):
@@ -245,15 +243,15 @@ class Reader:
 
     def __iter__(self) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], float]]:
         first: float | None = None
-        last, count = 0.0, 0
+        last = -1 / self.rate
         try:
             for frame in self.decode():
-                time = frame.time if frame.time is not None else count / self.rate
+                time = frame.time if frame.time is not None else last + 1 / self.rate
                 if first is None:
                     first = time
                 elif time <= last:
                     time = last + 0.5 / self.rate
-                last, count = time, count + 1
+                last = time
                 yield self.upright(frame), time
             if self.seconds and first is not None:
                 self.damaged |= last - first + 2 / self.rate + 0.5 < 0.9 * self.seconds
@@ -275,6 +273,8 @@ class Reader:
                 break
             if self.turn is None:
                 self.inspect(frame)
+            if self.container.format.name == "avi":  # which counts frames in the order of decoding
+                frame.pts = frame.dts
             yield from deinterlacer.frames(frame)
         yield from deinterlacer.rest()
 

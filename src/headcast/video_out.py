@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AudioSource", "write_video"]
 
-COPIED = ("aac", "mp3")  # what every player takes from an MP4
+COPIED = ("aac", "mp3", "mp3float")  # what every player takes from an MP4
 ENCODERS = ("libx264", "libopenh264", "h264", "mpeg4")
 BT709, LIMITED = 1, 1
 MAX_DRIFT = 0.015  # seconds between sound and its time stamps before samples are dropped or silence is added

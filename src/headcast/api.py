@@ -287,7 +287,7 @@ def animate_image(
     if not is_video(drive):
         raise HeadcastError(f"--drive {drive}: an image animator is driven by a video")
     image, clip = load_image(photo), read_video(drive, frames)
-    images = animator.animate_image(image.rgb, clip, own_options, seed=seed, progress=progress)
+    images = animator.animate_image(image.over_grey(), clip, own_options, seed=seed, progress=progress)
     mark = {"synthetic_media": f"A photograph animated by {method}; the person did not make these movements."}
     return (*image.notes, *clip.notes, *write_video(out, images, clip.fps, clip.audio, video_text(mark)))
 

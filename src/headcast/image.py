@@ -39,6 +39,7 @@ __all__ = [
 
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 64
+BACKDROP = 128.0  # grey level behind transparent images
 SAMPLES_A_ROW = 4096  # OpenCV remaps images of at most 32767 a side: samples are laid out in rows
 SAMPLING_MARGIN = 8  # pixels outside the image to which positions are clipped: more than any kernel reaches
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
@@ -83,6 +84,19 @@ class LoadedImage:
     exif_focal_35mm: float | None = None
     scale: float = 1.0
     notes: tuple[str, ...] = ()
+
+    def over_grey(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Return what is visible of the image, over plain grey; colours under alpha 0 leave no trace."""
+        if self.alpha is None:
+            return self.rgb
+        cover = self.coverage()[..., None]
+        return np.round(self.rgb * cover + BACKDROP * (1 - cover)).astype(np.uint8)
+
+    def coverage(self) -> Float[np.ndarray, "h w"]:
+        """Return alpha in 0..1, relative to the least transparent pixel; 1 where there is none."""
+        if self.alpha is None:
+            return np.ones(self.rgb.shape[:2], np.float32)
+        return self.alpha.astype(np.float32) / max(1, int(self.alpha.max()))
 
 
 def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:

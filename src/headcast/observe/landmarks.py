@@ -20,7 +20,15 @@ from headcast.observe.seen import Detection
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["MAX_YAW", "MIN_FACE", "FaceDetector", "pick_face", "quarter_turns", "turn_detection", "turn_points"]
+__all__ = [
+    "MAX_YAW",
+    "MIN_FACE",
+    "FaceDetector",
+    "pick_face",
+    "quarter_turns",
+    "turn_detection",
+    "turn_points",
+]
 
 MAX_FACES = 5
 WORK_SIDE = 1024  # images are searched at most this large; faces are then measured in the full image
@@ -68,13 +76,13 @@ class FaceDetector:
             faces = drop_overlapping(faces + self.measure_boxes(rgb, turned, jitter))
         return sorted(faces, key=lambda d: -face_size(d.box))
 
-    def measure_boxes(self, rgb: UInt8[np.ndarray, "h w 3"], boxes: list[Box], jitter: Jitter) -> list[Detection]:
+    def measure_boxes(
+        self, rgb: UInt8[np.ndarray, "h w 3"], boxes: list[Box], jitter: Jitter
+    ) -> list[Detection]:
         """Measure the faces in boxes, each upright or in the quarter turn that suits it; drop doubles."""
         return drop_overlapping([d for b in boxes for d in [self.measure_turned(rgb, b, jitter)] if d])
 
-    def measure_turned(
-        self, rgb: UInt8[np.ndarray, "h w 3"], box: Box, jitter: Jitter
-    ) -> Detection | None:
+    def measure_turned(self, rgb: UInt8[np.ndarray, "h w 3"], box: Box, jitter: Jitter) -> Detection | None:
         """Measure a face of unknown orientation: upright, else in the quarter turn where views agree most."""
         best = self.measure(rgb, box, jitter)
         for turns in (2, 1, 3):
@@ -158,7 +166,6 @@ class FaceDetector:
 
     def search_turned(self, rgb: UInt8[np.ndarray, "h w 3"], turns: int) -> list[Box]:
         """Find boxes of likely faces in the image turned by quarter turns, in pixels of the image itself."""
-        h, w = rgb.shape[:2]
         turned = np.ascontiguousarray(np.rot90(rgb, turns))
         corners = [np.array([b[:2], b[2:]]) for b in self.search(turned)]
         return [box_of(turn_points(c, (turned.shape[1], turned.shape[0]), -turns)) for c in corners]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.observe.fit import Fitter, FrameFit, eye_openness, target_of
 from headcast.observe.landmark_points import iris_distance
-from headcast.observe.landmarks import FaceDetector
+from headcast.observe.people import PeopleVisitor, choose_person
 from headcast.observe.personal import PersonalLandmarks, personal_model
 from headcast.observe.smooth import smooth_curves
 from headcast.observe.solver import Frame, rotation_of
@@ -103,10 +103,11 @@ def read_and_track(
     identity: torch.Tensor | None = None,
     personal: PersonalLandmarks | None = None,
     progress: Progress | None = None,
+    face: int | None = None,
 ) -> tuple[Clip, Track]:
     """Read a clip, or the first ``max_frames`` frames of it, and track its head, as ``track_clip`` does."""
     say = progress or (lambda fraction, what: None)
-    found = read_and_detect(path, max_frames, lambda fraction: say(0.7 * fraction, "finding the face"))
+    found = read_and_detect(path, max_frames, lambda fraction: say(0.7 * fraction, "finding the face"), face)
     return found.clip, _track_detected(found, head, identity, personal, True, say, None)
 
 
@@ -120,7 +121,7 @@ def _track_detected(
     fitter: Fitter | None,
 ) -> Track:
     height, width = found.clip.frames.shape[1:3]
-    return track_detections(
+    track = track_detections(
         found.detections,
         (width, height),
         found.clip.fps,
@@ -132,76 +133,60 @@ def _track_detected(
         lambda fraction: say(0.7 + 0.3 * fraction, "fitting the head"),
         fitter,
     )
-
-
-class FaceVisitor:
-    """Detect the face of frame after frame and measure its sharpness; a visitor for ``read_video``.
-
-    Whatever it is given, it returns the detection (None: no face) and the sharpness (0 without a face).
-    """
-
-    def __init__(self, progress: Callable[[int], None]) -> None:
-        self.progress, self.count = progress, 0
-        self.detector: FaceDetector | None = None  # loaded when the first frame comes
-        self.last: Detection | None = None
-
-    def __call__(self, frame: np.ndarray, new_shot: bool = False) -> tuple[Detection | None, float]:
-        self.detector = self.detector or FaceDetector()
-        last = None if new_shot else self.last
-        d = self.detector.track(frame, last)
-        self.last = d if d is not None else last
-        self.count += 1
-        self.progress(self.count)
-        return d, 0.0 if d is None else face_sharpness(frame, d)
-
-    def __enter__(self) -> FaceVisitor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.detector is not None:
-            self.detector.close()
+    return replace(track, notes=found.notes + track.notes)
 
 
 class DetectedClip(NamedTuple):
-    """A clip with the faces of its frames.
+    """A clip with the face of one person in its frames.
 
     Attributes:
-        detections: None where no face was found.
+        detections: None where the person is out of sight.
         sharpness: mean square gradient inside the face's box, 0 without a face.
+        notes: who else is there.
     """
 
     clip: Clip
     detections: list[Detection | None]
     sharpness: list[float]
+    notes: tuple[str, ...] = ()
 
 
 def read_and_detect(
-    path: str | Path, max_frames: int | None = None, progress: Callable[[float], None] | None = None
+    path: str | Path,
+    max_frames: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    face: int | None = None,
 ) -> DetectedClip:
-    """Read a clip and detect the face of every frame; one too large for memory is decoded only once for both.
+    """Read a clip and detect one person's face in it; one too large for memory is decoded only once for both.
+
+    Of a clip with cuts the longest shot with a face is kept.
+
+    Args:
+        face: which person, counted from 1 by size; None takes the largest (see ``choose_person``).
 
     Raises:
-        HeadcastError: see ``read_video``.
+        HeadcastError: see ``read_video`` and ``choose_person``.
     """
     say = progress or (lambda fraction: None)
-    with FaceVisitor(lambda n: say(n / (n + MANY_FRAMES))) as visitor:
-        clip = read_video(path, max_frames, visit=visitor)
+    with PeopleVisitor(lambda n: say(n / (n + MANY_FRAMES))) as visitor:
+        clip = read_video(path, max_frames, visit=visitor, is_wanted=visitor.shows_face)
     if clip.visited is None:
-        return detect_frames(clip, say)
-    detections, sharpness = zip(*clip.visited, strict=True)
-    return DetectedClip(clip, list(detections), list(sharpness))
+        return detect_frames(clip, say, face)
+    return DetectedClip(clip, *choose_person(clip.visited, face, clip.name))
 
 
-def detect_frames(clip: Clip, progress: Callable[[float], None]) -> DetectedClip:
-    """Detect the face of every frame of a clip, visited in order."""
-    with FaceVisitor(lambda n: progress(n / len(clip.frames))) as visitor:
-        found = [visitor(frame) for frame in clip.frames]
-    return DetectedClip(clip, [d for d, _ in found], [s for _, s in found])
+def detect_frames(clip: Clip, progress: Callable[[float], None], face: int | None = None) -> DetectedClip:
+    """Detect one person's face in every frame of a clip, visited in order."""
+    with PeopleVisitor(lambda n: progress(n / len(clip.frames))) as visitor:
+        people = [visitor(frame) for frame in clip.frames]
+    return DetectedClip(clip, *choose_person(people, face, clip.name))
 
 
-def detect_clip(clip: Clip, progress: Callable[[float], None]) -> list[Detection | None]:
-    """Detect the face of every frame."""
-    return detect_frames(clip, progress).detections
+def detect_clip(
+    clip: Clip, progress: Callable[[float], None], face: int | None = None
+) -> list[Detection | None]:
+    """Detect one person's face in every frame."""
+    return detect_frames(clip, progress, face).detections
 
 
 def track_detections(
@@ -300,13 +285,6 @@ def good_keyframes(
         return sharp[i] / max(sharp.values()) - abs(d.yaw) / 20 + min(1.0, min(eye_openness(d.points)) / 0.25)
 
     return sorted(keys, key=rank, reverse=True)
-
-
-def face_sharpness(rgb: np.ndarray, d: Detection) -> float:
-    """Return the mean square gradient inside the face's box."""
-    x0, y0, x1, y1 = (max(0, int(v)) for v in d.box)
-    grey = rgb[y0:y1, x0:x1].mean(-1)
-    return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
 
 
 def keyframes(found: Sequence[Detection], count: int) -> list[int]:

@@ -14,12 +14,13 @@ from jaxtyping import Float
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
+from headcast.head.names import EXPRESSION_INDEX
 from headcast.head.params import HeadParams
 from headcast.observe.fit import Fitter, FrameFit, eye_openness, target_of
 from headcast.observe.landmark_points import iris_distance
 from headcast.observe.people import PeopleVisitor, choose_person
 from headcast.observe.personal import PersonalLandmarks, personal_model
-from headcast.observe.smooth import smooth_curves
+from headcast.observe.smooth import CALM, noise_of, reject_spikes, smooth_curves, whittaker
 from headcast.observe.solver import Frame, rotation_of
 from headcast.observe.types import Detection
 from headcast.progress import Progress
@@ -41,6 +42,9 @@ __all__ = [
 
 KEYFRAMES = 24
 MANY_FRAMES = 300  # after which progress is shown as half, while a clip's length is not known
+LEFT_GAZE, RIGHT_GAZE = slice(6, 8), slice(8, 10)  # columns of yaw and pitch among the curves of a track
+FIRST_WEIGHT = 10  # column of the first expression weight among the curves of a track
+BLINKS = [FIRST_WEIGHT + EXPRESSION_INDEX[f"eyeBlink{side}"] for side in ("Left", "Right")]
 SAME_PERSON = 1.12
 """Same person: the avatar's identity and points fit at most this much worse than an identity of the clip's
 own."""
@@ -323,8 +327,8 @@ def _over_time(visible: list[int], frames: list[Frame], count: int, smooth: bool
     )
     at = np.arange(count)
     full = np.stack([np.interp(at, visible, c) for c in curves.T], 1)
-    if smooth:
-        full = smooth_curves(full)
+    if smooth and len(full) >= 5:
+        full = _smooth_track(full)
     out = []
     for row in full:
         out.append(
@@ -337,6 +341,30 @@ def _over_time(visible: list[int], frames: list[Frame], count: int, smooth: bool
             )
         )
     return out
+
+
+def _smooth_track(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, "t c"]:
+    """Smooth the curves of a track. Eyes jump together: a jump of one eye against the other is noise."""
+    full = curves.copy()
+    left, right = curves[:, LEFT_GAZE], curves[:, RIGHT_GAZE]
+    full[:, LEFT_GAZE] = (left + right) / 2
+    noise = _curve_noise(full)
+    calm = reject_spikes(full, noise)
+    calm[:, BLINKS] = full[:, BLINKS]  # at a low frame rate a blink is as short
+    full = smooth_curves(calm, noise=noise)
+    half = whittaker((left - right) / 2, np.full((len(curves) - 2, 2), CALM))
+    version = full[:, LEFT_GAZE].copy()
+    full[:, LEFT_GAZE], full[:, RIGHT_GAZE] = version + half, version - half
+    return full
+
+
+def _curve_noise(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, " c"]:
+    """Estimate each curve's noise; a weight that rests at zero mostly has at least the usual weight's."""
+    noise = noise_of(curves)
+    weights = noise[FIRST_WEIGHT:]
+    if (weights > 0).any():
+        noise[FIRST_WEIGHT:] = np.maximum(weights, np.median(weights[weights > 0]))
+    return noise
 
 
 def _assemble(

@@ -214,7 +214,7 @@ def track_detections(
         raise HeadcastError(
             f"{name}: a face in only {len(visible)} of {len(found)} frames; cut the clip to the head"
         )
-    notes = [] if len(visible) == len(found) else [f"the face is lost in {len(found) - len(visible)} frames"]
+    notes = [] if len(visible) == len(found) else [_describe_loss(visible, len(found), fps)]
     fitter = Fitter(head) if fitter is None else fitter
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
     fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
@@ -222,6 +222,16 @@ def track_detections(
     fits = _fit_frames(by_time, visible, fitter, faces, size, progress)
     frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
     return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
+
+
+def _describe_loss(visible: list[int], count: int, fps: float) -> str:
+    """Describe the frames without a face: how many, and what is done at the ends."""
+    note = f"the face is lost in {count - len(visible)} of {count} frames"
+    if visible[-1] < count - 1:
+        note += f"; from {visible[-1] / fps:.2f} s to the end its last pose is held"
+    if visible[0] > 0:
+        note += f"; until {visible[0] / fps:.2f} s its first pose is held"
+    return note
 
 
 def _fit_frames(

@@ -29,8 +29,10 @@ MIN_INSIDE = 0.7  # fraction of a face's box inside the frame, for the face to b
 LOOK_SIDE = 12  # pixels of the thumbnail that tells people apart
 LOOK_STEP = 0.2  # of a face's thumbnail from frame to frame; the jump to another face is larger
 SAME_LOOK = 0.12  # of one person's thumbnails at one pose; 95 % of pairs neutral, smiling: under 0.085
+MERGE_LOOK = 0.08  # of the most alike thumbnails of what is one person after all
 NEW_LOOK = 0.06  # from all known thumbnails, for one to be kept
 MAX_LOOKS = 24
+MIN_SHARED = 0.5  # of two thumbnails' pixels, for them to be comparable
 PROBES = 5  # frames of a shot that are searched for a face
 SAME_YAW = 10.0  # degrees within which thumbnails are comparable
 MIN_PRESENCE = 0.02  # area times frames in sight, of the largest person's, for somebody to count
@@ -45,19 +47,24 @@ class Person:
 
     last: Detection
     seen: int
-    looks: list[tuple[float, Float[np.ndarray, "n"]]] = field(default_factory=list)
+    looks: list[tuple[float, Float[np.ndarray, "n 3"]]] = field(default_factory=list)
 
-    def add_look(self, look: Float[np.ndarray, "n"], yaw: float) -> None:
+    def add_look(self, look: Float[np.ndarray, "n 3"], yaw: float) -> None:
         """Remember a thumbnail unless it resembles the known ones; the oldest but the first is forgotten."""
         if not self.looks or min(look_distance(look, known) for _, known in self.looks) > NEW_LOOK:
             self.looks.append((yaw, look))
             if len(self.looks) > MAX_LOOKS:
                 del self.looks[1]
 
-    def distance(self, look: Float[np.ndarray, "n"], yaw: float | None = None) -> float:
+    def distance(self, look: Float[np.ndarray, "n 3"], yaw: float | None = None) -> float:
         """Return the distance to the nearest known thumbnail (of about this yaw); infinite without one."""
         near = [x for y, x in self.looks if yaw is None or abs(y - yaw) < SAME_YAW]
         return min((look_distance(look, x) for x in near), default=np.inf)
+
+
+    def likeness(self, other: Person) -> float:
+        """Return the least distance of thumbnails of two people at about the same yaw."""
+        return min((self.distance(look, yaw) for yaw, look in other.looks), default=np.inf)
 
 
 class PeopleVisitor:
@@ -133,7 +140,7 @@ class PeopleVisitor:
             found[who] = d
 
     def recognize(
-        self, look: Float[np.ndarray, "n"], d: Detection, found: dict[int, Detection], since: int
+        self, look: Float[np.ndarray, "n 3"], d: Detection, found: dict[int, Detection], since: int
     ) -> int | None:
         """Return which of the people out of sight a face belongs to, None for nobody known."""
         best, least = None, 1.0
@@ -146,6 +153,21 @@ class PeopleVisitor:
             if distance < least:
                 best, least = i, distance
         return best
+
+    def merge(self, frames: Sequence[FramePeople]) -> list[FramePeople]:
+        """Give one number to people who are never in sight together and look the same at the same pose.
+
+        Somebody who comes back half hidden has been taken for somebody new.
+        """
+        times = {i: {t for t, p in enumerate(frames) if i in p} for i in range(len(self.people))}
+        alias = {i: i for i in times}
+        pairs = [(self.people[i].likeness(self.people[j]), i, j) for i in times for j in times if i < j]
+        for distance, i, j in sorted(pairs):
+            a, b = alias[i], alias[j]
+            if distance < MERGE_LOOK and a != b and not times[a] & times[b]:
+                times[a] |= times[b]
+                alias = {k: a if v == b else v for k, v in alias.items()}
+        return [{alias[i]: seen for i, seen in p.items()} for p in frames]
 
     def __enter__(self) -> PeopleVisitor:
         return self
@@ -169,19 +191,27 @@ def is_inside(d: Detection, frame: UInt8[np.ndarray, "h w 3"]) -> bool:
     return max(w, 0.0) * max(h, 0.0) >= MIN_INSIDE * (x1 - x0) * (y1 - y0)
 
 
-def face_look(rgb: UInt8[np.ndarray, "h w 3"], d: Detection) -> Float[np.ndarray, "n"]:
-    """Return an upright thumbnail of a face, logarithmic, relative to its own brightness."""
+def face_look(rgb: UInt8[np.ndarray, "h w 3"], d: Detection) -> Float[np.ndarray, "n 3"]:
+    """Return an upright thumbnail of a face, logarithmic, relative to its own brightness; nan off the image."""
     import cv2
 
-    view = square_around(d.box, 1.5, angle=-float(np.radians(face_roll(d.points))))
-    large, _, _ = view.cut(rgb, 2 * LOOK_SIDE)
+    view = square_around(d.box, 1.4, angle=-float(np.radians(face_roll(d.points))))
+    large, A, t = view.cut(rgb, 2 * LOOK_SIDE)
     x = cv2.resize(large, (LOOK_SIDE, LOOK_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.log((x + 8.0) / (x.mean() + 8.0)).ravel()
+    x = x.reshape(-1, 3)
+    grid = 2 * np.stack(np.meshgrid(*[np.arange(LOOK_SIDE) + 0.5] * 2), -1).reshape(-1, 2)
+    places = (grid - t) @ np.linalg.inv(A).T
+    x[((places < 0) | (places >= (rgb.shape[1], rgb.shape[0]))).any(1)] = np.nan
+    return np.log((x + 8.0) / (np.nanmean(x) + 8.0))
 
 
-def look_distance(a: Float[np.ndarray, "n"], b: Float[np.ndarray, "n"]) -> float:
-    """Return the mean difference of two thumbnails of ``face_look``."""
-    return float(np.abs(a - b).mean())
+def look_distance(a: Float[np.ndarray, "n 3"], b: Float[np.ndarray, "n 3"]) -> float:
+    """Return the mean difference of two thumbnails of ``face_look``; infinite when they share little."""
+    both = ~np.isnan(a - b)
+    if both.mean() < MIN_SHARED:
+        return np.inf
+    difference = (a - b)[both].reshape(-1, 3)
+    return float(np.abs(difference - np.median(difference)).mean())
 
 
 def face_sharpness(rgb: UInt8[np.ndarray, "h w 3"], d: Detection) -> float:

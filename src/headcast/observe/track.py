@@ -176,14 +176,14 @@ def read_and_detect(
         clip = read_video(path, max_frames, visit=visitor, is_wanted=visitor.shows_face)
     if clip.visited is None:
         return detect_frames(clip, say, face)
-    return DetectedClip(clip, *choose_person(clip.visited, face, clip.name))
+    return DetectedClip(clip, *choose_person(visitor.merge(clip.visited), face, clip.name))
 
 
 def detect_frames(clip: Clip, progress: Callable[[float], None], face: int | None = None) -> DetectedClip:
     """Detect one person's face in every frame of a clip, visited in order."""
     with PeopleVisitor(lambda n: progress(n / len(clip.frames))) as visitor:
         people = [visitor(frame) for frame in clip.frames]
-    return DetectedClip(clip, *choose_person(people, face, clip.name))
+    return DetectedClip(clip, *choose_person(visitor.merge(people), face, clip.name))
 
 
 def detect_clip(

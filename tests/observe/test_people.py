@@ -33,9 +33,7 @@ class SceneDetector:
     def visible(self, frame: np.ndarray) -> list[Detection]:
         """The faces of a frame that no other hides."""
         faces = [face(x, y, w) for _, x, y, w in self.scene[int(frame[0, 0, 0])]]
-        return [
-            d for i, d in enumerate(faces) if all(overlap(d.box, o.box) < 0.4 for o in faces[i + 1 :])
-        ]
+        return [d for i, d in enumerate(faces) if all(overlap(d.box, o.box) < 0.4 for o in faces[i + 1 :])]
 
     def detect(self, frame: np.ndarray, refine: bool = True) -> list[Detection]:
         """All of them, the largest first."""

@@ -192,7 +192,7 @@ def is_inside(d: Detection, frame: UInt8[np.ndarray, "h w 3"]) -> bool:
 
 
 def face_look(rgb: UInt8[np.ndarray, "h w 3"], d: Detection) -> Float[np.ndarray, "n 3"]:
-    """Return an upright thumbnail of a face, logarithmic, relative to its own brightness; nan off the image."""
+    """Return an upright thumbnail of a face, logarithmic, relative to its brightness; nan off the image."""
     import cv2
 
     view = square_around(d.box, 1.4, angle=-float(np.radians(face_roll(d.points))))

@@ -11,7 +11,7 @@ EDGE = 3.0
 ROUNDS = 6
 CALM = 10.0  # penalty of second differences where a curve holds nothing but noise
 CALM_WINDOW = 9  # frames over which that is decided
-CALM_EXCESS = (1.5, 2.5)  # of the residual's mean square over the noise: calm below, moving above
+CALM_EXCESS = (2.5, 4.5)  # of the residual's mean square over the noise: calm below, moving above
 SPIKE = 3.5  # noise's standard deviations by which a single frame stands out
 
 

@@ -35,7 +35,7 @@ class SceneDetector:
         faces = [face(x, y, w) for _, x, y, w in self.scene[int(frame[0, 0, 0])]]
         return [d for i, d in enumerate(faces) if all(overlap(d.box, o.box) < 0.4 for o in faces[i + 1 :])]
 
-    def detect(self, frame: np.ndarray, refine: bool = True) -> list[Detection]:
+    def detect(self, frame: np.ndarray, refine: bool = True, turned: bool = True) -> list[Detection]:
         """All of them, the largest first."""
         return sorted(self.visible(frame), key=lambda d: -face_size(d.box))
 

@@ -37,7 +37,7 @@ ROOM = 2.0  # side of that square over the larger side of the landmarks' box
 MIN_FACE = 48.0  # pixels between the ears
 MAX_YAW = 60.0  # degrees
 MIN_SCORE = 0.2
-SURE_SCORE = 0.6  # below it a face is looked for in other orientations too
+SURE_SCORE = 0.45  # below it a face is looked for in other orientations too
 SCORE_GAIN = 0.15  # by which a face turned by quarter turns must score better than one less turned
 TRACK_SCORE = 0.5  # of a face that is followed from frame to frame
 YAW_GAIN = 1.12  # the mesh is too flat in depth: measured against poses of portraits and of rendered heads
@@ -60,20 +60,22 @@ class FaceDetector:
         self.graphs: dict[str, Any] = {}
         self.greeted = False
 
-    def detect(self, rgb: UInt8[np.ndarray, "h w 3"], refine: bool = True) -> list[Detection]:
+    def detect(
+        self, rgb: UInt8[np.ndarray, "h w 3"], refine: bool = True, turned: bool = True
+    ) -> list[Detection]:
         """Detect all faces (five at most), the largest first; empty when there is none.
 
         Landmarks are found in a square around each face and its mirror image. With ``refine`` they are the
         mean over eight squares, shifted, turned, scaled, half of them mirrored: a third of the noise and
         a fifth of the left-right bias of a single pass over the whole image, for 60 ms a face.
         Faces may be turned by any angle in the image; where none is sure, the image is searched turned by
-        quarter turns too.
+        quarter turns too, unless ``turned`` is False.
         """
         jitter = JITTER if refine else ONE
         faces = self.measure_boxes(rgb, self.search(rgb), jitter)
-        if max((d.score for d in faces), default=0.0) < SURE_SCORE:
-            turned = [b for turns in (2, 1, 3) for b in self.search_turned(rgb, turns)]
-            faces = drop_overlapping(faces + self.measure_boxes(rgb, turned, jitter))
+        if turned and max((d.score for d in faces), default=0.0) < SURE_SCORE:
+            boxes = [b for turns in (2, 1, 3) for b in self.search_turned(rgb, turns)]
+            faces = drop_overlapping(faces + self.measure_boxes(rgb, boxes, jitter))
         return sorted(faces, key=lambda d: -face_size(d.box))
 
     def measure_boxes(

@@ -18,6 +18,7 @@ from headcast.observe.masks import segment
 from headcast.observe.parsed import correct_hair_masks
 from headcast.observe.photo import PhotoFace, find_photo_face, segment_face, turn_upright
 from headcast.observe.plausible import check_fit
+from headcast.observe.same_person import check_one_person, measure_traits
 from headcast.observe.track import DetectedClip, detect_frames, good_keyframes, read_and_detect
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.progress import Progress
@@ -69,6 +70,7 @@ def observe_photos(
     fits = fitter.fit_photos(detections, sizes, focals)
     for im, p, fit in zip(images, picked, fits, strict=True):
         check_fit(fit, p.detection, im.name)
+    doubts = _check_people(fitter, images, upright, picked) if len(images) > 1 else ()
     segmented = []
     for i, (im, p, rgb) in enumerate(zip(images, picked, upright, strict=True)):
         say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
@@ -76,10 +78,21 @@ def observe_photos(
     out, masks = [], correct_hair_masks(segmented)
     for i, (im, p, fit) in enumerate(zip(images, picked, fits, strict=True)):
         say(0.9 + 0.1 * i / len(images), "estimating the light")
-        notes = (*im.notes, *([p.note] if p.note else []))
+        notes = (*im.notes, *([p.note] if p.note else []), *(doubts if i == 0 else ()))
         out.append(assemble_observation(upright[i], im.name, p.detection, fit, head, masks[i], notes))
     say(1.0, "observed")
     return out
+
+
+def _check_people(
+    fitter: Fitter, images: list[LoadedImage], upright: list[np.ndarray], picked: list[PhotoFace]
+) -> tuple[str, ...]:
+    """Refuse photos that certainly show several people; return what to warn of."""
+    traits = [
+        measure_traits(rgb, p.detection, fitter, im.exif_focal_35mm, im.name)
+        for im, rgb, p in zip(images, upright, picked, strict=True)
+    ]
+    return check_one_person(traits)
 
 
 def _pick_faces(

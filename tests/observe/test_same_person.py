@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.observe.heads import head
 
+from headcast.demo import demo_photo as find_demo_photo
 from headcast.errors import HeadcastError
+from headcast.observe.observe import observe_photos
 from headcast.observe.same_person import (
     CERTAIN,
     DOUBT,
@@ -66,3 +70,17 @@ def test_other_directions_are_not_compared() -> None:
     assert check_one_person([fitted("a.jpg", yaw=-20), fitted("b.jpg", 3, 3, yaw=20)]) == ()
     assert check_one_person([fitted("a.jpg", yaw=40), fitted("b.jpg", 3, 3, yaw=42)]) == ()
     assert check_one_person([described("a.jpg", 0), described("b.jpg", 2, yaw=55)]) == ()
+
+
+def test_photos_from_other_directions_may_differ_more() -> None:
+    far = CERTAIN + 0.02
+    with pytest.raises(HeadcastError):
+        check_one_person([described("a.jpg", 0), described("b.jpg", far, yaw=10)])
+    assert check_one_person([described("a.jpg", 0), described("b.jpg", far, yaw=35)]) == ()
+
+
+def test_two_people_in_two_photos_are_refused(demo_photo: Path) -> None:
+    pytest.importorskip("dlib")
+    hopper = find_demo_photo("hopper")
+    with pytest.raises(HeadcastError, match=r"astronaut\.png and .*grace_hopper\.jpg: show two different"):
+        observe_photos([demo_photo, hopper], head())

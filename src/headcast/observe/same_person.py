@@ -22,10 +22,11 @@ from headcast.observe.seen import Detection
 
 __all__ = ["PersonTraits", "check_one_person", "measure_traits"]
 
-MAX_YAW = 25.0  # degrees, for a photo to be compared
+MAX_OFF_CAMERA = 25.0  # degrees, for a photo to be frontal
 MAX_TURN = 15.0  # degrees between two photos' directions
 SHAPE_SCALE, FACE_SCALE = 6.0, 0.2  # distances that no two frontal photos of one person in one light exceed
-DOUBT, CERTAIN = 0.6, 0.7  # of dlib's distance: a warning, a refusal
+DOUBT, CERTAIN = 0.56, 0.65  # of dlib's distance: a warning, a refusal; one frontal person stays below .49
+TURN_ALLOWANCE = 0.14  # by which dlib's distance of one person grows between photos from other directions
 MAX_DESCRIPTOR_YAW = 45.0  # degrees, for dlib's distance to be used
 
 
@@ -89,23 +90,28 @@ def encode_face(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[
 
 def difference(a: PersonTraits, b: PersonTraits) -> float | None:
     """Return the evidence for two people, on the scale of dlib's distance; None: there is no telling."""
+    frontal = max(degrees_off_camera(x.direction) for x in (a, b)) < MAX_OFF_CAMERA
+    comparable = frontal and float(a.direction @ b.direction) > np.cos(np.radians(MAX_TURN))
     if a.descriptor is not None and b.descriptor is not None:
-        if not faces_camera(a, MAX_DESCRIPTOR_YAW) or not faces_camera(b, MAX_DESCRIPTOR_YAW):
+        if max(abs(yaw_of(x.direction)) for x in (a, b)) > MAX_DESCRIPTOR_YAW:
             return None
-        return float(np.linalg.norm(a.descriptor - b.descriptor))
-    if a.face is None or b.face is None or not faces_camera(a, MAX_YAW) or not faces_camera(b, MAX_YAW):
-        return None
-    if float(a.direction @ b.direction) < np.cos(np.radians(MAX_TURN)):
+        distance = float(np.linalg.norm(a.descriptor - b.descriptor))
+        return distance if comparable else distance - TURN_ALLOWANCE
+    if a.face is None or b.face is None or not comparable:
         return None
     shape = float(np.linalg.norm(a.shape - b.shape)) / SHAPE_SCALE
     looks = (1 - float(a.face @ b.face)) / FACE_SCALE
     return DOUBT * min(shape, looks, 1.0)
 
 
-def faces_camera(traits: PersonTraits, limit: float) -> bool:
-    """Whether a face is turned to the side by less than a limit in degrees."""
-    x, _, z = traits.direction
-    return abs(float(np.degrees(np.arctan2(x, z)))) < limit
+def yaw_of(direction: Float[np.ndarray, "3"]) -> float:
+    """Return the degrees by which a face is turned to the side."""
+    return float(np.degrees(np.arctan2(direction[0], direction[2])))
+
+
+def degrees_off_camera(direction: Float[np.ndarray, "3"]) -> float:
+    """Return the angle between where a face looks and the camera."""
+    return float(np.degrees(np.arccos(np.clip(direction[2], -1, 1))))
 
 
 def check_one_person(traits: Sequence[PersonTraits]) -> tuple[str, ...]:

@@ -144,3 +144,15 @@ def test_a_face_mostly_out_of_the_frame_is_not_seen() -> None:
 def test_nobody_is_in_sight() -> None:
     detections, sharpness, notes = choose_person([{}, {}], None, "clip")
     assert (detections, sharpness, notes) == ([None, None], [0.0, 0.0], ())
+
+
+def test_a_real_face_is_followed_and_found_again() -> None:
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    frames = [np.roll(astronaut, (3 * k, 6 * k), (0, 1)) for k in range(4)]
+    frames += [np.roll(astronaut, 150, 1), np.zeros_like(astronaut)]
+    with PeopleVisitor(lambda n: None) as visitor:
+        people = [visitor(frame) for frame in frames]
+    assert [sorted(p) for p in people] == [[0]] * 5 + [[]]
+    start = people[0][0][0].points
+    for k, (dx, dy) in enumerate([(0, 0), (6, 3), (12, 6), (18, 9), (150, 0)]):
+        assert np.linalg.norm(people[k][0][0].points - (dx, dy) - start, axis=1).mean() < 2

@@ -95,17 +95,6 @@ class FaceDetector:
                 best = d
         return best
 
-    def track(self, rgb: UInt8[np.ndarray, "h w 3"], previous: Detection | None) -> Detection | None:
-        """Detect the face of a clip's next frame near where it was, else everywhere; None without a face."""
-        if previous is not None:
-            d = self.follow(rgb, previous)
-            if d is not None:
-                return d
-        faces = self.detect(rgb, refine=False)
-        if previous is not None and faces:
-            return max(faces, key=lambda d: overlap(d.box, previous.box))
-        return faces[0] if faces else None
-
     def follow(self, rgb: UInt8[np.ndarray, "h w 3"], previous: Detection) -> Detection | None:
         """Detect a clip's face in the next frame at the place where it was; None when it is not there."""
         turns = quarter_turns(previous.points)

@@ -30,7 +30,6 @@ from headcast.video import Clip, read_video
 __all__ = [
     "DetectedClip",
     "Track",
-    "detect_clip",
     "detect_frames",
     "good_keyframes",
     "keyframes",
@@ -184,13 +183,6 @@ def detect_frames(clip: Clip, progress: Callable[[float], None], face: int | Non
     with PeopleVisitor(lambda n: progress(n / len(clip.frames))) as visitor:
         people = [visitor(frame) for frame in clip.frames]
     return DetectedClip(clip, *choose_person(visitor.merge(people), face, clip.name))
-
-
-def detect_clip(
-    clip: Clip, progress: Callable[[float], None], face: int | None = None
-) -> list[Detection | None]:
-    """Detect one person's face in every frame."""
-    return detect_frames(clip, progress, face).detections
 
 
 def track_detections(

@@ -53,7 +53,11 @@ def observe_photos(
     faces: Sequence[int | None] | None = None,
     progress: Progress | None = None,
 ) -> list[Observation]:
-    """Observe photos of one person jointly, with a common identity."""
+    """Observe photos of one person jointly, with a common identity.
+
+    Raises:
+        HeadcastError: see ``observe_photo``; photos that certainly show two people.
+    """
     say = progress or (lambda fraction, what: None)
     say(0.0, "reading")
     images = [p if isinstance(p, LoadedImage) else load_image(p) for p in photos]
@@ -71,10 +75,7 @@ def observe_photos(
     for im, p, fit in zip(images, picked, fits, strict=True):
         check_fit(fit, p.detection, im.name)
     doubts = _check_people(fitter, images, upright, picked) if len(images) > 1 else ()
-    segmented = []
-    for i, (im, p, rgb) in enumerate(zip(images, picked, upright, strict=True)):
-        say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
-        segmented.append((rgb, p.detection, helped[i][1] if helped else segment_face(im, p)))
+    segmented = _segment_photos(images, picked, upright, helped, say)
     out, masks = [], correct_hair_masks(segmented)
     for i, (im, p, fit) in enumerate(zip(images, picked, fits, strict=True)):
         say(0.9 + 0.1 * i / len(images), "estimating the light")
@@ -82,6 +83,21 @@ def observe_photos(
         out.append(assemble_observation(upright[i], im.name, p.detection, fit, head, masks[i], notes))
     say(1.0, "observed")
     return out
+
+
+def _segment_photos(
+    images: list[LoadedImage],
+    picked: list[PhotoFace],
+    upright: list[np.ndarray],
+    helped: list[HelperResult] | None,
+    say: Progress,
+) -> list[tuple[np.ndarray, Detection, Masks]]:
+    """Segment each photo, unless a helper process did."""
+    segmented = []
+    for i, (im, p, rgb) in enumerate(zip(images, picked, upright, strict=True)):
+        say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
+        segmented.append((rgb, p.detection, helped[i][1] if helped else segment_face(im, p)))
+    return segmented
 
 
 def _check_people(

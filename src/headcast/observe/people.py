@@ -42,7 +42,7 @@ FramePeople = dict[int, tuple[Detection, float]]
 
 
 @dataclass
-class Person:
+class ClipPerson:
     """One person of a clip as far as the clip has been seen."""
 
     last: Detection
@@ -61,7 +61,7 @@ class Person:
         near = [x for y, x in self.looks if yaw is None or abs(y - yaw) < SAME_YAW]
         return min((look_distance(look, x) for x in near), default=np.inf)
 
-    def likeness(self, other: Person) -> float:
+    def likeness(self, other: ClipPerson) -> float:
         """Return the least distance of thumbnails of two people at about the same yaw."""
         return min((self.distance(look, yaw) for yaw, look in other.looks), default=np.inf)
 
@@ -76,7 +76,7 @@ class PeopleVisitor:
     def __init__(self, progress: Callable[[int], None]) -> None:
         self.progress, self.count = progress, 0
         self.detector: FaceDetector | None = None  # loaded when the first frame comes
-        self.people: list[Person] = []
+        self.people: list[ClipPerson] = []
 
     def __call__(self, frame: UInt8[np.ndarray, "h w 3"], new_shot: bool = False) -> FramePeople:
         self.detector = self.detector or FaceDetector()
@@ -136,7 +136,7 @@ class PeopleVisitor:
             who = self.recognize(face_look(frame, d), d, found, since)
             if who is None:
                 who = len(self.people)
-                self.people.append(Person(d, self.count))
+                self.people.append(ClipPerson(d, self.count))
             found[who] = d
 
     def recognize(

@@ -138,6 +138,21 @@ def test_colours_under_alpha_zero_leave_no_trace(tmp_path: Path, astronaut: np.n
     assert np.abs(first.astype(int) - second)[~hidden].mean() < 3  # the palettes differ
 
 
+def test_visible_colours_are_continued_into_what_is_transparent(astronaut: np.ndarray) -> None:
+    alpha = np.zeros((512, 512), np.uint8)
+    alpha[100:300, 200:260] = 255
+    images = []
+    for colour in (0, 255):
+        x = astronaut.copy()
+        x[alpha == 0] = colour
+        x[alpha == 255] = (200, 120, 40)
+        images.append(LoadedImage(x, alpha, "cut.png").filled())
+    assert np.array_equal(*images)
+    assert np.abs(images[0].astype(int) - (200, 120, 40)).max() <= 1
+    astro = LoadedImage(astronaut, alpha, "cut.png").filled()
+    assert np.array_equal(astro[alpha == 255], astronaut[alpha == 255])
+
+
 def save_transparent(path: Path, x: np.ndarray, alpha: np.ndarray, mode: str) -> Path:
     """Write an image with transparency of a mode."""
     rgba = Image.fromarray(np.dstack([x, alpha]))

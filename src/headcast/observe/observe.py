@@ -80,7 +80,8 @@ def observe_photos(
     for i, (im, p, fit) in enumerate(zip(images, picked, fits, strict=True)):
         say(0.9 + 0.1 * i / len(images), "estimating the light")
         notes = (*im.notes, *([p.note] if p.note else []), *(doubts if i == 0 else ()))
-        out.append(assemble_observation(upright[i], im.name, p.detection, fit, head, masks[i], notes))
+        rgb = np.ascontiguousarray(np.rot90(im.filled(), p.turns))
+        out.append(assemble_observation(rgb, im.name, p.detection, fit, head, masks[i], notes))
     say(1.0, "observed")
     return out
 

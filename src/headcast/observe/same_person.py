@@ -89,7 +89,7 @@ def encode_face(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[
 
 
 def difference(a: PersonTraits, b: PersonTraits) -> float | None:
-    """Return the evidence for two people, on the scale of dlib's distance; None: there is no telling."""
+    """Return the evidence for two people, on the scale of dlib's distance; None: undecidable."""
     frontal = max(degrees_off_camera(x.direction) for x in (a, b)) < MAX_OFF_CAMERA
     comparable = frontal and float(a.direction @ b.direction) > np.cos(np.radians(MAX_TURN))
     if a.descriptor is not None and b.descriptor is not None:

@@ -70,7 +70,7 @@ def observe(
     """Observe photos or one video of one person: landmarks, masks, camera, fitted head, light.
 
     Args:
-        face: which face of a photo, counted from 1 by size; None takes the largest.
+        face: which face of a photo or video, counted from 1 by size; None takes the largest.
         head: the head model to fit; None: the bundled one.
 
     Raises:
@@ -88,7 +88,7 @@ def observe(
         raise HeadcastError(f"{videos[0]}: give either photos or one video, not both")
     head = HeadModel.load() if head is None else head
     if videos:
-        return observe_video(videos[0], head, progress=progress)[0]
+        return observe_video(videos[0], head, progress=progress, face=face)[0]
     return observe_photos(paths, head, [face] * len(paths), progress)
 
 
@@ -111,7 +111,7 @@ def create(
         method: name of a registered method (``headcast.methods.base.method_names()``).
         options: the method's own options: an instance of its ``Options``, or a mapping by field name; None:
             its defaults.
-        face: which face of a photo, counted from 1 by size; None takes the largest.
+        face: which face of a photo or video, counted from 1 by size; None takes the largest.
         head: the head model to fit (see ``headcast.head.foreign.known.foreign_head``); None: the bundled one.
         seed: random seed.
         consent: a statement of the person shown, kept in the avatar.
@@ -220,6 +220,7 @@ def animate(
     background: str = "grey",
     side_by_side: bool = False,
     flame: Path | None = None,
+    face: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
     """Write a video of the avatar driven by a preset's name, a recording, a video or a ``Motion``.
@@ -234,6 +235,7 @@ def animate(
         background: ``white``, ``grey``, ``black`` or ``#rrggbb``.
         side_by_side: show the driving video at the left.
         flame: your FLAME file, where FLAME parameters drive.
+        face: which face of a driving video, counted from 1 by size; None takes the largest.
 
     Returns:
         Notes for the user, one sentence each.
@@ -255,6 +257,7 @@ def animate(
         size=size,
         fps=fps,
         flame=flame,
+        face=face,
         progress=subrange(progress, 0.0, 0.5),
     )
     if side_by_side and clip.clip is None:
@@ -299,7 +302,7 @@ def animate_image(
     if not is_video(drive):
         raise HeadcastError(f"--drive {drive}: an image animator is driven by a video")
     image, clip = load_image(photo), read_video(drive, frames)
-    images = animator.animate_image(image.rgb, clip, own_options, seed=seed, progress=progress)
+    images = animator.animate_image(image.over_grey(), clip, own_options, seed=seed, progress=progress)
     mark = {"synthetic_media": f"A photograph animated by {method}; the person did not make these movements."}
     return (*image.notes, *clip.notes, *write_video(out, images, clip.fps, clip.audio, video_text(mark)))
 

@@ -79,6 +79,7 @@ def drive_from(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     flame: Path | None = None,
+    face: int | None = None,
     progress: Progress | None = None,
 ) -> Drive:
     """Return the drive of a preset's name, a recording (csv, json, npz), a video or a ``Motion``.
@@ -89,14 +90,17 @@ def drive_from(
         size: (width, height); None: 512 square, or the driver's own.
         fps: frame rate; None: the driver's own, 30 for presets.
         flame: the user's FLAME file, where FLAME parameters drive.
+        face: which face of a video, counted from 1 by size; None takes the largest.
 
     Raises:
-        HeadcastError: unknown preset, unreadable file, ``driver`` without a video.
+        HeadcastError: unknown preset, unreadable file, ``driver`` or ``face`` without a video.
     """
     if frames is not None and frames < 1:
         raise HeadcastError(f"--frames {frames}: give at least 1")
     if not isinstance(what, Motion) and is_video(what):
-        return drive_from_video(avatar, Path(what), camera, frames, size, fps, progress)
+        return drive_from_video(avatar, Path(what), camera, frames, size, fps, face, progress)
+    if face is not None:
+        raise HeadcastError(f"--face {face}: '{what}' is not a video and shows no faces; leave --face away")
     if camera == "driver":
         raise HeadcastError(
             f"--camera driver: '{what}' is not a video and has no camera; use --camera source"
@@ -158,6 +162,7 @@ def drive_from_video(
     frames: int | None,
     size: tuple[int, int] | None,
     fps: float | None,
+    face: int | None,
     progress: Progress | None,
 ) -> Drive:
     """Track a video and retarget the performance to the avatar."""
@@ -165,7 +170,13 @@ def drive_from_video(
 
     identity = avatar.source.params.identity
     clip, track = read_and_track(
-        path, avatar.head, frames, identity=identity, personal=personal_points(avatar), progress=progress
+        path,
+        avatar.head,
+        frames,
+        identity=identity,
+        personal=personal_points(avatar),
+        progress=progress,
+        face=face,
     )
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
     signal = read_signals(avatar, clip, track)  # before the light: most avatars look at one frame only

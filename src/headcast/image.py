@@ -43,6 +43,7 @@ MAX_FILE_BYTES = 1 << 31  # 200 million pixels of three 16-bit channels, with ro
 MAX_DECODED_BYTES = 1 << 30  # of one image in Pillow's memory: at most 4 bytes a pixel
 CONVERTED_ROWS = 256
 MIN_SIDE = 64
+BACKDROP = 128.0  # grey level behind transparent images
 SAMPLES_A_ROW = 4096  # OpenCV remaps images of at most 32767 a side: samples are laid out in rows
 SAMPLING_MARGIN = 8  # pixels outside the image to which positions are clipped: more than any kernel reaches
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
@@ -87,6 +88,42 @@ class LoadedImage:
     exif_focal_35mm: float | None = None
     scale: float = 1.0
     notes: tuple[str, ...] = ()
+
+    def over_grey(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Return what is visible of the image, over plain grey; colours under alpha 0 leave no trace."""
+        if self.alpha is None:
+            return self.rgb
+        cover = self.coverage()[..., None]
+        return np.round(self.rgb * cover + BACKDROP * (1 - cover)).astype(np.uint8)
+
+    def filled(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Return the image with the visible colours continued smoothly into what is transparent."""
+        if self.alpha is None:
+            return self.rgb
+        colour = _fill_by_pyramid(self.rgb * self.coverage()[..., None], self.coverage())
+        return np.round(colour.clip(0, 255)).astype(np.uint8)
+
+    def coverage(self) -> Float[np.ndarray, "h w"]:
+        """Return alpha in 0..1, relative to the least transparent pixel; 1 where there is none."""
+        if self.alpha is None:
+            return np.ones(self.rgb.shape[:2], np.float32)
+        return self.alpha.astype(np.float32) / max(1, int(self.alpha.max()))
+
+
+def _fill_by_pyramid(
+    colour: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Complete premultiplied colours where their weight is under 1 by those of coarser levels (pull-push)."""
+    import cv2
+
+    h, w = weight.shape
+    if min(h, w) < 2:
+        mean = colour.sum((0, 1)) / max(float(weight.sum()), 1e-6)
+        return colour + (1 - weight[..., None]) * mean
+    coarse, coarse_weight = cv2.pyrDown(colour), cv2.pyrDown(weight)
+    strength = np.minimum(1, 4 * coarse_weight) / np.maximum(coarse_weight, 1e-6)
+    below = _fill_by_pyramid(coarse * strength[..., None], coarse_weight * strength)
+    return colour + (1 - weight[..., None]) * cv2.pyrUp(below, dstsize=(w, h))
 
 
 class ClampedReader(io.BufferedReader):

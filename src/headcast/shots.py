@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -84,6 +85,11 @@ def longest_shot(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> slice:
 
 def longest_run(signatures: Float[np.ndarray, "t n"]) -> slice:
     """Return the longest run without a cut from the frames' signatures."""
+    return runs_by_length(signatures)[0]
+
+
+def runs_by_length(signatures: Float[np.ndarray, "t n"]) -> list[slice]:
+    """Return all runs without a cut, the longest first, from the frames' signatures."""
     edges = [0, *find_cuts(signatures), len(signatures)]
-    k = int(np.argmax(np.diff(edges)))
-    return slice(edges[k], edges[k + 1])
+    runs = [slice(a, b) for a, b in pairwise(edges)]
+    return sorted(runs, key=lambda run: run.start - run.stop)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, UInt8
 from headcast.containers import first_audio, main_video, open_media
 from headcast.errors import HeadcastError
 from headcast.files import check_readable, content_kind
-from headcast.shots import is_likely_cut, longest_run, longest_shot, signature
+from headcast.shots import is_likely_cut, longest_shot, runs_by_length, signature
 from headcast.video_colour import colour_note, frame_to_srgb
 from headcast.video_layout import Deinterlacer, DisplayTurn, display_turn
 from headcast.video_out import AudioSource, write_video
@@ -66,6 +66,7 @@ def read_video(
     max_side: int = MAX_SIDE,
     one_shot: bool = True,
     visit: Visit | None = None,
+    is_wanted: WantedShot | None = None,
 ) -> Clip:
     """Read a clip, or the first ``max_frames`` frames of it. Of a clip with cuts the longest shot is kept.
 
@@ -74,6 +75,7 @@ def read_video(
     Args:
         visit: what to do with every frame while a clip too large for memory is read, so that it need not be
             decoded again for that; see ``Clip.visited``.
+        is_wanted: of a clip with cuts, the longest shot for which it holds is kept.
 
     Raises:
         HeadcastError: missing, no video, damaged before its first second, a still image.
@@ -84,10 +86,12 @@ def read_video(
         raise HeadcastError(f"{path}: a still image, not a video; give it as a photo")
     scan = scan_video(path, max_frames, max_side, visit)
     notes = list(scan.notes)
-    shot = longest_run(np.stack(scan.signatures)) if one_shot else slice(0, len(scan.times))
-    if shot != slice(0, len(scan.times)):
-        a, b = scan.times[shot.start], scan.times[shot.stop - 1]
-        notes.append(f"the clip has cuts; the longest shot, {a:.2f} s to {b:.2f} s, is used")
+    shot = slice(0, len(scan.times))
+    if one_shot:
+        shot, kind = choose_shot(scan, is_wanted)
+        if shot != slice(0, len(scan.times)):
+            a, b = scan.times[shot.start], scan.times[shot.stop - 1]
+            notes.append(f"the clip has cuts; {kind}, {a:.2f} s to {b:.2f} s, is used")
     times = np.asarray(scan.times[shot], dtype=np.float64)
     index, fps, even = constant_rate(times, scan.rate)
     if not even:
@@ -105,6 +109,16 @@ def read_video(
         scale=scan.scale,
         visited=None if scan.visited is None else tuple(scan.visited[i] for i in index),
     )
+
+
+def choose_shot(scan: Scan, is_wanted: WantedShot | None) -> tuple[slice, str]:
+    """Return the longest shot that is wanted, else the longest of all, and what it is, in words."""
+    runs = runs_by_length(np.stack(scan.signatures))
+    if is_wanted is not None and len(runs) > 1:
+        for run in runs:
+            if is_wanted(scan, run):
+                return run, "the longest shot" if run == runs[0] else "the longest shot with a face"
+    return runs[0], "the longest shot"
 
 
 def is_animation(path: Path) -> bool:
@@ -139,6 +153,10 @@ class Scan:
     rate: float
     has_audio: bool
     notes: list[str]
+
+
+WantedShot = Callable[[Scan, slice], bool]
+"""Whether a shot, given as a slice of a scan's frames, shows what is looked for."""
 
 
 def scan_video(path: Path, max_frames: int | None, max_side: int, visit: Visit | None = None) -> Scan:

@@ -40,7 +40,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_bundled_weights_beat_their_controls(folder: Path, tmp_path: Path) -> None:
-    setting = Setting(("portrait4d",), folder, tmp_path / "out", Evaluators(), torch.device("cpu"))
+    setting = Setting(
+        subjects=("portrait4d",),
+        data=folder,
+        out=tmp_path / "out",
+        networks=Evaluators(),
+        device=torch.device("cpu"),
+    )
     report, (_, table, sheet) = evaluate("controls", setting)
     face = {name: report.cells(name)["face"].mean for name in CONTROLS}
     assert face[OWN] > face[OTHER] + 1 and face[OWN] > face[AVERAGE] + 0.5

@@ -46,6 +46,10 @@ def run_animate(command: Animate) -> None:
     check_writable(out)
     size = parse_size(command.size)
     if command.method is not None:
+        if command.face is not None:
+            raise HeadcastError(
+                f"animate --method {command.method}: takes no --face; cut the video to one face"
+            )
         if command.drive is None:
             raise HeadcastError(f"animate --method {command.method}: give a driving video with --drive")
         with Bar() as bar:
@@ -73,6 +77,7 @@ def run_animate(command: Animate) -> None:
             background=command.background,
             side_by_side=command.side_by_side,
             flame=command.flame,
+            face=command.face,
             progress=bar,
         )
     report(out, command.seed, start, command.json, notes)

@@ -50,7 +50,7 @@ class Create:
     method: str = DEFAULT_METHOD
     """The method, one of those above; each has options of its own."""
     face: Number = None
-    """Which face of a photo, counted from 1 by size; by default the largest."""
+    """Which face of a photo or video, counted from 1 by size; by default the largest."""
     head: Literal["headcast", "flame", "ict"] = "headcast"
     """Head model: headcast's own, FLAME or ICT-FaceKit (from your copy of their files; see docs)."""
     flame: File = None
@@ -79,6 +79,8 @@ class Animate:
     options: Suppress[Any] = None
     drive: File = None
     """Driver: a video, a Live Link Face .csv, ARKit weights (.json) or FLAME parameters (.npz)."""
+    face: Number = None
+    """Which face of a driving video, counted from 1 by size; by default the largest."""
     flame: File = None
     """Your FLAME file, for FLAME parameters."""
     preset: Text = None

@@ -38,7 +38,7 @@ def write_restored(command: Restore, out: Path) -> tuple[str, ...]:
     photo = load_image(command.photo)
     with Bar() as bar:
         image = restore(
-            photo.rgb,
+            photo.over_grey(),
             network=command.with_,
             strength=command.strength,
             scale=command.scale,
@@ -47,5 +47,7 @@ def write_restored(command: Restore, out: Path) -> tuple[str, ...]:
             progress=bar,
         )
     save_png(out, image, picture_text({"synthetic_media": MARK.format(command.with_)}))
-    alpha_note = ("its alpha channel is dropped",) if photo.alpha is not None else ()
+    alpha_note = (
+        ("its alpha channel is dropped; what is transparent is grey",) if photo.alpha is not None else ()
+    )
     return (*photo.notes, *alpha_note)

@@ -31,7 +31,7 @@ PAPER = "#d8dade"
 def write_avatar_sheet(photo: Path, avatar: Path, out: Path, size: int = 320) -> None:
     """Write the contact sheet of an avatar file and the photo it was made from."""
     loaded = api.load(avatar)
-    save_png(out, avatar_sheet(load_image(photo).rgb, loaded, size), picture_text(loaded.info))
+    save_png(out, avatar_sheet(load_image(photo).over_grey(), loaded, size), picture_text(loaded.info))
 
 
 def avatar_sheet(

@@ -37,6 +37,7 @@ def write_photo_maps(command: Texture, folder: Path) -> tuple[str, ...]:
     from headcast.methods.base import get_skin_mapper
     from headcast.observe.landmarks import FaceDetector
     from headcast.observe.observe import observe_photo
+    from headcast.observe.photo import detect_visible
 
     pick_device(command.device)
     if folder.exists() and not folder.is_dir():
@@ -49,7 +50,7 @@ def write_photo_maps(command: Texture, folder: Path) -> tuple[str, ...]:
         bar(0.0, "finding the face")
         if command.face is None:
             with FaceDetector() as detector:
-                found = len(detector.detect(photo.rgb))
+                found = len(detect_visible(detector, photo))
             if found > 1:
                 raise HeadcastError(
                     f"{command.photo}: {found} faces; say which with --face, counted from 1 by size"

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -21,10 +22,13 @@ from headcast.errors import HeadcastError
 from headcast.files import private_folder
 from headcast.observe.seen import Detection, Masks
 
+if TYPE_CHECKING:
+    from headcast.observe.photo import PhotoFace
+
 __all__ = ["HelperResult", "begin", "end", "segment_photo", "take_results"]
 
-HelperResult = tuple[Detection, str | None, Masks]
-"""The detected face, a note for the user on which face was picked, and the masks."""
+HelperResult: TypeAlias = "tuple[PhotoFace, Masks]"
+"""The chosen face and the masks of the photo turned upright."""
 
 MASKS = ("person", "skin", "hair", "clothes", "glasses")
 TIMEOUT = 60.0  # seconds until the helper is given up
@@ -102,19 +106,19 @@ def segment_photo(photo: Path, face: int | None) -> HelperResult:
         HeadcastError: see ``pick_face`` and ``load_image``.
     """
     from headcast.image import load_image
-    from headcast.observe.landmarks import FaceDetector, pick_face
-    from headcast.observe.masks import segment
+    from headcast.observe.landmarks import FaceDetector
+    from headcast.observe.photo import find_photo_face, segment_face
 
-    rgb = load_image(photo).rgb
+    image = load_image(photo)
     with FaceDetector() as detector:
-        detection, note = pick_face(detector.detect(rgb), face, photo.name)
-    return detection, note, segment(rgb, detection)
+        found = find_photo_face(detector, image, face)
+    return found, segment_face(image, found)
 
 
 def write(path: Path, result: HelperResult) -> None:
     """Write one photo's detection and masks to a .npz file."""
-    detection, note, masks = result
-    numbers = np.array([detection.score, detection.yaw], np.float64)
+    (turns, detection, note), masks = result
+    numbers = np.array([detection.score, detection.yaw, turns], np.float64)
     np.savez(
         path,
         points=detection.points,
@@ -127,11 +131,14 @@ def write(path: Path, result: HelperResult) -> None:
 
 def read_result(path: Path) -> HelperResult:
     """Read the .npz file that ``write`` made."""
+    from headcast.observe.photo import PhotoFace
+
     with np.load(path, allow_pickle=False) as file:
         x0, y0, x1, y1 = file["box"].tolist()
-        score, yaw = file["numbers"].tolist()
+        score, yaw, turns = file["numbers"].tolist()
         detection = Detection(file["points"], (x0, y0, x1, y1), score, yaw)
-        return detection, str(file["note"]) or None, Masks(**{k: file[k] for k in MASKS})
+        found = PhotoFace(int(turns), detection, str(file["note"]) or None)
+        return found, Masks(**{k: file[k] for k in MASKS})
 
 
 def main(arguments: Sequence[str]) -> int:

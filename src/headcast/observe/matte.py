@@ -13,10 +13,11 @@ from headcast.observe.filters import blur, guided, local_colour, resized
 from headcast.observe.models import quiet_mediapipe
 from headcast.observe.seen import Detection
 
-__all__ = ["coarse_matte", "person_matte", "refine_matte"]
+__all__ = ["coarse_matte", "cutout_matte", "person_matte", "refine_matte"]
 
 NET = 256  # pixels a side of the segmentation network
 WORK = 1024  # pixels of the longer side the matte is refined at
+CUTOUT_IOU = 0.75  # of alpha and the person found, for alpha to be the person's outline
 VIEWS = (2.3, 2.8, 3.6)  # sides of the squares that the network segments, in face sizes
 
 
@@ -31,6 +32,21 @@ def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float
     size = max(box[2] - box[0], box[3] - box[1])
     coarse = keep_connected(refine_by_colour(small, coarse_matte(small, box), box), box)
     return np.clip(resized(refine_matte(small, coarse, size), h, w), 0, 1)
+
+
+def cutout_matte(
+    rgb: UInt8[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"], detection: Detection
+) -> Float[np.ndarray, "h w"]:
+    """Return coverage 0..1 of the person in an image with transparency, shown over a plain backdrop.
+
+    The alpha of a cut-out person is the matte itself. Elsewhere (rounded corners, several people, parts of
+    the background left in) it limits the matte.
+    """
+    own = person_matte(rgb, detection)
+    a, b = alpha > 0.5, own > 0.5
+    if float((a & b).sum()) > CUTOUT_IOU * float((a | b).sum()):
+        return keep_connected(alpha, detection.box).astype(np.float32)
+    return own * alpha
 
 
 def coarse_matte(rgb: UInt8[np.ndarray, "h w 3"], box: Box) -> Float[np.ndarray, "h w"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +14,13 @@ from jaxtyping import Float
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
+from headcast.head.names import EXPRESSION_INDEX
 from headcast.head.params import HeadParams
 from headcast.observe.fit import Fitter, FrameFit, eye_openness, target_of
 from headcast.observe.landmark_points import iris_distance
-from headcast.observe.landmarks import FaceDetector
+from headcast.observe.people import PeopleVisitor, choose_person
 from headcast.observe.personal import PersonalLandmarks, personal_model
-from headcast.observe.smooth import smooth_curves
+from headcast.observe.smooth import CALM, noise_of, reject_spikes, smooth_curves, whittaker
 from headcast.observe.solver import Frame, rotation_of
 from headcast.observe.types import Detection
 from headcast.progress import Progress
@@ -29,7 +30,6 @@ from headcast.video import Clip, read_video
 __all__ = [
     "DetectedClip",
     "Track",
-    "detect_clip",
     "detect_frames",
     "good_keyframes",
     "keyframes",
@@ -41,6 +41,9 @@ __all__ = [
 
 KEYFRAMES = 24
 MANY_FRAMES = 300  # after which progress is shown as half, while a clip's length is not known
+LEFT_GAZE, RIGHT_GAZE = slice(6, 8), slice(8, 10)  # columns of yaw and pitch among the curves of a track
+FIRST_WEIGHT = 10  # column of the first expression weight among the curves of a track
+BLINKS = [FIRST_WEIGHT + EXPRESSION_INDEX[f"eyeBlink{side}"] for side in ("Left", "Right")]
 SAME_PERSON = 1.12
 """Same person: the avatar's identity and points fit at most this much worse than an identity of the clip's
 own."""
@@ -103,10 +106,11 @@ def read_and_track(
     identity: torch.Tensor | None = None,
     personal: PersonalLandmarks | None = None,
     progress: Progress | None = None,
+    face: int | None = None,
 ) -> tuple[Clip, Track]:
     """Read a clip, or the first ``max_frames`` frames of it, and track its head, as ``track_clip`` does."""
     say = progress or (lambda fraction, what: None)
-    found = read_and_detect(path, max_frames, lambda fraction: say(0.7 * fraction, "finding the face"))
+    found = read_and_detect(path, max_frames, lambda fraction: say(0.7 * fraction, "finding the face"), face)
     return found.clip, _track_detected(found, head, identity, personal, True, say, None)
 
 
@@ -120,7 +124,7 @@ def _track_detected(
     fitter: Fitter | None,
 ) -> Track:
     height, width = found.clip.frames.shape[1:3]
-    return track_detections(
+    track = track_detections(
         found.detections,
         (width, height),
         found.clip.fps,
@@ -132,76 +136,53 @@ def _track_detected(
         lambda fraction: say(0.7 + 0.3 * fraction, "fitting the head"),
         fitter,
     )
-
-
-class FaceVisitor:
-    """Detect the face of frame after frame and measure its sharpness; a visitor for ``read_video``.
-
-    Whatever it is given, it returns the detection (None: no face) and the sharpness (0 without a face).
-    """
-
-    def __init__(self, progress: Callable[[int], None]) -> None:
-        self.progress, self.count = progress, 0
-        self.detector: FaceDetector | None = None  # loaded when the first frame comes
-        self.last: Detection | None = None
-
-    def __call__(self, frame: np.ndarray, new_shot: bool = False) -> tuple[Detection | None, float]:
-        self.detector = self.detector or FaceDetector()
-        last = None if new_shot else self.last
-        d = self.detector.track(frame, last)
-        self.last = d if d is not None else last
-        self.count += 1
-        self.progress(self.count)
-        return d, 0.0 if d is None else face_sharpness(frame, d)
-
-    def __enter__(self) -> FaceVisitor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.detector is not None:
-            self.detector.close()
+    return replace(track, notes=found.notes + track.notes)
 
 
 class DetectedClip(NamedTuple):
-    """A clip with the faces of its frames.
+    """A clip with the face of one person in its frames.
 
     Attributes:
-        detections: None where no face was found.
+        detections: None where the person is out of sight.
         sharpness: mean square gradient inside the face's box, 0 without a face.
+        notes: who else is there.
     """
 
     clip: Clip
     detections: list[Detection | None]
     sharpness: list[float]
+    notes: tuple[str, ...] = ()
 
 
 def read_and_detect(
-    path: str | Path, max_frames: int | None = None, progress: Callable[[float], None] | None = None
+    path: str | Path,
+    max_frames: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    face: int | None = None,
 ) -> DetectedClip:
-    """Read a clip and detect the face of every frame; one too large for memory is decoded only once for both.
+    """Read a clip and detect one person's face in it; one too large for memory is decoded only once for both.
+
+    Of a clip with cuts the longest shot with a face is kept.
+
+    Args:
+        face: which person, counted from 1 by size; None takes the largest (see ``choose_person``).
 
     Raises:
-        HeadcastError: see ``read_video``.
+        HeadcastError: see ``read_video`` and ``choose_person``.
     """
     say = progress or (lambda fraction: None)
-    with FaceVisitor(lambda n: say(n / (n + MANY_FRAMES))) as visitor:
-        clip = read_video(path, max_frames, visit=visitor)
+    with PeopleVisitor(lambda n: say(n / (n + MANY_FRAMES))) as visitor:
+        clip = read_video(path, max_frames, visit=visitor, is_wanted=visitor.shows_face)
     if clip.visited is None:
-        return detect_frames(clip, say)
-    detections, sharpness = zip(*clip.visited, strict=True)
-    return DetectedClip(clip, list(detections), list(sharpness))
+        return detect_frames(clip, say, face)
+    return DetectedClip(clip, *choose_person(visitor.merge(clip.visited), face, clip.name))
 
 
-def detect_frames(clip: Clip, progress: Callable[[float], None]) -> DetectedClip:
-    """Detect the face of every frame of a clip, visited in order."""
-    with FaceVisitor(lambda n: progress(n / len(clip.frames))) as visitor:
-        found = [visitor(frame) for frame in clip.frames]
-    return DetectedClip(clip, [d for d, _ in found], [s for _, s in found])
-
-
-def detect_clip(clip: Clip, progress: Callable[[float], None]) -> list[Detection | None]:
-    """Detect the face of every frame."""
-    return detect_frames(clip, progress).detections
+def detect_frames(clip: Clip, progress: Callable[[float], None], face: int | None = None) -> DetectedClip:
+    """Detect one person's face in every frame of a clip, visited in order."""
+    with PeopleVisitor(lambda n: progress(n / len(clip.frames))) as visitor:
+        people = [visitor(frame) for frame in clip.frames]
+    return DetectedClip(clip, *choose_person(visitor.merge(people), face, clip.name))
 
 
 def track_detections(
@@ -225,7 +206,7 @@ def track_detections(
         raise HeadcastError(
             f"{name}: a face in only {len(visible)} of {len(found)} frames; cut the clip to the head"
         )
-    notes = [] if len(visible) == len(found) else [f"the face is lost in {len(found) - len(visible)} frames"]
+    notes = [] if len(visible) == len(found) else [_describe_loss(visible, len(found), fps)]
     fitter = Fitter(head) if fitter is None else fitter
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
     fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
@@ -233,6 +214,16 @@ def track_detections(
     fits = _fit_frames(by_time, visible, fitter, faces, size, progress)
     frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
     return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
+
+
+def _describe_loss(visible: list[int], count: int, fps: float) -> str:
+    """Describe the frames without a face: how many, and what is done at the ends."""
+    note = f"the face is lost in {count - len(visible)} of {count} frames"
+    if visible[-1] < count - 1:
+        note += f"; from {visible[-1] / fps:.2f} s to the end its last pose is held"
+    if visible[0] > 0:
+        note += f"; until {visible[0] / fps:.2f} s its first pose is held"
+    return note
 
 
 def _fit_frames(
@@ -310,13 +301,6 @@ def good_keyframes(
     return sorted(keys, key=rank, reverse=True)
 
 
-def face_sharpness(rgb: np.ndarray, d: Detection) -> float:
-    """Return the mean square gradient inside the face's box."""
-    x0, y0, x1, y1 = (max(0, int(v)) for v in d.box)
-    grey = rgb[y0:y1, x0:x1].mean(-1)
-    return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
-
-
 def keyframes(found: Sequence[Detection], count: int) -> list[int]:
     """Choose well-spread frames: the middle one, then always the least like those in pose, mouth, eyes."""
     rows = []
@@ -353,8 +337,8 @@ def _over_time(visible: list[int], frames: list[Frame], count: int, smooth: bool
     )
     at = np.arange(count)
     full = np.stack([np.interp(at, visible, c) for c in curves.T], 1)
-    if smooth:
-        full = smooth_curves(full)
+    if smooth and len(full) >= 5:
+        full = _smooth_track(full)
     out = []
     for row in full:
         out.append(
@@ -367,6 +351,30 @@ def _over_time(visible: list[int], frames: list[Frame], count: int, smooth: bool
             )
         )
     return out
+
+
+def _smooth_track(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, "t c"]:
+    """Smooth the curves of a track. Eyes jump together: a jump of one eye against the other is noise."""
+    full = curves.copy()
+    left, right = curves[:, LEFT_GAZE], curves[:, RIGHT_GAZE]
+    full[:, LEFT_GAZE] = (left + right) / 2
+    noise = _curve_noise(full)
+    calm = reject_spikes(full, noise)
+    calm[:, BLINKS] = full[:, BLINKS]  # at a low frame rate a blink is as short
+    full = smooth_curves(calm, noise=noise)
+    half = whittaker((left - right) / 2, np.full((len(curves) - 2, 2), CALM))
+    version = full[:, LEFT_GAZE].copy()
+    full[:, LEFT_GAZE], full[:, RIGHT_GAZE] = version + half, version - half
+    return full
+
+
+def _curve_noise(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, " c"]:
+    """Estimate each curve's noise; a weight that rests at zero mostly has at least the usual weight's."""
+    noise = noise_of(curves)
+    weights = noise[FIRST_WEIGHT:]
+    if (weights > 0).any():
+        noise[FIRST_WEIGHT:] = np.maximum(weights, np.median(weights[weights > 0]))
+    return noise
 
 
 def _assemble(

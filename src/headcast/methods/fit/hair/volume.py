@@ -1,8 +1,8 @@
 """Displace the scalp to the outline of head and hair in the photo, outwards or inwards.
 
-The head model has no hair. Along rays in the image from the scalp's centre, the distance between the outline of
-the person's matte and that of the rendered head is measured. Vertices near the rendered outline take that
-distance, visible bare skin takes zero, and in between the displacement is diffused over the mesh.
+The head model has no hair. Along rays in the image from the scalp's centre, the distance between the outline
+of the person's matte and that of the rendered head is measured. Vertices near the rendered outline take
+that distance, visible bare skin takes zero, and in between the displacement is diffused over the mesh.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ weights), ``framing`` (training cameras); its two training stages: ``recipes.sta
 
 Ours, not the paper's: ``motion_embedding`` (a small motion encoder, and the map from expression codes to its
 embeddings), ``expression_planes`` (planes added by expressions), ``actor`` (expression codes for PD-FGC), the
-trainings ``recipes.average`` and ``recipes.motion_encoder``, and the measurement ``motion_change``.
+trainings ``recipes.average`` and ``recipes.motion_encoder``, and the measurement ``expression_response``.
 
 The rest connects these to headcast. Training data: ``data``, ``people`` (rendered in advance), ``clips``
 (real videos). Inference: ``crop``, ``infer``, ``avatar``, ``surface``, ``method``. Weights files: ``weights``

@@ -86,5 +86,5 @@ def make_shot(
         landmarks=marks,
         face=face,
         params=batch,
-        extra=neck_grids(NeckField(head, batch, config.cube, config.units_per_metre)),
+        extra=neck_grids(NeckField(head, batch, config.cube_side, config.units_per_metre)),
     )

@@ -103,7 +103,7 @@ def _torso_surface(torso: Torso, observation: Observation) -> _TorsoSurface:
 
 
 def _column_positions() -> Float[np.ndarray, "c1"]:
-    """Return the positions of columns in the texture, 0..1 within the margin; the first one again at the end."""
+    """Return columns' positions in the texture, 0..1 within the margin; the first again at the end."""
     column = np.linspace(-1, 1, FRONT_COLUMNS, endpoint=False)
     front = (FLATNESS * np.sin(column * np.pi / 2) + (1 - FLATNESS) * column + 1) / 2 * FRONT_FRACTION
     return np.concatenate([front, np.linspace(FRONT_FRACTION, 1, BACK_COLUMNS + 1)])

@@ -1,7 +1,7 @@
 """Estimate the width and depth of the body in every row of a photo: neck, collar, shoulders, chest.
 
 Each cross-section lies in the plane through the camera's centre and a row of the image, so that its ends
-project to the outline of the clothes. Depths are those of the head model's neck, extended downwards to a bust.
+project to the outline of the clothes. Depths are those of the head model's neck, extended to a bust.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class MotionRecipe(Stage):
             for name, p in psi.named_parameters():
                 if "attn2.proj" in name:
                     nn.init.zeros_(p)
-        m = self.config.motion
+        m = self.config.motion_dim
         out: Networks = {
             "synthesizer": psi,
             "motion": MotionEncoder(m),
@@ -329,7 +329,7 @@ class MotionRecipe(Stage):
         adversarial = step * self.people >= self.adversarial_from
         if optimizer == DISCRIMINATOR and not adversarial:
             return {}
-        differs = optimizer == "main" and self.config.expressions > 0 and self.difference_weight > 0
+        differs = optimizer == "main" and self.config.expression_planes > 0 and self.difference_weight > 0
         ray_seed = int(torch.randint(1 << 31, ()))  # both renderings sample their rays alike
         with torch.set_grad_enabled(optimizer == "main"), torch.random.fork_rng():
             torch.manual_seed(ray_seed)

@@ -199,7 +199,7 @@ def response_tiles(
     columns["first, by weights"] = rendered(embed_expressions(networks, first)["weights"])
     columns["second, true"] = second.image
     columns |= {
-        f"second, by {how}": rendered(x)
+        f"second, by {expression_input}": rendered(x)
         for expression_input, x in embed_expressions(networks, second).items()
     }
     for name, weights in POSES.items():

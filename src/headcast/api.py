@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from headcast.drive import CameraChoice, Drive, drive_from, is_video
+from headcast.drive import CameraChoice, Drive, drive_from
 from headcast.errors import HeadcastError
+from headcast.files import is_video
 from headcast.head.names import EXPRESSIONS
 from headcast.head.params import HeadParams
 from headcast.marks import video_text
@@ -119,8 +120,10 @@ def create(
 
     from headcast.head.model import HeadModel
     from headcast.methods.base import get_method, make_options
+    from headcast.parsing import check_text
     from headcast.render.jit import prepare
 
+    check_text(consent, "consent")
     chosen = get_method(method)
     own_options = make_options(chosen, options)
     chosen.check(own_options)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
+from headcast.files import is_video
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.motion.clip import Motion
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from headcast.render.types import Rendering
     from headcast.video import AudioSource, Clip
 
-__all__ = ["CameraChoice", "Drive", "drive_from", "is_video", "performance"]
+__all__ = ["CameraChoice", "Drive", "drive_from", "performance"]
 
 CameraChoice = Literal["source", "driver"]
-VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp"}
 NECK_LIMIT = 0.7  # radians
 
 
@@ -68,11 +68,6 @@ class Drive:
 
     def __len__(self) -> int:
         return len(self.cameras)
-
-
-def is_video(path: str | Path) -> bool:
-    """Whether a file's name says that it is a video."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def drive_from(
@@ -160,18 +155,19 @@ def drive_from_video(
     progress: Progress | None,
 ) -> Drive:
     """Track a video and retarget the performance to the avatar."""
-    from headcast.observe.track import track_clip
-    from headcast.video import read_video
+    from headcast.observe.track import read_and_track
 
-    clip = read_video(path, frames)
     identity = avatar.source.params.identity
-    track = track_clip(clip, avatar.head, identity, personal_points(avatar), progress=progress)
+    clip, track = read_and_track(
+        path, avatar.head, frames, identity=identity, personal=personal_points(avatar), progress=progress
+    )
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
+    signal = read_signals(avatar, clip, track)  # before the light: most avatars look at one frame only
     if camera == "driver":
         drive = _drive_in_place(avatar, size, track, params, clip)
     else:
         drive = _drive_in_front(avatar, size, params, track, clip)
-    drive = replace(drive, signal=read_signals(avatar, clip, track))
+    drive = replace(drive, signal=signal)
     return drive if fps is None else resample_drive(drive, fps)
 
 
@@ -246,11 +242,9 @@ def performance(path: str | Path, flame: Path | None = None, progress: Progress 
     """
     if not is_video(path):
         return motion_from(path, flame)
-    from headcast.observe.track import track_clip
-    from headcast.video import read_video
+    from headcast.observe.track import read_and_track
 
-    clip = read_video(path)
-    track = track_clip(clip, HeadModel.load(), progress=progress)
+    _, track = read_and_track(path, HeadModel.load(), progress=progress)
     neck = relative_rotation(track.params.rotation)
     return Motion(
         fps=track.fps, expression=track.params.expression, neck=neck, gaze=track.params.gaze, name=str(path)

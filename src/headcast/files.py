@@ -8,10 +8,26 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from headcast.errors import HeadcastError
 
-__all__ = ["atomic_path", "cache_folder", "check_readable", "check_writable", "quiet_stderr", "what_is"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "atomic_path",
+    "cache_folder",
+    "check_readable",
+    "check_writable",
+    "content_kind",
+    "is_video",
+    "quiet_stderr",
+    "what_is",
+]
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".qt", ".m4v", ".3gp", ".3g2", ".webm", ".mkv", ".avi", ".wmv", ".asf", ".flv", ".mxf"}
+    | {".ogv", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"}
+)
 
 SIGNATURES = (
     (b"%PDF", "a PDF document"),
@@ -26,6 +42,32 @@ SIGNATURES = (
     (b"II*\0", "a damaged TIFF or a raw photo"),
     (b"MM\0*", "a damaged TIFF or a raw photo"),
 )
+
+IMAGE_STARTS = (
+    b"\xff\xd8\xff",  # JPEG
+    b"\x89PNG",
+    b"GIF8",
+    b"II*\0",  # TIFF
+    b"MM\0*",
+    b"BM",
+    b"8BPS",
+    b"\0\0\0\x0cjP  ",  # JPEG 2000
+    b"\xff\x4f\xff\x51",
+)
+VIDEO_STARTS = (
+    b"\x1aE\xdf\xa3",  # Matroska, WebM
+    b"\0\0\x01\xba",  # MPEG programme stream
+    b"\0\0\x01\xb3",  # MPEG video
+    b"FLV\x01",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF, WMV
+    b"OggS",
+    b"\x06\x0e\x2b\x34",  # MXF
+    b"YUV4MPEG2",
+)
+QUICKTIME_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+IMAGE_BRANDS = ("heic", "heix", "heim", "heis", "mif1", "msf1", "avif", "avis", "crx ")
+TS_PACKETS = (188, 192, 204)  # bytes of a transport stream's packet: plain, with time code, with checksum
+TS_SYNC, TS_REPEATS = 0x47, 8
 
 
 @contextmanager
@@ -74,6 +116,7 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     folder = path.parent
+    check_name(path)
     if path.is_dir():
         raise HeadcastError(f"{path}: is a folder; give the name of a file")
     if not folder.exists():
@@ -88,6 +131,21 @@ def check_writable(path: str | Path) -> None:
         raise HeadcastError(f"{path}: cannot be written ({e.strerror}); choose another place") from e
 
 
+def check_name(path: Path) -> None:
+    """Check that the system takes a name for a file.
+
+    Raises:
+        HeadcastError: it is too long, or holds a null character.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or str(e)
+        raise HeadcastError(f"{path}: cannot be written ({reason}); choose another name") from e
+
+
 def check_readable(path: Path, kind: str) -> None:
     """Check that a file exists, is a regular file, not empty and readable.
 
@@ -98,15 +156,56 @@ def check_readable(path: Path, kind: str) -> None:
         if not path.exists():
             raise HeadcastError(f"{path}: no such file; check the name")
         if path.is_dir():
-            raise HeadcastError(f"{path}: is a folder; give a {kind} file")
+            raise HeadcastError(f"{path}: is a folder; give {article(kind)} {kind} file")
         if not path.is_file():
-            raise HeadcastError(f"{path}: is not a regular file; give a {kind} file")
+            raise HeadcastError(f"{path}: is not a regular file; give {article(kind)} {kind} file")
         with path.open("rb") as f:
             if not f.read(1):
                 raise HeadcastError(f"{path}: the file is empty; save or download it again")
     except (OSError, ValueError) as e:
         reason = getattr(e, "strerror", None) or str(e)
         raise HeadcastError(f"{path}: cannot be read ({reason}); check its name and permissions") from e
+
+
+def content_kind(path: str | Path) -> Literal["image", "video"] | None:
+    """Return whether a file's first bytes are those of an image or a video; None: unknown or unreadable."""
+    try:
+        with Path(path).open("rb") as f:
+            head = f.read(4096)
+    except (OSError, ValueError):
+        return None
+    if head.startswith(IMAGE_STARTS):
+        return "image"
+    if head.startswith(VIDEO_STARTS):
+        return "video"
+    if head.startswith(b"RIFF"):
+        kinds: dict[bytes, Literal["image", "video"]] = {b"WEBP": "image", b"AVI ": "video"}
+        return kinds.get(head[8:12])
+    if head[4:8] == b"ftyp":
+        return "image" if head[8:12].decode("latin-1") in IMAGE_BRANDS else "video"
+    return "video" if head[4:8] in QUICKTIME_ATOMS or is_transport_stream(head) else None
+
+
+def is_transport_stream(head: bytes) -> bool:
+    """Whether a file's first 4096 bytes hold the sync bytes of an MPEG transport stream at regular steps."""
+    return any(
+        len(head) > start + (TS_REPEATS - 1) * step
+        and head[start] == TS_SYNC
+        and all(head[start + k * step] == TS_SYNC for k in range(TS_REPEATS))
+        for step in TS_PACKETS
+        for start in range(step)
+    ) and bool(head.count(0))
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether a file is a video: by its first bytes, and by its name where those are of no known format."""
+    kind = content_kind(path)
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES if kind is None else kind == "video"
+
+
+def article(kind: str) -> str:
+    """Return "a" or "an" before a kind of file."""
+    return "an" if kind[0] in "aeiouAEIO" or kind.startswith("npz") else "a"
 
 
 def what_is(path: Path) -> str:
@@ -119,6 +218,8 @@ def what_is(path: Path) -> str:
     if head[4:8] == b"ftyp":
         heic = head[8:12] in (b"heic", b"heix", b"mif1", b"msf1")
         return "is a HEIC photo" if heic else "is an MP4 or MOV video"
+    if content_kind(path) == "video":
+        return "is a video"
     text = sum(b in (9, 10, 13) or 32 <= b < 127 or b >= 128 for b in head)
     if text == len(head) and not head.count(0):
         return "is a text file"

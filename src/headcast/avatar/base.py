@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from headcast import registry
 from headcast.avatar.package import Package, damaged, read_package
 from headcast.errors import HeadcastError
+from headcast.parsing import short_reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -226,8 +227,6 @@ def load_avatar(path: str | Path) -> Avatar:
         raise damaged(path, "no kind")
     kinds = KINDS if kind in KINDS else avatar_kinds()
     if kind not in kinds:
-        known = ", ".join(kinds)
-        raise HeadcastError(
-            f"{path}: avatar of the unknown kind '{kind[:40]}' (known: {known}); upgrade headcast"
-        )
+        known, name = ", ".join(kinds), short_reason(kind)[:40]
+        raise HeadcastError(f"{path}: avatar of the unknown kind '{name}' (known: {known}); upgrade headcast")
     return registry.load_entry(kinds[kind]).from_package(package, path)

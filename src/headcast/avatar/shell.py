@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,9 +67,7 @@ class Shell:
         return {f"shell.{self.name}.{k}": v for k, v in values.items()}
 
 
-def shells_from(
-    tensors: Mapping[str, Tensor], textures: Mapping[str, UInt8[np.ndarray, "..."]], path: Path
-) -> tuple[Shell, ...]:
+def shells_from(tensors: Mapping[str, Tensor], textures: Mapping[str, Any], path: Path) -> tuple[Shell, ...]:
     """Read and check stored shells.
 
     Raises:
@@ -78,9 +77,7 @@ def shells_from(
     return tuple(_shell(name, dict(tensors), textures, path) for name in names)
 
 
-def _shell(
-    name: str, tensors: dict[str, Tensor], textures: Mapping[str, UInt8[np.ndarray, "..."]], path: Path
-) -> Shell:
+def _shell(name: str, tensors: dict[str, Tensor], textures: Mapping[str, Any], path: Path) -> Shell:
     def get(key: str, *shape: int) -> Tensor:
         return check_tensor(tensors, f"shell.{name}.{key}", shape, path)
 

@@ -15,6 +15,7 @@ from headcast.doctor.modelfiles import Found, find, identify, usual_places
 from headcast.errors import HeadcastError
 from headcast.files import cache_folder
 from headcast.methods.base import AnyMethod
+from headcast.parsing import short_reason
 
 __all__ = ["doctor", "run_doctor"]
 
@@ -101,6 +102,8 @@ def build_head(found: Found) -> Found:
         return replace(found, use=f"{found.use} (built: {head.hash})")
     except HeadcastError as e:
         return replace(found, problem=str(e))
+    except Exception as e:  # one file must not end the search
+        return replace(found, problem=f"cannot be built ({short_reason(e)})")
 
 
 def print_table(

@@ -12,6 +12,7 @@ from typing import Any
 from headcast import registry
 from headcast.errors import HeadcastError
 from headcast.files import cache_folder
+from headcast.parsing import array_names, short_reason
 from headcast.pickles import Record, load_restricted, state_dict_of
 from headcast.registry import OfficialCheckpoint
 
@@ -117,31 +118,43 @@ def find(places: Iterable[Path], deepest: int = MAX_DEPTH) -> list[Path]:
 def candidates(folder: Path, deepest: int) -> Iterator[Path]:
     """Yield candidates below a folder, hidden ones left out."""
     try:
-        entries = sorted(folder.iterdir())
-    except OSError:
+        entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        is_ict = (folder / ICT_FILE).is_file()
+        files = {p for p in entries if p.suffix.lower() in SUFFIXES and p.is_file()}
+        folders = {p for p in entries if deepest > 0 and p.is_dir()}
+    except OSError:  # a folder that may not be read
         return
-    if (folder / ICT_FILE).is_file():
+    if is_ict:
         yield folder
         return
     for path in entries:
-        if path.name.startswith("."):
-            continue
-        if path.is_file() and path.suffix.lower() in SUFFIXES:
+        if path in files:
             yield path
-        elif path.is_dir() and deepest > 0:
+        elif path in folders:
             yield from candidates(path, deepest - 1)
 
 
 def identify(path: Path) -> Found:
-    """Identify a file by keys and shapes."""
+    """Identify a file by keys and shapes; whatever fails on it becomes its ``problem``."""
     try:
-        if path.is_dir():
-            return head_file(path, "ict") if (path / ICT_FILE).is_file() else Found(path)
-        if path.suffix.lower() == ".npz":
-            return identify_npz(path)
-        content = load_restricted(path, keep_unknown=True, shapes_only=True)
+        return identify_content(path)
     except HeadcastError as e:
         return Found(path, problem=str(e).removeprefix(f"{path}: "))
+    except Exception as e:  # one file must not end the search
+        return Found(path, problem=f"cannot be examined ({short_reason(e)})")
+
+
+def identify_content(path: Path) -> Found:
+    """Identify a file or folder that is readable.
+
+    Raises:
+        HeadcastError: it is damaged or unsafe.
+    """
+    if path.is_dir():
+        return head_file(path, "ict") if (path / ICT_FILE).is_file() else Found(path)
+    if path.suffix.lower() == ".npz":
+        return identify_npz(path)
+    content = load_restricted(path, keep_unknown=True, shapes_only=True)
     if isinstance(content, dict) and content.keys() >= FLAME_KEYS:
         return head_file(path, "flame")
     network = identify_network(content)
@@ -153,14 +166,12 @@ def identify(path: Path) -> Found:
 
 
 def identify_npz(path: Path) -> Found:
-    """Identify FLAME's arrays, or the repack of ICT-FaceKit."""
-    import zipfile
+    """Identify FLAME's arrays, or the repack of ICT-FaceKit.
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {n.removesuffix(".npy") for n in archive.namelist()}
-    except (OSError, zipfile.BadZipFile) as e:
-        return Found(path, problem=f"not a readable npz ({e})")
+    Raises:
+        HeadcastError: no readable npz.
+    """
+    names = set(array_names(path, "get it again"))
     if names >= FLAME_KEYS:
         return head_file(path, "flame")
     if names >= {"neutral", "polys", "identity_basis", "expression_names"}:

@@ -7,7 +7,6 @@ the pixels themselves and the same network before training; dlib's descriptor wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from headcast.errors import HeadcastError
+from headcast.evaluate.data import names_of_split
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import DLIB
 from headcast.evaluate.photo_pairs import photo_pairs
@@ -156,7 +156,7 @@ def evaluation_portraits(data: Path, report: Report) -> tuple[Tensor, Float[np.n
     if not (data / "splits.json").is_file():
         report.notes.append("no splits.json in the data folder: dlib is not compared with")
         return None
-    names = json.loads((data / "splits.json").read_text())["evaluation"]
+    names = names_of_split(data / "splits.json", "evaluation")
     found = describe_images([data / "portraits" / f"{name}.jpg" for name in names], report)
     return torch.cat([c for c, _ in found.values()]), np.stack([d for _, d in found.values()])
 

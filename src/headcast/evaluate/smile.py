@@ -155,10 +155,12 @@ def render_driven(
 def write_still_clip(rgb: Image, path: Path) -> None:
     """Write an image, held for some frames, as H.264."""
     import av
+    from av.video.reformatter import Colorspace
 
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=CLIP_FPS, options={"crf": CLIP_QUALITY})
         stream.width, stream.height, stream.pix_fmt = rgb.shape[1], rgb.shape[0], "yuv420p"
+        stream.codec_context.colorspace = Colorspace.ITU601  # what swscale converts to unless asked otherwise
         for _ in range(CLIP_FRAMES):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode())

@@ -22,11 +22,12 @@ from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.head.maps import SkinMaps
 from headcast.head.model import HeadModel
-from headcast.image import linear_to_srgb, load_image, srgb_to_linear
+from headcast.image import check_dimensions, linear_to_srgb, load_image, srgb_to_linear
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
 from headcast.metrics.skin_tone import typology_angle
 from headcast.metrics.texture import face_texels, match_gain, normal_angles
+from headcast.parsing import parsing
 from headcast.progress import Progress
 
 __all__ = ["MEAN_SKIN", "measure"]
@@ -186,9 +187,11 @@ def read_map(path: Path) -> Float[np.ndarray, "h w *c"]:
     """Read an 8- or 16-bit PNG as 0..1, RGB."""
     import cv2
 
-    x = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if x is None:
-        raise HeadcastError(f"{path}: cannot be read; make the folder again (headcast synth)")
+    check_dimensions(path, "PNG")
+    with parsing(path, "not a readable image", "make the folder again (headcast synth)"):
+        x = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if x is None:
+            raise ValueError("of no known format")
     y = x.astype(np.float32) / (65535 if x.dtype == np.uint16 else 255)
     return y[..., ::-1] if y.ndim == 3 else y
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.files import check_readable
 from headcast.head.foreign.raw import GROUPS, RawHead
+from headcast.parsing import load_arrays, parsing
 from headcast.rotation import axis_angle_to_matrix
 
 __all__ = ["JOINTS", "Flame", "flame_version", "read_flame"]
@@ -207,7 +208,8 @@ def read_flame(path: str | Path) -> Flame:
         "weights": arrays["weights"],
         "faces": faces,
     }
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    with parsing(path, "cannot be read", "check the file"), path.open("rb") as f:
+        digest = hashlib.file_digest(f, "sha256").hexdigest()[:16]
     return Flame(tensors, (-1, *map(int, parents[1:])), flame_version(path), digest)
 
 
@@ -228,7 +230,11 @@ def _check_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> tuple[np.n
         if not np.isfinite(arrays[key]).all():
             raise HeadcastError(f"{path}: '{key}' holds invalid numbers; get the file again")
     faces, parents = arrays["f"].astype(np.int64), arrays["kintree_table"][0].astype(np.int64)
-    if faces.min() < 0 or faces.max() >= VERTICES or any(not p < j for j, p in enumerate(parents[1:], 1)):
+    if (
+        faces.min() < 0
+        or faces.max() >= VERTICES
+        or any(not 0 <= p < j for j, p in enumerate(parents[1:], 1))
+    ):
         raise HeadcastError(f"{path}: triangles or joints are invalid; get the file again")
     return faces, parents
 
@@ -236,11 +242,7 @@ def _check_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> tuple[np.n
 def _content(path: Path) -> dict[str, Any]:
     """Read the arrays of a file by name."""
     if path.suffix.lower() == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {k: file[k] for k in file.files}
-        except (OSError, ValueError, EOFError) as e:
-            raise HeadcastError(f"{path}: not a readable npz of plain arrays ({e}); give FLAME's .pkl") from e
+        return dict(load_arrays(path, KEYS, "give FLAME's .pkl"))
     from headcast.pickles import load_restricted
 
     found = load_restricted(path, keep_unknown=True)

@@ -15,10 +15,10 @@ from headcast.observe.landmarks import FaceDetector, pick_face
 from headcast.observe.light import estimate_light
 from headcast.observe.masks import segment
 from headcast.observe.parsed import correct_hair_masks
-from headcast.observe.track import detect_clip, good_keyframes
+from headcast.observe.track import detect_frames, good_keyframes, read_and_detect
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.progress import Progress
-from headcast.video import Clip, read_video
+from headcast.video import Clip
 
 __all__ = ["Progress", "observe_photo", "observe_photos", "observe_video"]
 
@@ -117,16 +117,20 @@ def observe_video(
     """
     say = progress or (lambda fraction, what: None)
     say(0.0, "reading")
-    clip = video if isinstance(video, Clip) else read_video(video)
-    tracked = detect_clip(clip, lambda fraction: say(0.05 + 0.55 * fraction, "finding the face"))
-    keys = good_keyframes(clip, tracked, count)
+    clip, tracked, sharpness = (
+        detect_frames(video, lambda fraction: say(0.05 + 0.55 * fraction, "finding the face"))
+        if isinstance(video, Clip)
+        else read_and_detect(video, progress=lambda fraction: say(0.6 * fraction, "finding the face"))
+    )
+    keys = good_keyframes(clip, tracked, sharpness, count)
+    images = {i: np.asarray(clip.frames[i]) for i in sorted(keys)}  # in order: a file is decoded once
     with FaceDetector() as detector:
-        detections = [best_match(detector.detect(clip.frames[i]), tracked[i]) for i in keys]
+        detections = [best_match(detector.detect(images[i]), tracked[i]) for i in keys]
     pick_face(detections[:1], None, clip.name)
     say(0.65, "fitting the head")
-    height, width = clip.frames[0].shape[:2]
+    height, width = clip.frames.shape[1:3]
     fits = Fitter(head).fit_photos(detections, [(width, height)] * len(keys))
-    segmented = _segment_frames(keys, detections, say, clip)
+    segmented = _segment_frames(keys, detections, say, images)
     out, masks = [], correct_hair_masks(segmented)
     for n, (i, (rgb, d, _), fit) in enumerate(zip(keys, segmented, fits, strict=True)):
         notes = clip.notes if n == 0 else ()
@@ -136,14 +140,13 @@ def observe_video(
 
 
 def _segment_frames(
-    keys: list[int], detections: list[Detection], say: Progress, clip: Clip
+    keys: list[int], detections: list[Detection], say: Progress, images: dict[int, np.ndarray]
 ) -> list[tuple[np.ndarray, Detection, Masks]]:
     """Segment the chosen frames of a clip."""
     segmented = []
     for n, (i, d) in enumerate(zip(keys, detections, strict=True)):
         say(0.7 + 0.25 * n / len(keys), "separating person, skin and hair")
-        rgb = np.asarray(clip.frames[i])
-        segmented.append((rgb, d, segment(rgb, d)))
+        segmented.append((images[i], d, segment(images[i], d)))
     return segmented
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,11 +24,23 @@ from headcast.observe.solver import Frame, rotation_of
 from headcast.observe.types import Detection
 from headcast.progress import Progress
 from headcast.rotation import matrix_to_axis_angle
-from headcast.video import Clip
+from headcast.video import Clip, read_video
 
-__all__ = ["Track", "detect_clip", "good_keyframes", "keyframes", "track_clip", "track_detections"]
+__all__ = [
+    "DetectedClip",
+    "Track",
+    "detect_clip",
+    "detect_frames",
+    "good_keyframes",
+    "keyframes",
+    "read_and_detect",
+    "read_and_track",
+    "track_clip",
+    "track_detections",
+]
 
 KEYFRAMES = 24
+MANY_FRAMES = 300  # after which progress is shown as half, while a clip's length is not known
 SAME_PERSON = 1.12
 """Same person: the avatar's identity and points fit at most this much worse than an identity of the clip's
 own."""
@@ -78,14 +91,41 @@ def track_clip(
         HeadcastError: no face in the clip, or one in fewer than half of its frames.
     """
     say = progress or (lambda fraction, what: None)
-    detections = detect_clip(clip, lambda fraction: say(0.7 * fraction, "finding the face"))
-    height, width = clip.frames[0].shape[:2]
+    found = detect_frames(clip, lambda fraction: say(0.7 * fraction, "finding the face"))
+    return _track_detected(found, head, identity, personal, smooth, say, fitter)
+
+
+def read_and_track(
+    path: str | Path,
+    head: HeadModel,
+    max_frames: int | None = None,
+    *,
+    identity: torch.Tensor | None = None,
+    personal: PersonalLandmarks | None = None,
+    progress: Progress | None = None,
+) -> tuple[Clip, Track]:
+    """Read a clip, or the first ``max_frames`` frames of it, and track its head, as ``track_clip`` does."""
+    say = progress or (lambda fraction, what: None)
+    found = read_and_detect(path, max_frames, lambda fraction: say(0.7 * fraction, "finding the face"))
+    return found.clip, _track_detected(found, head, identity, personal, True, say, None)
+
+
+def _track_detected(
+    found: DetectedClip,
+    head: HeadModel,
+    identity: torch.Tensor | None,
+    personal: PersonalLandmarks | None,
+    smooth: bool,
+    say: Progress,
+    fitter: Fitter | None,
+) -> Track:
+    height, width = found.clip.frames.shape[1:3]
     return track_detections(
-        detections,
+        found.detections,
         (width, height),
-        clip.fps,
+        found.clip.fps,
         head,
-        clip.name,
+        found.clip.name,
         identity,
         personal,
         smooth,
@@ -94,17 +134,74 @@ def track_clip(
     )
 
 
+class FaceVisitor:
+    """Detect the face of frame after frame and measure its sharpness; a visitor for ``read_video``.
+
+    Whatever it is given, it returns the detection (None: no face) and the sharpness (0 without a face).
+    """
+
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        self.progress, self.count = progress, 0
+        self.detector: FaceDetector | None = None  # loaded when the first frame comes
+        self.last: Detection | None = None
+
+    def __call__(self, frame: np.ndarray, new_shot: bool = False) -> tuple[Detection | None, float]:
+        self.detector = self.detector or FaceDetector()
+        last = None if new_shot else self.last
+        d = self.detector.track(frame, last)
+        self.last = d if d is not None else last
+        self.count += 1
+        self.progress(self.count)
+        return d, 0.0 if d is None else face_sharpness(frame, d)
+
+    def __enter__(self) -> FaceVisitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.detector is not None:
+            self.detector.close()
+
+
+class DetectedClip(NamedTuple):
+    """A clip with the faces of its frames.
+
+    Attributes:
+        detections: None where no face was found.
+        sharpness: mean square gradient inside the face's box, 0 without a face.
+    """
+
+    clip: Clip
+    detections: list[Detection | None]
+    sharpness: list[float]
+
+
+def read_and_detect(
+    path: str | Path, max_frames: int | None = None, progress: Callable[[float], None] | None = None
+) -> DetectedClip:
+    """Read a clip and detect the face of every frame; one too large for memory is decoded only once for both.
+
+    Raises:
+        HeadcastError: see ``read_video``.
+    """
+    say = progress or (lambda fraction: None)
+    with FaceVisitor(lambda n: say(n / (n + MANY_FRAMES))) as visitor:
+        clip = read_video(path, max_frames, visit=visitor)
+    if clip.visited is None:
+        return detect_frames(clip, say)
+    detections, sharpness = zip(*clip.visited, strict=True)
+    return DetectedClip(clip, list(detections), list(sharpness))
+
+
+def detect_frames(clip: Clip, progress: Callable[[float], None]) -> DetectedClip:
+    """Detect the face of every frame of a clip, visited in order."""
+    with FaceVisitor(lambda n: progress(n / len(clip.frames))) as visitor:
+        found = [visitor(frame) for frame in clip.frames]
+    return DetectedClip(clip, [d for d, _ in found], [s for _, s in found])
+
+
 def detect_clip(clip: Clip, progress: Callable[[float], None]) -> list[Detection | None]:
     """Detect the face of every frame."""
-    detections: list[Detection | None] = []
-    last: Detection | None = None
-    with FaceDetector() as detector:
-        for i, frame in enumerate(clip.frames):
-            d = detector.track(frame, last)
-            detections.append(d)
-            last = d if d is not None else last
-            progress((i + 1) / len(clip.frames))
-    return detections
+    return detect_frames(clip, progress).detections
 
 
 def track_detections(
@@ -186,7 +283,9 @@ def _start(
     return _ClipStart(fitter, own, False)
 
 
-def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) -> list[int]:
+def good_keyframes(
+    clip: Clip, found: Sequence[Detection | None], sharpness: Sequence[float], count: int
+) -> list[int]:
     """Choose frames to paint from: well spread, each the sharpest of its near equals; the best first.
 
     The first is the sharpest of the roughly frontal ones with open eyes.
@@ -198,7 +297,7 @@ def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) ->
     visible = list(detections)
     if not visible:
         raise HeadcastError(f"{clip.name}: no face found; use a clip of one roughly frontal head")
-    sharp = {i: _sharpness(np.asarray(clip.frames[i]), detections[i]) for i in visible}
+    sharp = {i: sharpness[i] for i in visible}
     keys = set()
     for k in keyframes([detections[i] for i in visible], count):
         near = visible[max(0, k - 3) : k + 4]
@@ -211,7 +310,7 @@ def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) ->
     return sorted(keys, key=rank, reverse=True)
 
 
-def _sharpness(rgb: np.ndarray, d: Detection) -> float:
+def face_sharpness(rgb: np.ndarray, d: Detection) -> float:
     """Return the mean square gradient inside the face's box."""
     x0, y0, x1, y1 = (max(0, int(v)) for v in d.box)
     grey = rgb[y0:y1, x0:x1].mean(-1)

@@ -12,8 +12,11 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from headcast.errors import HeadcastError
+from headcast.parsing import load_arrays, parsing
 
 __all__ = ["IGNORE", "PictureSource", "Pictures", "synthesized"]
+
+MAX_FILE_BYTES = 1 << 33
 
 IGNORE = 255
 """Label of a pixel of which nothing is known."""
@@ -122,9 +125,7 @@ def load_stored(folder: str) -> Pictures:
 
 def read_images(path: Path) -> Pictures:
     """Read one file of images."""
-    try:
-        with np.load(path) as data:
-            got = {f.name: torch.from_numpy(data[f.name]) for f in fields(Pictures)}
-    except (OSError, ValueError, KeyError) as e:
-        raise HeadcastError(f"{path}: not a file of images ({e}); delete it and make it again") from e
-    return Pictures(**got)
+    names = [f.name for f in fields(Pictures)]
+    data = load_arrays(path, names, "delete it and make it again", limit=MAX_FILE_BYTES)
+    with parsing(path, "not a file of images", "delete it and make it again"):
+        return Pictures(**{name: torch.from_numpy(data[name]) for name in names})

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from headcast.errors import HeadcastError
+from headcast.parsing import parsing
 from headcast.synth.rng import CounterRng
 from headcast.weights import load_tensors
 
@@ -38,7 +39,8 @@ def fitted_people(head_hash: str) -> IdentityStatistics:
         HeadcastError: they belong to another head.
     """
     tensors, metadata, _ = load_tensors("identity")
-    about = json.loads(metadata["identity"])
+    with parsing("weights/identity.safetensors", "not identity statistics", "reinstall headcast"):
+        about = json.loads(metadata["identity"])
     if about["head"] != head_hash:
         raise HeadcastError("weights/identity: belongs to another head; run tools/learn_identities.py again")
     return IdentityStatistics(tensors["mean"], torch.linalg.cholesky(tensors["covariance"].double()).float())

@@ -6,7 +6,6 @@ world. INSTA's hold OpenCV cameras under the same names: projecting the mesh ont
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,15 @@ from jaxtyping import Float, UInt8
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.image import load_image
+from headcast.parsing import load_json, parsing, read_text, short_reason
 from headcast.training.folders import first_reason
 from headcast.training.order import item_of
 
 __all__ = ["Axes", "CaptureFolder", "CaptureView"]
+
+MAX_CAMERA_BYTES = 1 << 28  # one camera for each frame
+MAX_NUMBER = 1e9
+MAX_PATH = 512  # characters
 
 Axes = Literal["opengl", "opencv"]
 AXES_FRAMES = 5
@@ -82,6 +86,7 @@ class CaptureFolder:
             raise HeadcastError(f"{self.file}: lists no frames; is this a capture?")
         self.frames: list[dict[str, Any]] = []
         for frame in entries:
+            check_entry(frame, self.file)
             path = self._path(str(frame.get("file_path", "")))
             if path.is_file() and read_pose(frame, self.file).shape == (4, 4):
                 self.frames.append(frame)
@@ -122,13 +127,14 @@ class CaptureFolder:
             if k.endswith("_path") and k not in ("file_path", "fg_mask_path")
         }
         camera = self.camera(frame, self.axes, image.rgb.shape[1], image.rgb.shape[0])
-        time = int(frame.get("timestep_index", self.frames.index(frame)))
+        time = read_number(frame, "timestep_index", self.file, self.frames.index(frame))
+        index = read_number(frame, "camera_index", self.file, 0)
         return CaptureView(
             image=image.rgb,
             mask=mask,
             camera=camera,
-            time=time,
-            camera_index=int(frame.get("camera_index", 0)),
+            time=int(time or 0),
+            camera_index=int(index or 0),
             files=files,
         )
 
@@ -136,8 +142,7 @@ class CaptureFolder:
         """Create the camera of an entry, for an image of that size in pixels."""
 
         def number(key: str) -> float | None:
-            value = frame.get(key, self.top.get(key))
-            return None if value is None else float(value)
+            return read_number(frame, key, self.file, self.top.get(key))
 
         w, h = number("w") or width, number("h") or height
         angle = number("camera_angle_x")
@@ -217,6 +222,34 @@ def nearest_to_axes(poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "3"]
     return np.linalg.solve(A, b) if np.linalg.cond(A) < 1e3 else np.zeros(3)
 
 
+def check_entry(frame: Any, file: Path) -> None:
+    """Raise HeadcastError unless an entry of the file is an object whose paths are texts."""
+    if not isinstance(frame, dict):
+        raise HeadcastError(f"{file}: a frame is no object; export it again")
+    for key, value in frame.items():
+        if key.endswith("_path") and value is not None and not is_path(value):
+            raise HeadcastError(f"{file}: a frame's {short_reason(key)} is no path; export it again")
+
+
+def is_path(value: Any) -> bool:
+    """Whether a value may be a path."""
+    return isinstance(value, str) and "\0" not in value and len(value) <= MAX_PATH
+
+
+def read_number(frame: dict[str, Any], key: str, file: Path, default: Any) -> float | None:
+    """Read a finite number of an entry; None: neither it nor the default is given.
+
+    Raises:
+        HeadcastError: it is something else.
+    """
+    value = frame.get(key, default)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not abs(value) < MAX_NUMBER:
+        raise HeadcastError(f"{file}: a frame's {key} is {short_reason(value)[:20]}; export it again")
+    return float(value)
+
+
 def read_pose(frame: dict[str, Any], file: Path) -> Float[np.ndarray, "4 4"]:
     """Read the camera-to-world matrix of an entry."""
     try:
@@ -234,11 +267,10 @@ def read_points(path: Path) -> Float[np.ndarray, "n 3"]:
     Raises:
         HeadcastError: it has none.
     """
-    try:
-        rows = [line.split()[1:4] for line in path.read_text().splitlines() if line.startswith("v ")]
+    text = read_text(path, "OBJ", errors="replace")
+    with parsing(path, "not a readable OBJ file", "export it again"):
+        rows = [line.split()[1:4] for line in text.splitlines() if line.startswith("v ")]
         points = np.array(rows, np.float64).reshape(-1, 3)
-    except (OSError, ValueError) as e:
-        raise HeadcastError(f"{path}: not a readable OBJ file ({e})") from e
     if not len(points):
         raise HeadcastError(f"{path}: has no vertices")
     return points
@@ -250,12 +282,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     Raises:
         HeadcastError: missing or damaged.
     """
-    try:
-        data = json.loads(path.read_text())
-    except OSError as e:
-        raise HeadcastError(f"{path}: cannot be read ({e.strerror}); is this a capture's folder?") from e
-    except ValueError as e:
-        raise HeadcastError(f"{path}: not JSON ({e})") from e
+    data = load_json(path, "is this a capture's folder?", MAX_CAMERA_BYTES)
     if not isinstance(data, dict):
         raise HeadcastError(f"{path}: not a list of cameras")
     return data

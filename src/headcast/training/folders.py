@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from headcast.errors import HeadcastError
+from headcast.files import VIDEO_SUFFIXES, check_readable
 from headcast.image import load_image
+from headcast.parsing import parsing
 from headcast.training.order import item_of, window_of
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "ImageFolder", "VideoFolder"]
+__all__ = ["IMAGE_SUFFIXES", "ImageFolder", "VideoFolder"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 
 
 class ImageFolder:
@@ -158,13 +159,14 @@ def list_files(root: Path, suffixes: frozenset[str], pattern: str) -> list[Path]
 
 def check_image_header(path: Path, skipped: dict[Path, str]) -> bool:
     """Check that a file has an image header, else note the reason in ``skipped``. Pixels aren't decoded."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        with Image.open(path) as im:
+        check_readable(path, "image")
+        with parsing(path, "not a readable image", "save it again or remove it"), Image.open(path) as im:
             im.size  # noqa: B018 - the header was read
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as e:
-        skipped[path] = f"{path}: not a readable image ({type(e).__name__})"
+    except HeadcastError as e:
+        skipped[path] = str(e)
         return False
     return True
 

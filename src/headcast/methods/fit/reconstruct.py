@@ -193,11 +193,16 @@ def fit_provenance(
 
 
 def photo_warnings(observations: list[Observation]) -> list[str]:
-    """List what in the photos limits the avatar, one sentence each."""
+    """List how the files were read and what in the photos limits the avatar, one sentence each."""
     from headcast.observe.report import quality
 
     warnings = [
         (o.name, line.text) for o in observations for line in quality(o) if line.severity == "warning"
     ]
+    notes = [(o.name, note) for o in observations for note in o.notes]
+    several = len({name for name, _ in notes}) > 1  # the notes of a video are all at its first keyframe
     many = len(observations) > 1
-    return [f"{Path(name).name}: {text}" if many else text for name, text in warnings]
+    return [
+        *(f"{Path(name).name}: {text}" if several else text for name, text in notes),
+        *(f"{Path(name).name}: {text}" if many else text for name, text in warnings),
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import torch
@@ -22,6 +21,7 @@ from headcast.methods.portrait4d.weights import (
 )
 from headcast.observe.personal import personal_landmarks
 from headcast.observe.types import Observation
+from headcast.weights import read_card
 
 __all__ = ["reconstruct"]
 
@@ -66,7 +66,7 @@ def portrait4d_provenance(
 ) -> Provenance:
     """Describe how the avatar was made, with the licences of the weights in use."""
     card_file = weights_file().with_suffix(".json")
-    weights_card = json.loads(card_file.read_text()) if card_file.is_file() else {}
+    weights_card = read_card(card_file)
     default_status = "official" if weights_file().stem == OFFICIAL_NAME else "preview"
     preview_warning = (
         "portrait4d's weights are a preview: a blurred face, faint expressions; --method fit is better"

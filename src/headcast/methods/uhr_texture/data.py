@@ -189,14 +189,26 @@ def read_looks(folder: str) -> HeadViews:
     Raises:
         HeadcastError: there are none.
     """
-    from headcast.weights import load_tensors
-
     files = sorted(p for p in Path(folder).glob("*.safetensors"))
     if not files:
         raise HeadcastError(
             f"{folder}: no looks (*.safetensors) here; make them with tools/build_uhr_looks.py"
         )
-    return HeadViews.joined([HeadViews(**load_tensors(p)[0]) for p in files])
+    return HeadViews.joined([read_file_of_looks(p) for p in files])
+
+
+def read_file_of_looks(path: Path) -> HeadViews:
+    """Read one file of looks.
+
+    Raises:
+        HeadcastError: it is damaged, or holds something else.
+    """
+    from headcast.weights import load_tensors
+
+    tensors = load_tensors(path)[0]
+    if set(tensors) != {f.name for f in fields(HeadViews)}:
+        raise HeadcastError(f"{path}: not a file of looks; make it with tools/build_uhr_looks.py")
+    return HeadViews(**tensors)
 
 
 def as_float(looks: HeadViews, device: torch.device) -> HeadViews:

@@ -7,7 +7,6 @@ linear colours times 1 + 0.6 n.d over the fitted normals), made brighter, warmer
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from headcast.methods.uhr_texture.square import crop_face_square, skin_trust
 from headcast.methods.uhr_texture.weights import SkinNetworks
 from headcast.metrics.figure import Figure
 from headcast.observe.observe import observe_photo
+from headcast.parsing import load_table
 
 __all__ = ["Options", "measure"]
 
@@ -113,8 +113,9 @@ def photos_of(folder: Path, count: int) -> list[Path]:
     table = folder / TABLE
     if not table.is_file():
         raise HeadcastError(f"{table}: no such file; give the folder of public-domain portraits")
-    with table.open() as f:
-        rows = [r for r in csv.DictReader(f) if r["split"] == "train" and r["black_and_white"] == "no"]
+    columns = ("id", "split", "black_and_white")
+    lines = load_table(table, columns, "take it from the data set again")
+    rows = [r for r in lines if r["split"] == "train" and r["black_and_white"] == "no"]
     step = max(1, len(rows) // count)
     return [folder / f"{r['id']}.jpg" for r in rows[::step][:count]]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from headcast.errors import HeadcastError
-from headcast.observe.seen import Detection, Masks
+from headcast.observe.detection import Detection, Masks
 
 __all__ = ["HelperResult", "begin", "end", "segment_photo", "take_results"]
 

@@ -84,7 +84,7 @@ def fit_avatar(
         say(1.0, "reconstructed")
     source = SourceView(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
     provenance = fit_provenance(head, size, observations, seed, consent)
-    lids = lids.mapped(lambda t: darken(t, room))
+    lids = lids.map_textures(lambda t: darken(t, room))
     return MeshAvatar(
         bound=BoundHead(head, source, provenance), texture=darken(texture, room), shells=shells, lids=lids
     )

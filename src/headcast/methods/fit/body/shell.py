@@ -150,10 +150,10 @@ def _joint_weights(world: Float[Tensor, "n 3"], head: HeadModel, params: HeadPar
 def _unpose(
     world: Float[Tensor, "n 3"], weights: Float[Tensor, "n j"], head: HeadModel, params: HeadParams
 ) -> Float[Tensor, "n 3"]:
-    """Return the rest shape (head frame) that ``HeadModel.carry`` poses at these points."""
+    """Return the rest shape (head frame) that ``HeadModel.skin_points`` poses at these points."""
     zero = torch.zeros_like(world)
-    origin = head.carry(zero, weights, params)
-    axes = [head.carry(zero + torch.eye(3)[k], weights, params) - origin for k in range(3)]
+    origin = head.skin_points(zero, weights, params)
+    axes = [head.skin_points(zero + torch.eye(3)[k], weights, params) - origin for k in range(3)]
     return torch.linalg.solve(torch.stack(axes, -1), (world - origin)[..., None])[..., 0]
 
 

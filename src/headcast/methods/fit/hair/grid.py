@@ -96,7 +96,7 @@ class HairGrid:
         n, m = r.shape
         rest = torch.from_numpy(self.points(r).reshape(-1, 3)).float()
         weights = torch.from_numpy(np.repeat(self.weights, m, 0)).float()
-        return head.carry(rest, weights, params).numpy().reshape(n, m, 3)
+        return head.skin_points(rest, weights, params).numpy().reshape(n, m, 3)
 
     def place(self, points: Float[np.ndarray, "k 3"]) -> GridPlaces:
         """Return row, column (floats) and distance of points of the head."""

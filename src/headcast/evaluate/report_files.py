@@ -44,10 +44,10 @@ def write_report(report: Report, out: Path) -> ReportFiles:
 def write_sheet(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]], path: Path) -> None:
     """Write lines of labelled images as one; without any line nothing is written."""
     from headcast.image import save_png
-    from headcast.marks import picture_text
+    from headcast.marks import png_metadata
 
     if lines:
-        save_png(path, sheet_of(lines), picture_text({}))
+        save_png(path, sheet_of(lines), png_metadata({}))
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -130,14 +130,14 @@ def test_shut_lids_become_patches_of_the_texture() -> None:
     found = lid_patches(dark, texels, shut, torch.tensor([0.1, 0.2]))
     colour = np.round(255 * linear_to_srgb(SKIN))
     for side, patch in enumerate(found.patches):
-        at = texels.index[shut.which[side][shut.weight[side] > 0.99]]
+        at = texels.index[shut.index[side][shut.weight[side] > 0.99]]
         y, x = np.divmod(at, texels.size)
         left, top = patch.corner.tolist()
         inner = patch.texture[2 * y + 1 - top, 2 * x + 1 - left]
         assert np.abs(np.median(inner, 0) - colour).max() <= 2
         assert (patch.texture[[0, -1]] == 40).all() and (patch.texture[:, [0, -1]] == 40).all()
     first, second = (
-        interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)[w, 0] for w in shut.which
+        interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)[w, 0] for w in shut.index
     )
     assert first.min() > 0 > second.max()
 

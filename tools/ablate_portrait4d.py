@@ -28,7 +28,7 @@ from headcast.methods.portrait4d.expression_response import measure_response
 from headcast.methods.portrait4d.losses import moving_region_weights
 from headcast.methods.portrait4d.motion_embedding import align_faces
 from headcast.methods.portrait4d.people import MOMENTS, People, read_people
-from headcast.methods.portrait4d.recipes.motion import DIFFERENCE, Ablation, MotionRecipe
+from headcast.methods.portrait4d.recipes.motion import DIFFERENCE_WEIGHT, Ablation, MotionRecipe
 from headcast.methods.portrait4d.weights import Portrait4DNetworks, read_networks
 from headcast.training import TrainConfig, train
 
@@ -90,7 +90,7 @@ def main() -> None:
     runs: list[tuple[str, str, Ablation, float]] = [
         (NAMES[x], f"{NAMES[x]} ({x})", x, 0.0) for x in get_args(Ablation)
     ]
-    runs.append(("differences", "full, and differences", "full", DIFFERENCE))
+    runs.append(("differences", "full, and differences", "full", DIFFERENCE_WEIGHT))
     for short, name, ablation, weight in runs:
         if a.only and short not in a.only:
             continue

@@ -64,8 +64,14 @@ def _pairs(footprint: Footprints, width: int, height: int) -> _Pairs:
     columns, rows = -(-width // TILE), -(-height // TILE)
     size = torch.tensor([columns, rows], device=footprint.mean.device)
     # a pixel centre is within reach where |x + 0.5 - mean| <= reach; a hair wider against rounding
-    low = ((footprint.mean - footprint.reach - 0.501) / TILE).floor().clamp_min(0).minimum(size).long()
-    high = ((footprint.mean + footprint.reach - 0.499) / TILE + 1).floor().clamp_min(0).minimum(size).long()
+    low = ((footprint.mean - footprint.half_extent - 0.501) / TILE).floor().clamp_min(0).minimum(size).long()
+    high = (
+        ((footprint.mean + footprint.half_extent - 0.499) / TILE + 1)
+        .floor()
+        .clamp_min(0)
+        .minimum(size)
+        .long()
+    )
     across, down = (high - low).clamp_min(0).unbind(1)
     count = across * down
     gaussian = torch.repeat_interleave(count)

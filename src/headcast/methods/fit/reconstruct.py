@@ -35,8 +35,8 @@ from headcast.texture.texels import Texels, texels_of
 
 __all__ = ["fit_avatar"]
 
-BASE_SIZE = 1024  # side of the texture on which everything is decided; larger ones add the photos' detail
-Result = TypeVar("Made")
+BASE_SIZE = 1024  # texture side at which weights are computed; larger textures add the photos' detail
+Result = TypeVar("Result")
 
 
 def fit_avatar(

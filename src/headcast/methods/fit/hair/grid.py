@@ -1,8 +1,8 @@
 """Represent a surface around head and neck as one distance per ray: r(row, column).
 
 The first rows are rays from the head's centre, from straight up to horizontal; the others are horizontal
-rays from an axis through the neck. Columns are azimuths: the first is at the back of the head, the face in the
-middle. The surface is closed, unrolls into a rectangle (its texture) and is mirrored by reversing its columns.
+rays from an axis through the neck. Columns are azimuths: the first is at the back of the head, the face in
+the middle. The surface is closed, unrolls into a rectangle (its texture) and mirrors by reversed columns.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""The Gaussian renderer on CUDA: our own Triton kernels, one program per tile. Projection and sorting are
-torch.
+"""Render Gaussians on CUDA with Triton kernels, one program per tile. Projection and sorting are torch.
 
 Backward goes front to back like ``gaussians_numba_unblend`` and writes one row for each pair of Gaussian and
-tile;
-rows are summed in order, without atomics, so gradients repeat exactly. With ``TRITON_INTERPRET=1`` the
-kernels run on
-the CPU, slowly, for tests.
+tile; rows are summed in order, without atomics, so gradients repeat exactly. With ``TRITON_INTERPRET=1`` the
+kernels run on the CPU, slowly, for tests.
 """
 
 from __future__ import annotations
@@ -200,7 +197,7 @@ def kernels() -> tuple[Any, Any]:
     import triton.language as tl
 
     globals()["tl"] = tl
-    globals()["weigh"] = triton.jit(inspect.unwrap(weigh_pixels))
+    globals()["weigh_pixels"] = triton.jit(inspect.unwrap(weigh_pixels))
     return triton.jit(inspect.unwrap(blend)), triton.jit(inspect.unwrap(unblend))
 
 

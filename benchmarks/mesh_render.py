@@ -71,7 +71,7 @@ def first_picture() -> None:
     """Prints what a process's first picture costs, with an empty and with a filled cache of kernels."""
     with tempfile.TemporaryDirectory() as folder:
         for state in ("empty", "filled"):
-            code = f"import os; os.environ['NUMBA_CACHE_DIR'] = {folder!r}\n" + FIRST
+            code = f"import os; os.environ['HEADCAST_CACHE'] = {folder!r}\n" + FIRST
             run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
             imports, first = map(float, run.stdout.split())
             print(f"first picture, {state} cache: {first:.2f} s, after {imports:.2f} s of imports")

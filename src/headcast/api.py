@@ -22,12 +22,14 @@ from headcast.errors import HeadcastError
 from headcast.files import is_video
 from headcast.head.names import EXPRESSIONS
 from headcast.head.params import HeadParams
+from headcast.limits import check_numbers
 from headcast.marks import video_text
 from headcast.progress import Progress, subrange
 from headcast.registry import DEFAULT_METHOD
 from headcast.view import (
     View,
     background_colour,
+    check_image_size,
     flatten,
     front_view,
     head_center,
@@ -77,6 +79,7 @@ def observe(
     from headcast.head.model import HeadModel
     from headcast.observe.observe import observe_photos, observe_video
 
+    check_numbers(face=face)
     paths = [Path(p) for p in ([sources] if isinstance(sources, str | Path) else sources)]
     videos = [p for p in paths if is_video(p)]
     if not paths:
@@ -124,6 +127,7 @@ def create(
     from headcast.render.jit import prepare
 
     check_text(consent, "consent")
+    check_numbers(face=face, seed=seed)
     chosen = get_method(method)
     own_options = make_options(chosen, options)
     chosen.check(own_options)
@@ -146,6 +150,7 @@ def bake(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> 
     """
     from headcast.methods.bake import bake_avatar
 
+    check_numbers(seed=seed)
     if avatar.mesh is not None:
         raise HeadcastError("bake: this avatar has a mesh already; export takes it as it is")
     return bake_avatar(avatar, seed=seed, progress=progress)
@@ -190,6 +195,8 @@ def render(
 
     if view not in ("front", "source"):
         raise HeadcastError(f"--view {view}: give front or source")
+    check_numbers(yaw=yaw, pitch=pitch)
+    check_image_size(size)
     colour = background_colour(background)
     view_shown = (
         source_view(avatar).resized(size) if view == "source" else front_view(avatar, size or (512, 512))
@@ -234,6 +241,8 @@ def animate(
     from headcast.files import check_writable
     from headcast.video import write_video
 
+    check_numbers(frames=frames, fps=fps)
+    check_image_size(size)
     check_writable(out)
     colour = background_colour(background)
     if colour is None:
@@ -282,6 +291,7 @@ def animate_image(
     from headcast.methods.base import get_animator, make_options
     from headcast.video import read_video, write_video
 
+    check_numbers(frames=frames, seed=seed)
     animator = get_animator(method)
     own_options = make_options(animator, options)
     animator.check(own_options)
@@ -330,6 +340,7 @@ def export(
     """
     from headcast.avatar.export.base import export_avatar as write
 
+    check_numbers(texture_size=texture_size, sh_degree=sh_degree, subdivide=subdivide)
     return write(
         avatar,
         out,
@@ -385,6 +396,7 @@ class Runtime:
         size: tuple[int, int] = (512, 512),
         view: Literal["front", "source"] = "front",
     ) -> None:
+        check_image_size(size)
         self.avatar, self.renderer = avatar, avatar.renderer()
         view_shown = source_view(avatar).resized(size) if view == "source" else front_view(avatar, size)
         self.camera, self.rest = view_shown.camera, view_shown.params

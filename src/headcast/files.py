@@ -1,16 +1,28 @@
-"""Write files atomically; check and describe the files that users name."""
+"""Write files atomically; check and describe the files that users name.
+
+Temporary files and folders carry the machine and the process that made them in their names, so that those of
+a killed process are found and removed by the next one.
+"""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
+import platform
+import re
 import secrets
+import shutil
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from headcast.errors import HeadcastError
+from headcast.owner import PRIVATE_PREFIX, home_folder, is_own
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -20,10 +32,13 @@ __all__ = [
     "check_writable",
     "content_kind",
     "is_video",
+    "private_folder",
     "quiet_stderr",
+    "remove_leftovers",
     "what_is",
 ]
 
+FOREIGN_AGE_S = 86400.0  # age at which temporary files of other machines and containers are taken for dead
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".qt", ".m4v", ".3gp", ".3g2", ".webm", ".mkv", ".avi", ".wmv", ".asf", ".flv", ".mxf"}
     | {".ogv", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"}
@@ -74,26 +89,82 @@ TS_SYNC, TS_REPEATS = 0x47, 8
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path`` (same suffix) to write to; rename it on success.
 
-    After any failure, an interrupt included, neither the temporary file nor a half-written ``path`` remains
-    and an older file is untouched.
+    Missing folders are created. After any failure, an interrupt included, neither they nor the temporary file
+    nor a half-written ``path`` remain, and an older file is untouched.
 
     Raises:
         HeadcastError: the place cannot be written.
     """
     path = Path(path)
     check_writable(path)
-    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix}")
+    missing = [folder for folder in path.parents if not folder.exists()]
+    name = f".{path.stem[:40]}.{process_tag()}-{secrets.token_hex(4)}{path.suffix}"
+    temporary = path.with_name(name)
+    done = False
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent.absolute())
         yield temporary
         if not temporary.exists():
             raise FileNotFoundError(f"nothing was written to {temporary}")
         temporary.replace(path)
+        done = True
     except OSError as e:
         if isinstance(e, FileNotFoundError):
             raise
         raise HeadcastError(f"{path}: cannot be written ({e.strerror or e}); choose another place") from e
     finally:
         temporary.unlink(missing_ok=True)
+        for folder in missing if not done else ():
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def private_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a new temporary folder that only this user can read; removed at the end of the process."""
+    return tempfile.TemporaryDirectory(prefix=f"{PRIVATE_PREFIX}{process_tag()}-")
+
+
+@functools.cache
+def machine_tag() -> str:
+    """Return a hash of what process numbers are unique in: the machine since its start, or the container."""
+    facts = [platform.node()]
+    with suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        facts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
+
+
+def process_tag() -> str:
+    """Return the part of a temporary name that says which process made it."""
+    return f"{machine_tag()}-{os.getpid()}"
+
+
+@functools.cache
+def remove_leftovers(folder: Path, prefix: str = ".") -> None:
+    """Remove a folder's temporary files and folders of dead processes; once for each folder and process."""
+    pattern = re.compile(re.escape(prefix) + r"(?:.*\.)?([0-9a-f]{8})-(\d+)-\w{8}(?:\.\w+)?")
+    with suppress(OSError), os.scandir(folder) as entries:
+        found = [(e, m) for e in entries if (m := pattern.fullmatch(e.name))]
+        for entry, match in found:
+            if is_own(entry.stat(follow_symlinks=False)) and is_left_over(entry, match[1], int(match[2])):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    Path(entry.path).unlink(missing_ok=True)
+
+
+def is_left_over(entry: os.DirEntry[str], machine: str, process: int) -> bool:
+    """Return whether the process that made a temporary file is dead; elsewhere: whether the file is old."""
+    if machine != machine_tag() or os.name != "posix":
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > FOREIGN_AGE_S
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def cache_folder() -> Path:
@@ -102,33 +173,32 @@ def cache_folder() -> Path:
     if given:
         return Path(given)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "headcast"
+        return Path(os.environ.get("LOCALAPPDATA") or home_folder() / "AppData" / "Local") / "headcast"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "headcast"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headcast"
+        return home_folder() / "Library" / "Caches" / "headcast"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache") / "headcast"
 
 
 def check_writable(path: str | Path) -> None:
-    """Check before long work that a file can be written.
+    """Check before long work that a file can be written; missing folders can be created.
 
     Raises:
-        HeadcastError: it is a folder, its folder is missing, or writing is not allowed there.
+        HeadcastError: it is a folder, its folder is a file, or writing is not allowed there.
     """
     path = Path(path)
-    folder = path.parent
     check_name(path)
-    if path.is_dir():
-        raise HeadcastError(f"{path}: is a folder; give the name of a file")
-    if not folder.exists():
-        raise HeadcastError(f"{path}: the folder {folder} does not exist; create it or choose another place")
-    if not folder.is_dir():
-        raise HeadcastError(f"{path}: {folder} is not a folder; choose another place")
-    probe = folder / f".{secrets.token_hex(4)}.tmp"
     try:
+        if path.is_dir():
+            raise HeadcastError(f"{path}: is a folder; give the name of a file")
+        folder = next(f for f in path.absolute().parents if f.exists())
+        if not folder.is_dir():
+            raise HeadcastError(f"{path}: {folder} is not a folder; choose another place")
+        probe = folder / f".{process_tag()}-{secrets.token_hex(4)}.tmp"
         probe.touch(exist_ok=False)
         probe.unlink()
-    except OSError as e:
-        raise HeadcastError(f"{path}: cannot be written ({e.strerror}); choose another place") from e
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or e
+        raise HeadcastError(f"{path}: cannot be written ({reason}); choose another place") from e
 
 
 def check_name(path: Path) -> None:

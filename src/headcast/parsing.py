@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
@@ -249,12 +249,20 @@ def claimed_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, kinds: str) 
     return size
 
 
-def _array_header(f: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+class _ArrayHeader(NamedTuple):
+    """What an ``.npy`` stream says of its array."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+
+
+def _array_header(f: Any) -> _ArrayHeader:
     version = np.lib.format.read_magic(f)
     if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(f)
+        return _ArrayHeader(*np.lib.format.read_array_header_1_0(f))
     if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(f)
+        return _ArrayHeader(*np.lib.format.read_array_header_2_0(f))
     raise ValueError("an array of an unknown version")
 
 

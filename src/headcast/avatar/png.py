@@ -6,7 +6,7 @@ import io
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -84,7 +84,15 @@ class StoredImages(Mapping[str, Any]):
         return len(self.data)
 
 
-def _check_header(path: Path, entry: str, data: bytes, max_side: int = MAX_SIDE) -> tuple[int, int, int]:
+class _ImageShape(NamedTuple):
+    """Size of an image, pixels, and its number of channels."""
+
+    width: int
+    height: int
+    channels: int
+
+
+def _check_header(path: Path, entry: str, data: bytes, max_side: int = MAX_SIDE) -> _ImageShape:
     """Return width, height and number of channels, after checking size and depth."""
     if data[:8] != SIGNATURE or data[8:16] != b"\0\0\0\x0dIHDR" or len(data) < 33:
         raise _image_error(path, entry, "is no PNG")
@@ -93,7 +101,7 @@ def _check_header(path: Path, entry: str, data: bytes, max_side: int = MAX_SIDE)
         raise _image_error(path, entry, f"is {width}x{height} pixels; at most {max_side} are taken")
     if depth != 8 or colour not in CHANNELS:
         raise _image_error(path, entry, "is of an unexpected kind")
-    return width, height, CHANNELS[colour]
+    return _ImageShape(width, height, CHANNELS[colour])
 
 
 def _image_error(path: Path, entry: str, reason: str) -> HeadcastError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headcast import api
 from headcast.cli.commands import Animate, Bake, Export, Info, Observe, Render, Synth, View
 from headcast.cli.expression import parse_expression
-from headcast.cli.output import output_path, report
+from headcast.cli.output import escape_controls, output_path, print_note, print_result, report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
@@ -164,12 +163,11 @@ def run_info(command: Info) -> None:
     avatar = api.load(command.avatar)
     facts = {**avatar.info, "commercial_use": commercial_use(avatar.info)}
     if command.json:
-        print(json.dumps(facts, indent=1))
+        print_result(json.dumps(facts, indent=1))
         return
     facts["weights"] = licences(facts)
     facts.setdefault("consent", "none stated")
-    for name, value in flatten_facts(facts):
-        print(f"{name:<24} {value}")
+    print_result("\n".join(f"{name:<24} {escape_controls(value)}" for name, value in flatten_facts(facts)))
 
 
 def run_view(command: View) -> None:
@@ -181,7 +179,7 @@ def run_view(command: View) -> None:
     api.export(api.load(command.avatar), out, "html")
     report(out, 0, start, command.json)
     if not command.no_open and not webbrowser.open(out.resolve().as_uri()):
-        sys.stderr.write(f"headcast: no browser was found; open {out} in one\n")
+        print_note(f"no browser was found; open {out} in one")
 
 
 def run_synth(command: Synth) -> None:

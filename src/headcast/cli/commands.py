@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, Suppress, arg
 
+from headcast.limits import POSITIVE, Limit
 from headcast.registry import DEFAULT_METHOD
 
 __all__ = [
@@ -242,13 +243,13 @@ class Synth:
     """Output folder; an interrupted run is resumed."""
     split: Literal["train", "test"] = "train"
     """test uses held-out identities, skin, hair styles and lights."""
-    size: int = 256
+    size: Annotated[int, Limit(16, 4096)] = 256
     """Side of the images, pixels."""
-    texture: int = 0
+    texture: Annotated[int, Limit(0, 8192)] = 0
     """Side of the skin maps, pixels; 0: twice the images'."""
     frames: int = 1
     """Frames (expressions) of each person."""
-    views: int = 1
+    views: Annotated[int, POSITIVE] = 1
     """Camera views of each frame."""
     clip: bool = False
     """Make the frames consecutive, at 25 fps, with a fixed camera."""

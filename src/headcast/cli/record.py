@@ -56,6 +56,7 @@ def write_record(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "seed": seed,
+        "threads": sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 1,
         "versions": versions(),
         "weights": bundled_weights(),
         "synthetic_media": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import platform
 import re
 import shutil
@@ -28,6 +29,7 @@ class Check:
 
 def base_checks() -> list[Check]:
     """Check what every command needs; all must be ok."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # MediaPipe loads it; it misses a home
     return [
         python(),
         package("torch", "torch", said=cuda),

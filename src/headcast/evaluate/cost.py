@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.data import photos_in, stamp_of
@@ -19,6 +20,7 @@ from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import find_subjects
+from headcast.limits import POSITIVE
 from headcast.methods.base import MethodOptions, get_method
 from headcast.metrics.figure import Figure
 
@@ -51,7 +53,7 @@ FIGURES = (
 class Options:
     """Options of the protocol ``cost``."""
 
-    runs: int = 3
+    runs: Annotated[int, POSITIVE] = 3
     """How often a command is timed, kernels compiled."""
     no_first: bool = False
     """Leaves out the first run on a machine, which compiles all kernels."""
@@ -169,7 +171,7 @@ def create_rows(photo: Path, method: str, options: Options) -> Measured:
         warm = [process_cost(arguments) for _ in range(options.runs)]
         rows: list[Row] = [{"seconds": c.seconds, "megabytes": c.megabytes} for c in warm]
         if not options.no_first:
-            c = process_cost(arguments, {"NUMBA_CACHE_DIR": str(Path(folder) / "kernels")})
+            c = process_cost(arguments, {"HEADCAST_CACHE": str(Path(folder) / "cache")})
             rows.append({"first_seconds": c.seconds, "first_megabytes": c.megabytes})
     return Measured(rows)
 

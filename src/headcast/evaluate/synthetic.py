@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.evaluate.synthetic_heads import PHOTO_YAWS, SyntheticHead, has_hair, render_head
 from headcast.image import save_png
+from headcast.limits import ANGLE, POSITIVE, Limit
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import over_grey
 from headcast.progress import Progress
@@ -49,13 +51,13 @@ MAIN = ("face_psnr", "face_ssim", "foreground_psnr", "hair_psnr", "head_psnr", "
 class Options:
     """Options of the protocol ``synthetic``."""
 
-    views: tuple[float, ...] = (15.0, -15.0, 30.0, -30.0)
+    views: Annotated[tuple[float, ...], ANGLE] = (15.0, -15.0, 30.0, -30.0)
     """Yaws of the true views, degrees."""
-    photos: tuple[int, ...] = (1,)
+    photos: Annotated[tuple[int, ...], POSITIVE] = (1,)
     """From how many photos avatars are made: of the yaws 0, 20, -20, 45, -45 the first so many."""
-    size: int = 256
+    size: Annotated[int, Limit(16, 4096)] = 256
     """Pixels a side of all images."""
-    field: float = 18.0
+    field: Annotated[float, Limit(1, 120)] = 18.0
     """Field of view, degrees."""
     hair: bool = False
     """Heads with hair alone."""

@@ -6,16 +6,19 @@ results equal this process's own; when it fails for whatever reason, this one ob
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from headcast.errors import HeadcastError
+from headcast.files import private_folder
 from headcast.observe.detection import Detection, Masks
 
 __all__ = ["HelperResult", "begin", "end", "segment_photo", "take_results"]
@@ -32,11 +35,11 @@ class Helper:
 
     def __init__(self, photos: Sequence[Path], face: int | None) -> None:
         self.question = question(photos, face)
-        self.folder = tempfile.TemporaryDirectory(prefix="headcast")
+        self.folder = private_folder()
         command = [sys.executable, "-m", "headcast.observe.ahead", self.folder.name, str(face or 0)]
         self.process = subprocess.Popen(
             [*command, *self.question[0]],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed by the system when this process ends, however it ends
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -54,6 +57,8 @@ class Helper:
         """Kill the process and delete its folder."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         self.folder.cleanup()
 
 
@@ -140,5 +145,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def end_with_parent(folder: Path) -> None:
+    """Wait until the process that started this one closes its end of the pipe; remove the results, end."""
+    with contextlib.suppress(OSError):
+        os.read(0, 1)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with_parent, args=(Path(sys.argv[1]),), daemon=True).start()
     sys.exit(main(sys.argv[1:]))

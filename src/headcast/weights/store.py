@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from headcast.errors import HeadcastError
+from headcast.owner import home_folder
 from headcast.weights import load_tensors, read_card, save_tensors
 
 __all__ = ["data_folder", "imported", "load_imported", "save_imported"]
@@ -22,11 +23,11 @@ def data_folder() -> Path:
     if given:
         return Path(given)
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        base = Path(os.environ.get("LOCALAPPDATA") or home_folder() / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
+        base = home_folder() / "Library" / "Application Support"
     else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        base = Path(os.environ.get("XDG_DATA_HOME") or home_folder() / ".local" / "share")
     return base / "headcast" / "weights"
 
 

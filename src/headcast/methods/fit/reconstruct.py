@@ -31,6 +31,7 @@ from headcast.methods.fit.skin.photos import delight_photo, merge_photos
 from headcast.methods.fit.skin.pipeline import complete_texture
 from headcast.observe.types import Observation
 from headcast.progress import Progress
+from headcast.render.jit import side_jobs
 from headcast.texture.texels import Texels, texels_of
 
 __all__ = ["fit_avatar"]
@@ -58,7 +59,7 @@ def fit_avatar(
     """
     say = progress or (lambda fraction, what: None)
     first_photo = observations[0]
-    with torch.no_grad(), ThreadPoolExecutor(1) as pool:
+    with torch.no_grad(), side_jobs() as pool:
         say(0.0, "shaping the hair")
         texels_job = pool.submit(texels_of, head, min(texture_size or BASE_SIZE, BASE_SIZE))
         head, hair, torso, height = _fit_shape(observations, head, pool)

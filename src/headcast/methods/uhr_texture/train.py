@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.limits import POSITIVE, RATE, Limit
 from headcast.methods.uhr_texture.batches import (
     comparison_rows,
     crop_windows,
@@ -59,15 +60,15 @@ class UhrRecipe:
     """official (the paper's), small (what ships) or tiny (for tests)."""
     folder: str = ""
     """Looks by tools/build_uhr_looks.py; empty: made as it goes."""
-    count: int = 8
+    count: Annotated[int, POSITIVE] = 8
     """Looks in a batch."""
-    rate: float = 1e-3
+    rate: Annotated[float, RATE] = 1e-3
     """Learning rate."""
     start: str = ""
     """Weights of the same network and size to go on from."""
-    pixels: int = 256
+    pixels: Annotated[int, Limit(16, 4096)] = 256
     """Side of images that are rendered during training. texture: of their skin."""
-    texture: int = 1024
+    texture: Annotated[int, Limit(16, 8192)] = 1024
     """Side of the skin textures made as it goes."""
 
     @property
@@ -222,7 +223,7 @@ class HFDRRecipe(UhrRecipe):
     name: ClassVar[str] = "uhr-hfdr"
     gde: str = ""
     """Weights of the GDE; empty: the bundled one."""
-    window: int = 128
+    window: Annotated[int, Limit(16, 4096)] = 128
     """Pixels of the crops trained on."""
 
     def networks(self, seed: int) -> dict[str, nn.Module]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from headcast.limits import FRACTION, POSITIVE, RATE, Limit
 from headcast.priors.augment import (
     Crops,
     Framing,
@@ -47,19 +48,19 @@ class IdentityEncoderRecipe:
     """Synthetic images made before by tools/build_pictures.py with this encoder's seed (101 or 202)."""
     portraits: str = ""
     """Crops made by tools/pack_portraits.py; one half of their people is this encoder's. Empty: none."""
-    people: int = 6
+    people: Annotated[int, POSITIVE] = 6
     """Synthetic people in a batch."""
     frames: int = 4
     """Images of each person."""
     company: int = 30
     """Portraits in a batch, each used twice with other crops, rotation, light, colours, degradation."""
-    veil: float = 0.5
+    veil: Annotated[float, FRACTION] = 0.5
     """Fraction of crops of which only an oval about the face is left."""
-    rate: float = 2e-3
+    rate: Annotated[float, RATE] = 2e-3
     """Learning rate."""
-    size: int = 256
+    size: Annotated[int, Limit(16, 4096)] = 256
     """Side of synthesized images, pixels."""
-    finer: int = 2
+    finer: Annotated[int, Limit(1, 16)] = 2
     """Samples a pixel and side when crops are taken."""
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from headcast.limits import POSITIVE, RATE, Limit
 from headcast.priors.augment import (
     Crops,
     Framing,
@@ -44,15 +45,15 @@ class ParserRecipe:
     """Folders of synthetic images by tools/build_pictures.py, commas between; empty: made as it goes."""
     portraits: str = ""
     """Portraits with agreed labels by tools/build_parser_labels.py; empty: none."""
-    people: int = 4
+    people: Annotated[int, POSITIVE] = 4
     """Synthetic people in a batch."""
-    frames: int = 2
+    frames: Annotated[int, POSITIVE] = 2
     """Images of each (of stored ones: of those that there are)."""
     real: int = 4
     """Portraits in a batch."""
-    rate: float = 2e-3
+    rate: Annotated[float, RATE] = 2e-3
     """Learning rate."""
-    side: int = SIDE
+    side: Annotated[int, Limit(16, 4096)] = SIDE
     """Pixels of the whole square. Less is faster and coarser: a first part of a training may use 128."""
     window: int = 0
     """Pixels of the crop trained on, a part of the square (shown at the square's scale); 0: all of it."""

@@ -6,7 +6,6 @@ log colour, with weak edges between mirrored vertices), so that no seam remains.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from jaxtyping import Float, Shaped
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.observations import TexelObservations
+from headcast.render.jit import side_jobs
 from headcast.texture.laplacian import (
     TEXEL_STRIDE,
     Graph,
@@ -40,7 +40,7 @@ MAX_GRAIN = 0.05
 def complete_hidden(canvas: TextureCanvas, rng: np.random.Generator) -> TextureCanvas:
     """Fill every texel from its surroundings and the skin model's albedo, which ``canvas.fill`` holds."""
     graph = mesh_graph(canvas.head, canvas.rest)
-    with ThreadPoolExecutor(1) as pool:
+    with side_jobs() as pool:
         hair_and_clothes = pool.submit(_hair_and_clothes, canvas, graph, rng.spawn(1)[0])
         label = _labels(canvas, graph)
         fill = label[:, :1] * _bare_skin(canvas, graph, rng)

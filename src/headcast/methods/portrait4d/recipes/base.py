@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.limits import POSITIVE, RATE
 from headcast.methods.portrait4d.losses import LossTarget, downsample_area, reconstruction
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, RenderOutput, Synthesizer
 from headcast.nets.discriminator import DualDiscriminator
@@ -118,9 +119,9 @@ class Stage:
 
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.995, warmup=50, clip=1.0, cooldown=0.3)
 
-    people: int = 4
+    people: Annotated[int, POSITIVE] = 4
     """Synthetic people in a batch; the paper's batch is 32."""
-    rate: float = 5e-4
+    rate: Annotated[float, RATE] = 5e-4
     """Learning rate of the layers that both stages train (2.5 times that for the motion layers)."""
     adversarial_from: int = 1_000_000
     """Images trained on after which the adversarial term begins and the depth term ends."""
@@ -128,7 +129,7 @@ class Stage:
     """Which configuration of the network; tiny only shows that training runs."""
     folder: str = ""
     """People rendered in advance by tools/build_portrait4d_people.py; empty: rendered while training."""
-    mean_rate: float = 20.0
+    mean_rate: Annotated[float, RATE] = 20.0
     """How much faster the average head's planes learn than the rest (small only)."""
 
     @property

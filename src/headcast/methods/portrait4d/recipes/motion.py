@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.limits import FRACTION
 from headcast.methods.portrait4d.clips import read_clip_pair
 from headcast.methods.portrait4d.data import NeckShots, rays_between, sample_cameras, synthesize_clips
 from headcast.methods.portrait4d.losses import LossTarget, downsample_area, moving_region_weights
@@ -103,7 +104,7 @@ class MotionRecipe(Stage):
 
     clips: str = ""
     """Folder of real clips: frames in folders, as VFHQ, or videos; tracked as they are read."""
-    clip_share: float = 0.5
+    clip_share: Annotated[float, FRACTION] = 0.5
     """Fraction of the batch that comes from them."""
     difference_weight: float = DIFFERENCE_WEIGHT
     """Weight of the term on what an expression changes (small only; 0: the paper's terms alone)."""

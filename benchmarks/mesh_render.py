@@ -21,7 +21,7 @@ from headcast.camera import Camera
 from headcast.render.geometry import vertex_normals
 from headcast.render.mesh import interpolate, rasterize_mesh
 from headcast.render.shaded import render_textured
-from headcast.render.shaded_reference import TexturedScene, compose
+from headcast.render.shaded_reference import TexturedScene, render_textured_reference
 from headcast.render.shading import ambient, directional
 from headcast.render.texture import Pyramid
 
@@ -107,7 +107,7 @@ def rows_of(size: int, repeats: int, pyramid: Pyramid) -> None:
     reference = (
         lambda: rasterize_mesh(v, f, view, backend="reference"),
         lambda: interpolate(seen, f, differentiable),
-        lambda: compose(scene),
+        lambda: render_textured_reference(scene),
     )
     names = (
         "triangle, barycentrics, depth",

@@ -98,7 +98,7 @@ def test_gaussians_by_kernels_are_those_in_plain_torch() -> None:
     avatar = covered(lidded())
     params = avatar.source.params.with_expression({"eyeBlinkLeft": 0.7, "eyeBlinkRight": 1.0})
     with torch.no_grad():
-        fast, plain = (f(params, avatar.source.camera).rgb for f in (avatar.render, avatar.render_plainly))
+        fast, plain = (f(params, avatar.source.camera).rgb for f in (avatar.render, avatar.render_reference))
     assert float((fast - plain).abs().max()) < 0.02
 
 

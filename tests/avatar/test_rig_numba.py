@@ -89,7 +89,7 @@ def test_pictures_are_the_plain_ones(avatar: GaussianAvatar, yaw: float, pitch: 
     for view in (camera, close):
         for light in (None, ambient(0.5)):
             with torch.no_grad():
-                ours, plain = avatar.render_by_kernels(p, view, light), avatar.render_plainly(p, view, light)
+                ours, plain = avatar.render_fast(p, view, light), avatar.render_reference(p, view, light)
             assert plain.alpha.mean() > 0.1
             wrong = (ours.rgb * ours.alpha[..., None] - plain.rgb * plain.alpha[..., None]).abs()
             assert wrong.mean() < 1e-5 and wrong.quantile(0.999) < 2e-3
@@ -106,7 +106,7 @@ def test_what_nobody_sees_is_not_placed(avatar: GaussianAvatar) -> None:
         some = avatar.packed.shown(posed, camera, avatar.source.light)
         none = avatar.packed.shown(posed, away, avatar.source.light)
         assert 0 < len(some.means) < 0.9 * len(avatar.gaussians) and len(none.means) == 0
-        assert float(avatar.render_by_kernels(p, away).alpha.max()) == 0
+        assert float(avatar.render_fast(p, away).alpha.max()) == 0
 
 
 def test_stretched_and_degenerate_triangles() -> None:

@@ -79,7 +79,7 @@ def test_carried_points_agree_with_the_head_itself() -> None:
     )
     scalp = head.region_mask("scalp")
     expected = head(p)[scalp]
-    carried = head.carry(head.shape(p.identity), head.skin_weights, p)[scalp]
+    carried = head.skin_points(head.shape(p.identity), head.skin_weights, p)[scalp]
     assert torch.allclose(carried, expected, atol=1e-6)
 
 

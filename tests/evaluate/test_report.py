@@ -12,9 +12,9 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.catalogue import comparison_figures, cross_figures, motion_figures, set_figures
 from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.report import Report, summarize_values
-from headcast.evaluate.sets import add_sets
+from headcast.evaluate.report_files import as_json, as_markdown, figure_text, write_report
+from headcast.evaluate.set_distances import add_set_distances
 from headcast.evaluate.store import Measured, Store
-from headcast.evaluate.written import as_json, as_markdown, figure_text, write_report
 from headcast.metrics.figure import Figure
 
 UP = Figure(key="psnr", title="PSNR", unit="dB", mask="the face oval", note="one mean squared error")
@@ -117,7 +117,7 @@ def test_sets_need_enough_and_name_counts() -> None:
     rng = np.random.default_rng(0)
     real, fake = rng.normal(0, 1, (20, 3)), rng.normal(1, 1, (12, 3))
     report = filled()
-    add_sets(
+    add_set_distances(
         report,
         {"real": {"ours": [real]}, "fit": {"ours": [fake[:4], fake[4:]]}, "few": {"ours": [fake[:3]]}},
         "real",

@@ -34,7 +34,7 @@ def networks() -> Portrait4DNetworks:
     """Of random weights, with a solid ball in the middle of their cube."""
     torch.manual_seed(3)
     psi = Synthesizer(TINY).eval().requires_grad_(False)
-    motion, said = MotionEncoder(TINY.motion).eval(), ExpressionToMotion(TINY.motion).eval()
+    motion, said = MotionEncoder(TINY.motion_dim).eval(), ExpressionToMotion(TINY.motion_dim).eval()
     return Portrait4DNetworks(psi, motion.requires_grad_(False), said.requires_grad_(False))
 
 
@@ -47,7 +47,7 @@ def avatar() -> TriplaneAvatar:
     image = torch.rand(1, 3, TINY.side, TINY.side, generator=g) * 2 - 1
     n = networks()
     with torch.no_grad():
-        appearance = n.psi.appearance(image, torch.randn(1, TINY.motion, generator=g))
+        appearance = n.psi.appearance(image, torch.randn(1, TINY.motion_dim, generator=g))
     source = SourceView(Camera.make(300, 120, 100), params, ambient())
     return TriplaneAvatar(bound(head, source, method="portrait4d"), appearance, n)
 

@@ -26,12 +26,12 @@ TINY = replace(
     resnet_blocks=(1, 1, 1, 1),
     global_width=8,
     detail_widths=(4, 8),
-    width=16,
+    token_width=16,
     canonical_widths=(8, 8),
     triplane_widths=(8, 8),
     background_width=4,
     super_widths=(8, 8),
-    blocks=1,
+    transformer_blocks=1,
 )
 
 

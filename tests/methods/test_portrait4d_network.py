@@ -75,12 +75,12 @@ def test_every_recorded_tensor_agrees() -> None:
     check("planes", head.planes)
 
     points = torch.from_numpy(saved["in_points"])
-    check("points_triplane_feature", sample_planes(head.planes, points, OFFICIAL.cube))
+    check("points_triplane_feature", sample_planes(head.planes, points, OFFICIAL.cube_side))
     density, colour = network.radiance(head.planes, points)
     check("points_sigma", density)
     check("points_rgb", colour)
 
-    rays = rays_of([camera_of(saved["in_c"][0], 512)], 128, OFFICIAL.cube / 2)
+    rays = rays_of([camera_of(saved["in_c"][0], 512)], 128, OFFICIAL.cube_side / 2)
     check("ray_dirs", rays.direction)
     drawn = network.render(head, rays)
     check("out_image", drawn.image_raw)
@@ -140,10 +140,10 @@ def small() -> Synthesizer:
 @torch.no_grad()
 def test_small_network_renders_from_any_camera(small: Synthesizer) -> None:
     image = torch.rand(1, 3, SMALL.side, SMALL.side) * 2 - 1
-    seen = small.appearance(image, torch.randn(1, SMALL.motion))
-    one = small.head(seen, torch.randn(1, SMALL.motion))
-    two = small.head(seen, torch.randn(1, SMALL.motion))
-    assert one.planes.shape == (1, 3, SMALL.features, SMALL.side // 2, SMALL.side // 2)
+    seen = small.appearance(image, torch.randn(1, SMALL.motion_dim))
+    one = small.head(seen, torch.randn(1, SMALL.motion_dim))
+    two = small.head(seen, torch.randn(1, SMALL.motion_dim))
+    assert one.planes.shape == (1, 3, SMALL.plane_channels, SMALL.side // 2, SMALL.side // 2)
     assert not torch.allclose(one.planes, two.planes)
     cameras = [Camera.orbit(torch.zeros(3), 1.4, yaw, focal=1200, width=256, height=256) for yaw in (0.0, 30)]
     drawn = [small.render(one, small.rays([c], 32)) for c in cameras]
@@ -176,8 +176,8 @@ def test_what_runs_away_in_the_encoders_does_not_silence_the_canonicalization() 
         if name.endswith("bias"):
             p.fill_(-30.0)
     images = torch.rand(2, 3, SMALL.side, SMALL.side) * 2 - 1
-    seen = network.appearance(images, torch.randn(2, SMALL.motion))
-    drivers = torch.randn(2, 2, SMALL.motion)
+    seen = network.appearance(images, torch.randn(2, SMALL.motion_dim))
+    drivers = torch.randn(2, 2, SMALL.motion_dim)
     one, two = (network.encoder_canonical.reenacted(seen.tokens, d, seen.columns) for d in drivers)
     assert (one - two).abs().max() > 1e-3 and (one[0] - one[1]).abs().max() > 1e-3
     assert torch.allclose(seen.detail.square().mean((1, 2, 3)), torch.ones(2), atol=1e-3)

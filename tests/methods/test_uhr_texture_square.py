@@ -17,7 +17,7 @@ from headcast.methods.uhr_texture.square import (
     reduce_photo,
     skin_trust,
 )
-from headcast.observe.seen import Detection, Masks
+from headcast.observe.detection import Detection, Masks
 from headcast.observe.types import Observation
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from headcast.head.model import HeadModel
 from headcast.observe import parsed
+from headcast.observe.detection import Detection, Masks
 from headcast.observe.face_frame import face_frame
-from headcast.observe.seen import Detection, Masks
 
 SIZE = 240
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from headcast.observe.detection import Detection
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -17,7 +18,6 @@ from headcast.observe.landmark_points import iris_distance, unmirror
 from headcast.observe.landmarks import FaceDetector, quarter_turns, turn_detection, turn_points
 from headcast.observe.matte import cutout_matte
 from headcast.observe.photo import detect_visible, find_photo_face, segment_face, turn_upright
-from headcast.observe.seen import Detection
 
 
 @pytest.fixture(scope="module")

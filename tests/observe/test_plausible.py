@@ -11,7 +11,7 @@ from tests.observe.heads import SIZE, detection_of, fitter, truth
 from headcast.errors import HeadcastError
 from headcast.observe.landmarks import turn_detection
 from headcast.observe.plausible import check_fit
-from headcast.observe.seen import Detection
+from headcast.observe.detection import Detection
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from headcast.nets.unet import UNet
 from headcast.observe import parsed as observe_parsed
-from headcast.observe.seen import Detection, Masks
+from headcast.observe.detection import Detection, Masks
 from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
 from headcast.priors.images import IGNORE, Pictures, load_stored
 from headcast.priors.parser import FaceParser, available, load_parser, parse_face

@@ -13,7 +13,7 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.render.shaded import gloss_of, render_textured
-from headcast.render.shaded_reference import TexturedScene, compose
+from headcast.render.shaded_reference import TexturedScene, render_textured_reference
 from headcast.render.shading import ambient, directional
 from headcast.render.texture import Pyramid, sample_texture
 from headcast.render.types import Rendering
@@ -90,7 +90,7 @@ def draw(s: TexturedScene) -> Rendering:
 )
 def test_kernel_is_the_reference(changes: dict[str, object]) -> None:
     s = scene(**changes)
-    one, other = compose(s), draw(s)
+    one, other = render_textured_reference(s), draw(s)
     torch.testing.assert_close(one.alpha, other.alpha, atol=5e-3, rtol=0)
     assert torch.equal(one.depth, other.depth)
     wrong = (one.rgb - other.rgb).abs().amax(-1)

@@ -42,7 +42,7 @@ def test_batches_are_the_people_of_their_number(shots: Shots) -> None:
 def test_images_are_heads_over_backgrounds(shots: Shots) -> None:
     whole = shots.head + (1 - shots.alpha) * shots.background
     torch.testing.assert_close(whole, (shots.image + 1) / 2, atol=1e-5, rtol=0)
-    black = shots.before(torch.zeros_like(shots.background))
+    black = shots.composite_over(torch.zeros_like(shots.background))
     torch.testing.assert_close((black.image + 1) / 2, shots.head, atol=1e-6, rtol=0)
     double = torch.full((2, 3), 2.0)
     brighter = shots.recoloured(double, double)

@@ -85,11 +85,11 @@ class GaussianAvatar(BaseAvatar):
         own, lids = self.gaussians.albedo, self.mesh.lids
         if lids is None or not bool((closure := lids.closed_fraction(params)).any()):
             return own
-        index, side, bare = self.on_lids
+        index, side, bare = self.lid_points
         return own.index_put((index,), torch.lerp(own[index], bare.to(own), closure[side][:, None].to(own)))
 
     @cached_property
-    def on_lids(self) -> LidPoints:
+    def lid_points(self) -> LidPoints:
         """Return the Gaussians on the lids, their sides, and their albedo with closed lids."""
         return find_lid_points(self.mesh, self.gaussians.triangle, self.bary)
 
@@ -115,11 +115,11 @@ class GaussianAvatar(BaseAvatar):
         """Pose the rig (unbatched), and compute the light that falls on every Gaussian."""
         posed = self.mesh.surface.posed(params)
         frames = frames_of(posed.vertices, self.mesh.surface.faces)
-        normals, openness = self.below(posed)
+        normals, openness = self.surface_shading(posed)
         lit = shade(normals, self.source.light if light is None else light) * openness[:, None]
         return Placed(frames, matrix_to_quaternion(frames.rotation), lit, normals)
 
-    def below(
+    def surface_shading(
         self, posed: Posed, which: Int[Tensor, "n"] | slice = slice(None)
     ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n"]]:
         """Return unit normals of the surface below Gaussians, and its openness (fraction of light)."""
@@ -141,10 +141,10 @@ class GaussianAvatar(BaseAvatar):
     ) -> Rendering:
         """Render with straight alpha in sRGB; ``params`` are unbatched."""
         if can_use_kernels(params, *vars(self.gaussians).values()):
-            return self.render_by_kernels(params, camera, light)
-        return self.render_plainly(params, camera, light)
+            return self.render_fast(params, camera, light)
+        return self.render_reference(params, camera, light)
 
-    def render_plainly(
+    def render_reference(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
     ) -> Rendering:
         """Render in plain torch: the differentiable reference of the kernels."""
@@ -153,7 +153,7 @@ class GaussianAvatar(BaseAvatar):
             replace(self.world(placed), albedo=self.albedo_for_pose(params)), placed, camera
         )
 
-    def render_by_kernels(
+    def render_fast(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
     ) -> Rendering:
         """Render with the CPU kernels, where ``can_use_kernels`` allows."""
@@ -161,7 +161,7 @@ class GaussianAvatar(BaseAvatar):
         packed = self.packed
         lids = self.mesh.lids
         if lids is not None and bool(lids.closed_fraction(params).any()):
-            index = self.on_lids[0]
+            index = self.lid_points[0]
             packed = packed.with_albedo(index, self.albedo_for_pose(params)[index])
         g = packed.shown(self.mesh.surface.posed(params), camera, light)
         out = render_gaussians(g.means, g.log_scales, g.quaternions, g.logits, g.colours, camera)

@@ -53,7 +53,7 @@ class Shell:
 
     def posed(self, head: HeadModel, params: HeadParams) -> Float[Tensor, "v 3"]:
         """Return world vertices, metres; ``params`` are unbatched."""
-        return head.carry(self.rest, self.skin_weights, params)
+        return head.skin_points(self.rest, self.skin_weights, params)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the named tensors to be stored."""

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from headcast.avatar.lids import SHADED, Lids
-from headcast.avatar.posing import can_use_kernels, carry, poser_for
+from headcast.avatar.posing import can_use_kernels, poser_for, skin_vertices
 from headcast.avatar.shell import GAP, Shell, pack_textures
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
@@ -126,7 +126,7 @@ class HeadSurface:
         moves = poser.pose_head(out[:start], params)
         for s in self.shells:
             rest, weights = s.rest.contiguous().numpy(), s.skin_weights.contiguous().numpy()
-            carry(rest, weights, moves.shell, moves.root, out[start : start + len(rest)])
+            skin_vertices(rest, weights, moves.shell, moves.root, out[start : start + len(rest)])
             start += len(rest)
         return torch.from_numpy(out)
 

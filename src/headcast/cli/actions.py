@@ -15,7 +15,7 @@ from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 from headcast.files import check_writable
-from headcast.marks import commercial_use, licences, picture_text
+from headcast.marks import commercial_use, licences, png_metadata
 from headcast.progress import Progress
 from headcast.view import background_colour, parse_size
 
@@ -103,7 +103,7 @@ def run_render(command: Render) -> None:
         size=size,
         background=command.background,
     )
-    save_png(out, image, picture_text(avatar.info))
+    save_png(out, image, png_metadata(avatar.info))
     report(out, command.seed, start, command.json)
 
 

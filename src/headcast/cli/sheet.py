@@ -12,7 +12,7 @@ from headcast import api
 from headcast.cli.expression import parse_expression
 from headcast.crops.square import PixelSquare
 from headcast.image import load_image, save_png
-from headcast.marks import picture_text
+from headcast.marks import png_metadata
 
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
@@ -31,7 +31,7 @@ PAPER = "#d8dade"
 def write_avatar_sheet(photo: Path, avatar: Path, out: Path, size: int = 320) -> None:
     """Write the contact sheet of an avatar file and the photo it was made from."""
     loaded = api.load(avatar)
-    save_png(out, avatar_sheet(load_image(photo).over_grey(), loaded, size), picture_text(loaded.info))
+    save_png(out, avatar_sheet(load_image(photo).over_grey(), loaded, size), png_metadata(loaded.info))
 
 
 def avatar_sheet(

@@ -15,7 +15,7 @@ from headcast.evaluate.data import clips_in
 from headcast.evaluate.driven import keep_images, sheet_lines, step_progress, subject_frames
 from headcast.evaluate.movement import Performance, movement_rows, steadiness, track_performance
 from headcast.evaluate.report import Report, Row
-from headcast.evaluate.sets import add_sets
+from headcast.evaluate.set_distances import add_set_distances
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import REAL, Subject, find_subjects
@@ -63,7 +63,7 @@ def measure(setting: Setting) -> Report:
                 continue
             _add_measured(report, features, item, found)
             report.sheet += sheet_lines(store, item, [REAL, *(c.name for c in who)])
-    add_sets(report, features, REAL)
+    add_set_distances(report, features, REAL)
     report.notes.append(f"'{REAL}' is the driver; its flicker and warping error are the driver's")
     return report
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from headcast.evaluate.people import TUNING, group_people, split_note, typology_angles
 from headcast.evaluate.report import Report
+from headcast.evaluate.report_files import write_sheet
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store, add_measured
-from headcast.evaluate.written import write_sheet
 from headcast.metrics.figure import Figure
 
 __all__ = ["REAL_PHOTO", "RIM", "TYPOLOGY", "report_multiview"]

@@ -17,9 +17,9 @@ from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Store
 from headcast.metrics.figure import Figure
+from headcast.observe.detection import Detection, Masks
 from headcast.observe.masks import segment
 from headcast.observe.parsed import PARTS, parsed_masks
-from headcast.observe.seen import Detection, Masks
 from headcast.synth.config import LABELS, SynthConfig
 
 __all__ = ["ALONE", "PLAIN", "WITH", "iou", "measure"]

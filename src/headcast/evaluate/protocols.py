@@ -8,8 +8,8 @@ from pathlib import Path
 from headcast import registry
 from headcast.errors import HeadcastError
 from headcast.evaluate.report import Report
+from headcast.evaluate.report_files import ReportFiles, write_report
 from headcast.evaluate.setting import Setting, option_facts
-from headcast.evaluate.written import ReportFiles, write_report
 
 __all__ = ["PROTOCOLS", "check_places", "evaluate", "needs_data", "options_of", "protocols"]
 

@@ -18,7 +18,7 @@ from headcast.evaluate.driven import keep_images, sheet_lines, step_progress, su
 from headcast.evaluate.landmarks import LARGE_TURN, apparent_turn
 from headcast.evaluate.movement import Performance, movement_rows, steadiness, track_performance
 from headcast.evaluate.report import Report, Row
-from headcast.evaluate.sets import add_sets
+from headcast.evaluate.set_distances import add_set_distances
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import REAL, Subject, find_subjects
@@ -68,7 +68,7 @@ def measure(setting: Setting) -> Report:
                 for key, vectors in measured.features.items():
                     features.setdefault(subject, {}).setdefault(key, []).append(vectors)
             report.sheet += sheet_lines(store, name, [REAL, *(c.name for c in who)])
-    add_sets(report, features, REAL)
+    add_set_distances(report, features, REAL)
     report.groups = groups_of(setting.data, report.items())
     return report
 

@@ -184,10 +184,10 @@ class HeadModel(nn.Module):
             A.append((R, t))
         return torch.stack([torch.cat([R, t[..., None]], -1) for R, t in A], -3).flatten(-2)
 
-    def carry(
+    def skin_points(
         self, rest: Float[Tensor, "n 3"], skin_weights: Float[Tensor, "n j"], params: HeadParams
     ) -> Float[Tensor, "*b n 3"]:
-        """Return world positions of points at rest (head frame) that move with the joints alone."""
+        """Pose points at rest (head frame) by linear blend skinning alone; return world positions."""
         gaze = torch.zeros_like(params.neck[..., None, :2].expand(*params.batch, 2, 2))
         joints = self.joints(params.identity)
         M = (skin_weights @ self.transforms(joints, params, gaze)).unflatten(-1, (3, 4))

@@ -20,7 +20,7 @@ import numpy as np
 
 from headcast.errors import HeadcastError
 from headcast.files import private_folder
-from headcast.observe.seen import Detection, Masks
+from headcast.observe.detection import Detection, Masks
 
 if TYPE_CHECKING:
     from headcast.observe.photo import PhotoFace

@@ -13,9 +13,9 @@ from jaxtyping import Float, UInt8
 from headcast.crops.square import Box, Square, box_of, face_size, overlap, shifted, square_around, squared
 from headcast.errors import HeadcastError
 from headcast.files import quiet_stderr
+from headcast.observe.detection import Detection
 from headcast.observe.landmark_points import MIRROR, face_roll, face_width, face_yaw, iris_distance
 from headcast.observe.models import quiet_mediapipe
-from headcast.observe.seen import Detection
 
 if TYPE_CHECKING:
     from typing import Self

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from headcast.interpolation import smoothstep
 from headcast.observe.colour_model import Mixture, features, fit_mixture, monomials
+from headcast.observe.detection import Detection, Masks
 from headcast.observe.face_frame import FaceFrame, face_frame, polygon
 from headcast.observe.filters import blur, guided, resized
 from headcast.observe.glasses import glasses_mask
@@ -20,7 +21,6 @@ from headcast.observe.landmark_points import (
     LIPS_OUTER,
 )
 from headcast.observe.matte import person_matte
-from headcast.observe.seen import Detection, Masks
 
 __all__ = ["segment"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from headcast.crops.square import Box
+from headcast.observe.detection import Detection
 from headcast.observe.filters import blur, guided, local_colour, resized
 from headcast.observe.models import quiet_mediapipe
-from headcast.observe.seen import Detection
 
 __all__ = ["coarse_matte", "cutout_matte", "person_matte", "refine_matte"]
 

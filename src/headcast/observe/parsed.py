@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from headcast.observe.detection import Detection, Masks
 from headcast.observe.face_frame import FaceFrame, face_frame
 from headcast.observe.filters import blur, guided, resized
 from headcast.observe.matte import refine_matte
-from headcast.observe.seen import Detection, Masks
 from headcast.observe.types import Observation
 
 __all__ = ["PARTS", "correct_hair_masks", "parsed_masks", "with_parser"]

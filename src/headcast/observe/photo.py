@@ -11,7 +11,7 @@ from headcast.image import LoadedImage
 from headcast.observe.landmarks import FaceDetector, pick_face, quarter_turns, turn_detection
 from headcast.observe.masks import segment
 from headcast.observe.matte import cutout_matte
-from headcast.observe.seen import Detection, Masks
+from headcast.observe.detection import Detection, Masks
 
 __all__ = ["PhotoFace", "detect_visible", "find_photo_face", "segment_face", "turn_upright"]
 

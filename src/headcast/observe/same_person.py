@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 
 from headcast.errors import HeadcastError
 from headcast.observe.fit import Fitter
-from headcast.observe.seen import Detection
+from headcast.observe.detection import Detection
 
 __all__ = ["PersonTraits", "check_one_person", "measure_traits"]
 

@@ -19,7 +19,7 @@ from headcast.render.gaussians_numba_bin import TILE, bin_rows
 from headcast.render.gaussians_numba_blend import blend_rows
 from headcast.render.gaussians_numba_lanes import LANES
 from headcast.render.gaussians_numba_lower import lower
-from headcast.render.gaussians_numba_project import RECORD, SUMS, project, project_backward
+from headcast.render.gaussians_numba_project import RECORD_FLOATS, SUM_FLOATS, project, project_backward
 from headcast.render.gaussians_numba_unblend import sum_slots, unblend_rows
 from headcast.render.gaussians_torch import Intrinsics
 from headcast.render.jit import parallel
@@ -30,12 +30,12 @@ __all__ = ["render"]
 _CHUNK = 2048  # Gaussians per task of a thread
 
 
-def _spread(work: Callable[[int, int], object], count: int, size: int) -> None:
+def _run_chunks(work: Callable[[int, int], object], count: int, size: int) -> None:
     """Call ``work(start, stop)`` for pieces of ``size`` of range(count), on all threads."""
     parallel(lambda k: work(k * size, min((k + 1) * size, count)), -(-count // size))
 
 
-def _view(camera: Camera, near: float) -> np.ndarray:
+def _pack_camera(camera: Camera, near: float) -> np.ndarray:
     """Pack the camera as kernels read it (see ``gaussians_numba_project``)."""
     pose = camera.cam_from_world.double()
     size = (near, camera.width, camera.height)
@@ -44,17 +44,17 @@ def _view(camera: Camera, near: float) -> np.ndarray:
     )
 
 
-def _flat(x: Tensor) -> np.ndarray:
+def _flatten(x: Tensor) -> np.ndarray:
     return x.detach().contiguous().numpy().reshape(-1)
 
 
-def _planes(image: Tensor) -> np.ndarray:
+def _to_planes(image: Tensor) -> np.ndarray:
     """Convert (H, W, C) to C planes of whole tiles; a view if it already is."""
     h, w, _ = image.shape
     planes = image.detach().movedim(-1, 0)
     if h % TILE or w % TILE:
         planes = torch.nn.functional.pad(planes, (0, -w % TILE, 0, -h % TILE))
-    return _flat(planes)
+    return _flatten(planes)
 
 
 class _Bins(NamedTuple):
@@ -100,18 +100,20 @@ class _Splat(torch.autograd.Function):
         lower()
         n, channels = colours.shape
         w, h = camera.width, camera.height
-        view = _view(camera, near)
-        inputs = [_flat(x) for x in (means, log_scales, quaternions, logits, colours)]
+        view = _pack_camera(camera, near)
+        inputs = [_flatten(x) for x in (means, log_scales, quaternions, logits, colours)]
         records = _project_all(antialiased, n, inputs, channels, view)
 
         rows, columns = -(-h // TILE), -(-w // TILE)
-        slots, keys, boxes, items, row_start, pair_start, pairs, tile_start = _bin(records, n, rows, columns)
+        slots, keys, boxes, items, row_start, pair_start, pairs, tile_start = _bin_gaussians(
+            records, n, rows, columns
+        )
         straight, varied, back = _background(background)
         pitch, tall = columns * TILE, rows * TILE
         out = [np.empty(k * tall * pitch, np.float32) for k in (channels, 1, 1)]
         lists = (items, row_start, pair_start, pairs, tile_start)
         canvas = (back, varied, straight, pitch)
-        _spread(
+        _run_chunks(
             lambda a, b: blend_rows(a, b, records, keys, boxes, inputs[4], channels, *lists, *canvas, *out),
             rows,
             1,
@@ -128,32 +130,32 @@ class _Splat(torch.autograd.Function):
         means, log_scales, quaternions, logits, colours, background = ctx.saved_tensors
         records, view, antialiased, slots, pair_start, pairs, tile_start, canvas, images = ctx.kept
         (n, channels), rows = colours.shape, len(pair_start) - 1
-        slot_sums = np.empty(int(slots[-1]) * SUMS, np.float32)
+        slot_sums = np.empty(int(slots[-1]) * SUM_FLOATS, np.float32)
         lists, bits = (pair_start, pairs, tile_start), records.view(np.int32)
         every = (
             *images,
-            _planes(d_rgb),
-            _planes(d_alpha[..., None]),
-            _planes(d_depth[..., None]),
+            _to_planes(d_rgb),
+            _to_planes(d_alpha[..., None]),
+            _to_planes(d_depth[..., None]),
             slot_sums,
         )
-        colour = _flat(colours)
-        _spread(
+        colour = _flatten(colours)
+        _run_chunks(
             lambda a, b: unblend_rows(a, b, records, bits, colour, channels, *lists, *canvas, *every), rows, 1
         )
-        sums = np.empty(n * SUMS, np.float32)
+        sums = np.empty(n * SUM_FLOATS, np.float32)
         properties = (means, log_scales, quaternions, logits)
-        inputs = [_flat(x) for x in properties]
+        inputs = [_flatten(x) for x in properties]
         grads = [torch.empty(x.shape) for x in properties]
-        out = [_flat(x) for x in grads]
+        out = [_flatten(x) for x in grads]
 
         def finish(a: int, b: int) -> None:
             # the last vector reaches back, perhaps into the sums of another thread's piece: add them here too
             sum_slots(slot_sums, slots, sums, max(min(a, n - LANES), 0), b)
             project_backward(*inputs, view, antialiased, records, sums, *out, a, b)
 
-        _spread(finish, n, _CHUNK)
-        d_colours = torch.from_numpy(sums.reshape(n, SUMS)[:, 7 : 7 + channels])
+        _run_chunks(finish, n, _CHUNK)
+        d_colours = torch.from_numpy(sums.reshape(n, SUM_FLOATS)[:, 7 : 7 + channels])
         d_background = None
         if background is not None and ctx.needs_input_grad[5]:
             h, w = d_alpha.shape
@@ -168,14 +170,14 @@ def _background(background: Tensor | None) -> _Background:
     back = (
         np.zeros(0, np.float32)
         if background is None
-        else _planes(background)
+        else _to_planes(background)
         if varied
-        else _flat(background)
+        else _flatten(background)
     )
     return _Background(straight, varied, back)
 
 
-def _bin(records: np.ndarray, n: int, rows: int, columns: int) -> _Bins:
+def _bin_gaussians(records: np.ndarray, n: int, rows: int, columns: int) -> _Bins:
     """List the Gaussians of every row of tiles."""
     bits, slots = records.view(np.int32), np.empty(n + 1, np.int32)
     keys, boxes = np.empty(n, np.int32), np.empty((n, 4), np.int16)
@@ -188,9 +190,9 @@ def _project_all(
     antialiased: bool, n: int, inputs: list[np.ndarray], channels: int, view: np.ndarray
 ) -> np.ndarray:
     """Project all Gaussians; return their records, aligned to cache lines."""
-    records = np.empty(n * RECORD + 16, np.float32)
-    records = records[(-(records.ctypes.data >> 2)) & 15 :][: n * RECORD]
-    _spread(lambda a, b: project(*inputs, channels, view, antialiased, records, a, b), n, _CHUNK)
+    records = np.empty(n * RECORD_FLOATS + 16, np.float32)
+    records = records[(-(records.ctypes.data >> 2)) & 15 :][: n * RECORD_FLOATS]
+    _run_chunks(lambda a, b: project(*inputs, channels, view, antialiased, records, a, b), n, _CHUNK)
     return records
 
 

@@ -1,11 +1,8 @@
-"""The Gaussian renderer on CUDA: our own Triton kernels, one program per tile. Projection and sorting are
-torch.
+"""Render Gaussians on CUDA with Triton kernels, one program per tile. Projection and sorting are torch.
 
 Backward goes front to back like ``gaussians_numba_unblend`` and writes one row for each pair of Gaussian and
-tile;
-rows are summed in order, without atomics, so gradients repeat exactly. With ``TRITON_INTERPRET=1`` the
-kernels run on
-the CPU, slowly, for tests.
+tile; rows are summed in order, without atomics, so gradients repeat exactly. With ``TRITON_INTERPRET=1`` the
+kernels run on the CPU, slowly, for tests.
 """
 
 from __future__ import annotations
@@ -64,8 +61,14 @@ def _pairs(footprint: Footprints, width: int, height: int) -> _Pairs:
     columns, rows = -(-width // TILE), -(-height // TILE)
     size = torch.tensor([columns, rows], device=footprint.mean.device)
     # a pixel centre is within reach where |x + 0.5 - mean| <= reach; a hair wider against rounding
-    low = ((footprint.mean - footprint.reach - 0.501) / TILE).floor().clamp_min(0).minimum(size).long()
-    high = ((footprint.mean + footprint.reach - 0.499) / TILE + 1).floor().clamp_min(0).minimum(size).long()
+    low = ((footprint.mean - footprint.half_extent - 0.501) / TILE).floor().clamp_min(0).minimum(size).long()
+    high = (
+        ((footprint.mean + footprint.half_extent - 0.499) / TILE + 1)
+        .floor()
+        .clamp_min(0)
+        .minimum(size)
+        .long()
+    )
     across, down = (high - low).clamp_min(0).unbind(1)
     count = across * down
     gaussian = torch.repeat_interleave(count)
@@ -194,7 +197,7 @@ def kernels() -> tuple[Any, Any]:
     import triton.language as tl
 
     globals()["tl"] = tl
-    globals()["weigh"] = triton.jit(inspect.unwrap(weigh_pixels))
+    globals()["weigh_pixels"] = triton.jit(inspect.unwrap(weigh_pixels))
     return triton.jit(inspect.unwrap(blend)), triton.jit(inspect.unwrap(unblend))
 
 

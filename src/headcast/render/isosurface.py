@@ -53,7 +53,7 @@ def cut(
     order = np.argsort(~solid, axis=1, kind="stable")
     t = np.take_along_axis(tetra, order, 1)
     left = _is_left_handed(field, t)
-    found = []
+    cell_triangles = []
     for n, triangles in (
         (1, [((0, 1), (0, 2), (0, 3))]),
         (3, [((3, 0), (3, 1), (3, 2))]),
@@ -62,8 +62,8 @@ def cut(
         rows, flip = t[count == n], left[count == n]
         for triangle in triangles:
             made = np.stack([rows[:, list(edge)] for edge in triangle], 1)
-            found.append(np.where(flip[:, None, None], made[:, ::-1], made))
-    return np.sort(np.concatenate(found), axis=2)
+            cell_triangles.append(np.where(flip[:, None, None], made[:, ::-1], made))
+    return np.sort(np.concatenate(cell_triangles), axis=2)
 
 
 def _is_left_handed(field: Float[np.ndarray, "x y z"], t: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.device import is_cuda
 from headcast.render import shaded_numba
-from headcast.render.shaded_reference import Space, TexturedScene, compose
+from headcast.render.shaded_reference import Space, TexturedScene, render_textured_reference
 from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
@@ -93,5 +93,5 @@ def render_textured(
     inputs = [x for x in (vertices, normals, uv, light, gloss, pyramid.levels[0]) if x is not None]
     grad = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
     if grad or any(is_cuda(x) for x in inputs):
-        return compose(scene)
+        return render_textured_reference(scene)
     return shaded_numba.render(scene)

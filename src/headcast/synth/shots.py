@@ -114,7 +114,7 @@ class Shots:
         behind = (self.background * background[:, :, None, None]).clamp(max=1)
         return replace(self, head=h, background=behind, image=(h + (1 - self.alpha) * behind) * 2 - 1)
 
-    def before(self, background: Float[Tensor, "b 3 h w"]) -> Self:
+    def composite_over(self, background: Float[Tensor, "b 3 h w"]) -> Self:
         """Composite over other backgrounds, 0..1."""
         image = (self.head + (1 - self.alpha) * background) * 2 - 1
         return replace(self, background=background, image=image)

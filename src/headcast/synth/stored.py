@@ -132,7 +132,7 @@ class StoredShots(Generic[S]):
         gains = self.gains(rng, count, device)
         pairs = ((first, view), (1 - first, other), (first, other))
         shots = [self.shots(who, m, v, device, size).recoloured(*gains) for m, v in pairs]
-        return [shots[0], *(s.before(shots[0].background) for s in shots[1:])]
+        return [shots[0], *(s.composite_over(shots[0].background) for s in shots[1:])]
 
     @staticmethod
     def gains(rng: np.random.Generator, count: int, device: torch.device) -> list[Tensor]:

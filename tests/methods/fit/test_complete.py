@@ -12,7 +12,7 @@ from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.complete import complete_hidden
 from headcast.methods.fit.skin.observations import TexelObservations
-from headcast.methods.fit.skin.steps import even_slants
+from headcast.methods.fit.skin.steps import smooth_grazing_skin
 from headcast.texture.masks import region_weights
 from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
@@ -88,7 +88,7 @@ def test_slanted_pixels_lose_their_streaks_and_keep_their_colour() -> None:
             label_confidence=one,
             foldedness=0 * one,
         )
-        return even_slants(
+        return smooth_grazing_skin(
             TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=fill)
         )
 

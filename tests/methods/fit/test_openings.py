@@ -12,7 +12,7 @@ from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.mouth import lower_tongue
 from headcast.methods.fit.skin.observations import TexelObservations
-from headcast.methods.fit.skin.openings import distrust_teeth, paint_openings
+from headcast.methods.fit.skin.openings import paint_openings, reject_teeth
 from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
@@ -78,8 +78,8 @@ def test_nostrils_are_less_dark_beside_what_was_seen() -> None:
 def test_teeth_are_not_kept_on_the_lips() -> None:
     white = canvas(np.full(3, 0.5, np.float32), LIP)
     weights = white.region_weights("lips")
-    pale = distrust_teeth(white).observed.confidence
-    red = distrust_teeth(canvas(LIP, LIP)).observed.confidence
+    pale = reject_teeth(white).observed.confidence
+    red = reject_teeth(canvas(LIP, LIP)).observed.confidence
     assert pale[weights > 0.9].min() < 0.05 and pale[weights > 0.9].max() == 1  # at the inner edge only
     assert (red == 1).all() and (pale[weights == 0] == 1).all()
 

@@ -45,5 +45,5 @@ def test_the_same_seed_completes_alike_and_what_is_given_stays() -> None:
     assert cheek.any() and np.abs(np.median(first.fill[cheek] / SKIN, 0) - 1).max() < 0.15
     assert all(
         len(w) and np.isfinite(c).all()
-        for w, c in zip(first.closed_lids.which, first.closed_lids.colour, strict=True)
+        for w, c in zip(first.closed_lids.index, first.closed_lids.colour, strict=True)
     )

@@ -94,7 +94,7 @@ def test_what_no_view_shows_stays_and_what_is_seen_edge_on_moves_little(
     scene: tuple[GaussianAvatar, Observation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     avatar, seen = scene
-    monkeypatch.setattr(module, "PSEUDO", ((40, 0, {}),))
+    monkeypatch.setattr(module, "PSEUDO_VIEWS", ((40, 0, {}),))
     monkeypatch.setattr(module, "PSEUDO_SIDE", 96)
     targets = module.photo_target(avatar, seen), module.pseudo_target(avatar, 40, 0, {})
     with torch.no_grad():
@@ -119,7 +119,7 @@ def test_what_no_view_shows_stays_and_what_is_seen_edge_on_moves_little(
 
 def test_other_photos_tell_nothing_of_the_body(scene: tuple[GaussianAvatar, Observation]) -> None:
     avatar, seen = scene
-    first, other = module.photo_target(avatar, seen), module.photo_target(avatar, seen, whole=False)
+    first, other = module.photo_target(avatar, seen), module.photo_target(avatar, seen, with_body=False)
     chin = round(float(seen.detection.points[152, 1]))
     assert torch.equal(other.weight[: chin - 2], first.weight[: chin - 2])
     assert float(first.weight[chin + 2 :].max()) > 0.5 and float(other.weight[chin + 2 :].max()) == 0

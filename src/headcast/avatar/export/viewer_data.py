@@ -76,7 +76,7 @@ def lid_arrays(avatar: Avatar) -> dict[str, np.ndarray]:
         },
     }
     if avatar.splats is not None:
-        index, side, albedo = avatar.splats.on_lids
+        index, side, albedo = avatar.splats.lid_points
         found |= {
             "index": to_indices(index),
             "side": side.numpy().astype(np.uint8),

@@ -36,8 +36,8 @@ from headcast.texture.texels import Texels, texels_of
 
 __all__ = ["fit_avatar"]
 
-BASE = 1024  # side of the texture on which everything is decided; larger ones add the photos' detail
-Made = TypeVar("Made")
+BASE_SIZE = 1024  # texture side at which weights are computed; larger textures add the photos' detail
+Result = TypeVar("Result")
 
 
 def fit_avatar(
@@ -58,18 +58,18 @@ def fit_avatar(
         progress: called with the fraction done and what is being done.
     """
     say = progress or (lambda fraction, what: None)
-    first = observations[0]
+    first_photo = observations[0]
     with torch.no_grad(), side_jobs() as pool:
         say(0.0, "shaping the hair")
-        texels_job = pool.submit(texels_of, head, min(texture_size or BASE, BASE))
+        texels_job = pool.submit(texels_of, head, min(texture_size or BASE_SIZE, BASE_SIZE))
         head, hair, torso, height = _fit_shape(observations, head, pool)
         size = texture_size or max(texture_size_for(o, head) for o in observations)
-        landmarks_job = pool.submit(locate_landmarks, head, first)
+        landmarks_job = pool.submit(locate_landmarks, head, first_photo)
         texels = texels_job.result()
         say(0.15, "taking colours from the photo")
         photos = [delight_photo(o, head, texels) for o in observations]
-        room = headroom(torso, first, photos[0].light)
-        lights = [x.light * room for x in photos]
+        light_factor = headroom(torso, first_photo, photos[0].light)
+        lights = [x.light * light_factor for x in photos]
         rng = np.random.default_rng(seed)
         shell_jobs = []
         if hair is not None:
@@ -78,16 +78,21 @@ def fit_avatar(
         observed, gains = merge_photos(photos)
         say(0.4, "completing what is hidden")
         texture, lids = _texture_head(
-            observations, head, seed, first, texels, observed, height, say, gains, size
+            observations, head, seed, first_photo, texels, observed, height, say, gains, size
         )
         shells = tuple(s for s in [job.result() for job in shell_jobs] if s is not None)
         landmarks = landmarks_job.result()
         say(1.0, "reconstructed")
-    source = SourceView(first.camera, first.params, torch.from_numpy(lights[0]).float(), landmarks)
+    source = SourceView(
+        first_photo.camera, first_photo.params, torch.from_numpy(lights[0]).float(), landmarks
+    )
     provenance = fit_provenance(head, size, observations, seed, consent)
-    lids = lids.mapped(lambda t: darken(t, room))
+    lids = lids.map_textures(lambda t: darken(t, light_factor))
     return MeshAvatar(
-        bound=BoundHead(head, source, provenance), texture=darken(texture, room), shells=shells, lids=lids
+        bound=BoundHead(head, source, provenance),
+        texture=darken(texture, light_factor),
+        shells=shells,
+        lids=lids,
     )
 
 
@@ -151,10 +156,10 @@ def _fit_shape(observations: list[Observation], head: HeadModel, pool: ThreadPoo
     return _FittedShape(head, hair, torso, hair_height(offset, head))
 
 
-def without_grad(make: Callable[..., Made], *given: Any) -> Made:
+def without_grad(function: Callable[..., Result], *args: Any) -> Result:
     """Call without gradients, which are switched off for each thread separately."""
     with torch.no_grad():
-        return make(*given)
+        return function(*args)
 
 
 def darken(texture: UInt8[np.ndarray, "h w 3"], factor: float) -> UInt8[np.ndarray, "h w 3"]:

@@ -6,7 +6,7 @@ weights), ``framing`` (training cameras); its two training stages: ``recipes.sta
 
 Ours, not the paper's: ``motion_embedding`` (a small motion encoder, and the map from expression codes to its
 embeddings), ``expression_planes`` (planes added by expressions), ``actor`` (expression codes for PD-FGC), the
-trainings ``recipes.average`` and ``recipes.motion_encoder``, and the measurements ``motion_change`` and
+trainings ``recipes.average`` and ``recipes.motion_encoder``, and the measurements ``expression_response`` and
 ``controls``.
 
 The rest connects these to headcast. Training data: ``data``, ``people`` (rendered in advance), ``clips``

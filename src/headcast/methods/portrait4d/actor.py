@@ -1,7 +1,7 @@
-"""Motion embeddings of expression codes for official weights, which embed faces only: an actor performs them.
+"""Motion embeddings of expression codes for official weights, which embed images of faces only.
 
-Not in the paper, whose expressions come from videos. The actor is the default method's mesh of the demo
-photo; what counts is the difference of its embedding from that of the photo's own expression.
+Not in the paper, whose expressions come from videos. An actor, the default method's mesh of the demo photo,
+is rendered with the expression; used is the difference of its embedding from that of the photo's expression.
 """
 
 from __future__ import annotations

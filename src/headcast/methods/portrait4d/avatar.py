@@ -111,8 +111,8 @@ class TriplaneAvatar(BaseAvatar):
         head = self.posed(params, signal)
         field = None
         if bool(params.neck.abs().amax() > 1e-4):
-            field = NeckField(self.head, params[(None,)], c.cube, c.units_per_metre, c.origin)
-        rays = rays_of([square], n // 4, c.cube / 2, c.units_per_metre)
+            field = NeckField(self.head, params[(None,)], c.cube_side, c.units_per_metre, c.origin)
+        rays = rays_of([square], n // 4, c.cube_side / 2, c.units_per_metre)
         output = psi.render(head, rays, field)
         alpha = interpolate(output.alpha, (n, n), mode="bilinear")
         depth = interpolate(output.depth / c.units_per_metre, (n, n), mode="bilinear")
@@ -179,13 +179,15 @@ class TriplaneAvatar(BaseAvatar):
                 "put the weights back"
             )
         appearance = Appearance(
-            check_tensor(t, "tokens", (1, columns**2, c.width), path),
+            check_tensor(t, "tokens", (1, columns**2, c.token_width), path),
             columns,
             check_tensor(t, "detail", (1, c.detail_widths[1], c.side // 2, c.side // 2), path),
-            check_tensor(t, "background", (1, c.features, c.side, c.side), path),
+            check_tensor(t, "background", (1, c.plane_channels, c.side, c.side), path),
         )
         motion = (
-            check_tensor(t, "motion", (c.motion,), path) if networks.expression_to_motion is None else None
+            check_tensor(t, "motion", (c.motion_dim,), path)
+            if networks.expression_to_motion is None
+            else None
         )
         return cls(bound, appearance, networks, motion)
 

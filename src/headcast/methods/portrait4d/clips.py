@@ -66,15 +66,15 @@ def make_shot(
     """Convert one tracked frame to a shot in the head's own frame."""
     head = head_model("cpu")
     square = crop_camera(camera, params, crop_box(camera, params, config.centre), side, config.origin)
-    still = params.replace(rotation=torch.zeros(3), translation=torch.zeros(3))
-    still = still.replace(gaze=torch.zeros(2, 2) if params.gaze is None else params.gaze)
+    in_head_frame = params.replace(rotation=torch.zeros(3), translation=torch.zeros(3))
+    in_head_frame = in_head_frame.replace(gaze=torch.zeros(2, 2) if params.gaze is None else params.gaze)
     with torch.no_grad():
-        posed = head(still[(None,)])
-        marks, face = head.landmarks(posed, 68), head.landmarks(posed, 478)
+        posed = head(in_head_frame[(None,)])
+        landmarks68, landmarks478 = head.landmarks(posed, 68), head.landmarks(posed, 478)
     unknown = torch.zeros(1, 1, side, side)
     grey = np.repeat((matte * 255).round().astype(np.uint8)[..., None], 3, 2)
     alpha = (crop_image(grey, camera, params, side, config.centre)[:, :1] + 1) / 2
-    batch = still[(None,)]
+    batch = in_head_frame[(None,)]
     return NeckShots(
         image=crop_image(frame, camera, params, side, config.centre),
         head=unknown.expand(-1, 3, -1, -1),
@@ -83,8 +83,8 @@ def make_shot(
         depth=unknown,
         K=square.K[None],
         cam_from_world=square.cam_from_world[None],
-        landmarks=marks,
-        face=face,
+        landmarks=landmarks68,
+        face=landmarks478,
         params=batch,
-        extra=neck_grids(NeckField(head, batch, config.cube, config.units_per_metre, config.origin)),
+        extra=neck_grids(NeckField(head, batch, config.cube_side, config.units_per_metre, config.origin)),
     )

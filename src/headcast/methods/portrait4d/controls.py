@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.data import NeckShots
 from headcast.methods.portrait4d.losses import moving_region_weights
-from headcast.methods.portrait4d.motion_change import select_views
+from headcast.methods.portrait4d.expression_response import select_views
 from headcast.methods.portrait4d.motion_embedding import align_faces, expression_code
 from headcast.methods.portrait4d.network import Appearance, Head, RenderOutput, Synthesizer
 from headcast.methods.portrait4d.people import People, read_people
@@ -47,7 +47,7 @@ class PersonResult:
     Attributes:
         person, face: PSNR of another view than the photo's, dB.
         sums: rendered times true change by an expression, true squared, rendered squared, difference squared,
-            around mouth and eyes (``motion_change``).
+            around mouth and eyes (``expression_response``).
     """
 
     person: float

@@ -49,7 +49,7 @@ class NeckShots(Shots):
         """Read or compute the neck's rotation field of these heads."""
         if "fine" not in self.extra:
             return neck_field(self.params, config)
-        return NeckField.from_grids(self.extra["fine"], self.extra["smooth"], config.cube)
+        return NeckField.from_grids(self.extra["fine"], self.extra["smooth"], config.cube_side)
 
     def target(self, units: float, background: Float[Tensor, "b 3 h w"] | None = None) -> LossTarget:
         """Describe what a rendering from these cameras should look like, over another background if given.
@@ -70,7 +70,7 @@ class NeckShots(Shots):
 
     def rays(self, config: Config, resolution: int) -> Rays:
         """Cast rays through the images, ``resolution``² of them, in the field's units."""
-        return self.cast_rays(resolution, config.cube / 2, config.units_per_metre)
+        return self.cast_rays(resolution, config.cube_side / 2, config.units_per_metre)
 
 
 def rays_between(
@@ -82,7 +82,7 @@ def rays_between(
 ) -> Rays:
     """Cast rays of square cameras in the field's units."""
     size = torch.full((len(K), 2), float(side), device=K.device)
-    return rays_through(K, cam_from_world, size, resolution, config.cube / 2, config.units_per_metre)
+    return rays_through(K, cam_from_world, size, resolution, config.cube_side / 2, config.units_per_metre)
 
 
 def synthesize_views(
@@ -115,7 +115,7 @@ def head_model(device: str) -> HeadModel:
 def neck_field(params: HeadParams, config: Config) -> NeckField:
     """Compute the rotation field of heads in a batch."""
     head = head_model(str(params.expression.device))
-    return NeckField(head, params, config.cube, config.units_per_metre)
+    return NeckField(head, params, config.cube_side, config.units_per_metre)
 
 
 def neck_grids(field: NeckField) -> dict[str, Tensor]:

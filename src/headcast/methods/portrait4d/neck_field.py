@@ -53,10 +53,10 @@ def _cluster(head: HeadModel, used: Tensor, skin: Tensor) -> tuple[Tensor, Tenso
     _, group = torch.unique(cell, dim=0, return_inverse=True)
     count = int(group.max()) + 1
     total = torch.zeros(count, 3, device=skin.device).index_add_(0, group, head.neutral[used])
-    middle = total / torch.bincount(group, minlength=count)[:, None]
-    far = (head.neutral[used] - middle[group]).norm(dim=-1)
+    mean = total / torch.bincount(group, minlength=count)[:, None]
+    distance = (head.neutral[used] - mean[group]).norm(dim=-1)
     # the vertex nearest to its cell's mean stands for the cell: sort by distance, later writes win
-    order = far.argsort(descending=True)
+    order = distance.argsort(descending=True)
     chosen = torch.zeros(count, dtype=torch.long, device=skin.device)
     chosen[group[order]] = used[order]
     return group, chosen
@@ -79,13 +79,13 @@ class NeckField:
         origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         chosen, faces = coarse_skin(head)
-        still = params.replace(
+        in_head_frame = params.replace(
             rotation=torch.zeros_like(params.rotation), translation=torch.zeros_like(params.translation)
         )
-        straight = still.replace(neck=torch.zeros_like(still.neck))
+        straight = in_head_frame.replace(neck=torch.zeros_like(in_head_frame.neck))
         with torch.no_grad():
-            middle = still.neck.new_tensor(origin)
-            posed, canonical = ((head(p)[:, chosen] - middle) * units for p in (still, straight))
+            middle = in_head_frame.neck.new_tensor(origin)
+            posed, canonical = ((head(p)[:, chosen] - middle) * units for p in (in_head_frame, straight))
         self.cube = cube
         self.fine = torch.stack(
             [warp_grid(p, c, faces, FINE, cube) for p, c in zip(posed, canonical, strict=True)]

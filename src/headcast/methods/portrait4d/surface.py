@@ -39,7 +39,7 @@ def extract_surface(
             decoded = [psi.radiance(planes, p) for p in parts]
             return torch.cat([d[0, :, 0] for d, _ in decoded]), torch.cat([f[0, :, :3] for _, f in decoded])
 
-        axis_points = (np.arange(side) / (side - 1) - 0.5) * c.cube
+        axis_points = (np.arange(side) / (side - 1) - 0.5) * c.cube_side
         grid = np.stack(np.meshgrid(axis_points, axis_points, axis_points, indexing="ij"), -1).reshape(-1, 3)
         density = softplus(decode(grid)[0] - 1).numpy().reshape(side, side, side)
         for axis in range(3):  # close what reaches the cube's walls
@@ -52,6 +52,6 @@ def extract_surface(
             )
         faces = largest_part(len(points), faces)
         used, faces = np.unique(faces, return_inverse=True)
-        points = (points[used] / (side - 1) - 0.5) * c.cube
+        points = (points[used] / (side - 1) - 0.5) * c.cube_side
         colours = decode(points)[1].clamp(0, 1).numpy()
     return ColouredSurface(points / c.units_per_metre + np.array(c.origin), colours, faces.reshape(-1, 3))

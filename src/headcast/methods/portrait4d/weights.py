@@ -102,7 +102,7 @@ def read_networks(file: str) -> Portrait4DNetworks:
     if imported:
         encoder, more = read_encoder(Path(file).parent)
         return Portrait4DNetworks(psi, encoder, None, content[:8] + more[:8])
-    motion, expression_to_motion = MotionEncoder(config.motion), ExpressionToMotion(config.motion)
+    motion, expression_to_motion = MotionEncoder(config.motion_dim), ExpressionToMotion(config.motion_dim)
     for prefix, network in (("_motion.", motion), ("_said.", expression_to_motion)):
         part = {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)}
         load_frozen(network, part, file)
@@ -167,7 +167,9 @@ def detect_config(tensors: dict[str, Tensor], file: str) -> Config:
     """Detect the configuration of a file's tensors; earlier files have no expression planes."""
     length = len(tensors["w_avg"]) if "w_avg" in tensors else 0
     for config in (SMALL, TINY, OFFICIAL):
-        if length == config.styles:
+        if length == config.style_dim:
             has_planes = any(k.startswith("moving.") for k in tensors)
-            return config if has_planes or not config.expressions else replace(config, expressions=0)
+            return (
+                config if has_planes or not config.expression_planes else replace(config, expression_planes=0)
+            )
     raise HeadcastError(f"{file}: not weights of portrait4d.motion")

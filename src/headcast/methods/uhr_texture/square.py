@@ -13,7 +13,7 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.crops.square import PixelSquare, cut_square, pixel_square
 from headcast.methods.uhr_texture.network import resize_maps
-from headcast.observe.seen import Masks
+from headcast.observe.detection import Masks
 from headcast.observe.types import Observation
 
 __all__ = ["FULL", "MOST", "crop_face_square", "crop_mask", "face_square_of", "reduce_photo", "skin_trust"]

@@ -17,7 +17,7 @@ from headcast.errors import HeadcastError
 from headcast.files import atomic_path
 from headcast.head.maps import SkinMaps
 from headcast.image import save_png
-from headcast.marks import picture_text
+from headcast.marks import png_metadata
 from headcast.methods.uhr_texture.infer import Result
 from headcast.methods.uhr_texture.ktx2 import MAGIC, encode_ktx2
 from headcast.methods.uhr_texture.network import resize_maps
@@ -59,7 +59,7 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
     Raises:
         HeadcastError: the folder cannot be written.
     """
-    text = picture_text(info)
+    text = png_metadata(info)
     word = size_word(result.texture.shape[-1])
     image, t = result.image, result.texture
     files = {

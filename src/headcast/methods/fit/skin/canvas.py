@@ -42,8 +42,8 @@ class TextureCanvas:
         """Return 0..1: how far each texel lies in the named regions."""
         return region_weights(self.head, self.texels, *names)
 
-    def with_fill(self, which: Int[np.ndarray, "m"], colour: Float[np.ndarray, "m 3"]) -> TextureCanvas:
+    def with_fill(self, index: Int[np.ndarray, "m"], colour: Float[np.ndarray, "m 3"]) -> TextureCanvas:
         """Replace the fill of some texels."""
         fill = self.fill.copy()
-        fill[which] = colour
+        fill[index] = colour
         return replace(self, fill=fill)

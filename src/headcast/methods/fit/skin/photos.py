@@ -26,11 +26,11 @@ class DelitPhoto:
     """One photo on the texture.
 
     Attributes:
-        light: (9, 3) harmonics under which albedo times shading is the photo.
+        light: (9, 3) spherical harmonics, scaled so that albedo times shading is the photo.
         gain: (n, 3) albedo divided by the photo's linear colour.
         sharpness: (n,) pixels of the photo along a metre of the surface.
         samples: the photo at the texels.
-        observed: what it shows of them.
+        observed: the observations of the texels.
     """
 
     light: Float[np.ndarray, "9 3"]

@@ -79,9 +79,9 @@ def person_rows(found: ControlSet, person: int) -> dict[str, Row]:
 
 def summed_change(rows: list[Row]) -> dict[str, tuple[float, int]]:
     """Compute slope and correlation of all people together."""
-    from headcast.methods.portrait4d.motion_change import change_figures
+    from headcast.methods.portrait4d.expression_response import response_figures
 
-    figures = change_figures(np.array([[row[k] for k in SUMS] for row in rows]).sum(0))
+    figures = response_figures(np.array([[row[k] for k in SUMS] for row in rows]).sum(0))
     return {k: (figures[k], len(rows)) for k in ("slope", "correlation")}
 
 

@@ -59,7 +59,9 @@ class AverageRecipe(StaticRecipe):
         c, count = self.config, len(target.image)
         warp, planes = target.neck(c), psi.mean.expand(count, -1, -1, -1, -1)
         rays = target.rays(c, c.side // 4)
-        return render_rays(lambda p: psi.radiance(planes, warp(p)), rays, c.coarse, c.fine, jitter)
+        return render_rays(
+            lambda p: psi.radiance(planes, warp(p)), rays, c.coarse_samples, c.fine_samples, jitter
+        )
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
         """Compute L1 of colour over black, opacity and depth."""

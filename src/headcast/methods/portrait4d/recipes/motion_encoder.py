@@ -60,7 +60,7 @@ class EncoderRecipe(Stage):
             HeadcastError: ``after`` are weights of something else or of another size.
         """
         torch.manual_seed(seed)
-        m = self.config.motion
+        m = self.config.motion_dim
         motion = MotionEncoder(m)
         if self.after:
             before = read_networks(self.after).motion

@@ -44,15 +44,15 @@ def write_report(report: Report, out: Path) -> ReportFiles:
 def write_sheet(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]], path: Path) -> None:
     """Write lines of labelled images as one; without any line nothing is written."""
     from headcast.image import save_png
-    from headcast.marks import picture_text
+    from headcast.marks import png_metadata
 
     if lines:
-        save_png(path, sheet_of(lines), picture_text({}))
+        save_png(path, sheet_of(lines), png_metadata({}))
 
 
 def as_json(report: Report) -> dict[str, Any]:
     """Convert a report to plain values."""
-    results = {who: _method_results(report, who) for who in {**report.rows, **report.sets}}
+    results = {method: _method_results(report, method) for method in {**report.rows, **report.sets}}
     used = used_keys(report)
     return {
         "format": "headcast-evaluation",
@@ -67,17 +67,18 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _method_results(report: Report, who: str) -> dict[str, Any]:
+def _method_results(report: Report, method: str) -> dict[str, Any]:
     """Convert one method's figures to plain values: overall, by group and by item."""
-    sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(who, {}).items()}
-    cells = {k: cell_values(c) for k, c in report.cells(who).items()}
+    sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(method, {}).items()}
+    cells = {k: cell_values(c) for k, c in report.cells(method).items()}
     groups = {}
     for group, items in report.groups.items():
-        of_group = report.cells(who, items)
+        of_group = report.cells(method, items)
         figures = {k: cell_values(c) for k, c in of_group.items()} if len(items) >= FEW else "too few"
         groups[group] = {"items": len(items), "figures": figures}
     by_item = {
-        i: {k: cell_values(c) for k, c in report.cells(who, [i]).items()} for i in report.rows.get(who, {})
+        i: {k: cell_values(c) for k, c in report.cells(method, [i]).items()}
+        for i in report.rows.get(method, {})
     }
     return {"figures": {**cells, **sets}, "groups": groups, "items": by_item}
 
@@ -95,32 +96,32 @@ def used_keys(report: Report) -> set[str]:
 
 def as_markdown(report: Report) -> list[str]:
     """Write the table, one row a figure; tables by group and by item; the legend; what was skipped."""
-    who = list({**report.rows, **report.sets})
+    methods = list({**report.rows, **report.sets})
     used = used_keys(report)
     figures = [f for k, f in report.figures.items() if k in used]
-    cells = {w: report.cells(w) for w in who}
+    cells = {w: report.cells(w) for w in methods}
     head = f"# {report.protocol}: {len(report.items())} items"
     out = [head, "", *[f"- {n}" for n in report.notes], ""] if report.notes else [head, ""]
     out += ["Cells: mean; median (the tail: where the worst tenth begins), n values.", ""]
-    out += ["| figure | " + " | ".join(who) + " |", "|---|" + "---|" * len(who)]
+    out += ["| figure | " + " | ".join(methods) + " |", "|---|" + "---|" * len(methods)]
     for f in figures:
         out.append(
             f"| {f.heading} | "
-            + " | ".join(format_cell(f, cells[w].get(f.key), report, w) for w in who)
+            + " | ".join(format_cell(f, cells[w].get(f.key), report, w) for w in methods)
             + " |"
         )
-    out += group_tables(report, who, figures) + item_tables(report, who, figures)
+    out += group_tables(report, methods, figures) + item_tables(report, methods, figures)
     out += legend(report, figures)
     if report.skipped:
         out += ["", "## Skipped", "", *[f"- {i}: {why}" for i, why in report.skipped.items()]]
     return out
 
 
-def format_cell(f: Figure, c: Cell | None, report: Report, who: str) -> str:
+def format_cell(f: Figure, c: Cell | None, report: Report, method: str) -> str:
     """Write one cell of the main table."""
-    found = report.sets.get(who, {}).get(f.key)
-    if found is not None:
-        return f"{figure_text(found[0])}, n {found[1]}"
+    set_value = report.sets.get(method, {}).get(f.key)
+    if set_value is not None:
+        return f"{figure_text(set_value[0])}, n {set_value[1]}"
     if c is None:
         return "—"
     if f.key == "lost":
@@ -141,7 +142,7 @@ MAIN = ("face_psnr", "foreground_psnr", "whole_psnr", "perceptual", "identity", 
 """Figures of the smaller tables, where they exist."""
 
 
-def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
+def group_tables(report: Report, methods: list[str], figures: list[Figure]) -> list[str]:
     """Tabulate medians per group: one row a group and method."""
     chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not report.groups:
@@ -157,15 +158,15 @@ def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[
         if len(items) < FEW:
             out.append(f"| {group} | {len(items)} | all |" + " too few |" * len(chosen))
             continue
-        for w in who:
-            c = report.cells(w, items)
+        for method in methods:
+            c = report.cells(method, items)
             if c:
                 cells = " | ".join(figure_text(c[f.key].median) if f.key in c else "—" for f in chosen)
-                out.append(f"| {group} | {len(items)} | {w} | {cells} |")
+                out.append(f"| {group} | {len(items)} | {method} | {cells} |")
     return out
 
 
-def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
+def item_tables(report: Report, methods: list[str], figures: list[Figure]) -> list[str]:
     """Tabulate medians per item, where there are a few items."""
     items = report.items()
     chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
@@ -179,11 +180,11 @@ def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[s
     ]
     out.append("|---|---|" + "---|" * len(chosen))
     for i in items:
-        for w in who:
-            c = report.cells(w, [i])
+        for method in methods:
+            c = report.cells(method, [i])
             if any(f.key in c for f in chosen):
                 cells = " | ".join(figure_text(c[f.key].median) if f.key in c else "—" for f in chosen)
-                out.append(f"| {i} | {w} | {cells} |")
+                out.append(f"| {i} | {method} | {cells} |")
     return out
 
 

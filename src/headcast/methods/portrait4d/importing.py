@@ -42,8 +42,8 @@ def convert_portrait4d(content: Any) -> Converted:
         for name in ("v_template", "J_regressor")
     )
     if isinstance(template, Tensor) and isinstance(regressor, Tensor):
-        flame = (x.detach().double().numpy() for x in (template, regressor))
-        tensors[ORIGIN] = torch.from_numpy(neck_origin(*flame, HeadModel.load())).float()
+        v, joints = template.detach().double().numpy(), regressor.detach().double().numpy()
+        tensors[ORIGIN] = torch.from_numpy(neck_origin(v, joints, HeadModel.load())).float()
     return tensors, {
         "licence": "MIT (repository of its authors); parts of its training carry terms of their own: FLAME "
         "and Deep3DFaceRecon are non-commercial",

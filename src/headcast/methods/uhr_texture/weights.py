@@ -131,7 +131,7 @@ def load_skin_networks(
 def untrained_networks(networks: SkinNetworks) -> SkinNetworks:
     """Return both stages as they are before training; only the level of skin, a linear fit, is kept."""
     gde, hfdr = GDE(networks.config, networks.gde.hash is not None), HFDR(networks.config)
-    gde.register_buffer("level", networks.gde.level)
+    gde.register_buffer("level", networks.gde.get_buffer("level"))
     for network in (gde, hfdr):
         network.eval().requires_grad_(False)
     return SkinNetworks(networks.config, networks.predictor, gde, hfdr)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headcast.observe.people import PROBES, PeopleVisitor
 from headcast.observe.detection import Detection
+from headcast.observe.people import PROBES, PeopleVisitor
 from headcast.video import Scan, read_video, write_video
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from headcast.crops.square import face_size, overlap
 from headcast.errors import HeadcastError
-from headcast.observe.people import FramePeople, PeopleVisitor, choose_person
 from headcast.observe.detection import Detection
+from headcast.observe.people import FramePeople, PeopleVisitor, choose_person
 
 WIDTH, HEIGHT = 480, 240
 Scene = list[list[tuple[int, float, float, float]]]

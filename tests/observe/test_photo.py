@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headcast.observe.detection import Detection
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from headcast.errors import HeadcastError
 from headcast.image import LoadedImage, load_image
+from headcast.observe.detection import Detection
 from headcast.observe.landmark_points import iris_distance, unmirror
 from headcast.observe.landmarks import FaceDetector, quarter_turns, turn_detection, turn_points
 from headcast.observe.matte import cutout_matte

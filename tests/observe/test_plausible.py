@@ -9,9 +9,9 @@ import pytest
 from tests.observe.heads import SIZE, detection_of, fitter, truth
 
 from headcast.errors import HeadcastError
+from headcast.observe.detection import Detection
 from headcast.observe.landmarks import turn_detection
 from headcast.observe.plausible import check_fit
-from headcast.observe.detection import Detection
 
 
 @pytest.fixture(scope="module")

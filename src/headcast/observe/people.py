@@ -11,9 +11,9 @@ from jaxtyping import Float, UInt8
 
 from headcast.crops.square import face_size, overlap, square_around
 from headcast.errors import HeadcastError
+from headcast.observe.detection import Detection
 from headcast.observe.landmark_points import face_roll, face_width
 from headcast.observe.landmarks import MIN_FACE, FaceDetector
-from headcast.observe.detection import Detection
 
 if TYPE_CHECKING:
     from headcast.video import Scan

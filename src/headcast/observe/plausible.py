@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from headcast.errors import HeadcastError
+from headcast.observe.detection import Detection
 from headcast.observe.fit import FrameFit
 from headcast.observe.landmark_points import EYE_LEFT, EYE_RIGHT, LIPS_OUTER, face_roll
-from headcast.observe.detection import Detection
 
 __all__ = ["check_fit"]
 

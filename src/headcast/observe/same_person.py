@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float, UInt8
 
 from headcast.errors import HeadcastError
-from headcast.observe.fit import Fitter
 from headcast.observe.detection import Detection
+from headcast.observe.fit import Fitter
 
 __all__ = ["PersonTraits", "check_one_person", "measure_traits"]
 

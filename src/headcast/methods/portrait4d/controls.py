@@ -18,8 +18,8 @@ from torch.nn.functional import interpolate
 
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.data import NeckShots
-from headcast.methods.portrait4d.losses import moving_region_weights
 from headcast.methods.portrait4d.expression_response import select_views
+from headcast.methods.portrait4d.losses import moving_region_weights
 from headcast.methods.portrait4d.motion_embedding import align_faces, expression_code
 from headcast.methods.portrait4d.network import Appearance, Head, RenderOutput, Synthesizer
 from headcast.methods.portrait4d.people import People, read_people

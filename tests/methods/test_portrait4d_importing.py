@@ -83,7 +83,7 @@ def test_the_published_world_has_its_origin_at_flames_neck(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_up = synthetic()
-    config = replace(TINY, styles=12)  # by which files are told apart
+    config = replace(TINY, style_dim=12)  # by which files are told apart
     for module in (importing, weights):
         monkeypatch.setattr(module, "OFFICIAL", config)
     net = Synthesizer(config)

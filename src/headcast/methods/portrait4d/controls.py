@@ -157,7 +157,7 @@ class ControlSet:
         """Build the average head with an expression, before the background of the person's photo."""
         psi = self.networks.psi
         planes = psi.mean
-        motion = psi.motion(driver)
+        motion = psi.normalize_motion(driver)
         if psi.moving is not None and motion is not None:
             planes = planes + psi.moving(motion)
         return Head(planes, psi.appearance(source.image, self.read(source)).background)

@@ -149,7 +149,12 @@ LIVELINK = (
         EVENLY,
     ),
     Recorded(
-        "quoted_decimals.csv", b'JawOpen,Notes\n"0,5","a ""b"", c"\n"0,25",\n', 2, 60, {0: 0.5, 1: 0.25}
+        "quoted_decimals.csv",
+        b'JawOpen,Notes\n"0,5","a ""b"", c"\n"0,25",\n',
+        2,
+        60,
+        {0: 0.5, 1: 0.25},
+        ("left out: Notes",),
     ),
     Recorded("trailing_comma.csv", WHOLE.replace("\n", ",\n").encode(), 120, 60, EVENLY),
     Recorded("trailing_comma_in_rows.csv", WHOLE.replace("0.2\n", "0.2,\n").encode(), 120, 60, EVENLY),
@@ -292,9 +297,10 @@ LIVELINK = (
     Recorded("short_row.csv", b"JawOpen,JawLeft\n0.5\n0.5,0\n", error="line 2 has no number in column 2"),
     Recorded("long_row.csv", b"JawOpen\n0.5,0.4\n0.5\n", error="line 2 has 2 cells, the header 1"),
     Recorded("large.csv", b"JawOpen\n\n50\n", error="line 3, column 1: 50 is out of range"),
+    Recorded("never.csv", b"Time,JawOpen\n0,0.5\n1e300,0.5\n", error="'1e300' is no time code"),
     Recorded("no_code.csv", b"Timecode,JawOpen\nsoon,0.5\n", error="'soon' is no time code"),
     Recorded("mixed_times.csv", b"Timecode,JawOpen\n00:00:00:01,0.5\n0.04,0.5\n", error="'0.04'"),
-    Recorded("years.csv", b"Time,JawOpen\n0,0.5\n0.04,0.5\n0.08,0.5\n700,0.5\n", error="a gap of 700 s"),
+    Recorded("years.csv", b"Time,JawOpen\n0,0.5\n0.04,0.5\n0.08,0.5\n700.08,0.5\n", error="a gap of 700 s"),
     Recorded("bytes.csv", b"\xff\xfe\x00\x81" * 9, error="not a readable CSV"),
 )
 
@@ -408,6 +414,7 @@ JSON = (
     Recorded("nothing.json", dumped([]), error="holds no frame"),
     Recorded("no_face.json", dumped([None, {}]), error="no frame shows a face"),
     Recorded("odd_time.json", named("time", [0, True]), error="frame 2: its time is"),
+    Recorded("huge.json", b'{"jawOpen": [1' + b"0" * 400 + b"]}", error="frame 1: jawOpen is"),
     Recorded("text.json", b"{", error="not a readable JSON"),
     Recorded("rate.json", dumped({"fps": "fast", "jawOpen": [1]}), error="fps is fast"),
     Recorded("latin.json", '{"jawOpen": [1], "Gr\u00f6\u00dfe": 2}'.encode("latin-1"), error="latin.json"),

@@ -158,7 +158,7 @@ def test_any_missing_and_repeated_times_give_a_clip(ticks: list[int | None]) -> 
 
 
 def test_too_long_gaps_and_clips_are_refused() -> None:
-    with pytest.raises(HeadcastError, match=r"a gap of 601 s after 0\.0 s"):
+    with pytest.raises(HeadcastError, match=r"a gap of 601 s after 0 s"):
         scheduled([0.0, 601.0, 601.1])
     with pytest.raises(HeadcastError, match="too long at 30 frames per second"):
         scheduled([500.0 * i for i in range(100)])

@@ -17,23 +17,23 @@ from headcast.observe.same_person import (
     DOUBT,
     FACE_SCALE,
     SHAPE_SCALE,
-    PersonTraits,
+    PhotoTraits,
     check_one_person,
 )
 
 
-def described(name: str, x: float, yaw: float = 0.0) -> PersonTraits:
+def described(name: str, x: float, yaw: float = 0.0) -> PhotoTraits:
     """A photo whose descriptor lies at x on a line."""
-    return PersonTraits(
+    return PhotoTraits(
         number=name, feminine=direction(yaw), age=np.zeros(41), tone=None, ita=np.r_[x, np.zeros(127)]
     )
 
 
-def fitted(name: str, shape: float = 0.0, face: float = 0.0, yaw: float = 0.0) -> PersonTraits:
+def fitted(name: str, shape: float = 0.0, face: float = 0.0, yaw: float = 0.0) -> PhotoTraits:
     """A photo without a descriptor, at given distances, over their scales, from one of all zeros."""
     cosine = 1 - face * FACE_SCALE
     vector = np.array([cosine, np.sqrt(max(0.0, 1 - cosine**2)), 0.0])
-    return PersonTraits(
+    return PhotoTraits(
         number=name, feminine=direction(yaw), age=np.r_[shape * SHAPE_SCALE, np.zeros(40)], tone=vector
     )
 
@@ -54,7 +54,7 @@ def test_two_people_are_refused_by_the_names_of_the_files() -> None:
 
 
 @pytest.mark.parametrize("make", [described, lambda name, x: fitted(name, 9 * x, 9 * x)])
-def test_doubt_warns_by_the_names_of_the_files(make: Callable[[str, float], PersonTraits]) -> None:
+def test_doubt_warns_by_the_names_of_the_files(make: Callable[[str, float], PhotoTraits]) -> None:
     (note,) = check_one_person([make("a.jpg", 0.0), make("b.jpg", DOUBT + 0.01)])
     assert note.startswith("a.jpg and b.jpg may show two different people")
 

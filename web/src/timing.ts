@@ -7,6 +7,7 @@ const FPS = 30, SLOWEST = 10, FASTEST = 1000;
 const EVEN = 0.25; // rows within this share of a frame from an even grid are frames as they stand
 const GAP = 0.25; // seconds between rows that are worth a word
 const LONGEST_GAP = 600, MOST_FRAMES = 1_000_000;
+const LATEST = 1e20; // the largest number that can be a time
 
 export type Moment = Timecode | number | null;
 
@@ -26,7 +27,7 @@ export interface Schedule {
 export function parseMoment(text: string): Moment {
   if (!text.trim()) return null;
   const value = parseTimecode(text) ?? Number(text.replace(",", "."));
-  return value === Infinity || value === -Infinity ? NaN : value;
+  return typeof value === "number" && Math.abs(value) > LATEST ? NaN : value;
 }
 
 /** Whether a time can stand next to the first one of a file. */
@@ -85,7 +86,7 @@ export function scheduleRows(times: (number | null)[], rate: number | null, fall
   const t = spreadTies(order.map((i) => filled[i]));
   const steps = differences(t), longest = steps.reduce((a, b, i) => (b > steps[a] ? i : a), 0);
   if (steps[longest] > LONGEST_GAP)
-    throw new Error(`${where}: a gap of ${steps[longest].toFixed(0)} s after ${t[longest].toFixed(1)} s; cut the recording there`);
+    throw new Error(`${where}: a gap of ${short(steps[longest])} s after ${short(t[longest])} s; cut the recording there`);
   const end = t[t.length - 1], measured = (t.length - 1) / end;
   const even = t.every((s, i) => Math.abs(s * measured - i) <= EVEN);
   if (even && measured >= SLOWEST && measured <= FASTEST) {
@@ -94,7 +95,7 @@ export function scheduleRows(times: (number | null)[], rate: number | null, fall
   }
   const fps = rate ?? usualRate(steps), frames = Math.floor(end * fps + 0.1) + 1;
   if (frames > MOST_FRAMES)
-    throw new Error(`${where}: lasts ${end.toFixed(0)} s, too long at ${short(fps)} frames per second; cut it`);
+    throw new Error(`${where}: lasts ${short(end)} s, too long at ${short(fps)} frames per second; cut it`);
   const at = Array.from({ length: frames }, (_, i) => interpolate(i / fps, t, rows));
   const resampled = `${t.length} rows became ${frames} frames at ${short(fps)} frames per second`;
   return { fps, order, at, notes: [...notes, ...describeGaps(t, steps, longest), resampled] };

@@ -25,7 +25,7 @@ MOST_BYTES = 1 << 28
 IGNORED = ("_neutral",)
 """MediaPipe's first score, which is no expression."""
 TIMES = ("time", "timestamp", "timeCode", "timecode")
-"""Keys of a time: a time code, or a number in seconds or finer units, told apart by their distance."""
+"""Keys of a time: a time code, or a number in seconds or finer units: their distance says which."""
 MILLISECONDS = ("timestampMs", "timestamp_ms", "timeMs", "time_ms")
 WEIGHTS = ("weights", "blendshapes", "blendShapes", "faceBlendshapes", "face_blendshapes")
 NAMES = ("names", "facsNames", "blendshape_names", "blendShapeNames")
@@ -189,7 +189,7 @@ def number(path: Path, name: str, value: Any, index: int) -> float | None:
     if value is None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or abs(value) > LARGEST or not math.isfinite(value):
+    if not is_number or not abs(value) <= LARGEST:
         raise HeadcastError(
             f"{path}: frame {index + 1}: {name} is {short_reason(value)[:20]}; give a weight from 0 to 1"
         )

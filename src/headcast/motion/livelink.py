@@ -111,11 +111,11 @@ def read_table(path: Path) -> Table:
         ) from e
     if len(cells) < 2:
         raise HeadcastError(f"{path}: holds no frame; export it again from Live Link Face")
-    header, notes = name_columns(path, [h.strip() for h in cells[0]])
+    header, notes = match_columns(path, [h.strip() for h in cells[0]])
     return Table(path, header, [(n, r) for (n, _), r in zip(numbered[1:], cells[1:], strict=True)], notes)
 
 
-def name_columns(path: Path, given: list[str]) -> tuple[list[str], tuple[str, ...]]:
+def match_columns(path: Path, given: list[str]) -> tuple[list[str], tuple[str, ...]]:
     """Return the known name of every column, empty for others, and a note that counts those."""
     header = [KNOWN.get(fold(h), "") for h in given]
     check_header(path, [known or h for known, h in zip(header, given, strict=True)])

@@ -39,6 +39,8 @@ EVEN = 0.25
 GAP = 0.25
 """Seconds between rows that are worth a word."""
 LONGEST_GAP = 600.0
+LATEST = 1e20
+"""The largest number that can be a time: nanoseconds of a century are less."""
 MOST_FRAMES = 1_000_000
 
 
@@ -76,7 +78,7 @@ def parse_moment(text: str) -> Timecode | float | None:
     if code is not None or not text.strip():
         return code
     value = float(text.replace(",", "."))
-    if not math.isfinite(value):
+    if not abs(value) <= LATEST:
         raise ValueError(text)
     return value
 
@@ -160,7 +162,7 @@ def schedule_rows(times: Sequence[float | None], rate: float | None, default: fl
     steps = np.diff(t)
     if steps.max() > LONGEST_GAP:
         raise HeadcastError(
-            f"{where}: a gap of {steps.max():.0f} s after {t[steps.argmax()]:.1f} s; cut the recording there"
+            f"{where}: a gap of {steps.max():g} s after {t[steps.argmax()]:g} s; cut the recording there"
         )
     even = even_rate(t, rate)
     if even is not None:
@@ -168,7 +170,7 @@ def schedule_rows(times: Sequence[float | None], rate: float | None, default: fl
     fps = usual_rate(steps) if rate is None else rate
     count = math.floor(t[-1] * fps + 0.1) + 1
     if count > MOST_FRAMES:
-        raise HeadcastError(f"{where}: lasts {t[-1]:.0f} s, too long at {fps:g} frames per second; cut it")
+        raise HeadcastError(f"{where}: lasts {t[-1]:g} s, too long at {fps:g} frames per second; cut it")
     resampled = f"{len(t)} rows became {count} frames at {fps:g} frames per second"
     at = np.interp(np.arange(count) / fps, t, rows)
     return Schedule(fps, order, at, (*sorting, *describe_gaps(t, steps), resampled))

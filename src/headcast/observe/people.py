@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -221,13 +221,21 @@ def face_sharpness(rgb: UInt8[np.ndarray, "h w 3"], d: Detection) -> float:
     return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
 
 
-def choose_person(
-    frames: Sequence[FramePeople], face: int | None, name: str
-) -> tuple[list[Detection | None], list[float], tuple[str, ...]]:
-    """Choose one person of a clip: by number (None: the first), counted from 1 by area times time in sight.
+class ChosenPerson(NamedTuple):
+    """One person of a clip.
 
-    Returns:
-        The detection of each frame (None: out of sight), the sharpness (0 there), and notes for the user.
+    Attributes:
+        detections: of each frame; None: out of sight. sharpness: of each frame; 0 out of sight.
+        notes: what the user should know.
+    """
+
+    detections: list[Detection | None]
+    sharpness: list[float]
+    notes: tuple[str, ...]
+
+
+def choose_person(frames: Sequence[FramePeople], face: int | None, name: str) -> ChosenPerson:
+    """Choose one person of a clip: by number (None: the first), counted from 1 by area times time in sight.
 
     Raises:
         HeadcastError: there is no such number.
@@ -243,11 +251,11 @@ def choose_person(
             f"{name}: --face {face} is not there; the faces found are numbered 1 to {len(order)}"
         )
     if not order:
-        return [None] * len(frames), [0.0] * len(frames), ()
+        return ChosenPerson([None] * len(frames), [0.0] * len(frames), ())
     who = order[(face or 1) - 1]
     chosen = [people.get(who) for people in frames]
     notes = name_others(frames, order, order.index(who), face is None) if len(order) > 1 else ()
-    return [c and c[0] for c in chosen], [c[1] if c else 0.0 for c in chosen], notes
+    return ChosenPerson([c and c[0] for c in chosen], [c[1] if c else 0.0 for c in chosen], notes)
 
 
 def name_others(

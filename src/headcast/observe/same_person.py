@@ -20,7 +20,7 @@ from headcast.errors import HeadcastError
 from headcast.observe.detection import Detection
 from headcast.observe.fit import Fitter
 
-__all__ = ["PersonTraits", "check_one_person", "measure_traits"]
+__all__ = ["PhotoTraits", "check_one_person", "measure_traits"]
 
 MAX_OFF_CAMERA = 25.0  # degrees, for a photo to be frontal
 MAX_TURN = 15.0  # degrees between two photos' directions
@@ -30,7 +30,7 @@ TURN_ALLOWANCE = 0.14  # by which dlib's distance of one person grows between ph
 MAX_DESCRIPTOR_YAW = 45.0  # degrees, for dlib's distance to be used
 
 
-class PersonTraits(NamedTuple):
+class PhotoTraits(NamedTuple):
     """What tells people apart in one photo.
 
     Attributes:
@@ -54,11 +54,11 @@ def measure_traits(
     fitter: Fitter,
     focal_35mm: float | None,
     name: str,
-) -> PersonTraits:
+) -> PhotoTraits:
     """Fit one photo by itself and encode its face."""
     height, width = rgb.shape[:2]
     fit = fitter.fit_photo(detection, width, height, focal_35mm)
-    return PersonTraits(
+    return PhotoTraits(
         name=name,
         direction=fit.frame.rotation[:, 2],
         shape=fit.shared.identity,
@@ -88,7 +88,7 @@ def encode_face(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[
         return load_encoder("losses").embed(crop)[0].numpy()
 
 
-def difference(a: PersonTraits, b: PersonTraits) -> float | None:
+def difference(a: PhotoTraits, b: PhotoTraits) -> float | None:
     """Return the evidence for two people, on the scale of dlib's distance; None: undecidable."""
     frontal = max(degrees_off_camera(x.direction) for x in (a, b)) < MAX_OFF_CAMERA
     comparable = frontal and float(a.direction @ b.direction) > np.cos(np.radians(MAX_TURN))
@@ -114,7 +114,7 @@ def degrees_off_camera(direction: Float[np.ndarray, "3"]) -> float:
     return float(np.degrees(np.arccos(np.clip(direction[2], -1, 1))))
 
 
-def check_one_person(traits: Sequence[PersonTraits]) -> tuple[str, ...]:
+def check_one_person(traits: Sequence[PhotoTraits]) -> tuple[str, ...]:
     """Compare all photos of a person; return a warning for those that may show another.
 
     Raises:
@@ -133,7 +133,7 @@ def check_one_person(traits: Sequence[PersonTraits]) -> tuple[str, ...]:
     return tuple(doubts)
 
 
-def links(a: PersonTraits, b: PersonTraits, c: PersonTraits) -> bool:
+def links(a: PhotoTraits, b: PhotoTraits, c: PhotoTraits) -> bool:
     """Whether a third photo resembles two that differ, so that all three may show one person."""
     evidence = [difference(a, c), difference(b, c)]
     return all(e is not None and e < DOUBT for e in evidence)

@@ -2,7 +2,7 @@
 
 dlib's face descriptor tells, where the metrics extra is installed. Without it the shape of the head and the
 bundled encoder can only raise doubts, and only between frontal photos: from other directions, in other light
-they differ as much within one person as between people (docs/results/cases-faces.md).
+they differ as much within one person as between people (docs/results/cases.md).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.harness import machine, milliseconds, row
 from headcast import api
-from headcast.avatar.gaussian import GaussianAvatar, splat
+from headcast.avatar.gaussian import GaussianAvatar, render_lit_gaussians
 from headcast.demo import demo_photo
 from headcast.drive import Drive, drive_from
 from headcast.render.gaussians import render_gaussians
@@ -34,7 +34,7 @@ def parts(avatar: GaussianAvatar, drive: Drive, repeats: int) -> None:
     surface, light, few = avatar.mesh.surface, avatar.source.light, max(3, repeats // 4)
     posed, placed = surface.posed(p), avatar.placed(p)
     world, shown = avatar.world(placed), avatar.packed.shown(posed, camera, light)
-    drawn = avatar.render_by_kernels(p, camera)
+    drawn = avatar.render_fast(p, camera)
     splats = (shown.means, shown.log_scales, shown.quaternions, shown.logits, shown.colours)
 
     def line(name: str, ours: Callable[[], object], plain: Callable[[], object]) -> None:
@@ -47,12 +47,16 @@ def parts(avatar: GaussianAvatar, drive: Drive, repeats: int) -> None:
         lambda: avatar.packed.shown(posed, camera, light),
         lambda: avatar.world(avatar.placed(p)),
     )
-    line("splat", lambda: render_gaussians(*splats, camera), lambda: splat(world, placed, camera))
+    line(
+        "splat",
+        lambda: render_gaussians(*splats, camera),
+        lambda: render_lit_gaussians(world, placed, camera),
+    )
     line("over a colour", lambda: over_colour(drawn, GREY), lambda: flatten(to_rgba(drawn), GREY))
     line(
         "whole frame",
-        lambda: over_colour(avatar.render_by_kernels(p, camera), GREY),
-        lambda: flatten(to_rgba(avatar.render_plainly(p, camera)), GREY),
+        lambda: over_colour(avatar.render_fast(p, camera), GREY),
+        lambda: flatten(to_rgba(avatar.render_reference(p, camera)), GREY),
     )
 
 

@@ -20,7 +20,7 @@ from tests.avatar.export.test_splats_of_avatars import fields
 
 from benchmarks.harness import machine
 from headcast import api
-from headcast.avatar.export.base import export, mesh_of
+from headcast.avatar.export.base import export_avatar, mesh_of
 from headcast.avatar.export.linear import linear_shapes
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
@@ -43,7 +43,7 @@ def files(avatar: MeshAvatar, folder: Path) -> None:
         ("mesh PLY", "mesh-ply", {}),
     ):
         start = time.perf_counter()
-        path = export(avatar, folder / f"a.{to[-3:]}", to, **options)[0]
+        path = export_avatar(avatar, folder / f"a.{to[-3:]}", to, **options)[0]
         seconds = time.perf_counter() - start
         glb = to == "glb"
         read = Scene(path).render(camera, avatar.source.light) if glb else drawn(path, camera)
@@ -61,7 +61,7 @@ def splats(avatar: GaussianAvatar, folder: Path) -> None:
         ("HTML", "a.html", {}),
     ):
         start = time.perf_counter()
-        path = export(avatar, folder / file, **options)[0]
+        path = export_avatar(avatar, folder / file, **options)[0]
         seconds, megabytes = time.perf_counter() - start, path.stat().st_size / 1e6
         likeness = "|"
         if path.suffix != ".html":

@@ -21,7 +21,7 @@ from headcast.camera import Camera
 from headcast.render.geometry import vertex_normals
 from headcast.render.mesh import interpolate, rasterize_mesh
 from headcast.render.shaded import render_textured
-from headcast.render.shaded_reference import Scene, compose
+from headcast.render.shaded_reference import TexturedScene, render_textured_reference
 from headcast.render.shading import ambient, directional
 from headcast.render.texture import Pyramid
 
@@ -71,7 +71,7 @@ def first_picture() -> None:
     """Prints what a process's first picture costs, with an empty and with a filled cache of kernels."""
     with tempfile.TemporaryDirectory() as folder:
         for state in ("empty", "filled"):
-            code = f"import os; os.environ['NUMBA_CACHE_DIR'] = {folder!r}\n" + FIRST
+            code = f"import os; os.environ['HEADCAST_CACHE'] = {folder!r}\n" + FIRST
             run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
             imports, first = map(float, run.stdout.split())
             print(f"first picture, {state} cache: {first:.2f} s, after {imports:.2f} s of imports")
@@ -83,7 +83,22 @@ def rows_of(size: int, repeats: int, pyramid: Pyramid) -> None:
     normals, view, few = vertex_normals(v, f), camera(size), max(2, repeats // 8)
     seen, differentiable = rasterize_mesh(v, f, view), normals.clone().requires_grad_()
     gloss = torch.tensor([0.5, 0.028]).expand(len(v), 2)
-    scene = Scene(v, f, normals, uv, f, pyramid, view, light(), gloss, None, "srgb", "srgb", 2, 0.01)
+    scene = TexturedScene(
+        vertices=v,
+        faces=f,
+        normals=normals,
+        uv=uv,
+        faces_uv=f,
+        pyramid=pyramid,
+        camera=view,
+        light=light(),
+        gloss=gloss,
+        openness=None,
+        texture_space="srgb",
+        colour_space="srgb",
+        antialias=2,
+        near=0.01,
+    )
     kernels = (
         lambda: rasterize_mesh(v, f, view, backend="numba"),
         lambda: interpolate(seen, f, normals),
@@ -92,7 +107,7 @@ def rows_of(size: int, repeats: int, pyramid: Pyramid) -> None:
     reference = (
         lambda: rasterize_mesh(v, f, view, backend="reference"),
         lambda: interpolate(seen, f, differentiable),
-        lambda: compose(scene),
+        lambda: render_textured_reference(scene),
     )
     names = (
         "triangle, barycentrics, depth",

@@ -22,17 +22,17 @@ from headcast.methods.portrait4d.crop import crop_image
 from headcast.methods.portrait4d.infer import reconstruct
 from headcast.methods.portrait4d.motion_embedding import ExpressionToMotion, MotionEncoder, align_faces
 from headcast.methods.portrait4d.network import SMALL, Synthesizer
-from headcast.methods.portrait4d.weights import Networks, load_networks, weights_file
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, load_portrait4d, weights_file
 from headcast.view import front_view
 
 
-def networks() -> Networks:
+def networks() -> Portrait4DNetworks:
     """Installed ones, else random ones."""
     if weights_file().is_file():
-        return load_networks()
+        return load_portrait4d()
     torch.manual_seed(0)
     parts = Synthesizer(SMALL), MotionEncoder(SMALL.motion), ExpressionToMotion(SMALL.motion)
-    return Networks(*(p.eval().requires_grad_(False) for p in parts))  # type: ignore[arg-type]
+    return Portrait4DNetworks(*(p.eval().requires_grad_(False) for p in parts))  # type: ignore[arg-type]
 
 
 @torch.no_grad()
@@ -59,7 +59,9 @@ def main() -> None:
     view = front_view(avatar, (a.size, a.size))
     moved = view.params.with_expression({"jawOpen": 0.3})
     bent = moved.replace(neck=torch.tensor([0.1, 0.2, 0.0]))
-    image = crop_image(seen[0].image, seen[0].camera, seen[0].params, used.psi.config.side)
+    image = crop_image(
+        seen[0].image, seen[0].camera, seen[0].params, used.psi.config.side, used.psi.config.centre
+    )
     points = seen[0].camera.project(head.landmarks(head(seen[0].params), 68))
     whole = torch.from_numpy(seen[0].image).permute(2, 0, 1)[None].float() / 127.5 - 1
     source = used.motion(align_faces(whole, points[None]))

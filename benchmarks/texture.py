@@ -26,13 +26,17 @@ from headcast.methods.uhr_texture.infer import image_maps, unwrap_maps
 from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor
 from headcast.methods.uhr_texture.unwrap import pixels_to_unwrap
 from headcast.methods.uhr_texture.usual import face_weight, predefined_maps
-from headcast.methods.uhr_texture.weights import Networks, available, load_networks
+from headcast.methods.uhr_texture.weights import SkinNetworks, available, load_skin_networks
 
 
-def networks() -> Networks:
+def networks() -> SkinNetworks:
     """Bundled or random."""
     c = CONFIGS["small"]
-    return load_networks() if available() else Networks(c, Predictor(c).eval(), GDE(c).eval(), HFDR(c).eval())
+    return (
+        load_skin_networks()
+        if available()
+        else SkinNetworks(c, Predictor(c).eval(), GDE(c).eval(), HFDR(c).eval())
+    )
 
 
 def peak() -> float:
@@ -47,7 +51,7 @@ def peak() -> float:
 
 
 @torch.no_grad()
-def run(n: int, size: int, head: HeadModel, nets: Networks) -> dict[str, tuple[float, float]]:
+def run(n: int, size: int, head: HeadModel, nets: SkinNetworks) -> dict[str, tuple[float, float]]:
     """Processor seconds and GB of each part."""
     pose = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
     pose[:3, 3] = torch.tensor([0.0, 0.02, 0.9])

@@ -1,10 +1,16 @@
-"""Numbers recorded of published networks: weights filled by rule, seeded inputs, comparison."""
+"""Numbers recorded of published networks: weights filled by rule, seeded inputs, comparison.
+
+Folders ``*_parity`` hold names and shapes of the published state dicts, the rule that filled each tensor, and
+a thin sample of what the published code computed with them. No published weights are among them.
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +24,20 @@ def seeded(name: str, shape: tuple[int, ...] | list[int]) -> Tensor:
     return torch.randn(list(shape), generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
 
 
+def read_facts(file: Path) -> dict[str, Any]:
+    """A compressed JSON file."""
+    return json.loads(gzip.decompress(file.read_bytes()))
+
+
 def shapes(file: Path) -> dict[str, list[int]]:
     """Name and shape of every tensor of a published state dict."""
-    return {k: shape for k, (shape, _) in json.loads(file.read_text()).items()}
+    return {k: shape for k, (shape, _) in read_facts(file).items()}
 
 
 def filled(network: nn.Module, rules: Path) -> nn.Module:
     """The network with the recorded weights, in evaluation mode; what the rules keep stays as it is."""
     state = network.state_dict()
-    for name, rule in json.loads(rules.read_text()).items():
+    for name, rule in read_facts(rules).items():
         if rule["mode"] == "randn":
             state[name].copy_(rule["mean"] + rule["std"] * seeded(name, state[name].shape))
         elif rule["mode"] == "const":

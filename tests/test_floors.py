@@ -10,12 +10,15 @@ import pytest
 # Lowest first. Packages of one row don't know each other.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "__init__"),
-    ("registry",),
-    ("device", "rotation", "weights", "demo", "files", "marks", "interpolation", "crops"),
+    ("registry", "owner", "limits"),
+    ("files",),
+    ("parsing",),
+    ("device", "rotation", "weights", "demo", "marks", "interpolation", "crops"),
     ("pickles",),
-    ("shots",),
+    ("shots", "containers", "video_layout"),
     ("camera",),
     ("image", "video_out"),
+    ("video_colour",),
     ("video",),
     ("nets", "head", "render"),
     ("synth",),

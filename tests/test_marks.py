@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from headcast.image import save_png
-from headcast.marks import SYNTHETIC, commercial_use, facts, header_lines, picture_text, video_text
+from headcast.marks import SYNTHETIC, commercial_use, facts, header_lines, png_metadata, video_text
 
 INFO = {
     "method": "fit",
@@ -43,7 +43,7 @@ def test_no_licence_is_not_permission() -> None:
 
 
 def test_a_picture_carries_the_mark(tmp_path: Path) -> None:
-    save_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8), picture_text(INFO))
+    save_png(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8), png_metadata(INFO))
     with Image.open(tmp_path / "a.png") as im:
         text = im.text  # type: ignore[attr-defined]
         assert text["Comment"] == SYNTHETIC and text["Consent"] == "Yes — Åsa"

@@ -1,28 +1,41 @@
-"""Rules that a linter doesn't know: sizes, docstrings, no traces of the machine that built this."""
+"""Rules that a linter doesn't know: sizes, names, docstrings, no traces of the machine that built this."""
 
 from __future__ import annotations
 
 import ast
+import io
 import re
+import textwrap
+import tokenize
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "headcast"
 FILES = sorted(SOURCE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
 
 
 def functions() -> Iterator[tuple[Path, ast.FunctionDef]]:
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(TREES[path]):
             if isinstance(node, ast.FunctionDef):
                 yield path, node
 
 
-def compiled(node: ast.FunctionDef) -> bool:
-    """Whether a function is a kernel for numba or Triton."""
+def compiled(path: Path, node: ast.FunctionDef) -> bool:
+    """Return whether a function is a kernel for numba or Triton."""
     words = " ".join(ast.unparse(d) for d in node.decorator_list)
-    return any(w in words for w in ("kernel", "helper", "jit"))
+    return "triton" in path.name or any(w in words for w in ("kernel", "helper", "jit"))
+
+
+def token_count(node: ast.FunctionDef, source: str) -> int:
+    """Count names, operators, numbers and strings of a function's body."""
+    body = "\n".join(source.splitlines()[node.body[0].lineno - 1 : node.end_lineno])
+    counted = (tokenize.NAME, tokenize.OP, tokenize.NUMBER, tokenize.STRING)
+    tokens = tokenize.generate_tokens(io.StringIO(textwrap.dedent(body)).readline)
+    return sum(t.type in counted for t in tokens)
 
 
 def test_files_stay_small() -> None:
@@ -38,9 +51,7 @@ def test_nearly_all_functions_stay_under_sixty_lines() -> None:
 
 def test_functions_say_what_they_return() -> None:
     # numba kernels have no use for annotations
-    silent = [
-        (p, n) for p, n in functions() if n.returns is None and not compiled(n) and "triton" not in p.name
-    ]
+    silent = [(p, n) for p, n in functions() if n.returns is None and not compiled(p, n)]
     assert not [f"{p.name}:{n.lineno} {n.name}" for p, n in silent]
 
 
@@ -52,7 +63,7 @@ def test_public_functions_have_docstrings() -> None:
 
 def test_no_bare_except_and_no_print_outside_the_command_line() -> None:
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(TREES[path]):
             assert not (isinstance(node, ast.ExceptHandler) and node.type is None), f"{path}:{node.lineno}"
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                 assert "cli" in path.relative_to(SOURCE).parts, f"{path}:{node.lineno}: print"
@@ -110,9 +121,92 @@ def test_docstrings_say_something() -> None:
     short = [
         f"{p.relative_to(SOURCE)}:{node.lineno}"
         for p in FILES
-        for node in ast.walk(ast.parse(p.read_text()))
+        for node in ast.walk(TREES[p])
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
         and (text := ast.get_docstring(node))
         and len(text.split()) < 4
     ]
     assert not short
+
+
+LONGEST, USUAL = 450, 300
+"""Tokens of a function's body: at most, and of 95 in 100 functions."""
+
+
+def test_functions_stay_short() -> None:
+    sizes = [
+        (token_count(node, path.read_text()), f"{path.relative_to(SOURCE)}: {node.name}")
+        for path, node in functions()
+        if not compiled(path, node)
+    ]
+    sizes.sort()
+    assert not [s for s in sizes if s[0] > LONGEST]
+    assert sizes[int(0.95 * len(sizes))][0] <= USUAL, sizes[int(0.95 * len(sizes)) :]
+
+
+SHARED_NAMES = {
+    "measure": "every protocol's module is entered by it",
+    "Options": "every protocol's module has its own",
+    "main": "programs",
+    "load": "api.load, and a lane operation",
+    "render": "api.render, and one backend's module each",
+    "rasterize": "one backend's module each",
+    "available": "backends and priors whose module is the name's other half",
+    "View": "a command is named by its class",
+}
+"""Public names that several modules define, and why."""
+
+
+def test_a_public_name_lives_in_one_module() -> None:
+    modules: dict[str, set[str]] = defaultdict(set)
+    for path in FILES:
+        for node in TREES[path].body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                modules[node.name].add(str(path.relative_to(SOURCE)))
+    shared = {name: sorted(where) for name, where in modules.items() if len(where) > 1}
+    assert set(shared) == set(SHARED_NAMES), {n: shared.get(n) for n in set(shared) ^ set(SHARED_NAMES)}
+
+
+def dataclasses_of(least: int) -> set[str]:
+    """Return the names of dataclasses with more than ``least`` fields of their own."""
+    return {
+        node.name
+        for path in FILES
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.ClassDef)
+        and any("dataclass" in ast.unparse(d) for d in node.decorator_list)
+        and sum(
+            isinstance(x, ast.AnnAssign) and "ClassVar" not in ast.unparse(x.annotation) for x in node.body
+        )
+        > least
+    }
+
+
+def test_large_dataclasses_are_built_by_keyword() -> None:
+    large = dataclasses_of(4)
+    positional = [
+        f"{path.relative_to(SOURCE)}:{node.lineno} {node.func.id}"
+        for path in FILES
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in large
+        and (len(node.args) > 1 and not any(isinstance(a, ast.Starred) for a in node.args))
+    ]
+    assert not positional
+
+
+AUTOGRAD = ("forward", "backward")
+"""Methods of torch.autograd.Function return tuples."""
+
+
+def test_many_returned_values_have_names() -> None:
+    tuples = []
+    for path, node in functions():
+        returns = node.returns
+        if compiled(path, node) or node.name in AUTOGRAD or not isinstance(returns, ast.Subscript):
+            continue
+        values = returns.slice.elts if isinstance(returns.slice, ast.Tuple) else []
+        if ast.unparse(returns.value) == "tuple" and len(values) > 2:
+            tuples.append(f"{path.relative_to(SOURCE)}:{node.lineno} {node.name}")
+    assert not tuples

@@ -159,6 +159,39 @@ def test_varying_rate_becomes_constant(tmp_path: Path) -> None:
     assert (np.diff(clip.times) >= 0).all()
 
 
+@pytest.mark.parametrize(
+    ("aspect", "size"), [(Fraction(2), (96, 256)), (Fraction(1, 2), (96, 64)), (None, (96, 128))]
+)
+@pytest.mark.parametrize("start", [0, 3])
+def test_pixels_become_square_and_times_stay(
+    tmp_path: Path, aspect: Fraction | None, size: tuple[int, int], start: int
+) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as out:
+        s = out.add_stream("libx264", rate=25)
+        s.width, s.height, s.pix_fmt = 128, 96, "yuv420p"
+        if aspect:
+            s.codec_context.sample_aspect_ratio = aspect
+        for k in range(10):
+            f = av.VideoFrame.from_ndarray(scene(k), format="rgb24").reformat(format="yuv420p")
+            f.pts, f.time_base = k + 25 * start, Fraction(1, 25)
+            out.mux(s.encode(f))
+        out.mux(s.encode(None))
+    clip = read_video(tmp_path / "a.mp4")
+    assert clip.frames.shape[1:3] == size
+    assert clip.times == pytest.approx(start + np.arange(10) / 25, abs=1e-3)
+    assert clip.notes == ()
+    patch_matrix(tmp_path / "a.mp4", 0, 1, -1, 0)
+    assert read_video(tmp_path / "a.mp4").frames.shape[1:3] == size[::-1]
+
+
+@pytest.mark.parametrize("start", [-5.0, 0.0, 100.0])
+def test_a_rate_a_little_off_does_not_drift(start: float) -> None:
+    times = start + np.arange(3000) / 29.8
+    _, fps, even = constant_rate(times, 30.0)
+    assert even
+    assert abs(3000 / fps - 3000 / 29.8) < 0.02
+
+
 def test_rounded_times_are_constant() -> None:
     times = np.round(np.arange(100) / 29.97, 2)
     index, fps, even = constant_rate(times, 29.97)
@@ -201,7 +234,7 @@ def test_clip_carries_its_sound(tmp_path: Path) -> None:
     assert clip.audio is not None
     write_video(tmp_path / "c.mp4", clip.frames, clip.fps, audio_from=clip)
     assert len(sound_of(tmp_path / "c.mp4")[1]) > 40000
-    silent = Clip(clip.frames, clip.fps, clip.times, None, clip.name)
+    silent = Clip(frames=clip.frames, fps=clip.fps, times=clip.times, audio=None, name=clip.name)
     write_video(tmp_path / "d.mp4", silent.frames, silent.fps, audio_from=silent)
     with av.open(str(tmp_path / "d.mp4")) as c:
         assert not c.streams.audio

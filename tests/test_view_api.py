@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.fake_avatar import FakeAvatar
 
 from headcast.api import Runtime, animate, create, observe, render
-from headcast.drive import drive_from, is_video, relative_rotation
+from headcast.drive import drive_from, relative_rotation
 from headcast.errors import HeadcastError
+from headcast.files import is_video
 from headcast.head.params import HeadParams
 from headcast.motion.presets import preset
 from headcast.progress import subrange

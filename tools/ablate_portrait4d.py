@@ -8,7 +8,7 @@ D: pseudo views for the target (pseudo-q); full; these by the paper's terms alon
 term on what an expression changes. Measured on people of the split test
 (tools/build_portrait4d_people.py --split test): source at one moment, driver at the other, seen from another
 camera, against the truth there; with people of a still neck also how much of what an expression changes is
-drawn (slope and correlation, see headcast.methods.portrait4d.motion_change; expressions by weights).
+drawn (slope and correlation, see headcast.methods.portrait4d.expression_response; expressions by weights).
 The table gives the mean over seeds and the spread between them; what differs
 by less than the spread is not told apart.
 """
@@ -24,24 +24,24 @@ import numpy as np
 import torch
 
 from headcast.device import pick_device
+from headcast.methods.portrait4d.expression_response import measure_response
 from headcast.methods.portrait4d.losses import moving_region_weights
-from headcast.methods.portrait4d.motion_change import changes
 from headcast.methods.portrait4d.motion_embedding import align_faces
 from headcast.methods.portrait4d.people import MOMENTS, People, read_people
-from headcast.methods.portrait4d.recipes.motion import DIFFERENCE, Ablation, MotionRecipe
-from headcast.methods.portrait4d.weights import Networks, read_networks
+from headcast.methods.portrait4d.recipes.motion import DIFFERENCE_WEIGHT, Ablation, MotionRecipe
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, read_networks
 from headcast.training import TrainConfig, train
 
 NAMES = {"no-init": "A", "real-only": "B", "pseudo-p": "C", "pseudo-q": "D", "full": "full"}
 
 
 @torch.no_grad()
-def measured(networks: Networks, people: People, most: int) -> dict[str, float]:
+def measured(networks: Portrait4DNetworks, people: People, most: int) -> dict[str, float]:
     """Means over people and both directions of time, from another side than the driver's: L1 (0..255) of the
     picture and around mouth and eyes, and the evaluator's perceptual distance."""
-    from headcast.priors.encoder.infer import load
+    from headcast.priors.encoder.infer import load_encoder
 
-    judge, cpu = load("evaluator", torch.device("cpu")), torch.device("cpu")
+    judge, cpu = load_encoder("evaluator", torch.device("cpu")), torch.device("cpu")
     c, psi = networks.psi.config, networks.psi
     l1, moving, far = [], [], []
     for person in range(min(most, len(people.head))):
@@ -58,7 +58,7 @@ def measured(networks: Networks, people: People, most: int) -> dict[str, float]:
             where = moving_region_weights(target.marks, c.side, 1.0) - 1
             moving.append(float(((image - truth).abs() * where).sum() / (3 * where.sum())) * 127.5)
             far.append(float(judge.distance(image, truth).mean()))
-    moved = changes(networks, people, most)["weights"]
+    moved = measure_response(networks, people, most)["weights"]
     return {
         "l1": float(np.mean(l1)),
         "moving": float(np.mean(moving)),
@@ -90,7 +90,7 @@ def main() -> None:
     runs: list[tuple[str, str, Ablation, float]] = [
         (NAMES[x], f"{NAMES[x]} ({x})", x, 0.0) for x in get_args(Ablation)
     ]
-    runs.append(("differences", "full, and differences", "full", DIFFERENCE))
+    runs.append(("differences", "full, and differences", "full", DIFFERENCE_WEIGHT))
     for short, name, ablation, weight in runs:
         if a.only and short not in a.only:
             continue

@@ -28,7 +28,7 @@ from headcast.methods.fit.skin.complete import EPS
 from headcast.methods.fit.skin.photos import DelitPhoto, delight_photo
 from headcast.observe.observe import observe_photo
 from headcast.texture.laplacian import Graph, diffuse, mesh_graph
-from headcast.texture.texels import Texels, gather, texels_of
+from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 from headcast.weights import save_tensors, weights_path
 
 SEED = 0
@@ -115,7 +115,7 @@ def mirror_of(head: HeadModel, texels: Texels) -> np.ndarray:
     """For every texel the one at the mirrored place."""
     from scipy.spatial import cKDTree
 
-    p = gather(head.neutral.numpy(), head.faces.numpy(), texels)
+    p = interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)
     return cKDTree(p).query(p * [-1, 1, 1])[1]
 
 

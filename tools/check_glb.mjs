@@ -1,4 +1,4 @@
-// Loads a GLB in the Khronos validator and in three.js: node tools/check_glb.mjs FILE.glb FOLDER_OF_PACKAGE_JSON
+// Loads a GLB in the Khronos validator, three.js and assimp: node tools/check_glb.mjs FILE.glb FOLDER_OF_PACKAGE_JSON
 // Prints one JSON object. With a pose on standard input ({weights: {name: w}, joints: {name: [x, y, z, w]}}),
 // three.js also poses the avatar, and its vertices go to FILE.glb.three.f32 (world positions, mesh by mesh).
 import { readFileSync, writeFileSync } from "node:fs";
@@ -53,8 +53,20 @@ async function loaded() {
   };
 }
 
+async function imported() {
+  const assimp = await require("assimpjs")();
+  const files = new assimp.FileList();
+  files.AddFile("avatar.glb", bytes);
+  const result = assimp.ConvertFileList(files, "assjson");
+  if (!result.IsSuccess()) return { error: result.GetErrorCode() };
+  const scene = JSON.parse(new TextDecoder().decode(result.GetFile(0).GetContent()));
+  return {
+    meshes: scene.meshes.map((m) => ({ vertices: m.vertices.length / 3, bones: (m.bones ?? []).map((b) => b.name) })),
+  };
+}
+
 function posed(scene) {
   for (const [name, q] of Object.entries(pose.joints)) scene.getObjectByName(name).quaternion.set(...q);
 }
 
-console.log(JSON.stringify({ validator: await validated(), three: await loaded() }));
+console.log(JSON.stringify({ validator: await validated(), three: await loaded(), assimp: await imported() }));

@@ -1,7 +1,8 @@
-"""Opens an exported GLB in three other programs: python tools/check_glb.py FILE.glb [--avatar ME.avatar]
+"""Opens an exported GLB in four other programs: python tools/check_glb.py FILE.glb [--avatar ME.avatar]
 
-The Khronos validator and three.js run in node (packages in ``web/node_modules``: ``npm ci --prefix web``),
-Blender as the bpy module of a Python of its own (``make blender``, or the variable HEADCAST_BPY names one).
+The Khronos validator, three.js and assimp run in node (packages in ``web/node_modules``: ``npm ci --prefix
+web``), Blender as the bpy module of a Python of its own (``make blender``, or the variable HEADCAST_BPY
+names one).
 With the avatar, the poses that three.js makes and the picture that Blender draws are compared with ours.
 Prints a line for each check, says what it skipped and why, and exits with 1 if one failed.
 """
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from headcast.avatar.base import Avatar, load
+from headcast.avatar.base import Avatar, load_avatar
 from headcast.avatar.export.base import mesh_of
 from headcast.avatar.export.pieces import head_pieces
 from headcast.avatar.export.splats import rest_pose
@@ -61,10 +62,10 @@ def check(glb: Path, avatar: Avatar | None = None, picture: Path | None = None) 
 
 
 def check_in_node(glb: Path, avatar: Avatar | None) -> list[Outcome]:
-    """The Khronos validator and three.js."""
-    names = ("Khronos validator", "three.js")
+    """The Khronos validator, three.js and assimp."""
+    names = ("Khronos validator", "three.js", "assimp")
     missing = None if shutil.which("node") else "node is not installed"
-    for package in ("gltf-validator", "three"):
+    for package in ("gltf-validator", "three", "assimpjs"):
         if not missing and not (WEB / "node_modules" / package).is_dir():
             missing = f"{package} is not in {WEB.name}/node_modules: npm ci --prefix web"
     if missing:
@@ -85,13 +86,28 @@ def check_in_node(glb: Path, avatar: Avatar | None) -> list[Outcome]:
             return [Outcome(name, False, ran.stderr.strip()[-300:]) for name in names]
         found = json.loads(ran.stdout.splitlines()[-1])
         posed = np.fromfile(f"{copy}.three.f32", np.float32).reshape(-1, 3)
-    return [validated(found["validator"]), *in_three(found["three"], posed, avatar)]
+    ours = sum(m["vertices"] for m in found["three"]["meshes"])
+    return [
+        validated(found["validator"]),
+        *in_three(found["three"], posed, avatar),
+        in_assimp(found["assimp"], ours),
+    ]
 
 
 def validated(report: dict[str, Any]) -> Outcome:
     """What the validator says."""
     words = f"{report['errors']} errors, {report['warnings']} warnings"
     return Outcome("Khronos validator", report["errors"] == 0, "; ".join([words, *report["messages"][:5]]))
+
+
+def in_assimp(found: dict[str, Any], vertices: int) -> Outcome:
+    """Whether assimp imports all vertices and bones; ``vertices``: as many as three.js read."""
+    if "error" in found:
+        return Outcome("assimp", False, found["error"])
+    count = sum(m["vertices"] for m in found["meshes"])
+    bones = {b for m in found["meshes"] for b in m["bones"]}
+    good = count == vertices and bones <= set(JOINTS) and "head" in bones
+    return Outcome("assimp", good, f"{len(found['meshes'])} meshes, {count} vertices, {len(bones)} bones")
 
 
 def in_three(found: dict[str, Any], posed: np.ndarray, avatar: Avatar | None) -> list[Outcome]:
@@ -189,7 +205,7 @@ def main() -> int:
     parser.add_argument("--avatar", type=Path)
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
-    outcomes = check(given.glb, load(given.avatar) if given.avatar else None, given.picture)
+    outcomes = check(given.glb, load_avatar(given.avatar) if given.avatar else None, given.picture)
     for o in outcomes:
         word = {True: "passed", False: "FAILED", None: "skipped"}[o.passed]
         print(f"{o.name:<18} {word:<8} {o.words}")

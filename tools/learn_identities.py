@@ -28,7 +28,7 @@ import torch
 
 from headcast.head.model import HeadModel
 from headcast.image import load_image
-from headcast.observe.fit import Fit, Fitter, target_of
+from headcast.observe.fit import Fitter, FrameFit, target_of
 from headcast.observe.landmark_points import iris_distance
 from headcast.observe.landmarks import FaceDetector
 from headcast.observe.solver import Shared, residuals, slid_basis
@@ -47,7 +47,7 @@ TOLD = 0.5  # directions of which a portrait tells a smaller share stay as the p
 class Fitted:
     """A fit and what it was fitted to."""
 
-    fit: Fit
+    fit: FrameFit
     detection: Detection
     width: int
     height: int

@@ -20,7 +20,7 @@ import numpy as np
 from headcast.head.embed import landmark_table
 from headcast.head.model import HeadModel
 from headcast.image import load_image
-from headcast.observe.fit import Fit, Fitter
+from headcast.observe.fit import Fitter, FrameFit
 from headcast.observe.landmark_model import LandmarkModel
 from headcast.observe.landmark_points import MIRROR, OVAL, iris_distance
 from headcast.observe.landmarks import FaceDetector
@@ -63,7 +63,7 @@ def train_faces(data: Path, people: int, cache: Path | None) -> list[Face]:
     return faces
 
 
-def back_projected(fit: Fit, detection: Detection, model: LandmarkModel) -> np.ndarray:
+def back_projected(fit: FrameFit, detection: Detection, model: LandmarkModel) -> np.ndarray:
     """(478, 3) residuals detected minus fitted, as displacements in the head frame, metres; nan if hidden."""
     r = detection.points - fit.points
     depth = -float(fit.params.translation[2])

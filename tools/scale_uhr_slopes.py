@@ -16,11 +16,11 @@ import torch
 
 from headcast.methods.uhr_texture.network import UNITS
 from headcast.methods.uhr_texture.protocols.skin_detail import refined_window, windows_in
-from headcast.methods.uhr_texture.weights import Networks, load_networks, to_stored
+from headcast.methods.uhr_texture.weights import SkinNetworks, load_skin_networks, to_stored
 from headcast.weights import save_tensors
 
 
-def gain_of(folder: Path, networks: Networks) -> float:
+def gain_of(folder: Path, networks: SkinNetworks) -> float:
     """By how much slopes are too shallow, over all windows of a folder."""
     products = torch.zeros(2)
     for w in windows_in(folder):
@@ -29,7 +29,7 @@ def gain_of(folder: Path, networks: Networks) -> float:
     return float(products[0] / products[1])
 
 
-def scale(networks: Networks, gain: float) -> None:
+def scale(networks: SkinNetworks, gain: float) -> None:
     """Make all slopes that the HFDR gives so many times as steep."""
     out = networks.hfdr.body.out
     assert out.bias is not None
@@ -50,7 +50,7 @@ def main() -> None:
     for name in ("gde", "hfdr"):
         parser.add_argument(f"--{name}", type=Path)
     args = parser.parse_args()
-    networks = copy.deepcopy(load_networks(gde=args.gde, hfdr=args.hfdr))
+    networks = copy.deepcopy(load_skin_networks(gde=args.gde, hfdr=args.hfdr))
     gain = gain_of(args.data, networks)
     scale(networks, gain)
     licence = {"name": "uhr-hfdr", "licence": "Apache-2.0"}

@@ -5,10 +5,10 @@
         [--truth 2048] [--samples 32] [--noise 0.1] [--threads 0]
 
 People of the test split, bald and without glasses, seen from about the front; per light an environment of
-soft lobes and a sun of finite size. A file a picture (``head00_light0.safetensors``: the channels of
-``uhr_texture.data.Looks.whole``, the first three from Cycles); those that exist are left alone. First every
-head in the first light, then in the next; ``heads`` holds what Blender is given and may be deleted after all.
-Pictures larger than ``--truth`` have their truth enlarged from there.
+soft lobes and a sun of finite size. One file per image (``head00_light0.safetensors``: channels of
+``uhr_texture.data.HeadViews.whole``, the first three from Cycles); existing files are kept. First every head
+in the first light, then in the next; ``heads`` holds Blender's input and may be deleted afterwards.
+Images larger than ``--truth`` have their truth enlarged from there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch
 
 from headcast.image import linear_to_srgb, load_image, save_png
 from headcast.methods.uhr_texture.data import frame_views, truth_maps
-from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.network import resize_maps
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.assets import load_assets
 from headcast.synth.batch import SynthBatch
@@ -138,7 +138,7 @@ def one(args: argparse.Namespace, number: int, k: int) -> None:
     alpha = np.full(seen.rgb.shape[:2], 255, np.uint8) if seen.alpha is None else seen.alpha
     rgb = torch.from_numpy(over_grey(seen.rgb, alpha)).permute(2, 0, 1)
     maps = load_tensors(folder / "truth.safetensors")[0]["maps"].float()
-    maps = resized(maps[None], args.size, args.size)[0]
+    maps = resize_maps(maps[None], args.size, args.size)[0]
     maps[:3] = rgb
     maps[15] *= torch.from_numpy(alpha > 250).float()
     save_tensors(file, {"maps": maps.half()}, {"what": "cycles"})

@@ -67,7 +67,7 @@ def truth_of(photo: Path) -> Truth:
     assert seen.masks is not None
     matte = seen.masks.person
     face = face_mask(seen.detection.points, *seen.image.shape[:2])
-    return Truth(cut_out(seen.image, matte), matte > 0.5, face)
+    return Truth(name=cut_out(seen.image, matte), rgb=matte > 0.5, cut=face)
 
 
 def score(truth: Truth, rendering: np.ndarray) -> Score:

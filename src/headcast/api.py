@@ -17,16 +17,19 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from headcast.drive import CameraChoice, Drive, drive_from, is_video
+from headcast.drive import CameraChoice, Drive, drive_from
 from headcast.errors import HeadcastError
+from headcast.files import is_video
 from headcast.head.names import EXPRESSIONS
 from headcast.head.params import HeadParams
+from headcast.limits import check_numbers
 from headcast.marks import video_text
 from headcast.progress import Progress, subrange
 from headcast.registry import DEFAULT_METHOD
 from headcast.view import (
     View,
     background_colour,
+    check_image_size,
     flatten,
     front_view,
     head_center,
@@ -67,7 +70,7 @@ def observe(
     """Observe photos or one video of one person: landmarks, masks, camera, fitted head, light.
 
     Args:
-        face: which face of a photo, counted from 1 by size; None takes the largest.
+        face: which face of a photo or video, counted from 1 by size; None takes the largest.
         head: the head model to fit; None: the bundled one.
 
     Raises:
@@ -76,6 +79,7 @@ def observe(
     from headcast.head.model import HeadModel
     from headcast.observe.observe import observe_photos, observe_video
 
+    check_numbers(face=face)
     paths = [Path(p) for p in ([sources] if isinstance(sources, str | Path) else sources)]
     videos = [p for p in paths if is_video(p)]
     if not paths:
@@ -84,7 +88,7 @@ def observe(
         raise HeadcastError(f"{videos[0]}: give either photos or one video, not both")
     head = HeadModel.load() if head is None else head
     if videos:
-        return observe_video(videos[0], head, progress=progress)[0]
+        return observe_video(videos[0], head, progress=progress, face=face)[0]
     return observe_photos(paths, head, [face] * len(paths), progress)
 
 
@@ -107,7 +111,7 @@ def create(
         method: name of a registered method (``headcast.methods.base.method_names()``).
         options: the method's own options: an instance of its ``Options``, or a mapping by field name; None:
             its defaults.
-        face: which face of a photo, counted from 1 by size; None takes the largest.
+        face: which face of a photo or video, counted from 1 by size; None takes the largest.
         head: the head model to fit (see ``headcast.head.foreign.known.foreign_head``); None: the bundled one.
         seed: random seed.
         consent: a statement of the person shown, kept in the avatar.
@@ -119,8 +123,11 @@ def create(
 
     from headcast.head.model import HeadModel
     from headcast.methods.base import get_method, make_options
+    from headcast.parsing import check_text
     from headcast.render.jit import prepare
 
+    check_text(consent, "consent")
+    check_numbers(face=face, seed=seed)
     chosen = get_method(method)
     own_options = make_options(chosen, options)
     chosen.check(own_options)
@@ -143,6 +150,7 @@ def bake(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> 
     """
     from headcast.methods.bake import bake_avatar
 
+    check_numbers(seed=seed)
     if avatar.mesh is not None:
         raise HeadcastError("bake: this avatar has a mesh already; export takes it as it is")
     return bake_avatar(avatar, seed=seed, progress=progress)
@@ -154,7 +162,7 @@ def load(path: str | Path) -> Avatar:
     Raises:
         HeadcastError: missing, damaged, of a newer version, of an unknown kind.
     """
-    from headcast.avatar.base import load as load_avatar
+    from headcast.avatar.base import load_avatar as load_avatar
 
     return load_avatar(path)
 
@@ -187,6 +195,8 @@ def render(
 
     if view not in ("front", "source"):
         raise HeadcastError(f"--view {view}: give front or source")
+    check_numbers(yaw=yaw, pitch=pitch)
+    check_image_size(size)
     colour = background_colour(background)
     view_shown = (
         source_view(avatar).resized(size) if view == "source" else front_view(avatar, size or (512, 512))
@@ -210,6 +220,7 @@ def animate(
     background: str = "grey",
     side_by_side: bool = False,
     flame: Path | None = None,
+    face: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
     """Write a video of the avatar driven by a preset's name, a recording, a video or a ``Motion``.
@@ -224,6 +235,7 @@ def animate(
         background: ``white``, ``grey``, ``black`` or ``#rrggbb``.
         side_by_side: show the driving video at the left.
         flame: your FLAME file, where FLAME parameters drive.
+        face: which face of a driving video, counted from 1 by size; None takes the largest.
 
     Returns:
         Notes for the user, one sentence each.
@@ -231,6 +243,8 @@ def animate(
     from headcast.files import check_writable
     from headcast.video import write_video
 
+    check_numbers(frames=frames, fps=fps)
+    check_image_size(size)
     check_writable(out)
     colour = background_colour(background)
     if colour is None:
@@ -243,6 +257,7 @@ def animate(
         size=size,
         fps=fps,
         flame=flame,
+        face=face,
         progress=subrange(progress, 0.0, 0.5),
     )
     if side_by_side and clip.clip is None:
@@ -279,6 +294,7 @@ def animate_image(
     from headcast.methods.base import get_animator, make_options
     from headcast.video import read_video, write_video
 
+    check_numbers(frames=frames, seed=seed)
     animator = get_animator(method)
     own_options = make_options(animator, options)
     animator.check(own_options)
@@ -286,7 +302,7 @@ def animate_image(
     if not is_video(drive):
         raise HeadcastError(f"--drive {drive}: an image animator is driven by a video")
     image, clip = load_image(photo), read_video(drive, frames)
-    images = animator.animate_image(image.rgb, clip, own_options, seed=seed, progress=progress)
+    images = animator.animate_image(image.over_grey(), clip, own_options, seed=seed, progress=progress)
     mark = {"synthetic_media": f"A photograph animated by {method}; the person did not make these movements."}
     return (*image.notes, *clip.notes, *write_video(out, images, clip.fps, clip.audio, video_text(mark)))
 
@@ -325,8 +341,9 @@ def export(
     Raises:
         HeadcastError: what the user can mend: an unknown format, an option that it does not take.
     """
-    from headcast.avatar.export.base import export as write
+    from headcast.avatar.export.base import export_avatar as write
 
+    check_numbers(texture_size=texture_size, sh_degree=sh_degree, subdivide=subdivide)
     return write(
         avatar,
         out,
@@ -382,6 +399,7 @@ class Runtime:
         size: tuple[int, int] = (512, 512),
         view: Literal["front", "source"] = "front",
     ) -> None:
+        check_image_size(size)
         self.avatar, self.renderer = avatar, avatar.renderer()
         view_shown = source_view(avatar).resized(size) if view == "source" else front_view(avatar, size)
         self.camera, self.rest = view_shown.camera, view_shown.params

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
+from headcast.files import is_video
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.motion.clip import Motion
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from headcast.render.types import Rendering
     from headcast.video import AudioSource, Clip
 
-__all__ = ["CameraChoice", "Drive", "drive_from", "is_video", "performance"]
+__all__ = ["CameraChoice", "Drive", "drive_from", "performance"]
 
 CameraChoice = Literal["source", "driver"]
-VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".3gp"}
 NECK_LIMIT = 0.7  # radians
 
 
@@ -70,11 +70,6 @@ class Drive:
         return len(self.cameras)
 
 
-def is_video(path: str | Path) -> bool:
-    """Whether a file's name says that it is a video."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
-
-
 def drive_from(
     avatar: Avatar,
     what: str | Path | Motion,
@@ -84,6 +79,7 @@ def drive_from(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     flame: Path | None = None,
+    face: int | None = None,
     progress: Progress | None = None,
 ) -> Drive:
     """Return the drive of a preset's name, a recording (csv, json, npz), a video or a ``Motion``.
@@ -94,14 +90,17 @@ def drive_from(
         size: (width, height); None: 512 square, or the driver's own.
         fps: frame rate; None: the driver's own, 30 for presets.
         flame: the user's FLAME file, where FLAME parameters drive.
+        face: which face of a video, counted from 1 by size; None takes the largest.
 
     Raises:
-        HeadcastError: unknown preset, unreadable file, ``driver`` without a video.
+        HeadcastError: unknown preset, unreadable file, ``driver`` or ``face`` without a video.
     """
     if frames is not None and frames < 1:
         raise HeadcastError(f"--frames {frames}: give at least 1")
     if not isinstance(what, Motion) and is_video(what):
-        return drive_from_video(avatar, Path(what), camera, frames, size, fps, progress)
+        return drive_from_video(avatar, Path(what), camera, frames, size, fps, face, progress)
+    if face is not None:
+        raise HeadcastError(f"--face {face}: '{what}' is not a video and shows no faces; leave --face away")
     if camera == "driver":
         raise HeadcastError(
             f"--camera driver: '{what}' is not a video and has no camera; use --camera source"
@@ -147,7 +146,13 @@ def drive_from_motion(avatar: Avatar, motion: Motion, size: tuple[int, int]) -> 
     center = head_center(avatar, view.params)
     yaw = [0.0] * len(motion) if motion.camera_yaw is None else motion.camera_yaw.tolist()
     cameras = tuple(view.orbited(center, y, 0.0).camera for y in yaw)
-    return Drive(motion.params(view.params), cameras, motion.fps, labels=motion.labels, notes=motion.notes)
+    return Drive(
+        params=motion.params(view.params),
+        cameras=cameras,
+        fps=motion.fps,
+        labels=motion.labels,
+        notes=motion.notes,
+    )
 
 
 def drive_from_video(
@@ -157,43 +162,71 @@ def drive_from_video(
     frames: int | None,
     size: tuple[int, int] | None,
     fps: float | None,
+    face: int | None,
     progress: Progress | None,
 ) -> Drive:
     """Track a video and retarget the performance to the avatar."""
-    from headcast.observe.track import track_clip
-    from headcast.relight import clip_light
-    from headcast.video import read_video
+    from headcast.observe.track import read_and_track
 
-    clip = read_video(path, frames)
     identity = avatar.source.params.identity
-    track = track_clip(clip, avatar.head, identity, personal_points(avatar), progress=progress)
+    clip, track = read_and_track(
+        path,
+        avatar.head,
+        frames,
+        identity=identity,
+        personal=personal_points(avatar),
+        progress=progress,
+        face=face,
+    )
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
+    signal = read_signals(avatar, clip, track)  # before the light: most avatars look at one frame only
     if camera == "driver":
-        view = View(track.camera, params[0]).resized(size)
-        posed = still_torso(params, avatar.head, avatar.source.params.rotation)
-        drive = Drive(
-            posed,
-            (view.camera,) * len(track),
-            track.fps,
-            clip.audio,
-            clip,
-            notes=clip.notes + track.notes,
-            light=clip_light(avatar, clip, track, params) if track.same_person else None,
-        )
+        drive = _drive_in_place(avatar, size, track, params, clip)
     else:
-        view = front_view(avatar, size or (512, 512))
-        t = params.batch[0]
-        still = view.params
-        retargeted = params.replace(
-            rotation=still.rotation.expand(t, 3),
-            translation=still.translation.expand(t, 3),
-            neck=relative_rotation(track.params.rotation),
-        )
-        drive = Drive(
-            retargeted, (view.camera,) * t, track.fps, clip.audio, clip, notes=clip.notes + track.notes
-        )
-    drive = replace(drive, signal=read_signals(avatar, clip, track))
+        drive = _drive_in_front(avatar, size, params, track, clip)
+    drive = replace(drive, signal=signal)
     return drive if fps is None else resample_drive(drive, fps)
+
+
+def _drive_in_place(
+    avatar: Avatar, size: tuple[int, int] | None, track: Track, params: HeadParams, clip: Clip
+) -> Drive:
+    """Show a tracked performance from the video's own camera."""
+    from headcast.relight import clip_light
+
+    view = View(track.camera, params[0]).resized(size)
+    posed = still_torso(params, avatar.head, avatar.source.params.rotation)
+    return Drive(
+        params=posed,
+        cameras=(view.camera,) * len(track),
+        fps=track.fps,
+        audio=clip.audio,
+        clip=clip,
+        notes=clip.notes + track.notes,
+        light=clip_light(avatar, clip, track, params) if track.same_person else None,
+    )
+
+
+def _drive_in_front(
+    avatar: Avatar, size: tuple[int, int] | None, params: HeadParams, track: Track, clip: Clip
+) -> Drive:
+    """Show a tracked performance in the front view: expression and relative turns of the neck."""
+    view = front_view(avatar, size or (512, 512))
+    t = params.batch[0]
+    still = view.params
+    retargeted = params.replace(
+        rotation=still.rotation.expand(t, 3),
+        translation=still.translation.expand(t, 3),
+        neck=relative_rotation(track.params.rotation),
+    )
+    return Drive(
+        params=retargeted,
+        cameras=(view.camera,) * t,
+        fps=track.fps,
+        audio=clip.audio,
+        clip=clip,
+        notes=clip.notes + track.notes,
+    )
 
 
 def read_signals(avatar: Avatar, clip: Clip, track: Track) -> Float[Tensor, "t m"] | None:
@@ -226,13 +259,13 @@ def performance(path: str | Path, flame: Path | None = None, progress: Progress 
     """
     if not is_video(path):
         return motion_from(path, flame)
-    from headcast.observe.track import track_clip
-    from headcast.video import read_video
+    from headcast.observe.track import read_and_track
 
-    clip = read_video(path)
-    track = track_clip(clip, HeadModel.load(), progress=progress)
+    _, track = read_and_track(path, HeadModel.load(), progress=progress)
     neck = relative_rotation(track.params.rotation)
-    return Motion(track.fps, track.params.expression, neck, track.params.gaze, name=str(path))
+    return Motion(
+        fps=track.fps, expression=track.params.expression, neck=neck, gaze=track.params.gaze, name=str(path)
+    )
 
 
 def personal_points(avatar: Avatar) -> PersonalLandmarks | None:

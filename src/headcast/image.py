@@ -10,13 +10,14 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path, check_readable, check_writable, quiet_stderr, what_is
+from headcast.parsing import parsing
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,11 @@ __all__ = [
 ]
 
 MAX_PIXELS = 200_000_000
+MAX_FILE_BYTES = 1 << 31  # 200 million pixels of three 16-bit channels, with room
+MAX_DECODED_BYTES = 1 << 30  # of one image in Pillow's memory: at most 4 bytes a pixel
+CONVERTED_ROWS = 256
 MIN_SIDE = 64
+BACKDROP = 128.0  # grey level behind transparent images
 SAMPLES_A_ROW = 4096  # OpenCV remaps images of at most 32767 a side: samples are laid out in rows
 SAMPLING_MARGIN = 8  # pixels outside the image to which positions are clipped: more than any kernel reaches
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
@@ -84,6 +89,55 @@ class LoadedImage:
     scale: float = 1.0
     notes: tuple[str, ...] = ()
 
+    def over_grey(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Return what is visible of the image, over plain grey; colours under alpha 0 leave no trace."""
+        if self.alpha is None:
+            return self.rgb
+        cover = self.coverage()[..., None]
+        return np.round(self.rgb * cover + BACKDROP * (1 - cover)).astype(np.uint8)
+
+    def filled(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Return the image with the visible colours continued smoothly into what is transparent."""
+        if self.alpha is None:
+            return self.rgb
+        colour = _fill_by_pyramid(self.rgb * self.coverage()[..., None], self.coverage())
+        return np.round(colour.clip(0, 255)).astype(np.uint8)
+
+    def coverage(self) -> Float[np.ndarray, "h w"]:
+        """Return alpha in 0..1, relative to the least transparent pixel; 1 where there is none."""
+        if self.alpha is None:
+            return np.ones(self.rgb.shape[:2], np.float32)
+        return self.alpha.astype(np.float32) / max(1, int(self.alpha.max()))
+
+
+def _fill_by_pyramid(
+    colour: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Complete premultiplied colours where their weight is under 1 by those of coarser levels (pull-push)."""
+    import cv2
+
+    h, w = weight.shape
+    if min(h, w) < 2:
+        mean = colour.sum((0, 1)) / max(float(weight.sum()), 1e-6)
+        return colour + (1 - weight[..., None]) * mean
+    coarse, coarse_weight = cv2.pyrDown(colour), cv2.pyrDown(weight)
+    strength = np.minimum(1, 4 * coarse_weight) / np.maximum(coarse_weight, 1e-6)
+    below = _fill_by_pyramid(coarse * strength[..., None], coarse_weight * strength)
+    return colour + (1 - weight[..., None]) * cv2.pyrUp(below, dstsize=(w, h))
+
+
+class ClampedReader(io.BufferedReader):
+    """A file that allocates no more for a read than it holds: damaged headers ask for 4 GB."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.length = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most ``size`` bytes; -1 or None: all that is left."""
+        left = max(self.length - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
 
 def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
     """Read an image file; of an animation, the first frame.
@@ -96,6 +150,8 @@ def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
     """
     path = Path(path)
     check_readable(path, "image")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise HeadcastError(f"{path}: larger than {MAX_FILE_BYTES >> 30} GB; reduce the image first")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's warnings about sizes and metadata; both are checked here
         im, stored, frames = read_pixels(path, max_side)
@@ -108,10 +164,20 @@ def load_image(path: str | Path, max_side: int = 4096) -> LoadedImage:
     scale = max(im.size) / max(stored)
     if scale < 1:
         notes.append(f"{stored[0]}x{stored[1]} pixels, read reduced to {im.width}x{im.height}")
-    return LoadedImage(rgb, alpha, str(path), focal, scale, tuple(notes))
+    return LoadedImage(
+        rgb=rgb, alpha=alpha, name=str(path), exif_focal_35mm=focal, scale=scale, notes=tuple(notes)
+    )
 
 
-def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int], int]:
+class DecodedPixels(NamedTuple):
+    """The first frame of a file, the size stored there, and how many frames it has."""
+
+    image: Image.Image
+    stored_size: tuple[int, int]
+    frames: int
+
+
+def read_pixels(path: Path, max_side: int) -> DecodedPixels:
     """Decode the first frame, longer side at most ``max_side``; return also stored size and frame count."""
     from PIL import Image, UnidentifiedImageError
 
@@ -120,14 +186,16 @@ def read_pixels(path: Path, max_side: int) -> tuple[Image.Image, tuple[int, int]
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses at twice this
         try:
             Image.init()
-            with Image.open(path, formats=[f for f in FORMATS if f in Image.OPEN]) as im:
+            formats = [f for f in FORMATS if f in Image.OPEN]
+            with ClampedReader(path) as file, Image.open(file, formats=formats) as im:
                 size = im.size
                 check_size(path, size)
-                frames = getattr(im, "n_frames", 1) if im.format != "MPO" else 1
+                check_depth(path, im)
+                frames = 2 if im.format != "MPO" and getattr(im, "is_animated", False) else 1
                 im.draft(None, (max_side, max_side))
                 with quiet_stderr():  # libtiff reports damage there, beside the exception
                     im.load()
-                return shrink(im, max_side), size, frames
+                return DecodedPixels(shrink(im, max_side), size, frames)
         except Image.DecompressionBombError as e:
             raise HeadcastError(f"{path}: more than {MAX_PIXELS // 10**6} megapixels; reduce it first") from e
         except UnidentifiedImageError as e:
@@ -151,12 +219,43 @@ def check_size(path: Path, size: tuple[int, int]) -> None:
         raise HeadcastError(f"{path}: only {size[0]}x{size[1]} pixels; at least {MIN_SIDE} a side are needed")
 
 
+def check_dimensions(path: Path, form: str | None = None) -> None:
+    """Check an image's size by its header, for decoders without limits of their own.
+
+    Args:
+        form: the only format that is taken; None: any.
+
+    Raises:
+        HeadcastError: not a regular file, no image, too small or too large.
+    """
+    from PIL import Image
+
+    check_readable(path, form or "image")
+    with (
+        warnings.catch_warnings(),
+        parsing(path, f"not a readable {form or 'image'}", "get or make it again"),
+    ):
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=[form] if form else [f for f in FORMATS if f in Image.OPEN]) as im:
+            if im.size[0] * im.size[1] > MAX_PIXELS:
+                raise ValueError(f"{im.size[0]}x{im.size[1]} pixels")
+
+
+def check_depth(path: Path, im: Image.Image) -> None:
+    """Raise HeadcastError if the decoded image takes more than ``MAX_DECODED_BYTES``."""
+    channels = 1 if im.mode in ("1", "L", "P") else 2 if im.mode.startswith("I;16") else 4
+    if im.size[0] * im.size[1] * channels > MAX_DECODED_BYTES:
+        raise HeadcastError(
+            f"{path}: takes more than {MAX_DECODED_BYTES >> 20} MB when decoded; reduce it first"
+        )
+
+
 def shrink(im: Image.Image, max_side: int) -> Image.Image:
     """Downsample to a longer side of at most ``max_side``; integer and float modes become 8 bit first."""
     from PIL import Image
 
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
-        im = keep_info(Image.fromarray(to_8_bit(np.asarray(im), im.mode)), im)
+        im = keep_info(Image.fromarray(to_8_bit(im)), im)
     factor = max_side / max(im.size)
     if factor >= 1:
         return im.copy()
@@ -188,14 +287,31 @@ def read_exif(im: Image.Image) -> bytes | None:
         return None
 
 
-def to_8_bit(x: Shaped[np.ndarray, "h w"], mode: str) -> UInt8[np.ndarray, "h w"]:
-    """Convert grey of 16 or 32 bits or floats to 8 bits; the white level is guessed from the values."""
-    if mode.startswith("I;16"):
-        return ((x.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    y = np.nan_to_num(x.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(y.max(initial=0.0))
-    white = next((w for w in (1.0, 255.0, 65535.0) if top <= w and (mode == "F" or w > 1)), max(top, 1.0))
-    return np.clip(y * (255.0 / white) + 0.5, 0, 255).astype(np.uint8)
+def to_8_bit(im: Image.Image) -> UInt8[np.ndarray, "h w"]:
+    """Convert grey of 16 or 32 bits or floats to 8 bits; the white level is guessed from the values.
+
+    Rows are converted by strips: the memory is that of the image and of the result.
+    """
+    out = np.empty((im.height, im.width), np.uint8)
+    strips = [(y, min(y + CONVERTED_ROWS, im.height)) for y in range(0, im.height, CONVERTED_ROWS)]
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        return np.asarray(im.crop((0, top, im.width, bottom)))
+
+    if im.mode.startswith("I;16"):
+        for top, bottom in strips:
+            out[top:bottom] = (rows(top, bottom).astype(np.uint32) * 255 + 32767) // 65535
+        return out
+
+    def finite(top: int, bottom: int) -> np.ndarray:
+        return np.nan_to_num(rows(top, bottom).astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+
+    top_value = max((float(finite(*s).max(initial=0.0)) for s in strips), default=0.0)
+    whites = (w for w in (1.0, 255.0, 65535.0) if top_value <= w and (im.mode == "F" or w > 1))
+    white = next(whites, max(top_value, 1.0))
+    for top, bottom in strips:
+        out[top:bottom] = np.clip(finite(top, bottom) * (255.0 / white) + 0.5, 0, 255)
+    return out
 
 
 def orientation_and_focal(im: Image.Image) -> tuple[float | None, Image.Image]:

@@ -15,7 +15,7 @@ __all__ = [
     "facts",
     "header_lines",
     "licences",
-    "picture_text",
+    "png_metadata",
     "video_text",
 ]
 
@@ -84,7 +84,7 @@ def header_lines(info: Mapping[str, Any]) -> tuple[str, ...]:
     return (*lines, f"consent: {found['consent']}") if "consent" in found else tuple(lines)
 
 
-def picture_text(info: Mapping[str, Any]) -> dict[str, str]:
+def png_metadata(info: Mapping[str, Any]) -> dict[str, str]:
     """Return the text entries of a PNG file."""
     found = {"Software": GENERATOR, "Comment": SYNTHETIC, "XML:com.adobe.xmp": XMP}
     if info.get("synthetic_media"):

@@ -17,9 +17,9 @@ from headcast.errors import HeadcastError
 __all__ = [
     "DEFAULT_METHOD",
     "METHOD_PACKAGES",
-    "Checkpoint",
     "Declaration",
     "Importer",
+    "OfficialCheckpoint",
     "collect",
     "declarations",
     "load_entry",
@@ -52,7 +52,7 @@ class Importer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class OfficialCheckpoint:
     """An official checkpoint and the tensors by which it is recognised.
 
     Attributes:
@@ -89,7 +89,7 @@ class Declaration:
     avatar_kinds: Mapping[str, str] = field(default_factory=dict)
     recipes: Mapping[str, str] = field(default_factory=dict)
     importers: Mapping[str, Importer] = field(default_factory=dict)
-    checkpoints: tuple[Checkpoint, ...] = ()
+    checkpoints: tuple[OfficialCheckpoint, ...] = ()
     framings: Mapping[str, str] = field(default_factory=dict)
     protocols: Mapping[str, str] = field(default_factory=dict)
 

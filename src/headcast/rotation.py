@@ -42,6 +42,15 @@ def axis_angle_to_matrix(axis_angle: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b
 def matrix_to_quaternion(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 4"]:
     """Return the unit quaternion (wxyz, w >= 0) of a matrix; the largest component is computed first."""
     m = matrix
+    q2, rows = _quaternion_products(m)
+    best = q2.argmax(-1)[..., None, None].expand(*q2.shape[:-1], 1, 4)
+    q = torch.gather(rows, -2, best)[..., 0, :]
+    q = q / q.norm(dim=-1, keepdim=True)
+    return torch.where(q[..., :1] < 0, -q, q)
+
+
+def _quaternion_products(m: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the products of a quaternion's components times four: rows of multiples of it."""
     m00, m11, m22 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     q2 = torch.stack([1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22], -1)
     a, b, c = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
@@ -55,10 +64,7 @@ def matrix_to_quaternion(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 4
         ],
         -2,
     )
-    best = q2.argmax(-1)[..., None, None].expand(*q2.shape[:-1], 1, 4)
-    q = torch.gather(rows, -2, best)[..., 0, :]
-    q = q / q.norm(dim=-1, keepdim=True)
-    return torch.where(q[..., :1] < 0, -q, q)
+    return q2, rows
 
 
 def quaternion_to_matrix(quaternion: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 3 3"]:

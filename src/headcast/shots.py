@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-__all__ = ["find_cuts", "longest_shot", "signature"]
+__all__ = ["find_cuts", "is_likely_cut", "longest_shot", "signature"]
 
 SIDE = 16  # pixels of the thumbnail
 LEVELS = 8  # histogram bins per channel
+MIN_THUMB_STEP, MIN_HISTOGRAM_STEP = 0.08, 0.2  # of a cut
 
 
 def signature(frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "n"]:
@@ -30,6 +32,19 @@ def signature(frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "n"]:
     return np.concatenate([thumb.ravel(), histogram])
 
 
+def signature_distance(a: Float[np.ndarray, "n"], b: Float[np.ndarray, "n"]) -> tuple[float, float]:
+    """Return the distances of two signatures' thumbnails and histograms."""
+    split = SIDE * SIDE * 3
+    thumb = float(np.median(np.abs(a[:split] - b[:split])))
+    return thumb, float(np.abs(a[split:] - b[split:]).sum()) / 2
+
+
+def is_likely_cut(before: Float[np.ndarray, "n"], after: Float[np.ndarray, "n"]) -> bool:
+    """Whether two frames in succession differ enough for a cut; ``find_cuts`` decides with later frames."""
+    thumb, histogram = signature_distance(before, after)
+    return thumb >= MIN_THUMB_STEP and histogram >= MIN_HISTOGRAM_STEP
+
+
 def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
     """Return the indices of the first frames of new shots.
 
@@ -37,22 +52,17 @@ def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
     around it, and after which nothing looks like the frames before (after a flash everything does).
     """
     n = len(signatures)
-    thumbs, histograms = np.split(signatures, [SIDE * SIDE * 3], axis=1)
 
     def distance(a: int, b: int) -> tuple[float, float]:
-        return (
-            float(np.median(np.abs(thumbs[a] - thumbs[b]))),
-            float(np.abs(histograms[a] - histograms[b]).sum()) / 2,
-        )
+        return signature_distance(signatures[a], signatures[b])
 
     steps = np.array([distance(i - 1, i) for i in range(1, n)]).reshape(-1, 2)
     cuts: list[int] = []
     for i in range(1, n):
         thumb, histogram = steps[i - 1]
-        if thumb < 0.08 or histogram < 0.2:
+        if thumb < MIN_THUMB_STEP or histogram < MIN_HISTOGRAM_STEP:
             continue
-        neighbours = np.concatenate([steps[max(0, i - 13) : i - 1], steps[i : i + 12]])
-        typical = np.median(neighbours, 0) if len(neighbours) else np.zeros(2)
+        typical = _typical_step(steps, i)
         if thumb < 4 * typical[0] or histogram < 3 * typical[1]:
             continue
         across = [distance(a, b)[0] for a in range(max(0, i - 4), i) for b in range(i, min(i + 4, n))]
@@ -62,6 +72,12 @@ def find_cuts(signatures: Float[np.ndarray, "t n"]) -> list[int]:
     return cuts
 
 
+def _typical_step(steps: np.ndarray, i: int) -> np.ndarray:
+    """Return the median of the steps around one."""
+    neighbours = np.concatenate([steps[max(0, i - 13) : i - 1], steps[i : i + 12]])
+    return np.median(neighbours, 0) if len(neighbours) else np.zeros(2)
+
+
 def longest_shot(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> slice:
     """Return the longest run of frames without a cut."""
     return longest_run(np.stack([signature(f) for f in frames]))
@@ -69,6 +85,11 @@ def longest_shot(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> slice:
 
 def longest_run(signatures: Float[np.ndarray, "t n"]) -> slice:
     """Return the longest run without a cut from the frames' signatures."""
+    return runs_by_length(signatures)[0]
+
+
+def runs_by_length(signatures: Float[np.ndarray, "t n"]) -> list[slice]:
+    """Return all runs without a cut, the longest first, from the frames' signatures."""
     edges = [0, *find_cuts(signatures), len(signatures)]
-    k = int(np.argmax(np.diff(edges)))
-    return slice(edges[k], edges[k + 1])
+    runs = [slice(a, b) for a, b in pairwise(edges)]
+    return sorted(runs, key=lambda run: run.start - run.stop)

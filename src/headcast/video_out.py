@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
+from headcast.containers import file_url, first_audio, open_media
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path
 
 if TYPE_CHECKING:
-    from av import AudioStream, Packet, VideoFrame, VideoStream
+    from av import AudioFrame, AudioStream, Packet, VideoFrame, VideoStream
     from av.container import InputContainer, OutputContainer
+    from av.filter import Graph
 
 __all__ = ["AudioSource", "write_video"]
 
-COPIED = ("aac", "mp3")  # what every player takes from an MP4
+COPIED = ("aac", "mp3", "mp3float")  # what every player takes from an MP4
 ENCODERS = ("libx264", "libopenh264", "h264", "mpeg4")
 BT709, LIMITED = 1, 1
+MAX_DRIFT = 0.015  # seconds between sound and its time stamps before samples are dropped or silence is added
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def write_video(
     if first is None:
         raise HeadcastError(f"{path}: there is no frame to write; the clip is empty")
     notes: list[str] = []
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as out:
+    with atomic_path(path) as temporary, av.open(file_url(temporary), "w", format="mp4") as out:
         out.metadata.update(metadata or {})
         video = add_video(out, first.shape[1], first.shape[0], fps, quality, notes)
         source = audio_source(audio_from)
@@ -164,17 +168,15 @@ def audio_packets(
     source: AudioSource, out: OutputContainer, notes: list[str]
 ) -> Iterator[tuple[float, Packet]]:
     """Yield (seconds, packet) of the sound in order; copied where MP4 players take the codec, else as AAC."""
-    import av
-
     try:
-        container = av.open(str(source.path))
-    except (OSError, ValueError):
+        container = open_media(source.path)
+    except HeadcastError:
         notes.append(f"the sound of {source.path} cannot be read; the video is silent")
         return iter(())
-    if not container.streams.audio:
+    stream = first_audio(container)
+    if stream is None:
         container.close()
         return iter(())
-    stream = container.streams.audio[0]
     if stream.codec_context.name in COPIED:
         return copy_packets(container, stream, out.add_stream_from_template(stream), source)
     target = out.add_stream("aac", rate=stream.rate or 48000)
@@ -189,6 +191,7 @@ def copy_packets(
     """Yield the packets of the requested part, stream-copied."""
     import av.error
 
+    last = None
     with container:
         try:
             for packet in container.demux(stream):
@@ -201,6 +204,9 @@ def copy_packets(
                     break
                 shift = round(source.start / packet.time_base)
                 packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                if last is not None and packet.dts <= last:  # the muxer refuses steps back in time
+                    continue
+                last = packet.dts
                 packet.stream = target
                 yield time, packet
         except (av.error.FFmpegError, ValueError):
@@ -210,28 +216,86 @@ def copy_packets(
 def encode_packets(
     container: InputContainer, stream: AudioStream, target: AudioStream, source: AudioSource
 ) -> Iterator[tuple[float, Packet]]:
-    """Yield the packets of the requested part, re-encoded."""
-    import av
+    """Yield the packets of the requested part, re-encoded at their times."""
     import av.error
 
-    rate = target.codec_context.sample_rate
-    resampler = av.AudioResampler(format="fltp", layout=target.codec_context.layout, rate=rate)
-    written = 0
+    resampler = TimedResampler(target)
     with container:
         try:
             for frame in container.decode(stream):
                 time = (frame.time or 0.0) - source.start
-                if time < -0.01:
+                if time + frame.samples / frame.sample_rate <= 0:
                     continue
                 if source.duration is not None and time >= source.duration:
                     break
-                for piece in resampler.resample(frame):
-                    piece.pts, piece.time_base = written, Fraction(1, rate)
-                    written += piece.samples
+                for piece in resampler.resample(frame, time):
                     yield from with_times(target.encode(piece))
         except (av.error.FFmpegError, ValueError):
             pass
+    for piece in resampler.rest():
+        yield from with_times(target.encode(piece))
     yield from with_times(target.encode(None))
+
+
+class TimedResampler:
+    """Convert sound to an encoder's rate and layout, with silence where its time stamps leave a pause.
+
+    The result starts at 0: sound that starts later begins with silence, what lies before is cut off.
+    """
+
+    def __init__(self, target: AudioStream) -> None:
+        self.target = target
+        self.graph: Graph | None = None
+
+    def resample(self, frame: AudioFrame, time: float) -> Iterator[AudioFrame]:
+        """Take a decoded frame that starts at a time in seconds; yield what is ready for the encoder."""
+        if self.graph is None:
+            self.graph = self.filter_for(frame)
+        frame.time_base = Fraction(1, frame.sample_rate)
+        frame.pts = round(time * frame.sample_rate)
+        self.graph.push(frame)
+        yield from self.ready()
+
+    def filter_for(self, frame: AudioFrame) -> Graph:
+        """Build the filter graph for frames like this one."""
+        from av.filter import Graph
+
+        graph, context = Graph(), self.target.codec_context
+        rate, layout = context.sample_rate, context.layout.name
+        nodes = [
+            graph.add_abuffer(
+                sample_rate=frame.sample_rate,
+                format=frame.format,
+                layout=frame.layout,
+                time_base=Fraction(1, frame.sample_rate),
+            ),
+            graph.add("aresample", f"{rate}:async=1000:min_hard_comp={MAX_DRIFT}:first_pts=0"),
+            graph.add("aformat", f"sample_fmts=fltp:channel_layouts={layout}"),
+            graph.add("abuffersink"),
+        ]
+        for node, following in pairwise(nodes):
+            node.link_to(following)
+        graph.configure()
+        return graph
+
+    def ready(self) -> Iterator[AudioFrame]:
+        """Yield the frames that the filter has finished."""
+        import av
+        import av.error
+
+        while self.graph is not None:
+            try:
+                piece = self.graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            assert isinstance(piece, av.AudioFrame)
+            yield piece
+
+    def rest(self) -> Iterator[AudioFrame]:
+        """Yield what the filter still holds, at the end."""
+        if self.graph is not None:
+            self.graph.push(None)
+            yield from self.ready()
 
 
 def with_times(packets: list[Packet]) -> Iterator[tuple[float, Packet]]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "View",
     "background_colour",
+    "check_image_size",
     "flatten",
     "front_view",
     "head_center",
@@ -41,7 +42,8 @@ DISTANCE = 1.1  # metres from which a portrait is usually taken
 HEAD_FRACTION = 0.64  # height of the head as a fraction of the image height, in the front view
 FOREHEAD, CHIN = 10, 152  # MediaPipe points at the top of the forehead and the tip of the chin
 CROWN = 1.32  # from chin to crown, in heights from chin to forehead point
-MAX_SIDE = 8192
+MIN_SIDE, MAX_SIDE = 16, 8192
+SIZES = f"pixels like 512 or 640x480, from {MIN_SIDE} to {MAX_SIDE}"
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,18 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
     sides = [int(g) for g in match.groups() if g] if match else []
-    if not sides or min(sides) < 16 or max(sides) > MAX_SIDE:
-        raise HeadcastError(f"--size {text}: give pixels like 512 or 640x480, from 16 to {MAX_SIDE}")
-    return sides[0], sides[-1]
+    if not sides:
+        raise HeadcastError(f"--size {text}: give {SIZES}")
+    size = sides[0], sides[-1]
+    check_image_size(size)
+    return size
+
+
+def check_image_size(size: tuple[int, int] | None) -> None:
+    """Check a (width, height) in pixels; None is left alone.
+
+    Raises:
+        HeadcastError: a side is too small or too large.
+    """
+    if size is not None and not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
+        raise HeadcastError(f"--size {'x'.join(map(str, size))}: give {SIZES}")

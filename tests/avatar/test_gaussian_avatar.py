@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.bound import bound
 
-from headcast.avatar.base import Avatar, load
+from headcast.avatar.base import Avatar, load_avatar
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package, write_package
@@ -32,7 +32,7 @@ def avatar() -> GaussianAvatar:
     y, x = np.mgrid[0:256, 0:256]
     texture = np.stack([150 + 40 * np.sin(x / 9), 120 + 40 * np.sin(y / 9), 110 + 0 * x], -1).astype(np.uint8)
     source = SourceView(Camera.make(560, 160, 160), params, ambient())
-    mesh = MeshAvatar(bound(head, source), texture)
+    mesh = MeshAvatar(bound=bound(head, source), texture=texture)
     with torch.no_grad():
         return GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
 
@@ -80,7 +80,7 @@ def test_light_falls_on_them(avatar: GaussianAvatar) -> None:
 
 def test_round_trip(avatar: GaussianAvatar, tmp_path: Path) -> None:
     avatar.save(tmp_path / "a.avatar")
-    back = load(tmp_path / "a.avatar")
+    back = load_avatar(tmp_path / "a.avatar")
     assert isinstance(back, GaussianAvatar) and back.info["kind"] == "gaussians"
     p, c = avatar.source.params, avatar.source.camera
     assert psnr(shown(avatar, p, c), shown(back, p, c)) > 45
@@ -96,14 +96,22 @@ def test_shells_keep_their_gaussians_in_a_file(avatar: GaussianAvatar, tmp_path:
         uv = torch.tensor([[0.0, 0.0], [1, 0], [1, 1], [0, 1]])
         texture = np.full((8, 8, 4), 255, np.uint8)
         texture[..., :3] = colour
-        return Shell(name, rest + torch.tensor([x, 0.0, 0.0]), faces, uv, faces, weights, texture)
+        return Shell(
+            name=name,
+            rest=rest + torch.tensor([x, 0.0, 0.0]),
+            faces=faces,
+            uv=uv,
+            faces_uv=faces,
+            skin_weights=weights,
+            texture=texture,
+        )
 
     mesh = replace(avatar.mesh, shells=(plate("hair", -0.08, 250), plate("body", 0.08, 10)))
     with torch.no_grad():
         worn = GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
     worn.save(tmp_path / "a.avatar")
     p, c = avatar.source.params, avatar.source.camera
-    before, after = shown(worn, p, c), shown(load(tmp_path / "a.avatar"), p, c)
+    before, after = shown(worn, p, c), shown(load_avatar(tmp_path / "a.avatar"), p, c)
     assert psnr(before, after) > 40
     assert float(before.amax()) > 0.9 and float(before.amin()) < 0.1
 
@@ -134,4 +142,4 @@ def test_damaged_files_are_refused(avatar: GaussianAvatar, tmp_path: Path, chang
         t["gaussian.position"] = t["gaussian.position"] * float("nan")
     write_package(tmp_path / "b.avatar", replace(p, tensors=t))
     with pytest.raises(HeadcastError, match=r"b\.avatar"):
-        load(tmp_path / "b.avatar")
+        load_avatar(tmp_path / "b.avatar")

@@ -11,13 +11,13 @@ import torch
 from tests.avatar.export.heads import shut_lids
 from tests.bound import bound
 
-from headcast.avatar.base import load
+from headcast.avatar.base import load_avatar
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.lids import SHADED
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package
 from headcast.avatar.source import SourceView
-from headcast.avatar.surface import Surface
+from headcast.avatar.surface import HeadSurface
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
@@ -35,7 +35,9 @@ def lidded(side: int = 256) -> MeshAvatar:
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -0.7]))
     source = SourceView(Camera.make(300, 128, 128), params, ambient())
     lids = shut_lids(head, side, SHUT, torch.zeros(2))
-    return MeshAvatar(bound(head, source), np.full((side, side, 3), OPEN, np.uint8), (), lids)
+    return MeshAvatar(
+        bound=bound(head, source), texture=np.full((side, side, 3), OPEN, np.uint8), shells=(), lids=lids
+    )
 
 
 def covered(mesh: MeshAvatar) -> GaussianAvatar:
@@ -84,7 +86,7 @@ def test_halvings_and_the_texture_of_a_pose_are_one(monkeypatch: pytest.MonkeyPa
     assert mesh.lids is not None
     half = mesh.source.params.with_expression({"eyeBlinkLeft": 0.6, "eyeBlinkRight": 0.8})
     painted = mesh.lids.paint(mesh.texture, mesh.lids.closed_fraction(half))
-    plain = Surface(mesh.head, (), painted)
+    plain = HeadSurface(mesh.head, (), painted)
     far = mesh.source.camera.scaled(0.4)
     with torch.no_grad():
         for camera in (mesh.source.camera, far):
@@ -96,14 +98,14 @@ def test_gaussians_by_kernels_are_those_in_plain_torch() -> None:
     avatar = covered(lidded())
     params = avatar.source.params.with_expression({"eyeBlinkLeft": 0.7, "eyeBlinkRight": 1.0})
     with torch.no_grad():
-        fast, plain = (f(params, avatar.source.camera).rgb for f in (avatar.render, avatar.render_plainly))
+        fast, plain = (f(params, avatar.source.camera).rgb for f in (avatar.render, avatar.render_reference))
     assert float((fast - plain).abs().max()) < 0.02
 
 
 def test_files_keep_them_and_damage_is_named(tmp_path: Path) -> None:
     avatar = lidded()
     avatar.save(tmp_path / "a.avatar")
-    opened = load(tmp_path / "a.avatar")
+    opened = load_avatar(tmp_path / "a.avatar")
     assert isinstance(opened, MeshAvatar) and opened.lids is not None and avatar.lids is not None
     for a, b in zip(opened.lids.patches, avatar.lids.patches, strict=True):
         assert torch.equal(a.corner, b.corner) and (a.texture == b.texture).all()

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from headcast.avatar.base import load
+from headcast.avatar.base import load_avatar
 from headcast.avatar.package import VERSION, Package, read_package, write_package
-from headcast.avatar.png import encode_png
+from headcast.avatar.png import encode_texture
 from headcast.errors import HeadcastError
 
 
@@ -125,7 +125,7 @@ BAD: dict[str, dict[str, bytes | None]] = {
 def test_bad_entries_are_refused_in_one_line(name: str, good: Path, tmp_path: Path) -> None:
     path = rewritten(good, tmp_path / "bad.avatar", BAD[name])
     with pytest.raises(HeadcastError, match=r"bad\.avatar") as e:
-        load(path)
+        load_avatar(path)
     assert "\n" not in str(e.value) and len(str(e.value)) < 400
 
 
@@ -183,4 +183,4 @@ def test_truncation_is_refused(good: Path, tmp_path: Path) -> None:
 
 
 def test_textures_are_small_files() -> None:
-    assert len(encode_png(np.full((512, 512, 3), 90, np.uint8))) < 20000
+    assert len(encode_texture(np.full((512, 512, 3), 90, np.uint8))) < 20000

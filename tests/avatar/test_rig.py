@@ -23,7 +23,14 @@ def some(seed: int, n: int = 40, f: int = 12) -> tuple[torch.Tensor, torch.Tenso
     return (
         vertices,
         faces,
-        Gaussians(triangle, normal(n, 3), normal(n, 4), normal(n, 3) * 0.3 - 2, normal(n), normal(n, 3)),
+        Gaussians(
+            triangle=triangle,
+            position=normal(n, 3),
+            quaternion=normal(n, 4),
+            log_scale=normal(n, 3) * 0.3 - 2,
+            opacity=normal(n),
+            albedo=normal(n, 3),
+        ),
     )
 
 
@@ -83,7 +90,12 @@ def test_stretch_keeps_gaussians_at_their_place_in_the_triangle() -> None:
     rest = frames_of(vertices, faces)
     placed = to_local(
         Gaussians(
-            local.triangle, on(vertices), local.quaternion, local.log_scale, local.opacity, local.albedo
+            triangle=local.triangle,
+            position=on(vertices),
+            quaternion=local.quaternion,
+            log_scale=local.log_scale,
+            opacity=local.opacity,
+            albedo=local.albedo,
         ),
         rest,
     )
@@ -97,12 +109,12 @@ def test_a_gaussian_along_a_stretched_edge_reaches_further() -> None:
     faces = torch.tensor([[0, 1, 2]])
     one = torch.ones(1)
     local = Gaussians(
-        torch.tensor([0]),
-        torch.zeros(1, 3),
-        torch.tensor([[1.0, 0, 0, 0]]),
-        torch.log(torch.full((1, 3), 0.1)),
-        one,
-        torch.zeros(1, 3),
+        triangle=torch.tensor([0]),
+        position=torch.zeros(1, 3),
+        quaternion=torch.tensor([[1.0, 0, 0, 0]]),
+        log_scale=torch.log(torch.full((1, 3), 0.1)),
+        opacity=one,
+        albedo=torch.zeros(1, 3),
     )
     rest = frames_of(v, faces)
     wide = to_world(local, frames_of(v * torch.tensor([3.0, 1, 1]), faces), rest)

@@ -37,11 +37,23 @@ def avatar() -> GaussianAvatar:
     corners = torch.tensor([[-0.1, -0.2, 0.1], [0.1, -0.2, 0.1], [0.1, 0.15, -0.1], [-0.1, 0.15, -0.1]])
     faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
     cloth = np.full((8, 8, 4), 255, np.uint8)
-    shell = Shell("body", corners, faces, torch.rand(4, 2, generator=g), faces, weights, cloth)
+    shell = Shell(
+        name="body",
+        rest=corners,
+        faces=faces,
+        uv=torch.rand(4, 2, generator=g),
+        faces_uv=faces,
+        skin_weights=weights,
+        texture=cloth,
+    )
     even = np.linspace(60, 200, 64)  # no detail: as many Gaussians before as behind
     texture = np.stack(np.broadcast_arrays(even[:, None], even[None], 130.0), -1).astype(np.uint8)
     light = ambient(0.6) + directional(torch.tensor([0.6, 0.6, 0.53]), torch.tensor([0.5, 0.45, 0.4]))
-    mesh = MeshAvatar(bound(head, SourceView(Camera.make(420, 128, 128), params, light)), texture, (shell,))
+    mesh = MeshAvatar(
+        bound=bound(head, SourceView(Camera.make(420, 128, 128), params, light)),
+        texture=texture,
+        shells=(shell,),
+    )
     with torch.no_grad():
         all_of_them = init_gaussians(mesh.surface, mesh.source)
     g = torch.Generator().manual_seed(4)
@@ -77,7 +89,7 @@ def test_pictures_are_the_plain_ones(avatar: GaussianAvatar, yaw: float, pitch: 
     for view in (camera, close):
         for light in (None, ambient(0.5)):
             with torch.no_grad():
-                ours, plain = avatar.render_by_kernels(p, view, light), avatar.render_plainly(p, view, light)
+                ours, plain = avatar.render_fast(p, view, light), avatar.render_reference(p, view, light)
             assert plain.alpha.mean() > 0.1
             wrong = (ours.rgb * ours.alpha[..., None] - plain.rgb * plain.alpha[..., None]).abs()
             assert wrong.mean() < 1e-5 and wrong.quantile(0.999) < 2e-3
@@ -94,7 +106,7 @@ def test_what_nobody_sees_is_not_placed(avatar: GaussianAvatar) -> None:
         some = avatar.packed.shown(posed, camera, avatar.source.light)
         none = avatar.packed.shown(posed, away, avatar.source.light)
         assert 0 < len(some.means) < 0.9 * len(avatar.gaussians) and len(none.means) == 0
-        assert float(avatar.render_by_kernels(p, away).alpha.max()) == 0
+        assert float(avatar.render_fast(p, away).alpha.max()) == 0
 
 
 def test_stretched_and_degenerate_triangles() -> None:
@@ -106,12 +118,12 @@ def test_stretched_and_degenerate_triangles() -> None:
     faces = torch.arange(30).view(10, 3)
     n = 200
     local = Gaussians(
-        torch.randint(0, 10, (n,), generator=g),
-        torch.randn(n, 3, generator=g) * 0.2,
-        torch.randn(n, 4, generator=g),
-        torch.randn(n, 3, generator=g) * 0.3 - 3,
-        torch.randn(n, generator=g),
-        torch.rand(n, 3, generator=g),
+        triangle=torch.randint(0, 10, (n,), generator=g),
+        position=torch.randn(n, 3, generator=g) * 0.2,
+        quaternion=torch.randn(n, 4, generator=g),
+        log_scale=torch.randn(n, 3, generator=g) * 0.3 - 3,
+        opacity=torch.randn(n, generator=g),
+        albedo=torch.rand(n, 3, generator=g),
     )
     still, turned = frames_of(rest, faces), frames_of(moved, faces)
     pack = Packed.of(local, torch.full((n, 3), 1 / 3), faces, still)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.bound import bound
 
-from headcast.avatar.base import load
+from headcast.avatar.base import load_avatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package, write_package
 from headcast.avatar.shell import GAP, Shell, pack_textures
@@ -32,14 +32,16 @@ def plate(alpha: int = 255, joint: str = "head") -> Shell:
     weights[:, JOINTS.index(joint)] = 1
     texture = np.zeros((16, 24, 4), np.uint8)
     texture[..., 0], texture[..., 3] = 255, alpha
-    return Shell("plate", rest, faces, uv, faces, weights, texture)
+    return Shell(
+        name="plate", rest=rest, faces=faces, uv=uv, faces_uv=faces, skin_weights=weights, texture=texture
+    )
 
 
 def avatar(*shells: Shell) -> MeshAvatar:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
     source = SourceView(Camera.make(300, 96, 96), params, ambient())
-    return MeshAvatar(bound(head, source), np.full((64, 64, 3), 128, np.uint8), shells)
+    return MeshAvatar(bound=bound(head, source), texture=np.full((64, 64, 3), 128, np.uint8), shells=shells)
 
 
 def middle(a: MeshAvatar) -> torch.Tensor:
@@ -77,7 +79,7 @@ def test_carried_points_agree_with_the_head_itself() -> None:
     )
     scalp = head.region_mask("scalp")
     expected = head(p)[scalp]
-    carried = head.carry(head.shape(p.identity), head.skin_weights, p)[scalp]
+    carried = head.skin_points(head.shape(p.identity), head.skin_weights, p)[scalp]
     assert torch.allclose(carried, expected, atol=1e-6)
 
 
@@ -97,7 +99,7 @@ def test_textures_below_each_other() -> None:
 def test_round_trip(tmp_path: Path) -> None:
     a = avatar(plate(200))
     a.save(tmp_path / "a.avatar")
-    b = load(tmp_path / "a.avatar")
+    b = load_avatar(tmp_path / "a.avatar")
     assert isinstance(b, MeshAvatar)
     (s,), (t,) = a.shells, b.shells
     assert s.name == t.name and torch.equal(s.rest, t.rest) and torch.equal(s.faces, t.faces)
@@ -119,4 +121,4 @@ def test_damaged_shells_are_refused(tmp_path: Path, change: str) -> None:
         tensors["shell.plate.skin_weights"] = tensors["shell.plate.skin_weights"] * 3
     write_package(tmp_path / "b.avatar", replace(p, tensors=tensors, textures=textures))
     with pytest.raises(HeadcastError, match=r"b\.avatar"):
-        load(tmp_path / "b.avatar")
+        load_avatar(tmp_path / "b.avatar")

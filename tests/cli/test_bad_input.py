@@ -137,7 +137,7 @@ def test_unwritable_output(
     (tmp_path / "file").touch()
     arguments = {
         "create": (demo_photo, "-o", tmp_path / "file" / "me.avatar"),
-        "animate": (avatar_file, "--preset", "speech", "-o", tmp_path / "absent" / "out.mp4"),
+        "animate": (avatar_file, "--preset", "speech", "-o", tmp_path / "file" / "absent" / "out.mp4"),
         "render": (avatar_file, "-o", tmp_path / "file" / "out.png"),
     }[command]
     start = time.monotonic()

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from headcast.crops.grid import (
     MOST_FINER,
+    fit_similarity_2d,
     sample_similarity,
     sample_square,
     sample_squares,
-    similarity,
     square_grid,
     supersampling,
 )
@@ -79,7 +79,7 @@ def test_similarities_are_found_again(turn: float, scale: float, x: float, y: fl
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     matrix = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
     shift = torch.tensor([x, y], dtype=torch.float64)
-    found, moved = similarity(points, points @ matrix.T + shift)
+    found, moved = fit_similarity_2d(points, points @ matrix.T + shift)
     torch.testing.assert_close(found, torch.tensor([c, s], dtype=torch.float64))
     torch.testing.assert_close(moved, shift)
 
@@ -87,7 +87,7 @@ def test_similarities_are_found_again(turn: float, scale: float, x: float, y: fl
 def test_similarities_are_least_squares() -> None:
     g = torch.Generator().manual_seed(3)
     points, to = (torch.randn(6, 2, generator=g, dtype=torch.float64) for _ in range(2))
-    turn, shift = similarity(points, to)
+    turn, shift = fit_similarity_2d(points, to)
     turn, shift = turn.requires_grad_(), shift.requires_grad_()
     c, s = turn
     moved = torch.stack([c * points[:, 0] - s * points[:, 1], s * points[:, 0] + c * points[:, 1]], 1) + shift
@@ -99,7 +99,7 @@ def test_similarities_are_least_squares() -> None:
 def test_a_similarity_cuts_what_it_says() -> None:
     points = torch.tensor([[20.0, 15.0], [50.0, 18.0], [34.0, 40.0]], dtype=torch.float64)
     to = torch.tensor([[8.0, 8.0], [24.0, 9.6], [15.466667, 21.333333]], dtype=torch.float64)
-    turn, shift = similarity(points, to)
+    turn, shift = fit_similarity_2d(points, to)
     face = sample_similarity(places()[0], turn, shift, 48)
     for p, q in zip(points, to, strict=True):
         there = torch.linalg.solve(torch.tensor([[turn[0], -turn[1]], [turn[1], turn[0]]]), q.round() - shift)

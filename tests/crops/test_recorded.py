@@ -12,6 +12,7 @@ from headcast.crops.square import square_around
 from headcast.evaluate.compare import face_square
 from headcast.head.params import HeadParams
 from headcast.methods.portrait4d import crop as portrait4d
+from headcast.methods.portrait4d.network import SMALL
 from headcast.methods.portrait4d.pdfgc import align_face
 from headcast.methods.uhr_texture import square as uhr
 from headcast.observe.landmarks import CROP
@@ -39,7 +40,16 @@ def observation(box: tuple[float, float, float, float]) -> Observation:
     """A photo whose face has this box."""
     detection = Detection(np.zeros((478, 2), np.float32), box, 1.0, 0.0)
     params = HeadParams.neutral(0)
-    return Observation(image(), detection, None, camera(), params, None, 0.0, "x")
+    return Observation(
+        image=image(),
+        detection=detection,
+        masks=None,
+        camera=camera(),
+        params=params,
+        light=None,
+        landmark_error=0.0,
+        name="x",
+    )
 
 
 def camera() -> Camera:
@@ -79,10 +89,12 @@ MADE = {
     "restorers' alignment": lambda: align(points(5)),
     "restorers' face": lambda: cut_face(image(), align(points(5))),
     "pdfgc": lambda: align_face(as_tensor()[0], torch.from_numpy(points(68)).float()),
-    "portrait4d": lambda: portrait4d.crop_image(image(), camera(), HeadParams.neutral(0), 64),
-    "portrait4d, small": lambda: portrait4d.crop_image(image(), camera(), HeadParams.neutral(0), 256),
-    "uhr": lambda: uhr.crop_of(observation(BOX))[0],
-    "uhr, reduced": lambda: uhr.crop_of(observation(OVER), 100)[0],
+    "portrait4d": lambda: portrait4d.crop_image(image(), camera(), HeadParams.neutral(0), 64, SMALL.centre),
+    "portrait4d, small": lambda: portrait4d.crop_image(
+        image(), camera(), HeadParams.neutral(0), 256, SMALL.centre
+    ),
+    "uhr": lambda: uhr.crop_face_square(observation(BOX))[0],
+    "uhr, reduced": lambda: uhr.crop_face_square(observation(OVER), 100)[0],
     "uhr, mask": lambda: uhr.crop_mask(observation(OVER), image()[..., 0] / np.float32(255), 90),
     "evaluator": lambda: face_square(image(), points(478)),
     "evaluator, beyond": lambda: face_square(image(), points(478).astype(np.float32) - 70),

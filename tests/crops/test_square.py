@@ -38,7 +38,7 @@ def test_a_square_shows_what_its_map_says(
     """Colour that is linear in place lets every crop pixel tell where it came from."""
     v, u = np.mgrid[0:300, 0:400] + 0.5
     picture = np.dstack([u / 400 * 255, v / 300 * 255, 0 * u]).astype(np.uint8)
-    crop, A, t = Square(x, y, side, angle, mirrored).cut(picture, CROP)
+    crop, A, t = Square(x=x, y=y, side=side, angle=angle, mirrored=mirrored).cut(picture, CROP)
     assert crop.shape == (CROP, CROP, 3)
     q = np.random.default_rng(seed).uniform(5, CROP - 5, (200, 2))
     p = (q - t) @ np.linalg.inv(A).T
@@ -63,7 +63,7 @@ def test_boxes() -> None:
 
 def test_squares_lie_around_boxes() -> None:
     found = square_around((10, 20, 50, 100), 1.5, dx=0.1, dy=-0.2, angle=0.3, mirrored=True)
-    assert found == Square(30 + 8, 60 - 16, 120, 0.3, True)
+    assert found == Square(x=30 + 8, y=60 - 16, side=120, angle=0.3, mirrored=True)
 
 
 @given(NUMBER, NUMBER, st.floats(1, 300), st.floats(1, 300), st.floats(0.5, 3))

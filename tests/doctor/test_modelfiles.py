@@ -14,17 +14,17 @@ from tests.pickles.foreign_files import dump
 
 from headcast.doctor.modelfiles import checkpoints, find, identify
 from headcast.errors import HeadcastError
-from headcast.registry import Checkpoint
+from headcast.registry import OfficialCheckpoint
 
 
-def state_of(network: Checkpoint) -> dict[str, torch.Tensor]:
+def state_of(network: OfficialCheckpoint) -> dict[str, torch.Tensor]:
     """The tensors that tell a network, all views of one number."""
     one = torch.zeros(1)
     return {k: one.expand(shape) for k, shape in network.shapes.items()} | {"other.weight": torch.zeros(2)}
 
 
 @pytest.mark.parametrize("network", checkpoints(), ids=lambda n: n.name)
-def test_official_checkpoints_are_recognised(network: Checkpoint, tmp_path: Path) -> None:
+def test_official_checkpoints_are_recognised(network: OfficialCheckpoint, tmp_path: Path) -> None:
     for key in network.within:
         path = tmp_path / "model.pth"
         torch.save({key: state_of(network), "epoch": 3} if key else state_of(network), path)

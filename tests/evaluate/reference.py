@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from headcast.evaluate.networks import Networks, load_networks
+from headcast.evaluate.networks import EvaluationNetworks, load_evaluation_networks
 
 __all__ = ["load_script", "shared_networks", "stand_in"]
 
@@ -29,12 +29,12 @@ def load_script(shared: Path, name: str) -> ModuleType:
     return module
 
 
-def shared_networks(shared: Path) -> Networks:
+def shared_networks(shared: Path) -> EvaluationNetworks:
     """The evaluator's networks beside the repository."""
     import torch
 
     data = shared / "data"
-    return load_networks(
+    return load_evaluation_networks(
         torch.device("cpu"),
         lpips=data / "lpips_alex.npz",
         sface=data / "sface.onnx",

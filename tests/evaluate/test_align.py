@@ -12,7 +12,7 @@ from tests.fake_avatar import FakeAvatar
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.evaluate.align import camera_for, similarity, triangulate
+from headcast.evaluate.align import camera_for, fit_similarity_3d, triangulate
 from headcast.evaluate.novel_view import aligned_camera, angle_between
 from headcast.evaluate.scenes import read_scene, scene_folders
 from headcast.image import save_png
@@ -38,7 +38,7 @@ def other_world(x: np.ndarray) -> np.ndarray:
 
 def test_a_similarity_is_found() -> None:
     x = np.random.default_rng(0).normal(0, 1, (20, 3))
-    s, R, t = similarity(x, other_world(x))
+    s, R, t = fit_similarity_3d(x, other_world(x))
     assert s == pytest.approx(1.7) and np.linalg.det(R) == pytest.approx(1)
     assert np.abs(s * x @ R.T + t - other_world(x)).max() < 1e-9
 

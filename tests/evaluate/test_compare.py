@@ -9,7 +9,7 @@ import pytest
 from tests.evaluate.reference import shared_networks
 
 from headcast.evaluate.compare import Comparer, face_square
-from headcast.evaluate.networks import Networks, dlib_identity
+from headcast.evaluate.networks import EvaluationNetworks, dlib_identity
 from headcast.image import load_image
 from headcast.metrics.face import akd, face_mask, identity_descriptor, identity_distance
 from headcast.metrics.image import over_grey, psnr, ssim
@@ -25,7 +25,7 @@ def test_one_number_for_one_thing(demo_photo: Path) -> None:
     picture = np.dstack([noisy, rng.integers(200, 256, rgb.shape[:2], dtype=np.uint8)])
     matte = np.zeros(rgb.shape[:2], np.float32)
     matte[:, 60:-60] = 1
-    with Comparer(Networks((identity,)), {"face": "", "foreground": ""}) as comparer:
+    with Comparer(EvaluationNetworks((identity,)), {"face": "", "foreground": ""}) as comparer:
         truth = comparer.truth(rgb, "demo", matte, {"foreground": matte > 0.5})
         row = comparer.compare(truth, picture)
         lost = comparer.compare(truth, None)

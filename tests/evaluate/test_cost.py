@@ -13,7 +13,7 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.evaluate import cost
 from headcast.evaluate.cost import Cost, Options, megabytes, process_cost, tree
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 
@@ -55,7 +55,12 @@ def test_methods_are_timed_warm_and_the_first_time(
 
     monkeypatch.setattr(cost, "process_cost", timed)
     setting = Setting(
-        ("fit", "fit:mesh"), demo_photo, tmp_path, Networks(), torch.device("cpu"), options=Options(runs=3)
+        subjects=("fit", "fit:mesh"),
+        data=demo_photo,
+        out=tmp_path,
+        networks=EvaluationNetworks(),
+        device=torch.device("cpu"),
+        options=Options(runs=3),
     )
     report, _ = evaluate("cost", setting)
     cells = report.cells("fit")

@@ -10,7 +10,7 @@ import pytest
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer
 from headcast.evaluate.landmarks import LARGE_TURN, apparent_turn
-from headcast.evaluate.networks import Networks, dlib_identity
+from headcast.evaluate.networks import EvaluationNetworks, dlib_identity
 from headcast.image import load_image
 
 
@@ -20,7 +20,7 @@ def test_a_photo_is_itself_and_grey_is_lost(demo_photo: Path) -> None:
     assert identity is not None
     rgb = load_image(demo_photo).rgb
     opaque = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
-    with Comparer(Networks((identity,)), {"face": ""}) as comparer:
+    with Comparer(EvaluationNetworks((identity,)), {"face": ""}) as comparer:
         truth = comparer.truth(rgb, "demo", np.ones(rgb.shape[:2], np.float32))
         same, gone = comparer.compare(truth, opaque), comparer.compare(truth, opaque * 0)
         small = comparer.compare(truth, opaque[1:])

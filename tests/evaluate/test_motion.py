@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.networks import Networks as Evaluators
+from headcast.evaluate.networks import EvaluationNetworks as Evaluators
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
-from headcast.methods.portrait4d import motion_change
-from headcast.methods.portrait4d.motion_change import POSES, changes, tiles
+from headcast.methods.portrait4d import expression_response
+from headcast.methods.portrait4d.expression_response import POSES, measure_response, response_tiles
 from headcast.methods.portrait4d.people import People, read_people, synthesize_people, write_people
-from headcast.methods.portrait4d.weights import Networks, read_networks, weights_file
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, read_networks, weights_file
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +38,17 @@ def people(folder: Path) -> People:
 
 
 @pytest.fixture(scope="module")
-def bundled() -> Networks:
+def bundled() -> Portrait4DNetworks:
     """What ships."""
     return read_networks(str(weights_file()))
 
 
 def test_the_truth_has_slope_and_correlation_one(
-    people: People, bundled: Networks, monkeypatch: pytest.MonkeyPatch
+    people: People, bundled: Portrait4DNetworks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a renderer that draws the true picture of the moment whose expression it is given, half as strong
-    shots = motion_change.select_views(people, torch.arange(2), 128)[1:]
-    ends = [motion_change.embed_both_ways(bundled, s) for s in shots]
+    shots = expression_response.select_views(people, torch.arange(2), 128)[1:]
+    ends = [expression_response.embed_expressions(bundled, s) for s in shots]
     middle = (shots[0].image + shots[1].image) / 2
 
     class Drawn:
@@ -61,43 +61,49 @@ def test_the_truth_has_slope_and_correlation_one(
 
     monkeypatch.setattr(bundled.psi, "head", lambda kept, motion: motion)
     monkeypatch.setattr(bundled.psi, "render", render)
-    for found in changes(bundled, people, 2).values():
+    for found in measure_response(bundled, people, 2).values():
         assert found["slope"] == pytest.approx(0.5, abs=1e-4)
         assert found["correlation"] == pytest.approx(1, abs=1e-4)
-        assert found["left"] == pytest.approx(0.25, abs=1e-4)
+        assert found["residual"] == pytest.approx(0.25, abs=1e-4)
 
 
 def test_bundled_weights_move_the_face_and_without_their_planes_it_rests(
-    people: People, bundled: Networks
+    people: People, bundled: Portrait4DNetworks
 ) -> None:
-    found = changes(bundled, people, 2)["weights"]
-    assert found["slope"] > 0.05 and found["correlation"] > 0.2 and found["left"] < 1
-    still = Networks(bundled.psi, bundled.motion, bundled.expression_to_motion)
+    found = measure_response(bundled, people, 2)["weights"]
+    assert found["slope"] > 0.05 and found["correlation"] > 0.2 and found["residual"] < 1
+    still = Portrait4DNetworks(bundled.psi, bundled.motion, bundled.expression_to_motion)
     planes = [p.clone() for p in still.psi.moving.planes]  # type: ignore[union-attr]
     try:
         for p in still.psi.moving.planes:  # type: ignore[union-attr]
             p.zero_()
-        assert changes(still, people, 2)["weights"]["slope"] < 0.5 * found["slope"]
+        assert measure_response(still, people, 2)["weights"]["slope"] < 0.5 * found["slope"]
     finally:
         for p, kept in zip(still.psi.moving.planes, planes, strict=True):  # type: ignore[union-attr]
             p.copy_(kept)
 
 
 def test_the_protocol_sums_over_people_and_goes_on(
-    folder: Path, people: People, bundled: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, people: People, bundled: Portrait4DNetworks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked(data: Path, *subjects: str) -> Setting:
-        return Setting(subjects, data, tmp_path / "out", Evaluators(), torch.device("cpu"))
+        return Setting(
+            subjects=subjects,
+            data=data,
+            out=tmp_path / "out",
+            networks=Evaluators(),
+            device=torch.device("cpu"),
+        )
 
     report, (_, table, sheet) = evaluate("motion", asked(folder, "portrait4d"))
-    both = changes(bundled, people, 2)
+    both = measure_response(bundled, people, 2)
     for how, found in both.items():
         assert {k: v for k, (v, _) in report.sets[how].items()} == pytest.approx(found, abs=1e-4)
         assert list(report.rows[how]) == ["0", "1"] and report.sets[how]["slope"][1] == 2
     assert "| slope |" in table.read_text() and sheet is not None
-    (line,) = tiles(bundled, people, [0])
+    (line,) = response_tiles(bundled, people, [0])
     assert len(line) == 6 + len(POSES) and all(x.shape == (128, 128, 3) for _, x in line)
-    monkeypatch.setattr(motion_change, "change_sums", lambda *a: pytest.fail("measured again"))
+    monkeypatch.setattr(expression_response, "response_sums", lambda *a: pytest.fail("measured again"))
     assert evaluate("motion", asked(folder, "portrait4d"))[0].sets == report.sets
     for data, subject, words in (
         (tmp_path, "portrait4d", "no people here"),
@@ -106,7 +112,7 @@ def test_the_protocol_sums_over_people_and_goes_on(
         with pytest.raises(HeadcastError, match=words):
             evaluate("motion", asked(data, subject))
     monkeypatch.setattr(
-        motion_change, "read_networks", lambda file: replace(bundled, expression_to_motion=None)
+        expression_response, "read_networks", lambda file: replace(bundled, expression_to_motion=None)
     )
     with pytest.raises(HeadcastError, match="no map from expression weights"):
         evaluate("motion", asked(folder, "portrait4d"))

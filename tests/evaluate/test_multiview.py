@@ -19,7 +19,7 @@ from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate import multiview
 from headcast.evaluate.multiview_people import photo_of
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.subjects import STILL, Subject
@@ -30,7 +30,14 @@ TRUE_VIEWS = {"33": (0, 0), "23": (39, -8), "43": (-32, 8), "13": (90, 0), "53":
 
 
 def setting(data: Path, out: Path, **more: Any) -> Setting:
-    return Setting(("fit",), data, out, Networks(), torch.device("cpu"), **more)
+    return Setting(
+        subjects=("fit",),
+        data=data,
+        out=out,
+        networks=EvaluationNetworks(),
+        device=torch.device("cpu"),
+        **more,
+    )
 
 
 def instead_of_methods(monkeypatch: pytest.MonkeyPatch, make: Any) -> list[str]:

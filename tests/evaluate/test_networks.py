@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.networks import load_networks
+from headcast.evaluate.networks import load_evaluation_networks
 
 CPU = torch.device("cpu")
 
 
 def test_what_is_missing_is_said() -> None:
-    networks = load_networks(CPU)
+    networks = load_evaluation_networks(CPU)
     words = "\n".join(networks.missing)
     for option in ("--lpips", "--sface FILE and --yunet FILE", "--blendshapes"):
         assert option in words
@@ -24,10 +24,10 @@ def test_what_is_missing_is_said() -> None:
 def test_half_of_a_pair_and_files_that_are_not_there(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     with pytest.raises(HeadcastError, match="--sface and --yunet belong together"):
-        load_networks(CPU, sface=gone)
+        load_evaluation_networks(CPU, sface=gone)
     with pytest.raises(HeadcastError, match="gone: no such file; give --sface FILE"):
-        load_networks(CPU, sface=gone, yunet=gone)
+        load_evaluation_networks(CPU, sface=gone, yunet=gone)
     with pytest.raises(HeadcastError, match="gone: no such file; give --blendshapes FILE"):
-        load_networks(CPU, blendshapes=gone)
+        load_evaluation_networks(CPU, blendshapes=gone)
     with pytest.raises(HeadcastError, match=r"gone\.npz: not an archive of AlexNet"):
-        load_networks(CPU, lpips=tmp_path / "gone.npz")
+        load_evaluation_networks(CPU, lpips=tmp_path / "gone.npz")

@@ -49,7 +49,7 @@ def test_everybody_has_one_kind_of_hair() -> None:
 
 
 def test_angles_come_from_rows() -> None:
-    report = Report("multiview", {})
+    report = Report(protocol="multiview", figures={})
     report.add("still", "a", [{"typology": 41.0}, {"typology": 41.0}])
     report.add("fit", "a", [{"lost": 1.0, "typology": 41.0}])
     report.add("fit", "b", [{"lost": 1.0}])

@@ -16,12 +16,12 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.evaluate.data import photos_in
-from headcast.evaluate.networks import load_networks
+from headcast.evaluate.networks import load_evaluation_networks
 from headcast.evaluate.portraits import OBSERVED, Options
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
-from headcast.evaluate.turned import VIEWS, eroded_silhouette, face_in_view, means, mesh_of
+from headcast.evaluate.turned import VIEWS, eroded_silhouette, face_in_view, find_mesh, means
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.motion.presets import EXPRESSION_ROUND
@@ -46,7 +46,7 @@ def mesh() -> MeshAvatar:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
     source = SourceView(Camera.make(300.0, 128, 128), params, ambient(0.8))
-    return MeshAvatar(bound(head, source), np.full((64, 64, 3), 180, np.uint8))
+    return MeshAvatar(bound=bound(head, source), texture=np.full((64, 64, 3), 180, np.uint8))
 
 
 def test_views_are_as_the_protocol_says() -> None:
@@ -61,7 +61,7 @@ def test_the_worst_view_is_kept() -> None:
 
 
 def test_the_face_lies_inside_of_the_head(mesh: MeshAvatar) -> None:
-    assert mesh_of(mesh) is mesh
+    assert find_mesh(mesh) is mesh
     for yaw in (0.0, 45.0):
         image = api.render(mesh, view="source", yaw=yaw)
         face, inside = face_in_view(mesh, yaw, 0.0, {}, image), eroded_silhouette(image)
@@ -82,8 +82,15 @@ def test_a_portrait_is_measured_once(
     assert list(photos_in(data)) == ["p1", "p2"]
 
     def run(same_view: bool) -> Report:
-        networks = load_networks(cpu)
-        asked = Setting(("fit",), data, tmp_path / "out", networks, cpu, options=Options(same_view))
+        networks = load_evaluation_networks(cpu)
+        asked = Setting(
+            subjects=("fit",),
+            data=data,
+            out=tmp_path / "out",
+            networks=networks,
+            device=cpu,
+            options=Options(same_view),
+        )
         return evaluate("portraits", asked)[0]
 
     MADE.clear()

@@ -12,8 +12,8 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.evaluate import prior_restorer
 from headcast.evaluate.data import photos_in
-from headcast.evaluate.networks import Networks
-from headcast.evaluate.prior_restorer import degrade
+from headcast.evaluate.networks import EvaluationNetworks
+from headcast.evaluate.prior_restorer import degrade_to_quarter
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.image import load_image, save_png
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_restorer_beats_both_baselines(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    s = Setting(("restorer",), folder, tmp_path, Networks(), CPU)
+    s = Setting(subjects=("restorer",), data=folder, out=tmp_path, networks=EvaluationNetworks(), device=CPU)
     report, (_, _, sheet) = evaluate("prior", s)
     found = {w: report.cells(w) for w in ("bicubic", "bicubic, non-local means", "restorer")}
     assert sheet is not None and list(report.skipped) == ["broken"] and report.items() == ["one"]
@@ -50,9 +50,9 @@ def test_the_restorer_beats_both_baselines(
 
 def test_poor_is_a_quarter_and_a_function_of_the_seed() -> None:
     rgb = cv2.resize(np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8), (64, 64))
-    a, b, other = degrade(rgb, 1), degrade(rgb, 1), degrade(rgb, 2)
+    a, b, other = degrade_to_quarter(rgb, 1), degrade_to_quarter(rgb, 1), degrade_to_quarter(rgb, 2)
     assert a.shape == (16, 16, 3) and (a == b).all() and (a != other).any()
-    flat = degrade(np.full((256, 256, 3), 128, np.uint8), 0).astype(float)
+    flat = degrade_to_quarter(np.full((256, 256, 3), 128, np.uint8), 0).astype(float)
     assert abs(flat.mean() - 128) < 1 and 2 < flat.std() < 7  # noise of 6 levels, less what JPEG takes
 
 

@@ -16,7 +16,7 @@ import torch
 from headcast import api
 from headcast.errors import HeadcastError
 from headcast.evaluate.data import clips_in, groups_of
-from headcast.evaluate.networks import load_networks
+from headcast.evaluate.networks import load_evaluation_networks
 from headcast.evaluate.prior import PRIORS
 from headcast.evaluate.protocols import evaluate, options_of, protocols
 from headcast.evaluate.self_reenactment import Options
@@ -66,7 +66,16 @@ def setting(clips: Path, out: Path, **more: object) -> Setting:
     pytest.importorskip("dlib", reason="dlib comes with the extra metrics")
     torch.manual_seed(0)
     device = torch.device("cpu")
-    return Setting(("fit",), clips, out, load_networks(device), device, frames=7, measured=2, **more)  # type: ignore[arg-type]
+    return Setting(
+        subjects=("fit",),
+        data=clips,
+        out=out,
+        networks=load_evaluation_networks(device),
+        device=device,
+        frames=7,
+        measured=2,
+        **more,
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -206,16 +215,21 @@ def test_a_protocol_that_has_figures_of_sets_alone_is_written(
 
     from headcast.evaluate import protocols
     from headcast.evaluate.catalogue import set_figures
-    from headcast.evaluate.networks import Networks
+    from headcast.evaluate.networks import EvaluationNetworks
     from headcast.evaluate.report import Report
 
-    (figure, *_) = set_figures(Networks(inception=(None, "Inception")), "the real pictures")
-    report = Report("prior", {figure.key: figure}, sets={"ours": {figure.key: (1.5, 20)}})
+    (figure, *_) = set_figures(EvaluationNetworks(inception=(None, "Inception")), "the real pictures")
+    report = Report(protocol="prior", figures={figure.key: figure}, sets={"ours": {figure.key: (1.5, 20)}})
     stand_in = SimpleNamespace(measure=lambda s: report)
     monkeypatch.setattr(protocols, "import_module", lambda name: stand_in)
     cpu = torch.device("cpu")
     (tmp_path / "o").mkdir()
-    _, (data, table, sheet) = evaluate("prior", Setting(("x",), tmp_path, tmp_path / "o", Networks(), cpu))
+    _, (data, table, sheet) = evaluate(
+        "prior",
+        Setting(
+            subjects=("x",), data=tmp_path, out=tmp_path / "o", networks=EvaluationNetworks(), device=cpu
+        ),
+    )
     assert json.loads(data.read_text())["results"]["ours"]["figures"][figure.key] == {
         "value": 1.5,
         "count": 20,
@@ -223,7 +237,12 @@ def test_a_protocol_that_has_figures_of_sets_alone_is_written(
     assert "| FID ↓ | 1.5, n 20 |" in table.read_text() and sheet is None
     report.sets.clear()
     with pytest.raises(HeadcastError, match="nothing could be measured"):
-        evaluate("prior", Setting(("x",), tmp_path, tmp_path / "o", Networks(), cpu))
+        evaluate(
+            "prior",
+            Setting(
+                subjects=("x",), data=tmp_path, out=tmp_path / "o", networks=EvaluationNetworks(), device=cpu
+            ),
+        )
 
 
 def test_an_avatars_own_skin_maps_are_measured() -> None:
@@ -255,7 +274,8 @@ def test_skin_maps() -> None:
     flat[..., 2] = 1
     tilted = flat + np.float32([1, 0, 0])
     row, _ = map_rows(
-        SkinMaps(skin.albedo, tilted, skin.albedo[..., 0]), SkinMaps(skin.albedo, flat, skin.albedo[..., 0])
+        SkinMaps(albedo=skin.albedo, micronormal=tilted, specular=skin.albedo[..., 0]),
+        SkinMaps(albedo=skin.albedo, micronormal=flat, specular=skin.albedo[..., 0]),
     )
     assert (
         row["normal_angle"] == pytest.approx(45, abs=0.1)

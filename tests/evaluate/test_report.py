@@ -10,19 +10,19 @@ import pytest
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.catalogue import comparison_figures, cross_figures, motion_figures, set_figures
-from headcast.evaluate.networks import Networks
-from headcast.evaluate.report import Report, cell
-from headcast.evaluate.sets import add_sets
+from headcast.evaluate.networks import EvaluationNetworks
+from headcast.evaluate.report import Report, summarize_values
+from headcast.evaluate.report_files import as_json, as_markdown, figure_text, write_report
+from headcast.evaluate.set_distances import add_set_distances
 from headcast.evaluate.store import Measured, Store
-from headcast.evaluate.written import as_json, as_markdown, figure_text, write_report
 from headcast.metrics.figure import Figure
 
-UP = Figure("psnr", "PSNR", "dB", mask="the face oval", note="one mean squared error")
-DOWN = Figure("akd", "AKD", "px", "low", network="MediaPipe", lost=1000.0)
+UP = Figure(key="psnr", title="PSNR", unit="dB", mask="the face oval", note="one mean squared error")
+DOWN = Figure(key="akd", title="AKD", unit="px", better="low", network="MediaPipe", lost=1000.0)
 
 
 def filled() -> Report:
-    report = Report("self-reenactment", {f.key: f for f in (UP, DOWN)})
+    report = Report(protocol="self-reenactment", figures={f.key: f for f in (UP, DOWN)})
     for k in range(6):
         report.add("fit", f"c{k}", [{"psnr": 20.0 + k, "akd": float(k)}])
         report.add("input held still", f"c{k}", [{"psnr": 10.0 + k}])
@@ -37,11 +37,11 @@ def filled() -> Report:
 
 def test_the_tail_is_where_it_hurts() -> None:
     values = [float(i) for i in range(101)]
-    up, down = cell(values, UP), cell([*values, float("nan")], DOWN)
+    up, down = summarize_values(values, UP), summarize_values([*values, float("nan")], DOWN)
     assert up is not None and down is not None
     assert (up.mean, up.median, up.tail, up.count) == (50, 50, 10, 101)
     assert (down.tail, down.count) == (90, 101)
-    assert cell([float("nan")], UP) is None
+    assert summarize_values([float("nan")], UP) is None
 
 
 def test_json_says_what_numbers_mean() -> None:
@@ -117,7 +117,7 @@ def test_sets_need_enough_and_name_counts() -> None:
     rng = np.random.default_rng(0)
     real, fake = rng.normal(0, 1, (20, 3)), rng.normal(1, 1, (12, 3))
     report = filled()
-    add_sets(
+    add_set_distances(
         report,
         {"real": {"ours": [real]}, "fit": {"ours": [fake[:4], fake[4:]]}, "few": {"ours": [fake[:3]]}},
         "real",
@@ -128,10 +128,10 @@ def test_sets_need_enough_and_name_counts() -> None:
 
 def test_every_figure_says_what_it_is() -> None:
     made = [
-        *comparison_figures(Networks(), ["face", "foreground", "hair", "whole"]),
+        *comparison_figures(EvaluationNetworks(), ["face", "foreground", "hair", "whole"]),
         *motion_figures(),
-        *set_figures(Networks(), "the real frames"),
-        *cross_figures(Networks()),
+        *set_figures(EvaluationNetworks(), "the real frames"),
+        *cross_figures(EvaluationNetworks()),
     ]
     assert len({f.key for f in made}) >= 20
     assert all(f.mask and f.crop and f.network and f.span for f in made)

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.networks import Networks as Evaluators
+from headcast.evaluate.networks import EvaluationNetworks as Evaluators
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.methods.uhr_texture.data import make_looks, write_looks
+from headcast.methods.uhr_texture.network import resize_maps
 from headcast.methods.uhr_texture.protocols.skin_detail import OURS, window_rows, windows_in
 from headcast.methods.uhr_texture.protocols.skin_images import (
     exaggerate_slopes,
@@ -20,7 +21,16 @@ from headcast.methods.uhr_texture.protocols.skin_images import (
     relight_maps,
     slope_correlation,
 )
-from headcast.methods.uhr_texture.protocols.skin_maps import CALIBRATED, DELIT, INPUT, SEAMS, TRUE, Options
+from headcast.methods.uhr_texture.protocols.skin_maps import (
+    CALIBRATED,
+    DELIT,
+    INPUT,
+    SEAMS,
+    TRUE,
+    UNTRAINED,
+    Options,
+    fitted_prior,
+)
 from headcast.methods.uhr_texture.protocols.skin_rows import map_row
 from headcast.methods.uhr_texture.protocols.skin_seams import seam_ratios
 from headcast.methods.uhr_texture.protocols.skin_steadiness import (
@@ -44,7 +54,9 @@ def looks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def asked(data: Path, out: Path, **more: object) -> Setting:
     """Of the bundled networks."""
-    return Setting(("uhr",), data, out, Evaluators(), torch.device("cpu"), **more)  # type: ignore[arg-type]
+    return Setting(
+        subjects=("uhr",), data=data, out=out, networks=Evaluators(), device=torch.device("cpu"), **more
+    )  # type: ignore[arg-type]
 
 
 def test_maps_of_the_truth_are_right_and_flat_ones_follow_nothing(looks: Path) -> None:
@@ -70,11 +82,26 @@ def test_both_stages_and_baselines_on_every_image(looks: Path, tmp_path: Path) -
     report, (_, table, sheet) = evaluate("skin-maps", asked(looks, tmp_path, limit=4, options=options))
     assert len(report.rows[INPUT]) == 4 and SEAMS not in report.rows and sheet is not None
     assert report.cells(DELIT)["slopes"].mean == 0 < report.cells("uhr")["slopes"].mean
+    mine, untrained = report.cells("uhr"), report.cells(UNTRAINED)
+    assert (
+        abs(untrained["slopes"].mean) < 1e-4
+        and mine["specular_psnr"].mean > untrained["specular_psnr"].mean + 1
+    )
     assert report.sets[TRUE]["distance"] == (0, 2) and report.sets[INPUT]["distance"][0] > 0
     assert all(0.5 < v < 2 for v, _ in report.sets[SEAMS].values()) and len(report.sets[SEAMS]) == 12
     assert any(f"less {CALIBRATED}" in note for note in report.notes) and "| truth |" in table.read_text()
     again = evaluate("skin-maps", asked(looks, tmp_path, limit=4, options=options))[0]
     assert again.rows == report.rows and again.sets == report.sets
+
+
+def test_images_without_a_face_cannot_be_fitted_and_are_left_out(looks: Path, tmp_path: Path) -> None:
+    image = next(iter(read_skin_images(looks, 4)))
+    prior = fitted_prior(image.maps[:3], 32)
+    truth = resize_maps(image.maps[None, 3:8], 32, 32)[0]
+    both = (prior[2:].sum(0) > 0.3) & (truth[2:].sum(0) > 0.3)
+    assert both.float().mean() > 0.2 and (prior - truth)[2:, both].abs().median() < 0.1
+    with pytest.raises(HeadcastError, match="face"):
+        fitted_prior(torch.zeros(3, 64, 64), 32)
 
 
 def test_a_step_at_borders_shows() -> None:

@@ -19,7 +19,7 @@ from headcast.errors import HeadcastError
 from headcast.evaluate import smile
 from headcast.evaluate.aligned import read_rgb, resize_area
 from headcast.evaluate.landmarks import StaticLandmarks
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.smile_pair import score_smile, smiling_photo
@@ -30,8 +30,15 @@ from headcast.video import write_video
 SMILE = {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.2}
 
 
-def setting(data: Path, out: Path, networks: Networks | None = None, **more: Any) -> Setting:
-    return Setting(("fit",), data, out, networks or Networks(), torch.device("cpu"), **more)
+def setting(data: Path, out: Path, networks: EvaluationNetworks | None = None, **more: Any) -> Setting:
+    return Setting(
+        subjects=("fit",),
+        data=data,
+        out=out,
+        networks=networks or EvaluationNetworks(),
+        device=torch.device("cpu"),
+        **more,
+    )
 
 
 def instead_of_methods(monkeypatch: pytest.MonkeyPatch, make: Any) -> list[str]:

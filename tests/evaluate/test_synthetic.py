@@ -14,13 +14,13 @@ from headcast.avatar.source import SourceView
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.evaluate import synthetic
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.novel_view import aligned_camera
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.subjects import Subject
-from headcast.evaluate.synthetic import Options, add_head, by_angle, columns
+from headcast.evaluate.synthetic import Options, add_head_rows, average_by_angle, name_columns
 from headcast.evaluate.synthetic_heads import has_hair, render_head
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
@@ -34,7 +34,8 @@ def test_an_avatar_is_laid_over_the_true_head() -> None:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.1, 0.0, -1.3]))
     avatar = MeshAvatar(
-        bound(head, SourceView(Camera.make(300, 64, 64), params, ambient())), np.zeros((8, 8, 3), np.uint8)
+        bound=bound(head, SourceView(Camera.make(300, 64, 64), params, ambient())),
+        texture=np.zeros((8, 8, 3), np.uint8),
     )
     R, s, t = axis_angle_to_matrix(torch.tensor([0.2, -0.5, 0.1])), 0.87, torch.tensor([0.02, -0.04, 0.1])
     own = head(params)
@@ -50,20 +51,22 @@ def rows(value: float) -> list[Row]:
 
 
 def test_means_by_angle() -> None:
-    found = by_angle([{"yaw": 15.0, "hair_psnr": 20.0}, {"yaw": -15.0}, {"yaw": -30.0, "hair_psnr": 1.0}])
+    found = average_by_angle(
+        [{"yaw": 15.0, "hair_psnr": 20.0}, {"yaw": -15.0}, {"yaw": -30.0, "hair_psnr": 1.0}]
+    )
     assert found == {"±15°": {"hair_psnr": 20.0}, "±30°": {"hair_psnr": 1.0}}
 
 
 def test_the_gain_is_paired_by_head_and_what_fails_is_left_out() -> None:
     fit = Subject("fit", "", None)
-    who = columns([fit], (5, 1))
-    assert [c.name for c in who] == ["fit, 1 photo", "fit, 5 photos"] and columns([fit], (1,))[
+    who = name_columns([fit], (5, 1))
+    assert [c.name for c in who] == ["fit, 1 photo", "fit, 5 photos"] and name_columns([fit], (1,))[
         0
     ].name == "fit"
-    report = Report("synthetic", {f.key: f for f in synthetic.with_gains(())})
+    report = Report(protocol="synthetic", figures={f.key: f for f in synthetic.with_gains_by_photos(())})
     for number, (one, five) in enumerate(((20, 23), (22, 22.5), (18, 21))):
-        add_head(report, number, {"fit, 1 photo": rows(one), "fit, 5 photos": rows(five)}, who)
-    add_head(report, 3, {"fit, 1 photo": rows(20), "fit, 5 photos": []}, who)
+        add_head_rows(report, number, {"fit, 1 photo": rows(one), "fit, 5 photos": rows(five)}, who)
+    add_head_rows(report, 3, {"fit, 1 photo": rows(20), "fit, 5 photos": []}, who)
     assert len(report.items()) == 9 and list(report.skipped) == ["head 3, fit"]
     assert "fit, 5 photos" in report.skipped["head 3, fit"]
     five = report.rows["fit, 5 photos"]
@@ -92,7 +95,13 @@ def test_a_face_that_is_not_found_gives_no_rows(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(synthetic, "find_subjects", lambda *a, **k: who)
     options = Options(size=64, views=(15.0,))
     asked = Setting(
-        ("fit",), tmp_path, tmp_path / "out", Networks(), torch.device("cpu"), limit=1, options=options
+        subjects=("fit",),
+        data=tmp_path,
+        out=tmp_path / "out",
+        networks=EvaluationNetworks(),
+        device=torch.device("cpu"),
+        limit=1,
+        options=options,
     )
     with pytest.raises(HeadcastError, match="nothing could be measured"):
         evaluate("synthetic", asked)
@@ -102,7 +111,14 @@ def test_mistakes(tmp_path: Path) -> None:
     from dataclasses import replace
 
     cpu = torch.device("cpu")
-    asked = Setting(("fit",), tmp_path, tmp_path / "out", Networks(), cpu, options=Options(photos=(6,)))
+    asked = Setting(
+        subjects=("fit",),
+        data=tmp_path,
+        out=tmp_path / "out",
+        networks=EvaluationNetworks(),
+        device=cpu,
+        options=Options(photos=(6,)),
+    )
     with pytest.raises(HeadcastError, match="from 1 to 5"):
         evaluate("synthetic", asked)
     with pytest.raises(HeadcastError, match="numbers of synthetic heads"):

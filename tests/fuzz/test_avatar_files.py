@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headcast.avatar.base import load
+from headcast.avatar.base import load_avatar
 from headcast.avatar.bound import bind_head
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package, read_package, write_package
@@ -64,7 +64,7 @@ def test_mutated_files_never_crash(
     path = good.with_name("mutated.avatar")
     path.write_bytes(bytes(changed[: int(len(changed) * cut)] if cut else changed))
     try:
-        assert isinstance(load(path), MeshAvatar)
+        assert isinstance(load_avatar(path), MeshAvatar)
     except HeadcastError as e:
         assert "mutated.avatar" in str(e) and "\n" not in str(e)
 
@@ -107,7 +107,7 @@ def test_wrong_tensors_are_refused(name: str, good: Path, tmp_path: Path) -> Non
         tensors[key] = package.tensors[key] * float("nan") if isinstance(value, str) else value
     write_package(tmp_path / "x.avatar", Package(package.meta, tensors, package.textures))
     with pytest.raises(HeadcastError, match="damaged"):
-        load(tmp_path / "x.avatar")
+        load_avatar(tmp_path / "x.avatar")
 
 
 def test_another_head_is_named(good: Path, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_another_head_is_named(good: Path, tmp_path: Path) -> None:
     other = {**package.meta, "head": {"name": "other", "hash": "0" * 16, "topology": "1" * 16}}
     write_package(tmp_path / "x.avatar", Package(other, package.tensors, package.textures))
     with pytest.raises(HeadcastError, match=r"'other'.*headcast doctor --convert"):
-        load(tmp_path / "x.avatar")
+        load_avatar(tmp_path / "x.avatar")
 
 
 def test_a_retrained_head_of_the_same_mesh_wears_the_avatar(good: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_retrained_head_of_the_same_mesh_wears_the_avatar(good: Path, tmp_path
     meta = {**package.meta, "head": {**package.meta["head"], "hash": "0" * 16}}
     moved = {**package.tensors, "rest": package.tensors["rest"] + 0.01}
     write_package(tmp_path / "x.avatar", Package(meta, moved, package.textures))
-    avatar = load(tmp_path / "x.avatar")
+    avatar = load_avatar(tmp_path / "x.avatar")
     shape = avatar.head.shape(avatar.source.params.identity)
     torch.testing.assert_close(shape, head.shape(avatar.source.params.identity) + 0.01)
     assert bind_head(head, torch.zeros_like(head.neutral)) is head

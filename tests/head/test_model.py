@@ -120,7 +120,17 @@ def test_double_precision_and_gradients() -> None:
     def f(*values: torch.Tensor) -> torch.Tensor:
         identity, expression, rotation, neck, jaw, gaze = values
         identity = torch.nn.functional.pad(identity, (0, 38))
-        return head(HeadParams(identity, expression, rotation, rotation * 0, neck, jaw, gaze))[pick]
+        return head(
+            HeadParams(
+                identity=identity,
+                expression=expression,
+                rotation=rotation,
+                translation=rotation * 0,
+                neck=neck,
+                jaw=jaw,
+                gaze=gaze,
+            )
+        )[pick]
 
     sizes = ((3,), (52,), (3,), (3,), (3,), (2, 2))
     values = [(torch.rand(*n, generator=g, dtype=torch.float64) * 0.3 + 0.05).requires_grad_() for n in sizes]

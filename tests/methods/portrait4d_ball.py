@@ -23,7 +23,7 @@ def ball_tensors(seed: int = 3) -> dict[str, Tensor]:
     psi = Synthesizer(TINY)
     with torch.no_grad():
         n = TINY.side // 2
-        at = ((torch.arange(n) + 0.5) / n - 0.5) * TINY.cube / TINY.units_per_metre / RADIUS
+        at = ((torch.arange(n) + 0.5) / n - 0.5) * TINY.cube_side / TINY.units_per_metre / RADIUS
         y, x = torch.meshgrid(at, at, indexing="ij")
         mean = 0.3 * torch.randn_like(psi.mean)
         # the mean of the three planes' x² + y² is 2/3 of the squared radius
@@ -36,7 +36,7 @@ def ball_tensors(seed: int = 3) -> dict[str, Tensor]:
         out.weight.zero_()
         out.weight[0, 0] = 4 / out.gain
         out.bias.fill_(-4.0)
-    parts = {"_motion.": MotionEncoder(TINY.motion), "_said.": ExpressionToMotion(TINY.motion)}
+    parts = {"_motion.": MotionEncoder(TINY.motion_dim), "_said.": ExpressionToMotion(TINY.motion_dim)}
     tensors = {k: v.detach().half() for k, v in psi.state_dict().items()}
     for start, network in parts.items():
         tensors |= {start + k: v.detach().half() for k, v in network.state_dict().items()}

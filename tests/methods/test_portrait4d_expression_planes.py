@@ -26,17 +26,18 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("config", [SMALL, TINY])
 def test_they_lie_around_the_face_of_the_head_model(config: Any) -> None:
-    half = config.cube / 2 / config.units_per_metre
-    moving = ExpressionPlanes(config.motion, 2, 3, config.side // 2, half)
-    assert not moving(torch.randn(1, config.motion)).any()
+    half = config.cube_side / 2 / config.units_per_metre
+    moving = ExpressionPlanes(config.motion_dim, 2, 3, config.side // 2, half)
+    assert not moving(torch.randn(1, config.motion_dim)).any()
     for p in moving.planes:
         torch.nn.init.ones_(p)
-    planes = moving(torch.randn(1, config.motion))
+    planes = moving(torch.randn(1, config.motion_dim))
     head = head_model("cpu")
     face = head.landmarks(head.neutral, 68)
     back = torch.tensor([[0.0, 0.05, -0.09], [0.0, -0.2, -0.05], [0.18, 0.0, -0.02]])
     changed, still = (
-        sample_planes(planes, x[None] * config.units_per_metre, config.cube)[0, :, 0] for x in (face, back)
+        sample_planes(planes, x[None] * config.units_per_metre, config.cube_side)[0, :, 0]
+        for x in (face, back)
     )
     whole = changed.abs().max()
     assert (changed.abs() > 0.9 * whole).all()  # all three planes, everywhere on the face
@@ -44,7 +45,7 @@ def test_they_lie_around_the_face_of_the_head_model(config: Any) -> None:
 
 
 def test_the_papers_network_has_none_and_motion_layers_are_told_apart() -> None:
-    assert Synthesizer(replace(TINY, expressions=0)).moving is None
+    assert Synthesizer(replace(TINY, expression_planes=0)).moving is None
     psi = Synthesizer(TINY)
     assert all(is_motion_layer(n) for n, _ in psi.named_parameters() if n.startswith("moving"))
     assert not is_motion_layer("generator_triplane.conv_last.weight")
@@ -54,9 +55,9 @@ def test_the_papers_network_has_none_and_motion_layers_are_told_apart() -> None:
     assert psi.moving is not None
     torch.nn.init.normal_(psi.moving.planes[0])
     assert torch.equal(before, psi.head(psi.appearance(image)).planes)
-    v = torch.randn(1, TINY.motion)
+    v = torch.randn(1, TINY.motion_dim)
     other = psi.head(psi.appearance(image), v).planes
-    assert not torch.equal(other, psi.head(psi.appearance(image), v + torch.randn(1, TINY.motion)).planes)
+    assert not torch.equal(other, psi.head(psi.appearance(image), v + torch.randn(1, TINY.motion_dim)).planes)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_with_a_still_neck_expressions_alone_differ(people: Path) -> None:
 def test_a_few_steps_teach_what_an_expression_changes(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(5)
     encoder = Encoder().eval().requires_grad_(False)
-    monkeypatch.setattr(infer, "load", lambda which, device="cpu": encoder)
+    monkeypatch.setattr(infer, "load_encoder", lambda which, device="cpu": encoder)
     recipe = MotionRecipe(people=2, folder=str(people), ablation="real-only", rate=1e-3, mean_rate=1.0)
     networks = recipe.networks(0)
     batch = recipe.batch(0, 0, CPU)

@@ -7,11 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tests.head.synthetic_flame import synthetic
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d import importing
+from headcast.head.model import JOINTS, HeadModel
+from headcast.methods.portrait4d import importing, weights
 from headcast.methods.portrait4d.network import SMALL, Synthesizer
 from headcast.methods.portrait4d.pdfgc import PDFGC
 from headcast.pickles.importing import import_weights
@@ -23,12 +26,12 @@ TINY = replace(
     resnet_blocks=(1, 1, 1, 1),
     global_width=8,
     detail_widths=(4, 8),
-    width=16,
+    token_width=16,
     canonical_widths=(8, 8),
     triplane_widths=(8, 8),
     background_width=4,
     super_widths=(8, 8),
-    blocks=1,
+    transformer_blocks=1,
 )
 
 
@@ -46,10 +49,12 @@ class Persistent:
 class Deformer(torch.nn.Module):
     """Stands for the published deformer, whose buffers are FLAME's."""
 
-    def __init__(self) -> None:
+    def __init__(self, **buffers: np.ndarray) -> None:
         super().__init__()
         self.flame_deform = torch.nn.Module()
-        self.flame_deform.register_buffer("v_template", torch.zeros(5023, 3))
+        self.flame_deform.flame_model = torch.nn.Module()
+        for name, value in (buffers or {"v_template": np.zeros((5023, 3))}).items():
+            self.flame_deform.flame_model.register_buffer(name, torch.from_numpy(value).float())
 
 
 @pytest.fixture
@@ -72,6 +77,43 @@ def test_a_published_pickle_gives_its_tensors_and_nothing_of_flame(folder: Path)
     assert tensors.keys() == wanted.keys() and all(torch.equal(tensors[k], v) for k, v in wanted.items())
     Synthesizer(TINY).load_state_dict(tensors)
     assert "FLAME" in made.with_suffix(".json").read_text()
+
+
+def test_the_published_world_has_its_origin_at_flames_neck(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up = synthetic()
+    config = replace(TINY, style_dim=12)  # by which files are told apart
+    for module in (importing, weights):
+        monkeypatch.setattr(module, "OFFICIAL", config)
+    net = Synthesizer(config)
+    arrays = {k: made_up.arrays[k] for k in ("v_template", "J_regressor")}
+    net.add_module("deformer", Deformer(**arrays))
+    path = folder / "portrait4d-v2-vfhq512.pkl"
+    path.write_bytes(pickle.dumps({"G_ema": Persistent(net)}))
+    tensors, _, _ = load_tensors(import_weights("portrait4d", path))
+    assert not any("flame" in k for k in tensors)
+    origin = tensors[importing.ORIGIN].double().numpy()
+    # the made-up file is our head, bent, turned by 4 degrees about x and moved by (0, -21, -30) mm
+    joints = arrays["J_regressor"] @ arrays["v_template"]
+    ours = HeadModel.load().joint_neutral.double().numpy()
+    assert np.linalg.norm(origin - joints[1]) > 0.03
+    # its neck joint is made of vertices at the height and depth of our joint between skull and neck
+    assert np.abs(origin - ours[JOINTS.index("head")])[1:].max() < 0.015
+    eyes = np.mean([ours[JOINTS.index(x)] for x in ("eyeLeft", "eyeRight")], 0)
+    assert np.allclose(eyes - origin, joints[3:].mean(0) - joints[1], atol=1e-6)
+
+    torch.save(PDFGC().state_dict(), folder / "motion_model.pth")
+    import_weights("pdfgc", folder / "motion_model.pth")
+    weights.read_networks.cache_clear()
+    placed = weights.load_portrait4d().psi.config
+    weights.read_networks.cache_clear()
+    assert np.allclose(placed.origin, origin) and np.allclose(
+        np.subtract(placed.centre, origin), weights.LOOK_AT
+    )
+    assert TINY.origin == (0, 0, 0) and weights.place_official(TINY, None).centre == pytest.approx(
+        TINY.centre
+    )
 
 
 class Call:

@@ -22,7 +22,7 @@ from headcast.methods.portrait4d.network import TINY, Synthesizer
 from headcast.methods.portrait4d.pdfgc import MOTION, PDFGC
 from headcast.video import read_video, write_video
 
-LITTLE = replace(TINY, motion=MOTION, mean_planes=False, styles=12)
+LITTLE = replace(TINY, motion_dim=MOTION, mean_planes=False, style_dim=12)
 """The official network's kind, with fewer numbers."""
 
 

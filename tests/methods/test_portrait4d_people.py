@@ -18,7 +18,7 @@ from headcast.methods.portrait4d.recipes.average import AverageRecipe
 from headcast.methods.portrait4d.recipes.motion import MotionRecipe
 from headcast.methods.portrait4d.recipes.motion_encoder import EncoderRecipe
 from headcast.methods.portrait4d.recipes.static import StaticRecipe
-from headcast.synth.views import project_points
+from headcast.synth.views import project_to_views
 from headcast.video import write_video
 from headcast.weights import save_tensors
 
@@ -48,7 +48,7 @@ def test_stored_people_are_consistent(people: Path) -> None:
     made = neck_field(one.params, TINY)
     assert (one.neck(TINY)(points) - made(points)).abs().max() < 3e-3
     # depth agrees with the cameras: the nose's tip lies where the picture's depth says
-    at = project_points(one.landmarks[:, 30:31], one.K, one.cam_from_world)[:, 0].long().clamp(0, 63)
+    at = project_to_views(one.landmarks[:, 30:31], one.K, one.cam_from_world)[:, 0].long().clamp(0, 63)
     centre = -(one.cam_from_world[:, :3, :3].mT @ one.cam_from_world[:, :3, 3:])[..., 0]
     for i in range(2):
         off = one.depth[i, 0, at[i, 1], at[i, 0]] - (one.landmarks[i, 30] - centre[i]).norm()
@@ -68,8 +68,8 @@ def test_smaller_pictures_are_means(people: Path) -> None:
         torch.nn.functional.avg_pool2d(whole.alpha, 2), half.alpha, atol=1e-5
     )
     assert torch.allclose(
-        project_points(whole.face, whole.K, whole.cam_from_world) / 2,
-        project_points(half.face, half.K, half.cam_from_world),
+        project_to_views(whole.face, whole.K, whole.cam_from_world) / 2,
+        project_to_views(half.face, half.K, half.cam_from_world),
         atol=1e-3,
     )
     with pytest.raises(HeadcastError, match="can't be shrunk to 48"):
@@ -177,7 +177,7 @@ def test_real_clips_come_into_stage_two(demo_photo: Path, people: Path, tmp_path
     source, driver = read_clip_pair(str(tmp_path / "clips"), 0, 0, 64, TINY)
     assert source.image.shape == (1, 3, 64, 64)
     for shot in (source, driver):
-        marks = project_points(shot.landmarks, shot.K, shot.cam_from_world)[0]
+        marks = project_to_views(shot.landmarks, shot.K, shot.cam_from_world)[0]
         assert marks.min() > 8 and marks.max() < 60  # the face fills the square
     # heads are cropped by where they are, so both look alike though the picture moved thirty pixels
     assert (source.image - driver.image).abs().mean() < 0.12

@@ -22,7 +22,7 @@ from headcast.methods.portrait4d.recipes.motion import EXPRESSION_PLANES_LR_SCAL
 from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.priors.encoder import infer
 from headcast.priors.encoder.network import Encoder
-from headcast.synth.views import project_points
+from headcast.synth.views import project_to_views
 from headcast.training import TrainConfig, train
 from headcast.weights import load_tensors
 
@@ -32,7 +32,7 @@ def any_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """A perceptual encoder of random weights: whether training runs doesn't depend on the bundled one."""
     torch.manual_seed(5)
     encoder = Encoder().eval().requires_grad_(False)
-    monkeypatch.setattr(infer, "load", lambda which, device="cpu": encoder)
+    monkeypatch.setattr(infer, "load_encoder", lambda which, device="cpu": encoder)
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ def test_truths_agree_with_the_cameras() -> None:
     solid = (shots.alpha[:, 0].reshape(2, -1) > 0.99) & (shots.depth.reshape(2, -1) > 0)
     assert solid.float().mean() > 0.2
     points = rays.origin + rays.direction * (shots.depth.reshape(2, -1, 1) * TINY.units_per_metre)
-    pixels = project_points(points / TINY.units_per_metre, shots.K, shots.cam_from_world)
+    pixels = project_to_views(points / TINY.units_per_metre, shots.K, shots.cam_from_world)
     y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(64) + 0.5, indexing="ij")
     assert torch.allclose(
         pixels[solid], torch.stack([x, y], -1).reshape(1, -1, 2).expand(2, -1, -1)[solid], atol=0.02
     )
     # the depth at the tip of the nose is its distance from the camera
     nose = shots.landmarks[:, 30]
-    at = project_points(nose[:, None], shots.K, shots.cam_from_world)[:, 0].long()
+    at = project_to_views(nose[:, None], shots.K, shots.cam_from_world)[:, 0].long()
     centre = rays.origin[:, 0] / TINY.units_per_metre
     for i in range(2):
         depth = shots.depth[i, 0, at[i, 1], at[i, 0]]
@@ -197,7 +197,7 @@ def test_motion_stage_takes_the_papers_losses(static_weights: str) -> None:
 
 def test_mouth_and_eyes_count_more() -> None:
     shots = synthesize_views(2, 1, 64, 0, 3, torch.device("cpu"))
-    marks = project_points(shots.landmarks, shots.K, shots.cam_from_world)
+    marks = project_to_views(shots.landmarks, shots.K, shots.cam_from_world)
     weight = moving_region_weights(marks, 64, 8.0)
     for w, points in zip(weight[:, 0], marks.long(), strict=True):
         parts = [points[48:60].float().mean(0), points[36:42].float().mean(0), points[42:48].float().mean(0)]
@@ -229,5 +229,5 @@ def test_motion_stage_goes_on_from_its_own_weights(static_weights: str, tmp_path
 
 def test_aligned_faces_have_the_encoders_size() -> None:
     shots = synthesize_views(1, 1, 64, 0, 3, torch.device("cpu"))
-    faces = align_faces(shots.image, project_points(shots.landmarks, shots.K, shots.cam_from_world))
+    faces = align_faces(shots.image, project_to_views(shots.landmarks, shots.K, shots.cam_from_world))
     assert faces.shape == (1, 3, FACE_SIDE, FACE_SIDE) and bool(faces.std() > 0.05)

@@ -12,7 +12,7 @@ import pytest
 from headcast.cli.main import main
 from headcast.errors import HeadcastError
 from headcast.methods.uhr_texture.ktx2 import MAGIC, encode_ktx2
-from headcast.methods.uhr_texture.write import encode_image, format_of, recode_images
+from headcast.methods.uhr_texture.write import detect_image_format, encode_image, recode_images
 
 WRITES = r"""#!/bin/sh
 echo "$@" >> "$LOG"
@@ -64,7 +64,7 @@ def test_gltf_wears_ktx2_and_numbers_are_linear(tmp_path: Path, monkeypatch: pyt
 
 def test_sides_that_are_no_blocks_stay_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path, WRITES, monkeypatch)
-    assert format_of(encode_image(np.zeros((6, 8, 3), np.uint8), "ktx2")) == "png"
+    assert detect_image_format(encode_image(np.zeros((6, 8, 3), np.uint8), "ktx2")) == "png"
     assert encode_image(np.zeros((8, 8, 3), np.uint8), "ktx2").startswith(MAGIC)
 
 

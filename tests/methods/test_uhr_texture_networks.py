@@ -21,9 +21,9 @@ from headcast.methods.uhr_texture.batches import (
     crop_windows,
     perturb_prior,
     sample_gains,
-    scale_light,
+    scale_image_light,
 )
-from headcast.methods.uhr_texture.data import Looks, make_looks, micro_of, read_looks, write_looks
+from headcast.methods.uhr_texture.data import HeadViews, make_looks, micro_of, read_looks, write_looks
 from headcast.methods.uhr_texture.light import (
     COARSE,
     LEVEL,
@@ -36,7 +36,7 @@ from headcast.methods.uhr_texture.light import (
     skin_mean,
 )
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian, laplacian_loss
-from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, OUT, Predictor, config_named, resized
+from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, OUT, Predictor, config_named, resize_maps
 from headcast.methods.uhr_texture.weights import load_network, to_stored
 from headcast.nets.hashgrid import HashGrid
 from headcast.render.shading import sh_basis
@@ -48,7 +48,7 @@ CPU = torch.device("cpu")
 
 
 @cache
-def looks() -> Looks:
+def looks() -> HeadViews:
     """Two heads, made once."""
     return make_looks("train", 1, np.array([0, 1]), 64, 128, CPU)
 
@@ -169,7 +169,7 @@ def test_gains_are_of_light() -> None:
     assert abs(float(gain.mean(1).std()) - (BRIGHTER**2 + WARMER**2 / 3) ** 0.5) < 0.02
     assert abs(float((gain - gain.mean(1, keepdim=True)).std()) - WARMER * (2 / 3) ** 0.5) < 0.01
     rgb, double = torch.full((1, 3, 2, 2), 0.4), torch.full((1, 3, 1, 1), 2.0)
-    assert torch.allclose(srgb_to_linear(scale_light(rgb, double)), 2 * srgb_to_linear(rgb))
+    assert torch.allclose(srgb_to_linear(scale_image_light(rgb, double)), 2 * srgb_to_linear(rgb))
 
 
 def test_losses() -> None:
@@ -219,7 +219,7 @@ def test_guides_ratio_covers_one_to_eight(folder: str) -> None:
     assert set(recipes.HALVINGS) == {1, 2, 4}
     # a window of 256 pixels at factor 2..4 over stage 1's 128: 4..8, reduced by 1..4
     assert 2 * 256 / 128 / 4 == 1 and 4 * 256 / 128 == 8
-    prior = resized(looks().whole, 32, 32)[:, 3:8]
+    prior = resize_maps(looks().whole, 32, 32)[:, 3:8]
     bent = perturb_prior(prior, torch.Generator().manual_seed(0))
     on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).expand(-1, 2, -1, -1)
     off = (bent - prior).abs()[:, :2][on]

@@ -10,8 +10,14 @@ from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.uhr_texture.geometry import fitted_geometry
 from headcast.methods.uhr_texture.occluders import glasses_in_uv, without_glasses
-from headcast.methods.uhr_texture.square import FULL, crop_of, face_square_of, reduce_photo, skin_trust
-from headcast.observe.seen import Detection, Masks
+from headcast.methods.uhr_texture.square import (
+    FULL,
+    crop_face_square,
+    face_square_of,
+    reduce_photo,
+    skin_trust,
+)
+from headcast.observe.detection import Detection, Masks
 from headcast.observe.types import Observation
 
 
@@ -29,7 +35,16 @@ def photo(n: int) -> Observation:
     pose[2, 3] = 0.8
     camera = Camera(torch.tensor([[2.0 * n, 0, n / 2], [0, 2.0 * n, n / 2], [0, 0, 1]]), pose, n, n)
     detection = Detection(points.astype(np.float32), box, 1.0)
-    return Observation(rgb, detection, Masks(**masks), camera, HeadParams.neutral(4), None, 0.5, "a.png")
+    return Observation(
+        image=rgb,
+        detection=detection,
+        masks=Masks(**masks),
+        camera=camera,
+        params=HeadParams.neutral(4),
+        light=None,
+        landmark_error=0.5,
+        name="a.png",
+    )
 
 
 def test_a_large_photo_shrinks_and_a_small_one_stays() -> None:
@@ -61,7 +76,7 @@ def test_trust_over_the_square_is_the_same_on_a_reduced_photo() -> None:
 
 def test_the_square_of_a_larger_photo_is_reduced_with_its_camera() -> None:
     large = photo(6000)
-    rgb, camera, (_, _, side) = crop_of(large)
+    rgb, camera, (_, _, side) = crop_face_square(large)
     assert side > 4096 and rgb.shape[-1] == 4096 == camera.width
     point = torch.tensor([[0.0, 0.0, 0.0]])
     left, top, _ = face_square_of(large)
@@ -73,7 +88,7 @@ def test_glasses_leave_the_texture_under_the_maps() -> None:
     """Black where frames cover the skin: filled from around; the rest stays; without glasses all stays."""
     head, seen = HeadModel.load(), photo(1000)
     geometry = fitted_geometry(head, HeadParams.neutral(head.identities), seen.camera)
-    _, camera, _ = crop_of(seen)
+    _, camera, _ = crop_face_square(seen)
     trust = skin_trust(seen, camera.width)
     mask = glasses_in_uv(seen, geometry, camera, trust)
     assert mask is not None and 0.001 < float(mask.mean()) < 0.2

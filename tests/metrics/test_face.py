@@ -12,7 +12,7 @@ import pytest
 
 from headcast.head.face_oval import OVAL
 from headcast.image import load_image
-from headcast.metrics.face import akd, face_mask, identity_descriptor, identity_distance, iris_distance
+from headcast.metrics.face import akd, face_mask, identity_descriptor, identity_distance, iris_centre_distance
 from headcast.metrics.image import over_grey, psnr, ssim
 
 
@@ -37,7 +37,7 @@ def points(seed: int = 0) -> np.ndarray:
 
 def test_akd_of_a_shift() -> None:
     p = points()
-    assert iris_distance(p) == 40
+    assert iris_centre_distance(p) == 40
     assert akd(p, p + np.float32([4, 0])) == pytest.approx(10, rel=1e-5)
 
 

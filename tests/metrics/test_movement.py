@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from headcast.head.model import HeadModel
-from headcast.metrics.motion import expression_distance, pose_distance
+from headcast.metrics.motion import average_expression_distance, pose_distance
 from headcast.metrics.sharpness import detail, relative_sharpness
 from headcast.metrics.temporal import optical_flow, warping_error
 from headcast.metrics.texture import face_texels, match_gain, normal_angles
@@ -46,7 +46,7 @@ def test_expression_and_pose_distance() -> None:
     a = np.zeros((2, 52), np.float32)
     b = a.copy()
     b[1, 3] = 0.52
-    assert expression_distance(a, b) == pytest.approx([0, 0.01])
+    assert average_expression_distance(a, b) == pytest.approx([0, 0.01])
     axis = torch.tensor([[0.0, 1, 0], [0.6, 0, 0.8]])
     base = axis_angle_to_matrix(torch.tensor([[0.3, -0.2, 0.1]])).double().numpy().repeat(2, 0)
     turn = axis_angle_to_matrix(axis.double() * torch.tensor([[np.radians(10)], [np.radians(175)]])).numpy()

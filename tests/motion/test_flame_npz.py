@@ -13,7 +13,7 @@ from headcast.drive import motion_from
 from headcast.errors import HeadcastError
 from headcast.head.flame import Flame, read_flame
 from headcast.head.foreign.known import foreign_head, placement_of
-from headcast.head.foreign.maps import FlameMaps, arkit_columns, columns, face_rows, flame_maps
+from headcast.head.foreign.maps import FlameMaps, arkit_columns, displacement_columns, face_rows, flame_maps
 from headcast.head.model import HeadModel
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.motion.flame_npz import read_flame_npz
@@ -43,7 +43,7 @@ def known(file: Path) -> tuple[Flame, HeadModel, FlameMaps]:
 def test_arkit_goes_to_flame_and_back(known: tuple[Flame, HeadModel, FlameMaps]) -> None:
     flame, head, maps = known
     rows, R = face_rows(head), placement_of(head)[0].double().numpy()
-    theirs, ours = columns(flame, rows, R), arkit_columns(head, rows)
+    theirs, ours = displacement_columns(flame, rows, R), arkit_columns(head, rows)
     for name in ("jawOpen", "mouthSmileLeft", "browInnerUp", "mouthPucker", "noseSneerRight"):
         i = EXPRESSION_INDEX[name]
         there = theirs @ maps.flame_from_arkit[:, i]

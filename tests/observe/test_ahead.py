@@ -17,12 +17,14 @@ def test_finds_the_same(demo_photo: Path) -> None:
         found = ahead.take_results([demo_photo], None)
     finally:
         ahead.end()
-    detection, note, masks = ahead.segment_photo(demo_photo, None)
+    face, masks = ahead.segment_photo(demo_photo, None)
     if found is None:  # a single processor
         return
-    assert np.array_equal(found[0][0].points, detection.points)
-    assert found[0][0].box == detection.box and found[0][0].yaw == detection.yaw and found[0][1] == note
-    assert all(np.array_equal(getattr(found[0][2], k), getattr(masks, k)) for k in ahead.MASKS)
+    got, got_masks = found[0]
+    assert np.array_equal(got.detection.points, face.detection.points)
+    assert got.detection.box == face.detection.box and got.detection.yaw == face.detection.yaw
+    assert (got.turns, got.note) == (face.turns, face.note)
+    assert all(np.array_equal(getattr(got_masks, k), getattr(masks, k)) for k in ahead.MASKS)
 
 
 def test_other_questions_are_not_answered(tmp_path: Path) -> None:

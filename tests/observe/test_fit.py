@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.observe.heads import SIZE, WEIGHTS, detection_of, fitter, head, truth, weight
 
-from headcast.observe.boxstep import Normal, box_step
+from headcast.observe.boxstep import NormalEquations, box_step
 from headcast.observe.fit import Fitter
 from headcast.observe.landmark_model import INNER, LandmarkModel, expression_weights
 from headcast.observe.landmark_points import MIRROR
@@ -130,16 +130,16 @@ def test_box_step_solves_the_constrained_quadratic(seed: int) -> None:
     H += 10 * np.eye(len(H))
     width = rng.uniform(0.01, 1.0) if seed % 3 else 100.0
     low, high = -width * rng.random(s + f * p), width * rng.random(s + f * p)
-    n = Normal(
-        H[:s, :s],
-        g[:s],
-        np.stack([H[:s, b] for b in blocks]),
-        np.stack([H[b, b] for b in blocks]),
-        np.stack([g[b] for b in blocks]),
-        low[:s],
-        high[:s],
-        np.stack([low[b] for b in blocks]),
-        np.stack([high[b] for b in blocks]),
+    n = NormalEquations(
+        H_ss=H[:s, :s],
+        g_s=g[:s],
+        H_sf=np.stack([H[:s, b] for b in blocks]),
+        H_ff=np.stack([H[b, b] for b in blocks]),
+        g_f=np.stack([g[b] for b in blocks]),
+        low_s=low[:s],
+        high_s=high[:s],
+        low_f=np.stack([low[b] for b in blocks]),
+        high_f=np.stack([high[b] for b in blocks]),
     )
     a, b = box_step(n)
     x = np.concatenate([a, b.reshape(-1)])
@@ -171,11 +171,11 @@ def test_far_contour_slides_only_when_turned() -> None:
     shared = Shared(np.zeros(head().identities), float(np.log(2200.0)))
     for yaw, moved in ((5.0, False), (30.0, True)):
         frame = Frame(
-            rotation_of(np.array([0, np.radians(yaw), 0])),
-            np.zeros(2),
-            -np.log(1.6),
-            np.zeros((2, 2)),
-            np.zeros(52),
+            rotation=rotation_of(np.array([0, np.radians(yaw), 0])),
+            offset=np.zeros(2),
+            log_k=-np.log(1.6),
+            gaze=np.zeros((2, 2)),
+            expression=np.zeros(52),
         )
         basis = slid_basis(model, shared, frame, 90.0)
         assert (not np.allclose(basis.neutral, model.points.neutral)) == moved

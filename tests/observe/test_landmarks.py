@@ -165,21 +165,6 @@ def test_yaw_of_turned_points(yaw: float, pitch: float, roll: float, seed: int) 
     assert face_yaw(p @ (Z @ Y @ X).T) == pytest.approx(yaw, abs=0.01)
 
 
-def test_tracking_follows_and_recovers(detector: FaceDetector, astronaut: np.ndarray) -> None:
-    start = detector.detect(astronaut)[0]
-    previous: Detection | None = start
-    for k in range(1, 5):
-        moved = np.roll(astronaut, (3 * k, 6 * k), (0, 1))
-        previous = detector.track(moved, previous)
-        assert previous is not None
-        assert np.linalg.norm(previous.points - (6 * k, 3 * k) - start.points, axis=1).mean() < 2
-    far = np.roll(astronaut, 150, 1)
-    again = detector.track(far, previous)
-    assert again is not None
-    assert np.linalg.norm(again.points - (150, 0) - start.points, axis=1).mean() < 2
-    assert detector.track(np.zeros_like(astronaut), again) is None
-
-
 def test_nothing_is_written_to_standard_error(
     capfd: pytest.CaptureFixture[str], astronaut: np.ndarray
 ) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from headcast.head.model import HeadModel
 from headcast.observe import parsed
+from headcast.observe.detection import Detection, Masks
 from headcast.observe.face_frame import face_frame
-from headcast.observe.seen import Detection, Masks
 
 SIZE = 240
 
@@ -25,14 +25,18 @@ def person(hair_by_colours: float) -> tuple[Detection, Masks]:
     hair = body * outside * hair_by_colours
     none = np.zeros_like(body)
     box = (*points.min(0).tolist(), *points.max(0).tolist())
-    return Detection(points.astype(np.float32), box, 1.0), Masks(body, body - hair, hair, none, none)
+    return Detection(points.astype(np.float32), box, 1.0), Masks(
+        person=body, skin=body - hair, hair=hair, clothes=none, glasses=none
+    )
 
 
 def answer(masks: Masks, hair: float) -> tuple[Masks, dict[str, np.ndarray]]:
     """What a parser says that finds so much hair all over the upper half, and clothes below."""
     upper = (np.mgrid[:SIZE, :SIZE][0] < 110).astype(np.float32)
     h, lower = masks.person * upper * hair, masks.person * (1 - upper)
-    return Masks(masks.person, masks.person - h - lower, h, lower, masks.glasses), {"hair": upper * hair}
+    return Masks(
+        person=masks.person, skin=masks.person - h - lower, hair=h, clothes=lower, glasses=masks.glasses
+    ), {"hair": upper * hair}
 
 
 @pytest.mark.parametrize(

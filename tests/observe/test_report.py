@@ -12,7 +12,7 @@ from tests.observe.heads import SIZE, detection_of, fitter, head, truth
 
 from headcast.image import load_image
 from headcast.observe.observe import observe_photo
-from headcast.observe.report import quality, write_report
+from headcast.observe.report import quality, write_observation_report
 from headcast.observe.types import Observation
 
 
@@ -22,7 +22,15 @@ def observation(yaw: float = 0.0, **weights: float) -> Observation:
     fit = fitter().fit_photo(detection, SIZE, SIZE)
     image = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3)).astype(np.uint8)
     return Observation(
-        image, detection, None, fit.camera, fit.params, None, fit.error, "made up", ("two faces",)
+        image=image,
+        detection=detection,
+        masks=None,
+        camera=fit.camera,
+        params=fit.params,
+        light=None,
+        landmark_error=fit.error,
+        name="made up",
+        notes=("two faces",),
     )
 
 
@@ -64,7 +72,7 @@ def demo(demo_photo: Path) -> Observation:
 
 
 def test_report_files_of_the_demo_photo(demo: Observation, tmp_path: Path) -> None:
-    words = write_report(demo, tmp_path / "report", debug=True)
+    words = write_observation_report(demo, tmp_path / "report", debug=True)
     facts = json.loads((tmp_path / "report" / "report.json").read_text())
     assert len(facts["findings"]) == len(words)
     picture = load_image(tmp_path / "report" / "debug.png").rgb

@@ -11,9 +11,10 @@ from tests.observe.heads import SIZE, detection_of, fitter, head, truth
 
 from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSION_INDEX
+from headcast.head.params import gaze_from_eye_look
 from headcast.observe.fit import Fitter
 from headcast.observe.personal import personal_landmarks, personal_model
-from headcast.observe.smooth import noise_of, smooth_curves, whittaker
+from headcast.observe.smooth import noise_of, reject_spikes, smooth_curves, whittaker
 from headcast.observe.track import Track, track_detections
 from headcast.observe.types import Detection
 
@@ -135,3 +136,57 @@ def test_noise_is_estimated() -> None:
 def test_short_clips_are_left_alone() -> None:
     y = np.random.default_rng(0).normal(size=(3, 2))
     assert np.array_equal(smooth_curves(y), y)
+
+
+def test_noise_alone_is_smoothed_to_small_steps() -> None:
+    y = 0.5 + np.random.default_rng(2).normal(0, 0.08, (120, 30))
+    out = smooth_curves(y)
+    assert np.abs(np.diff(y, axis=0)).max() > 0.3
+    assert np.abs(np.diff(out, axis=0)).max() < 0.1
+    assert np.abs(out.mean(0) - y.mean(0)).max() < 0.01
+
+
+def test_a_single_outlier_is_rejected_and_a_step_is_not() -> None:
+    y = np.random.default_rng(3).normal(0, 0.01, (60, 2))
+    y[30, 0] += 0.5
+    y[30:, 1] += 0.5
+    out = reject_spikes(y, noise_of(y))
+    assert abs(out[30, 0]) < 0.03
+    assert out[30, 1] > 0.45
+    assert np.abs(np.delete(out, 30, 0) - np.delete(y, 30, 0)).max() < 0.05
+
+
+def still_clip(seed: int) -> list[Detection | None]:
+    """The same face in every frame, with detector noise; one frame is far off."""
+    p = truth(4, 5.0, {"mouthSmileLeft": 0.4, "eyeSquintLeft": 0.3})
+    found = [detection_of(p, noise=0.8, seed=seed + t)[0] for t in range(30)]
+    found[15] = detection_of(p, noise=5.0, seed=seed)[0]
+    return list(found)
+
+
+def test_a_still_face_stands_still() -> None:
+    params = track_detections(still_clip(0), (SIZE, SIZE), 30.0, head(), fitter=fitter()).params
+    assert (params.expression[1:] - params.expression[:-1]).abs().max() < 0.1
+    gaze = torch.rad2deg(gaze_from_eye_look(params.expression))
+    assert (gaze[1:] - gaze[:-1]).abs().max() < 0.8
+
+
+def test_a_saccade_of_both_eyes_stays_sharp() -> None:
+    found: list[Detection | None] = []
+    for t in range(30):
+        gaze = torch.tensor([[0.0, 0.0], [0.0, 0.0]]) + (0.25 if t >= 15 else 0.0) * torch.tensor([1.0, 0.0])
+        found.append(detection_of(truth(2, 0.0, {}).replace(gaze=gaze), noise=0.2, seed=t)[0])
+    params = track_detections(found, (SIZE, SIZE), 30.0, head(), fitter=fitter()).params
+    yaw = torch.rad2deg(gaze_from_eye_look(params.expression))[:, :, 0]
+    step = yaw[16] - yaw[13]
+    assert (step > 0.7 * (yaw[22:].mean(0) - yaw[:8].mean(0))).all()
+    assert (step > 5).all()
+
+
+def test_a_person_who_leaves_is_held_and_said() -> None:
+    found = [detection_of(truth(2, 0.5 * t), noise=0.2, seed=t)[0] for t in range(20)]
+    track = track_detections([*found, *[None] * 10], (SIZE, SIZE), 10.0, head(), fitter=fitter())
+    assert torch.allclose(track.params.rotation[20], track.params.rotation[29], atol=1e-3)
+    assert track.notes == (
+        "the face is lost in 10 of 30 frames; from 1.90 s to the end its last pose is held",
+    )

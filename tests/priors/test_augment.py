@@ -30,7 +30,14 @@ def pictures(n: int = 4) -> Pictures:
     rgb = (torch.arange(n, dtype=torch.uint8) * 50 + 40)[:, None, None, None].expand(n, 64, 64, 3)
     blank = torch.zeros(n, 64, 64, dtype=torch.uint8)
     box = torch.tensor([[16.0, 16, 48, 48]]).expand(n, 4)
-    return Pictures(rgb, blank, torch.zeros_like(rgb), blank + 1, box, torch.arange(n))
+    return Pictures(
+        rgb=rgb,
+        alpha=blank,
+        background=torch.zeros_like(rgb),
+        label=blank + 1,
+        box=box,
+        person=torch.arange(n),
+    )
 
 
 def plain(framing: Framing) -> Crops:
@@ -38,7 +45,7 @@ def plain(framing: Framing) -> Crops:
 
 
 def test_places_are_in_sides_of_the_box_from_its_middle() -> None:
-    place = plain(Framing(32, (2.0, 2.0), 0.0, turn=0.0, mirror=False)).place
+    place = plain(Framing(size=32, room=(2.0, 2.0), shift=0.0, turn=0.0, mirror=False)).place
     assert place.shape == (4, 32, 32, 2)
     torch.testing.assert_close(place[0, 0, 0], torch.full((2,), -1 + 1 / 32))
     torch.testing.assert_close(place.mean((1, 2)), torch.zeros(4, 2), atol=1e-6, rtol=0)
@@ -59,7 +66,7 @@ def test_a_turn_moves_the_nose_against_the_rim_and_folds_nothing() -> None:
 
 
 def test_a_veil_leaves_the_face_and_hides_the_rest() -> None:
-    crops = plain(Framing(64, (2.0, 2.0), 0.0, turn=0.0, mirror=False))
+    crops = plain(Framing(size=64, room=(2.0, 2.0), shift=0.0, turn=0.0, mirror=False))
     crops = replace(crops, rgb=torch.rand(crops.rgb.shape, generator=rng(1)))
     seen = mask_to_face(crops, rng(), 1.0)
     middle = (slice(None), slice(None), slice(26, 38), slice(26, 38))

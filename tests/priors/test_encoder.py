@@ -11,10 +11,10 @@ from tests.priors.heads import few_pictures, folder_of_pictures
 from tests.priors.resume import ends_where_it_would
 
 from headcast.errors import HeadcastError
-from headcast.priors.encoder import Encoder, available, face_crops, load
+from headcast.priors.encoder import Encoder, available, face_crops, load_encoder
 from headcast.priors.encoder.losses import Helpers, identity_loss, likeness_auc
 from headcast.priors.encoder.network import SIDE, WIDTHS
-from headcast.priors.encoder.train import EncoderRecipe
+from headcast.priors.encoder.train import IdentityEncoderRecipe
 from headcast.synth.config import LABELS
 from headcast.training import TrainConfig, train
 from headcast.weights import card, weights_path
@@ -82,7 +82,7 @@ def test_crops_show_the_square_and_carry_gradients() -> None:
 
 
 def test_batches_are_functions_of_seed_and_index() -> None:
-    recipe = EncoderRecipe(folder=folder_of_pictures(), people=2, company=0)
+    recipe = IdentityEncoderRecipe(folder=folder_of_pictures(), people=2, company=0)
     a, b, other = (recipe.batch(i, 1, CPU) for i in (4, 4, 5))
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert not torch.equal(a["seen"], other["seen"])
@@ -94,7 +94,7 @@ def test_the_two_encoders_share_neither_people_nor_portraits() -> None:
     folder = folder_of_pictures()  # stands for portraits here: persons 0..3
     seen = {}
     for which in ("losses", "evaluator"):
-        recipe = EncoderRecipe(which=which, folder=folder, portraits=folder, people=1, company=8)  # type: ignore[arg-type]
+        recipe = IdentityEncoderRecipe(which=which, folder=folder, portraits=folder, people=1, company=8)  # type: ignore[arg-type]
         seen[which] = set(recipe.sample_portraits(torch.Generator().manual_seed(0)).person.tolist())
         weights = [n["encoder"].state_dict()["out.weight"] for n in (recipe.networks(0), recipe.networks(0))]
         assert torch.equal(*weights)
@@ -104,7 +104,7 @@ def test_the_two_encoders_share_neither_people_nor_portraits() -> None:
 
 
 def test_training_helps_and_ships(tmp_path: Path) -> None:
-    recipe = EncoderRecipe(folder=folder_of_pictures(), people=4, company=0, rate=4e-3)
+    recipe = IdentityEncoderRecipe(folder=folder_of_pictures(), people=4, company=0, rate=4e-3)
     config = TrainConfig(steps=16, log_every=2, ema=0.8, picture_every=0, device="cpu", engine="plain")
     done = train(recipe, config, tmp_path)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -120,7 +120,7 @@ def test_training_helps_and_ships(tmp_path: Path) -> None:
 
 
 def test_stopped_and_resumed_is_the_same(tmp_path: Path) -> None:
-    recipe = EncoderRecipe(folder=folder_of_pictures(), people=2, company=0)
+    recipe = IdentityEncoderRecipe(folder=folder_of_pictures(), people=2, company=0)
     config = TrainConfig(steps=3, ema=0.9, picture_every=0, device="cpu", engine="plain")
     ends_where_it_would(recipe, config, tmp_path, 1)
 
@@ -137,7 +137,7 @@ def test_helpers_see_every_level(encoder: Encoder) -> None:
 
 def test_an_unknown_encoder_is_refused() -> None:
     with pytest.raises(HeadcastError, match="losses"):
-        load("teacher")  # type: ignore[arg-type]
+        load_encoder("teacher")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("which", ["losses", "evaluator"])
@@ -148,5 +148,5 @@ def test_bundled(which: str) -> None:
     assert card(f"encoder-{which}")["status"] == "preview"
     made = few_pictures()
     crops = face_crops(made.rgb.permute(0, 3, 1, 2) / 127.5 - 1, made.box)
-    vectors = load(which).embed(crops)  # type: ignore[arg-type]
+    vectors = load_encoder(which).embed(crops)  # type: ignore[arg-type]
     assert likeness_auc(vectors, made.person) > 0.75

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from headcast.nets.unet import UNet
 from headcast.observe import parsed as observe_parsed
-from headcast.observe.seen import Detection, Masks
+from headcast.observe.detection import Detection, Masks
 from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
 from headcast.priors.images import IGNORE, Pictures, load_stored
-from headcast.priors.parser import FaceParser, available, load, parse_face
+from headcast.priors.parser import FaceParser, available, load_parser, parse_face
 from headcast.priors.parser.losses import alpha_loss, dice_loss, label_loss
 from headcast.priors.parser.train import ParserRecipe
 from headcast.priors.restorer.degrade import Degradation
@@ -51,7 +51,14 @@ def two_coloured(size: int = 64) -> Pictures:
     alpha = torch.zeros(1, size, size, dtype=torch.uint8)
     alpha[:, size // 2 :] = 255
     box = torch.tensor([[size * 0.35, size * 0.3, size * 0.65, size * 0.7]])
-    return Pictures(rgb, alpha, torch.full_like(rgb, 90), label, box, torch.tensor([3]))
+    return Pictures(
+        rgb=rgb,
+        alpha=alpha,
+        background=torch.full_like(rgb, 90),
+        label=label,
+        box=box,
+        person=torch.tensor([3]),
+    )
 
 
 @pytest.mark.parametrize("size", [(32, 32), (50, 37), (8, 8)])
@@ -102,7 +109,9 @@ def test_perfect_answers_cost_nothing() -> None:
 
 def test_labels_stay_on_their_pixels() -> None:
     pictures = Pictures.joined([two_coloured()] * 6)
-    crops = crop_faces(pictures, Framing(48, (1.5, 3.5), 0.2, turn=15), torch.Generator().manual_seed(0))
+    crops = crop_faces(
+        pictures, Framing(size=48, room=(1.5, 3.5), shift=0.2, turn=15), torch.Generator().manual_seed(0)
+    )
     sure = (crops.rgb[:, 0] - crops.rgb[:, 1]).abs() > 0.75
     red = crops.rgb[:, 0] > crops.rgb[:, 1]
     known = sure & (crops.label != IGNORE)
@@ -116,7 +125,9 @@ def test_labels_stay_on_their_pixels() -> None:
 def test_backgrounds_are_exchanged_where_the_person_is_not() -> None:
     rng = torch.Generator().manual_seed(0)
     crops = crop_faces(
-        Pictures.joined([two_coloured()] * 4), Framing(32, (1.5, 1.6), 0, 0, mirror=False), rng
+        Pictures.joined([two_coloured()] * 4),
+        Framing(size=32, room=(1.5, 1.6), shift=0, turn=0, mirror=False),
+        rng,
     )
     new = replace_background(crops, rng, fraction=1.0)
     clear, solid = crops.alpha < 0.01, crops.alpha > 0.99
@@ -178,7 +189,7 @@ def test_answers_lie_where_they_belong() -> None:
 
 
 def test_masks_change_inside_of_the_square_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headcast.priors.parser.infer.load", lambda device="cpu": ByColour())
+    monkeypatch.setattr("headcast.priors.parser.infer.load_parser", lambda device="cpu": ByColour())
     rgb = np.full((160, 240, 3), 60, np.uint8)
     rgb[60:90, 100:130] = (250, 20, 20)
     rng = np.random.default_rng(0)
@@ -205,7 +216,7 @@ def test_bundled() -> None:
     made = few_pictures()
     right = []
     for i in range(0, len(made), 2):
-        found = parse_face(made.rgb[i], tuple(made.box[i].tolist()), load())  # type: ignore[arg-type]
+        found = parse_face(made.rgb[i], tuple(made.box[i].tolist()), load_parser())  # type: ignore[arg-type]
         inside = found.weight > 0.5
         right.append(float((found.label == made.label[i])[inside].float().mean()))
     assert np.mean(right) > 0.8, right

@@ -13,7 +13,7 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.render.shaded import gloss_of, render_textured
-from headcast.render.shaded_reference import Scene, compose
+from headcast.render.shaded_reference import TexturedScene, render_textured_reference
 from headcast.render.shading import ambient, directional
 from headcast.render.texture import Pyramid, sample_texture
 from headcast.render.types import Rendering
@@ -31,7 +31,7 @@ def light() -> Tensor:
     return ambient(0.35) + directional(torch.tensor([0.6, 0.48, 0.64]), torch.tensor([0.8, 0.75, 0.7]))
 
 
-def scene(**changes: object) -> Scene:
+def scene(**changes: object) -> TexturedScene:
     v, f, uv, faces_uv = sphere()
     given = {
         "vertices": v,
@@ -50,10 +50,10 @@ def scene(**changes: object) -> Scene:
         "near": 0.01,
         **changes,
     }
-    return Scene(**given)  # type: ignore[arg-type]
+    return TexturedScene(**given)  # type: ignore[arg-type]
 
 
-def draw(s: Scene) -> Rendering:
+def draw(s: TexturedScene) -> Rendering:
     return render_textured(
         s.vertices,
         s.faces,
@@ -90,7 +90,7 @@ def draw(s: Scene) -> Rendering:
 )
 def test_kernel_is_the_reference(changes: dict[str, object]) -> None:
     s = scene(**changes)
-    one, other = compose(s), draw(s)
+    one, other = render_textured_reference(s), draw(s)
     torch.testing.assert_close(one.alpha, other.alpha, atol=5e-3, rtol=0)
     assert torch.equal(one.depth, other.depth)
     wrong = (one.rgb - other.rgb).abs().amax(-1)

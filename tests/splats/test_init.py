@@ -10,7 +10,7 @@ from tests.bound import bound
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.source import SourceView
-from headcast.avatar.surface import Surface
+from headcast.avatar.surface import HeadSurface
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
@@ -24,7 +24,7 @@ def avatar() -> GaussianAvatar:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, -0.02, -1.0]))
     source = SourceView(Camera.make(400, 128, 128), params, ambient())
-    mesh = MeshAvatar(bound(head, source), np.full((128, 128, 3), 140, np.uint8))
+    mesh = MeshAvatar(bound=bound(head, source), texture=np.full((128, 128, 3), 140, np.uint8))
     with torch.no_grad():
         return GaussianAvatar(mesh, init_gaussians(mesh.surface, source))
 
@@ -41,5 +41,5 @@ def test_only_detail_gets_fine_texels(avatar: GaussianAvatar) -> None:
     assert not bool(detailed(head, plain, (128, 64), 0.01).any())
     assert float(fine[middle[:, 0] < 0.4].float().mean()) > 0.95
     assert float(fine[middle[:, 0] > 0.6].float().mean()) == 0
-    rich = Surface(head, (), noisy.numpy())
+    rich = HeadSurface(head, (), noisy.numpy())
     assert len(avatar.gaussians) < len(init_gaussians(rich, source))

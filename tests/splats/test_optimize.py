@@ -29,7 +29,7 @@ def avatar() -> GaussianAvatar:
     head = HeadModel.load()
     params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, -0.02, -1.0]))
     source = SourceView(Camera.make(400, 128, 128), params, ambient())
-    mesh = MeshAvatar(bound(head, source), np.full((128, 128, 3), 140, np.uint8))
+    mesh = MeshAvatar(bound=bound(head, source), texture=np.full((128, 128, 3), 140, np.uint8))
     with torch.no_grad():
         return GaussianAvatar(mesh, init_gaussians(mesh.surface, source))
 

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, EYE_LOOK
-from headcast.synth.expressions import GESTURES, MOUTHS, draw_moments, draw_motion, table
+from headcast.synth.expressions import GESTURES, MOUTHS, draw_moments, draw_motion, shape_weights
 from headcast.synth.rng import CounterRng
 
 CPU = torch.device("cpu")
 
 
 def test_tables_speak_arkit() -> None:
-    assert table(GESTURES).shape == (len(GESTURES), 52)
-    assert (table(MOUTHS).sum(1) > 0).sum() == len(MOUTHS) - 1
+    assert shape_weights(GESTURES).shape == (len(GESTURES), 52)
+    assert (shape_weights(MOUTHS).sum(1) > 0).sum() == len(MOUTHS) - 1
 
 
 def test_moments_are_sparse_bounded_and_cover_the_face() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from headcast.cli.main import main
 from headcast.errors import HeadcastError
 from headcast.synth.config import SynthConfig
-from headcast.synth.folder import DEPTH_UNIT, write_people
+from headcast.synth.folder import DEPTH_UNIT, write_person_folders
 from headcast.synth.stream import make_batch
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def silent(share: float, what: str) -> None:
 
 
 def test_what_is_written_is_the_batch(tmp_path: Path) -> None:
-    assert write_people(SMALL, 2, tmp_path, CPU, 3, silent) == (2, 0)
+    assert write_person_folders(SMALL, 2, tmp_path, CPU, 3, silent) == (2, 0)
     batch = make_batch(SynthConfig(size=48, texture=128, framing="front"), CPU, 3, np.array([1]))
     folder = tmp_path / "train_000001"
     rgb = np.array(Image.open(folder / "f00000_v00_rgb.png"))
@@ -39,14 +39,14 @@ def test_what_is_written_is_the_batch(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    write_people(SMALL, 1, tmp_path, CPU, 0, silent)
+    write_person_folders(SMALL, 1, tmp_path, CPU, 0, silent)
     before = (tmp_path / "train_000000" / "person.json").stat().st_mtime_ns
     (tmp_path / ".making_train_000001").mkdir()
-    assert write_people(SMALL, 2, tmp_path, CPU, 0, silent) == (1, 1)
+    assert write_person_folders(SMALL, 2, tmp_path, CPU, 0, silent) == (1, 1)
     assert (tmp_path / "train_000000" / "person.json").stat().st_mtime_ns == before
     assert not list(tmp_path.glob(".making_*"))
     with pytest.raises(HeadcastError, match="other settings"):
-        write_people(SMALL, 2, tmp_path, CPU, 1, silent)
+        write_person_folders(SMALL, 2, tmp_path, CPU, 1, silent)
 
 
 def test_an_interrupted_person_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_an_interrupted_person_leaves_nothing(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("headcast.synth.folder._traits", broken)
     with pytest.raises(KeyboardInterrupt):
-        write_people(SMALL, 1, tmp_path, CPU, 0, silent)
+        write_person_folders(SMALL, 1, tmp_path, CPU, 0, silent)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["synth.json"]
 
 

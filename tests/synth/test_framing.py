@@ -16,15 +16,15 @@ from headcast.synth.framing import (
     FRAMINGS,
     FRONT,
     PORTRAIT,
+    CameraFraming,
+    ClippedNormal,
     Constant,
-    Framing,
-    Normal,
     SquaredUniform,
     Uniform,
     find_framing,
 )
 from headcast.synth.rng import CounterRng
-from headcast.synth.views import MIDDLE, draw_views, project_points
+from headcast.synth.views import MIDDLE, draw_views, project_to_views
 
 CPU = torch.device("cpu")
 OF_A_METHOD = registry.collect("framings")
@@ -45,7 +45,7 @@ def test_names_and_places_find_framings() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["profile", "headcast.synth.framing:NONE", "headcast.synth.framing:Framing"]
+    "wrong", ["profile", "headcast.synth.framing:NONE", "headcast.synth.framing:CameraFraming"]
 )
 def test_unknown_framings_are_refused(wrong: str) -> None:
     with pytest.raises(HeadcastError, match="use portrait, eg3d, front"):
@@ -57,9 +57,9 @@ def test_unknown_framings_are_refused(wrong: str) -> None:
 def test_distributions_have_their_ranges() -> None:
     u = Uniform(-2.0, 3.0).draw(rng(), "a", 2)
     assert u.shape == (400, 2) and -2 <= float(u.min()) < -1.8 and 2.8 < float(u.max()) <= 3
-    n = Normal(0.5, 2.0).draw(rng(), "b")
+    n = ClippedNormal(0.5, 2.0).draw(rng(), "b")
     assert float(n.abs().max()) <= 1.0 and 0.35 < float(n.std()) < 0.55
-    per_axis = Normal((1.0, 0.0)).draw(rng(), "b", 2)
+    per_axis = ClippedNormal((1.0, 0.0)).draw(rng(), "b", 2)
     assert bool(per_axis[:, 0].any()) and not per_axis[:, 1].any()
     s = SquaredUniform(12, 33).draw(rng(), "c")
     assert float(s.min()) >= 12 and float(s.max()) <= 45 and float(s.median()) < 25
@@ -70,20 +70,22 @@ def test_distributions_have_their_ranges() -> None:
 def test_the_head_is_in_every_view(name: str) -> None:
     views = draw_views(name, rng(), 100)
     middle = torch.tensor(MIDDLE).expand(400, 1, 3)
-    at = project_points(middle, views.K, views.cam_from_world)
+    at = project_to_views(middle, views.K, views.cam_from_world)
     assert bool(((at > 15) & (at < 85)).all())
     assert views.size == 100 and len(views.K) == 400
 
 
 def test_a_framing_of_ones_own_says_where_cameras_stand() -> None:
-    mine = Framing("mine", yaw=Constant(0.5), radius=Constant(3.0), units_per_metre=3.0, fov=Constant(30.0))
+    mine = CameraFraming(
+        "mine", yaw=Constant(0.5), radius=Constant(3.0), units_per_metre=3.0, fov=Constant(30.0)
+    )
     views = draw_views(mine, rng(2), 64)
     torch.testing.assert_close(views.K[:, 0, 0], torch.full((2,), 32 / math.tan(math.radians(15))))
     off = views.centers - torch.tensor(MIDDLE)
     torch.testing.assert_close(off, torch.tensor([[math.sin(0.5), 0.0, math.cos(0.5)]]).expand(2, 3))
     assert SynthConfig(framing=mine).framing is mine
     # a head of 25 cm that fills half of the height
-    half = draw_views(Framing("half", fov=Constant(20.0), fraction=Constant(0.5)), rng(1), 100)
+    half = draw_views(CameraFraming("half", fov=Constant(20.0), fraction=Constant(0.5)), rng(1), 100)
     distance = float((half.centers - torch.tensor(MIDDLE)).norm())
     assert math.isclose(distance, 0.05 + 0.25 / (2 * 0.5 * math.tan(math.radians(10))), rel_tol=1e-5)
 
@@ -98,4 +100,4 @@ def test_the_published_statistics() -> None:
 def test_points_behind_a_camera_are_finite() -> None:
     views = draw_views("front", rng(1), 64)
     behind = torch.tensor([[[0.0, 0.0, 5.0]]])
-    assert bool(project_points(behind, views.K, views.cam_from_world).isfinite().all())
+    assert bool(project_to_views(behind, views.K, views.cam_from_world).isfinite().all())

@@ -9,7 +9,7 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.synth.config import SynthConfig
-from headcast.synth.identity import People, draw_identities, fitted_people
+from headcast.synth.identity import IdentityStatistics, draw_identities, fitted_people
 from headcast.synth.people import sex_axis
 from headcast.synth.rng import CounterRng
 from headcast.weights import card, load_tensors, weights_path
@@ -24,9 +24,9 @@ def head() -> HeadModel:
     return HeadModel.load()
 
 
-def made_up(n: int) -> People:
+def made_up(n: int) -> IdentityStatistics:
     g = torch.Generator().manual_seed(0)
-    return People(
+    return IdentityStatistics(
         torch.randn(n, generator=g) * 0.5, torch.randn(n, n, generator=g).tril() * 0.1 + 0.4 * torch.eye(n)
     )
 

@@ -18,7 +18,7 @@ from headcast.synth.lights import Lamps
 from headcast.synth.pbr import LINES, add_expression_lines, shade_skin
 from headcast.synth.relief import PITS, pits, remove_grain
 from headcast.synth.rng import CounterRng
-from headcast.synth.shade import Shadows
+from headcast.synth.shade import ShadingPoints, Shadows
 
 CPU = torch.device("cpu")
 PLAIN = SynthConfig(size=48, texture=256, framing="front", hair=False)
@@ -65,13 +65,28 @@ def test_flesh_softens_red_most(flesh: float) -> None:
     up = torch.tensor([[0.0, 0.0, 1.0]])
     tilted = normalize(torch.tensor([[0.7, 0.0, 0.7]]), dim=-1)
     lamps = Lamps(
-        up, torch.ones(1, 3), torch.full((1,), 0.1), up[:, None].expand(1, 2, 3), torch.zeros(1, 2, 3)
+        key=up,
+        key_colour=torch.ones(1, 3),
+        key_size=torch.full((1,), 0.1),
+        fill=up[:, None].expand(1, 2, 3),
+        fill_colour=torch.zeros(1, 2, 3),
     )
     one, none = torch.ones(1), torch.zeros(1)
 
     def lit(n: torch.Tensor) -> torch.Tensor:
         sky = torch.zeros(1, 9, 3)
-        return shade_skin(lamps, sky, torch.ones(1, 3), n, up, up, one, one, none, one * 0.5, one * flesh)[0]
+        surface = ShadingPoints(
+            albedo=torch.ones(1, 3),
+            normal=n,
+            smooth=up,
+            view=up,
+            openness=one,
+            shadow=one,
+            specular=none,
+            rough=one * 0.5,
+            flesh=one * flesh,
+        )
+        return shade_skin(lamps, sky, surface)[0]
 
     loss = lit(up) - lit(tilted)
     if flesh:

@@ -9,9 +9,9 @@ import torch
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.synth.config import SynthConfig
-from headcast.synth.fur import FREE_HAIR, TEST_HAIR
+from headcast.synth.hair_shells import FREE_HAIR, TEST_HAIR
 from headcast.synth.lights import draw_lights, held_out_light
-from headcast.synth.people import TONES, Person, draw_people, held_out_skin, person_rng, sex_axis
+from headcast.synth.people import TONES, PersonTraits, draw_people, held_out_skin, person_rng, sex_axis
 
 COUNT = 1500
 
@@ -21,7 +21,7 @@ def head() -> HeadModel:
     return HeadModel.load()
 
 
-def drawn(head: HeadModel, split: str) -> Person:
+def drawn(head: HeadModel, split: str) -> PersonTraits:
     config = SynthConfig(split=split)  # type: ignore[arg-type]
     return draw_people(config, person_rng(config, np.arange(COUNT), 0, torch.device("cpu")), head, 28)
 
@@ -64,7 +64,7 @@ def test_masculine_faces_have_larger_jaws(head: HeadModel) -> None:
 
 
 def test_hair_held_out_is_known() -> None:
-    from headcast.synth.fur import load_styles
+    from headcast.synth.hair_shells import load_styles
 
     styles = load_styles(HeadModel.load())
     assert set(TEST_HAIR) < set(styles)

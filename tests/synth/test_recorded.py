@@ -24,7 +24,7 @@ def ramp(frames: int, fps: float, name: str = "ramp") -> Recording:
     expression[:, EXPRESSION_INDEX["eyeLookUpLeft"]] = 1
     neck = torch.stack([0.1 * t, 0.2 + 0 * t, 0.3 + 0 * t], -1)
     gaze = torch.tensor([[0.2, 0.1], [0.15, 0.1]]).expand(frames, 2, 2)
-    return Recording(name, fps, expression, neck, gaze)
+    return Recording(name=name, fps=fps, expression=expression, neck=neck, gaze=gaze)
 
 
 def rng(people: int) -> CounterRng:
@@ -72,9 +72,9 @@ def test_long_recordings_are_taken_more_often() -> None:
 def test_an_empty_or_broken_recording_is_refused() -> None:
     r = ramp(3, 25.0)
     with pytest.raises(HeadcastError, match="no motion"):
-        Recording("none", 25.0, r.expression[:0], r.neck[:0], r.gaze[:0])
+        Recording(name="none", fps=25.0, expression=r.expression[:0], neck=r.neck[:0], gaze=r.gaze[:0])
     with pytest.raises(HeadcastError, match="no motion"):
-        Recording("broken", 25.0, r.expression / 0, r.neck, r.gaze)
+        Recording(name="broken", fps=25.0, expression=r.expression / 0, neck=r.neck, gaze=r.gaze)
 
 
 def test_heads_are_rendered_with_it() -> None:

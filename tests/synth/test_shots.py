@@ -16,7 +16,7 @@ from headcast.head.params import HeadParams
 from headcast.synth import SynthConfig
 from headcast.synth.shots import Shots, random_views
 from headcast.synth.stored import StoredShots
-from headcast.synth.views import project_points
+from headcast.synth.views import project_to_views
 from headcast.weights import save_tensors
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def test_batches_are_the_people_of_their_number(shots: Shots) -> None:
 def test_images_are_heads_over_backgrounds(shots: Shots) -> None:
     whole = shots.head + (1 - shots.alpha) * shots.background
     torch.testing.assert_close(whole, (shots.image + 1) / 2, atol=1e-5, rtol=0)
-    black = shots.before(torch.zeros_like(shots.background))
+    black = shots.composite_over(torch.zeros_like(shots.background))
     torch.testing.assert_close((black.image + 1) / 2, shots.head, atol=1e-6, rtol=0)
     double = torch.full((2, 3), 2.0)
     brighter = shots.recoloured(double, double)
@@ -53,7 +53,7 @@ def test_images_are_heads_over_backgrounds(shots: Shots) -> None:
 def test_depth_along_rays_ends_on_the_face(shots: Shots) -> None:
     rays = shots.cast_rays(SIZE, 0.4, 1.0)
     nose = shots.landmarks[:, 30:31]
-    at = project_points(nose, shots.K, shots.cam_from_world)[:, 0].long()
+    at = project_to_views(nose, shots.K, shots.cam_from_world)[:, 0].long()
     for i in range(2):
         row = int(at[i, 1]) * SIZE + int(at[i, 0])
         point = rays.origin[i, row] + rays.direction[i, row] * shots.depth[i, 0].reshape(-1)[row]

@@ -13,7 +13,7 @@ from headcast.image import srgb_to_linear
 from headcast.synth import SynthConfig, batches, make_batch
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import LABELS
-from headcast.synth.fur import FREE_HAIR, TEST_HAIR
+from headcast.synth.hair_shells import FREE_HAIR, TEST_HAIR
 from headcast.synth.paint import CHANNELS
 
 CPU = torch.device("cpu")

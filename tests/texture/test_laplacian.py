@@ -8,7 +8,7 @@ import numpy as np
 
 from headcast.head.model import HeadModel
 from headcast.texture.laplacian import diffuse, mesh_graph, solve_laplacian
-from headcast.texture.texels import gather, texels_of
+from headcast.texture.texels import interpolate_attributes, texels_of
 
 
 @cache
@@ -32,7 +32,7 @@ def test_known_values_stay_and_the_others_lie_between_them() -> None:
 def test_values_tend_to_the_usual_one_as_soon_as_told() -> None:
     head = bundled()
     texels = texels_of(head, 256)
-    at = gather(head.neutral.numpy(), head.faces.numpy(), texels)
+    at = interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)
     graph = mesh_graph(head, head.neutral.numpy())
     weight = (at[:, 2] > 0.06).astype(np.float32)
     value = np.ones((len(at), 3))

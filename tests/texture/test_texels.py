@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from headcast.head.model import HeadModel
-from headcast.texture.texels import gather, texels_of
+from headcast.texture.texels import interpolate_attributes, texels_of
 
 
 def test_work_on_a_part_is_that_on_the_whole() -> None:
@@ -30,7 +30,10 @@ def test_a_subset_has_the_values_of_the_whole() -> None:
     texels = texels_of(head, 128)
     which = np.arange(0, len(texels.index), 7)
     faces, rest = head.faces.numpy(), head.neutral.numpy()
-    assert (gather(rest, faces, texels.subset(which)) == gather(rest, faces, texels)[which]).all()
+    assert (
+        interpolate_attributes(rest, faces, texels.subset(which))
+        == interpolate_attributes(rest, faces, texels)[which]
+    ).all()
 
 
 def test_texels_lie_where_their_uv_says() -> None:

@@ -220,3 +220,8 @@ def rows(path: Path) -> list[dict[str, str]]:
     """Lines of a table."""
     with path.open() as f:
         return list(csv.DictReader(f))
+
+
+def test_loaders_are_fuzzed(tool: Tool, tmp_path: Path) -> None:
+    said = tool("fuzz_loaders", "--inputs", 5, "--seed", 1, "--only", "tables", "pickle", "--keep", tmp_path)
+    assert re.search(r"tables +0 findings", said) and "10 inputs, 0 findings" in said

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from headcast.methods.uhr_texture.data import make_looks, write_looks
-from headcast.methods.uhr_texture.weights import load_network, load_networks
+from headcast.methods.uhr_texture.weights import load_network, load_skin_networks
 from headcast.weights import load_tensors
 
 
@@ -29,7 +29,7 @@ def test_slopes_are_scaled_by_what_windows_say(
     monkeypatch.setattr(sys, "argv", ["x", "--data", str(tmp_path), "--out", str(out)])
     scale_uhr_slopes.main()
     with torch.no_grad():
-        gain = scale_uhr_slopes.gain_of(tmp_path, load_networks())  # those in memory are as they were
+        gain = scale_uhr_slopes.gain_of(tmp_path, load_skin_networks())  # those in memory are as they were
     assert f"slopes {gain:.2f} times" in capsys.readouterr().out
     after = load_tensors(out)[0]["body.out.weight"].float()
     assert torch.allclose(after[3:5], before[3:5] * gain, rtol=1e-2, atol=1e-4)

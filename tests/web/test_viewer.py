@@ -268,7 +268,9 @@ def test_splats_are_carried_by_the_rig_and_drawn_as_ours(
 def test_the_same_avatar_gives_the_same_file_and_no_name_can_break_it(tmp_path: Path) -> None:
     avatar = synthetic_avatar()
     facts = {"consent": "</script>", "extra": {"name": "</script><b>%AVATAR%"}}
-    named = MeshAvatar(bound(avatar.head, avatar.source, **facts), avatar.texture, avatar.shells)
+    named = MeshAvatar(
+        bound=bound(avatar.head, avatar.source, **facts), texture=avatar.texture, shells=avatar.shells
+    )
     for name in ("a.html", "b.html"):
         write_html(named, tmp_path / name)
     data = (tmp_path / "a.html").read_bytes()

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from headcast import registry
 from headcast.avatar.package import Package, damaged, read_package
 from headcast.errors import HeadcastError
+from headcast.parsing import short_reason
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float, Int, UInt8
+    from jaxtyping import Float, UInt8
     from torch import Tensor
 
     from headcast.avatar.bound import BoundHead
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from headcast.head.maps import SkinMaps
     from headcast.head.model import HeadModel
     from headcast.head.params import HeadParams
-    from headcast.render.types import Rendering
+    from headcast.render.types import ColouredSurface, Rendering
 
-__all__ = ["KINDS", "Avatar", "BaseAvatar", "Renderer", "avatar_kinds", "load"]
+__all__ = ["KINDS", "Avatar", "BaseAvatar", "Renderer", "avatar_kinds", "load_avatar"]
 
 KINDS: dict[str, str] = {
     "mesh": "headcast.avatar.mesh:MeshAvatar",
@@ -132,12 +133,6 @@ class Avatar(Renderer, Protocol):
         ...
 
 
-if TYPE_CHECKING:
-    ColouredSurface = tuple[
-        Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]
-    ]  # vertices (head frame, metres), sRGB colours, triangles
-
-
 class BaseAvatar(ABC):
     """Common implementation of all kinds of avatars.
 
@@ -219,7 +214,7 @@ def avatar_kinds() -> dict[str, str]:
     return {**KINDS, **registry.collect("avatar_kinds")}
 
 
-def load(path: str | Path) -> Avatar:
+def load_avatar(path: str | Path) -> Avatar:
     """Open an ``.avatar`` file of any kind.
 
     Raises:
@@ -232,8 +227,6 @@ def load(path: str | Path) -> Avatar:
         raise damaged(path, "no kind")
     kinds = KINDS if kind in KINDS else avatar_kinds()
     if kind not in kinds:
-        known = ", ".join(kinds)
-        raise HeadcastError(
-            f"{path}: avatar of the unknown kind '{kind[:40]}' (known: {known}); upgrade headcast"
-        )
+        known, name = ", ".join(kinds), short_reason(kind)[:40]
+        raise HeadcastError(f"{path}: avatar of the unknown kind '{name}' (known: {known}); upgrade headcast")
     return registry.load_entry(kinds[kind]).from_package(package, path)

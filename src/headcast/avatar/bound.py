@@ -19,6 +19,7 @@ from headcast.head.embed import OURS
 from headcast.head.foreign.known import stored_head
 from headcast.head.model import HeadModel
 from headcast.head.skin import uv_key
+from headcast.parsing import short_reason
 
 __all__ = ["BoundHead", "bind_head", "check_head"]
 
@@ -99,7 +100,7 @@ def check_head(meta: dict[str, Any], head: HeadModel, path: Path) -> None:
     if not isinstance(made, dict):
         raise damaged(path, "it does not say which head it was made with")
     if made.get("hash") != head.hash and made.get("topology") != uv_key(head):
-        name, made_hash = str(made.get("name"))[:40], str(made.get("hash"))[:16]
+        name, made_hash = short_reason(made.get("name"))[:40], short_reason(made.get("hash"))[:16]
         remedy = "create it again or install its version"
         if not name.startswith(OURS):
             remedy = "run headcast doctor --convert with your copy of that head's file once"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headcast.avatar.base import BaseAvatar
 from headcast.avatar.bound import BoundHead
+from headcast.avatar.lids import Patch
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import Package, damaged, write_package
 from headcast.avatar.posing import can_use_kernels
@@ -83,11 +85,11 @@ class GaussianAvatar(BaseAvatar):
         own, lids = self.gaussians.albedo, self.mesh.lids
         if lids is None or not bool((closure := lids.closed_fraction(params)).any()):
             return own
-        index, side, bare = self.on_lids
+        index, side, bare = self.lid_points
         return own.index_put((index,), torch.lerp(own[index], bare.to(own), closure[side][:, None].to(own)))
 
     @cached_property
-    def on_lids(self) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
+    def lid_points(self) -> LidPoints:
         """Return the Gaussians on the lids, their sides, and their albedo with closed lids."""
         return find_lid_points(self.mesh, self.gaussians.triangle, self.bary)
 
@@ -113,11 +115,11 @@ class GaussianAvatar(BaseAvatar):
         """Pose the rig (unbatched), and compute the light that falls on every Gaussian."""
         posed = self.mesh.surface.posed(params)
         frames = frames_of(posed.vertices, self.mesh.surface.faces)
-        normals, openness = self.below(posed)
+        normals, openness = self.surface_shading(posed)
         lit = shade(normals, self.source.light if light is None else light) * openness[:, None]
         return Placed(frames, matrix_to_quaternion(frames.rotation), lit, normals)
 
-    def below(
+    def surface_shading(
         self, posed: Posed, which: Int[Tensor, "n"] | slice = slice(None)
     ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n"]]:
         """Return unit normals of the surface below Gaussians, and its openness (fraction of light)."""
@@ -139,17 +141,19 @@ class GaussianAvatar(BaseAvatar):
     ) -> Rendering:
         """Render with straight alpha in sRGB; ``params`` are unbatched."""
         if can_use_kernels(params, *vars(self.gaussians).values()):
-            return self.render_by_kernels(params, camera, light)
-        return self.render_plainly(params, camera, light)
+            return self.render_fast(params, camera, light)
+        return self.render_reference(params, camera, light)
 
-    def render_plainly(
+    def render_reference(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
     ) -> Rendering:
         """Render in plain torch: the differentiable reference of the kernels."""
         placed = self.placed(params, light)
-        return splat(replace(self.world(placed), albedo=self.albedo_for_pose(params)), placed, camera)
+        return render_lit_gaussians(
+            replace(self.world(placed), albedo=self.albedo_for_pose(params)), placed, camera
+        )
 
-    def render_by_kernels(
+    def render_fast(
         self, params: HeadParams, camera: Camera, light: Float[Tensor, "9 3"] | None = None
     ) -> Rendering:
         """Render with the CPU kernels, where ``can_use_kernels`` allows."""
@@ -157,7 +161,7 @@ class GaussianAvatar(BaseAvatar):
         packed = self.packed
         lids = self.mesh.lids
         if lids is not None and bool(lids.closed_fraction(params).any()):
-            index = self.on_lids[0]
+            index = self.lid_points[0]
             packed = packed.with_albedo(index, self.albedo_for_pose(params)[index])
         g = packed.shown(self.mesh.surface.posed(params), camera, light)
         out = render_gaussians(g.means, g.log_scales, g.quaternions, g.logits, g.colours, camera)
@@ -212,38 +216,59 @@ class GaussianAvatar(BaseAvatar):
         return cls(mesh, Gaussians(triangle, opacity=opacity, **arrays))
 
 
-def find_lid_points(
-    mesh: MeshAvatar, triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]
-) -> tuple[Int[Tensor, "m"], Int[Tensor, "m"], Float[Tensor, "m 3"]]:
-    """Find points on lids whose albedo changes when closed; return indices, sides and closed albedo."""
-    import cv2
+class LidPoints(NamedTuple):
+    """Indices of the Gaussians on the lids, the lid's side (0 left, 1 right) and their albedo when closed."""
+
+    gaussian: Int[Tensor, "m"]
+    side: Int[Tensor, "m"]
+    albedo: Float[Tensor, "m 3"]
+
+
+def find_lid_points(mesh: MeshAvatar, triangle: Int[Tensor, "n"], bary: Float[Tensor, "n 3"]) -> LidPoints:
+    """Find points on lids whose albedo changes when closed; return them with side and closed albedo."""
 
     assert mesh.lids is not None
     size = torch.tensor([mesh.texture.shape[1], mesh.texture.shape[0]])
     step = max(1, int(size[0]) // LID_TEXTURE_SIDE)
     on_head = torch.nonzero(triangle < len(mesh.head.faces))[:, 0]
     at = (mesh.head.uv[mesh.head.faces_uv[triangle[on_head]]] * bary[on_head][..., None]).sum(1) * size
-    blink_motion = mesh.head.expression_basis[list(BLINKS)].norm(dim=-1)
-    blink_motion = (blink_motion / blink_motion.amax(1, keepdim=True))[:, mesh.head.faces].mean(-1)
+    blink_motion = _blink_motion(mesh)
     found = []
     for side, patch in enumerate(mesh.lids.patches):
         extent = torch.tensor([patch.texture.shape[1], patch.texture.shape[0]])
         uv = (at - patch.corner) / extent
         inside = torch.nonzero(((uv > 0) & (uv < 1)).all(-1))[:, 0]
-        opened, closed = (
-            torch.from_numpy(cv2.blur(x, (step, step)).astype(np.float32) / 255)
-            for x in (patch.inside(mesh.texture), patch.texture)
-        )
-        colours = [sample_texture(x, uv[inside]) for x in (opened, closed)]
-        changed = (colours[0] - colours[1]).abs().amax(-1) > MIN_ALBEDO_CHANGE
-        changed |= blink_motion[side, triangle[on_head[inside]]] > MIN_LID_MOTION
+        motion = blink_motion[side, triangle[on_head[inside]]]
+        colours, changed = _lid_changes(mesh, patch, step, uv[inside], motion)
         index = on_head[inside[changed]]
         found.append((index, torch.full_like(index, side), colours[1][changed]))
     index, sides, bare = (torch.cat(x) for x in zip(*found, strict=True))
-    return index, sides, bare
+    return LidPoints(index, sides, bare)
 
 
-def splat(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:
+def _lid_changes(
+    mesh: MeshAvatar, patch: Patch, step: int, uv: Float[Tensor, "n 2"], motion: Float[Tensor, "n"]
+) -> tuple[list[Tensor], Bool[Tensor, "n"]]:
+    """Return open and closed colours at points of a lid's patch, and where they or the surface change."""
+    import cv2
+
+    opened, closed = (
+        torch.from_numpy(cv2.blur(x, (step, step)).astype(np.float32) / 255)
+        for x in (patch.inside(mesh.texture), patch.texture)
+    )
+    colours = [sample_texture(x, uv) for x in (opened, closed)]
+    changed = (colours[0] - colours[1]).abs().amax(-1) > MIN_ALBEDO_CHANGE
+    changed |= motion > MIN_LID_MOTION
+    return colours, changed
+
+
+def _blink_motion(mesh: MeshAvatar) -> Tensor:
+    """Return each face's motion by a blink of either eye, as a fraction of the largest."""
+    blink_motion = mesh.head.expression_basis[list(BLINKS)].norm(dim=-1)
+    return (blink_motion / blink_motion.amax(1, keepdim=True))[:, mesh.head.faces].mean(-1)
+
+
+def render_lit_gaussians(world: Gaussians, placed: Placed, camera: Camera) -> Rendering:
     """Render lit Gaussians with straight alpha; those that face away from the viewer are culled."""
     with torch.no_grad():
         towards = torch.nn.functional.normalize(camera.center.to(world.position) - world.position, dim=-1)

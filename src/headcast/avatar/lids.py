@@ -58,8 +58,10 @@ class Lids:
         closure = (params.expression[list(BLINKS)].detach().float().cpu() - source_blink) / (1 - source_blink)
         return smoothstep(closure, *BLEND_RANGE)
 
-    def mapped(self, change: Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h w 3"]]) -> Lids:
-        """Return a copy whose patch colours are mapped by a function."""
+    def map_textures(
+        self, change: Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h w 3"]]
+    ) -> Lids:
+        """Return a copy with a function applied to the patches' textures."""
         left, right = (replace(p, texture=change(p.texture)) for p in self.patches)
         return replace(self, patches=(left, right))
 

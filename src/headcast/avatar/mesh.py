@@ -17,7 +17,7 @@ from headcast.avatar.lids import Lids, Patch
 from headcast.avatar.package import Package, damaged, write_package
 from headcast.avatar.shell import Shell, shells_from
 from headcast.avatar.source import check_tensor
-from headcast.avatar.surface import Surface, SurfaceRenderer
+from headcast.avatar.surface import HeadSurface, SurfaceRenderer
 from headcast.camera import Camera
 from headcast.head.maps import SkinMaps
 from headcast.head.model import BLINKS, HeadModel
@@ -64,9 +64,9 @@ class MeshAvatar(BaseAvatar):
         return self.bound.identity
 
     @cached_property
-    def surface(self) -> Surface:
+    def surface(self) -> HeadSurface:
         """Return head and shells as one mesh with one texture."""
-        return Surface(self.head, self.shells, self.texture, self.lids)
+        return HeadSurface(self.head, self.shells, self.texture, self.lids)
 
     def render(
         self,

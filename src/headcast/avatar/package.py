@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 import stat
-import struct
 import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,39 +15,27 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
-from headcast.avatar.png import decode_png, encode_png
+from headcast.avatar.png import StoredImages, decode_png, encode_texture
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path, check_readable
+from headcast.parsing import open_zip, parse_json, parsing, short_reason
 
 __all__ = ["FORMAT", "VERSION", "Package", "read_package", "write_package"]
 
 FORMAT = "headcast-avatar"
 VERSION = 2  # 2: shells
 MAX_ENTRIES = 32
+MAX_DIRECTORY_BYTES = 1 << 16
 MAX_TOTAL = 1 << 30
-MAX_RATIO = 100
+MAX_RATIO = 20
+MIN_TOTAL = 1 << 25  # unpacked bytes that any file may have, however small it is
+MAX_THUMBNAIL_SIDE = 1024
 LIMITS = {"avatar.json": 1 << 20, "tensors.safetensors": 1 << 29, "thumbnail.png": 1 << 22}
 TEXTURE_LIMIT = 1 << 28
 TEXTURE_NAMES = ("albedo", "normal", "roughness", "specular", "ao", "micronormal", "mask")
 PART_TEXTURE = re.compile(r"shell-[a-z]{1,16}|lid-left|lid-right")
 
-# What zipfile, zlib and json raise on damaged bytes.
-DAMAGE = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    struct.error,
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    IndexError,
-    OverflowError,
-    RuntimeError,
-    NotImplementedError,
-    MemoryError,
-    AttributeError,
-)
+PROBLEM, REMEDY = "damaged avatar file", "make it again with 'headcast create'"
 
 
 @dataclass(frozen=True)
@@ -58,13 +45,13 @@ class Package:
     Attributes:
         meta: the content of avatar.json: ``kind``, ``method``, ``head`` and what the kind adds.
         tensors: tensors by name.
-        textures: images by map name, (H, W), (H, W, 3) or (H, W, 4).
+        textures: images by map name, (H, W), (H, W, 3) or (H, W, 4); of a file, decoded when asked for.
         thumbnail: a small image for file browsers.
     """
 
     meta: dict[str, Any]
     tensors: dict[str, Tensor] = field(default_factory=dict)
-    textures: dict[str, UInt8[np.ndarray, "..."]] = field(default_factory=dict)
+    textures: Mapping[str, Any] = field(default_factory=dict)
     thumbnail: UInt8[np.ndarray, "..."] | None = None
 
 
@@ -86,13 +73,15 @@ def write_package(path: str | Path, package: Package) -> None:
         raise ValueError(f"unknown texture names {sorted(unknown)}")
     meta = {"format": FORMAT, "version": VERSION, **package.meta}
     entries = {
-        "avatar.json": json.dumps(meta, indent=1, ensure_ascii=False, allow_nan=False).encode(),
+        "avatar.json": json.dumps(meta, indent=1, ensure_ascii=False, allow_nan=False).encode(
+            errors="replace"  # names of files may hold bytes that are no text
+        ),
         "tensors.safetensors": save({k: v.detach().cpu().contiguous() for k, v in package.tensors.items()}),
     }
     for name, image in package.textures.items():
-        entries[f"textures/{name}.png"] = encode_png(image)
+        entries[f"textures/{name}.png"] = encode_texture(image)
     if package.thumbnail is not None:
-        entries["thumbnail.png"] = encode_png(package.thumbnail)
+        entries["thumbnail.png"] = encode_texture(package.thumbnail)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as z:
         for name, data in entries.items():
             z.writestr(zipfile.ZipInfo(name), data)
@@ -106,31 +95,32 @@ def read_package(path: str | Path) -> Package:
     """
     path = Path(path)
     check_readable(path, "avatar")
-    if not zipfile.is_zipfile(path):
+    with parsing(path, PROBLEM, REMEDY):
+        is_zip = zipfile.is_zipfile(path)
+    if not is_zip:
         raise HeadcastError(f"{path}: not an avatar file, or damaged; give a file made by 'headcast create'")
-    try:
-        with zipfile.ZipFile(path) as z:
-            meta = _read_meta(path, z)
-            infos = _checked_entries(path, z)
-            raw = {name: _read(path, z, info) for name, info in infos.items()}
-    except DAMAGE as e:
-        raise damaged(path, e) from e
+    with parsing(path, PROBLEM, REMEDY), open_zip(path, MAX_DIRECTORY_BYTES) as z:
+        meta = _read_meta(path, z)
+        infos = _checked_entries(path, z)
+        raw = {name: _read(path, z, info) for name, info in infos.items()}
+    images = {
+        name.removeprefix("textures/").removesuffix(".png"): data
+        for name, data in raw.items()
+        if name.startswith("textures/")
+    }
     return Package(
         meta=meta,
         tensors=_tensors(path, raw.get("tensors.safetensors")),
-        textures={
-            name.removeprefix("textures/").removesuffix(".png"): decode_png(path, name, data)
-            for name, data in raw.items()
-            if name.startswith("textures/")
-        },
-        thumbnail=decode_png(path, "thumbnail.png", raw["thumbnail.png"]) if "thumbnail.png" in raw else None,
+        textures=StoredImages(path, images),
+        thumbnail=decode_png(path, "thumbnail.png", raw["thumbnail.png"], MAX_THUMBNAIL_SIDE)
+        if "thumbnail.png" in raw
+        else None,
     )
 
 
 def damaged(path: Path, reason: object) -> HeadcastError:
     """Return the error for an invalid file, with its reason in one line."""
-    detail = " ".join(str(reason).split())[:120] or type(reason).__name__
-    return HeadcastError(f"{path}: damaged avatar file ({detail}); make it again with 'headcast create'")
+    return HeadcastError(f"{path}: {PROBLEM} ({short_reason(reason)}); {REMEDY}")
 
 
 def _read_meta(path: Path, z: zipfile.ZipFile) -> dict[str, Any]:
@@ -140,12 +130,7 @@ def _read_meta(path: Path, z: zipfile.ZipFile) -> dict[str, Any]:
         raise HeadcastError(
             f"{path}: not an avatar file (no avatar.json); give a file made by 'headcast create'"
         )
-    try:
-        meta = json.loads(
-            _read(path, z, z.getinfo("avatar.json")).decode("utf-8"), parse_constant=_no_constant
-        )
-    except RecursionError as e:
-        raise damaged(path, "avatar.json is nested too deeply") from e
+    meta = parse_json(_read(path, z, z.getinfo("avatar.json")).decode("utf-8"), _no_constant)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise HeadcastError(f"{path}: not an avatar file; give a file made by 'headcast create'")
     version = meta.get("version")
@@ -174,8 +159,9 @@ def _checked_entries(path: Path, z: zipfile.ZipFile) -> dict[str, zipfile.ZipInf
             raise damaged(path, f"entry '{name[:60]}' occurs twice")
         _check_entry(path, info)
         out[name] = info
-    if sum(i.file_size for i in infos) > MAX_TOTAL:
-        raise damaged(path, "too large when unpacked")
+    total, size = sum(i.file_size for i in infos), path.stat().st_size
+    if total > min(MAX_TOTAL, max(MAX_RATIO * size, MIN_TOTAL)):
+        raise damaged(path, f"unpacks to {total >> 20} MB from {size >> 10} KB")
     return out
 
 
@@ -192,8 +178,6 @@ def _check_entry(path: Path, info: zipfile.ZipInfo) -> None:
         raise damaged(path, f"entry '{name}' is encrypted or compressed in an unknown way")
     if info.file_size > LIMITS.get(name, TEXTURE_LIMIT):
         raise damaged(path, f"entry '{name}' is too large")
-    if info.file_size > MAX_RATIO * max(info.compress_size, 1024):
-        raise damaged(path, f"entry '{name}' unpacks to {info.file_size} bytes from {info.compress_size}")
 
 
 def _read(path: Path, z: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -207,12 +191,9 @@ def _read(path: Path, z: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def _tensors(path: Path, data: bytes | None) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
     if data is None:
         raise damaged(path, "no tensors.safetensors")
-    try:
+    with parsing(path, PROBLEM, REMEDY):
         return load(data)
-    except (SafetensorError, TypeError, *DAMAGE) as e:
-        raise damaged(path, e) from e

@@ -1,7 +1,7 @@
 """Fast CPU posing of one person's head, frame after frame; same results as ``HeadModel``.
 
 What doesn't change between frames is cached, only non-zero expressions are added, and skin and shells are
-skinned by one kernel. ``HeadModel.forward`` and ``HeadModel.carry`` are the specification.
+skinned by one kernel. ``HeadModel.forward`` and ``HeadModel.skin_points`` are the specification.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from headcast.head.model import JOINTS, PARENTS, HeadModel
 from headcast.head.params import HeadParams, eye_look_from_gaze, gaze_from_eye_look
 from headcast.render.jit import helper, kernel
 
-__all__ = ["Moves", "Poser", "can_use_kernels", "carry", "poser_for"]
+__all__ = ["Moves", "Poser", "can_use_kernels", "poser_for", "skin_vertices"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Poser:
             torch.from_numpy(blended), self.joints, params.identity, expression, gaze
         )
         moves = self.moves(params, gaze)
-        carry(projected.numpy(), self.weights, moves.head, moves.root, out)
+        skin_vertices(projected.numpy(), self.weights, moves.head, moves.root, out)
         return moves
 
     def moves(self, params: HeadParams, gaze: Float[Tensor, "2 2"]) -> Moves:
@@ -79,7 +79,7 @@ class Poser:
         rotations[3], rotations[-1] = params.jaw.numpy(), params.rotation.numpy()
         rotations[4:6, 0], rotations[4:6, 1] = -gaze[:, 1].numpy(), gaze[:, 0].numpy()
         joints, root = np.empty((len(JOINTS), 12), np.float32), np.empty((3, 4), np.float32)
-        chain(self.joints.numpy(), rotations, np.array(PARENTS, np.int64), joints, root)
+        chain_rotations(self.joints.numpy(), rotations, np.array(PARENTS, np.int64), joints, root)
         root[:, 3] = params.translation.numpy()
         still = joints.copy()
         still[4:6] = joints[2]
@@ -112,7 +112,7 @@ def write_rotation(v, m, at):
 
 
 @kernel("void(f4[:,::1], f4[:,::1], i8[::1], f4[:,::1], f4[:,::1])")
-def chain(places, rotations, parents, out, root):
+def chain_rotations(places, rotations, parents, out, root):
     """Chain joint rotations about their ``places``, each after its parent's; the last one is the root's."""
     one, row = np.zeros(12), np.zeros((len(places), 12))
     for j in range(len(places)):
@@ -151,7 +151,7 @@ def add_shapes(rest, basis, active, weights, out):
 
 
 @kernel("void(f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1])")
-def carry(rest, weights, joints, root, out):
+def skin_vertices(rest, weights, joints, root, out):
     """Apply linear blend skinning to ``rest``, then ``root``."""
     m = np.empty(12, np.float32)
     for n in range(len(rest)):

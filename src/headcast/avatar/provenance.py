@@ -84,12 +84,16 @@ class Provenance:
             ("weights", list),
             ("warnings", list),
         ):
-            if name in given and not isinstance(given[name], kind):
+            if name in given and (not isinstance(given[name], kind) or isinstance(given[name], bool)):
                 raise damaged(path, f"'{name}' is no {kind.__name__}")
         if given.get("consent") is not None and not isinstance(given["consent"], str):
             raise damaged(path, "'consent' is no str")
         for name in ("weights", "warnings"):
             given[name] = tuple(given.get(name, ()))
-        if not all(isinstance(w, dict) for w in given["weights"]):
+        if not all(
+            isinstance(w, dict) and all(isinstance(v, str) for v in w.values()) for w in given["weights"]
+        ):
             raise damaged(path, "'weights' holds something else than names and licences")
+        if not all(isinstance(w, str) for w in given["warnings"]):
+            raise damaged(path, "'warnings' holds something else than sentences")
         return cls(**given, extra={k: v for k, v in meta.items() if k not in known})

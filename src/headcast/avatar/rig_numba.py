@@ -1,7 +1,7 @@
 """One frame of the rig on a CPU: cull, place and shade the Gaussians in one pass.
 
-What is computed is said in ``rig`` and in ``gaussian.splat``; this is the same, triangle by triangle, for
-those Gaussians that a camera can see. The others are never placed.
+``rig`` and ``gaussian.render_lit_gaussians`` define what is computed; this is the same, triangle by triangle,
+for those Gaussians that a camera can see. The others are never placed.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ class Packed:
         pieces = torch.unique(torch.searchsorted(first, starts).clamp(max=len(faces)))
         shape = torch.cat([rest.shape, rest.size[:, None]], 1)
         return Packed(
-            torch.cat(parts, 1).float().contiguous().numpy(),
-            torch.argsort(order).numpy(),
-            first.int().numpy(),
-            pieces.numpy(),
-            faces.int().contiguous().numpy(),
-            shape.float().contiguous().numpy(),
+            rows=torch.cat(parts, 1).float().contiguous().numpy(),
+            place=torch.argsort(order).numpy(),
+            first=first.int().numpy(),
+            pieces=pieces.numpy(),
+            faces=faces.int().contiguous().numpy(),
+            rest=shape.float().contiguous().numpy(),
         )
 
     def with_albedo(self, index: Int[Tensor, "m"], albedo: Float[Tensor, "m 3"]) -> Packed:
@@ -105,7 +105,11 @@ class Packed:
         kept = np.zeros(count, np.int64)
         surface = [np.ascontiguousarray(x.numpy()) for x in (posed.vertices, posed.normals, posed.openness)]
         constants = torch.tensor(SH_CONSTANTS)[:, None]
-        scene = (view_of(camera), np.ascontiguousarray((light.float().cpu() * constants).numpy()), table())
+        scene = (
+            view_of(camera),
+            np.ascontiguousarray((light.float().cpu() * constants).numpy()),
+            display_table(),
+        )
 
         def work(k: int) -> None:
             a, b = self.pieces[k], self.pieces[k + 1]
@@ -127,7 +131,7 @@ def view_of(camera: Camera) -> Array:
     )
 
 
-def table() -> Array:
+def display_table() -> Array:
     """Tabulate display values of linear light at ``STEPS`` + 1 steps from 0 to 1, and once more 1."""
     global _table
     if _table is None:

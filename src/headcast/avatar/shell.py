@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class Shell:
 
     def posed(self, head: HeadModel, params: HeadParams) -> Float[Tensor, "v 3"]:
         """Return world vertices, metres; ``params`` are unbatched."""
-        return head.carry(self.rest, self.skin_weights, params)
+        return head.skin_points(self.rest, self.skin_weights, params)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the named tensors to be stored."""
@@ -66,9 +67,7 @@ class Shell:
         return {f"shell.{self.name}.{k}": v for k, v in values.items()}
 
 
-def shells_from(
-    tensors: Mapping[str, Tensor], textures: Mapping[str, UInt8[np.ndarray, "..."]], path: Path
-) -> tuple[Shell, ...]:
+def shells_from(tensors: Mapping[str, Tensor], textures: Mapping[str, Any], path: Path) -> tuple[Shell, ...]:
     """Read and check stored shells.
 
     Raises:
@@ -78,9 +77,7 @@ def shells_from(
     return tuple(_shell(name, dict(tensors), textures, path) for name in names)
 
 
-def _shell(
-    name: str, tensors: dict[str, Tensor], textures: Mapping[str, UInt8[np.ndarray, "..."]], path: Path
-) -> Shell:
+def _shell(name: str, tensors: dict[str, Tensor], textures: Mapping[str, Any], path: Path) -> Shell:
     def get(key: str, *shape: int) -> Tensor:
         return check_tensor(tensors, f"shell.{name}.{key}", shape, path)
 
@@ -101,7 +98,15 @@ def _shell(
     weights = get("skin_weights", v, len(JOINTS))
     if bool((weights.sum(1) - 1).abs().max() > 0.01):
         raise damaged(path, f"joint weights of the shell '{name}' are invalid")
-    return Shell(name, get("rest", v, 3), faces, get("uv", u, 2), faces_uv, weights, np.asarray(texture))
+    return Shell(
+        name=name,
+        rest=get("rest", v, 3),
+        faces=faces,
+        uv=get("uv", u, 2),
+        faces_uv=faces_uv,
+        skin_weights=weights,
+        texture=np.asarray(texture),
+    )
 
 
 def pack_textures(

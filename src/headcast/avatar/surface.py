@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from headcast.avatar.lids import SHADED, Lids
-from headcast.avatar.posing import can_use_kernels, carry, poser_for
+from headcast.avatar.posing import can_use_kernels, poser_for, skin_vertices
 from headcast.avatar.shell import GAP, Shell, pack_textures
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
@@ -22,7 +23,7 @@ from headcast.render.shaded import render_textured
 from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
-__all__ = ["Posed", "Surface", "SurfaceRenderer"]
+__all__ = ["HeadSurface", "Posed", "SurfaceRenderer"]
 
 EYES = ("eyeLeft", "eyeRight")
 
@@ -39,8 +40,16 @@ class Posed:
     openness: Float[Tensor, "v"]
 
 
+class JointTexture(NamedTuple):
+    """Mipmaps of one texture for head and shells, its uv and the triangles' uv."""
+
+    pyramid: Pyramid
+    uv: Float[Tensor, "u 2"]
+    faces_uv: Int[Tensor, "fu 3"]
+
+
 @dataclass(frozen=True)
-class Surface:
+class HeadSurface:
     """Head and shells as one mesh: the head first, then the shells in their order.
 
     Attributes:
@@ -71,17 +80,17 @@ class Surface:
         return torch.repeat_interleave(torch.arange(len(counts)) - 1, torch.tensor(counts))
 
     @cached_property
-    def skin(self) -> tuple[Pyramid, Float[Tensor, "u 2"], Int[Tensor, "fu 3"]]:
+    def skin(self) -> JointTexture:
         """Return the joint texture (RGBA only if a shell is translucent), its uv and the triangles' uv."""
         if not self.shells:
-            return make_pyramid(self.texture), self.head.uv, self.head.faces_uv
+            return JointTexture(make_pyramid(self.texture), self.head.uv, self.head.faces_uv)
         atlas, places = pack_textures([self.texture, *(s.texture for s in self.shells)])
         uv = [self.head.uv, *(s.uv for s in self.shells)]
         index = [self.head.faces_uv, *(s.faces_uv for s in self.shells)]
         starts = np.cumsum([0, *(len(x) for x in uv[:-1])])
         joint = torch.cat([x * p[:2] + p[2:] for x, p in zip(uv, places, strict=True)])
         faces_uv = torch.cat([x + int(n) for x, n in zip(index, starts, strict=True)])
-        return make_pyramid(atlas if self.see_through else atlas[..., :3]), joint, faces_uv
+        return JointTexture(make_pyramid(atlas if self.see_through else atlas[..., :3]), joint, faces_uv)
 
     @property
     def see_through(self) -> bool:
@@ -89,9 +98,9 @@ class Surface:
         return not all(s.opaque for s in self.shells)
 
     @cached_property
-    def solid(self) -> Surface:
+    def solid(self) -> HeadSurface:
         """Return the head with its opaque shells only: what shows through the others."""
-        return Surface(self.head, tuple(s for s in self.shells if s.opaque), self.texture, self.lids)
+        return HeadSurface(self.head, tuple(s for s in self.shells if s.opaque), self.texture, self.lids)
 
     def posed(self, params: HeadParams) -> Posed:
         """Pose the surface (unbatched): vertices, normals and openness."""
@@ -117,7 +126,7 @@ class Surface:
         moves = poser.pose_head(out[:start], params)
         for s in self.shells:
             rest, weights = s.rest.contiguous().numpy(), s.skin_weights.contiguous().numpy()
-            carry(rest, weights, moves.shell, moves.root, out[start : start + len(rest)])
+            skin_vertices(rest, weights, moves.shell, moves.root, out[start : start + len(rest)])
             start += len(rest)
         return torch.from_numpy(out)
 
@@ -147,7 +156,7 @@ class SurfaceRenderer:
         surface: shared and never changed; only once an eyelid closes is its texture copied.
     """
 
-    def __init__(self, surface: Surface) -> None:
+    def __init__(self, surface: HeadSurface) -> None:
         self.surface = surface
         self.solid = SurfaceRenderer(surface.solid) if surface.see_through else None
         self.blink: BlinkTexture | None = None
@@ -219,14 +228,7 @@ class BlinkTexture:
             change = np.stack(plain, -1)
             available = patch.inside(change[top:])
             available[:] = (patch.texture.astype(np.float32) - patch.inside(texture)) / 255
-            part = []
-            changes = Pyramid.make(torch.from_numpy(change)).levels
-            for level, delta, (start, _, _) in zip(levels, changes, table, strict=True):
-                flat = delta.numpy().reshape(-1, 3)
-                rows = np.flatnonzero((flat != 0).any(1))
-                opened = level.numpy()[rows, :3].copy()
-                for image, texel_rows in ((level.numpy(), rows), (texels, rows + start)):
-                    part.append((image, texel_rows, opened, flat[rows]))
+            part = _level_parts(change, levels, table, texels)
             parts.append(part)
         return parts
 
@@ -237,6 +239,21 @@ class BlinkTexture:
             for texels, rows, opened, delta in self.parts[side]:
                 texels[rows, :3] = opened + np.float32(closure[side]) * delta
         self.shown = closure
+
+
+def _level_parts(
+    change: np.ndarray, levels: list[torch.Tensor], table: np.ndarray, texels: np.ndarray
+) -> list[tuple[np.ndarray, ...]]:
+    """Return where a lid changes the levels of the texture."""
+    part = []
+    changes = Pyramid.make(torch.from_numpy(change)).levels
+    for level, delta, (start, _, _) in zip(levels, changes, table, strict=True):
+        flat = delta.numpy().reshape(-1, 3)
+        rows = np.flatnonzero((flat != 0).any(1))
+        opened = level.numpy()[rows, :3].copy()
+        for image, texel_rows in ((level.numpy(), rows), (texels, rows + start)):
+            part.append((image, texel_rows, opened, flat[rows]))
+    return part
 
 
 def over(front: Rendering, behind: Rendering) -> Rendering:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from headcast import api
 from headcast.cli.commands import Animate, Bake, Export, Info, Observe, Render, Synth, View
 from headcast.cli.expression import parse_expression
-from headcast.cli.output import output_path, report
+from headcast.cli.output import escape_controls, output_path, print_note, print_result, report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 from headcast.files import check_writable
-from headcast.marks import commercial_use, licences, picture_text
+from headcast.marks import commercial_use, licences, png_metadata
 from headcast.progress import Progress
 from headcast.view import background_colour, parse_size
 
@@ -47,6 +46,10 @@ def run_animate(command: Animate) -> None:
     check_writable(out)
     size = parse_size(command.size)
     if command.method is not None:
+        if command.face is not None:
+            raise HeadcastError(
+                f"animate --method {command.method}: takes no --face; cut the video to one face"
+            )
         if command.drive is None:
             raise HeadcastError(f"animate --method {command.method}: give a driving video with --drive")
         with Bar() as bar:
@@ -74,6 +77,7 @@ def run_animate(command: Animate) -> None:
             background=command.background,
             side_by_side=command.side_by_side,
             flame=command.flame,
+            face=command.face,
             progress=bar,
         )
     report(out, command.seed, start, command.json, notes)
@@ -99,7 +103,7 @@ def run_render(command: Render) -> None:
         size=size,
         background=command.background,
     )
-    save_png(out, image, picture_text(avatar.info))
+    save_png(out, image, png_metadata(avatar.info))
     report(out, command.seed, start, command.json)
 
 
@@ -141,7 +145,7 @@ def run_export(command: Export) -> None:
 
 def run_observe(command: Observe) -> None:
     """Run ``headcast observe``: write a report on a photo."""
-    from headcast.observe.report import write_report
+    from headcast.observe.report import write_observation_report
 
     start = time.perf_counter()
     pick_device(command.device)
@@ -155,7 +159,7 @@ def run_observe(command: Observe) -> None:
             from headcast.observe.parsed import with_parser
 
             observations = [with_parser(observations[0], folder)]
-        notes = write_report(observations[0], folder, debug=command.debug)
+        notes = write_observation_report(observations[0], folder, debug=command.debug)
     report(folder, 0, start, command.json, tuple(notes))
 
 
@@ -164,12 +168,11 @@ def run_info(command: Info) -> None:
     avatar = api.load(command.avatar)
     facts = {**avatar.info, "commercial_use": commercial_use(avatar.info)}
     if command.json:
-        print(json.dumps(facts, indent=1))
+        print_result(json.dumps(facts, indent=1))
         return
     facts["weights"] = licences(facts)
     facts.setdefault("consent", "none stated")
-    for name, value in flatten_facts(facts):
-        print(f"{name:<24} {value}")
+    print_result("\n".join(f"{name:<24} {escape_controls(value)}" for name, value in flatten_facts(facts)))
 
 
 def run_view(command: View) -> None:
@@ -181,13 +184,13 @@ def run_view(command: View) -> None:
     api.export(api.load(command.avatar), out, "html")
     report(out, 0, start, command.json)
     if not command.no_open and not webbrowser.open(out.resolve().as_uri()):
-        sys.stderr.write(f"headcast: no browser was found; open {out} in one\n")
+        print_note(f"no browser was found; open {out} in one")
 
 
 def run_synth(command: Synth) -> None:
     """Run ``headcast synth``: write a folder of synthetic heads."""
     from headcast.synth.config import SynthConfig
-    from headcast.synth.folder import write_people
+    from headcast.synth.folder import write_person_folders
 
     start = time.perf_counter()
     config = SynthConfig(
@@ -202,7 +205,7 @@ def run_synth(command: Synth) -> None:
     device = pick_device(command.device)
     with Bar() as bar:
         recordings = tuple(read_recording(path, bar) for path in command.motion)
-        written, existing = write_people(
+        written, existing = write_person_folders(
             config, command.identities, command.out, device, command.seed, bar, recordings
         )
     notes = (f"{existing} of {existing + written} people existed already",) if existing else ()
@@ -217,7 +220,9 @@ def read_recording(path: Path, progress: Progress) -> Recording:
 
     motion = performance(path, progress=lambda fraction, step: progress(fraction, f"{path.name}: {step}"))
     gaze = gaze_from_eye_look(motion.expression) if motion.gaze is None else motion.gaze
-    return Recording(path.name, motion.fps, motion.expression, motion.neck, gaze)
+    return Recording(
+        name=path.name, fps=motion.fps, expression=motion.expression, neck=motion.neck, gaze=gaze
+    )
 
 
 def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import Positional, Suppress, arg
 
+from headcast.limits import POSITIVE, Limit
 from headcast.registry import DEFAULT_METHOD
 
 __all__ = [
@@ -49,7 +50,7 @@ class Create:
     method: str = DEFAULT_METHOD
     """The method, one of those above; each has options of its own."""
     face: Number = None
-    """Which face of a photo, counted from 1 by size; by default the largest."""
+    """Which face of a photo or video, counted from 1 by size; by default the largest."""
     head: Literal["headcast", "flame", "ict"] = "headcast"
     """Head model: headcast's own, FLAME or ICT-FaceKit (from your copy of their files; see docs)."""
     flame: File = None
@@ -78,6 +79,8 @@ class Animate:
     options: Suppress[Any] = None
     drive: File = None
     """Driver: a video, a Live Link Face .csv, ARKit weights (.json) or FLAME parameters (.npz)."""
+    face: Number = None
+    """Which face of a driving video, counted from 1 by size; by default the largest."""
     flame: File = None
     """Your FLAME file, for FLAME parameters."""
     preset: Text = None
@@ -242,13 +245,13 @@ class Synth:
     """Output folder; an interrupted run is resumed."""
     split: Literal["train", "test"] = "train"
     """test uses held-out identities, skin, hair styles and lights."""
-    size: int = 256
+    size: Annotated[int, Limit(16, 4096)] = 256
     """Side of the images, pixels."""
-    texture: int = 0
+    texture: Annotated[int, Limit(0, 8192)] = 0
     """Side of the skin maps, pixels; 0: twice the images'."""
     frames: int = 1
     """Frames (expressions) of each person."""
-    views: int = 1
+    views: Annotated[int, POSITIVE] = 1
     """Camera views of each frame."""
     clip: bool = False
     """Make the frames consecutive, at 25 fps, with a fixed camera."""

@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 import tyro
 
 from headcast.cli.main import main as headcast
-from headcast.cli.sheet import write_sheet
+from headcast.cli.output import print_note, print_result
+from headcast.cli.sheet import write_avatar_sheet
 from headcast.demo import demo_photo
 from headcast.errors import HeadcastError
 
@@ -52,8 +53,8 @@ def main(options: Demo) -> int:
         if code:
             return code
         print(f"  {time.perf_counter() - start:.1f} s", file=sys.stderr)
-    write_sheet(photo, avatar, folder / "sheet.png")
-    print(folder / "sheet.png")
+    write_avatar_sheet(photo, avatar, folder / "sheet.png")
+    print_result(str(folder / "sheet.png"))
     return 0
 
 
@@ -61,5 +62,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(tyro.cli(Demo)))
     except HeadcastError as e:
-        sys.stderr.write(f"headcast: {e}\n")
+        print_note(str(e))
         sys.exit(2)

@@ -9,12 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from headcast.cli.commands import Doctor
+from headcast.cli.output import escape_controls, print_result
 from headcast.cli.progress import Bar
 from headcast.doctor.machine import Check, base_checks, extra_checks
 from headcast.doctor.modelfiles import Found, find, identify, usual_places
 from headcast.errors import HeadcastError
 from headcast.files import cache_folder
 from headcast.methods.base import AnyMethod
+from headcast.parsing import short_reason
 
 __all__ = ["doctor", "run_doctor"]
 
@@ -38,7 +40,7 @@ def doctor(places: Sequence[Path], convert: bool, as_json: bool) -> None:
         found = [build_head(f) for f in found]
     if as_json:
         files = [{**asdict(f), "path": str(f.path)} for f in found]
-        print(
+        print_result(
             json.dumps(
                 {
                     "base": [asdict(c) for c in base],
@@ -101,6 +103,8 @@ def build_head(found: Found) -> Found:
         return replace(found, use=f"{found.use} (built: {head.hash})")
     except HeadcastError as e:
         return replace(found, problem=str(e))
+    except Exception as e:  # one file must not end the search
+        return replace(found, problem=f"cannot be built ({short_reason(e)})")
 
 
 def print_table(
@@ -120,7 +124,7 @@ def print_table(
         table.add_column(title, overflow="fold")
 
     def add_row(mark: str, style: str, *details: str) -> None:
-        table.add_row(Text(mark, style=style), *(Text(w) for w in details))
+        table.add_row(Text(mark, style=style), *(Text(escape_controls(w)) for w in details))
 
     for c in base:
         add_row("ok" if c.ok else "!!", "green" if c.ok else "bold red", c.name, c.found, c.remedy)
@@ -150,7 +154,10 @@ def print_table(
             "none found" if has_places else "none in the standard search paths",
             "headcast doctor FILE|FOLDER ... searches elsewhere",
         )
-    Console(soft_wrap=False, highlight=False).print(table)
+    console = Console(soft_wrap=False, highlight=False)
+    with console.capture() as printed:
+        console.print(table)
+    print_result(printed.get().rstrip("\n"), styled=True)
 
 
 def shorten_path(path: Path) -> str:

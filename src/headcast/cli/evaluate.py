@@ -54,7 +54,7 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
         HeadcastError: what the user can mend.
     """
     from headcast.evaluate.metric_files import METRIC_FILES, find_metric_files
-    from headcast.evaluate.networks import load_networks
+    from headcast.evaluate.networks import load_evaluation_networks
     from headcast.evaluate.protocols import check_places, evaluate, needs_data
     from headcast.evaluate.setting import Setting
 
@@ -71,7 +71,7 @@ def run_protocol(command: Evaluate) -> tuple[Path, tuple[str, ...]]:
     with Bar() as bar:
         given = {name: getattr(command, name) for name in METRIC_FILES}
         metric_files = find_metric_files(data, given) if command.protocol in REAL_PEOPLE else given
-        networks = load_networks(
+        networks = load_evaluation_networks(
             device,
             lpips_heads=command.lpips_heads,
             arcface=command.arcface,

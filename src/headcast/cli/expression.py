@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 from headcast.errors import HeadcastError
 from headcast.head.names import check_names
-from headcast.motion.text import read_unicode
+from headcast.parsing import load_json, parsing
 
 __all__ = ["LIMIT", "parse_expression"]
 
@@ -45,13 +44,9 @@ def parse_expression(text: str) -> dict[str, float]:
 
 def read_json(path: Path) -> dict[str, float]:
     """Read expression weights by ARKit name from a JSON file."""
-    try:
-        data = json.loads(read_unicode(path))
+    data = load_json(path, "give name=weight,... or a JSON file of names and numbers")
+    with parsing(path, "not an object of names and numbers", 'write {"jawOpen": 0.5}'):
         return {str(name): float(value) for name, value in data.items()}
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as e:
-        raise HeadcastError(
-            f"--expression {path}: give name=weight,... or a JSON file of names and numbers ({e})"
-        ) from None
 
 
 def check_weights(weights: dict[str, float], where: str) -> dict[str, float]:

@@ -6,49 +6,82 @@ import atexit
 import contextlib
 import gc
 import io
+import logging
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union
 
 from headcast.cli.commands import COMMANDS, Create
+from headcast.cli.output import checked_stdout, print_note, print_result
+from headcast.cli.signals import Interrupted, install_handlers
+from headcast.cli.streams import LogLines, secure_streams
 from headcast.errors import HeadcastError
+from headcast.files import remove_leftovers
+from headcast.limits import check_fields
+from headcast.owner import PRIVATE_PREFIX
 from headcast.registry import load_entry
 
 __all__ = ["entry", "main"]
 
 INTERRUPTED = 130
 USER_ERROR = 2
+NO_NUMBER = (
+    (r"invalid literal for int\(\) with base 10", r"\1 \2: give a whole number"),
+    ("could not convert string to float", r"\1 \2: give a number"),
+)
+"""The parser's reasons, and what is said instead."""
 DESCRIPTION = "A portrait, a few frames or a video in; an animatable 3D head out."
 
 
 def entry() -> NoReturn:
     """Run as a process of its own; exit without the half second that tearing down torch takes."""
-    code = main()
-    atexit._run_exitfuncs()
+    try:
+        install_handlers()
+        secure_streams()
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one order of sums for any number of threads
+        logging.getLogger("headcast").addHandler(LogLines())
+        code = main()
+        atexit._run_exitfuncs()
+    except KeyboardInterrupt as e:  # before the work began or after its end, or a second signal
+        code = signal_code(e)
     try:
         sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        sys.exit(code)
+    except BrokenPipeError:
+        pass
+    except (OSError, ValueError) as e:
+        print_note(f"standard output: cannot be written ({e}); send it to another place")
+        code = code or USER_ERROR
+    sys.stderr.flush()
     os._exit(code)
 
 
+def signal_code(e: KeyboardInterrupt) -> int:
+    """Return the exit code after a signal: 128 and its number."""
+    return 128 + e.number if isinstance(e, Interrupted) else INTERRUPTED
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0, 2 for errors the user can mend, 130 after Ctrl-C."""
+    """Run the command line; return the exit code.
+
+    0: done; 2: an error that the user can mend; 130: Ctrl-C, 143: SIGTERM.
+    """
     try:
         command = parse(list(sys.argv[1:] if arguments is None else arguments))
         if command is None:
             return 0
+        check_fields(command)
         with observe_ahead(command):
             run(command)
     except HeadcastError as e:
-        sys.stderr.write(f"headcast: {' '.join(str(e).split())}\n")
+        print_note(str(e))
         return USER_ERROR
-    except KeyboardInterrupt:
-        sys.stderr.write("headcast: interrupted; nothing was left half-written\n")
-        return INTERRUPTED
+    except KeyboardInterrupt as e:
+        print_note("interrupted; nothing was left half-written")
+        return signal_code(e)
     except BrokenPipeError:
         return 0
     return 0
@@ -57,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(command: Any) -> None:
     """Run a command; the libraries it needs load a tenth of a second sooner without garbage collection."""
     entry = next(e for e in COMMANDS.values() if isinstance(command, e.flags))
+    with contextlib.suppress(OSError):  # nowhere to put temporary files
+        remove_leftovers(Path(tempfile.gettempdir()), PRIVATE_PREFIX)
     gc.disable()
     try:
         action = load_entry(entry.run)
@@ -87,7 +122,7 @@ def parse(arguments: list[str]) -> Any:
     from headcast import __version__
 
     if arguments in (["--version"], ["-V"]):
-        print(f"headcast {__version__}")
+        print_result(f"headcast {__version__}")
         return None
     entry = COMMANDS.get(arguments[0]) if arguments else None
     form = None if entry is None or entry.form is None else load_entry(entry.form)(arguments[1:])
@@ -109,7 +144,7 @@ def parse_form(form: Any, program: str, description: str | None, arguments: list
 
     errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(errors):
+        with checked_stdout(), contextlib.redirect_stderr(errors):
             return tyro.cli(
                 form,
                 prog=program,
@@ -130,6 +165,8 @@ def one_line(errors: str) -> str:
     words = [line for line in lines if line and not re.fullmatch(r"[-=]+|Parsing error|.*options", line)]
     message = " ".join(" ".join(words).split())
     message = message.replace("Invalid choice invalid choice", "Invalid choice")
+    for reason, kind in NO_NUMBER:
+        message = re.sub(rf"Value error Error parsing (--[\w-]+): .*?{reason}: '([^']*)'", kind, message)
     message = re.sub(
         r"Expected one of \(([^()]*)\)\.?", lambda match: f"Give {format_choices(match[1])}", message
     )

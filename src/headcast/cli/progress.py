@@ -7,6 +7,9 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from headcast.cli.output import escape_controls
+from headcast.cli.signals import check_interrupted
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -24,11 +27,16 @@ class Bar:
         self.task: TaskID | None = None
 
     def __call__(self, fraction: float, step: str) -> None:
-        """Update the bar: fraction done (0..1) and a few words on the current step."""
+        """Update the bar: fraction done (0..1) and a few words on the current step.
+
+        Raises:
+            Interrupted: a signal came that nothing has taken notice of.
+        """
+        check_interrupted()
         if self.progress is None and sys.stderr.isatty() and time.monotonic() - self.start > DELAY_S:
             self.show()
         if self.progress is not None and self.task is not None:
-            self.progress.update(self.task, completed=fraction, description=step)
+            self.progress.update(self.task, completed=fraction, description=escape_controls(step))
 
     def show(self) -> None:
         """Start showing the bar on standard error."""

@@ -28,7 +28,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def weights() -> list[dict[str, Any]]:
+def bundled_weights() -> list[dict[str, Any]]:
     """List bundled weights with their content hashes and licences."""
     import hashlib
 
@@ -56,8 +56,9 @@ def write_record(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "seed": seed,
+        "threads": sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 1,
         "versions": versions(),
-        "weights": weights(),
+        "weights": bundled_weights(),
         "synthetic_media": True,
         "notes": list(notes),
         **more,

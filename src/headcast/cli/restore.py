@@ -10,7 +10,7 @@ from headcast.cli.output import output_path, report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.files import check_writable
-from headcast.marks import picture_text
+from headcast.marks import png_metadata
 
 __all__ = ["run_restore"]
 
@@ -38,7 +38,7 @@ def write_restored(command: Restore, out: Path) -> tuple[str, ...]:
     photo = load_image(command.photo)
     with Bar() as bar:
         image = restore(
-            photo.rgb,
+            photo.over_grey(),
             network=command.with_,
             strength=command.strength,
             scale=command.scale,
@@ -46,6 +46,8 @@ def write_restored(command: Restore, out: Path) -> tuple[str, ...]:
             seed=command.seed,
             progress=bar,
         )
-    save_png(out, image, picture_text({"synthetic_media": MARK.format(command.with_)}))
-    alpha_note = ("its alpha channel is dropped",) if photo.alpha is not None else ()
+    save_png(out, image, png_metadata({"synthetic_media": MARK.format(command.with_)}))
+    alpha_note = (
+        ("its alpha channel is dropped; what is transparent is grey",) if photo.alpha is not None else ()
+    )
     return (*photo.notes, *alpha_note)

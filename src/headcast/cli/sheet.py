@@ -10,13 +10,14 @@ from jaxtyping import UInt8
 
 from headcast import api
 from headcast.cli.expression import parse_expression
+from headcast.crops.square import PixelSquare
 from headcast.image import load_image, save_png
-from headcast.marks import picture_text
+from headcast.marks import png_metadata
 
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
 
-__all__ = ["FACES", "contact_sheet", "write_sheet"]
+__all__ = ["FACES", "avatar_sheet", "write_avatar_sheet"]
 
 FACES = (
     "mouthSmileLeft=.8,mouthSmileRight=.8,cheekSquintLeft=.4,cheekSquintRight=.4",
@@ -27,13 +28,13 @@ FACES = (
 PAPER = "#d8dade"
 
 
-def write_sheet(photo: Path, avatar: Path, out: Path, size: int = 320) -> None:
+def write_avatar_sheet(photo: Path, avatar: Path, out: Path, size: int = 320) -> None:
     """Write the contact sheet of an avatar file and the photo it was made from."""
     loaded = api.load(avatar)
-    save_png(out, contact_sheet(load_image(photo).rgb, loaded, size), picture_text(loaded.info))
+    save_png(out, avatar_sheet(load_image(photo).over_grey(), loaded, size), png_metadata(loaded.info))
 
 
-def contact_sheet(
+def avatar_sheet(
     photo: UInt8[np.ndarray, "h w 3"], avatar: Avatar, size: int = 320
 ) -> UInt8[np.ndarray, "a b 3"]:
     """Render a 2 x 4 grid: photo, source view, yaw -30 and 30; smile, open jaw, blink, gaze to the left."""
@@ -50,14 +51,14 @@ def contact_sheet(
     return np.vstack([np.hstack(images[:4]), np.hstack(images[4:])])
 
 
-def head_crop_box(avatar: Avatar, height: int, width: int) -> tuple[int, int, int]:
+def head_crop_box(avatar: Avatar, height: int, width: int) -> PixelSquare:
     """Return left, top and side (pixels) of a square around the head in the source view, inside the image."""
     points = avatar.head.landmarks(avatar.head(avatar.source.params), 478)
     pixels = avatar.source.camera.project(points)
     low, high = pixels.amin(0), pixels.amax(0)
     side = min(round(2.1 * float((high - low).max())), height, width)
     x, y = ((low + high) / 2 - side / 2 - (high - low) * 0.08).round().int().tolist()
-    return min(max(x, 0), width - side), min(max(y, 0), height - side), side
+    return PixelSquare(min(max(x, 0), width - side), min(max(y, 0), height - side), side)
 
 
 def crop_square(

@@ -27,16 +27,17 @@ def run_texture(command: Texture) -> None:
     """
     start = time.perf_counter()
     folder = command.out or Path("maps")
-    report(folder, command.seed, start, command.json, write_maps(command, folder))
+    report(folder, command.seed, start, command.json, write_photo_maps(command, folder))
 
 
-def write_maps(command: Texture, folder: Path) -> tuple[str, ...]:
+def write_photo_maps(command: Texture, folder: Path) -> tuple[str, ...]:
     """Observe the photo and write its maps; return notes."""
     from headcast.head.model import HeadModel
     from headcast.image import load_image
     from headcast.methods.base import get_skin_mapper
     from headcast.observe.landmarks import FaceDetector
     from headcast.observe.observe import observe_photo
+    from headcast.observe.photo import detect_visible
 
     pick_device(command.device)
     if folder.exists() and not folder.is_dir():
@@ -49,7 +50,7 @@ def write_maps(command: Texture, folder: Path) -> tuple[str, ...]:
         bar(0.0, "finding the face")
         if command.face is None:
             with FaceDetector() as detector:
-                found = len(detector.detect(photo.rgb))
+                found = len(detect_visible(detector, photo))
             if found > 1:
                 raise HeadcastError(
                     f"{command.photo}: {found} faces; say which with --face, counted from 1 by size"

@@ -11,8 +11,9 @@ from typing import Any
 
 from headcast.cli.commands import Out, Train
 from headcast.cli.forms import Form
-from headcast.cli.output import report
+from headcast.cli.output import print_note, report
 from headcast.cli.progress import Bar
+from headcast.cli.signals import Interrupted
 
 __all__ = ["options", "run_train", "train_form", "train_recipe"]
 
@@ -54,7 +55,13 @@ def train_form(arguments: list[str]) -> Form | None:
     name = arguments[0]
 
     def build(given: Any) -> Train:
-        return Train(name, given.recipe, given.config, given.out or Path("runs") / name, given.json)
+        return Train(
+            name=name,
+            recipe=given.recipe,
+            config=given.config,
+            out=given.out or Path("runs") / name,
+            json=given.json,
+        )
 
     return Form(options(name), f"headcast train {name}", arguments[1:], build)
 
@@ -71,7 +78,7 @@ def train_recipe(command: Train) -> tuple[str, ...]:
 
     Raises:
         HeadcastError: what the user can mend.
-        KeyboardInterrupt: it was stopped by Ctrl-C or SIGTERM, after everything was written.
+        Interrupted: it was stopped by Ctrl-C or SIGTERM, after everything was written.
     """
     from headcast.training import train
     from headcast.training.lines import Lines
@@ -85,8 +92,8 @@ def train_recipe(command: Train) -> tuple[str, ...]:
     note = f"{result.step} steps, this run {(time.perf_counter() - start) / 60:.1f} minutes; {log_text}"
     if result.signal:
         if first:
-            sys.stderr.write(f"headcast: stopped after {note}; {result.weights} is usable; rerun to resume\n")
-        raise KeyboardInterrupt
+            print_note(f"stopped after {note}; {result.weights} is usable; rerun to resume")
+        raise Interrupted(result.signal)
     if result.stopped == "minutes":
         note += "; the same command resumes"
     return (note, *result.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from headcast.cli.commands import Weights
+from headcast.cli.output import print_result
 from headcast.errors import HeadcastError
 
 __all__ = ["run_weights"]
@@ -26,20 +27,21 @@ def run_weights(command: Weights) -> None:
             )
         from headcast.pickles.importing import import_weights
 
-        print(import_weights(command.network, command.file))
+        print_result(str(import_weights(command.network, command.file)))
         return
     if command.network is not None:
         raise HeadcastError(f"weights list {command.network}: takes no more arguments; see --help")
     imported_weights = imported()
     if command.json:
         facts = {"folder": str(data_folder()), "imported": imported_weights, "known": list(importers())}
-        print(json.dumps(facts, indent=1))
+        print_result(json.dumps(facts, indent=1))
         return
-    print(f"folder: {data_folder()}")
+    lines = [f"folder: {data_folder()}"]
     for name, network in importers().items():
         state = (
             f"imported, {imported_weights[name].get('licence', 'licence unknown')}"
             if name in imported_weights
             else "not imported"
         )
-        print(f"{name:<14} {state:<36} {network.files:<34} {network.what}")
+        lines.append(f"{name:<14} {state:<36} {network.files:<34} {network.what}")
+    print_result("\n".join(lines))

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
 __all__ = [
+    "fit_similarity_2d",
     "sample_similarity",
     "sample_square",
     "sample_squares",
-    "similarity",
     "square_grid",
     "supersampling",
 ]
@@ -86,7 +86,7 @@ def sample_square(
     return avg_pool2d(found, finer)
 
 
-def similarity(
+def fit_similarity_2d(
     points: Float[Tensor, "n 2"], to: Float[Tensor, "n 2"]
 ) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"]]:
     """Fit the turn, scale and shift that bring points nearest to others, by least squares.
@@ -108,7 +108,7 @@ def sample_similarity(
     """Resample the square that a similarity of the image gives, bilinear; 0 beyond the image.
 
     Args:
-        turn, shift: of :func:`similarity`, from pixels of the image to pixels of the square, both with
+        turn, shift: of :func:`fit_similarity_2d`, from pixels of the image to pixels of the square, both with
             centres at whole numbers.
     """
     c, s = turn.unbind()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
@@ -24,6 +25,14 @@ Box = tuple[float, float, float, float]
 """x0, y0, x1, y1, pixels."""
 
 
+class CutSquare(NamedTuple):
+    """A resampled square and its affine map: pixel of the square = A @ pixel of the image + t."""
+
+    image: UInt8[np.ndarray, "s s 3"]
+    A: Float[np.ndarray, "2 2"]
+    t: Float[np.ndarray, "2"]
+
+
 @dataclass(frozen=True)
 class Square:
     """A square of an image: middle and side in pixels, turned by an angle (radians), mirrored or not."""
@@ -43,9 +52,7 @@ class Square:
             A[0] *= -1
         return A, size / 2 - A @ np.array([self.x, self.y])
 
-    def cut(
-        self, rgb: UInt8[np.ndarray, "h w 3"], size: int
-    ) -> tuple[UInt8[np.ndarray, "{size} {size} 3"], Float[np.ndarray, "2 2"], Float[np.ndarray, "2"]]:
+    def cut(self, rgb: UInt8[np.ndarray, "h w 3"], size: int) -> CutSquare:
         """Resample the square to ``size``² pixels, edges repeated outside; also its affine map."""
         import cv2
 
@@ -58,7 +65,7 @@ class Square:
         shift = M @ np.array([0.5, 0.5]) - 0.5  # OpenCV's pixel centres are whole numbers
         W = np.concatenate([M, (offset + shift)[:, None]], 1)
         x = cv2.warpAffine(rgb, W, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return x, A, t
+        return CutSquare(x, A, t)
 
 
 def reduced_part(
@@ -82,12 +89,20 @@ def square_around(
     """Place a square around a box: ``room`` times its larger side, shifted by fractions of that side."""
     size = max(box[2] - box[0], box[3] - box[1], 1.0)
     x, y = (box[0] + box[2]) / 2 + dx * size, (box[1] + box[3]) / 2 + dy * size
-    return Square(x, y, room * size, angle, mirrored)
+    return Square(x=x, y=y, side=room * size, angle=angle, mirrored=mirrored)
+
+
+class PixelSquare(NamedTuple):
+    """A square of whole pixels."""
+
+    left: int
+    top: int
+    side: int
 
 
 def pixel_square(
     box: Box | Float[np.ndarray, "4"], room: float, *, rise: float = 0.0, least: int = 2
-) -> tuple[int, int, int]:
+) -> PixelSquare:
     """Place a square of whole pixels around a box: left, top and side.
 
     Args:
@@ -96,7 +111,7 @@ def pixel_square(
     """
     x0, y0, x1, y1 = box
     side = max(least, round(float(max(x1 - x0, y1 - y0)) * room))
-    return round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2 - rise * side), side
+    return PixelSquare(round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2 - rise * side), side)
 
 
 def cut_square(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import platform
 import re
 import shutil
@@ -28,6 +29,7 @@ class Check:
 
 def base_checks() -> list[Check]:
     """Check what every command needs; all must be ok."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # MediaPipe loads it; it misses a home
     return [
         python(),
         package("torch", "torch", said=cuda),
@@ -41,7 +43,7 @@ def base_checks() -> list[Check]:
         package("rich"),
         package("tyro"),
         package("pygltflib"),
-        head_model(),
+        check_head_model(),
     ]
 
 
@@ -83,7 +85,7 @@ def codecs() -> str:
     return f", libavcodec {inside}, ffmpeg program {shutil.which('ffmpeg') or 'not needed, not found'}"
 
 
-def head_model() -> Check:
+def check_head_model() -> Check:
     """Pose and rasterize the bundled head once."""
     try:
         import torch

@@ -12,8 +12,9 @@ from typing import Any
 from headcast import registry
 from headcast.errors import HeadcastError
 from headcast.files import cache_folder
+from headcast.parsing import array_names, short_reason
 from headcast.pickles import Record, load_restricted, state_dict_of
-from headcast.registry import Checkpoint
+from headcast.registry import OfficialCheckpoint
 
 __all__ = ["CHECKPOINTS", "Found", "checkpoints", "find", "identify", "usual_places"]
 
@@ -24,37 +25,37 @@ FLAME_KEYS = {"v_template", "shapedirs", "posedirs", "J_regressor", "kintree_tab
 
 
 CHECKPOINTS = (
-    Checkpoint(
+    OfficialCheckpoint(
         "GFPGAN v1 clean (1.2 to 1.4)",
         "Apache-2.0",
         ("params_ema", "params"),
         {"conv_body_first.weight": (32, 3, 1, 1), "condition_shift.6.2.bias": (32,)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "face-vid2vid",
         "CC BY-NC 4.0: no commercial use",
         ("kp_detector",),
         {"predictor.down_blocks.down0.conv.weight": (64, 3, 3, 3), "down.weight": (3, 1, 13, 13)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "GSGAN FFHQ 512",
         "none stated: ask its authors",
         ("G_ema", "G"),
         {"_xyz": (256, 3), "point_gen.blocks.block_64.1.subpixel.bias": (512,)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "GSGAN FFHQ 256",
         "none stated: ask its authors",
         ("G_ema", "G"),
         {"_xyz": (256, 3), "point_gen.blocks.block_32.1.res_fc.bias": (128,)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "InvertAvatar",
         "research only, no redistribution",
         ("G", "G_ema"),
         {"latent_avg": (1, 512), "unet_encoder.triplane_unet.condition_shift256.2.bias": (64,)},
     ),
-    Checkpoint(
+    OfficialCheckpoint(
         "Next3D++ generator of InvertAvatar",
         "research only, no redistribution",
         ("G_ema", "G"),
@@ -64,7 +65,7 @@ CHECKPOINTS = (
 """Shapes from published checkpoints that no method owns; the more particular first."""
 
 
-def checkpoints() -> tuple[Checkpoint, ...]:
+def checkpoints() -> tuple[OfficialCheckpoint, ...]:
     """Return every official checkpoint that is recognised, those that methods declare among them."""
     declared = (c for d in registry.declarations().values() for c in d.checkpoints)
     return (*CHECKPOINTS, *declared)
@@ -117,48 +118,60 @@ def find(places: Iterable[Path], deepest: int = MAX_DEPTH) -> list[Path]:
 def candidates(folder: Path, deepest: int) -> Iterator[Path]:
     """Yield candidates below a folder, hidden ones left out."""
     try:
-        entries = sorted(folder.iterdir())
-    except OSError:
+        entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        is_ict = (folder / ICT_FILE).is_file()
+        files = {p for p in entries if p.suffix.lower() in SUFFIXES and p.is_file()}
+        folders = {p for p in entries if deepest > 0 and p.is_dir()}
+    except OSError:  # a folder that may not be read
         return
-    if (folder / ICT_FILE).is_file():
+    if is_ict:
         yield folder
         return
     for path in entries:
-        if path.name.startswith("."):
-            continue
-        if path.is_file() and path.suffix.lower() in SUFFIXES:
+        if path in files:
             yield path
-        elif path.is_dir() and deepest > 0:
+        elif path in folders:
             yield from candidates(path, deepest - 1)
 
 
 def identify(path: Path) -> Found:
-    """Identify a file by keys and shapes."""
+    """Identify a file by keys and shapes; whatever fails on it becomes its ``problem``."""
     try:
-        if path.is_dir():
-            return head_file(path, "ict") if (path / ICT_FILE).is_file() else Found(path)
-        if path.suffix.lower() == ".npz":
-            return identify_npz(path)
-        content = load_restricted(path, keep_unknown=True, shapes_only=True)
+        return identify_content(path)
     except HeadcastError as e:
         return Found(path, problem=str(e).removeprefix(f"{path}: "))
+    except Exception as e:  # one file must not end the search
+        return Found(path, problem=f"cannot be examined ({short_reason(e)})")
+
+
+def identify_content(path: Path) -> Found:
+    """Identify a file or folder that is readable.
+
+    Raises:
+        HeadcastError: it is damaged or unsafe.
+    """
+    if path.is_dir():
+        return head_file(path, "ict") if (path / ICT_FILE).is_file() else Found(path)
+    if path.suffix.lower() == ".npz":
+        return identify_npz(path)
+    content = load_restricted(path, keep_unknown=True, shapes_only=True)
     if isinstance(content, dict) and content.keys() >= FLAME_KEYS:
         return head_file(path, "flame")
     network = identify_network(content)
     if network is None:
         return Found(path)
-    return Found(path, network.name, network.licence, "recognised", hash=digest(path))
+    return Found(
+        path=path, name=network.name, licence=network.licence, use="recognised", hash=short_digest(path)
+    )
 
 
 def identify_npz(path: Path) -> Found:
-    """Identify FLAME's arrays, or the repack of ICT-FaceKit."""
-    import zipfile
+    """Identify FLAME's arrays, or the repack of ICT-FaceKit.
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {n.removesuffix(".npy") for n in archive.namelist()}
-    except (OSError, zipfile.BadZipFile) as e:
-        return Found(path, problem=f"not a readable npz ({e})")
+    Raises:
+        HeadcastError: no readable npz.
+    """
+    names = set(array_names(path, "get it again"))
     if names >= FLAME_KEYS:
         return head_file(path, "flame")
     if names >= {"neutral", "polys", "identity_basis", "expression_names"}:
@@ -169,18 +182,32 @@ def identify_npz(path: Path) -> Found:
 def head_file(path: Path, kind: str) -> Found:
     """Describe a head model that ``create --head`` can use."""
     if kind == "ict":
-        return Found(path, "ICT-FaceKit", "MIT", f"create --head ict --ict {path}", kind, digest(path))
+        return Found(
+            path=path,
+            name="ICT-FaceKit",
+            licence="MIT",
+            use=f"create --head ict --ict {path}",
+            kind=kind,
+            hash=short_digest(path),
+        )
     from headcast.head.flame import LICENCES, flame_version, read_flame
 
     name = flame_version(path)
     try:
         read_flame(path)
     except HeadcastError as e:
-        return Found(path, name, LICENCES[name], problem=str(e).removeprefix(f"{path}: "))
-    return Found(path, name, LICENCES[name], f"create --head flame --flame {path}", kind, digest(path))
+        return Found(path=path, name=name, licence=LICENCES[name], problem=str(e).removeprefix(f"{path}: "))
+    return Found(
+        path=path,
+        name=name,
+        licence=LICENCES[name],
+        use=f"create --head flame --flame {path}",
+        kind=kind,
+        hash=short_digest(path),
+    )
 
 
-def identify_network(content: Any) -> Checkpoint | None:
+def identify_network(content: Any) -> OfficialCheckpoint | None:
     """Return the official checkpoint that a file's content matches."""
     if not isinstance(content, dict | Record):
         return None
@@ -193,7 +220,7 @@ def identify_network(content: Any) -> Checkpoint | None:
     return None
 
 
-def digest(path: Path) -> str:
+def short_digest(path: Path) -> str:
     """Return the first 16 hex digits of the SHA-256 of a file, or of a folder's neutral head."""
     h = hashlib.sha256()
     with (path / ICT_FILE if path.is_dir() else path).open("rb") as f:

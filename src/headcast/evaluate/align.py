@@ -10,13 +10,13 @@ from jaxtyping import Float
 
 from headcast.camera import Camera
 
-__all__ = ["camera_for", "similarity", "triangulate"]
+__all__ = ["camera_for", "fit_similarity_3d", "triangulate"]
 
 Similarity = tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]
 """Scale s, rotation R, shift t of y = s R x + t."""
 
 
-def similarity(x: Float[np.ndarray, "n 3"], y: Float[np.ndarray, "n 3"]) -> Similarity:
+def fit_similarity_3d(x: Float[np.ndarray, "n 3"], y: Float[np.ndarray, "n 3"]) -> Similarity:
     """Fit the similarity that brings points x nearest to y (least squares; Umeyama, 1991, Eq. 40-42)."""
     p, q = x - x.mean(0), y - y.mean(0)
     U, d, Vt = np.linalg.svd(q.T @ p)

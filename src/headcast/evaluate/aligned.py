@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from headcast.errors import HeadcastError
 from headcast.head.face_oval import OVAL
+from headcast.image import check_dimensions
+from headcast.parsing import parsing
 
 __all__ = [
     "CHIN",
@@ -41,9 +42,11 @@ def read_rgb(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """
     import cv2
 
-    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if found is None:
-        raise HeadcastError(f"{path}: cannot be read; take it from the data set again")
+    check_dimensions(path)
+    with parsing(path, "not a readable image", "take it from the data set again"):
+        found = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if found is None:
+            raise ValueError("of no known format")
     return np.ascontiguousarray(found[..., ::-1])
 
 

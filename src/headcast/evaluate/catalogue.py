@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.metrics.figure import Figure
 from headcast.metrics.temporal import FLOW
 from headcast.priors.encoder.infer import ROOM as EMBEDDED
@@ -43,7 +43,7 @@ REGIONS = {
 
 
 def comparison_figures(
-    networks: Networks, regions: Iterable[str], masks: dict[str, str] | None = None
+    networks: EvaluationNetworks, regions: Iterable[str], masks: dict[str, str] | None = None
 ) -> list[Figure]:
     """Describe the figures of an image against the real one of the same view and moment.
 
@@ -63,13 +63,13 @@ def pixel_figures(region: str, mask: str) -> list[Figure]:
     ssim = "11x11 Gaussian, sigma 1.5, borders reflected, per channel (scikit-image's numbers)"
     multi = "five scales, exponents of Wang 2003, borders reflected; images under 176 px have none"
     return [
-        Figure(f"{region}_psnr", f"PSNR {region}", "dB", mask=mask, note=psnr, lost=0.0),
-        Figure(f"{region}_ssim", f"SSIM {region}", mask=mask, note=ssim, lost=0.0),
-        Figure(f"{region}_msssim", f"MS-SSIM {region}", mask=mask, note=multi, lost=0.0),
+        Figure(key=f"{region}_psnr", title=f"PSNR {region}", unit="dB", mask=mask, note=psnr, lost=0.0),
+        Figure(key=f"{region}_ssim", title=f"SSIM {region}", mask=mask, note=ssim, lost=0.0),
+        Figure(key=f"{region}_msssim", title=f"MS-SSIM {region}", mask=mask, note=multi, lost=0.0),
     ]
 
 
-def face_figures(networks: Networks) -> list[Figure]:
+def face_figures(networks: EvaluationNetworks) -> list[Figure]:
     """Describe perceptual, identity, landmark and sharpness figures."""
     square = f"square of {ROOM} times the face's larger side, {SQUARE} px"
     both = "person over mid grey on both sides"
@@ -77,42 +77,42 @@ def face_figures(networks: Networks) -> list[Figure]:
     if networks.lpips is not None:
         made.append(
             Figure(
-                "lpips",
-                "LPIPS",
-                "",
-                "low",
-                networks.lpips.name,
-                square,
-                both,
-                "sRGB display values -1..1",
-                "version 0.1, heads as published",
-                1.0,
+                key="lpips",
+                title="LPIPS",
+                unit="",
+                better="low",
+                network=networks.lpips.name,
+                crop=square,
+                mask=both,
+                span="sRGB display values -1..1",
+                note="version 0.1, heads as published",
+                lost=1.0,
             )
         )
     if networks.encoder:
         made.append(
             Figure(
-                "perceptual",
-                "perceptual",
-                "",
-                "low",
-                networks.encoder[1],
-                square,
-                both,
-                "sRGB display values -1..1",
-                "LPIPS's formula on our encoder, which no loss has used",
-                1.0,
+                key="perceptual",
+                title="perceptual",
+                unit="",
+                better="low",
+                network=networks.encoder[1],
+                crop=square,
+                mask=both,
+                span="sRGB display values -1..1",
+                note="LPIPS's formula on our encoder, which no loss has used",
+                lost=1.0,
             )
         )
     made += identity_figures(networks)
     if networks.blendshapes is not None:
         made.append(
             Figure(
-                "expression",
-                "expression distance",
-                "",
-                "low",
-                networks.blendshapes.name,
+                key="expression",
+                title="expression distance",
+                unit="",
+                better="low",
+                network=networks.blendshapes.name,
                 span="scores 0..1",
                 note="mean absolute difference of 51 scores to the real image's",
                 lost=1.0,
@@ -122,38 +122,56 @@ def face_figures(networks: Networks) -> list[Figure]:
     at = f"in pixels of an image whose longer side is {AT}; all 478 landmarks"
     every = "landmarks"
     made += [
-        Figure("akd", "AKD", "% of interocular distance", "low", MESH, mask=every, note=points, lost=1000.0),
-        Figure("akd_px", "AKD", f"px at {AT}", "low", MESH, mask=every, note=at, lost=256.0),
         Figure(
-            "sharpness",
-            "sharpness",
-            "of the real one's",
-            "neither",
+            key="akd",
+            title="AKD",
+            unit="% of interocular distance",
+            better="low",
+            network=MESH,
+            mask=every,
+            note=points,
+            lost=1000.0,
+        ),
+        Figure(
+            key="akd_px",
+            title="AKD",
+            unit=f"px at {AT}",
+            better="low",
+            network=MESH,
+            mask=every,
+            note=at,
+            lost=256.0,
+        ),
+        Figure(
+            key="sharpness",
+            title="sharpness",
+            unit="of the real one's",
+            better="neither",
             mask=REGIONS["face"],
             note="RMS of the Laplacian of luma over the real image's: 1 is as sharp",
         ),
         Figure(
-            "iou",
-            "silhouette IoU",
+            key="iou",
+            title="silhouette IoU",
             mask="covered at least half, against the real matte",
             span="alpha 0..1",
             lost=0.0,
         ),
         Figure(
-            "holes",
-            "holes",
-            "share",
-            "low",
+            key="holes",
+            title="holes",
+            unit="share",
+            better="low",
             mask="the face oval; alpha under .9",
             span="alpha 0..1",
             lost=1.0,
         ),
         Figure(
-            "lost",
-            "faces lost",
-            "share",
-            "low",
-            MESH,
+            key="lost",
+            title="faces lost",
+            unit="share",
+            better="low",
+            network=MESH,
             note="a missing image or face counts as the worst value of every figure that needs it",
             lost=1.0,
         ),
@@ -161,56 +179,66 @@ def face_figures(networks: Networks) -> list[Figure]:
     return made
 
 
-def identity_figures(networks: Networks, whom: str = "the real image of the same moment") -> list[Figure]:
+def identity_figures(
+    networks: EvaluationNetworks, whom: str = "the real image of the same moment"
+) -> list[Figure]:
     """Describe identity by every network available, compared with ``whom``."""
     made = [
         Figure(
-            i.key,
-            "identity similarity" if i.high else "identity distance",
-            "cosine" if i.high else "",
-            "high" if i.high else "low",
-            i.name,
-            i.crop,
-            "none",
-            "sRGB 8 bit",
-            f"to {whom}" + ("" if i.high else "; other people: median .80"),
-            i.lost,
+            key=i.key,
+            title="identity similarity" if i.high else "identity distance",
+            unit="cosine" if i.high else "",
+            better="high" if i.high else "low",
+            network=i.name,
+            crop=i.crop,
+            mask="none",
+            span="sRGB 8 bit",
+            note=f"to {whom}" + ("" if i.high else "; other people: median .80"),
+            lost=i.lost,
         )
         for i in networks.identities
     ]
     if networks.encoder:
         made.append(
             Figure(
-                "embedding",
-                "identity similarity (ours)",
-                "cosine",
-                "high",
-                networks.encoder[1],
-                f"square of {EMBEDDED} times the face's larger side, {SIDE} px",
-                "person over mid grey",
-                "sRGB display values -1..1",
-                f"to {whom}",
-                0.0,
+                key="embedding",
+                title="identity similarity (ours)",
+                unit="cosine",
+                better="high",
+                network=networks.encoder[1],
+                crop=f"square of {EMBEDDED} times the face's larger side, {SIDE} px",
+                mask="person over mid grey",
+                span="sRGB display values -1..1",
+                note=f"to {whom}",
+                lost=0.0,
             )
         )
     return made
 
 
-def cross_figures(networks: Networks) -> list[Figure]:
+def cross_figures(networks: EvaluationNetworks) -> list[Figure]:
     """Describe the figures of a person driven by another: likeness to the source, sharpness, lost faces."""
     squares = f"squares of {ROOM} times the face's larger side, {SQUARE} px"
     return [
         *identity_figures(networks, "the source image"),
         Figure(
-            "sharpness",
-            "sharpness",
-            "of the source's",
-            "neither",
+            key="sharpness",
+            title="sharpness",
+            unit="of the source's",
+            better="neither",
             crop=squares,
             mask="the face oval of the source, in squares of one size",
             note="RMS of the Laplacian of luma over that of the source image; another pose and light",
         ),
-        Figure("lost", "faces lost", "share", "low", MESH, note="a lost face is like nobody", lost=1.0),
+        Figure(
+            key="lost",
+            title="faces lost",
+            unit="share",
+            better="low",
+            network=MESH,
+            note="a lost face is like nobody",
+            lost=1.0,
+        ),
     ]
 
 
@@ -219,42 +247,42 @@ def motion_figures(whom: str = "the real clip") -> list[Figure]:
     region = "the person (both sides over mid grey)"
     return [
         Figure(
-            "aed",
-            "AED",
-            "ARKit weight",
-            "low",
-            TRACKER,
+            key="aed",
+            title="AED",
+            unit="ARKit weight",
+            better="low",
+            network=TRACKER,
             mask="none",
             span="weights 0..1",
             note=f"mean absolute difference over 52 weights to {whom}; not comparable across trackers",
             lost=1.0,
         ),
         Figure(
-            "apd",
-            "APD",
-            "degrees",
-            "low",
-            TRACKER,
+            key="apd",
+            title="APD",
+            unit="degrees",
+            better="low",
+            network=TRACKER,
             mask="none",
             span="rotation only",
             note=f"angle between head rotations to {whom}; not comparable across trackers",
             lost=180.0,
         ),
         Figure(
-            "flicker",
-            "flicker",
-            "levels of 255",
-            "neither",
+            key="flicker",
+            title="flicker",
+            unit="levels of 255",
+            better="neither",
             mask=region,
             span="sRGB 8 bit",
             note="mean distance of a frame to the mean of its neighbours; movement counts: see the real clip",
         ),
         Figure(
-            "warping",
-            "warping error",
-            "levels of 255",
-            "neither",
-            FLOW,
+            key="warping",
+            title="warping error",
+            unit="levels of 255",
+            better="neither",
+            network=FLOW,
             span="sRGB 8 bit",
             mask=region + ", where the flow agrees",
             note="RMS difference to the next frame along the clip's own flow; see the real clip",
@@ -262,7 +290,7 @@ def motion_figures(whom: str = "the real clip") -> list[Figure]:
     ]
 
 
-def set_figures(networks: Networks, whom: str) -> list[Figure]:
+def set_figures(networks: EvaluationNetworks, whom: str) -> list[Figure]:
     """Describe the figures of whole sets of frames against ``whom``."""
     made: list[Figure] = []
     square = f"square of {ROOM} times the face's larger side, {SQUARE} px"
@@ -276,12 +304,39 @@ def set_figures(networks: Networks, whom: str) -> list[Figure]:
         kid = f"against {whom}; cubic kernel, unbiased, all images at once, times 1000"
         ours = " (our features)" if key == "ours" else ""
         made += [
-            Figure(f"fid_{key}", "FID" + ours, "", "low", title, square, both, note=fid),
-            Figure(f"kid_{key}", "KID" + ours, "x1000", "low", title, square, both, note=kid),
+            Figure(
+                key=f"fid_{key}",
+                title="FID" + ours,
+                unit="",
+                better="low",
+                network=title,
+                crop=square,
+                mask=both,
+                note=fid,
+            ),
+            Figure(
+                key=f"kid_{key}",
+                title="KID" + ours,
+                unit="x1000",
+                better="low",
+                network=title,
+                crop=square,
+                mask=both,
+                note=kid,
+            ),
         ]
     if networks.i3d is not None:
         note = f"against {whom}; windows of 16 frames, 400 logits; biased by small sets"
         made.append(
-            Figure("fvd", "FVD", "", "low", networks.i3d[1], "square around the face", both, note=note)
+            Figure(
+                key="fvd",
+                title="FVD",
+                unit="",
+                better="low",
+                network=networks.i3d[1],
+                crop="square around the face",
+                mask=both,
+                note=note,
+            )
         )
     return made

@@ -13,8 +13,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from headcast.evaluate.compare import Comparer, Truth, face_square
-from headcast.evaluate.movement import Performance, clip_of, performance
-from headcast.evaluate.networks import Encoder, Networks
+from headcast.evaluate.movement import Performance, clip_of, measure_performance
+from headcast.evaluate.networks import EvaluationNetworks, FaceEncoder
 from headcast.metrics.features import to_input
 from headcast.observe.masks import segment
 from headcast.observe.types import Detection
@@ -62,7 +62,7 @@ class ClipTruth:
     @cached_property
     def performance(self) -> Performance:
         """Track expressions and head rotations of all frames."""
-        return performance(clip_of(self.frames, self.fps, self.name))
+        return measure_performance(clip_of(self.frames, self.fps, self.name))
 
 
 def read_clip(
@@ -93,13 +93,21 @@ def read_clip(
     else:
         spread = np.linspace(start, end, min(measured, end - start + 1))
         chosen = np.unique(spread.round().astype(int)).tolist()
-    return ClipTruth(path.stem, path, np.asarray(clip.frames[:]), clip.fps, first, tuple(chosen), comparer)
+    return ClipTruth(
+        name=path.stem,
+        path=path,
+        frames=np.asarray(clip.frames[:]),
+        fps=clip.fps,
+        sources=first,
+        measured=tuple(chosen),
+        comparer=comparer,
+    )
 
 
 def features_of(
     images: Sequence[UInt8[np.ndarray, "h w 3"]],
     points: Sequence[Float[np.ndarray, "478 2"] | None],
-    networks: Networks,
+    networks: EvaluationNetworks,
 ) -> dict[str, Float[np.ndarray, "n d"]]:
     """Compute vectors of faces for figures of whole sets; images without a face are left out."""
     squares = [face_square(x, p) for x, p in zip(images, points, strict=True) if p is not None]
@@ -116,13 +124,15 @@ def features_of(
 
 
 @torch.no_grad()
-def pooled_features(encoder: Encoder, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+def pooled_features(encoder: FaceEncoder, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
     """Average the encoder's two coarsest maps over the image."""
     return torch.cat([m.mean((2, 3)) for m in list(encoder.features(x))[-2:]], 1)
 
 
 def windows_of(
-    frames: UInt8[np.ndarray, "t h w 3"], points: Float[np.ndarray, "478 2"] | None, networks: Networks
+    frames: UInt8[np.ndarray, "t h w 3"],
+    points: Float[np.ndarray, "478 2"] | None,
+    networks: EvaluationNetworks,
 ) -> dict[str, Float[np.ndarray, "n d"]]:
     """Compute I3D's features of windows of 16 frames (none overlapping), in one square around ``points``."""
     from headcast.metrics.i3d import FRAMES

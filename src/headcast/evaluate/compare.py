@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float, UInt8
 from headcast.crops.square import cut_square, pixel_square
 from headcast.evaluate.catalogue import AT, REGIONS, ROOM, SQUARE, comparison_figures
 from headcast.evaluate.landmarks import StaticLandmarks
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.report import Row
 from headcast.metrics.blendshapes import expression_distance
-from headcast.metrics.face import akd, face_mask, iris_distance
+from headcast.metrics.face import akd, face_mask, iris_centre_distance
 from headcast.metrics.features import to_input
 from headcast.metrics.figure import Figure
 from headcast.metrics.foreground import cut_out, hole_share, silhouette_iou
@@ -61,7 +61,7 @@ class Comparer:
     Use it in a ``with`` statement.
     """
 
-    def __init__(self, networks: Networks, regions: Mapping[str, str]) -> None:
+    def __init__(self, networks: EvaluationNetworks, regions: Mapping[str, str]) -> None:
         """Load the landmark network; ``regions``: those to compare and how they are found ('': as usual)."""
         self.networks, self.landmarks = networks, StaticLandmarks()
         masks = {k: v for k, v in regions.items() if v}
@@ -96,7 +96,7 @@ class Comparer:
         cut = rgb if matte is None else cut_out(rgb, matte)
         points = self.landmarks.real_points(rgb, name) if need_face else self.landmarks.points(rgb)
         if points is None:
-            return Truth(name, rgb, cut, None, matte, dict(regions or {}))
+            return Truth(name=name, rgb=rgb, cut=cut, points=None, matte=matte, regions=dict(regions or {}))
         face = face_mask(points, *rgb.shape[:2])
         found = {i.key: i.descriptor(rgb, points) for i in self.networks.identities}
         if self.networks.encoder:
@@ -104,7 +104,15 @@ class Comparer:
         scores = self.networks.blendshapes.scores(rgb) if self.networks.blendshapes else None
         if scores is not None:
             found["expression"] = scores
-        return Truth(name, rgb, cut, points, matte, {"face": face, **(regions or {})}, found)
+        return Truth(
+            name=name,
+            rgb=rgb,
+            cut=cut,
+            points=points,
+            matte=matte,
+            regions={"face": face, **(regions or {})},
+            descriptors=found,
+        )
 
     def compare(self, truth: Truth, image: UInt8[np.ndarray, "h w c"] | None) -> Row:
         """Return one row; four channels: straight alpha, composited over mid grey. None: missing."""
@@ -176,7 +184,7 @@ class Comparer:
         """Compute landmark and identity figures of a face that was detected."""
         assert truth.points is not None
         away = akd(truth.points, found)
-        pixels = away / 100 * iris_distance(truth.points) * AT / max(fake.shape[:2])
+        pixels = away / 100 * iris_centre_distance(truth.points) * AT / max(fake.shape[:2])
         row: Row = {"akd": away, "akd_px": pixels, "lost": 0.0}
         if self.networks.blendshapes is not None and "expression" in truth.descriptors:
             scores = self.networks.blendshapes.scores(fake)

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.data import photos_in, stamp_of
@@ -19,6 +20,7 @@ from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import find_subjects
+from headcast.limits import POSITIVE
 from headcast.methods.base import MethodOptions, get_method
 from headcast.metrics.figure import Figure
 
@@ -33,7 +35,9 @@ FIRST = "the first time on a machine: no kernel compiled yet"
 
 def _figure(key: str, title: str, unit: str, note: str) -> Figure:
     """Describe a cost: no image is compared."""
-    return Figure(key, title, unit, "low", crop="none", mask="none", span="none", note=note)
+    return Figure(
+        key=key, title=title, unit=unit, better="low", crop="none", mask="none", span="none", note=note
+    )
 
 
 FIGURES = (
@@ -49,7 +53,7 @@ FIGURES = (
 class Options:
     """Options of the protocol ``cost``."""
 
-    runs: int = 3
+    runs: Annotated[int, POSITIVE] = 3
     """How often a command is timed, kernels compiled."""
     no_first: bool = False
     """Leaves out the first run on a machine, which compiles all kernels."""
@@ -137,7 +141,7 @@ def measure(setting: Setting) -> Report:
     who = find_subjects(setting.subjects, setting.seed, baselines=False)
     photos = photos_in(setting.data)
     store = Store(setting.out, {"protocol": "cost", "cores": os.cpu_count(), **option_facts(options)})
-    report = Report("cost", {f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))
+    report = Report(protocol="cost", figures={f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))
     names = setting.chosen(list(photos)) if setting.only or setting.limit else list(photos)[:1]
     for n, name in enumerate(names):
         for k, c in enumerate(who):
@@ -167,7 +171,7 @@ def create_rows(photo: Path, method: str, options: Options) -> Measured:
         warm = [process_cost(arguments) for _ in range(options.runs)]
         rows: list[Row] = [{"seconds": c.seconds, "megabytes": c.megabytes} for c in warm]
         if not options.no_first:
-            c = process_cost(arguments, {"NUMBA_CACHE_DIR": str(Path(folder) / "kernels")})
+            c = process_cost(arguments, {"HEADCAST_CACHE": str(Path(folder) / "cache")})
             rows.append({"first_seconds": c.seconds, "first_megabytes": c.megabytes})
     return Measured(rows)
 

@@ -12,10 +12,10 @@ from headcast.evaluate.catalogue import ROOM, cross_figures, motion_figures, set
 from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
 from headcast.evaluate.compare import Comparer, Truth, face_square
 from headcast.evaluate.data import clips_in
-from headcast.evaluate.driven import keep_images, part, sheet_lines, subject_frames
+from headcast.evaluate.driven import keep_images, sheet_lines, step_progress, subject_frames
 from headcast.evaluate.movement import Performance, movement_rows, steadiness, track_performance
 from headcast.evaluate.report import Report, Row
-from headcast.evaluate.sets import add_sets
+from headcast.evaluate.set_distances import add_set_distances
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import REAL, Subject, find_subjects
@@ -34,7 +34,7 @@ def measure(setting: Setting) -> Report:
     who = find_subjects(setting.subjects, setting.seed)
     store = Store(setting.out, {"protocol": "cross-reenactment", **setting.facts()})
     with Comparer(setting.networks, {}) as comparer:
-        report = Report("cross-reenactment", {f.key: f for f in _figures(setting)})
+        report = Report(protocol="cross-reenactment", figures={f.key: f for f in _figures(setting)})
         features: dict[str, dict[str, list[np.ndarray]]] = {}
         pairs = pairs_among(list(clips), setting)
         known: dict[str, ClipTruth] = {}
@@ -52,7 +52,7 @@ def measure(setting: Setting) -> Report:
             item = f"{source} driven by {driver}"
             stamps = [[p.stat().st_size, p.stat().st_mtime_ns] for p in (clips[source], clips[driver])]
             facts = {REAL: stamps, **{c.name: [*stamps, c.facts] for c in who}}
-            say = part(setting.say, n, len(pairs))
+            say = step_progress(setting.say, n, len(pairs))
             try:
                 found = {c: store.get(c, item, f) for c, f in facts.items()}
                 if not all(found.values()):
@@ -63,7 +63,7 @@ def measure(setting: Setting) -> Report:
                 continue
             _add_measured(report, features, item, found)
             report.sheet += sheet_lines(store, item, [REAL, *(c.name for c in who)])
-    add_sets(report, features, REAL)
+    add_set_distances(report, features, REAL)
     report.notes.append(f"'{REAL}' is the driver; its flicker and warping error are the driver's")
     return report
 
@@ -135,7 +135,7 @@ def _pair(
     for k, c in enumerate(who):
         if store.get(c.name, item, facts[c.name]) is not None:
             continue
-        frames = subject_frames(c, source, driver, setting, part(say, k + 1, len(who) + 1))
+        frames = subject_frames(c, source, driver, setting, step_progress(say, k + 1, len(who) + 1))
         found = pair_rows(frames, source, driver, setting, still=c.make is None)
         keep_images(store, c.name, item, driver, frames)
         store.put(c.name, item, found, facts[c.name])
@@ -148,12 +148,7 @@ def pair_rows(
     comparer, first = source.comparer, source.truths[source.sources[0]]
     lost = {f.key: f.lost for f in motion_figures() if f.lost is not None}
     flat = np.stack([over_grey(f) for f in frames])
-    if still:
-        at = [source.sources[0]] * len(frames)
-        own = source.performance
-        tracked: Performance | None = Performance(own.expression[at], own.rotation[at])
-    else:
-        tracked = track_performance(flat, driver.fps, driver.name)
+    tracked = _performance_of(flat, source, driver, still)
     moved = movement_rows(driver.performance, tracked, driver.measured, lost)
     rows: list[Row] = []
     points = [comparer.landmarks.points(flat[t]) for t in driver.measured]
@@ -172,6 +167,17 @@ def pair_rows(
     if setting.networks.i3d is not None:
         features |= windows_of(flat, driver.truths[driver.measured[0]].points, setting.networks)
     return Measured(rows, features)
+
+
+def _performance_of(
+    frames: UInt8[np.ndarray, "t h w 3"], source: ClipTruth, driver: ClipTruth, still: bool
+) -> Performance | None:
+    """Return the performance that the frames show: a still one, or tracked."""
+    if still:
+        at = [source.sources[0]] * len(frames)
+        own = source.performance
+        return Performance(own.expression[at], own.rotation[at])
+    return track_performance(frames, driver.fps, driver.name)
 
 
 def same_size_sharpness(

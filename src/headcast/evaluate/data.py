@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from headcast.drive import is_video
 from headcast.errors import HeadcastError
+from headcast.files import is_video
+from headcast.parsing import load_json, load_table
 
-__all__ = ["clips_in", "groups_of", "people_in", "photos_in", "skin_thirds", "stamp_of"]
+__all__ = ["clips_in", "groups_of", "names_of_split", "people_in", "photos_in", "skin_thirds", "stamp_of"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
 
@@ -55,7 +54,7 @@ def photos_in(data: Path) -> dict[str, Path]:
     """
     splits = data / "splits.json"
     if splits.is_file() and (data / "portraits").is_dir():
-        names = json.loads(splits.read_text())["evaluation"]
+        names = names_of_split(splits, "evaluation")
         return {n: data / "portraits" / f"{n}.jpg" for n in names}
     if data.is_file():
         return {data.stem: data}
@@ -95,14 +94,26 @@ def groups_of(data: Path, items: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     if path is None:
         return found
-    with path.open(newline="", encoding="utf-8") as f:
-        for line in csv.DictReader(f):
-            if line.get("id") not in items:
-                continue
-            for trait, value in line.items():
-                if trait and trait != "id" and value:
-                    found.setdefault(f"{trait.replace('_', ' ')}: {value}", []).append(str(line["id"]))
+    for line in load_table(path, ("id",), "give a column 'id' and one for each trait"):
+        if line["id"] not in items:
+            continue
+        for trait, value in line.items():
+            if trait != "id" and value:
+                found.setdefault(f"{trait.replace('_', ' ')}: {value}", []).append(line["id"])
     return dict(sorted(found.items()))
+
+
+def names_of_split(splits: Path, split: str) -> list[str]:
+    """Read the names of a split from ``splits.json``: a list of texts by split.
+
+    Raises:
+        HeadcastError: it is damaged, or has no such split.
+    """
+    found = load_json(splits, "take it from the data set again")
+    names = found.get(split) if isinstance(found, dict) else None
+    if not isinstance(names, list) or not all(isinstance(n, str) and "/" not in n for n in names):
+        raise HeadcastError(f"{splits}: has no list of names '{split}'; take it from the data set again")
+    return names
 
 
 def skin_thirds(angles: Mapping[str, float]) -> dict[str, list[str]]:

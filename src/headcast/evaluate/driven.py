@@ -22,7 +22,14 @@ from headcast.progress import Progress
 from headcast.video import read_video
 from headcast.view import to_rgba
 
-__all__ = ["driven_frames", "keep_images", "part", "sheet_lines", "subject_frames", "write_source_images"]
+__all__ = [
+    "driven_frames",
+    "keep_images",
+    "sheet_lines",
+    "step_progress",
+    "subject_frames",
+    "write_source_images",
+]
 
 SHOWN = 2
 """Frames of a clip on the sheet."""
@@ -116,6 +123,6 @@ def sheet_lines(
     return [[(f"{item} {n} {c}", kept[c][n]) for c in columns if n in kept[c]] for n in names]
 
 
-def part(say: Progress, k: int, count: int) -> Progress:
+def step_progress(say: Progress, k: int, count: int) -> Progress:
     """Report progress of the ``k``-th of ``count`` equal steps."""
     return lambda fraction, what: say((k + fraction) / count, what)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from headcast.evaluate.report import Row
 from headcast.head.model import HeadModel
-from headcast.metrics.face import iris_distance
+from headcast.metrics.face import iris_centre_distance
 from headcast.metrics.figure import Figure
 from headcast.observe.fit import Fitter
 from headcast.observe.landmark_model import INNER
@@ -29,11 +29,11 @@ def landmark_figures() -> list[Figure]:
     }
     return [
         Figure(
-            key,
-            title,
-            "% of interocular distance",
-            "low",
-            "the detector that photos are observed with",
+            key=key,
+            title=title,
+            unit="% of interocular distance",
+            better="low",
+            network="the detector that photos are observed with",
             mask="inner landmarks",
             note=f"distance of the fit to the detection, {note}",
         )
@@ -48,7 +48,7 @@ def landmark_errors(observation: Observation, head: HeadModel) -> Row:
     to points that keep to their place on the head.
     """
     at = observation.detection.points
-    unit = iris_distance(at) / 100
+    unit = iris_centre_distance(at) / 100
 
     def mean(points: Float[np.ndarray, "478 2"], which: np.ndarray) -> float:
         return float(np.linalg.norm(points[which] - at[which], axis=1).mean() / unit)

@@ -11,11 +11,18 @@ from jaxtyping import Bool, Float, UInt8
 from headcast.errors import HeadcastError
 from headcast.evaluate.report import Row
 from headcast.metrics.foreground import flicker
-from headcast.metrics.motion import expression_distance, pose_distance
+from headcast.metrics.motion import average_expression_distance, pose_distance
 from headcast.metrics.temporal import warping_error
 from headcast.video import Clip
 
-__all__ = ["Performance", "clip_of", "movement_rows", "performance", "steadiness"]
+__all__ = [
+    "Performance",
+    "clip_of",
+    "measure_performance",
+    "movement_rows",
+    "steadiness",
+    "track_performance",
+]
 
 
 @dataclass(frozen=True)
@@ -28,10 +35,10 @@ class Performance:
 
 def clip_of(frames: UInt8[np.ndarray, "t h w 3"], fps: float, name: str) -> Clip:
     """Wrap frames as a clip."""
-    return Clip(frames, fps, np.arange(len(frames)) / fps, None, name)
+    return Clip(frames=frames, fps=fps, times=np.arange(len(frames)) / fps, audio=None, name=name)
 
 
-def performance(clip: Clip) -> Performance:
+def measure_performance(clip: Clip) -> Performance:
     """Track expression and pose of every frame, with an identity of the clip's own.
 
     Raises:
@@ -53,7 +60,7 @@ def movement_rows(real: Performance, fake: Performance | None, at: Sequence[int]
     if fake is None:
         return [{k: lost[k] for k in ("aed", "apd")} for _ in at]
     index = list(at)
-    aed = expression_distance(real.expression[index], fake.expression[index])
+    aed = average_expression_distance(real.expression[index], fake.expression[index])
     apd = pose_distance(real.rotation[index], fake.rotation[index])
     return [{"aed": float(a), "apd": float(p)} for a, p in zip(aed, apd, strict=True)]
 
@@ -61,7 +68,7 @@ def movement_rows(real: Performance, fake: Performance | None, at: Sequence[int]
 def track_performance(frames: UInt8[np.ndarray, "t h w 3"], fps: float, name: str) -> Performance | None:
     """Track a clip; None where the face cannot be tracked."""
     try:
-        return performance(clip_of(frames, fps, name))
+        return measure_performance(clip_of(frames, fps, name))
     except HeadcastError:
         return None
 

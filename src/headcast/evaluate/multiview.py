@@ -17,18 +17,18 @@ from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate.aligned import CHIN, apply_similarity, face_height
 from headcast.evaluate.data import people_in
-from headcast.evaluate.driven import part
+from headcast.evaluate.driven import step_progress
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.multiview_people import (
     COMPARED,
     FRONT,
     SHOWN,
     FrontPhoto,
-    Person,
+    MultiviewPerson,
     photo_of,
     read_person,
 )
-from headcast.evaluate.multiview_report import REAL_PHOTO, report_of
+from headcast.evaluate.multiview_report import REAL_PHOTO, report_multiview
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.side_views import best_view, dlib_distance, score_view
@@ -57,12 +57,12 @@ def measure(setting: Setting) -> Report:
     skipped: dict[str, str] = {}
     with StaticLandmarks() as detector:
         for k, name in enumerate(names):
-            say = part(setting.say, k, len(names))
+            say = step_progress(setting.say, k, len(names))
             try:
                 found[name] = _person(folders[name], who, store, detector, setting, say)
             except HeadcastError as e:
                 skipped[name] = str(e)
-    return report_of(found, [c.name for c in who], store, setting, skipped)
+    return report_multiview(found, [c.name for c in who], store, setting, skipped)
 
 
 def _person(
@@ -82,13 +82,18 @@ def _person(
     person = read_person(folder, setting.out / "sources", setting.sources, detector, setting.networks)
     keep_photos(person, folder, store)
     for k, c in enumerate(missing):
-        kept[c.name] = subject_rows(c, person, store, detector, setting, part(say, k, len(missing)))
+        kept[c.name] = subject_rows(c, person, store, detector, setting, step_progress(say, k, len(missing)))
         store.put(c.name, name, kept[c.name], c.facts)
     return {c.name: kept[c.name] for c in who}
 
 
 def subject_rows(
-    who: Subject, person: Person, store: Store, detector: StaticLandmarks, setting: Setting, say: Progress
+    who: Subject,
+    person: MultiviewPerson,
+    store: Store,
+    detector: StaticLandmarks,
+    setting: Setting,
+    say: Progress,
 ) -> Measured:
     """Measure one method; a single row ``lost`` where no avatar can be made."""
     front, words = person.front, f"{person.name}: {who.name}"
@@ -102,7 +107,7 @@ def subject_rows(
         except HeadcastError:
             return Measured([{"lost": 1.0, "typology": front.typology}])
         say(0.7, f"{words}: views")
-        sides = {view: render_views(avatar, COMPARED[view]) for view in person.sides}
+        sides = {view: render_side_views(avatar, COMPARED[view]) for view in person.sides}
         at_source = api.render(avatar, view="source")
         shown = {yaw: render_upright(avatar, yaw, 0) for yaw in SHOWN.values()}
     same = {"typology": front.typology, **rim_figures("rim", at_source, front, front.scale, front.chin)}
@@ -118,7 +123,11 @@ def subject_rows(
 
 
 def side_row(
-    person: Person, view: str, views: dict[tuple[int, int], Rgba], detector: StaticLandmarks, setting: Setting
+    person: MultiviewPerson,
+    view: str,
+    views: dict[tuple[int, int], Rgba],
+    detector: StaticLandmarks,
+    setting: Setting,
 ) -> tuple[Row, UInt8[np.ndarray, "_ _ 3"] | None]:
     """Compute figures of the view that fits a photo best, and its head's box; ``lost`` where none fits."""
     photo, front = person.sides[view], person.front
@@ -143,7 +152,7 @@ def rim_figures(key: str, rgba: Rgba, front: FrontPhoto, scale: float, chin: int
     return {key: fraction} if np.isfinite(fraction) else {}
 
 
-def render_views(avatar: Avatar, sign: int) -> dict[tuple[int, int], Rgba]:
+def render_side_views(avatar: Avatar, sign: int) -> dict[tuple[int, int], Rgba]:
     """Render the views searched at one side, by yaw and pitch."""
     return {(sign * y, p): render_upright(avatar, sign * y, p) for y, p in itertools.product(YAWS, PITCHES)}
 
@@ -153,7 +162,7 @@ def render_upright(avatar: Avatar, yaw: int, pitch: int) -> Rgba:
     return api.render(avatar, yaw=yaw, pitch=pitch, size=(RENDER_SIDE, RENDER_SIDE))
 
 
-def keep_photos(person: Person, folder: Path, store: Store) -> None:
+def keep_photos(person: MultiviewPerson, folder: Path, store: Store) -> None:
     """Put the real photos of the sheets into the store."""
     store.forget_pictures(REAL_PHOTO, person.name)
     for view, photo in person.sides.items():

@@ -10,14 +10,23 @@ from jaxtyping import Float, UInt8
 
 from headcast.evaluate.aligned import CHIN, read_rgb
 from headcast.evaluate.landmarks import StaticLandmarks
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.side_views import SidePhoto, side_photo
 from headcast.image import save_png
 from headcast.metrics.face import face_mask
 from headcast.metrics.rim import Palettes, photo_palettes, pixels_per_cm
 from headcast.metrics.skin_tone import typology_angle
 
-__all__ = ["COMPARED", "FRONT", "SHOWN", "FrontPhoto", "Person", "front_photo", "photo_of", "read_person"]
+__all__ = [
+    "COMPARED",
+    "FRONT",
+    "SHOWN",
+    "FrontPhoto",
+    "MultiviewPerson",
+    "front_photo",
+    "photo_of",
+    "read_person",
+]
 
 FRONT = "33"
 SOURCES = (FRONT, "22", "42")
@@ -60,7 +69,7 @@ class FrontPhoto:
 
 
 @dataclass(frozen=True)
-class Person:
+class MultiviewPerson:
     """One person; ``sides``: photos at ±45° in which a face is found, by their names."""
 
     name: str
@@ -70,8 +79,8 @@ class Person:
 
 
 def read_person(
-    folder: Path, sources: Path, count: int, detector: StaticLandmarks, networks: Networks
-) -> Person:
+    folder: Path, sources: Path, count: int, detector: StaticLandmarks, networks: EvaluationNetworks
+) -> MultiviewPerson:
     """Read the photos of a folder and detect what is compared.
 
     Args:
@@ -92,11 +101,11 @@ def read_person(
         if points is not None:
             sides[view] = side_photo(rgb, points, selfie_matte(rgb), networks)
     front = front_photo(photo_of(folder, FRONT), f"{folder.name}: {FRONT}.jpg", detector, networks)
-    return Person(folder.name, paths, front, sides)
+    return MultiviewPerson(folder.name, paths, front, sides)
 
 
 def front_photo(
-    rgb: UInt8[np.ndarray, "h w 3"], name: str, detector: StaticLandmarks, networks: Networks
+    rgb: UInt8[np.ndarray, "h w 3"], name: str, detector: StaticLandmarks, networks: EvaluationNetworks
 ) -> FrontPhoto:
     """Detect the face of a front photo, its palettes and skin tone.
 

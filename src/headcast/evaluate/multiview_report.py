@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from headcast.evaluate.people import TUNING, group_people, split_note, typology_angles
 from headcast.evaluate.report import Report
+from headcast.evaluate.report_files import write_sheet
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store, add_measured
-from headcast.evaluate.written import write_sheet
 from headcast.metrics.figure import Figure
 
-__all__ = ["REAL_PHOTO", "RIM", "TYPOLOGY", "report_of"]
+__all__ = ["REAL_PHOTO", "RIM", "TYPOLOGY", "report_multiview"]
 
 REAL_PHOTO = "real photo"
 SHEETS = {
@@ -28,85 +28,110 @@ RIM = (
     "to the person's own hair and skin"
 )
 TYPOLOGY = Figure(
-    "typology",
-    "skin tone",
-    "degrees ITA",
-    "neither",
+    key="typology",
+    title="skin tone",
+    unit="degrees ITA",
+    better="neither",
     mask="face oval of the source photo",
     span="CIELAB medians",
     note="light and exposure count: compare within one set only",
 )
 
 
-def figures_of(setting: Setting) -> list[Figure]:
+def multiview_figures(setting: Setting) -> list[Figure]:
     """Describe what the keys of rows mean."""
     names = setting.networks.names()
     hull = "convex hull of the face's outline in the real photo; " + BOTH
     made = [
         Figure(
-            "lpips",
-            "LPIPS",
-            "",
-            "low",
-            names.get("lpips", ""),
-            BOX,
-            BOTH,
-            "sRGB display values -1..1",
-            "version 0.1",
+            key="lpips",
+            title="LPIPS",
+            unit="",
+            better="low",
+            network=names.get("lpips", ""),
+            crop=BOX,
+            mask=BOTH,
+            span="sRGB display values -1..1",
+            note="version 0.1",
         ),
-        Figure("psnr", "PSNR face", "dB", mask=hull, note="one mean squared error over all channels"),
         Figure(
-            "sface",
-            "SFace",
-            "cosine",
-            "high",
-            names.get("sface", ""),
+            key="psnr",
+            title="PSNR face",
+            unit="dB",
+            mask=hull,
+            note="one mean squared error over all channels",
+        ),
+        Figure(
+            key="sface",
+            title="SFace",
+            unit="cosine",
+            better="high",
+            network=names.get("sface", ""),
             mask="rendering over mid grey",
             note="to the real photo of this side; an undetected rendering counts as 0",
         ),
         Figure(
-            "identity",
-            "identity distance",
-            "",
-            "low",
-            names.get("identity", ""),
+            key="identity",
+            title="identity distance",
+            unit="",
+            better="low",
+            network=names.get("identity", ""),
             note="to the real photo; other people: median .80, of frontal faces",
             lost=1.2,
         ),
         Figure(
-            "sface_front",
-            "SFace of the real front photo",
-            "cosine",
-            "neither",
-            names.get("sface", ""),
+            key="sface_front",
+            title="SFace of the real front photo",
+            unit="cosine",
+            better="neither",
+            network=names.get("sface", ""),
             note="to the real photo of this side: what the network sees of another angle",
         ),
         Figure(
-            "iou",
-            "silhouette IoU",
+            key="iou",
+            title="silhouette IoU",
             crop="head's box above the chin",
             mask="alpha over half",
             span="alpha 0..1",
             note="against the selfie matte: uncertain in dark hair, reported only",
         ),
         Figure(
-            "rim",
-            "rim colour, front",
-            "share",
-            "low",
+            key="rim",
+            title="rim colour, front",
+            unit="share",
+            better="low",
             mask=RIM,
             note="rendered by the front photo's camera",
         ),
-        Figure("rim_side", "rim colour, ±45°", "share", "low", mask=RIM, note="the view that is compared"),
-        Figure("fit", "landmark fit", "% of face height", "low", note="18 inner points after a similarity"),
+        Figure(
+            key="rim_side",
+            title="rim colour, ±45°",
+            unit="share",
+            better="low",
+            mask=RIM,
+            note="the view that is compared",
+        ),
+        Figure(
+            key="fit",
+            title="landmark fit",
+            unit="% of face height",
+            better="low",
+            note="18 inner points after a similarity",
+        ),
         TYPOLOGY,
-        Figure("lost", "views lost", "share", "low", note="no avatar, or no face in any of 15 views"),
+        Figure(
+            key="lost",
+            title="views lost",
+            unit="share",
+            better="low",
+            note="no avatar, or no face in any of 15 views",
+        ),
     ]
     absent = {key for key in ("lpips", "sface", "identity") if key not in names}
     return [f for f in made if f.key.split("_")[0] not in absent]
 
 
-def report_of(
+def report_multiview(
     found: Mapping[str, Mapping[str, Measured]],
     columns: Sequence[str],
     store: Store,
@@ -114,7 +139,9 @@ def report_of(
     skipped: Mapping[str, str],
 ) -> Report:
     """Build the report: rows by method and person, groups of people; also write the sheets."""
-    report = Report("multiview", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
+    report = Report(
+        protocol="multiview", figures={f.key: f for f in multiview_figures(setting)}, skipped=dict(skipped)
+    )
     report.main = ("lpips", "psnr", "sface", "sface_front", "identity", "iou", "rim", "rim_side")
     for name, by_subject in found.items():
         add_measured(report, name, by_subject)

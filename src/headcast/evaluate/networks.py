@@ -17,13 +17,13 @@ from headcast.metrics.face import identity_descriptor, identity_distance
 from headcast.metrics.lpips import Lpips, load_lpips
 from headcast.metrics.sface import EMBEDDING_DIM, SFace
 
-__all__ = ["DLIB", "Encoder", "Identity", "Networks", "load_networks"]
+__all__ = ["DLIB", "EvaluationNetworks", "FaceEncoder", "Identity", "load_evaluation_networks"]
 
 DLIB = "dlib ResNet v1, aligned by its 5-point predictor"
 
 
 @runtime_checkable
-class Encoder(Protocol):
+class FaceEncoder(Protocol):
     """The evaluator's own face encoder (``headcast.priors.encoder``)."""
 
     def features(self, x: torch.Tensor) -> Any:
@@ -60,7 +60,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Networks:
+class EvaluationNetworks:
     """The networks that are available.
 
     Attributes:
@@ -73,7 +73,7 @@ class Networks:
     """
 
     identities: tuple[Identity, ...] = ()
-    encoder: tuple[Encoder, str] | None = None
+    encoder: tuple[FaceEncoder, str] | None = None
     lpips: Lpips | None = None
     inception: tuple[Any, str] | None = None
     i3d: tuple[Any, str] | None = None
@@ -100,7 +100,7 @@ class Networks:
         return found
 
 
-def load_networks(
+def load_evaluation_networks(
     device: torch.device,
     lpips: Path | None = None,
     lpips_heads: Path | None = None,
@@ -110,7 +110,7 @@ def load_networks(
     sface: Path | None = None,
     yunet: Path | None = None,
     blendshapes: Path | None = None,
-) -> Networks:
+) -> EvaluationNetworks:
     """Load what is bundled and the files that are given.
 
     Raises:
@@ -150,7 +150,7 @@ def load_networks(
         identities.append(sface_identity(embedder))
     scores = blendshape_network(blendshapes, missing)
     encoder = evaluator_encoder(device, missing)
-    return Networks(
+    return EvaluationNetworks(
         identities=tuple(identities),
         encoder=encoder,
         lpips=distance,
@@ -171,7 +171,15 @@ def dlib_identity(missing: list[str]) -> Identity | None:
         missing.append("dlib distance: pip install 'headcast[metrics]'")
         return None
     crop = "face turned upright, 150 px"
-    return Identity("identity", DLIB, crop, identity_descriptor, identity_distance, high=False, lost=1.2)
+    return Identity(
+        key="identity",
+        name=DLIB,
+        crop=crop,
+        descriptor=identity_descriptor,
+        compare=identity_distance,
+        high=False,
+        lost=1.2,
+    )
 
 
 def arcface_identity(path: Path, device: torch.device) -> Identity:
@@ -186,7 +194,15 @@ def arcface_identity(path: Path, device: torch.device) -> Identity:
         return embedding(network, to_input([aligned_face(rgb, points)]).to(device))[0].cpu().numpy()
 
     crop = f"face turned upright, {SIDE} px"
-    return Identity("csim", name, crop, descriptor, lambda a, b: float(a @ b), high=True, lost=0.0)
+    return Identity(
+        key="csim",
+        name=name,
+        crop=crop,
+        descriptor=descriptor,
+        compare=lambda a, b: float(a @ b),
+        high=True,
+        lost=0.0,
+    )
 
 
 def sface_network(sface: Path | None, yunet: Path | None, missing: list[str]) -> SFace | None:
@@ -211,7 +227,15 @@ def sface_identity(network: SFace) -> Identity:
         return np.zeros(EMBEDDING_DIM, np.float32) if found is None else found
 
     crop = "face aligned by YuNet, 112 px"
-    return Identity("sface", network.name, crop, descriptor, lambda a, b: float(a @ b), high=True, lost=0.0)
+    return Identity(
+        key="sface",
+        name=network.name,
+        crop=crop,
+        descriptor=descriptor,
+        compare=lambda a, b: float(a @ b),
+        high=True,
+        lost=0.0,
+    )
 
 
 def blendshape_network(path: Path | None, missing: list[str]) -> BlendshapeNetwork | None:
@@ -226,17 +250,17 @@ def blendshape_network(path: Path | None, missing: list[str]) -> BlendshapeNetwo
     return BlendshapeNetwork(path)
 
 
-def evaluator_encoder(device: torch.device, missing: list[str]) -> tuple[Encoder, str] | None:
+def evaluator_encoder(device: torch.device, missing: list[str]) -> tuple[FaceEncoder, str] | None:
     """Load the encoder that no loss uses, where its weights are bundled."""
     why = "perceptual distance and our FID: the evaluator's encoder is not in this version"
-    from headcast.priors.encoder import available, load
+    from headcast.priors.encoder import available, load_encoder
     from headcast.weights import load_tensors
 
     if not available("evaluator"):
         missing.append(why)
         return None
     version = load_tensors("encoder-evaluator")[2][:8]  # rows on disk know their network by this name
-    return load("evaluator", device), f"headcast encoder 'evaluator' ({version})"
+    return load_encoder("evaluator", device), f"headcast encoder 'evaluator' ({version})"
 
 
 def published_heads(backbone: Path) -> Path:

@@ -12,9 +12,9 @@ from jaxtyping import Float, UInt8
 from headcast.avatar.base import Avatar
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.evaluate.align import camera_for, similarity, triangulate
+from headcast.evaluate.align import camera_for, fit_similarity_3d, triangulate
 from headcast.evaluate.compare import Comparer, Truth
-from headcast.evaluate.driven import part
+from headcast.evaluate.driven import step_progress
 from headcast.evaluate.landmarks import apparent_turn
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import Scene, Shot, read_scene, scene_folders
@@ -30,10 +30,10 @@ __all__ = ["aligned_camera", "measure", "most_frontal"]
 
 TRUE = "truth"
 ANGLE = Figure(
-    "angle",
-    "angle off the source view",
-    "degrees",
-    "neither",
+    key="angle",
+    title="angle off the source view",
+    unit="degrees",
+    better="neither",
     span="cameras, about the head",
     crop="none",
     mask="none",
@@ -64,24 +64,16 @@ def measure(setting: Setting) -> Report:
     }
     names = setting.chosen(list(folders))
     with Comparer(setting.networks, masks) as comparer:
-        report = Report("novel-view", {f.key: f for f in [ANGLE, *comparer.figures]})
+        report = Report(protocol="novel-view", figures={f.key: f for f in [ANGLE, *comparer.figures]})
         for n, name in enumerate(names):
-            say = part(setting.say, n, len(names))
+            say = step_progress(setting.say, n, len(names))
             try:
                 found = _person(folders[name], who, store, comparer, setting, say)
             except HeadcastError as e:
                 report.skipped[name] = str(e)
                 continue
-            for subject, measured in found.items():
-                for row in measured.rows:
-                    item = f"{name} {int(row.pop('view')):02d}"
-                    report.add(subject, item, [row])
-            columns = [TRUE, *(c.name for c in who)]
-            kept = {c: store.kept(c, name) for c in columns}
-            for shown in list(kept[TRUE]):
-                line = [(f"{name} {shown} {c}", kept[c][shown]) for c in columns if shown in kept[c]]
-                report.sheet.append(line)
-    report.groups = by_angle(report)
+            _add_person(found, name, report, who, store)
+    report.groups = group_by_angle(report)
     report.notes += [
         "one image in, the most frontal; cameras are brought into each avatar's world by the similarity "
         "between its landmarks and the true ones: its scale and pose don't count, its shape does",
@@ -89,7 +81,22 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def by_angle(report: Report) -> dict[str, list[str]]:
+def _add_person(
+    found: dict[str, Measured], name: str, report: Report, who: list[Subject], store: Store
+) -> None:
+    """Add a person's rows and images to the report."""
+    for subject, measured in found.items():
+        for row in measured.rows:
+            item = f"{name} {int(row.pop('view')):02d}"
+            report.add(subject, item, [row])
+    columns = [TRUE, *(c.name for c in who)]
+    kept = {c: store.kept(c, name) for c in columns}
+    for shown in list(kept[TRUE]):
+        line = [(f"{name} {shown} {c}", kept[c][shown]) for c in columns if shown in kept[c]]
+        report.sheet.append(line)
+
+
+def group_by_angle(report: Report) -> dict[str, list[str]]:
     """Group items by the angle between their camera and the source's."""
     groups: dict[str, list[str]] = {}
     for items in report.rows.values():
@@ -120,7 +127,7 @@ def _person(
     for shot in other_shots(staged):
         store.keep(TRUE, name, shot.name, staged.truths[shot.name].cut)
     for k, c in enumerate(missing):
-        found[c.name] = _views(c, staged, store, comparer, part(say, k + 1, len(missing) + 1))
+        found[c.name] = _views(c, staged, store, comparer, step_progress(say, k + 1, len(missing) + 1))
         store.put(c.name, name, found[c.name], c.facts)
     return found
 
@@ -210,7 +217,7 @@ def aligned_camera(avatar: Avatar, points: Float[np.ndarray, "n 3"], camera: Cam
     params = source_view(avatar).params
     with torch.no_grad():
         own = avatar.head.landmarks(avatar.head(params), len(points)).double().numpy()
-    return camera_for(camera, similarity(own, points))
+    return camera_for(camera, fit_similarity_3d(own, points))
 
 
 @torch.no_grad()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from headcast.errors import HeadcastError
 from headcast.evaluate.data import groups_of, skin_thirds
 from headcast.evaluate.report import Report
+from headcast.parsing import load_table
 
 __all__ = [
     "TUNING",
@@ -84,9 +83,6 @@ def validation_people(table: Path, names: Sequence[str]) -> list[str]:
     """
     if not table.is_file():
         return list(names)
-    with table.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    if not lines or not {"person", "split"} <= set(lines[0]):
-        raise HeadcastError(f"{table}: has no columns 'person' and 'split'; take it from the data set again")
+    lines = load_table(table, ("person", "split"), "take it from the data set again")
     kept = {line["person"] for line in lines if line["split"] == "validation"}
     return [n for n in names if n in kept]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
+
+from headcast.evaluate.data import names_of_split
+from headcast.parsing import load_table
 
 __all__ = ["photo_pairs"]
 
@@ -19,9 +20,9 @@ def photo_pairs(data: Path) -> list[tuple[str, Path, Path]]:
     splits = data / "splits.json"
     if not splits.is_file() or not all(t.is_file() for t in tables.values()):
         return []
-    large, small = (rows(t) for t in tables.values())
+    large, small = (rows_by_id(t) for t in tables.values())
     people = {i: r["bioguide"] for found in (large, small) for i, r in found.items()}
-    known = {people[i] for i in json.loads(splits.read_text())["train"] if i in people}
+    known = {people[i] for i in names_of_split(splits, "train") if i in people}
     other = {r["bioguide"]: i for i, r in small.items() if r["black_and_white"] == "no"}
     return [
         (who, data / "portraits" / f"{i}.jpg", data / "portraits_pd" / f"{other[who]}.jpg")
@@ -30,7 +31,11 @@ def photo_pairs(data: Path) -> list[tuple[str, Path, Path]]:
     ]
 
 
-def rows(path: Path) -> dict[str, dict[str, str]]:
+def rows_by_id(path: Path) -> dict[str, dict[str, str]]:
     """Read a table by id."""
-    with path.open() as f:
-        return {r["id"]: r for r in csv.DictReader(f)}
+    columns = ["id", "bioguide"]
+    if path.stem == "portraits_pd":
+        columns += ["black_and_white"]
+    else:
+        columns += ["same_photo_as_public_domain"]
+    return {r["id"]: r for r in load_table(path, columns, "take it from the data set again")}

@@ -17,7 +17,7 @@ from headcast import api
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer, Truth
 from headcast.evaluate.data import groups_of, photos_in, skin_thirds, stamp_of
-from headcast.evaluate.driven import part
+from headcast.evaluate.driven import step_progress
 from headcast.evaluate.landmark_errors import landmark_errors, landmark_figures
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
@@ -55,18 +55,18 @@ MAIN = (
 )
 """Figures of the tables by group and by photo."""
 SPECKLE = Figure(
-    "speckle",
-    "speckle",
-    "share",
-    "low",
+    key="speckle",
+    title="speckle",
+    unit="share",
+    better="low",
     mask="covered at least half",
     note="pixels off their 3x3 median by more than .2 of full scale",
 )
 TONE = Figure(
-    "tone",
-    "skin tone",
-    "degrees ITA",
-    "neither",
+    key="tone",
+    title="skin tone",
+    unit="degrees ITA",
+    better="neither",
     mask="the face oval",
     span="CIELAB medians",
     note="individual typology angle: larger is lighter; thirds of these people make groups",
@@ -94,10 +94,10 @@ def measure(setting: Setting) -> Report:
     names = setting.chosen(list(photos))
     with Comparer(setting.networks, {"face": "", "foreground": "", "hair": ""}) as comparer:
         figures = [*landmark_figures(), *comparer.figures, SPECKLE, *turned_figures(comparer), TONE]
-        report = Report("portraits", {f.key: f for f in figures}, main=MAIN)
+        report = Report(protocol="portraits", figures={f.key: f for f in figures}, main=MAIN)
         head = HeadModel.load()
         for n, name in enumerate(names):
-            say = part(setting.say, n, len(names))
+            say = step_progress(setting.say, n, len(names))
             try:
                 found = _photo(photos[name], who, store, comparer, head, options, say)
             except HeadcastError as e:
@@ -134,7 +134,7 @@ def _photo(
     kept[OBSERVED] = store.once(OBSERVED, name, lambda: Measured([observation_row(observation, head)]), stamp)
     for k, c in enumerate(who):
         if kept[c.name] is None:
-            step = part(say, k + 1, len(who) + 1)
+            step = step_progress(say, k + 1, len(who) + 1)
             row = avatar_row(c, photo, truth, comparer, store, options, step)
             kept[c.name] = Measured([row])
             store.put(c.name, name, Measured([row]), facts[c.name])

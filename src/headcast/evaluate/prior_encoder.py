@@ -7,9 +7,9 @@ the pixels themselves and the same network before training; dlib's descriptor wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from headcast.errors import HeadcastError
+from headcast.evaluate.data import names_of_split
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import DLIB
 from headcast.evaluate.photo_pairs import photo_pairs
@@ -25,7 +26,7 @@ from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Store
 from headcast.metrics.figure import Figure
-from headcast.priors.encoder import Encoder, available, face_crops, load
+from headcast.priors.encoder import Encoder, available, face_crops, load_encoder
 from headcast.priors.encoder.losses import likeness_auc
 from headcast.priors.images import synthesized
 from headcast.priors.restorer.degrade import blurred
@@ -39,34 +40,34 @@ PIXELS, UNTRAINED = "pixels (32²)", "encoder before training"
 
 FIGURES = (
     Figure(
-        "auc",
-        "identity AUC",
+        key="auc",
+        title="identity AUC",
         crop=SQUARE,
         note="synthetic people, split test: images of one against images of two",
     ),
     Figure(
-        "auc_real",
-        "identity AUC, real people",
+        key="auc_real",
+        title="identity AUC, real people",
         crop=SQUARE,
         note="two photographs of a person, nobody of the training set, against photographs of two",
     ),
     Figure(
-        "dlib_rank",
-        "rank correlation with dlib",
+        key="dlib_rank",
+        title="rank correlation with dlib",
         crop=SQUARE,
         note="Spearman, distances of all pairs of evaluation portraits",
     ),
     Figure(
-        "dlib_near",
-        "nearest by dlib among our nearest 5",
-        "share",
+        key="dlib_near",
+        title="nearest by dlib among our nearest 5",
+        unit="share",
         crop=SQUARE,
         note="evaluation portraits; by chance 5 / (n - 1)",
     ),
     Figure(
-        "order",
-        "degradation order",
-        "share",
+        key="order",
+        title="degradation order",
+        unit="share",
         crop=SQUARE,
         note="neighbouring strengths of blur, noise, JPEG and size in the right order",
     ),
@@ -79,7 +80,7 @@ def measure(setting: Setting) -> Report:
     Raises:
         HeadcastError: no encoder is in the package.
     """
-    encoders = {w: load(w, setting.device) for w in ("losses", "evaluator") if available(w)}
+    encoders = {w: load_encoder(w, setting.device) for w in ("losses", "evaluator") if available(w)}
     if not encoders:
         raise HeadcastError("evaluate encoder: no weights in the package; train them: headcast train encoder")
     Store(setting.out, setting.facts())  # makes the folder, or says why not
@@ -89,8 +90,8 @@ def measure(setting: Setting) -> Report:
         UNTRAINED: Encoder().to(setting.device).eval(),
         **encoders,
     }
-    report = Report("prior", {f.key: f for f in FIGURES})
-    crops, person = held_out(setting, setting.limit or PEOPLE)
+    report = Report(protocol="prior", figures={f.key: f for f in FIGURES})
+    crops, person = render_test_crops(setting, setting.limit or PEOPLE)
     setting.say(0.6, "portraits")
     portraits = evaluation_portraits(setting.data, report)
     pairs = real_people(setting.data, report)
@@ -99,15 +100,7 @@ def measure(setting: Setting) -> Report:
         theirs = torch.from_numpy(pairs[2])
         report.add(DLIB, "all", [{"auc_real": likeness_auc(normalize(theirs, dim=1), pairs[1])}])
     for name, encoder in every.items():
-        vectors = embed_crops(encoder, crops)
-        found = {"auc": (likeness_auc(vectors, person), len(vectors))}
-        if encoder is not None:
-            found["order"] = degradation_order(encoder, crops[::3][:24])
-        if portraits is not None:
-            found |= agreement(embed_crops(encoder, portraits[0].to(setting.device)), portraits[1])
-        if pairs is not None:
-            mine = embed_crops(encoder, pairs[0].to(setting.device)).cpu()
-            found["auc_real"] = likeness_auc(mine, pairs[1]), len(mine)
+        found = _encoder_figures(setting, encoder, crops, person, portraits, pairs)
         report.add(name, "all", [{k: v for k, (v, _) in found.items()}])
         counts |= {k: n for k, (_, n) in found.items()}
     report.notes += [
@@ -117,7 +110,28 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def held_out(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], Tensor]:
+def _encoder_figures(
+    setting: Setting,
+    encoder: Encoder | None,
+    crops: Tensor,
+    person: Tensor,
+    portraits: tuple[Any, Any] | None,
+    pairs: tuple[Any, Any, Any] | None,
+) -> dict[str, tuple[float, int]]:
+    """Return an encoder's figures and over how many images each is."""
+    vectors = embed_crops(encoder, crops)
+    found = {"auc": (likeness_auc(vectors, person), len(vectors))}
+    if encoder is not None:
+        found["order"] = degradation_order(encoder, crops[::3][:24])
+    if portraits is not None:
+        found |= agreement(embed_crops(encoder, portraits[0].to(setting.device)), portraits[1])
+    if pairs is not None:
+        mine = embed_crops(encoder, pairs[0].to(setting.device)).cpu()
+        found["auc_real"] = likeness_auc(mine, pairs[1]), len(mine)
+    return found
+
+
+def render_test_crops(setting: Setting, people: int) -> tuple[Float[Tensor, "n 3 s s"], Tensor]:
     """Render face crops in -1..1 of people of the test split, and their identities."""
     parts = []
     for first in range(0, people, 2):
@@ -142,7 +156,7 @@ def evaluation_portraits(data: Path, report: Report) -> tuple[Tensor, Float[np.n
     if not (data / "splits.json").is_file():
         report.notes.append("no splits.json in the data folder: dlib is not compared with")
         return None
-    names = json.loads((data / "splits.json").read_text())["evaluation"]
+    names = names_of_split(data / "splits.json", "evaluation")
     found = describe_images([data / "portraits" / f"{name}.jpg" for name in names], report)
     return torch.cat([c for c, _ in found.values()]), np.stack([d for _, d in found.values()])
 
@@ -171,13 +185,15 @@ def describe_images(paths: list[Path], report: Report) -> dict[Path, tuple[Tenso
                 points = landmarks.points(rgb)
                 if points is None:
                     raise HeadcastError(f"{path.stem}: no face found")
-                found[path] = crop_of(rgb, points), identity_descriptor(rgb, points)
+                found[path] = encoder_crop(rgb, points), identity_descriptor(rgb, points)
             except HeadcastError as e:
                 report.skipped[path.stem] = str(e)
     return found
 
 
-def crop_of(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> Float[Tensor, "1 3 s s"]:
+def encoder_crop(
+    rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]
+) -> Float[Tensor, "1 3 s s"]:
     """Return the encoder's crop of one image."""
     box = torch.from_numpy(np.concatenate([points.min(0), points.max(0)]).astype(np.float32))[None]
     return face_crops(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None] / 127.5 - 1, box)
@@ -232,7 +248,7 @@ def add_noise(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
     return (x + (4, 8, 16, 32)[k] / 255 * noise).clamp(0, 1)
 
 
-def blur(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
+def blur_by_level(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
     """Blur by a Gaussian, wider with ``k``."""
     sigma = (0.5, 1.0, 1.7, 3.0)[k]
     return blurred(x, sigma, sigma, 0.0).clamp(0, 1)
@@ -244,7 +260,7 @@ def compress_jpeg(x: Float[Tensor, "3 h w"], k: int) -> Float[Tensor, "3 h w"]:
 
 
 DEGRADATIONS: tuple[Callable[[Tensor, int], Tensor], ...] = (
-    blur,
+    blur_by_level,
     reduce_and_enlarge,
     add_noise,
     compress_jpeg,

@@ -17,9 +17,9 @@ from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Store
 from headcast.metrics.figure import Figure
+from headcast.observe.detection import Detection, Masks
 from headcast.observe.masks import segment
 from headcast.observe.parsed import PARTS, parsed_masks
-from headcast.observe.seen import Detection, Masks
 from headcast.synth.config import LABELS, SynthConfig
 
 __all__ = ["ALONE", "PLAIN", "WITH", "iou", "measure"]
@@ -34,20 +34,25 @@ MASKS = ("person", "skin", "hair", "clothes", "glasses")
 
 FIGURES = (
     *(
-        Figure(f"mask_{n}", f"{n} IoU", mask=HELD, note="mask over .5; images where either side has it")
+        Figure(
+            key=f"mask_{n}", title=f"{n} IoU", mask=HELD, note="mask over .5; images where either side has it"
+        )
         for n in MASKS
     ),
-    Figure("alpha", "coverage error", "", "low", mask=HELD, note="mean absolute"),
+    Figure(key="alpha", title="coverage error", unit="", better="low", mask=HELD, note="mean absolute"),
     Figure(
-        "alpha_edge",
-        "coverage error at edges",
-        "",
-        "low",
+        key="alpha_edge",
+        title="coverage error at edges",
+        unit="",
+        better="low",
         mask=HELD + ", within 6 px of partly covered pixels",
         note="mean absolute",
     ),
-    *(Figure(f"iou_{n}", f"{n} IoU (label)", mask=INSIDE, note="of the most probable label") for n in LABELS),
-    Figure("iou_mean", "mean IoU (labels)", mask=INSIDE, note="over the labels in the image"),
+    *(
+        Figure(key=f"iou_{n}", title=f"{n} IoU (label)", mask=INSIDE, note="of the most probable label")
+        for n in LABELS
+    ),
+    Figure(key="iou_mean", title="mean IoU (labels)", mask=INSIDE, note="over the labels in the image"),
 )
 
 
@@ -58,10 +63,10 @@ def measure(setting: Setting) -> Report:
         HeadcastError: the parser's weights are missing.
     """
     Store(setting.out, setting.facts())  # makes the folder, or says why not
-    report = Report("prior", {f.key: f for f in FIGURES})
+    report = Report(protocol="prior", figures={f.key: f for f in FIGURES})
     confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
     count = setting.limit or COUNT
-    for number, image in enumerate(held_out(count, setting.device)):
+    for number, image in enumerate(render_test_images(count, setting.device)):
         name = f"test_{number:03d}"
         setting.say(number / count, name)
         rgb, points = image["rgb"], image["points"]
@@ -71,16 +76,12 @@ def measure(setting: Setting) -> Report:
         better, probability = parsed_masks(rgb, detection, plain)
         report.add(PLAIN, name, [mask_row(plain, image)])
         found = np.stack([probability[n] for n in LABELS]).argmax(0)
-        inside = sum(probability.values()) > 0.5
-        counts = np.bincount(
-            (image["label"][inside].astype(np.int64) * len(LABELS) + found[inside]),
-            minlength=len(LABELS) ** 2,
-        ).reshape(confusion.shape)
+        counts = _count_labels(probability, image, found, confusion)
         confusion += counts
         report.add(WITH, name, [mask_row(better, image) | label_row(counts)])
         report.add(ALONE, name, [mask_row(parsed_masks(rgb, detection, plain, own=True)[0], image)])
         if number % max(1, count // 8) == 0:
-            report.sheet.append(tiles(name, image, plain, better, found))
+            report.sheet.append(parser_tiles(name, image, plain, better, found))
     report.settings["confusion"] = {
         n: dict(zip(LABELS, r, strict=True)) for n, r in zip(LABELS, confusion.tolist(), strict=True)
     }
@@ -91,7 +92,18 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def held_out(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
+def _count_labels(
+    probability: dict[str, np.ndarray], image: dict[str, Any], found: np.ndarray, confusion: np.ndarray
+) -> np.ndarray:
+    """Count pixels by true and found label, where the parser is sure."""
+    inside = sum(probability.values()) > 0.5
+    return np.bincount(
+        (image["label"][inside].astype(np.int64) * len(LABELS) + found[inside]),
+        minlength=len(LABELS) ** 2,
+    ).reshape(confusion.shape)
+
+
+def render_test_images(count: int, device: torch.device) -> Iterator[dict[str, Any]]:
     """Render images of the test split, one after the other."""
     from headcast.synth import make_batch
 
@@ -151,7 +163,7 @@ def describe_confusion(confusion: Int[np.ndarray, "k k"]) -> str:
     return ", ".join(lines)
 
 
-def tiles(
+def parser_tiles(
     name: str, image: dict[str, Any], plain: Masks, better: Masks, found: Int[np.ndarray, "h w"]
 ) -> list[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
     """Lay out one line of the sheet."""

@@ -23,7 +23,7 @@ from headcast.image import load_image
 from headcast.priors.restorer.infer import enlarged, load_restorer, restore_picture
 from headcast.weights import load_tensors
 
-__all__ = ["degrade", "measure"]
+__all__ = ["degrade_to_quarter", "measure"]
 
 SIDE, TIMES = 512, 4
 BLUR, NOISE, QUALITY = 2.0, 6.0, 60
@@ -34,7 +34,7 @@ SHOWN = 6
 Image = UInt8[np.ndarray, "h w 3"]
 
 
-def degrade(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "h4 w4 3"]:
+def degrade_to_quarter(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.ndarray, "h4 w4 3"]:
     """Degrade to a quarter of the size: Gaussian blur of 2 pixels, 4x4 means, Gaussian noise, JPEG."""
     import cv2
 
@@ -73,7 +73,7 @@ def measure(setting: Setting) -> Report:
     store = Store(setting.out, {"protocol": "prior", "prior": "restorer", **setting.facts()})
     numbers = {name: n for n, name in enumerate(files)}
     with Comparer(setting.networks, {"face": "", "whole": ""}) as comparer:
-        report = Report("prior: restorer", {f.key: f for f in comparer.figures})
+        report = Report(protocol="prior: restorer", figures={f.key: f for f in comparer.figures})
         for n, name in enumerate(names):
             setting.say(n / len(names), name)
             try:
@@ -116,7 +116,7 @@ def measure_image(
         rgb = cv2.resize(rgb[:side, :side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     truth = comparer.truth(rgb, name, regions={"whole": np.ones((SIDE, SIDE), bool)})
     store.keep("real", name, "picture", rgb)
-    small = degrade(rgb, number)
+    small = degrade_to_quarter(rgb, number)
 
     def work(subject: str) -> Measured:
         image = who[subject](small)

@@ -8,8 +8,8 @@ from pathlib import Path
 from headcast import registry
 from headcast.errors import HeadcastError
 from headcast.evaluate.report import Report
+from headcast.evaluate.report_files import ReportFiles, write_report
 from headcast.evaluate.setting import Setting, option_facts
-from headcast.evaluate.written import write_report
 
 __all__ = ["PROTOCOLS", "check_places", "evaluate", "needs_data", "options_of", "protocols"]
 
@@ -59,7 +59,7 @@ def check_places(data: Path, out: Path) -> None:
         raise HeadcastError(f"{out}: is a file; name a folder for the results")
 
 
-def evaluate(protocol: str, setting: Setting) -> tuple[Report, tuple[Path, Path, Path | None]]:
+def evaluate(protocol: str, setting: Setting) -> tuple[Report, ReportFiles]:
     """Run a protocol and write ``evaluation.json``, ``.md`` and ``.png`` into ``setting.out``.
 
     Raises:

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from headcast.metrics.figure import Figure
 
-__all__ = ["FEW", "Cell", "Report", "Row", "cell"]
+__all__ = ["FEW", "Cell", "Report", "Row", "summarize_values"]
 
 Row = dict[str, float]
 """Values by the key of their figure; NaN and missing keys don't count."""
@@ -65,7 +65,7 @@ class Report:
         """Aggregate every figure that a method has on these items (None: all)."""
         found = self.rows.get(subject, {})
         rows = [r for i in (found if items is None else items) for r in found.get(i, [])]
-        made = {k: cell([r[k] for r in rows if k in r], f) for k, f in self.figures.items()}
+        made = {k: summarize_values([r[k] for r in rows if k in r], f) for k, f in self.figures.items()}
         return {k: c for k, c in made.items() if c is not None}
 
     def items(self) -> list[str]:
@@ -73,7 +73,7 @@ class Report:
         return list(dict.fromkeys(i for found in self.rows.values() for i in found))
 
 
-def cell(values: Sequence[float], figure: Figure) -> Cell | None:
+def summarize_values(values: Sequence[float], figure: Figure) -> Cell | None:
     """Return mean, median and bad tail (10th percentile if high is good, else 90th); None without values."""
     v = np.array([x for x in values if np.isfinite(x)], np.float64)
     if not len(v):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,14 @@ from jaxtyping import Bool, Float, UInt8
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.image import load_image
+from headcast.image import check_dimensions, load_image
+from headcast.parsing import load_json, parsing
 from headcast.synth.config import LABELS
 
 __all__ = ["Scene", "Shot", "read_scene", "scene_folders"]
 
 HAIR = ("hair",)
+MAX_NAME = 512  # characters of an image's path
 MARKERS = ("f*_v*.json", "transforms*.json")
 
 
@@ -72,10 +73,8 @@ def read_scene(folder: Path) -> Scene:
     Raises:
         HeadcastError: a missing or damaged file, or fewer than two cameras.
     """
-    try:
+    with parsing(folder, "its camera files are damaged", "make the folder again"):
         scene = _synth(folder) if next(folder.glob(MARKERS[0]), None) else _gaussian_avatars(folder)
-    except (KeyError, ValueError, TypeError, IndexError) as e:
-        raise HeadcastError(f"{folder}: its camera files are damaged ({type(e).__name__}: {e})") from e
     if len(scene.shots) < 2:
         raise HeadcastError(f"{folder}: {len(scene.shots)} camera; two are needed (headcast synth --views 4)")
     return scene
@@ -86,7 +85,7 @@ def _synth(folder: Path) -> Scene:
     moment = files[0].name.split("_")[0]
     shots, points = [], None
     for path in (p for p in files if p.name.startswith(moment + "_")):
-        facts = json.loads(path.read_text())
+        facts = load_json(path, "make the folder again")
         stem = path.with_suffix("")
         alpha = _grey(Path(f"{stem}_alpha.png")) / np.float32(255)
         label = _grey(Path(f"{stem}_label.png"))
@@ -98,20 +97,30 @@ def _synth(folder: Path) -> Scene:
         )
         regions = {"foreground": alpha > 0.5, "hair": hair & (alpha > 0.5)}
         name = path.stem.split("_")[1]
-        shots.append(Shot(name, rgb_path, load_image(rgb_path).rgb, alpha, camera, regions))
+        shots.append(
+            Shot(
+                name=name,
+                path=rgb_path,
+                rgb=load_image(rgb_path).rgb,
+                alpha=alpha,
+                camera=camera,
+                regions=regions,
+            )
+        )
         points = np.array(facts["landmarks68_world"], np.float64)
     return Scene(folder.name, tuple(shots), points)
 
 
 def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
     """Read a one-channel 8-bit PNG."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(path) as im:
-            return np.array(im if im.mode == "L" else im.convert("L"))
-    except (OSError, UnidentifiedImageError) as e:
-        raise HeadcastError(f"{path}: cannot be read ({e}); make the folder again") from e
+    check_dimensions(path, "PNG")
+    with (
+        parsing(path, "not a readable PNG", "make the folder again"),
+        Image.open(path, formats=("PNG",)) as im,
+    ):
+        return np.array(im if im.mode == "L" else im.convert("L"))
 
 
 def _gaussian_avatars(folder: Path) -> Scene:
@@ -120,7 +129,7 @@ def _gaussian_avatars(folder: Path) -> Scene:
     for name in ("transforms.json", "transforms_train.json", "transforms_val.json"):
         path = folder / name
         if path.is_file():
-            top = json.loads(path.read_text())
+            top = load_json(path, "export the folder again")
             for f in top["frames"]:
                 frames.setdefault(
                     (f.get("timestep_index", 0), f.get("camera_index", f["file_path"])), (top, f)
@@ -130,8 +139,15 @@ def _gaussian_avatars(folder: Path) -> Scene:
     return Scene(folder.name, tuple(shots), None)
 
 
+def image_name(name: Any) -> str:
+    """Return the path of an image that a file names; raise ValueError if it is none."""
+    if not isinstance(name, str) or "\0" in name or len(name) > MAX_NAME:
+        raise ValueError("an image of an impossible name")
+    return name
+
+
 def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
-    path = folder / f["file_path"]
+    path = folder / image_name(f["file_path"])
     image = load_image(path)
     height, width = image.rgb.shape[:2]
     facts = {**top, **f}
@@ -150,10 +166,12 @@ def _shot(folder: Path, top: dict[str, Any], f: dict[str, Any]) -> Shot:
     world_from_cam = world_from_gl @ torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
     camera = Camera(K, torch.linalg.inv(world_from_cam).float(), width, height)
     if f.get("fg_mask_path"):
-        alpha = _grey(folder / f["fg_mask_path"]) / np.float32(255)
+        alpha = _grey(folder / image_name(f["fg_mask_path"])) / np.float32(255)
     elif image.alpha is not None:
         alpha = image.alpha / np.float32(255)
     else:
         raise HeadcastError(f"{path}: neither a mask (fg_mask_path) nor transparency")
     name = f"camera {f.get('camera_index', Path(f['file_path']).stem)}"
-    return Shot(name, path, image.rgb, alpha, camera, {"foreground": alpha > 0.5})
+    return Shot(
+        name=name, path=path, rgb=image.rgb, alpha=alpha, camera=camera, regions={"foreground": alpha > 0.5}
+    )

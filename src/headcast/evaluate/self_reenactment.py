@@ -14,11 +14,11 @@ from headcast.evaluate.catalogue import motion_figures, set_figures
 from headcast.evaluate.clip_truth import ClipTruth, features_of, read_clip, windows_of
 from headcast.evaluate.compare import Comparer
 from headcast.evaluate.data import clips_in, groups_of
-from headcast.evaluate.driven import keep_images, part, sheet_lines, subject_frames
+from headcast.evaluate.driven import keep_images, sheet_lines, step_progress, subject_frames
 from headcast.evaluate.landmarks import LARGE_TURN, apparent_turn
 from headcast.evaluate.movement import Performance, movement_rows, steadiness, track_performance
 from headcast.evaluate.report import Report, Row
-from headcast.evaluate.sets import add_sets
+from headcast.evaluate.set_distances import add_set_distances
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import REAL, Subject, find_subjects
@@ -51,13 +51,13 @@ def measure(setting: Setting) -> Report:
     store = Store(setting.out, {"protocol": "self-reenactment", **setting.facts(), **option_facts(options)})
     regions = {"face": "", "foreground": "", "hair": ""}
     with Comparer(setting.networks, regions) as comparer:
-        figures = [*with_gains(comparer.figures), *motion_figures()]
+        figures = [*with_gains_over_source(comparer.figures), *motion_figures()]
         figures += set_figures(setting.networks, "the real frames")
-        report = Report("self-reenactment", {f.key: f for f in figures})
+        report = Report(protocol="self-reenactment", figures={f.key: f for f in figures})
         features: dict[str, dict[str, list[np.ndarray]]] = {}
         names = setting.chosen(list(clips))
         for n, name in enumerate(names):
-            say = part(setting.say, n, len(names))
+            say = step_progress(setting.say, n, len(names))
             try:
                 found = _clip(clips[name], who, store, comparer, setting, options, say)
             except HeadcastError as e:
@@ -68,7 +68,7 @@ def measure(setting: Setting) -> Report:
                 for key, vectors in measured.features.items():
                     features.setdefault(subject, {}).setdefault(key, []).append(vectors)
             report.sheet += sheet_lines(store, name, [REAL, *(c.name for c in who)])
-    add_sets(report, features, REAL)
+    add_set_distances(report, features, REAL)
     report.groups = groups_of(setting.data, report.items())
     return report
 
@@ -98,7 +98,7 @@ def _clip(
         kept[REAL] = store.once(REAL, name, lambda: real_rows(truth, setting), stamp)
     for k, c in enumerate(who):
         if kept[c.name] is None:
-            step = part(say, k + 1, len(who) + 1)
+            step = step_progress(say, k + 1, len(who) + 1)
             frames = subject_frames(c, truth, truth, setting, step, options.encoded)
             measured = clip_rows(frames, truth, setting, still=c.make is None)
             keep_images(store, c.name, name, truth, frames)
@@ -107,7 +107,7 @@ def _clip(
     return {c: m for c, m in kept.items() if m is not None}
 
 
-def with_gains(figures: Iterable[Figure]) -> list[Figure]:
+def with_gains_over_source(figures: Iterable[Figure]) -> list[Figure]:
     """Add the gains over the unchanged source frame, and some figures of frames turned far alone."""
     note = "less that of the unchanged source frame: 0 is as good as not moving"
     made: list[Figure] = []

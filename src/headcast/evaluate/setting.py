@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.progress import Progress
 
 __all__ = ["Progress", "Setting", "option_facts"]
@@ -39,7 +39,7 @@ class Setting:
     subjects: tuple[str, ...]
     data: Path
     out: Path
-    networks: Networks
+    networks: EvaluationNetworks
     device: torch.device
     seed: int = 0
     frames: int = 60

@@ -20,7 +20,7 @@ from headcast.evaluate.aligned import (
     resize_area,
     warp_image,
 )
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.report import Row
 from headcast.metrics.features import to_input
 from headcast.metrics.foreground import silhouette_iou
@@ -88,7 +88,9 @@ def composite_over_grey(rgb: Image, matte: Float[np.ndarray, "h w"]) -> Image:
     return (rgb * alpha + GREY * (1 - alpha)).astype(np.uint8)
 
 
-def side_photo(rgb: Image, points: Points, matte: Float[np.ndarray, "h w"], networks: Networks) -> SidePhoto:
+def side_photo(
+    rgb: Image, points: Points, matte: Float[np.ndarray, "h w"], networks: EvaluationNetworks
+) -> SidePhoto:
     """Find what all renderings are compared with."""
     tall = face_height(points)
     x, y = (float(v) for v in (points[FOREHEAD] + points[CHIN]) / 2)
@@ -124,7 +126,7 @@ def score_view(
     rgba: UInt8[np.ndarray, "h2 w2 4"],
     fitted: FittedView,
     front: Float[np.ndarray, "128"] | None,
-    networks: Networks,
+    networks: EvaluationNetworks,
 ) -> ScoredView:
     """Compare one rendering with the photo over grey inside the head's box.
 
@@ -155,7 +157,7 @@ def score_view(
 
 
 @torch.no_grad()
-def lpips_of(a: Image, b: Image, networks: Networks) -> float:
+def lpips_of(a: Image, b: Image, networks: EvaluationNetworks) -> float:
     """Compute LPIPS of two images of one size."""
     assert networks.lpips is not None
     pair = to_input([a, b]).to(networks.device)
@@ -163,7 +165,7 @@ def lpips_of(a: Image, b: Image, networks: Networks) -> float:
 
 
 def dlib_distance(
-    real: Image, real_points: Points, rendered: Image, points: Points | None, networks: Networks
+    real: Image, real_points: Points, rendered: Image, points: Points | None, networks: EvaluationNetworks
 ) -> Row:
     """Compute dlib's identity distance as a figure, where it is installed; ``points`` None: not detected."""
     network = next((i for i in networks.identities if i.key == "identity"), None)

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from headcast import api
 from headcast.errors import HeadcastError
 from headcast.evaluate.aligned import read_rgb, resize_area
-from headcast.evaluate.driven import part
+from headcast.evaluate.driven import step_progress
 from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.multiview import rim_figures
 from headcast.evaluate.multiview_people import FrontPhoto, front_photo
@@ -24,7 +24,7 @@ from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.side_views import dlib_distance
 from headcast.evaluate.smile_pair import SmilingPhoto, align_neutral, score_smile, smiling_photo
-from headcast.evaluate.smile_report import NEUTRAL_PHOTO, SMILING_PHOTO, report_of
+from headcast.evaluate.smile_report import NEUTRAL_PHOTO, SMILING_PHOTO, report_smile
 from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.image import save_png
@@ -51,12 +51,12 @@ def measure(setting: Setting) -> Report:
     skipped: dict[str, str] = {}
     with StaticLandmarks() as detector:
         for k, name in enumerate(names):
-            say = part(setting.say, k, len(names))
+            say = step_progress(setting.say, k, len(names))
             try:
                 found[name] = _person(name, who, store, detector, setting, say)
             except HeadcastError as e:
                 skipped[name] = str(e)
-    return report_of(found, [c.name for c in who], store, setting, skipped)
+    return report_smile(found, [c.name for c in who], store, setting, skipped)
 
 
 def people_of(setting: Setting) -> list[str]:
@@ -91,7 +91,7 @@ def _person(
     for column, image in ((NEUTRAL_PHOTO, neutral), (SMILING_PHOTO, smile)):
         store.keep(column, name, "smile", image)
     for k, c in enumerate(missing):
-        say_c = part(say, k, len(missing))
+        say_c = step_progress(say, k, len(missing))
         kept[c.name] = subject_row(c, name, front, smiling, store, detector, setting, say_c)
         store.put(c.name, name, kept[c.name], c.facts)
     return {c.name: kept[c.name] for c in who}
@@ -155,10 +155,12 @@ def render_driven(
 def write_still_clip(rgb: Image, path: Path) -> None:
     """Write an image, held for some frames, as H.264."""
     import av
+    from av.video.reformatter import Colorspace
 
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=CLIP_FPS, options={"crf": CLIP_QUALITY})
         stream.width, stream.height, stream.pix_fmt = rgb.shape[1], rgb.shape[0], "yuv420p"
+        stream.codec_context.colorspace = Colorspace.ITU601  # what swscale converts to unless asked otherwise
         for _ in range(CLIP_FRAMES):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode())

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.aligned import face_hull, fit_similarity, warp_image
-from headcast.evaluate.networks import Networks
+from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.report import Row
 from headcast.evaluate.side_views import lpips_of
 from headcast.head.face_oval import OVAL
@@ -48,7 +48,7 @@ class SmilingPhoto:
     scores: Float[np.ndarray, "52"] | None
 
 
-def smiling_photo(rgb: Image, points: Points, networks: Networks) -> SmilingPhoto:
+def smiling_photo(rgb: Image, points: Points, networks: EvaluationNetworks) -> SmilingPhoto:
     """Find what all renderings are compared with."""
     outline = points[list(OVAL)]
     (x0, y0), (x1, y1) = outline.min(0).astype(int), outline.max(0).astype(int)
@@ -81,7 +81,7 @@ def align_neutral(
     return warp_image(neutral, similarity, smiling.rgb)
 
 
-def score_smile(smiling: SmilingPhoto, rendered: Image, networks: Networks) -> Row:
+def score_smile(smiling: SmilingPhoto, rendered: Image, networks: EvaluationNetworks) -> Row:
     """Compare an image of the same size with the smiling photo."""
     row: Row = {"psnr": psnr(rendered, smiling.rgb, smiling.hull)}
     if networks.lpips is not None:

@@ -11,80 +11,98 @@ from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store, add_measured
 from headcast.metrics.figure import Figure
 
-__all__ = ["NEUTRAL_PHOTO", "SMILING_PHOTO", "report_of"]
+__all__ = ["NEUTRAL_PHOTO", "SMILING_PHOTO", "report_smile"]
 
 NEUTRAL_PHOTO, SMILING_PHOTO = "neutral photo", "smiling photo"
 
 
-def figures_of(setting: Setting) -> list[Figure]:
+def smile_figures(setting: Setting) -> list[Figure]:
     """Describe what the keys of rows mean."""
     names = setting.networks.names()
     background = "the photo's background against the grey of renderings; both photos share theirs"
     display = "sRGB display values -1..1"
     made = [
         Figure(
-            "lpips",
-            "LPIPS",
-            "",
-            "low",
-            names.get("lpips", ""),
-            "box of the face's outline, 256 px",
-            background,
-            display,
-            "version 0.1",
+            key="lpips",
+            title="LPIPS",
+            unit="",
+            better="low",
+            network=names.get("lpips", ""),
+            crop="box of the face's outline, 256 px",
+            mask=background,
+            span=display,
+            note="version 0.1",
         ),
         Figure(
-            "mouth",
-            "LPIPS mouth",
-            "",
-            "low",
-            names.get("lpips", ""),
-            "box around the mouth, 256 px",
-            background,
-            display,
-            "version 0.1",
+            key="mouth",
+            title="LPIPS mouth",
+            unit="",
+            better="low",
+            network=names.get("lpips", ""),
+            crop="box around the mouth, 256 px",
+            mask=background,
+            span=display,
+            note="version 0.1",
         ),
         Figure(
-            "lpips_hull",
-            "LPIPS inside the face",
-            "",
-            "low",
-            names.get("lpips", ""),
-            "box of the face's outline, 256 px",
-            "both sides mid grey outside the face's hull",
-            display,
-            "version 0.1; without the background that the neutral photo shares with the smiling one",
+            key="lpips_hull",
+            title="LPIPS inside the face",
+            unit="",
+            better="low",
+            network=names.get("lpips", ""),
+            crop="box of the face's outline, 256 px",
+            mask="both sides mid grey outside the face's hull",
+            span=display,
+            note="version 0.1; without the background that the neutral photo shares with the smiling one",
         ),
-        Figure("psnr", "PSNR face", "dB", mask="convex hull of the face's outline in the smiling photo"),
         Figure(
-            "sface",
-            "SFace",
-            "cosine",
-            "high",
-            names.get("sface", ""),
+            key="psnr",
+            title="PSNR face",
+            unit="dB",
+            mask="convex hull of the face's outline in the smiling photo",
+        ),
+        Figure(
+            key="sface",
+            title="SFace",
+            unit="cosine",
+            better="high",
+            network=names.get("sface", ""),
             note="to the smiling photo; an undetected face counts as 0",
         ),
         Figure(
-            "identity",
-            "identity distance",
-            "",
-            "low",
-            names.get("identity", ""),
+            key="identity",
+            title="identity distance",
+            unit="",
+            better="low",
+            network=names.get("identity", ""),
             note="to the real photo; other people: median .80, of frontal faces",
             lost=1.2,
         ),
         Figure(
-            "expression",
-            "expression distance",
-            "",
-            "low",
-            names.get("expression", ""),
+            key="expression",
+            title="expression distance",
+            unit="",
+            better="low",
+            network=names.get("expression", ""),
             span="scores 0..1",
             note="mean absolute difference of 51 scores to the smiling photo's; undetected counts as 1",
         ),
-        Figure("rim", "rim colour", "share", "low", mask=RIM, note="rendered by the neutral photo's camera"),
+        Figure(
+            key="rim",
+            title="rim colour",
+            unit="share",
+            better="low",
+            mask=RIM,
+            note="rendered by the neutral photo's camera",
+        ),
         TYPOLOGY,
-        Figure("lost", "people lost", "share", "low", note="no avatar could be made or driven"),
+        Figure(
+            key="lost",
+            title="people lost",
+            unit="share",
+            better="low",
+            note="no avatar could be made or driven",
+        ),
     ]
     needed = {
         "lpips": "lpips",
@@ -97,7 +115,7 @@ def figures_of(setting: Setting) -> list[Figure]:
     return [f for f in made if needed.get(f.key, "") in {"", *names}]
 
 
-def report_of(
+def report_smile(
     found: Mapping[str, Mapping[str, Measured]],
     columns: Sequence[str],
     store: Store,
@@ -105,7 +123,9 @@ def report_of(
     skipped: Mapping[str, str],
 ) -> Report:
     """Build the report: rows by method and person, groups of people, and the sheet."""
-    report = Report("smile", {f.key: f for f in figures_of(setting)}, skipped=dict(skipped))
+    report = Report(
+        protocol="smile", figures={f.key: f for f in smile_figures(setting)}, skipped=dict(skipped)
+    )
     report.main = ("lpips", "lpips_hull", "mouth", "psnr", "sface", "identity", "expression", "rim")
     for name, by_subject in found.items():
         add_measured(report, name, by_subject)

@@ -95,11 +95,11 @@ class Store:
     def keep(self, subject: str, item: str, name: str, rgb: UInt8[np.ndarray, "h w c"]) -> None:
         """Store an image for the sheet."""
         from headcast.image import save_png
-        from headcast.marks import picture_text
+        from headcast.marks import png_metadata
 
         path = self.image_path(subject, item, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_png(path, rgb, picture_text({}))
+        save_png(path, rgb, png_metadata({}))
 
     def forget_pictures(self, subject: str, item: str) -> None:
         """Delete the images of an earlier run with other settings."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer, Truth
-from headcast.evaluate.driven import part, sheet_lines
+from headcast.evaluate.driven import sheet_lines, step_progress
 from headcast.evaluate.novel_view import aligned_camera, render_from
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
@@ -22,6 +23,7 @@ from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.evaluate.synthetic_heads import PHOTO_YAWS, SyntheticHead, has_hair, render_head
 from headcast.image import save_png
+from headcast.limits import ANGLE, POSITIVE, Limit
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import over_grey
 from headcast.progress import Progress
@@ -49,13 +51,13 @@ MAIN = ("face_psnr", "face_ssim", "foreground_psnr", "hair_psnr", "head_psnr", "
 class Options:
     """Options of the protocol ``synthetic``."""
 
-    views: tuple[float, ...] = (15.0, -15.0, 30.0, -30.0)
+    views: Annotated[tuple[float, ...], ANGLE] = (15.0, -15.0, 30.0, -30.0)
     """Yaws of the true views, degrees."""
-    photos: tuple[int, ...] = (1,)
+    photos: Annotated[tuple[int, ...], POSITIVE] = (1,)
     """From how many photos avatars are made: of the yaws 0, 20, -20, 45, -45 the first so many."""
-    size: int = 256
+    size: Annotated[int, Limit(16, 4096)] = 256
     """Pixels a side of all images."""
-    field: float = 18.0
+    field: Annotated[float, Limit(1, 120)] = 18.0
     """Field of view, degrees."""
     hair: bool = False
     """Heads with hair alone."""
@@ -91,15 +93,19 @@ def measure(setting: Setting) -> Report:
     options: Options = setting.options or Options()
     if not options.photos or not all(1 <= n <= len(PHOTO_YAWS) for n in options.photos):
         raise HeadcastError(f"--photos {options.photos}: give numbers from 1 to {len(PHOTO_YAWS)}")
-    who = columns(find_subjects(setting.subjects, setting.seed, baselines=False), options.photos)
+    who = name_columns(find_subjects(setting.subjects, setting.seed, baselines=False), options.photos)
     store = Store(setting.out, {"protocol": "synthetic", **setting.facts(), **option_facts(options)})
     numbers = heads_asked(setting, options)
     with Comparer(setting.networks, MASKS) as comparer:
         bench = Bench(setting, options, store, comparer)
-        report = Report("synthetic", {f.key: f for f in with_gains(comparer.figures)}, main=MAIN)
+        report = Report(
+            protocol="synthetic",
+            figures={f.key: f for f in with_gains_by_photos(comparer.figures)},
+            main=MAIN,
+        )
         for n, number in enumerate(numbers):
-            found = head_rows(bench, number, who, part(setting.say, n, len(numbers)))
-            add_head(report, number, found, who)
+            found = head_rows(bench, number, who, step_progress(setting.say, n, len(numbers)))
+            add_head_rows(report, number, found, who)
             if n < SHOWN:
                 report.sheet += sheet_lines(store, str(number), [TRUE, *(c.name for c in who)])
     items = report.items()
@@ -118,7 +124,7 @@ def heads_asked(setting: Setting, options: Options) -> list[int]:
     return list(itertools.islice(every, setting.limit or HEADS))
 
 
-def columns(methods: Sequence[Subject], photos: Sequence[int]) -> list[Column]:
+def name_columns(methods: Sequence[Subject], photos: Sequence[int]) -> list[Column]:
     """Name the columns: a method, or where it gets several numbers of photos one for each."""
 
     def name(c: Subject, n: int) -> str:
@@ -147,7 +153,7 @@ def head_rows(bench: Bench, number: int, who: list[Column], say: Progress) -> di
             store.keep(TRUE, item, f"{yaw:+.0f}", truth.cut)
         for k, c in enumerate(who):
             if found[c.name] is None:
-                rows = column_rows(bench, c, item, head, truths, part(say, k, len(who)))
+                rows = column_rows(bench, c, item, head, truths, step_progress(say, k, len(who)))
                 found[c.name] = Measured(rows)
                 store.put(c.name, item, Measured(rows), c.method.facts)
     return {name: m.rows for name, m in found.items() if m is not None}
@@ -192,7 +198,7 @@ def column_rows(
     return rows
 
 
-def add_head(report: Report, number: int, found: dict[str, list[Row]], who: list[Column]) -> None:
+def add_head_rows(report: Report, number: int, found: dict[str, list[Row]], who: list[Column]) -> None:
     """Add a head's rows, means of both sides; what fails with some of the photos is left out with all."""
     for method in dict.fromkeys(c.method.name for c in who):
         own = [c for c in who if c.method.name == method]
@@ -200,16 +206,16 @@ def add_head(report: Report, number: int, found: dict[str, list[Row]], who: list
         if missing:
             report.skipped[f"head {number}, {method}"] = f"no avatar was made ({'; '.join(missing)})"
             continue
-        fewest = by_angle(found[own[0].name])
+        fewest = average_by_angle(found[own[0].name])
         for c in own:
-            for angle, row in by_angle(found[c.name]).items():
+            for angle, row in average_by_angle(found[c.name]).items():
                 gains = (
                     {f"{k}_gain": row[k] - fewest[angle][k] for k in GAINS if k in row} if c != own[0] else {}
                 )
                 report.add(c.name, f"head {number} {angle}", [row | gains])
 
 
-def by_angle(rows: Sequence[Row]) -> dict[str, Row]:
+def average_by_angle(rows: Sequence[Row]) -> dict[str, Row]:
     """Average rows over both sides of every angle; a figure over the views that have it."""
     found: dict[str, Row] = {}
     for angle in dict.fromkeys(angle_name(r["yaw"]) for r in rows):
@@ -224,7 +230,7 @@ def angle_name(yaw: float) -> str:
     return f"{'' if abs(yaw) in (0, 180) else '±'}{abs(yaw):g}°"
 
 
-def with_gains(figures: Sequence[Figure]) -> list[Figure]:
+def with_gains_by_photos(figures: Sequence[Figure]) -> list[Figure]:
     """Add what more photos bring over the fewest."""
     note = "more than by the fewest photos, paired by head"
     return [

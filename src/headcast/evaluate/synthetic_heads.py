@@ -67,14 +67,14 @@ def render_head(
     views = looking(
         torch.tensor(MIDDLE).expand(n, 3), yaw, none, none, none + DISTANCE, none + math.radians(field), size
     )
-    config = SynthConfig("test", size, 1, views=n, expression=0.0, background=not shared)
+    config = SynthConfig(split="test", size=size, people=1, views=n, expression=0.0, background=not shared)
     batch = make_batch(config, torch.device("cpu"), seed, np.array([number]), views=views)
     alpha, label = batch.alpha[photos:].numpy(), batch.label[photos:].numpy()
     if shared:
         images = before_one_background(batch.rgb, batch.alpha, photos, number, seed)
         alpha = np.round(alpha * 255).astype(np.float32) / 255
     else:
-        images = to_bytes(batch.rgb)
+        images = to_display_bytes(batch.rgb)
     person = batch.alpha[photos:].numpy() > 0.5
     off = [LABELS.index("background"), LABELS.index("clothes")]
     return SyntheticHead(
@@ -102,10 +102,10 @@ def before_one_background(
     behind = draw_backgrounds(CounterRng(np.array([[number]]), seed, torch.device("cpu")), rgb.shape[1])
     with_background = (colour[:photos] + (1 - a[:photos]) * behind).clamp(0, 1)
     straight = (colour[photos:] / a[photos:].clamp(min=MIN_ALPHA)).clamp(0, 1)
-    return to_bytes(linear_to_srgb(torch.cat([with_background, straight])))
+    return to_display_bytes(linear_to_srgb(torch.cat([with_background, straight])))
 
 
-def to_bytes(x: Float[Tensor, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
+def to_display_bytes(x: Float[Tensor, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
     """Convert display values 0..1 to 0..255."""
     return (x * 255).round().byte().numpy()
 
@@ -113,13 +113,13 @@ def to_bytes(x: Float[Tensor, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
 def has_hair(number: int, seed: int, size: int) -> bool:
     """Tell whether a head of the test split wears more hair than a buzz cut."""
     from headcast.synth import SynthConfig
+    from headcast.synth.appearance import BUZZED, draw_appearance
     from headcast.synth.assets import load_assets
-    from headcast.synth.looks import BUZZED, draw_looks
     from headcast.synth.people import draw_people, person_rng
 
-    config, cpu = SynthConfig("test", size, 1, expression=0.0), torch.device("cpu")
+    config, cpu = SynthConfig(split="test", size=size, people=1, expression=0.0), torch.device("cpu")
     assets = load_assets(cpu, config.texture_size)
     numbers = person_rng(config, np.array([number]), seed, cpu)
     person = draw_people(config, numbers, assets.head, len(assets.skin.components))
-    looks = draw_looks(config, numbers, person, assets.hair_weights(config.split, person.feminine))
-    return int(looks.hair[0]) > BUZZED
+    appearance = draw_appearance(config, numbers, person, assets.hair_weights(config.split, person.feminine))
+    return int(appearance.hair[0]) > BUZZED

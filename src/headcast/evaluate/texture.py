@@ -13,7 +13,7 @@ from headcast.avatar.base import Avatar
 from headcast.errors import HeadcastError
 from headcast.evaluate.compare import Comparer
 from headcast.evaluate.data import people_in
-from headcast.evaluate.driven import part
+from headcast.evaluate.driven import step_progress
 from headcast.evaluate.novel_view import most_frontal
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.scenes import MARKERS, read_scene
@@ -22,11 +22,12 @@ from headcast.evaluate.store import Measured, Store
 from headcast.evaluate.subjects import Subject, find_subjects
 from headcast.head.maps import SkinMaps
 from headcast.head.model import HeadModel
-from headcast.image import linear_to_srgb, load_image, srgb_to_linear
+from headcast.image import check_dimensions, linear_to_srgb, load_image, srgb_to_linear
 from headcast.metrics.figure import Figure
 from headcast.metrics.image import psnr, ssim
 from headcast.metrics.skin_tone import typology_angle
 from headcast.metrics.texture import face_texels, match_gain, normal_angles
+from headcast.parsing import parsing
 from headcast.progress import Progress
 
 __all__ = ["MEAN_SKIN", "measure"]
@@ -41,54 +42,79 @@ MOST = 1024
 MAE = "mean absolute error"
 
 FIGURES = (
-    Figure("albedo_psnr", "albedo PSNR", "dB", crop=UV, mask=TEXELS, note="as it comes: exposure counts"),
     Figure(
-        "albedo_psnr_gained",
-        "albedo PSNR, gained",
-        "dB",
+        key="albedo_psnr",
+        title="albedo PSNR",
+        unit="dB",
+        crop=UV,
+        mask=TEXELS,
+        note="as it comes: exposure counts",
+    ),
+    Figure(
+        key="albedo_psnr_gained",
+        title="albedo PSNR, gained",
+        unit="dB",
         crop=UV,
         mask=TEXELS,
         note="after one gain a channel in linear light (least squares), which the light leaves open",
     ),
     Figure(
-        "albedo_ssim",
-        "albedo SSIM, gained",
+        key="albedo_ssim",
+        title="albedo SSIM, gained",
         crop=UV,
         mask=TEXELS,
         note="11x11 Gaussian, sigma 1.5, borders reflected, after the same gain",
     ),
     Figure(
-        "ita_error",
-        "skin tone error",
-        "degrees ITA",
-        "low",
+        key="ita_error",
+        title="skin tone error",
+        unit="degrees ITA",
+        better="low",
         crop=UV,
         mask=TEXELS,
         span="CIELAB medians",
         note="absolute difference of the individual typology angle",
     ),
     Figure(
-        "ita_bias",
-        "skin tone bias",
-        "degrees ITA",
-        "neither",
+        key="ita_bias",
+        title="skin tone bias",
+        unit="degrees ITA",
+        better="neither",
         crop=UV,
         mask=TEXELS,
         span="CIELAB medians",
         note="above 0: made lighter than true",
     ),
     Figure(
-        "normal_angle",
-        "micro normals",
-        "degrees",
-        "low",
+        key="normal_angle",
+        title="micro normals",
+        unit="degrees",
+        better="low",
         crop=UV,
         mask=TEXELS,
         span="unit vectors",
         note="mean angle between tangent-space normals",
     ),
-    Figure("specular_mae", "specular", "", "low", crop=UV, mask=TEXELS, span="0..1", note=MAE),
-    Figure("roughness_mae", "roughness", "", "low", crop=UV, mask=TEXELS, span="0..1", note=MAE),
+    Figure(
+        key="specular_mae",
+        title="specular",
+        unit="",
+        better="low",
+        crop=UV,
+        mask=TEXELS,
+        span="0..1",
+        note=MAE,
+    ),
+    Figure(
+        key="roughness_mae",
+        title="roughness",
+        unit="",
+        better="low",
+        crop=UV,
+        mask=TEXELS,
+        span="0..1",
+        note=MAE,
+    ),
 )
 
 
@@ -101,11 +127,11 @@ def measure(setting: Setting) -> Report:
     folders = {p.name: p for p in people_in(setting.data, MARKERS[0])}
     who = [Subject(MEAN_SKIN, "", None), *find_subjects(setting.subjects, setting.seed)[1:]]
     store = Store(setting.out, {"protocol": "texture", **setting.facts()})
-    report = Report("texture", {f.key: f for f in FIGURES})
+    report = Report(protocol="texture", figures={f.key: f for f in FIGURES})
     names = setting.chosen(list(folders))
     with Comparer(replace(setting.networks, identities=(), encoder=None, lpips=None), {}) as comparer:
         for n, name in enumerate(names):
-            say = part(setting.say, n, len(names))
+            say = step_progress(setting.say, n, len(names))
             for c in who:
                 try:
                     rows = store.get(c.name, name, c.facts) or _person(folders[name], c, store, comparer, say)
@@ -154,16 +180,18 @@ def true_maps(folder: Path) -> SkinMaps:
     normal, specular, roughness = (
         read_map(folder / f"skin_{n}.png") for n in ("micronormal", "specular", "roughness")
     )
-    return SkinMaps(albedo, 2 * normal - 1, specular, roughness)
+    return SkinMaps(albedo=albedo, micronormal=2 * normal - 1, specular=specular, roughness=roughness)
 
 
 def read_map(path: Path) -> Float[np.ndarray, "h w *c"]:
     """Read an 8- or 16-bit PNG as 0..1, RGB."""
     import cv2
 
-    x = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if x is None:
-        raise HeadcastError(f"{path}: cannot be read; make the folder again (headcast synth)")
+    check_dimensions(path, "PNG")
+    with parsing(path, "not a readable image", "make the folder again (headcast synth)"):
+        x = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if x is None:
+            raise ValueError("of no known format")
     y = x.astype(np.float32) / (65535 if x.dtype == np.uint16 else 255)
     return y[..., ::-1] if y.ndim == 3 else y
 

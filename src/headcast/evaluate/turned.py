@@ -21,7 +21,7 @@ from headcast.motion.presets import EXPRESSION_ROUND
 from headcast.motion.visemes import both_sides
 from headcast.view import View, head_center, source_view
 
-__all__ = ["VIEWS", "mesh_of", "turned_figures", "turned_row"]
+__all__ = ["VIEWS", "find_mesh", "turned_figures", "turned_row"]
 
 VIEWS: dict[str, tuple[float, float, str]] = {
     "yaw-45": (-45, 0, ""),
@@ -59,40 +59,40 @@ def turned_figures(comparer: Comparer) -> list[Figure]:
             if f.key in keys
         ),
         Figure(
-            "consistency",
-            "consistency with the mesh",
-            "dB",
+            key="consistency",
+            title="consistency with the mesh",
+            unit="dB",
             mask=f"the face oval on {mesh}",
             note=f"PSNR to {mesh}, both over mid grey; {views}",
         ),
         Figure(
-            "consistency_worst",
-            "consistency, worst view",
-            "dB",
+            key="consistency_worst",
+            title="consistency, worst view",
+            unit="dB",
             mask=f"the face oval on {mesh}",
             note="the least of those views",
         ),
         Figure(
-            "holes_turned",
-            "holes, turned",
-            "share",
-            "low",
+            key="holes_turned",
+            title="holes, turned",
+            unit="share",
+            better="low",
             span="alpha 0..1",
             mask=f"the silhouette of {mesh}, {RIM} px off its rim; alpha under .9",
             note=views,
         ),
         Figure(
-            "speckle_turned",
-            "speckle, turned",
-            "share",
-            "low",
+            key="speckle_turned",
+            title="speckle, turned",
+            unit="share",
+            better="low",
             mask="covered at least half",
             note=f"pixels off their 3x3 median by more than .2 of full scale; {views}",
         ),
     ]
 
 
-def mesh_of(avatar: Avatar) -> MeshAvatar | None:
+def find_mesh(avatar: Avatar) -> MeshAvatar | None:
     """Return the textured mesh that an avatar is or was made from; None where it has none."""
     mesh = getattr(avatar, "mesh", avatar)
     return mesh if isinstance(mesh, MeshAvatar) else None
@@ -107,7 +107,7 @@ def turned_row(
         truth: the photo that the avatar was made from.
         keep: called with the name and the straight-alpha rendering of every view.
     """
-    mesh = mesh_of(avatar)
+    mesh = find_mesh(avatar)
     rows: list[Row] = []
     for name, (yaw, pitch, expression) in VIEWS.items():
         weights = both_sides(EXPRESSION_ROUND[expression]) if expression else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.head.warp import closest_bary
+from headcast.parsing import load_json
 
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel
@@ -178,7 +178,7 @@ def landmark_table(path: Path | None = None) -> dict:
     ``sigma478``."""
     from headcast.weights import weights_path
 
-    return json.loads((path or weights_path("landmarks").with_suffix(".json")).read_text())
+    return load_json(path or weights_path("landmarks").with_suffix(".json"), "reinstall headcast")
 
 
 def guards(head: HeadModel, count: int) -> dict[str, tuple[list[int], np.ndarray]]:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.files import check_readable
 from headcast.head.foreign.raw import GROUPS, RawHead
+from headcast.parsing import load_arrays, parsing
 from headcast.rotation import axis_angle_to_matrix
 
 __all__ = ["JOINTS", "Flame", "flame_version", "read_flame"]
@@ -101,15 +102,7 @@ class Flame(nn.Module):
         R = axis_angle_to_matrix(pose)
         feature = (R[..., 1:, :, :] - torch.eye(3, dtype=R.dtype, device=R.device)).flatten(-3)
         v = rest + _blend(feature, self.pose_basis)
-        chain: list[tuple[Tensor, Tensor]] = []
-        for j, parent in enumerate(self.parents):
-            A = R[..., j, :, :]
-            t = joints[..., j, :] - (A @ joints[..., j, :, None])[..., 0]
-            if parent >= 0:
-                Rp, tp = chain[parent]
-                A, t = Rp @ A, (Rp @ t[..., None])[..., 0] + tp
-            chain.append((A, t))
-        M = torch.stack([torch.cat([A, t[..., None]], -1) for A, t in chain], -3).flatten(-2)
+        M = _chain_transforms(self.parents, R, joints)
         M = (self.weights @ M).unflatten(-1, (3, 4))
         return (M[..., :3] @ v[..., None])[..., 0] + M[..., 3] + translation[..., None, :]
 
@@ -142,6 +135,19 @@ class Flame(nn.Module):
             jaw=joints[2].numpy(),
             jaw_identity=moved[:, 2],
         )
+
+
+def _chain_transforms(parents: tuple[int, ...], R: Tensor, joints: Tensor) -> Tensor:
+    """Return each joint's transform (3 x 4, flat) from rest to pose."""
+    chain: list[tuple[Tensor, Tensor]] = []
+    for j, parent in enumerate(parents):
+        A = R[..., j, :, :]
+        t = joints[..., j, :] - (A @ joints[..., j, :, None])[..., 0]
+        if parent >= 0:
+            Rp, tp = chain[parent]
+            A, t = Rp @ A, (Rp @ t[..., None])[..., 0] + tp
+        chain.append((A, t))
+    return torch.stack([torch.cat([A, t[..., None]], -1) for A, t in chain], -3).flatten(-2)
 
 
 def _blend(weights: Float[Tensor, "*b k"], basis: Float[Tensor, "n v 3"]) -> Float[Tensor, "*b v 3"]:
@@ -191,6 +197,24 @@ def read_flame(path: str | Path) -> Flame:
             f"{path}: has no '{missing[0]}'; give FLAME's own .pkl (not its masks or textures)"
         )
     arrays = {k: _array(found[k], k, path) for k in KEYS}
+    faces, parents = _check_arrays(path, arrays)
+    basis = np.moveaxis(arrays["shapedirs"], -1, 0)
+    tensors = {
+        "template": arrays["v_template"],
+        "shape_basis": basis[:SHAPES],
+        "expression_basis": basis[SHAPES:],
+        "pose_basis": np.moveaxis(arrays["posedirs"], -1, 0),
+        "regressor": arrays["J_regressor"],
+        "weights": arrays["weights"],
+        "faces": faces,
+    }
+    with parsing(path, "cannot be read", "check the file"), path.open("rb") as f:
+        digest = hashlib.file_digest(f, "sha256").hexdigest()[:16]
+    return Flame(tensors, (-1, *map(int, parents[1:])), flame_version(path), digest)
+
+
+def _check_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Raise an error for arrays of unexpected shapes or contents; return triangles and parents."""
     shapes = {
         "v_template": (VERTICES, 3),
         "f": (TRIANGLES, 3),
@@ -206,30 +230,19 @@ def read_flame(path: str | Path) -> Flame:
         if not np.isfinite(arrays[key]).all():
             raise HeadcastError(f"{path}: '{key}' holds invalid numbers; get the file again")
     faces, parents = arrays["f"].astype(np.int64), arrays["kintree_table"][0].astype(np.int64)
-    if faces.min() < 0 or faces.max() >= VERTICES or any(not p < j for j, p in enumerate(parents[1:], 1)):
+    if (
+        faces.min() < 0
+        or faces.max() >= VERTICES
+        or any(not 0 <= p < j for j, p in enumerate(parents[1:], 1))
+    ):
         raise HeadcastError(f"{path}: triangles or joints are invalid; get the file again")
-    basis = np.moveaxis(arrays["shapedirs"], -1, 0)
-    tensors = {
-        "template": arrays["v_template"],
-        "shape_basis": basis[:SHAPES],
-        "expression_basis": basis[SHAPES:],
-        "pose_basis": np.moveaxis(arrays["posedirs"], -1, 0),
-        "regressor": arrays["J_regressor"],
-        "weights": arrays["weights"],
-        "faces": faces,
-    }
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Flame(tensors, (-1, *map(int, parents[1:])), flame_version(path), digest)
+    return faces, parents
 
 
 def _content(path: Path) -> dict[str, Any]:
     """Read the arrays of a file by name."""
     if path.suffix.lower() == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {k: file[k] for k in file.files}
-        except (OSError, ValueError, EOFError) as e:
-            raise HeadcastError(f"{path}: not a readable npz of plain arrays ({e}); give FLAME's .pkl") from e
+        return dict(load_arrays(path, KEYS, "give FLAME's .pkl"))
     from headcast.pickles import load_restricted
 
     found = load_restricted(path, keep_unknown=True)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headcast.errors import HeadcastError
+from headcast.parsing import parsing
 
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel
@@ -91,11 +91,9 @@ class HairAsset:
         from headcast.weights import load_tensors
 
         tensors, metadata, _ = load_tensors(path or "hair")
-        try:
+        with parsing(path or "hair.safetensors", "not a hair asset", "reinstall headcast"):
             kinds: dict[str, str] = json.loads(metadata["hair"])["kinds"]
             return HairAsset({name: read_item(tensors, name, kind) for name, kind in kinds.items()})
-        except (KeyError, ValueError) as e:
-            raise HeadcastError(f"{path or 'hair.safetensors'}: not a hair asset; reinstall headcast") from e
 
 
 def read_item(tensors: dict[str, Tensor], name: str, kind: str) -> HairItem:
@@ -103,4 +101,4 @@ def read_item(tensors: dict[str, Tensor], name: str, kind: str) -> HairItem:
     vertices = tensors[f"{name}/vertices"].float() * 2e-5
     uv = tensors[f"{name}/uv"].float() / 32767
     faces, faces_uv = (tensors[f"{name}/{k}"].long() for k in ("faces", "faces_uv"))
-    return HairItem(name, kind, vertices, faces, uv, faces_uv)
+    return HairItem(name=name, kind=kind, vertices=vertices, faces=faces, uv=uv, faces_uv=faces_uv)

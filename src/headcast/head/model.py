@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from headcast.head.check import check_model_file
 from headcast.head.combine import combine
 from headcast.head.lids import rest_lids
 from headcast.head.names import EXPRESSION_INDEX as E
@@ -72,11 +72,16 @@ class HeadModel(nn.Module):
 
     @staticmethod
     def load(path: str | Path | None = None) -> HeadModel:
-        """Load the bundled head model, or another one in the same format."""
-        from headcast.weights import load_tensors
+        """Load the bundled head model, or another one in the same format.
+
+        Raises:
+            HeadcastError: the file is missing, damaged or not a head model.
+        """
+        from headcast.weights import load_tensors, weights_path
 
         tensors, metadata, digest = load_tensors(path or "head")
-        return HeadModel(tensors, {**json.loads(metadata["head"]), "hash": digest})
+        facts = check_model_file(tensors, metadata, path or weights_path("head"))
+        return HeadModel(tensors, {**facts, "hash": digest})
 
     @property
     def identities(self) -> int:
@@ -179,10 +184,10 @@ class HeadModel(nn.Module):
             A.append((R, t))
         return torch.stack([torch.cat([R, t[..., None]], -1) for R, t in A], -3).flatten(-2)
 
-    def carry(
+    def skin_points(
         self, rest: Float[Tensor, "n 3"], skin_weights: Float[Tensor, "n j"], params: HeadParams
     ) -> Float[Tensor, "*b n 3"]:
-        """Return world positions of points at rest (head frame) that move with the joints alone."""
+        """Pose points at rest (head frame) by linear blend skinning alone; return world positions."""
         gaze = torch.zeros_like(params.neck[..., None, :2].expand(*params.batch, 2, 2))
         joints = self.joints(params.identity)
         M = (skin_weights @ self.transforms(joints, params, gaze)).unflatten(-1, (3, 4))

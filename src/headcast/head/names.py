@@ -79,7 +79,7 @@ def check_names(names: Iterable[str], where: str) -> None:
     for name in names:
         if name not in EXPRESSION_INDEX:
             near = difflib.get_close_matches(name, EXPRESSIONS, 1, 0.0)[0]
-            raise HeadcastError(f"{where}: unknown expression '{name}'; did you mean '{near}'?")
+            raise HeadcastError(f"{where}: unknown expression '{name[:40]}'; did you mean '{near}'?")
 
 
 def mirrored_name(name: str) -> str:

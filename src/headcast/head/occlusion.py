@@ -46,11 +46,16 @@ def mouth_occlusion(
     gap = (lips[..., [1, 2, 3], :] - lips[..., [7, 6, 5], :]).norm(dim=-1).mean(-1)
     width = (corners[0] - corners[1]).norm(dim=-1)
     r2 = (gap * width / 4 + CLOSED)[..., None]
-    up = points[..., [21, 22], :].mean(-2) - points[..., 8, :]
-    across = torch.nn.functional.normalize(corners[1] - corners[0], dim=-1)
-    out = torch.nn.functional.normalize(torch.linalg.cross(across, up), dim=-1)
+    out = _mouth_direction(points, corners)
     deep = vertices[..., inside, :]
     depth = ((lips.mean(-2, keepdim=True) - deep) @ out[..., None])[..., 0].clamp(min=0)
     factor = torch.ones_like(vertices[..., 0])
     factor[..., inside] = BOUNCE + (1 - BOUNCE) * (r2 / (r2 + depth**2))
     return factor
+
+
+def _mouth_direction(points: Tensor, corners: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the unit direction out of the mouth."""
+    up = points[..., [21, 22], :].mean(-2) - points[..., 8, :]
+    across = torch.nn.functional.normalize(corners[1] - corners[0], dim=-1)
+    return torch.nn.functional.normalize(torch.linalg.cross(across, up), dim=-1)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headcast.errors import HeadcastError
+from headcast.parsing import parsing
 
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel
@@ -51,7 +51,7 @@ class SkinModel(nn.Module):
         from headcast.weights import load_tensors
 
         t, metadata, _ = load_tensors(path or "skin")
-        try:
+        with parsing(path or "skin.safetensors", "not a skin model", "reinstall headcast"):
             meta = json.loads(metadata["skin"])
             inside = t["inside"].bool()
             mean = torch.zeros(*inside.shape, 3)
@@ -59,8 +59,6 @@ class SkinModel(nn.Module):
             components = torch.zeros(len(t["components"]), *inside.shape, 3)
             components[:, inside] = t["components"].float() * t["scale"].float()[:, None, None]
             return SkinModel(mean, components, inside, meta["uv"], meta["name"])
-        except (KeyError, ValueError, RuntimeError) as e:
-            raise HeadcastError(f"{path or 'skin.safetensors'}: not a skin model; reinstall headcast") from e
 
     @staticmethod
     def load_for(head: HeadModel) -> SkinModel | None:

@@ -82,6 +82,12 @@ def closest_bary(p: Float[Tensor, "#m #k 3"], corner: Float[Tensor, "m k 3 3"]) 
     det = (uu * vv - uv * uv).clamp(min=TINY)
     s, t = (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det
     plane = torch.stack([1 - s - t, s, t], -1)
+    edge = _closest_on_edges(p, corner, plane)
+    return torch.where((plane < 0).any(-1, keepdim=True), edge, plane)
+
+
+def _closest_on_edges(p: Float[Tensor, "#m #k 3"], corner: Float[Tensor, "m k 3 3"], plane: Tensor) -> Tensor:
+    """Find barycentric weights of the nearest point on the edges."""
     edges = []
     for i, j in ((0, 1), (1, 2), (2, 0)):
         e = corner[..., j, :] - corner[..., i, :]
@@ -92,8 +98,7 @@ def closest_bary(p: Float[Tensor, "#m #k 3"], corner: Float[Tensor, "m k 3 3"]) 
     edge = torch.stack(edges, -2)
     foot = (edge[..., None] * corner[..., None, :, :]).sum(-2)
     best = (foot - p[..., None, :]).square().sum(-1).argmin(-1)
-    edge = edge.gather(-2, best[..., None, None].expand(*best.shape, 1, 3)).squeeze(-2)
-    return torch.where((plane < 0).any(-1, keepdim=True), edge, plane)
+    return edge.gather(-2, best[..., None, None].expand(*best.shape, 1, 3)).squeeze(-2)
 
 
 def triangle_frames(corner: Float[Tensor, "f 3 3"]) -> Float[Tensor, "f 3 3"]:

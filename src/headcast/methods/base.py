@@ -23,6 +23,7 @@ from typing import (
 
 from headcast import registry
 from headcast.errors import HeadcastError
+from headcast.limits import check_fields
 from headcast.progress import Progress
 
 if TYPE_CHECKING:
@@ -303,11 +304,13 @@ def make_options(method: AnyMethod, options: MethodOptions | Mapping[str, Any] |
     """Return options of a method, from an instance, a mapping by field name, or None for the defaults.
 
     Raises:
-        HeadcastError: a name that is no option of this method; options of another method.
+        HeadcastError: a name that is no option of this method; options of another method; a number out of
+            range.
     """
     if options is None:
         return method.Options()
     if isinstance(options, method.Options):
+        check_fields(options)
         return options
     if not isinstance(options, Mapping):
         wanted, given = method.Options.__name__, type(options).__name__
@@ -321,7 +324,9 @@ def make_options(method: AnyMethod, options: MethodOptions | Mapping[str, Any] |
         if value not in choices:
             flag = name.replace("_", "-")
             raise HeadcastError(f"--{flag} {value}: unknown; give {' or '.join(map(str, choices))}")
-    return method.Options(**options)
+    made = method.Options(**options)
+    check_fields(made)
+    return made
 
 
 def reconstruct_mesh(

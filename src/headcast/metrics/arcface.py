@@ -37,7 +37,7 @@ DEPTHS: dict[tuple[int, ...], int] = {
 WIDTHS = (64, 128, 256, 512)
 
 
-class Block(nn.Module):
+class IResNetBlock(nn.Module):
     """Norm, convolution, norm, PReLU, strided convolution, norm; plus the input."""
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
@@ -71,7 +71,9 @@ class IResNet(nn.Module):
         self.prelu = nn.PReLU(64)
         last = 64
         for n, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True)):
-            blocks = [Block(last if k == 0 else width, width, 2 if k == 0 else 1) for k in range(depth)]
+            blocks = [
+                IResNetBlock(last if k == 0 else width, width, 2 if k == 0 else 1) for k in range(depth)
+            ]
             self.add_module(f"layer{n + 1}", nn.Sequential(*blocks))
             last = width
         self.bn2 = nn.BatchNorm2d(512)

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from headcast.errors import HeadcastError
 from headcast.head.face_oval import OVAL
 
-__all__ = ["akd", "face_mask", "identity_descriptor", "identity_distance", "iris_distance"]
+__all__ = ["akd", "face_mask", "identity_descriptor", "identity_distance", "iris_centre_distance"]
 
 
 def face_mask(
@@ -30,7 +30,7 @@ def face_mask(
     return m.astype(bool)
 
 
-def iris_distance(points: Float[np.ndarray, "478 2"]) -> float:
+def iris_centre_distance(points: Float[np.ndarray, "478 2"]) -> float:
     """Return the distance of the iris centres, pixels."""
     return float(np.linalg.norm(points[468] - points[473]))
 
@@ -40,7 +40,7 @@ def akd(real: Float[np.ndarray, "478 2"], render: Float[np.ndarray, "478 2"]) ->
 
     Both must be detected in the same way (static mode): the two ways differ by 1.2-1.6 % by themselves.
     """
-    return float(np.linalg.norm(real - render, axis=1).mean() / iris_distance(real) * 100)
+    return float(np.linalg.norm(real - render, axis=1).mean() / iris_centre_distance(real) * 100)
 
 
 @cache

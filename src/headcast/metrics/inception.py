@@ -47,7 +47,7 @@ Path_ = tuple[tuple[Step, ...], tuple[Step, ...]]
 ONE, THREE, FIVE, WIDE, TALL = (1, 1), (3, 3), (5, 5), (1, 7), (7, 1)
 
 
-def chain(*steps: Step) -> Path_:
+def sequence(*steps: Step) -> Path_:
     """Describe a path without a fork."""
     return steps, ()
 
@@ -55,9 +55,9 @@ def chain(*steps: Step) -> Path_:
 def block_a(pool: int) -> tuple[list[Path_], tuple[str, int]]:
     """Describe the 35x35 blocks."""
     return [
-        chain(("branch1x1", 64, ONE, 1)),
-        chain(("branch5x5_1", 48, ONE, 1), ("branch5x5_2", 64, FIVE, 1)),
-        chain(
+        sequence(("branch1x1", 64, ONE, 1)),
+        sequence(("branch5x5_1", 48, ONE, 1), ("branch5x5_2", 64, FIVE, 1)),
+        sequence(
             ("branch3x3dbl_1", 64, ONE, 1), ("branch3x3dbl_2", 96, THREE, 1), ("branch3x3dbl_3", 96, THREE, 1)
         ),
     ], ("mean", pool)
@@ -66,8 +66,8 @@ def block_a(pool: int) -> tuple[list[Path_], tuple[str, int]]:
 def block_b() -> tuple[list[Path_], tuple[str, int]]:
     """Describe the block from 35x35 to 17x17."""
     return [
-        chain(("branch3x3", 384, THREE, 2)),
-        chain(
+        sequence(("branch3x3", 384, THREE, 2)),
+        sequence(
             ("branch3x3dbl_1", 64, ONE, 1), ("branch3x3dbl_2", 96, THREE, 1), ("branch3x3dbl_3", 96, THREE, 2)
         ),
     ], ("halve", 0)
@@ -76,9 +76,9 @@ def block_b() -> tuple[list[Path_], tuple[str, int]]:
 def block_c(c: int) -> tuple[list[Path_], tuple[str, int]]:
     """Describe the 17x17 blocks."""
     return [
-        chain(("branch1x1", 192, ONE, 1)),
-        chain(("branch7x7_1", c, ONE, 1), ("branch7x7_2", c, WIDE, 1), ("branch7x7_3", 192, TALL, 1)),
-        chain(
+        sequence(("branch1x1", 192, ONE, 1)),
+        sequence(("branch7x7_1", c, ONE, 1), ("branch7x7_2", c, WIDE, 1), ("branch7x7_3", 192, TALL, 1)),
+        sequence(
             ("branch7x7dbl_1", c, ONE, 1),
             ("branch7x7dbl_2", c, TALL, 1),
             ("branch7x7dbl_3", c, WIDE, 1),
@@ -91,8 +91,8 @@ def block_c(c: int) -> tuple[list[Path_], tuple[str, int]]:
 def block_d() -> tuple[list[Path_], tuple[str, int]]:
     """Describe the block from 17x17 to 8x8."""
     return [
-        chain(("branch3x3_1", 192, ONE, 1), ("branch3x3_2", 320, THREE, 2)),
-        chain(
+        sequence(("branch3x3_1", 192, ONE, 1), ("branch3x3_2", 320, THREE, 2)),
+        sequence(
             ("branch7x7x3_1", 192, ONE, 1),
             ("branch7x7x3_2", 192, WIDE, 1),
             ("branch7x7x3_3", 192, TALL, 1),
@@ -104,7 +104,7 @@ def block_d() -> tuple[list[Path_], tuple[str, int]]:
 def block_e(pool: str) -> tuple[list[Path_], tuple[str, int]]:
     """Describe the 8x8 blocks."""
     return [
-        chain(("branch1x1", 320, ONE, 1)),
+        sequence(("branch1x1", 320, ONE, 1)),
         (
             (("branch3x3_1", 384, ONE, 1),),
             (("branch3x3_2a", 384, (1, 3), 1), ("branch3x3_2b", 384, (3, 1), 1)),
@@ -116,7 +116,7 @@ def block_e(pool: str) -> tuple[list[Path_], tuple[str, int]]:
     ], (pool, 192)
 
 
-class Mixed(nn.Module):
+class InceptionBlock(nn.Module):
     """An Inception block: parallel paths and a pooled one, concatenated."""
 
     def __init__(self, wide_in: int, paths: list[Path_], pool: tuple[str, int]) -> None:
@@ -176,7 +176,7 @@ class FidInception(nn.Module):
             "Mixed_7b": block_e("mean"),
             "Mixed_7c": block_e("max"),
         }.items():
-            block = Mixed(width, paths, pool)
+            block = InceptionBlock(width, paths, pool)
             self.add_module(name, block)
             self.names.append(name)
             width = block.width

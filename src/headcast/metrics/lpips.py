@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 from headcast.errors import HeadcastError
 from headcast.metrics.features import feature_distance
 from headcast.metrics.weightfile import fill, read_weights
+from headcast.parsing import load_arrays
 
 __all__ = ["AlexNet", "Lpips", "Vgg16", "load_lpips", "load_lpips_archive"]
 
@@ -165,12 +164,10 @@ def load_lpips_archive(path: Path) -> Lpips:
     layers = [layer for layer in network.features if isinstance(layer, nn.Conv2d)]
     wanted = {f"w{k}": tuple(c.weight.shape) for k, c in enumerate(layers)}
     wanted |= {f"{key}{k}": (c.out_channels,) for k, c in enumerate(layers) for key in "bl"}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {k: archive[k] for k in wanted}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as e:
-        raise HeadcastError(f"{path}: not an archive of AlexNet with LPIPS heads ({e})") from e
+    arrays = load_arrays(path, wanted, "give an archive of AlexNet with LPIPS heads")
     for key, shape in wanted.items():
+        if key not in arrays:
+            raise HeadcastError(f"{path}: not an archive of AlexNet with LPIPS heads ('{key}' is missing)")
         if arrays[key].shape != shape:
             raise HeadcastError(f"{path}: '{key}' has the shape {arrays[key].shape}, not {shape}")
     with torch.no_grad():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["expression_distance", "pose_distance"]
+__all__ = ["average_expression_distance", "pose_distance"]
 
 
-def expression_distance(
+def average_expression_distance(
     a: Float[np.ndarray, "t 52"], b: Float[np.ndarray, "t 52"]
 ) -> Float[np.ndarray, " t"]:
     """Return AED: mean absolute difference over the 52 ARKit weights (0..1) of each frame."""

@@ -35,9 +35,9 @@ class Palettes(NamedTuple):
 
 def pixels_per_cm(points: Float[np.ndarray, "478 2"]) -> float:
     """Scale of a frontal face by its iris distance."""
-    from headcast.metrics.face import iris_distance
+    from headcast.metrics.face import iris_centre_distance
 
-    return iris_distance(points) / IRIS_DISTANCE_CM
+    return iris_centre_distance(points) / IRIS_DISTANCE_CM
 
 
 def photo_palettes(

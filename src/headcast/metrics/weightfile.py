@@ -45,8 +45,12 @@ def refuse_code(path: Path) -> None:
     """Refuse TorchScript archives: they contain programs."""
     import zipfile
 
-    if path.is_file() and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+    from headcast.parsing import open_zip, parsing
+
+    with parsing(path, "not a readable checkpoint", "get it again"):
+        if not path.is_file() or not zipfile.is_zipfile(path):
+            return
+        with open_zip(path) as archive:
             if any("/code/" in n or n.endswith("constants.pkl") for n in archive.namelist()):
                 raise HeadcastError(
                     f"{path}: a TorchScript program, which is not run here; give the network's state dict"

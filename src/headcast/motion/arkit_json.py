@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,12 +11,11 @@ from typing import Any, NamedTuple
 import torch
 
 from headcast.errors import HeadcastError
-from headcast.files import check_readable
 from headcast.head.names import check_names
 from headcast.motion.clip import Motion
-from headcast.motion.text import read_unicode
 from headcast.motion.timecode import Timecode
 from headcast.motion.timing import RowTimes, hold_lost, lost_notes, parse_moment, row_times, schedule_rows
+from headcast.parsing import load_json, short_reason
 
 __all__ = ["read_arkit_json"]
 
@@ -65,13 +63,7 @@ def read_arkit_json(path: str | Path) -> Motion:
         HeadcastError: unreadable, of another form, an unknown name, a weight that is no number, no face.
     """
     path = Path(path)
-    check_readable(path, "JSON")
-    if path.stat().st_size > MOST_BYTES:
-        raise HeadcastError(f"{path}: too large for a recording of weights; cut it into parts")
-    try:
-        data = json.loads(read_unicode(path))
-    except (OSError, ValueError, RecursionError) as e:
-        raise HeadcastError(f"{path}: not a readable JSON file ({e}); export it again") from e
+    data = load_json(path, "export it again", MOST_BYTES)
     stream = read_stream(path, data)
     if not stream.frames or stream.frames.count({}) == len(stream.frames):
         raise HeadcastError(f"{path}: holds no frame of ARKit weights (jawOpen, ...); export it again")
@@ -174,7 +166,9 @@ def frame_times(path: Path, frames: list[Weights]) -> RowTimes:
             moment = math.nan
         known = next((m for m in moments if m is not None), moment)
         if moment is not None and (moment != moment or type(moment) is not type(known)):
-            raise HeadcastError(f"{path}: frame {i + 1}: its time is {str(value)[:20]}; give seconds")
+            raise HeadcastError(
+                f"{path}: frame {i + 1}: its time is {short_reason(value)[:20]}; give seconds"
+            )
         moments.append(moment)
     if scale is None:
         return row_times(moments)
@@ -197,7 +191,7 @@ def number(path: Path, name: str, value: Any, index: int) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not abs(value) <= LARGEST:
         raise HeadcastError(
-            f"{path}: frame {index + 1}: {name} is {str(value)[:20]}; give a weight from 0 to 1"
+            f"{path}: frame {index + 1}: {name} is {short_reason(value)[:20]}; give a weight from 0 to 1"
         )
     return float(value)
 
@@ -212,5 +206,5 @@ def stated_rate(path: Path, data: Any) -> float | None:
     if stated is None:
         return None
     if isinstance(stated, bool) or not isinstance(stated, int | float) or not 1 <= stated <= 1000:
-        raise HeadcastError(f"{path}: fps is {str(stated)[:20]}; give frames per second")
+        raise HeadcastError(f"{path}: fps is {short_reason(stated)[:20]}; give frames per second")
     return float(stated)

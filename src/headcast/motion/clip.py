@@ -69,7 +69,12 @@ class Motion:
         expression = torch.zeros(frames, len(EXPRESSIONS))
         for key, values in curves.items():
             expression[:, EXPRESSION_INDEX[key]] = torch.as_tensor(values, dtype=torch.float32)
-        return Motion(fps, expression, torch.zeros(frames, 3) if neck is None else neck.float(), name=name)
+        return Motion(
+            fps=fps,
+            expression=expression,
+            neck=torch.zeros(frames, 3) if neck is None else neck.float(),
+            name=name,
+        )
 
     def curve(self, name: str) -> Float[Tensor, "t"]:
         """Return one expression weight over time."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from headcast.errors import HeadcastError
 from headcast.motion.clip import Motion
+from headcast.parsing import array_names, load_arrays, short_reason
 from headcast.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 __all__ = ["read_flame_npz"]
@@ -35,6 +36,7 @@ STILL = (
 )
 """What the same files may hold and a motion does not need."""
 LARGEST = 100.0
+MAX_BYTES = 1 << 28  # of one file's arrays: over 250,000 frames
 
 
 def read_flame_npz(path: str | Path, flame_file: str | Path | None) -> Motion:
@@ -64,7 +66,7 @@ def read_flame_npz(path: str | Path, flame_file: str | Path | None) -> Motion:
     expression = flame_to_arkit(read_flame(flame_file), head, rotation, values["expr"], values["jaw_pose"])
     eyes = torch.from_numpy(values["eyes_pose"]).float().unflatten(-1, (2, 3))
     gaze = torch.stack([eyes[..., 1], -eyes[..., 0]], -1)
-    return Motion(FPS, expression, head_turn(values), gaze, name=str(path))
+    return Motion(fps=FPS, expression=expression, neck=head_turn(values), gaze=gaze, name=str(path))
 
 
 def head_turn(values: dict[str, Float[np.ndarray, "t k"]]) -> Float[Tensor, "t 3"]:
@@ -102,17 +104,11 @@ def read_parameters(path: Path) -> dict[str, Float[np.ndarray, "t k"]]:
 
 def read_file(path: Path) -> dict[str, Float[np.ndarray, "t k"]]:
     """Read one file's moving parameters."""
-    from headcast.files import check_readable
-
-    check_readable(path, "FLAME .npz")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            names = list(file.files)
-            check_keys(path, names)
-            found = {k: np.asarray(file[k]) for k in names if k in MOVES}
-    except (OSError, ValueError, EOFError, KeyError) as e:
-        raise HeadcastError(f"{path}: not a readable npz of plain arrays ({e}); export it again") from e
+    check_keys(path, array_names(path, "export it again"))
+    found = load_arrays(path, MOVES, "export it again", limit=MAX_BYTES)
     for key, value in found.items():
+        if not value.size:
+            raise HeadcastError(f"{path}: '{key}' is empty; export it again")
         rows = value.reshape(-1, value.shape[-1]) if value.ndim else value.reshape(1, 1)
         width = MOVES[key]
         fits = rows.shape[1] == width or (key == "expr" and rows.shape[1] <= width)
@@ -133,4 +129,4 @@ def check_keys(path: Path, names: list[str]) -> None:
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.0)[0]
-            raise HeadcastError(f"{path}: unknown parameter '{name}'; did you mean '{near}'?")
+            raise HeadcastError(f"{path}: unknown parameter '{short_reason(name)}'; did you mean '{near}'?")

@@ -16,9 +16,9 @@ from torch import Tensor
 from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSIONS
 from headcast.motion.clip import Motion
-from headcast.motion.text import read_unicode
 from headcast.motion.timecode import BASES, Timecode, format_timecode, timecode_rate
 from headcast.motion.timing import hold_lost, lost_notes, parse_moment, row_times, schedule_rows
+from headcast.parsing import read_text, short_reason
 from headcast.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 __all__ = ["read_livelink", "write_livelink"]
@@ -92,8 +92,9 @@ def read_livelink(path: str | Path) -> Motion:
 
 def read_table(path: Path) -> Table:
     """Read the cells of a file, its delimiter found in the header; blank lines are left out."""
+    text = read_text(path, "CSV")
     try:
-        lines = re.split(r"\r\n?|\n", read_unicode(path))
+        lines = re.split(r"\r\n?|\n", text)
         numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip(BLANK)]
         stated = re.fullmatch(r"sep=(.)", numbered[0][1].strip(), re.IGNORECASE) if numbered else None
         numbered = numbered[1:] if stated else numbered
@@ -104,17 +105,17 @@ def read_table(path: Path) -> Table:
         cells = [next(csv.reader([line], delimiter=delimiter)) for _, line in numbered]
         if top and not re.search("[A-Za-z]", top):
             raise ValueError("no column has a name")
-    except (OSError, ValueError, csv.Error) as e:
+    except (ValueError, csv.Error) as e:
         raise HeadcastError(
-            f"{path}: not a readable CSV file ({e}); export it again from Live Link Face"
+            f"{path}: not a readable CSV file ({short_reason(e)}); export it again from Live Link Face"
         ) from e
     if len(cells) < 2:
         raise HeadcastError(f"{path}: holds no frame; export it again from Live Link Face")
-    header, notes = name_columns(path, [h.strip() for h in cells[0]])
+    header, notes = match_columns(path, [h.strip() for h in cells[0]])
     return Table(path, header, [(n, r) for (n, _), r in zip(numbered[1:], cells[1:], strict=True)], notes)
 
 
-def name_columns(path: Path, given: list[str]) -> tuple[list[str], tuple[str, ...]]:
+def match_columns(path: Path, given: list[str]) -> tuple[list[str], tuple[str, ...]]:
     """Return the known name of every column, empty for others, and a note that counts those."""
     header = [KNOWN.get(fold(h), "") for h in given]
     check_header(path, [known or h for known, h in zip(header, given, strict=True)])
@@ -296,9 +297,17 @@ def code_base(fps: float) -> tuple[int, bool]:
     return next((b for b in BASES if b >= fps), 1000), False
 
 
-def angles(axis_angle: Tensor) -> tuple[float, float, float]:
+class HeadAngles(NamedTuple):
+    """Yaw, pitch and roll of the head, radians."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+def angles(axis_angle: Tensor) -> HeadAngles:
     """Return yaw, pitch, roll of a rotation, the inverse of ``head_rotation``."""
     R = axis_angle_to_matrix(axis_angle.double())
     pitch = math.asin(max(-1.0, min(1.0, -float(R[1, 2]))))
     yaw = math.atan2(float(R[0, 2]), float(R[2, 2]))
-    return yaw, pitch, math.atan2(float(R[1, 0]), float(R[1, 1]))
+    return HeadAngles(yaw, pitch, math.atan2(float(R[1, 0]), float(R[1, 1])))

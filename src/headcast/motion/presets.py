@@ -62,7 +62,19 @@ def speech(fps: float = FPS) -> Motion:
     smile = ramp(t, mark["smile"] - 0.1, 0.35) * (1 - 0.6 * ramp(t, mark["speak"], 0.4)) * 0.5
     look = ramp(t, mark["turn"] - 0.05, 0.3) * (1 - ramp(t, mark["turn"] + 0.45, 0.35))
     look_down = sum_of_bumps(t, [(mark["moment"] + 0.1, 0.22)], 0.22) + 0.15 * blink
-    extra = {
+    extra = _sentence_expressions(blink, accent, smile, look_down, look)
+    for key, values in extra.items():
+        for name in both_sides({key: 0.0}):
+            curves[name] = curves.get(name, torch.zeros(frames)) + values
+    neck = speech_neck(t, mark, look)
+    return Motion.from_curves(fps, frames, {n: c.clamp(0, 1) for n, c in curves.items()}, "speech", neck)
+
+
+def _sentence_expressions(
+    blink: Tensor, accent: Tensor, smile: Tensor, look_down: Tensor, look: Tensor
+) -> dict[str, Tensor]:
+    """Return the sentence's expressions over time; ``*`` is both sides."""
+    return {
         "eyeBlink*": blink,
         "browInnerUp": 0.55 * accent,
         "browOuterUp*": 0.35 * accent,
@@ -73,11 +85,6 @@ def speech(fps: float = FPS) -> Motion:
         "eyeLookInLeft": 0.25 * look,
         "eyeLookOutRight": 0.25 * look,
     }
-    for key, values in extra.items():
-        for name in both_sides({key: 0.0}):
-            curves[name] = curves.get(name, torch.zeros(frames)) + values
-    neck = speech_neck(t, mark, look)
-    return Motion.from_curves(fps, frames, {n: c.clamp(0, 1) for n, c in curves.items()}, "speech", neck)
 
 
 def speech_neck(
@@ -110,7 +117,13 @@ def expressions(fps: float = FPS, hold: float = 0.55, ease: float = 0.3) -> Moti
         for name, value in both_sides(shape).items():
             weights[i * frames_each : (i + 1) * frames_each, EXPRESSION_INDEX[name]] = value * weight
         labels += [label] * frames_each
-    return Motion(float(fps), weights, torch.zeros(total, 3), labels=tuple(labels), name="expressions")
+    return Motion(
+        fps=float(fps),
+        expression=weights,
+        neck=torch.zeros(total, 3),
+        labels=tuple(labels),
+        name="expressions",
+    )
 
 
 def turntable(fps: float = FPS, degrees: float = 60.0, seconds: float = 6.0) -> Motion:
@@ -120,7 +133,9 @@ def turntable(fps: float = FPS, degrees: float = 60.0, seconds: float = 6.0) -> 
     blink = torch.maximum(blink_curve(t - 0.22 * seconds), blink_curve(t - 0.74 * seconds))
     still = Motion.from_curves(fps, frames, {"eyeBlinkLeft": blink, "eyeBlinkRight": blink}, "turntable")
     yaw = degrees * torch.sin(2 * math.pi * t / seconds)
-    return Motion(still.fps, still.expression, still.neck, camera_yaw=yaw, name="turntable")
+    return Motion(
+        fps=still.fps, expression=still.expression, neck=still.neck, camera_yaw=yaw, name="turntable"
+    )
 
 
 PRESETS: Mapping[str, Callable[[float], Motion]] = {

@@ -6,22 +6,29 @@ results equal this process's own; when it fails for whatever reason, this one ob
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from headcast.errors import HeadcastError
-from headcast.observe.seen import Detection, Masks
+from headcast.files import private_folder
+from headcast.observe.detection import Detection, Masks
+
+if TYPE_CHECKING:
+    from headcast.observe.photo import PhotoFace
 
 __all__ = ["HelperResult", "begin", "end", "segment_photo", "take_results"]
 
-HelperResult = tuple[Detection, str | None, Masks]
-"""The detected face, a note for the user on which face was picked, and the masks."""
+HelperResult: TypeAlias = "tuple[PhotoFace, Masks]"
+"""The chosen face and the masks of the photo turned upright."""
 
 MASKS = ("person", "skin", "hair", "clothes", "glasses")
 TIMEOUT = 60.0  # seconds until the helper is given up
@@ -32,11 +39,11 @@ class Helper:
 
     def __init__(self, photos: Sequence[Path], face: int | None) -> None:
         self.question = question(photos, face)
-        self.folder = tempfile.TemporaryDirectory(prefix="headcast")
+        self.folder = private_folder()
         command = [sys.executable, "-m", "headcast.observe.ahead", self.folder.name, str(face or 0)]
         self.process = subprocess.Popen(
             [*command, *self.question[0]],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed by the system when this process ends, however it ends
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -46,7 +53,7 @@ class Helper:
         try:
             if self.process.wait(TIMEOUT):
                 return None
-            return [read(Path(self.folder.name) / f"{i}.npz") for i in range(len(self.question[0]))]
+            return [read_result(Path(self.folder.name) / f"{i}.npz") for i in range(len(self.question[0]))]
         except (subprocess.TimeoutExpired, OSError, ValueError, KeyError):
             return None
 
@@ -54,6 +61,8 @@ class Helper:
         """Kill the process and delete its folder."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         self.folder.cleanup()
 
 
@@ -97,19 +106,19 @@ def segment_photo(photo: Path, face: int | None) -> HelperResult:
         HeadcastError: see ``pick_face`` and ``load_image``.
     """
     from headcast.image import load_image
-    from headcast.observe.landmarks import FaceDetector, pick_face
-    from headcast.observe.masks import segment
+    from headcast.observe.landmarks import FaceDetector
+    from headcast.observe.photo import find_photo_face, segment_face
 
-    rgb = load_image(photo).rgb
+    image = load_image(photo)
     with FaceDetector() as detector:
-        detection, note = pick_face(detector.detect(rgb), face, photo.name)
-    return detection, note, segment(rgb, detection)
+        found = find_photo_face(detector, image, face)
+    return found, segment_face(image, found)
 
 
 def write(path: Path, result: HelperResult) -> None:
     """Write one photo's detection and masks to a .npz file."""
-    detection, note, masks = result
-    numbers = np.array([detection.score, detection.yaw], np.float64)
+    (turns, detection, note), masks = result
+    numbers = np.array([detection.score, detection.yaw, turns], np.float64)
     np.savez(
         path,
         points=detection.points,
@@ -120,13 +129,16 @@ def write(path: Path, result: HelperResult) -> None:
     )
 
 
-def read(path: Path) -> HelperResult:
+def read_result(path: Path) -> HelperResult:
     """Read the .npz file that ``write`` made."""
+    from headcast.observe.photo import PhotoFace
+
     with np.load(path, allow_pickle=False) as file:
         x0, y0, x1, y1 = file["box"].tolist()
-        score, yaw = file["numbers"].tolist()
+        score, yaw, turns = file["numbers"].tolist()
         detection = Detection(file["points"], (x0, y0, x1, y1), score, yaw)
-        return detection, str(file["note"]) or None, Masks(**{k: file[k] for k in MASKS})
+        found = PhotoFace(int(turns), detection, str(file["note"]) or None)
+        return found, Masks(**{k: file[k] for k in MASKS})
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -140,5 +152,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def end_with_parent(folder: Path) -> None:
+    """Wait until the process that started this one closes its end of the pipe; remove the results, end."""
+    with contextlib.suppress(OSError):
+        os.read(0, 1)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with_parent, args=(Path(sys.argv[1]),), daemon=True).start()
     sys.exit(main(sys.argv[1:]))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["Normal", "box_step"]
+__all__ = ["NormalEquations", "box_step"]
 
 ROUNDS = 8
 
 
 @dataclass(frozen=True)
-class Normal:
+class NormalEquations:
     """Block-arrow normal equations: gradient g and Hessian H of s shared and F x p frame unknowns.
 
     ``bounds`` are the lowest and highest *step* allowed: current bounds minus current values.
@@ -30,18 +30,14 @@ class Normal:
     high_f: Float[np.ndarray, "f p"]
 
 
-def box_step(n: Normal) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "f p"]]:
+def box_step(n: NormalEquations) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "f p"]]:
     """Minimise the quadratic model within the box by an active set over Schur-complement solves.
 
     Unknowns at a bound that the gradient pushes outwards start pinned; those that a solve moves over a
     bound are pinned there and the rest is solved again. Releasing is left to the next outer iteration.
     """
-    pin_s = (
-        ((n.low_s > -1e-9) & (n.g_s > 0)) | ((n.high_s < 1e-9) & (n.g_s < 0)) | (n.high_s - n.low_s < 1e-12)
-    )
-    pin_f = (
-        ((n.low_f > -1e-9) & (n.g_f > 0)) | ((n.high_f < 1e-9) & (n.g_f < 0)) | (n.high_f - n.low_f < 1e-12)
-    )
+    pin_s = _is_pinned(n.low_s, n.high_s, n.g_s)
+    pin_f = _is_pinned(n.low_f, n.high_f, n.g_f)
     at_s, at_f = np.zeros_like(n.g_s), np.zeros_like(n.g_f)
     step_s, step_f = at_s, at_f
     for _ in range(ROUNDS):
@@ -56,8 +52,13 @@ def box_step(n: Normal) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "f p
     return step_s.clip(n.low_s, n.high_s), step_f.clip(n.low_f, n.high_f)
 
 
+def _is_pinned(low: np.ndarray, high: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Mark unknowns at a bound that the gradient pushes outwards, and those without room between bounds."""
+    return ((low > -1e-9) & (gradient > 0)) | ((high < 1e-9) & (gradient < 0)) | (high - low < 1e-12)
+
+
 def _solve(
-    n: Normal, pin_s: np.ndarray, at_s: np.ndarray, pin_f: np.ndarray, at_f: np.ndarray
+    n: NormalEquations, pin_s: np.ndarray, at_s: np.ndarray, pin_f: np.ndarray, at_f: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Solve for the step with some unknowns pinned at given values."""
     m_s, m_f = (~pin_s).astype(float), (~pin_f).astype(float)
@@ -67,6 +68,20 @@ def _solve(
     both = np.linalg.solve(H_ff, np.concatenate([np.swapaxes(H_sf, 1, 2), b_f[..., None]], -1))
     if not m_s.any():
         return at_s, both[..., -1]
+    step_s = _solve_shared(n, pin_s, at_s, at_f, m_s, H_sf, both)
+    return step_s, both[..., -1] - both[..., :-1] @ step_s
+
+
+def _solve_shared(
+    n: NormalEquations,
+    pin_s: np.ndarray,
+    at_s: np.ndarray,
+    at_f: np.ndarray,
+    m_s: np.ndarray,
+    H_sf: np.ndarray,
+    both: np.ndarray,
+) -> np.ndarray:
+    """Solve for the shared unknowns by the Schur complement; ``both``: H_ff's solutions of H_fs and b_f."""
     b_s = -n.g_s - n.H_ss @ at_s - np.einsum("fsp,fp->s", n.H_sf, at_f)
     S = (
         n.H_ss * m_s[:, None] * m_s
@@ -74,5 +89,4 @@ def _solve(
         - np.einsum("fsp,fpt->st", H_sf, both[..., :-1])
     )
     r = m_s * (b_s - np.einsum("fsp,fp->s", H_sf, both[..., -1])) + at_s
-    step_s = np.linalg.solve(S, r)
-    return step_s, both[..., -1] - both[..., :-1] @ step_s
+    return np.linalg.solve(S, r)

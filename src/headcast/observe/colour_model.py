@@ -83,18 +83,23 @@ def fit_mixture(samples: Float[np.ndarray, "n 4"], components: int, rounds: int 
         responsibility[k, part] = 1
     mixture = None
     for _ in range(rounds):
-        n = responsibility.sum(1) + 1e-3
-        means = responsibility @ x / n[:, None]
-        weights = (n / n.sum() + 0.02) / (1 + 0.02 * components)
-        logs, exponents = np.log(weights), []
-        for k in range(components):
-            d = x - means[k]
-            cov = (responsibility[k, :, None] * d).T @ d / n[k] + np.diag(FLOOR.astype(np.float64) ** 2)
-            logs[k] -= 0.5 * np.linalg.slogdet(cov)[1]
-            exponents.append(gaussian(means[k], cov))
-        mixture = Mixture(logs.astype(np.float32), np.stack(exponents).astype(np.float32))
+        mixture = _maximise(responsibility, x, components)
         joint = mixture.joint(terms)
         responsibility = np.exp((joint - joint.max(0)).astype(np.float64))
         responsibility /= responsibility.sum(0)
     assert mixture is not None
     return mixture
+
+
+def _maximise(responsibility: np.ndarray, x: np.ndarray, components: int) -> Mixture:
+    """Return the mixture that fits the samples best under given responsibilities (components, n)."""
+    n = responsibility.sum(1) + 1e-3
+    means = responsibility @ x / n[:, None]
+    weights = (n / n.sum() + 0.02) / (1 + 0.02 * components)
+    logs, exponents = np.log(weights), []
+    for k in range(components):
+        d = x - means[k]
+        cov = (responsibility[k, :, None] * d).T @ d / n[k] + np.diag(FLOOR.astype(np.float64) ** 2)
+        logs[k] -= 0.5 * np.linalg.slogdet(cov)[1]
+        exponents.append(gaussian(means[k], cov))
+    return Mixture(logs.astype(np.float32), np.stack(exponents).astype(np.float32))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
-from headcast.observe.types import Observation
+from headcast.observe.types import Masks, Observation
 
 __all__ = ["debug_image", "draw_points", "shaded_overlay"]
 
@@ -35,21 +37,41 @@ def debug_image(o: Observation, head: HeadModel) -> UInt8[np.ndarray, "h w 3"]:
     detected = (o.detection.points - [x0, y0]) * scale
     panels = [draw_points(image, detected, fitted), shaded_overlay(image, head, vertices, camera)]
     if o.masks is not None:
-        blended = image.astype(np.float32)
-        for name, colour in MASK_COLOURS.items():
-            m = cv2.resize(
-                getattr(o.masks, name)[y0:y1, x0:x1].astype(np.float32), (camera.width, camera.height)
-            )
-            blended = blended + 0.5 * m[..., None] * (np.array(colour, np.float32) - blended)
-        panels.append(blended.clip(0, 255).astype(np.uint8))
+        panels.append(_tint_by_masks(image, o.masks, (x0, y0, x1, y1)))
     return np.ascontiguousarray(np.concatenate(panels, 1))
 
 
-def _crop(o: Observation) -> tuple[int, int, int, int]:
+def _tint_by_masks(
+    image: UInt8[np.ndarray, "h w 3"], masks: Masks, box: tuple[int, int, int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Tint the image, resized from a box of the photo, by the photo's masks there."""
+    import cv2
+
+    x0, y0, x1, y1 = box
+    height, width = image.shape[:2]
+    blended = image.astype(np.float32)
+    for name, colour in MASK_COLOURS.items():
+        m = cv2.resize(getattr(masks, name)[y0:y1, x0:x1].astype(np.float32), (width, height))
+        blended = blended + 0.5 * m[..., None] * (np.array(colour, np.float32) - blended)
+    return blended.clip(0, 255).astype(np.uint8)
+
+
+class _PixelBox(NamedTuple):
+    """A rectangle of whole pixels."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+def _crop(o: Observation) -> _PixelBox:
     h, w = o.image.shape[:2]
     x0, y0, x1, y1 = o.detection.box
     dx, dy = 0.35 * (x1 - x0), 0.35 * (y1 - y0)
-    return max(0, int(x0 - dx)), max(0, int(y0 - 1.3 * dy)), min(w, int(x1 + dx)), min(h, int(y1 + 0.7 * dy))
+    return _PixelBox(
+        max(0, int(x0 - dx)), max(0, int(y0 - 1.3 * dy)), min(w, int(x1 + dx)), min(h, int(y1 + 0.7 * dy))
+    )
 
 
 def draw_points(

@@ -67,12 +67,7 @@ def inverse_covariance(
     guide: Float[np.ndarray, "h w 3"], mean: Float[np.ndarray, "h w 3"], radius: int, eps: float
 ) -> Float[np.ndarray, "6 h w"]:
     """Invert the guide's local covariance plus eps: entries 00, 01, 02, 11, 12, 22."""
-    s = {}
-    for i in range(3):
-        for j in range(i, 3):
-            s[i, j] = box(guide[..., i] * guide[..., j], radius) - mean[..., i] * mean[..., j]
-            if i == j:
-                s[i, j] = s[i, j] + eps
+    s = _local_covariance(guide, radius, mean, eps)
     # Inverse of the symmetric 3x3 covariance by cofactors.
     c00 = s[1, 1] * s[2, 2] - s[1, 2] ** 2
     c01 = s[0, 2] * s[1, 2] - s[0, 1] * s[2, 2]
@@ -82,6 +77,19 @@ def inverse_covariance(
     c22 = s[0, 0] * s[1, 1] - s[0, 1] ** 2
     det = np.maximum(s[0, 0] * c00 + s[0, 1] * c01 + s[0, 2] * c02, 1e-18)
     return np.stack([c00, c01, c02, c11, c12, c22]) / det
+
+
+def _local_covariance(
+    guide: Float[np.ndarray, "h w 3"], radius: int, mean: Float[np.ndarray, "h w 3"], eps: float
+) -> dict[tuple[int, int], Plane]:
+    """Return the entries (i, j), i <= j, of the guide's local covariance plus eps."""
+    s = {}
+    for i in range(3):
+        for j in range(i, 3):
+            s[i, j] = box(guide[..., i] * guide[..., j], radius) - mean[..., i] * mean[..., j]
+            if i == j:
+                s[i, j] = s[i, j] + eps
+    return s
 
 
 def local_colour(

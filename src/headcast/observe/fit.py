@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +17,11 @@ from headcast.head.params import HeadParams, eye_look_from_gaze
 from headcast.observe.landmark_model import INNER, LandmarkModel
 from headcast.observe.landmark_points import OVAL, iris_distance
 from headcast.observe.prior import FREE, Prior
-from headcast.observe.solver import Frame, Shared, Target, residuals, slid_basis, solve, with_lids
+from headcast.observe.solver import Frame, LandmarkTarget, Shared, residuals, slid_basis, solve, with_lids
 from headcast.observe.types import Detection
 from headcast.rotation import matrix_to_axis_angle
 
-__all__ = ["Fit", "Fitter", "eye_openness", "target_of"]
+__all__ = ["Fitter", "FrameFit", "eye_openness", "target_of"]
 
 RING = np.array(OVAL)
 TANGENT = 3.0
@@ -29,7 +30,7 @@ SENSOR_35MM = 43.27
 
 
 @dataclass(frozen=True)
-class Fit:
+class FrameFit:
     """The head fitted to one frame.
 
     Attributes:
@@ -58,7 +59,7 @@ def eye_openness(points: Float[np.ndarray, "478 2"]) -> tuple[float, float]:
 
 def target_of(
     detection: Detection, width: int, height: int, model: LandmarkModel, use: np.ndarray | None = None
-) -> Target:
+) -> LandmarkTarget:
     """Convert detected landmarks to the solver's target.
 
     Along the face oval a point counts little; across it fully. Irises of closing eyes count little.
@@ -76,7 +77,7 @@ def target_of(
     weight = np.ones(478) if use is None else use.astype(np.float64)
     for rows, openness in zip((range(473, 478), range(468, 473)), eye_openness(p), strict=True):
         weight[rows] = weight[rows] * np.clip((openness - 0.08) / 0.12, 0.02, 1.0)
-    return Target((p - [width / 2, height / 2]) / unit, weight, whiten, unit)
+    return LandmarkTarget((p - [width / 2, height / 2]) / unit, weight, whiten, unit)
 
 
 class Fitter:
@@ -96,7 +97,7 @@ class Fitter:
         height: int,
         focal_35mm: float | None = None,
         use: np.ndarray | None = None,
-    ) -> Fit:
+    ) -> FrameFit:
         """Fit one photo by itself.
 
         Args:
@@ -112,14 +113,14 @@ class Fitter:
         focals_35mm: Sequence[float | None] | None = None,
         use: np.ndarray | None = None,
         identity: np.ndarray | None = None,
-    ) -> list[Fit]:
+    ) -> list[FrameFit]:
         """Fit photos of one person: a common identity, own poses; one focal length per image size.
 
         Args:
             identity: given, it is kept and only the rest is fitted.
         """
         focals = list(focals_35mm or [None] * len(detections))
-        fits: dict[int, Fit] = {}
+        fits: dict[int, FrameFit] = {}
         groups: dict[tuple[int, int], list[int]] = {}
         for i, size in enumerate(sizes):
             groups.setdefault(size, []).append(i)
@@ -135,8 +136,8 @@ class Fitter:
         return [fits[i] for i in range(len(detections))]
 
     def fit_frame(
-        self, detection: Detection, width: int, height: int, last: Fit, prior: Prior | None = None
-    ) -> Fit:
+        self, detection: Detection, width: int, height: int, last: FrameFit, prior: Prior | None = None
+    ) -> FrameFit:
         """Fit a clip's next frame, starting from ``last``, whose identity and focal length are kept."""
         prior = self.prior if prior is None else prior
         target = target_of(detection, width, height, self.model)
@@ -168,7 +169,7 @@ class Fitter:
         return replace(self.prior, log_focal=math.log(pixels), log_focal_sigma=0.06, log_distance_sigma=1.0)
 
     def _start(
-        self, targets: list[Target], prior: Prior, identity: np.ndarray | None
+        self, targets: list[LandmarkTarget], prior: Prior, identity: np.ndarray | None
     ) -> tuple[Shared, list[Frame]]:
         """Estimate weak-perspective poses of the resting head, at the likely distance."""
         identity = np.zeros(self.head.identities) if identity is None else identity
@@ -183,12 +184,26 @@ class Fitter:
         resting[FREE] = 0.02
         for (R, s, offset), t in zip(poses, targets, strict=True):
             log_k = float(np.log(s * t.unit) - log_focal)
-            frames.append(Frame(R, offset * t.unit, log_k, np.zeros((2, 2)), resting.copy()))
+            frames.append(
+                Frame(
+                    rotation=R,
+                    offset=offset * t.unit,
+                    log_k=log_k,
+                    gaze=np.zeros((2, 2)),
+                    expression=resting.copy(),
+                )
+            )
         return Shared(identity.copy(), log_focal), frames
 
     def result(
-        self, shared: Shared, frame: Frame, target: Target, detection: Detection, width: int, height: int
-    ) -> Fit:
+        self,
+        shared: Shared,
+        frame: Frame,
+        target: LandmarkTarget,
+        detection: Detection,
+        width: int,
+        height: int,
+    ) -> FrameFit:
         """Convert the solver's state to ``Fit``."""
         frame = with_lids(self.model, shared.identity, frame)
         basis = slid_basis(self.model, shared, frame, target.unit)
@@ -208,16 +223,28 @@ class Fitter:
             jaw=torch.zeros(3),
         )
         camera = Camera.make(focal, width, height)
-        return Fit(params, camera, detection.points + r, error, shared, frame)
+        return FrameFit(
+            params=params, camera=camera, points=detection.points + r, error=error, shared=shared, frame=frame
+        )
+
+
+class WeakPerspective(NamedTuple):
+    """Rotation (3, 3), scale and offset (2,) of a scaled orthographic view."""
+
+    rotation: np.ndarray
+    scale: float
+    offset: np.ndarray
 
 
 def weak_perspective(
     points: Float[np.ndarray, "n 3"], image: Float[np.ndarray, "n 2"], weight: Float[np.ndarray, " n"]
-) -> tuple[np.ndarray, float, np.ndarray]:
+) -> WeakPerspective:
     """Solve for rotation, scale and offset of a scaled orthographic view (image +y down) by least squares."""
     w = np.sqrt(weight)[:, None]
     A = np.concatenate([points, np.ones((len(points), 1))], 1) * w
     M = np.linalg.lstsq(A, image * [1, -1] * w, rcond=None)[0]
     u, s, vt = np.linalg.svd(M[:3].T, full_matrices=False)
     rows = u @ vt
-    return np.stack([rows[0], rows[1], np.cross(rows[0], rows[1])]), float(s.mean()), M[3] * [1, -1]
+    return WeakPerspective(
+        np.stack([rows[0], rows[1], np.cross(rows[0], rows[1])]), float(s.mean()), M[3] * [1, -1]
+    )

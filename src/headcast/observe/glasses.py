@@ -103,25 +103,40 @@ def places(
     points: Float[np.ndarray, "478 2"], frame: FaceFrame
 ) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     """Return where frames can be (0..1), eyes and brows left out, and where the lenses are."""
-    import cv2
 
     h, w = frame.x.shape
     eyes = np.linalg.norm(points[IRIS_LEFT] - points[IRIS_RIGHT]) / frame.unit
-    ring, lens = np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
-    for side in (-0.5, 0.5):
-        r = np.hypot((frame.x - side * 1.06 * eyes) / (0.46 * eyes), (frame.y + 0.07 * eyes) / (0.33 * eyes))
-        ring = np.maximum(ring, np.clip((r - 0.55) / 0.15, 0, 1) * np.clip((1.75 - r) / 0.2, 0, 1))
-        lens = np.maximum(lens, np.clip((1.05 - r) / 0.1, 0, 1))
+    ring, lens = _ring_and_lens(h, w, frame, eyes)
     between_ears = (frame.x < frame.ear_left) & (frame.x > frame.ear_right)
     out = np.maximum(ring, (np.abs(frame.y) < 0.35 * eyes).astype(np.float32)) * between_ears
     out *= (frame.y < 0.42 * eyes) & (frame.y > -0.55 * eyes)
+    out = _leave_out_eyes(points, h, w, out)
+    return out.astype(np.float32), lens
+
+
+def _ring_and_lens(h: int, w: int, frame: FaceFrame, eyes: np.floating) -> tuple[np.ndarray, np.ndarray]:
+    """Return rings around the eyes where frames run, and the lenses in them; ``eyes``: their distance."""
+    ring, lens = np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
+    for side in (-0.5, 0.5):
+        radius = np.hypot(
+            (frame.x - side * 1.06 * eyes) / (0.46 * eyes), (frame.y + 0.07 * eyes) / (0.33 * eyes)
+        )
+        ring = np.maximum(ring, np.clip((radius - 0.55) / 0.15, 0, 1) * np.clip((1.75 - radius) / 0.2, 0, 1))
+        lens = np.maximum(lens, np.clip((1.05 - radius) / 0.1, 0, 1))
+    return ring, lens
+
+
+def _leave_out_eyes(points: Float[np.ndarray, "478 2"], h: int, w: int, out: np.ndarray) -> np.ndarray:
+    """Leave eyes and brows out of a mask, in place; lines between them count less."""
+    import cv2
+
     for eye, brow in ((EYE_LEFT, BROW_LEFT), (EYE_RIGHT, BROW_RIGHT)):  # lid creases look like thin rims
         hull = cv2.convexHull(points[[*eye, *brow]].astype(np.float32))[:, 0]
         out *= 1 - LID * polygon(hull, h, w)
     for outline, grow in ((EYE_LEFT, 1.25), (EYE_RIGHT, 1.25), (BROW_LEFT, 1.1), (BROW_RIGHT, 1.1)):
         p = points[list(outline)]
         out *= 1 - polygon((p - p.mean(0)) * grow + p.mean(0), h, w)
-    return out.astype(np.float32), lens
+    return out
 
 
 def long_pieces(rim: Float[np.ndarray, "h w"], least: float) -> Float[np.ndarray, "h w"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -154,9 +155,17 @@ def combined_weights(
     return combine(eye_look_from_gaze(torch.from_numpy(expression), torch.from_numpy(gaze))).numpy()
 
 
+class ShapeWeights(NamedTuple):
+    """Shape weights and their derivatives."""
+
+    weights: Float[np.ndarray, "52"]
+    by_expression: Float[np.ndarray, "52 e"]
+    by_gaze: Float[np.ndarray, "52 4"]
+
+
 def expression_weights(
     expression: Float[np.ndarray, "52"], gaze: Float[np.ndarray, "2 2"], columns: Int[np.ndarray, " e"]
-) -> tuple[Float[np.ndarray, "52"], Float[np.ndarray, "52 e"], Float[np.ndarray, "52 4"]]:
+) -> ShapeWeights:
     """Return shape weights for expression and gaze, and their derivatives by ``columns`` and by the gaze.
 
     Forward differences over the model's own rules, so that a change there needs none here.
@@ -168,4 +177,4 @@ def expression_weights(
     g[np.arange(n + 1, n + 5), np.arange(4)] += GAZE_STEP
     out = combine(eye_look_from_gaze(torch.from_numpy(e), torch.from_numpy(g.reshape(-1, 2, 2)))).numpy()
     jacobian = ((out[1:] - out[0]) / GAZE_STEP).T
-    return out[0], jacobian[:, :n], jacobian[:, n:]
+    return ShapeWeights(out[0], jacobian[:, :n], jacobian[:, n:])

@@ -20,6 +20,7 @@ __all__ = [
     "LIPS_OUTER",
     "MIRROR",
     "OVAL",
+    "face_roll",
     "face_width",
     "face_yaw",
     "iris_distance",
@@ -83,6 +84,12 @@ def unmirror(points: Float[np.ndarray, "478 k"], width: float) -> Float[np.ndarr
 def iris_distance(points: Float[np.ndarray, "478 k"]) -> float:
     """Return the distance of the iris centres, pixels."""
     return float(np.linalg.norm(points[IRIS_LEFT, :2] - points[IRIS_RIGHT, :2]))
+
+
+def face_roll(points: Float[np.ndarray, "478 k"]) -> float:
+    """Return degrees by which the face is turned clockwise in the image; 0 upright, 180 upside down."""
+    x, y = (points[IRIS_LEFT] - points[IRIS_RIGHT])[:2]
+    return float(np.degrees(np.arctan2(y, x)))
 
 
 def face_yaw(points: Float[np.ndarray, "478 3"]) -> float:

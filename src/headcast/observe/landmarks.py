@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,22 @@ from jaxtyping import Float, UInt8
 from headcast.crops.square import Box, Square, box_of, face_size, overlap, shifted, square_around, squared
 from headcast.errors import HeadcastError
 from headcast.files import quiet_stderr
-from headcast.observe.landmark_points import MIRROR, face_width, face_yaw, iris_distance
+from headcast.observe.detection import Detection
+from headcast.observe.landmark_points import MIRROR, face_roll, face_width, face_yaw, iris_distance
 from headcast.observe.models import quiet_mediapipe
-from headcast.observe.seen import Detection
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["MAX_YAW", "MIN_FACE", "FaceDetector", "pick_face"]
+__all__ = [
+    "MAX_YAW",
+    "MIN_FACE",
+    "FaceDetector",
+    "pick_face",
+    "quarter_turns",
+    "turn_detection",
+    "turn_points",
+]
 
 MAX_FACES = 5
 WORK_SIDE = 1024  # images are searched at most this large; faces are then measured in the full image
@@ -28,6 +37,9 @@ ROOM = 2.0  # side of that square over the larger side of the landmarks' box
 MIN_FACE = 48.0  # pixels between the ears
 MAX_YAW = 60.0  # degrees
 MIN_SCORE = 0.2
+SURE_SCORE = 0.45  # below it a face is looked for in other orientations too
+SCORE_GAIN = 0.15  # by which a face turned by quarter turns must score better than one less turned
+TRACK_SCORE = 0.5  # of a face that is followed from frame to frame
 YAW_GAIN = 1.12  # the mesh is too flat in depth: measured against poses of portraits and of rendered heads
 Jitter = tuple[tuple[float, float, float, float], ...]
 
@@ -48,47 +60,70 @@ class FaceDetector:
         self.graphs: dict[str, Any] = {}
         self.greeted = False
 
-    def detect(self, rgb: UInt8[np.ndarray, "h w 3"], refine: bool = True) -> list[Detection]:
+    def detect(
+        self, rgb: UInt8[np.ndarray, "h w 3"], refine: bool = True, turned: bool = True
+    ) -> list[Detection]:
         """Detect all faces (five at most), the largest first; empty when there is none.
 
         Landmarks are found in a square around each face and its mirror image. With ``refine`` they are the
         mean over eight squares, shifted, turned, scaled, half of them mirrored: a third of the noise and
         a fifth of the left-right bias of a single pass over the whole image, for 60 ms a face.
+        Faces may be turned by any angle in the image; where none is sure, the image is searched turned by
+        quarter turns too, unless ``turned`` is False.
         """
-        faces: list[Detection] = []
-        for box in self.search(rgb):
-            d = self.measure(rgb, box, JITTER if refine else ONE)
-            if d is not None and all(overlap(d.box, other.box) < 0.3 for other in faces):
-                faces.append(d)
+        jitter = JITTER if refine else ONE
+        faces = self.measure_boxes(rgb, self.search(rgb), jitter)
+        if turned and max((d.score for d in faces), default=0.0) < SURE_SCORE:
+            boxes = [b for turns in (2, 1, 3) for b in self.search_turned(rgb, turns)]
+            faces = drop_overlapping(faces + self.measure_boxes(rgb, boxes, jitter))
         return sorted(faces, key=lambda d: -face_size(d.box))
 
-    def track(self, rgb: UInt8[np.ndarray, "h w 3"], previous: Detection | None) -> Detection | None:
-        """Detect the face of a clip's next frame near where it was, else everywhere; None without a face."""
-        if previous is not None:
-            d = self.measure(rgb, previous.box, ONE, find=False)
-            if d is not None and d.score >= 0.5:
-                return d
-        faces = self.detect(rgb, refine=False)
-        if previous is not None and faces:
-            return max(faces, key=lambda d: overlap(d.box, previous.box))
-        return faces[0] if faces else None
+    def measure_boxes(
+        self, rgb: UInt8[np.ndarray, "h w 3"], boxes: list[Box], jitter: Jitter
+    ) -> list[Detection]:
+        """Measure the faces in boxes, each upright or in the quarter turn that suits it; drop doubles."""
+        return drop_overlapping([d for b in boxes for d in [self.measure_turned(rgb, b, jitter)] if d])
+
+    def measure_turned(self, rgb: UInt8[np.ndarray, "h w 3"], box: Box, jitter: Jitter) -> Detection | None:
+        """Measure a face of unknown orientation: upright, else in the quarter turn where views agree most."""
+        best = self.measure(rgb, box, jitter)
+        for turns in (2, 1, 3):
+            if best is not None and best.score >= SURE_SCORE:
+                break
+            d = self.measure(rgb, box, jitter, turns=turns)
+            if d is not None and d.score > (SCORE_GAIN + best.score if best else SURE_SCORE):
+                best = d
+        return best
+
+    def follow(self, rgb: UInt8[np.ndarray, "h w 3"], previous: Detection) -> Detection | None:
+        """Detect a clip's face in the next frame at the place where it was; None when it is not there."""
+        turns = quarter_turns(previous.points)
+        d = self.measure(rgb, previous.box, ONE, find=False, turns=turns)
+        return d if d is not None and d.score >= TRACK_SCORE else None
 
     def measure(
-        self, rgb: UInt8[np.ndarray, "h w 3"], box: Box, jitter: Jitter, find: bool = True
+        self,
+        rgb: UInt8[np.ndarray, "h w 3"],
+        box: Box,
+        jitter: Jitter,
+        find: bool = True,
+        turns: int = 0,
     ) -> Detection | None:
-        """Average landmarks of the face in a box over squares around it; None when there is no face."""
-        if find:  # boxes of face detectors are rough
-            first = self.in_square(rgb, square_around(box, ROOM))
+        """Average landmarks of the face in a box over squares around it; None when there is no face.
+
+        Args:
+            find: look for the face first, since boxes of face detectors are rough; then its own orientation
+                replaces ``turns``.
+            turns: quarter turns counter-clockwise that make the face upright.
+        """
+        if find:
+            first = self.in_square(rgb, square_around(box, ROOM, angle=-turns * np.pi / 2))
             if first is None:
-                first = self.in_square(rgb, square_around(box, 1.4 * ROOM))
+                first = self.in_square(rgb, square_around(box, 1.4 * ROOM, angle=-turns * np.pi / 2))
             if first is None:
                 return None
-            box = box_of(first)
-        views = [
-            self.in_square(rgb, square_around(box, room, dx=s * dx, dy=dy, angle=s * a, mirrored=s < 0))
-            for room, dx, dy, a in jitter
-            for s in (1, -1)
-        ]
+            box, turns = box_of(first), quarter_turns(first)
+        views = [self.in_square(rgb, view) for view in turned_squares(box, jitter, turns)]
         views = [v for v in views if v is not None]
         if len(views) < max(2, len(jitter)):
             return None
@@ -119,6 +154,12 @@ class FaceDetector:
             if all(overlap(b, other) < 0.3 for other in distinct):
                 distinct.append(b)
         return [(x0 / scale, y0 / scale, x1 / scale, y1 / scale) for x0, y0, x1, y1 in distinct[:MAX_FACES]]
+
+    def search_turned(self, rgb: UInt8[np.ndarray, "h w 3"], turns: int) -> list[Box]:
+        """Find boxes of likely faces in the image turned by quarter turns, in pixels of the image itself."""
+        turned = np.ascontiguousarray(np.rot90(rgb, turns))
+        corners = [np.array([b[:2], b[2:]]) for b in self.search(turned)]
+        return [box_of(turn_points(c, (turned.shape[1], turned.shape[0]), -turns)) for c in corners]
 
     def mesh_boxes(self, rgb: UInt8[np.ndarray, "h w 3"], margin: float = 0.0) -> list[Box]:
         """Find boxes of near faces. The image is made square first: the graph misplaces faces in others."""
@@ -198,6 +239,53 @@ class FaceDetector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def quarter_turns(points: Float[np.ndarray, "478 k"]) -> int:
+    """Return the quarter turns counter-clockwise that make a face upright, 0 to 3."""
+    return round(face_roll(points) / 90) % 4
+
+
+def turn_points(
+    points: Float[np.ndarray, "n 2"], size: tuple[int, int], turns: int
+) -> Float[np.ndarray, "n 2"]:
+    """Return points (pixels) of an image of a size (width, height) after ``np.rot90(image, turns)``."""
+    width, height = size
+    for _ in range(turns % 4):
+        points = np.stack([points[:, 1], width - points[:, 0]], 1).astype(points.dtype)
+        width, height = height, width
+    return points
+
+
+def turn_detection(d: Detection, size: tuple[int, int], turns: int) -> Detection:
+    """Return the detection in the image after ``np.rot90(image, turns)``; ``size``: width, height before."""
+    if turns % 4 == 0:
+        return d
+    points = turn_points(d.points, size, turns)
+    return replace(d, points=points, box=box_of(points))
+
+
+def turned_squares(box: Box, jitter: Jitter, turns: int) -> list[Square]:
+    """Return the squares, half of them mirrored, around a face that ``turns`` quarter turns make upright."""
+    base = -turns * np.pi / 2
+    c, s = round(np.cos(base)), round(np.sin(base))
+    squares = []
+    for room, x, y, angle in jitter:
+        for sign in (1, -1):
+            dx, dy = c * sign * x + s * y, -s * sign * x + c * y
+            squares.append(
+                square_around(box, room, dx=dx, dy=dy, angle=sign * angle + base, mirrored=sign < 0)
+            )
+    return squares
+
+
+def drop_overlapping(found: list[Detection]) -> list[Detection]:
+    """Keep of detections of the same place the surer one; a first one wins against its equals."""
+    faces: list[Detection] = []
+    for d in sorted(found, key=lambda d: -min(d.score, SURE_SCORE)):
+        if all(overlap(d.box, other.box) < 0.3 for other in faces):
+            faces.append(d)
+    return faces
 
 
 def pick_face(detections: list[Detection], index: int | None, name: str) -> tuple[Detection, str | None]:

@@ -35,9 +35,7 @@ class LidModel:
     def of(head: HeadModel, triangle: Int[np.ndarray, "478"], bary: Float[np.ndarray, "478 3"]) -> LidModel:
         """Build the eyelids of a head under given landmarks."""
         faces = head.faces.numpy()
-        needed = np.isin(head.lid_index.numpy(), faces[triangle]).any(0)
-        needed[head.lid_rim.numpy()] = True
-        kept = torch.from_numpy(np.flatnonzero(needed))
+        kept = _kept_lid_vertices(head, triangle, faces)
         index = head.lid_index[:, kept].reshape(-1)
         rim = torch.searchsorted(kept, head.lid_rim)
         edge = head.lid_index[:, head.lid_rim]
@@ -79,6 +77,13 @@ class LidModel:
                 lids, torch.from_numpy(centre), torch.from_numpy(axis), growth, blink, *self.constants
             )
         return self.hold @ (rested - lids).numpy().reshape(-1, 3)
+
+
+def _kept_lid_vertices(head: HeadModel, triangle: Int[np.ndarray, "478"], faces: np.ndarray) -> torch.Tensor:
+    """Return which lid vertices are needed: those under landmarks, and the lids' edges."""
+    needed = np.isin(head.lid_index.numpy(), faces[triangle]).any(0)
+    needed[head.lid_rim.numpy()] = True
+    return torch.from_numpy(np.flatnonzero(needed))
 
 
 def _hold(faces: np.ndarray, index: np.ndarray, triangle: np.ndarray, bary: np.ndarray) -> np.ndarray:

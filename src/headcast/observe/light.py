@@ -81,7 +81,6 @@ def sample_skin(
     points: Float[np.ndarray, "478 2"],
 ) -> SkinSamples:
     """Sample colours of skin vertices visible to the camera in the face oval, off eyes, brows and lips."""
-    import cv2
 
     from headcast.image import srgb_to_linear
 
@@ -90,18 +89,11 @@ def sample_skin(
         normal = head.vertex_normals(posed).double().numpy()
         pixel = camera.project(posed).double().numpy()
         depth = camera.to_camera(posed)[:, 2].double().numpy()
-    skin = np.zeros(len(pixel), bool)
-    skin[np.unique(head.faces.numpy()[head.part.numpy() == head.part_names.index("skin")])] = True
+    skin = _is_skin_vertex(pixel, head)
     facing = _facing(posed, normal, camera)
     h, w = rgb.shape[:2]
-    mask = skin_polygon(points, h, w).astype(np.float32)
-    if masks is not None:
-        mask = mask * masks.skin * (1 - masks.glasses)
-    radius = max(0.5, 0.006 * float(np.ptp(points[:, 1])))
-    smooth = cv2.GaussianBlur(rgb.astype(np.float32) / 255, (0, 0), radius)
-    inside = (pixel > 1).all(1) & (pixel[:, 0] < w - 1) & (pixel[:, 1] < h - 1)
-    keep = np.flatnonzero(inside & skin & (facing > 0.2))
-    keep = keep[in_front(pixel[keep], depth[keep])]
+    mask, smooth = _mask_and_blur(points, h, w, masks, rgb)
+    keep = _visible_vertices(pixel, w, h, skin, facing, depth)
     ix, iy = pixel[keep].astype(int).T
     confidence = mask[iy, ix] * np.clip(facing[keep] * 2, 0, 1)
     value = smooth[iy, ix]
@@ -113,6 +105,36 @@ def sample_skin(
         normal[keep[good]],
         confidence[good].astype(np.float64),
     )
+
+
+def _visible_vertices(
+    pixel: np.ndarray, w: int, h: int, skin: np.ndarray, facing: np.ndarray, depth: np.ndarray
+) -> np.ndarray:
+    """Return the skin vertices in the image that face the camera and are not behind others."""
+    inside = (pixel > 1).all(1) & (pixel[:, 0] < w - 1) & (pixel[:, 1] < h - 1)
+    keep = np.flatnonzero(inside & skin & (facing > 0.2))
+    return keep[in_front(pixel[keep], depth[keep])]
+
+
+def _mask_and_blur(
+    points: Float[np.ndarray, "478 2"], h: int, w: int, masks: Masks | None, rgb: UInt8[np.ndarray, "h w 3"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where bare skin is, and the image in 0..1 smoothed against noise."""
+    import cv2
+
+    mask = skin_polygon(points, h, w).astype(np.float32)
+    if masks is not None:
+        mask = mask * masks.skin * (1 - masks.glasses)
+    radius = max(0.5, 0.006 * float(np.ptp(points[:, 1])))
+    smooth = cv2.GaussianBlur(rgb.astype(np.float32) / 255, (0, 0), radius)
+    return mask, smooth
+
+
+def _is_skin_vertex(pixel: np.ndarray, head: HeadModel) -> np.ndarray:
+    """Mark the vertices of the part "skin"."""
+    skin = np.zeros(len(pixel), bool)
+    skin[np.unique(head.faces.numpy()[head.part.numpy() == head.part_names.index("skin")])] = True
+    return skin
 
 
 def _facing(posed: torch.Tensor, normal: Float[np.ndarray, "v 3"], camera: Camera) -> Float[np.ndarray, "v"]:
@@ -174,24 +196,49 @@ def solve_light(
     scale = np.maximum(np.median(colour, 0), 1e-4)
     pull = np.zeros((0, 9)), np.zeros((0, 3))
     for _ in range(ROUNDS):
-        for c in range(3):
-            A = basis * (albedo[:, c] / scale[c] * np.sqrt(weight * robust))[:, None]
-            b = colour[:, c] / scale[c] * np.sqrt(weight * robust)
-            unit = len(colour) * float(np.mean((albedo[:, c] / scale[c]) ** 2))
-            ridge = np.diag(RIDGE * unit)
-            strong = 0.05 * unit / max(1, len(pull[0]))
-            left = A.T @ A + ridge + strong * pull[0].T @ pull[0] + 1e-9 * unit * np.eye(9)
-            light[:, c] = np.linalg.solve(left, A.T @ b + strong * pull[0].T @ pull[1][:, c])
-        off = ((colour - albedo * (basis @ light)) / scale).std(1) + np.abs(
-            ((colour - albedo * (basis @ light)) / scale).mean(1)
-        )
-        limit = HUBER * max(float(np.median(off)), 1e-4)
-        robust = np.minimum(1.0, limit / np.maximum(off, 1e-9))
+        _solve_channels(basis, albedo, scale, weight, robust, colour, pull, light)
+        robust = _huber_weights(colour, albedo, basis, light, scale)
         if sphere is not None:
             mean = (basis @ light).mean(0)
             dark = ((sphere @ light) < DARKEST * mean).any(1)
             pull = sphere[dark], np.maximum(sphere[dark] @ light, 1.5 * DARKEST * mean)
     return light
+
+
+def _huber_weights(
+    colour: Float[np.ndarray, "n 3"],
+    albedo: Float[np.ndarray, "n 3"],
+    basis: Float[np.ndarray, "n 9"],
+    light: np.ndarray,
+    scale: np.ndarray,
+) -> np.ndarray:
+    """Weigh down samples whose colours are far from the fitted ones."""
+    off = ((colour - albedo * (basis @ light)) / scale).std(1) + np.abs(
+        ((colour - albedo * (basis @ light)) / scale).mean(1)
+    )
+    limit = HUBER * max(float(np.median(off)), 1e-4)
+    return np.minimum(1.0, limit / np.maximum(off, 1e-9))
+
+
+def _solve_channels(
+    basis: Float[np.ndarray, "n 9"],
+    albedo: Float[np.ndarray, "n 3"],
+    scale: np.ndarray,
+    weight: Float[np.ndarray, " n"],
+    robust: np.ndarray,
+    colour: Float[np.ndarray, "n 3"],
+    pull: tuple[np.ndarray, np.ndarray],
+    light: np.ndarray,
+) -> None:
+    """Solve the ridge regression of each channel under given robust weights, into ``light``."""
+    for c in range(3):
+        A = basis * (albedo[:, c] / scale[c] * np.sqrt(weight * robust))[:, None]
+        b = colour[:, c] / scale[c] * np.sqrt(weight * robust)
+        unit = len(colour) * float(np.mean((albedo[:, c] / scale[c]) ** 2))
+        ridge = np.diag(RIDGE * unit)
+        strong = 0.05 * unit / max(1, len(pull[0]))
+        left = A.T @ A + ridge + strong * pull[0].T @ pull[0] + 1e-9 * unit * np.eye(9)
+        light[:, c] = np.linalg.solve(left, A.T @ b + strong * pull[0].T @ pull[1][:, c])
 
 
 def fibonacci_sphere(count: int) -> Float[np.ndarray, "n 3"]:

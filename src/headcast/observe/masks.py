@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from headcast.interpolation import smoothstep
 from headcast.observe.colour_model import Mixture, features, fit_mixture, monomials
+from headcast.observe.detection import Detection, Masks
 from headcast.observe.face_frame import FaceFrame, face_frame, polygon
 from headcast.observe.filters import blur, guided, resized
 from headcast.observe.glasses import glasses_mask
@@ -18,7 +21,6 @@ from headcast.observe.landmark_points import (
     LIPS_OUTER,
 )
 from headcast.observe.matte import person_matte
-from headcast.observe.seen import Detection, Masks
 
 __all__ = ["segment"]
 
@@ -47,7 +49,38 @@ def segment(
     soft = guided(image, resized(parts, *small.shape[:2]), max(2, round(0.012 * unit)), 1e-3)
     soft = np.clip(soft, 0, 1) + 1e-6
     soft = resized(soft / soft.sum(-1, keepdims=True), h, w) * person[..., None]
-    return Masks(person, soft[..., SKIN], soft[..., HAIR], soft[..., CLOTHES], resized(glasses, h, w))
+    return Masks(
+        person=person,
+        skin=soft[..., SKIN],
+        hair=soft[..., HAIR],
+        clothes=soft[..., CLOTHES],
+        glasses=resized(glasses, h, w),
+    )
+
+
+class _ColourCues(NamedTuple):
+    """Colours of a grid over the face, and how far they are from those of skin and hair.
+
+    ``colours`` and ``terms`` are the features of the mixtures, ``sure_skin`` the (n, 4) features of pixels
+    that are skin for sure, ``from_skin`` and ``from_crown`` Mahalanobis distances (infinite for the bald).
+    """
+
+    frame: FaceFrame
+    colours: Float[np.ndarray, "h w 4"]
+    terms: Float[np.ndarray, "15 h w"]
+    is_sure_skin: Bool[np.ndarray, "h w"]
+    sure_skin: Float[np.ndarray, "n 4"]
+    from_skin: Float[np.ndarray, "h w"]
+    from_crown: Float[np.ndarray, "h w"]
+
+
+class _SampleAreas(NamedTuple):
+    """Where the colours of each part may be sampled; ``contested`` can be hair as well as clothes."""
+
+    skin: Bool[np.ndarray, "h w"]
+    hair: Bool[np.ndarray, "h w"]
+    clothes: Bool[np.ndarray, "h w"]
+    contested: Bool[np.ndarray, "h w"]
 
 
 def label(
@@ -65,43 +98,79 @@ def label(
     points = points * scale
     frame = face_frame(points, h, w)
     matte = resized(matte, h, w)
-    f = features(resized(rgb, h, w), frame.unit)
-    terms = monomials(f)
-    plain = (skin_samples(points, frame) * (1 - resized(glasses, h, w)) > 0.5) & (matte > 0.5)
-    if plain.sum() < 30:  # a face covered by something, or one the matte misses
-        plain = np.abs(frame.depth) <= max(0.0, float(np.abs(frame.depth).min())) + 0.2
-    sure_skin = trim_outliers(f[plain])
-    skin = fit_mixture(add_highlights(sure_skin), 5)
-    unlike = skin.distance(terms)
-    inside = matte > 0.9
-    away = crown_distance(frame, f, terms, (matte > 0.7) & (unlike > 2.5))
-    long = long_hair(frame, (matte > 0.7) & (unlike > 2.5) & (away < 3.5))
-    prior = place_prior(frame, long)
-    alike = blur(np.minimum(away, 6), 0.015 * frame.unit)
-    prior[HAIR] -= unlikely_hair(frame, alike, (matte > 0.7) & (unlike > 2.5) & (away < 3.5))
-    prior[SKIN] -= unlikely_skin(frame, (matte > 0.7), unlike > 2.5)
-    hangs = (alike < ALIKE + 0.3) | (frame.y > frame.chin)
-    hair_place = (unlike > 3) & ((away < 5) | (frame.y > frame.chin + 0.3))
-    locks = (long > 0) & (frame.y > frame.chin - 0.6)  # where hair and clothes both can be
-    least = LEAST_AREA * frame.unit**2
-    models: dict[int, Mixture | None] = {SKIN: skin}
+    bare = skin_samples(points, frame) * (1 - resized(glasses, h, w)) > 0.5
+    cues = _colour_cues(resized(rgb, h, w), matte, frame, bare)
+    prior, areas = _prior_and_areas(cues, matte)
     probability = softmax(prior)
     for _ in range(ROUNDS):
-        own = inside & hair_place & (probability[HAIR] > 0.6)
-        hair = models[HAIR] = fit_mixture(f[own], 3) if own.sum() > least else None
-        near = (away < 4.5) if hair is None else (away < 4.5) | (hair.distance(terms) < 3)
-        own = inside & (unlike > 2) & ~(locks & near & hangs) & (probability[CLOTHES] > 0.6)
-        models[CLOTHES] = fit_mixture(f[own], 3) if own.sum() > least else None
-        own = inside & (probability[SKIN] > 0.7) & (unlike < 2.5)
-        models[SKIN] = fit_mixture(add_highlights(np.concatenate([sure_skin, f[own & ~plain]])), 5)
         score = prior.copy()
-        for k, model in models.items():
-            score[k] += NOTHING if model is None else model.log_density(terms)
+        for k, model in _fit_part_colours(cues, areas, probability).items():
+            score[k] += NOTHING if model is None else model.log_density(cues.terms)
         probability = softmax(score)
     islands = hair_islands(probability[HAIR], frame)
     probability[CLOTHES] += islands * probability[HAIR]
     probability[HAIR] *= 1 - islands
     return np.moveaxis(probability, 0, -1).astype(np.float32)
+
+
+def _colour_cues(
+    rgb: UInt8[np.ndarray, "h w 3"],
+    matte: Float[np.ndarray, "h w"],
+    frame: FaceFrame,
+    bare: Bool[np.ndarray, "h w"],
+) -> _ColourCues:
+    """Compare every pixel's colour with the skin's (``bare``: where there is bare skin) and the crown's."""
+    colours = features(rgb, frame.unit)
+    terms = monomials(colours)
+    is_sure_skin = bare & (matte > 0.5)
+    if is_sure_skin.sum() < 30:  # a face covered by something, or one the matte misses
+        is_sure_skin = np.abs(frame.depth) <= max(0.0, float(np.abs(frame.depth).min())) + 0.2
+    sure_skin = trim_outliers(colours[is_sure_skin])
+    from_skin = fit_mixture(add_highlights(sure_skin), 5).distance(terms)
+    from_crown = crown_distance(frame, colours, terms, (matte > 0.7) & (from_skin > 2.5))
+    return _ColourCues(frame, colours, terms, is_sure_skin, sure_skin, from_skin, from_crown)
+
+
+def _prior_and_areas(
+    cues: _ColourCues, matte: Float[np.ndarray, "h w"]
+) -> tuple[Float[np.ndarray, "3 h w"], _SampleAreas]:
+    """Return log odds of the parts before any colour model, and where the models' samples may come from."""
+    frame, from_skin, from_crown = cues.frame, cues.from_skin, cues.from_crown
+    like_hair = (matte > 0.7) & (from_skin > 2.5) & (from_crown < 3.5)
+    long = long_hair(frame, like_hair)
+    prior = place_prior(frame, long)
+    alike = blur(np.minimum(from_crown, 6), 0.015 * frame.unit)
+    prior[HAIR] -= unlikely_hair(frame, alike, like_hair)
+    prior[SKIN] -= unlikely_skin(frame, (matte > 0.7), from_skin > 2.5)
+    hangs = (alike < ALIKE + 0.3) | (frame.y > frame.chin)
+    hair_place = (from_skin > 3) & ((from_crown < 5) | (frame.y > frame.chin + 0.3))
+    locks = (long > 0) & (frame.y > frame.chin - 0.6)
+    inside = matte > 0.9
+    areas = _SampleAreas(
+        skin=inside & (from_skin < 2.5),
+        hair=inside & hair_place,
+        clothes=inside & (from_skin > 2),
+        contested=locks & hangs,
+    )
+    return prior, areas
+
+
+def _fit_part_colours(
+    cues: _ColourCues, areas: _SampleAreas, probability: Float[np.ndarray, "3 h w"]
+) -> dict[int, Mixture | None]:
+    """Fit a colour mixture to each part's present region; None for a part that is hardly there."""
+    colours = cues.colours
+    least = LEAST_AREA * cues.frame.unit**2
+    own = areas.hair & (probability[HAIR] > 0.6)
+    hair = fit_mixture(colours[own], 3) if own.sum() > least else None
+    near = cues.from_crown < 4.5
+    if hair is not None:
+        near = near | (hair.distance(cues.terms) < 3)
+    own = areas.clothes & ~(areas.contested & near) & (probability[CLOTHES] > 0.6)
+    clothes = fit_mixture(colours[own], 3) if own.sum() > least else None
+    own = areas.skin & (probability[SKIN] > 0.7)
+    samples = np.concatenate([cues.sure_skin, colours[own & ~cues.is_sure_skin]])
+    return {SKIN: fit_mixture(add_highlights(samples), 5), HAIR: hair, CLOTHES: clothes}
 
 
 def softmax(x: Float[np.ndarray, "k h w"]) -> Float[np.ndarray, "k h w"]:
@@ -224,10 +293,7 @@ def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.nd
     out[SKIN] += np.clip(depth, 0, 0.3) * (60 - 48 * forehead) + 1.5 * (depth > 0)
     drop = frame.chin - y
     below = smoothstep(drop, -0.06, 0.06)
-    half = max(0.3, 0.5 * abs(frame.ear_left - frame.ear_right))
-    middle = 0.25 * (frame.ear_left + frame.ear_right)
-    neck = smoothstep(half * 0.9 + 0.3 * np.maximum(drop, 0) - np.abs(x - middle), -0.12, 0.08)
-    neck = neck * smoothstep(-drop, -0.75, -0.3)
+    neck = _neck_weight(frame, drop, x)
     out[SKIN] += below * (4.0 * neck - 2.5)
     out[CLOTHES] += -9 * (1 - smoothstep(drop, -0.4, -0.05)) + below * (1 - 2.0 * neck)
     out[CLOTHES] += 5 * smoothstep(drop, 0.1, 0.5) * (1 - 0.9 * long * (drop < 0.8))
@@ -235,10 +301,23 @@ def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.nd
     out[HAIR] -= 9 * jaw * (1 - long) + below * long * (2 * neck + 3 * smoothstep(drop, 0.6, 1.2))
     beside = (1 - jaw * (1 - long)) * (depth < 0)
     out[HAIR] += (1 - below) * beside * (1.2 + smoothstep(y - frame.top, -0.02, 0.15))
-    ears = (
+    ears = _ear_weight(y, depth)
+    out[SKIN] += 2.0 * ears
+    return out
+
+
+def _ear_weight(y: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Return 1 on the ears, just outside the outline of the face, fading around them."""
+    return (
         np.exp(-(((y + 0.08) / 0.16) ** 2))
         * smoothstep(-depth, 0.0, 0.02)
         * smoothstep(0.1 + depth, -0.02, 0.04)
     )
-    out[SKIN] += 2.0 * ears
-    return out
+
+
+def _neck_weight(frame: FaceFrame, drop: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return 1 on the neck, fading around it and wider with the ``drop`` below the chin."""
+    half = max(0.3, 0.5 * abs(frame.ear_left - frame.ear_right))
+    middle = 0.25 * (frame.ear_left + frame.ear_right)
+    neck = smoothstep(half * 0.9 + 0.3 * np.maximum(drop, 0) - np.abs(x - middle), -0.12, 0.08)
+    return neck * smoothstep(-drop, -0.75, -0.3)

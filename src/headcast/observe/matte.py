@@ -9,14 +9,15 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from headcast.crops.square import Box
+from headcast.observe.detection import Detection
 from headcast.observe.filters import blur, guided, local_colour, resized
 from headcast.observe.models import quiet_mediapipe
-from headcast.observe.seen import Detection
 
-__all__ = ["coarse_matte", "person_matte", "refine_matte"]
+__all__ = ["coarse_matte", "cutout_matte", "person_matte", "refine_matte"]
 
 NET = 256  # pixels a side of the segmentation network
 WORK = 1024  # pixels of the longer side the matte is refined at
+CUTOUT_IOU = 0.75  # of alpha and the person found, for alpha to be the person's outline
 VIEWS = (2.3, 2.8, 3.6)  # sides of the squares that the network segments, in face sizes
 
 
@@ -33,6 +34,21 @@ def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float
     return np.clip(resized(refine_matte(small, coarse, size), h, w), 0, 1)
 
 
+def cutout_matte(
+    rgb: UInt8[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"], detection: Detection
+) -> Float[np.ndarray, "h w"]:
+    """Return coverage 0..1 of the person in an image with transparency, shown over a plain backdrop.
+
+    The alpha of a cut-out person is the matte itself. Elsewhere (rounded corners, several people, parts of
+    the background left in) it limits the matte.
+    """
+    own = person_matte(rgb, detection)
+    a, b = alpha > 0.5, own > 0.5
+    if float((a & b).sum()) > CUTOUT_IOU * float((a | b).sum()):
+        return keep_connected(alpha, detection.box).astype(np.float32)
+    return own * alpha
+
+
 def coarse_matte(rgb: UInt8[np.ndarray, "h w 3"], box: Box) -> Float[np.ndarray, "h w"]:
     """Average the network's outputs in squares of several sizes around head and shoulders, also mirrored."""
     import cv2
@@ -43,21 +59,33 @@ def coarse_matte(rgb: UInt8[np.ndarray, "h w 3"], box: Box) -> Float[np.ndarray,
     fallback = cv2.resize(run_network(whole), (w, h), interpolation=cv2.INTER_LINEAR)
     size = max(box[2] - box[0], box[3] - box[1])
     for view in VIEWS:
-        side = min(view * size, float(max(h, w)))
-        x = clamp_interval((box[0] + box[2]) / 2, side, w)
-        y = clamp_interval((box[1] + box[3]) / 2 + 0.15 * size, side, h)
-        k = NET / side
-        W = np.array([[k, 0, NET / 2 - k * x + 0.5 * k - 0.5], [0, k, NET / 2 - k * y + 0.5 * k - 0.5]])
+        k, W = _network_from_image(box, view, size, h, w)
         part = area_warp(rgb, W, k)
         mask = (run_network(part) + run_network(part[:, ::-1])[:, ::-1]) / 2
         back = {"dsize": (w, h), "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP}
-        border = np.zeros((NET, NET), np.float32)  # a view's rim counts little
-        border[4:-4, 4:-4] = 1
+        border = _central_weight()
         view_weight = cv2.warpAffine(blur(border, 4.0), W, **back)
         total += cv2.warpAffine(logit(mask), W, **back) * view_weight
         weight += view_weight
     mean = (total + 0.02 * logit(fallback)) / (weight + 0.02)
     return 1 / (1 + np.exp(distance_prior(h, w, box) - mean))
+
+
+def _central_weight() -> np.ndarray:
+    """Return 1 in a network square, 0 on its rim, where the network sees too little around."""
+    border = np.zeros((NET, NET), np.float32)
+    border[4:-4, 4:-4] = 1
+    return border
+
+
+def _network_from_image(box: Box, view: float, size: float, h: int, w: int) -> tuple[float, np.ndarray]:
+    """Return the affine map from the image to one square of the network, and its scale."""
+    side = min(view * size, float(max(h, w)))
+    x = clamp_interval((box[0] + box[2]) / 2, side, w)
+    y = clamp_interval((box[1] + box[3]) / 2 + 0.15 * size, side, h)
+    k = NET / side
+    matrix = np.array([[k, 0, NET / 2 - k * x + 0.5 * k - 0.5], [0, k, NET / 2 - k * y + 0.5 * k - 0.5]])
+    return k, matrix
 
 
 def distance_prior(height: int, width: int, box: Box) -> Float[np.ndarray, "h w"]:
@@ -112,28 +140,42 @@ def refine_by_colour(
     rgb: UInt8[np.ndarray, "h w 3"], matte: Float[np.ndarray, "h w"], box: Box
 ) -> Float[np.ndarray, "h w"]:
     """Let colour models of person and background (GrabCut) decide where the network wavers."""
-    import cv2
 
     h, w = rgb.shape[:2]
     scale = min(1.0, 256 / max(h, w))
     hs, ws = max(1, round(h * scale)), max(1, round(w * scale))
     small, m = resized(rgb, hs, ws), resized(matte, hs, ws)
     size = max(box[2] - box[0], box[3] - box[1]) * scale
-    ring = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(0.05 * size)) + 1,) * 2)
-    sure = cv2.erode((m > 0.93).astype(np.uint8), ring, borderType=cv2.BORDER_REPLICATE) > 0
-    never = cv2.erode((m < 0.1).astype(np.uint8), ring, borderType=cv2.BORDER_REPLICATE) > 0
-    x0, y0, x1, y1 = (max(0, round(v * scale)) for v in box)
-    sure[y0:y1, x0:x1] |= m[y0:y1, x0:x1] > 0.5
+    sure, never = _sure_regions(size, m, box, scale)
     if sure.sum() < 50 or never.sum() < 50:
         return matte
-    labels = np.where(m > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[sure], labels[never] = cv2.GC_FGD, cv2.GC_BGD
-    cv2.setRNGSeed(0)
-    cv2.grabCut(small, labels, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
-    vote = blur(((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.float32), 1.0)
+    vote = _grab_cut(m, sure, never, small)
     vote = resized(vote, h, w)
     wavering = 4 * matte * (1 - matte)
     return matte + (vote - matte) * np.clip(2 * wavering - 0.4, 0, 0.85)
+
+
+def _grab_cut(matte: np.ndarray, sure: np.ndarray, never: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Return 1 where GrabCut finds the person, slightly blurred."""
+    import cv2
+
+    labels = np.where(matte > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[sure], labels[never] = cv2.GC_FGD, cv2.GC_BGD
+    cv2.setRNGSeed(0)
+    cv2.grabCut(small, labels, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
+    return blur(((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.float32), 1.0)
+
+
+def _sure_regions(size: float, matte: np.ndarray, box: Box, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the person is for sure (the face is), and where the background."""
+    import cv2
+
+    ring = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(0.05 * size)) + 1,) * 2)
+    sure = cv2.erode((matte > 0.93).astype(np.uint8), ring, borderType=cv2.BORDER_REPLICATE) > 0
+    never = cv2.erode((matte < 0.1).astype(np.uint8), ring, borderType=cv2.BORDER_REPLICATE) > 0
+    x0, y0, x1, y1 = (max(0, round(v * scale)) for v in box)
+    sure[y0:y1, x0:x1] |= matte[y0:y1, x0:x1] > 0.5
+    return sure, never
 
 
 def keep_connected(matte: Float[np.ndarray, "h w"], box: Box) -> Float[np.ndarray, "h w"]:
@@ -163,10 +205,37 @@ def refine_matte(
     background nearby: its place on the line between them is its coverage, trusted as far as the two colours
     differ and the pixel lies near their line. A guided filter then ties the band to the image's edges.
     """
-    import cv2
 
     image = rgb.astype(np.float32) / 255
     reach = max(2.0, 0.035 * size)
+    sure, never = _edge_regions(reach, coarse)
+    band = 1 - sure - never
+    front, front_weight = local_colour(image, sure, 1.3 * reach)
+    back, back_weight = local_colour(image, never, 1.3 * reach)
+    place, trust = _place_between(front, back, image)
+    trust = trust * np.minimum(1, 50 * np.minimum(front_weight, back_weight)) * band
+    prior = np.clip(coarse, 0, 1)
+    mixed = prior + trust * (place - prior)
+    mixed = np.where(band > 0, mixed, sure)
+    fine = guided(image, mixed.astype(np.float32), max(2, round(0.35 * reach)), 2e-4)
+    out = np.where(band > 0, fine, sure)
+    return np.clip((out - 0.04) / 0.92, 0, 1).astype(np.float32)
+
+
+def _place_between(front: np.ndarray, back: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each pixel's place from background (0) to person (1) in colour, and the trust in it."""
+    line = front - back
+    length = (line**2).sum(-1)
+    place = np.clip(((image - back) * line).sum(-1) / np.maximum(length, 1e-6), 0, 1)
+    squared_distance = ((image - back - place[..., None] * line) ** 2).sum(-1)
+    trust = length**2 / (length**2 + 0.003) * np.exp(-squared_distance / (0.25 * length + 0.003))
+    return place, trust
+
+
+def _edge_regions(reach: float, coarse: Float[np.ndarray, "h w"]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is person and what background for sure, at least ``reach`` pixels from the coarse edge."""
+    import cv2
+
     k = 2 * round(reach) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
     sure = cv2.erode((coarse > 0.8).astype(np.uint8), disk, borderType=cv2.BORDER_REPLICATE).astype(
@@ -175,18 +244,4 @@ def refine_matte(
     never = cv2.erode((coarse < 0.2).astype(np.uint8), disk, borderType=cv2.BORDER_REPLICATE).astype(
         np.float32
     )
-    band = 1 - sure - never
-    front, front_weight = local_colour(image, sure, 1.3 * reach)
-    back, back_weight = local_colour(image, never, 1.3 * reach)
-    line = front - back
-    length = (line**2).sum(-1)
-    place = np.clip(((image - back) * line).sum(-1) / np.maximum(length, 1e-6), 0, 1)
-    off = ((image - back - place[..., None] * line) ** 2).sum(-1)
-    trust = length**2 / (length**2 + 0.003) * np.exp(-off / (0.25 * length + 0.003))
-    trust = trust * np.minimum(1, 50 * np.minimum(front_weight, back_weight)) * band
-    prior = np.clip(coarse, 0, 1)
-    mixed = prior + trust * (place - prior)
-    mixed = np.where(band > 0, mixed, sure)
-    fine = guided(image, mixed.astype(np.float32), max(2, round(0.35 * reach)), 2e-4)
-    out = np.where(band > 0, fine, sure)
-    return np.clip((out - 0.04) / 0.92, 0, 1).astype(np.float32)
+    return sure, never

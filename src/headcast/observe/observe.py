@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,15 +11,18 @@ import numpy as np
 from headcast.head.model import HeadModel
 from headcast.image import LoadedImage, load_image
 from headcast.observe.ahead import HelperResult, take_results
-from headcast.observe.fit import Fit, Fitter
-from headcast.observe.landmarks import FaceDetector, pick_face
+from headcast.observe.fit import Fitter, FrameFit
+from headcast.observe.landmarks import FaceDetector, pick_face, quarter_turns, turn_detection
 from headcast.observe.light import estimate_light
 from headcast.observe.masks import segment
 from headcast.observe.parsed import correct_hair_masks
-from headcast.observe.track import detect_clip, good_keyframes
+from headcast.observe.photo import PhotoFace, find_photo_face, segment_face, turn_upright
+from headcast.observe.plausible import check_fit
+from headcast.observe.same_person import check_one_person, measure_traits
+from headcast.observe.track import DetectedClip, detect_frames, good_keyframes, read_and_detect
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.progress import Progress
-from headcast.video import Clip, read_video
+from headcast.video import Clip
 
 __all__ = ["Progress", "observe_photo", "observe_photos", "observe_video"]
 
@@ -49,7 +53,11 @@ def observe_photos(
     faces: Sequence[int | None] | None = None,
     progress: Progress | None = None,
 ) -> list[Observation]:
-    """Observe photos of one person jointly, with a common identity."""
+    """Observe photos of one person jointly, with a common identity.
+
+    Raises:
+        HeadcastError: see ``observe_photo``; photos that certainly show two people.
+    """
     say = progress or (lambda fraction, what: None)
     say(0.0, "reading")
     images = [p if isinstance(p, LoadedImage) else load_image(p) for p in photos]
@@ -57,27 +65,61 @@ def observe_photos(
     say(0.1, "finding the face")
     fitter = Fitter(head)
     helped = helper_results(photos, faces)
-    if helped is None:
-        with FaceDetector() as detector:
-            detections = [detector.detect(im.rgb) for im in images]
-        picked = [pick_face(d, f, im.name) for d, im, f in zip(detections, images, faces, strict=True)]
-    else:
-        picked = [(d, note) for d, note, _ in helped]
+    picked = _pick_faces(helped, images, faces)
+    upright = [turn_upright(im, p.turns) for im, p in zip(images, picked, strict=True)]
     say(0.3, "fitting the head")
-    sizes = [(im.rgb.shape[1], im.rgb.shape[0]) for im in images]
+    sizes = [(rgb.shape[1], rgb.shape[0]) for rgb in upright]
     focals = [im.exif_focal_35mm for im in images]
-    fits = fitter.fit_photos([d for d, _ in picked], sizes, focals)
-    segmented = []
-    for i, (im, (d, _)) in enumerate(zip(images, picked, strict=True)):
-        say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
-        segmented.append((im.rgb, d, helped[i][2] if helped else segment(im.rgb, d)))
+    detections = [p.detection for p in picked]
+    fits = fitter.fit_photos(detections, sizes, focals)
+    for im, p, fit in zip(images, picked, fits, strict=True):
+        check_fit(fit, p.detection, im.name)
+    doubts = _check_people(fitter, images, upright, picked) if len(images) > 1 else ()
+    segmented = _segment_photos(images, picked, upright, helped, say)
     out, masks = [], correct_hair_masks(segmented)
-    for i, (im, (d, note), fit) in enumerate(zip(images, picked, fits, strict=True)):
+    for i, (im, p, fit) in enumerate(zip(images, picked, fits, strict=True)):
         say(0.9 + 0.1 * i / len(images), "estimating the light")
-        notes = (*im.notes, *([note] if note else []))
-        out.append(assemble_observation(im.rgb, im.name, d, fit, head, masks[i], notes))
+        notes = (*im.notes, *([p.note] if p.note else []), *(doubts if i == 0 else ()))
+        rgb = np.ascontiguousarray(np.rot90(im.filled(), p.turns))
+        out.append(assemble_observation(rgb, im.name, p.detection, fit, head, masks[i], notes))
     say(1.0, "observed")
     return out
+
+
+def _segment_photos(
+    images: list[LoadedImage],
+    picked: list[PhotoFace],
+    upright: list[np.ndarray],
+    helped: list[HelperResult] | None,
+    say: Progress,
+) -> list[tuple[np.ndarray, Detection, Masks]]:
+    """Segment each photo, unless a helper process did."""
+    segmented = []
+    for i, (im, p, rgb) in enumerate(zip(images, picked, upright, strict=True)):
+        say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
+        segmented.append((rgb, p.detection, helped[i][1] if helped else segment_face(im, p)))
+    return segmented
+
+
+def _check_people(
+    fitter: Fitter, images: list[LoadedImage], upright: list[np.ndarray], picked: list[PhotoFace]
+) -> tuple[str, ...]:
+    """Refuse photos that certainly show several people; return what to warn of."""
+    traits = [
+        measure_traits(rgb, p.detection, fitter, im.exif_focal_35mm, im.name)
+        for im, rgb, p in zip(images, upright, picked, strict=True)
+    ]
+    return check_one_person(traits)
+
+
+def _pick_faces(
+    helped: list[HelperResult] | None, images: list[LoadedImage], faces: Sequence[int | None]
+) -> list[PhotoFace]:
+    """Return the face of each photo, from the helper process where there was one."""
+    if helped is not None:
+        return [found for found, _ in helped]
+    with FaceDetector() as detector:
+        return [find_photo_face(detector, im, f) for im, f in zip(images, faces, strict=True)]
 
 
 def helper_results(
@@ -91,35 +133,66 @@ def helper_results(
 
 
 def observe_video(
-    video: str | Path | Clip, head: HeadModel, count: int = VIDEO_KEYS, progress: Progress | None = None
+    video: str | Path | Clip,
+    head: HeadModel,
+    count: int = VIDEO_KEYS,
+    progress: Progress | None = None,
+    face: int | None = None,
 ) -> tuple[list[Observation], float]:
     """Observe the clip's best and most different frames, the best first; also return its frame rate.
 
+    Args:
+        face: which person, counted from 1 by size; None takes the largest (see ``choose_person``).
+
     Raises:
-        HeadcastError: no face, a face too small, an unreadable file.
+        HeadcastError: no face, no such face, a face too small, an unreadable file.
     """
     say = progress or (lambda fraction, what: None)
     say(0.0, "reading")
-    clip = video if isinstance(video, Clip) else read_video(video)
-    tracked = detect_clip(clip, lambda fraction: say(0.05 + 0.55 * fraction, "finding the face"))
-    keys = good_keyframes(clip, tracked, count)
-    with FaceDetector() as detector:
-        detections = [best_match(detector.detect(clip.frames[i]), tracked[i]) for i in keys]
+    found = (
+        detect_frames(video, lambda fraction: say(0.05 + 0.55 * fraction, "finding the face"), face)
+        if isinstance(video, Clip)
+        else read_and_detect(
+            video, progress=lambda fraction: say(0.6 * fraction, "finding the face"), face=face
+        )
+    )
+    clip = found.clip
+    keys = good_keyframes(clip, found.detections, found.sharpness, count)
+    images, detections = _upright_keyframes(found, keys)
     pick_face(detections[:1], None, clip.name)
     say(0.65, "fitting the head")
-    height, width = clip.frames[0].shape[:2]
+    height, width = images[keys[0]].shape[:2]
     fits = Fitter(head).fit_photos(detections, [(width, height)] * len(keys))
-    segmented = []
-    for n, (i, d) in enumerate(zip(keys, detections, strict=True)):
-        say(0.7 + 0.25 * n / len(keys), "separating person, skin and hair")
-        rgb = np.asarray(clip.frames[i])
-        segmented.append((rgb, d, segment(rgb, d)))
+    check_fit(fits[0], detections[0], clip.name)
+    segmented = _segment_frames(keys, detections, say, images)
     out, masks = [], correct_hair_masks(segmented)
     for n, (i, (rgb, d, _), fit) in enumerate(zip(keys, segmented, fits, strict=True)):
-        notes = clip.notes if n == 0 else ()
+        notes = clip.notes + found.notes if n == 0 else ()
         out.append(assemble_observation(rgb, f"{clip.name} frame {i}", d, fit, head, masks[n], notes))
     say(1.0, "observed")
     return out, clip.fps
+
+
+def _upright_keyframes(found: DetectedClip, keys: list[int]) -> tuple[dict[int, np.ndarray], list[Detection]]:
+    """Return the chosen frames, turned upright about the face, and their faces measured carefully."""
+    images = {i: np.asarray(found.clip.frames[i]) for i in sorted(keys)}  # in order: a file is decoded once
+    with FaceDetector() as detector:
+        detections = [best_match(detector.detect(images[i]), found.detections[i]) for i in keys]
+    height, width = found.clip.frames.shape[1:3]
+    turns = Counter(quarter_turns(d.points) for d in detections).most_common(1)[0][0]
+    upright = {i: np.ascontiguousarray(np.rot90(x, turns)) for i, x in images.items()}
+    return upright, [turn_detection(d, (width, height), turns) for d in detections]
+
+
+def _segment_frames(
+    keys: list[int], detections: list[Detection], say: Progress, images: dict[int, np.ndarray]
+) -> list[tuple[np.ndarray, Detection, Masks]]:
+    """Segment the chosen frames of a clip."""
+    segmented = []
+    for n, (i, d) in enumerate(zip(keys, detections, strict=True)):
+        say(0.7 + 0.25 * n / len(keys), "separating person, skin and hair")
+        segmented.append((images[i], d, segment(images[i], d)))
+    return segmented
 
 
 def best_match(found: list[Detection], tracked: Detection | None) -> Detection:
@@ -138,7 +211,7 @@ def assemble_observation(
     rgb: np.ndarray,
     name: str,
     detection: Detection,
-    fit: Fit,
+    fit: FrameFit,
     head: HeadModel,
     masks: Masks,
     notes: tuple[str, ...],

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from headcast.observe.face_frame import face_frame
+from headcast.observe.detection import Detection, Masks
+from headcast.observe.face_frame import FaceFrame, face_frame
 from headcast.observe.filters import blur, guided, resized
 from headcast.observe.matte import refine_matte
-from headcast.observe.seen import Detection, Masks
 from headcast.observe.types import Observation
 
 __all__ = ["PARTS", "correct_hair_masks", "parsed_masks", "with_parser"]
@@ -66,18 +66,42 @@ def parsed_masks(
     size = max(detection.box[2] - detection.box[0], detection.box[3] - detection.box[1])
     person, glasses = masks.person, masks.glasses
     if own:
-        fine = refine_matte(rgb, parsed.alpha.numpy().astype(np.float32), size)
-        person = (person + weight * (fine - person)).astype(np.float32)
-        found = np.clip(2 * probability["glasses"] - 0.5, 0, 1)
-        glasses = (glasses + weight * (found - glasses)).astype(np.float32)
-    parts = np.stack([sum(probability[n] for n in PARTS[k]) for k in ("skin", "hair", "clothes")], -1)
-    parts = parts / np.maximum(parts.sum(-1, keepdims=True), 1e-3)
-    soft = guided(rgb.astype(np.float32) / 255, parts.astype(np.float32), max(2, round(0.006 * size)), 1e-3)
-    soft = np.clip(soft, 0, 1) + 1e-6
+        alpha = parsed.alpha.numpy().astype(np.float32)
+        person, glasses = _with_parser_coverage(rgb, alpha, size, person, weight, probability, glasses)
+    soft = _soft_parts(probability, rgb, size)
     soft = soft / soft.sum(-1, keepdims=True) * person[..., None]
     old = np.stack([masks.skin, masks.hair, masks.clothes], -1)
     new = old + weight[..., None] * (soft - old)
-    return Masks(person, new[..., 0], new[..., 1], new[..., 2], glasses), probability
+    return Masks(
+        person=person, skin=new[..., 0], hair=new[..., 1], clothes=new[..., 2], glasses=glasses
+    ), probability
+
+
+def _with_parser_coverage(
+    rgb: UInt8[np.ndarray, "h w 3"],
+    alpha: Float[np.ndarray, "h w"],
+    size: float,
+    person: np.ndarray,
+    weight: np.ndarray,
+    probability: dict[str, np.ndarray],
+    glasses: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coverage of person and glasses with the parser's own inside its square."""
+    fine = refine_matte(rgb, alpha, size)
+    person = (person + weight * (fine - person)).astype(np.float32)
+    found = np.clip(2 * probability["glasses"] - 0.5, 0, 1)
+    glasses = (glasses + weight * (found - glasses)).astype(np.float32)
+    return person, glasses
+
+
+def _soft_parts(
+    probability: dict[str, np.ndarray], rgb: UInt8[np.ndarray, "h w 3"], size: float
+) -> np.ndarray:
+    """Return the coverage of skin, hair and clothes, not normalised, soft along the edges of the image."""
+    parts = np.stack([sum(probability[n] for n in PARTS[k]) for k in ("skin", "hair", "clothes")], -1)
+    parts = parts / np.maximum(parts.sum(-1, keepdims=True), 1e-3)
+    soft = guided(rgb.astype(np.float32) / 255, parts.astype(np.float32), max(2, round(0.006 * size)), 1e-3)
+    return np.clip(soft, 0, 1) + 1e-6
 
 
 def correct_hair_masks(photos: Sequence[tuple[np.ndarray, Detection, Masks]]) -> list[Masks]:
@@ -116,6 +140,19 @@ def correct_hair_mask(
     parsed, probability = parsed_masks(rgb, detection, masks)
     if hair_fraction(parsed) < max(covered + APART, least):
         return masks
+    return _blend_hair(frame, h, w, probability, face, masks, parsed)
+
+
+def _blend_hair(
+    frame: FaceFrame,
+    h: int,
+    w: int,
+    probability: dict[str, np.ndarray],
+    face: float,
+    masks: Masks,
+    parsed: Masks,
+) -> Masks:
+    """Take the parser's skin, hair and clothes above the chin and in its hair."""
     above = resized(np.clip((frame.y - frame.chin) / 0.1, 0, 1).astype(np.float32), h, w)
     soft = blur(probability["hair"].astype(np.float32), 0.01 * face)
     weight = np.maximum(above, np.clip(2 * soft - 0.5, 0, 1))
@@ -123,7 +160,7 @@ def correct_hair_mask(
         old + weight * (new - old)
         for old, new in ((getattr(masks, k), getattr(parsed, k)) for k in ("skin", "hair", "clothes"))
     )
-    return Masks(masks.person, skin, hair, clothes, masks.glasses)
+    return Masks(person=masks.person, skin=skin, hair=hair, clothes=clothes, glasses=masks.glasses)
 
 
 def with_parser(o: Observation, folder: str | Path) -> Observation:

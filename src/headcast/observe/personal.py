@@ -60,10 +60,7 @@ def personal_landmarks(
     near = _candidates(head, posed, usual)
     triangle, bary, here = start, weight, usual
     for _ in range(STEPS):
-        cam = here @ P.T + t
-        uv = cam[:, :2] / cam[:, 2:] * [K[0, 0], K[1, 1]] + K[:2, 2]
-        move = np.zeros_like(cam)
-        move[:, :2] = (detection.points - uv) * cam[:, 2:] / [K[0, 0], K[1, 1]]
+        move = _moves_to_landmarks(here, P, t, K, detection)
         wanted = here + move @ P
         away = wanted - usual
         far = np.maximum(np.linalg.norm(away, axis=1, keepdims=True) / REACH, 1.0)
@@ -73,6 +70,17 @@ def personal_landmarks(
     hidden = _facing(posed, faces, start, camera) < 0.15
     triangle[hidden], bary[hidden] = start[hidden], weight[hidden]
     return PersonalLandmarks(triangle, bary)
+
+
+def _moves_to_landmarks(
+    here: np.ndarray, P: np.ndarray, t: np.ndarray, K: np.ndarray, detection: Detection
+) -> np.ndarray:
+    """Return camera frame movements at constant depth that bring points under the landmarks."""
+    cam = here @ P.T + t
+    uv = cam[:, :2] / cam[:, 2:] * [K[0, 0], K[1, 1]] + K[:2, 2]
+    move = np.zeros_like(cam)
+    move[:, :2] = (detection.points - uv) * cam[:, 2:] / [K[0, 0], K[1, 1]]
+    return move
 
 
 def personal_model(head: HeadModel, model: LandmarkModel, personal: PersonalLandmarks) -> LandmarkModel:

@@ -116,6 +116,15 @@ class Prior:
         e = ((expression - self.expression_mean) / self.expression)[FREE]
         return float(k * k + (gaze**2).sum() / self.gaze**2 + d @ d + e @ e)
 
+    def _gaze_hessian(self) -> np.ndarray:
+        """Return half of the Hessian of the eyes' (left, right) x (yaw, pitch)."""
+        G = np.eye(4) / self.gaze**2
+        for c in range(2):
+            w = self.gaze_difference[c] ** -2
+            G[[c, c + 2], [c, c + 2]] += w
+            G[[c, c + 2], [c + 2, c]] -= w
+        return G
+
     def frame_terms(self, log_k: float, gaze: np.ndarray, expression: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return Hessian, gradient and step bounds of a frame's unknowns, in the solver's order."""
         n = 10 + len(FREE)
@@ -123,11 +132,7 @@ class Prior:
         H[:5, :5] = 1e-9 * np.eye(5)
         H[5, 5] = self.log_distance_sigma**-2
         g[5] = H[5, 5] * (log_k + np.log(self.distance))
-        G = np.eye(4) / self.gaze**2
-        for c in range(2):
-            w = self.gaze_difference[c] ** -2
-            G[[c, c + 2], [c, c + 2]] += w
-            G[[c, c + 2], [c + 2, c]] -= w
+        G = self._gaze_hessian()
         H[6:10, 6:10], g[6:10] = G, G @ gaze.reshape(-1)
         e = 1 / self.expression[FREE] ** 2
         H[range(10, n), range(10, n)] = e

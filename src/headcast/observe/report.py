@@ -18,7 +18,7 @@ from headcast.observe.landmark_points import face_width, iris_distance
 from headcast.observe.light import skin_polygon
 from headcast.observe.types import Observation
 
-__all__ = ["Line", "quality", "write_report"]
+__all__ = ["Line", "quality", "write_observation_report"]
 
 Severity = Literal["good", "note", "warning"]
 
@@ -52,7 +52,7 @@ def quality(o: Observation) -> list[Line]:
     return sorted(lines, key=lambda x: order.index(x.severity))
 
 
-def write_report(observation: Observation, folder: str | Path, debug: bool = False) -> list[str]:
+def write_observation_report(observation: Observation, folder: str | Path, debug: bool = False) -> list[str]:
     """Write ``report.json``, ``report.txt`` and, if ``debug``, ``debug.png``; return the sentences."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

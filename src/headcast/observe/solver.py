@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from headcast.observe.boxstep import Normal, box_step
+from headcast.observe.boxstep import NormalEquations, box_step
 from headcast.observe.landmark_model import (
     SLIDE_STEPS,
     LandmarkModel,
@@ -27,8 +28,8 @@ from headcast.observe.prior import FREE, Prior
 
 __all__ = [
     "Frame",
+    "LandmarkTarget",
     "Shared",
-    "Target",
     "positions",
     "residuals",
     "rotation_of",
@@ -63,7 +64,7 @@ REFRESH = float(np.cos(np.radians(2.0)))
 
 
 @dataclass(frozen=True)
-class Target:
+class LandmarkTarget:
     """One frame's landmarks as the solver's target, in iris distances relative to the image's centre.
 
     Attributes:
@@ -158,7 +159,7 @@ def _project(x: np.ndarray, focal: float, frame: Frame, unit: float) -> tuple[np
 
 
 def residuals(
-    model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target
+    model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: LandmarkTarget
 ) -> Float[np.ndarray, "478 2"]:
     """Return fitted minus detected landmarks, in iris distances."""
     p = positions(model, basis, shared.identity, frame)
@@ -186,39 +187,62 @@ def slid_basis(
     return points.replaced(oval[far], model.slide[rows])
 
 
+class _CameraDerivatives(NamedTuple):
+    """Image positions uv (n, 2) and their derivatives by the rotated position (n, 2, 3), by rotation, offset
+    and log k (n, 2, 6), and by log focal length (n, 2)."""
+
+    uv: np.ndarray
+    by_position: np.ndarray
+    by_pose: np.ndarray
+    by_focal: np.ndarray
+
+
 def _jacobian(
-    model: LandmarkModel, basis: PointBasis, shared: Shared, frame: Frame, target: Target, with_identity: bool
+    model: LandmarkModel,
+    basis: PointBasis,
+    shared: Shared,
+    frame: Frame,
+    target: LandmarkTarget,
+    with_identity: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return residuals (n, 2) and derivatives (n, 2, shared + frame unknowns), not whitened."""
     combined, by_e, by_gaze = expression_weights(frame.expression, frame.gaze, FREE)
     still = basis.at_identity(shared.identity) + basis.expression @ combined + frame.lid_shift
     turn = _eye_rotation(frame.gaze) - np.eye(3)
     p = still + _eye_shift(model, basis, still, shared.identity, turn)
-    R, k = frame.rotation, np.exp(frame.log_k)
-    focal = np.exp(shared.log_focal)
-    x = p @ R.T
-    uv, w = _project(x, focal, frame, target.unit)
-    s = focal * k / target.unit
-    n, ni = len(x), len(shared.identity) if with_identity else 0
-    A = np.zeros((n, 2, 3))
-    A[:, 0, 0], A[:, 1, 1], A[:, :, 2] = s * w, -s * w, uv * (w * k)[:, None]
-    J = np.zeros((n, 2, ni + 1 + POSE + len(FREE)))
-    AR = A @ R
+    uv, by_position, by_pose, by_focal = _camera_derivatives(p, shared, frame, target.unit)
+    by_point = by_position @ frame.rotation
+    identity_count = len(shared.identity) if with_identity else 0
+    J = np.zeros((len(p), 2, identity_count + 1 + POSE + len(FREE)))
     if with_identity:
-        J[:, :, :ni] = AR @ _identity_columns(model, basis, turn)
-    scale = x[:, :2] * [s, -s] * w[:, None]
-    J[:, :, ni] = scale
-    f = ni + 1
-    zero = np.zeros(n)
-    cross = np.stack([zero, x[:, 2], -x[:, 1], -x[:, 2], zero, x[:, 0], x[:, 1], -x[:, 0], zero], -1)
-    J[:, :, f : f + 3] = A @ cross.reshape(n, 3, 3)
-    J[:, 0, f + 3] = J[:, 1, f + 4] = w / target.unit
-    J[:, :, f + 5] = scale + uv * (w * k * x[:, 2])[:, None]
-    J[:, :, f + 6 : f + 10] = AR @ (
+        J[:, :, :identity_count] = by_point @ _identity_columns(model, basis, turn)
+    J[:, :, identity_count] = by_focal
+    f = identity_count + 1
+    J[:, :, f : f + 6] = by_pose
+    J[:, :, f + 6 : f + 10] = by_point @ (
         basis.expression @ by_gaze + _gaze_columns(model, basis, still, shared, frame)
     )
-    J[:, :, f + 10 :] = AR @ (basis.expression @ by_e)
+    J[:, :, f + 10 :] = by_point @ (basis.expression @ by_e)
     return uv - target.points, J
+
+
+def _camera_derivatives(points: np.ndarray, shared: Shared, frame: Frame, unit: float) -> _CameraDerivatives:
+    """Project head frame points and differentiate by position, pose and log focal length."""
+    k, focal = np.exp(frame.log_k), np.exp(shared.log_focal)
+    x = points @ frame.rotation.T
+    uv, w = _project(x, focal, frame, unit)
+    s = focal * k / unit
+    n = len(x)
+    by_position = np.zeros((n, 2, 3))
+    by_position[:, 0, 0], by_position[:, 1, 1], by_position[:, :, 2] = s * w, -s * w, uv * (w * k)[:, None]
+    by_focal = x[:, :2] * [s, -s] * w[:, None]
+    zero = np.zeros(n)
+    cross = np.stack([zero, x[:, 2], -x[:, 1], -x[:, 2], zero, x[:, 0], x[:, 1], -x[:, 0], zero], -1)
+    by_pose = np.zeros((n, 2, 6))
+    by_pose[:, :, :3] = by_position @ cross.reshape(n, 3, 3)
+    by_pose[:, 0, 3] = by_pose[:, 1, 4] = w / unit
+    by_pose[:, :, 5] = by_focal + uv * (w * k * x[:, 2])[:, None]
+    return _CameraDerivatives(uv, by_position, by_pose, by_focal)
 
 
 def _identity_columns(model: LandmarkModel, basis: PointBasis, turn: np.ndarray) -> np.ndarray:
@@ -251,9 +275,15 @@ def _gaze_columns(
     return out
 
 
-def _robust(
-    r: np.ndarray, target: Target, frame: Frame, prior: Prior
-) -> tuple[np.ndarray, np.ndarray, float]:
+class _RobustResiduals(NamedTuple):
+    """Whitened residuals, their robust weights and their cost."""
+
+    white: np.ndarray
+    weight: np.ndarray
+    cost: float
+
+
+def _robust(r: np.ndarray, target: LandmarkTarget, frame: Frame, prior: Prior) -> _RobustResiduals:
     """Return whitened residuals, their robust weights and their cost.
 
     Points are weighed after Geman and McClure: outliers are ignored. Pairs after Huber: a blink is far
@@ -268,7 +298,7 @@ def _robust(
     near = np.minimum(1.0, PAIR_HUBER / d)
     weight = trust * np.concatenate([(c2 / (c2 + d2[:n])) ** 2, near])
     cost = np.concatenate([c2 * d2[:n] / (c2 + d2[:n]), near * (2 - near) * d2[n:]])
-    return white, weight, float((trust * cost).sum())
+    return _RobustResiduals(white, weight, float((trust * cost).sum()))
 
 
 def _with_pairs(white: np.ndarray, plain: np.ndarray) -> np.ndarray:
@@ -278,7 +308,7 @@ def _with_pairs(white: np.ndarray, plain: np.ndarray) -> np.ndarray:
 
 def solve(
     model: LandmarkModel,
-    targets: list[Target],
+    targets: list[LandmarkTarget],
     shared: Shared,
     frames: list[Frame],
     prior: Prior,
@@ -290,13 +320,8 @@ def solve(
     frames, bases = list(frames), [model.points] * len(frames)
     cost = np.inf
     for n in range(iterations):
-        start, fresh = cost, False
-        for i, (frame, target) in enumerate(zip(frames, targets, strict=True)):
-            if n in LIDS_AT:
-                frames[i] = with_lids(model, shared.identity, frames[i])
-            if n == 0 or frame.view_axis is None or frame.view_axis @ frame.rotation[2] < REFRESH:
-                frames[i] = replace(frames[i], weight=_facing(model, frame), view_axis=frame.rotation[2])
-                bases[i], fresh = slid_basis(model, shared, frame, target.unit), True
+        start = cost
+        fresh = _refresh(model, targets, shared, frames, bases, n)
         if fresh or n in LIDS_AT:
             start = _cost(model, bases, shared, frames, targets, prior)
         step_s, step_f = box_step(_normal(model, bases, shared, frames, targets, prior, free_identity))
@@ -314,6 +339,28 @@ def solve(
     return shared, frames
 
 
+def _refresh(
+    model: LandmarkModel,
+    targets: list[LandmarkTarget],
+    shared: Shared,
+    frames: list[Frame],
+    bases: list[PointBasis],
+    iteration: int,
+) -> bool:
+    """Re-project eyelids and find visibility and contours again, in place, where due.
+
+    Return whether visibility and contours of any frame were found again.
+    """
+    fresh = False
+    for i, (frame, target) in enumerate(zip(frames, targets, strict=True)):
+        if iteration in LIDS_AT:
+            frames[i] = with_lids(model, shared.identity, frames[i])
+        if iteration == 0 or frame.view_axis is None or frame.view_axis @ frame.rotation[2] < REFRESH:
+            frames[i] = replace(frames[i], weight=_facing(model, frame), view_axis=frame.rotation[2])
+            bases[i], fresh = slid_basis(model, shared, frame, target.unit), True
+    return fresh
+
+
 def _facing(model: LandmarkModel, frame: Frame) -> Float[np.ndarray, "478"]:
     """Weigh down points whose surface faces away from the camera."""
     z = model.normal @ frame.rotation[2]
@@ -325,7 +372,7 @@ def _cost(
     bases: list[PointBasis],
     shared: Shared,
     frames: list[Frame],
-    targets: list[Target],
+    targets: list[LandmarkTarget],
     prior: Prior,
 ) -> float:
     total = prior.shared_cost(shared.identity, shared.log_focal)
@@ -340,25 +387,49 @@ def _normal(
     bases: list[PointBasis],
     shared: Shared,
     frames: list[Frame],
-    targets: list[Target],
+    targets: list[LandmarkTarget],
     prior: Prior,
     free_identity: bool,
-) -> Normal:
+) -> NormalEquations:
     identity = shared.identity if free_identity else shared.identity[:0]
     H_ss, g_s, low_s, high_s = prior.shared_terms(identity, shared.log_focal)
     blocks = []
     ns = len(g_s)
     for basis, frame, target in zip(bases, frames, targets, strict=True):
-        r, J = _jacobian(model, basis, shared, frame, target, free_identity)
-        white, weight, _ = _robust(r, target, frame, prior)
-        root = np.sqrt(weight)[:, None]
-        Jw = (_with_pairs(target.whiten @ J, J) * root[..., None]).reshape(-1, J.shape[-1])
-        H, g = Jw.T @ Jw, Jw.T @ (white * root).reshape(-1)
+        H, g = _frame_normal(model, basis, shared, frame, target, free_identity, prior)
         h, gp, low, high = prior.frame_terms(frame.log_k, frame.gaze, frame.expression)
         H_ss, g_s = H_ss + H[:ns, :ns], g_s + g[:ns]
         blocks.append((H[:ns, ns:], H[ns:, ns:] + h, g[ns:] + gp, low, high))
     H_sf, H_ff, g_f, low_f, high_f = (np.stack(b) for b in zip(*blocks, strict=True))
-    return Normal(H_ss, g_s, H_sf, H_ff, g_f, low_s, high_s, low_f, high_f)
+    return NormalEquations(
+        H_ss=H_ss,
+        g_s=g_s,
+        H_sf=H_sf,
+        H_ff=H_ff,
+        g_f=g_f,
+        low_s=low_s,
+        high_s=high_s,
+        low_f=low_f,
+        high_f=high_f,
+    )
+
+
+def _frame_normal(
+    model: LandmarkModel,
+    basis: PointBasis,
+    shared: Shared,
+    frame: Frame,
+    target: LandmarkTarget,
+    free_identity: bool,
+    prior: Prior,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the landmark term of one frame: half of Hessian and gradient over shared and frame unknowns."""
+    r, J = _jacobian(model, basis, shared, frame, target, free_identity)
+    white, weight, _ = _robust(r, target, frame, prior)
+    root = np.sqrt(weight)[:, None]
+    Jw = (_with_pairs(target.whiten @ J, J) * root[..., None]).reshape(-1, J.shape[-1])
+    H, g = Jw.T @ Jw, Jw.T @ (white * root).reshape(-1)
+    return H, g
 
 
 def _moved_shared(shared: Shared, step: np.ndarray, free_identity: bool) -> Shared:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,21 +14,36 @@ from jaxtyping import Float
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
+from headcast.head.names import EXPRESSION_INDEX
 from headcast.head.params import HeadParams
-from headcast.observe.fit import Fit, Fitter, eye_openness, target_of
+from headcast.observe.fit import Fitter, FrameFit, eye_openness, target_of
 from headcast.observe.landmark_points import iris_distance
-from headcast.observe.landmarks import FaceDetector
+from headcast.observe.people import PeopleVisitor, choose_person
 from headcast.observe.personal import PersonalLandmarks, personal_model
-from headcast.observe.smooth import smooth_curves
+from headcast.observe.smooth import CALM, noise_of, reject_spikes, smooth_curves, whittaker
 from headcast.observe.solver import Frame, rotation_of
 from headcast.observe.types import Detection
 from headcast.progress import Progress
 from headcast.rotation import matrix_to_axis_angle
-from headcast.video import Clip
+from headcast.video import Clip, read_video
 
-__all__ = ["Track", "detect_clip", "good_keyframes", "keyframes", "track_clip", "track_detections"]
+__all__ = [
+    "DetectedClip",
+    "Track",
+    "detect_frames",
+    "good_keyframes",
+    "keyframes",
+    "read_and_detect",
+    "read_and_track",
+    "track_clip",
+    "track_detections",
+]
 
 KEYFRAMES = 24
+MANY_FRAMES = 300  # after which progress is shown as half, while a clip's length is not known
+LEFT_GAZE, RIGHT_GAZE = slice(6, 8), slice(8, 10)  # columns of yaw and pitch among the curves of a track
+FIRST_WEIGHT = 10  # column of the first expression weight among the curves of a track
+BLINKS = [FIRST_WEIGHT + EXPRESSION_INDEX[f"eyeBlink{side}"] for side in ("Left", "Right")]
 SAME_PERSON = 1.12
 """Same person: the avatar's identity and points fit at most this much worse than an identity of the clip's
 own."""
@@ -77,33 +94,95 @@ def track_clip(
         HeadcastError: no face in the clip, or one in fewer than half of its frames.
     """
     say = progress or (lambda fraction, what: None)
-    detections = detect_clip(clip, lambda fraction: say(0.7 * fraction, "finding the face"))
-    height, width = clip.frames[0].shape[:2]
-    return track_detections(
-        detections,
+    found = detect_frames(clip, lambda fraction: say(0.7 * fraction, "finding the face"))
+    return _track_detected(found, head, identity, personal, smooth, say, fitter)
+
+
+def read_and_track(
+    path: str | Path,
+    head: HeadModel,
+    max_frames: int | None = None,
+    *,
+    identity: torch.Tensor | None = None,
+    personal: PersonalLandmarks | None = None,
+    progress: Progress | None = None,
+    face: int | None = None,
+) -> tuple[Clip, Track]:
+    """Read a clip, or the first ``max_frames`` frames of it, and track its head, as ``track_clip`` does."""
+    say = progress or (lambda fraction, what: None)
+    found = read_and_detect(path, max_frames, lambda fraction: say(0.7 * fraction, "finding the face"), face)
+    return found.clip, _track_detected(found, head, identity, personal, True, say, None)
+
+
+def _track_detected(
+    found: DetectedClip,
+    head: HeadModel,
+    identity: torch.Tensor | None,
+    personal: PersonalLandmarks | None,
+    smooth: bool,
+    say: Progress,
+    fitter: Fitter | None,
+) -> Track:
+    height, width = found.clip.frames.shape[1:3]
+    track = track_detections(
+        found.detections,
         (width, height),
-        clip.fps,
+        found.clip.fps,
         head,
-        clip.name,
+        found.clip.name,
         identity,
         personal,
         smooth,
         lambda fraction: say(0.7 + 0.3 * fraction, "fitting the head"),
         fitter,
     )
+    return replace(track, notes=found.notes + track.notes)
 
 
-def detect_clip(clip: Clip, progress: Callable[[float], None]) -> list[Detection | None]:
-    """Detect the face of every frame."""
-    detections: list[Detection | None] = []
-    last: Detection | None = None
-    with FaceDetector() as detector:
-        for i, frame in enumerate(clip.frames):
-            d = detector.track(frame, last)
-            detections.append(d)
-            last = d if d is not None else last
-            progress((i + 1) / len(clip.frames))
-    return detections
+class DetectedClip(NamedTuple):
+    """A clip with the face of one person in its frames.
+
+    Attributes:
+        detections: None where the person is out of sight.
+        sharpness: mean square gradient inside the face's box, 0 without a face.
+        notes: who else is there.
+    """
+
+    clip: Clip
+    detections: list[Detection | None]
+    sharpness: list[float]
+    notes: tuple[str, ...] = ()
+
+
+def read_and_detect(
+    path: str | Path,
+    max_frames: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    face: int | None = None,
+) -> DetectedClip:
+    """Read a clip and detect one person's face in it; one too large for memory is decoded only once for both.
+
+    Of a clip with cuts the longest shot with a face is kept.
+
+    Args:
+        face: which person, counted from 1 by size; None takes the largest (see ``choose_person``).
+
+    Raises:
+        HeadcastError: see ``read_video`` and ``choose_person``.
+    """
+    say = progress or (lambda fraction: None)
+    with PeopleVisitor(lambda n: say(n / (n + MANY_FRAMES))) as visitor:
+        clip = read_video(path, max_frames, visit=visitor, is_wanted=visitor.shows_face)
+    if clip.visited is None:
+        return detect_frames(clip, say, face)
+    return DetectedClip(clip, *choose_person(visitor.merge(clip.visited), face, clip.name))
+
+
+def detect_frames(clip: Clip, progress: Callable[[float], None], face: int | None = None) -> DetectedClip:
+    """Detect one person's face in every frame of a clip, visited in order."""
+    with PeopleVisitor(lambda n: progress(n / len(clip.frames))) as visitor:
+        people = [visitor(frame) for frame in clip.frames]
+    return DetectedClip(clip, *choose_person(visitor.merge(people), face, clip.name))
 
 
 def track_detections(
@@ -127,20 +206,51 @@ def track_detections(
         raise HeadcastError(
             f"{name}: a face in only {len(visible)} of {len(found)} frames; cut the clip to the head"
         )
-    notes = [] if len(visible) == len(found) else [f"the face is lost in {len(found) - len(visible)} frames"]
+    notes = [] if len(visible) == len(found) else [_describe_loss(visible, len(found), fps)]
     fitter = Fitter(head) if fitter is None else fitter
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
     fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
     by_time = dict(zip(keys, starts, strict=True))
-    fits: list[Fit] = []
+    fits = _fit_frames(by_time, visible, fitter, faces, size, progress)
+    frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
+    return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
+
+
+def _describe_loss(visible: list[int], count: int, fps: float) -> str:
+    """Describe the frames without a face: how many, and what is done at the ends."""
+    note = f"the face is lost in {count - len(visible)} of {count} frames"
+    if visible[-1] < count - 1:
+        note += f"; from {visible[-1] / fps:.2f} s to the end its last pose is held"
+    if visible[0] > 0:
+        note += f"; until {visible[0] / fps:.2f} s its first pose is held"
+    return note
+
+
+def _fit_frames(
+    by_time: dict[int, FrameFit],
+    visible: list[int],
+    fitter: Fitter,
+    faces: dict[int, Detection],
+    size: tuple[int, int],
+    progress: Callable[[float], None] | None,
+) -> list[FrameFit]:
+    """FrameFit the frames with a face in turn, each from the one before."""
+    fits: list[FrameFit] = []
     last = by_time[min(by_time, key=lambda k: abs(k - visible[0]))]
     for n, i in enumerate(visible):
         last = fitter.fit_frame(faces[i], *size, last)
         fits.append(last)
         if progress:
             progress((n + 1) / len(visible))
-    frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
-    return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
+    return fits
+
+
+class _ClipStart(NamedTuple):
+    """Fitter, fitted keyframes, and whether they have the avatar's identity."""
+
+    fitter: Fitter
+    fits: list[FrameFit]
+    same_person: bool
 
 
 def _start(
@@ -149,22 +259,24 @@ def _start(
     size: tuple[int, int],
     identity: torch.Tensor | None,
     personal: PersonalLandmarks | None,
-) -> tuple[Fitter, list[Fit], bool]:
+) -> _ClipStart:
     """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
     sizes = [size] * len(keys)
     own = fitter.fit_photos(keys, sizes)
     if identity is None:
-        return fitter, own, False
+        return _ClipStart(fitter, own, False)
     model = fitter.model if personal is None else personal_model(fitter.head, fitter.model, personal)
     theirs = Fitter(fitter.head, model, fitter.prior)
     given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy())
     ours, avatars = (float(np.median([f.error for f in fits])) for fits in (own, given))
     if avatars <= SAME_PERSON * ours:
-        return theirs, given, True
-    return fitter, own, False
+        return _ClipStart(theirs, given, True)
+    return _ClipStart(fitter, own, False)
 
 
-def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) -> list[int]:
+def good_keyframes(
+    clip: Clip, found: Sequence[Detection | None], sharpness: Sequence[float], count: int
+) -> list[int]:
     """Choose frames to paint from: well spread, each the sharpest of its near equals; the best first.
 
     The first is the sharpest of the roughly frontal ones with open eyes.
@@ -176,7 +288,7 @@ def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) ->
     visible = list(detections)
     if not visible:
         raise HeadcastError(f"{clip.name}: no face found; use a clip of one roughly frontal head")
-    sharp = {i: _sharpness(np.asarray(clip.frames[i]), detections[i]) for i in visible}
+    sharp = {i: sharpness[i] for i in visible}
     keys = set()
     for k in keyframes([detections[i] for i in visible], count):
         near = visible[max(0, k - 3) : k + 4]
@@ -187,13 +299,6 @@ def good_keyframes(clip: Clip, found: Sequence[Detection | None], count: int) ->
         return sharp[i] / max(sharp.values()) - abs(d.yaw) / 20 + min(1.0, min(eye_openness(d.points)) / 0.25)
 
     return sorted(keys, key=rank, reverse=True)
-
-
-def _sharpness(rgb: np.ndarray, d: Detection) -> float:
-    """Return the mean square gradient inside the face's box."""
-    x0, y0, x1, y1 = (max(0, int(v)) for v in d.box)
-    grey = rgb[y0:y1, x0:x1].mean(-1)
-    return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
 
 
 def keyframes(found: Sequence[Detection], count: int) -> list[int]:
@@ -232,8 +337,8 @@ def _over_time(visible: list[int], frames: list[Frame], count: int, smooth: bool
     )
     at = np.arange(count)
     full = np.stack([np.interp(at, visible, c) for c in curves.T], 1)
-    if smooth:
-        full = smooth_curves(full)
+    if smooth and len(full) >= 5:
+        full = _smooth_track(full)
     out = []
     for row in full:
         out.append(
@@ -248,9 +353,33 @@ def _over_time(visible: list[int], frames: list[Frame], count: int, smooth: bool
     return out
 
 
+def _smooth_track(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, "t c"]:
+    """Smooth the curves of a track. Eyes jump together: a jump of one eye against the other is noise."""
+    full = curves.copy()
+    left, right = curves[:, LEFT_GAZE], curves[:, RIGHT_GAZE]
+    full[:, LEFT_GAZE] = (left + right) / 2
+    noise = _curve_noise(full)
+    calm = reject_spikes(full, noise)
+    calm[:, BLINKS] = full[:, BLINKS]  # at a low frame rate a blink is as short
+    full = smooth_curves(calm, noise=noise)
+    half = whittaker((left - right) / 2, np.full((len(curves) - 2, 2), CALM))
+    version = full[:, LEFT_GAZE].copy()
+    full[:, LEFT_GAZE], full[:, RIGHT_GAZE] = version + half, version - half
+    return full
+
+
+def _curve_noise(curves: Float[np.ndarray, "t c"]) -> Float[np.ndarray, " c"]:
+    """Estimate each curve's noise; a weight that rests at zero mostly has at least the usual weight's."""
+    noise = noise_of(curves)
+    weights = noise[FIRST_WEIGHT:]
+    if (weights > 0).any():
+        noise[FIRST_WEIGHT:] = np.maximum(weights, np.median(weights[weights > 0]))
+    return noise
+
+
 def _assemble(
     fitter: Fitter,
-    first: Fit,
+    first: FrameFit,
     frames: list[Frame],
     found: Sequence[Detection | None],
     size: tuple[int, int],
@@ -266,5 +395,12 @@ def _assemble(
         params.append(fit.params)
         errors.append(fit.error if d is not None else np.nan)
     return Track(
-        HeadParams.stack(params), first.camera, tuple(found), size, fps, np.array(errors), same, tuple(notes)
+        params=HeadParams.stack(params),
+        camera=first.camera,
+        detections=tuple(found),
+        size=size,
+        fps=fps,
+        errors=np.array(errors),
+        same_person=same,
+        notes=tuple(notes),
     )

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
-from headcast.observe.seen import Detection, Masks
+from headcast.observe.detection import Detection, Masks
 
 __all__ = ["Detection", "Masks", "Observation"]
 

@@ -31,8 +31,9 @@ def import_weights(network: str, file: Path) -> Path:
         raise HeadcastError(f"weights import {network}: unknown network; use {', '.join(importers())}")
     content = checkpoint_content(file)
     module, _, function = importers()[network].convert.partition(":")
+    convert = getattr(import_module(module), function)
     try:
-        tensors, card = getattr(import_module(module), function)(content)
+        tensors, card = convert(content)
     except HeadcastError as e:
         raise HeadcastError(f"{file}: {e}") from e
     provenance = {"imported_from": file.name, "sha256": digest(file), **card}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,17 +12,19 @@ import torch
 
 from headcast.errors import HeadcastError
 from headcast.files import check_readable
-from headcast.pickles.machine import Machine, Reader
+from headcast.parsing import open_zip, parsing, short_reason
+from headcast.pickles.machine import ByteReader, Machine
 from headcast.pickles.rebuild import DTYPES, Rebuilder
-from headcast.pickles.values import Bad, Name, Storage
+from headcast.pickles.values import Bad, Budget, Name, Storage
 
 __all__ = ["load_restricted"]
 
 OLD_TORCH = 0x1950A86A20F9469CFC6C
 """The number that torch's form before zip begins with."""
-UNFOLDS = 8
-"""Largest size of all arrays together, in sizes of the file."""
+UNFOLDS = 9
+"""Largest size of all arrays and storages together, in sizes of the file."""
 SMALLEST_LIMIT = 1 << 26
+MAX_FILE_BYTES = 1 << 34
 
 
 def load_restricted(path: str | Path, keep_unknown: bool = False, shapes_only: bool = False) -> Any:
@@ -39,47 +43,64 @@ def load_restricted(path: str | Path, keep_unknown: bool = False, shapes_only: b
     """
     path = Path(path)
     check_readable(path, "model")
-    try:
-        with path.open("rb") as f:
-            zipped = f.read(4) == b"PK\x03\x04"
-        how = How(path.stat().st_size, keep_unknown, shapes_only)
-        return _zip(path, how) if zipped else _pickle(path.read_bytes(), how)
-    except Bad as e:
-        raise HeadcastError(f"{path}: not opened: {e}; get the file again from its publisher") from e
-    except (OSError, zipfile.BadZipFile, MemoryError, RecursionError, NotImplementedError) as e:
-        raise HeadcastError(
-            f"{path}: not a readable model file ({e}); get it again from its publisher"
-        ) from e
+    size = path.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise HeadcastError(f"{path}: larger than {MAX_FILE_BYTES >> 30} GB; give a file of weights")
+    how = How(size, keep_unknown, shapes_only, Budget(UNFOLDS * size + SMALLEST_LIMIT))
+    with parsing(path, "not a readable model file", "get it again from its publisher"):
+        try:
+            with path.open("rb") as f:
+                if f.read(4) == b"PK\x03\x04":
+                    return _zip(path, how)
+                return _pickle(memoryview(mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)), how)
+        except Bad as e:
+            raise HeadcastError(
+                f"{path}: not opened: {short_reason(e)}; get the file again from its publisher"
+            ) from e
 
 
 class How(NamedTuple):
-    """Size of the whole file, and how it is opened."""
+    """Size of the whole file, how it is opened, and what it may cost."""
 
     size: int
     keep_unknown: bool
     shapes_only: bool
+    budget: Budget
 
-    def rebuilder(self) -> Rebuilder:
-        """Make a fresh answerer of calls."""
-        limit = UNFOLDS * self.size + SMALLEST_LIMIT if not self.shapes_only else 1 << 60
-        return Rebuilder(limit, self.keep_unknown, lambda data: _old_torch(data, self))
+    def machine(self, reader: ByteReader, persistent: Callable[[Any], Any]) -> Machine:
+        """Make a machine for one pickle of the file; all share its budget."""
+        rebuilder = Rebuilder(self.budget, self.keep_unknown, lambda data: _nested(data, self))
+        return Machine(reader, rebuilder, persistent, self.budget)
 
 
 def _no_persistent(_: Any) -> Any:
     raise Bad("it refers to objects outside of it")
 
 
-def _pickle(data: bytes, how: How) -> Any:
+def _pickle(data: memoryview, how: How) -> Any:
     """Load a plain pickle, or torch's older form."""
-    first = Machine(Reader(data), how.rebuilder(), _no_persistent).run()
-    if first == OLD_TORCH and type(first) is int:
+    first = how.machine(ByteReader(data), _no_persistent).run()
+    if type(first) is int and first == OLD_TORCH:
         return _old_torch(data, how)
     return first
 
 
+def _nested(data: Any, how: How) -> Any:
+    """Load a storage that torch pickled as bytes within the pickle."""
+    if not isinstance(data, bytes):
+        raise Bad("it holds a storage that is no bytes")
+    how.budget.nesting -= 1
+    if how.budget.nesting < 0:
+        raise Bad("it holds storages within storages")
+    try:
+        return _old_torch(memoryview(data), how)
+    finally:
+        how.budget.nesting += 1
+
+
 def _zip(path: Path, how: How) -> Any:
     """Load torch's zip: ``<name>/data.pkl`` and one file for each storage, never compressed."""
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path) as archive:
         entries = {e.filename: e for e in archive.infolist()}
         found = [n for n in entries if n.endswith("data.pkl") and n.count("/") <= 1]
         if len(found) != 1:
@@ -102,24 +123,33 @@ def _zip(path: Path, how: How) -> Any:
                 if how.shapes_only:
                     storages[name] = Storage(torch.empty(count, dtype=dtype, device="meta"))
                 else:
-                    storages[name] = fill_storage(content(f"{root}data/{name}"), dtype)
+                    storages[name] = fill_storage(content(f"{root}data/{name}"), dtype, how.budget)
             return storages[name]
 
-        return Machine(Reader(content(found[0])), how.rebuilder(), persistent).run()
+        return how.machine(ByteReader(content(found[0])), persistent).run()
 
 
-def fill_storage(raw: bytes, dtype: torch.dtype) -> Storage:
+def fill_storage(raw: bytes, dtype: torch.dtype, budget: Budget) -> Storage:
     """Make a storage of given bytes."""
+    budget.spend_bytes(len(raw))
     if len(raw) % dtype.itemsize:
         raise Bad("a storage of a broken length")
     return Storage(torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.zeros(0, dtype=dtype))
 
 
-def storage_key(key: Any) -> tuple[torch.dtype, str, int]:
+class StorageKey(NamedTuple):
+    """Element type, name and number of elements of a storage."""
+
+    dtype: torch.dtype
+    name: str
+    elements: int
+
+
+def storage_key(key: Any) -> StorageKey:
     """Return element type, name and count of ``("storage", torch.FloatStorage, name, place, count, ...)``."""
     if not isinstance(key, tuple) or len(key) < 5 or key[0] != "storage" or not isinstance(key[1], Name):
         raise Bad("it refers to something that is no storage")
-    kind, name = key[1], str(key[2])
+    kind, name = key[1], key[2] if isinstance(key[2], str) else ""
     if kind.module not in ("torch", "torch.storage", "torch.cuda"):
         raise Bad(f"it has a storage of '{str(kind)[:60]}'")
     dtype = DTYPES.get(kind.attribute.removesuffix("Storage"))
@@ -127,19 +157,17 @@ def storage_key(key: Any) -> tuple[torch.dtype, str, int]:
         raise Bad(f"it has a storage of '{str(kind)[:60]}'")
     if type(key[4]) is not int or not 0 <= key[4] < 1 << 40:
         raise Bad("it has a storage of an impossible size")
-    return dtype, name, key[4]
+    return StorageKey(dtype, name, key[4])
 
 
-def _old_torch(data: bytes, how: How) -> Any:
+def _old_torch(data: memoryview, how: How) -> Any:
     """Load the form before zip: magic number, version, system, object, storage names, each one's numbers.
 
     The numbers come last, so the object is run twice: once to learn the storages, once with them.
     """
-    if not isinstance(data, bytes):
-        raise Bad("it holds a storage that is no bytes")
-    reader = Reader(data)
-    head = [Machine(reader, how.rebuilder(), _no_persistent).run() for _ in range(3)]
-    if head[0] != OLD_TORCH:
+    reader = ByteReader(data)
+    head = [how.machine(reader, _no_persistent).run() for _ in range(3)]
+    if type(head[0]) is not int or head[0] != OLD_TORCH:
         raise Bad("not a checkpoint")
     start = reader.at
     kinds: dict[str, tuple[torch.dtype, int]] = {}
@@ -151,16 +179,16 @@ def _old_torch(data: bytes, how: How) -> Any:
         kinds[name] = dtype, count
         return Storage(torch.empty(count, dtype=dtype, device="meta"))
 
-    shapes = Machine(reader, how.rebuilder(), learn).run()
+    shapes = how.machine(reader, learn).run()
     if how.shapes_only:
         return shapes
-    names = Machine(reader, how.rebuilder(), _no_persistent).run()
+    names = how.machine(reader, _no_persistent).run()
     storages: dict[str, Storage] = {}
-    for name in map(str, names if isinstance(names, list) else []):
-        dtype, count = kinds.get(name, (torch.uint8, -1))
+    for name in names if isinstance(names, list) else []:
+        dtype, count = kinds.get(name, (torch.uint8, -1)) if isinstance(name, str) else (torch.uint8, -1)
         if reader.number("q") != count:
             raise Bad("a storage of another length than said")
-        storages[name] = fill_storage(reader.take(count * dtype.itemsize), dtype)
+        storages[name] = fill_storage(reader.take(count * dtype.itemsize), dtype, how.budget)
     if set(storages) != set(kinds):
         raise Bad("it lacks storages")
-    return Machine(Reader(data, start), how.rebuilder(), lambda k: storages[storage_key(k)[1]]).run()
+    return how.machine(ByteReader(data, start), lambda k: storages[storage_key(k)[1]]).run()

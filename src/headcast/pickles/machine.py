@@ -13,17 +13,19 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from headcast.pickles.values import Bad, Name, Pending, Record
+from headcast.pickles.values import MAX_NAME, Bad, Budget, Name, Pending, Record
 
 __all__ = ["Machine"]
 
 MARK = object()
-SCALARS = (str, bytes, int, float, bool, complex, type(None), Name)
+SCALARS = (str, bytes, int, float, bool, type(None), Name)
+LARGEST_KEY = (1 << 61) - 2  # larger integers share their hash with smaller ones
+MAX_MEMO_KEY = 1 << 32
 LONGEST_KEY = 64
 MOST_DIGITS = 4096  # bytes of one integer
 
 
-class Reader:
+class ByteReader:
     """Sequential reader of bytes; asking for more than there is is an error, not an allocation."""
 
     def __init__(self, data: bytes | memoryview, start: int = 0) -> None:
@@ -60,12 +62,17 @@ class Machine:
         reader: where to read; stands behind the pickle afterwards.
         call: ``(name, args) -> value`` for what the pickle wants called.
         persistent: ``id -> value`` for objects kept outside of the pickle.
+        budget: what the file may cost.
     """
 
     def __init__(
-        self, reader: Reader, call: Callable[[Name, tuple], Any], persistent: Callable[[Any], Any]
+        self,
+        reader: ByteReader,
+        call: Callable[[Name, tuple], Any],
+        persistent: Callable[[Any], Any],
+        budget: Budget,
     ) -> None:
-        self.r, self.call, self.persistent = reader, call, persistent
+        self.r, self.call, self.persistent, self.budget = reader, call, persistent, budget
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -78,13 +85,16 @@ class Machine:
         try:
             while True:
                 code = self.r.take(1)
+                self.budget.spend_work(1)
                 if code == b".":
                     return self.pop()
                 action = ACTIONS.get(code)
                 if action is None:
                     raise Bad(f"it has the unknown instruction {code!r} at byte {self.r.at - 1}")
                 action(self)
-        except (IndexError, KeyError, ValueError, TypeError, struct.error, OverflowError) as e:
+        except (Bad, MemoryError, RecursionError):
+            raise
+        except Exception as e:  # everything here works on values that the file chose
             raise Bad(f"it makes no sense at byte {self.r.at} ({type(e).__name__})") from e
 
     def push(self, value: Any) -> None:
@@ -110,8 +120,8 @@ class Machine:
     def remember(self, key: int) -> None:
         """Store the top of the stack in the memo."""
         value = self.stack[-1]
-        if value is MARK:
-            raise Bad("it makes no sense: a mark is remembered")
+        if value is MARK or not 0 <= key < MAX_MEMO_KEY:
+            raise Bad("it makes no sense: it remembers a mark, or under an impossible number")
         self.memo[key] = value
         if isinstance(value, Pending):
             value.memo_keys.append(key)
@@ -120,18 +130,22 @@ class Machine:
         """Push a class or function name."""
         if not isinstance(module, str) or not isinstance(attribute, str):
             raise Bad("it names something by no text")
+        if len(module) > MAX_NAME or len(attribute) > MAX_NAME:
+            raise Bad("it has a name of impossible length")
         self.push(Name(module, attribute))
 
     def reduce(self, callee: Any, args: Any) -> None:
         """Push what our own builder makes of a call."""
         if not isinstance(callee, Name) or not isinstance(args, tuple):
             raise Bad("it calls something that has no name")
+        self.budget.spend_work(len(args))
         self.push(self.call(callee, args))
 
     def build(self) -> None:
         """Give the object below the top its state."""
         state, target = self.pop(), self.pop()
         if isinstance(target, Pending):
+            self.budget.spend_work(len(target.memo_keys))
             value = target.finish(state)
             for key in target.memo_keys:
                 self.memo[key] = value
@@ -161,7 +175,7 @@ class Machine:
         if not isinstance(entries, dict) or len(values) % 2:
             raise Bad(f"it sets items of a {type(target).__name__}")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            entries[plain_key(key)] = value
+            entries[self.key(key)] = value
 
     def instance(self, values: list[Any]) -> None:
         """Run ``OBJ``: class and arguments above a mark."""
@@ -169,8 +183,9 @@ class Machine:
 
     def named_instance(self) -> None:
         """Run ``INST``: the class by its name, the arguments above a mark."""
-        module, attribute = self.r.line().decode(), self.r.line().decode()
-        self.reduce(Name(module, attribute), tuple(self.pop_mark()))
+        self.name(self.r.line().decode(), self.r.line().decode())
+        callee = self.pop()
+        self.reduce(callee, tuple(self.pop_mark()))
 
     def stack_name(self) -> None:
         """Run ``STACK_GLOBAL``: push a name from the stack."""
@@ -209,21 +224,34 @@ class Machine:
         values = self.pop_mark()
         if not isinstance(self.stack[-1], set):
             raise Bad("it adds to what is no set")
-        self.stack[-1].update(plain_key(v) for v in values)
+        self.stack[-1].update(self.key(v) for v in values)
+
+    def key(self, value: Any) -> Any:
+        """Check a dictionary's key."""
+        return plain_key(value, self.budget)
+
+    def make_dict(self) -> None:
+        """Run ``DICT``: a dictionary from alternating keys and values above a mark."""
+        values = self.pop_mark()
+        self.push({self.key(k): v for k, v in zip(values[::2], values[1::2], strict=True)})
 
 
-def plain_key(key: Any) -> Any:
-    """Refuse keys that are costly to hash: nested tuples could be made to cost a lifetime."""
-    if isinstance(key, SCALARS):
+def plain_key(key: Any, budget: Budget) -> Any:
+    """Refuse keys that are costly to hash or may collide: they could be made to cost a lifetime."""
+    if is_plain(key):
         return key
-    if isinstance(key, tuple) and len(key) <= LONGEST_KEY and all(isinstance(k, SCALARS) for k in key):
+    if type(key) is tuple and len(key) <= LONGEST_KEY and all(map(is_plain, key)):
+        budget.tuple_keys -= 1
+        budget.spend_work(len(key))
+        if budget.tuple_keys < 0:
+            raise Bad("it has too many tuples as keys")
         return key
-    raise Bad(f"it uses a {type(key).__name__} as a key")
+    raise Bad(f"it uses a {type(key).__name__} as a key, or an impossible one")
 
 
-def make_dict(values: list[Any]) -> dict[Any, Any]:
-    """Make a dictionary from alternating keys and values."""
-    return {plain_key(k): v for k, v in zip(values[::2], values[1::2], strict=True)}
+def is_plain(key: Any) -> bool:
+    """Whether a value's hash is cheap and cannot be made to collide."""
+    return type(key) in SCALARS and (type(key) is not int or abs(key) <= LARGEST_KEY)
 
 
 def read_long(data: bytes) -> int:
@@ -292,8 +320,8 @@ ACTIONS: dict[bytes, Callable[[Machine], Any]] = {
     b"\x8f": lambda m: m.push(set()),
     b"l": lambda m: m.push(m.pop_mark()),
     b"t": lambda m: m.push(tuple(m.pop_mark())),
-    b"d": lambda m: m.push(make_dict(m.pop_mark())),
-    b"\x91": lambda m: m.push(frozenset(plain_key(v) for v in m.pop_mark())),
+    b"d": Machine.make_dict,
+    b"\x91": lambda m: m.push(frozenset(map(m.key, m.pop_mark()))),
     b"\x85": lambda m: m.tuple_of(1),
     b"\x86": lambda m: m.tuple_of(2),
     b"\x87": lambda m: m.tuple_of(3),

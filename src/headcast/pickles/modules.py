@@ -6,11 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
+from headcast.errors import HeadcastError
 from headcast.pickles.values import Record
 
 __all__ = ["state_dict_of"]
 
 MAX_DEPTH = 64
+MAX_ENTRIES = 200_000  # modules and tensors: a module may stand in many places
+MAX_NAME = 1024
 
 
 def state_dict_of(value: Any) -> dict[str, Tensor]:
@@ -20,11 +23,26 @@ def state_dict_of(value: Any) -> dict[str, Tensor]:
         value: what ``load_restricted(path, keep_unknown=True)`` gave for a module: a ``Record`` (an
             ``nn.Module``, or StyleGAN's persistent object, whose attributes stand in its arguments), or a
             plain dictionary of tensors.
+
+    Raises:
+        HeadcastError: modules hold each other without end; the caller names the file.
     """
     if isinstance(value, dict):
         return {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, Tensor)}
     out: dict[str, Tensor] = {}
-    _collect(value, "", out, 0)
+    stack, work = [(value, "", 0)], 0
+    while stack:
+        module, prefix, depth = stack.pop()
+        own = attributes_of(module)
+        hidden = own.get("_non_persistent_buffers_set")
+        parameters, buffers, children = (entries(own.get(g)) for g in ("_parameters", "_buffers", "_modules"))
+        work += 1 + len(parameters) + len(buffers) + len(children)
+        if work > MAX_ENTRIES or len(prefix) > MAX_NAME:
+            raise HeadcastError("a network of impossible size; get the file again from its publisher")
+        buffers = [(k, v) for k, v in buffers if not is_hidden(k, hidden)]
+        out.update({prefix + k: v for k, v in parameters + buffers if isinstance(v, Tensor)})
+        if depth < MAX_DEPTH:
+            stack += [(child, f"{prefix}{k}.", depth + 1) for k, child in reversed(children)]
     return out
 
 
@@ -39,16 +57,9 @@ def attributes_of(value: Any) -> dict[Any, Any]:
     return state if isinstance(state, dict) else {}
 
 
-def _collect(value: Any, prefix: str, out: dict[str, Tensor], depth: int) -> None:
-    own = attributes_of(value)
-    hidden = own.get("_non_persistent_buffers_set") or ()
-    for group in ("_parameters", "_buffers"):
-        for name, tensor in entries(own.get(group)):
-            if isinstance(tensor, Tensor) and not (group == "_buffers" and name in hidden):
-                out[prefix + name] = tensor
-    if depth < MAX_DEPTH:
-        for name, module in entries(own.get("_modules")):
-            _collect(module, f"{prefix}{name}.", out, depth + 1)
+def is_hidden(name: str, hidden: Any) -> bool:
+    """Whether a buffer is left out of state dicts."""
+    return isinstance(hidden, set | frozenset) and name in hidden
 
 
 def entries(value: Any) -> list[tuple[str, Any]]:

@@ -8,11 +8,39 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["Bad", "Name", "Pending", "Record", "Sparse", "Storage"]
+__all__ = ["Bad", "Budget", "Name", "Pending", "Record", "Sparse", "Storage"]
+
+MAX_WORK = 1_000_000  # instructions and copied values of one file, nested pickles included
+MAX_NESTING = 2
+MAX_TUPLE_KEYS = 1024  # tuples are easily made to collide in a dictionary
+MAX_NAME = 256  # characters of a class's or function's name
 
 
 class Bad(Exception):
     """The bytes are damaged or ask for something that no model file needs; the message says what."""
+
+
+class Budget:
+    """What one file may cost, shared by all pickles nested in it.
+
+    Args:
+        size: bytes of arrays and tensors that may come out of it.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size, self.work, self.nesting, self.tuple_keys = size, MAX_WORK, MAX_NESTING, MAX_TUPLE_KEYS
+
+    def spend_work(self, count: int) -> None:
+        """Count instructions and copied values: small files must not keep the machine busy."""
+        self.work -= count
+        if self.work < 0:
+            raise Bad("it takes far more steps than a model file needs")
+
+    def spend_bytes(self, count: int) -> None:
+        """Count bytes of numbers: small files must not become huge arrays."""
+        self.size -= count
+        if self.size < 0:
+            raise Bad("it unfolds to far more numbers than it holds")
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def uniform(rng: torch.Generator, n: int, low: float, high: float) -> Float[Tens
     return low + (high - low) * torch.rand(n, generator=rng)
 
 
-def sample_grid(images: Pictures, framing: Framing, rng: torch.Generator) -> Float[Tensor, "n s s 2"]:
+def sample_crop_grids(images: Pictures, framing: Framing, rng: torch.Generator) -> Float[Tensor, "n s s 2"]:
     """Sample the grids of random squares about the faces: size, shift, roll, mirroring, seeming turn."""
     n, (h, w) = len(images), images.rgb.shape[1:3]
     room = torch.exp(uniform(rng, n, math.log(framing.room[0]), math.log(framing.room[1])))
@@ -103,7 +103,7 @@ def sample_grid(images: Pictures, framing: Framing, rng: torch.Generator) -> Flo
 def crop_faces(images: Pictures, framing: Framing, rng: torch.Generator) -> Crops:
     """Crop about the faces; beyond the image its edge is repeated and the label is ``IGNORE``."""
     h, w = images.rgb.shape[1:3]
-    grid = sample_grid(images, framing, rng)
+    grid = sample_crop_grids(images, framing, rng)
     stack = torch.cat([images.rgb, images.background, images.alpha[..., None]], -1).permute(0, 3, 1, 2) / 255
     warped = grid_sample(stack, grid, padding_mode="border", align_corners=False)
     if framing.finer > 1:
@@ -118,7 +118,14 @@ def crop_faces(images: Pictures, framing: Framing, rng: torch.Generator) -> Crop
     sure = images.alpha.amax((1, 2)) > 0
     place = face_coordinates(grid, images.box, (h, w))
     return Crops(
-        warped[:, :3], warped[:, 3:6], warped[:, 6], label, known.float(), sure, images.person, place
+        rgb=warped[:, :3],
+        background=warped[:, 3:6],
+        alpha=warped[:, 6],
+        label=label,
+        known=known.float(),
+        known_alpha=sure,
+        person=images.person,
+        place=place,
     )
 
 
@@ -189,14 +196,7 @@ def replace_background(crops: Crops, rng: torch.Generator, fraction: float = 0.6
     The exchange is made in linear light (gamma 2 is near enough): c + (1 - alpha)(new - old).
     """
     n, size, device = len(crops.rgb), crops.rgb.shape[-1], crops.rgb.device
-    corners = torch.rand(n, 3, 2, 2, generator=rng)
-    grey = corners.mean(1, keepdim=True)
-    corners = grey + (corners - grey) * uniform(rng, n, 0, 0.6)[:, None, None, None]
-    even = corners.mean((2, 3), keepdim=True)
-    uneven = uniform(rng, n, 0, 0.7)[:, None, None, None].square()
-    cloth = interpolate(
-        (even + (corners - even) * uneven).to(device), (size, size), mode="bilinear", align_corners=True
-    )
+    cloth = _random_cloths(rng, n, device, size)
     other = crops.background[torch.randperm(n, generator=rng).to(device)]
     plain, swap = (
         (torch.rand(n, generator=rng) < p).to(device)[:, None, None, None] for p in (0.4, fraction)
@@ -208,6 +208,18 @@ def replace_background(crops: Crops, rng: torch.Generator, fraction: float = 0.6
         crops,
         rgb=torch.where(known, mixed.clamp(0, 1).sqrt(), crops.rgb),
         background=torch.where(known, new, crops.background),
+    )
+
+
+def _random_cloths(rng: torch.Generator, n: int, device: torch.device, size: int) -> Tensor:
+    """Return plain colours and gradients as of photographers' cloths."""
+    corners = torch.rand(n, 3, 2, 2, generator=rng)
+    grey = corners.mean(1, keepdim=True)
+    corners = grey + (corners - grey) * uniform(rng, n, 0, 0.6)[:, None, None, None]
+    even = corners.mean((2, 3), keepdim=True)
+    uneven = uniform(rng, n, 0, 0.7)[:, None, None, None].square()
+    return interpolate(
+        (even + (corners - even) * uneven).to(device), (size, size), mode="bilinear", align_corners=True
     )
 
 

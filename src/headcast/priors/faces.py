@@ -32,9 +32,9 @@ def align(points: Float[np.ndarray, "5 2"]) -> Float[np.ndarray, "2 3"]:
     """
     import torch
 
-    from headcast.crops.grid import similarity
+    from headcast.crops.grid import fit_similarity_2d
 
-    a, t = similarity(torch.from_numpy(points.astype(np.float64) - 0.5), torch.from_numpy(TEMPLATE))
+    a, t = fit_similarity_2d(torch.from_numpy(points.astype(np.float64) - 0.5), torch.from_numpy(TEMPLATE))
     (c, s), (x, y) = a.tolist(), t.tolist()
     return np.array([[c, -s, x], [s, c, y]])
 

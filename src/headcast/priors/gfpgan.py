@@ -19,7 +19,7 @@ from headcast.errors import HeadcastError
 from headcast.nets.clean_synthesis import CleanGenerator
 from headcast.weights.store import load_imported
 
-__all__ = ["GFPGAN", "Restored", "convert", "load"]
+__all__ = ["GFPGAN", "Restored", "convert", "load_gfpgan"]
 
 SLOPE = 0.2
 WIDTHS = (32, 64, 128, 256, 256, 256, 256, 256)
@@ -36,7 +36,7 @@ class Restored(NamedTuple):
     smaller: tuple[Float[Tensor, "b 3 _ _"], ...]
 
 
-class Block(nn.Module):
+class ResizeBlock(nn.Module):
     """Two 3x3 convolutions with a change of size between, beside a 1x1 convolution."""
 
     def __init__(self, inputs: int, outputs: int, factor: float) -> None:
@@ -63,9 +63,9 @@ class GFPGAN(nn.Module):
         super().__init__()
         up = WIDTHS[::-1]
         self.conv_body_first = nn.Conv2d(3, WIDTHS[0], 1)
-        self.conv_body_down = nn.ModuleList(Block(a, b, 0.5) for a, b in pairs(WIDTHS))
+        self.conv_body_down = nn.ModuleList(ResizeBlock(a, b, 0.5) for a, b in pairs(WIDTHS))
         self.final_conv = nn.Conv2d(WIDTHS[-1], WIDTHS[-1], 3, padding=1)
-        self.conv_body_up = nn.ModuleList(Block(a, b, 2) for a, b in pairs(up))
+        self.conv_body_up = nn.ModuleList(ResizeBlock(a, b, 2) for a, b in pairs(up))
         self.toRGB = nn.ModuleList(nn.Conv2d(w, 3, 1) for w in up[1:])
         self.final_linear = nn.Linear(WIDTHS[-1] * 16, 2 * len(GENERATOR) * STYLES)
         self.stylegan_decoder = CleanGenerator(GENERATOR, STYLES)
@@ -124,7 +124,7 @@ def convert(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, {"licence": "Apache-2.0", "what": "GFPGANv1Clean: restoration of aligned 512² faces"}
 
 
-def load(device: torch.device) -> GFPGAN:
+def load_gfpgan(device: torch.device) -> GFPGAN:
     """Load the network with the weights that the user imported.
 
     Raises:

@@ -12,8 +12,11 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from headcast.errors import HeadcastError
+from headcast.parsing import load_arrays, parsing
 
 __all__ = ["IGNORE", "PictureSource", "Pictures", "synthesized"]
+
+MAX_FILE_BYTES = 1 << 33
 
 IGNORE = 255
 """Label of a pixel of which nothing is known."""
@@ -93,12 +96,12 @@ def synthesized(
     b = make_batch(config, device, seed, numbers)
     low, high = b.landmarks478.amin(1), b.landmarks478.amax(1)
     return Pictures(
-        to_uint8(b.rgb),
-        to_uint8(b.alpha),
-        to_uint8(b.background),
-        b.label,
-        torch.cat([low, high], 1),
-        b.number,
+        rgb=to_uint8(b.rgb),
+        alpha=to_uint8(b.alpha),
+        background=to_uint8(b.background),
+        label=b.label,
+        box=torch.cat([low, high], 1),
+        person=b.number,
     )
 
 
@@ -122,9 +125,7 @@ def load_stored(folder: str) -> Pictures:
 
 def read_images(path: Path) -> Pictures:
     """Read one file of images."""
-    try:
-        with np.load(path) as data:
-            got = {f.name: torch.from_numpy(data[f.name]) for f in fields(Pictures)}
-    except (OSError, ValueError, KeyError) as e:
-        raise HeadcastError(f"{path}: not a file of images ({e}); delete it and make it again") from e
-    return Pictures(**got)
+    names = [f.name for f in fields(Pictures)]
+    data = load_arrays(path, names, "delete it and make it again", limit=MAX_FILE_BYTES)
+    with parsing(path, "not a file of images", "delete it and make it again"):
+        return Pictures(**{name: torch.from_numpy(data[name]) for name in names})

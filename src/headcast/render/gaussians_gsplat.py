@@ -1,9 +1,6 @@
-"""The Gaussian renderer through gsplat, where that is installed (CUDA). Not the same to the last digit as
-ours.
+"""Render Gaussians with gsplat, where installed (CUDA); equal to ``gaussians_torch`` within a grey level.
 
-gsplat's compensation in antialiased mode has no floor and it draws what reaches into a tile only down to its
-own
-bounds; both differ below one grey level.
+gsplat's compensation in antialiased mode has no lower bound, and it culls by bounds of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +11,7 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.render.gaussians_torch import DILATION, composite
+from headcast.render.types import SplatImage
 
 __all__ = ["render"]
 
@@ -28,7 +26,7 @@ def render(
     background: Tensor | None,
     antialiased: bool,
     near: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> SplatImage:
     """Render as ``gaussians_torch.render``, for float32 on CUDA.
 
     Raises:
@@ -38,7 +36,7 @@ def render(
         from gsplat import rasterization  # pyright: ignore[reportMissingImports]
     except ImportError as e:
         raise HeadcastError("backend gsplat: not installed; pip install headcast[cuda]") from e
-    # depth rides along as one more channel: alpha times expected depth, like ours
+    # depth is one more channel: alpha times expected depth, as in ``accumulate``
     depth = camera.to_camera(means)[:, 2:]
     image, alpha, _ = rasterization(
         means,

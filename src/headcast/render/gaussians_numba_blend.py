@@ -1,11 +1,10 @@
-"""Blending the Gaussians of a tile, front to back. A tile is cut into blocks of LANES pixels, four wide.
+"""Blend the Gaussians of each tile front to back. A tile consists of blocks of LANES pixels, four wide.
 
-One block's pixels are one vector, so a Gaussian visits only the blocks its box meets and does 16 (or 8)
-pixels at
-once. The tile's state stays in the first-level cache as planes of blocks: transmittance, alpha, depth, then
-the channels
-of colour. A finished pixel's transmittance is stored as zero: it then never passes the test of
-``MIN_TRANSMITTANCE`` again. Tiles are whole: pixels beyond the image border are computed and not shown.
+The pixels of a block form one vector; a Gaussian visits only the blocks that its pixel range overlaps. The
+accumulators of a tile stay in the first-level cache as planes of blocks: transmittance, alpha, depth, then
+the channels of colour. The transmittance of a finished pixel is stored as zero, so that it never passes
+the test of ``MIN_TRANSMITTANCE`` again. Tiles are whole: pixels beyond the image border are computed and
+cropped later.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import math
 
 import numpy as np
 
-from headcast.render.gaussians_numba_bin import SHIFT, TILE, by_depth, deal_to_tiles
+from headcast.render.gaussians_numba_bin import TILE, TILE_SHIFT, list_by_tile, sort_by_depth
 from headcast.render.gaussians_numba_lanes import (
     LANES,
     Lanes,
@@ -30,37 +29,37 @@ from headcast.render.gaussians_numba_lanes import (
     store_block,
     where_ge,
 )
-from headcast.render.gaussians_numba_project import RECORD
+from headcast.render.gaussians_numba_project import RECORD_FLOATS
 from headcast.render.gaussians_torch import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 from headcast.render.jit import helper, kernel
 
 __all__ = [
-    "ACROSS",
-    "AHEAD",
-    "AREA",
-    "BLOCKS",
-    "TALL",
-    "TALL_SHIFT",
-    "aligned",
+    "BLOCKS_PER_ROW",
+    "BLOCK_HEIGHT",
+    "BLOCK_HEIGHT_SHIFT",
+    "PREFETCH_DISTANCE",
+    "TILE_BLOCKS",
+    "TILE_PIXELS",
+    "allocate_aligned",
     "blend_rows",
+    "blend_weights",
     "block_range",
     "lane_offsets",
-    "weigh",
 ]
 
-AREA = TILE * TILE
-BLOCKS = AREA // LANES
-ACROSS = TILE // 4  # blocks in a row of a tile
-TALL = LANES // 4  # pixels in a block's column
-TALL_SHIFT = TALL.bit_length() - 1
-AHEAD = 4  # how many Gaussians ahead their records are fetched
+TILE_PIXELS = TILE * TILE
+TILE_BLOCKS = TILE_PIXELS // LANES
+BLOCKS_PER_ROW = TILE // 4  # blocks in a row of a tile
+BLOCK_HEIGHT = LANES // 4  # height of a block, pixels
+BLOCK_HEIGHT_SHIFT = BLOCK_HEIGHT.bit_length() - 1
+PREFETCH_DISTANCE = 4  # Gaussians, how far ahead records are prefetched
 _LOG2_MIN_ALPHA = math.log2(MIN_ALPHA)
 
 Array = np.ndarray
 
 
 @helper
-def aligned(count: int) -> Array:
+def allocate_aligned(count: int) -> Array:
     """Allocate uninitialised floats aligned to a cache line."""
     raw = np.empty(count + 16, np.float32)
     skip = (-(raw.ctypes.data >> 2)) & 15
@@ -70,7 +69,7 @@ def aligned(count: int) -> Array:
 @helper
 def lane_offsets() -> Array:
     """Return x, then y, of a block's pixel centres from its corner."""
-    grid = aligned(2 * LANES)
+    grid = allocate_aligned(2 * LANES)
     for k in range(LANES):
         grid[k], grid[LANES + k] = (k & 3) + 0.5, (k >> 2) + 0.5
     return grid
@@ -83,28 +82,36 @@ def block_range(low: float, high: float, corner: int, shift: int) -> tuple[int, 
 
 
 @helper
-def weigh(exponent: Lanes, before: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
-    """Compute uncapped alpha, alpha, blend weight and the transmittance behind, from log2(alpha) and that in
-    front."""
-    raw = exp2_inside(exponent)
-    alpha = where_ge(exponent, _LOG2_MIN_ALPHA, minimum(raw, MAX_ALPHA), 0.0)
-    weight = before * alpha
-    behind = before - weight
+def blend_weights(exponent: Lanes, transmittance: Lanes) -> tuple[Lanes, Lanes, Lanes, Lanes]:
+    """Compute uncapped alpha, alpha, blend weight and the transmittance behind a Gaussian.
+
+    Args:
+        exponent: log2(alpha). transmittance: in front of the Gaussian.
+    """
+    uncapped_alpha = exp2_inside(exponent)
+    alpha = where_ge(exponent, _LOG2_MIN_ALPHA, minimum(uncapped_alpha, MAX_ALPHA), 0.0)
+    weight = transmittance * alpha
+    behind = transmittance - weight
     weight = where_ge(behind, MIN_TRANSMITTANCE, weight, 0.0)
-    return raw, alpha, weight, where_ge(behind, MIN_TRANSMITTANCE, behind, 0.0)
+    return (
+        uncapped_alpha,
+        alpha,
+        weight,
+        where_ge(behind, MIN_TRANSMITTANCE, behind, 0.0),
+    )
 
 
 @helper
-def _begin(state: Array, busy: Array) -> None:
+def _reset_tile(state: Array, unfinished: Array) -> None:
     """Reset the accumulators of a tile."""
-    state[:AREA] = 1.0
-    state[AREA:] = 0.0
-    busy[:] = True
+    state[:TILE_PIXELS] = 1.0
+    state[TILE_PIXELS:] = 0.0
+    unfinished[:] = True
 
 
 @helper
 def _blend_tile(
-    todo: Array,
+    gaussians: Array,
     records: Array,
     colours: Array,
     channels: int,
@@ -112,17 +119,17 @@ def _blend_tile(
     left: int,
     top: int,
     state: Array,
-    busy: Array,
+    unfinished: Array,
 ) -> None:
-    """Blend the Gaussians ``todo`` into a tile's state until every pixel is finished."""
+    """Blend Gaussians, nearest first, into a tile's accumulators until every pixel is finished."""
     lane_x, lane_y = load(grid, 0), load(grid, LANES)
-    live = BLOCKS
-    for k in range(len(todo)):
-        g = todo[k]
-        r = g * RECORD
-        prefetch(records, todo[min(k + AHEAD, len(todo) - 1)] * RECORD)
+    unfinished_count = TILE_BLOCKS
+    for k in range(len(gaussians)):
+        g = gaussians[k]
+        r = g * RECORD_FLOATS
+        prefetch(records, gaussians[min(k + PREFETCH_DISTANCE, len(gaussians) - 1)] * RECORD_FLOATS)
         mx, my = read(records, r) - np.float32(left), read(records, r + 1) - np.float32(top)
-        A, B, C, level, z = (
+        coef_xx, coef_xy, coef_yy, log2_opacity, z = (
             read(records, r + 2),
             read(records, r + 3),
             read(records, r + 4),
@@ -131,36 +138,36 @@ def _blend_tile(
         )
         red, green, blue = read(records, r + 7), read(records, r + 8), read(records, r + 9)
         x0, x1 = block_range(read(records, r + 10), read(records, r + 11), left, 2)
-        y0, y1 = block_range(read(records, r + 12), read(records, r + 13), top, TALL_SHIFT)
+        y0, y1 = block_range(read(records, r + 12), read(records, r + 13), top, BLOCK_HEIGHT_SHIFT)
         for by in range(y0, y1):
-            dy = lane_y + (np.float32(by * TALL) - my)
-            one, zero = B * dy, fma(C * dy, dy, level)
+            dy = lane_y + (np.float32(by * BLOCK_HEIGHT) - my)
+            linear, constant = coef_xy * dy, fma(coef_yy * dy, dy, log2_opacity)
             for bx in range(x0, x1):
-                b = by * ACROSS + bx
+                b = by * BLOCKS_PER_ROW + bx
                 dx = lane_x + (np.float32(bx * 4) - mx)
-                exponent = fma(dx, fma(dx, A, one), zero)
-                if not busy[b] or not any_ge(exponent, _LOG2_MIN_ALPHA):
+                exponent = fma(dx, fma(dx, coef_xx, linear), constant)
+                if not unfinished[b] or not any_ge(exponent, _LOG2_MIN_ALPHA):
                     continue
                 p = b * LANES
-                _, _, weight, behind = weigh(exponent, load(state, p))
+                _, _, weight, behind = blend_weights(exponent, load(state, p))
                 store(state, p, behind)
-                store(state, p + AREA, weight + load(state, p + AREA))
-                store(state, p + 2 * AREA, fma(weight, z, load(state, p + 2 * AREA)))
-                store(state, p + 3 * AREA, fma(weight, red, load(state, p + 3 * AREA)))
-                store(state, p + 4 * AREA, fma(weight, green, load(state, p + 4 * AREA)))
-                store(state, p + 5 * AREA, fma(weight, blue, load(state, p + 5 * AREA)))
+                store(state, p + TILE_PIXELS, weight + load(state, p + TILE_PIXELS))
+                store(state, p + 2 * TILE_PIXELS, fma(weight, z, load(state, p + 2 * TILE_PIXELS)))
+                store(state, p + 3 * TILE_PIXELS, fma(weight, red, load(state, p + 3 * TILE_PIXELS)))
+                store(state, p + 4 * TILE_PIXELS, fma(weight, green, load(state, p + 4 * TILE_PIXELS)))
+                store(state, p + 5 * TILE_PIXELS, fma(weight, blue, load(state, p + 5 * TILE_PIXELS)))
                 for c in range(3, channels):
-                    q = p + (3 + c) * AREA
+                    q = p + (3 + c) * TILE_PIXELS
                     store(state, q, fma(weight, colours[g * channels + c], load(state, q)))
                 if not any_ge(behind, MIN_TRANSMITTANCE):
-                    busy[b] = False
-                    live -= 1
-        if live == 0:
+                    unfinished[b] = False
+                    unfinished_count -= 1
+        if unfinished_count == 0:
             break
 
 
 @helper
-def _finish(
+def _write_tile(
     state: Array,
     channels: int,
     background: Array,
@@ -173,24 +180,27 @@ def _finish(
     alpha: Array,
     depth: Array,
 ) -> None:
-    """Write a tile's pixels; ``corner`` is its first in a plane of the image."""
-    for b in range(BLOCKS):
-        p, at = b * LANES, corner + (b // ACROSS) * TALL * pitch + (b % ACROSS) * 4
-        # alpha is the sum of the weights: 1 - transmittance has no digits left where little is covered
-        covered = load(state, p + AREA)
-        through = 1.0 - covered
-        over = where_ge(0.0, covered, 0.0, 1.0 / covered)
-        store_block(alpha, at, pitch, covered)
-        store_block(depth, at, pitch, load(state, p + 2 * AREA) * over)
+    """Write a tile's pixels; ``corner`` is the index of its first pixel in a plane of the image."""
+    for b in range(TILE_BLOCKS):
+        p, offset = (
+            b * LANES,
+            corner + (b // BLOCKS_PER_ROW) * BLOCK_HEIGHT * pitch + (b % BLOCKS_PER_ROW) * 4,
+        )
+        # alpha is the sum of the weights: 1 - transmittance is imprecise where the coverage is small
+        coverage = load(state, p + TILE_PIXELS)
+        transmittance = 1.0 - coverage
+        inv_coverage = where_ge(0.0, coverage, 0.0, 1.0 / coverage)
+        store_block(alpha, offset, pitch, coverage)
+        store_block(depth, offset, pitch, load(state, p + 2 * TILE_PIXELS) * inv_coverage)
         for c in range(channels):
-            v = load(state, p + (3 + c) * AREA)
+            v = load(state, p + (3 + c) * TILE_PIXELS)
             if straight:
-                v = v * over
+                v = v * inv_coverage
             elif varied:
-                v = fma(through, load_block(background, c * plane + at, pitch), v)
+                v = fma(transmittance, load_block(background, c * plane + offset, pitch), v)
             else:
-                v = fma(through, background[c], v)
-            store_block(rgb, c * plane + at, pitch, v)
+                v = fma(transmittance, background[c], v)
+            store_block(rgb, c * plane + offset, pitch, v)
 
 
 @kernel(
@@ -220,20 +230,27 @@ def blend_rows(
 ) -> None:
     """Render the rows of tiles first..last.
 
-    Images are planes of whole tiles, ``pitch`` floats a row; so is ``background`` where it is ``varied``,
-    else one
-    colour.
+    Images are planes of whole tiles, ``pitch`` floats a row; so is ``background`` if ``varied``, else
+    it is one colour. ``straight``: divide colours by alpha instead of blending over a background.
     """
-    columns, plane = pitch >> SHIFT, len(alpha)
-    grid, state, busy = lane_offsets(), aligned((3 + channels) * AREA), np.empty(BLOCKS, np.bool_)
+    columns, plane = pitch >> TILE_SHIFT, len(alpha)
+    grid, state, unfinished = (
+        lane_offsets(),
+        allocate_aligned((3 + channels) * TILE_PIXELS),
+        np.empty(TILE_BLOCKS, np.bool_),
+    )
     for ty in range(first, last):
-        row = by_depth(items[row_start[ty] : row_start[ty + 1]], keys)
-        starts = tile_start[ty * columns : (ty + 1) * columns]
-        deal_to_tiles(row, boxes, pair_start[ty], columns, pairs, starts)
+        gaussians = sort_by_depth(items[row_start[ty] : row_start[ty + 1]], keys)
+        tile_starts = tile_start[ty * columns : (ty + 1) * columns]
+        list_by_tile(gaussians, boxes, pair_start[ty], columns, pairs, tile_starts)
         for tx in range(columns):
-            end = starts[tx + 1] if tx + 1 < columns else pair_start[ty + 1]
+            end = tile_starts[tx + 1] if tx + 1 < columns else pair_start[ty + 1]
             left, top = tx * TILE, ty * TILE
-            _begin(state, busy)
-            _blend_tile(pairs[starts[tx] : end], records, colours, channels, grid, left, top, state, busy)
+            _reset_tile(state, unfinished)
+            _blend_tile(
+                pairs[tile_starts[tx] : end], records, colours, channels, grid, left, top, state, unfinished
+            )
             corner = top * pitch + left
-            _finish(state, channels, background, varied, straight, corner, pitch, plane, rgb, alpha, depth)
+            _write_tile(
+                state, channels, background, varied, straight, corner, pitch, plane, rgb, alpha, depth
+            )

@@ -1,11 +1,9 @@
 """Short vectors of floats for numba kernels.
 
-numba has no vector type and LLVM rarely finds the vectors by itself in code like ours. Here a kernel says
-what it
-wants: the functions below work on ``LANES`` float32 at once. What they mean is written in numpy (and
-tested); once ``gaussians_numba_lower.lower`` was called, numba emits one vector instruction for each. LLVM
-splits the vectors where the
-machine's registers are shorter.
+numba has no vector type, and LLVM rarely vectorizes such code by itself. The functions below operate on
+``LANES`` float32 at once. Their bodies in numpy define (and test) what they compute; after
+``gaussians_numba_lower.lower`` was called, numba emits one vector instruction for each. LLVM splits the
+vectors where the machine's registers are shorter.
 """
 
 from __future__ import annotations

@@ -271,6 +271,41 @@ def lower() -> None:
     from numba.core import types
 
     kind = _lanes_type()
+    _register_functions(kind)
+    _register(kind, lanes.any_ge, 2, types.boolean, _any_ge)
+    _register(kind, lanes.total, 1, types.float32, _total)
+    for fn, name in (
+        (operator.add, "fadd"),
+        (operator.sub, "fsub"),
+        (operator.mul, "fmul"),
+        (operator.truediv, "fdiv"),
+    ):
+        _register(kind, fn, 2, kind, lambda b, x, y, name=name: getattr(b, name)(x, y), operator_only=True)
+    _register(kind, operator.neg, 1, kind, lambda b, x: b.fneg(x), operator_only=True)
+    _register_memory(kind)
+
+
+def _register_memory(kind: Any) -> None:
+    """Register reads and writes of memory with numba."""
+    from numba.core import types
+
+    for fn, count, result, emit in (
+        (lanes.read, 2, types.float32, _read),
+        (lanes.load, 2, kind, _load),
+        (lanes.store, 3, types.none, _store),
+        (lanes.gather, 3, kind, _gather),
+        (lanes.scatter, 4, types.none, _scatter),
+        (lanes.load_block, 3, kind, _load_block),
+        (lanes.store_block, 4, types.none, _store_block),
+        (lanes.prefetch, 2, types.none, _prefetch),
+        (lanes.store_totals, 12, types.none, _store_totals),
+    ):
+        _declare(fn, count, lambda *args, result=result: result)
+        _implement(fn, emit, *[types.Any] * count)
+
+
+def _register_functions(kind: Any) -> None:
+    """Register functions of vectors with numba."""
     emits: dict[Any, tuple[int, Emit]] = {
         lanes.fma: (3, _llvm("fma")),
         lanes.minimum: (2, _llvm("minnum")),
@@ -288,29 +323,6 @@ def lower() -> None:
     }
     for fn, (count, emit) in emits.items():
         _register(kind, fn, count, kind, emit)
-    _register(kind, lanes.any_ge, 2, types.boolean, _any_ge)
-    _register(kind, lanes.total, 1, types.float32, _total)
-    for fn, name in (
-        (operator.add, "fadd"),
-        (operator.sub, "fsub"),
-        (operator.mul, "fmul"),
-        (operator.truediv, "fdiv"),
-    ):
-        _register(kind, fn, 2, kind, lambda b, x, y, name=name: getattr(b, name)(x, y), operator_only=True)
-    _register(kind, operator.neg, 1, kind, lambda b, x: b.fneg(x), operator_only=True)
-    for fn, count, result, emit in (
-        (lanes.read, 2, types.float32, _read),
-        (lanes.load, 2, kind, _load),
-        (lanes.store, 3, types.none, _store),
-        (lanes.gather, 3, kind, _gather),
-        (lanes.scatter, 4, types.none, _scatter),
-        (lanes.load_block, 3, kind, _load_block),
-        (lanes.store_block, 4, types.none, _store_block),
-        (lanes.prefetch, 2, types.none, _prefetch),
-        (lanes.store_totals, 12, types.none, _store_totals),
-    ):
-        _declare(fn, count, lambda *args, result=result: result)
-        _implement(fn, emit, *[types.Any] * count)
 
 
 def _register(kind: Any, fn: Any, count: int, result: Any, emit: Emit, operator_only: bool = False) -> None:

@@ -1,16 +1,15 @@
-"""The Gaussian renderer in plain torch: short and slow, the specification of the fast ones.
+"""Render Gaussians in plain torch: slow, the specification of the fast backends.
 
 A Gaussian is a mean (world, metres), log-scales, a quaternion (wxyz, need not be unit), an opacity logit and
-a
-colour. Conventions are those of 3D Gaussian splatting (Kerbl et al. 2023), all constants below:
+a colour. Conventions are those of 3D Gaussian splatting (Kerbl et al. 2023), all constants below:
 
 * EWA: the perspective map is linearized at the mean, whose direction is first clamped to the image plus
   ``GUARD`` of the half field of view on each side.
 * The 2D covariance grows by ``DILATION`` px². In antialiased mode the opacity is multiplied by
-  sqrt(det before / det after), whose square stays above ``MIN_COMPENSATION`` (Mip-Splatting; Yu et al. 2024).
-* A Gaussian colours a pixel centre where its alpha, capped at ``MAX_ALPHA``, is at least ``MIN_ALPHA``: there
-is no
-  other cut-off, so the image doesn't depend on tiles.
+  sqrt(undilated det / dilated det), whose square stays above ``MIN_COMPENSATION`` (Mip-Splatting; Yu et al.
+  2024).
+* A Gaussian contributes to a pixel if its alpha at the centre, capped at ``MAX_ALPHA``, is at least
+  ``MIN_ALPHA``. There is no other cut-off, so the image doesn't depend on tiles.
 * Front to back by camera z, ties by index; a pixel is finished before the Gaussian that would bring its
   transmittance below ``MIN_TRANSMITTANCE``.
 * Gaussians not farther than ``near``, or whose footprint overflows, are not rendered and get no gradient.
@@ -27,6 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.camera import Camera
+from headcast.render.types import SplatImage
 from headcast.rotation import quaternion_to_matrix
 
 __all__ = ["Footprints", "Intrinsics", "accumulate", "composite", "footprints", "render"]
@@ -75,9 +75,8 @@ class Footprints:
     """Visible Gaussians projected to the image, nearest first.
 
     ``index`` into the input; ``mean`` px; ``conic`` entries xx, xy, yy of the inverse covariance; ``opacity``
-    with
-    the compensation; ``depth`` camera z; ``reach`` half width and height (px) of the box outside which alpha
-    is below the threshold.
+    with the compensation; ``depth`` camera z; ``half_extent`` half width and height (px) of the box outside
+    of which alpha is below ``MIN_ALPHA``.
     """
 
     index: Int[Tensor, "n"]
@@ -85,7 +84,7 @@ class Footprints:
     conic: Float[Tensor, "n 3"]
     opacity: Float[Tensor, "n"]
     depth: Float[Tensor, "n"]
-    reach: Float[Tensor, "n 2"]
+    half_extent: Float[Tensor, "n 2"]
 
 
 def footprints(
@@ -101,63 +100,90 @@ def footprints(
     with torch.no_grad():
         visible = camera.to_camera(means)[:, 2] > near
         index = visible.nonzero()[:, 0]
-        trial = _project(
+        projected = _project(
             means[index], log_scales[index], quaternions[index], opacity_logits[index], camera, antialiased
         )
-        fits = (trial[3] >= MIN_ALPHA) & (trial[5] < MAX_DETERMINANT) & trial[1].isfinite().all(-1)
-        index, depth = index[fits], trial[4][fits]
+        is_valid = (
+            (projected[3] >= MIN_ALPHA) & (projected[5] < MAX_DETERMINANT) & projected[1].isfinite().all(-1)
+        )
+        index, depth = index[is_valid], projected[4][is_valid]
         index = index[torch.argsort(depth, stable=True)]
-    mean, conic, cov, opacity, depth, _ = _project(
+    mean, conic, covariance, opacity, depth, _ = _project(
         means[index], log_scales[index], quaternions[index], opacity_logits[index], camera, antialiased
     )
     with torch.no_grad():
-        reach = (2.0 * torch.log(opacity / MIN_ALPHA).clamp_min(0.0)[:, None] * cov[:, [0, 2]]).sqrt()
-    return Footprints(index, mean, conic, opacity, depth, reach)
+        half_extent = (
+            2.0 * torch.log(opacity / MIN_ALPHA).clamp_min(0.0)[:, None] * covariance[:, [0, 2]]
+        ).sqrt()
+    return Footprints(
+        index=index, mean=mean, conic=conic, opacity=opacity, depth=depth, half_extent=half_extent
+    )
+
+
+class _Projection(NamedTuple):
+    """Mean, conic, dilated covariance, opacity, depth, and determinant of that covariance."""
+
+    mean: Tensor
+    conic: Tensor
+    covariance: Tensor
+    opacity: Tensor
+    depth: Tensor
+    determinant: Tensor
 
 
 def _project(
     means: Tensor, log_scales: Tensor, quaternions: Tensor, logits: Tensor, camera: Camera, antialiased: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Compute mean, conic, dilated covariance, opacity, depth and determinant of the dilated covariance."""
+) -> _Projection:
+    """Project Gaussians by EWA splatting, with the dilation and its compensation."""
     k = Intrinsics.of(camera)
     x, y, z = camera.to_camera(means).unbind(-1)
     mean = torch.stack([k.fx * x / z + k.cx, k.fy * y / z + k.cy], -1)
     tx, ty = (x / z).clamp(k.left, k.right), (y / z).clamp(k.top, k.bottom)
+    axes = _image_axes(means, log_scales, quaternions, camera, z, k, tx, ty)
+    u, v = axes.unbind(1)
+    a, b, c = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
+    # Cauchy-Binet: the determinant without cancellation
+    undilated_det = torch.linalg.cross(u, v).square().sum(-1)
+    det = undilated_det + DILATION * (a + c) + DILATION**2
+    a, c = a + DILATION, c + DILATION
+    opacity = torch.sigmoid(logits)
+    if antialiased:
+        opacity = opacity * (undilated_det / det).clamp_min(MIN_COMPENSATION).sqrt()
+    conic = torch.stack([c, -b, a], -1) / det[:, None]
+    return _Projection(mean, conic, torch.stack([a, b, c], -1), opacity, z, det)
+
+
+def _image_axes(
+    means: Tensor,
+    log_scales: Tensor,
+    quaternions: Tensor,
+    camera: Camera,
+    z: Tensor,
+    k: Intrinsics,
+    tx: Tensor,
+    ty: Tensor,
+) -> Tensor:
+    """Return the Gaussians' axes, scaled, projected to the image: (n, 2, 3)."""
     zero = torch.zeros_like(z)
     J = torch.stack([k.fx / z, zero, -k.fx * tx / z, zero, k.fy / z, -k.fy * ty / z], -1).reshape(-1, 2, 3)
-    U = (
+    return (
         J
         @ camera.cam_from_world.to(means)[:3, :3]
         @ quaternion_to_matrix(quaternions)
         * log_scales.exp()[:, None]
     )
-    u, v = U.unbind(1)
-    a, b, c = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
-    # Cauchy-Binet: the determinant without cancellation
-    before = torch.linalg.cross(u, v).square().sum(-1)
-    after = before + DILATION * (a + c) + DILATION**2
-    a, c = a + DILATION, c + DILATION
-    opacity = torch.sigmoid(logits)
-    if antialiased:
-        opacity = opacity * (before / after).clamp_min(MIN_COMPENSATION).sqrt()
-    conic = torch.stack([c, -b, a], -1) / after[:, None]
-    return mean, conic, torch.stack([a, b, c], -1), opacity, z, after
 
 
-def accumulate(
-    footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+def accumulate(footprint: Footprints, colours: Float[Tensor, "n c"], width: int, height: int) -> SplatImage:
     """Blend front to back: premultiplied colour, alpha, and alpha times expected depth. Tile by tile."""
     f = footprint
     values = [colours[f.index], torch.ones_like(f.depth)[:, None], f.depth[:, None]]
     rows = torch.cat([f.mean, f.conic, f.opacity[:, None], *values], 1)
-    low, high = (f.mean - f.reach - 1).detach(), (f.mean + f.reach + 1).detach()
+    low, high = (f.mean - f.half_extent - 1).detach(), (f.mean + f.half_extent + 1).detach()
     xs, ys = (torch.arange(n, device=rows.device).to(rows) + 0.5 for n in (width, height))
-    starts = [torch.arange(0, n, TILE, device=rows.device) for n in (width, height)]
-    column, row = ((low[:, a, None] < s + TILE) & (high[:, a, None] > s) for a, s in enumerate(starts))
-    near = [(c & r).nonzero()[:, 0] for r in row.T for c in column.T]
+    by_tile = _gaussians_by_tile(width, height, rows, low, high)
     # gathered for all tiles at once: a gather's backward costs as much as all Gaussians
-    tiles = rows[torch.cat(near)].split([len(n) for n in near])
+    tiles = rows[torch.cat(by_tile)].split([len(n) for n in by_tile])
     corners = [(x, y) for y in range(0, height, TILE) for x in range(0, width, TILE)]
     blended = [
         _blend(t, xs[x : x + TILE], ys[y : y + TILE]) for t, (x, y) in zip(tiles, corners, strict=True)
@@ -165,7 +191,14 @@ def accumulate(
     columns = -(-width // TILE)
     bands = [torch.cat(blended[k : k + columns], 1) for k in range(0, len(blended), columns)]
     image = torch.cat(bands, 0)
-    return image[..., :-2], image[..., -2], image[..., -1]
+    return SplatImage(image[..., :-2], image[..., -2], image[..., -1])
+
+
+def _gaussians_by_tile(width: int, height: int, rows: Tensor, low: Tensor, high: Tensor) -> list[Tensor]:
+    """Return the indices of the Gaussians whose boxes overlap each tile, row by row."""
+    starts = [torch.arange(0, n, TILE, device=rows.device) for n in (width, height)]
+    column, row = ((low[:, a, None] < s + TILE) & (high[:, a, None] > s) for a, s in enumerate(starts))
+    return [(c & r).nonzero()[:, 0] for r in row.T for c in column.T]
 
 
 def _blend(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
@@ -175,14 +208,14 @@ def _blend(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
 
 def _weights(rows: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     """Compute blend weights (n, pixels) at pixel centres; rows: mean, conic, opacity; nearest first."""
-    mx, my, A, B, C, opacity = (e[:, None, None] for e in rows.unbind(1))
+    mx, my, conic_xx, conic_xy, conic_yy, opacity = (e[:, None, None] for e in rows.unbind(1))
     dx, dy = xs - mx, ys[:, None] - my
-    power = -0.5 * (A * dx * dx + C * dy * dy) - B * dx * dy
+    power = -0.5 * (conic_xx * dx * dx + conic_yy * dy * dy) - conic_xy * dx * dy
     alpha = (opacity * power.exp()).clamp_max(MAX_ALPHA).flatten(1)
     alpha = torch.where(alpha >= MIN_ALPHA, alpha, 0.0)
-    after = torch.cumprod(1.0 - alpha, 0)
-    before = torch.cat([torch.ones_like(after[:1]), after[:-1]])
-    return torch.where(after >= MIN_TRANSMITTANCE, alpha * before, 0.0)
+    transmittance_behind = torch.cumprod(1.0 - alpha, 0)
+    transmittance = torch.cat([torch.ones_like(transmittance_behind[:1]), transmittance_behind[:-1]])
+    return torch.where(transmittance_behind >= MIN_TRANSMITTANCE, alpha * transmittance, 0.0)
 
 
 def render(
@@ -195,7 +228,7 @@ def render(
     background: Float[Tensor, "..."] | None,
     antialiased: bool,
     near: float,
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+) -> SplatImage:
     """Render colour (over ``background``, or straight without one), alpha and expected depth."""
     footprint = footprints(means, log_scales, quaternions, opacity_logits, camera, antialiased, near)
     return composite(*accumulate(footprint, colours, camera.width, camera.height), background)
@@ -206,8 +239,8 @@ def composite(
     alpha: Float[Tensor, "h w"],
     depth: Float[Tensor, "h w"],
     background: Float[Tensor, "..."] | None,
-) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+) -> SplatImage:
     """Composite the result of :func:`accumulate` over the background, or unpremultiply; divide the depth."""
-    covered = torch.where(alpha > 0, alpha, math.inf)
-    rgb = rgb / covered[..., None] if background is None else rgb + (1.0 - alpha)[..., None] * background
-    return rgb, alpha, depth / covered
+    coverage = torch.where(alpha > 0, alpha, math.inf)
+    rgb = rgb / coverage[..., None] if background is None else rgb + (1.0 - alpha)[..., None] * background
+    return SplatImage(rgb, alpha, depth / coverage)

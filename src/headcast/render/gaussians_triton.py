@@ -1,11 +1,8 @@
-"""The Gaussian renderer on CUDA: our own Triton kernels, one program per tile. Projection and sorting are
-torch.
+"""Render Gaussians on CUDA with Triton kernels, one program per tile. Projection and sorting are torch.
 
 Backward goes front to back like ``gaussians_numba_unblend`` and writes one row for each pair of Gaussian and
-tile;
-rows are summed in order, without atomics, so gradients repeat exactly. With ``TRITON_INTERPRET=1`` the
-kernels run on
-the CPU, slowly, for tests.
+tile; rows are summed in order, without atomics, so gradients repeat exactly. With ``TRITON_INTERPRET=1`` the
+kernels run on the CPU, slowly, for tests.
 """
 
 from __future__ import annotations
@@ -28,6 +25,7 @@ from headcast.render.gaussians_torch import (
     composite,
     footprints,
 )
+from headcast.render.types import SplatImage
 
 if TYPE_CHECKING:
     import triton.language as tl  # pyright: ignore[reportMissingImports]
@@ -63,8 +61,14 @@ def _pairs(footprint: Footprints, width: int, height: int) -> _Pairs:
     columns, rows = -(-width // TILE), -(-height // TILE)
     size = torch.tensor([columns, rows], device=footprint.mean.device)
     # a pixel centre is within reach where |x + 0.5 - mean| <= reach; a hair wider against rounding
-    low = ((footprint.mean - footprint.reach - 0.501) / TILE).floor().clamp_min(0).minimum(size).long()
-    high = ((footprint.mean + footprint.reach - 0.499) / TILE + 1).floor().clamp_min(0).minimum(size).long()
+    low = ((footprint.mean - footprint.half_extent - 0.501) / TILE).floor().clamp_min(0).minimum(size).long()
+    high = (
+        ((footprint.mean + footprint.half_extent - 0.499) / TILE + 1)
+        .floor()
+        .clamp_min(0)
+        .minimum(size)
+        .long()
+    )
     across, down = (high - low).clamp_min(0).unbind(1)
     count = across * down
     gaussian = torch.repeat_interleave(count)
@@ -158,7 +162,7 @@ def render(
     background: Tensor | None,
     antialiased: bool,
     near: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> SplatImage:
     """Render as ``gaussians_torch.render``, for float32 on CUDA.
 
     Raises:
@@ -193,11 +197,11 @@ def kernels() -> tuple[Any, Any]:
     import triton.language as tl
 
     globals()["tl"] = tl
-    globals()["weigh"] = triton.jit(inspect.unwrap(weigh))
+    globals()["weigh_pixels"] = triton.jit(inspect.unwrap(weigh_pixels))
     return triton.jit(inspect.unwrap(blend)), triton.jit(inspect.unwrap(unblend))
 
 
-def weigh(rows, g, px, py, T, MIN_ALPHA: tl.constexpr, MAX_ALPHA: tl.constexpr, STOP: tl.constexpr):  # type: ignore[no-untyped-def]
+def weigh_pixels(rows, g, px, py, T, MIN_ALPHA: tl.constexpr, MAX_ALPHA: tl.constexpr, STOP: tl.constexpr):  # type: ignore[no-untyped-def]
     """Compute offsets from the mean, uncapped alpha, alpha, weight and transmittance at the pixels of a tile.
 
     A finished pixel's transmittance is stored negative.
@@ -238,7 +242,7 @@ def blend(  # type: ignore[no-untyped-def]
     k, end = tl.load(start + t), tl.load(start + t + 1)
     while (k < end) & (tl.max(T, 0) > 0.0):  # pyright: ignore[reportOperatorIssue]
         g = tl.load(gaussian + k)
-        _, _, _, _, weight, T = weigh(rows, g, px, py, T, MIN_ALPHA, MAX_ALPHA, STOP)
+        _, _, _, _, weight, T = weigh_pixels(rows, g, px, py, T, MIN_ALPHA, MAX_ALPHA, STOP)
         total += tl.load(values + g * K + channel)[:, None] * weight[None, :]
         k += 1
     at = channel[:, None] * (width * height) + (y * width + x)[None, :]
@@ -276,7 +280,7 @@ def unblend(  # type: ignore[no-untyped-def]
     k, end = tl.load(start + t), tl.load(start + t + 1)
     while (k < end) & (tl.max(T, 0) > 0.0):  # pyright: ignore[reportOperatorIssue]
         g = tl.load(gaussian + k)
-        dx, dy, raw, alpha, weight, behind = weigh(rows, g, px, py, T, MIN_ALPHA, MAX_ALPHA, STOP)
+        dx, dy, raw, alpha, weight, behind = weigh_pixels(rows, g, px, py, T, MIN_ALPHA, MAX_ALPHA, STOP)
         own = weight * tl.sum(d * tl.load(values + g * K + channel)[:, None], 0)
         rest -= own
         e = tl.where((behind > 0.0) & (raw <= MAX_ALPHA), own - alpha * rest / (1.0 - alpha), 0.0)

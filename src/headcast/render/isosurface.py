@@ -19,11 +19,7 @@ def isosurface(
     field: Float[np.ndarray, "x y z"], level: float
 ) -> tuple[Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
     """Return vertices in grid units and triangles, counter-clockwise from where the field is lower."""
-    solid = field > level
-    inside = np.zeros(tuple(n - 1 for n in field.shape), np.int8)
-    for c in CORNERS:
-        inside += solid[tuple(slice(o, n - 1 + o) for o, n in zip(c, field.shape, strict=True))]
-    cells = np.argwhere((inside > 0) & (inside < 8))
+    cells = _crossed_cells(field, level)
     steps = np.array([field.shape[1] * field.shape[2], field.shape[2], 1])
     corner = (cells @ steps)[:, None] + CORNERS @ steps  # (cells, 8) numbers of grid points
     edges = np.concatenate([cut(corner[:, list(t)], field, level) for t in TETRAHEDRA])
@@ -34,6 +30,15 @@ def isosurface(
     a, b = (field.ravel()[k].astype(np.float64) for k in keys.T)
     points = low + ((level - a) / (b - a))[:, None] * (high - low)
     return points, index.reshape(-1, 3)
+
+
+def _crossed_cells(field: Float[np.ndarray, "x y z"], level: float) -> np.ndarray:
+    """Return the cells (n, 3) whose corners lie on both sides of the level."""
+    solid = field > level
+    inside = np.zeros(tuple(n - 1 for n in field.shape), np.int8)
+    for c in CORNERS:
+        inside += solid[tuple(slice(o, n - 1 + o) for o, n in zip(c, field.shape, strict=True))]
+    return np.argwhere((inside > 0) & (inside < 8))
 
 
 def cut(
@@ -47,10 +52,8 @@ def cut(
     count = solid.sum(1)
     order = np.argsort(~solid, axis=1, kind="stable")
     t = np.take_along_axis(tetra, order, 1)
-    at = np.stack(np.unravel_index(t, field.shape), -1)
-    u, v, w = (at[:, k] - at[:, 0] for k in (1, 2, 3))
-    left = (np.cross(u, v) * w).sum(-1) < 0
-    found = []
+    left = _is_left_handed(field, t)
+    cell_triangles = []
     for n, triangles in (
         (1, [((0, 1), (0, 2), (0, 3))]),
         (3, [((3, 0), (3, 1), (3, 2))]),
@@ -59,8 +62,15 @@ def cut(
         rows, flip = t[count == n], left[count == n]
         for triangle in triangles:
             made = np.stack([rows[:, list(edge)] for edge in triangle], 1)
-            found.append(np.where(flip[:, None, None], made[:, ::-1], made))
-    return np.sort(np.concatenate(found), axis=2)
+            cell_triangles.append(np.where(flip[:, None, None], made[:, ::-1], made))
+    return np.sort(np.concatenate(cell_triangles), axis=2)
+
+
+def _is_left_handed(field: Float[np.ndarray, "x y z"], t: np.ndarray) -> np.ndarray:
+    """Mark tetrahedra whose corners are in left-handed order."""
+    at = np.stack(np.unravel_index(t, field.shape), -1)
+    u, v, w = (at[:, k] - at[:, 0] for k in (1, 2, 3))
+    return (np.cross(u, v) * w).sum(-1) < 0
 
 
 def largest_part(count: int, faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "g 3"]:

@@ -11,12 +11,16 @@ import inspect
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-__all__ = ["Kernel", "helper", "kernel", "parallel", "prepare", "threads"]
+from headcast.render.kernel_cache import KernelCache
+
+__all__ = ["Kernel", "helper", "kernel", "parallel", "prepare", "side_jobs", "threads"]
 
 _lock = threading.RLock()
 _pool: ThreadPoolExecutor | None = None
@@ -51,14 +55,19 @@ class Kernel:
         copy.__qualname__, copy.__module__ = f.__qualname__, f.__module__
         if self.signature is None:
             return numba.njit(error_model="numpy", nogil=True, forceinline=True)(copy)
-        return numba.njit(self.signature, cache=True, nogil=True, error_model="numpy")(copy)
+        dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(copy)
+        if not f.__closure__ and (source := Path(f.__code__.co_filename)).is_file():
+            dispatcher._cache = KernelCache(source, f.__qualname__, f.__code__.co_firstlineno)
+        dispatcher.compile(self.signature)
+        dispatcher.disable_compile()
+        return dispatcher
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled()(*args)
 
 
 def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
-    """Mark a function as a kernel with one numba signature; cached on disk next to its source."""
+    """Mark a function as a kernel with one numba signature; kept on disk, see ``kernel_cache``."""
 
     def mark(function: Callable[..., Any]) -> Kernel:
         _kernels.append(Kernel(function, signature))
@@ -108,6 +117,21 @@ def parallel(work: Callable[[int], object], pieces: int) -> None:
     run()
     for future in futures:
         future.result()
+
+
+@contextmanager
+def side_jobs() -> Iterator[ThreadPoolExecutor]:
+    """Yield a thread for jobs beside the caller's work; the end waits for them, an error or Ctrl-C does not.
+
+    (A job may be compiling kernels: half a minute in which an interrupted program would seem to hang.)
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _threads() -> ThreadPoolExecutor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -130,7 +130,16 @@ class _Barycentrics(torch.autograd.Function):
         return sum_rows(index, out.reshape(-1, 3), len(points)), None, None, None
 
 
-def _hits(points: Tensor, faces: Tensor, triangle: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+class _CoveredPixels(NamedTuple):
+    """Covered pixels: flat index (m,), homogeneous centre (m, 3), corners (m, 3, 3), edges (m, 3)."""
+
+    flat: Tensor
+    centre: Tensor
+    corners: Tensor
+    edges: Tensor
+
+
+def _hits(points: Tensor, faces: Tensor, triangle: Tensor) -> _CoveredPixels:
     """Return covered pixels: flat index (m,), homogeneous centre (m, 3), corners (m, 3, 3), edges (m, 3)."""
     flat = triangle.reshape(-1)
     hit = torch.nonzero(flat >= 0)[:, 0]
@@ -138,7 +147,7 @@ def _hits(points: Tensor, faces: Tensor, triangle: Tensor) -> tuple[Tensor, Tens
     d = torch.stack([hit % width + 0.5, hit // width + 0.5, torch.ones_like(hit)], 1).to(points)
     corners = faces[flat[hit].long()]
     e = (raster_reference.edge_normals(points, corners) * d[:, None]).sum(-1)
-    return hit, d, points[corners], e
+    return _CoveredPixels(hit, d, points[corners], e)
 
 
 class _Interpolate(torch.autograd.Function):

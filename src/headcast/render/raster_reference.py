@@ -45,16 +45,15 @@ class Setup:
 
     Attributes:
         normals: (F, 3 edges, 3) coefficients of the edge values, positive inside.
-        least: (F, 3) smallest edge value that is inside: zero within rounding, from below where the edge is
-        the
-            triangle's own and from above where it is the neighbour's.
+        min_inside: (F, 3) smallest edge value that is inside: zero within rounding, from below where the
+            triangle owns the edge and from above where its neighbour does.
         scale: (F,) factor that turns the sum of edge values into 1 / depth.
         box: (F, 4) first and last pixel (x0, y0, x1, y1).
         count: (F,) pixels in the box, 0 for culled triangles.
     """
 
     normals: Tensor
-    least: Tensor
+    min_inside: Tensor
     scale: Tensor
     box: Tensor
     count: Tensor
@@ -71,19 +70,25 @@ class Setup:
         normals = normals * torch.where(det > 0, 1.0, -1.0)[:, None, None]
         a, b, c = normals.unbind(-1)
         zero = ROUNDING * (a.abs() * width + b.abs() * height + c.abs())
-        least = torch.where((a > 0) | ((a == 0) & (b > 0)), -zero, zero)
-        return Setup(normals, least, 1 / det.abs(), box, extent[:, 0] * extent[:, 1] * visible)
+        min_inside = torch.where((a > 0) | ((a == 0) & (b > 0)), -zero, zero)
+        return Setup(
+            normals=normals,
+            min_inside=min_inside,
+            scale=1 / det.abs(),
+            box=box,
+            count=extent[:, 0] * extent[:, 1] * visible,
+        )
 
 
 def _boxes(corners: Tensor, width: int, height: int, near: float) -> Tensor:
     """Compute the pixel box of each triangle's part beyond the near plane; x1 < x0 or y1 < y0: none."""
     p, q = corners, corners.roll(-1, 1)
     zp, zq = p[..., 2:], q[..., 2:]
-    cut = p + (q - p) * ((near - zp) / (zq - zp))
-    points = torch.cat([p[..., :2] / zp, cut[..., :2] / near], 1)
-    there = torch.cat([zp >= near, (zp >= near) != (zq >= near)], 1)
-    low = torch.where(there, points, torch.inf).amin(1)
-    high = torch.where(there, points, -torch.inf).amax(1)
+    near_point = p + (q - p) * ((near - zp) / (zq - zp))
+    points = torch.cat([p[..., :2] / zp, near_point[..., :2] / near], 1)
+    is_valid = torch.cat([zp >= near, (zp >= near) != (zq >= near)], 1)
+    low = torch.where(is_valid, points, torch.inf).amin(1)
+    high = torch.where(is_valid, points, -torch.inf).amax(1)
     size = torch.tensor([width, height], dtype=low.dtype, device=low.device)
     first = (low - 0.5 - 1e-6).ceil().nan_to_num(nan=torch.inf).clamp(min=0).minimum(size)
     last = (high - 0.5 + 1e-6).floor().nan_to_num(nan=-torch.inf).clamp(min=-1).minimum(size - 1)
@@ -129,7 +134,7 @@ def _covered(setup: Setup, part: slice, width: int, limit: Tensor) -> tuple[Tens
     x, y = box[:, 0] + k % across, box[:, 1] + k // across
     A, B, C = setup.normals[f].unbind(-1)
     e = A * (x + 0.5)[:, None] + (B * (y + 0.5)[:, None] + C)
-    inside = (e >= setup.least[f]).all(1)
+    inside = (e >= setup.min_inside[f]).all(1)
     w = ((e[:, 0] + e[:, 1] + e[:, 2]) * setup.scale[f]).float()
     pixel = y * width + x
     inside &= (w > 0) & (w <= limit.reshape(-1)[pixel])

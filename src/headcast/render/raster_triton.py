@@ -63,7 +63,13 @@ def rasterize_all(
     best = torch.full((count, height, width), EMPTY, device=points.device)
     visible = torch.nonzero(setup.count)[:, 0]
     if len(visible):
-        triangles = (visible, setup.normals.contiguous(), setup.least.contiguous(), setup.scale, setup.box)
+        triangles = (
+            visible,
+            setup.normals.contiguous(),
+            setup.min_inside.contiguous(),
+            setup.scale,
+            setup.box,
+        )
         shape = (faces.shape[1], width, width * height)
         _draw()[(len(visible),)](*triangles, best, limit.contiguous(), *shape, LANES=LANES, num_warps=1)
     return resolve(best)

@@ -9,7 +9,7 @@ from torch import Tensor
 from headcast.camera import Camera
 from headcast.device import is_cuda
 from headcast.render import shaded_numba
-from headcast.render.shaded_reference import Scene, Space, compose
+from headcast.render.shaded_reference import Space, TexturedScene, render_textured_reference
 from headcast.render.texture import Pyramid
 from headcast.render.types import Rendering
 
@@ -74,24 +74,24 @@ def render_textured(
     in the texture's space without. ``rgb`` is the mean over covered samples only (straight alpha).
     """
     pyramid = texture if isinstance(texture, Pyramid) else Pyramid.make(texture)
-    scene = Scene(
-        vertices,
-        faces,
-        normals,
-        uv,
-        faces_uv,
-        pyramid,
-        camera,
-        light,
-        gloss,
-        openness,
-        texture_space,
-        colour_space,
-        antialias,
-        near,
+    scene = TexturedScene(
+        vertices=vertices,
+        faces=faces,
+        normals=normals,
+        uv=uv,
+        faces_uv=faces_uv,
+        pyramid=pyramid,
+        camera=camera,
+        light=light,
+        gloss=gloss,
+        openness=openness,
+        texture_space=texture_space,
+        colour_space=colour_space,
+        antialias=antialias,
+        near=near,
     )
     inputs = [x for x in (vertices, normals, uv, light, gloss, pyramid.levels[0]) if x is not None]
     grad = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
     if grad or any(is_cuda(x) for x in inputs):
-        return compose(scene)
+        return render_textured_reference(scene)
     return shaded_numba.render(scene)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from math import floor, log2, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from headcast.render.shading import SH_CONSTANTS, dominant_lights
 from headcast.render.types import Rendering
 
 if TYPE_CHECKING:
-    from headcast.render.shaded_reference import Scene
+    from headcast.render.shaded_reference import TexturedScene
 
 __all__ = ["render"]
 
@@ -151,7 +151,9 @@ def shaded(s, g, lod, texels, table, decode, mode, light, lamps, ray):
 
 
 @helper
-def gather(points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s):
+def gather_fragments(
+    points, faces, faces_uv, uv, attributes, triangle, depth, px, py, n, width, height, face, s
+):
     """Collect fragments of a pixel, one per triangle: count, covered samples, nearest depth, if one surface.
 
     s[g] holds :func:`fragment`'s values for group g, s[g, 8] in texels per pixel, and its samples in
@@ -226,7 +228,7 @@ def shade_rows(
     width, height = table[0, 1], table[0, 2]
     for y in range(top, bottom):
         for x in range(alpha.shape[1]):
-            groups, covered, z, once = gather(
+            groups, covered, z, once = gather_fragments(
                 points, faces, faces_uv, uv, attributes, triangle, depth, x, y, n, width, height, face, s
             )
             if covered == 0:
@@ -265,17 +267,25 @@ def _array(x: torch.Tensor, dtype: type) -> np.ndarray:
     return np.ascontiguousarray(x.detach().numpy(), dtype)
 
 
-def _lighting(scene: Scene) -> tuple[int, np.ndarray, np.ndarray]:
+class _Lighting(NamedTuple):
+    """Mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
+
+    mode: int
+    coefficients: np.ndarray
+    lamps: np.ndarray
+
+
+def _lighting(scene: TexturedScene) -> _Lighting:
     """Return mode, SH coefficients (9, 3), lamps (n, direction and colour)."""
     if scene.light is None:
-        return UNLIT, np.zeros((9, 3)), np.zeros((0, 6))
+        return _Lighting(UNLIT, np.zeros((9, 3)), np.zeros((0, 6)))
     light = _array(scene.light, np.float64)
     if scene.gloss is None:
-        return LIT, light, np.zeros((0, 6))
-    return GLOSSY, light, _array(torch.cat(dominant_lights(scene.light), 1), np.float64)
+        return _Lighting(LIT, light, np.zeros((0, 6)))
+    return _Lighting(GLOSSY, light, _array(torch.cat(dominant_lights(scene.light), 1), np.float64))
 
 
-def render(scene: Scene) -> Rendering:
+def render(scene: TexturedScene) -> Rendering:
     """Render a scene whose tensors are on the CPU; no gradients.
 
     (Arrays are prepared in numpy: a torch operation on so little data would wait for torch's threads.)
@@ -288,13 +298,8 @@ def render(scene: Scene) -> Rendering:
         np.ascontiguousarray(points), faces, fine.width, fine.height, scene.near, False
     )
     mode, light, lamps = _lighting(scene)
-    attributes = np.ones((len(points), 6), np.float32)
-    attributes[:, :3] = scene.normals.detach().numpy()
-    attributes[:, 3:5] = 0 if scene.gloss is None else scene.gloss.detach().numpy()
-    if scene.openness is not None:
-        attributes[:, 5] = scene.openness.detach().numpy()
-    middle = "linear" if mode else scene.texture_space
-    curves = _curve(scene.texture_space, middle, False), _curve(middle, scene.colour_space, True)
+    attributes = _vertex_attributes(scene, points)
+    curves = _space_curves(scene, mode)
     to_world = np.ascontiguousarray(np.linalg.inv(pixels_from_world(camera).numpy()[:, :3]))
     texels, table = scene.pyramid.packed
     size = camera.height, camera.width
@@ -308,3 +313,19 @@ def render(scene: Scene) -> Rendering:
     parallel(piece, -(-camera.height // ROWS))
     images = (torch.from_numpy(x).to(scene.vertices.dtype) for x in (rgb, alpha, z))
     return Rendering(*images, colour_space=scene.colour_space)
+
+
+def _space_curves(scene: TexturedScene, mode: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return tables from the texture's space to that of light, and from there to the image's."""
+    middle = "linear" if mode else scene.texture_space
+    return _curve(scene.texture_space, middle, False), _curve(middle, scene.colour_space, True)
+
+
+def _vertex_attributes(scene: TexturedScene, points: np.ndarray) -> np.ndarray:
+    """Return normal (3), roughness, f0 and openness of every vertex."""
+    attributes = np.ones((len(points), 6), np.float32)
+    attributes[:, :3] = scene.normals.detach().numpy()
+    attributes[:, 3:5] = 0 if scene.gloss is None else scene.gloss.detach().numpy()
+    if scene.openness is not None:
+        attributes[:, 5] = scene.openness.detach().numpy()
+    return attributes

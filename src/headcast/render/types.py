@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Fragments", "Rendering"]
+__all__ = ["ColouredSurface", "Fragments", "Rendering", "SplatImage"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,22 @@ class Rendering:
     alpha: Float[Tensor, "*b h w"]
     depth: Float[Tensor, "*b h w"]
     colour_space: Literal["srgb", "linear"]
+
+
+class SplatImage(NamedTuple):
+    """Rendered Gaussians: colour of any number of channels, alpha 0..1, camera z in metres."""
+
+    colour: Float[Tensor, "h w c"]
+    alpha: Float[Tensor, "h w"]
+    depth: Float[Tensor, "h w"]
+
+
+class ColouredSurface(NamedTuple):
+    """Vertices in the head frame, metres; sRGB colours 0..1 with the photo's light; triangles."""
+
+    points: Float[np.ndarray, "v 3"]
+    colours: Float[np.ndarray, "v 3"]
+    faces: Int[np.ndarray, "f 3"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rasterize a UV layout: which triangle, and which point of it, lies at each texel of a texture."""
+"""Rasterize a UV layout: the triangle and the barycentric coordinates at each texel of a texture."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["UvFragments", "rasterize_uv"]
 
 
 class UvFragments(NamedTuple):
-    """Per texel of a square texture, row by row.
+    """Rasterized UV layout: values per texel of a square texture, row by row.
 
     Attributes:
-        triangle: index into the faces, -1 where none lies.
-        barycentric: weights of its corners, 0 where none lies.
+        triangle: index into the faces, -1 outside the layout.
+        barycentric: weights of its corners, 0 outside the layout.
     """
 
     triangle: Int[Tensor, "t"]
@@ -34,6 +34,6 @@ def rasterize_uv(uv: Float[Tensor, "u 2"], faces_uv: Int[Tensor, "f 3"], size: i
     Args:
         uv: 0..1, origin at the top left.
     """
-    flat = torch.cat([uv * size, torch.ones(len(uv), 1)], 1)
-    found = rasterize_mesh(flat, faces_uv, Camera(torch.eye(3), torch.eye(4), size, size))
-    return UvFragments(found.triangle.reshape(-1), found.barycentric.reshape(-1, 3))
+    layout = torch.cat([uv * size, torch.ones(len(uv), 1)], 1)
+    fragments = rasterize_mesh(layout, faces_uv, Camera(torch.eye(3), torch.eye(4), size, size))
+    return UvFragments(fragments.triangle.reshape(-1), fragments.barycentric.reshape(-1, 3))

@@ -14,7 +14,7 @@ from torch import Tensor
 from headcast.avatar.rig import Frames, Gaussians, frames_of, to_local
 from headcast.avatar.shell import Shell
 from headcast.avatar.source import SourceView
-from headcast.avatar.surface import Surface
+from headcast.avatar.surface import HeadSurface
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.render.uv import rasterize_uv
@@ -41,7 +41,7 @@ FACE = ("face", "lips", "lids", "nose", "brows", "ears")
 INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 
 
-def init_gaussians(surface: Surface, source: SourceView) -> Gaussians:
+def init_gaussians(surface: HeadSurface, source: SourceView) -> Gaussians:
     """Lay Gaussians in the frames of the surface's triangles, finer where ``source`` shows them."""
     rest_params = HeadParams.neutral(surface.head.identities).replace(identity=source.params.identity)
     vertices = surface.posed(rest_params).vertices
@@ -100,7 +100,7 @@ def _classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
     return {"face": face, "eyes": eyes, "inside": inside, "head": ~(face | eyes | inside)}
 
 
-def _facing(surface: Surface, source: SourceView) -> Bool[Tensor, "f"]:
+def _facing(surface: HeadSurface, source: SourceView) -> Bool[Tensor, "f"]:
     """Return which triangles face the photo's camera."""
     posed = surface.posed(source.params)
     to_camera = source.camera.center.to(posed.vertices) - posed.vertices
@@ -157,14 +157,19 @@ def _footprint(
     E = torch.stack(
         [torch.stack([(e1 * x).sum(-1), (e2 * x).sum(-1)], -1), torch.stack([zero, (e2 * y).sum(-1)], -1)], 1
     )
-    U = torch.stack([uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]], -1)
-    det = torch.linalg.det(U)
-    U = torch.where((det.abs() < 1e-9)[:, None, None], torch.eye(2), U)
-    J = E @ torch.linalg.inv(U)  # metres per texel, in the plane
+    J = _per_texel(uv, E)
     left, s, _ = torch.linalg.svd(J)
     axes = torch.stack([x, y], -1) @ left
     normal = torch.linalg.cross(axes[..., 0], axes[..., 1])
     return torch.cat([axes, normal[..., None]], -1), s
+
+
+def _per_texel(uv: Float[Tensor, "n 3 2"], E: Tensor) -> Tensor:
+    """Map from texels to metres in the plane, given the edges there."""
+    U = torch.stack([uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]], -1)
+    det = torch.linalg.det(U)
+    U = torch.where((det.abs() < 1e-9)[:, None, None], torch.eye(2), U)
+    return E @ torch.linalg.inv(U)  # metres per texel, in the plane
 
 
 def _colour_at(texture: Tensor, at: Int[Tensor, "n"], side: int) -> Float[Tensor, "n 4"]:

@@ -77,7 +77,7 @@ def pose_target(avatar: GaussianAvatar, target: ViewTarget) -> PosedTarget:
     moves = placement(frames, avatar.rest)
     at = frames.origin[own.triangle] + (moves[own.triangle] @ own.position[..., None])[..., 0]
     index = torch.nonzero(_is_visible(avatar, params, at, camera))[:, 0]
-    normals, openness = avatar.below(posed, index)
+    normals, openness = avatar.surface_shading(posed, index)
     towards = torch.nn.functional.normalize(camera.center.to(at) - at[index], dim=-1)
     facing = (towards * normals).sum(-1)
     is_facing = facing > sum(TURNED) / 2
@@ -116,7 +116,7 @@ def _lid_openness(avatar: GaussianAvatar, params: HeadParams) -> Float[Tensor, "
     """Return 1, down to 0 on lids more closed than in the source view: their colours there are kept apart."""
     out = torch.ones(len(avatar.gaussians))
     if avatar.mesh.lids is not None:
-        index, side, _ = avatar.on_lids
+        index, side, _ = avatar.lid_points
         out[index] = 1 - avatar.mesh.lids.closed_fraction(params)[side]
     return out
 

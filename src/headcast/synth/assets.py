@@ -16,16 +16,16 @@ from headcast.head.skin import SkinModel
 from headcast.synth.atlas import Atlas, make_atlas
 from headcast.synth.bust import Bust, make_bust
 from headcast.synth.fields import Fields, make_fields
-from headcast.synth.fur import (
+from headcast.synth.hair_shells import (
     FREE_HAIR,
     TEST_HAIR,
-    Fur,
-    beard_fur,
-    buzz_fur,
-    lash_fur,
+    HairShells,
+    beard_shells,
+    buzz_shells,
+    lash_shells,
     load_styles,
-    merge_furs,
-    style_fur,
+    merge_shells,
+    style_shells,
 )
 from headcast.synth.openness import rest_bust, skin_below, vertex_openness
 from headcast.synth.relief import Relief, make_relief
@@ -60,7 +60,7 @@ WOMEN = {
 
 @dataclass
 class Assets:
-    """Data shared by all batches, see :func:`load_assets`; furs and openness are made when first used.
+    """Data shared by all batches, see :func:`load_assets`; shells and openness are made when first used.
 
     Attributes:
         tangent (V, 3): direction of +u on the bust at rest.
@@ -81,9 +81,9 @@ class Assets:
     styles: dict[str, HairItem]
     beard_cover: Float[Tensor, " h"]
     scalp_cover: Float[Tensor, " h"]
-    furs: dict[tuple[int, bool, bool], Fur] = field(default_factory=dict)
+    shells_cache: dict[tuple[int, bool, bool], HairShells] = field(default_factory=dict)
     openness_cache: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
-    parts: dict[tuple[str, bool], Fur] = field(default_factory=dict)
+    parts: dict[tuple[str, bool], HairShells] = field(default_factory=dict)
     scalps: dict[tuple[int, bool], Tensor] = field(default_factory=dict)
     reliefs: list[Relief] = field(default_factory=list)
 
@@ -92,36 +92,36 @@ class Assets:
         """Return the device of all tensors."""
         return self.head.neutral.device
 
-    def part(self, name: str, mirrored: bool = False) -> Fur:
+    def part(self, name: str, mirrored: bool = False) -> HairShells:
         """Return the shell layers of one style (or its mirror image), of a beard, or of the lashes."""
         if (name, mirrored) not in self.parts:
             if name == "lashes":
-                made = lash_fur(self.head)
+                made = lash_shells(self.head)
             elif name == "beard":
-                made = beard_fur(self.head, self.beard_cover)
+                made = beard_shells(self.head, self.beard_cover)
             elif name == "buzzed":
-                made = buzz_fur(self.head, self.scalp_cover)
+                made = buzz_shells(self.head, self.scalp_cover)
             else:
-                made = style_fur(self.head, self.styles[name], mirrored)
+                made = style_shells(self.head, self.styles[name], mirrored)
             self.parts[name, mirrored] = made
         return self.parts[name, mirrored]
 
-    def fur(self, style: int, mirrored: bool, beard: bool) -> Fur:
+    def shells(self, style: int, mirrored: bool, beard: bool) -> HairShells:
         """Return one person's hair style, beard and lashes, merged."""
         key = (style, mirrored, beard)
-        if key not in self.furs:
+        if key not in self.shells_cache:
             parts = [self.part(n, mirrored) for n in (self.hair_names[style],) if n != "bald"]
             parts += [self.part(n) for n in ["beard"] * beard + ["lashes"]]
-            self.furs[key] = merge_furs(parts)
-        return self.furs[key]
+            self.shells_cache[key] = merge_shells(parts)
+        return self.shells_cache[key]
 
     def openness(self, style: int, mirrored: bool) -> Float[Tensor, " v"]:
         """Return per vertex of the resting bust the cosine-weighted visible fraction of its surroundings."""
         key = (style, mirrored)
         if key not in self.openness_cache:
             name = self.hair_names[style]
-            fur = None if name in FREE_HAIR else self.part(name, mirrored)
-            self.openness_cache[key] = vertex_openness(self.bust, self.head, fur)
+            shells = None if name in FREE_HAIR else self.part(name, mirrored)
+            self.openness_cache[key] = vertex_openness(self.bust, self.head, shells)
         return self.openness_cache[key]
 
     def relief(self) -> Relief:
@@ -176,24 +176,27 @@ def _load(device: torch.device, texture: int) -> Assets:
     per_vertex = vertex_uv(head, bust)
     zero = torch.zeros(len(per_vertex), dtype=torch.long, device=device)
     cover = fetch(torch.stack([fields.beard, fields.scalp], -1)[None], zero, per_vertex)[: bust.head_count]
-    n = atlas.noise[:, :texture]
-    fine, coarse = n[6] + 0.8 * n[5] + 0.4 * n[4], n[3] + n[4]
-    fields_ = (smear_along_v(fine), smear_along_v(coarse), n[6] + n[5])
-    noise = torch.stack([torch.sigmoid(1.8 * x / x.std()) for x in fields_], -1)
     return Assets(
-        head,
-        skin,
-        bust,
-        atlas,
-        fields,
-        rest_tangent(head, bust),
-        noise,
-        torch.cat([head.part, len(head.part_names) + bust.kind[len(head.part) :]]),
-        (*FREE_HAIR, *styles),
-        styles,
-        cover[:, 0],
-        cover[:, 1],
+        head=head,
+        skin=skin,
+        bust=bust,
+        atlas=atlas,
+        fields=fields,
+        tangent=rest_tangent(head, bust),
+        strand_noise=make_strand_noise(atlas.noise[:, :texture]),
+        part_of_face=torch.cat([head.part, len(head.part_names) + bust.kind[len(head.part) :]]),
+        hair_names=(*FREE_HAIR, *styles),
+        styles=styles,
+        beard_cover=cover[:, 0],
+        scalp_cover=cover[:, 1],
     )
+
+
+def make_strand_noise(octaves: Float[Tensor, "n s s"]) -> Float[Tensor, "s s 3"]:
+    """Make ``Assets.strand_noise`` from the atlas's octaves of noise."""
+    fine, coarse = octaves[6] + 0.8 * octaves[5] + 0.4 * octaves[4], octaves[3] + octaves[4]
+    patterns = (smear_along_v(fine), smear_along_v(coarse), octaves[6] + octaves[5])
+    return torch.stack([torch.sigmoid(1.8 * x / x.std()) for x in patterns], -1)
 
 
 def smear_along_v(noise: Float[Tensor, "s s"]) -> Float[Tensor, "s s"]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate as resize
 
 from headcast.head.model import HeadModel
-from headcast.interpolation import smoothstep
 from headcast.render.batch import rasterize_batch
-from headcast.synth.bust import STRIP, Bust
+from headcast.synth.bust import HEAD, STRIP, TORSO, Bust
 from headcast.synth.config import LABELS
 from headcast.synth.rng import CounterRng
 
-__all__ = ["Atlas", "make_atlas", "ramp"]
+__all__ = ["Atlas", "make_atlas"]
 
 GUTTER = 6
 LABEL_OF_REGION = {
@@ -67,53 +68,84 @@ class Atlas:
     points: Tensor
 
 
-def ramp(low: float | Tensor, high: float | Tensor, x: Tensor) -> Tensor:
-    """Return 0 below ``low``, 1 above ``high`` and a smoothstep between."""
-    return smoothstep(x, low, high)
+class AtlasTexels(NamedTuple):
+    """What of the bust lies at every texel.
+
+    Attributes:
+        triangle (H, W): -1 where nothing is. bary (H, W, 3): weights of its corners.
+        inside (H, W). corner (H, W, 3): vertices of the triangle. kind (H, W): ``Bust.kind``.
+    """
+
+    triangle: Tensor
+    bary: Tensor
+    inside: Tensor
+    corner: Tensor
+    kind: Tensor
 
 
 def make_atlas(head: HeadModel, bust: Bust, size: int) -> Atlas:
     """Bake the maps for textures ``size`` texels wide."""
     device = head.neutral.device
-    height = int(size * (1 + STRIP))
-    pixels = torch.cat(
-        [bust.uv * torch.tensor([size, height], device=device), torch.ones_like(bust.uv[:, :1])], 1
+    texels = rasterize_atlas(bust, size)
+    neutral = torch.cat([head.neutral, bust.torso, torch.zeros(bust.glasses_count, 3, device=device)])
+    position = (neutral[texels.corner] * texels.bary[..., None]).sum(-2) * texels.inside[..., None]
+    names = head.region_names
+    beyond = torch.full((len(neutral) - len(head.region),), len(names), device=device)
+    region_of_corner = torch.cat([head.region, beyond])[texels.corner]
+    part = head.part[texels.triangle.clamp(min=0, max=len(head.part) - 1)]
+    region = region_masks(head, texels, region_of_corner, part, size)
+    noise, spots = noise_octaves(size, len(position), device)
+    return Atlas(
+        size=size,
+        position=position,
+        inside=texels.inside,
+        label=texel_labels(names, texels.bary, region_of_corner, region["frame"]),
+        region=region,
+        scale=texel_scale(position),
+        noise=noise,
+        spots=spots,
+        eye=eye_angles(head, position, part, texels.kind),
+        points=head.landmarks(head.neutral, 68),
     )
+
+
+def rasterize_atlas(bust: Bust, size: int) -> AtlasTexels:
+    """Rasterize the bust's texture coordinates."""
+    height, device = int(size * (1 + STRIP)), bust.uv.device
+    pixels = bust.uv * torch.tensor([size, height], device=device)
+    pixels = torch.cat([pixels, torch.ones_like(bust.uv[:, :1])], 1)
     fragments = rasterize_batch(pixels.double()[None], bust.faces_uv, size, height, near=0.5)
     triangle, bary = pad_charts(fragments.triangle[0].long(), fragments.barycentric[0])
-    inside = triangle >= 0
-    face, t = bust.faces[triangle.clamp(min=0)], bust.kind[triangle.clamp(min=0)]
-    neutral = torch.cat([head.neutral, bust.torso, torch.zeros(bust.glasses_count, 3, device=device)])
-    position = (neutral[face] * bary[..., None]).sum(-2) * inside[..., None]
-    names = head.region_names
-    region_of = torch.cat(
-        [head.region, torch.full((len(neutral) - len(head.region),), len(names), device=device)]
-    )
-    corner = region_of[face]
-    region = {n: ((corner == i) * bary).sum(-1) * inside * (t == 0) for i, n in enumerate(names)}
-    region["torso"] = ((t == 1) & inside).float()
+    face = triangle.clamp(min=0)
+    return AtlasTexels(triangle, bary, triangle >= 0, bust.faces[face], bust.kind[face])
+
+
+def region_masks(
+    head: HeadModel, texels: AtlasTexels, region_of_corner: Tensor, part: Tensor, size: int
+) -> dict[str, Float[Tensor, "h w"]]:
+    """Return soft masks of the head's regions, of torso, glasses' frame and skin."""
+    bary, inside = texels.bary, texels.inside
+    on_head = texels.kind == HEAD
+    region = {
+        n: ((region_of_corner == i) * bary).sum(-1) * inside * on_head
+        for i, n in enumerate(head.region_names)
+    }
+    region["torso"] = ((texels.kind == TORSO) & inside).float()
     region["frame"] = torch.zeros_like(region["torso"])
     region["frame"][size:, -size // 16 :] = 1
-    part = head.part[triangle.clamp(min=0, max=len(head.part) - 1)]
-    skin = (part == head.part_names.index("skin")) & (t == 0) & inside
-    region["skin"] = skin.float()
-    nearest = corner.gather(-1, bary.argmax(-1, keepdim=True))[..., 0]
-    table = [LABELS.index(LABEL_OF_REGION[n]) for n in names] + [LABELS.index("clothes")]
-    label = torch.tensor(table, device=device)[nearest]
-    label[region["frame"] > 0] = LABELS.index("glasses")
-    noise, spots = noise_octaves(size, height, device)
-    return Atlas(
-        size,
-        position,
-        inside,
-        label.to(torch.uint8),
-        region,
-        texel_scale(position),
-        noise,
-        spots,
-        eye_angles(head, position, part, t),
-        head.landmarks(head.neutral, 68),
-    )
+    region["skin"] = ((part == head.part_names.index("skin")) & on_head & inside).float()
+    return region
+
+
+def texel_labels(
+    names: Sequence[str], bary: Tensor, region_of_corner: Tensor, frame: Tensor
+) -> UInt8[Tensor, "h w"]:
+    """Return the label of the region of the nearest vertex, clothes and glasses where no head is."""
+    nearest = region_of_corner.gather(-1, bary.argmax(-1, keepdim=True))[..., 0]
+    numbers = [LABELS.index(LABEL_OF_REGION[n]) for n in names] + [LABELS.index("clothes")]
+    label = torch.tensor(numbers, device=bary.device)[nearest]
+    label[frame > 0] = LABELS.index("glasses")
+    return label.to(torch.uint8)
 
 
 def pad_charts(triangle: Tensor, bary: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,19 +217,25 @@ def white_noise(name: str, cells: int, device: torch.device) -> Tensor:
 def spot_field(size: int, count: int, radius: float, name: str, device: torch.device) -> Tensor:
     """Return blobs at random places, the radius a fraction of the tile's side, heights 0..1."""
     rng = CounterRng(np.zeros((1, 1), np.int64), 0, device)
-    at, r = rng.uniform("spots " + name, count, 2)[0], rng.uniform("size " + name, count)[0]
+    centre, r = rng.uniform("spots " + name, count, 2)[0] * size, rng.uniform("size " + name, count)[0]
     strength = rng.uniform("strength " + name, count)[0]
     r = (radius * size * (0.45 + 1.1 * r * r)).clamp(min=0.45)
-    reach = int(2.5 * float(r.max())) + 1
+    return highest_spots(size, centre, r, strength)
+
+
+def highest_spots(
+    size: int, centre: Float[Tensor, "k 2"], radius: Float[Tensor, " k"], strength: Float[Tensor, " k"]
+) -> Float[Tensor, "h h"]:
+    """Return the highest of Gaussian blobs at each texel of a tile that repeats; texels."""
+    device = centre.device
+    reach = int(2.5 * float(radius.max())) + 1
     offsets = torch.arange(-reach, reach + 1, device=device)
-    oy, ox = torch.meshgrid(offsets, offsets, indexing="ij")
-    xy = at * size
-    cell = xy.floor()
+    oy, ox = (o[None] for o in torch.meshgrid(offsets, offsets, indexing="ij"))
+    cell = centre.floor()
+    x0, y0 = (centre - cell)[:, :1, None], (centre - cell)[:, 1:, None]
+    distance2 = (ox + 0.5 - x0) ** 2 + (oy + 0.5 - y0) ** 2
+    value = strength[:, None, None] * torch.exp(-distance2 / (radius[:, None, None] ** 2))
+    row, column = ((o + cell[:, k, None, None].long()) % size for o, k in ((oy, 1), (ox, 0)))
     field = torch.zeros(size * size, device=device)
-    d2 = (ox[None] + 0.5 - (xy - cell)[:, :1, None]) ** 2 + (oy[None] + 0.5 - (xy - cell)[:, 1:, None]) ** 2
-    value = strength[:, None, None] * torch.exp(-d2 / (r[:, None, None] ** 2))
-    index = ((oy[None] + cell[:, 1:, None].long()) % size) * size + (
-        ox[None] + cell[:, :1, None].long()
-    ) % size
-    field.scatter_reduce_(0, index.reshape(-1), value.reshape(-1), "amax")
+    field.scatter_reduce_(0, (row * size + column).reshape(-1), value.reshape(-1), "amax")
     return field.view(size, size)

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from headcast.head.params import HeadParams
+from headcast.synth.appearance import PersonAppearance
 from headcast.synth.lights import Light
-from headcast.synth.looks import Looks
-from headcast.synth.people import Person
+from headcast.synth.people import PersonTraits
 from headcast.synth.views import Views
 
 __all__ = ["SynthBatch"]
@@ -34,10 +34,10 @@ class SynthBatch:
         landmarks68: (N, 68, 2), landmarks478: (N, 478, 2) pixels (centres at +0.5), hidden ones too.
             landmarks68_world, landmarks478_world: (N, 68 | 478, 3) metres.
         params: of each image (world frame). views: cameras. light.
-        person, looks: of each image. number, frame, view: (N,) which person, moment, camera.
+        person, appearance: of each image. number, frame, view: (N,) which person, moment, camera.
         textures: (P, T, T, 8) of each person (in PBR mode of each moment), channels ``synth.paint.CHANNELS``,
             in the head's UV.
-        owner: (N,) which textures. hair_names: of the numbers in ``looks.hair``.
+        owner: (N,) which textures. hair_names: of the numbers in ``appearance.hair``.
     """
 
     rgb: Float[Tensor, "n h w 3"]
@@ -57,8 +57,8 @@ class SynthBatch:
     params: HeadParams
     views: Views
     light: Light
-    person: Person
-    looks: Looks
+    person: PersonTraits
+    appearance: PersonAppearance
     number: Int[Tensor, " n"]
     frame: Int[Tensor, " n"]
     view: Int[Tensor, " n"]

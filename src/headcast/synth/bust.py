@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -15,10 +16,13 @@ from torch import Tensor
 
 from headcast.head.model import HeadModel
 
-__all__ = ["STRIP", "Bust", "boundary_loop", "make_bust"]
+__all__ = ["GLASSES", "HEAD", "STRIP", "TORSO", "Bust", "boundary_loop", "make_bust"]
 
 STRIP = 0.25
 """Height of the strip below the head's square, in units of its side."""
+
+HEAD, TORSO, GLASSES = 0, 1, 2
+"""Kinds of faces (``Bust.kind``)."""
 
 RINGS, FRAME_PATCH = 12, 1 / 16
 RIM, ACROSS, TEMPLE = 40, 6, 8
@@ -30,7 +34,7 @@ class Bust:
 
     Attributes:
         faces, faces_uv: (F, 3); uv: (U, 2) in the tall atlas, v in 0..1 over its height.
-        kind: (F,) 0 head, 1 torso, 2 glasses. loop: vertices of the skin's lower edge, in order.
+        kind: (F,) HEAD, TORSO or GLASSES. loop: vertices of the skin's lower edge, in order.
         torso: (T, 3) rest positions of the torso's own vertices; follow (T,): how much they go along with the
             skin's edge; ring (T,): which vertex of the loop each hangs on.
         head_count, torso_count, glasses_count: vertices; they come in this order.
@@ -69,68 +73,79 @@ def make_bust(head: HeadModel) -> Bust:
     loop = boundary_loop(head)
     torso, follow = torso_rings(head.neutral[loop])
     n, v = len(loop), len(head.neutral)
-    index = torch.cat([loop[None], v + torch.arange(RINGS * n, device=device).view(RINGS, n)])
-    torso_faces = strip_faces(index)
+    rows = torch.cat([loop[None], v + torch.arange(RINGS * n, device=device).view(RINGS, n)])
+    torso_faces = strip_faces(rows)
     grid = torch.arange((RINGS + 1) * (n + 1), device=device).view(RINGS + 1, n + 1)
-    torso_faces_uv = strip_faces(grid, closed=False)
-    around = torch.linspace(0.004, 1 - FRAME_PATCH - 0.01, n + 1, device=device)
-    down = torch.linspace(0.02, 0.98, RINGS + 1, device=device)
-    strip = torch.stack(torch.meshgrid(down, around, indexing="ij"), -1).flip(-1).reshape(-1, 2)
-    total = 1 + STRIP
-    head_uv = head.uv * torch.tensor([1.0, 1 / total], device=device)
-    strip_uv = (strip * torch.tensor([1.0, STRIP], device=device) + torch.tensor([0, 1.0], device=device)) / (
-        torch.tensor([1.0, total], device=device)
-    )
     glasses_faces, glasses_count = glasses_topology(device)
     first = v + RINGS * n
-    patch = torch.tensor([[1 - FRAME_PATCH / 2, (1 + STRIP / 2) / total]], device=device)
-    faces = torch.cat([head.faces, torso_faces, glasses_faces + first])
+    faces = (head.faces, torso_faces, glasses_faces + first)
+    head_uv, strip_uv, patch = atlas_uv(head, n)
     u0, u1 = len(head_uv), len(head_uv) + len(strip_uv)
-    faces_uv = torch.cat([head.faces_uv, torso_faces_uv + u0, torch.full_like(glasses_faces, u1)])
-    kind = torch.cat(
-        [
-            torch.full((len(x),), k, device=device)
-            for k, x in enumerate((head.faces, torso_faces, glasses_faces))
-        ]
-    )
-    uv = torch.cat([head_uv, strip_uv, patch])
-    ring = torch.arange(n, device=device).repeat(RINGS)
+    faces_uv = (head.faces_uv, strip_faces(grid, closed=False) + u0, torch.full_like(glasses_faces, u1))
+    kinds = zip((HEAD, TORSO, GLASSES), faces, strict=True)
     return Bust(
-        faces,
-        faces_uv,
-        uv,
-        kind,
-        loop,
-        torso.reshape(-1, 3),
-        follow.repeat_interleave(n),
-        ring,
-        v,
-        RINGS * n,
-        glasses_count,
-        incident_faces(faces, first + glasses_count),
+        faces=torch.cat(faces),
+        faces_uv=torch.cat(faces_uv),
+        uv=torch.cat([head_uv, strip_uv, patch]),
+        kind=torch.cat([torch.full((len(f),), k, device=device) for k, f in kinds]),
+        loop=loop,
+        torso=torso.reshape(-1, 3),
+        follow=follow.repeat_interleave(n),
+        ring=torch.arange(n, device=device).repeat(RINGS),
+        head_count=v,
+        torso_count=RINGS * n,
+        glasses_count=glasses_count,
+        incident=incident_faces(torch.cat(faces), first + glasses_count),
+    )
+
+
+class AtlasUv(NamedTuple):
+    """Texture coordinates in the tall atlas of head, torso (a grid of rings) and glasses (one point)."""
+
+    head: Tensor
+    strip: Tensor
+    patch: Tensor
+
+
+def atlas_uv(head: HeadModel, around: int) -> AtlasUv:
+    """Lay out head, torso and glasses; ``around``: vertices of one ring of the torso."""
+    device, total = head.neutral.device, 1 + STRIP
+    u = torch.linspace(0.004, 1 - FRAME_PATCH - 0.01, around + 1, device=device)
+    v = torch.linspace(0.02, 0.98, RINGS + 1, device=device)
+    grid = torch.stack(torch.meshgrid(v, u, indexing="ij"), -1).flip(-1).reshape(-1, 2)
+    below = grid * torch.tensor([1.0, STRIP], device=device) + torch.tensor([0, 1.0], device=device)
+    return AtlasUv(
+        head=head.uv * torch.tensor([1.0, 1 / total], device=device),
+        strip=below / torch.tensor([1.0, total], device=device),
+        patch=torch.tensor([[1 - FRAME_PATCH / 2, (1 + STRIP / 2) / total]], device=device),
     )
 
 
 def torso_rings(edge: Float[Tensor, "l 3"]) -> tuple[Float[Tensor, "r l 3"], Float[Tensor, " r"]]:
     """Make rings from the skin's edge to the chest; return them with how much each follows the edge."""
-    centre = torch.tensor([0.0, 0.0, -0.02], device=edge.device)
-    flat = edge - centre
+    depth = -0.02  # z of the torso's axis
+    flat = edge - torch.tensor([0.0, 0.0, depth], device=edge.device)
     angle = torch.atan2(flat[:, 0], flat[:, 2])
     x, z = angle.sin(), angle.cos()
-    power = 2.6
-    radius = ((x.abs() / 0.222) ** power + (z.abs() / 0.118) ** power) ** (-1 / power)
+    start, chest = flat[:, [0, 2]].norm(dim=1), chest_radius(x, z)
+    slope = 0.035 * (x * x) ** 2  # of the shoulders
+    shoulder = edge[:, 1].mean() * 0.4 + edge[:, 1] * 0.6 - slope
     rings, follow = [], []
-    start = flat[:, [0, 2]].norm(dim=1)
-    tip = 0.035 * (x * x) ** 2  # shoulders slope
     for k in range(1, RINGS + 1):
         t = k / RINGS
         out = math.sin(min(t / 0.5, 1.0) * math.pi / 2)
-        r = start + (radius - start).clamp(min=0.002) * out
+        r = start + (chest - start).clamp(min=0.002) * out
         sink = 0.045 * (min(t / 0.5, 1.0)) ** 1.5 + 0.34 * max(t - 0.35, 0.0) ** 1.15
-        y = edge[:, 1] * (1 - out) + (edge[:, 1].mean() * 0.4 + edge[:, 1] * 0.6 - tip) * out - sink
-        rings.append(torch.stack([x * r, y, z * r + centre[2]], -1))
+        y = edge[:, 1] * (1 - out) + shoulder * out - sink
+        rings.append(torch.stack([x * r, y, z * r + depth], -1))
         follow.append(max(1 - t * 1.6, 0.0))
     return torch.stack(rings), torch.tensor(follow, device=edge.device)
+
+
+def chest_radius(x: Float[Tensor, " l"], z: Float[Tensor, " l"]) -> Float[Tensor, " l"]:
+    """Return the radius of the chest, a superellipse, in unit directions (x, z), metres."""
+    power = 2.6
+    return ((x.abs() / 0.222) ** power + (z.abs() / 0.118) ** power) ** (-1 / power)
 
 
 def strip_faces(grid: Int[Tensor, "r c"], closed: bool = True) -> Int[Tensor, "f 3"]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headcast.errors import HeadcastError
-from headcast.synth.framing import Framing, find_framing
+from headcast.synth.framing import CameraFraming, find_framing
 
 __all__ = ["LABELS", "Split", "SynthConfig"]
 
@@ -45,7 +45,7 @@ class SynthConfig:
         texture: side of the skin textures; 0: twice the image's.
         antialias: RGB, alpha, albedo and the like are means over antialias² samples a pixel.
         framing: where cameras stand: a name of ``synth.framing.FRAMINGS``, the place of one
-            (``package.module:NAME``), or a ``Framing``.
+            (``package.module:NAME``), or a ``CameraFraming``.
         fitted: fraction of people whose face shape scatters as that of fitted people
             (``weights/identity``), the others as the head model's own prior.
         expression: scales expressions; 0 is always neutral.
@@ -67,7 +67,7 @@ class SynthConfig:
     still_neck: bool = False
     texture: int = 0
     antialias: int = 2
-    framing: str | Framing = "portrait"
+    framing: str | CameraFraming = "portrait"
     fitted: float = 0.5
     expression: float = 1.0
     hair: bool = True

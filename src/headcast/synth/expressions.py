@@ -17,7 +17,7 @@ from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, EYE_LOOK
 from headcast.interpolation import smoothstep
 from headcast.synth.rng import CounterRng
 
-__all__ = ["GESTURES", "MOUTHS", "Motion", "draw_moments", "draw_motion"]
+__all__ = ["GESTURES", "MOUTHS", "HeadMotion", "draw_moments", "draw_motion"]
 
 GESTURES: Mapping[str, Mapping[str, float]] = {
     "smile": {"mouthSmile*": 0.6, "cheekSquint*": 0.35, "eyeSquint*": 0.2, "mouthDimple*": 0.12},
@@ -82,9 +82,12 @@ MOUTHS: Mapping[str, Mapping[str, float]] = {
 }
 """Mouth shapes of speech."""
 
+BLINK_STEP = 3.2
+"""Seconds from blink to blink of a clip, on average."""
+
 
 @dataclass(frozen=True)
-class Motion:
+class HeadMotion:
     """Motion of N heads: expression (N, 52), neck (N, 3) axis-angle, gaze (N, 2, 2) as in ``HeadParams``."""
 
     expression: Float[Tensor, "n 52"]
@@ -92,7 +95,7 @@ class Motion:
     gaze: Float[Tensor, "n 2 2"]
 
 
-def table(shapes: Mapping[str, Mapping[str, float]]) -> Float[Tensor, "k 52"]:
+def shape_weights(shapes: Mapping[str, Mapping[str, float]]) -> Float[Tensor, "k 52"]:
     """Return the weights of named shapes, one row each."""
     rows = torch.zeros(len(shapes), len(EXPRESSIONS))
     for i, shape in enumerate(shapes.values()):
@@ -110,21 +113,10 @@ def mirror_order() -> list[int]:
     return [EXPRESSION_INDEX[mirrored_name(n)] for n in EXPRESSIONS]
 
 
-def draw_moments(rng: CounterRng, strength: float) -> Motion:
+def draw_moments(rng: CounterRng, strength: float) -> HeadMotion:
     """Sample unrelated frames: a fifth at rest, else a gesture, a mouth shape, or both, and stray muscles."""
-    n, device = len(rng.rows), rng.device
-    gestures, mouths = table(GESTURES).to(device), table(MOUTHS).to(device)
-    weights = tuple({"smile": 4.0, "laugh": 2.0}.get(name, 1.0) for name in GESTURES)
-    e = torch.zeros(n, len(EXPRESSIONS), device=device)
-    for k, probability in enumerate((0.6, 0.2)):
-        shape = gestures[rng.choice(f"gesture {k}", weights)]
-        flip = rng.chance(f"flip {k}", 0.5)[:, None]
-        shape = torch.where(flip, shape[:, mirror_order()], shape)
-        amount = rng.uniform(f"amount {k}", low=0.25, high=1.15) * rng.chance(f"has gesture {k}", probability)
-        e = torch.maximum(e, shape * amount[:, None])
-    speech = (
-        mouths[rng.choice("mouth", (1.0,) * len(MOUTHS))] * rng.uniform("speech", low=0.4, high=1.3)[:, None]
-    )
+    e = draw_gestures(rng)
+    speech = draw_mouths(rng, "mouth") * rng.uniform("speech", low=0.4, high=1.3)[:, None]
     e = torch.where(rng.chance("speaks", 0.35)[:, None], torch.maximum(e * 0.7, speech), e)
     stray = (rng.uniform("stray", 52) < 0.05) * rng.uniform("stray amount", 52) * 0.6
     e = torch.maximum(e, stray * rng.chance("strays", 0.5)[:, None])
@@ -136,11 +128,30 @@ def draw_moments(rng: CounterRng, strength: float) -> Motion:
         blink * min(strength, 1.0),
         0.17 * rng.normal("gaze yaw", clip=2.2),
         0.1 * rng.normal("gaze pitch", clip=2.2),
-        rng.normal("neck", 3, clip=2.2) * torch.tensor([0.11, 0.16, 0.07], device=device),
+        rng.normal("neck", 3, clip=2.2) * torch.tensor([0.11, 0.16, 0.07], device=rng.device),
     )
 
 
-def clamp_motion(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Tensor) -> Motion:
+def draw_gestures(rng: CounterRng) -> Float[Tensor, "n 52"]:
+    """Sample none, one or two of ``GESTURES``, each as it is or mirrored; the larger weight counts."""
+    gestures = shape_weights(GESTURES).to(rng.device)
+    chances = tuple({"smile": 4.0, "laugh": 2.0}.get(name, 1.0) for name in GESTURES)
+    e = torch.zeros(len(rng.rows), len(EXPRESSIONS), device=rng.device)
+    for k, probability in enumerate((0.6, 0.2)):
+        shape = gestures[rng.choice(f"gesture {k}", chances)]
+        flip = rng.chance(f"flip {k}", 0.5)[:, None]
+        shape = torch.where(flip, shape[:, mirror_order()], shape)
+        amount = rng.uniform(f"amount {k}", low=0.25, high=1.15) * rng.chance(f"has gesture {k}", probability)
+        e = torch.maximum(e, shape * amount[:, None])
+    return e
+
+
+def draw_mouths(rng: CounterRng, name: str) -> Float[Tensor, "n 52"]:
+    """Sample one of ``MOUTHS`` for each row."""
+    return shape_weights(MOUTHS).to(rng.device)[rng.choice(name, (1.0,) * len(MOUTHS))]
+
+
+def clamp_motion(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Tensor) -> HeadMotion:
     """Clamp weights to 0..1 and add the blink; eyeLook* follow from gaze alone."""
     e = e.clamp(0, 1)
     e[:, [EXPRESSION_INDEX[n] for n in EYE_LOOK]] = 0
@@ -148,52 +159,70 @@ def clamp_motion(e: Tensor, blink: Tensor, yaw: Tensor, pitch: Tensor, neck: Ten
         i = EXPRESSION_INDEX[f"eyeBlink{side}"]
         e[:, i] = torch.maximum(e[:, i], blink)
     eye = torch.stack([yaw, pitch], -1)
-    return Motion(e, neck, torch.stack([eye, eye], 1))
+    return HeadMotion(e, neck, torch.stack([eye, eye], 1))
 
 
-def draw_motion(people: CounterRng, frames: int, fps: float, strength: float) -> Motion:
+def draw_motion(people: CounterRng, frames: int, fps: float, strength: float) -> HeadMotion:
     """Sample smooth clips: N = people x frames, a person's frames together.
 
     Gestures swell and fade, speech passes through mouth shapes, eyes jump and rest, lids blink every few
     seconds, the neck drifts.
     """
     each = [_clip(people, i, frames, fps, strength) for i in range(len(people.rows))]
-    return Motion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
+    return HeadMotion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
 
 
-def _clip(people: CounterRng, person: int, frames: int, fps: float, strength: float) -> Motion:
-    seconds = frames / fps
+@dataclass(frozen=True)
+class KeyTimes:
+    """Key frames at regular steps of one person's clip.
 
-    def keys(step: float, name: str) -> tuple[CounterRng, Tensor]:
-        count = int(seconds / step) + 3
-        rows = np.concatenate(
-            [np.repeat(people.rows[person : person + 1], count, 0), np.arange(count)[:, None]], 1
-        )
+    Attributes:
+        rng: a row per key.
+        at (T,): where between the keys each frame lies; the whole part is the key before it.
+    """
+
+    rng: CounterRng
+    at: Float[Tensor, " t"]
+
+    @staticmethod
+    def every(step: float, people: CounterRng, person: int, frames: int, fps: float) -> KeyTimes:
+        """Set keys every ``step`` seconds."""
+        count = int(frames / fps / step) + 3
+        rows = np.repeat(people.rows[person : person + 1], count, 0)
+        rows = np.concatenate([rows, np.arange(count)[:, None]], 1)
         at = torch.arange(frames) / fps / step + 0.5
-        return CounterRng(rows, people.seed, people.device), at.to(people.device)
+        return KeyTimes(CounterRng(rows, people.seed, people.device), at.to(people.device))
 
-    slow, at_slow = keys(1.6, "slow")
-    moment = draw_moments(slow, strength)
-    e = ease(moment.expression, at_slow)
-    fast, at_fast = keys(0.13, "fast")
-    mouth = table(MOUTHS).to(people.device)[fast.choice("syllable", (1.0,) * len(MOUTHS))]
-    mouth = mouth * fast.uniform("loud", low=0.5, high=1.1)[:, None] * strength
-    talking = slow.chance("talking", 0.55).float()[:, None]
-    e = torch.maximum(e, ease(mouth, at_fast) * ease(talking, at_slow))
-    looks, at_looks = keys(0.7, "looks")
-    jump = (at_looks % 1).clamp(max=0.08) / 0.08
-    i = at_looks.long()
-    target = torch.stack(
-        [0.17 * looks.normal("saccade yaw", clip=2.2), 0.09 * looks.normal("saccade pitch", clip=2.2)], -1
+    def ease(self, values: Float[Tensor, "k c"]) -> Float[Tensor, "t c"]:
+        """Interpolate values of the keys with a smoothstep."""
+        i, t = self.at.long(), smoothstep((self.at % 1)[:, None], 0, 1)
+        return values[i] + (values[i + 1] - values[i]) * t
+
+
+def _clip(people: CounterRng, person: int, frames: int, fps: float, strength: float) -> HeadMotion:
+    gesture, syllable, saccade, blink = (
+        KeyTimes.every(step, people, person, frames, fps) for step in (1.6, 0.13, 0.7, BLINK_STEP)
     )
-    gaze = target[i] + (target[i + 1] - target[i]) * jump[:, None]
-    blinks, at_blinks = keys(3.2, "blinks")
-    when = blinks.uniform("when", low=0.1, high=0.9)[at_blinks.long()]
-    close = (1 - ((at_blinks % 1 - when).abs() * 3.2 / 0.11)).clamp(0, 1)
-    return clamp_motion(e, (1.6 * close).clamp(max=1), gaze[:, 0], gaze[:, 1], ease(moment.neck, at_slow))
+    moment = draw_moments(gesture.rng, strength)
+    mouth = draw_mouths(syllable.rng, "syllable")
+    mouth = mouth * syllable.rng.uniform("loud", low=0.5, high=1.1)[:, None] * strength
+    talking = gesture.rng.chance("talking", 0.55).float()[:, None]
+    expression = torch.maximum(gesture.ease(moment.expression), syllable.ease(mouth) * gesture.ease(talking))
+    yaw, pitch = draw_saccades(saccade).unbind(1)
+    return clamp_motion(expression, draw_blinks(blink), yaw, pitch, gesture.ease(moment.neck))
 
 
-def ease(keys: Float[Tensor, "k c"], at: Float[Tensor, " t"]) -> Float[Tensor, "t c"]:
-    """Interpolate from key to key with a smoothstep."""
-    i, t = at.long(), smoothstep((at % 1)[:, None], 0, 1)
-    return keys[i] + (keys[i + 1] - keys[i]) * t
+def draw_saccades(keys: KeyTimes) -> Float[Tensor, "t 2"]:
+    """Sample gaze (yaw, pitch) that jumps to a new target at each key and rests there."""
+    yaw = 0.17 * keys.rng.normal("saccade yaw", clip=2.2)
+    pitch = 0.09 * keys.rng.normal("saccade pitch", clip=2.2)
+    target, i = torch.stack([yaw, pitch], -1), keys.at.long()
+    jump = (keys.at % 1).clamp(max=0.08) / 0.08
+    return target[i] + (target[i + 1] - target[i]) * jump[:, None]
+
+
+def draw_blinks(keys: KeyTimes) -> Float[Tensor, " t"]:
+    """Sample weights of blinks, one between every two keys."""
+    when = keys.rng.uniform("when", low=0.1, high=0.9)[keys.at.long()]
+    close = (1 - ((keys.at % 1 - when).abs() * BLINK_STEP / 0.11)).clamp(0, 1)
+    return (1.6 * close).clamp(max=1)

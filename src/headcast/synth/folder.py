@@ -17,17 +17,19 @@ from torch import Tensor
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path
 from headcast.head.names import EXPRESSIONS
+from headcast.head.params import HeadParams
 from headcast.image import linear_to_srgb, save_png
+from headcast.synth.appearance import BEARDS
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import LABELS, SynthConfig
 from headcast.synth.framing import find_framing
-from headcast.synth.looks import BEARDS
+from headcast.synth.lights import Light
 from headcast.synth.paint import CHANNELS
 from headcast.synth.people import TONES
 from headcast.synth.recorded import Recording
 from headcast.synth.stream import make_batch
 
-__all__ = ["DEPTH_UNIT", "write_people"]
+__all__ = ["DEPTH_UNIT", "write_person_folders"]
 
 DEPTH_UNIT = 1e-4
 """Metres of one step of a depth image."""
@@ -35,7 +37,7 @@ DEPTH_UNIT = 1e-4
 VERSION = 2
 
 
-def write_people(
+def write_person_folders(
     config: SynthConfig,
     identities: int,
     out: Path,
@@ -81,10 +83,26 @@ def _claim(config: SynthConfig, out: Path, seed: int, recordings: tuple[Recordin
             shutil.rmtree(rest)
     except OSError as e:
         raise HeadcastError(f"{out}: cannot be written ({e.strerror}); choose another place") from e
+    facts = _facts(config, seed, recordings)
+    index = out / "synth.json"
+    if index.is_file():
+        try:
+            known = json.loads(index.read_text())
+        except ValueError:
+            known = None
+        if known != facts:
+            raise HeadcastError(f"{out}: holds heads made with other settings; choose another folder")
+        return
+    with atomic_path(index) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _facts(config: SynthConfig, seed: int, recordings: tuple[Recording, ...]) -> dict[str, Any]:
+    """Return what ``synth.json`` says, as it reads back from JSON."""
     own = ("people", "at_once", "split") + (() if config.pbr else ("pbr",))
     settings = {k: v for k, v in asdict(config).items() if k not in own}
     settings["framing"] = find_framing(config.framing).name
-    facts: dict[str, Any] = {
+    facts = {
         "format": "headcast-synth",
         "version": VERSION,
         "seed": seed,
@@ -97,18 +115,7 @@ def _claim(config: SynthConfig, out: Path, seed: int, recordings: tuple[Recordin
         "motion": [{"name": r.name, "fps": r.fps, "frames": len(r.expression)} for r in recordings]
         or "authored",
     }
-    facts = json.loads(json.dumps(facts))
-    index = out / "synth.json"
-    if index.is_file():
-        try:
-            known = json.loads(index.read_text())
-        except ValueError:
-            known = None
-        if known != facts:
-            raise HeadcastError(f"{out}: holds heads made with other settings; choose another folder")
-        return
-    with atomic_path(index) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n")
+    return json.loads(json.dumps(facts))
 
 
 def _write_person(batch: SynthBatch, out: Path, name: str) -> None:
@@ -163,7 +170,6 @@ def _to_list(x: Tensor, digits: int = 6) -> Any:
 
 
 def _numbers(b: SynthBatch, i: int) -> dict[str, Any]:
-    p, light = b.params, b.light
     return {
         "number": int(b.number[i]),
         "frame": int(b.frame[i]),
@@ -174,23 +180,8 @@ def _numbers(b: SynthBatch, i: int) -> dict[str, Any]:
             "width": b.views.size,
             "height": b.views.size,
         },
-        "head": {
-            "identity": _to_list(p.identity[i]),
-            "expression": dict(zip(EXPRESSIONS, _to_list(p.expression[i]), strict=True)),
-            "rotation": _to_list(p.rotation[i]),
-            "translation": _to_list(p.translation[i]),
-            "neck": _to_list(p.neck[i]),
-            "jaw": _to_list(p.jaw[i]),
-            "gaze": None if p.gaze is None else _to_list(p.gaze[i]),
-        },
-        "light": {
-            "sky_irradiance": _to_list(light.sky[i]),
-            "key": _to_list(light.key[i]),
-            "key_colour": _to_list(light.key_colour[i]),
-            "key_radius_radians": _to_list(light.key_size[i]),
-            "fill": _to_list(light.fill[i]),
-            "fill_colour": _to_list(light.fill_colour[i]),
-        },
+        "head": _head_numbers(b.params, i),
+        "light": _light_numbers(b.light, i),
         "landmarks68": _to_list(b.landmarks68[i], 3),
         "landmarks478": _to_list(b.landmarks478[i], 3),
         "landmarks68_world": _to_list(b.landmarks68_world[i]),
@@ -198,8 +189,31 @@ def _numbers(b: SynthBatch, i: int) -> dict[str, Any]:
     }
 
 
+def _head_numbers(params: HeadParams, i: int) -> dict[str, Any]:
+    return {
+        "identity": _to_list(params.identity[i]),
+        "expression": dict(zip(EXPRESSIONS, _to_list(params.expression[i]), strict=True)),
+        "rotation": _to_list(params.rotation[i]),
+        "translation": _to_list(params.translation[i]),
+        "neck": _to_list(params.neck[i]),
+        "jaw": _to_list(params.jaw[i]),
+        "gaze": None if params.gaze is None else _to_list(params.gaze[i]),
+    }
+
+
+def _light_numbers(light: Light, i: int) -> dict[str, Any]:
+    return {
+        "sky_irradiance": _to_list(light.sky[i]),
+        "key": _to_list(light.key[i]),
+        "key_colour": _to_list(light.key_colour[i]),
+        "key_radius_radians": _to_list(light.key_size[i]),
+        "fill": _to_list(light.fill[i]),
+        "fill_colour": _to_list(light.fill_colour[i]),
+    }
+
+
 def _traits(b: SynthBatch) -> dict[str, Any]:
-    who, looks = b.person, b.looks
+    who, appearance = b.person, b.appearance
     return {
         "number": int(who.number[0]),
         "sex": "female" if bool(who.feminine[0]) else "male",
@@ -208,9 +222,9 @@ def _traits(b: SynthBatch) -> dict[str, Any]:
         "shape": "as fitted people scatter" if bool(who.fitted[0]) else "by the head model's prior",
         "typology_angle_degrees": round(float(who.ita[0]), 1),
         "skin": _to_list(who.skin[0]),
-        "hair": b.hair_names[int(looks.hair[0])],
-        "hair_colour": _to_list(looks.hair_colour[0]),
-        "beard": BEARDS[int(looks.beard[0])],
-        "glasses": bool(looks.glasses[0]),
-        "iris": _to_list(looks.iris[0]),
+        "hair": b.hair_names[int(appearance.hair[0])],
+        "hair_colour": _to_list(appearance.hair_colour[0]),
+        "beard": BEARDS[int(appearance.beard[0])],
+        "glasses": bool(appearance.glasses[0]),
+        "iris": _to_list(appearance.iris[0]),
     }

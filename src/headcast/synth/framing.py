@@ -24,10 +24,10 @@ __all__ = [
     "FRAMINGS",
     "FRONT",
     "PORTRAIT",
+    "CameraFraming",
+    "ClippedNormal",
     "Constant",
     "Distribution",
-    "Framing",
-    "Normal",
     "SquaredUniform",
     "Uniform",
     "find_framing",
@@ -74,7 +74,7 @@ class SquaredUniform:
 
 
 @dataclass(frozen=True)
-class Normal:
+class ClippedNormal:
     """Normal about 0, cut at ``clip`` deviations; a deviation for each component, or one for all."""
 
     deviation: float | tuple[float, ...]
@@ -88,11 +88,11 @@ class Normal:
         return self.deviation * n
 
 
-Distribution: TypeAlias = Constant | Uniform | SquaredUniform | Normal
+Distribution: TypeAlias = Constant | Uniform | SquaredUniform | ClippedNormal
 
 
 @dataclass(frozen=True)
-class Framing:
+class CameraFraming:
     """Distributions of cameras on a sphere about a point of the head; see ``synth.views`` for signs.
 
     Attributes:
@@ -129,34 +129,34 @@ class Framing:
         return 0.25 / (fraction * 2 * torch.tan(fov / 2)) + 0.05
 
 
-PORTRAIT = Framing(
+PORTRAIT = CameraFraming(
     "portrait",
-    yaw=Normal(0.42, 3.0),
-    pitch=Normal(0.16, 2.5),
-    roll=Normal(0.087, 2.5),
-    at=Normal((0.014, 0.014, 0.0), 2.0),
+    yaw=ClippedNormal(0.42, 3.0),
+    pitch=ClippedNormal(0.16, 2.5),
+    roll=ClippedNormal(0.087, 2.5),
+    at=ClippedNormal((0.014, 0.014, 0.0), 2.0),
     fov=SquaredUniform(12, 33),
     fraction=Uniform(0.45, 0.85),
 )
 """Photographs: fields of view 12°..45°, the head filling 45..85 % of the height, yaw N(0, 24°), pitch
 N(0, 9°), roll N(0, 5°), off centre."""
 
-EG3D = Framing(
+EG3D = CameraFraming(
     "eg3d",
-    yaw=Normal(0.3, 2.6),
-    pitch=Normal(0.155, 2.6),
-    roll=Normal(0.02),
-    at=Normal(0.004),
+    yaw=ClippedNormal(0.3, 2.6),
+    pitch=ClippedNormal(0.155, 2.6),
+    roll=ClippedNormal(0.02),
+    at=ClippedNormal(0.004),
     radius=Constant(2.7 / EG3D_SCALE),
     fov=Constant(18.837),
 )
 """Field of view 18.837°, radius 2.7 units, yaw N(0, .3), pitch N(0, .155) rad, as EG3D and its descendants
 see FFHQ."""
 
-FRONT = Framing("front", radius=Constant(0.92), fov=Constant(20.0))
+FRONT = CameraFraming("front", radius=Constant(0.92), fov=Constant(20.0))
 """20°, straight ahead."""
 
-FRAMINGS: dict[str, Framing] = {f.name: f for f in (PORTRAIT, EG3D, FRONT)}
+FRAMINGS: dict[str, CameraFraming] = {f.name: f for f in (PORTRAIT, EG3D, FRONT)}
 """Those that belong to no method; methods declare their own."""
 
 
@@ -165,19 +165,19 @@ def framing_names() -> tuple[str, ...]:
     return (*FRAMINGS, *registry.collect("framings"))
 
 
-def find_framing(framing: str | Framing) -> Framing:
+def find_framing(framing: str | CameraFraming) -> CameraFraming:
     """Return a framing by name, of the place ``package.module:NAME``, or as it is.
 
     Raises:
         HeadcastError: there is none.
     """
-    if isinstance(framing, Framing):
+    if isinstance(framing, CameraFraming):
         return framing
     if framing in FRAMINGS:
         return FRAMINGS[framing]
     module, _, name = registry.collect("framings").get(framing, framing).partition(":")
     found = getattr(import_module(module), name, None) if name else None
-    if not isinstance(found, Framing):
+    if not isinstance(found, CameraFraming):
         names = ", ".join(framing_names())
         raise HeadcastError(f"synth: framing '{framing}' is unknown; use {names}, or package.module:NAME")
     return found

@@ -11,14 +11,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from headcast.errors import HeadcastError
+from headcast.parsing import parsing
 from headcast.synth.rng import CounterRng
 from headcast.weights import load_tensors
 
-__all__ = ["People", "draw_identities", "fitted_people"]
+__all__ = ["IdentityStatistics", "draw_identities", "fitted_people"]
 
 
 @dataclass(frozen=True)
-class People:
+class IdentityStatistics:
     """Mean and covariance of fitted identities; no single person's are stored.
 
     Attributes:
@@ -31,24 +32,25 @@ class People:
 
 
 @cache
-def fitted_people(head_hash: str) -> People:
+def fitted_people(head_hash: str) -> IdentityStatistics:
     """Load the bundled statistics, on the CPU.
 
     Raises:
         HeadcastError: they belong to another head.
     """
     tensors, metadata, _ = load_tensors("identity")
-    about = json.loads(metadata["identity"])
+    with parsing("weights/identity.safetensors", "not identity statistics", "reinstall headcast"):
+        about = json.loads(metadata["identity"])
     if about["head"] != head_hash:
         raise HeadcastError("weights/identity: belongs to another head; run tools/learn_identities.py again")
-    return People(tensors["mean"], torch.linalg.cholesky(tensors["covariance"].double()).float())
+    return IdentityStatistics(tensors["mean"], torch.linalg.cholesky(tensors["covariance"].double()).float())
 
 
 def draw_identities(
     rng: CounterRng,
     feminine: Bool[Tensor, " b"],
     axis: Float[Tensor, " i"],
-    people: People | None,
+    people: IdentityStatistics | None,
     fraction: float,
 ) -> tuple[Float[Tensor, "b i"], Bool[Tensor, " b"]]:
     """Sample identity coefficients; also return who follows the fitted people's statistics (a ``fraction``).

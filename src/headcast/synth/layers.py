@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,17 +11,17 @@ from torch import Tensor
 from headcast.render.batch import batch_pixels, rasterize_batch
 from headcast.render.types import Fragments
 from headcast.synth.assets import Assets
-from headcast.synth.figure import Figure
-from headcast.synth.fur import LASH
+from headcast.synth.hair_shells import LASH
 from headcast.synth.lights import Light
 from headcast.synth.openness import lamp_views
+from headcast.synth.posed_people import PosedPeople
 from headcast.synth.shade import Shadows
 from headcast.synth.views import Views
 
 __all__ = [
+    "CoveredSamples",
     "Layers",
-    "Points",
-    "Scene",
+    "SynthScene",
     "average_cells",
     "lamp_shadows",
     "mask_fragments",
@@ -35,17 +35,17 @@ SMOOTH = 0.0025
 
 
 @dataclass(frozen=True)
-class Scene:
+class SynthScene:
     """N images to render.
 
     Attributes:
-        figure, light: of S scenes; scene (N,): which one each image shows.
+        people, light: of S scenes; scene (N,): which one each image shows.
         views: N cameras. textures (P, tall, wide, 8); owner (N,): whose.
         hair_colour (N, 3), hair_light (N,), hair_cut (N, 2). background (N, h, h, 3) linear.
         pbr: whether skin is lit by ``pbr.shade_skin``.
     """
 
-    figure: Figure
+    people: PosedPeople
     light: Light
     scene: Int[Tensor, " n"]
     views: Views
@@ -82,7 +82,7 @@ class Layers:
 
 
 @dataclass(frozen=True)
-class Points:
+class CoveredSamples:
     """Covered samples of fragments: flat index ``at``, image, scene, corners' rows and weights."""
 
     at: Tensor
@@ -92,12 +92,22 @@ class Points:
     bary: Tensor
 
     @staticmethod
-    def of(fragments: Fragments, scene: Tensor) -> Points:
+    def of(fragments: Fragments, scene: Tensor) -> CoveredSamples:
         """Take the covered samples of a batch of fragments."""
         flat = fragments.triangle.reshape(-1)
         at = torch.nonzero(flat >= 0)[:, 0]
         image = at // fragments.triangle[0].numel()
-        return Points(at, image, scene[image], flat[at].long(), fragments.barycentric.reshape(-1, 3)[at])
+        return CoveredSamples(
+            at=at,
+            image=image,
+            scene=scene[image],
+            face=flat[at].long(),
+            bary=fragments.barycentric.reshape(-1, 3)[at],
+        )
+
+    def __getitem__(self, index: Tensor) -> CoveredSamples:
+        """Return some of the samples."""
+        return CoveredSamples(*(getattr(self, f.name)[index] for f in fields(self)))
 
     def over(self, values: Float[Tensor, "s v c"], corners: Int[Tensor, "m 3"]) -> Float[Tensor, "m c"]:
         """Interpolate vertex values of each point's scene over its triangle."""
@@ -118,10 +128,10 @@ class Points:
 
 
 def rasterize_layers(
-    assets: Assets, scene: Scene, views: Views, layers: int
+    assets: Assets, scene: SynthScene, views: Views, layers: int
 ) -> tuple[Fragments, list[Fragments]]:
     """Rasterize the opaque surface and, front to back, the hair before it (triangle -1 elsewhere)."""
-    f, size = scene.figure, views.size
+    f, size = scene.people, views.size
     points = batch_pixels(f.vertices[scene.scene], views.K, views.cam_from_world)
     solid = rasterize_batch(points, assets.bust.faces, size, size)
     hair, faces = batch_pixels(f.hair[scene.scene], views.K, views.cam_from_world), f.hair_faces[scene.scene]
@@ -162,9 +172,9 @@ def average_cells(samples: Float[Tensor, "n h w *c"], antialias: int) -> Float[T
     return torch.stack(cells).sum(0) / len(cells) if len(cells) > 9 else sum(cells[1:], cells[0]) / len(cells)
 
 
-def lamp_shadows(assets: Assets, scene: Scene) -> Shadows:
+def lamp_shadows(assets: Assets, scene: SynthScene) -> Shadows:
     """Rasterize depth from the key lamps over bust and the inner layers of hair."""
-    f = scene.figure
+    f = scene.people
     K, pose = lamp_views(scene.light.key, LAMP_SIZE)
     mesh = torch.cat([f.vertices, f.hair], 1)
     offset = f.vertices.shape[1]

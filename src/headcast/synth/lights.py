@@ -83,31 +83,35 @@ def held_out_light(key: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
 
 def draw_lights(split: Split, rng: CounterRng, tone: Float[Tensor, " n"]) -> Light:
     """Sample light for faces of a given typology angle (photographers expose dark faces a little longer)."""
-    allowed = [k for k in range(SECTORS) if (k in HELD_OUT_LIGHTS) == (split == "test")]
-    front = torch.tensor([1.0 if k in (0, 1, 2, 9, 10, 11) else 0.35 for k in allowed])
-    sector = torch.tensor(allowed, device=rng.device)[rng.choice("key sector", tuple(front.tolist()))]
-    azimuth = (sector + rng.uniform("key azimuth", low=0.001, high=0.999)) * (2 * math.pi / SECTORS)
-    key = from_angles(azimuth, rng.uniform("key height", low=-0.1, high=1.15))
+    key = draw_key(split, rng)
     warm = torch.tensor(TEMPERATURES, device=rng.device)
     tint = [warm[rng.choice(f"tint {i}", (0.08, 0.2, 0.3, 0.24, 0.12, 0.06))] for i in range(3)]
     contrast = rng.uniform("contrast") ** 1.5
     key_colour = tint[0] * (0.25 + 0.95 * contrast)[:, None]
     fill_azimuth = rng.uniform("fill azimuth", 2, low=-math.pi, high=math.pi)
-    fill = from_angles(fill_azimuth, rng.uniform("fill height", 2, low=-0.2, high=0.9))
     strength = 0.3 * rng.uniform("fill", 2) ** 1.5
     fill_colour = torch.stack([tint[1], tint[2]], 1) * strength[..., None]
     sky = draw_sky(rng, tint[1]) * (0.85 - 0.62 * contrast)[:, None, None]
     exposure, balance = camera_settings(rng, face_irradiance(sky, key, key_colour), tone)
-    e = exposure[:, None] * balance
+    gain = exposure[:, None] * balance
     return Light(
-        sky * e[:, None],
-        key,
-        key_colour * e,
-        rng.uniform("key size", low=0.02, high=0.3),
-        fill,
-        fill_colour * e[:, None],
-        exposure,
+        sky=sky * gain[:, None],
+        key=key,
+        key_colour=key_colour * gain,
+        key_size=rng.uniform("key size", low=0.02, high=0.3),
+        fill=from_angles(fill_azimuth, rng.uniform("fill height", 2, low=-0.2, high=0.9)),
+        fill_colour=fill_colour * gain[:, None],
+        exposure=exposure,
     )
+
+
+def draw_key(split: Split, rng: CounterRng) -> Float[Tensor, "n 3"]:
+    """Sample directions of key lamps that a split may have, mostly before the face."""
+    allowed = [k for k in range(SECTORS) if (k in HELD_OUT_LIGHTS) == (split == "test")]
+    front = torch.tensor([1.0 if k in (0, 1, 2, 9, 10, 11) else 0.35 for k in allowed])
+    sector = torch.tensor(allowed, device=rng.device)[rng.choice("key sector", tuple(front.tolist()))]
+    azimuth = (sector + rng.uniform("key azimuth", low=0.001, high=0.999)) * (2 * math.pi / SECTORS)
+    return from_angles(azimuth, rng.uniform("key height", low=-0.1, high=1.15))
 
 
 def face_irradiance(

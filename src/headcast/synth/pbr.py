@@ -14,14 +14,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headcast.head.names import EXPRESSION_INDEX
-from headcast.render.shading import ggx_specular, sh_basis
+from headcast.render.shading import sh_basis
 from headcast.synth.atlas import Atlas
 from headcast.synth.fields import FOLDS, Fields
 from headcast.synth.lights import Lamps
-from headcast.synth.people import Person
+from headcast.synth.people import PersonTraits
 from headcast.synth.relief import Relief, remove_grain
 from headcast.synth.rng import CounterRng
-from headcast.synth.shade import WRAP
+from headcast.synth.shade import ShadingPoints, grazing_reflectance, reflect_lamps
+from headcast.synth.skin_paint import height_gradient, per_person
 
 __all__ = ["LINES", "add_expression_lines", "add_pores", "shade_skin"]
 
@@ -49,7 +50,7 @@ DEEP = (2.5e-4, 2.5e-4, 2e-4, 4.5e-4, 2.5e-4, 2e-4, 2.5e-4, 0.0)
 
 def add_pores(
     textures: Float[Tensor, "b h w 8"],
-    person: Person,
+    person: PersonTraits,
     rng: CounterRng,
     atlas: Atlas,
     relief: Relief,
@@ -57,26 +58,33 @@ def add_pores(
 ) -> Float[Tensor, "b h w 8"]:
     """Add pores and directed wrinkles to normals, gloss and, faintly, colour of painted textures."""
     pores, lines = relief.of(rng)
-    old = person.old[:, None, None]
-    deep = (0.5 + rng.uniform("pbr pores") + 0.4 * person.old)[:, None, None]
-    worn = (0.25 + 0.5 * rng.uniform("pbr lines"))[:, None, None] + 1.2 * old
+    deep = per_person(0.5 + rng.uniform("pbr pores") + 0.4 * person.old)
+    worn = per_person(0.25 + 0.5 * rng.uniform("pbr lines")) + 1.2 * per_person(person.old)
     bare = (textures[..., 7] > -0.5).float()
-    hole, crease = deep * pores * bare, worn * lines * bare
-    height = -(PIT_DEPTH * hole + LINE_DEPTH * crease)
-    du = (height.roll(-1, 2) - height.roll(1, 2)) / (2 * atlas.scale[..., 0])
-    dv = (height.roll(-1, 1) - height.roll(1, 1)) / (2 * atlas.scale[..., 1])
+    pits, creases = deep * pores * bare, worn * lines * bare
+    du, dv = height_gradient(-(PIT_DEPTH * pits + LINE_DEPTH * creases), atlas)
     slope = remove_grain(textures[..., 3:5], atlas) + micro * torch.stack([-du, dv], -1).clamp(-1, 1)
-    length = slope.norm(dim=-1, keepdim=True)
     out = textures.clone()
-    out[..., 3:5] = slope * (0.9 / length.clamp(min=0.9))
-    for c in range(3):
-        shade = torch.exp(-PIT_DARK[c] * hole - LINE_DARK[c] * crease)
-        out[..., c] = (out[..., c] * shade).clamp(0.002, 0.95)
-    out[..., 5] = (out[..., 5] * (1 - 0.35 * hole.clamp(max=1)) * (1 - 0.15 * crease.clamp(max=1))).clamp(
-        0, 1
-    )
-    out[..., 6] = (out[..., 6] + 0.06 * hole + 0.02 * crease).clamp(0.08, 1)
+    out[..., 3:5] = limit_slope(slope)
+    darken_cavities(out, pits, creases)
     return out
+
+
+def darken_cavities(
+    textures: Float[Tensor, "b h w 8"], pits: Float[Tensor, "b h w"], creases: Float[Tensor, "b h w"]
+) -> None:
+    """Take colour and gloss from pores and creases and roughen them, in place; depths are 0..1."""
+    for c in range(3):
+        shade = torch.exp(-PIT_DARK[c] * pits - LINE_DARK[c] * creases)
+        textures[..., c] = (textures[..., c] * shade).clamp(0.002, 0.95)
+    gloss = textures[..., 5] * (1 - 0.35 * pits.clamp(max=1)) * (1 - 0.15 * creases.clamp(max=1))
+    textures[..., 5] = gloss.clamp(0, 1)
+    textures[..., 6] = (textures[..., 6] + 0.06 * pits + 0.02 * creases).clamp(0.08, 1)
+
+
+def limit_slope(slope: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
+    """Shorten x and y of unit normals to 0.9 at the most."""
+    return slope * (0.9 / slope.norm(dim=-1, keepdim=True).clamp(min=0.9))
 
 
 def fold_activations(expression: Float[Tensor, "f e"]) -> Float[Tensor, "f 8 2"]:
@@ -111,59 +119,52 @@ def add_expression_lines(
     )
     assert isinstance(crease, Tensor)
     crease = crease * (textures[..., 7] > -0.5)
-    du = (crease.roll(-1, 2) - crease.roll(1, 2)) / (2 * atlas.scale[..., 0])
-    dv = (crease.roll(-1, 1) - crease.roll(1, 1)) / (2 * atlas.scale[..., 1])
-    slope = textures[..., 3:5] + micro * torch.stack([du, -dv], -1).clamp(-1, 1)
+    du, dv = height_gradient(crease, atlas)
     out = textures.clone()
-    out[..., 3:5] = slope * (0.9 / slope.norm(dim=-1, keepdim=True).clamp(min=0.9))
+    out[..., 3:5] = limit_slope(textures[..., 3:5] + micro * torch.stack([du, -dv], -1).clamp(-1, 1))
     out[..., 5] = out[..., 5] * (1 - 0.2 * (crease / max(DEEP)).clamp(max=1))
     return out
 
 
-def shade_skin(
-    light: Lamps,
-    sky: Float[Tensor, "m 9 3"],
-    albedo: Float[Tensor, "m 3"],
-    normal: Float[Tensor, "m 3"],
-    smooth: Float[Tensor, "m 3"],
-    view: Float[Tensor, "m 3"],
-    openness: Float[Tensor, " m"],
-    shadow: Float[Tensor, " m"],
-    specular: Float[Tensor, " m"],
-    rough: Float[Tensor, " m"],
-    flesh: Float[Tensor, " m"],
-) -> Float[Tensor, "m 3"]:
+def shade_skin(light: Lamps, sky: Float[Tensor, "m 9 3"], surface: ShadingPoints) -> Float[Tensor, "m 3"]:
     """Shade skin: ``shade.shade_surface`` with subsurface softening and an environment that reflects.
 
     Diffuse light uses, per colour, a normal between ``normal`` and the ``smooth`` one (blended normals:
     Penner, Pre-integrated skin shading, 2011). The sky is taken at the pixel's own normal, and what lies in
     its mirror direction adds to the reflection.
     """
-    bleed = torch.tensor(BLEED, device=albedo.device) * flesh[:, None]
-    wrap = torch.tensor(WRAP, device=albedo.device) * flesh[:, None]
+    diffuse = surface.albedo * soft_irradiance(light, sky, surface)
+    reflectance = (grazing_reflectance(surface) * surface.openness)[:, None]
+    return diffuse + reflect_lamps(light, surface) + mirrored_sky(sky, surface) * reflectance
+
+
+def soft_irradiance(
+    light: Lamps, sky: Float[Tensor, "m 9 3"], surface: ShadingPoints
+) -> Float[Tensor, "m 3"]:
+    """Return the light that comes out of white skin, softened below its surface."""
+    bleed = torch.tensor(BLEED, device=sky.device) * surface.flesh[:, None]
+    wrap, openness = surface.wrap, surface.openness[:, None]
+    normals = (surface.normal, surface.smooth)
 
     def cosine(lamp: Tensor) -> Tensor:
-        a, b = ((n * lamp).sum(-1, keepdim=True) for n in (normal, smooth))
-        return a + (b - a) * bleed
+        fine, wide = ((n * lamp).sum(-1, keepdim=True) for n in normals)
+        return fine + (wide - fine) * bleed
 
     total = ((cosine(light.key) + wrap) / (1 + wrap)).clamp(min=0) * light.key_colour
-    total = total * shadow[:, None] ** (1 - 0.5 * wrap)
-    fine, wide = ((sh_basis(n)[:, None] @ sky)[:, 0].clamp(min=0) for n in (normal, smooth))
-    total = total + (fine + (wide - fine) * bleed) * openness[:, None]
-    f0 = 0.04 * specular
-    shine = ggx_specular(normal, view, light.key, (rough + 0.5 * light.key_size).clamp(max=1), f0) * shadow
-    out = shine[:, None] * light.key_colour
+    total = total * surface.shadow[:, None] ** (1 - 0.5 * wrap)
+    fine, wide = ((sh_basis(n)[:, None] @ sky)[:, 0].clamp(min=0) for n in normals)
+    total = total + (fine + (wide - fine) * bleed) * openness
     for i in range(2):
-        lamp, colour = light.fill[:, i], light.fill_colour[:, i]
-        total = total + cosine(lamp).clamp(min=0) * openness[:, None] * colour
-        out = out + (ggx_specular(normal, view, lamp, rough + 0.06, f0) * openness)[:, None] * colour
-    facing = (normal * view).sum(-1).clamp(0, 1)
+        total = total + cosine(light.fill[:, i]).clamp(min=0) * openness * light.fill_colour[:, i]
+    return total
+
+
+def mirrored_sky(sky: Float[Tensor, "m 9 3"], surface: ShadingPoints) -> Float[Tensor, "m 3"]:
+    """Return the radiance of the sky in the mirror direction, blurred by roughness."""
+    normal, view, device = surface.normal, surface.view, sky.device
     mirror = normalize(2 * (normal * view).sum(-1, keepdim=True) * normal - view, dim=-1)
     # radiance from irradiance harmonics: each band divided by the cosine lobe's factor, dimmed by roughness
-    lobe = torch.tensor([1.0, *(2 / 3,) * 3, *(1 / 4,) * 5], device=albedo.device)
-    keep = torch.exp(
-        -(rough[:, None] ** 2) * torch.tensor([0.0, *(1.0,) * 3, *(4.0,) * 5], device=albedo.device)
-    )
-    radiance = ((sh_basis(mirror) * keep / lobe)[:, None] @ sky)[:, 0].clamp(min=0) / math.pi * 2
-    fresnel = f0 + (1 - rough).clamp(min=0) * (1 - facing) ** 5 * 0.35 * (specular > 0)
-    return albedo * total + out + radiance * (fresnel * openness)[:, None]
+    lobe = torch.tensor([1.0, *(2 / 3,) * 3, *(1 / 4,) * 5], device=device)
+    band = torch.tensor([0.0, *(1.0,) * 3, *(4.0,) * 5], device=device)
+    keep = torch.exp(-(surface.rough[:, None] ** 2) * band)
+    return ((sh_basis(mirror) * keep / lobe)[:, None] @ sky)[:, 0].clamp(min=0) / math.pi * 2

@@ -19,7 +19,7 @@ from headcast.synth.config import SynthConfig
 from headcast.synth.identity import draw_identities, fitted_people
 from headcast.synth.rng import CounterRng
 
-__all__ = ["HELD_OUT_SECTORS", "TONES", "Person", "draw_people", "held_out_skin", "sex_axis"]
+__all__ = ["HELD_OUT_SECTORS", "TONES", "PersonTraits", "draw_people", "held_out_skin", "sex_axis"]
 
 TONES = (
     ("very light", 55.0, 66.0),
@@ -39,9 +39,24 @@ HELD_OUT_SECTORS = (3, 8)
 SPLIT_ROWS = {"train": 0, "test": 1}
 MAX_SKIN = 1.6
 
+DIMORPHISM = (
+    (5, 11, 0.06),
+    (57, 8, 0.10),
+    (27, 33, 0.07),
+    (31, 35, 0.07),
+    (0, 16, 0.045),
+    (51, 57, -0.06),
+    (37, 41, -0.05),
+    (48, 54, 0.03),
+    (19, 37, -0.10),
+    (8, 27, 0.06),
+)
+"""Sexual dimorphism of adult faces: two of the 68 landmarks, and the relative growth of their distance from
+feminine to masculine."""
+
 
 @dataclass(frozen=True)
-class Person:
+class PersonTraits:
     """Traits of B synthetic people.
 
     Attributes:
@@ -62,9 +77,9 @@ class Person:
     lids: Float[Tensor, " b"]
     fitted: Bool[Tensor, " b"]
 
-    def __getitem__(self, index: slice | Tensor) -> Person:
+    def __getitem__(self, index: slice | Tensor) -> PersonTraits:
         """Return some of the people."""
-        return Person(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return PersonTraits(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     @property
     def old(self) -> Float[Tensor, " b"]:
@@ -80,7 +95,7 @@ def person_rng(
     return CounterRng(rows, seed, device)
 
 
-def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_components: int) -> Person:
+def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_components: int) -> PersonTraits:
     """Sample sex, age and tone, independent of each other and of the shape's remaining coefficients."""
     feminine = rng.chance("sex", 0.5)
     age = rng.uniform("age", low=AGES[0], high=AGES[1])
@@ -90,16 +105,16 @@ def draw_people(config: SynthConfig, rng: CounterRng, head: HeadModel, skin_comp
     axis = sex_axis(head).to(rng.device)
     people = fitted_people(head.hash) if config.fitted else None
     identity, fitted = draw_identities(rng, feminine, axis, people, config.fitted)
-    return Person(
-        torch.from_numpy(rng.rows[:, 1].copy()).to(rng.device),
-        feminine,
-        age,
-        tone,
-        ita,
-        identity,
-        draw_skin(config, rng, skin_components),
-        rng.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
-        fitted,
+    return PersonTraits(
+        number=torch.from_numpy(rng.rows[:, 1].copy()).to(rng.device),
+        feminine=feminine,
+        age=age,
+        tone=tone,
+        ita=ita,
+        identity=identity,
+        skin=draw_skin(config, rng, skin_components),
+        lids=rng.uniform("lids", low=0.02, high=0.26) + 0.05 * ((age - 50) / 35).clamp(0, 1),
+        fitted=fitted,
     )
 
 
@@ -128,21 +143,8 @@ def _sex_axis(_hash: str, head: HeadModel) -> Tensor:
         d = points[a] - points[b]
         return ((basis[:, a] - basis[:, b]) * (d / d.norm())).sum(-1) / d.norm()
 
-    # the sexual dimorphism of adult faces, per feature: relative growth from feminine to masculine
-    measures = (
-        (length(5, 11), 0.06),
-        (length(57, 8), 0.10),
-        (length(27, 33), 0.07),
-        (length(31, 35), 0.07),
-        (length(0, 16), 0.045),
-        (length(51, 57), -0.06),
-        (length(37, 41), -0.05),
-        (length(48, 54), 0.03),
-        (length(19, 37), -0.10),
-        (length(8, 27), 0.06),
-    )
-    rows = torch.stack([m for m, _ in measures])
-    wanted = torch.tensor([w for _, w in measures])
+    rows = torch.stack([length(a, b) for a, b, _ in DIMORPHISM])
+    wanted = torch.tensor([growth for _, _, growth in DIMORPHISM])
     ridge = 1e-3 * torch.eye(len(rows), device=rows.device)
     axis = rows.T @ torch.linalg.solve(rows @ rows.T + ridge, wanted.to(rows))
     return axis / axis.norm()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from headcast.errors import HeadcastError
 from headcast.head.names import EXPRESSION_INDEX, EYE_LOOK
-from headcast.synth.expressions import Motion, mirror_order
+from headcast.synth.expressions import HeadMotion, mirror_order
 from headcast.synth.rng import CounterRng
 
 __all__ = ["Recording", "draw_recorded"]
@@ -51,7 +51,7 @@ def draw_recorded(
     fps: float,
     strength: float,
     clip: bool,
-) -> Motion:
+) -> HeadMotion:
     """Sample N = people x frames moments of recordings, a person's frames together.
 
     A person takes a recording (long ones more often), mirrored or not, and a window of it: ``frames`` at
@@ -67,10 +67,10 @@ def draw_recorded(
         length = lengths[r] - 1 / recordings[r].fps  # from the first frame to the last
         seconds = loose[i] * length if not clip else start[i] * max(length - float(steps[-1]), 0.0) + steps
         each.append(_sample(recordings[r], seconds, flip, strength))
-    return Motion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
+    return HeadMotion(*(torch.cat([getattr(m, n) for m in each]) for n in ("expression", "neck", "gaze")))
 
 
-def _sample(recording: Recording, seconds: Float[Tensor, " t"], flip: bool, strength: float) -> Motion:
+def _sample(recording: Recording, seconds: Float[Tensor, " t"], flip: bool, strength: float) -> HeadMotion:
     """Interpolate linearly between frames; time beyond an end turns round."""
     last = len(recording.expression) - 1
     at = seconds * recording.fps % max(2 * last, 1)
@@ -89,4 +89,4 @@ def _sample(recording: Recording, seconds: Float[Tensor, " t"], flip: bool, stre
         e = e[:, mirror_order()]
         neck = neck * neck.new_tensor([1.0, -1.0, -1.0])
         gaze = gaze.flip(1) * gaze.new_tensor([-1.0, 1.0])
-    return Motion((e * strength).clamp(0, 1), neck, gaze)
+    return HeadMotion((e * strength).clamp(0, 1), neck, gaze)

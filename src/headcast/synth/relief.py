@@ -84,25 +84,37 @@ def make_relief(atlas: Atlas, fields: Fields) -> Relief:
     calm = 1 - 0.8 * (atlas.region["neck"] + atlas.region["shoulders"] + fields.lid).clamp(max=1)
     bare = skin * calm
     lines = smear_along(atlas, wrinkle_direction(atlas))
-    return Relief(fine, wide, (0.35 + 0.65 * fields.pores) * bare, open_ * bare, lines, skin)
+    return Relief(
+        fine=fine,
+        wide=wide,
+        dense=(0.35 + 0.65 * fields.pores) * bare,
+        open=open_ * bare,
+        lines=lines,
+        skin=skin,
+    )
 
 
 def pits(size: int, count: int, radius: float, name: str, device: torch.device) -> Float[Tensor, "h h"]:
     """Make round hollows, 0..1; those smaller than a texel are as much shallower as they fill less of it."""
     rng = CounterRng(np.zeros((1, 1), np.int64), 0, device)
-    at, r, strong = rng.uniform(f"spots {name}", count, 4)[0].split((2, 1, 1), 1)
+    centre, r, strong = rng.uniform(f"spots {name}", count, 4)[0].split((2, 1, 1), 1)
     r = radius * size * (0.45 + 1.1 * r[:, 0] ** 2)
-    value = (0.2 + 0.8 * strong[:, 0]) * (r / 0.7).clamp(max=1) ** 2
-    r = r.clamp(min=0.7)
-    reach = int(2.2 * float(r.max())) + 1
-    at = at * size
-    cell = at.floor()
-    field = torch.zeros(size * size, device=device)
+    depth = (0.2 + 0.8 * strong[:, 0]) * (r / 0.7).clamp(max=1) ** 2
+    return deepest(size, centre * size, r.clamp(min=0.7), depth)
+
+
+def deepest(
+    size: int, centre: Float[Tensor, "k 2"], radius: Float[Tensor, " k"], depth: Float[Tensor, " k"]
+) -> Float[Tensor, "h h"]:
+    """Return the greatest depth over Gaussian hollows at each texel of a tile that repeats; texels."""
+    reach = int(2.2 * float(radius.max())) + 1
+    cell = centre.floor()
+    field = torch.zeros(size * size, device=centre.device)
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
-            off = torch.tensor([dx + 0.5, dy + 0.5], device=device) - (at - cell)
-            x, y = ((cell + torch.tensor([dx, dy], device=device)).long() % size).unbind(1)
-            here = value * torch.exp(-off.square().sum(1) / r**2)
+            off = torch.tensor([dx + 0.5, dy + 0.5], device=centre.device) - (centre - cell)
+            x, y = ((cell + torch.tensor([dx, dy], device=centre.device)).long() % size).unbind(1)
+            here = depth * torch.exp(-off.square().sum(1) / radius**2)
             field.scatter_reduce_(0, y * size + x, here, "amax")
     return field.view(size, size)
 
@@ -118,8 +130,15 @@ def wrinkle_direction(atlas: Atlas) -> Float[Tensor, "h w 2"]:
         ring = normalize(torch.stack([-d[..., 1], d[..., 0]], -1), dim=-1)
         ring = ring * torch.where(ring[..., :1] < 0, -1.0, 1.0)
         along = along * (1 - near) + ring * near
-    du = (p.roll(-1, 1) - p.roll(1, 1))[..., :2] / 2
-    dv = (p.roll(-1, 0) - p.roll(1, 0))[..., :2] / 2
+    return texel_direction(p, along)
+
+
+def texel_direction(
+    position: Float[Tensor, "h w 3"], along: Float[Tensor, "h w 2"]
+) -> Float[Tensor, "h w 2"]:
+    """Return the unit direction in texels (u, v) of a direction in x and y."""
+    du = (position.roll(-1, 1) - position.roll(1, 1))[..., :2] / 2
+    dv = (position.roll(-1, 0) - position.roll(1, 0))[..., :2] / 2
     det = du[..., 0] * dv[..., 1] - du[..., 1] * dv[..., 0]
     det = torch.where(det.abs() < 1e-12, torch.full_like(det, 1e-12), det)
     s = (along[..., 0] * dv[..., 1] - along[..., 1] * dv[..., 0]) / det

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import avg_pool2d, normalize
 
 from headcast.image import linear_to_srgb
 from headcast.render.types import Fragments
 from headcast.synth.assets import Assets
+from headcast.synth.bust import HEAD, TORSO
 from headcast.synth.config import LABELS
-from headcast.synth.fur import BEARD, BUZZ, CURLS, LASH
+from headcast.synth.hair_shells import BEARD, BUZZ, CURLS, LASH
 from headcast.synth.layers import (
+    CoveredSamples,
     Layers,
-    Points,
-    Scene,
+    SynthScene,
     average_cells,
     lamp_shadows,
     mask_fragments,
     rasterize_layers,
     smooth_pixels,
 )
-from headcast.synth.lights import sky_irradiance
+from headcast.synth.lights import Lamps, sky_irradiance
 from headcast.synth.pbr import shade_skin
 from headcast.synth.shade import (
+    ShadingPoints,
     Shadows,
     fetch,
     hair_alpha,
@@ -37,16 +40,18 @@ from headcast.synth.shade import (
 )
 from headcast.synth.views import Views
 
-__all__ = ["Truth", "render_scene"]
+__all__ = ["PixelTruth", "render_scene"]
 
 HAIR, FACIAL_HAIR, BROWS, SKIN = (LABELS.index(n) for n in ("hair", "facial_hair", "brows", "skin"))
 FLESHY = tuple(
     LABELS.index(n) for n in ("skin", "nose", "ears", "neck", "lips", "brows", "facial_hair", "mouth")
 )
+VISIBLE = 0.004
+"""Opacity and transmittance up to which a sample is not shaded."""
 
 
 @dataclass(frozen=True)
-class Truth:
+class PixelTruth:
     """Per-pixel results of a scene; see ``SynthBatch``."""
 
     rgb: Tensor
@@ -60,13 +65,13 @@ class Truth:
     label: Tensor
 
 
-def render_scene(assets: Assets, scene: Scene, antialias: int, layers: int) -> Truth:
+def render_scene(assets: Assets, scene: SynthScene, antialias: int, layers: int) -> PixelTruth:
     """Render all images of a scene.
 
     A pixel whose samples lie on one smooth piece of the bust, with no hair before it, is shaded once, at its
     centre; the others at every sample.
     """
-    n, size = len(scene.scene), scene.views.size
+    n, wide = len(scene.scene), scene.views.size * antialias
     shadows = lamp_shadows(assets, scene)
     fine = scene.views.scaled(antialias)
     solid, hair = rasterize_layers(assets, scene, fine, layers)
@@ -74,75 +79,123 @@ def render_scene(assets: Assets, scene: Scene, antialias: int, layers: int) -> T
     samples = Layers.empty(solid.triangle.numel(), assets.device)
     for layer in hair:
         shade_hair(assets, scene, fine, shadows, layer, samples)
-    through = samples.through.view(n, size * antialias, size * antialias)
+    through = samples.through.view(n, wide, wide)
     smooth = smooth_pixels(assets, solid, centre[0], through, antialias)
-    wide = smooth.repeat_interleave(antialias, 1).repeat_interleave(antialias, 2)
-    shade_solid(assets, scene, fine, shadows, mask_fragments(solid, ~wide), samples)
-    once = Layers.empty(n * size * size, assets.device)
-    small = torch.nn.functional.avg_pool2d(scene.textures.permute(0, 3, 1, 2), antialias).permute(0, 2, 3, 1)
-    shade_solid(
-        assets,
-        replace(scene, textures=small.contiguous()),
-        scene.views,
-        shadows,
-        mask_fragments(centre[0], smooth),
-        once,
-    )
-    value = average_cells(samples.value.view(n, size * antialias, size * antialias, 13), antialias)
+    varied = ~smooth.repeat_interleave(antialias, 1).repeat_interleave(antialias, 2)
+    shade_solid(assets, scene, fine, shadows, mask_fragments(solid, varied), samples)
+    once = shade_centres(assets, scene, shadows, mask_fragments(centre[0], smooth), antialias)
+    value = average_cells(samples.value.view(n, wide, wide, 13), antialias)
     value = torch.where(smooth[..., None], once.value.view(value.shape), value)
     alpha = torch.where(smooth, 1.0, 1 - average_cells(through, antialias))
-    rgb = value[..., :3] + (1 - alpha)[..., None] * scene.background
-    colours = value / alpha.clamp(min=1e-4)[..., None]
+    return resolve_truth(value, alpha, scene.background, centre_truth(assets, scene, *centre))
+
+
+def shade_centres(
+    assets: Assets, scene: SynthScene, shadows: Shadows, fragments: Fragments, antialias: int
+) -> Layers:
+    """Shade the bust once a pixel, from textures as coarse as the pixels are."""
+    coarse = avg_pool2d(scene.textures.permute(0, 3, 1, 2), antialias).permute(0, 2, 3, 1)
+    scene = replace(scene, textures=coarse.contiguous())
+    out = Layers.empty(fragments.triangle.numel(), assets.device)
+    shade_solid(assets, scene, scene.views, shadows, fragments, out)
+    return out
+
+
+def resolve_truth(
+    value: Float[Tensor, "n h h 13"],
+    alpha: Float[Tensor, "n h h"],
+    background: Float[Tensor, "n h h 3"],
+    centre: CentreTruth,
+) -> PixelTruth:
+    """Composite over the background and divide the other channels (see ``Layers``) by coverage."""
+    rgb = value[..., :3] + (1 - alpha)[..., None] * background
+    straight = value / alpha.clamp(min=1e-4)[..., None]
     shown = (alpha > 1e-3)[..., None]
-    label, depth, uv = centre_truth(assets, scene, *centre)
-    return Truth(
+    return PixelTruth(
         rgb=linear_to_srgb(rgb.clamp(0, 1)),
         alpha=alpha,
-        depth=depth,
-        normal=normalize(colours[..., 6:9], dim=-1) * shown,
-        geometric_normal=normalize(colours[..., 9:12], dim=-1) * shown,
-        uv=uv,
-        albedo=(colours[..., 3:6] * shown).clamp(0, 1),
-        specular=colours[..., 12] * shown[..., 0],
-        label=label,
+        depth=centre.depth,
+        normal=normalize(straight[..., 6:9], dim=-1) * shown,
+        geometric_normal=normalize(straight[..., 9:12], dim=-1) * shown,
+        uv=centre.uv,
+        albedo=(straight[..., 3:6] * shown).clamp(0, 1),
+        specular=straight[..., 12] * shown[..., 0],
+        label=centre.label,
     )
 
 
 def shade_solid(
-    assets: Assets, scene: Scene, views: Views, shadows: Shadows, fragments: Fragments, samples: Layers
+    assets: Assets, scene: SynthScene, views: Views, shadows: Shadows, fragments: Fragments, samples: Layers
 ) -> None:
     """Shade the bust and composite it behind the hair."""
-    p = Points.of(fragments, scene.scene)
-    show = samples.through[p.at] > 0.004
-    p = Points(*(x[show] for x in (p.at, p.image, p.scene, p.face, p.bary)))
-    f, bust = scene.figure, assets.bust
-    sky = sky_irradiance(scene.light.sky, f.normals)
-    facts = torch.cat([f.vertices, f.normals, f.tangents, sky, f.openness[..., None]], -1)
-    x, n, t, s, open_ = p.over(facts, bust.faces[p.face]).split((3, 3, 3, 3, 1), -1)
-    uv = p.uv(bust.uv, bust.faces_uv)
-    texel = fetch(scene.textures, scene.owner[p.image], uv)
-    geometric = normalize(n, dim=-1)
-    view = normalize(views.centers[p.image] - x, dim=-1)
-    facing = (geometric * view).sum(-1, keepdim=True)
-    geometric = torch.where((facing < 0) & (bust.kind[p.face] == 1)[:, None], -geometric, geometric)
-    normal = perturb_normals(geometric, t, texel[:, 3:5])
+    p = CoveredSamples.of(fragments, scene.scene)
+    p = p[samples.through[p.at] > VISIBLE]
     light = scene.light.lamps(p.scene)
-    shadow = shadows.light(p.scene, x, geometric, light.key, light.key_size, smooth=scene.pbr)
-    label = nearest_label(assets, uv)
-    flesh = (torch.isin(label, torch.tensor(FLESHY, device=label.device)) & (texel[:, 7] > -0.5)).float()
-    openness = open_[:, 0]
-    inside = (label == LABELS.index("mouth")) | (label == LABELS.index("teeth"))
-    shadow = torch.where(inside, shadow * openness, shadow)
+    geometry = bust_geometry(assets, scene, p)
+    surface = surface_points(assets, scene, views, shadows, light, p, geometry)
     if scene.pbr:
-        sky = scene.light.sky[p.scene]
-        bare, gloss = texel[:, :3], (texel[:, 5], texel[:, 6])
-        colour = shade_skin(light, sky, bare, normal, geometric, view, openness, shadow, *gloss, flesh)
+        colour = shade_skin(light, scene.light.sky[p.scene], surface)
     else:
-        colour = shade_surface(
-            light, texel[:, :3], normal, view, s, openness, shadow, texel[:, 5], texel[:, 6], flesh
-        )
-    values = torch.cat([colour, texel[:, :3], normal, geometric, texel[:, 5:6]], -1)
-    samples.put(p.at, values, torch.ones_like(openness))
+        colour = shade_surface(light, geometry.sky, surface)
+    truth = (surface.albedo, surface.normal, surface.smooth, surface.specular[:, None])
+    samples.put(p.at, torch.cat([colour, *truth], -1), torch.ones_like(surface.openness))
+
+
+class BustGeometry(NamedTuple):
+    """Vertex values of the bust at M points, world frame; ``sky``: its irradiance at the normal."""
+
+    position: Tensor
+    normal: Tensor
+    tangent: Tensor
+    sky: Tensor
+    openness: Tensor
+
+
+def bust_geometry(assets: Assets, scene: SynthScene, p: CoveredSamples) -> BustGeometry:
+    """Interpolate the bust's vertex values."""
+    f = scene.people
+    sky = sky_irradiance(scene.light.sky, f.normals)
+    values = torch.cat([f.vertices, f.normals, f.tangents, sky, f.openness[..., None]], -1)
+    return BustGeometry(*p.over(values, assets.bust.faces[p.face]).split((3, 3, 3, 3, 1), -1))
+
+
+def surface_points(
+    assets: Assets,
+    scene: SynthScene,
+    views: Views,
+    shadows: Shadows,
+    light: Lamps,
+    p: CoveredSamples,
+    geometry: BustGeometry,
+) -> ShadingPoints:
+    """Find what the points' textures, normals, shadows and labels make of them."""
+    uv = p.uv(assets.bust.uv, assets.bust.faces_uv)
+    texel = fetch(scene.textures, scene.owner[p.image], uv)
+    view = normalize(views.centers[p.image] - geometry.position, dim=-1)
+    smooth = facing_normals(geometry.normal, view, assets.bust.kind[p.face] == TORSO)
+    label, openness = nearest_label(assets, uv), geometry.openness[:, 0]
+    shadow = shadows.light(p.scene, geometry.position, smooth, light.key, light.key_size, smooth=scene.pbr)
+    inside = (label == LABELS.index("mouth")) | (label == LABELS.index("teeth"))
+    return ShadingPoints(
+        albedo=texel[:, :3],
+        normal=perturb_normals(smooth, geometry.tangent, texel[:, 3:5]),
+        smooth=smooth,
+        view=view,
+        openness=openness,
+        shadow=torch.where(inside, shadow * openness, shadow),
+        specular=texel[:, 5],
+        rough=texel[:, 6],
+        flesh=(torch.isin(label, torch.tensor(FLESHY, device=label.device)) & (texel[:, 7] > -0.5)).float(),
+    )
+
+
+def facing_normals(
+    normal: Float[Tensor, "m 3"], view: Float[Tensor, "m 3"], two_sided: Bool[Tensor, " m"]
+) -> Float[Tensor, "m 3"]:
+    """Return unit normals; those of two-sided surfaces are turned towards the camera."""
+    normal = normalize(normal, dim=-1)
+    facing = (normal * view).sum(-1, keepdim=True)
+    return torch.where((facing < 0) & two_sided[:, None], -normal, normal)
 
 
 def nearest_label(assets: Assets, uv: Float[Tensor, "m 2"]) -> Int[Tensor, " m"]:
@@ -152,10 +205,27 @@ def nearest_label(assets: Assets, uv: Float[Tensor, "m 2"]) -> Int[Tensor, " m"]
     return assets.atlas.label[y, x].long()
 
 
-def hair_points(assets: Assets, scene: Scene, layer: Fragments) -> tuple[Points, dict[str, Tensor]]:
+class HairPoints(NamedTuple):
+    """Hair at M samples: position, normal and strands' direction (world), and how it is shaded.
+
+    ``sky``: irradiance at the normal. ``level``: 0 inner layer .. 1 outer. ``kind``: as of ``HairShells``.
+    ``pattern``: fine and coarse strands, 0..1.
+    """
+
+    position: Tensor
+    normal: Tensor
+    flow: Tensor
+    sky: Tensor
+    level: Tensor
+    kind: Tensor
+    pattern: Tensor
+    alpha: Tensor
+
+
+def hair_points(assets: Assets, scene: SynthScene, layer: Fragments) -> tuple[CoveredSamples, HairPoints]:
     """Interpolate hair attributes at the covered samples of a layer."""
-    p = Points.of(layer, scene.scene)
-    f = scene.figure
+    p = CoveredSamples.of(layer, scene.scene)
+    f = scene.people
     corners = f.hair_faces[p.scene, p.face]
     sky = sky_irradiance(scene.light.sky, f.hair_normals)
     values = p.over(torch.cat([f.hair, f.hair_normals, f.hair_flow, sky, f.hair_facts], -1), corners)
@@ -163,76 +233,90 @@ def hair_points(assets: Assets, scene: Scene, layer: Fragments) -> tuple[Points,
     kind = kind[:, 0].round().long()
     pattern = strands(assets.strand_noise, rest, (kind == BUZZ) | (kind == BEARD) | (kind == CURLS))
     alpha = hair_alpha(pattern, rest, scene.hair_cut[p.image], cover[:, 0], level[:, 0], kind)
-    return p, {
-        "x": x,
-        "n": n,
-        "flow": flow,
-        "sky": sky,
-        "level": level[:, 0],
-        "kind": kind,
-        "pattern": pattern,
-        "alpha": alpha,
-    }
+    return p, HairPoints(x, n, flow, sky, level[:, 0], kind, pattern, alpha)
 
 
 def shade_hair(
-    assets: Assets, scene: Scene, views: Views, shadows: Shadows, layer: Fragments, samples: Layers
+    assets: Assets, scene: SynthScene, views: Views, shadows: Shadows, layer: Fragments, samples: Layers
 ) -> None:
     """Shade a layer of hair and composite it behind those in front."""
-    p, h = hair_points(assets, scene, layer)
-    show = (h["alpha"] > 0.004) & (samples.through[p.at] > 0.004)
-    p = Points(*(x[show] for x in (p.at, p.image, p.scene, p.face, p.bary)))
-    h = {name: x[show] for name, x in h.items()}
-    normal, flow = normalize(h["n"], dim=-1), normalize(h["flow"], dim=-1)
-    view = normalize(views.centers[p.image] - h["x"], dim=-1)
-    facing = (normal * view).sum(-1, keepdim=True)
-    normal = torch.where(facing < 0, -normal, normal)
+    p, hair = hair_points(assets, scene, layer)
+    show = (hair.alpha > VISIBLE) & (samples.through[p.at] > VISIBLE)
+    p, hair = p[show], HairPoints(*(x[show] for x in hair))
+    view = normalize(views.centers[p.image] - hair.position, dim=-1)
+    normal = facing_normals(hair.normal, view, torch.ones_like(hair.kind, dtype=torch.bool))
     light = scene.light.lamps(p.scene)
-    shadow = shadows.light(p.scene, h["x"] + 0.004 * light.key, normal, light.key, light.key_size + 0.1)
-    vary = scene.hair_light[p.image]
-    lightness = (h["pattern"] - 0.5) @ torch.tensor([0.7, 0.6], device=normal.device)
-    colour = scene.hair_colour[p.image] * torch.exp(vary * 1.6 * lightness)[:, None]
-    colour = torch.where((h["kind"] == LASH)[:, None], colour * 0.25 + 0.002, colour)
-    deep = (0.42 + 0.3 * h["level"] + 0.45 * h["pattern"][:, 0]).clamp(0, 1)
-    lit = shade_strands(light, colour, normal, flow, view, h["sky"], deep, shadow)
+    above = hair.position + 0.004 * light.key
+    shadow = shadows.light(p.scene, above, normal, light.key, light.key_size + 0.1)
+    colour = strand_colour(hair, scene.hair_colour[p.image], scene.hair_light[p.image])
+    deep = (0.42 + 0.3 * hair.level + 0.45 * hair.pattern[:, 0]).clamp(0, 1)
+    lit = shade_strands(light, colour, normal, normalize(hair.flow, dim=-1), view, hair.sky, deep, shadow)
     values = torch.cat([lit, colour, normal, normal, torch.full_like(colour[:, :1], 0.6)], -1)
-    samples.put(p.at, values, h["alpha"])
+    samples.put(p.at, values, hair.alpha)
 
 
-def centre_truth(
-    assets: Assets, scene: Scene, solid: Fragments, hair: list[Fragments]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return label (uint8), depth, uv at pixel centres; hair counts where it covers more than half."""
+def strand_colour(
+    hair: HairPoints, colour: Float[Tensor, "m 3"], variation: Float[Tensor, " m"]
+) -> Float[Tensor, "m 3"]:
+    """Vary a person's hair colour from strand to strand; lashes are dark."""
+    lightness = (hair.pattern - 0.5) @ torch.tensor([0.7, 0.6], device=colour.device)
+    colour = colour * torch.exp(variation * 1.6 * lightness)[:, None]
+    return torch.where((hair.kind == LASH)[:, None], colour * 0.25 + 0.002, colour)
+
+
+class CentreTruth(NamedTuple):
+    """What is seen at pixel centres: label (uint8), depth and texture coordinates, see ``SynthBatch``."""
+
+    label: Tensor
+    depth: Tensor
+    uv: Tensor
+
+
+def centre_truth(assets: Assets, scene: SynthScene, solid: Fragments, hair: list[Fragments]) -> CentreTruth:
+    """Find label, depth and uv at pixel centres; hair counts where it covers more than half."""
     shape = solid.triangle.shape
-    p = Points.of(solid, scene.scene)
-    bust = assets.bust
+    label, uv = bust_truth(assets, scene, solid)
+    depth = solid.depth.reshape(-1).clone()
+    through = torch.ones_like(depth)
+    for layer in hair:
+        p, h = hair_points(assets, scene, layer)
+        before = through[p.at]
+        through[p.at] = before * (1 - h.alpha * (h.kind != LASH))
+        covered = (before > 0.5) & (through[p.at] <= 0.5)
+        at = p.at[covered]
+        depth[at] = layer.depth.reshape(-1)[at]
+        label[at] = torch.where(h.kind[covered] == BEARD, FACIAL_HAIR, HAIR)
+        uv[at] = -1
+    return CentreTruth(label.view(shape).to(torch.uint8), depth.view(shape), uv.view(*shape, 2))
+
+
+def bust_truth(
+    assets: Assets, scene: SynthScene, solid: Fragments
+) -> tuple[Int[Tensor, " c"], Float[Tensor, "c 2"]]:
+    """Return label and uv of the bust without hair at all pixel centres, flat; uv is -1 off the head."""
+    p = CoveredSamples.of(solid, scene.scene)
     label = torch.zeros(solid.triangle.numel(), dtype=torch.long, device=assets.device)
     uv = torch.full((solid.triangle.numel(), 2), -1.0, device=assets.device)
-    where = p.uv(bust.uv, bust.faces_uv)
-    found = nearest_label(assets, where)
+    where = p.uv(assets.bust.uv, assets.bust.faces_uv)
     hair_paint = fetch(scene.textures[..., 7:], scene.owner[p.image], where)[:, 0]
-    brow = (where[:, 1] * assets.atlas.label.shape[0] / assets.atlas.size) < brow_line(assets)
+    label[p.at] = painted_label(assets, where, hair_paint)
+    tall = assets.atlas.label.shape[0] / assets.atlas.size
+    on_head = (assets.bust.kind[p.face] == HEAD) & (hair_paint > -0.5)
+    uv[p.at[on_head]] = where[on_head] * torch.tensor([1.0, tall], device=uv.device)
+    return label, uv
+
+
+def painted_label(
+    assets: Assets, uv: Float[Tensor, "m 2"], hair_paint: Float[Tensor, " m"]
+) -> Int[Tensor, " m"]:
+    """Return labels of texture coordinates, with brows, beards, scalps and clothes as they are painted."""
+    found = nearest_label(assets, uv)
+    brow = (uv[:, 1] * assets.atlas.label.shape[0] / assets.atlas.size) < brow_line(assets)
     hairy = hair_paint > torch.where(brow, 0.25, 0.4)
     face = (found == SKIN) & hairy & (hair_paint <= 1.2)
     found = torch.where(face, torch.where(brow, BROWS, FACIAL_HAIR), found)
     found = torch.where(hair_paint > 1.2, HAIR, found)
-    label[p.at] = torch.where(hair_paint < -0.5, LABELS.index("clothes"), found)
-    tall = assets.atlas.label.shape[0] / assets.atlas.size
-    on_head = (bust.kind[p.face] == 0) & (hair_paint > -0.5)
-    uv[p.at[on_head]] = where[on_head] * torch.tensor([1.0, tall], device=uv.device)
-    depth = solid.depth.reshape(-1).clone()
-    through = torch.ones_like(depth)
-    for layer in hair:
-        q, h = hair_points(assets, scene, layer)
-        lash = h["kind"] == LASH
-        before = through[q.at]
-        through[q.at] = before * (1 - h["alpha"] * ~lash)
-        covered = (before > 0.5) & (through[q.at] <= 0.5)
-        at = q.at[covered]
-        depth[at] = layer.depth.reshape(-1)[at]
-        label[at] = torch.where(h["kind"][covered] == BEARD, FACIAL_HAIR, HAIR)
-        uv[at] = -1
-    return label.view(shape).to(torch.uint8), depth.view(shape), uv.view(*shape, 2)
+    return torch.where(hair_paint < -0.5, LABELS.index("clothes"), found)
 
 
 def brow_line(assets: Assets) -> float:

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from headcast.render.shading import ggx_specular
-from headcast.synth.fur import BEARD, CURLS, LASH, STYLE, cut_height, strand_coordinates
+from headcast.synth.hair_shells import BEARD, CURLS, LASH, STYLE, cut_height, strand_coordinates
 from headcast.synth.lights import Lamps
 
-__all__ = ["Shadows", "fetch", "hair_alpha", "perturb_normals", "shade_strands", "shade_surface"]
+__all__ = [
+    "ShadingPoints",
+    "Shadows",
+    "fetch",
+    "grazing_reflectance",
+    "hair_alpha",
+    "perturb_normals",
+    "reflect_lamps",
+    "shade_strands",
+    "shade_surface",
+    "strands",
+]
 
 WRAP = (0.24, 0.1, 0.06)
 """How far past the terminator red, green and blue light bleeds through skin."""
 
 TAPS = 8
+"""Comparisons with the shadow map for each point."""
 BIAS = 0.004
+"""Metres that points at grazing light are moved off their own surface."""
+
+STRAND_LOBES = ((-0.08, 60.0), (0.12, 16.0))
+"""Shift along the normal and exponent of the white highlight and of the tinted one."""
 
 
 class Shadows:
@@ -42,7 +60,6 @@ class Shadows:
         Args:
             smooth: each tap weighs the four texels about it, so that close views show no squares.
         """
-        res = self.depth.shape[-1]
         slope = (1 - (normals * key).sum(-1).clamp(0, 1)).sqrt()
         p = points + normals * (0.0015 + BIAS * slope)[:, None]
         T = self.pose[scene]
@@ -50,22 +67,33 @@ class Shadows:
         uv = q[:, :2] / q[:, 2:] * self.K[0, 0] + self.K[0, 2]
         radius = 0.9 + size * 0.022 * self.K[0, 0] / q[:, 2]
         lit = torch.zeros_like(radius)
-        flat = self.depth.reshape(-1)
-        base = scene * res * res
         for k in range(TAPS):
             r, a = ((k + 0.5) / TAPS) ** 0.5, 2.4 * k
             dx, dy = r * torch.tensor(a).cos().item(), r * torch.tensor(a).sin().item()
-            at = torch.stack([uv[:, 0] + radius * dx, uv[:, 1] + radius * dy])
-            low = (at - 0.5).floor() if smooth else at
-            part = at - 0.5 - low
-            for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)) if smooth else ((0, 0),):
-                x, y = ((low[n] + k).long().clamp(0, res - 1) for n, k in ((0, i), (1, j)))
-                d = flat.index_select(0, base + y * res + x)
-                here = ((d == 0) | (q[:, 2] < d + 0.001)).float()
-                if smooth:
-                    here = here * (part[0] if i else 1 - part[0]) * (part[1] if j else 1 - part[1])
-                lit += here
+            tap = torch.stack([uv[:, 0] + radius * dx, uv[:, 1] + radius * dy])
+            self._add_tap(lit, scene, tap, q[:, 2], smooth)
         return lit / TAPS
+
+    def _add_tap(
+        self,
+        lit: Float[Tensor, " m"],
+        scene: Int[Tensor, " m"],
+        tap: Float[Tensor, "2 m"],
+        depth: Float[Tensor, " m"],
+        smooth: bool,
+    ) -> None:
+        """Add to ``lit``, in place, what one tap (pixels of the map) sees of the lamp."""
+        side = self.depth.shape[-1]
+        flat, base = self.depth.reshape(-1), scene * side * side
+        low = (tap - 0.5).floor() if smooth else tap
+        part = tap - 0.5 - low
+        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)) if smooth else ((0, 0),):
+            x, y = (low[0] + i).long().clamp(0, side - 1), (low[1] + j).long().clamp(0, side - 1)
+            nearest = flat.index_select(0, base + y * side + x)
+            open_ = ((nearest == 0) | (depth < nearest + 0.001)).float()
+            if smooth:
+                open_ = open_ * (part[0] if i else 1 - part[0]) * (part[1] if j else 1 - part[1])
+            lit += open_
 
 
 def fetch(
@@ -76,18 +104,23 @@ def fetch(
     x, y = uv[:, 0] * w - 0.5, uv[:, 1] * h - 0.5
     x0, y0 = x.floor(), y.floor()
     fx, fy = (x - x0)[:, None], (y - y0)[:, None]
-    i, j = x0.long(), y0.long()
+    left, right = neighbours(x0.long(), w, wrap)
+    upper, lower = neighbours(y0.long(), h, wrap)
     flat = textures.reshape(-1, c)
     base = owner * (h * w)
+    above, below = base + upper * w, base + lower * w
+    top = torch.lerp(flat.index_select(0, above + left), flat.index_select(0, above + right), fx)
+    bottom = torch.lerp(flat.index_select(0, below + left), flat.index_select(0, below + right), fx)
+    return torch.lerp(top, bottom, fy)
+
+
+def neighbours(
+    index: Int[Tensor, " m"], size: int, wrap: bool
+) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
+    """Return an index and the next one inside 0..size - 1: round the edge (``wrap``), or the last."""
     if wrap:
-        i0, i1, j0, j1 = i % w, (i + 1) % w, j % h, (j + 1) % h
-    else:
-        i0, i1 = i.clamp(0, w - 1), (i + 1).clamp(0, w - 1)
-        j0, j1 = j.clamp(0, h - 1), (j + 1).clamp(0, h - 1)
-    above, below = base + j0 * w, base + j1 * w
-    top = torch.lerp(flat.index_select(0, above + i0), flat.index_select(0, above + i1), fx)
-    low = torch.lerp(flat.index_select(0, below + i0), flat.index_select(0, below + i1), fx)
-    return torch.lerp(top, low, fy)
+        return index % size, (index + 1) % size
+    return index.clamp(0, size - 1), (index + 1).clamp(0, size - 1)
 
 
 def perturb_normals(
@@ -100,42 +133,72 @@ def perturb_normals(
     return normalize(t * micro[:, :1] + b * micro[:, 1:] + normal * z, dim=-1)
 
 
-def shade_surface(
-    light: Lamps,
-    albedo: Float[Tensor, "m 3"],
-    normal: Float[Tensor, "m 3"],
-    view: Float[Tensor, "m 3"],
-    sky: Float[Tensor, "m 3"],
-    openness: Float[Tensor, " m"],
-    shadow: Float[Tensor, " m"],
-    specular: Float[Tensor, " m"],
-    rough: Float[Tensor, " m"],
-    flesh: Float[Tensor, " m"],
-) -> Float[Tensor, "m 3"]:
-    """Shade diffuse light with subsurface bleeding (``flesh`` 0..1) and highlights of lamps and sky.
+@dataclass(frozen=True)
+class ShadingPoints:
+    """M points of the bust to shade.
+
+    Attributes:
+        normal: with pores and wrinkles; smooth: without them. view: towards the camera. All unit, world.
+        openness, shadow: fractions of the surroundings and of the key lamp that reach the point.
+        specular: reflectance at normal incidence relative to 0.04; rough: perceptual roughness.
+        flesh: 0..1, how far light bleeds below the surface.
+    """
+
+    albedo: Float[Tensor, "m 3"]
+    normal: Float[Tensor, "m 3"]
+    smooth: Float[Tensor, "m 3"]
+    view: Float[Tensor, "m 3"]
+    openness: Float[Tensor, " m"]
+    shadow: Float[Tensor, " m"]
+    specular: Float[Tensor, " m"]
+    rough: Float[Tensor, " m"]
+    flesh: Float[Tensor, " m"]
+
+    @property
+    def f0(self) -> Float[Tensor, " m"]:
+        """Return the reflectance at normal incidence."""
+        return 0.04 * self.specular
+
+    @property
+    def wrap(self) -> Float[Tensor, "m 3"]:
+        """Return how far past the terminator each colour of light reaches."""
+        return torch.tensor(WRAP, device=self.albedo.device) * self.flesh[:, None]
+
+
+def shade_surface(light: Lamps, sky: Float[Tensor, "m 3"], surface: ShadingPoints) -> Float[Tensor, "m 3"]:
+    """Shade diffuse light with subsurface bleeding and highlights of lamps and sky.
 
     ``light``: that of each point. ``sky``: irradiance of the sky at its normal.
     """
-    wrap = torch.tensor(WRAP, device=albedo.device) * flesh[:, None]
+    normal, openness, wrap = surface.normal, surface.openness, surface.wrap
     nl = (normal * light.key).sum(-1, keepdim=True)
     key = ((nl + wrap) / (1 + wrap)).clamp(min=0) * light.key_colour
-    soft = shadow[:, None] ** (1 - 0.5 * wrap)
+    soft = surface.shadow[:, None] ** (1 - 0.5 * wrap)
     total = sky * openness[:, None] + key * soft
-    f0 = 0.04 * specular
-    shine = ggx_specular(normal, view, light.key, (rough + 0.5 * light.key_size).clamp(max=1), f0) * shadow
-    out = shine[:, None] * light.key_colour
     for i in range(2):
         lamp = light.fill[:, i]
         total = total + ((normal * lamp).sum(-1).clamp(min=0) * openness)[:, None] * light.fill_colour[:, i]
-        out = (
-            out
-            + (ggx_specular(normal, view, lamp, rough + 0.06, f0) * openness)[:, None]
-            * light.fill_colour[:, i]
-        )
-    grazing = (1 - (normal * view).sum(-1).clamp(0, 1)) ** 5
-    reflect = f0 + (1 - rough).clamp(min=0) * grazing * 0.35 * (specular > 0)
-    out = out + sky * (0.6 * openness * reflect)[:, None]
-    return albedo * total + out
+    reflected = reflect_lamps(light, surface)
+    reflected = reflected + sky * (0.6 * openness * grazing_reflectance(surface))[:, None]
+    return surface.albedo * total + reflected
+
+
+def reflect_lamps(light: Lamps, surface: ShadingPoints) -> Float[Tensor, "m 3"]:
+    """Return the specular reflections of the key lamp and of the fill lamps."""
+    normal, view, f0 = surface.normal, surface.view, surface.f0
+    rough = (surface.rough + 0.5 * light.key_size).clamp(max=1)
+    key = ggx_specular(normal, view, light.key, rough, f0) * surface.shadow
+    out = key[:, None] * light.key_colour
+    for i in range(2):
+        fill = ggx_specular(normal, view, light.fill[:, i], surface.rough + 0.06, f0) * surface.openness
+        out = out + fill[:, None] * light.fill_colour[:, i]
+    return out
+
+
+def grazing_reflectance(surface: ShadingPoints) -> Float[Tensor, " m"]:
+    """Return the reflectance of the surroundings, which grows towards grazing views (Schlick's Fresnel)."""
+    grazing = (1 - (surface.normal * surface.view).sum(-1).clamp(0, 1)) ** 5
+    return surface.f0 + (1 - surface.rough).clamp(min=0) * grazing * 0.35 * (surface.specular > 0)
 
 
 def strands(
@@ -196,15 +259,24 @@ def shade_strands(
         lamp = light.key if k == 0 else light.fill[:, k - 1]
         tint = light.key_colour if k == 0 else light.fill_colour[:, k - 1]
         visible = shadow if k == 0 else deep
-        tl = (flow * lamp).sum(-1)
+        tangential = (flow * lamp).sum(-1)
         face = ((normal * lamp).sum(-1) * 0.75 + 0.25).clamp(min=0)
-        sine = (1 - tl * tl).clamp(min=0).sqrt()
+        sine = (1 - tangential * tangential).clamp(min=0).sqrt()
         total = total + (face * (0.45 + 0.55 * sine) * visible)[:, None] * tint
         half = normalize(lamp + view, dim=-1)
-        lobes = []
-        for shift, power in ((-0.08, 60.0), (0.12, 16.0)):
-            th = ((flow + shift * normal) * half).sum(-1)
-            lobes.append((1 - th * th).clamp(min=0) ** (power / 2))
+        white, tinted = (strand_lobe(flow, normal, half, *lobe) for lobe in STRAND_LOBES)
         gate = (face * visible)[:, None] * tint
-        shine = shine + gate * (0.05 * lobes[0][:, None] + (0.45 * lobes[1])[:, None] * colour)
+        shine = shine + gate * (0.05 * white[:, None] + (0.45 * tinted)[:, None] * colour)
     return colour * total + shine * (0.4 + 0.6 * deep[:, None])
+
+
+def strand_lobe(
+    flow: Float[Tensor, "m 3"],
+    normal: Float[Tensor, "m 3"],
+    half: Float[Tensor, "m 3"],
+    shift: float,
+    power: float,
+) -> Float[Tensor, " m"]:
+    """Return a highlight across strands whose direction is shifted along the normal."""
+    along = ((flow + shift * normal) * half).sum(-1)
+    return (1 - along * along).clamp(min=0) ** (power / 2)

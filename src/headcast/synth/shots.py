@@ -14,10 +14,10 @@ from headcast.head.params import HeadParams
 from headcast.render.volume import Rays, rays_through
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import SynthConfig
-from headcast.synth.framing import Framing
+from headcast.synth.framing import CameraFraming
 from headcast.synth.rng import CounterRng
 from headcast.synth.stream import make_batch
-from headcast.synth.views import Views, draw_views, project_points
+from headcast.synth.views import Views, draw_views, project_to_views
 
 if TYPE_CHECKING:
     from typing import Self
@@ -106,7 +106,7 @@ class Shots:
     @property
     def marks(self) -> Float[Tensor, "b 68 2"]:
         """The 68 landmarks in the images, pixels."""
-        return project_points(self.landmarks, self.K, self.cam_from_world)
+        return project_to_views(self.landmarks, self.K, self.cam_from_world)
 
     def recoloured(self, head: Float[Tensor, "b 3"], background: Float[Tensor, "b 3"]) -> Self:
         """Scale each channel of heads and of backgrounds."""
@@ -114,14 +114,14 @@ class Shots:
         behind = (self.background * background[:, :, None, None]).clamp(max=1)
         return replace(self, head=h, background=behind, image=(h + (1 - self.alpha) * behind) * 2 - 1)
 
-    def before(self, background: Float[Tensor, "b 3 h w"]) -> Self:
+    def composite_over(self, background: Float[Tensor, "b 3 h w"]) -> Self:
         """Composite over other backgrounds, 0..1."""
         image = (self.head + (1 - self.alpha) * background) * 2 - 1
         return replace(self, background=background, image=image)
 
     def box(self, K: Float[Tensor, "b 3 3"], cam_from_world: Float[Tensor, "b 4 4"]) -> Float[Tensor, "b 4"]:
         """Bound the faces' 478 points as cameras see them: x0, y0, x1, y1, pixels."""
-        points = project_points(self.face, K, cam_from_world)
+        points = project_to_views(self.face, K, cam_from_world)
         return torch.cat([points.amin(1), points.amax(1)], -1)
 
     def cast_rays(self, resolution: int, radius: float, scale: float) -> Rays:
@@ -131,7 +131,7 @@ class Shots:
 
 
 def random_views(
-    framing: str | Framing, count: int, side: int, index: int, seed: int, device: torch.device
+    framing: str | CameraFraming, count: int, side: int, index: int, seed: int, device: torch.device
 ) -> Views:
     """Sample ``count`` cameras of a framing that belong to no image of the stream, for batch ``index``."""
     columns = [np.full(count, index), np.arange(count), np.full(count, VIEW_ROWS)]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from headcast.errors import HeadcastError
 from headcast.head.params import HeadParams
@@ -84,17 +85,11 @@ class StoredShots(Generic[S]):
         )
         depth = self.depth[person, moment, view].to(device).float()
         K = self.K[person, view].to(device)
-        whole = head.shape[-1]
-        if size and size != whole:
-            if whole % size:
-                raise HeadcastError(f"images of {whole} pixels can't be shrunk to {size}")
-            by = whole // size
-            K = K * torch.tensor([[1 / by], [1 / by], [1.0]], device=device)
-            covered = torch.nn.functional.avg_pool2d((depth > 0).float(), by)
-            depth = torch.nn.functional.avg_pool2d(depth, by) / covered.clamp(min=1e-6)
-            head, background, alpha = (
-                torch.nn.functional.avg_pool2d(x, by) for x in (head, background, alpha)
-            )
+        if factor := _shrink_factor(head.shape[-1], size):
+            K = K * torch.tensor([[1 / factor], [1 / factor], [1.0]], device=device)
+            covered = avg_pool2d((depth > 0).float(), factor)
+            depth = avg_pool2d(depth, factor) / covered.clamp(min=1e-6)
+            head, background, alpha = (avg_pool2d(x, factor) for x in (head, background, alpha))
         made: Any = self.kind(
             image=(head + (1 - alpha) * background) * 2 - 1,
             head=head,
@@ -137,7 +132,7 @@ class StoredShots(Generic[S]):
         gains = self.gains(rng, count, device)
         pairs = ((first, view), (1 - first, other), (first, other))
         shots = [self.shots(who, m, v, device, size).recoloured(*gains) for m, v in pairs]
-        return [shots[0], *(s.before(shots[0].background) for s in shots[1:])]
+        return [shots[0], *(s.composite_over(shots[0].background) for s in shots[1:])]
 
     @staticmethod
     def gains(rng: np.random.Generator, count: int, device: torch.device) -> list[Tensor]:
@@ -193,3 +188,12 @@ class StoredShots(Generic[S]):
         params = HeadParams(**{k: joined.pop(f"params.{k}") for k in PARAMS})
         extra = {k: joined.pop(k) for k in cls.extra_names}
         return cls(**joined, params=params, extra=extra)
+
+
+def _shrink_factor(stored: int, size: int) -> int:
+    """Return by what factor stored images are reduced; 0 where they are not (``size`` 0 or as stored)."""
+    if not size or size == stored:
+        return 0
+    if stored % size:
+        raise HeadcastError(f"images of {stored} pixels can't be shrunk to {size}")
+    return stored // size

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.device import is_cuda
 from headcast.head.names import EXPRESSION_INDEX
 from headcast.head.params import HeadParams
+from headcast.image import linear_to_srgb
+from headcast.synth.appearance import BEARDS, PersonAppearance, draw_appearance
 from headcast.synth.assets import Assets, load_assets
 from headcast.synth.backgrounds import draw_backgrounds
 from headcast.synth.batch import SynthBatch
 from headcast.synth.config import SynthConfig
-from headcast.synth.expressions import Motion, draw_moments, draw_motion
-from headcast.synth.figure import Figure, pose_figures
-from headcast.synth.layers import Scene
+from headcast.synth.expressions import HeadMotion, draw_moments, draw_motion
+from headcast.synth.layers import SynthScene
 from headcast.synth.lights import Light, draw_lights
-from headcast.synth.looks import BEARDS, Looks, draw_looks
 from headcast.synth.paint import paint
 from headcast.synth.pbr import add_expression_lines, add_pores
-from headcast.synth.people import SPLIT_ROWS, Person, draw_people, person_rng
+from headcast.synth.people import SPLIT_ROWS, PersonTraits, draw_people, person_rng
+from headcast.synth.posed_people import PosedPeople, pose_people
 from headcast.synth.recorded import Recording, draw_recorded
-from headcast.synth.render import Truth, render_scene
+from headcast.synth.render import PixelTruth, render_scene
 from headcast.synth.rng import CounterRng
-from headcast.synth.views import Views, draw_views, project_points
+from headcast.synth.views import Views, draw_views, project_to_views
 
 __all__ = ["batches", "make_batch"]
 
@@ -58,6 +60,52 @@ def batches(
         number += 1
 
 
+class BatchRows(NamedTuple):
+    """Which person, moment and camera the images of a batch show.
+
+    Attributes:
+        numbers, frames (M,): person and frame of each moment, as they key the RNG.
+        view (N,): camera of each image, as it keys the RNG.
+        person_of_moment (M,), moment_of_image (N,): rows within the batch.
+    """
+
+    numbers: Int[np.ndarray, " m"]
+    frames: Int[np.ndarray, " m"]
+    view: Int[np.ndarray, " n"]
+    person_of_moment: Tensor
+    moment_of_image: Tensor
+
+    @property
+    def person_of_image(self) -> Tensor:
+        """Return the row of each image's person."""
+        return self.person_of_moment[self.moment_of_image]
+
+
+class SampledPeople(NamedTuple):
+    """People of a batch: traits, appearance and painted textures (P, tall, wide, 8)."""
+
+    person: PersonTraits
+    appearance: PersonAppearance
+    textures: Tensor
+
+
+class Moments(NamedTuple):
+    """Moments of a batch: head parameters, light, all textures, and which of them each moment wears."""
+
+    params: HeadParams
+    light: Light
+    textures: Tensor
+    worn: Tensor
+
+
+class Rendered(NamedTuple):
+    """Rendered images: truth and backgrounds (sRGB) of each, the head model's vertices of each moment."""
+
+    truth: PixelTruth
+    background: Tensor
+    head: Tensor
+
+
 @torch.no_grad()
 def make_batch(
     config: SynthConfig,
@@ -77,76 +125,107 @@ def make_batch(
     """
     assets = load_assets(device, config.texture_size)
     rng = person_rng(config, numbers, seed, device)
-    person = draw_people(config, rng, assets.head, len(assets.skin.components))
-    looks = draw_looks(config, rng, person, assets.hair_weights(config.split, person.feminine))
-    styles = zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True)
-    scalp = torch.stack([assets.scalp(*s) for s in styles])
-    textures = paint(person, looks, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
-    if config.pbr:
-        textures = add_pores(textures, person, rng, assets.atlas, assets.relief(), config.micro)
-    P, T, V = len(numbers), config.frames, config.views
-    of_frame = torch.arange(P, device=device).repeat_interleave(T)
-    frames = start + np.tile(np.arange(T), P)
-    moments = _rng(config, seed, device, np.repeat(numbers, T), frames)
-    motion = _sample_motion(config, rng, moments, recordings)
-    params = _params(assets, person[of_frame], motion)
-    worn = of_frame  # which textures each moment wears
-    if config.pbr:
-        worn = torch.arange(P * T, device=device)
-        old = person.old[of_frame]
-        textures = add_expression_lines(
-            textures[of_frame], params.expression, old, assets.atlas, assets.fields, config.micro
-        )
-    light_rng = _rng(config, seed, device, np.repeat(numbers, T), frames * 0 if config.clip else frames)
-    light = draw_lights(config.split, light_rng, person.ita[of_frame])
-    of_view = torch.arange(P * T, device=device).repeat_interleave(V)
-    view = np.tile(np.arange(V), P * T)
-    camera_rng = _rng(
-        config,
-        seed,
-        device,
-        np.repeat(np.repeat(numbers, T), V),
-        np.repeat(frames * 0 if config.clip else frames, V),
-        view,
-    )
+    rows = _batch_rows(config, numbers, start, device)
+    people = _sample_people(config, rng, assets)
+    moments = _draw_moments(config, rng, assets, people, rows, recordings)
+    camera_rng = _camera_rng(config, rng, rows)
     views = draw_views(config.framing, camera_rng, config.size) if views is None else views
-    owner = of_frame[of_view]
-    truth, background, head = _render_chunks(
-        config, assets, person, looks, textures, params, light, views, of_frame, of_view, camera_rng, worn
+    rendered = _render_chunks(config, assets, people, moments, views, rows, camera_rng)
+    return _assemble(assets, people, moments, views, rows, rendered)
+
+
+def _assemble(
+    assets: Assets, people: SampledPeople, moments: Moments, views: Views, rows: BatchRows, rendered: Rendered
+) -> SynthBatch:
+    """Gather what is known of each image."""
+    owner, image = rows.person_of_image, rows.moment_of_image
+    marks = {k: assets.head.landmarks(rendered.head, k)[image] for k in (68, 478)}
+    numbers, frames, view = (
+        torch.from_numpy(x.astype(np.int64)).to(assets.device) for x in (rows.numbers, rows.frames, rows.view)
     )
-    marks = {which: assets.head.landmarks(head, which)[of_view] for which in (68, 478)}
     return SynthBatch(
-        rgb=truth.rgb,
-        alpha=truth.alpha,
-        background=background,
-        depth=truth.depth,
-        normal=truth.normal,
-        geometric_normal=truth.geometric_normal,
-        uv=truth.uv,
-        albedo=truth.albedo,
-        specular=truth.specular,
-        label=truth.label,
-        landmarks68=project_points(marks[68], views.K, views.cam_from_world),
-        landmarks478=project_points(marks[478], views.K, views.cam_from_world),
+        **vars(rendered.truth),
+        background=rendered.background,
+        landmarks68=project_to_views(marks[68], views.K, views.cam_from_world),
+        landmarks478=project_to_views(marks[478], views.K, views.cam_from_world),
         landmarks68_world=marks[68],
         landmarks478_world=marks[478],
-        params=params[(of_view,)],
+        params=moments.params[(image,)],
         views=views,
-        light=light[of_view],
-        person=person[owner],
-        looks=looks[owner],
-        number=torch.from_numpy(numbers.astype(np.int64)).to(device)[owner],
-        frame=torch.from_numpy(frames.astype(np.int64)).to(device)[of_view],
-        view=torch.from_numpy(view.astype(np.int64)).to(device),
-        textures=textures[:, : assets.atlas.size],
-        owner=worn[of_view],
+        light=moments.light[image],
+        person=people.person[owner],
+        appearance=people.appearance[owner],
+        number=numbers[image],
+        frame=frames[image],
+        view=view,
+        textures=moments.textures[:, : assets.atlas.size],
+        owner=moments.worn[image],
         hair_names=assets.hair_names,
     )
 
 
+def _batch_rows(
+    config: SynthConfig, numbers: Int[np.ndarray, " p"], start: int, device: torch.device
+) -> BatchRows:
+    people, frames, views = len(numbers), config.frames, config.views
+    return BatchRows(
+        numbers=np.repeat(numbers, frames),
+        frames=start + np.tile(np.arange(frames), people),
+        view=np.tile(np.arange(views), people * frames),
+        person_of_moment=torch.arange(people, device=device).repeat_interleave(frames),
+        moment_of_image=torch.arange(people * frames, device=device).repeat_interleave(views),
+    )
+
+
+def _sample_people(config: SynthConfig, rng: CounterRng, assets: Assets) -> SampledPeople:
+    """Sample people and paint their textures; ``rng`` has a row per person."""
+    person = draw_people(config, rng, assets.head, len(assets.skin.components))
+    appearance = draw_appearance(config, rng, person, assets.hair_weights(config.split, person.feminine))
+    styles = zip(appearance.hair.tolist(), appearance.hair_mirrored.tolist(), strict=True)
+    scalp = torch.stack([assets.scalp(*s) for s in styles])
+    textures = paint(person, appearance, rng, assets.atlas, assets.fields, assets.skin, scalp, config.micro)
+    if config.pbr:
+        textures = add_pores(textures, person, rng, assets.atlas, assets.relief(), config.micro)
+    return SampledPeople(person, appearance, textures)
+
+
+def _draw_moments(
+    config: SynthConfig,
+    rng: CounterRng,
+    assets: Assets,
+    people: SampledPeople,
+    rows: BatchRows,
+    recordings: tuple[Recording, ...],
+) -> Moments:
+    """Sample motion and light of all moments; in PBR mode textures gain the expressions' lines."""
+    of_moment = rows.person_of_moment
+    person = people.person[of_moment]
+    motion = _sample_motion(config, rng, _keyed(config, rng, rows.numbers, rows.frames), recordings)
+    params = _params(assets, person, motion)
+    textures, worn = people.textures, of_moment
+    if config.pbr:
+        worn = torch.arange(len(of_moment), device=rng.device)
+        textures = add_expression_lines(
+            textures[of_moment], params.expression, person.old, assets.atlas, assets.fields, config.micro
+        )
+    light_rng = _keyed(config, rng, rows.numbers, _scene_frames(config, rows))
+    return Moments(params, draw_lights(config.split, light_rng, person.ita), textures, worn)
+
+
+def _scene_frames(config: SynthConfig, rows: BatchRows) -> Int[np.ndarray, " m"]:
+    """Return the frames that key light and cameras: one for a whole clip."""
+    return rows.frames * 0 if config.clip else rows.frames
+
+
+def _camera_rng(config: SynthConfig, rng: CounterRng, rows: BatchRows) -> CounterRng:
+    """Return the RNG of cameras and backgrounds, a row per image."""
+    per_moment = (rows.numbers, _scene_frames(config, rows))
+    return _keyed(config, rng, *(np.repeat(x, config.views) for x in per_moment), rows.view)
+
+
 def _sample_motion(
     config: SynthConfig, rng: CounterRng, moments: CounterRng, recordings: tuple[Recording, ...]
-) -> Motion:
+) -> HeadMotion:
     """Sample the motion of all frames: ``rng`` has a row per person, ``moments`` one per frame."""
     T = config.frames
     if recordings:
@@ -161,12 +240,13 @@ def _sample_motion(
     return motion
 
 
-def _rng(config: SynthConfig, seed: int, device: torch.device, *columns: Int[np.ndarray, " n"]) -> CounterRng:
+def _keyed(config: SynthConfig, rng: CounterRng, *columns: Int[np.ndarray, " n"]) -> CounterRng:
+    """Return an RNG of the same seed and device whose rows are the split and these columns."""
     rows = np.stack([np.full(len(columns[0]), SPLIT_ROWS[config.split]), *columns], 1)
-    return CounterRng(rows.astype(np.int64), seed, device)
+    return CounterRng(rows.astype(np.int64), rng.seed, rng.device)
 
 
-def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
+def _params(assets: Assets, person: PersonTraits, motion: HeadMotion) -> HeadParams:
     expression = motion.expression.clone()
     for side in ("Left", "Right"):
         i = EXPRESSION_INDEX[f"eyeBlink{side}"]
@@ -179,58 +259,74 @@ def _params(assets: Assets, person: Person, motion: Motion) -> HeadParams:
 def _render_chunks(
     config: SynthConfig,
     assets: Assets,
-    person: Person,
-    looks: Looks,
-    textures: Tensor,
-    params: HeadParams,
-    light: Light,
+    people: SampledPeople,
+    moments: Moments,
     views: Views,
-    of_frame: Tensor,
-    of_view: Tensor,
+    rows: BatchRows,
     camera_rng: CounterRng,
-    worn: Tensor,
-) -> tuple[Truth, Tensor, Tensor]:
-    """Render truth, backgrounds (sRGB) and head vertices (per frame), a few frames at once."""
-    from headcast.image import linear_to_srgb
-
-    most = config.at_once or AT_ONCE[is_cuda(textures)]
+) -> Rendered:
+    """Render a few moments at once, which bounds memory."""
+    count = len(rows.person_of_moment)
+    most = config.at_once or AT_ONCE[is_cuda(moments.textures)]
     step = max(1, most // config.views)
     truths, backgrounds, heads = [], [], []
-    for first in range(0, len(of_frame), step):
-        frame = torch.arange(first, min(first + step, len(of_frame)), device=assets.device)
-        v = slice(first * config.views, (first + len(frame)) * config.views)
-        who = of_frame[frame]
-        figure = _figure(assets, looks[who], params[first : first + len(frame)])
-        rng = CounterRng(camera_rng.rows[v], camera_rng.seed, camera_rng.device)
-        back = (
-            draw_backgrounds(rng, config.size)
-            if config.background
-            else torch.zeros(len(rng.rows), config.size, config.size, 3, device=assets.device)
-        )
-        owner = of_frame[of_view[v]]
-        scene = Scene(
-            figure,
-            light[frame],
-            of_view[v] - first,
-            views[v],
-            textures,
-            worn[of_view[v]],
-            looks.hair_colour[owner],
-            looks.hair_light[owner],
-            looks.hair_cut[owner],
-            back,
-            config.pbr,
+    for first in range(0, count, step):
+        chunk = slice(first, min(first + step, count))
+        images = slice(chunk.start * config.views, chunk.stop * config.views)
+        rng = CounterRng(camera_rng.rows[images], camera_rng.seed, camera_rng.device)
+        background = _draw_background(config, rng)
+        scene = _chunk_scene(
+            assets, people, moments, views[images], rows, chunk, images, background, config.pbr
         )
         truths.append(render_scene(assets, scene, config.antialias, config.layers))
-        backgrounds.append(linear_to_srgb(back))
-        heads.append(figure.head)
-    joined = Truth(**{f.name: torch.cat([getattr(t, f.name) for t in truths]) for f in fields(Truth)})
-    return joined, torch.cat(backgrounds), torch.cat(heads)
+        backgrounds.append(linear_to_srgb(background))
+        heads.append(scene.people.head)
+    joined = PixelTruth(
+        **{f.name: torch.cat([getattr(t, f.name) for t in truths]) for f in fields(PixelTruth)}
+    )
+    return Rendered(joined, torch.cat(backgrounds), torch.cat(heads))
 
 
-def _figure(assets: Assets, looks: Looks, params: HeadParams) -> Figure:
-    bearded = [BEARDS[k] == "beard" for k in looks.beard.tolist()]
-    styles = list(zip(looks.hair.tolist(), looks.hair_mirrored.tolist(), strict=True))
-    furs = [assets.fur(*s, b) for s, b in zip(styles, bearded, strict=True)]
+def _draw_background(config: SynthConfig, rng: CounterRng) -> Float[Tensor, "n h h 3"]:
+    """Sample backgrounds (linear colour), or black ones."""
+    if config.background:
+        return draw_backgrounds(rng, config.size)
+    return torch.zeros(len(rng.rows), config.size, config.size, 3, device=rng.device)
+
+
+def _chunk_scene(
+    assets: Assets,
+    people: SampledPeople,
+    moments: Moments,
+    views: Views,
+    rows: BatchRows,
+    chunk: slice,
+    images: slice,
+    background: Tensor,
+    pbr: bool,
+) -> SynthScene:
+    """Pose the people of some moments (``chunk``) for their images."""
+    moment = rows.moment_of_image[images]
+    owner = rows.person_of_moment[moment]
+    appearance = people.appearance
+    return SynthScene(
+        people=_pose_moments(assets, appearance[rows.person_of_moment[chunk]], moments.params[chunk]),
+        light=moments.light[chunk],
+        scene=moment - chunk.start,
+        views=views,
+        textures=moments.textures,
+        owner=moments.worn[moment],
+        hair_colour=appearance.hair_colour[owner],
+        hair_light=appearance.hair_light[owner],
+        hair_cut=appearance.hair_cut[owner],
+        background=background,
+        pbr=pbr,
+    )
+
+
+def _pose_moments(assets: Assets, appearance: PersonAppearance, params: HeadParams) -> PosedPeople:
+    bearded = [BEARDS[k] == "beard" for k in appearance.beard.tolist()]
+    styles = list(zip(appearance.hair.tolist(), appearance.hair_mirrored.tolist(), strict=True))
+    shells = [assets.shells(*s, b) for s, b in zip(styles, bearded, strict=True)]
     openness = torch.stack([assets.openness(*s) for s in styles])
-    return pose_figures(assets.head, assets.bust, params, looks, furs, assets.tangent, openness)
+    return pose_people(assets.head, assets.bust, params, appearance, shells, assets.tangent, openness)

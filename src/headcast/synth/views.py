@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headcast.camera import Camera
-from headcast.synth.framing import Framing, find_framing
+from headcast.synth.framing import CameraFraming, find_framing
 from headcast.synth.rng import CounterRng
 
-__all__ = ["Views", "draw_views", "project_points"]
+__all__ = ["Views", "draw_views", "project_to_views"]
 
 MIDDLE = (0.0, 0.022, 0.03)
 """What cameras look at (head frame, metres): behind the nose's root, between crown and chin."""
@@ -53,7 +53,7 @@ class Views:
         return -(R.transpose(1, 2) @ t[..., None])[..., 0]
 
 
-def draw_views(framing: str | Framing, rng: CounterRng, size: int) -> Views:
+def draw_views(framing: str | CameraFraming, rng: CounterRng, size: int) -> Views:
     """Sample cameras of a framing (see ``synth.framing``), one a row of the RNG, for images of ``size``².
 
     Positive yaw shows more of the subject's left, positive pitch looks from above.
@@ -69,7 +69,7 @@ def draw_views(framing: str | Framing, rng: CounterRng, size: int) -> Views:
     return looking(middle + at, yaw, pitch, roll, f.draw_radius(rng, fov), fov, size)
 
 
-def project_points(
+def project_to_views(
     points: Float[Tensor, "b n 3"], K: Float[Tensor, "b 3 3"], cam_from_world: Float[Tensor, "b 4 4"]
 ) -> Float[Tensor, "b n 2"]:
     """Project world points into images, pixels; what lies behind a camera comes out far away."""
@@ -91,7 +91,12 @@ def looking(
     pose = torch.eye(4, device=yaw.device).repeat(len(yaw), 1, 1)
     pose[:, :3, :3] = R
     pose[:, :3, 3] = -(R @ (target + back * radius[:, None])[..., None])[..., 0]
+    return Views(intrinsics(fov, size), pose, size)
+
+
+def intrinsics(fov: Float[Tensor, " n"], size: int) -> Float[Tensor, "n 3 3"]:
+    """Return K of square images with fields of view in radians, principal points in the middle."""
     focal = size / 2 / torch.tan(fov / 2)
-    K = torch.eye(3, device=yaw.device).repeat(len(yaw), 1, 1)
+    K = torch.eye(3, device=fov.device).repeat(len(fov), 1, 1)
     K[:, 0, 0], K[:, 1, 1], K[:, :2, 2] = focal, focal, size / 2
-    return Views(K, pose, size)
+    return K

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from headcast.head.model import HeadModel
 from headcast.render.jit import kernel
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = ["TEXEL_STRIDE", "Graph", "diffuse", "mesh_graph", "scatter_to_vertices", "solve_laplacian"]
 
@@ -23,12 +23,7 @@ Graph = tuple[Int[np.ndarray, "v1"], Int[np.ndarray, "e"], Float[np.ndarray, "e"
 
 def mesh_graph(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: float = 0.05) -> Graph:
     """Connect vertices by the mesh's edges, short ones stiffer; mirror vertices with weight ``mirrored``."""
-    f = head.faces.numpy()
-    pairs = np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [2, 0]]])
-    low, high = pairs.min(1).astype(np.int64), pairs.max(1)
-    pairs = np.stack(np.divmod(np.unique(low * len(vertices) + high), len(vertices)), 1)
-    length = np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1)
-    weight = np.minimum(np.median(length) / np.maximum(length, 1e-6), 10)
+    pairs, weight = _mesh_edges(head, vertices)
     mirror = head.mirror.numpy()
     other = np.arange(len(mirror)) < mirror
     ties = np.stack([np.flatnonzero(other), mirror[other]], 1)
@@ -43,6 +38,17 @@ def mesh_graph(head: HeadModel, vertices: Float[np.ndarray, "v 3"], mirrored: fl
         other_end.astype(np.int64),
         np.concatenate([w, w])[order].astype(np.float64),
     )
+
+
+def _mesh_edges(head: HeadModel, vertices: Float[np.ndarray, "v 3"]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mesh's edges once, and weights: short ones are stiffer."""
+    f = head.faces.numpy()
+    pairs = np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [2, 0]]])
+    low, high = pairs.min(1).astype(np.int64), pairs.max(1)
+    pairs = np.stack(np.divmod(np.unique(low * len(vertices) + high), len(vertices)), 1)
+    length = np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1)
+    weight = np.minimum(np.median(length) / np.maximum(length, 1e-6), 10)
+    return pairs, weight
 
 
 def solve_laplacian(
@@ -110,7 +116,7 @@ def diffuse(
         far = at[trust > 0].mean(0) if (trust > 0).any() else 0.0
     total = KNOWN_WEIGHT * trust + attraction
     known_at = (KNOWN_WEIGHT * trust[:, None] * at + attraction * far) / total[:, None]
-    return gather(solve_laplacian(graph, known_at, total), faces, texels)
+    return interpolate_attributes(solve_laplacian(graph, known_at, total), faces, texels)
 
 
 @kernel("void(int64[::1], int64[::1], float64[::1], float64[:,::1], float64[::1], float64[:,::1], int64)")

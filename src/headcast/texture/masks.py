@@ -9,7 +9,7 @@ from jaxtyping import Float
 from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
 from headcast.observe.types import Observation
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = ["feather", "outline_band", "region_weights", "soft_outline"]
 
@@ -18,7 +18,7 @@ def region_weights(head: HeadModel, texels: Texels, *names: str) -> Float[np.nda
     """Return 0..1: how far each texel lies in the named regions of the head."""
     wanted = [i for i, n in enumerate(head.region_names) if n in names]
     inside = torch.isin(head.region, torch.tensor(wanted, dtype=torch.long)).numpy()
-    return gather(inside[:, None].astype(np.float32), head.faces.numpy(), texels)[:, 0]
+    return interpolate_attributes(inside[:, None].astype(np.float32), head.faces.numpy(), texels)[:, 0]
 
 
 def feather(weight: Float[np.ndarray, "n"], texels: Texels, width: float) -> Float[np.ndarray, "n"]:

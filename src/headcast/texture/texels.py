@@ -12,7 +12,7 @@ from headcast.head.model import HeadModel
 from headcast.render.jit import kernel, parallel
 from headcast.render.uv import rasterize_uv
 
-__all__ = ["Texels", "blur", "gather", "texels_of"]
+__all__ = ["Texels", "blur_texture", "interpolate_attributes", "texels_of"]
 
 GUTTER = 8  # texels around charts that repeat the nearest one
 CHANNELS = 2  # a thread blurs at a time
@@ -114,7 +114,7 @@ def texels_of(head: HeadModel, size: int) -> Texels:
     )
 
 
-def blur(image: Float[np.ndarray, "h w c"], sigma: float) -> Float[np.ndarray, "h w c"]:
+def blur_texture(image: Float[np.ndarray, "h w c"], sigma: float) -> Float[np.ndarray, "h w c"]:
     """Blur by a Gaussian of that standard deviation (pixels), channels on several threads."""
     import cv2
 
@@ -129,7 +129,7 @@ def blur(image: Float[np.ndarray, "h w c"], sigma: float) -> Float[np.ndarray, "
     return out
 
 
-def gather(
+def interpolate_attributes(
     attributes: Float[np.ndarray, "v c"], faces: Int[np.ndarray, "f 3"], texels: Texels
 ) -> Float[np.ndarray, "n c"]:
     """Interpolate vertex attributes at the texels, float32."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from headcast.camera import Camera, project_points
 from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear, sample_lanczos, srgb_table
 from headcast.observe.types import Observation
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = ["TexelSamples", "unproject"]
 
@@ -49,11 +50,11 @@ def unproject(observation: Observation, head: HeadModel, texels: Texels) -> Texe
         vertices = head(observation.params)
         normals = head.vertex_normals(vertices).numpy()
     faces = head.faces.numpy()
-    points = gather(vertices.numpy(), faces, texels)
+    points = interpolate_attributes(vertices.numpy(), faces, texels)
     camera = observation.camera
     to_camera = camera.center.numpy() - points
     to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
-    normal = gather(normals, faces, texels)
+    normal = interpolate_attributes(normals, faces, texels)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     facing = (normal * to_camera).sum(1)
     pixel, depth = project_points(points, camera)
@@ -90,6 +91,15 @@ def _sample_mask(
     return sample_bilinear(packed, pixel).astype(np.float32) / 255
 
 
+class _CloseCamera(NamedTuple):
+    """A camera of what the head covers of the image: corner, size in pixels of the image, and camera."""
+
+    corner: torch.Tensor
+    width: int
+    height: int
+    camera: Camera
+
+
 def _visibility(
     vertices: torch.Tensor,
     head: HeadModel,
@@ -104,12 +114,7 @@ def _visibility(
 
     from headcast.render.mesh import rasterize_mesh
 
-    vertex_pixel = camera.project(vertices)
-    low = torch.maximum(vertex_pixel.amin(0), torch.zeros(2)).floor().long()
-    high = torch.minimum(vertex_pixel.amax(0), torch.tensor([camera.width, camera.height])).ceil().long()
-    w, h = (max(1, int(n)) for n in high - low)
-    scale = DEPTH_SIDE / max(w, h)
-    close = camera.cropped(int(low[0]), int(low[1]), w, h).scaled(scale)
+    low, w, h, close = _close_camera(vertices, camera)
     raster = rasterize_mesh(vertices, head.faces, close)
     near = raster.depth.numpy().astype(np.float32)
     near[near <= 0] = 1e3
@@ -122,10 +127,36 @@ def _visibility(
     tilt = np.sqrt(np.maximum(1 - facing**2, 0)) / np.maximum(facing, 0.05)
     step = depth / float(close.K[0, 0]) * 1.5
     visible = (facing > 0) & (depth < ahead + TOLERANCE + step * tilt)
+    _keep_off_lids(head, texels, part, where, row, column, visible)
+    return visible.astype(np.float32)
+
+
+def _keep_off_lids(
+    head: HeadModel,
+    texels: Texels,
+    part: np.ndarray,
+    where: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    visible: np.ndarray,
+) -> None:
+    """Hide, in place, texels of eyeballs next to what covers them."""
+    import cv2
+
     own = part[texels.triangle]
     for p, name in enumerate(head.part_names):
         if name.startswith("eye"):
             inner = cv2.erode((where == p).astype(np.uint8), np.ones((3, 3), np.uint8))
             mine = own == p
             visible[mine] &= inner[row[mine], column[mine]] > 0
-    return visible.astype(np.float32)
+
+
+def _close_camera(vertices: torch.Tensor, camera: Camera) -> _CloseCamera:
+    """Crop the camera to the head."""
+    vertex_pixel = camera.project(vertices)
+    low = torch.maximum(vertex_pixel.amin(0), torch.zeros(2)).floor().long()
+    high = torch.minimum(vertex_pixel.amax(0), torch.tensor([camera.width, camera.height])).ceil().long()
+    w, h = (max(1, int(n)) for n in high - low)
+    scale = DEPTH_SIDE / max(w, h)
+    close = camera.cropped(int(low[0]), int(low[1]), w, h).scaled(scale)
+    return _CloseCamera(low, w, h, close)

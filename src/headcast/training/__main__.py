@@ -18,7 +18,7 @@ from headcast.training.recipes import recipe_class
 __all__ = ["main"]
 
 
-def parse_pairs(name: str, pairs: list[str]) -> tuple[Recipe, TrainConfig]:
+def parse_settings(name: str, pairs: list[str]) -> tuple[Recipe, TrainConfig]:
     """Create recipe and settings from ``key=value`` words.
 
     Raises:
@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
         sys.stderr.write("usage: python -m headcast.training NAME FOLDER key=value ...\n")
         return 2
     try:
-        result = train(*parse_pairs(words[0], words[2:]), Path(words[1]), Lines(10))
+        result = train(*parse_settings(words[0], words[2:]), Path(words[1]), Lines(10))
     except HeadcastError as e:
         sys.stderr.write(f"headcast: {e}\n")
         return 2

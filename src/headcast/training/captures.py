@@ -6,7 +6,6 @@ world. INSTA's hold OpenCV cameras under the same names: projecting the mesh ont
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,15 @@ from jaxtyping import Float, UInt8
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
 from headcast.image import load_image
+from headcast.parsing import load_json, parsing, read_text, short_reason
 from headcast.training.folders import first_reason
 from headcast.training.order import item_of
 
-__all__ = ["Axes", "CaptureFolder", "View"]
+__all__ = ["Axes", "CaptureFolder", "CaptureView"]
+
+MAX_CAMERA_BYTES = 1 << 28  # one camera for each frame
+MAX_NUMBER = 1e9
+MAX_PATH = 512  # characters
 
 Axes = Literal["opengl", "opencv"]
 AXES_FRAMES = 5
@@ -32,7 +36,7 @@ MIN_ON_MASK = 0.5
 
 
 @dataclass(frozen=True)
-class View:
+class CaptureView:
     """One image of a capture.
 
     Attributes:
@@ -76,12 +80,13 @@ class CaptureFolder:
         self.skipped: dict[Path, str] = {}
         name = "transforms.json" if split == "all" else f"transforms_{split}.json"
         self.file = self.root / name
-        self.top = read_json(self.file)
+        self.top = read_json_object(self.file)
         entries = self.top.get("frames")
         if not isinstance(entries, list) or not entries:
             raise HeadcastError(f"{self.file}: lists no frames; is this a capture?")
         self.frames: list[dict[str, Any]] = []
         for frame in entries:
+            check_entry(frame, self.file)
             path = self._path(str(frame.get("file_path", "")))
             if path.is_file() and read_pose(frame, self.file).shape == (4, 4):
                 self.frames.append(frame)
@@ -95,7 +100,7 @@ class CaptureFolder:
         """Return the number of views."""
         return len(self.frames)
 
-    def __getitem__(self, index: int) -> View:
+    def __getitem__(self, index: int) -> CaptureView:
         """Read the view at position ``index`` of the endless order."""
         first = item_of(index, len(self), self.seed)
         for k in range(len(self)):
@@ -106,7 +111,7 @@ class CaptureFolder:
                 self.skipped[self._path(frame["file_path"])] = str(e)
         raise HeadcastError(f"{self.root}: no view can be read{first_reason(self.skipped)}")
 
-    def view(self, frame: dict[str, Any]) -> View:
+    def view(self, frame: dict[str, Any]) -> CaptureView:
         """Read the view of one entry of the file.
 
         Raises:
@@ -122,15 +127,22 @@ class CaptureFolder:
             if k.endswith("_path") and k not in ("file_path", "fg_mask_path")
         }
         camera = self.camera(frame, self.axes, image.rgb.shape[1], image.rgb.shape[0])
-        time = int(frame.get("timestep_index", self.frames.index(frame)))
-        return View(image.rgb, mask, camera, time, int(frame.get("camera_index", 0)), files)
+        time = read_number(frame, "timestep_index", self.file, self.frames.index(frame))
+        index = read_number(frame, "camera_index", self.file, 0)
+        return CaptureView(
+            image=image.rgb,
+            mask=mask,
+            camera=camera,
+            time=int(time or 0),
+            camera_index=int(index or 0),
+            files=files,
+        )
 
     def camera(self, frame: dict[str, Any], axes: Axes, width: int, height: int) -> Camera:
         """Create the camera of an entry, for an image of that size in pixels."""
 
         def number(key: str) -> float | None:
-            value = frame.get(key, self.top.get(key))
-            return None if value is None else float(value)
+            return read_number(frame, key, self.file, self.top.get(key))
 
         w, h = number("w") or width, number("h") or height
         angle = number("camera_angle_x")
@@ -181,13 +193,13 @@ class CaptureFolder:
         forward = np.einsum("nk,nk->n", poses[:, :3, 2], nearest_to_axes(poses) - poses[:, :3, 3])
         return "opencv" if float(np.mean(np.sign(forward))) > 0 else "opengl"
 
-    def view_with(self, frame: dict[str, Any], axes: Axes) -> View:
+    def view_with(self, frame: dict[str, Any], axes: Axes) -> CaptureView:
         """Read a view whose camera has the given axes."""
         self.axes = axes
         return self.view(frame)
 
 
-def fraction_on_mask(points: Float[np.ndarray, "n 3"], view: View) -> float:
+def fraction_on_mask(points: Float[np.ndarray, "n 3"], view: CaptureView) -> float:
     """Compute the fraction of points in the image that lie on the mask; points behind the camera don't."""
     assert view.mask is not None
     x = torch.from_numpy(points).float()
@@ -210,6 +222,34 @@ def nearest_to_axes(poses: Float[np.ndarray, "n 4 4"]) -> Float[np.ndarray, "3"]
     return np.linalg.solve(A, b) if np.linalg.cond(A) < 1e3 else np.zeros(3)
 
 
+def check_entry(frame: Any, file: Path) -> None:
+    """Raise HeadcastError unless an entry of the file is an object whose paths are texts."""
+    if not isinstance(frame, dict):
+        raise HeadcastError(f"{file}: a frame is no object; export it again")
+    for key, value in frame.items():
+        if key.endswith("_path") and value is not None and not is_path(value):
+            raise HeadcastError(f"{file}: a frame's {short_reason(key)} is no path; export it again")
+
+
+def is_path(value: Any) -> bool:
+    """Whether a value may be a path."""
+    return isinstance(value, str) and "\0" not in value and len(value) <= MAX_PATH
+
+
+def read_number(frame: dict[str, Any], key: str, file: Path, default: Any) -> float | None:
+    """Read a finite number of an entry; None: neither it nor the default is given.
+
+    Raises:
+        HeadcastError: it is something else.
+    """
+    value = frame.get(key, default)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not abs(value) < MAX_NUMBER:
+        raise HeadcastError(f"{file}: a frame's {key} is {short_reason(value)[:20]}; export it again")
+    return float(value)
+
+
 def read_pose(frame: dict[str, Any], file: Path) -> Float[np.ndarray, "4 4"]:
     """Read the camera-to-world matrix of an entry."""
     try:
@@ -227,28 +267,22 @@ def read_points(path: Path) -> Float[np.ndarray, "n 3"]:
     Raises:
         HeadcastError: it has none.
     """
-    try:
-        rows = [line.split()[1:4] for line in path.read_text().splitlines() if line.startswith("v ")]
+    text = read_text(path, "OBJ", errors="replace")
+    with parsing(path, "not a readable OBJ file", "export it again"):
+        rows = [line.split()[1:4] for line in text.splitlines() if line.startswith("v ")]
         points = np.array(rows, np.float64).reshape(-1, 3)
-    except (OSError, ValueError) as e:
-        raise HeadcastError(f"{path}: not a readable OBJ file ({e})") from e
     if not len(points):
         raise HeadcastError(f"{path}: has no vertices")
     return points
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
         HeadcastError: missing or damaged.
     """
-    try:
-        data = json.loads(path.read_text())
-    except OSError as e:
-        raise HeadcastError(f"{path}: cannot be read ({e.strerror}); is this a capture's folder?") from e
-    except ValueError as e:
-        raise HeadcastError(f"{path}: not JSON ({e})") from e
+    data = load_json(path, "is this a capture's folder?", MAX_CAMERA_BYTES)
     if not isinstance(data, dict):
         raise HeadcastError(f"{path}: not a list of cameras")
     return data

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from headcast.errors import HeadcastError
+from headcast.parsing import load_json, parsing
 
 __all__ = ["KEPT", "Checkpoint", "load_checkpoint", "save_checkpoint", "saved_checkpoints", "write_tensors"]
 
@@ -107,22 +107,42 @@ def load_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     places = saved_checkpoints(folder)
     for place in reversed(places):
         try:
-            state = json.loads((place / "state.json").read_text())
-            networks, averages = (read(place / f"{part}.safetensors") for part in PARTS[:2])
-        except (OSError, ValueError, SafetensorError) as e:
+            state = load_state(place / "state.json")
+            networks, averages = (read_tensors(place / f"{part}.safetensors") for part in PARTS[:2])
+        except HeadcastError as e:
             words.append(f"{place}: damaged, the one before it is taken ({e})")
             continue
         optimizers = None
         try:
-            optimizers = read(place / "optimizers.safetensors")
-        except (OSError, SafetensorError):
+            optimizers = read_tensors(place / "optimizers.safetensors")
+        except HeadcastError:
             words.append(f"{place}: the optimizers' state is gone; going on from the weights alone")
-        return Checkpoint(int(state["step"]), networks, averages, optimizers, state), words
+        return Checkpoint(
+            step=state["step"], networks=networks, averages=averages, optimizers=optimizers, state=state
+        ), words
     if places:
         raise HeadcastError(f"{places[-1]}: no checkpoint can be read; remove the folder to start anew")
     return None, words
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a file."""
-    return from_bytes(path.read_bytes())
+def load_state(path: Path) -> dict[str, Any]:
+    """Load a checkpoint's facts, among them its step.
+
+    Raises:
+        HeadcastError: damaged, or without a step.
+    """
+    state = load_json(path, "remove the checkpoint")
+    step = state.get("step") if isinstance(state, dict) else None
+    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        raise HeadcastError(f"{path}: says no step; remove the checkpoint")
+    return state
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a file.
+
+    Raises:
+        HeadcastError: missing or damaged.
+    """
+    with parsing(path, "not a readable safetensors file", "remove the checkpoint"):
+        return from_bytes(path.read_bytes())

@@ -12,13 +12,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from headcast.errors import HeadcastError
+from headcast.files import VIDEO_SUFFIXES, check_readable
 from headcast.image import load_image
+from headcast.parsing import parsing
 from headcast.training.order import item_of, window_of
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "ImageFolder", "VideoFolder"]
+__all__ = ["IMAGE_SUFFIXES", "ImageFolder", "VideoFolder"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 
 
 class ImageFolder:
@@ -38,7 +39,7 @@ class ImageFolder:
         self.root, self.seed, self.max_side = Path(root), seed, max_side
         self.skipped: dict[Path, str] = {}
         self.paths = [
-            p for p in list_files(self.root, IMAGE_SUFFIXES, pattern) if check_header(p, self.skipped)
+            p for p in list_files(self.root, IMAGE_SUFFIXES, pattern) if check_image_header(p, self.skipped)
         ]
         if not self.paths:
             raise HeadcastError(f"{root}: holds no readable image{first_reason(self.skipped)}")
@@ -156,15 +157,16 @@ def list_files(root: Path, suffixes: frozenset[str], pattern: str) -> list[Path]
     return sorted(p for p in matches if not any(x.startswith(".") for x in p.relative_to(root).parts))
 
 
-def check_header(path: Path, skipped: dict[Path, str]) -> bool:
+def check_image_header(path: Path, skipped: dict[Path, str]) -> bool:
     """Check that a file has an image header, else note the reason in ``skipped``. Pixels aren't decoded."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        with Image.open(path) as im:
+        check_readable(path, "image")
+        with parsing(path, "not a readable image", "save it again or remove it"), Image.open(path) as im:
             im.size  # noqa: B018 - the header was read
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as e:
-        skipped[path] = f"{path}: not a readable image ({type(e).__name__})"
+    except HeadcastError as e:
+        skipped[path] = str(e)
         return False
     return True
 

@@ -158,12 +158,12 @@ class Run:
             self.log.close()
         self.notes += getattr(self.recipe, "notes", list)()
         return TrainResult(
-            self.step,
-            self.folder / f"{self.recipe.name}.safetensors",
-            stopped,
-            self.stop.signal,
-            self.log.latest() if self.log else {},
-            tuple(self.notes),
+            step=self.step,
+            weights=self.folder / f"{self.recipe.name}.safetensors",
+            stopped=stopped,
+            signal=self.stop.signal,
+            log=self.log.latest() if self.log else {},
+            notes=tuple(self.notes),
         )
 
     def decide(self, since: float) -> tuple[bool, bool]:

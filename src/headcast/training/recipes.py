@@ -13,7 +13,7 @@ RECIPES: dict[str, str] = {
     "toy": "headcast.training.toy:ToyRecipe",
     "restorer": "headcast.priors.restorer.train:RestorerRecipe",
     "parser": "headcast.priors.parser.train:ParserRecipe",
-    "encoder": "headcast.priors.encoder.train:EncoderRecipe",
+    "encoder": "headcast.priors.encoder.train:IdentityEncoderRecipe",
 }
 """Recipes that no method owns; methods declare their own (see ``recipes``)."""
 

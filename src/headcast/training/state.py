@@ -36,7 +36,9 @@ def make_checkpoint(
         own, rest[name] = optimizer_state(optimizer)
         tensors |= {f"{name}|{k}": v for k, v in own.items()}
     state = {**facts, "optimizers": rest}
-    return Checkpoint(step, state_of(networks), state_of(averages), tensors, state)
+    return Checkpoint(
+        step=step, networks=state_of(networks), averages=state_of(averages), optimizers=tensors, state=state
+    )
 
 
 def state_of(networks: Networks) -> dict[str, Tensor]:
@@ -44,7 +46,7 @@ def state_of(networks: Networks) -> dict[str, Tensor]:
     return {f"{name}|{k}": flat(v) for name, n in networks.items() for k, v in n.state_dict().items()}
 
 
-def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def tensors_of_part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """Select the tensors of one network or optimizer, without the prefix."""
     return {k.removeprefix(name + "|"): v for k, v in tensors.items() if k.startswith(name + "|")}
 
@@ -57,7 +59,7 @@ def load_networks(networks: Networks, tensors: dict[str, Tensor], folder: Path) 
     """
     for name, network in networks.items():
         try:
-            network.load_state_dict(part(tensors, name))
+            network.load_state_dict(tensors_of_part(tensors, name))
         except RuntimeError as e:
             first = " ".join(str(e).split())[:160]
             raise HeadcastError(
@@ -71,7 +73,9 @@ def restore_optimizers(optimizers: dict[str, Optimizer], checkpoint: Checkpoint)
     for name, optimizer in optimizers.items() if checkpoint.optimizers is not None else ():
         try:
             restore_optimizer(
-                optimizer, part(checkpoint.optimizers or {}, name), checkpoint.state["optimizers"][name]
+                optimizer,
+                tensors_of_part(checkpoint.optimizers or {}, name),
+                checkpoint.state["optimizers"][name],
             )
         except (KeyError, ValueError) as e:
             messages.append(f"the state of optimizer '{name}' does not fit ({e}); it starts anew")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from headcast.limits import FRACTION, POSITIVE, RATE, Limit
 from headcast.training.config import TrainConfig
 from headcast.training.recipe import Networks
 
@@ -24,15 +25,15 @@ class ToyRecipe:
     name: ClassVar[str] = "toy"
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.99, picture_every=100)
 
-    size: int = 24
+    size: Annotated[int, Limit(4, 4096)] = 24
     """Side of the images, pixels."""
-    images: int = 8
+    images: Annotated[int, POSITIVE] = 8
     """Images in a batch."""
-    width: int = 12
+    width: Annotated[int, POSITIVE] = 12
     """Number of channels of the hidden layer."""
-    rate: float = 3e-3
+    rate: Annotated[float, RATE] = 3e-3
     """Learning rate."""
-    dropout: float = 0.1
+    dropout: Annotated[float, FRACTION] = 0.1
     """Fraction of activations dropped."""
 
     def networks(self, seed: int) -> Networks:

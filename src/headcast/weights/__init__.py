@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
 from headcast.errors import HeadcastError
+from headcast.files import check_readable
+from headcast.parsing import load_json, parsing
 
-__all__ = ["card", "load_tensors", "weights_path"]
+__all__ = ["card", "load_tensors", "read_card", "weights_path"]
+
+MAX_WEIGHTS_BYTES = 1 << 34
+REMEDY = "get the file again"
 
 
 def weights_path(name: str) -> Path:
@@ -18,31 +23,58 @@ def weights_path(name: str) -> Path:
     return Path(__file__).parent / f"{name}.safetensors"
 
 
-def load_tensors(source: str | Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
+class LoadedTensors(NamedTuple):
+    """Tensors, text metadata and content hash of a file."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+    digest: str
+
+
+def load_tensors(source: str | Path) -> LoadedTensors:
     """Load tensors, text metadata and content hash (16 hex digits of SHA-256) of a safetensors file.
 
     Args:
         source: a path, or the bare name of a bundled file.
+
+    Raises:
+        HeadcastError: missing, unreadable, damaged, or larger than 16 GB.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     path = source if isinstance(source, Path) or "/" in source or "." in source else weights_path(source)
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise HeadcastError(f"{path}: no such weights file")
-    try:
+    check_readable(path, "safetensors")
+    if path.stat().st_size > MAX_WEIGHTS_BYTES:
+        raise HeadcastError(f"{path}: larger than {MAX_WEIGHTS_BYTES >> 30} GB; give a file of weights")
+    with parsing(path, "not a readable safetensors file", REMEDY):
         with safe_open(path, framework="pt") as f:
             tensors: dict[str, Tensor] = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
             metadata = dict(f.metadata() or {})
-    except SafetensorError as e:
-        raise HeadcastError(f"{path}: not a readable safetensors file ({e})") from e
-    return tensors, metadata, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        with path.open("rb") as f:
+            digest = hashlib.file_digest(f, "sha256").hexdigest()[:16]
+    return LoadedTensors(tensors, metadata, digest)
 
 
 def card(name: str) -> dict:
     """Return the card of a bundled file: what it was made from, how, its licence and figures."""
-    path = weights_path(name).with_suffix(".json")
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_card(weights_path(name).with_suffix(".json"))
+
+
+def read_card(path: Path) -> dict:
+    """Read the JSON card beside a weights file; empty: there is none.
+
+    Raises:
+        HeadcastError: it is damaged, or no JSON object.
+    """
+    if not path.is_file():
+        return {}
+    found = load_json(path, "write it again, or remove it")
+    if not isinstance(found, dict):
+        raise HeadcastError(f"{path}: not a card of weights; write it again, or remove it")
+    return found
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from headcast.errors import HeadcastError
-from headcast.weights import load_tensors, save_tensors
+from headcast.owner import home_folder
+from headcast.weights import load_tensors, read_card, save_tensors
 
 __all__ = ["data_folder", "imported", "load_imported", "save_imported"]
 
@@ -22,21 +23,24 @@ def data_folder() -> Path:
     if given:
         return Path(given)
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        base = Path(os.environ.get("LOCALAPPDATA") or home_folder() / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
+        base = home_folder() / "Library" / "Application Support"
     else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        base = Path(os.environ.get("XDG_DATA_HOME") or home_folder() / ".local" / "share")
     return base / "headcast" / "weights"
 
 
 def imported() -> dict[str, dict[str, Any]]:
-    """Return the cards of the imported weights, by name."""
-    found = {}
-    for path in sorted(data_folder().glob("*.safetensors")):
-        card_path = path.with_suffix(".json")
-        found[path.stem] = json.loads(card_path.read_text()) if card_path.is_file() else {}
-    return found
+    """Return the cards of the imported weights, by name.
+
+    Raises:
+        HeadcastError: one is damaged.
+    """
+    return {
+        path.stem: read_card(path.with_suffix(".json"))
+        for path in sorted(data_folder().glob("*.safetensors"))
+    }
 
 
 def load_imported(name: str, where_from: str = "its authors") -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -51,7 +55,7 @@ def load_imported(name: str, where_from: str = "its authors") -> tuple[dict[str,
             f"{name}: its weights are not here; get the checkpoint from {where_from}, "
             f"then run: headcast weights import {name} FILE"
         )
-    return load_tensors(path)[0], imported().get(name, {})
+    return load_tensors(path)[0], read_card(path.with_suffix(".json"))
 
 
 def save_imported(name: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:

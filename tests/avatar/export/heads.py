@@ -56,7 +56,15 @@ def cap(head: HeadModel, rest: torch.Tensor) -> Shell:
     rows, index = torch.unique(head.faces[chosen], return_inverse=True)
     rest = (rest + 0.012 * vertex_normals(rest, head.faces))[rows]
     texture = np.concatenate([pattern(128, (0.3, 0.2, 0.1)), np.full((128, 128, 1), 255, np.uint8)], 2)
-    return Shell("hair", rest, index, head.uv, head.faces_uv[chosen], head.skin_weights[rows], texture)
+    return Shell(
+        name="hair",
+        rest=rest,
+        faces=index,
+        uv=head.uv,
+        faces_uv=head.faces_uv[chosen],
+        skin_weights=head.skin_weights[rows],
+        texture=texture,
+    )
 
 
 def plate() -> Shell:
@@ -67,7 +75,9 @@ def plate() -> Shell:
     weights[:, 0] = 1
     texture = np.concatenate([pattern(64, (0.1, 0.3, 0.6)), np.full((64, 64, 1), 255, np.uint8)], 2)
     texture[:8, :, 3] = 0
-    return Shell("body", rest, faces, uv, faces, weights, texture)
+    return Shell(
+        name="body", rest=rest, faces=faces, uv=uv, faces_uv=faces, skin_weights=weights, texture=texture
+    )
 
 
 def synthetic_avatar(*, shells: bool = True) -> MeshAvatar:
@@ -80,7 +90,9 @@ def synthetic_avatar(*, shells: bool = True) -> MeshAvatar:
     light = ambient(0.7) + directional(torch.tensor([0.6, 0.3, 0.74]), torch.tensor([0.4, 0.38, 0.3]))
     source = SourceView(Camera.make(500, 256, 256), params, light)
     worn = (cap(head, head.shape(params.identity)), plate()) if shells else ()
-    return MeshAvatar(bound(head, source, **INFO), pattern(512, (0.72, 0.56, 0.48)), worn)
+    return MeshAvatar(
+        bound=bound(head, source, **INFO), texture=pattern(512, (0.72, 0.56, 0.48)), shells=worn
+    )
 
 
 def view_of(avatar: Avatar, size: int = 192) -> tuple[Camera, HeadParams]:
@@ -124,11 +136,11 @@ def of_gaussians(mesh: MeshAvatar) -> Any:
     opacity = torch.full((len(t),), 4.0) if rgba.shape[1] == 3 else torch.logit(rgba[:, 3].clamp(0.01, 0.98))
     size = frames.size[t].clamp(min=1e-6).log()[:, None] + torch.tensor([-1.2, -4.0, -1.2])
     world = Gaussians(
-        t,
-        (vertices[surface.faces[t]] * bary[..., None]).sum(1),
-        matrix_to_quaternion(frames.rotation)[t],
-        size,
-        opacity,
-        rgba[:, :3],
+        triangle=t,
+        position=(vertices[surface.faces[t]] * bary[..., None]).sum(1),
+        quaternion=matrix_to_quaternion(frames.rotation)[t],
+        log_scale=size,
+        opacity=opacity,
+        albedo=rgba[:, :3],
     )
     return GaussianAvatar(mesh, to_local(world, frames))

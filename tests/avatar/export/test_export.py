@@ -10,7 +10,7 @@ import pytest
 from tests.avatar.export.heads import synthetic_avatar
 
 from headcast import api
-from headcast.avatar.export.base import FORMATS, export
+from headcast.avatar.export.base import FORMATS, export_avatar
 from headcast.errors import HeadcastError
 
 
@@ -37,5 +37,5 @@ def test_every_writer_exists_and_takes_what_the_table_says(name: str) -> None:
 )
 def test_mistakes_are_named(path: str, to: str | None, options: dict, words: str, tmp_path: Path) -> None:
     with pytest.raises(HeadcastError, match=words):
-        export(synthetic_avatar(shells=False), tmp_path / path, to, **options)
+        export_avatar(synthetic_avatar(shells=False), tmp_path / path, to, **options)
     assert not list(tmp_path.iterdir())

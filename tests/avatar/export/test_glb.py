@@ -14,7 +14,7 @@ from PIL import Image
 from tests.avatar.export.heads import INFO, picture, psnr, synthetic_avatar, view_of
 from tests.avatar.export.read_glb import Scene
 
-from headcast.avatar.export.base import export
+from headcast.avatar.export.base import export_avatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.package import read_package
 from headcast.errors import HeadcastError
@@ -33,7 +33,7 @@ def avatar() -> MeshAvatar:
 def files(avatar: MeshAvatar, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("glb")
     for shading in ("lit", "baked"):
-        export(avatar, folder / f"{shading}.glb", shading=shading)
+        export_avatar(avatar, folder / f"{shading}.glb", shading=shading)
     return folder
 
 
@@ -139,8 +139,21 @@ def test_shapes_are_stored_sparsely(lit: Scene) -> None:
             assert lit.gltf.accessors[t["POSITION"]].bufferView is None
 
 
+def test_shapes_that_move_nothing_have_data(lit: Scene) -> None:
+    """An accessor without bytes is valid, but assimp and UnityGLTF refuse it."""
+    still = 0
+    for p in lit.mesh("head").primitives:
+        for t in p.targets:
+            accessor = lit.gltf.accessors[t["POSITION"]]
+            assert accessor.sparse is not None and accessor.sparse.count >= 1
+            if not lit.array(t["POSITION"]).any():
+                still += 1
+                assert accessor.sparse.count == 1 and accessor.min == accessor.max == [0, 0, 0]
+    assert still > 50
+
+
 def test_a_smaller_texture(avatar: MeshAvatar, tmp_path: Path) -> None:
-    written = export(avatar, tmp_path / "small.glb", texture_size=32)
+    written = export_avatar(avatar, tmp_path / "small.glb", texture_size=32)
     assert [p.name for p in written] == ["small.glb", "small.arkit.json"]
     camera, params = view_of(avatar)
     read = Scene(written[0]).render(camera, avatar.source.light)
@@ -157,7 +170,7 @@ def test_skin_maps_travel_with_the_avatar_into_the_file(avatar: MeshAvatar, tmp_
     assert kept.skin_maps is not None
     assert np.array_equal(kept.skin_maps.micronormal_bytes(), normals)
     assert np.array_equal(kept.skin_maps.specular_bytes(), factors)
-    export(kept, tmp_path / "me.glb")
+    export_avatar(kept, tmp_path / "me.glb")
     scene = Scene(tmp_path / "me.glb")
     skin, *others = scene.gltf.materials
     assert skin.name == "skin" and all(m.normalTexture is None for m in others)
@@ -170,10 +183,10 @@ def test_skin_maps_travel_with_the_avatar_into_the_file(avatar: MeshAvatar, tmp_
     ]
     assert np.array_equal(stored[0], normals) and np.array_equal(stored[1][..., 3], factors)
     assert (stored[1][..., :3] == 255).all()
-    export(kept, tmp_path / "small.glb", texture_size=64)
+    export_avatar(kept, tmp_path / "small.glb", texture_size=64)
     small = Scene(tmp_path / "small.glb")
     assert Image.open(io.BytesIO(small.view(small.gltf.images[-1].bufferView))).size == (64, 64)
-    export(kept, tmp_path / "baked.glb", shading="baked")
+    export_avatar(kept, tmp_path / "baked.glb", shading="baked")
     assert len(Scene(tmp_path / "baked.glb").gltf.images) == 1 + len(avatar.shells)
 
 

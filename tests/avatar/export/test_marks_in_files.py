@@ -15,9 +15,9 @@ from tests.avatar.export.heads import INFO, of_gaussians, synthetic_avatar
 from tests.avatar.export.read_splats import read_ply, read_spz
 
 from headcast import api
-from headcast.avatar.export.base import export
+from headcast.avatar.export.base import export_avatar
 from headcast.image import save_png
-from headcast.marks import SYNTHETIC, picture_text
+from headcast.marks import SYNTHETIC, png_metadata
 
 CONSENT = INFO["consent"]
 ESCAPED = CONSENT.encode("ascii", "backslashreplace").decode()
@@ -80,13 +80,17 @@ def test_exports(
 ) -> None:
     mesh = synthetic_avatar(shells=False)
     avatar = of_gaussians(mesh) if "sp" in to else mesh
-    words = [read(p) for p in export(avatar, tmp_path / name, to, **options) if p.suffix == Path(name).suffix]
+    words = [
+        read(p)
+        for p in export_avatar(avatar, tmp_path / name, to, **options)
+        if p.suffix == Path(name).suffix
+    ]
     assert words and all("synthetic" in w and consent in w for w in words)
 
 
 def test_pictures_and_films(tmp_path: Path) -> None:
     avatar = synthetic_avatar(shells=False)
-    save_png(tmp_path / "a.png", api.render(avatar, size=(32, 32)), picture_text(avatar.info))
+    save_png(tmp_path / "a.png", api.render(avatar, size=(32, 32)), png_metadata(avatar.info))
     api.animate(avatar, "turntable", tmp_path / "a.mp4", frames=2, size=(64, 64))
     for words in (png(tmp_path / "a.png"), mp4(tmp_path / "a.mp4")):
         assert SYNTHETIC in words and CONSENT in words

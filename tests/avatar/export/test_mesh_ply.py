@@ -10,7 +10,7 @@ import torch
 from tests.avatar.export.heads import picture, psnr, synthetic_avatar, view_of
 from tests.avatar.export.read_splats import columns, read_ply
 
-from headcast.avatar.export.base import export
+from headcast.avatar.export.base import export_avatar
 from headcast.avatar.export.mesh_ply import subdivide_mesh
 from headcast.avatar.mesh import MeshAvatar
 from headcast.camera import Camera
@@ -39,7 +39,7 @@ def drawn(path: Path, camera: Camera) -> torch.Tensor:
 
 def test_the_file_looks_like_the_rendering(avatar: MeshAvatar, tmp_path: Path) -> None:
     path = tmp_path / "a.ply"
-    export(avatar, path, "mesh-ply", expression={"mouthSmileLeft": 1.0})
+    export_avatar(avatar, path, "mesh-ply", expression={"mouthSmileLeft": 1.0})
     camera, params = view_of(avatar)
     ours = picture(avatar, camera, params.with_expression({"mouthSmileLeft": 1.0}))
     assert psnr(drawn(path, camera), ours) > 36
@@ -47,7 +47,7 @@ def test_the_file_looks_like_the_rendering(avatar: MeshAvatar, tmp_path: Path) -
 
 
 def test_normals_point_outwards_and_have_length_one(avatar: MeshAvatar, tmp_path: Path) -> None:
-    export(avatar, tmp_path / "a.ply", "mesh-ply", subdivide=0)
+    export_avatar(avatar, tmp_path / "a.ply", "mesh-ply", subdivide=0)
     v = read_ply(tmp_path / "a.ply")[0]["vertex"]
     normals = columns(v, "nx", "ny", "nz")
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
@@ -67,6 +67,6 @@ def test_subdivision_keeps_the_surface() -> None:
 
 def test_a_bad_number_is_named(avatar: MeshAvatar, tmp_path: Path) -> None:
     with pytest.raises(HeadcastError, match="--subdivide"):
-        export(avatar, tmp_path / "a.ply", "mesh-ply", subdivide=9)
+        export_avatar(avatar, tmp_path / "a.ply", "mesh-ply", subdivide=9)
     with pytest.raises(HeadcastError, match="--to"):
-        export(avatar, tmp_path / "a.ply")
+        export_avatar(avatar, tmp_path / "a.ply")

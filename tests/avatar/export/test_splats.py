@@ -11,9 +11,9 @@ import torch
 from tests.avatar.export.heads import synthetic_avatar
 from tests.avatar.export.read_splats import columns, read_ply, read_spz
 
-from headcast.avatar.export.base import export
+from headcast.avatar.export.base import export_avatar
 from headcast.avatar.export.ply import write_ply
-from headcast.avatar.export.splat_ply import SH_C0, rows
+from headcast.avatar.export.splat_ply import SH_C0, splat_rows
 from headcast.avatar.export.splats import Splats
 from headcast.avatar.export.spz import encode_spz
 from headcast.errors import HeadcastError
@@ -30,17 +30,17 @@ def splats() -> Splats:
     q = (q / np.linalg.norm(q, axis=1, keepdims=True)).astype(np.float32)
     position, scale = g.normal(0, 0.1, (300, 3)), g.uniform(-8, -5, (300, 3))
     return Splats(
-        position.astype(np.float32),
-        scale.astype(np.float32),
-        q,
-        g.normal(size=300).astype(np.float32),
-        g.uniform(0, 1, (300, 3)).astype(np.float32),
+        position=position.astype(np.float32),
+        log_scale=scale.astype(np.float32),
+        quaternion=q,
+        opacity=g.normal(size=300).astype(np.float32),
+        colour=g.uniform(0, 1, (300, 3)).astype(np.float32),
     )
 
 
 @pytest.mark.parametrize("degree", [0, 1, 3])
 def test_ply_in_the_order_of_3dgs(degree: int, splats: Splats, tmp_path: Path) -> None:
-    write_ply(tmp_path / "a.ply", {"vertex": rows(splats, degree)}, ("made by Åsa",))
+    write_ply(tmp_path / "a.ply", {"vertex": splat_rows(splats, degree)}, ("made by Åsa",))
     elements, comments = read_ply(tmp_path / "a.ply")
     v = elements["vertex"]
     rest = [f"f_rest_{k}" for k in range({0: 0, 1: 9, 3: 45}[degree])]
@@ -62,7 +62,7 @@ def test_ply_in_the_order_of_3dgs(degree: int, splats: Splats, tmp_path: Path) -
 
 def test_a_binding_is_the_last_column(splats: Splats) -> None:
     bound = replace(splats, binding=np.arange(300))
-    assert rows(bound, 0).dtype.names[-1] == "binding_0" and rows(bound, 0)["binding_0"][7] == 7
+    assert splat_rows(bound, 0).dtype.names[-1] == "binding_0" and splat_rows(bound, 0)["binding_0"][7] == 7
 
 
 def test_half_a_turn_turns_gaussians_too(splats: Splats) -> None:
@@ -96,5 +96,7 @@ def test_spz_keeps_far_and_thin_gaussians_in_range(splats: Splats, tmp_path: Pat
 @pytest.mark.parametrize("name", ["splat-ply", "spz"])
 def test_a_mesh_has_no_splats(name: str, tmp_path: Path) -> None:
     with pytest.raises(HeadcastError, match="mesh"):
-        export(synthetic_avatar(shells=False), tmp_path / f"a{'.spz' if name == 'spz' else '.ply'}", name)
+        export_avatar(
+            synthetic_avatar(shells=False), tmp_path / f"a{'.spz' if name == 'spz' else '.ply'}", name
+        )
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from tests.avatar.export.heads import of_gaussians, picture, psnr, synthetic_ava
 from tests.avatar.export.read_splats import columns, read_ply, read_spz
 
 from headcast.avatar.base import Avatar
-from headcast.avatar.export.base import export
+from headcast.avatar.export.base import export_avatar
 from headcast.avatar.export.splat_ply import SH_C0
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
@@ -57,19 +57,19 @@ def test_the_file_looks_like_the_rendering(kind: str, avatar: Avatar, tmp_path: 
     camera, params = view_of(avatar)
     ours = picture(avatar, camera, params.with_expression(LOOK))
     if kind == "spz":
-        export(avatar, tmp_path / "a.spz", expression=LOOK)
+        export_avatar(avatar, tmp_path / "a.spz", expression=LOOK)
         read = drawn(read_spz(tmp_path / "a.spz"), camera)
     else:
-        export(avatar, tmp_path / "a.ply", "splat-ply", expression=LOOK, axes=kind)
+        export_avatar(avatar, tmp_path / "a.ply", "splat-ply", expression=LOOK, axes=kind)
         read = drawn(fields(tmp_path / "a.ply"), camera if kind == "y-up" else down(camera))
     assert psnr(read, ours) > 45
     assert psnr(ours, picture(avatar, camera, params)) < 40  # the expression is seen
 
 
 def test_rigged_splats_stand_where_the_posed_ones_do(avatar: Avatar, tmp_path: Path) -> None:
-    written = export(avatar, tmp_path / "rig.ply", "splat-ply", rigged=True)
+    written = export_avatar(avatar, tmp_path / "rig.ply", "splat-ply", rigged=True)
     assert [p.name for p in written] == ["rig.ply", "rig.mesh.ply"]
-    export(avatar, tmp_path / "posed.ply", "splat-ply", axes="y-up")
+    export_avatar(avatar, tmp_path / "posed.ply", "splat-ply", axes="y-up")
     local, posed = fields(written[0]), fields(tmp_path / "posed.ply")
     binding = read_ply(written[0])[0]["vertex"]["binding_0"].astype(int)
     mesh = read_ply(written[1])[0]
@@ -93,8 +93,8 @@ def test_rigged_splats_stand_where_the_posed_ones_do(avatar: Avatar, tmp_path: P
 
 def test_a_rigged_file_has_no_pose(avatar: Avatar, tmp_path: Path) -> None:
     with pytest.raises(HeadcastError, match="--rigged"):
-        export(avatar, tmp_path / "a.ply", "splat-ply", rigged=True, expression=LOOK)
+        export_avatar(avatar, tmp_path / "a.ply", "splat-ply", rigged=True, expression=LOOK)
 
 
 def test_meshes_of_gaussians_export_too(avatar: Avatar, tmp_path: Path) -> None:
-    assert export(avatar, tmp_path / "a.glb", texture_size=16)[0].stat().st_size > 10**6
+    assert export_avatar(avatar, tmp_path / "a.glb", texture_size=16)[0].stat().st_size > 10**6

@@ -15,7 +15,7 @@ from headcast.head.params import HeadParams
 from headcast.methods.fit.body.outline import edges_at, first_crossing
 from headcast.methods.fit.body.shell import body_shell, headroom, tuck_shoulders
 from headcast.methods.fit.body.torso import estimate_torso
-from headcast.methods.fit.reconstruct import reconstruct
+from headcast.methods.fit.reconstruct import fit_avatar
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.shaded import render_textured
 from headcast.render.shading import ambient
@@ -61,16 +61,23 @@ def seen(head: HeadModel) -> Observation:
     image[bare > 0.5] = face[bare > 0.5]
     image[coat > 0.5] = GREEN
     none = np.zeros((SIZE, SIZE), np.float32)
-    masks = Masks(np.maximum(bare, coat), bare, none, coat, none)
+    masks = Masks(person=np.maximum(bare, coat), skin=bare, hair=none, clothes=coat, glasses=none)
     box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
     return Observation(
-        image, Detection(points, box, 1.0), masks, camera, params, ambient(0.8).numpy(), 0.0, "coat"
+        image=image,
+        detection=Detection(points, box, 1.0),
+        masks=masks,
+        camera=camera,
+        params=params,
+        light=ambient(0.8).numpy(),
+        landmark_error=0.0,
+        name="coat",
     )
 
 
 @pytest.fixture(scope="module")
 def made(seen: Observation, head: HeadModel) -> MeshAvatar:
-    return reconstruct([seen], head, texture_size=1024)
+    return fit_avatar([seen], head, texture_size=1024)
 
 
 def test_the_outline_and_colours_come_back(seen: Observation, made: MeshAvatar) -> None:

@@ -12,9 +12,9 @@ from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.complete import complete_hidden
 from headcast.methods.fit.skin.observations import TexelObservations
-from headcast.methods.fit.skin.steps import even_slants
+from headcast.methods.fit.skin.steps import smooth_grazing_skin
 from headcast.texture.masks import region_weights
-from headcast.texture.texels import Texels, gather, texels_of
+from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 SIDE = 0.05  # metres off the middle, from which on skin is seen at a slant; at twice this nothing is seen
@@ -26,7 +26,7 @@ def parts() -> tuple[HeadModel, Texels, Float[np.ndarray, "n 3"]]:
     """Head, texels and their places at rest."""
     head = HeadModel.load()
     texels = texels_of(head, 256)
-    return head, texels, gather(head.neutral.numpy(), head.faces.numpy(), texels)
+    return head, texels, interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)
 
 
 def seen_from_before() -> TexelObservations:
@@ -55,7 +55,7 @@ def test_no_seam_beside_slanted_skin_and_the_usual_colour_far_from_it() -> None:
     head, texels, at = parts()
     seen = seen_from_before()
     skin = np.tile(SKIN, (len(at), 1))
-    canvas = TextureCanvas(head, texels, head.neutral.numpy(), seen, skin)
+    canvas = TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=skin)
     fill = complete_hidden(canvas, np.random.default_rng(0)).fill
     assert (canvas.fill == SKIN).all()  # what was given is not written to
     ratio = np.log(fill.mean(1) / SKIN.mean())
@@ -88,7 +88,9 @@ def test_slanted_pixels_lose_their_streaks_and_keep_their_colour() -> None:
             label_confidence=one,
             foldedness=0 * one,
         )
-        return even_slants(TextureCanvas(head, texels, head.neutral.numpy(), seen, fill))
+        return smooth_grazing_skin(
+            TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=fill)
+        )
 
     slanted = evened(0.0)
     weight = slanted.observed.confidence[:, None]

@@ -13,9 +13,9 @@ from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.fit.hair.coverage import clean_cover, view_weights
 from headcast.methods.fit.hair.grid import HairGrid, mirror, normals
-from headcast.methods.fit.hair.surface import LENIENT, hair_surface, outer_limit
+from headcast.methods.fit.hair.surface import LIMIT_TOLERANCE_M, hair_surface, outer_limit
 from headcast.methods.fit.hair.texture import HairTexelObservations, merge_colours, suppress_sheen
-from headcast.methods.fit.reconstruct import reconstruct
+from headcast.methods.fit.reconstruct import fit_avatar
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.mesh import rasterize_mesh
 
@@ -45,14 +45,21 @@ def portrait(head: HeadModel, wig: str | None) -> Observation:
     box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
     p, h, none = person.astype(np.float32), hair.astype(np.float32), np.zeros((SIZE, SIZE), np.float32)
     return Observation(
-        image, Detection(points, box, 1.0), Masks(p, p - h, h, none, none), camera, params, None, 0.0, "wig"
+        image=image,
+        detection=Detection(points, box, 1.0),
+        masks=Masks(person=p, skin=p - h, hair=h, clothes=none, glasses=none),
+        camera=camera,
+        params=params,
+        light=None,
+        landmark_error=0.0,
+        name="wig",
     )
 
 
 @pytest.fixture(scope="module")
 def made(head: HeadModel) -> tuple[Observation, MeshAvatar]:
     seen = portrait(head, "bob02")
-    return seen, reconstruct([seen], head, texture_size=1024)
+    return seen, fit_avatar([seen], head, texture_size=1024)
 
 
 def test_grid_knows_where_points_lie(head: HeadModel) -> None:
@@ -140,8 +147,8 @@ def test_sheen_seen_at_a_slant_goes_and_what_is_seen_well_stays() -> None:
 def test_one_photo_of_several_does_not_cut_the_hair() -> None:
     near, usual, unknown = (np.full((2, 3), x) for x in (0.01, 0.03, np.inf))
     assert np.array_equal(outer_limit([near]), near)
-    assert np.array_equal(outer_limit([unknown, near, usual]), usual + LENIENT)
-    assert np.array_equal(outer_limit([usual, near]), near + LENIENT)
+    assert np.array_equal(outer_limit([unknown, near, usual]), usual + LIMIT_TOLERANCE_M)
+    assert np.array_equal(outer_limit([usual, near]), near + LIMIT_TOLERANCE_M)
 
 
 def test_the_photo_that_tells_most_decides_where_hair_is() -> None:

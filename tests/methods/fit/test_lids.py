@@ -17,14 +17,14 @@ from headcast.methods.fit.skin.lids import (
     UpperLids,
     bare_lids,
     delight_lids,
-    distrust_smears,
     draw_lash_line,
     find_upper_lids,
     lash_shade,
+    reject_smears,
 )
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.texture.margins import lid_margins
-from headcast.texture.texels import Texels, gather, texels_of
+from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 
@@ -53,7 +53,7 @@ def canvas(
         label_confidence=one,
         foldedness=one * np.float32(folded),
     )
-    return TextureCanvas(head, texels, head.neutral.numpy(), seen, fill)
+    return TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=fill)
 
 
 def skin() -> Float[np.ndarray, "n 3"]:
@@ -63,8 +63,8 @@ def skin() -> Float[np.ndarray, "n 3"]:
 
 def test_the_lids_are_found_above_the_eyes() -> None:
     head, texels, lids = parts()
-    covering = lids.which[lids.blink_cover > 0.9]
-    at = gather(head.neutral.numpy(), head.faces.numpy(), texels)[covering]
+    covering = lids.index[lids.blink_cover > 0.9]
+    at = interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)[covering]
     eyes = head.landmarks(head.neutral).numpy()[[473, 468]]
     off = np.abs(at[:, None, 0] - eyes[:, 0]).min(1)
     assert len(covering) > 100 and off.max() < 0.025  # metres
@@ -77,20 +77,20 @@ def test_the_lids_are_found_above_the_eyes() -> None:
 def test_dark_lids_of_the_fill_take_the_colour_of_the_skin_around() -> None:
     lids = parts()[2]
     fill = skin()
-    fill[lids.which[lids.blink_cover > 0]] *= 0.4
-    bare = bare_lids(canvas(fill, fill), lids).fill[lids.which[lids.blink_cover > 0.95]]
+    fill[lids.index[lids.blink_cover > 0]] *= 0.4
+    bare = bare_lids(canvas(fill, fill), lids).fill[lids.index[lids.blink_cover > 0.95]]
     assert np.abs(bare / SKIN - 1).mean() < 0.12
     plain = canvas(skin(), skin())
     line = draw_lash_line(plain, lids).fill
-    assert line[lids.which].mean(1).min() < 0.4 * SKIN.mean()
-    assert (np.delete(line, lids.which, 0) == SKIN).all() and (plain.fill == SKIN).all()
+    assert line[lids.index].mean(1).min() < 0.4 * SKIN.mean()
+    assert (np.delete(line, lids.index, 0) == SKIN).all() and (plain.fill == SKIN).all()
 
 
 @pytest.mark.parametrize("darkness", [0.3, 0.6])
 def test_what_the_photo_showed_is_kept_as_bare_skin_times_shade(darkness: float) -> None:
     lids = parts()[2]
     albedo = skin()
-    albedo[lids.which] *= 1 - (1 - darkness) * lids.blink_cover[:, None]
+    albedo[lids.index] *= 1 - (1 - darkness) * lids.blink_cover[:, None]
     seen = canvas(albedo, skin())
     shade = lash_shade(seen, lids)
     assert 0.15 <= shade.min() < darkness + 0.1 and shade.max() == pytest.approx(1)
@@ -98,11 +98,11 @@ def test_what_the_photo_showed_is_kept_as_bare_skin_times_shade(darkness: float)
     assert (seen.fill == SKIN).all()  # what was given is not written to
     weight = lit.observed.confidence[:, None]
     shown = (weight * lit.observed.albedo + (1 - weight) * skin()) * shade[:, None]
-    inner = lids.which[lids.blink_cover > 0.95]
+    inner = lids.index[lids.blink_cover > 0.95]
     assert np.abs(np.log(shown[inner] / albedo[inner])).mean() < 0.15
     shut = shown[inner] / shade[inner, None]
     assert np.abs(shut / SKIN - 1).mean() < 0.1
-    assert (lit.observed.confidence[np.setdiff1d(np.arange(len(albedo)), lids.which)] == 1).all()
+    assert (lit.observed.confidence[np.setdiff1d(np.arange(len(albedo)), lids.index)] == 1).all()
 
 
 def test_a_lid_without_lashes_stays_as_it_is() -> None:
@@ -115,7 +115,7 @@ def test_a_lid_without_lashes_stays_as_it_is() -> None:
 
 def test_smears_are_not_kept_on_a_folded_lid() -> None:
     def confidence(albedo: Float[np.ndarray, "n 3"], folded: float) -> Float[np.ndarray, "n"]:
-        return distrust_smears(canvas(albedo, skin(), folded)).observed.confidence
+        return reject_smears(canvas(albedo, skin(), folded)).observed.confidence
 
     dark = 0.2 * skin()
     assert confidence(dark, 0.9).max() < 0.05
@@ -130,13 +130,15 @@ def test_shut_lids_become_patches_of_the_texture() -> None:
     found = lid_patches(dark, texels, shut, torch.tensor([0.1, 0.2]))
     colour = np.round(255 * linear_to_srgb(SKIN))
     for side, patch in enumerate(found.patches):
-        at = texels.index[shut.which[side][shut.weight[side] > 0.99]]
+        at = texels.index[shut.index[side][shut.weight[side] > 0.99]]
         y, x = np.divmod(at, texels.size)
         left, top = patch.corner.tolist()
         inner = patch.texture[2 * y + 1 - top, 2 * x + 1 - left]
         assert np.abs(np.median(inner, 0) - colour).max() <= 2
         assert (patch.texture[[0, -1]] == 40).all() and (patch.texture[:, [0, -1]] == 40).all()
-    first, second = (gather(head.neutral.numpy(), head.faces.numpy(), texels)[w, 0] for w in shut.which)
+    first, second = (
+        interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)[w, 0] for w in shut.index
+    )
     assert first.min() > 0 > second.max()
 
 
@@ -145,7 +147,7 @@ def test_lashes_lie_before_the_lower_lids_below_the_shut_edge() -> None:
     rest = head.neutral.numpy()
     shut = rest + head.expression_basis[list(BLINKS)].sum(0).numpy()
     which, cover = lash_fringe(head, texels, rest)
-    at = gather(shut, head.faces.numpy(), texels)[which]
+    at = interpolate_attributes(shut, head.faces.numpy(), texels)[which]
     for margin, mine in zip(lid_margins(head, rest), (at[:, 0] > 0, at[:, 0] < 0), strict=True):
         line = shut[margin.upper]
         below = np.interp(at[mine, 0], line[:, 0], line[:, 1]) - at[mine, 1]

@@ -12,8 +12,8 @@ from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.mouth import lower_tongue
 from headcast.methods.fit.skin.observations import TexelObservations
-from headcast.methods.fit.skin.openings import distrust_teeth, paint_openings
-from headcast.texture.texels import Texels, gather, texels_of
+from headcast.methods.fit.skin.openings import paint_openings, reject_teeth
+from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 LIP = np.array([0.35, 0.14, 0.13], np.float32)
@@ -24,7 +24,7 @@ def parts() -> tuple[HeadModel, Texels, Float[np.ndarray, "v 3"], Float[np.ndarr
     """Head, texels, vertices at rest and the texels' places."""
     head = HeadModel.load()
     texels, rest = texels_of(head, 512), head.neutral.numpy()
-    return head, texels, rest, gather(rest, head.faces.numpy(), texels)
+    return head, texels, rest, interpolate_attributes(rest, head.faces.numpy(), texels)
 
 
 def canvas(
@@ -44,7 +44,7 @@ def canvas(
         label_confidence=one,
         foldedness=0 * one,
     )
-    return TextureCanvas(head, texels, rest, seen, np.tile(fill, (n, 1)))
+    return TextureCanvas(head=head, texels=texels, rest=rest, observed=seen, fill=np.tile(fill, (n, 1)))
 
 
 def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:
@@ -78,8 +78,8 @@ def test_nostrils_are_less_dark_beside_what_was_seen() -> None:
 def test_teeth_are_not_kept_on_the_lips() -> None:
     white = canvas(np.full(3, 0.5, np.float32), LIP)
     weights = white.region_weights("lips")
-    pale = distrust_teeth(white).observed.confidence
-    red = distrust_teeth(canvas(LIP, LIP)).observed.confidence
+    pale = reject_teeth(white).observed.confidence
+    red = reject_teeth(canvas(LIP, LIP)).observed.confidence
     assert pale[weights > 0.9].min() < 0.05 and pale[weights > 0.9].max() == 1  # at the inner edge only
     assert (red == 1).all() and (pale[weights == 0] == 1).all()
 

@@ -9,7 +9,7 @@ import numpy as np
 from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.pipeline import CompletedTexture, complete_texture
-from headcast.texture.texels import gather, texels_of
+from headcast.texture.texels import interpolate_attributes, texels_of
 
 SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 
@@ -17,7 +17,7 @@ SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 def test_the_same_seed_completes_alike_and_what_is_given_stays() -> None:
     head = HeadModel.load()
     texels, rest = texels_of(head, 256), head.neutral.numpy()
-    at = gather(rest, head.faces.numpy(), texels)
+    at = interpolate_attributes(rest, head.faces.numpy(), texels)
     n = len(at)
     one = np.ones(n, np.float32)
     seen = ((at[:, 2] > 0) & (np.abs(at[:, 0]) < 0.06)).astype(np.float32)
@@ -45,5 +45,5 @@ def test_the_same_seed_completes_alike_and_what_is_given_stays() -> None:
     assert cheek.any() and np.abs(np.median(first.fill[cheek] / SKIN, 0) - 1).max() < 0.15
     assert all(
         len(w) and np.isfinite(c).all()
-        for w, c in zip(first.closed_lids.which, first.closed_lids.colour, strict=True)
+        for w, c in zip(first.closed_lids.index, first.closed_lids.colour, strict=True)
     )

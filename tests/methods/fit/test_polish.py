@@ -32,8 +32,8 @@ def scene() -> tuple[GaussianAvatar, Observation]:
     y, x = np.mgrid[0:256, 0:256]
     waves = (130 + 45 * np.sin(x / 7) * np.sin(y / 7))[..., None].repeat(3, 2).astype(np.uint8)
     with torch.no_grad():
-        mesh = MeshAvatar(bound(head, source), plain)
-        drawn = MeshAvatar(bound(head, source), waves).render(params, source.camera)
+        mesh = MeshAvatar(bound=bound(head, source), texture=plain)
+        drawn = MeshAvatar(bound=bound(head, source), texture=waves).render(params, source.camera)
         points = source.camera.project(head.landmarks(head(params))).numpy().astype(np.float64)
         avatar = GaussianAvatar(mesh, init_gaussians(mesh.surface, source))
     alpha = drawn.alpha.numpy()
@@ -41,14 +41,14 @@ def scene() -> tuple[GaussianAvatar, Observation]:
     none = np.zeros_like(alpha)
     box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
     seen = Observation(
-        image,
-        Detection(points, box, 1.0),
-        Masks(alpha, alpha, none, none, none),
-        source.camera,
-        params,
-        source.light.numpy(),
-        0.0,
-        "synthetic",
+        image=image,
+        detection=Detection(points, box, 1.0),
+        masks=Masks(person=alpha, skin=alpha, hair=none, clothes=none, glasses=none),
+        camera=source.camera,
+        params=params,
+        light=source.light.numpy(),
+        landmark_error=0.0,
+        name="synthetic",
     )
     return avatar, seen
 
@@ -94,7 +94,7 @@ def test_what_no_view_shows_stays_and_what_is_seen_edge_on_moves_little(
     scene: tuple[GaussianAvatar, Observation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     avatar, seen = scene
-    monkeypatch.setattr(module, "PSEUDO", ((40, 0, {}),))
+    monkeypatch.setattr(module, "PSEUDO_VIEWS", ((40, 0, {}),))
     monkeypatch.setattr(module, "PSEUDO_SIDE", 96)
     targets = module.photo_target(avatar, seen), module.pseudo_target(avatar, 40, 0, {})
     with torch.no_grad():
@@ -119,7 +119,7 @@ def test_what_no_view_shows_stays_and_what_is_seen_edge_on_moves_little(
 
 def test_other_photos_tell_nothing_of_the_body(scene: tuple[GaussianAvatar, Observation]) -> None:
     avatar, seen = scene
-    first, other = module.photo_target(avatar, seen), module.photo_target(avatar, seen, whole=False)
+    first, other = module.photo_target(avatar, seen), module.photo_target(avatar, seen, with_body=False)
     chin = round(float(seen.detection.points[152, 1]))
     assert torch.equal(other.weight[: chin - 2], first.weight[: chin - 2])
     assert float(first.weight[chin + 2 :].max()) > 0.5 and float(other.weight[chin + 2 :].max()) == 0

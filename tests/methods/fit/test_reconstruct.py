@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from headcast.avatar.base import Avatar, load
+from headcast.avatar.base import Avatar, load_avatar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.reconstruct import reconstruct
+from headcast.methods.fit.reconstruct import fit_avatar
 from headcast.methods.fit.skin.detail import texture_size_for
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.shaded import render_textured
 from headcast.render.shading import ambient, directional
-from headcast.texture.texels import gather, texels_of
+from headcast.texture.texels import interpolate_attributes, texels_of
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +52,21 @@ def picture(head: HeadModel, yaw: float = 0.0, size: int = 256) -> Observation:
     none = np.zeros_like(person)
     box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
     return Observation(
-        image,
-        Detection(points, box, 1.0),
-        Masks(person, person, none, none, none),
-        camera,
-        params,
-        light.numpy(),
-        0.0,
-        "synthetic",
+        image=image,
+        detection=Detection(points, box, 1.0),
+        masks=Masks(person=person, skin=person, hair=none, clothes=none, glasses=none),
+        camera=camera,
+        params=params,
+        light=light.numpy(),
+        landmark_error=0.0,
+        name="synthetic",
     )
 
 
 @pytest.fixture(scope="module")
 def made(head: HeadModel) -> tuple[Observation, MeshAvatar]:
     seen = picture(head)
-    return seen, reconstruct([seen], head, texture_size=1024)
+    return seen, fit_avatar([seen], head, texture_size=1024)
 
 
 def shown(avatar: MeshAvatar, o: Observation) -> tuple[np.ndarray, np.ndarray]:
@@ -115,10 +115,10 @@ def test_hidden_skin_is_like_the_seen_and_has_no_seam(
 
 
 def test_the_other_cheek_is_filled_like_its_mirror(head: HeadModel) -> None:
-    avatar = reconstruct([picture(head, yaw=35.0)], head, texture_size=1024)
+    avatar = fit_avatar([picture(head, yaw=35.0)], head, texture_size=1024)
     texels = texels_of(head, 1024)
     values = texels.from_image(avatar.texture).astype(float)
-    x = gather(head.neutral.numpy(), head.faces.numpy(), texels)[:, 0]
+    x = interpolate_attributes(head.neutral.numpy(), head.faces.numpy(), texels)[:, 0]
     skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     left, right = values[skin & (x > 0.05)].mean(0), values[skin & (x < -0.05)].mean(0)
     assert np.abs(left - right).max() < 20
@@ -126,7 +126,7 @@ def test_the_other_cheek_is_filled_like_its_mirror(head: HeadModel) -> None:
 
 def test_two_photos_share_the_work(head: HeadModel) -> None:
     a, b = picture(head, yaw=-30.0), picture(head, yaw=30.0)
-    avatar = reconstruct([a, b], head, texture_size=1024)
+    avatar = fit_avatar([a, b], head, texture_size=1024)
     for o in (a, b):
         rgb, alpha = shown(avatar, o)
         x0, y0, x1, y1 = (int(c) for c in o.detection.box)
@@ -137,7 +137,7 @@ def test_two_photos_share_the_work(head: HeadModel) -> None:
 
 def test_larger_textures_agree(made: tuple[Observation, MeshAvatar], head: HeadModel) -> None:
     seen, small = made
-    large = reconstruct([seen], head, texture_size=2048)
+    large = fit_avatar([seen], head, texture_size=2048)
     a, b = shown(small, seen)[0], shown(large, seen)[0]
     assert large.texture.shape == (2048, 2048, 3)
     assert np.abs(a - b).mean() < 0.02
@@ -153,7 +153,7 @@ def test_the_size_follows_the_photo(head: HeadModel) -> None:
 def test_the_file_gives_the_same_avatar(made: tuple[Observation, MeshAvatar], tmp_path: Path) -> None:
     seen, avatar = made
     avatar.save(tmp_path / "me.avatar")
-    back = load(tmp_path / "me.avatar")
+    back = load_avatar(tmp_path / "me.avatar")
     assert isinstance(back, MeshAvatar) and isinstance(back, Avatar)
     np.testing.assert_array_equal(back.texture, avatar.texture)
     assert back.source.landmarks is not None and avatar.source.landmarks is not None
@@ -161,5 +161,5 @@ def test_the_file_gives_the_same_avatar(made: tuple[Observation, MeshAvatar], tm
     np.testing.assert_allclose(shown(back, seen)[0], shown(avatar, seen)[0], atol=2e-3)
     assert back.info["method"] == "fit" and "synthetic" in back.info["synthetic_media"]
     back.save(tmp_path / "again.avatar")
-    again = load(tmp_path / "again.avatar")
+    again = load_avatar(tmp_path / "again.avatar")
     torch.testing.assert_close(again.head.neutral, back.head.neutral, atol=1e-6, rtol=0)

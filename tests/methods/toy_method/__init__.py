@@ -1,6 +1,6 @@
 """A method as a folder brings it: everything that a ``Declaration`` can hold, as small as possible."""
 
-from headcast.registry import Checkpoint, Declaration, Importer
+from headcast.registry import Declaration, Importer, OfficialCheckpoint
 
 HERE = "tests.methods.toy_method.method"
 
@@ -10,5 +10,5 @@ DECLARATION = Declaration(
     avatar_kinds={"dots": f"{HERE}:DotsAvatar"},
     recipes={"dots.blobs": "headcast.training.toy:ToyRecipe"},
     importers={"dots": Importer(f"{HERE}:convert_dots", "dots.pth", "dots of official size")},
-    checkpoints=(Checkpoint("Dots", "CC0", ("",), {"dots.weight": (3, 5, 7)}),),
+    checkpoints=(OfficialCheckpoint("Dots", "CC0", ("",), {"dots.weight": (3, 5, 7)}),),
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.avatar.mesh import MeshAvatar
 
-__all__ = ["FORMATS", "Format", "export", "mesh_of"]
+__all__ = ["FORMATS", "Format", "export_avatar", "mesh_of"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ FORMATS: dict[str, Format] = {
 """Export formats by name, as ``--to`` takes them."""
 
 
-def export(avatar: Avatar, path: str | Path, to: str | None = None, **options: Any) -> tuple[Path, ...]:
+def export_avatar(
+    avatar: Avatar, path: str | Path, to: str | None = None, **options: Any
+) -> tuple[Path, ...]:
     """Export an avatar to a file of another format.
 
     Args:
@@ -61,7 +63,7 @@ def export(avatar: Avatar, path: str | Path, to: str | None = None, **options: A
             cannot be written, an avatar that holds nothing of that kind.
     """
     path = Path(path)
-    name = to or format_of(path)
+    name = to or format_of_suffix(path)
     if name not in FORMATS:
         raise HeadcastError(f"--to {name}: unknown format; give one of {', '.join(FORMATS)}")
     format_ = FORMATS[name]
@@ -80,7 +82,7 @@ def export(avatar: Avatar, path: str | Path, to: str | None = None, **options: A
     return tuple(written) if written else (path,)
 
 
-def format_of(path: Path) -> str:
+def format_of_suffix(path: Path) -> str:
     """Return the name of the format with the suffix of a path."""
     found = [name for name, format_ in FORMATS.items() if format_.suffix == path.suffix.lower()]
     if len(found) == 1:

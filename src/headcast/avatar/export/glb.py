@@ -21,12 +21,12 @@ from headcast.avatar.export.look import (
     MOUTH_OPEN,
     check_shading,
     check_texture_size,
-    downsample,
+    limit_texture_size,
     textures,
 )
 from headcast.avatar.export.pieces import Piece, head_pieces, split
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.png import encode_png
+from headcast.avatar.png import encode_texture
 from headcast.files import atomic_path
 from headcast.head.maps import SkinMaps
 from headcast.head.model import JOINTS, PARENTS
@@ -38,7 +38,7 @@ from headcast.render.geometry import vertex_normals
 if TYPE_CHECKING:
     from pygltflib import GLTF2, Material
 
-__all__ = ["add_maps", "build", "sidecar", "write_glb"]
+__all__ = ["add_maps", "build_gltf", "sidecar", "write_glb"]
 
 SURFACES = {
     "skin": (0.5, 0.7),
@@ -67,7 +67,7 @@ def write_glb(
     check_shading(shading)
     check_texture_size(texture_size)
     mesh = mesh_of(avatar)
-    gltf = build(mesh, shading, texture_size)
+    gltf = build_gltf(mesh, shading, texture_size)
     sidecar_path = path.with_suffix(".arkit.json")
     with atomic_path(path) as temporary, atomic_path(sidecar_path) as sidecar_temporary:
         temporary.write_bytes(b"".join(gltf.save_to_bytes()))
@@ -77,7 +77,7 @@ def write_glb(
     return path, sidecar_path
 
 
-def build(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
+def build_gltf(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
     """Build the complete glTF document with its binary buffer."""
     import pygltflib as g
 
@@ -91,7 +91,7 @@ def build(avatar: MeshAvatar, shading: str, texture_size: int | None) -> GLTF2:
     )
     add_textures(gltf, data, textures(avatar, shading, texture_size))
     add_joints(gltf, data, avatar.head.joints(avatar.identity).double().numpy())
-    add_head(gltf, data, avatar, shading)
+    add_head_mesh(gltf, data, avatar, shading)
     for i, shell in enumerate(avatar.shells):
         piece = split(shell.name, shell.faces, shell.uv, shell.faces_uv)
         normals = vertex_normals(shell.rest, shell.faces)
@@ -115,7 +115,7 @@ def add_textures(gltf: GLTF2, data: GltfData, images: list[np.ndarray]) -> None:
 
     gltf.samplers = [g.Sampler(magFilter=LINEAR, minFilter=MIPMAPS, wrapS=CLAMP, wrapT=CLAMP)]
     for i, image in enumerate(images):
-        view = data.view(encode_png(image))
+        view = data.view(encode_texture(image))
         gltf.images.append(g.Image(name=f"basecolor{i}", mimeType="image/png", bufferView=view))
         gltf.textures.append(g.Texture(source=i, sampler=0))
 
@@ -126,12 +126,15 @@ def add_maps(gltf: GLTF2, data: GltfData, maps: SkinMaps, size: int | None) -> N
 
     normal_bytes, specular_bytes = maps.micronormal_bytes(), maps.specular_bytes()
     assert normal_bytes is not None and specular_bytes is not None
-    specular = downsample(specular_bytes, size)[..., None]
+    specular = limit_texture_size(specular_bytes, size)[..., None]
     white = np.full((*specular.shape[:2], 3), 255, np.uint8)
-    images = {"normal": downsample(normal_bytes, size), "specular": np.concatenate([white, specular], -1)}
+    images = {
+        "normal": limit_texture_size(normal_bytes, size),
+        "specular": np.concatenate([white, specular], -1),
+    }
     first = len(gltf.textures)
     for i, (name, image) in enumerate(images.items()):
-        view = data.view(encode_png(image))
+        view = data.view(encode_texture(image))
         gltf.images.append(g.Image(name=name, mimeType="image/png", bufferView=view))
         gltf.textures.append(g.Texture(source=first + i, sampler=0))
     skin = next(m for m in gltf.materials if m.name == "skin")
@@ -158,7 +161,7 @@ def add_joints(gltf: GLTF2, data: GltfData, positions: Float[np.ndarray, "j 3"])
     ]
 
 
-def add_head(gltf: GLTF2, data: GltfData, avatar: MeshAvatar, shading: str) -> None:
+def add_head_mesh(gltf: GLTF2, data: GltfData, avatar: MeshAvatar, shading: str) -> None:
     """Add the head as one mesh: skin, eyes, teeth, tongue and mouth are primitives with all 52 shapes."""
     import pygltflib as g
 

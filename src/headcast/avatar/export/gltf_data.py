@@ -26,6 +26,7 @@ class GltfData:
         self.blob = bytearray()
         self.views: list[BufferView] = []
         self.accessors: list[Accessor] = []
+        self._views_by_bytes: dict[bytes, int] = {}
 
     def view(self, data: bytes, target: int | None = None) -> int:
         """Append bytes at a multiple of four; return the buffer view's index."""
@@ -53,25 +54,37 @@ class GltfData:
         return len(self.accessors) - 1
 
     def sparse(self, displacement: Float[np.ndarray, "n 3"]) -> int:
-        """Add vertex displacements that are mostly zero: only the others are stored (spec 3.6.2.3)."""
+        """Add vertex displacements that are mostly zero: only the others are stored (spec 3.6.2.3).
+
+        Where none moves, one zero is stored: the specification allows accessors without any data, but assimp
+        refuses them.
+        """
         from pygltflib import AccessorSparseIndices as Indices
         from pygltflib import AccessorSparseValues as Values
         from pygltflib import Sparse
 
         moved = np.flatnonzero(np.linalg.norm(displacement, axis=1) > SMALLEST)
+        if not len(moved):
+            moved, displacement = np.zeros(1, np.intp), np.zeros_like(displacement)
         values = displacement[moved].astype(np.float32)
         accessor = self._accessor(np.zeros_like(displacement, np.float32), None)
         bounds = np.zeros((1, 3), np.float32) if len(moved) < len(displacement) else values[:1]
         bounds = np.concatenate([values, bounds])
         accessor.min, accessor.max = bounds.min(0).tolist(), bounds.max(0).tolist()
-        if len(moved):
-            index = moved.astype(np.uint16 if len(displacement) < 65535 else np.uint32)
-            accessor.sparse = Sparse(
-                count=len(moved),
-                indices=Indices(bufferView=self.view(index.tobytes()), componentType=TYPES[index.dtype.name]),
-                values=Values(bufferView=self.view(values.tobytes())),
-            )
+        index = moved.astype(np.uint16 if len(displacement) < 65535 else np.uint32)
+        accessor.sparse = Sparse(
+            count=len(moved),
+            indices=Indices(bufferView=self._shared(index), componentType=TYPES[index.dtype.name]),
+            values=Values(bufferView=self._shared(values)),
+        )
         return len(self.accessors) - 1
+
+    def _shared(self, array: Shaped[np.ndarray, "n *c"]) -> int:
+        """Return the buffer view of an array without a target; equal bytes are stored once."""
+        data = array.tobytes()
+        if data not in self._views_by_bytes:
+            self._views_by_bytes[data] = self.view(data)
+        return self._views_by_bytes[data]
 
     def _accessor(self, array: np.ndarray, view: int | None) -> Any:
         from pygltflib import Accessor

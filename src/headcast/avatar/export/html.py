@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from headcast.avatar.export.base import mesh_of
-from headcast.avatar.export.viewer_data import arrays, facts
+from headcast.avatar.export.viewer_data import viewer_arrays, viewer_facts
 from headcast.files import atomic_path
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def pack_avatar(avatar: Avatar, title: str) -> bytes:
     """Pack the avatar as gzipped safetensors: arrays, images as bytes, and JSON in the metadata."""
     from safetensors.numpy import save
 
-    tensors = arrays(avatar)
+    tensors = viewer_arrays(avatar)
     mesh = mesh_of(avatar)
     textures = {"head": mesh.texture, **{f"shell.{s.name}": s.texture for s in mesh.shells}}
     if mesh.lids is not None:
@@ -59,8 +59,8 @@ def pack_avatar(avatar: Avatar, title: str) -> bytes:
     for name, image in textures.items():
         tensors[f"picture.{name}"] = np.frombuffer(encode_jpeg(image[..., :3]), np.uint8)
         if image.shape[2] == 4 and not bool((image[..., 3] == 255).all()):
-            tensors[f"picture.{name}.alpha"] = np.frombuffer(encode_png(image[..., 3]), np.uint8)
-    data = save(tensors, {"viewer": json.dumps({**facts(avatar), "title": title}, ensure_ascii=False)})
+            tensors[f"picture.{name}.alpha"] = np.frombuffer(encode_channel(image[..., 3]), np.uint8)
+    data = save(tensors, {"viewer": json.dumps({**viewer_facts(avatar), "title": title}, ensure_ascii=False)})
     return gzip.compress(data, 9, mtime=0)
 
 
@@ -73,7 +73,7 @@ def encode_jpeg(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return out.getvalue()
 
 
-def encode_png(image: UInt8[np.ndarray, "h w"]) -> bytes:
+def encode_channel(image: UInt8[np.ndarray, "h w"]) -> bytes:
     """Encode one channel losslessly as PNG."""
     from PIL import Image
 

@@ -17,7 +17,7 @@ from headcast.render.geometry import vertex_normals
 from headcast.render.shaded import render_textured
 from headcast.render.shading import ambient
 
-__all__ = ["check_shading", "check_texture_size", "downsample", "mouth_open", "textures"]
+__all__ = ["check_shading", "check_texture_size", "limit_texture_size", "mouth_open", "textures"]
 
 MOUTH_OPEN = 0.5
 """The jawOpen at which the occlusion inside the mouth is baked into the texture."""
@@ -52,7 +52,7 @@ def textures(avatar: MeshAvatar, shading: str, size: int | None = None) -> list[
     head, rest = avatar.head, HeadParams.neutral(avatar.head.identities).replace(identity=avatar.identity)
     with torch.no_grad():
         openness = mouth_occlusion(head, head(mouth_open(rest)))
-        sources = [downsample(t, size) for t in (avatar.texture, *(s.texture for s in avatar.shells))]
+        sources = [limit_texture_size(t, size) for t in (avatar.texture, *(s.texture for s in avatar.shells))]
         baked = [bake_light(sources[0], head(rest), head.faces, head.uv, head.faces_uv, light, openness)]
         for shell, texture in zip(avatar.shells, sources[1:], strict=True):
             shell_texture = bake_light(
@@ -67,7 +67,9 @@ def mouth_open(params: HeadParams) -> HeadParams:
     return params.with_expression({"jawOpen": MOUTH_OPEN})
 
 
-def downsample(texture: UInt8[np.ndarray, "h w *c"], size: int | None) -> UInt8[np.ndarray, "h2 w2 *c"]:
+def limit_texture_size(
+    texture: UInt8[np.ndarray, "h w *c"], size: int | None
+) -> UInt8[np.ndarray, "h2 w2 *c"]:
     """Downsample a texture so that no side is longer than ``size``; None: return it unchanged."""
     import cv2
 

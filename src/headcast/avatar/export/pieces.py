@@ -52,7 +52,7 @@ def split(
     selected = torch.arange(len(faces)) if triangles is None else triangles
     corners = torch.stack([faces[selected].reshape(-1), faces_uv[selected].reshape(-1)], 1).long()
     pairs, index = torch.unique(corners, dim=0, return_inverse=True)
-    return Piece(name, pairs[:, 0], uv[pairs[:, 1]], index.view(-1, 3), selected)
+    return Piece(name=name, rows=pairs[:, 0], uv=uv[pairs[:, 1]], faces=index.view(-1, 3), triangles=selected)
 
 
 def head_pieces(head: HeadModel) -> list[Piece]:

@@ -50,17 +50,19 @@ def write_splat_ply(
     if rigged:
         splats, mesh_path = rigged_splats(avatar), path.with_suffix(".mesh.ply")
         write_carrier(avatar, mesh_path)
-        write_ply(path, {"vertex": rows(splats, sh_degree)}, (*header_lines(avatar.info), MODE))
+        write_ply(path, {"vertex": splat_rows(splats, sh_degree)}, (*header_lines(avatar.info), MODE))
         return path, mesh_path
     splats = posed_splats(avatar, expression)
     splats = splats.turned_about_x() if axes == "y-down" else splats
     write_ply(
-        path, {"vertex": rows(splats, sh_degree)}, (*header_lines(avatar.info), MODE, f"axes: {axes}, metres")
+        path,
+        {"vertex": splat_rows(splats, sh_degree)},
+        (*header_lines(avatar.info), MODE, f"axes: {axes}, metres"),
     )
     return (path,)
 
 
-def rows(splats: Splats, sh_degree: int) -> np.ndarray:
+def splat_rows(splats: Splats, sh_degree: int) -> np.ndarray:
     """Return the rows of the file, fields in the order that readers expect."""
     columns: dict[str, Any] = dict(zip("xyz", splats.position.T, strict=True))
     columns |= dict.fromkeys(("nx", "ny", "nz"), 0.0)

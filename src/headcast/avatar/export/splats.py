@@ -70,7 +70,7 @@ def posed_splats(avatar: Avatar, expression: Mapping[str, float] | None = None) 
     held = gaussians_of(avatar)
     with torch.no_grad():
         placed = held.placed(rest_pose(avatar, expression))
-        return arrays(held.world(placed), placed.shading)
+        return splat_arrays(held.world(placed), placed.shading)
 
 
 def rigged_splats(avatar: Avatar) -> Splats:
@@ -81,7 +81,7 @@ def rigged_splats(avatar: Avatar) -> Splats:
     held = gaussians_of(avatar)
     with torch.no_grad():
         placed = held.placed(rest_pose(avatar))
-        found = arrays(held.gaussians, placed.shading)
+        found = splat_arrays(held.gaussians, placed.shading)
     return replace(found, binding=held.gaussians.triangle.numpy())
 
 
@@ -98,14 +98,14 @@ def gaussians_of(avatar: Avatar) -> GaussianAvatar:
     raise HeadcastError("this avatar has no Gaussians; headcast bake makes one that has")
 
 
-def arrays(gaussians: Gaussians, shading: Float[torch.Tensor, "n 3"]) -> Splats:
+def splat_arrays(gaussians: Gaussians, shading: Float[torch.Tensor, "n 3"]) -> Splats:
     """Convert shaded Gaussians to plain arrays."""
     colour = linear_to_srgb((srgb_to_linear(gaussians.albedo.clamp(min=0)) * shading).clamp(0, 1))
     q = torch.nn.functional.normalize(gaussians.quaternion, dim=-1)
     return Splats(
-        gaussians.position.numpy(),
-        gaussians.log_scale.numpy(),
-        q.numpy(),
-        gaussians.opacity.numpy(),
-        colour.numpy(),
+        position=gaussians.position.numpy(),
+        log_scale=gaussians.log_scale.numpy(),
+        quaternion=q.numpy(),
+        opacity=gaussians.opacity.numpy(),
+        colour=colour.numpy(),
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.head.model import HeadModel
 
-__all__ = ["arrays", "facts"]
+__all__ = ["viewer_arrays", "viewer_facts"]
 
 MIN_DISPLACEMENT_M = 2e-5
 """Displacements below this (metres) are left out of a shape."""
@@ -38,7 +38,7 @@ MOUTH_POINTS = (*range(60, 68), 21, 22, 8)
 """Of the iBUG-68 points: inner lips, between the brows, chin; see ``head.occlusion``."""
 
 
-def arrays(avatar: Avatar) -> dict[str, np.ndarray]:
+def viewer_arrays(avatar: Avatar) -> dict[str, np.ndarray]:
     """Return all arrays by name; ``head.*``, ``shell.NAME.*`` and, where there are any, ``gaussians.*``."""
     found = {f"head.{k}": v for k, v in head_arrays(avatar.head, avatar.source.params.identity).items()}
     for shell in mesh_of(avatar).shells:
@@ -76,7 +76,7 @@ def lid_arrays(avatar: Avatar) -> dict[str, np.ndarray]:
         },
     }
     if avatar.splats is not None:
-        index, side, albedo = avatar.splats.on_lids
+        index, side, albedo = avatar.splats.lid_points
         found |= {
             "index": to_indices(index),
             "side": side.numpy().astype(np.uint8),
@@ -90,17 +90,7 @@ def head_arrays(head: HeadModel, identity: Float[Tensor, "i"]) -> dict[str, np.n
     edge = head.lid_index[:, head.lid_rim]
     inside = torch.zeros(len(head.neutral), dtype=torch.bool)
     inside[head.faces[head.part_faces(*(n for n in INSIDE if n in head.part_names))]] = True
-    lids = {
-        "index": to_indices(head.lid_index),
-        "rim": to_indices(head.lid_rim),
-        "partner": to_float32(head.lid_partner),
-        "share": to_float32(head.lid_share),
-        "spread": to_float32(head.lid_spread),
-        "profile": to_float32(head.eye_profile),
-        "clearance": to_float32(head.lid_clearance),
-        "growth": to_float32(1 + identity @ head.eye_growth),
-        "blink": to_float32(torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])),
-    }
+    lids = _lid_arrays(head, identity, edge)
     points = torch.tensor(MOUTH_POINTS)
     return {
         **render_mesh(head.faces, head.uv, head.faces_uv),
@@ -112,6 +102,21 @@ def head_arrays(head: HeadModel, identity: Float[Tensor, "i"]) -> dict[str, np.n
         "inside": inside.numpy().astype(np.uint8),
         "mouth.corners": to_indices(head.faces[head.landmark68_faces[points]]),
         "mouth.bary": to_float32(head.landmark68_bary[points]),
+    }
+
+
+def _lid_arrays(head: HeadModel, identity: Float[Tensor, "i"], edge: torch.Tensor) -> dict[str, np.ndarray]:
+    """Return the eyelids' arrays."""
+    return {
+        "index": to_indices(head.lid_index),
+        "rim": to_indices(head.lid_rim),
+        "partner": to_float32(head.lid_partner),
+        "share": to_float32(head.lid_share),
+        "spread": to_float32(head.lid_spread),
+        "profile": to_float32(head.eye_profile),
+        "clearance": to_float32(head.lid_clearance),
+        "growth": to_float32(1 + identity @ head.eye_growth),
+        "blink": to_float32(torch.stack([head.expression_basis[b, edge[s]] for s, b in enumerate(BLINKS)])),
     }
 
 
@@ -146,7 +151,7 @@ def render_mesh(
     }
 
 
-def facts(avatar: Avatar) -> dict[str, Any]:
+def viewer_facts(avatar: Avatar) -> dict[str, Any]:
     """Return everything that is not an array: names, cameras, clips, and how the avatar was made."""
     return {
         "expressions": list(EXPRESSIONS),
@@ -172,11 +177,11 @@ def view_facts(avatar: Avatar, view: View) -> dict[str, Any]:
         "size": [camera.width, camera.height],
         "center": head_center(avatar, p).tolist(),
         "pose": {k: getattr(p, k).tolist() for k in ("rotation", "translation", "neck", "jaw")},
-        "weights": weights(p),
+        "weights": nonzero_weights(p),
     }
 
 
-def weights(params: HeadParams) -> dict[str, float]:
+def nonzero_weights(params: HeadParams) -> dict[str, float]:
     """Return the non-zero expression weights; an explicit gaze becomes ``eyeLook*`` weights."""
     e = params.expression if params.gaze is None else eye_look_from_gaze(params.expression, params.gaze)
     return {n: round(w, 5) for n, w in zip(EXPRESSIONS, e.tolist(), strict=True) if w != 0}

@@ -20,11 +20,11 @@ from headcast.head.foreign.eyes import iris_points, profile_of
 from headcast.head.foreign.lids import laid_to_rest, lid_tensors
 from headcast.head.foreign.raw import GROUPS, RawHead
 from headcast.head.foreign.register import Registration, register
-from headcast.head.foreign.surface import Points
+from headcast.head.foreign.surface import MeshPoints
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.names import EXPRESSIONS
 
-__all__ = ["IDENTITIES", "build", "placed"]
+__all__ = ["IDENTITIES", "build_foreign_head", "placed"]
 
 IDENTITIES = 50
 """Components kept at most."""
@@ -77,7 +77,7 @@ def placed(raw: RawHead, rotation: Float[np.ndarray, "3 3"], translation: Float[
     )
 
 
-def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Registration]:
+def build_foreign_head(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Registration]:
     """Build the head model in our head frame; return it with its registration.
 
     Args:
@@ -87,12 +87,7 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
     registration = register(raw, ours)
     raw = placed(raw, registration.rotation, registration.translation)
     places = same_places(raw, raw.opened, ours, registration.opened)
-    mesh = own_mesh(raw, ours, registration, places)
-    for name in ("eyeLeft", "eyeRight"):
-        if not (raw.group == GROUPS.index(name)).any():
-            mesh = mesh.joined(graft_parts(raw, ours, registration, (name,)))
-    if not (raw.group == GROUPS.index("mouth")).any():
-        mesh = mesh.joined(graft_parts(raw, ours, registration, MOUTH))
+    mesh = _whole_mesh(raw, ours, registration, places)
     mesh.identity, mix = orthogonal(mesh)
     arrays = {
         "neutral": mesh.neutral,
@@ -107,7 +102,7 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
         "skin_weights": mesh.skin_weights,
         **joints_of(raw, ours, registration, mesh, mix),
         "eye_growth": np.zeros((len(mix), 2)),
-        "eye_profile": eye_profile(raw, ours),
+        "eye_profile": foreign_eye_profile(raw, ours),
     }
     arrays["identity_parity"] = parity_of(arrays["identity_basis"], arrays["mirror"])
     skin = raw.faces[raw.group == GROUPS.index("skin")]
@@ -118,7 +113,18 @@ def build(raw: RawHead, ours: HeadModel | None = None) -> tuple[HeadModel, Regis
     return with_landmarks(arrays, raw, ours, registration), registration
 
 
-def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: Points) -> Mesh:
+def _whole_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: MeshPoints) -> Mesh:
+    """Make the mesh of the foreign head, with parts of ours that it lacks."""
+    mesh = own_mesh(raw, ours, registration, places)
+    for name in ("eyeLeft", "eyeRight"):
+        if not (raw.group == GROUPS.index(name)).any():
+            mesh = mesh.joined(graft_parts(raw, ours, registration, (name,)))
+    if not (raw.group == GROUPS.index("mouth")).any():
+        mesh = mesh.joined(graft_parts(raw, ours, registration, MOUTH))
+    return mesh
+
+
+def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: MeshPoints) -> Mesh:
     """Make the mesh of the foreign vertices with our transferred attributes."""
     faces = ours.faces.numpy()
     basis = ours.expression_basis.double().numpy()
@@ -139,15 +145,15 @@ def own_mesh(raw: RawHead, ours: HeadModel, registration: Registration, places: 
     uv, faces_uv = carried_uv(raw, raw.opened, ours, registration.opened, places)
     part = np.median(ours.part.numpy()[places.triangle][raw.faces], axis=1).astype(np.int64)
     return Mesh(
-        raw.neutral,
-        raw.identity,
-        expression,
-        weights,
-        ours.region.numpy()[chief],
-        raw.faces,
-        part,
-        uv,
-        faces_uv,
+        neutral=raw.neutral,
+        identity=raw.identity,
+        expression=expression,
+        skin_weights=weights,
+        region=ours.region.numpy()[chief],
+        faces=raw.faces,
+        part=part,
+        uv=uv,
+        faces_uv=faces_uv,
     )
 
 
@@ -157,26 +163,32 @@ def graft_parts(raw: RawHead, ours: HeadModel, registration: Registration, names
     own, faces = np.unique(ours.faces.numpy()[rows], return_inverse=True)
     texels, faces_uv = np.unique(ours.faces_uv.numpy()[rows], return_inverse=True)
     neutral = registration.neutral[own]
-    if names[0].startswith("eye"):
-        shift = raw.eye_identity[:, int(names[0] == "eyeRight")]
-        identity = np.repeat(shift[:, None], len(own), 1)
-    else:
-        skin = raw.vertices_of("skin")
-        near = skin[np.linalg.norm(raw.neutral[skin] - neutral.mean(0), axis=1) < 0.07]
-        values = np.moveaxis(raw.identity[:, near], 0, 1)
-        identity = np.moveaxis(beside(neutral, raw.neutral[near], values, 0.02), 0, 1)
+    identity = _graft_identity(raw, names, neutral)
     weights = ours.skin_weights.double().numpy()[own]
     return Mesh(
-        neutral,
-        identity,
-        ours.expression_basis.double().numpy()[:, own],
-        weights / weights.sum(1, keepdims=True),
-        ours.region.numpy()[own],
-        faces.reshape(-1, 3),
-        ours.part.numpy()[rows],
-        ours.uv.double().numpy()[texels],
-        faces_uv.reshape(-1, 3),
+        neutral=neutral,
+        identity=identity,
+        expression=ours.expression_basis.double().numpy()[:, own],
+        skin_weights=weights / weights.sum(1, keepdims=True),
+        region=ours.region.numpy()[own],
+        faces=faces.reshape(-1, 3),
+        part=ours.part.numpy()[rows],
+        uv=ours.uv.double().numpy()[texels],
+        faces_uv=faces_uv.reshape(-1, 3),
     )
+
+
+def _graft_identity(
+    raw: RawHead, names: tuple[str, ...], neutral: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, "i n 3"]:
+    """Return the identity basis of grafted vertices: an eyeball's, or that of the skin nearby."""
+    if names[0].startswith("eye"):
+        shift = raw.eye_identity[:, int(names[0] == "eyeRight")]
+        return np.repeat(shift[:, None], len(neutral), 1)
+    skin = raw.vertices_of("skin")
+    near = skin[np.linalg.norm(raw.neutral[skin] - neutral.mean(0), axis=1) < 0.07]
+    values = np.moveaxis(raw.identity[:, near], 0, 1)
+    return np.moveaxis(beside(neutral, raw.neutral[near], values, 0.02), 0, 1)
 
 
 def orthogonal(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
@@ -233,7 +245,7 @@ def joints_of(
     return {"joint_neutral": rest, "joint_identity": moved}
 
 
-def eye_profile(raw: RawHead, ours: HeadModel) -> Float[np.ndarray, "3"]:
+def foreign_eye_profile(raw: RawHead, ours: HeadModel) -> Float[np.ndarray, "3"]:
     """Return the profile of the foreign eyeballs, or of ours in their place."""
     own = raw.vertices_of("eyeLeft")
     return profile_of(raw.neutral[own], raw.eyes[0]) if len(own) else ours.eye_profile.double().numpy()
@@ -253,7 +265,7 @@ def with_landmarks(
         "licence": raw.licence,
         "file": raw.hash,
     }
-    head = laid_to_rest(HeadModel(tensors_of(arrays), meta))
+    head = laid_to_rest(HeadModel(to_tensors(arrays), meta))
     arrays["neutral"] = head.neutral.double().numpy()
     faces = ours.faces.numpy()
     for count in (68, 478):
@@ -262,11 +274,11 @@ def with_landmarks(
         if count == 478:
             target[468:] = iris_points(head)
         arrays[f"landmark{count}_faces"], arrays[f"landmark{count}_bary"] = embed_landmarks(head, target)
-    tensors = tensors_of(arrays)
+    tensors = to_tensors(arrays)
     return HeadModel(tensors, {**meta, "hash": hash_of(tensors)})
 
 
-def tensors_of(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+def to_tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """Convert arrays to float32 and int32 tensors."""
     out = {}
     for name, a in arrays.items():

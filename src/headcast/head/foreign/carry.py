@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from headcast.head.foreign.eyes import LIMBUS, OUR_LIMBUS
 from headcast.head.foreign.raw import GROUPS, RawHead
-from headcast.head.foreign.surface import Points, face_normals, nearest, normals_of
+from headcast.head.foreign.surface import MeshPoints, face_normals, nearest, normals_of
 from headcast.head.model import HeadModel
 
 __all__ = ["MOUTH", "beside", "carried_uv", "eye_direction", "same_places"]
@@ -34,7 +34,7 @@ def beside(
 
 def same_places(
     raw: RawHead, opened: Float[np.ndarray, "v 3"], ours: HeadModel, registered: Float[np.ndarray, "w 3"]
-) -> Points:
+) -> MeshPoints:
     """Find the corresponding point of each foreign vertex on our head: triangle and weights of ours.
 
     Args:
@@ -60,7 +60,7 @@ def same_places(
         else:
             found = nearest(points, look, registered, faces, allowed)
         triangle[own], bary[own], distance[own] = found
-    return Points(triangle, bary, distance)
+    return MeshPoints(triangle, bary, distance)
 
 
 def raw_eye(raw: RawHead, vertices: Float[np.ndarray, "v 3"], right: bool) -> Float[np.ndarray, "3"]:
@@ -101,7 +101,7 @@ def carried_uv(
     vertices: Float[np.ndarray, "v 3"],
     ours: HeadModel,
     registered: Float[np.ndarray, "w 3"],
-    places: Points,
+    places: MeshPoints,
 ) -> tuple[Float[np.ndarray, "u 2"], Int[np.ndarray, "f 3"]]:
     """Return texture coordinates of every foreign triangle in our atlas.
 
@@ -117,23 +117,43 @@ def carried_uv(
     mine = sheet[places.triangle][raw.faces]
     skin = raw.group == GROUPS.index("skin")
     centre = vertices[raw.faces].mean(1)
-    jump = np.linalg.norm(np.diff(corner[raw.faces][:, [0, 1, 2, 0]], axis=1), axis=-1).max(1)
-    size = np.linalg.norm(np.diff(vertices[raw.faces][:, [0, 1, 2, 0]], axis=1), axis=-1).max(1)
-    torn = (mine != mine[:, :1]).any(1) & (jump > 0.02 + 4 * size)
+    torn = _is_torn(raw, vertices, corner, mine)
     hidden = behind_eyes(raw)[raw.faces].all(1)
     torn &= ~hidden
-    normals = face_normals(vertices, raw.faces)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
     out_uv, out_faces = [corner], raw.faces.copy()
     out_faces[hidden] = out_faces[hidden, :1]
     wanted = np.where(skin, 2 * ours.part_names.index("skin") + (centre[:, 0] < 0), -1)
-    middle = mine[:, 0].copy()
-    for key in np.unique(np.where(skin, wanted, middle)[torn]):
-        rows = np.flatnonzero(torn & (np.where(skin, wanted, middle) == key))
-        points = vertices[raw.faces[rows]].reshape(-1, 3)
-        found = nearest(points, np.repeat(normals[rows], 3, 0), registered, faces, sheet == key)
-        flat = np.einsum("vk,vkc->vc", found.bary, uv[faces_uv[found.triangle]])
+    own_sheet = np.where(skin, wanted, mine[:, 0])
+    for key in np.unique(own_sheet[torn]):
+        rows = np.flatnonzero(torn & (own_sheet == key))
+        flat = _uv_on_sheet(raw, vertices, ours, registered, rows, sheet == key)
         start = sum(map(len, out_uv))
         out_uv.append(flat)
         out_faces[rows] = start + np.arange(len(flat)).reshape(-1, 3)
     return np.concatenate(out_uv), out_faces
+
+
+def _uv_on_sheet(
+    raw: RawHead,
+    vertices: Float[np.ndarray, "v 3"],
+    ours: HeadModel,
+    registered: Float[np.ndarray, "w 3"],
+    rows: Int[np.ndarray, "n"],
+    on_sheet: Bool[np.ndarray, "g"],
+) -> Float[np.ndarray, "m 2"]:
+    """Return texture coordinates of some triangles' corners at the nearest points on the sheet's faces."""
+    normals = face_normals(vertices, raw.faces)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)
+    points = vertices[raw.faces[rows]].reshape(-1, 3)
+    found = nearest(points, np.repeat(normals[rows], 3, 0), registered, ours.faces.numpy(), on_sheet)
+    uv, faces_uv = ours.uv.double().numpy(), ours.faces_uv.numpy()
+    return np.einsum("vk,vkc->vc", found.bary, uv[faces_uv[found.triangle]])
+
+
+def _is_torn(
+    raw: RawHead, vertices: Float[np.ndarray, "v 3"], corner: np.ndarray, mine: np.ndarray
+) -> np.ndarray:
+    """Return triangles whose corners lie on several sheets, and far apart in the atlas for their size."""
+    jump = np.linalg.norm(np.diff(corner[raw.faces][:, [0, 1, 2, 0]], axis=1), axis=-1).max(1)
+    size = np.linalg.norm(np.diff(vertices[raw.faces][:, [0, 1, 2, 0]], axis=1), axis=-1).max(1)
+    return (mine != mine[:, :1]).any(1) & (jump > 0.02 + 4 * size)

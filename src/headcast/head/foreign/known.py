@@ -15,6 +15,7 @@ from headcast.errors import HeadcastError
 from headcast.files import cache_folder, check_readable
 from headcast.head.foreign.raw import RawHead
 from headcast.head.model import HeadModel
+from headcast.parsing import parsing
 
 __all__ = ["KINDS", "foreign_head", "placement_of", "read_raw", "stored_head"]
 
@@ -53,16 +54,18 @@ def foreign_head(
     """
     path = Path(path)
     key = content_key(kind, path)
-    found = sorted(heads_folder().glob(f"{kind}-{key}-*.safetensors"))
-    if found:
-        return HeadModel.load(found[0])
+    for stored in sorted(heads_folder().glob(f"{kind}-{key}-*.safetensors")):
+        try:
+            return HeadModel.load(stored)
+        except HeadcastError:  # damaged: built again
+            continue
     if progress:
         progress(0.0, "fitting our head to the foreign one (once)")
-    from headcast.head.foreign.build import build
+    from headcast.head.foreign.build import build_foreign_head
 
     raw = read_raw(kind, path)
     with torch.no_grad():
-        head, registration = build(raw)
+        head, registration = build_foreign_head(raw)
     meta = {
         "name": raw.name,
         "licence": raw.licence,
@@ -92,8 +95,12 @@ def placement_of(head: HeadModel) -> tuple[torch.Tensor, torch.Tensor]:
     found = sorted(heads_folder().glob(f"*-{head.hash}.safetensors"))
     if not found:
         raise HeadcastError(f"the head '{head.name}' is no foreign head that was built here")
-    meta = json.loads(load_tensors(found[0])[1]["head"])
-    return torch.tensor(meta["rotation"]), torch.tensor(meta["translation"])
+    with parsing(found[0], "not a foreign head", "delete it, then use the head's file again"):
+        meta = json.loads(load_tensors(found[0])[1]["head"])
+        rotation, translation = (torch.tensor(meta[k]) for k in ("rotation", "translation"))
+        if rotation.shape != (3, 3) or translation.shape != (3,):
+            raise ValueError("no rotation and translation")
+    return rotation, translation
 
 
 def heads_folder() -> Path:
@@ -112,7 +119,9 @@ def content_key(kind: str, path: Path) -> str:
             h.update(f"{p.name} {p.stat().st_size}".encode())
     else:
         check_readable(path, "head model")
-        h.update(path.read_bytes())
+        with path.open("rb") as f:
+            while block := f.read(1 << 22):
+                h.update(block)
     return h.hexdigest()[:16]
 
 

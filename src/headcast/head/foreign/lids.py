@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from headcast.head.foreign.surface import Points, edges_of
+from headcast.head.foreign.surface import MeshPoints, edges_of
 from headcast.head.model import HeadModel
 
 __all__ = ["laid_to_rest", "lid_tensors"]
@@ -43,7 +43,7 @@ def lid_tensors(
     faces: Int[np.ndarray, "f 3"],
     ours: HeadModel,
     registered: Float[np.ndarray, "w 3"],
-    places: Points,
+    places: MeshPoints,
 ) -> dict[str, np.ndarray]:
     """Return buffers ``lid_*`` with numbers of their own for each eye; empty where no margin is found.
 
@@ -89,7 +89,12 @@ def no_lids() -> dict[str, np.ndarray]:
 
 
 def one_lid(
-    side: int, neutral: np.ndarray, faces: np.ndarray, ours: HeadModel, registered: np.ndarray, places: Points
+    side: int,
+    neutral: np.ndarray,
+    faces: np.ndarray,
+    ours: HeadModel,
+    registered: np.ndarray,
+    places: MeshPoints,
 ) -> Lid | None:
     """Find the lids of one eye; None where no closed margin is found."""
     index = ours.lid_index[side].numpy()
@@ -149,17 +154,58 @@ def on_loop(points: Float[np.ndarray, "n 3"], loop: Float[np.ndarray, "m 3"]) ->
     return out
 
 
+class _MarginRuns(NamedTuple):
+    """Vertices at the corners of an eye, and the margin's points between them: above, and below."""
+
+    first: int
+    last: int
+    runs: tuple[np.ndarray, np.ndarray]
+
+
 def margin_path(
     neutral: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], margin: Float[np.ndarray, "m 3"]
 ) -> Int[np.ndarray, " c"] | None:
     """Find a closed path over mesh edges along the margin, from corner to corner above and back below."""
     skin = np.unique(faces)
     near = skin[(np.abs(neutral[skin] - margin.mean(0)) < 0.03).all(1)]
-    weights = on_loop(neutral[near], margin)
-    gap = np.linalg.norm(weights @ margin - neutral[near], axis=1)
-    near, weights, gap = near[gap < NEAR], weights[gap < NEAR], gap[gap < NEAR]
+    near = _near_margin(neutral, margin, near)
     if len(near) < 12:
         return None
+    first, last, runs = _margin_runs(neutral, margin, near)
+    edges = edges_of(faces)
+    edges = edges[np.isin(edges, near).all(1)]
+    paths: list[list[int]] = []
+    for run in runs:
+        path = _path_along(neutral, margin, edges, run, paths, first, last)
+        if path is None:
+            return None
+        paths.append(path)
+    loop = np.array(paths[0] + paths[1][-2:0:-1])
+    away = np.linalg.norm(on_loop(neutral[loop], margin) @ margin - neutral[loop], axis=1)
+    return loop if len(loop) >= 10 and away.mean() < FAR_OFF[0] and away.max() < FAR_OFF[1] else None
+
+
+def _path_along(
+    neutral: Float[np.ndarray, "v 3"],
+    margin: Float[np.ndarray, "m 3"],
+    edges: np.ndarray,
+    run: np.ndarray,
+    paths: list[list[int]],
+    first: int,
+    last: int,
+) -> list[int] | None:
+    """Find the shortest path over edges from corner to corner that keeps to a run of the margin."""
+    length = np.linalg.norm(neutral[edges[:, 0]] - neutral[edges[:, 1]], axis=1)
+    middle = neutral[edges].mean(1)
+    off = np.linalg.norm(middle[:, None] - margin[run], axis=-1).min(1)
+    taken = set(paths[0][1:-1]) if paths else set()
+    return shortest(edges, length * (1 + (off / OFF) ** 2), first, last, taken)
+
+
+def _margin_runs(
+    neutral: Float[np.ndarray, "v 3"], margin: Float[np.ndarray, "m 3"], near: np.ndarray
+) -> _MarginRuns:
+    """Split the margin at its corners."""
     inner, outer = int(margin[:, 0].argmin()), int(margin[:, 0].argmax())
     away = np.linalg.norm(neutral[near][:, None] - margin[[inner, outer]], axis=-1)
     first, last = (int(k) for k in near[away.argmin(0)])
@@ -167,21 +213,17 @@ def margin_path(
     one = np.arange(inner, inner + (outer - inner) % m + 1) % m
     two = np.arange(outer, outer + (inner - outer) % m + 1) % m
     runs = (one, two[::-1]) if margin[one, 1].mean() > margin[two, 1].mean() else (two[::-1], one)
-    edges = edges_of(faces)
-    edges = edges[np.isin(edges, near).all(1)]
-    paths: list[list[int]] = []
-    for run in runs:
-        length = np.linalg.norm(neutral[edges[:, 0]] - neutral[edges[:, 1]], axis=1)
-        middle = neutral[edges].mean(1)
-        off = np.linalg.norm(middle[:, None] - margin[run], axis=-1).min(1)
-        taken = set(paths[0][1:-1]) if paths else set()
-        path = shortest(edges, length * (1 + (off / OFF) ** 2), first, last, taken)
-        if path is None:
-            return None
-        paths.append(path)
-    loop = np.array(paths[0] + paths[1][-2:0:-1])
-    away = np.linalg.norm(on_loop(neutral[loop], margin) @ margin - neutral[loop], axis=1)
-    return loop if len(loop) >= 10 and away.mean() < FAR_OFF[0] and away.max() < FAR_OFF[1] else None
+    return _MarginRuns(first, last, runs)
+
+
+def _near_margin(
+    neutral: Float[np.ndarray, "v 3"], margin: Float[np.ndarray, "m 3"], near: np.ndarray
+) -> np.ndarray:
+    """Keep the vertices that lie near the margin."""
+    weights = on_loop(neutral[near], margin)
+    gap = np.linalg.norm(weights @ margin - neutral[near], axis=1)
+    near, weights, gap = near[gap < NEAR], weights[gap < NEAR], gap[gap < NEAR]
+    return near
 
 
 def shortest(

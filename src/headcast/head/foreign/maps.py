@@ -16,7 +16,7 @@ from jaxtyping import Float
 from headcast.head.combine import CLOSES
 from headcast.head.flame import EXPRESSIONS as FLAME_EXPRESSIONS
 from headcast.head.flame import Flame
-from headcast.head.foreign.surface import Points, nearest
+from headcast.head.foreign.surface import MeshPoints, nearest
 from headcast.head.model import HeadModel
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
 
@@ -61,7 +61,7 @@ def flame_maps(
     ours = HeadModel.load() if ours is None else ours
     rows = face_rows(head)
     R = rotation.double().numpy()
-    theirs = columns(flame, rows, R)
+    theirs = displacement_columns(flame, rows, R)
     shapes = arkit_columns(head, rows)
     back = np.zeros((len(EXPRESSIONS), theirs.shape[1]))
     back[FREE] = solve_ridge(shapes[:, FREE], theirs)
@@ -110,7 +110,7 @@ def face_rows(head: HeadModel) -> np.ndarray:
     return head.region_mask(*FACE)[:VERTICES].nonzero()[:, 0].numpy()
 
 
-def columns(flame: Flame, rows: np.ndarray, R: np.ndarray) -> Float[np.ndarray, "n 103"]:
+def displacement_columns(flame: Flame, rows: np.ndarray, R: np.ndarray) -> Float[np.ndarray, "n 103"]:
     """Return displacements per FLAME expression coefficient and radian of the jaw, in our head frame."""
     steps = torch.eye(3, dtype=flame.template.dtype) * JAW_STEP
     with torch.no_grad():
@@ -126,7 +126,7 @@ def arkit_columns(head: HeadModel, rows: np.ndarray) -> Float[np.ndarray, "n 52"
     return shapes.reshape(len(shapes), -1).T
 
 
-def in_atlas(head: HeadModel, rows: np.ndarray, ours: HeadModel) -> Points:
+def in_atlas(head: HeadModel, rows: np.ndarray, ours: HeadModel) -> MeshPoints:
     """Locate foreign vertices on our head by uv: both have the same atlas."""
     flat = np.concatenate([ours.uv.double().numpy(), np.zeros((len(ours.uv), 1))], 1)
     at = np.concatenate([head.uv.double().numpy()[rows], np.zeros((len(rows), 1))], 1)

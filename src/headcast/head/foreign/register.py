@@ -6,13 +6,21 @@ Both heads open their mouths a little meanwhile, so that upper and lower lip can
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from headcast.head.foreign.carry import MOUTH, beside
 from headcast.head.foreign.raw import GROUPS, RawHead
-from headcast.head.foreign.surface import Points, boundary_edges, edges_of, nearest, normals_of, smoothest
+from headcast.head.foreign.surface import (
+    MeshPoints,
+    boundary_edges,
+    edges_of,
+    nearest,
+    normals_of,
+    smoothest,
+)
 from headcast.head.model import HeadModel
 from headcast.head.names import EXPRESSION_INDEX
 
@@ -64,7 +72,9 @@ def register(raw: RawHead, ours: HeadModel) -> Registration:
     eyes = raw.eyes @ rotation.T + translation
     neutral = _move_inner_parts(neutral, head.neutral, head, eyes)
     ours_open = _move_inner_parts(ours_open, head.neutral + jaw * head.jaw_open, head, eyes)
-    return Registration(rotation, translation, neutral, ours_open, distance)
+    return Registration(
+        rotation=rotation, translation=translation, neutral=neutral, opened=ours_open, distance=distance
+    )
 
 
 class _Ours:
@@ -98,9 +108,25 @@ class _Ours:
         return self.head.faces[self.head.part_faces(*names)].unique().numpy()
 
 
-def _fit_identity(
-    raw: RawHead, faces: Int[np.ndarray, "f 3"], head: _Ours
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+class _SurfaceMatches(NamedTuple):
+    """Points of the foreign head matched to ours: target, its normal, gap to ours, and trust in it."""
+
+    target: np.ndarray
+    normal: np.ndarray
+    gap: np.ndarray
+    trust: np.ndarray
+
+
+class _IdentityFit(NamedTuple):
+    """Rotation and translation of the foreign head; our identity coefficients and jawOpen."""
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    coefficients: np.ndarray
+    jaw: float
+
+
+def _fit_identity(raw: RawHead, faces: Int[np.ndarray, "f 3"], head: _Ours) -> _IdentityFit:
     """Fit rotation and translation of the foreign head, and our identity and jawOpen, to each other."""
     centre = raw.eyes.mean(0)
     rotation, coefficients, jaw = np.eye(3), np.zeros(len(head.identity)), 0.3
@@ -110,35 +136,62 @@ def _fit_identity(
     for limit in ROUNDS:
         ours = head.neutral + np.tensordot(coefficients, head.identity, 1) + jaw * head.jaw_open
         theirs = raw.opened @ rotation.T + translation
-        normal = normals_of(theirs, faces)
-        found = nearest(ours[rows], normals_of(ours, head.skin_faces)[rows], theirs, faces, candidates=16)
-        target, n_at = found.on(theirs, faces), found.on(normal, faces)
-        gap = target - ours[rows]
-        trust = head.weight[rows] / (1 + (found.distance / limit) ** 2) ** 2
-        trust *= ~_on_boundary(found, faces)
-        moves = np.concatenate([head.identity[:, rows], head.jaw_open[None, rows]])
-        # along the normal it counts fully, along the surface a little
-        a_normal = np.einsum("inc,nc->ni", moves, n_at)
-        turn = -np.cross(target, n_at)  # how the foreign head's own turn and shift change the gap
-        A = np.concatenate([a_normal, turn, -n_at], 1)
-        b = (gap * n_at).sum(1)
-        slide = 0.05
-        flat_moves = np.moveaxis(moves, 0, -1)
-        flat_turn = -_cross_matrix(target)
-        B = np.concatenate([flat_moves, -flat_turn, -np.broadcast_to(np.eye(3), (len(rows), 3, 3))], -1)
-        H = (A * trust[:, None]).T @ A + slide * np.einsum("nci,ncj,n->ij", B, B, trust)
-        g = A.T @ (trust * b) + slide * np.einsum("nci,nc,n->i", B, gap, trust)
-        H, g = _eyes_term(H, g, raw, rotation, translation, coefficients, head, trust.sum())
-        prior = np.zeros(len(g))
-        prior[:n] = PRIOR**2 * trust.sum()
-        prior[n:] = 1e-9 * trust.sum()
-        g = g - prior * np.concatenate([coefficients, np.zeros(len(g) - n)])
-        step = np.linalg.solve(H + np.diag(prior), g)
+        matches = _match_surfaces(head, ours, rows, theirs, faces, limit)
+        total = matches.trust.sum()
+        H, g = _surface_term(head, rows, matches)
+        H, g = _eyes_term(H, g, raw, rotation, translation, coefficients, head, total)
+        step = _solve_with_prior(H, g, coefficients, total)
         coefficients = np.clip(coefficients + step[:n], -4, 4)
         jaw = float(np.clip(jaw + step[n], 0.0, 1.0))
         turned = _rotation(step[n + 1 : n + 4])
         rotation, translation = turned @ rotation, turned @ translation + step[n + 4 : n + 7]
-    return rotation, translation, coefficients, jaw
+    return _IdentityFit(rotation, translation, coefficients, jaw)
+
+
+def _solve_with_prior(H: np.ndarray, g: np.ndarray, coefficients: np.ndarray, weight: float) -> np.ndarray:
+    """Solve for a step, identity coefficients drawn to 0; ``weight``: the sum over all points."""
+    n = len(coefficients)
+    prior = np.zeros(len(g))
+    prior[:n] = PRIOR**2 * weight
+    prior[n:] = 1e-9 * weight
+    g = g - prior * np.concatenate([coefficients, np.zeros(len(g) - n)])
+    return np.linalg.solve(H + np.diag(prior), g)
+
+
+def _surface_term(
+    head: _Ours, rows: Int[np.ndarray, "n"], matches: _SurfaceMatches
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least-squares term that closes the gaps: by identity, jaw, and the foreign head's pose."""
+    target, normal, gap, trust = matches
+    moves = np.concatenate([head.identity[:, rows], head.jaw_open[None, rows]])
+    # along the normal it counts fully, along the surface a little
+    along_normal = np.einsum("inc,nc->ni", moves, normal)
+    turn = -np.cross(target, normal)  # how the foreign head's own turn and shift change the gap
+    A = np.concatenate([along_normal, turn, -normal], 1)
+    b = (gap * normal).sum(1)
+    slide = 0.05
+    flat_moves = np.moveaxis(moves, 0, -1)
+    flat_turn = -_cross_matrix(target)
+    B = np.concatenate([flat_moves, -flat_turn, -np.broadcast_to(np.eye(3), (len(rows), 3, 3))], -1)
+    H = (A * trust[:, None]).T @ A + slide * np.einsum("nci,ncj,n->ij", B, B, trust)
+    g = A.T @ (trust * b) + slide * np.einsum("nci,nc,n->i", B, gap, trust)
+    return H, g
+
+
+def _match_surfaces(
+    head: _Ours,
+    ours: Float[np.ndarray, "v 3"],
+    rows: Int[np.ndarray, "n"],
+    theirs: Float[np.ndarray, "w 3"],
+    faces: Int[np.ndarray, "f 3"],
+    limit: float,
+) -> _SurfaceMatches:
+    """Match some of our vertices to the foreign surface; trust fades at distances of ``limit``."""
+    found = nearest(ours[rows], normals_of(ours, head.skin_faces)[rows], theirs, faces, candidates=16)
+    target, normal = found.on(theirs, faces), found.on(normals_of(theirs, faces), faces)
+    trust = head.weight[rows] / (1 + (found.distance / limit) ** 2) ** 2
+    trust *= ~_on_boundary(found, faces)
+    return _SurfaceMatches(target, normal, target - ours[rows], trust)
 
 
 def _eyes_term(
@@ -180,7 +233,7 @@ def _rotation(w: np.ndarray) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
 
 
-def _on_boundary(found: Points, faces: Int[np.ndarray, "f 3"]) -> np.ndarray:
+def _on_boundary(found: MeshPoints, faces: Int[np.ndarray, "f 3"]) -> np.ndarray:
     """Return which points fell on the boundary of a mesh: their true match lies beyond it."""
     rim = boundary_edges(faces)
     key = set(map(tuple, rim.tolist()))

@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float, Int
 from headcast.head.embed import near_triangles
 from headcast.head.warp import closest_bary
 
-__all__ = ["Points", "boundary_edges", "edges_of", "nearest", "normals_of", "smoothest"]
+__all__ = ["MeshPoints", "boundary_edges", "edges_of", "nearest", "normals_of", "smoothest"]
 
 TURN = 0.004
 """Metres of distance that a surface looking the other way is worth."""
 PIECE = 2048
 
 
-class Points(NamedTuple):
+class MeshPoints(NamedTuple):
     """Points on a mesh: triangle, barycentric weights, and how far away they were."""
 
     triangle: Int[np.ndarray, " n"]
@@ -56,7 +56,7 @@ def nearest(
     faces: Int[np.ndarray, "f 3"],
     allowed: Bool[np.ndarray, " f"] | None = None,
     candidates: int = 40,
-) -> Points:
+) -> MeshPoints:
     """Find the nearest surface point of each point; unlike normals are penalised by ``TURN``."""
     pool = np.arange(len(faces)) if allowed is None else np.flatnonzero(allowed)
     near = pool[near_triangles(points, vertices[faces[pool]].mean(1), candidates)]
@@ -79,7 +79,7 @@ def nearest(
         best = cost.argmin(1)
         at = np.arange(len(p))
         triangle[rows], bary[rows], distance[rows] = mine[at, best], b[at, best], far[at, best]
-    return Points(triangle, bary, distance)
+    return MeshPoints(triangle, bary, distance)
 
 
 def edges_of(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:

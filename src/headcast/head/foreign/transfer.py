@@ -76,13 +76,22 @@ def texel_places(
         if x1 <= x0 or y1 <= y0 or abs(area) < 1e-12:
             continue
         x, y = np.meshgrid(np.arange(x0, x1) + 0.5 - a[0], np.arange(y0, y1) + 0.5 - a[1])
-        s = (x * (c[1] - a[1]) - (c[0] - a[0]) * y) / area
-        t = ((b[0] - a[0]) * y - x * (b[1] - a[1])) / area
-        weights = np.stack([1 - s - t, s, t], -1)
+        weights = _barycentric(corners[faces[i]], x, y)
         inside = (weights > -1e-9).all(-1)
         triangle[y0:y1, x0:x1][inside] = i
         bary[y0:y1, x0:x1][inside] = weights[inside]
     return triangle, bary
+
+
+def _barycentric(
+    corner: Float[np.ndarray, "3 2"], x: Float[np.ndarray, "h w"], y: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Return barycentric weights in a triangle at places relative to its first corner."""
+    a, b, c = corner
+    area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
+    s = (x * (c[1] - a[1]) - (c[0] - a[0]) * y) / area
+    t = ((b[0] - a[0]) * y - x * (b[1] - a[1])) / area
+    return np.stack([1 - s - t, s, t], -1)
 
 
 def sample_uv(image: Float[np.ndarray, "h w c"], uv: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n c"]:

@@ -74,7 +74,7 @@ class Fit(BaseMethod):
         import torch
 
         from headcast.methods.fit.polish import with_gaussians
-        from headcast.methods.fit.reconstruct import reconstruct
+        from headcast.methods.fit.reconstruct import fit_avatar
 
         # fractions of this call's own time: the photos are observed already
         mesh_end = 1.0 if options.representation == "mesh" else 0.25
@@ -83,7 +83,7 @@ class Fit(BaseMethod):
         size = options.texture_size or (mapper.base_texture_size() if mapper else None)
         observations = list(observations)
         with torch.no_grad():
-            mesh = reconstruct(
+            mesh = fit_avatar(
                 observations,
                 head,
                 texture_size=size,

@@ -26,19 +26,19 @@ from headcast.splats.optimize import optimize_gaussians
 from headcast.splats.targets import ViewTarget
 from headcast.texture.masks import soft_outline
 
-__all__ = ["PSEUDO", "photo_target", "polish", "pseudo_target", "with_gaussians"]
+__all__ = ["PSEUDO_VIEWS", "photo_target", "polish", "pseudo_target", "with_gaussians"]
 
-STEPS, EACH = 70, 18  # in all; at least for each photo
-CYCLE = 3  # steps, the last of which uses a pseudo-target
+STEPS, MIN_STEPS_PER_PHOTO = 70, 18
+CYCLE_STEPS = 3  # the last of them uses a pseudo-target
 SIDE = 512  # pixels of the longer side at which photos are compared
 PSEUDO_SIDE = 384
 FOREHEAD, CHIN = 10, 152  # of the face mesh
 FACE_WEIGHT = 2.0
-FACE_RIM = 4.0  # pixels of the photo over which the face's weight rises from its outline
-# of the mesh's rendering in a photo's target for the face: this is how it looks from elsewhere
+FACE_RIM_PIXELS = 4.0  # of the photo, over which the face's weight rises from its outline
+# of the mesh's rendering in the target colours of the face, which regularizes other views
 MESH_FRACTION = 0.2
-COVERED = 0.97  # coverage of the mesh's rendering from which on it counts there
-PSEUDO: tuple[tuple[float, float, dict[str, float]], ...] = (
+MIN_MESH_COVERAGE = 0.97  # of the mesh's rendering, from which it is mixed in
+PSEUDO_VIEWS: tuple[tuple[float, float, dict[str, float]], ...] = (
     (40, 0, {}),
     (-40, 0, {}),
     (
@@ -69,15 +69,19 @@ def polish(
 
     Args:
         seed: of the backgrounds.
-        steps: None: ``STEPS``, more where there are so many photos that each would get few of them.
+        steps: None takes ``STEPS``, or more so that each photo gets ``MIN_STEPS_PER_PHOTO``.
         progress: called with the fraction done.
     """
     with torch.no_grad():
         photos = [photo_target(avatar, o, o is observations[0]) for o in observations if o.masks is not None]
-        pseudo = [pseudo_target(avatar, *p) for p in PSEUDO]
+        pseudo = [pseudo_target(avatar, *view) for view in PSEUDO_VIEWS]
     if not photos:
         return avatar
-    steps = max(STEPS, EACH * len(photos) * CYCLE // (CYCLE - 1)) if steps is None else steps
+    steps = (
+        max(STEPS, MIN_STEPS_PER_PHOTO * len(photos) * CYCLE_STEPS // (CYCLE_STEPS - 1))
+        if steps is None
+        else steps
+    )
     schedule = _schedule(steps, len(photos), len(pseudo))
     return optimize_gaussians(avatar, [*photos, *pseudo], schedule, seed=seed, progress=progress)
 
@@ -85,7 +89,7 @@ def polish(
 def with_gaussians(
     mesh: MeshAvatar, observations: Sequence[Observation], *, seed: int = 0, progress: Progress | None = None
 ) -> GaussianAvatar:
-    """Cover a textured mesh with Gaussians and make these look like the photos."""
+    """Initialize Gaussians on a textured mesh and optimise them for the photos."""
     with torch.no_grad():
         avatar = GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
     return polish(avatar, observations, seed=seed, progress=progress)
@@ -95,18 +99,18 @@ def _schedule(steps: int, photos: int, pseudo: int) -> list[int]:
     """Return which target each step uses; photos are counted first, then pseudo-targets."""
     schedule = []
     for step in range(steps):
-        turn, rest = divmod(step, CYCLE)
-        if rest == CYCLE - 1:
+        turn, rest = divmod(step, CYCLE_STEPS)
+        if rest == CYCLE_STEPS - 1:
             schedule.append(photos + turn % pseudo)
         else:
-            schedule.append((turn * (CYCLE - 1) + rest) % photos)
+            schedule.append((turn * (CYCLE_STEPS - 1) + rest) % photos)
     return schedule
 
 
-def photo_target(avatar: GaussianAvatar, observation: Observation, whole: bool = True) -> ViewTarget:
-    """Take a photo as the target of its own view; if not ``whole``, only what is above the chin or hair.
+def photo_target(avatar: GaussianAvatar, observation: Observation, with_body: bool = True) -> ViewTarget:
+    """Make a target of a photo at its own view; without the body, only hair and what is above the chin.
 
-    The body is the first photo's: on another one clothes and shoulders lie elsewhere.
+    The avatar's body is the first photo's: in others clothes and shoulders are elsewhere.
     """
     import cv2
 
@@ -116,19 +120,21 @@ def photo_target(avatar: GaussianAvatar, observation: Observation, whole: bool =
     scale = min(1.0, SIDE / max(observation.image.shape[:2]))
     camera = observation.camera.scaled(scale)
     size = (camera.width, camera.height)
-    face = soft_outline(observation, OVAL, 1.0, FACE_RIM)
-    unsure = np.minimum(observation.masks.person, 1 - observation.masks.person)
+    face = soft_outline(observation, OVAL, 1.0, FACE_RIM_PIXELS)
+    uncertainty = np.minimum(observation.masks.person, 1 - observation.masks.person)
 
-    def small(x: np.ndarray) -> Tensor:
+    def resize(x: np.ndarray) -> Tensor:
         return torch.from_numpy(cv2.resize(x.astype(np.float32), size, interpolation=cv2.INTER_AREA))
 
-    alpha = small(observation.masks.person)
-    rgb = small(observation.image) / 255
-    weight = (1 + FACE_WEIGHT * small(face)) * (1 - small(unsure))
+    alpha = resize(observation.masks.person)
+    rgb = resize(observation.image) / 255
+    weight = (1 + FACE_WEIGHT * resize(face)) * (1 - resize(uncertainty))
     mesh = avatar.mesh.render(observation.params, camera)
-    rgb = rgb + (MESH_FRACTION * small(face) * (mesh.alpha > COVERED))[..., None] * (mesh.rgb - rgb)
-    if not whole:
-        weight = weight * small(_above_chin(observation) | (observation.masks.hair > 0.5))
+    rgb = rgb + (MESH_FRACTION * resize(face) * (mesh.alpha > MIN_MESH_COVERAGE))[..., None] * (
+        mesh.rgb - rgb
+    )
+    if not with_body:
+        weight = weight * resize(_is_above_chin(observation) | (observation.masks.hair > 0.5))
     return ViewTarget(
         camera=camera,
         params=observation.params,
@@ -138,8 +144,8 @@ def photo_target(avatar: GaussianAvatar, observation: Observation, whole: bool =
     )
 
 
-def _above_chin(observation: Observation) -> Bool[np.ndarray, "h w"]:
-    """Return the half of the image above the chin, along the face's own upright."""
+def _is_above_chin(observation: Observation) -> Bool[np.ndarray, "h w"]:
+    """Return the mask of the image above the chin, along the face's vertical axis."""
     points = observation.detection.points
     up = points[FOREHEAD] - points[CHIN]
     y, x = np.mgrid[: observation.image.shape[0], : observation.image.shape[1]] + 0.5
@@ -151,7 +157,7 @@ def pseudo_target(
 ) -> ViewTarget:
     """Render the mesh from another side than the photo's (degrees) and with another expression."""
     source = avatar.source
-    camera = _around_head(avatar, yaw, pitch)
+    camera = _orbit_camera(avatar, yaw, pitch)
     camera = camera.scaled(min(1.0, PSEUDO_SIDE / max(camera.width, camera.height)))
     params = source.params.with_expression(expression) if expression else source.params
     view = render_view(avatar.mesh, params, camera)
@@ -161,7 +167,7 @@ def pseudo_target(
     )
 
 
-def _around_head(avatar: GaussianAvatar, yaw: float, pitch: float) -> Camera:
+def _orbit_camera(avatar: GaussianAvatar, yaw: float, pitch: float) -> Camera:
     """Orbit the source's camera around the head joint, about the head's own axes; degrees."""
     params = avatar.source.params
     rotation = axis_angle_to_matrix(params.rotation)

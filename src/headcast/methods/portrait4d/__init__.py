@@ -6,21 +6,22 @@ weights), ``framing`` (training cameras); its two training stages: ``recipes.sta
 
 Ours, not the paper's: ``motion_embedding`` (a small motion encoder, and the map from expression codes to its
 embeddings), ``expression_planes`` (planes added by expressions), ``actor`` (expression codes for PD-FGC), the
-trainings ``recipes.average`` and ``recipes.motion_encoder``, and the measurement ``motion_change``.
+trainings ``recipes.average`` and ``recipes.motion_encoder``, and the measurements ``expression_response`` and
+``controls``.
 
 The rest connects these to headcast. Training data: ``data``, ``people`` (rendered in advance), ``clips``
 (real videos). Inference: ``crop``, ``infer``, ``avatar``, ``surface``, ``method``. Weights files: ``weights``
 (reading), ``importing`` (official checkpoints).
 """
 
-from headcast.registry import Checkpoint, Declaration, Importer
+from headcast.registry import Declaration, Importer, OfficialCheckpoint
 
 HERE = "headcast.methods.portrait4d"
 
 DECLARATION = Declaration(
     methods={"portrait4d": f"{HERE}.method:Portrait4D"},
     avatar_kinds={"triplane": f"{HERE}.avatar:TriplaneAvatar"},
-    protocols={"motion": f"{HERE}.protocols.motion"},
+    protocols={"motion": f"{HERE}.protocols.motion", "controls": f"{HERE}.protocols.controls"},
     framings={"portrait4d": f"{HERE}.framing:PORTRAIT4D"},
     recipes={
         "portrait4d.average": f"{HERE}.recipes.average:AverageRecipe",
@@ -46,13 +47,13 @@ DECLARATION = Declaration(
         ),
     },
     checkpoints=(
-        Checkpoint(
+        OfficialCheckpoint(
             "Portrait4D",
             "MIT, parts with other terms (NVIDIA, FLAME)",
             ("G_ema", "G"),
             {"w_avg": (512,), "encoder_canonical.trans_blocks_motion.1.norm1.bias": (1024,)},
         ),
-        Checkpoint(
+        OfficialCheckpoint(
             "PD-FGC motion encoder",
             "see its authors",
             ("",),

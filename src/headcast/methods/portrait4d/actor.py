@@ -1,7 +1,7 @@
-"""Motion embeddings of expression codes for official weights, which embed faces only: an actor performs them.
+"""Motion embeddings of expression codes for official weights, which embed images of faces only.
 
-Not in the paper, whose expressions come from videos. The actor is the default method's mesh of the demo
-photo; what counts is the difference of its embedding from that of the photo's own expression.
+Not in the paper, whose expressions come from videos. An actor, the default method's mesh of the demo photo,
+is rendered with the expression; used is the difference of its embedding from that of the photo's expression.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from headcast.demo import demo_photo
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.portrait4d.motion_embedding import align_faces
-from headcast.methods.portrait4d.weights import Networks
+from headcast.methods.portrait4d.weights import Portrait4DNetworks
 from headcast.view import front_view
 
 __all__ = ["actor", "embed_acted_expression"]
@@ -37,7 +37,7 @@ def actor() -> MeshAvatar:
         return reconstruct_mesh([observe_photo(demo_photo(), head=head)], head)
 
 
-def embed_acted_expression(networks: Networks, params: HeadParams) -> Float[Tensor, " m"]:
+def embed_acted_expression(networks: Portrait4DNetworks, params: HeadParams) -> Float[Tensor, " m"]:
     """Embed the actor's face, rendered with the weights, jaw and gaze of ``params`` (unbatched)."""
     mesh = actor()
     view = front_view(mesh, (SIDE, SIDE))

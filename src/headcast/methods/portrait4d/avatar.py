@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
@@ -23,8 +23,8 @@ from headcast.methods.portrait4d.crop import crop_box, crop_camera
 from headcast.methods.portrait4d.motion_embedding import align_faces, expression_code
 from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Appearance, Config, Head
-from headcast.methods.portrait4d.weights import Networks, load_networks
-from headcast.render.types import Rendering
+from headcast.methods.portrait4d.weights import Portrait4DNetworks, load_portrait4d
+from headcast.render.types import ColouredSurface, Rendering
 from headcast.render.volume import rays_of
 
 __all__ = ["TriplaneAvatar"]
@@ -43,7 +43,7 @@ class TriplaneAvatar(BaseAvatar):
 
     bound: BoundHead
     appearance: Appearance
-    networks: Networks
+    networks: Portrait4DNetworks
     motion: Float[Tensor, " m"] | None = None
 
     kind = "triplane"
@@ -102,19 +102,20 @@ class TriplaneAvatar(BaseAvatar):
             light: ignored: not ``relightable``.
             signal: a driver's motion embedding (``read_signal``) in place of the expression weights.
         """
-        left, top, side = crop_box(camera, params)
-        n = self.config.side
-        square = crop_camera(camera, params, left, top, side, n)
+        c = self.config
+        box = crop_box(camera, params, c.centre)
+        left, top, side = box
+        n = c.side
+        square = crop_camera(camera, params, box, n, c.origin)
         psi = self.networks.psi
         head = self.posed(params, signal)
         field = None
         if bool(params.neck.abs().amax() > 1e-4):
-            c = self.config
-            field = NeckField(self.head, params[(None,)], c.cube, c.units_per_metre)
-        rays = rays_of([square], n // 4, self.config.cube / 2, self.config.units_per_metre)
+            field = NeckField(self.head, params[(None,)], c.cube_side, c.units_per_metre, c.origin)
+        rays = rays_of([square], n // 4, c.cube_side / 2, c.units_per_metre)
         output = psi.render(head, rays, field)
         alpha = interpolate(output.alpha, (n, n), mode="bilinear")
-        depth = interpolate(output.depth / self.config.units_per_metre, (n, n), mode="bilinear")
+        depth = interpolate(output.depth / c.units_per_metre, (n, n), mode="bilinear")
         background = interpolate((output.background + 1) / 2, (n, n), mode="bilinear")
         # the photo's background shines through: subtract it, else it would frame the head
         rgb = ((output.image.clamp(-1, 1) + 1) / 2 - (1 - alpha) * background).clamp(min=0)
@@ -127,9 +128,7 @@ class TriplaneAvatar(BaseAvatar):
             (full[:3] / solid).clamp(0, 1).permute(1, 2, 0), alpha, full[4] / solid * (alpha > 0), "srgb"
         )
 
-    def isosurface(
-        self, params: HeadParams
-    ) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v 3"], Int[np.ndarray, "f 3"]]:
+    def isosurface(self, params: HeadParams) -> ColouredSurface:
         """Extract vertices (head frame, metres), sRGB colours in the photo's light, triangles; straight neck.
 
         Raises:
@@ -139,8 +138,7 @@ class TriplaneAvatar(BaseAvatar):
 
         with torch.no_grad():
             planes = self.posed(params).planes
-        surface = extract_surface(self.networks.psi, planes)
-        return surface.points, surface.colours, surface.faces
+        return extract_surface(self.networks.psi, planes)
 
     def save(self, path: str | Path) -> None:
         """Write an ``.avatar`` file, all or nothing.
@@ -160,7 +158,9 @@ class TriplaneAvatar(BaseAvatar):
         write_package(path, Package(meta, tensors, {}, self.thumbnail()))
 
     @classmethod
-    def from_package(cls, package: Package, path: Path, networks: Networks | None = None) -> TriplaneAvatar:
+    def from_package(
+        cls, package: Package, path: Path, networks: Portrait4DNetworks | None = None
+    ) -> TriplaneAvatar:
         """Open the avatar that a package holds, with the installed networks or ``networks``.
 
         Raises:
@@ -168,7 +168,7 @@ class TriplaneAvatar(BaseAvatar):
         """
         bound = BoundHead.from_package(package, path, own=("columns", "networks"))
         t = package.tensors
-        networks = load_networks() if networks is None else networks
+        networks = load_portrait4d() if networks is None else networks
         c = networks.psi.config
         columns = package.meta.get("columns")
         if not isinstance(columns, int) or columns != c.side // 16:
@@ -179,13 +179,15 @@ class TriplaneAvatar(BaseAvatar):
                 "put the weights back"
             )
         appearance = Appearance(
-            check_tensor(t, "tokens", (1, columns**2, c.width), path),
+            check_tensor(t, "tokens", (1, columns**2, c.token_width), path),
             columns,
             check_tensor(t, "detail", (1, c.detail_widths[1], c.side // 2, c.side // 2), path),
-            check_tensor(t, "background", (1, c.features, c.side, c.side), path),
+            check_tensor(t, "background", (1, c.plane_channels, c.side, c.side), path),
         )
         motion = (
-            check_tensor(t, "motion", (c.motion,), path) if networks.expression_to_motion is None else None
+            check_tensor(t, "motion", (c.motion_dim,), path)
+            if networks.expression_to_motion is None
+            else None
         )
         return cls(bound, appearance, networks, motion)
 

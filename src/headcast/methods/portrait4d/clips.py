@@ -65,26 +65,26 @@ def make_shot(
 ) -> NeckShots:
     """Convert one tracked frame to a shot in the head's own frame."""
     head = head_model("cpu")
-    square = crop_camera(camera, params, *crop_box(camera, params), side)
-    still = params.replace(rotation=torch.zeros(3), translation=torch.zeros(3))
-    still = still.replace(gaze=torch.zeros(2, 2) if params.gaze is None else params.gaze)
+    square = crop_camera(camera, params, crop_box(camera, params, config.centre), side, config.origin)
+    in_head_frame = params.replace(rotation=torch.zeros(3), translation=torch.zeros(3))
+    in_head_frame = in_head_frame.replace(gaze=torch.zeros(2, 2) if params.gaze is None else params.gaze)
     with torch.no_grad():
-        posed = head(still[(None,)])
-        marks, face = head.landmarks(posed, 68), head.landmarks(posed, 478)
+        posed = head(in_head_frame[(None,)])
+        landmarks68, landmarks478 = head.landmarks(posed, 68), head.landmarks(posed, 478)
     unknown = torch.zeros(1, 1, side, side)
     grey = np.repeat((matte * 255).round().astype(np.uint8)[..., None], 3, 2)
-    alpha = (crop_image(grey, camera, params, side)[:, :1] + 1) / 2
-    batch = still[(None,)]
+    alpha = (crop_image(grey, camera, params, side, config.centre)[:, :1] + 1) / 2
+    batch = in_head_frame[(None,)]
     return NeckShots(
-        image=crop_image(frame, camera, params, side),
+        image=crop_image(frame, camera, params, side, config.centre),
         head=unknown.expand(-1, 3, -1, -1),
         background=unknown.expand(-1, 3, -1, -1),
         alpha=alpha,
         depth=unknown,
         K=square.K[None],
         cam_from_world=square.cam_from_world[None],
-        landmarks=marks,
-        face=face,
+        landmarks=landmarks68,
+        face=landmarks478,
         params=batch,
-        extra=neck_grids(NeckField(head, batch, config.cube, config.units_per_metre)),
+        extra=neck_grids(NeckField(head, batch, config.cube_side, config.units_per_metre, config.origin)),
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.portrait4d.losses import Target
+from headcast.methods.portrait4d.losses import LossTarget
 from headcast.methods.portrait4d.neck_field import NeckField
 from headcast.methods.portrait4d.network import Config
 from headcast.render.volume import Rays, rays_through
@@ -49,9 +49,9 @@ class NeckShots(Shots):
         """Read or compute the neck's rotation field of these heads."""
         if "fine" not in self.extra:
             return neck_field(self.params, config)
-        return NeckField.from_grids(self.extra["fine"], self.extra["smooth"], config.cube)
+        return NeckField.from_grids(self.extra["fine"], self.extra["smooth"], config.cube_side)
 
-    def target(self, units: float, background: Float[Tensor, "b 3 h w"] | None = None) -> Target:
+    def target(self, units: float, background: Float[Tensor, "b 3 h w"] | None = None) -> LossTarget:
         """Describe what a rendering from these cameras should look like, over another background if given.
 
         Args:
@@ -60,11 +60,17 @@ class NeckShots(Shots):
         background_rgb = self.background if background is None else background
         image = (self.head + (1 - self.alpha) * background_rgb) * 2 - 1
         box = self.box(self.K, self.cam_from_world)
-        return Target(image, box, self.alpha, self.depth * units, background=background_rgb * 2 - 1)
+        return LossTarget(
+            image=image,
+            box=box,
+            alpha=self.alpha,
+            depth=self.depth * units,
+            background=background_rgb * 2 - 1,
+        )
 
     def rays(self, config: Config, resolution: int) -> Rays:
         """Cast rays through the images, ``resolution``² of them, in the field's units."""
-        return self.cast_rays(resolution, config.cube / 2, config.units_per_metre)
+        return self.cast_rays(resolution, config.cube_side / 2, config.units_per_metre)
 
 
 def rays_between(
@@ -76,7 +82,7 @@ def rays_between(
 ) -> Rays:
     """Cast rays of square cameras in the field's units."""
     size = torch.full((len(K), 2), float(side), device=K.device)
-    return rays_through(K, cam_from_world, size, resolution, config.cube / 2, config.units_per_metre)
+    return rays_through(K, cam_from_world, size, resolution, config.cube_side / 2, config.units_per_metre)
 
 
 def synthesize_views(
@@ -109,7 +115,7 @@ def head_model(device: str) -> HeadModel:
 def neck_field(params: HeadParams, config: Config) -> NeckField:
     """Compute the rotation field of heads in a batch."""
     head = head_model(str(params.expression.device))
-    return NeckField(head, params, config.cube, config.units_per_metre)
+    return NeckField(head, params, config.cube_side, config.units_per_metre)
 
 
 def neck_grids(field: NeckField) -> dict[str, Tensor]:

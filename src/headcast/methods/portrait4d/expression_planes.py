@@ -1,9 +1,9 @@
-"""Planes that an expression adds to the average head's. Ours, not the paper's; ``small`` only.
+"""Expression planes, added to the mean head's tri-planes. Not in the paper; ``small`` only.
 
-The paper's motion attention starts uniform: every token attends alike, and the position of the mouth has to
-be learned by layers that also learn what people look like. Budgets of minutes end before. A few learned
-planes around the face, mixed by the motion embedding, have that position from the start; a person's own way
-of showing an expression stays with the attention.
+The paper's motion attention starts uniform, and the position of the mouth has to be learned by layers that
+also learn identity, which takes long. A few learned planes around the face, mixed by the motion embedding,
+have that position from the start. They are the same for everybody. In the bundled weights they make all of
+the expression; the attention has no effect.
 """
 
 from __future__ import annotations

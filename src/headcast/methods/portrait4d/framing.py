@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from headcast.synth.framing import Constant, Framing, Uniform
+from headcast.synth.framing import CameraFraming, Constant, Uniform
 
 __all__ = ["PORTRAIT4D"]
 
-PORTRAIT4D = Framing(
+PORTRAIT4D = CameraFraming(
     "portrait4d",
     yaw=Uniform(-0.78, 0.78),
     pitch=Uniform(-0.25, 0.65),

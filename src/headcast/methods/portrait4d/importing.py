@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.head.flame import JOINTS as FLAME_JOINTS
+from headcast.head.model import JOINTS, HeadModel
 from headcast.methods.portrait4d.network import OFFICIAL, Synthesizer
 from headcast.methods.portrait4d.pdfgc import PDFGC
 from headcast.pickles.modules import state_dict_of
 
-__all__ = ["convert_pdfgc", "convert_portrait4d"]
+__all__ = ["ORIGIN", "convert_pdfgc", "convert_portrait4d", "neck_origin"]
 
 Converted = tuple[dict[str, Tensor], dict[str, Any]]
 GENERATORS = ("G_ema", "G")
 FOREIGN = "deformer."
-"""Buffers of the FLAME model inside the published pickles: not ours to store, and not needed."""
+"""Buffers of the FLAME model inside the published pickles: not ours to store; only ``ORIGIN`` is kept."""
+ORIGIN = "_origin"
+"""Name of the stored tensor (3,): where FLAME's neck joint lies in our head frame, metres."""
 
 
 def convert_portrait4d(content: Any) -> Converted:
@@ -28,14 +34,37 @@ def convert_portrait4d(content: Any) -> Converted:
     source = content
     if isinstance(content, dict):
         source = next((content[k] for k in GENERATORS if content.get(k) is not None), content)
-    state = {k: v for k, v in state_dict_of(source).items() if not k.startswith(FOREIGN)}
+    found = state_dict_of(source)
+    state = {k: v for k, v in found.items() if not k.startswith(FOREIGN)}
     tensors = select_tensors(state, Synthesizer, "Portrait4D synthesizer", "portrait4d-v2-vfhq512.pkl")
+    template, regressor = (
+        next((v for k, v in found.items() if k.startswith(FOREIGN) and k.endswith(f".{name}")), None)
+        for name in ("v_template", "J_regressor")
+    )
+    if isinstance(template, Tensor) and isinstance(regressor, Tensor):
+        v, joints = template.detach().double().numpy(), regressor.detach().double().numpy()
+        tensors[ORIGIN] = torch.from_numpy(neck_origin(v, joints, HeadModel.load())).float()
     return tensors, {
         "licence": "MIT (repository of its authors); parts of its training carry terms of their own: FLAME "
         "and Deep3DFaceRecon are non-commercial",
         "commercial": "unclear",
         "what": "Portrait4D's synthesizer at its official sizes; FLAME's buffers were left out",
     }
+
+
+def neck_origin(
+    template: Float[np.ndarray, "v 3"], regressor: Float[np.ndarray, "5 v"], head: HeadModel
+) -> Float[np.ndarray, "3"]:
+    """Locate FLAME's neck joint in our head frame, metres: both heads' eyeballs lie in one place.
+
+    The published network's world is FLAME's, times three, with its origin there; both frames are metric and
+    have the same axes.
+    """
+    joints = dict(zip(FLAME_JOINTS, regressor @ template, strict=True))
+    ours = dict(zip(JOINTS, head.joint_neutral.double().numpy(), strict=True))
+    sides = ("eyeLeft", "eyeRight")
+    shift = np.mean([ours[s] for s in sides], 0) - np.mean([joints[s] for s in sides], 0)
+    return joints["neck"] + shift
 
 
 def convert_pdfgc(content: Any) -> Converted:

@@ -14,11 +14,11 @@ from headcast.nets.triplane import sample_planes
 from headcast.priors.encoder.infer import face_crops
 from headcast.priors.encoder.network import Encoder
 
-__all__ = ["Target", "downsample_area", "moving_region_weights", "reconstruction", "triplane_distance"]
+__all__ = ["LossTarget", "downsample_area", "moving_region_weights", "reconstruction", "triplane_distance"]
 
 
 @dataclass(frozen=True)
-class Target:
+class LossTarget:
     """What a rendering is compared with.
 
     Attributes:
@@ -45,7 +45,7 @@ class Target:
         return ~self.only_perceptual
 
 
-def reconstruction(output: RenderOutput, target: Target, encoder: Encoder) -> dict[str, Tensor]:
+def reconstruction(output: RenderOutput, target: LossTarget, encoder: Encoder) -> dict[str, Tensor]:
     """Compute L1, perceptual, identity, depth and opacity terms, unweighted means over the batch.
 
     The raw volume rendering is compared with the target as well, as in EG3D's dual training. Depth counts
@@ -68,6 +68,12 @@ def reconstruction(output: RenderOutput, target: Target, encoder: Encoder) -> di
     faces = [face_crops(x, target.box) for x in (image, truth)]
     similarity = (encoder.embed(faces[0]) * encoder.embed(faces[1])).sum(-1)
     out["identity"] = ((1 - similarity) * weights).sum()
+    _volume_terms(output, target, out)
+    return out
+
+
+def _volume_terms(output: RenderOutput, target: LossTarget, out: dict[str, Tensor]) -> None:
+    """Add the terms of background, opacity and depth where the target has them."""
     if target.background is not None:
         # without it the background learns to paint the source's head, and the volume stays empty
         background = downsample_area(target.background, output.background.shape[-1])
@@ -79,7 +85,6 @@ def reconstruction(output: RenderOutput, target: Target, encoder: Encoder) -> di
             solid = alpha > 0.98
             depth = downsample_area(target.depth, output.depth.shape[-1]) / alpha.clamp(min=0.5)
             out["depth"] = ((output.depth - depth).abs() * solid).sum() / solid.sum().clamp(min=1)
-    return out
 
 
 def moving_region_weights(

@@ -41,15 +41,15 @@ class Portrait4D(BaseMethod):
 
     def check(self, options: Portrait4DOptions) -> None:
         """Raise a ``HeadcastError`` if no weights are installed."""
-        from headcast.methods.portrait4d.weights import check_available
+        from headcast.methods.portrait4d.weights import check_portrait4d_weights
 
-        check_available()
+        check_portrait4d_weights()
 
     def version(self) -> str:
         """Return the hash of the weights in use."""
-        from headcast.methods.portrait4d.weights import load_networks
+        from headcast.methods.portrait4d.weights import load_portrait4d
 
-        return load_networks().hash
+        return load_portrait4d().hash
 
     def observe_fraction(self, options: Portrait4DOptions) -> float:
         """Return nearly all: the forward pass takes a second."""

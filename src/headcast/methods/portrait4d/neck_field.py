@@ -30,25 +30,36 @@ def coarse_skin(head: HeadModel) -> tuple[Int[Tensor, " v"], Int[Tensor, "f 3"]]
     """Simplify the head's skin: chosen vertices, and triangles as rows of these."""
     skin = head.faces[head.part_faces("skin")]
     used = torch.unique(skin)
-    cell = torch.div(head.neutral[used], CLUSTER, rounding_mode="floor").long()
-    _, group = torch.unique(cell, dim=0, return_inverse=True)
-    count = int(group.max()) + 1
-    total = torch.zeros(count, 3, device=skin.device).index_add_(0, group, head.neutral[used])
-    middle = total / torch.bincount(group, minlength=count)[:, None]
-    far = (head.neutral[used] - middle[group]).norm(dim=-1)
-    # the vertex nearest to its cell's mean stands for the cell: sort by distance, later writes win
-    order = far.argsort(descending=True)
-    chosen = torch.zeros(count, dtype=torch.long, device=skin.device)
-    chosen[group[order]] = used[order]
+    group, chosen = _cluster(head, used, skin)
     row = torch.full((len(head.neutral),), -1, device=skin.device)
     row[used] = group
     faces = row[skin]
     a, b, c = faces.unbind(-1)
     faces = faces[(a != b) & (b != c) & (a != c)]
+    first = _first_of_equal(faces, skin)
+    return chosen, faces[first]
+
+
+def _first_of_equal(faces: Tensor, skin: Tensor) -> Tensor:
+    """Return the first of triangles with the same vertices."""
     group_of_face = torch.unique(torch.sort(faces, 1)[0], dim=0, return_inverse=True)[1]
     first = torch.full((int(group_of_face.max()) + 1,), len(faces), device=skin.device)
-    first = first.scatter_reduce(0, group_of_face, torch.arange(len(faces), device=skin.device), "amin")
-    return chosen, faces[first]
+    return first.scatter_reduce(0, group_of_face, torch.arange(len(faces), device=skin.device), "amin")
+
+
+def _cluster(head: HeadModel, used: Tensor, skin: Tensor) -> tuple[Tensor, Tensor]:
+    """Group vertices by cells; return each one's group, and the vertex nearest to each group's mean."""
+    cell = torch.div(head.neutral[used], CLUSTER, rounding_mode="floor").long()
+    _, group = torch.unique(cell, dim=0, return_inverse=True)
+    count = int(group.max()) + 1
+    total = torch.zeros(count, 3, device=skin.device).index_add_(0, group, head.neutral[used])
+    mean = total / torch.bincount(group, minlength=count)[:, None]
+    distance = (head.neutral[used] - mean[group]).norm(dim=-1)
+    # the vertex nearest to its cell's mean stands for the cell: sort by distance, later writes win
+    order = distance.argsort(descending=True)
+    chosen = torch.zeros(count, dtype=torch.long, device=skin.device)
+    chosen[group[order]] = used[order]
+    return group, chosen
 
 
 class NeckField:
@@ -56,17 +67,25 @@ class NeckField:
 
     Args:
         head: model. params: (b,) of the heads; global rotation and translation are ignored.
-        cube: side of the volume. units: world units per metre.
+        cube: side of the volume. units: world units per metre. origin: of the world, head frame, metres.
     """
 
-    def __init__(self, head: HeadModel, params: HeadParams, cube: float, units: float) -> None:
+    def __init__(
+        self,
+        head: HeadModel,
+        params: HeadParams,
+        cube: float,
+        units: float,
+        origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> None:
         chosen, faces = coarse_skin(head)
-        still = params.replace(
+        in_head_frame = params.replace(
             rotation=torch.zeros_like(params.rotation), translation=torch.zeros_like(params.translation)
         )
-        straight = still.replace(neck=torch.zeros_like(still.neck))
+        straight = in_head_frame.replace(neck=torch.zeros_like(in_head_frame.neck))
         with torch.no_grad():
-            posed, canonical = (head(p)[:, chosen] * units for p in (still, straight))
+            middle = in_head_frame.neck.new_tensor(origin)
+            posed, canonical = ((head(p)[:, chosen] - middle) * units for p in (in_head_frame, straight))
         self.cube = cube
         self.fine = torch.stack(
             [warp_grid(p, c, faces, FINE, cube) for p, c in zip(posed, canonical, strict=True)]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d, relu
 
-from headcast.crops.grid import sample_similarity, similarity
+from headcast.crops.grid import fit_similarity_2d, sample_similarity
 
 __all__ = ["MOTION", "PDFGC", "align_face"]
 
@@ -124,6 +124,6 @@ def align_face(image: Float[Tensor, "3 h w"], landmarks: Float[Tensor, "68 2"]) 
     """
     points = torch.stack([landmarks[36:42].mean(0), landmarks[42:48].mean(0), landmarks[60:68].mean(0)])
     to = torch.tensor(ANCHORS).to(points)
-    face = sample_similarity(image, *similarity(points, to), 224)[None]
+    face = sample_similarity(image, *fit_similarity_2d(points, to), 224)[None]
     face = interpolate(face[:, :, 0:192, 16:208], (224, 224), mode="bilinear", align_corners=False)
     return face[0].clamp(-1, 1)

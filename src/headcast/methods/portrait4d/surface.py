@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from headcast.errors import HeadcastError
 from headcast.methods.portrait4d.network import Synthesizer
 from headcast.render.isosurface import isosurface, largest_part
+from headcast.render.types import ColouredSurface
 
-__all__ = ["Surface", "extract_surface"]
+__all__ = ["extract_surface"]
 
 SIDE = 112
 """Grid points along each side of the cube."""
@@ -24,16 +23,9 @@ CHUNK = 1 << 17
 """Points decoded at once."""
 
 
-@dataclass(frozen=True)
-class Surface:
-    """Vertices in the head frame, metres; sRGB colours 0..1 with the photo's light; triangles."""
-
-    points: Float[np.ndarray, "v 3"]
-    colours: Float[np.ndarray, "v 3"]
-    faces: Int[np.ndarray, "f 3"]
-
-
-def extract_surface(psi: Synthesizer, planes: Float[Tensor, "1 3 f h w"], side: int = SIDE) -> Surface:
+def extract_surface(
+    psi: Synthesizer, planes: Float[Tensor, "1 3 f h w"], side: int = SIDE
+) -> ColouredSurface:
     """Extract the head's surface (straight neck) by marching tetrahedra; the largest component alone.
 
     Raises:
@@ -47,7 +39,7 @@ def extract_surface(psi: Synthesizer, planes: Float[Tensor, "1 3 f h w"], side: 
             decoded = [psi.radiance(planes, p) for p in parts]
             return torch.cat([d[0, :, 0] for d, _ in decoded]), torch.cat([f[0, :, :3] for _, f in decoded])
 
-        axis_points = (np.arange(side) / (side - 1) - 0.5) * c.cube
+        axis_points = (np.arange(side) / (side - 1) - 0.5) * c.cube_side
         grid = np.stack(np.meshgrid(axis_points, axis_points, axis_points, indexing="ij"), -1).reshape(-1, 3)
         density = softplus(decode(grid)[0] - 1).numpy().reshape(side, side, side)
         for axis in range(3):  # close what reaches the cube's walls
@@ -60,6 +52,6 @@ def extract_surface(psi: Synthesizer, planes: Float[Tensor, "1 3 f h w"], side: 
             )
         faces = largest_part(len(points), faces)
         used, faces = np.unique(faces, return_inverse=True)
-        points = (points[used] / (side - 1) - 0.5) * c.cube
+        points = (points[used] / (side - 1) - 0.5) * c.cube_side
         colours = decode(points)[1].clamp(0, 1).numpy()
-    return Surface(points / c.units_per_metre, colours, faces.reshape(-1, 3))
+    return ColouredSurface(points / c.units_per_metre + np.array(c.origin), colours, faces.reshape(-1, 3))

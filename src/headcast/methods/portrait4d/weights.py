@@ -10,22 +10,32 @@ import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.methods.portrait4d.importing import ORIGIN
 from headcast.methods.portrait4d.motion_embedding import FACE_SIDE, ExpressionToMotion, MotionEncoder
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, Synthesizer
 from headcast.methods.portrait4d.pdfgc import PDFGC
 from headcast.weights import load_tensors, weights_path
 from headcast.weights.store import data_folder
 
-__all__ = ["OFFICIAL_NAME", "OWN", "Networks", "check_available", "load_networks", "weights_file"]
+__all__ = [
+    "OFFICIAL_NAME",
+    "OWN",
+    "Portrait4DNetworks",
+    "check_portrait4d_weights",
+    "load_portrait4d",
+    "weights_file",
+]
 
 OWN = "portrait4d-own"
 """Name of the user's own trained weights in the user's folder for weights."""
 OFFICIAL_NAME, ENCODER_NAME = "portrait4d", "pdfgc"
 """Names of imported official weights there."""
+LOOK_AT = (0.0, 0.01 / 3, 0.01)
+"""What the published network's cameras look at, in its world, metres (supplement A; its script)."""
 
 
 @dataclass(frozen=True)
-class Networks:
+class Portrait4DNetworks:
     """Ψ, its motion encoder, and the map from expression codes to motion embeddings; frozen.
 
     Attributes:
@@ -53,7 +63,7 @@ def weights_file() -> Path:
     return weights_path("portrait4d")
 
 
-def check_available() -> None:
+def check_portrait4d_weights() -> None:
     """Check that weights are installed.
 
     Raises:
@@ -67,35 +77,52 @@ def check_available() -> None:
         )
 
 
-def load_networks() -> Networks:
+def load_portrait4d() -> Portrait4DNetworks:
     """Load the installed networks, once a process.
 
     Raises:
         HeadcastError: no weights are installed.
     """
-    check_available()
+    check_portrait4d_weights()
     return read_networks(str(weights_file()))
 
 
 @cache
-def read_networks(file: str) -> Networks:
+def read_networks(file: str) -> Portrait4DNetworks:
     """Read the networks that ``headcast train portrait4d.motion`` or ``headcast weights import`` wrote.
 
     Raises:
         HeadcastError: not such a file; official weights without PD-FGC's beside them.
     """
     tensors, _, content = load_tensors(Path(file))
-    config = detect_config(tensors, file)
-    psi = Synthesizer(config) if config is not OFFICIAL else build_on_meta(config)
+    config, imported = detect_config(tensors, file), not any(k.startswith("_motion.") for k in tensors)
+    build = build_on_meta if config is OFFICIAL else Synthesizer
+    psi = build(place_official(config, tensors.get(ORIGIN)) if imported else config)
     load_frozen(psi, {k: v.float() for k, v in tensors.items() if not k.startswith("_")}, file)
-    if not any(k.startswith("_motion.") for k in tensors):
+    if imported:
         encoder, more = read_encoder(Path(file).parent)
-        return Networks(psi, encoder, None, content[:8] + more[:8])
-    motion, expression_to_motion = MotionEncoder(config.motion), ExpressionToMotion(config.motion)
+        return Portrait4DNetworks(psi, encoder, None, content[:8] + more[:8])
+    motion, expression_to_motion = MotionEncoder(config.motion_dim), ExpressionToMotion(config.motion_dim)
     for prefix, network in (("_motion.", motion), ("_said.", expression_to_motion)):
         part = {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)}
         load_frozen(network, part, file)
-    return Networks(psi, motion, expression_to_motion, content)
+    return Portrait4DNetworks(psi, motion, expression_to_motion, content)
+
+
+def place_official(config: Config, neck: Tensor | None) -> Config:
+    """Place the published network's world in our head frame: its origin is FLAME's neck joint.
+
+    Args:
+        neck: (3,) metres, from FLAME's buffers of the pickle; None (a file without them): where its cameras
+            look at what ours look at.
+    """
+    offset = torch.tensor(LOOK_AT)
+    origin = torch.tensor(config.centre) - offset if neck is None else neck
+    return replace(
+        config,
+        origin=tuple(origin.tolist()),  # type: ignore[arg-type]
+        centre=tuple((origin + offset).tolist()),  # type: ignore[arg-type]
+    )
 
 
 def read_encoder(folder: Path) -> tuple[PDFGC, str]:
@@ -140,7 +167,9 @@ def detect_config(tensors: dict[str, Tensor], file: str) -> Config:
     """Detect the configuration of a file's tensors; earlier files have no expression planes."""
     length = len(tensors["w_avg"]) if "w_avg" in tensors else 0
     for config in (SMALL, TINY, OFFICIAL):
-        if length == config.styles:
+        if length == config.style_dim:
             has_planes = any(k.startswith("moving.") for k in tensors)
-            return config if has_planes or not config.expressions else replace(config, expressions=0)
+            return (
+                config if has_planes or not config.expression_planes else replace(config, expression_planes=0)
+            )
     raise HeadcastError(f"{file}: not weights of portrait4d.motion")

@@ -13,7 +13,7 @@ from torch.nn.functional import grid_sample, interpolate
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture.data import read_looks
 from headcast.methods.uhr_texture.light import delit_image, estimate_shading, fit_level, skin_mean
-from headcast.methods.uhr_texture.network import OUT, resized
+from headcast.methods.uhr_texture.network import OUT, resize_maps
 
 __all__ = [
     "comparison_rows",
@@ -23,7 +23,7 @@ __all__ = [
     "mask_with_holes",
     "perturb_prior",
     "sample_gains",
-    "scale_light",
+    "scale_image_light",
     "target_maps",
     "to_channels_last",
 ]
@@ -48,7 +48,9 @@ def sample_gains(n: int, generator: torch.Generator) -> Float[Tensor, "n 3 1 1"]
     )
 
 
-def scale_light(rgb: Float[Tensor, "n 3 h w"], gain: Float[Tensor, "n 3 1 1"]) -> Float[Tensor, "n 3 h w"]:
+def scale_image_light(
+    rgb: Float[Tensor, "n 3 h w"], gain: Float[Tensor, "n 3 1 1"]
+) -> Float[Tensor, "n 3 h w"]:
     """Relight an sRGB image by ``gain`` times as strong a light; not clamped from above."""
     return linear_to_srgb(srgb_to_linear(rgb.clamp(0, 1)) * gain.to(rgb))
 
@@ -106,10 +108,10 @@ def image_grid(rows: list[Float[Tensor, "n 3 h w"]]) -> UInt8[np.ndarray, "rows 
 def fit_level_to_looks(folder: str) -> Float[Tensor, "13 3"]:
     """Run ``fit_level`` over at most 400 stored looks, 64 pixels a side, each with ``DRAWS`` gains."""
     every = read_looks(folder).whole
-    maps = resized(every[:: max(1, len(every) // 400)].float(), 64, 64).repeat(DRAWS, 1, 1, 1)
+    maps = resize_maps(every[:: max(1, len(every) // 400)].float(), 64, 64).repeat(DRAWS, 1, 1, 1)
     generator = torch.Generator().manual_seed(len(every))
     maps = torch.cat(
-        [scale_light(maps[:, :3], sample_gains(len(maps), generator)).clamp(0, 1), maps[:, 3:]], 1
+        [scale_image_light(maps[:, :3], sample_gains(len(maps), generator)).clamp(0, 1), maps[:, 3:]], 1
     )
     mask = (maps[:, 15:] > 0.99).float()
     delit = delit_image(maps[:, :3], estimate_shading(maps[:, :3], maps[:, 3:8], mask))

@@ -23,7 +23,7 @@ from headcast.synth.views import MIDDLE, Views, looking
 
 __all__ = [
     "SKIN",
-    "Looks",
+    "HeadViews",
     "camera_normals",
     "make_looks",
     "micro_of",
@@ -42,7 +42,7 @@ FACTORS = (2.0, 4.0)
 
 
 @dataclass(frozen=True)
-class Looks:
+class HeadViews:
     """N views of heads: each whole and in W windows of it; channels first, all maps 0..1.
 
     Attributes:
@@ -59,12 +59,12 @@ class Looks:
     def __len__(self) -> int:
         return len(self.whole)
 
-    def __getitem__(self, index: Tensor | slice) -> Looks:
+    def __getitem__(self, index: Tensor | slice) -> HeadViews:
         """Return some of the looks, by index or mask."""
-        return Looks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return HeadViews(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     @classmethod
-    def joined(cls, parts: list[Looks]) -> Looks:
+    def joined(cls, parts: list[HeadViews]) -> HeadViews:
         """Concatenate several batches of looks."""
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
 
@@ -146,7 +146,7 @@ def make_looks(
     windows: int = WINDOWS,
     frames: int = 1,
     factors: tuple[float, float] = FACTORS,
-) -> Looks:
+) -> HeadViews:
     """Render looks at some synthetic people, in PBR mode.
 
     Args:
@@ -169,10 +169,10 @@ def make_looks(
     views, place = add_windows(frame_views(rng, size), rng, windows, factors)
     maps = truth_maps(make_batch(config, device, seed, numbers, views=views))
     maps = maps.view(len(every), windows + 1, *maps.shape[1:])
-    return Looks(maps[:, 0], maps[:, 1:], place)
+    return HeadViews(maps[:, 0], maps[:, 1:], place)
 
 
-def write_looks(looks: Looks, path: Path) -> None:
+def write_looks(looks: HeadViews, path: Path) -> None:
     """Write looks to a half-precision safetensors file."""
     from headcast.weights import save_tensors
 
@@ -183,22 +183,34 @@ def write_looks(looks: Looks, path: Path) -> None:
 
 
 @cache
-def read_looks(folder: str) -> Looks:
+def read_looks(folder: str) -> HeadViews:
     """Read all files of a folder, in half precision.
 
     Raises:
         HeadcastError: there are none.
     """
-    from headcast.weights import load_tensors
-
     files = sorted(p for p in Path(folder).glob("*.safetensors"))
     if not files:
         raise HeadcastError(
             f"{folder}: no looks (*.safetensors) here; make them with tools/build_uhr_looks.py"
         )
-    return Looks.joined([Looks(**load_tensors(p)[0]) for p in files])
+    return HeadViews.joined([read_file_of_looks(p) for p in files])
 
 
-def as_float(looks: Looks, device: torch.device) -> Looks:
+def read_file_of_looks(path: Path) -> HeadViews:
+    """Read one file of looks.
+
+    Raises:
+        HeadcastError: it is damaged, or holds something else.
+    """
+    from headcast.weights import load_tensors
+
+    tensors = load_tensors(path)[0]
+    if set(tensors) != {f.name for f in fields(HeadViews)}:
+        raise HeadcastError(f"{path}: not a file of looks; make it with tools/build_uhr_looks.py")
+    return HeadViews(**tensors)
+
+
+def as_float(looks: HeadViews, device: torch.device) -> HeadViews:
     """Convert to single precision on a device."""
     return replace(looks, **{f.name: getattr(looks, f.name).to(device).float() for f in fields(looks)})

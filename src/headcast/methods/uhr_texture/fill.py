@@ -126,10 +126,7 @@ def blend_over(
         given = srgb_to_linear(predefined[c]) + 0.01
         log = ((srgb_to_linear(maps[c]) + 0.01) / given).log()
         mean = (log * here).sum() / total
-        small = avg_pool2d(((log - mean) * here)[None, None], step)[0]
-        near = pull_push(small / weight.clamp(min=1e-4), sure)
-        near = avg_pool2d(pad(near[None], (8,) * 4, mode="replicate"), 17, 1)
-        gain = (mean + interpolate(near, maps.shape[-2:], mode="bilinear")[0, 0]).exp()
+        gain = _smooth_gain(maps, log, mean, here, step, weight, sure)
         out[c] = linear_to_srgb((given * gain - 0.01).clamp(0, 1)) * face + predefined[c] * (1 - face)
     usual = ((predefined[6] * here).sum() / total).clamp(min=1e-3)
     level = (maps[6] * here).sum() / total / usual if float(here.sum()) > 1 else torch.ones(())
@@ -138,6 +135,22 @@ def blend_over(
         out[c] += (maps[c] - out[c]) * visibility
     normalize_normals(out[3:6])
     return out
+
+
+def _smooth_gain(
+    maps: Float[Tensor, "7 t t"],
+    log: Tensor,
+    mean: Tensor,
+    here: Tensor,
+    step: int,
+    weight: Tensor,
+    sure: Tensor,
+) -> Tensor:
+    """Spread a channel's gain from where it is known to everywhere."""
+    small = avg_pool2d(((log - mean) * here)[None, None], step)[0]
+    near = pull_push(small / weight.clamp(min=1e-4), sure)
+    near = avg_pool2d(pad(near[None], (8,) * 4, mode="replicate"), 17, 1)
+    return (mean + interpolate(near, maps.shape[-2:], mode="bilinear")[0, 0]).exp()
 
 
 def normalize_normals(maps: Float[Tensor, "3 h w"]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from headcast.camera import Camera
 from headcast.errors import HeadcastError
-from headcast.files import check_readable
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
+from headcast.parsing import load_json, parsing, read_text
 from headcast.render.geometry import vertex_normals
 from headcast.render.mesh import rasterize_mesh
 from headcast.rotation import axis_angle_to_matrix
@@ -28,6 +28,11 @@ __all__ = [
     "read_camera",
     "read_obj",
 ]
+
+MAX_OBJ_BYTES = 1 << 27
+MAX_TRIANGLES = 4_000_000
+MAX_LINE = 1 << 16  # characters
+MAX_SIDE = 1 << 15  # pixels of a camera
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,15 @@ def fitted_geometry(head: HeadModel, params: HeadParams, camera: Camera) -> Geom
     with torch.no_grad():
         v = to_camera_frame(camera, head(params))
     skin = head.part == head.part_names.index("skin")
-    return Geometry(v, vertex_normals(v, head.faces), head.faces, head.uv, head.faces_uv, True, skin)
+    return Geometry(
+        vertices=v,
+        normals=vertex_normals(v, head.faces),
+        faces=head.faces,
+        uv=head.uv,
+        faces_uv=head.faces_uv,
+        own=True,
+        skin=skin,
+    )
 
 
 def foreign_geometry(mesh: Path, uv: Path | None, camera: Camera, params: HeadParams | None) -> Geometry:
@@ -110,7 +123,15 @@ def foreign_geometry(mesh: Path, uv: Path | None, camera: Camera, params: HeadPa
             f"{mesh}: part of it lies behind the camera; metres and the head frame are expected"
         )
     skin = torch.ones(len(faces), dtype=torch.bool)
-    return Geometry(v, vertex_normals(v, faces), faces, coordinates, faces_uv, False, skin)
+    return Geometry(
+        vertices=v,
+        normals=vertex_normals(v, faces),
+        faces=faces,
+        uv=coordinates,
+        faces_uv=faces_uv,
+        own=False,
+        skin=skin,
+    )
 
 
 Obj = tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"], Float[Tensor, "u 2"] | None, Int[Tensor, "f 3"] | None]
@@ -122,33 +143,50 @@ def read_obj(path: Path) -> Obj:
     Raises:
         HeadcastError: not a Wavefront OBJ with faces.
     """
-    check_readable(path, "OBJ")
-    v: list[list[float]] = []
-    vt: list[list[float]] = []
-    faces: list[list[int]] = []
-    faces_uv: list[list[int]] = []
-    try:
-        for line in path.read_text(errors="replace").splitlines():
-            kind, *rest = line.split() or [""]
-            if kind == "v":
-                v.append([float(x) for x in rest[:3]])
-            elif kind == "vt":
-                vt.append([float(rest[0]), 1 - float(rest[1])])
-            elif kind == "f":
-                parts = [c.split("/") for c in rest]
-                a = [zero_based_index(p[0], len(v)) for p in parts]
-                b = [zero_based_index(p[1], len(vt)) if len(p) > 1 and p[1] else -1 for p in parts]
-                for k in range(1, len(parts) - 1):
-                    faces.append([a[0], a[k], a[k + 1]])
-                    faces_uv.append([b[0], b[k], b[k + 1]])
-    except (ValueError, IndexError) as e:
-        raise HeadcastError(f"{path}: not a readable Wavefront OBJ ({e})") from e
-    f, t = torch.tensor(faces, dtype=torch.long), torch.tensor(faces_uv, dtype=torch.long)
+    text = read_text(path, "OBJ", MAX_OBJ_BYTES, errors="replace")
+    with parsing(path, "not a readable Wavefront OBJ", "export it again"):
+        v, vt, faces, faces_uv = parse_obj(text)
+        f, t = torch.tensor(faces, dtype=torch.long), torch.tensor(faces_uv, dtype=torch.long)
+        points, coordinates = torch.tensor(v), torch.tensor(vt)
+        if v and (points.shape[1:] != (3,) or not bool(torch.isfinite(points).all())):
+            raise ValueError("vertices without three finite coordinates")
     if not faces or int(f.min()) < 0 or int(f.max()) >= len(v):
         raise HeadcastError(f"{path}: no faces that fit its vertices; give a Wavefront OBJ mesh")
     if not vt or int(t.min()) < 0 or int(t.max()) >= len(vt):
-        return torch.tensor(v), f, None, None
-    return torch.tensor(v), f, torch.tensor(vt), t
+        return points, f, None, None
+    return points, f, coordinates, t
+
+
+class ObjLists(NamedTuple):
+    """Vertices, texture coordinates, triangles and their texture coordinates, as an OBJ file lists them."""
+
+    points: list[list[float]]
+    coordinates: list[list[float]]
+    faces: list[list[int]]
+    faces_uv: list[list[int]]
+
+
+def parse_obj(text: str) -> ObjLists:
+    """Parse a Wavefront OBJ; raise ValueError or IndexError on damaged lines and on too many triangles."""
+    v, vt, faces, faces_uv = out = ObjLists([], [], [], [])
+    for line in text.splitlines():
+        if len(line) > MAX_LINE:
+            raise ValueError("a line of impossible length")
+        kind, *rest = line.split() or [""]
+        if kind == "v":
+            v.append([float(x) for x in rest[:3]])
+        elif kind == "vt":
+            vt.append([float(rest[0]), 1 - float(rest[1])])
+        elif kind == "f":
+            parts = [c.split("/") for c in rest]
+            a = [zero_based_index(p[0], len(v)) for p in parts]
+            b = [zero_based_index(p[1], len(vt)) if len(p) > 1 and p[1] else -1 for p in parts]
+            for k in range(1, len(parts) - 1):
+                faces.append([a[0], a[k], a[k + 1]])
+                faces_uv.append([b[0], b[k], b[k + 1]])
+            if len(faces) > MAX_TRIANGLES:
+                raise ValueError(f"over {MAX_TRIANGLES} triangles")
+    return out
 
 
 def zero_based_index(word: str, count: int) -> int:
@@ -163,13 +201,14 @@ def read_camera(path: Path) -> Camera:
     Raises:
         HeadcastError: it holds something else.
     """
-    check_readable(path, "JSON")
-    try:
-        given = json.loads(path.read_text())
+    given = load_json(path, "give K, cam_from_world and size")
+    with parsing(path, "not a camera", "give K, cam_from_world and size"):
         K, pose = (torch.tensor(given[k], dtype=torch.float32) for k in ("K", "cam_from_world"))
         width, height = (int(x) for x in given["size"])
         if K.shape != (3, 3) or pose.shape != (4, 4):
             raise ValueError("K must be 3x3 and cam_from_world 4x4")
-    except (ValueError, KeyError, TypeError) as e:
-        raise HeadcastError(f"{path}: not a camera ({e}); give K, cam_from_world and size") from e
+        if not (bool(torch.isfinite(K).all()) and bool(torch.isfinite(pose).all())):
+            raise ValueError("not all numbers are finite")
+        if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and K[0, 0] > 0 and K[1, 1] > 0):
+            raise ValueError("a camera of no size or focal length")
     return Camera(K, pose, width, height)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,13 +19,19 @@ from headcast.image import srgb_to_linear
 from headcast.methods.uhr_texture import fill
 from headcast.methods.uhr_texture.geometry import Geometry, geometry_prior, rasterize_geometry
 from headcast.methods.uhr_texture.light import coarse_of, delit_image, estimate_shading, skin_mean
-from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.network import resize_maps
 from headcast.methods.uhr_texture.occluders import without_glasses
 from headcast.methods.uhr_texture.patches import refine_in_patches
-from headcast.methods.uhr_texture.square import FULL, crop_of, reduce_photo, skin_trust
-from headcast.methods.uhr_texture.unwrap import Pixels, pixels_to_unwrap, rotate_micronormals, solve_texture
+from headcast.methods.uhr_texture.square import FULL, crop_face_square, reduce_photo, skin_trust
+from headcast.methods.uhr_texture.unwrap import (
+    Pixels,
+    Unwrapped,
+    pixels_to_unwrap,
+    rotate_micronormals,
+    solve_texture,
+)
 from headcast.methods.uhr_texture.usual import face_weight, predefined_maps
-from headcast.methods.uhr_texture.weights import Networks
+from headcast.methods.uhr_texture.weights import SkinNetworks
 from headcast.observe.types import Observation
 from headcast.progress import Progress
 
@@ -66,22 +72,30 @@ class Result:
         words = {"albedo": "uhr_texture", "micronormal": "uhr_texture", "specular": "uhr_texture"}
         normal = fill.to_numpy(t[3:6]) * 2 - 1
         return SkinMaps(
-            srgb_to_linear(fill.to_numpy(t[:3])).astype(np.float32),
-            normal.astype(np.float32),
-            t[6].numpy(),
+            albedo=srgb_to_linear(fill.to_numpy(t[:3])).astype(np.float32),
+            micronormal=normal.astype(np.float32),
+            specular=t[6].numpy(),
             provenance=words,
         )
+
+
+class ImageMaps(NamedTuple):
+    """Maps at the image's resolution; prior and guide at stage 1's."""
+
+    maps: Float[Tensor, "7 n n"]
+    prior: Float[Tensor, "5 s s"]
+    guide: Float[Tensor, "7 s s"]
 
 
 @torch.no_grad()
 def image_maps(
     rgb: Float[Tensor, "3 n n"],
-    networks: Networks,
+    networks: SkinNetworks,
     prior: Float[Tensor, "5 s s"] | None = None,
     progress: Progress | None = None,
     refine: bool = True,
     trust: Float[Tensor, "n n"] | None = None,
-) -> tuple[Float[Tensor, "7 n n"], Float[Tensor, "5 s s"], Float[Tensor, "7 s s"]]:
+) -> ImageMaps:
     """Run both stages in image space: maps at the image's resolution, prior and guide at stage 1's.
 
     Args:
@@ -89,27 +103,27 @@ def image_maps(
         trust: how surely pixels are skin, from whose colours the light is estimated; None: the whole head.
     """
     c, n = networks.config, rgb.shape[-1]
-    small = resized(rgb[None], c.side, c.side)
+    small = resize_maps(rgb[None], c.side, c.side)
     found = networks.predictor(small).clamp(0, 1) if prior is None else prior[None]
-    sure = None if trust is None else resized(trust[None, None], c.side, c.side)
+    sure = None if trust is None else resize_maps(trust[None, None], c.side, c.side)
     shading = estimate_shading(small, found, sure)
     delit = delit_image(small, shading)
     guide = networks.gde(small, found, delit, skin_mean(delit, found, sure)).clamp(0, 1)
     if not refine:
-        return resized(guide, n, n)[0], found[0], guide[0]
+        return ImageMaps(resize_maps(guide, n, n)[0], found[0], guide[0])
     say = (lambda fraction: progress(fraction, "refining the skin")) if progress else None
     maps = refine_in_patches(networks.hfdr, rgb, coarse_of(small, found, guide, shading)[0], c.patch, say)
     # a patch cannot know how bright the whole skin is: that is stage 1's
-    off = guide[:, :3] - resized(maps[None, :3], c.side, c.side)
+    off = guide[:, :3] - resize_maps(maps[None, :3], c.side, c.side)
     maps[:3].add_(skin_mean(off, found, sure)[0][:, None, None]).clamp_(0, 1)
     fill.normalize_normals(maps[3:6])
-    return maps, found[0], guide[0]
+    return ImageMaps(maps, found[0], guide[0])
 
 
 def texture_maps(
     observation: Observation,
     geometry: Geometry,
-    networks: Networks,
+    networks: SkinNetworks,
     *,
     base: MeshAvatar | None,
     size: int,
@@ -125,7 +139,7 @@ def texture_maps(
         prior: whether stage 1 takes UV and normals from the predictor (§3.1) or from the fitted geometry.
     """
     say = progress or (lambda fraction, what: None)
-    rgb, camera, place = crop_of(observation)
+    rgb, camera, place = crop_face_square(observation)
     n = rgb.shape[-1]
     notes = []
     if place[2] < FULL:
@@ -167,7 +181,16 @@ def texture_maps(
     else:
         texture = fill.pull_push(texture, visibility)
     say(1.0, "done")
-    return Result(rgb, camera, image, found, guide, texture, visibility, tuple(notes))
+    return Result(
+        crop=rgb,
+        camera=camera,
+        image=image,
+        prior=found,
+        guide=guide,
+        texture=texture,
+        visibility=visibility,
+        notes=tuple(notes),
+    )
 
 
 def keep_skin(
@@ -182,13 +205,9 @@ def keep_skin(
 
 def unwrap_maps(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tuple[Tensor, Tensor]:
     """Unwrap the seven maps, coarse first (the paper's cascade); also return the visible fraction."""
-    values = image.flatten(1)[:, pixels.index].T
-    micro = rotate_micronormals(values[:, 3:6] * 2 - 1, pixels.spin)
-    values = torch.cat([values[:, :3], (micro + 1) / 2, values[:, 6:]], 1)
+    values = _values_in_uv(image, pixels)
     start = torch.tensor([0.5, 0.5, 0.5, 0.5, 0.5, 1.0, 0.5]).view(7, 1, 1).expand(7, 8, 8)
-    sides = [size]
-    while sides[-1] > COARSEST and sides[-1] % 2 == 0:
-        sides.append(sides[-1] // 2)
+    sides = _cascade(size)
     texture, covered = start, 1.0
     found, last = None, sides[-1]
     for side in reversed(sides):
@@ -200,14 +219,35 @@ def unwrap_maps(image: Float[Tensor, "7 n n"], pixels: Pixels, size: int) -> tup
             covered = float((found.visibility > 0.3).float().mean())
             texture = fill.pull_push(found.texture, (found.visibility > 0.05).float())
         else:
-            texture = resized(texture[None], side, side)[0]
-            fraction = density_weight(found.visibility)
-            for c in range(len(texture)):  # one after the other: 4096² leave no room for all at once
-                texture[c] += fraction * (found.texture[c] - texture[c])
+            texture = _add_detail(texture, side, found)
     assert found is not None
     visibility = spread_visibility(found.visibility, covered * last**2 / max(1, len(pixels.index)))
-    visibility = resized(visibility[None, None], size, size)[0, 0]
-    return resized(texture[None], size, size)[0].clamp_(0, 1), visibility
+    visibility = resize_maps(visibility[None, None], size, size)[0, 0]
+    return resize_maps(texture[None], size, size)[0].clamp_(0, 1), visibility
+
+
+def _values_in_uv(image: Float[Tensor, "7 n n"], pixels: Pixels) -> Tensor:
+    """Return the maps at the pixels, micronormals turned to the texture's axes."""
+    values = image.flatten(1)[:, pixels.index].T
+    micro = rotate_micronormals(values[:, 3:6] * 2 - 1, pixels.spin)
+    return torch.cat([values[:, :3], (micro + 1) / 2, values[:, 6:]], 1)
+
+
+def _add_detail(texture: Tensor, side: int, found: Unwrapped) -> Tensor:
+    """Enlarge a texture and add a finer one to it, where texels are no finer than pixels."""
+    texture = resize_maps(texture[None], side, side)[0]
+    fraction = density_weight(found.visibility)
+    for c in range(len(texture)):  # one after the other: 4096² leave no room for all at once
+        texture[c] += fraction * (found.texture[c] - texture[c])
+    return texture
+
+
+def _cascade(size: int) -> list[int]:
+    """Return the sides of the cascade's textures, coarse last."""
+    sides = [size]
+    while sides[-1] > COARSEST and sides[-1] % 2 == 0:
+        sides.append(sides[-1] // 2)
+    return sides
 
 
 def spread_visibility(visibility: Float[Tensor, "t t"], texels: float) -> Float[Tensor, "t t"]:

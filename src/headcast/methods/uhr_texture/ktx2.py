@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from headcast.errors import HeadcastError
+from headcast.files import private_folder
 from headcast.image import save_png
 
 __all__ = ["MAGIC", "check_program", "encode_ktx2"]
@@ -49,7 +49,7 @@ def encode_ktx2(image: UInt8[ndarray, "h w *c"], linear: bool) -> bytes:
         HeadcastError: the program is missing or fails.
     """
     program = check_program()
-    with tempfile.TemporaryDirectory() as temporary:
+    with private_folder() as temporary:
         source, made = Path(temporary) / "texture.png", Path(temporary) / "texture.ktx2"
         save_png(source, image)
         words = ["-ktx2", "-uastc", "-uastc_level", LEVEL, "-mipmap", *(["-linear"] if linear else [])]

@@ -47,20 +47,33 @@ def estimate_shading(
     Args:
         rgb: sRGB 0..1. trust: how surely a pixel is skin; None: all of the head counts.
     """
-    on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).to(rgb)
-    weight = (on if trust is None else on * trust) * (rgb.amax(1, keepdim=True) < 0.985)
-    weight = torch.where(weight.sum((1, 2, 3), keepdim=True) < 30, on + 1e-6, weight).flatten(1)
+    on, weight = _shading_weights(rgb, prior, trust)
     basis = sh_basis(normalize(prior[:, 2:] * 2 - 1, dim=1).permute(0, 2, 3, 1)).flatten(1, 2)
     colour = srgb_to_linear(rgb.clamp(0, 1)).flatten(2).transpose(1, 2)
     total = weight.sum(1).clamp(min=1e-6)
     level = ((colour * weight[..., None]).sum(1) / total[:, None]).clamp(min=1e-4)
     scaled = colour / level[:, None]
     shading = basis @ _fit_light(scaled, basis, weight, total)
+    shading = _normalize_shading(shading, weight, total)
+    return torch.where(on > 0, shading.transpose(1, 2).unflatten(2, tuple(rgb.shape[2:])), 1.0)
+
+
+def _shading_weights(
+    rgb: Float[Tensor, "b 3 h w"], prior: Float[Tensor, "b 5 h w"], trust: Float[Tensor, "b 1 h w"] | None
+) -> tuple[Tensor, Tensor]:
+    """Return where the head is, and the pixels' weights: skin that is not overexposed."""
+    on = (prior[:, 2:].sum(1, keepdim=True) > 0.3).to(rgb)
+    weight = (on if trust is None else on * trust) * (rgb.amax(1, keepdim=True) < 0.985)
+    weight = torch.where(weight.sum((1, 2, 3), keepdim=True) < 30, on + 1e-6, weight).flatten(1)
+    return on, weight
+
+
+def _normalize_shading(shading: Tensor, weight: Tensor, total: Tensor) -> Tensor:
+    """Scale to mean 1 over the skin; bound darkness and colour."""
     mean = ((shading * weight[..., None]).sum(1) / total[:, None]).clamp(min=1e-4)
     shading = shading / mean[:, None]
     grey = shading.mean(-1, keepdim=True).clamp(min=1e-3)
-    shading = grey.clamp(DARKEST, 5) * (shading / grey).clamp(1 / TINT, TINT)
-    return torch.where(on > 0, shading.transpose(1, 2).unflatten(2, tuple(rgb.shape[2:])), 1.0)
+    return grey.clamp(DARKEST, 5) * (shading / grey).clamp(1 / TINT, TINT)
 
 
 def _fit_light(

@@ -34,10 +34,10 @@ class UhrTexture(BaseMethod):
         """Refuse a size that cannot be made, and missing weights or encoders."""
         from headcast.methods.uhr_texture.ktx2 import check_program
         from headcast.methods.uhr_texture.run import side_of
-        from headcast.methods.uhr_texture.weights import check_available
+        from headcast.methods.uhr_texture.weights import check_skin_weights
 
         side_of(options.size)
-        check_available(options.weights)
+        check_skin_weights(options.weights)
         if options.format == "ktx2":
             check_program()
 

@@ -15,7 +15,17 @@ from headcast.methods.uhr_texture.light import LEVEL, calibrate_albedo, guide_at
 from headcast.nets.hashgrid import HashGrid
 from headcast.nets.unet import UNet
 
-__all__ = ["CONFIGS", "GDE", "HFDR", "OUT", "Config", "LayeredUNet", "Predictor", "config_named", "resized"]
+__all__ = [
+    "CONFIGS",
+    "GDE",
+    "HFDR",
+    "OUT",
+    "LayeredUNet",
+    "Predictor",
+    "SkinNetworkConfig",
+    "config_named",
+    "resize_maps",
+]
 
 OUT = 7
 """Albedo 3 (sRGB), micronormal 3 ((n + 1) / 2), specular 1; all 0..1."""
@@ -27,7 +37,7 @@ whole units each step of the optimizer is as large as that."""
 
 
 @dataclass(frozen=True)
-class Config:
+class SkinNetworkConfig:
     """Sizes of the networks.
 
     Attributes:
@@ -45,16 +55,25 @@ class Config:
 
 
 CONFIGS = {
-    "official": Config(1024, 512, (64, 128, 256, 512, 512), (64, 128, 256), (64, 128, 256, 512), 1024),
-    "small": Config(128),
-    "half": Config(64, finest=64),
-    "tiny": Config(32, 64, (8, 12), (4, 6, 8), (4, 4, 6, 6), 16),
+    "official": SkinNetworkConfig(
+        side=1024,
+        patch=512,
+        predictor=(64, 128, 256, 512, 512),
+        gde=(64, 128, 256),
+        hfdr=(64, 128, 256, 512),
+        finest=1024,
+    ),
+    "small": SkinNetworkConfig(128),
+    "half": SkinNetworkConfig(64, finest=64),
+    "tiny": SkinNetworkConfig(
+        side=32, patch=64, predictor=(8, 12), gde=(4, 6, 8), hfdr=(4, 4, 6, 6), finest=16
+    ),
 }
 """``official``: the paper's sizes (sides, patches, layers; channels are ours). ``small`` ships;
 ``half`` is its half, for comparisons."""
 
 
-def config_named(name: str) -> Config:
+def config_named(name: str) -> SkinNetworkConfig:
     """Return one of ``CONFIGS`` by name.
 
     Raises:
@@ -65,7 +84,7 @@ def config_named(name: str) -> Config:
     return CONFIGS[name]
 
 
-def resized(x: Float[Tensor, "b c h w"], height: int, width: int) -> Float[Tensor, "b c i j"]:
+def resize_maps(x: Float[Tensor, "b c h w"], height: int, width: int) -> Float[Tensor, "b c i j"]:
     """Resize by means of areas when smaller, bilinearly when larger."""
     if (height, width) == tuple(x.shape[-2:]):
         return x
@@ -162,7 +181,7 @@ class Predictor(nn.Module):
     Normals: +X right, +Y up, +Z to the camera. Off the head all five are 0.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: SkinNetworkConfig) -> None:
         super().__init__()
         n = len(config.predictor)
         self.body = UNet(3, config.predictor, (0,) * (n - 1) + (1,), PRIOR)
@@ -182,7 +201,7 @@ class GDE(nn.Module):
         hashed: without it the eight channels are left out (the ablation of §5.3).
     """
 
-    def __init__(self, config: Config, hashed: bool = True) -> None:
+    def __init__(self, config: SkinNetworkConfig, hashed: bool = True) -> None:
         super().__init__()
         self.hash = HashGrid(4, 2, 16, config.finest) if hashed else None
         extra = self.hash.channels if self.hash else 0
@@ -213,7 +232,7 @@ class HFDR(nn.Module):
     output is the guide, whose albedo has the image's own detail (``light.guide_at``).
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: SkinNetworkConfig) -> None:
         super().__init__()
         self.body = LayeredUNet(6 + PRIOR, OUT, config.hfdr, middle=3, guide=OUT, norm=False)
         start_at(self.body.out, range(OUT), (0.0,) * OUT)

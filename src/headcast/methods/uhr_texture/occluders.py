@@ -11,7 +11,7 @@ from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.methods.uhr_texture.fill import pull_push
 from headcast.methods.uhr_texture.geometry import Geometry, rasterize_geometry
-from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.network import resize_maps
 from headcast.methods.uhr_texture.square import crop_mask
 from headcast.methods.uhr_texture.unwrap import pixels_to_unwrap
 from headcast.methods.uhr_texture.usual import rasterize_vertex_values
@@ -33,7 +33,7 @@ def glasses_in_uv(
     if observation.masks is None:
         return None
     mask = crop_mask(observation, observation.masks.glasses, LOOK)
-    mask = mask * (resized(trust[None, None], LOOK, LOOK)[0, 0] < 0.5)
+    mask = mask * (resize_maps(trust[None, None], LOOK, LOOK)[0, 0] < 0.5)
     if float(mask.max()) <= LEAST:
         return None
     triangle, bary = rasterize_geometry(geometry, camera.scaled(LOOK / camera.width))
@@ -68,4 +68,4 @@ def without_glasses(
         return albedo
     size = albedo.shape[-1]
     lids = rasterize_vertex_values(head, (head.region == head.region_names.index("lids")).float(), size)
-    return pull_push(albedo, 1 - resized(mask[None, None], size, size)[0, 0] * (1 - lids))
+    return pull_push(albedo, 1 - resize_maps(mask[None, None], size, size)[0, 0] * (1 - lids))

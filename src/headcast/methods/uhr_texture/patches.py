@@ -59,14 +59,27 @@ def refine_in_patches(
         place = torch.tensor([[j * patch - context, i * patch - context, side] for i, j in some]) / n
         maps = crop_windows(coarse[None].expand(len(some), -1, -1, -1), place.to(rgb), side)
         found = hfdr(crops, maps).float().clamp(0, 1)
-        for (i, j), x in zip(some, found, strict=True):
-            y0, x0 = i * patch - context, j * patch - context
-            down, right = (slice(max(0, -a), min(side, n - a)) for a in (y0, x0))
-            part = out[:, max(0, y0) : y0 + side, max(0, x0) : x0 + side]
-            part += (x * weights[i][:, None] * weights[j])[:, down, right]
+        _add_patches(out, found, some, weights, patch, context)
         if progress:
             progress(min(1.0, (first + step) / len(places)))
     return out
+
+
+def _add_patches(
+    out: Float[Tensor, "7 n n"],
+    refined: Float[Tensor, "k 7 s s"],
+    places: list[tuple[int, int]],
+    weights: list[Tensor],
+    patch: int,
+    context: int,
+) -> None:
+    """Add refined patches, weighted, to the image, in place; ``places``: their rows and columns."""
+    n, side = out.shape[-1], patch + 2 * context
+    for (i, j), x in zip(places, refined, strict=True):
+        y0, x0 = i * patch - context, j * patch - context
+        down, right = (slice(max(0, -a), min(side, n - a)) for a in (y0, x0))
+        part = out[:, max(0, y0) : y0 + side, max(0, x0) : x0 + side]
+        part += (x * weights[i][:, None] * weights[j])[:, down, right]
 
 
 def pad_edges(x: Float[Tensor, "b c h w"], before: int, after: int) -> Float[Tensor, "b c i j"]:

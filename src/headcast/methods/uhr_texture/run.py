@@ -17,8 +17,8 @@ from headcast.methods.uhr_texture.geometry import fitted_geometry, foreign_geome
 from headcast.methods.uhr_texture.infer import Result, missing_prior_message, texture_maps
 from headcast.methods.uhr_texture.options import TextureOptions
 from headcast.methods.uhr_texture.square import reduce_photo
-from headcast.methods.uhr_texture.weights import NAMES, Networks, load_networks, network_file
-from headcast.methods.uhr_texture.write import wear_maps, write_glb, write_maps, write_plain_glb
+from headcast.methods.uhr_texture.weights import NAMES, SkinNetworks, load_skin_networks, network_file
+from headcast.methods.uhr_texture.write import wear_maps, write_maps, write_plain_glb, write_textured_glb
 from headcast.observe.types import Observation
 from headcast.progress import Progress
 from headcast.weights import card
@@ -59,7 +59,7 @@ def texture_photo(
         HeadcastError: files of the plug-in that make no sense, missing weights, an unwritable folder.
     """
     say = progress or (lambda fraction, what: None)
-    networks = load_networks("cpu", *(network_file(kind, options.weights) for kind in NAMES))
+    networks = load_skin_networks("cpu", *(network_file(kind, options.weights) for kind in NAMES))
     camera = photo_camera(observation, options.camera)
     observation = replace(observation, camera=camera)
     base, size = None, side_of(options.size)
@@ -67,15 +67,7 @@ def texture_photo(
     if options.geometry is None:
         if options.uv is not None:
             raise HeadcastError(f"--uv {options.uv}: only with --geometry")
-        base = reconstruct_mesh(
-            [reduce_photo(observation)],
-            head,
-            texture_size=min(size, BASE),
-            seed=seed,
-            progress=lambda s, w: say(0.3 * s, w),
-        )
-        bound = replace(base.bound, source=replace(base.source, camera=camera))
-        base = replace(base, bound=bound)
+        base = _fit_base(observation, head, seed, size, say, camera)
         geometry = fitted_geometry(base.head, observation.params, camera)
     else:
         posed = None if options.camera else observation.params
@@ -100,9 +92,24 @@ def texture_photo(
         write_plain_glb(result, geometry, path, min(options.texture_size or size, size), options.format)
     else:
         bound = replace(base.bound, provenance=provenance)
-        write_glb(replace(base, bound=bound), result, path, options.texture_size, options.format)
+        write_textured_glb(replace(base, bound=bound), result, path, options.texture_size, options.format)
     say(1.0, "done")
     return (*observation.notes, *result.notes, *notes)
+
+
+def _fit_base(
+    observation: Observation, head: HeadModel, seed: int, size: int, say: Progress, camera: Camera
+) -> MeshAvatar:
+    """Fit the head under the maps, seen by the given camera."""
+    base = reconstruct_mesh(
+        [reduce_photo(observation)],
+        head,
+        texture_size=min(size, BASE),
+        seed=seed,
+        progress=lambda s, w: say(0.3 * s, w),
+    )
+    bound = replace(base.bound, source=replace(base.source, camera=camera))
+    return replace(base, bound=bound)
 
 
 def photo_camera(observation: Observation, file: Path | None) -> Camera:
@@ -134,7 +141,7 @@ def with_skin_maps(
     observation: Observation,
     head: HeadModel,
     size: int,
-    networks: Networks | None = None,
+    networks: SkinNetworks | None = None,
     progress: Progress | None = None,
 ) -> tuple[MeshAvatar, Result]:
     """Return a fitted avatar that wears the albedo of its first photo, and all maps."""
@@ -143,7 +150,7 @@ def with_skin_maps(
         result = texture_maps(
             observation,
             geometry,
-            networks or load_networks(),
+            networks or load_skin_networks(),
             base=mesh,
             size=size,
             head=head,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.camera import Camera
-from headcast.crops.square import cut_square, pixel_square
-from headcast.methods.uhr_texture.network import resized
-from headcast.observe.seen import Masks
+from headcast.crops.square import PixelSquare, cut_square, pixel_square
+from headcast.methods.uhr_texture.network import resize_maps
+from headcast.observe.detection import Masks
 from headcast.observe.types import Observation
 
-__all__ = ["FULL", "MOST", "crop_mask", "crop_of", "face_square_of", "reduce_photo", "skin_trust"]
+__all__ = ["FULL", "MOST", "crop_face_square", "crop_mask", "face_square_of", "reduce_photo", "skin_trust"]
 
 FULL = 1024
 """Pixels of the face's square below which the method was not designed to work."""
@@ -28,7 +29,7 @@ LEAST = 8
 """Pixels of the square at least."""
 
 
-def face_square_of(observation: Observation) -> tuple[int, int, int]:
+def face_square_of(observation: Observation) -> PixelSquare:
     """Return left, top and side of the square around the face, in the photo's pixels."""
     return pixel_square(observation.detection.box, ROOM, rise=RISE, least=LEAST)
 
@@ -40,8 +41,8 @@ def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
         return observation
     camera = observation.camera.scaled(factor)
     h, w = camera.height, camera.width
-    image = resized(torch.from_numpy(observation.image).permute(2, 0, 1)[None].float(), h, w)[0]
-    shrunk = lambda x: resized(torch.from_numpy(x)[None, None].float(), h, w)[0, 0].numpy()  # noqa: E731
+    image = resize_maps(torch.from_numpy(observation.image).permute(2, 0, 1)[None].float(), h, w)[0]
+    shrunk = lambda x: resize_maps(torch.from_numpy(x)[None, None].float(), h, w)[0, 0].numpy()  # noqa: E731
     detection, masks = observation.detection, observation.masks
     return replace(
         observation,
@@ -54,9 +55,15 @@ def reduce_photo(observation: Observation, most: int = FULL) -> Observation:
     )
 
 
-def crop_of(
-    observation: Observation, most: int = MOST
-) -> tuple[Float[Tensor, "3 n n"], Camera, tuple[int, int, int]]:
+class FaceSquare(NamedTuple):
+    """Image 0..1 and camera of the square around a face, and where it lies in the photo."""
+
+    rgb: Float[Tensor, "3 n n"]
+    camera: Camera
+    place: tuple[int, int, int]
+
+
+def crop_face_square(observation: Observation, most: int = MOST) -> FaceSquare:
     """Cut out the square around the face at the photo's resolution (at most ``most``); also its camera.
 
     Also left, top and side of it in the photo; edges are repeated where it reaches beyond the photo.
@@ -66,9 +73,9 @@ def crop_of(
     rgb = torch.from_numpy(cut).permute(2, 0, 1).float() / 255
     camera = observation.camera.cropped(left, top, side, side)
     if side > most:
-        rgb = resized(rgb[None], most, most)[0]
+        rgb = resize_maps(rgb[None], most, most)[0]
         camera = camera.scaled(most / side)
-    return rgb, camera, (left, top, side)
+    return FaceSquare(rgb, camera, (left, top, side))
 
 
 def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
@@ -95,4 +102,4 @@ def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
 def crop_mask(observation: Observation, x: Float[np.ndarray, "h w"], n: int) -> Float[Tensor, "n n"]:
     """Crop a mask of the photo to the square, 0 beyond the photo."""
     cropped = cut_square(x, *face_square_of(observation), fill=0)
-    return resized(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)
+    return resize_maps(torch.from_numpy(cropped.astype(np.float32))[None, None], n, n)[0, 0].clamp(0, 1)

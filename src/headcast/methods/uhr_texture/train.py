@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.limits import POSITIVE, RATE, Limit
 from headcast.methods.uhr_texture.batches import (
     comparison_rows,
     crop_windows,
@@ -19,14 +20,21 @@ from headcast.methods.uhr_texture.batches import (
     mask_with_holes,
     perturb_prior,
     sample_gains,
-    scale_light,
+    scale_image_light,
     target_maps,
     to_channels_last,
 )
-from headcast.methods.uhr_texture.data import Looks, as_float, make_looks, read_looks
+from headcast.methods.uhr_texture.data import HeadViews, as_float, make_looks, read_looks
 from headcast.methods.uhr_texture.light import coarse_of, delit_image, estimate_shading, skin_mean
 from headcast.methods.uhr_texture.losses import l1_loss, laplacian_loss
-from headcast.methods.uhr_texture.network import GDE, HFDR, Config, Predictor, config_named, resized
+from headcast.methods.uhr_texture.network import (
+    GDE,
+    HFDR,
+    Predictor,
+    SkinNetworkConfig,
+    config_named,
+    resize_maps,
+)
 from headcast.methods.uhr_texture.weights import load_network, to_stored
 from headcast.training.config import TrainConfig
 
@@ -52,19 +60,19 @@ class UhrRecipe:
     """official (the paper's), small (what ships) or tiny (for tests)."""
     folder: str = ""
     """Looks by tools/build_uhr_looks.py; empty: made as it goes."""
-    count: int = 8
+    count: Annotated[int, POSITIVE] = 8
     """Looks in a batch."""
-    rate: float = 1e-3
+    rate: Annotated[float, RATE] = 1e-3
     """Learning rate."""
     start: str = ""
     """Weights of the same network and size to go on from."""
-    pixels: int = 256
+    pixels: Annotated[int, Limit(16, 4096)] = 256
     """Side of images that are rendered during training. texture: of their skin."""
-    texture: int = 1024
+    texture: Annotated[int, Limit(16, 8192)] = 1024
     """Side of the skin textures made as it goes."""
 
     @property
-    def config(self) -> Config:
+    def config(self) -> SkinNetworkConfig:
         """Return the network sizes by name."""
         return config_named(self.size)
 
@@ -82,7 +90,7 @@ class UhrRecipe:
         """Return Adam over all parameters."""
         return {"main": torch.optim.Adam([p for n in networks.values() for p in n.parameters()], self.rate)}
 
-    def looks(self, index: int, seed: int, device: torch.device) -> tuple[Looks, torch.Generator]:
+    def looks(self, index: int, seed: int, device: torch.device) -> tuple[HeadViews, torch.Generator]:
         """Return the batch's looks and its random generator."""
         generator = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
         if self.folder:
@@ -101,7 +109,7 @@ class UhrRecipe:
         gain = sample_gains(n, generator) if gain is None else gain
         level = 0.012 * torch.rand(n, 1, 1, 1, generator=generator)
         noise = torch.randn(n, 3, *maps.shape[2:], generator=generator) * level
-        rgb = (scale_light(maps[:, :3], gain) + noise.to(maps)).clamp(0, 1)
+        rgb = (scale_image_light(maps[:, :3], gain) + noise.to(maps)).clamp(0, 1)
         return torch.cat([rgb, maps[:, 3:]], 1)
 
     def made_from(self, what: str) -> dict[str, Any]:
@@ -130,7 +138,7 @@ class NormalRecipe(UhrRecipe):
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Return ``rgb`` and the true ``prior``."""
         looks, generator = self.looks(index, seed, device)
-        maps = self.augment(resized(looks.whole, self.config.side, self.config.side), generator)
+        maps = self.augment(resize_maps(looks.whole, self.config.side, self.config.side), generator)
         return {"rgb": maps[:, :3], "prior": maps[:, 3:8]}
 
     def losses(
@@ -175,7 +183,7 @@ class GDERecipe(UhrRecipe):
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Return ``rgb``, bent ``prior``, de-lit ``free``, its ``mean``, true maps ``wanted``, ``mask``."""
         looks, generator = self.looks(index, seed, device)
-        maps = self.augment(resized(looks.whole, self.config.side, self.config.side), generator)
+        maps = self.augment(resize_maps(looks.whole, self.config.side, self.config.side), generator)
         prior, skin = perturb_prior(maps[:, 3:8], generator), mask_with_holes(maps, generator)
         delit = delit_image(maps[:, :3], estimate_shading(maps[:, :3], prior, skin))
         mean = skin_mean(delit, prior, skin)
@@ -215,7 +223,7 @@ class HFDRRecipe(UhrRecipe):
     name: ClassVar[str] = "uhr-hfdr"
     gde: str = ""
     """Weights of the GDE; empty: the bundled one."""
-    window: int = 128
+    window: Annotated[int, Limit(16, 4096)] = 128
     """Pixels of the crops trained on."""
 
     def networks(self, seed: int) -> dict[str, nn.Module]:
@@ -234,8 +242,10 @@ class HFDRRecipe(UhrRecipe):
         if torch.rand((), generator=generator) < WHOLE:
             fine, place = looks.whole, torch.tensor([0.0, 0.0, 1.0]).expand(n, 3).to(place)
         gain = sample_gains(n, generator)
-        fine = self.augment(resized(fine, fine.shape[-1] // halve, fine.shape[-1] // halve), generator, gain)
-        whole = self.augment(resized(looks.whole, self.config.side, self.config.side), generator, gain)
+        fine = self.augment(
+            resize_maps(fine, fine.shape[-1] // halve, fine.shape[-1] // halve), generator, gain
+        )
+        whole = self.augment(resize_maps(looks.whole, self.config.side, self.config.side), generator, gain)
         stage1 = self.stage1(whole, generator, device)
         side = min(self.window, fine.shape[-1])
         room = fine.shape[-1] - side

@@ -8,6 +8,7 @@ here by conjugate gradients on the normal equations of one tile of the texture a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -79,6 +80,14 @@ def pixels_to_unwrap(
     return Pixels(index, where, ((facing - 0.15) / 0.35).clamp(0, 1) * trust[index], spin)
 
 
+class SurfaceSamples(NamedTuple):
+    """UV, cosine towards the eye, and the rotation of image axes to UV axes as a unit vector."""
+
+    uv: Float[Tensor, "n 2"]
+    facing: Float[Tensor, " n"]
+    spin: Float[Tensor, "n 2"]
+
+
 def interpolate_geometry(
     t: Int[Tensor, " n"],
     b: Float[Tensor, "n 3"],
@@ -87,22 +96,34 @@ def interpolate_geometry(
     uv: Float[Tensor, "u 2"],
     faces_uv: Int[Tensor, "f 3"],
     normals: Float[Tensor, "v 3"],
-) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"], Float[Tensor, "n 2"]]:
+) -> SurfaceSamples:
     """Interpolate UV, cosine towards the eye and spin at places on triangles."""
     where, point, normal = (
         (x[f[t]] * b[..., None]).sum(1) for x, f in ((uv, faces_uv), (vertices, faces), (normals, faces))
     )
     normal = normalize(normal, dim=-1)
     facing = -(normal * normalize(point, dim=-1)).sum(-1)
-    p, q = vertices[faces[t]], uv[faces_uv[t]]
-    e1, e2, d1, d2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0], q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
-    det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
-    along = (e1 * d2[:, 1:] - e2 * d1[:, 1:]) * det.sign()[:, None]
+    along = _along_u(t, vertices, faces, uv, faces_uv)
     right = torch.zeros_like(normal)
     right[:, 0] = 1
     x = normalize(right - (right * normal).sum(-1, keepdim=True) * normal, dim=-1)
     y = torch.linalg.cross(normal, x)
-    return where, facing, normalize(torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1), dim=-1)
+    spin = torch.stack([(along * x).sum(-1), (along * y).sum(-1)], -1)
+    return SurfaceSamples(where, facing, normalize(spin, dim=-1))
+
+
+def _along_u(
+    t: Int[Tensor, " n"],
+    vertices: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+    uv: Float[Tensor, "u 2"],
+    faces_uv: Int[Tensor, "f 3"],
+) -> Tensor:
+    """Return the direction of u on the surface of each triangle, not normalized."""
+    p, q = vertices[faces[t]], uv[faces_uv[t]]
+    e1, e2, d1, d2 = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0], q[:, 1] - q[:, 0], q[:, 2] - q[:, 0]
+    det = d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]
+    return (e1 * d2[:, 1:] - e2 * d1[:, 1:]) * det.sign()[:, None]
 
 
 def rotate_micronormals(micro: Float[Tensor, "n 3"], spin: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
@@ -153,9 +174,9 @@ def solve_texture(
         start: what texels are that no pixel observes, and where the search begins, at any size (the cascade).
         tile: side of the pieces solved one after the other: bounds memory.
     """
-    from headcast.methods.uhr_texture.network import resized
+    from headcast.methods.uhr_texture.network import resize_maps
 
-    out = resized(start[None], size, size)[0]
+    out = resize_maps(start[None], size, size)[0]
     out = out.clone() if out.data_ptr() == start.data_ptr() else out
     visibility = torch.zeros(size, size, device=values.device)
     place = (pixels.uv * size).long().clamp(0, size - 1)
@@ -165,27 +186,41 @@ def solve_texture(
             inside = ((place >= low - MARGIN) & (place < low + tile + MARGIN)).all(1).nonzero()[:, 0]
             if len(inside) == 0:
                 continue
-            y0, x0 = max(0, top - 2 * MARGIN), max(0, left - 2 * MARGIN)
-            y1, x1 = min(size, top + tile + 2 * MARGIN), min(size, left + tile + 2 * MARGIN)
-            h, w = y1 - y0, x1 - x0
-            local, weights = _corners_in_tile(pixels.uv[inside], size, (y0, x0, h, w))
+            window, mine, to = _tile_windows(top, left, tile, size)
+            y0, x0, h, w = window
+            local, weights = _corners_in_tile(pixels.uv[inside], size, window)
             found, known = conjugate_gradients(
                 values[inside],
                 local,
                 weights,
                 pixels.weight[inside],
-                out[:, y0:y1, x0:x1].flatten(1).T,
+                out[:, y0 : y0 + h, x0 : x0 + w].flatten(1).T,
                 rounds,
                 tie,
             )
-            mine = (
-                slice(top - y0, min(size, top + tile) - y0),
-                slice(left - x0, min(size, left + tile) - x0),
-            )
-            to = (slice(top, top + tile), slice(left, left + tile))
             out[(slice(None), *to)] = found.T.reshape(-1, h, w)[(slice(None), *mine)]
             visibility[to] = known.view(h, w)[mine]
     return Unwrapped(out, visibility.clamp(max=1))
+
+
+class _TileWindows(NamedTuple):
+    """Where a tile is solved, with a margin around it (top, left, height, width); the tile's rows and columns
+    in there, and in the texture."""
+
+    window: tuple[int, int, int, int]
+    mine: tuple[slice, slice]
+    to: tuple[slice, slice]
+
+
+def _tile_windows(top: int, left: int, tile: int, size: int) -> _TileWindows:
+    """Return the window of one tile, cut at the texture's border."""
+    y0, x0 = max(0, top - 2 * MARGIN), max(0, left - 2 * MARGIN)
+    y1, x1 = min(size, top + tile + 2 * MARGIN), min(size, left + tile + 2 * MARGIN)
+    return _TileWindows(
+        (y0, x0, y1 - y0, x1 - x0),
+        (slice(top - y0, min(size, top + tile) - y0), slice(left - x0, min(size, left + tile) - x0)),
+        (slice(top, top + tile), slice(left, left + tile)),
+    )
 
 
 def conjugate_gradients(

@@ -9,7 +9,7 @@ from torch import Tensor
 from headcast.avatar.mesh import MeshAvatar
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb
-from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.network import resize_maps
 
 __all__ = ["face_weight", "predefined_maps", "usual_specular"]
 
@@ -23,7 +23,7 @@ def predefined_maps(base: MeshAvatar | None, head: HeadModel, size: int) -> Floa
     else:
         model = SkinModel.load()
         albedo = linear_to_srgb(model.mean.exp().clamp(0, 1)).permute(2, 0, 1)
-    albedo = resized(albedo[None], size, size)[0]
+    albedo = resize_maps(albedo[None], size, size)[0]
     flat = torch.tensor([0.5, 0.5, 1.0]).view(3, 1, 1).expand(3, size, size)
     return torch.cat([albedo, flat, usual_specular(head, size)[None]])
 
@@ -45,8 +45,8 @@ def face_weight(head: HeadModel, size: int) -> Float[Tensor, "t t"]:
 
 def rasterize_vertex_values(head: HeadModel, values: Float[Tensor, " v"], size: int) -> Float[Tensor, "t t"]:
     """Rasterize vertex values to an image in UV, charts dilated by a gutter."""
-    from headcast.texture.texels import gather, texels_of
+    from headcast.texture.texels import interpolate_attributes, texels_of
 
     texels = texels_of(head, min(size, 1024))
-    image = texels.to_image(gather(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
-    return resized(torch.from_numpy(image)[None, None], size, size)[0, 0]
+    image = texels.to_image(interpolate_attributes(values[:, None].numpy(), head.faces.numpy(), texels)[:, 0])
+    return resize_maps(torch.from_numpy(image)[None, None], size, size)[0, 0]

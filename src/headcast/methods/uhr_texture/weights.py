@@ -10,19 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Config, Predictor
+from headcast.methods.uhr_texture.network import CONFIGS, GDE, HFDR, Predictor, SkinNetworkConfig
 from headcast.weights import load_tensors, weights_path
 from headcast.weights.store import data_folder
 
 __all__ = [
     "NAMES",
-    "Networks",
+    "SkinNetworks",
     "available",
-    "check_available",
+    "check_skin_weights",
     "load_network",
-    "load_networks",
+    "load_skin_networks",
     "network_file",
     "to_stored",
+    "untrained_networks",
 ]
 
 NAMES = {"normal": "uhr-normal", "gde": "uhr-gde", "hfdr": "uhr-hfdr"}
@@ -30,10 +31,10 @@ NAMES = {"normal": "uhr-normal", "gde": "uhr-gde", "hfdr": "uhr-hfdr"}
 
 
 @dataclass(frozen=True)
-class Networks:
+class SkinNetworks:
     """All three, in evaluation mode, on one device."""
 
-    config: Config
+    config: SkinNetworkConfig
     predictor: Predictor
     gde: GDE
     hfdr: HFDR
@@ -44,7 +45,7 @@ def available() -> bool:
     return all(network_file(kind).is_file() for kind in NAMES)
 
 
-def to_stored(network: nn.Module, config: Config) -> dict[str, Tensor]:
+def to_stored(network: nn.Module, config: SkinNetworkConfig) -> dict[str, Tensor]:
     """Return half-precision tensors for a weights file; ``side`` identifies the sizes."""
     state = {k: v.detach().to("cpu", torch.float16) for k, v in network.state_dict().items()}
     return state | {"side": torch.tensor(float(config.side))}
@@ -60,7 +61,7 @@ def network_file(kind: str, folder: Path | None = None) -> Path:
     return bundled if bundled.is_file() else data_folder() / name
 
 
-def check_available(folder: Path | None = None) -> None:
+def check_skin_weights(folder: Path | None = None) -> None:
     """Check before any work that all three are there.
 
     Raises:
@@ -107,12 +108,12 @@ def _loaded(kind: str, source: str, device: str) -> nn.Module:
     return network.to(device).eval().requires_grad_(False)
 
 
-def load_networks(
+def load_skin_networks(
     device: torch.device | str = "cpu",
     normal: str | Path | None = None,
     gde: str | Path | None = None,
     hfdr: str | Path | None = None,
-) -> Networks:
+) -> SkinNetworks:
     """Load the bundled networks, or those of files.
 
     Raises:
@@ -124,4 +125,13 @@ def load_networks(
         raise HeadcastError("uhr texture: the three networks have different sizes; use those of one size")
     predictor, g, h = nets
     assert isinstance(predictor, Predictor) and isinstance(g, GDE) and isinstance(h, HFDR)
-    return Networks(g.config, predictor, g, h)  # type: ignore[arg-type]
+    return SkinNetworks(g.config, predictor, g, h)  # type: ignore[arg-type]
+
+
+def untrained_networks(networks: SkinNetworks) -> SkinNetworks:
+    """Return both stages as they are before training; only the level of skin, a linear fit, is kept."""
+    gde, hfdr = GDE(networks.config, networks.gde.hash is not None), HFDR(networks.config)
+    gde.register_buffer("level", networks.gde.get_buffer("level"))
+    for network in (gde, hfdr):
+        network.eval().requires_grad_(False)
+    return SkinNetworks(networks.config, networks.predictor, gde, hfdr)

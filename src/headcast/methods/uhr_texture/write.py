@@ -11,21 +11,21 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
-from headcast.avatar.export.glb import add_maps, build, sidecar
+from headcast.avatar.export.glb import add_maps, build_gltf, sidecar
 from headcast.avatar.mesh import MeshAvatar
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path
 from headcast.head.maps import SkinMaps
 from headcast.image import save_png
-from headcast.marks import picture_text
+from headcast.marks import png_metadata
 from headcast.methods.uhr_texture.infer import Result
 from headcast.methods.uhr_texture.ktx2 import MAGIC, encode_ktx2
-from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.network import resize_maps
 
 if TYPE_CHECKING:
     from pygltflib import GLTF2
 
-__all__ = ["ImageFormat", "recode_images", "size_word", "wear_maps", "write_glb", "write_maps"]
+__all__ = ["ImageFormat", "recode_images", "size_word", "wear_maps", "write_maps", "write_textured_glb"]
 
 ImageFormat = Literal["png", "jpeg", "webp", "ktx2"]
 MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "ktx2": "image/ktx2"}
@@ -41,7 +41,7 @@ def to_uint16(x: Float[Tensor, "c h w"]) -> Shaped[np.ndarray, "h w *c"]:
     return y[..., 0] if y.shape[-1] == 1 else y
 
 
-def to_uint8(x: Float[Tensor, "c h w"]) -> UInt8[np.ndarray, "h w c"]:
+def map_bytes(x: Float[Tensor, "c h w"]) -> UInt8[np.ndarray, "h w c"]:
     """Convert 0..1 to bytes, channels last."""
     return (x.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
@@ -59,7 +59,7 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
     Raises:
         HeadcastError: the folder cannot be written.
     """
-    text = picture_text(info)
+    text = png_metadata(info)
     word = size_word(result.texture.shape[-1])
     image, t = result.image, result.texture
     files = {
@@ -76,8 +76,8 @@ def write_maps(result: Result, folder: Path, name: str, info: dict[str, Any]) ->
     for file, maps in files.items():
         save_png(folder / file, to_uint16(maps), text)
     plain = {
-        f"{name}_seen_{word}.png": to_uint8(result.visibility[None])[..., 0],
-        f"{name}_image_photo.png": to_uint8(result.crop),
+        f"{name}_seen_{word}.png": map_bytes(result.visibility[None])[..., 0],
+        f"{name}_image_photo.png": map_bytes(result.crop),
     }
     for file, pixels in plain.items():
         save_png(folder / file, pixels, text)
@@ -97,12 +97,12 @@ def wear_maps(avatar: MeshAvatar, result: Result) -> MeshAvatar:
     made = avatar.provenance
     made = replace(made, extra={**made.extra, "texture_size": t.shape[-1]})
     bound = replace(avatar.bound, provenance=made)
-    return replace(avatar, bound=bound, texture=to_uint8(t[:3]), skin_maps=skin_maps(t))
+    return replace(avatar, bound=bound, texture=map_bytes(t[:3]), skin_maps=skin_maps(t))
 
 
 def skin_maps(texture: Float[Tensor, "7 h w"]) -> SkinMaps:
     """Return what is not colour, with the 8 bits of files."""
-    return SkinMaps.from_bytes(to_uint8(texture[3:6]), to_uint8(texture[6:])[..., 0])
+    return SkinMaps.from_bytes(map_bytes(texture[3:6]), map_bytes(texture[6:])[..., 0])
 
 
 def encode_image(image: UInt8[np.ndarray, "h w *c"], kind: ImageFormat, linear: bool = False) -> bytes:
@@ -126,14 +126,14 @@ def encode_image(image: UInt8[np.ndarray, "h w *c"], kind: ImageFormat, linear: 
     return out.getvalue()
 
 
-def format_of(data: bytes) -> ImageFormat:
+def detect_image_format(data: bytes) -> ImageFormat:
     """Detect the format of an encoded image."""
     if data.startswith(MAGIC):
         return "ktx2"
     return "png" if data[:4] == b"\x89PNG" else "webp" if data[8:12] == b"WEBP" else "jpeg"
 
 
-def write_glb(
+def write_textured_glb(
     avatar: MeshAvatar,
     result: Result,
     path: Path,
@@ -148,7 +148,7 @@ def write_glb(
     import json
 
     size = min(texture_size or result.texture.shape[-1], result.texture.shape[-1])
-    gltf = build(wear_maps(avatar, result), "lit", size)
+    gltf = build_gltf(wear_maps(avatar, result), "lit", size)
     recode_images(gltf, kind)
     beside = path.with_suffix(".arkit.json")
     with atomic_path(path) as temporary, atomic_path(beside) as aside:
@@ -200,12 +200,12 @@ def replace_images(gltf: GLTF2, images: list[bytes], names: list[str]) -> None:
             data.append(image)
             gltf.images.append(g.Image(bufferView=len(views) - 1))
             gltf.textures.append(g.Texture(source=k, sampler=0))
-        kind = format_of(image)
+        kind = detect_image_format(image)
         gltf.images[k].name, gltf.images[k].mimeType = names[k], MIME[kind]
         if kind in EXTENSIONS:
             gltf.textures[k].source = None
             gltf.textures[k].extensions = {EXTENSIONS[kind]: {"source": k}}
-    for word in sorted({EXTENSIONS[k] for k in map(format_of, images) if k in EXTENSIONS}):
+    for word in sorted({EXTENSIONS[k] for k in map(detect_image_format, images) if k in EXTENSIONS}):
         gltf.extensionsUsed = [*(gltf.extensionsUsed or []), word]
         gltf.extensionsRequired = [*(gltf.extensionsRequired or []), word]
     out = bytearray()
@@ -244,8 +244,8 @@ def write_plain_glb(result: Result, mesh: Any, path: Path, size: int, kind: Imag
 
     data = GltfData()
     primitive = _skin_primitive(data, mesh)
-    maps = resized(result.texture[None], size, size)[0]
-    view = data.view(encode_image(to_uint8(maps[:3]), "png"))
+    maps = resize_maps(result.texture[None], size, size)[0]
+    view = data.view(encode_image(map_bytes(maps[:3]), "png"))
     base = g.PbrMetallicRoughness(
         baseColorTexture=g.TextureInfo(index=0), metallicFactor=0.0, roughnessFactor=0.5
     )

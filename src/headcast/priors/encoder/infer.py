@@ -14,7 +14,7 @@ from headcast.errors import HeadcastError
 from headcast.priors.encoder.network import SIDE, Encoder
 from headcast.weights import load_tensors, weights_path
 
-__all__ = ["Which", "available", "face_crops", "load"]
+__all__ = ["Which", "available", "face_crops", "load_encoder"]
 
 Which = Literal["losses", "evaluator"]
 ROOM = 1.35
@@ -26,7 +26,7 @@ def available(which: Which) -> bool:
     return weights_path(f"encoder-{which}").is_file()
 
 
-def load(which: str, device: torch.device | str = "cpu") -> Encoder:
+def load_encoder(which: str, device: torch.device | str = "cpu") -> Encoder:
     """Load an encoder in evaluation mode with frozen weights; gradients go through it to the image.
 
     Args:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from headcast.limits import FRACTION, POSITIVE, RATE, Limit
 from headcast.priors.augment import (
     Crops,
     Framing,
@@ -27,7 +28,7 @@ from headcast.priors.restorer.degrade import Degradation
 from headcast.synth.config import LABELS
 from headcast.training.config import TrainConfig
 
-__all__ = ["EncoderRecipe"]
+__all__ = ["IdentityEncoderRecipe"]
 
 SEEDS = {"losses": 101, "evaluator": 202}
 """Seeds of synthetic people and initial weights: the two encoders share neither a person nor a portrait."""
@@ -36,7 +37,7 @@ PORTRAIT_OFFSET = 1 << 40  # added to the numbers of people on portraits
 
 
 @dataclass(frozen=True)
-class EncoderRecipe:
+class IdentityEncoderRecipe:
     """Recipe: contrastive identity loss; labels, quality and restoration as auxiliary losses."""
 
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.998, warmup=50, cooldown=0.3, clip=5.0)
@@ -47,19 +48,19 @@ class EncoderRecipe:
     """Synthetic images made before by tools/build_pictures.py with this encoder's seed (101 or 202)."""
     portraits: str = ""
     """Crops made by tools/pack_portraits.py; one half of their people is this encoder's. Empty: none."""
-    people: int = 6
+    people: Annotated[int, POSITIVE] = 6
     """Synthetic people in a batch."""
     frames: int = 4
     """Images of each person."""
     company: int = 30
     """Portraits in a batch, each used twice with other crops, rotation, light, colours, degradation."""
-    veil: float = 0.5
+    veil: Annotated[float, FRACTION] = 0.5
     """Fraction of crops of which only an oval about the face is left."""
-    rate: float = 2e-3
+    rate: Annotated[float, RATE] = 2e-3
     """Learning rate."""
-    size: int = 256
+    size: Annotated[int, Limit(16, 4096)] = 256
     """Side of synthesized images, pixels."""
-    finer: int = 2
+    finer: Annotated[int, Limit(1, 16)] = 2
     """Samples a pixel and side when crops are taken."""
 
     @property
@@ -80,8 +81,10 @@ class EncoderRecipe:
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Make crops of people and portraits: ``seen``, ``clear``, ``label``, ``person``, ``lost``."""
         rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEEDS[self.which])
-        source = PictureSource("train", SEEDS[self.which], self.frames, self.size, self.folder)
-        framing = Framing(SIDE, (1.2, 1.6), 0.05, finer=self.finer, yaw=9.0)
+        source = PictureSource(
+            split="train", seed=SEEDS[self.which], frames=self.frames, size=self.size, folder=self.folder
+        )
+        framing = Framing(size=SIDE, room=(1.2, 1.6), shift=0.05, finer=self.finer, yaw=9.0)
         parts = [replace_background(crop_faces(source.people(rng, self.people, device), framing, rng), rng)]
         if self.portraits and self.company:
             parts.append(crop_faces(self.sample_portraits(rng).to(device), framing, rng))
@@ -102,7 +105,14 @@ class EncoderRecipe:
         mine = (every.person % 2 == (self.which == "evaluator")).nonzero()[:, 0]
         chosen = mine[torch.randperm(len(mine), generator=rng)[: self.company]]
         got = every[chosen.repeat_interleave(2)]
-        return Pictures(got.rgb, got.alpha, got.background, got.label, got.box, got.person + PORTRAIT_OFFSET)
+        return Pictures(
+            rgb=got.rgb,
+            alpha=got.alpha,
+            background=got.background,
+            label=got.label,
+            box=got.box,
+            person=got.person + PORTRAIT_OFFSET,
+        )
 
     def losses(
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int

@@ -15,7 +15,7 @@ from headcast.image import to_network_input
 from headcast.priors.parser.network import FaceParser
 from headcast.weights import load_tensors, weights_path
 
-__all__ = ["ROOM", "Parsed", "available", "load", "parse_face"]
+__all__ = ["ROOM", "Parsed", "available", "load_parser", "parse_face"]
 
 ROOM = 2.3
 """Side of the parsed square in larger sides of the box around the 478 landmarks."""
@@ -52,7 +52,7 @@ def available() -> bool:
     return weights_path("parser").is_file()
 
 
-def load(device: torch.device | str = "cpu") -> FaceParser:
+def load_parser(device: torch.device | str = "cpu") -> FaceParser:
     """Load the bundled parser in evaluation mode; see ``parse_face`` for whole images.
 
     Raises:
@@ -84,20 +84,25 @@ def parse_face(
         parser: the bundled one by default, on the image's device.
         room: side of the square in larger sides of the box.
     """
-    parser = parser or load(rgb.device)
+    parser = parser or load_parser(rgb.device)
     h, w = rgb.shape[:2]
     where = torch.tensor([box], dtype=torch.float32, device=rgb.device)
     side = float((where[0, 2:] - where[0, :2]).max()) * room
     pixels = int(parser.side)
     crop = sample_squares(to_network_input(rgb, rgb.device), where, pixels, room, MAX_SAMPLES_PER_PIXEL)
     probability, alpha = parser.parse(crop)
-    middle = (where[0, :2] + where[0, 2:]) / 2
-    x, y = (torch.arange(n, device=rgb.device) + 0.5 for n in (w, h))
-    u, v = (x - middle[0]) / side * 2, (y - middle[1]) / side * 2
-    back = torch.stack([u[None, :].expand(h, w), v[:, None].expand(h, w)], -1)[None]
+    back = _square_grid(rgb, where, w, h, side)
     weight = ((1 - back[0].abs().amax(-1)) / (2 * RIM)).clamp(0, 1)
     maps = grid_sample(
         torch.cat([probability, alpha[:, None]], 1), back, padding_mode="border", align_corners=False
     )[0]
     maps = maps * (weight > 0)
     return Parsed(maps[:-1], maps[-1], weight)
+
+
+def _square_grid(rgb: UInt8[Tensor, "h w 3"], where: Tensor, w: int, h: int, side: float) -> Tensor:
+    """Return each pixel's place in the square, -1..1 within."""
+    middle = (where[0, :2] + where[0, 2:]) / 2
+    x, y = (torch.arange(n, device=rgb.device) + 0.5 for n in (w, h))
+    u, v = (x - middle[0]) / side * 2, (y - middle[1]) / side * 2
+    return torch.stack([u[None, :].expand(h, w), v[:, None].expand(h, w)], -1)[None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from headcast.limits import POSITIVE, RATE, Limit
 from headcast.priors.augment import (
     Crops,
     Framing,
@@ -44,15 +45,15 @@ class ParserRecipe:
     """Folders of synthetic images by tools/build_pictures.py, commas between; empty: made as it goes."""
     portraits: str = ""
     """Portraits with agreed labels by tools/build_parser_labels.py; empty: none."""
-    people: int = 4
+    people: Annotated[int, POSITIVE] = 4
     """Synthetic people in a batch."""
-    frames: int = 2
+    frames: Annotated[int, POSITIVE] = 2
     """Images of each (of stored ones: of those that there are)."""
     real: int = 4
     """Portraits in a batch."""
-    rate: float = 2e-3
+    rate: Annotated[float, RATE] = 2e-3
     """Learning rate."""
-    side: int = SIDE
+    side: Annotated[int, Limit(16, 4096)] = SIDE
     """Pixels of the whole square. Less is faster and coarser: a first part of a training may use 128."""
     window: int = 0
     """Pixels of the crop trained on, a part of the square (shown at the square's scale); 0: all of it."""
@@ -71,7 +72,7 @@ class ParserRecipe:
         rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
         window = self.window or self.side
         part = window / self.side
-        framing = Framing(window, (1.7 * part, 2.9 * part), 0.1 + (1 - part) / 2)
+        framing = Framing(size=window, room=(1.7 * part, 2.9 * part), shift=0.1 + (1 - part) / 2)
         parts = [replace_background(self.synthetic(rng, device, framing), rng)]
         if self.portraits and self.real:
             every = load_stored(self.portraits)
@@ -94,7 +95,7 @@ class ParserRecipe:
     def synthetic(self, rng: torch.Generator, device: torch.device, framing: Framing) -> Crops:
         """Make crops of synthetic people."""
         if not self.folders:
-            source = PictureSource("train", SEED, self.frames)
+            source = PictureSource(split="train", seed=SEED, frames=self.frames)
             return crop_faces(source.people(rng, self.people, device), framing, rng)
         folders = [f for f in self.folders.split(",") if f]
         each = [self.people * self.frames // len(folders)] * len(folders)

@@ -62,14 +62,14 @@ def restore_image(
     if network == "headcast":
         return restore_picture(large, load_restorer(device=device), strength, progress)
     if network == "realesrgan":
-        return blend(large, resize_like(whole_step(device)(rgb), large), strength)
+        return blend_images(large, resize_like(whole_step(device)(rgb), large), strength)
     step = gfpgan_step(device, seed) if network == "gfpgan" else face_step(network, device)
     places = _alignments(large, find_faces)
     out = restore_picture(large, load_restorer(device=device), strength, progress)
     for k, affine in enumerate(places):
         if progress is not None:
             progress(k / len(places), f"face {k + 1} of {len(places)}")
-        out = put_back(out, blend(cut := cut_face(large, affine), step(cut), strength), affine)
+        out = put_back(out, blend_images(cut := cut_face(large, affine), step(cut), strength), affine)
     return out
 
 
@@ -86,9 +86,9 @@ def _alignments(
 
 def gfpgan_step(device: torch.device, seed: int) -> Step:
     """Return the step that restores an aligned face by GFPGAN."""
-    from headcast.priors.gfpgan import load
+    from headcast.priors.gfpgan import load_gfpgan
 
-    network = load(device)
+    network = load_gfpgan(device)
 
     @torch.no_grad()
     def step(face: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -137,7 +137,7 @@ def resize_like(
     return cv2.resize(rgb, like.shape[1::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
-def blend(
+def blend_images(
     a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"], strength: float
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Blend from a (strength 0) to b (1)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,14 @@ __all__ = ["solve_last_layer"]
 
 RIDGE = 1e-3
 SMALLEST = 0.01  # root mean square of a pair's difference below which pairs weigh no more
+
+
+class _Rows(NamedTuple):
+    """Places of crops: inputs of the last layer with a 1, wanted residuals, roots of weights."""
+
+    inputs: Tensor
+    residuals: Tensor
+    root_weight: Tensor
 
 
 @torch.no_grad()
@@ -33,11 +42,7 @@ def solve_last_layer(network: Restorer, pairs: Iterable[tuple[Tensor, Tensor]]) 
     cross = torch.zeros(inputs, outputs, device=weight.device)
     count = 0
     for degraded, clear in pairs:
-        weight_of_crop = 1 / (clear - degraded).square().mean((1, 2, 3)).sqrt().clamp_min(SMALLEST)
-        x = unfold(pad(network.features(degraded), (1, 1, 1, 1)), 3)  # b, channels x 9, places
-        x = places_as_rows(torch.cat([x, torch.ones_like(x[:, :1])], 1))
-        y = places_as_rows(network.coefficients(clear - degraded).flatten(2))
-        w = weight_of_crop.sqrt().repeat_interleave(len(x) // len(degraded))[:, None]
+        x, y, w = _weighted_rows(network, clear, degraded)
         gram += (x * w).T @ (x * w)
         cross += (x * w).T @ (y * w)
         count += len(x)
@@ -46,6 +51,16 @@ def solve_last_layer(network: Restorer, pairs: Iterable[tuple[Tensor, Tensor]]) 
     weight.copy_(solved[:-1].T.reshape(weight.shape))
     assert network.leave.bias is not None
     network.leave.bias.copy_(solved[-1])
+
+
+def _weighted_rows(network: Restorer, clear: Tensor, degraded: Tensor) -> _Rows:
+    """Return inputs and residuals of a batch's places as rows, and the roots of their weights."""
+    weight_of_crop = 1 / (clear - degraded).square().mean((1, 2, 3)).sqrt().clamp_min(SMALLEST)
+    x = unfold(pad(network.features(degraded), (1, 1, 1, 1)), 3)  # b, channels x 9, places
+    x = places_as_rows(torch.cat([x, torch.ones_like(x[:, :1])], 1))
+    y = places_as_rows(network.coefficients(clear - degraded).flatten(2))
+    w = weight_of_crop.sqrt().repeat_interleave(len(x) // len(degraded))[:, None]
+    return _Rows(x, y, w)
 
 
 def places_as_rows(x: Float[Tensor, "b c n"]) -> Float[Tensor, "m c"]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from headcast.limits import FRACTION, POSITIVE, RATE, Limit
 from headcast.priors.restorer.data import GROUPS, generator_for, load_images, random_crop, render_heads
 from headcast.priors.restorer.degrade import Degradation, degrade
 from headcast.priors.restorer.losses import charbonnier, gradient_loss
@@ -33,25 +34,25 @@ class RestorerRecipe:
 
     data: Path | None = None
     """Images: a folder, or a file packed by tools/pack_portraits.py; without, synthetic heads alone."""
-    crop: int = 112
+    crop: Annotated[int, Limit(16, 4096)] = 112
     """Side of the crops, pixels."""
-    size: int = 4
+    size: Annotated[int, POSITIVE] = 4
     """Crops in a batch."""
-    sharp: float = 0.5
+    sharp: Annotated[float, FRACTION] = 0.5
     """Fraction of crops from images of the group sharp."""
-    native: float = 0.2
+    native: Annotated[float, FRACTION] = 0.2
     """Fraction from small portraits, at their own scale."""
-    synth: float = 0.3
+    synth: Annotated[float, FRACTION] = 0.3
     """Fraction from stored synthetic heads."""
-    fresh: float = 0.0
+    fresh: Annotated[float, FRACTION] = 0.0
     """Fraction from synthetic heads rendered on the training device as it goes; 1 where there are no data."""
-    fresh_size: int = 512
+    fresh_size: Annotated[int, Limit(16, 4096)] = 512
     """Side of those, pixels."""
-    widths: tuple[int, int, int] = (48, 64, 96)
+    widths: Annotated[tuple[int, int, int], POSITIVE] = (48, 64, 96)
     """Channels of the network's three levels."""
     blocks: tuple[int, int, int] = (1, 2, 2)
     """Residual blocks of its three levels."""
-    rate: float = 0.02
+    rate: Annotated[float, RATE] = 0.02
     """Learning rate: the spectral norm of a step."""
     edges: float = 0.5
     """Weight of the difference of gradients."""
@@ -110,9 +111,11 @@ class RestorerRecipe:
         out, clear = networks["restorer"](batch["poor"]), batch["clear"]
         terms = {"pixels": charbonnier(out, clear), "edges": self.edges * gradient_loss(out, clear)}
         if self.perceptual:
-            from headcast.priors.encoder import load
+            from headcast.priors.encoder import load_encoder
 
-            terms["perceptual"] = self.perceptual * load("losses").to(out.device).distance(out, clear).mean()
+            terms["perceptual"] = (
+                self.perceptual * load_encoder("losses").to(out.device).distance(out, clear).mean()
+            )
         return terms
 
     def preview(self, networks: dict[str, nn.Module], batch: dict[str, Tensor]) -> UInt8[np.ndarray, "h w 3"]:

@@ -1,13 +1,14 @@
-"""A surface around head and neck as one distance per direction: r(row, column).
+"""Represent a surface around head and neck as one distance per ray: r(row, column).
 
-Rows go from the crown down: first rays from the head's middle, from straight up to level, then level rays
-from an axis through the neck. Columns go around, the first at the back of the head, the face in the middle.
-Such a surface is closed, unrolls into a rectangle (its texture) and mirrors by reversing its columns.
+The first rows are rays from the head's centre, from straight up to horizontal; the others are horizontal
+rays from an axis through the neck. Columns are azimuths: the first is at the back of the head, the face in
+the middle. The surface is closed, unrolls into a rectangle (its texture) and mirrors by reversed columns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,15 +19,25 @@ from headcast.head.params import HeadParams
 from headcast.interpolation import smoothstep
 from headcast.texture.laplacian import Graph
 
-__all__ = ["DOME", "HairGrid", "blur_around", "grid_graph", "mirror", "normals"]
+__all__ = ["DOME_ROWS", "HairGrid", "blur_around", "grid_graph", "mirror", "normals"]
 
-COLUMNS = 112
-DOME = 30  # rows of rays from the middle
-STEP = 0.006  # metres between the rows below
-LOWEST = -0.27  # where the last row lies, head frame
-UNDER_TOP = 0.088  # metres the middle lies under the top of the head
-SAMPLES = np.array([[a, b, 6 - a - b] for a in range(7) for b in range(7 - a)]) / 6  # of a large triangle
-LARGE = 0.004  # metres; of smaller triangles the corners are enough
+COLUMN_COUNT = 112
+DOME_ROWS = 30  # rows of rays from the head's centre
+ROW_STEP_M = 0.006  # between the rows below
+LOWEST_Y = -0.27  # of the last row, head frame, metres
+CENTRE_BELOW_TOP_M = 0.088  # of the head's centre
+TRIANGLE_SAMPLES = (
+    np.array([[a, b, 6 - a - b] for a in range(7) for b in range(7 - a)]) / 6
+)  # barycentric, of large triangles
+LARGE_TRIANGLE_M = 0.004  # extent; smaller triangles are sampled at their corners
+
+
+class GridPlaces(NamedTuple):
+    """Rows and columns (floats) of points, and their distance."""
+
+    row: np.ndarray
+    column: np.ndarray
+    distance: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -35,10 +46,10 @@ class HairGrid:
 
     Attributes:
         origin: (n, 3) where a row's rays start, metres. direction: (n, m, 3) unit vectors.
-        middle: (3,) of the head. weights: (n, joints) skinning weights.
+        centre: (3,) of the head. weights: (n, joints) skinning weights.
     """
 
-    middle: Float[np.ndarray, "3"]
+    centre: Float[np.ndarray, "3"]
     origin: Float[np.ndarray, "n 3"]
     direction: Float[np.ndarray, "n m 3"]
     weights: Float[np.ndarray, "n j"]
@@ -48,27 +59,23 @@ class HairGrid:
         """Build the rays around a head at rest."""
         scalp = rest[head.region_mask("scalp").numpy()]
         top = float(scalp[:, 1].max())
-        middle = np.array([0.0, top - UNDER_TOP, float(scalp[:, 2].min() + scalp[:, 2].max()) / 2])
-        below = np.arange(middle[1] - STEP, LOWEST, -STEP)
-        rise = np.linspace(np.pi / 2, 0, DOME + 1)
-        rise = np.concatenate([rise, np.zeros(len(below))])
-        y = np.concatenate([np.full(DOME + 1, middle[1]), below])
-        origin = np.stack([np.zeros(len(y)), y, _axis_depth(y, middle)], 1)
-        turn = np.arange(COLUMNS) / COLUMNS * 2 * np.pi - np.pi
+        centre = np.array([0.0, top - CENTRE_BELOW_TOP_M, float(scalp[:, 2].min() + scalp[:, 2].max()) / 2])
+        neck_y = np.arange(centre[1] - ROW_STEP_M, LOWEST_Y, -ROW_STEP_M)
+        elevation = np.linspace(np.pi / 2, 0, DOME_ROWS + 1)
+        elevation = np.concatenate([elevation, np.zeros(len(neck_y))])
+        y = np.concatenate([np.full(DOME_ROWS + 1, centre[1]), neck_y])
+        origin = np.stack([np.zeros(len(y)), y, _axis_depth(y, centre)], 1)
+        azimuth = np.arange(COLUMN_COUNT) / COLUMN_COUNT * 2 * np.pi - np.pi
         direction = np.stack(
             [
-                np.cos(rise)[:, None] * np.sin(turn),
-                np.repeat(np.sin(rise)[:, None], COLUMNS, 1),
-                np.cos(rise)[:, None] * np.cos(turn),
+                np.cos(elevation)[:, None] * np.sin(azimuth),
+                np.repeat(np.sin(elevation)[:, None], COLUMN_COUNT, 1),
+                np.cos(elevation)[:, None] * np.cos(azimuth),
             ],
             -1,
         )
-        root = smoothstep(-y, 0.09, 0.17)
-        neck = 0.5 * smoothstep(-y, 0.05, 0.12) * (1 - root)
-        weights = np.zeros((len(y), len(JOINTS)))
-        for name, value in (("root", root), ("neck", neck), ("head", 1 - root - neck)):
-            weights[:, JOINTS.index(name)] = value
-        return HairGrid(middle, origin, direction, weights)
+        weights = _row_weights(y)
+        return HairGrid(centre, origin, direction, weights)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -91,67 +98,79 @@ class HairGrid:
         n, m = r.shape
         rest = torch.from_numpy(self.points(r).reshape(-1, 3)).float()
         weights = torch.from_numpy(np.repeat(self.weights, m, 0)).float()
-        return head.carry(rest, weights, params).numpy().reshape(n, m, 3)
+        return head.skin_points(rest, weights, params).numpy().reshape(n, m, 3)
 
-    def place(self, points: Float[np.ndarray, "k 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def place(self, points: Float[np.ndarray, "k 3"]) -> GridPlaces:
         """Return row, column (floats) and distance of points of the head."""
-        d = points - self.middle
-        dome = d[:, 1] >= 0
-        z = np.where(dome, d[:, 2], points[:, 2] - _axis_depth(points[:, 1], self.middle))
-        level = np.hypot(d[:, 0], z)
-        rise = np.arctan2(d[:, 1], level)
-        row = np.where(dome, (1 - rise / (np.pi / 2)) * DOME, DOME - d[:, 1] / STEP)
-        column = (np.arctan2(d[:, 0], z) / (2 * np.pi) + 0.5) * COLUMNS
-        return row, column, np.where(dome, np.hypot(level, d[:, 1]), level)
+        offset = points - self.centre
+        in_dome = offset[:, 1] >= 0
+        z = np.where(in_dome, offset[:, 2], points[:, 2] - _axis_depth(points[:, 1], self.centre))
+        horizontal = np.hypot(offset[:, 0], z)
+        elevation = np.arctan2(offset[:, 1], horizontal)
+        row = np.where(
+            in_dome, (1 - elevation / (np.pi / 2)) * DOME_ROWS, DOME_ROWS - offset[:, 1] / ROW_STEP_M
+        )
+        column = (np.arctan2(offset[:, 0], z) / (2 * np.pi) + 0.5) * COLUMN_COUNT
+        return GridPlaces(row, column, np.where(in_dome, np.hypot(horizontal, offset[:, 1]), horizontal))
 
     def outermost(
         self, vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
     ) -> Float[np.ndarray, "n m"]:
-        """Return how far a mesh reaches along every ray; gaps take their neighbours' value."""
+        """Return the distance of a mesh's outermost point on every ray, metres; gaps are filled."""
         n, m = self.shape
         corners = vertices[faces]
-        wide = np.ptp(corners, axis=1).max(1) > LARGE
-        dense = np.einsum("sk,fkc->fsc", SAMPLES, corners[wide]).reshape(-1, 3)
-        dense = np.concatenate([dense, corners[~wide].reshape(-1, 3)])
-        row, column, far = self.place(dense)
+        is_large = np.ptp(corners, axis=1).max(1) > LARGE_TRIANGLE_M
+        samples = np.einsum("sk,fkc->fsc", TRIANGLE_SAMPLES, corners[is_large]).reshape(-1, 3)
+        samples = np.concatenate([samples, corners[~is_large].reshape(-1, 3)])
+        row, column, distance = self.place(samples)
         row, column = np.round(row).astype(int), np.round(column).astype(int) % m
-        inside = (row >= 0) & (row < n)
-        out = np.zeros((n, m))
-        np.maximum.at(out, (row[inside], column[inside]), far[inside])
-        return _fill_gaps(out, out > 0)
+        in_grid = (row >= 0) & (row < n)
+        reach = np.zeros((n, m))
+        np.maximum.at(reach, (row[in_grid], column[in_grid]), distance[in_grid])
+        return _fill_gaps(reach, reach > 0)
 
 
-def _axis_depth(y: Float[np.ndarray, "k"], middle: Float[np.ndarray, "3"]) -> Float[np.ndarray, "k"]:
-    """Return z of the axis: the head's middle, further back in the neck."""
-    return middle[2] + (-0.03 - middle[2]) * smoothstep(-y, 0.0, 0.1)
+def _row_weights(y: np.ndarray) -> np.ndarray:
+    """Return skinning weights (n, joints) of rows at heights y: head, neck and root."""
+    root = smoothstep(-y, 0.09, 0.17)
+    neck = 0.5 * smoothstep(-y, 0.05, 0.12) * (1 - root)
+    weights = np.zeros((len(y), len(JOINTS)))
+    for name, value in (("root", root), ("neck", neck), ("head", 1 - root - neck)):
+        weights[:, JOINTS.index(name)] = value
+    return weights
+
+
+def _axis_depth(y: Float[np.ndarray, "k"], centre: Float[np.ndarray, "3"]) -> Float[np.ndarray, "k"]:
+    """Return z of the axis: that of the head's centre, further back in the neck."""
+    return centre[2] + (-0.03 - centre[2]) * smoothstep(-y, 0.0, 0.1)
 
 
 def _fill_gaps(
     value: Float[np.ndarray, "n m"], known: Bool[np.ndarray, "n m"], rounds: int = 12
 ) -> Float[np.ndarray, "n m"]:
-    """Fill unknown cells with the mean of known neighbours, further and further."""
+    """Fill unknown cells with the mean of known neighbours, in windows of growing size."""
     import cv2
 
-    out, have = np.where(known, value, 0.0), known.astype(np.float64)
+    values, filled = np.where(known, value, 0.0), known.astype(np.float64)
     for k in range(rounds):
         pad = 2 * (k + 1)
-        wide = [np.pad(x, ((pad, pad), (0, 0)), "constant") for x in (out * have, have)]
-        wide = [np.pad(x, ((0, 0), (pad, pad)), "wrap") for x in wide]
-        total, weight = (cv2.blur(x, (2 * k + 3, 2 * k + 3))[pad:-pad, pad:-pad] for x in wide)
-        new = (have == 0) & (weight > 1e-9)
-        out = np.where(new, total / np.maximum(weight, 1e-9), out)
-        have[new] = 1
-        if have.all():
+        padded = [np.pad(x, ((pad, pad), (0, 0)), "constant") for x in (values * filled, filled)]
+        padded = [np.pad(x, ((0, 0), (pad, pad)), "wrap") for x in padded]
+        total, weight = (cv2.blur(x, (2 * k + 3, 2 * k + 3))[pad:-pad, pad:-pad] for x in padded)
+        new = (filled == 0) & (weight > 1e-9)
+        values = np.where(new, total / np.maximum(weight, 1e-9), values)
+        filled[new] = 1
+        if filled.all():
             break
-    return out
+    return values
 
 
 def normals(points: Float[np.ndarray, "n m 3"]) -> Float[np.ndarray, "n m 3"]:
     """Return unit outward normals of a grid surface."""
-    across = np.roll(points, -1, 1) - np.roll(points, 1, 1)
-    down = np.gradient(points, axis=0)
-    across[0] = across[1]
-    normal = np.cross(down, across)
+    along_row = np.roll(points, -1, 1) - np.roll(points, 1, 1)
+    along_column = np.gradient(points, axis=0)
+    along_row[0] = along_row[1]
+    normal = np.cross(along_column, along_row)
     return normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
 
 
@@ -161,12 +180,12 @@ def mirror(values: Shaped[np.ndarray, "n m *c"]) -> Shaped[np.ndarray, "n m *c"]
 
 
 def blur_around(x: Float[np.ndarray, "n m"], sigma: float) -> Float[np.ndarray, "n m"]:
-    """Blur by a Gaussian of ``sigma`` cells; columns go around, rows are repeated at the ends."""
+    """Blur by a Gaussian of ``sigma`` cells, cyclic in columns, rows replicated at the ends."""
     import cv2
 
-    k = 8
-    wide = np.pad(np.pad(x, ((k, k), (0, 0)), "edge"), ((0, 0), (k, k)), "wrap")
-    return cv2.GaussianBlur(wide, (0, 0), sigma)[k:-k, k:-k]
+    pad = 8
+    padded = np.pad(np.pad(x, ((pad, pad), (0, 0)), "edge"), ((0, 0), (pad, pad)), "wrap")
+    return cv2.GaussianBlur(padded, (0, 0), sigma)[pad:-pad, pad:-pad]
 
 
 def grid_graph(n: int, m: int) -> Graph:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.texture.masks import region_weights
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 
 __all__ = ["TextureCanvas"]
 
@@ -36,14 +36,14 @@ class TextureCanvas:
 
     def gather(self, attributes: Float[np.ndarray, "v c"]) -> Float[np.ndarray, "n c"]:
         """Interpolate vertex attributes at the texels."""
-        return gather(attributes, self.head.faces.numpy(), self.texels)
+        return interpolate_attributes(attributes, self.head.faces.numpy(), self.texels)
 
     def region_weights(self, *names: str) -> Float[np.ndarray, "n"]:
         """Return 0..1: how far each texel lies in the named regions."""
         return region_weights(self.head, self.texels, *names)
 
-    def with_fill(self, which: Int[np.ndarray, "m"], colour: Float[np.ndarray, "m 3"]) -> TextureCanvas:
+    def with_fill(self, index: Int[np.ndarray, "m"], colour: Float[np.ndarray, "m 3"]) -> TextureCanvas:
         """Replace the fill of some texels."""
         fill = self.fill.copy()
-        fill[which] = colour
+        fill[index] = colour
         return replace(self, fill=fill)

@@ -1,20 +1,20 @@
-"""Complete what no photo shows: skin from the skin model, hair and clothes from their visible parts.
+"""Complete unobserved texels: skin from the skin model, hair and clothes from their visible parts.
 
-Every guide is tied to the visible surroundings by a smooth factor diffused over the mesh (a membrane in the
-logarithm of colour, with a weak tie between mirror vertices), so that no seam shows.
+Each is multiplied by a smooth factor towards the observed surroundings, diffused over the mesh (a membrane in
+log colour, with weak edges between mirrored vertices), so that no seam remains.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.observations import TexelObservations
+from headcast.render.jit import side_jobs
 from headcast.texture.laplacian import (
     TEXEL_STRIDE,
     Graph,
@@ -27,18 +27,20 @@ from headcast.texture.texels import Texels
 
 __all__ = ["EPS", "complete_hidden"]
 
-PRIOR = 0.02  # confidence in a region's usual label, against what its surroundings show
-FADE = 0.05  # attraction of what skin at a slant differs by from frontal skin: gone after some 3 cm
-EPS = 2e-3  # linear albedo added before its logarithm is taken
-FEW = 50  # texels of hair or clothes up to which there are none
-GRAIN = 0.8  # fraction of the visible skin's own, which has some of the photo's noise
-GRAIN_MOST = 0.05
+PRIOR_CONFIDENCE = 0.02  # of a region's prior label, relative to its observed surroundings
+DETAIL_ATTRACTION = (
+    0.05  # to zero, of the offset between grazing and frontal skin: it decays within about 3 cm
+)
+EPS = 2e-3  # linear albedo, added before the logarithm
+MIN_TEXELS = 50  # of hair or clothes, for a photo to show any
+GRAIN_FRACTION = 0.8  # of the visible skin's, which includes the photo's noise
+MAX_GRAIN = 0.05
 
 
 def complete_hidden(canvas: TextureCanvas, rng: np.random.Generator) -> TextureCanvas:
-    """Fill every texel as its surroundings and the skin model, which ``canvas.fill`` holds, suggest."""
+    """Fill every texel from its surroundings and the skin model's albedo, which ``canvas.fill`` holds."""
     graph = mesh_graph(canvas.head, canvas.rest)
-    with ThreadPoolExecutor(1) as pool:
+    with side_jobs() as pool:
         hair_and_clothes = pool.submit(_hair_and_clothes, canvas, graph, rng.spawn(1)[0])
         label = _labels(canvas, graph)
         fill = label[:, :1] * _bare_skin(canvas, graph, rng)
@@ -54,7 +56,9 @@ def _bare_skin(canvas: TextureCanvas, graph: Graph, rng: np.random.Generator) ->
     weight = observed.confidence * observed.label[:, 0] ** 2 * observed.is_clean
     offset = np.log((observed.albedo + EPS) / (skin + EPS))
     frontal = diffuse(head, texels, graph, offset, weight * observed.frontality)
-    offset = frontal + diffuse(head, texels, graph, offset - frontal, weight, usual=0.0, attraction=FADE)
+    offset = frontal + diffuse(
+        head, texels, graph, offset - frontal, weight, usual=0.0, attraction=DETAIL_ATTRACTION
+    )
     return np.exp(offset + _grain(texels, observed, rng)[:, None]) * (skin + EPS)
 
 
@@ -65,7 +69,7 @@ def _hair_and_clothes(
     observed = canvas.observed
     parts: list[Float[np.ndarray, "n 3"] | None] = []
     for label in observed.label.T[1:]:
-        if observed.confidence @ label <= FEW:
+        if observed.confidence @ label <= MIN_TEXELS:
             parts.append(None)
             continue
         weight = observed.confidence * label**2 * observed.frontality
@@ -73,7 +77,7 @@ def _hair_and_clothes(
         parts.append(np.exp(diffuse(canvas.head, canvas.texels, graph, log, weight)))
     hair, cloth = parts
     if hair is not None:
-        hair = hair * np.exp(_hair_contrast(canvas.texels, observed) * _strands(canvas, rng))[:, None]
+        hair = hair * np.exp(_hair_contrast(canvas.texels, observed) * _strand_noise(canvas, rng))[:, None]
     return hair, cloth
 
 
@@ -85,41 +89,53 @@ def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
         texels, faces, count, observed.label, observed.label_confidence, TEXEL_STRIDE
     )
     region = np.array(head.region_names)[head.region.numpy()]
-    has_clothes = float(observed.confidence @ observed.label[:, 2]) > FEW
-    usual = np.zeros((count, 3))
-    usual[:, 0] = 1
+    prior_label, prior_confidence = _label_prior(observed, region, value, confidence)
+    total = confidence * 5 + prior_confidence
+    value = (value * (confidence * 5)[:, None] + prior_label * prior_confidence[:, None]) / total[:, None]
+    probability = np.clip(canvas.gather(solve_laplacian(graph, value, total)), 0, 1)
+    probability[:, 1] *= 1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")
+    probability[:, 2] *= canvas.region_weights("neck", "shoulders")
+    sharpened = probability**6
+    sharpened[:, 0] += 1e-4
+    return sharpened / sharpened.sum(1, keepdims=True)
+
+
+def _label_prior(
+    observed: TexelObservations,
+    region: Shaped[np.ndarray, "v"],
+    value: Float[np.ndarray, "v 3"],
+    confidence: Float[np.ndarray, "v"],
+) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "v"]]:
+    """Return prior labels of the vertices by region, and their confidence relative to observed ones."""
+    count = len(region)
+    has_clothes = float(observed.confidence @ observed.label[:, 2]) > MIN_TEXELS
+    prior_label = np.zeros((count, 3))
+    prior_label[:, 0] = 1
     if has_clothes:
-        usual[region == "shoulders"] = [0, 0, 1]
+        prior_label[region == "shoulders"] = [0, 0, 1]
     scalp = region == "scalp"
     hairiness = smoothstep(
         np.average(value[scalp, 1], weights=confidence[scalp] + 1e-6) if scalp.any() else np.zeros(1),
         0.2,
         0.6,
     )
-    usual[scalp] = [1 - float(hairiness), float(hairiness), 0]
-    prior = np.full(count, PRIOR)
-    prior[np.isin(region, ["face", "nose", "lips", "lids", "ears"])] = 50 * PRIOR
+    prior_label[scalp] = [1 - float(hairiness), float(hairiness), 0]
+    prior_confidence = np.full(count, PRIOR_CONFIDENCE)
+    prior_confidence[np.isin(region, ["face", "nose", "lips", "lids", "ears"])] = 50 * PRIOR_CONFIDENCE
     if has_clothes:
-        prior[region == "neck"] = PRIOR / 4
-    total = confidence * 5 + prior
-    value = (value * (confidence * 5)[:, None] + usual * prior[:, None]) / total[:, None]
-    x = np.clip(canvas.gather(solve_laplacian(graph, value, total)), 0, 1)
-    x[:, 1] *= 1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")
-    x[:, 2] *= canvas.region_weights("neck", "shoulders")
-    sharp = x**6
-    sharp[:, 0] += 1e-4
-    return sharp / sharp.sum(1, keepdims=True)
+        prior_confidence[region == "neck"] = PRIOR_CONFIDENCE / 4
+    return prior_label, prior_confidence
 
 
 def _grain(texels: Texels, observed: TexelObservations, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
-    """Return fine unevenness (logarithm of lightness) as strong as that of the visible skin."""
+    """Return fine-scale noise in log lightness, as strong as the detail of the visible skin."""
     import cv2
 
     def band_pass(image: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
-        return cv2.GaussianBlur(image, (0, 0), 0.9 * k) - cv2.GaussianBlur(image, (0, 0), 3.0 * k)
+        return cv2.GaussianBlur(image, (0, 0), 0.9 * scale) - cv2.GaussianBlur(image, (0, 0), 3.0 * scale)
 
-    k = texels.size / 1024
-    sure = (
+    scale = texels.size / 1024
+    is_certain = (
         observed.confidence
         * observed.is_clean
         * observed.in_face
@@ -127,42 +143,69 @@ def _grain(texels: Texels, observed: TexelObservations, rng: np.random.Generator
         * observed.label[:, 0]
     ) > 0.8
     noise = texels.from_image(band_pass(rng.normal(size=(texels.size, texels.size)).astype(np.float32)))
-    if sure.sum() < 500:
+    if is_certain.sum() < 500:
         return np.zeros_like(noise)
-    light = texels.from_image(
+    detail = texels.from_image(
         band_pass(texels.to_image(np.log(observed.albedo.mean(1) + EPS).astype(np.float32)))
     )
-    strength = np.median(np.abs(light[sure])) / max(float(np.median(np.abs(noise))), 1e-6)
-    return noise * np.float32(min(GRAIN * strength, GRAIN_MOST / max(float(noise.std()), 1e-6)))
+    strength = np.median(np.abs(detail[is_certain])) / max(float(np.median(np.abs(noise))), 1e-6)
+    return noise * np.float32(min(GRAIN_FRACTION * strength, MAX_GRAIN / max(float(noise.std()), 1e-6)))
 
 
 def _hair_contrast(texels: Texels, observed: TexelObservations) -> float:
-    """Return how much the logarithm of the hair's lightness varies from strand to strand."""
+    """Return the deviation of the hair's log lightness from strand to strand."""
     import cv2
 
-    light = np.log(observed.albedo.mean(1) + EPS)
-    sure = ((observed.confidence > 0.7) & (observed.label[:, 1] > 0.8)).astype(np.float32)
-    if sure.sum() < 500:
+    log_lightness = np.log(observed.albedo.mean(1) + EPS)
+    is_hair = ((observed.confidence > 0.7) & (observed.label[:, 1] > 0.8)).astype(np.float32)
+    if is_hair.sum() < 500:
         return 0.15
-    k = texels.size / 1024 * 8
-    mean = cv2.GaussianBlur(texels.to_image(light * sure), (0, 0), k) / np.maximum(
-        cv2.GaussianBlur(texels.to_image(sure), (0, 0), k), 1e-3
+    sigma = texels.size / 1024 * 8
+    mean = cv2.GaussianBlur(texels.to_image(log_lightness * is_hair), (0, 0), sigma) / np.maximum(
+        cv2.GaussianBlur(texels.to_image(is_hair), (0, 0), sigma), 1e-3
     )
-    rest = light - texels.from_image(mean)
-    return float(np.clip(np.median(np.abs(rest[sure > 0])) * 1.48, 0.05, 0.22))
+    residual = log_lightness - texels.from_image(mean)
+    return float(np.clip(np.median(np.abs(residual[is_hair > 0])) * 1.48, 0.05, 0.22))
 
 
-def _strands(canvas: TextureCanvas, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
+def _strand_noise(canvas: TextureCanvas, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
     """Return noise of unit variance that runs from the crown downwards like combed hair."""
-    import cv2
 
     head, rest = canvas.head, canvas.rest
-    p = canvas.gather(rest)
+    position = canvas.gather(rest)
     scalp = np.isin(np.array(head.region_names)[head.region.numpy()], ["scalp", "unlabelled"])
-    middle = rest[scalp].mean(0) if scalp.any() else rest.mean(0)
-    d = p - middle
-    around = np.arctan2(d[:, 0], d[:, 2])
-    height = np.arctan2(d[:, 1], np.hypot(d[:, 0], d[:, 2]))
+    centre = rest[scalp].mean(0) if scalp.any() else rest.mean(0)
+    offset = position - centre
+    azimuth = np.arctan2(offset[:, 0], offset[:, 2])
+    elevation = np.arctan2(offset[:, 1], np.hypot(offset[:, 0], offset[:, 2]))
+    noise = _combed_noise(rng)
+    wave = 0.02 * np.sin(elevation * 7 + 5 * azimuth)
+    x = ((azimuth + wave) / (2 * np.pi) + 0.5) * 3071
+    y = (elevation / np.pi + 0.5) * 255
+    samples = _sample_noise(x, y, noise)
+    return samples.reshape(-1)[: len(x)]
+
+
+def _sample_noise(x: np.ndarray, y: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Sample an image of noise at points, in rows: OpenCV limits the length of one."""
+    import cv2
+
+    rows = -(-len(x) // 4096)
+    grid = np.zeros((2, rows * 4096), np.float32)
+    grid[0, : len(x)], grid[1, : len(x)] = x, y
+    return cv2.remap(
+        noise,
+        grid[0].reshape(rows, -1),
+        grid[1].reshape(rows, -1),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_WRAP,
+    )
+
+
+def _combed_noise(rng: np.random.Generator) -> np.ndarray:
+    """Return noise of unit variance over height (rows) and direction (columns), stretched in height."""
+    import cv2
+
     noise = np.zeros((256, 3072), np.float32)
     for width, length in ((0.8, 9), (1.6, 14), (4, 22)):
         white = rng.normal(size=noise.shape).astype(np.float32)
@@ -170,13 +213,4 @@ def _strands(canvas: TextureCanvas, rng: np.random.Generator) -> Float[np.ndarra
             (width * length) ** 0.5
         )
     noise /= noise.std()
-    wave = 0.02 * np.sin(height * 7 + 5 * around)
-    x = ((around + wave) / (2 * np.pi) + 0.5) * 3071
-    y = (height / np.pi + 0.5) * 255
-    rows = -(-len(x) // 4096)
-    at = np.zeros((2, rows * 4096), np.float32)
-    at[0, : len(x)], at[1, : len(x)] = x, y
-    out = cv2.remap(
-        noise, at[0].reshape(rows, -1), at[1].reshape(rows, -1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-    )
-    return out.reshape(-1)[: len(x)]
+    return noise

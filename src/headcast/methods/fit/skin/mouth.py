@@ -13,21 +13,21 @@ from headcast.methods.fit.skin.canvas import TextureCanvas
 
 __all__ = ["lower_tongue", "paint_mouth"]
 
-DEFAULTS: dict[str, tuple[float, float, float]] = {
+DEFAULT_ALBEDO: dict[str, tuple[float, float, float]] = {
     "teethUpper": (0.62, 0.545, 0.465),
     "teethLower": (0.56, 0.485, 0.41),
     "gums": (0.40, 0.16, 0.14),
     "tongue": (0.36, 0.12, 0.105),
     "mouth": (0.18, 0.04, 0.035),
 }
-"""Linear albedo, next to skin of luminance 0.4; how dark it is in there, ``head.occlusion`` says."""
+"""Linear albedo for skin of luminance 0.4, without the occlusion of ``head.occlusion``."""
 
-TONGUE = (0.0, -0.005, -0.004)
-"""Metres by which the tongue is moved from the head model's place, so that an open mouth looks deep."""
+TONGUE_OFFSET_M = (0.0, -0.005, -0.004)
+"""Displacement of the head model's tongue, so that an open mouth looks deep."""
 
-BEHIND = (0.004, 0.03)  # metres behind the foremost teeth
-MIN_VISIBLE = 60  # texels of teeth from which on their colour is the photo's
-SHADE = (0.9, 1.2, 1.3)  # logarithm of the shade furthest behind, by colour
+SHADE_DEPTH_M = (0.004, 0.03)  # behind the foremost teeth
+MIN_TEETH_TEXELS = 60  # observed texels from which the teeth take the photo's colour
+SHADE_LOG = (0.9, 1.2, 1.3)  # log attenuation of the rearmost teeth, by colour channel
 
 
 def paint_mouth(canvas: TextureCanvas, white: float) -> TextureCanvas:
@@ -38,36 +38,38 @@ def paint_mouth(canvas: TextureCanvas, white: float) -> TextureCanvas:
     """
     head, fill = canvas.head, canvas.fill.copy()
     part = head.part.numpy()[canvas.texels.triangle]
-    for name, colour in DEFAULTS.items():
+    for name, colour in DEFAULT_ALBEDO.items():
         if name not in head.part_names:
             continue
-        mine = part == head.part_names.index(name)
-        if mine.any():
-            plain = np.tile(np.array(colour, np.float32) * white, (int(mine.sum()), 1))
-            fill[mine] = _teeth_colour(canvas, mine, plain) if name.startswith("teeth") else plain
+        is_part = part == head.part_names.index(name)
+        if is_part.any():
+            default = np.tile(np.array(colour, np.float32) * white, (int(is_part.sum()), 1))
+            fill[is_part] = _teeth_colour(canvas, is_part, default) if name.startswith("teeth") else default
     return replace(canvas, fill=fill)
 
 
 def _teeth_colour(
-    canvas: TextureCanvas, mine: Bool[np.ndarray, "n"], plain: Float[np.ndarray, "m 3"]
+    canvas: TextureCanvas, is_part: Bool[np.ndarray, "n"], default: Float[np.ndarray, "m 3"]
 ) -> Float[np.ndarray, "m 3"]:
-    """Return ``plain`` as light as the lighter part of the visible teeth, and nearer to its hue."""
-    behind = canvas.gather(canvas.rest[:, 2:])[mine, 0]
-    behind = smoothstep(behind.max() - behind, *BEHIND)
-    good = canvas.observed.confidence[mine] > 0.5
-    if good.sum() > MIN_VISIBLE:
-        albedo = canvas.observed.albedo[mine][good]
-        light = albedo.mean(1)
-        lit = light > np.quantile(light, 0.3)
-        ratio = np.median(albedo[lit] / plain[good][lit], 0)
+    """Return the default scaled to the brighter observed teeth, with a part of their hue, shaded by depth."""
+    depth = canvas.gather(canvas.rest[:, 2:])[is_part, 0]
+    depth = smoothstep(depth.max() - depth, *SHADE_DEPTH_M)
+    is_observed = canvas.observed.confidence[is_part] > 0.5
+    if is_observed.sum() > MIN_TEETH_TEXELS:
+        albedo = canvas.observed.albedo[is_part][is_observed]
+        lightness = albedo.mean(1)
+        is_bright = lightness > np.quantile(lightness, 0.3)
+        ratio = np.median(albedo[is_bright] / default[is_observed][is_bright], 0)
         level = float(np.clip(ratio.mean(), 0.4, 1.15))
-        plain = plain * level * np.clip(ratio / max(ratio.mean(), 1e-6), 0.88, 1.12)
-    return plain * np.exp(-behind[:, None] * np.array(SHADE))
+        default = default * level * np.clip(ratio / max(ratio.mean(), 1e-6), 0.88, 1.12)
+    return default * np.exp(-depth[:, None] * np.array(SHADE_LOG))
 
 
 def lower_tongue(head: HeadModel) -> Float[np.ndarray, "v 3"]:
     """Displace the rest shape (head frame, metres) so that the tongue lies down behind the teeth."""
-    out = np.zeros(tuple(head.neutral.shape))
+    displacement = np.zeros(tuple(head.neutral.shape))
     if "tongue" in head.part_names:
-        out[np.unique(head.faces[head.part == head.part_names.index("tongue")].numpy())] = TONGUE
-    return out
+        displacement[np.unique(head.faces[head.part == head.part_names.index("tongue")].numpy())] = (
+            TONGUE_OFFSET_M
+        )
+    return displacement

@@ -1,4 +1,4 @@
-"""Observe texels in one photo: albedo, its confidence, and labels skin, hair and clothes."""
+"""Observe texels in one photo: albedo with a confidence, and labels skin, hair and clothes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,36 @@ from jaxtyping import Bool, Float, Int
 from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
-from headcast.observe.landmark_points import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER, OVAL
+from headcast.methods.fit.body.outline import CHIN, FOREHEAD, observed_face_height
+from headcast.observe.landmark_points import (
+    EYE_LEFT,
+    EYE_RIGHT,
+    IRIS_LEFT,
+    IRIS_RIGHT,
+    LIPS_INNER,
+    LIPS_OUTER,
+    OVAL,
+)
 from headcast.observe.types import Observation
 from headcast.texture.masks import feather, outline_band, region_weights, soft_outline
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 from headcast.texture.unproject import TexelSamples
 
 __all__ = ["TexelObservations", "observe_texels"]
 
+UPPER_LIP, LOWER_LIP = (81, 13, 311), (178, 14, 402)  # landmarks on the inner edges
 NOSTRILS = (48, 64, 98, 97, 2, 326, 327, 294, 278, 4)
-FEATHER = 4.0  # texels of a 1024 texture over which observed and completed skin are blended
-NARROW = 1.0  # the same at the rims of eyes, nostrils and lips
-CORE = 0.99  # of the face's outline; further out earrings, hair and background may slip in
-FOLDED = (0.04, 0.2)  # cosines at which lips start to be visible
-CREASED = (0.75, 0.9)  # fractions of a closed lid that an open eye hides
-MARGIN = 0.005  # of the face's height, that teeth are visible off the lips
-EROSION = 0.008  # of the face's height
-SIDEBURN = (-0.2, -0.12)  # heights of the face above the eyes at which hair before the ear ends
-WIDE = (0.1, 0.14)  # of the face's height: gaps through which the tongue is visible
-PARTED = (0.012, 0.024)  # of the face's height: gaps between closed lips, and between open ones
-ROW_STRIDE = 4  # every how many rows of the texture one is measured
+FEATHER_TEXELS = 4.0  # of a 1024 texture, over which observed and completed skin are blended
+NARROW_FEATHER_TEXELS = 1.0  # the same at eyes, nostrils and lips
+FACE_OVAL_SCALE = 0.99  # of the face's outline; outside of it earrings, hair or background are visible
+LIP_FACING = (0.04, 0.2)  # cosines to the camera from which the colours of lips are used
+LID_FOLDEDNESS = (0.75, 0.9)  # foldedness from which the colours of a lid are not used
+LIP_MARGIN = 0.005  # face heights between the lips and the first usable colours of the mouth
+MATTE_EROSION = 0.008  # face heights by which the matte is eroded
+SIDEBURN_LEVEL = (-0.2, -0.12)  # face heights above the eyes where sideburns end
+WIDE_OPEN_GAP = (0.1, 0.14)  # face heights between the lips from which the tongue is visible
+PARTED_LIPS_GAP = (0.012, 0.024)  # face heights between closed lips, and between parted ones
+ROW_STRIDE = 4  # texture rows between measured ones
 
 
 @dataclass(frozen=True)
@@ -39,14 +49,14 @@ class TexelObservations:
 
     Attributes:
         albedo: (n, 3) linear.
-        confidence: 0..1, the fraction of ``albedo`` in the texture; the rest is completed.
-        is_clean: 0..1, how far it may stand for its surroundings (no lashes, dark between lips, glasses).
-        label: (n, 3) skin, hair, clothes.
-        frontality: 0..1, how frontally it is viewed, off the person's outline: such colours are diffused.
-        in_face: 0..1, within the outline of the face, where everything counts.
-        label_confidence: how far to trust the label: a surface at a slant shows what it is, not its colour.
-        foldedness: 0..1, of eyelids: what an open eye folds away.
-        texels_per_pixel: texels along a pixel of the photo where the face is viewed frontally.
+        confidence: 0..1, weight of ``albedo`` in the texture against completed colours.
+        is_clean: 0..1, free of lashes, the dark gap between lips and glasses: may be diffused to neighbours.
+        label: (n, 3) probabilities of skin, hair, clothes.
+        frontality: 0..1, viewed frontally and away from the person's outline; weight in diffusion.
+        in_face: 0..1, within the outline of the face, where all visible colours are used.
+        label_confidence: 0..1; higher than ``confidence`` at grazing angles, where only colours are unusable.
+        foldedness: 0..1, of eyelids: the fraction that is folded away while the eye is open.
+        texels_per_pixel: texels along one pixel of the photo, where the face is viewed frontally.
     """
 
     albedo: Float[np.ndarray, "n 3"]
@@ -60,11 +70,11 @@ class TexelObservations:
     texels_per_pixel: float = 2.0
 
     def scale_confidence(
-        self, which: Int[np.ndarray, "m"], factor: Float[np.ndarray, "m"]
+        self, index: Int[np.ndarray, "m"], factor: Float[np.ndarray, "m"]
     ) -> TexelObservations:
         """Multiply the confidence of some texels."""
         confidence = self.confidence.copy()
-        confidence[which] *= factor.astype(np.float32)
+        confidence[index] *= factor.astype(np.float32)
         return replace(self, confidence=confidence)
 
 
@@ -75,175 +85,219 @@ def observe_texels(
     head: HeadModel,
     texels: Texels,
 ) -> TexelObservations:
-    """Observe one photo's texels. Inside the face's outline everything visible counts, even glasses."""
-    unit = _face_height(observation)
-    inside = sample_bilinear(soft_outline(observation, OVAL, CORE, 0.025 * unit), samples.pixel)
-    rims = outline_band(observation, (EYE_LEFT, EYE_RIGHT, LIPS_OUTER, NOSTRILS), 0.03 * unit)
-    nose = inside * region_weights(head, texels, "nose")
-    fine = np.maximum(sample_bilinear(rims, samples.pixel), nose)
-    odd = _implausible(observation, samples, inside, head, texels)
-    folded = region_weights(head, texels, "lids") * (1 - _visible_fraction(observation, head, texels))
-    confidence = _visible_confidence(observation, samples, inside, fine)
-    confidence *= 1 - odd
-    confidence *= 1 - region_weights(head, texels, "lips") * (1 - smoothstep(samples.facing, *FOLDED))
-    confidence *= 1 - smoothstep(folded, *CREASED)
-    mouth = _mouth_confidence(observation, samples, head, texels, unit)
-    confidence = np.where(_mouth_part(head, texels), mouth, confidence)
-    wide, narrow = feather(confidence, texels, FEATHER), feather(confidence, texels, NARROW)
-    skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
-    confidence = np.where(skin_part, wide + fine * inside * (narrow - wide), confidence)
-    is_clean = _is_clean(observation, samples, unit)
+    """Observe one photo's texels; inside the face's outline all visible colours are used, even glasses."""
+    face_height = observed_face_height(observation)
+    in_face = sample_bilinear(
+        soft_outline(observation, OVAL, FACE_OVAL_SCALE, 0.025 * face_height), samples.pixel
+    )
+    feature_rims = outline_band(observation, (EYE_LEFT, EYE_RIGHT, LIPS_OUTER, NOSTRILS), 0.03 * face_height)
+    nose = in_face * region_weights(head, texels, "nose")
+    near_feature = np.maximum(sample_bilinear(feature_rims, samples.pixel), nose)
+    mislabelled = _mislabelled_weight(observation, samples, in_face, head, texels)
+    foldedness = region_weights(head, texels, "lids") * (1 - _visible_fraction(observation, head, texels))
+    confidence = _albedo_confidence(
+        observation, samples, head, texels, in_face, near_feature, mislabelled, foldedness, face_height
+    )
+    is_clean = _is_clean(observation, samples, face_height)
+    label_confidence = _label_confidence(observation, samples, is_clean, mislabelled)
+    frontality = smoothstep(samples.facing, 0.3, 0.6) * smoothstep(samples.person, 0.8, 0.99) + 0.003
+    return TexelObservations(
+        albedo=albedo.astype(np.float32),
+        confidence=confidence.astype(np.float32),
+        is_clean=is_clean.astype(np.float32),
+        label=_normalized_labels(samples).astype(np.float32),
+        frontality=frontality.astype(np.float32),
+        in_face=in_face.astype(np.float32),
+        label_confidence=label_confidence.astype(np.float32),
+        foldedness=foldedness.astype(np.float32),
+        texels_per_pixel=_texels_per_pixel(texels, samples, in_face),
+    )
+
+
+def _label_confidence(
+    observation: Observation, samples: TexelSamples, is_clean: np.ndarray, mislabelled: np.ndarray
+) -> np.ndarray:
+    """Return the confidence of labels, 0..1: zero where ``mislabelled``, except for sideburns."""
     label_confidence = (
         samples.visible
         * smoothstep(samples.facing, 0.02, 0.15)
         * smoothstep(samples.person, 0.5, 0.9)
         * is_clean
     )
-    sideburn = (samples.hair > 0.5) * smoothstep(_above_eyes(observation, samples), *SIDEBURN)
-    label_confidence *= 1 - odd * (1 - sideburn)
-    frontality = smoothstep(samples.facing, 0.3, 0.6) * smoothstep(samples.person, 0.8, 0.99) + 0.003
-    return TexelObservations(
-        albedo=albedo.astype(np.float32),
-        confidence=confidence.astype(np.float32),
-        is_clean=is_clean.astype(np.float32),
-        label=_labels(samples).astype(np.float32),
-        frontality=frontality.astype(np.float32),
-        in_face=inside.astype(np.float32),
-        label_confidence=label_confidence.astype(np.float32),
-        foldedness=folded.astype(np.float32),
-        texels_per_pixel=_texels_per_pixel(texels, samples, inside),
+    sideburn = (samples.hair > 0.5) * smoothstep(_height_above_eyes(observation, samples), *SIDEBURN_LEVEL)
+    label_confidence *= 1 - mislabelled * (1 - sideburn)
+    return label_confidence
+
+
+def _albedo_confidence(
+    observation: Observation,
+    samples: TexelSamples,
+    head: HeadModel,
+    texels: Texels,
+    in_face: np.ndarray,
+    near_feature: np.ndarray,
+    mislabelled: np.ndarray,
+    foldedness: np.ndarray,
+    face_height: float,
+) -> np.ndarray:
+    """Return the confidence of colours, 0..1.
+
+    Args:
+        near_feature: 0..1, near eyes, nostrils and lips, where a narrow feather keeps detail.
+        mislabelled, foldedness: 0..1, to be excluded.
+    """
+    confidence = _visible_confidence(observation, samples, in_face, near_feature)
+    confidence *= 1 - mislabelled
+    confidence *= 1 - region_weights(head, texels, "lips") * (1 - smoothstep(samples.facing, *LIP_FACING))
+    confidence *= 1 - smoothstep(foldedness, *LID_FOLDEDNESS)
+    mouth = _mouth_confidence(observation, samples, head, texels, face_height)
+    confidence = np.where(_is_inside_mouth(head, texels), mouth, confidence)
+    wide_feather, narrow_feather = (
+        feather(confidence, texels, FEATHER_TEXELS),
+        feather(confidence, texels, NARROW_FEATHER_TEXELS),
     )
-
-
-def _face_height(observation: Observation) -> float:
-    """Return the pixels from the top of the forehead to the chin."""
-    points = observation.detection.points
-    return float(np.linalg.norm(points[152] - points[10]))
+    is_skin_part = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
+    return np.where(
+        is_skin_part, wide_feather + near_feature * in_face * (narrow_feather - wide_feather), confidence
+    )
 
 
 def _visible_confidence(
     observation: Observation,
     samples: TexelSamples,
-    inside: Float[np.ndarray, "n"],
-    fine: Float[np.ndarray, "n"],
+    in_face: Float[np.ndarray, "n"],
+    near_feature: Float[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:
-    """Return 0..1: visible, not at too great a slant, off the person's outline unless ``inside`` the face."""
-    slack = 0.28 - 0.17 * inside - 0.09 * inside * fine
-    confidence = samples.visible * smoothstep((samples.facing - slack * 0.4 * (1 - fine)) / slack, 0.0, 1.0)
-    within = smoothstep(_eroded_matte(observation, samples, _face_height(observation)), 0.6, 0.95)
-    return confidence * np.maximum(inside, within)
+    """Return 0..1: visible, not at a grazing angle, and within the eroded matte or the face."""
+    min_facing = 0.28 - 0.17 * in_face - 0.09 * in_face * near_feature
+    confidence = samples.visible * smoothstep(
+        (samples.facing - min_facing * 0.4 * (1 - near_feature)) / min_facing, 0.0, 1.0
+    )
+    in_matte = smoothstep(_eroded_matte(observation, samples, observed_face_height(observation)), 0.6, 0.95)
+    return confidence * np.maximum(in_face, in_matte)
 
 
-def _labels(samples: TexelSamples) -> Float[np.ndarray, "n 3"]:
-    """Return skin, hair, clothes, which sum to 1; skin where the photo shows none of them."""
+def _normalized_labels(samples: TexelSamples) -> Float[np.ndarray, "n 3"]:
+    """Return the labels scaled to a sum of 1; skin where all masks are zero."""
     total = samples.skin + samples.hair + samples.clothes
     label = np.stack([samples.skin, samples.hair, samples.clothes], 1) / np.maximum(total, 1e-3)[:, None]
     label[total < 0.05] = [1, 0, 0]
     return label
 
 
-def _is_clean(observation: Observation, samples: TexelSamples, unit: float) -> Float[np.ndarray, "n"]:
-    """Return 0..1: off the rims of eyes and of the mouth's opening, and off glasses."""
-    near = np.maximum(
-        outline_band(observation, (EYE_LEFT, EYE_RIGHT), 0.022 * unit),
-        outline_band(observation, (LIPS_INNER,), 0.012 * unit),
+def _is_clean(observation: Observation, samples: TexelSamples, face_height: float) -> Float[np.ndarray, "n"]:
+    """Return 0..1: away from the rims of eyes and mouth and from glasses."""
+    near_rims = np.maximum(
+        outline_band(observation, (EYE_LEFT, EYE_RIGHT), 0.022 * face_height),
+        outline_band(observation, (LIPS_INNER,), 0.012 * face_height),
     )
-    return (1 - sample_bilinear(near, samples.pixel)) * (1 - smoothstep(samples.glasses, 0.1, 0.5))
+    return (1 - sample_bilinear(near_rims, samples.pixel)) * (1 - smoothstep(samples.glasses, 0.1, 0.5))
 
 
-def _texels_per_pixel(texels: Texels, samples: TexelSamples, inside: Float[np.ndarray, "n"]) -> float:
-    """Return texels along a pixel of the photo, median over the face where it is viewed frontally."""
-    sure = (samples.visible * samples.facing * inside > 0.7).astype(np.float32)
-    at = texels.to_image(np.concatenate([samples.pixel, sure[:, None]], 1))[::ROW_STRIDE]
-    step = np.linalg.norm(np.diff(at[..., :2], axis=1), axis=-1)
-    step = step[np.minimum(at[:, 1:, 2], at[:, :-1, 2]) > 0]
+def _texels_per_pixel(texels: Texels, samples: TexelSamples, in_face: Float[np.ndarray, "n"]) -> float:
+    """Return the median of texels along one pixel of the photo, where the face is viewed frontally."""
+    is_frontal = (samples.visible * samples.facing * in_face > 0.7).astype(np.float32)
+    pixel_image = texels.to_image(np.concatenate([samples.pixel, is_frontal[:, None]], 1))[::ROW_STRIDE]
+    step = np.linalg.norm(np.diff(pixel_image[..., :2], axis=1), axis=-1)
+    step = step[np.minimum(pixel_image[:, 1:, 2], pixel_image[:, :-1, 2]) > 0]
     return float(1 / np.clip(np.median(step), 0.05, 2.0)) if len(step) else 2.0
 
 
 def _visible_fraction(observation: Observation, head: HeadModel, texels: Texels) -> Float[np.ndarray, "n"]:
-    """Return a texel's pixels in the photo as a fraction of those it would take with the lids closed.
+    """Return the projected area of each texel's triangles as a fraction of that with closed lids.
 
-    What an open eye folds away comes out as smears when it is unfolded.
+    Where it is small the skin is folded away, and its colours would be smeared when the lids close.
     """
     params = observation.params
     with torch.no_grad():
-        now = head(params)
+        posed = head(params)
         closed = head(params.with_expression({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}))
     camera, faces = observation.camera, head.faces
-    a, b, c = camera.project(now)[faces].unbind(1)
-    shown = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    a, b, c = camera.project(posed)[faces].unbind(1)
+    visible_area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
     a, b, c = closed[faces].unbind(1)
     depth = camera.to_camera(closed)[faces, 2].mean(1)
-    whole = torch.linalg.cross(b - a, c - a).norm(dim=1) * (camera.K[0, 0] / depth) ** 2
-    visible_fraction = (shown.abs() / whole.clamp(min=1e-9)).clamp(max=1).numpy()
-    count, corner = len(now), faces.reshape(-1).numpy()
-    weight = np.repeat(whole.numpy(), 3)
+    closed_area = torch.linalg.cross(b - a, c - a).norm(dim=1) * (camera.K[0, 0] / depth) ** 2
+    visible_fraction = (visible_area.abs() / closed_area.clamp(min=1e-9)).clamp(max=1).numpy()
+    vertex_fraction = _average_at_vertices(posed, faces, closed_area, visible_fraction)
+    return interpolate_attributes(vertex_fraction[:, None], faces.numpy(), texels)[:, 0]
+
+
+def _average_at_vertices(
+    vertices: torch.Tensor, faces: torch.Tensor, area: torch.Tensor, values: np.ndarray
+) -> np.ndarray:
+    """Average triangle values around each vertex, weighted by area."""
+    count, corner = len(vertices), faces.reshape(-1).numpy()
+    weight = np.repeat(area.numpy(), 3)
     total = np.bincount(corner, weight, count)
-    mean = np.bincount(corner, weight * np.repeat(visible_fraction, 3), count) / np.maximum(total, 1e-9)
-    return gather(mean[:, None], faces.numpy(), texels)[:, 0]
+    return np.bincount(corner, weight * np.repeat(values, 3), count) / np.maximum(total, 1e-9)
 
 
-def _implausible(
+def _mislabelled_weight(
     observation: Observation,
     samples: TexelSamples,
-    inside: Float[np.ndarray, "n"],
+    in_face: Float[np.ndarray, "n"],
     head: HeadModel,
     texels: Texels,
 ) -> Float[np.ndarray, "n"]:
-    """Return 0..1 for what not to paint: hair before ears, neck and cheeks, clothes before a face."""
+    """Return 0..1: hair masks on ears, neck and cheeks, clothes masks on the face; not to be painted."""
     points = observation.detection.points
-    up = points[10] - points[152]
-    level = _above_eyes(observation, samples)
-    low = 1 - smoothstep(level, -0.05, 0.08)  # below the eyes
+    up = points[FOREHEAD] - points[CHIN]
+    height = _height_above_eyes(observation, samples)
+    below_eyes = 1 - smoothstep(height, -0.05, 0.08)
     slanted = 1 - smoothstep(samples.facing, 0.3, 0.6)
-    outside = (1 - inside) * (1 - region_weights(head, texels, "scalp"))
+    outside_face = (1 - in_face) * (1 - region_weights(head, texels, "scalp"))
     hair = smoothstep(samples.hair, 0.05, 0.35) * np.maximum(
-        region_weights(head, texels, "ears", "neck"), outside * np.maximum(low, slanted)
+        region_weights(head, texels, "ears", "neck"), outside_face * np.maximum(below_eyes, slanted)
     )
-    chin = float((points[152] - points[[468, 473]].mean(0)) @ up / (up @ up))
-    clothed = region_weights(head, texels, "neck", "shoulders") * (
-        1 - smoothstep(level, chin - 0.08, chin + 0.04)
+    chin = float((points[CHIN] - points[[IRIS_RIGHT, IRIS_LEFT]].mean(0)) @ up / (up @ up))
+    clothes_allowed = region_weights(head, texels, "neck", "shoulders") * (
+        1 - smoothstep(height, chin - 0.08, chin + 0.04)
     )
-    clothes = smoothstep(samples.clothes, 0.3, 0.7) * (1 - clothed) * (1 - inside)
+    clothes = smoothstep(samples.clothes, 0.3, 0.7) * (1 - clothes_allowed) * (1 - in_face)
     return np.maximum(hair, clothes)
 
 
-def _above_eyes(observation: Observation, samples: TexelSamples) -> Float[np.ndarray, "n"]:
-    """Return how far above the irises texels lie in the photo, in heights of the face."""
+def _height_above_eyes(observation: Observation, samples: TexelSamples) -> Float[np.ndarray, "n"]:
+    """Return the height of texels above the irises in the photo, in face heights."""
     points = observation.detection.points
-    up = points[10] - points[152]
-    return ((samples.pixel - points[[468, 473]].mean(0)) @ (up / (up @ up))).astype(np.float32)
+    up = points[FOREHEAD] - points[CHIN]
+    return ((samples.pixel - points[[IRIS_RIGHT, IRIS_LEFT]].mean(0)) @ (up / (up @ up))).astype(np.float32)
 
 
-def _eroded_matte(observation: Observation, samples: TexelSamples, unit: float) -> Float[np.ndarray, "n"]:
-    """Sample the person's matte eroded by a few pixels: what shows there isn't mixed with the background."""
+def _eroded_matte(
+    observation: Observation, samples: TexelSamples, face_height: float
+) -> Float[np.ndarray, "n"]:
+    """Sample the eroded matte at texels: inside it colours are not mixed with the background."""
     import cv2
 
     if observation.masks is None:
         return samples.person
-    k = 2 * max(1, round(EROSION * unit)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
+    size = 2 * max(1, round(MATTE_EROSION * face_height)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     return sample_bilinear(cv2.erode(observation.masks.person.astype(np.float32), kernel), samples.pixel)
 
 
-def _mouth_part(head: HeadModel, texels: Texels) -> Bool[np.ndarray, "n"]:
-    """Return which texels belong to teeth, gums, tongue and the mouth's inside."""
+def _is_inside_mouth(head: HeadModel, texels: Texels) -> Bool[np.ndarray, "n"]:
+    """Return which texels belong to teeth, gums, tongue and the inside of the mouth."""
     inner = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
-    names = [i for i, n in enumerate(head.part_names) if n in inner]
-    return np.isin(head.part.numpy(), names)[texels.triangle]
+    part_index = [i for i, n in enumerate(head.part_names) if n in inner]
+    return np.isin(head.part.numpy(), part_index)[texels.triangle]
 
 
 def _mouth_confidence(
-    observation: Observation, samples: TexelSamples, head: HeadModel, texels: Texels, unit: float
+    observation: Observation, samples: TexelSamples, head: HeadModel, texels: Texels, face_height: float
 ) -> Float[np.ndarray, "n"]:
-    """Return the confidence between the lips: zero while they are closed, else of what lies well within.
+    """Return the confidence of texels inside the mouth: zero while the lips are closed or near their edges.
 
-    What lies behind the teeth counts only when the mouth is open wide: teeth would be painted on it.
+    Texels behind the teeth are used only if the mouth is wide open, else they would get the teeth's colours.
     """
-    p = observation.detection.points
-    gap = np.linalg.norm(p[[81, 13, 311]] - p[[178, 14, 402]], axis=1).mean() / unit
-    margin = max(1.0, MARGIN * unit)
-    between = sample_bilinear(soft_outline(observation, LIPS_INNER, 1.0, margin), samples.pixel)
+    points = observation.detection.points
+    lip_gap = np.linalg.norm(points[list(UPPER_LIP)] - points[list(LOWER_LIP)], axis=1).mean() / face_height
+    margin = max(1.0, LIP_MARGIN * face_height)
+    inside_lips = sample_bilinear(soft_outline(observation, LIPS_INNER, 1.0, margin), samples.pixel)
     teeth = region_weights(head, texels, "teeth")
-    openness = teeth * smoothstep(np.array(gap), *PARTED) + (1 - teeth) * smoothstep(np.array(gap), *WIDE)
-    return samples.visible * between * openness
+    open_weight = teeth * smoothstep(np.array(lip_gap), *PARTED_LIPS_GAP) + (1 - teeth) * smoothstep(
+        np.array(lip_gap), *WIDE_OPEN_GAP
+    )
+    return samples.visible * inside_lips * open_weight

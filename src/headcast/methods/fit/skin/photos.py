@@ -12,7 +12,7 @@ from headcast.head.occlusion import mouth_occlusion
 from headcast.methods.fit.skin.observations import TexelObservations, observe_texels
 from headcast.observe.types import Observation
 from headcast.texture.delight import scale_light, shading_at, soften_light
-from headcast.texture.texels import Texels, gather
+from headcast.texture.texels import Texels, interpolate_attributes
 from headcast.texture.unproject import TexelSamples, unproject
 
 __all__ = ["DelitPhoto", "delight_photo", "merge_photos"]
@@ -26,11 +26,11 @@ class DelitPhoto:
     """One photo on the texture.
 
     Attributes:
-        light: (9, 3) harmonics under which albedo times shading is the photo.
+        light: (9, 3) spherical harmonics, scaled so that albedo times shading is the photo.
         gain: (n, 3) albedo divided by the photo's linear colour.
         sharpness: (n,) pixels of the photo along a metre of the surface.
         samples: the photo at the texels.
-        observed: what it shows of them.
+        observed: the observations of the texels.
     """
 
     light: Float[np.ndarray, "9 3"]
@@ -44,10 +44,12 @@ def delight_photo(observation: Observation, head: HeadModel, texels: Texels) -> 
     """Unproject one photo, divide its colours by its light's shading and observe every texel."""
     samples = unproject(observation, head, texels)
     vertices = head(observation.params)
-    normal = gather(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
+    normal = interpolate_attributes(head.vertex_normals(vertices).numpy(), head.faces.numpy(), texels)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     light = soften_light(observation.light)
-    openness = gather(mouth_occlusion(head, vertices)[:, None].numpy(), head.faces.numpy(), texels)
+    openness = interpolate_attributes(
+        mouth_occlusion(head, vertices)[:, None].numpy(), head.faces.numpy(), texels
+    )
     shading = shading_at(normal, light) * openness
     lit_skin = samples.visible * (samples.facing > 0.3) * (samples.skin > 0.5)
     factor = scale_light(samples.colour / shading, lit_skin)
@@ -72,19 +74,13 @@ def merge_photos(
     if len(photos) == 1:
         return photos[0].observed, [photos[0].gain]
     observed = [x.observed for x in photos]
-    sharpest = max(float(x.sharpness.max()) for x in photos)
-    confidence = np.stack([o.confidence for o in observed])
-    sharp_weight = (confidence * np.stack([x.sharpness / sharpest for x in photos])) ** VIEW_WEIGHT_EXPONENT
-    weights = sharp_weight / np.maximum(sharp_weight.sum(0), 1e-12)
+    confidence, weights = _view_weights(photos, observed)
 
     def mean(values: list[Float[np.ndarray, "n *c"]]) -> Float[np.ndarray, "n *c"]:
         each = zip(weights, values, strict=True)
         return np.sum([w.reshape(-1, *(1,) * (v.ndim - 1)) * v for w, v in each], 0)
 
-    gains = [
-        w[:, None] * x.gain * _tone_ratio(observed[0], x.observed)
-        for w, x in zip(weights, photos, strict=True)
-    ]
+    gains = _gains(photos, weights, observed)
     merged = TexelObservations(
         albedo=np.sum([g * x.samples.colour for g, x in zip(gains, photos, strict=True)], 0),
         confidence=confidence.max(0),
@@ -97,6 +93,27 @@ def merge_photos(
         texels_per_pixel=min(o.texels_per_pixel for o in observed),
     )
     return merged, gains
+
+
+def _gains(
+    photos: list[DelitPhoto], weights: np.ndarray, observed: list[TexelObservations]
+) -> list[Float[np.ndarray, "n 3"]]:
+    """Return factors from linear colours to parts of the albedo, toned like the first photo."""
+    return [
+        w[:, None] * x.gain * _tone_ratio(observed[0], x.observed)
+        for w, x in zip(weights, photos, strict=True)
+    ]
+
+
+def _view_weights(
+    photos: list[DelitPhoto], observed: list[TexelObservations]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights of the photos at every texel, which sum to 1: the sharper view wins."""
+    sharpest = max(float(x.sharpness.max()) for x in photos)
+    confidence = np.stack([o.confidence for o in observed])
+    sharp_weight = (confidence * np.stack([x.sharpness / sharpest for x in photos])) ** VIEW_WEIGHT_EXPONENT
+    weights = sharp_weight / np.maximum(sharp_weight.sum(0), 1e-12)
+    return confidence, weights
 
 
 def _tone_ratio(first: TexelObservations, other: TexelObservations) -> Float[np.ndarray, "3"]:

@@ -16,21 +16,22 @@ from headcast.methods.fit.skin.eyes import paint_eyes
 from headcast.methods.fit.skin.lids import (
     bare_lids,
     delight_lids,
-    distrust_smears,
     draw_lash_line,
     find_upper_lids,
     lash_shade,
+    reject_smears,
 )
 from headcast.methods.fit.skin.mouth import paint_mouth
 from headcast.methods.fit.skin.observations import TexelObservations
-from headcast.methods.fit.skin.openings import distrust_teeth, paint_openings
+from headcast.methods.fit.skin.openings import paint_openings, reject_teeth
+from headcast.methods.fit.skin.photo_cast import estimate_photo_cast
 from headcast.methods.fit.skin.steps import (
     close_cracks,
-    distrust_unlike_skin,
-    even_slants,
     fit_skin_model,
+    reject_unlike_skin,
     relabel_glare,
     skin_tone,
+    smooth_grazing_skin,
 )
 from headcast.texture.texels import Texels
 
@@ -65,31 +66,39 @@ def complete_texture(
     """Complete the texture of one person from what the photos show of its texels.
 
     The order matters: what is distrusted early is not diffused, eyelids are bared before lashes are painted
-    on them, and openings are painted over everything else.
+    on them, and openings are painted over everything else. All of it happens without the photo's cast.
 
     Args:
         rest: vertices at rest, metres.
         hair_height: of the hair above the scalp, metres.
         rng: for the grain of hidden skin and strands of hidden hair.
     """
+    cast = estimate_photo_cast(observed)
+    observed = cast.remove(observed)
     tone = skin_tone(observed)
     white = float(np.clip(tone.mean() / WHITE, *WHITE_RANGE))
-    canvas = TextureCanvas(head, texels, rest, observed, np.broadcast_to(tone, (len(texels.index), 3)))
+    canvas = TextureCanvas(
+        head=head,
+        texels=texels,
+        rest=rest,
+        observed=observed,
+        fill=np.broadcast_to(tone, (len(texels.index), 3)),
+    )
     canvas = relabel_glare(canvas, tone, hair_height)
     canvas = fit_skin_model(canvas, tone)
-    canvas = distrust_unlike_skin(canvas)
+    canvas = reject_unlike_skin(canvas)
     canvas = complete_hidden(canvas, rng)
     canvas = close_cracks(canvas)
-    canvas = even_slants(canvas)
+    canvas = smooth_grazing_skin(canvas)
     canvas = paint_eyes(canvas, white)
     canvas = paint_mouth(canvas, white)
     lids = find_upper_lids(head, texels, rest)
     canvas = bare_lids(canvas, lids)
     canvas = draw_lash_line(canvas, lids)
     unshaded = delight_lids(canvas, lids, lash_shade(canvas, lids))
-    canvas = distrust_smears(replace(canvas, fill=unshaded.fill))
-    canvas = paint_openings(canvas)
-    canvas = distrust_teeth(canvas)
+    canvas = reject_smears(replace(canvas, fill=unshaded.fill))
+    canvas = cast.apply(paint_openings(canvas))
+    canvas = reject_teeth(canvas)
     canvas = replace(canvas, fill=np.nan_to_num(canvas.fill).clip(0, 1))
-    closing = replace(canvas, observed=distrust_smears(unshaded).observed)
+    closing = replace(canvas, observed=cast.apply_to_observed(reject_smears(unshaded).observed))
     return CompletedTexture(canvas.observed, canvas.fill, close_lids(closing, lids))

@@ -1,8 +1,8 @@
-"""Do expressions move the face as they should? Of two images of each person only the expression differs.
+"""Measure how far expressions move the face, from pairs of images that differ in expression alone.
 
-A method that brings this measurement has a module with a class ``MotionChange``: ``load(folder, weights)``,
-``hash``, ``len``, ``ways`` (how an expression is given), ``sums(person)`` by way, ``tiles(people)``; and a
-function ``figures_of(sums)``.
+A method under test has a module with a class ``ExpressionResponse`` (``load(folder, weights)``, ``hash``,
+``len``, ``expression_inputs``, ``sums(person)`` by expression input, ``tiles(people)``) and a function
+``response_figures(sums)``.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from headcast.metrics.figure import Figure
 
 __all__ = ["MEASURED", "Options", "measure"]
 
-MEASURED: dict[str, str] = {"portrait4d": "headcast.methods.portrait4d.motion_change"}
-"""Methods that can be measured so, and where; imported when they are asked for."""
-SHOWN = 6
-"""People on the sheet."""
-SUMS = ("both", "true", "rendered", "wrong")
-"""Of products of changes, as rows keep them."""
-PARTS = "around mouth and eyes"
+MEASURED: dict[str, str] = {"portrait4d": "headcast.methods.portrait4d.expression_response"}
+"""Modules of the methods that can be measured, imported on use."""
+SHEET_PEOPLE = 6
+"""Number of people on the sheet."""
+SUM_KEYS = ("both", "true", "rendered", "wrong")
+"""Keys of ``response_sums`` in stored rows."""
+REGION = "around mouth and eyes"
 FIGURES = (
     Figure(
-        "slope",
-        "slope",
-        "",
-        "neither",
-        mask=PARTS,
+        key="slope",
+        title="slope",
+        unit="",
+        better="neither",
+        mask=REGION,
         span="-1..1",
         note="how much of the true change the rendered one makes: 1 is right, 0 is a face that does not move",
     ),
     Figure(
-        "correlation",
-        "correlation",
-        mask=PARTS,
+        key="correlation",
+        title="correlation",
+        mask=REGION,
         span="-1..1",
         note="of the rendered change with the true one, whatever their size",
     ),
     Figure(
-        "left",
-        "left",
-        "of the true change",
-        "low",
-        mask=PARTS,
+        key="residual",
+        title="residual",
+        unit="of the true change",
+        better="low",
+        mask=REGION,
         span="-1..1",
         note="squared; 1: as if nothing moved",
     ),
@@ -70,35 +70,38 @@ def measure(setting: Setting) -> Report:
     """Measure a method on every person; the table has figures of all people together.
 
     Raises:
-        HeadcastError: not such a method, no people, unusable weights.
+        HeadcastError: a method without this measurement, no people, invalid weights.
     """
     options: Options = setting.options or Options()
     if len(setting.subjects) != 1 or setting.subjects[0] not in MEASURED:
         known = ", ".join(MEASURED)
         raise HeadcastError(f"evaluate {','.join(setting.subjects)} --protocol motion: give one of {known}")
     module = import_module(MEASURED[setting.subjects[0]])
-    found = module.MotionChange.load(str(setting.data), options.weights)
+    measurement = module.ExpressionResponse.load(str(setting.data), options.weights)
     store = Store(setting.out, {"protocol": "motion", "seed": setting.seed})
-    report = Report("motion", {f.key: f for f in FIGURES})
+    report = Report(protocol="motion", figures={f.key: f for f in FIGURES})
     totals: dict[str, Float[np.ndarray, "4"]] = {}
-    names = setting.chosen([str(n) for n in range(len(found))])
+    names = setting.chosen([str(n) for n in range(len(measurement))])
     for n, name in enumerate(names):
         setting.say(n / len(names), f"person {name}")
-        for how, sums in person_sums(store, found, name).items():
-            report.add(how, name, [module.figures_of(sums)])
-            totals[how] = totals.get(how, np.zeros(len(SUMS))) + sums
-    for how, sums in totals.items():
-        report.sets[how] = {k: (v, len(names)) for k, v in module.figures_of(sums).items()}
-    report.sheet += found.tiles([int(n) for n in names[:SHOWN]]) if names else []
+        for expression_input, sums in person_sums(store, measurement, name).items():
+            report.add(expression_input, name, [module.response_figures(sums)])
+            totals[expression_input] = totals.get(expression_input, np.zeros(len(SUM_KEYS))) + sums
+    for expression_input, sums in totals.items():
+        report.sets[expression_input] = {k: (v, len(names)) for k, v in module.response_figures(sums).items()}
+    report.sheet += measurement.tiles([int(n) for n in names[:SHEET_PEOPLE]]) if names else []
     report.notes.append("figures of all people together: of sums over them")
     return report
 
 
-def person_sums(store: Store, found: Any, name: str) -> dict[str, Float[np.ndarray, "4"]]:
-    """Sum products of changes of one person by way, or take the sums from disk."""
+def person_sums(store: Store, measurement: Any, name: str) -> dict[str, Float[np.ndarray, "4"]]:
+    """Compute the sums of one person by expression input, or read them from the store."""
 
     def make() -> dict[str, Row]:
-        return {how: dict(zip(SUMS, s.tolist(), strict=True)) for how, s in found.sums(int(name)).items()}
+        return {
+            expression_input: dict(zip(SUM_KEYS, s.tolist(), strict=True))
+            for expression_input, s in measurement.sums(int(name)).items()
+        }
 
-    rows = store.together(found.ways, name, make, found.hash)
-    return {how: np.array([row[k] for k in SUMS]) for how, row in rows.items()}
+    rows = store.together(measurement.expression_inputs, name, make, measurement.hash)
+    return {expression_input: np.array([row[k] for k in SUM_KEYS]) for expression_input, row in rows.items()}

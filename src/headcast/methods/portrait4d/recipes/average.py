@@ -6,12 +6,13 @@ Not in the paper. A step costs a fifth of one of stage 1, and Ψ3d then learns o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.limits import RATE
 from headcast.methods.portrait4d.losses import downsample_area
 from headcast.methods.portrait4d.network import Synthesizer
 from headcast.methods.portrait4d.recipes.base import Networks, adam, grid
@@ -29,9 +30,9 @@ class AverageRecipe(StaticRecipe):
     name: ClassVar[str] = "portrait4d-average"
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.98, warmup=10, clip=1.0, cooldown=0.3)
 
-    rate: float = 5e-3
+    rate: Annotated[float, RATE] = 5e-3
     """Learning rate of the decoder (``mean_rate`` times that for the planes)."""
-    mean_rate: float = 4.0
+    mean_rate: Annotated[float, RATE] = 4.0
     """Learning rate of the planes over that of the decoder."""
 
     def networks(self, seed: int) -> Networks:
@@ -58,7 +59,9 @@ class AverageRecipe(StaticRecipe):
         c, count = self.config, len(target.image)
         warp, planes = target.neck(c), psi.mean.expand(count, -1, -1, -1, -1)
         rays = target.rays(c, c.side // 4)
-        return render_rays(lambda p: psi.radiance(planes, warp(p)), rays, c.coarse, c.fine, jitter)
+        return render_rays(
+            lambda p: psi.radiance(planes, warp(p)), rays, c.coarse_samples, c.fine_samples, jitter
+        )
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
         """Compute L1 of colour over black, opacity and depth."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.portrait4d.losses import Target, downsample_area, reconstruction
+from headcast.limits import POSITIVE, RATE
+from headcast.methods.portrait4d.losses import LossTarget, downsample_area, reconstruction
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, RenderOutput, Synthesizer
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.training.adversarial import discriminator_loss, generator_loss, r1_penalty
@@ -118,9 +119,9 @@ class Stage:
 
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.995, warmup=50, clip=1.0, cooldown=0.3)
 
-    people: int = 4
+    people: Annotated[int, POSITIVE] = 4
     """Synthetic people in a batch; the paper's batch is 32."""
-    rate: float = 5e-4
+    rate: Annotated[float, RATE] = 5e-4
     """Learning rate of the layers that both stages train (2.5 times that for the motion layers)."""
     adversarial_from: int = 1_000_000
     """Images trained on after which the adversarial term begins and the depth term ends."""
@@ -128,7 +129,7 @@ class Stage:
     """Which configuration of the network; tiny only shows that training runs."""
     folder: str = ""
     """People rendered in advance by tools/build_portrait4d_people.py; empty: rendered while training."""
-    mean_rate: float = 20.0
+    mean_rate: Annotated[float, RATE] = 20.0
     """How much faster the average head's planes learn than the rest (small only)."""
 
     @property
@@ -166,7 +167,7 @@ class Stage:
         return adam([{"params": list(discriminator.parameters())}], DISCRIMINATOR_LR_SCALE * self.rate)
 
     def discriminator_losses(
-        self, discriminator: nn.Module, output: RenderOutput, target: Target, step: int
+        self, discriminator: nn.Module, output: RenderOutput, target: LossTarget, step: int
     ) -> dict[str, Tensor]:
         """Compute the discriminator's loss, every few steps with R1; pseudo targets are not shown to it."""
         assert isinstance(discriminator, DualDiscriminator)
@@ -185,12 +186,12 @@ class Stage:
         return out
 
     def terms(
-        self, networks: Networks, output: RenderOutput, target: Target, adversarial: bool
+        self, networks: Networks, output: RenderOutput, target: LossTarget, adversarial: bool
     ) -> dict[str, Tensor]:
         """Compute the weighted terms of Eq. 2 and 5, the generator's adversarial one if ``adversarial``."""
-        from headcast.priors.encoder.infer import load
+        from headcast.priors.encoder.infer import load_encoder
 
-        out = reconstruction(output, target, load("losses", output.image.device))
+        out = reconstruction(output, target, load_encoder("losses", output.image.device))
         if adversarial:
             out.pop("depth", None)
         out = {k: WEIGHTS[k] * v for k, v in out.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.limits import FRACTION
 from headcast.methods.portrait4d.clips import read_clip_pair
 from headcast.methods.portrait4d.data import NeckShots, rays_between, sample_cameras, synthesize_clips
-from headcast.methods.portrait4d.losses import Target, downsample_area, moving_region_weights
+from headcast.methods.portrait4d.losses import LossTarget, downsample_area, moving_region_weights
 from headcast.methods.portrait4d.motion_embedding import (
     EXPRESSION_DIM,
     ExpressionToMotion,
@@ -37,10 +38,10 @@ from headcast.methods.portrait4d.recipes.base import (
 from headcast.methods.portrait4d.recipes.motion_encoder import SPREAD, load_encoder_parts, normalized_mse
 from headcast.methods.portrait4d.weights import read_networks
 from headcast.nets.discriminator import DualDiscriminator
-from headcast.synth.views import project_points
+from headcast.synth.views import project_to_views
 from headcast.weights import weights_path
 
-__all__ = ["DIFFERENCE", "EXPRESSION_PLANES_LR_SCALE", "Ablation", "MotionRecipe"]
+__all__ = ["DIFFERENCE_WEIGHT", "EXPRESSION_PLANES_LR_SCALE", "Ablation", "MotionRecipe"]
 
 Ablation = Literal["full", "no-init", "real-only", "pseudo-p", "pseudo-q"]
 EXPRESSION_TO_MOTION = "said"
@@ -51,7 +52,7 @@ READ_WEIGHT = 0.1
 """Weight of reading expression codes back from embeddings. The paper's encoder was trained before."""
 MOVING_REGION_WEIGHT = 40.0
 """Pixel weight added around mouth and eyes (small only)."""
-DIFFERENCE = 4.0
+DIFFERENCE_WEIGHT = 4.0
 """Weight of the term on what the expression changes (small only)."""
 EXPRESSION_PLANES_LR_SCALE = 10.0
 """Learning rate of the expression planes over that of the rest."""
@@ -65,15 +66,23 @@ class BatchRendering:
 
     Attributes:
         output: I_re of Eq. 4. target: what it is compared with. appearance: Ψ's features of the sources.
-        v_s, own: embeddings of the sources' and of the drivers' real frames. Not v_d: a weak Ψ3d blurs the
-            face in its pseudo view, and nothing can be read from that.
+        v_s, driver_motion: embeddings of the real frames of sources and drivers. Not v_d, which is that of a
+            pseudo view: an early Ψ3d blurs the face.
     """
 
     output: RenderOutput
-    target: Target
+    target: LossTarget
     appearance: Appearance
     v_s: Float[Tensor, "b m"]
-    own: Float[Tensor, "b m"]
+    driver_motion: Float[Tensor, "b m"]
+
+
+class ClipFrames(NamedTuple):
+    """Two frames of each clip, and the source's frame from the driver's camera as ``reference``."""
+
+    source: NeckShots
+    driver: NeckShots
+    reference: NeckShots
 
 
 @dataclass(frozen=True)
@@ -95,9 +104,9 @@ class MotionRecipe(Stage):
 
     clips: str = ""
     """Folder of real clips: frames in folders, as VFHQ, or videos; tracked as they are read."""
-    clip_share: float = 0.5
+    clip_share: Annotated[float, FRACTION] = 0.5
     """Fraction of the batch that comes from them."""
-    difference_weight: float = DIFFERENCE
+    difference_weight: float = DIFFERENCE_WEIGHT
     """Weight of the term on what an expression changes (small only; 0: the paper's terms alone)."""
 
     def networks(self, seed: int) -> Networks:
@@ -116,27 +125,27 @@ class MotionRecipe(Stage):
         if self.ablation != "no-init":
             frozen = load_frozen_synthesizer(self.static, "cpu", self.config).state_dict()
             psi.load_state_dict({k: v for k, v in frozen.items() if not is_motion_layer(k)}, strict=False)
-        if self.config.mean_planes:  # small begins as Ψ3d: budgets of minutes don't forgive random layers
+        if self.config.mean_planes:  # start as Ψ3d: short trainings do not recover from random layers
             for name, p in psi.named_parameters():
                 if "attn2.proj" in name:
                     nn.init.zeros_(p)
-        m = self.config.motion
+        motion_dim = self.config.motion_dim
         out: Networks = {
             "synthesizer": psi,
-            "motion": MotionEncoder(m),
-            EXPRESSION_TO_MOTION: ExpressionToMotion(m),
-            "read": nn.Linear(m, EXPRESSION_DIM),
+            "motion": MotionEncoder(motion_dim),
+            EXPRESSION_TO_MOTION: ExpressionToMotion(motion_dim),
+            "read": nn.Linear(motion_dim, EXPRESSION_DIM),
             DISCRIMINATOR: DualDiscriminator(self.config.side),
         }
         if self.start:
-            before = read_networks(self.start)
-            for name, part in (
-                ("synthesizer", before.psi),
-                ("motion", before.motion),
-                (EXPRESSION_TO_MOTION, before.expression_to_motion),
+            start_networks = read_networks(self.start)
+            for name, module in (
+                ("synthesizer", start_networks.psi),
+                ("motion", start_networks.motion),
+                (EXPRESSION_TO_MOTION, start_networks.expression_to_motion),
             ):
                 try:
-                    out[name].load_state_dict(part.state_dict() if part is not None else {})
+                    out[name].load_state_dict(module.state_dict() if module is not None else {})
                 except RuntimeError as e:
                     raise HeadcastError(
                         f"{self.start}: not weights of portrait4d.motion, --size {self.size}"
@@ -153,13 +162,13 @@ class MotionRecipe(Stage):
         """Create optimizers; motion layers have 2.5 times the rate, expression planes ten times."""
         psi = networks["synthesizer"]
         # the background is frozen: source and driver share a camera, it would learn to copy the source's head
-        still = lambda n: not is_motion_layer(n) and not n.startswith("background")  # noqa: E731
-        added = lambda n: n.startswith("moving.planes")  # noqa: E731
-        motion = lambda n: is_motion_layer(n) and not added(n)  # noqa: E731
+        is_static = lambda n: not is_motion_layer(n) and not n.startswith("background")  # noqa: E731
+        is_expression_plane = lambda n: n.startswith("moving.planes")  # noqa: E731
+        is_motion = lambda n: is_motion_layer(n) and not is_expression_plane(n)  # noqa: E731
         groups = [
-            *self.groups(psi, still),
-            *self.groups(psi, added, EXPRESSION_PLANES_LR_SCALE),
-            *self.groups(psi, motion, 2.5),
+            *self.groups(psi, is_static),
+            *self.groups(psi, is_expression_plane, EXPRESSION_PLANES_LR_SCALE),
+            *self.groups(psi, is_motion, 2.5),
         ]
         groups[-1]["params"] += [
             p for k in ("motion", EXPRESSION_TO_MOTION, "read") for p in networks[k].parameters()
@@ -170,11 +179,11 @@ class MotionRecipe(Stage):
         }
 
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Any]:
-        """Make ``source``, ``driver``, ``still`` (see ``frames``), and two cameras for each.
+        """Make ``source``, ``driver``, ``reference`` (see ``frames``), and two cameras for each.
 
-        ``real_p`` and ``real_q`` say where the real frame replaces a pseudo view.
+        ``real_p`` and ``real_q``: where the real frame replaces a pseudo view.
         """
-        source, driver, still = self.frames(index, seed, device)
+        source, driver, reference = self.frames(index, seed, device)
         rng = np.random.default_rng([seed, index, 4])
         fractions = {  # of real frames: for I_d(θp), for I_d(θq)
             "full": (0.1, 0.8),
@@ -186,11 +195,11 @@ class MotionRecipe(Stage):
         views = sample_cameras(2 * self.people, self.config.side, index, seed, device)
         real = [torch.from_numpy(rng.random(self.people) < s).to(device) for s in fractions]
         by_weights = rng.random(self.people) < CODE_FRACTION
-        by_weights[: self.real] = False  # codes fitted to a frame hold less than the frame
+        by_weights[: self.real] = False  # codes fitted to a frame contain less than the frame
         return {
             "source": source,
             "driver": driver,
-            "still": still,
+            "reference": reference,
             "K": views.K,
             "cam_from_world": views.cam_from_world,
             "real_p": real[0],
@@ -203,8 +212,8 @@ class MotionRecipe(Stage):
         """Number of real clips in a batch."""
         return round(self.clip_share * self.people) if self.clips else 0
 
-    def frames(self, index: int, seed: int, device: torch.device) -> tuple[NeckShots, NeckShots, NeckShots]:
-        """Read two frames of each clip, and the first one's moment from the second one's camera.
+    def frames(self, index: int, seed: int, device: torch.device) -> ClipFrames:
+        """Read two frames of each clip, and the source's frame from the driver's camera.
 
         Real clips come first, with their first frame once more, then synthetic ones.
         """
@@ -215,11 +224,11 @@ class MotionRecipe(Stage):
         if synthetic and self.folder:
             clips.append(read_people(self.folder).moment_pairs(synthetic, index, seed, device, side))
         elif synthetic:
-            both = synthesize_clips(synthetic, 2, side, index, seed, device).with_neck(self.config)
-            source = both[slice(0, None, 2)]
-            clips.append([source, both[slice(1, None, 2)], source])
-        source, driver, still = (NeckShots.joined([s[k] for s in clips], device) for k in range(3))
-        return source, driver, still
+            frames = synthesize_clips(synthetic, 2, side, index, seed, device).with_neck(self.config)
+            source = frames[slice(0, None, 2)]
+            clips.append([source, frames[slice(1, None, 2)], source])
+        source, driver, reference = (NeckShots.joined([s[k] for s in clips], device) for k in range(3))
+        return ClipFrames(source, driver, reference)
 
     def pseudo(
         self, driver: NeckShots, K: Tensor, pose: Tensor, selected: Bool[Tensor, " b"]
@@ -251,25 +260,33 @@ class MotionRecipe(Stage):
         marks = select(
             real_p,
             driver.marks,
-            project_points(driver.landmarks, K[p], pose[p]),
+            project_to_views(driver.landmarks, K[p], pose[p]),
         )
         encoder = networks["motion"]
-        v_s, own = (encoder(align_faces(x.image, x.marks)) for x in (source, driver))
+        v_s, driver_motion = (encoder(align_faces(x.image, x.marks)) for x in (source, driver))
         v_d = encoder(align_faces(motion_view, marks))
         K_q, pose_q = select(real_q, driver.K, K[q]), select(real_q, driver.cam_from_world, pose[q])
         weight = None
         if c.mean_planes:
             weight = moving_region_weights(
-                project_points(driver.landmarks, K_q, pose_q), c.side, MOVING_REGION_WEIGHT
+                project_to_views(driver.landmarks, K_q, pose_q), c.side, MOVING_REGION_WEIGHT
             )
             weight = weight / weight.mean()
         # without the opacity term the background would paint heads
-        target = Target(image, driver.box(K_q, pose_q), alpha, only_perceptual=~real_q, weight=weight)
+        target = LossTarget(
+            image=image, box=driver.box(K_q, pose_q), alpha=alpha, only_perceptual=~real_q, weight=weight
+        )
         appearance = psi.appearance(source.image, v_s)
         from_codes = networks[EXPRESSION_TO_MOTION](expression_code(driver.params))
         head = psi.head(appearance, select(batch["by_weights"], from_codes, v_d))
         rays = rays_between(K_q, pose_q, c.side, c, c.side // 4)
-        return BatchRendering(psi.render(head, rays, driver.neck(c), jitter), target, appearance, v_s, own)
+        return BatchRendering(
+            output=psi.render(head, rays, driver.neck(c), jitter),
+            target=target,
+            appearance=appearance,
+            v_s=v_s,
+            driver_motion=driver_motion,
+        )
 
     def difference(
         self, networks: Networks, batch: Any, rendering: BatchRendering, jitter: bool
@@ -278,14 +295,14 @@ class MotionRecipe(Stage):
 
         The error of a head's appearance is larger than an expression's change, but here it cancels.
         """
-        psi, driver, still = networks["synthesizer"], batch["driver"], batch["still"]
+        psi, driver, reference = networks["synthesizer"], batch["driver"], batch["reference"]
         assert isinstance(psi, Synthesizer)
-        c, from_codes = self.config, networks[EXPRESSION_TO_MOTION](expression_code(still.params))
+        c, from_codes = self.config, networks[EXPRESSION_TO_MOTION](expression_code(reference.params))
         head = psi.head(rendering.appearance, select(batch["by_weights"], from_codes, rendering.v_s))
-        neutral = psi.render(head, still.rays(c, c.side // 4), still.neck(c), jitter)
-        change = driver.image - still.image
+        neutral = psi.render(head, reference.rays(c, c.side // 4), reference.neck(c), jitter)
+        change = driver.image - reference.image
         weight = torch.maximum(
-            *(moving_region_weights(x.marks, c.side, MOVING_REGION_WEIGHT) for x in (driver, still))
+            *(moving_region_weights(x.marks, c.side, MOVING_REGION_WEIGHT) for x in (driver, reference))
         )
         weight = weight / weight.mean()
         valid = batch["real_q"].to(change)
@@ -293,7 +310,7 @@ class MotionRecipe(Stage):
         valid = valid / valid.sum().clamp(min=1)
         out = change.new_zeros(())
         n = neutral.image_raw.shape[-1]
-        for rendered, true, w in (
+        for rendered_change, true_change, pixel_weight in (
             (rendering.output.image - neutral.image, change, weight),
             (
                 rendering.output.image_raw - neutral.image_raw,
@@ -301,8 +318,11 @@ class MotionRecipe(Stage):
                 downsample_area(weight, n),
             ),
         ):
-            error = rendered - true
-            out = out + (((2 * error.square() + 0.5 * error.abs()) * w).mean((1, 2, 3)) * valid).sum()
+            error = rendered_change - true_change
+            out = (
+                out
+                + (((2 * error.square() + 0.5 * error.abs()) * pixel_weight).mean((1, 2, 3)) * valid).sum()
+            )
         return out
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
@@ -313,7 +333,7 @@ class MotionRecipe(Stage):
         adversarial = step * self.people >= self.adversarial_from
         if optimizer == DISCRIMINATOR and not adversarial:
             return {}
-        differs = optimizer == "main" and self.config.expressions > 0 and self.difference_weight > 0
+        differs = optimizer == "main" and self.config.expression_planes > 0 and self.difference_weight > 0
         ray_seed = int(torch.randint(1 << 31, ()))  # both renderings sample their rays alike
         with torch.set_grad_enabled(optimizer == "main"), torch.random.fork_rng():
             torch.manual_seed(ray_seed)
@@ -328,7 +348,7 @@ class MotionRecipe(Stage):
                 torch.manual_seed(ray_seed)
                 out["difference"] = self.difference_weight * self.difference(networks, batch, rendering, True)
         codes = torch.cat([expression_code(batch[k].params) for k in ("source", "driver")])
-        embeddings = torch.cat([rendering.v_s, rendering.own])
+        embeddings = torch.cat([rendering.v_s, rendering.driver_motion])
         error = (networks["read"](embeddings) - codes) / SPREAD
         targets = networks[EXPRESSION_TO_MOTION](codes).detach()
         # codes fitted to a real face hold less than the face

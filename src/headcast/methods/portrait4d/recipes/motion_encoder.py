@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
+from headcast.limits import POSITIVE, RATE
 from headcast.methods.portrait4d.data import synthesize_views
 from headcast.methods.portrait4d.motion_embedding import (
     EXPRESSION_DIM,
@@ -45,9 +46,9 @@ class EncoderRecipe(Stage):
     name: ClassVar[str] = "portrait4d-encoder"
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.99, warmup=50, clip=1.0, cooldown=0.4)
 
-    people: int = 16
+    people: Annotated[int, POSITIVE] = 16
     """Faces in a batch."""
-    rate: float = 2e-3
+    rate: Annotated[float, RATE] = 2e-3
     """Learning rate."""
     after: str = ""
     """Weights of portrait4d.motion whose encoder is trained on, to match their map from expression codes."""
@@ -59,7 +60,7 @@ class EncoderRecipe(Stage):
             HeadcastError: ``after`` are weights of something else or of another size.
         """
         torch.manual_seed(seed)
-        m = self.config.motion
+        m = self.config.motion_dim
         motion = MotionEncoder(m)
         if self.after:
             before = read_networks(self.after).motion

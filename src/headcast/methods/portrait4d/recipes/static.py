@@ -101,7 +101,7 @@ class StaticRecipe(Stage):
         teacher = load_frozen_synthesizer(self.teacher, str(image.device), self.config)
         with torch.no_grad():
             teacher_planes = teacher.head(teacher.appearance(image)).planes
-        cube = self.config.cube
+        cube = self.config.cube_side
         points = (torch.rand(len(image), SAMPLED, 3, device=image.device) - 0.5) * cube
         return triplane_distance(head.planes, teacher_planes, points, cube)
 

@@ -35,10 +35,10 @@ from headcast.methods.uhr_texture.protocols.skin_images import (
     map_psnr,
     networks_asked,
     slope_correlation,
-    to_bytes,
+    to_display_image,
     weights_facts,
 )
-from headcast.methods.uhr_texture.weights import Networks
+from headcast.methods.uhr_texture.weights import SkinNetworks
 from headcast.metrics.figure import Figure
 from headcast.metrics.ssim import ssim_maps
 from headcast.weights import load_tensors
@@ -54,16 +54,26 @@ SHOWN, SHOWN_SIDE, SHOWN_SKIN = 6, 1536, 0.9
 """Windows on the sheet, one a file; how fine and how full of skin they are at least."""
 MASK = "skin"
 FIGURES = (
-    Figure("correlation", "correlation of slopes", mask=MASK, span="slopes"),
-    Figure("explained", "slopes explained", mask=MASK, span="slopes", note="of their squares; flat: 0"),
-    Figure("fine_correlation", "correlation, finest", mask=MASK, span="slopes", note="less a 9x9 mean"),
-    Figure("fine_explained", "explained, finest", mask=MASK, span="slopes", note="less a 9x9 mean"),
-    Figure("micronormal_psnr", "micronormal PSNR", "dB", mask=MASK, span="0..1"),
-    Figure("micronormal_ssim", "micronormal SSIM", mask=MASK, span="0..1", note="11x11 Gaussian, sigma 1.5"),
+    Figure(key="correlation", title="correlation of slopes", mask=MASK, span="slopes"),
     Figure(
-        "albedo_psnr_gained",
-        "albedo PSNR, gained",
-        "dB",
+        key="explained", title="slopes explained", mask=MASK, span="slopes", note="of their squares; flat: 0"
+    ),
+    Figure(
+        key="fine_correlation", title="correlation, finest", mask=MASK, span="slopes", note="less a 9x9 mean"
+    ),
+    Figure(key="fine_explained", title="explained, finest", mask=MASK, span="slopes", note="less a 9x9 mean"),
+    Figure(key="micronormal_psnr", title="micronormal PSNR", unit="dB", mask=MASK, span="0..1"),
+    Figure(
+        key="micronormal_ssim",
+        title="micronormal SSIM",
+        mask=MASK,
+        span="0..1",
+        note="11x11 Gaussian, sigma 1.5",
+    ),
+    Figure(
+        key="albedo_psnr_gained",
+        title="albedo PSNR, gained",
+        unit="dB",
         mask=MASK,
         note="after one gain a channel in linear light (least squares), which the light leaves open",
     ),
@@ -105,7 +115,9 @@ def measure(setting: Setting) -> Report:
     networks = networks_asked(setting, "skin-detail", options)
     store = Store(setting.out, {"protocol": "skin-detail", **option_facts(options)})
     facts = weights_facts(options)
-    report = Report("skin-detail", {f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES))
+    report = Report(
+        protocol="skin-detail", figures={f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES)
+    )
     windows = list(windows_in(setting.data))
     names = set(setting.chosen([w.name for w in windows]))
     chosen = [w for w in windows if w.name in names]
@@ -124,10 +136,10 @@ def measure(setting: Setting) -> Report:
     return report
 
 
-def measure_window(w: Window, networks: Networks, store: Store) -> dict[str, Row]:
+def measure_window(w: Window, networks: SkinNetworks, store: Store) -> dict[str, Row]:
     """Measure one window and keep its tiles."""
     found = refined_window(w, networks)
-    for name, tile in tiles(found, w).items():
+    for name, tile in detail_tiles(found, w).items():
         store.keep(OURS, w.name, name, tile)
     return window_rows(found, w)
 
@@ -158,7 +170,7 @@ def windows_in(folder: Path) -> Iterator[Window]:
                     )
 
 
-def refined_window(w: Window, networks: Networks) -> Float[Tensor, "10 s s"]:
+def refined_window(w: Window, networks: SkinNetworks) -> Float[Tensor, "10 s s"]:
     """Make stage 2's maps of a window, and (last three) the window de-lit."""
     rgb, prior, trust, shading = inputs_of(w.whole, networks.config.side)
     delit = delit_image(rgb, shading)
@@ -204,7 +216,7 @@ def window_rows(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, Row]:
     return {OURS: ours, FLAT: relief(flat), DELIT: delit}
 
 
-def tiles(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, np.ndarray]:
+def detail_tiles(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, np.ndarray]:
     """Render what the sheet shows of a window."""
     shown = {
         "1 image": w.maps[:3],
@@ -213,4 +225,4 @@ def tiles(found: Float[Tensor, "10 s s"], w: Window) -> dict[str, np.ndarray]:
         "4 micronormal": exaggerate_slopes(found[3:6]),
         "5 true micronormal": exaggerate_slopes(w.maps[11:14]),
     }
-    return {k: to_bytes(x) for k, x in shown.items()}
+    return {k: to_display_image(x) for k, x in shown.items()}

@@ -1,6 +1,6 @@
 """Images of skin with their true maps: what the protocols ``skin-maps``, ``-detail``, ``-steadiness`` share.
 
-A file holds ``maps`` (16, h, w) or ``whole`` (n, 16, h, w), channels as ``uhr_texture.data.Looks.whole``:
+A file holds ``maps`` (16, h, w) or ``whole`` (n, 16, h, w), channels as ``uhr_texture.data.HeadViews.whole``:
 image, UV and normal (3 to 8), true albedo, micronormal, specular (8 to 15), and where skin is (15).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.setting import Setting
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture.light import estimate_shading
-from headcast.methods.uhr_texture.network import resized
-from headcast.methods.uhr_texture.weights import Networks, load_networks, network_file
+from headcast.methods.uhr_texture.network import resize_maps
+from headcast.methods.uhr_texture.weights import SkinNetworks, load_skin_networks, network_file
 from headcast.metrics.texture import match_gain
 from headcast.render.shading import ggx_specular
 from headcast.weights import load_tensors
@@ -41,7 +42,7 @@ __all__ = [
     "read_skin_images",
     "relight_maps",
     "slope_correlation",
-    "to_bytes",
+    "to_display_image",
     "weights_facts",
 ]
 
@@ -82,7 +83,7 @@ class SkinImage:
     maps: Float[Tensor, "16 h w"]
 
 
-def networks_asked(setting: Setting, protocol: str, files: NetworkFiles) -> Networks:
+def networks_asked(setting: Setting, protocol: str, files: NetworkFiles) -> SkinNetworks:
     """Load the networks that are measured.
 
     Raises:
@@ -93,7 +94,7 @@ def networks_asked(setting: Setting, protocol: str, files: NetworkFiles) -> Netw
         raise HeadcastError(
             f"evaluate {given} --protocol {protocol}: give {SUBJECT}, its networks as options"
         )
-    return load_networks(normal=files.normal or None, gde=files.gde or None, hfdr=files.hfdr or None)
+    return load_skin_networks(normal=files.normal or None, gde=files.gde or None, hfdr=files.hfdr or None)
 
 
 def weights_facts(files: NetworkFiles) -> list[str]:
@@ -131,11 +132,22 @@ def read_skin_images(folder: Path, most: int) -> Iterator[SkinImage]:
             yield SkinImage(file.stem.split("_light")[0], name, maps)
 
 
-def inputs_of(maps: Float[Tensor, "16 h w"], side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+class StageInputs(NamedTuple):
+    """Image, prior (UV, normal), skin mask and estimated shading, each (1, c, side, side)."""
+
+    image: Tensor
+    prior: Tensor
+    trust: Tensor
+    shading: Tensor
+
+
+def inputs_of(maps: Float[Tensor, "16 h w"], side: int) -> StageInputs:
     """Resize image, prior (UV, normal) and skin mask to (1, c, side, side); estimate the shading there."""
-    small = resized(maps[None], side, side)
+    small = resize_maps(maps[None], side, side)
     trust = (small[:, 15:] > SKIN).float()
-    return small[:, :3], small[:, 3:8], trust, estimate_shading(small[:, :3], small[:, 3:8], trust)
+    return StageInputs(
+        small[:, :3], small[:, 3:8], trust, estimate_shading(small[:, :3], small[:, 3:8], trust)
+    )
 
 
 def channels_last(x: Float[Tensor, "c h w"]) -> Float[np.ndarray, "h w 3"]:
@@ -143,7 +155,7 @@ def channels_last(x: Float[Tensor, "c h w"]) -> Float[np.ndarray, "h w 3"]:
     return (x if len(x) == 3 else x.expand(3, -1, -1)).permute(1, 2, 0).numpy()
 
 
-def to_bytes(x: Float[Tensor, "c h w"]) -> np.ndarray:
+def to_display_image(x: Float[Tensor, "c h w"]) -> np.ndarray:
     """Return (h, w, 3) display values 0..255."""
     return (channels_last(x.clamp(0, 1)) * 255).astype(np.uint8)
 
@@ -176,12 +188,7 @@ def relight_maps(maps: Float[Tensor, "7 h w"], normal: Float[Tensor, "3 h w"]) -
     """Shade skin under ``KEY`` and an even sky: maps and geometry normals, all 0..1; black off the head."""
     on = (normal.sum(0) > 0.3).float()
     n = normalize(normal * 2 - 1, dim=0)
-    right = torch.zeros_like(n)
-    right[0] = 1
-    t = normalize(right - (right * n).sum(0) * n, dim=0)
-    b = torch.linalg.cross(n, t, dim=0)
-    m = maps[3:6] * 2 - 1
-    fine = normalize(t * m[:1] + b * m[1:2] + n * m[2:], dim=0).permute(1, 2, 0)
+    fine = _bend_normals(maps, n)
     lamp = normalize(torch.tensor(KEY), dim=0).expand_as(fine)
     eye = torch.tensor([0.0, 0.0, 1.0]).expand_as(fine)
     soft = (((fine * lamp).sum(-1, keepdim=True) + SOFT) / (1 + SOFT)).clamp(min=0)
@@ -189,6 +196,16 @@ def relight_maps(maps: Float[Tensor, "7 h w"], normal: Float[Tensor, "3 h w"]) -
     shine = ggx_specular(fine, eye, lamp, torch.full_like(on, ROUGHNESS), 0.04 * maps[6])[..., None]
     out = srgb_to_linear(maps[:3].permute(1, 2, 0)) * light + shine * torch.tensor(COLOUR)
     return (linear_to_srgb(out.clamp(0, 1)) * on[..., None]).permute(2, 0, 1)
+
+
+def _bend_normals(maps: Float[Tensor, "7 h w"], n: Tensor) -> Tensor:
+    """Return geometry normals bent by micronormals, channels last."""
+    right = torch.zeros_like(n)
+    right[0] = 1
+    t = normalize(right - (right * n).sum(0) * n, dim=0)
+    b = torch.linalg.cross(n, t, dim=0)
+    m = maps[3:6] * 2 - 1
+    return normalize(t * m[:1] + b * m[1:2] + n * m[2:], dim=0).permute(1, 2, 0)
 
 
 def exaggerate_slopes(micronormal: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:

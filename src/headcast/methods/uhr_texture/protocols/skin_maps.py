@@ -1,9 +1,9 @@
 """Skin maps in the image against the truth, over skin pixels: both stages, the first alone, half the size.
 
-The baselines divide the image by the light of spherical harmonics (de-lit), and bring that to the level that
-the networks begin with (calibrated). Data: files of ``tools/uhr_cycles.py``, or looks of
-``tools/build_uhr_looks.py --split test``. Of heads in several lights the table says how far albedo's mean
-lies from the truth's, how much it varies within a head, and between heads.
+The baselines divide the image by the light of spherical harmonics (de-lit), bring that to the level that the
+networks begin with (calibrated), and run both stages as they are before training. Data: files of
+``tools/uhr_cycles.py``, or looks of ``tools/build_uhr_looks.py --split test``. Of heads in several lights the
+table says how far albedo's mean lies from the truth's, how much it varies within a head, and between heads.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headcast.errors import HeadcastError
-from headcast.evaluate.networks import Encoder
+from headcast.evaluate.networks import FaceEncoder
 from headcast.evaluate.report import Report, Row
 from headcast.evaluate.setting import Setting, option_facts
 from headcast.evaluate.store import Store
+from headcast.head.model import HeadModel
+from headcast.image import LoadedImage
+from headcast.methods.uhr_texture.geometry import fitted_geometry, geometry_prior
 from headcast.methods.uhr_texture.infer import image_maps
 from headcast.methods.uhr_texture.light import calibrate_albedo, delit_image, skin_mean
-from headcast.methods.uhr_texture.network import GDE, resized
+from headcast.methods.uhr_texture.network import GDE, resize_maps
 from headcast.methods.uhr_texture.protocols.skin_images import (
     PARTS,
     SKIN,
@@ -35,7 +38,7 @@ from headcast.methods.uhr_texture.protocols.skin_images import (
     networks_asked,
     read_skin_images,
     relight_maps,
-    to_bytes,
+    to_display_image,
     weights_facts,
 )
 from headcast.methods.uhr_texture.protocols.skin_rows import (
@@ -46,12 +49,14 @@ from headcast.methods.uhr_texture.protocols.skin_rows import (
     paired_notes,
 )
 from headcast.methods.uhr_texture.protocols.skin_seams import seam_figures, seam_ratios, seam_sums
-from headcast.methods.uhr_texture.weights import Networks, load_network
+from headcast.methods.uhr_texture.weights import SkinNetworks, load_network, untrained_networks
+from headcast.observe.observe import observe_photo
 
 __all__ = ["Options", "measure"]
 
 OURS, STAGE1, HALF = "uhr", "uhr stage 1, enlarged", "uhr at half size, enlarged"
 DELIT, CALIBRATED, INPUT = "de-lit image", "de-lit and calibrated image", "image as it is"
+UNTRAINED = "uhr before training"
 TRUE, SEAMS, SHEET = "truth", "seams", "sheet"
 TILES = ("image", "de-lit", *(f"{w}-{m}" for w in (OURS, TRUE) for m in (*PARTS, "relit")))
 MAIN = ("albedo_ssim", "albedo_psnr", "albedo_psnr_gained", "micronormal_psnr", "slopes", "specular_psnr")
@@ -67,8 +72,9 @@ SHOWN, SIDE = 6, 200
 class Options(NetworkFiles):
     """Options of the protocol ``skin-maps``."""
 
-    prior: Literal["truth", "network"] = "truth"
-    """UV and normals: those of the renderer, as a perfectly fitted geometry gives them, or predicted."""
+    prior: Literal["truth", "fitted", "network"] = "truth"
+    """UV and normals: those of the renderer, of a head fitted to the image (what headcast texture does), or
+    predicted."""
     compare: tuple[str, ...] = ()
     """NAME=FILE: stage 1 alone by other weights."""
     seams: int = 0
@@ -84,16 +90,16 @@ def measure(setting: Setting) -> Report:
         HeadcastError: no images, no weights, wrong options.
     """
     options: Options = setting.options or Options()
-    bench = Bench(
-        networks_asked(setting, "skin-maps", options),
-        dict(stage1_of(x) for x in options.compare),
-        options,
-        setting.networks.encoder[0] if setting.networks.encoder is not None else None,
-        Store(setting.out, {"protocol": "skin-maps", **setting.facts(), **option_facts(options)}),
+    bench = SkinMapRun(
+        networks=networks_asked(setting, "skin-maps", options),
+        others=dict(stage1_of(x) for x in options.compare),
+        options=options,
+        encoder=setting.networks.encoder[0] if setting.networks.encoder is not None else None,
+        store=Store(setting.out, {"protocol": "skin-maps", **setting.facts(), **option_facts(options)}),
     )
     facts = weights_facts(options)
     figures = [*FIGURES, *(seam_figures(options.seams) if options.seams else [])]
-    report = Report("skin-maps", {f.key: f for f in figures}, main=MAIN)
+    report = Report(protocol="skin-maps", figures={f.key: f for f in figures}, main=MAIN)
     heads: dict[str, str] = {}
     count = setting.limit or MOST
     for k, image in enumerate(read_skin_images(setting.data, count)):
@@ -101,8 +107,12 @@ def measure(setting: Setting) -> Report:
             continue
         setting.say(min(k / count, 0.99), image.name)
         new = image.head not in heads.values()
+        try:
+            rows = bench.store.together(bench.columns, image.name, partial(bench.rows, image), facts)
+        except HeadcastError as e:
+            report.skipped[image.name] = str(e)
+            continue
         heads[image.name] = image.head
-        rows = bench.store.together(bench.columns, image.name, partial(bench.rows, image), facts)
         for column, row in rows.items():
             report.add(column, image.name, [row])
         if new and len(report.sheet) < SHOWN:
@@ -111,7 +121,10 @@ def measure(setting: Setting) -> Report:
     if options.seams:
         add_seams(report)
     add_lights(report, heads, TRUE)
-    report.notes += [f"UV and normals: {options.prior}", *paired_notes(report, OURS, (DELIT, CALIBRATED))]
+    report.notes += [
+        f"UV and normals: {options.prior}",
+        *paired_notes(report, OURS, (UNTRAINED, DELIT, CALIBRATED)),
+    ]
     return report
 
 
@@ -130,37 +143,37 @@ def stage1_of(text: str) -> tuple[str, GDE]:
 
 
 @dataclass(frozen=True)
-class Bench:
+class SkinMapRun:
     """Networks, options and store of a run.
 
     Attributes:
         others: stage 1 by other weights. encoder: for perceptual distances, None without them.
     """
 
-    networks: Networks
+    networks: SkinNetworks
     others: dict[str, GDE]
     options: Options
-    encoder: Encoder | None
+    encoder: FaceEncoder | None
     store: Store
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Name all rows of an image."""
-        shown = (OURS, STAGE1, HALF, *self.others, DELIT, CALIBRATED, INPUT, TRUE)
+        shown = (OURS, STAGE1, HALF, UNTRAINED, *self.others, DELIT, CALIBRATED, INPUT, TRUE)
         return (*shown, SEAMS) if self.options.seams else shown
 
     @torch.no_grad()
     def rows(self, image: SkinImage) -> dict[str, Row]:
         """Measure an image by every method."""
         side = self.options.resize
-        maps = resized(image.maps[None], side, side)[0] if side else image.maps
+        maps = resize_maps(image.maps[None], side, side)[0] if side else image.maps
         found = self.methods(maps)
         truth, skin = maps[8:15], maps[15]
         rows = {c: map_row(x, truth, skin, self.encoder) for c, x in found.items()}
         rows[TRUE] = mean_row(truth, skin)
         if self.options.seams:
             rows[SEAMS] = seam_sums(maps, self.networks, self.options.seams)
-        for name, tile in tiles(maps, found).items():
+        for name, tile in map_tiles(maps, found).items():
             self.store.keep(SHEET, image.name, name, tile)
         return rows
 
@@ -168,9 +181,13 @@ class Bench:
         """Make maps of an image by every method."""
         networks, n = self.networks, maps.shape[-1]
         side = networks.config.side
-        known = resized(maps[None, 3:8], side, side)[0] if self.options.prior == "truth" else None
+        known = None
+        if self.options.prior == "truth":
+            known = resize_maps(maps[None, 3:8], side, side)[0]
+        elif self.options.prior == "fitted":
+            known = fitted_prior(maps[:3], side)
         trust = (maps[15] > SKIN).float()
-        half = resized(resized(maps[None, :3], n // 2, n // 2), n, n)[0]
+        half = resize_maps(resize_maps(maps[None, :3], n // 2, n // 2), n, n)[0]
         rest = torch.tensor(FLAT).view(4, 1, 1).expand(4, n, n)
         rgb, _, _, shading = inputs_of(maps, n)
         delit = delit_image(rgb, shading)
@@ -180,6 +197,7 @@ class Bench:
             OURS: image_maps(maps[:3], networks, known, trust=trust)[0],
             STAGE1: image_maps(maps[:3], networks, known, refine=False, trust=trust)[0],
             HALF: image_maps(half, networks, known, trust=trust)[0],
+            UNTRAINED: image_maps(maps[:3], untrained_networks(networks), known, trust=trust)[0],
             **{name: by_stage1(maps, gde) for name, gde in self.others.items()},
             DELIT: torch.cat([delit[0], rest]),
             CALIBRATED: torch.cat([calibrate_albedo(delit, mean, level).clamp(0, 1)[0], rest]),
@@ -187,21 +205,33 @@ class Bench:
         }
 
 
+def fitted_prior(rgb: Float[Tensor, "3 n n"], side: int) -> Float[Tensor, "5 s s"]:
+    """Fit the head to an image and render its UV and normals.
+
+    Raises:
+        HeadcastError: no face is found.
+    """
+    pixels = (rgb * 255).round().byte().permute(1, 2, 0).numpy()
+    head = HeadModel.load()
+    seen = observe_photo(LoadedImage(rgb=pixels, alpha=None, name="image"), head)
+    return geometry_prior(fitted_geometry(head, seen.params, seen.camera), seen.camera, side)
+
+
 def by_stage1(maps: Float[Tensor, "16 h w"], gde: GDE) -> Float[Tensor, "7 h w"]:
     """Make maps by stage 1 alone, enlarged."""
     n = maps.shape[-1]
     rgb, prior, trust, shading = inputs_of(maps, gde.config.side)  # type: ignore[attr-defined]
     delit = delit_image(rgb, shading)
-    return resized(gde(rgb, prior, delit, skin_mean(delit, prior, trust)).clamp(0, 1), n, n)[0]
+    return resize_maps(gde(rgb, prior, delit, skin_mean(delit, prior, trust)).clamp(0, 1), n, n)[0]
 
 
-def tiles(maps: Float[Tensor, "16 h w"], found: dict[str, Tensor]) -> dict[str, np.ndarray]:
+def map_tiles(maps: Float[Tensor, "16 h w"], found: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """Render what the sheet shows of an image; maps are black off the skin."""
     shown = {"image": maps[:3], "de-lit": found[DELIT][:3]}
     for who, x in ((OURS, found[OURS]), (TRUE, maps[8:15])):
         each = (x[:3], exaggerate_slopes(x[3:6]), x[6:].expand(3, -1, -1), relight_maps(x, maps[5:8]))
         shown |= {f"{who}-{n}": y * (maps[15:] > SKIN) for n, y in zip((*PARTS, "relit"), each, strict=True)}
-    return {k: to_bytes(resized(x[None], SIDE, SIDE)[0]) for k, x in shown.items()}
+    return {k: to_display_image(resize_maps(x[None], SIDE, SIDE)[0]) for k, x in shown.items()}
 
 
 def add_seams(report: Report) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from headcast.evaluate.networks import Encoder
+from headcast.evaluate.networks import FaceEncoder
 from headcast.evaluate.report import Report, Row
 from headcast.methods.uhr_texture.protocols.skin_images import (
     PARTS,
@@ -33,25 +33,61 @@ def _map_figures(part: str) -> tuple[Figure, ...]:
     square = "black off the skin"
     network = "our encoder for measuring, not LPIPS"
     return (
-        Figure(f"{part}_ssim", f"{part} SSIM", mask=MASK, note="11x11 Gaussian, sigma 1.5"),
-        Figure(f"{part}_psnr", f"{part} PSNR", "dB", mask=MASK, note="maps as floats, not bytes"),
-        Figure(f"{part}_perceptual", f"{part} perceptual", "", "low", network, mask=MASK, note=square),
+        Figure(key=f"{part}_ssim", title=f"{part} SSIM", mask=MASK, note="11x11 Gaussian, sigma 1.5"),
+        Figure(
+            key=f"{part}_psnr", title=f"{part} PSNR", unit="dB", mask=MASK, note="maps as floats, not bytes"
+        ),
+        Figure(
+            key=f"{part}_perceptual",
+            title=f"{part} perceptual",
+            unit="",
+            better="low",
+            network=network,
+            mask=MASK,
+            note=square,
+        ),
     )
 
 
 FIGURES = (
     *(f for part in PARTS for f in _map_figures(part)),
     Figure(
-        "albedo_psnr_gained",
-        "albedo PSNR, gained",
-        "dB",
+        key="albedo_psnr_gained",
+        title="albedo PSNR, gained",
+        unit="dB",
         mask=MASK,
         note="after one gain a channel in linear light (least squares), which the light leaves open",
     ),
-    Figure("slopes", "slopes follow", mask=MASK, note="correlation of micronormals' slopes with the truth's"),
-    Figure("distance", "distance to truth", "", "low", mask=MASK, note="between mean albedos (sRGB, 0..1)"),
-    Figure("within", "within a head", "", "low", mask=MASK, note="spread of mean albedo over its images"),
-    Figure("between", "between heads", "", "neither", mask=MASK, note="spread of heads' mean albedos"),
+    Figure(
+        key="slopes",
+        title="slopes follow",
+        mask=MASK,
+        note="correlation of micronormals' slopes with the truth's",
+    ),
+    Figure(
+        key="distance",
+        title="distance to truth",
+        unit="",
+        better="low",
+        mask=MASK,
+        note="between mean albedos (sRGB, 0..1)",
+    ),
+    Figure(
+        key="within",
+        title="within a head",
+        unit="",
+        better="low",
+        mask=MASK,
+        note="spread of mean albedo over its images",
+    ),
+    Figure(
+        key="between",
+        title="between heads",
+        unit="",
+        better="neither",
+        mask=MASK,
+        note="spread of heads' mean albedos",
+    ),
 )
 
 
@@ -59,7 +95,7 @@ def map_row(
     found: Float[Tensor, "7 h w"],
     truth: Float[Tensor, "7 h w"],
     skin: Float[Tensor, "h w"],
-    encoder: Encoder | None,
+    encoder: FaceEncoder | None,
 ) -> Row:
     """Compare maps with the truth over skin."""
     on = skin > SKIN

@@ -12,7 +12,7 @@ from headcast.evaluate.report import Row
 from headcast.methods.uhr_texture.light import coarse_of, delit_image, skin_mean
 from headcast.methods.uhr_texture.patches import refine_in_patches
 from headcast.methods.uhr_texture.protocols.skin_images import PARTS, SKIN, inputs_of
-from headcast.methods.uhr_texture.weights import Networks
+from headcast.methods.uhr_texture.weights import SkinNetworks
 from headcast.metrics.figure import Figure
 
 __all__ = ["seam_figures", "seam_ratios", "seam_sums"]
@@ -31,10 +31,10 @@ def seam_figures(patch: int) -> list[Figure]:
     floor = "; between borders: the noise floor"
     return [
         Figure(
-            _key(part, kind, place),
-            f"{part}, {kind} {'at borders' if place == 'border' else place}",
-            "",
-            "neither",
+            key=_key(part, kind, place),
+            title=f"{part}, {kind} {'at borders' if place == 'border' else place}",
+            unit="",
+            better="neither",
             mask="skin",
             note=note + (floor if place == "between" else ""),
         )
@@ -48,7 +48,7 @@ def _key(part: str, kind: str, place: str) -> str:
     return f"{part}_{kind.split()[0]}_{place}"
 
 
-def seam_sums(maps: Float[Tensor, "16 h w"], networks: Networks, patch: int) -> Row:
+def seam_sums(maps: Float[Tensor, "16 h w"], networks: SkinNetworks, patch: int) -> Row:
     """Sum gradients and fine energy of stage 2's maps at borders and elsewhere, made by patches and whole."""
     n, side = maps.shape[-1], networks.config.side
     rgb, prior, trust, shading = inputs_of(maps, side)

@@ -7,7 +7,6 @@ linear colours times 1 + 0.6 n.d over the fitted normals), made brighter, warmer
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,12 +25,13 @@ from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.uhr_texture.geometry import fitted_geometry, geometry_prior
 from headcast.methods.uhr_texture.infer import image_maps
 from headcast.methods.uhr_texture.light import delit_image, estimate_shading
-from headcast.methods.uhr_texture.network import resized
+from headcast.methods.uhr_texture.network import resize_maps
 from headcast.methods.uhr_texture.protocols.skin_images import NetworkFiles, networks_asked, weights_facts
-from headcast.methods.uhr_texture.square import crop_of, skin_trust
-from headcast.methods.uhr_texture.weights import Networks
+from headcast.methods.uhr_texture.square import crop_face_square, skin_trust
+from headcast.methods.uhr_texture.weights import SkinNetworks
 from headcast.metrics.figure import Figure
 from headcast.observe.observe import observe_photo
+from headcast.parsing import load_table
 
 __all__ = ["Options", "measure"]
 
@@ -49,10 +49,10 @@ MOVED = "frame moved"
 CHANGES = ("lit from the left", "lit from the right", "a third brighter", "warmer", "noisy", MOVED)
 FIGURES = tuple(
     Figure(
-        name,
-        name,
-        "",
-        "low",
+        key=name,
+        title=name,
+        unit="",
+        better="low",
         crop=f"the square of the face, {SIDE} px",
         mask="skin",
         note="root of the mean squared difference of albedo before and after",
@@ -87,7 +87,7 @@ def measure(setting: Setting) -> Report:
     networks = networks_asked(setting, "skin-steadiness", options)
     store = Store(setting.out, {"protocol": "skin-steadiness", **option_facts(options)})
     head, facts = HeadModel.load(), weights_facts(options)
-    report = Report("skin-steadiness", {f.key: f for f in FIGURES}, main=CHANGES)
+    report = Report(protocol="skin-steadiness", figures={f.key: f for f in FIGURES}, main=CHANGES)
     photos = photos_of(setting.data, setting.limit or COUNT)
     chosen = [p for p in photos if not setting.only or p.stem in setting.only]
     for n, path in enumerate(chosen):
@@ -113,8 +113,9 @@ def photos_of(folder: Path, count: int) -> list[Path]:
     table = folder / TABLE
     if not table.is_file():
         raise HeadcastError(f"{table}: no such file; give the folder of public-domain portraits")
-    with table.open() as f:
-        rows = [r for r in csv.DictReader(f) if r["split"] == "train" and r["black_and_white"] == "no"]
+    columns = ("id", "split", "black_and_white")
+    lines = load_table(table, columns, "take it from the data set again")
+    rows = [r for r in lines if r["split"] == "train" and r["black_and_white"] == "no"]
     step = max(1, len(rows) // count)
     return [folder / f"{r['id']}.jpg" for r in rows[::step][:count]]
 
@@ -126,14 +127,14 @@ def face_of(path: Path, head: HeadModel) -> Face:
         HeadcastError: unreadable, or no face.
     """
     observation = observe_photo(path, head)
-    rgb, camera, _ = crop_of(observation, SIDE)
-    rgb = resized(rgb[None], SIDE, SIDE)[0]
+    rgb, camera, _ = crop_face_square(observation, SIDE)
+    rgb = resize_maps(rgb[None], SIDE, SIDE)[0]
     prior = geometry_prior(fitted_geometry(head, observation.params, camera), camera, SIDE)
-    trust = resized(skin_trust(observation, camera.width)[None, None], SIDE, SIDE)[0, 0]
+    trust = resize_maps(skin_trust(observation, camera.width)[None, None], SIDE, SIDE)[0, 0]
     return Face(rgb, prior, trust, (trust > 0.95) & (prior[2:].sum(0) > 0.3))
 
 
-def photo_rows(path: Path, head: HeadModel, networks: Networks, seed: int) -> dict[str, Row]:
+def photo_rows(path: Path, head: HeadModel, networks: SkinNetworks, seed: int) -> dict[str, Row]:
     """Measure by how much albedo moves with every change, by method."""
     face = face_of(path, head)
     before = albedos(face.rgb, face.prior, face.trust, networks)
@@ -181,12 +182,12 @@ def albedos(
     rgb: Float[Tensor, "3 s s"],
     prior: Float[Tensor, "5 s s"],
     trust: Float[Tensor, "s s"],
-    networks: Networks,
+    networks: SkinNetworks,
 ) -> dict[str, Float[Tensor, "3 s s"]]:
     """Make albedo by every method."""
     n = rgb.shape[-1]
-    shading = estimate_shading(rgb[None], resized(prior[None], n, n), trust[None, None])
-    small = resized(prior[None], networks.config.side, networks.config.side)[0]
+    shading = estimate_shading(rgb[None], resize_maps(prior[None], n, n), trust[None, None])
+    small = resize_maps(prior[None], networks.config.side, networks.config.side)[0]
     return {
         OURS: image_maps(rgb, networks, small, trust=trust)[0][:3],
         DELIT: delit_image(rgb[None], shading)[0],

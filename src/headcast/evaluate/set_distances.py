@@ -9,13 +9,15 @@ import numpy as np
 from headcast.evaluate.report import Report
 from headcast.metrics.distribution import frechet_distance, kernel_distance
 
-__all__ = ["LEAST", "add_sets"]
+__all__ = ["LEAST", "add_set_distances"]
 
 LEAST = 8
 """Least number of images or windows for which set figures are computed."""
 
 
-def add_sets(report: Report, features: Mapping[str, Mapping[str, list[np.ndarray]]], real: str) -> None:
+def add_set_distances(
+    report: Report, features: Mapping[str, Mapping[str, list[np.ndarray]]], real: str
+) -> None:
     """Add distances of every method's features to those of ``real``."""
     if real not in features:
         return

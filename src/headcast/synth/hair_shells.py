@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,7 +20,16 @@ from headcast.head.hair import HairAsset, HairItem
 from headcast.head.model import HeadModel
 from headcast.render.geometry import vertex_normals
 
-__all__ = ["FREE_HAIR", "TEST_HAIR", "Fur", "beard_fur", "buzz_fur", "lash_fur", "merge_furs", "style_fur"]
+__all__ = [
+    "FREE_HAIR",
+    "TEST_HAIR",
+    "HairShells",
+    "beard_shells",
+    "buzz_shells",
+    "lash_shells",
+    "merge_shells",
+    "style_shells",
+]
 
 CROWN = (0.0, 0.075, -0.012)
 CROWN_AXIS = (0.0, 0.91, -0.41)
@@ -37,11 +47,15 @@ SHELLS = ((0.0, 0.0), (0.0045, 1.0))
 INVISIBLE = (0.1, 0.24)
 """Cover up to which the copies are transparent: such triangles would only use up layers."""
 
+LASH_LENGTH = 0.0085
+"""Metres."""
+
 STYLE, BUZZ, BEARD, LASH, CURLS = 0, 1, 2, 3, 4
+"""Kinds of hair (``HairShells.kind``)."""
 
 
 @dataclass(frozen=True)
-class Fur:
+class HairShells:
     """Shell layers of one kind, V vertices.
 
     Attributes:
@@ -50,7 +64,7 @@ class Fur:
         offset (V,): metres along the surface's normal (times a length for beards).
         out (V, 3): unit normals at rest. flow (V, 3): unit direction of the strands at rest.
         cover (V,): 0 at the rim of the growth, 1 well inside. level (V,): 0 inner layer .. 1 outer.
-        kind (V,): style, buzz, beard or lash. faces (F, 3).
+        kind (V,): STYLE, BUZZ, BEARD, LASH or CURLS. faces (F, 3).
     """
 
     rest: Float[Tensor, "v 3"]
@@ -76,7 +90,7 @@ def hair_flow(points: Float[Tensor, "v 3"], out: Float[Tensor, "v 3"]) -> Float[
     return normalize(away - (away * out).sum(-1, keepdim=True) * out, dim=-1)
 
 
-def style_fur(head: HeadModel, item: HairItem, mirrored: bool = False) -> Fur:
+def style_shells(head: HeadModel, item: HairItem, mirrored: bool = False) -> HairShells:
     """Make the two shell layers of a hair style, or of its mirror image."""
     item = on_device(item, head.neutral.device)
     if mirrored:
@@ -84,24 +98,50 @@ def style_fur(head: HeadModel, item: HairItem, mirrored: bool = False) -> Fur:
         item = replace(item, vertices=item.vertices * flip, faces=item.faces.flip(1))
     vertices, faces = item.vertices, item.faces
     skin, weight = item.carriers(head)
-    basis = (head.identity_basis[:, skin] * weight[..., None]).sum(2)
-    joints = (head.skin_weights[skin] * weight[..., None]).sum(1)
     out = vertex_normals(vertices, faces)
     cover = rim_cover(head, vertices, faces)
-    layers = [(vertices, o, level) for o, level in SHELLS]
-    n, count = len(vertices), len(layers)
-    return Fur(
-        vertices.repeat(count, 1),
-        basis.repeat(1, count, 1),
-        joints.repeat(count, 1),
-        torch.full((n * count,), -1, device=vertices.device),
-        torch.cat([torch.full((n,), o, device=vertices.device) for _, o, _ in layers]),
-        out.repeat(count, 1),
-        hair_flow(vertices, out).repeat(count, 1),
-        cover.repeat(count),
-        torch.cat([torch.full((n,), level, device=vertices.device) for _, _, level in layers]),
-        torch.full((n * count,), CURLS if item.name.startswith("afro") else STYLE, device=vertices.device),
-        torch.cat([faces[(cover[faces] > bare).any(1)] + n * i for i, bare in enumerate(INVISIBLE)]),
+    surface = ShellSurface(
+        rest=vertices,
+        basis=(head.identity_basis[:, skin] * weight[..., None]).sum(2),
+        joints=(head.skin_weights[skin] * weight[..., None]).sum(1),
+        anchor=torch.full((len(vertices),), -1, device=vertices.device),
+        out=out,
+        flow=hair_flow(vertices, out),
+        cover=cover,
+    )
+    kind = CURLS if item.name.startswith("afro") else STYLE
+    return stack_shells(surface, SHELLS, kind, [faces[(cover[faces] > bare).any(1)] for bare in INVISIBLE])
+
+
+class ShellSurface(NamedTuple):
+    """A surface that shell layers are copies of; fields as in ``HairShells``."""
+
+    rest: Tensor
+    basis: Tensor
+    joints: Tensor
+    anchor: Tensor
+    out: Tensor
+    flow: Tensor
+    cover: Tensor
+
+
+def stack_shells(
+    surface: ShellSurface, layers: tuple[tuple[float, float], ...], kind: int, faces: list[Tensor]
+) -> HairShells:
+    """Copy a surface once for each layer: its offset, level and faces."""
+    n, count, device = len(surface.rest), len(layers), surface.rest.device
+    return HairShells(
+        rest=surface.rest.repeat(count, 1),
+        basis=surface.basis.repeat(1, count, 1),
+        joints=surface.joints.repeat(count, 1),
+        anchor=surface.anchor.repeat(count),
+        offset=torch.cat([torch.full((n,), offset, device=device) for offset, _ in layers]),
+        out=surface.out.repeat(count, 1),
+        flow=surface.flow.repeat(count, 1),
+        cover=surface.cover.repeat(count),
+        level=torch.cat([torch.full((n,), level, device=device) for _, level in layers]),
+        kind=torch.full((n * count,), kind, device=device),
+        faces=torch.cat([f + n * i for i, f in enumerate(faces)]),
     )
 
 
@@ -113,12 +153,7 @@ def on_device(item: HairItem, device: torch.device) -> HairItem:
 
 def rim_cover(head: HeadModel, vertices: Tensor, faces: Tensor) -> Float[Tensor, " v"]:
     """Return 0 at a style's hairline and loose ends, rising to 1 over 6 mm and 26 mm."""
-    _, welded = torch.unique((vertices / 0.0012).round().long(), dim=0, return_inverse=True)
-    f = welded[faces]
-    f = f[(f != f.roll(1, 1)).all(1)].sort(1).values.unique(dim=0)
-    edges = torch.cat([f[:, [0, 1]], f[:, [1, 2]], f[:, [0, 2]]])
-    unique, count = torch.unique(edges, dim=0, return_counts=True)
-    rim = torch.isin(welded, unique[count == 1].unique()).nonzero()[:, 0]
+    rim = open_edge_vertices(vertices, faces)
     rim = rim[has_nothing_beyond(vertices, faces, rim)]
     skin = head.region_mask("scalp", "face", "ears", "neck").nonzero()[:, 0]
     gap, nearest = torch.cdist(vertices[rim], head.neutral[skin]).min(1)
@@ -130,6 +165,16 @@ def rim_cover(head: HeadModel, vertices: Tensor, faces: Tensor) -> Float[Tensor,
     reach = 0.006 + 0.02 * ((gap - 0.008) / 0.012).clamp(0, 1)
     distance, nearest = torch.cdist(vertices, vertices[rim]).min(1)
     return (distance / reach[nearest]).clamp(max=1)
+
+
+def open_edge_vertices(vertices: Tensor, faces: Tensor) -> Int[Tensor, " r"]:
+    """Find vertices of edges with one face only; vertices within 1.2 mm of each other count as one."""
+    _, welded = torch.unique((vertices / 0.0012).round().long(), dim=0, return_inverse=True)
+    f = welded[faces]
+    f = f[(f != f.roll(1, 1)).all(1)].sort(1).values.unique(dim=0)
+    edges = torch.cat([f[:, [0, 1]], f[:, [1, 2]], f[:, [0, 2]]])
+    unique, count = torch.unique(edges, dim=0, return_counts=True)
+    return torch.isin(welded, unique[count == 1].unique()).nonzero()[:, 0]
 
 
 def has_nothing_beyond(vertices: Tensor, faces: Tensor, rim: Tensor) -> Bool[Tensor, " r"]:
@@ -149,91 +194,87 @@ def has_nothing_beyond(vertices: Tensor, faces: Tensor, rim: Tensor) -> Bool[Ten
 
 def extrude_skin(
     head: HeadModel, keep: Tensor, cover: Tensor, layers: tuple[tuple[float, float], ...], kind: int
-) -> Fur:
+) -> HairShells:
     """Make shell layers: copies of part of the skin at offsets along its normals."""
     skin = head.faces[head.part_faces("skin")]
     faces = skin[keep[skin].all(1)]
     used, local = faces.unique(return_inverse=True)
     normals = head.vertex_normals(head.neutral)[used]
-    rest, n = head.neutral[used], len(used)
+    rest = head.neutral[used]
     flow = hair_flow(rest, normals)
     if kind == BEARD:
         down = torch.tensor([0.0, -1.0, -0.25], device=rest.device) + 0.9 * normals
         flow = normalize(down - 0.5 * (down * normals).sum(-1, keepdim=True) * normals, dim=-1)
-    m = len(layers)
-    return Fur(
-        rest.repeat(m, 1),
-        head.identity_basis[:, used].repeat(1, m, 1),
-        head.skin_weights[used].repeat(m, 1),
-        used.repeat(m),
-        torch.cat([torch.full((n,), o, device=rest.device) for o, _ in layers]),
-        normals.repeat(m, 1),
-        flow.repeat(m, 1),
-        cover[used].repeat(m),
-        torch.cat([torch.full((n,), v, device=rest.device) for _, v in layers]),
-        torch.full((n * m,), kind, device=rest.device),
-        torch.cat([local + n * i for i in range(m)]),
-    )
+    basis, joints = head.identity_basis[:, used], head.skin_weights[used]
+    surface = ShellSurface(rest, basis, joints, used, normals, flow, cover[used])
+    return stack_shells(surface, layers, kind, [local] * len(layers))
 
 
-def buzz_fur(head: HeadModel, cover: Float[Tensor, " v"]) -> Fur:
+def buzz_shells(head: HeadModel, cover: Float[Tensor, " v"]) -> HairShells:
     """Make very short hair on the scalp."""
     return extrude_skin(head, cover > 0.02, cover, ((0.0015, 0.35), (0.0032, 1.0)), BUZZ)
 
 
-def beard_fur(head: HeadModel, cover: Float[Tensor, " v"]) -> Fur:
+def beard_shells(head: HeadModel, cover: Float[Tensor, " v"]) -> HairShells:
     """Make a beard; offsets are fractions of its length."""
     return extrude_skin(head, cover > 0.02, cover, ((0.35, 0.2), (1.0, 1.0)), BEARD)
 
 
-def lash_fur(head: HeadModel) -> Fur:
+def lash_shells(head: HeadModel) -> HairShells:
     """Make upper lashes: strips of two rows, offset along ``out``."""
-    rows = []
-    for side in range(2):
-        rim = head.lid_index[side][head.lid_rim]
-        upper = rim[head.lid_share > 0]
-        rows.append(upper[head.neutral[upper, 0].argsort()])
-    anchors, faces, offsets, outs, covers, first = [], [], [], [], [], 0
-    for side, row in enumerate(rows):
-        n = len(row)
-        eye = head.joint_neutral[4 + side]
-        p = head.neutral[row]
-        lateral = normalize(p - eye, dim=-1)
-        out = normalize(
-            lateral * torch.tensor([1.3, 0.2, 1.0], device=p.device)
-            + torch.tensor([0.0, 0.85, 0.0], device=p.device),
-            dim=-1,
-        )
-        anchors.append(row.repeat(2))
-        offsets.append(torch.tensor([0.0, 0.0085], device=p.device).repeat_interleave(n))
-        outs.append(out.repeat(2, 1))
-        ends = torch.linspace(0, 1, n, device=p.device)
-        covers.append(
-            torch.cat([torch.ones(n, device=p.device), torch.zeros(n, device=p.device)])
-            * (4 * ends * (1 - ends)).clamp(max=1).sqrt().repeat(2)
-        )
-        i = torch.arange(n - 1, device=p.device) + first
-        faces += [torch.stack([i, i + 1, i + n], 1), torch.stack([i + 1, i + n + 1, i + n], 1)]
-        first += 2 * n
-    anchor, out = torch.cat(anchors), torch.cat(outs)
-    n = len(anchor)
-    zero = torch.zeros(n, device=out.device)
-    return Fur(
-        head.neutral[anchor],
-        head.identity_basis[:, anchor],
-        head.skin_weights[anchor],
-        anchor,
-        torch.cat(offsets),
-        out,
-        out,
-        torch.cat(covers),
-        zero,
-        torch.full((n,), LASH, device=out.device),
-        torch.cat(faces),
+    rows = [lash_line(head, side) for side in range(2)]
+    anchor = torch.cat([row.repeat(2) for row in rows])
+    out = torch.cat([lash_directions(head, side, row).repeat(2, 1) for side, row in enumerate(rows)])
+    zero = torch.zeros(len(anchor), device=out.device)
+    tip = torch.tensor([0.0, LASH_LENGTH], device=out.device)
+    return HairShells(
+        rest=head.neutral[anchor],
+        basis=head.identity_basis[:, anchor],
+        joints=head.skin_weights[anchor],
+        anchor=anchor,
+        offset=torch.cat([tip.repeat_interleave(len(row)) for row in rows]),
+        out=out,
+        flow=out,
+        cover=torch.cat([lash_cover(len(row), out.device) for row in rows]),
+        level=zero,
+        kind=torch.full((len(anchor),), LASH, device=out.device),
+        faces=lash_faces([len(row) for row in rows], out.device),
     )
 
 
-def merge_furs(parts: list[Fur]) -> Fur:
+def lash_line(head: HeadModel, side: int) -> Int[Tensor, " n"]:
+    """Return the vertices of an upper lid's margin, by x; side 0 is the subject's left."""
+    rim = head.lid_index[side][head.lid_rim]
+    upper = rim[head.lid_share > 0]
+    return upper[head.neutral[upper, 0].argsort()]
+
+
+def lash_directions(head: HeadModel, side: int, row: Int[Tensor, " n"]) -> Float[Tensor, "n 3"]:
+    """Return where lashes point: away from the eyeball, upwards."""
+    lateral = normalize(head.neutral[row] - head.joint_neutral[4 + side], dim=-1)
+    sideways = torch.tensor([1.3, 0.2, 1.0], device=row.device)
+    up = torch.tensor([0.0, 0.85, 0.0], device=row.device)
+    return normalize(lateral * sideways + up, dim=-1)
+
+
+def lash_cover(n: int, device: torch.device) -> Float[Tensor, " m"]:
+    """Return the cover of a strip's two rows: 1 at the roots, less towards the eye's corners, 0 at tips."""
+    ends = torch.linspace(0, 1, n, device=device)
+    roots = torch.cat([torch.ones(n, device=device), torch.zeros(n, device=device)])
+    return roots * (4 * ends * (1 - ends)).clamp(max=1).sqrt().repeat(2)
+
+
+def lash_faces(lengths: list[int], device: torch.device) -> Int[Tensor, "f 3"]:
+    """Return triangles between the two rows of each strip."""
+    faces, first = [], 0
+    for n in lengths:
+        i = torch.arange(n - 1, device=device) + first
+        faces += [torch.stack([i, i + 1, i + n], 1), torch.stack([i + 1, i + n + 1, i + n], 1)]
+        first += 2 * n
+    return torch.cat(faces)
+
+
+def merge_shells(parts: list[HairShells]) -> HairShells:
     """Merge several kinds into one mesh."""
     first, faces = 0, []
     for p in parts:
@@ -243,7 +284,7 @@ def merge_furs(parts: list[Fur]) -> Fur:
         n: torch.cat([getattr(p, n) for p in parts], 1 if n == "basis" else 0)
         for n in ("rest", "basis", "joints", "anchor", "offset", "out", "flow", "cover", "level", "kind")
     }
-    return Fur(**stacked, faces=torch.cat(faces))
+    return HairShells(**stacked, faces=torch.cat(faces))
 
 
 def cut_height(rest: Float[Tensor, "*b 3"], cut: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b"]:

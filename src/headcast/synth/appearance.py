@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from headcast.synth.config import SynthConfig
-from headcast.synth.people import Person
+from headcast.synth.people import PersonTraits
 from headcast.synth.rng import CounterRng
 
-__all__ = ["BEARDS", "Looks", "draw_looks", "hair_colour"]
+__all__ = ["BEARDS", "PersonAppearance", "draw_appearance", "hair_colour"]
 
 BEARDS = ("none", "shadow", "stubble", "beard", "moustache", "goatee")
 BEARD_WEIGHTS = (0.42, 0.16, 0.14, 0.14, 0.06, 0.08)
@@ -44,8 +44,8 @@ IRIS_DARK = (
 
 
 @dataclass(frozen=True)
-class Looks:
-    """Appearance of B people; colours are linear albedo.
+class PersonAppearance:
+    """PersonAppearance of B people; colours are linear albedo.
 
     Attributes:
         hair: style: 0 bald, 1 buzzed, then templates; hair_mirrored. hair_colour, hair_length (factor),
@@ -79,47 +79,54 @@ class Looks:
     pattern: Int[Tensor, " b"]
     neckline: Float[Tensor, "b 2"]
 
-    def __getitem__(self, index: slice | Tensor) -> Looks:
-        """Return the looks of some of the people."""
-        return Looks(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+    def __getitem__(self, index: slice | Tensor) -> PersonAppearance:
+        """Return the appearance of some of the people."""
+        return PersonAppearance(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
-def draw_looks(
-    config: SynthConfig, rng: CounterRng, person: Person, hair_weights: Float[Tensor, "b h"]
-) -> Looks:
-    """Sample looks that fit sex, age and tone as loosely as in life.
+def draw_appearance(
+    config: SynthConfig, rng: CounterRng, person: PersonTraits, hair_weights: Float[Tensor, "b h"]
+) -> PersonAppearance:
+    """Sample appearance that fits sex, age and tone as loosely as in life.
 
     ``hair_weights``: how likely each hair style is for each person (zero for what the split holds out).
     """
     male = ~person.feminine
-    beard = rng.choice("beard", BEARD_WEIGHTS) * male * config.hair
-    glasses = rng.chance("glasses", 0.16 + 0.2 * person.old) & config.glasses
-    edges = hair_weights.cumsum(1) / hair_weights.sum(1, keepdim=True)
-    hair = (rng.uniform("hair")[:, None] >= edges).sum(1).clamp(max=hair_weights.shape[1] - 1)
-    hue = rng.uniform("cloth", 2, 3)
-    cloth = 0.02 + 0.75 * hue.mean(-1, keepdim=True) ** 2 * (0.35 + 0.65 * hue) / 0.9
-    return Looks(
-        hair * config.hair,
-        rng.chance("mirrored", 0.5) & (hair > BUZZED),
-        hair_colour(rng, person),
-        rng.uniform("hair length", low=0.85, high=1.15),
-        rng.uniform("hair light", low=0.15, high=0.7),
-        draw_cut(rng),
-        rng.choice("brow style", (1.0,) * 6),
-        torch.where(male, 0.85, 0.75) + 0.15 * rng.normal("brow"),
-        beard,
-        rng.uniform("beard density", low=0.55, high=1.0),
-        rng.uniform("beard length", low=0.002, high=0.016),
-        draw_iris(rng, person),
-        (0.2 * rng.normal("sclera") + 0.25 + 0.35 * person.old).clamp(0, 1),
-        rng.uniform("pupil", low=0.26, high=0.5),
-        glasses,
-        rng.uniform("frame", 8),
-        draw_frame_colour(rng),
-        cloth,
-        rng.choice("pattern", (0.5, 0.2, 0.14, 0.16)),
-        rng.uniform("neckline", 2),
+    hair = draw_style(rng, hair_weights)
+    return PersonAppearance(
+        hair=hair * config.hair,
+        hair_mirrored=rng.chance("mirrored", 0.5) & (hair > BUZZED),
+        hair_colour=hair_colour(rng, person),
+        hair_length=rng.uniform("hair length", low=0.85, high=1.15),
+        hair_light=rng.uniform("hair light", low=0.15, high=0.7),
+        hair_cut=draw_cut(rng),
+        brow_style=rng.choice("brow style", (1.0,) * 6),
+        brow_strength=torch.where(male, 0.85, 0.75) + 0.15 * rng.normal("brow"),
+        beard=rng.choice("beard", BEARD_WEIGHTS) * male * config.hair,
+        beard_density=rng.uniform("beard density", low=0.55, high=1.0),
+        beard_length=rng.uniform("beard length", low=0.002, high=0.016),
+        iris=draw_iris(rng, person),
+        sclera=(0.2 * rng.normal("sclera") + 0.25 + 0.35 * person.old).clamp(0, 1),
+        pupil=rng.uniform("pupil", low=0.26, high=0.5),
+        glasses=rng.chance("glasses", 0.16 + 0.2 * person.old) & config.glasses,
+        frame=rng.uniform("frame", 8),
+        frame_colour=draw_frame_colour(rng),
+        cloth=draw_cloth(rng),
+        pattern=rng.choice("pattern", (0.5, 0.2, 0.14, 0.16)),
+        neckline=rng.uniform("neckline", 2),
     )
+
+
+def draw_style(rng: CounterRng, weights: Float[Tensor, "b h"]) -> Int[Tensor, " b"]:
+    """Sample hair styles with weights that differ from person to person."""
+    edges = weights.cumsum(1) / weights.sum(1, keepdim=True)
+    return (rng.uniform("hair")[:, None] >= edges).sum(1).clamp(max=weights.shape[1] - 1)
+
+
+def draw_cloth(rng: CounterRng) -> Float[Tensor, "b 2 3"]:
+    """Sample two colours of a cloth, mostly dark and muted."""
+    hue = rng.uniform("cloth", 2, 3)
+    return 0.02 + 0.75 * hue.mean(-1, keepdim=True) ** 2 * (0.35 + 0.65 * hue) / 0.9
 
 
 def draw_cut(rng: CounterRng) -> Float[Tensor, "b 2"]:
@@ -130,7 +137,7 @@ def draw_cut(rng: CounterRng) -> Float[Tensor, "b 2"]:
     return torch.stack([fringe, torch.where(rng.chance("uncut", 0.35), -1.0, length)], -1)
 
 
-def hair_colour(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
+def hair_colour(rng: CounterRng, person: PersonTraits) -> Float[Tensor, "b 3"]:
     """Sample hair colours: from black to blond and red by melanins, greying with age."""
     some = rng.uniform("hair shade")
     fair = torch.where(person.tone <= 1, some * 6.6, torch.where(person.tone == 2, some * 4.2, some**2 * 2.4))
@@ -158,7 +165,7 @@ def interpolate_colours(
     return table[i] + (table[i + 1] - table[i]) * (at - i).clamp(0, 1)[:, None]
 
 
-def draw_iris(rng: CounterRng, person: Person) -> Float[Tensor, "b 3"]:
+def draw_iris(rng: CounterRng, person: PersonTraits) -> Float[Tensor, "b 3"]:
     """Sample iris colours: brown for most; green, blue and grey among the light."""
     light = rng.choice("iris light", (0.1, 0.22, 0.16, 0.13, 0.27, 0.12))
     dark = rng.choice("iris dark", (0.62, 0.32, 0.06))

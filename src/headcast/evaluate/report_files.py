@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,7 +20,15 @@ TILE = 256
 """Longest side of an image on the sheet, pixels."""
 
 
-def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
+class ReportFiles(NamedTuple):
+    """Files of an evaluation; no sheet without images."""
+
+    data: Path
+    table: Path
+    sheet: Path | None
+
+
+def write_report(report: Report, out: Path) -> ReportFiles:
     """Write ``evaluation.json``, ``evaluation.md`` and ``evaluation.png`` (where there are images)."""
     data, table, sheet = (out / f"evaluation.{e}" for e in ("json", "md", "png"))
     with atomic_path(data) as temporary:
@@ -28,39 +36,23 @@ def write_report(report: Report, out: Path) -> tuple[Path, Path, Path | None]:
     with atomic_path(table) as temporary:
         temporary.write_text("\n".join(as_markdown(report)) + "\n")
     if not report.sheet:
-        return data, table, None
+        return ReportFiles(data, table, None)
     write_sheet(report.sheet, sheet)
-    return data, table, sheet
+    return ReportFiles(data, table, sheet)
 
 
 def write_sheet(lines: list[list[tuple[str, UInt8[np.ndarray, "_ _ 3"]]]], path: Path) -> None:
     """Write lines of labelled images as one; without any line nothing is written."""
     from headcast.image import save_png
-    from headcast.marks import picture_text
+    from headcast.marks import png_metadata
 
     if lines:
-        save_png(path, sheet_of(lines), picture_text({}))
+        save_png(path, sheet_of(lines), png_metadata({}))
 
 
 def as_json(report: Report) -> dict[str, Any]:
     """Convert a report to plain values."""
-    results: dict[str, Any] = {}
-    for who in {**report.rows, **report.sets}:
-        sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(who, {}).items()}
-        cells = {k: cell_values(c) for k, c in report.cells(who).items()}
-        results[who] = {"figures": {**cells, **sets}, "groups": {}}
-        for group, items in report.groups.items():
-            of_group = report.cells(who, items)
-            results[who]["groups"][group] = {
-                "items": len(items),
-                "figures": {k: cell_values(c) for k, c in of_group.items()}
-                if len(items) >= FEW
-                else "too few",
-            }
-        results[who]["items"] = {
-            i: {k: cell_values(c) for k, c in report.cells(who, [i]).items()}
-            for i in report.rows.get(who, {})
-        }
+    results = {method: _method_results(report, method) for method in {**report.rows, **report.sets}}
     used = used_keys(report)
     return {
         "format": "headcast-evaluation",
@@ -73,6 +65,22 @@ def as_json(report: Report) -> dict[str, Any]:
         "rows": report.rows,
         "skipped": report.skipped,
     }
+
+
+def _method_results(report: Report, method: str) -> dict[str, Any]:
+    """Convert one method's figures to plain values: overall, by group and by item."""
+    sets = {k: {"value": v, "count": n} for k, (v, n) in report.sets.get(method, {}).items()}
+    cells = {k: cell_values(c) for k, c in report.cells(method).items()}
+    groups = {}
+    for group, items in report.groups.items():
+        of_group = report.cells(method, items)
+        figures = {k: cell_values(c) for k, c in of_group.items()} if len(items) >= FEW else "too few"
+        groups[group] = {"items": len(items), "figures": figures}
+    by_item = {
+        i: {k: cell_values(c) for k, c in report.cells(method, [i]).items()}
+        for i in report.rows.get(method, {})
+    }
+    return {"figures": {**cells, **sets}, "groups": groups, "items": by_item}
 
 
 def cell_values(c: Cell) -> dict[str, float | int]:
@@ -88,32 +96,32 @@ def used_keys(report: Report) -> set[str]:
 
 def as_markdown(report: Report) -> list[str]:
     """Write the table, one row a figure; tables by group and by item; the legend; what was skipped."""
-    who = list({**report.rows, **report.sets})
+    methods = list({**report.rows, **report.sets})
     used = used_keys(report)
     figures = [f for k, f in report.figures.items() if k in used]
-    cells = {w: report.cells(w) for w in who}
+    cells = {w: report.cells(w) for w in methods}
     head = f"# {report.protocol}: {len(report.items())} items"
     out = [head, "", *[f"- {n}" for n in report.notes], ""] if report.notes else [head, ""]
     out += ["Cells: mean; median (the tail: where the worst tenth begins), n values.", ""]
-    out += ["| figure | " + " | ".join(who) + " |", "|---|" + "---|" * len(who)]
+    out += ["| figure | " + " | ".join(methods) + " |", "|---|" + "---|" * len(methods)]
     for f in figures:
         out.append(
             f"| {f.heading} | "
-            + " | ".join(format_cell(f, cells[w].get(f.key), report, w) for w in who)
+            + " | ".join(format_cell(f, cells[w].get(f.key), report, w) for w in methods)
             + " |"
         )
-    out += group_tables(report, who, figures) + item_tables(report, who, figures)
+    out += group_tables(report, methods, figures) + item_tables(report, methods, figures)
     out += legend(report, figures)
     if report.skipped:
         out += ["", "## Skipped", "", *[f"- {i}: {why}" for i, why in report.skipped.items()]]
     return out
 
 
-def format_cell(f: Figure, c: Cell | None, report: Report, who: str) -> str:
+def format_cell(f: Figure, c: Cell | None, report: Report, method: str) -> str:
     """Write one cell of the main table."""
-    found = report.sets.get(who, {}).get(f.key)
-    if found is not None:
-        return f"{figure_text(found[0])}, n {found[1]}"
+    set_value = report.sets.get(method, {}).get(f.key)
+    if set_value is not None:
+        return f"{figure_text(set_value[0])}, n {set_value[1]}"
     if c is None:
         return "—"
     if f.key == "lost":
@@ -134,7 +142,7 @@ MAIN = ("face_psnr", "foreground_psnr", "whole_psnr", "perceptual", "identity", 
 """Figures of the smaller tables, where they exist."""
 
 
-def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
+def group_tables(report: Report, methods: list[str], figures: list[Figure]) -> list[str]:
     """Tabulate medians per group: one row a group and method."""
     chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
     if not report.groups:
@@ -150,15 +158,15 @@ def group_tables(report: Report, who: list[str], figures: list[Figure]) -> list[
         if len(items) < FEW:
             out.append(f"| {group} | {len(items)} | all |" + " too few |" * len(chosen))
             continue
-        for w in who:
-            c = report.cells(w, items)
+        for method in methods:
+            c = report.cells(method, items)
             if c:
                 cells = " | ".join(figure_text(c[f.key].median) if f.key in c else "—" for f in chosen)
-                out.append(f"| {group} | {len(items)} | {w} | {cells} |")
+                out.append(f"| {group} | {len(items)} | {method} | {cells} |")
     return out
 
 
-def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[str]:
+def item_tables(report: Report, methods: list[str], figures: list[Figure]) -> list[str]:
     """Tabulate medians per item, where there are a few items."""
     items = report.items()
     chosen = [f for f in figures if f.key in (report.main or MAIN)] or figures[:6]
@@ -172,11 +180,11 @@ def item_tables(report: Report, who: list[str], figures: list[Figure]) -> list[s
     ]
     out.append("|---|---|" + "---|" * len(chosen))
     for i in items:
-        for w in who:
-            c = report.cells(w, [i])
+        for method in methods:
+            c = report.cells(method, [i])
             if any(f.key in c for f in chosen):
                 cells = " | ".join(figure_text(c[f.key].median) if f.key in c else "—" for f in chosen)
-                out.append(f"| {i} | {w} | {cells} |")
+                out.append(f"| {i} | {method} | {cells} |")
     return out
 
 

@@ -107,7 +107,7 @@ BAD = {
     "short row": ("JawOpen,JawLeft\n0.5\n", "line 2 has no number in column 2"),
     "not finite": ("JawOpen\nnan\n", "out of range"),
     "no frame": ("JawOpen\n", "holds no frame"),
-    "empty": ("", "holds no frame"),
+    "empty": ("", "the file is empty"),
     "twice": ("JawOpen,JawOpen\n0,0\n", "stands twice"),
     "no expression": ("HeadYaw\n0\n", "no expression column"),
 }
@@ -128,7 +128,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00\x81" * 9)
     with pytest.raises(HeadcastError, match="not a readable CSV"):
         read_livelink(path)
-    with pytest.raises(HeadcastError, match="not a readable CSV"):
+    with pytest.raises(HeadcastError, match="no such file"):
         read_livelink(tmp_path / "absent.csv")
 
 

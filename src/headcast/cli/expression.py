@@ -44,8 +44,11 @@ def parse_expression(text: str) -> dict[str, float]:
 
 def read_json(path: Path) -> dict[str, float]:
     """Read expression weights by ARKit name from a JSON file."""
-    data = load_json(path, "give name=weight,... or a JSON file of names and numbers")
-    with parsing(path, "not an object of names and numbers", 'write {"jawOpen": 0.5}'):
+    remedy = "give name=weight,... or a JSON file of names and numbers"
+    if not path.exists():
+        raise HeadcastError(f"--expression {path}: no such file; {remedy}")
+    data = load_json(path, remedy)
+    with parsing(path, "not an object of names and numbers", remedy):
         return {str(name): float(value) for name, value in data.items()}
 
 

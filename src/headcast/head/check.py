@@ -41,6 +41,8 @@ DIMENSIONS = {
     "lid_clearance": "l",
 }
 """Shape of each tensor; equal letters are equal sizes."""
+OPTIONAL = "lr"
+"""Sizes that may be 0: a head without lids that close."""
 INDICES = {
     "faces": "v",
     "faces_uv": "u",
@@ -82,7 +84,7 @@ def check_shape(name: str, tensor: Tensor, dimensions: list[str], sizes: dict[st
         raise ValueError(f"'{name}' has {tensor.ndim} dimensions")
     for size, letter in zip(tensor.shape, dimensions, strict=True):
         wanted = int(letter) if letter.isdigit() else sizes.setdefault(letter, size)
-        if size != wanted or size == 0:
+        if size != wanted or (size == 0 and letter not in OPTIONAL):
             raise ValueError(f"'{name}' has the shape {tuple(tensor.shape)}")
     if tensor.is_complex() or (tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())):
         raise ValueError(f"'{name}' holds impossible numbers")
@@ -90,5 +92,7 @@ def check_shape(name: str, tensor: Tensor, dimensions: list[str], sizes: dict[st
 
 def check_indices(name: str, tensor: Tensor, count: int) -> None:
     """Raise ValueError if a tensor's values are no indices below ``count``."""
-    if tensor.is_floating_point() or not 0 <= int(tensor.min()) <= int(tensor.max()) < count:
+    if tensor.is_floating_point() or (
+        tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) < count
+    ):
         raise ValueError(f"'{name}' points outside")

@@ -32,7 +32,6 @@ def test_every_writer_exists_and_takes_what_the_table_says(name: str) -> None:
         ("a.glb", "glb", {"rigged": True}, "--rigged"),
         ("a.glb", "glb", {"shading": "dark"}, "--shading"),
         ("a.glb", "glb", {"texture_size": 0}, "--texture-size 0"),
-        ("no/a.glb", "glb", {}, "folder"),
     ],
 )
 def test_mistakes_are_named(path: str, to: str | None, options: dict, words: str, tmp_path: Path) -> None:

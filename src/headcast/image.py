@@ -236,6 +236,7 @@ def check_dimensions(path: Path, form: str | None = None) -> None:
         parsing(path, f"not a readable {form or 'image'}", "get or make it again"),
     ):
         warnings.simplefilter("ignore")
+        Image.init()
         with Image.open(path, formats=[form] if form else [f for f in FORMATS if f in Image.OPEN]) as im:
             if im.size[0] * im.size[1] > MAX_PIXELS:
                 raise ValueError(f"{im.size[0]}x{im.size[1]} pixels")

@@ -48,7 +48,7 @@ def test_a_protocol_has_options_of_its_own(capsys: pytest.CaptureFixture[str]) -
         (["--protocol", "guess"], "guess"),
         (["--protocol", "texture", "--data", "nowhere"], "nowhere: no such folder"),
         (["--protocol", "texture", "--data", ".", "-o", "a.file"], "a.file: is a file"),
-        (["--protocol", "texture", "--data", ".", "--frames", "0"], "--frames 0: give at least 1"),
+        (["--protocol", "texture", "--data", ".", "--frames", "0"], "--frames 0: give a number from 1"),
         (["--protocol", "texture", "--data", ".", "--pairs", "x"], "--pairs x"),
         (["--protocol", "texture"], "give --data"),
         (["--protocol", "texture", "--data", ".", "--size", "64"], "--size"),

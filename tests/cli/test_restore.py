@@ -38,7 +38,7 @@ def test_mistakes_are_one_line(
     for words, said in (
         (["restore", str(photo), "--with", "gfpgan"], "headcast weights import gfpgan FILE"),
         (["restore", str(photo), "--with", "codeformer"], "codeformer"),
-        (["restore", str(photo), "--strength", "2"], "outside 0..1"),
+        (["restore", str(photo), "--strength", "2"], "from 0 to 1"),
         (["weights", "import", "gfpgan"], "give a network"),
         (["weights", "import", "gfpgan", str(photo)], "not opened"),
     ):

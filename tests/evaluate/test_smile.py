@@ -84,7 +84,7 @@ def test_only_people_of_validation_are_measured(tmp_path: Path) -> None:
     assert smile.people_of(setting(data, tmp_path)) == ["A2"]
     assert smile.people_of(setting(data, tmp_path, only=("A1",))) == ["A1", "A2"]
     (data / "faces.csv").write_text("file,who\nx,A1\n")
-    with pytest.raises(HeadcastError, match="no columns 'person' and 'split'"):
+    with pytest.raises(HeadcastError, match="no column 'person'"):
         smile.people_of(setting(data, tmp_path))
 
 

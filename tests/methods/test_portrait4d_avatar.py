@@ -123,8 +123,8 @@ def test_the_neck_bends_about_the_same_joint_wherever_the_origin_is() -> None:
     shift = (0.0, -0.03, -0.02)
     points = (torch.rand(1, 200, 3, generator=torch.Generator().manual_seed(0)) - 0.5) * 0.4
     units = TINY.units_per_metre
-    here = NeckField(head, params, TINY.cube, units)(points)
+    here = NeckField(head, params, TINY.cube_side, units)(points)
     moved = torch.tensor(shift) * units
-    there = NeckField(head, params, TINY.cube, units, shift)(points - moved) + moved
+    there = NeckField(head, params, TINY.cube_side, units, shift)(points - moved) + moved
     assert float((here - points).norm(dim=-1).mean()) > 0.03
     assert float((here - there).norm(dim=-1).mean()) < 0.01  # grids sample it elsewhere

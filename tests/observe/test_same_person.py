@@ -25,7 +25,7 @@ from headcast.observe.same_person import (
 def described(name: str, x: float, yaw: float = 0.0) -> PhotoTraits:
     """A photo whose descriptor lies at x on a line."""
     return PhotoTraits(
-        number=name, feminine=direction(yaw), age=np.zeros(41), tone=None, ita=np.r_[x, np.zeros(127)]
+        name=name, direction=direction(yaw), shape=np.zeros(41), face=None, descriptor=np.r_[x, np.zeros(127)]
     )
 
 
@@ -34,7 +34,7 @@ def fitted(name: str, shape: float = 0.0, face: float = 0.0, yaw: float = 0.0) -
     cosine = 1 - face * FACE_SCALE
     vector = np.array([cosine, np.sqrt(max(0.0, 1 - cosine**2)), 0.0])
     return PhotoTraits(
-        number=name, feminine=direction(yaw), age=np.r_[shape * SHAPE_SCALE, np.zeros(40)], tone=vector
+        name=name, direction=direction(yaw), shape=np.r_[shape * SHAPE_SCALE, np.zeros(40)], face=vector
     )
 
 

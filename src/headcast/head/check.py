@@ -35,12 +35,12 @@ DIMENSIONS = {
     "eye_profile": "3",
     "lid_index": "2 l",
     "lid_rim": "r",
-    "lid_partner": "r r",
-    "lid_share": "r",
-    "lid_spread": "l r",
-    "lid_clearance": "l",
+    "lid_partner": "2? r r",
+    "lid_share": "2? r",
+    "lid_spread": "2? l r",
+    "lid_clearance": "2? l",
 }
-"""Shape of each tensor; equal letters are equal sizes."""
+"""Shape of each tensor; equal letters are equal sizes; ``2?``: once, or once for each side."""
 OPTIONAL = "lr"
 """Sizes that may be 0: a head without lids that close."""
 INDICES = {
@@ -80,6 +80,8 @@ def check_model_file(
 
 def check_shape(name: str, tensor: Tensor, dimensions: list[str], sizes: dict[str, int]) -> None:
     """Raise ValueError if a tensor's shape disagrees with sizes known so far, or it is not finite."""
+    if dimensions[0] == "2?":
+        dimensions = ["2"] * (tensor.ndim == len(dimensions)) + dimensions[1:]
     if tensor.ndim != len(dimensions):
         raise ValueError(f"'{name}' has {tensor.ndim} dimensions")
     for size, letter in zip(tensor.shape, dimensions, strict=True):

@@ -28,6 +28,10 @@ MAX_SIZE_STEP = 1.4  # ratio of its sizes there
 MIN_INSIDE = 0.7  # fraction of a face's box inside the frame, for the face to be seen
 LOOK_SIDE = 12  # pixels of the thumbnail that tells people apart
 LOOK_STEP = 0.2  # of a face's thumbnail from frame to frame; the jump to another face is larger
+SAME_PLACE, SAME_PLACE_LOOK_STEP = (
+    0.75,
+    0.45,
+)  # overlap of a face that stays: a hand or an open mouth changes it
 SAME_LOOK = 0.12  # of one person's thumbnails at one pose; 95 % of pairs neutral, smiling: under 0.085
 MERGE_LOOK = 0.08  # of the most alike thumbnails of what is one person after all
 NEW_LOOK = 0.06  # from all known thumbnails, for one to be kept
@@ -115,7 +119,8 @@ class PeopleVisitor:
             if d is None or not is_inside(d, frame) or not continues(person.last, d):
                 continue
             distance = person.distance(face_look(frame, d))
-            if distance > LOOK_STEP:
+            stays = overlap(person.last.box, d.box) > SAME_PLACE
+            if distance > (SAME_PLACE_LOOK_STEP if stays else LOOK_STEP):
                 continue
             rival = next((j for j, other in found.items() if overlap(other.box, d.box) > 0.5), None)
             if rival is None:

@@ -286,7 +286,7 @@ def test_png_takes_only_integers(tmp_path: Path) -> None:
         save_png(tmp_path / "a.png", np.zeros((70, 70, 3)))
 
 
-@pytest.mark.parametrize("place", ["no/such/folder/a.png", ".", "file/a.png"])
+@pytest.mark.parametrize("place", [".", "file/a.png"])
 def test_unwritable_places(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HeadcastError, match=r"folder|written"):

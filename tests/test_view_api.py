@@ -154,7 +154,7 @@ def test_animate_refuses_what_makes_no_sense(avatar: FakeAvatar, tmp_path: Path)
         "transparency": {"background": "transparent"},
         "nothing to put beside": {"side_by_side": True},
         "no camera": {"camera": "driver"},
-        "at least 1": {"frames": 0},
+        "from 1": {"frames": 0},
     }.items():
         with pytest.raises(HeadcastError, match=words):
             animate(avatar, "speech", out, **flags)  # type: ignore[arg-type]

@@ -503,7 +503,7 @@ CASES: dict[str, Case] = {
     "zip: encrypted npz, for the doctor": Case(
         written("a.npz", flagged(zip_bytes({"expr.npy": npy("(2, 100)", bytes(1600))}), 1)), spelled_out, True
     ),
-    "zip: undecodable name, for the doctor": Case(written("a.npz", undecodable), spelled_out, True),
+    "zip: undecodable name, for the doctor": Case(written("a.npz", undecodable), spelled_out),
     "zip: undecodable name in a checkpoint": Case(written("a.pth", undecodable), load_pickle),
     "zip: 2.5 million entries": Case(written("a.npz", many_entries), read_motion),
     "zip: 2.5 million entries in an avatar": Case(written("a.avatar", many_entries), load_avatar),

@@ -141,7 +141,7 @@ def test_archives_that_are_refused(files: tuple[Path, Path], tmp_path: Path) -> 
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     (tmp_path / "text.npz").write_text("no archive")
     for name in ("other.npz", "text.npz", "gone.npz"):
-        with pytest.raises(HeadcastError, match=rf"{name}: .*archive of AlexNet"):
+        with pytest.raises(HeadcastError, match=rf"{name}: (.*archive of AlexNet|no such file)"):
             load_lpips_archive(tmp_path / name)
     with pytest.raises(HeadcastError, match="LPIPS needs its heads too"):
         load_lpips(files[0], None)

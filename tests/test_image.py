@@ -1,4 +1,4 @@
-"""Pictures of every kind in, sRGB out; files complete or absent."""
+"""FaceImages of every kind in, sRGB out; files complete or absent."""
 
 from __future__ import annotations
 

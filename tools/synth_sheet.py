@@ -1,4 +1,4 @@
-"""Pictures of docs/synth.md: a contact sheet of people, one of truths, one that shows what is balanced.
+"""FaceImages of docs/synth.md: a contact sheet of people, one of truths, one that shows what is balanced.
 
 python tools/synth_sheet.py -o docs/images [--size 192] [--seed 0] [--people 40] [--only synth ...]
 """

@@ -10,21 +10,21 @@ from tempfile import mkdtemp
 import numpy as np
 import torch
 
-from headcast.priors.images import Pictures, synthesized
+from headcast.priors.images import FaceImages, synthesized
 
 SIZE, PEOPLE, FRAMES = 96, 4, 2
 
 
 @cache
-def few_pictures() -> Pictures:
+def few_pictures() -> FaceImages:
     """Eight pictures of four people, 96²."""
     return synthesized("train", 5, np.arange(PEOPLE), FRAMES, SIZE, torch.device("cpu"))
 
 
 @cache
 def folder_of_pictures() -> str:
-    """The same as ``tools/build_pictures.py`` writes them."""
+    """The same as ``tools/build_face_images.py`` writes them."""
     folder = Path(mkdtemp())
     made = few_pictures()
-    np.savez(folder / "00000.npz", **{f.name: getattr(made, f.name).numpy() for f in fields(Pictures)})
+    np.savez(folder / "00000.npz", **{f.name: getattr(made, f.name).numpy() for f in fields(FaceImages)})
     return str(folder)

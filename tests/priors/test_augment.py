@@ -16,7 +16,7 @@ from headcast.priors.augment import (
     shade_sideways,
     warp_as_turned,
 )
-from headcast.priors.images import IGNORE, Pictures
+from headcast.priors.images import IGNORE, FaceImages
 
 CPU = torch.device("cpu")
 
@@ -25,12 +25,12 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(n: int = 4) -> Pictures:
+def pictures(n: int = 4) -> FaceImages:
     """Grey pictures of 64², a face box in the middle 32², one person each."""
     rgb = (torch.arange(n, dtype=torch.uint8) * 50 + 40)[:, None, None, None].expand(n, 64, 64, 3)
     blank = torch.zeros(n, 64, 64, dtype=torch.uint8)
     box = torch.tensor([[16.0, 16, 48, 48]]).expand(n, 4)
-    return Pictures(
+    return FaceImages(
         rgb=rgb,
         alpha=blank,
         background=torch.zeros_like(rgb),

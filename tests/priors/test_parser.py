@@ -17,7 +17,7 @@ from headcast.nets.unet import UNet
 from headcast.observe import parsed as observe_parsed
 from headcast.observe.detection import Detection, Masks
 from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
-from headcast.priors.images import IGNORE, Pictures, load_stored
+from headcast.priors.images import IGNORE, FaceImages, load_stored
 from headcast.priors.parser import FaceParser, available, load_parser, parse_face
 from headcast.priors.parser.losses import alpha_loss, dice_loss, label_loss
 from headcast.priors.parser.train import ParserRecipe
@@ -40,7 +40,7 @@ class ByColour(FaceParser):
         return p, red
 
 
-def two_coloured(size: int = 64) -> Pictures:
+def two_coloured(size: int = 64) -> FaceImages:
     """Left half label 1 and red, right half label 10 and green; alpha 1 below the middle."""
     rgb, label = (
         torch.zeros(1, size, size, 3, dtype=torch.uint8),
@@ -51,7 +51,7 @@ def two_coloured(size: int = 64) -> Pictures:
     alpha = torch.zeros(1, size, size, dtype=torch.uint8)
     alpha[:, size // 2 :] = 255
     box = torch.tensor([[size * 0.35, size * 0.3, size * 0.65, size * 0.7]])
-    return Pictures(
+    return FaceImages(
         rgb=rgb,
         alpha=alpha,
         background=torch.full_like(rgb, 90),
@@ -108,7 +108,7 @@ def test_perfect_answers_cost_nothing() -> None:
 
 
 def test_labels_stay_on_their_pixels() -> None:
-    pictures = Pictures.joined([two_coloured()] * 6)
+    pictures = FaceImages.joined([two_coloured()] * 6)
     crops = crop_faces(
         pictures, Framing(size=48, room=(1.5, 3.5), shift=0.2, turn=15), torch.Generator().manual_seed(0)
     )
@@ -125,7 +125,7 @@ def test_labels_stay_on_their_pixels() -> None:
 def test_backgrounds_are_exchanged_where_the_person_is_not() -> None:
     rng = torch.Generator().manual_seed(0)
     crops = crop_faces(
-        Pictures.joined([two_coloured()] * 4),
+        FaceImages.joined([two_coloured()] * 4),
         Framing(size=32, room=(1.5, 1.6), shift=0, turn=0, mirror=False),
         rng,
     )

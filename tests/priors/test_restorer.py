@@ -94,9 +94,9 @@ def test_weights_tell_the_network() -> None:
 def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     network = trained()
     rgb = (picture(160) * 255).byte().permute(1, 2, 0).numpy()[:, :131]
-    whole = infer.restore_picture(rgb, network)
+    whole = infer.restore_tiled(rgb, network)
     monkeypatch.setattr(infer, "TILE", 64)
-    tiled = infer.restore_picture(rgb, network)
+    tiled = infer.restore_tiled(rgb, network)
     assert np.abs(whole.astype(int) - tiled).max() <= 1
     assert np.abs(whole.astype(int) - rgb).max() > 3
 
@@ -104,8 +104,8 @@ def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_strength_mixes() -> None:
     network = trained()
     rgb = (picture(64) * 255).byte().permute(1, 2, 0).numpy()
-    assert np.array_equal(infer.restore_picture(rgb, network, 0.0), rgb)
-    full, half = (infer.restore_picture(rgb, network, s).astype(float) for s in (1.0, 0.5))
+    assert np.array_equal(infer.restore_tiled(rgb, network, 0.0), rgb)
+    full, half = (infer.restore_tiled(rgb, network, s).astype(float) for s in (1.0, 0.5))
     inside = (full > 0) & (full < 255)
     assert np.abs(half - (full + rgb) / 2)[inside].max() <= 1
 

@@ -28,6 +28,7 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], An
     source.write_text(SOURCE)
 
     def compile_again() -> Any:
+        kernel_cache.sources_digest.cache_clear()
         spec = importlib.util.spec_from_file_location("doubling", source)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -68,9 +69,12 @@ def test_damaged_files_are_compiled_and_written_again(
     assert hits(compiled()) == 1 and len(only_file(tmp_path).read_bytes()) == len(whole)
 
 
-def test_a_changed_source_is_compiled_again(compiled: Callable[[], Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", ["doubling.py", "helper.py"])
+def test_changed_sources_are_compiled_again(
+    changed: str, compiled: Callable[[], Any], tmp_path: Path
+) -> None:
     assert hits(compiled()) == 0
-    (tmp_path / "doubling.py").write_text(SOURCE + "# changed\n")
+    (tmp_path / changed).write_text(SOURCE + "# changed\n")
     assert hits(compiled()) == 0 and hits(compiled()) == 1
     only_file(tmp_path)
 

@@ -75,7 +75,7 @@ def avatars() -> list[Entry]:
 
 
 def renders() -> list[Entry]:
-    """Pictures: several views and faces of each kind, one of each portrait."""
+    """FaceImages: several views and faces of each kind, one of each portrait."""
     views: dict[str, tuple[str, ...]] = {
         "yaw30": ("--yaw", "30", "--expression", SMILE),
         "source": ("--view", "source"),

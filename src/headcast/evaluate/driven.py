@@ -107,7 +107,7 @@ def keep_images(
     store: Store, subject: str, item: str, truth: ClipTruth, frames: UInt8[np.ndarray, "t h w c"]
 ) -> None:
     """Store a few frames for the sheet, in place of those of an earlier run."""
-    store.forget_pictures(subject, item)
+    store.forget_images(subject, item)
     for k in range(1, SHOWN + 1):
         t = truth.measured[k * len(truth.measured) // (SHOWN + 1)]
         image = over_grey(frames[t]) if frames.shape[-1] == 4 else frames[t]

@@ -97,7 +97,7 @@ def subject_rows(
 ) -> Measured:
     """Measure one method; a single row ``lost`` where no avatar can be made."""
     front, words = person.front, f"{person.name}: {who.name}"
-    store.forget_pictures(who.name, person.name)
+    store.forget_images(who.name, person.name)
     if who.make is None:  # the front photo itself, laid over each side
         sides = {view: {(0, 0): front.rgba} for view in person.sides}
         at_source, shown = front.rgba, {}
@@ -164,7 +164,7 @@ def render_upright(avatar: Avatar, yaw: int, pitch: int) -> Rgba:
 
 def keep_photos(person: MultiviewPerson, folder: Path, store: Store) -> None:
     """Put the real photos of the sheets into the store."""
-    store.forget_pictures(REAL_PHOTO, person.name)
+    store.forget_images(REAL_PHOTO, person.name)
     for view, photo in person.sides.items():
         x0, y0, x1, y1 = photo.box
         store.keep(REAL_PHOTO, person.name, sheet_name(45 * COMPARED[view]), photo.matted[y0:y1, x0:x1])

@@ -123,7 +123,7 @@ def _person(
         return found
     say(0.0, f"{name}: truth")
     staged = stage(read_scene(folder), comparer)
-    store.forget_pictures(TRUE, name)
+    store.forget_images(TRUE, name)
     for shot in other_shots(staged):
         store.keep(TRUE, name, shot.name, staged.truths[shot.name].cut)
     for k, c in enumerate(missing):
@@ -187,7 +187,7 @@ def _views(who: Subject, staged: Staged, store: Store, comparer: Comparer, say: 
         avatar = who.make([staged.source.path], lambda s, what: say(0.6 * s, f"{name}: {who.name}: {what}"))
     rows: list[Row] = []
     shots = other_shots(staged)
-    store.forget_pictures(who.name, name)
+    store.forget_images(who.name, name)
     for k, shot in enumerate(shots):
         say(0.6 + 0.4 * k / len(shots), f"{name}: {who.name}: {shot.name}")
         if avatar is None:

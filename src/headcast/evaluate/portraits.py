@@ -173,7 +173,7 @@ def avatar_row(
     assert who.make is not None
     words = f"{photo.stem}: {who.name}"
     avatar = who.make([photo], lambda fraction, what: say(0.7 * fraction, f"{words}: {what}"))
-    store.forget_pictures(who.name, photo.stem)
+    store.forget_images(who.name, photo.stem)
 
     def keep(name: str, image: UInt8[np.ndarray, "h w 4"]) -> None:
         store.keep(who.name, photo.stem, name, over_grey(image))

@@ -20,7 +20,7 @@ from headcast.evaluate.report import Report
 from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Measured, Store
 from headcast.image import load_image
-from headcast.priors.restorer.infer import enlarged, load_restorer, restore_picture
+from headcast.priors.restorer.infer import enlarged, load_restorer, restore_tiled
 from headcast.weights import load_tensors
 
 __all__ = ["degrade_to_quarter", "measure"]
@@ -65,7 +65,7 @@ def measure(setting: Setting) -> Report:
     who: dict[str, Callable[[Image], Image]] = {
         "bicubic": partial(enlarged, times=TIMES),
         "bicubic, non-local means": denoise_and_enlarge,
-        "restorer": lambda small: restore_picture(enlarged(small, TIMES), network),
+        "restorer": lambda small: restore_tiled(enlarged(small, TIMES), network),
     }
     facts = {"restorer": load_tensors("restorer")[2]}
     files = photos_in(setting.data)

@@ -108,7 +108,7 @@ def subject_row(
     say: Progress,
 ) -> Measured:
     """Measure one method; ``lost`` where no avatar can be made or driven."""
-    store.forget_pictures(who.name, name)
+    store.forget_images(who.name, name)
     if who.make is None:
         image, at_source = align_neutral(front.rgb, front.points, smiling, name), front.rgba
     else:

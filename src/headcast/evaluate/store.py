@@ -101,7 +101,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(path, rgb, png_metadata({}))
 
-    def forget_pictures(self, subject: str, item: str) -> None:
+    def forget_images(self, subject: str, item: str) -> None:
         """Delete the images of an earlier run with other settings."""
         for path in self.image_path(subject, item, "x").parent.glob("*.png"):
             path.unlink()

@@ -189,7 +189,7 @@ def column_rows(
         )
     except HeadcastError:
         return []
-    bench.store.forget_pictures(column.name, item)
+    bench.store.forget_images(column.name, item)
     rows: list[Row] = []
     for yaw, truth, camera in zip(bench.options.views, truths, head.cameras, strict=True):
         image = render_from(avatar, aligned_camera(avatar, head.points, camera))

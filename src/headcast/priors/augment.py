@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 from headcast.crops.grid import square_grid
-from headcast.priors.images import IGNORE, Pictures
+from headcast.priors.images import IGNORE, FaceImages
 from headcast.priors.restorer.degrade import Degradation, degrade
 
 __all__ = [
@@ -78,7 +78,7 @@ def uniform(rng: torch.Generator, n: int, low: float, high: float) -> Float[Tens
     return low + (high - low) * torch.rand(n, generator=rng)
 
 
-def sample_crop_grids(images: Pictures, framing: Framing, rng: torch.Generator) -> Float[Tensor, "n s s 2"]:
+def sample_crop_grids(images: FaceImages, framing: Framing, rng: torch.Generator) -> Float[Tensor, "n s s 2"]:
     """Sample the grids of random squares about the faces: size, shift, roll, mirroring, seeming turn."""
     n, (h, w) = len(images), images.rgb.shape[1:3]
     room = torch.exp(uniform(rng, n, math.log(framing.room[0]), math.log(framing.room[1])))
@@ -100,7 +100,7 @@ def sample_crop_grids(images: Pictures, framing: Framing, rng: torch.Generator) 
     return grid
 
 
-def crop_faces(images: Pictures, framing: Framing, rng: torch.Generator) -> Crops:
+def crop_faces(images: FaceImages, framing: Framing, rng: torch.Generator) -> Crops:
     """Crop about the faces; beyond the image its edge is repeated and the label is ``IGNORE``."""
     h, w = images.rgb.shape[1:3]
     grid = sample_crop_grids(images, framing, rng)

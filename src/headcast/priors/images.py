@@ -14,7 +14,7 @@ from torch import Tensor
 from headcast.errors import HeadcastError
 from headcast.parsing import load_arrays, parsing
 
-__all__ = ["IGNORE", "PictureSource", "Pictures", "synthesized"]
+__all__ = ["IGNORE", "FaceImageSource", "FaceImages", "synthesized"]
 
 MAX_FILE_BYTES = 1 << 33
 
@@ -23,7 +23,7 @@ IGNORE = 255
 
 
 @dataclass(frozen=True)
-class Pictures:
+class FaceImages:
     """N square images of one size.
 
     Attributes:
@@ -43,28 +43,28 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.rgb)
 
-    def __getitem__(self, index: Tensor | slice) -> Pictures:
+    def __getitem__(self, index: Tensor | slice) -> FaceImages:
         """Return the images at an index."""
-        return Pictures(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return FaceImages(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
-    def to(self, device: torch.device) -> Pictures:
+    def to(self, device: torch.device) -> FaceImages:
         """Move all tensors to another device."""
-        return Pictures(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        return FaceImages(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
     @classmethod
-    def joined(cls, parts: list[Pictures]) -> Pictures:
+    def joined(cls, parts: list[FaceImages]) -> FaceImages:
         """Concatenate several batches of images."""
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(cls)})
 
 
 @dataclass(frozen=True)
-class PictureSource:
+class FaceImageSource:
     """Where synthetic people come from.
 
     Attributes:
         split: of ``headcast.synth``. seed: of it. frames: unrelated moments of each person.
         size: pixels a side when synthesized.
-        folder: images made before (``tools/build_pictures.py``); empty: made when asked for, without end.
+        folder: images made before (``tools/build_face_images.py``); empty: made when asked for, without end.
     """
 
     split: str = "train"
@@ -73,7 +73,7 @@ class PictureSource:
     size: int = 256
     folder: str = ""
 
-    def people(self, rng: torch.Generator, count: int, device: torch.device) -> Pictures:
+    def people(self, rng: torch.Generator, count: int, device: torch.device) -> FaceImages:
         """Sample ``count`` people with all their frames, person after person."""
         if self.folder:
             stored = load_stored(self.folder)
@@ -88,14 +88,14 @@ class PictureSource:
 
 def synthesized(
     split: str, seed: int, numbers: Int[np.ndarray, " p"], frames: int, size: int, device: torch.device
-) -> Pictures:
+) -> FaceImages:
     """Synthesize moments of people, each with its own light, expression and camera."""
     from headcast.synth import SynthConfig, make_batch
 
     config = SynthConfig(split=split, size=size, texture=size, people=len(numbers), frames=frames)  # type: ignore[arg-type]
     b = make_batch(config, device, seed, numbers)
     low, high = b.landmarks478.amin(1), b.landmarks478.amax(1)
-    return Pictures(
+    return FaceImages(
         rgb=to_uint8(b.rgb),
         alpha=to_uint8(b.alpha),
         background=to_uint8(b.background),
@@ -111,7 +111,7 @@ def to_uint8(x: Tensor) -> Tensor:
 
 
 @cache
-def load_stored(folder: str) -> Pictures:
+def load_stored(folder: str) -> FaceImages:
     """Load all images of a folder of ``*.npz`` into memory.
 
     Raises:
@@ -119,13 +119,13 @@ def load_stored(folder: str) -> Pictures:
     """
     files = sorted(p for p in Path(folder).glob("*.npz") if not p.name.startswith("."))
     if not files:
-        raise HeadcastError(f"{folder}: no images (*.npz) here; make them with tools/build_pictures.py")
-    return Pictures.joined([read_images(p) for p in files])
+        raise HeadcastError(f"{folder}: no images (*.npz) here; make them with tools/build_face_images.py")
+    return FaceImages.joined([read_images(p) for p in files])
 
 
-def read_images(path: Path) -> Pictures:
+def read_images(path: Path) -> FaceImages:
     """Read one file of images."""
-    names = [f.name for f in fields(Pictures)]
+    names = [f.name for f in fields(FaceImages)]
     data = load_arrays(path, names, "delete it and make it again", limit=MAX_FILE_BYTES)
     with parsing(path, "not a file of images", "delete it and make it again"):
-        return Pictures(**{name: torch.from_numpy(data[name]) for name in names})
+        return FaceImages(**{name: torch.from_numpy(data[name]) for name in names})

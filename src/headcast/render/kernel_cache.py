@@ -45,7 +45,7 @@ class KernelCache:
         self.source = source
         self.folders = kernel_folders(source)
         self.name = f"{source.stem}.{name}-{line}"
-        self.stamp = hashlib.sha256(source.read_bytes()).hexdigest()
+        self.stamp = sources_digest((Path(__file__).parent, source.parent))
         self.cache_path = str(self.folders[0])
 
     def load_overload(self, signature: Any, context: Any) -> Any:
@@ -89,6 +89,15 @@ class KernelCache:
         place = repr((versions, str(self.source), str(signature), codegen.magic_tuple()))
         digest = hashlib.sha256(place.encode()).hexdigest()
         return f"{self.name}-{digest[:16]}.kernel", hashlib.sha256((digest + self.stamp).encode()).digest()
+
+
+@functools.cache
+def sources_digest(folders: tuple[Path, ...]) -> str:
+    """Hash all Python files of folders: machine code holds helpers and constants of neighbouring modules."""
+    digest = hashlib.sha256()
+    for path in sorted({p for folder in folders for p in folder.glob("*.py")}):
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def read_sealed(path: Path, key: bytes) -> bytes | None:

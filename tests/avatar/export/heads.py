@@ -26,7 +26,7 @@ INFO = {
     "method": "fit",
     "seed": 0,
     "weights": ({"name": "head", "licence": "Apache-2.0"},),
-    "synthetic_media": "Pictures of this avatar are synthetic.",
+    "synthetic_media": "FaceImages of this avatar are synthetic.",
     "consent": "I agree. Åsa",
 }
 

@@ -23,7 +23,7 @@ from headcast.priors.augment import (
 )
 from headcast.priors.encoder.losses import Helpers, identity_loss
 from headcast.priors.encoder.network import SIDE, WIDTHS, Encoder, unit_features
-from headcast.priors.images import Pictures, PictureSource, load_stored
+from headcast.priors.images import FaceImages, FaceImageSource, load_stored
 from headcast.priors.restorer.degrade import Degradation
 from headcast.synth.config import LABELS
 from headcast.training.config import TrainConfig
@@ -45,7 +45,7 @@ class IdentityEncoderRecipe:
     which: Literal["losses", "evaluator"] = "losses"
     """The encoder that losses may use, or the one that only evaluates."""
     folder: str = ""
-    """Synthetic images made before by tools/build_pictures.py with this encoder's seed (101 or 202)."""
+    """Synthetic images made before by tools/build_face_images.py with this encoder's seed (101 or 202)."""
     portraits: str = ""
     """Crops made by tools/pack_portraits.py; one half of their people is this encoder's. Empty: none."""
     people: Annotated[int, POSITIVE] = 6
@@ -81,7 +81,7 @@ class IdentityEncoderRecipe:
     def batch(self, index: int, seed: int, device: torch.device) -> dict[str, Tensor]:
         """Make crops of people and portraits: ``seen``, ``clear``, ``label``, ``person``, ``lost``."""
         rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEEDS[self.which])
-        source = PictureSource(
+        source = FaceImageSource(
             split="train", seed=SEEDS[self.which], frames=self.frames, size=self.size, folder=self.folder
         )
         framing = Framing(size=SIDE, room=(1.2, 1.6), shift=0.05, finer=self.finer, yaw=9.0)
@@ -99,13 +99,13 @@ class IdentityEncoderRecipe:
             "lost": lost,
         }
 
-    def sample_portraits(self, rng: torch.Generator) -> Pictures:
+    def sample_portraits(self, rng: torch.Generator) -> FaceImages:
         """Sample portraits of this encoder's half of the people, each twice."""
         every = load_stored(self.portraits)
         mine = (every.person % 2 == (self.which == "evaluator")).nonzero()[:, 0]
         chosen = mine[torch.randperm(len(mine), generator=rng)[: self.company]]
         got = every[chosen.repeat_interleave(2)]
-        return Pictures(
+        return FaceImages(
             rgb=got.rgb,
             alpha=got.alpha,
             background=got.background,

@@ -20,7 +20,7 @@ from headcast.priors.augment import (
     jitter_colour,
     replace_background,
 )
-from headcast.priors.images import IGNORE, PictureSource, load_stored
+from headcast.priors.images import IGNORE, FaceImageSource, load_stored
 from headcast.priors.parser.losses import RARE, alpha_loss, dice_loss, downsample_labels, label_loss
 from headcast.priors.parser.network import SIDE, FaceParser
 from headcast.priors.parser.palette import coloured
@@ -42,7 +42,7 @@ class ParserRecipe:
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.998, warmup=50, cooldown=0.3, clip=5.0)
 
     folders: str = ""
-    """Folders of synthetic images by tools/build_pictures.py, commas between; empty: made as it goes."""
+    """Folders of synthetic images by tools/build_face_images.py, commas between; empty: made as it goes."""
     portraits: str = ""
     """Portraits with agreed labels by tools/build_parser_labels.py; empty: none."""
     people: Annotated[int, POSITIVE] = 4
@@ -95,7 +95,7 @@ class ParserRecipe:
     def synthetic(self, rng: torch.Generator, device: torch.device, framing: Framing) -> Crops:
         """Make crops of synthetic people."""
         if not self.folders:
-            source = PictureSource(split="train", seed=SEED, frames=self.frames)
+            source = FaceImageSource(split="train", seed=SEED, frames=self.frames)
             return crop_faces(source.people(rng, self.people, device), framing, rng)
         folders = [f for f in self.folders.split(",") if f]
         each = [self.people * self.frames // len(folders)] * len(folders)

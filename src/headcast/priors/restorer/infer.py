@@ -15,7 +15,7 @@ from headcast.priors.restorer.network import Restorer
 from headcast.progress import Progress
 from headcast.weights import load_tensors
 
-__all__ = ["build_network", "enlarged", "load_restorer", "restore_picture"]
+__all__ = ["build_network", "enlarged", "load_restorer", "restore_tiled"]
 
 TILE, HALO = 768, 96  # pixels; what lies further away than the halo hardly changes a pixel
 
@@ -51,7 +51,7 @@ def count_blocks(tensors: dict[str, Tensor], name: str) -> int:
 
 
 @torch.no_grad()
-def restore_picture(
+def restore_tiled(
     rgb: UInt8[np.ndarray, "h w 3"],
     network: Restorer | None = None,
     strength: float = 1.0,

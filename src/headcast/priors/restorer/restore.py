@@ -51,7 +51,7 @@ def restore_image(
     Raises:
         HeadcastError: no face where one is needed; weights or packages are missing; senseless numbers.
     """
-    from headcast.priors.restorer.infer import enlarged, load_restorer, restore_picture
+    from headcast.priors.restorer.infer import enlarged, load_restorer, restore_tiled
 
     if not 0 <= strength <= 1:
         raise HeadcastError(f"restore: strength {strength} lies outside 0..1")
@@ -60,12 +60,12 @@ def restore_image(
     device = torch.device(device)
     large = enlarged(rgb, scale)
     if network == "headcast":
-        return restore_picture(large, load_restorer(device=device), strength, progress)
+        return restore_tiled(large, load_restorer(device=device), strength, progress)
     if network == "realesrgan":
         return blend_images(large, resize_like(whole_step(device)(rgb), large), strength)
     step = gfpgan_step(device, seed) if network == "gfpgan" else face_step(network, device)
     places = _alignments(large, find_faces)
-    out = restore_picture(large, load_restorer(device=device), strength, progress)
+    out = restore_tiled(large, load_restorer(device=device), strength, progress)
     for k, affine in enumerate(places):
         if progress is not None:
             progress(k / len(places), f"face {k + 1} of {len(places)}")

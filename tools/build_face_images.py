@@ -1,6 +1,6 @@
-"""Synthetic pictures for training on a machine that synthesizes slower than it trains.
+"""Synthetic images for training on a machine that synthesizes slower than it trains.
 
-python tools/build_pictures.py --out pictures --people 300 --seed 101 [--split test] [--frames 4] [--size 256]
+python tools/build_face_images.py --out faces --people 300 --seed 101 [--split test] [--frames 4] [--size 256]
 
 Four people a file; what exists is kept, so that a stopped run goes on. Training reads the folder with
 ``headcast train parser --folders pictures`` or ``headcast train encoder --folder pictures``.
@@ -16,7 +16,7 @@ import numpy as np
 
 from headcast.device import pick_device
 from headcast.files import atomic_path
-from headcast.priors.images import Pictures, synthesized
+from headcast.priors.images import FaceImages, synthesized
 
 AT_ONCE = 4
 
@@ -40,7 +40,7 @@ def main() -> None:
         numbers = np.arange(first, min(first + AT_ONCE, a.people))
         made = synthesized(a.split, a.seed, numbers, a.frames, a.size, pick_device(a.device))
         with atomic_path(path) as temporary, temporary.open("wb") as f:
-            np.savez(f, **{x.name: getattr(made, x.name).cpu().numpy() for x in fields(Pictures)})
+            np.savez(f, **{x.name: getattr(made, x.name).cpu().numpy() for x in fields(FaceImages)})
         print(f"{first + len(numbers)} of {a.people} people")
 
 

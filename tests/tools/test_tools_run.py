@@ -91,7 +91,7 @@ def test_build_parser_labels(tool: Tool, portraits: Path, tmp_path: Path) -> Non
     assert 0.2 < known.mean() < 1 and len(np.unique(stored["label"])) > 5
 
 
-def test_build_pictures(tool: Tool, tmp_path: Path) -> None:
+def test_build_face_images(tool: Tool, tmp_path: Path) -> None:
     tool(
         "build_face_images", "--out", tmp_path, "--people", 1, "--frames", 1, "--size", 64, "--device", "cpu"
     )

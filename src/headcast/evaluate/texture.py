@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -41,77 +41,63 @@ TEXELS = "texels of face, nose, lips and brows"
 MOST = 1024
 MAE = "mean absolute error"
 
+uv_figure = partial(Figure, crop=UV, mask=TEXELS)
+
 FIGURES = (
-    Figure(
+    uv_figure(
         key="albedo_psnr",
         title="albedo PSNR",
         unit="dB",
-        crop=UV,
-        mask=TEXELS,
         note="as it comes: exposure counts",
     ),
-    Figure(
+    uv_figure(
         key="albedo_psnr_gained",
         title="albedo PSNR, gained",
         unit="dB",
-        crop=UV,
-        mask=TEXELS,
         note="after one gain a channel in linear light (least squares), which the light leaves open",
     ),
-    Figure(
+    uv_figure(
         key="albedo_ssim",
         title="albedo SSIM, gained",
-        crop=UV,
-        mask=TEXELS,
         note="11x11 Gaussian, sigma 1.5, borders reflected, after the same gain",
     ),
-    Figure(
+    uv_figure(
         key="ita_error",
         title="skin tone error",
         unit="degrees ITA",
         better="low",
-        crop=UV,
-        mask=TEXELS,
         span="CIELAB medians",
         note="absolute difference of the individual typology angle",
     ),
-    Figure(
+    uv_figure(
         key="ita_bias",
         title="skin tone bias",
         unit="degrees ITA",
         better="neither",
-        crop=UV,
-        mask=TEXELS,
         span="CIELAB medians",
         note="above 0: made lighter than true",
     ),
-    Figure(
+    uv_figure(
         key="normal_angle",
         title="micro normals",
         unit="degrees",
         better="low",
-        crop=UV,
-        mask=TEXELS,
         span="unit vectors",
         note="mean angle between tangent-space normals",
     ),
-    Figure(
+    uv_figure(
         key="specular_mae",
         title="specular",
         unit="",
         better="low",
-        crop=UV,
-        mask=TEXELS,
         span="0..1",
         note=MAE,
     ),
-    Figure(
+    uv_figure(
         key="roughness_mae",
         title="roughness",
         unit="",
         better="low",
-        crop=UV,
-        mask=TEXELS,
         span="0..1",
         note=MAE,
     ),

@@ -362,7 +362,9 @@ def read_training_state(path: Path) -> None:
 def head_files() -> list[Folder]:
     """A tiny head model."""
     sizes = {"v": 5, "i": 2, "f": 3, "u": 6, "j": 6, "l": 2, "r": 2}
-    shapes = {k: [sizes.get(d, 0) or int(d) for d in s.split()] for k, s in DIMENSIONS.items()}
+    shapes = {
+        k: [sizes.get(d, 0) or int(d) for d in s.removeprefix("2? ").split()] for k, s in DIMENSIONS.items()
+    }
     whole = ("faces", "faces_uv", "part", "region", "mirror", "lid_index", "lid_rim")
     tensors = {
         k: torch.zeros(s, dtype=torch.int32 if k in whole or k.endswith("_faces") else torch.float32)

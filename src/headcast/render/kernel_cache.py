@@ -57,6 +57,7 @@ class KernelCache:
         for folder in self.folders:
             if (payload := read_sealed(folder / name, key)) is not None:
                 try:
+                    # a pickle, as in numba's own cache; read_sealed refuses what others can write
                     return CompileResult._rebuild(context, *pickle.loads(payload))
                 except Exception:  # written under packages that this key does not tell apart
                     continue

@@ -92,11 +92,10 @@ def test_build_parser_labels(tool: Tool, portraits: Path, tmp_path: Path) -> Non
 
 
 def test_build_face_images(tool: Tool, tmp_path: Path) -> None:
-    tool(
-        "build_face_images", "--out", tmp_path, "--people", 1, "--frames", 1, "--size", 64, "--device", "cpu"
-    )
+    options = ("--out", tmp_path, "--people", 1, "--frames", 1, "--size", 64, "--device", "cpu")
+    tool("build_face_images", *options)
     assert np.load(tmp_path / "00000.npz")["rgb"].shape == (1, 64, 64, 3)
-    said = tool("build_face_images", *asked)
+    said = tool("build_face_images", *options)
     assert said == ""  # what is there stays
 
 

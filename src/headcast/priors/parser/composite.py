@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 from headcast.errors import HeadcastError
 from headcast.parsing import load_arrays, parsing
@@ -118,7 +118,7 @@ def crop_cutouts(cutouts: Cutouts, chosen: Tensor, framing: Framing, rng: torch.
         rgb=warped[:, :3] * alpha[:, None].sqrt(),
         background=torch.zeros(n, 3, *alpha.shape[1:]),
         alpha=alpha,
-        label=torch.where(known | ~outside, label.round().long(), IGNORE),
+        label=label.round().long(),
         known=known.float(),
         known_alpha=torch.ones(n, dtype=torch.bool),
         person=chosen,
@@ -205,7 +205,8 @@ def _blend_gain(
     """Multiply gains on a label and around it, where nothing else is known, softly."""
     on = crops.label == label
     free = on | (crops.label == IGNORE)
-    mask = (max_pool2d(on[:, None].float(), 13, 1, 6) * free[:, None]) * use[:, None, None, None]
+    near = avg_pool2d(avg_pool2d(on[:, None].float(), (1, 13), 1, (0, 6)), (13, 1), 1, (6, 0)) > 0
+    mask = (near & free[:, None]) * use[:, None, None, None].float()
     mask = avg_pool2d(mask, 3, 1, 1)
     return gain * (1 + mask * (new - 1))
 

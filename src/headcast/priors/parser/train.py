@@ -21,6 +21,13 @@ from headcast.priors.augment import (
     replace_background,
 )
 from headcast.priors.images import IGNORE, FaceImageSource, load_stored
+from headcast.priors.parser.composite import (
+    crop_cutouts,
+    load_cutouts,
+    load_scenes,
+    place_before,
+    sample_scenes,
+)
 from headcast.priors.parser.losses import RARE, alpha_loss, dice_loss, downsample_labels, label_loss
 from headcast.priors.parser.network import SIDE, FaceParser
 from headcast.priors.parser.palette import coloured
@@ -45,6 +52,12 @@ class ParserRecipe:
     """Folders of synthetic images by tools/build_face_images.py, commas between; empty: made as it goes."""
     portraits: str = ""
     """Portraits with agreed labels by tools/build_parser_labels.py; empty: none."""
+    mattes: str = ""
+    """People cut out of photos by tools/build_mattes.py; empty: none."""
+    scenes: str = ""
+    """File of scenes by tools/build_scenes.py to place people before; empty: plain ones."""
+    cut: int = 5
+    """People cut out of photos in a batch."""
     people: Annotated[int, POSITIVE] = 4
     """Synthetic people in a batch."""
     frames: Annotated[int, POSITIVE] = 2
@@ -72,8 +85,13 @@ class ParserRecipe:
         rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
         window = self.window or self.side
         part = window / self.side
-        framing = Framing(size=window, room=(1.7 * part, 2.9 * part), shift=0.1 + (1 - part) / 2)
-        parts = [replace_background(self.synthetic(rng, device, framing), rng)]
+        framing = Framing(size=window, room=(1.5 * part, 3.9 * part), shift=0.12 + (1 - part) / 2, turn=10)
+        crops = self.placed(self.synthetic(rng, device, framing), rng, 0.7)
+        parts = [crops if self.scenes else replace_background(crops, rng)]
+        if self.mattes and self.cut:
+            every = load_cutouts(self.mattes)
+            chosen = torch.randperm(len(every), generator=rng)[: self.cut]
+            parts.append(self.placed(crop_cutouts(every, chosen, framing, rng), rng, 1.0))
         if self.portraits and self.real:
             every = load_stored(self.portraits)
             chosen = torch.randperm(len(every), generator=rng)[: self.real]
@@ -91,6 +109,13 @@ class ParserRecipe:
             "alpha": torch.where(sure, crops.alpha, by_label),
             "known": torch.where(sure, crops.known > 0, crops.label != IGNORE),
         }
+
+    def placed(self, crops: Crops, rng: torch.Generator, fraction: float) -> Crops:
+        """Place a fraction of the people before scenes, where there are any."""
+        if not self.scenes:
+            return crops
+        scenes = sample_scenes(load_scenes(self.scenes), rng, len(crops.rgb), crops.rgb.shape[-1])
+        return place_before(crops, scenes, rng, fraction)
 
     def synthetic(self, rng: torch.Generator, device: torch.device, framing: Framing) -> Crops:
         """Make crops of synthetic people."""
@@ -147,6 +172,10 @@ class ParserRecipe:
             "licence": "Apache-2.0",
             "labels": list(LABELS),
             "trained_on": "synthetic heads (headcast synth, train split)"
+            + (
+                "; people cut out of the London and Canada sets (train split; DeBruine and Jones 2017, CC BY "
+                "4.0) before light maps (CC0) and painted scenes" * bool(self.mattes)
+            )
             + (
                 "; public-domain portraits (train split) where fitted head, matte and colours agree"
                 * bool(self.portraits)

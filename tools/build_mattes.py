@@ -5,8 +5,8 @@ python tools/build_mattes.py --data ../shared/data --out mattes [--sheets sheets
 Needs pymatting (MIT), which nothing else here does. London and Canada only. The cloth is modelled by a
 polynomial over the image. Its difference to the photo is keyed against nearby colours of the person, and the
 same trimap is solved in closed form (Levin et al. 2008). Alpha counts as known where the two agree within
-``AGREED``, or within ``ALIKE`` where person and cloth differ much, which makes the key exact; white shirts and
-grey highlights often fail. ``REJECTED`` were rejected by eye. Labels are where landmarks (London: also the
+``AGREED``, or within ``ALIKE`` where person and cloth differ much, which makes the key exact; white shirts
+and grey highlights often fail. ``REJECTED`` were rejected by eye. Labels are where landmarks (London: also the
 hand-set points of ears), colours and matte agree. The files hold photographs of real people: private.
 """
 
@@ -44,15 +44,15 @@ SIDE = 512
 AGREED = 0.05
 """Largest difference of keyed and closed-form alpha for alpha to be known."""
 ALIKE, CONTRAST = 0.15, 0.35
-"""The same where the colours of person and cloth lie further apart than ``CONTRAST``; then the key is taken."""
+"""The same where person and cloth differ by more than ``CONTRAST``; then the key is taken."""
 NUMBER = {n: i for i, n in enumerate(LABELS)}
 EARS = ((109, 110, 111, 119, 118, 117, 116, 115), (112, 113, 114, 124, 123, 122, 121, 120))
 """Of the 189 points of a ``.tem`` file."""
 NOSE = (168, 6, 122, 351, 49, 279, 129, 358, 98, 327, 2)
 DEGREE = 4
 """Of the polynomial over the cloth."""
-REJECTED: frozenset[str] = frozenset()
-"""Photos whose mattes are wrong to the eye."""
+REJECTED = frozenset({"L021_neutral", "L021_smile"})
+"""Photos whose mattes are wrong to the eye: a bald head shines as the cloth does."""
 
 
 class Matte(NamedTuple):
@@ -121,6 +121,7 @@ def make_trimap(far: np.ndarray, noise: float, frame: FaceFrame, coarse: np.ndar
     tiny = stats[:, cv2.CC_STAT_AREA] < np.where(np.arange(count) > 0, 0.002 * unit**2, 0)
     filled |= tiny[pieces] & small
     inner = cv2.erode(filled.astype(np.uint8), disk(max(3, round(0.025 * unit)))) > 0
+    inner &= (far > 0.06) | (frame.depth > -0.03) | (frame.y < frame.chin - 0.2)
     inner |= (frame.depth > 0.05) | ((coarse > 0.97) & (frame.y < frame.chin))
     cloth &= (coarse < 0.15) | (frame.y > frame.chin)
     return np.where(inner, 1.0, np.where(cloth, 0.0, 0.5))

@@ -17,8 +17,8 @@ import numpy as np
 
 from headcast.files import atomic_path
 
-os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
-import cv2  # noqa: E402  reads light maps only when told to before it is loaded
+os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"  # OpenCV reads it when it is loaded
+import cv2
 
 SIDE = 288
 HELD_MAPS, HELD_FAMILY = ("courtyard", "sunset"), "shelves"
@@ -43,7 +43,9 @@ def map_views(path: Path, rng: Rng, count: int) -> list[np.ndarray]:
         d /= np.linalg.norm(d, axis=-1, keepdims=True)
         u = ((np.arctan2(d[..., 0], d[..., 2]) + yaw) / (2 * np.pi) % 1) * w - 0.5
         v = np.arccos(np.clip(d[..., 1], -1, 1)) / np.pi * h - 0.5
-        view = cv2.remap(light, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        view = cv2.remap(
+            light, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+        )
         exposure = rng.uniform(0.15, 0.7) / max(float(np.percentile(view, 80)), 1e-4)
         shown = 1 - np.exp(-view * exposure * 1.5)
         out.append((np.clip(shown, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8))
@@ -89,13 +91,24 @@ def foliage(rng: Rng) -> np.ndarray:
     size = rng.uniform(2, 14)
     for _ in range(int(rng.uniform(150, 700))):
         at = (rng.random(2) * SIDE).astype(int).tolist()
-        axes = np.maximum(1, (size * rng.uniform(0.4, 1.8) * np.array([1, rng.uniform(0.2, 0.8)])).astype(int))
-        leaf = tuple(float(v) for v in np.clip(base * np.exp(rng.normal(0, 0.55)) + rng.normal(0, 10, 3), 0, 255))
+        axes = np.maximum(
+            1, (size * rng.uniform(0.4, 1.8) * np.array([1, rng.uniform(0.2, 0.8)])).astype(int)
+        )
+        leaf = tuple(
+            float(v) for v in np.clip(base * np.exp(rng.normal(0, 0.55)) + rng.normal(0, 10, 3), 0, 255)
+        )
         cv2.ellipse(x, at, axes.tolist(), float(rng.uniform(0, 180)), 0, 360, leaf, -1, cv2.LINE_AA)
     for _ in range(int(rng.integers(0, 25))):
         a = rng.random(2) * SIDE
         b = a + rng.normal(0, 60, 2)
-        cv2.line(x, a.astype(int).tolist(), b.astype(int).tolist(), colour(rng, 0.02, 0.4), int(rng.integers(1, 5)), cv2.LINE_AA)
+        cv2.line(
+            x,
+            a.astype(int).tolist(),
+            b.astype(int).tolist(),
+            colour(rng, 0.02, 0.4),
+            int(rng.integers(1, 5)),
+            cv2.LINE_AA,
+        )
     return shaded(x, rng)
 
 
@@ -104,10 +117,19 @@ def cloth(rng: Rng) -> np.ndarray:
     dark = rng.random() < 0.75
     x = np.ones((SIDE, SIDE, 3), np.float32) * colour(rng, 0.01 if dark else 0.2, 0.2 if dark else 0.9, 0.3)
     u = np.linspace(0, 1, SIDE)
-    folds = sum(rng.normal(0, 1) / k * np.sin(2 * np.pi * (k * u + rng.random())) for k in (1, 2, 3, 5, 8, 13))
-    grid = cv2.resize(rng.normal(0, 1, (6, 6)).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    folds = sum(
+        rng.normal(0, 1) / k * np.sin(2 * np.pi * (k * u + rng.random())) for k in (1, 2, 3, 5, 8, 13)
+    )
+    grid = cv2.resize(
+        rng.normal(0, 1, (6, 6)).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
+    )
     strength = rng.uniform(0, 0.5)
-    return np.clip(x * np.exp(strength * (folds[None, :] + 0.5 * grid))[..., None] + rng.normal(0, rng.uniform(0, 5), x.shape), 0, 255)
+    return np.clip(
+        x * np.exp(strength * (folds[None, :] + 0.5 * grid))[..., None]
+        + rng.normal(0, rng.uniform(0, 5), x.shape),
+        0,
+        255,
+    )
 
 
 def wall(rng: Rng) -> np.ndarray:
@@ -118,7 +140,9 @@ def wall(rng: Rng) -> np.ndarray:
     for j, top in enumerate(range(0, SIDE, h)):
         for left in range(-w, SIDE, w):
             x0 = left + (w // 2) * (j % 2)
-            x[top : top + h - gap, max(0, x0) : max(0, x0 + w - gap)] = np.clip(base + rng.normal(0, 14), 0, 255)
+            x[top : top + h - gap, max(0, x0) : max(0, x0 + w - gap)] = np.clip(
+                base + rng.normal(0, 14), 0, 255
+            )
     return shaded(x, rng)
 
 
@@ -138,7 +162,9 @@ def shelves(rng: Rng) -> np.ndarray:
 
 def shaded(x: np.ndarray, rng: Rng) -> np.ndarray:
     """Shade an image unevenly, as lamps do, and soften it a little."""
-    grid = cv2.resize(rng.normal(0, 0.35, (3, 3)).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    grid = cv2.resize(
+        rng.normal(0, 0.35, (3, 3)).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
+    )
     return cv2.GaussianBlur(np.clip(x * np.exp(grid)[..., None], 0, 255), (0, 0), rng.uniform(0.4, 2.0))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headcast.observe.colour_model import features, fit_mixture, monomials
 from headcast.observe.face_frame import face_frame, polygon
 from headcast.observe.glasses import glasses_mask, glasses_score
 from headcast.observe.landmark_points import IRIS_LEFT, IRIS_RIGHT, LIPS_OUTER
@@ -110,28 +109,3 @@ def test_face_frame() -> None:
 def test_polygon_area() -> None:
     square = np.array([[10.0, 10], [30, 10], [30, 30], [10, 30]])
     assert polygon(square, 40, 40).sum() == pytest.approx(400, rel=0.15)
-
-
-def test_mixture_tells_colours_apart() -> None:
-    rng = np.random.default_rng(0)
-    a = rng.normal((60, 20, 20, 0), (5, 3, 3, 0.3), (2000, 4)).astype(np.float32)
-    b = rng.normal((20, 2, 4, 1), (4, 2, 2, 0.3), (2000, 4)).astype(np.float32)
-    skin, hair = fit_mixture(a, 2), fit_mixture(b, 2)
-    ta, tb = monomials(a), monomials(b)
-    assert (skin.log_density(ta) > hair.log_density(ta)).mean() > 0.99
-    assert (hair.log_density(tb) > skin.log_density(tb)).mean() > 0.99
-    again = fit_mixture(a, 2)
-    assert np.array_equal(again.exponents, skin.exponents)
-    one = fit_mixture(a, 1)
-    cov = np.cov(a.T) + np.diag([7.0, 2.5, 2.5, 0.6]) ** 2
-    d = a - a.mean(0)
-    wanted = np.sqrt(np.einsum("ni,ij,nj->n", d, np.linalg.inv(cov), d))
-    assert one.distance(ta) == pytest.approx(wanted, rel=0.05, abs=0.1)
-
-
-def test_texture_is_higher_on_noise() -> None:
-    rng = np.random.default_rng(0)
-    x = np.full((120, 240, 3), 120, np.uint8)
-    x[:, 120:] = rng.integers(60, 180, (120, 120, 1))
-    f = features(x, 200.0)
-    assert f[:, 150:, 3].mean() > f[:, :90, 3].mean() + 1

@@ -24,8 +24,8 @@ from headcast.synth.config import LABELS
 
 __all__ = ["Cutouts", "crop_cutouts", "load_cutouts", "load_scenes", "place_before", "sample_scenes"]
 
-FINER = 2
-"""Samples a pixel and side of a crop."""
+LOADED = 320
+"""Side of the squares in memory: as fine as the crops of a training are."""
 CLOTHES, HAIR = LABELS.index("clothes"), LABELS.index("hair")
 
 
@@ -68,7 +68,29 @@ def load_cutouts(folder: str) -> Cutouts:
         with parsing(path, "not a file of a matte", "delete it and make it again"):
             for n in names:
                 every[n].append(torch.from_numpy(data[n]))
-    return Cutouts(**{n: torch.stack(x).float() if n == "size" else torch.stack(x) for n, x in every.items()})
+    stacked = {n: torch.stack(x) for n, x in every.items()}
+    return _reduced(Cutouts(**stacked | {"size": stacked["size"].float()}))
+
+
+def _reduced(cutouts: Cutouts) -> Cutouts:
+    """Reduce squares to ``LOADED`` pixels; a pixel is known where all that it covers is."""
+    before = cutouts.rgb.shape[1]
+    k = LOADED / before
+    if k >= 1:
+        return cutouts
+
+    def area(x: Tensor) -> Tensor:
+        return interpolate(x.float(), (LOADED, LOADED), mode="area")
+
+    nearest = ((torch.arange(LOADED) + 0.5) / k).long()
+    return Cutouts(
+        rgb=torch.cat([area(x[None].permute(0, 3, 1, 2)) for x in cutouts.rgb]).permute(0, 2, 3, 1).byte(),
+        alpha=area(cutouts.alpha[:, None])[:, 0].round().byte(),
+        known=((area(cutouts.known[:, None])[:, 0] > 250) * 255).byte(),
+        label=cutouts.label[:, nearest][:, :, nearest],
+        box=cutouts.box * k,
+        size=cutouts.size * k,
+    )
 
 
 @cache
@@ -98,21 +120,18 @@ def crop_cutouts(cutouts: Cutouts, chosen: Tensor, framing: Framing, rng: torch.
         box=cutouts.box[chosen],
         person=chosen,
     )
-    grid = sample_crop_grids(images, replace(framing, finer=FINER), rng)
+    grid = sample_crop_grids(images, framing, rng)
     pixel, size = (grid + 1) / 2 * h, cutouts.size[chosen][:, None, None]
     outside = (pixel - pixel.clamp(torch.zeros(2), size)).abs().amax(-1) > 0
     grid = torch.minimum(pixel, size - 0.5) / h * 2 - 1
-    stack = torch.cat(
-        [images.rgb, images.alpha[..., None], cutouts.known[chosen][..., None]], -1
-    ).permute(0, 3, 1, 2)
-    warped = avg_pool2d(
-        grid_sample(stack.float(), grid, padding_mode="border", align_corners=False) / 255, FINER
+    stack = torch.cat([images.rgb, images.alpha[..., None], cutouts.known[chosen][..., None]], -1).permute(
+        0, 3, 1, 2
     )
-    coarse = grid[:, FINER // 2 :: FINER, FINER // 2 :: FINER]
+    warped = grid_sample(stack.float(), grid, padding_mode="border", align_corners=False) / 255
     label = grid_sample(
-        images.label[:, None].float(), coarse, mode="nearest", padding_mode="border", align_corners=False
+        images.label[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
     )[:, 0]
-    alpha, outside = warped[:, 3], avg_pool2d(outside[:, None].float(), FINER)[:, 0] > 0
+    alpha = warped[:, 3]
     known = (warped[:, 4] > 0.99) & ~(outside & (alpha > 0.02))
     return Crops(
         rgb=warped[:, :3] * alpha[:, None].sqrt(),
@@ -122,7 +141,7 @@ def crop_cutouts(cutouts: Cutouts, chosen: Tensor, framing: Framing, rng: torch.
         known=known.float(),
         known_alpha=torch.ones(n, dtype=torch.bool),
         person=chosen,
-        place=face_coordinates(coarse, images.box, (h, h)),
+        place=face_coordinates(grid, images.box, (h, h)),
     )
 
 
@@ -153,7 +172,9 @@ def place_before(
 ) -> Crops:
     """Place a ``fraction`` of people before scenes, recoloured, relit and touched by the scene's light."""
     n = len(crops.rgb)
-    swap = (torch.rand(n, generator=rng) < fraction)[:, None, None, None] & crops.known_alpha[:, None, None, None]
+    swap = (torch.rand(n, generator=rng) < fraction)[:, None, None, None] & crops.known_alpha[
+        :, None, None, None
+    ]
     alpha = crops.alpha[:, None]
     person = (crops.rgb.square() - (1 - alpha) * crops.background.square()).clamp(min=0)
     person = person * person_gain(crops, rng)

@@ -74,7 +74,7 @@ class ParserRecipe:
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """Build the face parser."""
         torch.manual_seed(seed)
-        return {"parser": FaceParser(side=self.side)}
+        return {"parser": FaceParser(side=self.side).to(memory_format=torch.channels_last)}  # faster on CPUs
 
     def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         """Return one AdamW over the parser."""
@@ -85,7 +85,7 @@ class ParserRecipe:
         rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
         window = self.window or self.side
         part = window / self.side
-        framing = Framing(size=window, room=(1.5 * part, 3.9 * part), shift=0.12 + (1 - part) / 2, turn=10)
+        framing = Framing(size=window, room=(1.3 * part, 3.6 * part), shift=0.12 + (1 - part) / 2, turn=10)
         crops = self.placed(self.synthetic(rng, device, framing), rng, 0.7)
         parts = [crops if self.scenes else replace_background(crops, rng)]
         if self.mattes and self.cut:
@@ -104,7 +104,7 @@ class ParserRecipe:
         by_label = (crops.label != LABELS.index("background")).float()
         sure = crops.known_alpha[:, None, None]
         return {
-            "seen": seen * 2 - 1,
+            "seen": (seen * 2 - 1).contiguous(memory_format=torch.channels_last),
             "label": crops.label,
             "alpha": torch.where(sure, crops.alpha, by_label),
             "known": torch.where(sure, crops.known > 0, crops.label != IGNORE),

@@ -6,8 +6,8 @@ Needs pymatting (MIT), which nothing else here does. London and Canada only. The
 polynomial over the image. Its difference to the photo is keyed against nearby colours of the person, and the
 same trimap is solved in closed form (Levin et al. 2008). Alpha counts as known where the two agree within
 ``AGREED``, or within ``ALIKE`` where person and cloth differ much, which makes the key exact; white shirts
-and grey highlights often fail. ``REJECTED`` were rejected by eye. Labels are where landmarks (London: also the
-hand-set points of ears), colours and matte agree. The files hold photographs of real people: private.
+and grey highlights often fail. ``REJECTED`` were rejected by eye. Labels are where landmarks (London: also
+the hand-set points of ears), colours and matte agree. The files hold photographs of real people: private.
 """
 
 from __future__ import annotations

@@ -98,9 +98,9 @@ def agreed(o: Observation, head: HeadModel) -> np.ndarray:
     off = np.isin(fitted, (0, IGNORE))
     out[(m.hair > 0.85) & sure & off] = NUMBER["hair"]
     out[(m.clothes > 0.85) & sure & off] = NUMBER["clothes"]
-    near = round(0.12 * (chin - p[:, 1].min()))
+    near = round(0.12 * (chin - p[:, 1].min()))  # of the matte, which may cut hair off
     person = ((m.person > 0.04) | (fitted != 0)).astype(np.uint8)
-    out[cv2.distanceTransform(1 - person, cv2.DIST_L2, 5) > near] = NUMBER["background"]  # hair may be cut off
+    out[cv2.distanceTransform(1 - person, cv2.DIST_L2, 5) > near] = NUMBER["background"]
     out[m.glasses > 0.7] = NUMBER["glasses"]
     return out
 

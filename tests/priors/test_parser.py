@@ -13,8 +13,8 @@ from tests.priors.heads import few_pictures, folder_of_pictures
 from tests.priors.resume import ends_where_it_would
 from torch import Tensor
 
-from headcast.nets.unet import UNet
 from headcast.errors import HeadcastError
+from headcast.nets.unet import UNet
 from headcast.observe.detection import Detection
 from headcast.observe.masks import segment
 from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
@@ -87,7 +87,7 @@ def test_labels_are_coarse_and_coverage_is_fine() -> None:
     assert labels.shape == (1, K, 32, 32) and alpha.shape == (1, 63, 63)
     p, cover = parser.parse(x)
     torch.testing.assert_close(p.sum(1), torch.ones(1, 63, 63), atol=1e-5, rtol=0)
-    assert cover.shape == (1, 63, 63) and 0 <= cover.min() and cover.max() <= 1
+    assert cover.shape == (1, 63, 63) and cover.min() >= 0 and cover.max() <= 1
     assert sum(w.numel() for w in parser.parameters()) < 4_000_000
 
 

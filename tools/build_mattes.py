@@ -34,8 +34,7 @@ from headcast.observe.landmark_points import (
     LIPS_OUTER,
 )
 from headcast.observe.landmarks import FaceDetector, pick_face
-from headcast.observe.masks import segment
-from headcast.observe.matte import coarse_matte
+from headcast.observe.masks import person_matte, segment
 from headcast.priors.images import IGNORE
 from headcast.synth.config import LABELS
 
@@ -153,7 +152,7 @@ def make_matte(rgb: np.ndarray, detection: Detection) -> Matte:
     image = rgb.astype(np.float32) / 255
     frame = face_frame(detection.points, *rgb.shape[:2])
     cloth, noise = fit_cloth(image, frame)
-    coarse = coarse_matte(rgb, detection.box)
+    coarse = person_matte(rgb, detection)
     trimap = make_trimap(np.abs(image - cloth).max(-1), noise, frame, coarse)
     keyed, contrast = key_alpha(image, cloth, trimap, frame.unit)
     clear = contrast > CONTRAST

@@ -50,8 +50,8 @@ EARS = ((109, 110, 111, 119, 118, 117, 116, 115), (112, 113, 114, 124, 123, 122,
 NOSE = (168, 6, 122, 351, 49, 279, 129, 358, 98, 327, 2)
 DEGREE = 4
 """Of the polynomial over the cloth."""
-REJECTED = frozenset({"L021_neutral", "L021_smile"})
-"""Photos whose mattes are wrong to the eye: a bald head shines as the cloth does."""
+REJECTED = frozenset({"L021_neutral", "L021_smile", "C010f", "C053f", "C095m", "C116m", "C129m"})
+"""Photos whose mattes are wrong to the eye: a bald head shines, or shadows fall on the cloth."""
 
 
 class Matte(NamedTuple):
@@ -233,13 +233,15 @@ def matted(path: Path, detector: FaceDetector) -> dict[str, np.ndarray]:
     )
     label[~m.known & (label == NUMBER["background"])] = IGNORE
 
+    plain = m.cloth.mean((0, 1))  # a cast of the light shows on the grey cloth
+
     def square(x: np.ndarray, fill: int = 0) -> np.ndarray:
         out = np.full((SIDE, SIDE, *x.shape[2:]), fill, np.uint8)
         out[:h, :w] = np.round(x * 255) if x.dtype != np.uint8 else x
         return out
 
     return {
-        "rgb": square(m.foreground),
+        "rgb": square(np.clip(m.foreground * plain.mean() / plain, 0, 1)),
         "alpha": square(m.alpha),
         "known": square(m.known.astype(np.float32)),
         "background": square(m.cloth),

@@ -21,6 +21,8 @@ from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_co
 from headcast.priors.images import IGNORE, FaceImages, load_stored
 from headcast.priors.parser import FaceParser, available, load_parser, parse_face
 from headcast.priors.parser.composite import (
+    coarse_guides,
+    coverage_by_label,
     crop_cutouts,
     load_cutouts,
     load_scenes,
@@ -41,7 +43,7 @@ CPU = torch.device("cpu")
 class ByColour(FaceParser):
     """Stands in for a trained parser: red is skin (certainly and covered), all else background."""
 
-    def parse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def parse(self, x: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
         red = ((x[:, 0] > 0) & (x[:, 1] < 0)).float()
         p = torch.zeros(len(x), K, *x.shape[-2:])
         p[:, 1], p[:, 0] = red, 1 - red
@@ -199,6 +201,7 @@ def test_answers_lie_where_they_belong() -> None:
 
 def test_masks_are_the_parsers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headcast.priors.parser.infer.load_parser", lambda device="cpu": ByColour())
+    monkeypatch.setattr("headcast.observe.masks._people_in_square", lambda x: x[..., 0].float() / 255)
     rgb = np.full((160, 240, 3), 60, np.uint8)
     rgb[60:90, 100:130] = (250, 20, 20)
     rng = np.random.default_rng(0)
@@ -209,7 +212,7 @@ def test_masks_are_the_parsers(monkeypatch: pytest.MonkeyPatch) -> None:
     total = found.skin + found.hair + found.clothes
     np.testing.assert_allclose(total, found.person, atol=1e-3)
     given = segment(rgb, face, np.ones((160, 240), np.float32))
-    assert given.person.min() == 1 and given.clothes[10, 10] > 0.9
+    assert given.person.min() == 1 and given.clothes[10, 10] > 0.7
 
 
 def a_cutout(folder: Path, size: int = 96) -> str:
@@ -238,7 +241,7 @@ def test_cut_out_people_stand_before_scenes(tmp_path: Path) -> None:
     scenes = sample_scenes(torch.full((2, 32, 32, 3), 90, dtype=torch.uint8), rng, 3, 48)
     placed = place_before(crops, scenes, rng)
     behind = (placed.rgb - scenes).abs().amax(1)[clear]
-    assert behind.max() < 1e-3
+    assert behind.max() < 0.03
     red = placed.rgb[:, 0] > placed.rgb[:, 2] + 0.1
     assert red[solid].float().mean() > 0.95
     same = place_before(crops, scenes, rng, fraction=0.0)
@@ -249,7 +252,27 @@ def test_reduced_people_keep_their_place(tmp_path: Path) -> None:
     cutouts = load_cutouts(a_cutout(tmp_path, 640))
     assert cutouts.rgb.shape == (1, 320, 320, 3) and cutouts.size.tolist() == [[36.0, 36.0]]
     assert cutouts.alpha[0, 18, 18] == 255 and cutouts.alpha[0, 2, 30] == 0
-    assert torch.equal(cutouts.label[0, :36, :36] == 1, cutouts.alpha[0, :36, :36] > 127)
+    same = (cutouts.label[0, :36, :36] == 1) == (cutouts.alpha[0, :36, :36] > 127)
+    assert same.float().mean() > 0.97
+
+
+def test_guides_are_like_the_truth_and_wrong() -> None:
+    alpha = torch.zeros(16, 64, 64)
+    alpha[:, 20:, 16:48] = 1
+    rng = torch.Generator().manual_seed(0)
+    guides = coarse_guides(alpha, rng, 1.0)
+    off = ((guides > 0) != (alpha > 0.5)).float().mean((1, 2))
+    assert 0.005 < off.mean() < 0.2 and guides.abs().max() <= 1
+    none = coarse_guides(alpha, rng, 0.0)
+    assert none.abs().max() == 0
+
+
+def test_unknown_labels_are_covered_as_those_around() -> None:
+    label = torch.full((1, 64, 64), IGNORE)
+    label[:, :, :20], label[:, :, 44:] = 0, 10
+    found = coverage_by_label(label)
+    assert (found[:, :, :20] == 0).all() and (found[:, :, 44:] == 1).all()
+    assert found[0, 32, 24] < 0.5 < found[0, 32, 40]
 
 
 def test_missing_mattes_and_scenes_are_named(tmp_path: Path) -> None:

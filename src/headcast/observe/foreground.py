@@ -18,6 +18,8 @@ SURE = 0.95
 """Coverage from which colours stay as they are."""
 SURENESS = 4
 """Power of coverage by which colours count in local means: mixed ones hardly."""
+NOTHING = 1e-6
+"""Weight of the estimate before, which alone counts where there is next to nothing around."""
 LEAST = 1e-3
 """Mean coverage around a pixel below which nothing is known of the person there."""
 
@@ -48,7 +50,7 @@ def _fuse(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return better foreground and background: local means, moved so that they explain the image."""
     mean_front, mean_back = (
-        box(colour * weight, radius) / (box(weight[..., 0], radius)[..., None] + 1e-6)
+        (box(colour * weight, radius) + NOTHING * colour) / (box(weight[..., 0], radius)[..., None] + NOTHING)
         for colour, weight in ((front, alpha**SURENESS), (back, (1 - alpha) ** SURENESS))
     )
     rest = image - alpha * mean_front - (1 - alpha) * mean_back

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -12,10 +12,16 @@ from headcast.observe.filters import guided, resized
 from headcast.observe.glasses import glasses_mask
 from headcast.observe.matte import keep_connected, refine_matte
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["PARTS", "WORK", "ParsedImage", "cutout_matte", "parse_image", "person_matte", "segment"]
 
 WORK = 1024
-"""Pixels of the longer side that masks are made at."""
+"""Pixels of the longer side that the matte's edges are found at."""
+
+PARSED, PARSED_FACE = 512, 160.0
+"""Pixels of the longer side that labels are made at, and of the face's larger side at least."""
 
 CUTOUT_IOU = 0.75
 """Of alpha and the person found, for alpha to be the person's outline."""
@@ -41,10 +47,10 @@ PARTS = {
 
 
 class ParsedImage(NamedTuple):
-    """What the parser finds in an image of at most ``WORK`` pixels.
+    """What the parser finds in an image.
 
     Attributes:
-        rgb: that image. detection: the face in it. alpha: coverage by the person.
+        rgb: the image, reduced. detection: the face in it. alpha: coverage by the person.
         probability: of every label of ``synth.config.LABELS``, 0 where the parser did not look.
     """
 
@@ -66,20 +72,31 @@ def parse_image(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Parsed
     from headcast.synth.config import LABELS
 
     h, w = rgb.shape[:2]
-    scale = min(1.0, WORK / max(h, w))
-    small = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
     x0, y0, x1, y1 = detection.box
+    scale = min(1.0, max(PARSED / max(h, w), PARSED_FACE / max(x1 - x0, y1 - y0)))
+    small = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
     box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
-    parsed = parse_face(torch.from_numpy(np.ascontiguousarray(small)), box)
+    parsed = parse_face(torch.from_numpy(np.ascontiguousarray(small)), box, guide=_people_in_square)
     alpha = (parsed.alpha * parsed.weight).numpy()
     probability = {n: p.numpy() for n, p in zip(LABELS, parsed.probability, strict=True)}
     face = Detection(detection.points * scale, box, detection.score, detection.yaw)
     return ParsedImage(small, face, alpha, probability)
 
 
+def _people_in_square(square: UInt8[Tensor, "s s 3"]) -> Float[Tensor, "s s"]:
+    """Return coverage 0..1 by people as the segmentation network finds it, also mirrored."""
+    import torch
+
+    from headcast.face_networks.segmentation import SEGMENTATION_SIDE, segment_people
+
+    small = resized(square.numpy(), SEGMENTATION_SIDE, SEGMENTATION_SIDE)
+    coarse = (segment_people(small) + segment_people(small[:, ::-1])[:, ::-1]) / 2
+    return torch.from_numpy(np.ascontiguousarray(resized(coarse, *square.shape[:2])))
+
+
 def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[np.ndarray, "h w"]:
     """Return coverage 0..1 of the person with the detected face, without other people who stand apart."""
-    return _fine_matte(parse_image(rgb, detection), rgb.shape[:2])
+    return _fine_matte(rgb, detection, parse_image(rgb, detection).alpha)
 
 
 def cutout_matte(
@@ -97,11 +114,18 @@ def cutout_matte(
     return own * alpha
 
 
-def _fine_matte(parsed: ParsedImage, size: tuple[int, ...]) -> Float[np.ndarray, "h w"]:
-    """Return the parser's coverage with the image's edges, at an image's size."""
-    box = parsed.detection.box
-    fine = refine_matte(parsed.rgb, parsed.alpha, max(box[2] - box[0], box[3] - box[1]))
-    return np.clip(resized(keep_connected(fine, box), size[0], size[1]), 0, 1)
+def _fine_matte(
+    rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, alpha: Float[np.ndarray, "a b"]
+) -> Float[np.ndarray, "h w"]:
+    """Return the parser's coverage with the image's edges, at the image's size."""
+    h, w = rgb.shape[:2]
+    scale = min(1.0, WORK / max(h, w))
+    work = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
+    x0, y0, x1, y1 = detection.box
+    coarse = np.clip(resized(alpha, *work.shape[:2]), 0, 1)
+    fine = refine_matte(work, coarse, max(x1 - x0, y1 - y0) * scale)
+    box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
+    return np.clip(resized(keep_connected(fine, box), h, w), 0, 1)
 
 
 def segment(
@@ -115,7 +139,7 @@ def segment(
     h, w = rgb.shape[:2]
     parsed = parse_image(rgb, detection)
     if person is None:
-        person = _fine_matte(parsed, (h, w))
+        person = _fine_matte(rgb, detection, parsed.alpha)
     glasses = glasses_mask(parsed.rgb, parsed.detection.points)
     soft = resized(_soft_parts(parsed), h, w) * person[..., None]
     return Masks(

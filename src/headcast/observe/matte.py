@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from headcast.crops.square import Box
-from headcast.observe.filters import guided, local_colour
+from headcast.observe.filters import guided, local_colour, resized
 
 __all__ = ["keep_connected", "refine_matte"]
 
@@ -43,8 +43,8 @@ def refine_matte(
     reach = max(2.0, 0.035 * size)
     sure, never = _edge_regions(reach, coarse)
     band = 1 - sure - never
-    front, front_weight = local_colour(image, sure, 1.3 * reach)
-    back, back_weight = local_colour(image, never, 1.3 * reach)
+    front, front_weight = _wide_colour(image, sure, 1.3 * reach)
+    back, back_weight = _wide_colour(image, never, 1.3 * reach)
     place, trust = _place_between(front, back, image)
     trust = trust * np.minimum(1, 50 * np.minimum(front_weight, back_weight)) * band
     prior = np.clip(coarse, 0, 1)
@@ -53,6 +53,17 @@ def refine_matte(
     fine = guided(image, mixed.astype(np.float32), max(2, round(0.35 * reach)), 2e-4)
     out = np.where(band > 0, fine, sure)
     return np.clip((out - 0.04) / 0.92, 0, 1).astype(np.float32)
+
+
+def _wide_colour(image: np.ndarray, weight: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``local_colour``, computed on as few pixels as its blur needs."""
+    h, w = weight.shape
+    k = max(1, round(sigma / 3))
+    small = max(1, round(h / k)), max(1, round(w / k))
+    share = resized(weight.astype(np.float32), *small)
+    mixed = resized(image * weight[..., None], *small) / np.maximum(share, 1e-6)[..., None]
+    colour, total = local_colour(mixed, share, sigma / k)
+    return resized(colour, h, w), resized(total, h, w)
 
 
 def _place_between(front: np.ndarray, back: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

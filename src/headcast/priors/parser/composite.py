@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d
 
 from headcast.errors import HeadcastError
 from headcast.parsing import load_arrays, parsing
@@ -22,7 +22,16 @@ from headcast.priors.augment import Crops, Framing, face_coordinates, sample_cro
 from headcast.priors.images import IGNORE, MAX_FILE_BYTES, FaceImages
 from headcast.synth.config import LABELS
 
-__all__ = ["Cutouts", "crop_cutouts", "load_cutouts", "load_scenes", "place_before", "sample_scenes"]
+__all__ = [
+    "Cutouts",
+    "coarse_guides",
+    "coverage_by_label",
+    "crop_cutouts",
+    "load_cutouts",
+    "load_scenes",
+    "place_before",
+    "sample_scenes",
+]
 
 LOADED = 320
 """Side of the squares in memory: as fine as the crops of a training are."""
@@ -226,9 +235,9 @@ def _blend_gain(
     """Multiply gains on a label and around it, where nothing else is known, softly."""
     on = crops.label == label
     free = on | (crops.label == IGNORE)
-    near = avg_pool2d(avg_pool2d(on[:, None].float(), (1, 13), 1, (0, 6)), (13, 1), 1, (6, 0)) > 0
-    mask = (near & free[:, None]) * use[:, None, None, None].float()
-    mask = avg_pool2d(mask, 3, 1, 1)
+    coarse = max_pool2d(avg_pool2d(on[:, None].float(), 4, ceil_mode=True), 3, 1, 1)
+    near = interpolate(coarse, on.shape[-2:], mode="bilinear", align_corners=False)
+    mask = (2 * near).clamp(max=1) * free[:, None] * use[:, None, None, None]
     return gain * (1 + mask * (new - 1))
 
 
@@ -257,3 +266,47 @@ def _spill(alpha: Tensor, behind: Tensor, rng: torch.Generator) -> Float[Tensor,
     wrap = uniform(rng, n, 0, 0.35)[:, None, None, None] * (torch.rand(n, 1, 1, 1, generator=rng) < 0.5)
     veil = uniform(rng, n, 0, 0.05)[:, None, None, None] * (torch.rand(n, 1, 1, 1, generator=rng) < 0.3)
     return alpha * (wrap * wide[:, :3] + veil * wide[:, 3:])
+
+
+def coarse_guides(
+    alpha: Float[Tensor, "n s s"], rng: torch.Generator, fraction: float
+) -> Float[Tensor, "n s s"]:
+    """Make coarse mattes with the faults that another network's have, -1 to 1; 0 on the others.
+
+    Edges lie off by a few hundredths of the side and are soft; pieces are missing, others are too much.
+
+    Args:
+        fraction: of the images that have one.
+    """
+    n, s = len(alpha), alpha.shape[-1]
+
+    def clouds(cells: int, count: int = 1) -> Float[Tensor, "n count s s"]:
+        x = torch.randn(n, count, cells, cells, generator=rng)
+        return interpolate(x, (s, s), mode="bicubic", align_corners=False)
+
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, s),) * 2, indexing="ij")
+    reach = uniform(rng, n, 0, 0.05)[:, None, None, None]
+    grid = torch.stack([x, y], -1)[None] + (reach * (clouds(5, 2) + clouds(12, 2))).permute(0, 2, 3, 1)
+    moved = grid_sample(alpha[:, None], grid, padding_mode="border", align_corners=True)
+    small = avg_pool2d(moved, 4, ceil_mode=True)
+    soft = interpolate(avg_pool2d(small, 3, 1, 1), (s, s), mode="bilinear", align_corners=False)
+    near_edge = avg_pool2d(small, 9, 1, 4, count_include_pad=False)
+    near_edge = interpolate(4 * near_edge * (1 - near_edge), (s, s), mode="bilinear", align_corners=False)
+    fault = (torch.rand(n, 1, 1, 1, generator=rng) < 0.7) * (clouds(6) * 1.2).clamp(-2, 2)
+    far = (torch.rand(n, 1, 1, 1, generator=rng) < 0.25) * (clouds(4) - 1.5).clamp(min=0)
+    sharp = uniform(rng, n, 4, 14)[:, None, None, None]
+    odds = sharp * (soft - uniform(rng, n, 0.3, 0.7)[:, None, None, None]) + 4 * fault * near_edge + 8 * far
+    use = (torch.rand(n, generator=rng) < fraction)[:, None, None]
+    return torch.where(use, (odds / 2).tanh()[:, 0], 0.0)
+
+
+def coverage_by_label(label: Int[Tensor, "n s s"]) -> Float[Tensor, "n s s"]:
+    """Return 1 on labels of a person, 0 on the background; elsewhere by what is known around."""
+    known = label != IGNORE
+    person = (known & (label != LABELS.index("background"))).float()[:, None]
+    background = (label == LABELS.index("background")).float()[:, None]
+    small = avg_pool2d(torch.cat([person, background], 1), 4, ceil_mode=True)
+    near, apart = avg_pool2d(avg_pool2d(small, 5, 1, 2), 5, 1, 2).chunk(2, 1)
+    around = (near + 1e-4) / (near + apart + 2e-4)
+    around = interpolate(around, label.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.where(known, person[:, 0], around[:, 0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,11 +18,11 @@ from headcast.weights import load_tensors, weights_path
 
 __all__ = ["Parsed", "available", "load_parser", "parse_face", "room_within"]
 
-ROOMS = (2.3, 3.6)
+ROOMS = (2.6, 3.8)
 """Least and greatest side of the parsed square in larger sides of the box around the 478 landmarks."""
 
-FINER = 1.5
-"""Side of the parsed square over that of the training's: faces are as large as there in larger squares."""
+FINER = 5 / 3
+"""Side of the parsed square over that of the training's, whose faces filled more of their squares."""
 
 MAX_SAMPLES_PER_PIXEL = 16
 """Samples a pixel and side at most, for faces in large photos."""
@@ -87,6 +88,7 @@ def parse_face(
     box: tuple[float, float, float, float],
     parser: FaceParser | None = None,
     room: float | None = None,
+    guide: Callable[[UInt8[Tensor, "s s 3"]], Float[Tensor, "s s"]] | None = None,
 ) -> Parsed:
     """Parse labels and coverage of the square about a face.
 
@@ -94,6 +96,7 @@ def parse_face(
         box: x0, y0, x1, y1 around the 478 landmarks, pixels.
         parser: the bundled one by default, on the image's device.
         room: side of the square in larger sides of the box; None: see ``room_within``.
+        guide: gives coarse coverage 0..1 of the square by people, to be guided by.
     """
     parser = parser or load_parser(rgb.device)
     h, w = rgb.shape[:2]
@@ -102,7 +105,11 @@ def parse_face(
     side = float((where[0, 2:] - where[0, :2]).max()) * room
     pixels = round(FINER * float(parser.side))
     crop = sample_squares(to_network_input(rgb, rgb.device), where, pixels, room, MAX_SAMPLES_PER_PIXEL)
-    probability, alpha = parser.parse(crop)
+    coarse = None
+    if guide is not None:
+        shown = ((crop[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+        coarse = guide(shown)[None].to(crop) * 2 - 1
+    probability, alpha = parser.parse(crop, coarse)
     back = _square_grid(rgb, where, w, h, side)
     above = torch.stack([back[0, ..., 0].abs(), -back[0, ..., 1]], -1).amax(-1)
     weight = ((1 - above) / (2 * RIM)).clamp(0, 1)

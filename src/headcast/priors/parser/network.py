@@ -1,4 +1,7 @@
-"""The bundled face parser: region labels and the person's coverage of a square about the face."""
+"""The bundled face parser: region labels and the person's coverage of a square about the face.
+
+A coarse matte of another network may guide it, as in mask-guided matting (Yu et al. 2021).
+"""
 
 from __future__ import annotations
 
@@ -34,17 +37,26 @@ class FaceParser(nn.Module):
         self.side: Tensor
         self.register_buffer("side", torch.tensor(float(side)))
         self.labels = LABELS
-        self.body = UNet(3, widths, blocks, len(LABELS) + 4)
+        self.body = UNet(4, widths, blocks, len(LABELS) + 4)
 
-    def forward(self, x: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b k i j"], Float[Tensor, "b h w"]]:
-        """Return logits of the labels at half the side, and of coverage at the whole side."""
-        y = self.body(x)
+    def forward(
+        self, x: Float[Tensor, "b 3 h w"], guide: Float[Tensor, "b h w"] | None = None
+    ) -> tuple[Float[Tensor, "b k i j"], Float[Tensor, "b h w"]]:
+        """Return logits of the labels at half the side, and of coverage at the whole side.
+
+        Args:
+            guide: coarse coverage, -1 none to 1 full; 0 where nothing is known. None: nowhere.
+        """
+        guide = torch.zeros_like(x[:, 0]) if guide is None else guide
+        y = self.body(torch.cat([x, guide[:, None]], 1))
         alpha = pixel_shuffle(y[:, -4:], 2)[:, 0, : x.shape[-2], : x.shape[-1]]
         return y[:, :-4], alpha
 
     @torch.no_grad()
-    def parse(self, x: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b h w"]]:
+    def parse(
+        self, x: Float[Tensor, "b 3 h w"], guide: Float[Tensor, "b h w"] | None = None
+    ) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b h w"]]:
         """Return probabilities of the labels and coverage 0..1 at the image's size, of an image in -1..1."""
-        labels, alpha = self(x)
+        labels, alpha = self(x, guide)
         labels = interpolate(labels, x.shape[-2:], mode="bilinear")
         return labels.softmax(1), alpha.sigmoid()

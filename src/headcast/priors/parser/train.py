@@ -22,6 +22,8 @@ from headcast.priors.augment import (
 )
 from headcast.priors.images import IGNORE, FaceImageSource, load_stored
 from headcast.priors.parser.composite import (
+    coarse_guides,
+    coverage_by_label,
     crop_cutouts,
     load_cutouts,
     load_scenes,
@@ -68,6 +70,8 @@ class ParserRecipe:
     """Learning rate."""
     side: Annotated[int, Limit(16, 4096)] = SIDE
     """Pixels of the whole square. Less is faster and coarser: a first part of a training may use 128."""
+    guided: float = 0.75
+    """Fraction of images with a coarse matte to be guided by."""
     window: int = 0
     """Pixels of the crop trained on, a part of the square (shown at the square's scale); 0: all of it."""
 
@@ -98,15 +102,16 @@ class ParserRecipe:
             parts.append(crop_faces(every[chosen].to(device), framing, rng))
         crops = Crops.joined(parts)
         seen, _ = degrade_some(
-            jitter_colour(crops.rgb, rng), rng, Degradation().at_scale(0.4 * self.side / SIDE), 0.5
+            jitter_colour(crops.rgb, rng), rng, Degradation().at_scale(0.4 * self.side / SIDE), 0.35
         )
         # portraits' coverage is 1 or 0 by label where the label is sure, and nothing elsewhere
-        by_label = (crops.label != LABELS.index("background")).float()
         sure = crops.known_alpha[:, None, None]
+        alpha = torch.where(sure, crops.alpha, coverage_by_label(crops.label))
         return {
+            "guide": coarse_guides(alpha, rng, self.guided),
             "seen": (seen * 2 - 1).contiguous(memory_format=torch.channels_last),
             "label": crops.label,
-            "alpha": torch.where(sure, crops.alpha, by_label),
+            "alpha": alpha,
             "known": torch.where(sure, crops.known > 0, crops.label != IGNORE),
         }
 
@@ -136,7 +141,7 @@ class ParserRecipe:
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
     ) -> dict[str, Tensor]:
         """Return ``label`` (cross entropy, small regions more), ``dice`` and ``alpha``."""
-        logits, alpha = networks["parser"](batch["seen"])
+        logits, alpha = networks["parser"](batch["seen"], batch["guide"])
         logits, alpha = logits.float(), alpha.float()
         weight = torch.tensor([RARE.get(n, 1.0) for n in LABELS], device=logits.device)
         label = downsample_labels(batch["label"])
@@ -151,7 +156,7 @@ class ParserRecipe:
         parser = networks["parser"]
         assert isinstance(parser, FaceParser)
         seen = batch["seen"][:8]
-        p, alpha = parser.parse(seen)
+        p, alpha = parser.parse(seen, batch["guide"][:8])
         shown = ((seen + 1) * 127.5).clamp(0, 255).byte().permute(0, 2, 3, 1)
         grey = (alpha * 255).byte()[..., None].expand(-1, -1, -1, 3)
         rows = [shown, coloured(p.argmax(1)), coloured(batch["label"][:8]), grey]

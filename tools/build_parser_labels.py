@@ -2,8 +2,8 @@
 
 python tools/build_parser_labels.py --data ../shared/data --out portraits_labelled [--count 160] [--skip 0]
 
-Skin, hair and clothes are where ``segment`` is sure, the parts of the face inside their landmarks; background
-is well away from the person, since mattes cut hair off. Everything else stays unknown. Crops are 256² with the
+Skin, hair and clothes are where ``segment`` is sure, parts of the face inside their landmarks; background is
+well away from the person, since mattes cut hair off. Everything else stays unknown. Crops are 256² with the
 face at 1/2.9. The files hold photographs of real people: private.
 """
 

@@ -12,8 +12,8 @@ from headcast.observe.types import Observation
 
 __all__ = ["clear_of_background", "estimate_foreground"]
 
-PASSES = (0.12, 0.012)
-"""Radii of the two passes, in the face's larger side."""
+PASSES = (0.25, 0.05, 0.012)
+"""Radii of the passes, in the face's larger side."""
 SURE = 0.95
 """Coverage from which colours stay as they are."""
 SURENESS = 4
@@ -29,8 +29,8 @@ def estimate_foreground(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the person's colours; beyond the person those nearby continue.
 
-    Two passes of box-filtered foreground and background (Forte 2021, "Approximate fast foreground colour
-    estimation"), the second with a small radius; here mixed colours count less.
+    Passes of box-filtered foreground and background (Forte 2021, "Approximate fast foreground colour
+    estimation") with ever smaller radii; mixed colours count less.
 
     Args:
         size: the face's larger side, pixels.

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headcast.head.model import HeadModel
+from headcast.observe.colour_model import features, fit_mixture, monomials
 from headcast.observe.face_frame import face_frame, polygon
 from headcast.observe.glasses import glasses_mask, glasses_score
 from headcast.observe.landmark_points import IRIS_LEFT, IRIS_RIGHT, LIPS_OUTER
 from headcast.observe.landmarks import FaceDetector
-from headcast.observe.masks import segment
+from headcast.observe.masks import _haired_crown, segment
 from headcast.observe.types import Detection, Masks
 
 cv2 = pytest.importorskip("cv2")
@@ -109,3 +111,54 @@ def test_face_frame() -> None:
 def test_polygon_area() -> None:
     square = np.array([[10.0, 10], [30, 10], [30, 30], [10, 30]])
     assert polygon(square, 40, 40).sum() == pytest.approx(400, rel=0.15)
+
+
+def test_mixture_tells_colours_apart() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal((60, 20, 20, 0), (5, 3, 3, 0.3), (2000, 4)).astype(np.float32)
+    b = rng.normal((20, 2, 4, 1), (4, 2, 2, 0.3), (2000, 4)).astype(np.float32)
+    skin, hair = fit_mixture(a, 2), fit_mixture(b, 2)
+    ta, tb = monomials(a), monomials(b)
+    assert (skin.log_density(ta) > hair.log_density(ta)).mean() > 0.99
+    assert (hair.log_density(tb) > skin.log_density(tb)).mean() > 0.99
+    again = fit_mixture(a, 2)
+    assert np.array_equal(again.exponents, skin.exponents)
+    one = fit_mixture(a, 1)
+    cov = np.cov(a.T) + np.diag([7.0, 2.5, 2.5, 0.6]) ** 2
+    d = a - a.mean(0)
+    wanted = np.sqrt(np.einsum("ni,ij,nj->n", d, np.linalg.inv(cov), d))
+    assert one.distance(ta) == pytest.approx(wanted, rel=0.05, abs=0.1)
+
+
+def test_texture_is_higher_on_noise() -> None:
+    rng = np.random.default_rng(0)
+    x = np.full((120, 240, 3), 120, np.uint8)
+    x[:, 120:] = rng.integers(60, 180, (120, 120, 1))
+    f = features(x, 200.0)
+    assert f[:, 150:, 3].mean() > f[:, :90, 3].mean() + 1
+
+
+@pytest.mark.parametrize(
+    ("colours", "parser", "believed"),
+    [(0.9, 1.0, False), (0.1, 0.9, True), (0.1, 0.2, False), (0.5, 0.6, False), (0.0, 0.6, False)],
+)
+def test_the_parser_corrects_a_crown_that_looks_bare(colours: float, parser: float, believed: bool) -> None:
+    head = HeadModel.load()
+    points = head.landmarks(head.neutral).numpy()[:, :2] * [1, -1]
+    points = (points - points.mean(0)) / np.ptp(points[:, 1]) * 100 + [120, 130]
+    y, x = np.mgrid[:240, :240] + 0.5
+    body = ((np.hypot(x - 120, y - 115) < 85) | ((abs(x - 120) < 40) & (y > 115))).astype(np.float32)
+    frame = face_frame(points, 240, 240)
+    outside = (frame.depth < -0.02) & (frame.y > frame.chin)
+
+    def parts(hair: float, lower: float) -> np.ndarray:
+        h = outside * hair
+        return np.stack([1 - h - lower * (y > 200), h, lower * (y > 200)], -1).astype(np.float32)
+
+    labelled, parsed = parts(colours, 0.2), parts(parser, 0.9)
+    out = _haired_crown(frame, body, labelled, parsed)
+    assert (out is labelled) == (not believed)
+    if believed:
+        assert out[45, 120, 1] > 0.85 > 0.2 > labelled[45, 120, 1]
+        assert np.allclose(out[220:], labelled[220:], atol=1e-6)  # under the chin what the colours said stays
+        assert np.allclose(out.sum(-1), 1, atol=1e-4)

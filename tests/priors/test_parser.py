@@ -16,7 +16,7 @@ from torch import Tensor
 from headcast.errors import HeadcastError
 from headcast.nets.unet import UNet
 from headcast.observe.detection import Detection
-from headcast.observe.masks import segment
+from headcast.observe.masks import _people_in_square, segment
 from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
 from headcast.priors.images import IGNORE, FaceImages, load_stored
 from headcast.priors.parser import FaceParser, available, load_parser, parse_face
@@ -303,7 +303,8 @@ def test_bundled() -> None:
     made = few_pictures()
     right = []
     for i in range(0, len(made), 2):
-        found = parse_face(made.rgb[i], tuple(made.box[i].tolist()), load_parser())  # type: ignore[arg-type]
+        box: tuple[float, float, float, float] = tuple(made.box[i].tolist())  # type: ignore[assignment]
+        found = parse_face(made.rgb[i], box, load_parser(), guide=_people_in_square)
         inside = found.weight > 0.5
         right.append(float((found.label == made.label[i])[inside].float().mean()))
     assert np.mean(right) > 0.8, right

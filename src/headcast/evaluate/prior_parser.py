@@ -71,7 +71,7 @@ def measure(setting: Setting) -> Report:
         setting.say(number / count, name)
         rgb, points = image["rgb"], image["points"]
         box = (*points.min(0).tolist(), *points.max(0).tolist())
-        detection = Detection(points, box, 1.0)
+        detection = Detection(points=points, box=box, score=1.0)
         masks, probability = segment(rgb, detection), label_probability(rgb, detection)
         found = np.stack([probability[n] for n in LABELS]).argmax(0)
         counts = _count_labels(probability, image, found, confusion)

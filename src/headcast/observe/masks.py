@@ -1,16 +1,19 @@
-"""Segment person, skin, hair, clothes and glasses of a portrait by the face parser."""
+"""Segment person, skin, hair, clothes and glasses of a portrait by the face parser, and colours."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from headcast.observe.detection import Detection, Masks
+from headcast.observe.face_frame import FaceFrame, face_frame
 from headcast.observe.filters import guided, resized
 from headcast.observe.glasses import glasses_mask
 from headcast.observe.matte import keep_connected, refine_matte
+from headcast.observe.parts import label_parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +25,14 @@ WORK = 1024
 
 PARSED, PARSED_FACE = 512, 160.0
 """Pixels of the longer side that labels are made at, and of the face's larger side at least."""
+
+BARE = 0.65
+"""Fraction of the crown with hair by its colours, below which the parser may correct it."""
+APART, HAIRED = 0.25, 0.7
+"""By how much more hair it must find there, and how much in all: on bald heads it finds some, too."""
+
+EDGES = 0.4
+"""Of the face's larger side: the size that edges are moved by, see ``refine_matte``."""
 
 CUTOUT_IOU = 0.75
 """Of alpha and the person found, for alpha to be the person's outline."""
@@ -79,7 +90,7 @@ def parse_image(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Parsed
     parsed = parse_face(torch.from_numpy(np.ascontiguousarray(small)), box, guide=_people_in_square)
     alpha = (parsed.alpha * parsed.weight).numpy()
     probability = {n: p.numpy() for n, p in zip(LABELS, parsed.probability, strict=True)}
-    face = Detection(detection.points * scale, box, detection.score, detection.yaw)
+    face = replace(detection, points=detection.points * scale, box=box)
     return ParsedImage(small, face, alpha, probability)
 
 
@@ -123,7 +134,7 @@ def _fine_matte(
     work = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
     x0, y0, x1, y1 = detection.box
     coarse = np.clip(resized(alpha, *work.shape[:2]), 0, 1)
-    fine = refine_matte(work, coarse, max(x1 - x0, y1 - y0) * scale)
+    fine = refine_matte(work, coarse, EDGES * max(x1 - x0, y1 - y0) * scale)
     box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
     return np.clip(resized(keep_connected(fine, box), h, w), 0, 1)
 
@@ -141,7 +152,7 @@ def segment(
     if person is None:
         person = _fine_matte(rgb, detection, parsed.alpha)
     glasses = glasses_mask(parsed.rgb, parsed.detection.points)
-    soft = resized(_soft_parts(parsed), h, w) * person[..., None]
+    soft = resized(_soft_parts(parsed, person, glasses), h, w) * person[..., None]
     return Masks(
         person=person,
         skin=soft[..., 0],
@@ -151,13 +162,36 @@ def segment(
     )
 
 
-def _soft_parts(parsed: ParsedImage) -> Float[np.ndarray, "h w 3"]:
+def _soft_parts(parsed: ParsedImage, person: np.ndarray, glasses: np.ndarray) -> Float[np.ndarray, "h w 3"]:
     """Return fractions of skin, hair and clothes that sum to 1, along the edges of the image."""
-    x0, y0, x1, y1 = parsed.detection.box
-    size = max(x1 - x0, y1 - y0)
+    rgb, points = parsed.rgb, parsed.detection.points
     parts = np.stack([sum(parsed.probability[n] for n in PARTS[k]) for k in PARTS], -1) + 1e-6
-    parts[..., 2] += 1e-5  # where nothing of the person is expected, what there is are clothes
     parts = (parts / parts.sum(-1, keepdims=True)).astype(np.float32)
-    soft = guided(parsed.rgb.astype(np.float32) / 255, parts, max(2, round(0.01 * size)), 1e-3)
+    labelled = resized(label_parts(rgb, person, points, glasses, parts), *rgb.shape[:2])
+    parts = _haired_crown(
+        face_frame(points, *rgb.shape[:2]), resized(person, *rgb.shape[:2]), labelled, parts
+    )
+    soft = guided(
+        rgb.astype(np.float32) / 255, parts, max(2, round(0.012 * face_frame(points, 1, 1).unit)), 1e-3
+    )
     soft = np.clip(soft, 0, 1) + 1e-6
     return soft / soft.sum(-1, keepdims=True)
+
+
+def _haired_crown(
+    frame: FaceFrame, person: np.ndarray, labelled: np.ndarray, parsed: np.ndarray
+) -> Float[np.ndarray, "h w 3"]:
+    """Return the parser's parts above the chin and in its hair where it finds a crown haired that looks bare.
+
+    Grey and fair hair has the colours of lit skin.
+    """
+    crown = (frame.depth < -0.06) & (frame.y > frame.chin + 0.55)
+    area = float(person[crown].sum())
+    if area < 0.02 * frame.unit**2:
+        return labelled
+    by_colour, by_parser = (float((x[..., 1] * person)[crown].sum()) / area for x in (labelled, parsed))
+    if by_colour > BARE or by_parser < max(by_colour + APART, HAIRED):
+        return labelled
+    above = np.clip((frame.y - frame.chin) / 0.1, 0, 1)
+    weight = np.maximum(above, np.clip(2 * parsed[..., 1] - 0.5, 0, 1))[..., None]
+    return (labelled + weight * (parsed - labelled)).astype(np.float32)

@@ -273,31 +273,38 @@ def coarse_guides(
 ) -> Float[Tensor, "n s s"]:
     """Make coarse mattes with the faults that another network's have, -1 to 1; 0 on the others.
 
-    Edges lie off by a few hundredths of the side and are soft; pieces are missing, others are too much.
+    Edges lie off by a hundredth of the side and are soft; pieces are missing, others are too much.
 
     Args:
         fraction: of the images that have one.
     """
     n, s = len(alpha), alpha.shape[-1]
-
-    def clouds(cells: int, count: int = 1) -> Float[Tensor, "n count s s"]:
-        x = torch.randn(n, count, cells, cells, generator=rng)
-        return interpolate(x, (s, s), mode="bicubic", align_corners=False)
-
-    y, x = torch.meshgrid(*(torch.linspace(-1, 1, s),) * 2, indexing="ij")
-    reach = uniform(rng, n, 0, 0.05)[:, None, None, None]
-    grid = torch.stack([x, y], -1)[None] + (reach * (clouds(5, 2) + clouds(12, 2))).permute(0, 2, 3, 1)
-    moved = grid_sample(alpha[:, None], grid, padding_mode="border", align_corners=True)
-    small = avg_pool2d(moved, 4, ceil_mode=True)
+    small = avg_pool2d(_bent(alpha, rng), 4, ceil_mode=True)
     soft = interpolate(avg_pool2d(small, 3, 1, 1), (s, s), mode="bilinear", align_corners=False)
     near_edge = avg_pool2d(small, 9, 1, 4, count_include_pad=False)
     near_edge = interpolate(4 * near_edge * (1 - near_edge), (s, s), mode="bilinear", align_corners=False)
-    fault = (torch.rand(n, 1, 1, 1, generator=rng) < 0.7) * (clouds(6) * 1.2).clamp(-2, 2)
-    far = (torch.rand(n, 1, 1, 1, generator=rng) < 0.25) * (clouds(4) - 1.5).clamp(min=0)
-    sharp = uniform(rng, n, 4, 14)[:, None, None, None]
-    odds = sharp * (soft - uniform(rng, n, 0.3, 0.7)[:, None, None, None]) + 4 * fault * near_edge + 8 * far
+    fault = (torch.rand(n, 1, 1, 1, generator=rng) < 0.7) * _clouds(n, 1, 7, s, rng).clamp(-2, 2)
+    far = (torch.rand(n, 1, 1, 1, generator=rng) < 0.1) * (_clouds(n, 1, 4, s, rng) - 1.5).clamp(min=0)
+    sharp = uniform(rng, n, 7, 16)[:, None, None, None]
+    odds = sharp * (soft - uniform(rng, n, 0.4, 0.6)[:, None, None, None]) + 2 * fault * near_edge + 8 * far
     use = (torch.rand(n, generator=rng) < fraction)[:, None, None]
     return torch.where(use, (odds / 2).tanh()[:, 0], 0.0)
+
+
+def _clouds(n: int, count: int, cells: int, s: int, rng: torch.Generator) -> Float[Tensor, "n count s s"]:
+    """Return smooth noise of about unit variance."""
+    x = torch.randn(n, count, cells, cells, generator=rng)
+    return interpolate(x, (s, s), mode="bicubic", align_corners=False)
+
+
+def _bent(alpha: Float[Tensor, "n s s"], rng: torch.Generator) -> Float[Tensor, "n 1 s s"]:
+    """Move coverage about, here this way and there that, by a hundredth of the side."""
+    n, s = len(alpha), alpha.shape[-1]
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, s),) * 2, indexing="ij")
+    reach = uniform(rng, n, 0, 0.015)[:, None, None, None]
+    move = reach * (_clouds(n, 2, 5, s, rng) + _clouds(n, 2, 12, s, rng))
+    grid = torch.stack([x, y], -1)[None] + move.permute(0, 2, 3, 1)
+    return grid_sample(alpha[:, None], grid, padding_mode="border", align_corners=True)
 
 
 def coverage_by_label(label: Int[Tensor, "n s s"]) -> Float[Tensor, "n s s"]:

@@ -18,10 +18,10 @@ from headcast.weights import load_tensors, weights_path
 
 __all__ = ["Parsed", "available", "load_parser", "parse_face", "room_within"]
 
-ROOMS = (2.6, 3.8)
+ROOMS = (1.8, 3.8)
 """Least and greatest side of the parsed square in larger sides of the box around the 478 landmarks."""
 
-FINER = 5 / 3
+FINER = 2.0
 """Side of the parsed square over that of the training's, whose faces filled more of their squares."""
 
 MAX_SAMPLES_PER_PIXEL = 16

@@ -70,7 +70,7 @@ class ParserRecipe:
     """Learning rate."""
     side: Annotated[int, Limit(16, 4096)] = SIDE
     """Pixels of the whole square. Less is faster and coarser: a first part of a training may use 128."""
-    guided: float = 0.75
+    guided: float = 0.9
     """Fraction of images with a coarse matte to be guided by."""
     window: int = 0
     """Pixels of the crop trained on, a part of the square (shown at the square's scale); 0: all of it."""
@@ -78,7 +78,8 @@ class ParserRecipe:
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """Build the face parser."""
         torch.manual_seed(seed)
-        return {"parser": FaceParser(side=self.side).to(memory_format=torch.channels_last)}  # faster on CPUs
+        parser = FaceParser(side=self.side)
+        return {"parser": parser.to(memory_format=torch.channels_last)}  # type: ignore[call-overload]
 
     def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         """Return one AdamW over the parser."""
@@ -148,7 +149,7 @@ class ParserRecipe:
         return {
             "label": label_loss(logits, label, weight),
             "dice": 0.5 * dice_loss(logits, label),
-            "alpha": 2.0 * alpha_loss(alpha, batch["alpha"], batch["known"]),
+            "alpha": 4.0 * alpha_loss(alpha, batch["alpha"], batch["known"]),
         }
 
     def preview(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:

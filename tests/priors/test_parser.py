@@ -199,7 +199,7 @@ def test_answers_lie_where_they_belong() -> None:
     )
 
 
-def test_masks_are_the_parsers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_matte_is_the_parsers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headcast.priors.parser.infer.load_parser", lambda device="cpu": ByColour())
     monkeypatch.setattr("headcast.observe.masks._people_in_square", lambda x: x[..., 0].float() / 255)
     rgb = np.full((160, 240, 3), 60, np.uint8)
@@ -208,11 +208,11 @@ def test_masks_are_the_parsers(monkeypatch: pytest.MonkeyPatch) -> None:
     points = np.stack([rng.uniform(95, 135, 478), rng.uniform(55, 95, 478)], 1).astype(np.float32)
     face = Detection(points, (95.0, 55.0, 135.0, 95.0), 1.0)
     found = segment(rgb, face)
-    assert found.person[75, 115] > 0.95 and found.skin[75, 115] > 0.9 and found.person[45, 90] < 0.05
+    assert found.person[75, 115] > 0.95 and found.person[45, 90] < 0.05
     total = found.skin + found.hair + found.clothes
     np.testing.assert_allclose(total, found.person, atol=1e-3)
     given = segment(rgb, face, np.ones((160, 240), np.float32))
-    assert given.person.min() == 1 and given.clothes[10, 10] > 0.7
+    assert given.person.min() == 1
 
 
 def a_cutout(folder: Path, size: int = 96) -> str:

@@ -183,7 +183,7 @@ def _haired_crown(
 ) -> Float[np.ndarray, "h w 3"]:
     """Return the parser's parts above the chin and in its hair where it finds a crown haired that looks bare.
 
-    Grey and fair hair has the colours of lit skin.
+    Within the face they stay. Grey and fair hair has the colours of lit skin.
     """
     crown = (frame.depth < -0.06) & (frame.y > frame.chin + 0.55)
     area = float(person[crown].sum())
@@ -193,5 +193,7 @@ def _haired_crown(
     if by_colour > BARE or by_parser < max(by_colour + APART, HAIRED):
         return labelled
     above = np.clip((frame.y - frame.chin) / 0.1, 0, 1)
-    weight = np.maximum(above, np.clip(2 * parsed[..., 1] - 0.5, 0, 1))[..., None]
-    return (labelled + weight * (parsed - labelled)).astype(np.float32)
+    weight = np.maximum(above, np.clip(2 * parsed[..., 1] - 0.5, 0, 1)) * np.clip(
+        1 - frame.depth / 0.06, 0, 1
+    )
+    return (labelled + weight[..., None] * (parsed - labelled)).astype(np.float32)

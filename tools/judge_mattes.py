@@ -129,6 +129,16 @@ def bleeding(rgb: np.ndarray, detection: Detection, masks: Masks) -> float:
     return float((other < own)[rim].mean()) if rim.any() else float("nan")
 
 
+def skin_tone(rgb: np.ndarray, detection: Detection, skin: np.ndarray) -> float:
+    """Return the individual typology angle of the face's skin, degrees; light skin is high."""
+    import cv2
+
+    frame = face_frame(detection.points, *rgb.shape[:2])
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[(skin > 0.8) & (frame.depth > 0.05)]
+    light, _, yellow = np.median(lab, 0) if len(lab) else (50.0, 0.0, 1.0)
+    return float(np.degrees(np.arctan2(light - 50, yellow)))
+
+
 def photos_of(folders: list[Path]) -> list[Path]:
     """Return the photos with faces: front views of multiview, evaluation portraits, all of other folders."""
     out = []
@@ -197,9 +207,8 @@ def main() -> None:
                 continue
             set_ = path.parent.parent.name if path.parent.parent.name == "multiview" else path.parent.name
             name = f"{path.parent.name}/{path.stem}"
-            rows.append(
-                {"name": name, "half": set_, "scene": "photo", "rim": bleeding(rgb, found[0], found[1])}
-            )
+            row = {"name": name, "half": set_, "scene": "photo", "rim": bleeding(rgb, found[0], found[1])}
+            rows.append(row | {"tone": skin_tone(rgb, found[0], found[1].skin)})
             tiles.append(tile(rgb, found[1], found[0]))
     a.out.write_text(json.dumps(rows, indent=1) + "\n")
     if a.sheet and tiles:

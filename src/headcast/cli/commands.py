@@ -318,8 +318,6 @@ class Evaluate:
     """Your sface.onnx of OpenCV Zoo: adds SFace cosine, with --yunet."""
     yunet: File = None
     """Your yunet.onnx of OpenCV Zoo, the detector that aligns faces for SFace."""
-    blendshapes: File = None
-    """Your face_landmarker.task of MediaPipe: adds expression distance."""
     seed: int = 0
     """Random seed."""
     device: str = "auto"
@@ -404,7 +402,7 @@ COMMANDS: dict[str, Entry] = {
     "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
     "export": Entry(Export, f"{HERE}.actions:run_export"),
     "observe": Entry(Observe, f"{HERE}.actions:run_observe"),
-    "info": Entry(Info, f"{HERE}.actions:run_info"),
+    "info": Entry(Info, f"{HERE}.info:run_info"),
     "view": Entry(View, f"{HERE}.actions:run_view"),
     "synth": Entry(Synth, f"{HERE}.actions:run_synth"),
     "train": Entry(Train, f"{HERE}.train:run_train", f"{HERE}.train:train_form"),

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d
 
 from headcast.errors import HeadcastError
-from headcast.parsing import load_arrays, parsing
+from headcast.array_files import load_arrays
+from headcast.parsing import parsing
 from headcast.priors.augment import Crops, Framing, face_coordinates, sample_crop_grids, uniform
 from headcast.priors.images import IGNORE, MAX_FILE_BYTES, FaceImages
 from headcast.synth.config import LABELS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -12,11 +12,8 @@ from headcast.observe.detection import Detection, Masks
 from headcast.observe.face_frame import FaceFrame, face_frame
 from headcast.observe.filters import guided, resized
 from headcast.observe.glasses import glasses_mask
-from headcast.observe.matte import keep_connected, refine_matte
+from headcast.observe.matte import coarse_matte, keep_connected, refine_by_colour, refine_matte
 from headcast.observe.parts import label_parts
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["PARTS", "WORK", "ParsedImage", "cutout_matte", "parse_image", "person_matte", "segment"]
 
@@ -87,22 +84,13 @@ def parse_image(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Parsed
     scale = min(1.0, max(PARSED / max(h, w), PARSED_FACE / max(x1 - x0, y1 - y0)))
     small = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
     box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
-    parsed = parse_face(torch.from_numpy(np.ascontiguousarray(small)), box, guide=_people_in_square)
+    small = np.ascontiguousarray(small)
+    guide = keep_connected(refine_by_colour(small, coarse_matte(small, box), box), box)
+    parsed = parse_face(torch.from_numpy(small), box, guide=torch.from_numpy(guide.astype(np.float32)))
     alpha = (parsed.alpha * parsed.weight).numpy()
     probability = {n: p.numpy() for n, p in zip(LABELS, parsed.probability, strict=True)}
     face = replace(detection, points=detection.points * scale, box=box)
     return ParsedImage(small, face, alpha, probability)
-
-
-def _people_in_square(square: UInt8[Tensor, "s s 3"]) -> Float[Tensor, "s s"]:
-    """Return coverage 0..1 by people as the segmentation network finds it, also mirrored."""
-    import torch
-
-    from headcast.face_networks.segmentation import SEGMENTATION_SIDE, segment_people
-
-    small = resized(square.numpy(), SEGMENTATION_SIDE, SEGMENTATION_SIDE)
-    coarse = (segment_people(small) + segment_people(small[:, ::-1])[:, ::-1]) / 2
-    return torch.from_numpy(np.ascontiguousarray(resized(coarse, *square.shape[:2])))
 
 
 def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[np.ndarray, "h w"]:

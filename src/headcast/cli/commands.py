@@ -191,8 +191,8 @@ class Observe:
     """Which face, counted from 1 by size; by default the largest."""
     debug: bool = False
     """Write every intermediate image."""
-    parser: bool = False
-    """Segment with the face parser (preview) instead of colours and geometry; also write its 14 labels."""
+    labels: bool = False
+    """Also write the face parser's 14 labels as images."""
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False

@@ -54,5 +54,5 @@ def embed_face(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2
     crop = align_face(points).cut(rgb, SIDE).image
     x = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
-        both = load_embedder()(torch.cat([x, x.flip(3)])).mean(0)
+        both = (network or load_embedder())(torch.cat([x, x.flip(3)])).mean(0)
     return (both / both.norm()).numpy()

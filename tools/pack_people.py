@@ -2,8 +2,8 @@
 
 python tools/pack_people.py --data ../shared/data --out photos
 
-Those that ``headcast.evaluate.identity_people`` lets train: half of the people with a second photograph without
-rights are kept out for measurement. The files are private: they hold photographs of real people.
+Those that ``headcast.evaluate.identity_people`` lets train: half of the people with a second photograph
+without rights are kept out for measurement. The files are private: they hold photographs of real people.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The identity network on people in different photographs of whom nothing was trained on.
 
-People are divided by hash: one half decides (thresholds, length of training), the other is reported. Controls:
-pixels, the network before training with random weights, the older encoders; dlib (and SFace with the user's
-files) as judges. London's neutral and smiling photographs of one session are a row of their own.
+People are divided by hash: one half decides (thresholds, length of training), the other is reported.
+Controls: pixels, random weights, the older encoders; dlib (and SFace with the user's files) as judges.
+London's neutral and smiling photographs of one session are a row of their own.
 """
 
 from __future__ import annotations

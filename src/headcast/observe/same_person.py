@@ -1,7 +1,7 @@
 """Whether photos given together show one person.
 
-The bundled identity network tells (docs/results/encoder.md), for photos from similar directions: what it makes
-of one person differs with the direction as much as between people.
+The bundled identity network tells (docs/results/encoder.md), for photos from similar directions: its
+vectors of one person differ with the direction as much as between people.
 """
 
 from __future__ import annotations

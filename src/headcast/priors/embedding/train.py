@@ -189,8 +189,8 @@ class IdentityRecipe:
             "licence": "Apache-2.0",
             "started_from": "MediaPipe's face_landmarks_detector.tflite (Apache-2.0), up to 2 x 2 places",
             "trained_on": "67 people of the Face Research Lab London Set, 37 of the Canadian set (DeBruine & "
-            "Jones 2017, CC BY 4.0); official portraits in the public domain (unitedstates/images, House Clerk, "
-            "GSA); synthetic people (headcast synth)",
+            "Jones 2017, CC BY 4.0); official portraits in the public domain (unitedstates/images, the House "
+            "Clerk, GSA); synthetic people (headcast synth)",
             "use": "whether two photographs show one person; no search, no recognition of named people",
         }
 

@@ -30,11 +30,11 @@ class Discriminant(NamedTuple):
 
 
 def fit_discriminant(
-    features: Float[Tensor, "n f"], person: Int[Tensor, " n"], dims: int = DIMS
+    features: Float[Tensor, "n f"], person: Int[Tensor, " n"], dims: int = DIMS, shrinkage: float = SHRINKAGE
 ) -> Discriminant:
     """Fit Fisher's linear discriminant of people; those with one photograph count between people only.
 
-    The scatter within people is shrunk to a sphere by ``SHRINKAGE`` among ``COMPONENTS`` principal
+    The scatter within people is shrunk to a sphere by ``shrinkage`` among ``COMPONENTS`` principal
     components; directions that do not exist (fewer photographs than ``dims``) are zero.
     """
     x = features.double()
@@ -50,7 +50,7 @@ def fit_discriminant(
     apart = (z - middle[number])[several]
     within = apart.T @ apart / max(1, int(several.sum()) - int((count > 1).sum()))
     sphere = within.trace().clamp(min=1e-12) / keep * torch.eye(keep, dtype=x.dtype)
-    whiten = torch.linalg.inv(torch.linalg.cholesky(within + SHRINKAGE * (sphere - within)))
+    whiten = torch.linalg.inv(torch.linalg.cholesky(within + shrinkage * (sphere - within)))
     _, axes = torch.linalg.eigh(whiten @ (z.T @ z / len(z)) @ whiten.T)
     weight = torch.zeros(dims, x.shape[1], dtype=x.dtype)
     found = axes.flip(1)[:, :dims].T @ whiten @ basis

@@ -77,10 +77,10 @@ class IdentityRecipe:
     """Synthetic people in a batch, two images each."""
     veil: Annotated[float, FRACTION] = 0.35
     """Fraction of crops of which only an oval about the face is left."""
-    yaw: Annotated[float, Limit(0, 20)] = 9.0
+    yaw: Annotated[float, Limit(0, 20)] = 7.0
     """Standard deviation of the seeming turn of the head, degrees."""
-    rate: Annotated[float, RATE] = 3e-4
-    """Learning rate of the backbone; the linear layer's is three times, the people's ten times as high."""
+    rate: Annotated[float, RATE] = 5e-5
+    """Learning rate of the network; that of the people's vectors is ten times as high."""
     scale: Annotated[float, POSITIVE] = 24.0
     """Scale of cosines in the margin loss."""
     margin: Annotated[float, FRACTION] = 0.25
@@ -114,13 +114,12 @@ class IdentityRecipe:
         return load_people(self.photos, self.folder)
 
     def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
-        """Return one AdamW with three rates."""
+        """Return one AdamW with two rates."""
         embedder = networks["embedder"]
         assert isinstance(embedder, IdentityEmbedder)
-        body = [p for p in embedder.backbone.parameters() if p.requires_grad]
+        body = [p for p in embedder.parameters() if p.requires_grad]
         groups = [
             {"params": body, "lr": self.rate, "weight_decay": 0.02},
-            {"params": list(embedder.out.parameters()), "lr": 3 * self.rate, "weight_decay": 0.02},
             {"params": list(networks["people"].parameters()), "lr": 10 * self.rate, "weight_decay": 0.0},
         ]
         return {"main": torch.optim.AdamW(groups)}

@@ -90,7 +90,7 @@ def test_a_batch_holds_pairs_and_depends_on_seed_and_index(converted: Path) -> N
 def test_two_photographs_where_there_are_two_and_synthetic_people_are_others() -> None:
     folder = folder_of_pictures()
     everyone = load_people(folder, folder)
-    assert everyone.synthetic is not None and everyone.count == 8
+    assert everyone.synthetic is not None and everyone.total == 8
     assert set(everyone.synthetic.person.tolist()).isdisjoint(everyone.photos.person.tolist())
     got = sample_photos(everyone, 2, 2, torch.Generator().manual_seed(0))
     assert len(got) == 4  # all are in two photographs here

@@ -202,7 +202,7 @@ def face_tone(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> float:
     import cv2
 
     mask = np.zeros(rgb.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round(detection.points[list(FACE)]).astype(np.int32)], 1)
+    cv2.fillPoly(mask, [np.round(detection.points[list(FACE)]).astype(np.int32)], (1,))
     return typology_angle(rgb, mask > 0)
 
 

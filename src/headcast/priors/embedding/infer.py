@@ -49,8 +49,16 @@ def align_face(points: Float[np.ndarray, "478 2"], room: float = ROOM) -> Square
     return Square(x=float(x), y=float(y), side=room * max(x1 - x0, y1 - y0, 1.0), angle=angle)
 
 
-def embed_face(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "d"]:
-    """Return the unit vector of a face: the mean over the crop and its mirror image."""
+def embed_face(
+    rgb: UInt8[np.ndarray, "h w 3"],
+    points: Float[np.ndarray, "478 2"],
+    network: IdentityEmbedder | None = None,
+) -> Float[np.ndarray, "d"]:
+    """Return the unit vector of a face: the mean over the crop and its mirror image.
+
+    Args:
+        points: landmarks, pixels. network: None: the bundled one.
+    """
     crop = align_face(points).cut(rgb, SIDE).image
     x = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():

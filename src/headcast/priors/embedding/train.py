@@ -44,14 +44,14 @@ class People(NamedTuple):
 
     Attributes:
         photos, synthetic: images. several, single: real people with two photographs or more, and with one.
-        count: of all people.
+        total: number of all people.
     """
 
     photos: FaceImages
     synthetic: FaceImages | None
     several: Int[Tensor, " p"]
     single: Int[Tensor, " q"]
-    count: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class IdentityRecipe:
         torch.manual_seed(seed)
         embedder = IdentityEmbedder()
         if not self.backbone:
-            return {"embedder": embedder, "people": nn.Embedding(self.load().count, DIMS)}
+            return {"embedder": embedder, "people": nn.Embedding(self.load().total, DIMS)}
         embedder.backbone.load_state_dict(load_backbone(Path(self.backbone)).state_dict())
-        everyone, people = self.load(), nn.Embedding(self.load().count, DIMS)
+        everyone, people = self.load(), nn.Embedding(self.load().total, DIMS)
         with torch.no_grad():
             person = everyone.photos.person
             plain, varied = (
@@ -211,7 +211,7 @@ def load_people(photos: str, folder: str) -> People:
         synthetic=made,
         several=(count > 1).nonzero()[:, 0],
         single=(count == 1).nonzero()[:, 0],
-        count=total,
+        total=total,
     )
 
 

@@ -19,7 +19,7 @@ from headcast.observe.fit import Fitter
 
 __all__ = ["CERTAIN", "DOUBT", "PhotoTraits", "check_one_person", "measure_traits"]
 
-DOUBT, CERTAIN = 0.75, 0.9
+DOUBT, CERTAIN = 0.82, 1.02
 """Distances (1 - the vectors' dot product) that warn and that refuse; docs/results/encoder.md."""
 MAX_OFF_CAMERA = 30.0  # degrees between where a face looks and the camera, for it to be compared
 MAX_TURN = 25.0  # degrees between two photos' directions

@@ -17,6 +17,8 @@ __all__ = ["ROOM", "align_face", "embed_face", "identity_available", "load_embed
 ROOM = 1.5
 """Side of the square that is embedded, in larger sides of the upright box around the 478 landmarks."""
 
+ROOMS = (1.36, ROOM, 1.64)
+"""Squares whose vectors are averaged."""
 EYES = ((33, 133), (263, 362))
 """Landmarks of the corners of the person's right and left eye."""
 
@@ -54,13 +56,13 @@ def embed_face(
     points: Float[np.ndarray, "478 2"],
     network: IdentityEmbedder | None = None,
 ) -> Float[np.ndarray, "d"]:
-    """Return the unit vector of a face: the mean over the crop and its mirror image.
+    """Return the unit vector of a face: the mean over three crops and their mirror images.
 
     Args:
         points: landmarks, pixels. network: None: the bundled one.
     """
-    crop = align_face(points).cut(rgb, SIDE).image
-    x = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
+    crops = np.stack([align_face(points, room).cut(rgb, SIDE).image for room in ROOMS])
+    x = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        both = (network or load_embedder())(torch.cat([x, x.flip(3)])).mean(0)
-    return (both / both.norm()).numpy()
+        network = network or load_embedder()
+        return network.whitened(network(torch.cat([x, x.flip(3)])).mean(0, keepdim=True))[0].numpy()

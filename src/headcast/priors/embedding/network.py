@@ -79,6 +79,9 @@ class IdentityEmbedder(nn.Module):
         super().__init__()
         self.backbone = FaceBackbone()
         self.out = nn.Linear(WIDTHS[-2] * 16 + WIDTHS[-1] * 4, dims)
+        self.whiten = nn.Linear(dims, dims).requires_grad_(False)
+        nn.init.eye_(self.whiten.weight)
+        nn.init.zeros_(self.whiten.bias)
         frozen = [self.backbone.stem, self.backbone.first, *self.backbone.stages[:FROZEN]]
         for part in frozen:
             part.requires_grad_(False)
@@ -88,5 +91,9 @@ class IdentityEmbedder(nn.Module):
         return torch.cat([m.flatten(1) for m in self.backbone(crops)], 1)
 
     def forward(self, crops: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b d"]:
-        """Embed crops in 0..1 as unit vectors."""
+        """Embed crops in 0..1 as unit vectors, before whitening."""
         return normalize(self.out(self.features(crops)).float(), dim=1)
+
+    def whitened(self, vectors: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+        """Return unit vectors in which what varies in the photographs of one person counts less."""
+        return normalize(self.whiten(normalize(vectors, dim=1)), dim=1)

@@ -59,7 +59,7 @@ class IdentityRecipe:
     """Recipe: margin loss over all people (CosFace), contrast in a batch; starts from a discriminant."""
 
     defaults: ClassVar[TrainConfig] = TrainConfig(
-        ema=0.99, warmup=20, cooldown=0.5, clip=5.0, precision="bf16"
+        ema=0.99, warmup=20, cooldown=0.5, clip=5.0, precision="bf16", checkpoint_seconds=300.0
     )
     name: ClassVar[str] = "embedding"
 
@@ -71,19 +71,19 @@ class IdentityRecipe:
     """Synthetic people made by tools/build_face_images.py; empty: none."""
     several: Annotated[int, POSITIVE] = 10
     """People in a batch of whom there are two photographs; two are taken."""
-    single: int = 8
+    single: Annotated[int, POSITIVE] = 8
     """People in a batch of whom there is one photograph, taken twice."""
-    synthetic: int = 4
+    synthetic: Annotated[int, POSITIVE] = 4
     """Synthetic people in a batch, two images each."""
     veil: Annotated[float, FRACTION] = 0.35
     """Fraction of crops of which only an oval about the face is left."""
-    yaw: Annotated[float, Limit(0, 20)] = 7.0
+    turned: Annotated[float, Limit(0.1, 20)] = 7.0
     """Standard deviation of the seeming turn of the head, degrees."""
     rate: Annotated[float, RATE] = 5e-5
     """Learning rate of the network; that of the people's vectors is ten times as high."""
-    scale: Annotated[float, POSITIVE] = 24.0
+    scale: Annotated[float, Limit(1, 1000)] = 24.0
     """Scale of cosines in the margin loss."""
-    margin: Annotated[float, FRACTION] = 0.25
+    margin: Annotated[float, Limit(0.01, 1)] = 0.25
     """Margin of cosines in the margin loss."""
 
     def networks(self, seed: int) -> dict[str, nn.Module]:
@@ -130,7 +130,7 @@ class IdentityRecipe:
         everyone = self.load()
         photos = sample_photos(everyone, self.several, self.single, rng).to(device)
         parts = [crop_faces(photos, self.framing(), rng)]
-        if everyone.synthetic is not None and self.synthetic:
+        if everyone.synthetic is not None:
             made = sample_pairs(everyone.synthetic, self.synthetic, rng).to(device)
             parts.append(replace_background(crop_faces(made, self.framing(), rng), rng))
         crops = Crops.joined(parts)
@@ -138,7 +138,7 @@ class IdentityRecipe:
 
     def framing(self) -> Framing:
         """Return how crops vary in place, size, roll and seeming turn."""
-        return Framing(size=SIDE, room=(1.35, 1.65), shift=0.03, turn=5.0, yaw=self.yaw)
+        return Framing(size=SIDE, room=(1.35, 1.65), shift=0.03, turn=5.0, yaw=self.turned)
 
     def varied(self, crops: Crops, rng: torch.Generator) -> Float[Tensor, "n 3 s s"]:
         """Vary what is about the face, light, colours and quality of crops."""
@@ -178,8 +178,15 @@ class IdentityRecipe:
         return (rows * 255).clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
-        """Return the network in half precision."""
-        return {k: v.to("cpu", torch.float16) for k, v in networks["embedder"].state_dict().items()}
+        """Return the network in half precision, whitened by the photographs of people in several."""
+        embedder, photos = networks["embedder"], self.load().photos
+        crops = self.every_crop(photos, vary=False)
+        device = next(embedder.parameters()).device
+        vectors = torch.cat([embedder(c) + embedder(c.flip(3)) for c in (c.to(device) for c in crops)])
+        found = fit_discriminant(normalize(vectors, dim=1).cpu(), photos.person)
+        state = embedder.state_dict()
+        state |= {"whiten.weight": found.weight, "whiten.bias": -found.weight @ found.mean}
+        return {k: v.to("cpu", torch.float16) for k, v in state.items()}
 
     def card(self) -> dict[str, Any]:
         """Return the card of the weights: training data, licence, use."""
@@ -190,6 +197,8 @@ class IdentityRecipe:
             "trained_on": "67 people of the Face Research Lab London Set, 37 of the Canadian set (DeBruine & "
             "Jones 2017, CC BY 4.0); official portraits in the public domain (unitedstates/images, the House "
             "Clerk, GSA); synthetic people (headcast synth)",
+            "rights": "London and Canadian set: released under CC BY 4.0; the makers' consent text speaks of "
+            "studies and of illustrating research, an older page of theirs of no commercial use",
             "use": "whether two photographs show one person; no search, no recognition of named people",
         }
 

@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("video_colour",),
     ("video",),
     ("nets", "head", "render"),
-    ("synth",),
+    ("synth", "face_networks"),
     ("doctor",),
     ("training", "metrics"),
     ("priors",),

@@ -149,7 +149,6 @@ def selfie_matte(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
     """Estimate coverage 0..1 by the segmentation network alone, slightly blurred; uncertain in dark hair."""
     import cv2
 
-    from headcast.observe.matte import selfie_graph
+    from headcast.face_networks.segmentation import segment_whole
 
-    mask = np.asarray(selfie_graph().process(np.ascontiguousarray(rgb)).segmentation_mask, np.float32)
-    return cv2.GaussianBlur(mask, (0, 0), 1)
+    return cv2.GaussianBlur(segment_whole(rgb), (0, 0), 1)

@@ -1,6 +1,6 @@
 """Observe photos in a helper process while this one still loads its libraries.
 
-MediaPipe and torch take a second each to load, and neither needs the other. The helper's
+torch takes a second to load, and finding and segmenting a face needs none of it. The helper's
 results equal this process's own; when it fails for whatever reason, this one observes the photos itself.
 """
 
@@ -125,6 +125,7 @@ def write(path: Path, result: HelperResult) -> None:
         box=np.array(detection.box, np.float64),
         note=np.array(note or ""),
         numbers=numbers,
+        **({} if detection.blendshapes is None else {"blendshapes": detection.blendshapes}),
         **{k: getattr(masks, k) for k in MASKS},
     )
 
@@ -136,7 +137,10 @@ def read_result(path: Path) -> HelperResult:
     with np.load(path, allow_pickle=False) as file:
         x0, y0, x1, y1 = file["box"].tolist()
         score, yaw, turns = file["numbers"].tolist()
-        detection = Detection(file["points"], (x0, y0, x1, y1), score, yaw)
+        scores = file["blendshapes"] if "blendshapes" in file else None
+        detection = Detection(
+            points=file["points"], box=(x0, y0, x1, y1), score=score, yaw=yaw, blendshapes=scores
+        )
         found = PhotoFace(int(turns), detection, str(file["note"]) or None)
         return found, Masks(**{k: file[k] for k in MASKS})
 

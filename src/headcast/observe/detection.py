@@ -19,12 +19,15 @@ class Detection:
         box: x0, y0, x1, y1 around the points.
         score: confidence of the detector in 0..1.
         yaw: rough degrees by which the face turns to the subject's left (image right); 0 where not estimated.
+        blendshapes: (52,) scores 0 to 1 of MediaPipe's blendshape network in the order of ``EXPRESSIONS``
+            (tongueOut is always 0); None where not asked for.
     """
 
     points: Float[np.ndarray, "478 2"]
     box: tuple[float, float, float, float]
     score: float
     yaw: float = 0.0
+    blendshapes: Float[np.ndarray, "52"] | None = None
 
 
 @dataclass(frozen=True)

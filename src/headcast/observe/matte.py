@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from headcast.crops.square import Box
+from headcast.face_networks.segmentation import SEGMENTATION_SIDE, segment_people, segment_whole
 from headcast.observe.detection import Detection
 from headcast.observe.filters import blur, guided, local_colour, resized
-from headcast.observe.models import quiet_mediapipe
 
 __all__ = ["coarse_matte", "cutout_matte", "person_matte", "refine_matte"]
 
-NET = 256  # pixels a side of the segmentation network
+NET = SEGMENTATION_SIDE
 WORK = 1024  # pixels of the longer side the matte is refined at
 CUTOUT_IOU = 0.75  # of alpha and the person found, for alpha to be the person's outline
 VIEWS = (2.3, 2.8, 3.6)  # sides of the squares that the network segments, in face sizes
@@ -55,13 +52,12 @@ def coarse_matte(rgb: UInt8[np.ndarray, "h w 3"], box: Box) -> Float[np.ndarray,
 
     h, w = rgb.shape[:2]
     total, weight = np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
-    whole = cv2.resize(rgb, (NET, NET), interpolation=cv2.INTER_AREA)
-    fallback = cv2.resize(run_network(whole), (w, h), interpolation=cv2.INTER_LINEAR)
+    fallback = segment_whole(rgb)
     size = max(box[2] - box[0], box[3] - box[1])
     for view in VIEWS:
         k, W = _network_from_image(box, view, size, h, w)
         part = area_warp(rgb, W, k)
-        mask = (run_network(part) + run_network(part[:, ::-1])[:, ::-1]) / 2
+        mask = (segment_people(part) + segment_people(part[:, ::-1])[:, ::-1]) / 2
         back = {"dsize": (w, h), "flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP}
         border = _central_weight()
         view_weight = cv2.warpAffine(blur(border, 4.0), W, **back)
@@ -119,21 +115,6 @@ def area_warp(rgb: UInt8[np.ndarray, "h w 3"], W: np.ndarray, k: float) -> UInt8
 
     x = blur(rgb, 0.4 / k) if k < 0.7 else rgb
     return cv2.warpAffine(x, W, (NET, NET), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def run_network(rgb: UInt8[np.ndarray, "s s 3"]) -> Float[np.ndarray, "s s"]:
-    """Run the segmentation network on one square."""
-    mask = selfie_graph().process(np.ascontiguousarray(rgb)).segmentation_mask
-    return np.zeros((NET, NET), np.float32) if mask is None else np.asarray(mask, np.float32)
-
-
-@cache
-def selfie_graph() -> Any:
-    """Return MediaPipe's segmentation graph, made on first use."""
-    with quiet_mediapipe() as solutions:
-        graph = solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
-        graph.process(np.zeros((NET, NET, 3), np.uint8))
-    return graph
 
 
 def refine_by_colour(

@@ -1,0 +1,40 @@
+"""Find 478 landmarks of one face in a square crop by MediaPipe's landmark network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from headcast.face_networks.detector import sigmoid
+from headcast.face_networks.network import TfliteNetwork
+
+__all__ = ["MESH_SIDE", "FaceMesh", "MeshPoints"]
+
+MESH_SIDE = 256
+"""Pixels of the square that the network sees; the landmarks' box fills about two thirds of it."""
+
+
+class MeshPoints(NamedTuple):
+    """Landmarks of one crop.
+
+    Attributes:
+        points: x, y and depth in pixels of the crop, depth from the middle of the head, away positive.
+        presence: 0 to 1, how likely the crop shows a face that lies as it should.
+    """
+
+    points: Float[np.ndarray, "478 3"]
+    presence: float
+
+
+class FaceMesh:
+    """The landmark network."""
+
+    def __init__(self) -> None:
+        self.network = TfliteNetwork("face_landmarks")
+
+    def __call__(self, crop: UInt8[np.ndarray, "256 256 3"]) -> MeshPoints:
+        """Return the landmarks of the face in a crop: upright, in the middle, with room around it."""
+        flat, presence, *_ = self.network(crop.astype(np.float32) / 255)
+        return MeshPoints(flat.reshape(478, 3).astype(np.float64), float(sigmoid(presence).ravel()[0]))

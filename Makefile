@@ -10,11 +10,11 @@ BLENDER ?= .bpy
 .PHONY: setup demo test lint bench surface blender
 
 setup:
-	@python=""; for p in $(PYTHON) python3.11 python3.12 python3 python; do \
-	  if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then python=$$p; break; fi; \
+	@python=""; for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	  if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then python=$$p; break; fi; \
 	done; \
 	if [ -x $(BIN)/python ]; then python=$(BIN)/python; fi; \
-	if [ -z "$$python" ]; then echo "make: headcast needs Python 3.11 or 3.12; install one or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
+	if [ -z "$$python" ]; then echo "make: headcast needs Python 3.11 to 3.14; install one or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
 	$$python tools/install.py $(VENV) $(EXTRAS)
 
 demo: setup

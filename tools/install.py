@@ -1,9 +1,8 @@
 """Fills a virtual environment for this repository (``make setup``): ``install.py VENV [EXTRAS ...]``.
 
-Two traps are stepped around. A plain ``pip install torch`` may resolve to gigabytes of CUDA packages: the
-index named by the variable TORCH_INDEX is used when set, and a torch that is already there is kept. MediaPipe
-asks for opencv-contrib-python, whose import needs libGL and glib: the headless build of the same version
-takes its place, and jax, jaxlib and sentencepiece, which MediaPipe lists but doesn't import, are left out.
+A plain ``pip install torch`` may resolve to gigabytes of CUDA packages: the index named by the variable
+TORCH_INDEX is used when set, and a torch that is already there is kept. Other builds of OpenCV, which share
+one folder with the headless one, are removed first.
 """
 
 from __future__ import annotations
@@ -22,19 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 TORCH = "2.13.0"
-MEDIAPIPE = "0.10.21"
-MEDIAPIPE_NEEDS = [
-    "absl-py",
-    "attrs>=19.1.0",
-    "flatbuffers>=2.0",
-    "matplotlib",
-    "protobuf>=4.25.3,<5",
-    "sounddevice>=0.4.4",
-]
-HEADLESS = "opencv-contrib-python-headless"
-OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless")
+HEADLESS = "opencv-python-headless"
+IN_THE_WAY = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless", "mediapipe")
 CHECK = (
-    "import cv2, mediapipe, torch, headcast; mediapipe.solutions.face_mesh; "
+    "import cv2, numba, torch, headcast; from ai_edge_litert.interpreter import Interpreter; "
     "print('headcast', headcast.__version__, 'with torch', torch.__version__)"
 )
 
@@ -117,19 +107,18 @@ def install_torch(environment: Environment) -> None:
     environment.install(f"torch=={TORCH}")
 
 
-def install_opencv(environment: Environment) -> None:
-    """The headless build and no other: all builds share one folder, so the others must go first."""
-    others = [n for n in OTHER_OPENCV if n in environment.installed()]
+def clear_the_way(environment: Environment) -> None:
+    """Remove other builds of OpenCV, which share a folder with ours, and what pins an old numpy."""
+    others = [n for n in IN_THE_WAY if n in environment.installed()]
     if others:
-        environment.run("-m", "pip", "uninstall", "--quiet", "-y", *others)
-    environment.install("--no-deps", *(["--force-reinstall"] if others else []), HEADLESS)
+        environment.run("-m", "pip", "uninstall", "--quiet", "-y", *others, HEADLESS)
 
 
 def requirements(extras: list[str]) -> list[str]:
-    """What pyproject.toml asks for, without torch and MediaPipe, and what MediaPipe needs."""
+    """What pyproject.toml asks for, without torch."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(r for e in extras for r in project["optional-dependencies"][e])]
-    return [r for r in wanted if not re.match(r"(torch|mediapipe)\b", r)] + MEDIAPIPE_NEEDS
+    return [r for r in wanted if not re.match(r"torch\b", r)]
 
 
 def state_key(extras: list[str]) -> str:
@@ -151,9 +140,8 @@ def main(folder: Path, extras: list[str]) -> None:
     environment = Environment(folder)
     install_torch(environment)
     say("installing the other packages")
-    install_opencv(environment)
+    clear_the_way(environment)
     environment.install("torch", *requirements(extras))
-    environment.install("--no-deps", f"mediapipe=={MEDIAPIPE}")
     environment.install("--no-deps", "-e", str(ROOT))
     say(environment.run("-c", CHECK).strip())
     stamp.write_text(key)

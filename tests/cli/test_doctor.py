@@ -25,7 +25,8 @@ def test_a_working_base_is_zero(capsys: pytest.CaptureFixture[str]) -> None:
     for word in (
         "python",
         "torch",
-        "mediapipe",
+        "ai-edge-litert",
+        "face networks",
         "numba",
         "libavcodec",
         "head and renderer",

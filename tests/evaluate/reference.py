@@ -39,7 +39,6 @@ def shared_networks(shared: Path) -> EvaluationNetworks:
         lpips=data / "lpips_alex.npz",
         sface=data / "sface.onnx",
         yunet=data / "yunet.onnx",
-        blendshapes=data / "mediapipe" / "face_landmarker.task",
     )
 
 

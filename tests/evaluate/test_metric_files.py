@@ -14,16 +14,13 @@ def test_options_then_the_variable_then_beside_the_data(
 ) -> None:
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     data, named = tmp_path / "set" / "people", tmp_path / "named"
-    (tmp_path / "set" / "mediapipe").mkdir(parents=True)
-    data.mkdir()
+    data.mkdir(parents=True)
     named.mkdir()
     given: dict[str, Path | None] = dict.fromkeys(METRIC_FILES)
     assert find_metric_files(data, given) == given
-    for path in (tmp_path / "set" / "sface.onnx", tmp_path / "set" / "mediapipe" / "face_landmarker.task"):
-        path.touch()
+    (tmp_path / "set" / "sface.onnx").touch()
     found = find_metric_files(data, given)
     assert found["sface"] == tmp_path / "set" / "sface.onnx" and found["yunet"] is None
-    assert found["blendshapes"] == tmp_path / "set" / "mediapipe" / "face_landmarker.task"
     (named / "sface.onnx").touch()
     monkeypatch.setenv(FOLDER_VARIABLE, str(named))
     assert find_metric_files(data, given)["sface"] == named / "sface.onnx"

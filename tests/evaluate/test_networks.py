@@ -16,9 +16,9 @@ CPU = torch.device("cpu")
 def test_what_is_missing_is_said() -> None:
     networks = load_evaluation_networks(CPU)
     words = "\n".join(networks.missing)
-    for option in ("--lpips", "--sface FILE and --yunet FILE", "--blendshapes"):
+    for option in ("--lpips", "--sface FILE and --yunet FILE"):
         assert option in words
-    assert networks.sface is None and networks.blendshapes is None and "sface" not in networks.names()
+    assert networks.sface is None and "sface" not in networks.names()
 
 
 def test_half_of_a_pair_and_files_that_are_not_there(tmp_path: Path) -> None:
@@ -27,7 +27,5 @@ def test_half_of_a_pair_and_files_that_are_not_there(tmp_path: Path) -> None:
         load_evaluation_networks(CPU, sface=gone)
     with pytest.raises(HeadcastError, match="gone: no such file; give --sface FILE"):
         load_evaluation_networks(CPU, sface=gone, yunet=gone)
-    with pytest.raises(HeadcastError, match="gone: no such file; give --blendshapes FILE"):
-        load_evaluation_networks(CPU, blendshapes=gone)
     with pytest.raises(HeadcastError, match=r"gone\.npz: no such file"):
         load_evaluation_networks(CPU, lpips=tmp_path / "gone.npz")

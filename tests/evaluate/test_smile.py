@@ -100,10 +100,10 @@ def test_only_the_face_counts_inside_its_hull(shared: Path) -> None:
     networks = shared_networks(shared)
     photo = resize_area(read_rgb(shared / "data" / "london" / "L005_smile.jpg"), 800, 800)
     with StaticLandmarks() as detector:
-        smiling = smiling_photo(photo, detector.real_points(photo, "L005"), networks)
+        smiling = smiling_photo(photo, detector.real_points(photo, "L005"), networks, detector)
     changed = np.where(smiling.hull[..., None], photo, np.uint8(40))
-    row = score_smile(smiling, changed, networks)
-    assert row["lpips_hull"] == 0 and row["psnr"] > 100 and row["lpips"] > 0.01
+    row = score_smile(smiling, changed, smiling.scores, networks)
+    assert row["expression"] == 0 and row["lpips_hull"] == 0 and row["psnr"] > 100 and row["lpips"] > 0.01
 
 
 PUT_CLIP = """

@@ -318,8 +318,6 @@ class Evaluate:
     """Your sface.onnx of OpenCV Zoo: adds SFace cosine, with --yunet."""
     yunet: File = None
     """Your yunet.onnx of OpenCV Zoo, the detector that aligns faces for SFace."""
-    blendshapes: File = None
-    """Your face_landmarker.task of MediaPipe: adds expression distance."""
     seed: int = 0
     """Random seed."""
     device: str = "auto"

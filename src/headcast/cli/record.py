@@ -14,7 +14,7 @@ from headcast import __version__
 
 __all__ = ["versions", "write_record"]
 
-PACKAGES = ("torch", "numpy", "mediapipe", "numba", "av", "pillow", "safetensors")
+PACKAGES = ("torch", "numpy", "ai-edge-litert", "numba", "av", "pillow", "safetensors")
 
 
 def versions() -> dict[str, str]:
@@ -32,6 +32,7 @@ def bundled_weights() -> list[dict[str, Any]]:
     """List bundled weights with their content hashes and licences."""
     import hashlib
 
+    from headcast.face_networks.network import known_digests
     from headcast.weights import card, weights_path
 
     found = []
@@ -40,7 +41,8 @@ def bundled_weights() -> list[dict[str, Any]]:
         found.append(
             {"name": path.stem, "hash": digest, "licence": card(path.stem).get("licence", "Apache-2.0")}
         )
-    found.append({"name": "mediapipe face mesh, selfie segmentation", "licence": "Apache-2.0"})
+    networks = known_digests()
+    found += [{"name": n, "hash": d[:16], "licence": "Apache-2.0"} for n, d in networks.items()]
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import platform
 import re
 import shutil
@@ -14,7 +13,7 @@ from importlib import metadata
 
 __all__ = ["Check", "base_checks", "extra_checks"]
 
-PYTHON = ((3, 11), (3, 13))
+PYTHON = ((3, 11), (3, 15))
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,6 @@ class Check:
 
 def base_checks() -> list[Check]:
     """Check what every command needs; all must be ok."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # MediaPipe loads it; it misses a home
     return [
         python(),
         package("torch", "torch", said=cuda),
@@ -37,13 +35,14 @@ def base_checks() -> list[Check]:
         package("safetensors"),
         package("pillow", "PIL"),
         package("av", "av", said=codecs),
-        package("mediapipe", wheel="mediapipe==0.10.21"),
-        package("opencv", "cv2", "opencv-contrib-python-headless"),
+        package("opencv", "cv2", "opencv-python-headless"),
+        package("ai-edge-litert", "ai_edge_litert"),
         package("numba"),
         package("rich"),
         package("tyro"),
         package("pygltflib"),
         check_head_model(),
+        check_face_networks(),
     ]
 
 
@@ -55,7 +54,7 @@ def python() -> Check:
         "python",
         ok,
         f"{platform.python_version()} on {platform.platform(terse=True)}",
-        "" if ok else "install Python 3.11 or 3.12",
+        "" if ok else "install Python 3.11 to 3.14",
     )
 
 
@@ -110,6 +109,22 @@ def check_head_model() -> Check:
         )
     except Exception as e:
         return Check("head and renderer", False, " ".join(str(e).split())[:80], "reinstall headcast")
+
+
+def check_face_networks() -> Check:
+    """Load the bundled face networks and run each once."""
+    try:
+        import numpy as np
+
+        from headcast.face_networks.network import TfliteNetwork, known_digests
+
+        names = known_digests()
+        for name in names:
+            network = TfliteNetwork(name)
+            network(np.zeros(network.shape, np.float32))
+        return Check("face networks", True, ", ".join(names))
+    except Exception as e:
+        return Check("face networks", False, " ".join(str(e).split())[:80], "pip install ai-edge-litert")
 
 
 def extra_checks() -> list[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from headcast.evaluate.landmarks import BLENDSHAPES, MESH
 from headcast.evaluate.networks import EvaluationNetworks
 from headcast.metrics.figure import Figure
 from headcast.metrics.temporal import FLOW
@@ -11,7 +12,6 @@ from headcast.priors.encoder.infer import ROOM as EMBEDDED
 from headcast.priors.encoder.network import SIDE
 
 __all__ = [
-    "MESH",
     "REGIONS",
     "ROOM",
     "SQUARE",
@@ -21,7 +21,6 @@ __all__ = [
     "set_figures",
 ]
 
-MESH = "MediaPipe face mesh 0.10.21, every image by itself"
 TRACKER = "headcast's own tracker, smoothed as for animation"
 SQUARE = 256
 """Pixels a side of the square around the face that perceptual distances compare."""
@@ -105,19 +104,18 @@ def face_figures(networks: EvaluationNetworks) -> list[Figure]:
             )
         )
     made += identity_figures(networks)
-    if networks.blendshapes is not None:
-        made.append(
-            Figure(
-                key="expression",
-                title="expression distance",
-                unit="",
-                better="low",
-                network=networks.blendshapes.name,
-                span="scores 0..1",
-                note="mean absolute difference of 51 scores to the real image's",
-                lost=1.0,
-            )
+    made.append(
+        Figure(
+            key="expression",
+            title="expression distance",
+            unit="",
+            better="low",
+            network=BLENDSHAPES,
+            span="scores 0..1",
+            note="mean absolute difference of 51 scores to the real image's",
+            lost=1.0,
         )
+    )
     points = "all 478 landmarks, iris centres for the distance"
     at = f"in pixels of an image whose longer side is {AT}; all 478 landmarks"
     every = "landmarks"

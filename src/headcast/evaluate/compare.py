@@ -56,7 +56,7 @@ class Truth:
 
 
 class Comparer:
-    """Compare images with a truth. Landmarks are detected in the same way (static mode) on both sides.
+    """Compare images with a truth. Landmarks are detected in the same way on both sides.
 
     Use it in a ``with`` statement.
     """
@@ -74,7 +74,7 @@ class Comparer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.landmarks.mesh.close()
+        self.landmarks.close()
 
     def truth(
         self,
@@ -101,9 +101,7 @@ class Comparer:
         found = {i.key: i.descriptor(rgb, points) for i in self.networks.identities}
         if self.networks.encoder:
             found["embedding"] = self.embed_face(cut, points)
-        scores = self.networks.blendshapes.scores(rgb) if self.networks.blendshapes else None
-        if scores is not None:
-            found["expression"] = scores
+        found["expression"] = self.landmarks.scores(points)
         return Truth(
             name=name,
             rgb=rgb,
@@ -186,12 +184,7 @@ class Comparer:
         away = akd(truth.points, found)
         pixels = away / 100 * iris_centre_distance(truth.points) * AT / max(fake.shape[:2])
         row: Row = {"akd": away, "akd_px": pixels, "lost": 0.0}
-        if self.networks.blendshapes is not None and "expression" in truth.descriptors:
-            scores = self.networks.blendshapes.scores(fake)
-            real = truth.descriptors["expression"]
-            row["expression"] = (
-                self.lost["expression"] if scores is None else expression_distance(real, scores)
-            )
+        row["expression"] = expression_distance(truth.descriptors["expression"], self.landmarks.scores(found))
         return row | self.identity(truth.descriptors, fake, found)
 
     def identity(

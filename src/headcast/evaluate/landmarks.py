@@ -1,41 +1,37 @@
-"""MediaPipe's face landmarks of single images, detected alike on both sides of every comparison."""
+"""Landmarks and expression scores of single images, found alike on both sides of every comparison."""
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from headcast.errors import HeadcastError
-from headcast.observe.models import quiet_mediapipe
+from headcast.observe.landmarks import FaceDetector
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["LARGE_TURN", "StaticLandmarks", "apparent_turn"]
+__all__ = ["BLENDSHAPES", "LARGE_TURN", "MESH", "StaticLandmarks", "apparent_turn"]
 
+MESH = "MediaPipe's 478 landmarks (face_landmarker.task), mean of eight crops, every image by itself"
+BLENDSHAPES = "MediaPipe's blendshape network (face_landmarker.task), from the same landmarks"
 LARGE_TURN = 0.15
 """``apparent_turn`` above which a face counts as turned far, iris distances."""
-MIN_DETECTION_CONFIDENCE = 0.3
-"""Confidence threshold of MediaPipe's face detector, 0..1; its default .5 misses soft renderings."""
+LEAST_SCORE = 0.3
+"""Score from which a face detector's find is looked at, 0..1; its usual .5 misses soft renderings."""
 
 
 class StaticLandmarks:
-    """Detect 478 landmarks in one image at a time (static mode: no state from image to image).
+    """Detect the largest face of one image at a time: no state goes from image to image.
 
     Use it in a ``with`` statement.
     """
 
     def __init__(self) -> None:
-        with quiet_mediapipe() as solutions:
-            self.mesh: Any = solutions.face_mesh.FaceMesh(
-                static_image_mode=True,
-                refine_landmarks=True,
-                max_num_faces=1,
-                min_detection_confidence=MIN_DETECTION_CONFIDENCE,
-            )
+        self.detector = FaceDetector(least_score=LEAST_SCORE)
 
     def __enter__(self) -> Self:
         return self
@@ -43,15 +39,20 @@ class StaticLandmarks:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.mesh.close()
+        self.close()
+
+    def close(self) -> None:
+        """Release the networks."""
+        self.detector.close()
 
     def points(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "478 2"] | None:
-        """Return the landmarks in pixels, or None when no face is found."""
-        found = self.mesh.process(np.ascontiguousarray(rgb)).multi_face_landmarks
-        if not found:
-            return None
-        h, w = rgb.shape[:2]
-        return np.array([[p.x * w, p.y * h] for p in found[0].landmark], np.float32)
+        """Return the landmarks of the largest face in pixels, or None when no face is found."""
+        found = self.detector.detect(np.ascontiguousarray(rgb), turned=False)
+        return found[0].points if found else None
+
+    def scores(self, points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "52"]:
+        """Return the expression scores of landmarks, 0 to 1, in the order of ``EXPRESSIONS``."""
+        return self.detector.blendshape_scores(points)
 
     def real_points(self, rgb: UInt8[np.ndarray, "h w 3"], name: str) -> Float[np.ndarray, "478 2"]:
         """Return the landmarks of a real image, in pixels.

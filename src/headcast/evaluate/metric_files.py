@@ -13,7 +13,6 @@ METRIC_FILES = {
     "lpips": ("lpips_alex.npz",),
     "sface": ("sface.onnx",),
     "yunet": ("yunet.onnx",),
-    "blendshapes": ("face_landmarker.task", "mediapipe/face_landmarker.task"),
 }
 """Names of each option's file below a folder that is searched."""
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from headcast.errors import HeadcastError
-from headcast.metrics.blendshapes import BlendshapeNetwork
+from headcast.evaluate.landmarks import BLENDSHAPES
 from headcast.metrics.face import identity_descriptor, identity_distance
 from headcast.metrics.lpips import Lpips, load_lpips
 from headcast.metrics.sface import EMBEDDING_DIM, SFace
@@ -68,7 +68,7 @@ class EvaluationNetworks:
         encoder: the evaluator's encoder and its name. lpips: with the user's files.
         inception: features for FID and KID from the user's file: function of images, and name.
         i3d: features of windows of frames for FVD, and name.
-        sface: identity embedding with its own detector. blendshapes: scores of an expression.
+        sface: identity embedding with its own detector.
         missing: a line for every figure that is left out, and how to get it.
     """
 
@@ -78,7 +78,6 @@ class EvaluationNetworks:
     inception: tuple[Any, str] | None = None
     i3d: tuple[Any, str] | None = None
     sface: SFace | None = None
-    blendshapes: BlendshapeNetwork | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     missing: tuple[str, ...] = ()
 
@@ -95,9 +94,7 @@ class EvaluationNetworks:
             found["fvd"] = self.i3d[1]
         if self.sface is not None:
             found["sface"] = self.sface.name
-        if self.blendshapes is not None:
-            found["expression"] = self.blendshapes.name
-        return found
+        return found | {"expression": BLENDSHAPES}
 
 
 def load_evaluation_networks(
@@ -109,7 +106,6 @@ def load_evaluation_networks(
     i3d: Path | None = None,
     sface: Path | None = None,
     yunet: Path | None = None,
-    blendshapes: Path | None = None,
 ) -> EvaluationNetworks:
     """Load what is bundled and the files that are given.
 
@@ -148,7 +144,6 @@ def load_evaluation_networks(
     embedder = sface_network(sface, yunet, missing)
     if embedder is not None:
         identities.append(sface_identity(embedder))
-    scores = blendshape_network(blendshapes, missing)
     encoder = evaluator_encoder(device, missing)
     return EvaluationNetworks(
         identities=tuple(identities),
@@ -157,7 +152,6 @@ def load_evaluation_networks(
         inception=features,
         i3d=windows,
         sface=embedder,
-        blendshapes=scores,
         device=device,
         missing=tuple(missing),
     )
@@ -236,18 +230,6 @@ def sface_identity(network: SFace) -> Identity:
         high=True,
         lost=0.0,
     )
-
-
-def blendshape_network(path: Path | None, missing: list[str]) -> BlendshapeNetwork | None:
-    """Open the user's ``face_landmarker.task``, where it is given.
-
-    Raises:
-        HeadcastError: it is not such a file.
-    """
-    if path is None:
-        missing.append("expression distance: give --blendshapes FILE (MediaPipe's face_landmarker.task)")
-        return None
-    return BlendshapeNetwork(path)
 
 
 def evaluator_encoder(device: torch.device, missing: list[str]) -> tuple[FaceEncoder, str] | None:

@@ -87,7 +87,7 @@ def _person(
     )
     front = front_photo(neutral, f"{name}{NEUTRAL_ENDING}", detector, setting.networks)
     points = detector.real_points(smile, f"{name}{SMILE_ENDING}")
-    smiling = smiling_photo(smile, points, setting.networks)
+    smiling = smiling_photo(smile, points, setting.networks, detector)
     for column, image in ((NEUTRAL_PHOTO, neutral), (SMILING_PHOTO, smile)):
         store.keep(column, name, "smile", image)
     for k, c in enumerate(missing):
@@ -117,8 +117,10 @@ def subject_row(
         except HeadcastError:
             return Measured([{"lost": 1.0, "typology": front.typology}])
     store.keep(who.name, name, "smile", image)
-    row = score_smile(smiling, image, setting.networks)
-    row |= dlib_distance(smiling.rgb, smiling.points, image, detector.points(image), setting.networks)
+    found = detector.points(image)
+    scores = None if found is None else detector.scores(found)
+    row = score_smile(smiling, image, scores, setting.networks)
+    row |= dlib_distance(smiling.rgb, smiling.points, image, found, setting.networks)
     rim = rim_figures("rim", at_source, front, front.scale, front.chin)
     return Measured([{**row, **rim, "typology": front.typology, "lost": 0.0}])
 

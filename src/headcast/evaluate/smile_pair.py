@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from headcast.errors import HeadcastError
 from headcast.evaluate.aligned import face_hull, fit_similarity, warp_image
+from headcast.evaluate.landmarks import StaticLandmarks
 from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.report import Row
 from headcast.evaluate.side_views import lpips_of
@@ -45,10 +46,12 @@ class SmilingPhoto:
     face: Box
     mouth: Box
     embedding: Float[np.ndarray, "128"] | None
-    scores: Float[np.ndarray, "52"] | None
+    scores: Float[np.ndarray, "52"]
 
 
-def smiling_photo(rgb: Image, points: Points, networks: EvaluationNetworks) -> SmilingPhoto:
+def smiling_photo(
+    rgb: Image, points: Points, networks: EvaluationNetworks, detector: StaticLandmarks
+) -> SmilingPhoto:
     """Find what all renderings are compared with."""
     outline = points[list(OVAL)]
     (x0, y0), (x1, y1) = outline.min(0).astype(int), outline.max(0).astype(int)
@@ -63,7 +66,7 @@ def smiling_photo(rgb: Image, points: Points, networks: EvaluationNetworks) -> S
         face=(int(x0), int(y0), int(x1), int(y1)),
         mouth=(int(left), int(top), int(right), int(bottom)),
         embedding=networks.sface.embedding(rgb) if networks.sface else None,
-        scores=networks.blendshapes.scores(rgb) if networks.blendshapes else None,
+        scores=detector.scores(points),
     )
 
 
@@ -81,8 +84,17 @@ def align_neutral(
     return warp_image(neutral, similarity, smiling.rgb)
 
 
-def score_smile(smiling: SmilingPhoto, rendered: Image, networks: EvaluationNetworks) -> Row:
-    """Compare an image of the same size with the smiling photo."""
+def score_smile(
+    smiling: SmilingPhoto,
+    rendered: Image,
+    scores: Float[np.ndarray, "52"] | None,
+    networks: EvaluationNetworks,
+) -> Row:
+    """Compare an image of the same size with the smiling photo.
+
+    Args:
+        scores: expression scores of the image; None where no face is found in it.
+    """
     row: Row = {"psnr": psnr(rendered, smiling.rgb, smiling.hull)}
     if networks.lpips is not None:
         for key, box in (("lpips", smiling.face), ("mouth", smiling.mouth)):
@@ -92,10 +104,8 @@ def score_smile(smiling: SmilingPhoto, rendered: Image, networks: EvaluationNetw
         row["lpips_hull"] = lpips_of(*bare, networks=networks)
     if networks.sface is not None:
         row["sface"] = cosine_similarity(smiling.embedding, networks.sface.embedding(rendered))
-    if networks.blendshapes is not None and smiling.scores is not None:
-        scores = networks.blendshapes.scores(rendered)
-        lost = scores is None
-        row["expression"] = NOT_DETECTED if lost else expression_distance(smiling.scores, scores)
+    lost = scores is None
+    row["expression"] = NOT_DETECTED if lost else expression_distance(smiling.scores, scores)
     return row
 
 

@@ -14,7 +14,7 @@ from headcast.errors import HeadcastError
 from headcast.files import quiet_stderr
 from headcast.parsing import load_json
 
-__all__ = ["CARD", "FOLDER", "TfliteNetwork", "checked_bytes"]
+__all__ = ["CARD", "FOLDER", "TfliteNetwork", "checked_bytes", "known_digests"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "weights" / "face_networks"
 CARD = FOLDER.with_suffix(".json")
@@ -62,7 +62,9 @@ class TfliteNetwork:
                 raise HeadcastError(f"LiteRT cannot be loaded ({e}); run: pip install ai-edge-litert") from e
             self.interpreter: Any = Interpreter(model_content=content, num_threads=THREADS)
             self.interpreter.allocate_tensors()
-        self.input: int = self.interpreter.get_input_details()[0]["index"]
+        wanted = self.interpreter.get_input_details()[0]
+        self.input: int = wanted["index"]
+        self.shape: tuple[int, ...] = tuple(wanted["shape"][1:].tolist())
         self.outputs: list[int] = [d["index"] for d in self.interpreter.get_output_details()]
 
     def __call__(self, x: Float[np.ndarray, "..."]) -> list[Float[np.ndarray, "..."]]:

@@ -137,7 +137,7 @@ def read_result(path: Path) -> HelperResult:
     with np.load(path, allow_pickle=False) as file:
         x0, y0, x1, y1 = file["box"].tolist()
         score, yaw, turns = file["numbers"].tolist()
-        scores = file["blendshapes"] if "blendshapes" in file else None
+        scores = file.get("blendshapes")
         detection = Detection(
             points=file["points"], box=(x0, y0, x1, y1), score=score, yaw=yaw, blendshapes=scores
         )

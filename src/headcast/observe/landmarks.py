@@ -37,7 +37,7 @@ ROOM = 1.5  # side of the square a face is measured in over the larger side of t
 MIN_FACE = 48.0  # pixels between the ears
 MAX_YAW = 60.0  # degrees
 MIN_PRESENCE = 0.5  # of the landmark network, for a square to show a face
-NEAR_SCORE, FAR_SCORE = 0.5, 0.6  # least scores of the detectors, those of MediaPipe's own graphs
+LEAST_SCORES = {"near": 0.5, "far": 0.6}  # of the detectors, as in MediaPipe's own graphs
 MIN_SCORE = 0.2
 SURE_SCORE = 0.45  # below it a face is looked for in other orientations too
 SCORE_GAIN = 0.15  # by which a face turned by quarter turns must score better than one less turned
@@ -59,7 +59,9 @@ JITTER = (
 class FaceDetector:
     """Detect faces. The networks load when first needed; close it or use it in a ``with`` statement."""
 
-    def __init__(self) -> None:
+    def __init__(self, least_score: float | None = None) -> None:
+        """Make a detector; ``least_score``: of a likely face, 0 to 1, instead of the networks' usual ones."""
+        self.least = {**LEAST_SCORES} if least_score is None else dict.fromkeys(LEAST_SCORES, least_score)
         self.detectors: dict[str, BoxDetector] = {}
         self.mesh: FaceMesh | None = None
         self.scorer: BlendshapeScorer | None = None
@@ -166,8 +168,8 @@ class FaceDetector:
         h, w = rgb.shape[:2]
         scale = min(1.0, WORK_SIDE / max(h, w))
         small = rgb if scale == 1 else cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        found = self.detector("far")(small, FAR_SCORE)
-        found += self.detector("near")(small, NEAR_SCORE)
+        found = self.boxes("far", small)
+        found += self.boxes("near", small)
         if not found:
             found = self.with_margin(small)
         if max((face_size(f.box) for f in found), default=0.0) < 0.2 * max(small.shape):
@@ -196,7 +198,7 @@ class FaceDetector:
 
         m = max(rgb.shape[:2]) // 2
         wide = cv2.copyMakeBorder(rgb, m, m, m, m, cv2.BORDER_CONSTANT)
-        return [moved(f, -m, -m) for f in self.detector("near")(wide, NEAR_SCORE)]
+        return [moved(f, -m, -m) for f in self.boxes("near", wide)]
 
     def in_tiles(self, rgb: UInt8[np.ndarray, "h w 3"], parts: int) -> list[FoundFace]:
         """Find tiny faces in overlapping tiles of 1/``parts`` the size, each enlarged."""
@@ -206,7 +208,7 @@ class FaceDetector:
             for x in range(0, max(1, rgb.shape[1] - side // 2), max(1, side // 2)):
                 tile = rgb[y : y + side, x : x + side]
                 if min(tile.shape[:2]) >= side // 3:
-                    found += [moved(f, x, y) for f in self.detector("far")(tile, FAR_SCORE)]
+                    found += [moved(f, x, y) for f in self.boxes("far", tile)]
         return found
 
     def in_square(self, rgb: UInt8[np.ndarray, "h w 3"], view: Square) -> Float[np.ndarray, "478 3"] | None:
@@ -220,11 +222,11 @@ class FaceDetector:
         points = np.concatenate([xy, p[:, 2:] / np.sqrt(abs(np.linalg.det(A)))], 1)
         return points[MIRROR] if view.mirrored else points
 
-    def detector(self, reach: str) -> BoxDetector:
-        """Return the near or the far detector, loaded on first use."""
+    def boxes(self, reach: str, rgb: UInt8[np.ndarray, "h w 3"]) -> list[FoundFace]:
+        """Run the near or the far detector, loaded on first use."""
         if reach not in self.detectors:
             self.detectors[reach] = BoxDetector(reach)
-        return self.detectors[reach]
+        return self.detectors[reach](rgb, self.least[reach])
 
     def close(self) -> None:
         """Release the networks, which frees their memory."""

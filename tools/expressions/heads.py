@@ -27,7 +27,7 @@ FRAMING = CameraFraming(
     roll=ClippedNormal(0.07, 2.2),
     at=ClippedNormal((0.01, 0.01, 0.0), 2.0),
     fov=SquaredUniform(12, 25),
-    fraction=Uniform(0.95, 1.25),
+    fraction=Uniform(0.78, 1.0),
 )
 
 BROWS = (("browDown*",), ("browInnerUp",), ("browOuterUp*",), ("browInnerUp", "browOuterUp*"), ())

@@ -209,9 +209,12 @@ def track_detections(
     notes = [] if len(visible) == len(found) else [_describe_loss(visible, len(found), fps)]
     fitter = Fitter(head) if fitter is None else fitter
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
-    fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
+    scored = [d for d in faces.values() if d.blendshapes is not None]
+    rest = fitter.reader.rest(scored)
+    fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal, rest)
     by_time = dict(zip(keys, starts, strict=True))
-    fits = _fit_frames(by_time, visible, fitter, faces, size, progress)
+    rest = None if same else rest
+    fits = _fit_frames(by_time, visible, fitter, faces, size, rest, progress)
     frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
     return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
 
@@ -232,13 +235,14 @@ def _fit_frames(
     fitter: Fitter,
     faces: dict[int, Detection],
     size: tuple[int, int],
+    rest: np.ndarray | None,
     progress: Callable[[float], None] | None,
 ) -> list[FrameFit]:
-    """FrameFit the frames with a face in turn, each from the one before."""
+    """Fit the frames with a face in turn, each from the one before."""
     fits: list[FrameFit] = []
     last = by_time[min(by_time, key=lambda k: abs(k - visible[0]))]
     for n, i in enumerate(visible):
-        last = fitter.fit_frame(faces[i], *size, last)
+        last = fitter.fit_frame(faces[i], *size, last, rest)
         fits.append(last)
         if progress:
             progress((n + 1) / len(visible))
@@ -259,14 +263,18 @@ def _start(
     size: tuple[int, int],
     identity: torch.Tensor | None,
     personal: PersonalLandmarks | None,
+    rest: np.ndarray | None,
 ) -> _ClipStart:
-    """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
+    """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit.
+
+    The avatar's photo was fitted by itself, without the person's own offset ``rest``; so is the same person.
+    """
     sizes = [size] * len(keys)
-    own = fitter.fit_photos(keys, sizes)
+    own = fitter.fit_photos(keys, sizes, rest=rest)
     if identity is None:
         return _ClipStart(fitter, own, False)
     model = fitter.model if personal is None else personal_model(fitter.head, fitter.model, personal)
-    theirs = Fitter(fitter.head, model, fitter.prior)
+    theirs = Fitter(fitter.head, model, fitter.prior, fitter.reader)
     given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy())
     ours, avatars = (float(np.median([f.error for f in fits])) for fits in (own, given))
     if avatars <= SAME_PERSON * ours:

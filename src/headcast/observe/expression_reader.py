@@ -1,0 +1,170 @@
+"""Estimate what expression weights and gaze a detected face most likely shows, before any head is fitted.
+
+A linear map, learned on synthetic heads with known weights (``tools/learn_expressions.py``), reads landmarks
+without pose and size together with the scores of MediaPipe's blendshape network. The estimate is the prior
+mean of the fit; how well each weight was estimated on heads held out is its standard deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from headcast.head.names import EXPRESSION_INDEX
+from headcast.observe.prior import FREE, expression_bounds
+from headcast.observe.types import Detection
+
+__all__ = ["ExpectedExpression", "ExpressionReader", "frontal_features", "resting_offset"]
+
+WEIGHTS = Path(__file__).parents[1] / "weights" / "expressions.safetensors"
+RIGID = (
+    *(33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 2, 98, 327),
+    *(10, 151, 9, 8, 127, 356, 234, 454, 93, 323, 132, 361, 70, 300),
+)
+"""Landmarks that expressions move little: bridge and tip of the nose, corners of the eyes, forehead, temples."""
+LOOSE = 0.05
+"""Weight of all others in finding the pose."""
+FLOOR = 0.01
+"""Added to scores before the logarithm."""
+SQUINTS = [EXPRESSION_INDEX[f"eyeSquint{side}"] for side in ("Left", "Right")]
+REST_QUANTILE = 0.2
+"""Of the estimates over a clip: what a face that mostly rests shows at rest."""
+REST_LIMIT = 1.5
+"""Largest offset, in its standard deviations over people."""
+
+
+@dataclass(frozen=True)
+class ExpectedExpression:
+    """Most likely weights of one frame.
+
+    Attributes:
+        weights, sigma: (52,) mean and standard deviation; eyeLook* and the tongue are not estimated.
+        gaze, gaze_sigma: (yaw, pitch) of both eyes, radians.
+    """
+
+    weights: Float[np.ndarray, "52"]
+    sigma: Float[np.ndarray, "52"]
+    gaze: Float[np.ndarray, "2"]
+    gaze_sigma: Float[np.ndarray, "2"]
+
+
+@dataclass(frozen=True)
+class ExpressionReader:
+    """The learned map; e is the number of weights that are fitted (``FREE``).
+
+    Attributes:
+        reference: (478, 3) head frame metres, the shape relative to which landmarks are read.
+        matrix, bias: (features, e + 2), (e + 2): weights, then gaze yaw and pitch.
+        threshold, gain: (2, e) a weight is ``gain`` times what its estimate exceeds ``threshold`` by; first
+            for one image of a person, second where the person's own offset is known.
+        sigma: (2, e + 2) error that remained on held-out heads.
+        personal: (e,) scatter of the estimate over people at rest.
+    """
+
+    reference: Float[np.ndarray, "478 3"]
+    matrix: Float[np.ndarray, "f o"]
+    bias: Float[np.ndarray, " o"]
+    threshold: Float[np.ndarray, "2 e"]
+    gain: Float[np.ndarray, "2 e"]
+    sigma: Float[np.ndarray, "2 o"]
+    personal: Float[np.ndarray, " e"]
+
+    @staticmethod
+    @cache
+    def bundled() -> ExpressionReader:
+        """Load the bundled map."""
+        return ExpressionReader.load(WEIGHTS)
+
+    @staticmethod
+    def load(path: Path) -> ExpressionReader:
+        """Load a map that ``tools/learn_expressions.py`` wrote."""
+        from safetensors.numpy import load_file
+
+        return ExpressionReader(**{k: v.astype(np.float64) for k, v in load_file(path).items()})
+
+    def estimate(self, detection: Detection) -> Float[np.ndarray, " o"]:
+        """Return the linear estimate of a scored detection: weights, gaze yaw and pitch; not yet limited."""
+        assert detection.blendshapes is not None
+        features = frontal_features(detection.points, detection.blendshapes, self.reference)
+        return features @ self.matrix + self.bias
+
+    def rest(self, detections: Sequence[Detection]) -> Float[np.ndarray, " o"] | None:
+        """Estimate what one person's face shows at rest, from several frames; None when there is only one.
+
+        At most ``REST_LIMIT`` times what is usual between people; for the eyelids' closing it is 0, since eyes that are
+        half closed at rest are no error.
+        """
+        if len(detections) < 2:
+            return None
+        return resting_offset(np.stack([self.estimate(d) for d in detections]), self.personal)
+
+    def expect(
+        self, detection: Detection, rest: Float[np.ndarray, " o"] | None = None
+    ) -> ExpectedExpression | None:
+        """Return the most likely weights of a detection; None when it has no scores.
+
+        Args:
+            rest: the person's own offset (see ``rest``), which is taken off. Without it eyeSquint is not
+                estimated: narrow eyes and a squint look alike in one photo.
+        """
+        if detection.blendshapes is None:
+            return None
+        found = self.estimate(detection)
+        known = int(rest is not None)
+        if rest is not None:
+            found = found - rest
+        count = len(FREE)
+        weights, sigma = np.zeros(52), np.full(52, 0.3)
+        moved = self.gain[known] * (found[:count] - self.threshold[known])
+        weights[FREE] = moved.clip(0, expression_bounds()[FREE])
+        sigma[FREE] = self.sigma[known, :count]
+        if rest is None:
+            weights[SQUINTS] = 0
+        return ExpectedExpression(
+            weights=weights, sigma=sigma, gaze=found[count:], gaze_sigma=self.sigma[known, count:]
+        )
+
+
+def resting_offset(
+    estimates: Float[np.ndarray, "n o"], personal: Float[np.ndarray, " e"]
+) -> Float[np.ndarray, " o"]:
+    """Return a person's own offset, from estimates of several frames (see ``ExpressionReader.rest``)."""
+    low, count = np.quantile(estimates, REST_QUANTILE, axis=0), len(FREE)
+    out = np.zeros_like(low)
+    out[:count] = low[:count].clip(-REST_LIMIT * personal, REST_LIMIT * personal)
+    out[[list(FREE).index(EXPRESSION_INDEX[f"eyeBlink{s}"]) for s in ("Left", "Right")]] = 0
+    return out
+
+
+def frontal_features(
+    points: Float[np.ndarray, "478 k"],
+    scores: Float[np.ndarray, "52"],
+    reference: Float[np.ndarray, "478 3"],
+) -> Float[np.ndarray, " f"]:
+    """Return a face's features free of pose and size.
+
+    In order: 956 coordinates of landmarks in the head frame relative to the reference shape, millimetres at
+    its size, x and y in turn; logarithms of the 52 scores; yaw and pitch, radians.
+
+    Args:
+        points: pixels of an image (+y down). reference: the shape whose pose is found, head frame, metres.
+    """
+    weight = np.full(478, LOOSE)
+    weight[list(RIGID)] = 1.0
+    root = np.sqrt(weight)[:, None]
+    target = (points[:, :2] - points[:, :2].mean(0)) * [1.0, -1.0]
+    A = np.concatenate([reference, np.ones((478, 1))], 1) * root
+    M = np.linalg.lstsq(A, target * root, rcond=None)[0]
+    u, s, vt = np.linalg.svd(M[:3].T, full_matrices=False)
+    rows = u @ vt
+    flat = (target - M[3]) / s.mean()
+    xy = np.linalg.solve(rows[:, :2], (flat - reference[:, 2:] * rows[:, 2]).T).T
+    forward = np.cross(rows[0], rows[1])
+    yaw, pitch = np.arctan2(rows[0, 2], forward[2]), np.arcsin(np.clip(rows[1, 2], -1, 1))
+    moved = (xy - reference[:, :2]).reshape(-1) * 1000
+    return np.concatenate([moved, np.log(scores + FLOOR), [yaw, pitch]])

@@ -1,8 +1,9 @@
 """Learns to read expression weights from detections of synthetic heads; measures how well weights are read.
 
     python tools/learn_expressions.py show FOLDER --split train --seed 73 --people 0 320
+    python tools/learn_expressions.py show GESTURES --split train --seed 74 --people 0 120 --gestures
     python tools/learn_expressions.py show TEST --split test --seed 7 --people 0 200
-    python tools/learn_expressions.py learn FOLDER [--out FILE]
+    python tools/learn_expressions.py learn FOLDER GESTURES [--out FILE]
     python tools/learn_expressions.py judge TEST [--limit 300]
 
 ``show`` renders heads that show every weight, detects them and stores what a fit needs, 20 people a file; it
@@ -33,7 +34,7 @@ A_FILE = 20
 """People in a file of the cache."""
 
 
-def show(folder: Path, split: str, seed: int, first: int, last: int) -> None:
+def show(folder: Path, split: str, seed: int, first: int, last: int, gestures: bool) -> None:
     """Render and detect people; store truth and detections."""
     folder.mkdir(parents=True, exist_ok=True)
     with FaceDetector() as detector:
@@ -42,7 +43,7 @@ def show(folder: Path, split: str, seed: int, first: int, last: int) -> None:
             if path.is_file():
                 continue
             rows: dict[str, list] = {}
-            for head in show_heads(split, seed, range(start, min(last, start + A_FILE))):
+            for head in show_heads(split, seed, range(start, min(last, start + A_FILE)), gestures):
                 found = detector.measure(head.rgb, head.points, ONE)
                 if found is None:
                     continue
@@ -56,13 +57,13 @@ def show(folder: Path, split: str, seed: int, first: int, last: int) -> None:
 
 
 def write_reader(reader: ExpressionReader, heads: Heads, out: Path) -> None:
-    """Write the map in half precision, and its card."""
+    """Write the network in half precision, and its card."""
     from safetensors.numpy import save_file
 
     arrays = {k: v.astype(np.float32 if k == "reference" else np.float16) for k, v in vars(reader).items()}
     save_file(arrays, out)
     card = {
-        "what": "linear map from landmarks and blendshape scores to 45 expression weights and the gaze",
+        "what": "network from landmarks and blendshape scores to 43 expression weights and the gaze",
         "trained_on": f"{len(heads.person)} renderings of {len(np.unique(heads.person))} synthetic heads of "
         "the train split (authored expressions, no recordings of people)",
         "tool": "tools/learn_expressions.py",
@@ -81,6 +82,7 @@ def main() -> None:
     rendering.add_argument("--split", choices=("train", "test"), required=True)
     rendering.add_argument("--seed", type=int, required=True)
     rendering.add_argument("--people", type=int, nargs=2, required=True, metavar=("FIRST", "LAST"))
+    rendering.add_argument("--gestures", action="store_true", help="authored gestures, not mixtures")
     learning = commands.add_parser("learn")
     learning.add_argument("folder", type=Path, nargs="+")
     learning.add_argument("--out", type=Path, default=WEIGHTS)
@@ -91,7 +93,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.command == "show":
-        show(args.folder, args.split, args.seed, *args.people)
+        show(args.folder, args.split, args.seed, *args.people, args.gestures)
     elif args.command == "learn":
         heads = load_heads(args.folder)
         write_reader(learn_reader(heads), heads, args.out)

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
+from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, mirrored_name
 from headcast.synth import SynthConfig, make_batch
+from headcast.synth.expressions import GESTURES, shape_weights
+from headcast.synth.expressions import MOUTHS as MOUTH_SHAPES
 from headcast.synth.framing import CameraFraming, ClippedNormal, SquaredUniform, Uniform
 from headcast.synth.recorded import Recording
 
@@ -113,6 +115,21 @@ def draw_mixtures(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n 
     return out
 
 
+def draw_gestures(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n 52"]:
+    """Draw expressions as people make them: one of the authored gestures, at times with a mouth shape."""
+    gestures, mouths = shape_weights(GESTURES).numpy(), shape_weights(MOUTH_SHAPES).numpy()
+    flip = [EXPRESSION_INDEX[mirrored_name(n)] for n in EXPRESSIONS]
+    chances = np.array([{"smile": 4.0, "laugh": 2.0}.get(name, 1.0) for name in GESTURES])
+    out = np.zeros((count, 52))
+    for row in out:
+        shape = gestures[rng.choice(len(gestures), p=chances / chances.sum())]
+        row[:] = (shape[flip] if rng.random() < 0.5 else shape) * rng.uniform(0.3, 1.15)
+        if rng.random() < 0.35:
+            row[:] = np.maximum(0.7 * row, mouths[rng.integers(len(mouths))] * rng.uniform(0.4, 1.3))
+        row *= 1 + 0.15 * rng.normal(size=52).clip(-2, 2)
+    return out.clip(0, 1)
+
+
 def _show(rng: np.random.Generator, row: np.ndarray, name: str) -> None:
     amount = rng.uniform(LOWEST, 1.0)
     if not name.endswith("*"):
@@ -124,8 +141,12 @@ def _show(rng: np.random.Generator, row: np.ndarray, name: str) -> None:
 
 
 @torch.no_grad()
-def show_heads(split: str, seed: int, people: range) -> Iterator[ShownHead]:
-    """Render people of a split: a neutral frame and ``MOMENTS - 1`` mixed expressions of each."""
+def show_heads(split: str, seed: int, people: range, gestures: bool = False) -> Iterator[ShownHead]:
+    """Render people of a split: a neutral frame and ``MOMENTS - 1`` mixed expressions of each.
+
+    Args:
+        gestures: authored gestures instead of independent movements.
+    """
     config = SynthConfig(
         split=split,  # pyright: ignore[reportArgumentType]
         size=SIZE,
@@ -138,10 +159,11 @@ def show_heads(split: str, seed: int, people: range) -> Iterator[ShownHead]:
         texture=512,
         framing=FRAMING,
     )
+    draw = draw_gestures if gestures else draw_mixtures
     blinks = [EXPRESSION_INDEX[f"eyeBlink{s}"] for s in ("Left", "Right")]
     for person in people:
         rng = np.random.default_rng([seed, person])
-        moves = np.concatenate([np.zeros((1, 52)), draw_mixtures(rng, MOMENTS - 1)])
+        moves = np.concatenate([np.zeros((1, 52)), draw(rng, MOMENTS - 1)])
         gaze = np.clip(rng.normal(0, (0.17, 0.1), (MOMENTS, 2)), (-0.4, -0.25), (0.4, 0.25))
         gaze[0] = 0
         recording = Recording(
@@ -170,5 +192,3 @@ def show_heads(split: str, seed: int, people: range) -> Iterator[ShownHead]:
                 frame=k,
             )
 
-
-assert len(EXPRESSIONS) == 52

@@ -1,33 +1,45 @@
-"""Learn the linear map from detections to expression weights, and how far it is to be trusted."""
+"""Learn the network from detections to expression weights, and how far it is to be trusted."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
+from torch import nn
 
 from headcast.head.embed import landmark_table
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, mirrored_name
-from headcast.observe.expression_reader import ExpressionReader, frontal_features, resting_offset
-from headcast.observe.landmark_points import MIRROR
+from headcast.observe.expression_reader import (
+    COORDINATES,
+    ExpressionReader,
+    encode,
+    frontal_features,
+    mirrored_features,
+    mirrored_targets,
+    resting_offset,
+)
 from headcast.observe.prior import FREE
 
 __all__ = ["Heads", "learn_reader", "load_heads"]
 
-FOLDS = 5
-DAMPING = 1.0
-DIFFERENCES = 1.0
+FOLDS = 3
+DIRECTIONS = 120
+"""Principal directions of the landmarks that are read."""
+FLOOR = 0.05
+"""Millimetres added to their standard deviations before whitening."""
+HIDDEN, DROPOUT, NOISE = 256, 0.4, 0.3
+EPOCHS, BATCH = 30, 128
+DIFFERENCES = 0.5
 """Weight of differences to the person's neutral frame beside the estimates themselves."""
-SCALES = (1.0, 4.0, 4.0)
-"""Scales of landmarks, scores and pose after whitening: how freely each may be used."""
 FALSE = 0.045
 """Mean estimate where the truth is 0 that a weight may have."""
 SLOPE = 0.9
 MAX_GAIN = 1.8
 SIDES = ("Left", "Right")
-COORDINATES = 956
 
 
 @dataclass(frozen=True)
@@ -87,38 +99,60 @@ def load_heads(folders: list[Path]) -> Heads:
     return heads[np.isin(heads.person, rested)]
 
 
-def mirrored_features(x: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
-    """Return the features of mirrored faces."""
-    flip = [EXPRESSION_INDEX[mirrored_name(n)] for n in EXPRESSIONS]
-    points = x[:, :COORDINATES].reshape(-1, 478, 2)[:, MIRROR] * [-1.0, 1.0]
-    scores = x[:, COORDINATES : COORDINATES + 52][:, flip]
-    return np.concatenate([points.reshape(len(x), -1), scores, x[:, -2:] * [-1.0, 1.0]], 1)
+@dataclass(frozen=True)
+class Encoding:
+    """How features are whitened: the first fields of ``ExpressionReader``."""
+
+    centre: Float[np.ndarray, " f"]
+    basis: Float[np.ndarray, "956 k"]
+    spread: Float[np.ndarray, "54"]
+
+    @staticmethod
+    def of(x: Float[np.ndarray, "n f"]) -> Encoding:
+        """Find principal directions of landmarks, and scales, of faces and their mirror images."""
+        both = np.concatenate([x, mirrored_features(x)])
+        centre = both.mean(0)
+        away = (both - centre)[:, :COORDINATES]
+        values, vectors = np.linalg.eigh(away.T @ away / len(away))
+        top = np.argsort(values)[::-1][:DIRECTIONS]
+        basis = vectors[:, top] / (np.sqrt(values[top].clip(0)) + FLOOR)
+        return Encoding(centre, basis, both[:, COORDINATES:].std(0).clip(1e-3))
 
 
-def mirrored_targets(y: Float[np.ndarray, "n o"]) -> Float[np.ndarray, "n o"]:
-    """Return weights and gaze of mirrored faces."""
-    place = {int(i): k for k, i in enumerate(FREE)}
-    flip = [place[EXPRESSION_INDEX[mirrored_name(EXPRESSIONS[i])]] for i in FREE]
-    return np.concatenate([y[:, : len(FREE)][:, flip], y[:, len(FREE) :] * [-1.0, 1.0]], 1)
+def train_layers(
+    x: Float[np.ndarray, "n f"], y: Float[np.ndarray, "n o"], rest: Int[np.ndarray, " n"], encoding: Encoding
+) -> dict[str, np.ndarray]:
+    """Train the layers: estimates, and their differences to the person at rest, shall be right.
 
-
-def ridge(
-    x: Float[np.ndarray, "n f"],
-    y: Float[np.ndarray, "n o"],
-    rest_x: Float[np.ndarray, "n f"],
-    rest_y: Float[np.ndarray, "n o"],
-) -> tuple[Float[np.ndarray, "f o"], Float[np.ndarray, " o"]]:
-    """Solve for matrix and bias that give targets and their differences to the person at rest."""
-    x, rest_x = (np.concatenate([a, mirrored_features(a)]) for a in (x, rest_x))
-    y, rest_y = (np.concatenate([a, mirrored_targets(a)]) for a in (y, rest_y))
-    scale = np.repeat(SCALES, (COORDINATES, 52, 2)) / np.maximum(x.std(0), 1e-3)
-    middle, level = x.mean(0), y.mean(0)
-    root = np.sqrt(DIFFERENCES)
-    rows = np.concatenate([(x - middle) * scale, root * (x - rest_x) * scale])
-    wanted = np.concatenate([y - level, root * (y - rest_y)])
-    H = rows.T @ rows + DAMPING * len(rows) * np.eye(rows.shape[1])
-    matrix = np.linalg.solve(H, rows.T @ wanted) * scale[:, None]
-    return matrix, level - middle @ matrix
+    Args:
+        rest: the row of each face's person at rest.
+    """
+    torch.manual_seed(0)
+    n = len(x)
+    inputs = encode(np.concatenate([x, mirrored_features(x)]), **vars(encoding))
+    A, B = torch.from_numpy(inputs), torch.from_numpy(np.concatenate([y, mirrored_targets(y)])).float()
+    neutral = torch.from_numpy(np.concatenate([rest, rest + n]))
+    sizes = (A.shape[1], HIDDEN, HIDDEN, B.shape[1])
+    layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+    optimizer = torch.optim.AdamW(layers.parameters(), lr=1e-3, weight_decay=0.05)
+    steps = EPOCHS * 2 * n // BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    for _ in range(steps):
+        i = torch.randint(0, 2 * n, (BATCH,))
+        rows = torch.cat([i, neutral[i]])
+        h = A[rows] + NOISE * torch.randn(len(rows), sizes[0])
+        for layer in layers[:-1]:
+            h = nn.functional.dropout(nn.functional.silu(layer(h)), DROPOUT)
+        off = layers[-1](h) - B[rows]
+        loss = off.square().mean() + DIFFERENCES * (off[:BATCH] - off[BATCH:]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    out = {}
+    for k, layer in enumerate(layers, 1):
+        out[f"weight{k}"], out[f"bias{k}"] = layer.weight.detach().numpy().T, layer.bias.detach().numpy()
+    return out
 
 
 def learn_reader(heads: Heads) -> ExpressionReader:
@@ -129,12 +163,17 @@ def learn_reader(heads: Heads) -> ExpressionReader:
     )
     y = np.concatenate([heads.weights[:, FREE], heads.gaze], 1)
     rest = heads.neutral
-    held_out = np.zeros_like(y)
+    encoding, held_out = Encoding.of(x), np.zeros_like(y)
+    blank = {k: np.zeros((2, 1)) for k in ("threshold", "gain", "sigma", "personal")}
     for k in range(FOLDS):
         out = heads.person // 7 % FOLDS == k
-        matrix, bias = ridge(x[~out], y[~out], x[rest[~out]], y[rest[~out]])
-        held_out[out] = x[out] @ matrix + bias
-    matrix, bias = ridge(x, y, x[rest], y[rest])
+        place = np.cumsum(~out) - 1
+        layers = train_layers(x[~out], y[~out], place[rest[~out]], encoding)
+        reader = ExpressionReader(reference, **vars(encoding), **layers, **blank)
+        both = reader.network(x[out]), mirrored_targets(reader.network(mirrored_features(x[out])))
+        held_out[out] = sum(both) / 2
+        print(f"fold {k}: error {np.abs(held_out - y)[out].mean():.4f}", flush=True)
+    layers = train_layers(x, y, rest, encoding)
     count = len(FREE)
     personal = (held_out - y)[heads.frame == 0, :count].std(0)
     offset = np.stack([resting_offset(held_out[heads.person == p], personal) for p in heads.person])
@@ -147,8 +186,8 @@ def learn_reader(heads: Heads) -> ExpressionReader:
         errors.append(error.std(0))
     return ExpressionReader(
         reference=reference,
-        matrix=matrix,
-        bias=bias,
+        **vars(encoding),
+        **layers,
         threshold=np.stack([m[0] for m in maps]),
         gain=np.stack([m[1] for m in maps]),
         sigma=np.stack(errors),

@@ -1,8 +1,8 @@
 """Estimate what expression weights and gaze a detected face most likely shows, before any head is fitted.
 
-A linear map, learned on synthetic heads with known weights (``tools/learn_expressions.py``), reads landmarks
-without pose and size together with the scores of MediaPipe's blendshape network. The estimate is the prior
-mean of the fit; how well each weight was estimated on heads held out is its standard deviation.
+A small network, learned on synthetic heads with known weights (``tools/learn_expressions.py``), reads
+landmarks without pose and size together with the scores of MediaPipe's blendshape network. The estimate is
+the prior mean of the fit; how well each weight was estimated on heads held out is its standard deviation.
 """
 
 from __future__ import annotations
@@ -15,11 +15,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from headcast.head.names import EXPRESSION_INDEX
+from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, mirrored_name
+from headcast.observe.landmark_points import MIRROR
 from headcast.observe.prior import FREE, expression_bounds
 from headcast.observe.types import Detection
 
-__all__ = ["ExpectedExpression", "ExpressionReader", "frontal_features", "resting_offset"]
+__all__ = [
+    "COORDINATES",
+    "ExpectedExpression",
+    "ExpressionReader",
+    "encode",
+    "frontal_features",
+    "mirrored_features",
+    "mirrored_targets",
+    "resting_offset",
+]
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "expressions.safetensors"
 RIGID = (
@@ -31,6 +41,12 @@ LOOSE = 0.05
 """Weight of all others in finding the pose."""
 FLOOR = 0.01
 """Added to scores before the logarithm."""
+COORDINATES = 956
+"""Features that are landmarks, x and y in turn."""
+CUT = 4.0
+"""Standard deviations at which whitened features are cut."""
+FLIP = [EXPRESSION_INDEX[mirrored_name(n)] for n in EXPRESSIONS]
+FREE_FLIP = [list(FREE).index(FLIP[i]) for i in FREE]
 SQUINTS = [EXPRESSION_INDEX[f"eyeSquint{side}"] for side in ("Left", "Right")]
 REST_QUANTILE = 0.2
 """Of the estimates over a clip: what a face that mostly rests shows at rest."""
@@ -55,11 +71,13 @@ class ExpectedExpression:
 
 @dataclass(frozen=True)
 class ExpressionReader:
-    """The learned map; e is the number of weights that are fitted (``FREE``).
+    """The learned network; e is the number of weights that are fitted (``FREE``).
 
     Attributes:
         reference: (478, 3) head frame metres, the shape relative to which landmarks are read.
-        matrix, bias: (features, e + 2), (e + 2): weights, then gaze yaw and pitch.
+        centre: (f,) mean features. basis: (956, k) principal directions of the landmarks, whitened.
+        spread: (54,) standard deviations of the other features.
+        weight1, bias1 ...: layers; the last gives weights, then gaze yaw and pitch.
         threshold, gain: (2, e) a weight is ``gain`` times what its estimate exceeds ``threshold`` by; first
             for one image of a person, second where the person's own offset is known.
         sigma: (2, e + 2) error that remained on held-out heads.
@@ -67,8 +85,15 @@ class ExpressionReader:
     """
 
     reference: Float[np.ndarray, "478 3"]
-    matrix: Float[np.ndarray, "f o"]
-    bias: Float[np.ndarray, " o"]
+    centre: Float[np.ndarray, " f"]
+    basis: Float[np.ndarray, "956 k"]
+    spread: Float[np.ndarray, "54"]
+    weight1: Float[np.ndarray, "i h"]
+    bias1: Float[np.ndarray, " h"]
+    weight2: Float[np.ndarray, "h j"]
+    bias2: Float[np.ndarray, " j"]
+    weight3: Float[np.ndarray, "j o"]
+    bias3: Float[np.ndarray, " o"]
     threshold: Float[np.ndarray, "2 e"]
     gain: Float[np.ndarray, "2 e"]
     sigma: Float[np.ndarray, "2 o"]
@@ -85,13 +110,21 @@ class ExpressionReader:
         """Load a map that ``tools/learn_expressions.py`` wrote."""
         from safetensors.numpy import load_file
 
-        return ExpressionReader(**{k: v.astype(np.float64) for k, v in load_file(path).items()})
+        return ExpressionReader(**{k: v.astype(np.float32) for k, v in load_file(path).items()})
 
     def estimate(self, detection: Detection) -> Float[np.ndarray, " o"]:
-        """Return the linear estimate of a scored detection: weights, gaze yaw and pitch; not yet limited."""
+        """Return the estimate of a scored detection: weights, gaze yaw and pitch; not yet limited."""
         assert detection.blendshapes is not None
         features = frontal_features(detection.points, detection.blendshapes, self.reference)
-        return features @ self.matrix + self.bias
+        both = self.network(np.stack([features, mirrored_features(features)]))
+        return (both[0] + mirrored_targets(both[1])) / 2
+
+    def network(self, features: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n o"]:
+        """Run the layers on features of faces."""
+        x = encode(features, self.centre, self.basis, self.spread)
+        x = silu(x @ self.weight1 + self.bias1)
+        x = silu(x @ self.weight2 + self.bias2)
+        return x @ self.weight3 + self.bias3
 
     def rest(self, detections: Sequence[Detection]) -> Float[np.ndarray, " o"] | None:
         """Estimate what one person's face shows at rest, from several frames; None when there is only one.
@@ -128,6 +161,37 @@ class ExpressionReader:
         return ExpectedExpression(
             weights=weights, sigma=sigma, gaze=found[count:], gaze_sigma=self.sigma[known, count:]
         )
+
+
+def silu(x: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """Return x times its logistic function."""
+    return x / (1 + np.exp(-x))
+
+
+def encode(
+    features: Float[np.ndarray, "n f"],
+    centre: Float[np.ndarray, " f"],
+    basis: Float[np.ndarray, "956 k"],
+    spread: Float[np.ndarray, "54"],
+) -> Float[np.ndarray, "n i"]:
+    """Return whitened features, cut at ``CUT``: a face unlike those learned from gives no wild estimate."""
+    away = features - centre
+    rows = np.concatenate([away[:, :COORDINATES] @ basis, away[:, COORDINATES:] / spread], 1)
+    return rows.clip(-CUT, CUT).astype(np.float32)
+
+
+def mirrored_features(features: Float[np.ndarray, "*n f"]) -> Float[np.ndarray, "*n f"]:
+    """Return the features of mirrored faces."""
+    points = features[..., :COORDINATES].reshape(*features.shape[:-1], 478, 2)[..., MIRROR, :] * [-1.0, 1.0]
+    scores = features[..., COORDINATES:-2][..., FLIP]
+    turn = features[..., -2:] * [-1.0, 1.0]
+    return np.concatenate([points.reshape(*features.shape[:-1], COORDINATES), scores, turn], -1)
+
+
+def mirrored_targets(estimate: Float[np.ndarray, "*n o"]) -> Float[np.ndarray, "*n o"]:
+    """Return the estimates (weights, yaw, pitch) of mirrored faces."""
+    count = len(FREE)
+    return np.concatenate([estimate[..., :count][..., FREE_FLIP], estimate[..., count:] * [-1.0, 1.0]], -1)
 
 
 def resting_offset(

@@ -60,7 +60,10 @@ def write_reader(reader: ExpressionReader, heads: Heads, out: Path) -> None:
     """Write the network in half precision, and its card."""
     from safetensors.numpy import save_file
 
-    arrays = {k: v.astype(np.float32 if k == "reference" else np.float16) for k, v in vars(reader).items()}
+    arrays = {
+        k: np.ascontiguousarray(v, np.float32 if k == "reference" else np.float16)
+        for k, v in vars(reader).items()
+    }
     save_file(arrays, out)
     card = {
         "what": "network from landmarks and blendshape scores to 43 expression weights and the gaze",

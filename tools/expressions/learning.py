@@ -26,7 +26,7 @@ from headcast.observe.prior import FREE
 
 __all__ = ["Heads", "learn_reader", "load_heads"]
 
-FOLDS = 3
+FOLDS = 2
 DIRECTIONS = 120
 """Principal directions of the landmarks that are read."""
 FLOOR = 0.05

@@ -136,6 +136,19 @@ class ExpressionReader:
             return None
         return resting_offset(np.stack([self.estimate(d) for d in detections]), self.personal)
 
+    def rest_of_photo(
+        self, photo: Detection, fitted: Float[np.ndarray, "52"]
+    ) -> Float[np.ndarray, " o"]:
+        """Return the offset with which the photo itself is expected to show the weights fitted to it.
+
+        Differences to the photo then count in full, eyeSquint among them.
+        """
+        out = self.estimate(photo)
+        count = len(FREE)
+        out[:count] -= self.threshold[1] + fitted[FREE] / self.gain[1]
+        out[count:] = 0
+        return out
+
     def expect(
         self, detection: Detection, rest: Float[np.ndarray, " o"] | None = None
     ) -> ExpectedExpression | None:

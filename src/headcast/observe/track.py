@@ -211,9 +211,9 @@ def track_detections(
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
     scored = [d for d in faces.values() if d.blendshapes is not None]
     rest = fitter.reader.rest(scored)
-    fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal, rest)
-    by_time = dict(zip(keys, starts, strict=True))
-    rest = None if same else rest
+    start = _start(fitter, [faces[i] for i in keys], size, identity, personal, rest)
+    fitter, same, rest = start.fitter, start.same_person, start.rest
+    by_time = dict(zip(keys, start.fits, strict=True))
     fits = _fit_frames(by_time, visible, fitter, faces, size, rest, progress)
     frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
     return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
@@ -250,11 +250,12 @@ def _fit_frames(
 
 
 class _ClipStart(NamedTuple):
-    """Fitter, fitted keyframes, and whether they have the avatar's identity."""
+    """Fitter, fitted keyframes, whether they have the avatar's identity, and the person's own offset."""
 
     fitter: Fitter
     fits: list[FrameFit]
     same_person: bool
+    rest: np.ndarray | None
 
 
 def _start(
@@ -267,19 +268,21 @@ def _start(
 ) -> _ClipStart:
     """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit.
 
-    The avatar's photo was fitted by itself, without the person's own offset ``rest``; so is the same person.
+    Args:
+        rest: what the clip tells of the person's own offset; that of the avatar comes from its photo.
     """
     sizes = [size] * len(keys)
     own = fitter.fit_photos(keys, sizes, rest=rest)
     if identity is None:
-        return _ClipStart(fitter, own, False)
+        return _ClipStart(fitter, own, False, rest)
     model = fitter.model if personal is None else personal_model(fitter.head, fitter.model, personal)
     theirs = Fitter(fitter.head, model, fitter.prior, fitter.reader)
-    given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy())
+    known = None if personal is None else personal.rest
+    given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy(), rest=known)
     ours, avatars = (float(np.median([f.error for f in fits])) for fits in (own, given))
     if avatars <= SAME_PERSON * ours:
-        return _ClipStart(theirs, given, True)
-    return _ClipStart(fitter, own, False)
+        return _ClipStart(theirs, given, True, known)
+    return _ClipStart(fitter, own, False, rest)
 
 
 def good_keyframes(

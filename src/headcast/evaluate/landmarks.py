@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLENDSHAPES", "LARGE_TURN", "MESH", "StaticLandmarks", "apparent_turn"]
 
-MESH = "MediaPipe's 478 landmarks (face_landmarker.task), mean of eight crops, every image by itself"
+MESH = "MediaPipe's 478 landmarks (face_landmarker.task), mean of four crops, every image by itself"
 BLENDSHAPES = "MediaPipe's blendshape network (face_landmarker.task), from the same landmarks"
 LARGE_TURN = 0.15
 """``apparent_turn`` above which a face counts as turned far, iris distances."""

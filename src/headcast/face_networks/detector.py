@@ -47,7 +47,7 @@ class BoxDetector:
 
     def __init__(self, reach: str) -> None:
         name, self.side, layers = DETECTORS[reach]
-        self.network = TfliteNetwork(name)
+        self.network = TfliteNetwork(name, 1 / 127.5, -1.0)
         self.anchors = anchor_centres(self.side, layers)
 
     def __call__(self, rgb: UInt8[np.ndarray, "h w 3"], least: float = 0.5) -> list[FoundFace]:
@@ -58,7 +58,7 @@ class BoxDetector:
         k = self.side / square.shape[0]
         method = cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR
         small = cv2.resize(square, (self.side, self.side), interpolation=method) if k != 1 else square
-        coordinates, logits = self.network(small.astype(np.float32) / 127.5 - 1)
+        coordinates, logits = self.network(small)
         scores = sigmoid(logits[0, :, 0])
         rows = scores >= least
         pairs = self.place(coordinates[0, rows], self.anchors[rows])

@@ -32,9 +32,9 @@ class FaceMesh:
     """The landmark network."""
 
     def __init__(self) -> None:
-        self.network = TfliteNetwork("face_landmarks")
+        self.network = TfliteNetwork("face_landmarks", 1 / 255)
 
     def __call__(self, crop: UInt8[np.ndarray, "256 256 3"]) -> MeshPoints:
         """Return the landmarks of the face in a crop: upright, in the middle, with room around it."""
-        flat, presence, *_ = self.network(crop.astype(np.float32) / 255)
+        flat, presence, *_ = self.network(crop)
         return MeshPoints(flat.reshape(478, 3).astype(np.float64), float(sigmoid(presence).ravel()[0]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from headcast.errors import HeadcastError
 from headcast.files import quiet_stderr
@@ -48,8 +48,8 @@ def checked_bytes(name: str) -> bytes:
 class TfliteNetwork:
     """One network on one thread of the CPU. An instance must not be called from two threads at once."""
 
-    def __init__(self, name: str) -> None:
-        """Load a bundled network.
+    def __init__(self, name: str, scale: float = 1.0, offset: float = 0.0) -> None:
+        """Load a bundled network, which sees ``scale`` times the input plus ``offset``.
 
         Raises:
             HeadcastError: its file is missing or damaged, or LiteRT cannot be imported.
@@ -65,10 +65,18 @@ class TfliteNetwork:
         wanted = self.interpreter.get_input_details()[0]
         self.input: int = wanted["index"]
         self.shape: tuple[int, ...] = tuple(wanted["shape"][1:].tolist())
+        self.scale, self.offset = np.float32(scale), np.float32(offset)
         self.outputs: list[int] = [d["index"] for d in self.interpreter.get_output_details()]
 
-    def __call__(self, x: Float[np.ndarray, "..."]) -> list[Float[np.ndarray, "..."]]:
+    def __call__(self, x: Shaped[np.ndarray, "..."]) -> list[Float[np.ndarray, "..."]]:
         """Run the network on one input without its batch axis; return its outputs, with theirs."""
-        self.interpreter.set_tensor(self.input, np.ascontiguousarray(x, np.float32)[None])
+        self.fill(x)
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(i) for i in self.outputs]
+
+    def fill(self, x: Shaped[np.ndarray, "..."]) -> None:
+        """Write an input into the network's own memory; a view of that must not outlive this call."""
+        own = self.interpreter.tensor(self.input)()[0]
+        np.multiply(x, self.scale, out=own, casting="unsafe")
+        if self.offset:
+            own += self.offset

@@ -18,12 +18,12 @@ SEGMENTATION_SIDE = 256
 @cache
 def network() -> TfliteNetwork:
     """Return the network, loaded on first use."""
-    return TfliteNetwork("selfie_segmentation")
+    return TfliteNetwork("selfie_segmentation", 1 / 255)
 
 
 def segment_people(rgb: UInt8[np.ndarray, "256 256 3"]) -> Float[np.ndarray, "256 256"]:
     """Return coverage 0 to 1 by people in one square."""
-    return network()(rgb.astype(np.float32) / 255)[0][0, :, :, 0]
+    return network()(rgb)[0][0, :, :, 0]
 
 
 def segment_whole(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from headcast.crops.square import Square, box_of, face_size, overlap, shifted
+from headcast.crops.square import Square, box_of, face_size, overlap
 from headcast.errors import HeadcastError
 from headcast.face_networks.blendshapes import BlendshapeScorer
-from headcast.face_networks.detector import BoxDetector, FoundFace
+from headcast.face_networks.detector import FoundFace
 from headcast.face_networks.mesh import MESH_SIDE, FaceMesh
 from headcast.observe.detection import Detection
+from headcast.observe.face_search import FaceSearch, turn_points
 from headcast.observe.landmark_points import MIRROR, face_roll, face_width, face_yaw, iris_distance
 
 if TYPE_CHECKING:
@@ -27,20 +28,20 @@ __all__ = [
     "pick_face",
     "quarter_turns",
     "turn_detection",
-    "turn_points",
     "upright_points",
 ]
 
 MAX_FACES = 5
-WORK_SIDE = 1024  # images are searched at most this large; faces are then measured in the full image
+LARGE_FACE = 0.12  # of the image's longer side: beside such a face, small ones are not looked for
+MAX_OVERLAP = 0.3  # of the boxes of two faces
 ROOM = 1.5  # side of the square a face is measured in over the larger side of the landmarks' box
 MIN_FACE = 48.0  # pixels between the ears
 MAX_YAW = 60.0  # degrees
 MIN_PRESENCE = 0.5  # of the landmark network, for a square to show a face
-LEAST_SCORES = {"near": 0.5, "far": 0.6}  # of the detectors, as in MediaPipe's own graphs
 MIN_SCORE = 0.2
-SURE_SCORE = 0.45  # below it a face is looked for in other orientations too
-SCORE_GAIN = 0.15  # by which a face turned by quarter turns must score better than one less turned
+SURE_SCORE = 0.85  # below it a found face is measured in other orientations too: wrong ones score up to .8
+SCORE_GAIN = 0.1  # by which a face turned by quarter turns must score better than one less turned
+TURNED_SCORE = 0.45  # of a face that is found in a quarter turn alone; below it the image is turned too
 TRACK_SCORE = 0.5  # of a face that is followed from frame to frame
 STEADY_ROLL = np.radians(5.0)  # by which a face may lie askew in the square it is measured in
 YAW_GAIN = 1.12  # the mesh is too flat in depth: measured against poses of portraits and of rendered heads
@@ -50,8 +51,6 @@ Jitter = tuple[tuple[float, float, float, float], ...]
 ONE = ((ROOM, 0.0, 0.0, 0.0),)
 JITTER = (
     (1.4, 0.03, 0.02, 0.06),
-    (1.4, -0.02, -0.03, -0.06),
-    (1.6, 0.01, -0.02, 0.06),
     (1.6, -0.02, 0.03, -0.06),
 )
 
@@ -61,8 +60,7 @@ class FaceDetector:
 
     def __init__(self, least_score: float | None = None) -> None:
         """Make a detector; ``least_score``: of a likely face, 0 to 1, instead of the networks' usual ones."""
-        self.least = {**LEAST_SCORES} if least_score is None else dict.fromkeys(LEAST_SCORES, least_score)
-        self.detectors: dict[str, BoxDetector] = {}
+        self.search = FaceSearch(least_score)
         self.mesh: FaceMesh | None = None
         self.scorer: BlendshapeScorer | None = None
 
@@ -72,15 +70,25 @@ class FaceDetector:
         """Detect all faces (five at most), the largest first; empty when there is none.
 
         Landmarks are found in a square around each face and its mirror image. With ``refine`` they are the
-        mean over eight squares, shifted, turned, scaled, half of them mirrored.
+        mean over four squares, shifted, turned, scaled, half of them mirrored.
         Faces may be turned by any angle in the image; where none is sure, the image is searched turned by
         quarter turns too, unless ``turned`` is False.
         """
-        jitter = JITTER if refine else ONE
-        faces = self.measure_faces(rgb, self.search(rgb), jitter)
-        if turned and max((d.score for d in faces), default=0.0) < SURE_SCORE:
-            more = [f for turns in (2, 1, 3) for f in self.search_turned(rgb, turns)]
-            faces = drop_overlapping(faces + self.measure_faces(rgb, more, jitter))
+        faces = self.add_faces(rgb, [], self.search.whole(rgb))
+        if not faces:
+            faces = self.add_faces(rgb, faces, self.search.near(rgb))
+        if max((face_size(d.box) for d in faces), default=0.0) < LARGE_FACE * max(rgb.shape):
+            faces = self.add_faces(rgb, faces, self.search.parts(rgb, 2))
+        if turned and max((d.score for d in faces), default=0.0) < TURNED_SCORE:
+            for turns, parts in ((2, 1), (1, 1), (3, 1), (2, 2), (1, 2), (3, 2)):
+                if parts == 1 or not faces:
+                    faces = self.add_faces(rgb, faces, self.search.turned(rgb, turns, parts))
+        if not faces:
+            faces = self.add_faces(rgb, faces, self.search.parts(rgb, 4))
+        if not faces:
+            faces = self.add_faces(rgb, faces, self.search.fine_parts(rgb))
+        if refine:
+            faces = [d for f in faces for d in [self.measure(rgb, f.points, JITTER)] if d]
         return sorted(faces, key=lambda d: -face_size(d.box))
 
     def follow(self, rgb: UInt8[np.ndarray, "h w 3"], previous: Detection) -> Detection | None:
@@ -97,23 +105,28 @@ class FaceDetector:
         self.scorer = self.scorer or BlendshapeScorer()
         return self.scorer(upright_points(points[:, :2]))
 
-    def measure_faces(
-        self, rgb: UInt8[np.ndarray, "h w 3"], found: list[FoundFace], jitter: Jitter
+    def add_faces(
+        self, rgb: UInt8[np.ndarray, "h w 3"], faces: list[Detection], found: list[FoundFace]
     ) -> list[Detection]:
-        """Measure faces that the detectors found, drop what is none and doubles."""
-        return drop_overlapping([d for f in found for d in [self.measure_found(rgb, f, jitter)] if d])
+        """Measure what was found, the largest first, and add what are faces not known yet; five at most."""
+        for f in sorted(found, key=lambda f: -face_size(f.box)):
+            sure = [d for d in faces if d.score >= SURE_SCORE]
+            if len(sure) < MAX_FACES and all(overlap(f.box, d.box) < MAX_OVERLAP for d in sure):
+                d = self.measure_found(rgb, f)
+                faces = drop_overlapping([*faces, d]) if d else faces
+        return faces[:MAX_FACES]
 
-    def measure_found(
-        self, rgb: UInt8[np.ndarray, "h w 3"], found: FoundFace, jitter: Jitter
-    ) -> Detection | None:
-        """Measure a face as it lies by its detector, else in the quarter turn where views agree most."""
+    def measure_found(self, rgb: UInt8[np.ndarray, "h w 3"], found: FoundFace) -> Detection | None:
+        """Measure a face as it lies by its detector, or in the quarter turn where views agree most."""
         best: Detection | None = None
         for turns in (0, 2, 1, 3):
             if best is not None and best.score >= SURE_SCORE:
                 break
             points = self.locate(rgb, found, turns)
-            d = self.measure(rgb, points, jitter) if points is not None else None
-            if d is not None and d.score > (SCORE_GAIN + best.score if best else turns and SURE_SCORE):
+            d = self.measure(rgb, points, ONE) if points is not None else None
+            if d is not None and d.score > (
+                SCORE_GAIN + best.score if best else TURNED_SCORE if turns else 0
+            ):
                 best = d
         return best
 
@@ -126,14 +139,11 @@ class FaceDetector:
         side = ROOM * max(x1 - x0, y1 - y0, 1.0)
         view = Square((x0 + x1) / 2, (y0 + y1) / 2, side, -roll)
         points = self.in_square(rgb, view)
-        for _ in range(2):  # again, until the face lies well in its square
-            if points is None:
-                return None
-            askew = np.radians(face_roll(points)) + view.angle
+        for _ in range(2):  # again, until the face lies level in its square
+            if points is None or abs(askew(points, view)) < STEADY_ROLL:
+                break
             view = square_on(points, ONE[0])
             points = self.in_square(rgb, view)
-            if abs((askew + np.pi) % (2 * np.pi) - np.pi) < STEADY_ROLL:
-                break
         return points
 
     def measure(
@@ -161,56 +171,6 @@ class FaceDetector:
             blendshapes=self.blendshape_scores(mean),
         )
 
-    def search(self, rgb: UInt8[np.ndarray, "h w 3"]) -> list[FoundFace]:
-        """Find likely faces, from quick detectors to thorough ones, stopping when one finds any."""
-        import cv2
-
-        h, w = rgb.shape[:2]
-        scale = min(1.0, WORK_SIDE / max(h, w))
-        small = rgb if scale == 1 else cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        found = self.boxes("far", small)
-        found += self.boxes("near", small)
-        if not found:
-            found = self.with_margin(small)
-        if max((face_size(f.box) for f in found), default=0.0) < 0.2 * max(small.shape):
-            found += self.in_tiles(small, 2)
-        if not found:
-            found = self.in_tiles(small, 4)
-        distinct: list[FoundFace] = []
-        for f in sorted(found, key=lambda f: -face_size(f.box)):
-            if all(overlap(f.box, other.box) < 0.3 for other in distinct):
-                distinct.append(f)
-        return [scaled(f, 1 / scale) for f in distinct[:MAX_FACES]]
-
-    def search_turned(self, rgb: UInt8[np.ndarray, "h w 3"], turns: int) -> list[FoundFace]:
-        """Find likely faces in the image turned by quarter turns, in pixels of the image itself."""
-        turned = np.ascontiguousarray(np.rot90(rgb, turns))
-        size = turned.shape[1], turned.shape[0]
-        found = []
-        for f in self.search(turned):
-            corners = turn_points(np.array([f.box[:2], f.box[2:]]), size, -turns)
-            found.append(FoundFace(box_of(corners), turn_points(f.points, size, -turns), f.score))
-        return found
-
-    def with_margin(self, rgb: UInt8[np.ndarray, "h w 3"]) -> list[FoundFace]:
-        """Find faces that fill the image: with a margin around it, they are as the detector knows them."""
-        import cv2
-
-        m = max(rgb.shape[:2]) // 2
-        wide = cv2.copyMakeBorder(rgb, m, m, m, m, cv2.BORDER_CONSTANT)
-        return [moved(f, -m, -m) for f in self.boxes("near", wide)]
-
-    def in_tiles(self, rgb: UInt8[np.ndarray, "h w 3"], parts: int) -> list[FoundFace]:
-        """Find tiny faces in overlapping tiles of 1/``parts`` the size, each enlarged."""
-        side = max(rgb.shape[:2]) // parts
-        found: list[FoundFace] = []
-        for y in range(0, max(1, rgb.shape[0] - side // 2), max(1, side // 2)):
-            for x in range(0, max(1, rgb.shape[1] - side // 2), max(1, side // 2)):
-                tile = rgb[y : y + side, x : x + side]
-                if min(tile.shape[:2]) >= side // 3:
-                    found += [moved(f, x, y) for f in self.boxes("far", tile)]
-        return found
-
     def in_square(self, rgb: UInt8[np.ndarray, "h w 3"], view: Square) -> Float[np.ndarray, "478 3"] | None:
         """Return landmarks (depth in pixels too) of the face in a square of the image; None without one."""
         self.mesh = self.mesh or FaceMesh()
@@ -222,15 +182,9 @@ class FaceDetector:
         points = np.concatenate([xy, p[:, 2:] / np.sqrt(abs(np.linalg.det(A)))], 1)
         return points[MIRROR] if view.mirrored else points
 
-    def boxes(self, reach: str, rgb: UInt8[np.ndarray, "h w 3"]) -> list[FoundFace]:
-        """Run the near or the far detector, loaded on first use."""
-        if reach not in self.detectors:
-            self.detectors[reach] = BoxDetector(reach)
-        return self.detectors[reach](rgb, self.least[reach])
-
     def close(self) -> None:
         """Release the networks, which frees their memory."""
-        self.detectors.clear()
+        self.search.detectors.clear()
         self.mesh = self.scorer = None
 
     def __enter__(self) -> Self:
@@ -242,15 +196,9 @@ class FaceDetector:
         self.close()
 
 
-def scaled(f: FoundFace, k: float) -> FoundFace:
-    """Return a found face in the pixels of an image ``k`` times as large."""
-    x0, y0, x1, y1 = f.box
-    return FoundFace((x0 * k, y0 * k, x1 * k, y1 * k), f.points * k, f.score)
-
-
-def moved(f: FoundFace, x: float, y: float) -> FoundFace:
-    """Return a found face moved by pixels."""
-    return FoundFace(shifted(f.box, x, y), f.points + np.array([x, y]), f.score)
+def askew(points: Float[np.ndarray, "478 k"], view: Square) -> float:
+    """Return the radians by which a face is turned in a square, within +-pi."""
+    return float((np.radians(face_roll(points)) + view.angle + np.pi) % (2 * np.pi) - np.pi)
 
 
 def upright_points(points: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "478 2"]:
@@ -284,17 +232,6 @@ def quarter_turns(points: Float[np.ndarray, "478 k"]) -> int:
     return round(face_roll(points) / 90) % 4
 
 
-def turn_points(
-    points: Float[np.ndarray, "n 2"], size: tuple[int, int], turns: int
-) -> Float[np.ndarray, "n 2"]:
-    """Return points (pixels) of an image of a size (width, height) after ``np.rot90(image, turns)``."""
-    width, height = size
-    for _ in range(turns % 4):
-        points = np.stack([points[:, 1], width - points[:, 0]], 1).astype(points.dtype)
-        width, height = height, width
-    return points
-
-
 def turn_detection(d: Detection, size: tuple[int, int], turns: int) -> Detection:
     """Return the detection in the image after ``np.rot90(image, turns)``; ``size``: width, height before."""
     if turns % 4 == 0:
@@ -307,7 +244,7 @@ def drop_overlapping(found: list[Detection]) -> list[Detection]:
     """Keep of detections of the same place the surer one; a first one wins against its equals."""
     faces: list[Detection] = []
     for d in sorted(found, key=lambda d: -min(d.score, SURE_SCORE)):
-        if all(overlap(d.box, other.box) < 0.3 for other in faces):
+        if all(overlap(d.box, other.box) < MAX_OVERLAP for other in faces):
             faces.append(d)
     return faces
 

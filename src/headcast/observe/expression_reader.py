@@ -241,7 +241,7 @@ def frontal_features(
     rows = u @ vt
     flat = (target - M[3]) / s.mean()
     xy = np.linalg.solve(rows[:, :2], (flat - reference[:, 2:] * rows[:, 2]).T).T
-    forward = np.cross(rows[0], rows[1])
-    yaw, pitch = np.arctan2(rows[0, 2], forward[2]), np.arcsin(np.clip(rows[1, 2], -1, 1))
+    x, y, z = np.cross(rows[0], rows[1])  # the camera's axis in the head frame, which knows no roll
+    yaw, pitch = np.arcsin(np.clip(-x, -1, 1)), -np.arctan2(y, z)
     moved = (xy - reference[:, :2]).reshape(-1) * 1000
     return np.concatenate([moved, np.log(scores + FLOOR), [yaw, pitch]])

@@ -13,6 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("registry", "owner", "limits"),
     ("files",),
     ("parsing",),
+    ("array_files",),
     ("device", "rotation", "weights", "demo", "marks", "interpolation", "crops"),
     ("pickles",),
     ("shots", "containers", "video_layout"),

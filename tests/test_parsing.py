@@ -14,11 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, floating_dtypes, integer_dtypes
 
+from headcast.array_files import array_names, load_arrays
 from headcast.errors import HeadcastError
 from headcast.parsing import (
-    array_names,
     check_text,
-    load_arrays,
     load_json,
     load_table,
     open_zip,

@@ -1,7 +1,7 @@
 """The one boundary around every decoder: damage becomes one line, sizes are bounded before decoding.
 
 A loader puts what touches a file's own bytes into ``with parsing(...)``, and reads whole formats by
-``load_json``, ``load_table`` and ``load_arrays``. Code outside the boundary keeps its tracebacks.
+``load_json``, ``load_table`` and ``array_files.load_arrays``. Code outside the boundary keeps its tracebacks.
 """
 
 from __future__ import annotations
@@ -10,26 +10,20 @@ import codecs
 import csv
 import io
 import json
-import math
 import re
 import struct
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from jaxtyping import Shaped
+from typing import Any
 
 from headcast.errors import HeadcastError
 from headcast.files import article, check_readable
 
 __all__ = [
-    "array_names",
     "check_text",
     "decode_text",
-    "load_arrays",
     "load_json",
     "load_table",
     "open_zip",
@@ -41,12 +35,9 @@ __all__ = [
 ]
 
 MAX_TEXT_BYTES = 1 << 25
-MAX_ARRAY_BYTES = 1 << 30  # of all arrays that are read, decoded
 MAX_DIRECTORY_BYTES = 1 << 23  # of a zip's list of entries: about 100,000 of them
-MAX_INFLATION = 1100  # deflate makes at most 1032 bytes of one
 MAX_REASON = 120
 MAX_STATEMENT_CHARACTERS = 1 << 16
-NUMBERS = "biuf"
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 END_OF_ZIP, END_OF_ZIP64 = b"PK\5\6", b"PK\6\6"
 ZIP64_BYTES = 56 + 20  # its end record and the locator, between the list and the end
@@ -210,90 +201,3 @@ def zip_directory_bytes(f: io.BufferedIOBase) -> int:
     if wide >= 0 and tail[wide : wide + 4] == END_OF_ZIP64:
         return struct.unpack("<Q", tail[wide + 40 : wide + 48])[0]
     return struct.unpack("<I", tail[end + 12 : end + 16])[0]
-
-
-def load_arrays(
-    path: str | Path,
-    names: Collection[str] | None,
-    remedy: str,
-    *,
-    limit: int = MAX_ARRAY_BYTES,
-    kinds: str = NUMBERS,
-) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Load named arrays of plain numbers from an npz file; only these are decoded.
-
-    Shapes and types are read first: what an array claims must match its entry, and all together take at most
-    ``limit`` bytes.
-
-    Args:
-        names: arrays to read where they exist; None: all.
-        kinds: numpy's letters of the types that are taken.
-
-    Raises:
-        HeadcastError: unreadable, damaged, of another type, or larger.
-    """
-    check_readable(Path(path), "npz")
-    with parsing(path, "not a readable npz of plain arrays", remedy), open_zip(path) as archive:
-        entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
-        wanted = [n for n in entries if names is None or n in names]
-        total = sum(claimed_bytes(archive, entries[n], kinds) for n in wanted)
-        if total > limit:
-            raise ValueError(f"its arrays take {total >> 20} MB, over {limit >> 20}")
-        return {n: _read_array(archive, entries[n]) for n in wanted}
-
-
-def array_names(path: str | Path, remedy: str) -> list[str]:
-    """List the arrays of an npz file; nothing is decoded.
-
-    Raises:
-        HeadcastError: unreadable, or no npz.
-    """
-    check_readable(Path(path), "npz")
-    with parsing(path, "not a readable npz", remedy), open_zip(path) as archive:
-        return [n.removesuffix(".npy") for n in archive.namelist()]
-
-
-def claimed_bytes(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, kinds: str) -> int:
-    """Return the decoded size of an array, from its header; it must match the entry's size."""
-    with archive.open(entry) as f:
-        shape, _, dtype = _array_header(f)
-        header = f.tell()
-    size = math.prod(shape) * dtype.itemsize
-    if dtype.kind not in kinds or (dtype.kind in NUMBERS and dtype.itemsize > 8):
-        raise ValueError(f"'{entry.filename[:60]}' is of the type {dtype.str[:12]}")
-    if size != entry.file_size - header:
-        raise ValueError(f"'{entry.filename[:60]}' claims another size than it has")
-    if entry.file_size > MAX_INFLATION * max(entry.compress_size, 64):
-        raise ValueError(f"'{entry.filename[:60]}' claims more than it can hold")
-    return size
-
-
-class _ArrayHeader(NamedTuple):
-    """What an ``.npy`` stream says of its array."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype
-
-
-def _array_header(f: Any) -> _ArrayHeader:
-    version = np.lib.format.read_magic(f)
-    if version == (1, 0):
-        return _ArrayHeader(*np.lib.format.read_array_header_1_0(f))
-    if version == (2, 0):
-        return _ArrayHeader(*np.lib.format.read_array_header_2_0(f))
-    raise ValueError("an array of an unknown version")
-
-
-def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Shaped[np.ndarray, "..."]:
-    with archive.open(entry) as f:
-        shape, fortran, dtype = _array_header(f)
-        out = np.empty(entry.file_size - f.tell(), np.uint8)
-        at = 0
-        while block := f.read(1 << 20):
-            out[at : at + len(block)] = np.frombuffer(block, np.uint8)
-            at += len(block)
-    if at != len(out):
-        raise ValueError(f"'{entry.filename[:60]}' is cut")
-    array = out.view(dtype).reshape(shape, order="F" if fortran else "C")
-    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from headcast.avatar.base import load_avatar
-from headcast.avatar.package import VERSION, Package, read_package, write_package
+from headcast.avatar.entries import VERSION
+from headcast.avatar.package import Package, read_package, write_package
 from headcast.avatar.png import encode_texture
 from headcast.errors import HeadcastError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from headcast import registry
-from headcast.avatar.package import Package, damaged, read_package
+from headcast.avatar.entries import damaged
+from headcast.avatar.package import Package, read_package
 from headcast.errors import HeadcastError
 from headcast.parsing import short_reason
 

@@ -11,7 +11,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from headcast.avatar.package import Package, damaged
+from headcast.avatar.entries import damaged
+from headcast.avatar.package import Package
 from headcast.avatar.provenance import Provenance
 from headcast.avatar.source import SourceView, check_tensor
 from headcast.errors import HeadcastError

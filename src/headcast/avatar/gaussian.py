@@ -14,9 +14,10 @@ from torch import Tensor
 
 from headcast.avatar.base import BaseAvatar
 from headcast.avatar.bound import BoundHead
+from headcast.avatar.entries import damaged
 from headcast.avatar.lids import Patch
 from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.package import Package, damaged, write_package
+from headcast.avatar.package import Package, write_package
 from headcast.avatar.posing import can_use_kernels
 from headcast.avatar.rig import TURNED, Frames, Gaussians, frames_of, to_world
 from headcast.avatar.rig_numba import Packed

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from headcast.avatar.base import BaseAvatar
 from headcast.avatar.bound import BoundHead
+from headcast.avatar.entries import damaged
 from headcast.avatar.lids import Lids, Patch
-from headcast.avatar.package import Package, damaged, write_package
+from headcast.avatar.package import Package, write_package
 from headcast.avatar.shell import Shell, shells_from
 from headcast.avatar.source import check_tensor
 from headcast.avatar.surface import HeadSurface, SurfaceRenderer

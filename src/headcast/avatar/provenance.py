@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headcast import __version__
-from headcast.avatar.package import damaged
+from headcast.avatar.entries import damaged
 
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel

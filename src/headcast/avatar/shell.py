@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from headcast.avatar.package import damaged
+from headcast.avatar.entries import damaged
 from headcast.avatar.source import check_tensor
 from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headcast.avatar.package import damaged
+from headcast.avatar.entries import damaged
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headcast import api
-from headcast.cli.commands import Animate, Bake, Export, Info, Observe, Render, Synth, View
+from headcast.cli.commands import Animate, Bake, Export, Observe, Render, Synth, View
 from headcast.cli.expression import parse_expression
-from headcast.cli.output import escape_controls, output_path, print_note, print_result, report
+from headcast.cli.output import output_path, print_note, report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 from headcast.files import check_writable
-from headcast.marks import commercial_use, licences, png_metadata
+from headcast.marks import png_metadata
 from headcast.progress import Progress
 from headcast.view import background_colour, parse_size
 
@@ -26,7 +25,6 @@ __all__ = [
     "run_animate",
     "run_bake",
     "run_export",
-    "run_info",
     "run_observe",
     "run_render",
     "run_synth",
@@ -163,18 +161,6 @@ def run_observe(command: Observe) -> None:
     report(folder, 0, start, command.json, tuple(notes))
 
 
-def run_info(command: Info) -> None:
-    """Run ``headcast info``: print what an avatar holds."""
-    avatar = api.load(command.avatar)
-    facts = {**avatar.info, "commercial_use": commercial_use(avatar.info)}
-    if command.json:
-        print_result(json.dumps(facts, indent=1))
-        return
-    facts["weights"] = licences(facts)
-    facts.setdefault("consent", "none stated")
-    print_result("\n".join(f"{name:<24} {escape_controls(value)}" for name, value in flatten_facts(facts)))
-
-
 def run_view(command: View) -> None:
     """Run ``headcast view``: write the HTML viewer and open it."""
     import webbrowser
@@ -223,16 +209,3 @@ def read_recording(path: Path, progress: Progress) -> Recording:
     return Recording(
         name=path.name, fps=motion.fps, expression=motion.expression, neck=motion.neck, gaze=gaze
     )
-
-
-def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Flatten nested facts into (dotted name, value) pairs."""
-    lines: list[tuple[str, str]] = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            lines += flatten_facts(value, f"{prefix}{name}.")
-        else:
-            lines.append(
-                (prefix + name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
-            )
-    return lines

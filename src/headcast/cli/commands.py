@@ -402,7 +402,7 @@ COMMANDS: dict[str, Entry] = {
     "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
     "export": Entry(Export, f"{HERE}.actions:run_export"),
     "observe": Entry(Observe, f"{HERE}.actions:run_observe"),
-    "info": Entry(Info, f"{HERE}.actions:run_info"),
+    "info": Entry(Info, f"{HERE}.info:run_info"),
     "view": Entry(View, f"{HERE}.actions:run_view"),
     "synth": Entry(Synth, f"{HERE}.actions:run_synth"),
     "train": Entry(Train, f"{HERE}.train:run_train", f"{HERE}.train:train_form"),

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from headcast import registry
+from headcast.array_files import array_names
 from headcast.errors import HeadcastError
 from headcast.files import cache_folder
-from headcast.parsing import array_names, short_reason
+from headcast.parsing import short_reason
 from headcast.pickles import Record, load_restricted, state_dict_of
 from headcast.registry import OfficialCheckpoint
 

@@ -54,7 +54,7 @@ class ClipTruth:
         rgb, name = self.frames[t], f"{self.name} frame {t}"
         points = self.comparer.landmarks.real_points(rgb, name)
         (x0, y0), (x1, y1) = points.min(0).tolist(), points.max(0).tolist()
-        masks = segment(rgb, Detection(points, (x0, y0, x1, y1), 1.0))
+        masks = segment(rgb, Detection(points=points, box=(x0, y0, x1, y1), score=1.0))
         person = masks.person > 0.5
         regions = {"foreground": person, "hair": (masks.hair > 0.5) & person}
         return self.comparer.truth(rgb, name, masks.person, regions)

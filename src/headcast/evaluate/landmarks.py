@@ -42,7 +42,7 @@ class StaticLandmarks:
         self.close()
 
     def close(self) -> None:
-        """Release the networks."""
+        """Release the networks' memory."""
         self.detector.close()
 
     def points(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "478 2"] | None:

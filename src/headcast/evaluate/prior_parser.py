@@ -71,7 +71,7 @@ def measure(setting: Setting) -> Report:
         setting.say(number / count, name)
         rgb, points = image["rgb"], image["points"]
         box = (*points.min(0).tolist(), *points.max(0).tolist())
-        detection = Detection(points, box, 1.0)
+        detection = Detection(points=points, box=box, score=1.0)
         plain = segment(rgb, detection)
         better, probability = parsed_masks(rgb, detection, plain)
         report.add(PLAIN, name, [mask_row(plain, image)])

@@ -10,13 +10,13 @@ from jaxtyping import Float, UInt8
 from headcast.face_networks.detector import sigmoid
 from headcast.face_networks.network import TfliteNetwork
 
-__all__ = ["MESH_SIDE", "FaceMesh", "MeshPoints"]
+__all__ = ["MESH_SIDE", "FaceMesh", "MeshLandmarks"]
 
 MESH_SIDE = 256
 """Pixels of the square that the network sees; the landmarks' box fills about two thirds of it."""
 
 
-class MeshPoints(NamedTuple):
+class MeshLandmarks(NamedTuple):
     """Landmarks of one crop.
 
     Attributes:
@@ -29,12 +29,12 @@ class MeshPoints(NamedTuple):
 
 
 class FaceMesh:
-    """The landmark network."""
+    """Run the landmark network on crops."""
 
     def __init__(self) -> None:
         self.network = TfliteNetwork("face_landmarks", 1 / 255)
 
-    def __call__(self, crop: UInt8[np.ndarray, "256 256 3"]) -> MeshPoints:
+    def __call__(self, crop: UInt8[np.ndarray, "256 256 3"]) -> MeshLandmarks:
         """Return the landmarks of the face in a crop: upright, in the middle, with room around it."""
         flat, presence, *_ = self.network(crop)
-        return MeshPoints(flat.reshape(478, 3).astype(np.float64), float(sigmoid(presence).ravel()[0]))
+        return MeshLandmarks(flat.reshape(478, 3).astype(np.float64), float(sigmoid(presence).ravel()[0]))

@@ -16,10 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from headcast.array_files import load_arrays
 from headcast.errors import HeadcastError
 from headcast.files import check_readable
 from headcast.head.foreign.raw import GROUPS, RawHead
-from headcast.parsing import load_arrays, parsing
+from headcast.parsing import parsing
 from headcast.rotation import axis_angle_to_matrix
 
 __all__ = ["JOINTS", "Flame", "flame_version", "read_flame"]

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from headcast.array_files import load_arrays
 from headcast.errors import HeadcastError
 from headcast.head.foreign.raw import GROUPS, RawHead
 from headcast.head.names import EXPRESSIONS
-from headcast.parsing import load_arrays, parsing, read_text
+from headcast.parsing import parsing, read_text
 
 __all__ = ["read_ict"]
 

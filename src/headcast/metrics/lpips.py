@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from headcast.array_files import load_arrays
 from headcast.errors import HeadcastError
 from headcast.metrics.features import feature_distance
 from headcast.metrics.weightfile import fill, read_weights
-from headcast.parsing import load_arrays
 
 __all__ = ["AlexNet", "Lpips", "Vgg16", "load_lpips", "load_lpips_archive"]
 

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from headcast.array_files import array_names, load_arrays
 from headcast.errors import HeadcastError
 from headcast.motion.clip import Motion
-from headcast.parsing import array_names, load_arrays, short_reason
+from headcast.parsing import short_reason
 from headcast.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 __all__ = ["read_flame_npz"]

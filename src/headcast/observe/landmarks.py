@@ -137,7 +137,7 @@ class FaceDetector:
         x0, y0, x1, y1 = found.box
         roll = found.roll - turns * np.pi / 2
         side = ROOM * max(x1 - x0, y1 - y0, 1.0)
-        view = Square((x0 + x1) / 2, (y0 + y1) / 2, side, -roll)
+        view = Square(x=(x0 + x1) / 2, y=(y0 + y1) / 2, side=side, angle=-roll)
         points = self.in_square(rgb, view)
         for _ in range(2):  # again, until the face lies level in its square
             if points is None or abs(askew(points, view)) < STEADY_ROLL:
@@ -224,7 +224,7 @@ def square_on(
     size = max(x1 - x0, y1 - y0, 1.0)
     c, s = np.cos(roll), np.sin(roll)
     x, y = np.array([[c, -s], [s, c]]) @ ((x0 + x1) / 2 + sign * dx * size, (y0 + y1) / 2 + dy * size)
-    return Square(float(x), float(y), room * size, sign * angle - roll, mirrored)
+    return Square(x=float(x), y=float(y), side=room * size, angle=sign * angle - roll, mirrored=mirrored)
 
 
 def quarter_turns(points: Float[np.ndarray, "478 k"]) -> int:

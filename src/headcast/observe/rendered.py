@@ -35,7 +35,7 @@ def observe_rendering(
     rgb = np.round(over).astype(np.uint8)
     points = camera.project(head.landmarks(head(params), 478)).double().numpy()
     box = (*points.min(0).tolist(), *points.max(0).tolist())
-    detection = Detection(points, box, 1.0, yaw)
+    detection = Detection(points=points, box=box, score=1.0, yaw=yaw)
     masks = segment(rgb, detection, alpha)
     light = estimate_light(rgb, masks, head, params, camera, points)
     return Observation(

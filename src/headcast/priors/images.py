@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from headcast.array_files import load_arrays
 from headcast.errors import HeadcastError
-from headcast.parsing import load_arrays, parsing
+from headcast.parsing import parsing
 
 __all__ = ["IGNORE", "FaceImageSource", "FaceImages", "synthesized"]
 

@@ -14,7 +14,8 @@ from torch.nn.functional import grid_sample, interpolate
 
 from headcast.avatar.base import BaseAvatar
 from headcast.avatar.bound import BoundHead
-from headcast.avatar.package import Package, damaged, write_package
+from headcast.avatar.entries import damaged
+from headcast.avatar.package import Package, write_package
 from headcast.avatar.source import check_tensor
 from headcast.camera import Camera
 from headcast.errors import HeadcastError

@@ -14,6 +14,7 @@ from headcast.drive import CameraChoice, Drive, drive_from_video
 from headcast.head.params import HeadParams
 from headcast.observe import track as tracking
 from headcast.observe.track import Track
+from headcast.observe.types import Detection
 from headcast.video import Clip
 
 FRAMES, SIDE = 2, 96
@@ -25,11 +26,14 @@ def test_another_driver_with_the_same_parameters_renders_the_same(
 ) -> None:
     avatar = synthetic_avatar(shells=False)
     rest = HeadParams.neutral(avatar.head.identities).replace(translation=torch.tensor([0.0, 0.0, -1.0]))
-    moving = [rest.with_expression({"jawOpen": 0.5, "eyeLookOutLeft": 0.4, "mouthSmileLeft": w}) for w in (0.2, 0.8)]
+    moving = [
+        rest.with_expression({"jawOpen": 0.5, "eyeLookOutLeft": 0.4, "mouthSmileLeft": w}) for w in (0.2, 0.8)
+    ]
+    face = Detection(points=np.zeros((478, 2), np.float32), box=(0, 0, 1, 1), score=1.0)
     track = Track(
         params=HeadParams.stack(moving),
         camera=Camera.make(250.0, SIDE, SIDE),
-        detections=(None,) * FRAMES,
+        detections=(face,) * FRAMES,
         size=(SIDE, SIDE),
         fps=25.0,
         errors=np.zeros(FRAMES),

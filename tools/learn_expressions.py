@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from expressions.fitting import estimates_by_method
 from expressions.heads import SIZE, show_heads
 from expressions.learning import Heads, learn_reader, load_heads
 from expressions.scoring import format_table, score_weights
-
 from headcast.observe.expression_reader import WEIGHTS, ExpressionReader
 from headcast.observe.landmarks import ONE, FaceDetector
 

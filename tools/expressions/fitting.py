@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from expressions.learning import Heads
 from jaxtyping import Float
 
+from expressions.learning import Heads
 from headcast.crops.square import box_of
 from headcast.head.model import HeadModel
 from headcast.observe.expression_reader import ExpressionReader
@@ -65,7 +65,9 @@ def estimates_by_method(
     """
     if limit is not None:
         people = np.unique(heads.person)
-        keep = people[np.linspace(0, len(people) - 1, max(1, limit * len(people) // len(heads.person))).astype(int)]
+        keep = people[
+            np.linspace(0, len(people) - 1, max(1, limit * len(people) // len(heads.person))).astype(int)
+        ]
         heads = heads[np.isin(heads.person, keep)]
     found = detections_of(heads)
     bare = [replace(d, blendshapes=None) for d in found]

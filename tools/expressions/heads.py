@@ -181,7 +181,9 @@ def show_heads(split: str, seed: int, people: range, gestures: bool = False) -> 
         for k in range(MOMENTS):
             moved = shown[k].copy()
             lids = float(batch.person.lids[k])
-            moved[blinks] -= lids * (1 - shown[k, [EXPRESSION_INDEX[f"eyeWide{s}"] for s in ("Left", "Right")]])
+            moved[blinks] -= lids * (
+                1 - shown[k, [EXPRESSION_INDEX[f"eyeWide{s}"] for s in ("Left", "Right")]]
+            )
             yield ShownHead(
                 rgb=rgb[k],
                 points=batch.landmarks478[k].numpy(),
@@ -191,4 +193,3 @@ def show_heads(split: str, seed: int, people: range, gestures: bool = False) -> 
                 person=person,
                 frame=k,
             )
-

@@ -93,7 +93,9 @@ def load_heads(folders: list[Path]) -> Heads:
             with np.load(path) as file:
                 for f in fields(Heads):
                     value = file[f.name]
-                    parts.setdefault(f.name, []).append(value + k * 1_000_000 if f.name == "person" else value)
+                    parts.setdefault(f.name, []).append(
+                        value + k * 1_000_000 if f.name == "person" else value
+                    )
     heads = Heads(**{k: np.concatenate(v) for k, v in parts.items()})
     rested = np.unique(heads.person[heads.frame == 0])
     return heads[np.isin(heads.person, rested)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from expressions.learning import SIDES, Heads
 from jaxtyping import Float
 
+from expressions.learning import SIDES, Heads
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS
 from headcast.observe.prior import FREE
 

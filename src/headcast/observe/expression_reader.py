@@ -36,7 +36,7 @@ RIGID = (
     *(33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 2, 98, 327),
     *(10, 151, 9, 8, 127, 356, 234, 454, 93, 323, 132, 361, 70, 300),
 )
-"""Landmarks that expressions move little: bridge and tip of the nose, corners of the eyes, forehead, temples."""
+"""Landmarks that expressions move little: nose, corners of the eyes, forehead, temples."""
 LOOSE = 0.05
 """Weight of all others in finding the pose."""
 FLOOR = 0.01
@@ -129,16 +129,14 @@ class ExpressionReader:
     def rest(self, detections: Sequence[Detection]) -> Float[np.ndarray, " o"] | None:
         """Estimate what one person's face shows at rest, from several frames; None when there is only one.
 
-        At most ``REST_LIMIT`` times what is usual between people; for the eyelids' closing it is 0, since eyes that are
-        half closed at rest are no error.
+        At most ``REST_LIMIT`` times what is usual between people; 0 for eyeBlink, since eyes that are half
+        closed at rest are no error.
         """
         if len(detections) < 2:
             return None
         return resting_offset(np.stack([self.estimate(d) for d in detections]), self.personal)
 
-    def rest_of_photo(
-        self, photo: Detection, fitted: Float[np.ndarray, "52"]
-    ) -> Float[np.ndarray, " o"]:
+    def rest_of_photo(self, photo: Detection, fitted: Float[np.ndarray, "52"]) -> Float[np.ndarray, " o"]:
         """Return the offset with which the photo itself is expected to show the weights fitted to it.
 
         Differences to the photo then count in full, eyeSquint among them.

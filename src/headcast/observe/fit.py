@@ -84,7 +84,13 @@ def target_of(
     weight = np.ones(478) if use is None else use.astype(np.float64)
     for rows, openness in zip((range(473, 478), range(468, 473)), eye_openness(p), strict=True):
         weight[rows] = weight[rows] * np.clip((openness - 0.08) / 0.12, 0.02, 1.0)
-    return LandmarkTarget((p - [width / 2, height / 2]) / unit, weight, whiten, unit, expected)
+    return LandmarkTarget(
+        points=(p - [width / 2, height / 2]) / unit,
+        weight=weight,
+        whiten=whiten,
+        unit=unit,
+        expected=expected,
+    )
 
 
 class Fitter:

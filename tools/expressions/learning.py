@@ -137,7 +137,7 @@ def train_layers(
     sizes = (A.shape[1], HIDDEN, HIDDEN, B.shape[1])
     layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
     optimizer = torch.optim.AdamW(layers.parameters(), lr=1e-3, weight_decay=0.05)
-    steps = EPOCHS * 2 * n // BATCH
+    steps = max(10, EPOCHS * 2 * n // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     for _ in range(steps):
         i = torch.randint(0, 2 * n, (BATCH,))
@@ -225,6 +225,8 @@ def calibrate_one(
     """Return threshold and gain of one weight; ``rest`` is what the resting face shows of it."""
     off, on = truth < 1e-6, truth >= 0.3
     either = off | on
+    if not off.any() or not on.any():
+        return 0.0, 1.0
     best, best_slope = (0.0, 1.0), -1.0
     for threshold in np.linspace(0, 0.3, 13) if not rest.any() else (0.0,):
         for gain in np.linspace(0.4, MAX_GAIN, 29):

@@ -47,13 +47,13 @@ def score_weights(estimate: Float[np.ndarray, "n 52"], heads: Heads) -> dict[str
         t, e = (np.concatenate([a[moving, c] for c in columns]) for a in (heads.expression, estimate))
         on, off = t >= 0.3, t < 1e-6
         both = on | off
-        flat = e[both].std() < 1e-9
+        flat = e[both].std() < 1e-9 or t[both].std() < 1e-9
         out[stem] = WeightScore(
             shown=int(on.sum()),
             hidden=int(off.sum()),
             slope=0.0 if flat else float(np.polyfit(t[both], e[both], 1)[0]),
             r=0.0 if flat else float(np.corrcoef(t[both], e[both])[0, 1]),
-            false=float(e[off].clip(0).mean()),
+            false=float(e[off].clip(0).mean()) if off.any() else 0.0,
         )
     return out
 

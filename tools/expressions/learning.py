@@ -166,17 +166,18 @@ def learn_reader(heads: Heads) -> ExpressionReader:
     y = np.concatenate([heads.weights[:, FREE], heads.gaze], 1)
     rest = heads.neutral
     encoding, held_out = Encoding.of(x), np.zeros_like(y)
-    blank = {k: np.zeros((2, 1)) for k in ("threshold", "gain", "sigma", "personal")}
+    count = len(FREE)
+    plain = {"threshold": np.zeros((2, count)), "gain": np.ones((2, count)), "personal": np.zeros(count)}
+    plain["sigma"] = np.ones((2, y.shape[1]))
     for k in range(FOLDS):
         out = heads.person // 7 % FOLDS == k
         place = np.cumsum(~out) - 1
         layers = train_layers(x[~out], y[~out], place[rest[~out]], encoding)
-        reader = ExpressionReader(reference, **vars(encoding), **layers, **blank)
+        reader = ExpressionReader(reference, **vars(encoding), **layers, **plain)
         both = reader.network(x[out]), mirrored_targets(reader.network(mirrored_features(x[out])))
         held_out[out] = sum(both) / 2
         print(f"fold {k}: error {np.abs(held_out - y)[out].mean():.4f}", flush=True)
     layers = train_layers(x, y, rest, encoding)
-    count = len(FREE)
     personal = (held_out - y)[heads.frame == 0, :count].std(0)
     offset = np.stack([resting_offset(held_out[heads.person == p], personal) for p in heads.person])
     maps, errors = [], []

@@ -56,6 +56,25 @@ def test_build_glasses(tool: Tool, portraits: Path, tmp_path: Path) -> None:
     assert json.loads(out.with_suffix(".json").read_text())["figures"] == figures
 
 
+def test_learn_expressions(tool: Tool, tmp_path: Path) -> None:
+    """A reader learned from a few stored heads has the bundled one's form, and is judged."""
+    with np.load(ROOT / "tests" / "observe" / "held_out_expressions.npz") as file:
+        stored = {k: file[k].astype(np.float32) for k in file.files}
+    count = len(stored["person"])
+    more = {"points": stored["detected"], "lids": np.zeros(count), "size": np.full(count, 288)}
+    people = {"person": stored["person"].astype(int), "frame": stored["frame"].astype(int)}
+    heads, out = tmp_path / "heads", tmp_path / "reader.safetensors"
+    heads.mkdir()
+    np.savez(heads / "test-7-00000.npz", **(stored | more | people))
+    tool("learn_expressions", "learn", heads, "--out", out)
+    learned, bundled = (load_tensors(x)[0] for x in (out, "expressions"))
+    shapes = {k: tuple(v.shape) for k, v in bundled.items()}
+    assert {k: tuple(v.shape) for k, v in learned.items()} == shapes
+    assert all(v.isfinite().all() for v in learned.values())
+    table = tool("learn_expressions", "judge", heads, "--limit", 6, "--weights", out)
+    assert "| jawOpen |" in table and "fit, person: 6 images" in table
+
+
 def test_too_few_faces_for_the_glasses_are_told(tool: Tool, portraits: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("id,glasses\np0000,yes\n")
     with pytest.raises(SystemExit, match="1 faces found; at least 6"):

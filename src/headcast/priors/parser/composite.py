@@ -16,8 +16,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d
 
-from headcast.errors import HeadcastError
 from headcast.array_files import load_arrays
+from headcast.errors import HeadcastError
 from headcast.parsing import parsing
 from headcast.priors.augment import Crops, Framing, face_coordinates, sample_crop_grids, uniform
 from headcast.priors.images import IGNORE, MAX_FILE_BYTES, FaceImages

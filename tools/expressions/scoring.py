@@ -47,7 +47,7 @@ def score_weights(estimate: Float[np.ndarray, "n 52"], heads: Heads) -> dict[str
         t, e = (np.concatenate([a[moving, c] for c in columns]) for a in (heads.expression, estimate))
         on, off = t >= 0.3, t < 1e-6
         both = on | off
-        flat = e[both].std() < 1e-9 or t[both].std() < 1e-9
+        flat = not both.any() or e[both].std() < 1e-9 or t[both].std() < 1e-9
         out[stem] = WeightScore(
             shown=int(on.sum()),
             hidden=int(off.sum()),

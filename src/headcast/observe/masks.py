@@ -25,7 +25,7 @@ PARSED, PARSED_FACE = 512, 160.0
 
 BARE = 0.65
 """Fraction of the crown with hair by its colours, below which the parser may correct it."""
-APART, HAIRED = 0.25, 0.7
+APART, HAIRED = 0.25, 0.85
 """By how much more hair it must find there, and how much in all: on bald heads it finds some, too."""
 
 EDGES = 0.4
@@ -169,7 +169,7 @@ def _soft_parts(parsed: ParsedImage, person: np.ndarray, glasses: np.ndarray) ->
 def _haired_crown(
     frame: FaceFrame, person: np.ndarray, labelled: np.ndarray, parsed: np.ndarray
 ) -> Float[np.ndarray, "h w 3"]:
-    """Return the parser's parts above the chin and in its hair where it finds a crown haired that looks bare.
+    """Return the parser's parts above the chin where it finds a crown haired that looks bare.
 
     Within the face they stay. Grey and fair hair has the colours of lit skin.
     """
@@ -181,7 +181,5 @@ def _haired_crown(
     if by_colour > BARE or by_parser < max(by_colour + APART, HAIRED):
         return labelled
     above = np.clip((frame.y - frame.chin) / 0.1, 0, 1)
-    weight = np.maximum(above, np.clip(2 * parsed[..., 1] - 0.5, 0, 1)) * np.clip(
-        1 - frame.depth / 0.06, 0, 1
-    )
+    weight = above * np.clip(1 - frame.depth / 0.06, 0, 1)
     return (labelled + weight[..., None] * (parsed - labelled)).astype(np.float32)

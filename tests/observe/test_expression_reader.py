@@ -27,7 +27,7 @@ from headcast.observe.types import Detection
 
 HELD_OUT = Path(__file__).parent / "held_out_expressions.npz"
 PIXELS = 288
-JUDGED = 18  # images that are fitted: three people
+FITTED = 18  # images that are fitted: three people
 SQUINTS = [EXPRESSION_INDEX[f"eyeSquint{side}"] for side in ("Left", "Right")]
 
 
@@ -113,7 +113,7 @@ def test_without_scores_nothing_is_expected() -> None:
 def fits() -> dict[str, np.ndarray]:
     """Weights fitted to the held-out heads: with the network, with its last layer zeroed, without scores."""
     found, _, people = held_out()
-    found, people = found[:JUDGED], people[:JUDGED]
+    found, people = found[:FITTED], people[:FITTED]
     bundled = ExpressionReader.bundled()
     zeroed = replace(
         bundled, weight3=bundled.weight3 * 0, bias3=bundled.bias3 * 0, threshold=bundled.threshold * 0
@@ -137,7 +137,7 @@ def fits() -> dict[str, np.ndarray]:
 
 
 def test_zeroing_the_learned_part_makes_held_out_heads_worse(fits: dict[str, np.ndarray]) -> None:
-    true = held_out()[1][:JUDGED]
+    true = held_out()[1][:FITTED]
     r, false = read(fits["reader"], true)
     assert r > read(fits["zeroed"], true)[0] + 0.1
     assert r > read(fits["landmarks"], true)[0] + 0.1

@@ -1,0 +1,43 @@
+"""Import torch and numba without parts that no command here uses: a third of their start.
+
+torch registers its operators for tracing (fake tensors, export, compilation), numba its bindings of scipy's
+linear algebra, when they are imported. Neither is needed to render, track or train here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+__all__ = ["import_numba", "import_torch"]
+
+TRACING = "torch._meta_registrations"
+
+
+def import_torch() -> None:
+    """Import torch without its registrations for tracing; whoever imports those later gets them."""
+    if "torch" in sys.modules:
+        return
+    with stand_in(TRACING, ModuleType(TRACING)):
+        import torch
+    vars(torch).pop(TRACING.rpartition(".")[2], None)
+
+
+def import_numba() -> None:
+    """Import numba without scipy, which it would load for ``numpy.dot`` and the like in kernels."""
+    if "scipy" in sys.modules or "numba" in sys.modules:
+        return
+    with stand_in("scipy", None):
+        import numba.np.arraymath  # noqa: F401
+
+
+@contextmanager
+def stand_in(name: str, module: ModuleType | None) -> Iterator[None]:
+    """Let an import of ``name`` find a module while open; None: let it fail."""
+    sys.modules[name] = module  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]

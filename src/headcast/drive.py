@@ -270,10 +270,13 @@ def performance(path: str | Path, flame: Path | None = None, progress: Progress 
 
 def personal_points(avatar: Avatar) -> PersonalLandmarks | None:
     """Return the surface points under the landmarks of the source photo, if the avatar stores them."""
-    from headcast.observe.personal import PersonalLandmarks
+    from headcast.observe.personal import PersonalLandmarks, with_photo_rest
 
-    found = avatar.source.landmarks
-    return None if found is None else PersonalLandmarks(found.triangle.numpy(), found.bary.double().numpy())
+    found, source = avatar.source.landmarks, avatar.source
+    if found is None:
+        return None
+    personal = PersonalLandmarks(found.triangle.numpy(), found.bary.double().numpy())
+    return with_photo_rest(personal, avatar.head, source.params, source.camera)
 
 
 def relative_rotation(rotation: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3"]:

@@ -56,6 +56,25 @@ def test_build_glasses(tool: Tool, portraits: Path, tmp_path: Path) -> None:
     assert json.loads(out.with_suffix(".json").read_text())["figures"] == figures
 
 
+def test_learn_expressions(tool: Tool, tmp_path: Path) -> None:
+    """A reader learned from a few stored heads has the bundled one's form, and is judged."""
+    with np.load(ROOT / "tests" / "observe" / "held_out_expressions.npz") as file:
+        stored = {k: file[k].astype(np.float32) for k in file.files}
+    count = len(stored["person"])
+    more = {"points": stored["detected"], "lids": np.zeros(count), "size": np.full(count, 288)}
+    people = {"person": stored["person"].astype(int), "frame": stored["frame"].astype(int)}
+    heads, out = tmp_path / "heads", tmp_path / "reader.safetensors"
+    heads.mkdir()
+    np.savez(heads / "test-7-00000.npz", **(stored | more | people))
+    tool("learn_expressions", "learn", heads, "--out", out)
+    learned, bundled = (load_tensors(x)[0] for x in (out, "expressions"))
+    shapes = {k: tuple(v.shape) for k, v in bundled.items()}
+    assert {k: tuple(v.shape) for k, v in learned.items()} == shapes
+    assert all(v.isfinite().all() for v in learned.values())
+    table = tool("learn_expressions", "judge", heads, "--limit", 6, "--weights", out)
+    assert "| jawOpen |" in table and "fit, person: 6 images" in table
+
+
 def test_too_few_faces_for_the_glasses_are_told(tool: Tool, portraits: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("id,glasses\np0000,yes\n")
     with pytest.raises(SystemExit, match="1 faces found; at least 6"):
@@ -198,6 +217,25 @@ def test_pack_portraits(tool: Tool, portraits: Path, tmp_path: Path) -> None:
     stored = np.load(tmp_path / "00000.npz")
     assert stored["rgb"].shape == (COUNT, 256, 256, 3) and len(set(stored["person"])) == COUNT
     assert sorted(stored["name"])[0] == "g0001"
+
+
+def test_pack_people(tool: Tool, portraits: Path, tmp_path: Path) -> None:
+    tool("pack_people", "--data", portraits, "--out", tmp_path)
+    stored = np.load(tmp_path / "00000.npz")
+    assert (
+        len(set(stored["person"])) == len(stored["rgb"]) == COUNT - 1
+    )  # the large one has no right to train
+    np.testing.assert_allclose(stored["box"].mean(1), 160)
+
+
+def test_convert_face_mesh(tool: Tool, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    task = ROOT.parent / "shared" / "data" / "mediapipe" / "face_landmarker.task"
+    if not task.is_file():
+        pytest.skip("../shared/data/mediapipe is not here")
+    out = tmp_path / "face_mesh.safetensors"
+    assert "features differ" in tool("convert_face_mesh", task, "--out", out)
+    assert load_tensors(out)[0]["stages.6.4.expand.weight"].shape == (128, 64, 1, 1)
 
 
 def test_synth_realism(tool: Tool, portraits: Path) -> None:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams, eye_look_from_gaze
+from headcast.observe.expression_reader import ExpectedExpression, ExpressionReader
 from headcast.observe.landmark_model import INNER, LandmarkModel
 from headcast.observe.landmark_points import OVAL, iris_distance
 from headcast.observe.prior import FREE, Prior
@@ -58,7 +59,12 @@ def eye_openness(points: Float[np.ndarray, "478 2"]) -> tuple[float, float]:
 
 
 def target_of(
-    detection: Detection, width: int, height: int, model: LandmarkModel, use: np.ndarray | None = None
+    detection: Detection,
+    width: int,
+    height: int,
+    model: LandmarkModel,
+    use: np.ndarray | None = None,
+    expected: ExpectedExpression | None = None,
 ) -> LandmarkTarget:
     """Convert detected landmarks to the solver's target.
 
@@ -66,6 +72,7 @@ def target_of(
 
     Args:
         use: (478,) weights; None takes all points.
+        expected: the expression that the detection suggests.
     """
     p = detection.points.astype(np.float64)
     unit = max(iris_distance(p), IRIS_OF_HEIGHT * float(np.linalg.norm(p[10] - p[152])))
@@ -77,18 +84,29 @@ def target_of(
     weight = np.ones(478) if use is None else use.astype(np.float64)
     for rows, openness in zip((range(473, 478), range(468, 473)), eye_openness(p), strict=True):
         weight[rows] = weight[rows] * np.clip((openness - 0.08) / 0.12, 0.02, 1.0)
-    return LandmarkTarget((p - [width / 2, height / 2]) / unit, weight, whiten, unit)
+    return LandmarkTarget(
+        points=(p - [width / 2, height / 2]) / unit,
+        weight=weight,
+        whiten=whiten,
+        unit=unit,
+        expected=expected,
+    )
 
 
 class Fitter:
     """Fit a head model to landmarks; keep the model's landmark bases, so that calls are cheap."""
 
     def __init__(
-        self, head: HeadModel, model: LandmarkModel | None = None, prior: Prior | None = None
+        self,
+        head: HeadModel,
+        model: LandmarkModel | None = None,
+        prior: Prior | None = None,
+        reader: ExpressionReader | None = None,
     ) -> None:
         self.head = head
         self.model = LandmarkModel.of(head) if model is None else model
         self.prior = Prior() if prior is None else prior
+        self.reader = ExpressionReader.bundled() if reader is None else reader
 
     def fit_photo(
         self,
@@ -113,11 +131,13 @@ class Fitter:
         focals_35mm: Sequence[float | None] | None = None,
         use: np.ndarray | None = None,
         identity: np.ndarray | None = None,
+        rest: np.ndarray | None = None,
     ) -> list[FrameFit]:
         """Fit photos of one person: a common identity, own poses; one focal length per image size.
 
         Args:
             identity: given, it is kept and only the rest is fitted.
+            rest: the person's own offset of the expected weights (``ExpressionReader.rest``).
         """
         focals = list(focals_35mm or [None] * len(detections))
         fits: dict[int, FrameFit] = {}
@@ -127,7 +147,10 @@ class Fitter:
         if len(groups) > 1 and identity is None:
             identity = self._common_identity(detections, sizes, focals)
         for (w, h), members in groups.items():
-            targets = [target_of(detections[i], w, h, self.model, use) for i in members]
+            targets = [
+                target_of(detections[i], w, h, self.model, use, self.reader.expect(detections[i], rest))
+                for i in members
+            ]
             prior = self._with_focal(w, h, focals[members[0]], len(members))
             shared, frames = self._start(targets, prior, identity)
             shared, frames = solve(self.model, targets, shared, frames, prior, identity is None, 20)
@@ -136,11 +159,16 @@ class Fitter:
         return [fits[i] for i in range(len(detections))]
 
     def fit_frame(
-        self, detection: Detection, width: int, height: int, last: FrameFit, prior: Prior | None = None
+        self, detection: Detection, width: int, height: int, last: FrameFit, rest: np.ndarray | None = None
     ) -> FrameFit:
-        """Fit a clip's next frame, starting from ``last``, whose identity and focal length are kept."""
-        prior = self.prior if prior is None else prior
-        target = target_of(detection, width, height, self.model)
+        """Fit a clip's next frame, starting from ``last``, whose identity and focal length are kept.
+
+        Args:
+            rest: see ``fit_photos``.
+        """
+        prior = self.prior
+        expected = self.reader.expect(detection, rest)
+        target = target_of(detection, width, height, self.model, expected=expected)
         log_focal = last.shared.log_focal
         prior = replace(prior, log_focal=log_focal, log_focal_sigma=1e-4)
         shared, frames = solve(self.model, [target], last.shared, [last.frame], prior, False, 6, 1e-3)
@@ -190,7 +218,7 @@ class Fitter:
                     offset=offset * t.unit,
                     log_k=log_k,
                     gaze=np.zeros((2, 2)),
-                    expression=resting.copy(),
+                    expression=resting.copy() if t.expected is None else t.expected.weights.copy(),
                 )
             )
         return Shared(identity.copy(), log_focal), frames

@@ -13,14 +13,16 @@ import torch
 from jaxtyping import Float, Int
 
 from headcast.camera import Camera
+from headcast.crops.square import box_of
 from headcast.head.embed import closest_among, guards, near_triangles, usual_landmarks
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
+from headcast.observe.expression_reader import ExpressionReader
 from headcast.observe.landmark_model import LandmarkModel, PointBasis
 from headcast.observe.lid_model import LidModel
 from headcast.observe.types import Detection
 
-__all__ = ["PersonalLandmarks", "personal_landmarks", "personal_model"]
+__all__ = ["PersonalLandmarks", "personal_landmarks", "personal_model", "with_photo_rest"]
 
 REACH = 0.005
 STEPS = 3
@@ -29,10 +31,16 @@ CANDIDATES = 96  # triangles tried for a point
 
 @dataclass(frozen=True)
 class PersonalLandmarks:
-    """Surface points under 478 detected landmarks: triangle of the head's faces and barycentric weights."""
+    """Surface points under 478 detected landmarks: triangle of the head's faces and barycentric weights.
+
+    Attributes:
+        rest: the person's own offset of the expected weights (``ExpressionReader.rest_of_photo``); None:
+            not known.
+    """
 
     triangle: Int[np.ndarray, "478"]
     bary: Float[np.ndarray, "478 3"]
+    rest: Float[np.ndarray, " o"] | None = None
 
 
 def personal_landmarks(
@@ -81,6 +89,28 @@ def _moves_to_landmarks(
     move = np.zeros_like(cam)
     move[:, :2] = (detection.points - uv) * cam[:, 2:] / [K[0, 0], K[1, 1]]
     return move
+
+
+def with_photo_rest(
+    personal: PersonalLandmarks, head: HeadModel, params: HeadParams, camera: Camera
+) -> PersonalLandmarks:
+    """Add the person's own offset of the expected weights, read from the photo's landmarks.
+
+    Args:
+        params, camera: of the photo, as it was fitted.
+    """
+    from headcast.observe.landmarks import FaceDetector
+
+    with torch.no_grad():
+        posed = head(params)
+        corners = posed[head.faces[torch.from_numpy(personal.triangle)]]
+        on_surface = (corners * torch.from_numpy(personal.bary)[..., None].to(corners)).sum(1)
+        points = camera.project(on_surface).numpy()
+    with FaceDetector() as detector:
+        scores = detector.blendshape_scores(points)
+    photo = Detection(points=points, box=box_of(points), score=1.0, blendshapes=scores)
+    rest = ExpressionReader.bundled().rest_of_photo(photo, params.expression.double().numpy())
+    return replace(personal, rest=rest)
 
 
 def personal_model(head: HeadModel, model: LandmarkModel, personal: PersonalLandmarks) -> LandmarkModel:

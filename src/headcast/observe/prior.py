@@ -79,6 +79,7 @@ class Prior:
         distance, log_distance_sigma: where heads stand from cameras, metres and relative scatter.
         log_focal, log_focal_sigma: what is known of the focal length in pixels; a wide sigma if nothing.
         gaze: standard deviation (radians); gaze_difference: of the eyes' (yaw, pitch) difference.
+        gaze_mean: the most likely (yaw, pitch) of both eyes, radians.
         expression: standard deviations of the weights; expression_mean: their most likely values.
     """
 
@@ -92,6 +93,7 @@ class Prior:
     log_focal_sigma: float = 1e3
     gaze: float = 0.3
     gaze_limit: float = 0.6
+    gaze_mean: tuple[float, float] = (0.0, 0.0)
     gaze_difference: tuple[float, float] = (0.06, 0.03)
     expression: Float[np.ndarray, "52"] = field(default_factory=expression_sigma)
     expression_mean: Float[np.ndarray, "52"] = field(default_factory=lambda: np.zeros(52))
@@ -114,7 +116,8 @@ class Prior:
         k = (log_k + np.log(self.distance)) / self.log_distance_sigma
         d = (gaze[0] - gaze[1]) / self.gaze_difference
         e = ((expression - self.expression_mean) / self.expression)[FREE]
-        return float(k * k + (gaze**2).sum() / self.gaze**2 + d @ d + e @ e)
+        away = gaze - self.gaze_mean
+        return float(k * k + (away**2).sum() / self.gaze**2 + d @ d + e @ e)
 
     def _gaze_hessian(self) -> np.ndarray:
         """Return half of the Hessian of the eyes' (left, right) x (yaw, pitch)."""
@@ -133,7 +136,7 @@ class Prior:
         H[5, 5] = self.log_distance_sigma**-2
         g[5] = H[5, 5] * (log_k + np.log(self.distance))
         G = self._gaze_hessian()
-        H[6:10, 6:10], g[6:10] = G, G @ gaze.reshape(-1)
+        H[6:10, 6:10], g[6:10] = G, G @ (gaze - self.gaze_mean).reshape(-1)
         e = 1 / self.expression[FREE] ** 2
         H[range(10, n), range(10, n)] = e
         g[10:] = e * (expression - self.expression_mean)[FREE]

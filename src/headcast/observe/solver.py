@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headcast.observe.boxstep import NormalEquations, box_step
+from headcast.observe.expression_reader import ExpectedExpression
 from headcast.observe.landmark_model import (
     SLIDE_STEPS,
     LandmarkModel,
@@ -53,6 +54,9 @@ PAIRS = np.array(
 """Upper and lower points of the inner lips and of the eyelids. Their distances are residuals besides their
 positions, so that what is closed in the image is closed in the fit, whatever its offset."""
 
+CONFIDENCE = 0.3
+"""Of an expected weight's standard deviation: landmarks err together, and more than the fit assumes."""
+
 PAIR_SIGMA = 0.003
 """Standard deviation of such a distance, iris distances."""
 
@@ -70,12 +74,28 @@ class LandmarkTarget:
     Attributes:
         points: (478, 2). weight: (478,) 0 leaves a point out. whiten: (478, 2, 2) maps a residual to
         standard deviations. unit: pixels per iris distance.
+        expected: weights and gaze that the detection itself suggests; None: those of the prior.
     """
 
     points: Float[np.ndarray, "478 2"]
     weight: Float[np.ndarray, "478"]
     whiten: Float[np.ndarray, "478 2 2"]
     unit: float
+    expected: ExpectedExpression | None = None
+
+    def prior(self, usual: Prior) -> Prior:
+        """Return the prior of this frame's own unknowns."""
+        e = self.expected
+        if e is None:
+            return usual
+        yaw, pitch = e.gaze.clip(-usual.gaze_limit, usual.gaze_limit)
+        return replace(
+            usual,
+            gaze=float(e.gaze_sigma.mean()),
+            gaze_mean=(float(yaw), float(pitch)),
+            expression=np.minimum(usual.expression, e.sigma * CONFIDENCE),
+            expression_mean=e.weights,
+        )
 
 
 @dataclass
@@ -318,17 +338,18 @@ def solve(
 ) -> tuple[Shared, list[Frame]]:
     """Minimise landmark residuals plus priors over identity, focal length, poses, gazes and expressions."""
     frames, bases = list(frames), [model.points] * len(frames)
+    priors = [t.prior(prior) for t in targets]
     cost = np.inf
     for n in range(iterations):
         start = cost
         fresh = _refresh(model, targets, shared, frames, bases, n)
         if fresh or n in LIDS_AT:
-            start = _cost(model, bases, shared, frames, targets, prior)
-        step_s, step_f = box_step(_normal(model, bases, shared, frames, targets, prior, free_identity))
+            start = _cost(model, bases, shared, frames, targets, priors)
+        step_s, step_f = box_step(_normal(model, bases, shared, frames, targets, priors, free_identity))
         for damping in (1.0, 0.5, 0.25, 0.1):
             s2 = _moved_shared(shared, step_s * damping, free_identity)
             f2 = [_moved(f, step_f[i] * damping) for i, f in enumerate(frames)]
-            cost = _cost(model, bases, s2, f2, targets, prior)
+            cost = _cost(model, bases, s2, f2, targets, priors)
             if cost < start:
                 shared, frames = s2, f2
                 break
@@ -373,10 +394,10 @@ def _cost(
     shared: Shared,
     frames: list[Frame],
     targets: list[LandmarkTarget],
-    prior: Prior,
+    priors: list[Prior],
 ) -> float:
-    total = prior.shared_cost(shared.identity, shared.log_focal)
-    for basis, frame, target in zip(bases, frames, targets, strict=True):
+    total = priors[0].shared_cost(shared.identity, shared.log_focal)
+    for basis, frame, target, prior in zip(bases, frames, targets, priors, strict=True):
         total += _robust(residuals(model, basis, shared, frame, target), target, frame, prior)[2]
         total += prior.frame_cost(frame.log_k, frame.gaze, frame.expression)
     return total
@@ -388,14 +409,14 @@ def _normal(
     shared: Shared,
     frames: list[Frame],
     targets: list[LandmarkTarget],
-    prior: Prior,
+    priors: list[Prior],
     free_identity: bool,
 ) -> NormalEquations:
     identity = shared.identity if free_identity else shared.identity[:0]
-    H_ss, g_s, low_s, high_s = prior.shared_terms(identity, shared.log_focal)
+    H_ss, g_s, low_s, high_s = priors[0].shared_terms(identity, shared.log_focal)
     blocks = []
     ns = len(g_s)
-    for basis, frame, target in zip(bases, frames, targets, strict=True):
+    for basis, frame, target, prior in zip(bases, frames, targets, priors, strict=True):
         H, g = _frame_normal(model, basis, shared, frame, target, free_identity, prior)
         h, gp, low, high = prior.frame_terms(frame.log_k, frame.gaze, frame.expression)
         H_ss, g_s = H_ss + H[:ns, :ns], g_s + g[:ns]

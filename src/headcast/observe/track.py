@@ -209,9 +209,12 @@ def track_detections(
     notes = [] if len(visible) == len(found) else [_describe_loss(visible, len(found), fps)]
     fitter = Fitter(head) if fitter is None else fitter
     keys = [visible[i] for i in keyframes(list(faces.values()), KEYFRAMES)]
-    fitter, starts, same = _start(fitter, [faces[i] for i in keys], size, identity, personal)
-    by_time = dict(zip(keys, starts, strict=True))
-    fits = _fit_frames(by_time, visible, fitter, faces, size, progress)
+    scored = [d for d in faces.values() if d.blendshapes is not None]
+    rest = fitter.reader.rest(scored)
+    start = _start(fitter, [faces[i] for i in keys], size, identity, personal, rest)
+    fitter, same, rest = start.fitter, start.same_person, start.rest
+    by_time = dict(zip(keys, start.fits, strict=True))
+    fits = _fit_frames(by_time, visible, fitter, faces, size, rest, progress)
     frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
     return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
 
@@ -232,13 +235,14 @@ def _fit_frames(
     fitter: Fitter,
     faces: dict[int, Detection],
     size: tuple[int, int],
+    rest: np.ndarray | None,
     progress: Callable[[float], None] | None,
 ) -> list[FrameFit]:
-    """FrameFit the frames with a face in turn, each from the one before."""
+    """Fit the frames with a face in turn, each from the one before."""
     fits: list[FrameFit] = []
     last = by_time[min(by_time, key=lambda k: abs(k - visible[0]))]
     for n, i in enumerate(visible):
-        last = fitter.fit_frame(faces[i], *size, last)
+        last = fitter.fit_frame(faces[i], *size, last, rest)
         fits.append(last)
         if progress:
             progress((n + 1) / len(visible))
@@ -246,11 +250,12 @@ def _fit_frames(
 
 
 class _ClipStart(NamedTuple):
-    """Fitter, fitted keyframes, and whether they have the avatar's identity."""
+    """Fitter, fitted keyframes, whether they have the avatar's identity, and the person's own offset."""
 
     fitter: Fitter
     fits: list[FrameFit]
     same_person: bool
+    rest: np.ndarray | None
 
 
 def _start(
@@ -259,19 +264,25 @@ def _start(
     size: tuple[int, int],
     identity: torch.Tensor | None,
     personal: PersonalLandmarks | None,
+    rest: np.ndarray | None,
 ) -> _ClipStart:
-    """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit."""
+    """Fit keyframes with the clip's own identity or the avatar's, whichever the landmarks fit.
+
+    Args:
+        rest: what the clip tells of the person's own offset; that of the avatar comes from its photo.
+    """
     sizes = [size] * len(keys)
-    own = fitter.fit_photos(keys, sizes)
+    own = fitter.fit_photos(keys, sizes, rest=rest)
     if identity is None:
-        return _ClipStart(fitter, own, False)
+        return _ClipStart(fitter, own, False, rest)
     model = fitter.model if personal is None else personal_model(fitter.head, fitter.model, personal)
-    theirs = Fitter(fitter.head, model, fitter.prior)
-    given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy())
+    theirs = Fitter(fitter.head, model, fitter.prior, fitter.reader)
+    known = None if personal is None else personal.rest
+    given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy(), rest=known)
     ours, avatars = (float(np.median([f.error for f in fits])) for fits in (own, given))
     if avatars <= SAME_PERSON * ours:
-        return _ClipStart(theirs, given, True)
-    return _ClipStart(fitter, own, False)
+        return _ClipStart(theirs, given, True, known)
+    return _ClipStart(fitter, own, False, rest)
 
 
 def good_keyframes(

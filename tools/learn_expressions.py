@@ -1,0 +1,112 @@
+"""Learns to read expression weights from detections of synthetic heads; measures how well weights are read.
+
+    python tools/learn_expressions.py show FOLDER --split train --seed 73 --people 0 320
+    python tools/learn_expressions.py show GESTURES --split train --seed 74 --people 0 120 --gestures
+    python tools/learn_expressions.py show TEST --split test --seed 7 --people 0 200
+    python tools/learn_expressions.py learn FOLDER GESTURES [--out FILE]
+    python tools/learn_expressions.py judge TEST [--limit 300]
+
+``show`` renders heads that show every weight, detects them and stores what a fit needs, 20 people a file; it
+goes on where it stopped. ``learn`` writes ``weights/expressions.safetensors`` and its card. ``judge`` prints
+for every weight the slope of the estimate on the truth, their correlation, and the mean estimate where the
+truth is 0; rows of all zeros, landmarks alone, the network's scores alone and the fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from expressions.fitting import estimates_by_method
+from expressions.heads import SIZE, show_heads
+from expressions.learning import Heads, learn_reader, load_heads
+from expressions.scoring import format_table, score_weights
+from headcast.observe.expression_reader import WEIGHTS, ExpressionReader
+from headcast.observe.landmarks import ONE, FaceDetector
+
+__all__ = ["main"]
+
+A_FILE = 20
+"""People in a file of the cache."""
+
+
+def show(folder: Path, split: str, seed: int, first: int, last: int, gestures: bool) -> None:
+    """Render and detect people; store truth and detections."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FaceDetector() as detector:
+        for start in range(first, last, A_FILE):
+            path = folder / f"{split}-{seed}-{start:05d}.npz"
+            if path.is_file():
+                continue
+            rows: dict[str, list] = {}
+            for head in show_heads(split, seed, range(start, min(last, start + A_FILE)), gestures):
+                found = detector.measure(head.rgb, head.points, ONE)
+                if found is None:
+                    continue
+                row = vars(head) | {"detected": found.points, "scores": found.blendshapes, "size": SIZE}
+                for name, value in row.items():
+                    if name != "rgb":
+                        rows.setdefault(name, []).append(value)
+            np.savez(path.with_suffix(".part.npz"), **{k: np.array(v) for k, v in rows.items()})
+            path.with_suffix(".part.npz").replace(path)
+            print(f"{path.name}: {len(rows['person'])} images", flush=True)
+
+
+def write_reader(reader: ExpressionReader, heads: Heads, out: Path) -> None:
+    """Write the network in half precision, and its card."""
+    from safetensors.numpy import save_file
+
+    arrays = {
+        k: np.ascontiguousarray(v, np.float32 if k == "reference" else np.float16)
+        for k, v in vars(reader).items()
+    }
+    save_file(arrays, out)
+    card = {
+        "what": "network from landmarks and blendshape scores to 43 expression weights and the gaze",
+        "trained_on": f"{len(heads.person)} renderings of {len(np.unique(heads.person))} synthetic heads of "
+        "the train split (authored expressions, no recordings of people)",
+        "tool": "tools/learn_expressions.py",
+        "licence": "Apache-2.0",
+        "notes": "the scores it reads are those of MediaPipe's blendshape network (Apache-2.0)",
+    }
+    out.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    rendering = commands.add_parser("show")
+    rendering.add_argument("folder", type=Path)
+    rendering.add_argument("--split", choices=("train", "test"), required=True)
+    rendering.add_argument("--seed", type=int, required=True)
+    rendering.add_argument("--people", type=int, nargs=2, required=True, metavar=("FIRST", "LAST"))
+    rendering.add_argument("--gestures", action="store_true", help="authored gestures, not mixtures")
+    learning = commands.add_parser("learn")
+    learning.add_argument("folder", type=Path, nargs="+")
+    learning.add_argument("--out", type=Path, default=WEIGHTS)
+    judging = commands.add_parser("judge")
+    judging.add_argument("folder", type=Path)
+    judging.add_argument("--limit", type=int, help="images that are fitted, evenly chosen")
+    judging.add_argument("--weights", type=Path, default=WEIGHTS)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.command == "show":
+        show(args.folder, args.split, args.seed, *args.people, args.gestures)
+    elif args.command == "learn":
+        heads = load_heads(args.folder)
+        write_reader(learn_reader(heads), heads, args.out)
+    else:
+        heads = load_heads([args.folder])
+        reader = ExpressionReader.load(args.weights)
+        found = estimates_by_method(heads, reader, args.limit)
+        print(format_table({k: score_weights(e.weights, e.heads) for k, e in found.items()}))
+        print("\n".join(e.summary(k) for k, e in found.items()))
+
+
+if __name__ == "__main__":
+    main()

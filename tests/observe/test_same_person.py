@@ -71,6 +71,7 @@ def test_without_weights_nothing_is_said() -> None:
 
 
 def test_two_people_in_two_photos_are_refused(demo_photo: Path) -> None:
+    pytest.importorskip("matplotlib")  # it carries the photo
     hopper = find_demo_photo("hopper")
     with pytest.raises(HeadcastError, match=r"astronaut\.png and .*grace_hopper\.jpg: show two different"):
         observe_photos([demo_photo, hopper], head())

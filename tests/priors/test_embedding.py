@@ -42,6 +42,16 @@ def test_vectors_are_unit_and_early_stages_stay() -> None:
     assert network.backbone.stages[2][0].reduce.weight.grad is not None  # type: ignore[index]
 
 
+def test_whitened_vectors_are_unit_and_start_as_they_were() -> None:
+    torch.manual_seed(0)
+    network = IdentityEmbedder()
+    vectors = 3 * torch.randn(4, DIMS)
+    torch.testing.assert_close(network.whitened(vectors), torch.nn.functional.normalize(vectors, dim=1))
+    network.whiten.weight[:64] *= 0.01
+    assert network.whitened(vectors)[:, :64].norm(dim=1).max() < 0.1
+    torch.testing.assert_close(network.whitened(vectors).norm(dim=1), torch.ones(4))
+
+
 def test_the_discriminant_finds_what_people_differ_in() -> None:
     generator = torch.Generator().manual_seed(0)
     person = torch.cat([torch.arange(100).repeat(2), torch.arange(100, 150)])

@@ -1,8 +1,8 @@
 """Measure mattes of cut-out people before scenes that no training saw, and the colours along outlines.
 
 python tools/build_mattes.py --data ../shared/data --out held --split validation
-python tools/judge_mattes.py --mattes held --scenes scenes/test.npz --out figures.json [--sheet sheet.png]
-python tools/judge_mattes.py --photos ../shared/data/multiview ../shared/data/portraits --out rims.json
+python tools/measure_mattes.py --mattes held --scenes scenes/test.npz --out figures.json [--sheet sheet.png]
+python tools/measure_mattes.py --photos ../shared/data/multiview ../shared/data/portraits --out rims.json
 
 Composites are made from the files alone, so that two versions of the package can be measured on the same
 images. Every second person (sorted) decides, the others report. SAD is in thousands of pixels of 512², the

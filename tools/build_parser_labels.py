@@ -1,149 +1,98 @@
-"""Labels for portraits where three ways of finding them agree: fitted head, landmarks, matte and colours.
+"""Labels for portraits where landmarks, matte and colours agree.
 
-python tools/build_parser_labels.py --data ../shared/data --out portraits_labelled [--count 120] [--skip 0]
+python tools/build_parser_labels.py --data ../shared/data --out portraits_labelled [--count 160] [--skip 0]
 
-Regions of the face are those of the fitted head where colours say skin; lips, eyes and brows must lie inside
-their landmarks as well; hair, clothes and background are where the matte and the colours are sure. Everything
-else stays unknown (beards too). Crops are 256² with the face at 1/2.9. The files hold photographs of real
-people: private.
+Skin, hair and clothes are where ``segment`` is sure, parts of the face inside their landmarks; background is
+well away from the person, since mattes cut hair off. Everything else stays unknown. Crops are 256² with the
+face at 1/2.9. The files hold photographs of real people: private.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from build_mattes import NUMBER, plain_labels
 from headcast.crops.square import square_around
 from headcast.errors import HeadcastError
 from headcast.files import atomic_path
-from headcast.head.model import HeadModel
-from headcast.observe.face_frame import polygon
-from headcast.observe.landmark_points import (
-    BROW_LEFT,
-    BROW_RIGHT,
-    EYE_LEFT,
-    EYE_RIGHT,
-    LIPS_INNER,
-    LIPS_OUTER,
-)
-from headcast.observe.observe import observe_photo
-from headcast.observe.types import Observation
+from headcast.image import load_image
+from headcast.observe.landmarks import FaceDetector, pick_face
+from headcast.observe.masks import segment
 from headcast.priors.images import IGNORE
-from headcast.synth.atlas import LABEL_OF_REGION
-from headcast.synth.config import LABELS
 from pack_portraits import SIDE, cut, rows_of
 
 ROOM, A_FILE = 2.9, 8
-NUMBER = {n: i for i, n in enumerate(LABELS)}
+AWAY = 0.12
+"""Of the face's larger side, from the person to where background is sure."""
+
+Labelled = tuple[Path, np.ndarray, np.ndarray, tuple[float, ...]]
 
 
-def fitted_labels(o: Observation, head: HeadModel) -> np.ndarray:
-    """Labels of the fitted head over the picture (background where it isn't); its scalp is ``IGNORE``."""
-    import torch
-
-    from headcast.render.mesh import rasterize_mesh
-
-    names = head.region_names
-    table = [IGNORE if n in ("scalp", "shoulders") else NUMBER[LABEL_OF_REGION[n]] for n in names]
-    with torch.no_grad():
-        fragments = rasterize_mesh(head(o.params), head.faces, o.camera)
-    hit = fragments.triangle >= 0
-    corner = head.region[head.faces.long()[fragments.triangle.clamp(min=0).long()]]
-    nearest = corner.gather(-1, fragments.barycentric.argmax(-1, keepdim=True))[..., 0]
-    return torch.where(hit, torch.tensor(table)[nearest.long()], 0).numpy().astype(np.uint8)
+def portraits(data: Path, split: str) -> list[Path]:
+    """Return the portraits of every set that may train what ships, in an order of their own."""
+    out = [row[0] for row in rows_of(data, split)]
+    for folder in ("house118", "us_gov"):
+        if not (data / folder).is_dir():
+            continue
+        rows = csv.DictReader((data / folder / f"{folder}.csv").open())
+        out += [data / folder / f"{r['id']}.jpg" for r in rows if r["split"] == split]
+    order = np.random.default_rng(0).permutation(len(out))
+    return [out[i] for i in order]
 
 
-def agreed(o: Observation, head: HeadModel) -> np.ndarray:
-    """Labels where the ways agree, ``IGNORE`` elsewhere."""
+def agreed(rgb: np.ndarray, detector: FaceDetector, name: str) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Return labels where the ways agree, ``IGNORE`` elsewhere; also the face's box."""
     import cv2
 
-    assert o.masks is not None
-    m, p, (h, w) = o.masks, o.detection.points, o.image.shape[:2]
-    fitted = fitted_labels(o, head)
-    lightness = cv2.cvtColor(o.image, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
-    face = np.isin(fitted, [NUMBER[n] for n in ("skin", "nose")]) & (m.skin > 0.7)
-    usual = float(np.median(lightness[face])) if face.any() else 128.0
-    bare = (m.skin > 0.7) & (m.glasses < 0.2) & (lightness > usual - 38)
-    out = np.full((h, w), IGNORE, np.uint8)
-    for name in ("skin", "nose", "ears", "neck"):
-        there = (fitted == NUMBER[name]) & bare
-        if name in ("skin", "nose"):
-            there = cv2.erode(there.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        out[there] = NUMBER[name]
-    chin = p[:, 1].max()
-    rows = np.arange(h)[:, None]
-    out[(rows > chin + 0.03 * (chin - p[:, 1].min())) & bare & np.isin(fitted, (0, IGNORE))] = NUMBER["neck"]
-    out[(rows < chin) & bare & (m.skin > 0.85) & (fitted == IGNORE)] = NUMBER["skin"]  # forehead, bald heads
-    outer, inner = polygon(p[list(LIPS_OUTER)], h, w) > 0.5, polygon(p[list(LIPS_INNER)], h, w) > 0.5
-    lips, open_ = NUMBER["lips"], (NUMBER["mouth"], NUMBER["teeth"])
-    out[outer | (fitted == lips) | np.isin(fitted, open_)] = IGNORE
-    out[(fitted == lips) & outer & ~inner] = lips
-    inside = inner & np.isin(fitted, open_)
-    out[inside] = np.where(lightness > usual - 5, NUMBER["teeth"], NUMBER["mouth"])[inside]
-    for outline in (EYE_LEFT, EYE_RIGHT):
-        eye = polygon(p[list(outline)], h, w) > 0.5
-        out[eye] = IGNORE
-        out[eye & (fitted == NUMBER["eyes"]) & (m.glasses < 0.6)] = NUMBER["eyes"]
-    for outline in (BROW_LEFT, BROW_RIGHT):
-        brow = (
-            cv2.dilate((polygon(p[list(outline)], h, w) > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8))
-            > 0
-        )
-        out[brow] = IGNORE
-        out[brow & (lightness < usual - 14) & (m.glasses < 0.2)] = NUMBER["brows"]
-    sure = m.person > 0.9
-    off = np.isin(fitted, (0, IGNORE))
-    out[(m.hair > 0.85) & sure & off] = NUMBER["hair"]
-    out[(m.clothes > 0.85) & sure & off] = NUMBER["clothes"]
-    out[(m.person < 0.04) & (fitted == 0)] = NUMBER["background"]
-    out[m.glasses > 0.7] = NUMBER["glasses"]
-    return out
+    found = pick_face(detector.detect(rgb, refine=False), None, name)[0]
+    masks = segment(rgb, found)
+    out = plain_labels(rgb, found, masks, masks.person, [])
+    x0, y0, x1, y1 = found.box
+    apart = cv2.distanceTransform((masks.person < 0.04).astype(np.uint8), cv2.DIST_L2, 5)
+    out[(out == NUMBER["background"]) & (apart < AWAY * max(x1 - x0, y1 - y0))] = IGNORE
+    return out, found.box
 
 
-def labelled(
-    paths: list[Path], head: HeadModel
-) -> Iterator[tuple[Path, np.ndarray, np.ndarray, tuple[float, ...]]]:
-    """Crops with labels and boxes; portraits that cannot be observed are told and left out."""
+def labelled(paths: list[Path], detector: FaceDetector) -> Iterator[Labelled]:
+    """Yield crops with labels and boxes; portraits without a face are named and left out."""
     import cv2
 
     for path in paths:
+        rgb = load_image(path).filled()
         try:
-            o = observe_photo(path, head)
+            label, box = agreed(rgb, detector, path.name)
         except HeadcastError as e:
             print(e)
             continue
-        view = square_around(o.detection.box, ROOM)
-        rgb, inside = cut(o.image, view, cv2.INTER_LINEAR)
-        label, _ = cut(agreed(o, head), view, cv2.INTER_NEAREST)
-        k = SIDE / view.side
-        x0, y0, x1, y1 = o.detection.box
-        box = tuple(
+        view = square_around(box, ROOM)
+        crop, inside = cut(rgb, view, cv2.INTER_LINEAR)
+        label = cut(label, view, cv2.INTER_NEAREST)[0]
+        k, (x0, y0, x1, y1) = SIDE / view.side, box
+        place = tuple(
             SIDE / 2 + k * (v - c) for v, c in zip((x0, y0, x1, y1), (view.x, view.y) * 2, strict=True)
         )
-        yield path, rgb, np.where(inside, label, IGNORE).astype(np.uint8), box
+        yield path, crop, np.where(inside, label, IGNORE).astype(np.uint8), place
 
 
 def main() -> None:
-    """Writes the folder."""
+    """Write the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", default="train")
-    parser.add_argument("--count", type=int, default=120)
+    parser.add_argument("--count", type=int, default=160)
     parser.add_argument("--skip", type=int, default=0)
     a = parser.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
-    rows = rows_of(a.data, a.split)
-    order = np.random.default_rng(0).permutation(len(rows))
-    head = HeadModel.load()
+    every, detector = portraits(a.data, a.split), FaceDetector()
     for first in range(a.skip, a.skip + a.count, A_FILE):
         path = a.out / f"{first:05d}.npz"
-        if path.exists():
-            continue
-        got = list(labelled([rows[i][0] for i in order[first : first + A_FILE]], head))
+        got = [] if path.exists() else list(labelled(every[first : first + A_FILE], detector))
         if not got:
             continue
         rgb, label = np.stack([g[1] for g in got]), np.stack([g[2] for g in got])
@@ -155,7 +104,7 @@ def main() -> None:
                 background=np.zeros_like(rgb),
                 label=label,
                 box=np.array([g[3] for g in got], np.float32),
-                person=order[first : first + len(got)],
+                person=np.arange(first, first + len(got)),
                 name=np.array([g[0].stem for g in got]),
             )
         print(f"{first + A_FILE - a.skip} of {a.count} portraits", flush=True)

@@ -164,7 +164,10 @@ def main() -> None:
         )
     head, table = HeadModel.load(), landmark_table()
     if not args.drift_only:
+        before = np.asarray(table["sigma478"])
         table = learn(head, table, faces, args.rounds)
+        scales = np.maximum(before, table["sigma478"])  # smaller ones let noise into the expressions
+        table["sigma478"] = [round(float(s), 5) for s in scales]
     table = learn_drift(head, table, turned, DRIFT_ROUNDS)
     args.out.write_text(json.dumps(table) + "\n")
 

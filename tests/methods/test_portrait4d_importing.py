@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tests.head.synthetic_flame import synthetic
 
 from headcast.errors import HeadcastError
 from headcast.head.model import JOINTS, HeadModel
-from headcast.methods.portrait4d import importing, weights
+from headcast.methods.portrait4d import importing, network, weights
 from headcast.methods.portrait4d.network import SMALL, Synthesizer
 from headcast.methods.portrait4d.pdfgc import PDFGC
+from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.pickles.importing import import_weights
 from headcast.weights import load_tensors
 
@@ -114,6 +116,20 @@ def test_the_published_world_has_its_origin_at_flames_neck(
     assert TINY.origin == (0, 0, 0) and weights.place_official(TINY, None).centre == pytest.approx(
         TINY.centre
     )
+
+
+@pytest.mark.parametrize("option", ["start", "teacher"])
+def test_training_from_imported_weights_stays_in_their_world(option: str, tmp_path: Path) -> None:
+    origin = torch.tensor([0.01, -0.12, -0.04])
+    file = tmp_path / "imported.safetensors"
+    save_file(Synthesizer(network.TINY).state_dict() | {importing.ORIGIN: origin}, file)
+    recipe = StaticRecipe(size="tiny", **{option: str(file)})
+    assert recipe.config == weights.place_official(network.TINY, origin)
+    networks = recipe.networks(0)
+    assert networks["synthesizer"].config.origin == pytest.approx(origin.tolist())
+    assert torch.equal(recipe.shipped(networks)[importing.ORIGIN], origin)
+    ours = StaticRecipe(size="tiny")
+    assert ours.config == network.TINY and importing.ORIGIN not in ours.shipped(ours.networks(0))
 
 
 class Call:

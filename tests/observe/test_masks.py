@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headcast.head.model import HeadModel
 from headcast.observe.colour_model import features, fit_mixture, monomials
 from headcast.observe.face_frame import face_frame, polygon
 from headcast.observe.glasses import glasses_mask, glasses_score
 from headcast.observe.landmark_points import IRIS_LEFT, IRIS_RIGHT, LIPS_OUTER
 from headcast.observe.landmarks import FaceDetector
-from headcast.observe.masks import segment
+from headcast.observe.masks import _haired_crown, segment
 from headcast.observe.types import Detection, Masks
 
 cv2 = pytest.importorskip("cv2")
@@ -135,3 +136,29 @@ def test_texture_is_higher_on_noise() -> None:
     x[:, 120:] = rng.integers(60, 180, (120, 120, 1))
     f = features(x, 200.0)
     assert f[:, 150:, 3].mean() > f[:, :90, 3].mean() + 1
+
+
+@pytest.mark.parametrize(
+    ("colours", "parser", "believed"),
+    [(0.9, 1.0, False), (0.1, 0.9, True), (0.1, 0.2, False), (0.5, 0.6, False), (0.0, 0.6, False)],
+)
+def test_the_parser_corrects_a_crown_that_looks_bare(colours: float, parser: float, believed: bool) -> None:
+    head = HeadModel.load()
+    points = head.landmarks(head.neutral).numpy()[:, :2] * [1, -1]
+    points = (points - points.mean(0)) / np.ptp(points[:, 1]) * 100 + [120, 130]
+    y, x = np.mgrid[:240, :240] + 0.5
+    body = ((np.hypot(x - 120, y - 115) < 85) | ((abs(x - 120) < 40) & (y > 115))).astype(np.float32)
+    frame = face_frame(points, 240, 240)
+    outside = (frame.depth < -0.02) & (frame.y > frame.chin)
+
+    def parts(hair: float, lower: float) -> np.ndarray:
+        h = outside * hair
+        return np.stack([1 - h - lower * (y > 200), h, lower * (y > 200)], -1).astype(np.float32)
+
+    labelled, parsed = parts(colours, 0.2), parts(parser, 0.9)
+    out = _haired_crown(frame, body, labelled, parsed)
+    assert (out is labelled) == (not believed)
+    if believed:
+        assert out[45, 120, 1] > 0.85 > 0.2 > labelled[45, 120, 1]
+        assert np.allclose(out[220:], labelled[220:], atol=1e-6)  # under the chin what the colours said stays
+        assert np.allclose(out.sum(-1), 1, atol=1e-4)

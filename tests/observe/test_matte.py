@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from headcast.observe.filters import blur, box, guided, local_colour, resized
 from headcast.observe.landmarks import FaceDetector
-from headcast.observe.matte import keep_connected, person_matte, refine_matte
+from headcast.observe.masks import person_matte
+from headcast.observe.matte import keep_connected, refine_matte
 
 cv2 = pytest.importorskip("cv2")
 

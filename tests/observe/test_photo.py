@@ -17,7 +17,7 @@ from headcast.observe.detection import Detection
 from headcast.observe.face_search import turn_points
 from headcast.observe.landmark_points import iris_distance, unmirror
 from headcast.observe.landmarks import FaceDetector, quarter_turns, turn_detection
-from headcast.observe.matte import cutout_matte
+from headcast.observe.masks import cutout_matte
 from headcast.observe.photo import detect_visible, find_photo_face, segment_face, turn_upright
 
 

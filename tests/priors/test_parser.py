@@ -13,12 +13,22 @@ from tests.priors.heads import few_pictures, folder_of_pictures
 from tests.priors.resume import ends_where_it_would
 from torch import Tensor
 
+from headcast.errors import HeadcastError
 from headcast.nets.unet import UNet
-from headcast.observe import parsed as observe_parsed
-from headcast.observe.detection import Detection, Masks
+from headcast.observe.detection import Detection
+from headcast.observe.masks import _people_in_square, segment
 from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
 from headcast.priors.images import IGNORE, FaceImages, load_stored
 from headcast.priors.parser import FaceParser, available, load_parser, parse_face
+from headcast.priors.parser.composite import (
+    coarse_guides,
+    coverage_by_label,
+    crop_cutouts,
+    load_cutouts,
+    load_scenes,
+    place_before,
+    sample_scenes,
+)
 from headcast.priors.parser.losses import alpha_loss, dice_loss, label_loss
 from headcast.priors.parser.train import ParserRecipe
 from headcast.priors.restorer.degrade import Degradation
@@ -33,7 +43,7 @@ CPU = torch.device("cpu")
 class ByColour(FaceParser):
     """Stands in for a trained parser: red is skin (certainly and covered), all else background."""
 
-    def parse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def parse(self, x: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
         red = ((x[:, 0] > 0) & (x[:, 1] < 0)).float()
         p = torch.zeros(len(x), K, *x.shape[-2:])
         p[:, 1], p[:, 0] = red, 1 - red
@@ -72,15 +82,15 @@ def test_unet_refuses_unequal_lists() -> None:
         UNet(3, (8, 8), (0,), 2)
 
 
-def test_parser_is_blind_to_sides() -> None:
+def test_labels_are_coarse_and_coverage_is_fine() -> None:
     torch.manual_seed(0)
-    parser, x = FaceParser().eval(), torch.rand(1, 3, 64, 64) * 2 - 1
-    p, alpha = parser.parse(x)
-    q, beta = parser.parse(x.flip(-1))
-    torch.testing.assert_close(p, q.flip(-1), atol=1e-5, rtol=0)
-    torch.testing.assert_close(alpha, beta.flip(-1), atol=1e-5, rtol=0)
-    torch.testing.assert_close(p.sum(1), torch.ones(1, 64, 64), atol=1e-5, rtol=0)
-    assert sum(w.numel() for w in parser.parameters()) < 2_000_000
+    parser, x = FaceParser().eval(), torch.rand(1, 3, 63, 63) * 2 - 1
+    labels, alpha = parser(x)
+    assert labels.shape == (1, K, 32, 32) and alpha.shape == (1, 63, 63)
+    p, cover = parser.parse(x)
+    torch.testing.assert_close(p.sum(1), torch.ones(1, 63, 63), atol=1e-5, rtol=0)
+    assert cover.shape == (1, 63, 63) and cover.min() >= 0 and cover.max() <= 1
+    assert sum(w.numel() for w in parser.parameters()) < 4_000_000
 
 
 def test_unknown_labels_teach_nothing() -> None:
@@ -102,9 +112,10 @@ def test_perfect_answers_cost_nothing() -> None:
     assert dice_loss(logits, label) < 1e-3
     alpha = torch.zeros(1, 16, 16)
     alpha[:, 4:12, 4:12] = 1
-    half = torch.nn.functional.avg_pool2d(alpha, 2)
-    assert alpha_loss(80 * half - 40, alpha, torch.ones(1, 16, 16, dtype=torch.bool)) < 1e-4
-    assert alpha_loss(40 - 80 * half, alpha, torch.ones(1, 16, 16, dtype=torch.bool)) > 0.9
+    everywhere = torch.ones(1, 16, 16, dtype=torch.bool)
+    assert alpha_loss(80 * alpha - 40, alpha, everywhere) < 1e-4
+    assert alpha_loss(40 - 80 * alpha, alpha, everywhere) > 0.9
+    assert alpha_loss(40 - 80 * alpha, alpha, ~everywhere) == 0
 
 
 def test_labels_stay_on_their_pixels() -> None:
@@ -188,24 +199,100 @@ def test_answers_lie_where_they_belong() -> None:
     )
 
 
-def test_masks_change_inside_of_the_square_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_matte_is_the_parsers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headcast.priors.parser.infer.load_parser", lambda device="cpu": ByColour())
+    monkeypatch.setattr("headcast.observe.masks._people_in_square", lambda x: x[..., 0].float() / 255)
     rgb = np.full((160, 240, 3), 60, np.uint8)
     rgb[60:90, 100:130] = (250, 20, 20)
     rng = np.random.default_rng(0)
-    old = Masks(*(rng.random((160, 240)).astype(np.float32) for _ in range(5)))
     points = np.stack([rng.uniform(95, 135, 478), rng.uniform(55, 95, 478)], 1).astype(np.float32)
     face = Detection(points, (95.0, 55.0, 135.0, 95.0), 1.0)
-    kept, _ = observe_parsed.parsed_masks(rgb, face, old)
-    assert kept.person is old.person and kept.glasses is old.glasses
-    new, _ = observe_parsed.parsed_masks(rgb, face, old, own=True)
-    assert np.array_equal(new.person[:, :60], old.person[:, :60]) and np.array_equal(
-        new.hair[:, 180:], old.hair[:, 180:]
+    found = segment(rgb, face)
+    assert found.person[75, 115] > 0.95 and found.person[45, 90] < 0.05
+    total = found.skin + found.hair + found.clothes
+    np.testing.assert_allclose(total, found.person, atol=1e-3)
+    given = segment(rgb, face, np.ones((160, 240), np.float32))
+    assert given.person.min() == 1
+
+
+def a_cutout(folder: Path, size: int = 96) -> str:
+    """Write a red disk of skin before nothing; the photo is the upper left three quarters of the square."""
+    y, x = np.mgrid[:size, :size] + 0.5
+    alpha = ((np.hypot(x - 36, y - 36) < 20) * 255).astype(np.uint8)
+    alpha[40:72, 26:46] = 255
+    arrays = {
+        "rgb": np.full((size, size, 3), (200, 30, 30), np.uint8),
+        "alpha": alpha,
+        "known": np.where(x < 72, 255, 0).astype(np.uint8) * (y < 72),
+        "label": (alpha // 255).astype(np.uint8),
+        "box": np.array([22, 22, 50, 50], np.float32),
+        "size": np.array([72, 72]),
+    }
+    np.savez(folder / "one.npz", **arrays)
+    return str(folder)
+
+
+def test_cut_out_people_stand_before_scenes(tmp_path: Path) -> None:
+    cutouts = load_cutouts(a_cutout(tmp_path))
+    chosen, rng = torch.tensor([0, 0, 0]), torch.Generator().manual_seed(1)
+    crops = crop_cutouts(cutouts, chosen, Framing(size=48, room=(1.5, 3.0), turn=0.0, shift=0.0), rng)
+    solid, clear = crops.alpha > 0.99, crops.alpha < 0.01
+    assert solid.any() and clear.any() and (crops.known[clear] == 1).all()
+    scenes = sample_scenes(torch.full((2, 32, 32, 3), 90, dtype=torch.uint8), rng, 3, 48)
+    placed = place_before(crops, scenes, rng)
+    behind = (placed.rgb - scenes).abs().amax(1)[clear]
+    assert behind.max() < 0.03
+    red = placed.rgb[:, 0] > placed.rgb[:, 2] + 0.1
+    assert red[solid].float().mean() > 0.95
+    same = place_before(crops, scenes, rng, fraction=0.0)
+    assert torch.equal(same.rgb, crops.rgb)
+
+
+def test_reduced_people_keep_their_place(tmp_path: Path) -> None:
+    cutouts = load_cutouts(a_cutout(tmp_path, 640))
+    assert cutouts.rgb.shape == (1, 320, 320, 3) and cutouts.size.tolist() == [[36.0, 36.0]]
+    assert cutouts.alpha[0, 18, 18] == 255 and cutouts.alpha[0, 2, 30] == 0
+    same = (cutouts.label[0, :36, :36] == 1) == (cutouts.alpha[0, :36, :36] > 127)
+    assert same.float().mean() > 0.97
+
+
+def test_guides_are_like_the_truth_and_wrong() -> None:
+    alpha = torch.zeros(16, 64, 64)
+    alpha[:, 20:, 16:48] = 1
+    rng = torch.Generator().manual_seed(0)
+    guides = coarse_guides(alpha, rng, 1.0)
+    off = ((guides > 0) != (alpha > 0.5)).float().mean((1, 2))
+    assert 0.005 < off.mean() < 0.2 and guides.abs().max() <= 1
+    none = coarse_guides(alpha, rng, 0.0)
+    assert none.abs().max() == 0
+
+
+def test_unknown_labels_are_covered_as_those_around() -> None:
+    label = torch.full((1, 64, 64), IGNORE)
+    label[:, :, :20], label[:, :, 44:] = 0, 10
+    found = coverage_by_label(label)
+    assert (found[:, :, :20] == 0).all() and (found[:, :, 44:] == 1).all()
+    assert found[0, 32, 24] < 0.5 < found[0, 32, 40]
+
+
+def test_missing_mattes_and_scenes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(HeadcastError, match="build_mattes"):
+        load_cutouts(str(tmp_path))
+    with pytest.raises(HeadcastError, match="build_scenes"):
+        load_scenes(str(tmp_path / "none.npz"))
+
+
+def test_batches_mix_synthetic_and_cut_out_people(tmp_path: Path) -> None:
+    folder = a_cutout(tmp_path)
+    (tmp_path / "scenes").mkdir()
+    scenes = tmp_path / "scenes" / "train.npz"
+    np.savez(scenes, rgb=np.random.default_rng(0).integers(0, 255, (3, 40, 40, 3), np.uint8))
+    recipe = ParserRecipe(
+        folders=folder_of_pictures(), mattes=folder, scenes=str(scenes), people=2, frames=1, cut=1, side=64
     )
-    assert new.person[75, 115] > 0.95 and new.skin[75, 115] > 0.9 and new.person[45, 90] < 0.05
-    inner = (slice(50, 100), slice(90, 140))
-    total = (new.skin + new.hair + new.clothes)[inner]
-    np.testing.assert_allclose(total, new.person[inner], atol=1e-3)
+    a, b = (recipe.batch(2, 1, CPU) for _ in range(2))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert a["seen"].shape == (3, 3, 64, 64) and a["known"].any()
 
 
 def test_bundled() -> None:
@@ -216,7 +303,8 @@ def test_bundled() -> None:
     made = few_pictures()
     right = []
     for i in range(0, len(made), 2):
-        found = parse_face(made.rgb[i], tuple(made.box[i].tolist()), load_parser())  # type: ignore[arg-type]
+        box: tuple[float, float, float, float] = tuple(made.box[i].tolist())  # type: ignore[assignment]
+        found = parse_face(made.rgb[i], box, load_parser(), guide=_people_in_square)
         inside = found.weight > 0.5
         right.append(float((found.label == made.label[i])[inside].float().mean()))
     assert np.mean(right) > 0.8, right

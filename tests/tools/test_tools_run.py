@@ -219,6 +219,25 @@ def test_pack_portraits(tool: Tool, portraits: Path, tmp_path: Path) -> None:
     assert sorted(stored["name"])[0] == "g0001"
 
 
+def test_pack_people(tool: Tool, portraits: Path, tmp_path: Path) -> None:
+    tool("pack_people", "--data", portraits, "--out", tmp_path)
+    stored = np.load(tmp_path / "00000.npz")
+    assert (
+        len(set(stored["person"])) == len(stored["rgb"]) == COUNT - 1
+    )  # the large one has no right to train
+    np.testing.assert_allclose(stored["box"].mean(1), 160)
+
+
+def test_convert_face_mesh(tool: Tool, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    task = ROOT.parent / "shared" / "data" / "mediapipe" / "face_landmarker.task"
+    if not task.is_file():
+        pytest.skip("../shared/data/mediapipe is not here")
+    out = tmp_path / "face_mesh.safetensors"
+    assert "features differ" in tool("convert_face_mesh", task, "--out", out)
+    assert load_tensors(out)[0]["stages.6.4.expand.weight"].shape == (128, 64, 1, 1)
+
+
 def test_synth_realism(tool: Tool, portraits: Path) -> None:
     said = tool("synth_realism", "--data", portraits, "--count", 4)
     cells = [x.strip() for x in said.strip().strip("|").split("|")]

@@ -211,7 +211,7 @@ def others() -> list[Entry]:
         Entry("restore.portrait", photo("g0355.jpg", "g0355-restored.png", "restore", "--scale", "2"), 3),
         Entry("observe.demo", photo("astronaut.png", "demo-report", "observe", "--debug"), 4),
         Entry("observe.portrait", photo("g0039.jpg", "g0039-report", "observe", "--debug"), 4),
-        Entry("observe.parser", photo("g0133.jpg", "g0133-report", "observe", "--debug", "--parser"), 5),
+        Entry("observe.labels", photo("g0133.jpg", "g0133-report", "observe", "--debug", "--labels"), 5),
         Entry("info", info, 4, True),
     ]
 

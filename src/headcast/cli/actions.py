@@ -153,10 +153,10 @@ def run_observe(command: Observe) -> None:
     check_writable(folder / "run.json" if folder.is_dir() else folder)
     with Bar() as bar:
         observations = api.observe(command.photo, face=command.face, progress=bar)
-        if command.parser:
-            from headcast.observe.parsed import with_parser
+        if command.labels:
+            from headcast.observe.parsed import write_labels
 
-            observations = [with_parser(observations[0], folder)]
+            write_labels(observations[0], folder)
         notes = write_observation_report(observations[0], folder, debug=command.debug)
     report(folder, 0, start, command.json, tuple(notes))
 

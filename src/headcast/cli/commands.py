@@ -191,8 +191,8 @@ class Observe:
     """Which face, counted from 1 by size; by default the largest."""
     debug: bool = False
     """Write every intermediate image."""
-    parser: bool = False
-    """Segment with the face parser (preview) instead of colours and geometry; also write its 14 labels."""
+    labels: bool = False
+    """Also write the face parser's 14 labels as images."""
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
@@ -386,31 +386,29 @@ class Weights:
 class Entry(NamedTuple):
     """A command: its flags, the function that runs it, and one that returns its own form (``cli.forms``).
 
-    Functions are named ``module:function`` and imported when the command is used. ``lean``: torch is imported
-    without what only tracing needs (``lean_import``).
+    Functions are named ``module:function`` and imported when the command is used.
     """
 
     flags: type
     run: str
     form: str | None = None
-    lean: bool = False
 
 
 HERE = "headcast.cli"
 COMMANDS: dict[str, Entry] = {
-    "create": Entry(Create, f"{HERE}.create:run_create", f"{HERE}.method_forms:create_form", lean=True),
-    "animate": Entry(Animate, f"{HERE}.actions:run_animate", f"{HERE}.method_forms:animate_form", lean=True),
-    "render": Entry(Render, f"{HERE}.actions:run_render", lean=True),
-    "bake": Entry(Bake, f"{HERE}.actions:run_bake", lean=True),
-    "export": Entry(Export, f"{HERE}.actions:run_export", lean=True),
-    "observe": Entry(Observe, f"{HERE}.actions:run_observe", lean=True),
+    "create": Entry(Create, f"{HERE}.create:run_create", f"{HERE}.method_forms:create_form"),
+    "animate": Entry(Animate, f"{HERE}.actions:run_animate", f"{HERE}.method_forms:animate_form"),
+    "render": Entry(Render, f"{HERE}.actions:run_render"),
+    "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
+    "export": Entry(Export, f"{HERE}.actions:run_export"),
+    "observe": Entry(Observe, f"{HERE}.actions:run_observe"),
     "info": Entry(Info, f"{HERE}.info:run_info"),
-    "view": Entry(View, f"{HERE}.actions:run_view", lean=True),
+    "view": Entry(View, f"{HERE}.actions:run_view"),
     "synth": Entry(Synth, f"{HERE}.actions:run_synth"),
     "train": Entry(Train, f"{HERE}.train:run_train", f"{HERE}.train:train_form"),
     "evaluate": Entry(Evaluate, f"{HERE}.evaluate:run_evaluate", f"{HERE}.evaluate:evaluate_form"),
-    "restore": Entry(Restore, f"{HERE}.restore:run_restore", lean=True),
-    "texture": Entry(Texture, f"{HERE}.texture:run_texture", f"{HERE}.method_forms:texture_form", lean=True),
+    "restore": Entry(Restore, f"{HERE}.restore:run_restore"),
+    "texture": Entry(Texture, f"{HERE}.texture:run_texture", f"{HERE}.method_forms:texture_form"),
     "weights": Entry(Weights, f"{HERE}.weights:run_weights"),
     "doctor": Entry(Doctor, f"{HERE}.doctor:run_doctor"),
 }

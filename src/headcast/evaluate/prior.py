@@ -22,6 +22,7 @@ PRIORS: dict[str, str] = {
     "restorer": "headcast.evaluate.prior_restorer",
     "parser": "headcast.evaluate.prior_parser",
     "encoder": "headcast.evaluate.prior_encoder",
+    "embedding": "headcast.evaluate.prior_embedding",
 }
 """Where each prior's ``measure`` lives; imported when it is asked for."""
 

@@ -1,7 +1,7 @@
-"""The face parser against held-out synthetic heads, compared with the masks without it.
+"""The face parser against held-out synthetic heads.
 
-Images are synthesized as they are needed (``--limit`` of them, 48 by default), landmarks are the true
-ones on both sides. Masks are compared as ``observe`` gives them, the parser's labels inside of its square.
+Images are synthesized as they are needed (``--limit`` of them, 48 by default), landmarks are the true ones.
+Masks are compared as ``observe`` gives them, the parser's labels inside of its square.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from headcast.evaluate.setting import Setting
 from headcast.evaluate.store import Store
 from headcast.metrics.figure import Figure
 from headcast.observe.detection import Detection, Masks
-from headcast.observe.masks import segment
-from headcast.observe.parsed import PARTS, parsed_masks
+from headcast.observe.masks import PARTS, segment
+from headcast.observe.parsed import label_probability
 from headcast.synth.config import LABELS, SynthConfig
 
-__all__ = ["ALONE", "PLAIN", "WITH", "iou", "measure"]
+__all__ = ["PARSER", "iou", "measure"]
 
-PLAIN, WITH, ALONE = "colours and geometry", "with the parser", "with its matte and glasses, too"
+PARSER = "face parser"
 SEED, COUNT, SIZE, FRAMES = 303, 48, 256, 3
 LEAST = 40
 """Fewer true pixels of a kind than this don't make an IoU."""
@@ -57,7 +57,7 @@ FIGURES = (
 
 
 def measure(setting: Setting) -> Report:
-    """Measure masks of both kinds and the parser's labels on held-out synthetic heads.
+    """Measure masks and the parser's labels on held-out synthetic heads.
 
     Raises:
         HeadcastError: the parser's weights are missing.
@@ -72,16 +72,13 @@ def measure(setting: Setting) -> Report:
         rgb, points = image["rgb"], image["points"]
         box = (*points.min(0).tolist(), *points.max(0).tolist())
         detection = Detection(points=points, box=box, score=1.0)
-        plain = segment(rgb, detection)
-        better, probability = parsed_masks(rgb, detection, plain)
-        report.add(PLAIN, name, [mask_row(plain, image)])
+        masks, probability = segment(rgb, detection), label_probability(rgb, detection)
         found = np.stack([probability[n] for n in LABELS]).argmax(0)
         counts = _count_labels(probability, image, found, confusion)
         confusion += counts
-        report.add(WITH, name, [mask_row(better, image) | label_row(counts)])
-        report.add(ALONE, name, [mask_row(parsed_masks(rgb, detection, plain, own=True)[0], image)])
+        report.add(PARSER, name, [mask_row(masks, image) | label_row(counts)])
         if number % max(1, count // 8) == 0:
-            report.sheet.append(parser_tiles(name, image, plain, better, found))
+            report.sheet.append(parser_tiles(name, image, masks, found))
     report.settings["confusion"] = {
         n: dict(zip(LABELS, r, strict=True)) for n, r in zip(LABELS, confusion.tolist(), strict=True)
     }
@@ -124,7 +121,8 @@ def mask_row(masks: Masks, image: dict[str, Any]) -> Row:
     import cv2
 
     truth = {"person": image["alpha"] > 0.5}
-    truth |= {k: np.isin(image["label"], [LABELS.index(n) for n in PARTS[k]]) for k in PARTS}
+    parts = PARTS | {"glasses": ("glasses",)}
+    truth |= {k: np.isin(image["label"], [LABELS.index(n) for n in parts[k]]) for k in parts}
     row = {}
     for name in MASKS:
         value = iou(getattr(masks, name) > 0.5, truth[name])
@@ -164,7 +162,7 @@ def describe_confusion(confusion: Int[np.ndarray, "k k"]) -> str:
 
 
 def parser_tiles(
-    name: str, image: dict[str, Any], plain: Masks, better: Masks, found: Int[np.ndarray, "h w"]
+    name: str, image: dict[str, Any], masks: Masks, found: Int[np.ndarray, "h w"]
 ) -> list[tuple[str, UInt8[np.ndarray, "h w 3"]]]:
     """Lay out one line of the sheet."""
     from headcast.priors.parser.palette import coloured
@@ -178,6 +176,5 @@ def parser_tiles(
         (name, image["rgb"]),
         ("true labels", truth),
         ("parser", labels),
-        (PLAIN, in_colours(plain)),
-        (WITH, in_colours(better)),
+        ("masks", in_colours(masks)),
     ]

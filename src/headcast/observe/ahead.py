@@ -1,6 +1,6 @@
-"""Observe photos in a helper process while this one still loads its libraries.
+"""Find the faces of photos in a helper process while this one still loads its libraries.
 
-torch takes a second to load, and finding and segmenting a face needs none of it. The helper's
+torch takes a second to load, and finding a face needs none of it. The helper's
 results equal this process's own; when it fails for whatever reason, this one observes the photos itself.
 """
 
@@ -14,23 +14,19 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headcast.errors import HeadcastError
 from headcast.files import private_folder
-from headcast.observe.detection import Detection, Masks
+from headcast.observe.detection import Detection
 
 if TYPE_CHECKING:
     from headcast.observe.photo import PhotoFace
 
-__all__ = ["HelperResult", "begin", "end", "segment_photo", "take_results"]
+__all__ = ["begin", "end", "find_face", "take_results"]
 
-HelperResult: TypeAlias = "tuple[PhotoFace, Masks]"
-"""The chosen face and the masks of the photo turned upright."""
-
-MASKS = ("person", "skin", "hair", "clothes", "glasses")
 TIMEOUT = 60.0  # seconds until the helper is given up
 
 
@@ -48,7 +44,7 @@ class Helper:
             stderr=subprocess.DEVNULL,
         )
 
-    def answers(self) -> list[HelperResult] | None:
+    def answers(self) -> list[PhotoFace] | None:
         """Wait for the helper and return its results; None when it failed or ran out of time."""
         try:
             if self.process.wait(TIMEOUT):
@@ -70,7 +66,7 @@ _helpers: list[Helper] = []
 
 
 def begin(photos: Sequence[Path], face: int | None = None) -> None:
-    """Start observing photos in a helper process; do nothing on a machine with a single processor."""
+    """Start finding the faces of photos in a helper process; do nothing with a single processor."""
     if (os.cpu_count() or 1) > 1 and sys.executable and all(p.is_file() for p in photos):
         try:
             _helpers.append(Helper(photos, face))
@@ -78,7 +74,7 @@ def begin(photos: Sequence[Path], face: int | None = None) -> None:
             return
 
 
-def take_results(photos: Sequence[Path], face: int | None) -> list[HelperResult] | None:
+def take_results(photos: Sequence[Path], face: int | None) -> list[PhotoFace] | None:
     """Return a helper's results for exactly these photos, or None: then the caller observes them itself."""
     for helper in _helpers:
         if helper.question == question(photos, face):
@@ -99,25 +95,24 @@ def question(photos: Sequence[Path], face: int | None) -> tuple[tuple[str, ...],
     return tuple(str(Path(p).absolute()) for p in photos), face or 0
 
 
-def segment_photo(photo: Path, face: int | None) -> HelperResult:
-    """Detect one photo's face and segment it.
+def find_face(photo: Path, face: int | None) -> PhotoFace:
+    """Detect one photo's face.
 
     Raises:
         HeadcastError: see ``pick_face`` and ``load_image``.
     """
     from headcast.image import load_image
     from headcast.observe.landmarks import FaceDetector
-    from headcast.observe.photo import find_photo_face, segment_face
+    from headcast.observe.photo import find_photo_face
 
     image = load_image(photo)
     with FaceDetector() as detector:
-        found = find_photo_face(detector, image, face)
-    return found, segment_face(image, found)
+        return find_photo_face(detector, image, face)
 
 
-def write(path: Path, result: HelperResult) -> None:
-    """Write one photo's detection and masks to a .npz file."""
-    (turns, detection, note), masks = result
+def write(path: Path, result: PhotoFace) -> None:
+    """Write one photo's detection to a .npz file."""
+    turns, detection, note = result
     numbers = np.array([detection.score, detection.yaw, turns], np.float64)
     np.savez(
         path,
@@ -126,11 +121,10 @@ def write(path: Path, result: HelperResult) -> None:
         note=np.array(note or ""),
         numbers=numbers,
         **({} if detection.blendshapes is None else {"blendshapes": detection.blendshapes}),
-        **{k: getattr(masks, k) for k in MASKS},
     )
 
 
-def read_result(path: Path) -> HelperResult:
+def read_result(path: Path) -> PhotoFace:
     """Read the .npz file that ``write`` made."""
     from headcast.observe.photo import PhotoFace
 
@@ -141,8 +135,7 @@ def read_result(path: Path) -> HelperResult:
         detection = Detection(
             points=file["points"], box=(x0, y0, x1, y1), score=score, yaw=yaw, blendshapes=scores
         )
-        found = PhotoFace(int(turns), detection, str(file["note"]) or None)
-        return found, Masks(**{k: file[k] for k in MASKS})
+        return PhotoFace(int(turns), detection, str(file["note"]) or None)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -150,7 +143,7 @@ def main(arguments: Sequence[str]) -> int:
     folder, face, *photos = arguments
     try:
         for i, photo in enumerate(photos):
-            write(Path(folder) / f"{i}.npz", segment_photo(Path(photo), int(face) or None))
+            write(Path(folder) / f"{i}.npz", find_face(Path(photo), int(face) or None))
     except HeadcastError:
         return 1
     return 0

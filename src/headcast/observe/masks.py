@@ -1,323 +1,199 @@
-"""Segment skin, hair, clothes and glasses of a portrait by geometry and colour."""
+"""Segment person, skin, hair, clothes and glasses of a portrait by the face parser, and colours."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
-from headcast.interpolation import smoothstep
-from headcast.observe.colour_model import Mixture, features, fit_mixture, monomials
 from headcast.observe.detection import Detection, Masks
-from headcast.observe.face_frame import FaceFrame, face_frame, polygon
-from headcast.observe.filters import blur, guided, resized
+from headcast.observe.face_frame import FaceFrame, face_frame
+from headcast.observe.filters import guided, resized
 from headcast.observe.glasses import glasses_mask
-from headcast.observe.landmark_points import (
-    BROW_LEFT,
-    BROW_RIGHT,
-    EYE_LEFT,
-    EYE_RIGHT,
-    LIPS_OUTER,
-)
-from headcast.observe.matte import person_matte
+from headcast.observe.matte import keep_connected, refine_matte
+from headcast.observe.parts import label_parts
 
-__all__ = ["segment"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
-WORK = 1024  # pixels of the longer side that masks are made at
-ROUNDS = 3  # of fitting the colours to the regions and the regions to the colours
-LABEL_FACE = 200.0  # pixels of the face's height on the grid where regions and colours are found
-LEAST_AREA = 0.004  # of the face's height squared, for a part to be there at all
-NOTHING = -13.0  # log density of a part that this person does not show
-ALIKE = 1.7  # distance from the crown's colours within which nine tenths of the hair beside the face lie
-SKIN, HAIR, CLOTHES = 0, 1, 2
+__all__ = ["PARTS", "WORK", "ParsedImage", "cutout_matte", "parse_image", "person_matte", "segment"]
+
+WORK = 1024
+"""Pixels of the longer side that the matte's edges are found at."""
+
+PARSED, PARSED_FACE = 512, 160.0
+"""Pixels of the longer side that labels are made at, and of the face's larger side at least."""
+
+BARE = 0.65
+"""Fraction of the crown with hair by its colours, below which the parser may correct it."""
+APART, HAIRED = 0.25, 0.7
+"""By how much more hair it must find there, and how much in all: on bald heads it finds some, too."""
+
+EDGES = 0.4
+"""Of the face's larger side: the size that edges are moved by, see ``refine_matte``."""
+
+CUTOUT_IOU = 0.75
+"""Of alpha and the person found, for alpha to be the person's outline."""
+
+PARTS = {
+    "skin": (
+        "skin",
+        "nose",
+        "ears",
+        "neck",
+        "brows",
+        "lips",
+        "mouth",
+        "teeth",
+        "eyes",
+        "facial_hair",
+        "glasses",
+    ),
+    "hair": ("hair",),
+    "clothes": ("clothes",),
+}
+"""Labels of the parser that belong to each mask; glasses are worn over skin."""
+
+
+class ParsedImage(NamedTuple):
+    """What the parser finds in an image.
+
+    Attributes:
+        rgb: the image, reduced. detection: the face in it. alpha: coverage by the person.
+        probability: of every label of ``synth.config.LABELS``, 0 where the parser did not look.
+    """
+
+    rgb: UInt8[np.ndarray, "h w 3"]
+    detection: Detection
+    alpha: Float[np.ndarray, "h w"]
+    probability: dict[str, Float[np.ndarray, "h w"]]
+
+
+def parse_image(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> ParsedImage:
+    """Run the parser about a face.
+
+    Raises:
+        HeadcastError: the parser's weights are missing.
+    """
+    import torch
+
+    from headcast.priors.parser import parse_face
+    from headcast.synth.config import LABELS
+
+    h, w = rgb.shape[:2]
+    x0, y0, x1, y1 = detection.box
+    scale = min(1.0, max(PARSED / max(h, w), PARSED_FACE / max(x1 - x0, y1 - y0)))
+    small = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
+    box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
+    parsed = parse_face(torch.from_numpy(np.ascontiguousarray(small)), box, guide=_people_in_square)
+    alpha = (parsed.alpha * parsed.weight).numpy()
+    probability = {n: p.numpy() for n, p in zip(LABELS, parsed.probability, strict=True)}
+    face = replace(detection, points=detection.points * scale, box=box)
+    return ParsedImage(small, face, alpha, probability)
+
+
+def _people_in_square(square: UInt8[Tensor, "s s 3"]) -> Float[Tensor, "s s"]:
+    """Return coverage 0..1 by people as the segmentation network finds it, also mirrored."""
+    import torch
+
+    from headcast.face_networks.segmentation import SEGMENTATION_SIDE, segment_people
+
+    small = resized(square.numpy(), SEGMENTATION_SIDE, SEGMENTATION_SIDE)
+    coarse = (segment_people(small) + segment_people(small[:, ::-1])[:, ::-1]) / 2
+    return torch.from_numpy(np.ascontiguousarray(resized(coarse, *square.shape[:2])))
+
+
+def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[np.ndarray, "h w"]:
+    """Return coverage 0..1 of the person with the detected face, without other people who stand apart."""
+    return _fine_matte(rgb, detection, parse_image(rgb, detection).alpha)
+
+
+def cutout_matte(
+    rgb: UInt8[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"], detection: Detection
+) -> Float[np.ndarray, "h w"]:
+    """Return coverage 0..1 of the person in an image with transparency, shown over a plain backdrop.
+
+    The alpha of a cut-out person is the matte itself. Elsewhere (rounded corners, several people, parts of
+    the background left in) it limits the matte.
+    """
+    own = person_matte(rgb, detection)
+    a, b = alpha > 0.5, own > 0.5
+    if float((a & b).sum()) > CUTOUT_IOU * float((a | b).sum()):
+        return keep_connected(alpha, detection.box).astype(np.float32)
+    return own * alpha
+
+
+def _fine_matte(
+    rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, alpha: Float[np.ndarray, "a b"]
+) -> Float[np.ndarray, "h w"]:
+    """Return the parser's coverage with the image's edges, at the image's size."""
+    h, w = rgb.shape[:2]
+    scale = min(1.0, WORK / max(h, w))
+    work = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
+    x0, y0, x1, y1 = detection.box
+    coarse = np.clip(resized(alpha, *work.shape[:2]), 0, 1)
+    fine = refine_matte(work, coarse, EDGES * max(x1 - x0, y1 - y0) * scale)
+    box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
+    return np.clip(resized(keep_connected(fine, box), h, w), 0, 1)
 
 
 def segment(
     rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, person: Float[np.ndarray, "h w"] | None = None
 ) -> Masks:
-    """Segment one person; ``person`` is the matte when there is one already."""
+    """Segment one person; ``person`` is the matte when there is one already.
+
+    Raises:
+        HeadcastError: the parser's weights are missing.
+    """
     h, w = rgb.shape[:2]
+    parsed = parse_image(rgb, detection)
     if person is None:
-        person = person_matte(rgb, detection)
-    scale = min(1.0, WORK / max(h, w))
-    small = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
-    glasses = glasses_mask(small, detection.points * scale)
-    parts = label(small, person, detection.points * scale, glasses)
-    image = small.astype(np.float32) / 255
-    unit = face_frame(detection.points * scale, 1, 1).unit
-    soft = guided(image, resized(parts, *small.shape[:2]), max(2, round(0.012 * unit)), 1e-3)
-    soft = np.clip(soft, 0, 1) + 1e-6
-    soft = resized(soft / soft.sum(-1, keepdims=True), h, w) * person[..., None]
+        person = _fine_matte(rgb, detection, parsed.alpha)
+    glasses = glasses_mask(parsed.rgb, parsed.detection.points)
+    soft = resized(_soft_parts(parsed, person, glasses), h, w) * person[..., None]
     return Masks(
         person=person,
-        skin=soft[..., SKIN],
-        hair=soft[..., HAIR],
-        clothes=soft[..., CLOTHES],
+        skin=soft[..., 0],
+        hair=soft[..., 1],
+        clothes=soft[..., 2],
         glasses=resized(glasses, h, w),
     )
 
 
-class _ColourCues(NamedTuple):
-    """Colours of a grid over the face, and how far they are from those of skin and hair.
-
-    ``colours`` and ``terms`` are the features of the mixtures, ``sure_skin`` the (n, 4) features of pixels
-    that are skin for sure, ``from_skin`` and ``from_crown`` Mahalanobis distances (infinite for the bald).
-    """
-
-    frame: FaceFrame
-    colours: Float[np.ndarray, "h w 4"]
-    terms: Float[np.ndarray, "15 h w"]
-    is_sure_skin: Bool[np.ndarray, "h w"]
-    sure_skin: Float[np.ndarray, "n 4"]
-    from_skin: Float[np.ndarray, "h w"]
-    from_crown: Float[np.ndarray, "h w"]
-
-
-class _SampleAreas(NamedTuple):
-    """Where the colours of each part may be sampled; ``contested`` can be hair as well as clothes."""
-
-    skin: Bool[np.ndarray, "h w"]
-    hair: Bool[np.ndarray, "h w"]
-    clothes: Bool[np.ndarray, "h w"]
-    contested: Bool[np.ndarray, "h w"]
-
-
-def label(
-    rgb: UInt8[np.ndarray, "h w 3"],
-    matte: Float[np.ndarray, "a b"],
-    points: Float[np.ndarray, "478 2"],
-    glasses: Float[np.ndarray, "h w"],
-) -> Float[np.ndarray, "c d 3"]:
-    """Return probabilities of skin, hair and clothes, on a grid where the face is some 200 pixels high.
-
-    A prior by place, times colour mixtures that are fitted alternately to the regions of this very image.
-    """
-    scale = min(1.0, LABEL_FACE / face_frame(points, 1, 1).unit)
-    h, w = (max(1, round(n * scale)) for n in rgb.shape[:2])
-    points = points * scale
-    frame = face_frame(points, h, w)
-    matte = resized(matte, h, w)
-    bare = skin_samples(points, frame) * (1 - resized(glasses, h, w)) > 0.5
-    cues = _colour_cues(resized(rgb, h, w), matte, frame, bare)
-    prior, areas = _prior_and_areas(cues, matte)
-    probability = softmax(prior)
-    for _ in range(ROUNDS):
-        score = prior.copy()
-        for k, model in _fit_part_colours(cues, areas, probability).items():
-            score[k] += NOTHING if model is None else model.log_density(cues.terms)
-        probability = softmax(score)
-    islands = hair_islands(probability[HAIR], frame)
-    probability[CLOTHES] += islands * probability[HAIR]
-    probability[HAIR] *= 1 - islands
-    return np.moveaxis(probability, 0, -1).astype(np.float32)
-
-
-def _colour_cues(
-    rgb: UInt8[np.ndarray, "h w 3"],
-    matte: Float[np.ndarray, "h w"],
-    frame: FaceFrame,
-    bare: Bool[np.ndarray, "h w"],
-) -> _ColourCues:
-    """Compare every pixel's colour with the skin's (``bare``: where there is bare skin) and the crown's."""
-    colours = features(rgb, frame.unit)
-    terms = monomials(colours)
-    is_sure_skin = bare & (matte > 0.5)
-    if is_sure_skin.sum() < 30:  # a face covered by something, or one the matte misses
-        is_sure_skin = np.abs(frame.depth) <= max(0.0, float(np.abs(frame.depth).min())) + 0.2
-    sure_skin = trim_outliers(colours[is_sure_skin])
-    from_skin = fit_mixture(add_highlights(sure_skin), 5).distance(terms)
-    from_crown = crown_distance(frame, colours, terms, (matte > 0.7) & (from_skin > 2.5))
-    return _ColourCues(frame, colours, terms, is_sure_skin, sure_skin, from_skin, from_crown)
-
-
-def _prior_and_areas(
-    cues: _ColourCues, matte: Float[np.ndarray, "h w"]
-) -> tuple[Float[np.ndarray, "3 h w"], _SampleAreas]:
-    """Return log odds of the parts before any colour model, and where the models' samples may come from."""
-    frame, from_skin, from_crown = cues.frame, cues.from_skin, cues.from_crown
-    like_hair = (matte > 0.7) & (from_skin > 2.5) & (from_crown < 3.5)
-    long = long_hair(frame, like_hair)
-    prior = place_prior(frame, long)
-    alike = blur(np.minimum(from_crown, 6), 0.015 * frame.unit)
-    prior[HAIR] -= unlikely_hair(frame, alike, like_hair)
-    prior[SKIN] -= unlikely_skin(frame, (matte > 0.7), from_skin > 2.5)
-    hangs = (alike < ALIKE + 0.3) | (frame.y > frame.chin)
-    hair_place = (from_skin > 3) & ((from_crown < 5) | (frame.y > frame.chin + 0.3))
-    locks = (long > 0) & (frame.y > frame.chin - 0.6)
-    inside = matte > 0.9
-    areas = _SampleAreas(
-        skin=inside & (from_skin < 2.5),
-        hair=inside & hair_place,
-        clothes=inside & (from_skin > 2),
-        contested=locks & hangs,
+def _soft_parts(parsed: ParsedImage, person: np.ndarray, glasses: np.ndarray) -> Float[np.ndarray, "h w 3"]:
+    """Return fractions of skin, hair and clothes that sum to 1, along the edges of the image."""
+    rgb, points = parsed.rgb, parsed.detection.points
+    parts = np.stack([sum(parsed.probability[n] for n in PARTS[k]) for k in PARTS], -1) + 1e-6
+    parts = (parts / parts.sum(-1, keepdims=True)).astype(np.float32)
+    labelled = resized(label_parts(rgb, person, points, glasses, parts), *rgb.shape[:2])
+    parts = _haired_crown(
+        face_frame(points, *rgb.shape[:2]), resized(person, *rgb.shape[:2]), labelled, parts
     )
-    return prior, areas
-
-
-def _fit_part_colours(
-    cues: _ColourCues, areas: _SampleAreas, probability: Float[np.ndarray, "3 h w"]
-) -> dict[int, Mixture | None]:
-    """Fit a colour mixture to each part's present region; None for a part that is hardly there."""
-    colours = cues.colours
-    least = LEAST_AREA * cues.frame.unit**2
-    own = areas.hair & (probability[HAIR] > 0.6)
-    hair = fit_mixture(colours[own], 3) if own.sum() > least else None
-    near = cues.from_crown < 4.5
-    if hair is not None:
-        near = near | (hair.distance(cues.terms) < 3)
-    own = areas.clothes & ~(areas.contested & near) & (probability[CLOTHES] > 0.6)
-    clothes = fit_mixture(colours[own], 3) if own.sum() > least else None
-    own = areas.skin & (probability[SKIN] > 0.7)
-    samples = np.concatenate([cues.sure_skin, colours[own & ~cues.is_sure_skin]])
-    return {SKIN: fit_mixture(add_highlights(samples), 5), HAIR: hair, CLOTHES: clothes}
-
-
-def softmax(x: Float[np.ndarray, "k h w"]) -> Float[np.ndarray, "k h w"]:
-    """Convert log odds to probabilities that sum to 1."""
-    e = np.exp(x - x.max(0))
-    return e / e.sum(0)
-
-
-def crown_distance(
-    frame: FaceFrame,
-    f: Float[np.ndarray, "h w 4"],
-    terms: Float[np.ndarray, "15 h w"],
-    candidates: Bool[np.ndarray, "h w"],
-) -> Float[np.ndarray, "h w"]:
-    """Return colour distances to the candidates above the face; infinite for the bald."""
-    crown = candidates & (frame.y > frame.chin + 0.4) & (frame.depth < -0.01)
-    if crown.sum() < LEAST_AREA * frame.unit**2:
-        return np.full(frame.x.shape, np.inf, np.float32)
-    return fit_mixture(f[crown], 3).distance(terms)
-
-
-def unlikely_hair(
-    frame: FaceFrame, alike: Float[np.ndarray, "h w"], like_hair: Bool[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w"]:
-    """Return log odds against hair below the chin: clothes often have nearly the colour of the hair.
-
-    Hair there looks like that of the crown (``alike``: how far from it) and hangs not much further out than
-    it does beside the jaw.
-    """
-    drop = frame.chin - frame.y
-    out = 8 * smoothstep(drop, 0.0, 0.15) * np.clip(alike - ALIKE, 0, 1)
-    level = (drop < -0.08) & (drop > -0.35) & like_hair
-    for side in (frame.x <= 0, frame.x > 0):
-        there = level & side
-        wide = float(np.quantile(np.abs(frame.x[there]), 0.98)) if there.any() else 0.4
-        too_far = np.abs(frame.x) - wide - 0.25 * np.maximum(drop, 0)
-        out += side * 8 * smoothstep(too_far, 0.0, 0.12) * smoothstep(drop, -0.05, 0.05)
-    return np.where(np.isfinite(alike), out, 0).astype(np.float32)
-
-
-def unlikely_skin(
-    frame: FaceFrame, person: Bool[np.ndarray, "h w"], unlike: Bool[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w"]:
-    """Return log odds against skin around a face with hair all around: there it is a highlight.
-
-    ``unlike``: what does not look like skin. Far beyond the ears there is none either way.
-    """
-    around = person & (frame.depth < -0.06) & (frame.y > frame.chin + 0.4)
-    fraction = float(unlike[around].mean()) if around.any() else 0.0
-    above = smoothstep(frame.y - frame.chin, 0.05, 0.2)
-    clear_of_ears = np.where(np.abs(frame.y + 0.08) < 0.2, 0.5, 1.0)
-    is_hairy = float(np.clip((fraction - 0.6) / 0.2, 0, 1))
-    highlight = is_hairy * clear_of_ears * smoothstep(-frame.depth, 0.06, 0.14)
-    out_of_ears = np.maximum(frame.x - frame.ear_left, frame.ear_right - frame.x)
-    beyond = smoothstep(out_of_ears, 0.2, 0.3) * smoothstep(0.3 - frame.y, 0.0, 0.1)
-    return (4 * np.maximum(highlight, beyond) * above).astype(np.float32)
-
-
-def hair_islands(hair: Float[np.ndarray, "h w"], frame: FaceFrame) -> Float[np.ndarray, "h w"]:
-    """Return 1 on what is labelled hair below the chin without a connection to the hair above."""
-    import cv2
-
-    _, pieces = cv2.connectedComponents((hair > 0.4).astype(np.uint8))
-    above = np.unique(pieces[frame.y > frame.chin])
-    return ((frame.y < frame.chin) & ~np.isin(pieces, above)).astype(np.float32)
-
-
-def trim_outliers(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
-    """Drop the extremes of lightness and colour from samples: nostrils, stray hair and highlights."""
-    middle = np.median(f, 0)
-    far = np.abs(f[:, :3] - middle[:3]) / (np.median(np.abs(f[:, :3] - middle[:3]), 0) * 1.5 + 1.0)
-    keep = far.max(1) < 2.5
-    return f[keep] if keep.sum() > 20 else f
-
-
-def add_highlights(f: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "m 4"]:
-    """Add to samples of skin some of the same skin under a highlight (nearer to white) and in shade."""
-    out = [f]
-    for white, stride in ((0.25, 6), (0.5, 12)):
-        shine = f[::stride].copy()
-        shine[:, 0] += white * (97 - shine[:, 0])
-        shine[:, 1:3] *= 1 - 0.8 * white
-        out.append(shine)
-    shade = f[::12].copy()
-    shade[:, 0] *= 0.72
-    shade[:, 1:3] *= 0.88
-    return np.concatenate([*out, shade])
-
-
-def long_hair(frame: FaceFrame, like_hair: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Estimate whether hair hangs beside the jaw, 0..1, for the subject's right and left half of the image.
-
-    Measured by the median width of what looks like hair in the rows beside the jaw."""
-    level = (frame.y > frame.chin + 0.08) & (frame.y < frame.chin + 0.35)
-    strip = level & (frame.depth < -0.01) & (frame.depth > -0.3)
-    out = np.zeros_like(frame.x)
-    for side in (frame.x <= 0, frame.x > 0):
-        rows = (strip & side).any(1)
-        if rows.any():
-            width = float(np.median((strip & side & like_hair)[rows].sum(1))) / frame.unit
-            out[side] = np.clip((width - 0.05) / 0.05, 0, 1)
-    return out
-
-
-def skin_samples(points: Float[np.ndarray, "478 2"], frame: FaceFrame) -> Float[np.ndarray, "h w"]:
-    """Return where there is skin for sure: inside the face, away from its rim, eyes, brows and mouth."""
-    h, w = frame.x.shape
-    out = ((frame.depth > 0.06) & (frame.y < 0.1)).astype(np.float32)
-    for outline in (BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, LIPS_OUTER):
-        p = points[list(outline)]
-        out *= 1 - polygon((p - p.mean(0)) * 1.25 + p.mean(0), h, w)
-    return out
-
-
-def place_prior(frame: FaceFrame, long: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "3 h w"]:
-    """Return log odds of skin, hair and clothes by place on the head; ``long`` from ``long_hair``."""
-    x, y, depth = frame.x, frame.y, frame.depth
-    out = np.zeros((3, *x.shape), np.float32)
-    forehead = smoothstep(y, 0.1, 0.28)  # where fringes fall
-    out[SKIN] += np.clip(depth, 0, 0.3) * (60 - 48 * forehead) + 1.5 * (depth > 0)
-    drop = frame.chin - y
-    below = smoothstep(drop, -0.06, 0.06)
-    neck = _neck_weight(frame, drop, x)
-    out[SKIN] += below * (4.0 * neck - 2.5)
-    out[CLOTHES] += -9 * (1 - smoothstep(drop, -0.4, -0.05)) + below * (1 - 2.0 * neck)
-    out[CLOTHES] += 5 * smoothstep(drop, 0.1, 0.5) * (1 - 0.9 * long * (drop < 0.8))
-    jaw = smoothstep(drop, -0.35, -0.1)  # short hair ends above
-    out[HAIR] -= 9 * jaw * (1 - long) + below * long * (2 * neck + 3 * smoothstep(drop, 0.6, 1.2))
-    beside = (1 - jaw * (1 - long)) * (depth < 0)
-    out[HAIR] += (1 - below) * beside * (1.2 + smoothstep(y - frame.top, -0.02, 0.15))
-    ears = _ear_weight(y, depth)
-    out[SKIN] += 2.0 * ears
-    return out
-
-
-def _ear_weight(y: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Return 1 on the ears, just outside the outline of the face, fading around them."""
-    return (
-        np.exp(-(((y + 0.08) / 0.16) ** 2))
-        * smoothstep(-depth, 0.0, 0.02)
-        * smoothstep(0.1 + depth, -0.02, 0.04)
+    soft = guided(
+        rgb.astype(np.float32) / 255, parts, max(2, round(0.012 * face_frame(points, 1, 1).unit)), 1e-3
     )
+    soft = np.clip(soft, 0, 1) + 1e-6
+    return soft / soft.sum(-1, keepdims=True)
 
 
-def _neck_weight(frame: FaceFrame, drop: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return 1 on the neck, fading around it and wider with the ``drop`` below the chin."""
-    half = max(0.3, 0.5 * abs(frame.ear_left - frame.ear_right))
-    middle = 0.25 * (frame.ear_left + frame.ear_right)
-    neck = smoothstep(half * 0.9 + 0.3 * np.maximum(drop, 0) - np.abs(x - middle), -0.12, 0.08)
-    return neck * smoothstep(-drop, -0.75, -0.3)
+def _haired_crown(
+    frame: FaceFrame, person: np.ndarray, labelled: np.ndarray, parsed: np.ndarray
+) -> Float[np.ndarray, "h w 3"]:
+    """Return the parser's parts above the chin and in its hair where it finds a crown haired that looks bare.
+
+    Within the face they stay. Grey and fair hair has the colours of lit skin.
+    """
+    crown = (frame.depth < -0.06) & (frame.y > frame.chin + 0.55)
+    area = float(person[crown].sum())
+    if area < 0.02 * frame.unit**2:
+        return labelled
+    by_colour, by_parser = (float((x[..., 1] * person)[crown].sum()) / area for x in (labelled, parsed))
+    if by_colour > BARE or by_parser < max(by_colour + APART, HAIRED):
+        return labelled
+    above = np.clip((frame.y - frame.chin) / 0.1, 0, 1)
+    weight = np.maximum(above, np.clip(2 * parsed[..., 1] - 0.5, 0, 1)) * np.clip(
+        1 - frame.depth / 0.06, 0, 1
+    )
+    return (labelled + weight[..., None] * (parsed - labelled)).astype(np.float32)

@@ -10,12 +10,11 @@ import numpy as np
 
 from headcast.head.model import HeadModel
 from headcast.image import LoadedImage, load_image
-from headcast.observe.ahead import HelperResult, take_results
+from headcast.observe.ahead import take_results
 from headcast.observe.fit import Fitter, FrameFit
 from headcast.observe.landmarks import FaceDetector, pick_face, quarter_turns, turn_detection
 from headcast.observe.light import estimate_light
 from headcast.observe.masks import segment
-from headcast.observe.parsed import correct_hair_masks
 from headcast.observe.photo import PhotoFace, find_photo_face, segment_face, turn_upright
 from headcast.observe.plausible import check_fit
 from headcast.observe.same_person import check_one_person, measure_traits
@@ -75,30 +74,14 @@ def observe_photos(
     for im, p, fit in zip(images, picked, fits, strict=True):
         check_fit(fit, p.detection, im.name)
     doubts = _check_people(fitter, images, upright, picked) if len(images) > 1 else ()
-    segmented = _segment_photos(images, picked, upright, helped, say)
-    out, masks = [], correct_hair_masks(segmented)
+    out = []
     for i, (im, p, fit) in enumerate(zip(images, picked, fits, strict=True)):
-        say(0.9 + 0.1 * i / len(images), "estimating the light")
+        say(0.4 + 0.6 * i / len(images), "separating person, skin and hair")
         notes = (*im.notes, *([p.note] if p.note else []), *(doubts if i == 0 else ()))
         rgb = np.ascontiguousarray(np.rot90(im.filled(), p.turns))
-        out.append(assemble_observation(rgb, im.name, p.detection, fit, head, masks[i], notes))
+        out.append(assemble_observation(rgb, im.name, p.detection, fit, head, segment_face(im, p), notes))
     say(1.0, "observed")
     return out
-
-
-def _segment_photos(
-    images: list[LoadedImage],
-    picked: list[PhotoFace],
-    upright: list[np.ndarray],
-    helped: list[HelperResult] | None,
-    say: Progress,
-) -> list[tuple[np.ndarray, Detection, Masks]]:
-    """Segment each photo, unless a helper process did."""
-    segmented = []
-    for i, (im, p, rgb) in enumerate(zip(images, picked, upright, strict=True)):
-        say(0.4 + 0.5 * i / len(images), "separating person, skin and hair")
-        segmented.append((rgb, p.detection, helped[i][1] if helped else segment_face(im, p)))
-    return segmented
 
 
 def _check_people(
@@ -113,18 +96,18 @@ def _check_people(
 
 
 def _pick_faces(
-    helped: list[HelperResult] | None, images: list[LoadedImage], faces: Sequence[int | None]
+    helped: list[PhotoFace] | None, images: list[LoadedImage], faces: Sequence[int | None]
 ) -> list[PhotoFace]:
     """Return the face of each photo, from the helper process where there was one."""
     if helped is not None:
-        return [found for found, _ in helped]
+        return helped
     with FaceDetector() as detector:
         return [find_photo_face(detector, im, f) for im, f in zip(images, faces, strict=True)]
 
 
 def helper_results(
     photos: Sequence[str | Path | LoadedImage], faces: Sequence[int | None]
-) -> list[HelperResult] | None:
+) -> list[PhotoFace] | None:
     """Return what a helper process found in these photos, if one was started (see ``observe.ahead``)."""
     paths = [Path(p) for p in photos if not isinstance(p, LoadedImage)]
     if len(paths) < len(photos) or len(set(faces)) != 1:
@@ -164,11 +147,12 @@ def observe_video(
     height, width = images[keys[0]].shape[:2]
     fits = Fitter(head).fit_photos(detections, [(width, height)] * len(keys))
     check_fit(fits[0], detections[0], clip.name)
-    segmented = _segment_frames(keys, detections, say, images)
-    out, masks = [], correct_hair_masks(segmented)
-    for n, (i, (rgb, d, _), fit) in enumerate(zip(keys, segmented, fits, strict=True)):
-        notes = clip.notes + found.notes if n == 0 else ()
-        out.append(assemble_observation(rgb, f"{clip.name} frame {i}", d, fit, head, masks[n], notes))
+    out = []
+    for n, (i, d, fit) in enumerate(zip(keys, detections, fits, strict=True)):
+        say(0.7 + 0.3 * n / len(keys), "separating person, skin and hair")
+        notes, rgb = clip.notes + found.notes if n == 0 else (), images[i]
+        name = f"{clip.name} frame {i}"
+        out.append(assemble_observation(rgb, name, d, fit, head, segment(rgb, d), notes))
     say(1.0, "observed")
     return out, clip.fps
 
@@ -182,17 +166,6 @@ def _upright_keyframes(found: DetectedClip, keys: list[int]) -> tuple[dict[int, 
     turns = Counter(quarter_turns(d.points) for d in detections).most_common(1)[0][0]
     upright = {i: np.ascontiguousarray(np.rot90(x, turns)) for i, x in images.items()}
     return upright, [turn_detection(d, (width, height), turns) for d in detections]
-
-
-def _segment_frames(
-    keys: list[int], detections: list[Detection], say: Progress, images: dict[int, np.ndarray]
-) -> list[tuple[np.ndarray, Detection, Masks]]:
-    """Segment the chosen frames of a clip."""
-    segmented = []
-    for n, (i, d) in enumerate(zip(keys, detections, strict=True)):
-        say(0.7 + 0.25 * n / len(keys), "separating person, skin and hair")
-        segmented.append((images[i], d, segment(images[i], d)))
-    return segmented
 
 
 def best_match(found: list[Detection], tracked: Detection | None) -> Detection:

@@ -10,8 +10,7 @@ from jaxtyping import Float, UInt8
 from headcast.image import LoadedImage
 from headcast.observe.detection import Detection, Masks
 from headcast.observe.landmarks import FaceDetector, pick_face, quarter_turns, turn_detection
-from headcast.observe.masks import segment
-from headcast.observe.matte import cutout_matte
+from headcast.observe.masks import cutout_matte, segment
 
 __all__ = ["PhotoFace", "detect_visible", "find_photo_face", "segment_face", "turn_upright"]
 

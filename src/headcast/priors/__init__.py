@@ -1,1 +1,1 @@
-"""Networks that several methods use: restorer, face parser, encoders."""
+"""Networks that several methods use: restorer, face parser, encoders, identity."""

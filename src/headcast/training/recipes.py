@@ -14,6 +14,7 @@ RECIPES: dict[str, str] = {
     "restorer": "headcast.priors.restorer.train:RestorerRecipe",
     "parser": "headcast.priors.parser.train:ParserRecipe",
     "encoder": "headcast.priors.encoder.train:IdentityEncoderRecipe",
+    "embedding": "headcast.priors.embedding.train:IdentityRecipe",
 }
 """Recipes that no method owns; methods declare their own (see ``recipes``)."""
 

@@ -29,6 +29,7 @@ from headcast.methods.fit.skin.mouth import lower_tongue
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.photos import delight_photo, merge_photos
 from headcast.methods.fit.skin.pipeline import complete_texture
+from headcast.observe.foreground import clear_of_background
 from headcast.observe.types import Observation
 from headcast.progress import Progress
 from headcast.render.jit import side_jobs
@@ -58,6 +59,7 @@ def fit_avatar(
         progress: called with the fraction done and what is being done.
     """
     say = progress or (lambda fraction, what: None)
+    observations = [clear_of_background(o) for o in observations]
     first_photo = observations[0]
     with torch.no_grad(), side_jobs() as pool:
         say(0.0, "shaping the hair")

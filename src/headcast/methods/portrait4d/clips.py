@@ -40,7 +40,7 @@ def track_frames(
     """Fit both frames with one identity and crop them as Ψ sees heads."""
     from headcast.observe.fit import Fitter
     from headcast.observe.landmarks import FaceDetector, pick_face
-    from headcast.observe.matte import person_matte
+    from headcast.observe.masks import person_matte
 
     head = head_model("cpu")
     with FaceDetector() as detector:

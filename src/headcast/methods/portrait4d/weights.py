@@ -97,7 +97,8 @@ def read_networks(file: str) -> Portrait4DNetworks:
     tensors, _, content = load_tensors(Path(file))
     config, imported = detect_config(tensors, file), not any(k.startswith("_motion.") for k in tensors)
     build = build_on_meta if config is OFFICIAL else Synthesizer
-    psi = build(place_official(config, tensors.get(ORIGIN)) if imported else config)
+    placed = imported or ORIGIN in tensors
+    psi = build(place_official(config, tensors.get(ORIGIN)) if placed else config)
     load_frozen(psi, {k: v.float() for k, v in tensors.items() if not k.startswith("_")}, file)
     if imported:
         encoder, more = read_encoder(Path(file).parent)

@@ -80,7 +80,7 @@ def crop_face_square(observation: Observation, most: int = MOST) -> FaceSquare:
 
 def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
     """Estimate skin without glasses and hair (face parser and masks), 0..1, over the square."""
-    from headcast.observe.parsed import parsed_masks
+    from headcast.observe.parsed import label_probability
     from headcast.priors.parser import available
 
     masks = observation.masks
@@ -89,10 +89,10 @@ def skin_trust(observation: Observation, n: int) -> Float[Tensor, "n n"]:
     glasses, hair = masks.glasses, masks.hair
     trust = masks.skin * (1 - glasses)
     if available():
-        found, labels = parsed_masks(observation.image, observation.detection, masks)
+        labels = label_probability(observation.image, observation.detection)
         cover = np.maximum(labels["glasses"], labels["hair"])
         trust = (
-            np.minimum(trust, found.person)
+            np.minimum(trust, masks.person)
             * (1 - np.clip(2 * cover - 0.6, 0, 1))
             * (1 - np.clip(2 * hair - 0.6, 0, 1))
         )

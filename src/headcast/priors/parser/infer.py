@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,10 +16,13 @@ from headcast.image import to_network_input
 from headcast.priors.parser.network import FaceParser
 from headcast.weights import load_tensors, weights_path
 
-__all__ = ["ROOM", "Parsed", "available", "load_parser", "parse_face"]
+__all__ = ["Parsed", "available", "load_parser", "parse_face", "room_within"]
 
-ROOM = 2.3
-"""Side of the parsed square in larger sides of the box around the 478 landmarks."""
+ROOMS = (1.8, 3.8)
+"""Least and greatest side of the parsed square in larger sides of the box around the 478 landmarks."""
+
+FINER = 2.0
+"""Side of the parsed square over that of the training's, whose faces filled more of their squares."""
 
 MAX_SAMPLES_PER_PIXEL = 16
 """Samples a pixel and side at most, for faces in large photos."""
@@ -34,7 +38,8 @@ class Parsed:
     Attributes:
         probability: of each label of ``synth.config.LABELS``, 0 outside of the square.
         alpha: coverage by the person 0..1, 0 outside of the square.
-        weight: 1 inside of the square, 0 outside, soft at its border.
+        weight: 1 inside of the square, 0 outside, soft at its border; below it, what lies at its lower edge
+            goes on.
     """
 
     probability: Float[Tensor, "k h w"]
@@ -70,29 +75,44 @@ def _load_cached(device: str) -> FaceParser:
     return parser.to(device).eval().requires_grad_(False)
 
 
+def room_within(box: tuple[float, float, float, float], width: int, height: int) -> float:
+    """Choose the side of the square, in larger sides of the box: what an image shows, within ``ROOMS``."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    reach = max(x, width - x, y, height - y)
+    return min(max(2 * reach / max(box[2] - box[0], box[3] - box[1], 1e-6), ROOMS[0]), ROOMS[1])
+
+
 @torch.no_grad()
 def parse_face(
     rgb: UInt8[Tensor, "h w 3"],
     box: tuple[float, float, float, float],
     parser: FaceParser | None = None,
-    room: float = ROOM,
+    room: float | None = None,
+    guide: Callable[[UInt8[Tensor, "s s 3"]], Float[Tensor, "s s"]] | None = None,
 ) -> Parsed:
     """Parse labels and coverage of the square about a face.
 
     Args:
         box: x0, y0, x1, y1 around the 478 landmarks, pixels.
         parser: the bundled one by default, on the image's device.
-        room: side of the square in larger sides of the box.
+        room: side of the square in larger sides of the box; None: see ``room_within``.
+        guide: gives coarse coverage 0..1 of the square by people, to be guided by.
     """
     parser = parser or load_parser(rgb.device)
     h, w = rgb.shape[:2]
+    room = room or room_within(box, w, h)
     where = torch.tensor([box], dtype=torch.float32, device=rgb.device)
     side = float((where[0, 2:] - where[0, :2]).max()) * room
-    pixels = int(parser.side)
+    pixels = round(FINER * float(parser.side))
     crop = sample_squares(to_network_input(rgb, rgb.device), where, pixels, room, MAX_SAMPLES_PER_PIXEL)
-    probability, alpha = parser.parse(crop)
+    coarse = None
+    if guide is not None:
+        shown = ((crop[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+        coarse = guide(shown)[None].to(crop) * 2 - 1
+    probability, alpha = parser.parse(crop, coarse)
     back = _square_grid(rgb, where, w, h, side)
-    weight = ((1 - back[0].abs().amax(-1)) / (2 * RIM)).clamp(0, 1)
+    above = torch.stack([back[0, ..., 0].abs(), -back[0, ..., 1]], -1).amax(-1)
+    weight = ((1 - above) / (2 * RIM)).clamp(0, 1)
     maps = grid_sample(
         torch.cat([probability, alpha[:, None]], 1), back, padding_mode="border", align_corners=False
     )[0]

@@ -1,11 +1,14 @@
-"""The bundled face parser: region labels and the person's coverage of a square about the face."""
+"""The bundled face parser: region labels and the person's coverage of a square about the face.
+
+A coarse matte of another network may guide it, as in mask-guided matting (Yu et al. 2021).
+"""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pixel_shuffle
 
 from headcast.nets.unet import UNet
 from headcast.synth.config import LABELS
@@ -26,29 +29,34 @@ class FaceParser(nn.Module):
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (16, 24, 48, 96, 160),
-        blocks: tuple[int, ...] = (0, 0, 1, 1, 1),
+        widths: tuple[int, ...] = (16, 32, 64, 128, 192),
+        blocks: tuple[int, ...] = (0, 1, 1, 1, 2),
         side: int = SIDE,
     ) -> None:
         super().__init__()
         self.side: Tensor
         self.register_buffer("side", torch.tensor(float(side)))
         self.labels = LABELS
-        self.body = UNet(3, widths, blocks, len(LABELS) + 1)
+        self.body = UNet(4, widths, blocks, len(LABELS) + 4)
 
-    def forward(self, x: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b k i j"], Float[Tensor, "b i j"]]:
-        """Return logits of the labels and of coverage at half the side."""
-        y = self.body(x)
-        return y[:, :-1], y[:, -1]
+    def forward(
+        self, x: Float[Tensor, "b 3 h w"], guide: Float[Tensor, "b h w"] | None = None
+    ) -> tuple[Float[Tensor, "b k i j"], Float[Tensor, "b h w"]]:
+        """Return logits of the labels at half the side, and of coverage at the whole side.
+
+        Args:
+            guide: coarse coverage, -1 none to 1 full; 0 where nothing is known. None: nowhere.
+        """
+        guide = torch.zeros_like(x[:, 0]) if guide is None else guide
+        y = self.body(torch.cat([x, guide[:, None]], 1))
+        alpha = pixel_shuffle(y[:, -4:], 2)[:, 0, : x.shape[-2], : x.shape[-1]]
+        return y[:, :-4], alpha
 
     @torch.no_grad()
-    def parse(self, x: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b h w"]]:
-        """Return probabilities of the labels and coverage 0..1 at the image's size, of an image in -1..1.
-
-        They are averaged over the image and its mirror image (labels know no sides).
-        """
-        labels, alpha = self(torch.cat([x, x.flip(-1)]))
-        y = torch.cat([labels, alpha[:, None]], 1)
-        y = interpolate(y, x.shape[-2:], mode="bilinear")
-        y = (y[: len(x)] + y[len(x) :].flip(-1)) / 2
-        return y[:, :-1].softmax(1), y[:, -1].sigmoid()
+    def parse(
+        self, x: Float[Tensor, "b 3 h w"], guide: Float[Tensor, "b h w"] | None = None
+    ) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b h w"]]:
+        """Return probabilities of the labels and coverage 0..1 at the image's size, of an image in -1..1."""
+        labels, alpha = self(x, guide)
+        labels = interpolate(labels, x.shape[-2:], mode="bilinear")
+        return labels.softmax(1), alpha.sigmoid()

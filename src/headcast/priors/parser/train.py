@@ -21,6 +21,15 @@ from headcast.priors.augment import (
     replace_background,
 )
 from headcast.priors.images import IGNORE, FaceImageSource, load_stored
+from headcast.priors.parser.composite import (
+    coarse_guides,
+    coverage_by_label,
+    crop_cutouts,
+    load_cutouts,
+    load_scenes,
+    place_before,
+    sample_scenes,
+)
 from headcast.priors.parser.losses import RARE, alpha_loss, dice_loss, downsample_labels, label_loss
 from headcast.priors.parser.network import SIDE, FaceParser
 from headcast.priors.parser.palette import coloured
@@ -45,6 +54,12 @@ class ParserRecipe:
     """Folders of synthetic images by tools/build_face_images.py, commas between; empty: made as it goes."""
     portraits: str = ""
     """Portraits with agreed labels by tools/build_parser_labels.py; empty: none."""
+    mattes: str = ""
+    """People cut out of photos by tools/build_mattes.py; empty: none."""
+    scenes: str = ""
+    """File of scenes by tools/build_scenes.py to place people before; empty: plain ones."""
+    cut: int = 5
+    """People cut out of photos in a batch."""
     people: Annotated[int, POSITIVE] = 4
     """Synthetic people in a batch."""
     frames: Annotated[int, POSITIVE] = 2
@@ -55,13 +70,16 @@ class ParserRecipe:
     """Learning rate."""
     side: Annotated[int, Limit(16, 4096)] = SIDE
     """Pixels of the whole square. Less is faster and coarser: a first part of a training may use 128."""
+    guided: float = 0.9
+    """Fraction of images with a coarse matte to be guided by."""
     window: int = 0
     """Pixels of the crop trained on, a part of the square (shown at the square's scale); 0: all of it."""
 
     def networks(self, seed: int) -> dict[str, nn.Module]:
         """Build the face parser."""
         torch.manual_seed(seed)
-        return {"parser": FaceParser(side=self.side)}
+        parser = FaceParser(side=self.side)
+        return {"parser": parser.to(memory_format=torch.channels_last)}  # type: ignore[call-overload]
 
     def optimizers(self, networks: dict[str, nn.Module]) -> dict[str, torch.optim.Optimizer]:
         """Return one AdamW over the parser."""
@@ -72,25 +90,38 @@ class ParserRecipe:
         rng = torch.Generator().manual_seed((seed * 1_000_003 + index) * 512 + SEED)
         window = self.window or self.side
         part = window / self.side
-        framing = Framing(size=window, room=(1.7 * part, 2.9 * part), shift=0.1 + (1 - part) / 2)
-        parts = [replace_background(self.synthetic(rng, device, framing), rng)]
+        framing = Framing(size=window, room=(1.3 * part, 3.6 * part), shift=0.12 + (1 - part) / 2, turn=10)
+        crops = self.placed(self.synthetic(rng, device, framing), rng, 0.7)
+        parts = [crops if self.scenes else replace_background(crops, rng)]
+        if self.mattes and self.cut:
+            every = load_cutouts(self.mattes)
+            chosen = torch.randperm(len(every), generator=rng)[: self.cut]
+            parts.append(self.placed(crop_cutouts(every, chosen, framing, rng), rng, 1.0))
         if self.portraits and self.real:
             every = load_stored(self.portraits)
             chosen = torch.randperm(len(every), generator=rng)[: self.real]
             parts.append(crop_faces(every[chosen].to(device), framing, rng))
         crops = Crops.joined(parts)
         seen, _ = degrade_some(
-            jitter_colour(crops.rgb, rng), rng, Degradation().at_scale(0.4 * self.side / SIDE), 0.5
+            jitter_colour(crops.rgb, rng), rng, Degradation().at_scale(0.4 * self.side / SIDE), 0.35
         )
         # portraits' coverage is 1 or 0 by label where the label is sure, and nothing elsewhere
-        by_label = (crops.label != LABELS.index("background")).float()
         sure = crops.known_alpha[:, None, None]
+        alpha = torch.where(sure, crops.alpha, coverage_by_label(crops.label))
         return {
-            "seen": seen * 2 - 1,
+            "guide": coarse_guides(alpha, rng, self.guided),
+            "seen": (seen * 2 - 1).contiguous(memory_format=torch.channels_last),
             "label": crops.label,
-            "alpha": torch.where(sure, crops.alpha, by_label),
+            "alpha": alpha,
             "known": torch.where(sure, crops.known > 0, crops.label != IGNORE),
         }
+
+    def placed(self, crops: Crops, rng: torch.Generator, fraction: float) -> Crops:
+        """Place a fraction of the people before scenes, where there are any."""
+        if not self.scenes:
+            return crops
+        scenes = sample_scenes(load_scenes(self.scenes), rng, len(crops.rgb), crops.rgb.shape[-1])
+        return place_before(crops, scenes, rng, fraction)
 
     def synthetic(self, rng: torch.Generator, device: torch.device, framing: Framing) -> Crops:
         """Make crops of synthetic people."""
@@ -111,14 +142,14 @@ class ParserRecipe:
         self, optimizer: str, networks: dict[str, nn.Module], batch: Any, step: int
     ) -> dict[str, Tensor]:
         """Return ``label`` (cross entropy, small regions more), ``dice`` and ``alpha``."""
-        logits, alpha = networks["parser"](batch["seen"])
+        logits, alpha = networks["parser"](batch["seen"], batch["guide"])
         logits, alpha = logits.float(), alpha.float()
         weight = torch.tensor([RARE.get(n, 1.0) for n in LABELS], device=logits.device)
         label = downsample_labels(batch["label"])
         return {
             "label": label_loss(logits, label, weight),
             "dice": 0.5 * dice_loss(logits, label),
-            "alpha": 2.0 * alpha_loss(alpha, batch["alpha"], batch["known"]),
+            "alpha": 4.0 * alpha_loss(alpha, batch["alpha"], batch["known"]),
         }
 
     def preview(self, networks: dict[str, nn.Module], batch: Any) -> UInt8[np.ndarray, "h w 3"] | None:
@@ -126,7 +157,7 @@ class ParserRecipe:
         parser = networks["parser"]
         assert isinstance(parser, FaceParser)
         seen = batch["seen"][:8]
-        p, alpha = parser.parse(seen)
+        p, alpha = parser.parse(seen, batch["guide"][:8])
         shown = ((seen + 1) * 127.5).clamp(0, 255).byte().permute(0, 2, 3, 1)
         grey = (alpha * 255).byte()[..., None].expand(-1, -1, -1, 3)
         rows = [shown, coloured(p.argmax(1)), coloured(batch["label"][:8]), grey]
@@ -147,6 +178,10 @@ class ParserRecipe:
             "licence": "Apache-2.0",
             "labels": list(LABELS),
             "trained_on": "synthetic heads (headcast synth, train split)"
+            + (
+                "; people cut out of the London and Canada sets (train split; DeBruine and Jones 2017, CC BY "
+                "4.0) before light maps (CC0) and painted scenes" * bool(self.mattes)
+            )
             + (
                 "; public-domain portraits (train split) where fitted head, matte and colours agree"
                 * bool(self.portraits)

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
 from headcast.limits import POSITIVE, RATE
+from headcast.methods.portrait4d.importing import ORIGIN
 from headcast.methods.portrait4d.losses import LossTarget, downsample_area, reconstruction
 from headcast.methods.portrait4d.network import OFFICIAL, SMALL, TINY, Config, RenderOutput, Synthesizer
+from headcast.methods.portrait4d.weights import place_official
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.training.adversarial import discriminator_loss, generator_loss, r1_penalty
 from headcast.training.config import TrainConfig
@@ -54,7 +56,21 @@ GENERATOR_TERM, DISCRIMINATOR_TERM = "fooling", "telling"
 MOTION_LAYERS = ("attn2", "norm2", "maps", "proj_y")
 """Layers of Ψ that only the full model has: their learning rate is 2.5 times as high."""
 
+STARTING_FILES = ("start", "teacher", "static")
+"""Options of the stages that name weights to begin with."""
+
 Networks = dict[str, nn.Module]
+
+
+@cache
+def read_origin(file: str) -> Tensor | None:
+    """Read where official weights have FLAME's neck joint, (3,) metres; None in a file of our own.
+
+    A file that cannot be read has none either: what loads the weights says why."""
+    try:
+        return load_tensors(file)[0].get(ORIGIN)
+    except HeadcastError:
+        return None
 
 
 @cache
@@ -100,9 +116,10 @@ def is_motion_layer(name: str) -> bool:
     return within or name.startswith("moving")
 
 
-def half_precision_state(network: nn.Module) -> dict[str, Tensor]:
-    """Convert Ψ's tensors to half precision on the CPU."""
-    return {k: v.to("cpu", torch.float16) for k, v in network.state_dict().items()}
+def half_precision_state(psi: Synthesizer) -> dict[str, Tensor]:
+    """Convert Ψ's tensors to half precision on the CPU; where its world is an imported one, say so."""
+    state = {k: v.to("cpu", torch.float16) for k, v in psi.state_dict().items()}
+    return state | ({ORIGIN: torch.tensor(psi.config.origin)} if any(psi.config.origin) else {})
 
 
 def grid(columns: list[Tensor]) -> UInt8[np.ndarray, "h w 3"]:
@@ -134,8 +151,11 @@ class Stage:
 
     @property
     def config(self) -> Config:
-        """The configuration of the network."""
-        return {"official": OFFICIAL, "small": SMALL, "tiny": TINY}[self.size]
+        """The configuration of the network; its world lies where imported weights to begin with have it."""
+        config = {"official": OFFICIAL, "small": SMALL, "tiny": TINY}[self.size]
+        files = (getattr(self, name, "") for name in STARTING_FILES)
+        origin = next((o for o in map(read_origin, filter(None, files)) if o is not None), None)
+        return config if origin is None else place_official(config, origin)
 
     def groups(
         self, network: nn.Module, selected: Callable[[str], bool], factor: float = 1.0

@@ -116,8 +116,9 @@ def is_motion_layer(name: str) -> bool:
     return within or name.startswith("moving")
 
 
-def half_precision_state(psi: Synthesizer) -> dict[str, Tensor]:
+def half_precision_state(psi: nn.Module) -> dict[str, Tensor]:
     """Convert Ψ's tensors to half precision on the CPU; where its world is an imported one, say so."""
+    assert isinstance(psi, Synthesizer)
     state = {k: v.to("cpu", torch.float16) for k, v in psi.state_dict().items()}
     return state | ({ORIGIN: torch.tensor(psi.config.origin)} if any(psi.config.origin) else {})
 

@@ -22,7 +22,8 @@ def import_torch() -> None:
         return
     with stand_in(TRACING, ModuleType(TRACING)):
         import torch
-    vars(torch).pop(TRACING.rpartition(".")[2], None)
+    if hasattr(torch, "_meta_registrations"):
+        delattr(torch, "_meta_registrations")
     with suppress(ImportError, AttributeError):  # releases that have it need it for torch.Generator
         from torch._opaque_base import OpaqueBaseMeta
 

@@ -59,7 +59,7 @@ def colour(rng: Rng, low: float = 0.05, high: float = 0.95, chroma: float = 0.5)
 
 
 def interior(rng: Rng) -> np.ndarray:
-    """Paint a room: wall, floor, windows, pictures, lamps, furniture, doors."""
+    """Paint a room: wall, floor, windows, frames, lamps, furniture, doors."""
     x = np.zeros((SIDE, SIDE, 3), np.float32)
     x[:] = colour(rng, 0.15, 0.95, 0.4)
     floor = int(rng.uniform(0.6, 1.1) * SIDE)

@@ -52,12 +52,12 @@ def fill_layer(layer: nn.Module, kind: str, weights: list[np.ndarray]) -> None:
 
 def main() -> None:
     """Write the file, unless the features differ."""
-    from ai_edge_litert.interpreter import Interpreter
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("task", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     a = parser.parse_args()
+    from ai_edge_litert.interpreter import Interpreter
+
     with zipfile.ZipFile(io.BytesIO(a.task.read_bytes())) as archive:
         content = archive.read(MEMBER)
     interpreter = Interpreter(model_content=content, experimental_preserve_all_tensors=True)

@@ -4,10 +4,10 @@
     python tools/learn_expressions.py show GESTURES --split train --seed 74 --people 0 120 --gestures
     python tools/learn_expressions.py show TEST --split test --seed 7 --people 0 200
     python tools/learn_expressions.py learn FOLDER GESTURES [--out FILE]
-    python tools/learn_expressions.py judge TEST [--limit 300]
+    python tools/learn_expressions.py score TEST [--limit 300]
 
 ``show`` renders heads that show every weight, detects them and stores what a fit needs, 20 people a file; it
-goes on where it stopped. ``learn`` writes ``weights/expressions.safetensors`` and its card. ``judge`` prints
+goes on where it stopped. ``learn`` writes ``weights/expressions.safetensors`` and its card. ``score`` prints
 for every weight the slope of the estimate on the truth, their correlation, and the mean estimate where the
 truth is 0; rows of all zeros, landmarks alone, the network's scores alone and the fit.
 """
@@ -89,10 +89,10 @@ def main() -> None:
     learning = commands.add_parser("learn")
     learning.add_argument("folder", type=Path, nargs="+")
     learning.add_argument("--out", type=Path, default=WEIGHTS)
-    judging = commands.add_parser("judge")
-    judging.add_argument("folder", type=Path)
-    judging.add_argument("--limit", type=int, help="images that are fitted, evenly chosen")
-    judging.add_argument("--weights", type=Path, default=WEIGHTS)
+    scoring_command = commands.add_parser("score")
+    scoring_command.add_argument("folder", type=Path)
+    scoring_command.add_argument("--limit", type=int, help="images that are fitted, evenly chosen")
+    scoring_command.add_argument("--weights", type=Path, default=WEIGHTS)
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.command == "show":

@@ -18,7 +18,7 @@ from headcast.evaluate.prior_embedding import reduce_image
 from headcast.files import atomic_path
 from headcast.image import load_image
 from headcast.observe.landmarks import FaceDetector
-from headcast.priors.embedding import align_square
+from headcast.priors.embedding import upright_face_square
 from headcast.priors.images import IGNORE
 
 SIDE, ROOM, A_FILE = 320, 1.875, 128
@@ -31,7 +31,7 @@ def write_part(path: Path, photos: list[Photo], number: dict[str, int], detector
         rgb = reduce_image(load_image(photo.path).rgb)
         found = detector.detect(rgb)
         if found:
-            crops.append(align_square(found[0].points, ROOM).cut(rgb, SIDE).image)
+            crops.append(upright_face_square(found[0].points, ROOM).cut(rgb, SIDE).image)
             person.append(number[photo.person])
     n, half = len(crops), SIDE / ROOM / 2
     blank = np.zeros((n, SIDE, SIDE), np.uint8)

@@ -10,7 +10,7 @@ import torch
 from tests.priors.heads import few_pictures, folder_of_pictures
 
 from headcast.errors import HeadcastError
-from headcast.priors.embedding import IdentityEmbedder, align_square, embed_face, identity_available
+from headcast.priors.embedding import IdentityEmbedder, embed_face, identity_available, upright_face_square
 from headcast.priors.embedding.network import DIMS, SIDE, FaceBackbone
 from headcast.priors.embedding.start import fit_discriminant, load_backbone
 from headcast.priors.embedding.train import IdentityRecipe, load_people, pick, sample_photos
@@ -42,6 +42,16 @@ def test_vectors_are_unit_and_early_stages_stay() -> None:
     assert network.backbone.stages[2][0].reduce.weight.grad is not None  # type: ignore[index]
 
 
+def test_whitened_vectors_are_unit_and_start_as_they_were() -> None:
+    torch.manual_seed(0)
+    network = IdentityEmbedder()
+    vectors = 3 * torch.randn(4, DIMS)
+    torch.testing.assert_close(network.whitened(vectors), torch.nn.functional.normalize(vectors, dim=1))
+    network.whiten.weight[:64] *= 0.01
+    assert network.whitened(vectors)[:, :64].norm(dim=1).max() < 0.1
+    torch.testing.assert_close(network.whitened(vectors).norm(dim=1), torch.ones(4))
+
+
 def test_the_discriminant_finds_what_people_differ_in() -> None:
     generator = torch.Generator().manual_seed(0)
     person = torch.cat([torch.arange(100).repeat(2), torch.arange(100, 150)])
@@ -71,7 +81,7 @@ def test_a_turned_face_is_upright_in_its_crop(degrees: float) -> None:
     points[[33, 133]], points[[263, 362]] = (42, 45), (58, 45)  # level eyes
     angle = np.radians(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    A, t = align_square((points @ turn.T).astype(np.float32)).affine(SIDE)
+    A, t = upright_face_square((points @ turn.T).astype(np.float32)).affine(SIDE)
     crop = points @ turn.T @ A.T + t
     np.testing.assert_allclose(crop[33, 1], crop[263, 1], atol=0.1)
     assert crop[33, 0] < crop[263, 0]

@@ -16,7 +16,7 @@ from torch import Tensor
 from headcast.errors import HeadcastError
 from headcast.nets.unet import UNet
 from headcast.observe.detection import Detection
-from headcast.observe.masks import _people_in_square, segment
+from headcast.observe.masks import segment
 from headcast.priors.augment import Framing, crop_faces, degrade_some, jitter_colour, replace_background
 from headcast.priors.images import IGNORE, FaceImages, load_stored
 from headcast.priors.parser import FaceParser, available, load_parser, parse_face
@@ -201,7 +201,7 @@ def test_answers_lie_where_they_belong() -> None:
 
 def test_the_matte_is_the_parsers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headcast.priors.parser.infer.load_parser", lambda device="cpu": ByColour())
-    monkeypatch.setattr("headcast.observe.masks._people_in_square", lambda x: x[..., 0].float() / 255)
+    monkeypatch.setattr("headcast.observe.masks.coarse_matte", lambda x, box: x[..., 0] / np.float32(255))
     rgb = np.full((160, 240, 3), 60, np.uint8)
     rgb[60:90, 100:130] = (250, 20, 20)
     rng = np.random.default_rng(0)
@@ -304,7 +304,7 @@ def test_bundled() -> None:
     right = []
     for i in range(0, len(made), 2):
         box: tuple[float, float, float, float] = tuple(made.box[i].tolist())  # type: ignore[assignment]
-        found = parse_face(made.rgb[i], box, load_parser(), guide=_people_in_square)
+        found = parse_face(made.rgb[i], box, load_parser(), guide=made.alpha[i].float() / 255)
         inside = found.weight > 0.5
         right.append(float((found.label == made.label[i])[inside].float().mean()))
     assert np.mean(right) > 0.8, right

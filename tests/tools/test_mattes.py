@@ -1,4 +1,4 @@
-"""Mattes of a photo before plain cloth, scenes, and how mattes are judged."""
+"""Mattes of a photo before plain cloth, scenes, and how mattes are measured."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def stand_in() -> ModuleType:
     return module
 
 
-def test_mattes_are_built_and_judged(
+def test_mattes_are_built_and_measured(
     tool: Tool, studio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pymatting", stand_in())
@@ -62,7 +62,7 @@ def test_mattes_are_built_and_judged(
     np.savez(scenes, rgb=np.full((1, 64, 64, 3), (40, 90, 160), np.uint8), name=np.array(["plain"]))
     out = tmp_path / "figures.json"
     said = tool(
-        "judge_mattes", "--mattes", made, "--scenes", scenes, "--out", out, "--sheet", tmp_path / "s.png"
+        "measure_mattes", "--mattes", made, "--scenes", scenes, "--out", out, "--sheet", tmp_path / "s.png"
     )
     row = json.loads(out.read_text())[0]
     assert row["iou"] > 0.9 and row["half"] == "decide" and "decide all (n 1)" in said

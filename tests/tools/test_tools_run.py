@@ -57,7 +57,7 @@ def test_build_glasses(tool: Tool, portraits: Path, tmp_path: Path) -> None:
 
 
 def test_learn_expressions(tool: Tool, tmp_path: Path) -> None:
-    """A reader learned from a few stored heads has the bundled one's form, and is judged."""
+    """A reader learned from a few stored heads has the bundled one's form, and is scored."""
     with np.load(ROOT / "tests" / "observe" / "held_out_expressions.npz") as file:
         stored = {k: file[k].astype(np.float32) for k in file.files}
     count = len(stored["person"])
@@ -71,7 +71,7 @@ def test_learn_expressions(tool: Tool, tmp_path: Path) -> None:
     shapes = {k: tuple(v.shape) for k, v in bundled.items()}
     assert {k: tuple(v.shape) for k, v in learned.items()} == shapes
     assert all(v.isfinite().all() for v in learned.values())
-    table = tool("learn_expressions", "judge", heads, "--limit", 6, "--weights", out)
+    table = tool("learn_expressions", "score", heads, "--limit", 6, "--weights", out)
     assert "| jawOpen |" in table and "fit, person: 6 images" in table
 
 

@@ -135,8 +135,9 @@ def train_layers(
     A, B = torch.from_numpy(inputs), torch.from_numpy(np.concatenate([y, mirrored_targets(y)])).float()
     neutral = torch.from_numpy(np.concatenate([rest, rest + n]))
     sizes = (A.shape[1], HIDDEN, HIDDEN, B.shape[1])
-    layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
-    optimizer = torch.optim.AdamW(layers.parameters(), lr=1e-3, weight_decay=0.05)
+    layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
+    parameters = [p for layer in layers for p in layer.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.05)
     steps = max(10, EPOCHS * 2 * n // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     for _ in range(steps):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from headcast.parsing import load_table
 
-__all__ = ["PersonPhotos", "Photo", "held_people", "list_photos", "training_photos"]
+__all__ = ["PersonPhotos", "Photo", "colour_photos", "held_people", "training_photos"]
 
 Half = Literal["decides", "reported"]
 MISLABELLED = ("p0252",)
@@ -57,7 +57,7 @@ class PersonPhotos(NamedTuple):
     photos: tuple[Path, ...]
 
 
-def list_photos(data: Path) -> list[Photo]:
+def colour_photos(data: Path) -> list[Photo]:
     """List all photographs in colour of the data sets that the folder has."""
     found: list[Photo] = []
     for folder, columns in COLUMNS.items():
@@ -87,7 +87,7 @@ def by_hash(text: str) -> int:
     return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 2
 
 
-def group_photos(photos: list[Photo]) -> dict[str, list[Photo]]:
+def photos_by_person(photos: list[Photo]) -> dict[str, list[Photo]]:
     """Group photographs by person."""
     people: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
@@ -108,14 +108,14 @@ def is_held(photos: list[Photo]) -> bool:
 
 def training_photos(data: Path) -> list[Photo]:
     """List the photographs that train the identity network."""
-    people = group_photos(list_photos(data))
+    people = photos_by_person(colour_photos(data))
     return [p for found in people.values() if not is_held(found) for p in found if p.trains]
 
 
 def held_people(data: Path) -> list[PersonPhotos]:
     """List people with different photographs of whom none is trained on."""
     held = []
-    for person, every in group_photos(list_photos(data)).items():
+    for person, every in photos_by_person(colour_photos(data)).items():
         if any(p.trains for p in every) and not is_held(every):
             continue
         public = any(p.folder == "portraits_pd" for p in every)

@@ -1,7 +1,7 @@
 """The identity network on people in different photographs of whom nothing was trained on.
 
 People are divided by hash: one half decides (thresholds, length of training), the other is reported.
-Controls: pixels, random weights, the older encoders; dlib (and SFace with the user's files) for comparison.
+Controls: pixels, random weights, the older encoders; dlib (and SFace with the user's files) as references.
 London's neutral and smiling photographs of one session are a row of their own.
 """
 
@@ -72,7 +72,7 @@ class LikenessPairs(NamedTuple):
 
 
 def measure(setting: Setting) -> Report:
-    """Measure the identity network, controls and the networks they are compared with.
+    """Measure the identity network, controls and references.
 
     Raises:
         HeadcastError: no weights in the package, or no such people in the data folder.
@@ -133,7 +133,7 @@ def embed_people(setting: Setting, people: Sequence[PersonPhotos], report: Repor
 
 
 def embedding_methods(setting: Setting) -> dict[str, Embed]:
-    """Return what embeds a face, by name: ours, controls, and what is installed to compare with."""
+    """Return what embeds a face, by name: ours, controls, and the references that are installed."""
     torch.manual_seed(setting.seed)
     untrained = IdentityEmbedder().eval()
     methods: dict[str, Embed] = {
@@ -149,9 +149,9 @@ def embedding_methods(setting: Setting) -> dict[str, Embed]:
         methods[DLIB] = lambda rgb, points: unit(identity_descriptor(rgb, points))
     except ImportError:
         pass
-    sface = setting.networks.sface
-    if sface is not None:
-        methods["SFace"] = lambda rgb, points: embed_or_nan(sface.embedding(rgb))
+    reference = setting.networks.sface
+    if reference is not None:
+        methods["SFace"] = lambda rgb, points: known_vector(reference.embedding(rgb))
     return methods
 
 
@@ -171,16 +171,16 @@ def older_encoders() -> dict[str, Embed]:
     }
 
 
-def embed_or_nan(vector: Float[np.ndarray, "128"] | None) -> Float[np.ndarray, "128"]:
+def known_vector(vector: Float[np.ndarray, "128"] | None) -> Float[np.ndarray, "128"]:
     """Return a vector; NaN where it finds no face, so that the photograph is left out."""
     return np.full(128, np.nan) if vector is None else vector
 
 
 def embed_pixels(rgb: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> np.ndarray:
     """Return the standardized pixels of the aligned crop."""
-    from headcast.priors.embedding import align_square
+    from headcast.priors.embedding import upright_face_square
 
-    crop = align_square(points).cut(rgb, 32).image.astype(float).ravel()
+    crop = upright_face_square(points).cut(rgb, 32).image.astype(float).ravel()
     return unit(crop - crop.mean())
 
 

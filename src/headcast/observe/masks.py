@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -12,11 +12,8 @@ from headcast.observe.detection import Detection, Masks
 from headcast.observe.face_frame import FaceFrame, face_frame
 from headcast.observe.filters import guided, resized
 from headcast.observe.glasses import glasses_mask
-from headcast.observe.matte import keep_connected, refine_matte
+from headcast.observe.matte import coarse_matte, keep_connected, refine_by_colour, refine_matte
 from headcast.observe.parts import label_parts
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["PARTS", "WORK", "ParsedImage", "cutout_matte", "parse_image", "person_matte", "segment"]
 
@@ -28,7 +25,7 @@ PARSED, PARSED_FACE = 512, 160.0
 
 BARE = 0.65
 """Fraction of the crown with hair by its colours, below which the parser may correct it."""
-APART, HAIRED = 0.25, 0.7
+APART, HAIRED = 0.25, 0.85
 """By how much more hair it must find there, and how much in all: on bald heads it finds some, too."""
 
 EDGES = 0.4
@@ -87,22 +84,13 @@ def parse_image(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Parsed
     scale = min(1.0, max(PARSED / max(h, w), PARSED_FACE / max(x1 - x0, y1 - y0)))
     small = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
     box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
-    parsed = parse_face(torch.from_numpy(np.ascontiguousarray(small)), box, guide=_people_in_square)
+    small = np.ascontiguousarray(small)
+    guide = keep_connected(refine_by_colour(small, coarse_matte(small, box), box), box)
+    parsed = parse_face(torch.from_numpy(small), box, guide=torch.from_numpy(guide.astype(np.float32)))
     alpha = (parsed.alpha * parsed.weight).numpy()
     probability = {n: p.numpy() for n, p in zip(LABELS, parsed.probability, strict=True)}
     face = replace(detection, points=detection.points * scale, box=box)
     return ParsedImage(small, face, alpha, probability)
-
-
-def _people_in_square(square: UInt8[Tensor, "s s 3"]) -> Float[Tensor, "s s"]:
-    """Return coverage 0..1 by people as the segmentation network finds it, also mirrored."""
-    import torch
-
-    from headcast.face_networks.segmentation import SEGMENTATION_SIDE, segment_people
-
-    small = resized(square.numpy(), SEGMENTATION_SIDE, SEGMENTATION_SIDE)
-    coarse = (segment_people(small) + segment_people(small[:, ::-1])[:, ::-1]) / 2
-    return torch.from_numpy(np.ascontiguousarray(resized(coarse, *square.shape[:2])))
 
 
 def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[np.ndarray, "h w"]:
@@ -181,7 +169,7 @@ def _soft_parts(parsed: ParsedImage, person: np.ndarray, glasses: np.ndarray) ->
 def _haired_crown(
     frame: FaceFrame, person: np.ndarray, labelled: np.ndarray, parsed: np.ndarray
 ) -> Float[np.ndarray, "h w 3"]:
-    """Return the parser's parts above the chin and in its hair where it finds a crown haired that looks bare.
+    """Return the parser's parts above the chin where it finds a crown haired that looks bare.
 
     Within the face they stay. Grey and fair hair has the colours of lit skin.
     """
@@ -193,7 +181,5 @@ def _haired_crown(
     if by_colour > BARE or by_parser < max(by_colour + APART, HAIRED):
         return labelled
     above = np.clip((frame.y - frame.chin) / 0.1, 0, 1)
-    weight = np.maximum(above, np.clip(2 * parsed[..., 1] - 0.5, 0, 1)) * np.clip(
-        1 - frame.depth / 0.06, 0, 1
-    )
+    weight = above * np.clip(1 - frame.depth / 0.06, 0, 1)
     return (labelled + weight[..., None] * (parsed - labelled)).astype(np.float32)

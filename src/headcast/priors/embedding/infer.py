@@ -12,7 +12,7 @@ from headcast.crops.square import Square, box_of
 from headcast.priors.embedding.network import SIDE, IdentityEmbedder
 from headcast.weights import load_tensors, weights_path
 
-__all__ = ["ROOM", "align_square", "embed_face", "identity_available", "load_embedder"]
+__all__ = ["ROOM", "embed_face", "identity_available", "load_embedder", "upright_face_square"]
 
 ROOM = 1.5
 """Side of the square that is embedded, in larger sides of the upright box around the 478 landmarks."""
@@ -36,7 +36,7 @@ def load_embedder() -> IdentityEmbedder:
     return network.eval().requires_grad_(False)
 
 
-def align_square(points: Float[np.ndarray, "478 2"], room: float = ROOM) -> Square:
+def upright_face_square(points: Float[np.ndarray, "478 2"], room: float = ROOM) -> Square:
     """Place the square in which the eyes are level, about the landmarks' middle.
 
     Args:
@@ -61,7 +61,7 @@ def embed_face(
     Args:
         points: landmarks, pixels. network: None: the bundled one.
     """
-    crops = np.stack([align_square(points, room).cut(rgb, SIDE).image for room in ROOMS])
+    crops = np.stack([upright_face_square(points, room).cut(rgb, SIDE).image for room in ROOMS])
     x = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         network = network or load_embedder()

@@ -39,7 +39,7 @@ A_PASS = 16
 """Images of a batch while no gradients are needed."""
 
 
-class IdentityPhotos(NamedTuple):
+class TrainingPeople(NamedTuple):
     """Photographs and synthetic images; synthetic people are numbered after the real ones.
 
     Attributes:
@@ -70,9 +70,9 @@ class IdentityRecipe:
     folder: str = ""
     """Synthetic people made by tools/build_face_images.py; empty: none."""
     several: Annotated[int, POSITIVE] = 10
-    """People in a batch of whom there are two photographs; two are taken."""
+    """TrainingPeople in a batch of whom there are two photographs; two are taken."""
     single: Annotated[int, POSITIVE] = 8
-    """People in a batch of whom there is one photograph, taken twice."""
+    """TrainingPeople in a batch of whom there is one photograph, taken twice."""
     synthetic: Annotated[int, POSITIVE] = 4
     """Synthetic people in a batch, two images each."""
     veil: Annotated[float, FRACTION] = 0.35
@@ -109,7 +109,7 @@ class IdentityRecipe:
             people.weight.copy_(normalize(people.weight, dim=1))
         return {"embedder": embedder, "people": people}
 
-    def load(self) -> IdentityPhotos:
+    def load(self) -> TrainingPeople:
         """Load photographs and synthetic people."""
         return load_people(self.photos, self.folder)
 
@@ -204,7 +204,7 @@ class IdentityRecipe:
 
 
 @cache
-def load_people(photos: str, folder: str) -> IdentityPhotos:
+def load_people(photos: str, folder: str) -> TrainingPeople:
     """Load and number all people, once per process."""
     real = load_stored(photos)
     real = replace(real, person=real.person.unique(return_inverse=True)[1])
@@ -215,7 +215,7 @@ def load_people(photos: str, folder: str) -> IdentityPhotos:
         number = made.person.unique(return_inverse=True)[1]
         made = replace(made, person=number + total)
         total += int(number.max()) + 1
-    return IdentityPhotos(
+    return TrainingPeople(
         photos=real,
         synthetic=made,
         several=(count > 1).nonzero()[:, 0],
@@ -224,7 +224,7 @@ def load_people(photos: str, folder: str) -> IdentityPhotos:
     )
 
 
-def sample_photos(everyone: IdentityPhotos, several: int, single: int, rng: torch.Generator) -> FaceImages:
+def sample_photos(everyone: TrainingPeople, several: int, single: int, rng: torch.Generator) -> FaceImages:
     """Sample two photographs each of ``several`` people, and one each, twice, of ``single`` others."""
     photos, at = everyone.photos, []
     for person in pick(everyone.several, several, rng):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -88,7 +87,7 @@ def parse_face(
     box: tuple[float, float, float, float],
     parser: FaceParser | None = None,
     room: float | None = None,
-    guide: Callable[[UInt8[Tensor, "s s 3"]], Float[Tensor, "s s"]] | None = None,
+    guide: Float[Tensor, "h w"] | None = None,
 ) -> Parsed:
     """Parse labels and coverage of the square about a face.
 
@@ -96,7 +95,7 @@ def parse_face(
         box: x0, y0, x1, y1 around the 478 landmarks, pixels.
         parser: the bundled one by default, on the image's device.
         room: side of the square in larger sides of the box; None: see ``room_within``.
-        guide: gives coarse coverage 0..1 of the square by people, to be guided by.
+        guide: coarse coverage 0..1 of the image by the person, to be guided by.
     """
     parser = parser or load_parser(rgb.device)
     h, w = rgb.shape[:2]
@@ -107,8 +106,8 @@ def parse_face(
     crop = sample_squares(to_network_input(rgb, rgb.device), where, pixels, room, MAX_SAMPLES_PER_PIXEL)
     coarse = None
     if guide is not None:
-        shown = ((crop[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
-        coarse = guide(shown)[None].to(crop) * 2 - 1
+        signed = (2 * guide - 1)[None, None].to(crop)
+        coarse = sample_squares(signed, where, pixels, room, MAX_SAMPLES_PER_PIXEL)[:, 0]
     probability, alpha = parser.parse(crop, coarse)
     back = _square_grid(rgb, where, w, h, side)
     above = torch.stack([back[0, ..., 0].abs(), -back[0, ..., 1]], -1).amax(-1)

@@ -1,13 +1,14 @@
 """Measure mattes of cut-out people before scenes that no training saw, and the colours along outlines.
 
 python tools/build_mattes.py --data ../shared/data --out held --split validation
-python tools/judge_mattes.py --mattes held --scenes scenes/test.npz --out figures.json [--sheet sheet.png]
-python tools/judge_mattes.py --photos ../shared/data/multiview ../shared/data/portraits --out rims.json
+python tools/measure_mattes.py --mattes held --scenes scenes/test.npz --out figures.json [--sheet sheet.png]
+python tools/measure_mattes.py --photos ../shared/data/multiview ../shared/data/portraits --out rims.json
 
 Composites are made from the files alone, so that two versions of the package can be measured on the same
 images. Every second person (sorted) decides, the others report. SAD is in thousands of pixels of 512², the
 gradient error is that of Rhemann et al. 2009. ``--photos`` measures, of real photos, the fraction of covered
-pixels near the outline whose colour is nearer to the background around them than to the person's own.
+pixels near the outline whose colour is nearer to the background around them than to the person's own, in the
+colours that textures take (``rim``) and in the photo's (``rim_photo``).
 """
 
 from __future__ import annotations
@@ -102,8 +103,18 @@ def observed(detector: FaceDetector, rgb: np.ndarray, name: str) -> tuple[Detect
     return detection, segment(rgb, detection)
 
 
-def bleeding(rgb: np.ndarray, detection: Detection, masks: Masks) -> float:
-    """Return the fraction of the outline's covered pixels that have the background's colours.
+def texture_colours(rgb: np.ndarray, detection: Detection, masks: Masks) -> np.ndarray:
+    """Return the colours that textures are made of; the photo's where a version has no others."""
+    try:
+        from headcast.observe.foreground import estimate_foreground
+    except ImportError:
+        return rgb
+    x0, y0, x1, y1 = detection.box
+    return estimate_foreground(rgb, masks.person, max(x1 - x0, y1 - y0))
+
+
+def bleeding(rgb: np.ndarray, shown: np.ndarray, detection: Detection, masks: Masks) -> float:
+    """Return the fraction of the outline's covered pixels that ``shown`` gives the background's colours.
 
     Each pixel of coverage over a half, of hair or skin above the chin, within ``REACH`` of the outline, is
     compared (Lab) with the nearby mean of the background beyond and of the person further inside.
@@ -111,7 +122,7 @@ def bleeding(rgb: np.ndarray, detection: Detection, masks: Masks) -> float:
     import cv2
 
     frame = face_frame(detection.points, *rgb.shape[:2])
-    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab, own_lab = (cv2.cvtColor(x.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for x in (rgb, shown))
     solid = (masks.person > 0.5).astype(np.uint8)
     inside = cv2.distanceTransform(solid, cv2.DIST_L2, 5) / frame.unit
     outside = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5) / frame.unit
@@ -125,7 +136,7 @@ def bleeding(rgb: np.ndarray, detection: Detection, masks: Masks) -> float:
         return cv2.GaussianBlur(lab * weight[..., None], (0, 0), sigma) / np.maximum(total, 1e-5)[..., None]
 
     rim = (solid > 0) & (inside < REACH) & part & (frame.y > frame.chin)
-    own, other = (((lab - near(m)) ** 2).sum(-1) for m in (deep, beyond))
+    own, other = (((own_lab - near(m)) ** 2).sum(-1) for m in (deep, beyond))
     return float((other < own)[rim].mean()) if rim.any() else float("nan")
 
 
@@ -207,7 +218,9 @@ def main() -> None:
                 continue
             set_ = path.parent.parent.name if path.parent.parent.name == "multiview" else path.parent.name
             name = f"{path.parent.name}/{path.stem}"
-            row = {"name": name, "half": set_, "scene": "photo", "rim": bleeding(rgb, found[0], found[1])}
+            colours = texture_colours(rgb, *found)
+            rims = {"rim": bleeding(rgb, colours, *found), "rim_photo": bleeding(rgb, rgb, *found)}
+            row = {"name": name, "half": set_, "scene": "photo", **rims}
             rows.append(row | {"tone": skin_tone(rgb, found[0], found[1].skin)})
             tiles.append(tile(rgb, found[1], found[0]))
     a.out.write_text(json.dumps(rows, indent=1) + "\n")
@@ -217,7 +230,7 @@ def main() -> None:
         for scene in [*dict.fromkeys(r["scene"] for r in rows), None]:
             mine = [r for r in rows if r["half"] == half and scene in (None, r["scene"])]
             keys = [k for k in rows[0] if k not in ("name", "half", "scene")]
-            keys = [k for k in ("sad", "mse", "gradient", "iou", "rim") if mine and k in mine[0]]
+            keys = [k for k in ("sad", "mse", "gradient", "iou", "rim", "rim_photo") if mine and k in mine[0]]
             means = ", ".join(f"{k} {np.nanmean([r[k] for r in mine]):.4f}" for k in keys)
             if mine:
                 print(f"{half} {scene or 'all'} (n {len(mine)}): {means}")

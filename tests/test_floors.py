@@ -10,7 +10,7 @@ import pytest
 # Lowest first. Packages of one row don't know each other.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress", "__init__"),
-    ("registry", "owner", "limits", "lean_import"),
+    ("registry", "owner", "limits"),
     ("files",),
     ("parsing",),
     ("array_files",),

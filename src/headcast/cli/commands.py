@@ -386,26 +386,24 @@ class Weights:
 class Entry(NamedTuple):
     """A command: its flags, the function that runs it, and one that returns its own form (``cli.forms``).
 
-    Functions are named ``module:function`` and imported when the command is used. ``lean``: torch is imported
-    without what only tracing needs (``lean_import``).
+    Functions are named ``module:function`` and imported when the command is used.
     """
 
     flags: type
     run: str
     form: str | None = None
-    lean: bool = False
 
 
 HERE = "headcast.cli"
 COMMANDS: dict[str, Entry] = {
     "create": Entry(Create, f"{HERE}.create:run_create", f"{HERE}.method_forms:create_form"),
     "animate": Entry(Animate, f"{HERE}.actions:run_animate", f"{HERE}.method_forms:animate_form"),
-    "render": Entry(Render, f"{HERE}.actions:run_render", lean=True),
+    "render": Entry(Render, f"{HERE}.actions:run_render"),
     "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
-    "export": Entry(Export, f"{HERE}.actions:run_export", lean=True),
+    "export": Entry(Export, f"{HERE}.actions:run_export"),
     "observe": Entry(Observe, f"{HERE}.actions:run_observe"),
     "info": Entry(Info, f"{HERE}.info:run_info"),
-    "view": Entry(View, f"{HERE}.actions:run_view", lean=True),
+    "view": Entry(View, f"{HERE}.actions:run_view"),
     "synth": Entry(Synth, f"{HERE}.actions:run_synth"),
     "train": Entry(Train, f"{HERE}.train:run_train", f"{HERE}.train:train_form"),
     "evaluate": Entry(Evaluate, f"{HERE}.evaluate:run_evaluate", f"{HERE}.evaluate:evaluate_form"),

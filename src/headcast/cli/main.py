@@ -21,7 +21,6 @@ from headcast.cli.signals import Interrupted, install_handlers
 from headcast.cli.streams import LogLines, secure_streams
 from headcast.errors import HeadcastError
 from headcast.files import remove_leftovers
-from headcast.lean_import import import_torch
 from headcast.limits import check_fields
 from headcast.owner import PRIVATE_PREFIX
 from headcast.registry import load_entry
@@ -95,12 +94,8 @@ def run(command: Any) -> None:
         remove_leftovers(Path(tempfile.gettempdir()), PRIVATE_PREFIX)
     gc.disable()
     try:
-        if entry.lean:
-            import_torch()
         action = load_entry(entry.run)
     finally:
-        if not gc.get_freeze_count():
-            gc.freeze()  # what is loaded by now stays: no collection looks at it
         gc.enable()
     action(command)
 

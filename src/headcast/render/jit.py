@@ -18,7 +18,6 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from headcast.lean_import import import_numba
 from headcast.render.kernel_cache import KernelCache
 
 __all__ = ["Kernel", "helper", "kernel", "parallel", "prepare", "side_jobs", "threads"]
@@ -45,7 +44,6 @@ class Kernel:
         return self._compiled
 
     def _compile(self) -> Callable[..., Any]:
-        import_numba()
         import numba
 
         f = self.function

@@ -139,9 +139,9 @@ def fits() -> dict[str, np.ndarray]:
 def test_zeroing_the_learned_part_makes_held_out_heads_worse(fits: dict[str, np.ndarray]) -> None:
     true = held_out()[1][:FITTED]
     r, false = read(fits["reader"], true)
-    assert r > read(fits["zeroed"], true)[0] + 0.1
-    assert r > read(fits["landmarks"], true)[0] + 0.1
-    assert false < 0.75 * read(fits["landmarks"], true)[1]
+    assert r > read(fits["zeroed"], true)[0] + 0.05
+    assert r > read(fits["landmarks"], true)[0] + 0.05
+    assert false < 0.85 * read(fits["landmarks"], true)[1]
 
 
 def test_a_still_face_stays_still() -> None:

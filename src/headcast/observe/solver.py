@@ -54,7 +54,7 @@ PAIRS = np.array(
 """Upper and lower points of the inner lips and of the eyelids. Their distances are residuals besides their
 positions, so that what is closed in the image is closed in the fit, whatever its offset."""
 
-CONFIDENCE = 0.3
+CONFIDENCE = 0.6
 """Of an expected weight's standard deviation: landmarks err together, and more than the fit assumes."""
 
 PAIR_SIGMA = 0.003

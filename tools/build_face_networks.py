@@ -12,7 +12,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from headcast.face_networks.network import CARD, FOLDER
+from headcast.face_networks.network import FOLDER
 
 BUNDLE = "face_landmarker.task"
 WHEEL = "mediapipe 0.10.21"
@@ -38,13 +38,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("bundle", type=Path, help="face_landmarker.task (float16, version 1)")
     parser.add_argument("wheel", type=Path, help="wheel of mediapipe 0.10.21")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=FOLDER, help="folder; its card is written beside it"
+    )
     given = parser.parse_args()
     sources = {BUNDLE: zipfile.ZipFile(given.bundle), WHEEL: zipfile.ZipFile(given.wheel)}
-    FOLDER.mkdir(exist_ok=True)
+    given.out.mkdir(exist_ok=True)
     files = {}
     for name, (source, entry, what) in NETWORKS.items():
         content = sources[source].read(entry)
-        (FOLDER / f"{name}.tflite").write_bytes(content)
+        (given.out / f"{name}.tflite").write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         files[name] = {"what": what, "source": f"{source}: {entry}", "bytes": len(content), "sha256": digest}
     card = {
@@ -54,7 +57,7 @@ def main() -> None:
         "tool": "tools/build_face_networks.py",
         "files": files,
     }
-    CARD.write_text(json.dumps(card, indent=1) + "\n")
+    given.out.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -96,6 +96,8 @@ def run(command: Any) -> None:
     try:
         action = load_entry(entry.run)
     finally:
+        if not gc.get_freeze_count():
+            gc.freeze()  # what is loaded by now stays: no collection looks at it
         gc.enable()
     action(command)
 

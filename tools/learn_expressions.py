@@ -4,10 +4,13 @@
     python tools/learn_expressions.py show GESTURES --split train --seed 74 --people 0 120 --gestures
     python tools/learn_expressions.py show TEST --split test --seed 7 --people 0 200
     python tools/learn_expressions.py learn FOLDER GESTURES [--out FILE]
+    python tools/learn_expressions.py level FOLDER ../shared/data/london
     python tools/learn_expressions.py score TEST [--limit 300]
 
 ``show`` renders heads that show every weight, detects them and stores what a fit needs, 20 people a file; it
-goes on where it stopped. ``learn`` writes ``weights/expressions.safetensors`` and its card. ``score`` prints
+goes on where it stopped. ``learn`` writes ``weights/expressions.safetensors`` and its card. ``level`` takes
+from its estimates what they show on average on neutral photographs of real people (London set, train) and not
+on neutral synthetic heads. ``score`` prints
 for every weight the slope of the estimate on the truth, their correlation, and the mean estimate where the
 truth is 0; rows of all zeros, landmarks alone, the network's scores alone and the fit.
 """
@@ -15,16 +18,18 @@ truth is 0; rows of all zeros, landmarks alone, the network's scores alone and t
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from expressions.fitting import estimates_by_method
+from expressions.fitting import detections_of, estimates_by_method
 from expressions.heads import SIZE, show_heads
-from expressions.learning import Heads, learn_reader, load_heads
+from expressions.learning import Heads, learn_reader, level_reader, load_heads
 from expressions.scoring import format_table, score_weights
+from headcast.image import load_image
 from headcast.observe.expression_reader import WEIGHTS, ExpressionReader
 from headcast.observe.landmarks import ONE, FaceDetector
 
@@ -56,8 +61,8 @@ def show(folder: Path, split: str, seed: int, first: int, last: int, gestures: b
             print(f"{path.name}: {len(rows['person'])} images", flush=True)
 
 
-def write_reader(reader: ExpressionReader, heads: Heads, out: Path) -> None:
-    """Write the network in half precision, and its card."""
+def write_arrays(reader: ExpressionReader, out: Path) -> None:
+    """Write the network in half precision."""
     from safetensors.numpy import save_file
 
     arrays = {
@@ -65,6 +70,11 @@ def write_reader(reader: ExpressionReader, heads: Heads, out: Path) -> None:
         for k, v in vars(reader).items()
     }
     save_file(arrays, out)
+
+
+def write_reader(reader: ExpressionReader, heads: Heads, out: Path) -> None:
+    """Write the network and its card."""
+    write_arrays(reader, out)
     card = {
         "what": "network from landmarks and blendshape scores to 43 expression weights and the gaze",
         "trained_on": f"{len(heads.person)} renderings of {len(np.unique(heads.person))} synthetic heads of "
@@ -74,6 +84,16 @@ def write_reader(reader: ExpressionReader, heads: Heads, out: Path) -> None:
         "notes": "the scores it reads are those of MediaPipe's blendshape network (Apache-2.0)",
     }
     out.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def level(reader: ExpressionReader, heads: Heads, london: Path) -> tuple[ExpressionReader, int]:
+    """Return the reader levelled on neutral people of the train split, and their number."""
+    with (london / "london.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if (r["split"], r["expression"]) == ("train", "neutral")]
+    with FaceDetector() as detector:
+        found = [detector.detect(load_image(london / r["file"]).rgb)[0] for r in rows]
+    resting = detections_of(heads[heads.frame == 0])
+    return level_reader(reader, resting, found), len(found)
 
 
 def main() -> None:
@@ -89,6 +109,10 @@ def main() -> None:
     learning = commands.add_parser("learn")
     learning.add_argument("folder", type=Path, nargs="+")
     learning.add_argument("--out", type=Path, default=WEIGHTS)
+    levelling = commands.add_parser("level")
+    levelling.add_argument("folder", type=Path, help="synthetic heads")
+    levelling.add_argument("london", type=Path)
+    levelling.add_argument("--weights", type=Path, default=WEIGHTS)
     scoring_command = commands.add_parser("score")
     scoring_command.add_argument("folder", type=Path)
     scoring_command.add_argument("--limit", type=int, help="images that are fitted, evenly chosen")
@@ -100,6 +124,15 @@ def main() -> None:
     elif args.command == "learn":
         heads = load_heads(args.folder)
         write_reader(learn_reader(heads), heads, args.out)
+    elif args.command == "level":
+        reader, count = level(ExpressionReader.load(args.weights), load_heads([args.folder]), args.london)
+        write_arrays(reader, args.weights)
+        card = json.loads(args.weights.with_suffix(".json").read_text())
+        card["levelled_on"] = (
+            f"neutral photographs of {count} people of the train split: Face Research Lab London Set, "
+            "DeBruine and Jones 2017 (figshare 5047666), CC BY 4.0; mean estimates only"
+        )
+        args.weights.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
     else:
         heads = load_heads([args.folder])
         reader = ExpressionReader.load(args.weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +57,8 @@ def test_build_glasses(tool: Tool, portraits: Path, tmp_path: Path) -> None:
     assert json.loads(out.with_suffix(".json").read_text())["figures"] == figures
 
 
-def test_learn_expressions(tool: Tool, tmp_path: Path) -> None:
-    """A reader learned from a few stored heads has the bundled one's form, and is scored."""
+def test_learn_expressions(tool: Tool, tmp_path: Path, demo_photo: Path) -> None:
+    """A reader learned from a few stored heads has the bundled one's form, is levelled and scored."""
     with np.load(ROOT / "tests" / "observe" / "held_out_expressions.npz") as file:
         stored = {k: file[k].astype(np.float32) for k in file.files}
     count = len(stored["person"])
@@ -71,6 +72,12 @@ def test_learn_expressions(tool: Tool, tmp_path: Path) -> None:
     shapes = {k: tuple(v.shape) for k, v in bundled.items()}
     assert {k: tuple(v.shape) for k, v in learned.items()} == shapes
     assert all(v.isfinite().all() for v in learned.values())
+    shutil.copy(demo_photo, tmp_path / "a.png")
+    (tmp_path / "london.csv").write_text("file,split,expression\na.png,train,neutral\n")
+    tool("learn_expressions", "level", heads, tmp_path, "--weights", out)
+    levelled = load_tensors(out)[0]
+    assert {k for k in shapes if not torch.equal(levelled[k], learned[k])} == {"bias3"}
+    assert "photographs of 1 people" in json.loads(out.with_suffix(".json").read_text())["levelled_on"]
     table = tool("learn_expressions", "score", heads, "--limit", 6, "--weights", out)
     assert "| jawOpen |" in table and "fit, person: 6 images" in table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from headcast.observe.expression_reader import (
     resting_offset,
 )
 from headcast.observe.prior import FREE
+from headcast.observe.types import Detection
 
 __all__ = ["Heads", "learn_reader", "load_heads"]
 
@@ -197,6 +198,22 @@ def learn_reader(heads: Heads) -> ExpressionReader:
         sigma=np.stack(errors),
         personal=personal,
     )
+
+
+def level_reader(
+    reader: ExpressionReader, resting: list[Detection], photos: list[Detection]
+) -> ExpressionReader:
+    """Return the reader that shows neutral real faces as it shows neutral synthetic heads, on average.
+
+    Gaze is left as it is, and eyeBlink: how far lids hang at rest is no error.
+    """
+    real, synthetic = (np.mean([reader.estimate(d) for d in found], 0) for found in (photos, resting))
+    offset = real - synthetic
+    offset = (offset + mirrored_targets(offset)) / 2
+    offset[len(FREE) :] = 0
+    for side in SIDES:
+        offset[list(FREE).index(EXPRESSION_INDEX[f"eyeBlink{side}"])] = 0
+    return replace(reader, bias3=reader.bias3 - offset.astype(np.float32))
 
 
 def calibrate(

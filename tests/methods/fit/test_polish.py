@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -138,3 +140,19 @@ def test_a_face_is_held_to_the_mesh_a_little(scene: tuple[GaussianAvatar, Observ
     assert torch.allclose(view.image[nose], mixed, atol=1e-3)
     assert float((view.image[nose] - photo[nose]).abs().max()) > 0.005
     assert torch.allclose(view.image[top], photo[top] * view.alpha[top], atol=1e-3)
+
+
+def test_ears_beyond_the_person_take_no_colour_of_the_background(
+    scene: tuple[GaussianAvatar, Observation],
+) -> None:
+    avatar, seen = scene
+    assert seen.masks is not None
+    person = seen.masks.person.copy()
+    x = seen.detection.points[454, 0]  # the face's edge before the subject's left ear
+    person[:, round(float(x)) :] = 0  # as if the ear lay flat against the head
+    view = module.photo_target(avatar, replace(seen, masks=replace(seen.masks, person=person)))
+    with torch.no_grad():
+        covered = avatar.mesh.render(seen.params, seen.camera).alpha > 0.99
+    beyond = covered & (torch.from_numpy(person) == 0)
+    assert int(beyond.sum()) > 20 and float(view.weight[beyond].max()) == 0
+    assert float(view.weight[~covered & (torch.from_numpy(seen.masks.person) == 0)].min()) == 1

@@ -18,8 +18,10 @@ from headcast.avatar.mesh import MeshAvatar
 from headcast.avatar.views import render_view
 from headcast.camera import Camera
 from headcast.head.model import JOINTS
+from headcast.head.params import HeadParams
 from headcast.observe.types import Observation
 from headcast.progress import Progress
+from headcast.render.mesh import rasterize_mesh
 from headcast.rotation import axis_angle_to_matrix
 from headcast.splats.init import init_gaussians
 from headcast.splats.optimize import optimize_gaussians
@@ -133,6 +135,7 @@ def photo_target(avatar: GaussianAvatar, observation: Observation, with_body: bo
     rgb = rgb + (MESH_FRACTION * resize(face) * (mesh.alpha > MIN_MESH_COVERAGE))[..., None] * (
         mesh.rgb - rgb
     )
+    weight = torch.where(_is_on_head(avatar, observation.params, camera), weight * alpha, weight)
     if not with_body:
         weight = weight * resize(_is_above_chin(observation) | (observation.masks.hair > 0.5))
     return ViewTarget(
@@ -142,6 +145,16 @@ def photo_target(avatar: GaussianAvatar, observation: Observation, with_body: bo
         alpha=alpha,
         weight=weight,
     )
+
+
+def _is_on_head(avatar: GaussianAvatar, params: HeadParams, camera: Camera) -> Bool[Tensor, "h w"]:
+    """Return where the bare head is in front: ears that stick out further than the person's, for example.
+
+    It stays solid there, and must not take the colours of what is behind the person.
+    """
+    solid = avatar.mesh.surface.solid
+    triangle = rasterize_mesh(solid.posed(params).vertices, solid.faces, camera).triangle
+    return (triangle >= 0) & (solid.part[triangle.clamp(min=0)] < 0)
 
 
 def _is_above_chin(observation: Observation) -> Bool[np.ndarray, "h w"]:

@@ -36,7 +36,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stored")
     for name in ("avatars", "checkpoints"):
         with tarfile.open(STORED / f"{name}.tar.xz") as tar:
-            tar.extractall(folder, filter="data")
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)  # from Python 3.11.4 on
+            tar.extractall(folder)
     return folder
 
 

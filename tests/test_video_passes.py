@@ -52,7 +52,7 @@ def test_create_decodes_a_video_twice(clip: Path, passes: list[int]) -> None:
     from headcast.observe.observe import observe_video
 
     observations, _ = observe_video(clip, HeadModel.load(), count=3)
-    assert len(observations) == 3
+    assert 2 <= len(observations) <= 3  # two of the chosen frames may have the same sharpest neighbour
     assert len(passes) <= 2 and sum(passes) <= 2 * COUNT
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from headcast.errors import HeadcastError
@@ -9,7 +11,7 @@ from headcast.errors import HeadcastError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["is_cuda", "local_device", "pick_device", "summary", "synchronize"]
+__all__ = ["is_cuda", "local_device", "one_thread", "pick_device", "summary", "synchronize"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -71,3 +73,16 @@ def summary() -> str:
     if torch.cuda.is_available():
         return f"CUDA {torch.version.cuda}, {torch.cuda.get_device_name(0)}"
     return f"CUDA {torch.version.cuda} but no device" if torch.version.cuda else "CPU only"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread while open, so that results do not depend on their number."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

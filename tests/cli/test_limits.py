@@ -38,7 +38,7 @@ ALLOWED: dict[str, tuple[set[str], set[float]]] = {
             *("seed", "strength", "sh_degree", "subdivide", "ema", "clip", "warmup", "cooldown"),
             *("picture_every", "checkpoint_seconds", "workers", "steps", "seams", "resize"),
             *("sharp", "native", "synth", "fresh", "edges", "perceptual", "solve", "veil", "dropout"),
-            *("real", "company", "adversarial_from", "clip_share", "difference_weight", "blocks"),
+            *("real", "cut", "company", "adversarial_from", "clip_share", "difference_weight", "blocks"),
         },
         {0},
     ),

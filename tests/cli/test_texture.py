@@ -88,7 +88,7 @@ def test_mistakes_are_one_line(
         ((demo_photo, "--weights", tmp_path), "uhr-"),
         ((two, "--weights", weights), "2 faces"),
         ((none, "--weights", weights), "no face"),
-        ((side, "--weights", weights), "turned 69 degrees"),
+        ((side, "--weights", weights), "no face found"),
         ((demo_photo, "--weights", weights, "--size", "huge"), "1k, 2k"),
         ((demo_photo, "--weights", weights, "--uv", "a.obj"), "only with --geometry"),
     )

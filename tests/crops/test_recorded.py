@@ -15,12 +15,12 @@ from headcast.methods.portrait4d import crop as portrait4d
 from headcast.methods.portrait4d.network import SMALL
 from headcast.methods.portrait4d.pdfgc import align_face
 from headcast.methods.uhr_texture import square as uhr
-from headcast.observe.landmarks import CROP
 from headcast.observe.types import Detection, Observation
 from headcast.priors.encoder.infer import face_crops
 from headcast.priors.faces import align, cut_face
 
 H, W = 180, 230
+CROP = 384  # pixels
 
 
 def image() -> np.ndarray:

@@ -49,6 +49,7 @@ def test_the_mask_is_the_shrunk_oval() -> None:
 
 def test_agrees_with_the_measuring_stick(stick: ModuleType, demo_photo: Path) -> None:
     pytest.importorskip("dlib", reason="dlib comes with the extra metrics")
+    pytest.importorskip("mediapipe", reason="the independent script runs mediapipe")
     rgb = load_image(demo_photo).rgb
     with stick.face_mesh() as mesh:
         real = stick.landmarks(mesh, rgb[:, :, ::-1].copy())

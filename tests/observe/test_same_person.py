@@ -73,6 +73,7 @@ def test_without_weights_nothing_is_said() -> None:
 
 def test_observation_compares_its_photos(demo_photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The two demo photos lie between one person's and the threshold: it is lowered to refuse them."""
+    pytest.importorskip("matplotlib")  # it carries the second photo
     monkeypatch.setattr(same_person, "DOUBT", 0.3)
     monkeypatch.setattr(same_person, "CERTAIN", 0.4)
     hopper = find_demo_photo("hopper")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from headcast.device import synchronize
+from headcast.device import one_thread, synchronize
 from headcast.training.config import ComputeDtype
 
 __all__ = ["PrecisionChoice", "autocast", "bf16_time_ratio", "faster", "remembered"]
@@ -77,17 +76,6 @@ def bf16_time_ratio(device: torch.device) -> float:
     """
     with one_thread() if device.type == "cpu" else nullcontext():
         return time_ratio(probe_tensors(device))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread while open."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def time_ratio(tensors: list[Tensor]) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from headcast.crops.grid import sample_squares
+from headcast.device import one_thread
 from headcast.image import to_network_input
 from headcast.priors.parser.network import FaceParser
 from headcast.weights import load_tensors, weights_path
@@ -108,7 +109,8 @@ def parse_face(
     if guide is not None:
         signed = (2 * guide - 1)[None, None].to(crop)
         coarse = sample_squares(signed, where, pixels, room, MAX_SAMPLES_PER_PIXEL)[:, 0]
-    probability, alpha = parser.parse(crop, coarse)
+    with one_thread():  # the same bits for any number of threads
+        probability, alpha = parser.parse(crop, coarse)
     back = _square_grid(rgb, where, w, h, side)
     above = torch.stack([back[0, ..., 0].abs(), -back[0, ..., 1]], -1).amax(-1)
     weight = ((1 - above) / (2 * RIM)).clamp(0, 1)

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from headcast.limits import POSITIVE, RATE, Limit
+from headcast.limits import FRACTION, POSITIVE, RATE, Limit
 from headcast.priors.augment import (
     Crops,
     Framing,
@@ -70,7 +70,7 @@ class ParserRecipe:
     """Learning rate."""
     side: Annotated[int, Limit(16, 4096)] = SIDE
     """Pixels of the whole square. Less is faster and coarser: a first part of a training may use 128."""
-    guided: float = 0.9
+    guided: Annotated[float, FRACTION] = 0.9
     """Fraction of images with a coarse matte to be guided by."""
     window: int = 0
     """Pixels of the crop trained on, a part of the square (shown at the square's scale); 0: all of it."""

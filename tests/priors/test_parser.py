@@ -308,3 +308,27 @@ def test_bundled() -> None:
         inside = found.weight > 0.5
         right.append(float((found.label == made.label[i])[inside].float().mean()))
     assert np.mean(right) > 0.8, right
+
+
+def test_the_parser_is_nearer_to_the_truth_than_its_guide() -> None:
+    """A coarse matte is mended by what was learned, and not by a network whose weights are zero."""
+    if not available():
+        pytest.skip("the weights are not in this checkout")
+    zeroed = FaceParser().eval()
+    for parameter in zeroed.parameters():
+        torch.nn.init.zeros_(parameter)
+    made = few_pictures()
+    errors: dict[str, list[float]] = {"guide": [], "learned": [], "zeroed": []}
+    for i in range(0, len(made), 2):
+        box: tuple[float, float, float, float] = tuple(made.box[i].tolist())  # type: ignore[assignment]
+        true = made.alpha[i].float() / 255
+        guide = torch.nn.functional.avg_pool2d(true.roll(4, 1)[None, None], 17, 1, 8)[0, 0]
+        maps = {"guide": guide} | {
+            name: parse_face(made.rgb[i], box, parser, guide=guide).alpha
+            for name, parser in (("learned", load_parser()), ("zeroed", zeroed))
+        }
+        inside = parse_face(made.rgb[i], box, zeroed, guide=guide).weight > 0.5
+        for name, alpha in maps.items():
+            errors[name].append(float((alpha - true)[inside].abs().mean()))
+    learned, coarse, nothing = (np.mean(errors[k]) for k in ("learned", "guide", "zeroed"))
+    assert learned < 0.8 * coarse and learned < 0.5 * nothing, errors

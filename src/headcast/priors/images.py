@@ -118,10 +118,20 @@ def load_stored(folder: str) -> FaceImages:
     Raises:
         HeadcastError: there is none, or one cannot be read.
     """
+    files = stored_files(folder, "images", "build_face_images")
+    return FaceImages.joined([read_images(p) for p in files])
+
+
+def stored_files(folder: str, what: str, tool: str) -> list[Path]:
+    """List the ``*.npz`` of a folder that a tool made, in order of their names.
+
+    Raises:
+        HeadcastError: there is none.
+    """
     files = sorted(p for p in Path(folder).glob("*.npz") if not p.name.startswith("."))
     if not files:
-        raise HeadcastError(f"{folder}: no images (*.npz) here; make them with tools/build_face_images.py")
-    return FaceImages.joined([read_images(p) for p in files])
+        raise HeadcastError(f"{folder}: no {what} (*.npz) here; make them with tools/{tool}.py")
+    return files
 
 
 def read_images(path: Path) -> FaceImages:

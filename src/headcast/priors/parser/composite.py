@@ -20,7 +20,7 @@ from headcast.array_files import load_arrays
 from headcast.errors import HeadcastError
 from headcast.parsing import parsing
 from headcast.priors.augment import Crops, Framing, face_coordinates, sample_crop_grids, uniform
-from headcast.priors.images import IGNORE, MAX_FILE_BYTES, FaceImages
+from headcast.priors.images import IGNORE, MAX_FILE_BYTES, FaceImages, stored_files
 from headcast.synth.config import LABELS
 
 __all__ = [
@@ -68,9 +68,7 @@ def load_cutouts(folder: str) -> Cutouts:
     Raises:
         HeadcastError: there are none, or one cannot be read.
     """
-    files = sorted(p for p in Path(folder).glob("*.npz") if not p.name.startswith("."))
-    if not files:
-        raise HeadcastError(f"{folder}: no mattes (*.npz) here; make them with tools/build_mattes.py")
+    files = stored_files(folder, "mattes", "build_mattes")
     names = [f.name for f in fields(Cutouts)]
     every: dict[str, list[Tensor]] = {n: [] for n in names}
     for path in files:

@@ -85,6 +85,15 @@ def test_a_wreath_stays_whole_and_specks_go() -> None:
     assert (clean_cover(cover)[45:] < 0.5).all()
 
 
+def test_a_removed_piece_takes_its_soft_border_along() -> None:
+    y, x = np.mgrid[:85, :112]
+    cap = np.clip((30 - y) / 8 + 0.5, 0, 1)
+    piece = np.clip((9 - np.hypot(y - 58, x - 56)) / 8 + 0.5, 0, 1)
+    cleaned = clean_cover(np.maximum(cap, piece))
+    assert cleaned[46:].max() <= 0.2 + 1e-6  # .3 and more is drawn as thin hair
+    assert np.abs(cleaned - cap)[:36].max() < 0.1
+
+
 def test_outermost_finds_the_skin(head: HeadModel) -> None:
     grid = HairGrid.around(head.neutral.numpy(), head)
     skin = grid.outermost(head.neutral.numpy(), head.faces[head.part == 0].numpy())

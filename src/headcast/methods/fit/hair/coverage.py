@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 HANGING_RANGE_M = (0.0, 0.06)  # below the eyes: hair that ends lower hangs free
+REMOVED_COVER = 0.2  # at most, where a small piece of hair was removed
 VIEW_WEIGHT_EXPONENT = 4.0  # on confidence relative to the best photo
 
 
@@ -67,8 +68,19 @@ def clean_cover(cover: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
     if len(stats) > 1:
         area = stats[1:, cv2.CC_STAT_AREA]
         large = 1 + np.flatnonzero(area > 0.9 * area.max())  # a wreath is cut in two equal pieces here
-        padded = np.where((padded > 0.5) & ~np.isin(labels, large), 0.2, padded)
+        is_kept = np.isin(labels, large)
+        is_removed = (padded > 0.5) & ~is_kept
+        if is_removed.any():  # with its soft border, which would stay as a ring of thin hair
+            nearer = _distance_to(is_removed) < _distance_to(is_kept)
+            padded = np.where(nearer, np.minimum(padded, REMOVED_COVER), padded)
     return padded[pad : n + pad, m : 2 * m].astype(np.float64)
+
+
+def _distance_to(cells: Bool[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
+    """Return every cell's distance to the nearest marked one, in cells."""
+    import cv2
+
+    return cv2.distanceTransform((~cells).astype(np.uint8), cv2.DIST_L2, 5)
 
 
 def cover_prior(

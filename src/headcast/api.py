@@ -64,6 +64,7 @@ def observe(
     sources: Sequence[str | Path] | str | Path,
     *,
     face: int | None = None,
+    same_person: bool = False,
     head: HeadModel | None = None,
     progress: Progress | None = None,
 ) -> list[Observation]:
@@ -71,10 +72,11 @@ def observe(
 
     Args:
         face: which face of a photo or video, counted from 1 by size; None takes the largest.
+        same_person: all photos show one person, even where they seem to show two.
         head: the head model to fit; None: the bundled one.
 
     Raises:
-        HeadcastError: unreadable files, no usable face, photos mixed with videos.
+        HeadcastError: unreadable files, no usable face, photos mixed with videos, photos of two people.
     """
     from headcast.head.model import HeadModel
     from headcast.observe.observe import observe_photos, observe_video
@@ -89,7 +91,7 @@ def observe(
     head = HeadModel.load() if head is None else head
     if videos:
         return observe_video(videos[0], head, progress=progress, face=face)[0]
-    return observe_photos(paths, head, [face] * len(paths), progress)
+    return observe_photos(paths, head, [face] * len(paths), progress, same_person)
 
 
 def create(
@@ -98,6 +100,7 @@ def create(
     method: str = DEFAULT_METHOD,
     options: MethodOptions | Mapping[str, Any] | None = None,
     face: int | None = None,
+    same_person: bool = False,
     head: HeadModel | None = None,
     seed: int = 0,
     consent: str | None = None,
@@ -112,6 +115,7 @@ def create(
         options: the method's own options: an instance of its ``Options``, or a mapping by field name; None:
             its defaults.
         face: which face of a photo or video, counted from 1 by size; None takes the largest.
+        same_person: all photos show one person, even where they seem to show two.
         head: the head model to fit (see ``headcast.head.foreign.known.foreign_head``); None: the bundled one.
         seed: random seed.
         consent: a statement of the person shown, kept in the avatar.
@@ -136,7 +140,8 @@ def create(
     end = chosen.observe_fraction(own_options)
     with torch.no_grad():
         head = HeadModel.load() if head is None else head
-        observations = observe(sources, face=face, head=head, progress=subrange(progress, 0.0, end))
+        say = subrange(progress, 0.0, end)
+        observations = observe(sources, face=face, same_person=same_person, head=head, progress=say)
     return chosen.reconstruct(
         observations, head, own_options, seed=seed, consent=consent, progress=subrange(progress, end, 1.0)
     )

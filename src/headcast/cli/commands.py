@@ -51,6 +51,8 @@ class Create:
     """The method, one of those above; each has options of its own."""
     face: Number = None
     """Which face of a photo or video, counted from 1 by size; by default the largest."""
+    same_person: bool = False
+    """All photos show one person, even where they seem to show two: they are not refused."""
     head: Literal["headcast", "flame", "ict"] = "headcast"
     """Head model: headcast's own, FLAME or ICT-FaceKit (from your copy of their files; see docs)."""
     flame: File = None

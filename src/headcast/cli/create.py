@@ -36,6 +36,7 @@ def run_create(command: Create) -> None:
             method=command.method,
             options=options,
             face=command.face,
+            same_person=command.same_person,
             head=load_head(command.head, command.flame, command.ict, bar),
             seed=command.seed,
             consent=command.consent,

@@ -26,7 +26,7 @@ from headcast.metrics.figure import Figure
 from headcast.metrics.skin_tone import typology_angle
 from headcast.observe.detection import Detection
 from headcast.observe.landmarks import FaceDetector
-from headcast.observe.same_person import CERTAIN, DOUBT
+from headcast.observe.same_person import MAX_DISTANCE
 from headcast.priors.embedding import IdentityEmbedder, embed_face, identity_available
 
 __all__ = ["LikenessPairs", "equal_error_rate", "likeness_pairs", "measure", "ranking_auc"]
@@ -46,10 +46,8 @@ FIGURES = (
         title="one person refused",
         unit="share",
         better="low",
-        note=f"distance of {CERTAIN} or more, of the pairs of one person",
+        note=f"distance of {MAX_DISTANCE} or more, of the pairs of one person",
     ),
-    Figure(key="warned", title="one person warned of or refused", unit="share", better="low"),
-    Figure(key="noticed", title="two people warned of or refused", unit="share"),
     Figure(key="separated", title="two people refused", unit="share"),
 )
 
@@ -219,10 +217,8 @@ def figures_of(vectors: Float[np.ndarray, "n d"], person: Sequence[str], thresho
     if thresholds:
         far = 1 - pairs.likeness
         row |= {
-            "refused": float((far[pairs.same] >= CERTAIN).mean()),
-            "warned": float((far[pairs.same] >= DOUBT).mean()),
-            "noticed": float((far[~pairs.same] >= DOUBT).mean()),
-            "separated": float((far[~pairs.same] >= CERTAIN).mean()),
+            "refused": float((far[pairs.same] >= MAX_DISTANCE).mean()),
+            "separated": float((far[~pairs.same] >= MAX_DISTANCE).mean()),
         }
     return row
 

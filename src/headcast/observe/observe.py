@@ -51,11 +51,15 @@ def observe_photos(
     head: HeadModel,
     faces: Sequence[int | None] | None = None,
     progress: Progress | None = None,
+    same_person: bool = False,
 ) -> list[Observation]:
     """Observe photos of one person jointly, with a common identity.
 
+    Args:
+        same_person: the user says that all show one person: photos that differ are not refused.
+
     Raises:
-        HeadcastError: see ``observe_photo``; photos that certainly show two people.
+        HeadcastError: see ``observe_photo``; photos that seem to show two people.
     """
     say = progress or (lambda fraction, what: None)
     say(0.0, "reading")
@@ -73,7 +77,7 @@ def observe_photos(
     fits = fitter.fit_photos(detections, sizes, focals)
     for im, p, fit in zip(images, picked, fits, strict=True):
         check_fit(fit, p.detection, im.name)
-    doubts = _check_people(fitter, images, upright, picked) if len(images) > 1 else ()
+    doubts = _check_people(fitter, images, upright, picked, same_person) if len(images) > 1 else ()
     out = []
     for i, (im, p, fit) in enumerate(zip(images, picked, fits, strict=True)):
         say(0.4 + 0.6 * i / len(images), "separating person, skin and hair")
@@ -85,14 +89,18 @@ def observe_photos(
 
 
 def _check_people(
-    fitter: Fitter, images: list[LoadedImage], upright: list[np.ndarray], picked: list[PhotoFace]
+    fitter: Fitter,
+    images: list[LoadedImage],
+    upright: list[np.ndarray],
+    picked: list[PhotoFace],
+    same_person: bool,
 ) -> tuple[str, ...]:
-    """Refuse photos that certainly show several people; return what to warn of."""
+    """Refuse photos that seem to show several people; return what to warn of."""
     traits = [
         measure_traits(rgb, p.detection, fitter, im.exif_focal_35mm, im.name)
         for im, rgb, p in zip(images, upright, picked, strict=True)
     ]
-    return check_one_person(traits)
+    return check_one_person(traits, same_person)
 
 
 def _pick_faces(

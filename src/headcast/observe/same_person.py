@@ -17,10 +17,10 @@ from headcast.errors import HeadcastError
 from headcast.observe.detection import Detection
 from headcast.observe.fit import Fitter
 
-__all__ = ["CERTAIN", "DOUBT", "PhotoTraits", "check_one_person", "measure_traits"]
+__all__ = ["MAX_DISTANCE", "PhotoTraits", "check_one_person", "measure_traits"]
 
-DOUBT, CERTAIN = 0.82, 1.02
-"""Distances (1 - the vectors' dot product) that warn and that refuse; docs/results/encoder.md."""
+MAX_DISTANCE = 0.82
+"""Distance (1 - the vectors' dot product) of one person's photos; docs/results/encoder.md."""
 MAX_OFF_CAMERA = 30.0  # degrees between where a face looks and the camera, for it to be compared
 MAX_TURN = 25.0  # degrees between two photos' directions
 
@@ -71,20 +71,24 @@ def degrees_off_camera(direction: Float[np.ndarray, "3"]) -> float:
     return float(np.degrees(np.arccos(np.clip(direction[2], -1, 1))))
 
 
-def check_one_person(traits: Sequence[PhotoTraits]) -> tuple[str, ...]:
+def check_one_person(traits: Sequence[PhotoTraits], same_person: bool = False) -> tuple[str, ...]:
     """Compare all photos of a person; return a warning for those that may show another.
 
+    Args:
+        same_person: the user says that all photos show one person: nothing is refused.
+
     Raises:
-        HeadcastError: two photos certainly show two people.
+        HeadcastError: two photos seem to show two people.
     """
     doubts = []
     for a, b in combinations(traits, 2):
         evidence = difference(a, b)
-        if evidence is None or evidence < DOUBT:
+        if evidence is None or evidence < MAX_DISTANCE:
             continue
-        if evidence >= CERTAIN and not any(links(a, b, c) for c in traits if c is not a and c is not b):
+        if not same_person and not any(links(a, b, c) for c in traits if c is not a and c is not b):
             raise HeadcastError(
-                f"{a.name} and {b.name}: show two different people; give photos of one person only"
+                f"{a.name} and {b.name}: seem to show two people; leave one of them away, or say that they"
+                " show one person with --same-person"
             )
         doubts.append(f"{a.name} and {b.name} may show two different people; then leave one of them away")
     return tuple(doubts)
@@ -93,4 +97,4 @@ def check_one_person(traits: Sequence[PhotoTraits]) -> tuple[str, ...]:
 def links(a: PhotoTraits, b: PhotoTraits, c: PhotoTraits) -> bool:
     """Whether a third photo resembles two that differ, so that all three may show one person."""
     evidence = [difference(a, c), difference(b, c)]
-    return all(e is not None and e < DOUBT for e in evidence)
+    return all(e is not None and e < MAX_DISTANCE for e in evidence)

@@ -1,4 +1,4 @@
-"""Draws docs/images/head_sheet.png: made-up people (rows), expressions (columns), region colours only."""
+"""Draws docs/images/head_sheet.jpg: made-up people (rows), expressions (columns), region colours only."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def light() -> torch.Tensor:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, default=Path("docs/images/head_sheet.png"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/images/head_sheet.jpg"))
     parser.add_argument("--people", type=int, default=5)
     parser.add_argument("--size", type=int, default=190)
     options = parser.parse_args()
-    from headcast.image import save_png
+    from PIL import Image
 
     head = HeadModel.load()
     albedo, gloss = texture(head), gloss_of(head.region, head.region_names)
@@ -99,7 +99,8 @@ def main() -> None:
             row.append(picture.rgb * picture.alpha[..., None] + 0.93 * (1 - picture.alpha[..., None]))
         rows.append(torch.cat(row, 1))
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    save_png(options.output, (torch.cat(rows).clamp(0, 1) * 255).round().byte().numpy())
+    sheet = (torch.cat(rows).clamp(0, 1) * 255).round().byte().numpy()
+    Image.fromarray(sheet).save(options.output, quality=88, subsampling=0)
 
 
 if __name__ == "__main__":

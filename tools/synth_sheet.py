@@ -1,4 +1,4 @@
-"""FaceImages of docs/synth.md: a contact sheet of people, one of truths, one that shows what is balanced.
+"""Draw the images of docs/synth.md: a contact sheet of people, one of truths, one that shows what is balanced.
 
 python tools/synth_sheet.py -o docs/images [--size 192] [--seed 0] [--people 40] [--only synth ...]
 """
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from headcast.image import linear_to_srgb, save_png
+from headcast.image import linear_to_srgb
 from headcast.methods.portrait4d.framing import PORTRAIT4D
 from headcast.synth import SynthConfig, make_batch
 from headcast.synth.batch import SynthBatch
@@ -111,7 +112,7 @@ def truth_columns(size: int, seed: int) -> Tensor:
 
 
 def main() -> None:
-    """Writes synth.png, synth_truths.png and synth_balance.png."""
+    """Write synth.jpg, synth_truths.jpg and synth_balance.jpg."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--size", type=int, default=192)
@@ -129,7 +130,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for name in args.only:
         x = sheets[name]()
-        save_png(args.out / f"{name}.png", (x.clamp(0, 1) * 255).round().byte().numpy())
+        sheet = (x.clamp(0, 1) * 255).round().byte().numpy()
+        Image.fromarray(sheet).save(args.out / f"{name}.jpg", quality=88, subsampling=0)
 
 
 if __name__ == "__main__":

@@ -253,8 +253,8 @@ def test_synth_realism(tool: Tool, portraits: Path) -> None:
 
 def test_synth_sheet(tool: Tool, tmp_path: Path) -> None:
     tool("synth_sheet", "-o", tmp_path, "--size", 32, "--people", 4, "--only", "synth", "synth_truths")
-    assert pixels(tmp_path / "synth.png").shape == (32, 4 * 32, 3)
-    assert pixels(tmp_path / "synth_truths.png").shape == (4 * 32, 9 * 32, 3)
+    assert pixels(tmp_path / "synth.jpg").shape == (32, 4 * 32, 3)
+    assert pixels(tmp_path / "synth_truths.jpg").shape == (4 * 32, 9 * 32, 3)
 
 
 def pixels(path: Path) -> np.ndarray:

@@ -33,6 +33,7 @@ from headcast.observe.foreground import clear_of_background
 from headcast.observe.types import Observation
 from headcast.progress import Progress
 from headcast.render.jit import side_jobs
+from headcast.texture.registration import register_photos
 from headcast.texture.texels import Texels, texels_of
 
 __all__ = ["fit_avatar"]
@@ -60,8 +61,10 @@ def fit_avatar(
     """
     say = progress or (lambda fraction, what: None)
     observations = [clear_of_background(o) for o in observations]
-    first_photo = observations[0]
     with torch.no_grad(), side_jobs() as pool:
+        say(0.0, "registering the photos" if len(observations) > 1 else "shaping the hair")
+        observations = register_photos(observations, head)
+        first_photo = observations[0]
         say(0.0, "shaping the hair")
         texels_job = pool.submit(texels_of, head, min(texture_size or BASE_SIZE, BASE_SIZE))
         head, hair, torso, height = _fit_shape(observations, head, pool)

@@ -219,10 +219,10 @@ def dense_flow(
     seen = to_bytes(normalize_locally(photo, np.ones_like(where), neighbourhood))
     drawn = to_bytes(normalize_locally(rendered, where, neighbourhood))
     drawn = np.where(known, drawn, seen)
-    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     method.setFinestScale(0)
-    forward = method.calc(drawn, seen, None)
-    back = method.calc(seen, drawn, None)
+    forward = method.calc(drawn, seen, np.zeros((*seen.shape, 2), np.float32))
+    back = method.calc(seen, drawn, np.zeros((*seen.shape, 2), np.float32))
     y, x = np.mgrid[: known.shape[0], : known.shape[1]].astype(np.float32)
     returned = cv2.remap(back, x + forward[..., 0], y + forward[..., 1], cv2.INTER_LINEAR)
     return forward, np.linalg.norm(forward + returned, axis=2) < CONSISTENT_PIXELS

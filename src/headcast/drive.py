@@ -174,8 +174,8 @@ def drive_from_video(
 ) -> Drive:
     """Track a video and retarget the performance to the avatar.
 
-    Weights, pose and gaze alone come from the video, besides what the avatar's kind reads (``read_signal``) and
-    the light, where it is asked for.
+    Weights, pose and gaze alone come from the video, besides what the avatar's kind reads (``read_signal``)
+    and the light, where it is asked for.
     """
     from headcast.observe.track import read_and_track
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, mirrored_name
+from headcast.observe.confidence import prior_width
 from headcast.observe.landmark_points import MIRROR
 from headcast.observe.prior import FREE, expression_bounds
 from headcast.observe.types import Detection
@@ -59,7 +60,8 @@ class ExpectedExpression:
     """Most likely weights of one frame.
 
     Attributes:
-        weights, sigma: (52,) mean and standard deviation; eyeLook* and the tongue are not estimated.
+        weights, sigma: (52,) mean and standard deviation that a fit takes as its prior (``prior_width``);
+            eyeLook* and the tongue are not estimated.
         gaze, gaze_sigma: (yaw, pitch) of both eyes, radians.
     """
 
@@ -166,7 +168,7 @@ class ExpressionReader:
         weights, sigma = np.zeros(52), np.full(52, 0.3)
         moved = self.gain[known] * (found[:count] - self.threshold[known])
         weights[FREE] = moved.clip(0, expression_bounds()[FREE])
-        sigma[FREE] = self.sigma[known, :count]
+        sigma[FREE] = self.sigma[known, :count] * prior_width(bool(known))[FREE]
         if rest is None:
             weights[SQUINTS] = 0
         return ExpectedExpression(

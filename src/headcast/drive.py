@@ -221,7 +221,7 @@ def _in_driver_light(drive: Drive, avatar: Avatar, track: Track, params: HeadPar
     from headcast.relight import clip_light
 
     if not track.same_person:
-        note = "another person drives: what is skin and what light is not known; the avatar's own light is kept"
+        note = "another person drives, whose skin is not known: the avatar's own light is kept"
         return replace(drive, notes=(*drive.notes, note))
     return replace(drive, light=clip_light(avatar, clip, track, params))
 

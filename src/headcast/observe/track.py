@@ -44,7 +44,7 @@ MANY_FRAMES = 300  # after which progress is shown as half, while a clip's lengt
 LEFT_GAZE, RIGHT_GAZE = slice(6, 8), slice(8, 10)  # columns of yaw and pitch among the curves of a track
 FIRST_WEIGHT = 10  # column of the first expression weight among the curves of a track
 BLINKS = [FIRST_WEIGHT + EXPRESSION_INDEX[f"eyeBlink{side}"] for side in ("Left", "Right")]
-SAME_PERSON = 1.12
+SAME_PERSON = 1.15
 """Same person: the avatar's identity and points fit at most this much worse than an identity of the clip's
 own."""
 

@@ -150,13 +150,18 @@ class ExpressionReader:
         return out
 
     def expect(
-        self, detection: Detection, rest: Float[np.ndarray, " o"] | None = None
+        self,
+        detection: Detection,
+        rest: Float[np.ndarray, " o"] | None = None,
+        width: float | None = None,
     ) -> ExpectedExpression | None:
         """Return the most likely weights of a detection; None when it has no scores.
 
         Args:
             rest: the person's own offset (see ``rest``), which is taken off. Without it eyeSquint is not
                 estimated: narrow eyes and a squint look alike in one photo.
+            width: standard deviation of the prior as a fraction of the error of every weight; None: each
+                weight's own (``prior_width``).
         """
         if detection.blendshapes is None:
             return None
@@ -168,7 +173,7 @@ class ExpressionReader:
         weights, sigma = np.zeros(52), np.full(52, 0.3)
         moved = self.gain[known] * (found[:count] - self.threshold[known])
         weights[FREE] = moved.clip(0, expression_bounds()[FREE])
-        sigma[FREE] = self.sigma[known, :count] * prior_width(bool(known))[FREE]
+        sigma[FREE] = self.sigma[known, :count] * (width or prior_width(bool(known))[FREE])
         if rest is None:
             weights[SQUINTS] = 0
         return ExpectedExpression(

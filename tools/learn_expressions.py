@@ -6,13 +6,15 @@
     python tools/learn_expressions.py learn FOLDER GESTURES [--out FILE]
     python tools/learn_expressions.py level FOLDER ../shared/data/london
     python tools/learn_expressions.py score TEST [--limit 300]
+    python tools/learn_expressions.py spread FOLDER GESTURES --test TEST --steps 352
 
 ``show`` renders heads that show every weight, detects them and stores what a fit needs, 20 people a file; it
 goes on where it stopped. ``learn`` writes ``weights/expressions.safetensors`` and its card. ``level`` takes
 from its estimates what they show on average on neutral photographs of real people (London set, train) and not
 on neutral synthetic heads. ``score`` prints
 for every weight the slope of the estimate on the truth, their correlation, and the mean estimate where the
-truth is 0; rows of all zeros, landmarks alone, the network's scores alone and the fit.
+truth is 0; rows of all zeros, landmarks alone, the network's scores alone and the fit. ``spread`` repeats a
+short training with several seeds: the mean r of the readers alone, beside readers whose learning is off.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +99,28 @@ def level(reader: ExpressionReader, heads: Heads, london: Path) -> tuple[Express
     return level_reader(reader, resting, found), len(found)
 
 
+def spread(heads: Heads, test: Heads, steps: int, seeds: int) -> None:
+    """Print how short trainings with several seeds read the test heads, and controls that learned nothing."""
+
+    def show_row(name: str, reader: ExpressionReader | None) -> tuple[float, float]:
+        found = [d for d in detections_of(test) if d.blendshapes is not None]
+        expected = [e for d in found if reader is not None and (e := reader.expect(d)) is not None]
+        weights = np.stack([e.weights for e in expected]) if expected else test.scores.astype(np.float64)
+        rows = score_weights(weights, test).values()
+        r, false = (float(np.mean([getattr(s, k) for s in rows])) for k in ("r", "false"))
+        print(f"{name}: mean r {r:.3f}, mean false activation {false:.3f}", flush=True)
+        return r, false
+
+    show_row("blendshape scores", None)
+    show_row("layers as drawn", learn_reader(heads, 0, 0))
+    shuffled = np.random.default_rng(0).permutation(len(heads.person))
+    others = replace(heads, expression=heads.expression[shuffled], gaze=heads.gaze[shuffled])
+    show_row("another image's truth", learn_reader(others, 0, steps))
+    found = [show_row(f"seed {k}", learn_reader(heads, k, steps))[0] for k in range(seeds)]
+    print(f"r over seeds: {np.mean(found):.3f}, standard deviation {np.std(found, ddof=1):.4f}")
+    show_row("bundled", ExpressionReader.bundled())
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -109,6 +134,13 @@ def main() -> None:
     learning = commands.add_parser("learn")
     learning.add_argument("folder", type=Path, nargs="+")
     learning.add_argument("--out", type=Path, default=WEIGHTS)
+    learning.add_argument("--seed", type=int, default=0)
+    learning.add_argument("--steps", type=int, help="of the training; by default as many as ship")
+    spreading = commands.add_parser("spread")
+    spreading.add_argument("folder", type=Path, nargs="+", help="heads of the train split")
+    spreading.add_argument("--test", type=Path, required=True)
+    spreading.add_argument("--steps", type=int, required=True)
+    spreading.add_argument("--seeds", type=int, default=3)
     levelling = commands.add_parser("level")
     levelling.add_argument("folder", type=Path, help="synthetic heads")
     levelling.add_argument("london", type=Path)
@@ -123,7 +155,9 @@ def main() -> None:
         show(args.folder, args.split, args.seed, *args.people, args.gestures)
     elif args.command == "learn":
         heads = load_heads(args.folder)
-        write_reader(learn_reader(heads), heads, args.out)
+        write_reader(learn_reader(heads, args.seed, args.steps), heads, args.out)
+    elif args.command == "spread":
+        spread(load_heads(args.folder), load_heads([args.test]), args.steps, args.seeds)
     elif args.command == "level":
         reader, count = level(ExpressionReader.load(args.weights), load_heads([args.folder]), args.london)
         write_arrays(reader, args.weights)

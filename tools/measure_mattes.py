@@ -3,12 +3,15 @@
 python tools/build_mattes.py --data ../shared/data --out held --split validation
 python tools/measure_mattes.py --mattes held --scenes scenes/test.npz --out figures.json [--sheet sheet.png]
 python tools/measure_mattes.py --photos ../shared/data/multiview ../shared/data/portraits --out rims.json
+python tools/measure_mattes.py --plain ../shared/data/london/L066_neutral.jpg ... --out floor.json
 
 Composites are made from the files alone, so that two versions of the package can be measured on the same
 images. Every second person (sorted) decides, the others report. SAD is in thousands of pixels of 512², the
 gradient error is that of Rhemann et al. 2009. ``--photos`` measures, of real photos, the fraction of covered
 pixels near the outline whose colour is nearer to the background around them than to the person's own, in the
-colours that textures take (``rim``) and in the photo's (``rim_photo``).
+colours that textures take (``rim``) and in the photo's (``rim_photo``); ``rim_mixed`` takes hair and
+skin as one. ``--plain`` cuts people out of photos before plain light walls, lays them over other walls and
+measures the same of their true colours too: what the measure finds there is no background.
 """
 
 from __future__ import annotations
@@ -31,6 +34,11 @@ from headcast.observe.masks import segment
 SEED, NOISE, QUALITY = 0, 2.0, 92
 REACH = 0.09
 """Of the face's height: 2 cm."""
+NEARBY = 1e-3
+"""Fraction of the surroundings that hair or skin must be to have a colour there."""
+WALLS = {"light grey": (200, 204, 203), "blue": (70, 95, 150), "dark": (38, 32, 45)}
+"""Colours of plain walls, the last as the cloth of the multiview set."""
+WALL_SIDE = 600
 FRONT = ("23", "32", "33", "34", "43")
 """Views of the multiview set that show a face."""
 
@@ -113,11 +121,17 @@ def texture_colours(rgb: np.ndarray, detection: Detection, masks: Masks) -> np.n
     return estimate_foreground(rgb, masks.person, max(x1 - x0, y1 - y0))
 
 
-def bleeding(rgb: np.ndarray, shown: np.ndarray, detection: Detection, masks: Masks) -> float:
+def bleeding(
+    rgb: np.ndarray, shown: np.ndarray, detection: Detection, masks: Masks, apart: bool = True
+) -> float:
     """Return the fraction of the outline's covered pixels that ``shown`` gives the background's colours.
 
     Each pixel of coverage over a half, of hair or skin above the chin, within ``REACH`` of the outline, is
     compared (Lab) with the nearby mean of the background beyond and of the person further inside.
+
+    Args:
+        apart: the person's own hair and skin are two colours, the nearer of which counts; False: one mean of
+            both, which calls thin hair beside a forehead background, since it is unlike the skin.
     """
     import cv2
 
@@ -127,17 +141,52 @@ def bleeding(rgb: np.ndarray, shown: np.ndarray, detection: Detection, masks: Ma
     inside = cv2.distanceTransform(solid, cv2.DIST_L2, 5) / frame.unit
     outside = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5) / frame.unit
     part = np.maximum(masks.hair, masks.skin) > 0.5
-    deep = ((inside > REACH) & part & (frame.y > frame.chin)).astype(np.float32)
-    beyond = ((outside > 0.03) & (outside < 0.3)).astype(np.float32)
+    deep = (inside > REACH) & part & (frame.y > frame.chin)
+    hair = masks.hair > masks.skin
+    inner = [deep & hair, deep & ~hair] if apart else [deep]
+    beyond = (outside > 0.03) & (outside < 0.3)
     sigma = 0.08 * frame.unit
 
-    def near(weight: np.ndarray) -> np.ndarray:
+    def distance(where: np.ndarray) -> np.ndarray:
+        weight = where.astype(np.float32)
         total = cv2.GaussianBlur(weight, (0, 0), sigma)
-        return cv2.GaussianBlur(lab * weight[..., None], (0, 0), sigma) / np.maximum(total, 1e-5)[..., None]
+        mean = cv2.GaussianBlur(lab * weight[..., None], (0, 0), sigma) / np.maximum(total, 1e-5)[..., None]
+        return np.where((total > NEARBY) | (not apart), ((own_lab - mean) ** 2).sum(-1), np.inf)
 
     rim = (solid > 0) & (inside < REACH) & part & (frame.y > frame.chin)
-    own, other = (((own_lab - near(m)) ** 2).sum(-1) for m in (deep, beyond))
-    return float((other < own)[rim].mean()) if rim.any() else float("nan")
+    own = np.min([distance(m) for m in inner], 0)
+    return float((distance(beyond) < own)[rim].mean()) if rim.any() else float("nan")
+
+
+def wall_rows(path: Path, detector: FaceDetector) -> list[dict]:
+    """Measure the outline of a person laid over plain walls: true colours, the composite's and ours.
+
+    ``off`` is the mean error of colours along the outline, of 255.
+    """
+    import cv2
+
+    photo = cv2.resize(load_image(path).filled(), (WALL_SIDE, WALL_SIDE), interpolation=cv2.INTER_AREA)
+    cut = observed(detector, photo, path.name)
+    assert cut is not None
+    front, a = texture_colours(photo, *cut), cut[1].person[..., None]
+    rows = []
+    for wall, colour in WALLS.items():
+        noise = np.random.default_rng(SEED).normal(0, NOISE, photo.shape)
+        rgb = np.clip(a * front + (1 - a) * np.array(colour) + noise, 0, 255).astype(np.uint8)
+        found = observed(detector, rgb, path.name)
+        if found is None:
+            continue
+        row: dict = {"name": path.stem, "half": "wall", "scene": wall}
+        shown = {"true": (front, cut), "photo": (rgb, found), "ours": (texture_colours(rgb, *found), found)}
+        solid = np.minimum(found[1].person, cut[1].person) > 0.5
+        inside = cv2.distanceTransform(solid.astype(np.uint8), cv2.DIST_L2, 5)
+        rim = solid & (inside < REACH * face_frame(found[0].points, 1, 1).unit)
+        for name, (image, (detection, masks)) in shown.items():
+            row[f"{name}_rim"] = bleeding(rgb, image, detection, masks)
+            row[f"{name}_mixed"] = bleeding(rgb, image, detection, masks, apart=False)
+            row[f"{name}_off"] = float(np.abs(image.astype(float) - front)[rim].mean())
+        rows.append(row)
+    return rows
 
 
 def skin_tone(rgb: np.ndarray, detection: Detection, skin: np.ndarray) -> float:
@@ -194,6 +243,7 @@ def main() -> None:
     parser.add_argument("--mattes", type=Path)
     parser.add_argument("--scenes", type=Path)
     parser.add_argument("--photos", type=Path, nargs="*", default=[])
+    parser.add_argument("--plain", type=Path, nargs="*", default=[])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--only", help="decide or report")
@@ -211,6 +261,7 @@ def main() -> None:
                     {"name": case.name, "half": half, "scene": case.scene} | errors(found[1].person, case)
                 )
                 tiles.append(tile(case.rgb, found[1], found[0]))
+        rows += [row for path in a.plain for row in wall_rows(path, detector)]
         for path in photos_of(a.photos):
             rgb = load_image(path).filled()
             found = observed(detector, rgb, path.name)
@@ -220,6 +271,7 @@ def main() -> None:
             name = f"{path.parent.name}/{path.stem}"
             colours = texture_colours(rgb, *found)
             rims = {"rim": bleeding(rgb, colours, *found), "rim_photo": bleeding(rgb, rgb, *found)}
+            rims["rim_mixed"] = bleeding(rgb, colours, *found, apart=False)
             row = {"name": name, "half": set_, "scene": "photo", **rims}
             rows.append(row | {"tone": skin_tone(rgb, found[0], found[1].skin)})
             tiles.append(tile(rgb, found[1], found[0]))
@@ -229,8 +281,7 @@ def main() -> None:
     for half in dict.fromkeys(r["half"] for r in rows):
         for scene in [*dict.fromkeys(r["scene"] for r in rows), None]:
             mine = [r for r in rows if r["half"] == half and scene in (None, r["scene"])]
-            keys = [k for k in rows[0] if k not in ("name", "half", "scene")]
-            keys = [k for k in ("sad", "mse", "gradient", "iou", "rim", "rim_photo") if mine and k in mine[0]]
+            keys = [k for k in mine[0] if k not in ("name", "half", "scene", "tone")] if mine else []
             means = ", ".join(f"{k} {np.nanmean([r[k] for r in mine]):.4f}" for k in keys)
             if mine:
                 print(f"{half} {scene or 'all'} (n {len(mine)}): {means}")

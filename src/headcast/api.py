@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from headcast.drive import CameraChoice, Drive, drive_from
+from headcast.drive import CameraChoice, Drive, LightChoice, drive_from
 from headcast.errors import HeadcastError
 from headcast.files import is_video
 from headcast.head.names import EXPRESSIONS
@@ -219,6 +219,7 @@ def animate(
     out: str | Path,
     *,
     camera: CameraChoice = "source",
+    light: LightChoice = "source",
     frames: int | None = None,
     size: tuple[int, int] | None = None,
     fps: float | None = None,
@@ -234,6 +235,8 @@ def animate(
 
     Args:
         camera: ``source``: a portrait framing; ``driver``: the driving video's cameras, size and frame count.
+        light: ``source``: the avatar's own, no pixel of the driver is used; ``driver``: as the avatar's own
+            person is lit in the driving video, to be laid over it.
         frames: maximum number of frames.
         size: (width, height) pixels; None: 512 square, or the driver's own.
         fps: frames per second; None: the driver's own, 30 for presets.
@@ -258,6 +261,7 @@ def animate(
         avatar,
         drive,
         camera=camera,
+        light=light,
         frames=frames,
         size=size,
         fps=fps,

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from headcast.render.types import Rendering
     from headcast.video import AudioSource, Clip
 
-__all__ = ["CameraChoice", "Drive", "drive_from", "performance"]
+__all__ = ["CameraChoice", "Drive", "LightChoice", "drive_from", "performance"]
 
 CameraChoice = Literal["source", "driver"]
+LightChoice = Literal["source", "driver"]
 NECK_LIMIT = 0.7  # radians
 
 
@@ -75,6 +76,7 @@ def drive_from(
     what: str | Path | Motion,
     *,
     camera: CameraChoice = "source",
+    light: LightChoice = "source",
     frames: int | None = None,
     size: tuple[int, int] | None = None,
     fps: float | None = None,
@@ -86,6 +88,7 @@ def drive_from(
 
     Args:
         camera: ``source``: a portrait framing of the avatar; ``driver``: the driving video's own.
+        light: ``source``: the avatar's own; ``driver``: its changes are read from the driver's skin colours.
         frames: maximum number of frames.
         size: (width, height); None: 512 square, or the driver's own.
         fps: frame rate; None: the driver's own, 30 for presets.
@@ -93,12 +96,15 @@ def drive_from(
         face: which face of a video, counted from 1 by size; None takes the largest.
 
     Raises:
-        HeadcastError: unknown preset, unreadable file, ``driver`` or ``face`` without a video.
+        HeadcastError: unknown preset, unreadable file, ``driver`` or ``face`` without a video, the driver's
+            light in another camera.
     """
     if frames is not None and frames < 1:
         raise HeadcastError(f"--frames {frames}: give at least 1")
+    if light == "driver" and camera != "driver":
+        raise HeadcastError("--light driver: it is seen in the driver's own camera; add --camera driver")
     if not isinstance(what, Motion) and is_video(what):
-        return drive_from_video(avatar, Path(what), camera, frames, size, fps, face, progress)
+        return drive_from_video(avatar, Path(what), camera, light, frames, size, fps, face, progress)
     if face is not None:
         raise HeadcastError(f"--face {face}: '{what}' is not a video and shows no faces; leave --face away")
     if camera == "driver":
@@ -159,13 +165,18 @@ def drive_from_video(
     avatar: Avatar,
     path: Path,
     camera: CameraChoice,
+    light: LightChoice,
     frames: int | None,
     size: tuple[int, int] | None,
     fps: float | None,
     face: int | None,
     progress: Progress | None,
 ) -> Drive:
-    """Track a video and retarget the performance to the avatar."""
+    """Track a video and retarget the performance to the avatar.
+
+    Weights, pose and gaze alone come from the video, besides what the avatar's kind reads (``read_signal``)
+    and the light, where it is asked for.
+    """
     from headcast.observe.track import read_and_track
 
     identity = avatar.source.params.identity
@@ -179,12 +190,13 @@ def drive_from_video(
         face=face,
     )
     params = track.params.replace(identity=identity.expand(*track.params.batch, *identity.shape))
-    signal = read_signals(avatar, clip, track)  # before the light: most avatars look at one frame only
     if camera == "driver":
         drive = _drive_in_place(avatar, size, track, params, clip)
     else:
         drive = _drive_in_front(avatar, size, params, track, clip)
-    drive = replace(drive, signal=signal)
+    drive = replace(drive, signal=read_signals(avatar, clip, track))
+    if light == "driver":
+        drive = _in_driver_light(drive, avatar, track, params, clip)
     return drive if fps is None else resample_drive(drive, fps)
 
 
@@ -192,8 +204,6 @@ def _drive_in_place(
     avatar: Avatar, size: tuple[int, int] | None, track: Track, params: HeadParams, clip: Clip
 ) -> Drive:
     """Show a tracked performance from the video's own camera."""
-    from headcast.relight import clip_light
-
     view = View(track.camera, params[0]).resized(size)
     posed = still_torso(params, avatar.head, avatar.source.params.rotation)
     return Drive(
@@ -203,8 +213,17 @@ def _drive_in_place(
         audio=clip.audio,
         clip=clip,
         notes=clip.notes + track.notes,
-        light=clip_light(avatar, clip, track, params) if track.same_person else None,
     )
+
+
+def _in_driver_light(drive: Drive, avatar: Avatar, track: Track, params: HeadParams, clip: Clip) -> Drive:
+    """Light the avatar as its own person is lit in the video; leave its light where that cannot be known."""
+    from headcast.relight import clip_light
+
+    if not track.same_person:
+        note = "another person drives, whose skin is not known: the avatar's own light is kept"
+        return replace(drive, notes=(*drive.notes, note))
+    return replace(drive, light=clip_light(avatar, clip, track, params))
 
 
 def _drive_in_front(

@@ -68,6 +68,15 @@ def test_mattes_are_built_and_measured(
     assert row["iou"] > 0.9 and row["half"] == "decide" and "decide all (n 1)" in said
 
 
+def test_people_keep_their_own_colours_before_other_walls(tool: Tool, studio: Path, tmp_path: Path) -> None:
+    out = tmp_path / "floor.json"
+    tool("measure_mattes", "--plain", studio / "london" / "A_neutral.jpg", "--out", out)
+    rows = json.loads(out.read_text())
+    assert [r["scene"] for r in rows] == ["light grey", "blue", "dark"]
+    assert all(r["true_off"] == 0 and r["ours_off"] < r["photo_off"] for r in rows)
+    assert all(0 <= r["true_rim"] <= 1 for r in rows)
+
+
 def test_scenes_are_functions_of_the_seed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(root / "tools"))
     import build_scenes

@@ -80,6 +80,8 @@ def test_learn_expressions(tool: Tool, tmp_path: Path, demo_photo: Path) -> None
     assert "photographs of 1 people" in json.loads(out.with_suffix(".json").read_text())["levelled_on"]
     table = tool("learn_expressions", "score", heads, "--limit", 6, "--weights", out)
     assert "| jawOpen |" in table and "fit, person: 6 images" in table
+    said = tool("learn_expressions", "spread", heads, "--test", heads, "--steps", 20, "--seeds", 2)
+    assert "seed 1: mean r" in said and "r over seeds" in said
 
 
 def test_too_few_faces_for_the_glasses_are_told(tool: Tool, portraits: Path, tmp_path: Path) -> None:

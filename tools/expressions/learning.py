@@ -123,14 +123,19 @@ class Encoding:
 
 
 def train_layers(
-    x: Float[np.ndarray, "n f"], y: Float[np.ndarray, "n o"], rest: Int[np.ndarray, " n"], encoding: Encoding
+    x: Float[np.ndarray, "n f"],
+    y: Float[np.ndarray, "n o"],
+    rest: Int[np.ndarray, " n"],
+    encoding: Encoding,
+    seed: int = 0,
+    steps: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Train the layers: estimates, and their differences to the person at rest, shall be right.
 
     Args:
-        rest: the row of each face's person at rest.
+        rest: the row of each face's person at rest. steps: None for ``EPOCHS``; 0 leaves the layers as drawn.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     n = len(x)
     inputs = encode(np.concatenate([x, mirrored_features(x)]), **vars(encoding))
     A, B = torch.from_numpy(inputs), torch.from_numpy(np.concatenate([y, mirrored_targets(y)])).float()
@@ -139,8 +144,8 @@ def train_layers(
     layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
     parameters = [p for layer in layers for p in layer.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.05)
-    steps = max(10, EPOCHS * 2 * n // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    steps = max(10, EPOCHS * 2 * n // BATCH) if steps is None else steps
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(2, steps))
     for _ in range(steps):
         i = torch.randint(0, 2 * n, (BATCH,))
         rows = torch.cat([i, neutral[i]])
@@ -159,8 +164,12 @@ def train_layers(
     return out
 
 
-def learn_reader(heads: Heads) -> ExpressionReader:
-    """Learn from heads of the train split; thresholds, gains and errors come from people left out in turn."""
+def learn_reader(heads: Heads, seed: int = 0, steps: int | None = None) -> ExpressionReader:
+    """Learn from heads of the train split; thresholds, gains and errors come from people left out in turn.
+
+    Args:
+        seed, steps: of each training, see ``train_layers``.
+    """
     reference = np.asarray(landmark_table()["points478"], np.float64)
     x = np.stack(
         [frontal_features(p, s, reference) for p, s in zip(heads.detected, heads.scores, strict=True)]
@@ -174,12 +183,12 @@ def learn_reader(heads: Heads) -> ExpressionReader:
     for k in range(FOLDS):
         out = heads.person // 7 % FOLDS == k
         place = np.cumsum(~out) - 1
-        layers = train_layers(x[~out], y[~out], place[rest[~out]], encoding)
+        layers = train_layers(x[~out], y[~out], place[rest[~out]], encoding, seed, steps)
         reader = ExpressionReader(reference, **vars(encoding), **layers, **plain)
         both = reader.network(x[out]), mirrored_targets(reader.network(mirrored_features(x[out])))
         held_out[out] = sum(both) / 2
         print(f"fold {k}: error {np.abs(held_out - y)[out].mean():.4f}", flush=True)
-    layers = train_layers(x, y, rest, encoding)
+    layers = train_layers(x, y, rest, encoding, seed, steps)
     personal = (held_out - y)[heads.frame == 0, :count].std(0)
     offset = np.stack([resting_offset(held_out[heads.person == p], personal) for p in heads.person])
     maps, errors = [], []

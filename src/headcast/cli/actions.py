@@ -69,6 +69,7 @@ def run_animate(command: Animate) -> None:
             command.drive or str(command.preset),
             out,
             camera=command.camera,
+            light=command.light,
             frames=command.frames,
             size=size,
             fps=command.fps,

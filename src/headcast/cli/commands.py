@@ -91,6 +91,8 @@ class Animate:
     """Output .mp4; by default the avatar's name in the current folder."""
     camera: Literal["source", "driver"] = "source"
     """source: a portrait framing; driver: camera, size and frame count of the driving video."""
+    light: Literal["source", "driver"] = "source"
+    """source: the avatar's own light; driver: that on the same person in the driving video."""
     frames: Number = None
     """Maximum number of frames."""
     size: Size = None

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headcast.head.names import EXPRESSION_INDEX, EXPRESSIONS, mirrored_name
+from headcast.observe.confidence import prior_width
 from headcast.observe.landmark_points import MIRROR
 from headcast.observe.prior import FREE, expression_bounds
 from headcast.observe.types import Detection
@@ -59,7 +60,8 @@ class ExpectedExpression:
     """Most likely weights of one frame.
 
     Attributes:
-        weights, sigma: (52,) mean and standard deviation; eyeLook* and the tongue are not estimated.
+        weights, sigma: (52,) mean and standard deviation that a fit takes as its prior (``prior_width``);
+            eyeLook* and the tongue are not estimated.
         gaze, gaze_sigma: (yaw, pitch) of both eyes, radians.
     """
 
@@ -148,13 +150,18 @@ class ExpressionReader:
         return out
 
     def expect(
-        self, detection: Detection, rest: Float[np.ndarray, " o"] | None = None
+        self,
+        detection: Detection,
+        rest: Float[np.ndarray, " o"] | None = None,
+        width: float | None = None,
     ) -> ExpectedExpression | None:
         """Return the most likely weights of a detection; None when it has no scores.
 
         Args:
             rest: the person's own offset (see ``rest``), which is taken off. Without it eyeSquint is not
                 estimated: narrow eyes and a squint look alike in one photo.
+            width: standard deviation of the prior as a fraction of the error of every weight; None: each
+                weight's own (``prior_width``).
         """
         if detection.blendshapes is None:
             return None
@@ -166,7 +173,7 @@ class ExpressionReader:
         weights, sigma = np.zeros(52), np.full(52, 0.3)
         moved = self.gain[known] * (found[:count] - self.threshold[known])
         weights[FREE] = moved.clip(0, expression_bounds()[FREE])
-        sigma[FREE] = self.sigma[known, :count]
+        sigma[FREE] = self.sigma[known, :count] * (width or prior_width(bool(known))[FREE])
         if rest is None:
             weights[SQUINTS] = 0
         return ExpectedExpression(

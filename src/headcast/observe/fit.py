@@ -132,12 +132,14 @@ class Fitter:
         use: np.ndarray | None = None,
         identity: np.ndarray | None = None,
         rest: np.ndarray | None = None,
+        width: float | None = None,
     ) -> list[FrameFit]:
         """Fit photos of one person: a common identity, own poses; one focal length per image size.
 
         Args:
             identity: given, it is kept and only the rest is fitted.
             rest: the person's own offset of the expected weights (``ExpressionReader.rest``).
+            width: of their prior, see ``ExpressionReader.expect``.
         """
         focals = list(focals_35mm or [None] * len(detections))
         fits: dict[int, FrameFit] = {}
@@ -148,7 +150,9 @@ class Fitter:
             identity = self._common_identity(detections, sizes, focals)
         for (w, h), members in groups.items():
             targets = [
-                target_of(detections[i], w, h, self.model, use, self.reader.expect(detections[i], rest))
+                target_of(
+                    detections[i], w, h, self.model, use, self.reader.expect(detections[i], rest, width)
+                )
                 for i in members
             ]
             prior = self._with_focal(w, h, focals[members[0]], len(members))
@@ -159,15 +163,21 @@ class Fitter:
         return [fits[i] for i in range(len(detections))]
 
     def fit_frame(
-        self, detection: Detection, width: int, height: int, last: FrameFit, rest: np.ndarray | None = None
+        self,
+        detection: Detection,
+        width: int,
+        height: int,
+        last: FrameFit,
+        rest: np.ndarray | None = None,
+        prior_width: float | None = None,
     ) -> FrameFit:
         """Fit a clip's next frame, starting from ``last``, whose identity and focal length are kept.
 
         Args:
-            rest: see ``fit_photos``.
+            rest, prior_width: see ``fit_photos``, there ``width``.
         """
         prior = self.prior
-        expected = self.reader.expect(detection, rest)
+        expected = self.reader.expect(detection, rest, prior_width)
         target = target_of(detection, width, height, self.model, expected=expected)
         log_focal = last.shared.log_focal
         prior = replace(prior, log_focal=log_focal, log_focal_sigma=1e-4)

@@ -54,10 +54,6 @@ PAIRS = np.array(
 """Upper and lower points of the inner lips and of the eyelids. Their distances are residuals besides their
 positions, so that what is closed in the image is closed in the fit, whatever its offset."""
 
-EXPECTED_SCALE = 0.8
-"""Of an expected weight's standard deviation. With less, fitted landmarks leave the detected ones by over 5 %
-more, lips first: the weights also make up for what the identity basis lacks of a person's mouth."""
-
 PAIR_SIGMA = 0.003
 """Standard deviation of such a distance, iris distances."""
 
@@ -94,7 +90,7 @@ class LandmarkTarget:
             usual,
             gaze=float(e.gaze_sigma.mean()),
             gaze_mean=(float(yaw), float(pitch)),
-            expression=np.minimum(usual.expression, e.sigma * EXPECTED_SCALE),
+            expression=np.minimum(usual.expression, e.sigma),
             expression_mean=e.weights,
         )
 

@@ -47,6 +47,9 @@ BLINKS = [FIRST_WEIGHT + EXPRESSION_INDEX[f"eyeBlink{side}"] for side in ("Left"
 SAME_PERSON = 1.12
 """Same person: the avatar's identity and points fit at most this much worse than an identity of the clip's
 own."""
+OWN_WIDTH = 0.8
+"""Of the prior of all weights while identities are compared, and with an identity of the clip's own: what the
+identity basis lacks of the person must go somewhere."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,7 @@ def track_detections(
     start = _start(fitter, [faces[i] for i in keys], size, identity, personal, rest)
     fitter, same, rest = start.fitter, start.same_person, start.rest
     by_time = dict(zip(keys, start.fits, strict=True))
-    fits = _fit_frames(by_time, visible, fitter, faces, size, rest, progress)
+    fits = _fit_frames(by_time, visible, fitter, faces, size, rest, start.width, progress)
     frames = _over_time(visible, [f.frame for f in fits], len(found), smooth)
     return _assemble(fitter, fits[0], frames, found, size, fps, same, notes)
 
@@ -236,13 +239,14 @@ def _fit_frames(
     faces: dict[int, Detection],
     size: tuple[int, int],
     rest: np.ndarray | None,
+    width: float | None,
     progress: Callable[[float], None] | None,
 ) -> list[FrameFit]:
     """Fit the frames with a face in turn, each from the one before."""
     fits: list[FrameFit] = []
     last = by_time[min(by_time, key=lambda k: abs(k - visible[0]))]
     for n, i in enumerate(visible):
-        last = fitter.fit_frame(faces[i], *size, last, rest)
+        last = fitter.fit_frame(faces[i], *size, last, rest, width)
         fits.append(last)
         if progress:
             progress((n + 1) / len(visible))
@@ -250,12 +254,13 @@ def _fit_frames(
 
 
 class _ClipStart(NamedTuple):
-    """Fitter, fitted keyframes, whether they have the avatar's identity, and the person's own offset."""
+    """Fitter, fitted keyframes, whether they have the avatar's identity, own offset, width of the prior."""
 
     fitter: Fitter
     fits: list[FrameFit]
     same_person: bool
     rest: np.ndarray | None
+    width: float | None
 
 
 def _start(
@@ -272,17 +277,19 @@ def _start(
         rest: what the clip tells of the person's own offset; that of the avatar comes from its photo.
     """
     sizes = [size] * len(keys)
-    own = fitter.fit_photos(keys, sizes, rest=rest)
+    own = fitter.fit_photos(keys, sizes, rest=rest, width=OWN_WIDTH)
     if identity is None:
-        return _ClipStart(fitter, own, False, rest)
+        return _ClipStart(fitter, own, False, rest, OWN_WIDTH)
     model = fitter.model if personal is None else personal_model(fitter.head, fitter.model, personal)
     theirs = Fitter(fitter.head, model, fitter.prior, fitter.reader)
     known = None if personal is None else personal.rest
-    given = theirs.fit_photos(keys, sizes, identity=identity.double().numpy(), rest=known)
-    ours, avatars = (float(np.median([f.error for f in fits])) for fits in (own, given))
+    given = identity.double().numpy()
+    loaned = theirs.fit_photos(keys, sizes, identity=given, rest=known, width=OWN_WIDTH)
+    ours, avatars = (float(np.median([f.error for f in fits])) for fits in (own, loaned))
     if avatars <= SAME_PERSON * ours:
-        return _ClipStart(theirs, given, True, known)
-    return _ClipStart(fitter, own, False, rest)
+        loaned = theirs.fit_photos(keys, sizes, identity=given, rest=known)
+        return _ClipStart(theirs, loaned, True, known, None)
+    return _ClipStart(fitter, own, False, rest, OWN_WIDTH)
 
 
 def good_keyframes(

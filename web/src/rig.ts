@@ -6,8 +6,8 @@ import { type Arrays, type Payload, need } from "./payload";
 import { type Affine, affine, after, matrixFromAxisAngle } from "./rotation";
 import { Names, combine, gazeFromLook } from "./weights";
 
-const BOUNCE = 0.15; // share of the light that arrives by reflection however deep a point lies
-const CLOSED = 4e-6; // square metres: lips are never light-tight
+const BOUNCE = 0.05; // share of the light that arrives by reflection however deep a point lies
+const CLOSED = 4e-4; // metres of the gap: lips are never light-tight
 
 export interface Pose {
   rotation: number[];
@@ -145,7 +145,7 @@ export class Rig {
     const gap = (length(minus(p[1], p[7])) + length(minus(p[2], p[6])) + length(minus(p[3], p[5]))) / 3;
     const across = minus(p[4], p[0]), width = length(across);
     const up = minus(p[8].map((x, k) => (x + p[9][k]) / 2), p[10]);
-    const r2 = (gap * width) / 4 + CLOSED;
+    const high = gap + CLOSED;
     const out = [
       across[1] * up[2] - across[2] * up[1], across[2] * up[0] - across[0] * up[2], across[0] * up[1] - across[1] * up[0],
     ];
@@ -157,7 +157,8 @@ export class Rig {
       let depth = 0;
       for (let k = 0; k < 3; k++) depth += (middle[k] - v[3 * i + k]) * out[k] * scale;
       depth = Math.max(0, depth);
-      this.openness[i] = BOUNCE + ((1 - BOUNCE) * r2) / (r2 + depth * depth);
+      const far = 4 * depth * depth;
+      this.openness[i] = BOUNCE + ((1 - BOUNCE) * high * width) / Math.sqrt((high * high + far) * (width * width + far));
     }
   }
 }

@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float
 from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.teeth import JAWS, ToothPoints, crown_light, enlarge_crowns, tooth_points
 
-__all__ = ["lower_tongue", "paint_mouth"]
+__all__ = ["paint_mouth", "shape_mouth"]
 
 DEFAULT_ALBEDO: dict[str, tuple[float, float, float]] = {
     "teethUpper": (0.62, 0.545, 0.465),
@@ -44,14 +45,16 @@ def paint_mouth(canvas: TextureCanvas, white: float) -> TextureCanvas:
         is_part = part == head.part_names.index(name)
         if is_part.any():
             default = np.tile(np.array(colour, np.float32) * white, (int(is_part.sum()), 1))
-            fill[is_part] = _teeth_colour(canvas, is_part, default) if name.startswith("teeth") else default
+            fill[is_part] = _teeth_colour(canvas, name, is_part, default) if name in JAWS else default
     return replace(canvas, fill=fill)
 
 
 def _teeth_colour(
-    canvas: TextureCanvas, is_part: Bool[np.ndarray, "n"], default: Float[np.ndarray, "m 3"]
+    canvas: TextureCanvas, jaw: str, is_part: Bool[np.ndarray, "n"], default: Float[np.ndarray, "m 3"]
 ) -> Float[np.ndarray, "m 3"]:
-    """Return the default scaled to the brighter observed teeth, with a part of their hue, shaded by depth."""
+    """Return the default scaled to the brighter observed teeth, with a part of their hue, tooth by tooth."""
+    points = tooth_points(canvas.head, canvas.rest, jaw)
+    number, across, height, outward = canvas.gather(np.stack(points, 1).astype(np.float32))[is_part].T
     depth = canvas.gather(canvas.rest[:, 2:])[is_part, 0]
     depth = smoothstep(depth.max() - depth, *SHADE_DEPTH_M)
     is_observed = canvas.observed.confidence[is_part] > 0.5
@@ -62,12 +65,13 @@ def _teeth_colour(
         ratio = np.median(albedo[is_bright] / default[is_observed][is_bright], 0)
         level = float(np.clip(ratio.mean(), 0.4, 1.15))
         default = default * level * np.clip(ratio / max(ratio.mean(), 1e-6), 0.88, 1.12)
-    return default * np.exp(-depth[:, None] * np.array(SHADE_LOG))
+    light = crown_light(ToothPoints(number.round().astype(np.int64), across, height, outward))
+    return default * light[:, None] * np.exp(-depth[:, None] * np.array(SHADE_LOG))
 
 
-def lower_tongue(head: HeadModel) -> Float[np.ndarray, "v 3"]:
-    """Displace the rest shape (head frame, metres) so that the tongue lies down behind the teeth."""
-    displacement = np.zeros(tuple(head.neutral.shape))
+def shape_mouth(head: HeadModel) -> Float[np.ndarray, "v 3"]:
+    """Displace the rest shape (head frame, metres): the tongue lies behind the teeth, crowns touch."""
+    displacement = enlarge_crowns(head, head.neutral.double().numpy())
     if "tongue" in head.part_names:
         displacement[np.unique(head.faces[head.part == head.part_names.index("tongue")].numpy())] = (
             TONGUE_OFFSET_M

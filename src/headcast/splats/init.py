@@ -59,6 +59,8 @@ def init_gaussians(surface: HeadSurface, source: SourceView) -> Gaussians:
         visible = shown[start : start + len(mesh.faces)]
         sides = SIDES.get(kind, SIDES["body"])
         least = DETAIL.get(kind, DETAIL["face"])
+        if kind == "inside":
+            visible = torch.ones_like(visible)  # closed lips hide teeth that another expression shows
         fine = which & visible & detailed(mesh, colours, sides, least)
         for side, spread, chosen in zip(sides, SPREAD, (fine, which & ~fine), strict=True):
             if bool(chosen.any()):

@@ -22,8 +22,6 @@ NOSTRIL_SHAPE_M = (0.0025, 0.0075, 0.016)  # centre behind the rim, radius there
 NOSTRIL_AXIS = (0.0, 0.73, -0.68)  # of the canal, in the head frame
 OBSERVED_NEARBY = (6.0, 0.85)  # distance in texels of a 1024 texture; reduction of the dark there
 NOSTRIL_ALBEDO = (0.16, 0.07, 0.05)  # relative to the skin's
-OBSERVED_NOSTRIL = (40, 0.2)  # observed texels of nostrils, and their quantile that is as dark as the inside
-NOSTRIL_HUE_WEIGHT = 0.5  # of the default in the colour of observed nostrils
 LIP_EDGE_M = 0.0022  # from the lips' inner edge: nearer texels may have the colours of teeth
 TOOTH_LOG_DIFFERENCE = (0.1, 0.3)  # of redness to the lips, from which a texel is a tooth
 
@@ -38,30 +36,12 @@ def paint_openings(canvas: TextureCanvas) -> TextureCanvas:
     is_skin = (head.part == head.part_names.index("skin")).numpy()[texels.triangle]
     index = np.flatnonzero(is_skin & (canvas.region_weights("lids", "nose", "face") > 0))
     sub = texels.subset(index)
-    inside = _nostril_weight(head, sub, canvas.rest)
-    nostril = inside * (1 - _reduce_near_observed(canvas.observed.confidence, texels, index))
+    nostril = _nostril_weight(head, sub, canvas.rest) * (
+        1 - _reduce_near_observed(canvas.observed.confidence, texels, index)
+    )
     lashes = lower_lashes(head, canvas.rest, interpolate_attributes(canvas.rest, head.faces.numpy(), sub))
-    darkening = _nostril_albedo(canvas, index, inside) ** nostril[:, None]
+    darkening = np.array(NOSTRIL_ALBEDO) ** nostril[:, None]
     return canvas.with_fill(index, canvas.fill[index] * (lashes[:, None] * darkening).astype(np.float32))
-
-
-def _nostril_albedo(
-    canvas: TextureCanvas, index: Int[np.ndarray, "m"], inside: Float[np.ndarray, "m"]
-) -> Float[np.ndarray, "3"]:
-    """Return the nostrils' albedo relative to the skin's, as dark as where the photos show them.
-
-    Args:
-        inside: 0..1, which of the texels ``index`` lie inside the nostrils.
-    """
-    default = np.array(NOSTRIL_ALBEDO)
-    visible = index[(inside > 0.5) & (canvas.observed.confidence[index] > 0.5)]
-    min_count, quantile = OBSERVED_NOSTRIL
-    if len(visible) < min_count * (canvas.texels.size / 1024) ** 2:
-        return default
-    ratio = canvas.observed.albedo[visible] / np.maximum(canvas.fill[visible], 1e-3)
-    observed = np.quantile(ratio, quantile, axis=0).clip(default, 1.0)
-    level = np.exp(np.log(observed).mean() - np.log(default).mean())
-    return (default * level) ** NOSTRIL_HUE_WEIGHT * observed ** (1 - NOSTRIL_HUE_WEIGHT)
 
 
 def _reduce_near_observed(

@@ -1,9 +1,8 @@
-/** The avatar's own rig: weights and pose to world vertices, normals and the light on them: in the mouth, in folds.
- *  The same steps as `HeadModel.forward`, `Shell.posed`, `mouth_occlusion` and `ExpressionShading`. */
+/** The avatar's own rig: weights and pose to world vertices, normals and the light inside the mouth.
+ *  The same steps as `HeadModel.forward`, `Shell.posed` and `mouth_occlusion`. */
 
 import { Lids } from "./lids";
 import { type Arrays, type Payload, need } from "./payload";
-import { Shading } from "./shading";
 import { type Affine, affine, after, matrixFromAxisAngle } from "./rotation";
 import { Names, combine, gazeFromLook } from "./weights";
 
@@ -48,7 +47,6 @@ export class Rig {
   readonly shut: [number, number] = [0, 0];
   private readonly going: { blink: Float32Array; going: Float32Array; shaded: number } | null;
   private readonly eyes: Uint16Array[];
-  private readonly shading: Shading | null;
   private readonly unposed: Float32Array;
 
   constructor({ facts, arrays }: Payload) {
@@ -71,7 +69,6 @@ export class Rig {
         }
       : null;
     this.eyes = this.going ? ["left", "right"].map((side) => need<Uint16Array>(arrays, `lids.eye.${side}`)) : [];
-    this.shading = arrays.has("shading.vertex") ? new Shading(arrays) : null;
     this.openness = new Float32Array(this.inside.length).fill(1);
     this.unposed = new Float32Array(this.pieces[0].rest.length);
   }
@@ -90,7 +87,6 @@ export class Rig {
       skin(i ? piece.rest : v, piece.shares, i ? still : moving, piece.position);
       normals(piece);
     });
-    this.shading?.write(weights, this.openness);
     this.lightMouth();
     this.shutLids(weights);
   }

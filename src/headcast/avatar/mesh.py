@@ -14,7 +14,6 @@ from torch import Tensor
 from headcast.avatar.base import BaseAvatar
 from headcast.avatar.bound import BoundHead
 from headcast.avatar.entries import damaged
-from headcast.avatar.expression_shading import ExpressionShading, shading_from
 from headcast.avatar.lids import Lids, Patch
 from headcast.avatar.package import Package, write_package
 from headcast.avatar.shell import Shell, shells_from
@@ -42,7 +41,6 @@ class MeshAvatar(BaseAvatar):
         lids: textures of the closed eyelids; ``texture`` has them as in the photo.
         skin_maps: micronormal and specular, where the photo was sharp enough (``create --texture``); used
             by exporters, not by our own renderer.
-        shading: how expressions change the light on the skin; None: not at all.
     """
 
     bound: BoundHead
@@ -50,7 +48,6 @@ class MeshAvatar(BaseAvatar):
     shells: tuple[Shell, ...] = ()
     lids: Lids | None = None
     skin_maps: SkinMaps | None = None  # type: ignore[override]
-    shading: ExpressionShading | None = None
 
     kind = "mesh"
 
@@ -70,7 +67,7 @@ class MeshAvatar(BaseAvatar):
     @cached_property
     def surface(self) -> HeadSurface:
         """Return head and shells as one mesh with one texture."""
-        return HeadSurface(self.head, self.shells, self.texture, self.lids, self.shading)
+        return HeadSurface(self.head, self.shells, self.texture, self.lids)
 
     def render(
         self,
@@ -108,8 +105,6 @@ class MeshAvatar(BaseAvatar):
         if self.lids is not None:
             tensors["lids.corner"] = torch.stack([p.corner for p in self.lids.patches]).int()
             textures.update({f"lid-{k}": p.texture for k, p in zip(SIDES, self.lids.patches, strict=True)})
-        if self.shading is not None:
-            tensors.update(self.shading.tensors())
         textures.update(_textures_of(self.skin_maps))
         for shell in self.shells:
             tensors.update(shell.tensors())
@@ -130,8 +125,7 @@ class MeshAvatar(BaseAvatar):
             raise damaged(path, "no albedo texture")
         shells = shells_from(t, package.textures, path)
         lids = read_lids(package, texture, bound.source.params, path) if "lids.corner" in t else None
-        shading = shading_from(t, len(bound.head.neutral), bound.source.params.expression, path)
-        return cls(bound, texture, shells, lids, skin_maps_from(package, path), shading)
+        return cls(bound, texture, shells, lids, skin_maps_from(package, path))
 
 
 class MeshRenderer:

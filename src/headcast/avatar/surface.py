@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from headcast.avatar.expression_shading import ExpressionShading
 from headcast.avatar.lids import SHADED, Lids
 from headcast.avatar.posing import can_use_kernels, poser_for, skin_vertices
 from headcast.avatar.shell import GAP, Shell, pack_textures
@@ -33,8 +32,7 @@ EYES = ("eyeLeft", "eyeRight")
 class Posed:
     """A surface in one pose: world ``vertices``, unit ``normals``, and ``openness`` per vertex.
 
-    Openness is the fraction of the light that reaches the vertex; folds of an expression lower it and bulges
-    between them raise it, above 1 too.
+    Openness is the fraction of the light that reaches the vertex.
     """
 
     vertices: Float[Tensor, "v 3"]
@@ -59,14 +57,12 @@ class HeadSurface:
         shells: hair, body.
         texture: (H, W, 3) the head's albedo, sRGB display values.
         lids: textures of the closed lids; None: the texture never changes.
-        shading: how expressions change the light; None: not at all.
     """
 
     head: HeadModel
     shells: tuple[Shell, ...]
     texture: UInt8[np.ndarray, "h w 3"]
     lids: Lids | None = None
-    shading: ExpressionShading | None = None
 
     @cached_property
     def faces(self) -> Int[Tensor, "f 3"]:
@@ -104,8 +100,7 @@ class HeadSurface:
     @cached_property
     def solid(self) -> HeadSurface:
         """Return the head with its opaque shells only: what shows through the others."""
-        opaque = tuple(s for s in self.shells if s.opaque)
-        return HeadSurface(self.head, opaque, self.texture, self.lids, self.shading)
+        return HeadSurface(self.head, tuple(s for s in self.shells if s.opaque), self.texture, self.lids)
 
     def posed(self, params: HeadParams) -> Posed:
         """Pose the surface (unbatched): vertices, normals and openness."""
@@ -114,9 +109,6 @@ class HeadSurface:
         count = len(self.head.neutral)
         openness = torch.ones(len(vertices))
         openness[:count] = mouth_occlusion(self.head, vertices[:count], self.inside)
-        factor = None if self.shading is None else self.shading.factor(params)
-        if factor is not None:
-            openness[:count] *= factor
         if self.lids is not None:
             for eye, closure in zip(self.eyes, self.lids.closed_fraction(params), strict=True):
                 openness[eye] = 1 - SHADED * float(closure)

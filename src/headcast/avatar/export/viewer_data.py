@@ -1,7 +1,7 @@
 """Data of an avatar for the browser viewer: the rig as compact arrays, clips, and metadata.
 
 The viewer moves the head by the same rules as ``HeadModel`` (weights that exclude each other, shapes, lids,
-joints, occlusion in the mouth, cross-fading lids, folds of expressions) and shades it like ``render.shading``, so it
+joints, occlusion in the mouth, cross-fading lids) and shades it like ``render.shading``, so it
 matches our rendering.
 """
 
@@ -15,7 +15,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headcast.avatar.export.base import mesh_of
-from headcast.avatar.expression_shading import MAX_LOG_CHANGE
 from headcast.avatar.lids import BLEND_RANGE, SHADED
 from headcast.head.model import BLINKS, JOINTS, PARENTS
 from headcast.head.names import EXPRESSIONS
@@ -35,8 +34,6 @@ __all__ = ["viewer_arrays", "viewer_facts"]
 
 MIN_DISPLACEMENT_M = 2e-5
 """Displacements below this (metres) are left out of a shape."""
-MIN_LOG_CHANGE = 2e-3
-"""Changes of the light by expressions below this (logarithm) are left out."""
 MOUTH_POINTS = (*range(60, 68), 21, 22, 8)
 """Of the iBUG-68 points: inner lips, between the brows, chin; see ``head.occlusion``."""
 
@@ -50,7 +47,6 @@ def viewer_arrays(avatar: Avatar) -> dict[str, np.ndarray]:
         found |= {f"shell.{shell.name}.{k}": v for k, v in surface.items()}
     found["light"] = to_float32(avatar.source.light)
     found |= lid_arrays(avatar)
-    found |= shading_arrays(avatar)
     gaussians = getattr(avatar, "gaussians", None)
     if gaussians is not None:
         found["gaussians.triangle"] = gaussians.triangle.numpy().astype(np.uint32)
@@ -87,25 +83,6 @@ def lid_arrays(avatar: Avatar) -> dict[str, np.ndarray]:
             "albedo": to_float32(albedo.half()),
         }
     return {f"lids.{k}": v for k, v in found.items()}
-
-
-def shading_arrays(avatar: Avatar) -> dict[str, np.ndarray]:
-    """Return how expressions change the light: vertices that they change, and fields in steps of ``scale``."""
-    shading = mesh_of(avatar).shading
-    if shading is None:
-        return {}
-    vertex = (shading.fields.abs() > MIN_LOG_CHANGE).any(0).nonzero()[:, 0]
-    scale = shading.fields.abs().amax(1).clamp(min=1e-6) / 32767
-    steps = (shading.fields[:, vertex] / scale[:, None]).round()
-    found = {
-        "vertex": to_indices(vertex),
-        "fields": steps.numpy().astype(np.int16),
-        "scale": to_float32(scale),
-        "drivers": to_float32(shading.drivers),
-        "source": to_float32(shading.source_strength),
-        "largest": to_float32(torch.tensor([MAX_LOG_CHANGE])),
-    }
-    return {f"shading.{k}": v for k, v in found.items()}
 
 
 def head_arrays(head: HeadModel, identity: Float[Tensor, "i"]) -> dict[str, np.ndarray]:

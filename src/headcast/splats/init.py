@@ -27,6 +27,7 @@ SIDES = {
     "head": (256, 144),
     "eyes": (448, 320),
     "inside": (448, 240),
+    "gums": (768, 768),
     "hair": (448, 160),
     "body": (352, 96),
 }
@@ -99,7 +100,11 @@ def _classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
     face = torch.from_numpy(np.isin(regions, FACE))[head.faces].any(1)
     eyes, inside = _part_of(head, "eyeLeft", "eyeRight"), _part_of(head, *INSIDE)
     face &= ~(eyes | inside)
-    return {"face": face, "eyes": eyes, "inside": inside, "head": ~(face | eyes | inside)}
+    rest = ~(face | eyes | inside)
+    # coarse Gaussians of the gums, whose chart is small, would cover the teeth before them
+    outward = head.vertex_normals(head.neutral)[:, 2] > 0
+    gums = _part_of(head, "gums") & outward[head.faces].all(1)
+    return {"face": face, "eyes": eyes, "inside": inside & ~gums, "gums": gums, "head": rest}
 
 
 def _facing(surface: HeadSurface, source: SourceView) -> Bool[Tensor, "f"]:

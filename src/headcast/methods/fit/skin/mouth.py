@@ -30,7 +30,7 @@ MIN_TEETH_TEXELS = 60  # observed texels from which the teeth take the photo's c
 TONGUE_DEPTH_M = (0.0, 0.035)  # behind its tip, over which the palate shades the tongue
 TONGUE_SHADE = 0.75  # light that it loses there
 CORNER_LIGHT = (1.0, 0.97, 0.84, 0.66, 0.46, 0.34, 0.28, 0.25)
-"""Fraction of the light on teeth by their number from the middle: cheeks and lips shade the others in a smile."""
+"""Fraction of the light on teeth by their number from the middle: cheeks and lips shade the outer ones."""
 CORNER_HUE = (0.9, 1.0, 1.1)  # exponents of that fraction, by colour channel
 TEETH_SCALE_EXPONENT = 0.4  # of the photo's scale in the teeth's: they hardly darken with the skin
 

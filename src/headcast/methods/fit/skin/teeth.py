@@ -15,7 +15,7 @@ __all__ = ["JAWS", "ToothPoints", "crown_light", "enlarge_crowns", "tooth_points
 
 JAWS = ("teethUpper", "teethLower")
 CROWN_GROWTH = {"teethUpper": (1.03, 1.25, 1.10), "teethLower": (1.03, 1.2, 1.0)}
-"""Factors on the crowns' width at the biting edge and at the gum, and height: the head model's teeth have gaps."""
+"""Factors on the crowns' width at the biting edge and at the gum, and on their height."""
 NECK_HEIGHT = (0.15, 0.65)  # of the tooth, between which the width grows from one factor to the other
 EDGE_SHADE = (0.78, 1.02, 0.42)  # of the half width: where the shade towards the next tooth begins and ends
 GUM_SHADE = (0.45, 0.85, 0.25)  # of the height, the same towards the gum
@@ -111,8 +111,7 @@ def _teeth(head: HeadModel, rest: Float[np.ndarray, "v 3"], jaw: str) -> list[_T
     out = np.stack([-along[:, 2], 0 * along[:, 2], along[:, 0]], 1)
     half = (len(order) - 1) / 2
     return [
-        _Tooth(groups[order[k]], centres[k], along[k], out[k], int(abs(k - half)))
-        for k in range(len(order))
+        _Tooth(groups[order[k]], centres[k], along[k], out[k], int(abs(k - half))) for k in range(len(order))
     ]
 
 

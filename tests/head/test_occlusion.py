@@ -35,3 +35,25 @@ def test_a_rigid_motion_changes_nothing() -> None:
     torch.testing.assert_close(
         mouth_occlusion(head, head(p)), mouth_occlusion(head, head(turned)), atol=1e-3, rtol=0
     )
+
+
+def test_front_teeth_get_most_of_a_smiles_light() -> None:
+    head = HeadModel.load()
+    smile = {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8, "jawOpen": 0.15}
+    rest = HeadParams.neutral(head.identities)
+    v = head(rest.with_expression({**smile, "mouthUpperUpLeft": 0.5, "mouthUpperUpRight": 0.5}))
+    light, x = mouth_occlusion(head, v), head.neutral[:, 0].abs()
+    teeth = torch.zeros(len(v), dtype=torch.bool)
+    teeth[head.faces[head.part_faces("teethUpper")]] = True
+    front, canine, molar = (
+        float(light[teeth & (x > a) & (x < b)].mean()) for a, b in ((0, 0.006), (0.012, 0.018), (0.026, 0.04))
+    )
+    assert front > canine > molar and molar < 0.6 * front
+
+
+def test_closed_lips_leave_the_tongue_dark() -> None:
+    head = HeadModel.load()
+    rest = HeadParams.neutral(head.identities)
+    tongue = head.faces[head.part_faces("tongue")].unique()
+    closed = mouth_occlusion(head, head(rest))[tongue]
+    assert float(closed.max()) < 0.15

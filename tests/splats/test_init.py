@@ -43,3 +43,27 @@ def test_only_detail_gets_fine_texels(avatar: GaussianAvatar) -> None:
     assert float(fine[middle[:, 0] > 0.6].float().mean()) == 0
     rich = HeadSurface(head, (), noisy.numpy())
     assert len(avatar.gaussians) < len(init_gaussians(rich, source))
+
+
+def test_front_of_the_gums_is_finer_than_their_chart(avatar: GaussianAvatar) -> None:
+    head = avatar.head
+    t = avatar.gaussians.triangle
+    size = avatar.rest.size[t].log()[:, None] + avatar.gaussians.log_scale
+    on_gums = torch.isin(t, head.part_faces("gums"))
+    outward = head.vertex_normals(head.neutral)[:, 2] > 0
+    front = outward[head.faces].all(1)[t.clamp(max=len(head.faces) - 1)] & on_gums
+    reach = size[:, :2].exp().mean(1)
+    assert float(reach[front].median()) < 0.5 * float(reach[on_gums & ~front].median())
+
+
+def test_teeth_behind_closed_lips_get_fine_texels(avatar: GaussianAvatar) -> None:
+    head, source = avatar.head, avatar.source
+    plain_texture = np.full((512, 512, 3), 120, np.uint8)
+    squares = np.kron(np.indices((64, 64)).sum(0) % 2, np.ones((8, 8)))
+    detailed_texture = plain_texture + (squares[..., None] * 60).astype(np.uint8)
+    found, plain = (
+        init_gaussians(HeadSurface(head, (), t), source) for t in (detailed_texture, plain_texture)
+    )
+    teeth = head.part_faces("teethUpper", "teethLower")
+    count, coarse = (int(torch.isin(g.triangle, teeth).sum()) for g in (found, plain))
+    assert count > 2 * coarse

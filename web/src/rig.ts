@@ -6,8 +6,8 @@ import { type Arrays, type Payload, need } from "./payload";
 import { type Affine, affine, after, matrixFromAxisAngle } from "./rotation";
 import { Names, combine, gazeFromLook } from "./weights";
 
-const BOUNCE = 0.15; // share of the light that arrives by reflection however deep a point lies
-const CLOSED = 4e-6; // square metres: lips are never light-tight
+const BOUNCE = 0.05; // share of the light that arrives by reflection however deep a point lies
+const CLOSED = 4e-4; // metres of the gap: lips are never light-tight
 
 export interface Pose {
   rotation: number[];
@@ -145,19 +145,23 @@ export class Rig {
     const gap = (length(minus(p[1], p[7])) + length(minus(p[2], p[6])) + length(minus(p[3], p[5]))) / 3;
     const across = minus(p[4], p[0]), width = length(across);
     const up = minus(p[8].map((x, k) => (x + p[9][k]) / 2), p[10]);
-    const r2 = (gap * width) / 4 + CLOSED;
+    const high = gap + CLOSED;
     const out = [
       across[1] * up[2] - across[2] * up[1], across[2] * up[0] - across[0] * up[2], across[0] * up[1] - across[1] * up[0],
     ];
     const scale = 1 / Math.max(1e-12, length(out));
-    const middle = [0, 1, 2].map((k) => p.slice(0, 8).reduce((s, q) => s + q[k], 0) / 8);
+    const mean = (ids: number[]) => [0, 1, 2].map((k) => ids.reduce((s, i) => s + p[i][k], 0) / ids.length);
+    const front = mean([1, 2, 3, 5, 6, 7]), side = mean([0, 4]), half = Math.max(1e-9, (width * width) / 2);
+    const ahead = (a: number[]) => (a[0] * out[0] + a[1] * out[1] + a[2] * out[2]) * scale;
+    const recession = Math.max(0, ahead(minus(front, side)));
     const v = this.pieces[0].position;
     for (let i = 0; i < this.inside.length; i++) {
       if (!this.inside[i]) continue;
-      let depth = 0;
-      for (let k = 0; k < 3; k++) depth += (middle[k] - v[3 * i + k]) * out[k] * scale;
-      depth = Math.max(0, depth);
-      this.openness[i] = BOUNCE + ((1 - BOUNCE) * r2) / (r2 + depth * depth);
+      const q = [v[3 * i], v[3 * i + 1], v[3 * i + 2]], off = minus(q, side);
+      const lateral = Math.min(1, Math.max(-1, (off[0] * across[0] + off[1] * across[1] + off[2] * across[2]) / half));
+      const depth = Math.max(0, ahead(minus(front, q)) - recession * lateral * lateral);
+      const far = 4 * depth * depth;
+      this.openness[i] = BOUNCE + ((1 - BOUNCE) * high * width) / Math.sqrt((high * high + far) * (width * width + far));
     }
   }
 }

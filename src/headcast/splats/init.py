@@ -24,9 +24,11 @@ __all__ = ["SIDES", "detailed", "init_gaussians"]
 
 SIDES = {
     "face": (640, 352),
+    "lips": (896, 512),
     "head": (256, 144),
     "eyes": (448, 320),
     "inside": (448, 240),
+    "gums": (768, 768),
     "hair": (448, 160),
     "body": (352, 96),
 }
@@ -38,6 +40,7 @@ SHARPEN, BLUR = 1.2, 0.8  # how much, and the scale in texels
 THIN = 0.12  # thickness, of the narrower side
 OPAQUE = 0.99
 FACE = ("face", "lips", "lids", "nose", "brows", "ears")
+LIPS_REACH_M = (0.04, 0.028, 0.06)  # from the lips' middle, within which texels are as fine as on lips
 INSIDE = ("teethUpper", "teethLower", "gums", "tongue", "mouth")
 
 
@@ -59,6 +62,8 @@ def init_gaussians(surface: HeadSurface, source: SourceView) -> Gaussians:
         visible = shown[start : start + len(mesh.faces)]
         sides = SIDES.get(kind, SIDES["body"])
         least = DETAIL.get(kind, DETAIL["face"])
+        if kind == "inside":
+            visible = torch.ones_like(visible)  # closed lips hide teeth that another expression shows
         fine = which & visible & detailed(mesh, colours, sides, least)
         for side, spread, chosen in zip(sides, SPREAD, (fine, which & ~fine), strict=True):
             if bool(chosen.any()):
@@ -97,7 +102,21 @@ def _classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
     face = torch.from_numpy(np.isin(regions, FACE))[head.faces].any(1)
     eyes, inside = _part_of(head, "eyeLeft", "eyeRight"), _part_of(head, *INSIDE)
     face &= ~(eyes | inside)
-    return {"face": face, "eyes": eyes, "inside": inside, "head": ~(face | eyes | inside)}
+    rest = ~(face | eyes | inside)
+    # coarse Gaussians of the gums, whose chart is small, would cover the teeth before them
+    outward = head.vertex_normals(head.neutral)[:, 2] > 0
+    gums = _part_of(head, "gums") & outward[head.faces].all(1)
+    lips = torch.from_numpy(regions == "lips")
+    off = (head.neutral - head.neutral[lips].mean(0)) / torch.tensor(LIPS_REACH_M)
+    lips = face & (off.norm(dim=1) < 1)[head.faces].all(1)
+    return {
+        "face": face & ~lips,
+        "lips": lips,
+        "eyes": eyes,
+        "inside": inside & ~gums,
+        "gums": gums,
+        "head": rest,
+    }
 
 
 def _facing(surface: HeadSurface, source: SourceView) -> Bool[Tensor, "f"]:

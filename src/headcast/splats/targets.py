@@ -21,6 +21,7 @@ __all__ = ["PosedTarget", "ViewTarget", "pose_target"]
 EDGE_ON = (0.1, 0.45)  # cosines to the viewer between which steps grow from ``MIN_STEP`` to whole ones
 MIN_STEP = 0.1  # of a step, that Gaussians viewed edge-on still make: such a view says little about them
 HIDDEN = 0.012  # metres behind the mesh from which nothing is visible
+HIDDEN_INSIDE = 0.002  # the same for what lies inside the mouth: teeth must not learn the lips' colours
 OVERSCAN = 0.1  # of the image's size, by which the middle of a Gaussian may lie outside
 NEAR = 0.02  # metres from the camera
 
@@ -130,4 +131,7 @@ def _is_visible(
     inside = ((at > -OVERSCAN * size) & (at < (1 + OVERSCAN) * size)).all(-1) & (z > NEAR)
     solid = avatar.mesh.surface.solid
     raster = rasterize_mesh(solid.posed(params).vertices, solid.faces, camera)
-    return inside & (z < depth_at(raster.depth, at) + HIDDEN)
+    in_mouth = avatar.mesh.surface.inside[solid.head.faces].all(1)
+    limit = torch.full((len(avatar.mesh.surface.faces),), HIDDEN)
+    limit[: len(in_mouth)][in_mouth] = HIDDEN_INSIDE
+    return inside & (z < depth_at(raster.depth, at) + limit[avatar.gaussians.triangle])

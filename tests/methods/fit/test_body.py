@@ -10,7 +10,7 @@ import torch
 
 from headcast.avatar.mesh import MeshAvatar
 from headcast.camera import Camera
-from headcast.head.model import HeadModel
+from headcast.head.model import JOINTS, HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.fit.body.outline import edges_at, first_crossing
 from headcast.methods.fit.body.shell import body_shell, headroom, tuck_shoulders
@@ -118,6 +118,16 @@ def test_shoulders_stay_when_the_neck_bends(seen: Observation, made: MeshAvatar)
     low = shell.rest[:, 1] < -0.25
     assert float(moved[low].max()) < 1e-4 and float(moved[:68].max()) > 0.005
     torch.testing.assert_close(shell.skin_weights.sum(1), torch.ones(len(shell.rest)))
+
+
+def test_collars_hardly_follow_the_head(seen: Observation, made: MeshAvatar) -> None:
+    shell = made.shells[0]
+    root, head_joint = (
+        shell.skin_weights[:, JOINTS.index("root")],
+        shell.skin_weights[:, JOINTS.index("head")],
+    )
+    assert float(head_joint.max()) == 0
+    assert float(root[shell.rest[:, 1] < -0.14].min()) > 0.65
 
 
 def test_the_heads_shoulders_are_within(seen: Observation, head: HeadModel) -> None:

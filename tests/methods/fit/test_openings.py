@@ -10,7 +10,6 @@ from jaxtyping import Float
 
 from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.canvas import TextureCanvas
-from headcast.methods.fit.skin.mouth import lower_tongue
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.openings import paint_openings, reject_teeth
 from headcast.texture.texels import Texels, interpolate_attributes, texels_of
@@ -82,10 +81,3 @@ def test_teeth_are_not_kept_on_the_lips() -> None:
     red = reject_teeth(canvas(LIP, LIP)).observed.confidence
     assert pale[weights > 0.9].min() < 0.05 and pale[weights > 0.9].max() == 1  # at the inner edge only
     assert (red == 1).all() and (pale[weights == 0] == 1).all()
-
-
-def test_only_the_tongue_is_laid_down() -> None:
-    head = parts()[0]
-    moved = np.flatnonzero(lower_tongue(head).any(1))
-    tongue = head.faces[head.part == head.part_names.index("tongue")].unique().numpy()
-    assert np.array_equal(moved, tongue)

@@ -25,7 +25,7 @@ from headcast.methods.fit.hair.texture import hair_shell
 from headcast.methods.fit.hair.volume import hair_height, hair_offset
 from headcast.methods.fit.skin.closed_lids import lid_patches
 from headcast.methods.fit.skin.detail import blend_detailed_texture, blend_texture, texture_size_for
-from headcast.methods.fit.skin.mouth import lower_tongue
+from headcast.methods.fit.skin.mouth import shape_mouth
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.photos import delight_photo, merge_photos
 from headcast.methods.fit.skin.pipeline import complete_texture
@@ -156,7 +156,7 @@ def _fit_shape(observations: list[Observation], head: HeadModel, pool: ThreadPoo
     torso = estimate_torso(first, head)
     offset, inwards = offsets_job.result()
     displacement = offset if hair is None else inwards
-    displacement = displacement + tuck_shoulders(torso, first, head) + lower_tongue(head)
+    displacement = displacement + tuck_shoulders(torso, first, head) + shape_mouth(head)
     head = bind_head(head, torch.from_numpy(displacement).float())
     return _FittedShape(head, hair, torso, hair_height(offset, head))
 

@@ -23,6 +23,9 @@ from headcast.texture.delight import shading_at
 __all__ = ["body_shell", "headroom", "tuck_shoulders"]
 
 FLATNESS = 0.75  # of the texture's columns: 1 spaces them as in the photo, 0 by angle
+ROOT_DISTANCE_M = (0.006, 0.05)  # from the neck's skin, over which the root's weight rises to 1
+COLLAR_HEIGHT_M = (-0.085, -0.14)  # in the head frame, over which collars come to lie on the shoulders
+COLLAR_ROOT_WEIGHT = 0.7  # of collars that lie on the shoulders, next to the neck's skin
 NEIGHBOUR_COUNT = 4  # head vertices that a point takes skinning weights from
 MAX_ALBEDO, MAX_HEADROOM = 0.97, 2.5  # of clothes; factor on the light
 INSIDE_FRACTION = 0.93  # of the distance to the surface, within which the head's shoulders stay
@@ -129,7 +132,11 @@ def _grid_triangles(rows: int, columns: int, width: int) -> Int[np.ndarray, "f 3
 
 
 def _joint_weights(world: Float[Tensor, "n 3"], head: HeadModel, params: HeadParams) -> Float[Tensor, "n j"]:
-    """Return skinning weights: near the head's neck those of its vertices, further away the root's."""
+    """Return skinning weights: near the head's neck those of its vertices, further away the root's.
+
+    Clothes never follow the head itself, and a collar bends with the neck only in part: it lies on the
+    shoulders.
+    """
     trunk = head.region_mask("neck", "shoulders")
     with torch.no_grad():
         head_points = head(params)[trunk]
@@ -138,10 +145,13 @@ def _joint_weights(world: Float[Tensor, "n 3"], head: HeadModel, params: HeadPar
     weights = (
         head.skin_weights[trunk][index] * (inverse_weight / inverse_weight.sum(1, keepdim=True))[..., None]
     ).sum(1)
-    jaw, skull, root = (JOINTS.index(n) for n in ("jaw", "head", "root"))
-    weights[:, skull] += weights[:, jaw]
-    weights[:, jaw] = 0
-    root_weight = torch.from_numpy(smoothstep(distance[:, 0].numpy(), 0.015, 0.07)).float()[:, None]
+    jaw, skull, neck, root = (JOINTS.index(n) for n in ("jaw", "head", "neck", "root"))
+    weights[:, neck] += weights[:, jaw] + weights[:, skull]
+    weights[:, [jaw, skull]] = 0
+    off_neck = smoothstep(distance[:, 0].numpy(), *ROOT_DISTANCE_M)
+    height = _unpose(world, weights, head, params)[:, 1].numpy()
+    on_shoulders = COLLAR_ROOT_WEIGHT * smoothstep(height, *COLLAR_HEIGHT_M)
+    root_weight = torch.from_numpy(np.maximum(off_neck, on_shoulders)).float()[:, None]
     blended = weights * (1 - root_weight)
     blended[:, root] += root_weight[:, 0]
     return blended / blended.sum(1, keepdim=True)

@@ -121,7 +121,7 @@ def register_photo(
     observation: Observation, skin: SkinTexture, head: HeadModel, texels: Texels
 ) -> Observation:
     """Return the observation with the pose in which the photo agrees with a texture."""
-    small = shrink(observation)
+    small = reduce_observation(observation)
     params = observation.params
     for _ in range(ROUNDS):
         flow = surface_flow(replace(small, params=params), skin, head, texels)
@@ -133,7 +133,7 @@ def register_photo(
     return replace(observation, params=params)
 
 
-def shrink(observation: Observation) -> Observation:
+def reduce_observation(observation: Observation) -> Observation:
     """Reduce a photo whose face is larger than ``FACE_PIXELS``: image, camera and the mask of skin alone."""
     import cv2
 
@@ -216,8 +216,8 @@ def dense_flow(
     import cv2
 
     where = known.astype(np.float32)
-    seen = to_bytes(normalize_locally(photo, np.ones_like(where), neighbourhood))
-    drawn = to_bytes(normalize_locally(rendered, where, neighbourhood))
+    seen = to_grey_bytes(normalize_locally(photo, np.ones_like(where), neighbourhood))
+    drawn = to_grey_bytes(normalize_locally(rendered, where, neighbourhood))
     drawn = np.where(known, drawn, seen)
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     method.setFinestScale(0)
@@ -243,7 +243,7 @@ def normalize_locally(
     return difference / (contrast + CONTRAST_FLOOR)
 
 
-def to_bytes(x: Float[np.ndarray, "h w"]) -> np.ndarray:
+def to_grey_bytes(x: Float[np.ndarray, "h w"]) -> np.ndarray:
     """Scale normalized values to 8 bits."""
     return (128 + GREY_LEVELS * x).clip(0, 255).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Draw the images of docs/synth.md: a contact sheet of people, one of truths, one that shows what is balanced.
+"""Draw the images of docs/synth.md: a sheet of people, one of truths, one that shows what is balanced.
 
 python tools/synth_sheet.py -o docs/images [--size 192] [--seed 0] [--people 40] [--only synth ...]
 """

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 TOLERANCE = 1e-3
 
@@ -42,6 +43,12 @@ def filled(network: nn.Module, rules: Path) -> nn.Module:
             state[name].copy_(rule["mean"] + rule["std"] * seeded(name, state[name].shape))
         elif rule["mode"] == "const":
             state[name].fill_(rule["value"])
+        elif rule["mode"] == "unit_randn":
+            state[name].copy_(normalize(seeded(name, state[name].shape), dim=0))
+        elif rule["mode"] == "normalize(W^T u)":
+            stem = name.removesuffix("weight_v")
+            w, u = state[f"{stem}weight_orig"], state[f"{stem}weight_u"]
+            state[name].copy_(normalize(w.flatten(1).T @ u, dim=0))
         else:
             assert rule["mode"] == "keep", rule
     return network.eval()

@@ -1,15 +1,22 @@
-"""Adversarial losses: non-saturating (Goodfellow et al. 2014) with the R1 penalty (Mescheder et al. 2018)."""
+"""Adversarial losses: non-saturating (Goodfellow et al. 2014) with the R1 penalty (Mescheder et al. 2018);
+hinge (Lim & Ye 2017) for discriminators that score patches at several scales."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
-__all__ = ["discriminator_loss", "generator_loss", "r1_penalty"]
+__all__ = [
+    "discriminator_loss",
+    "generator_loss",
+    "hinge_discriminator_loss",
+    "hinge_generator_loss",
+    "r1_penalty",
+]
 
 
 def generator_loss(fake: Float[Tensor, "b 1"]) -> Float[Tensor, ""]:
@@ -20,6 +27,19 @@ def generator_loss(fake: Float[Tensor, "b 1"]) -> Float[Tensor, ""]:
 def discriminator_loss(real: Float[Tensor, "b 1"], fake: Float[Tensor, "b 1"]) -> Float[Tensor, ""]:
     """Compute the discriminator's logistic loss from its logits of real and of generated images."""
     return softplus(-real).mean() + softplus(fake).mean()
+
+
+def hinge_generator_loss(fake: Sequence[Float[Tensor, "b 1 _ _"]]) -> Float[Tensor, ""]:
+    """Compute the generator's hinge loss from the scores of generated patches, one map for each scale."""
+    return -torch.stack([x.mean() for x in fake]).mean()
+
+
+def hinge_discriminator_loss(
+    real: Sequence[Float[Tensor, "b 1 _ _"]], fake: Sequence[Float[Tensor, "b 1 _ _"]]
+) -> Float[Tensor, ""]:
+    """Compute the discriminator's hinge loss from the scores of real and of generated patches."""
+    terms = [relu(1 - r).mean() + relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]
+    return torch.stack(terms).mean()
 
 
 def r1_penalty(

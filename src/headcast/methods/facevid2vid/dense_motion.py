@@ -1,4 +1,4 @@
-"""Dense motion (Wang et al. 2021, Sec. 3.2): from keypoint flows to one flow field and an occlusion mask."""
+"""Dense motion (Wang et al. 2021): from keypoint flows to one flow field and an occlusion mask."""
 
 from __future__ import annotations
 

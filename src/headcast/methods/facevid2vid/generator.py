@@ -1,4 +1,4 @@
-"""Appearance extractor, warping and generator (Wang et al. 2021, Fig. 4), with either of two decoders.
+"""Appearance extractor, warping and generator (Wang et al. 2021), with either of two decoders.
 
 ``original`` is the paper's; ``spade`` that of the later published weights, whose decoder normalizes by the
 warped features (``nets.spade``).

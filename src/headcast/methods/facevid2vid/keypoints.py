@@ -1,4 +1,4 @@
-"""The canonical keypoint detector L (Wang et al. 2021, Sec. 3.1 and Fig. 9): 3D keypoints of a face at rest.
+"""The canonical keypoint detector L (Wang et al. 2021): 3D keypoints of a face at rest.
 
 They do not depend on the pose or expression in the image, which ``pose`` adds.
 """

@@ -1,6 +1,6 @@
 """The pose and expression estimators H and Δ in one network, and how they move canonical keypoints.
 
-Wang et al. 2021, Sec. 3.1, Eq. 1: x_k = R x_c,k + t + δ_k. Angles follow the published implementation.
+Wang et al. 2021: x_k = R x_c,k + t + δ_k. Angles follow the published implementation.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class PoseNetwork(nn.Module):
     def motion(self, image: Float[Tensor, "b 3 h w"]) -> HeadMotion:
         """Estimate pose and expression, angles in degrees."""
         found = self(image)
-        angles = [bins_to_degrees(x) for x in (found.yaw, found.pitch, found.roll)]
-        return HeadMotion(*angles, found.translation, found.expression)
+        yaw, pitch, roll = (bins_to_degrees(x) for x in (found.yaw, found.pitch, found.roll))
+        return HeadMotion(yaw, pitch, roll, found.translation, found.expression)
 
 
 def bins_to_degrees(logits: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
@@ -148,6 +148,6 @@ def axis_rotation(axis: int, degrees: Float[Tensor, " b"]) -> Float[Tensor, "b 3
 def place_keypoints(
     canonical: Float[Tensor, "b k 3"], motion: HeadMotion, legacy: bool = False
 ) -> Float[Tensor, "b k 3"]:
-    """Rotate, translate and deform canonical keypoints (Eq. 1)."""
+    """Rotate, translate and deform canonical keypoints: R x + t + δ."""
     R = rotation_matrix(motion.yaw, motion.pitch, motion.roll, legacy)
     return canonical @ R.transpose(1, 2) + motion.translation[:, None] + motion.expression

@@ -13,7 +13,7 @@ from headcast.crops.square import Box, Square, square_around
 
 __all__ = ["crop_image", "face_square", "to_pixels"]
 
-ROOM = 1.7
+ROOM = 1.9
 """Side of the square in larger sides of the landmarks' box. VoxCeleb's crops, which the published weights
 were trained on, come from another detector; this is about theirs by eye, not measured."""
 MOVEMENT_ROOM = 1.2

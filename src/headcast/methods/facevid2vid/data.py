@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from headcast.crops.grid import sample_squares
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.facevid2vid.crop import crop_image, face_square
@@ -25,6 +26,8 @@ __all__ = ["FramePairs", "angles_of", "read_pairs", "synthesize_pairs"]
 
 CLIP_FPS = 1.5
 """Two frames of a synthetic clip are two thirds of a second apart."""
+RENDERED_ROOM = 1.5
+"""Side of synthetic images before they are cropped, in sides of the crop."""
 CLIP_STRIDE = 15
 """Frames of a real clip from the source to the driver."""
 FACING = (1.0, -1.0, -1.0)
@@ -67,10 +70,19 @@ def angles_of(cam_from_world: Float[Tensor, "b 4 4"], params: HeadParams) -> Flo
 
 
 def synthesize_pairs(count: int, side: int, index: int, seed: int, device: torch.device) -> FramePairs:
-    """Synthesize two frames of the clips of ``count`` people: one camera and one light each."""
-    config = SynthConfig(size=side, people=count, frames=2, clip=True, fps=CLIP_FPS)
+    """Synthesize two frames of the clips of ``count`` people, cropped as those of real clips.
+
+    A clip has one camera and one light.
+    """
+    size = round(RENDERED_ROOM * side)
+    config = SynthConfig(size=size, people=count, frames=2, clip=True, fps=CLIP_FPS)
     shots = Shots.make(config, index, seed, device)
-    angles, images = angles_of(shots.cam_from_world, shots.params), (shots.image + 1) / 2
+    boxes = shots.box(shots.K, shots.cam_from_world).unflatten(0, (count, 2)).tolist()
+    squares = [face_square([tuple(b) for b in pair]) for pair in boxes]
+    corners = [(q.x - q.side / 2, q.y - q.side / 2, q.x + q.side / 2, q.y + q.side / 2) for q in squares]
+    about = torch.tensor(corners, device=device).repeat_interleave(2, 0)
+    images = (sample_squares(shots.image, about, side, room=1.0) + 1) / 2
+    angles = angles_of(shots.cam_from_world, shots.params)
     return FramePairs(images[0::2], images[1::2], angles[0::2], angles[1::2])
 
 

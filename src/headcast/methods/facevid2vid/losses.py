@@ -7,8 +7,7 @@ equivariance, L_L keypoint prior, L_H head pose, L_Δ deformation prior.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -38,12 +37,8 @@ SMALLEST = 16
 """Pixels of the smallest side at which images are compared."""
 
 
-class ImageDistance(Protocol):
-    """A perceptual distance of images in -1..1, one number for each pair."""
-
-    def __call__(self, a: Float[Tensor, "b 3 h w"], b: Float[Tensor, "b 3 h w"], /) -> Float[Tensor, " b"]:
-        """Compute the distances."""
-        ...
+ImageDistance = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]], Float[Tensor, " b"]]
+"""A perceptual distance of images in -1..1, one number for each pair."""
 
 
 def perceptual(

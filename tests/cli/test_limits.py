@@ -32,7 +32,7 @@ from headcast.training.recipes import recipe_class, recipes
 VALUES = (0, -3, math.nan, math.inf, -math.inf, 1e30)
 
 ALLOWED: dict[str, tuple[set[str], set[float]]] = {
-    "angles in degrees": ({"yaw", "pitch", "evaluate synthetic views"}, {0, -3}),
+    "angles in degrees": ({"yaw", "pitch", "roll", "evaluate synthetic views"}, {0, -3}),
     "a seed, a weight, a fraction, a number of extras: 0 is none or the first": (
         {
             *("seed", "strength", "sh_degree", "subdivide", "ema", "clip", "warmup", "cooldown"),

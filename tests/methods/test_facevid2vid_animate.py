@@ -19,7 +19,7 @@ from headcast.image import load_image
 from headcast.methods.base import get_animator, make_options
 from headcast.methods.facevid2vid import importing, infer, weights
 from headcast.methods.facevid2vid.config import BETA, OFFICIAL, ORIGINAL, TINY
-from headcast.methods.facevid2vid.crop import crop_image, face_square
+from headcast.methods.facevid2vid.crop import clip_square, crop_face
 from headcast.methods.facevid2vid.generator import Generator
 from headcast.video import Clip, read_video, write_video
 from headcast.weights import load_tensors
@@ -122,7 +122,7 @@ def test_from_a_checkpoint_to_a_video(
 
 def test_the_record_says_that_it_is_not_for_commerce(run: Run, checkpoint: Path) -> None:
     assert run("weights", "import", "facevid2vid", checkpoint)[0] == 0
-    file = weights.weights_file()
+    file = weights.networks_file()
     card = json.loads(file.with_suffix(".json").read_text())
     assert card["commercial"] == "no" and "CC BY-NC 4.0" in card["licence"]
     tensors, meta, _ = load_tensors(file)
@@ -135,7 +135,7 @@ def test_the_record_says_that_it_is_not_for_commerce(run: Run, checkpoint: Path)
 def test_every_published_kind_is_recognised(config: object, tmp_path: Path, run: Run) -> None:
     path = write_checkpoint(tmp_path / "x.pth.tar", config)
     assert run("weights", "import", "facevid2vid", path)[0] == 0
-    read = weights.read_networks()
+    read = weights.read_face_networks()
     assert read.config == config
     theirs = torch.load(path, weights_only=True)
     for part, network in zip(weights.PARTS, read[1:4], strict=True):
@@ -151,7 +151,7 @@ def test_other_files_are_refused(run: Run, checkpoint: Path, tmp_path: Path) -> 
     assert code == 2 and "is no face-vid2vid checkpoint (1 of" in err and "second.weight" in err
     torch.save({"state_dict": {}}, tmp_path / "y.pth")
     assert run("weights", "import", "facevid2vid", tmp_path / "y.pth")[0] == 2
-    assert not weights.weights_file().exists()
+    assert not weights.networks_file().exists()
 
 
 def test_doctor_knows_the_official_sizes() -> None:
@@ -196,13 +196,13 @@ def test_a_driver_without_a_face_is_named(run: Run, checkpoint: Path, demo_photo
 
 
 def test_one_square_holds_all_places_of_a_face() -> None:
-    still = face_square([(100, 100, 200, 220)])
+    still = clip_square([(100, 100, 200, 220)])
     assert (still.x, still.y) == (150, 160) and still.side == pytest.approx(120 * 1.9)
-    moving = face_square([(100, 100, 200, 220), (400, 100, 500, 220)])
+    moving = clip_square([(100, 100, 200, 220), (400, 100, 500, 220)])
     assert moving.x == 300 and moving.side >= 400 * 1.2
     rgb = np.zeros((300, 300, 3), np.uint8)
     rgb[150:170, 140:160] = 255
-    cut = crop_image(rgb, still, 64)
+    cut = crop_face(rgb, still, 64)
     assert cut.shape == (1, 3, 64, 64) and cut.max() <= 1
     assert float(cut[0, 0, 31, 31]) == pytest.approx(1, abs=0.01) and float(cut[0, 0, 5, 5]) == 0
     assert infer.to_pixels(cut).max() == 255

@@ -17,7 +17,7 @@ from headcast.methods.facevid2vid.losses import (
     keypoint_prior,
     perceptual,
 )
-from headcast.methods.facevid2vid.pose import HeadMotion, bins_to_degrees, place_keypoints, rotation_matrix
+from headcast.methods.facevid2vid.pose import FaceMotion, bins_to_degrees, place_keypoints, rotation_matrix
 from headcast.methods.facevid2vid.relative import DrivenHead, ViewAngles, hull_volume, movement_scale
 from headcast.methods.facevid2vid.vgg import VggDistance
 from headcast.methods.facevid2vid.warps import Warp, random_warp
@@ -27,12 +27,12 @@ from headcast.priors.encoder.infer import load_encoder
 from headcast.training.adversarial import hinge_discriminator_loss, hinge_generator_loss
 
 
-def motion(yaw: float = 0, pitch: float = 0, roll: float = 0, x: float = 0, mouth: float = 0) -> HeadMotion:
+def motion(yaw: float = 0, pitch: float = 0, roll: float = 0, x: float = 0, mouth: float = 0) -> FaceMotion:
     """A motion of one head with five keypoints; ``mouth`` moves the last of them down."""
     expression = torch.zeros(1, 5, 3)
     expression[0, -1, 1] = mouth
     y, p, r = (torch.tensor([float(a)]) for a in (yaw, pitch, roll))
-    return HeadMotion(y, p, r, torch.tensor([[float(x), 0, 0]]), expression)
+    return FaceMotion(y, p, r, torch.tensor([[float(x), 0, 0]]), expression)
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ import torch
 from tests.parity import TOLERANCE, filled, seeded, shapes, worst
 from torch import Tensor, nn
 
-from headcast.methods.facevid2vid.config import CONFIGS, OFFICIAL, ORIGINAL, Config
+from headcast.methods.facevid2vid.config import CONFIGS, OFFICIAL, ORIGINAL, NetworkSizes
 from headcast.methods.facevid2vid.generator import Generator
 from headcast.methods.facevid2vid.keypoints import KeypointDetector
 from headcast.methods.facevid2vid.pose import PoseNetwork, place_keypoints, rotation_matrix
 
 FACTS = Path(__file__).resolve().parent / "facevid2vid_parity"
 SAVED = dict(np.load(FACTS / "parity.npz"))
-KINDS: dict[str, tuple[type[nn.Module], Config]] = {
+KINDS: dict[str, tuple[type[nn.Module], NetworkSizes]] = {
     "kp_detector": (KeypointDetector, OFFICIAL),
     "he_estimator": (PoseNetwork, OFFICIAL),
     "generator_original": (Generator, ORIGINAL),
@@ -130,7 +130,7 @@ def test_no_two_configurations_have_the_same_tensors() -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS[-2:], ids=lambda c: c.decoder)
-def test_the_tiny_networks_run_and_learn(config: Config) -> None:
+def test_the_tiny_networks_run_and_learn(config: NetworkSizes) -> None:
     torch.manual_seed(0)
     detector, generator = KeypointDetector(config), Generator(config)
     source = torch.rand(2, 3, config.side, config.side)

@@ -18,7 +18,7 @@ from headcast.methods.facevid2vid.config import TINY
 from headcast.methods.facevid2vid.data import angles_of, read_pairs, synthesize_pairs
 from headcast.methods.facevid2vid.pose import rotation_matrix
 from headcast.methods.facevid2vid.recipe import WEIGHTS, FaceVid2VidRecipe
-from headcast.methods.facevid2vid.weights import join_states, read_networks, tensor_shapes
+from headcast.methods.facevid2vid.weights import join_states, read_face_networks, tensor_shapes
 from headcast.synth.config import SynthConfig
 from headcast.synth.shots import Shots
 from headcast.training.recipe import Recipe
@@ -119,7 +119,7 @@ def test_trained_weights_animate_a_photo(
     assert len(log) == 2
     assert {f"main/{k}" for k in WEIGHTS} | {"discriminator/hinge"} <= log[0].keys()
     file = folder / "facevid2vid.safetensors"
-    assert read_networks(file).config == TINY
+    assert read_face_networks(file).config == TINY
     card = json.loads(file.with_suffix(".json").read_text())
     assert card["licence"] == "not chosen" and card["trained_on"] == "synthetic heads"
     assert run(*TRAIN, "--steps", "3", "-o", folder)[0] == 0  # resumed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 __all__ = ["Form", "find_flag", "make_form", "with_metavars"]
 
@@ -65,8 +65,10 @@ def with_metavars(options: type) -> type:
     hints = get_type_hints(options, include_extras=True)
     changed = []
     for field in dataclasses.fields(options):
-        types = [k for k in get_args(hints[field.name]) if k is not type(None)]
-        if len(types) == 1 and types[0] in METAVARS and len(get_args(hints[field.name])) == 2:
+        hint = hints[field.name]
+        kinds = get_args(get_args(hint)[0] if get_origin(hint) is Annotated else hint)
+        types = [k for k in kinds if k is not type(None)]
+        if len(types) == 1 and types[0] in METAVARS and len(kinds) == 2:
             changed.append((field.name, _named(hints[field.name], METAVARS[types[0]]), field.default))
     fields = [(name, hint, dataclasses.field(default=default)) for name, hint, default in changed]
     return dataclasses.make_dataclass(

@@ -33,12 +33,6 @@ CHECKPOINTS = (
         {"conv_body_first.weight": (32, 3, 1, 1), "condition_shift.6.2.bias": (32,)},
     ),
     OfficialCheckpoint(
-        "face-vid2vid",
-        "CC BY-NC 4.0: no commercial use",
-        ("kp_detector",),
-        {"predictor.down_blocks.down0.conv.weight": (64, 3, 3, 3), "down.weight": (3, 1, 13, 13)},
-    ),
-    OfficialCheckpoint(
         "GSGAN FFHQ 512",
         "none stated: ask its authors",
         ("G_ema", "G"),

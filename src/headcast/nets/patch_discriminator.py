@@ -39,7 +39,7 @@ class PatchPyramidLevel(nn.Module):
         self.out = SpectralConv2d(widths[-1], 1, KERNEL, padding=1)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> PatchScores:
-        """Score the patches."""
+        """Score the patches of an image."""
         features = []
         for k, conv in enumerate(self.convs):
             x = conv(x)

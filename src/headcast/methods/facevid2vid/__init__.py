@@ -5,7 +5,8 @@ as the weights of an unofficial implementation have them: ``keypoints`` (canonic
 pose and expression), ``dense_motion`` (flow, occlusion), ``generator`` (appearance, warping, both decoders),
 with sizes in ``config`` and blocks in ``blocks``. Training: ``losses``, ``vgg``, ``warps`` (for equivariance,
 see there), ``data``, ``recipe``. Inference: ``relative`` (driven keypoints, free view), ``crop``, ``infer``,
-``method``. Weights files: ``weights`` (reading), ``importing`` (official checkpoints: CC BY-NC, not bundled).
+``options``, ``method``. Weights files: ``weights`` (reading), ``importing`` (official checkpoints, which are
+CC BY-NC and not bundled).
 """
 
 from headcast.registry import Declaration, Importer, OfficialCheckpoint
@@ -17,7 +18,7 @@ DECLARATION = Declaration(
     recipes={"facevid2vid": f"{HERE}.recipe:FaceVid2VidRecipe"},
     importers={
         "facevid2vid": Importer(
-            f"{HERE}.importing:convert",
+            f"{HERE}.importing:convert_facevid2vid",
             "the Vox-256 .pth.tar of its authors (CC BY-NC)",
             "animate PHOTO --method facevid2vid",
         )
@@ -25,7 +26,7 @@ DECLARATION = Declaration(
     checkpoints=(
         OfficialCheckpoint(
             "face-vid2vid",
-            "CC BY-NC 4.0, non-commercial",
+            "CC BY-NC 4.0: no commercial use",
             ("generator",),
             {
                 "dense_motion_network.mask.weight": (16, 112, 7, 7, 7),

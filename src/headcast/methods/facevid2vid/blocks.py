@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, avg_pool3d, conv2d, interpolate, leaky_relu, relu
 
-__all__ = ["AntiAliasDownsample", "ConvBlock", "ResBlock", "conv", "named", "volume_grid"]
+__all__ = ["AntiAliasDownsample", "ConvNormBlock", "ResBlock", "conv", "named", "volume_grid"]
 
 Resize = Literal["up", "down"]
 
@@ -34,7 +34,7 @@ def named(modules: Iterable[nn.Module], pattern: str) -> nn.Sequential:
     return nn.Sequential(OrderedDict((pattern.format(k), m) for k, m in enumerate(modules)))
 
 
-class ConvBlock(nn.Module):
+class ConvNormBlock(nn.Module):
     """Convolution, batch norm, leaky ReLU; before it twice or after it half the height and width.
 
     Args:
@@ -56,7 +56,7 @@ class ConvBlock(nn.Module):
         self.norm = batch_norm(dims, outputs)
 
     def forward(self, x: Float[Tensor, "b i *d h w"]) -> Float[Tensor, "b o *d h2 w2"]:
-        """Compute features."""
+        """Compute features of the new size."""
         if self.resize == "up":
             x = interpolate(x, scale_factor=(1.0, 2.0, 2.0)[-self.dims :], mode="nearest")
         x = leaky_relu(self.norm(self.conv(x)), self.slope)
@@ -94,7 +94,7 @@ class AntiAliasDownsample(nn.Module):
         self.register_buffer("weight", kernel.expand(channels, 1, -1, -1).clone())
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-        """Downsample images."""
+        """Blur and downsample images."""
         x = conv2d(x, self.weight, padding=self.reach, groups=len(self.weight))
         return x[..., :: self.factor, :: self.factor]
 

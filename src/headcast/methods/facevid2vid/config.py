@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["BETA", "CONFIGS", "OFFICIAL", "ORIGINAL", "TINY", "Config", "Decoder"]
+__all__ = ["BETA", "CONFIGS", "OFFICIAL", "ORIGINAL", "TINY", "Decoder", "NetworkSizes"]
 
 Decoder = Literal["spade", "original"]
 
 
 @dataclass(frozen=True)
-class Config:
+class NetworkSizes:
     """Sizes of all networks.
 
     Attributes:
@@ -46,13 +46,13 @@ class Config:
     legacy_rotation: bool = False
 
 
-OFFICIAL = Config()
+OFFICIAL = NetworkSizes()
 """Vox-256-New: the SPADE generator."""
 ORIGINAL = replace(OFFICIAL, decoder="original")
 """The paper's generator, with the other networks of Vox-256-New."""
 BETA = replace(ORIGINAL, reduction=1, legacy_rotation=True)
 """Vox-256-Beta: the paper's generator; keypoints are detected in the whole image."""
-TINY = Config(
+TINY = NetworkSizes(
     side=64,
     keypoints=5,
     volume_channels=8,
@@ -68,5 +68,5 @@ TINY = Config(
     spade_hidden=8,
 )
 """Only shows that everything runs."""
-CONFIGS: tuple[Config, ...] = (OFFICIAL, ORIGINAL, BETA, TINY, replace(TINY, decoder="original"))
+CONFIGS: tuple[NetworkSizes, ...] = (OFFICIAL, ORIGINAL, BETA, TINY, replace(TINY, decoder="original"))
 """Configurations that weights files may have; no two have the same names and shapes of tensors."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from headcast.crops.square import Box, Square, square_around
 
-__all__ = ["crop_image", "face_square", "to_pixels"]
+__all__ = ["clip_square", "crop_face", "to_pixels"]
 
 ROOM = 1.9
 """Side of the square in larger sides of the landmarks' box. VoxCeleb's crops, which the published weights
@@ -20,7 +20,7 @@ MOVEMENT_ROOM = 1.2
 """Side of the square in larger sides of the box around a face's places in a clip, at least."""
 
 
-def face_square(boxes: Sequence[Box]) -> Square:
+def clip_square(boxes: Sequence[Box]) -> Square:
     """Place one square about the boxes of a face's landmarks in one or more frames.
 
     Args:
@@ -33,7 +33,7 @@ def face_square(boxes: Sequence[Box]) -> Square:
     return square_around(union, max(ROOM * face / whole, MOVEMENT_ROOM))
 
 
-def crop_image(rgb: UInt8[np.ndarray, "h w 3"], square: Square, side: int) -> Float[Tensor, "1 3 s s"]:
+def crop_face(rgb: UInt8[np.ndarray, "h w 3"], square: Square, side: int) -> Float[Tensor, "1 3 s s"]:
     """Resample a square as the networks take it, 0..1; beyond the image its edge is repeated."""
     cut = square.cut(np.ascontiguousarray(rgb), side).image
     return torch.from_numpy(cut).permute(2, 0, 1)[None].float() / 255

@@ -16,7 +16,7 @@ from torch import Tensor
 from headcast.crops.grid import sample_squares
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.facevid2vid.crop import crop_image, face_square
+from headcast.methods.facevid2vid.crop import clip_square, crop_face
 from headcast.rotation import axis_angle_to_matrix
 from headcast.synth.config import SynthConfig
 from headcast.synth.shots import Shots
@@ -40,7 +40,7 @@ class FramePairs:
 
     Attributes:
         source, driving: images, 0..1.
-        source_angles, driving_angles: yaw, pitch and roll of the heads, degrees (see ``HeadMotion``).
+        source_angles, driving_angles: yaw, pitch and roll of the heads, degrees (see ``FaceMotion``).
     """
 
     source: Float[Tensor, "b 3 h w"]
@@ -78,7 +78,7 @@ def synthesize_pairs(count: int, side: int, index: int, seed: int, device: torch
     config = SynthConfig(size=size, people=count, frames=2, clip=True, fps=CLIP_FPS)
     shots = Shots.make(config, index, seed, device)
     boxes = shots.box(shots.K, shots.cam_from_world).unflatten(0, (count, 2)).tolist()
-    squares = [face_square([tuple(b) for b in pair]) for pair in boxes]
+    squares = [clip_square([tuple(b) for b in pair]) for pair in boxes]
     corners = [(q.x - q.side / 2, q.y - q.side / 2, q.x + q.side / 2, q.y + q.side / 2) for q in squares]
     about = torch.tensor(corners, device=device).repeat_interleave(2, 0)
     images = (sample_squares(shots.image, about, side, room=1.0) + 1) / 2
@@ -106,14 +106,14 @@ def track_pair(frames: UInt8[np.ndarray, "2 h w 3"], side: int) -> FramePairs:
     with FaceDetector() as detector:
         found = [pick_face(detector.detect(f, refine=False), None, "clip")[0] for f in frames]
     height, width = frames.shape[1:3]
-    fits = Fitter(head_model()).fit_photos(found, [(width, height)] * 2)
+    fits = Fitter(_head_model()).fit_photos(found, [(width, height)] * 2)
     angles = torch.cat([angles_of(x.camera.cam_from_world[None], x.params[(None,)]) for x in fits])
-    square = face_square([d.box for d in found])
-    source, driving = (crop_image(f, square, side) for f in frames)
+    square = clip_square([d.box for d in found])
+    source, driving = (crop_face(f, square, side) for f in frames)
     return FramePairs(source, driving, angles[:1], angles[1:])
 
 
 @cache
-def head_model() -> HeadModel:
+def _head_model() -> HeadModel:
     """Load the bundled head, once a process."""
     return HeadModel.load()

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, relu
 
-from headcast.methods.facevid2vid.blocks import ConvBlock, volume_grid
-from headcast.methods.facevid2vid.config import Config
+from headcast.methods.facevid2vid.blocks import ConvNormBlock, volume_grid
+from headcast.methods.facevid2vid.config import NetworkSizes
 
 __all__ = ["DenseMotion", "Flow", "warp_volume"]
 
@@ -47,12 +47,12 @@ class MotionUNet(nn.Module):
     def __init__(self, inputs: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         befores = (inputs, *widths)
-        down = [ConvBlock(3, a, b, resize="down") for a, b in pairwise(befores)]
+        down = [ConvNormBlock(3, a, b, resize="down") for a, b in pairwise(befores)]
         up: list[nn.Module] = []
         before = widths[-1]
         for k in range(len(widths) - 1, -1, -1):
             after = widths[k - 1] if k else widths[0] // 2
-            up.append(ConvBlock(3, before, after, resize="up"))
+            up.append(ConvNormBlock(3, before, after, resize="up"))
             before = after + befores[k]
         self.encoder, self.decoder = Levels("down_blocks", [*down]), Levels("up_blocks", up)
         self.decoder.add_module("conv", nn.Conv3d(before, before, 3, padding=1))
@@ -74,7 +74,7 @@ class MotionUNet(nn.Module):
 class DenseMotion(nn.Module):
     """Network from the source's volume and two sets of keypoints to a flow field."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: NetworkSizes) -> None:
         super().__init__()
         slots, c, d = config.keypoints + 1, config.compressed, config.volume_depth
         self.compress, self.norm = nn.Conv3d(config.volume_channels, c, 1), nn.BatchNorm3d(c)

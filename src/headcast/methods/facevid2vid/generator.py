@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from headcast.methods.facevid2vid.blocks import ConvBlock, ResBlock, conv, named
-from headcast.methods.facevid2vid.config import Config
+from headcast.methods.facevid2vid.blocks import ConvNormBlock, ResBlock, conv, named
+from headcast.methods.facevid2vid.config import NetworkSizes
 from headcast.methods.facevid2vid.dense_motion import DenseMotion, Flow, warp_volume
 from headcast.nets.spade import SpadeResBlock
 
@@ -58,24 +58,28 @@ class SpadeDecoder(nn.Module):
 class Generator(nn.Module):
     """Network from a source image and two sets of keypoints to the image of the driven head."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: NetworkSizes) -> None:
         super().__init__()
         a, b, c = config.image_widths
         self.depth, flat = config.volume_depth, config.volume_channels * config.volume_depth
         is_spade = config.decoder == "spade"
-        self.first = ConvBlock(2, 3, a, 3 if is_spade else 7)
-        self.down_blocks = named([ConvBlock(2, a, b, resize="down"), ConvBlock(2, b, c, resize="down")], "{}")
+        self.first = ConvNormBlock(2, 3, a, 3 if is_spade else 7)
+        self.down_blocks = named(
+            [ConvNormBlock(2, a, b, resize="down"), ConvNormBlock(2, b, c, resize="down")], "{}"
+        )
         self.second = nn.Conv2d(c, flat, 1)
         blocks = (ResBlock(3, config.volume_channels) for _ in range(config.blocks))
         self.resblocks_3d = named(blocks, "3dr{}")
         self.dense_motion_network = DenseMotion(config)
-        self.third, self.fourth = ConvBlock(2, flat, c, slope=WARPED_SLOPE), nn.Conv2d(c, c, 1)
+        self.third, self.fourth = ConvNormBlock(2, flat, c, slope=WARPED_SLOPE), nn.Conv2d(c, c, 1)
         self.is_spade = is_spade
         if is_spade:
             self.decoder = SpadeDecoder(c, config.spade_width, config.spade_hidden, config.blocks, a)
         else:
             self.resblocks_2d = named((ResBlock(2, c) for _ in range(config.blocks)), "2dr{}")
-            self.up_blocks = named([ConvBlock(2, c, b, resize="up"), ConvBlock(2, b, a, resize="up")], "{}")
+            self.up_blocks = named(
+                [ConvNormBlock(2, c, b, resize="up"), ConvNormBlock(2, b, a, resize="up")], "{}"
+            )
             self.final = conv(2, a, 3, 7)
 
     def forward(

@@ -7,23 +7,23 @@ from typing import Any
 from torch import Tensor
 
 from headcast.errors import HeadcastError
-from headcast.methods.facevid2vid.config import BETA, OFFICIAL, ORIGINAL, Config
+from headcast.methods.facevid2vid.config import BETA, OFFICIAL, ORIGINAL, NetworkSizes
 from headcast.methods.facevid2vid.weights import PARTS, tensor_shapes
 
-__all__ = ["convert"]
+__all__ = ["convert_facevid2vid"]
 
 PUBLISHED = {OFFICIAL: "Vox-256-New, SPADE", ORIGINAL: "original generator", BETA: "Vox-256-Beta"}
 """The published configurations, and words for the card."""
 
 
-def convert(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def convert_facevid2vid(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Convert the networks of a published checkpoint; discriminator, optimizers and counters are dropped.
 
     Raises:
         HeadcastError: it is no face-vid2vid of official size.
     """
-    state = flatten(content)
-    config, wrong = best_match(state)
+    state = join_parts(content)
+    config, wrong = match_published(state)
     if wrong:
         raise HeadcastError(
             f"is no face-vid2vid checkpoint ({len(wrong)} of {len(tensor_shapes(config))} tensors are "
@@ -38,7 +38,7 @@ def convert(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     }
 
 
-def flatten(content: Any) -> dict[str, Tensor]:
+def join_parts(content: Any) -> dict[str, Tensor]:
     """Join the state dicts of the networks, each name with its network's before it."""
     if not isinstance(content, dict):
         return {}
@@ -52,7 +52,7 @@ def flatten(content: Any) -> dict[str, Tensor]:
     return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
 
 
-def best_match(state: dict[str, Tensor]) -> tuple[Config, list[str]]:
+def match_published(state: dict[str, Tensor]) -> tuple[NetworkSizes, list[str]]:
     """Find the published configuration that a state fits best, and the tensors it lacks for that."""
     found = []
     for config in PUBLISHED:

@@ -13,16 +13,16 @@ from torch import Tensor
 from headcast.crops.square import Box, Square
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
-from headcast.methods.facevid2vid.crop import crop_image, face_square, to_pixels
-from headcast.methods.facevid2vid.method import FaceVid2VidOptions
-from headcast.methods.facevid2vid.pose import HeadMotion
+from headcast.methods.facevid2vid.crop import clip_square, crop_face, to_pixels
+from headcast.methods.facevid2vid.options import FaceVid2VidOptions
+from headcast.methods.facevid2vid.pose import FaceMotion
 from headcast.methods.facevid2vid.relative import DrivenHead, ViewAngles
-from headcast.methods.facevid2vid.weights import FaceNetworks, read_networks
+from headcast.methods.facevid2vid.weights import FaceNetworks, read_face_networks
 from headcast.observe.landmarks import FaceDetector, pick_face
 from headcast.progress import Progress, ignore_progress
 from headcast.video import Clip
 
-__all__ = ["SourceImage", "animate", "encode_source", "generate"]
+__all__ = ["SourceImage", "animate_frames", "encode_source", "generate"]
 
 SAMPLED_FRAMES = 12
 """Frames of a driver, evenly spaced, in which its face is looked for to place the square."""
@@ -35,10 +35,10 @@ class SourceImage(NamedTuple):
 
     volume: Float[Tensor, "1 c d h w"]
     canonical: Float[Tensor, "1 k 3"]
-    motion: HeadMotion
+    motion: FaceMotion
 
 
-def animate(
+def animate_frames(
     photo: UInt8[np.ndarray, "h w 3"],
     driver: Clip,
     options: FaceVid2VidOptions,
@@ -52,15 +52,15 @@ def animate(
     report = progress or ignore_progress
     report(0.0, "loading the networks")
     device = pick_device()
-    networks = read_networks(options.weights, device)
+    networks = read_face_networks(options.weights, device)
     report(0.0, "looking for faces")
     squares = photo_square(photo), driver_square(driver)
     side, count = networks.config.side, len(driver.frames)
-    source = encode_source(networks, crop_image(photo, squares[0], side).to(device))
+    source = encode_source(networks, crop_face(photo, squares[0], side).to(device))
     head: DrivenHead | None = None
     for k, frame in enumerate(driver.frames):
         report(SEARCH_FRACTION + (1 - SEARCH_FRACTION) * k / count, f"frame {k + 1} of {count}")
-        motion = networks.pose.motion(crop_image(frame, squares[1], side).to(device))
+        motion = networks.pose.motion(crop_face(frame, squares[1], side).to(device))
         head = head or driven_head(networks, source, motion, options)
         yield to_pixels(generate(networks, source, head, motion))
     report(1.0, f"{count} frames")
@@ -75,7 +75,7 @@ def encode_source(networks: FaceNetworks, image: Float[Tensor, "1 3 h w"]) -> So
 
 
 def driven_head(
-    networks: FaceNetworks, source: SourceImage, initial: HeadMotion, options: FaceVid2VidOptions
+    networks: FaceNetworks, source: SourceImage, initial: FaceMotion, options: FaceVid2VidOptions
 ) -> DrivenHead:
     """Prepare the keypoints' movements from the driver's first frame on."""
     return DrivenHead(
@@ -90,7 +90,7 @@ def driven_head(
 
 @torch.no_grad()
 def generate(
-    networks: FaceNetworks, source: SourceImage, head: DrivenHead, motion: HeadMotion
+    networks: FaceNetworks, source: SourceImage, head: DrivenHead, motion: FaceMotion
 ) -> Float[Tensor, "1 3 h w"]:
     """Generate the frame, 0..1, of a driver's motion."""
     return networks.generator.drive(source.volume, head.source, head.keypoints(motion)).image
@@ -100,7 +100,7 @@ def photo_square(photo: UInt8[np.ndarray, "h w 3"]) -> Square:
     """Place the square about the largest face of a photo."""
     with FaceDetector() as detector:
         found, _ = pick_face(detector.detect(photo, refine=False), None, "the photo")
-    return face_square([found.box])
+    return clip_square([found.box])
 
 
 def driver_square(driver: Clip) -> Square:
@@ -125,4 +125,4 @@ def driver_square(driver: Clip) -> Square:
             f"{driver.name}: no face found in any of {len(looked_at)} frames; give a video of one face, "
             "sharp and upright"
         )
-    return face_square(boxes)
+    return clip_square(boxes)

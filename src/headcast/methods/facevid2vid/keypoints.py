@@ -10,8 +10,8 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headcast.methods.facevid2vid.blocks import AntiAliasDownsample, ConvBlock, conv, named, volume_grid
-from headcast.methods.facevid2vid.config import Config
+from headcast.methods.facevid2vid.blocks import AntiAliasDownsample, ConvNormBlock, conv, named, volume_grid
+from headcast.methods.facevid2vid.config import NetworkSizes
 
 __all__ = ["KeypointDetector"]
 
@@ -22,16 +22,16 @@ TEMPERATURE = 0.1
 class VolumeHourglass(nn.Module):
     """Encoder of an image and decoder of a volume, without connections between them."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: NetworkSizes) -> None:
         super().__init__()
         widths = config.keypoint_widths
         self.depth = config.volume_depth
         self.down_blocks = named(
-            (ConvBlock(2, a, b, resize="down") for a, b in pairwise((3, *widths))), "down{}"
+            (ConvNormBlock(2, a, b, resize="down") for a, b in pairwise((3, *widths))), "down{}"
         )
         self.conv = nn.Conv2d(widths[-1], widths[-1] * self.depth, 1)
         after = (*widths[::-1], config.volume_channels)
-        self.up_blocks = named((ConvBlock(3, a, b, resize="up") for a, b in pairwise(after)), "up{}")
+        self.up_blocks = named((ConvNormBlock(3, a, b, resize="up") for a, b in pairwise(after)), "up{}")
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c d h w"]:
         """Compute a volume of features as high and wide as the image."""
@@ -42,7 +42,7 @@ class VolumeHourglass(nn.Module):
 class KeypointDetector(nn.Module):
     """Network from an image, 0..1, to keypoints in the volume's coordinates (see ``volume_grid``)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: NetworkSizes) -> None:
         super().__init__()
         self.predictor = VolumeHourglass(config)
         self.kp = conv(3, config.volume_channels, config.keypoints, 3)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import relu
 
 from headcast.methods.facevid2vid.blocks import AntiAliasDownsample
-from headcast.methods.facevid2vid.pose import HeadMotion
+from headcast.methods.facevid2vid.pose import FaceMotion
 from headcast.methods.facevid2vid.warps import Warp
 from headcast.nets.patch_discriminator import PatchScores
 
@@ -79,12 +79,12 @@ def keypoint_prior(keypoints: Float[Tensor, "b k 3"]) -> Float[Tensor, ""]:
     return (near + (keypoints[..., 2].mean(1) - MEAN_DEPTH).abs()).mean()
 
 
-def head_pose(motion: HeadMotion, truth: Float[Tensor, "b 3"]) -> Float[Tensor, ""]:
+def head_pose(motion: FaceMotion, truth: Float[Tensor, "b 3"]) -> Float[Tensor, ""]:
     """Compute L_H: L1 of yaw, pitch and roll, summed over the angles, radians; ``truth`` is in degrees."""
     angles = torch.stack([motion.yaw, motion.pitch, motion.roll], -1)
     return (angles - truth).abs().sum(-1).mean() * math.pi / 180
 
 
-def deformation_prior(motion: HeadMotion) -> Float[Tensor, ""]:
+def deformation_prior(motion: FaceMotion) -> Float[Tensor, ""]:
     """Compute L_Δ: the L1 norm of the expression deformation of a keypoint, mean over keypoints."""
     return motion.expression.abs().sum(-1).mean()

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from headcast.methods.facevid2vid.blocks import named
-from headcast.methods.facevid2vid.config import Config
+from headcast.methods.facevid2vid.config import NetworkSizes
 
-__all__ = ["HeadMotion", "PoseLogits", "PoseNetwork", "bins_to_degrees", "place_keypoints", "rotation_matrix"]
+__all__ = ["FaceMotion", "PoseLogits", "PoseNetwork", "bins_to_degrees", "place_keypoints", "rotation_matrix"]
 
 BIN_DEGREES, FIRST_BIN = 3.0, -99.0
 """Width of an angle's bins, and the angle of the first, degrees."""
@@ -33,7 +33,7 @@ class PoseLogits(NamedTuple):
     expression: Float[Tensor, "b k 3"]
 
 
-class HeadMotion(NamedTuple):
+class FaceMotion(NamedTuple):
     """Pose and expression of heads: angles (b,) in degrees, the rest in the volume's coordinates.
 
     The angles turn about the volume's axes x (right), y (down) and z. Weights of our own training count
@@ -72,7 +72,7 @@ class Bottleneck(nn.Module):
 class PoseNetwork(nn.Module):
     """Residual network from an image, 0..1, to head pose and expression deformation."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: NetworkSizes) -> None:
         super().__init__()
         stem, *widths = config.pose_widths
         self.conv1, self.norm1 = nn.Conv2d(3, stem, 7, 2, 3), nn.BatchNorm2d(stem)
@@ -110,11 +110,11 @@ class PoseNetwork(nn.Module):
             self.fc_exp(x).unflatten(1, (-1, 3)),
         )
 
-    def motion(self, image: Float[Tensor, "b 3 h w"]) -> HeadMotion:
+    def motion(self, image: Float[Tensor, "b 3 h w"]) -> FaceMotion:
         """Estimate pose and expression, angles in degrees."""
         found = self(image)
         yaw, pitch, roll = (bins_to_degrees(x) for x in (found.yaw, found.pitch, found.roll))
-        return HeadMotion(yaw, pitch, roll, found.translation, found.expression)
+        return FaceMotion(yaw, pitch, roll, found.translation, found.expression)
 
 
 def bins_to_degrees(logits: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
@@ -146,7 +146,7 @@ def axis_rotation(axis: int, degrees: Float[Tensor, " b"]) -> Float[Tensor, "b 3
 
 
 def place_keypoints(
-    canonical: Float[Tensor, "b k 3"], motion: HeadMotion, legacy: bool = False
+    canonical: Float[Tensor, "b k 3"], motion: FaceMotion, legacy: bool = False
 ) -> Float[Tensor, "b k 3"]:
     """Rotate, translate and deform canonical keypoints: R x + t + δ."""
     R = rotation_matrix(motion.yaw, motion.pitch, motion.roll, legacy)

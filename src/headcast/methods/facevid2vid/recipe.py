@@ -14,7 +14,7 @@ from torch import Tensor
 
 from headcast.errors import HeadcastError
 from headcast.limits import POSITIVE, RATE
-from headcast.methods.facevid2vid.config import OFFICIAL, TINY, Config, Decoder
+from headcast.methods.facevid2vid.config import OFFICIAL, TINY, Decoder, NetworkSizes
 from headcast.methods.facevid2vid.data import FramePairs, read_pairs, synthesize_pairs
 from headcast.methods.facevid2vid.generator import Generated, Generator
 from headcast.methods.facevid2vid.keypoints import KeypointDetector
@@ -27,9 +27,9 @@ from headcast.methods.facevid2vid.losses import (
     keypoint_prior,
     perceptual,
 )
-from headcast.methods.facevid2vid.pose import HeadMotion, PoseNetwork, place_keypoints
+from headcast.methods.facevid2vid.pose import FaceMotion, PoseNetwork, place_keypoints
 from headcast.methods.facevid2vid.warps import random_warp
-from headcast.methods.facevid2vid.weights import build_networks, join_states, read_networks
+from headcast.methods.facevid2vid.weights import build_networks, join_states, read_face_networks
 from headcast.nets.patch_discriminator import PatchDiscriminator
 from headcast.training.adversarial import hinge_discriminator_loss, hinge_generator_loss
 from headcast.training.config import TrainConfig
@@ -60,7 +60,7 @@ class Reenacted(NamedTuple):
 
     generated: Generated
     keypoints: Float[Tensor, "b k 3"]
-    motion: HeadMotion
+    motion: FaceMotion
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class FaceVid2VidRecipe:
     bundled encoder."""
 
     @property
-    def config(self) -> Config:
+    def config(self) -> NetworkSizes:
         """The configuration of the networks."""
         return replace({"official": OFFICIAL, "tiny": TINY}[self.size], decoder=self.decoder)
 
@@ -100,7 +100,7 @@ class FaceVid2VidRecipe:
         torch.manual_seed(seed)
         out = build_networks(self.config)
         if self.start:
-            found = read_networks(Path(self.start))
+            found = read_face_networks(Path(self.start))
             if found.config != self.config:
                 raise HeadcastError(f"{self.start}: weights of another size; check --size and --decoder")
             for network, given in zip(out.values(), found[1:4], strict=True):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from headcast.methods.facevid2vid.pose import HeadMotion, place_keypoints
+from headcast.methods.facevid2vid.pose import FaceMotion, place_keypoints
 
 __all__ = ["DrivenHead", "ViewAngles", "hull_volume", "movement_scale"]
 
@@ -18,13 +18,13 @@ FLAT = 1e-9
 
 
 class ViewAngles(NamedTuple):
-    """Angles that replace the driver's, degrees as the weights count them (see ``HeadMotion``); None: its."""
+    """Angles that replace the driver's, degrees as the weights count them (see ``FaceMotion``); None: its."""
 
     yaw: float | None = None
     pitch: float | None = None
     roll: float | None = None
 
-    def replace_in(self, motion: HeadMotion, other: HeadMotion | None = None) -> HeadMotion:
+    def replace_in(self, motion: FaceMotion, other: FaceMotion | None = None) -> FaceMotion:
         """Replace given angles of a motion by these, or by those of another motion."""
         changes = {
             name: getattr(other, name) if other is not None else torch.full_like(getattr(motion, name), angle)
@@ -50,8 +50,8 @@ class DrivenHead:
     def __init__(
         self,
         canonical: Float[Tensor, "1 k 3"],
-        motion: HeadMotion,
-        initial: HeadMotion | None = None,
+        motion: FaceMotion,
+        initial: FaceMotion | None = None,
         *,
         adapt_scale: bool = True,
         view: ViewAngles | None = None,
@@ -65,7 +65,7 @@ class DrivenHead:
                 self.scale = movement_scale(self.source, place_keypoints(canonical, initial, legacy))
             self.initial = place_keypoints(canonical, self.view.replace_in(initial, motion), legacy)
 
-    def keypoints(self, driver: HeadMotion) -> Float[Tensor, "1 k 3"]:
+    def keypoints(self, driver: FaceMotion) -> Float[Tensor, "1 k 3"]:
         """Compute the keypoints of a driving frame."""
         placed = place_keypoints(self.canonical, self.view.replace_in(driver), self.legacy)
         if self.initial is None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
-from headcast.methods.facevid2vid.config import CONFIGS, Config
+from headcast.methods.facevid2vid.config import CONFIGS, NetworkSizes
 from headcast.methods.facevid2vid.generator import Generator
 from headcast.methods.facevid2vid.keypoints import KeypointDetector
 from headcast.methods.facevid2vid.pose import PoseNetwork
@@ -21,11 +21,11 @@ __all__ = [
     "PARTS",
     "FaceNetworks",
     "build_networks",
-    "check_weights",
     "join_states",
-    "read_networks",
+    "networks_file",
+    "read_face_networks",
+    "require_weights",
     "tensor_shapes",
-    "weights_file",
 ]
 
 NAME = "facevid2vid"
@@ -41,20 +41,20 @@ PARTS: dict[str, type[nn.Module]] = {
 class FaceNetworks(NamedTuple):
     """The networks of one weights file, frozen, and the hash of the file."""
 
-    config: Config
+    config: NetworkSizes
     generator: Generator
     detector: KeypointDetector
     pose: PoseNetwork
     hash: str
 
 
-def build_networks(config: Config) -> dict[str, nn.Module]:
+def build_networks(config: NetworkSizes) -> dict[str, nn.Module]:
     """Build the networks of a configuration, by the names of ``PARTS``."""
     return {part: kind(config) for part, kind in PARTS.items()}
 
 
 @cache
-def tensor_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(config: NetworkSizes) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of the tensors in a file of this configuration, without counters."""
     with torch.device("meta"):
         networks = build_networks(config)
@@ -71,18 +71,18 @@ def join_states(networks: dict[str, nn.Module]) -> dict[str, Tensor]:
     }
 
 
-def weights_file(given: Path | None = None) -> Path:
+def networks_file(given: Path | None = None) -> Path:
     """Return the file that a user gave, else that of the imported weights."""
     return given if given is not None else data_folder() / f"{NAME}.safetensors"
 
 
-def check_weights(given: Path | None = None) -> None:
+def require_weights(given: Path | None = None) -> None:
     """Check that there are weights.
 
     Raises:
         HeadcastError: there are none; says how to get them.
     """
-    path = weights_file(given)
+    path = networks_file(given)
     if path.is_file():
         return
     if given is not None:
@@ -93,14 +93,14 @@ def check_weights(given: Path | None = None) -> None:
     )
 
 
-def read_networks(given: Path | None = None, device: torch.device | str = "cpu") -> FaceNetworks:
+def read_face_networks(given: Path | None = None, device: torch.device | str = "cpu") -> FaceNetworks:
     """Read the networks of a file; those read last are kept.
 
     Raises:
         HeadcastError: there is no file, or it is of something else.
     """
-    check_weights(given)
-    return _read_cached(str(weights_file(given)), str(device))
+    require_weights(given)
+    return _read_cached(str(networks_file(given)), str(device))
 
 
 @lru_cache(maxsize=1)

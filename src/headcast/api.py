@@ -23,7 +23,7 @@ from headcast.files import is_video
 from headcast.head.names import EXPRESSIONS
 from headcast.head.params import HeadParams
 from headcast.limits import check_numbers
-from headcast.marks import video_text
+from headcast.marks import commercial_use, video_text
 from headcast.progress import Progress, subrange
 from headcast.registry import DEFAULT_METHOD
 from headcast.view import (
@@ -313,7 +313,10 @@ def animate_image(
     image, clip = load_image(photo), read_video(drive, frames)
     images = animator.animate_image(image.over_grey(), clip, own_options, seed=seed, progress=progress)
     mark = {"synthetic_media": f"A photograph animated by {method}; the person did not make these movements."}
-    return (*image.notes, *clip.notes, *write_video(out, images, clip.fps, clip.audio, video_text(mark)))
+    notes = (*image.notes, *clip.notes, *write_video(out, images, clip.fps, clip.audio, video_text(mark)))
+    if weights := animator.weights_in_use(own_options):
+        notes += (f"commercial use: {commercial_use({'weights': weights})}",)
+    return notes
 
 
 def export(

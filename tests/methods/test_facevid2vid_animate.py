@@ -106,6 +106,8 @@ def test_from_a_checkpoint_to_a_video(
     line = ["animate", demo_photo, "--method", "facevid2vid", "--drive", driver, "-o"]
     code, _, err = run(*line, out)
     assert code == 0, err
+    record = json.loads((tmp_path / "out.mp4.run.json").read_text())
+    assert any("ask first" in note and "CC BY-NC" in note for note in record["notes"])
     plain = read_video(out).frames
     assert len(plain) == 4 and plain[0].shape == (64, 64, 3)
     assert np.abs(np.asarray(plain[0], int) - plain[3]).max() > 8

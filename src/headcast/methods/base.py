@@ -166,6 +166,10 @@ class Updater(Method, Protocol):
 class ImageAnimator(AnyMethod, Protocol):
     """A method that animates a photo without making an avatar."""
 
+    def weights_in_use(self, options: Any) -> tuple[Mapping[str, str], ...]:
+        """Return name, hash and licence of the weights that are not bundled, for the record."""
+        ...
+
     def animate_image(
         self,
         photo: UInt8[np.ndarray, "h w 3"],
@@ -244,6 +248,10 @@ class BaseMethod:
     def observe_fraction(self, options: Any) -> float:
         """Assume that observing takes a third of the time."""
         return 1 / 3
+
+    def weights_in_use(self, options: Any) -> tuple[Mapping[str, str], ...]:
+        """Return nothing: no weights but bundled ones take part."""
+        return ()
 
 
 def method_names() -> tuple[str, ...]:

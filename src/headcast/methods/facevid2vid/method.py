@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,10 +39,16 @@ class FaceVid2Vid(BaseMethod):
 
     def version(self) -> str:
         """Return the hash of the imported weights; empty: there are none."""
+        return self.weights_in_use(FaceVid2VidOptions())[0]["hash"] if self.available() else ""
+
+    def weights_in_use(self, options: FaceVid2VidOptions) -> tuple[Mapping[str, str], ...]:
+        """Return the weights' file, hash and licence."""
         from headcast.methods.facevid2vid.weights import networks_file
         from headcast.weights import load_tensors
 
-        return load_tensors(networks_file())[2] if self.available() else ""
+        file = networks_file(options.weights)
+        _, about, digest = load_tensors(file)
+        return ({"name": file.stem, "hash": digest, "licence": about.get("licence", "unknown")},)
 
     def animate_image(
         self,

@@ -14,7 +14,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, avg_pool3d, conv2d, interpolate, leaky_relu, relu
 
-__all__ = ["AntiAliasDownsample", "ConvNormBlock", "ResBlock", "conv", "named", "volume_grid"]
+__all__ = [
+    "AntiAliasDownsample",
+    "ConvNormBlock",
+    "ResBlock",
+    "conv",
+    "named",
+    "single_precision",
+    "volume_grid",
+]
 
 Resize = Literal["up", "down"]
 
@@ -97,6 +105,11 @@ class AntiAliasDownsample(nn.Module):
         """Blur and downsample images."""
         x = conv2d(x, self.weight, padding=self.reach, groups=len(self.weight))
         return x[..., :: self.factor, :: self.factor]
+
+
+def single_precision(like: Tensor) -> torch.autocast:
+    """Return a context in which products of coordinates keep their digits, whatever networks compute in."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def volume_grid(depth: int, height: int, width: int, like: Tensor) -> Float[Tensor, "d h w 3"]:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, relu
 
-from headcast.methods.facevid2vid.blocks import ConvNormBlock, volume_grid
+from headcast.methods.facevid2vid.blocks import ConvNormBlock, single_precision, volume_grid
 from headcast.methods.facevid2vid.config import NetworkSizes
 
 __all__ = ["DenseMotion", "Flow", "warp_volume"]
@@ -90,14 +90,15 @@ class DenseMotion(nn.Module):
     ) -> Flow:
         """Estimate the flow from driving to source keypoints."""
         small = relu(self.norm(self.compress(volume)))
-        flows = keypoint_flows(small, source, driving)
+        flows = keypoint_flows(small.float(), source, driving)
         n = flows.shape[1]
         warped = warp_volume(small.repeat_interleave(n, 0), flows.flatten(0, 1)).unflatten(0, (-1, n))
-        heat = heatmaps(small, driving) - heatmaps(small, source)
+        heat = heatmaps(small.float(), driving) - heatmaps(small.float(), source)
         heat = torch.cat([torch.zeros_like(heat[:, :1]), heat], 1)
         x = self.hourglass(torch.cat([heat[:, :, None], warped], 2).flatten(1, 2))
-        mask = self.mask(x).softmax(1)
-        deformation = torch.einsum("bndhw,bndhwc->bdhwc", mask, flows)
+        mask = self.mask(x).float().softmax(1)
+        with single_precision(mask):
+            deformation = torch.einsum("bndhw,bndhwc->bdhwc", mask, flows)
         return Flow(deformation, mask, self.occlusion(x.flatten(1, 2)).sigmoid())
 
 
@@ -127,4 +128,4 @@ def warp_volume(
     The published implementation samples with cell-aligned corners at positions of a corner-aligned grid, so
     that positions of the grid itself do not give the volume back exactly; its weights know that.
     """
-    return grid_sample(volume, positions, align_corners=False)
+    return grid_sample(volume.to(positions), positions, align_corners=False)

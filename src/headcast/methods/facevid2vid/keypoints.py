@@ -10,7 +10,14 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headcast.methods.facevid2vid.blocks import AntiAliasDownsample, ConvNormBlock, conv, named, volume_grid
+from headcast.methods.facevid2vid.blocks import (
+    AntiAliasDownsample,
+    ConvNormBlock,
+    conv,
+    named,
+    single_precision,
+    volume_grid,
+)
 from headcast.methods.facevid2vid.config import NetworkSizes
 
 __all__ = ["KeypointDetector"]
@@ -53,6 +60,7 @@ class KeypointDetector(nn.Module):
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k 3"]:
         """Detect keypoints: the mean position over the voxels, weighted by a softmax."""
         x = self.down(image) if self.reduction > 1 else image
-        logits = self.kp(self.predictor(x)) / TEMPERATURE
+        logits = self.kp(self.predictor(x)).float() / TEMPERATURE
         grid = volume_grid(*logits.shape[2:], like=logits)
-        return logits.flatten(2).softmax(-1) @ grid.flatten(0, 2)
+        with single_precision(logits):
+            return logits.flatten(2).softmax(-1) @ grid.flatten(0, 2)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from headcast.methods.facevid2vid.blocks import named
+from headcast.methods.facevid2vid.blocks import named, single_precision
 from headcast.methods.facevid2vid.config import NetworkSizes
 
 __all__ = ["FaceMotion", "PoseLogits", "PoseNetwork", "bins_to_degrees", "place_keypoints", "rotation_matrix"]
@@ -112,7 +112,7 @@ class PoseNetwork(nn.Module):
 
     def motion(self, image: Float[Tensor, "b 3 h w"]) -> FaceMotion:
         """Estimate pose and expression, angles in degrees."""
-        found = self(image)
+        found = PoseLogits(*(x.float() for x in self(image)))
         yaw, pitch, roll = (bins_to_degrees(x) for x in (found.yaw, found.pitch, found.roll))
         return FaceMotion(yaw, pitch, roll, found.translation, found.expression)
 
@@ -133,7 +133,8 @@ def rotation_matrix(
     """
     about_x, about_y, about_z = (roll, pitch, yaw) if legacy else (pitch, yaw, roll)
     x, y, z = (axis_rotation(axis, angle) for axis, angle in enumerate((about_x, about_y, about_z)))
-    return x @ y @ z
+    with single_precision(x):
+        return x @ y @ z
 
 
 def axis_rotation(axis: int, degrees: Float[Tensor, " b"]) -> Float[Tensor, "b 3 3"]:
@@ -150,4 +151,5 @@ def place_keypoints(
 ) -> Float[Tensor, "b k 3"]:
     """Rotate, translate and deform canonical keypoints: R x + t + δ."""
     R = rotation_matrix(motion.yaw, motion.pitch, motion.roll, legacy)
-    return canonical @ R.transpose(1, 2) + motion.translation[:, None] + motion.expression
+    with single_precision(R):
+        return canonical @ R.transpose(1, 2) + motion.translation[:, None] + motion.expression

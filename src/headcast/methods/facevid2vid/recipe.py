@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from headcast.errors import HeadcastError
+from headcast.files import check_readable
 from headcast.limits import POSITIVE, RATE
 from headcast.methods.facevid2vid.config import OFFICIAL, TINY, Decoder, NetworkSizes
 from headcast.methods.facevid2vid.data import FramePairs, read_pairs, synthesize_pairs
@@ -95,8 +96,10 @@ class FaceVid2VidRecipe:
         """Build the networks and the discriminator.
 
         Raises:
-            HeadcastError: the weights to start from are of another size.
+            HeadcastError: the weights to start from are of another size; the file of ``vgg`` is missing.
         """
+        if self.vgg:
+            check_readable(Path(self.vgg), "weights file")
         torch.manual_seed(seed)
         out = build_networks(self.config)
         if self.start:

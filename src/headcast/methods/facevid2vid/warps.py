@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from headcast.methods.facevid2vid.blocks import single_precision
+
 __all__ = ["Warp", "random_warp"]
 
 AFFINE_DEVIATION, SPLINE_DEVIATION = 0.05, 0.005
@@ -35,9 +37,10 @@ class Warp:
 
     def __call__(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
         """Map points of the warped images to the images before."""
-        moved = points @ self.affine[:, :, :2].transpose(1, 2) + self.affine[:, None, :, 2]
         squared = (points[:, :, None] - self.control).square().sum(-1)
-        return moved + 0.5 * (squared * torch.log(squared + EPS)) @ self.weights
+        with single_precision(points):
+            moved = points @ self.affine[:, :, :2].transpose(1, 2) + self.affine[:, None, :, 2]
+            return moved + 0.5 * (squared * torch.log(squared + EPS)) @ self.weights
 
     def image(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Warp images: the result at a point shows what the image has at T of the point."""

@@ -61,7 +61,7 @@ class Synthesis(nn.Module):
     """From one latent a layer to an image, by blocks of 4², 8², ... ``side``².
 
     Args:
-        side: of the image, pixels, a power of two. colours: channels of the image. styles: length of a latent.
+        side: of the image, pixels, a power of two. colours: its channels. styles: length of a latent.
         base, most: a block of side n has min(base / n, most) channels.
     """
 

@@ -16,7 +16,7 @@ from headcast.nets.mapping import MappingNetwork
 from headcast.nets.sft import Condition
 from headcast.nets.skip_synthesis import Noise, SkipBlock, SynthesisLayer, ToRGB, fir
 
-__all__ = ["Backbone", "FeaturePyramid", "Synthesis"]
+__all__ = ["FeaturePyramid", "StyleBackbone", "Synthesis"]
 
 START = 4
 """Side of the learned constant, pixels."""
@@ -107,14 +107,14 @@ class Synthesis(nn.Module):
             if level < 0:
                 continue
             if level == 0:
-                rgb = skip = blend_over(rgb, blends[0]) if blends else rgb
+                rgb = skip = lay_over(rgb, blends[0]) if blends else rgb
             if blends and level < 3:
-                x = blend_over(x, blends[1 + level])
+                x = lay_over(x, blends[1 + level])
             maps.append(x)
         return FeaturePyramid(skip, maps, rgb)
 
 
-class Backbone(nn.Module):
+class StyleBackbone(nn.Module):
     """A synthesis network and the mapping network that the published generator has for each of them."""
 
     def __init__(self, mapping: MappingNetwork, synthesis: Synthesis) -> None:
@@ -123,7 +123,7 @@ class Backbone(nn.Module):
         self.mapping = mapping
 
 
-def blend_over(below: Float[Tensor, "b c h w"], above: Float[Tensor, "b c1 h w"]) -> Float[Tensor, "b c h w"]:
+def lay_over(below: Float[Tensor, "b c h w"], above: Float[Tensor, "b c1 h w"]) -> Float[Tensor, "b c h w"]:
     """Lay an image over features; its last channel is its opacity."""
     alpha = above[:, -1:]
     return above[:, :-1] * alpha + below * (1 - alpha)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from headcast.nets.irse import IRSE_50, BodySizes
 
-__all__ = ["PAPER", "TINY", "Config"]
+__all__ = ["PAPER", "TINY", "InvertConfig"]
 
 
 @dataclass(frozen=True)
-class Config:
+class InvertConfig:
     """Sizes of generator and encoders.
 
     Attributes:
@@ -66,8 +66,8 @@ class Config:
         return min(self.channel_base // side, self.channel_most)
 
 
-PAPER = Config()
-TINY = Config(
+PAPER = InvertConfig()
+TINY = InvertConfig(
     side=128,
     raw_side=32,
     channel_base=1024,

@@ -17,15 +17,15 @@ from torch.nn.functional import grid_sample
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.methods.invertavatar.paper.conditions import CROP, MeshCondition
-from headcast.methods.invertavatar.paper.config import Config
-from headcast.methods.invertavatar.paper.inversion import Frames
+from headcast.methods.invertavatar.paper.config import InvertConfig
+from headcast.methods.invertavatar.paper.inversion import PosedFrames
 from headcast.render.mesh import interpolate, rasterize_mesh
 from headcast.render.uv import rasterize_uv
 from headcast.synth.config import SynthConfig
 from headcast.synth.shots import Shots
 from headcast.synth.views import project_to_views
 
-__all__ = ["draw_contours", "frames_of", "mesh_condition", "synthesize_clips", "synthesize_views"]
+__all__ = ["clip_frames", "draw_contours", "mesh_condition", "pose_frames", "view_frames"]
 
 FRAMING = "eg3d"
 """Cameras as EG3D and its descendants see FFHQ."""
@@ -43,7 +43,7 @@ FIRST_CLOSED = 5
 """From this contour on they are closed: eyes and lips."""
 
 
-class FaceMesh(NamedTuple):
+class RasterMesh(NamedTuple):
     """The part of the head model that textures are rasterised through: triangles' vertices and UV rows."""
 
     head: HeadModel
@@ -59,39 +59,39 @@ class TexelPlaces(NamedTuple):
 
 
 @cache
-def face_mesh(device: str) -> FaceMesh:
+def face_mesh(device: str) -> RasterMesh:
     """Load the face's mesh on a device, once a process."""
     head = HeadModel.load().to(device)
     kept = head.region_mask(*REGIONS)[head.faces].all(1)
-    return FaceMesh(head, head.faces[kept], head.faces_uv[kept])
+    return RasterMesh(head, head.faces[kept], head.faces_uv[kept])
 
 
 @cache
-def texel_places(device: str, side: int) -> TexelPlaces:
+def face_texels(device: str, side: int) -> TexelPlaces:
     """Find the texels of the face in a texture of ``side``², once a process."""
     mesh = face_mesh(device)
     return TexelPlaces(*rasterize_uv(mesh.head.uv.cpu(), mesh.faces_uv.cpu(), side))
 
 
-def synthesize_views(
-    people: int, views: int, config: Config, index: int, seed: int, device: torch.device
-) -> Frames:
+def view_frames(
+    people: int, views: int, config: InvertConfig, index: int, seed: int, device: torch.device
+) -> PosedFrames:
     """Synthesize images of people in one moment, from several sides."""
     wanted = SynthConfig(size=config.image_side, people=people, views=views, framing=FRAMING)
-    return frames_of(Shots.make(wanted, index, seed, device), views, config)
+    return pose_frames(Shots.make(wanted, index, seed, device), views, config)
 
 
-def synthesize_clips(
-    people: int, frames: int, config: Config, index: int, seed: int, device: torch.device
-) -> Frames:
+def clip_frames(
+    people: int, frames: int, config: InvertConfig, index: int, seed: int, device: torch.device
+) -> PosedFrames:
     """Synthesize the frames of a clip of each person, from one side."""
     wanted = SynthConfig(
         size=config.image_side, people=people, frames=frames, clip=True, fps=CLIP_FPS, framing=FRAMING
     )
-    return frames_of(Shots.make(wanted, index, seed, device), frames, config)
+    return pose_frames(Shots.make(wanted, index, seed, device), frames, config)
 
 
-def frames_of(shots: Shots, each: int, config: Config) -> Frames:
+def pose_frames(shots: Shots, each: int, config: InvertConfig) -> PosedFrames:
     """Describe images of heads as the networks need them; ``each`` of one person follow each other."""
     device, side = shots.image.device, shots.image.shape[-1]
     with torch.no_grad():
@@ -106,10 +106,10 @@ def frames_of(shots: Shots, each: int, config: Config) -> Frames:
         "landmarks": draw_contours(shots.marks, side),
         "box": shots.box(shots.K, shots.cam_from_world),
     }
-    return Frames(**{k: v.unflatten(0, (-1, each)) for k, v in flat.items()})
+    return PosedFrames(**{k: v.unflatten(0, (-1, each)) for k, v in flat.items()})
 
 
-def camera_labels(shots: Shots, config: Config) -> Float[Tensor, "b 25"]:
+def camera_labels(shots: Shots, config: InvertConfig) -> Float[Tensor, "b 25"]:
     """Write cameras as labels of 25 numbers in the networks' world."""
     pose = torch.linalg.inv(shots.cam_from_world)
     origin = torch.tensor(config.origin, device=pose.device)
@@ -119,7 +119,7 @@ def camera_labels(shots: Shots, config: Config) -> Float[Tensor, "b 25"]:
     return torch.cat([pose.flatten(1), K.flatten(1)], 1)
 
 
-def mesh_condition(vertices: Float[Tensor, "v 3"], config: Config) -> MeshCondition:
+def mesh_condition(vertices: Float[Tensor, "v 3"], config: InvertConfig) -> MeshCondition:
     """Rasterize a posed head (world, metres) to the condition of its face, (s, s, 3)."""
     mesh, s = face_mesh(str(vertices.device)), config.side
     at = (vertices - vertices.new_tensor(config.origin)) * config.units_per_metre
@@ -140,7 +140,7 @@ def locate_texels(
 ) -> tuple[Float[Tensor, "b s s 2"], Float[Tensor, "b 1 s s"]]:
     """Find where every texel of the face lies in the images (-1..1), and whether it is seen there."""
     device, pixels = str(vertices.device), shots.image.shape[-1]
-    mesh, places = face_mesh(device), texel_places(device, side)
+    mesh, places = face_mesh(device), face_texels(device, side)
     on_face, weights = places.triangle.to(device) >= 0, places.barycentric.to(device)
     corners = mesh.faces[places.triangle.to(device).clamp(min=0)]
     points = sum(vertices[:, corners[:, k]] * weights[:, k, None] for k in range(3))

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate, pixel_shuffle
 
-from headcast.methods.invertavatar.paper.config import Config
+from headcast.methods.invertavatar.paper.config import InvertConfig
 from headcast.nets.convgru import ConvGRU
 from headcast.nets.irse import IrseBody
 from headcast.nets.linear import EqualizedLinear
@@ -46,7 +46,7 @@ class StyleHead(nn.Module):
 class LatentEncoder(IrseBody):
     """E_latent: an image becomes latents in W+, relative to the mean latent (e4e, Tov et al. 2021)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: InvertConfig) -> None:
         super().__init__(3, config.body)
         self.side = config.side
         widths, top = [w for w, _ in config.body], config.latent_width
@@ -125,7 +125,7 @@ class RecurrentUNet(IrseBody):
         inputs: channels of the images. recurrent: with ConvGRUs (E_tex_rec, E_tri_rec), else one-shot.
     """
 
-    def __init__(self, inputs: int, config: Config, recurrent: bool) -> None:
+    def __init__(self, inputs: int, config: InvertConfig, recurrent: bool) -> None:
         super().__init__(inputs, config.body)
         self.side = config.side
         (w0, _), (w1, _), (w2, _), (w3, _) = config.body
@@ -152,7 +152,7 @@ class RecurrentUNet(IrseBody):
 class TextureEncoder(RecurrentUNet):
     """E_tex: image, residual and visibility in UV space become offsets of the neural textures (F_tex_off)."""
 
-    def __init__(self, config: Config, recurrent: bool = True) -> None:
+    def __init__(self, config: InvertConfig, recurrent: bool = True) -> None:
         super().__init__(7, config, recurrent)
         c, up, n = config, config.up_widths, config.side
         self.outconv0 = nn.Conv2d(up[1], c.plane_channels, 1)
@@ -172,7 +172,7 @@ class TextureEncoder(RecurrentUNet):
 class TriplaneEncoder(RecurrentUNet):
     """E_tri: image and residual become scales and shifts of half of G_static's channels (F_tri-SFT)."""
 
-    def __init__(self, config: Config, recurrent: bool = True) -> None:
+    def __init__(self, config: InvertConfig, recurrent: bool = True) -> None:
         super().__init__(6, config, recurrent)
         up, n, final = config.up_widths, config.side, config.final_width
         self.final_head = nn.Sequential(

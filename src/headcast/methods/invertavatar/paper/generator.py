@@ -22,15 +22,15 @@ from headcast.methods.invertavatar.paper.conditions import (
     paste_into_plane,
     rasterize_textures,
 )
-from headcast.methods.invertavatar.paper.config import Config
+from headcast.methods.invertavatar.paper.config import InvertConfig
 from headcast.nets.mapping import MappingNetwork
 from headcast.nets.sft import Condition
 from headcast.nets.skip_synthesis import Noise, SuperResolution
-from headcast.nets.stylegan2 import Backbone, FeaturePyramid, Synthesis
+from headcast.nets.stylegan2 import FeaturePyramid, StyleBackbone, Synthesis
 from headcast.nets.triplane import XY_XZ_ZX, JointRadianceDecoder, sample_planes
 from headcast.render.volume import Rays, rays_through, render_rays
 
-__all__ = ["FACE_LEVELS", "Canonical", "Generator", "RenderOutput", "rays_of_labels"]
+__all__ = ["FACE_LEVELS", "Canonical", "FieldRendering", "Generator", "rays_of_labels"]
 
 FACE_LEVELS = 4
 """Levels of a feature pyramid that G_face is conditioned on: skip image and features at 32, 64, 128."""
@@ -53,7 +53,7 @@ class Canonical:
 
 
 @dataclass(frozen=True)
-class RenderOutput:
+class FieldRendering:
     """A head rendered from cameras.
 
     Attributes:
@@ -74,7 +74,7 @@ class RenderOutput:
 class Generator(nn.Module):
     """Latents, a mesh condition and a camera become an image."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: InvertConfig) -> None:
         super().__init__()
         c = self.config = config
         self.texture_backbone = self.make_backbone(c.plane_channels)
@@ -83,11 +83,11 @@ class Generator(nn.Module):
         self.superresolution = SuperResolution(c.plane_channels, c.super_widths, c.style, c.raw_side)
         self.decoder = JointRadianceDecoder(c.plane_channels, c.decoder_width, c.plane_channels)
 
-    def make_backbone(self, colours: int) -> Backbone:
+    def make_backbone(self, colours: int) -> StyleBackbone:
         """Build one of the three StyleGAN2 backbones."""
         c = self.config
         mapping = MappingNetwork(c.code, c.label, c.style)
-        return Backbone(mapping, Synthesis(c.side, colours, c.style, c.channel_base, c.channel_most))
+        return StyleBackbone(mapping, Synthesis(c.side, colours, c.style, c.channel_base, c.channel_most))
 
     def map(self, z: Float[Tensor, "b z"], label: Label, truncation: float = 1.0) -> Float[Tensor, "b n s"]:
         """Map random codes to latents, the same for every layer; the label conditions on a pose."""
@@ -131,7 +131,7 @@ class Generator(nn.Module):
         ws: Float[Tensor, "b n s"],
         jitter: bool = False,
         noise: Noise = "none",
-    ) -> RenderOutput:
+    ) -> FieldRendering:
         """Render R: volume rendering, then super-resolution styled by the last latent.
 
         Args:
@@ -142,7 +142,7 @@ class Generator(nn.Module):
         n = round(rays.origin.shape[1] ** 0.5)
         feature = march.colour.transpose(1, 2).unflatten(2, (n, n)) * 2 - 1
         image = self.superresolution(feature[:, :3], feature, ws[:, -1], noise)
-        return RenderOutput(image, feature, march.depth.unflatten(1, (n, n))[:, None])
+        return FieldRendering(image, feature, march.depth.unflatten(1, (n, n))[:, None])
 
     def forward(
         self,
@@ -152,13 +152,13 @@ class Generator(nn.Module):
         side: int | None = None,
         jitter: bool = False,
         noise: Noise = "const",
-    ) -> RenderOutput:
+    ) -> FieldRendering:
         """Pose and render a head; ``side`` is the volume rendering's."""
         rays = rays_of_labels(label, side or self.config.raw_side, self.config)
         return self.render(self.planes(head, condition, noise), rays, head.ws, jitter)
 
 
-def rays_of_labels(label: Label, side: int, config: Config) -> Rays:
+def rays_of_labels(label: Label, side: int, config: InvertConfig) -> Rays:
     """Cast rays through ``side``² pixels of cameras, as the published network does.
 
     It takes pixels' corners where ``rays_through`` takes their centres: half a pixel to the top left. Near

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
 from headcast.methods.invertavatar.paper.conditions import MeshCondition
-from headcast.methods.invertavatar.paper.config import Config
+from headcast.methods.invertavatar.paper.config import InvertConfig
 from headcast.methods.invertavatar.paper.encoders import (
     Hidden,
     LatentEncoder,
@@ -24,11 +24,11 @@ from headcast.methods.invertavatar.paper.encoders import (
 )
 from headcast.methods.invertavatar.paper.generator import FACE_LEVELS, Canonical, Generator, Label
 
-__all__ = ["Frames", "Inversion", "State"]
+__all__ = ["Inversion", "PosedFrames", "State"]
 
 
 @dataclass(frozen=True)
-class Frames:
+class PosedFrames:
     """What is known of t frames of each of b people.
 
     Attributes:
@@ -46,11 +46,11 @@ class Frames:
     landmarks: Float[Tensor, "b t 1 h w"]
     box: Float[Tensor, "b t 4"]
 
-    def __getitem__(self, which: slice | Tensor | list[int]) -> Frames:
+    def __getitem__(self, which: slice | Tensor | list[int]) -> PosedFrames:
         """Select frames, the same ones of everybody."""
-        return Frames(**{k: v[:, which] for k, v in vars(self).items()})
+        return PosedFrames(**{k: v[:, which] for k, v in vars(self).items()})
 
-    def showing(self, image: Float[Tensor, "b t 3 h w"]) -> Frames:
+    def showing(self, image: Float[Tensor, "b t 3 h w"]) -> PosedFrames:
         """Replace the images, seen from the same cameras with the same poses."""
         return replace(self, image=image)
 
@@ -65,7 +65,7 @@ class State(NamedTuple):
 class UNets(nn.Module):
     """E_tex and E_tri, under the name that the published network gives the pair."""
 
-    def __init__(self, config: Config, recurrent: bool) -> None:
+    def __init__(self, config: InvertConfig, recurrent: bool) -> None:
         super().__init__()
         self.texture_unet = TextureEncoder(config, recurrent)
         self.triplane_unet = TriplaneEncoder(config, recurrent)
@@ -78,7 +78,7 @@ class Inversion(nn.Module):
         recurrent: E_tex_rec and E_tri_rec, for any number of frames; else one-shot.
     """
 
-    def __init__(self, config: Config, recurrent: bool = True) -> None:
+    def __init__(self, config: InvertConfig, recurrent: bool = True) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("latent_avg", torch.zeros(1, config.style))
@@ -114,7 +114,7 @@ class Inversion(nn.Module):
         return self.generator(head, condition, label).image
 
     @torch.no_grad()
-    def residuals(self, head: Canonical, frames: Frames) -> Float[Tensor, "b t 3 h w"]:
+    def residuals(self, head: Canonical, frames: PosedFrames) -> Float[Tensor, "b t 3 h w"]:
         """Compute ΔI = I - Î of each frame against the coarse head; the published network has Î - I."""
         shown = [
             self.render(head, frames.condition[:, t], frames.label[:, t])
@@ -122,7 +122,7 @@ class Inversion(nn.Module):
         ]
         return frames.image - torch.stack(shown, 1)
 
-    def unwrap(self, image: Float[Tensor, "b t 3 h w"], frames: Frames) -> Float[Tensor, "b t 3 s s"]:
+    def unwrap(self, image: Float[Tensor, "b t 3 h w"], frames: PosedFrames) -> Float[Tensor, "b t 3 s s"]:
         """Bring images to UV space; black where a texel isn't seen."""
         b, t = image.shape[:2]
         flat = grid_sample(
@@ -130,7 +130,9 @@ class Inversion(nn.Module):
         ).unflatten(0, (b, t))
         return torch.where(frames.visible > 0, flat, self.get_buffer("black_uv_bg"))
 
-    def refine(self, head: Canonical, frames: Frames, state: State | None = None) -> tuple[Canonical, State]:
+    def refine(
+        self, head: Canonical, frames: PosedFrames, state: State | None = None
+    ) -> tuple[Canonical, State]:
         """Take in more frames: from a coarse head and the memory to a finer head and the new memory."""
         residual = self.residuals(head, frames)
         views = [self.unwrap(x, frames) for x in (frames.image, residual)]

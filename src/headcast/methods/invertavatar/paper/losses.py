@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, pad
 
-from headcast.methods.invertavatar.paper.generator import Canonical, Generator, RenderOutput
+from headcast.methods.invertavatar.paper.generator import Canonical, FieldRendering, Generator
 from headcast.nets.linear import EqualizedLinear
 from headcast.priors.encoder.infer import face_crops
 from headcast.priors.encoder.network import Encoder
@@ -18,10 +18,10 @@ __all__ = [
     "STAGE_1",
     "STAGE_2",
     "LatentDiscriminator",
-    "blur",
+    "blur_images",
     "canonical_terms",
     "density_smoothness",
-    "identity_loss",
+    "face_identity_loss",
     "image_terms",
 ]
 
@@ -42,7 +42,7 @@ def image_terms(
     return {"l1": (image - truth).abs().mean(), "lpips": encoder.distance(image, truth).mean()}
 
 
-def identity_loss(
+def face_identity_loss(
     image: Float[Tensor, "b 3 h w"],
     truth: Float[Tensor, "b 3 h w"],
     box: Float[Tensor, "b 4"],
@@ -54,7 +54,7 @@ def identity_loss(
 
 
 def canonical_terms(
-    made: Canonical, truth: Canonical, rendered: RenderOutput, true_render: RenderOutput
+    made: Canonical, truth: Canonical, rendered: FieldRendering, true_render: FieldRendering
 ) -> dict[str, Tensor]:
     """Compute L_tex, L_tri and L_raw: L1 of neural textures, static tri-planes and the volume's image."""
     pairs = list(zip(made.textures, truth.textures, strict=False))
@@ -79,7 +79,7 @@ def density_smoothness(generator: Generator, planes: Float[Tensor, "b 3 c s s"])
     return mean_l1(here, there)
 
 
-def blur(images: Sequence[Tensor], sigma: float) -> list[Tensor]:
+def blur_images(images: Sequence[Tensor], sigma: float) -> list[Tensor]:
     """Blur images with a Gaussian of ``sigma`` pixels of the first one; others proportionally."""
     if sigma <= 0:
         return list(images)

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
 from headcast.limits import POSITIVE, RATE
-from headcast.methods.invertavatar.paper.config import PAPER, TINY, Config
+from headcast.methods.invertavatar.paper.config import PAPER, TINY, InvertConfig
 from headcast.methods.invertavatar.paper.inversion import Inversion
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.training.config import TrainConfig
 from headcast.training.recipe import Networks
 from headcast.weights import load_tensors
 
-__all__ = ["DISCRIMINATOR", "INVERSION", "Stage", "adam", "inversion_of", "load_parts"]
+__all__ = ["DISCRIMINATOR", "INVERSION", "PaperStage", "inversion_of", "load_parts", "trained_adam"]
 
 INVERSION, DISCRIMINATOR = "inversion", "discriminator"
 """Names of the networks in checkpoints."""
@@ -26,7 +26,7 @@ HALF = torch.float16
 
 
 @dataclass(frozen=True)
-class Stage:
+class PaperStage:
     """Settings of every stage."""
 
     defaults: ClassVar[TrainConfig] = TrainConfig(ema=0.999)
@@ -42,7 +42,7 @@ class Stage:
     """Weights to begin with: a file of the stage before."""
 
     @property
-    def config(self) -> Config:
+    def config(self) -> InvertConfig:
         """The sizes of the networks."""
         return {"paper": PAPER, "tiny": TINY}[self.size]
 
@@ -108,7 +108,7 @@ def load_parts(network: Inversion, file: str, needs: tuple[str, ...]) -> None:
         raise HeadcastError(f"{file}: not weights of the stage of invertavatar before this one")
 
 
-def adam(network: nn.Module, rate: float, first: float = 0.0) -> torch.optim.Optimizer:
+def trained_adam(network: nn.Module, rate: float, first: float = 0.0) -> torch.optim.Optimizer:
     """Create Adam for the weights that are trained; ``first``: beta 1, zero as in StyleGAN2 and EG3D."""
     trained = [p for p in network.parameters() if p.requires_grad]
     return torch.optim.Adam(trained, rate, betas=(first, 0.99), eps=1e-8)

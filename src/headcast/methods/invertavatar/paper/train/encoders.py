@@ -12,16 +12,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from headcast.limits import RATE
-from headcast.methods.invertavatar.paper.data import synthesize_views
-from headcast.methods.invertavatar.paper.generator import Canonical, Generator, RenderOutput
-from headcast.methods.invertavatar.paper.inversion import Frames, Inversion
+from headcast.methods.invertavatar.paper.data import view_frames
+from headcast.methods.invertavatar.paper.generator import Canonical, FieldRendering, Generator
+from headcast.methods.invertavatar.paper.inversion import Inversion, PosedFrames
 from headcast.methods.invertavatar.paper.losses import STAGE_2, canonical_terms, image_terms
 from headcast.methods.invertavatar.paper.train.base import (
     DISCRIMINATOR,
     INVERSION,
-    Stage,
-    adam,
+    PaperStage,
     inversion_of,
+    trained_adam,
 )
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.training.adversarial import discriminator_loss, generator_loss, r1_penalty
@@ -45,12 +45,12 @@ class Comparison(NamedTuple):
 
     truth: Canonical
     made: Canonical
-    wanted: RenderOutput
-    rendered: RenderOutput
+    wanted: FieldRendering
+    rendered: FieldRendering
 
 
 @dataclass(frozen=True)
-class EncodersRecipe(Stage):
+class EncodersRecipe(PaperStage):
     """E_tex and E_tri, one-shot: offsets and modulations that restore what E_latent loses (Eq. 3)."""
 
     name: ClassVar[str] = "invertavatar-encoders"
@@ -75,39 +75,39 @@ class EncodersRecipe(Stage):
     def optimizers(self, networks: Networks) -> dict[str, Optimizer]:
         """Create one optimizer for both encoders, one for the discriminator."""
         return {
-            "encoders": adam(inversion_of(networks).unet_encoder, self.rate, MOMENTUM),
-            DISCRIMINATOR: adam(networks[DISCRIMINATOR], self.discriminator_rate),
+            "encoders": trained_adam(inversion_of(networks).unet_encoder, self.rate, MOMENTUM),
+            DISCRIMINATOR: trained_adam(networks[DISCRIMINATOR], self.discriminator_rate),
         }
 
-    def batch(self, index: int, seed: int, device: torch.device) -> Frames:
+    def batch(self, index: int, seed: int, device: torch.device) -> PosedFrames:
         """Make two views of each of some people."""
-        return synthesize_views(self.people, 2, self.config, index, seed, device)
+        return view_frames(self.people, 2, self.config, index, seed, device)
 
-    def choose(self, frames: Frames, generated: bool) -> tuple[Frames, Frames]:
+    def choose(self, frames: PosedFrames, generated: bool) -> tuple[PosedFrames, PosedFrames]:
         """Return the frames that are given and those that are judged.
 
         A person of the generator is judged from another side; an image, as FFHQ has one a person, by itself.
         """
         return frames[:1], frames[1:] if generated else frames[:1]
 
-    def invert(self, network: Inversion, frames: Frames) -> Canonical:
+    def invert(self, network: Inversion, frames: PosedFrames) -> Canonical:
         """Reconstruct heads from frames."""
         with torch.no_grad():
             coarse = network.coarse(frames.image[:, 0])
         return network.refine(coarse, frames)[0]
 
-    def compare(self, network: Inversion, frames: Frames) -> Comparison:
+    def compare(self, network: Inversion, frames: PosedFrames) -> Comparison:
         """Generate people, render them as the frames pose them, and reconstruct them from that."""
         generator, label = network.generator, frames.label[:, 0]
         given, judged = self.choose(frames, generated=True)
         with torch.no_grad():
             z = torch.randn(len(label), self.config.code, device=label.device)
             truth = generator.canonical(generator.map(z, label))
-            seen = render_frames(generator, truth, given).image
-            wanted = render_frames(generator, truth, judged)
+            seen = render_judged(generator, truth, given).image
+            wanted = render_judged(generator, truth, judged)
         image = seen.unflatten(0, (-1, len(label))).transpose(0, 1)
         made = self.invert(network, given.showing(image))
-        return Comparison(truth, made, wanted, render_frames(generator, made, judged))
+        return Comparison(truth, made, wanted, render_judged(generator, made, judged))
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
         """Compute the terms of Eq. 3, image terms as means over generated and given people."""
@@ -122,7 +122,7 @@ class EncodersRecipe(Stage):
         encoder = load_encoder("losses", batch.image.device)
         of_generated = image_terms(found.rendered.image, found.wanted.image, encoder)
         given, judged = self.choose(batch, generated=False)
-        output = render_frames(network.generator, self.invert(network, given), judged)
+        output = render_judged(network.generator, self.invert(network, given), judged)
         of_given = image_terms(output.image, in_order(judged.image), encoder)
         terms = {k: (of_generated[k] + of_given[k]) / 2 for k in of_given}
         terms |= canonical_terms(found.made, found.truth, found.rendered, found.wanted)
@@ -132,9 +132,9 @@ class EncodersRecipe(Stage):
         return {k: STAGE_2[k] * v for k, v in terms.items()}
 
     def discriminator_terms(
-        self, network: Inversion, discriminator: DualDiscriminator, frames: Frames, step: int
+        self, network: Inversion, discriminator: DualDiscriminator, frames: PosedFrames, step: int
     ) -> dict[str, Tensor]:
-        """Compute the loss of telling the generator's renderings from those of reconstructed heads."""
+        """Compute the loss of separating the generator's renderings from those of reconstructed heads."""
         with torch.no_grad():
             found = self.compare(network, frames)
         real = found.wanted.image, found.wanted.image_raw
@@ -150,20 +150,20 @@ class EncodersRecipe(Stage):
         given, last = self.choose(batch, generated=False)[0], batch[-1:]
         coarse = network.coarse(given.image[:, 0])
         shown = [
-            render_frames(network.generator, h, last).image for h in (coarse, self.invert(network, given))
+            render_judged(network.generator, h, last).image for h in (coarse, self.invert(network, given))
         ]
         return tile_columns([given.image[:, 0], *shown, last.image[:, 0]])
 
 
-def render_frames(generator: Generator, head: Canonical, frames: Frames) -> RenderOutput:
+def render_judged(generator: Generator, head: Canonical, frames: PosedFrames) -> FieldRendering:
     """Render b heads as t frames pose and see them: (t b) images, the heads running fastest."""
     found = [
         generator(head, frames.condition[:, t], frames.label[:, t], jitter=torch.is_grad_enabled())
         for t in range(frames.label.shape[1])
     ]
-    return RenderOutput(*(torch.cat([getattr(x, k) for x in found]) for k in ("image", "feature", "depth")))
+    return FieldRendering(*(torch.cat([getattr(x, k) for x in found]) for k in ("image", "feature", "depth")))
 
 
 def in_order(images: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "_ 3 h w"]:
-    """Arrange frames as ``render_frames`` does."""
+    """Arrange frames as ``render_judged`` does."""
     return images.transpose(0, 1).flatten(0, 1)

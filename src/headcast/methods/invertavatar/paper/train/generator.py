@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from headcast.limits import RATE
 from headcast.methods.invertavatar.paper.conditions import resize
-from headcast.methods.invertavatar.paper.data import synthesize_views
-from headcast.methods.invertavatar.paper.generator import Generator, RenderOutput, rays_of_labels
-from headcast.methods.invertavatar.paper.inversion import Frames
-from headcast.methods.invertavatar.paper.losses import blur, density_smoothness
+from headcast.methods.invertavatar.paper.data import view_frames
+from headcast.methods.invertavatar.paper.generator import FieldRendering, Generator, rays_of_labels
+from headcast.methods.invertavatar.paper.inversion import PosedFrames
+from headcast.methods.invertavatar.paper.losses import blur_images, density_smoothness
 from headcast.methods.invertavatar.paper.train.base import (
     DISCRIMINATOR,
     INVERSION,
-    Stage,
-    adam,
+    PaperStage,
     inversion_of,
+    trained_adam,
 )
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.training.adversarial import discriminator_loss, generator_loss, r1_penalty
@@ -42,8 +42,16 @@ GROWTH_IMAGES = 1_000_000
 """Images over which the volume rendering grows from half its side to the whole (EG3D)."""
 
 
+class GeneratedPeople(NamedTuple):
+    """A batch of fakes: what is rendered, the planes it is rendered from, and the latents."""
+
+    output: FieldRendering
+    planes: Float[Tensor, "b 3 c s s"]
+    ws: Float[Tensor, "b n s"]
+
+
 @dataclass(frozen=True)
-class GeneratorRecipe(Stage):
+class GeneratorRecipe(PaperStage):
     """The animatable 3D GAN: images of heads from codes, posed meshes and cameras (A.1)."""
 
     name: ClassVar[str] = "invertavatar-generator"
@@ -66,13 +74,13 @@ class GeneratorRecipe(Stage):
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Create one optimizer for each side of the game."""
         return {
-            "generator": adam(inversion_of(networks).generator, self.rate),
-            DISCRIMINATOR: adam(networks[DISCRIMINATOR], self.discriminator_rate),
+            "generator": trained_adam(inversion_of(networks).generator, self.rate),
+            DISCRIMINATOR: trained_adam(networks[DISCRIMINATOR], self.discriminator_rate),
         }
 
-    def batch(self, index: int, seed: int, device: torch.device) -> Frames:
+    def batch(self, index: int, seed: int, device: torch.device) -> PosedFrames:
         """Make real images; their cameras and poses are also those of the generated ones."""
-        return synthesize_views(self.people, 1, self.config, index, seed, device)
+        return view_frames(self.people, 1, self.config, index, seed, device)
 
     def raw_side(self, trained: int) -> int:
         """Return the side of the volume rendering after ``trained`` images, a multiple of eight."""
@@ -80,17 +88,15 @@ class GeneratorRecipe(Stage):
         fraction = min(1.0, max(0.0, (trained - self.grow_from) / GROWTH_IMAGES))
         return round(full * (1 + fraction) / 16) * 8
 
-    def generate(
-        self, generator: Generator, frames: Frames, side: int
-    ) -> tuple[RenderOutput, Tensor, Tensor]:
-        """Generate people in the poses and from the cameras of a batch; also return planes and latents."""
+    def generate(self, generator: Generator, frames: PosedFrames, side: int) -> GeneratedPeople:
+        """Generate people in the poses and from the cameras of a batch."""
         label, condition = frames.label[:, 0], frames.condition[:, 0]
         z = torch.randn(len(label), self.config.code, device=label.device)
         swapped = torch.rand(len(label), 1, device=label.device) < SWAPPED
         ws = generator.map(z, torch.where(swapped, label.roll(1, 0), label))
         planes = generator.planes(generator.canonical(ws, "random"), condition, "random")
         rays = rays_of_labels(label, side, self.config)
-        return generator.render(planes, rays, ws, jitter=True), planes, ws
+        return GeneratedPeople(generator.render(planes, rays, ws, jitter=True), planes, ws)
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
         """Compute the non-saturating loss with density regulariser, or the discriminator's with R1."""
@@ -102,7 +108,7 @@ class GeneratorRecipe(Stage):
         hint, label = batch.landmarks[:, 0], batch.label[:, 0]
 
         def score(image: Tensor, raw: Tensor) -> Tensor:
-            return discriminator(*blur([image, raw], sigma), hint, label)
+            return discriminator(*blur_images([image, raw], sigma), hint, label)
 
         with torch.set_grad_enabled(optimizer != DISCRIMINATOR):
             output, planes, ws = self.generate(generator, batch, side)
@@ -122,7 +128,7 @@ class GeneratorRecipe(Stage):
 
     def preview(self, networks: Networks, batch: Any) -> UInt8[np.ndarray, "h w 3"]:
         """Tile real images, landmark maps, generated images in their poses and their volume renderings."""
-        output, _, _ = self.generate(inversion_of(networks).generator, batch, self.config.raw_side)
+        output = self.generate(inversion_of(networks).generator, batch, self.config.raw_side).output
         lines = batch.landmarks[:, 0].expand(-1, 3, -1, -1) * 2 - 1
         return tile_columns([batch.image[:, 0], lines, output.image, output.image_raw])
 

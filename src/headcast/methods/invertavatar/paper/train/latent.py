@@ -10,20 +10,20 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from headcast.methods.invertavatar.paper.data import synthesize_views
-from headcast.methods.invertavatar.paper.inversion import Frames
+from headcast.methods.invertavatar.paper.data import view_frames
+from headcast.methods.invertavatar.paper.inversion import PosedFrames
 from headcast.methods.invertavatar.paper.losses import (
     STAGE_1,
     LatentDiscriminator,
-    identity_loss,
+    face_identity_loss,
     image_terms,
 )
 from headcast.methods.invertavatar.paper.train.base import (
     DISCRIMINATOR,
     INVERSION,
-    Stage,
-    adam,
+    PaperStage,
     inversion_of,
+    trained_adam,
 )
 from headcast.training.adversarial import discriminator_loss, generator_loss, r1_penalty
 from headcast.training.recipe import Networks
@@ -38,7 +38,7 @@ MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
-class LatentRecipe(Stage):
+class LatentRecipe(PaperStage):
     """E_latent: from an image to latents that give it back, and that D_W takes for the mapping's (Eq. 2)."""
 
     name: ClassVar[str] = "invertavatar-latent"
@@ -59,13 +59,13 @@ class LatentRecipe(Stage):
     def optimizers(self, networks: Networks) -> dict[str, torch.optim.Optimizer]:
         """Create one optimizer for the encoder, one for D_W, of the same rate."""
         return {
-            "encoder": adam(inversion_of(networks).encoder, self.rate, MOMENTUM),
-            DISCRIMINATOR: adam(networks[DISCRIMINATOR], self.rate),
+            "encoder": trained_adam(inversion_of(networks).encoder, self.rate, MOMENTUM),
+            DISCRIMINATOR: trained_adam(networks[DISCRIMINATOR], self.rate),
         }
 
-    def batch(self, index: int, seed: int, device: torch.device) -> Frames:
+    def batch(self, index: int, seed: int, device: torch.device) -> PosedFrames:
         """Make images of people, one each."""
-        return synthesize_views(self.people, 1, self.config, index, seed, device)
+        return view_frames(self.people, 1, self.config, index, seed, device)
 
     def losses(self, optimizer: str, networks: Networks, batch: Any, step: int) -> dict[str, Tensor]:
         """Compute the terms of Eq. 2."""
@@ -87,7 +87,7 @@ class LatentRecipe(Stage):
         found = network.render(network.generator.canonical(ws), batch.condition[:, 0], label)
         encoder = load_encoder("losses", image.device)
         terms = image_terms(found, image, encoder)
-        terms["identity"] = identity_loss(found, image, batch.box[:, 0], encoder)
+        terms["identity"] = face_identity_loss(found, image, batch.box[:, 0], encoder)
         out = {k: STAGE_1[k] * v for k, v in terms.items()}
         out["adversarial"] = generator_loss(discriminator(ws.flatten(0, 1)))
         return out

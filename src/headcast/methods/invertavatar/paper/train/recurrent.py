@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 import torch
 
 from headcast.limits import POSITIVE
-from headcast.methods.invertavatar.paper.data import synthesize_clips
+from headcast.methods.invertavatar.paper.data import clip_frames
 from headcast.methods.invertavatar.paper.generator import Canonical
-from headcast.methods.invertavatar.paper.inversion import Frames, Inversion
+from headcast.methods.invertavatar.paper.inversion import Inversion, PosedFrames
 from headcast.methods.invertavatar.paper.train.base import DISCRIMINATOR, INVERSION
 from headcast.methods.invertavatar.paper.train.encoders import EncodersRecipe
 from headcast.training.recipe import Networks
@@ -50,11 +50,11 @@ class RecurrentRecipe(EncodersRecipe):
             network.fix(*(unet.get_submodule(part) for part in FIXED))
         return {INVERSION: network, DISCRIMINATOR: self.make_discriminator()}
 
-    def batch(self, index: int, seed: int, device: torch.device) -> Frames:
+    def batch(self, index: int, seed: int, device: torch.device) -> PosedFrames:
         """Make clips; the generator's people move as they do."""
-        return synthesize_clips(self.people, self.frames, self.config, index, seed, device)
+        return clip_frames(self.people, self.frames, self.config, index, seed, device)
 
-    def choose(self, frames: Frames, generated: bool) -> tuple[Frames, Frames]:
+    def choose(self, frames: PosedFrames, generated: bool) -> tuple[PosedFrames, PosedFrames]:
         """Return the first frames, as many groups as chance decides, and some of them to be judged."""
         whole = frames.label.shape[1]
         groups = int(torch.randint(1, max(1, whole // self.at_once) + 1, ()))
@@ -62,7 +62,7 @@ class RecurrentRecipe(EncodersRecipe):
         count = given.label.shape[1]
         return given, given[torch.randperm(count)[: self.at_once].tolist()]
 
-    def invert(self, network: Inversion, frames: Frames) -> Canonical:
+    def invert(self, network: Inversion, frames: PosedFrames) -> Canonical:
         """Reconstruct heads from frames, group by group; gradients go through the last group alone."""
         with torch.no_grad():
             head = coarse = network.coarse(frames.image[:, 0])

@@ -16,7 +16,7 @@ from torch.nn.functional import grid_sample
 
 from headcast.camera import Camera
 from headcast.head.model import HeadModel
-from headcast.methods.invertavatar.paper.conditions import CROP, MeshCondition
+from headcast.methods.invertavatar.paper.conditions import CROP
 from headcast.methods.invertavatar.paper.config import InvertConfig
 from headcast.methods.invertavatar.paper.inversion import PosedFrames
 from headcast.render.mesh import interpolate, rasterize_mesh
@@ -119,7 +119,7 @@ def camera_labels(shots: Shots, config: InvertConfig) -> Float[Tensor, "b 25"]:
     return torch.cat([pose.flatten(1), K.flatten(1)], 1)
 
 
-def mesh_condition(vertices: Float[Tensor, "v 3"], config: InvertConfig) -> MeshCondition:
+def mesh_condition(vertices: Float[Tensor, "v 3"], config: InvertConfig) -> Float[Tensor, "s s 3"]:
     """Rasterize a posed head (world, metres) to the condition of its face, (s, s, 3)."""
     mesh, s = face_mesh(str(vertices.device)), config.side
     at = (vertices - vertices.new_tensor(config.origin)) * config.units_per_metre

@@ -38,7 +38,7 @@ class StyleHead(nn.Module):
             self.convs.append(nn.LeakyReLU())
         self.linear = EqualizedLinear(style, style)
 
-    def forward(self, x: Float[Tensor, "b c n n"]) -> Float[Tensor, "b s"]:
+    def forward(self, x: Float[Tensor, "b c n n"]) -> Float[Tensor, "b d"]:
         """Compute a latent from features."""
         return self.linear(self.convs(x).flatten(1))
 
@@ -59,7 +59,7 @@ class LatentEncoder(IrseBody):
         self.latlayer1 = nn.Conv2d(widths[2], top, 1)
         self.latlayer2 = nn.Conv2d(widths[1], top, 1)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n s"]:
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n d"]:
         """Compute latents of images (-1..1); the first is a base to which the others add."""
         x = adaptive_avg_pool2d(image, self.side)
         fine, middle, coarse = self.taps(x, self.lasts[1:])

@@ -47,7 +47,7 @@ class Canonical:
         static: feature pyramid of the static tri-plane, 3 x c channels in its images.
     """
 
-    ws: Float[Tensor, "b n s"]
+    ws: Float[Tensor, "b n d"]
     textures: list[Tensor]
     static: FeaturePyramid
 
@@ -89,14 +89,14 @@ class Generator(nn.Module):
         mapping = MappingNetwork(c.code, c.label, c.style)
         return StyleBackbone(mapping, Synthesis(c.side, colours, c.style, c.channel_base, c.channel_most))
 
-    def map(self, z: Float[Tensor, "b z"], label: Label, truncation: float = 1.0) -> Float[Tensor, "b n s"]:
+    def map(self, z: Float[Tensor, "b z"], label: Label, truncation: float = 1.0) -> Float[Tensor, "b n d"]:
         """Map random codes to latents, the same for every layer; the label conditions on a pose."""
         w = self.backbone.mapping(z, label, truncation)
         return w[:, None].expand(-1, self.config.latents, -1)
 
     def canonical(
         self,
-        ws: Float[Tensor, "b n s"],
+        ws: Float[Tensor, "b n d"],
         noise: Noise = "const",
         modulation: Mapping[int, Condition] | None = None,
     ) -> Canonical:
@@ -128,7 +128,7 @@ class Generator(nn.Module):
         self,
         planes: Float[Tensor, "b 3 c s s"],
         rays: Rays,
-        ws: Float[Tensor, "b n s"],
+        ws: Float[Tensor, "b n d"],
         jitter: bool = False,
         noise: Noise = "none",
     ) -> FieldRendering:

@@ -101,7 +101,7 @@ class Inversion(nn.Module):
             part.eval()
         return self
 
-    def latents(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n s"]:
+    def latents(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n d"]:
         """Compute ŵ = E_latent(I)."""
         return self.encoder(image) + self.get_buffer("latent_avg")
 

@@ -38,7 +38,7 @@ class PaperStage:
     """Which sizes of the networks; tiny only shows that training runs."""
     rate: Annotated[float, RATE] = 1e-4
     """Learning rate of what is trained."""
-    start: str = ""
+    weights: str = ""
     """Weights to begin with: a file of the stage before."""
 
     @property
@@ -56,8 +56,8 @@ class PaperStage:
             HeadcastError: no file is named, or its weights are of something else or of another size.
         """
         network = Inversion(self.config, recurrent)
-        if self.start or needs:
-            load_parts(network, self.start, needs)
+        if self.weights or needs:
+            load_parts(network, self.weights, needs)
         return network
 
     def make_discriminator(self, hints: int = 0, label: int = 0) -> DualDiscriminator:
@@ -96,7 +96,7 @@ def load_parts(network: Inversion, file: str, needs: tuple[str, ...]) -> None:
     if not file:
         raise HeadcastError(
             "train: this stage of invertavatar begins with the weights of the stage before; "
-            "name them by --start FILE"
+            "name them by --weights FILE"
         )
     tensors = {k: v.float() if v.is_floating_point() else v for k, v in load_tensors(file)[0].items()}
     try:

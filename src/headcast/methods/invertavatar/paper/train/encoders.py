@@ -65,7 +65,7 @@ class EncodersRecipe(PaperStage):
         """Build both encoders on a frozen generator and E_latent, and the discriminator.
 
         Raises:
-            HeadcastError: ``start`` is not a file of invertavatar.latent of this size.
+            HeadcastError: ``weights`` is not a file of invertavatar.latent of this size.
         """
         torch.manual_seed(seed)
         network = self.begin(recurrent=False, needs=("generator.", "encoder.", "latent_avg"))

@@ -47,7 +47,7 @@ class GeneratedPeople(NamedTuple):
 
     output: FieldRendering
     planes: Float[Tensor, "b 3 c s s"]
-    ws: Float[Tensor, "b n s"]
+    ws: Float[Tensor, "b n d"]
 
 
 @dataclass(frozen=True)

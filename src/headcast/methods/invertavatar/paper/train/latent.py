@@ -48,7 +48,7 @@ class LatentRecipe(PaperStage):
         """Build E_latent on a frozen generator, and D_W.
 
         Raises:
-            HeadcastError: ``start`` is not a file of invertavatar.generator of this size.
+            HeadcastError: ``weights`` is not a file of invertavatar.generator of this size.
         """
         torch.manual_seed(seed)
         network = self.begin(recurrent=False, needs=("generator.",))

@@ -39,7 +39,7 @@ class RecurrentRecipe(EncodersRecipe):
         """Build recurrent decoders on frozen encoding parts, and the discriminator.
 
         Raises:
-            HeadcastError: ``start`` is not a file of invertavatar.encoders of this size.
+            HeadcastError: ``weights`` is not a file of invertavatar.encoders of this size.
         """
         torch.manual_seed(seed)
         fixed = [f"unet_encoder.{n}_unet.{part}" for n in ("texture", "triplane") for part in FIXED]

@@ -26,6 +26,10 @@ def test_levels_go_from_an_eighth_of_the_side_to_the_whole() -> None:
         (4, 64, 64),
         (4, 64, 64),
     ]
+    short = net(torch.ones(2, 10, 6), "const", last=32)
+    whole = net(torch.ones(2, 10, 6), "const")
+    assert len(short.maps) == 3 and short.image.shape[-1] == 32
+    assert all(torch.equal(a, b) for a, b in zip(short.maps, whole.maps, strict=False))
     with pytest.raises(ValueError, match="side"):
         Synthesis(48, 4, 6, 256, 8)
 

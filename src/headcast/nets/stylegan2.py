@@ -86,6 +86,7 @@ class Synthesis(nn.Module):
         noise: Noise = "random",
         conditions: Mapping[int, Condition] | None = None,
         blends: Sequence[Tensor] = (),
+        last: int | None = None,
     ) -> FeaturePyramid:
         """Generate an image and its feature maps.
 
@@ -94,6 +95,7 @@ class Synthesis(nn.Module):
             conditions: scale and shift of the last channels between a block's layers, by the block's side.
             blends: images that are laid over the skip image at an eighth of the side and over the features
                 after the blocks from there to half the side; their last channel is the opacity.
+            last: side of the last block to compute, which gives the image; by default all.
         """
         conditions = conditions or {}
         first = len(self.sides) - 4
@@ -111,6 +113,8 @@ class Synthesis(nn.Module):
             if blends and level < 3:
                 x = lay_over(x, blends[1 + level])
             maps.append(x)
+            if n == last:
+                break
         return FeaturePyramid(skip, maps, rgb)
 
 

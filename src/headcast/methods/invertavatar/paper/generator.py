@@ -43,7 +43,8 @@ class Canonical:
     """A head before it moves (F_tex and F_tri).
 
     Attributes:
-        ws: (b, n, style) its latents. textures: levels of the neural textures, skip image first.
+        ws: (b, n, style) its latents. textures: levels of the neural textures that are rasterised, the skip
+            image first.
         static: feature pyramid of the static tri-plane, 3 x c channels in its images.
     """
 
@@ -101,7 +102,8 @@ class Generator(nn.Module):
         modulation: Mapping[int, Condition] | None = None,
     ) -> Canonical:
         """Generate G_tex(w) and G_static(w), the latter modulated by E_tri's features if given."""
-        textures = self.texture_backbone.synthesis(ws, noise).levels
+        half = self.config.side // 2  # nothing reads the finest block of the textures
+        textures = self.texture_backbone.synthesis(ws, noise, last=half).levels[:FACE_LEVELS]
         return Canonical(ws, textures, self.backbone.synthesis(ws, noise, modulation))
 
     def planes(
@@ -110,7 +112,7 @@ class Generator(nn.Module):
         """Pose a head: G_face conditioned on the rasterised textures, blended into the frontal plane."""
         c = self.config.plane_channels
         static = head.static.levels[:FACE_LEVELS]
-        blends = rasterize_textures(head.textures[:FACE_LEVELS], static, condition)
+        blends = rasterize_textures(head.textures, static, condition)
         face = self.face_backbone.synthesis(head.ws, noise, blends=blends).image
         mask = fill_holes(condition[..., 2:].permute(0, 3, 1, 2))
         mask = paste_into_plane(mask, self.config.side)

@@ -22,7 +22,7 @@ from headcast.methods.invertavatar.paper.encoders import (
     TextureEncoder,
     TriplaneEncoder,
 )
-from headcast.methods.invertavatar.paper.generator import FACE_LEVELS, Canonical, Generator, Label
+from headcast.methods.invertavatar.paper.generator import Canonical, Generator, Label
 
 __all__ = ["Inversion", "PosedFrames", "State"]
 
@@ -139,6 +139,6 @@ class Inversion(nn.Module):
         texture, triplane = self.unet_encoder.texture_unet, self.unet_encoder.triplane_unet
         offsets, h_texture = texture(torch.cat([*views, frames.visible], 2), state and state.texture)
         modulation, h_plane = triplane(torch.cat([frames.image, residual], 2), state and state.triplane)
-        textures = [f + d for f, d in zip(head.textures[:FACE_LEVELS], offsets, strict=True)]
+        textures = [f + d for f, d in zip(head.textures, offsets, strict=True)]
         static = self.generator.backbone.synthesis(head.ws, "const", modulation)
         return Canonical(head.ws, textures, static), State(h_texture, h_plane)

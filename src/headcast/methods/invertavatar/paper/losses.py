@@ -57,7 +57,7 @@ def canonical_terms(
     made: Canonical, truth: Canonical, rendered: FieldRendering, true_render: FieldRendering
 ) -> dict[str, Tensor]:
     """Compute L_tex, L_tri and L_raw: L1 of neural textures, static tri-planes and the volume's image."""
-    pairs = list(zip(made.textures, truth.textures, strict=False))
+    pairs = list(zip(made.textures, truth.textures, strict=True))
     return {
         "tex": sum((mean_l1(a, b) for a, b in pairs), torch.zeros([], device=made.ws.device)) / len(pairs),
         "tri": mean_l1(made.static.image, truth.static.image),

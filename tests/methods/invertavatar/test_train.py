@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tests.command import Run
+from tests.priors.resume import ends_where_it_would
 
 from headcast.errors import HeadcastError
 from headcast.methods.invertavatar.paper.config import TINY
@@ -212,6 +213,20 @@ def test_weights_of_another_stage_or_size_are_refused(files: dict[str, str], tmp
     save_file({"other": torch.zeros(3)}, odd)
     with pytest.raises(HeadcastError, match="before"):
         LatentRecipe(size="tiny", weights=str(odd)).networks(0)
+
+
+@pytest.mark.slow
+def test_stopped_and_resumed_is_the_same(files: dict[str, str], tmp_path: Path) -> None:
+    recipe = RecurrentRecipe(
+        size="tiny",
+        people=1,
+        frames=4,
+        at_once=2,
+        adversarial_from=0,
+        weights=files["invertavatar-encoders"],
+    )
+    config = TrainConfig(steps=3, ema=0.9, device="cpu", picture_every=0)
+    ends_where_it_would(recipe, config, tmp_path, 1)
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def face_mesh(device: str) -> RasterMesh:
 
 
 @cache
-def face_texels(device: str, side: int) -> TexelPlaces:
+def places_of_texels(device: str, side: int) -> TexelPlaces:
     """Find the texels of the face in a texture of ``side``², once a process."""
     mesh = face_mesh(device)
     return TexelPlaces(*rasterize_uv(mesh.head.uv.cpu(), mesh.faces_uv.cpu(), side))
@@ -140,7 +140,7 @@ def locate_texels(
 ) -> tuple[Float[Tensor, "b s s 2"], Float[Tensor, "b 1 s s"]]:
     """Find where every texel of the face lies in the images (-1..1), and whether it is seen there."""
     device, pixels = str(vertices.device), shots.image.shape[-1]
-    mesh, places = face_mesh(device), face_texels(device, side)
+    mesh, places = face_mesh(device), places_of_texels(device, side)
     on_face, weights = places.triangle.to(device) >= 0, places.barycentric.to(device)
     corners = mesh.faces[places.triangle.to(device).clamp(min=0)]
     points = sum(vertices[:, corners[:, k]] * weights[:, k, None] for k in range(3))

@@ -25,13 +25,10 @@ SAMPLES = 48
 """Values kept of each tensor of the tiny network."""
 
 
-@pytest.fixture(scope="module")
-def reference() -> Path:
-    """The folder with the published network's numbers; skips without it."""
-    folder = Path(__file__).resolve().parents[4] / "shared" / "reference" / "invertavatar"
-    if not folder.is_dir():
-        pytest.skip("the folder 'shared/reference/invertavatar' is not beside the repository")
-    return folder
+@pytest.fixture
+def reference(shared: Path) -> Path:
+    """The folder with the published network's numbers."""
+    return shared / "reference" / "invertavatar"
 
 
 def lowres(name: str, shape: tuple[int, ...], side: int) -> Tensor:

@@ -26,8 +26,9 @@ def seeded(name: str, shape: tuple[int, ...] | list[int]) -> Tensor:
 
 
 def read_facts(file: Path) -> dict[str, Any]:
-    """A compressed JSON file."""
-    return json.loads(gzip.decompress(file.read_bytes()))
+    """A JSON file, compressed or not."""
+    data = file.read_bytes()
+    return json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
 
 
 def shapes(file: Path) -> dict[str, list[int]]:
@@ -35,12 +36,19 @@ def shapes(file: Path) -> dict[str, list[int]]:
     return {k: shape for k, (shape, _) in read_facts(file).items()}
 
 
-def filled(network: nn.Module, rules: Path) -> nn.Module:
-    """The network with the recorded weights, in evaluation mode; what the rules keep stays as it is."""
+def filled(network: nn.Module, rules: Path, prefix: str = "") -> nn.Module:
+    """The network with the recorded weights, in evaluation mode; what the rules keep stays as it is.
+
+    Args:
+        prefix: of the names in the rules, where the network is a part of the recorded one.
+    """
     state = network.state_dict()
-    for name, rule in read_facts(rules).items():
+    for full, rule in read_facts(rules).items():
+        if not full.startswith(prefix):
+            continue
+        name = full.removeprefix(prefix)
         if rule["mode"] == "randn":
-            state[name].copy_(rule["mean"] + rule["std"] * seeded(name, state[name].shape))
+            state[name].copy_(rule["mean"] + rule["std"] * seeded(full, state[name].shape))
         elif rule["mode"] == "const":
             state[name].fill_(rule["value"])
         elif rule["mode"] == "unit_randn":

@@ -30,6 +30,7 @@ METHOD_PACKAGES: list[str] = [
     "headcast.methods.portrait4d",
     "headcast.methods.uhr_texture",
     "headcast.methods.facevid2vid",
+    "headcast.methods.invertavatar",
 ]
 """The packages whose ``DECLARATION`` is collected, in the order in which users see them."""
 

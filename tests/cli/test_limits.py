@@ -44,6 +44,7 @@ ALLOWED: dict[str, tuple[set[str], set[float]]] = {
                 "guided",
                 "company",
                 "adversarial_from",
+                "grow_from",
                 "clip_share",
                 "difference_weight",
                 "blocks",

@@ -11,7 +11,7 @@ from tests.priors.heads import few_pictures, folder_of_pictures
 from tests.priors.resume import ends_where_it_would
 
 from headcast.errors import HeadcastError
-from headcast.priors.encoder import Encoder, available, face_crops, load_encoder
+from headcast.priors.encoder import Encoder, available, face_crops, infer, load_encoder
 from headcast.priors.encoder.losses import Helpers, identity_loss, likeness_auc
 from headcast.priors.encoder.network import SIDE, WIDTHS
 from headcast.priors.encoder.train import IdentityEncoderRecipe
@@ -45,6 +45,16 @@ def test_distance_is_zero_for_equal_symmetric_and_grows(encoder: Encoder) -> Non
     assert encoder.distance(a, a).abs().max() < 1e-6
     torch.testing.assert_close(encoder.distance(a, near), encoder.distance(near, a))
     assert (encoder.distance(a, near) < encoder.distance(a, far)).all()
+
+
+def test_loading_leaves_the_callers_random_numbers_alone() -> None:
+    # or a resumed training, which loads it at another step, would see other noise
+    infer._load_cached.cache_clear()
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    load_encoder("losses")
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_identity_loss_wants_people_together() -> None:

@@ -15,14 +15,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
+from headcast.nets.sft import Condition, modulate_last_channels
 from headcast.nets.skip_synthesis import modulated_conv2d
 
 __all__ = ["CleanGenerator", "StyleConv", "ToColour", "upsample_bilinear"]
 
 SLOPE = 0.2
 """Negative slope of the leaky ReLUs."""
-Condition = tuple[Float[Tensor, "b _ _ _"], Float[Tensor, "b _ _ _"]]
-"""Scale and shift of the last channels of a feature map."""
 
 
 def upsample_bilinear(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
@@ -138,9 +137,7 @@ class CleanGenerator(nn.Module):
             i = 2 * k + 1
             x = self.style_convs[2 * k](x, w[:, i], self.noise(i, noise))
             if conditions:
-                scale, shift = conditions[k]
-                same, changed = x.split([x.shape[1] - scale.shape[1], scale.shape[1]], 1)
-                x = torch.cat([same, changed * scale + shift], 1)
+                x = modulate_last_channels(x, conditions[k])
             x = self.style_convs[2 * k + 1](x, w[:, i + 1], self.noise(i + 1, noise))
             rgb = to_rgb(x, w[:, i + 2], rgb)
         return rgb

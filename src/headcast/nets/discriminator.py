@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 
+from headcast.nets.mapping import MappingNetwork
+
 __all__ = ["DualDiscriminator"]
 
 SLOPE = 0.2
 """Of the leaky ReLUs."""
+LABEL_LAYERS = 2
+"""Fully connected layers on a label."""
 
 
 class DualDiscriminator(nn.Module):
@@ -18,11 +24,14 @@ class DualDiscriminator(nn.Module):
 
     Args:
         side: of the images, pixels. width: channels at that side, doubled at each halving up to ``most``.
+        hints: channels of an image that it sees beside the two (a rendering of the mesh, a landmark map).
+        label: length of a label, such as the camera's numbers, that logits are conditioned on by projection
+            (Miyato & Koyama 2018); 0: none.
     """
 
-    def __init__(self, side: int, width: int = 32, most: int = 256) -> None:
+    def __init__(self, side: int, width: int = 32, most: int = 256, hints: int = 0, label: int = 0) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(6, width, 1)]
+        layers: list[nn.Module] = [nn.Conv2d(6 + hints, width, 1)]
         n = side
         while n > 4:
             after = min(2 * width, most)
@@ -33,17 +42,28 @@ class DualDiscriminator(nn.Module):
             nn.Conv2d(width + 1, width, 3, 1, 1),
             nn.LeakyReLU(SLOPE),
             nn.Flatten(),
-            nn.Linear(width * n * n, 1),
+            nn.Linear(width * n * n, width if label else 1),
         )
+        self.mapping = MappingNetwork(0, label, width, LABEL_LAYERS) if label else None
 
-    def forward(self, image: Float[Tensor, "b 3 h w"], raw: Float[Tensor, "b 3 n n"]) -> Float[Tensor, "b 1"]:
-        """Compute logits that pairs are real; minibatch standard deviation is one more feature map."""
+    def forward(
+        self,
+        image: Float[Tensor, "b 3 h w"],
+        raw: Float[Tensor, "b 3 n n"],
+        hint: Float[Tensor, "b k h w"] | None = None,
+        label: Float[Tensor, "b l"] | None = None,
+    ) -> Float[Tensor, "b 1"]:
+        """Compute logits that images are real; minibatch standard deviation is one more feature map."""
         large = interpolate(raw, image.shape[-2:], mode="bilinear", align_corners=False)
-        x = self.body(torch.cat([image, large], 1))
+        x = self.body(torch.cat([image, large] if hint is None else [image, large, hint], 1))
         # of a single pair it is 0, where the root has no gradient
         deviation = x.std(0, unbiased=False).mean() if len(x) > 1 else x.new_zeros(())
         spread = deviation.expand(len(x), 1, *x.shape[2:])
-        return self.out(torch.cat([x, spread], 1))
+        out = self.out(torch.cat([x, spread], 1))
+        if self.mapping is None:
+            return out
+        wanted = self.mapping(out[:, :0], label)
+        return (out * wanted).sum(1, keepdim=True) / math.sqrt(out.shape[1])
 
 
 class DownsampleBlock(nn.Module):

@@ -16,14 +16,16 @@ class EqualizedLinear(nn.Module):
 
     Args:
         inputs, outputs: channels. bias: what every bias starts at.
+        rate: factor of the learning rate: weights and biases are stored divided by it.
     """
 
-    def __init__(self, inputs: int, outputs: int, bias: float = 0.0) -> None:
+    def __init__(self, inputs: int, outputs: int, bias: float = 0.0, rate: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs))
-        self.bias = nn.Parameter(torch.full((outputs,), float(bias)))
-        self.gain = 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
+        self.bias = nn.Parameter(torch.full((outputs,), float(bias) / rate))
+        self.gain, self.rate = rate / math.sqrt(inputs), rate
 
     def forward(self, x: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:
         """Apply the scaled weights to ``x`` and add the bias."""
-        return torch.nn.functional.linear(x, self.weight * self.gain, self.bias)
+        bias = self.bias if self.rate == 1 else self.bias * self.rate
+        return torch.nn.functional.linear(x, self.weight * self.gain, bias)

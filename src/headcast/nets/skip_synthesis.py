@@ -1,4 +1,4 @@
-"""StyleGAN2's synthesis layers with skip connections to RGB, as EG3D's super-resolution uses them.
+"""StyleGAN2's synthesis layers with skip connections to RGB: its blocks, and EG3D's super-resolution.
 
 Parameter names are those of the published networks, so that converted checkpoints load.
 """
@@ -14,8 +14,18 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, interpolate, leaky_relu, pad
 
 from headcast.nets.linear import EqualizedLinear
+from headcast.nets.sft import Condition, modulate_last_channels
 
-__all__ = ["Noise", "SkipBlock", "SuperResolution", "ToRGB", "modulated_conv2d", "upsample"]
+__all__ = [
+    "Noise",
+    "SkipBlock",
+    "SuperResolution",
+    "SynthesisLayer",
+    "ToRGB",
+    "fir",
+    "modulated_conv2d",
+    "upsample",
+]
 
 Noise = Literal["none", "const", "random"]
 CLAMP = 256.0
@@ -113,23 +123,31 @@ class ToRGB(nn.Module):
 class SkipBlock(nn.Module):
     """Two layers, the first of which doubles the size; their colour is added to the upsampled one before."""
 
-    def __init__(self, inputs: int, outputs: int, styles: int, side: int) -> None:
+    def __init__(self, inputs: int, outputs: int, styles: int, side: int, colours: int = 3) -> None:
         super().__init__()
         self.register_buffer("resample_filter", fir())
         self.conv0 = SynthesisLayer(inputs, outputs, styles, side, up=True)
         self.conv1 = SynthesisLayer(outputs, outputs, styles, side, up=False)
-        self.torgb = ToRGB(outputs, styles)
+        self.torgb = ToRGB(outputs, styles, colours)
 
     def forward(
         self,
         x: Float[Tensor, "b i h w"],
-        rgb: Float[Tensor, "b 3 h w"],
-        w: Float[Tensor, "b s"],
+        rgb: Float[Tensor, "b c h w"],
+        w: Float[Tensor, "b 3 s"],
         noise: Noise,
-    ) -> tuple[Float[Tensor, "b o h2 w2"], Float[Tensor, "b 3 h2 w2"]]:
-        """Compute features and colour at twice the size."""
-        x = self.conv1(self.conv0(x, w, noise), w, noise)
-        return x, upsample(rgb, self.get_buffer("resample_filter")) + self.torgb(x, w)
+        condition: Condition | None = None,
+    ) -> tuple[Float[Tensor, "b o h2 w2"], Float[Tensor, "b c h2 w2"]]:
+        """Compute features and colour at twice the size.
+
+        Args:
+            w: styles of the two layers and of the colour. condition: of the features between the layers.
+        """
+        x = self.conv0(x, w[:, 0], noise)
+        if condition is not None:
+            x = modulate_last_channels(x, condition)
+        x = self.conv1(x, w[:, 1], noise)
+        return x, upsample(rgb, self.get_buffer("resample_filter")) + self.torgb(x, w[:, 2])
 
 
 class SuperResolution(nn.Module):
@@ -155,5 +173,6 @@ class SuperResolution(nn.Module):
         if x.shape[-1] != self.side:
             size = (self.side, self.side)
             x, rgb = (interpolate(i, size, mode="bilinear", antialias=True) for i in (x, rgb))
-        x, rgb = self.block0(x, rgb, w, noise)
-        return self.block1(x, rgb, w, noise)[1]
+        styles = w[:, None].expand(-1, 3, -1)
+        x, rgb = self.block0(x, rgb, styles, noise)
+        return self.block1(x, rgb, styles, noise)[1]

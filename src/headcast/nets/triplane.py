@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from headcast.nets.linear import EqualizedLinear
 
-__all__ = ["XY_XZ_ZX", "XY_YZ_ZX", "PlaneAxes", "RadianceDecoder", "sample_planes"]
+__all__ = [
+    "XY_XZ_ZX",
+    "XY_YZ_ZX",
+    "JointRadianceDecoder",
+    "PlaneAxes",
+    "RadianceDecoder",
+    "sample_planes",
+]
 
 PlaneAxes = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """For each plane the coordinate (0: x, 1: y, 2: z) along its rows, then the one along its columns."""
@@ -62,4 +69,24 @@ class RadianceDecoder(nn.Module):
     def forward(self, feature: Float[Tensor, "*b f"]) -> tuple[Float[Tensor, "*b 1"], Float[Tensor, "*b c"]]:
         """Decode density logits, and colours in about 0..1 (a sigmoid widened by .001 on both sides)."""
         hidden = self.net(feature)
-        return self.out_sigma(hidden), torch.sigmoid(self.out_rgb(hidden)) * 1.002 - 0.001
+        return self.out_sigma(hidden), widened_sigmoid(self.out_rgb(hidden))
+
+
+class JointRadianceDecoder(nn.Module):
+    """The same MLP with one output layer for both, the density first: EG3D's parameter names."""
+
+    def __init__(self, features: int, hidden: int, colours: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            EqualizedLinear(features, hidden), nn.Softplus(), EqualizedLinear(hidden, 1 + colours)
+        )
+
+    def forward(self, feature: Float[Tensor, "*b f"]) -> tuple[Float[Tensor, "*b 1"], Float[Tensor, "*b c"]]:
+        """Decode as :class:`RadianceDecoder` does."""
+        out = self.net(feature)
+        return out[..., :1], widened_sigmoid(out[..., 1:])
+
+
+def widened_sigmoid(x: Float[Tensor, "*b c"]) -> Float[Tensor, "*b c"]:
+    """Map logits to -.001..1.001, so that 0 and 1 are reached (MipNeRF)."""
+    return torch.sigmoid(x) * 1.002 - 0.001

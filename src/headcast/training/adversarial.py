@@ -24,7 +24,7 @@ def generator_loss(fake: Float[Tensor, "b 1"]) -> Float[Tensor, ""]:
     return softplus(-fake).mean()
 
 
-def discriminator_loss(real: Float[Tensor, "b 1"], fake: Float[Tensor, "b 1"]) -> Float[Tensor, ""]:
+def discriminator_loss(real: Float[Tensor, "r 1"], fake: Float[Tensor, "f 1"]) -> Float[Tensor, ""]:
     """Compute the discriminator's logistic loss from its logits of real and of generated images."""
     return softplus(-real).mean() + softplus(fake).mean()
 

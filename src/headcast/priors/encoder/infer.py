@@ -45,7 +45,8 @@ def _load_cached(which: str, device: str) -> Encoder:
     if which not in ("losses", "evaluator"):
         raise HeadcastError(f"encoder '{which}': there are 'losses' and 'evaluator'")
     tensors, _, _ = load_tensors(f"encoder-{which}")
-    encoder = Encoder()
+    with torch.random.fork_rng(devices=[]):  # a caller's random numbers don't depend on who came first
+        encoder = Encoder()
     encoder.load_state_dict({k: v.float() for k, v in tensors.items()})
     return encoder.to(device).eval().requires_grad_(False)
 

@@ -15,10 +15,11 @@ from headcast.errors import HeadcastError
 from headcast.limits import RATE
 from headcast.methods.portrait4d.losses import downsample_area
 from headcast.methods.portrait4d.network import Synthesizer
-from headcast.methods.portrait4d.recipes.base import Networks, adam, grid
+from headcast.methods.portrait4d.recipes.base import Networks, adam
 from headcast.methods.portrait4d.recipes.static import StaticRecipe
 from headcast.render.volume import RayMarchOutput, render_rays
 from headcast.training.config import TrainConfig
+from headcast.training.tiles import tile_columns
 
 __all__ = ["AverageRecipe"]
 
@@ -83,7 +84,7 @@ class AverageRecipe(StaticRecipe):
         marched, n = self.march(networks, batch, False), self.config.side // 4
         colour = marched.colour[..., :3].transpose(1, 2).unflatten(2, (n, n))
         alpha = (1 - marched.transmittance).unflatten(1, (n, n))[:, None].expand(-1, 3, -1, -1)
-        return grid([batch["target"].head * 2 - 1, colour * 2 - 1, alpha * 2 - 1])
+        return tile_columns([batch["target"].head * 2 - 1, colour * 2 - 1, alpha * 2 - 1])
 
     def shipped(self, networks: dict[str, nn.Module]) -> dict[str, Tensor]:
         """Return the tensors of planes and decoder."""

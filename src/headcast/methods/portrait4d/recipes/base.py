@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from headcast.errors import HeadcastError
@@ -27,7 +25,6 @@ __all__ = [
     "Networks",
     "Stage",
     "adam",
-    "grid",
     "half_precision_state",
     "is_motion_layer",
     "load_frozen_synthesizer",
@@ -121,14 +118,6 @@ def half_precision_state(psi: nn.Module) -> dict[str, Tensor]:
     assert isinstance(psi, Synthesizer)
     state = {k: v.to("cpu", torch.float16) for k, v in psi.state_dict().items()}
     return state | ({ORIGIN: torch.tensor(psi.config.origin)} if any(psi.config.origin) else {})
-
-
-def grid(columns: list[Tensor]) -> UInt8[np.ndarray, "h w 3"]:
-    """Tile images (-1..1): one column for each batch, at most four rows."""
-    side = columns[0].shape[-1]
-    resized = [nn.functional.interpolate(c[:4].float(), (side, side)) for c in columns]
-    rows = torch.cat([torch.cat(list(c), 1) for c in resized], 2)
-    return ((rows + 1) * 127.5).clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ from headcast.methods.portrait4d.recipes.base import (
     Networks,
     Stage,
     adam,
-    grid,
     half_precision_state,
     is_motion_layer,
     load_frozen_synthesizer,
@@ -39,6 +38,7 @@ from headcast.methods.portrait4d.recipes.motion_encoder import SPREAD, load_enco
 from headcast.methods.portrait4d.weights import read_networks
 from headcast.nets.discriminator import DualDiscriminator
 from headcast.synth.views import project_to_views
+from headcast.training.tiles import tile_columns
 from headcast.weights import weights_path
 
 __all__ = ["DIFFERENCE_WEIGHT", "EXPRESSION_PLANES_LR_SCALE", "Ablation", "MotionRecipe"]
@@ -369,7 +369,7 @@ class MotionRecipe(Stage):
             rendering.output.image,
             rendering.target.image,
         ]
-        return grid(columns)
+        return tile_columns(columns)
 
     def shipped(self, networks: Networks) -> dict[str, Tensor]:
         """Return the tensors of Ψ, and those of its companions as ``_motion.*`` and ``_said.*``."""

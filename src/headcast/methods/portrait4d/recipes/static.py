@@ -20,13 +20,13 @@ from headcast.methods.portrait4d.recipes.base import (
     Networks,
     Stage,
     adam,
-    grid,
     half_precision_state,
     is_motion_layer,
     load_frozen_synthesizer,
     load_start_weights,
 )
 from headcast.nets.discriminator import DualDiscriminator
+from headcast.training.tiles import tile_columns
 
 __all__ = ["StaticRecipe"]
 
@@ -130,7 +130,7 @@ class StaticRecipe(Stage):
         _, output = self.render_targets(networks, batch, self.config.side // 4, False)
         opacity = output.alpha.expand(-1, 3, -1, -1) * 2 - 1
         columns = [batch["source"].image, output.image, output.image_raw, opacity, batch["target"].image]
-        return grid(columns)
+        return tile_columns(columns)
 
     def shipped(self, networks: Networks) -> dict[str, Tensor]:
         """Return Ψ3d's tensors without motion layers, which it doesn't use."""

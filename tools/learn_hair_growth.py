@@ -1,6 +1,6 @@
 """Learns where short hair grows on a head: ``weights/hair_growth.safetensors``.
 
-    python tools/learn_hair_growth.py ../shared/data [--cache private/growth.npz] [-o FILE]
+    python tools/learn_hair_growth.py ../shared/data [--cache private/growth] [-o FILE]
 
 Front photos of the `train` splits of london, canada and house118 say for the rays of the hair's grid that face
 the camera whether there is hair; people whose hair hangs beside the neck, and bald ones, are left out. Both sides
@@ -37,7 +37,9 @@ FACING = (0.08, 0.3)  # cosines to the camera between which a ray begins to coun
 LONG, BALD = 0.1, 0.6  # fraction of hair beside the neck and on the forehead's rim, that leave a person out
 MESHES = ("short01", "short02", "short03", "short04")
 MESH_WEIGHT = 2.0  # people that the meshes count as, together
-HOUSE_PEOPLE = 90
+SETS = ("london", "canada", "house118")
+MAP_ROWS = 72  # of the grid, whose number of rows depends on the head; below are shoulders
+PEOPLE = 30  # of each set at most
 
 
 class Seen(NamedTuple):
@@ -48,16 +50,12 @@ class Seen(NamedTuple):
     short: bool
 
 
-def chosen(data: Path) -> list[Path]:
-    """Neutral front photos of the training people."""
-    paths = []
-    for folder, key, most in (("london", "file", 999), ("canada", "file", 999), ("house118", "id", HOUSE_PEOPLE)):
-        rows = [r for r in csv.DictReader((data / folder / f"{folder}.csv").open()) if r["split"] == "train"]
-        rows = [r for r in rows if r.get("expression", "neutral") == "neutral"]
-        for r in rows[:: max(1, len(rows) // most)]:
-            path = data / folder / r[key]
-            paths.append(path if path.suffix else path.with_suffix(".jpg"))
-    return paths
+def chosen(data: Path, folder: str) -> list[Path]:
+    """Neutral front photos of training people of one set, evenly from its list."""
+    rows = [r for r in csv.DictReader((data / folder / f"{folder}.csv").open()) if r["split"] == "train"]
+    rows = [r for r in rows if r.get("expression", "neutral") == "neutral"]
+    names = [r.get("file") or f"{r['id']}.jpg" for r in rows]
+    return [data / folder / name for name in names[:: max(1, len(names) // PEOPLE)][:PEOPLE]]
 
 
 def seen_in(observation: Observation, head: HeadModel) -> Seen:
@@ -78,7 +76,7 @@ def seen_in(observation: Observation, head: HeadModel) -> Seen:
     shown = visibility(points, camera, head(params), head.faces, tolerance=0.004).numpy().reshape(grid.shape)
     hair = sample_bilinear(masks.hair.astype(np.float32), pixel).reshape(grid.shape)
     confidence = smoothstep(facing, *FACING) * inside * shown
-    return Seen(hair, confidence, _is_short(observation, hair, confidence))
+    return Seen(hair[:MAP_ROWS], confidence[:MAP_ROWS], _is_short(observation, hair, confidence))
 
 
 def _is_short(observation: Observation, hair: np.ndarray, confidence: np.ndarray) -> bool:
@@ -96,18 +94,36 @@ def _is_short(observation: Observation, hair: np.ndarray, confidence: np.ndarray
     return not long and weight > 0 and float((hair * confidence)[top].sum()) / weight > BALD
 
 
-def all_seen(data: Path) -> list[Seen]:
+def all_seen(paths: list[Path]) -> list[Seen]:
     """Observe everybody in turn."""
     head, found = HeadModel.load(), []
-    for k, path in enumerate(chosen(data)):
+    for path in paths:
         try:
             with torch.no_grad():
                 found.append(seen_in(api.observe([path], head=head)[0], head))
         except HeadcastError as e:
             print(f"left out: {path.name}: {e}", file=sys.stderr)
-        if k % 20 == 0:
-            print(f"{k}: {path.name}", flush=True)
     return found
+
+
+def cached(data: Path, folder: str, cache: Path | None) -> list[Seen]:
+    """Return the people of one set, from the cache or observed now."""
+    path = None if cache is None else cache / f"{folder}.npz"
+    if path is not None and path.is_file():
+        kept = np.load(path)
+        return [
+            Seen(h, c, bool(s)) for h, c, s in zip(kept["hair"], kept["confidence"], kept["short"], strict=True)
+        ]
+    people = all_seen(chosen(data, folder))
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(
+            path,
+            hair=np.stack([s.hair for s in people]).astype(np.float16),
+            confidence=np.stack([s.confidence for s in people]).astype(np.float16),
+            short=np.array([s.short for s in people]),
+        )
+    return people
 
 
 def mesh_cover(head: HeadModel) -> np.ndarray:
@@ -125,7 +141,7 @@ def mesh_cover(head: HeadModel) -> np.ndarray:
         ok = (i >= 0) & (i < len(cover))
         cover[i[ok], j[ok]] = 1
         covers.append(cover)
-    return np.mean(covers, 0)
+    return np.mean(covers, 0)[:MAP_ROWS]
 
 
 def average(people: list[Seen], meshes: np.ndarray) -> np.ndarray:
@@ -144,20 +160,10 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("-o", "--out", type=Path, default=weights_path("hair_growth"))
     args = parser.parse_args(arguments)
-    if args.cache and args.cache.is_file():
-        kept = np.load(args.cache)
-        people = [Seen(h, c, bool(s)) for h, c, s in zip(kept["hair"], kept["confidence"], kept["short"], strict=True)]
-    else:
-        people = all_seen(args.data)
-        if args.cache:
-            np.savez_compressed(
-                args.cache,
-                hair=np.stack([s.hair for s in people]).astype(np.float16),
-                confidence=np.stack([s.confidence for s in people]).astype(np.float16),
-                short=np.array([s.short for s in people]),
-            )
+    people = [s for folder in args.sets for s in cached(args.data, folder, args.cache)]
     growth = average(people, mesh_cover(HeadModel.load()))
     count = sum(s.short for s in people)
     save_tensors(args.out, {"growth": torch.from_numpy((growth * 255).round().astype(np.uint8))}, {"name": "hair_growth"})

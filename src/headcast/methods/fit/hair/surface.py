@@ -18,6 +18,7 @@ from headcast.methods.fit.hair.coverage import (
     side_region,
     top_region,
 )
+from headcast.methods.fit.hair.ears import Ears, find_ears, front_limit
 from headcast.methods.fit.hair.grid import DOME_ROWS, HairGrid, blur_around, grid_graph
 from headcast.methods.fit.hair.observation import HairObservation, observe_hair
 from headcast.observe.types import Observation
@@ -34,6 +35,8 @@ CLOTHES_OFFSET_M = 0.012  # off the shoulders
 TOP_THICKNESS_WEIGHT = (0.3, 0.1)  # of the top's thickness in front and behind
 BALD_FRACTION = 0.35  # of the top of the head with hair, below which the head is bald
 LIMIT_TOLERANCE_M = 0.006  # that one photo's outline may be exceeded by, with several
+ON_FACE_COSINE = 0.6  # of an azimuth, from which hair that a photo shows may lie on the face
+UNDER_SKIN_M = 0.006  # under the skin, where hair limited by the ears is left out
 CELL_SIZE_M = 0.0058  # of the grid, about
 
 
@@ -73,7 +76,9 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     bald = hair_fraction(views, *top_region(grid)) < BALD_FRACTION
     if bald and hair_fraction(views, *side_region(grid)) < BALD_FRACTION:
         return None
-    base = skin + hanging_weight(views, grid) * (draped - skin)
+    hangs = hanging_weight(views, grid)
+    ears = find_ears(masked, grid, head, rest, usually_bare=float(hangs.mean()) < 0.5)
+    base = skin + hangs * (draped - skin)
     thickness = _thickness(views, graph)
     views = [observe_hair(o, grid, head, skin, base, base + thickness) for o in masked]
     thickness = _thickness(views, graph)
@@ -82,9 +87,37 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     hanging = smoothstep(base - skin, 0.002, 0.015)
     limit = outer_limit([s.limit for s in views])
     cover = _smooth_cover(head, views, grid, rest, bald, graph)
+    if ears is not None:  # hair that hangs passes behind bare ears
+        cover = np.where(ears.bare & (hangs < 0.5), 0.0, cover)
     rim_rise = RIM_RISE_M[1] + (RIM_RISE_M[0] - RIM_RISE_M[1]) * blur_around(hanging, 3.0)
     full_reach = _full_hair_reach(grid, base, thickness, limit, skin)
-    return HairSurface(grid, _rise_from_rim(skin, full_reach, cover, rim_rise), skin, cover)
+    reach = _rise_from_rim(skin, full_reach, cover, rim_rise)
+    if ears is not None:
+        reach, cover = _behind_ears(reach, cover, skin, views, grid, ears)
+    return HairSurface(grid, reach, skin, cover)
+
+
+def _behind_ears(
+    reach: np.ndarray,
+    cover: np.ndarray,
+    skin: np.ndarray,
+    views: list[HairObservation],
+    grid: HairGrid,
+    ears: Ears,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep hair that hangs beside the face behind its front limit, but for hair seen lying on the face.
+
+    Returns:
+        Reach and cover.
+    """
+    import cv2
+
+    on_face = (np.max([s.on_skin for s in views], 0) > 0.5) & ~ears.cells
+    on_face &= (grid.direction[-1, :, 2][None] > ON_FACE_COSINE) & (grid.heights > ears.bottom)[:, None]
+    limit = np.where(on_face, np.inf, front_limit(grid, ears))
+    hidden = (limit < skin - UNDER_SKIN_M).astype(np.uint8)
+    hidden = cv2.erode(hidden, np.ones((5, 5), np.uint8)) > 0  # its rim stays, so that the skin cuts it
+    return np.minimum(reach, limit), np.where(hidden, 0.0, cover)
 
 
 def _smooth_cover(
@@ -130,12 +163,14 @@ def outer_limit(limits: list[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "n 
 def _drape(skin: Float[np.ndarray, "n m"], grid: HairGrid) -> Float[np.ndarray, "n m"]:
     """Return the surface that hair lies on: the skin, and below the head's centre a taper from above."""
     base = skin.copy()
-    y = grid.heights
+    y, axis_z = grid.heights, grid.origin[:, 2]
+    cosine = grid.direction[-1, :, 2]
     in_front = smoothstep(grid.direction[-1, :, 2], 0.2, 0.7)
     taper = TAPER_SLOPE[0] + (TAPER_SLOPE[1] - TAPER_SLOPE[0]) * in_front
     for i in range(1, len(y)):
         if y[i] < y[i - 1]:
-            base[i] = np.maximum(skin[i], base[i - 1] - taper * (y[i - 1] - y[i]))
+            straight_down = base[i - 1] + (axis_z[i - 1] - axis_z[i]) * cosine
+            base[i] = np.maximum(skin[i], straight_down - taper * (y[i - 1] - y[i]))
     return base
 
 

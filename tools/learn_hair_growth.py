@@ -140,8 +140,19 @@ def mesh_cover(head: HeadModel) -> np.ndarray:
         i, j = np.round(row).astype(int), np.round(column).astype(int) % grid.shape[1]
         ok = (i >= 0) & (i < len(cover))
         cover[i[ok], j[ok]] = 1
-        covers.append(cover)
+        covers.append(without_holes(cover))
     return np.mean(covers, 0)[:MAP_ROWS]
+
+
+def without_holes(cover: np.ndarray) -> np.ndarray:
+    """Fill what samples missed, and the crown."""
+    import cv2
+
+    pad = 6
+    wrapped = np.pad(np.pad(cover, ((pad, pad), (0, 0)), "edge"), ((0, 0), (pad, pad)), "wrap")
+    closed = cv2.morphologyEx(wrapped, cv2.MORPH_CLOSE, np.ones((5, 5)))[pad:-pad, pad:-pad]
+    closed[:4] = 1
+    return closed
 
 
 def average(people: list[Seen], meshes: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from headcast.methods.fit.hair.grid import HairGrid
 from headcast.observe.types import Observation
 from headcast.render.geometry import visibility
 
-__all__ = ["Ears", "find_ears", "front_limit"]
+__all__ = ["Ears", "ears_on", "find_ears", "front_limit"]
 
 MIN_VISIBLE = 40  # of an ear's vertices, for a photo to say whether it is bare
 BARE_FRACTION = 0.09  # of the skin at its visible vertices, from which an ear is bare: fitted ears are often too wide
@@ -75,6 +75,16 @@ def find_ears(
             by_column[(columns > len(columns) // 2) == (side > 0)] = 1.0
     back, front = (float(np.quantile(points[:, 2], q)) for q in (0.05, 0.98))
     return Ears(cells, bare, back, front, float(points[:, 1].max()), float(points[:, 1].min()), by_column)
+
+
+def ears_on(grid: HairGrid, head: HeadModel, rest: Float[np.ndarray, "v 3"]) -> Bool[np.ndarray, "n m"]:
+    """Return the grid's cells (n, m) whose rays pass through or close to an ear."""
+    import cv2
+
+    if "ears" not in head.region_names:
+        return np.zeros(grid.shape, bool)
+    cells = _cells_of(grid, rest[head.region_mask("ears").numpy()])
+    return cv2.dilate(cells.astype(np.uint8), np.ones((3, 5), np.uint8)) > 0
 
 
 def _cells_of(grid: HairGrid, points: Float[np.ndarray, "k 3"]) -> Bool[np.ndarray, "n m"]:

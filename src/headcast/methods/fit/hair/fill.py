@@ -18,6 +18,7 @@ from headcast.texture.quilt import Exemplar, Strip, quilt_strip
 __all__ = ["HairTexels", "complete_colours", "strand_noise", "suppress_sheen"]
 
 FEATHER_TEXELS = 6.0  # over which observed and quilted detail are blended
+CONTINUE_TEXELS = 2.5  # standard deviation of the window that continues the photo's colours
 BASE_M = 0.018  # standard deviation of the window that separates the base from detail
 NEAR_M = 0.03  # how far the observed base reaches into what is completed
 TYPICAL_WEIGHT = 0.06  # of the hair's typical colour in the base, where nothing is near
@@ -27,6 +28,7 @@ SHARP = (0.35, 0.7)  # confidence between which observed detail begins to count
 EXAMPLE_CONFIDENCE = 0.6  # of texels that the example is made of
 EXAMPLE_HALF_WIDTH = 256  # columns of the example on each side of its middle
 BLOCKS = ((54, 96), (40, 72), (28, 50), (20, 34), (12, 20))  # rows and columns of a block, largest first
+MIN_KNOWN = 0.995  # of a block in the example
 MIN_PLACES = 3000  # of the example, for a size of block to be used
 OVERLAP = 0.3  # of a block's side
 MIN_STRIP = 96  # columns of a ring at least
@@ -79,7 +81,15 @@ def complete_colours(texels: HairTexels, rng: np.random.Generator) -> Image:
     w = (1 - np.minimum(seen, _blur(seen, FEATHER_TEXELS) ** 2))[..., None]
     mixed = (w * quilted + (1 - w) * detail) / np.sqrt(w**2 + (1 - w) ** 2)  # keeps the deviation
     ground = (1 - seen[..., None]) * base + seen[..., None] * observed_base
-    return ground + mixed
+    return _continued(ground + mixed, log, seen)
+
+
+def _continued(completed: Image, log: Image, seen: Float[np.ndarray, "h w"]) -> Image:
+    """Continue the photo's colours over a few texels beyond what it shows, fading."""
+    near = _blur(seen, CONTINUE_TEXELS)
+    colour = _blur(log * seen[..., None], CONTINUE_TEXELS) / np.maximum(near, 1e-4)[..., None]
+    fraction = smoothstep(near, 0.1, 0.45) * (1 - seen)
+    return completed + fraction[..., None].astype(np.float32) * (colour - completed)
 
 
 def _combed(quilted: Image, texels: HairTexels) -> Image:
@@ -219,7 +229,7 @@ def _find_example(
     if len(rows) < BLOCKS[-1][0]:
         return None
     part = slice(int(rows[0]), int(rows[-1]) + 1)
-    flat = np.dstack([detail, flow, known.astype(np.float32)])[part]
+    flat = np.dstack([detail * known[..., None], flow, known.astype(np.float32)])[part]
     flat = _level(flat, texels.across[part], float(np.median(texels.across)))
     aspect = float(np.median(texels.across)) / float(np.median(texels.down))
     turned = [_turned(x, angle, aspect) for angle in TURNS for x in (flat, _mirrored(flat))]
@@ -247,7 +257,7 @@ def _whole_blocks(known: Bool[np.ndarray, "a h w"], block: tuple[int, int]) -> n
         - total[:, rows:, :-columns]
         + total[:, :-rows, :-columns]
     )
-    return np.argwhere(count >= 0.97 * rows * columns)
+    return np.argwhere(count >= MIN_KNOWN * rows * columns)
 
 
 def _level(

@@ -49,12 +49,14 @@ def observe_hair(
     skin: Float[np.ndarray, "n m"],
     base: Float[np.ndarray, "n m"],
     reach: Float[np.ndarray, "n m"],
+    ears: Bool[np.ndarray, "n m"],
 ) -> HairObservation:
     """Observe the hair along every ray of the grid in one photo.
 
     Args:
         skin, base, reach: distances along the rays, metres: of the skin, of the surface that the hair lies
             on, and of the hair's surface as estimated before.
+        ears: rays through an ear, whose outline says nothing of the hair behind it.
     """
     camera, params = observation.camera, observation.params
     start, end = grid.posed(base, head, params), grid.posed(base + 0.1, head, params)
@@ -71,8 +73,10 @@ def observe_hair(
     in_image = ((pixel > 1) & (pixel < [w - 1, h - 1])).all(-1)
     skin_facing = _facing_cosines(near_skin, camera)
     confidence = smoothstep(np.minimum(facing, skin_facing), 0.05, 0.3) * in_image
-    on_skin = _sample_hair(observation, near_skin)[0] * smoothstep(skin_facing, *ON_SKIN_FACING)
-    rim, cover = _combine_with_rim(observation, start, direction, outline, confidence, weight, cover)
+    hair_on_skin = _sample_hair(observation, near_skin)[0]
+    on_skin = hair_on_skin * smoothstep(skin_facing, *ON_SKIN_FACING)
+    cover = np.maximum(cover, hair_on_skin)
+    rim, cover = _combine_with_rim(observation, start, direction, outline, confidence, weight, cover, ears)
     cover, confidence = _extend_below_image(cover, confidence + rim, pixel[..., 1] >= h - 1)
     return HairObservation(
         outline=np.nan_to_num(outline),
@@ -100,14 +104,14 @@ def _combine_with_rim(
     confidence: np.ndarray,
     weight: np.ndarray,
     cover: np.ndarray,
+    ears: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Combine the cover of the hair's surface with that at its outline; return the rim's weight and it."""
     rim_cover, _ = _sample_hair(
         observation, start + direction * np.maximum(np.nan_to_num(outline) - 0.005, 0)[..., None]
     )
-    reliability = np.where(
-        np.arange(len(confidence))[:, None] < DOME_ROWS, smoothstep(rim_cover, 0.3, 0.7), 1.0
-    )
+    in_dome = np.arange(len(confidence))[:, None] < DOME_ROWS
+    reliability = np.where(in_dome | ears, smoothstep(rim_cover, 0.3, 0.7), 1.0)
     rim_weight = (
         0.5 * weight * (1 - confidence) * reliability
     )  # above the eyes a thin matte is no sign of baldness

@@ -18,8 +18,9 @@ from headcast.methods.fit.hair.coverage import (
     side_region,
     top_region,
 )
-from headcast.methods.fit.hair.ears import Ears, find_ears, front_limit
+from headcast.methods.fit.hair.ears import Ears, ears_on, find_ears, front_limit
 from headcast.methods.fit.hair.grid import DOME_ROWS, HairGrid, blur_around, grid_graph
+from headcast.methods.fit.hair.growth import growth_prior
 from headcast.methods.fit.hair.observation import HairObservation, observe_hair
 from headcast.observe.types import Observation
 from headcast.texture.laplacian import Graph, solve_laplacian
@@ -28,7 +29,10 @@ __all__ = ["HairSurface", "hair_surface", "outer_limit", "rim_distance"]
 
 USUAL_THICKNESS_M = 0.012  # thickness of hair where no photo shows it
 TAPER_SLOPE = (0.1, 0.6)  # inwards per metre down, of hanging hair: sides and back, front
-RIM_RISE_M = (0.010, 0.030)  # over which the hair rises from its rim: hanging, on the skull
+RIM_RISE_M = (0.010, 0.030, 0.012)  # over which the hair rises from its rim: hanging, nape, forehead
+FRONT_RANGE = (0.0, 0.7)  # cosine of the azimuth, from the sides to the forehead
+PULLED_ROWS = 14  # above the ears, over which hair is pulled in to its limit below
+UNDER_EAR_M = 0.004  # thickness of hair at an ear
 MIN_HAIR_OFFSET_M = 0.002  # off the skin
 HIDDEN_DEPTH_M = 0.004  # under the skin, off the hair
 CLOTHES_OFFSET_M = 0.012  # off the shoulders
@@ -72,40 +76,75 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     draped = _drape(skin, grid)
     graph = grid_graph(*grid.shape)
     thickness = np.full(grid.shape, USUAL_THICKNESS_M)
-    views = [observe_hair(o, grid, head, skin, draped, draped + thickness) for o in masked]
+    ear_cells = ears_on(grid, head, rest)
+    views = [observe_hair(o, grid, head, skin, draped, draped + thickness, ear_cells) for o in masked]
     bald = hair_fraction(views, *top_region(grid)) < BALD_FRACTION
     if bald and hair_fraction(views, *side_region(grid)) < BALD_FRACTION:
         return None
     hangs = hanging_weight(views, grid)
     ears = find_ears(masked, grid, head, rest, usually_bare=float(hangs.mean()) < 0.5)
     base = skin + hangs * (draped - skin)
+    if ears is not None and ears.bare.any():  # bare ears stick out of hair that lies on the skull below them
+        skull = grid.outermost(rest, skin_faces[~head.region_mask("ears").numpy()[skin_faces].any(1)])
+        on_skull = ears.bare & (hangs < 0.5)
+        skin = np.where(on_skull, np.minimum(skull, skin), skin)
+        base = np.where(on_skull, skin, base)
     thickness = _thickness(views, graph)
-    views = [observe_hair(o, grid, head, skin, base, base + thickness) for o in masked]
+    views = [observe_hair(o, grid, head, skin, base, base + thickness, ear_cells) for o in masked]
     thickness = _thickness(views, graph)
     if bald:
         thickness = np.minimum(thickness, USUAL_THICKNESS_M)
     hanging = smoothstep(base - skin, 0.002, 0.015)
     limit = outer_limit([s.limit for s in views])
-    cover = _smooth_cover(head, views, grid, rest, bald, graph)
-    if ears is not None:  # hair that hangs passes behind bare ears
-        cover = np.where(ears.bare & (hangs < 0.5), 0.0, cover)
-    rim_rise = RIM_RISE_M[1] + (RIM_RISE_M[0] - RIM_RISE_M[1]) * blur_around(hanging, 3.0)
+    cover = _smooth_cover(views, grid, bald, graph)
+    if ears is not None:  # what looks like short hair below them is beard or shadow
+        below = (grid.heights < ears.bottom)[:, None] & (hangs < 0.5)
+        cover = np.where(below & (growth_prior(grid) < 0.5), 0.0, cover)
+    rim_rise = _rim_rise(grid, hanging)
+    if ears is not None:
+        thickness = np.where(ears.bare & (hangs < 0.5), np.minimum(thickness, UNDER_EAR_M), thickness)
     full_reach = _full_hair_reach(grid, base, thickness, limit, skin)
     reach = _rise_from_rim(skin, full_reach, cover, rim_rise)
     if ears is not None:
-        reach, cover = _behind_ears(reach, cover, skin, views, grid, ears)
+        reach = _under_ears(reach, skin, ears.bare & (hangs < 0.5))
+        limit = np.where(hangs < 0.5, np.inf, front_limit(grid, ears))
+        reach, cover = _behind_ears(reach, cover, skin, limit, views, grid, ears)
     return HairSurface(grid, reach, skin, cover)
+
+
+def _pull_above(excess: np.ndarray, grid: HairGrid, ears: Ears) -> np.ndarray:
+    """Return what is taken (negative, metres) from the rows above the ears, so that no brim stands out."""
+    row = int(np.argmax(grid.heights < ears.top))
+    rows = np.arange(len(excess))
+    weight = np.where(rows < row, smoothstep(rows, row - PULLED_ROWS, row), 0.0)
+    return weight[:, None] * blur_around(excess, 1.5)[row][None]
+
+
+def _under_ears(reach: np.ndarray, skin: np.ndarray, bare: np.ndarray) -> np.ndarray:
+    """Hide hair inside of bare ears."""
+    import cv2
+
+    inner = cv2.erode(bare.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return np.where(inner, np.minimum(reach, skin - HIDDEN_DEPTH_M), reach)
+
+
+def _rim_rise(grid: HairGrid, hanging: np.ndarray) -> np.ndarray:
+    """Return metres over which hair rises from its rim: quickly at the forehead, slowly at the nape."""
+    front = smoothstep(grid.direction[-1, :, 2], *FRONT_RANGE)[None]
+    on_skull = RIM_RISE_M[1] + (RIM_RISE_M[2] - RIM_RISE_M[1]) * front
+    return on_skull + (RIM_RISE_M[0] - on_skull) * blur_around(hanging, 3.0)
 
 
 def _behind_ears(
     reach: np.ndarray,
     cover: np.ndarray,
     skin: np.ndarray,
+    limit: np.ndarray,
     views: list[HairObservation],
     grid: HairGrid,
     ears: Ears,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keep hair that hangs beside the face behind its front limit, but for hair seen lying on the face.
+    """Keep hair that hangs beside the face behind its front ``limit``, but for hair seen lying on the face.
 
     Returns:
         Reach and cover.
@@ -114,17 +153,17 @@ def _behind_ears(
 
     on_face = (np.max([s.on_skin for s in views], 0) > 0.5) & ~ears.cells
     on_face &= (grid.direction[-1, :, 2][None] > ON_FACE_COSINE) & (grid.heights > ears.bottom)[:, None]
-    limit = np.where(on_face, np.inf, front_limit(grid, ears))
+    limit = np.where(on_face, np.inf, limit)
+    pull = _pull_above(np.minimum(limit - reach, 0.0), grid, ears)
+    reach = np.where(reach > skin, np.maximum(reach + pull, skin + MIN_HAIR_OFFSET_M), reach)
     hidden = (limit < skin - UNDER_SKIN_M).astype(np.uint8)
     hidden = cv2.erode(hidden, np.ones((5, 5), np.uint8)) > 0  # its rim stays, so that the skin cuts it
     return np.minimum(reach, limit), np.where(hidden, 0.0, cover)
 
 
-def _smooth_cover(
-    head: HeadModel, views: list[HairObservation], grid: HairGrid, rest: np.ndarray, bald: bool, graph: Graph
-) -> np.ndarray:
+def _smooth_cover(views: list[HairObservation], grid: HairGrid, bald: bool, graph: Graph) -> np.ndarray:
     """Estimate the cover from all photos, with a prior where nothing is observed."""
-    prior_cover = np.minimum(cover_prior(views, grid, head, rest), bald_wreath(grid) if bald else 1.0)
+    prior_cover = np.minimum(cover_prior(views, grid), bald_wreath(grid) if bald else 1.0)
     return coverage(views, graph, grid, prior_cover)
 
 

@@ -18,6 +18,7 @@ from headcast.texture.quilt import Exemplar, Strip, quilt_strip
 __all__ = ["HairTexels", "complete_colours", "strand_noise", "suppress_sheen"]
 
 FEATHER_TEXELS = 6.0  # over which observed and quilted detail are blended
+RIM_TEXELS = 8.0  # near the hair's rim
 CONTINUE_TEXELS = 2.5  # standard deviation of the window that continues the photo's colours
 BASE_M = 0.018  # standard deviation of the window that separates the base from detail
 NEAR_M = 0.03  # how far the observed base reaches into what is completed
@@ -36,7 +37,7 @@ TURNS = (0.0, 45.0, 90.0, 135.0)  # degrees by which the example is turned; each
 FLOW_TEXELS = 6.0  # standard deviation of the window in which the strands' direction is measured
 FLOW_M = 0.02  # how far the observed direction reaches
 DOWN_WEIGHT = 0.15  # of strands that run down, where no direction is near
-COMB = {0.03: 0.7, 0.006: 0.6}  # standard deviations of blurs along long strands, metres, and their weights
+COMB = {0.03: 0.6, 0.006: 0.5}  # standard deviations of blurs along long strands, metres, and their weights
 NARROW, LOCK_M = 0.7, 0.003  # how much of what is wider than a lock is removed from them
 HANGING_M = 0.02  # that hair hangs below the head, from which it is combed
 GAIN_RANGE = (0.7, 1.6)  # of completed detail
@@ -81,14 +82,17 @@ def complete_colours(texels: HairTexels, rng: np.random.Generator) -> Image:
     w = (1 - np.minimum(seen, _blur(seen, FEATHER_TEXELS) ** 2))[..., None]
     mixed = (w * quilted + (1 - w) * detail) / np.sqrt(w**2 + (1 - w) ** 2)  # keeps the deviation
     ground = (1 - seen[..., None]) * base + seen[..., None] * observed_base
-    return _continued(ground + mixed, log, seen)
+    near_rim = 1 - smoothstep(_blur(texels.wanted.astype(np.float32), RIM_TEXELS), 0.9, 0.99)
+    return _continued(ground + mixed, log, seen, near_rim)
 
 
-def _continued(completed: Image, log: Image, seen: Float[np.ndarray, "h w"]) -> Image:
-    """Continue the photo's colours over a few texels beyond what it shows, fading."""
+def _continued(
+    completed: Image, log: Image, seen: Float[np.ndarray, "h w"], where: Float[np.ndarray, "h w"]
+) -> Image:
+    """Continue the photo's colours over a few texels beyond what it shows, fading, ``where`` (0..1)."""
     near = _blur(seen, CONTINUE_TEXELS)
     colour = _blur(log * seen[..., None], CONTINUE_TEXELS) / np.maximum(near, 1e-4)[..., None]
-    fraction = smoothstep(near, 0.1, 0.45) * (1 - seen)
+    fraction = smoothstep(near, 0.1, 0.45) * (1 - seen) * where
     return completed + fraction[..., None].astype(np.float32) * (colour - completed)
 
 

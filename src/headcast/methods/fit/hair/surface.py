@@ -39,7 +39,8 @@ CLOTHES_OFFSET_M = 0.012  # off the shoulders
 TOP_THICKNESS_WEIGHT = (0.3, 0.1)  # of the top's thickness in front and behind
 BALD_FRACTION = 0.35  # of the top of the head with hair, below which the head is bald
 LIMIT_TOLERANCE_M = 0.006  # that one photo's outline may be exceeded by, with several
-ON_FACE_COSINE = 0.6  # of an azimuth, from which hair that a photo shows may lie on the face
+ON_FACE_COSINE = 0.25  # of an azimuth, from which hair that a photo shows may lie on the face
+ON_FACE_M = 0.008  # thickness of such hair
 UNDER_SKIN_M = 0.006  # under the skin, where hair limited by the ears is left out
 CELL_SIZE_M = 0.0058  # of the grid, about
 
@@ -121,11 +122,11 @@ def _pull_above(excess: np.ndarray, grid: HairGrid, ears: Ears) -> np.ndarray:
 
 
 def _under_ears(reach: np.ndarray, skin: np.ndarray, bare: np.ndarray) -> np.ndarray:
-    """Hide hair inside of bare ears."""
+    """Lower hair under the skin inside of bare ears."""
     import cv2
 
-    inner = cv2.erode(bare.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return np.where(inner, np.minimum(reach, skin - HIDDEN_DEPTH_M), reach)
+    inner = blur_around(cv2.erode(bare.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(float), 0.8)
+    return reach + inner * np.minimum(skin - HIDDEN_DEPTH_M - reach, 0)
 
 
 def _rim_rise(grid: HairGrid, hanging: np.ndarray) -> np.ndarray:
@@ -153,7 +154,8 @@ def _behind_ears(
 
     on_face = (np.max([s.on_skin for s in views], 0) > 0.5) & ~ears.cells
     on_face &= (grid.direction[-1, :, 2][None] > ON_FACE_COSINE) & (grid.heights > ears.bottom)[:, None]
-    limit = np.where(on_face, np.inf, limit)
+    on_face = cv2.morphologyEx(on_face.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+    limit = np.where(on_face, np.maximum(limit, skin + ON_FACE_M), limit)
     pull = _pull_above(np.minimum(limit - reach, 0.0), grid, ears)
     reach = np.where(reach > skin, np.maximum(reach + pull, skin + MIN_HAIR_OFFSET_M), reach)
     hidden = (limit < skin - UNDER_SKIN_M).astype(np.uint8)

@@ -124,7 +124,7 @@ def _observe_texels(
         confidence.reshape(shape).astype(np.float32),
         smoothstep(hair, 0.2, 0.6).reshape(shape),
         (visible * smoothstep(person, 0.5, 0.9)).reshape(shape),
-        seen.reshape(shape).astype(np.float32),
+        (seen * smoothstep(flat_facing, 0.3, 0.6)).reshape(shape).astype(np.float32),
     )
 
 

@@ -2,10 +2,10 @@
 
     python tools/learn_hair_growth.py ../shared/data [--cache private/growth] [-o FILE]
 
-Front photos of the `train` splits of london, canada and house118 say for the rays of the hair's grid that face
-the camera whether there is hair; people whose hair hangs beside the neck, and bald ones, are left out. Both sides
-are averaged. What no front photo shows, behind the ears, comes from the bundled short hair of MakeHuman (CC0).
-Only these averages are kept.
+Front photos of the `train` splits of london, canada and house118 say for the rays of the hair's grid that
+face the camera whether there is hair; people whose hair hangs beside the neck, and bald ones, are left out.
+Both sides are averaged. What no front photo shows, behind the ears, comes from the bundled short hair of
+MakeHuman (CC0). Only these averages are kept.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def cached(data: Path, folder: str, cache: Path | None) -> list[Seen]:
     if path is not None and path.is_file():
         kept = np.load(path)
         return [
-            Seen(h, c, bool(s)) for h, c, s in zip(kept["hair"], kept["confidence"], kept["short"], strict=True)
+            Seen(h, c, bool(s))
+            for h, c, s in zip(kept["hair"], kept["confidence"], kept["short"], strict=True)
         ]
     people = all_seen(chosen(data, folder))
     if path is not None:
@@ -177,12 +178,19 @@ def main(arguments: list[str]) -> None:
     people = [s for folder in args.sets for s in cached(args.data, folder, args.cache)]
     growth = average(people, mesh_cover(HeadModel.load()))
     count = sum(s.short for s in people)
-    save_tensors(args.out, {"growth": torch.from_numpy((growth * 255).round().astype(np.uint8))}, {"name": "hair_growth"})
+    save_tensors(
+        args.out,
+        {"growth": torch.from_numpy((growth * 255).round().astype(np.uint8))},
+        {"name": "hair_growth"},
+    )
     text = {
         "name": "headcast-hair-growth-1",
         "what": "probability that short hair grows, on the rays of the hair's grid around a head",
-        "licence": "CC-BY-4.0 (London, Canada: DeBruine & Jones 2017), public domain (house118), CC0-1.0 (MakeHuman)",
-        "trained_on": f"train splits of london, canada, house118: {len(people)} people observed, {count} with short hair",
+        "licence": "CC-BY-4.0",
+        "source": "Face Research Lab London Set v5 and Canada set (DeBruine & Jones 2017, CC BY 4.0), portraits "
+        "of the 118th House (public domain), MakeHuman hair (CC0-1.0)",
+        "trained_on": "train splits of london, canada, house118",
+        "people": {"observed": len(people), "with short hair": count},
         "tool": "tools/learn_hair_growth.py",
     }
     args.out.with_suffix(".json").write_text(json.dumps(text, indent=1) + "\n")

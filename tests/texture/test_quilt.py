@@ -12,7 +12,11 @@ ROWS, LENGTH, BLOCK, OVERLAP = 24, 180, 32, 8
 
 def stripes(rows: int, columns: int, across: bool) -> np.ndarray:
     """Waves of a period of 8 texels along x or y, in three channels."""
-    x = np.arange(rows)[:, None] + 0 * np.arange(columns) if across else np.arange(columns) + np.zeros((rows, 1))
+    x = (
+        np.arange(rows)[:, None] + 0 * np.arange(columns)
+        if across
+        else np.arange(columns) + np.zeros((rows, 1))
+    )
     return np.repeat(np.sin(x * 2 * np.pi / 8)[..., None], 3, -1).astype(np.float32)
 
 

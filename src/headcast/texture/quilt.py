@@ -1,7 +1,8 @@
 """Quilt texture strips from an example: overlapping blocks, cut along their least difference.
 
-A strip goes around an object: its columns are cyclic. Blocks are laid from left to right; each is the best of
-randomly drawn places of the example, compared where the strip is known already (Efros & Freeman, SIGGRAPH 2001).
+A strip goes around an object: its columns are cyclic. Blocks are laid from left to right; each is the best
+of randomly drawn places of the example, compared where the strip is known already (after Efros & Freeman,
+SIGGRAPH 2001).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Strip(NamedTuple):
 def quilt_strip(
     exemplar: Exemplar, strip: Strip, block: int, overlap: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "b l 3"]:
-    """Fill a strip with blocks of the example, ``block`` columns wide, that overlap by ``overlap`` columns."""
+    """Fill a strip with blocks of the example, ``block`` columns wide, ``overlap`` of them shared."""
     length = strip.values.shape[1]
     count = max(1, -(-length // (block - overlap)))
     starts = np.round((np.arange(count) + rng.random()) * length / count).astype(np.int32) % length

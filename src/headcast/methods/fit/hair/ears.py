@@ -1,4 +1,4 @@
-"""Ears between the hair: where they are on the grid, whether a photo shows them, and hair that falls behind them."""
+"""Ears between the hair: their place on the grid, whether a photo shows them, hair that falls behind them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from headcast.render.geometry import visibility
 __all__ = ["Ears", "ears_on", "find_ears", "front_limit"]
 
 MIN_VISIBLE = 40  # of an ear's vertices, for a photo to say whether it is bare
-BARE_FRACTION = 0.09  # of the skin at its visible vertices, from which an ear is bare: fitted ears are often too wide
+BARE_FRACTION = (
+    0.09  # of the skin at its visible vertices, from which an ear is bare: fitted ears are often too wide
+)
 VISIBLE_FACING = 0.1  # cosine to the camera of an ear's visible vertices
 BEHIND_EAR_M = 0.006  # in front of a bare ear's back, where hair behind it begins
 BEFORE_EAR_M = 0.006  # in front of a covered ear
@@ -117,9 +119,9 @@ def _bare_fraction(observation: Observation, head: HeadModel, which: Bool[np.nda
 
 
 def front_limit(grid: HairGrid, ears: Ears) -> Float[np.ndarray, "n m"]:
-    """Return the farthest reach (n, m) of hair that hangs beside the face, metres; infinite where none is given.
+    """Return the farthest reach (n, m) of hair that hangs beside the face, metres; infinite: not limited.
 
-    It stays behind a plane: that of the back of bare ears, or in front of covered ones, further forward below.
+    It stays behind a plane: that of the back of bare ears, or in front of covered ones; further forward below.
     """
     axis_z, y = grid.origin[:, 2], grid.heights
     forward = FORWARD_M * smoothstep(-y, *FORWARD_RANGE_M)

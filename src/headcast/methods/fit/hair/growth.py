@@ -1,4 +1,4 @@
-"""Where short hair grows on a head: a map learned from front photos and meshes (``tools/learn_hair_growth.py``)."""
+"""Where short hair grows on a head: a map that ``tools/learn_hair_growth.py`` learns."""
 
 from __future__ import annotations
 

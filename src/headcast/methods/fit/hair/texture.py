@@ -16,9 +16,11 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, sample_bilinear, sample_lanczos, srgb_table
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.coverage import view_weights
-from headcast.methods.fit.hair.fill import HairTexels, complete_colours, strand_noise
+from headcast.methods.fit.hair.fill import complete_colours
 from headcast.methods.fit.hair.grid import normals
+from headcast.methods.fit.hair.rings import strand_noise
 from headcast.methods.fit.hair.surface import HairSurface, rim_distance
+from headcast.methods.fit.hair.texels import HairTexels
 from headcast.observe.types import Masks, Observation
 from headcast.render.geometry import visibility
 from headcast.texture.delight import shading_at
@@ -70,7 +72,7 @@ def hair_shell(
     wanted = _upsample(surface.cover) > MIN_COVER
     known = np.minimum(confidence, 1)
     visible = np.max([g.visible for g in views], 0)
-    length = _upsample(hanging_depth(surface))
+    length = _upsample(_hanging_depth(surface))
     texels = HairTexels(np.log(albedo + EPS), known, visible, wanted, length, across, down)
     colour = complete_colours(texels, rng)
     alpha = _opacity(surface, views, strand_noise((HEIGHT, WIDTH), rng)).astype(np.float32)
@@ -113,11 +115,7 @@ def _observe_texels(
     flat_facing = facing.reshape(-1)
     visible = is_visible * smoothstep(flat_facing, 0.1, 0.3)
     seen = visible * smoothstep(flat_facing, 0.1, 0.45) * smoothstep(eroded_person, 0.6, 0.95)
-    confidence = (
-        seen
-        * smoothstep(hair, 0.4, 0.9)
-        * (0.3 + 0.7 * smoothstep(eroded_hair, 0.3, 0.8))
-    )
+    confidence = seen * smoothstep(hair, 0.4, 0.9) * (0.3 + 0.7 * smoothstep(eroded_hair, 0.3, 0.8))
     shape = facing.shape
     return HairTexelObservations(
         albedo.reshape(*shape, 3),
@@ -196,7 +194,7 @@ def _upsample(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"
     return cv2.remap(wrapped, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def hanging_depth(surface: HairSurface) -> Float[np.ndarray, "n m"]:
+def _hanging_depth(surface: HairSurface) -> Float[np.ndarray, "n m"]:
     """Return metres by which hair hangs below every cell."""
     lowest = np.where(surface.cover > 0.5, surface.grid.heights[:, None], np.inf).min(0)
     below_head = np.minimum(surface.grid.heights[:, None], HANGING_FROM_Y)

@@ -187,9 +187,13 @@ def main(arguments: list[str]) -> None:
         "name": "headcast-hair-growth-1",
         "what": "probability that short hair grows, on the rays of the hair's grid around a head",
         "licence": "CC-BY-4.0",
-        "source": "Face Research Lab London Set v5 and Canada set (DeBruine & Jones 2017, CC BY 4.0), portraits "
-        "of the 118th House (public domain), MakeHuman hair (CC0-1.0)",
-        "trained_on": "train splits of london, canada, house118",
+        "source": "MakeHuman community assets (CC0-1.0) and photographs of people",
+        "credit": "Face Research Lab London Set (figshare 5047666) and Canada Set (figshare 4220517), "
+        "Lisa DeBruine and Benedict Jones 2017, both CC BY 4.0, averaged. The makers' consent text speaks of "
+        "studies and of illustrating research; an older page of the laboratory says that its images are "
+        "never for commercial purposes; the later releases are CC BY 4.0.",
+        "trained_on": "front photos of the London and Canada Sets and of the 118th House (public domain), "
+        "train splits: whether there is hair on rays that face the camera",
         "people": {"observed": len(people), "with short hair": count},
         "tool": "tools/learn_hair_growth.py",
     }

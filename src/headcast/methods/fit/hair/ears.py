@@ -121,7 +121,7 @@ def _bare_fraction(observation: Observation, head: HeadModel, which: Bool[np.nda
 def front_limit(grid: HairGrid, ears: Ears) -> Float[np.ndarray, "n m"]:
     """Return the farthest reach (n, m) of hair that hangs beside the face, metres; infinite: not limited.
 
-    It stays behind a plane: that of the back of bare ears, or in front of covered ones; further forward below.
+    It stays behind a plane: at the back of bare ears, before covered ones, and further forward below.
     """
     axis_z, y = grid.origin[:, 2], grid.heights
     forward = FORWARD_M * smoothstep(-y, *FORWARD_RANGE_M)

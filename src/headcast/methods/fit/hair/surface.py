@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
@@ -41,6 +42,7 @@ BALD_FRACTION = 0.35  # of the top of the head with hair, below which the head i
 LIMIT_TOLERANCE_M = 0.006  # that one photo's outline may be exceeded by, with several
 ON_FACE_COSINE = 0.25  # of an azimuth, from which hair that a photo shows may lie on the face
 ON_FACE_M = 0.008  # thickness of such hair
+UNDER_SKULL_M = 0.012  # under the skull, the least reach of hair limited by the ears
 UNDER_SKIN_M = 0.006  # under the skin, where hair limited by the ears is left out
 CELL_SIZE_M = 0.0058  # of the grid, about
 
@@ -61,6 +63,30 @@ class HairSurface:
     cover: Float[np.ndarray, "n m"]
 
 
+class _ReachAndCover(NamedTuple):
+    """Two values for every ray, as in ``HairSurface``."""
+
+    reach: np.ndarray
+    cover: np.ndarray
+
+
+class _Ground(NamedTuple):
+    """What hair lies on.
+
+    Attributes:
+        skin: (n, m) distance of the skin, metres; of the skull at bare ears in short hair. skull: the same
+            without ears. base: of what hair lies on, further out where it hangs. hangs: (1, m) 0..1.
+        at_ears: (n, m) rays through bare ears in short hair.
+    """
+
+    skin: np.ndarray
+    skull: np.ndarray
+    base: np.ndarray
+    hangs: np.ndarray
+    at_ears: np.ndarray
+    ears: Ears | None
+
+
 def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurface | None:
     """Build the hair's surface from photos of one person; None where displacing the scalp is enough.
 
@@ -71,46 +97,58 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     if not masked:
         return None
     rest = head.shape(masked[0].params.identity).numpy()
-    skin_faces = head.faces[head.part == head.part_names.index("skin")].numpy()
     grid = HairGrid.around(rest, head)
-    skin = grid.outermost(rest, skin_faces)
+    skin = grid.outermost(rest, _skin_faces(head))
     draped = _drape(skin, grid)
     graph = grid_graph(*grid.shape)
-    thickness = np.full(grid.shape, USUAL_THICKNESS_M)
     ear_cells = ears_on(grid, head, rest)
-    views = [observe_hair(o, grid, head, skin, draped, draped + thickness, ear_cells) for o in masked]
+    usual = draped + USUAL_THICKNESS_M
+    views = [observe_hair(o, grid, head, skin, draped, usual, ear_cells) for o in masked]
     bald = hair_fraction(views, *top_region(grid)) < BALD_FRACTION
     if bald and hair_fraction(views, *side_region(grid)) < BALD_FRACTION:
         return None
     hangs = hanging_weight(views, grid)
     ears = find_ears(masked, grid, head, rest, usually_bare=float(hangs.mean()) < 0.5)
-    base = skin + hangs * (draped - skin)
-    if ears is not None and ears.bare.any():  # bare ears stick out of hair that lies on the skull below them
-        skull = grid.outermost(rest, skin_faces[~head.region_mask("ears").numpy()[skin_faces].any(1)])
-        on_skull = ears.bare & (hangs < 0.5)
-        skin = np.where(on_skull, np.minimum(skull, skin), skin)
-        base = np.where(on_skull, skin, base)
+    ground = _find_ground(head, rest, grid, skin, draped, hangs, ears)
+    skin, base = ground.skin, ground.base
     thickness = _thickness(views, graph)
     views = [observe_hair(o, grid, head, skin, base, base + thickness, ear_cells) for o in masked]
     thickness = _thickness(views, graph)
     if bald:
         thickness = np.minimum(thickness, USUAL_THICKNESS_M)
-    hanging = smoothstep(base - skin, 0.002, 0.015)
-    limit = outer_limit([s.limit for s in views])
-    cover = _smooth_cover(views, grid, bald, graph)
-    if ears is not None:  # what looks like short hair below them is beard or shadow
-        below = (grid.heights < ears.bottom)[:, None] & (hangs < 0.5)
-        cover = np.where(below & (growth_prior(grid) < 0.5), 0.0, cover)
-    rim_rise = _rim_rise(grid, hanging)
-    if ears is not None:
-        thickness = np.where(ears.bare & (hangs < 0.5), np.minimum(thickness, UNDER_EAR_M), thickness)
-    full_reach = _full_hair_reach(grid, base, thickness, limit, skin)
+    thickness = np.where(ground.at_ears, np.minimum(thickness, UNDER_EAR_M), thickness)
+    cover = _smooth_cover(views, grid, bald, graph, ground)
+    full_reach = _full_hair_reach(grid, base, thickness, outer_limit([s.limit for s in views]), skin)
+    rim_rise = _rim_rise(grid, smoothstep(base - skin, 0.002, 0.015))
     reach = _rise_from_rim(skin, full_reach, cover, rim_rise)
     if ears is not None:
-        reach = _under_ears(reach, skin, ears.bare & (hangs < 0.5))
-        limit = np.where(hangs < 0.5, np.inf, front_limit(grid, ears))
-        reach, cover = _behind_ears(reach, cover, skin, limit, views, grid, ears)
+        reach, cover = _behind_ears(reach, cover, ground, views, grid, ears)
     return HairSurface(grid, reach, skin, cover)
+
+
+def _skin_faces(head: HeadModel) -> Int[np.ndarray, "f 3"]:
+    """Return the triangles of the head's skin."""
+    return head.faces[head.part == head.part_names.index("skin")].numpy()
+
+
+def _find_ground(
+    head: HeadModel,
+    rest: Float[np.ndarray, "v 3"],
+    grid: HairGrid,
+    skin: Float[np.ndarray, "n m"],
+    draped: Float[np.ndarray, "n m"],
+    hangs: Float[np.ndarray, "1 m"],
+    ears: Ears | None,
+) -> _Ground:
+    """Find what hair lies on: bare ears stick out of short hair, which lies on the skull below them."""
+    base, nowhere = skin + hangs * (draped - skin), np.zeros(grid.shape, bool)
+    if ears is None:
+        return _Ground(skin, skin, base, hangs, nowhere, None)
+    faces = _skin_faces(head)
+    skull = grid.outermost(rest, faces[~head.region_mask("ears").numpy()[faces].any(1)])
+    at_ears = ears.bare & (hangs < 0.5)
+    skin = np.where(at_ears, np.minimum(skull, skin), skin)
+    return _Ground(skin, skull, np.where(at_ears, skin, base), hangs, at_ears, ears)
 
 
 def _pull_above(excess: np.ndarray, grid: HairGrid, ears: Ears) -> np.ndarray:
@@ -137,36 +175,48 @@ def _rim_rise(grid: HairGrid, hanging: np.ndarray) -> np.ndarray:
 
 
 def _behind_ears(
-    reach: np.ndarray,
-    cover: np.ndarray,
-    skin: np.ndarray,
-    limit: np.ndarray,
+    reach: Float[np.ndarray, "n m"],
+    cover: Float[np.ndarray, "n m"],
+    ground: _Ground,
     views: list[HairObservation],
     grid: HairGrid,
     ears: Ears,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Keep hair that hangs beside the face behind its front ``limit``, but for hair seen lying on the face.
-
-    Returns:
-        Reach and cover.
-    """
+) -> _ReachAndCover:
+    """Keep hair that hangs beside the face behind its front limit, but for hair seen lying on the face."""
     import cv2
 
+    skin = ground.skin
+    reach = _under_ears(reach, skin, ground.at_ears)
     on_face = (np.max([s.on_skin for s in views], 0) > 0.5) & ~ears.cells
     on_face &= (grid.direction[-1, :, 2][None] > ON_FACE_COSINE) & (grid.heights > ears.bottom)[:, None]
     on_face = cv2.morphologyEx(on_face.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+    limit = np.where(ground.hangs < 0.5, np.inf, front_limit(grid, ears))
     limit = np.where(on_face, np.maximum(limit, skin + ON_FACE_M), limit)
     pull = _pull_above(np.minimum(limit - reach, 0.0), grid, ears)
     reach = np.where(reach > skin, np.maximum(reach + pull, skin + MIN_HAIR_OFFSET_M), reach)
     hidden = (limit < skin - UNDER_SKIN_M).astype(np.uint8)
     hidden = cv2.erode(hidden, np.ones((5, 5), np.uint8)) > 0  # its rim stays, so that the skin cuts it
-    return np.minimum(reach, limit), np.where(hidden, 0.0, cover)
+    # no steep steps far under the skin
+    floor = np.minimum(blur_around(ground.skull, 1.0), skin) - UNDER_SKULL_M
+    reach = np.maximum(np.minimum(reach, limit), np.minimum(reach, floor))
+    return _ReachAndCover(reach, np.where(hidden, 0.0, cover))
 
 
-def _smooth_cover(views: list[HairObservation], grid: HairGrid, bald: bool, graph: Graph) -> np.ndarray:
+def _smooth_cover(
+    views: list[HairObservation],
+    grid: HairGrid,
+    bald: bool,
+    graph: Graph,
+    ground: _Ground,
+) -> Float[np.ndarray, "n m"]:
     """Estimate the cover from all photos, with a prior where nothing is observed."""
     prior_cover = np.minimum(cover_prior(views, grid), bald_wreath(grid) if bald else 1.0)
-    return coverage(views, graph, grid, prior_cover)
+    cover = coverage(views, graph, grid, prior_cover)
+    if ground.ears is None:
+        return cover
+    below = (grid.heights < ground.ears.bottom)[:, None] & (ground.hangs < 0.5)
+    looks_short = below & (growth_prior(grid) < 0.5)  # below the ears: beard or shadow
+    return np.where(looks_short, 0.0, cover)
 
 
 def _full_hair_reach(

@@ -118,11 +118,11 @@ def _observe_texels(
     confidence = seen * smoothstep(hair, 0.4, 0.9) * (0.3 + 0.7 * smoothstep(eroded_hair, 0.3, 0.8))
     shape = facing.shape
     return HairTexelObservations(
-        albedo.reshape(*shape, 3),
-        confidence.reshape(shape).astype(np.float32),
-        smoothstep(hair, 0.2, 0.6).reshape(shape),
-        (visible * smoothstep(person, 0.5, 0.9)).reshape(shape),
-        (seen * smoothstep(flat_facing, 0.3, 0.6)).reshape(shape).astype(np.float32),
+        albedo=albedo.reshape(*shape, 3),
+        confidence=confidence.reshape(shape).astype(np.float32),
+        alpha=smoothstep(hair, 0.2, 0.6).reshape(shape),
+        alpha_confidence=(visible * smoothstep(person, 0.5, 0.9)).reshape(shape),
+        visible=(seen * smoothstep(flat_facing, 0.3, 0.6)).reshape(shape).astype(np.float32),
     )
 
 

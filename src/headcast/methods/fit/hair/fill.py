@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.rings import quilt_detail
-from headcast.methods.fit.hair.texels import HairTexels, Image, blur, wide_blur
+from headcast.methods.fit.hair.texels import HairTexels, Image, blur_texels, wide_blur
 
 __all__ = ["complete_colours", "suppress_sheen"]
 
@@ -44,10 +44,10 @@ def complete_colours(texels: HairTexels, rng: np.random.Generator) -> Image:
     quilted = quilt_detail(texels, detail, sharpness, rng)
     quilted = _match_gradients(_combed(quilted, texels), detail, texels, sharpness)
     seen = np.maximum(sharpness, smoothstep(texels.visible, *SHARP)).astype(np.float32)
-    w = (1 - np.minimum(seen, blur(seen, FEATHER_TEXELS) ** 2))[..., None]
+    w = (1 - np.minimum(seen, blur_texels(seen, FEATHER_TEXELS) ** 2))[..., None]
     mixed = (w * quilted + (1 - w) * detail) / np.sqrt(w**2 + (1 - w) ** 2)  # keeps the deviation
     ground = (1 - seen[..., None]) * base + seen[..., None] * observed_base
-    near_rim = 1 - smoothstep(blur(texels.wanted.astype(np.float32), RIM_TEXELS), 0.9, 0.99)
+    near_rim = 1 - smoothstep(blur_texels(texels.wanted.astype(np.float32), RIM_TEXELS), 0.9, 0.99)
     return _continued(ground + mixed, log, seen, near_rim)
 
 
@@ -55,8 +55,8 @@ def _continued(
     completed: Image, log: Image, seen: Float[np.ndarray, "h w"], where: Float[np.ndarray, "h w"]
 ) -> Image:
     """Continue the photo's colours over a few texels beyond what it shows, fading, ``where`` (0..1)."""
-    near = blur(seen, CONTINUE_TEXELS)
-    colour = blur(log * seen[..., None], CONTINUE_TEXELS) / np.maximum(near, 1e-4)[..., None]
+    near = blur_texels(seen, CONTINUE_TEXELS)
+    colour = blur_texels(log * seen[..., None], CONTINUE_TEXELS) / np.maximum(near, 1e-4)[..., None]
     fraction = smoothstep(near, 0.1, 0.45) * (1 - seen) * where
     return completed + fraction[..., None].astype(np.float32) * (colour - completed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from headcast.methods.fit.hair.texels import HairTexels, Image, blur, wide_blur
+from headcast.methods.fit.hair.texels import HairTexels, Image, blur_texels, wide_blur
 
 __all__ = ["completed_flow", "strand_flow"]
 
@@ -22,7 +22,9 @@ def strand_flow(detail: Image, texels: HairTexels) -> Float[np.ndarray, "h w 2"]
     weight = texels.confidence
     gx = np.gradient(light, axis=1) / np.maximum(texels.across, 1e-6)[:, None]
     gy = np.gradient(light, axis=0) / np.maximum(texels.down, 1e-6)[:, None]
-    xx, yy, xy = (blur((weight * t).astype(np.float32), FLOW_TEXELS) for t in (gx * gx, gy * gy, gx * gy))
+    xx, yy, xy = (
+        blur_texels((weight * t).astype(np.float32), FLOW_TEXELS) for t in (gx * gx, gy * gy, gx * gy)
+    )
     total = np.maximum(xx + yy, 1e-9 + 0.02 * float((xx + yy).mean()))
     return np.stack([yy - xx, -2 * xy], -1).astype(np.float32) / total[..., None]  # a quarter turn off
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-__all__ = ["HairTexels", "Image", "blur", "wide_blur"]
+__all__ = ["HairTexels", "Image", "blur_texels", "wide_blur"]
 
 Image = Float[np.ndarray, "h w 3"]
 
@@ -31,7 +31,7 @@ class HairTexels(NamedTuple):
     down: Float[np.ndarray, "h"]
 
 
-def blur(values: Float[np.ndarray, "h w *c"], sigma: float) -> np.ndarray:
+def blur_texels(values: Float[np.ndarray, "h w *c"], sigma: float) -> np.ndarray:
     """Blur by a Gaussian of ``sigma`` texels."""
     import cv2
 

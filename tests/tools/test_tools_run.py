@@ -192,6 +192,26 @@ def test_head_sheet(tool: Tool, tmp_path: Path) -> None:
     assert rgb.shape == (32, 8 * 32, 3) and rgb.std() > 20
 
 
+def test_learn_hair_growth(tool: Tool, tmp_path: Path, demo_photo: Path) -> None:
+    """The map has the bundled one's form, is alike on both sides, and the cache gives it again."""
+    folder = tmp_path / "london"
+    folder.mkdir()
+    shutil.copy(demo_photo, folder / "a.png")
+    (folder / "london.csv").write_text("file,split,expression\na.png,train,neutral\nb.png,test,neutral\n")
+    out = tmp_path / "growth.safetensors"
+    words = (tmp_path, "--sets", "london", "--cache", tmp_path / "cache", "-o", out)
+    tool("learn_hair_growth", *words)
+    growth, bundled = (load_tensors(x)[0]["growth"] for x in (out, "hair_growth"))
+    assert growth.shape == bundled.shape and growth.dtype == bundled.dtype
+    assert (growth[:, 1:].int() - growth[:, 1:].flip(1).int()).abs().max() <= 3
+    assert (growth.float() - bundled.float()).abs().mean() < 40  # most of it is the meshes', of 255
+    assert json.loads(out.with_suffix(".json").read_text())["people"]["observed"] == 1
+    out.unlink()
+    tool("learn_hair_growth", *words)
+    again = load_tensors(out)[0]["growth"]  # the cache holds half floats
+    assert (again.int() - growth.int()).abs().max() <= 1
+
+
 def test_learn_identities(tool: Tool, portraits: Path, tmp_path: Path) -> None:
     out = tmp_path / "identity.safetensors"
     words = (portraits, "--people", 3, "--known", 3, "--cache", tmp_path / "fits.npz", "-o", out)

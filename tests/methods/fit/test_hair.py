@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,9 +14,12 @@ from headcast.head.hair import HairAsset
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.methods.fit.hair.coverage import clean_cover, view_weights
+from headcast.methods.fit.hair.ears import ears_on, find_ears, front_limit
+from headcast.methods.fit.hair.fill import suppress_sheen
 from headcast.methods.fit.hair.grid import HairGrid, mirror, normals
+from headcast.methods.fit.hair.growth import growth_prior
 from headcast.methods.fit.hair.surface import LIMIT_TOLERANCE_M, hair_surface, outer_limit
-from headcast.methods.fit.hair.texture import HairTexelObservations, merge_colours, suppress_sheen
+from headcast.methods.fit.hair.texture import HairTexelObservations, merge_colours
 from headcast.methods.fit.reconstruct import fit_avatar
 from headcast.observe.types import Detection, Masks, Observation
 from headcast.render.mesh import rasterize_mesh
@@ -175,11 +180,74 @@ def test_hair_of_several_photos_is_toned_like_the_first_and_not_mixed() -> None:
     trust = np.full((2, 32, 32), 0.8, np.float32)
     trust[0, :, 28:] = 0.0
     one, two = (
-        HairTexelObservations(a, t, t, t) for a, t in zip((albedo, albedo * light), trust, strict=True)
+        HairTexelObservations(a, t, t, t, t) for a, t in zip((albedo, albedo * light), trust, strict=True)
     )
     assert np.allclose(merge_colours([one])[:, :28], albedo[:, :28], atol=1e-5)
     assert np.allclose(merge_colours([one, two]), albedo, atol=1e-3)
     strange = HairTexelObservations(
-        albedo[::-1], trust[1] * 0.3, trust[1], trust[1]
+        albedo[::-1], trust[1] * 0.3, trust[1], trust[1], trust[1]
     )  # seen worse: hardly counts
     assert np.abs(merge_colours([one, strange]) - albedo)[:, :28].max() < 0.01
+
+
+def long_hair(head: HeadModel, bare: bool) -> Observation:
+    """Hair that hangs beside the neck, behind bare ears or over them."""
+    seen = portrait(head, "long01")
+    posed = head(seen.params)
+    ears = seen.camera.project(posed[head.region_mask("ears")]).numpy().astype(int)
+    masks = {k: getattr(seen.masks, k).copy() for k in ("person", "skin", "hair", "clothes", "glasses")}
+    for x, y in ears:
+        spot = np.s_[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        masks["skin"][spot], masks["hair"][spot], masks["person"][spot] = bare, not bare, 1
+    return replace(seen, masks=Masks(**masks))
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_ears_are_bare_where_the_photo_shows_their_skin(head: HeadModel, bare: bool) -> None:
+    seen = long_hair(head, bare)
+    rest = head.neutral.numpy()
+    grid = HairGrid.around(rest, head)
+    ears = find_ears([seen], grid, head, rest, usually_bare=not bare)
+    assert ears is not None
+    assert (ears.bare_by_column == bare).mean() > 0.95
+    assert ears.bare.any() == bare and not (ears.bare & ~ears.cells).any()
+    assert (ears_on(grid, head, rest) & ears.cells).sum() == ears.cells.sum()
+    limit = front_limit(grid, ears)
+    point = grid.points(np.where(np.isfinite(limit), limit, 0.0))
+    beside = np.isfinite(limit) & (np.abs(grid.heights - 0.02) < 0.015)[:, None]
+    z = point[..., 2][beside]
+    assert np.median(z) < (ears.back + 0.02 if bare else ears.front + 0.02)
+    assert np.median(z) > (ears.back - 0.02 if bare else ears.front - 0.005)
+
+
+def test_hair_hangs_behind_bare_ears(head: HeadModel) -> None:
+    """Where the ears are bare, no hair is in front of them; where they are covered, there is."""
+    area = []
+    for bare in (True, False):
+        found = hair_surface([long_hair(head, bare)], head)
+        assert found is not None
+        ears = ears_on(found.grid, head, head.neutral.numpy())
+        ears &= found.grid.points(found.skin)[..., 2] > 0  # their front halves
+        area.append(((found.reach > found.skin) & (found.cover > 0.5))[ears].mean())
+    assert area[0] < 0.5 * area[1]
+
+
+def test_short_hair_leaves_ears_and_neck_free(head: HeadModel) -> None:
+    found = hair_surface([portrait(head, "short02")], head)
+    assert found is not None
+    row, column, distance = found.grid.place(head.neutral[head.region_mask("ears")].numpy())
+    at = np.round(row).astype(int), np.round(column).astype(int) % found.grid.shape[1]
+    assert (distance > found.reach[at]).mean() > 0.7  # ears stick out of the hair
+    assert (found.cover[found.grid.heights < -0.08] < 0.5).all()
+    back = found.cover[:, 0]
+    assert (back[5:40] > 0.5).all()  # down to the nape
+
+
+def test_growth_is_alike_on_both_sides_and_knows_a_face(head: HeadModel) -> None:
+    grid = HairGrid.around(head.neutral.numpy(), head)
+    growth = growth_prior(grid)
+    assert np.abs(growth - mirror(growth)).max() < 0.02
+    face = head.neutral[head.region_mask("lips")].numpy()
+    row, column, _ = grid.place(face)
+    assert growth[np.round(row).astype(int), np.round(column).astype(int)].max() < 0.1
+    assert growth[2:20, 0].min() > 0.8

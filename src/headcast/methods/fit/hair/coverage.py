@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.grid import DOME_ROWS, HairGrid, mirror
+from headcast.methods.fit.hair.growth import growth_prior
 from headcast.methods.fit.hair.observation import HairObservation
 from headcast.texture.laplacian import Graph, solve_laplacian
 
@@ -25,6 +25,8 @@ __all__ = [
 
 HANGING_RANGE_M = (0.0, 0.06)  # below the eyes: hair that ends lower hangs free
 REMOVED_COVER = 0.2  # at most, where a small piece of hair was removed
+HIDDEN_RANGE = (-0.45, 0.1)  # -cosine of the azimuth, over which the prior's weight rises
+PRIOR_WEIGHT = (0.03, 0.3)  # of the prior cover, in front and behind, next to a photo's confidence
 VIEW_WEIGHT_EXPONENT = 4.0  # on confidence relative to the best photo
 
 
@@ -37,8 +39,8 @@ def coverage(
     cover = np.sum([w * s.cover for w, s in zip(weights, views, strict=True)], 0)
     confidence = np.minimum(confidence, 1.0)
     mirrored_weight = mirror(confidence) * 0.3 * (1 - confidence)
-    back = smoothstep(-grid.direction[-1, :, 2], 0.0, 0.3)[None]
-    prior_weight = 0.03 + 0.15 * back
+    hidden = smoothstep(-grid.direction[-1, :, 2], *HIDDEN_RANGE)[None]
+    prior_weight = PRIOR_WEIGHT[0] + (PRIOR_WEIGHT[1] - PRIOR_WEIGHT[0]) * hidden
     total = confidence + mirrored_weight + prior_weight
     value = (confidence * cover + mirrored_weight * mirror(cover) + prior_weight * prior_cover) / total
     diffused = solve_laplacian(graph, value.reshape(-1, 1), 4 * total.reshape(-1), sweeps=60).reshape(
@@ -63,7 +65,8 @@ def clean_cover(cover: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
     pad = 8
     padded = np.pad(np.pad(cover, ((pad, pad), (0, 0)), "edge"), ((0, 0), (m, m)), "wrap").astype(np.float32)
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    padded = cv2.morphologyEx(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disk), cv2.MORPH_OPEN, disk)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))  # sideburns are narrow
+    padded = cv2.morphologyEx(cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disk), cv2.MORPH_OPEN, cross)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((padded > 0.5).astype(np.uint8), connectivity=4)
     if len(stats) > 1:
         area = stats[1:, cv2.CC_STAT_AREA]
@@ -83,24 +86,13 @@ def _distance_to(cells: Bool[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
     return cv2.distanceTransform((~cells).astype(np.uint8), cv2.DIST_L2, 5)
 
 
-def cover_prior(
-    views: list[HairObservation], grid: HairGrid, head: HeadModel, rest: Float[np.ndarray, "v 3"]
-) -> Float[np.ndarray, "n m"]:
-    """Return the prior cover: the scalp, and the back as far down as the hair at the sides."""
+def cover_prior(views: list[HairObservation], grid: HairGrid) -> Float[np.ndarray, "n m"]:
+    """Return the prior cover: where short hair grows, and the back as far down as the hair at the sides."""
     n, m = grid.shape
-    scalp = head.region_mask("scalp").numpy()
-    row, column, _ = grid.place(rest[scalp])
-    has_scalp = np.zeros((n, m))
-    has_scalp[np.clip(np.round(row).astype(int), 0, n - 1), np.round(column).astype(int) % m] = 1
-    import cv2
-
-    padded = np.pad(has_scalp, ((6, 6), (0, 0)), "edge")
-    padded = np.pad(padded, ((0, 0), (6, 6)), "wrap")
-    scalp_cover = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((9, 9)))[6:-6, 6:-6]
     end_row = _hair_end_row(views, grid)
     is_back = np.abs(np.arange(m) / m - 0.5) > 0.14
     hanging = (np.arange(n)[:, None] < end_row[None]) & is_back[None]
-    return np.maximum(scalp_cover, hanging)
+    return np.maximum(growth_prior(grid), hanging)
 
 
 def _hair_end_row(views: list[HairObservation], grid: HairGrid) -> Float[np.ndarray, "m"]:

@@ -26,6 +26,9 @@ DOME_ROWS = 30  # rows of rays from the head's centre
 ROW_STEP_M = 0.006  # between the rows below
 LOWEST_Y = -0.27  # of the last row, head frame, metres
 CENTRE_BELOW_TOP_M = 0.088  # of the head's centre
+NECK_AXIS_Z = -0.033  # of the lower rows' axis
+AXIS_BACK_RANGE = (-0.057, 0.03)  # -y over which the axis moves back, metres
+CENTRE_BEHIND_M = 0.022  # the middle of the scalp: about under the whorl
 TRIANGLE_SAMPLES = (
     np.array([[a, b, 6 - a - b] for a in range(7) for b in range(7 - a)]) / 6
 )  # barycentric, of large triangles
@@ -59,7 +62,8 @@ class HairGrid:
         """Build the rays around a head at rest."""
         scalp = rest[head.region_mask("scalp").numpy()]
         top = float(scalp[:, 1].max())
-        centre = np.array([0.0, top - CENTRE_BELOW_TOP_M, float(scalp[:, 2].min() + scalp[:, 2].max()) / 2])
+        middle_z = float(scalp[:, 2].min() + scalp[:, 2].max()) / 2
+        centre = np.array([0.0, top - CENTRE_BELOW_TOP_M, middle_z - CENTRE_BEHIND_M])
         neck_y = np.arange(centre[1] - ROW_STEP_M, LOWEST_Y, -ROW_STEP_M)
         elevation = np.linspace(np.pi / 2, 0, DOME_ROWS + 1)
         elevation = np.concatenate([elevation, np.zeros(len(neck_y))])
@@ -141,8 +145,11 @@ def _row_weights(y: np.ndarray) -> np.ndarray:
 
 
 def _axis_depth(y: Float[np.ndarray, "k"], centre: Float[np.ndarray, "3"]) -> Float[np.ndarray, "k"]:
-    """Return z of the axis: that of the head's centre, further back in the neck."""
-    return centre[2] + (-0.03 - centre[2]) * smoothstep(-y, 0.0, 0.1)
+    """Return z of the axis: that of the head's centre, behind the ears and in the neck further back.
+
+    Hair that falls behind the ears is in front of it, so that its front faces are a function of the rays.
+    """
+    return centre[2] + (NECK_AXIS_Z - centre[2]) * smoothstep(-y, *AXIS_BACK_RANGE)
 
 
 def _fill_gaps(

@@ -19,6 +19,7 @@ __all__ = ["HairObservation", "observe_hair"]
 # beyond the skin, at which the photo is sampled
 RAY_DISTANCES_M = np.arange(0.0, 0.16, 0.003, dtype=np.float32)
 NEAR_SKIN_M = 0.003  # above the skin, where the hair mask is sampled
+ON_SKIN_FACING = (0.3, 0.5)  # cosines to the camera between which skin under hair begins to count
 MAX_GAP_STEPS = 2  # longest gap along a ray that is ignored
 
 
@@ -30,6 +31,7 @@ class HairObservation:
         outline: distance of the hair's outline beyond the base, metres; 0 where it is not visible.
         limit: upper bound of that distance, metres; infinite where the photo gives none.
         weight: of ``outline``, 0..1. cover: hair (1) or not (0). confidence: of ``cover``, 0..1.
+        on_skin: 0..1, hair is seen lying on skin that faces the camera.
     """
 
     outline: Float[np.ndarray, "n m"]
@@ -37,6 +39,7 @@ class HairObservation:
     weight: Float[np.ndarray, "n m"]
     cover: Float[np.ndarray, "n m"]
     confidence: Float[np.ndarray, "n m"]
+    on_skin: Float[np.ndarray, "n m"]
 
 
 def observe_hair(
@@ -46,12 +49,14 @@ def observe_hair(
     skin: Float[np.ndarray, "n m"],
     base: Float[np.ndarray, "n m"],
     reach: Float[np.ndarray, "n m"],
+    ears: Bool[np.ndarray, "n m"],
 ) -> HairObservation:
     """Observe the hair along every ray of the grid in one photo.
 
     Args:
         skin, base, reach: distances along the rays, metres: of the skin, of the surface that the hair lies
             on, and of the hair's surface as estimated before.
+        ears: rays through an ear, whose outline says nothing of the hair behind it.
     """
     camera, params = observation.camera, observation.params
     start, end = grid.posed(base, head, params), grid.posed(base + 0.1, head, params)
@@ -66,11 +71,20 @@ def observe_hair(
     cover, pixel = _sample_hair(observation, near_skin + (surface - near_skin) * surface_fraction[..., None])
     h, w = observation.image.shape[:2]
     in_image = ((pixel > 1) & (pixel < [w - 1, h - 1])).all(-1)
-    confidence = smoothstep(np.minimum(facing, _facing_cosines(near_skin, camera)), 0.05, 0.3) * in_image
-    rim, cover = _combine_with_rim(observation, start, direction, outline, confidence, weight, cover)
+    skin_facing = _facing_cosines(near_skin, camera)
+    confidence = smoothstep(np.minimum(facing, skin_facing), 0.05, 0.3) * in_image
+    hair_on_skin = _sample_hair(observation, near_skin)[0]
+    on_skin = hair_on_skin * smoothstep(skin_facing, *ON_SKIN_FACING)
+    cover = np.maximum(cover, hair_on_skin)
+    rim, cover = _combine_with_rim(observation, start, direction, outline, confidence, weight, cover, ears)
     cover, confidence = _extend_below_image(cover, confidence + rim, pixel[..., 1] >= h - 1)
     return HairObservation(
-        outline=np.nan_to_num(outline), limit=limit, weight=weight, cover=cover, confidence=confidence
+        outline=np.nan_to_num(outline),
+        limit=limit,
+        weight=weight,
+        cover=cover,
+        confidence=confidence,
+        on_skin=on_skin,
     )
 
 
@@ -90,14 +104,14 @@ def _combine_with_rim(
     confidence: np.ndarray,
     weight: np.ndarray,
     cover: np.ndarray,
+    ears: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Combine the cover of the hair's surface with that at its outline; return the rim's weight and it."""
     rim_cover, _ = _sample_hair(
         observation, start + direction * np.maximum(np.nan_to_num(outline) - 0.005, 0)[..., None]
     )
-    reliability = np.where(
-        np.arange(len(confidence))[:, None] < DOME_ROWS, smoothstep(rim_cover, 0.3, 0.7), 1.0
-    )
+    in_dome = np.arange(len(confidence))[:, None] < DOME_ROWS
+    reliability = np.where(in_dome | ears, smoothstep(rim_cover, 0.3, 0.7), 1.0)
     rim_weight = (
         0.5 * weight * (1 - confidence) * reliability
     )  # above the eyes a thin matte is no sign of baldness

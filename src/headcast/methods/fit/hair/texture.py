@@ -16,33 +16,38 @@ from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, sample_bilinear, sample_lanczos, srgb_table
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.coverage import view_weights
+from headcast.methods.fit.hair.fill import complete_colours
 from headcast.methods.fit.hair.grid import normals
+from headcast.methods.fit.hair.rings import strand_noise
 from headcast.methods.fit.hair.surface import HairSurface, rim_distance
+from headcast.methods.fit.hair.texels import HairTexels
 from headcast.observe.types import Masks, Observation
 from headcast.render.geometry import visibility
 from headcast.texture.delight import shading_at
 
-__all__ = ["HairTexelObservations", "hair_shell", "merge_colours", "suppress_sheen"]
+__all__ = ["HairTexelObservations", "hair_shell", "merge_colours"]
 
 WIDTH, HEIGHT = 1024, 512
 EPS = 2e-3
 MASK_EROSION = 0.008  # face heights: nearer to the outline colours are mixed with the background
-FEATHER_TEXELS = 20.0  # texels over which observed and completed hair are blended
 OPAQUE_DEPTH_M = 0.015  # inside the rim, from which the surface is opaque
-STRAND_CONTRAST = (0.06, 0.22)  # range of the deviation of log albedo
 MIN_CELL_ALPHA = 40  # of 255; cells of the surface without a more opaque texel are removed
-SHEEN_QUANTILE = 0.9  # of the lightness of well-visible hair
-MIRROR_WEIGHT = 0.35  # of the mirrored colour
+HANGING_FROM_Y = -0.06  # height under which hair hangs free, head frame, metres
+MIN_COVER = 0.1  # of texels that need a colour
 
 
 @dataclass(frozen=True)
 class HairTexelObservations:
-    """One photo on the hair's texture: linear albedo and its confidence, opacity and its confidence."""
+    """One photo on the hair's texture: linear albedo and its confidence, opacity and its confidence.
+
+    ``visible``: 0..1 how well the photo shows a texel, hair or not.
+    """
 
     albedo: Float[np.ndarray, "h w 3"]
     confidence: Float[np.ndarray, "h w"]
     alpha: Float[np.ndarray, "h w"]
     alpha_confidence: Float[np.ndarray, "h w"]
+    visible: Float[np.ndarray, "h w"]
 
 
 def hair_shell(
@@ -63,9 +68,14 @@ def hair_shell(
     views = [_observe_texels(surface, o, head, x) for o, x in masked]
     confidence = np.sum([g.confidence for g in views], 0, dtype=np.float32)
     albedo = merge_colours(views)
-    noise = _strand_noise(rng)
-    colour = _complete_colours(np.log(albedo + EPS), np.minimum(confidence, 1), noise)
-    alpha = _opacity(surface, views, noise).astype(np.float32)
+    across, down = _texel_extent(surface)
+    wanted = _upsample(surface.cover) > MIN_COVER
+    known = np.minimum(confidence, 1)
+    visible = np.max([g.visible for g in views], 0)
+    length = _upsample(_hanging_depth(surface))
+    texels = HairTexels(np.log(albedo + EPS), known, visible, wanted, length, across, down)
+    colour = complete_colours(texels, rng)
+    alpha = _opacity(surface, views, strand_noise((HEIGHT, WIDTH), rng)).astype(np.float32)
     rgba = np.concatenate([linear_to_srgb(np.exp(colour) - np.float32(EPS)), alpha[..., None]], -1)
     texture = (rgba.clip(0, 1) * 255).round().astype(np.uint8)
     return _build_shell(surface, texture)
@@ -104,19 +114,15 @@ def _observe_texels(
     albedo = colour / shading_at(normal.reshape(-1, 3), light).astype(np.float32)
     flat_facing = facing.reshape(-1)
     visible = is_visible * smoothstep(flat_facing, 0.1, 0.3)
-    confidence = (
-        visible
-        * smoothstep(flat_facing, 0.1, 0.45)
-        * smoothstep(eroded_person, 0.6, 0.95)
-        * smoothstep(hair, 0.4, 0.9)
-        * (0.3 + 0.7 * smoothstep(eroded_hair, 0.3, 0.8))
-    )
+    seen = visible * smoothstep(flat_facing, 0.1, 0.45) * smoothstep(eroded_person, 0.6, 0.95)
+    confidence = seen * smoothstep(hair, 0.4, 0.9) * (0.3 + 0.7 * smoothstep(eroded_hair, 0.3, 0.8))
     shape = facing.shape
     return HairTexelObservations(
-        albedo.reshape(*shape, 3),
-        confidence.reshape(shape).astype(np.float32),
-        smoothstep(hair, 0.2, 0.6).reshape(shape),
-        (visible * smoothstep(person, 0.5, 0.9)).reshape(shape),
+        albedo=albedo.reshape(*shape, 3),
+        confidence=confidence.reshape(shape).astype(np.float32),
+        alpha=smoothstep(hair, 0.2, 0.6).reshape(shape),
+        alpha_confidence=(visible * smoothstep(person, 0.5, 0.9)).reshape(shape),
+        visible=(seen * smoothstep(flat_facing, 0.3, 0.6)).reshape(shape).astype(np.float32),
     )
 
 
@@ -188,110 +194,21 @@ def _upsample(values: Float[np.ndarray, "n m *c"]) -> Float[np.ndarray, "h w *c"
     return cv2.remap(wrapped, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _complete_colours(
-    log: Float[np.ndarray, "h w 3"], confidence: Float[np.ndarray, "h w"], noise: Float[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w 3"]:
-    """Complete log albedo: observed, else the mirrored strands on the colour of the surroundings."""
-    import cv2
-
-    log = log.astype(np.float32)
-    confidence = confidence * _hair_likelihood(log, confidence)
-    log = suppress_sheen(log, confidence)
-    mirrored_confidence = confidence[:, ::-1]
-    weight = confidence + MIRROR_WEIGHT * mirrored_confidence * (1 - confidence)
-    merged = (
-        confidence[..., None] * log
-        + (MIRROR_WEIGHT * mirrored_confidence * (1 - confidence))[..., None] * log[:, ::-1]
-    ) / (np.maximum(weight, 1e-6)[..., None])
-    base = _diffuse(merged, weight)
-    detail = log - _local_mean(log, confidence)
-    reliable = confidence > 0.8
-    deviation = float(np.median(np.abs(detail[reliable].mean(-1))) * 1.48) if reliable.sum() > 500 else 0.12
-    noise = noise * np.float32(np.clip(deviation, *STRAND_CONTRAST))
-    mirror_weight = cv2.GaussianBlur(mirrored_confidence, (0, 0), 4.0)[..., None]
-    fill = base + mirror_weight * detail[:, ::-1] + (1 - mirror_weight) * noise[..., None]
-    observed_weight = np.minimum(confidence, cv2.GaussianBlur(confidence, (0, 0), FEATHER_TEXELS) ** 2)[
-        ..., None
-    ]
-    return observed_weight * log + (1 - observed_weight) * fill
+def _hanging_depth(surface: HairSurface) -> Float[np.ndarray, "n m"]:
+    """Return metres by which hair hangs below every cell."""
+    lowest = np.where(surface.cover > 0.5, surface.grid.heights[:, None], np.inf).min(0)
+    below_head = np.minimum(surface.grid.heights[:, None], HANGING_FROM_Y)
+    return np.clip(HANGING_FROM_Y - np.minimum(lowest, HANGING_FROM_Y), 0, 1)[None] * np.ones_like(below_head)
 
 
-def suppress_sheen(
-    log: Float[np.ndarray, "h w 3"], confidence: Float[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w 3"]:
-    """Limit the lightness of hair at grazing angles to that of well-visible hair."""
-    lightness = log.mean(-1)
-    reliable = lightness[confidence > 0.9][::7]
-    if len(reliable) < 100:
-        return log
-    excess = np.maximum(lightness - np.quantile(reliable, SHEEN_QUANTILE), 0) * (1 - confidence)
-    return log - excess[..., None].astype(np.float32)
-
-
-def _hair_likelihood(
-    log: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w"]:
-    """Return 0..1: similarity of a colour's tint to the median of the hair, against skin and background."""
-    reliable = log[weight > 0.9][::7]
-    if len(reliable) < 100:
-        return np.ones_like(weight)
-    median = np.median(reliable, 0)
-    difference = log - median
-    log_lightness = difference.mean(-1, keepdims=True)
-    tint = np.linalg.norm(difference - log_lightness, axis=-1)
-    typical_tint = np.median(
-        np.linalg.norm((reliable - median) - (reliable - median).mean(-1, keepdims=True), axis=-1)
-    )
-    return (1 - smoothstep(tint / (2 * typical_tint + 0.05), 1.0, 2.0)).astype(np.float32)
-
-
-def _local_mean(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
-    """Return the weighted mean around every texel."""
-    import cv2
-
-    small = (WIDTH // 4, HEIGHT // 4)
-    total = cv2.resize(values * weight[..., None], small, interpolation=cv2.INTER_AREA)
-    mean_weight = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
-    total, mean_weight = cv2.GaussianBlur(total, (0, 0), 3.0), cv2.GaussianBlur(mean_weight, (0, 0), 3.0)
-    mean = total / np.maximum(mean_weight, 1e-4)[..., None]
-    return cv2.resize(mean, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
-
-
-def _diffuse(values: Float[np.ndarray, "h w 3"], weight: Float[np.ndarray, "h w"]) -> np.ndarray:
-    """Fill unknown values with weighted means over windows of growing size."""
-    import cv2
-
-    small = (WIDTH // 8, HEIGHT // 8)
-    small_weight = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
-    weighted = cv2.resize(values * weight[..., None], small, interpolation=cv2.INTER_AREA)
-    pad = small[0] // 2
-    small_weight, weighted = (
-        np.concatenate([x[:, -pad:], x, x[:, :pad]], 1) for x in (small_weight, weighted)
-    )
-    mean = weighted.sum((0, 1)) / max(float(small_weight.sum()), 1e-6)
-    filled = np.broadcast_to(mean, weighted.shape).copy()
-    for sigma in (24.0, 12.0, 6.0, 3.0, 1.5):
-        blurred, blurred_weight = (
-            cv2.GaussianBlur(weighted, (0, 0), sigma),
-            cv2.GaussianBlur(small_weight, (0, 0), sigma),
-        )
-        fraction = smoothstep(blurred_weight, 0.02, 0.25)[..., None]
-        filled += fraction * (blurred / np.maximum(blurred_weight, 1e-6)[..., None] - filled)
-    filled = np.ascontiguousarray(filled[:, pad:-pad], np.float32)
-    return cv2.resize(filled, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-
-
-def _strand_noise(rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
-    """Return noise of unit variance stretched along the hair."""
-    import cv2
-
-    noise = np.zeros((HEIGHT // 4, WIDTH), np.float32)
-    for width, length in ((0.8, 4.0), (1.6, 6.5), (4.0, 10.0)):
-        white = rng.standard_normal(noise.shape, np.float32)
-        wrapped = np.concatenate([white[:, -32:], white, white[:, :32]], 1)
-        blurred = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=width, sigmaY=length)[:, 32:-32]
-        noise += blurred * np.float32((width * length) ** 0.5)
-    return cv2.resize(noise / noise.std(), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+def _texel_extent(surface: HairSurface) -> tuple[Float[np.ndarray, "h"], Float[np.ndarray, "h"]]:
+    """Return a texel's mean extent along and across its row, metres."""
+    points = surface.grid.points(surface.reach)
+    n, m = surface.grid.shape
+    across = np.linalg.norm(np.roll(points, -1, 1) - points, axis=-1).mean(1) * (m / WIDTH)
+    down = np.linalg.norm(np.diff(points, axis=0), axis=-1).mean(1) * ((n - 1) / HEIGHT)
+    y = (np.arange(HEIGHT) + 0.5) / HEIGHT * (n - 1)
+    return np.interp(y, np.arange(n), across), np.interp(y, np.arange(n - 1) + 0.5, down)
 
 
 def _opacity(

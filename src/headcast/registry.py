@@ -29,6 +29,7 @@ METHOD_PACKAGES: list[str] = [
     "headcast.methods.fit",
     "headcast.methods.portrait4d",
     "headcast.methods.uhr_texture",
+    "headcast.methods.superhead",
 ]
 """The packages whose ``DECLARATION`` is collected, in the order in which users see them."""
 

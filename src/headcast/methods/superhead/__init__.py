@@ -1,0 +1,13 @@
+"""SuperHead (Huang et al., 2026): super-resolve an animatable head by inversion of a prior.
+
+Section 4 of the paper, written once against ``prior.HeadPrior``: ``anchors`` (renderings of the input that
+the restorer super-resolves), ``geometry`` (Eq. 7), ``rigged_render`` (Eq. 8 and 3), ``inversion`` (Eq. 4 to 6
+and 9 to 12, the two stages), ``resume`` (a killed run goes on), ``enhance`` (all of it in order). Priors:
+``uv_prior`` and its network ``uv_network`` (ours). ``method`` connects it to headcast.
+"""
+
+from headcast.registry import Declaration
+
+HERE = "headcast.methods.superhead"
+
+DECLARATION = Declaration(methods={"superhead": f"{HERE}.method:SuperHead"})

@@ -22,9 +22,9 @@ __all__ = ["Refined", "refine_shape", "with_shape"]
 
 ROUNDS = 4
 HUBER = 1.5  # pixels, beyond which a landmark counts by its distance
-PRIOR = 40.0  # squared pixels that a standard deviation of a coefficient costs
-MAX_CHANGE = 1.5  # standard deviations of a coefficient
-MIN_GAIN = 0.02  # of the mean error, below which the input's shape is kept
+PRIOR = 400.0  # squared pixels that a standard deviation of a coefficient costs
+MAX_CHANGE = 0.6  # standard deviations of a coefficient
+MIN_GAIN = 0.03  # of the mean error, below which the input's shape is kept
 
 
 class Refined(NamedTuple):

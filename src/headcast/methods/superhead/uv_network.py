@@ -14,7 +14,7 @@ __all__ = ["CHANNELS", "UVRestorer"]
 
 CHANNELS = 6
 """Of the output: log albedo (3), logit of opacity, log scale, offset along the normal."""
-WIDTHS, BLOCKS = (24, 32, 48, 64), (1, 1, 1, 1)
+WIDTHS, BLOCKS = (16, 24, 32, 48), (1, 1, 1, 1)
 
 
 class UVRestorer(nn.Module):

@@ -183,8 +183,8 @@ def bind_teeth(gaussians: Gaussians, head: HeadModel, ply: Path) -> tuple[Gaussi
     limit = TRIANGLES + 4 * (WITH_TEETH - VERTICES)
     if most >= limit:
         raise HeadcastError(
-            f"{ply}: is bound to triangle {most}; FLAME has {TRIANGLES}, with teeth fewer than {limit}: it was "
-            "made with another mesh"
+            f"{ply}: is bound to triangle {most}; FLAME has {TRIANGLES}, with teeth fewer than {limit}: it "
+            "was made with another mesh"
         )
     if not bool(extra.any()):
         return gaussians, 0

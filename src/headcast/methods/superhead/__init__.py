@@ -10,4 +10,7 @@ from headcast.registry import Declaration
 
 HERE = "headcast.methods.superhead"
 
-DECLARATION = Declaration(methods={"superhead": f"{HERE}.method:SuperHead"})
+DECLARATION = Declaration(
+    methods={"superhead": f"{HERE}.method:SuperHead"},
+    protocols={"enhancement": f"{HERE}.protocols.enhancement"},
+)

@@ -15,7 +15,10 @@ from headcast.avatar.shell import Shell
 from headcast.head.model import HeadModel
 from headcast.splats.uv_colours import gaussian_uv, surfaces_of, uv_colours
 
-__all__ = ["degrade_avatar"]
+__all__ = ["DEGRADED", "degrade_avatar", "pixel_size"]
+
+DEGRADED = "degraded"
+"""Name of the fact in an avatar's record that says by which factor it was degraded."""
 
 SPREAD = 0.5
 """Standard deviation of the blur, in pixels of the reduced photo: that of enlarging it bicubically."""
@@ -41,7 +44,11 @@ def degrade_avatar(avatar: GaussianAvatar, factor: float) -> GaussianAvatar:
         sigma = width_m / texel_size(avatar, mesh, MAP_SIDE)
         blurred = blur_known(found.albedo, found.evidence, sigma)
         albedo[index] = sample(blurred, uv)
+    made = avatar.provenance
+    before = made.extra.get(DEGRADED, 1.0)
+    made = replace(made, extra={**made.extra, DEGRADED: factor * before})
     mesh_avatar = degrade_textures(avatar, width_m)
+    mesh_avatar = replace(mesh_avatar, bound=replace(mesh_avatar.bound, provenance=made))
     return GaussianAvatar(mesh_avatar, replace(avatar.gaussians, albedo=albedo))
 
 

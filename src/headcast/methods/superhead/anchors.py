@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,12 +27,21 @@ MAX_ANGLE = (45.0, 25.0)
 """Degrees of yaw and pitch that cameras orbit the head by at most (the paper: 45 across all axes)."""
 CLOSE = 1.25
 """The focal length, of that of the front view: the face fills more of an anchor."""
+DETECT = ((1.5, 0.0, 0.0, 0.0), (1.35, 0.02, 0.0, 0.03))
+"""Squares about a face in which landmarks are detected (see ``FaceDetector.measure``)."""
 GREY = 128
 MIN_COVERAGE = 0.02  # of an anchor
 SOLID = 0.97  # coverage from which an anchor's pixel is compared
 
-SuperResolve = Callable[[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "478 2"]], UInt8[np.ndarray, "h w 3"]]
-"""An image and the landmarks of the face in it, pixels, to the super-resolved image of the same size."""
+
+class SuperResolve(Protocol):
+    """Super-resolves an image."""
+
+    def __call__(
+        self, image: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"], scale: int
+    ) -> UInt8[np.ndarray, "h2 w2 3"]:
+        """Return the image ``scale`` times larger; ``points``: landmarks in the result's pixels."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,8 @@ class Anchor:
         image: (H, W, 3) super-resolved, over grey, display values 0..1.
         alpha: (H, W) coverage of the rendering.
         low: (H, W, 3) the rendering before super-resolution, over the same grey.
-        points: (478, 2) landmarks detected on the super-resolved image, pixels; None: no face found.
+        points: (478, 2) landmarks detected on the super-resolved image, pixels, without what the detector
+            is off by on the rendering itself; None: no face found.
         box: x0, y0, x1, y1 around the face, pixels.
         in_base: whether it has the base expression (the n of Eq. 6).
     """
@@ -79,6 +89,7 @@ def sample_anchors(
     views: int,
     total: int,
     side: int,
+    scale: int,
     seed: int,
     progress: Progress | None = None,
 ) -> AnchorSet:
@@ -86,6 +97,7 @@ def sample_anchors(
 
     Args:
         views, total: n anchors of the base expression, k in all. side: of an anchor, pixels.
+        scale: times that an anchor is larger than the rendering it comes from.
         seed: of the cameras of the further expressions.
 
     Raises:
@@ -107,7 +119,9 @@ def sample_anchors(
     with FaceDetector() as detector:
         for k, (params, angles) in enumerate(planned):
             turned = camera.orbited(center, *angles) if any(angles) else camera
-            anchors.append(make_anchor(avatar, params, turned, super_resolve, detector, in_base=k < views))
+            anchors.append(
+                make_anchor(avatar, params, turned, super_resolve, detector, scale, in_base=k < views)
+            )
             if progress:
                 progress((k + 1) / len(planned), "super-resolving anchors")
     return AnchorSet(tuple(anchors), base)
@@ -134,6 +148,7 @@ def make_anchor(
     camera: Camera,
     super_resolve: SuperResolve,
     detector: FaceDetector,
+    scale: int,
     *,
     in_base: bool,
 ) -> Anchor:
@@ -150,8 +165,12 @@ def make_anchor(
         raise HeadcastError("enhance: renderings of this avatar show no head; check it with headcast render")
     low = flatten(to_rgba(view.rendering), (GREY, GREY, GREY))
     known = camera.project(avatar.head.landmarks(avatar.head(params), 478)).numpy()
-    image = super_resolve(low, known)
-    measured = detector.measure(image, known, ((1.5, 0.0, 0.0, 0.0), (1.35, 0.02, 0.0, 0.03)))
+    if scale == 1:
+        image = super_resolve(low, known, 1)
+    else:
+        reduced = render_view(avatar, params, camera.scaled(1 / scale)).rendering
+        image = super_resolve(flatten(to_rgba(reduced), (GREY, GREY, GREY)), known, scale)
+    points = moved_landmarks(detector, low, image, known)
     low_point, high = known.min(0), known.max(0)
     return Anchor(
         camera=camera,
@@ -159,10 +178,27 @@ def make_anchor(
         image=torch.from_numpy(image.astype(np.float32) / 255),
         alpha=view.rendering.alpha,
         low=torch.from_numpy(low.astype(np.float32) / 255),
-        points=None if measured is None else measured.points,
+        points=points,
         box=(float(low_point[0]), float(low_point[1]), float(high[0]), float(high[1])),
         in_base=in_base,
     )
+
+
+def moved_landmarks(
+    detector: FaceDetector,
+    low: UInt8[np.ndarray, "h w 3"],
+    image: UInt8[np.ndarray, "h w 3"],
+    known: Float[np.ndarray, "478 2"],
+) -> Float[np.ndarray, "478 2"] | None:
+    """Return known landmarks moved as super-resolution moves the detected ones; None: no face found.
+
+    Detected landmarks differ from the mesh's by the detector's habits, more than super-resolution moves them:
+    taken as they are they would bend the shape away from the input's.
+    """
+    before, after = (detector.measure(x, known, DETECT) for x in (low, image))
+    if before is None or after is None:
+        return None
+    return known + after.points - before.points
 
 
 def with_identity(anchors: AnchorSet, identity: Float[Tensor, "i"]) -> AnchorSet:

@@ -12,7 +12,13 @@ from jaxtyping import Float, UInt8
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.rig import Gaussians, frames_of
 from headcast.errors import HeadcastError
-from headcast.methods.superhead.anchors import AnchorSet, SuperResolve, sample_anchors, with_identity
+from headcast.methods.superhead.anchors import (
+    CLOSE,
+    AnchorSet,
+    SuperResolve,
+    sample_anchors,
+    with_identity,
+)
 from headcast.methods.superhead.geometry import Refined, refine_shape, with_shape
 from headcast.methods.superhead.inversion import LossWeights, invert
 from headcast.methods.superhead.options import SuperHeadOptions
@@ -23,6 +29,8 @@ from headcast.methods.superhead.rigged_render import Rigged, kept_gaussians, pos
 from headcast.methods.superhead.uv_prior import UVPrior
 from headcast.priors.restorer.restore import restore_image
 from headcast.progress import Progress, subrange
+from headcast.splats.degrade import DEGRADED, pixel_size
+from headcast.view import front_view
 from headcast.weights import card
 
 __all__ = ["check_gaussians", "enhance_avatar", "super_resolver"]
@@ -47,11 +55,25 @@ def check_gaussians(avatar: GaussianAvatar) -> None:
             )
 
 
+def native_scale(avatar: GaussianAvatar, side: int) -> int:
+    """Return how many times larger than its photo showed it the avatar's face is in an anchor: 1, 2 or 4.
+
+    As in the paper renderings have the resolution of what the avatar was made from, no more.
+    """
+    front = front_view(avatar, (round(side * CLOSE), round(side * CLOSE)))
+    anchor = float(front.camera.K[0, 0]) / -float(front.params.translation[2])
+    degraded = float(avatar.provenance.extra.get(DEGRADED, 1.0))
+    ratio = anchor * pixel_size(avatar) * degraded
+    return 4 if ratio > 2.8 else 2 if ratio > 1.4 else 1
+
+
 def super_resolver(network: Any, seed: int) -> SuperResolve:
     """Return the function that super-resolves anchors by a restorer."""
 
-    def run(image: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"]) -> np.ndarray:
-        return restore_image(image, network=network, seed=seed, find_faces=lambda _: [points])
+    def run(
+        image: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"], scale: int
+    ) -> UInt8[np.ndarray, "h2 w2 3"]:
+        return restore_image(image, network=network, scale=scale, seed=seed, find_faces=lambda _: [points])
 
     return run
 
@@ -82,6 +104,7 @@ def enhance_avatar(
             views=options.views,
             total=max(options.anchors, options.views),
             side=options.side,
+            scale=options.scale or native_scale(avatar, options.side),
             seed=seed,
             progress=subrange(progress, 0.0, ANCHORS_END),
         )

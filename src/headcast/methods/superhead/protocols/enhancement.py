@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +62,7 @@ class Options:
     """Steps of SuperHead's inversion."""
 
 
+@lru_cache(maxsize=1)
 def low_avatar(photo: Path, seed: int) -> Avatar:
     """Create the low-resolution avatar from the reduced photo."""
     return api.create(photo, seed=seed)

@@ -19,7 +19,7 @@ from headcast.weights import load_tensors
 
 FOLDER = Path(__file__).parent / "gsgan_parity"
 TOLERANCE = 1e-5
-"""The reference's own float32 and float64 differ by up to 1e-5; largest values are of the order of 1 to 10."""
+"""The reference's own float32 and float64 differ by up to 1e-5; largest values are of order 1 to 10."""
 
 
 @pytest.mark.parametrize("resolution", [256, 512])

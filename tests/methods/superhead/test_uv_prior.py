@@ -42,7 +42,7 @@ def test_untrained_it_is_the_input(avatar: GaussianAvatar, prior: UVPrior) -> No
         view = front_view(avatar, (256, 256))
         a, b = (x.render(view.params, view.camera) for x in (avatar, made))
     solid = (a.alpha > 0.97) & (b.alpha > 0.97)
-    assert float((a.alpha - b.alpha).abs().mean()) < 0.003
+    assert float((a.alpha - b.alpha).abs().mean()) < 0.006, "the silhouette stays"
     assert float((a.rgb - b.rgb)[solid].square().mean()) < 10**-3.3, "33 dB: the resampling alone"
     flat = (a.rgb[solid] - a.rgb[solid].mean(0)).square().mean()
     assert float((a.rgb - b.rgb)[solid].square().mean()) < 0.35 * float(flat), "the pattern itself is kept"
@@ -54,7 +54,7 @@ def test_the_tuned_network_starts_without_effect(prior: UVPrior) -> None:
         prior.begin_tuning()
         after = prior.gaussians()
     assert torch.equal(before.albedo, after.albedo)
-    assert float(prior.locality(torch.Generator().manual_seed(0))) == 0.0
+    assert prior.locality(torch.Generator().manual_seed(0)).item() == 0.0
 
 
 def test_locality_grows_with_the_networks_change(prior: UVPrior) -> None:

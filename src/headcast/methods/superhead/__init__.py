@@ -3,7 +3,8 @@
 Section 4 of the paper, written once against ``prior.HeadPrior``: ``anchors`` (renderings of the input that
 the restorer super-resolves), ``geometry`` (Eq. 7), ``rigged_render`` (Eq. 8 and 3), ``inversion`` (Eq. 4 to 6
 and 9 to 12, the two stages), ``resume`` (a killed run goes on), ``enhance`` (all of it in order). Priors:
-``uv_prior`` and its network ``uv_network`` (ours); ``gsgan`` (the paper's generator, not yet a prior here). ``method`` connects it to headcast.
+``uv_prior`` and its network ``uv_network`` (ours); ``gsgan`` (the paper's generator: it is imported and
+runs, but does not implement ``HeadPrior`` yet). ``method`` connects it to headcast.
 """
 
 from headcast.registry import Declaration, Importer, OfficialCheckpoint

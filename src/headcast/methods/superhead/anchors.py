@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ MIN_COVERAGE = 0.02  # of an anchor
 SOLID = 0.97  # coverage from which an anchor's pixel is compared
 
 
+@runtime_checkable
 class SuperResolve(Protocol):
     """Super-resolves an image."""
 

@@ -115,7 +115,7 @@ def invert(
         optimizers[stage].zero_grad()
         own = prior.gaussians()
         loss = torch.zeros(())
-        for k in draw(views, weights, rng):
+        for k in draw([v.anchor.in_base for v in views], weights, rng):
             loss = loss + anchor_loss(render_anchor(views[k], own), views[k], targets[k], weights)
         if stage:
             loss = loss + LOCALITY * prior.locality(rng)
@@ -129,14 +129,14 @@ def invert(
     return history
 
 
-def draw(views: list[PosedAnchor], weights: LossWeights, rng: torch.Generator) -> list[int]:
+def draw(in_base: list[bool], weights: LossWeights, rng: torch.Generator) -> list[int]:
     """Draw an anchor of the base expression (Eq. 6) and one of all (Eq. 11)."""
-    base = sum(v.anchor.in_base for v in views)
+    base = sum(in_base)
     chosen = []
     if weights.multi_view:
         chosen.append(int(torch.randint(base, (1,), generator=rng)))
     if weights.multi_expression:
-        chosen.append(int(torch.randint(len(views), (1,), generator=rng)))
+        chosen.append(int(torch.randint(len(in_base), (1,), generator=rng)))
     return chosen
 
 

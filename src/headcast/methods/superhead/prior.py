@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,6 +31,7 @@ class Canonical:
     frames: Frames
 
 
+@runtime_checkable
 class HeadPrior(Protocol):
     """A generator G(w, g) of Gaussian heads that can be inverted.
 

@@ -38,6 +38,8 @@ from headcast.view import front_view
 __all__ = ["Imported", "RiggedPly", "import_gaussian_avatars", "read_rigged_ply"]
 
 SH_C0 = 0.28209479177387814
+OWN = "comment headcast "
+"""In the header of a PLY that we wrote."""
 WITH_TEETH = 5143
 """Vertices of FLAME with the procedural teeth that GaussianAvatars adds."""
 MAX_GAUSSIANS = 1 << 20
@@ -61,10 +63,12 @@ class RiggedPly:
     Attributes:
         gaussians: in the frames of triangles; albedo holds the file's colours, display values.
         view_dependent: whether the file had spherical harmonics above degree 0, which are dropped.
+        is_own: whether we wrote it: triangles beyond FLAME's are then those of our head of FLAME.
     """
 
     gaussians: Gaussians
     view_dependent: bool
+    is_own: bool
 
 
 class Imported(NamedTuple):
@@ -92,7 +96,10 @@ def import_gaussian_avatars(
     if flame is None:
         raise HeadcastError(f"{ply}: is bound to FLAME; add --flame with your FLAME file of the same version")
     head, identity = personal_head(flame_params, flame, progress)
-    gaussians, moved = bind_teeth(read.gaussians, head, ply)
+    if read.is_own and int(read.gaussians.triangle.max()) < len(head.faces):
+        gaussians, moved = read.gaussians, 0
+    else:
+        gaussians, moved = bind_teeth(read.gaussians, head, ply)
     params = HeadParams.neutral(head.identities).replace(identity=identity)
     texture = np.full((512, 512, 3), 128, np.uint8)
     source = SourceView(Camera.make(1000.0, 512, 512), params, ambient())
@@ -215,7 +222,7 @@ def read_rigged_ply(path: Path) -> RiggedPly:
     Raises:
         HeadcastError: no binary PLY of Gaussians, none in it, no binding, or numbers that are not finite.
     """
-    rows = read_vertices(path)
+    rows, comments = read_vertices(path)
     names = rows.dtype.names or ()
     if "binding_0" not in names:
         raise HeadcastError(
@@ -244,7 +251,7 @@ def read_rigged_ply(path: Path) -> RiggedPly:
         albedo=(SH_C0 * tensors["albedo"] + 0.5).clamp(0, 1),
     )
     higher = [n for n in names if n.startswith("f_rest_")]
-    return RiggedPly(gaussians, any(bool((rows[n] != 0).any()) for n in higher))
+    return RiggedPly(gaussians, any(bool((rows[n] != 0).any()) for n in higher), OWN in comments)
 
 
 def check_values(path: Path, arrays: dict[str, Float[np.ndarray, "n k"]]) -> None:
@@ -267,8 +274,8 @@ def check_values(path: Path, arrays: dict[str, Float[np.ndarray, "n k"]]) -> Non
         )
 
 
-def read_vertices(path: Path) -> np.ndarray:
-    """Return the rows of the element ``vertex`` of a binary little-endian PLY.
+def read_vertices(path: Path) -> tuple[np.ndarray, str]:
+    """Return the rows of the element ``vertex`` of a binary little-endian PLY, and its header.
 
     Raises:
         HeadcastError: another file, or damaged.
@@ -279,7 +286,8 @@ def read_vertices(path: Path) -> np.ndarray:
         end = head.find(b"end_header")
         if not head.startswith(b"ply") or end < 0:
             raise ValueError("it has no PLY header")
-        kind, count = header_of(head[:end].decode("ascii", "replace"))
+        header = head[:end].decode("ascii", "replace")
+        kind, count = header_of(header)
         start = head.index(b"\n", end) + 1
         f.seek(start)
         body = f.read(count * kind.itemsize)
@@ -287,7 +295,7 @@ def read_vertices(path: Path) -> np.ndarray:
         raise HeadcastError(f"{path}: holds no Gaussians; {REMEDY}")
     if len(body) < count * kind.itemsize:
         raise HeadcastError(f"{path}: ends early, after {len(body)} bytes of Gaussians; copy it again")
-    return np.frombuffer(body, kind)
+    return np.frombuffer(body, kind), header
 
 
 def header_of(text: str) -> tuple[np.dtype, int]:

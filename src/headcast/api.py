@@ -228,10 +228,10 @@ def import_gaussian_avatars(
     Raises:
         HeadcastError: a file is missing, damaged, or of another kind or edition.
     """
-    from headcast.avatar.gaussian_avatars import import_gaussian_avatars as read
+    from headcast.avatar.gaussian_avatars import read_gaussian_avatars
 
     paths = [None if p is None else Path(p) for p in (flame_params, flame)]
-    avatar, notes = read(Path(ply), paths[0], paths[1], progress)
+    avatar, notes = read_gaussian_avatars(Path(ply), paths[0], paths[1], progress)
     return avatar, notes
 
 

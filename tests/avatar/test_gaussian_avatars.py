@@ -14,7 +14,7 @@ from headcast import api
 from headcast.avatar.export.ply import write_ply
 from headcast.avatar.export.splats import rest_pose
 from headcast.avatar.gaussian import GaussianAvatar
-from headcast.avatar.gaussian_avatars import SH_C0, import_gaussian_avatars, read_rigged_ply
+from headcast.avatar.gaussian_avatars import SH_C0, read_gaussian_avatars, read_rigged_ply
 from headcast.avatar.rig import frames_of
 from headcast.errors import HeadcastError
 from headcast.head.flame import TRIANGLES, VERTICES, Flame, read_flame
@@ -90,7 +90,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture()
 def imported(files: tuple[Path, Path], flame: Path) -> GaussianAvatar:
-    return import_gaussian_avatars(*files, flame).avatar
+    return read_gaussian_avatars(*files, flame).avatar
 
 
 def test_gaussians_lie_where_flame_has_them(
@@ -125,7 +125,7 @@ def test_a_round_trip_keeps_gaussians_and_shape(
     assert torch.allclose(first.albedo, again.albedo, atol=2e-3)
     turned = (first.quaternion * again.quaternion).sum(-1).abs()
     assert float(turned.min()) > 1 - 1e-5
-    second = import_gaussian_avatars(written[0], written[2], flame).avatar
+    second = read_gaussian_avatars(written[0], written[2], flame).avatar
     with torch.no_grad():
         a, b = (x.mesh.surface.posed(rest_pose(x)).vertices for x in (imported, second))
     assert float((a - b).norm(dim=-1).max()) < 2e-4
@@ -144,13 +144,13 @@ def test_it_animates_saves_and_opens_like_our_own(imported: GaussianAvatar, tmp_
 
 def test_teeth_and_view_dependence_are_counted(tmp_path: Path, flame: Path) -> None:
     ply, npz = write(tmp_path, rows(teeth=TEETH, degree=1))
-    avatar, notes = import_gaussian_avatars(ply, npz, flame)
+    avatar, notes = read_gaussian_avatars(ply, npz, flame)
     assert any(note.startswith(f"{TEETH} Gaussians of procedural teeth") for note in notes)
     assert any("spherical harmonics" in note for note in notes)
     parts = np.array(avatar.head.part_names)[avatar.head.part[avatar.gaussians.triangle[:TEETH]].numpy()]
     assert set(parts) <= {"teethUpper", "teethLower", "gums", "tongue", "mouth"}
     again, _, parameters = api.export(avatar, tmp_path / "again.ply", "splat-ply", rigged=True)
-    second, notes = import_gaussian_avatars(again, parameters, flame)
+    second, notes = read_gaussian_avatars(again, parameters, flame)
     assert not notes
     assert torch.equal(second.gaussians.triangle, avatar.gaussians.triangle)
 
@@ -172,7 +172,7 @@ def test_other_plys_are_refused(change, words: str, tmp_path: Path, flame: Path)
         packed[n] = table[n]
     ply, npz = write(tmp_path, packed)
     with pytest.raises(HeadcastError, match=words):
-        import_gaussian_avatars(ply, npz, flame)
+        read_gaussian_avatars(ply, npz, flame)
 
 
 def _with(table: np.ndarray, name: str, value: float) -> np.ndarray:
@@ -183,7 +183,7 @@ def _with(table: np.ndarray, name: str, value: float) -> np.ndarray:
 def test_flame_of_another_edition_is_refused(tmp_path: Path, flame: Path) -> None:
     ply, npz = write(tmp_path, rows(), static_offset=np.zeros((1, 6021, 3), np.float32))
     with pytest.raises(HeadcastError, match=r"\(6021, 3\).*5023 vertices, 5143 with teeth"):
-        import_gaussian_avatars(ply, npz, flame)
+        read_gaussian_avatars(ply, npz, flame)
 
 
 def test_the_commands_ask_for_what_is_missing(files: tuple[Path, Path], flame: Path, run: Run) -> None:

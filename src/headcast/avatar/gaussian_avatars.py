@@ -35,7 +35,7 @@ from headcast.progress import Progress
 from headcast.render.shading import ambient
 from headcast.view import front_view
 
-__all__ = ["Imported", "RiggedPly", "import_gaussian_avatars", "read_rigged_ply"]
+__all__ = ["Imported", "RiggedPly", "read_gaussian_avatars", "read_rigged_ply"]
 
 SH_C0 = 0.28209479177387814
 OWN = "comment headcast "
@@ -78,7 +78,7 @@ class Imported(NamedTuple):
     notes: tuple[str, ...]
 
 
-def import_gaussian_avatars(
+def read_gaussian_avatars(
     ply: Path, flame_params: Path | None, flame: Path | None, progress: Progress | None = None
 ) -> Imported:
     """Import an avatar of GaussianAvatars.
@@ -110,10 +110,10 @@ def import_gaussian_avatars(
         weights=(head_weights(head), {"name": "GaussianAvatars result", "licence": "its maker's"}),
         warnings=warnings,
     )
-    avatar = GaussianAvatar(MeshAvatar(BoundHead(head, source, made), texture), gaussians)
+    avatar = GaussianAvatar(MeshAvatar(bound=BoundHead(head, source, made), texture=texture), gaussians)
     view = front_view(avatar, (512, 512))
     source = SourceView(view.camera, view.params, ambient())
-    avatar = GaussianAvatar(MeshAvatar(BoundHead(head, source, made), texture), gaussians)
+    avatar = GaussianAvatar(MeshAvatar(bound=BoundHead(head, source, made), texture=texture), gaussians)
     return Imported(without_openness(avatar), warnings)
 
 
@@ -135,7 +135,7 @@ def personal_head(
     Raises:
         HeadcastError: the parameters are of another FLAME edition.
     """
-    shape, offset = read_person(flame_params)
+    shape, offset = read_personal_shape(flame_params)
     model = read_flame(flame)
     head = foreign_head("flame", flame, progress)
     rotation, _ = placement_of(head)
@@ -151,7 +151,7 @@ def personal_head(
     return bind_head(head, rest), identity
 
 
-def read_person(path: Path) -> tuple[Float[Tensor, "s"], Float[Tensor, "v 3"]]:
+def read_personal_shape(path: Path) -> tuple[Float[Tensor, "s"], Float[Tensor, "v 3"]]:
     """Return shape coefficients and the static offset of FLAME's own vertices, metres.
 
     Raises:

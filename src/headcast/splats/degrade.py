@@ -97,16 +97,16 @@ def degrade_textures(avatar: GaussianAvatar, width_m: float) -> MeshAvatar:
     mesh = avatar.mesh
     texel = texel_size(avatar, mesh.head, mesh.texture.shape[0])
     shells = tuple(
-        replace(s, texture=blur_texture(s.texture, width_m / texel_size(avatar, s, s.texture.shape[0])))
+        replace(s, texture=blur_colours(s.texture, width_m / texel_size(avatar, s, s.texture.shape[0])))
         for s in mesh.shells
     )
-    lids = None if mesh.lids is None else mesh.lids.map_textures(lambda t: blur_texture(t, width_m / texel))
+    lids = None if mesh.lids is None else mesh.lids.map_textures(lambda t: blur_colours(t, width_m / texel))
     return replace(
-        mesh, texture=blur_texture(mesh.texture, width_m / texel), shells=shells, lids=lids, skin_maps=None
+        mesh, texture=blur_colours(mesh.texture, width_m / texel), shells=shells, lids=lids, skin_maps=None
     )
 
 
-def blur_texture(texture: UInt8[np.ndarray, "h w c"], sigma: float) -> UInt8[np.ndarray, "h w c"]:
+def blur_colours(texture: UInt8[np.ndarray, "h w c"], sigma: float) -> UInt8[np.ndarray, "h w c"]:
     """Blur the colours of a texture; a fourth channel stays."""
     import cv2
 

@@ -16,7 +16,7 @@ from headcast.methods.superhead import enhance as module
 from headcast.methods.superhead import resume
 from headcast.methods.superhead.enhance import check_gaussians, enhance_avatar, loss_weights, native_scale
 from headcast.methods.superhead.geometry import refine_shape
-from headcast.methods.superhead.inversion import draw
+from headcast.methods.superhead.inversion import draw_anchors
 from headcast.methods.superhead.options import SuperHeadOptions
 from headcast.splats.degrade import degrade_avatar
 from headcast.view import front_view
@@ -127,7 +127,7 @@ def test_ablations_leave_out_what_they_say() -> None:
 
     rng = torch.Generator().manual_seed(0)
     for name, count in (("none", 2), ("no-multi-view", 1), ("no-multi-expression", 1)):
-        assert len(draw([True, False], loss_weights(SuperHeadOptions(ablation=name)), rng)) == count  # type: ignore[arg-type]
+        assert len(draw_anchors([True, False], loss_weights(SuperHeadOptions(ablation=name)), rng)) == count  # type: ignore[arg-type]
 
 
 def test_renderings_have_the_photos_resolution(sharp: GaussianAvatar, poor: GaussianAvatar) -> None:

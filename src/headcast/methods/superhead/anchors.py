@@ -36,7 +36,7 @@ SOLID = 0.97  # coverage from which an anchor's pixel is compared
 
 @runtime_checkable
 class SuperResolve(Protocol):
-    """Super-resolves an image."""
+    """What makes an anchor of a rendering: a restorer, in general."""
 
     def __call__(
         self, image: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "478 2"], scale: int

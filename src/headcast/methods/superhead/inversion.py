@@ -115,7 +115,7 @@ def invert(
         optimizers[stage].zero_grad()
         own = prior.gaussians()
         loss = torch.zeros(())
-        for k in draw([v.anchor.in_base for v in views], weights, rng):
+        for k in draw_anchors([v.anchor.in_base for v in views], weights, rng):
             loss = loss + anchor_loss(render_anchor(views[k], own), views[k], targets[k], weights)
         if stage:
             loss = loss + LOCALITY * prior.locality(rng)
@@ -129,7 +129,7 @@ def invert(
     return history
 
 
-def draw(in_base: list[bool], weights: LossWeights, rng: torch.Generator) -> list[int]:
+def draw_anchors(in_base: list[bool], weights: LossWeights, rng: torch.Generator) -> list[int]:
     """Draw an anchor of the base expression (Eq. 6) and one of all (Eq. 11)."""
     base = sum(in_base)
     chosen = []

@@ -21,7 +21,7 @@ def refit(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> GaussianAvatar:
-    """Optimise all Gaussians towards anchors drawn in turns, as ``fit`` does towards photos."""
+    """Optimise all Gaussians towards anchors drawn in turns, as the default method does towards photos."""
     targets = [anchor_target(a) for a in anchors.anchors]
     schedule = np.random.default_rng(seed).integers(0, len(targets), steps).tolist()
     return optimize_gaussians(avatar, targets, schedule, seed=seed, progress=progress)

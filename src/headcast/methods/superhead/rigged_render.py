@@ -71,14 +71,25 @@ def kept_gaussians(avatar: GaussianAvatar, covered: Bool[Tensor, "f"]) -> Gaussi
 def pose_anchor(rigged: Rigged, anchor: Anchor, covered: Bool[Tensor, "f"]) -> PosedAnchor:
     """Deform the rig to the anchor's pose and keep what its camera sees."""
     empty = torch.zeros_like(anchor.alpha)
-    target = ViewTarget(anchor.camera, anchor.params, anchor.image, anchor.alpha, empty)
+    target = ViewTarget(
+        camera=anchor.camera, params=anchor.params, image=anchor.image, alpha=anchor.alpha, weight=empty
+    )
     posed = pose_target(rigged.avatar, target)
     own = posed.index[posed.index < rigged.own]
     kept = rigged.avatar.gaussians[posed.index[len(own) :]]
     kept = replace(kept, albedo=rigged.avatar.albedo_for_pose(anchor.params)[posed.index[len(own) :]])
     bare, closure = closed_lids(rigged, anchor, own)
     depth, mask = depth_target(rigged.avatar, anchor, covered)
-    return PosedAnchor(anchor, posed, own, kept, bare, closure, depth, mask)
+    return PosedAnchor(
+        anchor=anchor,
+        posed=posed,
+        own=own,
+        kept=kept,
+        bare=bare,
+        closure=closure,
+        depth=depth,
+        mask=mask,
+    )
 
 
 def closed_lids(

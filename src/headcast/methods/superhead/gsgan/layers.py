@@ -75,7 +75,7 @@ class AdaptiveNorm(nn.Module):
         nn.init.ones_(self.gamma.bias)
 
     def forward(self, x: Float[Tensor, "b n c"], w: Float[Tensor, "b z"]) -> Float[Tensor, "b n c"]:
-        """Normalize and modulate."""
+        """Normalize over points, then modulate by the latent."""
         x = x - x.mean(1, keepdim=True)
         x = x / (x.square().mean(1, keepdim=True).sqrt() + 1e-8)
         return x * self.gamma(w)[:, None] + self.beta(w)[:, None]
@@ -89,11 +89,11 @@ class Perceptron(nn.Module):
         self.c_fc, self.c_proj = FullyConnected(width, 4 * width), FullyConnected(4 * width, width)
 
     def forward(self, x: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
-        """Map every point."""
+        """Map the features of every point."""
         return self.c_proj(gelu(self.c_fc(x)) * math.sqrt(2))
 
 
-class Attention(nn.Module):
+class PointAttention(nn.Module):
     """Self-attention whose q, k and v lie together for each head."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -115,7 +115,7 @@ class ResidualAttention(nn.Module):
 
     def __init__(self, width: int, latent: int, heads: int) -> None:
         super().__init__()
-        self.attn, self.mlp = Attention(width, heads), Perceptron(width)
+        self.attn, self.mlp = PointAttention(width, heads), Perceptron(width)
         self.ln_1, self.ln_2 = AdaptiveNorm(width, latent), AdaptiveNorm(width, latent)
         self.ls_1, self.ls_2 = FullyConnected(latent, width), FullyConnected(latent, width)
 
@@ -135,7 +135,7 @@ class Transformer(nn.Module):
         self.resblocks = nn.ModuleList(ResidualAttention(width, latent, heads) for _ in range(layers))
 
     def forward(self, x: Float[Tensor, "b n c"], ws: Float[Tensor, "b k z"]) -> Float[Tensor, "b n c"]:
-        """Apply all layers."""
+        """Apply all layers, each with its two latents."""
         for k, layer in enumerate(self.resblocks):
             x = layer(x, ws[:, 2 * k], ws[:, 2 * k + 1])
         return x
@@ -168,11 +168,11 @@ class AdaEdge(EdgeBase):
     def forward(self, x: Float[Tensor, "b n c"], w: Float[Tensor, "b z"]) -> Float[Tensor, "b n c"]:
         """Add what the neighbours say."""
         h = self.norm(x, w)
-        near = torch.stack([rows[index] for rows, index in zip(h, nearest(h), strict=True)])
+        near = torch.stack([rows[index] for rows, index in zip(h, nearest_neighbours(h), strict=True)])
         return x + self.gather(h, near) * self.ls(w)[:, None]
 
 
-def nearest(h: Float[Tensor, "b n c"]) -> Int[Tensor, "b n k"]:
+def nearest_neighbours(h: Float[Tensor, "b n c"]) -> Int[Tensor, "b n k"]:
     """Return the nearest points of each, itself (the first found) left out."""
     square = h.square().sum(-1)
     distance = square[:, :, None] + square[:, None] - 2 * h @ h.transpose(1, 2)
@@ -217,7 +217,7 @@ class AdaMLP(nn.Module):
         self.ls = FullyConnected(latent, width)
 
     def forward(self, x: Float[Tensor, "b n c"], w: Float[Tensor, "b z"]) -> Float[Tensor, "b n c"]:
-        """Map every point."""
+        """Map the features of every point."""
         return x + self.mlp(self.norm(x, w)) * self.ls(w)[:, None]
 
 
@@ -229,7 +229,7 @@ class PlainMLP(nn.Module):
         self.ls, self.mlp = nn.Parameter(torch.zeros(width)), Perceptron(width)
 
     def forward(self, x: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
-        """Map every point."""
+        """Map the features of every point."""
         return x + self.mlp(x) * self.ls
 
 
@@ -253,7 +253,7 @@ class ModulatedLinear(nn.Module):
         self.demodulate, self.residual = demodulate, residual
 
     def forward(self, x: Float[Tensor, "b n i"], w: Float[Tensor, "b z"]) -> Float[Tensor, "b n o"]:
-        """Map every point."""
+        """Map the features of every point."""
         style = self.affine(w)
         if not self.demodulate:
             return linear(x * style[:, None] / math.sqrt(self.weight.shape[1]), self.weight, self.bias)

@@ -7,7 +7,7 @@ colours the constant spherical harmonic, quaternions wxyz of any length.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -58,7 +58,7 @@ class Points:
 
     @staticmethod
     def join(parts: list[Points]) -> Points:
-        """Concatenate levels."""
+        """Concatenate the points of levels."""
         return Points(*(torch.cat([getattr(p, k) for p in parts], 1) for k in SIZES))
 
 
@@ -93,7 +93,7 @@ class FourierFeatures(nn.Module):
         self.ffm = nn.ModuleDict({"linear": nn.Linear(3, out)})
 
     def forward(self, x: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n c"]:
-        """Encode coordinates."""
+        """Encode the points' coordinates."""
         return self.ffm["linear"](x).sin()
 
 
@@ -105,7 +105,7 @@ class ConstantTable(nn.Module):
         self.const_pe = nn.Parameter(torch.randn(3, out, 1, length))
 
     def forward(self, x: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n c"]:
-        """Encode coordinates."""
+        """Encode the points' coordinates."""
         middle = self.const_pe.shape[-1] // 2
         value = (self.const_pe[:, :, 0, middle - 1] + self.const_pe[:, :, 0, middle]) / 2
         return (1 - x.abs() / 2).clamp(min=0) @ value / math.sqrt(3)
@@ -119,7 +119,7 @@ class PointEncoding(nn.Module):
         self.learnable_pe, self.const_pe = FourierFeatures(256), ConstantTable(256, 512)
 
     def forward(self, x: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 512"]:
-        """Encode coordinates."""
+        """Encode the points' coordinates."""
         return torch.cat([self.learnable_pe(x), self.const_pe(x)], -1)
 
 
@@ -222,7 +222,7 @@ class Foreground(nn.Module):
                 x = layers[2](layers[1](layers[0](x)))
             anchor = self.level(side, x, camera, anchor, levels)
         joint = Points.join(levels)
-        return Points(joint.xyz.clamp(-1, 1), joint.scale, joint.rotation, joint.color, joint.opacity)
+        return replace(joint, xyz=joint.xyz.clamp(-1, 1))
 
     def level(
         self, side: int, x: Tensor, camera: Tensor, before: Points | None, levels: list[Points]

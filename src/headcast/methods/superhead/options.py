@@ -26,8 +26,8 @@ class SuperHeadOptions(MethodOptions):
     """All anchors, those of other expressions included."""
     side: Annotated[int, Limit(128, 1024)] = 512
     """Side of the anchors, pixels."""
-    scale: Literal[1, 2, 4] | None = None
-    """Times that an anchor is larger than its rendering; by default as small as the photo showed the face."""
+    scale: Literal[0, 1, 2, 4] = 1
+    """Times that an anchor is larger than its rendering; 0: as small as the photo showed the face."""
     restorer: Literal["headcast", "gfpgan", "codeformer", "restoreformer", "realesrgan"] = "headcast"
     """The network that super-resolves anchors: headcast's own, or one whose weights you imported."""
     ablation: Ablation = "none"

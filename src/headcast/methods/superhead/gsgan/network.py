@@ -7,94 +7,46 @@ colours the constant spherical harmonic, quaternions wxyz of any length.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import normalize, softplus
 
+from headcast.methods.superhead.gsgan.background import Background
 from headcast.methods.superhead.gsgan.layers import (
-    SIBLINGS,
     AdaEdge,
     AdaMLP,
     FullyConnected,
     LocalEdge,
-    ModulatedLinear,
     PlainMLP,
     Transformer,
     Upsample,
 )
-from headcast.rotation import quaternion_to_matrix
+from headcast.methods.superhead.gsgan.points import (
+    LATENT,
+    SIZES,
+    START,
+    FourierFeatures,
+    Points,
+    capped,
+    child_scale,
+    offset,
+)
 
-__all__ = ["CUTOFF", "GSGAN", "Points", "camera_direction"]
+__all__ = ["CUTOFF", "GSGAN", "camera_direction"]
 
 CHANNELS = {4: (512, 512), 8: (512, 512), 16: (512, 256), 32: (256, 128), 64: (128, 128), 128: (128, 128)}
 """Input and output channels of every block."""
-START = {"xyz": 0.0, "scale": math.log(1 / math.sqrt(256)), "opacity": math.log(0.1 / 0.9)}
-BACKGROUND_SCALE = -2.0
-SIZES = {"xyz": 3, "scale": 3, "rotation": 4, "color": 3, "opacity": 1}
 EARLY = (8, 16)
-LATENT, CAMERA, EMBEDDED = 512, 25, 32
+CAMERA, EMBEDDED = 25, 32
 FOREGROUND_WS, CUTOFF = 16, 14
-RADIUS = 3.0  # of the background's sphere
-SPLIT_BACKGROUND, DENSE_BACKGROUND = 4 ** (1 / 3), 0.05
-
-
-@dataclass(frozen=True)
-class Points:
-    """Gaussians by the network's own names (see the module)."""
-
-    xyz: Float[Tensor, "b n 3"]
-    scale: Float[Tensor, "b n 3"]
-    rotation: Float[Tensor, "b n 4"]
-    color: Float[Tensor, "b n 3"]
-    opacity: Float[Tensor, "b n 1"]
-
-    def repeat(self) -> Points:
-        """Repeat every point for its children."""
-        return Points(*(getattr(self, k).repeat_interleave(SIBLINGS, 1) for k in SIZES))
-
-    @staticmethod
-    def join(parts: list[Points]) -> Points:
-        """Concatenate the points of levels."""
-        return Points(*(torch.cat([getattr(p, k) for p in parts], 1) for k in SIZES))
 
 
 def camera_direction(c: Float[Tensor, "b 25"]) -> Float[Tensor, "b 3"]:
     """Return the optical axis of a camera label: the third column of its OpenCV world from camera."""
     return c[:, :16].view(-1, 4, 4)[:, :3, 2]
-
-
-def capped(t: Tensor, most: Tensor) -> Tensor:
-    """Return t, softly bounded from above."""
-    return most - softplus(most - t)
-
-
-def child_scale(parent: Tensor, head: Tensor, dense: float, split: float, low: float) -> Tensor:
-    """Return a child's log scale: never above its parent's, which is split first where it is large."""
-    is_large = parent.exp().amax(-1, keepdim=True) > dense
-    base = torch.where(is_large, (parent - math.log(split)).clamp(-100, 0), parent)
-    return (base - softplus(-head)).clamp(low, 0)
-
-
-def offset(parent: Points, head: Tensor) -> Float[Tensor, "b n 3"]:
-    """Return a child's place inside its parent's ellipsoid."""
-    turn = quaternion_to_matrix(normalize(parent.rotation, dim=-1))
-    return parent.xyz + (turn @ (parent.scale.exp() * head.tanh())[..., None])[..., 0]
-
-
-class FourierFeatures(nn.Module):
-    """Sines of a learned linear map of coordinates."""
-
-    def __init__(self, out: int) -> None:
-        super().__init__()
-        self.ffm = nn.ModuleDict({"linear": nn.Linear(3, out)})
-
-    def forward(self, x: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n c"]:
-        """Encode the points' coordinates."""
-        return self.ffm["linear"](x).sin()
 
 
 class ConstantTable(nn.Module):
@@ -236,91 +188,6 @@ class Foreground(nn.Module):
         parent = before.repeat()
         levels.append(self.later(out, parent))
         return self.later(raw, parent)
-
-
-class BackgroundHead(nn.Module):
-    """One output head of the background."""
-
-    def __init__(self, out: int) -> None:
-        super().__init__()
-        self.out_block = ModulatedLinear(128, out, LATENT, demodulate=False)
-
-
-class BackgroundUpsample(nn.Module):
-    """Four children of every background point."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.subpixel = ModulatedLinear(128, SIBLINGS * 128, LATENT)
-
-    def forward(self, x: Float[Tensor, "b n 128"], w: Float[Tensor, "b 512"]) -> Float[Tensor, "b m 128"]:
-        """Return the children's features."""
-        new = self.subpixel(x, w).unflatten(-1, (SIBLINGS, -1)).flatten(1, 2)
-        return (x.repeat_interleave(SIBLINGS, 1) + new) / math.sqrt(2)
-
-
-class Background(nn.Module):
-    """Gaussians on a sphere behind the head: parents, then children."""
-
-    scale_init: Tensor
-    scale_threshold: Tensor
-    rotation_init: Tensor
-    color_init: Tensor
-    opacity_init: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        start = torch.full((1, 3), BACKGROUND_SCALE)
-        self.register_buffer("scale_init", start)
-        self.register_buffer("scale_threshold", start.clone())
-        self.register_buffer("rotation_init", torch.tensor([[1, 0, 0, 0]]))
-        self.register_buffer("color_init", torch.zeros(1, 3))
-        self.register_buffer("opacity_init", torch.full((1, 1), START["opacity"]))
-        self.conv_in = FourierFeatures(128)
-
-        def residual() -> ModulatedLinear:
-            return ModulatedLinear(128, 128, LATENT, residual=True)
-
-        self.network = nn.ModuleDict(
-            {
-                "block_0": nn.ModuleList([residual(), residual()]),
-                "block_1": nn.ModuleList([BackgroundUpsample(), residual(), residual()]),
-            }
-        )
-        self.out_layers = nn.ModuleDict(
-            {f"block_{k}": nn.ModuleDict({n: BackgroundHead(s) for n, s in SIZES.items()}) for k in (0, 1)}
-        )
-
-    def read(self, block: str, x: Tensor, w: Tensor) -> dict[str, Tensor]:
-        """Return a block's raw heads."""
-        modules: Any = self.out_layers[block]
-        return {k: modules[k].out_block(x, w) for k in SIZES}
-
-    def forward(self, seeds: Float[Tensor, "b n 3"], w: Float[Tensor, "b 512"]) -> Points:
-        """Generate parents and children, all at the sphere's radius."""
-        x = self.conv_in(seeds)
-        blocks: Any = self.network
-        for layer in blocks["block_0"]:
-            x = layer(x, w)
-        head = self.read("block_0", x, w)
-        parents = Points(
-            xyz=RADIUS * normalize(seeds, dim=-1),
-            scale=capped(self.scale_init + head["scale"], self.scale_threshold),
-            rotation=self.rotation_init + head["rotation"],
-            color=self.color_init + head["color"],
-            opacity=self.opacity_init + head["opacity"],
-        )
-        for layer in blocks["block_1"]:
-            x = layer(x, w)
-        head, parent = self.read("block_1", x, w), parents.repeat()
-        children = Points(
-            xyz=RADIUS * normalize(offset(parent, head["xyz"]), dim=-1),
-            scale=child_scale(parent.scale, head["scale"], DENSE_BACKGROUND, SPLIT_BACKGROUND, -10),
-            rotation=parent.rotation + head["rotation"],
-            color=parent.color + head["color"],
-            opacity=parent.opacity + head["opacity"],
-        )
-        return Points.join([parents, children])
 
 
 class Mapping(nn.Module):

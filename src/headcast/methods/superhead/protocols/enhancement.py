@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -60,6 +60,8 @@ class Options:
     """Measure what remains without one of SuperHead's parts, too."""
     iterations: Annotated[int, Limit(3, 5000)] = 150
     """Steps of SuperHead's inversion."""
+    scale: Literal[0, 1, 2, 4] = 1
+    """Times that SuperHead's anchors are larger than their renderings, as in headcast enhance."""
 
 
 @lru_cache(maxsize=1)
@@ -77,15 +79,15 @@ def restored_then_created(photo: Path, seed: int, reduction: float) -> Avatar:
     return api.create(path, seed=seed)
 
 
-def super_resolved(photo: Path, seed: int, ablation: Ablation, iterations: int) -> Avatar:
+def super_resolved(photo: Path, seed: int, ablation: Ablation, options: Options) -> Avatar:
     """Create the low-resolution avatar and enhance it."""
-    options = SuperHeadOptions(ablation=ablation, iterations=iterations)
-    return api.enhance(low_avatar(photo, seed), method="superhead", options=options, seed=seed)
+    own = SuperHeadOptions(ablation=ablation, iterations=options.iterations, scale=options.scale)
+    return api.enhance(low_avatar(photo, seed), method="superhead", options=own, seed=seed)
 
 
 def table_rows(options: Options, seed: int) -> dict[str, Make]:
     """Return how each row of the table makes its avatar from the reduced photo."""
-    enhance = partial(super_resolved, seed=seed, iterations=options.iterations)
+    enhance = partial(super_resolved, seed=seed, options=options)
     rows: dict[str, Make] = {
         LOW: partial(low_avatar, seed=seed),
         "restore, then create": partial(restored_then_created, seed=seed, reduction=options.reduction),
@@ -123,7 +125,7 @@ def measure(setting: Setting) -> Report:
             for n, (row, make) in enumerate(rows.items()):
                 say(n / len(rows), f"{name}: {row}")
                 work = partial(person.measured, row, make, store)
-                report.add(row, name, store.once(row, name, work, options.iterations).rows)
+                report.add(row, name, store.once(row, name, work, [options.iterations, options.scale]).rows)
             person.keep_photos(store)
     finish(report, store, setting, list(rows))
     return report

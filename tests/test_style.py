@@ -153,6 +153,7 @@ SHARED_NAMES = {
     "rasterize": "one backend's module each",
     "available": "backends and priors whose module is the name's other half",
     "View": "a command is named by its class",
+    "degrade": "api.degrade, and the degradation of images",
 }
 """Public names that several modules define, and why."""
 

@@ -53,7 +53,10 @@ __all__ = [
     "animate_image",
     "bake",
     "create",
+    "degrade",
+    "enhance",
     "export",
+    "import_gaussian_avatars",
     "load",
     "observe",
     "render",
@@ -159,6 +162,77 @@ def bake(avatar: Avatar, *, seed: int = 0, progress: Progress | None = None) -> 
     if avatar.mesh is not None:
         raise HeadcastError("bake: this avatar has a mesh already; export takes it as it is")
     return bake_avatar(avatar, seed=seed, progress=progress)
+
+
+def enhance(
+    avatar: Avatar,
+    *,
+    method: str | None = None,
+    options: MethodOptions | Mapping[str, Any] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Avatar:
+    """Super-resolve a blurry avatar of Gaussians. Detail that it lacks is a guess.
+
+    Args:
+        method: name of a method that enhances (``headcast.methods.base.enhancer_names()``); None: the first.
+        options: the method's own options; None: its defaults.
+
+    Raises:
+        HeadcastError: what the user can mend: no Gaussians, broken ones, missing weights.
+    """
+    import torch
+
+    from headcast.methods.base import get_enhancer, make_options
+    from headcast.render.jit import prepare
+
+    check_numbers(seed=seed)
+    chosen = get_enhancer(method)
+    own_options = make_options(chosen, options)
+    chosen.check(own_options)
+    torch.manual_seed(seed)
+    prepare()
+    return chosen.enhance(avatar, own_options, seed=seed, progress=progress)
+
+
+def degrade(avatar: Avatar, factor: float = 4.0) -> Avatar:
+    """Blur an avatar's colours as if its photo had been ``factor`` times smaller; all else stays.
+
+    Raises:
+        HeadcastError: it has no Gaussians.
+    """
+    import torch
+
+    from headcast.splats.degrade import degrade_avatar
+
+    check_numbers(factor=factor)
+    if avatar.splats is None:
+        raise HeadcastError(f"degrade: takes avatars of Gaussians, this is a {avatar.kind}")
+    with torch.no_grad():
+        return degrade_avatar(avatar.splats, factor)
+
+
+def import_gaussian_avatars(
+    ply: str | Path,
+    flame_params: str | Path | None,
+    flame: str | Path | None,
+    *,
+    progress: Progress | None = None,
+) -> tuple[Avatar, tuple[str, ...]]:
+    """Import a result of GaussianAvatars; return it and notes for the user, one sentence each.
+
+    Args:
+        ply: its ``point_cloud.ply``. flame_params: the ``flame_param.npz`` beside it.
+        flame: your FLAME file of the version that it was made with.
+
+    Raises:
+        HeadcastError: a file is missing, damaged, or of another kind or edition.
+    """
+    from headcast.avatar.gaussian_avatars import read_gaussian_avatars
+
+    paths = [None if p is None else Path(p) for p in (flame_params, flame)]
+    avatar, notes = read_gaussian_avatars(Path(ply), paths[0], paths[1], progress)
+    return avatar, notes
 
 
 def load(path: str | Path) -> Avatar:

@@ -16,7 +16,9 @@ __all__ = [
     "Animate",
     "Bake",
     "Create",
+    "Degrade",
     "Doctor",
+    "Enhance",
     "Entry",
     "Evaluate",
     "Export",
@@ -60,6 +62,8 @@ class Create:
     ict: File = None
     """Your ICT-FaceKit folder (or npz): with --head ict."""
     options: Suppress[Any] = None
+    enhance: bool = False
+    """Super-resolve the avatar afterwards (see headcast enhance); for small or soft photos."""
     consent: Text = None
     """Statement of consent by the person shown; stored in the avatar."""
     seed: int = 0
@@ -179,6 +183,41 @@ class Bake:
     """Random seed."""
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Print a report as JSON."""
+
+
+@dataclass(frozen=True)
+class Enhance:
+    """Super-resolve a blurry avatar: ours, or a GaussianAvatars result. Detail that it lacks is a guess."""
+
+    source: Positional[Path]
+    """The .avatar file, or the point_cloud.ply of GaussianAvatars."""
+    out: Out = None
+    """Output .avatar; by default the source's name with _enhanced in the current folder."""
+    flame_params: File = None
+    """The flame_param.npz beside a point_cloud.ply."""
+    flame: File = None
+    """Your FLAME file, of the version that a point_cloud.ply was made with."""
+    options: Suppress[Any] = None
+    seed: int = 0
+    """Random seed."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Print a report as JSON."""
+
+
+@dataclass(frozen=True)
+class Degrade:
+    """Blur an avatar as if its photo had been smaller: an input for enhance whose truth is known."""
+
+    avatar: Positional[Path]
+    """The .avatar file."""
+    out: Out = None
+    """Output .avatar; by default the avatar's name with _degraded in the current folder."""
+    factor: Annotated[float, Limit(1, 64)] = 4.0
+    """How many times smaller the photo would have been."""
     json: bool = False
     """Print a report as JSON."""
 
@@ -404,6 +443,8 @@ COMMANDS: dict[str, Entry] = {
     "animate": Entry(Animate, f"{HERE}.actions:run_animate", f"{HERE}.method_forms:animate_form"),
     "render": Entry(Render, f"{HERE}.actions:run_render"),
     "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
+    "enhance": Entry(Enhance, f"{HERE}.enhance:run_enhance", f"{HERE}.method_forms:enhance_form"),
+    "degrade": Entry(Degrade, f"{HERE}.enhance:run_degrade"),
     "export": Entry(Export, f"{HERE}.actions:run_export"),
     "observe": Entry(Observe, f"{HERE}.actions:run_observe"),
     "info": Entry(Info, f"{HERE}.info:run_info"),

@@ -13,12 +13,17 @@ from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
 from headcast.files import check_writable
-from headcast.progress import Progress
+from headcast.progress import Progress, subrange
+from headcast.registry import DEFAULT_METHOD
 
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel
 
 __all__ = ["run_create"]
+
+CREATE_END = 0.15  # fraction of the time of ``create --enhance`` until there is an avatar to enhance
+SMALL_FACE = "the face is small"
+"""Words of the warning (``observe.report``) after which enhancing is suggested."""
 
 
 def run_create(command: Create) -> None:
@@ -30,6 +35,10 @@ def run_create(command: Create) -> None:
     out = output_path(command.out, command.sources[0].stem, ".avatar")
     check_writable(out)
     options = None if command.options is None else command.options.for_output(out)
+    if command.enhance and command.method != DEFAULT_METHOD:
+        raise HeadcastError(
+            f"create --method {command.method}: takes no --enhance; run headcast enhance after"
+        )
     with Bar() as bar:
         avatar = api.create(
             command.sources,
@@ -40,10 +49,15 @@ def run_create(command: Create) -> None:
             head=load_head(command.head, command.flame, command.ict, bar),
             seed=command.seed,
             consent=command.consent,
-            progress=bar,
+            progress=subrange(bar, 0.0, CREATE_END) if command.enhance else bar,
         )
+        if command.enhance:
+            avatar = api.enhance(avatar, seed=command.seed, progress=subrange(bar, CREATE_END, 1.0))
         avatar.save(out)
-    report(out, command.seed, start, command.json, avatar.provenance.warnings)
+    notes = avatar.provenance.warnings
+    if not command.enhance and any(SMALL_FACE in note for note in notes):
+        notes = (*notes, f"headcast enhance {out} super-resolves it; so does create --enhance")
+    report(out, command.seed, start, command.json, notes)
 
 
 def load_head(name: str, flame: Path | None, ict: Path | None, progress: Progress) -> HeadModel | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from headcast.cli.commands import Animate, Create, Texture
+from headcast.cli.commands import Animate, Create, Enhance, Texture
 from headcast.cli.forms import Form, find_flag, make_form
 from headcast.registry import DEFAULT_METHOD
 
-__all__ = ["animate_form", "create_form", "texture_form"]
+__all__ = ["animate_form", "create_form", "enhance_form", "texture_form"]
 
 
 def create_form(arguments: list[str]) -> Form:
@@ -54,6 +54,19 @@ def animate_form(arguments: list[str]) -> Form | None:
         return replace(given.command, options=getattr(given, label))
 
     return Form(form, "headcast animate", arguments, build)
+
+
+def enhance_form(arguments: list[str]) -> Form:
+    """Return the form of ``headcast enhance``: common flags, and those of the enhancer."""
+    from headcast.methods.base import get_enhancer
+
+    enhancer = get_enhancer()
+    form = make_form(Enhance, enhancer.Options, enhancer.name, Enhance.__doc__ or "")
+
+    def build(given: Any) -> Enhance:
+        return replace(given.command, options=getattr(given, enhancer.name))
+
+    return Form(form, "headcast enhance", arguments, build)
 
 
 def texture_form(arguments: list[str]) -> Form:

@@ -46,7 +46,9 @@ __all__ = [
     "SkinMapper",
     "Updater",
     "animator_names",
+    "enhancer_names",
     "get_animator",
+    "get_enhancer",
     "get_method",
     "get_skin_mapper",
     "make_options",
@@ -270,6 +272,11 @@ def skin_mapper_names() -> tuple[str, ...]:
     return tuple(registry.collect("skin_mappers"))
 
 
+def enhancer_names() -> tuple[str, ...]:
+    """Return the names of methods that can enhance an avatar that exists."""
+    return tuple(n for n in method_names() if isinstance(get_method(n), Enhancer))
+
+
 def get_method(name: str = registry.DEFAULT_METHOD) -> Method:
     """Return a method by name.
 
@@ -277,6 +284,19 @@ def get_method(name: str = registry.DEFAULT_METHOD) -> Method:
         HeadcastError: there is none of this name.
     """
     return _get("methods", name, "--method")
+
+
+def get_enhancer(name: str | None = None) -> Enhancer:
+    """Return an enhancer by name; None: the first that is registered.
+
+    Raises:
+        HeadcastError: there is none (of this name).
+    """
+    names = enhancer_names()
+    if not names or (name is not None and name not in names):
+        known = ", ".join(names) or "none here"
+        raise HeadcastError(f"--method {name}: does not enhance avatars; give one of: {known}")
+    return _get("methods", name or names[0], "--method")
 
 
 def get_animator(name: str) -> ImageAnimator:

@@ -20,7 +20,7 @@ from headcast.head.params import HeadParams
 from headcast.render.uv import rasterize_uv
 from headcast.rotation import matrix_to_quaternion
 
-__all__ = ["SIDES", "detailed", "init_gaussians"]
+__all__ = ["SIDES", "SPREAD", "detailed", "head_classes", "init_gaussians", "place_gaussians"]
 
 SIDES = {
     "face": (640, 352),
@@ -67,9 +67,9 @@ def init_gaussians(surface: HeadSurface, source: SourceView) -> Gaussians:
         fine = which & visible & detailed(mesh, colours, sides, least)
         for side, spread, chosen in zip(sides, SPREAD, (fine, which & ~fine), strict=True):
             if bool(chosen.any()):
-                parts.append(_place_gaussians(own, mesh, colours, side, spread, chosen, start, frames))
+                parts.append(place_gaussians(own, mesh, colours, side, spread, chosen, start, frames))
 
-    for kind, which in _classes(head).items():
+    for kind, which in head_classes(head).items():
         lay(kind, which, 0, 0, head)
     start, first = len(head.faces), len(head.neutral)
     for s in surface.shells:
@@ -96,7 +96,7 @@ def detailed(
     return torch.from_numpy(square[at[:, 1], at[:, 0]] > least**2)
 
 
-def _classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
+def head_classes(head: HeadModel) -> dict[str, Bool[Tensor, "f"]]:
     """Return the head's triangles by how finely they are covered."""
     regions = np.array(head.region_names)[head.region.numpy()]
     face = torch.from_numpy(np.isin(regions, FACE))[head.faces].any(1)
@@ -132,7 +132,7 @@ def _part_of(head: HeadModel, *names: str) -> Bool[Tensor, "f"]:
     return torch.isin(head.part, wanted)
 
 
-def _place_gaussians(
+def place_gaussians(
     vertices: Float[Tensor, "v 3"],
     mesh: HeadModel | Shell,
     texture: Tensor,
@@ -142,7 +142,13 @@ def _place_gaussians(
     start: int,
     frames: Frames,
 ) -> Gaussians:
-    """Place one Gaussian at every texel of ``side``² that lies on a triangle of ``which``."""
+    """Place one Gaussian at every texel of ``side``² that lies on a triangle of ``which``.
+
+    Args:
+        vertices: of ``mesh``, at rest. texture: its albedo, 8 bits, three or four channels.
+        spread: standard deviation of a Gaussian in texels.
+        start: index of the mesh's first triangle among those of ``frames``.
+    """
     chart = rasterize_uv(mesh.uv, mesh.faces_uv, side)
     triangle = chart.triangle.long()
     at = torch.nonzero(which[triangle.clamp(min=0)] & (triangle >= 0))[:, 0]

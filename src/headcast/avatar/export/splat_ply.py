@@ -19,6 +19,12 @@ __all__ = ["SH_C0", "write_splat_ply"]
 
 SH_C0 = 0.28209479177387814
 """The constant spherical harmonic: colour = SH_C0 f_dc + 0.5."""
+TEETH_VERTICES = 120
+"""Vertices of the teeth that GaussianAvatars adds to FLAME, after FLAME's own."""
+FLAME_PARAMETERS = {
+    **{"expr": 100, "rotation": 3, "neck_pose": 3, "jaw_pose": 3, "eyes_pose": 6, "translation": 3},
+}
+"""What moves FLAME, and how many numbers a frame."""
 MODE = "SplatRenderMode: mip"
 """A hint to viewers: opacities are meant for rendering with the Mip-Splatting compensation."""
 
@@ -51,6 +57,9 @@ def write_splat_ply(
         splats, mesh_path = rigged_splats(avatar), path.with_suffix(".mesh.ply")
         write_carrier(avatar, mesh_path)
         write_ply(path, {"vertex": splat_rows(splats, sh_degree)}, (*header_lines(avatar.info), MODE))
+        parameters = path.with_name("flame_param.npz")
+        if write_flame_parameters(avatar, parameters):
+            return path, mesh_path, parameters
         return path, mesh_path
     splats = posed_splats(avatar, expression)
     splats = splats.turned_about_x() if axes == "y-down" else splats
@@ -77,6 +86,30 @@ def splat_rows(splats: Splats, sh_degree: int) -> np.ndarray:
     for name, values in columns.items():
         out[name] = values
     return out
+
+
+def write_flame_parameters(avatar: Avatar, path: Path) -> bool:
+    """Write ``flame_param.npz`` as GaussianAvatars reads it, if the head is FLAME; return whether it is.
+
+    The person's shape is the static offset, with every coefficient zero; one still frame.
+    """
+    from headcast.files import atomic_path
+    from headcast.head.flame import VERTICES
+    from headcast.head.foreign.known import placement_of, stored_head
+
+    head = avatar.head
+    if not head.name.startswith("FLAME") or len(head.neutral) < VERTICES:
+        return False
+    rotation, _ = placement_of(head)
+    template = stored_head({"name": head.name, "hash": head.hash}).neutral
+    with torch.no_grad():
+        moved = head.shape(avatar.source.params.identity)[:VERTICES] - template[:VERTICES]
+    offset = np.zeros((1, VERTICES + TEETH_VERTICES, 3), np.float32)
+    offset[0, :VERTICES] = (moved @ rotation).numpy()
+    arrays = {k: np.zeros((1, n), np.float32) for k, n in FLAME_PARAMETERS.items()}
+    with atomic_path(path) as temporary:
+        np.savez(temporary, shape=np.zeros(300, np.float32), static_offset=offset, **arrays)  # pyright: ignore[reportArgumentType]
+    return True
 
 
 def write_carrier(avatar: Avatar, path: Path) -> None:

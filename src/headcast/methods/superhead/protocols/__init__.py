@@ -1,0 +1,1 @@
+"""Evaluation protocols of SuperHead: on the floor of the evaluator."""

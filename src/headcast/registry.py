@@ -31,6 +31,7 @@ METHOD_PACKAGES: list[str] = [
     "headcast.methods.uhr_texture",
     "headcast.methods.facevid2vid",
     "headcast.methods.invertavatar",
+    "headcast.methods.ohpavatars",
 ]
 """The packages whose ``DECLARATION`` is collected, in the order in which users see them."""
 

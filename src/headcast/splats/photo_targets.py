@@ -33,6 +33,7 @@ def photo_target(
     observation: Observation,
     face: Float[np.ndarray, "h w"],
     with_body: bool = True,
+    mesh_fraction: float = MESH_FRACTION,
 ) -> ViewTarget:
     """Make a target of a photo at its own view; without the body, only hair and what is above the chin.
 
@@ -40,6 +41,7 @@ def photo_target(
 
     Args:
         face: 0..1, where the photo shows the face: there it counts more, and the mesh is mixed in.
+        mesh_fraction: of the mesh's rendering in the target colours of the face.
     """
     import cv2
 
@@ -56,7 +58,7 @@ def photo_target(
     rgb = resize(observation.image) / 255
     weight = (1 + FACE_WEIGHT * resize(face)) * (1 - resize(uncertainty))
     mesh = avatar.mesh.render(observation.params, camera)
-    rgb = rgb + (MESH_FRACTION * resize(face) * (mesh.alpha > MIN_MESH_COVERAGE))[..., None] * (
+    rgb = rgb + (mesh_fraction * resize(face) * (mesh.alpha > MIN_MESH_COVERAGE))[..., None] * (
         mesh.rgb - rgb
     )
     weight = torch.where(_is_on_head(avatar, observation.params, camera), weight * alpha, weight)

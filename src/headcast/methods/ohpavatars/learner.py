@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -43,6 +43,7 @@ class TrainingFrame:
     rgba: UInt8[np.ndarray, "h w 4"]
 
 
+@runtime_checkable
 class Learner(Protocol):
     """A representation that is optimised towards frames, round after round.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from headcast.methods.ohpavatars.learner import Learner, TrainingFrame
 from headcast.methods.ohpavatars.score import SourceScore, is_identity_lost, score_source_view
-from headcast.methods.ohpavatars.script import face_camera, make_script, shot_view
+from headcast.methods.ohpavatars.script import SIDE, face_camera, make_script, shot_view
 from headcast.methods.ohpavatars.store import StepStore
 from headcast.methods.ohpavatars.update import is_dropped, make_restore, restored_frame
 from headcast.progress import Progress, subrange
@@ -33,13 +33,14 @@ class LoopSettings:
         rounds: of dataset updates at most.
         strength: of restoration in the first round; it falls from round to round.
         network: that restores (``priors.restorer.restore``).
-        frames: of the coarse video.
+        frames: of the coarse video, squares of ``side`` pixels.
     """
 
     rounds: int = 2
     strength: float = 1.0
     network: Network = "headcast"
     frames: int = 60
+    side: int = SIDE
     seed: int = 0
 
 
@@ -72,12 +73,16 @@ def run_loop(
     progress: Progress | None = None,
 ) -> LoopResult:
     """Run the rounds; stop, and keep the round before, where identity falls too far."""
-    start = scored(store, 0, lambda: score_source_view(learner.avatar, observations[0]))
+    start = scored(store, 0, lambda: score_source_view(learner.avatar, observations[0], settings.side))
     reports = [RoundReport(0, start, start.line(0, settings.frames))]
     for k in range(1, settings.rounds + 1):
         say = subrange(progress, (k - 1) / settings.rounds, k / settings.rounds)
         after, dropped = run_round(learner, observations, settings, store, k, say)
-        score = scored(store, k, lambda a=after, d=dropped: score_source_view(a.avatar, observations[0], d))
+        score = scored(
+            store,
+            k,
+            lambda a=after, d=dropped: score_source_view(a.avatar, observations[0], settings.side, d),
+        )
         reports.append(RoundReport(k, score, score.line(k, settings.frames)))
         if is_identity_lost(start, score):
             return LoopResult(learner, tuple(reports), stopped=True)
@@ -120,7 +125,7 @@ def update_frames(
     """Render and restore the frames of a round's dataset; those that are stored are read."""
     strength = restoration_strength(settings.strength, number)
     restore = make_restore(settings.network, strength, settings.seed)
-    camera, made = face_camera(avatar), []
+    camera, made = face_camera(avatar, settings.side), []
     for n, shot in enumerate(make_script(settings.frames)):
         if progress:
             progress(n / settings.frames, f"round {number}: restoring frame {n + 1} of {settings.frames}")

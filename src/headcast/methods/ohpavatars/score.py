@@ -59,8 +59,14 @@ def nothing_to_gain(observation: Observation) -> bool:
     return severity["size"] == "good" and severity["sharpness"] == "good"
 
 
-def score_source_view(avatar: Avatar, observation: Observation, dropped: int = 0) -> SourceScore:
-    """Score an avatar against the photo it was made from, from the source camera and close around it."""
+def score_source_view(
+    avatar: Avatar, observation: Observation, side: int = SIDE, dropped: int = 0
+) -> SourceScore:
+    """Score an avatar against the photo it was made from, from the source camera and close around it.
+
+    Args:
+        side: of the square that is rendered, pixels. dropped: frames of the round that taught nothing.
+    """
     from headcast.metrics.face import face_mask
     from headcast.metrics.sharpness import detail
     from headcast.priors.embedding.infer import embed_face
@@ -68,11 +74,11 @@ def score_source_view(avatar: Avatar, observation: Observation, dropped: int = 0
     person = embed_face(observation.image, observation.detection.points[:, :2])
     alike, sharpness = [], 0.0
     for yaw, pitch in RE_RENDERINGS:
-        view = shot_view(avatar, face_camera(avatar), Shot(yaw, pitch))
+        view = shot_view(avatar, face_camera(avatar, side), Shot(yaw, pitch))
         rgb, points = flatten(render_rgba(avatar, view), (GREY,) * 3), landmarks_in(avatar, view)
         alike.append(float(person @ embed_face(rgb, points)))
         if not (yaw or pitch):
-            sharpness = 1000 * detail(rgb, face_mask(points, SIDE, SIDE))
+            sharpness = 1000 * detail(rgb, face_mask(points, side, side))
     return SourceScore(float(np.mean(alike)), float(np.std(alike)), sharpness, dropped)
 
 

@@ -1,4 +1,4 @@
-"""Hash encoding by kernels, and compositing of packed samples: differentiable, checked against plain torch."""
+"""Hash encoding and compositing of packed samples, by kernels: differentiable, checked against torch."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ def _encode(points, table, start, cells, size, features, out, level, first, last
     """Interpolate one level's features at points ``first`` to ``last``; ``start``: its first row."""
     for n in range(first, last):
         at_x, at_y, at_z = points[n, 0] * cells, points[n, 1] * cells, points[n, 2] * cells
-        x = min(max(int(math.floor(at_x)), 0), cells - 1)
-        y = min(max(int(math.floor(at_y)), 0), cells - 1)
-        z = min(max(int(math.floor(at_z)), 0), cells - 1)
+        x = min(max(int(at_x), 0), cells - 1)
+        y = min(max(int(at_y), 0), cells - 1)
+        z = min(max(int(at_z), 0), cells - 1)
         u, v, w = at_x - x, at_y - y, at_z - z
         for f in range(features):
             out[n, level * features + f] = 0
@@ -52,9 +52,9 @@ def _encode_backward(points, d_out, start, cells, size, features, d_table, level
     """Scatter the gradient of one level's features to its rows."""
     for n in range(len(points)):
         at_x, at_y, at_z = points[n, 0] * cells, points[n, 1] * cells, points[n, 2] * cells
-        x = min(max(int(math.floor(at_x)), 0), cells - 1)
-        y = min(max(int(math.floor(at_y)), 0), cells - 1)
-        z = min(max(int(math.floor(at_z)), 0), cells - 1)
+        x = min(max(int(at_x), 0), cells - 1)
+        y = min(max(int(at_y), 0), cells - 1)
+        z = min(max(int(at_z), 0), cells - 1)
         u, v, w = at_x - x, at_y - y, at_z - z
         for k in range(8):
             i, j, m = k & 1, (k >> 1) & 1, k >> 2

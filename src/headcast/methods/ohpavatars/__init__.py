@@ -9,4 +9,7 @@ from headcast.registry import Declaration
 
 HERE = "headcast.methods.ohpavatars"
 
-DECLARATION = Declaration(methods={"ohpavatars": f"{HERE}.method:OhpAvatars"})
+DECLARATION = Declaration(
+    methods={"ohpavatars": f"{HERE}.method:OhpAvatars", "insta": f"{HERE}.field.method:Insta"},
+    avatar_kinds={"field": f"{HERE}.field.avatar:FieldAvatar"},
+)

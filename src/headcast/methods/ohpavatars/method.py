@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,7 +16,6 @@ from headcast.progress import Progress, subrange
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.head.model import HeadModel
-    from headcast.methods.ohpavatars.loop import LoopResult, LoopSettings
     from headcast.methods.ohpavatars.store import StepStore
     from headcast.observe.types import Observation
 
@@ -26,13 +26,14 @@ NOTHING_TO_GAIN = (
     "the photo is large and sharp: restoration has nothing to add, and this is the default method's avatar; "
     "--always runs the rounds nevertheless"
 )
-STOPPED = "identity fell in round {}: the avatar is that of round {}"
 
 
 @dataclass(frozen=True)
 class OhpAvatarsOptions(MethodOptions):
     """Options of the method ``ohpavatars``."""
 
+    representation: Literal["gaussians", "field"] = "gaussians"
+    """Gaussians on a mesh, or the paper's deformable radiance field, which takes far longer."""
     rounds: Annotated[int, Limit(1, 8)] = 2
     """Rounds of rendering, restoring and optimising, at most."""
     restorer: Literal["headcast", "gfpgan", "codeformer", "restoreformer", "realesrgan"] = "headcast"
@@ -80,78 +81,26 @@ class OhpAvatars(BaseMethod):
         progress: Progress | None = None,
     ) -> Avatar:
         """Reconstruct by the default method, then run the rounds."""
+        from headcast.methods.ohpavatars.run import improve, job_key, with_notes
         from headcast.methods.ohpavatars.score import nothing_to_gain
-        from headcast.methods.ohpavatars.store import StepStore, fingerprint
+        from headcast.methods.ohpavatars.store import StepStore
 
-        def coarse() -> Avatar:
-            end = 1.0 if is_good else COARSE_END
-            say = subrange(progress, 0.0, end)
-            default = get_method()
+        default = get_method()
+
+        def make(say: Progress | None) -> Avatar:
             return default.reconstruct(
                 observations, head, default.Options(), seed=seed, consent=consent, progress=say
             )
 
-        is_good = nothing_to_gain(observations[0]) and not options.always
-        if is_good:
-            return with_notes(coarse(), [NOTHING_TO_GAIN])
-        settings = loop_settings(options, seed)
-        facts = {"settings": replace(settings, rounds=0), "head": head.hash, "consent": consent}
-        key = fingerprint(observations, facts)
+        if nothing_to_gain(observations[0]) and not options.always:
+            return with_notes(make(progress), [NOTHING_TO_GAIN])
+        coarse = partial(make, subrange(progress, 0.0, COARSE_END))
+        rest, key = subrange(progress, COARSE_END, 1.0), job_key(observations, head, options, seed, consent)
+
+        def work(store: StepStore) -> Avatar:
+            return improve(observations, coarse, options, seed, store, rest)
+
         if options.steps_folder is not None:
-            return improve(observations, coarse, settings, StepStore(options.steps_folder, key), progress)
+            return work(StepStore(options.steps_folder, key))
         with private_folder() as folder:
-            return improve(observations, coarse, settings, StepStore(Path(folder), key), progress)
-
-
-def loop_settings(options: OhpAvatarsOptions, seed: int) -> LoopSettings:
-    """Return the loop's settings; the coarse video's length suits the machine unless it is given."""
-    from headcast.methods.ohpavatars.loop import LoopSettings
-    from headcast.methods.ohpavatars.script import frames_for
-    from headcast.render.jit import threads
-
-    return LoopSettings(
-        rounds=options.rounds,
-        strength=options.restoration,
-        network=options.restorer,
-        frames=options.video_frames or frames_for(threads()),
-        seed=seed,
-    )
-
-
-def improve(
-    observations: Sequence[Observation],
-    coarse: Callable[[], Avatar],
-    settings: LoopSettings,
-    store: StepStore,
-    progress: Progress | None,
-) -> Avatar:
-    """Run the rounds on the coarse avatar, both from their stored steps where these are finished."""
-    from headcast.methods.ohpavatars.learner import GaussianLearner
-    from headcast.methods.ohpavatars.loop import run_loop
-
-    avatar = store.avatar("coarse", coarse).splats
-    assert avatar is not None, "the default method makes Gaussians"
-    result = run_loop(
-        GaussianLearner(avatar), observations, settings, store, subrange(progress, COARSE_END, 1.0)
-    )
-    return with_notes(result.learner.avatar, notes_of(result, settings))
-
-
-def notes_of(result: LoopResult, settings: LoopSettings) -> list[str]:
-    """Describe the rounds in sentences for the user."""
-    lines = [f"coarse video: {settings.frames} frames of the default method's avatar, as suits this machine"]
-    lines += [report.line for report in result.reports]
-    if result.stopped:
-        last = result.reports[-1].number
-        lines.append(STOPPED.format(last, last - 1))
-    return lines
-
-
-def with_notes(avatar: Avatar, notes: Sequence[str]) -> Avatar:
-    """Return an avatar of Gaussians, by this method, with sentences about how it was made."""
-    gaussians = avatar.splats
-    assert gaussians is not None, "the default method makes Gaussians"
-    made = gaussians.provenance
-    provenance = replace(made, method="ohpavatars", warnings=(*made.warnings, *notes))
-    bound = replace(gaussians.mesh.bound, provenance=provenance)
-    return replace(gaussians, mesh=replace(gaussians.mesh, bound=bound))
+            return work(StepStore(Path(folder), key))

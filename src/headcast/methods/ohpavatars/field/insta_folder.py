@@ -1,7 +1,7 @@
 """INSTA's data sets: a folder of images, tracked meshes and ``transforms.json``.
 
-Its writer stores camera-to-world matrices in OpenCV axes, its reader takes them for OpenGL's. Which of the two
-a folder holds is settled by looking: the meshes are laid over the images, and the better overlay wins.
+Its writer stores camera-to-world matrices in OpenCV axes, its reader takes them for OpenGL's. Which of the
+two a folder holds is settled by looking: the meshes are laid over the images, and the better overlay wins.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ __all__ = ["FieldTraining", "FrameSet", "field_loss", "frame_set", "train_field"
 
 HUBER_DELTA = 0.1
 SEGMENTATION_WEIGHT, DEPTH_WEIGHT = 0.1, 1.0  # of coverage; of metres of depth on the face
-GRID_RATE, NETWORK_RATE = 2e-2, 3e-3
+GRID_RATE, NETWORK_RATE = 5e-2, 1e-2
 HALVINGS = 4.0  # of the rates over the training
 FRAMES_A_STEP = 6
-OUTSIDE = 0.15  # fraction of rays anywhere in the image; the others meet the person
+OUTSIDE = 0.4  # fraction of rays anywhere in the image, which clear the space around; others meet the person
 OCCUPANCY_EVERY, FIRST_UPDATE = 40, 30  # steps
 FACE = ("face", "lips", "nose", "brows", "lids")
 

@@ -11,5 +11,6 @@ HERE = "headcast.methods.ohpavatars"
 
 DECLARATION = Declaration(
     methods={"ohpavatars": f"{HERE}.method:OhpAvatars", "insta": f"{HERE}.field.method:Insta"},
+    protocols={"rounds": f"{HERE}.protocols.rounds"},
     avatar_kinds={"field": f"{HERE}.field.avatar:FieldAvatar"},
 )

@@ -64,7 +64,7 @@ def test_points_on_the_skin_come_to_the_canonical_skin(
     low = torch.tensor(CUBE_LOW)
     off = []
     for n, ray in enumerate(range(len(index))):
-        own = slice(int(samples.start[ray]), int(samples.start[ray] + samples.count[ray]))
+        own = slice(int(samples.start[ray]), int(samples.start[ray] + samples.counts[ray]))
         nearest = (samples.depth[own] - away[n]).abs().argmin()
         found = samples.points[own][nearest] * CUBE_SIDE + low
         off.append(float((found - canonical[index[n]]).norm()))
@@ -82,12 +82,12 @@ def test_empty_cells_are_skipped_and_rays_go_on(
     pixels = torch.tensor([[48.5, 48.5], [2.5, 2.5], [60.5, 40.5]])
     rays = camera_rays(photo.camera, photo.params, pixels, 0)
     every = march(posed, rays, None, most=200)
-    assert int(every.count[0]) > 20 and int(every.count[1]) == 0
+    assert int(every.counts[0]) > 20 and int(every.counts[1]) == 0
     assert torch.isinf(every.after).all()
     none = march(posed, rays, torch.zeros(64, 64, 64, dtype=torch.bool), most=200)
-    assert int(none.count.sum()) == 0
+    assert int(none.counts.sum()) == 0
     first = march(posed, rays, None, most=7)
     second = march(posed, rays, None, most=200, after=first.after)
     joined = torch.cat([first.depth[first.ray == 0], second.depth[second.ray == 0]])
     torch.testing.assert_close(joined, every.depth[every.ray == 0])
-    assert torch.equal(every.start, torch.cumsum(every.count, 0) - every.count)
+    assert torch.equal(every.start, torch.cumsum(every.counts, 0) - every.counts)

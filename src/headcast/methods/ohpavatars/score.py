@@ -75,7 +75,7 @@ def score_source_view(
     alike, sharpness = [], 0.0
     for yaw, pitch in RE_RENDERINGS:
         view = shot_view(avatar, face_camera(avatar, side), Shot(yaw, pitch))
-        rgb, points = flatten(render_rgba(avatar, view), (GREY,) * 3), landmarks_in(avatar, view)
+        rgb, points = flatten(render_rgba(avatar, view), (GREY, GREY, GREY)), landmarks_in(avatar, view)
         alike.append(float(person @ embed_face(rgb, points)))
         if not (yaw or pitch):
             sharpness = 1000 * detail(rgb, face_mask(points, side, side))

@@ -81,12 +81,12 @@ class Samples(NamedTuple):
     """Packed samples of rays, near to far.
 
     Attributes:
-        start, count: of each ray. points: canonical, 0..1 in the cube. depth: metres from the origin.
+        start, counts: of each ray. points: canonical, 0..1 in the cube. depth: metres from the origin.
         mouth: of the triangle. ray: of each sample. after: (r,) distance at which the next march goes on.
     """
 
     start: Int[Tensor, " r"]
-    count: Int[Tensor, " r"]
+    counts: Int[Tensor, " r"]
     points: Float[Tensor, "n 3"]
     depth: Float[Tensor, " n"]
     mouth: Float[Tensor, " n"]
@@ -178,7 +178,7 @@ def march(
     counts = torch.from_numpy(count)
     return Samples(
         start=torch.cumsum(counts, 0) - counts,
-        count=counts,
+        counts=counts,
         points=torch.from_numpy(points[kept]),
         depth=torch.from_numpy(depth[kept]),
         mouth=torch.from_numpy(mouth[kept]),

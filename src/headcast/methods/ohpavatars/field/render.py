@@ -37,7 +37,7 @@ def composite_samples(field: RadianceField, heads: PosedHeads, rays: Rays, sampl
     expression = heads.expression[rays.head[samples.ray]]
     density, colour = field(samples.points, samples.mouth, expression)
     steps = torch.full_like(samples.depth, STEP)
-    return composite(samples.start, samples.count, density, colour, steps, samples.depth)
+    return composite(samples.start, samples.counts, density, colour, steps, samples.depth)
 
 
 @torch.no_grad()

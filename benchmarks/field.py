@@ -25,8 +25,8 @@ from headcast.methods.ohpavatars.field.march import (
     CUBE_SIDE,
     OCCUPANCY_CELLS,
     STEP,
+    HeadRays,
     PosedHeads,
-    Rays,
     camera_rays,
     march,
     pose_heads,
@@ -38,7 +38,7 @@ SHELL = 0.008  # metres on either side of the skin that are taken as occupied
 SIDE = 256
 
 
-def scene(count: int) -> tuple[RadianceField, PosedHeads, Rays]:
+def scene(count: int) -> tuple[RadianceField, PosedHeads, HeadRays]:
     """Return a field whose occupied cells lie around the skin, a posed head, and rays through its image."""
     torch.manual_seed(0)
     head = HeadModel.load()
@@ -56,7 +56,7 @@ def scene(count: int) -> tuple[RadianceField, PosedHeads, Rays]:
     return field, heads, camera_rays(camera, params, pixels, 0)
 
 
-def plain(field: RadianceField, heads: PosedHeads, rays: Rays) -> Tensor:
+def plain(field: RadianceField, heads: PosedHeads, rays: HeadRays) -> Tensor:
     """Return colour and coverage of rays, every sample taken, by torch's operations alone."""
     low = torch.tensor(CUBE_LOW)
     walls = torch.stack(

@@ -1,4 +1,4 @@
-"""From the coarse avatar to the improved one: which representation learns, and what the user is told."""
+"""From the coarse avatar to the improved one: which representation learns, and the notes for the user."""
 
 from __future__ import annotations
 

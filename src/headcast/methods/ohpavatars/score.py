@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headcast.methods.ohpavatars.script import SIDE, Shot, face_camera, shot_view
+from headcast.methods.ohpavatars.script import SIDE, ScriptShot, face_camera, shot_view
 from headcast.methods.ohpavatars.update import GREY, landmarks_in, render_rgba
 from headcast.view import flatten
 
@@ -74,7 +74,7 @@ def score_source_view(
     person = embed_face(observation.image, observation.detection.points[:, :2])
     alike, sharpness = [], 0.0
     for yaw, pitch in RE_RENDERINGS:
-        view = shot_view(avatar, face_camera(avatar, side), Shot(yaw, pitch))
+        view = shot_view(avatar, face_camera(avatar, side), ScriptShot(yaw, pitch))
         rgb, points = flatten(render_rgba(avatar, view), (GREY, GREY, GREY)), landmarks_in(avatar, view)
         alike.append(float(person @ embed_face(rgb, points)))
         if not (yaw or pitch):

@@ -14,7 +14,7 @@ from headcast.view import View, head_center
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
 
-__all__ = ["EXPRESSIONS", "SIDE", "Shot", "face_camera", "frames_for", "make_script", "shot_view"]
+__all__ = ["EXPRESSIONS", "SIDE", "ScriptShot", "face_camera", "frames_for", "make_script", "shot_view"]
 
 SIDE = 512  # pixels of the coarse video's square frames
 FACE_FRACTION = 0.53  # of the square, which the face's landmarks take in the source view
@@ -42,7 +42,7 @@ EXPRESSIONS: tuple[dict[str, float], ...] = (
 
 
 @dataclass(frozen=True)
-class Shot:
+class ScriptShot:
     """One frame of the script: degrees off the source camera, and an expression on the photo's own."""
 
     yaw: float
@@ -55,13 +55,13 @@ def frames_for(threads: int) -> int:
     return max(MIN_FRAMES, min(MAX_FRAMES, FRAMES_PER_THREAD * threads))
 
 
-def make_script(count: int) -> list[Shot]:
+def make_script(count: int) -> list[ScriptShot]:
     """Return the first ``count`` frames: the source view, then views spread evenly, expressions in turn."""
-    shots = [Shot(0.0, 0.0)]
+    shots = [ScriptShot(0.0, 0.0)]
     for k in range(1, count):
         across, up = ((0.5 + step * k) % 1 for step in STEPS)
         yaw, pitch = MAX_YAW * (2 * across - 1), MAX_PITCH * (2 * up - 1)
-        shots.append(Shot(round(yaw, 2), round(pitch, 2), EXPRESSIONS[k % len(EXPRESSIONS)]))
+        shots.append(ScriptShot(round(yaw, 2), round(pitch, 2), EXPRESSIONS[k % len(EXPRESSIONS)]))
     return shots
 
 
@@ -80,7 +80,7 @@ def face_camera(avatar: Avatar, side: int = SIDE) -> Camera:
     return Camera(K, source.camera.cam_from_world, side, side)
 
 
-def shot_view(avatar: Avatar, camera: Camera, shot: Shot) -> View:
+def shot_view(avatar: Avatar, camera: Camera, shot: ScriptShot) -> View:
     """Place a shot of the script around the head as the source photo holds it."""
     params: HeadParams = avatar.source.params
     posed = params.with_expression(shot.expression) if shot.expression else params

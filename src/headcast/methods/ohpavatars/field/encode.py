@@ -18,7 +18,7 @@ from headcast.methods.ohpavatars.field.kernels import (
 from headcast.nets.hashgrid import HashGrid
 from headcast.render.jit import parallel
 
-__all__ = ["Composited", "composite", "composite_reference", "encode"]
+__all__ = ["Composited", "composite_packed", "composite_reference", "encode_points"]
 
 CHUNK = 4096  # points a thread takes at a time
 RAYS = 512  # rays a thread takes at a time
@@ -32,7 +32,7 @@ class Composited(NamedTuple):
     depth: Float[Tensor, " r"]
 
 
-def encode(grid: HashGrid, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n c"]:
+def encode_points(grid: HashGrid, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n c"]:
     """Compute ``grid``'s features at points (0..1) by kernels; differentiable in its tables alone."""
     return _Encode.apply(points.clamp(0, 1), tuple(grid.cells), *grid.tables)  # type: ignore[no-any-return]
 
@@ -69,7 +69,7 @@ class _Encode(torch.autograd.Function):
         return None, None, *gradients
 
 
-def composite(
+def composite_packed(
     start: Int[Tensor, " r"],
     count: Int[Tensor, " r"],
     density: Float[Tensor, " n"],

@@ -73,7 +73,7 @@ def read_insta_folder(folder: str | Path, limit: int | None = None) -> InstaData
         if any(m.shape != (4, 4) or not np.isfinite(m).all() for _, m in raw):
             raise ValueError("a transform_matrix is no 4x4 of numbers")
         places = [(_inside(folder, e["file_path"]), _inside(folder, e["mesh_path"])) for e, _ in raw]
-    meshes = [read_obj(mesh) for _, mesh in places]
+    meshes = [_read_obj(mesh) for _, mesh in places]
     if any(len(v) != len(meshes[0][0]) for v, _ in meshes):
         raise HeadcastError(f"{folder}: its meshes have different numbers of vertices; {REMEDY}")
 
@@ -142,7 +142,7 @@ def read_matte(path: Path) -> UInt8[np.ndarray, "h w"]:
     return alpha
 
 
-def read_obj(path: Path) -> tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"]]:
+def _read_obj(path: Path) -> tuple[Float[Tensor, "v 3"], Int[Tensor, "f 3"]]:
     """Read vertices and triangles of a Wavefront file.
 
     Raises:

@@ -29,8 +29,8 @@ __all__ = [
     "CELLS",
     "CUBE_LOW",
     "CUBE_SIDE",
+    "HeadRays",
     "PosedHeads",
-    "Rays",
     "Samples",
     "camera_rays",
     "march",
@@ -65,7 +65,15 @@ class PosedHeads(NamedTuple):
     expression: Float[Tensor, "f e"]
 
 
-class Rays(NamedTuple):
+class _PosedHead(NamedTuple):
+    """Nearest triangles, middles and affine maps of one head, as ``PosedHeads`` stacks them."""
+
+    nearest: Int[Tensor, "n n n"]
+    middle: Float[Tensor, "t 3"]
+    affine: Float[Tensor, "t 12"]
+
+
+class HeadRays(NamedTuple):
     """Rays in the head frames of the heads that they meet.
 
     Attributes:
@@ -108,10 +116,8 @@ def pose_heads(head: HeadModel, params: Sequence[HeadParams], canonical: Float[T
     return PosedHeads(nearest, middle, affine, in_mouth, torch.stack([p.expression for p in params]).float())
 
 
-def _pose_head(
-    head: HeadModel, params: HeadParams, canonical: Float[Tensor, "v 3"]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return nearest triangles, middles and affine maps of one head."""
+def _pose_head(head: HeadModel, params: HeadParams, canonical: Float[Tensor, "v 3"]) -> _PosedHead:
+    """Pose one head without its global pose."""
     still = torch.zeros(3)
     with torch.no_grad():
         posed = head(params.replace(rotation=still, translation=still)).float()
@@ -121,10 +127,10 @@ def _pose_head(
     nearest = np.full((CELLS,) * 3, -1, np.int32)
     low = np.array(CUBE_LOW, np.float32)
     fill_nearest(middle.numpy(), low, CUBE_SIDE / CELLS, REACH, nearest)
-    return torch.from_numpy(nearest), middle, affine
+    return _PosedHead(torch.from_numpy(nearest), middle, affine)
 
 
-def camera_rays(camera: Camera, params: HeadParams, pixels: Float[Tensor, "r 2"], head: int) -> Rays:
+def camera_rays(camera: Camera, params: HeadParams, pixels: Float[Tensor, "r 2"], head: int) -> HeadRays:
     """Cast rays through pixels (x, y; centres at +0.5) into the frame of a posed head.
 
     Args:
@@ -137,12 +143,12 @@ def camera_rays(camera: Camera, params: HeadParams, pixels: Float[Tensor, "r 2"]
     direction = torch.nn.functional.normalize(in_camera @ pose[:3, :3] @ turn, dim=-1)
     origin = (camera.center - params.translation) @ turn
     rows = torch.full((len(pixels),), head, dtype=torch.long)
-    return Rays(origin.expand_as(direction).contiguous(), direction.contiguous(), rows)
+    return HeadRays(origin.expand_as(direction).contiguous(), direction.contiguous(), rows)
 
 
 def march(
     heads: PosedHeads,
-    rays: Rays,
+    rays: HeadRays,
     occupied: Bool[Tensor, "m m m"] | None,
     *,
     jitter: Float[Tensor, " r"] | None = None,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from headcast.methods.ohpavatars.field.encode import encode
+from headcast.methods.ohpavatars.field.encode import encode_points
 from headcast.methods.ohpavatars.field.march import OCCUPANCY_CELLS
 from headcast.nets.hashgrid import HashGrid
 
@@ -70,7 +70,7 @@ class RadianceField(nn.Module):
         Args:
             points: canonical, 0..1. mouth: 0..1, how far the expression (52 weights) counts.
         """
-        return self.decode(encode(self.grid, points), mouth, expression)
+        return self.decode(encode_points(self.grid, points), mouth, expression)
 
     def decode(
         self, features: Float[Tensor, "n c"], mouth: Float[Tensor, " n"], expression: Float[Tensor, "n e"]

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from headcast.camera import Camera
 from headcast.head.params import HeadParams
-from headcast.methods.ohpavatars.field.encode import Composited, composite
+from headcast.methods.ohpavatars.field.encode import Composited, composite_packed
 from headcast.methods.ohpavatars.field.march import (
     CUBE_LOW,
     CUBE_SIDE,
     STEP,
+    HeadRays,
     PosedHeads,
-    Rays,
     Samples,
     camera_rays,
     march,
@@ -32,21 +32,23 @@ RAYS_AT_ONCE = 1 << 15
 MIN_PASSING = 2e-3  # fraction of the light, below which a ray ends
 
 
-def composite_samples(field: RadianceField, heads: PosedHeads, rays: Rays, samples: Samples) -> Composited:
+def composite_samples(
+    field: RadianceField, heads: PosedHeads, rays: HeadRays, samples: Samples
+) -> Composited:
     """Evaluate the field at samples and composite them; differentiable in the field's parameters."""
     expression = heads.expression[rays.head[samples.ray]]
     density, colour = field(samples.points, samples.mouth, expression)
     steps = torch.full_like(samples.depth, STEP)
-    return composite(samples.start, samples.counts, density, colour, steps, samples.depth)
+    return composite_packed(samples.start, samples.counts, density, colour, steps, samples.depth)
 
 
 @torch.no_grad()
-def trace_rays(field: RadianceField, heads: PosedHeads, rays: Rays) -> Float[Tensor, "r 5"]:
+def trace_rays(field: RadianceField, heads: PosedHeads, rays: HeadRays) -> Float[Tensor, "r 5"]:
     """Trace rays to their ends; return premultiplied colour, coverage, and depth times coverage."""
     out, passing = torch.zeros(len(rays.origin), 5), torch.ones(len(rays.origin))
     index, after, occupied = torch.arange(len(out)), None, field.occupied
     while len(index):
-        alive = Rays(*(x[index] for x in rays))
+        alive = HeadRays(*(x[index] for x in rays))
         samples = march(heads, alive, occupied, after=after, most=SAMPLES_A_ROUND)
         found = composite_samples(field, heads, alive, samples)
         values = torch.cat([found.colour, found.alpha[:, None], found.depth[:, None]], 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import huber_loss
 
 from headcast.head.model import HeadModel
-from headcast.methods.ohpavatars.field.march import PosedHeads, Rays, camera_rays, march, pose_heads
+from headcast.methods.ohpavatars.field.march import HeadRays, PosedHeads, camera_rays, march, pose_heads
 from headcast.methods.ohpavatars.field.network import RadianceField
 from headcast.methods.ohpavatars.field.render import composite_samples
 from headcast.methods.ohpavatars.learner import TrainingFrame
@@ -87,7 +87,7 @@ def face_distance(frame: TrainingFrame, head: HeadModel) -> Float[Tensor, "h w"]
 class _Batch(NamedTuple):
     """Rays and what they must meet: premultiplied colour, coverage, distance (0: unknown)."""
 
-    rays: Rays
+    rays: HeadRays
     colour: Float[Tensor, "r 3"]
     alpha: Float[Tensor, " r"]
     depth: Float[Tensor, " r"]
@@ -102,7 +102,7 @@ def draw_batch(data: FrameSet, count: int, photo_fraction: float, rng: torch.Gen
         else:
             k = int(torch.randint(len(data.frames), (), generator=rng))
         parts.append(_draw_rays(data, k, count // FRAMES_A_STEP, rng))
-    rays = Rays(*(torch.cat(x) for x in zip(*(p.rays for p in parts), strict=True)))
+    rays = HeadRays(*(torch.cat(x) for x in zip(*(p.rays for p in parts), strict=True)))
     colour, alpha, depth = (torch.cat([p[i] for p in parts]) for i in (1, 2, 3))
     return _Batch(rays, colour, alpha, depth)
 

@@ -23,7 +23,7 @@ from headcast.view import source_view
 @pytest.fixture(scope="module")
 def learnt(scene: tuple[GaussianAvatar, Observation]) -> FieldLearner:
     avatar, photo = scene
-    start = new_field(avatar.bound, FieldTraining(steps=45, rays=384), seed=0)
+    start = new_field(avatar.bound, FieldTraining(steps=90, rays=384), seed=0)
     return start.learn([], [photo], seed=0, progress=None)
 
 
@@ -41,9 +41,6 @@ def test_the_field_learns_and_comes_back_from_its_file(
     avatar, photo = scene
     untrained = new_field(avatar.bound, learnt.training, seed=0)
     assert error(learnt.avatar, photo) < 0.4 * error(untrained.avatar, photo)
-    again = untrained.learn([], [photo], seed=0, progress=None)
-    for key, value in learnt.tensors().items():
-        assert torch.equal(value, again.tensors()[key])
     copied = untrained.with_tensors(learnt.tensors())
     path = tmp_path / "field.avatar"
     copied.avatar.save(path)
@@ -54,6 +51,18 @@ def test_the_field_learns_and_comes_back_from_its_file(
     assert float((a.rgb - b.rgb).abs().max()) < 0.02 and float((a.alpha - b.alpha).abs().max()) < 0.02
     inside = b.alpha > 0.9
     assert bool(inside.any()) and 0.7 < float(b.depth[inside].median()) < 1.1
+
+
+def test_the_same_seed_gives_the_same_field(scene: tuple[GaussianAvatar, Observation]) -> None:
+    avatar, photo = scene
+    a, b, other = (
+        new_field(avatar.bound, FieldTraining(steps=3, rays=96), seed=0)
+        .learn([], [photo], seed=seed, progress=None)
+        .tensors()
+        for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(value, b[key]) for key, value in a.items())
+    assert not all(torch.equal(value, other[key]) for key, value in a.items())
 
 
 def test_rays_in_rounds_are_the_rays_in_one_piece(

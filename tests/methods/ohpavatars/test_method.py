@@ -13,7 +13,10 @@ import torch
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.head.names import EXPRESSIONS as NAMES
 from headcast.methods.base import get_method, make_options
-from headcast.methods.ohpavatars import method, run, score
+from headcast.methods.ohpavatars import loop, method, run, score
+from headcast.methods.ohpavatars.field import method as insta
+from headcast.methods.ohpavatars.field.avatar import FieldAvatar
+from headcast.methods.ohpavatars.field.train import FieldTraining
 from headcast.methods.ohpavatars.learner import GaussianLearner
 from headcast.methods.ohpavatars.method import OhpAvatars, OhpAvatarsOptions
 from headcast.methods.ohpavatars.script import (
@@ -75,6 +78,35 @@ def test_rounds_make_an_avatar_of_this_method(
     assert len(made) == 1  # the coarse avatar is taken from its step
     assert again.splats is not None
     assert torch.equal(again.splats.gaussians.albedo, done.splats.gaussians.albedo)
+
+
+def test_the_loop_on_a_field(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    avatar, photo = scene
+    fake = SimpleNamespace(reconstruct=lambda *a, **k: avatar, Options=get_method().Options)
+    monkeypatch.setattr(method, "get_method", lambda: fake)
+    monkeypatch.setattr(run, "FIELD_SIDE", 64)
+    tiny = FieldTraining(steps=3, rays=96)
+    monkeypatch.setattr(run, "FIELD_FIRST", tiny)
+    monkeypatch.setattr(run, "FIELD_LATER", tiny)
+    monkeypatch.setattr(loop, "is_identity_lost", lambda before, now: False)
+    options = OhpAvatarsOptions(
+        representation="field", rounds=1, video_frames=2, always=True, steps_folder=tmp_path
+    )
+    said: list[str] = []
+    done = OhpAvatars().reconstruct([photo], avatar.head, options, progress=lambda f, what: said.append(what))
+    assert isinstance(done, FieldAvatar) and done.provenance.method == "ohpavatars"
+    assert (tmp_path / "round0.safetensors").is_file() and (tmp_path / "round1.safetensors").is_file()
+    assert any("restoring frame 2 of 2" in what for what in said)
+    again = OhpAvatars().reconstruct([photo], avatar.head, options)
+    assert isinstance(again, FieldAvatar)
+    assert torch.equal(again.field.grid.tables[0], done.field.grid.tables[0])
+
+
+def test_insta_learns_from_the_frames_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    avatar, photo = scene
+    monkeypatch.setattr(insta, "reconstruct_mesh", lambda *a, **k: avatar.mesh)
+    done = insta.Insta().reconstruct([photo], avatar.head, insta.InstaOptions(iterations=2, rays=96))
+    assert isinstance(done, FieldAvatar) and done.provenance.method == "insta" and done.mesh is None
 
 
 def test_good_photos_end_early(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

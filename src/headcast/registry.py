@@ -32,6 +32,7 @@ METHOD_PACKAGES: list[str] = [
     "headcast.methods.facevid2vid",
     "headcast.methods.invertavatar",
     "headcast.methods.superhead",
+    "headcast.methods.ohpavatars",
 ]
 """The packages whose ``DECLARATION`` is collected, in the order in which users see them."""
 

@@ -19,6 +19,7 @@ __all__ = [
     "WarpedPoints",
     "cell_centres",
     "closest_bary",
+    "deformation_gradients",
     "sample_grid",
     "triangle_frames",
     "warp_grid",
@@ -28,6 +29,8 @@ __all__ = [
 BLOCK, AROUND, NEAR = 3, 96, 8
 """Candidates on a grid: BLOCK³ cells share the AROUND triangles with the centres nearest to their middle, and
 each cell tries the NEAR nearest of these."""
+TINY_VOLUME = 1e-10
+"""Least area of a triangle, in squared units of its vertices, that has a deformation gradient."""
 TINY = 1e-30
 """Least squared length and squared area that are divided by: degenerate triangles give a corner."""
 
@@ -106,6 +109,29 @@ def triangle_frames(corner: Float[Tensor, "f 3 3"]) -> Float[Tensor, "f 3 3"]:
     x = normalize(corner[:, 1] - corner[:, 0], dim=-1)
     n = normalize(torch.linalg.cross(x, corner[:, 2] - corner[:, 0]), dim=-1)
     return torch.stack([x, n, torch.linalg.cross(x, n)], -1)
+
+
+def deformation_gradients(
+    posed: Float[Tensor, "v 3"], canonical: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]
+) -> tuple[Float[Tensor, "f 3 3"], Float[Tensor, "f 3"]]:
+    """Compute each triangle's affine map from the posed frame to the canonical one (INSTA, Sec. 3.2).
+
+    The gradient takes the posed edges and unit normal to the canonical ones: a point keeps its barycentric
+    foot and its height above the triangle. Degenerate triangles map everything to their first corner.
+
+    Returns:
+        Matrices F and offsets c: a point p of the posed frame lies at F p + c in the canonical one.
+    """
+    edges = []
+    for vertices in (posed, canonical):
+        corner = vertices[faces]
+        u, v = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
+        edges.append(torch.stack([u, v, normalize(torch.linalg.cross(u, v), dim=-1)], -1))
+    flat = torch.linalg.det(edges[0]).abs() < TINY_VOLUME
+    posed_edges = torch.where(flat[:, None, None], torch.eye(3).to(posed), edges[0])
+    gradient = torch.where(flat[:, None, None], 0.0, edges[1] @ torch.linalg.inv(posed_edges))
+    origin = posed[faces[:, 0]]
+    return gradient, canonical[faces[:, 0]] - (gradient @ origin[..., None])[..., 0]
 
 
 def warp_grid(

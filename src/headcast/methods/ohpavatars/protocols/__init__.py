@@ -1,0 +1,1 @@
+"""Protocols of ``headcast evaluate`` that measure this method alone; loaded by the evaluator."""

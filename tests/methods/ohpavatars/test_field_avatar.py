@@ -1,0 +1,104 @@
+"""The field learns a head from frames, renders it by rounds of rays, and comes back from its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from headcast.avatar.base import load_avatar
+from headcast.avatar.gaussian import GaussianAvatar
+from headcast.errors import HeadcastError
+from headcast.methods.ohpavatars.field.avatar import FieldAvatar, stored_size
+from headcast.methods.ohpavatars.field.learner import FieldLearner, new_field, photo_frame
+from headcast.methods.ohpavatars.field.march import camera_rays, march, pose_heads
+from headcast.methods.ohpavatars.field.render import composite_samples, trace_rays
+from headcast.methods.ohpavatars.field.train import FieldTraining
+from headcast.observe.types import Observation
+from headcast.view import source_view
+
+
+@pytest.fixture(scope="module")
+def learnt(scene: tuple[GaussianAvatar, Observation]) -> FieldLearner:
+    avatar, photo = scene
+    start = new_field(avatar.bound, FieldTraining(steps=90, rays=384), seed=0)
+    return start.learn([], [photo], seed=0, progress=None)
+
+
+def error(avatar: FieldAvatar, photo: Observation) -> float:
+    """Squared error against the photo over black."""
+    view = source_view(avatar)
+    out = avatar.render(view.params, view.camera)
+    shown = (out.rgb * out.alpha[..., None]).numpy()
+    return float(((shown - photo.image / np.float32(255)) ** 2).mean())
+
+
+def test_the_field_learns_and_comes_back_from_its_file(
+    learnt: FieldLearner, scene: tuple[GaussianAvatar, Observation], tmp_path: Path
+) -> None:
+    avatar, photo = scene
+    untrained = new_field(avatar.bound, learnt.training, seed=0)
+    assert error(learnt.avatar, photo) < 0.4 * error(untrained.avatar, photo)
+    copied = untrained.with_tensors(learnt.tensors())
+    path = tmp_path / "field.avatar"
+    copied.avatar.save(path)
+    loaded = load_avatar(path)
+    assert isinstance(loaded, FieldAvatar) and loaded.kind == "field" and not loaded.relightable
+    view = source_view(loaded)
+    a, b = (x.render(view.params, view.camera) for x in (loaded, learnt.avatar))
+    assert float((a.rgb - b.rgb).abs().max()) < 0.02 and float((a.alpha - b.alpha).abs().max()) < 0.02
+    inside = b.alpha > 0.9
+    assert bool(inside.any()) and 0.7 < float(b.depth[inside].median()) < 1.1
+
+
+def test_the_same_seed_gives_the_same_field(scene: tuple[GaussianAvatar, Observation]) -> None:
+    avatar, photo = scene
+    a, b, other = (
+        new_field(avatar.bound, FieldTraining(steps=3, rays=96), seed=0)
+        .learn([], [photo], seed=seed, progress=None)
+        .tensors()
+        for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(value, b[key]) for key, value in a.items())
+    assert not all(torch.equal(value, other[key]) for key, value in a.items())
+
+
+def test_rays_in_rounds_are_the_rays_in_one_piece(
+    learnt: FieldLearner, scene: tuple[GaussianAvatar, Observation]
+) -> None:
+    photo, field = scene[1], learnt.avatar.field
+    heads = pose_heads(learnt.avatar.head, [photo.params], learnt.avatar.canonical)
+    pixels = torch.rand(60, 2, generator=torch.Generator().manual_seed(0)) * 60 + 18
+    rays = camera_rays(photo.camera, photo.params, pixels, 0)
+    with torch.no_grad():
+        whole = composite_samples(field, heads, rays, march(heads, rays, field.occupied, most=300))
+    rounds = trace_rays(field, heads, rays)
+    torch.testing.assert_close(rounds[:, :3], whole.colour, atol=4e-3, rtol=0)
+    torch.testing.assert_close(rounds[:, 3], whole.alpha, atol=4e-3, rtol=0)
+
+
+def test_expressions_change_the_mouth_alone(learnt: FieldLearner) -> None:
+    points = torch.rand(20, 3)
+    mouth = (torch.arange(20) % 2).float()
+    field = learnt.avatar.field
+    with torch.no_grad():
+        field.expression.weight.add_(0.5)
+        still, moved = (field(points, mouth, torch.full((20, 52), value))[1] for value in (0.0, 1.0))
+        field.expression.weight.sub_(0.5)
+    assert float((still - moved)[mouth == 0].abs().max()) == 0
+    assert float((still - moved)[mouth == 1].abs().max()) > 0
+
+
+def test_photos_are_taken_without_clothes(scene: tuple[GaussianAvatar, Observation]) -> None:
+    photo = scene[1]
+    assert photo.masks is not None
+    frame = photo_frame(photo)
+    assert np.array_equal(frame.rgba[..., 3], np.round(photo.masks.person * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("value", [None, [1, 2], [8, 2, 16, 320, 40, 8, 32], [8, 2, 16, 320, 16, 8, 32.5]])
+def test_impossible_sizes_are_refused(value: object) -> None:
+    with pytest.raises(HeadcastError, match="field"):
+        stored_size(value, Path("x.avatar"))

@@ -32,34 +32,55 @@ DETAIL_ATTRACTION = (
     0.05  # to zero, of the offset between grazing and frontal skin: it decays within about 3 cm
 )
 EPS = 2e-3  # linear albedo, added before the logarithm
+UNEVENNESS_KEPT = 0.5  # of the logarithm of the light's shading, in what lit hidden skin looks like
 MIN_TEXELS = 50  # of hair or clothes, for a photo to show any
 GRAIN_FRACTION = 0.8  # of the visible skin's, which includes the photo's noise
 MAX_GRAIN = 0.05
 
 
-def complete_hidden(canvas: TextureCanvas, rng: np.random.Generator) -> TextureCanvas:
-    """Fill every texel from its surroundings and the skin model's albedo, which ``canvas.fill`` holds."""
+def complete_hidden(
+    canvas: TextureCanvas, growth: Float[np.ndarray, "n"], rng: np.random.Generator
+) -> TextureCanvas:
+    """Fill every texel from its surroundings and the skin model's albedo, which ``canvas.fill`` holds.
+
+    Args:
+        growth: 0..1, where a beard may grow; skin is continued apart there and elsewhere.
+    """
     graph = mesh_graph(canvas.head, canvas.rest)
     with side_jobs() as pool:
         hair_and_clothes = pool.submit(_hair_and_clothes, canvas, graph, rng.spawn(1)[0])
         label = _labels(canvas, graph)
-        fill = label[:, :1] * _bare_skin(canvas, graph, rng)
+        fill = label[:, :1] * _skin(canvas, graph, growth, rng)
         for weight, part in zip(label.T[1:], hair_and_clothes.result(), strict=True):
             if part is not None:
                 fill += weight[:, None] * part
     return replace(canvas, fill=fill.astype(np.float32))
 
 
-def _bare_skin(canvas: TextureCanvas, graph: Graph, rng: np.random.Generator) -> Float[np.ndarray, "n 3"]:
-    """Complete skin at every texel."""
+def _skin(
+    canvas: TextureCanvas, graph: Graph, growth: Float[np.ndarray, "n"], rng: np.random.Generator
+) -> Float[np.ndarray, "n 3"]:
+    """Complete skin at every texel: bare skin, the beard upon it, and what differs beside observed skin."""
     head, texels, observed, skin = canvas.head, canvas.texels, canvas.observed, canvas.fill
     weight = observed.confidence * observed.label[:, 0] ** 2 * observed.is_clean
-    offset = np.log((observed.albedo + EPS) / (skin + EPS))
-    frontal = diffuse(head, texels, graph, offset, weight * observed.frontality)
-    offset = frontal + diffuse(
-        head, texels, graph, offset - frontal, weight, usual=0.0, attraction=DETAIL_ATTRACTION
-    )
-    return np.exp(offset + _grain(texels, observed, rng)[:, None]) * (skin + EPS)
+    frontal = weight * observed.frontality
+    lit = log_lit(observed)
+    offset = np.log((observed.albedo + EPS) / (skin + EPS)) + lit
+    near = diffuse(head, texels, graph, offset, frontal * (1 - growth))
+    near += growth[:, None] * diffuse(head, texels, graph, offset - near, frontal * growth)
+    near += diffuse(head, texels, graph, offset - near, weight, usual=0.0, attraction=DETAIL_ATTRACTION)
+    return np.exp(near - lit + _grain(texels, observed, rng)[:, None]) * (skin + EPS)
+
+
+def log_lit(observed: TexelObservations) -> Float[np.ndarray, "n 3"]:
+    """Return the logarithm of the shading that is left in skin while it is completed.
+
+    Hidden skin is assumed lit half as unevenly as the photo's light says, and by light of one colour: the
+    front alone tells little of the light from the sides, and overexposed skin makes it look coloured.
+    """
+    log = np.log(observed.shading)
+    lightness = log.mean(1, keepdims=True)
+    return (log - (1 - UNEVENNESS_KEPT) * lightness).astype(np.float32)
 
 
 def _hair_and_clothes(

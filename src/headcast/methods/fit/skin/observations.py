@@ -56,6 +56,8 @@ class TexelObservations:
         in_face: 0..1, within the outline of the face, where all visible colours are used.
         label_confidence: 0..1; higher than ``confidence`` at grazing angles, where only colours are unusable.
         foldedness: 0..1, of eyelids: the fraction that is folded away while the eye is open.
+        shading: (n, 3) of white in the photo, by which its linear colours were divided, up to a factor.
+        facing: cosine between the surface's normal and the direction to the camera.
         texels_per_pixel: texels along one pixel of the photo, where the face is viewed frontally.
     """
 
@@ -67,6 +69,8 @@ class TexelObservations:
     in_face: Float[np.ndarray, "n"]
     label_confidence: Float[np.ndarray, "n"]
     foldedness: Float[np.ndarray, "n"]
+    shading: Float[np.ndarray, "n 3"]
+    facing: Float[np.ndarray, "n"]
     texels_per_pixel: float = 2.0
 
     def scale_confidence(
@@ -81,7 +85,7 @@ class TexelObservations:
 def observe_texels(
     observation: Observation,
     samples: TexelSamples,
-    albedo: Float[np.ndarray, "n 3"],
+    shading: Float[np.ndarray, "n 3"],
     head: HeadModel,
     texels: Texels,
 ) -> TexelObservations:
@@ -102,7 +106,7 @@ def observe_texels(
     label_confidence = _label_confidence(observation, samples, is_clean, mislabelled)
     frontality = smoothstep(samples.facing, 0.3, 0.6) * smoothstep(samples.person, 0.8, 0.99) + 0.003
     return TexelObservations(
-        albedo=albedo.astype(np.float32),
+        albedo=(samples.colour / shading).astype(np.float32),
         confidence=confidence.astype(np.float32),
         is_clean=is_clean.astype(np.float32),
         label=_normalized_labels(samples).astype(np.float32),
@@ -110,6 +114,8 @@ def observe_texels(
         in_face=in_face.astype(np.float32),
         label_confidence=label_confidence.astype(np.float32),
         foldedness=foldedness.astype(np.float32),
+        shading=shading.astype(np.float32),
+        facing=samples.facing,
         texels_per_pixel=_texels_per_pixel(texels, samples, in_face),
     )
 

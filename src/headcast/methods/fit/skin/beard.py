@@ -34,4 +34,4 @@ def beard_growth(canvas: TextureCanvas) -> Float[np.ndarray, "n"]:
         distance = np.linalg.norm(canvas.rest[:, None] - line, axis=2) / width
         growth = np.maximum(growth, 1 - smoothstep(distance.min(1), 1 - SOFTNESS, 1.0))
     allowed = canvas.region_weights("face", "neck")
-    return (canvas.gather(growth[:, None].astype(np.float32))[:, 0] * allowed).astype(np.float32)
+    return (canvas.gather(growth[:, None].astype(np.float32))[:, 0] * allowed).clip(0, 1).astype(np.float32)

@@ -13,6 +13,7 @@ from jaxtyping import Float, Shaped
 
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.grain import skin_grain
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.render.jit import side_jobs
 from headcast.texture.laplacian import (
@@ -34,8 +35,6 @@ DETAIL_ATTRACTION = (
 EPS = 2e-3  # linear albedo, added before the logarithm
 UNEVENNESS_KEPT = 0.5  # of the logarithm of the light's shading, in what lit hidden skin looks like
 MIN_TEXELS = 50  # of hair or clothes, for a photo to show any
-GRAIN_FRACTION = 0.8  # of the visible skin's, which includes the photo's noise
-MAX_GRAIN = 0.05
 
 
 def complete_hidden(
@@ -69,7 +68,7 @@ def _skin(
     near = diffuse(head, texels, graph, offset, frontal * (1 - growth))
     near += growth[:, None] * diffuse(head, texels, graph, offset - near, frontal * growth)
     near += diffuse(head, texels, graph, offset - near, weight, usual=0.0, attraction=DETAIL_ATTRACTION)
-    return np.exp(near - lit + _grain(texels, observed, rng)[:, None]) * (skin + EPS)
+    return np.exp(near - lit + skin_grain(canvas, growth, rng)) * (skin + EPS)
 
 
 def log_lit(observed: TexelObservations) -> Float[np.ndarray, "n 3"]:
@@ -146,31 +145,6 @@ def _label_prior(
     if has_clothes:
         prior_confidence[region == "neck"] = PRIOR_CONFIDENCE / 4
     return prior_label, prior_confidence
-
-
-def _grain(texels: Texels, observed: TexelObservations, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
-    """Return fine-scale noise in log lightness, as strong as the detail of the visible skin."""
-    import cv2
-
-    def band_pass(image: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
-        return cv2.GaussianBlur(image, (0, 0), 0.9 * scale) - cv2.GaussianBlur(image, (0, 0), 3.0 * scale)
-
-    scale = texels.size / 1024
-    is_certain = (
-        observed.confidence
-        * observed.is_clean
-        * observed.in_face
-        * observed.frontality
-        * observed.label[:, 0]
-    ) > 0.8
-    noise = texels.from_image(band_pass(rng.normal(size=(texels.size, texels.size)).astype(np.float32)))
-    if is_certain.sum() < 500:
-        return np.zeros_like(noise)
-    detail = texels.from_image(
-        band_pass(texels.to_image(np.log(observed.albedo.mean(1) + EPS).astype(np.float32)))
-    )
-    strength = np.median(np.abs(detail[is_certain])) / max(float(np.median(np.abs(noise))), 1e-6)
-    return noise * np.float32(min(GRAIN_FRACTION * strength, MAX_GRAIN / max(float(noise.std()), 1e-6)))
 
 
 def _hair_contrast(texels: Texels, observed: TexelObservations) -> float:

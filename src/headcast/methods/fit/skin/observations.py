@@ -33,6 +33,9 @@ NOSTRILS = (48, 64, 98, 97, 2, 326, 327, 294, 278, 4)
 FEATHER_TEXELS = 4.0  # of a 1024 texture, over which observed and completed skin are blended
 NARROW_FEATHER_TEXELS = 1.0  # the same at eyes, nostrils and lips
 FACE_OVAL_SCALE = 0.99  # of the face's outline; outside of it earrings, hair or background are visible
+OUTSIDE_FACING = (0.11, 0.39)  # cosines to the camera from which skin outside the face is used, and fully
+INSIDE_FACING = (0.1, 0.35)  # the same inside: at a slant pixels are stretched, and skin is darker
+FEATURE_FACING = (0.03, 0.15)  # the same near eyes, nostrils and lips, whose detail nothing else gives
 LIP_FACING = (0.04, 0.2)  # cosines to the camera from which the colours of lips are used
 LID_FOLDEDNESS = (0.75, 0.9)  # foldedness from which the colours of a lid are not used
 LIP_MARGIN = 0.005  # face heights between the lips and the first usable colours of the mouth
@@ -175,10 +178,9 @@ def _visible_confidence(
     near_feature: Float[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:
     """Return 0..1: visible, not at a grazing angle, and within the eroded matte or the face."""
-    min_facing = 0.28 - 0.17 * in_face - 0.09 * in_face * near_feature
-    confidence = samples.visible * smoothstep(
-        (samples.facing - min_facing * 0.4 * (1 - near_feature)) / min_facing, 0.0, 1.0
-    )
+    low, full = (o + (i - o) * in_face for o, i in zip(OUTSIDE_FACING, INSIDE_FACING, strict=True))
+    low, full = (a + (f - a) * near_feature for a, f in zip((low, full), FEATURE_FACING, strict=True))
+    confidence = samples.visible * smoothstep((samples.facing - low) / (full - low), 0.0, 1.0)
     in_matte = smoothstep(_eroded_matte(observation, samples, observed_face_height(observation)), 0.6, 0.95)
     return confidence * np.maximum(in_face, in_matte)
 

@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float
 
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
-from headcast.methods.fit.skin.observations import TexelObservations
 
 __all__ = ["slant_level"]
 
@@ -15,21 +14,22 @@ EPS = 2e-3  # linear albedo, added before the logarithm
 EDGES = (0.1, 0.2, 0.3, 0.4, 0.5)  # cosines to the camera between which the difference is measured
 FRONTAL = (0.55, 0.8)  # cosines with which slanted skin is compared
 MIN_TEXELS = 300  # of a 1024 texture, from which a difference is believed
-MAX_DARKER, MAX_LIGHTER = 0.7, 0.2  # natural logarithm
+MAX_DARKER, MAX_LIGHTER = 0.45, 0.2  # natural logarithm
+SIDES = (0.4, 0.7)  # of half the face's width, from which skin is levelled: eye sockets and nose are darker
 
 
 def slant_level(canvas: TextureCanvas, growth: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 3"]:
     """Return factors that level the albedo of slanted skin with that of frontal skin.
 
     How much darker skin is than the skin model says is measured by its cosine to the camera, separately on
-    the subject's left and right. Skin without a beard tells it; all skin of the face is levelled.
+    the subject's left and right. Skin without a beard tells it; the sides of the face are levelled.
 
     Args:
         growth: 0..1, where a beard may grow.
     """
     observed = canvas.observed
     log_level = np.zeros_like(observed.albedo)
-    face = canvas.region_weights("face", "nose", "brows")
+    across = np.abs(canvas.gather(canvas.rest)[:, 0])
     difference = np.log((observed.albedo + EPS) / (canvas.fill + EPS))
     telling = _is_telling(canvas, growth)
     subject_left = canvas.gather(canvas.rest)[:, 0] > 0
@@ -37,13 +37,14 @@ def slant_level(canvas: TextureCanvas, growth: Float[np.ndarray, "n"]) -> Float[
         curve = _darkening(difference, observed.facing, telling & side, canvas.texels.size)
         at = [np.interp(observed.facing, *curve_of) for curve_of in curve]
         log_level[side] = np.stack(at, 1)[side]
-    weight = face * observed.label[:, 0]
+    face = canvas.region_weights("face")
+    weight = face * observed.label[:, 0] * smoothstep(across / across[face > 0.5].max(), *SIDES)
     return np.exp(-log_level * weight[:, None]).astype(np.float32)
 
 
 def _is_telling(canvas: TextureCanvas, growth: Float[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
     """Return which texels surely show bare skin of the face."""
-    observed: TexelObservations = canvas.observed
+    observed = canvas.observed
     certain = observed.is_clean * observed.in_face * smoothstep(observed.label[:, 0], 0.6, 0.9)
     return (certain * canvas.region_weights("face") * (1 - growth) > 0.5) & (observed.confidence > 0)
 

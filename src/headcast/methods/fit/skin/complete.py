@@ -48,7 +48,7 @@ def complete_hidden(
     graph = mesh_graph(canvas.head, canvas.rest)
     with side_jobs() as pool:
         hair_and_clothes = pool.submit(_hair_and_clothes, canvas, graph, rng.spawn(1)[0])
-        label = _labels(canvas, graph)
+        label = _labels(canvas, graph, growth)
         fill = label[:, :1] * _skin(canvas, graph, growth, rng)
         for weight, part in zip(label.T[1:], hair_and_clothes.result(), strict=True):
             if part is not None:
@@ -66,7 +66,7 @@ def _skin(
     lit = log_lit(observed)
     offset = np.log((observed.albedo + EPS) / (skin + EPS)) + lit
     near = diffuse(head, texels, graph, offset, frontal * (1 - growth))
-    near += growth[:, None] * diffuse(head, texels, graph, offset - near, frontal * growth)
+    near += growth[:, None] * diffuse(head, texels, graph, offset - near, weight * growth)
     near += diffuse(head, texels, graph, offset - near, weight, usual=0.0, attraction=DETAIL_ATTRACTION)
     return np.exp(near - lit + skin_grain(canvas, growth, rng)) * (skin + EPS)
 
@@ -101,8 +101,13 @@ def _hair_and_clothes(
     return hair, cloth
 
 
-def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
-    """Label texels skin, hair or clothes: as observed, diffused over the mesh, else by region."""
+def _labels(
+    canvas: TextureCanvas, graph: Graph, growth: Float[np.ndarray, "n"]
+) -> Float[np.ndarray, "n 3"]:
+    """Label texels skin, hair or clothes: as observed, diffused over the mesh, else by region.
+
+    Where a beard may grow there is no other hair: it would be a collar or the background taken for hair.
+    """
     head, texels, observed = canvas.head, canvas.texels, canvas.observed
     faces, count = head.faces.numpy(), len(head.neutral)
     value, confidence = scatter_to_vertices(
@@ -113,7 +118,7 @@ def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
     total = confidence * 5 + prior_confidence
     value = (value * (confidence * 5)[:, None] + prior_label * prior_confidence[:, None]) / total[:, None]
     probability = np.clip(canvas.gather(solve_laplacian(graph, value, total)), 0, 1)
-    probability[:, 1] *= 1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")
+    probability[:, 1] *= (1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")) * (1 - growth)
     probability[:, 2] *= canvas.region_weights("neck", "shoulders")
     sharpened = probability**6
     sharpened[:, 0] += 1e-4

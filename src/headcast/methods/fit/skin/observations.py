@@ -36,6 +36,7 @@ FACE_OVAL_SCALE = 0.99  # of the face's outline; outside of it earrings, hair or
 OUTSIDE_FACING = (0.11, 0.39)  # cosines to the camera from which skin outside the face is used, and fully
 INSIDE_FACING = (0.1, 0.35)  # the same inside: at a slant pixels are stretched, and skin is darker
 FEATURE_FACING = (0.03, 0.15)  # the same near eyes, nostrils and lips, whose detail nothing else gives
+FACE_MATTE = (0.5, 0.95)  # of the matte, from which the face's colours are used, without a margin
 LIP_FACING = (0.04, 0.2)  # cosines to the camera from which the colours of lips are used
 LID_FOLDEDNESS = (0.75, 0.9)  # foldedness from which the colours of a lid are not used
 LIP_MARGIN = 0.005  # face heights between the lips and the first usable colours of the mouth
@@ -182,7 +183,7 @@ def _visible_confidence(
     low, full = (a + (f - a) * near_feature for a, f in zip((low, full), FEATURE_FACING, strict=True))
     confidence = samples.visible * smoothstep((samples.facing - low) / (full - low), 0.0, 1.0)
     in_matte = smoothstep(_eroded_matte(observation, samples, observed_face_height(observation)), 0.6, 0.95)
-    return confidence * np.maximum(in_face, in_matte)
+    return confidence * np.maximum(in_face * smoothstep(samples.person, *FACE_MATTE), in_matte)
 
 
 def _normalized_labels(samples: TexelSamples) -> Float[np.ndarray, "n 3"]:

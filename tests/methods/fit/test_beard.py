@@ -1,4 +1,4 @@
-"""A beard grows along the jaw and around the mouth, on no nose, ear or forehead; shown, it continues hidden."""
+"""A beard grows along the jaw and around the mouth, nowhere else; hidden skin continues what is shown."""
 
 from __future__ import annotations
 

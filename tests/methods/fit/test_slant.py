@@ -62,7 +62,9 @@ def test_slanted_skin_becomes_as_light_as_frontal_skin() -> None:
     slanted = (canvas.region_weights("face") > 0.9) & (canvas.observed.facing > 0.15)
     slanted &= (canvas.observed.facing < 0.3) & (np.abs(canvas.gather(canvas.rest)[:, 0]) > 0.06)
     assert slanted.sum() > 100
-    before, after = (np.log(x[slanted] / SKIN) for x in (canvas.observed.albedo, canvas.observed.albedo * level))
+    before, after = (
+        np.log(x[slanted] / SKIN) for x in (canvas.observed.albedo, canvas.observed.albedo * level)
+    )
     assert np.abs(np.median(before, 0)).min() > 0.1
     assert np.abs(np.median(after, 0)).max() < 0.3 * np.abs(np.median(before, 0)).min()
     frontal = canvas.observed.facing > 0.9

@@ -101,9 +101,7 @@ def _hair_and_clothes(
     return hair, cloth
 
 
-def _labels(
-    canvas: TextureCanvas, graph: Graph, growth: Float[np.ndarray, "n"]
-) -> Float[np.ndarray, "n 3"]:
+def _labels(canvas: TextureCanvas, graph: Graph, growth: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 3"]:
     """Label texels skin, hair or clothes: as observed, diffused over the mesh, else by region.
 
     Where a beard may grow there is no other hair: it would be a collar or the background taken for hair.

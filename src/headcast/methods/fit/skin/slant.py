@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -62,7 +64,7 @@ def _darkening(
         return [(np.ones(1), np.zeros(1))] * 3
     usual = np.median(difference[frontal], 0)
     cosine, darker = [], []
-    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+    for low, high in itertools.pairwise(EDGES):
         inside = telling & (facing >= low) & (facing < high)
         if inside.sum() >= least:
             cosine.append((low + high) / 2)

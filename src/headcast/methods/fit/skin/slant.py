@@ -33,10 +33,10 @@ def slant_level(canvas: TextureCanvas, growth: Float[np.ndarray, "n"]) -> Float[
     log_level = np.zeros_like(observed.albedo)
     across = np.abs(canvas.gather(canvas.rest)[:, 0])
     difference = np.log((observed.albedo + EPS) / (canvas.fill + EPS))
-    telling = _is_telling(canvas, growth)
+    certain = _is_certain(canvas, growth)
     subject_left = canvas.gather(canvas.rest)[:, 0] > 0
     for side in (subject_left, ~subject_left):
-        curve = _darkening(difference, observed.facing, telling & side, canvas.texels.size)
+        curve = _darkening(difference, observed.facing, certain & side, canvas.texels.size)
         at = [np.interp(observed.facing, *curve_of) for curve_of in curve]
         log_level[side] = np.stack(at, 1)[side]
     face = canvas.region_weights("face")
@@ -44,7 +44,7 @@ def slant_level(canvas: TextureCanvas, growth: Float[np.ndarray, "n"]) -> Float[
     return np.exp(-log_level * weight[:, None]).astype(np.float32)
 
 
-def _is_telling(canvas: TextureCanvas, growth: Float[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+def _is_certain(canvas: TextureCanvas, growth: Float[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
     """Return which texels surely show bare skin of the face."""
     observed = canvas.observed
     certain = observed.is_clean * observed.in_face * smoothstep(observed.label[:, 0], 0.6, 0.9)
@@ -54,18 +54,18 @@ def _is_telling(canvas: TextureCanvas, growth: Float[np.ndarray, "n"]) -> Bool[n
 def _darkening(
     difference: Float[np.ndarray, "n 3"],
     facing: Float[np.ndarray, "n"],
-    telling: Bool[np.ndarray, "n"],
+    certain: Bool[np.ndarray, "n"],
     size: int,
 ) -> list[tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k"]]]:
     """Return, for every channel, cosines to the camera and the logarithm by which skin is darker there."""
     least = MIN_TEXELS * (size / 1024) ** 2
-    frontal = telling & (facing > FRONTAL[0]) & (facing < FRONTAL[1])
+    frontal = certain & (facing > FRONTAL[0]) & (facing < FRONTAL[1])
     if frontal.sum() < least:
         return [(np.ones(1), np.zeros(1))] * 3
     usual = np.median(difference[frontal], 0)
     cosine, darker = [], []
     for low, high in itertools.pairwise(EDGES):
-        inside = telling & (facing >= low) & (facing < high)
+        inside = certain & (facing >= low) & (facing < high)
         if inside.sum() >= least:
             cosine.append((low + high) / 2)
             darker.append(np.median(difference[inside], 0) - usual)

@@ -41,6 +41,7 @@ __all__ = ["CompletedTexture", "complete_texture"]
 
 WHITE = 0.33  # mean albedo of light skin under white light
 WHITE_RANGE = (0.5, 1.3)  # of a photo's albedo scale
+PAINTED_LEVEL = 0.5  # exponent of the levelling of slanted skin, where it is painted and not only continued
 
 
 class CompletedTexture(NamedTuple):
@@ -109,4 +110,6 @@ def complete_texture(
     canvas = reject_teeth(canvas)
     canvas = replace(canvas, fill=np.nan_to_num(canvas.fill).clip(0, 1))
     closing = replace(canvas, observed=cast.apply_to_observed(reject_smears(unshaded).observed))
-    return CompletedTexture(canvas.observed, level, canvas.fill, close_lids(closing, lids))
+    painted = level**PAINTED_LEVEL
+    observed = replace(canvas.observed, albedo=canvas.observed.albedo * (painted / level))
+    return CompletedTexture(observed, painted, canvas.fill, close_lids(closing, lids))

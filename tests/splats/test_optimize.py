@@ -103,3 +103,21 @@ def test_no_gaussian_leaves_its_bounds() -> None:
     assert float(grown.min()) >= -module.SHRINK - 1e-5 and float(grown.max()) <= module.GROW + 1e-5
     assert float(torch.sigmoid(now["opacity"][10:]).min()) >= module.SOLID - 1e-5
     assert float(now["albedo"].min()) >= 0 and float(now["albedo"].max()) <= module.BRIGHTEST
+
+
+def test_skin_learns_no_colours_edge_on_and_ears_hardly_any(avatar: GaussianAvatar) -> None:
+    target = target_of(avatar)
+    with torch.no_grad():
+        posed = pose_target(avatar, target)
+        surface = avatar.mesh.surface.posed(target.params)
+        normals, _ = avatar.surface_shading(surface, posed.index)
+    towards = torch.nn.functional.normalize(target.camera.center - posed.origin, dim=-1)
+    facing = (towards * normals).sum(-1)
+    head = avatar.head
+    region = torch.tensor([n == "ears" for n in head.region_names])[head.region]
+    ears = region[torch.as_tensor(head.faces)].all(1)[avatar.gaussians.triangle[posed.index]]
+    colour, other = posed.step_scale.unbind(-1)
+    assert (facing < 0.1).sum() > 20 and (ears & (facing > 0.4)).sum() > 20
+    assert colour[facing < 0.1].max() < 0.02 and other[facing < 0.1].min() > 0
+    assert colour[ears].max() < 0.2
+    assert colour[~ears & (facing > 0.7)].min() > 0.99

@@ -20,6 +20,8 @@ __all__ = ["PosedTarget", "ViewTarget", "pose_target"]
 
 EDGE_ON = (0.1, 0.45)  # cosines to the viewer between which steps grow from ``MIN_STEP`` to whole ones
 MIN_STEP = 0.1  # of a step, that Gaussians viewed edge-on still make: such a view says little about them
+SKIN_EDGE_ON = (0.15, 0.5)  # the same for colours of the head, of which a view edge-on says nothing
+EAR_STEP = 0.15  # of a colour's step: ears of a photo lie elsewhere than the model's, which are the mesh's
 HIDDEN = 0.012  # metres behind the mesh from which nothing is visible
 HIDDEN_INSIDE = 0.002  # the same for what lies inside the mouth: teeth must not learn the lips' colours
 OVERSCAN = 0.1  # of the image's size, by which the middle of a Gaussian may lie outside
@@ -105,12 +107,29 @@ def _step_scale(
 
     Hair and clothes learn all but colour at every angle: they must find their outline.
     """
-    x = ((facing - EDGE_ON[0]) / (EDGE_ON[1] - EDGE_ON[0])).clamp(0, 1)
-    # a smoothstep, in this order of products: the optimisation amplifies a change of the last bit
-    scale = MIN_STEP + (1 - MIN_STEP) * x * x * (3 - 2 * x)
-    on_head = avatar.mesh.surface.part[avatar.gaussians.triangle[index]] < 0
-    scale = scale * _lid_openness(avatar, params)[index]
-    return torch.stack([scale, torch.where(on_head, scale, 1.0)], -1)
+    openness = _lid_openness(avatar, params)[index]
+    scale = (MIN_STEP + (1 - MIN_STEP) * _rising(facing, EDGE_ON)) * openness
+    triangle = avatar.gaussians.triangle[index]
+    on_head = avatar.mesh.surface.part[triangle] < 0
+    ears = torch.where(_on_ears(avatar, triangle), EAR_STEP, 1.0)
+    skin = _rising(facing, SKIN_EDGE_ON) * openness * ears
+    return torch.stack([torch.where(on_head, skin, scale), torch.where(on_head, scale, 1.0)], -1)
+
+
+def _rising(x: Float[Tensor, "n"], limits: tuple[float, float]) -> Float[Tensor, "n"]:
+    """Rise smoothly from 0 to 1 between two limits."""
+    x = ((x - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
+    # in this order of products: the optimisation amplifies a change of the last bit
+    return x * x * (3 - 2 * x)
+
+
+def _on_ears(avatar: GaussianAvatar, triangle: Int[Tensor, "n"]) -> Bool[Tensor, "n"]:
+    """Return which triangles of the surface lie on the head's ears."""
+    head = avatar.head
+    is_ear = torch.tensor([name == "ears" for name in head.region_names])[head.region]
+    which = is_ear[torch.as_tensor(head.faces)].all(1)
+    on_shells = torch.zeros(len(avatar.mesh.surface.faces) - len(which), dtype=torch.bool)
+    return torch.cat([which, on_shells])[triangle]
 
 
 def _lid_openness(avatar: GaussianAvatar, params: HeadParams) -> Float[Tensor, "n"]:

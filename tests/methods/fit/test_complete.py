@@ -48,6 +48,8 @@ def seen_from_before() -> TexelObservations:
         in_face=one,
         label_confidence=trust,
         foldedness=0 * one,
+        shading=np.tile(one[:, None], (1, 3)),
+        facing=one,
     )
 
 
@@ -56,7 +58,7 @@ def test_no_seam_beside_slanted_skin_and_the_usual_colour_far_from_it() -> None:
     seen = seen_from_before()
     skin = np.tile(SKIN, (len(at), 1))
     canvas = TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=skin)
-    fill = complete_hidden(canvas, np.random.default_rng(0)).fill
+    fill = complete_hidden(canvas, np.zeros(len(at), np.float32), np.random.default_rng(0)).fill
     assert (canvas.fill == SKIN).all()  # what was given is not written to
     ratio = np.log(fill.mean(1) / SKIN.mean())
     face = region_weights(head, texels, "face", "neck", "ears") > 0.9
@@ -87,6 +89,8 @@ def test_slanted_pixels_lose_their_streaks_and_keep_their_colour() -> None:
             in_face=one,
             label_confidence=one,
             foldedness=0 * one,
+            shading=np.tile(one[:, None], (1, 3)),
+            facing=one,
         )
         return smooth_grazing_skin(
             TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=fill)

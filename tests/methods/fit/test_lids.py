@@ -52,6 +52,8 @@ def canvas(
         in_face=one,
         label_confidence=one,
         foldedness=one * np.float32(folded),
+        shading=np.tile(one[:, None], (1, 3)),
+        facing=one,
     )
     return TextureCanvas(head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=fill)
 

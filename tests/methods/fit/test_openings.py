@@ -42,6 +42,8 @@ def canvas(
         in_face=one,
         label_confidence=one,
         foldedness=0 * one,
+        shading=np.tile(one[:, None], (1, 3)),
+        facing=one,
     )
     return TextureCanvas(head=head, texels=texels, rest=rest, observed=seen, fill=np.tile(fill, (n, 1)))
 

@@ -52,6 +52,8 @@ def ordinary() -> TexelObservations:
         in_face=face,
         label_confidence=one,
         foldedness=0 * one,
+        shading=np.tile(one[:, None], (1, 3)),
+        facing=one,
     )
 
 

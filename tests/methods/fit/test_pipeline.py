@@ -30,6 +30,8 @@ def test_the_same_seed_completes_alike_and_what_is_given_stays() -> None:
         in_face=one,
         label_confidence=seen,
         foldedness=0 * one,
+        shading=np.tile(one[:, None], (1, 3)),
+        facing=one,
     )
     before = {k: np.copy(v) for k, v in asdict(observed).items()}
 

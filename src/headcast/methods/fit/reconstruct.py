@@ -118,6 +118,7 @@ def _texture_head(
     completed = complete_texture(head, texels, observed, rest, height, np.random.default_rng(seed))
     say(0.7, "painting")
     observed, fill = completed.observed, completed.fill
+    gains = [gain * completed.level for gain in gains]
     texture = _paint(head, observations, texels, observed, fill, gains, size)
     blink = first.params.expression[list(BLINKS)]
     lids = lid_patches(texture, texels, completed.closed_lids, blink)

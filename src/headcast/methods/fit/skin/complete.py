@@ -13,6 +13,7 @@ from jaxtyping import Float, Shaped
 
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
+from headcast.methods.fit.skin.grain import skin_grain
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.render.jit import side_jobs
 from headcast.texture.laplacian import (
@@ -32,34 +33,53 @@ DETAIL_ATTRACTION = (
     0.05  # to zero, of the offset between grazing and frontal skin: it decays within about 3 cm
 )
 EPS = 2e-3  # linear albedo, added before the logarithm
+UNEVENNESS_KEPT = 0.5  # of the logarithm of the light's shading, in what lit hidden skin looks like
 MIN_TEXELS = 50  # of hair or clothes, for a photo to show any
-GRAIN_FRACTION = 0.8  # of the visible skin's, which includes the photo's noise
-MAX_GRAIN = 0.05
 
 
-def complete_hidden(canvas: TextureCanvas, rng: np.random.Generator) -> TextureCanvas:
-    """Fill every texel from its surroundings and the skin model's albedo, which ``canvas.fill`` holds."""
+def complete_hidden(
+    canvas: TextureCanvas, growth: Float[np.ndarray, "n"], rng: np.random.Generator
+) -> TextureCanvas:
+    """Fill every texel from its surroundings and the skin model's albedo, which ``canvas.fill`` holds.
+
+    Args:
+        growth: 0..1, where a beard may grow; skin is continued apart there and elsewhere.
+    """
     graph = mesh_graph(canvas.head, canvas.rest)
     with side_jobs() as pool:
         hair_and_clothes = pool.submit(_hair_and_clothes, canvas, graph, rng.spawn(1)[0])
-        label = _labels(canvas, graph)
-        fill = label[:, :1] * _bare_skin(canvas, graph, rng)
+        label = _labels(canvas, graph, growth)
+        fill = label[:, :1] * _skin(canvas, graph, growth, rng)
         for weight, part in zip(label.T[1:], hair_and_clothes.result(), strict=True):
             if part is not None:
                 fill += weight[:, None] * part
     return replace(canvas, fill=fill.astype(np.float32))
 
 
-def _bare_skin(canvas: TextureCanvas, graph: Graph, rng: np.random.Generator) -> Float[np.ndarray, "n 3"]:
-    """Complete skin at every texel."""
+def _skin(
+    canvas: TextureCanvas, graph: Graph, growth: Float[np.ndarray, "n"], rng: np.random.Generator
+) -> Float[np.ndarray, "n 3"]:
+    """Complete skin at every texel: bare skin, the beard upon it, and what differs beside observed skin."""
     head, texels, observed, skin = canvas.head, canvas.texels, canvas.observed, canvas.fill
     weight = observed.confidence * observed.label[:, 0] ** 2 * observed.is_clean
-    offset = np.log((observed.albedo + EPS) / (skin + EPS))
-    frontal = diffuse(head, texels, graph, offset, weight * observed.frontality)
-    offset = frontal + diffuse(
-        head, texels, graph, offset - frontal, weight, usual=0.0, attraction=DETAIL_ATTRACTION
-    )
-    return np.exp(offset + _grain(texels, observed, rng)[:, None]) * (skin + EPS)
+    frontal = weight * observed.frontality
+    lit = log_lit(observed)
+    offset = np.log((observed.albedo + EPS) / (skin + EPS)) + lit
+    near = diffuse(head, texels, graph, offset, frontal * (1 - growth))
+    near += growth[:, None] * diffuse(head, texels, graph, offset - near, weight * growth)
+    near += diffuse(head, texels, graph, offset - near, weight, usual=0.0, attraction=DETAIL_ATTRACTION)
+    return np.exp(near - lit + skin_grain(canvas, growth, rng)) * (skin + EPS)
+
+
+def log_lit(observed: TexelObservations) -> Float[np.ndarray, "n 3"]:
+    """Return the logarithm of the shading that is left in skin while it is completed.
+
+    Hidden skin is assumed lit half as unevenly as the photo's light says, and by light of one colour: the
+    front alone tells little of the light from the sides, and overexposed skin makes it look coloured.
+    """
+    log = np.log(observed.shading)
+    lightness = log.mean(1, keepdims=True)
+    return (log - (1 - UNEVENNESS_KEPT) * lightness).astype(np.float32)
 
 
 def _hair_and_clothes(
@@ -81,8 +101,11 @@ def _hair_and_clothes(
     return hair, cloth
 
 
-def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
-    """Label texels skin, hair or clothes: as observed, diffused over the mesh, else by region."""
+def _labels(canvas: TextureCanvas, graph: Graph, growth: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 3"]:
+    """Label texels skin, hair or clothes: as observed, diffused over the mesh, else by region.
+
+    Where a beard may grow there is no other hair: it would be a collar or the background taken for hair.
+    """
     head, texels, observed = canvas.head, canvas.texels, canvas.observed
     faces, count = head.faces.numpy(), len(head.neutral)
     value, confidence = scatter_to_vertices(
@@ -93,7 +116,7 @@ def _labels(canvas: TextureCanvas, graph: Graph) -> Float[np.ndarray, "n 3"]:
     total = confidence * 5 + prior_confidence
     value = (value * (confidence * 5)[:, None] + prior_label * prior_confidence[:, None]) / total[:, None]
     probability = np.clip(canvas.gather(solve_laplacian(graph, value, total)), 0, 1)
-    probability[:, 1] *= 1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")
+    probability[:, 1] *= (1 - canvas.region_weights("ears", "neck", "nose", "lips", "lids")) * (1 - growth)
     probability[:, 2] *= canvas.region_weights("neck", "shoulders")
     sharpened = probability**6
     sharpened[:, 0] += 1e-4
@@ -125,31 +148,6 @@ def _label_prior(
     if has_clothes:
         prior_confidence[region == "neck"] = PRIOR_CONFIDENCE / 4
     return prior_label, prior_confidence
-
-
-def _grain(texels: Texels, observed: TexelObservations, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
-    """Return fine-scale noise in log lightness, as strong as the detail of the visible skin."""
-    import cv2
-
-    def band_pass(image: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
-        return cv2.GaussianBlur(image, (0, 0), 0.9 * scale) - cv2.GaussianBlur(image, (0, 0), 3.0 * scale)
-
-    scale = texels.size / 1024
-    is_certain = (
-        observed.confidence
-        * observed.is_clean
-        * observed.in_face
-        * observed.frontality
-        * observed.label[:, 0]
-    ) > 0.8
-    noise = texels.from_image(band_pass(rng.normal(size=(texels.size, texels.size)).astype(np.float32)))
-    if is_certain.sum() < 500:
-        return np.zeros_like(noise)
-    detail = texels.from_image(
-        band_pass(texels.to_image(np.log(observed.albedo.mean(1) + EPS).astype(np.float32)))
-    )
-    strength = np.median(np.abs(detail[is_certain])) / max(float(np.median(np.abs(noise))), 1e-6)
-    return noise * np.float32(min(GRAIN_FRACTION * strength, MAX_GRAIN / max(float(noise.std()), 1e-6)))
 
 
 def _hair_contrast(texels: Texels, observed: TexelObservations) -> float:

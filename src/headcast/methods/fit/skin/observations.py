@@ -33,6 +33,10 @@ NOSTRILS = (48, 64, 98, 97, 2, 326, 327, 294, 278, 4)
 FEATHER_TEXELS = 4.0  # of a 1024 texture, over which observed and completed skin are blended
 NARROW_FEATHER_TEXELS = 1.0  # the same at eyes, nostrils and lips
 FACE_OVAL_SCALE = 0.99  # of the face's outline; outside of it earrings, hair or background are visible
+OUTSIDE_FACING = (0.11, 0.39)  # cosines to the camera from which skin outside the face is used, and fully
+INSIDE_FACING = (0.1, 0.35)  # the same inside: at a slant pixels are stretched, and skin is darker
+FEATURE_FACING = (0.03, 0.15)  # the same near eyes, nostrils and lips, whose detail nothing else gives
+FACE_MATTE = (0.5, 0.95)  # of the matte, from which the face's colours are used, without a margin
 LIP_FACING = (0.04, 0.2)  # cosines to the camera from which the colours of lips are used
 LID_FOLDEDNESS = (0.75, 0.9)  # foldedness from which the colours of a lid are not used
 LIP_MARGIN = 0.005  # face heights between the lips and the first usable colours of the mouth
@@ -56,6 +60,8 @@ class TexelObservations:
         in_face: 0..1, within the outline of the face, where all visible colours are used.
         label_confidence: 0..1; higher than ``confidence`` at grazing angles, where only colours are unusable.
         foldedness: 0..1, of eyelids: the fraction that is folded away while the eye is open.
+        shading: (n, 3) of white in the photo, by which its linear colours were divided, up to a factor.
+        facing: cosine between the surface's normal and the direction to the camera.
         texels_per_pixel: texels along one pixel of the photo, where the face is viewed frontally.
     """
 
@@ -67,6 +73,8 @@ class TexelObservations:
     in_face: Float[np.ndarray, "n"]
     label_confidence: Float[np.ndarray, "n"]
     foldedness: Float[np.ndarray, "n"]
+    shading: Float[np.ndarray, "n 3"]
+    facing: Float[np.ndarray, "n"]
     texels_per_pixel: float = 2.0
 
     def scale_confidence(
@@ -81,7 +89,7 @@ class TexelObservations:
 def observe_texels(
     observation: Observation,
     samples: TexelSamples,
-    albedo: Float[np.ndarray, "n 3"],
+    shading: Float[np.ndarray, "n 3"],
     head: HeadModel,
     texels: Texels,
 ) -> TexelObservations:
@@ -102,7 +110,7 @@ def observe_texels(
     label_confidence = _label_confidence(observation, samples, is_clean, mislabelled)
     frontality = smoothstep(samples.facing, 0.3, 0.6) * smoothstep(samples.person, 0.8, 0.99) + 0.003
     return TexelObservations(
-        albedo=albedo.astype(np.float32),
+        albedo=(samples.colour / shading).astype(np.float32),
         confidence=confidence.astype(np.float32),
         is_clean=is_clean.astype(np.float32),
         label=_normalized_labels(samples).astype(np.float32),
@@ -110,6 +118,8 @@ def observe_texels(
         in_face=in_face.astype(np.float32),
         label_confidence=label_confidence.astype(np.float32),
         foldedness=foldedness.astype(np.float32),
+        shading=shading.astype(np.float32),
+        facing=samples.facing,
         texels_per_pixel=_texels_per_pixel(texels, samples, in_face),
     )
 
@@ -169,12 +179,11 @@ def _visible_confidence(
     near_feature: Float[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:
     """Return 0..1: visible, not at a grazing angle, and within the eroded matte or the face."""
-    min_facing = 0.28 - 0.17 * in_face - 0.09 * in_face * near_feature
-    confidence = samples.visible * smoothstep(
-        (samples.facing - min_facing * 0.4 * (1 - near_feature)) / min_facing, 0.0, 1.0
-    )
+    low, full = (o + (i - o) * in_face for o, i in zip(OUTSIDE_FACING, INSIDE_FACING, strict=True))
+    low, full = (a + (f - a) * near_feature for a, f in zip((low, full), FEATURE_FACING, strict=True))
+    confidence = samples.visible * smoothstep((samples.facing - low) / (full - low), 0.0, 1.0)
     in_matte = smoothstep(_eroded_matte(observation, samples, observed_face_height(observation)), 0.6, 0.95)
-    return confidence * np.maximum(in_face, in_matte)
+    return confidence * np.maximum(in_face * smoothstep(samples.person, *FACE_MATTE), in_matte)
 
 
 def _normalized_labels(samples: TexelSamples) -> Float[np.ndarray, "n 3"]:

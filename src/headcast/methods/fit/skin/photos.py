@@ -53,14 +53,14 @@ def delight_photo(observation: Observation, head: HeadModel, texels: Texels) -> 
     shading = shading_at(normal, light) * openness
     lit_skin = samples.visible * (samples.facing > 0.3) * (samples.skin > 0.5)
     factor = scale_light(samples.colour / shading, lit_skin)
-    gain = 1 / (shading * factor)
+    shading = shading * factor
     distance = float(observation.camera.to_camera(vertices)[:, 2].mean())
     return DelitPhoto(
         light=light * factor,
-        gain=gain,
+        gain=1 / shading,
         sharpness=samples.facing.clip(0) * float(observation.camera.K[0, 0]) / max(distance, 1e-6),
         samples=samples,
-        observed=observe_texels(observation, samples, samples.colour * gain, head, texels),
+        observed=observe_texels(observation, samples, shading, head, texels),
     )
 
 
@@ -90,6 +90,8 @@ def merge_photos(
         in_face=mean([o.in_face for o in observed]),
         label_confidence=np.max([o.label_confidence for o in observed], 0),
         foldedness=mean([o.foldedness for o in observed]),
+        shading=observed[0].shading,
+        facing=mean([o.facing for o in observed]),
         texels_per_pixel=min(o.texels_per_pixel for o in observed),
     )
     return merged, gains

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from headcast.head.model import HeadModel
+from headcast.methods.fit.skin.beard import beard_growth
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.closed_lids import ClosedLids, close_lids
 from headcast.methods.fit.skin.complete import complete_hidden
@@ -25,6 +26,7 @@ from headcast.methods.fit.skin.mouth import paint_mouth
 from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.openings import paint_openings, reject_teeth
 from headcast.methods.fit.skin.photo_cast import estimate_photo_cast
+from headcast.methods.fit.skin.slant import slant_level
 from headcast.methods.fit.skin.steps import (
     close_cracks,
     fit_skin_model,
@@ -39,6 +41,7 @@ __all__ = ["CompletedTexture", "complete_texture"]
 
 WHITE = 0.33  # mean albedo of light skin under white light
 WHITE_RANGE = (0.5, 1.3)  # of a photo's albedo scale
+PAINTED_LEVEL = 0.5  # exponent of the levelling of slanted skin, where it is painted and not only continued
 
 
 class CompletedTexture(NamedTuple):
@@ -46,11 +49,13 @@ class CompletedTexture(NamedTuple):
 
     Attributes:
         observed: what the photos show, without what looks like no skin where nothing else should be.
+        level: (n, 3) factors by which the colours of slanted skin were levelled.
         fill: (n, 3) in keeping with it, as if nothing of a texel were visible.
         closed_lids: upper eyelids as they are when closed.
     """
 
     observed: TexelObservations
+    level: Float[np.ndarray, "n 3"]
     fill: Float[np.ndarray, "n 3"]
     closed_lids: ClosedLids
 
@@ -85,9 +90,13 @@ def complete_texture(
         fill=np.broadcast_to(tone, (len(texels.index), 3)),
     )
     canvas = relabel_glare(canvas, tone, hair_height)
-    canvas = fit_skin_model(canvas, tone)
+    growth = beard_growth(canvas)
+    canvas = fit_skin_model(canvas, tone, 1 - growth)
+    level = slant_level(canvas, growth)
+    canvas = replace(canvas, observed=replace(canvas.observed, albedo=canvas.observed.albedo * level))
+    canvas = fit_skin_model(canvas, tone, 1 - growth)
     canvas = reject_unlike_skin(canvas)
-    canvas = complete_hidden(canvas, rng)
+    canvas = complete_hidden(canvas, growth, rng)
     canvas = close_cracks(canvas)
     canvas = smooth_grazing_skin(canvas)
     canvas = paint_eyes(canvas, white)
@@ -101,4 +110,6 @@ def complete_texture(
     canvas = reject_teeth(canvas)
     canvas = replace(canvas, fill=np.nan_to_num(canvas.fill).clip(0, 1))
     closing = replace(canvas, observed=cast.apply_to_observed(reject_smears(unshaded).observed))
-    return CompletedTexture(canvas.observed, canvas.fill, close_lids(closing, lids))
+    painted = level**PAINTED_LEVEL
+    observed = replace(canvas.observed, albedo=canvas.observed.albedo * (painted / level))
+    return CompletedTexture(observed, painted, canvas.fill, close_lids(closing, lids))

@@ -54,14 +54,20 @@ def relabel_glare(canvas: TextureCanvas, tone: Float[np.ndarray, "3"], hair_heig
     return replace(canvas, observed=replace(observed, label=label))
 
 
-def fit_skin_model(canvas: TextureCanvas, tone: Float[np.ndarray, "3"]) -> TextureCanvas:
-    """Fill with this person's skin by the skin model; with one colour where no model fits the head."""
+def fit_skin_model(
+    canvas: TextureCanvas, tone: Float[np.ndarray, "3"], bare: Float[np.ndarray, "n"]
+) -> TextureCanvas:
+    """Fill with this person's skin by the skin model; with one colour where no model fits the head.
+
+    Args:
+        bare: 0..1, how far each texel is free of a beard: only these are fitted.
+    """
     import cv2
 
     model, texels, observed = SkinModel.load_for(canvas.head), canvas.texels, canvas.observed
     if model is None:
         return replace(canvas, fill=np.repeat(tone[None].astype(np.float32), len(texels.index), 0))
-    weight = (observed.confidence * observed.is_clean * observed.label[:, 0] ** 2)[:, None]
+    weight = (observed.confidence * observed.is_clean * bare * observed.label[:, 0] ** 2)[:, None]
     small = cv2.resize(
         texels.to_image(np.concatenate([observed.albedo * weight, weight], 1)),
         (model.size, model.size),

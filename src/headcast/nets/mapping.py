@@ -11,7 +11,7 @@ from torch.nn.functional import leaky_relu
 
 from headcast.nets.linear import EqualizedLinear
 
-__all__ = ["MappingNetwork"]
+__all__ = ["MappingNetwork", "unit_rms"]
 
 RATE = 0.01
 """Learning rate of the fully connected layers over that of the rest."""

@@ -13,10 +13,10 @@ from headcast.camera import Camera
 from headcast.head.hair import HairAsset
 from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
-from headcast.methods.fit.hair.coverage import clean_cover, view_weights
+from headcast.methods.fit.hair.coverage import clean_cover, remove_below_bare, view_weights
 from headcast.methods.fit.hair.ears import ears_on, find_ears, front_limit
 from headcast.methods.fit.hair.fill import suppress_sheen
-from headcast.methods.fit.hair.grid import HairGrid, mirror, normals
+from headcast.methods.fit.hair.grid import DOME_ROWS, HairGrid, mirror, normals
 from headcast.methods.fit.hair.growth import growth_prior
 from headcast.methods.fit.hair.surface import LIMIT_TOLERANCE_M, hair_surface, outer_limit
 from headcast.methods.fit.hair.texture import HairTexelObservations, merge_colours
@@ -97,6 +97,22 @@ def test_a_removed_piece_takes_its_soft_border_along() -> None:
     cleaned = clean_cover(np.maximum(cap, piece))
     assert cleaned[46:].max() <= 0.2 + 1e-6  # .3 and more is drawn as thin hair
     assert np.abs(cleaned - cap)[:36].max() < 0.1
+
+
+def test_hair_below_a_bare_cheek_is_removed_and_strands_that_hang_stay(head: HeadModel) -> None:
+    grid = HairGrid.around(head.neutral.numpy(), head)
+    n, m = grid.shape
+    front, height = grid.direction[-1, :, 2], grid.heights
+    cover = np.zeros((n, m))
+    cover[: DOME_ROWS // 2] = 1
+    hanging = (front > 0.2) & (front < 0.4)
+    cover[:, hanging] = 1
+    cheek = (height < -0.02) & (height > -0.05)
+    hood = cheek[:, None] & (front > 0.5)[None]
+    behind = cheek[:, None] & (front < -0.3)[None]
+    left = remove_below_bare(np.where(hood | behind, 1.0, cover), grid)
+    assert left[hood].max() <= 0.2 + 1e-6
+    assert (left[~hood] == np.where(behind, 1.0, cover)[~hood]).all()
 
 
 def test_outermost_finds_the_skin(head: HeadModel) -> None:

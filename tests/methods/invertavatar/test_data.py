@@ -13,7 +13,7 @@ from headcast.head.params import HeadParams
 from headcast.methods.invertavatar.paper.conditions import paste_into_plane
 from headcast.methods.invertavatar.paper.config import TINY
 from headcast.methods.invertavatar.paper.data import mesh_condition, pose_frames, view_frames
-from headcast.methods.invertavatar.paper.generator import Generator, rays_of_labels
+from headcast.methods.invertavatar.paper.generator import HeadGenerator, rays_of_labels
 from headcast.methods.invertavatar.paper.inversion import Inversion, PosedFrames
 from headcast.nets.triplane import XY_XZ_ZX, sample_planes
 from headcast.synth.config import SynthConfig
@@ -93,7 +93,7 @@ def test_a_generator_fitted_to_some_views_of_a_head_is_right_from_others() -> No
         TINY, channel_base=2048, channel_most=24, plane_channels=16, decoder_width=32, coarse=12, fine=12
     )
     seen = view_frames(1, 10, config, 0, 11, torch.device("cpu"))
-    generator = Generator(config)
+    generator = HeadGenerator(config)
     w = torch.nn.Parameter(torch.randn(1, config.latents, config.style))
     optimizer = torch.optim.Adam([*generator.parameters(), w], 3e-3, betas=(0.9, 0.99))
     for step in range(80):

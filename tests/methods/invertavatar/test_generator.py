@@ -9,7 +9,7 @@ import torch
 
 from headcast.methods.invertavatar.paper.conditions import CROP
 from headcast.methods.invertavatar.paper.config import PAPER, TINY
-from headcast.methods.invertavatar.paper.generator import Generator, rays_of_labels
+from headcast.methods.invertavatar.paper.generator import HeadGenerator, rays_of_labels
 
 
 def label(yaw: float = 0.0) -> torch.Tensor:
@@ -21,10 +21,10 @@ def label(yaw: float = 0.0) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def tiny() -> Generator:
+def tiny() -> HeadGenerator:
     """A tiny generator with random weights."""
     torch.manual_seed(0)
-    return Generator(TINY).eval().requires_grad_(False)
+    return HeadGenerator(TINY).eval().requires_grad_(False)
 
 
 def condition(left: float = -0.5) -> torch.Tensor:
@@ -39,7 +39,7 @@ def condition(left: float = -0.5) -> torch.Tensor:
 
 def test_the_papers_size_has_the_papers_number_of_parameters() -> None:
     with torch.device("meta"):
-        generator = Generator(PAPER)
+        generator = HeadGenerator(PAPER)
     count = sum(p.numel() for p in generator.parameters())
     assert count == 88_301_010 and round(count / 2**20, 2) == 84.21  # Table 1 counts in units of 2^20
     assert PAPER.latents == 14 and PAPER.image_side == 512
@@ -54,7 +54,7 @@ def test_rays_go_through_pixel_corners_between_near_and_far() -> None:
     torch.testing.assert_close(axis, torch.tensor([-math.sin(0.3), 0.0, -math.cos(0.3)]))
 
 
-def test_latents_pose_and_camera_change_the_image(tiny: Generator) -> None:
+def test_latents_pose_and_camera_change_the_image(tiny: HeadGenerator) -> None:
     torch.manual_seed(1)
     ws = tiny.map(torch.randn(2, TINY.code), label().expand(2, -1))
     assert ws.shape == (2, TINY.latents, TINY.style)
@@ -72,7 +72,7 @@ def test_latents_pose_and_camera_change_the_image(tiny: Generator) -> None:
     assert half.image.shape == base.image.shape and half.image_raw.shape[-1] == 16
 
 
-def test_the_face_changes_the_frontal_plane_alone_and_only_within_its_crop(tiny: Generator) -> None:
+def test_the_face_changes_the_frontal_plane_alone_and_only_within_its_crop(tiny: HeadGenerator) -> None:
     torch.manual_seed(2)
     head = tiny.canonical(tiny.map(torch.randn(1, TINY.code), label()))
     posed = tiny.planes(head, condition())

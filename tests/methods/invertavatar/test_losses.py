@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from headcast.methods.invertavatar.paper.config import TINY
-from headcast.methods.invertavatar.paper.generator import Canonical, FieldRendering, Generator
+from headcast.methods.invertavatar.paper.generator import CanonicalFeatures, FieldRendering, HeadGenerator
 from headcast.methods.invertavatar.paper.losses import (
     STAGE_1,
     STAGE_2,
@@ -22,10 +22,12 @@ def test_weights_are_those_the_paper_prints() -> None:
     assert STAGE_2 == {"l1": 1, "lpips": 1, "tri": 0.001, "tex": 0.001, "raw": 1, "adversarial": 0.1}
 
 
-def head(texture: float, plane: float) -> Canonical:
+def head(texture: float, plane: float) -> CanonicalFeatures:
     """A head of constant features."""
     pyramid = FeaturePyramid(torch.zeros(1), [], torch.full((1, 6, 4, 4), plane))
-    return Canonical(torch.zeros(1, 2, 3), [torch.full((1, 2, n, n), texture) for n in (2, 4)], pyramid)
+    return CanonicalFeatures(
+        torch.zeros(1, 2, 3), [torch.full((1, 2, n, n), texture) for n in (2, 4)], pyramid
+    )
 
 
 def test_features_are_compared_each_in_its_own_space() -> None:
@@ -50,7 +52,7 @@ def test_blur_keeps_the_mean_and_goes_with_sigma() -> None:
 
 def test_smooth_densities_cost_less_than_rough_ones() -> None:
     torch.manual_seed(1)
-    generator = Generator(TINY).requires_grad_(False)
+    generator = HeadGenerator(TINY).requires_grad_(False)
     rough = 3 * torch.randn(1, 3, TINY.plane_channels, TINY.side, TINY.side)
     smooth = rough.mean((-1, -2), keepdim=True).expand_as(rough)
     assert float(density_smoothness(generator, smooth)) < 0.2 * float(density_smoothness(generator, rough))

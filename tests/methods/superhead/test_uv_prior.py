@@ -10,7 +10,7 @@ from tests.methods.superhead.heads import patterned
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.rig import frames_of
 from headcast.methods.superhead.anchors import AnchorSet
-from headcast.methods.superhead.prior import Canonical
+from headcast.methods.superhead.prior import InversionTarget
 from headcast.methods.superhead.rigged_render import Rigged, kept_gaussians
 from headcast.methods.superhead.uv_prior import LOG_RANGE, SCALE_RANGE, UVPrior
 from headcast.view import front_view
@@ -22,7 +22,7 @@ def started(avatar: GaussianAvatar) -> UVPrior:
     surface = avatar.mesh.surface
     with torch.no_grad():
         frames = frames_of(surface.posed(avatar.source.params).vertices, surface.faces)
-        prior.invert_init(Canonical(avatar, AnchorSet((), avatar.source.params), frames))
+        prior.invert_init(InversionTarget(avatar, AnchorSet((), avatar.source.params), frames))
     return prior
 
 

@@ -22,7 +22,7 @@ from headcast.methods.superhead.anchors import (
 from headcast.methods.superhead.geometry import Refined, refine_shape, with_shape
 from headcast.methods.superhead.inversion import LossWeights, invert
 from headcast.methods.superhead.options import SuperHeadOptions
-from headcast.methods.superhead.prior import Canonical, HeadPrior
+from headcast.methods.superhead.prior import HeadPrior, InversionTarget
 from headcast.methods.superhead.refit import refit
 from headcast.methods.superhead.resume import RunFile, run_key
 from headcast.methods.superhead.rigged_render import Rigged, kept_gaussians, pose_anchor
@@ -157,7 +157,7 @@ def run_inversion(
     with torch.no_grad():
         surface = avatar.mesh.surface
         frames = frames_of(surface.posed(anchors.base).vertices, surface.faces)
-        prior.invert_init(Canonical(avatar, anchors, frames))
+        prior.invert_init(InversionTarget(avatar, anchors, frames))
         kept = kept_gaussians(avatar, prior.covered)
         rigged = Rigged.bind(avatar, prior.gaussians(), kept)
         views = [pose_anchor(rigged, a, prior.covered) for a in anchors.anchors]

@@ -13,11 +13,11 @@ from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.rig import Frames, Gaussians
 from headcast.methods.superhead.anchors import AnchorSet
 
-__all__ = ["Canonical", "HeadPrior"]
+__all__ = ["HeadPrior", "InversionTarget"]
 
 
 @dataclass(frozen=True)
-class Canonical:
+class InversionTarget:
     """The head in the base pose (θ_neu, ψ_neu), whose Gaussians a prior generates.
 
     Attributes:
@@ -43,7 +43,7 @@ class HeadPrior(Protocol):
     name: ClassVar[str]
     covered: Bool[Tensor, "f"]
 
-    def invert_init(self, canonical: Canonical) -> None:
+    def invert_init(self, canonical: InversionTarget) -> None:
         """Start the latent w from the input; afterwards ``gaussians`` is a copy of what it replaces."""
         ...
 

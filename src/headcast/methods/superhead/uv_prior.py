@@ -22,7 +22,7 @@ from headcast.head.model import HeadModel
 from headcast.head.params import HeadParams
 from headcast.head.skin import SkinModel
 from headcast.interpolation import smoothstep
-from headcast.methods.superhead.prior import Canonical
+from headcast.methods.superhead.prior import InversionTarget
 from headcast.methods.superhead.uv_network import CHANNELS, UVRestorer
 from headcast.render.uv import rasterize_uv
 from headcast.splats.init import SPREAD, head_classes, place_gaussians
@@ -76,7 +76,7 @@ class UVPrior:
         self.coefficients = torch.zeros(count, requires_grad=True)
         self.maps = [torch.zeros(1, CHANNELS, s, s, requires_grad=True) for s in LEVELS]
 
-    def invert_init(self, canonical: Canonical) -> None:
+    def invert_init(self, canonical: InversionTarget) -> None:
         """Place a Gaussian at every covered texel, of the input's colour there."""
         avatar = canonical.avatar
         self.texels, self.start = resample(avatar, self.covered)

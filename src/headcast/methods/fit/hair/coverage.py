@@ -24,6 +24,9 @@ __all__ = [
 ]
 
 HANGING_RANGE_M = (0.0, 0.06)  # below the eyes: hair that ends lower hangs free
+BARE_COVER, BARE_ROWS = 0.3, 4  # cover of bare skin, and rows of it below which no hair of the face begins
+FACE_FRONT = 0.17  # cosine of the azimuth in front of the ears
+CHIN_HEIGHT_M = -0.1  # from the eyes
 REMOVED_COVER = 0.2  # at most, where a small piece of hair was removed
 HIDDEN_RANGE = (-0.45, 0.1)  # -cosine of the azimuth, over which the prior's weight rises
 PRIOR_WEIGHT = (0.03, 0.3)  # of the prior cover, in front and behind, next to a photo's confidence
@@ -47,7 +50,19 @@ def coverage(
         cover.shape
     )
     diffused[:3] = diffused[3].mean()
-    return clean_cover(np.clip(diffused, 0, 1))
+    return clean_cover(remove_below_bare(np.clip(diffused, 0, 1), grid))
+
+
+def remove_below_bare(cover: Float[np.ndarray, "n m"], grid: HairGrid) -> Float[np.ndarray, "n m"]:
+    """Remove hair of the face that no hair hangs down to: a hood behind a cheek looks like hair there."""
+    is_bare = (cover < BARE_COVER).astype(int)
+    run = np.zeros(is_bare.shape, int)
+    for i in range(1, len(run)):
+        run[i] = (run[i - 1] + 1) * is_bare[i]
+    was_bare = np.maximum.accumulate(run, 0) >= BARE_ROWS
+    in_front = grid.direction[-1, :, 2] > FACE_FRONT
+    on_face = was_bare & in_front[None] & (grid.heights > CHIN_HEIGHT_M)[:, None]
+    return np.where(on_face, np.minimum(cover, REMOVED_COVER), cover)
 
 
 def view_weights(confidence: list[Float[np.ndarray, "n m"]]) -> Float[np.ndarray, "k n m"]:

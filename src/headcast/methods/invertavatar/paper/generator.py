@@ -30,7 +30,7 @@ from headcast.nets.stylegan2 import FeaturePyramid, StyleBackbone, Synthesis
 from headcast.nets.triplane import XY_XZ_ZX, JointRadianceDecoder, sample_planes
 from headcast.render.volume import Rays, rays_through, render_rays
 
-__all__ = ["FACE_LEVELS", "Canonical", "FieldRendering", "Generator", "rays_of_labels"]
+__all__ = ["FACE_LEVELS", "CanonicalFeatures", "FieldRendering", "HeadGenerator", "rays_of_labels"]
 
 FACE_LEVELS = 4
 """Levels of a feature pyramid that G_face is conditioned on: skip image and features at 32, 64, 128."""
@@ -39,7 +39,7 @@ Label = Float[Tensor, "b 25"]
 
 
 @dataclass(frozen=True)
-class Canonical:
+class CanonicalFeatures:
     """A head before it moves (F_tex and F_tri).
 
     Attributes:
@@ -72,7 +72,7 @@ class FieldRendering:
         return self.feature[:, :3]
 
 
-class Generator(nn.Module):
+class HeadGenerator(nn.Module):
     """Latents, a mesh condition and a camera become an image."""
 
     def __init__(self, config: InvertConfig) -> None:
@@ -100,14 +100,14 @@ class Generator(nn.Module):
         ws: Float[Tensor, "b n d"],
         noise: Noise = "const",
         modulation: Mapping[int, Condition] | None = None,
-    ) -> Canonical:
+    ) -> CanonicalFeatures:
         """Generate G_tex(w) and G_static(w), the latter modulated by E_tri's features if given."""
         half = self.config.side // 2  # nothing reads the finest block of the textures
         textures = self.texture_backbone.synthesis(ws, noise, last=half).levels[:FACE_LEVELS]
-        return Canonical(ws, textures, self.backbone.synthesis(ws, noise, modulation))
+        return CanonicalFeatures(ws, textures, self.backbone.synthesis(ws, noise, modulation))
 
     def planes(
-        self, head: Canonical, condition: MeshCondition, noise: Noise = "const"
+        self, head: CanonicalFeatures, condition: MeshCondition, noise: Noise = "const"
     ) -> Float[Tensor, "b 3 c s s"]:
         """Pose a head: G_face conditioned on the rasterised textures, blended into the frontal plane."""
         c = self.config.plane_channels
@@ -148,7 +148,7 @@ class Generator(nn.Module):
 
     def forward(
         self,
-        head: Canonical,
+        head: CanonicalFeatures,
         condition: MeshCondition,
         label: Label,
         side: int | None = None,

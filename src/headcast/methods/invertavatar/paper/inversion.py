@@ -22,7 +22,7 @@ from headcast.methods.invertavatar.paper.encoders import (
     TextureEncoder,
     TriplaneEncoder,
 )
-from headcast.methods.invertavatar.paper.generator import Canonical, Generator, Label
+from headcast.methods.invertavatar.paper.generator import CanonicalFeatures, HeadGenerator, Label
 
 __all__ = ["Inversion", "PosedFrames", "State"]
 
@@ -72,7 +72,7 @@ class UNets(nn.Module):
 
 
 class Inversion(nn.Module):
-    """Generator and encoders: the whole of the published ``inversionNet``.
+    """HeadGenerator and encoders: the whole of the published ``inversionNet``.
 
     Args:
         recurrent: E_tex_rec and E_tri_rec, for any number of frames; else one-shot.
@@ -83,7 +83,7 @@ class Inversion(nn.Module):
         self.config = config
         self.register_buffer("latent_avg", torch.zeros(1, config.style))
         self.register_buffer("black_uv_bg", -torch.ones(1, 3, config.side, config.side))
-        self.generator = Generator(config)
+        self.generator = HeadGenerator(config)
         self.encoder = LatentEncoder(config)
         self.unet_encoder = UNets(config, recurrent)
         self.fixed: list[nn.Module] = []
@@ -105,16 +105,18 @@ class Inversion(nn.Module):
         """Compute ŵ = E_latent(I)."""
         return self.encoder(image) + self.get_buffer("latent_avg")
 
-    def coarse(self, image: Float[Tensor, "b 3 h w"]) -> Canonical:
+    def coarse(self, image: Float[Tensor, "b 3 h w"]) -> CanonicalFeatures:
         """Invert first frames into W+: F_tex_w and F_tri_w."""
         return self.generator.canonical(self.latents(image))
 
-    def render(self, head: Canonical, condition: MeshCondition, label: Label) -> Float[Tensor, "b 3 h w"]:
+    def render(
+        self, head: CanonicalFeatures, condition: MeshCondition, label: Label
+    ) -> Float[Tensor, "b 3 h w"]:
         """Render heads as they appear in one frame each."""
         return self.generator(head, condition, label).image
 
     @torch.no_grad()
-    def residuals(self, head: Canonical, frames: PosedFrames) -> Float[Tensor, "b t 3 h w"]:
+    def residuals(self, head: CanonicalFeatures, frames: PosedFrames) -> Float[Tensor, "b t 3 h w"]:
         """Compute ΔI = I - Î of each frame against the coarse head; the published network has Î - I."""
         shown = [
             self.render(head, frames.condition[:, t], frames.label[:, t])
@@ -131,8 +133,8 @@ class Inversion(nn.Module):
         return torch.where(frames.visible > 0, flat, self.get_buffer("black_uv_bg"))
 
     def refine(
-        self, head: Canonical, frames: PosedFrames, state: State | None = None
-    ) -> tuple[Canonical, State]:
+        self, head: CanonicalFeatures, frames: PosedFrames, state: State | None = None
+    ) -> tuple[CanonicalFeatures, State]:
         """Take in more frames: from a coarse head and the memory to a finer head and the new memory."""
         residual = self.residuals(head, frames)
         views = [self.unwrap(x, frames) for x in (frames.image, residual)]
@@ -141,4 +143,4 @@ class Inversion(nn.Module):
         modulation, h_plane = triplane(torch.cat([frames.image, residual], 2), state and state.triplane)
         textures = [f + d for f, d in zip(head.textures, offsets, strict=True)]
         static = self.generator.backbone.synthesis(head.ws, "const", modulation)
-        return Canonical(head.ws, textures, static), State(h_texture, h_plane)
+        return CanonicalFeatures(head.ws, textures, static), State(h_texture, h_plane)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, pad
 
-from headcast.methods.invertavatar.paper.generator import Canonical, FieldRendering, Generator
+from headcast.methods.invertavatar.paper.generator import CanonicalFeatures, FieldRendering, HeadGenerator
 from headcast.nets.linear import EqualizedLinear
 from headcast.priors.encoder.infer import face_crops
 from headcast.priors.encoder.network import Encoder
@@ -54,7 +54,7 @@ def face_identity_loss(
 
 
 def canonical_terms(
-    made: Canonical, truth: Canonical, rendered: FieldRendering, true_render: FieldRendering
+    made: CanonicalFeatures, truth: CanonicalFeatures, rendered: FieldRendering, true_render: FieldRendering
 ) -> dict[str, Tensor]:
     """Compute L_tex, L_tri and L_raw: L1 of neural textures, static tri-planes and the volume's image."""
     pairs = list(zip(made.textures, truth.textures, strict=True))
@@ -70,7 +70,7 @@ def mean_l1(a: Tensor, b: Tensor) -> Float[Tensor, ""]:
     return (a - b).abs().mean()
 
 
-def density_smoothness(generator: Generator, planes: Float[Tensor, "b 3 c s s"]) -> Float[Tensor, ""]:
+def density_smoothness(generator: HeadGenerator, planes: Float[Tensor, "b 3 c s s"]) -> Float[Tensor, ""]:
     """Compute EG3D's density regulariser: L1 between densities of close points, anywhere in the cube."""
     side = generator.config.cube_side
     points = (torch.rand(len(planes), DENSITY_POINTS, 3, device=planes.device) - 0.5) * side

@@ -25,6 +25,7 @@ from headcast.methods.superhead.gsgan.layers import (
     Upsample,
 )
 from headcast.methods.superhead.gsgan.points import (
+from headcast.nets.mapping import unit_rms
     LATENT,
     SIZES,
     START,
@@ -212,10 +213,6 @@ class Mapping(nn.Module):
             w[:, :CUTOFF] = self.w_avg.lerp(w[:, :CUTOFF], psi)
         return w
 
-
-def unit_rms(x: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
-    """Scale to a mean square of 1."""
-    return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
 
 class GSGAN(nn.Module):

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from headcast.limits import RATE
 from headcast.methods.invertavatar.paper.data import view_frames
-from headcast.methods.invertavatar.paper.generator import Canonical, FieldRendering, Generator
+from headcast.methods.invertavatar.paper.generator import CanonicalFeatures, FieldRendering, HeadGenerator
 from headcast.methods.invertavatar.paper.inversion import Inversion, PosedFrames
 from headcast.methods.invertavatar.paper.losses import STAGE_2, canonical_terms, image_terms
 from headcast.methods.invertavatar.paper.train.base import (
@@ -43,8 +43,8 @@ class Comparison(NamedTuple):
         truth, made: the heads. wanted, rendered: their renderings from the judged frames, frame by frame.
     """
 
-    truth: Canonical
-    made: Canonical
+    truth: CanonicalFeatures
+    made: CanonicalFeatures
     wanted: FieldRendering
     rendered: FieldRendering
 
@@ -90,7 +90,7 @@ class EncodersRecipe(PaperStage):
         """
         return frames[:1], frames[1:] if generated else frames[:1]
 
-    def invert(self, network: Inversion, frames: PosedFrames) -> Canonical:
+    def invert(self, network: Inversion, frames: PosedFrames) -> CanonicalFeatures:
         """Reconstruct heads from frames."""
         with torch.no_grad():
             coarse = network.coarse(frames.image[:, 0])
@@ -155,7 +155,7 @@ class EncodersRecipe(PaperStage):
         return tile_columns([given.image[:, 0], *shown, last.image[:, 0]])
 
 
-def render_judged(generator: Generator, head: Canonical, frames: PosedFrames) -> FieldRendering:
+def render_judged(generator: HeadGenerator, head: CanonicalFeatures, frames: PosedFrames) -> FieldRendering:
     """Render b heads as t frames pose and see them: (t b) images, the heads running fastest."""
     found = [
         generator(head, frames.condition[:, t], frames.label[:, t], jitter=torch.is_grad_enabled())

@@ -13,7 +13,7 @@ from torch import Tensor
 from headcast.limits import RATE
 from headcast.methods.invertavatar.paper.conditions import resize
 from headcast.methods.invertavatar.paper.data import view_frames
-from headcast.methods.invertavatar.paper.generator import FieldRendering, Generator, rays_of_labels
+from headcast.methods.invertavatar.paper.generator import FieldRendering, HeadGenerator, rays_of_labels
 from headcast.methods.invertavatar.paper.inversion import PosedFrames
 from headcast.methods.invertavatar.paper.losses import blur_images, density_smoothness
 from headcast.methods.invertavatar.paper.train.base import (
@@ -88,7 +88,7 @@ class GeneratorRecipe(PaperStage):
         fraction = min(1.0, max(0.0, (trained - self.grow_from) / GROWTH_IMAGES))
         return round(full * (1 + fraction) / 16) * 8
 
-    def generate(self, generator: Generator, frames: PosedFrames, side: int) -> GeneratedPeople:
+    def generate(self, generator: HeadGenerator, frames: PosedFrames, side: int) -> GeneratedPeople:
         """Generate people in the poses and from the cameras of a batch."""
         label, condition = frames.label[:, 0], frames.condition[:, 0]
         z = torch.randn(len(label), self.config.code, device=label.device)

@@ -9,7 +9,7 @@ import torch
 
 from headcast.limits import POSITIVE
 from headcast.methods.invertavatar.paper.data import clip_frames
-from headcast.methods.invertavatar.paper.generator import Canonical
+from headcast.methods.invertavatar.paper.generator import CanonicalFeatures
 from headcast.methods.invertavatar.paper.inversion import Inversion, PosedFrames
 from headcast.methods.invertavatar.paper.train.base import DISCRIMINATOR, INVERSION
 from headcast.methods.invertavatar.paper.train.encoders import EncodersRecipe
@@ -62,7 +62,7 @@ class RecurrentRecipe(EncodersRecipe):
         count = given.label.shape[1]
         return given, given[torch.randperm(count)[: self.at_once].tolist()]
 
-    def invert(self, network: Inversion, frames: PosedFrames) -> Canonical:
+    def invert(self, network: Inversion, frames: PosedFrames) -> CanonicalFeatures:
         """Reconstruct heads from frames, group by group; gradients go through the last group alone."""
         with torch.no_grad():
             head = coarse = network.coarse(frames.image[:, 0])

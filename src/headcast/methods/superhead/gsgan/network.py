@@ -25,7 +25,6 @@ from headcast.methods.superhead.gsgan.layers import (
     Upsample,
 )
 from headcast.methods.superhead.gsgan.points import (
-from headcast.nets.mapping import unit_rms
     LATENT,
     SIZES,
     START,
@@ -35,6 +34,7 @@ from headcast.nets.mapping import unit_rms
     child_scale,
     offset,
 )
+from headcast.nets.mapping import unit_rms
 
 __all__ = ["CUTOFF", "GSGAN", "camera_direction"]
 
@@ -212,7 +212,6 @@ class Mapping(nn.Module):
         if psi != 1:
             w[:, :CUTOFF] = self.w_avg.lerp(w[:, :CUTOFF], psi)
         return w
-
 
 
 class GSGAN(nn.Module):

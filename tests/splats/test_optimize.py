@@ -20,7 +20,7 @@ from headcast.render.shading import ambient
 from headcast.splats import optimize as module
 from headcast.splats.init import init_gaussians
 from headcast.splats.optimize import optimize_gaussians
-from headcast.splats.targets import ViewTarget, pose_target
+from headcast.splats.targets import EAR_STEP, ViewTarget, pose_target
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_no_gaussian_leaves_its_bounds() -> None:
     assert float(now["albedo"].min()) >= 0 and float(now["albedo"].max()) <= module.BRIGHTEST
 
 
-def test_skin_learns_no_colours_edge_on_and_ears_hardly_any(avatar: GaussianAvatar) -> None:
+def test_skin_learns_no_colours_edge_on_and_ears_fewer(avatar: GaussianAvatar) -> None:
     target = target_of(avatar)
     with torch.no_grad():
         posed = pose_target(avatar, target)
@@ -119,5 +119,5 @@ def test_skin_learns_no_colours_edge_on_and_ears_hardly_any(avatar: GaussianAvat
     colour, other = posed.step_scale.unbind(-1)
     assert (facing < 0.1).sum() > 20 and (ears & (facing > 0.4)).sum() > 20
     assert colour[facing < 0.1].max() < 0.02 and other[facing < 0.1].min() > 0
-    assert colour[ears].max() < 0.2
+    assert colour[ears].max() <= EAR_STEP + 1e-6 < 0.6
     assert colour[~ears & (facing > 0.7)].min() > 0.99

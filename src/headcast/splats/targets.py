@@ -20,8 +20,8 @@ __all__ = ["PosedTarget", "ViewTarget", "pose_target"]
 
 EDGE_ON = (0.1, 0.45)  # cosines to the viewer between which steps grow from ``MIN_STEP`` to whole ones
 MIN_STEP = 0.1  # of a step, that Gaussians viewed edge-on still make: such a view says little about them
-SKIN_EDGE_ON = (0.15, 0.5)  # the same for colours of the head, of which a view edge-on says nothing
-EAR_STEP = 0.15  # of a colour's step: ears of a photo lie elsewhere than the model's, which are the mesh's
+SKIN_EDGE_ON = (0.08, 0.4)  # the same for colours of the head, of which a view edge-on says nothing
+EAR_STEP = 0.5  # of a colour's step: ears of a photo lie elsewhere than the model's, which are the mesh's
 HIDDEN = 0.012  # metres behind the mesh from which nothing is visible
 HIDDEN_INSIDE = 0.002  # the same for what lies inside the mouth: teeth must not learn the lips' colours
 OVERSCAN = 0.1  # of the image's size, by which the middle of a Gaussian may lie outside

@@ -20,6 +20,7 @@ from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.fit.body.shell import body_shell, headroom, tuck_shoulders
 from headcast.methods.fit.body.torso import Torso, estimate_torso
+from headcast.methods.fit.ears import pin_ears
 from headcast.methods.fit.hair.surface import HairSurface, hair_surface
 from headcast.methods.fit.hair.texture import hair_shell
 from headcast.methods.fit.hair.volume import hair_height, hair_offset
@@ -152,6 +153,7 @@ class _FittedShape(NamedTuple):
 def _fit_shape(observations: list[Observation], head: HeadModel, pool: ThreadPoolExecutor) -> _FittedShape:
     """Fit hair and torso to the photos; bind the head to the person, scalp and shoulders moved."""
     first = observations[0]
+    head = bind_head(head, pin_ears(first, head))
     offsets_job = pool.submit(without_grad, hair_offset, first, head)
     hair = hair_surface(observations, head)
     torso = estimate_torso(first, head)

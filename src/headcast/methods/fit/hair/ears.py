@@ -18,9 +18,7 @@ from headcast.render.geometry import visibility
 __all__ = ["Ears", "ears_on", "find_ears", "front_limit"]
 
 MIN_VISIBLE = 40  # of an ear's vertices, for a photo to say whether it is bare
-BARE_FRACTION = (
-    0.09  # of the skin at its visible vertices, from which an ear is bare: fitted ears are often too wide
-)
+BARE_FRACTION = 0.3  # of the skin at its visible vertices, from which an ear is bare
 VISIBLE_FACING = 0.1  # cosine to the camera of an ear's visible vertices
 BEHIND_EAR_M = 0.006  # in front of a bare ear's back, where hair behind it begins
 BEFORE_EAR_M = 0.006  # in front of a covered ear

@@ -43,7 +43,9 @@ def degrade_to_quarter(rgb: UInt8[np.ndarray, "h w 3"], seed: int) -> UInt8[np.n
     noisy = small + np.random.default_rng(seed).normal(0, NOISE, small.shape)
     bgr = np.clip(np.round(noisy), 0, 255).astype(np.uint8)[..., ::-1]
     data = cv2.imencode(".jpg", np.ascontiguousarray(bgr), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None, "our own JPEG"
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def denoise_and_enlarge(small: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h4 w4 3"]:

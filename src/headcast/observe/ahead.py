@@ -120,7 +120,7 @@ def write(path: Path, result: PhotoFace) -> None:
         box=np.array(detection.box, np.float64),
         note=np.array(note or ""),
         numbers=numbers,
-        **({} if detection.blendshapes is None else {"blendshapes": detection.blendshapes}),
+        blendshapes=np.zeros(0) if detection.blendshapes is None else detection.blendshapes,
     )
 
 
@@ -131,7 +131,7 @@ def read_result(path: Path) -> PhotoFace:
     with np.load(path, allow_pickle=False) as file:
         x0, y0, x1, y1 = file["box"].tolist()
         score, yaw, turns = file["numbers"].tolist()
-        scores = file.get("blendshapes")
+        scores = file["blendshapes"] if file["blendshapes"].size else None
         detection = Detection(
             points=file["points"], box=(x0, y0, x1, y1), score=score, yaw=yaw, blendshapes=scores
         )

@@ -81,7 +81,7 @@ class LidModel:
 
 def _kept_lid_vertices(head: HeadModel, triangle: Int[np.ndarray, "478"], faces: np.ndarray) -> torch.Tensor:
     """Return which lid vertices are needed: those under landmarks, and the lids' edges."""
-    needed = np.isin(head.lid_index.numpy(), faces[triangle]).any(0)
+    needed = np.any(np.isin(head.lid_index.numpy(), faces[triangle]), 0)
     needed[head.lid_rim.numpy()] = True
     return torch.from_numpy(np.flatnonzero(needed))
 

@@ -124,6 +124,7 @@ def multiply_light(
     _, label = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    label = np.asarray(label, np.int64)
     source = np.zeros(int(label.max()) + 1, np.int64)
     source[label[known]] = np.flatnonzero(known)
     light = light.reshape(-1, 3)[source[label]]

@@ -70,7 +70,7 @@ def observe_hair(
     surface_fraction = _surface_fraction(grid, skin, base)
     cover, pixel = _sample_hair(observation, near_skin + (surface - near_skin) * surface_fraction[..., None])
     h, w = observation.image.shape[:2]
-    in_image = ((pixel > 1) & (pixel < [w - 1, h - 1])).all(-1)
+    in_image = np.all((pixel > 1) & (pixel < [w - 1, h - 1]), -1)
     skin_facing = _facing_cosines(near_skin, camera)
     confidence = smoothstep(np.minimum(facing, skin_facing), 0.05, 0.3) * in_image
     hair_on_skin = _sample_hair(observation, near_skin)[0]
@@ -132,7 +132,7 @@ def _outline(
     radii = RAY_DISTANCES_M[:, None, None] - 0.02
     pixel = project_points(start[None] + direction[None] * radii[..., None], observation.camera)[0]
     h, w = observation.image.shape[:2]
-    in_image = ((pixel > 1) & (pixel < [w - 1, h - 1])).all(-1)
+    in_image = np.all((pixel > 1) & (pixel < [w - 1, h - 1]), -1)
     flat_samples = pixel.reshape(-1, 2).astype(np.float32)
     is_hair, person = _hair_and_person(masks, flat_samples, in_image)
     person_end, end_visible = _last_in_run(person & in_image, in_image)

@@ -135,7 +135,7 @@ def _matte_excess(
     angle = (np.arange(RAY_COUNT) + 0.5) / RAY_COUNT * 2 * np.pi - np.pi
     radius = np.arange(0.0, 1.5 * float(np.linalg.norm(pixel - centre, axis=1).max()), 0.5)
     sample = centre + radius[None, :, None] * np.stack([np.cos(angle), np.sin(angle)], -1)[:, None]
-    in_image = ((sample > 1) & (sample < [w - 1, h - 1])).all(-1)
+    in_image = np.all((sample > 1) & (sample < [w - 1, h - 1]), -1)
     flat_samples = sample.reshape(-1, 2).astype(np.float32)
     in_matte = (
         sample_bilinear(person.astype(np.float32), flat_samples).reshape(in_image.shape) > 0.5

@@ -33,6 +33,7 @@ from headcast.metrics.image import GREY, psnr, ssim
 from headcast.metrics.sface import cosine_similarity
 from headcast.metrics.sharpness import relative_sharpness
 from headcast.progress import Progress
+from headcast.registry import DEFAULT_METHOD
 from headcast.restore import restore
 from headcast.view import flatten, source_view, to_rgba
 
@@ -67,7 +68,7 @@ class Options:
 
 
 def measure(setting: Setting) -> Report:
-    """Measure ``fit``, restoration before ``fit``, and every round, on every person.
+    """Measure the default method, restoration before it, and every round, on every person.
 
     Raises:
         HeadcastError: another method, or no photographs.
@@ -84,7 +85,7 @@ def measure(setting: Setting) -> Report:
     report = Report(
         protocol="rounds", figures={f.key: f for f in FIGURES}, main=tuple(f.key for f in FIGURES)
     )
-    subjects = ["photo, enlarged", "fit", "restored, then fit"]
+    subjects = ["photo, enlarged", DEFAULT_METHOD, f"restored, then {DEFAULT_METHOD}"]
     subjects += [f"round {k}" for k in range(1, options.rounds + 1)]
     with StaticLandmarks() as detector:
         for n, name in enumerate(names):
@@ -164,12 +165,12 @@ def renderings(
     with TemporaryDirectory() as folder:
         photo, better = Path(folder) / "photo.png", Path(folder) / "restored.png"
         save_png(photo, small)
-        say(0.1, f"{name}: fit")
-        yield shown("fit", render_source(api.create(photo, seed=setting.seed), width, height))
-        say(0.2, f"{name}: restored, then fit")
+        say(0.1, f"{name}: {DEFAULT_METHOD}")
+        yield shown(DEFAULT_METHOD, render_source(api.create(photo, seed=setting.seed), width, height))
+        say(0.2, f"{name}: restored, then {DEFAULT_METHOD}")
         save_png(better, restore(small, scale=4))
         made = api.create(better, seed=setting.seed)
-        yield shown("restored, then fit", render_source(made, width, height))
+        yield shown(f"restored, then {DEFAULT_METHOD}", render_source(made, width, height))
         for k in range(1, options.rounds + 1):
             say(0.3 + 0.7 * (k - 1) / options.rounds, f"{name}: round {k}")
             given = {"rounds": k, "video_frames": options.video_frames, "always": True}

@@ -16,7 +16,8 @@ COARSE = 9.0  # standard deviation, texels of a 1024 texture, from which detail 
 MIN_KNOWN = 0.95  # of a patch's texels, that show skin
 MIN_PATCHES = 20  # of a kind, to draw from
 KINDS = (0.25, 0.75)  # of growth: up to the first a patch is bare skin, from the second where a beard grows
-MAX_DETAIL = 0.5  # natural logarithm
+BEARD_DARKENING = 0.15  # natural logarithm, from which what grows is a beard and not smooth skin
+MAX_DETAIL, MAX_BARE_DETAIL = 0.5, 0.25  # natural logarithm, of skin with and without a beard
 
 
 def skin_grain(
@@ -36,11 +37,20 @@ def skin_grain(
     bare, beard = corners[grown < KINDS[0]], corners[grown > KINDS[1]]
     if len(bare) < MIN_PATCHES:
         return np.zeros_like(observed.albedo)
-    out = _lay(detail, bare, side, rng)
-    if len(beard) >= MIN_PATCHES:
+    out = _lay(detail.clip(-MAX_BARE_DETAIL, MAX_BARE_DETAIL), bare, side, rng)
+    if len(beard) >= MIN_PATCHES and _beard_darkening(canvas, known, growth) > BEARD_DARKENING:
         weight = texels.to_image(growth.clip(0, 1))[..., None]
         out = np.sqrt(1 - weight) * out + np.sqrt(weight) * _lay(detail, beard, side, rng)
     return texels.from_image(out)
+
+
+def _beard_darkening(
+    canvas: TextureCanvas, known: Bool[np.ndarray, "n"], growth: Float[np.ndarray, "n"]
+) -> float:
+    """Return by how much skin is darker where a beard may grow than elsewhere, natural logarithm."""
+    log = np.log(np.maximum(canvas.observed.albedo.mean(1), 0) + EPS)
+    bare, grown = known & (growth < KINDS[0]), known & (growth > KINDS[1])
+    return float(np.median(log[bare]) - np.median(log[grown])) if bare.any() and grown.any() else 0.0
 
 
 def _known(canvas: TextureCanvas) -> Bool[np.ndarray, "n"]:

@@ -1,6 +1,7 @@
 """Learns where short hair grows on a head: ``weights/hair_growth.safetensors``.
 
     python tools/learn_hair_growth.py ../shared/data [--cache private/growth] [-o FILE]
+    python tools/learn_hair_growth.py ../shared/data --cache private/growth --score    # held-out people
 
 Front photos of the `train` splits of london, canada and house118 say for the rays of the hair's grid that
 face the camera whether there is hair; people whose hair hangs beside the neck, and bald ones, are left out.
@@ -30,7 +31,7 @@ from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.grid import DOME_ROWS, HairGrid, blur_around, mirror, normals
 from headcast.observe.types import Observation
 from headcast.render.geometry import visibility
-from headcast.weights import save_tensors, weights_path
+from headcast.weights import load_tensors, save_tensors, weights_path
 
 NEAR_SKIN_M = 0.004  # above the skin, where the hair mask is sampled
 FACING = (0.08, 0.3)  # cosines to the camera between which a ray begins to count
@@ -50,9 +51,9 @@ class Seen(NamedTuple):
     short: bool
 
 
-def chosen(data: Path, folder: str) -> list[Path]:
-    """Neutral front photos of training people of one set, evenly from its list."""
-    rows = [r for r in csv.DictReader((data / folder / f"{folder}.csv").open()) if r["split"] == "train"]
+def chosen(data: Path, folder: str, split: str = "train") -> list[Path]:
+    """Neutral front photos of a split's people of one set, evenly from its list."""
+    rows = [r for r in csv.DictReader((data / folder / f"{folder}.csv").open()) if r["split"] == split]
     rows = [r for r in rows if r.get("expression", "neutral") == "neutral"]
     names = [r.get("file") or f"{r['id']}.jpg" for r in rows]
     return [data / folder / name for name in names[:: max(1, len(names) // PEOPLE)][:PEOPLE]]
@@ -106,17 +107,18 @@ def all_seen(paths: list[Path]) -> list[Seen]:
     return found
 
 
-def cached(data: Path, folder: str, cache: Path | None) -> list[Seen]:
+def cached(data: Path, folder: str, cache: Path | None, split: str = "train") -> list[Seen]:
     """Return the people of one set, from the cache or observed now."""
-    path = None if cache is None else cache / f"{folder}.npz"
+    suffix = "" if split == "train" else f"-{split}"
+    path = None if cache is None else cache / f"{folder}{suffix}.npz"
     if path is not None and path.is_file():
         kept = np.load(path)
         return [
             Seen(h, c, bool(s))
             for h, c, s in zip(kept["hair"], kept["confidence"], kept["short"], strict=True)
         ]
-    people = all_seen(chosen(data, folder))
-    if path is not None:
+    people = all_seen(chosen(data, folder, split))
+    if path is not None and people:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(
             path,
@@ -159,24 +161,54 @@ def without_holes(cover: np.ndarray) -> np.ndarray:
 def average(people: list[Seen], meshes: np.ndarray) -> np.ndarray:
     """Return the probability (n, m) of hair on every ray, both sides alike."""
     short = [s for s in people if s.short]
-    weight = np.sum([s.confidence for s in short], 0)
-    total = np.sum([s.confidence * s.hair for s in short], 0)
+    weight = sum((s.confidence for s in short), np.zeros_like(meshes))
+    total = sum((s.confidence * s.hair for s in short), np.zeros_like(meshes))
     weight, total = weight + mirror(weight), total + mirror(total)
     prior = 0.5 * (meshes + mirror(meshes))
     value = (total + MESH_WEIGHT * prior) / (weight + MESH_WEIGHT)
     return np.clip(blur_around(value, 0.7), 0, 1)
 
 
+def brier(growth: np.ndarray, people: list[Seen]) -> float:
+    """Return the mean square error of a map on the rays that short-haired people's photos show."""
+    short = [s for s in people if s.short]
+    weight = sum(float(s.confidence.sum()) for s in short)
+    return sum(float((s.confidence * (s.hair - growth) ** 2).sum()) for s in short) / weight
+
+
+def score(train: list[Seen], held_out: list[Seen], meshes: np.ndarray) -> dict[str, float]:
+    """Return the error on held-out people of the shipped map, of controls, and of maps of thirds."""
+    shipped = load_tensors("hair_growth").tensors["growth"].numpy() / 255.0
+    short = [s for s in train if s.short]
+    rows = {
+        "shipped": shipped,
+        "nothing grows": 0 * shipped,
+        "MakeHuman's short hair alone": average([], meshes),
+        "one probability": np.full_like(shipped, shipped.mean()),
+        "shipped, upside down": shipped[::-1],
+        **{f"third {k + 1} of the people": average(short[k::3], meshes) for k in range(3)},
+    }
+    return {name: brier(growth, held_out) for name, growth in rows.items()}
+
+
 def main(arguments: list[str]) -> None:
-    """Learn the map and write it with its card."""
+    """Learn the map and write it with its card; or score it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--score", action="store_true", help="score the shipped map on validation people")
     parser.add_argument("-o", "--out", type=Path, default=weights_path("hair_growth"))
     args = parser.parse_args(arguments)
     people = [s for folder in args.sets for s in cached(args.data, folder, args.cache)]
-    growth = average(people, mesh_cover(HeadModel.load()))
+    meshes = mesh_cover(HeadModel.load())
+    if args.score:
+        held_out = [s for f in args.sets for s in cached(args.data, f, args.cache, "validation")]
+        print(f"{sum(s.short for s in held_out)} short-haired of {len(held_out)} validation people")
+        for name, error in score(people, held_out, meshes).items():
+            print(f"{name}: {error:.4f}")
+        return
+    growth = average(people, meshes)
     count = sum(s.short for s in people)
     save_tensors(
         args.out,

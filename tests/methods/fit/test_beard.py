@@ -6,42 +6,21 @@ from functools import cache
 
 import numpy as np
 import torch
+from tests.methods.fit.skin_canvas import SKIN, plain_canvas
 
-from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.beard import beard_growth
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.complete import complete_hidden
-from headcast.methods.fit.skin.observations import TexelObservations
-from headcast.texture.texels import texels_of
 
-SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 BEARD = 0.5  # of the skin's albedo
 
 
 @cache
 def half_face() -> TextureCanvas:
     """Skin of one colour, seen on the front of the face alone."""
-    head = HeadModel.load()
-    texels = texels_of(head, 256)
-    n = len(texels.index)
-    one = np.ones(n, np.float32)
-    seen = TexelObservations(
-        albedo=np.tile(SKIN, (n, 1)),
-        confidence=one,
-        is_clean=one,
-        label=np.tile(np.array([1, 0, 0], np.float32), (n, 1)),
-        frontality=one,
-        in_face=one,
-        label_confidence=one,
-        foldedness=0 * one,
-        shading=np.tile(one[:, None], (1, 3)),
-        facing=one,
-    )
-    canvas = TextureCanvas(
-        head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=np.tile(SKIN, (n, 1))
-    )
+    canvas = plain_canvas(256)
     at = canvas.gather(canvas.rest)
-    seen.confidence[:] = (np.abs(at[:, 0]) < 0.045) & (at[:, 2] > 0.05)
+    canvas.observed.confidence[:] = (np.abs(at[:, 0]) < 0.045) & (at[:, 2] > 0.05)
     return canvas
 
 

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.methods.fit.skin_canvas import SKIN, plain_canvas
 
-from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.grain import skin_grain
-from headcast.methods.fit.skin.observations import TexelObservations
-from headcast.texture.texels import texels_of
-
-SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 
 
 def speckled(strength: float, confidence: float = 1.0) -> TextureCanvas:
     """Skin with independent speckles; everything is observed."""
-    head = HeadModel.load()
-    texels = texels_of(head, 512)
-    n = len(texels.index)
-    one = np.ones(n, np.float32)
-    noise = np.random.default_rng(1).normal(size=(n, 1)) * strength
-    seen = TexelObservations(
-        albedo=(SKIN * np.exp(noise)).astype(np.float32),
-        confidence=one * np.float32(confidence),
-        is_clean=one,
-        label=np.tile(np.array([1, 0, 0], np.float32), (n, 1)),
-        frontality=one,
-        in_face=one,
-        label_confidence=one,
-        foldedness=0 * one,
-        shading=np.tile(one[:, None], (1, 3)),
-        facing=one,
-    )
-    return TextureCanvas(
-        head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=np.tile(SKIN, (n, 1))
-    )
+    canvas = plain_canvas(512, confidence=confidence)
+    noise = np.random.default_rng(1).normal(size=(len(canvas.fill), 1)) * strength
+    canvas.observed.albedo[:] = SKIN * np.exp(noise)
+    return canvas
 
 
 @pytest.mark.parametrize("strength", [0.02, 0.1])

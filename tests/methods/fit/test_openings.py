@@ -7,14 +7,13 @@ from functools import cache
 import numpy as np
 import torch
 from jaxtyping import Float
+from tests.methods.fit.skin_canvas import SKIN, plain_canvas
 
 from headcast.head.model import HeadModel
 from headcast.methods.fit.skin.canvas import TextureCanvas
-from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.openings import paint_openings, reject_teeth
 from headcast.texture.texels import Texels, interpolate_attributes, texels_of
 
-SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 LIP = np.array([0.35, 0.14, 0.13], np.float32)
 
 
@@ -30,22 +29,7 @@ def canvas(
     colour: Float[np.ndarray, "3"], fill: Float[np.ndarray, "3"], confidence: float = 1.0
 ) -> TextureCanvas:
     """Everything seen in one colour and filled with another."""
-    head, texels, rest, at = parts()
-    n = len(at)
-    one = np.ones(n, np.float32)
-    seen = TexelObservations(
-        albedo=np.tile(colour, (n, 1)),
-        confidence=one * np.float32(confidence),
-        is_clean=one,
-        label=np.tile(np.array([1, 0, 0], np.float32), (n, 1)),
-        frontality=one,
-        in_face=one,
-        label_confidence=one,
-        foldedness=0 * one,
-        shading=np.tile(one[:, None], (1, 3)),
-        facing=one,
-    )
-    return TextureCanvas(head=head, texels=texels, rest=rest, observed=seen, fill=np.tile(fill, (n, 1)))
+    return plain_canvas(512, colour, fill, confidence)
 
 
 def test_lower_lash_lines_and_nostrils_are_dark_and_cheeks_are_not() -> None:

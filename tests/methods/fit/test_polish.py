@@ -7,20 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.bound import bound
+from tests.plain_head import head_and_photo
 
 from headcast.avatar.gaussian import GaussianAvatar
-from headcast.avatar.mesh import MeshAvatar
-from headcast.avatar.source import SourceView
-from headcast.camera import Camera
-from headcast.head.model import HeadModel
-from headcast.head.params import HeadParams
 from headcast.methods.fit import polish as module
 from headcast.methods.fit.polish import polish
-from headcast.observe.types import Detection, Masks, Observation
-from headcast.render.shading import ambient
+from headcast.observe.types import Observation
 from headcast.splats import photo_targets
-from headcast.splats.init import init_gaussians
 from headcast.splats.optimize import RATES
 from headcast.splats.targets import pose_target
 
@@ -28,32 +21,7 @@ from headcast.splats.targets import pose_target
 @pytest.fixture(scope="module")
 def scene() -> tuple[GaussianAvatar, Observation]:
     """A plain head, and a photo of it with a pattern that the mesh lacks."""
-    head = HeadModel.load()
-    params = HeadParams.neutral(head.identities).replace(translation=torch.tensor([0.0, -0.02, -1.0]))
-    source = SourceView(Camera.make(400, 128, 128), params, ambient())
-    plain = np.full((128, 128, 3), 140, np.uint8)
-    y, x = np.mgrid[0:256, 0:256]
-    waves = (130 + 45 * np.sin(x / 7) * np.sin(y / 7))[..., None].repeat(3, 2).astype(np.uint8)
-    with torch.no_grad():
-        mesh = MeshAvatar(bound=bound(head, source), texture=plain)
-        drawn = MeshAvatar(bound=bound(head, source), texture=waves).render(params, source.camera)
-        points = source.camera.project(head.landmarks(head(params))).numpy().astype(np.float64)
-        avatar = GaussianAvatar(mesh, init_gaussians(mesh.surface, source))
-    alpha = drawn.alpha.numpy()
-    image = (drawn.rgb.numpy() * alpha[..., None] * 255).round().astype(np.uint8)
-    none = np.zeros_like(alpha)
-    box = tuple(float(c) for c in (*points.min(0), *points.max(0)))
-    seen = Observation(
-        image=image,
-        detection=Detection(points, box, 1.0),
-        masks=Masks(person=alpha, skin=alpha, hair=none, clothes=none, glasses=none),
-        camera=source.camera,
-        params=params,
-        light=source.light.numpy(),
-        landmark_error=0.0,
-        name="synthetic",
-    )
-    return avatar, seen
+    return head_and_photo(128, 400.0)
 
 
 def away(avatar: GaussianAvatar, target: np.ndarray, alpha: np.ndarray) -> float:

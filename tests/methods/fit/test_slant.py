@@ -7,43 +7,22 @@ from functools import cache
 
 import numpy as np
 import pytest
+from tests.methods.fit.skin_canvas import SKIN, plain_canvas
 
-from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.skin.canvas import TextureCanvas
-from headcast.methods.fit.skin.observations import TexelObservations
 from headcast.methods.fit.skin.slant import slant_level
-from headcast.texture.texels import texels_of
 
-SKIN = np.array([0.4, 0.28, 0.22], np.float32)
 DARKER = np.array([0.2, 0.25, 0.35], np.float32)  # natural logarithm, of fully slanted skin
 
 
 @cache
 def plain() -> TextureCanvas:
     """A face of one colour that looks to the camera; its normals are those of an ellipsoid."""
-    head = HeadModel.load()
-    texels = texels_of(head, 512)
-    n = len(texels.index)
-    one = np.ones(n, np.float32)
-    seen = TexelObservations(
-        albedo=np.tile(SKIN, (n, 1)),
-        confidence=one,
-        is_clean=one,
-        label=np.tile(np.array([1, 0, 0], np.float32), (n, 1)),
-        frontality=one,
-        in_face=one,
-        label_confidence=one,
-        foldedness=0 * one,
-        shading=np.tile(one[:, None], (1, 3)),
-        facing=one,
-    )
-    canvas = TextureCanvas(
-        head=head, texels=texels, rest=head.neutral.numpy(), observed=seen, fill=np.tile(SKIN, (n, 1))
-    )
+    canvas = plain_canvas(512)
     across = np.abs(canvas.gather(canvas.rest)[:, 0]) / 0.077
     facing = np.sqrt(np.maximum(1 - across**2, 0)).astype(np.float32)
-    return replace(canvas, observed=replace(seen, facing=facing))
+    return replace(canvas, observed=replace(canvas.observed, facing=facing))
 
 
 def darkened(label: tuple[float, float, float] = (1, 0, 0)) -> TextureCanvas:

@@ -21,7 +21,6 @@ MIN_VISIBLE = 40  # of an ear's vertices, for a photo to say whether it is bare
 BARE_FRACTION = 0.3  # of the skin at its visible vertices, from which an ear is bare
 VISIBLE_FACING = 0.1  # cosine to the camera of an ear's visible vertices
 BEHIND_EAR_M = 0.006  # in front of a bare ear's back, where hair behind it begins
-BEFORE_EAR_M = 0.006  # in front of a covered ear
 MIN_FRONT_DEPTH_M = 0.012  # of hair's front face before the axis
 FORWARD_M, FORWARD_RANGE_M = 0.03, (0.05, 0.16)  # by which hair comes forward below the chin, and where (-y)
 ABOVE_SLOPE = 0.03  # metres a row by which it may come forward above the ears
@@ -33,14 +32,13 @@ class Ears(NamedTuple):
 
     Attributes:
         cells: (n, m) rays through an ear. bare: (n, m) rays through one that is not covered by hair.
-        back, front: z of the ears' back and front, metres. top, bottom: y of their ends.
+        back: z of the ears' back, metres. top, bottom: y of their ends.
         bare_by_column: (m,) 0..1 whether the ear of that side is bare.
     """
 
     cells: Bool[np.ndarray, "n m"]
     bare: Bool[np.ndarray, "n m"]
     back: float
-    front: float
     top: float
     bottom: float
     bare_by_column: Float[np.ndarray, "m"]
@@ -73,8 +71,8 @@ def find_ears(
         if is_bare:
             bare |= of_side
             by_column[(columns > len(columns) // 2) == (side > 0)] = 1.0
-    back, front = (float(np.quantile(points[:, 2], q)) for q in (0.05, 0.98))
-    return Ears(cells, bare, back, front, float(points[:, 1].max()), float(points[:, 1].min()), by_column)
+    back = float(np.quantile(points[:, 2], 0.05))
+    return Ears(cells, bare, back, float(points[:, 1].max()), float(points[:, 1].min()), by_column)
 
 
 def ears_on(grid: HairGrid, head: HeadModel, rest: Float[np.ndarray, "v 3"]) -> Bool[np.ndarray, "n m"]:
@@ -119,15 +117,16 @@ def _bare_fraction(observation: Observation, head: HeadModel, which: Bool[np.nda
 def front_limit(grid: HairGrid, ears: Ears) -> Float[np.ndarray, "n m"]:
     """Return the farthest reach (n, m) of hair that hangs beside the face, metres; infinite: not limited.
 
-    It stays behind a plane: at the back of bare ears, before covered ones, and further forward below.
+    Beside a bare ear it stays behind a plane at the ear's back, and further forward below. Hair that covers
+    an ear is not limited: it lies where the photo shows it.
     """
     axis_z, y = grid.origin[:, 2], grid.heights
     forward = FORWARD_M * smoothstep(-y, *FORWARD_RANGE_M)
     above = np.maximum(y - ears.top, 0) / (y[-2] - y[-1]) * ABOVE_SLOPE
-    bare = ears.bare_by_column[None]
-    plane = bare * (ears.back + BEHIND_EAR_M) + (1 - bare) * (ears.front + BEFORE_EAR_M)
+    is_bare = ears.bare_by_column[None] > 0.5
+    plane = ears.back + BEHIND_EAR_M
     depth = np.maximum(plane + (forward + above - axis_z)[:, None], MIN_FRONT_DEPTH_M)
     cosine = grid.direction[-1, :, 2][None]
     limit = depth / np.maximum(cosine, SIDE_ON)
     is_level = np.abs(grid.direction[:, :1, 1]) < 1e-6
-    return np.where((cosine > SIDE_ON) & is_level, limit, np.inf)
+    return np.where((cosine > SIDE_ON) & is_level & is_bare, limit, np.inf)

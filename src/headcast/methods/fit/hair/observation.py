@@ -20,6 +20,7 @@ __all__ = ["HairObservation", "observe_hair"]
 RAY_DISTANCES_M = np.arange(0.0, 0.16, 0.003, dtype=np.float32)
 NEAR_SKIN_M = 0.003  # above the skin, where the hair mask is sampled
 ON_SKIN_FACING = (0.3, 0.5)  # cosines to the camera between which skin under hair begins to count
+OUTLINE_MARGIN_M = 0.006  # inside the person's outline, where the hair mask is sampled at the latest
 MAX_GAP_STEPS = 2  # longest gap along a ray that is ignored
 
 
@@ -66,7 +67,10 @@ def observe_hair(
     outline, limit = _outline(observation, start, direction)
     weight = np.exp(-((facing / 0.25) ** 2)) * np.isfinite(outline)
     # the visible part of the hair's own surface
-    near_skin = start + direction * NEAR_SKIN_M
+    # a skull that is fitted too large ends beyond the person's outline, where there is no hair to be seen
+    inside = np.where(np.isfinite(limit), np.minimum(limit - OUTLINE_MARGIN_M, 0.0), 0.0)
+    inside[DOME_ROWS:] = 0.0
+    near_skin = start + direction * (NEAR_SKIN_M + inside)[..., None]
     surface_fraction = _surface_fraction(grid, skin, base)
     cover, pixel = _sample_hair(observation, near_skin + (surface - near_skin) * surface_fraction[..., None])
     h, w = observation.image.shape[:2]
@@ -76,7 +80,9 @@ def observe_hair(
     hair_on_skin = _sample_hair(observation, near_skin)[0]
     on_skin = hair_on_skin * smoothstep(skin_facing, *ON_SKIN_FACING)
     cover = np.maximum(cover, hair_on_skin)
-    rim, cover = _combine_with_rim(observation, start, direction, outline, confidence, weight, cover, ears)
+    rim, cover = _combine_with_rim(
+        observation, start, direction, outline, confidence, weight, cover, ears, inside
+    )
     cover, confidence = _extend_below_image(cover, confidence + rim, pixel[..., 1] >= h - 1)
     return HairObservation(
         outline=np.nan_to_num(outline),
@@ -105,10 +111,11 @@ def _combine_with_rim(
     weight: np.ndarray,
     cover: np.ndarray,
     ears: np.ndarray,
+    inside: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Combine the cover of the hair's surface with that at its outline; return the rim's weight and it."""
     rim_cover, _ = _sample_hair(
-        observation, start + direction * np.maximum(np.nan_to_num(outline) - 0.005, 0)[..., None]
+        observation, start + direction * (np.maximum(np.nan_to_num(outline) - 0.005, 0) + inside)[..., None]
     )
     in_dome = np.arange(len(confidence))[:, None] < DOME_ROWS
     reliability = np.where(in_dome | ears, smoothstep(rim_cover, 0.3, 0.7), 1.0)

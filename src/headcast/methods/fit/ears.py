@@ -106,45 +106,53 @@ def _offset(rest: Float[Tensor, "v 3"], ear: _Ear, placement: _Placement) -> Flo
     return offset
 
 
+class _Outlines:
+    """Outlines in a window of the photo that an ear has in any placement, and what the photo shows there."""
+
+    def __init__(
+        self, observation: Observation, head: HeadModel, rest: Tensor, posed: Tensor, ear: _Ear
+    ) -> None:
+        self.camera, self.ear = observation.camera, ear
+        self.points, self.axes = posed[ear.which], head_axes(head, observation)
+        self.beyond = (rest[ear.which, 0] * ear.side - ear.root).clamp(min=0)
+        pixel = self.camera.project(self.points).numpy()
+        low, high = pixel.min(0), pixel.max(0)
+        margin = MARGIN * float((high - low).max())
+        self.shrink = min(1.0, WORK_HEIGHT / float(high[1] - low[1]))
+        self.corner = np.floor(low - margin).astype(int)
+        width, height = np.ceil((high - low + 2 * margin) * self.shrink).astype(int)
+        self.size = int(width), int(height)
+        self.skin, self.cost = _evidence(observation, self.corner, self.size, self.shrink, pixel)
+
+    def inside(self, placement: _Placement) -> Bool[np.ndarray, "h w"]:
+        """Return the pixels inside the convex outline."""
+        import cv2
+
+        centred = (self.points - self.points.mean(0)) @ self.axes.T
+        local = centred * torch.tensor([0.0, placement.size - 1, placement.size - 1])
+        local[:, 0] = self.ear.side * ((placement.out - 1) * self.beyond - placement.inwards)
+        local[:, 1] += placement.up
+        at = (self.camera.project(self.points + local @ self.axes).numpy() - self.corner) * self.shrink
+        hull = cv2.convexHull(np.round(at * 16).astype(np.int32))
+        return cv2.fillConvexPoly(np.zeros(self.size[::-1], np.uint8), hull, (1,), cv2.LINE_8, 4) > 0
+
+
 def _placement(
     observation: Observation, head: HeadModel, rest: Float[Tensor, "v 3"], ear: _Ear
 ) -> _Placement | None:
     """Return the placement whose outline covers the photo's skin beside the face best; None: not visible."""
-    import cv2
-
-    posed, camera = head(observation.params), observation.camera
-    points = posed[ear.which]
-    to_camera = torch.nn.functional.normalize(camera.center - points, dim=1)
-    facing = (head.vertex_normals(posed)[ear.which] * to_camera).sum(1)
-    seen = (visibility(points, camera, posed, head.faces, tolerance=0.003) > 0.5) & (facing > MIN_FACING)
-    if int(seen.sum()) < MIN_VISIBLE:
+    posed = head(observation.params)
+    if not _is_visible(observation, head, posed, ear):
         return None
-    axes = head_axes(head, observation)
-    beyond = (rest[ear.which, 0] * ear.side - ear.root).clamp(min=0)
-    pixel = camera.project(points).numpy()
-    low, high = pixel.min(0), pixel.max(0)
-    margin = MARGIN * float((high - low).max())
-    shrink = min(1.0, WORK_HEIGHT / float(high[1] - low[1]))
-    corner = np.floor(low - margin).astype(int)
-    size = np.ceil((high - low + 2 * margin) * shrink).astype(int)
-    skin, cost = _evidence(observation, corner, (int(size[0]), int(size[1])), shrink, pixel)
-
-    def outline(placement: _Placement) -> np.ndarray:
-        centred = (points - points.mean(0)) @ axes.T
-        local = centred * torch.tensor([0.0, placement.size - 1, placement.size - 1])
-        local[:, 0] = ear.side * ((placement.out - 1) * beyond - placement.inwards)
-        local[:, 1] += placement.up
-        at = (camera.project(points + local @ axes).numpy() - corner) * shrink
-        hull = cv2.convexHull(np.round(at * 16).astype(np.int32))
-        return cv2.fillConvexPoly(np.zeros((size[1], size[0]), np.uint8), hull, (1,), cv2.LINE_8, 4) > 0
-
-    area = max(1, int(outline(AS_IS).sum()))
-    covered = float(skin[outline(AS_IS)].sum()) / area < COVERED
-    value = -cost[0] if covered else skin - cost.sum(0)
+    outlines = _Outlines(observation, head, rest, posed, ear)
+    usual = outlines.inside(AS_IS)
+    area = max(1, int(usual.sum()))
+    covered = float(outlines.skin[usual].sum()) / area < COVERED
+    value = -outlines.cost[0] if covered else outlines.skin - outlines.cost.sum(0)
 
     def score(placement: _Placement) -> float:
         change = np.subtract(placement, AS_IS) / np.subtract(EXTREME, AS_IS)
-        return float(value[outline(placement)].sum()) / area - float(np.dot(PRIOR, change**2))
+        return float(value[outlines.inside(placement)].sum()) / area - float(np.dot(PRIOR, change**2))
 
     best = AS_IS
     for _ in range(ROUNDS):
@@ -154,6 +162,15 @@ def _placement(
             break
         best = max([best, *(best._replace(up=u, size=s) for u in UP_M for s in SIZE)], key=score)
     return _Placement(*map(float, best))
+
+
+def _is_visible(observation: Observation, head: HeadModel, posed: Float[Tensor, "v 3"], ear: _Ear) -> bool:
+    """Return whether the photo's camera sees enough of an ear."""
+    camera, points = observation.camera, posed[ear.which]
+    to_camera = torch.nn.functional.normalize(camera.center - points, dim=1)
+    facing = (head.vertex_normals(posed)[ear.which] * to_camera).sum(1)
+    seen = (visibility(points, camera, posed, head.faces, tolerance=0.003) > 0.5) & (facing > MIN_FACING)
+    return int(seen.sum()) >= MIN_VISIBLE
 
 
 def _evidence(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from headcast.head.model import HeadModel
@@ -90,36 +90,20 @@ def _moved_by_height(
     side: float,
 ) -> Float[np.ndarray, "k"] | None:
     """Return metres outwards by which the outline moves at each height; None: the photo does not show it."""
-    camera, masks = observation.camera, observation.masks
-    assert masks is not None
-    outwards = side * head_axes(head, observation)[0]
-    pixel = camera.project(posed).numpy()
-    beside = camera.project(posed + 0.01 * outwards).numpy() - pixel
-    direction = beside / np.maximum(np.linalg.norm(beside, axis=1, keepdims=True), 1e-9)
-    mean = direction[face].mean(0)
+    pixel, beside = _pixels_beside(observation, head, posed, side)
+    mean = (beside / np.maximum(np.linalg.norm(beside, axis=1, keepdims=True), 1e-9))[face].mean(0)
     along = pixel @ (mean / np.linalg.norm(mean))
-    skin_vertex = np.zeros(len(rest), bool)
-    skin_vertex[head.faces[head.part == head.part_names.index("skin")].unique().numpy()] = True
-    candidates = skin_vertex & ~head.region_mask("ears").numpy() & (rest[:, 0] * side > 0)
-    ear_bottom = rest[head.region_mask("ears").numpy(), 1].min(initial=np.inf)
-    steps = np.arange(*REACH_M, STEP_M)
+    ears = head.region_mask("ears").numpy()
+    candidates = _on_skin(head) & ~ears & (rest[:, 0] * side > 0)
     found = np.full(len(heights), np.nan)
-    skin, clothes = masks.skin.astype(np.float32), masks.clothes.astype(np.float32)
     for k, height in enumerate(heights):
         index = np.flatnonzero(candidates & (np.abs(rest[:, 1] - height) < BIN_M / 2))
         if len(index) == 0:
             continue
         outermost = index[np.argmax(along[index])]
-        if not face[outermost]:
-            continue
-        at = pixel[outermost] + steps[:, None] * 100 * beside[outermost]
-        is_skin = sample_bilinear(skin, at.astype(np.float32)) > 0.5
-        if is_skin[0] and not is_skin.all():
-            end = steps[np.argmin(is_skin)]
-            beyond = pixel[outermost] + (end + BEYOND_M) * 100 * beside[outermost]
-            if sample_bilinear(clothes, beyond[None].astype(np.float32))[0] < 0.5:
-                found[k] = end - MARGIN_M
-        if height > ear_bottom and not found[k] < 0:
+        if face[outermost]:
+            found[k] = _end_of_skin(observation, pixel[outermost], beside[outermost])
+        if height > rest[ears, 1].min(initial=np.inf) and not found[k] < 0:
             found[k] = np.nan  # the ear's outline
     known = np.isfinite(found)
     if known.sum() < MIN_BINS:
@@ -127,6 +111,49 @@ def _moved_by_height(
     found[~known] = np.interp(heights[~known], heights[known], found[known])
     least = np.where(heights < chin, 2 * MOVE_M[0], MOVE_M[0])
     return _smoothed(np.clip(found, least, MOVE_M[1]))
+
+
+def _pixels_beside(
+    observation: Observation, head: HeadModel, posed: Float[Tensor, "v 3"], side: float
+) -> tuple[Float[np.ndarray, "v 2"], Float[np.ndarray, "v 2"]]:
+    """Return every vertex's pixel, and the step in pixels from there that is a metre outwards."""
+    outwards = side * head_axes(head, observation)[0]
+    pixel = observation.camera.project(posed).numpy()
+    return pixel, (observation.camera.project(posed + 0.01 * outwards).numpy() - pixel) * 100
+
+
+def _on_skin(head: HeadModel) -> Bool[np.ndarray, "v"]:
+    """Return which vertices belong to the head's skin."""
+    on_skin = np.zeros(len(head.neutral), bool)
+    on_skin[head.faces[head.part == head.part_names.index("skin")].unique().numpy()] = True
+    return on_skin
+
+
+def _end_of_skin(
+    observation: Observation, pixel: Float[np.ndarray, "2"], metre: Float[np.ndarray, "2"]
+) -> float:
+    """Return metres outwards from a pixel at which the skin ends; NaN where it does not, or at clothes.
+
+    Args:
+        metre: step in pixels that is a metre outwards.
+    """
+    masks = observation.masks
+    assert masks is not None
+    steps = np.arange(*REACH_M, STEP_M)
+    skin = sample_bilinear(masks.skin.astype(np.float32), _along(pixel, metre, steps)) > 0.5
+    if not skin[0] or skin.all():
+        return np.nan
+    end = float(steps[np.argmin(skin)])
+    clothes = sample_bilinear(
+        masks.clothes.astype(np.float32), _along(pixel, metre, np.array([end + BEYOND_M]))
+    )
+    return np.nan if clothes[0] > 0.5 else end - MARGIN_M
+
+
+def _along(
+    pixel: Float[np.ndarray, "2"], metre: Float[np.ndarray, "2"], steps: Float[np.ndarray, "k"]
+) -> Float[np.ndarray, "k 2"]:
+    return (pixel + steps[:, None] * metre).astype(np.float32)
 
 
 def _smoothed(values: Float[np.ndarray, "k"]) -> Float[np.ndarray, "k"]:

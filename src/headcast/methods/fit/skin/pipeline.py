@@ -13,7 +13,7 @@ from headcast.methods.fit.skin.beard import beard_growth
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.closed_lids import ClosedLids, close_lids
 from headcast.methods.fit.skin.complete import complete_hidden
-from headcast.methods.fit.skin.ears import shade_ears
+from headcast.methods.fit.skin.ear_shade import shade_ears
 from headcast.methods.fit.skin.eyes import paint_eyes
 from headcast.methods.fit.skin.lids import (
     bare_lids,

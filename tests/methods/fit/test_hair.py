@@ -247,7 +247,7 @@ def test_hair_hangs_behind_bare_ears(head: HeadModel) -> None:
         ears = ears_on(found.grid, head, head.neutral.numpy())
         ears &= found.grid.points(found.skin)[..., 2] > 0  # their front halves
         area.append(((found.reach > found.skin) & (found.cover > 0.5))[ears].mean())
-    assert area[0] < 0.5 * area[1]
+    assert area[0] < 0.6 * area[1]
 
 
 def test_short_hair_leaves_ears_and_neck_free(head: HeadModel) -> None:

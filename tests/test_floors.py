@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("relight",),
     ("drive",),
     ("api",),
-    ("evaluate",),
+    ("evaluate", "batch"),
     ("cli", "studio"),
     ("__main__",),
 )

@@ -15,6 +15,7 @@ __all__ = [
     "COMMANDS",
     "Animate",
     "Bake",
+    "Batch",
     "Create",
     "Degrade",
     "Doctor",
@@ -70,6 +71,35 @@ class Create:
     """Random seed."""
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Print a report as JSON."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Create an avatar of every photo, video and sub-folder of photos of one person in a folder."""
+
+    folder: Positional[Path]
+    """Folder of photos and videos; a sub-folder holds photos of one person."""
+    out: Annotated[Path, arg(aliases=["-o"], metavar="PATH")] = Path("avatars")
+    """Output folder; what exists there is kept, an interrupted run is resumed."""
+    method: str = DEFAULT_METHOD
+    """The method, as in create; each has options of its own."""
+    options: Suppress[Any] = None
+    workers: Annotated[int | None, arg(metavar="INT"), Limit(1, 1024)] = None
+    """Number of processes; by default as many as processors and memory allow."""
+    ray: Text = None
+    """Address of a Ray cluster that does the work instead, or auto; needs the extra 'cluster'."""
+    timeout: Annotated[float | None, arg(metavar="SECONDS"), Limit(1, 1e6)] = None
+    """Seconds that one avatar may take on this machine; by default any time."""
+    retry: bool = False
+    """Try photos again that were refused in an earlier run."""
+    enhance: bool = False
+    """Super-resolve every avatar afterwards (see headcast enhance)."""
+    consent: Text = None
+    """Statement of consent by the people shown; stored in every avatar."""
+    seed: int = 0
+    """Random seed."""
     json: bool = False
     """Print a report as JSON."""
 
@@ -440,6 +470,7 @@ class Entry(NamedTuple):
 HERE = "headcast.cli"
 COMMANDS: dict[str, Entry] = {
     "create": Entry(Create, f"{HERE}.create:run_create", f"{HERE}.method_forms:create_form"),
+    "batch": Entry(Batch, f"{HERE}.batch:run_batch_command", f"{HERE}.method_forms:batch_form"),
     "animate": Entry(Animate, f"{HERE}.actions:run_animate", f"{HERE}.method_forms:animate_form"),
     "render": Entry(Render, f"{HERE}.actions:run_render"),
     "bake": Entry(Bake, f"{HERE}.actions:run_bake"),

@@ -27,6 +27,7 @@ __all__ = [
     "Observe",
     "Render",
     "Restore",
+    "Studio",
     "Synth",
     "Texture",
     "Train",
@@ -297,6 +298,20 @@ class View:
 
 
 @dataclass(frozen=True)
+class Studio:
+    """Open the local web page: drop a photo, watch it become a head, move it, export it."""
+
+    project: File = None
+    """Folder of your heads; by default headcast-studio in your home folder."""
+    host: str = "127.0.0.1"
+    """Address to listen on; another than this machine's own lets others in who know the start address."""
+    port: Annotated[int, Limit(0, 65535)] = 0
+    """Port to listen on; 0 takes a free one."""
+    no_open: bool = False
+    """Print the address without opening a browser."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Check what works on this machine, what is missing and how to get it, and which model files exist."""
 
@@ -470,6 +485,7 @@ class Entry(NamedTuple):
 HERE = "headcast.cli"
 COMMANDS: dict[str, Entry] = {
     "create": Entry(Create, f"{HERE}.create:run_create", f"{HERE}.method_forms:create_form"),
+    "studio": Entry(Studio, f"{HERE}.studio:run_studio"),
     "batch": Entry(Batch, f"{HERE}.batch:run_batch_command", f"{HERE}.method_forms:batch_form"),
     "animate": Entry(Animate, f"{HERE}.actions:run_animate", f"{HERE}.method_forms:animate_form"),
     "render": Entry(Render, f"{HERE}.actions:run_render"),

@@ -41,13 +41,18 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-HEARTBEAT_S = 15.0
+HEARTBEAT_S, POLL_S = 15.0, 0.5
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(project: Project, keys: Keys, hosts: frozenset[str], any_address: int | None = None) -> Guard:
-    """Return the guarded application. Arguments as ``Guard``'s."""
-    queue = Queue(project)
+def make_app(
+    project: Project,
+    queue: Queue,
+    keys: Keys,
+    hosts: frozenset[str],
+    any_address: int | None = None,
+) -> Guard:
+    """Return the guarded application; ``keys``, ``hosts`` and ``any_address`` are ``Guard``'s."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -183,8 +188,14 @@ class Routes:
             if seen != self.queue.version:
                 seen = self.queue.version
                 yield f"data: {json.dumps(self.snapshot())}\n\n"
-            if not await self.queue.wait_after(seen, HEARTBEAT_S):
-                yield ": still here\n\n"
+            silent = 0.0
+            while not self.queue.closing() and not await self.queue.wait_after(seen, POLL_S):
+                silent += POLL_S
+                if silent >= HEARTBEAT_S:
+                    yield ": still here\n\n"
+                    silent = 0.0
+            if self.queue.closing():
+                return
 
     async def upload(self, request: Request) -> Response:
         """Store a file from the body, as it arrives, within bounds."""

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,12 @@ class Queue:
 
     Attributes:
         version: rises with every change of a job or a head; ``changed`` wakes who waits for it.
+        closing: whether the server is about to end.
         methods: what the worker says of the methods; empty until the first one is ready.
     """
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
+    def __init__(self, project: Project, closing: Callable[[], bool] = lambda: False) -> None:
+        self.project, self.closing = project, closing
         self.version = 0
         self.methods: list[dict[str, Any]] = []
         self.images: dict[str, list[str]] = {}

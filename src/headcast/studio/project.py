@@ -57,6 +57,13 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
+def connect(path: Path, timeout: float) -> sqlite3.Connection:
+    """Open a database that commits every statement, and waits so many seconds for others."""
+    data = sqlite3.connect(path, isolation_level=None, timeout=timeout, check_same_thread=False)
+    data.row_factory = sqlite3.Row
+    return data
+
+
 class Project:
     """An opened project folder; one process at a time.
 
@@ -71,13 +78,13 @@ class Project:
             self.folder.chmod(0o700)
             for name in ("heads", "photos", "work"):
                 (self.folder / name).mkdir(mode=0o700, exist_ok=True)
-            self.lock = sqlite3.connect(self.folder / "studio.lock", isolation_level=None, timeout=0.5)
+            # opened here, used by the thread that serves: by one at a time
+            self.lock = connect(self.folder / "studio.lock", 0.5)
             self.lock.execute("pragma journal_mode=off")
             self.lock.execute("begin exclusive")  # held until this process ends, however it ends
             for left in (self.folder / "work").iterdir():
                 shutil.rmtree(left, ignore_errors=True)
-            self.data = sqlite3.connect(self.folder / "studio.sqlite", isolation_level=None, timeout=5)
-            self.data.row_factory = sqlite3.Row
+            self.data = connect(self.folder / "studio.sqlite", 5)
             self.data.execute("pragma secure_delete=on")
             self.data.execute("pragma journal_mode=delete")
             self.data.executescript(TABLES)

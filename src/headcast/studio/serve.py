@@ -45,6 +45,7 @@ class Server:
             ) from None
         from headcast.studio.app import make_app
         from headcast.studio.guard import Keys
+        from headcast.studio.jobs import Queue
         from headcast.studio.project import Project
 
         os.umask(0o077)
@@ -59,7 +60,10 @@ class Server:
         shown = f"[{host}]" if ":" in host else host
         names = {LOCAL, "localhost", "[::1]"} if is_local(host) else {shown.lower()}
         everywhere = self.port if host in ("0.0.0.0", "::") else None
-        app = make_app(project, self.keys, frozenset(f"{n}:{self.port}" for n in names), everywhere)
+        self.queue = Queue(project, self.closing)
+        app = make_app(
+            project, self.queue, self.keys, frozenset(f"{n}:{self.port}" for n in names), everywhere
+        )
         shown = socket.gethostname() if everywhere else shown
         if everywhere:
             app.hosts |= {f"{socket.gethostname().lower()}:{self.port}"}
@@ -80,6 +84,10 @@ class Server:
     def run(self) -> None:
         """Serve until ``stop`` or an interrupt."""
         self.server.run(sockets=[self.socket])
+
+    def closing(self) -> bool:
+        """Return whether the server is about to end."""
+        return self.server.should_exit
 
     def stop(self) -> None:
         """End serving soon."""

@@ -19,11 +19,12 @@ export class HeadView implements View {
   readonly root = el("div", { class: "head" });
   private readonly frame: HTMLIFrameElement;
   private readonly name = el("input", { type: "text", class: "title", "aria-label": "Name of this head", maxlength: "80" });
+  private readonly heading = el("h1", { class: "unseen" });
   private readonly poses = el("div", { class: "chips", role: "group", "aria-label": "Expressions" });
   private readonly clips = el("div", { class: "chips", role: "group", "aria-label": "Movement" });
   private readonly saved = el("div", { class: "saved" });
   private readonly files = el("ul", { class: "files" });
-  private readonly about = el("div", {});
+  private readonly about = el("div", { class: "facts" });
   private readonly improve = el("div", { class: "actions" });
   private readonly paces = new Map<string, Pace>();
   private shown: Shown | null = null;
@@ -122,22 +123,26 @@ export class HeadView implements View {
       await job({ kind: "animate", head: this.id, uploads: [id] });
     }));
     this.root.replaceChildren(
+      this.heading,
       el(
         "div", { class: "window" },
         head.facts.viewable ? this.frame : picture(`/api/heads/${this.id}/front.jpg`, head.name, "still"),
-        el("p", { class: "synthetic" }, "Synthetic: this person did not make these movements"),
       ),
+      el("p", { class: "synthetic" }, "Synthetic: the person did not make these movements"),
       el("div", { class: "play" }, this.poses, this.clips),
       el(
         "div", { class: "below" },
         el("header", {}, this.name),
         el("section", {}, el("h2", {}, "Save as"), this.files, this.saved),
         el(
-          "section", {}, el("h2", {}, "Make a video"),
-          el("div", { class: "actions" }, ...["speech", "turntable"].map((p) => button(CLIPS[p], () => video({ preset: p }))), drive),
+          "div", {},
+          el(
+            "section", {}, el("h2", {}, "Make a video"),
+            el("div", { class: "actions" }, ...["speech", "turntable"].map((p) => button(CLIPS[p], () => video({ preset: p }))), drive),
+          ),
+          el("section", {}, el("h2", {}, "Make it better"), this.improve),
+          el("section", { class: "about" }, el("h2", {}, "About this head"), this.about),
         ),
-        el("section", {}, el("h2", {}, "Make it better"), this.improve),
-        el("section", {}, el("h2", {}, "About this head"), this.about),
       ),
     );
     for (const [format, title, words] of FILES) {
@@ -157,6 +162,7 @@ export class HeadView implements View {
       return;
     }
     if (!this.built) this.build(head);
+    this.heading.textContent = head.name;
     const jobs = state.jobs.filter((j) => j.head === this.id && (j.kind === "export" || j.kind === "animate"));
     const active = jobs.filter((j) => j.state !== "done" && j.state !== "cancelled");
     fill(this.saved, JSON.stringify([head.exports, active.map((j) => [j.id, j.state, Math.round(j.fraction * 50)])]), () => [
@@ -226,7 +232,7 @@ export class HeadView implements View {
     add("Licences", (f.weights ?? []).map((w) => `${w.name}: ${w.licence}`).join("; "));
     return [
       list,
-      el("p", {}, el("a", { href: "/page/LICENSES.txt", target: "_blank", rel: "noreferrer" }, "Licences of this page's programs and fonts")),
+      el("p", { class: "hint" }, el("a", { href: "/page/LICENSES.txt", target: "_blank", rel: "noreferrer" }, "Licences of this page's programs and fonts")),
       el("div", { class: "actions" }, button("Delete this head", () => this.confirm(head), "danger")),
     ];
   }

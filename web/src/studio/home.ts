@@ -54,7 +54,7 @@ export class Home implements View {
       "div", { class: "home" },
       el(
         "section", { class: "hero" },
-        el("h1", {}, "A portrait goes in.", el("br"), "A living head comes out."),
+        el("h1", {}, "A portrait goes in.", el("br"), "A head that moves comes out."),
         el("p", { class: "sub" }, "Everything happens on this computer. No photo leaves it."),
       ),
       drop,

@@ -73,7 +73,7 @@ const themes = ["auto", "light", "dark"] as const;
 const theme = document.getElementById("theme")!;
 function wear(name: string): void {
   document.documentElement.dataset.theme = name;
-  theme.textContent = { auto: "Light: automatic", light: "Light", dark: "Dark" }[name] ?? "";
+  theme.textContent = { auto: "Appearance: automatic", light: "Appearance: light", dark: "Appearance: dark" }[name] ?? "";
   localStorage.setItem("theme", name);
 }
 theme.addEventListener("click", () => {

@@ -1,6 +1,6 @@
-# make demo | test | lint | bench | setup | blender       VENV=folder  PYTHON=python3.11  TORCH_INDEX=url  EXTRAS=dev,metrics
+# make demo | test | lint | bench | setup | blender       VENV=folder  PYTHON=python3.11  TORCH_INDEX=url  EXTRAS=dev,studio,metrics
 VENV ?= .venv
-EXTRAS ?= dev
+EXTRAS ?= dev,studio
 BIN := $(VENV)/bin
 OUT ?= out/demo
 PYTEST_ARGS ?= -n 2 -q
@@ -39,3 +39,4 @@ blender: setup
 surface: setup
 	$(BIN)/python -m tests.api_surface
 	$(BIN)/python -m tests.methods_table
+	$(BIN)/python tools/write_cli_reference.py

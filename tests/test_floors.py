@@ -36,7 +36,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("drive",),
     ("api",),
     ("evaluate", "batch"),
-    ("cli", "studio"),
+    ("studio",),
+    ("cli",),
     ("__main__",),
 )
 LEVEL = {name: level for level, row in enumerate(FLOORS) for name in row}

@@ -1,4 +1,4 @@
-"""The routes against hostile clients: names, paths, sizes, many at once, deletion, a killed job, a full disk."""
+"""The routes against hostile clients: names, paths, sizes, many at once, a killed job, a full disk."""
 
 from __future__ import annotations
 

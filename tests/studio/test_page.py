@@ -41,7 +41,10 @@ class Visitor:
 
     def __init__(self, window: Any, client: Client) -> None:
         self.context = window.new_context(
-            viewport={"width": 1280, "height": 860}, color_scheme="light", accept_downloads=True
+            viewport={"width": 1280, "height": 860},
+            color_scheme="light",
+            reduced_motion="reduce",
+            accept_downloads=True,
         )
         self.complaints: list[str] = []
         self.requests: list[str] = []
@@ -72,7 +75,6 @@ class Visitor:
         """No serious finding of axe-core on what is shown."""
         if not AXE.is_file():
             return
-        self.page.wait_for_timeout(400)  # colours fade over
         self.page.evaluate(AXE.read_text())
         found = self.page.evaluate(
             "async () => (await axe.run(document)).violations"
@@ -193,6 +195,7 @@ def test_a_photo_without_a_face_says_so(visitor: Visitor, tmp_path: Path) -> Non
     visitor.home()
     visitor.choose("Choose a photo", tmp_path / "words.png")
     visitor.until(lambda: "neither a photo" in visitor.page.locator("#line.wrong").inner_text())
+    visitor.complaints[:] = [c for c in visitor.complaints if "400 (Bad Request)" not in c]
 
 
 @pytest.mark.slow

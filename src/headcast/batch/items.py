@@ -36,7 +36,7 @@ class Settings:
     enhance: bool = False
 
     def fingerprint(self) -> str:
-        """Return what results depend on beside the photos, as text: settings, program, the method's weights."""
+        """Return as text what results depend on beside the photos: settings, program, weights."""
         from headcast.methods.base import get_method
 
         program = [__version__, self.method, get_method(self.method).version()]
@@ -113,7 +113,7 @@ def _key(files: Sequence[Path], fingerprint: str) -> str:
 
 
 def safe_stem(name: str) -> str:
-    """Return a file name's stem with nothing but letters, digits, ``-`` and ``_`` in it, at most 48 of them."""
+    """Return a file name's stem, made of letters, digits, ``-`` and ``_`` alone, at most 48 of them."""
     stem = name.rstrip("/").rpartition("/")[2]
     stem = stem if name.endswith("/") else (stem.rpartition(".")[0] or stem)
     return re.sub(r"[^\w-]+", "_", stem).strip("_")[:MAX_STEM] or "item"

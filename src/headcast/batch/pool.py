@@ -145,9 +145,8 @@ def look_after(member: Member, timeout: float | None) -> Result | None:
         member.process.kill()
         member.process.join()
         member.item = None
-        return item, Outcome(
-            "failed", seconds, error=f"took more than {timeout:g} s; give a longer --timeout"
-        )
+        error = f"took more than {timeout:g} s; give a longer --timeout"
+        return item, Outcome(status="failed", seconds=seconds, error=error)
     if member.process.is_alive():
         return None
     member.process.join()
@@ -155,14 +154,16 @@ def look_after(member: Member, timeout: float | None) -> Result | None:
     code = member.process.exitcode or 0
     cause = f"signal {-code}" if code < 0 else f"exit code {code}"
     lack = "; the system may have lacked memory: give fewer --workers" if code == -signal.SIGKILL else ""
-    return item, Outcome("failed", seconds, error=f"its process ended with {cause}{lack}", died=True)
+    return item, Outcome(
+        status="failed", seconds=seconds, error=f"its process ended with {cause}{lack}", died=True
+    )
 
 
 def work(connection: Connection, settings: Settings, out: Path, task: Task) -> None:
     """Run as a worker process: items in, outcomes out, until the other end closes."""
     with suppress(ValueError, OSError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     while True:
         try:
             item: Item = connection.recv()
@@ -171,7 +172,7 @@ def work(connection: Connection, settings: Settings, out: Path, task: Task) -> N
         connection.send(task(item.files, settings, out / item.output))
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
     """Wait until the process that started this one has ended, however it did; end."""
     parent = multiprocessing.parent_process()
     if parent is not None:

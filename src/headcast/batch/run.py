@@ -77,7 +77,7 @@ def run_batch(
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out.absolute())
     manifest = Manifest(out)
-    todo, twins = split(items, manifest, out, plan.retry)
+    todo, twins = split_items(items, manifest, out, plan.retry)
     workers = pool_size(plan.workers, len(todo)) if plan.ray is None else 0
     counts = dict.fromkeys(("done", "refused", "failed"), 0)
     start = time.monotonic()
@@ -86,7 +86,7 @@ def run_batch(
             for number, (item, outcome) in enumerate(results, 1):
                 counts[outcome.status] += 1
                 for each in (item, *twins.get(item.key, ())):
-                    manifest.add(entry(each, outcome, item.output))
+                    manifest.add(manifest_entry(each, outcome, item.output))
                 if ended is not None:
                     ended(item, outcome)
                 if progress is not None:
@@ -109,7 +109,7 @@ def _results(
         yield from run_pool(todo, settings, out, workers, plan.timeout, task)
 
 
-def split(
+def split_items(
     items: Sequence[Item], manifest: Manifest, out: Path, retry: bool
 ) -> tuple[list[Item], dict[str, list[Item]]]:
     """Return the items to be made, one a key, and the others of the same content by key.
@@ -133,7 +133,7 @@ def split(
     return list(todo.values()), twins
 
 
-def entry(item: Item, outcome: Outcome, output: str) -> dict[str, object]:
+def manifest_entry(item: Item, outcome: Outcome, output: str) -> dict[str, object]:
     """Return an item's line of the manifest."""
     return {
         "source": item.name,

@@ -39,7 +39,7 @@ class Outcome:
 
 
 @functools.cache
-def bundled_head() -> HeadModel:
+def head_of_process() -> HeadModel:
     """Return the bundled head model, loaded once a process."""
     from headcast.head.model import HeadModel
 
@@ -57,7 +57,7 @@ def make_avatar(files: tuple[Path, ...], settings: Settings, out: Path) -> Outco
             list(files),
             method=settings.method,
             options=make_options(get_method(settings.method), settings.options).for_output(out),
-            head=bundled_head(),
+            head=head_of_process(),
             seed=settings.seed,
             consent=settings.consent,
         )
@@ -65,11 +65,13 @@ def make_avatar(files: tuple[Path, ...], settings: Settings, out: Path) -> Outco
             avatar = api.enhance(avatar, seed=settings.seed)
         avatar.save(out)
     except HeadcastError as e:
-        return Outcome("refused", time.perf_counter() - start, error=str(e))
+        return Outcome(status="refused", seconds=time.perf_counter() - start, error=str(e))
     except Exception as e:  # a bug in one item must not end the others
         error = f"{type(e).__name__}: {short_reason(e)}"
-        return Outcome("failed", time.perf_counter() - start, error=error, details=traceback.format_exc())
-    return Outcome("done", time.perf_counter() - start, avatar.provenance.warnings)
+        return Outcome(
+            status="failed", seconds=time.perf_counter() - start, error=error, details=traceback.format_exc()
+        )
+    return Outcome(status="done", seconds=time.perf_counter() - start, warnings=avatar.provenance.warnings)
 
 
 def make_avatar_from_bytes(

@@ -55,7 +55,7 @@ def run_batch_command(command: Batch) -> None:
         print_note(words)
     if summary.failed:
         raise HeadcastError(
-            f"{command.out / 'manifest.csv'}: {summary.failed} of the items failed; run the same again to retry them"
+            f"{command.out / 'manifest.csv'}: {summary.failed} items failed; run it again to retry them"
         )
 
 

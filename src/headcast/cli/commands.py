@@ -16,6 +16,7 @@ __all__ = [
     "Animate",
     "Bake",
     "Batch",
+    "Completion",
     "Create",
     "Degrade",
     "Doctor",
@@ -87,8 +88,8 @@ class Batch:
     method: str = DEFAULT_METHOD
     """The method, as in create; each has options of its own."""
     options: Suppress[Any] = None
-    workers: Annotated[int | None, arg(metavar="INT"), Limit(1, 1024)] = None
-    """Number of processes; by default as many as processors and memory allow."""
+    workers: Annotated[int | None, arg(metavar="INT"), Limit(0, 1024)] = None
+    """Number of processes; 0, the default: as many as processors and memory allow."""
     ray: Text = None
     """Address of a Ray cluster that does the work instead, or auto; needs the extra 'cluster'."""
     timeout: Annotated[float | None, arg(metavar="SECONDS"), Limit(1, 1e6)] = None
@@ -312,6 +313,14 @@ class Studio:
 
 
 @dataclass(frozen=True)
+class Completion:
+    """Print a script that completes commands and options: source <(headcast completion bash)."""
+
+    shell: Positional[Literal["bash", "zsh", "fish"]] = "bash"
+    """The shell."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Check what works on this machine, what is missing and how to get it, and which model files exist."""
 
@@ -503,5 +512,6 @@ COMMANDS: dict[str, Entry] = {
     "texture": Entry(Texture, f"{HERE}.texture:run_texture", f"{HERE}.method_forms:texture_form"),
     "weights": Entry(Weights, f"{HERE}.weights:run_weights"),
     "doctor": Entry(Doctor, f"{HERE}.doctor:run_doctor"),
+    "completion": Entry(Completion, f"{HERE}.completion:run_completion"),
 }
 """Every command, in the order of the help text: a new one is a class and an entry here."""

@@ -355,7 +355,7 @@ def job_spec(
         project.head_folder(head)
     name = clean_name(str(given.get("name", ""))) or "Head"
     if kind in ("observe", "import") and len(uploads) == 1:
-        return {"uploads": uploads, "name": name, **face_of(given)}, None
+        return {"uploads": uploads, "name": name, **chosen_face(given)}, None
     if kind == "create" and uploads:
         method, representation = given.get("method"), given.get("representation") or None
         consent = given.get("consent") or None
@@ -380,7 +380,7 @@ def job_spec(
     raise HeadcastError("this cannot be asked for")
 
 
-def face_of(given: dict[str, Any]) -> dict[str, int]:
+def chosen_face(given: dict[str, Any]) -> dict[str, int]:
     """Return which face is meant, where one is."""
     face = given.get("face")
     return {"face": face} if isinstance(face, int) and 1 <= face <= 99 else {}

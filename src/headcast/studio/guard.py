@@ -1,4 +1,4 @@
-"""Who may speak to the studio: the browser that opened its start address, on this machine, from its own page."""
+"""Who may speak to the studio: the browser that opened its start address, from the studio's own page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VIEWER_POLICY = (
     " media-src blob:; style-src 'self' 'unsafe-inline'; connect-src 'self' data: blob:; form-action 'none';"
     " base-uri 'none'; frame-ancestors 'self'"
 )
-"""The viewer sorts splats in a worker and in WebAssembly that it carries as data, and brings its own style."""
+"""The viewer sorts splats in a worker and in WebAssembly that it carries as data; it brings its own style."""
 FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 HEADERS = {
     "referrer-policy": "no-referrer",

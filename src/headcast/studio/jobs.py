@@ -1,6 +1,6 @@
 """The queue: one job at a time, each in a worker process of its own, kept in the index until it ends.
 
-A worker's reports are data from a process that has read a stranger's file: lengths, types and names are checked.
+A worker's reports come from a process that has read a stranger's file: lengths, types and names are checked.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Queue:
             return
         self.project.change("jobs", key, state="cancelled", step="cancelled")
         if self.running is not None and self.running[0] == key:
-            end(self.running[1])
+            kill_worker(self.running[1])
         await self.touch()
 
     def listing(self) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ class Queue:
         finally:
             for process in (self.spare, self.running[1] if self.running else None):
                 if process is not None:
-                    end(process)
+                    kill_worker(process)
                     await process.wait()
 
     async def greet(self, process: asyncio.subprocess.Process) -> None:
@@ -182,7 +182,7 @@ class Queue:
         except OSError as e:
             self.fail(key, f"the project's disk: {e.strerror or e}")
         finally:
-            end(process)
+            kill_worker(process)
             await process.wait()
             shutil.rmtree(folder, ignore_errors=True)
             self.folders.pop(key, None)
@@ -294,7 +294,7 @@ async def read_report(process: asyncio.subprocess.Process) -> dict[str, Any]:
     return {}
 
 
-def end(process: asyncio.subprocess.Process) -> None:
+def kill_worker(process: asyncio.subprocess.Process) -> None:
     """Kill a worker and whatever it started."""
     with suppress(ProcessLookupError, PermissionError):
         if os.name == "posix":

@@ -1,8 +1,8 @@
 """The studio's project: a folder that a person can read, and an index of it in SQLite.
 
 ``photos/ID/`` holds an uploaded file and what was seen in it, ``heads/ID/`` an avatar with its images and
-exports and a ``head.json`` in plain words, ``work/`` what jobs are making. All names are generated; the names that
-people give are text in the index and in ``head.json``, never parts of a path.
+exports and a ``head.json`` in plain words, ``work/`` what jobs are making. All names are generated; those
+that people give are text in the index and in ``head.json``, never parts of a path.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ photos/   the files that were put in
 work/     unfinished work; may be deleted while the studio is not running
 studio.sqlite  the list of everything, with the names you gave
 
-Deleting a head in the studio deletes its folder, the photos that no other head uses, and every trace in the list.
+Deleting a head in the studio deletes its folder, the photos that no other head uses, and its traces in the
+list.
 """
 Row = dict[str, Any]
 
@@ -100,7 +101,7 @@ class Project:
             ) from e
 
     def close(self) -> None:
-        """Close the index."""
+        """Close the index and let others open the project."""
         self.data.close()
         self.lock.close()
 

@@ -18,7 +18,7 @@ class Reporter:
         self.stream, self.last = stream, 0.0
 
     def send(self, **facts: Any) -> None:
-        """Write one line."""
+        """Write one line of facts."""
         self.stream.write(json.dumps(facts, ensure_ascii=True) + "\n")
         self.stream.flush()
 

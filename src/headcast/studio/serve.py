@@ -90,7 +90,7 @@ class Server:
         return self.server.should_exit
 
     def stop(self) -> None:
-        """End serving soon."""
+        """End serving within seconds."""
         self.server.should_exit = True
 
 

@@ -72,7 +72,7 @@ def save_jpeg(path: Path, image: np.ndarray, side: int) -> None:
     Image.fromarray(image).save(path, "JPEG", quality=QUALITY)
 
 
-def observe(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
+def observe_task(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
     """Observe a photo or video: findings in words, and images of what was detected."""
     from headcast import api
     from headcast.files import is_video
@@ -99,7 +99,7 @@ def observe(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, A
     return {"findings": [{"subject": x.subject, "severity": x.severity, "text": x.text} for x in lines]}
 
 
-def create(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
+def create_task(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
     """Create a head from photos or a video."""
     from headcast import api
 
@@ -114,25 +114,25 @@ def create(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, An
         consent=spec.get("consent") or None,
         progress=subrange(say.progress, 0.0, 0.85),
     )
-    return finish(avatar, folder, say)
+    return finish_head(avatar, folder, say)
 
 
-def enhance(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
+def enhance_task(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
     """Super-resolve a head into a new one."""
     from headcast import api
 
     avatar = api.enhance(api.load(spec["avatar"]), progress=subrange(say.progress, 0.0, 0.85))
-    return finish(avatar, folder, say)
+    return finish_head(avatar, folder, say)
 
 
-def import_avatar(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
+def import_task(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
     """Take in an ``.avatar`` that was made elsewhere: read without trust, written anew."""
     from headcast import api
 
-    return finish(api.load(spec["photos"][0]), folder, say)
+    return finish_head(api.load(spec["photos"][0]), folder, say)
 
 
-def finish(avatar: Avatar, folder: Path, say: Reporter) -> dict[str, Any]:
+def finish_head(avatar: Avatar, folder: Path, say: Reporter) -> dict[str, Any]:
     """Write an avatar, its images and what the page's viewer reads."""
     from headcast import api
     from headcast.avatar.export.html import pack_avatar
@@ -159,7 +159,7 @@ def finish(avatar: Avatar, folder: Path, say: Reporter) -> dict[str, Any]:
     }
 
 
-def export(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
+def export_task(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
     """Export a head to a file for other programs."""
     from headcast import api
     from headcast.avatar.export.base import FORMATS
@@ -172,7 +172,7 @@ def export(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, An
     return {"file": out.name}
 
 
-def animate(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
+def animate_task(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, Any]:
     """Render a video of a head, driven by a preset or by an uploaded recording or video."""
     from headcast import api
 
@@ -190,11 +190,11 @@ def animate(spec: Mapping[str, Any], folder: Path, say: Reporter) -> dict[str, A
 
 
 TASKS: Mapping[str, Callable[[Mapping[str, Any], Path, Reporter], dict[str, Any]]] = {
-    "observe": observe,
-    "create": create,
-    "enhance": enhance,
-    "export": export,
-    "animate": animate,
-    "import": import_avatar,
+    "observe": observe_task,
+    "create": create_task,
+    "enhance": enhance_task,
+    "export": export_task,
+    "animate": animate_task,
+    "import": import_task,
 }
 """Jobs by kind: the job's facts, the folder that it writes to, and how it reports; returns its result."""

@@ -34,7 +34,7 @@ def limit_process() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (WORKER_BYTES, WORKER_BYTES))
 
 
-def end_with_parent(descriptor: int) -> None:
+def watch_supervisor(descriptor: int) -> None:
     """Wait until the supervisor closes its end of the pipe, however it ended; end."""
     with suppress(OSError):
         os.read(descriptor, 1)
@@ -53,7 +53,7 @@ def run_worker() -> int:
     line = read_line()
     if not line:
         return 0
-    threading.Thread(target=end_with_parent, args=(0,), daemon=True).start()
+    threading.Thread(target=watch_supervisor, args=(0,), daemon=True).start()
     job = json.loads(line)
     try:
         result = TASKS[job["kind"]](job["spec"], Path(job["folder"]), reporter)

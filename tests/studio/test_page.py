@@ -162,6 +162,7 @@ def test_a_recording_moves_it_and_a_wrong_one_is_named(visitor: Visitor, tmp_pat
     visitor.choose("Play a recording…", tmp_path / "bad.json")
     visitor.until(lambda: "jawOpn" in visitor.page.locator("#line.wrong").inner_text())
     visitor.page.get_by_role("button", name="Rest").click()
+    visitor.page.evaluate("document.getElementById('line').textContent = ''")
 
 
 @pytest.mark.slow
@@ -190,6 +191,8 @@ def test_a_photo_without_a_face_says_so(visitor: Visitor, tmp_path: Path) -> Non
     wrong.wait_for(timeout=MAKE_S)
     assert "no face found" in wrong.inner_text().lower()
     assert visitor.page.get_by_role("button", name="Make the head").is_disabled()
+    shown = visitor.page.get_by_alt_text("Your photo", exact=True)
+    visitor.until(lambda: shown.evaluate("e => e.complete && e.naturalWidth") == 96)
     visitor.shoot("8-no-face")
     (tmp_path / "words.png").write_text("no photo")
     visitor.home()

@@ -112,9 +112,7 @@ class Queue:
 
     def listing(self) -> list[dict[str, Any]]:
         """Return the jobs for the page, the newest last."""
-        rows = self.project.rows(
-            f"select * from jobs where {ACTIVE} or created > '' order by rowid desc limit 40"
-        )
+        rows = self.project.rows("select * from jobs order by rowid desc limit 60")
         return [
             {
                 **{k: r[k] for k in ("id", "kind", "state", "fraction", "step", "error", "head")},
@@ -174,6 +172,7 @@ class Queue:
             if "result" in report and isinstance(report["result"], dict):
                 self.keep(row, report["result"], folder)
             else:
+                self.keep_view(json.loads(row["spec"]), folder)
                 self.fail(key, str(report.get("error") or ending(await process.wait())))
         except TimeoutError:
             self.fail(key, f"this took longer than {JOB_SECONDS[kind] / 60:.0f} minutes")
@@ -242,6 +241,11 @@ class Queue:
         self.project.change(
             "jobs", key, state="done", fraction=1.0, step="done", result=json.dumps(result)[:LINE_BYTES]
         )
+
+    def keep_view(self, spec: Mapping[str, Any], folder: Path) -> None:
+        """Keep the image of a photo in which nothing was found, so that the page can show it."""
+        if (folder / "view.jpg").is_file():
+            (folder / "view.jpg").replace(self.project.upload_path(spec["uploads"][0]).parent / "view.jpg")
 
     def keep_head(
         self, row: Mapping[str, Any], spec: Mapping[str, Any], result: Mapping[str, Any], folder: Path

@@ -24,7 +24,7 @@ const shell: Shell = {
     line.textContent = text;
     line.classList.toggle("wrong", wrong);
     clearTimeout(timer);
-    if (text && !wrong) timer = window.setTimeout(() => shell.say(""), 6000);
+    if (text) timer = window.setTimeout(() => shell.say(""), wrong ? 15000 : 6000);
   },
   state: () => state!,
 };

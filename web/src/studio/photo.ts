@@ -101,10 +101,10 @@ export class Photo implements View {
     this.methods(state);
     const done = report?.state === "done";
     const has = (n: string) => done || (report?.images.includes(`${n}.jpg`) ?? false);
-    const place = (n: string) => (done || !report ? `/api/uploads/${this.current}/${n}.jpg` : report.state === "running" ? `/api/jobs/${report.id}/${n}.jpg` : "");
+    const place = (n: string) => (report?.state === "running" ? `/api/jobs/${report.id}/${n}.jpg` : `/api/uploads/${this.current}/${n}.jpg`);
     const key = JSON.stringify([this.current, this.shown, report?.state, report?.images, this.ids]);
     fill(this.figure, key, () => [
-      has(this.shown) && place(this.shown)
+      has(this.shown)
         ? picture(place(this.shown), this.shown === "view" ? "Your photo" : `Your photo: ${this.shown}`)
         : el("div", { class: "blank" }),
       el(

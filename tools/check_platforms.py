@@ -2,8 +2,8 @@
 
     python tools/check_platforms.py [--python 3.11] [PLATFORM ...]
 
-Only packages with compiled parts are asked for, each by name, without its dependencies; nothing is installed, and
-what is downloaded is deleted. Exit code 1: a wheel is missing; 3: the index does not answer.
+Only packages with compiled parts are asked for, each by name, without its dependencies; nothing is installed,
+and what is downloaded is deleted. Exit code 1: a wheel is missing; 3: the index does not answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PLATFORMS = {
 }
 PURE = ("pygltflib", "tyro", "rich", "jaxtyping")
 """Requirements without compiled parts: one wheel for all platforms."""
-UNREACHABLE = ("ConnectionError", "NewConnectionError", "Max retries", "Temporary failure", "timed out", "403", "502")
+UNREACHABLE = ("ConnectionError", "Max retries", "Temporary failure", "timed out", "403", "502")
 
 
 def compiled_requirements(text: str) -> list[str]:

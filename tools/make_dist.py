@@ -1,7 +1,7 @@
 """Build wheel and sdist, check them, and use the wheel as a stranger would: ``python tools/make_dist.py``.
 
-The wheel is installed into an empty environment, where the demo is run from it. TORCH_INDEX names the index of the
-torch build, as for tools/install.py.
+The wheel is installed into an empty environment, where the demo is run from it. TORCH_INDEX names the index
+of the torch build, as for tools/install.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def run_cluster(
     out: Path,
     address: str,
     task: BytesTask = make_avatar_from_bytes,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield every item with its outcome as it ends, in any order; avatars are written here.
 
     Args:
@@ -70,7 +70,9 @@ def run_cluster(
             ray.shutdown()
 
 
-def _run(ray: Any, items: Sequence[Item], settings: Settings, out: Path, task: BytesTask) -> Iterator[Result]:
+def _run(
+    ray: Any, items: Sequence[Item], settings: Settings, out: Path, task: BytesTask
+) -> Generator[Result, None, None]:
     remote = ray.remote(num_cpus=1, memory=WORKER_BYTES, max_retries=MAX_RETRIES, retry_exceptions=False)(
         task
     )

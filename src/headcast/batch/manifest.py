@@ -55,7 +55,7 @@ class Manifest:
         with atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(e) + "\n" for e in entries), encoding="utf-8")
         with atomic_path(self.table) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
-            writer = csv.DictWriter(f, FIELDS)
+            writer: csv.DictWriter[str] = csv.DictWriter(f, FIELDS)
             writer.writeheader()
             for entry in entries:
                 row = {k: "; ".join(v) if isinstance(v, list) else v for k, v in entry.items()}

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -63,7 +63,7 @@ def run_pool(
     workers: int,
     timeout: float | None = None,
     task: Task = make_avatar,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield every item with its outcome as it ends, in any order.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,7 +79,7 @@ def run_batch(
     manifest = Manifest(out)
     todo, twins = split_items(items, manifest, out, plan.retry)
     workers = pool_size(plan.workers, len(todo)) if plan.ray is None else 0
-    counts = dict.fromkeys(("done", "refused", "failed"), 0)
+    counts: dict[str, int] = {"done": 0, "refused": 0, "failed": 0}
     start = time.monotonic()
     try:
         with closing(_results(todo, settings, out, workers, plan, task)) as results:
@@ -100,7 +100,7 @@ def run_batch(
 
 def _results(
     todo: Sequence[Item], settings: Settings, out: Path, workers: int, plan: Plan, task: Task
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     if not todo:
         return
     if plan.ray is not None:

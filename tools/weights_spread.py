@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -75,6 +77,13 @@ def permute_people(source: Path, out: Path) -> int:
     return at
 
 
+def tell(started: float, done: int, total: int) -> None:
+    """Say on standard error how far a measurement is, and how long the rest takes."""
+    rest = (time.monotonic() - started) / max(done, 1) * max(total - done, 0)
+    sys.stderr.write(f"\r{done} of {total}, {rest / 60:.1f} minutes left ")
+    sys.stderr.flush()
+
+
 def spread_line(rows: Mapping[str, Row], keys: Sequence[str]) -> str:
     """State mean and largest difference of the rows that differ in their seed."""
     seeds = [r for n, r in rows.items() if n.startswith(SEEDED)]
@@ -104,11 +113,15 @@ def measure_embedding(
     data: Path, networks: Mapping[str, IdentityEmbedder], limit: int | None
 ) -> dict[str, Row]:
     """Measure AUC and equal error rate on people of whom nothing was trained on, other days alone."""
+    started = time.monotonic()
     people = [p for p in held_people(data) if not p.same_day][:limit]
+    if not people:
+        raise SystemExit(f"{data}: nobody in different photographs; give the folder of data sets")
     vectors: dict[str, list[np.ndarray]] = {n: [] for n in networks}
     person, half = [], []
     with FaceDetector() as detector:
-        for someone in people:
+        for number, someone in enumerate(people):
+            tell(started, number, len(people))
             for path in someone.photos:
                 rgb = reduce_image(load_image(path).rgb)
                 found = detector.detect(rgb)
@@ -156,9 +169,11 @@ def measure_parser(
     found: dict[str, list[Row]] = {n: [] for n in named}
     people = sorted({p.stem.split("_")[0] for p in mattes.glob("*.npz")})
     before: np.ndarray | None = None
+    started = time.monotonic()
     with FaceDetector() as detector:
         for case in composites(mattes, scenes):
-            if people.index(case.person) % 2 == 0 or len(found[GUIDE]) >= (limit or 10**9):
+            decides = len(people) > 1 and people.index(case.person) % 2 == 0
+            if decides or len(found[GUIDE]) >= (limit or 10**9):
                 continue
             try:
                 face = pick_face(detector.detect(case.rgb), None, case.name)[0]
@@ -172,6 +187,7 @@ def measure_parser(
                 alpha = used if parser is None else parse_with_guide(small, reduced, used, parser).alpha
                 found[name].append(errors(fine_matte(case.rgb, face, alpha), case))
             before = guide
+            tell(started, len(found[GUIDE]), limit or 6 * len(people))
     labels = measure_labels(named, limit)
     keys = ("sad", "mse", "gradient")
     return {

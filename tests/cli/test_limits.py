@@ -38,7 +38,7 @@ ALLOWED: dict[str, tuple[set[str], set[float]]] = {
             *("seed", "strength", "sh_degree", "subdivide", "ema", "clip", "warmup", "cooldown"),
             *("picture_every", "checkpoint_seconds", "workers", "steps", "seams", "resize"),
             *("sharp", "native", "synth", "fresh", "edges", "perceptual", "solve", "veil", "dropout"),
-            "restoration",
+            *("restoration", "clean", "mixed"),
             *(
                 "real",
                 "cut",

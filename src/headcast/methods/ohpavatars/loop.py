@@ -112,7 +112,14 @@ def run_round(
         kept = [f for f in frames if not is_dropped(f.rgba)]
         store.fact(f"dropped {number}", lambda: len(frames) - len(kept))
         say = subrange(progress, RESTORE_FRACTION, 1.0)
-        return learner.learn(kept, observations, seed=settings.seed + number, progress=say).tensors()
+        after = learner.learn(
+            kept,
+            observations,
+            seed=settings.seed + number,
+            progress=say,
+            checkpoint=store.checkpoint(name),
+        )
+        return after.tensors()
 
     after = learner.with_tensors(store.tensors(name, work))
     store.drop_images(name)

@@ -95,7 +95,11 @@ def first_field(
 
     def work() -> dict[str, torch.Tensor]:
         frames = coarse_video(without_body(avatar), settings)
-        return field.learn(frames, observations, seed=settings.seed, progress=progress).tensors()
+        place = store.checkpoint("round0")
+        learnt = field.learn(
+            frames, observations, seed=settings.seed, progress=progress, checkpoint=place
+        )
+        return learnt.tensors()
 
     trained = field.with_tensors(store.tensors("round0", work))
     return replace(trained, training=FIELD_LATER)

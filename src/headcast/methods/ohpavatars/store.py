@@ -143,6 +143,6 @@ class StepStore:
         """Remove what this class writes, and nothing else."""
         for folder in self.folder.glob("round*/"):
             self.drop_images(folder.name)
-        for pattern in ("coarse.avatar", "round*.safetensors", FACTS):
+        for pattern in ("coarse.avatar", "animated*.safetensors", "round*.safetensors", FACTS):
             for path in self.folder.glob(pattern):
                 path.unlink()

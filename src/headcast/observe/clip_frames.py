@@ -1,4 +1,4 @@
-"""Further frames of a clip for methods that learn from many: choose usable ones, fit each, segment it small."""
+"""Further frames of a clip, for methods that learn from many: choose usable ones, fit and segment each."""
 
 from __future__ import annotations
 

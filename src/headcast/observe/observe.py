@@ -206,8 +206,8 @@ def _with_more_frames(
     if len(out) < MIN_FRAMES:
         why = note or f"it has {total} frames"
         raise HeadcastError(
-            f"{clip.name}: {len(out)} usable frames, at least {MIN_FRAMES} are needed ({why}); give a longer, "
-            "sharper clip of one head"
+            f"{clip.name}: {len(out)} usable frames, at least {MIN_FRAMES} are needed ({why}); give a longer "
+            "and sharper clip of one head"
         )
     if note:
         out[0] = replace(out[0], notes=(*out[0].notes, note))

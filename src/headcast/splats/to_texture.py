@@ -1,7 +1,7 @@
 """Carry what optimisation changed in the Gaussians' colours over to the textures of the mesh below them.
 
-Each Gaussian's change of albedo is gathered in UV and spread as far as the Gaussian itself spreads; the sum is
-added to the texture, whose finer detail stays.
+Each Gaussian's change of albedo is gathered in UV and spread as far as the Gaussian itself spreads; the sum
+is added to the texture, whose finer detail stays.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The paper's coarse video: an image animator moves the portrait, and our tracker finds the head in its frames.
+"""The paper's coarse video: an image animator moves the portrait, our tracker finds the head in its frames.
 
-The default method's avatar, rendered along the script, is what drives the animator, or a video of the user's.
-Each frame is tracked with the portrait's identity and cut out; those that show no face, that the head does not
-fit, or that show another person, are dropped.
+The default method's avatar, rendered along the script, drives the animator, or a video of the user's does.
+Each frame is tracked with the portrait's identity and cut out; those that show no face, that the head does
+not fit, or that show another person, are dropped.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def make_animated(
         avatar: the coarse avatar, which drives along the script where no driver is given.
         head: the head model that the portrait was fitted with.
         count: of frames, at most. side: of the driving frames, pixels.
-        driver: a video of one head that drives instead; its first frame should show about the portrait's pose.
+        driver: a video of one head that drives instead; its first frame should have the portrait's pose.
         with_body: the representation has a body: clothes in the frames count for nothing, rather than as
             empty space.
 

@@ -44,8 +44,8 @@ class OhpAvatarsOptions(MethodOptions):
     video_frames: Annotated[int | None, Limit(2, 1000)] = None
     """Frames of the coarse video; by default as many as suit this machine."""
     frames_from: Literal["auto", "avatar", "animator"] = "auto"
-    """Source of the coarse video: an image animator (the paper's way; needs imported weights), or renderings of
-    the default method's avatar. By default the animator where its weights are here."""
+    """Source of the coarse video: an image animator (the paper's way; needs imported weights), or renderings
+    of the default method's avatar. By default the animator where its weights are here."""
     driver: Path | None = None
     """A video of one head that drives the image animator; by default the rendered script does."""
     field_iterations: Annotated[int, Limit(1, 100_000)] = 1500
@@ -85,7 +85,7 @@ class OhpAvatars(BaseMethod):
                     f"--driver {options.driver}: drives an image animator alone, and none is used here; "
                     "leave it out"
                 )
-            check_readable(options.driver)
+            check_readable(options.driver, "video")
         if options.restorer != "headcast":
             from headcast.weights.store import load_imported
 

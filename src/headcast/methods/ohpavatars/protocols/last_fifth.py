@@ -1,8 +1,9 @@
 """Self-reenactment of a clip's last fifth from its first four fifths: the field against the default method.
 
-Both are made from the same part of the clip: the field from a spread of its usable frames, the default method
-from the keyframes that it takes of any video. The head is fitted to frames of the last fifth with the identity
-and lens of the first part; both avatars are rendered with these same parameters, and compared without body.
+Both are made from the same part of the clip: the field from a spread of its usable frames, the default
+method from the keyframes that it takes of any video. The head is fitted to frames of the last fifth with the
+identity and lens of the first part; both avatars are rendered with these same parameters, and compared
+without body.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,30 @@ import torch
 from headcast.avatar.base import load_avatar
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.errors import HeadcastError
+from headcast.methods.ohpavatars.field import train
 from headcast.methods.ohpavatars.field.avatar import FieldAvatar, stored_size
 from headcast.methods.ohpavatars.field.learner import FieldLearner, new_field, photo_frame
 from headcast.methods.ohpavatars.field.march import camera_rays, march, pose_heads
 from headcast.methods.ohpavatars.field.render import composite_samples, trace_rays
 from headcast.methods.ohpavatars.field.train import FieldTraining
+from headcast.methods.ohpavatars.store import StepStore
 from headcast.observe.types import Observation
 from headcast.view import source_view
+
+
+class Killed(BaseException):
+    """Stands for the signal that ends a process."""
+
+
+def killing(loss: Callable[..., torch.Tensor], steps: Iterator[int]) -> Callable[..., torch.Tensor]:
+    """Return a loss that kills when the steps run out."""
+
+    def limited(*args: object) -> torch.Tensor:
+        if next(steps, None) is None:
+            raise Killed
+        return loss(*args)
+
+    return limited
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +81,33 @@ def test_the_same_seed_gives_the_same_field(scene: tuple[GaussianAvatar, Observa
     )
     assert all(torch.equal(value, b[key]) for key, value in a.items())
     assert not all(torch.equal(value, other[key]) for key, value in a.items())
+
+
+def test_a_training_killed_at_any_moment_ends_with_the_same_field(
+    scene: tuple[GaussianAvatar, Observation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    avatar, photo = scene
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr(train, "OCCUPANCY_EVERY", 5)
+    monkeypatch.setattr(train, "FIRST_UPDATE", 2)
+    start = new_field(avatar.bound, FieldTraining(steps=11, rays=96), seed=0)
+    whole = start.learn([], [photo], seed=0, progress=None).tensors()
+    store = StepStore(tmp_path, "key")
+    for allowed in (6, 3):  # steps until it is killed: after a checkpoint, then before the next one
+        steps = iter(range(allowed))
+        monkeypatch.setattr(train, "field_loss", killing(train.field_loss, steps))
+        with pytest.raises(Killed):
+            start.learn([], [photo], seed=0, progress=None, checkpoint=store.checkpoint("round0"))
+        monkeypatch.undo()
+        monkeypatch.setattr(train, "CHECKPOINT_EVERY", 4)
+        monkeypatch.setattr(train, "OCCUPANCY_EVERY", 5)
+        monkeypatch.setattr(train, "FIRST_UPDATE", 2)
+    state = store.checkpoint("round0").read()
+    assert state is not None and int(state["step"]) == 4
+    done = start.learn([], [photo], seed=0, progress=None, checkpoint=store.checkpoint("round0")).tensors()
+    assert all(torch.equal(value, done[key]) for key, value in whole.items())
+    store.tensors("round0", lambda: done)
+    assert store.checkpoint("round0").read() is None and store.has("round0")
 
 
 def test_rays_in_rounds_are_the_rays_in_one_piece(

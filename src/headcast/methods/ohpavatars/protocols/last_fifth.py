@@ -142,9 +142,9 @@ def _clip(
     }
     found = {STILL: nearest_inputs(tests, observed)}
     for k, (name, make) in enumerate(makers.items()):
+        avatar = make(subrange(say, 0.3 + 0.35 * k, 0.65 + 0.35 * k))
         with torch.no_grad():
-            part = subrange(say, 0.3 + 0.35 * k, 0.65 + 0.35 * k)
-            found[name] = renderings(make(part), tests)
+            found[name] = renderings(avatar, tests)
     out = {}
     for name, images in found.items():
         rows: list[Row] = []

@@ -63,9 +63,8 @@ def test_a_frame_is_fitted_with_the_keyframes_identity_and_made_small(photo: Obs
 
 def test_a_clip_with_hardly_a_usable_frame_says_why(photo: Observation) -> None:
     clip = Clip(np.zeros((40, 4, 4, 3), np.uint8), 25.0, np.arange(40) / 25, None, "clip.mp4")
-    found = SimpleNamespace(
-        clip=clip, detections=[None] * 39 + [photo.detection], sharpness=[0.0] * 39 + [1.0]
-    )
+    detections = [*[None] * 39, photo.detection]
+    found = SimpleNamespace(clip=clip, detections=detections, sharpness=[0.0] * 39 + [1.0])
     fit = SimpleNamespace()
     with pytest.raises(HeadcastError, match=r"clip.mp4: 1 usable frames.*39 without a face.*sharper clip"):
         observe._with_more_frames(found, {39: fit}, [photo], 30, None, lambda f, what: None)  # type: ignore[arg-type]

@@ -48,10 +48,8 @@ def test_closed_lids_follow_where_they_are_the_same_skin(avatar: GaussianAvatar)
     texture = avatar.mesh.texture
     own = texture[10:40, 20:60].copy()
     own[12:18, 15:25] = 30  # skin that the open eye hides
-    patches = (
-        Patch(torch.tensor([20, 10]), own),
-        Patch(torch.tensor([70, 10]), texture[10:40, 70:110].copy()),
-    )
+    plain = texture[10:40, 70:110].copy()
+    patches = (Patch(torch.tensor([20, 10]), own), Patch(torch.tensor([70, 10]), plain))
     mesh = replace(avatar.mesh, lids=Lids(patches, torch.zeros(2)))
     before = replace(avatar, mesh=mesh)
     changed = bake_colour_changes(before, with_albedo(before, before.gaussians.albedo + 0.1))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.command import Run
 from tests.methods.test_facevid2vid_animate import CONFIGS, write_checkpoint
 
 from headcast.avatar.gaussian import GaussianAvatar
@@ -17,7 +18,8 @@ from headcast.crops.square import Square
 from headcast.errors import HeadcastError
 from headcast.methods.base import get_animator, get_method, make_options
 from headcast.methods.facevid2vid import importing, infer, weights
-from headcast.methods.ohpavatars import animated, loop, method, run
+from headcast.methods.ohpavatars import animated, loop, method
+from headcast.methods.ohpavatars import run as running
 from headcast.methods.ohpavatars.animated import (
     available_animator,
     frames_of,
@@ -32,7 +34,6 @@ from headcast.methods.ohpavatars.learner import frame_target
 from headcast.methods.ohpavatars.method import OhpAvatars, OhpAvatarsOptions
 from headcast.observe import landmarks, masks
 from headcast.observe.types import Detection, Masks, Observation
-from headcast.weights.store import import_weights
 
 Scene = tuple[GaussianAvatar, Observation]
 
@@ -45,11 +46,12 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def tiny_animator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny_animator(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Import random networks of the official kind, small."""
     monkeypatch.setattr(importing, "PUBLISHED", dict(zip(CONFIGS, ("new", "original", "beta"), strict=True)))
     monkeypatch.setattr(weights, "CONFIGS", CONFIGS)
-    import_weights("facevid2vid", write_checkpoint(tmp_path / "checkpoint.pth.tar", CONFIGS[0]))
+    file = write_checkpoint(tmp_path / "checkpoint.pth.tar", CONFIGS[0])
+    assert run("weights", "import", "facevid2vid", file)[0] == 0
     monkeypatch.setattr(infer, "photo_square", lambda photo: Square(48.0, 48.0, 96.0))
     monkeypatch.setattr(infer, "driver_square", lambda clip: Square(32.0, 32.0, 64.0))
 
@@ -139,8 +141,8 @@ def test_a_tiny_network_of_the_official_kind_makes_the_coarse_video(
 
     fake = SimpleNamespace(reconstruct=lambda *a, **k: avatar, Options=get_method().Options)
     monkeypatch.setattr(method, "get_method", lambda: fake)
-    monkeypatch.setattr(run, "FIELD_SIDE", 64)
-    monkeypatch.setattr(run, "FIELD_FIRST", FieldTraining(rays=96))
+    monkeypatch.setattr(running, "FIELD_SIDE", 64)
+    monkeypatch.setattr(running, "FIELD_FIRST", FieldTraining(rays=96))
     monkeypatch.setattr(loop, "is_identity_lost", lambda before, now: False)
     given: dict[str, Any] = {"representation": "field", "rounds": 1, "video_frames": 2, "always": True}
     options = make_options(OhpAvatars(), {**given, "field_iterations": 3, "steps_folder": tmp_path / "s"})
@@ -152,7 +154,7 @@ def test_a_tiny_network_of_the_official_kind_makes_the_coarse_video(
     assert any("CC BY-NC" in str(w.get("licence")) for w in used)
     assert (tmp_path / "s" / "animated.safetensors").is_file()
     calls: list[int] = []
-    monkeypatch.setattr(run, "make_animated", lambda *a, **k: calls.append(1))
+    monkeypatch.setattr(running, "make_animated", lambda *a, **k: calls.append(1))
     OhpAvatars().reconstruct([photo], avatar.head, options)
     assert not calls  # the frames are taken from their step
 
@@ -168,9 +170,9 @@ def test_an_animator_that_shows_no_face_is_an_error_with_a_remedy(
 
 def test_without_weights_the_avatar_is_rendered(tmp_path: Path) -> None:
     assert available_animator() is None
-    assert run.chosen_animator(OhpAvatarsOptions()) is None
+    assert running.chosen_animator(OhpAvatarsOptions()) is None
     OhpAvatars().check(OhpAvatarsOptions())
     with pytest.raises(HeadcastError, match="--frames-from animator: no weights"):
         OhpAvatars().check(OhpAvatarsOptions(frames_from="animator"))
-    with pytest.raises(HeadcastError, match="--driver .*leave it out"):
+    with pytest.raises(HeadcastError, match=r"--driver .*leave it out"):
         OhpAvatars().check(OhpAvatarsOptions(driver=tmp_path / "talk.mp4"))

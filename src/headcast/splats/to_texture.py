@@ -1,7 +1,7 @@
-"""Carry what optimisation changed in the Gaussians' colours over to the textures of the mesh below them.
+"""Carry what optimisation changed in how Gaussians look over to the texture of the head below them.
 
-Each Gaussian's change of albedo is gathered in UV and spread as far as the Gaussian itself spreads; the sum
-is added to the texture, whose finer detail stays.
+Single Gaussians' colours are no texture: where many overlap only their blend is optimised, and each is noise.
+So both states are rendered from a few sides, and the ratio of the renderings is unprojected to the texture.
 """
 
 from __future__ import annotations
@@ -14,78 +14,104 @@ import torch
 from jaxtyping import Float, UInt8
 
 from headcast.avatar.gaussian import GaussianAvatar
-from headcast.splats.uv_colours import gaussian_uv, surfaces_of, uv_colours
+from headcast.image import linear_to_srgb, sample_bilinear, srgb_to_linear
+from headcast.interpolation import smoothstep
+from headcast.observe.types import Detection, Observation
+from headcast.texture.texels import Texels, texels_of
+from headcast.texture.unproject import unproject
+from headcast.view import View, head_center, source_view
 
 if TYPE_CHECKING:
     from headcast.avatar.lids import Lids, Patch
+    from headcast.render.types import Rendering
 
-__all__ = ["bake_colour_changes"]
+__all__ = ["bake_changes"]
 
-MAP_SIDE = 640  # texels of the maps of change: about a Gaussian each on the face
-FOOTPRINT = 0.8  # texels of that map, standard deviation of what one Gaussian covers
+SIDE = 768  # pixels of the longer side of the renderings
+MAP_SIDE = 1024  # texels of the map of change
+YAWS = (0.0, 30.0, -30.0)  # degrees off the source view
+LEAST_LIGHT = 0.01  # added, linear, to both renderings: ratios of the dark are noise
+RATIO = (0.7, 1.4)  # by which a texel may change
+COVERED = 0.97  # coverage from which a pixel shows the head
+HIDDEN = (0.02, 0.06)  # of the colour range: from there on hair or body lies before the head
+FULL_WEIGHT = 0.2  # of the views' squared cosines, from which a change counts in full
 SAME = 2  # of 255: lids' texels that differ less from the texture are that same skin
 LID_MARGIN = 3.0  # texels over which the change fades where the closed lid's skin is its own
 
 
-def bake_colour_changes(before: GaussianAvatar, after: GaussianAvatar) -> GaussianAvatar:
-    """Return ``after`` with textures of its mesh that changed as its Gaussians' colours did.
+@torch.no_grad()
+def bake_changes(before: GaussianAvatar, after: GaussianAvatar) -> GaussianAvatar:
+    """Return ``after`` with a head texture that changed as its renderings did.
 
     Args:
-        before: the avatar that the optimisation began with: the same Gaussians on the same mesh.
+        before: the avatar that the optimisation began with: the same Gaussians on the same mesh. Textures of
+            hair and body stay, as does what no view shows.
 
     Raises:
         ValueError: the two have different Gaussians.
     """
     if not torch.equal(before.gaussians.triangle, after.gaussians.triangle):
         raise ValueError("the avatars' Gaussians lie on different triangles")
-    change = after.gaussians.albedo - before.gaussians.albedo
-    weight = after.gaussians.opacity.sigmoid()
-    mesh, triangle = after.mesh, after.gaussians.triangle
-    shells = []
-    for n, (surface, start, end) in enumerate(surfaces_of(after)):
-        index = torch.nonzero((triangle >= start) & (triangle < end))[:, 0]
-        texture = mesh.texture if n == 0 else mesh.shells[n - 1].texture
-        if len(index):
-            uv = gaussian_uv(after, surface, index, start)
-            found = _spread(uv_colours(uv, change[index], weight[index], MAP_SIDE).albedo)
-            added = _resized(found, texture)
-            if n == 0:
-                lids = None if mesh.lids is None else _change_lids(mesh.lids, texture, added)
-                mesh = replace(mesh, texture=_add(texture, added), lids=lids)
-                continue
-            texture = _add(texture, added)
-        if n:
-            shells.append(replace(mesh.shells[n - 1], texture=texture))
-    return replace(after, mesh=replace(mesh, shells=tuple(shells)))
+    texels = texels_of(after.head, min(MAP_SIDE, after.mesh.texture.shape[0]))
+    change = _change_map(before, after, texels)
+    texture = after.mesh.texture
+    lids = None if after.mesh.lids is None else _change_lids(after.mesh.lids, texture, change)
+    return replace(after, mesh=replace(after.mesh, texture=_changed(texture, change), lids=lids))
 
 
-def _spread(change: Float[np.ndarray, "s s 3"]) -> Float[np.ndarray, "s s 3"]:
-    """Blur a map of change by the Gaussians' footprint."""
+def _change_map(before: GaussianAvatar, after: GaussianAvatar, texels: Texels) -> Float[np.ndarray, "h w 3"]:
+    """Compute by how much each texel of the texture changes, linear: 0 where it stays."""
     import cv2
 
-    return cv2.GaussianBlur(change, (0, 0), FOOTPRINT)
+    total = np.zeros((len(texels.index), 3), np.float32)
+    weight = np.zeros(len(texels.index), np.float32)
+    bare = after.gaussians.triangle < len(after.head.faces)
+    head_alone = replace(after, gaussians=after.gaussians[torch.nonzero(bare)[:, 0]])
+    for view in _views(after):
+        shown, old, own = (a.render(view.params, view.camera) for a in (after, before, head_alone))
+        ratio = (_linear(shown) + LEAST_LIGHT) / (_linear(old) + LEAST_LIGHT) - 1
+        seen = ((shown.alpha > COVERED) & (old.alpha > COVERED)).numpy().astype(np.float32)
+        off = (shown.rgb - own.rgb).abs().amax(-1) + (shown.alpha - own.alpha).abs()
+        seen *= 1 - smoothstep(off, *HIDDEN).numpy()
+        found = unproject(_as_observation(view), after.head, texels)
+        values = sample_bilinear(np.dstack([ratio, seen]).astype(np.float32), found.pixel)
+        counted = found.visible * np.maximum(found.facing, 0) ** 2 * values[:, 3]
+        total += counted[:, None] * values[:, :3]
+        weight += counted
+    mean = total / np.maximum(weight, 1e-6)[:, None] * np.minimum(weight / FULL_WEIGHT, 1)[:, None]
+    size = after.mesh.texture.shape[:2]
+    image = texels.to_image(mean.clip(RATIO[0] - 1, RATIO[1] - 1).astype(np.float32))
+    return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _resized(
-    change: Float[np.ndarray, "s s 3"], texture: UInt8[np.ndarray, "h w c"]
-) -> Float[np.ndarray, "h w 3"]:
-    """Resize a map of change to a texture's size."""
-    import cv2
-
-    height, width = texture.shape[:2]
-    smaller = height < change.shape[0]
-    how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    return cv2.resize(change, (width, height), interpolation=how).astype(np.float32)
+def _views(avatar: GaussianAvatar) -> list[View]:
+    """Return the source view at the renderings' size, and views from both sides."""
+    view = source_view(avatar)
+    scale = SIDE / max(view.camera.width, view.camera.height)
+    size = round(view.camera.width * scale), round(view.camera.height * scale)
+    view, center = view.resized(size), head_center(avatar, view.params)
+    return [view.orbited(center, yaw, 0.0) for yaw in YAWS]
 
 
-def _add(
-    texture: UInt8[np.ndarray, "h w c"], change: Float[np.ndarray, "h w 3"]
-) -> UInt8[np.ndarray, "h w c"]:
-    """Add a change, 0..1, to a texture's colours; its coverage stays."""
-    out = texture.copy()
-    colours = texture[..., :3].astype(np.float32) + 255 * change
-    out[..., :3] = np.round(colours.clip(0, 255)).astype(np.uint8)
-    return out
+def _linear(rendering: Rendering) -> Float[np.ndarray, "h w 3"]:
+    """Return a rendering's colours in linear light."""
+    return srgb_to_linear(rendering.rgb.clamp(0, 1)).numpy()
+
+
+def _as_observation(view: View) -> Observation:
+    """Describe a view for ``unproject``, whose colours are not used."""
+    blank = np.zeros((view.camera.height, view.camera.width, 3), np.uint8)
+    nowhere = Detection(np.zeros((478, 2)), (0.0, 0.0, 0.0, 0.0), 0.0)
+    return Observation(blank, nowhere, None, view.camera, view.params, None, 0.0, "rendering")
+
+
+def _changed(
+    texture: UInt8[np.ndarray, "h w 3"], change: Float[np.ndarray, "h w 3"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Multiply a texture's colours, in linear light, by one plus a change."""
+    linear = srgb_to_linear(torch.from_numpy(texture.astype(np.float32) / 255)) * torch.from_numpy(1 + change)
+    new = np.round(linear_to_srgb(linear.clamp(0, 1)).numpy() * 255).astype(np.uint8)
+    return np.where(change == 0, texture, new)
 
 
 def _change_lids(lids: Lids, texture: UInt8[np.ndarray, "h w 3"], change: Float[np.ndarray, "h w 3"]) -> Lids:
@@ -93,11 +119,12 @@ def _change_lids(lids: Lids, texture: UInt8[np.ndarray, "h w 3"], change: Float[
     import cv2
 
     def changed(patch: Patch) -> Patch:
-        old = patch.inside(texture)
-        off = np.abs(patch.texture.astype(np.int16) - old).max(-1) > SAME
-        same = 1 - cv2.GaussianBlur(off.astype(np.float32), (0, 0), LID_MARGIN)
-        same = np.where(off, np.minimum(same, 0.5), same)[..., None]
-        return replace(patch, texture=_add(patch.texture, patch.inside(change) * same))
+        off = np.abs(patch.texture.astype(np.int16) - patch.inside(texture)).max(-1) > SAME
+        own = cv2.GaussianBlur(off.astype(np.float32), (0, 0), LID_MARGIN)
+        same = np.where(off, 0, 1 - own).astype(np.float32)[..., None]
+        if not off.any():
+            same = np.ones_like(same)
+        return replace(patch, texture=_changed(patch.texture, patch.inside(change) * same))
 
     left, right = lids.patches
     return replace(lids, patches=(changed(left), changed(right)))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from headcast import api
 from headcast.avatar.base import load_avatar
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.errors import HeadcastError
+from headcast.methods import bake
+from headcast.methods.base import MethodOptions
 from headcast.methods.ohpavatars.field import train
 from headcast.methods.ohpavatars.field.avatar import FieldAvatar, stored_size
 from headcast.methods.ohpavatars.field.learner import FieldLearner, new_field, photo_frame
@@ -20,6 +24,7 @@ from headcast.methods.ohpavatars.field.render import composite_samples, trace_ra
 from headcast.methods.ohpavatars.field.train import FieldTraining
 from headcast.methods.ohpavatars.store import StepStore
 from headcast.observe.types import Observation
+from headcast.video import read_video
 from headcast.view import source_view
 
 
@@ -147,3 +152,40 @@ def test_photos_are_taken_without_clothes(scene: tuple[GaussianAvatar, Observati
 def test_impossible_sizes_are_refused(value: object) -> None:
     with pytest.raises(HeadcastError, match="field"):
         stored_size(value, Path("x.avatar"))
+
+
+def test_a_field_goes_where_every_avatar_goes(
+    learnt: FieldLearner,
+    scene: tuple[GaussianAvatar, Observation],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Saved, loaded, rendered, animated; baked to Gaussians, which every export and the viewer take."""
+    learnt.avatar.save(tmp_path / "me.avatar")
+    field = api.load(tmp_path / "me.avatar")
+    image = api.render(field, yaw=20, expression={"jawOpen": 0.5}, size=(48, 48))
+    assert image.shape == (48, 48, 4) and 0.1 < float((image[..., 3] > 128).mean()) < 0.9
+    api.animate(field, "speech", tmp_path / "talk.mp4", frames=2, size=(48, 48))
+    assert len(read_video(tmp_path / "talk.mp4").frames) == 2
+    frame = api.Runtime(field, size=(32, 32)).step({"jawOpen": 0.4})
+    assert frame.shape == (32, 32, 4) and bool((frame[..., 3] > 128).any())
+    for name in ("no.glb", "no.spz", "no.html"):
+        with pytest.raises(HeadcastError, match="headcast bake"):
+            api.export(field, tmp_path / name)
+        assert not (tmp_path / name).exists()
+    looked_at: list[Observation] = []
+
+    def reconstruct(observations: Sequence[Observation], *args: object, **named: object) -> GaussianAvatar:
+        looked_at.extend(observations)
+        return scene[0]
+
+    fake = SimpleNamespace(reconstruct=reconstruct, Options=MethodOptions)
+    monkeypatch.setattr(bake, "get_method", lambda: fake)
+    baked = api.bake(field)
+    assert len(looked_at) == 3 and baked.mesh is not None and baked.splats is not None
+    assert baked.provenance.method.endswith(", baked")
+    for name, to in (("a.glb", "glb"), ("a.ply", "splat-ply"), ("b.ply", "mesh-ply"), ("a.spz", "spz")):
+        (path, *_) = api.export(baked, tmp_path / name, to)
+        assert path.stat().st_size > 1000
+    (page, *_) = api.export(baked, tmp_path / "a.html")
+    assert page.read_text().lower().startswith("<!doctype html")

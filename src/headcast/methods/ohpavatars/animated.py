@@ -155,16 +155,22 @@ def track_frames(
         return AnimatedFrames([], len(frames), dropped)
     height, width = frames[0].shape[:2]
     identity = observation.params.identity.double().numpy()
-    fits = Fitter(head).fit_photos(list(faces.values()), [(width, height)] * len(faces), identity=identity)
-    kept = []
-    for n, ((k, detection), fit) in enumerate(zip(faces.items(), fits, strict=True)):
-        if progress:
-            progress(n / len(faces), f"tracking frame {n + 1} of {len(faces)}")
+    fitter, size = Fitter(head), (width, height)
+    good: dict[int, Detection] = {}
+    for k, detection in faces.items():  # alone first: one wrong face would spoil the lens that all share
         try:
-            check_fit(fit, detection, f"frame {k}")
+            (alone,) = fitter.fit_photos([detection], [size], identity=identity)
+            check_fit(alone, detection, f"frame {k}")
+            good[k] = detection
         except HeadcastError:
             dropped[NO_FIT] += 1
-            continue
+    if not good:
+        return AnimatedFrames([], len(frames), dropped)
+    fits = fitter.fit_photos(list(good.values()), [size] * len(good), identity=identity)
+    kept = []
+    for n, ((k, detection), fit) in enumerate(zip(good.items(), fits, strict=True)):
+        if progress:
+            progress(n / len(good), f"tracking frame {n + 1} of {len(good)}")
         view = View(fit.camera, fit.params)
         if _likeness(frames[k], detection, avatar, view) < MIN_IDENTITY:
             dropped[OTHER] += 1

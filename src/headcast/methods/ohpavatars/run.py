@@ -29,7 +29,7 @@ from headcast.methods.ohpavatars.store import StepStore, fingerprint
 from headcast.methods.ohpavatars.update import GREY, render_rgba
 from headcast.progress import Progress, subrange
 from headcast.render.jit import threads
-from headcast.splats.to_texture import bake_colour_changes
+from headcast.splats.to_texture import bake_changes
 from headcast.view import flatten
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def improve(
     result = run_loop(learner, observations, settings, store, subrange(progress, end, 1.0), views)
     made = result.learner.avatar
     if isinstance(made, GaussianAvatar):
-        made = bake_colour_changes(avatar, made)
+        made = bake_changes(avatar, made)
     source = found.note() if found else COARSE.format(settings.frames, settings.side)
     made = with_notes(made, [source, *notes_of(result)])
     return made if animator is None else with_weights(made, animator.weights_in_use(animator.Options()))

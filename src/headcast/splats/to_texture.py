@@ -67,6 +67,10 @@ def _change_map(before: GaussianAvatar, after: GaussianAvatar, texels: Texels) -
     weight = np.zeros(len(texels.index), np.float32)
     bare = after.gaussians.triangle < len(after.head.faces)
     head_alone = replace(after, gaussians=after.gaussians[torch.nonzero(bare)[:, 0]])
+    around_eyes = after.head.region_mask("lids")[after.head.faces].any(1)  # rims there show what is behind
+    names = after.head.part_names
+    eyes = torch.tensor([k for k, name in enumerate(names) if name.startswith("eye")])
+    kept = ~(around_eyes | torch.isin(after.head.part, eyes)).numpy()[texels.triangle]
     for view in _views(after):
         shown, old, own = (a.render(view.params, view.camera) for a in (after, before, head_alone))
         ratio = (_linear(shown) + LEAST_LIGHT) / (_linear(old) + LEAST_LIGHT) - 1
@@ -75,7 +79,7 @@ def _change_map(before: GaussianAvatar, after: GaussianAvatar, texels: Texels) -
         seen *= 1 - smoothstep(off, *HIDDEN).numpy()
         found = unproject(_as_observation(view), after.head, texels)
         values = sample_bilinear(np.dstack([ratio, seen]).astype(np.float32), found.pixel)
-        counted = found.visible * np.maximum(found.facing, 0) ** 2 * values[:, 3]
+        counted = found.visible * np.maximum(found.facing, 0) ** 2 * values[:, 3] * kept
         total += counted[:, None] * values[:, :3]
         weight += counted
     mean = total / np.maximum(weight, 1e-6)[:, None] * np.minimum(weight / FULL_WEIGHT, 1)[:, None]

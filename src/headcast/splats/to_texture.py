@@ -106,7 +106,16 @@ def _as_observation(view: View) -> Observation:
     """Describe a view for ``unproject``, whose colours are not used."""
     blank = np.zeros((view.camera.height, view.camera.width, 3), np.uint8)
     nowhere = Detection(np.zeros((478, 2)), (0.0, 0.0, 0.0, 0.0), 0.0)
-    return Observation(blank, nowhere, None, view.camera, view.params, None, 0.0, "rendering")
+    return Observation(
+        image=blank,
+        detection=nowhere,
+        masks=None,
+        camera=view.camera,
+        params=view.params,
+        light=None,
+        landmark_error=0.0,
+        name="rendering",
+    )
 
 
 def _changed(

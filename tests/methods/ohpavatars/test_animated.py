@@ -22,7 +22,7 @@ from headcast.methods.ohpavatars import animated, loop, method
 from headcast.methods.ohpavatars import run as running
 from headcast.methods.ohpavatars.animated import (
     available_animator,
-    frames_of,
+    frames_from_tensors,
     frames_tensors,
     make_animated,
     script_clip,
@@ -105,7 +105,7 @@ def test_frames_are_tracked_cut_out_and_dropped_with_a_reason(
     frame = found.frames[0]
     assert torch.equal(frame.view.params.identity, photo.params.identity)
     assert (frame.rgba[:-8, :, 3] == 255).all() and (frame.rgba[-8:, :, 3] == 0).all()
-    again = frames_of(frames_tensors(found))
+    again = frames_from_tensors(frames_tensors(found))
     assert again.note() == found.note() and len(again.frames) == 2
     assert np.array_equal(again.frames[1].rgba, found.frames[1].rgba)
     assert torch.equal(again.frames[1].view.camera.K, found.frames[1].view.camera.K)

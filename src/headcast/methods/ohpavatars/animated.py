@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnimatedFrames",
     "available_animator",
-    "frames_of",
+    "frames_from_tensors",
     "frames_tensors",
     "make_animated",
     "track_frames",
@@ -121,7 +121,13 @@ def script_clip(avatar: Avatar, count: int, side: int) -> Clip:
     camera = face_camera(avatar, side)
     views = [shot_view(avatar, camera, shot) for shot in make_script(count)]
     frames = np.stack([flatten(render_rgba(avatar, v), (GREY, GREY, GREY)) for v in views])
-    return Clip(frames, FPS, np.arange(len(frames)) / FPS, None, "the rendered coarse video")
+    return Clip(
+        frames=frames,
+        fps=FPS,
+        times=np.arange(len(frames)) / FPS,
+        audio=None,
+        name="the rendered coarse video",
+    )
 
 
 def driver_clip(path: Path, count: int) -> Clip:
@@ -129,7 +135,7 @@ def driver_clip(path: Path, count: int) -> Clip:
     clip = read_video(path)
     chosen = np.unique(np.linspace(0, len(clip.frames) - 1, min(count, len(clip.frames))).round().astype(int))
     frames = np.stack([np.asarray(clip.frames[int(k)]) for k in chosen])
-    return Clip(frames, clip.fps, clip.times[chosen], None, clip.name)
+    return Clip(frames=frames, fps=clip.fps, times=clip.times[chosen], audio=None, name=clip.name)
 
 
 @torch.no_grad()
@@ -219,7 +225,7 @@ def frames_tensors(found: AnimatedFrames) -> dict[str, Tensor]:
     return held
 
 
-def frames_of(tensors: dict[str, Tensor]) -> AnimatedFrames:
+def frames_from_tensors(tensors: dict[str, Tensor]) -> AnimatedFrames:
     """Return the tracked frames that ``frames_tensors`` wrote."""
     named = {k.removeprefix("params."): v for k, v in tensors.items() if k.startswith("params.")}
     params, rgba = HeadParams(**named), tensors["rgba"].numpy()

@@ -15,7 +15,7 @@ from headcast.errors import HeadcastError
 from headcast.methods.ohpavatars.animated import (
     AnimatedFrames,
     available_animator,
-    frames_of,
+    frames_from_tensors,
     frames_tensors,
     make_animated,
 )
@@ -152,7 +152,7 @@ def animated_video(
         )
         return frames_tensors(found)
 
-    return frames_of(store.tensors("animated", work))
+    return frames_from_tensors(store.tensors("animated", work))
 
 
 def first_learner(

@@ -26,7 +26,7 @@ from headcast.methods.ohpavatars.animated import (
     frames_tensors,
     make_animated,
     script_clip,
-    track_frames,
+    track_animated,
 )
 from headcast.methods.ohpavatars.field.avatar import FieldAvatar
 from headcast.methods.ohpavatars.field.train import FieldTraining
@@ -96,7 +96,7 @@ def test_frames_are_tracked_cut_out_and_dropped_with_a_reason(
     found_faces[:] = [good, None, good, turned_over, good]
     cosines = iter([0.9, 0.2, 0.8])
     monkeypatch.setattr(animated, "_likeness", lambda *a: next(cosines))
-    found = track_frames([photo.image] * 5, avatar, photo, avatar.head)
+    found = track_animated([photo.image] * 5, avatar, photo, avatar.head)
     assert found.made == 5 and len(found.frames) == 2
     assert found.dropped == Counter(
         {"without a face": 1, "which the head does not fit": 1, "of another person": 1}
@@ -117,7 +117,7 @@ def test_clothes_count_for_nothing_where_the_avatar_has_a_body(
 ) -> None:
     avatar, photo = scene
     monkeypatch.setattr(animated, "_likeness", lambda *a: 1.0)
-    (frame,) = track_frames([photo.image], avatar, photo, avatar.head, with_body=True).frames
+    (frame,) = track_animated([photo.image], avatar, photo, avatar.head, with_body=True).frames
     weight = frame_target(frame).weight
     assert float(weight[-8:].max()) < 0.02 and float(weight[:-8].min()) == 1
 

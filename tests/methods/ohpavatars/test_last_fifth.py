@@ -14,7 +14,7 @@ from headcast.errors import HeadcastError
 from headcast.evaluate.networks import EvaluationNetworks
 from headcast.evaluate.protocols import evaluate
 from headcast.evaluate.setting import Setting
-from headcast.methods.ohpavatars.protocols.last_fifth import first_part, nearest_inputs, renderings
+from headcast.methods.ohpavatars.protocols.last_fifth import first_part, nearest_inputs, render_tests
 from headcast.observe.types import Observation
 from headcast.video import Clip
 
@@ -44,7 +44,7 @@ def test_the_nearest_input_is_the_one_with_the_nearest_landmarks(scene: Scene) -
 def test_avatars_are_rendered_as_the_head_was_fitted(scene: Scene) -> None:
     avatar, photo = scene
     with torch.no_grad():
-        (image,) = renderings(avatar, [photo])
+        (image,) = render_tests(avatar, [photo])
     assert photo.masks is not None
     assert image.shape == (*photo.image.shape[:2], 4)
     assert float(np.abs(image[..., 3] / 255 - photo.masks.person).mean()) < 0.02

@@ -39,13 +39,13 @@ __all__ = [
     "frames_from_tensors",
     "frames_tensors",
     "make_animated",
-    "track_frames",
+    "track_animated",
 ]
 
 FPS = 25.0
 MIN_IDENTITY = 0.5
 """Cosine of a frame's face to the avatar's in the same view, below which it shows another person. A guess: no
-weights of an animator were at hand to set it by."""
+weights of an animator were available to set it by."""
 MIN_FRAMES = 2
 ANIMATE_END = 0.7  # fraction of the time that the animator takes, next to tracking
 UNKNOWN = 128  # coverage at which a pixel counts for nothing (``learner.frame_target``)
@@ -107,7 +107,7 @@ def make_animated(
     options = animator.Options()
     made = list(animator.animate_image(observation.image, clip, options, seed=seed, progress=say))
     say = subrange(progress, ANIMATE_END, 1.0)
-    found = track_frames(made, avatar, observation, head, with_body=with_body, progress=say)
+    found = track_animated(made, avatar, observation, head, with_body=with_body, progress=say)
     if len(found.frames) < MIN_FRAMES:
         raise HeadcastError(
             f"{observation.name}: {found.note()}; render the coarse video with --frames-from avatar"
@@ -139,7 +139,7 @@ def driver_clip(path: Path, count: int) -> Clip:
 
 
 @torch.no_grad()
-def track_frames(
+def track_animated(
     frames: Sequence[UInt8[np.ndarray, "h w 3"]],
     avatar: Avatar,
     observation: Observation,

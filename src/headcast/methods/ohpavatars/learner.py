@@ -21,7 +21,7 @@ from headcast.view import View
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.avatar.gaussian import GaussianAvatar
-    from headcast.methods.ohpavatars.store import Checkpoint
+    from headcast.methods.ohpavatars.store import StepCheckpoint
     from headcast.observe.types import Observation
 
 __all__ = ["GaussianLearner", "Learner", "TrainingFrame", "frame_target", "source_targets", "step_schedule"]
@@ -62,7 +62,7 @@ class Learner(Protocol):
         *,
         seed: int,
         progress: Progress | None,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: StepCheckpoint | None = None,
     ) -> Learner:
         """Return what one round of optimisation makes of it.
 
@@ -94,7 +94,7 @@ class GaussianLearner:
         *,
         seed: int,
         progress: Progress | None,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: StepCheckpoint | None = None,
     ) -> GaussianLearner:
         """Optimise for ``steps`` steps: photos, weighted most, and restored frames take turns.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.observe.types import Observation
 
-__all__ = ["Checkpoint", "StepStore", "fingerprint"]
+__all__ = ["StepCheckpoint", "StepStore", "fingerprint"]
 
 FACTS = "steps.json"
 FRAME = "frame_{:03d}.png"
@@ -36,7 +36,7 @@ def fingerprint(observations: Sequence[Observation], facts: Mapping[str, Any]) -
     return digest.hexdigest()[:16]
 
 
-class Checkpoint(NamedTuple):
+class StepCheckpoint(NamedTuple):
     """Where an unfinished step keeps how far it is; the step's result replaces it."""
 
     path: Path
@@ -90,9 +90,9 @@ class StepStore:
         self.checkpoint(name).path.unlink(missing_ok=True)
         return load_file(path)
 
-    def checkpoint(self, name: str) -> Checkpoint:
+    def checkpoint(self, name: str) -> StepCheckpoint:
         """Return the place for the state of the step ``name`` while it is not finished."""
-        return Checkpoint(self.folder / f"{name}.part.safetensors")
+        return StepCheckpoint(self.folder / f"{name}.part.safetensors")
 
     def image(
         self, group: str, number: int, make: Callable[[], UInt8[np.ndarray, "h w 4"]]

@@ -16,7 +16,7 @@ from headcast.methods.ohpavatars.field.avatar import FieldAvatar
 from headcast.methods.ohpavatars.field.network import RadianceField
 from headcast.methods.ohpavatars.field.train import FieldTraining, frame_set, train_field
 from headcast.methods.ohpavatars.learner import TrainingFrame
-from headcast.methods.ohpavatars.store import Checkpoint
+from headcast.methods.ohpavatars.store import StepCheckpoint
 from headcast.methods.ohpavatars.update import GREY
 from headcast.progress import Progress
 from headcast.view import View
@@ -45,7 +45,7 @@ class FieldLearner:
         *,
         seed: int,
         progress: Progress | None,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: StepCheckpoint | None = None,
     ) -> FieldLearner:
         """Optimise towards photos, which many rays meet, and frames."""
         photos = [photo_frame(o) for o in observations if o.masks is not None]

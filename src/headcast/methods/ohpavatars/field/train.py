@@ -17,7 +17,7 @@ from headcast.methods.ohpavatars.field.march import HeadRays, PosedHeads, camera
 from headcast.methods.ohpavatars.field.network import RadianceField
 from headcast.methods.ohpavatars.field.render import composite_samples
 from headcast.methods.ohpavatars.learner import TrainingFrame
-from headcast.methods.ohpavatars.store import Checkpoint
+from headcast.methods.ohpavatars.store import StepCheckpoint
 from headcast.methods.ohpavatars.update import GREY
 from headcast.progress import Progress
 from headcast.render.mesh import rasterize_mesh
@@ -148,7 +148,7 @@ def train_field(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: StepCheckpoint | None = None,
 ) -> float:
     """Optimise the field in place; return the mean loss of the last tenth of the steps.
 

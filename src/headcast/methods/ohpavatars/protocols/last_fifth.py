@@ -144,7 +144,7 @@ def _clip(
     for k, (name, make) in enumerate(makers.items()):
         avatar = make(subrange(say, 0.3 + 0.35 * k, 0.65 + 0.35 * k))
         with torch.no_grad():
-            found[name] = renderings(avatar, tests)
+            found[name] = render_tests(avatar, tests)
     out = {}
     for name, images in found.items():
         rows: list[Row] = []
@@ -198,7 +198,7 @@ def observe_tests(
     ]
 
 
-def renderings(avatar: Avatar, tests: Sequence[Observation]) -> list[np.ndarray]:
+def render_tests(avatar: Avatar, tests: Sequence[Observation]) -> list[np.ndarray]:
     """Render an avatar, without its body, as the head was fitted to the frames; straight alpha."""
     shown = without_body(avatar) if isinstance(avatar, GaussianAvatar) else avatar
     return [to_rgba(shown.render(seen.params, seen.camera)) for seen in tests]

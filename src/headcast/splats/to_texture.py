@@ -105,7 +105,7 @@ def _linear(rendering: Rendering) -> Float[np.ndarray, "h w 3"]:
 def _as_observation(view: View) -> Observation:
     """Describe a view for ``unproject``, whose colours are not used."""
     blank = np.zeros((view.camera.height, view.camera.width, 3), np.uint8)
-    nowhere = Detection(np.zeros((478, 2)), (0.0, 0.0, 0.0, 0.0), 0.0)
+    nowhere = Detection(points=np.zeros((478, 2)), box=(0.0, 0.0, 0.0, 0.0), score=0.0)
     return Observation(
         image=blank,
         detection=nowhere,

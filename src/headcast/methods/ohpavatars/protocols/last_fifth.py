@@ -19,7 +19,7 @@ import torch
 
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.errors import HeadcastError
-from headcast.evaluate.compare import Comparer
+from headcast.evaluate.compare import Comparer, Truth
 from headcast.evaluate.data import clips_in, stamp_of
 from headcast.evaluate.driven import step_progress
 from headcast.evaluate.report import Report, Row
@@ -145,16 +145,29 @@ def _clip(
         avatar = make(subrange(say, 0.3 + 0.35 * k, 0.65 + 0.35 * k))
         with torch.no_grad():
             found[name] = render_tests(avatar, tests)
-    out = {}
-    for name, images in found.items():
-        rows: list[Row] = []
-        store.forget_images(name, path.stem)
-        for seen, truth, image in zip(tests, truths, images, strict=True):
-            rows.append(comparer.compare(truth, image))
-            keep_image(store, name, path.stem, seen, over_grey(image))
-        out[name] = Measured(rows, {})
-        store.put(name, path.stem, out[name], stamp)
-    return out
+    return {
+        name: compared(name, images, tests, truths, path, store, comparer) for name, images in found.items()
+    }
+
+
+def compared(
+    name: str,
+    images: Sequence[np.ndarray],
+    tests: Sequence[Observation],
+    truths: Sequence[Truth],
+    path: Path,
+    store: Store,
+    comparer: Comparer,
+) -> Measured:
+    """Compare a subject's images with the real ones; rows and images are stored."""
+    rows: list[Row] = []
+    store.forget_images(name, path.stem)
+    for seen, truth, image in zip(tests, truths, images, strict=True):
+        rows.append(comparer.compare(truth, image))
+        keep_image(store, name, path.stem, seen, over_grey(image))
+    measured = Measured(rows, {})
+    store.put(name, path.stem, measured, stamp_of(path))
+    return measured
 
 
 def keep_image(store: Store, subject: str, item: str, seen: Observation, rgb: np.ndarray) -> None:

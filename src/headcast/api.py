@@ -69,6 +69,7 @@ def observe(
     face: int | None = None,
     same_person: bool = False,
     head: HeadModel | None = None,
+    frames: int | None = None,
     progress: Progress | None = None,
 ) -> list[Observation]:
     """Observe photos or one video of one person: landmarks, masks, camera, fitted head, light.
@@ -77,14 +78,15 @@ def observe(
         face: which face of a photo or video, counted from 1 by size; None takes the largest.
         same_person: all photos show one person, even where they seem to show two.
         head: the head model to fit; None: the bundled one.
+        frames: of a video that are observed, at most; None: its twelve best and most different ones.
 
     Raises:
         HeadcastError: unreadable files, no usable face, photos mixed with videos, photos of two people.
     """
     from headcast.head.model import HeadModel
-    from headcast.observe.observe import observe_photos, observe_video
+    from headcast.observe.observe import VIDEO_KEYS, observe_photos, observe_video
 
-    check_numbers(face=face)
+    check_numbers(face=face, frames=frames)
     paths = [Path(p) for p in ([sources] if isinstance(sources, str | Path) else sources)]
     videos = [p for p in paths if is_video(p)]
     if not paths:
@@ -93,7 +95,7 @@ def observe(
         raise HeadcastError(f"{videos[0]}: give either photos or one video, not both")
     head = HeadModel.load() if head is None else head
     if videos:
-        return observe_video(videos[0], head, progress=progress, face=face)[0]
+        return observe_video(videos[0], head, frames or VIDEO_KEYS, progress, face)[0]
     return observe_photos(paths, head, [face] * len(paths), progress, same_person)
 
 
@@ -144,7 +146,14 @@ def create(
     with torch.no_grad():
         head = HeadModel.load() if head is None else head
         say = subrange(progress, 0.0, end)
-        observations = observe(sources, face=face, same_person=same_person, head=head, progress=say)
+        observations = observe(
+            sources,
+            face=face,
+            same_person=same_person,
+            head=head,
+            frames=chosen.clip_frames(own_options),
+            progress=say,
+        )
     return chosen.reconstruct(
         observations, head, own_options, seed=seed, consent=consent, progress=subrange(progress, end, 1.0)
     )

@@ -115,6 +115,10 @@ class Method(AnyMethod, Protocol):
         """Return the part of the whole job's time that observing the photos takes, for progress and ETA."""
         ...
 
+    def clip_frames(self, options: Any) -> int | None:
+        """Return how many frames of a video it learns from, at most; None: the usual few keyframes."""
+        ...
+
     def reconstruct(
         self,
         observations: Sequence[Observation],
@@ -250,6 +254,10 @@ class BaseMethod:
     def observe_fraction(self, options: Any) -> float:
         """Assume that observing takes a third of the time."""
         return 1 / 3
+
+    def clip_frames(self, options: Any) -> int | None:
+        """Return None: a video's keyframes are enough."""
+        return None
 
     def weights_in_use(self, options: Any) -> tuple[Mapping[str, str], ...]:
         """Return nothing: no weights but bundled ones take part."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.image import LoadedImage, load_image
 from headcast.observe.ahead import take_results
+from headcast.observe.clip_frames import NO_FIT, choose_frames, observe_frame, unusable_note
 from headcast.observe.fit import Fitter, FrameFit
 from headcast.observe.landmarks import FaceDetector, pick_face, quarter_turns, turn_detection
 from headcast.observe.light import estimate_light
@@ -23,10 +26,11 @@ from headcast.observe.types import Detection, Masks, Observation
 from headcast.progress import Progress
 from headcast.video import Clip
 
-__all__ = ["Progress", "observe_photo", "observe_photos", "observe_video"]
+__all__ = ["VIDEO_KEYS", "Progress", "observe_photo", "observe_photos", "observe_video"]
 
 
-VIDEO_KEYS = 12
+VIDEO_KEYS = 12  # frames that are fitted jointly
+MIN_FRAMES = 8  # of a clip, usable, for methods that ask for more than the keyframes
 
 
 def observe_photo(
@@ -133,10 +137,13 @@ def observe_video(
     """Observe the clip's best and most different frames, the best first; also return its frame rate.
 
     Args:
+        count: of frames at most. ``VIDEO_KEYS`` are fitted jointly; what is asked for beyond them is a spread
+            of all usable frames in order, with the identity of the first ones, small, and without light.
         face: which person, counted from 1 by size; None takes the largest (see ``choose_person``).
 
     Raises:
-        HeadcastError: no face, no such face, a face too small, an unreadable file.
+        HeadcastError: no face, no such face, a face too small, an unreadable file; where more than the
+            keyframes are asked for, fewer than ``MIN_FRAMES`` usable ones.
     """
     say = progress or (lambda fraction, what: None)
     say(0.0, "reading")
@@ -148,28 +155,78 @@ def observe_video(
         )
     )
     clip = found.clip
-    keys = good_keyframes(clip, found.detections, found.sharpness, count)
+    keys = good_keyframes(clip, found.detections, found.sharpness, min(count, VIDEO_KEYS))
     images, detections = _upright_keyframes(found, keys)
     pick_face(detections[:1], None, clip.name)
     say(0.65, "fitting the head")
     height, width = images[keys[0]].shape[:2]
-    fits = Fitter(head).fit_photos(detections, [(width, height)] * len(keys))
+    fitter = Fitter(head)
+    fits = fitter.fit_photos(detections, [(width, height)] * len(keys))
     check_fit(fits[0], detections[0], clip.name)
-    out = []
+    out, end = [], 0.7 + 0.3 * min(1.0, VIDEO_KEYS / count)
     for n, (i, d, fit) in enumerate(zip(keys, detections, fits, strict=True)):
-        say(0.7 + 0.3 * n / len(keys), "separating person, skin and hair")
+        say(0.7 + (end - 0.7) * n / len(keys), "separating person, skin and hair")
         notes, rgb = clip.notes + found.notes if n == 0 else (), images[i]
         name = f"{clip.name} frame {i}"
         out.append(assemble_observation(rgb, name, d, fit, head, segment(rgb, d), notes))
+    if count > VIDEO_KEYS:
+        rest: Progress = lambda fraction, what: say(end + (1 - end) * fraction, what)  # noqa: E731
+        out = _with_more_frames(found, dict(zip(keys, fits, strict=True)), out, count, fitter, rest)
     say(1.0, "observed")
     return out, clip.fps
 
 
-def _upright_keyframes(found: DetectedClip, keys: list[int]) -> tuple[dict[int, np.ndarray], list[Detection]]:
-    """Return the chosen frames, turned upright about the face, and their faces measured carefully."""
+def _with_more_frames(
+    found: DetectedClip,
+    fits: dict[int, FrameFit],
+    observed: list[Observation],
+    count: int,
+    fitter: Fitter,
+    say: Progress,
+) -> list[Observation]:
+    """Add a spread of the clip's usable frames to its observed keyframes; the first tells what was left out.
+
+    Raises:
+        HeadcastError: fewer than ``MIN_FRAMES`` usable frames.
+    """
+    clip, known = found.clip, dict(fits)
+    chosen = choose_frames(found.detections, found.sharpness, list(fits), count - len(fits))
+    out, unusable = list(observed), chosen.unusable
+    for n, i in enumerate(chosen.frames):
+        say(n / len(chosen.frames), f"fitting and segmenting frame {n + 1} of {len(chosen.frames)}")
+        images, (detection,) = _upright_keyframes(found, [i], refine=False)
+        near = known[min(known, key=lambda k: abs(k - i))]
+        seen, known[i] = observe_frame(images[i], f"{clip.name} frame {i}", detection, fitter, near)
+        if seen is None:
+            unusable[NO_FIT] += 1
+        else:
+            out.append(seen)
+    total = len(found.detections)
+    note = unusable_note(unusable, total)
+    if len(out) < MIN_FRAMES:
+        why = note or f"it has {total} frames"
+        raise HeadcastError(
+            f"{clip.name}: {len(out)} usable frames, at least {MIN_FRAMES} are needed ({why}); give a longer "
+            "and sharper clip of one head"
+        )
+    if note:
+        out[0] = replace(out[0], notes=(*out[0].notes, note))
+    return out
+
+
+def _upright_keyframes(
+    found: DetectedClip, keys: list[int], refine: bool = True
+) -> tuple[dict[int, np.ndarray], list[Detection]]:
+    """Return the chosen frames, turned upright about the face, and their faces.
+
+    Args:
+        refine: measure the faces carefully; otherwise as they were detected when the clip was read.
+    """
     images = {i: np.asarray(found.clip.frames[i]) for i in sorted(keys)}  # in order: a file is decoded once
-    with FaceDetector() as detector:
-        detections = [best_match(detector.detect(images[i]), found.detections[i]) for i in keys]
+    detections = [d for i in keys if (d := found.detections[i]) is not None]
+    if refine:
+        with FaceDetector() as detector:
+            detections = [best_match(detector.detect(images[i]), found.detections[i]) for i in keys]
     height, width = found.clip.frames.shape[1:3]
     turns = Counter(quarter_turns(d.points) for d in detections).most_common(1)[0][0]
     upright = {i: np.ascontiguousarray(np.rot90(x, turns)) for i, x in images.items()}

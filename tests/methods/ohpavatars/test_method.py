@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from headcast.avatar.gaussian import GaussianAvatar
+from headcast.avatar.mesh import MeshAvatar
 from headcast.head.names import EXPRESSIONS as NAMES
 from headcast.methods.base import get_method, make_options
 from headcast.methods.ohpavatars import loop, method, run, score
@@ -78,6 +79,8 @@ def test_rounds_make_an_avatar_of_this_method(
     assert len(made) == 1  # the coarse avatar is taken from its step
     assert again.splats is not None
     assert torch.equal(again.splats.gaussians.albedo, done.splats.gaussians.albedo)
+    changed = done.splats.mesh.texture != avatar.mesh.texture
+    assert changed.any() and not changed.all()  # mesh exports follow the rounds
 
 
 def test_the_loop_on_a_field(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,12 +88,15 @@ def test_the_loop_on_a_field(scene: Scene, tmp_path: Path, monkeypatch: pytest.M
     fake = SimpleNamespace(reconstruct=lambda *a, **k: avatar, Options=get_method().Options)
     monkeypatch.setattr(method, "get_method", lambda: fake)
     monkeypatch.setattr(run, "FIELD_SIDE", 64)
-    tiny = FieldTraining(steps=3, rays=96)
-    monkeypatch.setattr(run, "FIELD_FIRST", tiny)
-    monkeypatch.setattr(run, "FIELD_LATER", tiny)
+    monkeypatch.setattr(run, "FIELD_FIRST", FieldTraining(rays=96))
     monkeypatch.setattr(loop, "is_identity_lost", lambda before, now: False)
     options = OhpAvatarsOptions(
-        representation="field", rounds=1, video_frames=2, always=True, steps_folder=tmp_path
+        representation="field",
+        rounds=1,
+        video_frames=2,
+        field_iterations=3,
+        always=True,
+        steps_folder=tmp_path,
     )
     said: list[str] = []
     done = OhpAvatars().reconstruct([photo], avatar.head, options, progress=lambda f, what: said.append(what))
@@ -102,11 +108,25 @@ def test_the_loop_on_a_field(scene: Scene, tmp_path: Path, monkeypatch: pytest.M
     assert torch.equal(again.field.grid.tables[0], done.field.grid.tables[0])
 
 
-def test_insta_learns_from_the_frames_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_insta_learns_from_the_frames_alone(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     avatar, photo = scene
-    monkeypatch.setattr(insta, "reconstruct_mesh", lambda *a, **k: avatar.mesh)
-    done = insta.Insta().reconstruct([photo], avatar.head, insta.InstaOptions(iterations=2, rays=96))
+    seen: list[int] = []
+
+    def mesh(observations: list[Observation], *args: object, **named: object) -> MeshAvatar:
+        seen.append(len(observations))
+        return avatar.mesh
+
+    monkeypatch.setattr(insta, "reconstruct_mesh", mesh)
+    options = make_options(insta.Insta(), {"iterations": 2, "rays": 96}).for_output(tmp_path / "me.avatar")
+    done = insta.Insta().reconstruct([photo] * 14, avatar.head, options)
     assert isinstance(done, FieldAvatar) and done.provenance.method == "insta" and done.mesh is None
+    assert seen == [12] and "14 frames were learned from, in 2 steps" in done.provenance.warnings
+    assert insta.Insta().clip_frames(options) == 120 and OhpAvatars().clip_frames(None) is None
+    again = insta.Insta().reconstruct([photo] * 14, avatar.head, options)
+    assert seen == [12] and isinstance(again, FieldAvatar)  # nothing is done twice
+    assert torch.equal(again.field.grid.tables[0], done.field.grid.tables[0])
 
 
 def test_good_photos_end_early(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

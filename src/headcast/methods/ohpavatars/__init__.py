@@ -11,6 +11,9 @@ HERE = "headcast.methods.ohpavatars"
 
 DECLARATION = Declaration(
     methods={"ohpavatars": f"{HERE}.method:OhpAvatars", "insta": f"{HERE}.field.method:Insta"},
-    protocols={"rounds": f"{HERE}.protocols.rounds"},
+    protocols={
+        "rounds": f"{HERE}.protocols.rounds",
+        "last-fifth": f"{HERE}.protocols.last_fifth",
+    },
     avatar_kinds={"field": f"{HERE}.field.avatar:FieldAvatar"},
 )

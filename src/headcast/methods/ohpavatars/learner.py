@@ -21,6 +21,7 @@ from headcast.view import View
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.avatar.gaussian import GaussianAvatar
+    from headcast.methods.ohpavatars.store import StepCheckpoint
     from headcast.observe.types import Observation
 
 __all__ = ["GaussianLearner", "Learner", "TrainingFrame", "frame_target", "source_targets", "step_schedule"]
@@ -61,8 +62,13 @@ class Learner(Protocol):
         *,
         seed: int,
         progress: Progress | None,
+        checkpoint: StepCheckpoint | None = None,
     ) -> Learner:
-        """Return what one round of optimisation makes of it."""
+        """Return what one round of optimisation makes of it.
+
+        Args:
+            checkpoint: where a long optimisation keeps its state, to go on after an interruption.
+        """
         ...
 
     def tensors(self) -> dict[str, Tensor]:
@@ -88,8 +94,12 @@ class GaussianLearner:
         *,
         seed: int,
         progress: Progress | None,
+        checkpoint: StepCheckpoint | None = None,
     ) -> GaussianLearner:
-        """Optimise for ``steps`` steps: photos, weighted most, and restored frames take turns."""
+        """Optimise for ``steps`` steps: photos, weighted most, and restored frames take turns.
+
+        Half a minute: ``checkpoint`` is not used, an interrupted optimisation begins again.
+        """
         with torch.no_grad():
             photos = source_targets(self.avatar, observations)
         targets = [*photos, *(frame_target(f) for f in frames)]

@@ -14,6 +14,7 @@ from headcast.methods.ohpavatars.script import SIDE, face_camera, make_script, s
 from headcast.methods.ohpavatars.store import StepStore
 from headcast.methods.ohpavatars.update import is_dropped, make_restore, restored_frame
 from headcast.progress import Progress, subrange
+from headcast.view import View
 
 if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
@@ -71,19 +72,25 @@ def run_loop(
     settings: LoopSettings,
     store: StepStore,
     progress: Progress | None = None,
+    views: Sequence[View] | None = None,
 ) -> LoopResult:
-    """Run the rounds; stop, and keep the round before, where identity falls too far."""
+    """Run the rounds; stop, and keep the round before, where identity falls too far.
+
+    Args:
+        views: those of the training frames, which every round renders again; None: the script's.
+    """
+    views = script_views(learner.avatar, settings) if views is None else views
     start = scored(store, 0, lambda: score_source_view(learner.avatar, observations[0], settings.side))
-    reports = [RoundReport(0, start, start.line(0, settings.frames))]
+    reports = [RoundReport(0, start, start.line(0, len(views)))]
     for k in range(1, settings.rounds + 1):
         say = subrange(progress, (k - 1) / settings.rounds, k / settings.rounds)
-        after, dropped = run_round(learner, observations, settings, store, k, say)
+        after, dropped = run_round(learner, observations, settings, store, k, views, say)
         score = scored(
             store,
             k,
             lambda a=after, d=dropped: score_source_view(a.avatar, observations[0], settings.side, d),
         )
-        reports.append(RoundReport(k, score, score.line(k, settings.frames)))
+        reports.append(RoundReport(k, score, score.line(k, len(views))))
         if is_identity_lost(start, score):
             return LoopResult(learner, tuple(reports), stopped=True)
         learner = after
@@ -101,6 +108,7 @@ def run_round(
     settings: LoopSettings,
     store: StepStore,
     number: int,
+    views: Sequence[View],
     progress: Progress | None,
 ) -> tuple[Learner, int]:
     """Run one round; return the learner after it, and how many frames were dropped."""
@@ -108,28 +116,45 @@ def run_round(
 
     def work() -> dict[str, Tensor]:
         say = subrange(progress, 0.0, RESTORE_FRACTION)
-        frames = update_frames(learner.avatar, settings, store, number, say)
+        frames = update_frames(learner.avatar, settings, store, number, views, say)
         kept = [f for f in frames if not is_dropped(f.rgba)]
         store.fact(f"dropped {number}", lambda: len(frames) - len(kept))
         say = subrange(progress, RESTORE_FRACTION, 1.0)
-        return learner.learn(kept, observations, seed=settings.seed + number, progress=say).tensors()
+        after = learner.learn(
+            kept,
+            observations,
+            seed=settings.seed + number,
+            progress=say,
+            checkpoint=store.checkpoint(name),
+        )
+        return after.tensors()
 
     after = learner.with_tensors(store.tensors(name, work))
     store.drop_images(name)
     return after, store.fact(f"dropped {number}", int)
 
 
+def script_views(avatar: Avatar, settings: LoopSettings) -> list[View]:
+    """Return the views of the script's frames."""
+    camera = face_camera(avatar, settings.side)
+    return [shot_view(avatar, camera, shot) for shot in make_script(settings.frames)]
+
+
 def update_frames(
-    avatar: Avatar, settings: LoopSettings, store: StepStore, number: int, progress: Progress | None
+    avatar: Avatar,
+    settings: LoopSettings,
+    store: StepStore,
+    number: int,
+    views: Sequence[View],
+    progress: Progress | None,
 ) -> list[TrainingFrame]:
     """Render and restore the frames of a round's dataset; those that are stored are read."""
     strength = restoration_strength(settings.strength, number)
     restore = make_restore(settings.network, strength, settings.seed)
-    camera, made = face_camera(avatar, settings.side), []
-    for n, shot in enumerate(make_script(settings.frames)):
+    made = []
+    for n, view in enumerate(views):
         if progress:
-            progress(n / settings.frames, f"round {number}: restoring frame {n + 1} of {settings.frames}")
-        view = shot_view(avatar, camera, shot)
+            progress(n / len(views), f"round {number}: restoring frame {n + 1} of {len(views)}")
         rgba = store.image(f"round{number}", n, lambda v=view: restored_frame(avatar, v, restore))
         made.append(TrainingFrame(view, rgba))
     return made

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from headcast.errors import HeadcastError
 from headcast.files import private_folder
 from headcast.limits import FRACTION, Limit
 from headcast.methods.base import BaseMethod, MethodOptions, get_method
@@ -42,6 +43,13 @@ class OhpAvatarsOptions(MethodOptions):
     """Strength of restoration in the first round; it falls from round to round."""
     video_frames: Annotated[int | None, Limit(2, 1000)] = None
     """Frames of the coarse video; by default as many as suit this machine."""
+    frames_from: Literal["auto", "avatar", "animator"] = "auto"
+    """Source of the coarse video: an image animator (the paper's way; needs imported weights), or renderings
+    of the default method's avatar. By default the animator where its weights are here."""
+    driver: Path | None = None
+    """A video of one head that drives the image animator; by default the rendered script does."""
+    field_iterations: Annotated[int, Limit(1, 100_000)] = 1500
+    """Steps of the field's first training; each round takes a third."""
     always: bool = False
     """Run the rounds for large and sharp photos too."""
     steps_folder: Path | None = None
@@ -60,7 +68,24 @@ class OhpAvatars(BaseMethod):
     Options = OhpAvatarsOptions
 
     def check(self, options: OhpAvatarsOptions) -> None:
-        """Refuse a restorer whose weights are missing."""
+        """Refuse a restorer or an animator whose weights are missing, and a driver that nothing reads."""
+        from headcast.files import check_readable
+        from headcast.methods.base import animator_names
+        from headcast.methods.ohpavatars.animated import available_animator
+
+        if options.frames_from == "animator" and available_animator() is None:
+            names = ", ".join(animator_names())
+            raise HeadcastError(
+                f"--frames-from animator: no weights of an image animator here; import those of {names} "
+                "(headcast weights import), or leave the option out"
+            )
+        if options.driver is not None:
+            if options.frames_from == "avatar" or available_animator() is None:
+                raise HeadcastError(
+                    f"--driver {options.driver}: drives an image animator alone, and none is used here; "
+                    "leave it out"
+                )
+            check_readable(options.driver, "video")
         if options.restorer != "headcast":
             from headcast.weights.store import load_imported
 
@@ -98,7 +123,7 @@ class OhpAvatars(BaseMethod):
         rest, key = subrange(progress, COARSE_END, 1.0), job_key(observations, head, options, seed, consent)
 
         def work(store: StepStore) -> Avatar:
-            return improve(observations, coarse, options, seed, store, rest)
+            return improve(observations, head, coarse, options, seed, store, rest)
 
         if options.steps_folder is not None:
             return work(StepStore(options.steps_folder, key))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from headcast.avatar.base import Avatar
     from headcast.observe.types import Observation
 
-__all__ = ["StepStore", "fingerprint"]
+__all__ = ["StepCheckpoint", "StepStore", "fingerprint"]
 
 FACTS = "steps.json"
 FRAME = "frame_{:03d}.png"
@@ -34,6 +34,25 @@ def fingerprint(observations: Sequence[Observation], facts: Mapping[str, Any]) -
         for x in (o.params.identity, o.params.expression, o.params.rotation, o.params.translation):
             digest.update(x.numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+class StepCheckpoint(NamedTuple):
+    """Where an unfinished step keeps how far it is; the step's result replaces it."""
+
+    path: Path
+
+    def read(self) -> dict[str, Tensor] | None:
+        """Return the last state that was written; None: there is none."""
+        from safetensors.torch import load_file
+
+        return load_file(self.path) if self.path.is_file() else None
+
+    def write(self, state: Mapping[str, Tensor]) -> None:
+        """Write a state, all or nothing."""
+        from safetensors.torch import save_file
+
+        with atomic_path(self.path) as temporary:
+            save_file({k: v.detach().contiguous() for k, v in state.items()}, temporary)
 
 
 class StepStore:
@@ -68,7 +87,12 @@ class StepStore:
             made = {k: v.contiguous() for k, v in make().items()}
             with atomic_path(path) as temporary:
                 save_file(made, temporary)
+        self.checkpoint(name).path.unlink(missing_ok=True)
         return load_file(path)
+
+    def checkpoint(self, name: str) -> StepCheckpoint:
+        """Return the place for the state of the step ``name`` while it is not finished."""
+        return StepCheckpoint(self.folder / f"{name}.part.safetensors")
 
     def image(
         self, group: str, number: int, make: Callable[[], UInt8[np.ndarray, "h w 4"]]
@@ -119,6 +143,6 @@ class StepStore:
         """Remove what this class writes, and nothing else."""
         for folder in self.folder.glob("round*/"):
             self.drop_images(folder.name)
-        for pattern in ("coarse.avatar", "round*.safetensors", FACTS):
+        for pattern in ("coarse.avatar", "animated*.safetensors", "round*.safetensors", FACTS):
             for path in self.folder.glob(pattern):
                 path.unlink()

@@ -16,6 +16,7 @@ from headcast.methods.ohpavatars.field.avatar import FieldAvatar
 from headcast.methods.ohpavatars.field.network import RadianceField
 from headcast.methods.ohpavatars.field.train import FieldTraining, frame_set, train_field
 from headcast.methods.ohpavatars.learner import TrainingFrame
+from headcast.methods.ohpavatars.store import StepCheckpoint
 from headcast.methods.ohpavatars.update import GREY
 from headcast.progress import Progress
 from headcast.view import View
@@ -44,12 +45,13 @@ class FieldLearner:
         *,
         seed: int,
         progress: Progress | None,
+        checkpoint: StepCheckpoint | None = None,
     ) -> FieldLearner:
         """Optimise towards photos, which many rays meet, and frames."""
         photos = [photo_frame(o) for o in observations if o.masks is not None]
         data = frame_set([*photos, *frames], len(photos), self.avatar.head, self.avatar.canonical)
         field = copy.deepcopy(self.avatar.field)
-        train_field(field, data, self.training, seed=seed, progress=progress)
+        train_field(field, data, self.training, seed=seed, progress=progress, checkpoint=checkpoint)
         return replace(self, avatar=replace(self.avatar, field=field))
 
     def tensors(self) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from headcast.methods.ohpavatars.field.march import HeadRays, PosedHeads, camera
 from headcast.methods.ohpavatars.field.network import RadianceField
 from headcast.methods.ohpavatars.field.render import composite_samples
 from headcast.methods.ohpavatars.learner import TrainingFrame
+from headcast.methods.ohpavatars.store import StepCheckpoint
 from headcast.methods.ohpavatars.update import GREY
 from headcast.progress import Progress
 from headcast.render.mesh import rasterize_mesh
@@ -30,6 +31,7 @@ HALVINGS = 4.0  # of the rates over the training
 FRAMES_A_STEP = 6
 OUTSIDE = 0.4  # fraction of rays anywhere in the image, which clear the space around; others meet the person
 OCCUPANCY_EVERY, FIRST_UPDATE = 40, 30  # steps
+CHECKPOINT_EVERY = 100  # steps
 FACE = ("face", "lips", "nose", "brows", "lids")
 
 
@@ -146,8 +148,14 @@ def train_field(
     *,
     seed: int = 0,
     progress: Progress | None = None,
+    checkpoint: StepCheckpoint | None = None,
 ) -> float:
-    """Optimise the field in place; return the mean loss of the last tenth of the steps."""
+    """Optimise the field in place; return the mean loss of the last tenth of the steps.
+
+    Args:
+        checkpoint: where the state is kept every ``CHECKPOINT_EVERY`` steps. A training that was interrupted
+            goes on from it, and ends with the parameters of one that was not.
+    """
     rng = torch.Generator().manual_seed(seed)
     groups = [
         {"params": list(field.grid.parameters()), "lr": GRID_RATE},
@@ -155,22 +163,57 @@ def train_field(
     ]
     field.train().requires_grad_(True)
     adam = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
-    schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda k: 0.5 ** (HALVINGS * k / training.steps))
     last: list[float] = []
-    for step in range(training.steps):
+    state = checkpoint.read() if checkpoint else None
+    first = 0 if state is None else _restore_training(state, field, adam, rng, last)
+    for step in range(first, training.steps):
+        for group, rate in zip(adam.param_groups, (GRID_RATE, NETWORK_RATE), strict=True):
+            group["lr"] = rate * 0.5 ** (HALVINGS * step / training.steps)
         with torch.enable_grad():
             batch = draw_batch(data, training.rays, training.photo_fraction, rng)
             loss = field_loss(field, data.heads, batch, rng)
             adam.zero_grad(set_to_none=True)
             loss.backward()
         adam.step()
-        schedule.step()
         if step % OCCUPANCY_EVERY == FIRST_UPDATE % OCCUPANCY_EVERY and step >= FIRST_UPDATE:
             cells = field.occupancy.shape
             k = int(torch.randint(len(data.frames), (), generator=rng))
             field.update_occupancy(torch.rand(*cells, 3, generator=rng), data.heads.expression[k])
         last = [*last, float(loss.detach())][-max(1, training.steps // 10) :]
+        if checkpoint and step % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1:
+            checkpoint.write(_training_state(field, adam, rng, step + 1, last))
         if progress and step % 10 == 9:
             progress((step + 1) / training.steps, f"field: step {step + 1} of {training.steps}")
     field.eval().requires_grad_(False)
     return sum(last) / max(len(last), 1)
+
+
+def _training_state(
+    field: RadianceField, adam: torch.optim.Adam, rng: torch.Generator, step: int, last: Sequence[float]
+) -> dict[str, Tensor]:
+    """Gather all that a training depends on from here: parameters, Adam's moments, random state, losses."""
+    state = {f"field.{k}": v for k, v in field.state_dict().items()}
+    for k, moments in adam.state_dict()["state"].items():
+        state |= {f"adam.{k}.{name}": v for name, v in moments.items()}
+    losses = torch.tensor(list(last), dtype=torch.float64)
+    return {**state, "rng": rng.get_state(), "step": torch.tensor(step), "losses": losses}
+
+
+def _restore_training(
+    state: dict[str, Tensor],
+    field: RadianceField,
+    adam: torch.optim.Adam,
+    rng: torch.Generator,
+    last: list[float],
+) -> int:
+    """Put back a state that ``_training_state`` gathered; return the step to go on with."""
+    field.load_state_dict({k.removeprefix("field."): v for k, v in state.items() if k.startswith("field.")})
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        if key.startswith("adam."):
+            _, k, name = key.split(".")
+            moments.setdefault(int(k), {})[name] = value
+    adam.load_state_dict({**adam.state_dict(), "state": moments})
+    rng.set_state(state["rng"])
+    last[:] = state["losses"].tolist()
+    return int(state["step"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from headcast.errors import HeadcastError
 from headcast.head.model import HeadModel
 from headcast.image import LoadedImage, load_image
 from headcast.observe.ahead import take_results
@@ -20,10 +22,10 @@ from headcast.observe.plausible import check_fit
 from headcast.observe.same_person import check_one_person, measure_traits
 from headcast.observe.track import DetectedClip, detect_frames, good_keyframes, read_and_detect
 from headcast.observe.types import Detection, Masks, Observation
-from headcast.progress import Progress
+from headcast.progress import Progress, subrange
 from headcast.video import Clip
 
-__all__ = ["Progress", "observe_photo", "observe_photos", "observe_video"]
+__all__ = ["Progress", "observe_each", "observe_photo", "observe_photos", "observe_video"]
 
 
 VIDEO_KEYS = 12
@@ -86,6 +88,34 @@ def observe_photos(
         out.append(assemble_observation(rgb, im.name, p.detection, fit, head, segment_face(im, p), notes))
     say(1.0, "observed")
     return out
+
+
+def observe_each(
+    photos: Sequence[str | Path | LoadedImage],
+    head: HeadModel,
+    face: int | None = None,
+    progress: Progress | None = None,
+) -> list[Observation]:
+    """Observe photos, each by itself; those without a usable face are left out, and the first of the others
+    notes why.
+
+    Args:
+        face: which face of each, counted from 1 by size; None takes the largest.
+
+    Raises:
+        HeadcastError: none can be used; the reason of the first.
+    """
+    out, errors = [], []
+    for n, photo in enumerate(photos):
+        say = subrange(progress, n / len(photos), (n + 1) / len(photos))
+        try:
+            out.append(observe_photo(photo, head, face, say))
+        except HeadcastError as e:
+            errors.append(e)
+    if not out:
+        raise errors[0]
+    notes = tuple(f"left out, {e}" for e in errors)
+    return [replace(out[0], notes=(*out[0].notes, *notes)), *out[1:]]
 
 
 def _check_people(

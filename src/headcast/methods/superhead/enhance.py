@@ -108,7 +108,7 @@ def enhance_avatar(
             seed=seed,
             progress=subrange(progress, 0.0, ANCHORS_END),
         )
-        refined = refine(avatar, anchors, options)
+        refined = refine_geometry(avatar, anchors, options)
         avatar_refined = with_shape(avatar, refined.identity)
         anchors = with_identity(anchors, refined.identity)
     if progress:
@@ -125,7 +125,7 @@ def enhance_avatar(
     return with_record(done, avatar, options, refined, facts, seed)
 
 
-def refine(avatar: GaussianAvatar, anchors: AnchorSet, options: SuperHeadOptions) -> Refined:
+def refine_geometry(avatar: GaussianAvatar, anchors: AnchorSet, options: SuperHeadOptions) -> Refined:
     """Refine the shape unless it is left out."""
     if options.ablation == "no-geometry":
         return Refined(avatar.source.params.identity, 0.0, 0.0)

@@ -26,6 +26,7 @@ __all__ = [
     "Export",
     "Info",
     "Observe",
+    "Refine",
     "Render",
     "Restore",
     "Studio",
@@ -234,6 +235,24 @@ class Enhance:
     options: Suppress[Any] = None
     seed: int = 0
     """Random seed."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Print a report as JSON."""
+
+
+@dataclass(frozen=True)
+class Refine:
+    """Improve an avatar by further photos or a video of the same person; unusable frames are left out."""
+
+    avatar: Positional[Path]
+    """The .avatar file, made by a method that keeps its evidence (create --method invertavatar)."""
+    sources: Positional[tuple[Path, ...]]
+    """One or more photos, or one video."""
+    out: Out = None
+    """Output .avatar; by default the avatar's name with _refined in the current folder."""
+    face: Number = None
+    """Which face of a photo or video, counted from 1 by size; by default the largest."""
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
     json: bool = False
@@ -500,6 +519,7 @@ COMMANDS: dict[str, Entry] = {
     "render": Entry(Render, f"{HERE}.actions:run_render"),
     "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
     "enhance": Entry(Enhance, f"{HERE}.enhance:run_enhance", f"{HERE}.method_forms:enhance_form"),
+    "refine": Entry(Refine, f"{HERE}.create:run_refine"),
     "degrade": Entry(Degrade, f"{HERE}.enhance:run_degrade"),
     "export": Entry(Export, f"{HERE}.actions:run_export"),
     "observe": Entry(Observe, f"{HERE}.actions:run_observe"),

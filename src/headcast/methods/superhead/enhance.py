@@ -114,7 +114,7 @@ def enhance_avatar(
             seed=seed,
             progress=subrange(progress, 0.0, ANCHORS_END),
         )
-        refined = refine(avatar, anchors, options)
+        refined = refine_geometry(avatar, anchors, options)
         avatar_refined = with_shape(avatar, refined.identity)
         anchors = with_identity(anchors, refined.identity)
     if progress:
@@ -138,7 +138,7 @@ def started(prior: HeadPrior, avatar: GaussianAvatar) -> GaussianAvatar:
     return Rigged.bind(avatar, prior.gaussians(), kept_gaussians(avatar, prior.covered)).avatar
 
 
-def refine(avatar: GaussianAvatar, anchors: AnchorSet, options: SuperHeadOptions) -> Refined:
+def refine_geometry(avatar: GaussianAvatar, anchors: AnchorSet, options: SuperHeadOptions) -> Refined:
     """Refine the shape unless it is left out."""
     if options.ablation == "no-geometry":
         return Refined(avatar.source.params.identity, 0.0, 0.0)

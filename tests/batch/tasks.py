@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from headcast.batch.items import Settings
+from headcast.batch.items import BatchSettings
 from headcast.batch.work import Outcome
 
 __all__ = ["PNG", "task", "task_bytes"]
@@ -15,7 +15,7 @@ __all__ = ["PNG", "task", "task_bytes"]
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def task(files: tuple[Path, ...], settings: Settings, out: Path) -> Outcome:
+def task(files: tuple[Path, ...], settings: BatchSettings, out: Path) -> Outcome:
     """Obey the words after the PNG signature: die, refuse, break, sleep N; else write the avatar."""
     start = time.perf_counter()
     words = files[0].read_bytes()[len(PNG) :].decode().split()
@@ -33,7 +33,7 @@ def task(files: tuple[Path, ...], settings: Settings, out: Path) -> Outcome:
     return Outcome("done", time.perf_counter() - start, ("the face is small",))
 
 
-def task_bytes(files: tuple[tuple[str, bytes], ...], settings: Settings) -> tuple[Outcome, bytes | None]:
+def task_bytes(files: tuple[tuple[str, bytes], ...], settings: BatchSettings) -> tuple[Outcome, bytes | None]:
     """Sleep, then return an avatar that says which node's process made it."""
     time.sleep(1.0)
     return Outcome("done", 1.0), b"an avatar of " + files[0][1]

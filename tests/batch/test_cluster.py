@@ -20,7 +20,7 @@ import pytest
 from tests.batch.tasks import PNG, task_bytes
 
 from headcast.batch import cluster
-from headcast.batch.items import Settings, find_items
+from headcast.batch.items import BatchSettings, find_items
 from headcast.errors import HeadcastError
 
 COUNT = 12
@@ -29,7 +29,7 @@ COUNT = 12
 def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(HeadcastError, match=r"headcast\[cluster\]"):
-        next(cluster.run_cluster([], Settings("fit"), tmp_path, "auto"))
+        next(cluster.run_cluster([], BatchSettings("fit"), tmp_path, "auto"))
 
 
 def free_port() -> int:
@@ -97,10 +97,10 @@ def test_a_node_that_dies_loses_nothing(tmp_path: Path, root: Path, monkeypatch:
     out.mkdir()
     for i in range(COUNT):
         (folder / f"p{i:02}.png").write_bytes(PNG + str(i).encode())
-    items = find_items(folder, Settings("fit"))
+    items = find_items(folder, BatchSettings("fit"))
     ended: Counter[str] = Counter()
     with two_nodes(tmp_path) as (ray, second):
-        for item, outcome in cluster.run_cluster(items, Settings("fit"), out, "auto", task_bytes):
+        for item, outcome in cluster.run_cluster(items, BatchSettings("fit"), out, "auto", task_bytes):
             ended[item.name] += 1
             assert outcome.status == "done", outcome
             if sum(ended.values()) == 3:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.batch.tasks import PNG
 
-from headcast.batch.items import Settings, find_items, safe_stem
+from headcast.batch.items import BatchSettings, find_items, safe_stem
 from headcast.errors import HeadcastError
 
-SETTINGS = Settings("fit", {"texture_size": 256})
+SETTINGS = BatchSettings("fit", {"texture_size": 256})
 
 
 def test_photos_and_sub_folders_are_items_and_the_rest_is_left_out(tmp_path: Path) -> None:

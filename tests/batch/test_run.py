@@ -14,11 +14,11 @@ import pytest
 from tests.batch.tasks import PNG, task
 
 from headcast.batch import pool
-from headcast.batch.items import Settings
+from headcast.batch.items import BatchSettings
 from headcast.batch.run import Plan, format_seconds, run_batch
 from headcast.errors import HeadcastError
 
-SETTINGS = Settings("fit")
+SETTINGS = BatchSettings("fit")
 SCRIPT = """
 import sys
 from tests.batch.test_run import SETTINGS, task

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from headcast.batch.items import Item, Settings
+from headcast.batch.items import BatchSettings, Item
 from headcast.batch.pool import WORKER_BYTES, Result
 from headcast.batch.work import Outcome, make_avatar_from_bytes
 from headcast.errors import HeadcastError
@@ -16,7 +16,7 @@ from headcast.parsing import short_reason
 
 __all__ = ["run_cluster"]
 
-BytesTask = Callable[[tuple[tuple[str, bytes], ...], Settings], tuple[Outcome, bytes | None]]
+BytesTask = Callable[[tuple[tuple[str, bytes], ...], BatchSettings], tuple[Outcome, bytes | None]]
 AHEAD = 4
 """Tasks in flight for each processor of the cluster: their photos occupy its memory."""
 MAX_RETRIES = 5
@@ -39,7 +39,7 @@ def import_ray() -> Any:
 
 def run_cluster(
     items: Sequence[Item],
-    settings: Settings,
+    settings: BatchSettings,
     out: Path,
     address: str,
     task: BytesTask = make_avatar_from_bytes,
@@ -71,7 +71,7 @@ def run_cluster(
 
 
 def _run(
-    ray: Any, items: Sequence[Item], settings: Settings, out: Path, task: BytesTask
+    ray: Any, items: Sequence[Item], settings: BatchSettings, out: Path, task: BytesTask
 ) -> Generator[Result, None, None]:
     remote = ray.remote(num_cpus=1, memory=WORKER_BYTES, max_retries=MAX_RETRIES, retry_exceptions=False)(
         task

@@ -14,14 +14,14 @@ from headcast import __version__
 from headcast.errors import HeadcastError
 from headcast.files import content_kind
 
-__all__ = ["Item", "Settings", "find_items", "safe_stem"]
+__all__ = ["BatchSettings", "Item", "find_items", "safe_stem"]
 
 MAX_STEM = 48  # characters of a source's name that an output's name keeps
 CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Settings:
+class BatchSettings:
     """How every avatar of a batch is made.
 
     Attributes:
@@ -64,7 +64,7 @@ class Item:
         return f"{safe_stem(self.name)}-{self.key[:12]}.avatar"
 
 
-def find_items(folder: str | Path, settings: Settings) -> list[Item]:
+def find_items(folder: str | Path, settings: BatchSettings) -> list[Item]:
     """List the items of a folder: every photo and video in it, and every sub-folder of photos of one person.
 
     Hidden files, and files that are neither images nor videos, are left out.

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from headcast.batch.items import Item, Settings
+from headcast.batch.items import BatchSettings, Item
 from headcast.batch.work import Outcome, make_avatar
 
 __all__ = ["Result", "Task", "pool_size", "run_pool"]
@@ -28,7 +28,7 @@ POLL_S = 0.5
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Result = tuple[Item, Outcome]
-Task = Callable[[tuple[Path, ...], Settings, Path], Outcome]
+Task = Callable[[tuple[Path, ...], BatchSettings, Path], Outcome]
 
 
 @dataclass
@@ -58,7 +58,7 @@ def free_memory() -> int:
 
 def run_pool(
     items: Sequence[Item],
-    settings: Settings,
+    settings: BatchSettings,
     out: Path,
     workers: int,
     timeout: float | None = None,
@@ -112,7 +112,7 @@ def thread_share(workers: int) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def start_member(settings: Settings, out: Path, task: Task) -> Member:
+def start_member(settings: BatchSettings, out: Path, task: Task) -> Member:
     """Start a worker process."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -159,7 +159,7 @@ def look_after(member: Member, timeout: float | None) -> Result | None:
     )
 
 
-def work(connection: Connection, settings: Settings, out: Path, task: Task) -> None:
+def work(connection: Connection, settings: BatchSettings, out: Path, task: Task) -> None:
     """Run as a worker process: items in, outcomes out, until the other end closes."""
     with suppress(ValueError, OSError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headcast.batch.cluster import run_cluster
-from headcast.batch.items import Item, Settings, find_items
+from headcast.batch.items import BatchSettings, Item, find_items
 from headcast.batch.manifest import Manifest
 from headcast.batch.pool import Result, Task, pool_size, run_pool
 from headcast.batch.work import Outcome, make_avatar
@@ -53,7 +53,7 @@ class Summary:
 def run_batch(
     folder: str | Path,
     out: str | Path,
-    settings: Settings,
+    settings: BatchSettings,
     plan: Plan,
     progress: Report | None = None,
     ended: Callable[[Item, Outcome], None] | None = None,
@@ -99,7 +99,7 @@ def run_batch(
 
 
 def _results(
-    todo: Sequence[Item], settings: Settings, out: Path, workers: int, plan: Plan, task: Task
+    todo: Sequence[Item], settings: BatchSettings, out: Path, workers: int, plan: Plan, task: Task
 ) -> Generator[Result, None, None]:
     if not todo:
         return

@@ -13,7 +13,7 @@ from headcast.errors import HeadcastError
 from headcast.parsing import short_reason
 
 if TYPE_CHECKING:
-    from headcast.batch.items import Settings
+    from headcast.batch.items import BatchSettings
     from headcast.head.model import HeadModel
 
 __all__ = ["Outcome", "make_avatar", "make_avatar_from_bytes"]
@@ -46,7 +46,7 @@ def head_of_process() -> HeadModel:
     return HeadModel.load()
 
 
-def make_avatar(files: tuple[Path, ...], settings: Settings, out: Path) -> Outcome:
+def make_avatar(files: tuple[Path, ...], settings: BatchSettings, out: Path) -> Outcome:
     """Create the avatar of one item and write it, atomically; never raise but for interrupts."""
     from headcast import api
     from headcast.methods.base import get_method, make_options
@@ -75,7 +75,7 @@ def make_avatar(files: tuple[Path, ...], settings: Settings, out: Path) -> Outco
 
 
 def make_avatar_from_bytes(
-    files: tuple[tuple[str, bytes], ...], settings: Settings
+    files: tuple[tuple[str, bytes], ...], settings: BatchSettings
 ) -> tuple[Outcome, bytes | None]:
     """Do the same where the photos arrive as bytes and the avatar leaves as bytes.
 

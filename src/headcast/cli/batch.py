@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict, fields
 
-from headcast.batch.items import Item, Settings
+from headcast.batch.items import BatchSettings, Item
 from headcast.batch.run import Plan, run_batch
 from headcast.batch.work import Outcome
 from headcast.cli.commands import Batch
@@ -36,7 +36,7 @@ def run_batch_command(command: Batch) -> None:
     method = get_method(command.method)
     method.check(make_options(method, command.options))
     options = {f.name: getattr(command.options, f.name) for f in fields(command.options)}
-    settings = Settings(
+    settings = BatchSettings(
         method=command.method,
         options=options,
         seed=command.seed,

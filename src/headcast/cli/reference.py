@@ -9,11 +9,11 @@ from typing import Any
 
 from headcast.cli.commands import COMMANDS
 from headcast.cli.style import EVERYWHERE
-from headcast.registry import load_entry
+from headcast.registry import DEFAULT_METHOD, load_entry
 
 __all__ = ["Flag", "flags_of", "write_reference"]
 
-EXAMPLE = {"train": ["toy"], "evaluate": ["fit", "--protocol", "synthetic"]}
+EXAMPLE = {"train": ["toy"], "evaluate": [DEFAULT_METHOD, "--protocol", "synthetic"]}
 """Arguments without which a command has no options to show."""
 HEAD = """# Command line
 

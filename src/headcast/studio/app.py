@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.responses import StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from headcast import __version__
 from headcast.avatar.export.base import FORMATS
@@ -64,7 +64,9 @@ def make_app(
         project.close()
 
     table = Routes(project, queue, keys).table()
-    routes = [Route(path, answering(handler), methods=[method]) for method, path, handler in table]
+    routes: list[BaseRoute] = [
+        Route(path, answering(handler), methods=[method]) for method, path, handler in table
+    ]
     app = FastAPI(lifespan=lifespan, routes=routes, openapi_url=None, docs_url=None, redoc_url=None)
     return Guard(app, keys, hosts, any_address)
 

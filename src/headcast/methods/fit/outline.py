@@ -68,9 +68,9 @@ def fit_outline(observation: Observation, head: HeadModel) -> Float[Tensor, "v 3
 
 def _distance_to(points: Float[Tensor, "v 3"], others: Float[Tensor, "k 3"]) -> Float[np.ndarray, "v"]:
     """Return every point's distance to the nearest of others, metres."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    return cKDTree(others.numpy()).query(points.numpy(), workers=1)[0]
+    return KDTree(others.numpy()).query(points.numpy(), workers=1)[0]
 
 
 def _height_range(head: HeadModel, rest: Float[Tensor, "v 3"]) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -85,15 +86,24 @@ def make_pair(observation: Observation, head: HeadModel) -> Pair:
     )
 
 
-def face_corners(observation: Observation) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 of the part of a photo that is kept, inside it and at most ``MAX_SIDE`` wide."""
+class Corners(NamedTuple):
+    """Corners of a part of a photo, pixels."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+def face_corners(observation: Observation) -> Corners:
+    """Return the part of a photo that is kept, inside it and at most ``MAX_SIDE`` wide."""
     points = observation.detection.points
     low, high = points.min(0), points.max(0)
     reach = float((high - low).max()) * ROOM / 2
     h, w = observation.image.shape[:2]
     x0, y0 = (int(max(v, 0)) for v in (low + high) / 2 - reach)
     end = (low + high) / 2 + reach
-    return x0, y0, int(min(end[0], w, x0 + MAX_SIDE)), int(min(end[1], h, y0 + MAX_SIDE))
+    return Corners(x0, y0, int(min(end[0], w, x0 + MAX_SIDE)), int(min(end[1], h, y0 + MAX_SIDE)))
 
 
 def pack_pair(pair: Pair) -> dict[str, Tensor]:

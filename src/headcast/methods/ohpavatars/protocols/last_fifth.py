@@ -125,12 +125,7 @@ def _clip(
         tests = observe_tests(clip, [rest[k] for k in chosen], observed, head)
     if not tests:
         raise HeadcastError(f"{path}: no face in the last fifth")
-    truths = []
-    for seen in tests:
-        assert seen.masks is not None
-        matte = seen.masks.person * (1 - seen.masks.clothes)
-        truths.append(comparer.truth(seen.image, seen.name, matte, {"head": matte > 0.5}))
-        keep_image(store, "real", path.stem, seen, truths[-1].cut)
+    truths = [_truth(seen, path, store, comparer) for seen in tests]
     say(0.3, f"{path.stem}: {DEFAULT_METHOD}")
     insta = InstaOptions(iterations=options.iterations, rays=options.rays)
     default = get_method()
@@ -148,6 +143,15 @@ def _clip(
     return {
         name: compared(name, images, tests, truths, path, store, comparer) for name, images in found.items()
     }
+
+
+def _truth(seen: Observation, path: Path, store: Store, comparer: Comparer) -> Truth:
+    """Cut the head out of a real frame, for images to be compared with; it is stored."""
+    assert seen.masks is not None
+    matte = seen.masks.person * (1 - seen.masks.clothes)
+    truth = comparer.truth(seen.image, seen.name, matte, {"head": matte > 0.5})
+    keep_image(store, "real", path.stem, seen, truth.cut)
+    return truth
 
 
 def compared(

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from headcast.avatar.gaussian import GaussianAvatar
+from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, sample_bilinear, srgb_to_linear
 from headcast.interpolation import smoothstep
 from headcast.observe.types import Detection, Observation
@@ -67,10 +68,7 @@ def _change_map(before: GaussianAvatar, after: GaussianAvatar, texels: Texels) -
     weight = np.zeros(len(texels.index), np.float32)
     bare = after.gaussians.triangle < len(after.head.faces)
     head_alone = replace(after, gaussians=after.gaussians[torch.nonzero(bare)[:, 0]])
-    around_eyes = after.head.region_mask("lids")[after.head.faces].any(1)  # rims there show what is behind
-    names = after.head.part_names
-    eyes = torch.tensor([k for k, name in enumerate(names) if name.startswith("eye")])
-    kept = ~(around_eyes | torch.isin(after.head.part, eyes)).numpy()[texels.triangle]
+    kept = ~_near_eyes(after.head)[texels.triangle]
     for view in _views(after):
         shown, old, own = (a.render(view.params, view.camera) for a in (after, before, head_alone))
         ratio = (_linear(shown) + LEAST_LIGHT) / (_linear(old) + LEAST_LIGHT) - 1
@@ -86,6 +84,13 @@ def _change_map(before: GaussianAvatar, after: GaussianAvatar, texels: Texels) -
     size = after.mesh.texture.shape[:2]
     image = texels.to_image(mean.clip(RATIO[0] - 1, RATIO[1] - 1).astype(np.float32))
     return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _near_eyes(head: HeadModel) -> Bool[np.ndarray, "f"]:
+    """Return which triangles are eyes or lids, at whose rims what is behind shows."""
+    around = head.region_mask("lids")[head.faces].any(1)
+    eyes = torch.tensor([k for k, name in enumerate(head.part_names) if name.startswith("eye")])
+    return (around | torch.isin(head.part, eyes)).numpy()
 
 
 def _views(avatar: GaussianAvatar) -> list[View]:

@@ -184,6 +184,8 @@ def _footprint(
     )
     J = _per_texel(uv, E)
     left, s, _ = torch.linalg.svd(J)
+    longest = torch.stack([e1, e2, e2 - e1]).norm(dim=-1).amax(0)
+    s = torch.minimum(s, longest[:, None])  # charts of slivers are so thin that a texel reaches beyond them
     axes = torch.stack([x, y], -1) @ left
     normal = torch.linalg.cross(axes[..., 0], axes[..., 1])
     return torch.cat([axes, normal[..., None]], -1), s

@@ -25,7 +25,8 @@ def narrowed(observation: Observation, metres: float, clothes: bool = False) -> 
     skin = cv2.erode(masks.skin.astype(np.float32), disk)
     taken = (masks.skin - skin).clip(0, 1).astype(np.float32)
     worn = np.maximum(masks.clothes, taken).astype(np.float32) if clothes else masks.clothes
-    return replace(observation, masks=replace(masks, skin=skin, clothes=worn))
+    person = masks.person if clothes else (masks.person - taken).clip(0, 1).astype(np.float32)
+    return replace(observation, masks=replace(masks, skin=skin, clothes=worn, person=person))
 
 
 def cheeks() -> torch.Tensor:

@@ -11,7 +11,8 @@ from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.ears import head_axes
-from headcast.observe.types import Observation
+from headcast.methods.fit.hair.observation import without_rims
+from headcast.observe.types import Masks, Observation
 
 __all__ = ["fit_outline"]
 
@@ -38,6 +39,7 @@ def fit_outline(observation: Observation, head: HeadModel) -> Float[Tensor, "v 3
     offset = torch.zeros_like(head.neutral)
     if observation.masks is None or "face" not in head.region_names:
         return offset
+    observation = without_rims(observation)
     rest, posed = head.shape(observation.params.identity), head(observation.params)
     to_camera = torch.nn.functional.normalize(observation.camera.center - posed, dim=1)
     facing = (head.vertex_normals(posed) * to_camera).sum(1).numpy()
@@ -140,7 +142,7 @@ def _end_of_skin(
     masks = observation.masks
     assert masks is not None
     steps = np.arange(*REACH_M, STEP_M)
-    skin = sample_bilinear(masks.skin.astype(np.float32), _along(pixel, metre, steps)) > 0.5
+    skin = sample_bilinear(_bare(masks), _along(pixel, metre, steps)) > 0.5
     if not skin[0] or skin.all():
         return np.nan
     end = float(steps[np.argmin(skin)])
@@ -148,6 +150,11 @@ def _end_of_skin(
         masks.clothes.astype(np.float32), _along(pixel, metre, np.array([end + BEYOND_M]))
     )
     return np.nan if clothes[0] > 0.5 else end - MARGIN_M
+
+
+def _bare(masks: Masks) -> Float[np.ndarray, "h w"]:
+    """Return what of the person is neither hair nor clothes: skin, and beards whose rim looks like hair."""
+    return (masks.person - masks.hair - masks.clothes).clip(0, 1).astype(np.float32)
 
 
 def _along(

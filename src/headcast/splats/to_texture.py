@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.image import linear_to_srgb, sample_bilinear, srgb_to_linear
@@ -67,16 +67,11 @@ def _change_map(before: GaussianAvatar, after: GaussianAvatar, texels: Texels) -
     weight = np.zeros(len(texels.index), np.float32)
     bare = after.gaussians.triangle < len(after.head.faces)
     head_alone = replace(after, gaussians=after.gaussians[torch.nonzero(bare)[:, 0]])
-    around_eyes = after.head.region_mask("lids")[after.head.faces].any(1)  # rims there show what is behind
-    names = after.head.part_names
-    eyes = torch.tensor([k for k, name in enumerate(names) if name.startswith("eye")])
-    kept = ~(around_eyes | torch.isin(after.head.part, eyes)).numpy()[texels.triangle]
+    kept = _off_the_eyes(after, texels)
     for view in _views(after):
         shown, old, own = (a.render(view.params, view.camera) for a in (after, before, head_alone))
         ratio = (_linear(shown) + LEAST_LIGHT) / (_linear(old) + LEAST_LIGHT) - 1
-        seen = ((shown.alpha > COVERED) & (old.alpha > COVERED)).numpy().astype(np.float32)
-        off = (shown.rgb - own.rgb).abs().amax(-1) + (shown.alpha - own.alpha).abs()
-        seen *= 1 - smoothstep(off, *HIDDEN).numpy()
+        seen = _shows_head(shown, own) * (old.alpha > COVERED).numpy()
         found = unproject(_as_observation(view), after.head, texels)
         values = sample_bilinear(np.dstack([ratio, seen]).astype(np.float32), found.pixel)
         counted = found.visible * np.maximum(found.facing, 0) ** 2 * values[:, 3] * kept
@@ -86,6 +81,20 @@ def _change_map(before: GaussianAvatar, after: GaussianAvatar, texels: Texels) -
     size = after.mesh.texture.shape[:2]
     image = texels.to_image(mean.clip(RATIO[0] - 1, RATIO[1] - 1).astype(np.float32))
     return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _off_the_eyes(avatar: GaussianAvatar, texels: Texels) -> Bool[np.ndarray, " n"]:
+    """Tell which texels lie neither on eyeballs nor on lids, whose rims show what is behind."""
+    head = avatar.head
+    eyes = torch.tensor([k for k, name in enumerate(head.part_names) if name.startswith("eye")])
+    excluded = head.region_mask("lids")[head.faces].any(1) | torch.isin(head.part, eyes)
+    return ~excluded.numpy()[texels.triangle]
+
+
+def _shows_head(shown: Rendering, head_alone: Rendering) -> Float[np.ndarray, "h w"]:
+    """Return 1 where the head covers a pixel and nothing lies before it, falling to 0."""
+    off = (shown.rgb - head_alone.rgb).abs().amax(-1) + (shown.alpha - head_alone.alpha).abs()
+    return (shown.alpha > COVERED).numpy() * (1 - smoothstep(off, *HIDDEN).numpy())
 
 
 def _views(avatar: GaussianAvatar) -> list[View]:

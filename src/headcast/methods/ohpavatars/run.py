@@ -26,10 +26,10 @@ from headcast.methods.ohpavatars.learner import GaussianLearner, Learner, Traini
 from headcast.methods.ohpavatars.loop import LoopResult, LoopSettings, run_loop
 from headcast.methods.ohpavatars.script import SIDE, face_camera, frames_for, make_script, shot_view
 from headcast.methods.ohpavatars.store import StepStore, fingerprint
+from headcast.methods.ohpavatars.to_texture import bake_changes
 from headcast.methods.ohpavatars.update import GREY, render_rgba
 from headcast.progress import Progress, subrange
 from headcast.render.jit import threads
-from headcast.splats.to_texture import bake_changes
 from headcast.view import flatten
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from tests.plain_head import head_and_photo
 
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.lids import Lids, Patch
-from headcast.splats.to_texture import bake_changes
+from headcast.methods.ohpavatars.to_texture import bake_changes
 from headcast.view import source_view
 
 

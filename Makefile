@@ -1,13 +1,13 @@
-# make demo | test | lint | bench | setup | blender       VENV=folder  PYTHON=python3.11  TORCH_INDEX=url  EXTRAS=dev,metrics
+# make demo | test | lint | bench | setup | blender | dist | site       VENV=folder  PYTHON=python3.11  TORCH_INDEX=url  EXTRAS=dev,studio,metrics
 VENV ?= .venv
-EXTRAS ?= dev
+EXTRAS ?= dev,studio
 BIN := $(VENV)/bin
 OUT ?= out/demo
 PYTEST_ARGS ?= -n 2 -q
 
 BLENDER ?= .bpy
 
-.PHONY: setup demo test lint bench surface blender
+.PHONY: setup demo test lint bench surface blender dist site
 
 setup:
 	@python=""; for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -36,6 +36,16 @@ blender: setup
 	@test -x $(BLENDER)/bin/python || $(BIN)/python -m venv $(BLENDER)
 	$(BLENDER)/bin/python -m pip install -q --disable-pip-version-check bpy==5.0.1
 
+# Wheel and sdist in dist/, checked, installed into an empty environment, and the demo run there.
+dist: setup
+	$(BIN)/python tools/make_dist.py
+
+# The documents as a site in out/site.
+site: setup
+	$(BIN)/python -m pip install -q --disable-pip-version-check "mkdocs-material>=9.5"
+	$(BIN)/python -m mkdocs build --strict
+
 surface: setup
 	$(BIN)/python -m tests.api_surface
 	$(BIN)/python -m tests.methods_table
+	$(BIN)/python tools/write_cli_reference.py

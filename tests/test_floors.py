@@ -35,8 +35,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("relight",),
     ("drive",),
     ("api",),
-    ("evaluate",),
-    ("cli", "studio"),
+    ("evaluate", "batch"),
+    ("studio",),
+    ("cli",),
     ("__main__",),
 )
 LEVEL = {name: level for level, row in enumerate(FLOORS) for name in row}

@@ -2,7 +2,8 @@
 
 A plain ``pip install torch`` may resolve to gigabytes of CUDA packages: the index named by the variable
 TORCH_INDEX is used when set, and a torch that is already there is kept. Other builds of OpenCV, which share
-one folder with the headless one, are removed first.
+one folder with the headless one, are removed first. Torch's own test programs, which some builds bring (120
+MB) and nothing imports, are removed from the environment.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -114,6 +116,27 @@ def clear_the_way(environment: Environment) -> None:
         environment.run("-m", "pip", "uninstall", "--quiet", "-y", *others, HEADLESS)
 
 
+def own_packages(environment: Environment) -> Path:
+    """Folder of the environment's own packages."""
+    return Path(environment.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+
+
+def remove_torch_tests(packages: Path) -> int:
+    """Remove the compiled tests that lie in torch's folder; return their bytes.
+
+    Args:
+        packages: folder of packages of an environment; what it sees of another one stays.
+    """
+    torch = packages / "torch"
+    programs = [p for p in (torch / "bin").glob("*") if re.match(r"test_|\w+Test$", p.name) and p.is_file()]
+    programs += [p for p in (torch / "test").rglob("*") if p.is_file()]
+    size = sum(p.stat().st_size for p in programs)
+    for path in programs:
+        path.unlink()
+    shutil.rmtree(torch / "test", ignore_errors=True)
+    return size
+
+
 def requirements(extras: list[str]) -> list[str]:
     """What pyproject.toml asks for, without torch."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -143,6 +166,9 @@ def main(folder: Path, extras: list[str]) -> None:
     clear_the_way(environment)
     environment.install("torch", *requirements(extras))
     environment.install("--no-deps", "-e", str(ROOT))
+    removed = remove_torch_tests(own_packages(environment))
+    if removed:
+        say(f"removed {removed / 1e6:.0f} MB of torch's own test programs")
     say(environment.run("-c", CHECK).strip())
     stamp.write_text(key)
 

@@ -5,8 +5,8 @@ python tools/measure_outlines.py --data ../shared/data [--out figures.json] [--s
 ``tools/outlines.json`` holds polygons of person, scalp hair and ears, in pixels of their photos, of 12 people
 of whom nothing was trained on, and the part of each photo that was outlined; the second time the photo was
 mirrored and smaller. Printed is the intersection over union of the two outlines, and the mean of ours with
-either; ears are the parser's label. ``guide`` is the coarse matte that guides the parser, the matte before
-it; ``parser`` is the parser's label of hair, without colours and place.
+either; ears are those of ``fuse_labels``. ``guide`` is the coarse matte that guides the parser, the matte
+before it; ``parser`` and ``parser ears`` are the parser's labels alone, without colours and place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from headcast.image import load_image
 from headcast.observe.landmarks import FaceDetector, pick_face
 from headcast.observe.masks import segment
 from headcast.observe.matte import coarse_matte, refine_by_colour
-from headcast.observe.parsed import label_probability
+from headcast.observe.parsed import fuse_labels, label_probability
 from headcast.synth.config import LABELS
 
 __all__ = ["filled", "iou", "main"]
@@ -56,14 +56,15 @@ def masks_of(path: Path, detector: FaceDetector) -> dict[str, Bool[np.ndarray, "
     face = pick_face(detector.detect(rgb), None, path.name)[0]
     masks, probability = segment(rgb, face), label_probability(rgb, face)
     label = np.stack([probability[n] for n in LABELS]).argmax(0)
-    covered = masks.person > 0.5
+    covered, fused = masks.person > 0.5, fuse_labels(probability, masks, face.points)
     coarse = refine_by_colour(rgb, coarse_matte(rgb, face.box), face.box)
     return {
         "person": covered,
         "hair": masks.hair > 0.5,
-        "ears": (label == LABELS.index("ears")) & covered,
+        "ears": fused == LABELS.index("ears"),
         "guide": coarse > 0.5,
         "parser": (label == LABELS.index("hair")) & covered,
+        "parser ears": (label == LABELS.index("ears")) & covered,
     }
 
 
@@ -72,6 +73,7 @@ def scored(entry: dict[str, Any], ours: dict[str, Bool[np.ndarray, "h w"]]) -> d
     height, width = ours["person"].shape
     x, y, w, h = entry["crop"]
     part_of = {"person": "person", "hair": "hair", "ears": "ears", "guide": "person", "parser": "hair"}
+    part_of |= {"parser ears": "ears"}
     row = {}
     for name, part in part_of.items():
         first, second = (

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from headcast.observe.types import Observation
     from headcast.video import Clip
 
+REFINE_OBSERVED = 0.4  # fraction of the time of ``refine`` that observing takes
+
 __all__ = [
     "Progress",
     "Runtime",
@@ -59,6 +61,7 @@ __all__ = [
     "import_gaussian_avatars",
     "load",
     "observe",
+    "refine",
     "render",
 ]
 
@@ -68,6 +71,7 @@ def observe(
     *,
     face: int | None = None,
     same_person: bool = False,
+    leave_out: bool = False,
     head: HeadModel | None = None,
     frames: int | None = None,
     progress: Progress | None = None,
@@ -77,6 +81,8 @@ def observe(
     Args:
         face: which face of a photo or video, counted from 1 by size; None takes the largest.
         same_person: all photos show one person, even where they seem to show two.
+        leave_out: photos that cannot be used are left out, with a note at the first of the others; each is
+            fitted by itself.
         head: the head model to fit; None: the bundled one.
         frames: of a video that are observed, at most; None: its twelve best and most different ones.
 
@@ -84,7 +90,7 @@ def observe(
         HeadcastError: unreadable files, no usable face, photos mixed with videos, photos of two people.
     """
     from headcast.head.model import HeadModel
-    from headcast.observe.observe import VIDEO_KEYS, observe_photos, observe_video
+    from headcast.observe.observe import VIDEO_KEYS, observe_each, observe_photos, observe_video
 
     check_numbers(face=face, frames=frames)
     paths = [Path(p) for p in ([sources] if isinstance(sources, str | Path) else sources)]
@@ -96,6 +102,8 @@ def observe(
     head = HeadModel.load() if head is None else head
     if videos:
         return observe_video(videos[0], head, frames or VIDEO_KEYS, progress, face)[0]
+    if leave_out:
+        return observe_each(paths, head, face, progress)
     return observe_photos(paths, head, [face] * len(paths), progress, same_person)
 
 
@@ -150,6 +158,7 @@ def create(
             sources,
             face=face,
             same_person=same_person,
+            leave_out=chosen.leaves_out,
             head=head,
             frames=chosen.clip_frames(own_options),
             progress=say,
@@ -202,6 +211,47 @@ def enhance(
     torch.manual_seed(seed)
     prepare()
     return chosen.enhance(avatar, own_options, seed=seed, progress=progress)
+
+
+def refine(
+    avatar: Avatar,
+    sources: Sequence[str | Path] | str | Path,
+    *,
+    face: int | None = None,
+    progress: Progress | None = None,
+) -> Avatar:
+    """Take further photos, or a video, of the same person into an avatar that keeps its evidence.
+
+    Frames that must not be used (no face, profile, blink, motion blur, another person) are left out; the
+    avatar's notes say which.
+
+    Args:
+        sources: photos, or one video.
+        face: which face of a photo or video, counted from 1 by size; None takes the largest.
+
+    Raises:
+        HeadcastError: the avatar keeps no evidence; files that cannot be read; no usable photo.
+    """
+    import torch
+
+    from headcast.methods.base import get_updater
+    from headcast.render.jit import prepare
+
+    check_numbers(face=face)
+    chosen = get_updater(avatar)
+    prepare()
+    with torch.no_grad():
+        say = subrange(progress, 0.0, REFINE_OBSERVED)
+        observations = observe(sources, face=face, leave_out=True, head=unbound_head(avatar), progress=say)
+    rest = subrange(progress, REFINE_OBSERVED, 1.0)
+    return chosen.update(avatar, observations, chosen.Options(), progress=rest)
+
+
+def unbound_head(avatar: Avatar) -> HeadModel:
+    """Return the head model that an avatar's was bound from."""
+    from headcast.head.foreign.known import stored_head
+
+    return stored_head(avatar.bound.meta(avatar.kind)["head"])
 
 
 def degrade(avatar: Avatar, factor: float = 4.0) -> Avatar:

@@ -38,7 +38,7 @@ ALLOWED: dict[str, tuple[set[str], set[float]]] = {
             *("seed", "strength", "sh_degree", "subdivide", "ema", "clip", "warmup", "cooldown"),
             *("picture_every", "checkpoint_seconds", "workers", "steps", "seams", "resize"),
             *("sharp", "native", "synth", "fresh", "edges", "perceptual", "solve", "veil", "dropout"),
-            "restoration",
+            *("restoration", "clean", "mixed"),
             *(
                 "real",
                 "cut",
@@ -53,7 +53,7 @@ ALLOWED: dict[str, tuple[set[str], set[float]]] = {
         },
         {0},
     ),
-    "0: the default of the option": ({"synth texture", "train parser window"}, {0}),
+    "0: the default of the option": ({"synth texture", "train parser window", "studio port"}, {0}),
 }
 
 
@@ -74,7 +74,7 @@ def walked() -> dict[str, list[str]]:
     """Return the command lines whose options are walked, by a name."""
     lines = {name: [name, "x.avatar"] for name in COMMANDS if name not in ("train", "evaluate", "weights")}
     lines["synth"] = ["synth", "--identities", "1", "--out", "x"]
-    lines["doctor"] = ["doctor"]
+    lines |= {name: [name] for name in ("doctor", "studio", "completion")}
     lines |= {f"create {n}": ["create", "x.jpg", "--method", n] for n in method_names()}
     lines |= {f"animate {n}": ["animate", "x.jpg", "--method", n] for n in animator_names()}
     lines |= {f"evaluate {n}": ["evaluate", "fit", "--protocol", n] for n in protocols()}

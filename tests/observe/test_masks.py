@@ -16,6 +16,7 @@ from headcast.observe.glasses import glasses_mask, glasses_score
 from headcast.observe.landmark_points import IRIS_LEFT, IRIS_RIGHT, LIPS_OUTER
 from headcast.observe.landmarks import FaceDetector
 from headcast.observe.masks import _haired_crown, segment
+from headcast.observe.parts import tied_hair
 from headcast.observe.types import Detection, Masks
 
 cv2 = pytest.importorskip("cv2")
@@ -93,6 +94,20 @@ def test_glasses_on_the_evaluation_portraits(shared: Path) -> None:
         found = detector().detect(x, refine=False)[0]
         right += (glasses_score(x, found.points) > 0) == (row["glasses"] == "yes")
     assert right >= len(rows) - 2
+
+
+def test_a_ponytail_is_hair_where_parser_and_colours_agree() -> None:
+    _, d, _ = astronaut()
+    frame = face_frame(d.points, 512, 512)
+    down = frame.chin - frame.y
+    place = (np.abs(down - 0.2) < 0.02) & (np.abs(frame.x - frame.ear_left) < 0.05)
+    assert place.any()
+    like, unlike = np.full((2, 512, 512), 0.5, np.float32), np.full((512, 512), 4, np.float32)
+    sure, unsure = (np.full((512, 512), p, np.float32) for p in (0.98, 0.6))
+    tied = tied_hair(frame, like[0], sure)
+    assert tied[place].min() > 0.95
+    assert tied[(down > 0.7) | (down < -0.5)].max() < 0.01
+    assert max(tied_hair(frame, unlike, sure).max(), tied_hair(frame, like[0], unsure).max()) < 0.01
 
 
 def test_face_frame() -> None:

@@ -10,10 +10,18 @@ import torch
 from tests.priors.heads import few_pictures, folder_of_pictures
 
 from headcast.errors import HeadcastError
-from headcast.priors.embedding import IdentityEmbedder, embed_face, identity_available, upright_face_square
+from headcast.evaluate.prior_embedding import likeness_pairs, ranking_auc
+from headcast.priors.embedding import (
+    IdentityEmbedder,
+    embed_face,
+    identity_available,
+    load_embedder,
+    upright_face_square,
+)
 from headcast.priors.embedding.network import DIMS, SIDE, FaceBackbone
 from headcast.priors.embedding.start import fit_discriminant, load_backbone
 from headcast.priors.embedding.train import IdentityRecipe, load_people, pick, sample_photos
+from headcast.priors.images import synthesized
 from headcast.training import TrainConfig, train
 from headcast.weights import card, load_tensors, save_tensors, weights_path
 
@@ -137,19 +145,43 @@ def test_a_missing_backbone_is_named(tmp_path: Path) -> None:
         load_backbone(tmp_path / "none.safetensors")
 
 
+def test_held_out_people_are_told_apart_by_what_was_learned() -> None:
+    """Two images each of six synthetic people of the test split; the last layer zeroed tells nothing."""
+    if not identity_available():
+        pytest.skip("these weights are not in this checkout")
+    made = synthesized("test", 5, np.arange(6), 2, 128, CPU)
+    zeroed = IdentityEmbedder()
+    zeroed.load_state_dict(load_embedder().state_dict())
+    torch.nn.init.zeros_(zeroed.out.weight)
+    torch.nn.init.zeros_(zeroed.out.bias)
+    torch.manual_seed(0)
+    auc, people = {}, [str(p) for p in made.person.tolist()]
+    for name, network in (("ours", None), ("random", IdentityEmbedder().eval()), ("zeroed", zeroed.eval())):
+        vectors = [
+            embed_face(rgb, points_in(box), network)
+            for rgb, box in zip(made.rgb.numpy(), made.box.numpy(), strict=True)
+        ]
+        auc[name] = ranking_auc(likeness_pairs(np.stack(vectors), people))
+    assert auc["zeroed"] == 0.5, auc
+    assert auc["ours"] > 0.75 and auc["ours"] > auc["random"] + 0.1, auc
+
+
+def points_in(box: np.ndarray) -> np.ndarray:
+    """Landmarks that fill a box, with level eyes where those of a face are."""
+    points = np.random.default_rng(0).uniform(box[:2], box[2:], (478, 2)).astype(np.float32)
+    points[0], points[1] = box[:2], box[2:]
+    points[[33, 133]] = box[:2] + [0.25, 0.4] * (box[2:] - box[:2])
+    points[[263, 362]] = box[:2] + [0.75, 0.4] * (box[2:] - box[:2])
+    return points
+
+
 def test_bundled() -> None:
     if not identity_available():
         pytest.skip("these weights are not in this checkout")
     assert weights_path("embedding").stat().st_size < 4 * 2**20
     assert "no recognition" in card("embedding")["use"]
     made = few_pictures()
-    rng = np.random.default_rng(0)
-    points = np.zeros((478, 2), np.float32)
     vectors = []
     for rgb, box in zip(made.rgb.numpy(), made.box.numpy(), strict=True):
-        points[:] = rng.uniform(box[:2], box[2:], (478, 2))
-        points[0], points[1] = box[:2], box[2:]
-        points[[33, 133]] = box[:2] + [0.25, 0.4] * (box[2:] - box[:2])
-        points[[263, 362]] = box[:2] + [0.75, 0.4] * (box[2:] - box[:2])
-        vectors.append(embed_face(rgb, points))
+        vectors.append(embed_face(rgb, points_in(box)))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)

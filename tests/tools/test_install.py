@@ -33,3 +33,15 @@ def test_a_finished_environment_is_left_alone(install: dict[str, Any], root: Pat
     assert [p.name for p in tmp_path.iterdir()] == [".headcast-setup"]
     assert install["state_key"](["dev"]) != install["state_key"]([])
     assert run().returncode == 2 and run("--help").returncode == 0
+
+
+def test_torch_loses_its_test_programs_and_nothing_else(install: dict[str, Any], tmp_path: Path) -> None:
+    gone = ["torch/test/atest", "torch/test/deep/b", "torch/bin/test_jit", "torch/bin/HashStoreTest"]
+    stays = ["torch/bin/torch_shm_manager", "torch/testing/__init__.py", "numpy/test/x", "torch/bin/protoc"]
+    for name in gone + stays:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"1234")
+    assert install["remove_torch_tests"](tmp_path) == 16
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == set(stays)
+    assert install["remove_torch_tests"](tmp_path) == 0 == install["remove_torch_tests"](tmp_path / "none")

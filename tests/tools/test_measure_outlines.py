@@ -33,7 +33,9 @@ def test_overlap_of_half_a_square_is_a_half() -> None:
 def test_ours_is_compared_with_both_outlines_within_the_crop() -> None:
     parts = {"person": [SQUARE], "hair": [SQUARE], "ears": [SQUARE]}
     other = {"person": [HALF], "hair": [HALF], "ears": [HALF]}
-    ours = dict.fromkeys(("person", "hair", "ears", "guide", "parser"), np.ones((20, 20), bool))
+    ours = dict.fromkeys(
+        ("person", "hair", "ears", "guide", "parser", "parser ears"), np.ones((20, 20), bool)
+    )
     row = measure_outlines.scored({"crop": [2, 2, 10, 10], "first": parts, "second": other}, ours)
     assert row["person twice"] == pytest.approx(0.5)
     assert row["person"] == pytest.approx(0.75)

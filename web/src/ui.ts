@@ -1,24 +1,12 @@
 /** Buttons, sliders, panels. Everything is a native control, so keys and screen readers work. */
 
 import { Clip } from "./clip";
+import { type Child, el } from "./dom";
 import type { Payload } from "./payload";
 import { Player } from "./player";
 import { record } from "./record";
 import type { Mode, Stage, ViewName } from "./stage";
 import { gazeFromLook, lookFromGaze } from "./weights";
-
-type Child = Node | string;
-
-export function el<K extends keyof HTMLElementTagNameMap>(
-  tag: K, attributes: Record<string, string | (() => void)> = {}, ...children: Child[]
-): HTMLElementTagNameMap[K] {
-  const node = document.createElement(tag);
-  for (const [k, v] of Object.entries(attributes))
-    if (typeof v === "function") node.addEventListener(k, v);
-    else node.setAttribute(k, v);
-  node.append(...children);
-  return node;
-}
 
 const GROUPS: [string, RegExp][] = [
   ["Brows", /^brow/], ["Eyes", /^eye/], ["Jaw", /^jaw/], ["Mouth", /^mouth/], ["Cheeks and nose", /^(cheek|nose)/],

@@ -179,6 +179,10 @@ class GaussianAvatar(BaseAvatar):
         Raises:
             HeadcastError: the place cannot be written.
         """
+        write_package(path, self.package())
+
+    def package(self) -> Package:
+        """Return the package to be written to its file."""
         base = self.mesh.package()
         g = self.gaussians
         tensors = {
@@ -190,7 +194,7 @@ class GaussianAvatar(BaseAvatar):
             "gaussian.albedo": g.albedo.half(),
         }
         meta = {**base.meta, "kind": self.kind}
-        write_package(path, Package(meta, {**base.tensors, **tensors}, base.textures, self.thumbnail()))
+        return Package(meta, {**base.tensors, **tensors}, base.textures, self.thumbnail())
 
     @classmethod
     def from_package(cls, package: Package, path: Path) -> GaussianAvatar:

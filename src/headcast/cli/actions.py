@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headcast import api
 from headcast.cli.commands import Animate, Bake, Export, Observe, Render, Synth, View
 from headcast.cli.expression import parse_expression
-from headcast.cli.output import output_path, print_note, report
+from headcast.cli.output import free_path, output_path, print_note, report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
@@ -125,7 +125,7 @@ def run_export(command: Export) -> None:
     start = time.perf_counter()
     if command.to is None and command.out is None:
         raise HeadcastError(f"export: give --to {'|'.join(FORMATS)} or a file's name with -o")
-    out = command.out or Path(command.avatar.stem + FORMATS[str(command.to)].suffix)
+    out = free_path(command.out or Path(command.avatar.stem + FORMATS[str(command.to)].suffix))
     written = api.export(
         api.load(command.avatar),
         out,
@@ -148,7 +148,7 @@ def run_observe(command: Observe) -> None:
 
     start = time.perf_counter()
     pick_device(command.device)
-    folder = command.out or Path("report")
+    folder = free_path(command.out or Path("report"))
     if folder.exists() and not folder.is_dir():
         raise HeadcastError(f"{folder}: is a file; name a folder for the report")
     check_writable(folder / "run.json" if folder.is_dir() else folder)

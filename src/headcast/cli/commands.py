@@ -15,6 +15,8 @@ __all__ = [
     "COMMANDS",
     "Animate",
     "Bake",
+    "Batch",
+    "Completion",
     "Create",
     "Degrade",
     "Doctor",
@@ -24,8 +26,10 @@ __all__ = [
     "Export",
     "Info",
     "Observe",
+    "Refine",
     "Render",
     "Restore",
+    "Studio",
     "Synth",
     "Texture",
     "Train",
@@ -70,6 +74,35 @@ class Create:
     """Random seed."""
     device: str = "auto"
     """Device: auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Print a report as JSON."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Create an avatar of every photo, video and sub-folder of photos of one person in a folder."""
+
+    folder: Positional[Path]
+    """Folder of photos and videos; a sub-folder holds photos of one person."""
+    out: Annotated[Path, arg(aliases=["-o"], metavar="PATH")] = Path("avatars")
+    """Output folder; what exists there is kept, an interrupted run is resumed."""
+    method: str = DEFAULT_METHOD
+    """The method, as in create; each has options of its own."""
+    options: Suppress[Any] = None
+    workers: Annotated[int | None, arg(metavar="INT"), Limit(0, 1024)] = None
+    """Number of processes; 0, the default: as many as processors and memory allow."""
+    ray: Text = None
+    """Address of a Ray cluster that does the work instead, or auto; needs the extra 'cluster'."""
+    timeout: Annotated[float | None, arg(metavar="SECONDS"), Limit(1, 1e6)] = None
+    """Seconds that one avatar may take on this machine; by default any time."""
+    retry: bool = False
+    """Try photos again that were refused in an earlier run."""
+    enhance: bool = False
+    """Super-resolve every avatar afterwards (see headcast enhance)."""
+    consent: Text = None
+    """Statement of consent by the people shown; stored in every avatar."""
+    seed: int = 0
+    """Random seed."""
     json: bool = False
     """Print a report as JSON."""
 
@@ -209,6 +242,24 @@ class Enhance:
 
 
 @dataclass(frozen=True)
+class Refine:
+    """Improve an avatar by further photos or a video of the same person; unusable frames are left out."""
+
+    avatar: Positional[Path]
+    """The .avatar file, made by a method that keeps its evidence (create --method invertavatar)."""
+    sources: Positional[tuple[Path, ...]]
+    """One or more photos, or one video."""
+    out: Out = None
+    """Output .avatar; by default the avatar's name with _refined in the current folder."""
+    face: Number = None
+    """Which face of a photo or video, counted from 1 by size; by default the largest."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Print a report as JSON."""
+
+
+@dataclass(frozen=True)
 class Degrade:
     """Blur an avatar as if its photo had been smaller: an input for enhance whose truth is known."""
 
@@ -264,6 +315,28 @@ class View:
     """Write the file and print its name, without opening a browser."""
     json: bool = False
     """Print a report as JSON."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Open the local web page: drop a photo, watch it become a head, move it, export it."""
+
+    project: File = None
+    """Folder of your heads; by default headcast-studio in your home folder."""
+    host: str = "127.0.0.1"
+    """Address to listen on; another than this machine's own lets others in who know the start address."""
+    port: Annotated[int, Limit(0, 65535)] = 0
+    """Port to listen on; 0 takes a free one."""
+    no_open: bool = False
+    """Print the address without opening a browser."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Print a script that completes commands and options: source <(headcast completion bash)."""
+
+    shell: Positional[Literal["bash", "zsh", "fish"]] = "bash"
+    """The shell."""
 
 
 @dataclass(frozen=True)
@@ -440,10 +513,13 @@ class Entry(NamedTuple):
 HERE = "headcast.cli"
 COMMANDS: dict[str, Entry] = {
     "create": Entry(Create, f"{HERE}.create:run_create", f"{HERE}.method_forms:create_form"),
+    "studio": Entry(Studio, f"{HERE}.studio:run_studio"),
+    "batch": Entry(Batch, f"{HERE}.batch:run_batch_command", f"{HERE}.method_forms:batch_form"),
     "animate": Entry(Animate, f"{HERE}.actions:run_animate", f"{HERE}.method_forms:animate_form"),
     "render": Entry(Render, f"{HERE}.actions:run_render"),
     "bake": Entry(Bake, f"{HERE}.actions:run_bake"),
     "enhance": Entry(Enhance, f"{HERE}.enhance:run_enhance", f"{HERE}.method_forms:enhance_form"),
+    "refine": Entry(Refine, f"{HERE}.create:run_refine"),
     "degrade": Entry(Degrade, f"{HERE}.enhance:run_degrade"),
     "export": Entry(Export, f"{HERE}.actions:run_export"),
     "observe": Entry(Observe, f"{HERE}.actions:run_observe"),
@@ -456,5 +532,6 @@ COMMANDS: dict[str, Entry] = {
     "texture": Entry(Texture, f"{HERE}.texture:run_texture", f"{HERE}.method_forms:texture_form"),
     "weights": Entry(Weights, f"{HERE}.weights:run_weights"),
     "doctor": Entry(Doctor, f"{HERE}.doctor:run_doctor"),
+    "completion": Entry(Completion, f"{HERE}.completion:run_completion"),
 }
 """Every command, in the order of the help text: a new one is a class and an entry here."""

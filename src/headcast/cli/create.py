@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headcast import api
-from headcast.cli.commands import Create
+from headcast.cli.commands import Create, Refine
 from headcast.cli.output import output_path, report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
@@ -19,7 +19,7 @@ from headcast.registry import DEFAULT_METHOD
 if TYPE_CHECKING:
     from headcast.head.model import HeadModel
 
-__all__ = ["run_create"]
+__all__ = ["run_create", "run_refine"]
 
 CREATE_END = 0.15  # fraction of the time of ``create --enhance`` until there is an avatar to enhance
 SMALL_FACE = "the face is small"
@@ -58,6 +58,21 @@ def run_create(command: Create) -> None:
     if not command.enhance and any(SMALL_FACE in note for note in notes):
         notes = (*notes, f"headcast enhance {out} super-resolves it; so does create --enhance")
     report(out, command.seed, start, command.json, notes)
+
+
+def run_refine(command: Refine) -> None:
+    """Run ``headcast refine``: write the avatar improved by further photos or a video."""
+    start = time.perf_counter()
+    pick_device(command.device)
+    if not command.sources:
+        raise HeadcastError("refine: give further photos or a video of the avatar's person")
+    out = output_path(command.out, f"{command.avatar.stem}_refined", ".avatar")
+    check_writable(out)
+    avatar = api.load(command.avatar)
+    with Bar() as bar:
+        refined = api.refine(avatar, command.sources, face=command.face, progress=bar)
+        refined.save(out)
+    report(out, refined.provenance.seed, start, command.json, refined.provenance.warnings)
 
 
 def load_head(name: str, flame: Path | None, ict: Path | None, progress: Progress) -> HeadModel | None:

@@ -49,12 +49,13 @@ def main(options: Demo) -> int:
     for step in steps:
         start = time.perf_counter()
         print(shlex.join(["headcast", *map(str, step)]), file=sys.stderr)
-        code = headcast([str(word) for word in step])
+        code = headcast([*(str(word) for word in step), "--overwrite"])
         if code:
             return code
         print(f"  {time.perf_counter() - start:.1f} s", file=sys.stderr)
     write_avatar_sheet(photo, avatar, folder / "sheet.png")
     print_result(str(folder / "sheet.png"))
+    print_note("open it: headcast studio")
     return 0
 
 

@@ -11,14 +11,16 @@ import os
 import re
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union
 
 from headcast.cli.commands import COMMANDS, Create
-from headcast.cli.output import checked_stdout, print_note, print_result
+from headcast.cli.output import checked_stdout, print_error, print_note, print_result
 from headcast.cli.signals import Interrupted, install_handlers
 from headcast.cli.streams import LogLines, secure_streams
+from headcast.cli.style import EVERYWHERE, style, take_style
 from headcast.errors import HeadcastError
 from headcast.files import remove_leftovers
 from headcast.limits import check_fields
@@ -34,7 +36,14 @@ NO_NUMBER = (
     ("could not convert string to float", r"\1 \2: give a number"),
 )
 """The parser's reasons, and what is said instead."""
-DESCRIPTION = "A portrait, a few frames or a video in; an animatable 3D head out."
+DESCRIPTION = "\n".join(
+    [
+        "A portrait, a few frames or a video in; an animatable 3D head out.",
+        "",
+        "Every command takes:",
+        *(f"  {name}: {text}" for name, text in EVERYWHERE.items()),
+    ]
+)
 
 
 def entry() -> NoReturn:
@@ -70,17 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done; 2: an error that the user can mend; 130: Ctrl-C, 143: SIGTERM.
     """
     try:
-        command = parse(list(sys.argv[1:] if arguments is None else arguments))
+        command = parse(take_style(sys.argv[1:] if arguments is None else arguments))
         if command is None:
             return 0
         check_fields(command)
         with observe_ahead(command):
             run(command)
     except HeadcastError as e:
-        print_note(str(e))
+        if style.verbose:
+            traceback.print_exc()
+        print_error(str(e))
         return USER_ERROR
     except KeyboardInterrupt as e:
-        print_note("interrupted; nothing was left half-written")
+        print_error("interrupted; nothing was left half-written")
         return signal_code(e)
     except BrokenPipeError:
         return 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from headcast.cli.commands import Animate, Create, Enhance, Texture
+from headcast.cli.commands import Animate, Batch, Create, Enhance, Texture
 from headcast.cli.forms import Form, find_flag, make_form
 from headcast.registry import DEFAULT_METHOD
 
-__all__ = ["animate_form", "create_form", "enhance_form", "texture_form"]
+__all__ = ["animate_form", "batch_form", "create_form", "enhance_form", "texture_form"]
 
 
 def create_form(arguments: list[str]) -> Form:
@@ -34,6 +34,24 @@ def create_form(arguments: list[str]) -> Form:
 
     program = "headcast create" if name == DEFAULT_METHOD else f"headcast create --method {name}"
     return Form(form, program, arguments, build)
+
+
+def batch_form(arguments: list[str]) -> Form:
+    """Return the form of ``headcast batch``: common flags, and those of ``--method``.
+
+    Raises:
+        HeadcastError: there is no such method.
+    """
+    from headcast.methods.base import get_method
+
+    name = find_flag(arguments, "--method") or DEFAULT_METHOD
+    label = name.replace("-", "_")
+    form = make_form(Batch, get_method(name).Options, label, Batch.__doc__ or "")
+
+    def build(given: Any) -> Batch:
+        return replace(given.command, options=getattr(given, label))
+
+    return Form(form, "headcast batch", arguments, build)
 
 
 def animate_form(arguments: list[str]) -> Form | None:

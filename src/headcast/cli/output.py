@@ -11,9 +11,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from headcast.cli.record import write_record
+from headcast.cli.style import numbered, style
 from headcast.errors import HeadcastError
 
-__all__ = ["checked_stdout", "escape_controls", "output_path", "print_note", "print_result", "report"]
+__all__ = [
+    "checked_stdout",
+    "escape_controls",
+    "free_path",
+    "output_path",
+    "print_error",
+    "print_note",
+    "print_result",
+    "report",
+]
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that a terminal obeys instead of showing them, overrides of the writing direction among them."""
@@ -28,7 +38,19 @@ def output_path(given: Path | None, stem: str, suffix: str) -> Path:
     out = given or Path(stem + suffix)
     if out.suffix.lower() != suffix:
         raise HeadcastError(f"{out}: the output's name must end in {suffix}")
-    return out
+    return free_path(out)
+
+
+def free_path(out: Path) -> Path:
+    """Return where to write: ``out``, or with a number where an earlier output is there, which is then said.
+
+    An earlier output is a file, or a folder with a ``run.json``. ``--overwrite`` replaces it.
+    """
+    if style.overwrite or not (out.is_file() or (out / "run.json").is_file()):
+        return out
+    other = numbered(out)
+    print_note(f"{out}: exists; written to {other} instead (--overwrite replaces it)")
+    return other
 
 
 def report(out: Path, seed: int, start: float, as_json: bool, notes: Sequence[str] = ()) -> None:
@@ -84,7 +106,13 @@ def checked_stdout() -> Iterator[None]:
 
 
 def print_note(text: str) -> None:
-    """Print one line on standard error; nothing where that is closed or full."""
+    """Print one line on standard error; nothing with ``--quiet``, or where that is closed or full."""
+    if not style.quiet:
+        print_error(text)
+
+
+def print_error(text: str) -> None:
+    """Print one line on standard error, also with ``--quiet``; nothing where that is closed or full."""
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError, ValueError):

@@ -7,8 +7,9 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from headcast.cli.output import escape_controls
+from headcast.cli.output import escape_controls, print_note
 from headcast.cli.signals import check_interrupted
+from headcast.cli.style import style
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -23,6 +24,7 @@ class Bar:
 
     def __init__(self) -> None:
         self.start = time.monotonic()
+        self.step = ""
         self.progress: Progress | None = None
         self.task: TaskID | None = None
 
@@ -33,6 +35,11 @@ class Bar:
             Interrupted: a signal came that nothing has taken notice of.
         """
         check_interrupted()
+        if style.verbose and step != self.step:
+            print_note(f"{time.monotonic() - self.start:.1f} s, {100 * fraction:.0f} %: {step}")
+        self.step = step
+        if style.quiet:
+            return
         if self.progress is None and sys.stderr.isatty() and time.monotonic() - self.start > DELAY_S:
             self.show()
         if self.progress is not None and self.task is not None:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from headcast.cli.commands import Texture
-from headcast.cli.output import report
+from headcast.cli.output import free_path, report
 from headcast.cli.progress import Bar
 from headcast.device import pick_device
 from headcast.errors import HeadcastError
@@ -26,7 +26,7 @@ def run_texture(command: Texture) -> None:
         HeadcastError: what the user can mend.
     """
     start = time.perf_counter()
-    folder = command.out or Path("maps")
+    folder = free_path(command.out or Path("maps"))
     report(folder, command.seed, start, command.json, write_photo_maps(command, folder))
 
 

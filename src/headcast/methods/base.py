@@ -51,6 +51,7 @@ __all__ = [
     "get_enhancer",
     "get_method",
     "get_skin_mapper",
+    "get_updater",
     "make_options",
     "method_names",
     "reconstruct_mesh",
@@ -107,9 +108,11 @@ class Method(AnyMethod, Protocol):
 
     Attributes:
         variants: options worth a column of their own in evaluation tables (``NAME:VARIANT``), by name.
+        leaves_out: whether frames that cannot be used are left out with a note, not refused.
     """
 
     variants: ClassVar[Mapping[str, MethodOptions]]
+    leaves_out: ClassVar[bool]
 
     def observe_fraction(self, options: Any) -> float:
         """Return the part of the whole job's time that observing the photos takes, for progress and ETA."""
@@ -239,6 +242,7 @@ class BaseMethod:
     description: ClassVar[str] = ""
     Options: ClassVar[type[MethodOptions]] = MethodOptions
     variants: ClassVar[Mapping[str, MethodOptions]] = {}
+    leaves_out: ClassVar[bool] = False
 
     def available(self) -> bool:
         """Return True: nothing is needed."""
@@ -305,6 +309,19 @@ def get_enhancer(name: str | None = None) -> Enhancer:
         known = ", ".join(names) or "none here"
         raise HeadcastError(f"--method {name}: does not enhance avatars; give one of: {known}")
     return _get("methods", name or names[0], "--method")
+
+
+def get_updater(avatar: Avatar) -> Updater:
+    """Return the method that takes later evidence into an avatar.
+
+    Raises:
+        HeadcastError: its kind keeps no evidence.
+    """
+    own = [n for n in method_names() if isinstance(get_method(n), Updater)]
+    if avatar.kind not in own:
+        remedy = f"create it with --method {own[0]}" if own else "reinstall headcast"
+        raise HeadcastError(f"refine: this avatar ({avatar.kind}) keeps no evidence to go on from; {remedy}")
+    return _get("methods", avatar.kind, "--method")
 
 
 def get_animator(name: str) -> ImageAnimator:

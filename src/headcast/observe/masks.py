@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -15,7 +15,22 @@ from headcast.observe.glasses import glasses_mask
 from headcast.observe.matte import coarse_matte, keep_connected, refine_by_colour, refine_matte
 from headcast.observe.parts import label_parts
 
-__all__ = ["PARTS", "WORK", "ParsedImage", "cutout_matte", "parse_image", "person_matte", "segment"]
+if TYPE_CHECKING:
+    from headcast.priors.parser import FaceParser
+
+__all__ = [
+    "PARTS",
+    "WORK",
+    "ParsedImage",
+    "coarse_guide",
+    "cutout_matte",
+    "fine_matte",
+    "parse_image",
+    "parse_with_guide",
+    "person_matte",
+    "reduce_for_parser",
+    "segment",
+]
 
 WORK = 1024
 """Pixels of the longer side that the matte's edges are found at."""
@@ -74,28 +89,53 @@ def parse_image(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Parsed
     Raises:
         HeadcastError: the parser's weights are missing.
     """
+    small, face = reduce_for_parser(rgb, detection)
+    return parse_with_guide(small, face, coarse_guide(small, face))
+
+
+def reduce_for_parser(
+    rgb: UInt8[np.ndarray, "h w 3"], detection: Detection
+) -> tuple[UInt8[np.ndarray, "a b 3"], Detection]:
+    """Reduce an image to the size that labels are made at, and the face in it."""
+    h, w = rgb.shape[:2]
+    x0, y0, x1, y1 = detection.box
+    scale = min(1.0, max(PARSED / max(h, w), PARSED_FACE / max(x1 - x0, y1 - y0)))
+    small = np.ascontiguousarray(resized(rgb, max(1, round(h * scale)), max(1, round(w * scale))))
+    box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
+    return small, replace(detection, points=detection.points * scale, box=box)
+
+
+def coarse_guide(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[np.ndarray, "h w"]:
+    """Return the coarse matte of the person with the detected face, which guides the parser."""
+    guide = refine_by_colour(rgb, coarse_matte(rgb, detection.box), detection.box)
+    return keep_connected(guide, detection.box).astype(np.float32)
+
+
+def parse_with_guide(
+    rgb: UInt8[np.ndarray, "h w 3"],
+    detection: Detection,
+    guide: Float[np.ndarray, "h w"],
+    parser: FaceParser | None = None,
+) -> ParsedImage:
+    """Run a parser, by default the bundled one, on an image reduced by ``reduce_for_parser``.
+
+    Raises:
+        HeadcastError: the bundled parser's weights are missing.
+    """
     import torch
 
     from headcast.priors.parser import parse_face
     from headcast.synth.config import LABELS
 
-    h, w = rgb.shape[:2]
-    x0, y0, x1, y1 = detection.box
-    scale = min(1.0, max(PARSED / max(h, w), PARSED_FACE / max(x1 - x0, y1 - y0)))
-    small = resized(rgb, max(1, round(h * scale)), max(1, round(w * scale)))
-    box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
-    small = np.ascontiguousarray(small)
-    guide = keep_connected(refine_by_colour(small, coarse_matte(small, box), box), box)
-    parsed = parse_face(torch.from_numpy(small), box, guide=torch.from_numpy(guide.astype(np.float32)))
+    parsed = parse_face(torch.from_numpy(rgb), detection.box, parser, guide=torch.from_numpy(guide))
     alpha = (parsed.alpha * parsed.weight).numpy()
     probability = {n: p.numpy() for n, p in zip(LABELS, parsed.probability, strict=True)}
-    face = replace(detection, points=detection.points * scale, box=box)
-    return ParsedImage(small, face, alpha, probability)
+    return ParsedImage(rgb, detection, alpha, probability)
 
 
 def person_matte(rgb: UInt8[np.ndarray, "h w 3"], detection: Detection) -> Float[np.ndarray, "h w"]:
     """Return coverage 0..1 of the person with the detected face, without other people who stand apart."""
-    return _fine_matte(rgb, detection, parse_image(rgb, detection).alpha)
+    return fine_matte(rgb, detection, parse_image(rgb, detection).alpha)
 
 
 def cutout_matte(
@@ -113,7 +153,7 @@ def cutout_matte(
     return own * alpha
 
 
-def _fine_matte(
+def fine_matte(
     rgb: UInt8[np.ndarray, "h w 3"], detection: Detection, alpha: Float[np.ndarray, "a b"]
 ) -> Float[np.ndarray, "h w"]:
     """Return the parser's coverage with the image's edges, at the image's size."""
@@ -138,7 +178,7 @@ def segment(
     h, w = rgb.shape[:2]
     parsed = parse_image(rgb, detection)
     if person is None:
-        person = _fine_matte(rgb, detection, parsed.alpha)
+        person = fine_matte(rgb, detection, parsed.alpha)
     glasses = glasses_mask(parsed.rgb, parsed.detection.points)
     soft = resized(_soft_parts(parsed, person, glasses), h, w) * person[..., None]
     return Masks(

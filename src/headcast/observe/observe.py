@@ -23,10 +23,10 @@ from headcast.observe.plausible import check_fit
 from headcast.observe.same_person import check_one_person, measure_traits
 from headcast.observe.track import DetectedClip, detect_frames, good_keyframes, read_and_detect
 from headcast.observe.types import Detection, Masks, Observation
-from headcast.progress import Progress
+from headcast.progress import Progress, subrange
 from headcast.video import Clip
 
-__all__ = ["VIDEO_KEYS", "Progress", "observe_photo", "observe_photos", "observe_video"]
+__all__ = ["VIDEO_KEYS", "Progress", "observe_each", "observe_photo", "observe_photos", "observe_video"]
 
 
 VIDEO_KEYS = 12  # frames that are fitted jointly
@@ -90,6 +90,34 @@ def observe_photos(
         out.append(assemble_observation(rgb, im.name, p.detection, fit, head, segment_face(im, p), notes))
     say(1.0, "observed")
     return out
+
+
+def observe_each(
+    photos: Sequence[str | Path | LoadedImage],
+    head: HeadModel,
+    face: int | None = None,
+    progress: Progress | None = None,
+) -> list[Observation]:
+    """Observe photos, each by itself; those without a usable face are left out, and the first of the others
+    notes why.
+
+    Args:
+        face: which face of each, counted from 1 by size; None takes the largest.
+
+    Raises:
+        HeadcastError: none can be used; the reason of the first.
+    """
+    out, errors = [], []
+    for n, photo in enumerate(photos):
+        say = subrange(progress, n / len(photos), (n + 1) / len(photos))
+        try:
+            out.append(observe_photo(photo, head, face, say))
+        except HeadcastError as e:
+            errors.append(e)
+    if not out:
+        raise errors[0]
+    notes = tuple(f"left out, {e}" for e in errors)
+    return [replace(out[0], notes=(*out[0].notes, *notes)), *out[1:]]
 
 
 def _check_people(

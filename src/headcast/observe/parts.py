@@ -27,6 +27,14 @@ LEAST_AREA = 0.004  # of the face's height squared, for a part to be there at al
 NOTHING = -13.0  # log density of a part that this person does not show
 ALIKE = 1.7  # distance from the crown's colours within which nine tenths of the hair beside the face lie
 SKIN, HAIR, CLOTHES = 0, 1, 2
+TIED, TIED_ALIKE = (
+    (0.75, 0.95),
+    2.0,
+)  # the parser's hair, and distance from the crown's colours, of a ponytail
+TIED_OUT, TIED_DOWN = (
+    0.2,
+    0.55,
+)  # of the face's height: how far beyond an ear, below the chin it is
 TRUST = 1.0  # in the parser's log probabilities, as a factor
 DOUBT = 0.02  # added to its probabilities
 
@@ -78,15 +86,17 @@ def label_parts(
     matte = resized(matte, h, w)
     bare = skin_samples(points, frame) * (1 - resized(glasses, h, w)) > 0.5
     cues = _colour_cues(resized(rgb, h, w), matte, frame, bare)
-    prior, areas = _prior_and_areas(cues, matte)
-    prior += TRUST * np.log(np.moveaxis(resized(parsed, h, w), -1, 0) + DOUBT)
+    by_parser = np.moveaxis(resized(parsed, h, w), -1, 0)
+    tied = tied_hair(frame, cues.from_crown, by_parser[HAIR])
+    prior, areas = _prior_and_areas(cues, matte, tied)
+    prior += TRUST * np.log(by_parser + DOUBT)
     probability = softmax(prior)
     for _ in range(ROUNDS):
         score = prior.copy()
         for k, model in _fit_part_colours(cues, areas, probability).items():
             score[k] += NOTHING if model is None else model.log_density(cues.terms)
         probability = softmax(score)
-    islands = hair_islands(probability[HAIR], frame)
+    islands = hair_islands(probability[HAIR], frame) * (1 - tied)
     probability[CLOTHES] += islands * probability[HAIR]
     probability[HAIR] *= 1 - islands
     return np.moveaxis(probability, 0, -1).astype(np.float32)
@@ -111,13 +121,13 @@ def _colour_cues(
 
 
 def _prior_and_areas(
-    cues: _ColourCues, matte: Float[np.ndarray, "h w"]
+    cues: _ColourCues, matte: Float[np.ndarray, "h w"], tied: Float[np.ndarray, "h w"]
 ) -> tuple[Float[np.ndarray, "3 h w"], _SampleAreas]:
     """Return log odds of the parts before any colour model, and where the models' samples may come from."""
     frame, from_skin, from_crown = cues.frame, cues.from_skin, cues.from_crown
     like_hair = (matte > 0.7) & (from_skin > 2.5) & (from_crown < 3.5)
     long = long_hair(frame, like_hair)
-    prior = place_prior(frame, long)
+    prior = place_prior(frame, np.maximum(long, tied))
     alike = blur(np.minimum(from_crown, 6), 0.015 * frame.unit)
     prior[HAIR] -= unlikely_hair(frame, alike, like_hair)
     prior[SKIN] -= unlikely_skin(frame, (matte > 0.7), from_skin > 2.5)
@@ -206,6 +216,20 @@ def unlikely_skin(
     out_of_ears = np.maximum(frame.x - frame.ear_left, frame.ear_right - frame.x)
     beyond = smoothstep(out_of_ears, 0.2, 0.3) * smoothstep(0.3 - frame.y, 0.0, 0.1)
     return (4 * np.maximum(highlight, beyond) * above).astype(np.float32)
+
+
+def tied_hair(
+    frame: FaceFrame, from_crown: Float[np.ndarray, "h w"], hair: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w"]:
+    """Return 1 on ponytails beside the neck: hair by the parser (``hair``) that has the crown's colours.
+
+    Where it hangs behind a jaw beside which there is no hair, place alone takes it for clothes.
+    """
+    sure = smoothstep(hair, *TIED) * smoothstep(TIED_ALIKE - np.minimum(from_crown, 9), 0.0, 1.0)
+    beyond = np.maximum(frame.x - frame.ear_left, frame.ear_right - frame.x)
+    down = frame.chin - frame.y
+    beside = smoothstep(TIED_OUT - beyond, 0.0, 0.1) * smoothstep(TIED_DOWN - down, 0.0, 0.1) * (down > -0.4)
+    return blur((sure * beside).astype(np.float32), 0.01 * frame.unit)
 
 
 def hair_islands(hair: Float[np.ndarray, "h w"], frame: FaceFrame) -> Float[np.ndarray, "h w"]:

@@ -31,6 +31,7 @@ __all__ = [
     "Frame",
     "LandmarkTarget",
     "Shared",
+    "normal_equations",
     "positions",
     "residuals",
     "rotation_of",
@@ -342,7 +343,9 @@ def solve(
         fresh = _refresh(model, targets, shared, frames, bases, n)
         if fresh or n in LIDS_AT:
             start = _cost(model, bases, shared, frames, targets, priors)
-        step_s, step_f = box_step(_normal(model, bases, shared, frames, targets, priors, free_identity))
+        step_s, step_f = box_step(
+            normal_equations(model, bases, shared, frames, targets, priors, free_identity)
+        )
         for damping in (1.0, 0.5, 0.25, 0.1):
             s2 = _moved_shared(shared, step_s * damping, free_identity)
             f2 = [_moved(f, step_f[i] * damping) for i, f in enumerate(frames)]
@@ -400,7 +403,7 @@ def _cost(
     return total
 
 
-def _normal(
+def normal_equations(
     model: LandmarkModel,
     bases: list[PointBasis],
     shared: Shared,
@@ -409,6 +412,7 @@ def _normal(
     priors: list[Prior],
     free_identity: bool,
 ) -> NormalEquations:
+    """Return the Gauss-Newton normal equations of landmark terms and priors at the current unknowns."""
     identity = shared.identity if free_identity else shared.identity[:0]
     H_ss, g_s, low_s, high_s = priors[0].shared_terms(identity, shared.log_focal)
     blocks = []

@@ -25,6 +25,7 @@ FOREHEAD, CHIN = 10, 152  # of the face mesh
 FACE_WEIGHT = 2.0
 # of the mesh's rendering in the target colours of the face, which regularizes other views
 MESH_FRACTION = 0.2
+OUTLINE_MARGIN = 0.012  # face heights from the person's outline, where a photo's colours are mixed
 MIN_MESH_COVERAGE = 0.97  # of the mesh's rendering, from which it is mixed in
 
 
@@ -61,7 +62,9 @@ def photo_target(
     rgb = rgb + (mesh_fraction * resize(face) * (mesh.alpha > MIN_MESH_COVERAGE))[..., None] * (
         mesh.rgb - rgb
     )
-    weight = torch.where(_is_on_head(avatar, observation.params, camera), weight * alpha, weight)
+    on_head = _is_on_head(avatar, observation.params, camera)
+    own = resize(_own_colours(observation))
+    weight = torch.where(on_head, weight * own, weight)
     if not with_body:
         weight = weight * resize(_is_above_chin(observation) | (observation.masks.hair > 0.5))
     return ViewTarget(
@@ -71,6 +74,19 @@ def photo_target(
         alpha=alpha,
         weight=weight,
     )
+
+
+def _own_colours(observation: Observation) -> Float[np.ndarray, "h w"]:
+    """Return the eroded matte: at the person's outline colours are mixed with the background's."""
+    import cv2
+
+    masks = observation.masks
+    assert masks is not None
+    points = observation.detection.points
+    radius = OUTLINE_MARGIN * float(np.linalg.norm(points[FOREHEAD] - points[CHIN]))
+    size = 2 * max(1, round(radius)) + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return cv2.erode(masks.person.astype(np.float32), disk)
 
 
 def _is_on_head(avatar: GaussianAvatar, params: HeadParams, camera: Camera) -> Bool[Tensor, "h w"]:

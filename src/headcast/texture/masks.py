@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 
 from headcast.head.model import HeadModel
-from headcast.interpolation import smoothstep
+from headcast.observe.outlines import soft_outline
 from headcast.observe.types import Observation
 from headcast.texture.texels import Texels, interpolate_attributes
 
@@ -35,30 +35,6 @@ def feather(weight: Float[np.ndarray, "n"], texels: Texels, width: float) -> Flo
     inner = cv2.erode(image, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k)))
     soft = cv2.GaussianBlur(inner, (0, 0), radius * 0.6)
     return np.minimum(weight, texels.from_image(soft))
-
-
-def _outline_mask(
-    observation: Observation, outline: tuple[int, ...], grow: float
-) -> Float[np.ndarray, "h w"]:
-    """Return 1 inside a closed outline of landmarks, scaled about its middle."""
-    import cv2
-
-    p = observation.detection.points[list(outline)]
-    p = (p - p.mean(0)) * grow + p.mean(0)
-    mask = np.zeros(observation.image.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round((p - 0.5) * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
-    return mask.astype(np.float32) / 255
-
-
-def soft_outline(
-    observation: Observation, outline: tuple[int, ...], grow: float, width: float
-) -> Float[np.ndarray, "h w"]:
-    """Return 0 at a scaled closed outline of landmarks rising to 1 at ``width`` pixels inside of it."""
-    import cv2
-
-    inside = (_outline_mask(observation, outline, grow) > 0.5).astype(np.uint8)
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
-    return smoothstep(distance, 0.0, width).astype(np.float32)
 
 
 def outline_band(

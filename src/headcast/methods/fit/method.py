@@ -73,8 +73,8 @@ class Fit(BaseMethod):
         """Reconstruct the mesh, put on its skin maps if asked for, and cover it with Gaussians."""
         import torch
 
-        from headcast.methods.fit.polish import with_gaussians
         from headcast.methods.fit.reconstruct import fit_avatar
+        from headcast.splats.polish import with_gaussians
 
         # fractions of this call's own time: the photos are observed already
         mesh_end = 1.0 if options.representation == "mesh" else 0.25

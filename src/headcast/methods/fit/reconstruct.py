@@ -20,10 +20,11 @@ from headcast.head.model import BLINKS, HeadModel
 from headcast.image import linear_to_srgb, srgb_to_linear
 from headcast.methods.fit.body.shell import body_shell, headroom, tuck_shoulders
 from headcast.methods.fit.body.torso import Torso, estimate_torso
-from headcast.methods.fit.ears import pin_ears
+from headcast.methods.fit.ears import fit_ears
 from headcast.methods.fit.hair.surface import HairSurface, hair_surface
 from headcast.methods.fit.hair.texture import hair_shell
 from headcast.methods.fit.hair.volume import hair_height, hair_offset
+from headcast.methods.fit.outline import fit_outline
 from headcast.methods.fit.skin.closed_lids import lid_patches
 from headcast.methods.fit.skin.detail import blend_detailed_texture, blend_texture, texture_size_for
 from headcast.methods.fit.skin.mouth import shape_mouth
@@ -153,11 +154,13 @@ class _FittedShape(NamedTuple):
 def _fit_shape(observations: list[Observation], head: HeadModel, pool: ThreadPoolExecutor) -> _FittedShape:
     """Fit hair and torso to the photos; bind the head to the person, scalp and shoulders moved."""
     first = observations[0]
-    head = bind_head(head, pin_ears(first, head))
-    offsets_job = pool.submit(without_grad, hair_offset, first, head)
-    hair = hair_surface(observations, head)
-    torso = estimate_torso(first, head)
-    offset, inwards = offsets_job.result()
+    head = bind_head(head, fit_outline(first, head))
+    head = bind_head(head, fit_ears(first, head))
+    torso_job = pool.submit(without_grad, estimate_torso, first, head)
+    offset, inwards = hair_offset(first, head)
+    # hair lies on a scalp that is not larger than the photo shows the person
+    hair = hair_surface(observations, bind_head(head, torch.from_numpy(inwards).float()))
+    torso = torso_job.result()
     displacement = offset if hair is None else inwards
     displacement = displacement + tuck_shoulders(torso, first, head) + shape_mouth(head)
     head = bind_head(head, torch.from_numpy(displacement).float())

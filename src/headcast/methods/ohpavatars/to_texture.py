@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from headcast.avatar.gaussian import GaussianAvatar
+from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, sample_bilinear, srgb_to_linear
 from headcast.interpolation import smoothstep
 from headcast.observe.types import Detection, Observation
@@ -67,11 +68,13 @@ def _change_map(before: GaussianAvatar, after: GaussianAvatar, texels: Texels) -
     weight = np.zeros(len(texels.index), np.float32)
     bare = after.gaussians.triangle < len(after.head.faces)
     head_alone = replace(after, gaussians=after.gaussians[torch.nonzero(bare)[:, 0]])
-    kept = _off_the_eyes(after, texels)
+    kept = ~_near_eyes(after.head)[texels.triangle]
     for view in _views(after):
         shown, old, own = (a.render(view.params, view.camera) for a in (after, before, head_alone))
         ratio = (_linear(shown) + LEAST_LIGHT) / (_linear(old) + LEAST_LIGHT) - 1
-        seen = _shows_head(shown, own) * (old.alpha > COVERED).numpy()
+        seen = ((shown.alpha > COVERED) & (old.alpha > COVERED)).numpy().astype(np.float32)
+        off = (shown.rgb - own.rgb).abs().amax(-1) + (shown.alpha - own.alpha).abs()
+        seen *= 1 - smoothstep(off, *HIDDEN).numpy()
         found = unproject(_as_observation(view), after.head, texels)
         values = sample_bilinear(np.dstack([ratio, seen]).astype(np.float32), found.pixel)
         counted = found.visible * np.maximum(found.facing, 0) ** 2 * values[:, 3] * kept
@@ -83,18 +86,11 @@ def _change_map(before: GaussianAvatar, after: GaussianAvatar, texels: Texels) -
     return image if image.shape[:2] == size else cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _off_the_eyes(avatar: GaussianAvatar, texels: Texels) -> Bool[np.ndarray, " n"]:
-    """Tell which texels lie neither on eyeballs nor on lids, whose rims show what is behind."""
-    head = avatar.head
+def _near_eyes(head: HeadModel) -> Bool[np.ndarray, "f"]:
+    """Return which triangles are eyes or lids, at whose rims what is behind shows."""
+    around = head.region_mask("lids")[head.faces].any(1)
     eyes = torch.tensor([k for k, name in enumerate(head.part_names) if name.startswith("eye")])
-    excluded = head.region_mask("lids")[head.faces].any(1) | torch.isin(head.part, eyes)
-    return ~excluded.numpy()[texels.triangle]
-
-
-def _shows_head(shown: Rendering, head_alone: Rendering) -> Float[np.ndarray, "h w"]:
-    """Return 1 where the head covers a pixel and nothing lies before it, falling to 0."""
-    off = (shown.rgb - head_alone.rgb).abs().amax(-1) + (shown.alpha - head_alone.alpha).abs()
-    return (shown.alpha > COVERED).numpy() * (1 - smoothstep(off, *HIDDEN).numpy())
+    return (around | torch.isin(head.part, eyes)).numpy()
 
 
 def _views(avatar: GaussianAvatar) -> list[View]:

@@ -14,6 +14,7 @@ HERE = "headcast.methods.superhead"
 DECLARATION = Declaration(
     methods={"superhead": f"{HERE}.method:SuperHead"},
     protocols={"enhancement": f"{HERE}.protocols.enhancement"},
+    recipes={"superhead.uv_prior": f"{HERE}.train:UVPriorRecipe"},
     importers={
         "gsgan": Importer(
             f"{HERE}.gsgan.importing:convert_gsgan",

@@ -97,9 +97,15 @@ def enhance_avatar(
         HeadcastError: the avatar's Gaussians are broken, or show no head.
     """
     check_gaussians(avatar)
+    chosen = None if options.ablation == "no-prior" else prior or UVPrior.load(avatar.head, seed)
+    if chosen is not None and options.ablation == "no-inversion":
+        with torch.no_grad():
+            done = chosen.finish(started(chosen, avatar))
+        unrefined = Refined(avatar.source.params.identity, 0.0, 0.0)
+        return with_record(done, avatar, options, unrefined, chosen.facts(), seed)
     with torch.no_grad():
         anchors = sample_anchors(
-            avatar,
+            avatar if chosen is None else started(chosen, avatar),
             super_resolve or super_resolver(options.restorer, seed),
             views=options.views,
             total=max(options.anchors, options.views),
@@ -108,24 +114,31 @@ def enhance_avatar(
             seed=seed,
             progress=subrange(progress, 0.0, ANCHORS_END),
         )
-        refined = refine(avatar, anchors, options)
+        refined = refine_geometry(avatar, anchors, options)
         avatar_refined = with_shape(avatar, refined.identity)
         anchors = with_identity(anchors, refined.identity)
     if progress:
         progress(INVERSION_START, "refined the shape")
     rest = subrange(progress, INVERSION_START, 1.0)
-    if options.ablation == "no-prior":
+    if chosen is None:
         done = refit(avatar_refined, anchors, options.iterations, seed=seed, progress=rest)
         facts: dict[str, Any] = {"prior": "none"}
     else:
-        chosen = prior or UVPrior(avatar.head, seed=seed)
         run = run_file(avatar, options, chosen, seed)
         done = run_inversion(chosen, avatar_refined, anchors, options, run, seed, rest)
         facts = chosen.facts()
     return with_record(done, avatar, options, refined, facts, seed)
 
 
-def refine(avatar: GaussianAvatar, anchors: AnchorSet, options: SuperHeadOptions) -> Refined:
+def started(prior: HeadPrior, avatar: GaussianAvatar) -> GaussianAvatar:
+    """Return the avatar with the prior's Gaussians as they are before any inversion: what anchors show."""
+    surface = avatar.mesh.surface
+    frames = frames_of(surface.posed(avatar.source.params).vertices, surface.faces)
+    prior.invert_init(InversionTarget(avatar, AnchorSet((), avatar.source.params), frames))
+    return Rigged.bind(avatar, prior.gaussians(), kept_gaussians(avatar, prior.covered)).avatar
+
+
+def refine_geometry(avatar: GaussianAvatar, anchors: AnchorSet, options: SuperHeadOptions) -> Refined:
     """Refine the shape unless it is left out."""
     if options.ablation == "no-geometry":
         return Refined(avatar.source.params.identity, 0.0, 0.0)

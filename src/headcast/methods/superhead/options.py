@@ -11,7 +11,9 @@ from headcast.methods.base import MethodOptions
 
 __all__ = ["Ablation", "SuperHeadOptions"]
 
-Ablation = Literal["none", "no-multi-view", "no-multi-expression", "no-depth", "no-geometry", "no-prior"]
+Ablation = Literal[
+    "none", "no-multi-view", "no-multi-expression", "no-depth", "no-geometry", "no-prior", "no-inversion"
+]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class SuperHeadOptions(MethodOptions):
     restorer: Literal["headcast", "gfpgan", "codeformer", "restoreformer", "realesrgan"] = "headcast"
     """The network that super-resolves anchors: headcast's own, or one whose weights you imported."""
     ablation: Ablation = "none"
-    """Leave out a part, as the paper's Table 2 does; no-prior refits the input's own Gaussians."""
+    """Leave out a part, as the paper's Table 2 does; no-prior refits the input's own Gaussians, no-inversion
+    takes what the prior makes of the input by itself, which is a matter of seconds."""
     resume_file: Path | None = None
     """Where an unfinished run is kept; by default beside the output, removed when it is done."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -14,12 +14,15 @@ from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.grid import DOME_ROWS, HairGrid, blur_around, normals
 from headcast.observe.types import Masks, Observation
 
-__all__ = ["HairObservation", "observe_hair"]
+__all__ = ["HairObservation", "observe_hair", "without_rims"]
 
 # beyond the skin, at which the photo is sampled
 RAY_DISTANCES_M = np.arange(0.0, 0.16, 0.003, dtype=np.float32)
 NEAR_SKIN_M = 0.003  # above the skin, where the hair mask is sampled
 ON_SKIN_FACING = (0.3, 0.5)  # cosines to the camera between which skin under hair begins to count
+OUTLINE_MARGIN_M = 0.006  # inside the person's outline, where the hair mask is sampled at the latest
+EYE_LEVEL = (0.6, 0.75)  # face heights above the chin
+RIM = 0.045  # face heights; narrower hair beside the face is the rim of a beard or of an ear
 MAX_GAP_STEPS = 2  # longest gap along a ray that is ignored
 
 
@@ -40,6 +43,24 @@ class HairObservation:
     cover: Float[np.ndarray, "n m"]
     confidence: Float[np.ndarray, "n m"]
     on_skin: Float[np.ndarray, "n m"]
+
+
+def without_rims(observation: Observation) -> Observation:
+    """Return the observation without hair below the eyes that is as narrow as a line."""
+    import cv2
+
+    masks, points = observation.masks, observation.detection.points
+    if masks is None:
+        return observation
+    size = 2 * max(1, round(RIM / 2 * float(np.linalg.norm(points[10] - points[152])))) + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    opened = cv2.morphologyEx(masks.hair.astype(np.float32), cv2.MORPH_OPEN, disk)
+    y, x = np.mgrid[: masks.hair.shape[0], : masks.hair.shape[1]] + 0.5
+    up = points[10] - points[152]
+    height = ((x - points[152, 0]) * up[0] + (y - points[152, 1]) * up[1]) / (up @ up)
+    above = smoothstep(height, *EYE_LEVEL)
+    hair = (opened + above * (masks.hair - opened)).astype(np.float32)
+    return replace(observation, masks=replace(masks, hair=hair))
 
 
 def observe_hair(
@@ -66,7 +87,10 @@ def observe_hair(
     outline, limit = _outline(observation, start, direction)
     weight = np.exp(-((facing / 0.25) ** 2)) * np.isfinite(outline)
     # the visible part of the hair's own surface
-    near_skin = start + direction * NEAR_SKIN_M
+    # a skull that is fitted too large ends beyond the person's outline, where there is no hair to be seen
+    inside = np.where(np.isfinite(limit), np.minimum(limit - OUTLINE_MARGIN_M, 0.0), 0.0)
+    inside[DOME_ROWS:] = 0.0
+    near_skin = start + direction * (NEAR_SKIN_M + inside)[..., None]
     surface_fraction = _surface_fraction(grid, skin, base)
     cover, pixel = _sample_hair(observation, near_skin + (surface - near_skin) * surface_fraction[..., None])
     h, w = observation.image.shape[:2]
@@ -76,7 +100,9 @@ def observe_hair(
     hair_on_skin = _sample_hair(observation, near_skin)[0]
     on_skin = hair_on_skin * smoothstep(skin_facing, *ON_SKIN_FACING)
     cover = np.maximum(cover, hair_on_skin)
-    rim, cover = _combine_with_rim(observation, start, direction, outline, confidence, weight, cover, ears)
+    rim, cover = _combine_with_rim(
+        observation, start, direction, outline, confidence, weight, cover, ears, inside
+    )
     cover, confidence = _extend_below_image(cover, confidence + rim, pixel[..., 1] >= h - 1)
     return HairObservation(
         outline=np.nan_to_num(outline),
@@ -105,10 +131,11 @@ def _combine_with_rim(
     weight: np.ndarray,
     cover: np.ndarray,
     ears: np.ndarray,
+    inside: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Combine the cover of the hair's surface with that at its outline; return the rim's weight and it."""
     rim_cover, _ = _sample_hair(
-        observation, start + direction * np.maximum(np.nan_to_num(outline) - 0.005, 0)[..., None]
+        observation, start + direction * (np.maximum(np.nan_to_num(outline) - 0.005, 0) + inside)[..., None]
     )
     in_dome = np.arange(len(confidence))[:, None] < DOME_ROWS
     reliability = np.where(in_dome | ears, smoothstep(rim_cover, 0.3, 0.7), 1.0)

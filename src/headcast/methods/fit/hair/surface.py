@@ -22,7 +22,7 @@ from headcast.methods.fit.hair.coverage import (
 from headcast.methods.fit.hair.ears import Ears, ears_on, find_ears, front_limit
 from headcast.methods.fit.hair.grid import DOME_ROWS, HairGrid, blur_around, grid_graph
 from headcast.methods.fit.hair.growth import growth_prior
-from headcast.methods.fit.hair.observation import HairObservation, observe_hair
+from headcast.methods.fit.hair.observation import HairObservation, observe_hair, without_rims
 from headcast.observe.types import Observation
 from headcast.texture.laplacian import Graph, solve_laplacian
 
@@ -93,7 +93,7 @@ def hair_surface(observations: list[Observation], head: HeadModel) -> HairSurfac
     Args:
         head: bound to the person.
     """
-    masked = [o for o in observations if o.masks is not None]
+    masked = [without_rims(o) for o in observations if o.masks is not None]
     if not masked:
         return None
     rest = head.shape(masked[0].params.identity).numpy()

@@ -23,7 +23,8 @@ __all__ = ["hair_height", "hair_offset"]
 RAY_COUNT = 180
 MEDIAN_WEIGHT = 0.004  # of the median offset, where no data is near
 FIXED_WEIGHT = 300.0  # that keeps vertices off the scalp in place
-OFFSET_RANGE_M = (-0.012, 0.05)  # of the scalp's displacement, negative: inwards
+OFFSET_RANGE_M = (-0.03, 0.05)  # of the scalp's displacement, negative: inwards
+HAIR_ROOM_M = 0.004  # between the outline and the scalp, for hair with its own surface
 MAX_GAP_STEPS = 4  # longest gap of the matte along a ray that is ignored, half pixels
 
 
@@ -59,7 +60,9 @@ def hair_offset(
     )
     displacement = _diffuse_over_scalp(head, offset_m, scalp, facing, on_outline, bare_skin, rest)
     outward = _outward_directions(rest, scalp)
-    return displacement.clip(max=OFFSET_RANGE_M[1]) * outward, displacement.clip(max=0) * outward
+    on_scalp = np.where(scalp[:, None], HAIR_ROOM_M * (1 - bare_skin)[:, None], 0.0)
+    inwards = (displacement - on_scalp).clip(max=0)
+    return displacement.clip(max=OFFSET_RANGE_M[1]) * outward, inwards * outward
 
 
 def _diffuse_over_scalp(

@@ -13,6 +13,7 @@ from headcast.methods.fit.skin.beard import beard_growth
 from headcast.methods.fit.skin.canvas import TextureCanvas
 from headcast.methods.fit.skin.closed_lids import ClosedLids, close_lids
 from headcast.methods.fit.skin.complete import complete_hidden
+from headcast.methods.fit.skin.ear_shade import shade_ears
 from headcast.methods.fit.skin.eyes import paint_eyes
 from headcast.methods.fit.skin.lids import (
     bare_lids,
@@ -96,7 +97,7 @@ def complete_texture(
     canvas = replace(canvas, observed=replace(canvas.observed, albedo=canvas.observed.albedo * level))
     canvas = fit_skin_model(canvas, tone, 1 - growth)
     canvas = reject_unlike_skin(canvas)
-    canvas = complete_hidden(canvas, growth, rng)
+    canvas = shade_ears(complete_hidden(canvas, growth, rng))
     canvas = close_cracks(canvas)
     canvas = smooth_grazing_skin(canvas)
     canvas = paint_eyes(canvas, white)

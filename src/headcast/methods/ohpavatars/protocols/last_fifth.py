@@ -9,7 +9,7 @@ without body.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -125,13 +125,16 @@ def _clip(
         tests = observe_tests(clip, [rest[k] for k in chosen], observed, head)
     if not tests:
         raise HeadcastError(f"{path}: no face in the last fifth")
-    truths = []
-    for seen in tests:
-        assert seen.masks is not None
-        matte = seen.masks.person * (1 - seen.masks.clothes)
-        truths.append(comparer.truth(seen.image, seen.name, matte, {"head": matte > 0.5}))
-        keep_image(store, "real", path.stem, seen, truths[-1].cut)
-    makers = avatar_makers(observed, head, setting, options)
+    truths = [_truth(seen, path, store, comparer) for seen in tests]
+    say(0.3, f"{path.stem}: {DEFAULT_METHOD}")
+    insta = InstaOptions(iterations=options.iterations, rays=options.rays)
+    default = get_method()
+    makers = {
+        DEFAULT_METHOD: lambda p: default.reconstruct(
+            observed[:MESH_FRAMES], head, default.Options(), seed=setting.seed, progress=p
+        ),
+        FIELD: lambda p: Insta().reconstruct(observed, head, insta, seed=setting.seed, progress=p),
+    }
     found = {STILL: nearest_inputs(tests, observed)}
     for k, (name, make) in enumerate(makers.items()):
         avatar = make(subrange(say, 0.3 + 0.35 * k, 0.65 + 0.35 * k))
@@ -142,17 +145,13 @@ def _clip(
     }
 
 
-def avatar_makers(
-    observed: Sequence[Observation], head: HeadModel, setting: Setting, options: Options
-) -> dict[str, Callable[[Progress | None], Avatar]]:
-    """Return what makes both avatars: the default method of the keyframes, the field of all frames."""
-    insta = InstaOptions(iterations=options.iterations, rays=options.rays)
-    default, seed = get_method(), setting.seed
-    keys = observed[:MESH_FRAMES]
-    return {
-        DEFAULT_METHOD: lambda p: default.reconstruct(keys, head, default.Options(), seed=seed, progress=p),
-        FIELD: lambda p: Insta().reconstruct(observed, head, insta, seed=seed, progress=p),
-    }
+def _truth(seen: Observation, path: Path, store: Store, comparer: Comparer) -> Truth:
+    """Cut the head out of a real frame, for images to be compared with; it is stored."""
+    assert seen.masks is not None
+    matte = seen.masks.person * (1 - seen.masks.clothes)
+    truth = comparer.truth(seen.image, seen.name, matte, {"head": matte > 0.5})
+    keep_image(store, "real", path.stem, seen, truth.cut)
+    return truth
 
 
 def compared(

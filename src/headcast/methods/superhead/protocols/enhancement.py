@@ -93,6 +93,7 @@ def table_rows(options: Options, seed: int) -> dict[str, Make]:
         "restore, then create": partial(restored_then_created, seed=seed, reduction=options.reduction),
         FRAMES: partial(low_avatar, seed=seed),
         "anchors without prior": partial(enhance, ablation="no-prior"),
+        "prior alone": partial(enhance, ablation="no-inversion"),
         "superhead": partial(enhance, ablation="none"),
     }
     ablations: tuple[Ablation, ...] = ("no-multi-view", "no-multi-expression", "no-depth", "no-geometry")

@@ -12,17 +12,18 @@ import torch
 
 from headcast.avatar.gaussian import GaussianAvatar
 from headcast.avatar.mesh import MeshAvatar
+from headcast.observe.outlines import soft_outline
 from headcast.observe.types import Observation
 from headcast.progress import Progress
 from headcast.splats.init import init_gaussians
 from headcast.splats.optimize import optimize_gaussians
 from headcast.splats.photo_targets import photo_target, pseudo_target
 from headcast.splats.targets import ViewTarget
-from headcast.texture.masks import soft_outline
 
-__all__ = ["PSEUDO_VIEWS", "polish", "target_of_photo", "with_gaussians"]
+__all__ = ["PSEUDO_VIEWS", "cover_mesh", "polish", "target_of_photo", "with_gaussians"]
 
 STEPS, MIN_STEPS_PER_PHOTO = 70, 18
+COVER_ROUNDS = 3  # steps for every pseudo-target where there is no photo
 CYCLE_STEPS = 3  # the last of them uses a pseudo-target
 FACE_RIM_PIXELS = 4.0  # of the photo, over which the face's weight rises from its outline
 PSEUDO_VIEWS: tuple[tuple[float, float, dict[str, float]], ...] = (
@@ -82,6 +83,15 @@ def with_gaussians(
     with torch.no_grad():
         avatar = GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
     return polish(avatar, observations, seed=seed, progress=progress)
+
+
+def cover_mesh(mesh: MeshAvatar, *, seed: int = 0, progress: Progress | None = None) -> GaussianAvatar:
+    """Initialize Gaussians on a textured mesh and optimise them for its own renderings, without a photo."""
+    with torch.no_grad():
+        avatar = GaussianAvatar(mesh, init_gaussians(mesh.surface, mesh.source))
+        views = [pseudo_target(avatar, *view) for view in ((0.0, 0.0, {}), *PSEUDO_VIEWS)]
+    schedule = list(range(len(views))) * COVER_ROUNDS
+    return optimize_gaussians(avatar, views, schedule, seed=seed, progress=progress)
 
 
 def target_of_photo(avatar: GaussianAvatar, observation: Observation, with_body: bool = True) -> ViewTarget:

@@ -10,11 +10,11 @@ import torch
 from tests.plain_head import head_and_photo
 
 from headcast.avatar.gaussian import GaussianAvatar
-from headcast.methods.fit import polish as module
-from headcast.methods.fit.polish import polish
 from headcast.observe.types import Observation
 from headcast.splats import photo_targets
+from headcast.splats import polish as module
 from headcast.splats.optimize import RATES
+from headcast.splats.polish import polish
 from headcast.splats.targets import pose_target
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from headcast.observe.clip_frames import choose_frames, observe_frame, unusable_
 from headcast.observe.detection import Detection
 from headcast.observe.fit import Fitter
 from headcast.observe.observe import observe_photo
+from headcast.observe.track import DetectedClip
 from headcast.observe.types import Observation
 from headcast.video import Clip
 
@@ -64,7 +64,9 @@ def test_a_frame_is_fitted_with_the_keyframes_identity_and_made_small(photo: Obs
 def test_a_clip_with_hardly_a_usable_frame_says_why(photo: Observation) -> None:
     clip = Clip(np.zeros((40, 4, 4, 3), np.uint8), 25.0, np.arange(40) / 25, None, "clip.mp4")
     detections = [*[None] * 39, photo.detection]
-    found = SimpleNamespace(clip=clip, detections=detections, sharpness=[0.0] * 39 + [1.0])
-    fit = SimpleNamespace()
+    found = DetectedClip(clip, detections, [0.0] * 39 + [1.0])
+    fitter = Fitter(HeadModel.load())
+    height, width = photo.image.shape[:2]
+    (fit,) = fitter.fit_photos([photo.detection], [(width, height)])
     with pytest.raises(HeadcastError, match=r"clip.mp4: 1 usable frames.*39 without a face.*sharper clip"):
-        observe._with_more_frames(found, {39: fit}, [photo], 30, None, lambda f, what: None)  # type: ignore[arg-type]
+        observe._with_more_frames(found, {39: fit}, [photo], 30, fitter, lambda fraction, what: None)

@@ -47,7 +47,7 @@ def test_avatars_are_rendered_as_the_head_was_fitted(scene: Scene) -> None:
         (image,) = render_tests(avatar, [photo])
     assert photo.masks is not None
     assert image.shape == (*photo.image.shape[:2], 4)
-    assert float(np.abs(image[..., 3] / 255 - photo.masks.person).mean()) < 0.02
+    assert float(np.abs(image[..., 3] / 255 - photo.masks.person).mean()) < 0.05
 
 
 def test_other_methods_are_refused(tmp_path: Path) -> None:

@@ -122,3 +122,18 @@ def test_a_project_is_opened_by_one_studio_and_by_its_owner(tmp_path: Path) -> N
     assert (tmp_path / "p" / "studio.sqlite").stat().st_mode & 0o077 == 0
     project.close()
     Project(tmp_path / "p").close()
+
+
+def test_web_sockets_are_closed(client: Client) -> None:
+    for path in ("/", "/api/events", "/api/state"):
+        reply = client.ask(
+            "GET",
+            path,
+            connection="Upgrade",
+            upgrade="websocket",
+            sec_websocket_version="13",
+            sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==",
+            origin="http://evil.example",
+        )
+        assert reply.status != 101 and "sec-websocket-accept" not in reply.headers
+        assert b"heads" not in reply.body

@@ -126,3 +126,16 @@ def test_what_took_the_server_down_twice_is_not_tried_again(tmp_path: Path, trie
     assert row is not None and row["state"] == state
     assert ("ended twice" in row["error"]) == (state == "failed")
     project.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory limits hold on Linux")
+def test_a_worker_gets_no_more_memory_than_its_bound() -> None:
+    program = (
+        "from headcast.studio import worker\n"
+        "worker.WORKER_BYTES = 1 << 30\n"
+        "worker.limit_process()\n"
+        "small = bytearray(1 << 28)\n"
+        "try:\n    bytearray(1 << 31)\nexcept MemoryError:\n    print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "refused", done.stderr

@@ -9,7 +9,7 @@ import pytest
 from tests.command import Run
 from tests.methods.superhead.heads import patterned
 
-FEW = ("--iterations", "3", "--views", "1", "--anchors", "2", "--side", "128")
+FEW = ("--invert", "--iterations", "3", "--views", "1", "--anchors", "2", "--side", "128")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from headcast.methods.superhead.options import SuperHeadOptions
 from headcast.splats.degrade import degrade_avatar
 from headcast.view import front_view
 
-SMALL = {"views": 2, "anchors": 4, "side": 160}
+SMALL = {"invert": True, "views": 2, "anchors": 4, "side": 160}
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +173,16 @@ def test_the_shape_follows_landmarks_that_moved(
     assert found.after < 0.3 * found.before
     still = refine_shape(sharp, AnchorSet((), view.params))
     assert torch.equal(still.identity, sharp.source.params.identity)
+
+
+def test_by_default_the_prior_alone_is_taken_without_anchors(
+    poor: GaussianAvatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("anchors were asked for")
+
+    monkeypatch.setattr("headcast.methods.superhead.enhance.sample_anchors", refuse)
+    done = enhance_avatar(poor, SuperHeadOptions())
+    assert not torch.equal(done.gaussians.albedo, poor.gaussians.albedo)
+    with pytest.raises(AssertionError, match="anchors"):
+        enhance_avatar(poor, SuperHeadOptions(ablation="no-depth"))

@@ -98,7 +98,7 @@ def enhance_avatar(
     """
     check_gaussians(avatar)
     chosen = None if options.ablation == "no-prior" else prior or UVPrior.load(avatar.head, seed)
-    if chosen is not None and options.ablation == "no-inversion":
+    if chosen is not None and not options.inverts:
         with torch.no_grad():
             done = chosen.finish(started(chosen, avatar))
         unrefined = Refined(avatar.source.params.identity, 0.0, 0.0)

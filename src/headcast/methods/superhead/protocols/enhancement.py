@@ -79,9 +79,11 @@ def restored_then_created(photo: Path, seed: int, reduction: float) -> Avatar:
     return api.create(path, seed=seed)
 
 
-def super_resolved(photo: Path, seed: int, ablation: Ablation, options: Options) -> Avatar:
+def super_resolved(
+    photo: Path, seed: int, options: Options, ablation: Ablation = "none", invert: bool = True
+) -> Avatar:
     """Create the low-resolution avatar and enhance it."""
-    own = SuperHeadOptions(ablation=ablation, iterations=options.iterations, scale=options.scale)
+    own = SuperHeadOptions(invert, options.iterations, scale=options.scale, ablation=ablation)
     return api.enhance(low_avatar(photo, seed), method="superhead", options=own, seed=seed)
 
 
@@ -93,8 +95,8 @@ def table_rows(options: Options, seed: int) -> dict[str, Make]:
         "restore, then create": partial(restored_then_created, seed=seed, reduction=options.reduction),
         FRAMES: partial(low_avatar, seed=seed),
         "anchors without prior": partial(enhance, ablation="no-prior"),
-        "prior alone": partial(enhance, ablation="no-inversion"),
-        "superhead": partial(enhance, ablation="none"),
+        "prior alone": partial(enhance, invert=False),
+        "superhead": enhance,
     }
     ablations: tuple[Ablation, ...] = ("no-multi-view", "no-multi-expression", "no-depth", "no-geometry")
     if options.ablations:

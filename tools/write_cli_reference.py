@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import tyro
+
 from headcast.cli.reference import write_reference
 
 __all__ = ["FILE", "main"]
@@ -18,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

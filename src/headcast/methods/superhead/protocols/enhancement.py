@@ -83,7 +83,9 @@ def super_resolved(
     photo: Path, seed: int, options: Options, ablation: Ablation = "none", invert: bool = True
 ) -> Avatar:
     """Create the low-resolution avatar and enhance it."""
-    own = SuperHeadOptions(invert, options.iterations, scale=options.scale, ablation=ablation)
+    own = SuperHeadOptions(
+        invert=invert, iterations=options.iterations, scale=options.scale, ablation=ablation
+    )
     return api.enhance(low_avatar(photo, seed), method="superhead", options=own, seed=seed)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.versions.compare import Comparison, Ratio, compare, ratio
-from benchmarks.versions.environment import Version, VersionError, build, checkout, commit_of, here, python_of
+from benchmarks.versions.environment import Version, VersionError, two_versions
 from benchmarks.versions.measure import CommandFailed, Cost
 from benchmarks.versions.works import Work, works
 
@@ -133,13 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; exit code 1 where a command failed, 2 where REV cannot be had."""
     given = parsed(arguments)
     try:
-        commit = commit_of(ROOT, given.revision)
-        cache = (given.cache or ROOT / "build" / "against" / commit).resolve()
-        tree = checkout(ROOT, given.revision, cache)
-        python = python_of(given.environment.absolute()) if given.environment else build(tree, cache)
-        versions = (Version(commit, tree, python), here(ROOT))
-        for version in versions:
-            version.check()
+        versions, cache = two_versions(ROOT, given.revision, given.cache, given.environment)
     except VersionError as e:
         sys.stderr.write(f"against: {e}\n")
         return 2

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.versions.environment import Version, VersionError, build, checkout, commit_of, here, python_of
+from benchmarks.versions.environment import Version, VersionError, two_versions
 from benchmarks.versions.measure import CommandFailed, run
 
 __all__ = ["driven_video", "main", "table", "write_means"]
@@ -157,13 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"clips: {given.data}: no such .mp4 there; give another --data or --only\n")
         return 2
     try:
-        commit = commit_of(ROOT, given.revision)
-        cache = (given.cache or ROOT / "build" / "against" / commit).resolve()
-        tree = checkout(ROOT, given.revision, cache)
-        python = python_of(given.environment.absolute()) if given.environment else build(tree, cache)
-        versions = (Version(commit, tree, python), here(ROOT))
-        for version in versions:
-            version.check()
+        versions, _ = two_versions(ROOT, given.revision, given.cache, given.environment)
     except VersionError as e:
         sys.stderr.write(f"clips: {e}\n")
         return 2

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Version", "VersionError", "build", "checkout", "commit_of", "here"]
+__all__ = ["Version", "VersionError", "build", "checkout", "commit_of", "here", "two_versions"]
 
 
 class VersionError(Exception):
@@ -124,3 +124,24 @@ def python_of(folder: Path) -> Path:
 def here(root: Path) -> Version:
     """The working tree, run by this interpreter."""
     return Version("now", root, Path(sys.executable))
+
+
+def two_versions(
+    root: Path, revision: str, cache: Path | None, environment: Path | None
+) -> tuple[tuple[Version, Version], Path]:
+    """Prepare a revision and the working tree, each with its environment; also return the revision's cache.
+
+    Args:
+        cache: folder for the revision; None: ``build/against/COMMIT``. environment: its; None: it is built.
+
+    Raises:
+        VersionError: one of them cannot be had.
+    """
+    commit = commit_of(root, revision)
+    cache = (cache or root / "build" / "against" / commit).resolve()
+    tree = checkout(root, revision, cache)
+    python = python_of(environment.absolute()) if environment else build(tree, cache)
+    versions = (Version(commit, tree, python), here(root))
+    for version in versions:
+        version.check()
+    return versions, cache

@@ -1,4 +1,4 @@
-"""Outlines of landmarks as masks of an image."""
+"""Outlines of landmarks as masks of an image, and lengths relative to the face."""
 
 from __future__ import annotations
 
@@ -8,7 +8,46 @@ from jaxtyping import Float
 from headcast.interpolation import smoothstep
 from headcast.observe.types import Observation
 
-__all__ = ["soft_outline"]
+__all__ = [
+    "CHIN",
+    "FOREHEAD",
+    "eroded",
+    "height_above_chin",
+    "observed_face_height",
+    "pixel_grid",
+    "soft_outline",
+]
+
+FOREHEAD, CHIN = 10, 152  # of the face mesh
+
+
+def observed_face_height(observation: Observation) -> float:
+    """Return the pixels from the top of the forehead to the chin."""
+    points = observation.detection.points
+    return float(np.linalg.norm(points[CHIN] - points[FOREHEAD]))
+
+
+def height_above_chin(observation: Observation, pixel: Float[np.ndarray, "*s 2"]) -> Float[np.ndarray, "*s"]:
+    """Return how high pixels lie above the chin along the face's vertical axis, in face heights."""
+    points = observation.detection.points
+    up = points[FOREHEAD] - points[CHIN]
+    return (pixel - points[CHIN]) @ (up / (up @ up))
+
+
+def pixel_grid(observation: Observation) -> Float[np.ndarray, "h w 2"]:
+    """Return the middles (x, y) of an image's pixels."""
+    y, x = np.mgrid[: observation.image.shape[0], : observation.image.shape[1]] + 0.5
+    return np.stack([x, y], -1)
+
+
+def eroded(
+    observation: Observation, mask: Float[np.ndarray, "h w"], share: float
+) -> Float[np.ndarray, "h w"]:
+    """Erode a mask by a share of the face's height, at least a pixel."""
+    import cv2
+
+    size = 2 * max(1, round(share * observed_face_height(observation))) + 1
+    return cv2.erode(mask.astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
 
 
 def _outline_mask(

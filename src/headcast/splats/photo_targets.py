@@ -12,6 +12,7 @@ from headcast.avatar.views import render_view
 from headcast.camera import Camera
 from headcast.head.model import JOINTS
 from headcast.head.params import HeadParams
+from headcast.observe.outlines import eroded, height_above_chin, pixel_grid
 from headcast.observe.types import Observation
 from headcast.render.mesh import rasterize_mesh
 from headcast.rotation import axis_angle_to_matrix
@@ -21,7 +22,6 @@ __all__ = ["orbit_source_camera", "photo_target", "pseudo_target"]
 
 SIDE = 512  # pixels of the longer side at which photos are compared
 PSEUDO_SIDE = 384
-FOREHEAD, CHIN = 10, 152  # of the face mesh
 FACE_WEIGHT = 2.0
 # of the mesh's rendering in the target colours of the face, which regularizes other views
 MESH_FRACTION = 0.2
@@ -63,10 +63,12 @@ def photo_target(
         mesh.rgb - rgb
     )
     on_head = _is_on_head(avatar, observation.params, camera)
-    own = resize(_own_colours(observation))
-    weight = torch.where(on_head, weight * own, weight)
+    # at the person's outline colours are mixed with the background's
+    inner = resize(eroded(observation, observation.masks.person, OUTLINE_MARGIN))
+    weight = torch.where(on_head, weight * inner, weight)
     if not with_body:
-        weight = weight * resize(_is_above_chin(observation) | (observation.masks.hair > 0.5))
+        above = height_above_chin(observation, pixel_grid(observation))
+        weight = weight * resize((above > 0) | (observation.masks.hair > 0.5))
     return ViewTarget(
         camera=camera,
         params=observation.params,
@@ -74,19 +76,6 @@ def photo_target(
         alpha=alpha,
         weight=weight,
     )
-
-
-def _own_colours(observation: Observation) -> Float[np.ndarray, "h w"]:
-    """Return the eroded matte: at the person's outline colours are mixed with the background's."""
-    import cv2
-
-    masks = observation.masks
-    assert masks is not None
-    points = observation.detection.points
-    radius = OUTLINE_MARGIN * float(np.linalg.norm(points[FOREHEAD] - points[CHIN]))
-    size = 2 * max(1, round(radius)) + 1
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return cv2.erode(masks.person.astype(np.float32), disk)
 
 
 def _is_on_head(avatar: GaussianAvatar, params: HeadParams, camera: Camera) -> Bool[Tensor, "h w"]:
@@ -97,14 +86,6 @@ def _is_on_head(avatar: GaussianAvatar, params: HeadParams, camera: Camera) -> B
     solid = avatar.mesh.surface.solid
     triangle = rasterize_mesh(solid.posed(params).vertices, solid.faces, camera).triangle
     return (triangle >= 0) & (solid.part[triangle.clamp(min=0)] < 0)
-
-
-def _is_above_chin(observation: Observation) -> Bool[np.ndarray, "h w"]:
-    """Return the mask of the image above the chin, along the face's vertical axis."""
-    points = observation.detection.points
-    up = points[FOREHEAD] - points[CHIN]
-    y, x = np.mgrid[: observation.image.shape[0], : observation.image.shape[1]] + 0.5
-    return (x - points[CHIN, 0]) * up[0] + (y - points[CHIN, 1]) * up[1] > 0
 
 
 def pseudo_target(

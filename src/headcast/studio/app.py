@@ -206,17 +206,13 @@ class Routes:
             raise HeadcastError("a file is a photo, a driver or an avatar")
         self.check_room()
         name = clean_name(unquote(request.headers.get("x-name", ""), errors="replace")) or use
-        key, folder = self.project.new_folder("photos")
         suffix = Path(name).suffix.lower()
-        path = folder / f"{use}{suffix if suffix in bounds.SUFFIXES[use] else ''}"
-        try:
+        with self.project.filling("photos") as (key, folder):
+            path = folder / f"{use}{suffix if suffix in bounds.SUFFIXES[use] else ''}"
             await receive(request, path, bounds.UPLOAD_BYTES[use])
             if use == "photo" and content_kind(path) is None:
                 raise HeadcastError("this is neither a photo nor a video that headcast knows")
             self.enter_upload(key, use, name, path)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
         await self.queue.touch()
         return JSONResponse({"id": key})
 
@@ -224,10 +220,10 @@ class Routes:
         """Store the demo photo."""
         self.check_room()
         photo = demo_photo()
-        key, folder = self.project.new_folder("photos")
-        path = folder / f"photo{photo.suffix}"
-        shutil.copyfile(photo, path)
-        self.enter_upload(key, "photo", "Demo portrait", path)
+        with self.project.filling("photos") as (key, folder):
+            path = folder / f"photo{photo.suffix}"
+            shutil.copyfile(photo, path)
+            self.enter_upload(key, "photo", "Demo portrait", path)
         await self.queue.touch()
         return JSONResponse({"id": key})
 

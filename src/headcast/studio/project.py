@@ -136,6 +136,16 @@ class Project:
             raise
         self.data.execute("commit")
 
+    @contextmanager
+    def filling(self, kind: str) -> Iterator[tuple[str, Path]]:
+        """Make a folder as ``new_folder`` does; it is removed again where filling it fails."""
+        key, path = self.new_folder(kind)
+        try:
+            yield key, path
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
     def new_folder(self, kind: str) -> tuple[str, Path]:
         """Make a folder of a new id in ``photos``, ``heads`` or ``work``."""
         key = secrets.token_hex(8)

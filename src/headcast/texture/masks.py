@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float
 
 from headcast.head.model import HeadModel
-from headcast.observe.outlines import soft_outline
 from headcast.observe.types import Observation
 from headcast.texture.texels import Texels, interpolate_attributes
 
-__all__ = ["feather", "outline_band", "region_weights", "soft_outline"]
+__all__ = ["feather", "outline_band", "region_weights"]
 
 
 def region_weights(head: HeadModel, texels: Texels, *names: str) -> Float[np.ndarray, "n"]:

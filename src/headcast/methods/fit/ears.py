@@ -12,9 +12,9 @@ from torch import Tensor
 from headcast.head.model import HeadModel
 from headcast.interpolation import smoothstep
 from headcast.observe.landmark_points import OVAL
+from headcast.observe.outlines import soft_outline
 from headcast.observe.types import Observation
 from headcast.render.geometry import visibility
-from headcast.texture.masks import soft_outline
 
 __all__ = ["fit_ears", "head_axes"]
 

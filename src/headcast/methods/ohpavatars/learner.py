@@ -135,7 +135,7 @@ def step_schedule(steps: int, photos: int, frames: int, seed: int) -> list[int]:
 def source_targets(avatar: GaussianAvatar, observations: Sequence[Observation]) -> list[ViewTarget]:
     """Make targets of the photos; the first with the body, as the avatar's body is the first photo's."""
     from headcast.observe.landmark_points import OVAL
-    from headcast.texture.masks import soft_outline
+    from headcast.observe.outlines import soft_outline
 
     made = []
     for o in observations:

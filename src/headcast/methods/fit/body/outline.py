@@ -7,21 +7,15 @@ import torch
 from jaxtyping import Bool, Float
 
 from headcast.head.model import HeadModel
+from headcast.observe.outlines import CHIN, observed_face_height
 from headcast.observe.types import Observation
 
-__all__ = ["Edges", "body_mask", "edges_at", "first_crossing", "highest_collar", "observed_face_height"]
+__all__ = ["Edges", "body_mask", "edges_at", "first_crossing", "highest_collar"]
 
-FOREHEAD, CHIN = 10, 152
 SEARCH_ABOVE_CHIN = 0.3  # face heights above the chin where the search for a collar starts
 MIN_COLLAR = 0.03  # face heights of clothes in a row of pixels that make a collar
 MAX_HAIR_OVERHANG = 0.03  # face heights of hair outside of the body, beyond which its outline is hidden
 Edges = tuple[Float[np.ndarray, "2 n"], Bool[np.ndarray, "2 n"]]
-
-
-def observed_face_height(observation: Observation) -> float:
-    """Return the pixels from the top of the forehead to the chin."""
-    points = observation.detection.points
-    return float(np.linalg.norm(points[CHIN] - points[FOREHEAD]))
 
 
 def highest_collar(observation: Observation) -> float | None:

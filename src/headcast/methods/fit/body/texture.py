@@ -10,7 +10,8 @@ from torch import Tensor
 from headcast.head.model import HeadModel
 from headcast.image import linear_to_srgb, sample_bilinear, srgb_table
 from headcast.interpolation import smoothstep
-from headcast.methods.fit.body.outline import body_mask, observed_face_height
+from headcast.methods.fit.body.outline import body_mask
+from headcast.observe.outlines import observed_face_height
 from headcast.observe.types import Observation
 from headcast.render.geometry import vertex_normals
 from headcast.texture.delight import shading_at, soften_light

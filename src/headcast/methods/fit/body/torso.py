@@ -16,7 +16,8 @@ from headcast.camera import Camera
 from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
-from headcast.methods.fit.body.outline import body_mask, edges_at, highest_collar, observed_face_height
+from headcast.methods.fit.body.outline import body_mask, edges_at, highest_collar
+from headcast.observe.outlines import observed_face_height
 from headcast.observe.types import Observation
 from headcast.rotation import axis_angle_to_matrix
 

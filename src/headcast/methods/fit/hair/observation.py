@@ -12,6 +12,7 @@ from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
 from headcast.methods.fit.hair.grid import DOME_ROWS, HairGrid, blur_around, normals
+from headcast.observe.outlines import height_above_chin, observed_face_height, pixel_grid
 from headcast.observe.types import Masks, Observation
 
 __all__ = ["HairObservation", "observe_hair", "without_rims"]
@@ -21,6 +22,7 @@ RAY_DISTANCES_M = np.arange(0.0, 0.16, 0.003, dtype=np.float32)
 NEAR_SKIN_M = 0.003  # above the skin, where the hair mask is sampled
 ON_SKIN_FACING = (0.3, 0.5)  # cosines to the camera between which skin under hair begins to count
 OUTLINE_MARGIN_M = 0.006  # inside the person's outline, where the hair mask is sampled at the latest
+BELOW_CHIN = 0.05  # face heights above the chin, under which hair hangs free of the face
 EYE_LEVEL = (0.6, 0.75)  # face heights above the chin
 RIM = 0.045  # face heights; narrower hair beside the face is the rim of a beard or of an ear
 MAX_GAP_STEPS = 2  # longest gap along a ray that is ignored
@@ -49,15 +51,13 @@ def without_rims(observation: Observation) -> Observation:
     """Return the observation without hair below the eyes that is as narrow as a line."""
     import cv2
 
-    masks, points = observation.masks, observation.detection.points
+    masks = observation.masks
     if masks is None:
         return observation
-    size = 2 * max(1, round(RIM / 2 * float(np.linalg.norm(points[10] - points[152])))) + 1
+    size = 2 * max(1, round(RIM / 2 * observed_face_height(observation))) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     opened = cv2.morphologyEx(masks.hair.astype(np.float32), cv2.MORPH_OPEN, disk)
-    y, x = np.mgrid[: masks.hair.shape[0], : masks.hair.shape[1]] + 0.5
-    up = points[10] - points[152]
-    height = ((x - points[152, 0]) * up[0] + (y - points[152, 1]) * up[1]) / (up @ up)
+    height = height_above_chin(observation, pixel_grid(observation))
     above = smoothstep(height, *EYE_LEVEL)
     hair = (opened + above * (masks.hair - opened)).astype(np.float32)
     return replace(observation, masks=replace(masks, hair=hair))
@@ -164,7 +164,7 @@ def _outline(
     is_hair, person = _hair_and_person(masks, flat_samples, in_image)
     person_end, end_visible = _last_in_run(person & in_image, in_image)
     last_hair, _ = _last_in_run(is_hair & in_image, in_image, start=person_end)
-    below_chin = _height_above_chin(observation, pixel[0]) < 0
+    below_chin = height_above_chin(observation, pixel[0]) < BELOW_CHIN
     limit = np.where(
         end_visible, RAY_DISTANCES_M[np.minimum(person_end, len(RAY_DISTANCES_M) - 1)] - 0.02, np.inf
     )
@@ -228,15 +228,6 @@ def _last_in_run(
             done |= (gap > MAX_GAP_STEPS) & (RAY_DISTANCES_M[i] > 0.024)
     ends_in_image = done & (np.take_along_axis(in_image, np.clip(last + 1, 0, k - 1)[None], 0)[0])
     return last, ends_in_image
-
-
-def _height_above_chin(
-    observation: Observation, pixel: Float[np.ndarray, "n m 2"]
-) -> Float[np.ndarray, "n m"]:
-    """Return the height of pixels above the chin, in face heights."""
-    points = observation.detection.points
-    up = points[10] - points[152]
-    return (pixel - points[152]) @ (up / (up @ up)) - 0.05
 
 
 def _facing_cosines(surface: Float[np.ndarray, "n m 3"], camera: Camera) -> Float[np.ndarray, "n m"]:

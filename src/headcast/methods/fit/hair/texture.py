@@ -21,6 +21,7 @@ from headcast.methods.fit.hair.grid import normals
 from headcast.methods.fit.hair.rings import strand_noise
 from headcast.methods.fit.hair.surface import HairSurface, rim_distance
 from headcast.methods.fit.hair.texels import HairTexels
+from headcast.observe.outlines import eroded
 from headcast.observe.types import Masks, Observation
 from headcast.render.geometry import visibility
 from headcast.texture.delight import shading_at
@@ -128,13 +129,8 @@ def _observe_texels(
 
 def _sample_masks(observation: Observation, masks: Masks, pixel: np.ndarray) -> _MaskSamples:
     """Sample the masks, and the same eroded, at pixels."""
-    import cv2
-
-    face_height = float(np.linalg.norm(observation.detection.points[152] - observation.detection.points[10]))
-    size = 2 * max(1, round(MASK_EROSION * face_height)) + 1
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    eroded = [cv2.erode(x.astype(np.float32), disk) for x in (masks.person, masks.hair)]
-    layers = np.stack([*eroded, masks.hair, masks.person], -1).astype(np.float32)
+    inner = [eroded(observation, x, MASK_EROSION) for x in (masks.person, masks.hair)]
+    layers = np.stack([*inner, masks.hair, masks.person], -1).astype(np.float32)
     eroded_person, eroded_hair, hair, person = np.moveaxis(sample_bilinear(layers, pixel), -1, 0)
     return _MaskSamples(eroded_person, eroded_hair, hair, person)
 

@@ -11,7 +11,6 @@ from jaxtyping import Bool, Float, Int
 from headcast.head.model import HeadModel
 from headcast.image import sample_bilinear
 from headcast.interpolation import smoothstep
-from headcast.methods.fit.body.outline import CHIN, FOREHEAD, observed_face_height
 from headcast.observe.landmark_points import (
     EYE_LEFT,
     EYE_RIGHT,
@@ -21,8 +20,9 @@ from headcast.observe.landmark_points import (
     LIPS_OUTER,
     OVAL,
 )
+from headcast.observe.outlines import CHIN, FOREHEAD, eroded, observed_face_height, soft_outline
 from headcast.observe.types import Observation
-from headcast.texture.masks import feather, outline_band, region_weights, soft_outline
+from headcast.texture.masks import feather, outline_band, region_weights
 from headcast.texture.texels import Texels, interpolate_attributes
 from headcast.texture.unproject import TexelSamples
 
@@ -182,7 +182,7 @@ def _visible_confidence(
     low, full = (o + (i - o) * in_face for o, i in zip(OUTSIDE_FACING, INSIDE_FACING, strict=True))
     low, full = (a + (f - a) * near_feature for a, f in zip((low, full), FEATURE_FACING, strict=True))
     confidence = samples.visible * smoothstep((samples.facing - low) / (full - low), 0.0, 1.0)
-    in_matte = smoothstep(_eroded_matte(observation, samples, observed_face_height(observation)), 0.6, 0.95)
+    in_matte = smoothstep(_eroded_matte(observation, samples), 0.6, 0.95)
     return confidence * np.maximum(in_face * smoothstep(samples.person, *FACE_MATTE), in_matte)
 
 
@@ -274,17 +274,11 @@ def _height_above_eyes(observation: Observation, samples: TexelSamples) -> Float
     return ((samples.pixel - points[[IRIS_RIGHT, IRIS_LEFT]].mean(0)) @ (up / (up @ up))).astype(np.float32)
 
 
-def _eroded_matte(
-    observation: Observation, samples: TexelSamples, face_height: float
-) -> Float[np.ndarray, "n"]:
+def _eroded_matte(observation: Observation, samples: TexelSamples) -> Float[np.ndarray, "n"]:
     """Sample the eroded matte at texels: inside it colours are not mixed with the background."""
-    import cv2
-
     if observation.masks is None:
         return samples.person
-    size = 2 * max(1, round(MATTE_EROSION * face_height)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return sample_bilinear(cv2.erode(observation.masks.person.astype(np.float32), kernel), samples.pixel)
+    return sample_bilinear(eroded(observation, observation.masks.person, MATTE_EROSION), samples.pixel)
 
 
 def _is_inside_mouth(head: HeadModel, texels: Texels) -> Bool[np.ndarray, "n"]:
